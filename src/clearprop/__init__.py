@@ -1,0 +1,3 @@
+"""clearprop: backpropagation in the clear."""
+
+__version__ = "0.1.0"
