@@ -1,0 +1,165 @@
+"""Cutting a table into training, validation and test parts: stratified, and the same for the same seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.errors import ArgumentError, DataError
+from clearprop.train.data import Table
+from clearprop.train.tables import Rows, as_category, counted
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """The parts of a table.  Validation or test is None where its fraction was 0.
+
+    `notes` say what could not be done as asked, such as classes too small to be in every part.
+    """
+
+    train: Table
+    validation: Table | None
+    test: Table | None
+    notes: tuple[str, ...] = ()
+
+
+def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed: int = 0) -> Parts:
+    """Cut `table` into parts; `validation` and `test` are fractions of all rows, 0 for no such part.
+
+    In a classification each class gives its share to each part (largest remainders), and keeps at least one
+    row for training.  The order comes from raw bits of Philox with key `seed`, which no version of NumPy
+    changes, so equal seeds give equal parts everywhere.  Where the source brings its own test rows, these
+    are the test part, and `validation` is a fraction of the others.
+
+    Raises ArgumentError for fractions or a seed out of range, DataError if a part would be empty.
+    """
+    _check_fractions(validation, test, own_test=table.test_rows is not None)
+    raw = np.random.Philox(key=_checked_seed(seed)).random_raw(len(table))
+    order = np.argsort(raw, kind="stable")
+    codes = _class_codes(table)
+    notes: tuple[str, ...] = ()
+    if table.test_rows is not None:
+        chosen = table.test_rows
+        order = order[~np.isin(order, chosen)]
+        _check_own_classes(table, codes, order)
+        notes = (f"the test part is the source's own: {counted(len(chosen), 'row')}",)
+    else:
+        chosen = _draw(order, codes, round(test * len(table)))
+        order = order[~np.isin(order, chosen)]
+    base = len(order) if table.test_rows is not None else len(table)
+    held = _draw(order, codes, round(validation * base))
+    train = order[~np.isin(order, held)]
+    wanted_test = test if table.test_rows is None else 0.0
+    _check_parts(table, train, {"validation": (validation, held), "test": (wanted_test, chosen)})
+    parts = {name: rows for name, rows in (("validation", held), ("test", chosen)) if len(rows)}
+    tables = {name: table.take(np.sort(rows)) for name, rows in parts.items()}
+    notes += _small_classes(table, codes, parts)
+    return Parts(table.take(np.sort(train)), tables.get("validation"), tables.get("test"), notes)
+
+
+def _checked_seed(seed: int) -> int:
+    if isinstance(seed, int | np.integer) and not isinstance(seed, bool) and 0 <= seed < 2**64:
+        return int(seed)
+    raise ArgumentError(
+        "the seed must be a whole number",
+        expected="0 ≤ seed < 2**64",
+        got=repr(seed),
+        where="--seed",
+        try_="--seed 0",
+    )
+
+
+def _check_fractions(validation: float, test: float, own_test: bool) -> None:
+    for name, value in (("--val", validation), ("--test", test)):
+        if not (isinstance(value, int | float) and 0 <= value < 1):
+            raise ArgumentError(
+                f"{name} must be a fraction of the rows",
+                expected="a number from 0 up to, but not including, 1",
+                got=repr(value),
+                where=name,
+                try_=f"{name} 0.15",
+            )
+    if not own_test and validation + test >= 1:
+        raise ArgumentError(
+            "validation and test leave nothing to train on",
+            expected="--val and --test with a sum below 1",
+            got=f"{validation} + {test} = {validation + test:g}",
+            where="--val, --test",
+            try_="--val 0.15 --test 0.15",
+        )
+
+
+def _class_codes(table: Table) -> Rows:
+    """The class of each row as a number, `(rows,)`; all 0 in a regression."""
+    if table.task == "regression":
+        return np.zeros(len(table), dtype=np.intp)
+    values = as_category(table.target).values.astype(str)
+    return np.unique(values, return_inverse=True)[1].astype(np.intp)
+
+
+def _draw(order: Rows, codes: Rows, number: int) -> Rows:
+    """Draw `number` of the rows in `order`, each class by its share; one row of each class stays behind."""
+    classes, counts = np.unique(codes[order], return_counts=True)
+    room = counts - 1
+    exact = number * counts / max(len(order), 1)
+    take = np.minimum(np.floor(exact).astype(np.intp), room)
+    for c in np.argsort(take - exact, kind="stable"):
+        if take.sum() < number and take[c] < room[c]:
+            take[c] += 1
+    drawn: list[NDArray[np.intp]] = [
+        order[codes[order] == label][:quota] for label, quota in zip(classes, take, strict=True)
+    ]
+    return np.concatenate(drawn)
+
+
+def _check_own_classes(table: Table, codes: Rows, order: Rows) -> None:
+    """Raise DataError if the source's own test rows hold a class that its training rows lack."""
+    strange = np.flatnonzero(~np.isin(codes, codes[order]))
+    if len(strange):
+        row = int(strange[0])
+        name = as_category(table.target.take(strange[:1])).values[0]
+        raise DataError(
+            "the test part holds a class that the training part lacks",
+            expected="every class among the training rows",
+            got=f"class {name!r} in {counted(len(strange), 'row')} of the test part only",
+            where=table.where(table.target.name, row),
+            try_="move some of its rows into the training part",
+        )
+
+
+def _check_parts(table: Table, train: Rows, parts: dict[str, tuple[float, Rows]]) -> None:
+    for name, (fraction, rows) in parts.items():
+        if fraction > 0 and not len(rows):
+            option = "--val" if name == "validation" else "--test"
+            raise DataError(
+                f"too few rows: the {name} part would be empty",
+                expected="at least one row in every part",
+                got=f"{counted(len(table), 'row')}, of which {fraction:g} make none",
+                where=table.source,
+                try_=f"more rows, or {option} 0 to do without",
+            )
+    if len(train) < 2:
+        raise DataError(
+            "too few rows: nothing is left to train on",
+            expected="at least two rows in the training part",
+            got=f"{counted(len(train), 'row')} of {len(table)}",
+            where=table.source,
+            try_="more rows, or smaller --val and --test",
+        )
+
+
+def _small_classes(table: Table, codes: Rows, parts: dict[str, Rows]) -> tuple[str, ...]:
+    """A note for each class that is too small to be in every part."""
+    if table.task == "regression":
+        return ()
+    notes = []
+    labels, first, counts = np.unique(codes, return_index=True, return_counts=True)
+    names = as_category(table.target.take(first)).values
+    for label, name, count in zip(labels, names, counts, strict=True):
+        absent = [part for part, rows in parts.items() if not np.any(codes[rows] == label)]
+        if absent:
+            few = counted(int(count), "row")
+            notes.append(f"class {name!r} has only {few}: none in the {' and '.join(absent)} part")
+    return tuple(notes)

@@ -1,0 +1,182 @@
+"""Columns and frames: what every data source is read into, before anything is inferred from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.errors import DataError
+
+Kind = Literal["number", "boolean", "category"]
+Rows: TypeAlias = NDArray[np.intp]
+Place: TypeAlias = Callable[[str, int], str]
+"""`place(column, row)` says where a value stands, such as `houses.csv:17`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column, of shape `(rows,)`.
+
+    `values` are floats for `number` and `boolean` (NaN where missing), and text or None for `category`.
+    `shared` marks one quantity measured at many places, as pixels are: such columns share mean and deviation.
+    """
+
+    name: str
+    kind: Kind
+    values: NDArray[Any]
+    shared: bool = False
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where no value is, `(rows,)`."""
+        absent: NDArray[np.bool_]
+        if self.kind == "category":
+            absent = np.fromiter((v is None for v in self.values), dtype=bool, count=len(self.values))
+        else:
+            absent = np.isnan(self.values)
+        return absent
+
+    @property
+    def present(self) -> NDArray[Any]:
+        """The values that are there."""
+        return self.values[~self.missing]
+
+    def take(self, rows: Rows | NDArray[np.bool_]) -> Column:
+        """The chosen rows, in the order asked for."""
+        return replace(self, values=self.values[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A source as it was read: columns of equal length, and where they came from.
+
+    `target` is the target that the source itself names (None: the last column, where one is needed).
+    `test_rows` are the rows that the source sets aside for the test.  `is_array`: columns have no names of
+    their own and go by position.
+    """
+
+    source: str
+    columns: tuple[Column, ...]
+    place: Place = field(repr=False)
+    target: str | None = None
+    notes: tuple[str, ...] = ()
+    test_rows: Rows | None = None
+    is_array: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, in their order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.columns[0].values) if self.columns else 0
+
+    def __getitem__(self, name: str) -> Column:
+        """The column of that name."""
+        return next(column for column in self.columns if column.name == name)
+
+
+def number_text(value: float) -> str:
+    """A number as a class name or a message shows it: whole numbers without a point."""
+    if not np.isfinite(value):
+        return str(float(value))
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def as_category(column: Column) -> Column:
+    """The column as text: whole numbers without a point, booleans as `false` and `true`."""
+    if column.kind == "category":
+        return column
+    distinct, codes = np.unique(column.values, return_inverse=True)
+    names = [_text(column.kind, value) for value in distinct]
+    return replace(column, kind="category", values=np.array([*names, None], dtype=object)[codes])
+
+
+def _text(kind: Kind, value: float) -> str | None:
+    if np.isnan(value):
+        return None
+    return ("true" if value else "false") if kind == "boolean" else number_text(value)
+
+
+def as_number(column: Column, place: Place) -> Column:
+    """The column as numbers; booleans count as 0 and 1.
+
+    Raises DataError where a text stands, or where a number is infinite, and says in which row.
+    """
+    if column.kind == "category":
+        slips = (row for row, text in enumerate(column.values) if text is not None and not is_number(text))
+        row = next(slips, None)
+        if row is not None:
+            raise text_among_numbers(column, row, place)
+        numbers = [np.nan if text is None else float(text) for text in column.values]
+        column = replace(column, kind="number", values=np.array(numbers, dtype=np.float64))
+    infinite = np.isinf(column.values)
+    if infinite.any():
+        row = int(np.argmax(infinite))
+        raise DataError(
+            f"column {column.name!r} holds an infinite value",
+            expected="finite numbers; an empty cell where a number is missing",
+            got=f"{column.values[row]}; {counted(int(infinite.sum()), 'infinite value')} in the column",
+            where=place(column.name, row),
+            try_="correct the value, or leave it empty",
+        )
+    return replace(column, kind="number")
+
+
+def as_boolean(column: Column, place: Place) -> Column:
+    """The column as truth values 0 and 1.  Raises DataError where something else stands."""
+    if column.kind == "category":
+        known = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0}
+        values = np.array([np.nan if t is None else known.get(t.lower(), -1.0) for t in column.values])
+    else:
+        values = column.values
+    strange = ~np.isnan(values) & (values != 0) & (values != 1)
+    if strange.any():
+        row = int(np.argmax(strange))
+        value = column.values[row]
+        raise DataError(
+            f"column {column.name!r} must hold truth values",
+            expected="true or false (or 1 and 0), as in training",
+            got=repr(value) if column.kind == "category" else number_text(value),
+            where=place(column.name, row),
+            try_="correct the value, or leave it empty",
+        )
+    return replace(column, kind="boolean", values=values)
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number as Python writes one."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def text_among_numbers(column: Column, row: int, place: Place) -> DataError:
+    """The error for a text where a number must be."""
+    return DataError(
+        f"column {column.name!r} must hold numbers",
+        expected="a number in every row; an empty cell where one is missing",
+        got=f"the text {column.values[row]!r}",
+        where=place(column.name, row),
+        try_="correct the value, or leave it empty",
+    )
+
+
+def listed(names: list[str] | tuple[str, ...], limit: int = 12) -> str:
+    """Names in a row, cut after `limit`: `a, b, … (500 in all)`."""
+    if len(names) <= limit:
+        return ", ".join(names)
+    return ", ".join(names[:limit]) + f", … ({len(names)} in all)"
+
+
+def counted(number: int, what: str, plural: str = "") -> str:
+    """`1 row`, `2 rows`, `2 classes`."""
+    return f"{number} {what if number == 1 else plural or what + 's'}"
