@@ -1,0 +1,87 @@
+"""`.backward()`: the sweep of the tape that a learner's loop uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clearprop.autodiff.reverse import sweep
+from clearprop.autodiff.tape import Slice
+from clearprop.errors import GradientError, TraceError, user_line
+from clearprop.program.ir import Var
+from clearprop.program.values import Node, raw
+
+_SWEPT: Any = "swept"
+
+
+def backward(out: Any) -> None:
+    """Add ∂out/∂leaf to `.grad` of every leaf that `out` depends on."""
+    if isinstance(out.value, Var):
+        raise TraceError(
+            "backward() cannot be part of a traced function",
+            expected="cl.grad or cl.value_and_grad",
+            got="backward() on a traced value",
+            where=user_line(3),
+            try_="loss, grads = cl.value_and_grad(loss_of)(parameters)",
+        )
+    if out.shape != ():
+        raise GradientError(
+            "backward() needs a scalar",
+            expected="shape ()",
+            got=f"shape {out.shape}",
+            where=user_line(3),
+            try_="cl.mean(loss).backward(), or cl.vjp for a cotangent of your own",
+        )
+    if out.application is None:
+        _require_history(out)
+        _accumulate(out, np.ones((), out.dtype)[()])
+        return
+    if out.grad is _SWEPT:
+        raise GradientError(
+            "backward() ran through this value before",
+            expected="one backward() per computed loss",
+            got="a second backward() on the same output",
+            where=user_line(3),
+            try_="compute the loss again; different losses accumulate in .grad",
+        )
+    leaves = _leaves(out)
+    part = Slice([out], leaves)
+    cotangents = sweep(part, {out: np.ones((), out.dtype)[()]}, raw)
+    out.grad = _SWEPT
+    for leaf in leaves:
+        c = cotangents.get(leaf)
+        if c is not None:
+            _accumulate(leaf, c)
+
+
+def _require_history(out: Any) -> None:
+    if not out.requires_grad:
+        raise GradientError(
+            "backward() found nothing to differentiate",
+            expected="a value computed from tensors with requires_grad=True",
+            got="a value without history",
+            where=user_line(4),
+            try_="cl.tensor(..., requires_grad=True), and no cl.no_grad() or detach() on the way",
+        )
+
+
+def _leaves(out: Node) -> list[Node]:
+    """The tensors with `requires_grad` that `out` was computed from."""
+    found, seen, todo = [], {out}, [out]
+    while todo:
+        node = todo.pop()
+        if node.application is None:
+            found.append(node)
+            continue
+        for a in node.application.inputs:
+            if isinstance(a, Node) and a.tracked and a not in seen:
+                seen.add(a)
+                todo.append(a)
+    return found
+
+
+def _accumulate(leaf: Any, cotangent: Any) -> None:
+    new = cotangent.value if isinstance(cotangent, Node) else cotangent
+    before = leaf.grad
+    leaf.grad = type(leaf)(new if before is None else before.value + new)

@@ -1,0 +1,387 @@
+"""`Tensor`: the one array class, immutable except for `.grad`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+
+from clearprop.arrays.backward import backward
+from clearprop.arrays.printing import tensor_text
+from clearprop.errors import ArgumentError, DTypeError, TraceError, user_line
+from clearprop.primitive import REGISTRY
+from clearprop.program.ir import Var
+from clearprop.program.types import PYTHON_SCALARS, is_floating, type_of
+from clearprop.program.values import Node
+from clearprop.rules import elementwise as ew
+from clearprop.rules import indexing, linear, reductions, structural
+from clearprop.shapes import size_of
+
+
+class Tensor(Node):
+    """An array, a number, or a variable of the program being traced, with its history on the tape.
+
+    Made by `cl.tensor` (copies) or `cl.asarray` (shares memory).  It never changes: `+=` and item assignment
+    raise; the update of a parameter is `w = w.updated(-lr * w.grad)`.
+    """
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    __array_priority__ = 1000
+
+    # ---------------------------------------------------------------------------------------- what it is
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """The sizes of the axes; symbolic while a compiled function is traced."""
+        v = self.value
+        return () if type(v) in PYTHON_SCALARS else v.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The data type."""
+        return type_of(self.value).dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> Any:
+        """The number of elements."""
+        return size_of(self.shape)
+
+    @property
+    def type(self) -> Any:
+        """Shape, dtype and weakness as one value."""
+        return type_of(self.value)
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether it stands for a variable of a program instead of holding numbers."""
+        return isinstance(self.value, Var)
+
+    # ------------------------------------------------------------------------------------ differentiation
+    def backward(self) -> None:
+        """Compute ∂self/∂leaf for every leaf with `requires_grad` and add it to the leaf's `.grad`.
+
+        Raises GradientError if self is not a scalar, has no history, or was already swept.
+        """
+        backward(self)
+
+    def detach(self) -> Tensor:
+        """The same values without history."""
+        return Tensor(self.value)
+
+    def updated(self, change: Any) -> Tensor:
+        """A new leaf of the same name with `change` added and no gradient: w ← w + change.
+
+        >>> import clearprop as cl
+        >>> w = cl.tensor([1.0, 2.0], name="w", requires_grad=True)
+        >>> w.updated(-0.5)
+        Tensor([0.5, 1.5], name='w', requires_grad=True)
+        """
+        step = change.detach() if isinstance(change, Tensor) else change
+        new = ew.add(self.detach(), step)
+        if new.dtype != self.dtype:
+            new = ew.astype(new, dtype=self.dtype)
+        new.name, new.requires_grad = self.name, self.requires_grad
+        return new
+
+    # ---------------------------------------------------------------------------------------- as numbers
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The values as a NumPy array (a read-only view)."""
+        return self.__array__()
+
+    def item(self) -> Any:
+        """The value of a one-element tensor as a Python number."""
+        self._require_values("item()")
+        return self.value if type(self.value) in PYTHON_SCALARS else self.value.item()
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists."""
+        return self.numpy().tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        self._require_values("np.asarray(x)")
+        out = np.asarray(self.value) if dtype is None else np.asarray(self.value, dtype)
+        if copy:
+            return out.copy()
+        view = out.view()
+        view.flags.writeable = False
+        return view
+
+    def _require_values(self, what: str) -> None:
+        if isinstance(self.value, Var):
+            raise TraceError(
+                f"{what} needs numbers, and this value is being traced",
+                expected="operations that can be part of the program",
+                got=f"a traced value of type {self.value.type}",
+                where=user_line(3),
+                try_=_INSTEAD.get(
+                    what, "use the functions of clearprop instead of NumPy's, or do this outside"
+                ),
+            )
+
+    def __bool__(self) -> bool:
+        self._require_values("if x")
+        return bool(self.value)
+
+    def __float__(self) -> float:
+        self._require_values("float(x)")
+        return float(self.value)
+
+    def __int__(self) -> int:
+        self._require_values("int(x)")
+        return int(self.value)
+
+    def __index__(self) -> int:
+        self._require_values("range(x)")
+        if self.dtype.kind not in "iu":
+            raise DTypeError(
+                "only an integer can be an index",
+                expected="an integer tensor",
+                got=self.dtype.name,
+                where=user_line(2),
+            )
+        return int(self.value)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a tensor without axes")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for i in range(len(self)):
+            yield self[i]
+
+    def __repr__(self) -> str:
+        return tensor_text(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.shape == () else repr(self)
+
+    # ------------------------------------------------------------------------------------------ operators
+    def __add__(self, other: Any) -> Any:
+        return ew.add(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return ew.add(other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return ew.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return ew.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return ew.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return ew.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return ew.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return ew.divide(other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return ew.pow(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return ew.pow(other, self)
+
+    def __neg__(self) -> Any:
+        return ew.negative(self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return ew.abs(self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return linear.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return linear.matmul(other, self)
+
+    def __eq__(self, other: Any) -> Any:
+        return ew.equal(self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return ew.not_equal(self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return ew.less(self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return ew.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Any:
+        return ew.greater(self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return ew.greater_equal(self, other)
+
+    def __and__(self, other: Any) -> Any:
+        return ew.logical_and(self, other)
+
+    def __or__(self, other: Any) -> Any:
+        return ew.logical_or(self, other)
+
+    def __invert__(self) -> Any:
+        return ew.logical_not(self)
+
+    def __getitem__(self, key: Any) -> Any:
+        return indexing.getitem(self, key)
+
+    # -------------------------------------------------------------------------------------------- methods
+    @property
+    def mT(self) -> Any:
+        """The last two axes exchanged."""
+        return structural.matrix_transpose(self)
+
+    @property
+    def T(self) -> Any:
+        """The transpose of a matrix."""
+        if self.ndim != 2:
+            raise ArgumentError(
+                "T is for matrices",
+                expected="two axes",
+                got=f"shape {self.shape}",
+                where=user_line(2),
+                try_="x.mT, or cl.permute_dims(x, axes)",
+            )
+        return structural.matrix_transpose(self)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Sum over axes."""
+        return reductions.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Arithmetic mean over axes."""
+        return reductions.mean(self, axis=axis, keepdims=keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Largest element over axes."""
+        return reductions.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Smallest element over axes."""
+        return reductions.min(self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: Any) -> Any:
+        """The same elements in another shape."""
+        return structural.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def astype(self, dtype: Any) -> Any:
+        """The values converted to another dtype."""
+        return ew.astype(self, dtype=np.dtype(dtype))
+
+    # ----------------------------------------------------------------------------------- what is refused
+    def _refuse(self, what: str, instead: str) -> NoReturn:
+        raise ArgumentError(
+            f"a tensor never changes: {what} is refused",
+            expected="a new value",
+            got=what,
+            where=user_line(3),
+            try_=instead,
+        )
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        self._refuse("item assignment", "cl.where(mask, new, x), or build the array in NumPy first")
+
+    def __iadd__(self, other: Any) -> NoReturn:  # type: ignore[misc]  # it is refused, not typed
+        self._refuse("+=", "x = x + y; for a parameter w = w.updated(-lr * w.grad)")
+
+    def __isub__(self, other: Any) -> NoReturn:  # type: ignore[misc]  # it is refused, not typed
+        self._refuse("-=", "x = x - y; for a parameter w = w.updated(-lr * w.grad)")
+
+    def __imul__(self, other: Any) -> NoReturn:  # type: ignore[misc]  # it is refused, not typed
+        self._refuse("*=", "x = x * y")
+
+    def __itruediv__(self, other: Any) -> NoReturn:  # type: ignore[misc]  # it is refused, not typed
+        self._refuse("/=", "x = x / y")
+
+    # ------------------------------------------------------------------------------------ NumPy's protocol
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        """NumPy functions called on a Tensor dispatch to ours, or raise: nothing detaches silently."""
+        ours = REGISTRY.get(_UFUNCS.get(ufunc.__name__, ufunc.__name__))
+        if method == "__call__" and ours is not None and not kwargs:
+            return ours.public_function(*inputs)
+        return self._no_numpy(ufunc.__name__)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        name = _FUNCTIONS.get(function.__name__, function.__name__)
+        ours = REGISTRY.get(name)
+        if ours is not None and ours.public:
+            return ours.public_function(*args, **kwargs)
+        return self._no_numpy(function.__name__)
+
+    def _no_numpy(self, name: str) -> NoReturn:
+        raise TraceError(
+            f"np.{name} on a Tensor is not supported",
+            expected="a function of clearprop",
+            got=f"np.{name}",
+            where=user_line(4),
+            try_=f"np.{name}(np.asarray(x)) if no derivative should flow through it",
+        )
+
+
+_INSTEAD = {
+    "if x": "cl.where(condition, a, b) chooses element by element",
+    "range(x)": "a Python integer, or x.shape[i]",
+    "np.asarray(x)": "return the value from the function and convert it outside",
+}
+_UFUNCS = {"absolute": "abs", "power": "pow", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
+           "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "rint": "round", "true_divide": "divide",
+           "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not"}  # fmt: skip
+_FUNCTIONS = {"amax": "max", "amin": "min", "concatenate": "concat", "transpose": "permute_dims"}
+
+
+def tensor(a: Any, *, name: str | None = None, requires_grad: bool = False, dtype: Any = None) -> Tensor:
+    """A tensor with a copy of `a` (numbers, nested lists, an array).
+
+    Python floats make float64, integers int64; `requires_grad` makes it a leaf whose gradient `backward()` stores.
+
+    >>> import clearprop as cl
+    >>> cl.tensor([1.0, 2.0], name="x", requires_grad=True)
+    Tensor([1.0, 2.0], name='x', requires_grad=True)
+    """
+    if isinstance(a, Tensor):
+        a = a.numpy()
+    value = np.array(a, dtype=dtype)
+    out = Tensor(_checked(value))
+    out.name = name or ""
+    if requires_grad and not is_floating(value.dtype):
+        raise DTypeError(
+            "only a floating tensor can require a gradient",
+            expected="float32 or float64",
+            got=value.dtype.name,
+            where=user_line(2),
+            try_="write the numbers as floats: 3 → 3.0, or pass dtype=float",
+        )
+    out.requires_grad = requires_grad
+    return out
+
+
+def asarray(a: Any, dtype: Any = None) -> Tensor:
+    """A tensor that shares memory with `a` where it can; a tensor is returned as it is."""
+    if isinstance(a, Tensor):
+        return a if dtype is None or a.dtype == np.dtype(dtype) else ew.astype(a, dtype=np.dtype(dtype))
+    return Tensor(_checked(np.asarray(a, dtype=dtype)))
+
+
+def _checked(value: np.ndarray[Any, Any]) -> Any:
+    if value.dtype.kind not in "fiub":
+        raise DTypeError(
+            "a tensor holds numbers",
+            expected="floats, integers or booleans",
+            got=f"dtype {value.dtype}",
+            where=user_line(3),
+            try_="encode text as integers; lists must not be ragged",
+        )
+    return value if value.ndim else value[()]

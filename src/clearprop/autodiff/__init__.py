@@ -1,0 +1,1 @@
+"""Differentiation of programs and of the tape: reverse, forward, batching, and the transforms made of them."""

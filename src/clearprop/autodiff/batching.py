@@ -1,0 +1,189 @@
+"""Batching: a program for one example becomes a program for many, equation by equation.
+
+The batch axis leads.  Axes in parameters count from the end, so most primitives need nothing; those whose
+parameters hold shapes say how in their declaration.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from clearprop.autodiff.trees import as_leaf_value, flatten, is_array, unflatten
+from clearprop.errors import ArgumentError, ShapeError, user_line
+from clearprop.primitive import Primitive
+from clearprop.program.ir import Program, Var
+from clearprop.program.tracing import builder, shape_of, trace
+from clearprop.program.types import Type, type_of
+from clearprop.program.values import Node, raw
+from clearprop.rules.structural import broadcast_to_, permute_dims_, reshape_
+from clearprop.shapes import same
+
+
+def vmap(f: Callable[..., Any], in_axes: int | Sequence[Any] | None = 0) -> Callable[..., Any]:
+    """The function that maps f over a batch axis of its arguments; results are stacked on axis 0.
+
+    `in_axes` is one axis for all arguments, or one per argument; None means "the same for every example".  For a
+    tree argument the axis applies to all its leaves.
+
+    Raises ArgumentError if no argument is mapped, ShapeError if batch sizes differ.
+
+    >>> import clearprop as cl
+    >>> cl.vmap(lambda x, w: x @ w, in_axes=(0, None))(cl.tensor([[1.0, 2.0], [3.0, 4.0]]), cl.tensor([1.0, 1.0]))
+    Tensor([3.0, 7.0])
+    """
+
+    @functools.wraps(f)
+    def mapped(*args: Any) -> Any:
+        axes = _axes_per_leaf(args, in_axes)
+        flat, structure = flatten(args)
+        size = _batch_size(flat, axes)
+        moved = [
+            _to_front(as_leaf_value(v), a) if a is not None else v for v, a in zip(flat, axes, strict=True)
+        ]
+        arrays = [i for i, (v, a) in enumerate(zip(flat, axes, strict=True)) if a is not None]
+        types = [_one_example(type_of(raw(moved[i]))) for i in arrays]
+        out_structure: list[Any] = []
+
+        def flat_f(*examples: Any) -> Sequence[Any]:
+            leaves = list(moved)
+            for i, x in zip(arrays, examples, strict=True):
+                leaves[i] = x
+            outs, out_tree = flatten(f(*unflatten(structure, leaves)))
+            out_structure.append((out_tree, [is_array(o) for o in outs], outs))
+            return [o for o in outs if is_array(o)]
+
+        outer = builder()
+        program = trace(flat_f, types, scope=outer.scope if outer is not None else None)
+        results = iter(run_batched(program, [moved[i] for i in arrays], size))
+        out_tree, mask, outs = out_structure[0]
+        return unflatten(out_tree, [next(results) if m else o for m, o in zip(mask, outs, strict=True)])
+
+    return mapped
+
+
+def _axes_per_leaf(args: Sequence[Any], in_axes: Any) -> list[int | None]:
+    per_argument = [in_axes] * len(args) if in_axes is None or isinstance(in_axes, int) else list(in_axes)
+    if len(per_argument) != len(args):
+        raise ArgumentError(
+            "vmap needs one axis per argument",
+            expected=f"{len(args)} entries in in_axes",
+            got=f"in_axes = {in_axes}",
+            where=user_line(3),
+        )
+    out: list[int | None] = []
+    for arg, axis in zip(args, per_argument, strict=True):
+        flat, structure = flatten(arg)
+        if axis is None or isinstance(axis, int):
+            out += [axis if is_array(v) else None for v in flat]
+        else:
+            out += flatten_like(axis, structure)
+    if all(a is None for a in out):
+        raise ArgumentError(
+            "vmap has nothing to map over",
+            expected="at least one axis in in_axes that is not None",
+            got=f"in_axes = {in_axes}",
+            where=user_line(3),
+        )
+    return out
+
+
+def flatten_like(axes: Any, structure: Any) -> list[Any]:
+    """Axes given as a tree of the argument's structure."""
+    return list(structure.flatten_up_to(axes))
+
+
+def _batch_size(flat: Sequence[Any], axes: Sequence[int | None]) -> Any:
+    size: Any = None
+    for v, axis in zip(flat, axes, strict=True):
+        if axis is None:
+            continue
+        shape = shape_of(v)
+        if not -len(shape) <= axis < len(shape):
+            raise ShapeError(
+                "vmap cannot map over an axis that does not exist",
+                expected=f"an array with an axis {axis}",
+                got=f"shape {shape}",
+                where=user_line(3),
+            )
+        if size is not None and not same(size, shape[axis]):
+            raise ShapeError(
+                "vmap needs one batch size",
+                expected=f"size {size} on every mapped axis",
+                got=f"size {shape[axis]}",
+                where=user_line(3),
+            )
+        size = shape[axis] if size is None else size
+    return size
+
+
+def _to_front(value: Any, axis: int) -> Any:
+    n = len(shape_of(value))
+    if axis % n == 0:
+        return value
+    rest = [i - n for i in range(n) if i != axis % n]
+    return permute_dims_(value, axes=(axis % n - n, *rest))
+
+
+def _one_example(t: Type) -> Type:
+    return Type(t.shape[1:], t.dtype)
+
+
+def run_batched(program: Program, arguments: Sequence[Any], size: Any) -> list[Any]:
+    """Evaluate a program traced for one example on batches; every result gets the leading axis."""
+    env: dict[Any, tuple[Any, bool]] = {
+        v: (x, True) for v, x in zip(program.arguments, arguments, strict=True)
+    }
+    hidden = program.inputs[len(program.arguments) :]
+    env |= {v: (c, False) for v, c in zip(hidden, program.captured, strict=True)}
+
+    def read(atom: Any) -> tuple[Any, bool]:
+        return env[atom] if isinstance(atom, Var) else (atom, False)
+
+    for eq in program.equations:
+        values, flags = zip(*map(read, eq.inputs), strict=True) if eq.inputs else ((), ())
+        ranks = [len(a.shape) if isinstance(a, Var) else 0 for a in eq.inputs]
+        if any(flags):
+            out = _batch_equation(eq.primitive, size, values, flags, ranks, eq.params)
+        else:
+            out = eq.primitive(*values, **eq.params)
+        many = out if len(eq.outputs) > 1 else (out,)
+        for var, value in zip(eq.outputs, many, strict=True):
+            env[var] = (value, any(flags))
+    return [_as_batch(*read(a), size) for a in program.outputs]
+
+
+def _as_batch(value: Any, batched: bool, size: Any) -> Any:
+    if not batched:
+        value = broadcast_to_(value, shape=(size, *shape_of(value)))
+    return value if isinstance(value, Node) else Node.tensor(value)
+
+
+def _batch_equation(
+    p: Primitive, size: Any, values: Sequence[Any], flags: Sequence[bool], ranks: Sequence[int], params: Any
+) -> Any:
+    if p.kind == "elementwise":
+        rank = max(ranks)
+        return p(
+            *(_pad(v, rank - r) if f else v for v, f, r in zip(values, flags, ranks, strict=True)), **params
+        )
+    full = [
+        v if f else broadcast_to_(v, shape=(size, *shape_of(v))) for v, f in zip(values, flags, strict=True)
+    ]
+    if p.batch_rule is not None:
+        return p.batch_rule(size, *full, **params)
+    if p.is_composite and p.kind == "general" and p.shape_rule is None:
+        return p.batched(params, vmap)(*full)
+    if p.signature is not None:
+        loops = [r - len(core) for r, core in zip(ranks, p.signature.inputs, strict=True)]
+        full = [_pad(v, max(loops) - loop) for v, loop in zip(full, loops, strict=True)]
+    return p(*full, **params)
+
+
+def _pad(value: Any, axes: int) -> Any:
+    """(B, *shape) → (B, 1, …, *shape): operands of lower rank still line up from the end."""
+    if axes == 0:
+        return value
+    shape = shape_of(value)
+    return reshape_(value, shape=(shape[0], *([1] * axes), *shape[1:]))

@@ -1,0 +1,45 @@
+"""Forward mode: tangents flow from the leaves to the outputs along the same applications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clearprop.autodiff.reverse import Reader
+from clearprop.autodiff.tape import Slice
+from clearprop.program.tracing import shape_of
+from clearprop.program.types import PYTHON_SCALARS
+from clearprop.program.values import Node, raw
+from clearprop.rules.elementwise import astype
+from clearprop.rules.structural import broadcast_to_
+from clearprop.shapes import dim_key
+
+
+def push(part: Slice, tangents: dict[Node, Any], read: Reader) -> dict[Node, Any]:
+    """Tangents of all active nodes from the leaves' tangents; `tangents` is extended."""
+    with np.errstate(all="ignore"):
+        for app in part.applications:
+            dots = [tangents.get(a) if isinstance(a, Node) else None for a in app.inputs]
+            if all(d is None for d in dots):
+                continue
+            nodes = part.nodes[app]
+            xs: Any = app.raw if read is raw else [read(a) for a in app.inputs]
+            y = app.outputs if read is raw else read(nodes[0])
+            out = app.primitive.pushforward(dots, y, xs, app.params)
+            if out is None:
+                continue
+            for node in nodes:
+                dot = out[node.position] if type(app.outputs) is tuple else out
+                tangents[node] = _widened(dot, node)
+    return tangents
+
+
+def _widened(dot: Any, node: Node) -> Any:
+    """A tangent in the output's shape and dtype: a rule need not repeat what broadcasting repeats."""
+    value, own = raw(dot), node.value
+    if tuple(map(dim_key, shape_of(value))) != tuple(map(dim_key, shape_of(own))):
+        dot = broadcast_to_(dot, shape=shape_of(own))
+    if type(own) not in PYTHON_SCALARS and (type(value) in PYTHON_SCALARS or value.dtype != own.dtype):
+        dot = astype(dot, dtype=own.dtype)
+    return dot

@@ -1,0 +1,112 @@
+"""Reverse mode: cotangents flow from the outputs back to the leaves, each application visited once.
+
+The sweep is the same for numbers and for programs.  What it works on is decided by `mode`: arrays (the eager
+case), nodes off the tape (while a program is traced), or nodes on the tape (inside another transform, which
+then differentiates the sweep itself).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.autodiff.tape import Slice
+from clearprop.program.ir import Var
+from clearprop.program.tracing import builder, shape_of
+from clearprop.program.types import PYTHON_SCALARS
+from clearprop.program.values import Application, Node, raw
+from clearprop.rules.elementwise import astype
+from clearprop.rules.reductions import sum as _sum
+from clearprop.rules.structural import broadcast_to_, reshape_
+from clearprop.shapes import dim_key, is_one
+
+Reader = Callable[[Any], Any]
+
+
+def reader(part: Slice, traced: bool) -> Reader:
+    """How a sweep sees the values on the tape: as arrays, as untracked nodes, or as the nodes themselves."""
+    if part.surrounded:
+        return lambda a: a
+    if traced:
+        return lambda a: Node.tensor(raw(a)) if isinstance(raw(a), Var) else raw(a)
+    return raw
+
+
+def sweep(part: Slice, cotangents: dict[Node, Any], read: Reader) -> dict[Node, Any]:
+    """Cotangents of all active nodes that the given ones reach; `cotangents` is consumed."""
+    active = part.active
+    with np.errstate(all="ignore"):
+        for app in reversed(part.applications):
+            nodes = part.nodes[app]
+            g = _incoming(app, nodes, cotangents)
+            if g is None:
+                continue
+            _pull(app, nodes, g, active, cotangents, read)
+    return cotangents
+
+
+def _incoming(app: Application, nodes: list[Node], cotangents: dict[Node, Any]) -> Any:
+    """The cotangent of an application's output; for several outputs a list with None where nothing came."""
+    if type(app.outputs) is not tuple:
+        return cotangents.get(nodes[0])
+    out = [None] * len(app.outputs)
+    for node in nodes:
+        out[node.position] = cotangents.get(node)
+    return None if all(g is None for g in out) else out
+
+
+def _pull(
+    app: Application, nodes: list[Node], g: Any, active: set[Node], cotangents: dict[Node, Any], read: Reader
+) -> None:
+    xs: Any = app.raw if read is raw else [read(a) for a in app.inputs]
+    y = app.outputs if read is raw else read(nodes[0])
+    b = builder()
+    for k, operand in enumerate(app.inputs):
+        if not isinstance(operand, Node) or operand not in active:
+            continue
+        if b is not None:
+            b.rule = app.primitive.name
+        try:
+            c = app.primitive.pullback(k, g, y, xs, app.params)
+            if c is None:
+                continue
+            c = fit(c, xs[k])
+            known = cotangents.get(operand)
+            # never in place: an identity rule hands the same array on
+            cotangents[operand] = c if known is None else known + c
+        finally:
+            if b is not None:
+                b.rule = ""
+
+
+def fit(cotangent: Any, operand: Any) -> Any:
+    """A cotangent in the operand's shape and dtype: the one place where broadcasting is undone."""
+    own = raw(operand)
+    value = raw(cotangent)
+    have, want = shape_of(value), () if type(own) in PYTHON_SCALARS else own.shape
+    if have != want and tuple(map(dim_key, have)) != tuple(map(dim_key, want)):
+        cotangent = _unbroadcast(cotangent, have, want)
+    if type(own) not in PYTHON_SCALARS and (type(value) in PYTHON_SCALARS or value.dtype != own.dtype):
+        cotangent = astype(cotangent, dtype=own.dtype)
+    return cotangent
+
+
+def _unbroadcast(g: Any, have: Sequence[Any], want: Sequence[Any]) -> Any:
+    """Sum over the axes along which the operand was repeated; repeat where the rule did not."""
+    if len(have) >= len(want):
+        extra = len(have) - len(want)
+        axes = tuple(
+            i - len(have)
+            for i, n in enumerate(have)
+            if i < extra or (is_one(want[i - extra]) and not is_one(n))
+        )
+        if axes:
+            g = _sum(g, axis=axes, keepdims=True)
+        if extra:
+            have = shape_of(g)
+            g = reshape_(g, shape=have[extra:])
+    if tuple(map(dim_key, shape_of(g))) != tuple(map(dim_key, want)):
+        g = broadcast_to_(g, shape=tuple(want))
+    return g

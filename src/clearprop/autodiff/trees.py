@@ -1,0 +1,96 @@
+"""Trees of arrays: flattening arguments, choosing the leaves to differentiate, putting results back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optree
+
+from clearprop.errors import ArgumentError, DTypeError, user_line
+from clearprop.program.types import is_floating, type_of
+from clearprop.program.values import Node, raw
+
+NAMESPACE = "clearprop"
+
+
+def flatten(tree: Any) -> tuple[list[Any], Any]:
+    """Leaves and structure."""
+    leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
+    return leaves, structure
+
+
+def unflatten(structure: Any, leaves: Sequence[Any]) -> Any:
+    """The tree with these leaves."""
+    return optree.tree_unflatten(structure, leaves)
+
+
+def tree_map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """F over the leaves of trees of equal structure.
+
+    >>> import clearprop as cl
+    >>> cl.tree_map(lambda a, b: a + b, {"x": 1, "y": [2]}, {"x": 10, "y": [20]})
+    {'x': 11, 'y': [22]}
+    """
+    return optree.tree_map(f, tree, *rest, namespace=NAMESPACE)
+
+
+def paths(tree: Any) -> list[str]:
+    """A path such as `layers[0].weight` for every leaf."""
+    found, _, _ = optree.tree_flatten_with_accessor(tree, namespace=NAMESPACE)
+    return [_path_text(a) for a in found]
+
+
+def _path_text(accessor: Any) -> str:
+    text = accessor.codify("")
+    return text.removeprefix(".")
+
+
+def is_array(leaf: Any) -> bool:
+    """Whether a leaf is something that operations take: a node, an array, or a Python number."""
+    return isinstance(leaf, (Node, np.ndarray, np.generic, bool, int, float, complex))
+
+
+def has_derivative(leaf: Any) -> bool:
+    """Whether a leaf is floating, so that there is something to differentiate."""
+    return is_array(leaf) and is_floating(type_of(raw(leaf)).dtype)
+
+
+def as_leaf_value(leaf: Any) -> Any:
+    """A leaf as the engine holds it: Python floats become float64 numbers."""
+    return np.float64(leaf) if type(leaf) is float else leaf
+
+
+def chosen(argnums: int | Sequence[int], count: int, name: str) -> tuple[int, ...]:
+    """The chosen argument positions, checked."""
+    wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    out = []
+    for i in wanted:
+        if not -count <= i < count:
+            raise ArgumentError(
+                f"{name} has no argument {i} to differentiate",
+                expected=f"argnums from 0 to {count - 1}" if count else "at least one positional argument",
+                got=f"argnums = {argnums} with {count} positional arguments",
+                where=user_line(2),
+                try_="pass the argument by position",
+            )
+        out.append(i % count)
+    return tuple(out)
+
+
+def require_floating(leaves: Sequence[Any], position: int, name: str) -> None:
+    """An argument without a floating leaf has no gradient: say so, and what to write instead."""
+    if any(map(has_derivative, leaves)):
+        return
+    seen = ", ".join(
+        sorted({type_of(raw(v)).dtype.name if is_array(v) else type(v).__name__ for v in leaves})
+    )
+    example = next((f"{v!r} → {float(v)!r}" for v in leaves if type(v) is int), "x.astype(float)")
+    raise DTypeError(
+        f"{name} needs a floating argument to differentiate",
+        expected=f"argument {position} with at least one floating number",
+        got=seen or "no leaves at all",
+        where=user_line(2),
+        try_=f"write it as a float: {example}",
+    )

@@ -1,0 +1,572 @@
+"""Primitives: one declaration gives value, derivative in both modes, batching, shapes, notation and docs.
+
+A *leaf* has a spelling per target; a *composite* has a body, ordinary Python over other primitives.  The
+derivative is declared by the structure of the Jacobian:
+
+elementwise   `d_x(g, ...)`    J is diagonal: the map v ↦ D·v, which is its own transpose, so it serves both modes
+reduction     `d_x(g, ...)`    y = Σ over axes, locally w·x: the map v ↦ w·v; VJP widens g first, JVP sums after
+multilinear   `vjp_x(g, ...)`  linear in each operand: the JVP is the primitive itself on the tangent
+structural    `vjp_x(g, ...)`  linear in its operands together: the JVP is the primitive on the tangents
+general       `vjp_x(g, ...)` and `jvp(...)`
+
+A rule is ordinary Python over the library's own functions and takes what it needs *by name*: the cotangent
+`g`, operands, the output `y`, parameters.  So it runs on arrays, is traced to primitives (and differentiates
+again), and its argument names say which values the backward pass must keep.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import DTypeError, GradientError, ShapeError, user_line
+from clearprop.program.ir import Var
+from clearprop.program.tracing import builder, trace
+from clearprop.program.types import (
+    BOOL,
+    FLOAT64,
+    PYTHON_SCALARS,
+    DType,
+    Type,
+    is_floating,
+    promote,
+    type_of,
+)
+from clearprop.program.values import RECORDING, Application, Node, raw
+from clearprop.shapes import Signature, Size, broadcast, normalise_axes, normalise_axis
+
+REGISTRY: dict[str, Primitive] = {}
+"""Every primitive by name, in order of declaration."""
+
+KINDS = ("elementwise", "reduction", "multilinear", "structural", "general")
+
+
+@dataclass(frozen=True, slots=True)
+class Zero:
+    """A derivative that is zero everywhere it exists, with the reason that an explanation gives."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A derivative formula; `call(g, y, xs, params)` picks the arguments that the formula names."""
+
+    formula: Callable[..., Any]
+    names: tuple[str, ...]
+    call: Callable[[Any, Any, Sequence[Any], Mapping[str, Any]], Any]
+
+
+def make_rule(
+    formula: Callable[..., Any], operands: Sequence[str], params: Sequence[str], owner: str
+) -> Rule:
+    """A rule whose arguments are chosen by name; an unknown name is an error when it is declared."""
+    names = tuple(inspect.signature(formula).parameters)
+    source = {"g": "g", "y": "y"}
+    source |= {p: f"p[{p!r}]" for p in params} | {o: f"xs[{i}]" for i, o in enumerate(operands)}
+    source |= {o + "_dot": f"g[{i}]" for i, o in enumerate(operands)}
+    unknown = [n for n in names if n not in source]
+    if unknown:
+        raise TypeError(
+            f"{owner}: a rule names {unknown[0]!r}; known are g, y, {', '.join([*operands, *params])}"
+        )
+    call = eval(f"lambda g, y, xs, p: f({', '.join(source[n] for n in names)})", {"f": formula})
+    return Rule(formula, names, call)
+
+
+class Primitive:
+    """A declared operation.  Calling it computes on arrays, and traces or records on nodes."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        kind: str,
+        *,
+        numpy: str = "",
+        numba: str = "",
+        tex: str = "",
+        kink: Callable[..., Any] | None = None,
+        signature: str = "",
+        shape: Callable[..., Any] | None = None,
+        dtype: str | Callable[..., Any] = "same",
+        conditions: int = 0,
+        batch: Callable[..., Any] | None = None,
+        public: bool = True,
+        register: bool = True,
+        rules: Mapping[str, Callable[..., Any] | Zero],
+    ) -> None:
+        self.name = function.__name__.rstrip("_")
+        self.kind, self.numpy, self.numba, self.tex, self.kink = kind, numpy, numba or numpy, tex, kink
+        self.function, self.public, self.batch_rule = function, public, batch
+        self.public_function: Callable[..., Any] = self
+        self.__doc__, self.__name__, self.__module__ = function.__doc__, self.name, function.__module__
+        self.__signature__ = inspect.signature(function)
+        self.signature = Signature(signature) if signature else None
+        self.shape_rule, self.dtype_rule, self.conditions = shape, dtype, conditions
+        self._split_parameters()
+        self.rules = self._make_rules(rules)
+        self.jvp = make_rule(rules["jvp"], self.operands, self.params, self.name) if "jvp" in rules else None
+        self.body = None if numpy else function
+        self._compute = self._spelled() if numpy else function
+        if register:
+            known = REGISTRY.get(self.name)
+            if known is not None and known.__module__ != self.__module__:
+                raise ValueError(f"a primitive named {self.name!r} exists already, in {known.__module__}")
+            REGISTRY[self.name] = self
+
+    def _split_parameters(self) -> None:
+        """Operands are the positional-only parameters, or else the positional ones without default."""
+        p = inspect.Parameter
+        marked = any(
+            q.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL) for q in self.__signature__.parameters.values()
+        )
+        operands, params, positional = [], {}, []
+        self.variadic = False
+        for q in self.__signature__.parameters.values():
+            if q.kind is p.VAR_POSITIONAL:
+                self.variadic = True
+                operands.append(q.name)
+            elif q.kind is p.POSITIONAL_ONLY or (
+                not marked and q.kind is p.POSITIONAL_OR_KEYWORD and q.default is p.empty
+            ):
+                operands.append(q.name)
+            else:
+                params[q.name] = None if q.default is p.empty else q.default
+                if q.kind is p.POSITIONAL_OR_KEYWORD:
+                    positional.append(q.name)
+        self.operands, self.params, self._positional = tuple(operands), params, tuple(positional)
+        self._one_axis = "axis" in params and isinstance(params["axis"], int)
+        declared = self.__signature__.parameters.get("axis")
+        self._many_axes = declared is not None and declared.default is None
+
+    def _make_rules(self, rules: Mapping[str, Any]) -> tuple[Rule | Zero | None, ...]:
+        prefix = "d_" if self.kind in ("elementwise", "reduction") else "vjp_"
+        known = {prefix + o for o in self.operands} | {"jvp"}
+        wrong = [r for r in rules if r not in known]
+        if wrong:
+            raise TypeError(f"{self.name}: {self.kind} takes {', '.join(sorted(known))}, not {wrong[0]!r}")
+        out: list[Rule | Zero | None] = []
+        for operand in self.operands:
+            rule = rules.get(prefix + operand)
+            whole = rule is None or isinstance(rule, Zero)
+            out.append(rule if whole else make_rule(rule, self.operands, list(self.params), self.name))  # type: ignore[arg-type]  # `whole` says it
+        return tuple(out)
+
+    def _spelled(self) -> Callable[..., Any]:
+        """The callable that runs is the source that is shown: the NumPy spelling, made a function."""
+        star = "*" if self.variadic else ""
+        head = ", ".join(
+            [star + o for o in self.operands]
+            + (["*"] if self.params and not star else [])
+            + list(self.params)
+        )
+        text = string.Formatter().vformat(self.numpy, (), _Names())
+        scope: dict[str, Any] = {"np": np, **HELPERS}
+        return np.errstate(all="ignore")(eval(f"lambda {head}: {text}", scope))
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether the primitive has a body instead of a spelling."""
+        return self.body is not None
+
+    @property
+    def has_rule(self) -> bool:
+        """Whether a derivative is declared; a composite without one is recorded as its body."""
+        return any(r is not None for r in self.rules)
+
+    # ------------------------------------------------------------------------------------------- calling
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        """Apply to arrays (computes), or to nodes (traces on variables, records on tracked values)."""
+        if self.params:
+            args, params = self._bind_params(args, params)
+        tracked = traced = False
+        nodes = False
+        values = []
+        for a in args:
+            if isinstance(a, Node):
+                nodes = True
+                if a.application is not None or a.requires_grad:
+                    tracked = True
+                a = a.value
+            if isinstance(a, (Var, Size)):
+                traced = True
+            values.append(a)
+        if traced or (builder() is not None and not values):
+            return self._call_traced(args, values, params, tracked)
+        if not nodes:
+            return self.run(values, params)
+        if not tracked or not RECORDING.on:
+            return self._wrap(self.run(values, params))
+        return self._record(args, values, params, self.run)
+
+    def _bind_params(
+        self, args: tuple[Any, ...], params: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        n = len(self.operands)
+        if len(args) > n and not self.variadic:
+            params = dict(zip(self._positional, args[n:], strict=False)) | params
+            args = args[:n]
+        params = {**self.params, **params}
+        if len(params) > len(self.params):
+            extra = next(k for k in params if k not in self.params)
+            raise TypeError(f"{self.name}() has no parameter {extra!r}")
+        if self._one_axis:
+            params["axis"] = normalise_axis(params["axis"], _ndim(args[0]))
+        elif self._many_axes:
+            params["axis"] = normalise_axes(params["axis"], _ndim(args[0]))
+        return args, params
+
+    def _record(
+        self, args: Sequence[Any], values: list[Any], params: dict[str, Any], compute: Callable[..., Any]
+    ) -> Any:
+        """Compute and put an application on the tape."""
+        if self.body is not None and not self.has_rule:
+            return self.body(*args, **params)
+        out = compute(values, params)
+        if type(out) is tuple:
+            app = Application(self, tuple(args), values, params, out)
+            return tuple(
+                Node.tensor(o, app if is_floating(type_of(o).dtype) else None, i) for i, o in enumerate(out)
+            )
+        kind = FLOAT64 if type(out) is float else BOOL if type(out) in PYTHON_SCALARS else out.dtype
+        if not is_floating(kind):
+            return Node.tensor(out)
+        return Node.tensor(out, Application(self, tuple(args), values, params, out))
+
+    def _wrap(self, out: Any) -> Any:
+        return tuple(map(Node.tensor, out)) if type(out) is tuple else Node.tensor(out)
+
+    def _call_traced(
+        self, args: Sequence[Any], values: list[Any], params: dict[str, Any], tracked: bool
+    ) -> Any:
+        b = builder()
+        if b is None:
+            raise GradientError("a traced value was used outside its trace", where=user_line(3))
+        if self.body is not None and b.expand:
+            return self.body(*args, **params)
+
+        def emit(values: list[Any], params: dict[str, Any]) -> Any:
+            out = b.emit(self, self._cast(args), params)
+            return out if len(out) > 1 else out[0]
+
+        if tracked and RECORDING.on:
+            return self._record(args, values, params, emit)
+        return self._wrap(emit(values, params))
+
+    def _cast(self, args: Sequence[Any]) -> Sequence[Any]:
+        """Elementwise operands of mixed dtypes get an explicit `astype`, so that equations are uniform."""
+        if self.kind != "elementwise" or len(args) - self.conditions < 2:
+            return args
+        types = [type_of(raw(a)) if not isinstance(a, Size) else None for a in args]
+        strong = [t for t in types[self.conditions :] if t is not None and not t.weak]
+        if len({t.dtype for t in strong}) < 2:
+            return args
+        dtype, _ = promote(strong)
+        cast = REGISTRY["astype"]
+        return [
+            cast(a, dtype=dtype)
+            if i >= self.conditions and t is not None and not t.weak and t.dtype != dtype
+            else a
+            for i, (a, t) in enumerate(zip(args, types, strict=True))
+        ]
+
+    # ------------------------------------------------------------------------------------- value and type
+    def run(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        """The value, on arrays and Python numbers."""
+        if self.kind == "elementwise" and not self.is_composite:
+            return self._run_elementwise(values, params)
+        try:
+            return self._compute(*values, **params)
+        except (ValueError, IndexError, TypeError) as error:
+            if isinstance(error, (ShapeError, DTypeError)):
+                raise
+            self._explain_failure(values, params)
+            raise
+
+    def _run_elementwise(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        dtype: Any = None
+        for x in values[self.conditions :]:
+            if type(x) not in PYTHON_SCALARS:
+                if dtype is None:
+                    dtype = x.dtype
+                elif x.dtype is not dtype:
+                    return self._run_mixed(values, params)
+        if dtype is None or dtype.kind != "f":
+            return self._run_mixed(values, params)
+        try:
+            return self._compute(*values, **params)
+        except ValueError:
+            self._explain_failure(values, params)
+            raise
+
+    def _run_mixed(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        """Operands of several dtypes, integers, or Python numbers alone (whose result stays weak)."""
+        types = list(map(type_of, values))
+        (out_type,) = self.infer(types, params)
+        dtype, weak = promote(types[self.conditions :])
+        cast = [
+            x
+            if i < self.conditions or (t.weak and not weak) or (t.dtype == dtype and not t.weak)
+            else np.asarray(x, dtype)[()]
+            for i, (x, t) in enumerate(zip(values, types, strict=True))
+        ]
+        out = self._compute(*cast, **params)
+        if out_type.weak:
+            return out.item()
+        return out if out.dtype == out_type.dtype else out.astype(out_type.dtype)
+
+    def _explain_failure(self, values: Sequence[Any], params: Mapping[str, Any]) -> None:
+        """NumPy refused: our own inference says which axis and where, and raises."""
+        self.infer([type_of(v) for v in values], dict(params))
+
+    def infer(self, types: Sequence[Type], params: Mapping[str, Any]) -> list[Type]:
+        """The types of the outputs; raises ShapeError or DTypeError with the user's line."""
+        try:
+            if self.kind == "elementwise":
+                return [self._infer_elementwise(types, params)]
+            if self.shape_rule is None and self.signature is None:
+                return self._infer_body(types, params)
+            return self._infer_leaf(types, params)
+        except (ShapeError, DTypeError) as error:
+            if not error.where:
+                raise type(error)(**_parts(error), where=user_line(3)) from None
+            raise
+
+    def _infer_elementwise(self, types: Sequence[Type], params: Mapping[str, Any]) -> Type:
+        try:
+            shape = broadcast(*(t.shape for t in types))
+        except ValueError as error:
+            shapes = " and ".join(str(t.shape) for t in types if t.shape)
+            raise ShapeError(
+                f"{self.name} cannot broadcast {shapes}",
+                expected="axes that are equal or 1, counted from the last",
+                got=str(error),
+                try_="insert an axis of size 1 (expand_dims, x[:, None]) where the operands should repeat",
+            ) from None
+        if callable(self.dtype_rule):
+            return Type(shape, np.dtype(self.dtype_rule(*types, **params)))
+        dtype, weak = promote(types[self.conditions :])
+        if self.dtype_rule == "bool":
+            return Type(shape, BOOL, weak and not shape)
+        if self.dtype_rule == "float" and not is_floating(dtype):
+            return Type(shape, FLOAT64, weak or not shape)
+        return Type(shape, dtype, weak and not shape)
+
+    def _infer_leaf(self, types: Sequence[Type], params: Mapping[str, Any]) -> list[Type]:
+        if self.signature is not None:
+            shape = self.signature.infer(self.name, self.operands, [t.shape for t in types])
+        else:
+            assert self.shape_rule is not None
+            given = (list(types),) if self.variadic else types
+            shape = self.shape_rule(*given, **params)
+        if isinstance(shape, list):  # several outputs: types already
+            return shape
+        return [Type(shape, self._infer_dtype(types, params))]
+
+    def _infer_dtype(self, types: Sequence[Type], params: Mapping[str, Any]) -> DType:
+        if callable(self.dtype_rule):
+            return np.dtype(self.dtype_rule(*types, **params))
+        if self.dtype_rule not in ("same", "float"):
+            return np.dtype(self.dtype_rule)
+        dtype, _ = promote(types[self.conditions :])
+        return FLOAT64 if self.dtype_rule == "float" and not is_floating(dtype) else dtype
+
+    def _infer_body(self, types: Sequence[Type], params: Mapping[str, Any]) -> list[Type]:
+        assert self.body is not None
+        outer = builder()
+        scope = outer.scope if outer is not None else None
+        body = self.body
+
+        def flat(*xs: Any) -> tuple[Any, ...]:
+            out = body(*xs, **params)
+            return out if type(out) is tuple else (out,)
+
+        return [type_of(o) for o in trace(flat, types, scope=scope).outputs]
+
+    # ---------------------------------------------------------------------------------------- derivatives
+    def pullback(self, k: int, g: Any, y: Any, xs: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        """The cotangent of operand `k` from the cotangent `g` of the output; None where it is zero.
+
+        For elementwise primitives it may still have the output's shape: the engine undoes broadcasting.
+        """
+        rule = self.rules[0] if self.variadic else self.rules[k]
+        if isinstance(rule, Rule):
+            if self.kind == "reduction":
+                g, y = self._widen(g, y, xs[0], params)
+            if self.variadic:
+                return rule.call(g, y, (xs,), params)[k]
+            return rule.call(g, y, xs, params)
+        if rule is None:
+            raise GradientError(
+                f"{self.name} has no derivative with respect to {self.operands[k]}",
+                expected="a derivative with respect to " + " or ".join(self._differentiable() or ["nothing"]),
+                got=f"a gradient that flows into {self.operands[k]}",
+                where=user_line(3),
+                try_=f"cl.stop_gradient({self.operands[k]}) if it is meant to be constant",
+            )
+        return None
+
+    def _differentiable(self) -> list[str]:
+        return [o for o, r in zip(self.operands, self.rules, strict=True) if r is not None]
+
+    def _widen(self, g: Any, y: Any, x: Any, params: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Reductions: give g and y back their reduced axes, with size 1."""
+        if params.get("keepdims", False):
+            return g, y
+        axes = params.get("axis", (-1,))
+        shape = tuple(1 if i - len(x.shape) in axes else n for i, n in enumerate(x.shape))
+        reshape = REGISTRY["reshape"]
+        return reshape(g, shape=shape), reshape(y, shape=shape)
+
+    def batched(self, params: Mapping[str, Any], vmap: Callable[..., Any]) -> Primitive:
+        """The composite for a batch of examples: body and rules, each mapped over the leading axis."""
+        body = self.function
+
+        def lifted(rule: Rule) -> Rule:
+            def call(g: Any, y: Any, xs: Sequence[Any], _: Any) -> Any:
+                return vmap(lambda g, y, *xs: rule.call(g, y, xs, params))(g, y, *xs)
+
+            return Rule(rule.formula, rule.names, call)
+
+        def run(*xs: Any) -> Any:
+            return raw(vmap(lambda *x: body(*x, **params))(*xs))
+
+        many = copy.copy(self)
+        many.params, many._one_axis, many._many_axes = {}, False, False
+        many.function = many.body = lambda *xs: vmap(lambda *x: body(*x, **params))(*xs)
+        many._compute = run
+        many.rules = tuple(lifted(r) if isinstance(r, Rule) else r for r in self.rules)
+        many.jvp = None if self.jvp is None else lifted(self.jvp)
+        return many
+
+    def pushforward(self, dots: Sequence[Any], y: Any, xs: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        """The tangent of the output from the operands' tangents (None: zero); None where it is zero."""
+        if self.jvp is not None:
+            zeros = [_zero_like(x) if d is None else d for d, x in zip(dots, xs, strict=True)]
+            return self.jvp.call(zeros, y, xs, params)
+        if self.kind == "general":
+            raise GradientError(
+                f"{self.name} has no rule for forward mode",
+                expected="jvp= in its declaration",
+                got="jvp, hvp or hessian through it",
+                where=user_line(3),
+                try_="give jvp=lambda x_dot, ...: the tangent of the output",
+            )
+        if self.kind == "structural" and (self.variadic or len(self._differentiable()) > 1):
+            zeros = [
+                _zero_like(x) if d is None and r is not None else x if d is None else d
+                for d, x, r in zip(
+                    dots, xs, self.rules * len(xs) if self.variadic else self.rules, strict=False
+                )
+            ]
+            return self(*zeros, **params)
+        total = None
+        for k, dot in enumerate(dots):
+            if dot is None:
+                continue
+            part = self._push_one(k, dot, y, xs, params)
+            if part is not None:
+                total = part if total is None else total + part
+        return total
+
+    def _push_one(self, k: int, dot: Any, y: Any, xs: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        rule = self.rules[k]
+        if isinstance(rule, Zero):
+            return None
+        if not isinstance(rule, Rule):
+            return self.pullback(k, dot, y, xs, params)  # raises: there is no derivative
+        if self.kind == "elementwise":
+            return rule.call(dot, y, xs, params)
+        if self.kind == "reduction":
+            _, wide = self._widen(y, y, xs[0], params)
+            local = rule.call(dot, wide, xs, params)
+            return REGISTRY["sum"](
+                local, axis=params.get("axis", (-1,)), keepdims=params.get("keepdims", False)
+            )
+        return self(*xs[:k], dot, *xs[k + 1 :], **params)
+
+    def front(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorator: the function that users call, where it prepares arguments for the primitive."""
+        function.__doc__ = self.__doc__
+        self.public_function = function
+        return function
+
+    def __repr__(self) -> str:
+        return f"<{'composite' if self.is_composite else 'leaf'} {self.kind} primitive {self.name}>"
+
+
+HELPERS: dict[str, Callable[..., Any]] = {}
+"""Functions that NumPy spellings may call beside NumPy's own; generated sources carry their text."""
+
+
+class _Names(dict[str, str]):
+    """Fills a spelling with the names of operands and parameters."""
+
+    def __missing__(self, key: str) -> str:
+        return key
+
+
+def _ndim(value: Any) -> int:
+    value = raw(value)
+    return 0 if type(value) in PYTHON_SCALARS else len(value.shape)
+
+
+def _zero_like(x: Any) -> Any:
+    if isinstance(x, Node):
+        return REGISTRY["zeros_like"](x)
+    return np.zeros(x.shape, x.dtype)[()] if type(x) not in PYTHON_SCALARS else 0.0
+
+
+def _parts(error: Any) -> dict[str, str]:
+    return {"headline": error.headline, "expected": error.expected, "got": error.got, "try_": error.try_}
+
+
+def primitive(kind: str, *, numpy: str, **declaration: Any) -> Callable[[Callable[..., Any]], Primitive]:
+    """Declare a leaf: a primitive with a spelling per target.
+
+    `kind` is the structure of the Jacobian; rules are given as `d_x=` (elementwise, reduction) or `vjp_x=`
+    (multilinear, structural, general) for operand x.  The decorated function gives name, operands (before `/`),
+    parameters and documentation; it has no body.
+
+    >>> import clearprop as cl
+    >>> @cl.primitive("elementwise", numpy="{x} * {x}", d_x=lambda g, x: 2 * g * x)
+    ... def squared(x, /):
+    ...     '''The square x².'''
+    >>> cl.grad(squared)(3.0)
+    Tensor(6.0)
+    """
+    return _declare(kind, numpy=numpy, **declaration)
+
+
+def composite(kind: str = "general", **declaration: Any) -> Callable[[Callable[..., Any]], Primitive]:
+    """Declare a composite: its body is ordinary Python over other primitives, its rule is optional.
+
+    >>> import clearprop as cl
+    >>> @cl.composite("elementwise", d_x=lambda g, x: g * (1 + 2 * x))
+    ... def parabola(x, /):
+    ...     '''x + x².'''
+    ...     return x + x * x
+    >>> cl.grad(parabola)(1.0)
+    Tensor(3.0)
+    """
+    return _declare(kind, **declaration)
+
+
+_OPTIONS = ("numpy", "numba", "tex", "kink", "signature", "shape", "dtype", "conditions", "batch", "public")
+
+
+def _declare(kind: str, **declaration: Any) -> Callable[[Callable[..., Any]], Primitive]:
+    if kind not in KINDS:
+        raise ValueError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
+    options = {k: declaration.pop(k) for k in _OPTIONS if k in declaration}
+
+    def declare(function: Callable[..., Any]) -> Primitive:
+        return Primitive(function, kind, rules=declaration, **options)
+
+    return declare

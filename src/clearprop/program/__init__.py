@@ -1,0 +1,7 @@
+"""The program as a value: types, variables, equations; tracing, evaluation, type check, printing."""
+
+from clearprop.program.ir import Equation, Program, Var
+from clearprop.program.types import Type, type_of
+from clearprop.program.values import Application, Node, no_grad
+
+__all__ = ["Application", "Equation", "Node", "Program", "Type", "Var", "no_grad", "type_of"]

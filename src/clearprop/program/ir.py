@@ -1,0 +1,127 @@
+"""Var, Equation, Program: static single assignment, immutable, printable."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from clearprop.program.types import Type
+from clearprop.shapes import Scope
+
+if TYPE_CHECKING:
+    from clearprop.primitive import Primitive
+
+
+class Var:
+    """A variable of a program: assigned once, of a known type, perhaps with the user's name for it."""
+
+    __slots__ = ("builder", "name", "type")
+
+    def __init__(self, type: Type, name: str = "", builder: Any = None) -> None:
+        self.type, self.name, self.builder = type, name, builder
+
+    @property
+    def shape(self) -> Any:
+        """The shape of the value that will stand here."""
+        return self.type.shape
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the value that will stand here."""
+        return self.type.dtype
+
+    def __repr__(self) -> str:
+        return f"{self.name or '%'}: {self.type}"
+
+
+Atom = Any
+"""What an equation reads: a `Var` or a Python number."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Equation:
+    """`outputs = primitive[params](inputs)`.
+
+    `where` is the user's line; `rule` says whose derivative the equation belongs to, if any.
+    """
+
+    primitive: Primitive
+    inputs: tuple[Atom, ...]
+    params: Mapping[str, Any]
+    outputs: tuple[Var, ...]
+    where: str = ""
+    rule: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Inputs, equations in order, outputs.
+
+    The last `len(captured)` inputs are hidden: arrays of the surrounding code that the traced function used.
+    """
+
+    inputs: tuple[Var, ...]
+    equations: tuple[Equation, ...]
+    outputs: tuple[Atom, ...]
+    captured: tuple[Any, ...] = ()
+    scope: Scope = field(default_factory=Scope, repr=False)
+
+    @property
+    def arguments(self) -> tuple[Var, ...]:
+        """The inputs that the caller gives."""
+        return self.inputs[: len(self.inputs) - len(self.captured)]
+
+    def names(self) -> dict[Var, str]:
+        """A name for every variable: the user's where it is free, else v1, v2 …; numbered per program."""
+        taken: set[str] = set()
+        names: dict[Var, str] = {}
+        counter = itertools.count(1)
+        for var in self.variables():
+            name = var.name or f"v{next(counter)}"
+            base, n = name, 1
+            while name in taken:
+                n += 1
+                name = f"{base}_{n}"
+            taken.add(name)
+            names[var] = name
+        return names
+
+    def variables(self) -> Iterator[Var]:
+        """Every variable once, in order of assignment."""
+        yield from self.inputs
+        for equation in self.equations:
+            yield from equation.outputs
+
+    def __str__(self) -> str:
+        names = self.names()
+
+        def text(atom: Atom) -> str:
+            return names[atom] if isinstance(atom, Var) else repr(atom)
+
+        lines = [f"program({', '.join(f'{names[v]}: {v.type}' for v in self.inputs)}):"]
+        for eq in self.equations:
+            left = ", ".join(f"{names[v]}: {v.type}" for v in eq.outputs)
+            params = "".join(f", {k}={v}" for k, v in eq.params.items())
+            lines.append(f"  {left} = {eq.primitive.name}({', '.join(map(text, eq.inputs))}{params})")
+        return "\n".join([*lines, f"  return {', '.join(map(text, self.outputs))}"])
+
+
+def prune(program: Program) -> Program:
+    """The program without equations that nothing returned depends on, and without unused hidden inputs."""
+    live = {v for v in program.outputs if isinstance(v, Var)}
+    kept = []
+    for eq in reversed(program.equations):
+        if any(v in live for v in eq.outputs):
+            kept.append(eq)
+            live.update(a for a in eq.inputs if isinstance(a, Var))
+    hidden = program.inputs[len(program.arguments) :]
+    pairs = [(v, c) for v, c in zip(hidden, program.captured, strict=True) if v in live]
+    return Program(
+        program.arguments + tuple(v for v, _ in pairs),
+        tuple(reversed(kept)),
+        program.outputs,
+        tuple(c for _, c in pairs),
+        program.scope,
+    )

@@ -1,0 +1,202 @@
+"""Tracing: run a Python function once on variables and keep what it did as a program."""
+
+from __future__ import annotations
+
+import linecache
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearprop.errors import TraceError, describe_line
+from clearprop.program.ir import Equation, Program, Var, prune
+from clearprop.program.types import PYTHON_SCALARS, Type, type_of
+from clearprop.program.values import Node, call_site, depends_on_earlier, now, raw
+from clearprop.shapes import Scope, Size, dim_key, evaluate_size, hint
+
+if TYPE_CHECKING:
+    from clearprop.primitive import Primitive
+
+_ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)")
+
+
+class _Stack(threading.local):
+    def __init__(self) -> None:
+        self.builders: list[Builder] = []
+
+
+_STACK = _Stack()
+
+
+def builder() -> Builder | None:
+    """The trace in progress in this thread, if any."""
+    return _STACK.builders[-1] if _STACK.builders else None
+
+
+class Builder:
+    """Collects equations.  Identical equations are shared (hash-consing), so rules may recompute freely."""
+
+    def __init__(self, scope: Scope | None = None, *, expand: bool = False) -> None:
+        self.scope = scope or Scope()
+        self.expand = expand
+        self.start = now()
+        self.equations: list[Equation] = []
+        self.captured: dict[int, tuple[Any, Var]] = {}
+        self.rule = ""
+        self._seen: dict[Any, tuple[Var, ...]] = {}
+        self._named: dict[str, tuple[Var, tuple[Any, int]]] = {}
+
+    def new(self, type: Type, name: str = "") -> Var:
+        """A fresh variable of this trace."""
+        return Var(type, name, self)
+
+    def atom(self, value: Any) -> Any:
+        """What an equation of this trace reads for a value: captures arrays and variables from outside."""
+        held = value if isinstance(value, Node) and depends_on_earlier(value, self.start) else raw(value)
+        value = raw(value)
+        if isinstance(value, Var) and value.builder is self:
+            return value
+        if type(value) in PYTHON_SCALARS:
+            return value
+        if isinstance(value, Size):
+            return raw(Size.as_value(value))
+        known = self.captured.get(id(held))
+        if known is None:
+            if isinstance(value, Var) and value.builder not in _STACK.builders:
+                raise TraceError(
+                    "a value of a trace that has ended was used",
+                    expected="values made by this call, or arrays",
+                    got=f"a traced value of type {value.type}",
+                    try_="return the value from the traced function instead of storing it outside",
+                )
+            known = self.captured[id(held)] = (held, self.new(type_of(value)))
+        return known[1]
+
+    def emit(self, primitive: Primitive, values: Sequence[Any], params: dict[str, Any]) -> tuple[Var, ...]:
+        """Append an equation (or find the same one), and return its outputs."""
+        inputs = tuple(map(self.atom, values))
+        key = (primitive, tuple(map(_atom_key, inputs)), tuple((k, freeze(v)) for k, v in params.items()))
+        known = self._seen.get(key)
+        if known is not None:
+            return known
+        types = primitive.infer([type_of(a) for a in inputs], params)
+        outputs = tuple(self.new(t) for t in types)
+        site = call_site()
+        if not self.rule:
+            self._name(outputs, site)
+        self.equations.append(
+            Equation(
+                primitive, inputs, params, outputs, describe_line(site[0].co_filename, site[1]), self.rule
+            )
+        )
+        self._seen[key] = outputs
+        return outputs
+
+    def _name(self, outputs: tuple[Var, ...], site: tuple[Any, int]) -> None:
+        """Give the value the name that the user's line assigns; the last value of the line keeps it."""
+        found = _ASSIGNED.match(linecache.getline(site[0].co_filename, site[1]))
+        if found and len(outputs) == 1:
+            name = found.group(1)
+            before = self._named.get(name)
+            if before is not None and before[1] == site:
+                before[0].name = ""
+            outputs[0].name = name
+            self._named[name] = (outputs[0], site)
+
+
+def _atom_key(atom: Any) -> Any:
+    return id(atom) if isinstance(atom, Var) else (type(atom), repr(atom))
+
+
+def freeze(value: Any) -> Any:
+    """A hashable form of a parameter."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(freeze, value))
+    if isinstance(value, Size):
+        return dim_key(value)
+    if isinstance(value, slice):
+        return ("slice", freeze(value.start), freeze(value.stop), freeze(value.step))
+    if isinstance(value, np.dtype):
+        return value.str
+    return (type(value).__name__, value) if isinstance(value, (bool, int, float)) else value
+
+
+def substitute(value: Any, env: dict[Any, Any]) -> Any:
+    """A parameter with numbers (or other sizes) put in for its symbolic sizes."""
+    if isinstance(value, Size):
+        return evaluate_size(value, env)
+    if isinstance(value, tuple):
+        return tuple(substitute(v, env) for v in value)
+    if isinstance(value, slice):
+        return slice(*(substitute(v, env) for v in (value.start, value.stop, value.step)))
+    return value
+
+
+@contextmanager
+def tracing(b: Builder) -> Iterator[Builder]:
+    """Make `b` the trace in progress."""
+    _STACK.builders.append(b)
+    try:
+        yield b
+    finally:
+        _STACK.builders.remove(b)
+
+
+def trace(
+    f: Callable[..., Sequence[Any]],
+    types: Sequence[Type],
+    names: Sequence[str] = (),
+    scope: Scope | None = None,
+) -> Program:
+    """The program of `f`, a function of flat positional values that returns a flat sequence of values."""
+    b = Builder(scope)
+    inputs = [b.new(t, n) for t, n in zip(types, names or [""] * len(types), strict=True)]
+    with tracing(b):
+        results = f(*(Node.tensor(v) for v in inputs))
+        outputs = tuple(map(b.atom, results))
+    hidden = list(b.captured.values())
+    program = Program(
+        tuple(inputs) + tuple(v for _, v in hidden),
+        tuple(b.equations),
+        outputs,
+        tuple(value for value, _ in hidden),
+        b.scope,
+    )
+    return prune(program)
+
+
+def evaluate(program: Program, arguments: Sequence[Any]) -> list[Any]:
+    """Bind every equation again on `arguments`: arrays compute, variables of another trace inline.
+
+    `arguments` are the values of all inputs, hidden ones included.
+    """
+    env: dict[Any, Any] = dict(zip(program.inputs, arguments, strict=True))
+    sizes = program.scope.bind(
+        (dim, n)
+        for var, value in zip(program.inputs, arguments, strict=True)
+        for dim, n in zip(var.type.shape, shape_of(value), strict=True)
+    )
+
+    def read(atom: Any) -> Any:
+        return env[atom] if isinstance(atom, Var) else atom
+
+    for eq in program.equations:
+        params = {k: substitute(v, sizes) for k, v in eq.params.items()}
+        out = eq.primitive(*map(read, eq.inputs), **params)
+        for var, value in zip(eq.outputs, out if len(eq.outputs) > 1 else (out,), strict=True):
+            env[var] = value
+    return [read(a) for a in program.outputs]
+
+
+def shape_of(value: Any) -> Any:
+    """The shape of an array, number, variable or node."""
+    value = raw(value)
+    return () if type(value) in PYTHON_SCALARS else value.shape
+
+
+def concrete_shape(type: Type) -> tuple[int, ...]:
+    """The shape with the sizes seen while tracing."""
+    return tuple(map(hint, type.shape))

@@ -1,0 +1,99 @@
+"""Types of values, and the promotion of data types.
+
+A type is shape, dtype and *weak*.  Weak values are scalars made of Python numbers and sizes (and integer
+arrays without axes) alone: `0.9`, `1 - 0.9 ** t`.  They adopt the dtype of what they meet.  While they are
+numbers they are plain Python numbers, so NumPy treats them as we do (NEP 50).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import DTypeError
+from clearprop.shapes import Shape, dim_key
+
+DType = np.dtype[Any]
+BOOL, INT64, FLOAT32, FLOAT64 = (np.dtype(t) for t in ("bool", "int64", "float32", "float64"))
+PYTHON_SCALARS = (bool, int, float, complex)
+_OF_SCALAR = {bool: BOOL, int: INT64, float: FLOAT64, complex: np.dtype("complex128")}
+_RANK = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """Shape, dtype, and whether the dtype is weak."""
+
+    shape: Shape
+    dtype: DType
+    weak: bool = False
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    def key(self) -> Any:
+        """Hashable identity."""
+        return tuple(map(dim_key, self.shape)), self.dtype.str, self.weak
+
+    def __str__(self) -> str:
+        name = self.dtype.name.replace("float", "f").replace("uint", "u").replace("int", "i")
+        shape = ",".join(map(str, self.shape))
+        return name + (f"[{shape}]" if shape else "") + ("~" if self.weak else "")
+
+
+def type_of(value: Any) -> Type:
+    """The type of an array, a Python number, or anything that has a `type`."""
+    scalar = _OF_SCALAR.get(type(value))
+    if scalar is not None:
+        return Type((), scalar, weak=True)
+    own = getattr(value, "type", None)
+    if isinstance(own, Type):
+        return own
+    return Type(value.shape, value.dtype)
+
+
+def is_floating(dtype: DType) -> bool:
+    """Whether values of this dtype have derivatives."""
+    return dtype.kind == "f" or dtype.kind == "c"
+
+
+def promote(types: Iterable[Type]) -> tuple[DType, bool]:
+    """The dtype that operands meet in, and whether it is weak.
+
+    The array API standard's table within a kind; a floating array wins over integers and booleans; weak
+    operands adopt the dtype of the others if their kind allows it.
+    """
+    strong = [t for t in types if not t.weak]
+    weak = [t for t in types if t.weak]
+    if not strong:
+        top = max(weak, key=lambda t: _RANK[t.dtype.kind])
+        return top.dtype, True
+    rank = max(_RANK[t.dtype.kind] for t in strong)
+    chosen = [t.dtype for t in strong if _RANK[t.dtype.kind] == rank]
+    dtype = chosen[0]
+    for other in chosen[1:]:
+        if other != dtype:
+            dtype = _within_kind(dtype, other)
+    stronger = max((_RANK[t.dtype.kind] for t in weak), default=-1)
+    if stronger > rank and stronger >= 2:
+        # a Python float beside integers: float64, and still weak if nothing has axes
+        return (FLOAT64 if stronger == 2 else _OF_SCALAR[complex]), all(t.ndim == 0 for t in strong)
+    if stronger > rank:
+        return INT64, False
+    return dtype, False
+
+
+def _within_kind(a: DType, b: DType) -> DType:
+    if {a.kind, b.kind} == {"i", "u"} and np.dtype("uint64") in (a, b):
+        raise DTypeError(
+            f"{a.name} and {b.name} have no common integer type",
+            expected="operands that promote within the integers",
+            got=f"{a.name} with {b.name}",
+            try_="x.astype(...) on one operand",
+        )
+    return np.promote_types(a, b)

@@ -1,0 +1,131 @@
+"""Values at run time: nodes, the tape that links them, and where in the user's code they were made.
+
+A node holds an array, a Python number (a weak scalar), or a `Var` of the program being traced.  Whether the
+tape grows is independent of which: an operation on a tracked node records an `Application`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from clearprop.errors import describe_line
+
+if TYPE_CHECKING:
+    from clearprop.primitive import Primitive
+
+_PACKAGE = str(Path(__file__).parent.parent)
+_ORDER = itertools.count(1)
+
+
+class Application:
+    """One application of a primitive, as the tape holds it: what was read, what came out, where."""
+
+    __slots__ = ("inputs", "order", "outputs", "params", "primitive", "raw", "site")
+
+    def __init__(
+        self,
+        primitive: Primitive,
+        inputs: tuple[Any, ...],
+        raw: list[Any],
+        params: dict[str, Any],
+        outputs: Any,
+    ) -> None:
+        self.primitive, self.inputs, self.raw, self.params = primitive, inputs, raw, params
+        self.outputs = outputs
+        self.order = next(_ORDER)
+        self.site = call_site()
+
+    @property
+    def where(self) -> str:
+        """The user's line."""
+        return describe_line(self.site[0].co_filename, self.site[1])
+
+
+def call_site() -> tuple[Any, int]:
+    """Code object and line of the innermost frame outside the package."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code, frame.f_lineno
+
+
+class Node:
+    """A value and, if it was computed from something tracked, the application that made it."""
+
+    __slots__ = ("application", "grad", "name", "position", "requires_grad", "value")
+    tensor: ClassVar[type[Node]]  # the user's class; it is declared in a later layer and enters itself here
+
+    def __init__(self, value: Any, application: Application | None = None, position: int = 0) -> None:
+        self.value = value
+        self.application = application
+        self.position = position
+        self.name = ""
+        self.requires_grad = False
+        self.grad: Any = None
+
+    def __init_subclass__(cls) -> None:
+        Node.tensor = cls
+
+    @property
+    def tracked(self) -> bool:
+        """Whether operations on this node are recorded."""
+        return self.application is not None or self.requires_grad
+
+
+def now() -> int:
+    """A number between the applications made so far and those to come."""
+    return next(_ORDER)
+
+
+def depends_on_earlier(node: Node, start: int) -> bool:
+    """Whether a tracked node's history reaches back to before `start`, or to a leaf of the user's."""
+    todo, seen = [node], {node}
+    while todo:
+        app = (current := todo.pop()).application
+        if app is None:
+            if current.requires_grad:
+                return True
+        elif app.order < start:
+            return True
+        else:
+            fresh = [a for a in app.inputs if isinstance(a, Node) and a.tracked and a not in seen]
+            seen.update(fresh)
+            todo += fresh
+    return False
+
+
+class _Recording(threading.local):
+    on = True
+
+
+RECORDING = _Recording()
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Within this block nothing is recorded for differentiation.
+
+    >>> import clearprop as cl
+    >>> w = cl.tensor([1.0, 2.0], requires_grad=True)
+    >>> with cl.no_grad():
+    ...     y = w * 2
+    >>> y.requires_grad
+    False
+    """
+    before = RECORDING.on
+    RECORDING.on = False
+    try:
+        yield
+    finally:
+        RECORDING.on = before
+
+
+def raw(value: Any) -> Any:
+    """The array, number or variable inside a node; anything else unchanged."""
+    return value.value if isinstance(value, Node) else value

@@ -1,0 +1,25 @@
+"""The declarations: every primitive, by family.  Everything else is derived from them."""
+
+from clearprop.rules import (
+    activations,
+    elementwise,
+    indexing,
+    linear,
+    losses,
+    normalisation,
+    random,
+    reductions,
+    structural,
+)
+
+__all__ = [
+    "activations",
+    "elementwise",
+    "indexing",
+    "linear",
+    "losses",
+    "normalisation",
+    "random",
+    "reductions",
+    "structural",
+]

@@ -1,0 +1,544 @@
+"""Elementwise leaves: arithmetic, comparison, powers, exponentials, trigonometry.
+
+Each `d_x` is the map v ↦ D·v with D = ∂y/∂x, a diagonal matrix; it is its own transpose.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from clearprop.primitive import HELPERS, Zero, composite, primitive
+from clearprop.program.types import PYTHON_SCALARS
+from clearprop.rules.special import erf as _erf
+
+HELPERS["erf"] = _erf
+_CONSTANT = Zero("piecewise constant: its derivative is 0 wherever it has one")
+
+
+# ------------------------------------------------------------------------------------------ arithmetic
+@primitive("elementwise", numpy="{a} + {b}", tex="{a} + {b}", d_a=lambda g: g, d_b=lambda g: g)
+def add(a: Any, b: Any, /) -> Any:
+    """Sum a + b, with broadcasting."""
+
+
+@primitive("elementwise", numpy="{a} - {b}", tex="{a} - {b}", d_a=lambda g: g, d_b=lambda g: -g)
+def subtract(a: Any, b: Any, /) -> Any:
+    """Difference a − b, with broadcasting."""
+
+
+@primitive(
+    "elementwise", numpy="{a} * {b}", tex=r"{a} \odot {b}", d_a=lambda g, b: g * b, d_b=lambda g, a: g * a
+)
+def multiply(a: Any, b: Any, /) -> Any:
+    """Product a · b, element by element, with broadcasting."""
+
+
+@primitive(
+    "elementwise",
+    numpy="{a} / {b}",
+    tex=r"\frac{{{a}}}{{{b}}}",
+    dtype="float",
+    d_a=lambda g, b: g / b,
+    d_b=lambda g, b, y: -g * y / b,
+)
+def divide(a: Any, b: Any, /) -> Any:
+    """Quotient a / b, with broadcasting; x/0 is ±inf and 0/0 is NaN, as IEEE 754 says."""
+
+
+@primitive("elementwise", numpy="-{x}", tex="-{x}", d_x=lambda g: -g)
+def negative(x: Any, /) -> Any:
+    """Negation −x."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.power({a}, {b})",
+    numba="power({a}, {b})",
+    tex="{a}^{{{b}}}",
+    d_a=lambda g, a, b: g * _power_slope(a, b),
+    d_b=lambda g, a, y: g * where(equal(a, 0), 0.0, y * log(where(equal(a, 0), 1.0, a))),
+)
+def pow(a: Any, b: Any, /) -> Any:
+    """Power aᵇ.
+
+    The derivative with respect to b is 0 at a = 0 by convention and NaN for negative a, where aᵇ has no
+    derivative in b.
+    """
+
+
+def _power_slope(a: Any, b: Any) -> Any:
+    """b·aᵇ⁻¹, and 0 for b = 0 even at a = 0."""
+    if type(b) in PYTHON_SCALARS:
+        return 0.0 * a if b == 0 else b * a if b == 2 else b * pow(a, b - 1)
+    constant = equal(b, 0)
+    return where(constant, 0.0, b * pow(a, where(constant, 1, b - 1)))
+
+
+@primitive("elementwise", numpy="np.square({x})", numba="{x} * {x}", tex="{x}^2", d_x=lambda g, x: 2 * g * x)
+def square(x: Any, /) -> Any:
+    """Square x²."""
+
+
+@primitive(
+    "elementwise", numpy="np.abs({x})", numba="abs({x})", tex=r"\lvert {x} \rvert", kink=lambda x: x,
+    d_x=lambda g, x: g * sign(x),
+)  # fmt: skip
+def abs(x: Any, /) -> Any:
+    """Absolute value |x|.  By convention the derivative at 0 is 0."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.sign({x})",
+    numba="sign({x})",
+    tex=r"\operatorname{{sign}} {x}",
+    kink=lambda x: x,
+    d_x=_CONSTANT,
+)
+def sign(x: Any, /) -> Any:
+    """Sign of x: −1, 0 or 1; NaN stays NaN."""
+
+
+@primitive(
+    "elementwise", numpy="np.maximum({a}, {b})", numba="maximum({a}, {b})", tex=r"\max({a}, {b})",
+    kink=lambda a, b: a - b,
+    d_a=lambda g, a, b: where(a > b, g, where(equal(a, b), 0.5 * g, 0.0)),
+    d_b=lambda g, a, b: where(b > a, g, where(equal(a, b), 0.5 * g, 0.0)),
+)  # fmt: skip
+def maximum(a: Any, b: Any, /) -> Any:
+    """The larger of a and b; NaN wins.  At a tie each operand gets half of the derivative."""
+
+
+@primitive(
+    "elementwise", numpy="np.minimum({a}, {b})", numba="minimum({a}, {b})", tex=r"\min({a}, {b})",
+    kink=lambda a, b: a - b,
+    d_a=lambda g, a, b: where(a < b, g, where(equal(a, b), 0.5 * g, 0.0)),
+    d_b=lambda g, a, b: where(b < a, g, where(equal(a, b), 0.5 * g, 0.0)),
+)  # fmt: skip
+def minimum(a: Any, b: Any, /) -> Any:
+    """The smaller of a and b; NaN wins.  At a tie each operand gets half of the derivative."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.floor({x})",
+    numba="floor({x})",
+    tex=r"\lfloor {x} \rfloor",
+    kink=lambda x: x - round(x),
+    d_x=_CONSTANT,
+)
+def floor(x: Any, /) -> Any:
+    """The largest integer not above x, as a number of x's dtype."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.ceil({x})",
+    numba="ceil({x})",
+    tex=r"\lceil {x} \rceil",
+    kink=lambda x: x - round(x),
+    d_x=_CONSTANT,
+)
+def ceil(x: Any, /) -> Any:
+    """The smallest integer not below x, as a number of x's dtype."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.rint({x})",
+    numba="rint({x})",
+    tex=r"\operatorname{{round}} {x}",
+    kink=lambda x: x - floor(x) - 0.5,
+    d_x=_CONSTANT,
+)
+def round(x: Any, /) -> Any:
+    """The nearest integer; halves go to the even one."""
+
+
+@primitive("elementwise", numpy="{x}", tex="{x}", d_x=Zero("stopped by stop_gradient"))
+def stop_gradient(x: Any, /) -> Any:
+    """The value of x, as a constant: no derivative flows through."""
+
+
+@primitive("elementwise", numpy="{x}", tex="{x}", public=False, d_x=lambda g: g)
+def identity(x: Any, /) -> Any:
+    """The value of x: a fresh variable for a transform to differentiate with respect to."""
+
+
+# ------------------------------------------------------------------------------------ comparison and choice
+@primitive("elementwise", numpy="{a} == {b}", tex="{a} = {b}", dtype="bool")
+def equal(a: Any, b: Any, /) -> Any:
+    """Whether a = b."""
+
+
+@primitive("elementwise", numpy="{a} != {b}", tex=r"{a} \ne {b}", dtype="bool")
+def not_equal(a: Any, b: Any, /) -> Any:
+    """Whether a ≠ b."""
+
+
+@primitive("elementwise", numpy="{a} < {b}", tex="{a} < {b}", dtype="bool")
+def less(a: Any, b: Any, /) -> Any:
+    """Whether a < b."""
+
+
+@primitive("elementwise", numpy="{a} <= {b}", tex=r"{a} \le {b}", dtype="bool")
+def less_equal(a: Any, b: Any, /) -> Any:
+    """Whether a ≤ b."""
+
+
+@primitive("elementwise", numpy="{a} > {b}", tex="{a} > {b}", dtype="bool")
+def greater(a: Any, b: Any, /) -> Any:
+    """Whether a > b."""
+
+
+@primitive("elementwise", numpy="{a} >= {b}", tex=r"{a} \ge {b}", dtype="bool")
+def greater_equal(a: Any, b: Any, /) -> Any:
+    """Whether a ≥ b."""
+
+
+@primitive(
+    "elementwise", numpy="np.logical_and({a}, {b})", numba="({a}) & ({b})", tex=r"{a} \land {b}", dtype="bool"
+)
+def logical_and(a: Any, b: Any, /) -> Any:
+    """Whether both a and b hold."""
+
+
+@primitive(
+    "elementwise", numpy="np.logical_or({a}, {b})", numba="({a}) | ({b})", tex=r"{a} \lor {b}", dtype="bool"
+)
+def logical_or(a: Any, b: Any, /) -> Any:
+    """Whether a or b holds."""
+
+
+@primitive("elementwise", numpy="np.logical_not({x})", numba="not {x}", tex=r"\lnot {x}", dtype="bool")
+def logical_not(x: Any, /) -> Any:
+    """Whether x does not hold."""
+
+
+@primitive("elementwise", numpy="np.isnan({x})", numba="{x} != {x}", tex=r"{x} = \text{{NaN}}", dtype="bool")
+def isnan(x: Any, /) -> Any:
+    """Whether x is NaN."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.isfinite({x})",
+    numba="isfinite({x})",
+    tex=r"\lvert {x} \rvert < \infty",
+    dtype="bool",
+)
+def isfinite(x: Any, /) -> Any:
+    """Whether x is neither infinite nor NaN."""
+
+
+@primitive(
+    "elementwise", numpy="np.where({condition}, {a}, {b})", numba="({a} if {condition} else {b})",
+    tex=r"\begin{{cases}}{a} & {condition}\\{b} & \text{{otherwise}}\end{{cases}}", conditions=1,
+    d_a=lambda g, condition: where(condition, g, 0.0),
+    d_b=lambda g, condition: where(condition, 0.0, g),
+)  # fmt: skip
+def where(condition: Any, a: Any, b: Any, /) -> Any:
+    """A where the condition holds, b elsewhere.
+
+    A closed gate gives 0 even for an infinite cotangent: the rule is itself a `where`, not a product with 0.
+    """
+
+
+@composite(
+    "elementwise", tex=r"\min(\max({x}, {low}), {high})", kink=lambda x, low, high: (x - low) * (x - high),
+    d_x=lambda g, x, low, high: where(logical_and(x >= low, x <= high), g, 0.0),
+    d_low=lambda g, x, low: where(x < low, g, 0.0),
+    d_high=lambda g, x, high: where(x > high, g, 0.0),
+)  # fmt: skip
+def clip_(x: Any, low: Any, high: Any, /) -> Any:
+    """X limited to the interval [min, max]; a bound that is None does not bind.
+
+    At a bound the derivative with respect to x is 1 by convention.
+    """
+    return minimum(maximum(x, low), high)
+
+
+@clip_.front
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: D103 - the declaration's docstring
+    return clip_(x, -math.inf if min is None else min, math.inf if max is None else max)
+
+
+# ---------------------------------------------------------------------------- exponentials and roots
+@primitive(
+    "elementwise",
+    numpy="np.exp({x})",
+    numba="exp({x})",
+    tex="e^{{{x}}}",
+    dtype="float",
+    d_x=lambda g, y: g * y,
+)
+def exp(x: Any, /) -> Any:
+    """Exponential eˣ."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.expm1({x})",
+    numba="expm1({x})",
+    tex="e^{{{x}}} - 1",
+    dtype="float",
+    d_x=lambda g, y: g * (y + 1),
+)
+def expm1(x: Any, /) -> Any:
+    """eˣ − 1, accurate for small x."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.log({x})",
+    numba="log({x})",
+    tex=r"\log {x}",
+    dtype="float",
+    d_x=lambda g, x: g / x,
+)
+def log(x: Any, /) -> Any:
+    """Natural logarithm; −inf at 0, NaN below."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.log1p({x})",
+    numba="log1p({x})",
+    tex=r"\log(1 + {x})",
+    dtype="float",
+    d_x=lambda g, x: g / (1 + x),
+)
+def log1p(x: Any, /) -> Any:
+    """log(1 + x), accurate for small x."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.log2({x})",
+    numba="log2({x})",
+    tex=r"\log_2 {x}",
+    dtype="float",
+    d_x=lambda g, x: g / (x * math.log(2)),
+)
+def log2(x: Any, /) -> Any:
+    """Logarithm to base 2."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.log10({x})",
+    numba="log10({x})",
+    tex=r"\log_{{10}} {x}",
+    dtype="float",
+    d_x=lambda g, x: g / (x * math.log(10)),
+)
+def log10(x: Any, /) -> Any:
+    """Logarithm to base 10."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.sqrt({x})",
+    numba="sqrt({x})",
+    tex=r"\sqrt{{{x}}}",
+    dtype="float",
+    d_x=lambda g, y: 0.5 * g / y,
+)
+def sqrt(x: Any, /) -> Any:
+    """Square root; its derivative at 0 is inf, and NaN below."""
+
+
+@primitive(
+    "elementwise", numpy="1.0 / {x}", tex=r"\frac{{1}}{{{x}}}", dtype="float", d_x=lambda g, y: -g * y * y
+)
+def reciprocal(x: Any, /) -> Any:
+    """Reciprocal 1/x."""
+
+
+# ------------------------------------------------------------------- trigonometric and hyperbolic functions
+@primitive(
+    "elementwise",
+    numpy="np.sin({x})",
+    numba="sin({x})",
+    tex=r"\sin {x}",
+    dtype="float",
+    d_x=lambda g, x: g * cos(x),
+)
+def sin(x: Any, /) -> Any:
+    """Sine of x (radians)."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.cos({x})",
+    numba="cos({x})",
+    tex=r"\cos {x}",
+    dtype="float",
+    d_x=lambda g, x: -g * sin(x),
+)
+def cos(x: Any, /) -> Any:
+    """Cosine of x (radians)."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.tan({x})",
+    numba="tan({x})",
+    tex=r"\tan {x}",
+    dtype="float",
+    d_x=lambda g, y: g * (1 + y * y),
+)
+def tan(x: Any, /) -> Any:
+    """Tangent of x (radians)."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.arcsin({x})",
+    numba="asin({x})",
+    tex=r"\arcsin {x}",
+    dtype="float",
+    d_x=lambda g, x: g / sqrt(1 - x * x),
+)
+def asin(x: Any, /) -> Any:
+    """Inverse sine on [−1, 1]; NaN outside."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.arccos({x})",
+    numba="acos({x})",
+    tex=r"\arccos {x}",
+    dtype="float",
+    d_x=lambda g, x: -g / sqrt(1 - x * x),
+)
+def acos(x: Any, /) -> Any:
+    """Inverse cosine on [−1, 1]; NaN outside."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.arctan({x})",
+    numba="atan({x})",
+    tex=r"\arctan {x}",
+    dtype="float",
+    d_x=lambda g, x: g / (1 + x * x),
+)
+def atan(x: Any, /) -> Any:
+    """Inverse tangent."""
+
+
+@primitive(
+    "elementwise", numpy="np.arctan2({a}, {b})", numba="atan2({a}, {b})", tex=r"\operatorname{{atan2}}({a}, {b})",
+    dtype="float", d_a=lambda g, a, b: g * b / (a * a + b * b), d_b=lambda g, a, b: -g * a / (a * a + b * b),
+)  # fmt: skip
+def atan2(a: Any, b: Any, /) -> Any:
+    """The angle of the point (b, a), in (−π, π]."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.sinh({x})",
+    numba="sinh({x})",
+    tex=r"\sinh {x}",
+    dtype="float",
+    d_x=lambda g, x: g * cosh(x),
+)
+def sinh(x: Any, /) -> Any:
+    """Hyperbolic sine."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.cosh({x})",
+    numba="cosh({x})",
+    tex=r"\cosh {x}",
+    dtype="float",
+    d_x=lambda g, x: g * sinh(x),
+)
+def cosh(x: Any, /) -> Any:
+    """Hyperbolic cosine."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.tanh({x})",
+    numba="tanh({x})",
+    tex=r"\tanh {x}",
+    dtype="float",
+    d_x=lambda g, y: g * (1 - y * y),
+)
+def tanh(x: Any, /) -> Any:
+    """Hyperbolic tangent (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ)."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.arcsinh({x})",
+    numba="asinh({x})",
+    tex=r"\operatorname{{arsinh}} {x}",
+    dtype="float",
+    d_x=lambda g, x: g / sqrt(x * x + 1),
+)
+def asinh(x: Any, /) -> Any:
+    """Inverse hyperbolic sine."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.arccosh({x})",
+    numba="acosh({x})",
+    tex=r"\operatorname{{arcosh}} {x}",
+    dtype="float",
+    d_x=lambda g, x: g / (sqrt(x - 1) * sqrt(x + 1)),
+)
+def acosh(x: Any, /) -> Any:
+    """Inverse hyperbolic cosine on [1, ∞); NaN below 1."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.arctanh({x})",
+    numba="atanh({x})",
+    tex=r"\operatorname{{artanh}} {x}",
+    dtype="float",
+    d_x=lambda g, x: g / (1 - x * x),
+)
+def atanh(x: Any, /) -> Any:
+    """Inverse hyperbolic tangent on (−1, 1)."""
+
+
+@primitive(
+    "elementwise",
+    numpy="erf({x})",
+    tex=r"\operatorname{{erf}} {x}",
+    dtype="float",
+    d_x=lambda g, x: g * (2 / math.sqrt(math.pi)) * exp(-x * x),
+)
+def erf(x: Any, /) -> Any:
+    """Error function (2/√π) ∫₀ˣ exp(−t²) dt (Cody 1969)."""
+
+
+@composite(
+    "elementwise", tex=r"\log(e^{{{a}}} + e^{{{b}}})",
+    d_a=lambda g, a, b: g / (1 + exp(b - a)), d_b=lambda g, a, b: g / (1 + exp(a - b)),
+)  # fmt: skip
+def logaddexp(a: Any, b: Any, /) -> Any:
+    """log(eᵃ + eᵇ) without overflow."""
+    high = maximum(a, b)
+    gap = where(isfinite(high), minimum(a, b) - high, 0.0 * high)
+    return where(isfinite(high), high + log1p(exp(gap)), high)
+
+
+@primitive(
+    "elementwise",
+    numpy="np.asarray({x}).astype({dtype})[()]",
+    numba="cast_{dtype}({x})",
+    tex="{x}",
+    dtype=lambda x, dtype: dtype,
+    public=False,
+    d_x=lambda g, x: astype(g, dtype=x.dtype),
+)
+def astype(x: Any, /, *, dtype: Any) -> Any:
+    """X converted to another dtype."""

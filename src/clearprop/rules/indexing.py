@@ -1,0 +1,295 @@
+"""Indexing: slices and integers, gathering by index arrays, and their transposes."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import ShapeError
+from clearprop.primitive import HELPERS, composite, primitive
+from clearprop.program.types import PYTHON_SCALARS
+from clearprop.program.values import raw
+from clearprop.rules.elementwise import astype, equal
+from clearprop.rules.structural import arange_, expand_dims, expand_dims_, reshape, reshape_
+from clearprop.shapes import Size, broadcast, hint, normalise_axis, size_of
+
+
+# -------------------------------------------------------------------------------------- slices and integers
+def _sliced(shape: Any, key: Any) -> Any:
+    out = []
+    for n, k in zip(shape, key, strict=True):
+        if isinstance(k, slice):
+            if k == slice(None):
+                out.append(n)
+            elif k.step in (None, 1) and (
+                isinstance(n, Size) or isinstance(k.stop, Size) or isinstance(k.start, Size)
+            ):
+                out.append(k.stop - k.start)
+            else:
+                out.append(len(range(*k.indices(int(n)))))
+    return tuple(out)
+
+
+@primitive(
+    "structural", numpy="{x}[{key}]", tex="{x}", shape=lambda x, key: _sliced(x.shape, key),
+    vjp_x=lambda g, x, key: scatter_slice(g, shape=x.shape, key=key),
+    batch=lambda size, x, *, key: getitem_(x, key=(slice(None), *key)),
+)  # fmt: skip
+def getitem_(x: Any, /, *, key: Any) -> Any:
+    """x[key], where key has a slice or an integer for every axis."""
+
+
+def _put(x: Any, shape: Any, key: Any) -> Any:
+    out = np.zeros(shape, np.asarray(x).dtype)
+    out[key] = x
+    return out
+
+
+HELPERS["put"] = _put
+
+
+@primitive(
+    "structural", numpy="put({x}, {shape}, {key})", tex="{x}", shape=lambda x, shape, key: shape, public=False,
+    vjp_x=lambda g, key: getitem_(g, key=key),
+    batch=lambda size, x, *, shape, key: scatter_slice(x, shape=(size, *shape), key=(slice(None), *key)),
+)  # fmt: skip
+def scatter_slice(x: Any, /, *, shape: Any, key: Any) -> Any:
+    """Zeros of the given shape with x written at `key`: the transpose of x[key]."""
+
+
+@getitem_.front
+def getitem(x: Any, key: Any) -> Any:
+    """x[key] for slices, integers, None, Ellipsis, and integer arrays (which gather along their axis)."""
+    shape = raw(x).shape if type(raw(x)) not in PYTHON_SCALARS else ()
+    entries = list(key) if isinstance(key, tuple) else [key]
+    entries = _fill_ellipsis(entries, len(shape))
+    full: list[Any] = []
+    new_axes: list[int] = []
+    gathers: list[tuple[int, Any]] = []
+    axis = position = 0
+    for k in entries:
+        if k is None:
+            new_axes.append(position)
+            position += 1
+            continue
+        n = shape[axis]
+        if isinstance(k, slice):
+            full.append(_complete_slice(k, n))
+            position += 1
+        elif isinstance(k, (int, np.integer)) and not isinstance(k, bool):
+            full.append(_checked_index(operator.index(k), n, axis, shape))
+        else:
+            full.append(slice(None))
+            gathers.append((position, _index_array(k)))
+            position += 1
+        axis += 1
+    out = (
+        x
+        if all(k == slice(None) for k in full if isinstance(k, slice))
+        and all(isinstance(k, slice) for k in full)
+        else getitem_(x, key=tuple(full))
+    )
+    if len(gathers) > 1:
+        raise ShapeError(
+            "only one index array at a time",
+            expected="one integer array among the indices",
+            got=f"{len(gathers)} arrays",
+            try_="take_along_axis, or index in two steps",
+        )
+    if new_axes:
+        out = expand_dims(out, tuple(new_axes))
+    for at, indices in gathers:
+        out = take(out, indices, axis=at)
+    return out
+
+
+def _fill_ellipsis(entries: list[Any], ndim: int) -> list[Any]:
+    used = sum(k is not None and k is not Ellipsis for k in entries)
+    if used > ndim:
+        raise ShapeError("too many indices", expected=f"at most {ndim}", got=f"{used} indices")
+    at = next((i for i, k in enumerate(entries) if k is Ellipsis), len(entries))
+    return [*entries[:at], *[slice(None)] * (ndim - used), *entries[at + 1 :]]
+
+
+def _complete_slice(k: slice, n: Any) -> slice:
+    if k == slice(None):
+        return k
+    if k.step not in (None, 1) or not isinstance(n, Size):
+        return slice(*_drop_negative_stop(k.indices(int(n)))) if not isinstance(k.stop, Size) else k
+    bounds = [0 if k.start is None else k.start, n if k.stop is None else k.stop]
+    bounds = [b + n if isinstance(b, int) and b < 0 else b for b in bounds]
+    if isinstance(bounds[1], int) and bounds[1] > hint(n):
+        bounds[1] = n
+    return slice(bounds[0], bounds[1], 1)
+
+
+def _drop_negative_stop(bounds: tuple[int, int, int]) -> tuple[int, int | None, int]:
+    start, stop, step = bounds
+    return start, None if stop < 0 else stop, step
+
+
+def _checked_index(k: int, n: Any, axis: int, shape: Any) -> int:
+    if not -hint(n) <= k < hint(n):
+        raise ShapeError(
+            f"index {k} is out of range on axis {axis}",
+            expected=f"from {-hint(n)} to {hint(n) - 1}",
+            got=f"{k}, for shape {shape}",
+        )
+    return k
+
+
+def _index_array(k: Any) -> Any:
+    value = raw(k)
+    value = np.asarray(value) if isinstance(value, (list, tuple)) else value
+    if getattr(value, "dtype", np.dtype("O")).kind not in "iu":
+        raise ShapeError(
+            "this index is not supported",
+            expected="integers, slices, None, Ellipsis or an integer array",
+            got=f"{type(k).__name__} of {getattr(value, 'dtype', 'no dtype')}",
+            try_="cl.where(mask, x, 0) keeps the shape; np.flatnonzero(mask) makes an integer index",
+        )
+    return k if raw(k) is value else value
+
+
+def slice_axis(x: Any, axis: int, start: Any, stop: Any) -> Any:
+    """x[start:stop] along one axis."""
+    n = len(raw(x).shape)
+    key = tuple(slice(start, stop, 1) if i - n == axis or i == axis else slice(None) for i in range(n))
+    return getitem_(x, key=key)
+
+
+# -------------------------------------------------------------------------------------------------- gathering
+@primitive(
+    "structural", numpy="np.take({x}, {indices}, axis={axis})", tex="{x}_{{{indices}}}",
+    shape=lambda x, indices, axis: (*x.shape[: len(x.shape) + axis], *indices.shape, *(x.shape[axis + 1 :] if axis < -1 else ())),
+    dtype=lambda x, indices, axis: x.dtype,
+    vjp_x=lambda g, x, indices, axis: take_transposed(g, indices, size=x.shape[axis], axis=axis),
+    batch=lambda size, x, indices, *, axis: _batch_take(size, x, indices, axis),
+)  # fmt: skip
+def take_(x: Any, indices: Any, /, *, axis: Any = -1) -> Any:
+    """Entries of x at integer indices along an axis; the indices' axes stand where the axis stood."""
+
+
+def _batch_take(size: Any, x: Any, indices: Any, axis: int) -> Any:
+    n = len(raw(x).shape)
+    if len(raw(indices).shape) == 0 or n + axis < 1:
+        raise ShapeError(
+            "take cannot be batched over the axis it indexes",
+            expected="an axis behind the batch axis",
+            got=f"axis {axis}",
+        )
+    shape, own = raw(indices).shape[1:], raw(x).shape
+    flat = reshape_(indices, shape=(size, size_of(shape)))
+    at = n + axis
+    lifted = reshape_(flat, shape=(size, *([1] * (at - 1)), size_of(shape), *([1] * (n - at - 1))))
+    out = take_along_axis_(x, lifted, axis=at - n)
+    return reshape_(out, shape=(*own[:at], *shape, *own[at + 1 :]))
+
+
+@take_.front
+def take(x: Any, indices: Any, axis: int = 0) -> Any:  # noqa: D103 - the declaration's docstring
+    indices = _index_array(indices) if type(raw(indices)) not in PYTHON_SCALARS else np.asarray(raw(indices))
+    return take_(x, indices, axis=normalise_axis(axis, len(raw(x).shape)))
+
+
+def _add_at(x: Any, indices: Any, size: int, axis: int) -> Any:
+    """Sum slices of x into `size` places along an axis: what np.take spread is collected."""
+    k = np.ndim(indices)
+    first = x.ndim + axis - k + 1
+    moved = np.moveaxis(x, range(first, first + k), range(k)) if k else x[None].reshape((1, *x.shape))
+    flat = moved.reshape((-1, *moved.shape[max(k, 1) :]))
+    out = np.zeros((size, *flat.shape[1:]), x.dtype)
+    np.add.at(out, np.reshape(indices, -1), flat)
+    return np.moveaxis(out, 0, first)
+
+
+HELPERS["add_at"] = _add_at
+
+
+def _take_transposed_shape(x: Any, indices: Any, size: Any, axis: int) -> Any:
+    first = len(x.shape) + axis - len(indices.shape) + 1
+    return (*x.shape[:first], size, *x.shape[first + len(indices.shape) :])
+
+
+@primitive(
+    "structural", numpy="add_at({x}, {indices}, {size}, {axis})", tex="{x}", public=False,
+    shape=_take_transposed_shape, dtype=lambda x, indices, size, axis: x.dtype,
+    vjp_x=lambda g, indices, axis: take_(g, indices, axis=axis),
+)  # fmt: skip
+def take_transposed(x: Any, indices: Any, /, *, size: Any, axis: Any) -> Any:
+    """The transpose of `take`: entries of x summed into the places that the indices name.
+
+    `axis` counts from the end of the *result*.
+    """
+
+
+def _along_shape(x: Any, indices: Any, axis: int) -> Any:
+    n = len(x.shape)
+    if len(indices.shape) != n:
+        raise ShapeError(
+            "take_along_axis needs indices with x's number of axes",
+            expected=f"{n} axes",
+            got=f"indices of shape {indices.shape}",
+        )
+    cut = [s for i, s in enumerate(x.shape) if i - n != axis]
+    want = [s for i, s in enumerate(indices.shape) if i - n != axis]
+    loop = list(broadcast(tuple(cut), tuple(want)))
+    loop.insert(n + axis, indices.shape[axis])
+    return tuple(loop)
+
+
+@primitive(
+    "structural", numpy="np.take_along_axis({x}, {indices}, {axis})", tex="{x}_{{{indices}}}",
+    shape=_along_shape, dtype=lambda x, indices, axis: x.dtype,
+    vjp_x=lambda g, x, indices, axis: along_transposed(g, indices, size=x.shape[axis], axis=axis),
+)  # fmt: skip
+def take_along_axis_(x: Any, indices: Any, /, *, axis: Any = -1) -> Any:
+    """out[…, i, …] = x[…, indices[…, i, …], …] along one axis; the other axes broadcast."""
+
+
+@take_along_axis_.front
+def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:  # noqa: D103 - the declaration's docstring
+    return take_along_axis_(x, _index_array(indices), axis=axis)
+
+
+def _add_along(x: Any, indices: Any, size: int, axis: int) -> Any:
+    indices = np.broadcast_to(indices, x.shape)
+    shape = list(x.shape)
+    shape[axis] = size
+    out = np.zeros(shape, x.dtype)
+    grid = list(np.indices(x.shape, sparse=True))
+    grid[axis] = indices
+    np.add.at(out, tuple(grid), x)
+    return out
+
+
+HELPERS["add_along"] = _add_along
+
+
+@primitive(
+    "structural", numpy="add_along({x}, {indices}, {size}, {axis})", tex="{x}", public=False,
+    shape=lambda x, indices, size, axis: tuple(size if i - len(x.shape) == axis else n for i, n in enumerate(x.shape)),
+    dtype=lambda x, indices, size, axis: x.dtype,
+    vjp_x=lambda g, indices, axis: take_along_axis_(g, indices, axis=axis),
+)  # fmt: skip
+def along_transposed(x: Any, indices: Any, /, *, size: Any, axis: Any = -1) -> Any:
+    """The transpose of `take_along_axis`."""
+
+
+@composite("general", tex=r"\mathbf 1_{{{labels}}}")
+def one_hot(labels: Any, /, size: Any = None, *, dtype: Any = np.dtype("float64")) -> Any:
+    """Rows with a 1 at the label's place and 0 elsewhere: shape labels.shape + (size,)."""
+    return astype(
+        equal(expand_dims_(labels, axis=(-1,)), arange_(size=size, dtype=np.dtype("int64"))), dtype=dtype
+    )
+
+
+def iota(shape: Any, axis: int, dtype: Any = np.dtype("int64")) -> Any:
+    """The index along one axis of an array of the given shape, with size 1 on the others."""
+    n = len(shape)
+    axis = normalise_axis(axis, n)
+    return reshape(
+        arange_(size=shape[axis], dtype=dtype), tuple(s if i - n == axis else 1 for i, s in enumerate(shape))
+    )

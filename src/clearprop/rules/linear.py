@@ -1,0 +1,76 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clearprop.errors import ShapeError
+from clearprop.primitive import primitive
+from clearprop.program.values import raw
+from clearprop.rules.structural import expand_dims, matrix_transpose, permute_dims, reshape, squeeze
+from clearprop.shapes import normalise_axis, same, size_of
+
+
+@primitive(
+    "multilinear", numpy="{a} @ {b}", tex=r"{a}\,{b}", signature="(n,k),(k,m)->(n,m)",
+    vjp_a=lambda g, b: matmul_(g, matrix_transpose(b)),
+    vjp_b=lambda g, a: matmul_(matrix_transpose(a), g),
+)  # fmt: skip
+def matmul_(a: Any, b: Any, /) -> Any:
+    """Matrix product Σₖ a[…, n, k] b[…, k, m], batched over leading axes, which broadcast.
+
+    A vector on the left counts as a row, on the right as a column; that axis is dropped from the result.
+    """
+
+
+@matmul_.front
+def matmul(a: Any, b: Any) -> Any:  # noqa: D103 - the declaration's docstring
+    na, nb = (len(getattr(raw(v), "shape", ())) for v in (a, b))
+    if na == 0 or nb == 0:
+        raise ShapeError(
+            "matmul needs at least one axis in each operand",
+            expected="vectors or matrices",
+            got="a number",
+            try_="a * b",
+        )
+    if na > 1 and nb > 1:
+        return matmul_(a, b)
+    if na == 1 and nb == 1 and not same(raw(a).shape[0], raw(b).shape[0]):
+        raise ShapeError(
+            "matmul cannot multiply vectors of different length",
+            expected="equal lengths",
+            got=f"{raw(a).shape[0]} and {raw(b).shape[0]}",
+        )
+    out = matmul_(expand_dims(a, 0) if na == 1 else a, expand_dims(b, 1) if nb == 1 else b)
+    axes = tuple(axis for axis, drop in ((-2, na == 1), (-1, nb == 1)) if drop)
+    return squeeze(out, axis=axes)
+
+
+def tensordot(a: Any, b: Any, axes: int | Sequence[Sequence[int]] = 2) -> Any:
+    """Sum of products over pairs of axes: the last `axes` of a with the first of b, or two lists of axes."""
+    sa, sb = raw(a).shape, raw(b).shape
+    if isinstance(axes, int):
+        left, right = list(range(len(sa) - axes, len(sa))), list(range(axes))
+    else:
+        left = [normalise_axis(i, len(sa)) % len(sa) for i in axes[0]]
+        right = [normalise_axis(i, len(sb)) % len(sb) for i in axes[1]]
+    if len(left) != len(right) or not all(same(sa[i], sb[j]) for i, j in zip(left, right, strict=False)):
+        raise ShapeError(
+            "tensordot cannot pair these axes",
+            expected="as many axes in a as in b, of equal sizes",
+            got=f"axes {left} of {sa} with {right} of {sb}",
+        )
+    keep_a = [i for i in range(len(sa)) if i not in left]
+    keep_b = [j for j in range(len(sb)) if j not in right]
+    paired = size_of(sa[i] for i in left)
+    rows = reshape(permute_dims(a, keep_a + left), (size_of(sa[i] for i in keep_a), paired))
+    columns = reshape(permute_dims(b, right + keep_b), (paired, size_of(sb[j] for j in keep_b)))
+    return reshape(matmul_(rows, columns), tuple(sa[i] for i in keep_a) + tuple(sb[j] for j in keep_b))
+
+
+def vecdot(a: Any, b: Any, axis: int = -1) -> Any:
+    """Sum of products along one axis."""
+    from clearprop.rules.reductions import sum as _sum
+
+    return _sum(a * b, axis=axis)

@@ -1,0 +1,113 @@
+"""Losses of one example or element; means over examples are taken by `cl.nn`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clearprop.errors import ShapeError
+from clearprop.primitive import composite
+from clearprop.program.types import Type
+from clearprop.program.values import raw
+from clearprop.rules.activations import sigmoid
+from clearprop.rules.elementwise import abs, exp, log, log1p, maximum, sign, square, stop_gradient, where
+from clearprop.rules.indexing import one_hot
+from clearprop.rules.normalisation import softmax
+from clearprop.rules.reductions import max, sum
+from clearprop.shapes import Shape, broadcast, same
+
+
+def _is_index(labels: Any) -> bool:
+    return raw(labels).dtype.kind in "iu"
+
+
+def _per_example(logits: Type, labels: Type) -> Shape:
+    index = labels.dtype.kind in "iu"
+    lead, other = logits.shape[:-1], labels.shape if index else labels.shape[:-1]
+    try:
+        if not logits.shape or (
+            not index and not (labels.shape and same(logits.shape[-1], labels.shape[-1]))
+        ):
+            raise ValueError("the number of classes differs")
+        return broadcast(lead, other)
+    except ValueError as error:
+        raise ShapeError(
+            f"softmax_cross_entropy cannot compare logits {logits.shape} with labels {labels.shape}",
+            expected="labels: one integer per row of logits, or probabilities of the logits' shape",
+            got=str(error),
+        ) from None
+
+
+def _probabilities(logits: Any, labels: Any) -> Any:
+    """The target distribution: given, or all on one class."""
+    if _is_index(labels):
+        return one_hot(labels, size=raw(logits).shape[-1], dtype=raw(logits).dtype)
+    return labels
+
+
+def _excess(logits: Any, labels: Any) -> Any:
+    """softmax(z) minus the target; scaled by the target's sum, which is 1 for probabilities."""
+    if _is_index(labels):
+        return softmax(logits) - _probabilities(logits, labels)
+    return softmax(logits) * sum(labels, axis=-1, keepdims=True) - labels
+
+
+@composite(
+    "reduction", tex=r"-\log\operatorname{{softmax}}({logits})_{{{labels}}}", shape=_per_example,
+    dtype=lambda logits, labels: logits.dtype,
+    d_logits=lambda g, logits, labels: g * _excess(logits, labels),
+)  # fmt: skip
+def softmax_cross_entropy(logits: Any, labels: Any, /) -> Any:
+    """−Σ_c p_c log softmax(z)_c for each row z of logits; p is the label's one-hot row, or given.
+
+    Its derivative is softmax(z) − p (Bridle 1990): no quotient, no logarithm of a vanishing probability.
+    """
+    shifted = logits - stop_gradient(max(logits, axis=-1, keepdims=True))
+    lse = log(sum(exp(shifted), axis=-1))
+    target = _probabilities(logits, labels)
+    if _is_index(labels):
+        return lse - sum(where(target > 0, shifted, 0.0), axis=-1)
+    return lse * sum(target, axis=-1) - sum(where(target > 0, target * shifted, 0.0), axis=-1)
+
+
+@composite(
+    "elementwise", tex=r"-\left({labels}\log\sigma({logits}) + (1-{labels})\log\sigma(-{logits})\right)",
+    d_logits=lambda g, logits, labels: g * (sigmoid(logits) - labels),
+)  # fmt: skip
+def sigmoid_cross_entropy(logits: Any, labels: Any, /) -> Any:
+    """−p log σ(z) − (1 − p) log σ(−z), element by element, without overflow; its derivative is σ(z) − p."""
+    return maximum(logits, 0.0) - logits * labels + log1p(exp(-abs(logits)))
+
+
+@composite(
+    "elementwise", tex=r"({prediction} - {target})^2",
+    d_prediction=lambda g, prediction, target: 2 * g * (prediction - target),
+    d_target=lambda g, prediction, target: -2 * g * (prediction - target),
+)  # fmt: skip
+def squared_error(prediction: Any, target: Any, /) -> Any:
+    """(prediction − target)², without ½."""
+    return square(prediction - target)
+
+
+@composite(
+    "elementwise", tex=r"\lvert {prediction} - {target} \rvert", kink=lambda prediction, target: prediction - target,
+    d_prediction=lambda g, prediction, target: g * sign(prediction - target),
+    d_target=lambda g, prediction, target: -g * sign(prediction - target),
+)  # fmt: skip
+def absolute_error(prediction: Any, target: Any, /) -> Any:
+    """|prediction − target|.  By convention its derivative at 0 is 0."""
+    return abs(prediction - target)
+
+
+@composite(
+    "elementwise", tex=r"h_\delta({prediction} - {target})",
+    d_prediction=lambda g, prediction, target, delta: g * _huber_slope(prediction - target, delta),
+    d_target=lambda g, prediction, target, delta: -g * _huber_slope(prediction - target, delta),
+)  # fmt: skip
+def huber_error(prediction: Any, target: Any, /, *, delta: Any = 1.0) -> Any:
+    """½e² for |e| ≤ delta, delta(|e| − ½delta) beyond, with e = prediction − target (Huber 1964)."""
+    size = abs(prediction - target)
+    return where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta))
+
+
+def _huber_slope(error: Any, delta: Any) -> Any:
+    return where(abs(error) <= delta, error, delta * sign(error))

@@ -1,0 +1,35 @@
+"""Softmax and its logarithm: their Jacobians are a diagonal minus a product of two vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clearprop.primitive import composite
+from clearprop.rules.elementwise import exp, log, stop_gradient
+from clearprop.rules.reductions import max, sum
+
+
+def _same(x: Any, axis: int) -> Any:
+    return x.shape
+
+
+@composite(
+    "general", tex=r"\operatorname{{softmax}} {x}", shape=_same, dtype="float",
+    vjp_x=lambda g, y, axis: y * (g - sum(g * y, axis=axis, keepdims=True)),
+    jvp=lambda x_dot, y, axis: y * (x_dot - sum(x_dot * y, axis=axis, keepdims=True)),
+)  # fmt: skip
+def softmax(x: Any, /, axis: Any = -1) -> Any:
+    """eˣ / Σ eˣ along an axis (Bridle 1990), without overflow.  Its Jacobian is symmetric: diag(y) − y yᵀ."""
+    e = exp(x - stop_gradient(max(x, axis=axis, keepdims=True)))
+    return e / sum(e, axis=axis, keepdims=True)
+
+
+@composite(
+    "general", tex=r"\log\operatorname{{softmax}} {x}", shape=_same, dtype="float",
+    vjp_x=lambda g, y, axis: g - exp(y) * sum(g, axis=axis, keepdims=True),
+    jvp=lambda x_dot, y, axis: x_dot - sum(exp(y) * x_dot, axis=axis, keepdims=True),
+)  # fmt: skip
+def log_softmax(x: Any, /, axis: Any = -1) -> Any:
+    """X − log Σ eˣ along an axis, without overflow and without the logarithm of a vanishing quotient."""
+    shifted = x - stop_gradient(max(x, axis=axis, keepdims=True))
+    return shifted - log(sum(exp(shifted), axis=axis, keepdims=True))

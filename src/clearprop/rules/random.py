@@ -1,0 +1,231 @@
+"""Random numbers from an explicit counter-based generator: same key, same bits, everywhere.
+
+A key is two 32-bit words.  Bits are Threefry-2x32 with 20 rounds (Salmon et al. 2011) of a counter; numbers are
+made from bits with correctly rounded operations only (+, −, ×, ÷, √), so they do not depend on a platform's
+exponential or logarithm, on vectorisation, or on the executor.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import ArgumentError
+from clearprop.primitive import HELPERS, primitive
+from clearprop.program.types import PYTHON_SCALARS
+from clearprop.program.values import Node, raw
+from clearprop.rules.elementwise import astype
+from clearprop.rules.indexing import getitem
+from clearprop.shapes import Size
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+_STREAM_BITS, _STREAM_FOLD = 0, 1
+
+
+def threefry(key: Any, low: Any, high: Any) -> tuple[Any, Any]:
+    """The Threefry-2x32-20 bijection of the counter (low, high) under a key of two words."""
+    k0, k1 = np.uint32(key[0]), np.uint32(key[1])
+    ks = (k0, k1, k0 ^ k1 ^ np.uint32(0x1BD11BDA))
+    with np.errstate(over="ignore"):
+        x, y = np.uint32(low) + ks[0], np.uint32(high) + ks[1]
+        for block in range(5):
+            for r in _ROTATIONS[block % 2]:
+                x = x + y
+                y = ((y << np.uint32(r)) | (y >> np.uint32(32 - r))) ^ x
+            x = x + ks[(block + 1) % 3]
+            y = y + ks[(block + 2) % 3] + np.uint32(block + 1)
+    return x, y
+
+
+def _random_bits(key: Any, shape: tuple[int, ...]) -> Any:
+    """Word 0 of the counters 0 … h−1, then word 1, with h half the number of elements, rounded up."""
+    n = int(np.prod(shape, dtype=np.int64))
+    half = (n + 1) // 2
+    words = threefry(key, np.arange(half, dtype=np.uint32), np.full(half, _STREAM_BITS, np.uint32))
+    return np.concatenate(words)[:n].reshape(shape)
+
+
+def _fold_in(key: Any, data: Any) -> Any:
+    low = np.uint32(int(data) & 0xFFFFFFFF)
+    return np.array(threefry(key, low, np.uint32(_STREAM_FOLD)), dtype=np.uint32)
+
+
+def _deterministic_log(x: Any) -> Any:
+    """Log x for 0 < x from correctly rounded operations: exponent and mantissa, then an odd series."""
+    m, e = np.frexp(x)
+    low = m < 0.70710678118654752
+    m, e = np.where(low, m + m, m), np.where(low, e - 1, e)
+    s = (m - 1.0) / (m + 1.0)
+    z = s * s
+    total = np.zeros_like(z)
+    for k in range(12, -1, -1):
+        total = total * z + 1.0 / (2 * k + 1)
+    return 2.0 * s * total + e * 0.6931471805599453
+
+
+_A = (3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3, 1.3731693765509461125e4,
+      4.5921953931549871457e4, 6.7265770927008700853e4, 3.3430575583588128105e4, 2.5090809287301226727e3)  # fmt: skip
+_B = (1.0, 4.2313330701600911252e1, 6.8718700749205790830e2, 5.3941960214247511077e3,
+      2.1213794301586595867e4, 3.9307895800092710610e4, 2.8729085735721942674e4, 5.2264952788528545610e3)  # fmt: skip
+_C = (1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0, 3.64784832476320460504e0,
+      1.27045825245236838258e0, 2.41780725177450611770e-1, 2.27238449892691845833e-2, 7.74545014278341407640e-4)  # fmt: skip
+_D = (1.0, 2.05319162663775882187e0, 1.67638483018380384940e0, 6.89767334985100004550e-1,
+      1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4, 1.05075007164441684324e-9)  # fmt: skip
+_E = (6.65790464350110377720e0, 5.46378491116411436990e0, 1.78482653991729133580e0, 2.96560571828504891230e-1,
+      2.65321895265761230930e-2, 1.24266094738807843860e-3, 2.71155556874348757815e-5, 2.01033439929228813265e-7)  # fmt: skip
+_F = (1.0, 5.99832206555887937690e-1, 1.36929880922735805310e-1, 1.48753612908506148525e-2,
+      7.86869131145613259100e-4, 1.84631831751005468180e-5, 1.42151175831644588870e-7, 2.04426310338993978564e-15)  # fmt: skip
+
+
+def _ratio(numerator: tuple[float, ...], denominator: tuple[float, ...], r: Any) -> Any:
+    p, q = np.full_like(r, numerator[-1]), np.full_like(r, denominator[-1])
+    for a, b in zip(numerator[-2::-1], denominator[-2::-1], strict=True):
+        p, q = p * r + a, q * r + b
+    return p / q
+
+
+def _normal_quantile(bits: Any) -> Any:
+    """The standard normal quantile of (bits + ½)/2³² (algorithm AS 241, Wichura 1988)."""
+    u = (np.asarray(bits, np.float64) + 0.5) * 2.0**-32
+    q = u - 0.5
+    central = np.abs(q) <= 0.425
+    inner = q * _ratio(_A, _B, np.where(central, 0.180625 - q * q, 0.0))
+    r = np.sqrt(-_deterministic_log(np.where(central, 0.5, np.minimum(u, 1.0 - u))))
+    near = r <= 5.0
+    outer = np.where(
+        near, _ratio(_C, _D, np.where(near, r - 1.6, 0.0)), _ratio(_E, _F, np.where(near, 0.0, r - 5.0))
+    )
+    return np.where(central, inner, np.where(q < 0, -outer, outer))[()]
+
+
+HELPERS.update(
+    random_bits=_random_bits,
+    fold_in=_fold_in,
+    normal_quantile=_normal_quantile,
+)
+
+
+@primitive(
+    "general",
+    numpy="random_bits({key}, {shape})",
+    numba="random_bits",
+    tex=r"\text{{bits}}({key})",
+    shape=lambda key, shape: shape,
+    dtype="uint32",
+    public=False,
+)
+def random_bits(key: Any, /, *, shape: Any) -> Any:
+    """32 random bits per element."""
+
+
+@primitive(
+    "general",
+    numpy="fold_in({key}, {data})",
+    numba="fold_in",
+    tex=r"\text{{fold}}({key}, {data})",
+    shape=lambda key, data: key.shape,
+    dtype="uint32",
+    public=False,
+)
+def fold_in_(key: Any, data: Any, /) -> Any:
+    """A new key from a key and an integer."""
+
+
+@primitive(
+    "elementwise",
+    numpy="np.float32({bits} >> 8) * np.float32(2.0**-24)",
+    numba="uniform_float32({bits})",
+    tex=r"2^{{-24}}{bits}",
+    dtype=lambda bits: np.float32,
+    public=False,
+)
+def uniform_float32(bits: Any, /) -> Any:
+    """24 of the bits as a number in [0, 1)."""
+
+
+@primitive(
+    "elementwise",
+    numpy="(np.float64({high} >> 5) * 67108864.0 + np.float64({low} >> 6)) * 2.0**-53",
+    numba="uniform_float64({high}, {low})",
+    tex=r"2^{{-53}}({high}, {low})",
+    dtype=lambda high, low: np.float64,
+    public=False,
+)
+def uniform_float64(high: Any, low: Any, /) -> Any:
+    """53 of the bits as a number in [0, 1)."""
+
+
+@primitive(
+    "elementwise",
+    numpy="normal_quantile({bits})",
+    numba="normal_quantile({bits})",
+    tex=r"\Phi^{{-1}}({bits})",
+    dtype=lambda bits: np.float64,
+    public=False,
+)
+def normal_quantile(bits: Any, /) -> Any:
+    """The standard normal quantile of the bits read as a number in (0, 1)."""
+
+
+def key(seed: int) -> Any:
+    """A key from a seed, an integer of up to 64 bits.
+
+    >>> import clearprop as cl
+    >>> cl.random.uniform(cl.random.key(0), (2,))
+    Tensor([0.11793504, 0.58062512])
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not -(2**63) <= seed < 2**64:
+        raise ArgumentError(
+            "a seed is an integer of up to 64 bits",
+            expected="0 <= seed < 2**64",
+            got=repr(seed),
+            try_="seed=0",
+        )
+    bits = operator.index(seed) & (2**64 - 1)
+    return Node.tensor(np.array([bits >> 32, bits & 0xFFFFFFFF], dtype=np.uint32))
+
+
+def fold_in(key: Any, data: Any) -> Any:
+    """The key that belongs to `data` (an integer, such as a step number) under `key`."""
+    return fold_in_(key, data)
+
+
+def split(key: Any, n: int = 2) -> list[Any]:
+    """N independent keys from one."""
+    return [fold_in_(key, i) for i in range(n)]
+
+
+def _as_shape(shape: Any) -> tuple[Any, ...]:
+    return (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
+
+
+def uniform(key: Any, shape: Any = (), low: Any = 0.0, high: Any = 1.0, dtype: Any = np.float64) -> Any:
+    """Numbers uniform on [low, high): 24 random bits in float32, 53 in float64."""
+    shape, dtype = _as_shape(shape), np.dtype(dtype)
+    if dtype == np.float32:
+        u = uniform_float32(random_bits(key, shape=shape))
+    else:
+        bits = random_bits(key, shape=(2, *shape))
+        u = astype(uniform_float64(getitem(bits, 0), getitem(bits, 1)), dtype=dtype)
+    plain = type(low) in PYTHON_SCALARS and type(high) in PYTHON_SCALARS and (low, high) == (0, 1)
+    return u if plain else u * (high - low) + low
+
+
+def normal(key: Any, shape: Any = (), mean: Any = 0.0, std: Any = 1.0, dtype: Any = np.float64) -> Any:
+    """Normal numbers with the given mean and standard deviation, from 32 random bits each."""
+    z = astype(normal_quantile(random_bits(key, shape=_as_shape(shape))), dtype=np.dtype(dtype))
+    plain = type(mean) in PYTHON_SCALARS and type(std) in PYTHON_SCALARS and (mean, std) == (0, 1)
+    return z if plain else z * std + mean
+
+
+def bernoulli(key: Any, p: Any = 0.5, shape: Any = ()) -> Any:
+    """Booleans that are true with probability p."""
+    return uniform_float32(random_bits(key, shape=_as_shape(shape))) < p
+
+
+def permutation(key: Any, n: int) -> Any:
+    """The integers 0 … n − 1 in random order (int64 array)."""
+    words = random_bits(raw(key), shape=(2, n)).astype(np.uint64)
+    return np.argsort((words[0] << np.uint64(32)) | words[1], kind="stable")

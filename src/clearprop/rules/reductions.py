@@ -1,0 +1,213 @@
+"""Reductions: y = Σ locally w·x over axes.  The rule is the map v ↦ w·v on arrays of x's shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import ShapeError
+from clearprop.primitive import composite, primitive
+from clearprop.program.types import INT64, Type
+from clearprop.program.values import raw
+from clearprop.rules.elementwise import equal, exp, isfinite, log, sqrt, stop_gradient, where
+from clearprop.rules.structural import flip, reshape
+from clearprop.shapes import Shape, is_one, size_of
+
+
+def reduced(x: Type, axis: Any = None, keepdims: bool = False, **_: Any) -> Shape:
+    """The shape left when the axes are reduced."""
+    n = len(x.shape)
+    kept = ((i, s) for i, s in enumerate(x.shape) if keepdims or i - n not in axis)
+    return tuple(1 if i - n in axis else s for i, s in kept)
+
+
+def _nonempty(x: Type, axis: Any = None, keepdims: bool = False) -> Shape:
+    if any(isinstance(x.shape[a], int) and x.shape[a] == 0 for a in axis):
+        raise ShapeError(
+            "the largest of no elements does not exist",
+            expected="at least one element along the axis",
+            got=f"shape {x.shape}, axis {axis}",
+        )
+    return reduced(x, axis, keepdims)
+
+
+def count(x: Any, axis: Any) -> Any:
+    """How many elements a reduction over the axes takes together."""
+    return size_of(raw(x).shape[a] for a in axis)
+
+
+def _sum_dtype(x: Type, axis: Any = None, keepdims: bool = False) -> Any:
+    return INT64 if x.dtype.kind in "bi" else np.dtype("uint64") if x.dtype.kind == "u" else x.dtype
+
+
+@primitive(
+    "reduction", numpy="np.sum({x}, axis={axis}, keepdims={keepdims})", numba="add", tex=r"\textstyle\sum {x}",
+    shape=reduced, dtype=_sum_dtype, d_x=lambda g: g,
+)  # fmt: skip
+def sum(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Sum over axes (None: all)."""
+
+
+@composite(
+    "reduction",
+    tex=r"\operatorname{{mean}} {x}",
+    shape=reduced,
+    dtype="float",
+    d_x=lambda g, x, axis: g / count(x, axis),
+)
+def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Arithmetic mean over axes (None: all)."""
+    return sum(x, axis=axis, keepdims=keepdims) / count(x, axis)
+
+
+def _tied(g: Any, x: Any, y: Any, axis: Any) -> Any:
+    hit = equal(x, y)
+    return where(hit, g / sum(where(hit, 1.0, 0.0 * g), axis=axis, keepdims=True), 0.0)
+
+
+@primitive(
+    "reduction", numpy="np.max({x}, axis={axis}, keepdims={keepdims})", numba="maximum", tex=r"\max {x}",
+    shape=_nonempty, d_x=lambda g, x, y, axis: _tied(g, x, y, axis),
+)  # fmt: skip
+def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Largest element over axes; NaN wins.  Elements that tie share the derivative equally."""
+
+
+@primitive(
+    "reduction", numpy="np.min({x}, axis={axis}, keepdims={keepdims})", numba="minimum", tex=r"\min {x}",
+    shape=_nonempty, d_x=lambda g, x, y, axis: _tied(g, x, y, axis),
+)  # fmt: skip
+def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Smallest element over axes; NaN wins.  Elements that tie share the derivative equally."""
+
+
+@composite(
+    "reduction",
+    tex=r"\log\textstyle\sum e^{{{x}}}",
+    shape=reduced,
+    dtype="float",
+    d_x=lambda g, x, y: g * exp(x - y),
+)
+def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Log Σ eˣ over axes without overflow; its local weights are softmax(x)."""
+    top = stop_gradient(max(x, axis=axis, keepdims=True))
+    top = where(
+        isfinite(top), top, 0.0 * stop_gradient(sum(where(isfinite(x), x, 0.0), axis=axis, keepdims=True))
+    )
+    total = log(sum(exp(x - top), axis=axis, keepdims=True)) + top
+    return (
+        total
+        if keepdims
+        else reshape(total, tuple(s for i, s in enumerate(raw(x).shape) if i - len(raw(x).shape) not in axis))
+    )
+
+
+@composite(tex=r"\textstyle\prod {x}")
+def prod(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Product over axes, as a balanced tree of products: so every derivative is right, zeros included."""
+    from clearprop.rules.indexing import slice_axis
+    from clearprop.rules.structural import concat_
+
+    for a in axis:
+        while not is_one(n := raw(x).shape[a]):
+            n = int(n)
+            if n == 0:
+                x = sum(x, axis=(a,), keepdims=True) + 1  # the product of nothing
+                break
+            half = n // 2
+            paired = slice_axis(x, a, 0, half) * slice_axis(x, a, half, 2 * half)
+            x = paired if n % 2 == 0 else concat_(paired, slice_axis(x, a, n - 1, n), axis=a)
+    shape = raw(x).shape
+    return x if keepdims else reshape(x, tuple(s for i, s in enumerate(shape) if i - len(shape) not in axis))
+
+
+@composite(
+    "reduction", tex=r"\operatorname{{var}} {x}", shape=reduced, dtype="float",
+    d_x=lambda g, x, axis: g * (2 / count(x, axis)) * (x - mean(x, axis=axis, keepdims=True)),
+)  # fmt: skip
+def var(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Population variance, mean of (x − mean x)², over axes."""
+    centred = x - mean(x, axis=axis, keepdims=True)
+    return mean(centred * centred, axis=axis, keepdims=keepdims)
+
+
+@composite(
+    "reduction", tex=r"\operatorname{{std}} {x}", shape=reduced, dtype="float", kink=lambda x, y: y,
+    d_x=lambda g, x, y, axis: g / (count(x, axis) * y) * (x - mean(x, axis=axis, keepdims=True)),
+)  # fmt: skip
+def std(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Population standard deviation √var over axes; it has no derivative where it is 0."""
+    return sqrt(var(x, axis=axis, keepdims=keepdims))
+
+
+@primitive(
+    "reduction",
+    numpy="np.all({x}, axis={axis}, keepdims={keepdims})",
+    tex=r"\forall {x}",
+    shape=reduced,
+    dtype="bool",
+)
+def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether every element is true."""
+
+
+@primitive(
+    "reduction",
+    numpy="np.any({x}, axis={axis}, keepdims={keepdims})",
+    tex=r"\exists {x}",
+    shape=reduced,
+    dtype="bool",
+)
+def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether some element is true."""
+
+
+def _one_reduced(x: Type, axis: int, keepdims: bool = False) -> Shape:
+    return _nonempty(x, (axis,), keepdims)
+
+
+@primitive(
+    "general",
+    numpy="np.argmax({x}, axis={axis}, keepdims={keepdims})",
+    numba="argmax",
+    tex=r"\operatorname{{argmax}} {x}",
+    shape=_one_reduced,
+    dtype="int64",
+)
+def argmax(x: Any, /, *, axis: Any = -1, keepdims: bool = False) -> Any:
+    """Index of the first largest element along an axis."""
+
+
+@primitive(
+    "general",
+    numpy="np.argmin({x}, axis={axis}, keepdims={keepdims})",
+    numba="argmin",
+    tex=r"\operatorname{{argmin}} {x}",
+    shape=_one_reduced,
+    dtype="int64",
+)
+def argmin(x: Any, /, *, axis: Any = -1, keepdims: bool = False) -> Any:
+    """Index of the first smallest element along an axis."""
+
+
+@primitive(
+    "structural", numpy="np.cumulative_sum({x}, axis={axis})", numba="cumulative", tex=r"\operatorname{{cumsum}} {x}",
+    shape=lambda x, axis: x.shape,
+    vjp_x=lambda g, axis: flip(cumulative_sum(flip(g, axis=axis), axis=axis), axis=axis),
+)  # fmt: skip
+def cumulative_sum(x: Any, /, *, axis: Any = -1) -> Any:
+    """Running sum along an axis."""
+
+
+@composite(
+    "reduction",
+    tex=r"\lVert {x} \rVert",
+    shape=reduced,
+    dtype="float",
+    kink=lambda x, y: y,
+    d_x=lambda g, x, y: g * where(equal(y, 0), 0.0, x / where(equal(y, 0), 1.0, y)),
+)
+def norm(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """Euclidean norm √Σx² over axes.  By convention its derivative at 0 is 0."""
+    return sqrt(sum(x * x, axis=axis, keepdims=keepdims))

@@ -1,0 +1,285 @@
+"""Structural primitives: they move or repeat entries; the VJP is the transpose of the move."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+from clearprop.errors import ShapeError
+from clearprop.primitive import primitive
+from clearprop.program.types import PYTHON_SCALARS, type_of
+from clearprop.program.values import raw
+from clearprop.shapes import Size, broadcast, divide, normalise_axes, normalise_axis, same, size_of
+
+
+# ------------------------------------------------------------------------------------------------- creation
+@primitive(
+    "structural",
+    numpy="np.full({shape}, {value}, {dtype})",
+    shape=lambda shape, value, dtype: shape,
+    dtype=lambda shape, value, dtype: dtype,
+    public=False,
+)
+def full_(*, shape: Any, value: Any, dtype: Any) -> Any:
+    """An array of one repeated value."""
+
+
+@primitive(
+    "structural",
+    numpy="np.arange({size}, dtype={dtype})",
+    shape=lambda size, dtype: (size,),
+    dtype=lambda size, dtype: dtype,
+    public=False,
+)
+def arange_(*, size: Any, dtype: Any) -> Any:
+    """The integers 0, 1, …, size − 1."""
+
+
+@primitive("structural", numpy="{dim}", shape=lambda dim: [type_of(0)], public=False)
+def size(*, dim: Any) -> Any:
+    """A size as a number: it adopts the dtype of what it meets."""
+
+
+def _size_as_value(dim: Size) -> Any:
+    return size(dim=dim)
+
+
+Size.as_value = staticmethod(_size_as_value)  # type: ignore[assignment]  # a plain function of the size
+
+
+def zeros_like(x: Any) -> Any:
+    """Zeros of x's shape and dtype."""
+    value = raw(x)
+    t = type_of(value)
+    return full_(shape=t.shape, value=0, dtype=t.dtype)
+
+
+def ones_like(x: Any) -> Any:
+    """Ones of x's shape and dtype."""
+    t = type_of(raw(x))
+    return full_(shape=t.shape, value=1, dtype=t.dtype)
+
+
+def _shape(x: Any) -> Any:
+    x = raw(x)
+    return () if type(x) in PYTHON_SCALARS else x.shape
+
+
+# --------------------------------------------------------------------------------------------------- shape
+def _batch_reshape(size: Any, x: Any, *, shape: Any) -> Any:
+    return reshape_(x, shape=(size, *shape))
+
+
+@primitive(
+    "structural", numpy="np.reshape({x}, {shape})", tex="{x}", shape=lambda x, shape: shape, batch=_batch_reshape,
+    vjp_x=lambda g, x: reshape_(g, shape=x.shape),
+)  # fmt: skip
+def reshape_(x: Any, /, shape: Any) -> Any:
+    """The same elements in another shape; one size may be −1."""
+
+
+@reshape_.front
+def reshape(x: Any, shape: Any) -> Any:  # noqa: D103 - the declaration's docstring
+    shape = (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
+    return reshape_(x, shape=_complete_shape(_shape(x), shape))
+
+
+def _complete_shape(old: Any, new: Any) -> Any:
+    unknown = [i for i, n in enumerate(new) if isinstance(n, int) and n == -1]
+    total = size_of(old)
+    if len(unknown) == 1:
+        rest = size_of(n for i, n in enumerate(new) if i != unknown[0])
+        missing = divide(total, rest)
+        if missing is None and isinstance(total, Size):
+            missing = total // rest
+        if missing is not None and not (isinstance(rest, int) and rest == 0):
+            return (*new[: unknown[0]], missing, *new[unknown[0] + 1 :])
+    elif not unknown and same(total, size_of(new)):
+        return new
+    raise ShapeError(
+        f"cannot reshape {old} to {new}",
+        expected=f"{total} elements, and at most one size −1",
+        got=f"shape {new}",
+    )
+
+
+@primitive(
+    "structural", numpy="np.transpose({x}, {axes})", numba="view", tex=r"{x}^{{\top}}",
+    shape=lambda x, axes: tuple(x.shape[a] for a in axes),
+    vjp_x=lambda g, axes: permute_dims_(g, axes=_inverse(axes)),
+    batch=lambda size, x, *, axes: permute_dims_(x, axes=(-len(axes) - 1, *axes)),
+)  # fmt: skip
+def permute_dims_(x: Any, /, axes: Any) -> Any:
+    """The axes of x in another order."""
+
+
+def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
+    n = len(axes)
+    return tuple(i - n for i in sorted(range(n), key=lambda i: axes[i] % n))
+
+
+@permute_dims_.front
+def permute_dims(x: Any, axes: Sequence[int]) -> Any:  # noqa: D103 - the declaration's docstring
+    n = len(_shape(x))
+    order = tuple(normalise_axis(operator.index(a), n) for a in axes)
+    if sorted(order) != list(range(-n, 0)):
+        raise ShapeError(
+            "permute_dims needs every axis once",
+            expected=f"a permutation of 0 … {n - 1}",
+            got=f"axes = {tuple(axes)}",
+        )
+    return permute_dims_(x, axes=order)
+
+
+def matrix_transpose(x: Any) -> Any:
+    """The last two axes of x exchanged; `x.mT`."""
+    n = len(_shape(x))
+    if n < 2:
+        raise ShapeError(
+            "mT needs two axes",
+            expected="an array with at least two axes",
+            got=f"shape {_shape(x)}",
+            try_="x[:, None] makes a column",
+        )
+    return permute_dims_(x, axes=(*range(-n, -2), -1, -2))
+
+
+def _batch_broadcast(size: Any, x: Any, *, shape: Any) -> Any:
+    pad = len(shape) - (len(_shape(x)) - 1)
+    own = _shape(x)
+    return broadcast_to_(reshape_(x, shape=(own[0], *([1] * pad), *own[1:])), shape=(size, *shape))
+
+
+@primitive(
+    "structural", numpy="np.broadcast_to({x}, {shape})", numba="view", tex="{x}",
+    shape=lambda x, shape: shape, batch=_batch_broadcast, vjp_x=lambda g: g,
+)  # fmt: skip
+def broadcast_to_(x: Any, /, shape: Any) -> Any:
+    """X repeated along axes of size 1 and new leading axes, without copying."""
+
+
+@broadcast_to_.front
+def broadcast_to(x: Any, shape: Any) -> Any:  # noqa: D103 - the declaration's docstring
+    shape, own = tuple(shape), _shape(x)
+    try:
+        fits = len(own) <= len(shape) and all(
+            same(a, b) for a, b in zip(broadcast(own, shape), shape, strict=True)
+        )
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ShapeError(
+            f"cannot broadcast {own} to {shape}",
+            expected="axes that are equal or 1 in x, counted from the last",
+            got=f"x has shape {own}",
+        )
+    return broadcast_to_(x, shape=shape)
+
+
+@primitive(
+    "structural", numpy="np.squeeze({x}, {axis})", numba="view", tex="{x}",
+    shape=lambda x, axis: _squeezed(x.shape, axis), vjp_x=lambda g, x: reshape_(g, shape=x.shape),
+)  # fmt: skip
+def squeeze(x: Any, /, axis: Any = None) -> Any:
+    """X without the named axes, which must have size 1 (None: every axis must)."""
+
+
+def _squeezed(shape: Any, axes: Any) -> Any:
+    wrong = [a for a in axes if not (isinstance(shape[a], int) and shape[a] == 1)]
+    if wrong:
+        raise ShapeError(
+            f"cannot squeeze axis {wrong[0]}",
+            expected="an axis of size 1",
+            got=f"size {shape[wrong[0]]} in shape {shape}",
+        )
+    return tuple(n for i, n in enumerate(shape) if i - len(shape) not in axes)
+
+
+@primitive(
+    "structural", numpy="np.expand_dims({x}, {axis})", numba="view", tex="{x}",
+    shape=lambda x, axis: _expanded(x.shape, axis), vjp_x=lambda g, x: reshape_(g, shape=x.shape),
+)  # fmt: skip
+def expand_dims_(x: Any, /, axis: Any) -> Any:
+    """X with new axes of size 1 at the named positions of the result."""
+
+
+def _expanded(shape: Any, axes: Any) -> Any:
+    n = len(shape) + len(axes)
+    rest = iter(shape)
+    return tuple(1 if i - n in axes else next(rest) for i in range(n))
+
+
+@expand_dims_.front
+def expand_dims(x: Any, axis: Any = 0) -> Any:  # noqa: D103 - the declaration's docstring
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    return expand_dims_(x, axis=normalise_axes(axes, len(_shape(x)) + len(axes)))
+
+
+@primitive(
+    "structural", numpy="np.flip({x}, {axis})", numba="view", tex=r"\operatorname{{flip}} {x}",
+    shape=lambda x, axis: x.shape, vjp_x=lambda g, axis: flip(g, axis=axis),
+)  # fmt: skip
+def flip(x: Any, /, axis: Any = None) -> Any:
+    """X in reverse order along the axes (None: all)."""
+
+
+# --------------------------------------------------------------------------------------------------- joining
+def _joined(types: Any, axis: int) -> Any:
+    first = types[0].shape
+    for t in types[1:]:
+        for i, (a, b) in enumerate(zip(first, t.shape, strict=False)):
+            if len(t.shape) != len(first) or (i != axis % len(first) and not same(a, b)):
+                raise ShapeError(
+                    "concat needs arrays that agree on every other axis",
+                    expected=f"shapes equal except on axis {axis}",
+                    got=" and ".join(str(u.shape) for u in types),
+                )
+    total: Any = 0
+    for t in types:
+        total = total + t.shape[axis]
+    return tuple(total if i - len(first) == axis else n for i, n in enumerate(first))
+
+
+def _split_cotangent(g: Any, arrays: Sequence[Any], axis: int) -> list[Any]:
+    from clearprop.rules.indexing import slice_axis
+
+    parts, start = [], 0
+    for a in arrays:
+        stop = start + a.shape[axis]
+        parts.append(slice_axis(g, axis, start, stop))
+        start = stop
+    return parts
+
+
+@primitive(
+    "structural", numpy="np.concatenate({arrays}, axis={axis})", tex=r"[{arrays}]", shape=_joined,
+    vjp_arrays=lambda g, arrays, axis: _split_cotangent(g, arrays, axis),
+)  # fmt: skip
+def concat_(*arrays: Any, axis: Any = 0) -> Any:
+    """The arrays one after the other along an existing axis."""
+
+
+@concat_.front
+def concat(arrays: Sequence[Any], axis: int | None = 0) -> Any:  # noqa: D103 - the declaration's docstring
+    if len(arrays) == 0:
+        raise ShapeError(
+            "concat needs at least one array", expected="a sequence of arrays", got="an empty sequence"
+        )
+    if axis is None:
+        return concat_(*(reshape(a, (-1,)) for a in arrays), axis=0)
+    return concat_(*arrays, axis=axis)
+
+
+def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+    """The arrays one after the other along a new axis."""
+    return concat([expand_dims(a, axis) for a in arrays], axis=axis)
+
+
+def swapaxes(x: Any, a: int, b: int) -> Any:
+    """X with two axes exchanged."""
+    n = len(_shape(x))
+    axes = list(range(-n, 0))
+    i, j = normalise_axis(a, n), normalise_axis(b, n)
+    axes[i], axes[j] = axes[j], axes[i]
+    return permute_dims_(x, axes=tuple(axes))

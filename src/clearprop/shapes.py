@@ -1,0 +1,428 @@
+"""Shapes: broadcasting, gufunc signatures, and sizes that are known only when a compiled step runs.
+
+A shape is a tuple whose entries are integers, or `Size`s while a program is traced for many sizes at once.
+A `Size` is a polynomial in the sizes of the inputs' axes.  Arithmetic keeps it symbolic; whatever needs the
+number (`int(n)`, `range(n)`, `n > 3`) uses the one seen while tracing and records a *guard*, so that a
+program is never run for sizes it was not made for.  An axis of size 1 is always the integer 1.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from clearprop.errors import ShapeError
+
+Dim = "int | Size"
+Shape = tuple[Any, ...]
+
+
+class Symbol:
+    """The size of one input axis.  Axes that must agree are merged (union–find)."""
+
+    __slots__ = ("hint", "label", "made", "merged", "scope")
+
+    def __init__(self, hint: int, scope: Scope, made: tuple[str, Any, Any] | None = None) -> None:
+        self.hint, self.scope, self.made = hint, scope, made
+        self.label = f"n{len(scope.symbols)}"
+        self.merged: Symbol | int | None = None
+        scope.symbols.append(self)
+
+    def root(self) -> Symbol | int:
+        """The representative of this axis's class: a symbol, or the number it was found to equal."""
+        node: Symbol | int = self
+        while isinstance(node, Symbol) and node.merged is not None:
+            node = node.merged
+        return node
+
+
+class Scope:
+    """The symbols and guards of one trace."""
+
+    def __init__(self) -> None:
+        self.symbols: list[Symbol] = []
+        self.guards: list[tuple[str, Any, Any, bool]] = []
+
+    def new(self, hint: int, made: tuple[str, Any, Any] | None = None) -> Size:
+        """A size that is `hint` now and may differ in the next call."""
+        return Size({(Symbol(hint, self, made),): 1}, self)
+
+    def bind(self, pairs: Iterable[tuple[Any, Any]]) -> dict[Symbol, Any]:
+        """Numbers for the symbols, from `(axis of an input's type, its size)` pairs."""
+        found: dict[Symbol, Any] = {}
+        for dim, number in pairs:
+            if isinstance(dim, Size):
+                for (symbol,) in dim.terms:
+                    found[symbol] = number
+                    root = symbol.root()
+                    if isinstance(root, Symbol):
+                        found.setdefault(root, number)
+        return found
+
+    def holds(self, env: dict[Symbol, Any]) -> bool:
+        """Whether the program traced here is valid for these sizes: merged axes agree, guards repeat."""
+        for symbol, number in list(env.items()):
+            root = symbol.root()
+            if number == 1 or (root if isinstance(root, int) else env[root]) != number:
+                return False
+        compare = {"==": operator.eq, "<": operator.lt, "<=": operator.le}
+        return all(
+            compare[kind](evaluate_size(a, env), evaluate_size(b, env)) is seen
+            for kind, a, b, seen in self.guards
+        )
+
+
+class Size:
+    """A polynomial with integer coefficients in the sizes of input axes, e.g. `2*n0*n1 + 1`."""
+
+    __slots__ = ("scope", "terms")
+    as_value: ClassVar[Callable[[Size], Any]]  # set where traced values are made: a size used as a number
+
+    def __init__(self, terms: Mapping[tuple[Symbol, ...], int], scope: Scope) -> None:
+        self.terms, self.scope = terms, scope
+
+    @property
+    def hint(self) -> int:
+        """The number seen while tracing."""
+        return sum(c * functools.reduce(operator.mul, (s.hint for s in m), 1) for m, c in self.terms.items())
+
+    def canonical(self) -> Size | int:
+        """The same polynomial over representatives; an integer when nothing symbolic is left."""
+        out: dict[tuple[Symbol, ...], int] = {}
+        for monomial, coefficient in self.terms.items():
+            symbols: list[Symbol] = []
+            for s in monomial:
+                root = s.root()
+                if isinstance(root, int):
+                    coefficient *= root
+                else:
+                    symbols.append(root)
+            key = tuple(sorted(symbols, key=lambda s: s.label))
+            out[key] = out.get(key, 0) + coefficient
+        out = {m: c for m, c in out.items() if c}
+        if not out or set(out) == {()}:
+            return out.get((), 0)
+        return Size(out, self.scope)
+
+    def key(self) -> Any:
+        """Hashable identity of the polynomial."""
+        c = self.canonical()
+        return (
+            c if isinstance(c, int) else frozenset((tuple(s.label for s in m), k) for m, k in c.terms.items())
+        )
+
+    def _map(self, other: Any, product: bool) -> Any:
+        if not isinstance(other, (int, Size)) or isinstance(other, bool):
+            return NotImplemented
+        others = other.terms if isinstance(other, Size) else {(): other}
+        out: dict[tuple[Symbol, ...], int] = {} if product else dict(self.terms)
+        if product:
+            for (m, a), (n, b) in itertools.product(self.terms.items(), others.items()):
+                out[m + n] = out.get(m + n, 0) + a * b
+        else:
+            for n, b in others.items():
+                out[n] = out.get(n, 0) + b
+        return Size(out, self.scope).canonical()
+
+    def __add__(self, other: Any) -> Any:
+        return self._or_value(self._map(other, False), other, operator.add)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._or_value(self._map(other, True), other, operator.mul)
+
+    def __sub__(self, other: Any) -> Any:
+        if isinstance(other, (int, Size)):
+            return self._map(-other, False)
+        return self._or_value(NotImplemented, other, operator.sub)
+
+    def __neg__(self) -> Any:
+        return self._map(-1, True)
+
+    def __rsub__(self, other: Any) -> Any:
+        if isinstance(other, int):
+            return (-self) + other
+        return self._or_value(NotImplemented, other, lambda a, b: b - a)
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._or_value(NotImplemented, other, operator.truediv)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return self._or_value(NotImplemented, other, lambda a, b: b / a)
+
+    def __rpow__(self, other: Any) -> Any:
+        return self._or_value(NotImplemented, other, lambda a, b: b**a)
+
+    def __floordiv__(self, other: Any) -> Any:
+        quotient = divide(self, other)
+        if quotient is not None:
+            return quotient
+        hint = self.hint // (other.hint if isinstance(other, Size) else other)
+        return self.scope.new(hint, ("//", self, other))
+
+    def __rfloordiv__(self, other: int) -> Any:
+        return self.scope.new(other // self.hint, ("//", other, self))
+
+    def __mod__(self, other: Any) -> Any:
+        return self - (self // other) * other
+
+    def _or_value(self, result: Any, other: Any, op: Callable[[Any, Any], Any]) -> Any:
+        """Arithmetic with a float or an array makes a traced number of the size."""
+        if result is not NotImplemented:
+            return result
+        if isinstance(other, (float, int, Size)):
+            return op(Size.as_value(self), Size.as_value(other) if isinstance(other, Size) else other)
+        return NotImplemented
+
+    def _compare(self, kind: str, other: Any) -> bool:
+        a, b = self.canonical(), other.canonical() if isinstance(other, Size) else other
+        if not isinstance(b, (int, Size)):
+            return NotImplemented
+        number = tuple(x.hint if isinstance(x, Size) else x for x in (a, b))
+        seen = {"==": operator.eq, "<": operator.lt, "<=": operator.le}[kind](*number)
+        if not (kind == "==" and dim_key(a) == dim_key(b)):
+            self.scope.guards.append((kind, a, b, seen))
+        return bool(seen)
+
+    def __eq__(self, other: object) -> bool:
+        return self._compare("==", other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self._compare("==", other)
+
+    def __lt__(self, other: Any) -> bool:
+        return self._compare("<", other)
+
+    def __le__(self, other: Any) -> bool:
+        return self._compare("<=", other)
+
+    def __gt__(self, other: Any) -> bool:
+        return not self._compare("<=", other)
+
+    def __ge__(self, other: Any) -> bool:
+        return not self._compare("<", other)
+
+    def __int__(self) -> int:
+        number = self.hint
+        self._compare("==", number)
+        return number
+
+    __index__ = __int__
+
+    def __float__(self) -> float:
+        return float(int(self))
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def __repr__(self) -> str:
+        c = self.canonical()
+        if isinstance(c, int):
+            return str(c)
+        parts = []
+        for m, k in sorted(c.terms.items(), key=lambda t: (-len(t[0]), [s.label for s in t[0]])):
+            names = "*".join(s.label for s in m)
+            parts.append(str(k) if not m else names if k == 1 else f"{k}*{names}")
+        return " + ".join(parts).replace("+ -", "- ")
+
+
+def dim_key(dim: Any) -> Any:
+    """Hashable identity of an axis's size."""
+    return dim.key() if isinstance(dim, Size) else dim
+
+
+def hint(dim: Any) -> int:
+    """The number of a size: itself, or the one seen while tracing."""
+    return dim.hint if isinstance(dim, Size) else int(dim)
+
+
+def evaluate_size(dim: Any, env: Mapping[Symbol, Any]) -> Any:
+    """The size with other sizes (numbers, as a rule) put in for the symbols."""
+    if not isinstance(dim, Size):
+        return dim
+    return sum(
+        c * functools.reduce(operator.mul, (_number(s, env) for s in m), 1) for m, c in dim.terms.items()
+    )
+
+
+def _number(symbol: Symbol, env: Mapping[Symbol, Any]) -> Any:
+    root = symbol.root()
+    if isinstance(root, int):
+        return root
+    if root.made is not None and root not in env:
+        _, a, b = root.made
+        return evaluate_size(a, env) // evaluate_size(b, env)
+    return env[root]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two axes agree.  Symbolic axes that do are merged: from here on they are one size."""
+    if not isinstance(a, Size) and not isinstance(b, Size):
+        return bool(a == b)
+    if dim_key(a) == dim_key(b):
+        return True
+    if hint(a) != hint(b):
+        return False
+    a, b = (x.canonical() if isinstance(x, Size) else x for x in (a, b))
+    for one, other in ((b, a), (a, b)):
+        symbol = _lone(one)
+        if symbol is not None and symbol.made is None:
+            target = other if isinstance(other, int) else _lone(other)
+            if target is not None:
+                symbol.merged = target
+                return True
+    (a if isinstance(a, Size) else b).scope.guards.append(("==", a, b, True))
+    return True
+
+
+def _lone(dim: Any) -> Symbol | None:
+    """The symbol of a size that is one symbol alone."""
+    if isinstance(dim, Size) and list(dim.terms.values()) == [1]:
+        (monomial,) = dim.terms
+        return monomial[0] if len(monomial) == 1 else None
+    return None
+
+
+def is_one(dim: Any) -> bool:
+    """Whether an axis has size 1; symbolic axes never do."""
+    return isinstance(dim, int) and dim == 1
+
+
+def divide(a: Any, b: Any) -> Any:
+    """The exact quotient of two sizes, or None if it is not a polynomial."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b if b and a % b == 0 else None
+    terms_a = a.canonical() if isinstance(a, Size) else a
+    terms_b = b.canonical() if isinstance(b, Size) else b
+    if isinstance(terms_a, int) or (isinstance(terms_b, Size) and len(terms_b.terms) != 1):
+        return None
+    monomial, coefficient = next(iter(terms_b.terms.items())) if isinstance(terms_b, Size) else ((), terms_b)
+    out = {}
+    for m, c in terms_a.terms.items():
+        left = list(m)
+        for s in monomial:
+            if s not in left:
+                return None
+            left.remove(s)
+        if coefficient == 0 or c % coefficient:
+            return None
+        out[tuple(left)] = c // coefficient
+    return Size(out, terms_a.scope).canonical()
+
+
+def size_of(shape: Iterable[Any]) -> Any:
+    """The number of elements of a shape: the product of its sizes."""
+    return functools.reduce(operator.mul, shape, 1)
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """The common shape under NumPy's rules; raises ValueError naming the axis (counted from the end)."""
+    out = []
+    for axis, dims in enumerate(itertools.zip_longest(*(s[::-1] for s in shapes), fillvalue=1), start=1):
+        common: Any = 1
+        for d in dims:
+            if is_one(d):
+                continue
+            if is_one(common):
+                common = d
+            elif not same(common, d):
+                raise ValueError(f"axis -{axis} is {common} in one operand and {d} in another")
+        out.append(common)
+    return tuple(out[::-1])
+
+
+def normalise_axis(axis: int, ndim: int, name: str = "axis") -> int:
+    """The axis counted from the end (negative), checked against the rank."""
+    if not -ndim <= axis < ndim:
+        raise ShapeError(
+            f"{name} {axis} does not exist",
+            expected=f"an axis of an array with {ndim} axes: from {-ndim} to {ndim - 1}"
+            if ndim
+            else "no axis: the array has none",
+            got=f"{name} = {axis}",
+        )
+    return axis if axis < 0 else axis - ndim
+
+
+def normalise_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """Axes counted from the end, ascending and distinct; None means all."""
+    if axis is None:
+        return tuple(range(-ndim, 0))
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    out = tuple(sorted(normalise_axis(operator.index(a), ndim) for a in axes))
+    if len(set(out)) < len(out):
+        raise ShapeError("an axis is named twice", expected="distinct axes", got=f"axis = {axis}")
+    return out
+
+
+class Signature:
+    """A gufunc signature such as `(n,k),(k,m)->(n,m)`: core axes by name, loop axes broadcast."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        left, right = text.split("->")
+        self.inputs = tuple(_core(part) for part in re.findall(r"\((.*?)\)", left))
+        self.outputs = tuple(_core(part) for part in re.findall(r"\((.*?)\)", right))
+
+    def infer(self, name: str, operands: Sequence[str], shapes: Sequence[Shape]) -> Shape:
+        """The output shape, or a ShapeError that names the axis."""
+        dims: dict[str, tuple[Any, str]] = {}
+        loops = []
+        for operand, core, shape in zip(operands, self.inputs, shapes, strict=True):
+            if len(shape) < len(core):
+                raise ShapeError(
+                    f"{name} needs {len(core)} axes in {operand}",
+                    expected=f"axes ({', '.join(core)}) at the end of {operand}   [{self.text}]",
+                    got=f"{operand} has shape {shape}",
+                )
+            split = len(shape) - len(core)
+            loops.append(shape[:split])
+            for axis, size in zip(core, shape[split:], strict=True):
+                first, where = dims.setdefault(axis, (size, operand))
+                if not same(first, size):
+                    raise self._mismatch(name, operands, shapes, axis, (first, where), (size, operand))
+        try:
+            loop = broadcast(*loops)
+        except ValueError as error:
+            raise ShapeError(
+                f"{name} cannot broadcast {' with '.join(map(str, shapes))}",
+                expected=f"leading axes that are equal or 1   [{self.text}]",
+                got=str(error),
+            ) from None
+        return loop + tuple(dims[axis][0] for axis in self.outputs[0])
+
+    def _mismatch(
+        self,
+        name: str,
+        operands: Sequence[str],
+        shapes: Sequence[Shape],
+        axis: str,
+        first: tuple[Any, str],
+        second: tuple[Any, str],
+    ) -> ShapeError:
+        pair = " by ".join(str(s) for s in shapes[:2]) if len(shapes) == 2 else ", ".join(map(str, shapes))
+        return ShapeError(
+            f"{name} cannot {'multiply' if name == 'matmul' else 'combine'} {pair}",
+            expected=f"axis {axis} equal in {first[1]} and {second[1]}   [{self.text}]",
+            got=f"{axis} = {first[0]} in {first[1]}, {axis} = {second[0]} in {second[1]}",
+            try_=_remedy(name, operands, shapes, axis),
+        )
+
+
+def _core(part: str) -> tuple[str, ...]:
+    return tuple(axis.strip() for axis in part.split(",") if axis.strip())
+
+
+def _remedy(name: str, operands: Sequence[str], shapes: Sequence[Shape], axis: str) -> str:
+    if name != "matmul" or any(len(s) < 2 for s in shapes):
+        return f"check where {operands[0]} and {operands[1]} get their axis {axis}"
+    (*_, rows, _), (*_, n, m) = shapes[0], shapes[1]
+    flipped = (*shapes[1][:-2], m, n)
+    if hint(shapes[0][-1]) == hint(m):
+        return f"transpose one operand ({operands[1]}.mT is {flipped})"
+    return f"check that {operands[1]} has {shapes[0][-1]} rows, or {operands[0]} {n} columns"
