@@ -28,9 +28,7 @@ class ClearpropError(Exception):
 
     kind = "error"
 
-    def __init__(
-        self, headline: str, *, expected: str = "", got: str = "", where: str = "", try_: str = ""
-    ) -> None:
+    def __init__(self, headline: str, *, expected: str = "", got: str = "", where: str = "", try_: str = "") -> None:
         self.headline, self.expected, self.got, self.where, self.try_ = headline, expected, got, where, try_
         super().__init__(self.message)
 

@@ -63,9 +63,7 @@ class Rule:
     call: Callable[[Any, Any, Sequence[Any], Mapping[str, Any]], Any]
 
 
-def make_rule(
-    formula: Callable[..., Any], operands: Sequence[str], params: Sequence[str], owner: str
-) -> Rule:
+def make_rule(formula: Callable[..., Any], operands: Sequence[str], params: Sequence[str], owner: str) -> Rule:
     """A rule whose arguments are chosen by name; an unknown name is an error when it is declared."""
     names = tuple(inspect.signature(formula).parameters)
     source = {"g": "g", "y": "y"}
@@ -73,9 +71,7 @@ def make_rule(
     source |= {o + "_dot": f"g[{i}]" for i, o in enumerate(operands)}
     unknown = [n for n in names if n not in source]
     if unknown:
-        raise TypeError(
-            f"{owner}: a rule names {unknown[0]!r}; known are g, y, {', '.join([*operands, *params])}"
-        )
+        raise TypeError(f"{owner}: a rule names {unknown[0]!r}; known are g, y, {', '.join([*operands, *params])}")
     call = eval(f"lambda g, y, xs, p: f({', '.join(source[n] for n in names)})", {"f": formula})
     return Rule(formula, names, call)
 
@@ -123,9 +119,7 @@ class Primitive:
     def _split_parameters(self) -> None:
         """Operands are the positional-only parameters, or else the positional ones without default."""
         p = inspect.Parameter
-        marked = any(
-            q.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL) for q in self.__signature__.parameters.values()
-        )
+        marked = any(q.kind in (p.POSITIONAL_ONLY, p.VAR_POSITIONAL) for q in self.__signature__.parameters.values())
         operands, params, positional = [], {}, []
         self.variadic = False
         for q in self.__signature__.parameters.values():
@@ -162,9 +156,7 @@ class Primitive:
         """The callable that runs is the source that is shown: the NumPy spelling, made a function."""
         star = "*" if self.variadic else ""
         head = ", ".join(
-            [star + o for o in self.operands]
-            + (["*"] if self.params and not star else [])
-            + list(self.params)
+            [star + o for o in self.operands] + (["*"] if self.params and not star else []) + list(self.params)
         )
         text = string.Formatter().vformat(self.numpy, (), _Names())
         scope: dict[str, Any] = {"np": np, **HELPERS}
@@ -205,9 +197,7 @@ class Primitive:
             return self._wrap(self.run(values, params))
         return self._record(args, values, params, self.run)
 
-    def _bind_params(
-        self, args: tuple[Any, ...], params: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def _bind_params(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         n = len(self.operands)
         if len(args) > n and not self.variadic:
             params = dict(zip(self._positional, args[n:], strict=False)) | params
@@ -231,9 +221,7 @@ class Primitive:
         out = compute(values, params)
         if type(out) is tuple:
             app = Application(self, tuple(args), values, params, out)
-            return tuple(
-                Node.tensor(o, app if is_floating(type_of(o).dtype) else None, i) for i, o in enumerate(out)
-            )
+            return tuple(Node.tensor(o, app if is_floating(type_of(o).dtype) else None, i) for i, o in enumerate(out))
         kind = FLOAT64 if type(out) is float else BOOL if type(out) in PYTHON_SCALARS else out.dtype
         if not is_floating(kind):
             return Node.tensor(out)
@@ -242,9 +230,7 @@ class Primitive:
     def _wrap(self, out: Any) -> Any:
         return tuple(map(Node.tensor, out)) if type(out) is tuple else Node.tensor(out)
 
-    def _call_traced(
-        self, args: Sequence[Any], values: list[Any], params: dict[str, Any], tracked: bool
-    ) -> Any:
+    def _call_traced(self, args: Sequence[Any], values: list[Any], params: dict[str, Any], tracked: bool) -> Any:
         b = builder()
         if b is None:
             raise GradientError("a traced value was used outside its trace", where=user_line(3))
@@ -270,9 +256,7 @@ class Primitive:
         dtype, _ = promote(strong)
         cast = REGISTRY["astype"]
         return [
-            cast(a, dtype=dtype)
-            if i >= self.conditions and t is not None and not t.weak and t.dtype != dtype
-            else a
+            cast(a, dtype=dtype) if i >= self.conditions and t is not None and not t.weak and t.dtype != dtype else a
             for i, (a, t) in enumerate(zip(args, types, strict=True))
         ]
 
@@ -461,9 +445,7 @@ class Primitive:
         if self.kind == "structural" and (self.variadic or len(self._differentiable()) > 1):
             zeros = [
                 _zero_like(x) if d is None and r is not None else x if d is None else d
-                for d, x, r in zip(
-                    dots, xs, self.rules * len(xs) if self.variadic else self.rules, strict=False
-                )
+                for d, x, r in zip(dots, xs, self.rules * len(xs) if self.variadic else self.rules, strict=False)
             ]
             return self(*zeros, **params)
         total = None
@@ -486,9 +468,7 @@ class Primitive:
         if self.kind == "reduction":
             _, wide = self._widen(y, y, xs[0], params)
             local = rule.call(dot, wide, xs, params)
-            return REGISTRY["sum"](
-                local, axis=params.get("axis", (-1,)), keepdims=params.get("keepdims", False)
-            )
+            return REGISTRY["sum"](local, axis=params.get("axis", (-1,)), keepdims=params.get("keepdims", False))
         return self(*xs[:k], dot, *xs[k + 1 :], **params)
 
     def front(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -71,8 +71,7 @@ class Scope:
                 return False
         compare = {"==": operator.eq, "<": operator.lt, "<=": operator.le}
         return all(
-            compare[kind](evaluate_size(a, env), evaluate_size(b, env)) is seen
-            for kind, a, b, seen in self.guards
+            compare[kind](evaluate_size(a, env), evaluate_size(b, env)) is seen for kind, a, b, seen in self.guards
         )
 
 
@@ -111,9 +110,7 @@ class Size:
     def key(self) -> Any:
         """Hashable identity of the polynomial."""
         c = self.canonical()
-        return (
-            c if isinstance(c, int) else frozenset((tuple(s.label for s in m), k) for m, k in c.terms.items())
-        )
+        return c if isinstance(c, int) else frozenset((tuple(s.label for s in m), k) for m, k in c.terms.items())
 
     def _map(self, other: Any, product: bool) -> Any:
         if not isinstance(other, (int, Size)) or isinstance(other, bool):
@@ -245,9 +242,7 @@ def evaluate_size(dim: Any, env: Mapping[Symbol, Any]) -> Any:
     """The size with other sizes (numbers, as a rule) put in for the symbols."""
     if not isinstance(dim, Size):
         return dim
-    return sum(
-        c * functools.reduce(operator.mul, (_number(s, env) for s in m), 1) for m, c in dim.terms.items()
-    )
+    return sum(c * functools.reduce(operator.mul, (_number(s, env) for s in m), 1) for m, c in dim.terms.items())
 
 
 def _number(symbol: Symbol, env: Mapping[Symbol, Any]) -> Any:

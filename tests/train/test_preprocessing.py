@@ -192,9 +192,7 @@ def test_a_damaged_file_is_refused_or_read_whole(small, data):
         place = place[key]
     if not place:
         return
-    place[key] = data.draw(
-        st.sampled_from([None, True, -1, 0.5, 1e400, 10**400, "x", [], {}, ["x", "x"], [1]])
-    )
+    place[key] = data.draw(st.sampled_from([None, True, -1, 0.5, 1e400, 10**400, "x", [], {}, ["x", "x"], [1]]))
     try:
         read = Preprocessing.from_json(json.dumps(document))
     except RunError:

@@ -119,9 +119,7 @@ class Tensor(Node):
                 expected="operations that can be part of the program",
                 got=f"a traced value of type {self.value.type}",
                 where=user_line(3),
-                try_=_INSTEAD.get(
-                    what, "use the functions of clearprop instead of NumPy's, or do this outside"
-                ),
+                try_=_INSTEAD.get(what, "use the functions of clearprop instead of NumPy's, or do this outside"),
             )
 
     def __bool__(self) -> bool:

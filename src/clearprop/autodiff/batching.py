@@ -39,9 +39,7 @@ def vmap(f: Callable[..., Any], in_axes: int | Sequence[Any] | None = 0) -> Call
         axes = _axes_per_leaf(args, in_axes)
         flat, structure = flatten(args)
         size = _batch_size(flat, axes)
-        moved = [
-            _to_front(as_leaf_value(v), a) if a is not None else v for v, a in zip(flat, axes, strict=True)
-        ]
+        moved = [_to_front(as_leaf_value(v), a) if a is not None else v for v, a in zip(flat, axes, strict=True)]
         arrays = [i for i, (v, a) in enumerate(zip(flat, axes, strict=True)) if a is not None]
         types = [_one_example(type_of(raw(moved[i]))) for i in arrays]
         out_structure: list[Any] = []
@@ -132,9 +130,7 @@ def _one_example(t: Type) -> Type:
 
 def run_batched(program: Program, arguments: Sequence[Any], size: Any) -> list[Any]:
     """Evaluate a program traced for one example on batches; every result gets the leading axis."""
-    env: dict[Any, tuple[Any, bool]] = {
-        v: (x, True) for v, x in zip(program.arguments, arguments, strict=True)
-    }
+    env: dict[Any, tuple[Any, bool]] = {v: (x, True) for v, x in zip(program.arguments, arguments, strict=True)}
     hidden = program.inputs[len(program.arguments) :]
     env |= {v: (c, False) for v, c in zip(hidden, program.captured, strict=True)}
 
@@ -165,12 +161,8 @@ def _batch_equation(
 ) -> Any:
     if p.kind == "elementwise":
         rank = max(ranks)
-        return p(
-            *(_pad(v, rank - r) if f else v for v, f, r in zip(values, flags, ranks, strict=True)), **params
-        )
-    full = [
-        v if f else broadcast_to_(v, shape=(size, *shape_of(v))) for v, f in zip(values, flags, strict=True)
-    ]
+        return p(*(_pad(v, rank - r) if f else v for v, f, r in zip(values, flags, ranks, strict=True)), **params)
+    full = [v if f else broadcast_to_(v, shape=(size, *shape_of(v))) for v, f in zip(values, flags, strict=True)]
     if p.batch_rule is not None:
         return p.batch_rule(size, *full, **params)
     if p.is_composite and p.kind == "general" and p.shape_rule is None:

@@ -53,9 +53,7 @@ def _random_like(value: Any, rng: np.random.Generator) -> Any:
 def _shifted(tree: Any, direction: Any, h: float) -> Any:
     flat, structure = flatten(tree)
     steps, _ = flatten(direction)
-    return unflatten(
-        structure, [v + h * d if has_derivative(v) else v for v, d in zip(flat, steps, strict=True)]
-    )
+    return unflatten(structure, [v + h * d if has_derivative(v) else v for v, d in zip(flat, steps, strict=True)])
 
 
 def _numbers(tree: Any) -> list[Any]:
@@ -70,9 +68,7 @@ def _check(f: Any, args: Any, order: int, modes: tuple[str, ...], tolerance: flo
     out, tangent = jvp(f, args, dots)
     if "fwd" in modes:
         h = np.finfo(float).eps ** (1 / 3)
-        up, down = (
-            _numbers(f(*[_shifted(a, d, s * h) for a, d in zip(args, dots, strict=True)])) for s in (1, -1)
-        )
+        up, down = (_numbers(f(*[_shifted(a, d, s * h) for a, d in zip(args, dots, strict=True)])) for s in (1, -1))
         numeric = [(a - b) / (2 * h) for a, b in zip(up, down, strict=True)]
         _compare("forward mode", "the central difference", _numbers(tangent), numeric, tolerance)
     if "rev" in modes:
@@ -99,8 +95,7 @@ def _compare(what: str, against: str, found: Sequence[Any], wanted: Sequence[Any
             raise GradientError(
                 f"{what} disagrees with {against}",
                 expected=f"{np.asarray(want)[worst]:.10g} (tolerance {tolerance:g} relative)",
-                got=f"{np.asarray(got)[worst]:.10g}"
-                + (f" at index {tuple(map(int, worst))}" if worst else ""),
+                got=f"{np.asarray(got)[worst]:.10g}" + (f" at index {tuple(map(int, worst))}" if worst else ""),
                 where=user_line(4),
                 try_="check the rule of the primitive, and that the point is not at a kink",
             )

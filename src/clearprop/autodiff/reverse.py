@@ -98,9 +98,7 @@ def _unbroadcast(g: Any, have: Sequence[Any], want: Sequence[Any]) -> Any:
     if len(have) >= len(want):
         extra = len(have) - len(want)
         axes = tuple(
-            i - len(have)
-            for i, n in enumerate(have)
-            if i < extra or (is_one(want[i - extra]) and not is_one(n))
+            i - len(have) for i, n in enumerate(have) if i < extra or (is_one(want[i - extra]) and not is_one(n))
         )
         if axes:
             g = _sum(g, axis=axes, keepdims=True)

@@ -80,17 +80,13 @@ class _Run:
         """Per chosen argument: a tree of gradients; zeros where nothing arrived, None for other leaves."""
         out = []
         for structure, nodes in self.parts:
-            out.append(
-                unflatten(structure, [None if n is None else _or_zeros(cotangents.get(n), n) for n in nodes])
-            )
+            out.append(unflatten(structure, [None if n is None else _or_zeros(cotangents.get(n), n) for n in nodes]))
         return out
 
 
 def _or_zeros(value: Any, like: Node) -> Any:
     value = (
-        zeros_like(raw(like) if not isinstance(raw(like), Var) else Node.tensor(raw(like)))
-        if value is None
-        else value
+        zeros_like(raw(like) if not isinstance(raw(like), Var) else Node.tensor(raw(like))) if value is None else value
     )
     return value if isinstance(value, Node) else Node.tensor(value)
 
@@ -163,9 +159,7 @@ def _require_scalar(out: Any) -> None:
         )
 
 
-def grad(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
-) -> Callable[..., Any]:
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The gradient ∂f/∂arg of a scalar function, as a function of the same arguments.
 
     See `value_and_grad`; with `has_aux` the result is `(gradient, aux)`.
@@ -360,9 +354,7 @@ def _reshape_rows(tree: Any, shape: Any) -> Any:
     from clearprop.rules.structural import reshape_
 
     flat, structure = flatten(tree)
-    return unflatten(
-        structure, [None if v is None else reshape_(v, shape=(*shape, *shape_of(v)[1:])) for v in flat]
-    )
+    return unflatten(structure, [None if v is None else reshape_(v, shape=(*shape, *shape_of(v)[1:])) for v in flat])
 
 
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
@@ -392,10 +384,7 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
             n, shape = size_of(shape_of(leaf)), shape_of(leaf)
             basis = _basis(n, shape, type_of(leaf.value).dtype)
             columns.append(
-                [
-                    _last_axes(c, shape)
-                    for c in vmap(lambda v, leaf=leaf: _push_rows(run, rows, leaf, v))(basis)
-                ]
+                [_last_axes(c, shape) for c in vmap(lambda v, leaf=leaf: _push_rows(run, rows, leaf, v))(basis)]
             )
         inner = run.parts[0][0]
         blocks = [unflatten(inner, [columns[j][i] for j in range(len(columns))]) for i in range(len(rows))]

@@ -83,9 +83,7 @@ def require_floating(leaves: Sequence[Any], position: int, name: str) -> None:
     """An argument without a floating leaf has no gradient: say so, and what to write instead."""
     if any(map(has_derivative, leaves)):
         return
-    seen = ", ".join(
-        sorted({type_of(raw(v)).dtype.name if is_array(v) else type(v).__name__ for v in leaves})
-    )
+    seen = ", ".join(sorted({type_of(raw(v)).dtype.name if is_array(v) else type(v).__name__ for v in leaves}))
     example = next((f"{v!r} → {float(v)!r}" for v in leaves if type(v) is int), "x.astype(float)")
     raise DTypeError(
         f"{name} needs a floating argument to differentiate",

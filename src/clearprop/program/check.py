@@ -30,9 +30,7 @@ def typecheck(program: Program) -> None:
         _check_types(eq, place)
         for var in eq.outputs:
             if var in defined:
-                raise ProgramError(
-                    f"{names[var]} is assigned twice", expected="single assignment", where=place
-                )
+                raise ProgramError(f"{names[var]} is assigned twice", expected="single assignment", where=place)
             defined.add(var)
     for atom in program.outputs:
         if isinstance(atom, Var) and atom not in defined:

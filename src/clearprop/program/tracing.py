@@ -88,9 +88,7 @@ class Builder:
         if not self.rule:
             self._name(outputs, site)
         self.equations.append(
-            Equation(
-                primitive, inputs, params, outputs, describe_line(site[0].co_filename, site[1]), self.rule
-            )
+            Equation(primitive, inputs, params, outputs, describe_line(site[0].co_filename, site[1]), self.rule)
         )
         self._seen[key] = outputs
         return outputs

@@ -96,9 +96,7 @@ def gelu_tanh(x: Any, /) -> Any:
     return 0.5 * x * (1 + tanh(_GELU * (x + 0.044715 * x * x * x)))
 
 
-@composite(
-    "elementwise", tex=r"{x}\,\sigma({x})", d_x=lambda g, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x)))
-)
+@composite("elementwise", tex=r"{x}\,\sigma({x})", d_x=lambda g, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x))))
 def silu(x: Any, /) -> Any:
     """x·σ(x), also called swish (Elfwing et al. 2017)."""
     return x * sigmoid(x)

@@ -27,9 +27,7 @@ def subtract(a: Any, b: Any, /) -> Any:
     """Difference a − b, with broadcasting."""
 
 
-@primitive(
-    "elementwise", numpy="{a} * {b}", tex=r"{a} \odot {b}", d_a=lambda g, b: g * b, d_b=lambda g, a: g * a
-)
+@primitive("elementwise", numpy="{a} * {b}", tex=r"{a} \odot {b}", d_a=lambda g, b: g * b, d_b=lambda g, a: g * a)
 def multiply(a: Any, b: Any, /) -> Any:
     """Product a · b, element by element, with broadcasting."""
 
@@ -197,16 +195,12 @@ def greater_equal(a: Any, b: Any, /) -> Any:
     """Whether a ≥ b."""
 
 
-@primitive(
-    "elementwise", numpy="np.logical_and({a}, {b})", numba="({a}) & ({b})", tex=r"{a} \land {b}", dtype="bool"
-)
+@primitive("elementwise", numpy="np.logical_and({a}, {b})", numba="({a}) & ({b})", tex=r"{a} \land {b}", dtype="bool")
 def logical_and(a: Any, b: Any, /) -> Any:
     """Whether both a and b hold."""
 
 
-@primitive(
-    "elementwise", numpy="np.logical_or({a}, {b})", numba="({a}) | ({b})", tex=r"{a} \lor {b}", dtype="bool"
-)
+@primitive("elementwise", numpy="np.logical_or({a}, {b})", numba="({a}) | ({b})", tex=r"{a} \lor {b}", dtype="bool")
 def logical_or(a: Any, b: Any, /) -> Any:
     """Whether a or b holds."""
 
@@ -349,9 +343,7 @@ def sqrt(x: Any, /) -> Any:
     """Square root; its derivative at 0 is inf, and NaN below."""
 
 
-@primitive(
-    "elementwise", numpy="1.0 / {x}", tex=r"\frac{{1}}{{{x}}}", dtype="float", d_x=lambda g, y: -g * y * y
-)
+@primitive("elementwise", numpy="1.0 / {x}", tex=r"\frac{{1}}{{{x}}}", dtype="float", d_x=lambda g, y: -g * y * y)
 def reciprocal(x: Any, /) -> Any:
     """Reciprocal 1/x."""
 

@@ -23,9 +23,7 @@ def _sliced(shape: Any, key: Any) -> Any:
         if isinstance(k, slice):
             if k == slice(None):
                 out.append(n)
-            elif k.step in (None, 1) and (
-                isinstance(n, Size) or isinstance(k.stop, Size) or isinstance(k.start, Size)
-            ):
+            elif k.step in (None, 1) and (isinstance(n, Size) or isinstance(k.stop, Size) or isinstance(k.start, Size)):
                 out.append(k.stop - k.start)
             else:
                 out.append(len(range(*k.indices(int(n)))))
@@ -87,8 +85,7 @@ def getitem(x: Any, key: Any) -> Any:
         axis += 1
     out = (
         x
-        if all(k == slice(None) for k in full if isinstance(k, slice))
-        and all(isinstance(k, slice) for k in full)
+        if all(k == slice(None) for k in full if isinstance(k, slice)) and all(isinstance(k, slice) for k in full)
         else getitem_(x, key=tuple(full))
     )
     if len(gathers) > 1:
@@ -281,9 +278,7 @@ def along_transposed(x: Any, indices: Any, /, *, size: Any, axis: Any = -1) -> A
 @composite("general", tex=r"\mathbf 1_{{{labels}}}")
 def one_hot(labels: Any, /, size: Any = None, *, dtype: Any = np.dtype("float64")) -> Any:
     """Rows with a 1 at the label's place and 0 elsewhere: shape labels.shape + (size,)."""
-    return astype(
-        equal(expand_dims_(labels, axis=(-1,)), arange_(size=size, dtype=np.dtype("int64"))), dtype=dtype
-    )
+    return astype(equal(expand_dims_(labels, axis=(-1,)), arange_(size=size, dtype=np.dtype("int64"))), dtype=dtype)
 
 
 def iota(shape: Any, axis: int, dtype: Any = np.dtype("int64")) -> Any:

@@ -24,9 +24,7 @@ def _per_example(logits: Type, labels: Type) -> Shape:
     index = labels.dtype.kind in "iu"
     lead, other = logits.shape[:-1], labels.shape if index else labels.shape[:-1]
     try:
-        if not logits.shape or (
-            not index and not (labels.shape and same(logits.shape[-1], labels.shape[-1]))
-        ):
+        if not logits.shape or (not index and not (labels.shape and same(logits.shape[-1], labels.shape[-1]))):
             raise ValueError("the number of classes differs")
         return broadcast(lead, other)
     except ValueError as error:

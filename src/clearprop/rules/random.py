@@ -94,9 +94,7 @@ def _normal_quantile(bits: Any) -> Any:
     inner = q * _ratio(_A, _B, np.where(central, 0.180625 - q * q, 0.0))
     r = np.sqrt(-_deterministic_log(np.where(central, 0.5, np.minimum(u, 1.0 - u))))
     near = r <= 5.0
-    outer = np.where(
-        near, _ratio(_C, _D, np.where(near, r - 1.6, 0.0)), _ratio(_E, _F, np.where(near, 0.0, r - 5.0))
-    )
+    outer = np.where(near, _ratio(_C, _D, np.where(near, r - 1.6, 0.0)), _ratio(_E, _F, np.where(near, 0.0, r - 5.0)))
     return np.where(central, inner, np.where(q < 0, -outer, outer))[()]
 
 

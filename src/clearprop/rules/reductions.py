@@ -92,9 +92,7 @@ def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
 def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Log Σ eˣ over axes without overflow; its local weights are softmax(x)."""
     top = stop_gradient(max(x, axis=axis, keepdims=True))
-    top = where(
-        isfinite(top), top, 0.0 * stop_gradient(sum(where(isfinite(x), x, 0.0), axis=axis, keepdims=True))
-    )
+    top = where(isfinite(top), top, 0.0 * stop_gradient(sum(where(isfinite(x), x, 0.0), axis=axis, keepdims=True)))
     total = log(sum(exp(x - top), axis=axis, keepdims=True)) + top
     return (
         total

@@ -163,9 +163,7 @@ def broadcast_to_(x: Any, /, shape: Any) -> Any:
 def broadcast_to(x: Any, shape: Any) -> Any:  # noqa: D103 - the declaration's docstring
     shape, own = tuple(shape), _shape(x)
     try:
-        fits = len(own) <= len(shape) and all(
-            same(a, b) for a, b in zip(broadcast(own, shape), shape, strict=True)
-        )
+        fits = len(own) <= len(shape) and all(same(a, b) for a, b in zip(broadcast(own, shape), shape, strict=True))
     except ValueError:
         fits = False
     if not fits:
@@ -263,9 +261,7 @@ def concat_(*arrays: Any, axis: Any = 0) -> Any:
 @concat_.front
 def concat(arrays: Sequence[Any], axis: int | None = 0) -> Any:  # noqa: D103 - the declaration's docstring
     if len(arrays) == 0:
-        raise ShapeError(
-            "concat needs at least one array", expected="a sequence of arrays", got="an empty sequence"
-        )
+        raise ShapeError("concat needs at least one array", expected="a sequence of arrays", got="an empty sequence")
     if axis is None:
         return concat_(*(reshape(a, (-1,)) for a in arrays), axis=0)
     return concat_(*arrays, axis=axis)

@@ -43,9 +43,7 @@ class Table:
     def take(self, rows: Rows) -> Table:
         """The chosen rows (positions in this table) as a table; it sets no test rows aside."""
         features = tuple(column.take(rows) for column in self.features)
-        return replace(
-            self, features=features, target=self.target.take(rows), rows=self.rows[rows], test_rows=None
-        )
+        return replace(self, features=features, target=self.target.take(rows), rows=self.rows[rows], test_rows=None)
 
     def where(self, column: str, row: int) -> str:
         """Where the value in `row` (a position in this table) stands in the source."""
@@ -126,9 +124,7 @@ def _lost_rows(frame: Frame, target: Column) -> tuple[str, ...]:
     return (f"{counted(lost, 'row')} left out: no value in the target {name!r}",) if lost else ()
 
 
-def _features(
-    frame: Frame, target: str, kept: Rows, place: Place
-) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
+def _features(frame: Frame, target: str, kept: Rows, place: Place) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
     """The columns to learn from, in order, and those left out with the reasons."""
     features: list[Column] = []
     dropped: list[Dropped] = []

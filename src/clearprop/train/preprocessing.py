@@ -180,9 +180,7 @@ class Preprocessing:
         )
         return Encoded(x, y, kept, report)
 
-    def _matrix(
-        self, columns: list[Column], rows: int, place: Place, findings: Findings
-    ) -> NDArray[np.float32]:
+    def _matrix(self, columns: list[Column], rows: int, place: Place, findings: Findings) -> NDArray[np.float32]:
         out = np.empty((len(self.feature_names), rows), dtype=np.float32)
         first = 0
         for encoding, column in zip(self.columns, columns, strict=True):
@@ -248,9 +246,7 @@ class Preprocessing:
                 note = f"{len(shared)} columns of one quantity"
                 rows.append(SummaryRow(name, "number", missing, column.encoding, note))
             elif not (len(shared) > LONG_RUN and isinstance(column, NumberEncoding) and column.shared):
-                rows.append(
-                    SummaryRow(column.name, column.kind, column.missing, column.encoding, column.note)
-                )
+                rows.append(SummaryRow(column.name, column.kind, column.missing, column.encoding, column.note))
         kind = "class" if self.class_names else "number"
         rows.append(SummaryRow(self.target.name, kind, 0, self.target.encoding, "", "target"))
         rows += [SummaryRow(d.name, "—", d.missing, "left out", d.reason, "left out") for d in self.dropped]

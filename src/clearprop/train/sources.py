@@ -126,9 +126,7 @@ def read_arrays(x: Any, y: Any, source: str = "arrays", test_rows: Rows | None =
             expected="numbers of shape (rows, features), or images (rows, height, width, …)",
             got=f"dtype {x.dtype} and shape {x.shape}",
             where=source,
-            try_="x[:, None] for one feature"
-            if x.ndim == 1
-            else "real numbers, at least one row and feature",
+            try_="x[:, None] for one feature" if x.ndim == 1 else "real numbers, at least one row and feature",
         )
     inner = list(product(*(range(size) for size in x.shape[1:])))
     names = [f"x[{', '.join(map(str, index))}]" for index in inner]

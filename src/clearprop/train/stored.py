@@ -38,9 +38,7 @@ def preprocessing_to_json(
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def preprocessing_from_json(
-    text: str, where: str
-) -> tuple[Task, tuple[Encoding, ...], Target, tuple[Dropped, ...]]:
+def preprocessing_from_json(text: str, where: str) -> tuple[Task, tuple[Encoding, ...], Target, tuple[Dropped, ...]]:
     """The parts of a Preprocessing.  Raises RunError for text that `preprocessing_to_json` did not write."""
     try:
         document = json.loads(text)
@@ -58,9 +56,7 @@ def preprocessing_from_json(
         else _record(NumberTarget, document["target"], f"{where}, target")
     )
     columns = tuple(_encoding(item, at) for item, at in _items(document["columns"], f"{where}, columns"))
-    dropped = tuple(
-        _record(Dropped, item, at) for item, at in _items(document["dropped"], f"{where}, dropped")
-    )
+    dropped = tuple(_record(Dropped, item, at) for item, at in _items(document["dropped"], f"{where}, dropped"))
     _check(columns, target, where)
     return task, columns, target, dropped
 
