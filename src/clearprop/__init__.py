@@ -22,9 +22,9 @@ from clearprop.autodiff.transforms import value_and_grad as value_and_grad
 from clearprop.autodiff.transforms import vjp as vjp
 from clearprop.autodiff.trees import tree_map as tree_map
 from clearprop.errors import ClearpropError as ClearpropError
-from clearprop.primitive import Zero as Zero
-from clearprop.primitive import composite as composite
-from clearprop.primitive import primitive as primitive
+from clearprop.primitives import Zero as Zero
+from clearprop.primitives import composite as composite
+from clearprop.primitives import primitive as primitive
 from clearprop.program.check import typecheck as typecheck
 from clearprop.program.ir import Program as Program
 from clearprop.program.values import no_grad as no_grad

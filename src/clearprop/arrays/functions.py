@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
-from clearprop.primitive import REGISTRY
+from clearprop.primitives import REGISTRY
 from clearprop.program.values import Node
 from clearprop.rules import linear, structural
 from clearprop.shapes import Size

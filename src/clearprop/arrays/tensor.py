@@ -10,7 +10,7 @@ import numpy as np
 from clearprop.arrays.backward import backward
 from clearprop.arrays.printing import tensor_text
 from clearprop.errors import ArgumentError, DTypeError, TraceError, user_line
-from clearprop.primitive import REGISTRY
+from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Var
 from clearprop.program.types import PYTHON_SCALARS, is_floating, type_of
 from clearprop.program.values import Node

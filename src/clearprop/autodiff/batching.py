@@ -12,7 +12,7 @@ from typing import Any
 
 from clearprop.autodiff.trees import as_leaf_value, flatten, is_array, unflatten
 from clearprop.errors import ArgumentError, ShapeError, user_line
-from clearprop.primitive import Primitive
+from clearprop.primitives import Primitive
 from clearprop.program.ir import Program, Var
 from clearprop.program.tracing import builder, shape_of, trace
 from clearprop.program.types import Type, type_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from clearprop.primitive import Primitive, Zero
+from clearprop.primitives import Primitive, Zero
 
 
 def custom_rule(

@@ -11,7 +11,7 @@ from clearprop.program.types import Type
 from clearprop.shapes import Scope
 
 if TYPE_CHECKING:
-    from clearprop.primitive import Primitive
+    from clearprop.primitives import Primitive
 
 
 class Var:

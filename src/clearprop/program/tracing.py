@@ -18,7 +18,7 @@ from clearprop.program.values import Node, call_site, depends_on_earlier, now, r
 from clearprop.shapes import Scope, Size, dim_key, evaluate_size, hint
 
 if TYPE_CHECKING:
-    from clearprop.primitive import Primitive
+    from clearprop.primitives import Primitive
 
 _ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from clearprop.errors import describe_line
 
 if TYPE_CHECKING:
-    from clearprop.primitive import Primitive
+    from clearprop.primitives import Primitive
 
 _PACKAGE = str(Path(__file__).parent.parent)
 _ORDER = itertools.count(1)

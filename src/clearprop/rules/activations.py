@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from clearprop.primitive import composite
+from clearprop.primitives import composite
 from clearprop.rules.elementwise import abs, erf, exp, expm1, log1p, maximum, minimum, tanh, where
 
 

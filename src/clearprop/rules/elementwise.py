@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from clearprop.primitive import HELPERS, Zero, composite, primitive
+from clearprop.primitives import HELPERS, Zero, composite, primitive
 from clearprop.program.types import PYTHON_SCALARS
 from clearprop.rules.special import erf as _erf
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ShapeError
-from clearprop.primitive import HELPERS, composite, primitive
+from clearprop.primitives import HELPERS, composite, primitive
 from clearprop.program.types import PYTHON_SCALARS
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype, equal

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clearprop.errors import ShapeError
-from clearprop.primitive import primitive
+from clearprop.primitives import primitive
 from clearprop.program.values import raw
 from clearprop.rules.structural import expand_dims, matrix_transpose, permute_dims, reshape, squeeze
 from clearprop.shapes import normalise_axis, same, size_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop.errors import ShapeError
-from clearprop.primitive import composite
+from clearprop.primitives import composite
 from clearprop.program.types import Type
 from clearprop.program.values import raw
 from clearprop.rules.activations import sigmoid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clearprop.primitive import composite
+from clearprop.primitives import composite
 from clearprop.rules.elementwise import exp, log, stop_gradient
 from clearprop.rules.reductions import max, sum
 

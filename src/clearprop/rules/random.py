@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ArgumentError
-from clearprop.primitive import HELPERS, primitive
+from clearprop.primitives import HELPERS, primitive
 from clearprop.program.types import PYTHON_SCALARS
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype

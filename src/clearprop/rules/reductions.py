@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ShapeError
-from clearprop.primitive import composite, primitive
+from clearprop.primitives import composite, primitive
 from clearprop.program.types import INT64, Type
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import equal, exp, isfinite, log, sqrt, stop_gradient, where

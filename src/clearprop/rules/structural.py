@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clearprop.errors import ShapeError
-from clearprop.primitive import primitive
+from clearprop.primitives import primitive
 from clearprop.program.types import PYTHON_SCALARS, type_of
 from clearprop.program.values import raw
 from clearprop.shapes import Size, broadcast, divide, normalise_axes, normalise_axis, same, size_of

@@ -1,18 +1,4 @@
-"""Primitives: one declaration gives value, derivative in both modes, batching, shapes, notation and docs.
-
-A *leaf* has a spelling per target; a *composite* has a body, ordinary Python over other primitives.  The
-derivative is declared by the structure of the Jacobian:
-
-elementwise   `d_x(g, ...)`    J is diagonal: the map v ↦ D·v, which is its own transpose, so it serves both modes
-reduction     `d_x(g, ...)`    y = Σ over axes, locally w·x: the map v ↦ w·v; VJP widens g first, JVP sums after
-multilinear   `vjp_x(g, ...)`  linear in each operand: the JVP is the primitive itself on the tangent
-structural    `vjp_x(g, ...)`  linear in its operands together: the JVP is the primitive on the tangents
-general       `vjp_x(g, ...)` and `jvp(...)`
-
-A rule is ordinary Python over the library's own functions and takes what it needs *by name*: the cotangent
-`g`, operands, the output `y`, parameters.  So it runs on arrays, is traced to primitives (and differentiates
-again), and its argument names say which values the backward pass must keep.
-"""
+"""`Primitive`: calling, typing and differentiating a declared operation."""
 
 from __future__ import annotations
 
@@ -20,12 +6,12 @@ import copy
 import inspect
 import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from clearprop.errors import DTypeError, GradientError, ShapeError, user_line
+from clearprop.primitives.rule import Rule, Zero, make_rule
 from clearprop.program.ir import Var
 from clearprop.program.tracing import builder, trace
 from clearprop.program.types import (
@@ -45,35 +31,6 @@ REGISTRY: dict[str, Primitive] = {}
 """Every primitive by name, in order of declaration."""
 
 KINDS = ("elementwise", "reduction", "multilinear", "structural", "general")
-
-
-@dataclass(frozen=True, slots=True)
-class Zero:
-    """A derivative that is zero everywhere it exists, with the reason that an explanation gives."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A derivative formula; `call(g, y, xs, params)` picks the arguments that the formula names."""
-
-    formula: Callable[..., Any]
-    names: tuple[str, ...]
-    call: Callable[[Any, Any, Sequence[Any], Mapping[str, Any]], Any]
-
-
-def make_rule(formula: Callable[..., Any], operands: Sequence[str], params: Sequence[str], owner: str) -> Rule:
-    """A rule whose arguments are chosen by name; an unknown name is an error when it is declared."""
-    names = tuple(inspect.signature(formula).parameters)
-    source = {"g": "g", "y": "y"}
-    source |= {p: f"p[{p!r}]" for p in params} | {o: f"xs[{i}]" for i, o in enumerate(operands)}
-    source |= {o + "_dot": f"g[{i}]" for i, o in enumerate(operands)}
-    unknown = [n for n in names if n not in source]
-    if unknown:
-        raise TypeError(f"{owner}: a rule names {unknown[0]!r}; known are g, y, {', '.join([*operands, *params])}")
-    call = eval(f"lambda g, y, xs, p: f({', '.join(source[n] for n in names)})", {"f": formula})
-    return Rule(formula, names, call)
 
 
 class Primitive:
@@ -505,48 +462,3 @@ def _zero_like(x: Any) -> Any:
 
 def _parts(error: Any) -> dict[str, str]:
     return {"headline": error.headline, "expected": error.expected, "got": error.got, "try_": error.try_}
-
-
-def primitive(kind: str, *, numpy: str, **declaration: Any) -> Callable[[Callable[..., Any]], Primitive]:
-    """Declare a leaf: a primitive with a spelling per target.
-
-    `kind` is the structure of the Jacobian; rules are given as `d_x=` (elementwise, reduction) or `vjp_x=`
-    (multilinear, structural, general) for operand x.  The decorated function gives name, operands (before `/`),
-    parameters and documentation; it has no body.
-
-    >>> import clearprop as cl
-    >>> @cl.primitive("elementwise", numpy="{x} * {x}", d_x=lambda g, x: 2 * g * x)
-    ... def squared(x, /):
-    ...     '''The square x².'''
-    >>> cl.grad(squared)(3.0)
-    Tensor(6.0)
-    """
-    return _declare(kind, numpy=numpy, **declaration)
-
-
-def composite(kind: str = "general", **declaration: Any) -> Callable[[Callable[..., Any]], Primitive]:
-    """Declare a composite: its body is ordinary Python over other primitives, its rule is optional.
-
-    >>> import clearprop as cl
-    >>> @cl.composite("elementwise", d_x=lambda g, x: g * (1 + 2 * x))
-    ... def parabola(x, /):
-    ...     '''x + x².'''
-    ...     return x + x * x
-    >>> cl.grad(parabola)(1.0)
-    Tensor(3.0)
-    """
-    return _declare(kind, **declaration)
-
-
-_OPTIONS = ("numpy", "numba", "tex", "kink", "signature", "shape", "dtype", "conditions", "batch", "public")
-
-
-def _declare(kind: str, **declaration: Any) -> Callable[[Callable[..., Any]], Primitive]:
-    if kind not in KINDS:
-        raise ValueError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
-    options = {k: declaration.pop(k) for k in _OPTIONS if k in declaration}
-
-    def declare(function: Callable[..., Any]) -> Primitive:
-        return Primitive(function, kind, rules=declaration, **options)
-
-    return declare
