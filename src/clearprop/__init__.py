@@ -5,6 +5,8 @@ numbers, multiplied out, summed and checked.  Everything public is a name of thi
 """
 
 from clearprop import errors as errors
+from clearprop import nn as nn
+from clearprop import optim as optim
 from clearprop.arrays import Tensor as Tensor
 from clearprop.arrays import asarray as asarray
 from clearprop.arrays import tensor as tensor

@@ -1,0 +1,39 @@
+"""Neural networks: modules, initialisers, losses.
+
+A model is an immutable tree of arrays: `y = model(x)` is inference, `y, model = cl.nn.apply(model, x, rng=key)` a
+training pass, and the gradient of a loss has the model's structure.
+"""
+
+from clearprop.nn.context import apply as apply
+from clearprop.nn.context import is_training as is_training
+from clearprop.nn.context import next_key as next_key
+from clearprop.nn.context import remember as remember
+from clearprop.nn.fields import parameter as parameter
+from clearprop.nn.fields import state as state
+from clearprop.nn.fields import static as static
+from clearprop.nn.initialisers import INITIALISERS as INITIALISERS
+from clearprop.nn.initialisers import glorot as glorot
+from clearprop.nn.initialisers import he as he
+from clearprop.nn.initialisers import lecun as lecun
+from clearprop.nn.initialisers import orthogonal as orthogonal
+from clearprop.nn.initialisers import small_random as small_random
+from clearprop.nn.initialisers import suited_to as suited_to
+from clearprop.nn.layers import ACTIVATIONS as ACTIVATIONS
+from clearprop.nn.layers import Activation as Activation
+from clearprop.nn.layers import Dense as Dense
+from clearprop.nn.layers import Dropout as Dropout
+from clearprop.nn.layers import Function as Function
+from clearprop.nn.layers import Sequential as Sequential
+from clearprop.nn.losses import LOSSES as LOSSES
+from clearprop.nn.losses import binary_cross_entropy as binary_cross_entropy
+from clearprop.nn.losses import cross_entropy as cross_entropy
+from clearprop.nn.losses import huber as huber
+from clearprop.nn.losses import loss_named as loss_named
+from clearprop.nn.losses import mae as mae
+from clearprop.nn.losses import mse as mse
+from clearprop.nn.module import Module as Module
+from clearprop.nn.networks import mlp as mlp
+from clearprop.nn.norms import BatchNorm as BatchNorm
+from clearprop.nn.norms import LayerNorm as LayerNorm
+from clearprop.nn.printing import parameter_count as parameter_count
+from clearprop.nn.printing import summary as summary

@@ -1,0 +1,108 @@
+"""Training passes: `apply`, and what a module can ask while one runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from clearprop.autodiff.trees import tree_map
+from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.nn.fields import STATE
+from clearprop.nn.module import Module
+from clearprop.program.values import Node, raw
+from clearprop.rules import random
+
+
+class Pass:
+    """One pass through a model: its mode, its key, and the state that its modules computed."""
+
+    def __init__(self, train: bool, key: Any) -> None:
+        self.train, self.key = train, key
+        self.drawn = 0
+        self.remembered: dict[int, dict[str, Any]] = {}
+
+
+_INFERENCE = Pass(train=False, key=None)
+_CURRENT: ContextVar[Pass] = ContextVar("clearprop_pass", default=_INFERENCE)
+
+
+@contextmanager
+def _running(current: Pass) -> Iterator[None]:
+    token = _CURRENT.set(current)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def apply(model: Any, *inputs: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
+    """`(y, model2)`: the output of a training pass, and the model with the state that the pass computed.
+
+    `rng` is a key of `cl.random` (or a seed); every random layer folds its own number into it, counted in the order
+    of the calls.  `model2` equals `model` but for its state fields; they carry no history.  With `train=False`
+    this is inference and `model2` is `model`.
+
+    Inside a transform the model comes back as an auxiliary output:
+
+    >>> import clearprop as cl
+    >>> model = cl.nn.Sequential(cl.nn.Dense(2, 3, rng=0), cl.nn.BatchNorm(3))
+    >>> def loss(model, x, y):
+    ...     out, model = cl.nn.apply(model, x, train=True)
+    ...     return cl.nn.mse(out, y), model
+    >>> x, y = cl.ones((4, 2)), cl.zeros((4, 3))
+    >>> (value, model), grads = cl.value_and_grad(loss, has_aux=True)(model, x, y)
+    """
+    current = Pass(train, random.key(rng) if isinstance(rng, int) else rng)
+    with _running(current):
+        out = model(*inputs)
+    return out, _with_state(model, current.remembered) if current.remembered else model
+
+
+def is_training() -> bool:
+    """Whether a training pass is running (`cl.nn.apply` with `train=True`)."""
+    return _CURRENT.get().train
+
+
+def next_key(asker: str = "a random layer") -> Any:
+    """A key of its own for the layer that asks; every call gives another one.
+
+    Raises ArgumentError if the pass was started without `rng`.
+    """
+    current = _CURRENT.get()
+    if current.key is None:
+        raise ArgumentError(
+            f"{asker} needs random numbers, and the pass has no key",
+            expected="rng=, a key of cl.random",
+            got="rng=None",
+            where=user_line(2),
+            try_="y, model = cl.nn.apply(model, x, rng=cl.random.key(0))",
+        )
+    current.drawn += 1
+    return random.fold_in(current.key, current.drawn - 1)
+
+
+def remember(module: Module, **values: Any) -> None:
+    """New values for state fields of `module`; they are in the model that `apply` returns.  Inference ignores them."""
+    current = _CURRENT.get()
+    if not current.train:
+        return
+    for name in values:
+        if type(module).field_kinds.get(name) != STATE:
+            known = [n for n, k in type(module).field_kinds.items() if k == STATE]
+            raise unknown_name(f"state field of {type(module).__name__}", name, known, user_line(2))
+    detached = {n: tree_map(lambda v: Node.tensor(raw(v)), value) for n, value in values.items()}
+    current.remembered.setdefault(id(module.original), {}).update(detached)
+
+
+def _with_state(tree: Any, remembered: dict[int, dict[str, Any]]) -> Any:
+    """The tree with the remembered values in place of the modules' old state."""
+    if isinstance(tree, Module):
+        fields = {n: _with_state(getattr(tree, n), remembered) for n, k in tree.field_kinds.items() if k == "child"}
+        return tree.with_fields(**fields, **remembered.get(id(tree), {}))
+    if isinstance(tree, dict):
+        return {k: _with_state(v, remembered) for k, v in tree.items()}
+    if isinstance(tree, (list, tuple)) and not hasattr(tree, "_fields"):
+        return type(tree)(_with_state(v, remembered) for v in tree)
+    return tree

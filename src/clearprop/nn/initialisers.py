@@ -1,0 +1,106 @@
+"""Initial weights: functions `(key, shape, dtype) -> Tensor` for a weight of shape (inputs, outputs).
+
+The scale keeps the variance of signals (forward) or of gradients (backward) about constant from layer to layer, and
+so depends on the activation that follows: `suited_to` knows which.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from clearprop.arrays.tensor import Tensor
+from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.program.values import raw
+from clearprop.rules import random
+
+Initialiser = Callable[..., Any]
+
+
+def _scaled_normal(key: Any, shape: Any, std: float, dtype: Any) -> Any:
+    return Tensor(raw(random.normal(key, shape, std=std)).astype(dtype))
+
+
+def small_random(key: Any, shape: Any, dtype: Any = np.float32, scale: float = 0.01) -> Any:
+    """Normal with standard deviation 0.01: small enough for any activation, too small for deep networks."""
+    return _scaled_normal(key, shape, scale, dtype)
+
+
+def he(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
+    """Normal with variance 2/inputs, for ReLU and its family: half the signal is cut (He et al. 2015)."""
+    return _scaled_normal(key, shape, math.sqrt(2 / shape[0]), dtype)
+
+
+def glorot(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
+    """Uniform on ±√(6/(inputs + outputs)), for tanh, sigmoid and linear layers (Glorot & Bengio 2010)."""
+    bound = math.sqrt(6 / (shape[0] + shape[1]))
+    return Tensor(raw(random.uniform(key, shape, -bound, bound)).astype(dtype))
+
+
+def lecun(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
+    """Normal with variance 1/inputs, which selu needs (LeCun et al. 1998; Klambauer et al. 2017)."""
+    return _scaled_normal(key, shape, math.sqrt(1 / shape[0]), dtype)
+
+
+def orthogonal(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
+    """A matrix with orthonormal rows or columns, uniform among them (Saxe et al. 2014): Q of a normal matrix.
+
+    The signs of R's diagonal are moved into Q, or the distribution would not be uniform (Mezzadri 2007).
+    """
+    rows, columns = shape
+    normal = raw(random.normal(key, (max(rows, columns), min(rows, columns))))
+    q, r = np.linalg.qr(normal)
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+    return Tensor(np.ascontiguousarray(q if rows >= columns else q.T, dtype=dtype))
+
+
+INITIALISERS: dict[str, Initialiser] = {
+    "small_random": small_random,
+    "he": he,
+    "glorot": glorot,
+    "lecun": lecun,
+    "orthogonal": orthogonal,
+}
+
+_GLOROT = {"tanh", "sigmoid", "softplus", "linear"}
+
+
+def suited_to(activation: str) -> str:
+    """The initialiser for a layer that the activation follows.
+
+    He for relu, its family, gelu and silu; LeCun for selu; Glorot for tanh, sigmoid, softplus and linear layers.
+
+    >>> import clearprop as cl
+    >>> cl.nn.suited_to("gelu"), cl.nn.suited_to("tanh")
+    ('he', 'glorot')
+    """
+    return "lecun" if activation == "selu" else "glorot" if activation in _GLOROT else "he"
+
+
+def initialiser(init: str | Initialiser) -> Initialiser:
+    """An initialiser by name, or the function that was given."""
+    if callable(init):
+        return init
+    if init not in INITIALISERS:
+        raise unknown_name("initialiser", init, INITIALISERS, user_line(2))
+    return INITIALISERS[init]
+
+
+def as_key(rng: Any) -> Any:
+    """A key, from a key or a seed."""
+    return random.key(rng) if isinstance(rng, int) else rng
+
+
+def require_size(owner: str, name: str, value: Any) -> int:
+    """A size is a positive integer."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ArgumentError(
+            f"{owner} has an impossible size",
+            expected=f"{name}: an integer of at least 1",
+            got=f"{name} = {value!r}",
+            where=user_line(3),
+        )
+    return int(value)

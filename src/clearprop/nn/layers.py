@@ -1,0 +1,220 @@
+"""Layers: `Dense`, `Activation`, `Dropout`, `Sequential`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from clearprop.arrays.functions import FUNCTIONS
+from clearprop.arrays.tensor import Tensor, asarray
+from clearprop.errors import ArgumentError, ShapeError, unknown_name, user_line
+from clearprop.nn.context import is_training, next_key
+from clearprop.nn.fields import parameter, static
+from clearprop.nn.initialisers import as_key, initialiser, require_size
+from clearprop.nn.module import Module
+from clearprop.program.tracing import shape_of
+from clearprop.rules import random
+from clearprop.rules.elementwise import where
+from clearprop.rules.linear import matmul
+
+
+class Dense(Module):
+    """y = x @ weight + bias: x (…, inputs), weight (inputs, outputs), bias (outputs,), y (…, outputs).
+
+    `init` is the name of an initialiser or a function `(key, shape, dtype)`; `rng` a key or a seed.  The bias
+    starts at 0.  The result has the dtype that x and the weight promote to.
+
+    >>> import clearprop as cl
+    >>> layer = cl.nn.Dense(4, 16)
+    >>> layer
+    Dense(4 → 16)  weight (4, 16), bias (16,)  80
+    >>> layer(cl.ones((2, 4))).shape
+    (2, 16)
+    """
+
+    weight: Tensor = parameter()
+    bias: Tensor | None = parameter()
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        init: str | Callable[..., Any] = "glorot",
+        bias: bool = True,
+        rng: Any = 0,
+        dtype: Any = np.float32,
+    ) -> None:
+        shape = (require_size("Dense", "inputs", inputs), require_size("Dense", "outputs", outputs))
+        weight = initialiser(init)(as_key(rng), shape, dtype)
+        super().__init__(weight=weight, bias=np.zeros(shape[1], dtype) if bias else None)
+
+    def forward(self, x: Any) -> Any:
+        """X @ weight + bias."""
+        x = asarray(x)
+        try:
+            y = matmul(x, self.weight)
+        except ShapeError as error:
+            raise self._misfit(x, error) from None
+        return y if self.bias is None else y + self.bias
+
+    def _misfit(self, x: Any, error: ShapeError) -> ShapeError:
+        inputs = shape_of(self.weight)[0]
+        return ShapeError(
+            f"{self.label()} cannot take an input of shape {x.shape}",
+            expected=f"{inputs} numbers in the last axis",
+            got=f"{x.shape[-1]}" if x.shape else "no axis at all",
+            where=error.where,
+            try_=f"cl.nn.Dense({x.shape[-1]}, {shape_of(self.weight)[1]}), or check the columns of the data"
+            if x.shape
+            else "x[None]: one example with an axis of its own",
+        )
+
+    def label(self) -> str:
+        """`Dense(4 → 16)`."""
+        shape = shape_of(self.weight)
+        return f"Dense({shape[0]} → {shape[1]})"
+
+
+ACTIVATIONS = (
+    "relu", "leaky_relu", "relu6", "elu", "selu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "softplus", "softmax",
+    "log_softmax",
+)  # fmt: skip
+_LINEAR = "linear"
+
+
+class Activation(Module):
+    """An activation by name, with its parameters: `Activation("leaky_relu", slope=0.1)`.
+
+    >>> import clearprop as cl
+    >>> cl.nn.Activation("relu")(cl.tensor([-1.0, 2.0]))
+    Tensor([0.0, 2.0])
+    """
+
+    name: str = static()
+    options: tuple[tuple[str, Any], ...] = static(())
+
+    def __init__(self, name: str, **options: Any) -> None:
+        if name not in (*ACTIVATIONS, _LINEAR):
+            raise unknown_name("activation", name, (*ACTIVATIONS, _LINEAR), user_line(2))
+        super().__init__(name=name, options=tuple(sorted(options.items())))
+
+    def forward(self, x: Any) -> Any:
+        """The function of that name."""
+        return x if self.name == _LINEAR else FUNCTIONS[self.name](x, **dict(self.options))
+
+    def label(self) -> str:
+        """The name, with parameters if any."""
+        return self.name + (f"({', '.join(f'{k}={v}' for k, v in self.options)})" if self.options else "")
+
+
+class Function(Module):
+    """Any function of one array as a layer.  It is compared by identity and cannot be stored in a file."""
+
+    function: Callable[[Any], Any] = static()
+
+    def forward(self, x: Any) -> Any:
+        """The function."""
+        return self.function(x)
+
+    def label(self) -> str:
+        """Its name."""
+        return getattr(self.function, "__name__", repr(self.function))
+
+
+class Dropout(Module):
+    """In training, each element is 0 with probability `rate` and else divided by 1 − rate (Srivastava et al. 2014).
+
+    In inference, nothing happens: the expected values agree.  A training pass needs `rng`.
+
+    >>> import clearprop as cl
+    >>> y, _ = cl.nn.apply(cl.nn.Dropout(0.5), cl.ones(4), train=True, rng=cl.random.key(1))
+    >>> sorted(set(y.tolist()))
+    [0.0, 2.0]
+    """
+
+    rate: float = static(0.5)
+
+    def __init__(self, rate: float = 0.5) -> None:
+        if not 0 <= rate < 1:
+            raise ArgumentError(
+                "Dropout cannot drop this share",
+                expected="0 <= rate < 1 (default 0.5)",
+                got=f"rate = {rate!r}",
+                where=user_line(2),
+                try_="rate=0.1",
+            )
+        super().__init__(rate=float(rate))
+
+    def forward(self, x: Any) -> Any:
+        """X, with elements dropped in training."""
+        if self.rate == 0 or not is_training():
+            return x
+        kept = random.bernoulli(next_key("Dropout"), 1 - self.rate, shape_of(x))
+        return where(kept, x / (1 - self.rate), 0.0)
+
+
+class Sequential(Module):
+    """Modules one after another.  Names and functions become layers: `Sequential(Dense(4, 3), "relu")`.
+
+    >>> import clearprop as cl
+    >>> cl.nn.Sequential(cl.nn.Dense(4, 3), "relu")
+    Sequential(
+      layers[0]  Dense(4 → 3)  weight (4, 3), bias (3,)  15
+      layers[1]  relu
+      15 parameters, float32
+    )
+    """
+
+    layers: tuple[Module, ...]
+
+    def __init__(self, *layers: Any) -> None:
+        given = layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers
+        super().__init__(layers=tuple(map(as_layer, given)))
+        _require_distinct(self.layers)
+
+    def forward(self, x: Any) -> Any:
+        """The last layer of … of the first of x."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    def __getitem__(self, index: int) -> Module:
+        return self.layers[index]
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+
+def as_layer(layer: Any) -> Module:
+    """A module, from a module, the name of an activation, or a function."""
+    if isinstance(layer, Module):
+        return layer
+    if isinstance(layer, str):
+        return Activation(layer)
+    if not callable(layer):
+        raise ArgumentError(
+            "a layer is a module, the name of an activation, or a function",
+            expected='cl.nn.Dense(4, 16), "relu", cl.tanh',
+            got=repr(layer),
+            where=user_line(3),
+        )
+    name = getattr(layer, "__name__", "")
+    return Activation(name) if name in ACTIVATIONS and FUNCTIONS[name] is layer else Function(layer)
+
+
+def _require_distinct(layers: tuple[Module, ...]) -> None:
+    """A module in two places would be two after the first update: a tree holds values, not references."""
+    seen: dict[int, int] = {}
+    for i, layer in enumerate(layers):
+        first = seen.setdefault(id(layer), i)
+        if first != i and layer.arrays():
+            raise ArgumentError(
+                "a layer with arrays is used twice",
+                expected="every layer once: a model is a tree of values, and shared weights would part when trained",
+                got=f"layers[{first}] is layers[{i}]",
+                where=user_line(3),
+                try_="a module of your own whose forward calls the shared layer twice",
+            )

@@ -1,0 +1,208 @@
+"""Losses: means over all elements, without ½."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clearprop.arrays.tensor import asarray
+from clearprop.errors import ArgumentError, DTypeError, ShapeError, unknown_name, user_line
+from clearprop.program.ir import Var
+from clearprop.program.tracing import shape_of
+from clearprop.program.types import is_floating, type_of
+from clearprop.program.values import raw
+from clearprop.rules import losses
+from clearprop.rules.reductions import mean, sum
+from clearprop.rules.structural import broadcast_to, reshape
+from clearprop.shapes import same
+
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+def mse(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
+    """Mean of (prediction − target)² over all elements, without ½.  Shapes must be equal.
+
+    `reduction` is "mean", "sum" or "none".  `sample_weight` weighs examples (the first axis): the mean becomes
+    Σ w·loss / Σ w, over all elements.
+
+    >>> import clearprop as cl
+    >>> cl.nn.mse(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
+    Tensor(2.5)
+    """
+    prediction, target = _paired("mse", prediction, target)
+    return _reduced("mse", losses.squared_error(prediction, target), reduction, sample_weight)
+
+
+def mae(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
+    """Mean of |prediction − target| over all elements.  See `mse` for the options.
+
+    >>> import clearprop as cl
+    >>> cl.nn.mae(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
+    Tensor(1.5)
+    """
+    prediction, target = _paired("mae", prediction, target)
+    return _reduced("mae", losses.absolute_error(prediction, target), reduction, sample_weight)
+
+
+def huber(
+    prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean", sample_weight: Any = None
+) -> Any:
+    """Mean of ½e² for |e| ≤ delta and delta(|e| − ½delta) beyond, e = prediction − target (Huber 1964).
+
+    >>> import clearprop as cl
+    >>> cl.nn.huber(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
+    Tensor(1.0)
+    """
+    if not delta > 0:
+        raise ArgumentError(
+            "huber needs a positive delta", expected="delta > 0 (default 1.0)", got=f"delta = {delta!r}",
+            where=user_line(2),
+        )  # fmt: skip
+    prediction, target = _paired("huber", prediction, target)
+    return _reduced("huber", losses.huber_error(prediction, target, delta=delta), reduction, sample_weight)
+
+
+def cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
+    """Mean of −log softmax(logits)[label] over examples; logits (…, classes).
+
+    `labels` are integers of shape (…) from 0 to classes − 1, or probabilities of the logits' shape.
+
+    Raises ShapeError, DTypeError, or ArgumentError for a label outside the range.
+
+    >>> import clearprop as cl
+    >>> cl.nn.cross_entropy(cl.tensor([[0.0, 0.0]]), cl.tensor([1]))
+    Tensor(0.69314718)
+    """
+    logits, labels = asarray(logits), asarray(labels)
+    _check_labels(logits, labels)
+    return _reduced("cross_entropy", losses.softmax_cross_entropy(logits, labels), reduction, sample_weight)
+
+
+def binary_cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
+    """Mean of −p·log σ(z) − (1 − p)·log σ(−z) over all elements; labels p are 0, 1, or between.
+
+    >>> import clearprop as cl
+    >>> cl.nn.binary_cross_entropy(cl.tensor([0.0, 0.0]), cl.tensor([1, 0]))
+    Tensor(0.69314718)
+    """
+    logits, labels = _paired("binary_cross_entropy", logits, labels)
+    if not isinstance(labels.value, Var):
+        _check_range(
+            "binary_cross_entropy", labels, 0, 1, "labels from 0 to 1", "cl.nn.cross_entropy for several classes"
+        )
+    if labels.dtype.kind not in "f":
+        labels = labels.astype(logits.dtype)
+    return _reduced("binary_cross_entropy", losses.sigmoid_cross_entropy(logits, labels), reduction, sample_weight)
+
+
+LOSSES = {
+    "mse": mse,
+    "mae": mae,
+    "huber": huber,
+    "cross_entropy": cross_entropy,
+    "binary_cross_entropy": binary_cross_entropy,
+}
+
+
+def loss_named(name: str) -> Any:
+    """A loss by name; raises ArgumentError with the nearest name."""
+    if name not in LOSSES:
+        raise unknown_name("loss", name, LOSSES, user_line(2))
+    return LOSSES[name]
+
+
+# ------------------------------------------------------------------------------------------------- checks
+def _agree(a: Any, b: Any) -> bool:
+    return len(a) == len(b) and all(same(m, n) for m, n in zip(a, b, strict=True))
+
+
+def _paired(name: str, prediction: Any, target: Any) -> tuple[Any, Any]:
+    """Both as tensors of one shape: broadcasting (n, 1) against (n,) would silently compare all pairs."""
+    prediction, target = asarray(prediction), asarray(target)
+    if not _agree(prediction.shape, target.shape):
+        raise ShapeError(
+            f"{name} cannot compare {prediction.shape} with {target.shape}",
+            expected="predictions and targets of one shape",
+            got=f"{prediction.shape} and {target.shape}",
+            where=user_line(3),
+            try_=_remedy(prediction.shape, target.shape),
+        )
+    return prediction, target
+
+
+def _remedy(prediction: Any, target: Any) -> str:
+    if len(prediction) == len(target) + 1 and same(prediction[-1], 1):
+        return "prediction[..., 0]: drop the axis of size 1"
+    if len(target) == len(prediction) + 1 and same(target[-1], 1):
+        return "target[..., 0]: drop the axis of size 1"
+    return "check the number of outputs of the last layer"
+
+
+def _check_labels(logits: Any, labels: Any) -> None:
+    classes = logits.shape[-1] if logits.shape else 0
+    if is_floating(labels.dtype):
+        if not _agree(logits.shape, labels.shape):
+            raise _label_shape(logits, labels, whole=_agree(logits.shape[:-1], labels.shape))
+    elif not _agree(logits.shape[:-1], labels.shape):
+        raise _label_shape(logits, labels, whole=False)
+    elif not isinstance(labels.value, Var) and isinstance(classes, int):
+        _check_range(
+            "cross_entropy", labels, 0, classes - 1, f"labels from 0 to {classes - 1} for {classes} classes",
+            "count classes from 0, and give the last layer one output per class",
+        )  # fmt: skip
+
+
+def _label_shape(logits: Any, labels: Any, *, whole: bool) -> ShapeError | DTypeError:
+    kind: Any = DTypeError if whole else ShapeError
+    extra = len(labels.shape) == len(logits.shape) and same(labels.shape[-1], 1)
+    return kind(
+        f"cross_entropy cannot compare logits {logits.shape} with labels {labels.shape} of {labels.dtype.name}",
+        expected=f"integers of shape {logits.shape[:-1]}, or probabilities of shape {logits.shape}",
+        got=f"{labels.dtype.name} of shape {labels.shape}",
+        where=user_line(4),
+        try_="labels.astype(int)" if whole else "labels[..., 0]: drop the axis of size 1" if extra else "",
+    )
+
+
+def _check_range(name: str, labels: Any, low: int, high: int, expected: str, try_: str) -> None:
+    value = np.asarray(raw(labels))
+    inside = (value >= low) & (value <= high)
+    if not inside.all():
+        at = np.unravel_index(int(np.argmin(inside)), value.shape)
+        raise ArgumentError(
+            f"{name} got a label outside its range",
+            expected=expected,
+            got=f"label {value[at]}" + (f" at index {', '.join(map(str, at))}" if at else ""),
+            where=user_line(3),
+            try_=try_,
+        )
+
+
+def _reduced(name: str, loss: Any, reduction: str, sample_weight: Any) -> Any:
+    if reduction not in _REDUCTIONS:
+        raise unknown_name("reduction", reduction, _REDUCTIONS, user_line(3))
+    if sample_weight is None:
+        return mean(loss) if reduction == "mean" else sum(loss) if reduction == "sum" else loss
+    weight = _spread(name, sample_weight, loss)
+    weighted = weight * loss
+    if reduction == "mean":
+        return sum(weighted) / sum(weight)
+    return sum(weighted) if reduction == "sum" else weighted
+
+
+def _spread(name: str, sample_weight: Any, loss: Any) -> Any:
+    """One weight per example, repeated over the other axes; or one per element."""
+    weight, shape = asarray(sample_weight), shape_of(loss)
+    if not _agree(weight.shape, shape[:1]) and not _agree(weight.shape, shape):
+        raise ShapeError(
+            f"{name} cannot weigh losses of shape {shape} by weights of shape {weight.shape}",
+            expected=f"one weight per example: shape {shape[:1]}",
+            got=f"shape {weight.shape}",
+            where=user_line(4),
+        )
+    dtype = type_of(raw(loss)).dtype
+    weight = weight if weight.dtype == dtype else weight.astype(dtype)
+    if len(weight.shape) == len(shape):
+        return weight
+    return broadcast_to(reshape(weight, (*shape[:1], *(1 for _ in shape[1:]))), shape)

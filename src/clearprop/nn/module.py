@@ -1,0 +1,211 @@
+"""`Module`: networks and layers as immutable trees of arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, dataclass_transform
+
+import numpy as np
+import optree
+
+from clearprop.arrays.tensor import Tensor, tensor
+from clearprop.autodiff.trees import NAMESPACE, flatten, tree_map, unflatten
+from clearprop.errors import ArgumentError, DTypeError, ShapeError, unknown_name, user_line
+from clearprop.nn.fields import CHILD, PARAMETER, STATE, STATIC, kind_of, parameter, state, static
+from clearprop.nn.structure import layout, select
+from clearprop.program.tracing import shape_of
+from clearprop.program.types import type_of
+from clearprop.program.values import Node, raw
+from clearprop.rules.elementwise import astype, stop_gradient
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(parameter, state, static))
+class Module:
+    """Base of every layer and network: a frozen dataclass that is a tree.
+
+    A field is declared as `parameter()` (trained), `state()` (recomputed by training passes) or `static()` (part of
+    the structure); a field without declaration holds modules.  `forward` says what the module computes.
+
+    >>> import clearprop as cl
+    >>> class Affine(cl.nn.Module):
+    ...     scale: cl.Tensor = cl.nn.parameter()
+    ...     offset: cl.Tensor = cl.nn.parameter()
+    ...     power: int = cl.nn.static(1)
+    ...
+    ...     def forward(self, x):
+    ...         return self.scale * x ** self.power + self.offset
+    >>> model = Affine(scale=cl.tensor(2.0), offset=cl.tensor(1.0), power=2)
+    >>> model(3.0)
+    Tensor(19.0)
+    >>> cl.grad(lambda m: m(3.0))(model).scale
+    Tensor(9.0)
+    """
+
+    field_kinds: ClassVar[dict[str, str]] = {}
+    _handwritten: ClassVar[bool] = False
+    _has_state: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._handwritten = cls._handwritten or "__init__" in cls.__dict__
+        dataclasses.dataclass(frozen=True, eq=False, repr=False, init=not cls._handwritten)(cls)
+        cls.field_kinds = {f.name: kind_of(f) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # it is one now
+        cls._has_state = STATE in cls.field_kinds.values()
+        _register(cls)
+
+    def __init__(self, **values: Any) -> None:
+        """Set the fields by name, for subclasses with an `__init__` of their own."""
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
+            if f.name not in values and f.default is not dataclasses.MISSING:
+                values[f.name] = f.default
+        self.__dict__.update(values)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        for name, kind in self.field_kinds.items():
+            self.__dict__[name] = _CHECKS[kind](type(self).__name__, name, self.__dict__.get(name, getattr(self, name)))
+
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """`forward`, with the state held constant: it has no gradient."""
+        return (self._held() if self._has_state else self).forward(*inputs, **options)
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        """What the module computes; every subclass says."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward(self, x)")
+
+    def _held(self) -> Module:
+        fixed = {n: tree_map(stop_gradient, getattr(self, n)) for n, k in self.field_kinds.items() if k == STATE}
+        held = self.with_fields(**fixed)
+        held.__dict__["_original"] = self.original
+        return held
+
+    @property
+    def original(self) -> Module:
+        """The module as the model holds it; while `forward` runs, `self` may be a copy with its state held."""
+        return self.__dict__.get("_original", self)  # type: ignore[no-any-return]  # only `_held` writes it
+
+    def with_fields(self, **values: Any) -> Any:
+        """A copy with other values in these fields, unchecked."""
+        new = object.__new__(type(self))
+        new.__dict__.update({n: self.__dict__[n] for n in self.field_kinds}, **values)
+        return new
+
+    def parameters(self) -> dict[str, Tensor]:
+        """What is trained, by path, such as `layers[0].weight`."""
+        return select(self, PARAMETER)
+
+    def state(self) -> dict[str, Tensor]:
+        """What training passes recompute, by path."""
+        return select(self, STATE)
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Parameters and state by path: everything that must be stored."""
+        return select(self, PARAMETER, STATE)
+
+    def replace(self, values: Mapping[str, Any]) -> Any:
+        """The model with other arrays at these paths, of the same shape; they take the dtype of those they replace.
+
+        Raises ArgumentError for an unknown path (and names the nearest), ShapeError for another shape.
+        """
+        leaves, structure = flatten(self)
+        at = {path: i for i, path in enumerate(layout(structure).paths)}
+        for path, value in values.items():
+            if path not in at:
+                raise unknown_name(f"array in {type(self).__name__}", path, at, user_line(2))
+            leaves[at[path]] = _fitted(path, value, leaves[at[path]])
+        return unflatten(structure, leaves)
+
+    def __repr__(self) -> str:
+        from clearprop.nn.printing import module_text
+
+        return module_text(self)
+
+    def label(self) -> str:
+        """One word or two for tables: the class and its static fields."""
+        fixed = [f"{n}={getattr(self, n)!r}" for n, k in self.field_kinds.items() if k == STATIC]
+        return type(self).__name__ + (f"({', '.join(fixed)})" if fixed else "")
+
+
+def _register(cls: type[Module]) -> None:
+    dynamic = tuple(n for n, k in cls.field_kinds.items() if k != STATIC)
+    fixed = tuple(n for n, k in cls.field_kinds.items() if k == STATIC)
+
+    def take_apart(module: Module) -> tuple[list[Any], tuple[Any, ...], tuple[str, ...]]:
+        values = module.__dict__
+        return [values[n] for n in dynamic], tuple(values[n] for n in fixed), dynamic
+
+    def put_together(statics: tuple[Any, ...], children: tuple[Any, ...]) -> Module:
+        new = object.__new__(cls)
+        new.__dict__.update(zip(fixed, statics, strict=True))
+        new.__dict__.update(zip(dynamic, children, strict=True))
+        return new
+
+    optree.register_pytree_node(cls, take_apart, put_together, path_entry_type=optree.GetAttrEntry, namespace=NAMESPACE)
+
+
+# ------------------------------------------------------------------------------------------ checking fields
+def _as_arrays(owner: str, name: str, value: Any) -> Any:
+    def one(leaf: Any) -> Any:
+        if isinstance(leaf, Node):
+            return leaf
+        if isinstance(leaf, (np.ndarray, np.generic, int, float)):
+            return tensor(leaf)
+        raise DTypeError(
+            f"the field {name!r} of {owner} holds arrays",
+            expected="tensors, NumPy arrays, numbers, or containers of them",
+            got=type(leaf).__name__,
+            where=user_line(2),
+            try_=f"{name}: ... = cl.nn.static() if it is no array",
+        )
+
+    return tree_map(one, value)
+
+
+def _as_static(owner: str, name: str, value: Any) -> Any:
+    try:
+        hash(value)
+    except TypeError:
+        raise DTypeError(
+            f"the static field {name!r} of {owner} must be hashable",
+            expected="numbers, text, functions, tuples of them",
+            got=type(value).__name__,
+            where=user_line(2),
+            try_="a tuple in place of a list; cl.nn.parameter() or cl.nn.state() for an array",
+        ) from None
+    return value
+
+
+def _as_children(owner: str, name: str, value: Any) -> Any:
+    leaves, _ = optree.tree_flatten(value, is_leaf=lambda v: isinstance(v, Module), namespace=NAMESPACE)
+    for leaf in leaves:
+        if not isinstance(leaf, Module):
+            raise ArgumentError(
+                f"the field {name!r} of {owner} is not declared",
+                expected="cl.nn.parameter(), cl.nn.state() or cl.nn.static(); only modules need no declaration",
+                got=f"{name} = {type(leaf).__name__}",
+                where=user_line(2),
+                try_=f"{name}: ... = cl.nn.{'parameter' if hasattr(leaf, 'shape') else 'static'}()",
+            )
+    return value
+
+
+_CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
+    PARAMETER: _as_arrays,
+    STATE: _as_arrays,
+    STATIC: _as_static,
+    CHILD: _as_children,
+}
+
+
+def _fitted(path: str, value: Any, old: Any) -> Any:
+    new = value if isinstance(value, Node) else tensor(value)
+    if tuple(shape_of(new)) != tuple(shape_of(old)):
+        raise ShapeError(
+            f"{path} has another shape",
+            expected=f"shape {shape_of(old)}",
+            got=f"shape {shape_of(new)}",
+            where=user_line(3),
+        )
+    dtype = type_of(raw(old)).dtype
+    return new if type_of(raw(new)).dtype == dtype else astype(new, dtype=dtype)

@@ -1,0 +1,69 @@
+"""Whole networks in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.nn.initialisers import require_size, suited_to
+from clearprop.nn.layers import Dense, Dropout, Sequential, as_layer
+from clearprop.nn.module import Module
+from clearprop.nn.norms import BatchNorm, LayerNorm
+from clearprop.rules import random
+
+_NORMS: dict[str, Callable[..., Module]] = {"layer": LayerNorm, "batch": BatchNorm}
+
+
+def mlp(
+    sizes: Sequence[int],
+    activation: Any = "relu",
+    *,
+    seed: int = 0,
+    dropout: float = 0.0,
+    norm: str | None = None,
+    init: str | Callable[..., Any] | None = None,
+    dtype: Any = np.float32,
+) -> Sequential:
+    """A multilayer perceptron: dense layers of these sizes, with the activation between them.
+
+    After each hidden `Dense` come, as asked for, normalisation ("layer" or "batch"), activation, dropout; the output
+    is linear.  `init=None` chooses the initialiser that suits the activation (`suited_to`), Glorot's for the
+    output.  The weights depend on `seed` alone.
+
+    >>> import clearprop as cl
+    >>> cl.nn.mlp([4, 16, 3], activation="tanh", dropout=0.1)
+    Sequential(
+      layers[0]  Dense(4 → 16)      weight (4, 16), bias (16,)  80
+      layers[1]  tanh
+      layers[2]  Dropout(rate=0.1)
+      layers[3]  Dense(16 → 3)      weight (16, 3), bias (3,)   51
+      131 parameters, float32
+    )
+    """
+    sizes = _checked_sizes(sizes)
+    if norm is not None and norm not in _NORMS:
+        raise unknown_name("normalisation", norm, _NORMS, user_line(2))
+    key, layers = random.key(seed), list[Module]()
+    act = as_layer(activation)
+    hidden = init or suited_to(getattr(act, "name", ""))
+    for i, (a, b) in enumerate(zip(sizes[:-2], sizes[1:-1], strict=True)):
+        layers.append(Dense(a, b, init=hidden, rng=random.fold_in(key, i), dtype=dtype))
+        layers += [_NORMS[norm](b, dtype=dtype)] if norm else []
+        layers += [act, *([Dropout(dropout)] if dropout else [])]
+    last = Dense(sizes[-2], sizes[-1], init=init or "glorot", rng=random.fold_in(key, len(sizes) - 2), dtype=dtype)
+    return Sequential(*layers, last)
+
+
+def _checked_sizes(sizes: Any) -> list[int]:
+    if not isinstance(sizes, (list, tuple)) or len(sizes) < 2:
+        raise ArgumentError(
+            "mlp needs the sizes of at least two layers",
+            expected="[inputs, hidden …, outputs]",
+            got=repr(sizes),
+            where=user_line(3),
+            try_="cl.nn.mlp([4, 16, 3])",
+        )
+    return [require_size("mlp", f"sizes[{i}]", n) for i, n in enumerate(sizes)]

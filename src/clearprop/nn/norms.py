@@ -1,0 +1,91 @@
+"""Normalisation: `LayerNorm`, `BatchNorm`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clearprop.arrays.tensor import Tensor, asarray
+from clearprop.nn.context import is_training, remember
+from clearprop.nn.fields import parameter, state, static
+from clearprop.nn.initialisers import require_size
+from clearprop.nn.module import Module
+from clearprop.program.tracing import shape_of
+from clearprop.rules.elementwise import maximum, sqrt
+from clearprop.rules.reductions import count, mean, var
+
+
+class LayerNorm(Module):
+    """y = scale · (x − mean)/√(var + eps) + offset over the last axis of each example (Ba et al. 2016).
+
+    x (…, size), scale and offset (size,); var is the mean squared deviation.
+
+    >>> import clearprop as cl
+    >>> cl.nn.LayerNorm(2, dtype=float, eps=0.0)(cl.tensor([[1.0, 3.0]]))
+    Tensor([[-1.0, 1.0]])
+    """
+
+    scale: Tensor = parameter()
+    offset: Tensor = parameter()
+    eps: float = static(1e-5)
+
+    def __init__(self, size: int, *, eps: float = 1e-5, dtype: Any = np.float32) -> None:
+        require_size("LayerNorm", "size", size)
+        super().__init__(scale=np.ones(size, dtype), offset=np.zeros(size, dtype), eps=eps)
+
+    def forward(self, x: Any) -> Any:
+        """Each example normalised."""
+        x = asarray(x)
+        centred = x - mean(x, axis=-1, keepdims=True)
+        return self.scale * (centred / sqrt(var(x, axis=-1, keepdims=True) + self.eps)) + self.offset
+
+    def label(self) -> str:
+        """`LayerNorm(16)`."""
+        return f"LayerNorm({shape_of(self.scale)[0]})"
+
+
+class BatchNorm(Module):
+    """y = scale · (x − mean)/√(var + eps) + offset, mean and var of each feature (Ioffe & Szegedy 2015).
+
+    x (…, size): everything but the last axis is the batch.  In training the statistics are the batch's own, and the
+    running ones become decay · running + (1 − decay) · batch (with the unbiased variance, ·n/(n − 1)); in
+    inference they are the running ones, which have no gradient.
+
+    >>> import clearprop as cl
+    >>> layer = cl.nn.BatchNorm(1, dtype=float, decay=0.0)
+    >>> y, layer = cl.nn.apply(layer, cl.tensor([[1.0], [3.0]]))
+    >>> layer.mean, layer.variance
+    (Tensor([2.0]), Tensor([2.0]))
+    """
+
+    scale: Tensor = parameter()
+    offset: Tensor = parameter()
+    mean: Tensor = state()
+    variance: Tensor = state()
+    decay: float = static(0.9)
+    eps: float = static(1e-5)
+
+    def __init__(self, size: int, *, decay: float = 0.9, eps: float = 1e-5, dtype: Any = np.float32) -> None:
+        require_size("BatchNorm", "size", size)
+        ones, zeros = np.ones(size, dtype), np.zeros(size, dtype)
+        super().__init__(scale=ones, offset=zeros, mean=zeros, variance=ones, decay=decay, eps=eps)
+
+    def forward(self, x: Any) -> Any:
+        """Each feature normalised."""
+        x = asarray(x)
+        mu, v = self._batch(x) if is_training() else (self.mean, self.variance)
+        return self.scale * ((x - mu) / sqrt(v + self.eps)) + self.offset
+
+    def _batch(self, x: Any) -> tuple[Any, Any]:
+        axes = tuple(range(len(x.shape) - 1))
+        mu, v = mean(x, axis=axes), var(x, axis=axes)
+        n = count(x, axes)
+        unbiased = v * (n / maximum(n - 1, 1))
+        fade = 1 - self.decay
+        remember(self, mean=self.decay * self.mean + fade * mu, variance=self.decay * self.variance + fade * unbiased)
+        return mu, v
+
+    def label(self) -> str:
+        """`BatchNorm(16)`."""
+        return f"BatchNorm({shape_of(self.scale)[0]})"

@@ -1,0 +1,93 @@
+"""How models print: one line per layer, with shapes and the number of parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optree
+
+from clearprop.autodiff.trees import NAMESPACE
+from clearprop.nn.fields import CHILD, PARAMETER, STATE
+from clearprop.nn.module import Module
+from clearprop.program.tracing import shape_of
+from clearprop.program.types import type_of
+from clearprop.program.values import raw
+from clearprop.shapes import size_of
+
+
+def layers(module: Module, path: str = "") -> list[tuple[str, Module]]:
+    """The modules without children of a model, by path, in order."""
+    found: list[tuple[str, Module]] = []
+    for name, kind in module.field_kinds.items():
+        if kind == CHILD:
+            where, children, _ = optree.tree_flatten_with_accessor(
+                getattr(module, name), is_leaf=lambda v: isinstance(v, Module), namespace=NAMESPACE
+            )
+            for accessor, child in zip(where, children, strict=True):
+                found += layers(child, f"{path}.{name}{accessor.codify('')}".removeprefix("."))
+    own = [k for k in module.field_kinds.values() if k in (PARAMETER, STATE)]
+    return [(path, module)] + found if own or not found else found
+
+
+def _own_arrays(module: Module) -> list[tuple[str, str, Any]]:
+    out = []
+    for name, kind in module.field_kinds.items():
+        if kind in (PARAMETER, STATE):
+            where, leaves, _ = optree.tree_flatten_with_accessor(getattr(module, name), namespace=NAMESPACE)
+            out += [(kind, name + a.codify(""), leaf) for a, leaf in zip(where, leaves, strict=True)]
+    return out
+
+
+def _row(path: str, module: Module) -> tuple[str, str, str, str]:
+    arrays = _own_arrays(module)
+    shapes = ", ".join(f"{n} {tuple(shape_of(v))}" + (" (state)" if k == STATE else "") for k, n, v in arrays)
+    return path, module.label(), shapes, _count(arrays)
+
+
+def _count(arrays: list[tuple[str, str, Any]]) -> str:
+    total = sum(size_of(shape_of(v)) for k, _, v in arrays if k == PARAMETER)
+    return f"{total:,}" if isinstance(total, int) and total else ""
+
+
+def parameter_count(model: Module) -> int:
+    """The number of trained numbers in a model.
+
+    >>> import clearprop as cl
+    >>> cl.nn.parameter_count(cl.nn.mlp([4, 16, 3]))
+    131
+    """
+    return sum(int(size_of(shape_of(v))) for v in model.parameters().values())
+
+
+def summary(model: Module) -> str:
+    """A table of the layers: path, kind, shapes, parameters, and the total.
+
+    >>> import clearprop as cl
+    >>> print(cl.nn.summary(cl.nn.mlp([4, 16, 3])))
+    layers[0]  Dense(4 → 16)  weight (4, 16), bias (16,)   80
+    layers[1]  relu
+    layers[2]  Dense(16 → 3)  weight (16, 3), bias (3,)    51
+    131 parameters, float32
+    """
+    rows = [_row(path, module) for path, module in layers(model)]
+    widths = [max(len(r[i]) for r in rows) for i in range(4)]
+    lines = [
+        f"{p:<{widths[0]}}  {k:<{widths[1]}}  {s:<{widths[2]}}  {n:>{widths[3]}}".rstrip().removeprefix("  ")
+        for p, k, s, n in rows
+    ]
+    return "\n".join([*lines, _total(model)])
+
+
+def _total(model: Module) -> str:
+    values = list(model.parameters().values())
+    dtypes = sorted({type_of(raw(v)).dtype.name for v in values})
+    n = parameter_count(model)
+    return f"{n:,} parameter{'' if n == 1 else 's'}" + (", " + " and ".join(dtypes) if dtypes else "")
+
+
+def module_text(module: Module) -> str:
+    """The representation: a line for one layer, a block for several."""
+    text = summary(module).split("\n")
+    if len(text) == 2:
+        return f"<{text[0]}>" if text[1].startswith("0 ") else f"<{text[0]}>"
+    return "\n".join([f"{type(module).__name__}(", *("  " + line for line in text), ")"])

@@ -1,0 +1,46 @@
+"""What a tree that holds modules says about its leaves: path, and whether training changes it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from clearprop.autodiff.trees import flatten, has_derivative
+from clearprop.nn.fields import CHILD, PARAMETER
+
+
+class Layout(NamedTuple):
+    """Per leaf of a tree its path and its kind, in order."""
+
+    paths: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+
+@functools.lru_cache(maxsize=256)
+def layout(structure: Any) -> Layout:
+    """The layout of trees of this structure.  A leaf outside any module is a parameter."""
+    paths = tuple(a.codify("").removeprefix(".") for a in structure.accessors())
+    return Layout(paths, tuple(_kinds(structure, PARAMETER)))
+
+
+def _kinds(structure: Any, kind: str) -> Iterator[str]:
+    if structure.is_leaf():
+        yield kind
+        return
+    declared = getattr(structure.type, "field_kinds", None)
+    for entry, child in zip(structure.entries(), structure.children(), strict=True):
+        own = declared.get(entry, kind) if isinstance(declared, dict) else kind
+        yield from _kinds(child, PARAMETER if own == CHILD else own)
+
+
+def is_trained(leaf: Any, kind: str) -> bool:
+    """Whether an optimizer changes the leaf: a floating parameter."""
+    return kind == PARAMETER and has_derivative(leaf)
+
+
+def select(tree: Any, *kinds: str) -> dict[str, Any]:
+    """The leaves of these kinds by path."""
+    leaves, structure = flatten(tree)
+    paths, found = layout(structure)
+    return {p: v for p, v, k in zip(paths, leaves, found, strict=True) if k in kinds}

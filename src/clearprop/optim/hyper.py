@@ -1,0 +1,153 @@
+"""Hyper-parameters: their ranges, checked when a transform or schedule is made, and their form in a config file."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, dataclass_transform
+
+from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.program.values import Node
+
+
+class Range(NamedTuple):
+    """An interval of numbers; `open_` says which ends are outside it."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    open_: str = ""
+    whole: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Whether the value is a number inside (NaN is not)."""
+        above = value > self.low if "[" in self.open_ else value >= self.low
+        below = value < self.high if "]" in self.open_ else value <= self.high
+        return bool(above and below) and (not self.whole or value == int(value))
+
+    def text(self, name: str) -> str:
+        """`0 <= name < 1`."""
+        left = "" if self.low == -math.inf else f"{self.low:g} {'<' if '[' in self.open_ else '<='} "
+        right = "" if self.high == math.inf else f" {'<' if ']' in self.open_ else '<='} {self.high:g}"
+        return f"{left}{name}{right}" + (", a whole number" if self.whole else "")
+
+
+POSITIVE = Range(0.0, math.inf, "[]")
+NOT_NEGATIVE = Range(0.0, math.inf, "]")
+FRACTION = Range(0.0, 1.0, "]")
+SHARE = Range(0.0, 1.0)
+COUNT = Range(1, math.inf, "]", whole=True)
+
+
+def hyper(default: Any = dataclasses.MISSING, within: Range | None = None) -> Any:
+    """A hyper-parameter field with its range."""
+    if default is dataclasses.MISSING:
+        return dataclasses.field(metadata={"range": within})
+    return dataclasses.field(default=default, metadata={"range": within})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(hyper,))
+class Configured:
+    """A frozen dataclass of hyper-parameters that prints as its call, checks ranges, and goes to JSON and back.
+
+    Subclasses are registered by name, so that a configuration is read without executing code.
+    """
+
+    registry: ClassVar[dict[str, type[Configured]]] = {}
+    what: ClassVar[str] = "transform"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own_init = "__init__" in cls.__dict__
+        dataclasses.dataclass(frozen=True, repr=False, init=not own_init)(cls)
+        if not cls.__name__[0].isupper():
+            cls.registry[cls.__name__] = cls
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
+            within, value = f.metadata.get("range"), getattr(self, f.name)
+            if within is not None and not isinstance(value, (Configured, Node)):
+                _check(type(self).__name__, f, within, value)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{n}={v!r}" for n, v in self.settings().items())
+        return f"{type(self).__name__}({given})"
+
+    def settings(self) -> dict[str, Any]:
+        """The hyper-parameters by name."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]  # as above
+
+    def to_config(self) -> dict[str, Any]:
+        """The same as JSON values: `{"name": "adam", "learning_rate": 0.001, …}`."""
+        return {
+            "name": type(self).__name__,
+            **{n: _plain(type(self).__name__, n, v) for n, v in self.settings().items()},
+        }
+
+
+def _check(owner: str, f: dataclasses.Field[Any], within: Range, value: Any) -> None:
+    number = isinstance(value, (int, float)) or hasattr(value, "__float__")
+    if number and not isinstance(value, bool) and within.holds(float(value)):
+        return
+    default = "" if f.default is dataclasses.MISSING else f" (default {f.default})"
+    raise ArgumentError(
+        f"{owner} cannot work with this {f.name}",
+        expected=within.text(f.name) + default,
+        got=f"{f.name} = {value!r}",
+        where=user_line(4),
+        try_=f"{owner}({f.name}={f.default})" if default else "",
+    )
+
+
+def _plain(owner: str, name: str, value: Any) -> Any:
+    if isinstance(value, Configured):
+        return value.to_config()
+    if isinstance(value, (tuple, list)):
+        return [_plain(owner, name, v) for v in value]
+    if isinstance(value, dict):
+        return {k: _plain(owner, name, v) for k, v in value.items()}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise ArgumentError(
+        f"{owner} cannot be written to a configuration",
+        expected="numbers, text, schedules and transforms",
+        got=f"{name} = {value!r}",
+        try_="a name or a pattern in place of a function",
+    )
+
+
+def from_config(config: dict[str, Any]) -> Any:
+    """The transform or schedule that `to_config` described.
+
+    Raises ArgumentError for an unknown name or hyper-parameter, and names the nearest.
+
+    >>> import clearprop as cl
+    >>> cl.optim.from_config(cl.optim.sgd(0.1, momentum=0.9).to_config())
+    sgd(learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)
+    """
+    given = {k: _revived(v) for k, v in config.items() if k != "name"}
+    return by_name(config["name"], **given)
+
+
+def _revived(value: Any) -> Any:
+    if isinstance(value, dict) and "name" in value:
+        return from_config(value)
+    return tuple(map(_revived, value)) if isinstance(value, list) else value
+
+
+def by_name(name: str, **settings: Any) -> Any:
+    """The transform (or schedule) of that name with these hyper-parameters.
+
+    >>> import clearprop as cl
+    >>> cl.optim.by_name("adam", learning_rate=0.01).learning_rate
+    0.01
+    """
+    cls = Configured.registry.get(name)
+    if cls is None:
+        raise unknown_name("optimizer", name, Configured.registry, user_line(2))
+    known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]  # registered classes are dataclasses
+    for key in settings:
+        if key not in known:
+            raise unknown_name(f"hyper-parameter of {name}", key, known, user_line(2))
+    make: Callable[..., Any] = cls
+    return make(**settings)

@@ -1,0 +1,207 @@
+"""`Transform`: an optimizer, or a link of one, as a pure map from gradients to updates."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from clearprop.arrays.tensor import Tensor
+from clearprop.autodiff.trees import flatten, unflatten
+from clearprop.errors import ArgumentError, user_line
+from clearprop.nn.structure import is_trained, layout
+from clearprop.optim.hyper import Configured
+from clearprop.program.ir import Var
+from clearprop.program.types import type_of
+from clearprop.program.values import Node, raw
+from clearprop.rules.elementwise import add, astype
+from clearprop.rules.structural import zeros_like
+
+
+def operand(value: Any) -> Any:
+    """What rules compute on: the array itself, or the node where it is traced or tracked."""
+    if isinstance(value, Node) and not value.tracked and not isinstance(value.value, Var):
+        return value.value
+    return value
+
+
+def result(value: Any) -> Any:
+    """What users get: a tensor."""
+    return value if isinstance(value, Node) or value is None else Tensor(value)
+
+
+class View:
+    """Parameters as leaves in order, with their paths, and which of them are trained."""
+
+    def __init__(self, params: Any) -> None:
+        leaves, self.structure = flatten(params)
+        self.paths, kinds = layout(self.structure)
+        self.trained = [is_trained(v, k) for v, k in zip(leaves, kinds, strict=True)]
+        self.leaves = list(map(operand, leaves))
+
+    def of(self, tree: Any, what: str = "gradients") -> list[Any]:
+        """The leaves of a tree built like the parameters; None where there is none."""
+        try:
+            return list(map(operand, self.structure.flatten_up_to(tree)))
+        except ValueError:
+            raise ArgumentError(
+                f"the {what} have another structure than the parameters",
+                expected=str(self.structure),
+                got=str(flatten(tree)[1]),
+                where=user_line(3),
+                try_=f"pass the parameters that the {what} were computed for",
+            ) from None
+
+    def build(self, leaves: list[Any]) -> Any:
+        """The tree with these leaves."""
+        return unflatten(self.structure, list(map(result, leaves)))
+
+    def make(self, f: Any) -> Any:
+        """The tree of f(leaf) for trained leaves, None for the others."""
+        return self.build([f(p) if t else None for p, t in zip(self.leaves, self.trained, strict=True)])
+
+
+class Transform(Configured):
+    """A pure rule: `state = init(params)`, `updates, state = update(grads, state, params, **extra)`.
+
+    Updates are *added* to the parameters (`apply_updates`).  `needs` names what the loop must pass as keywords:
+    "value" (the loss), "f" (the loss as a function of the parameters), "hvp", "residuals", "rng".  Leaves that are
+    not trained (integers, state fields of modules) and those whose gradient is None get None.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def init(self, params: Any) -> Any:
+        """The state before the first step: a tree of arrays."""
+        raise NotImplementedError
+
+    def update(self, grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
+        """`(updates, state)` after one step."""
+        raise NotImplementedError
+
+    def eval_params(self, state: Any, params: Any) -> Any:
+        """The parameters to evaluate and to keep; those trained, unless the rule averages them."""
+        return params
+
+
+class Leafwise(Transform):
+    """A rule that treats every leaf alike: `leaf(g, p, *slots, *scalars) -> (update, *slots)`.
+
+    `slots` name the arrays kept per parameter; `scalars(t)` is computed once per step from its number t = 1, 2, ….
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ()
+    counts: ClassVar[bool] = False
+
+    def first(self, slot: str, p: Any) -> Any:
+        """A slot's value before the first step."""
+        return zeros_like(p)
+
+    def scalars(self, t: Any) -> tuple[Any, ...]:
+        """Numbers that all leaves share in step t."""
+        return ()
+
+    def leaf(self, g: Any, p: Any, *rest: Any) -> tuple[Any, ...]:
+        """The rule."""
+        raise NotImplementedError
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """The step number, if it counts, and a tree like the parameters for every slot."""
+        view = View(params)
+        state: dict[str, Any] = {"t": Tensor(np.int64(0))} if self.counts else {}
+        return state | {s: view.make(lambda p, s=s: self.first(s, p)) for s in self.slots}
+
+    def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
+        """Every trained leaf through the rule."""
+        view, new = View(params), dict(state)
+        shared: tuple[Any, ...] = ()
+        if self.counts:
+            new["t"] = state["t"] + 1
+            shared = tuple(map(operand, self.scalars(new["t"])))
+        columns = [view.of(state[s], f"slots {s!r}") for s in self.slots]
+        updates = view.of(grads)
+        for i, (g, p, trained) in enumerate(zip(updates, view.leaves, view.trained, strict=True)):
+            if g is None or not trained:
+                updates[i] = None
+                continue
+            updates[i], *kept = self.leaf(g, p, *(c[i] for c in columns), *shared)
+            for column, value in zip(columns, kept, strict=True):
+                column[i] = value
+        return view.build(updates), new | {s: view.build(c) for s, c in zip(self.slots, columns, strict=True)}
+
+
+class Composed(Transform):
+    """Links one after another: each gets the updates of the one before."""
+
+    @property
+    def links(self) -> tuple[Transform, ...]:
+        """The links, first to last."""
+        raise NotImplementedError
+
+    def init(self, params: Any) -> tuple[Any, ...]:
+        """The links' states."""
+        return tuple(link.init(params) for link in self.links)
+
+    def update(self, grads: Any, state: tuple[Any, ...], params: Any, **extra: Any) -> tuple[Any, tuple[Any, ...]]:
+        """Gradients through all links."""
+        updates, states = grads, []
+        for link, own in zip(self.links, state, strict=True):
+            updates, own = link.update(updates, own, params, **extra)
+            states.append(own)
+        return updates, tuple(states)
+
+    def eval_params(self, state: tuple[Any, ...], params: Any) -> Any:
+        """The parameters to evaluate, as the links say."""
+        for link, own in zip(self.links, state, strict=True):
+            params = link.eval_params(own, params)
+        return params
+
+
+class chain(Composed):
+    """Transforms one after another.
+
+    >>> import clearprop as cl
+    >>> opt = cl.optim.chain(cl.optim.clip_by_norm(1.0), cl.optim.sgd(0.1))
+    >>> params = {"w": cl.tensor([1.0, 1.0])}
+    >>> updates, _ = opt.update({"w": cl.tensor([30.0, 40.0])}, opt.init(params), params)
+    >>> updates
+    {'w': Tensor([-0.06, -0.08])}
+    """
+
+    transforms: tuple[Transform, ...]
+
+    def __init__(self, *links: Transform, transforms: tuple[Transform, ...] = ()) -> None:
+        object.__setattr__(self, "transforms", (*links, *transforms))
+
+    @property
+    def links(self) -> tuple[Transform, ...]:
+        """The links, first to last."""
+        return self.transforms
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]  # here it depends on the links
+        """What any link needs."""
+        return frozenset[str]().union(*(link.needs for link in self.transforms))
+
+    def __repr__(self) -> str:
+        return f"chain({', '.join(map(repr, self.transforms))})"
+
+
+def apply_updates(params: Any, updates: Any) -> Any:
+    """Params + updates, leaf by leaf, in the parameters' dtype; leaves whose update is None stay as they are.
+
+    >>> import clearprop as cl
+    >>> cl.optim.apply_updates({"w": cl.tensor(1.0), "n": 3}, {"w": cl.tensor(-0.5), "n": None})
+    {'w': Tensor(0.5), 'n': 3}
+    """
+    view = View(params)
+    given, _ = flatten(params)
+    changes = view.of(updates, "updates")
+    return unflatten(view.structure, [_moved(g, p, u) for g, p, u in zip(given, view.leaves, changes, strict=True)])
+
+
+def _moved(given: Any, p: Any, update: Any) -> Any:
+    if update is None:
+        return given
+    new, dtype = add(p, update), type_of(raw(p)).dtype
+    return result(new if type_of(raw(new)).dtype == dtype else astype(new, dtype=dtype))
