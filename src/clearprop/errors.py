@@ -27,8 +27,11 @@ class ClearpropError(Exception):
     """
 
     kind = "error"
+    has_line = False  # whether the place, unless another is given, is the line of the user's code that ran
 
     def __init__(self, headline: str, *, expected: str = "", got: str = "", where: str = "", try_: str = "") -> None:
+        if self.has_line and not where:
+            where = user_line(2)
         self.headline, self.expected, self.got, self.where, self.try_ = headline, expected, got, where, try_
         super().__init__(self.message)
 
@@ -61,12 +64,14 @@ class ShapeError(ClearpropError, ValueError):
     """Shapes that do not fit together.  The message names the axis, both sizes and a remedy."""
 
     kind = "shape"
+    has_line = True
 
 
 class DTypeError(ClearpropError, TypeError):
     """A data type that the operation has no meaning for, such as the gradient of an integer."""
 
     kind = "dtype"
+    has_line = True
 
 
 class TraceError(ClearpropError, TypeError):

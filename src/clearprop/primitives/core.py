@@ -268,16 +268,11 @@ class Primitive:
 
     def infer(self, types: Sequence[Type], params: Mapping[str, Any]) -> list[Type]:
         """The types of the outputs; raises ShapeError or DTypeError with the user's line."""
-        try:
-            if self.kind == "elementwise":
-                return [self._infer_elementwise(types, params)]
-            if self.shape_rule is None and self.signature is None:
-                return self._infer_body(types, params)
-            return self._infer_leaf(types, params)
-        except (ShapeError, DTypeError) as error:
-            if not error.where:
-                raise type(error)(**_parts(error), where=user_line(3)) from None
-            raise
+        if self.kind == "elementwise":
+            return [self._infer_elementwise(types, params)]
+        if self.shape_rule is None and self.signature is None:
+            return self._infer_body(types, params)
+        return self._infer_leaf(types, params)
 
     def _infer_elementwise(self, types: Sequence[Type], params: Mapping[str, Any]) -> Type:
         try:
@@ -458,7 +453,3 @@ def _zero_like(x: Any) -> Any:
     if isinstance(x, Node):
         return REGISTRY["zeros_like"](x)
     return np.zeros(x.shape, x.dtype)[()] if type(x) not in PYTHON_SCALARS else 0.0
-
-
-def _parts(error: Any) -> dict[str, str]:
-    return {"headline": error.headline, "expected": error.expected, "got": error.got, "try_": error.try_}

@@ -163,26 +163,23 @@ def slice_axis(x: Any, axis: int, start: Any, stop: Any) -> Any:
     shape=lambda x, indices, axis: (*x.shape[: len(x.shape) + axis], *indices.shape, *(x.shape[axis + 1 :] if axis < -1 else ())),
     dtype=lambda x, indices, axis: x.dtype,
     vjp_x=lambda g, x, indices, axis: take_transposed(g, indices, size=x.shape[axis], axis=axis),
-    batch=lambda size, x, indices, *, axis: _batch_take(size, x, indices, axis),
+    batch=lambda batch, x, indices, *, axis: _batch_take(batch, x, indices, axis=axis),
 )  # fmt: skip
 def take_(x: Any, indices: Any, /, *, axis: Any = -1) -> Any:
     """Entries of x at integer indices along an axis; the indices' axes stand where the axis stood."""
 
 
-def _batch_take(size: Any, x: Any, indices: Any, axis: int) -> Any:
-    n = len(raw(x).shape)
-    if len(raw(indices).shape) == 0 or n + axis < 1:
-        raise ShapeError(
-            "take cannot be batched over the axis it indexes",
-            expected="an axis behind the batch axis",
-            got=f"axis {axis}",
-        )
-    shape, own = raw(indices).shape[1:], raw(x).shape
-    flat = reshape_(indices, shape=(size, size_of(shape)))
-    at = n + axis
-    lifted = reshape_(flat, shape=(size, *([1] * (at - 1)), size_of(shape), *([1] * (n - at - 1))))
-    out = take_along_axis_(x, lifted, axis=at - n)
-    return reshape_(out, shape=(*own[:at], *shape, *own[at + 1 :]))
+def _per_example(batch: Any, x: Any, indices: Any, axis: int) -> tuple[Any, Any]:
+    """Indices of every example, laid along one axis of x: the shape of one example's indices, and they flattened."""
+    n, shape = len(raw(x).shape), raw(indices).shape[1:]
+    return shape, reshape_(indices, shape=(batch, *([1] * (n + axis - 1)), size_of(shape), *([1] * (-axis - 1))))
+
+
+def _batch_take(batch: Any, x: Any, indices: Any, *, axis: int) -> Any:
+    own = raw(x).shape
+    shape, lifted = _per_example(batch, x, indices, axis)
+    out = take_along_axis_(x, lifted, axis=axis)
+    return reshape_(out, shape=(*own[: len(own) + axis], *shape, *own[len(own) + axis + 1 :]))
 
 
 @take_.front
@@ -205,6 +202,15 @@ def _add_at(x: Any, indices: Any, size: int, axis: int) -> Any:
 HELPERS["add_at"] = _add_at
 
 
+def _batch_take_transposed(batch: Any, x: Any, indices: Any, *, size: Any, axis: int) -> Any:
+    own, k = raw(x).shape, len(raw(indices).shape) - 1
+    first = len(own) + axis - k + 1
+    together = (*own[:first], size_of(own[first : first + k]), *own[first + k :])
+    flat = reshape_(x, shape=together)
+    _, lifted = _per_example(batch, flat, indices, axis)
+    return along_transposed(flat, lifted, size=size, axis=axis)
+
+
 def _take_transposed_shape(x: Any, indices: Any, size: Any, axis: int) -> Any:
     first = len(x.shape) + axis - len(indices.shape) + 1
     return (*x.shape[:first], size, *x.shape[first + len(indices.shape) :])
@@ -214,6 +220,7 @@ def _take_transposed_shape(x: Any, indices: Any, size: Any, axis: int) -> Any:
     "structural", numpy="add_at({x}, {indices}, {size}, {axis})", tex="{x}", public=False,
     shape=_take_transposed_shape, dtype=lambda x, indices, size, axis: x.dtype,
     vjp_x=lambda g, indices, axis: take_(g, indices, axis=axis),
+    batch=lambda batch, x, indices, *, size, axis: _batch_take_transposed(batch, x, indices, size=size, axis=axis),
 )  # fmt: skip
 def take_transposed(x: Any, indices: Any, /, *, size: Any, axis: Any) -> Any:
     """The transpose of `take`: entries of x summed into the places that the indices name.

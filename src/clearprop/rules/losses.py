@@ -6,33 +6,31 @@ from typing import Any
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import composite
-from clearprop.program.types import Type
 from clearprop.program.values import raw
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.elementwise import abs, exp, log, log1p, maximum, sign, square, stop_gradient, where
 from clearprop.rules.indexing import one_hot
 from clearprop.rules.normalisation import softmax
 from clearprop.rules.reductions import max, sum
-from clearprop.shapes import Shape, broadcast, same
+from clearprop.shapes import Shape, same
 
 
 def _is_index(labels: Any) -> bool:
     return raw(labels).dtype.kind in "iu"
 
 
-def _per_example(logits: Type, labels: Type) -> Shape:
-    index = labels.dtype.kind in "iu"
-    lead, other = logits.shape[:-1], labels.shape if index else labels.shape[:-1]
-    try:
-        if not logits.shape or (not index and not (labels.shape and same(logits.shape[-1], labels.shape[-1]))):
-            raise ValueError("the number of classes differs")
-        return broadcast(lead, other)
-    except ValueError as error:
+def _per_example(logits: Any, labels: Any) -> Shape:
+    """The rows' shape; broadcasting would hide labels of a wrong shape, so there is none."""
+    wanted = logits.shape[:-1] if labels.dtype.kind in "iu" else logits.shape
+    agree = len(labels.shape) == len(wanted) and all(map(same, labels.shape, wanted))
+    if not logits.shape or not agree:
         raise ShapeError(
             f"softmax_cross_entropy cannot compare logits {logits.shape} with labels {labels.shape}",
-            expected="labels: one integer per row of logits, or probabilities of the logits' shape",
-            got=str(error),
-        ) from None
+            expected="one integer label per row of logits, or probabilities of the logits' shape",
+            got=f"{labels.dtype.name} labels of shape {labels.shape}",
+            try_="nothing is broadcast here: reshape the labels to the rows of the logits",
+        )
+    return logits.shape[:-1]
 
 
 def _probabilities(logits: Any, labels: Any) -> Any:
@@ -59,6 +57,7 @@ def softmax_cross_entropy(logits: Any, labels: Any, /) -> Any:
 
     Its derivative is softmax(z) − p (Bridle 1990): no quotient, no logarithm of a vanishing probability.
     """
+    _per_example(raw(logits), raw(labels))
     shifted = logits - stop_gradient(max(logits, axis=-1, keepdims=True))
     lse = log(sum(exp(shifted), axis=-1))
     target = _probabilities(logits, labels)

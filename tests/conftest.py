@@ -1,0 +1,25 @@
+"""What holds in every test: the engine's state is clean afterwards, and property tests repeat exactly."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from clearprop.program.tracing import builder
+from clearprop.program.values import RECORDING
+
+_REPEATABLE = {"derandomize": True, "deadline": None, "database": None, "print_blob": False}
+settings.register_profile("test", max_examples=25, suppress_health_check=[HealthCheck.too_slow], **_REPEATABLE)
+settings.register_profile("verify", max_examples=400, suppress_health_check=[HealthCheck.too_slow], **_REPEATABLE)
+settings.load_profile("test")
+
+
+def pytest_configure(config):
+    if config.getoption("markexpr", "") == "verify":
+        settings.load_profile("verify")
+
+
+@pytest.fixture(autouse=True)
+def clean_engine():
+    """No trace is left open and recording is on, whatever the test did."""
+    yield
+    assert builder() is None, "a trace was left open"
+    assert RECORDING.on, "recording was left off"

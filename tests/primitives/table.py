@@ -1,0 +1,5 @@
+"""The table: one row or more for every primitive of the registry."""
+
+from tests.primitives import elementwise_rows, reduction_rows, structural_rows
+
+TABLE = [*elementwise_rows.ROWS, *structural_rows.ROWS, *reduction_rows.ROWS]

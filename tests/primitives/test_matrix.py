@@ -1,0 +1,18 @@
+"""Every primitive × every check: the table times the factory."""
+
+import pytest
+
+from clearprop.primitives import REGISTRY
+from tests.primitives.checks import CHECKS, check_all
+from tests.primitives.table import TABLE
+
+
+def test_every_primitive_has_a_row():
+    declared = {name for name, p in REGISTRY.items() if p.__module__.startswith("clearprop.")}
+    assert declared == {row.name for row in TABLE}
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_matrix(row, check):
+    check_all(row, [check])
