@@ -46,6 +46,7 @@ class Builder:
         self.equations: list[Equation] = []
         self.captured: dict[int, tuple[Any, Var]] = {}
         self.rule = ""
+        self.origin: Equation | None = None  # while a program is traced again: the equation being repeated
         self._seen: dict[Any, tuple[Var, ...]] = {}
         self._named: dict[str, tuple[Var, tuple[Any, int]]] = {}
 
@@ -84,14 +85,20 @@ class Builder:
             return known
         types = primitive.infer([type_of(a) for a in inputs], params)
         outputs = tuple(self.new(t) for t in types)
+        self.equations.append(self._equation(primitive, inputs, params, outputs))
+        self._seen[key] = outputs
+        return outputs
+
+    def _equation(
+        self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any], outputs: tuple[Var, ...]
+    ) -> Equation:
+        if self.origin is not None:
+            return Equation(primitive, inputs, params, outputs, self.origin.where, self.origin.rule)
         site = call_site()
         if not self.rule:
             self._name(outputs, site)
-        self.equations.append(
-            Equation(primitive, inputs, params, outputs, describe_line(site[0].co_filename, site[1]), self.rule)
-        )
-        self._seen[key] = outputs
-        return outputs
+        where = describe_line(site[0].co_filename, site[1])
+        return Equation(primitive, inputs, params, outputs, where, self.rule)
 
     def _name(self, outputs: tuple[Var, ...], site: tuple[Any, int]) -> None:
         """Give the value the name that the user's line assigns; the last value of the line keeps it."""

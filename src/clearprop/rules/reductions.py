@@ -23,7 +23,7 @@ def reduced(x: Type, axis: Any = None, keepdims: bool = False, **_: Any) -> Shap
 
 
 def _nonempty(x: Type, axis: Any = None, keepdims: bool = False) -> Shape:
-    if any(isinstance(x.shape[a], int) and x.shape[a] == 0 for a in axis):
+    if 0 in [x.shape[a] for a in axis if isinstance(x.shape[a], int)]:
         raise ShapeError(
             "the largest of no elements does not exist",
             expected="at least one element along the axis",

@@ -1,0 +1,1 @@
+"""From a traced function to one native call: lowering, fusion, buffers, sources, executors."""

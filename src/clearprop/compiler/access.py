@@ -1,0 +1,175 @@
+"""Accesses: how a loop reads or writes an array.  Views are strides, so moving axes costs nothing.
+
+An access is a base array, an offset and one stride per axis, in elements.  Axes of size 1 and repeated axes have
+stride 0.  Strides and offsets are polynomials in the run-time sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clearprop.program.ir import Equation, Program, Var
+from clearprop.program.types import PYTHON_SCALARS
+from clearprop.shapes import dim_key, is_one, size_of
+
+IOTA = "iota"
+"""The base whose element e is the number e: what `arange` reads."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The base of `full`: one number, of a dtype."""
+
+    value: Any
+    dtype: Any
+
+
+@dataclass(frozen=True)
+class Number:
+    """The base of a size used as a number: known when the program is bound."""
+
+    dim: Any
+
+
+@dataclass(frozen=True)
+class Access:
+    """`base[offset + Σ index·stride]` for the axes of `shape`."""
+
+    base: Any
+    shape: tuple[Any, ...]
+    strides: tuple[Any, ...]
+    offset: Any = 0
+
+    def key(self) -> Any:
+        """Hashable identity of the walk."""
+        return tuple(map(dim_key, self.strides)), dim_key(self.offset)
+
+
+def contiguous(shape: Sequence[Any]) -> tuple[Any, ...]:
+    """Row-major strides; 0 on axes of size 1."""
+    out: list[Any] = []
+    step: Any = 1
+    for n in reversed(shape):
+        out.append(0 if is_one(n) else step)
+        step = n * step
+    return tuple(reversed(out))
+
+
+def whole(var: Var) -> Access:
+    """The access that walks an array in its own order."""
+    return Access(var, tuple(var.shape), contiguous(var.shape))
+
+
+def permuted(a: Access, axes: Sequence[int]) -> Access:
+    """Axes in another order."""
+    return Access(a.base, tuple(a.shape[i] for i in axes), tuple(a.strides[i] for i in axes), a.offset)
+
+
+def broadcasted(a: Access, shape: Sequence[Any]) -> Access:
+    """Repeated along axes of size 1 and new leading axes."""
+    pad = len(shape) - len(a.shape)
+    strides = (0,) * pad + tuple(a.strides)
+    old = (1,) * pad + tuple(a.shape)
+    kept = tuple(0 if is_one(m) else s for m, s in zip(old, strides, strict=True))
+    return Access(a.base, tuple(shape), kept, a.offset)
+
+
+def flipped(a: Access, axes: Sequence[int]) -> Access:
+    """Reversed along axes."""
+    strides, offset = list(a.strides), a.offset
+    for i in axes:
+        offset = offset + (a.shape[i] - 1) * strides[i]
+        strides[i] = -strides[i]
+    return Access(a.base, a.shape, tuple(strides), offset)
+
+
+def sliced(a: Access, key: Sequence[Any], shape: Sequence[Any]) -> Access:
+    """A slice or an integer per axis."""
+    strides, offset = [], a.offset
+    for k, n, s in zip(key, a.shape, a.strides, strict=True):
+        if isinstance(k, slice):
+            start = 0 if k.start is None else k.start
+            if k.step is not None and not isinstance(k.step, int):
+                raise ValueError("a slice's step is a number")
+            step = 1 if k.step is None else k.step
+            if k == slice(None):
+                start, step = 0, 1
+            offset = offset + start * s
+            strides.append(s * step)
+        else:
+            offset = offset + (k if k >= 0 else k + n) * s
+    out = tuple(0 if is_one(n) else s for n, s in zip(shape, strides, strict=True))
+    return Access(a.base, tuple(shape), out, offset)
+
+
+def reshaped(a: Access, shape: Sequence[Any]) -> Access | None:
+    """The same elements in another shape; None when that needs a copy."""
+    old = [(n, s) for n, s in zip(a.shape, a.strides, strict=True) if not is_one(n)]
+    new = [n for n in shape if not is_one(n)]
+    if [dim_key(n) for n, _ in old] == [dim_key(n) for n in new]:
+        rest = iter(s for _, s in old)
+        return Access(a.base, tuple(shape), tuple(0 if is_one(n) else next(rest) for n in shape), a.offset)
+    for (_, outer), (n, inner) in zip(old, old[1:], strict=False):
+        if dim_key(outer) != dim_key(n * inner):
+            return None
+    unit = old[-1][1] if old else 1
+    return Access(a.base, tuple(shape), tuple(s * unit for s in contiguous(shape)), a.offset)
+
+
+def view_of(eq: Equation, a: Access) -> Access | None:
+    """The access that a structural equation's output is, if it is only another walk of the same array."""
+    name, shape = eq.primitive.name, tuple(eq.outputs[0].shape)
+    if name == "permute_dims":
+        return permuted(a, eq.params["axes"])
+    if name == "broadcast_to":
+        return broadcasted(a, shape)
+    if name in ("reshape", "expand_dims", "squeeze"):
+        return reshaped(a, shape)
+    if name == "flip":
+        return flipped(a, eq.params["axis"])
+    if name == "getitem":
+        return sliced(a, eq.params["key"], shape)
+    return None
+
+
+VIEWS = frozenset({"permute_dims", "broadcast_to", "reshape", "expand_dims", "squeeze", "flip", "getitem"})
+"""Equations that may cost nothing."""
+
+
+def resolve(program: Program) -> tuple[dict[Var, Access], list[Equation]]:
+    """Accesses of all variables, and the equations that compute something."""
+    found: dict[Var, Access] = {v: whole(v) for v in program.inputs}
+    work: list[Equation] = []
+    for eq in program.equations:
+        out = eq.outputs[0]
+        if eq.primitive.name == "arange":
+            found[out] = Access(IOTA, tuple(out.shape), contiguous(out.shape))
+            continue
+        if eq.primitive.name == "full":
+            constant = Constant(eq.params["value"], eq.params["dtype"])
+            found[out] = Access(constant, tuple(out.shape), (0,) * len(out.shape))
+            continue
+        if eq.primitive.name == "size":
+            found[out] = Access(Number(eq.params["dim"]), (), ())
+            continue
+        if eq.primitive.name in VIEWS and isinstance(eq.inputs[0], Var):
+            view = view_of(eq, found[eq.inputs[0]])
+            if view is not None:
+                found[out] = view
+                continue
+        work.append(eq)
+        for v in eq.outputs:
+            found[v] = whole(v)
+    return found, work
+
+
+def elements(var: Var) -> Any:
+    """How many elements an array has."""
+    return size_of(var.shape)
+
+
+def is_number(atom: Any) -> bool:
+    """Whether an atom is a literal."""
+    return type(atom) in PYTHON_SCALARS

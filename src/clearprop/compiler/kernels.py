@@ -1,0 +1,389 @@
+"""Kernels: the source of one nest, as loops over flat arrays.
+
+The text depends only on the operations and on which strides are 0, 1 or run-time numbers: layers and programs that
+do the same share one compiled kernel.  Parameters are described beside the text, for whoever fills them in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from clearprop.compiler.access import IOTA, Access, Constant, Number, contiguous
+from clearprop.compiler.operations import Operation
+from clearprop.compiler.schedule import Nest, late
+from clearprop.program.ir import Var
+from clearprop.program.types import DType, promote, type_of
+from clearprop.shapes import dim_key
+
+CAST = {"float32": "f32", "float64": "f64", "int64": "i64", "uint32": "u32", "bool": "b1", "int32": "i32", "uint8": "u8"}
+_INITIAL = {"sum": "0", "max": "-inf", "min": "inf", "all": "1", "any": "0"}
+_COMBINE = {"sum": "accumulate({0}, {1})", "max": "maximum({0}, {1})", "min": "minimum({0}, {1})", "all": "{0} & {1}", "any": "{0} | {1}"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument of a kernel: `kind` is size, array, part (an accumulator), row (a scratch row) or stride."""
+
+    name: str
+    kind: str
+    what: Any
+    dtype: str = ""
+    offset: Any = 0
+
+
+@dataclass
+class Kernel:
+    """Source text of `def kernel(lo, hi, …)` and what its parameters are."""
+
+    text: str
+    parameters: list[Parameter]
+    accumulators: list[tuple[Var, str]] = field(default_factory=list)
+
+
+def dtype_name(dtype: DType) -> str:
+    """The name of a dtype in generated sources."""
+    return CAST[dtype.name]
+
+
+def cheap(op: Operation) -> bool:
+    """Whether computing a map again costs less than keeping its value: operators and choices alone."""
+    text = op.equation.primitive.numba
+    calls = set(re.findall(r"([a-z_]\w*)\(", text))
+    return op.kind == "map" and calls <= {"maximum", "minimum", "abs", "if", "else"} and "/" not in text
+
+
+class Emitter:
+    """Writes the kernel of one nest.  `stored` are the variables that other steps read from memory."""
+
+    def __init__(self, nest: Nest, stored: set[Var], buffer: Callable[[Var], Var], name: Callable[[Any, str], str]) -> None:
+        self.nest, self.stored, self.buffer, self.name = nest, stored, buffer, name
+        self.rank = len(nest.domain)
+        self.parameters: dict[Any, Parameter] = {}
+        self.values: dict[Var, tuple[str, int, str]] = {}
+        self.makers = {op.out: op for op in nest.ops}
+        stages = max(nest.stage.values(), default=0) + 2
+        self.head: list[str] = []
+        self.rows: list[list[str]] = [[] for _ in range(stages)]
+        self.starts: list[list[str]] = [[] for _ in range(stages)]
+        self.inner: list[list[str]] = [[] for _ in range(stages)]
+        self.tail: list[str] = []
+        self.loaded: dict[str, str] = {}
+        self.walks: dict[Any, str] = {}
+        self.buffered: dict[Var, str] = {}
+        self.accumulators: list[tuple[Var, str]] = []
+        self.stores: list[tuple[list[str], str]] = []  # after all loads: an update in place reads the old value
+
+    # ------------------------------------------------------------------------------------------ parameters
+    def parameter(self, kind: str, what: Any, hint: str, dtype: str = "", offset: Any = 0) -> str:
+        """The formal name for something given from outside."""
+        key = (kind, what if isinstance(what, Var) else dim_key(what) if kind in ("size", "stride") else what, dim_key(offset))
+        if key not in self.parameters:
+            self.parameters[key] = Parameter(self.name(what if isinstance(what, Var) else None, hint), kind, what, dtype, offset)
+        return self.parameters[key].name
+
+    def local(self, var: Any, hint: str = "t") -> str:
+        """A fresh local name."""
+        return self.name(var, hint)
+
+    # ---------------------------------------------------------------------------------------------- indices
+    def _outer(self, strides: Sequence[Any]) -> str:
+        """The part of an index that is fixed along a row, computed once per row."""
+        terms = []
+        for k, s in enumerate(strides):
+            if isinstance(s, int) and s == 0:
+                continue
+            terms.append(f"i{k}" if isinstance(s, int) and s == 1 else f"i{k} * {self.parameter('stride', s, 's')}")
+        if not terms:
+            return ""
+        text = " + ".join(terms)
+        if text not in self.walks:
+            if len(terms) == 1 and "*" not in text:
+                self.walks[text] = text
+            else:
+                at = self.walks[text] = self.local(None, "o")
+                self.rows[0].insert(0, f"{at} = {text}")
+        return self.walks[text]
+
+    def index(self, strides: Sequence[Any], row: bool) -> str:
+        """The flat index for an access over the domain's axes (or over the row's)."""
+        strides = list(strides) + [0] * (self.rank - len(strides)) if row or len(strides) < self.rank else list(strides)
+        outer = self._outer(strides[:-1]) if self.rank > 1 else ""
+        last = strides[-1] if strides else 0
+        terms = [outer] if outer else []
+        if not row and not (isinstance(last, int) and last == 0):
+            terms.append("j" if isinstance(last, int) and last == 1 else f"j * {self.parameter('stride', last, 's')}")
+        return " + ".join(terms) or "0"
+
+    # -------------------------------------------------------------------------------------------- operands
+    def operand(self, op: Operation, position: int, stage: int) -> str:
+        """The text of an operand, in the dtype that the operation computes in."""
+        read = op.reads[position]
+        wanted = self._compute_dtype(op, position)
+        if not isinstance(read, Access):
+            return _literal(read, wanted)
+        if isinstance(read.base, Constant):
+            return _literal(read.base.value, wanted or read.base.dtype)
+        if isinstance(read.base, Number):
+            return _cast(self.parameter("size", read.base.dim, "size"), "int64", wanted)
+        if read.base == IOTA:
+            return _cast(self._iota(read, op), "int64", wanted)
+        text = self.value(read, op, stage)
+        return _cast(text, read.base.dtype.name, wanted)
+
+    def _compute_dtype(self, op: Operation, position: int) -> DType | None:
+        p = op.equation.primitive
+        if op.kind == "reduce":
+            return op.out.dtype
+        if position < p.conditions or p.name.startswith(("astype", "logical", "uniform", "normal")):
+            return None
+        types = [type_of(a) for a in op.equation.inputs[p.conditions :]]
+        dtype, _ = promote(types)
+        return op.out.dtype if dtype.kind in "iub" and op.out.dtype.kind == "f" else dtype
+
+    def _iota(self, read: Access, op: Operation) -> str:
+        row = self.nest.is_row(op)
+        text = self.index(read.strides, row)
+        if dim_key(read.offset) != 0:
+            text = f"{text} + {self.parameter('stride', read.offset, 's')}"
+        return f"i64({text})"
+
+    def value(self, read: Access, op: Operation, stage: int) -> str:
+        """A value made in this nest if it is at hand, else a load."""
+        base = read.base
+        if base in self.values and self._is_forwarded(read, base):
+            text, made, level = self.values[base]
+            if level == "row" or made == stage or level == "buffer":
+                return text
+            return self.later(base, stage)
+        return self.load(read, op)
+
+    def _is_forwarded(self, read: Access, base: Var) -> bool:
+        kept = self.makers[base].write
+        padded = kept + (0,) * (len(read.strides) - len(kept))
+        return tuple(map(dim_key, padded)) == tuple(map(dim_key, read.strides)) and dim_key(read.offset) == 0
+
+    def load(self, read: Access, op: Operation) -> str:
+        """An element of an array in memory; what is fixed along a row is loaded once."""
+        array = self.array(read.base, read.offset)
+        row = self.nest.is_row(op)
+        text = f"{array}[{self.index(read.strides, row)}]"
+        fixed = self.rank > 0 and (self.rank == 1 or not row) and _is_zero(read.strides[-1:] or (0,)) if not row else self.rank > 1
+        if fixed or self.rank == 0:
+            if text not in self.loaded:
+                name = self.loaded[text] = self.local(read.base, "r")
+                (self.head if self.rank < 2 else self.rows[0]).append(f"{name} = {text}")
+            return self.loaded[text]
+        return text
+
+    def array(self, base: Var, offset: Any = 0) -> str:
+        """The parameter of an array in memory."""
+        held = self.buffer(base)
+        return self.parameter("array", held, "a", dtype_name(base.dtype), offset)
+
+    def later(self, base: Var, stage: int) -> str:
+        """A full value that a later stage of the same row needs: in memory, computed again, or kept in a row."""
+        op = self.makers[base]
+        if base in self.stored:
+            return f"{self.array(base)}[{self.index(op.write, False)}]"
+        again = self.again(op, stage, 3)
+        if again is not None:
+            return again
+        if base not in self.buffered:
+            kind = dtype_name(base.dtype)
+            row = self.parameter("row", ("row", len(self.buffered), kind), "row", kind)
+            self.buffered[base] = row
+            text, made, _ = self.values[base]
+            self.inner[made].append(f"{row}[j] = {text}")
+            self.values[base] = (f"{row}[j]", made, "buffer")
+        return f"{self.buffered[base]}[j]"
+
+    def again(self, op: Operation, stage: int, depth: int) -> str | None:
+        """The text that computes a cheap value once more in a later stage."""
+        if not cheap(op) or depth == 0:
+            return None
+        texts = []
+        for k, read in enumerate(op.reads):
+            made = read.base if isinstance(read, Access) and isinstance(read.base, Var) else None
+            if made in self.values and self._is_forwarded(read, made) and self.values[made][2] == "full" and made not in self.stored:
+                text = self.again(self.makers[made], stage, depth - 1)
+                if text is None:
+                    return None
+                texts.append(_cast(text, made.dtype.name, self._compute_dtype(op, k)))
+            else:
+                texts.append(self.operand(op, k, stage))
+        return "(" + self.spelled(op, texts) + ")"
+
+    # ---------------------------------------------------------------------------------------------- bodies
+    def spelled(self, op: Operation, texts: Sequence[str]) -> str:
+        """The primitive's scalar spelling with its operands."""
+        p = op.equation.primitive
+        names = dict(zip(p.operands, map(_enclosed, texts), strict=True))
+        params = {k: (CAST[v.name] if hasattr(v, "name") else v) for k, v in op.equation.params.items()}
+        return p.numba.format(**names, **params)
+
+    def emit(self) -> Kernel:
+        """The whole kernel."""
+        for op in self.nest.ops:
+            if op.kind == "map":
+                self._emit_map(op)
+            else:
+                self._emit_reduce(op)
+        for target, store in self.stores:
+            target.append(store)
+        lines = self._lines()
+        names = ", ".join(["lo", "hi", *(p.name for p in self.parameters.values())])
+        text = f"def kernel({names}):\n" + "\n".join("    " + line for line in lines or ["pass"]) + "\n"
+        return Kernel(text, list(self.parameters.values()), self.accumulators)
+
+    def _target(self, op: Operation, stage: int) -> list[str]:
+        if self.rank == 0:
+            return self.head
+        return self.rows[stage] if self.nest.is_row(op) and self.rank > 1 else self.inner[stage]
+
+    def _emit_map(self, op: Operation) -> None:
+        stage = self.nest.stage[op]
+        text = self.spelled(op, [self.operand(op, k, stage) for k in range(len(op.reads))])
+        name = self.local(op.out)
+        target = self._target(op, stage)
+        target.append(f"{name} = {text}")
+        row = self.nest.is_row(op) or self.rank == 0
+        self.values[op.out] = (name, stage, "row" if row else "full")
+        if op.out in self.stored:
+            store = f"{self.array(op.out)}[{self.index(op.write, row)}] = {name}"
+            self.stores.append((target, store))
+
+    def _emit_reduce(self, op: Operation) -> None:
+        stage = self.nest.stage[op]
+        text = self.operand(op, 0, stage)
+        if not op.domain:
+            self._finish_scalar(op, text)
+        elif late(op):
+            self._emit_accumulation(op, text, stage)
+        else:
+            name = self._register(op, self.starts[stage])
+            self.inner[stage].append(f"{name} = {_combined(op, name, text)}")
+            self.values[op.out] = (name, stage + 1, "row")
+            if op.out in self.stored:
+                self.rows[stage + 1].append(f"{self.array(op.out)}[{self.index(op.write, True)}] = {name}")
+
+    def _finish_scalar(self, op: Operation, text: str) -> None:
+        name = self.local(op.out)
+        self.head.append(f"{name} = {text}")
+        self.values[op.out] = (name, 0, "row")
+        if op.out in self.stored:
+            self.head.append(f"{self.array(op.out)}[0] = {name}")
+
+    def _register(self, op: Operation, where: list[str]) -> str:
+        name = self.local(op.out, "s")
+        where.append(f"{name} = {_initial(op)}")
+        return name
+
+    def _emit_accumulation(self, op: Operation, text: str, stage: int) -> None:
+        """A reduction over an outer axis: into a local number if nothing is kept, else into memory."""
+        row = self.nest.is_row(op)
+        kept = [k for k in range(len(op.domain)) if k not in op.reduced]
+        last = len(op.domain) - 1
+        target = self._target(op, stage)
+        part = self.parameter("part" if 0 in op.reduced else "array", self.buffer(op.out), "g", dtype_name(op.out.dtype))
+        if 0 in op.reduced:
+            self.accumulators.append((op.out, op.equation.primitive.name))
+        if not kept:
+            total = self._register(op, self.head)
+            target.append(f"{total} = {_combined(op, total, text)}")
+            self.tail.append(f"{part}[0] = {total}")
+            return
+        strides = self._kept_strides(op, kept)
+        self._zero(op, part, kept)
+        if last in op.reduced and not row and self.rank > 1:
+            name = self._register(op, self.starts[stage])
+            self.inner[stage].append(f"{name} = {_combined(op, name, text)}")
+            at = f"{part}[{self.index(strides, True)}]"
+            self.rows[stage + 1].append(f"{at} = {_combined(op, at, name)}")
+        else:
+            at = f"{part}[{self.index(strides, row)}]"
+            target.append(f"{at} = {_combined(op, at, text)}")
+
+    def _kept_strides(self, op: Operation, kept: Sequence[int]) -> list[Any]:
+        own = contiguous([op.domain[k] for k in kept])
+        strides: list[Any] = [0] * len(op.domain)
+        for k, s in zip(kept, own, strict=True):
+            strides[k] = s
+        return strides
+
+    def _zero(self, op: Operation, part: str, kept: Sequence[int]) -> None:
+        """Set the accumulator's elements that this call adds to."""
+        size = self.parameter("size", _product([op.domain[k] for k in kept if k]), "m")
+        bound = f"lo * {size}, hi * {size}" if 0 in kept else size
+        self.head += [f"for z in range({bound}):", f"    {part}[z] = {_initial(op)}"]
+
+    def _lines(self) -> list[str]:
+        if self.rank == 0:
+            return self.head
+        if self.rank == 1:
+            return [*self.head, "for j in range(lo, hi):", *_indent(self.inner[0]), *self.tail]
+        body: list[str] = []
+        size = self.parameter("size", self.nest.domain[-1], "n")
+        for rows, starts, inner in zip(self.rows, self.starts, self.inner, strict=True):
+            body += rows + starts
+            if inner:
+                body += [f"for j in range({size}):", *_indent(inner)]
+        for k in range(self.rank - 2, -1, -1):
+            bound = "lo, hi" if k == 0 else self.parameter("size", self.nest.domain[k], "n")
+            body = [f"for i{k} in range({bound}):", *_indent(body)]
+        return [*self.head, *body, *self.tail]
+
+
+def _product(dims: Sequence[Any]) -> Any:
+    out: Any = 1
+    for d in dims:
+        out = d * out
+    return out
+
+
+def _is_zero(strides: Sequence[Any]) -> bool:
+    return all(isinstance(s, int) and s == 0 for s in strides)
+
+
+def _indent(lines: Sequence[str]) -> list[str]:
+    return ["    " + line for line in lines]
+
+
+def _combined(op: Operation, old: str, new: str) -> str:
+    return _COMBINE[op.equation.primitive.name].format(old, new)
+
+
+def _initial(op: Operation) -> str:
+    kind = dtype_name(op.out.dtype)
+    value = _INITIAL[op.equation.primitive.name]
+    return f"{kind}({value})"
+
+
+def _literal(value: Any, dtype: DType | None) -> str:
+    text = "inf" if value == float("inf") else "-inf" if value == float("-inf") else "nan" if value != value else repr(value)
+    if dtype is None:
+        return text
+    return f"{dtype_name(dtype)}({text})"
+
+
+def _cast(text: str, have: str, want: DType | None) -> str:
+    return text if want is None or want.name == have else f"{dtype_name(want)}({text})"
+
+
+_ATOM = re.compile(r"^-?[\w.]+$|^[\w.]+\[[^\[\]]*\]$|^\w+\([^()]*\)$")
+
+
+def _enclosed(text: str) -> str:
+    return text if _ATOM.match(text) or (text.startswith("(") and _balanced(text)) else f"({text})"
+
+
+def _balanced(text: str) -> bool:
+    """Whether the first parenthesis closes at the end."""
+    depth = 0
+    for i, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if depth == 0:
+            return i == len(text) - 1
+    return False

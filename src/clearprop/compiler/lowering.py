@@ -1,0 +1,169 @@
+"""Lowering: composites expanded into leaves, shared and simplified; still a program, with the same meaning.
+
+Sharing needs no pass of its own: the builder that re-traces the program finds identical equations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clearprop.primitives import REGISTRY, Primitive
+from clearprop.program.ir import Equation, Program, Var, prune
+from clearprop.program.tracing import Builder, tracing
+from clearprop.program.types import PYTHON_SCALARS, type_of
+from clearprop.program.values import Node, raw
+from clearprop.shapes import dim_key
+
+
+def lower(program: Program) -> Program:
+    """The program over leaves alone: expanded, shared, simplified, without dead code."""
+    return _retrace(_retrace(program, expand=True), expand=False)
+
+
+def _retrace(program: Program, *, expand: bool) -> Program:
+    b = _Simplifier(program.scope, expand=expand)
+    inputs = [b.new(v.type, v.name) for v in program.inputs]
+    with tracing(b):
+        outputs = _repeat(program, b, inputs)
+        atoms = tuple(b.atom(o) for o in outputs)
+    hidden = list(b.captured.values())
+    lowered = Program(
+        tuple(inputs) + tuple(v for _, v in hidden),
+        tuple(b.equations),
+        atoms,
+        program.captured + tuple(raw(value) for value, _ in hidden),
+        program.scope,
+    )
+    return prune(lowered)
+
+
+def _repeat(program: Program, b: Builder, inputs: Sequence[Var]) -> list[Any]:
+    """Bind every equation again in `b`, keeping the names and lines of the user's code."""
+    env: dict[Any, Any] = dict(zip(program.inputs, map(Node.tensor, inputs), strict=True))
+    for eq in program.equations:
+        b.origin = eq
+        out = eq.primitive(*(env[a] if isinstance(a, Var) else a for a in eq.inputs), **eq.params)
+        for var, value in zip(eq.outputs, out if len(eq.outputs) > 1 else (out,), strict=True):
+            env[var] = value
+            own = raw(value)
+            if var.name and isinstance(own, Var) and not own.name:
+                own.name = var.name
+    b.origin = None
+    return [env[a] if isinstance(a, Var) else a for a in program.outputs]
+
+
+class _Simplifier(Builder):
+    """A builder that knows a little algebra: what an equation equals already is not emitted."""
+
+    def __init__(self, scope: Any, *, expand: bool) -> None:
+        super().__init__(scope, expand=expand)
+        self.definitions: dict[Var, Equation] = {}
+
+    def emit(self, primitive: Primitive, values: Sequence[Any], params: dict[str, Any]) -> tuple[Any, ...]:
+        atoms = [self.atom(v) for v in values]
+        simple = self._simplified(primitive, atoms, params)
+        if simple is not None:
+            return (simple,)
+        atoms, params = self._composed(primitive, atoms, params)
+        if primitive.kind == "reduction" and not primitive.is_composite and params.get("keepdims"):
+            return self._without_keepdims(primitive, atoms[0], params)
+        before = len(self.equations)
+        out = super().emit(primitive, atoms, params)
+        for eq in self.equations[before:]:
+            self.definitions.update(dict.fromkeys(eq.outputs, eq))
+        return out
+
+    def _without_keepdims(self, p: Primitive, atom: Any, params: dict[str, Any]) -> tuple[Any, ...]:
+        """One form of a reduction: without the reduced axes, which a reshape gives back."""
+        (wanted,) = p.infer([type_of(atom)], params)
+        (plain,) = self.emit(p, [atom], {**params, "keepdims": False})
+        return self.emit(REGISTRY["reshape"], [plain], {"shape": wanted.shape})
+
+    def _simplified(self, p: Primitive, atoms: Sequence[Any], params: dict[str, Any]) -> Any:
+        if p.name in ("stop_gradient", "identity"):
+            return atoms[0]
+        if p.name == "astype":
+            return self._cast(atoms[0], params["dtype"])
+        if p.name in ("reshape", "broadcast_to") and _same_shape(atoms[0], params["shape"]):
+            return atoms[0]
+        if p.name == "where" and type(atoms[0]) is bool:
+            return self._kept(p, atoms, atoms[1] if atoms[0] else atoms[2])
+        neutral = _NEUTRAL.get(p.name)
+        if neutral is not None:
+            for position, other, number in neutral:
+                if type(atoms[position]) in PYTHON_SCALARS and atoms[position] == number:
+                    return self._kept(p, atoms, atoms[other])
+        if p.name == "greater" and type(atoms[1]) in PYTHON_SCALARS and atoms[1] == 0:
+            return self._truth(atoms[0])
+        return None
+
+    def _kept(self, p: Primitive, atoms: Sequence[Any], result: Any) -> Any:
+        """The operand that the equation equals, if its type is the equation's."""
+        (wanted,) = p.infer([type_of(a) for a in atoms], {})
+        own = type_of(result)
+        same = own.dtype == wanted.dtype and own.weak == wanted.weak and _same_shape(result, wanted.shape)
+        return result if same else None
+
+    def _cast(self, atom: Any, dtype: Any) -> Any:
+        t = type_of(atom)
+        return atom if t.dtype == dtype and not t.weak else None
+
+    def _truth(self, atom: Any) -> Any:
+        """A boolean that was made a number and is compared with 0 is the boolean."""
+        eq = self.definitions.get(atom) if isinstance(atom, Var) else None
+        if eq is not None and eq.primitive.name == "astype" and type_of(eq.inputs[0]).dtype.kind == "b":
+            return eq.inputs[0]
+        return None
+
+    def _composed(self, p: Primitive, atoms: Sequence[Any], params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """One move instead of two of the same kind; constants read as numbers."""
+        if p.kind == "elementwise" and p.name != "astype":
+            return self._with_numbers(p, atoms), params
+        eq = self.definitions.get(atoms[0]) if atoms and isinstance(atoms[0], Var) else None
+        if eq is None or eq.primitive is not p:
+            return atoms, params
+        if p.name in ("reshape", "broadcast_to"):
+            return eq.inputs, params
+        if p.name == "permute_dims":
+            inner = eq.params["axes"]
+            return eq.inputs, {"axes": tuple(inner[a] for a in params["axes"])}
+        return atoms, params
+
+    def _with_numbers(self, p: Primitive, atoms: Sequence[Any]) -> Sequence[Any]:
+        """`full` operands become numbers where that changes neither shape nor dtype."""
+        (wanted,) = p.infer([type_of(a) for a in atoms], {})
+        for i, atom in enumerate(atoms):
+            number = self._constant(atom)
+            if number is None or i < p.conditions:
+                continue
+            trial = [*atoms[:i], number, *atoms[i + 1 :]]
+            if any(isinstance(a, Var) for a in trial):
+                (found,) = p.infer([type_of(a) for a in trial], {})
+                if found.key() == wanted.key():
+                    atoms = trial
+        return atoms
+
+    def _constant(self, atom: Any) -> Any:
+        eq = self.definitions.get(atom) if isinstance(atom, Var) else None
+        while eq is not None and eq.primitive.name in ("reshape", "broadcast_to"):
+            eq = self.definitions.get(eq.inputs[0])
+        if eq is None or eq.primitive.name != "full":
+            return None
+        value = eq.params["value"]
+        return float(value) if eq.params["dtype"].kind == "f" else value
+
+
+_NEUTRAL = {
+    "add": ((0, 1, 0), (1, 0, 0)),
+    "subtract": ((1, 0, 0),),
+    "multiply": ((0, 1, 1), (1, 0, 1)),
+    "divide": ((1, 0, 1),),
+    "pow": ((1, 0, 1),),
+}
+
+
+def _same_shape(atom: Any, shape: Sequence[Any]) -> bool:
+    own = () if type(atom) in PYTHON_SCALARS else atom.shape
+    return tuple(map(dim_key, own)) == tuple(map(dim_key, shape))
+

@@ -1,0 +1,258 @@
+"""Scalar functions that vectorise inside kernels, with NumPy's answers at infinities, zero and NaN.
+
+Un-jitted, each is NumPy's own function.  Compiled, float32 and float64 have polynomial forms after Cephes
+(Moshier 1989): branch-free, so that loops vectorise.  Subnormal arguments are computed as such; a subnormal result of
+exp is rounded like any other.  Compiled with `contract` alone: reordering would break the argument reductions.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+from clearprop.compiler.native.intrinsics import bits_of_f32, bits_of_f64, f32_of_bits, f64_of_bits
+
+f32, f64, i32, i64, u32, u8 = np.float32, np.float64, np.int32, np.int64, np.uint32, np.uint8
+OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}, "no_cpython_wrapper": True, "nogil": True}
+
+
+@njit(**OPTIONS)
+def _exp32(x0: Any) -> Any:
+    x = min(max(x0, f32(-104.0)), f32(88.73))
+    n = np.floor(x * f32(1.44269504088896341) + f32(0.5))
+    r = x - n * f32(0.693359375)
+    r = r - n * f32(-2.12194440e-4)
+    p = f32(1.9875691500e-4)
+    p = p * r + f32(1.3981999507e-3)
+    p = p * r + f32(8.3334519073e-3)
+    p = p * r + f32(4.1665795894e-2)
+    p = p * r + f32(1.6666665459e-1)
+    p = p * r + f32(5.0000001201e-1)
+    p = p * r * r + r + f32(1.0)
+    k = i32(n)
+    half = i32(k >> i32(1))  # 2**k in two factors: 2**128 and subnormal results do not wrap
+    y = p * f32_of_bits(i32(half + i32(127)) << i32(23)) * f32_of_bits(i32(k - half + i32(127)) << i32(23))
+    y = f32(np.inf) if x0 > f32(88.72283) else y
+    y = f32(0.0) if x0 < f32(-103.97) else y
+    return y if x0 == x0 else x0
+
+
+@njit(**OPTIONS)
+def _exp64(x0: Any) -> Any:
+    x = min(max(x0, -746.0), 709.79)
+    n = np.floor(x * 1.4426950408889634073599 + 0.5)
+    r = x - n * 6.93145751953125e-1
+    r = r - n * 1.42860682030941723212e-6
+    z = r * r
+    p = r * ((1.26177193074810590878e-4 * z + 3.02994407707441961300e-2) * z + 9.99999999999999999910e-1)
+    q = ((3.00198505138664455042e-6 * z + 2.52448340349684104192e-3) * z + 2.27265548208155028766e-1) * z + 2.0
+    p = 1.0 + 2.0 * (p / (q - p))
+    k = i64(n)
+    half = k >> i64(1)
+    y = p * f64_of_bits((half + i64(1023)) << i64(52)) * f64_of_bits((k - half + i64(1023)) << i64(52))
+    y = np.inf if x0 > 709.782712893384 else y
+    y = 0.0 if x0 < -745.1332191019412 else y
+    return y if x0 == x0 else x0
+
+
+@njit(**OPTIONS)
+def _log32(x0: Any) -> Any:
+    small = x0 < f32(1.17549435e-38)
+    x = x0 * f32(8388608.0) if small else x0
+    i = i32(bits_of_f32(x) - i32(0x3F3504F3))
+    e = f32(i >> i32(23)) - (f32(23.0) if small else f32(0.0))
+    m = f32_of_bits(i32((i & i32(0x7FFFFF)) + i32(0x3F3504F3))) - f32(1.0)
+    z = m * m
+    p = f32(7.0376836292e-2)
+    p = p * m + f32(-1.1514610310e-1)
+    p = p * m + f32(1.1676998740e-1)
+    p = p * m + f32(-1.2420140846e-1)
+    p = p * m + f32(1.4249322787e-1)
+    p = p * m + f32(-1.6668057665e-1)
+    p = p * m + f32(2.0000714765e-1)
+    p = p * m + f32(-2.4999993993e-1)
+    p = p * m + f32(3.3333331174e-1)
+    y = m + (p * m * z - f32(0.5) * z + e * f32(-2.12194440e-4)) + e * f32(0.693359375)
+    y = y if x0 > f32(0.0) else (f32(-np.inf) if x0 == f32(0.0) else f32(np.nan))
+    return y if x0 < f32(np.inf) else x0 if x0 == f32(np.inf) else y
+
+
+@njit(**OPTIONS)
+def _log64(x0: Any) -> Any:
+    small = x0 < 2.2250738585072014e-308
+    x = x0 * 4503599627370496.0 if small else x0
+    i = bits_of_f64(x) - i64(0x3FE6A09E667F3BCD)
+    e = f64(i >> i64(52)) - (52.0 if small else 0.0)
+    m = f64_of_bits((i & i64(0xFFFFFFFFFFFFF)) + i64(0x3FE6A09E667F3BCD)) - 1.0
+    z = m * m
+    p = 1.01875663804580931796e-4
+    p = p * m + 4.97494994976747001425e-1
+    p = p * m + 4.70579119878881725854e0
+    p = p * m + 1.44989225341610930846e1
+    p = p * m + 1.79368678507819816313e1
+    p = p * m + 7.70838733755885391666e0
+    q = m + 1.12873587189167450590e1
+    q = q * m + 4.52279145837532221105e1
+    q = q * m + 8.29875266912776603211e1
+    q = q * m + 7.11544750618563894466e1
+    q = q * m + 2.31251620126765340583e1
+    y = m * (z * p / q) - e * 2.121944400546905827679e-4 - 0.5 * z
+    y = (m + y) + e * 0.693359375
+    y = y if x0 > 0.0 else (-np.inf if x0 == 0.0 else np.nan)
+    return y if x0 < np.inf else x0 if x0 == np.inf else y
+
+
+@njit(**OPTIONS)
+def _tanh32(x: Any) -> Any:
+    a = abs(x)
+    z = x * x
+    p = f32(-5.70498872745e-3)
+    p = p * z + f32(2.06390887954e-2)
+    p = p * z + f32(-5.37397155531e-2)
+    p = p * z + f32(1.33314422036e-1)
+    p = p * z + f32(-3.33332819422e-1)
+    small = p * z * x + x
+    large = f32(1.0) - f32(2.0) / (_exp32(min(a, f32(20.0)) * f32(2.0)) + f32(1.0))
+    large = -large if x < f32(0.0) else large
+    y = small if a < f32(0.625) else large
+    return y if x == x else x
+
+
+@njit(**OPTIONS)
+def _tanh64(x: Any) -> Any:
+    a = abs(x)
+    z = x * x
+    p = (-9.64399179425052238628e-1 * z - 9.92877231001918586564e1) * z - 1.61468768441708447952e3
+    q = ((z + 1.12811678491632931402e2) * z + 2.23548839060100448583e3) * z + 4.84406305325125486048e3
+    small = x + x * z * (p / q)
+    large = 1.0 - 2.0 / (_exp64(min(a, 30.0) * 2.0) + 1.0)
+    large = -large if x < 0.0 else large
+    y = small if a < 0.625 else large
+    return y if x == x else x
+
+
+@njit(**OPTIONS)
+def _erf32(x0: Any) -> Any:
+    x = min(max(x0, f32(-3.92)), f32(3.92))
+    z = x * x
+    p = f32(-2.72614225801306e-10)
+    p = p * z + f32(2.77068142495902e-08)
+    p = p * z + f32(-2.10102402082508e-06)
+    p = p * z + f32(-5.69250639462346e-05)
+    p = p * z + f32(-7.34990630326855e-04)
+    p = p * z + f32(-2.95459980854025e-03)
+    p = p * z + f32(-1.60960333262415e-02)
+    q = f32(-1.45660718464996e-05)
+    q = q * z + f32(-2.13374055278905e-04)
+    q = q * z + f32(-1.68282697438203e-03)
+    q = q * z + f32(-7.37332916720468e-03)
+    q = q * z + f32(-1.42647390514189e-02)
+    y = min(max(x * p / q, f32(-1.0)), f32(1.0))
+    return y if x0 == x0 else x0
+
+
+@njit(**OPTIONS)
+def _erf64(x: Any) -> Any:
+    return math.erf(x)
+
+
+def _two(name: str, single: Any, double: Any, plain: Any) -> Any:
+    """A function that is NumPy's in Python and one of two compiled forms in a kernel."""
+
+    def function(x: Any) -> Any:
+        return plain(x)
+
+    function.__name__ = function.__qualname__ = name
+
+    @overload(function)
+    def choose(x: Any) -> Any:
+        if x == types.float32:
+            return lambda x: single(x)
+        return lambda x: double(x)
+
+    return function
+
+
+def _one(name: str, compiled: Any, plain: Any) -> Any:
+    """A function with one compiled form for every dtype."""
+
+    def function(x: Any) -> Any:
+        return plain(x)
+
+    function.__name__ = function.__qualname__ = name
+
+    @overload(function)
+    def choose(x: Any) -> Any:
+        return compiled
+
+    return function
+
+
+exp, log, tanh = _two("exp", _exp32, _exp64, np.exp), _two("log", _log32, _log64, np.log), _two("tanh", _tanh32, _tanh64, np.tanh)
+erf = _two("erf", _erf32, _erf64, np.vectorize(math.erf))
+sqrt, floor, ceil, rint = np.sqrt, np.floor, np.ceil, np.rint
+sign = _one("sign", lambda x: x if x != x else type(x)(x > 0) - type(x)(x < 0), np.sign)
+isfinite = np.isfinite
+expm1, log1p, log2, log10 = np.expm1, np.log1p, np.log2, np.log10
+sin, cos, tan, asin, acos, atan, atan2 = np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan, np.arctan2
+sinh, cosh, asinh, acosh, atanh = np.sinh, np.cosh, np.arcsinh, np.arccosh, np.arctanh
+power = np.power
+
+
+def cast_f32(x: Any) -> Any:
+    """x as float32."""
+    return np.float32(x)
+
+
+def cast_f64(x: Any) -> Any:
+    """x as float64."""
+    return np.float64(x)
+
+
+def cast_i64(x: Any) -> Any:
+    """x as int64."""
+    return np.int64(x)
+
+
+def cast_b1(x: Any) -> Any:
+    """Whether x is not 0."""
+    return x != 0
+
+
+def cast_u32(x: Any) -> Any:
+    """x as uint32."""
+    return np.uint32(x)
+
+
+for _cast, _kind in ((cast_f32, np.float32), (cast_f64, np.float64), (cast_i64, np.int64), (cast_u32, np.uint32)):
+
+    @overload(_cast)
+    def _choose(x: Any, _kind: Any = _kind) -> Any:
+        return lambda x: _kind(x)
+
+
+@overload(cast_b1)
+def _choose_bool(x: Any) -> Any:
+    return lambda x: x != 0
+
+
+@njit(**OPTIONS)
+def b1(x: Any) -> Any:
+    """x as a boolean."""
+    return x != 0
+
+
+@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, nogil=True)
+def uniform_float32(bits: Any) -> Any:
+    """24 of the bits as a number in [0, 1)."""
+    return f32(bits >> u32(8)) * f32(5.9604644775390625e-08)
+
+
+@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, nogil=True)
+def uniform_float64(high: Any, low: Any) -> Any:
+    """53 of the bits as a number in [0, 1)."""
+    return (f64(high >> u32(5)) * 67108864.0 + f64(low >> u32(6))) * 1.1102230246251565e-16

@@ -1,0 +1,36 @@
+"""The names that generated kernel modules import."""
+
+from __future__ import annotations
+
+from math import inf, nan
+
+from numba import cfunc, njit
+
+from clearprop.compiler.native.functions import *  # noqa: F403 - the vocabulary of the spellings
+from clearprop.compiler.native.functions import f32, f64, i32, i64, u8, u32
+from clearprop.compiler.native.intrinsics import (
+    FLAGS,
+    NoAlias,
+    accumulate,
+    at_b1,
+    at_f32,
+    at_f64,
+    at_i32,
+    at_i64,
+    at_u8,
+    at_u32,
+    at_u64,
+    maximum,
+    minimum,
+)
+
+KERNEL = {
+    "cache": True,
+    "error_model": "numpy",
+    "fastmath": FLAGS,
+    "no_cpython_wrapper": True,
+    "nogil": True,
+    "pipeline_class": NoAlias,
+}
+ENTRY = {"cache": True, "error_model": "numpy", "fastmath": FLAGS}
+SIGNATURE = "void(uint64)"

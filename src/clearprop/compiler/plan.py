@@ -1,0 +1,142 @@
+"""The plan: steps with their kernels, which values live in memory, for how long, and what is written in place."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from clearprop.compiler.access import resolve
+from clearprop.compiler.kernels import Emitter, Kernel
+from clearprop.compiler.merging import merged
+from clearprop.compiler.operations import Operation, operation
+from clearprop.compiler.schedule import Nest, Scheduler, Step, steps_of
+from clearprop.primitives import REGISTRY
+from clearprop.program.ir import Equation, Program, Var
+from clearprop.program.types import type_of
+
+
+@dataclass
+class Instruction:
+    """One step of the plan: a fused kernel, a matrix product, or a special kernel by name."""
+
+    step: Step
+    kernel: Kernel | None = None
+    name: str = ""
+
+
+@dataclass
+class Plan:
+    """Everything about a program that does not depend on sizes and addresses."""
+
+    program: Program
+    instructions: list[Instruction]
+    outputs: tuple[Any, ...]
+    buffers: dict[Var, Var]
+    lifetimes: dict[Var, tuple[int, int]] = field(default_factory=dict)
+
+    def buffer(self, var: Var) -> Var:
+        """The variable in whose memory a value lives."""
+        return self.buffers.get(var, var)
+
+
+def make_plan(program: Program, donated: Mapping[int, int]) -> Plan:
+    """Plan a lowered program; `donated` maps positions of outputs to positions of inputs they may overwrite."""
+    program = _with_owned_outputs(program, donated)
+    found, work = resolve(program)
+    ops = [operation(eq, found) for eq in work]
+    in_place = _in_place(program, donated, {op.out: op for op in ops})
+    outputs = [o for o in program.outputs if isinstance(o, Var)]
+    steps = Scheduler(ops, program.inputs, outputs, in_place).run()
+    plan = Plan(program, [], program.outputs, dict(in_place))
+    stored = _stored(steps, outputs)
+    for step in steps:
+        plan.instructions.append(_instruction(step, stored, plan))
+    plan.lifetimes = _lifetimes(steps, stored, plan, outputs)
+    return plan
+
+
+def _with_owned_outputs(program: Program, donated: Mapping[int, int]) -> Program:
+    """Every output is a variable of its own: views, inputs, repeated outputs and numbers are copied."""
+    found, work = resolve(program)
+    made = {v for eq in work for v in eq.outputs}
+    taken: set[Var] = set()
+    extra: list[Equation] = []
+    outputs: list[Any] = []
+    for position, atom in enumerate(program.outputs):
+        kept = isinstance(atom, Var) and position in donated and atom is program.inputs[donated[position]]
+        if kept or (isinstance(atom, Var) and atom in made and atom not in taken):
+            taken.add(atom)
+            outputs.append(atom)
+            continue
+        new = Var(type_of(atom), getattr(atom, "name", ""))
+        extra.append(Equation(REGISTRY["identity"], (atom,), {}, (new,)))
+        outputs.append(new)
+    return Program(program.inputs, program.equations + tuple(extra), tuple(outputs), program.captured, program.scope)
+
+
+def _in_place(program: Program, donated: Mapping[int, int], made: Mapping[Var, Operation]) -> dict[Var, Var]:
+    """Output variable → input variable whose memory it takes over."""
+    out: dict[Var, Var] = {}
+    for position, source in donated.items():
+        o, i = program.outputs[position], program.inputs[source]
+        op = made.get(o) if isinstance(o, Var) else None
+        if op is None or o in out or i in out.values():
+            continue
+        aliased = op.kind in ("product", "special") and i in op.bases()
+        same = o.type.key() == i.type.key()
+        if same and not aliased:
+            out[o] = i
+    return out
+
+
+def _stored(steps: Sequence[Step], outputs: Sequence[Var]) -> set[Var]:
+    """Variables that must be in memory: outputs, and what another step reads."""
+    made: dict[Var, int] = {}
+    stored = set(outputs)
+    for k, step in enumerate(steps):
+        for op in steps_of(step):
+            for v in op.equation.outputs:
+                made[v] = k
+            if not isinstance(step, Nest):
+                stored.update(op.equation.outputs)
+    for k, step in enumerate(steps):
+        for op in steps_of(step):
+            for b in op.bases():
+                if b in made and (made[b] != k or not isinstance(step, Nest)):
+                    stored.add(b)
+    return stored
+
+
+def _instruction(step: Step, stored: set[Var], plan: Plan) -> Instruction:
+    if isinstance(step, Nest):
+        emitter = Emitter(merged(step), stored, plan.buffer, canonical_names())
+        return Instruction(step, emitter.emit())
+    return Instruction(step, name=step.equation.primitive.name)
+
+
+def canonical_names() -> Any:
+    """Names that do not depend on the program, so that equal kernels have equal text."""
+    counter = itertools.count()
+
+    def name(_: Any, hint: str) -> str:
+        return f"{hint}{next(counter)}"
+
+    return name
+
+
+def _lifetimes(steps: Sequence[Step], stored: set[Var], plan: Plan, outputs: Sequence[Var]) -> dict[Var, tuple[int, int]]:
+    """First and last step at which each temporary's memory is in use."""
+    fixed = set(plan.program.inputs) | {plan.buffer(o) for o in outputs}
+    life: dict[Var, tuple[int, int]] = {}
+    for k, step in enumerate(steps):
+        for op in steps_of(step):
+            for v in [*op.equation.outputs, *op.bases()]:
+                held = plan.buffer(v)
+                if v in stored and held not in fixed:
+                    first, last = life.get(held, (k, k))
+                    life[held] = (min(first, k), max(last, k))
+    return life
+
+

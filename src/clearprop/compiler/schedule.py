@@ -1,0 +1,244 @@
+"""Scheduling: operations become steps, in an order that is acyclic by construction.
+
+A *nest* is a set of operations over one domain D = (d₀ … d_r), read and written in one pass over memory: its maps
+and reductions over all of D, and row-level guests over (d₀ … d_{r−1}).  A reduction over the last axis ends a
+*stage*: what depends on it runs in the next loop over the same row.  A reduction over an outer axis accumulates
+in the same loop, and what depends on it waits for the next nest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from clearprop.compiler.access import Access
+from clearprop.compiler.operations import Operation
+from clearprop.program.ir import Var
+from clearprop.shapes import dim_key
+
+
+@dataclass(eq=False)
+class Nest:
+    """Operations that share one pass; `stage[op]` is the loop over the row in which it runs."""
+
+    domain: tuple[Any, ...]
+    ops: list[Operation] = field(default_factory=list)
+    stage: dict[Operation, int] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Identity of the domain."""
+        return tuple(map(dim_key, self.domain))
+
+    def is_row(self, op: Operation) -> bool:
+        """Whether an operation runs once per row."""
+        return len(op.domain) < len(self.domain)
+
+
+Step = Any
+"""A Nest, or an Operation that is a matrix product or special."""
+
+
+def steps_of(step: Step) -> list[Operation]:
+    """The operations of a step."""
+    return step.ops if isinstance(step, Nest) else [step]
+
+
+def late(op: Operation) -> bool:
+    """Whether a reduction's value is known only after the nest: it takes an outer axis together."""
+    return op.kind == "reduce" and (len(op.domain) == 1 or op.reduced != (len(op.domain) - 1,))
+
+
+def _walks(read: Access, op: Operation) -> bool:
+    """Whether a read touches, at every index, just the element that `op` writes there."""
+    return tuple(map(dim_key, read.strides)) == tuple(map(dim_key, op.write)) and dim_key(read.offset) == 0
+
+
+class Scheduler:
+    """Orders operations into steps."""
+
+    def __init__(self, ops: Sequence[Operation], inputs: Iterable[Var], outputs: Iterable[Var], donated: dict[Var, Var]) -> None:
+        self.ops = list(ops)
+        self.number = {op: i for i, op in enumerate(self.ops)}
+        self.made = {op.out: op for op in ops}
+        self.users: dict[Var, list[Operation]] = {}
+        for op in ops:
+            for base in dict.fromkeys(op.bases()):
+                self.users.setdefault(base, []).append(op)
+        self.outputs = set(outputs)
+        self.donated = donated
+        self.available: set[Var] = set(inputs)
+        self.done: set[Operation] = set()
+        self.todo: dict[Operation, None] = dict.fromkeys(self.ops)
+        # an update in place waits for every other reader of the old value
+        self.waits = {
+            self.made[o]: [u for u in self.users.get(i, []) if u is not self.made[o]]
+            for o, i in donated.items()
+            if o in self.made
+        }
+        self.steps: list[Step] = []
+
+    def run(self) -> list[Step]:
+        """All steps."""
+        while self.todo:
+            ready = [op for op in self.todo if self._ready(op)]
+            scalars = [op for op in ready if op.kind in ("map", "reduce") and not op.domain]
+            products = [op for op in ready if op.kind in ("product", "special")]
+            if scalars:
+                self._commit(self._scalar_nest(scalars))
+            elif products:
+                for op in products:
+                    self._commit(op)
+            else:
+                self._commit(self._grow(ready))
+        return self.steps
+
+    def _ready(self, op: Operation, nest: Nest | None = None, inside: frozenset[Any] | set[Operation] = frozenset()) -> bool:
+        for r in op.reads:
+            if isinstance(r, Access) and isinstance(r.base, Var) and r.base not in self.available:
+                maker = self.made.get(r.base)
+                if nest is None or maker not in inside or not self._forwards(nest, maker, op, r):
+                    return False
+        return all(w in self.done or w in inside for w in self.waits.get(op, ()))
+
+    def _forwards(self, nest: Nest, maker: Operation, op: Operation, read: Access) -> bool:
+        """Whether the value is at hand when the reader runs: same element, same row, not accumulated."""
+        if late(maker) or dim_key(read.offset) != 0:
+            return False
+        kept = maker.write
+        walk = tuple(read.strides)
+        if len(walk) < len(kept):
+            return False
+        padded = kept + (0,) * (len(walk) - len(kept))
+        if len(kept) < len(nest.domain) - 1:
+            return False
+        return tuple(map(dim_key, walk)) == tuple(map(dim_key, padded))
+
+    def _scalar_nest(self, ready: list[Operation]) -> Nest:
+        """Everything that can be computed now without a loop."""
+        nest = Nest(())
+        inside: set[Operation] = set()
+        again = list(ready)
+        while again:
+            op = again.pop(0)
+            if op in inside or op.kind == "special" or op.domain or not self._ready_scalar(op, inside):
+                continue
+            nest.ops.append(op)
+            inside.add(op)
+            again += self.users.get(op.out, [])
+        nest.ops.sort(key=self.number.__getitem__)
+        nest.stage = dict.fromkeys(nest.ops, 0)
+        return nest
+
+    def _ready_scalar(self, op: Operation, inside: set[Operation]) -> bool:
+        made = all(b in self.available or self.made.get(b) in inside for b in op.bases())
+        return made and all(w in self.done or w in inside for w in self.waits.get(op, ()))
+
+    def _fits(self, op: Operation, key: tuple[Any, ...]) -> bool:
+        if op.kind not in ("map", "reduce") or not op.domain:
+            return False
+        return op.key == key or (len(key) > 1 and op.key == key[:-1] and (op.kind == "map" or late(op)))
+
+    def _grow(self, ready: list[Operation]) -> Nest:
+        seeds = sorted((op for op in ready), key=lambda op: (-len(op.domain), self.number[op]))
+        for seed in seeds:
+            nest = self._closure(seed)
+            self._keep_connected(nest, seed)
+            self._drop_postponable(nest)
+            if nest.ops:
+                return self._staged(nest)
+        return self._staged(Nest(seeds[0].domain, [seeds[0]]))
+
+    def _closure(self, seed: Operation) -> Nest:
+        """Everything that could run in one pass over the seed's domain."""
+        nest = Nest(seed.domain)
+        key, inside = nest.key, set()
+        pending = [op for op in self.todo if self._fits(op, key)]
+        grown = True
+        while grown:
+            grown = False
+            rest = []
+            for op in pending:
+                if self._ready(op, nest, inside):
+                    nest.ops.append(op)
+                    inside.add(op)
+                    grown = True
+                else:
+                    rest.append(op)
+            pending = rest
+        return nest
+
+    def _keep_connected(self, nest: Nest, seed: Operation) -> None:
+        """Only what shares an array with the seed, directly or through others."""
+        touches: dict[Var, list[Operation]] = {}
+        for op in nest.ops:
+            for base in [*op.bases(), op.out]:
+                if base.shape:
+                    touches.setdefault(base, []).append(op)
+        kept, todo = {seed}, [seed]
+        while todo:
+            op = todo.pop()
+            for base in [*op.bases(), op.out]:
+                for other in touches.get(base, ()):
+                    if other not in kept:
+                        kept.add(other)
+                        todo.append(other)
+        nest.ops = [op for op in nest.ops if op in kept]
+
+    def _drop_postponable(self, nest: Nest) -> None:
+        """Maps that nobody here needs, and that are as cheap to compute later, are left to their readers."""
+        while True:
+            inside = set(nest.ops)
+            drop = {op for op in nest.ops if self._postponable(op, inside)}
+            if not drop:
+                return
+            nest.ops = [op for op in nest.ops if op not in drop]
+
+    def _postponable(self, op: Operation, inside: set[Operation]) -> bool:
+        users = self.users.get(op.out, [])
+        if op.kind != "map" or op.out in self.outputs or op in self.waits or any(u in inside for u in users):
+            return False
+        if any(u.kind in ("product", "special") for u in users):
+            return False
+        return all(b in self.available or self._stays(b, inside) for b in op.bases())
+
+    def _stays(self, base: Var, inside: set[Operation]) -> bool:
+        """Whether a value made in this nest will be in memory afterwards anyway."""
+        if base in self.outputs:
+            return True
+        return any(u.kind in ("product", "special") for u in self.users.get(base, ()))
+
+    def _staged(self, nest: Nest) -> Nest:
+        self._assign_stages(nest)
+        hazard = next((op for op in nest.ops if self._overwrites_early(op, nest)), None)
+        if hazard is not None and len(nest.ops) > 1:
+            nest.ops = [op for op in nest.ops if op is not hazard and hazard.out not in op.bases()]
+            nest.stage.clear()
+            return self._staged(nest)
+        return nest
+
+    def _overwrites_early(self, op: Operation, nest: Nest) -> bool:
+        """Whether an update in place would hide the old value from a reader of this nest."""
+        for reader in self.waits.get(op, ()):
+            if reader in nest.stage:
+                same = all(_walks(r, op) for r in reader.reads if isinstance(r, Access) and r.base is self.donated[op.out])
+                if not same or nest.stage[reader] > nest.stage[op]:
+                    return True
+        return False
+
+    def _assign_stages(self, nest: Nest) -> None:
+        nest.ops.sort(key=self.number.__getitem__)
+        at: dict[Var, int] = {}
+        for op in nest.ops:
+            stage = max((at.get(b, 0) for b in op.bases()), default=0)
+            nest.stage[op] = stage
+            inner = op.kind == "reduce" and not late(op) and len(op.domain) == len(nest.domain)
+            at[op.out] = stage + 1 if inner else stage
+
+    def _commit(self, step: Step) -> None:
+        self.steps.append(step)
+        for op in steps_of(step):
+            self.done.add(op)
+            self.available.update(op.equation.outputs)
+            self.todo.pop(op, None)
