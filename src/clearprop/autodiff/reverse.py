@@ -75,10 +75,18 @@ def _pull(
             c = fit(c, xs[k])
             known = cotangents.get(operand)
             # never in place: an identity rule hands the same array on
-            cotangents[operand] = c if known is None else known + c
+            cotangents[operand] = total = c if known is None else known + c
+            _name(total, operand)
         finally:
             if b is not None:
                 b.rule = ""
+
+
+def _name(cotangent: Any, operand: Node) -> None:
+    """While tracing, the cotangent of h is called h_bar."""
+    own, var = raw(operand), raw(cotangent)
+    if isinstance(var, Var) and isinstance(own, Var) and own.name and not var.name:
+        var.name = own.name + "_bar"
 
 
 def fit(cotangent: Any, operand: Any) -> Any:

@@ -36,10 +36,11 @@ class Parameter:
 
 @dataclass
 class Kernel:
-    """Source text of `def kernel(lo, hi, …)` and what its parameters are."""
+    """Source text of `def kernel(lo, hi, …)`, what its parameters are, and the domain whose first axis lo … hi cuts."""
 
     text: str
     parameters: list[Parameter]
+    domain: tuple[Any, ...] = ()
     accumulators: list[tuple[Var, str]] = field(default_factory=list)
 
 
@@ -51,8 +52,8 @@ def dtype_name(dtype: DType) -> str:
 def cheap(op: Operation) -> bool:
     """Whether computing a map again costs less than keeping its value: operators and choices alone."""
     text = op.equation.primitive.numba
-    calls = set(re.findall(r"([a-z_]\w*)\(", text))
-    return op.kind == "map" and calls <= {"maximum", "minimum", "abs", "if", "else"} and "/" not in text
+    calls = set(re.findall(r"([a-z_]\w*)}?\(", text))
+    return op.kind == "map" and calls <= {"maximum", "minimum", "abs", "dtype"} and "/" not in text
 
 
 class Emitter:
@@ -233,10 +234,10 @@ class Emitter:
                 self._emit_reduce(op)
         for target, store in self.stores:
             target.append(store)
-        lines = self._lines()
+        lines = _without_dead(self._lines())
         names = ", ".join(["lo", "hi", *(p.name for p in self.parameters.values())])
         text = f"def kernel({names}):\n" + "\n".join("    " + line for line in lines or ["pass"]) + "\n"
-        return Kernel(text, list(self.parameters.values()), self.accumulators)
+        return Kernel(text, list(self.parameters.values()), self.nest.domain, self.accumulators)
 
     def _target(self, op: Operation, stage: int) -> list[str]:
         if self.rank == 0:
@@ -334,6 +335,20 @@ class Emitter:
             bound = "lo, hi" if k == 0 else self.parameter("size", self.nest.domain[k], "n")
             body = [f"for i{k} in range({bound}):", *_indent(body)]
         return [*self.head, *body, *self.tail]
+
+
+_ASSIGNMENT = re.compile(r"\s*([a-z]\w*) = ")
+
+
+def _without_dead(lines: list[str]) -> list[str]:
+    """The lines without assignments to locals that nothing reads (each value may be computed where it is used)."""
+    while True:
+        used = re.findall(r"[a-z]\w*", "\n".join(lines))
+        counts = {name: used.count(name) for name in set(used)}
+        kept = [line for line in lines if not ((m := _ASSIGNMENT.match(line)) and counts[m.group(1)] == 1)]
+        if len(kept) == len(lines):
+            return kept
+        lines = kept
 
 
 def _product(dims: Sequence[Any]) -> Any:

@@ -525,8 +525,8 @@ def logaddexp(a: Any, b: Any, /) -> Any:
 
 @primitive(
     "elementwise",
-    numpy="np.asarray({x}).astype({dtype})[()]",
-    numba="cast_{dtype}({x})",
+    numpy="np.asarray({x}, {dtype})[()]",
+    numba="{dtype}({x})",
     tex="{x}",
     dtype=lambda x, dtype: dtype,
     public=False,

@@ -16,7 +16,8 @@ from numba.extending import overload
 
 from clearprop.compiler.native.intrinsics import bits_of_f32, bits_of_f64, f32_of_bits, f64_of_bits
 
-f32, f64, i32, i64, u32, u8 = np.float32, np.float64, np.int32, np.int64, np.uint32, np.uint8
+f32, f64, i32, i64 = np.float32, np.float64, np.int32, np.int64
+u8, u32, u64 = np.uint8, np.uint32, np.uint64
 OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}, "no_cpython_wrapper": True, "nogil": True}
 
 
@@ -168,12 +169,8 @@ def _two(name: str, single: Any, double: Any, plain: Any) -> Any:
 
     function.__name__ = function.__qualname__ = name
 
-    @overload(function)
-    def choose(x: Any) -> Any:
-        if x == types.float32:
-            return lambda x: single(x)
-        return lambda x: double(x)
-
+    forms = (lambda x: single(x)), (lambda x: double(x))
+    overload(function)(lambda x: forms[0] if x == types.float32 else forms[1])
     return function
 
 
@@ -185,10 +182,7 @@ def _one(name: str, compiled: Any, plain: Any) -> Any:
 
     function.__name__ = function.__qualname__ = name
 
-    @overload(function)
-    def choose(x: Any) -> Any:
-        return compiled
-
+    overload(function)(lambda x: compiled)
     return function
 
 
@@ -201,43 +195,6 @@ expm1, log1p, log2, log10 = np.expm1, np.log1p, np.log2, np.log10
 sin, cos, tan, asin, acos, atan, atan2 = np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan, np.arctan2
 sinh, cosh, asinh, acosh, atanh = np.sinh, np.cosh, np.arcsinh, np.arccosh, np.arctanh
 power = np.power
-
-
-def cast_f32(x: Any) -> Any:
-    """x as float32."""
-    return np.float32(x)
-
-
-def cast_f64(x: Any) -> Any:
-    """x as float64."""
-    return np.float64(x)
-
-
-def cast_i64(x: Any) -> Any:
-    """x as int64."""
-    return np.int64(x)
-
-
-def cast_b1(x: Any) -> Any:
-    """Whether x is not 0."""
-    return x != 0
-
-
-def cast_u32(x: Any) -> Any:
-    """x as uint32."""
-    return np.uint32(x)
-
-
-for _cast, _kind in ((cast_f32, np.float32), (cast_f64, np.float64), (cast_i64, np.int64), (cast_u32, np.uint32)):
-
-    @overload(_cast)
-    def _choose(x: Any, _kind: Any = _kind) -> Any:
-        return lambda x: _kind(x)
-
-
-@overload(cast_b1)
-def _choose_bool(x: Any) -> Any:
-    return lambda x: x != 0
 
 
 @njit(**OPTIONS)

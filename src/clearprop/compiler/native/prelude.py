@@ -7,7 +7,7 @@ from math import inf, nan
 from numba import cfunc, njit
 
 from clearprop.compiler.native.functions import *  # noqa: F403 - the vocabulary of the spellings
-from clearprop.compiler.native.functions import f32, f64, i32, i64, u8, u32
+from clearprop.compiler.native.functions import f32, f64, i32, i64, u8, u32, u64
 from clearprop.compiler.native.intrinsics import (
     FLAGS,
     NoAlias,
@@ -20,8 +20,10 @@ from clearprop.compiler.native.intrinsics import (
     at_u8,
     at_u32,
     at_u64,
+    dgemm,
     maximum,
     minimum,
+    sgemm,
 )
 
 KERNEL = {

@@ -1,0 +1,95 @@
+"""Executables: a binding's calls as tables of numbers, ready for the native driver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.compiler.bind import Binding, Call
+from clearprop.compiler.native import blas
+from clearprop.compiler.native.cache import kernel_address, module_text
+from clearprop.program.ir import Var
+
+
+class Table:
+    """The instructions of one thread: addresses of kernels, their rows, and where a row holds an array's address."""
+
+    def __init__(self, calls: Sequence[Call | None], fences: Sequence[bool]) -> None:
+        self.functions = np.array([0 if c is None else address_of(c) for c in calls], np.uint64)
+        self.fences = np.array(fences, np.uint8)
+        offsets, words = [], []
+        places: dict[Any, list[tuple[int, int]]] = {}
+        for c in calls:
+            offsets.append(8 * len(words))
+            if c is not None:
+                for at, var, offset in c.addresses:
+                    places.setdefault(var, []).append((len(words) + at, offset))
+                words += c.row
+        self.offsets = np.array(offsets, np.uint64)
+        self.words = np.array([w % 2**64 for w in words] or [0], np.uint64)
+        self.places = {
+            var: (np.array([p for p, _ in where]), np.array([o % 2**64 for _, o in where], np.uint64))
+            for var, where in places.items()
+        }
+        self.cursor = np.zeros(1, np.int64)
+
+    def place(self, var: Any, address: int) -> None:
+        """Tell the rows where an array is."""
+        where = self.places.get(var)
+        if where is not None:
+            positions, offsets = where
+            self.words[positions] = offsets + np.uint64(address)
+
+
+def address_of(c: Call) -> int:
+    """The compiled kernel of a call."""
+    return kernel_address(module_text(c.kernel.text, c.kernel.parameters))
+
+
+class Executable:
+    """Calls of all threads, and one native loop over them."""
+
+    def __init__(self, binding: Binding) -> None:
+        self.binding = binding
+        parallel = binding.parallel
+        self.threads = binding.threads if any(parallel) else 1
+        after = [p or q for p, q in zip(parallel, [*parallel[1:], *parallel[:1]], strict=True)]
+        fences = [self.threads > 1 and f for f in after]
+        self.tables = [Table(list(binding.thread_calls(t)), fences) for t in range(self.threads)]
+        self.barrier = np.zeros(8, np.int64)
+        start = binding.arena.ctypes.data
+        for var, offset in binding.temporaries.items():
+            self.place(var, start + offset)
+        for table in self.tables:
+            table.place("cursor", table.cursor.ctypes.data)
+
+    def place(self, var: Any, address: int) -> None:
+        """Tell all threads where an array is."""
+        for table in self.tables:
+            table.place(var, address)
+
+    def place_all(self, addresses: Mapping[Var, int]) -> None:
+        """Addresses of inputs and outputs."""
+        for var, address in addresses.items():
+            self.place(var, address)
+
+    def run(self, start: int, stop: int) -> None:
+        """Steps start … stop − 1 in one native call."""
+        if self.threads == 1:
+            self._drive(0, start, stop)
+            return
+        from clearprop.compiler.native.driver import together
+
+        self.barrier[0] = 0
+        with blas.threads(1):
+            together(lambda: self._drive(0, start, stop), lambda: self._drive(1, start, stop))
+
+    def _drive(self, thread: int, start: int, stop: int) -> None:
+        from clearprop.compiler.native.driver import drive
+
+        t = self.tables[thread]
+        drive(
+            start, stop, t.functions, t.offsets, t.fences, t.words.ctypes.data, t.cursor, self.threads, self.barrier.ctypes.data
+        )

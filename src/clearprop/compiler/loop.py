@@ -1,0 +1,201 @@
+"""A training loop run natively: batches gathered by shuffled index, the carry updated in place, scalars collected.
+
+A call returns at the end of the epoch or after about a tenth of a second, so that progress, Ctrl-C and early stopping
+work; where it is cut changes no bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.autodiff.trees import flatten, paths, unflatten
+from clearprop.compiler.bind import SPLIT_ELEMENTS, Binding, Call
+from clearprop.compiler.executable import Executable
+from clearprop.compiler.kernels import dtype_name
+from clearprop.compiler.lowering import lower
+from clearprop.compiler.native import blas
+from clearprop.compiler.native.special import collect, gather
+from clearprop.compiler.plan import make_plan
+from clearprop.program.ir import Var
+from clearprop.program.tracing import trace
+from clearprop.program.types import Type, type_of
+from clearprop.program.values import Node, raw
+from clearprop.shapes import Scope
+
+SLICE_SECONDS = 0.1
+
+
+class NativeLoop:
+    """`f(carry, *batch) -> (carry, scalars)` as a native loop over batches of in-memory data.
+
+    The carry (model, optimizer state, counters) is copied once and then lives in the loop's own arrays.
+    """
+
+    def __init__(self, f: Callable[..., Any], carry: Any, data: Sequence[np.ndarray[Any, Any]], threads: int | None = None) -> None:
+        self.data = [np.asarray(raw(d), order="C") for d in data]
+        flat, self.structure = flatten(carry)
+        self.names = paths(carry)
+        self.arrays = [np.array(raw(v), order="C") for v in flat]
+        self.threads = blas.cores() if threads is None else threads
+        self._trace(f)
+        self.bound: dict[int, _Bound] = {}
+
+    def _trace(self, f: Callable[..., Any]) -> None:
+        self.scope = Scope()
+        types = [self._type(a.shape, a.dtype) for a in self.arrays]
+        batch = self.scope.new(2)
+        types += [Type((batch, *self._type(d.shape[1:], d.dtype).shape), d.dtype) for d in self.data]
+        names = [_identifier(n) for n in self.names] + [f"x{i}" for i in range(len(self.data))]
+        n = len(self.arrays)
+        out: list[Any] = []
+
+        def flat_f(*xs: Any) -> Sequence[Any]:
+            new, scalars = f(unflatten(self.structure, list(xs[:n])), *xs[n:])
+            leaves, structure = flatten(new)
+            values, out_structure = flatten(scalars)
+            out.append((structure, out_structure))
+            return [*leaves, *values]
+
+        self.program = trace(flat_f, types, names, self.scope)
+        structure, self.scalars = out[0]
+        if structure != self.structure:
+            raise ValueError("the loop's function must return a carry of the same structure")
+        self.lowered = lower(self.program)
+        self.plan = make_plan(self.lowered, {i: i for i in range(n)})
+
+    def _type(self, shape: Sequence[int], dtype: Any) -> Type:
+        return Type(tuple(1 if n == 1 else self.scope.new(n) for n in shape), dtype)
+
+    def carry(self) -> Any:
+        """The carry as it stands now (copies)."""
+        return unflatten(self.structure, [Node.tensor(np.array(a)[()] if a.ndim == 0 else a.copy()) for a in self.arrays])
+
+    def run(self, order: np.ndarray[Any, Any], batch: int, start: int = 0, stop: int | None = None, until: float | None = None) -> tuple[int, Any]:
+        """Steps start … stop − 1 of the epoch given by `order`; returns (where it stopped, scalars of these steps).
+
+        `until` is a time (`time.perf_counter()`) after which no further slice begins.
+        """
+        steps = -(-len(order) // batch)
+        stop = steps if stop is None else stop
+        order = np.ascontiguousarray(order, np.int64)
+        rows: list[list[np.ndarray[Any, Any]]] = []
+        at = start
+        while at < stop:
+            size = min(batch, len(order) - at * batch)
+            end = stop if size == batch and (stop < steps or len(order) % batch == 0) else min(stop, steps - 1)
+            end = max(end, at + 1) if size == batch else at + 1
+            rows.append(self._bound(size).run(order, batch, at, end))
+            at = end
+            if until is not None and time.perf_counter() > until:
+                break
+        return at, unflatten(self.scalars, [np.concatenate(parts) for parts in zip(*rows, strict=True)]) if rows else None
+
+    def _bound(self, size: int) -> _Bound:
+        if size not in self.bound:
+            self.bound[size] = _Bound(self, size)
+        return self.bound[size]
+
+
+def _identifier(path: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in path).strip("_").replace("__", "_")
+
+
+class _Bound:
+    """The loop for one batch size."""
+
+    def __init__(self, loop: NativeLoop, size: int) -> None:
+        self.loop, self.size = loop, size
+        n = len(loop.arrays)
+        inputs = loop.lowered.inputs
+        env = loop.scope.bind(
+            (dim, number)
+            for var, shape in zip(inputs, [a.shape for a in loop.arrays] + [(size, *d.shape[1:]) for d in loop.data] + [np.shape(raw(c)) for c in loop.lowered.captured], strict=True)
+            for dim, number in zip(var.shape, shape, strict=True)
+        )
+        self.batches = [np.empty((size, *d.shape[1:]), d.dtype) for d in loop.data]
+        self.hidden = [np.asarray(raw(c), order="C") for c in loop.lowered.captured]
+        self.scalars = [np.zeros(1, o.dtype if isinstance(o, Var) else type_of(o).dtype) for o in loop.plan.outputs[n:]]
+        threads = loop.threads if _worth_two(loop, env) else 1
+        self.binding = Binding(loop.plan, env, threads)
+        self._add_gathers()
+        self._add_collections(n)
+        self.executable = Executable(self.binding)
+        self._place(n)
+
+    def _add_gathers(self) -> None:
+        calls, parallel = self.binding.calls, self.binding.parallel
+        before = len(calls)
+        for k, (batch, data) in enumerate(zip(self.batches, self.loop.data, strict=True)):
+            width = math.prod(data.shape[1:])
+            kernel = gather(dtype_name(data.dtype))
+            shares = self.binding.shares(self.size, self.size * width >= SPLIT_ELEMENTS, 1)
+            places = [(2, ("batch", k), 0), (3, ("data", k), 0), (4, "index", 0), (7, "cursor", 0)]
+            self.binding.add([Call(kernel, [lo, hi, 0, 0, 0, width, self.batch_word(), 0], list(places)) for lo, hi in shares])
+        moved = len(calls) - before
+        calls[:] = calls[-moved:] + calls[:-moved] if moved else calls
+        parallel[:] = parallel[-moved:] + parallel[:-moved] if moved else parallel
+
+    def batch_word(self) -> int:
+        """The distance between batches in the order: patched per run, since the last batch may be shorter."""
+        return self.size
+
+    def _add_collections(self, n: int) -> None:
+        for k, o in enumerate(self.loop.plan.outputs[n:]):
+            kernel = collect(dtype_name(o.dtype))
+            self.binding.add([Call(kernel, [0, 1, 0, 0, 0], [(2, ("losses", k), 0), (3, ("scalar", k), 0), (4, "cursor", 0)])])
+
+    def _place(self, n: int) -> None:
+        x = self.executable
+        loop = self.loop
+        for var, array in zip(loop.lowered.inputs, [*loop.arrays, *self.batches, *self.hidden], strict=True):
+            x.place(var, array.ctypes.data)
+        for k, (batch, data) in enumerate(zip(self.batches, loop.data, strict=True)):
+            x.place(("batch", k), batch.ctypes.data)
+            x.place(("data", k), data.ctypes.data)
+        for k, (o, s) in enumerate(zip(loop.plan.outputs[n:], self.scalars, strict=True)):
+            x.place(loop.plan.buffer(o), s.ctypes.data)
+            x.place(("scalar", k), s.ctypes.data)
+        self.unplaced = []
+        for o, array in zip(loop.plan.outputs[:n], loop.arrays, strict=True):
+            if loop.plan.buffer(o) not in loop.lowered.inputs:
+                fresh = np.empty_like(array)
+                x.place(loop.plan.buffer(o), fresh.ctypes.data)
+                self.unplaced.append((fresh, array))
+
+    def run(self, order: np.ndarray[Any, Any], batch: int, start: int, stop: int) -> list[np.ndarray[Any, Any]]:
+        """Native steps; the scalars of each."""
+        x = self.executable
+        offset = start * batch - start * self.size  # the short last batch begins where full ones end
+        x.place("index", order.ctypes.data + 8 * offset)
+        losses = [np.zeros(stop - start, s.dtype) for s in self.scalars]
+        for k, array in enumerate(losses):
+            x.place(("losses", k), array.ctypes.data - start * array.itemsize)
+        if not self.unplaced:
+            x.run(start, stop)
+        else:
+            for s in range(start, stop):
+                x.run(s, s + 1)
+                for fresh, array in self.unplaced:
+                    array[...] = fresh
+        return losses
+
+
+def _worth_two(loop: NativeLoop, env: Any) -> bool:
+    """Whether a step is long enough that a second core helps."""
+    from clearprop.compiler.bind import SPLIT_PRODUCT, layouts
+
+    if loop.threads < 2:
+        return False
+    binding = Binding(loop.plan, env, 1)
+    work = 0
+    for instruction in loop.plan.instructions:
+        if instruction.name == "matmul":
+            work += sum(g.batches * g.m * g.n * g.k for g in layouts(instruction.step, binding.number))
+    return work >= 4 * SPLIT_PRODUCT
+
+
