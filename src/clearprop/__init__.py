@@ -31,5 +31,9 @@ from clearprop.program.check import typecheck as typecheck
 from clearprop.program.ir import Program as Program
 from clearprop.program.values import no_grad as no_grad
 from clearprop.rules import random as random
+from clearprop.train.interrupts import TrainingInterrupted as TrainingInterrupted
+from clearprop.train.loading import load as load
+from clearprop.train.run import Run as Run
+from clearprop.train.training import fit as fit
 
 __version__ = "0.1.0"

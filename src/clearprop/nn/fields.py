@@ -9,28 +9,30 @@ PARAMETER, STATE, STATIC, CHILD = "parameter", "state", "static", "child"
 _KIND = "clearprop"
 
 
-def _declare(kind: str, default: Any, options: dict[str, Any]) -> Any:
-    if default is not dataclasses.MISSING:
-        options["default"] = default
+def _declare(kind: str, options: dict[str, Any]) -> Any:
     return dataclasses.field(metadata={_KIND: kind}, **options)
 
 
-def parameter(default: Any = dataclasses.MISSING, **options: Any) -> Any:
-    """A field of arrays that training changes.  `options` are those of `dataclasses.field`."""
-    return _declare(PARAMETER, default, options)
+def parameter(**options: Any) -> Any:
+    """A field of arrays that training changes.  `options` are those of `dataclasses.field`, such as `default=`."""
+    return _declare(PARAMETER, options)
 
 
-def state(default: Any = dataclasses.MISSING, **options: Any) -> Any:
-    """A field of arrays that a training pass recomputes (running statistics): no gradient, no optimizer.
+def state(**options: Any) -> Any:
+    """A field of arrays that a training pass recomputes, such as running statistics.
 
-    The module reads it through `stop_gradient`, so its gradient is 0; optimizers leave it alone.
+    It is not trained: the module reads it through `stop_gradient`, so its gradient is 0, and optimizers leave it
+    alone.  `forward` writes it with `cl.nn.remember`.  `options` are those of `dataclasses.field`.
     """
-    return _declare(STATE, default, options)
+    return _declare(STATE, options)
 
 
-def static(default: Any = dataclasses.MISSING, **options: Any) -> Any:
-    """A field that is part of the module's structure: a rate, a size, a function.  It must be hashable."""
-    return _declare(STATIC, default, options)
+def static(**options: Any) -> Any:
+    """A field that is part of the module's structure: a rate, a size, a function.  It must be hashable.
+
+    `options` are those of `dataclasses.field`, such as `default=`.
+    """
+    return _declare(STATIC, options)
 
 
 def kind_of(field: dataclasses.Field[Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
-from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.errors import unknown_name, user_line
 from clearprop.program.values import raw
 from clearprop.rules import random
 
@@ -92,15 +92,3 @@ def initialiser(init: str | Initialiser) -> Initialiser:
 def as_key(rng: Any) -> Any:
     """A key, from a key or a seed."""
     return random.key(rng) if isinstance(rng, int) else rng
-
-
-def require_size(owner: str, name: str, value: Any) -> int:
-    """A size is a positive integer."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ArgumentError(
-            f"{owner} has an impossible size",
-            expected=f"{name}: an integer of at least 1",
-            got=f"{name} = {value!r}",
-            where=user_line(3),
-        )
-    return int(value)

@@ -9,10 +9,11 @@ import numpy as np
 
 from clearprop.arrays.functions import FUNCTIONS
 from clearprop.arrays.tensor import Tensor, asarray
-from clearprop.errors import ArgumentError, ShapeError, unknown_name, user_line
+from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.nn.checks import require_features, require_fraction, require_size
 from clearprop.nn.context import is_training, next_key
 from clearprop.nn.fields import parameter, static
-from clearprop.nn.initialisers import as_key, initialiser, require_size
+from clearprop.nn.initialisers import as_key, initialiser
 from clearprop.nn.module import Module
 from clearprop.program.tracing import shape_of
 from clearprop.rules import random
@@ -29,7 +30,7 @@ class Dense(Module):
     >>> import clearprop as cl
     >>> layer = cl.nn.Dense(4, 16)
     >>> layer
-    Dense(4 → 16)  weight (4, 16), bias (16,)  80
+    Dense(4 → 16)  weight (4, 16), bias (16,)  80 parameters
     >>> layer(cl.ones((2, 4))).shape
     (2, 16)
     """
@@ -54,23 +55,9 @@ class Dense(Module):
     def forward(self, x: Any) -> Any:
         """X @ weight + bias."""
         x = asarray(x)
-        try:
-            y = matmul(x, self.weight)
-        except ShapeError as error:
-            raise self._misfit(x, error) from None
+        require_features(self.label, shape_of(self.weight)[0], x.shape)
+        y = matmul(x, self.weight)
         return y if self.bias is None else y + self.bias
-
-    def _misfit(self, x: Any, error: ShapeError) -> ShapeError:
-        inputs = shape_of(self.weight)[0]
-        return ShapeError(
-            f"{self.label()} cannot take an input of shape {x.shape}",
-            expected=f"{inputs} numbers in the last axis",
-            got=f"{x.shape[-1]}" if x.shape else "no axis at all",
-            where=error.where,
-            try_=f"cl.nn.Dense({x.shape[-1]}, {shape_of(self.weight)[1]}), or check the columns of the data"
-            if x.shape
-            else "x[None]: one example with an axis of its own",
-        )
 
     def label(self) -> str:
         """`Dense(4 → 16)`."""
@@ -94,7 +81,7 @@ class Activation(Module):
     """
 
     name: str = static()
-    options: tuple[tuple[str, Any], ...] = static(())
+    options: tuple[tuple[str, Any], ...] = static(default=())
 
     def __init__(self, name: str, **options: Any) -> None:
         if name not in (*ACTIVATIONS, _LINEAR):
@@ -135,18 +122,10 @@ class Dropout(Module):
     [0.0, 2.0]
     """
 
-    rate: float = static(0.5)
+    rate: float = static(default=0.5)
 
     def __init__(self, rate: float = 0.5) -> None:
-        if not 0 <= rate < 1:
-            raise ArgumentError(
-                "Dropout cannot drop this share",
-                expected="0 <= rate < 1 (default 0.5)",
-                got=f"rate = {rate!r}",
-                where=user_line(2),
-                try_="rate=0.1",
-            )
-        super().__init__(rate=float(rate))
+        super().__init__(rate=require_fraction("Dropout", "rate", rate, 0.5))
 
     def forward(self, x: Any) -> Any:
         """X, with elements dropped in training."""
@@ -181,8 +160,8 @@ class Sequential(Module):
             x = layer(x)
         return x
 
-    def __getitem__(self, index: int) -> Module:
-        return self.layers[index]
+    def __getitem__(self, index: int | slice) -> Module:
+        return Sequential(self.layers[index]) if isinstance(index, slice) else self.layers[index]
 
     def __len__(self) -> int:
         return len(self.layers)

@@ -154,7 +154,7 @@ def _check_labels(logits: Any, labels: Any) -> None:
 
 
 def _label_shape(logits: Any, labels: Any, *, whole: bool) -> ShapeError | DTypeError:
-    kind: Any = DTypeError if whole else ShapeError
+    kind: type[ShapeError | DTypeError] = DTypeError if whole else ShapeError
     extra = len(labels.shape) == len(logits.shape) and same(labels.shape[-1], 1)
     return kind(
         f"cross_entropy cannot compare logits {logits.shape} with labels {labels.shape} of {labels.dtype.name}",

@@ -31,7 +31,7 @@ class Module:
     >>> class Affine(cl.nn.Module):
     ...     scale: cl.Tensor = cl.nn.parameter()
     ...     offset: cl.Tensor = cl.nn.parameter()
-    ...     power: int = cl.nn.static(1)
+    ...     power: int = cl.nn.static(default=1)
     ...
     ...     def forward(self, x):
     ...         return self.scale * x ** self.power + self.offset
@@ -52,19 +52,28 @@ class Module:
         dataclasses.dataclass(frozen=True, eq=False, repr=False, init=not cls._handwritten)(cls)
         cls.field_kinds = {f.name: kind_of(f) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # it is one now
         cls._has_state = STATE in cls.field_kinds.values()
+        cls.__setattr__ = _refuse_assignment  # type: ignore[method-assign,assignment]  # with advice, where dataclasses only refuse
         _register(cls)
 
     def __init__(self, **values: Any) -> None:
         """Set the fields by name, for subclasses with an `__init__` of their own."""
         for f in dataclasses.fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
-            if f.name not in values and f.default is not dataclasses.MISSING:
-                values[f.name] = f.default
-        self.__dict__.update(values)
+            if f.name in values:
+                self.__dict__[f.name] = values.pop(f.name)
+            elif f.default is not dataclasses.MISSING:
+                self.__dict__[f.name] = f.default
+            elif f.default_factory is not dataclasses.MISSING:
+                self.__dict__[f.name] = f.default_factory()
+        for name in values:
+            raise unknown_name(f"field of {type(self).__name__}", name, self.field_kinds, user_line(2))
         self.__post_init__()
 
     def __post_init__(self) -> None:
+        owner = type(self).__name__
         for name, kind in self.field_kinds.items():
-            self.__dict__[name] = _CHECKS[kind](type(self).__name__, name, self.__dict__.get(name, getattr(self, name)))
+            if name not in self.__dict__:
+                raise _missing(owner, name)
+            self.__dict__[name] = _CHECKS[kind](owner, name, self.__dict__[name])
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """`forward`, with the state held constant: it has no gradient."""
@@ -76,14 +85,15 @@ class Module:
 
     def _held(self) -> Module:
         fixed = {n: tree_map(stop_gradient, getattr(self, n)) for n, k in self.field_kinds.items() if k == STATE}
-        held = self.with_fields(**fixed)
+        held: Module = self.with_fields(**fixed)
         held.__dict__["_original"] = self.original
         return held
 
     @property
     def original(self) -> Module:
         """The module as the model holds it; while `forward` runs, `self` may be a copy with its state held."""
-        return self.__dict__.get("_original", self)  # type: ignore[no-any-return]  # only `_held` writes it
+        original: Module = self.__dict__.get("_original", self)
+        return original
 
     def with_fields(self, **values: Any) -> Any:
         """A copy with other values in these fields, unchecked."""
@@ -92,7 +102,12 @@ class Module:
         return new
 
     def parameters(self) -> dict[str, Tensor]:
-        """What is trained, by path, such as `layers[0].weight`."""
+        """What is trained, by path, such as `layers[0].weight`.
+
+        >>> import clearprop as cl
+        >>> list(cl.nn.mlp([4, 16, 3]).parameters())
+        ['layers[0].weight', 'layers[0].bias', 'layers[2].weight', 'layers[2].bias']
+        """
         return select(self, PARAMETER)
 
     def state(self) -> dict[str, Tensor]:
@@ -105,6 +120,10 @@ class Module:
 
     def replace(self, values: Mapping[str, Any]) -> Any:
         """The model with other arrays at these paths, of the same shape; they take the dtype of those they replace.
+
+        >>> import clearprop as cl
+        >>> cl.nn.Dense(2, 1).replace({"weight": [[1.0], [2.0]]})(cl.tensor([3.0, 4.0]))
+        Tensor([11.0])
 
         Raises ArgumentError for an unknown path (and names the nearest), ShapeError for another shape.
         """
@@ -145,6 +164,26 @@ def _register(cls: type[Module]) -> None:
 
 
 # ------------------------------------------------------------------------------------------ checking fields
+def _refuse_assignment(module: Module, name: str, value: Any) -> None:
+    raise ArgumentError(
+        f"a module never changes: {type(module).__name__}.{name} cannot be assigned",
+        expected="a new model",
+        got=f"{name} = ...",
+        where=user_line(2),
+        try_=f"model = model.replace({{{name!r}: array}}); in __init__, super().__init__({name}=...)",
+    )
+
+
+def _missing(owner: str, name: str) -> ArgumentError:
+    return ArgumentError(
+        f"{owner} was made without its field {name!r}",
+        expected="a value for every field",
+        got=f"no {name}",
+        where=user_line(3),
+        try_=f"super().__init__({name}=..., ...) in {owner}.__init__",
+    )
+
+
 def _as_arrays(owner: str, name: str, value: Any) -> Any:
     def one(leaf: Any) -> Any:
         if isinstance(leaf, Node):

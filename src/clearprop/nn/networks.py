@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from clearprop.errors import ArgumentError, unknown_name, user_line
-from clearprop.nn.initialisers import require_size, suited_to
+from clearprop.nn.checks import require_size
+from clearprop.nn.initialisers import suited_to
 from clearprop.nn.layers import Dense, Dropout, Sequential, as_layer
 from clearprop.nn.module import Module
 from clearprop.nn.norms import BatchNorm, LayerNorm
@@ -49,7 +51,7 @@ def mlp(
     key, layers = random.key(seed), list[Module]()
     act = as_layer(activation)
     hidden = init or suited_to(getattr(act, "name", ""))
-    for i, (a, b) in enumerate(zip(sizes[:-2], sizes[1:-1], strict=True)):
+    for i, (a, b) in enumerate(itertools.pairwise(sizes[:-1])):
         layers.append(Dense(a, b, init=hidden, rng=random.fold_in(key, i), dtype=dtype))
         layers += [_NORMS[norm](b, dtype=dtype)] if norm else []
         layers += [act, *([Dropout(dropout)] if dropout else [])]

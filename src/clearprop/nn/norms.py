@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor, asarray
+from clearprop.errors import ShapeError, user_line
+from clearprop.nn.checks import require_features, require_fraction, require_size
 from clearprop.nn.context import is_training, remember
 from clearprop.nn.fields import parameter, state, static
-from clearprop.nn.initialisers import require_size
 from clearprop.nn.module import Module
 from clearprop.program.tracing import shape_of
 from clearprop.rules.elementwise import maximum, sqrt
@@ -28,7 +29,7 @@ class LayerNorm(Module):
 
     scale: Tensor = parameter()
     offset: Tensor = parameter()
-    eps: float = static(1e-5)
+    eps: float = static(default=1e-5)
 
     def __init__(self, size: int, *, eps: float = 1e-5, dtype: Any = np.float32) -> None:
         require_size("LayerNorm", "size", size)
@@ -37,6 +38,7 @@ class LayerNorm(Module):
     def forward(self, x: Any) -> Any:
         """Each example normalised."""
         x = asarray(x)
+        require_features(self.label, shape_of(self.scale)[0], x.shape)
         centred = x - mean(x, axis=-1, keepdims=True)
         return self.scale * (centred / sqrt(var(x, axis=-1, keepdims=True) + self.eps)) + self.offset
 
@@ -63,22 +65,32 @@ class BatchNorm(Module):
     offset: Tensor = parameter()
     mean: Tensor = state()
     variance: Tensor = state()
-    decay: float = static(0.9)
-    eps: float = static(1e-5)
+    decay: float = static(default=0.9)
+    eps: float = static(default=1e-5)
 
     def __init__(self, size: int, *, decay: float = 0.9, eps: float = 1e-5, dtype: Any = np.float32) -> None:
         require_size("BatchNorm", "size", size)
+        require_fraction("BatchNorm", "decay", decay, 0.9)
         ones, zeros = np.ones(size, dtype), np.zeros(size, dtype)
         super().__init__(scale=ones, offset=zeros, mean=zeros, variance=ones, decay=decay, eps=eps)
 
     def forward(self, x: Any) -> Any:
         """Each feature normalised."""
         x = asarray(x)
+        require_features(self.label, shape_of(self.scale)[0], x.shape)
         mu, v = self._batch(x) if is_training() else (self.mean, self.variance)
         return self.scale * ((x - mu) / sqrt(v + self.eps)) + self.offset
 
     def _batch(self, x: Any) -> tuple[Any, Any]:
         axes = tuple(range(len(x.shape) - 1))
+        if not axes:
+            raise ShapeError(
+                f"{self.label()} has no batch to take statistics of",
+                expected="an input of shape (examples, features) in training",
+                got=f"shape {x.shape}: one example",
+                where=user_line(3),
+                try_="LayerNorm, which works on single examples",
+            )
         mu, v = mean(x, axis=axes), var(x, axis=axes)
         n = count(x, axes)
         unbiased = v * (n / maximum(n - 1, 1))

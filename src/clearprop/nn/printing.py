@@ -26,7 +26,7 @@ def layers(module: Module, path: str = "") -> list[tuple[str, Module]]:
             for accessor, child in zip(where, children, strict=True):
                 found += layers(child, f"{path}.{name}{accessor.codify('')}".removeprefix("."))
     own = [k for k in module.field_kinds.values() if k in (PARAMETER, STATE)]
-    return [(path, module)] + found if own or not found else found
+    return [(path, module), *found] if own or not found else found
 
 
 def _own_arrays(module: Module) -> list[tuple[str, str, Any]]:
@@ -64,9 +64,9 @@ def summary(model: Module) -> str:
 
     >>> import clearprop as cl
     >>> print(cl.nn.summary(cl.nn.mlp([4, 16, 3])))
-    layers[0]  Dense(4 → 16)  weight (4, 16), bias (16,)   80
+    layers[0]  Dense(4 → 16)  weight (4, 16), bias (16,)  80
     layers[1]  relu
-    layers[2]  Dense(16 → 3)  weight (16, 3), bias (3,)    51
+    layers[2]  Dense(16 → 3)  weight (16, 3), bias (3,)   51
     131 parameters, float32
     """
     rows = [_row(path, module) for path, module in layers(model)]
@@ -87,7 +87,8 @@ def _total(model: Module) -> str:
 
 def module_text(module: Module) -> str:
     """The representation: a line for one layer, a block for several."""
-    text = summary(module).split("\n")
-    if len(text) == 2:
-        return f"<{text[0]}>" if text[1].startswith("0 ") else f"<{text[0]}>"
-    return "\n".join([f"{type(module).__name__}(", *("  " + line for line in text), ")"])
+    rows = layers(module)
+    if len(rows) == 1 and not rows[0][0]:
+        _, label, shapes, count = _row(*rows[0])
+        return "  ".join(filter(None, [label, shapes, count and f"{count} parameters"]))
+    return "\n".join([f"{type(module).__name__}(", *("  " + line for line in summary(module).split("\n")), ")"])

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from clearprop.arrays.tensor import asarray
 from clearprop.autodiff.trees import flatten, has_derivative
 from clearprop.nn.fields import CHILD, PARAMETER
 
@@ -40,7 +41,7 @@ def is_trained(leaf: Any, kind: str) -> bool:
 
 
 def select(tree: Any, *kinds: str) -> dict[str, Any]:
-    """The leaves of these kinds by path."""
+    """The arrays of these kinds by path, as tensors."""
     leaves, structure = flatten(tree)
     paths, found = layout(structure)
-    return {p: v for p, v, k in zip(paths, leaves, found, strict=True) if k in kinds}
+    return {p: asarray(v) for p, v, k in zip(paths, leaves, found, strict=True) if k in kinds}

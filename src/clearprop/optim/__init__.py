@@ -5,6 +5,7 @@ from clearprop.optim.first_order import adamw as adamw
 from clearprop.optim.first_order import sgd as sgd
 from clearprop.optim.hyper import by_name as by_name
 from clearprop.optim.hyper import from_config as from_config
+from clearprop.optim.hyper import optimizers as optimizers
 from clearprop.optim.links import add_weight_decay as add_weight_decay
 from clearprop.optim.links import clip_by_norm as clip_by_norm
 from clearprop.optim.links import clip_by_value as clip_by_value

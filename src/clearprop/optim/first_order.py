@@ -22,10 +22,11 @@ class sgd(Composed):
     {'w': Tensor(0.8)}
     """
 
-    learning_rate: float | Schedule = hyper(1e-2, NOT_NEGATIVE)
-    momentum: float = hyper(0.0, FRACTION)
+    complete = True
+    learning_rate: float | Schedule = hyper(default=1e-2, within=NOT_NEGATIVE)
+    momentum: float = hyper(default=0.0, within=FRACTION)
     nesterov: bool = False
-    weight_decay: float = hyper(0.0, NOT_NEGATIVE)
+    weight_decay: float = hyper(default=0.0, within=NOT_NEGATIVE)
 
     @property
     def links(self) -> tuple[Transform, ...]:
@@ -45,10 +46,11 @@ class adam(Composed):
     {'w': Tensor(0.9)}
     """
 
-    learning_rate: float | Schedule = hyper(1e-3, NOT_NEGATIVE)
-    b1: float = hyper(0.9, FRACTION)
-    b2: float = hyper(0.999, FRACTION)
-    eps: float = hyper(1e-8, NOT_NEGATIVE)
+    complete = True
+    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE)
+    b1: float = hyper(default=0.9, within=FRACTION)
+    b2: float = hyper(default=0.999, within=FRACTION)
+    eps: float = hyper(default=1e-8, within=NOT_NEGATIVE)
 
     @property
     def links(self) -> tuple[Transform, ...]:
@@ -63,11 +65,12 @@ class adamw(Composed):
     biases, scales and offsets; PyTorch and optax decay everything, which is `mask="all"`.
     """
 
-    learning_rate: float | Schedule = hyper(1e-3, NOT_NEGATIVE)
-    b1: float = hyper(0.9, FRACTION)
-    b2: float = hyper(0.999, FRACTION)
-    eps: float = hyper(1e-8, NOT_NEGATIVE)
-    weight_decay: float = hyper(0.01, NOT_NEGATIVE)
+    complete = True
+    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE)
+    b1: float = hyper(default=0.9, within=FRACTION)
+    b2: float = hyper(default=0.999, within=FRACTION)
+    eps: float = hyper(default=1e-8, within=NOT_NEGATIVE)
+    weight_decay: float = hyper(default=0.01, within=NOT_NEGATIVE)
     mask: Mask = "matrices"
 
     @property

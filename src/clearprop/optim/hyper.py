@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, dataclass_transform
 
+import numpy as np
+
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.program.values import Node
 
@@ -39,10 +41,8 @@ SHARE = Range(0.0, 1.0)
 COUNT = Range(1, math.inf, "]", whole=True)
 
 
-def hyper(default: Any = dataclasses.MISSING, within: Range | None = None) -> Any:
+def hyper(*, default: Any = dataclasses.MISSING, within: Range | None = None) -> Any:
     """A hyper-parameter field with its range."""
-    if default is dataclasses.MISSING:
-        return dataclasses.field(metadata={"range": within})
     return dataclasses.field(default=default, metadata={"range": within})
 
 
@@ -54,7 +54,7 @@ class Configured:
     """
 
     registry: ClassVar[dict[str, type[Configured]]] = {}
-    what: ClassVar[str] = "transform"
+    complete: ClassVar[bool] = False  # whether it is an optimizer by itself, and not a link or a schedule
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -108,6 +108,8 @@ def _plain(owner: str, name: str, value: Any) -> Any:
         return {k: _plain(owner, name, v) for k, v in value.items()}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, np.generic):
+        return value.item()
     raise ArgumentError(
         f"{owner} cannot be written to a configuration",
         expected="numbers, text, schedules and transforms",
@@ -135,6 +137,11 @@ def _revived(value: Any) -> Any:
     return tuple(map(_revived, value)) if isinstance(value, list) else value
 
 
+def optimizers() -> list[str]:
+    """The names of all optimizers; links and schedules are not among them."""
+    return sorted(name for name, cls in Configured.registry.items() if cls.complete)
+
+
 def by_name(name: str, **settings: Any) -> Any:
     """The transform (or schedule) of that name with these hyper-parameters.
 
@@ -144,7 +151,7 @@ def by_name(name: str, **settings: Any) -> Any:
     """
     cls = Configured.registry.get(name)
     if cls is None:
-        raise unknown_name("optimizer", name, Configured.registry, user_line(2))
+        raise unknown_name("optimizer", name, optimizers(), user_line(2))
     known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]  # registered classes are dataclasses
     for key in settings:
         if key not in known:

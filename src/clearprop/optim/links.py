@@ -44,7 +44,7 @@ class scale(Leafwise):
 class scale_by_learning_rate(Transform):
     """U = −η_t · g, with η a number or a schedule of the step number t = 0, 1, …."""
 
-    learning_rate: float | Schedule = hyper(1e-3, NOT_NEGATIVE)
+    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE)
 
     def init(self, params: Any) -> dict[str, Any]:
         """The step number, if there is a schedule."""
@@ -63,7 +63,7 @@ class trace_momentum(Leafwise):
     """Heavy ball: m ← βm + g, u = m (Polyak 1964); with `nesterov`, u = g + βm (Sutskever et al. 2013)."""
 
     slots = ("m",)
-    momentum: float = hyper(0.9, FRACTION)
+    momentum: float = hyper(default=0.9, within=FRACTION)
     nesterov: bool = False
 
     def leaf(self, g: Any, p: Any, m: Any) -> tuple[Any, ...]:
@@ -76,9 +76,9 @@ class scale_by_adam(Leafwise):
     """m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², u = m̂/(√v̂ + ε), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)."""
 
     slots, counts = ("m", "v"), True
-    b1: float = hyper(0.9, FRACTION)
-    b2: float = hyper(0.999, FRACTION)
-    eps: float = hyper(1e-8, NOT_NEGATIVE)
+    b1: float = hyper(default=0.9, within=FRACTION)
+    b2: float = hyper(default=0.999, within=FRACTION)
+    eps: float = hyper(default=1e-8, within=NOT_NEGATIVE)
 
     def scalars(self, t: Any) -> tuple[Any, ...]:
         """The corrections of the two averages, which start at 0."""
@@ -98,7 +98,7 @@ class add_weight_decay(Transform):
     "all", patterns of paths such as `("*.weight",)`, or a function `(path, parameter) -> bool`.
     """
 
-    weight_decay: float = hyper(0.01, NOT_NEGATIVE)
+    weight_decay: float = hyper(default=0.01, within=NOT_NEGATIVE)
     mask: Mask = "matrices"
 
     def init(self, params: Any) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class add_weight_decay(Transform):
 class clip_by_value(Leafwise):
     """U = min(max(g, −limit), limit), element by element."""
 
-    limit: float = hyper(1.0, POSITIVE)
+    limit: float = hyper(default=1.0, within=POSITIVE)
 
     def leaf(self, g: Any, p: Any) -> tuple[Any, ...]:
         """The rule."""
@@ -138,7 +138,7 @@ def global_norm(leaves: list[Any]) -> Any:
 class clip_by_norm(Transform):
     """U = g · min(1, limit/‖g‖), with ‖g‖ the norm over all parameters together (Pascanu et al. 2013)."""
 
-    limit: float = hyper(1.0, POSITIVE)
+    limit: float = hyper(default=1.0, within=POSITIVE)
 
     def init(self, params: Any) -> dict[str, Any]:
         """Nothing is kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from clearprop.arrays.tensor import asarray
+from clearprop.arrays.tensor import Tensor
 from clearprop.optim.hyper import COUNT, NOT_NEGATIVE, SHARE, Configured, hyper
 from clearprop.program.values import Node
 from clearprop.rules.elementwise import cos, floor, maximum, minimum, where
@@ -14,12 +14,10 @@ from clearprop.rules.elementwise import cos, floor, maximum, minimum, where
 class Schedule(Configured):
     """A learning rate as a function of the step: `schedule(t)` is a number (traced: a weak scalar)."""
 
-    what = "schedule"
-
     def __call__(self, t: Any) -> Any:
         """The learning rate of step t."""
-        rate = self.at(t if isinstance(t, Node) else asarray(t))
-        return rate
+        rate = self.at(t if isinstance(t, Node) else Tensor(t))
+        return rate if isinstance(rate, Node) else Tensor(rate)
 
     def at(self, t: Any) -> Any:
         """The formula, for a tensor t."""
@@ -31,10 +29,10 @@ class constant(Schedule):
 
     >>> import clearprop as cl
     >>> cl.optim.constant(0.1)(7)
-    0.1
+    Tensor(0.1)
     """
 
-    value: float = hyper(1e-3, NOT_NEGATIVE)
+    value: float = hyper(default=1e-3, within=NOT_NEGATIVE)
 
     def at(self, t: Any) -> Any:
         """The formula."""
@@ -49,9 +47,9 @@ class step(Schedule):
     [1.0, 1.0, 0.1]
     """
 
-    value: float = hyper(1e-3, NOT_NEGATIVE)
-    every: int = hyper(1000, COUNT)
-    factor: float = hyper(0.1, SHARE)
+    value: float = hyper(default=1e-3, within=NOT_NEGATIVE)
+    every: int = hyper(default=1000, within=COUNT)
+    factor: float = hyper(default=0.1, within=SHARE)
 
     def at(self, t: Any) -> Any:
         """The formula."""
@@ -66,9 +64,9 @@ class cosine(Schedule):
     [1.0, 0.0, 0.0]
     """
 
-    value: float = hyper(1e-3, NOT_NEGATIVE)
-    steps: int = hyper(1000, COUNT)
-    floor: float = hyper(0.0, NOT_NEGATIVE)
+    value: float = hyper(default=1e-3, within=NOT_NEGATIVE)
+    steps: int = hyper(default=1000, within=COUNT)
+    floor: float = hyper(default=0.0, within=NOT_NEGATIVE)
 
     def at(self, t: Any) -> Any:
         """The formula."""
@@ -87,13 +85,13 @@ class warmup(Schedule):
     [0.25, 0.5, 1.0, 1.0]
     """
 
-    steps: int = hyper(100, COUNT)
-    then: float | Schedule = hyper(1e-3, NOT_NEGATIVE)
+    steps: int = hyper(default=100, within=COUNT)
+    then: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE)
 
     def at(self, t: Any) -> Any:
         """The formula."""
         after = _at(self.then, maximum(t - self.steps, 0))
-        return where(t < self.steps, _at(self.then, 0 * t) * (t + 1) / self.steps, after)
+        return where(t < self.steps, _at(self.then, 0) * (t + 1) / self.steps, after)
 
 
 def _at(rate: float | Schedule, t: Any) -> Any:

@@ -1,0 +1,27 @@
+"""Printing expressions: NumPy source, terminal text, LaTeX, each from the primitives' own spellings.
+
+An expression is a tree of `Call`s of declared operations, `Name`s and `Number`s.  How an operation looks is taken
+from its declaration (`numpy=`, `tex=`); where parentheses are needed is read from the spellings themselves.
+"""
+
+from clearprop.notation.expressions import Call, Expression, Name, Number, Spelling
+from clearprop.notation.numbers import number_tex, number_text
+from clearprop.notation.names import subscript, subscript_tex
+from clearprop.notation.source import numpy_source
+from clearprop.notation.tex import tex
+from clearprop.notation.text import text
+
+__all__ = [
+    "Call",
+    "Expression",
+    "Name",
+    "Number",
+    "Spelling",
+    "number_tex",
+    "number_text",
+    "numpy_source",
+    "subscript",
+    "subscript_tex",
+    "tex",
+    "text",
+]

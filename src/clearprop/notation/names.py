@@ -1,0 +1,53 @@
+"""Names of entries: w₀ where a subscript reads well, layers[0].weight[3,5] elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_SHORT = re.compile(r"[^\W\d_]{1,2}")
+_GREEK = {
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi", "rho",
+    "sigma", "tau", "phi", "chi", "psi", "omega",
+}  # fmt: skip
+
+
+def subscript(name: str, index: Sequence[int]) -> str:
+    """The name of one entry for a terminal.
+
+    >>> subscript("w", (0,)), subscript("layers[0].weight", (3, 5)), subscript("b", ())
+    ('w₀', 'layers[0].weight[3,5]', 'b')
+    """
+    if not index:
+        return name
+    if len(index) == 1 and _SHORT.fullmatch(name):
+        return name + str(index[0]).translate(_LOWERED)
+    return f"{name}[{','.join(map(str, index))}]"
+
+
+def name_tex(name: str) -> str:
+    r"""A name for LaTeX: one letter stays, Greek letters are drawn, words stand upright.
+
+    >>> name_tex("w"), name_tex("sigma"), name_tex("batch_mean")
+    ('w', '\\sigma', '\\mathrm{batch\\_mean}')
+    """
+    if len(name) == 1:
+        return name
+    if name in _GREEK:
+        return "\\" + name
+    return rf"\mathrm{{{escaped(name)}}}"
+
+
+def escaped(text: str) -> str:
+    """Text with LaTeX's special characters made harmless."""
+    return re.sub(r"([_#%&${}])", r"\\\1", text.replace("\\", r"\backslash "))
+
+
+def subscript_tex(name: str, index: Sequence[int]) -> str:
+    r"""The name of one entry for LaTeX.
+
+    >>> subscript_tex("w", (0,)), subscript_tex("w", (3, 5))
+    ('w_{0}', 'w_{3,5}')
+    """
+    return name_tex(name) + (f"_{{{','.join(map(str, index))}}}" if index else "")

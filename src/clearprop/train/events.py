@@ -1,0 +1,116 @@
+"""One stream of events: what a run does, said once, for every reader.
+
+An event is a mapping that JSON can hold: `{"v": 1, "seq", "time", "event", "step", "epoch", …}`.  The history file,
+`--json`, the progress display and Python's logging are subscribers and know nothing of each other.
+`docs/events.schema.json` is its JSON Schema.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from clearprop.errors import ClearpropError
+
+VERSION = 1
+"""The version of the form of events."""
+
+Kind = Literal["start", "data", "epoch", "checkpoint", "warning", "finding", "stop", "end", "error"]
+Event: TypeAlias = dict[str, Any]
+Subscriber: TypeAlias = Callable[[Event], object]
+
+
+class Events:
+    """The stream: `emit` numbers an event, dates it and hands it to every subscriber, in their order."""
+
+    def __init__(self, subscribers: Iterable[Subscriber] = (), first: int = 0) -> None:
+        self._subscribers = list(subscribers)
+        self._next = first
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Hand all events from now on to `subscriber` too."""
+        self._subscribers.append(subscriber)
+
+    def emit(self, event: Kind, *, step: int | None = None, epoch: int | None = None, **more: Any) -> Event:
+        """Send an event, and return it as it was sent."""
+        head = {"v": VERSION, "seq": self._next, "time": _now(), "event": event, "step": step, "epoch": epoch}
+        self._next += 1
+        sent = {**head, **{name: plain(value) for name, value in more.items()}}
+        for subscriber in self._subscribers:
+            subscriber(sent)
+        return sent
+
+    def error(self, problem: ClearpropError) -> Event:
+        """Send a user's mistake: `{kind, message, expected, got, where, try}`."""
+        parts: dict[str, Any] = problem.parts
+        return self.emit("error", kind=problem.kind, message=problem.headline, **parts)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON can hold it: arrays become lists, numbers that are not finite the texts nan, inf, -inf."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def as_line(event: Mapping[str, Any]) -> str:
+    """The event as one line of JSON, without the line's end."""
+    return json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def log_events(event: Event) -> None:
+    """A subscriber: the event as a record of the logger `clearprop`, whose attribute `event` holds it whole."""
+    levels = {"error": logging.ERROR, "warning": logging.WARNING, "epoch": logging.DEBUG}
+    level = levels.get(event["event"], logging.INFO)
+    logging.getLogger("clearprop").log(level, "%s", as_sentence(event), extra={"event": event})
+
+
+def as_sentence(event: Mapping[str, Any]) -> str:
+    """The event for a reader: one plain line."""
+    describe = _SENTENCES.get(event["event"])
+    return describe(event) if describe else f"{event['event']}: {as_line(event)}"
+
+
+def number(value: Any) -> str:
+    """A number of an event to four digits; texts such as nan pass."""
+    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
+
+
+def _epoch(event: Mapping[str, Any]) -> str:
+    parts = [f"{name} {number(value)}" for name, value in event["train"].items()]
+    parts += [f"val {name} {number(value)}" for name, value in (event["validation"] or {}).items()]
+    return f"epoch {event['epoch']}/{event['epochs']}  " + "  ".join(parts) + ("  (best)" if event["best"] else "")
+
+
+def _end(event: Mapping[str, Any]) -> str:
+    tested = [f"test {name} {number(value)}" for name, value in (event["test"] or {}).items()]
+    best = f", best epoch {event['best_epoch']}" if event["best_epoch"] else ""
+    return ", ".join([f"{event['status']} after {event['seconds']:.1f} s{best}", *tested])
+
+
+_SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "start": lambda e: f"training {e['parameters']:,} parameters with {e['optimizer']}, seed {e['seed']}",
+    "data": lambda e: f"data: {e['rows']['train']} rows to train on, {e['rows']['validation']} to validate on",
+    "epoch": _epoch,
+    "checkpoint": lambda e: f"saved step {e['step']} in {e['path']}",
+    "warning": lambda e: e["message"],
+    "stop": lambda e: f"stopped: {e['message']}",
+    "end": _end,
+    "error": lambda e: e["message"],
+}

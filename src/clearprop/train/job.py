@@ -1,0 +1,303 @@
+"""From a model, data and settings to a finished run: checks, the run folder, the loop, the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop import nn
+from clearprop.errors import ArgumentError, RunError
+from clearprop.program.types import type_of
+from clearprop.program.values import no_grad, raw
+from clearprop.rules import random
+from clearprop.train.atomic import write_bytes
+from clearprop.train.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint
+from clearprop.train.environment import environment
+from clearprop.train.events import Event, Events
+from clearprop.train.executor import State, choose_executor
+from clearprop.train.feeds import ArrayFeed, Feed, stream
+from clearprop.train.interrupts import TrainingInterrupted
+from clearprop.train.loop import Callback, Loop, Plan, Tick
+from clearprop.train.measures import CLASS_LOSSES, Measure, evaluate, outputs_of
+from clearprop.train.prepared import Pair, Prepared, adapted
+from clearprop.train.run import Run, Workings
+from clearprop.train.run_folder import FORMAT, Config, RunFolder, Settings, Summary, require_free
+from clearprop.train.step import make_step
+from clearprop.train.stored_arrays import to_bytes
+from clearprop.train.stored_model import describe
+
+_FREE = ("epochs", "patience", "min_delta")
+"""Settings that may differ where a run is resumed."""
+_FLOAT_LOSSES = ("mse", "mae", "huber")
+_ORDER, _LAYERS = 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Everything that `cl.fit` or `clearprop train` decided."""
+
+    model: Any
+    data: Prepared
+    loss: Measure
+    metrics: Sequence[Measure]
+    optimizer: Any
+    settings: Settings
+    out: Path | None = None
+    resume: Path | None = None
+    callbacks: Sequence[Callback] = ()
+    events: Events = field(default_factory=Events)
+    tick: Tick | None = None
+    command: dict[str, object] | None = None
+    checkpoint_seconds: float = 10.0
+
+
+def train(job: Job) -> Run:
+    """Do the job.  Nothing is written before everything is known to fit together.
+
+    Raises TrainingInterrupted, which holds the run, after Ctrl-C, and errors of ours for what does not fit.
+    """
+    if job.out is not None:
+        require_free(job.out)
+    job = fitted(job)
+    plan = make_plan(job)
+    first = State(job.model, job.optimizer.init(job.model))
+    config = _config(job)
+    folder, standing, history = _opened(job, config, plan, first)
+    events = job.events
+    if folder is not None:
+        folder.write_summary(_running(standing.state))
+        events.subscribe(folder.history_writer())
+    _announce(job, config, standing.state, folder)
+    loop = Loop(plan, standing, history, events, folder)
+    loop.run()
+    run = _ended(job, config, plan, first, loop)
+    if loop.status == "interrupted":
+        raise TrainingInterrupted(run)
+    return run
+
+
+# ---------------------------------------------------------------------------------------------- before it starts
+def make_plan(job: Job) -> Plan:
+    """The plan of a job whose data fit its model."""
+    settings, optimizer = job.settings, job.optimizer
+    by_batch = [metric for metric in job.metrics if metric.by_batch]
+    step = make_step(job.loss, by_batch, optimizer, settings.l1, settings.l2)
+    order, layers = _keys(settings.seed)
+    return Plan(
+        settings=settings,
+        feed=_feed(job, order),
+        executor=choose_executor(step, layers),
+        shown=lambda state: optimizer.eval_params(state.optimizer, state.model),
+        loss=job.loss,
+        metrics=job.metrics,
+        validation=job.data.validation,
+        keys=Keys(tuple(order.tolist()), tuple(layers.tolist())),
+        callbacks=job.callbacks,
+        tick=job.tick,
+        checkpoint_seconds=job.checkpoint_seconds,
+    )
+
+
+def _keys(seed: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """The keys of the order of epochs and of random layers."""
+    key = random.key(seed)
+    return raw(random.fold_in(key, _ORDER)), raw(random.fold_in(key, _LAYERS))
+
+
+def _feed(job: Job, order: NDArray[np.uint32]) -> Feed:
+    data, settings = job.data.train, job.settings
+    if isinstance(data, tuple):
+        x, y = data
+        return ArrayFeed(x, y, settings.batch_size or len(x), settings.shuffle, order)
+    return stream(data, settings.epochs)
+
+
+def fitted(job: Job) -> Job:
+    """The job with data in the model's dtype, after a trial of model, loss and step on the first two rows."""
+    train = job.data.train
+    if not isinstance(train, tuple):
+        return job if iter(train) is train else _tried_stream(job, train)
+    x, y = train
+    dtype = _dtype(job.model)
+    x_dtype = dtype if x.dtype.kind == "f" else None
+    outputs = outputs_of(job.model, x[:2] if x_dtype is None else x[:2].astype(x_dtype))
+    if outputs.dtype != dtype and x_dtype is None:
+        x_dtype = dtype
+    floating = y.dtype.kind == "f" or job.loss.name in _FLOAT_LOSSES
+    column = y.ndim == 1 and outputs.shape[1:] == (1,) and job.loss.name != "cross_entropy"
+
+    def fit(pair: Pair) -> Pair:
+        pair = adapted(pair, x_dtype, dtype if floating else None, column)
+        if job.loss.name in CLASS_LOSSES:
+            _check_labels(job.loss, outputs[:1], pair[1])
+        return pair
+
+    held, tested = job.data.validation, job.data.test
+    data = replace(job.data, train=fit(train), validation=held and fit(held), test=tested and fit(tested))
+    job = replace(job, data=data)
+    _try_step(job, adapted((x[:2], y[:2]), x_dtype, dtype if floating else None, column))
+    return job
+
+
+def _tried_stream(job: Job, source: Iterable[Any]) -> Job:
+    for x, y in stream(source, job.settings.epochs).batches(0, 0):
+        _try_step(job, (x[:2], y[:2]))
+        return job
+    raise ArgumentError("the iterable gives no batch", expected="at least one batch (x, y)", got="none")
+
+
+def _dtype(model: Any) -> np.dtype[Any]:
+    return type_of(raw(next(iter(model.parameters().values())))).dtype
+
+
+def _check_labels(loss: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> None:
+    """Let the loss itself check all labels: a compiled step cannot."""
+    with no_grad():
+        loss(np.broadcast_to(outputs, (len(y), *outputs.shape[1:])), y)
+
+
+def _try_step(job: Job, pair: Pair) -> None:
+    """Take one step and leave its result: what does not fit is said before anything is written."""
+    settings = job.settings
+    step = make_step(job.loss, job.metrics, job.optimizer, settings.l1, settings.l2)
+    with np.errstate(all="ignore"):
+        step(job.model, job.optimizer.init(job.model), *pair, random.key(0))
+
+
+def _config(job: Job) -> Config:
+    return Config(
+        format=FORMAT,
+        model=describe(job.model),
+        parameters=nn.parameter_count(job.model),
+        settings=job.settings,
+        data=job.data.record(),
+        command=job.command,
+        environment=environment(),
+    )
+
+
+def _opened(job: Job, config: Config, plan: Plan, first: State) -> tuple[RunFolder | None, Standing, list[Event]]:
+    """The run folder, where the run stands, and its history so far."""
+    if job.resume is None:
+        made = None if job.out is None else RunFolder.make(job.out, config, job.data.preprocessing)
+        return made, Standing(first), []
+    folder = RunFolder(job.resume)
+    _require_same(config, folder.config(), job.resume)
+    steps = checkpoint_steps(folder.checkpoints)
+    standing = Standing(first)
+    if steps:
+        path = folder.checkpoints / str(steps[-1])
+        standing = load_checkpoint(path, first.model, first.optimizer, plan.keys)
+    history = folder.keep_history(standing.state.epoch)
+    folder.write_config(config)
+    return folder, standing, history
+
+
+def _require_same(now: Config, before: Config, path: Path) -> None:
+    """Raise RunError unless the run continues with the same network, data and settings."""
+    for part in ("model", "parameters", "settings", "data"):
+        new, old = getattr(now, part), getattr(before, part)
+        if part in ("settings", "data"):
+            names = [f.name for f in fields(new) if f.name not in _FREE]
+            differing = next((n for n in names if getattr(new, n) != getattr(old, n)), None)
+            if differing is None:
+                continue
+            new, old, part = getattr(new, differing), getattr(old, differing), f"{part}.{differing}"
+        if new != old:
+            raise RunError(
+                "the run can only be resumed as it was started",
+                expected=f"{part}: {_short(old)}",
+                got=f"{part}: {_short(new)}",
+                where=str(path),
+                try_="the same network, data and settings (only epochs and patience may differ), or a new run",
+            )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else text[:100] + " …"
+
+
+def _announce(job: Job, config: Config, state: State, folder: RunFolder | None) -> None:
+    settings, record = job.settings, config.data
+    job.events.emit(
+        "start",
+        step=state.step,
+        epoch=state.epoch,
+        folder=str(folder.path) if folder else None,
+        resumed=job.resume is not None,
+        parameters=config.parameters,
+        optimizer=repr(job.optimizer),
+        loss=settings.loss,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        versions=config.environment.versions,
+    )
+    job.events.emit(
+        "data",
+        step=state.step,
+        epoch=state.epoch,
+        source=record.source,
+        rows={"train": record.train, "validation": record.validation, "test": record.test},
+        digest=record.digest,
+        **job.data.told,
+    )
+
+
+def _running(state: State) -> Summary:
+    return Summary("running", state.epoch, state.step, None, None, None, None, 0.0, None)
+
+
+# ------------------------------------------------------------------------------------------------- after it ended
+def _ended(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> Run:
+    """Restore the best epoch, touch the test part once, write and tell how the run ended."""
+    standing, best = loop.standing, loop.standing.best
+    model = plan.shown(standing.state) if best is None else best.model
+    loop.finish()
+    results: Event = next((e for e in loop.history if best and e["epoch"] == best.epoch), {})
+    tested = None
+    if job.data.test is not None and loop.status == "done":
+        tested = evaluate(model, *job.data.test, job.loss, job.metrics)
+    summary = Summary(
+        status=loop.status,
+        epochs=standing.state.epoch,
+        steps=loop.state.step,
+        best_epoch=best.epoch if best else None,
+        train=results.get("train"),
+        validation=results.get("validation"),
+        test=tested,
+        seconds=round(loop.seconds, 3),
+        stopped_by=loop.stopped_by,
+    )
+    if loop.folder is not None:
+        write_bytes(loop.folder.model_file, to_bytes(model))
+        loop.folder.write_summary(summary)
+    workings = Workings(job.optimizer, job.loss, job.metrics, lambda: plan, first, standing)
+    path = loop.folder.path if loop.folder else None
+    last = plan.shown(loop.state)
+    run = Run(model, last, loop.history, summary, config, job.data.preprocessing, path, workings)
+    _tell_end(job.events, run)
+    return run
+
+
+def _tell_end(events: Events, run: Run) -> None:
+    summary = run.summary
+    events.emit(
+        "end",
+        step=summary.steps,
+        epoch=summary.epochs,
+        status=summary.status,
+        stopped_by=summary.stopped_by,
+        best_epoch=summary.best_epoch,
+        train=summary.train,
+        validation=summary.validation,
+        test=summary.test,
+        seconds=summary.seconds,
+        folder=str(run.folder) if run.folder else None,
+    )

@@ -1,0 +1,132 @@
+"""`cl.load`: a run folder read back, with every file checked; what it cannot hold is missed only where it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from clearprop import nn, optim
+from clearprop.errors import ClearpropError, RunError
+from clearprop.train.checkpoints import Standing, checkpoint_model, checkpoint_steps, load_checkpoint
+from clearprop.train.executor import State
+from clearprop.train.job import Job, fitted, make_plan
+from clearprop.train.loop import Plan
+from clearprop.train.measures import METRICS, Measure, find_loss, measures_for
+from clearprop.train.prepared import Prepared, from_source
+from clearprop.train.run import Run, Workings
+from clearprop.train.run_folder import Config, RunFolder, Summary
+from clearprop.train.stored_model import read_model
+from clearprop.train.strict_json import refuse
+
+
+def load(path: str | Path, template: Any = None) -> Run:
+    """The run that a run folder holds: to predict, to evaluate, to replay.
+
+    A network of standard modules is rebuilt from its description; one with modules of its own needs `template`, a
+    network of the same structure.  No class is imported because a file names it, and nothing in it is executed.
+
+    Raises RunError for a folder that is no run, is damaged, or cannot be trusted.
+
+    >>> run = cl.load("runs/digits-1")                                  # doctest: +SKIP
+    >>> run.predict("new.csv")                                          # doctest: +SKIP
+    """
+    folder = RunFolder(path)
+    config, preprocessing, history = folder.config(), folder.preprocessing(), folder.history()
+    optimizer = _optimizer(config, folder)
+    model, last, standing = _networks(folder, config, template, optimizer)
+    summary = folder.summary() or _unfinished(standing)
+    if summary.status == "running":
+        summary = _unfinished(standing)
+    loss = find_loss(config.settings.loss) if config.settings.loss in nn.LOSSES else None
+    known = [name for name in config.settings.metrics if name in METRICS]
+    workings = Workings(
+        optimizer=optimizer,
+        loss=loss,
+        metrics=measures_for(known, preprocessing),
+        plan=_plan_maker(folder, config, model, loss, optimizer, preprocessing),
+        standing=standing,
+    )
+    return Run(model, last, history, summary, config, preprocessing, folder.path, workings)
+
+
+def _unfinished(standing: Standing | None) -> Summary:
+    state = standing.state if standing else State(None, None)
+    best = standing.best if standing else None
+    epoch = best.epoch if best else None
+    return Summary(
+        "killed", state.epoch, state.step, epoch, None, None, None, standing.seconds if standing else 0.0, None
+    )
+
+
+def _optimizer(config: Config, folder: RunFolder) -> Any:
+    """The optimizer as it was written down; None if it was not."""
+    if config.settings.optimizer is None:
+        return None
+    where = str(folder.path / "config.json")
+    try:
+        found = optim.from_config(config.settings.optimizer)
+    except (ClearpropError, KeyError, TypeError, ValueError) as problem:
+        refuse("the stored optimizer", "an optimizer of cl.optim", str(problem).partition("\n")[0], where)
+    if not isinstance(found, optim.Transform):
+        refuse("the stored optimizer", "an optimizer of cl.optim", repr(found), where)
+    return found
+
+
+def _networks(folder: RunFolder, config: Config, template: Any, optimizer: Any) -> tuple[Any, Any, Standing | None]:
+    """The best network, the last one, and the standing at the newest checkpoint."""
+    steps = checkpoint_steps(folder.checkpoints)
+    newest = folder.checkpoints / str(steps[-1]) if steps else None
+    file = folder.model_file
+    if not file.exists() and newest is not None:
+        best = newest / "best.safetensors"
+        file = best if best.exists() else newest / "model.safetensors"
+    model = read_model(file, config.model, template)
+    if newest is None:
+        return model, model, None
+    if optimizer is None:
+        return model, checkpoint_model(newest, model), None
+    standing = load_checkpoint(newest, model, optimizer.init(model))
+    return model, optimizer.eval_params(standing.state.optimizer, standing.state.model), standing
+
+
+def _plan_maker(
+    folder: RunFolder, config: Config, model: Any, loss: Measure | None, optimizer: Any, fitted_before: Any
+) -> Callable[[], Plan]:
+    """A function that makes the plan when it is asked for, and says what is missing if it cannot."""
+
+    def make() -> Plan:
+        if config.command is None or loss is None or optimizer is None:
+            raise RunError(
+                "the data of this run are not at hand",
+                expected="a run of `clearprop train`, or one that cl.fit returned",
+                got="a run of cl.fit, loaded from its folder",
+                where=str(folder.path),
+                try_="run = cl.fit(model, data, ..., resume=folder), which brings data and loss along",
+            )
+        data = data_again(config, str(folder.path))
+        metrics = measures_for(config.settings.metrics, fitted_before)
+        return make_plan(fitted(Job(model, data, loss, metrics, optimizer, config.settings)))
+
+    return make
+
+
+def data_again(config: Config, where: str) -> Prepared:
+    """The data of a run of `clearprop train`, read again.  Raises RunError if they are not the same any more."""
+    command = config.command or {}
+    names = ("data", "target", "task", "val", "test", "seed")
+    given = {name: command.get(name) for name in names}
+    kinds: dict[str, Any] = {"data": str, "target": str | None, "task": str, "val": float, "test": float, "seed": int}
+    for name, kind in kinds.items():
+        if not isinstance(given[name], kind):
+            refuse("the run's config", f"a value of type {kind} for {name}", repr(given[name])[:60], where)
+    data: Prepared = from_source(*given.values())  # type: ignore[arg-type]  # checked just above
+    if data.record() != config.data:
+        raise RunError(
+            "the data are not those that the run learned from",
+            expected=f"{config.data.source} with SHA-256 {str(config.data.digest)[:12]}… of the training part",
+            got=f"{str(data.record().digest)[:12]}…",
+            where=where,
+            try_="restore the data, or train again",
+        )
+    return data

@@ -1,0 +1,235 @@
+"""`Run`: what training gives, and what `cl.load` reads back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.errors import ArgumentError, RunError
+from clearprop.train.atomic import write_bytes, write_text
+from clearprop.train.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint, save_checkpoint
+from clearprop.train.environment import environment
+from clearprop.train.events import Event, as_line
+from clearprop.train.executor import State
+from clearprop.train.loop import Plan, replayed
+from clearprop.train.measures import CLASS_LOSSES, Measure, evaluate, outputs_of
+from clearprop.train.prepared import as_pair
+from clearprop.train.preprocessing import Encoded, Preprocessing
+from clearprop.train.run_folder import Config, RunFolder, Summary
+from clearprop.train.stored_arrays import to_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Replayed:
+    """A state that was reached again.  `difference` says why it may not be exact in every bit; empty if it is."""
+
+    state: State
+    difference: str = ""
+
+    @property
+    def model(self) -> Any:
+        """The network after that step."""
+        return self.state.model
+
+    @property
+    def optimizer(self) -> Any:
+        """The optimizer's state after that step."""
+        return self.state.optimizer
+
+    @property
+    def step(self) -> int:
+        """The number of the step; 0 is the start."""
+        return self.state.step
+
+
+@dataclass(eq=False)
+class Workings:
+    """What a run needs to be evaluated and replayed: the parts that no file holds, as far as they are at hand.
+
+    `plan` gives the plan, with the data, or raises RunError; `first` and `standing` are known where training was done
+    in this process.
+    """
+
+    optimizer: Any
+    loss: Measure | None
+    metrics: Sequence[Measure]
+    plan: Callable[[], Plan]
+    first: State | None = None
+    standing: Standing | None = None
+
+
+@dataclass(eq=False, repr=False)
+class Run:
+    """A training run that has ended, was interrupted, or was loaded.
+
+    `model` is the best epoch's network (by validation loss; without validation the last), `last` the last one;
+    `history` has one `epoch` event per epoch.  `status` is done, interrupted or diverged.
+    """
+
+    model: Any
+    last: Any
+    history: list[Event]
+    summary: Summary
+    config: Config
+    preprocessing: Preprocessing | None = None
+    folder: Path | None = None
+    workings: Workings | None = None
+
+    @property
+    def status(self) -> str:
+        """How the run ended: done, interrupted or diverged."""
+        return self.summary.status
+
+    @property
+    def steps(self) -> int:
+        """The number of steps that were done."""
+        return self.summary.steps
+
+    def __repr__(self) -> str:
+        best = f", best epoch {self.summary.best_epoch}" if self.summary.best_epoch else ""
+        results = [
+            f"{part} {name} {value:.4g}"
+            for part in ("validation", "test")
+            for name, value in (getattr(self.summary, part) or {}).items()
+            if isinstance(value, float)
+        ]
+        where = f" in {self.folder}" if self.folder else ""
+        head = f"{self.status} after {self.summary.epochs} epochs, {self.steps} steps{best}"
+        return f"<Run{where}: {'; '.join([head, ', '.join(results)] if results else [head])}>"
+
+    # ------------------------------------------------------------------------------------------ using it
+    def encode(self, data: Any, with_target: bool = False) -> Encoded:
+        """Data as the network takes them, encoded as in training, with a report of what differed."""
+        if self.preprocessing is None:
+            raise ArgumentError(
+                "this run was trained on arrays as they are",
+                expected="an array like x of the training",
+                got=type(data).__name__,
+                try_="run.predict(x)",
+            )
+        return self.preprocessing.encode(data, with_target)
+
+    def outputs(self, x: Any) -> NDArray[Any]:
+        """The network's outputs for encoded rows: logits, or standardised values."""
+        return outputs_of(self.model, np.asarray(x))
+
+    def predict(self, x: Any) -> NDArray[Any]:
+        """Predictions: labels (classes by name where a data frame or file was learned from), or numbers.
+
+        `x` is an array like the x of training; a run with preprocessing takes any source of data that has
+        its columns.  A classification gives the class with the largest output, `(rows,)`; anything else the outputs.
+        """
+        if self.preprocessing is None:
+            outputs = self.outputs(self._cast(x))
+            return self._labels(outputs) if self.config.settings.loss in CLASS_LOSSES else outputs
+        outputs = self.outputs(self.encode(x).x)
+        names = self.preprocessing.class_names
+        if names:
+            return np.array(names, dtype=object)[self._labels(outputs)]
+        values: NDArray[Any] = self.preprocessing.target_values(outputs)[:, 0]
+        return values
+
+    def probabilities(self, x: Any) -> NDArray[Any]:
+        """The probability of every class, `(rows, classes)`: softmax of the outputs.
+
+        Raises ArgumentError if the loss has no probabilities.
+        """
+        from clearprop.rules.activations import sigmoid
+        from clearprop.rules.normalisation import softmax
+
+        if self.config.settings.loss not in CLASS_LOSSES:
+            raise ArgumentError(
+                "this run has no probabilities",
+                expected="the loss cross_entropy or binary_cross_entropy",
+                got=self.config.settings.loss,
+                try_="run.predict(x)",
+            )
+        outputs = self.outputs(self._cast(x) if self.preprocessing is None else self.encode(x).x)
+        return np.asarray(sigmoid(outputs) if outputs.shape[-1] == 1 else softmax(outputs))
+
+    def _labels(self, outputs: NDArray[Any]) -> NDArray[np.int64]:
+        single = outputs.shape[-1] == 1 or self.config.settings.loss == "binary_cross_entropy"
+        return (outputs > 0).astype(np.int64) if single else np.argmax(outputs, axis=-1)
+
+    def _cast(self, x: Any) -> NDArray[Any]:
+        array = np.asarray(x)
+        dtype = np.asarray(next(iter(self.model.parameters().values()))).dtype
+        return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
+
+    def evaluate(self, x: Any, y: Any = None) -> dict[str, float]:
+        """The loss and the metrics of the model on other data, by name.
+
+        Arrays `x, y` as in training; a run with preprocessing also takes one source with the target in it.
+        """
+        workings = self.workings
+        if workings is None or workings.loss is None:
+            raise RunError(
+                "this run was trained with a loss of its own, which no file holds",
+                expected="one of the losses of cl.nn",
+                got=self.config.settings.loss,
+                try_="run = cl.fit(..., resume=folder), which brings the loss along",
+            )
+        if y is None:
+            encoded = self.encode(x, with_target=True)
+            x, y = encoded.x, encoded.y
+        else:
+            x, y = as_pair((self._cast(x), y), "the data")
+        return evaluate(self.model, x, y, workings.loss, workings.metrics)
+
+    # ------------------------------------------------------------------------------------------ replaying
+    def replay(self, step: int) -> Replayed:
+        """The exact parameters and optimizer state after step number `step`; step 0 is the start.
+
+        Training is done again from the nearest checkpoint before it, or from the start.  Raises ArgumentError for a
+        step that the run did not reach, RunError if the data or the optimizer are not at hand.
+        """
+        if not isinstance(step, int | np.integer) or not 0 <= step <= self.steps:
+            raise ArgumentError(
+                "the run has no such step",
+                expected=f"a step from 0 to {self.steps}",
+                got=repr(step),
+                try_=f"run.replay({self.steps})",
+            )
+        if self.workings is None:
+            raise RunError("this run cannot be replayed", got="a run without its workings", try_="cl.load(folder)")
+        plan = self.workings.plan()
+        state = replayed(plan, self._nearest(self.workings, plan.keys, int(step)), int(step))
+        return Replayed(state, "; ".join(self.config.environment.differences(environment())))
+
+    def _nearest(self, workings: Workings, keys: Keys, step: int) -> State:
+        if self.folder is not None:
+            folder = RunFolder(self.folder).checkpoints
+            saved = [s for s in checkpoint_steps(folder) if s <= step]
+            if saved:
+                template = workings.optimizer.init(self.model)
+                return load_checkpoint(folder / str(saved[-1]), self.model, template, keys).state
+        if workings.first is None:
+            raise RunError(
+                "no checkpoint before that step is left",
+                expected="the checkpoint of step 0",
+                got="none",
+                where=str(self.folder),
+                try_="train again",
+            )
+        return workings.first
+
+    # --------------------------------------------------------------------------------------------- saving
+    def save(self, path: Path | str) -> Path:
+        """Write the run as a run folder, with checkpoints of its first and last step; returns the path.
+
+        Raises ArgumentError if there is something at `path` already.
+        """
+        folder = RunFolder.make(path, self.config, self.preprocessing)
+        work = self.workings
+        if work is not None and work.first is not None and work.standing is not None:
+            for standing in (Standing(work.first), work.standing):
+                save_checkpoint(folder.checkpoints / str(standing.state.step), standing, work.plan().keys)
+        write_text(folder.path / "history.jsonl", "".join(as_line(event) + "\n" for event in self.history))
+        write_bytes(folder.model_file, to_bytes(self.model))
+        folder.write_summary(self.summary)
+        return folder.path

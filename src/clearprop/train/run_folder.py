@@ -1,0 +1,234 @@
+"""The run folder: its files, written whole, and read back with everything checked.
+
+`config.json` (what repeats the run), `model.safetensors` (the best epoch's network), `preprocessing.json`,
+`history.jsonl` (the `epoch` events), `summary.json` (how it ended), `checkpoints/STEP/`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from clearprop.errors import ArgumentError, RunError, nearest
+from clearprop.train.atomic import cannot_write, remove_leftovers, write_text
+from clearprop.train.environment import Environment
+from clearprop.train.events import Event, as_line, plain
+from clearprop.train.preprocessing import Preprocessing
+from clearprop.train.strict_json import parse_json, read_json, read_text, record, refuse
+
+FORMAT = 1
+"""The version of the form of run folders; a reader refuses another one."""
+STATUSES = ("running", "done", "interrupted", "diverged")
+"""How a run can stand; `running` in a folder that no process trains any more means that it was killed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run trains.  `optimizer` is its `to_config()`, None for one that cannot be written down."""
+
+    loss: str
+    metrics: tuple[str, ...]
+    optimizer: dict[str, object] | None
+    epochs: int
+    batch_size: int | None
+    l1: float
+    l2: float
+    patience: int | None
+    min_delta: float
+    shuffle: bool
+    seed: int
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """What a run learns from.  `digest` is the SHA-256 of the training part; None for an iterable of batches."""
+
+    source: str
+    digest: str | None
+    train: int | None
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Config:
+    """The file `config.json`.  `command` holds the options of `clearprop train`, None for `cl.fit`."""
+
+    format: int
+    model: dict[str, object] | None
+    parameters: int
+    settings: Settings
+    data: DataRecord
+    command: dict[str, object] | None
+    environment: Environment
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The file `summary.json`: how the run ended, or `running`."""
+
+    status: str
+    epochs: int
+    steps: int
+    best_epoch: int | None
+    train: dict[str, Any] | None
+    validation: dict[str, Any] | None
+    test: dict[str, Any] | None
+    seconds: float
+    stopped_by: str | None
+
+
+def require_free(path: Path) -> None:
+    """Raise ArgumentError if `path` is taken: a run starts in a new or an empty folder."""
+    if path.is_file():
+        got = "a file"
+    elif path.is_dir() and any(path.iterdir()):
+        got = f"a folder that holds {min(path.iterdir()).name!r} and possibly more"
+    else:
+        return
+    raise ArgumentError(
+        f"the run folder {str(path)!r} is not empty",
+        expected="a new folder, or an empty one",
+        got=got,
+        where=f"--out {path}",
+        try_="another name, or --resume to continue the run in it",
+    )
+
+
+class RunFolder:
+    """A run folder that exists.  `make` starts one, the constructor opens one."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        if not (self.path / "config.json").is_file():
+            got = "a folder without config.json" if self.path.is_dir() else "no such folder"
+            raise RunError(
+                f"{str(path)!r} is no run folder",
+                expected="a folder that `clearprop train` or `cl.fit(..., out=)` wrote",
+                got="a file" if self.path.is_file() else got,
+                where=str(path),
+                try_=_others(self.path),
+            )
+
+    @classmethod
+    def make(cls, path: Path | str, config: Config, preprocessing: Preprocessing | None) -> RunFolder:
+        """Start a run folder.  Raises ArgumentError if it is not empty, RunError if it cannot be written."""
+        path = Path(path)
+        require_free(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise cannot_write(path, problem) from None
+        if preprocessing is not None:
+            write_text(path / "preprocessing.json", preprocessing.to_json())
+        write_text(path / "history.jsonl", "")
+        _write_json(path / "config.json", asdict(config))
+        return cls(path)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def model_file(self) -> Path:
+        """The file of the best epoch's network."""
+        return self.path / "model.safetensors"
+
+    def config(self) -> Config:
+        """Read `config.json`."""
+        config: Config = _read(Config, self.path / "config.json", "the run's config")
+        return config
+
+    def write_config(self, config: Config) -> None:
+        """Replace `config.json`: a resumed run may have more epochs."""
+        _write_json(self.path / "config.json", asdict(config))
+
+    def preprocessing(self) -> Preprocessing | None:
+        """Read `preprocessing.json`; None if the run was given arrays as they are."""
+        path = self.path / "preprocessing.json"
+        if not path.exists():
+            return None
+        text = read_text(path, "the stored preprocessing")
+        parse_json(text, "the stored preprocessing", str(path))
+        return Preprocessing.from_json(text, str(path))
+
+    def write_summary(self, summary: Summary) -> None:
+        """Write `summary.json`."""
+        _write_json(self.path / "summary.json", asdict(summary))
+
+    def summary(self) -> Summary | None:
+        """Read `summary.json`; None if the run has not ended yet."""
+        path = self.path / "summary.json"
+        if not path.exists():
+            return None
+        summary: Summary = _read(Summary, path, "the run's summary")
+        if summary.status not in STATUSES:
+            refuse("the run's summary", "status " + ", ".join(STATUSES), repr(summary.status), str(path))
+        return summary
+
+    def history(self) -> list[Event]:
+        """Read `history.jsonl`: one `epoch` event per epoch, in order.  A line cut short at the end is left out."""
+        path = self.path / "history.jsonl"
+        lines = read_text(path, "the history").split("\n")[:-1]
+        return [_epoch_event(line, number, path) for number, line in enumerate(lines, 1)]
+
+    def keep_history(self, epochs: int) -> list[Event]:
+        """Cut the history after so many epochs, and return it: what a resumed run does again is not said twice."""
+        kept = self.history()[:epochs]
+        if len(kept) < epochs:
+            refuse("the history", f"{epochs} epochs", f"{len(kept)}", str(self.path / "history.jsonl"))
+        write_text(self.path / "history.jsonl", "".join(as_line(event) + "\n" for event in kept))
+        remove_leftovers(self.path)
+        remove_leftovers(self.checkpoints)
+        return kept
+
+    def history_writer(self) -> Callable[[Event], None]:
+        """A subscriber that appends `epoch` events to `history.jsonl`."""
+        path = self.path / "history.jsonl"
+
+        def write(event: Event) -> None:
+            if event["event"] != "epoch":
+                return
+            try:
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(as_line(event) + "\n")
+            except OSError as problem:
+                raise cannot_write(path, problem) from None
+
+        return write
+
+
+def _others(path: Path) -> str:
+    """The remedy: the run that was probably meant."""
+    folder = path.parent
+    known = [str(p.parent) for p in folder.glob("*/config.json")] if folder.is_dir() else []
+    close = nearest(str(path), known)
+    return f"{close!r}, the nearest run" if close else "check the name; runs are under runs/ unless --out was given"
+
+
+def _read(kind: type[Any], path: Path, what: str) -> Any:
+    value = read_json(path, what)
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        got = f"format {value.get('format')!r}" if isinstance(value, dict) else type(value).__name__
+        refuse(what, f"format {FORMAT}", got, str(path))
+    if "format" not in kind.__dataclass_fields__:
+        value = {name: item for name, item in value.items() if name != "format"}
+    return record(kind, value, what, str(path))
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    write_text(
+        path, json.dumps(plain({"format": FORMAT, **value}), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+
+
+def _epoch_event(line: str, number: int, path: Path) -> Event:
+    where = f"{path}:{number}"
+    event = parse_json(line, "the history", where)
+    if not isinstance(event, dict) or event.get("event") != "epoch" or event.get("epoch") != number:
+        refuse("the history", f"the event of epoch {number}", line[:60], where)
+    return event

@@ -1,0 +1,59 @@
+"""The training step, as one pure function written in the library's own functions.
+
+It is here and nowhere else: the eager executor calls it, a compiled one traces it, an explanation opens it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from clearprop import nn, optim
+from clearprop.autodiff.transforms import value_and_grad
+from clearprop.program.tracing import shape_of
+from clearprop.rules.elementwise import abs, square
+from clearprop.rules.reductions import sum
+
+Loss: TypeAlias = Callable[[Any, Any], Any]
+"""`loss(outputs, y)`: a scalar, the mean over the rows."""
+Step: TypeAlias = Callable[[Any, Any, Any, Any, Any], tuple[Any, Any, Any, tuple[Any, ...]]]
+"""`step(model, opt_state, x, y, rng) -> (model, opt_state, loss, metrics)`."""
+
+
+def make_step(loss: Loss, metrics: Sequence[Loss], optimizer: Any, l1: float = 0.0, l2: float = 0.0) -> Step:
+    """One step of training: forward, loss + penalty, backward, update.
+
+    It minimises L(f(x), y) + l1·Σ|w| + l2·Σw² over the weights w, the parameters with two axes or more.  The `loss`
+    that it returns is L alone; the metrics are those of the same batch, before the update.
+    """
+
+    def objective(model: Any, x: Any, y: Any, rng: Any) -> Any:
+        outputs, trained = nn.apply(model, x, train=True, rng=rng)
+        value = loss(outputs, y)
+        measured = tuple(metric(outputs, y) for metric in metrics)
+        total = value + penalty(model, l1, l2) if l1 or l2 else value
+        return total, (value, measured, trained)
+
+    gradient = value_and_grad(objective, has_aux=True)
+
+    def step(model: Any, opt_state: Any, x: Any, y: Any, rng: Any) -> Any:
+        (total, (value, measured, trained)), grads = gradient(model, x, y, rng)
+        offered = {"value": total, "f": lambda m: objective(m, x, y, rng)[0], "rng": rng}
+        extra = {name: offered[name] for name in optimizer.needs if name in offered}
+        updates, opt_state = optimizer.update(grads, opt_state, model, **extra)
+        return optim.apply_updates(trained, updates), opt_state, value, measured
+
+    return step
+
+
+def penalty(model: Any, l1: float, l2: float) -> Any:
+    """l1·Σ|w| + l2·Σw² over the parameters with two axes or more: weights, but no biases and no scales."""
+    total: Any = 0.0
+    for weight in model.parameters().values():
+        if len(shape_of(weight)) < 2:
+            continue
+        if l1:
+            total = total + l1 * sum(abs(weight))
+        if l2:
+            total = total + l2 * sum(square(weight))
+    return total
