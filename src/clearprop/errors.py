@@ -31,7 +31,7 @@ class ClearpropError(Exception):
 
     def __init__(self, headline: str, *, expected: str = "", got: str = "", where: str = "", try_: str = "") -> None:
         if self.has_line and not where:
-            where = user_line(2)
+            where = user_line()
         self.headline, self.expected, self.got, self.where, self.try_ = headline, expected, got, where, try_
         super().__init__(self.message)
 
@@ -110,9 +110,9 @@ class RunError(ClearpropError, ValueError):
     kind = "run"
 
 
-def user_line(depth: int = 1) -> str:
+def user_line() -> str:
     """The innermost line outside clearprop on the call stack, as `model.py:12  h = x @ w1`."""
-    frame = sys._getframe(depth)
+    frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
     return describe_line(frame.f_code.co_filename, frame.f_lineno)

@@ -22,7 +22,7 @@ def backward(out: Any) -> None:
             "backward() cannot be part of a traced function",
             expected="cl.grad or cl.value_and_grad",
             got="backward() on a traced value",
-            where=user_line(3),
+            where=user_line(),
             try_="loss, grads = cl.value_and_grad(loss_of)(parameters)",
         )
     if out.shape != ():
@@ -30,7 +30,7 @@ def backward(out: Any) -> None:
             "backward() needs a scalar",
             expected="shape ()",
             got=f"shape {out.shape}",
-            where=user_line(3),
+            where=user_line(),
             try_="cl.mean(loss).backward(), or cl.vjp for a cotangent of your own",
         )
     if out.application is None:
@@ -42,7 +42,7 @@ def backward(out: Any) -> None:
             "backward() ran through this value before",
             expected="one backward() per computed loss",
             got="a second backward() on the same output",
-            where=user_line(3),
+            where=user_line(),
             try_="compute the loss again; different losses accumulate in .grad",
         )
     leaves = _leaves(out)
@@ -61,7 +61,7 @@ def _require_history(out: Any) -> None:
             "backward() found nothing to differentiate",
             expected="a value computed from tensors with requires_grad=True",
             got="a value without history",
-            where=user_line(4),
+            where=user_line(),
             try_="cl.tensor(..., requires_grad=True), and no cl.no_grad() or detach() on the way",
         )
 

@@ -118,7 +118,7 @@ class Tensor(Node):
                 f"{what} needs numbers, and this value is being traced",
                 expected="operations that can be part of the program",
                 got=f"a traced value of type {self.value.type}",
-                where=user_line(3),
+                where=user_line(),
                 try_=_INSTEAD.get(what, "use the functions of clearprop instead of NumPy's, or do this outside"),
             )
 
@@ -141,7 +141,7 @@ class Tensor(Node):
                 "only an integer can be an index",
                 expected="an integer tensor",
                 got=self.dtype.name,
-                where=user_line(2),
+                where=user_line(),
             )
         return int(self.value)
 
@@ -250,7 +250,7 @@ class Tensor(Node):
                 "T is for matrices",
                 expected="two axes",
                 got=f"shape {self.shape}",
-                where=user_line(2),
+                where=user_line(),
                 try_="x.mT, or cl.permute_dims(x, axes)",
             )
         return structural.matrix_transpose(self)
@@ -285,7 +285,7 @@ class Tensor(Node):
             f"a tensor never changes: {what} is refused",
             expected="a new value",
             got=what,
-            where=user_line(3),
+            where=user_line(),
             try_=instead,
         )
 
@@ -324,7 +324,7 @@ class Tensor(Node):
             f"np.{name} on a Tensor is not supported",
             expected="a function of clearprop",
             got=f"np.{name}",
-            where=user_line(4),
+            where=user_line(),
             try_=f"np.{name}(np.asarray(x)) if no derivative should flow through it",
         )
 
@@ -359,7 +359,7 @@ def tensor(a: Any, *, name: str | None = None, requires_grad: bool = False, dtyp
             "only a floating tensor can require a gradient",
             expected="float32 or float64",
             got=value.dtype.name,
-            where=user_line(2),
+            where=user_line(),
             try_="write the numbers as floats: 3 → 3.0, or pass dtype=float",
         )
     out.requires_grad = requires_grad
@@ -379,7 +379,7 @@ def _checked(value: np.ndarray[Any, Any]) -> Any:
             "a tensor holds numbers",
             expected="floats, integers or booleans",
             got=f"dtype {value.dtype}",
-            where=user_line(3),
+            where=user_line(),
             try_="encode text as integers; lists must not be ragged",
         )
     return value if value.ndim else value[()]

@@ -68,7 +68,7 @@ def _axes_per_leaf(args: Sequence[Any], in_axes: Any) -> list[int | None]:
             "vmap needs one axis per argument",
             expected=f"{len(args)} entries in in_axes",
             got=f"in_axes = {in_axes}",
-            where=user_line(3),
+            where=user_line(),
         )
     out: list[int | None] = []
     for arg, axis in zip(args, per_argument, strict=True):
@@ -82,7 +82,7 @@ def _axes_per_leaf(args: Sequence[Any], in_axes: Any) -> list[int | None]:
             "vmap has nothing to map over",
             expected="at least one axis in in_axes that is not None",
             got=f"in_axes = {in_axes}",
-            where=user_line(3),
+            where=user_line(),
         )
     return out
 
@@ -103,14 +103,14 @@ def _batch_size(flat: Sequence[Any], axes: Sequence[int | None]) -> Any:
                 "vmap cannot map over an axis that does not exist",
                 expected=f"an array with an axis {axis}",
                 got=f"shape {shape}",
-                where=user_line(3),
+                where=user_line(),
             )
         if size is not None and not same(size, shape[axis]):
             raise ShapeError(
                 "vmap needs one batch size",
                 expected=f"size {size} on every mapped axis",
                 got=f"size {shape[axis]}",
-                where=user_line(3),
+                where=user_line(),
             )
         size = shape[axis] if size is None else size
     return size

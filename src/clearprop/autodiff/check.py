@@ -96,6 +96,6 @@ def _compare(what: str, against: str, found: Sequence[Any], wanted: Sequence[Any
                 f"{what} disagrees with {against}",
                 expected=f"{np.asarray(want)[worst]:.10g} (tolerance {tolerance:g} relative)",
                 got=f"{np.asarray(got)[worst]:.10g}" + (f" at index {tuple(map(int, worst))}" if worst else ""),
-                where=user_line(4),
+                where=user_line(),
                 try_="check the rule of the primitive, and that the point is not at a kink",
             )

@@ -138,7 +138,7 @@ def _require_scalar(out: Any) -> None:
             "grad needs a function that returns one number",
             expected="a scalar: a Tensor of shape ()",
             got=f"{type(out).__name__}",
-            where=user_line(3),
+            where=user_line(),
             try_="return the loss alone, or pass has_aux=True and return (loss, aux)",
         )
     if shape_of(out) != ():
@@ -146,7 +146,7 @@ def _require_scalar(out: Any) -> None:
             "grad needs a scalar loss",
             expected="shape ()",
             got=f"shape {shape_of(out)}",
-            where=user_line(3),
+            where=user_line(),
             try_="cl.mean(loss) or cl.sum(loss); cl.jacobian for the derivative of every element",
         )
     if not is_floating(type_of(raw(out)).dtype):
@@ -154,7 +154,7 @@ def _require_scalar(out: Any) -> None:
             "grad needs a floating loss",
             expected="float32 or float64",
             got=type_of(raw(out)).dtype.name,
-            where=user_line(3),
+            where=user_line(),
             try_="loss.astype(float), if it depends on the arguments smoothly at all",
         )
 
@@ -199,7 +199,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
                 "the cotangent has another structure than the output",
                 expected=str(structure),
                 got=str(ct_structure),
-                where=user_line(2),
+                where=user_line(),
             )
         cotangents: dict[Node, Any] = {}
         for out, c in zip(outs, given, strict=True):
@@ -209,7 +209,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
                     "the cotangent has another shape than the output",
                     expected=f"shape {shape_of(out)}",
                     got=f"shape {shape_of(c)}",
-                    where=user_line(2),
+                    where=user_line(),
                 )
             if isinstance(out, Node):
                 known = cotangents.get(out)
@@ -239,7 +239,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
             "jvp needs one tangent per primal",
             expected=f"{len(primals)} tangents",
             got=f"{len(tangents)}",
-            where=user_line(2),
+            where=user_line(),
         )
     run = _Run(f, primals, {}, range(len(primals)), "jvp")
     outs, structure = flatten(run.result)
@@ -258,7 +258,7 @@ def _start_tangents(run: _Run, tangents: Sequence[Any]) -> dict[Node, Any]:
                 "a tangent has another structure than its primal",
                 expected=str(structure),
                 got=str(own),
-                where=user_line(3),
+                where=user_line(),
             )
         given = flat if len(flat) == len(nodes) else _aligned(flat, nodes)
         for node, value in zip(nodes, given, strict=True):
@@ -269,7 +269,7 @@ def _start_tangents(run: _Run, tangents: Sequence[Any]) -> dict[Node, Any]:
                     "a tangent has another shape than its primal",
                     expected=f"shape {shape_of(node)}",
                     got=f"shape {shape_of(value)}",
-                    where=user_line(3),
+                    where=user_line(),
                 )
             start[node] = _stripped(_as_dtype(as_leaf_value(value), type_of(node.value).dtype))
     return start

@@ -72,7 +72,7 @@ def chosen(argnums: int | Sequence[int], count: int, name: str) -> tuple[int, ..
                 f"{name} has no argument {i} to differentiate",
                 expected=f"argnums from 0 to {count - 1}" if count else "at least one positional argument",
                 got=f"argnums = {argnums} with {count} positional arguments",
-                where=user_line(2),
+                where=user_line(),
                 try_="pass the argument by position",
             )
         out.append(i % count)
@@ -89,6 +89,6 @@ def require_floating(leaves: Sequence[Any], position: int, name: str) -> None:
         f"{name} needs a floating argument to differentiate",
         expected=f"argument {position} with at least one floating number",
         got=seen or "no leaves at all",
-        where=user_line(2),
+        where=user_line(),
         try_=f"write it as a float: {example}",
     )

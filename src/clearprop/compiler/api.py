@@ -125,7 +125,7 @@ class Compiled:
                     "nothing was compiled yet",
                     expected="a call, or .lower(*arguments), before the program can be shown",
                     got="no program",
-                    where=user_line(4),
+                    where=user_line(),
                     try_="step(*arguments), then step.source('numpy')",
                 )
             return known[-1]
@@ -238,7 +238,7 @@ class Specialisation:
         values = iter(results)
         flat = [Node.tensor(next(values)) if m else v for v, m in zip(self.out_flat, self.out_mask, strict=True)]
         if any(call.donated):
-            where = user_line(4)
+            where = user_line()
             for t, d in zip(call.tensors, call.donated, strict=True):
                 if d and isinstance(t, Node):
                     t.value = Donated(where)
@@ -252,7 +252,7 @@ class Specialisation:
             from clearprop.compiler.numba_source import numba_source
 
             return numba_source(self.lowered, self.donations, self.name)
-        raise unknown_name("source", target, ("numpy", "numba"), user_line(4))
+        raise unknown_name("source", target, ("numpy", "numba"), user_line())
 
     def describe(self) -> str:
         """What this program is special to."""
@@ -309,10 +309,10 @@ def _positions(chosen: Any, names: Sequence[str], what: str) -> frozenset[int]:
     out = set()
     for w in wanted:
         if isinstance(w, str) and w not in names:
-            raise unknown_name(f"argument to {what}", w, names, user_line(4))
+            raise unknown_name(f"argument to {what}", w, names, user_line())
         position = names.index(w) if isinstance(w, str) else w
         if not 0 <= position < len(names):
-            raise ArgumentError(f"{what} names a position that does not exist", expected=f"0 to {len(names) - 1}", got=str(w), where=user_line(4))
+            raise ArgumentError(f"{what} names a position that does not exist", expected=f"0 to {len(names) - 1}", got=str(w), where=user_line())
         out.add(position)
     return frozenset(out)
 
@@ -334,7 +334,7 @@ def compile(f: Callable[..., Any] | None = None, *, donate: Any = (), static: An
     Tensor(5.0)
     """
     if executor not in (None, "numba", "numpy"):
-        raise unknown_name("executor", str(executor), ("numba", "numpy"), user_line(2))
+        raise unknown_name("executor", str(executor), ("numba", "numpy"), user_line())
     if f is None:
         return lambda function: Compiled(function, donate, static, executor)
     return Compiled(f, donate, static, executor)

@@ -18,7 +18,7 @@ def require_size(owner: str, name: str, value: Any) -> int:
             f"{owner} has an impossible size",
             expected=f"{name}: an integer of at least 1",
             got=f"{name} = {value!r}",
-            where=user_line(3),
+            where=user_line(),
         )
     return int(value)
 
@@ -30,7 +30,7 @@ def require_fraction(owner: str, name: str, value: Any, default: float) -> float
             f"{owner} cannot work with this {name}",
             expected=f"0 <= {name} < 1 (default {default})",
             got=f"{name} = {value!r}",
-            where=user_line(3),
+            where=user_line(),
             try_=f"{name}={default}",
         )
     return float(value)
@@ -44,6 +44,6 @@ def require_features(label: Callable[[], str], size: Any, shape: tuple[Any, ...]
         f"{label()} cannot take an input of shape {shape}",
         expected=f"{size} numbers in the last axis",
         got=str(shape[-1]) if shape else "no axis at all",
-        where=user_line(3),
+        where=user_line(),
         try_="check the columns of the data and the sizes of the layers before" if shape else "x[None]",
     )

@@ -76,7 +76,7 @@ def next_key(asker: str = "a random layer") -> Any:
             f"{asker} needs random numbers, and the pass has no key",
             expected="rng=, a key of cl.random",
             got="rng=None",
-            where=user_line(2),
+            where=user_line(),
             try_="y, model = cl.nn.apply(model, x, rng=cl.random.key(0))",
         )
     current.drawn += 1
@@ -91,7 +91,7 @@ def remember(module: Module, **values: Any) -> None:
     for name in values:
         if type(module).field_kinds.get(name) != STATE:
             known = [n for n, k in type(module).field_kinds.items() if k == STATE]
-            raise unknown_name(f"state field of {type(module).__name__}", name, known, user_line(2))
+            raise unknown_name(f"state field of {type(module).__name__}", name, known, user_line())
     detached = {n: tree_map(lambda v: Node.tensor(raw(v)), value) for n, value in values.items()}
     current.remembered.setdefault(id(module.original), {}).update(detached)
 

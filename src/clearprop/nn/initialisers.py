@@ -85,7 +85,7 @@ def initialiser(init: str | Initialiser) -> Initialiser:
     if callable(init):
         return init
     if init not in INITIALISERS:
-        raise unknown_name("initialiser", init, INITIALISERS, user_line(2))
+        raise unknown_name("initialiser", init, INITIALISERS, user_line())
     return INITIALISERS[init]
 
 

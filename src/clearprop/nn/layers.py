@@ -85,7 +85,7 @@ class Activation(Module):
 
     def __init__(self, name: str, **options: Any) -> None:
         if name not in (*ACTIVATIONS, _LINEAR):
-            raise unknown_name("activation", name, (*ACTIVATIONS, _LINEAR), user_line(2))
+            raise unknown_name("activation", name, (*ACTIVATIONS, _LINEAR), user_line())
         super().__init__(name=name, options=tuple(sorted(options.items())))
 
     def forward(self, x: Any) -> Any:
@@ -178,7 +178,7 @@ def as_layer(layer: Any) -> Module:
             "a layer is a module, the name of an activation, or a function",
             expected='cl.nn.Dense(4, 16), "relu", cl.tanh',
             got=repr(layer),
-            where=user_line(3),
+            where=user_line(),
         )
     name = getattr(layer, "__name__", "")
     return Activation(name) if name in ACTIVATIONS and FUNCTIONS[name] is layer else Function(layer)
@@ -194,6 +194,6 @@ def _require_distinct(layers: tuple[Module, ...]) -> None:
                 "a layer with arrays is used twice",
                 expected="every layer once: a model is a tree of values, and shared weights would part when trained",
                 got=f"layers[{first}] is layers[{i}]",
-                where=user_line(3),
+                where=user_line(),
                 try_="a module of your own whose forward calls the shared layer twice",
             )

@@ -57,7 +57,7 @@ def huber(
     if not delta > 0:
         raise ArgumentError(
             "huber needs a positive delta", expected="delta > 0 (default 1.0)", got=f"delta = {delta!r}",
-            where=user_line(2),
+            where=user_line(),
         )  # fmt: skip
     prediction, target = _paired("huber", prediction, target)
     return _reduced("huber", losses.huber_error(prediction, target, delta=delta), reduction, sample_weight)
@@ -108,7 +108,7 @@ LOSSES = {
 def loss_named(name: str) -> Any:
     """A loss by name; raises ArgumentError with the nearest name."""
     if name not in LOSSES:
-        raise unknown_name("loss", name, LOSSES, user_line(2))
+        raise unknown_name("loss", name, LOSSES, user_line())
     return LOSSES[name]
 
 
@@ -125,7 +125,7 @@ def _paired(name: str, prediction: Any, target: Any) -> tuple[Any, Any]:
             f"{name} cannot compare {prediction.shape} with {target.shape}",
             expected="predictions and targets of one shape",
             got=f"{prediction.shape} and {target.shape}",
-            where=user_line(3),
+            where=user_line(),
             try_=_remedy(prediction.shape, target.shape),
         )
     return prediction, target
@@ -160,7 +160,7 @@ def _label_shape(logits: Any, labels: Any, *, whole: bool) -> ShapeError | DType
         f"cross_entropy cannot compare logits {logits.shape} with labels {labels.shape} of {labels.dtype.name}",
         expected=f"integers of shape {logits.shape[:-1]}, or probabilities of shape {logits.shape}",
         got=f"{labels.dtype.name} of shape {labels.shape}",
-        where=user_line(4),
+        where=user_line(),
         try_="labels.astype(int)" if whole else "labels[..., 0]: drop the axis of size 1" if extra else "",
     )
 
@@ -174,14 +174,14 @@ def _check_range(name: str, labels: Any, low: int, high: int, expected: str, try
             f"{name} got a label outside its range",
             expected=expected,
             got=f"label {value[at]}" + (f" at index {', '.join(map(str, at))}" if at else ""),
-            where=user_line(3),
+            where=user_line(),
             try_=try_,
         )
 
 
 def _reduced(name: str, loss: Any, reduction: str, sample_weight: Any) -> Any:
     if reduction not in _REDUCTIONS:
-        raise unknown_name("reduction", reduction, _REDUCTIONS, user_line(3))
+        raise unknown_name("reduction", reduction, _REDUCTIONS, user_line())
     if sample_weight is None:
         return mean(loss) if reduction == "mean" else sum(loss) if reduction == "sum" else loss
     weight = _spread(name, sample_weight, loss)
@@ -199,7 +199,7 @@ def _spread(name: str, sample_weight: Any, loss: Any) -> Any:
             f"{name} cannot weigh losses of shape {shape} by weights of shape {weight.shape}",
             expected=f"one weight per example: shape {shape[:1]}",
             got=f"shape {weight.shape}",
-            where=user_line(4),
+            where=user_line(),
         )
     dtype = type_of(raw(loss)).dtype
     weight = weight if weight.dtype == dtype else weight.astype(dtype)

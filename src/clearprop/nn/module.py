@@ -65,7 +65,7 @@ class Module:
             elif f.default_factory is not dataclasses.MISSING:
                 self.__dict__[f.name] = f.default_factory()
         for name in values:
-            raise unknown_name(f"field of {type(self).__name__}", name, self.field_kinds, user_line(2))
+            raise unknown_name(f"field of {type(self).__name__}", name, self.field_kinds, user_line())
         self.__post_init__()
 
     def __post_init__(self) -> None:
@@ -131,7 +131,7 @@ class Module:
         at = {path: i for i, path in enumerate(layout(structure).paths)}
         for path, value in values.items():
             if path not in at:
-                raise unknown_name(f"array in {type(self).__name__}", path, at, user_line(2))
+                raise unknown_name(f"array in {type(self).__name__}", path, at, user_line())
             leaves[at[path]] = _fitted(path, value, leaves[at[path]])
         return unflatten(structure, leaves)
 
@@ -169,7 +169,7 @@ def _refuse_assignment(module: Module, name: str, value: Any) -> None:
         f"a module never changes: {type(module).__name__}.{name} cannot be assigned",
         expected="a new model",
         got=f"{name} = ...",
-        where=user_line(2),
+        where=user_line(),
         try_=f"model = model.replace({{{name!r}: array}}); in __init__, super().__init__({name}=...)",
     )
 
@@ -179,7 +179,7 @@ def _missing(owner: str, name: str) -> ArgumentError:
         f"{owner} was made without its field {name!r}",
         expected="a value for every field",
         got=f"no {name}",
-        where=user_line(3),
+        where=user_line(),
         try_=f"super().__init__({name}=..., ...) in {owner}.__init__",
     )
 
@@ -194,7 +194,7 @@ def _as_arrays(owner: str, name: str, value: Any) -> Any:
             f"the field {name!r} of {owner} holds arrays",
             expected="tensors, NumPy arrays, numbers, or containers of them",
             got=type(leaf).__name__,
-            where=user_line(2),
+            where=user_line(),
             try_=f"{name}: ... = cl.nn.static() if it is no array",
         )
 
@@ -209,7 +209,7 @@ def _as_static(owner: str, name: str, value: Any) -> Any:
             f"the static field {name!r} of {owner} must be hashable",
             expected="numbers, text, functions, tuples of them",
             got=type(value).__name__,
-            where=user_line(2),
+            where=user_line(),
             try_="a tuple in place of a list; cl.nn.parameter() or cl.nn.state() for an array",
         ) from None
     return value
@@ -223,7 +223,7 @@ def _as_children(owner: str, name: str, value: Any) -> Any:
                 f"the field {name!r} of {owner} is not declared",
                 expected="cl.nn.parameter(), cl.nn.state() or cl.nn.static(); only modules need no declaration",
                 got=f"{name} = {type(leaf).__name__}",
-                where=user_line(2),
+                where=user_line(),
                 try_=f"{name}: ... = cl.nn.{'parameter' if hasattr(leaf, 'shape') else 'static'}()",
             )
     return value
@@ -244,7 +244,7 @@ def _fitted(path: str, value: Any, old: Any) -> Any:
             f"{path} has another shape",
             expected=f"shape {shape_of(old)}",
             got=f"shape {shape_of(new)}",
-            where=user_line(3),
+            where=user_line(),
         )
     dtype = type_of(raw(old)).dtype
     return new if type_of(raw(new)).dtype == dtype else astype(new, dtype=dtype)

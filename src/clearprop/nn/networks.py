@@ -47,7 +47,7 @@ def mlp(
     """
     sizes = _checked_sizes(sizes)
     if norm is not None and norm not in _NORMS:
-        raise unknown_name("normalisation", norm, _NORMS, user_line(2))
+        raise unknown_name("normalisation", norm, _NORMS, user_line())
     key, layers = random.key(seed), list[Module]()
     act = as_layer(activation)
     hidden = init or suited_to(getattr(act, "name", ""))
@@ -65,7 +65,7 @@ def _checked_sizes(sizes: Any) -> list[int]:
             "mlp needs the sizes of at least two layers",
             expected="[inputs, hidden …, outputs]",
             got=repr(sizes),
-            where=user_line(3),
+            where=user_line(),
             try_="cl.nn.mlp([4, 16, 3])",
         )
     return [require_size("mlp", f"sizes[{i}]", n) for i, n in enumerate(sizes)]

@@ -88,7 +88,7 @@ class BatchNorm(Module):
                 f"{self.label()} has no batch to take statistics of",
                 expected="an input of shape (examples, features) in training",
                 got=f"shape {x.shape}: one example",
-                where=user_line(3),
+                where=user_line(),
                 try_="LayerNorm, which works on single examples",
             )
         mu, v = mean(x, axis=axes), var(x, axis=axes)

@@ -76,7 +76,7 @@ def _not_ours(what: str) -> ArgumentError:
         f"{what} cannot be stored in a file",
         expected="modules and activations of clearprop",
         got=what,
-        where=user_line(4),
+        where=user_line(),
         try_="cl.load(path, template=model): a model of the same structure, made by your code",
     )
 

@@ -94,7 +94,7 @@ def _check(owner: str, f: dataclasses.Field[Any], within: Range, value: Any) -> 
         f"{owner} cannot work with this {f.name}",
         expected=within.text(f.name) + default,
         got=f"{f.name} = {value!r}",
-        where=user_line(4),
+        where=user_line(),
         try_=f"{owner}({f.name}={f.default})" if default else "",
     )
 
@@ -151,10 +151,10 @@ def by_name(name: str, **settings: Any) -> Any:
     """
     cls = Configured.registry.get(name)
     if cls is None:
-        raise unknown_name("optimizer", name, optimizers(), user_line(2))
+        raise unknown_name("optimizer", name, optimizers(), user_line())
     known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]  # registered classes are dataclasses
     for key in settings:
         if key not in known:
-            raise unknown_name(f"hyper-parameter of {name}", key, known, user_line(2))
+            raise unknown_name(f"hyper-parameter of {name}", key, known, user_line())
     make: Callable[..., Any] = cls
     return make(**settings)

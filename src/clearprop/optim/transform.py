@@ -48,7 +48,7 @@ class View:
                 f"the {what} have another structure than the parameters",
                 expected=str(self.structure),
                 got=str(flatten(tree)[1]),
-                where=user_line(3),
+                where=user_line(),
                 try_=f"pass the parameters that the {what} were computed for",
             ) from None
 

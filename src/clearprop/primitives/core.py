@@ -190,7 +190,7 @@ class Primitive:
     def _call_traced(self, args: Sequence[Any], values: list[Any], params: dict[str, Any], tracked: bool) -> Any:
         b = builder()
         if b is None:
-            raise GradientError("a traced value was used outside its trace", where=user_line(3))
+            raise GradientError("a traced value was used outside its trace", where=user_line())
         if self.body is not None and b.expand:
             return self.body(*args, **params)
 
@@ -343,7 +343,7 @@ class Primitive:
                 f"{self.name} has no derivative with respect to {self.operands[k]}",
                 expected="a derivative with respect to " + " or ".join(self._differentiable() or ["nothing"]),
                 got=f"a gradient that flows into {self.operands[k]}",
-                where=user_line(3),
+                where=user_line(),
                 try_=f"cl.stop_gradient({self.operands[k]}) if it is meant to be constant",
             )
         return None
@@ -391,7 +391,7 @@ class Primitive:
                 f"{self.name} has no rule for forward mode",
                 expected="jvp= in its declaration",
                 got="jvp, hvp or hessian through it",
-                where=user_line(3),
+                where=user_line(),
                 try_="give jvp=lambda x_dot, ...: the tangent of the output",
             )
         if self.kind == "structural" and (self.variadic or len(self._differentiable()) > 1):

@@ -84,7 +84,7 @@ def find_metrics(metrics: Sequence[Any]) -> tuple[Measure, ...]:
             "metrics is a list of names and functions",
             expected='such as ("accuracy",)',
             got=repr(metrics),
-            where=user_line(2),
+            where=user_line(),
             try_=f"metrics=({metrics!r},)" if isinstance(metrics, str) else "metrics=()",
         )
     found = tuple(_metric(metric) for metric in metrics)
@@ -95,7 +95,7 @@ def find_metrics(metrics: Sequence[Any]) -> tuple[Measure, ...]:
             f"two metrics are called {double!r}",
             expected="a name of its own for every metric, and none called 'loss'",
             got=", ".join(names[:-1]),
-            where=user_line(2),
+            where=user_line(),
             try_="give the function another __name__",
         )
     return found
@@ -116,7 +116,7 @@ def _metric(metric: Any) -> Measure:
     if callable(metric):
         return Measure(_name(metric), metric)
     if metric not in METRICS:
-        raise unknown_name("metric", str(metric), METRICS, where=user_line(3))
+        raise unknown_name("metric", str(metric), METRICS, where=user_line())
     return METRICS[metric]
 
 

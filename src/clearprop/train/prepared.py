@@ -67,7 +67,7 @@ def prepare(data: Any, validation: Any, test: Any, seed: int, target: str | None
             "this is nothing to train on",
             expected="a pair (x, y) of arrays, a data frame, or an iterable of batches (x, y)",
             got=type(data).__name__,
-            where=user_line(2),
+            where=user_line(),
             try_="cl.fit(model, (x, y)); for a file, `clearprop train FILE`",
         )
     if isinstance(validation, float):
@@ -75,7 +75,7 @@ def prepare(data: Any, validation: Any, test: Any, seed: int, target: str | None
             "a fraction cannot be cut from an iterable of batches",
             expected="validation=(x, y), or None",
             got=f"validation={validation}",
-            where=user_line(2),
+            where=user_line(),
         )
     return Prepared(data, validation and as_pair(validation, "validation"), test and as_pair(test, "test"),
                     source=type(data).__name__)  # fmt: skip
@@ -85,14 +85,14 @@ def as_pair(pair: Any, what: str) -> Pair:
     """A pair of finite arrays with equally many rows.  Raises DataError for anything else."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         got = f"{type(pair).__name__}" + (f" of {len(pair)}" if isinstance(pair, tuple | list) else "")
-        raise DataError(f"{what} must be a pair (x, y)", expected="(x, y)", got=got, where=user_line(3))
+        raise DataError(f"{what} must be a pair (x, y)", expected="(x, y)", got=got, where=user_line())
     x, y = (_array(part, name, what) for part, name in zip(pair, "xy", strict=True))
     if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
         raise DataError(
             f"x and y of {what} do not fit together",
             expected="at least one row, and as many rows in y as in x",
             got=f"x {x.shape} and y {y.shape}",
-            where=user_line(3),
+            where=user_line(),
             try_="check that both come from the same rows",
         )
     return x, y
@@ -105,7 +105,7 @@ def _array(value: Any, name: str, what: str) -> NDArray[Any]:
             f"{name} of {what} must hold numbers",
             expected="an array of floats or integers",
             got=f"dtype {array.dtype}",
-            where=user_line(4),
+            where=user_line(),
             try_="encode text as integers 0, 1, …; lists must not be ragged",
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -114,7 +114,7 @@ def _array(value: Any, name: str, what: str) -> NDArray[Any]:
             f"{name} of {what} holds values that are not finite",
             expected="finite numbers",
             got=f"{array[tuple(first)]} at {name}{first}; {int((~np.isfinite(array)).sum())} in all",
-            where=user_line(4),
+            where=user_line(),
             try_="leave those rows out, or fill the gaps in: np.nan_to_num",
         )
     return array
@@ -130,7 +130,7 @@ def _cut(parts: Prepared, fraction: float, seed: int) -> Prepared:
             "validation must leave rows on both sides",
             expected="a fraction between 0 and 1 of the rows, or a pair (x, y)",
             got=f"validation={fraction} of {len(x)} rows",
-            where=user_line(3),
+            where=user_line(),
             try_="validation=0.2",
         )
     order = raw(random.permutation(random.fold_in(random.key(seed), 0), len(x)))

@@ -119,7 +119,7 @@ def _check_options(
                 "patience needs validation data",
                 expected="validation=0.2 or validation=(x, y): patience counts epochs without a better validation loss",
                 got="validation=None",
-                where=user_line(3),
+                where=user_line(),
                 try_=f"validation=0.2, patience={patience}",
             )
 
@@ -131,7 +131,7 @@ def _whole(name: str, value: Any, least: int, example: int) -> None:
 
 def _out_of_range(name: str, value: Any, expected: str, try_: str) -> ArgumentError:
     return ArgumentError(
-        f"fit cannot work with this {name}", expected=expected, got=f"{name} = {value!r}", where=user_line(4), try_=try_
+        f"fit cannot work with this {name}", expected=expected, got=f"{name} = {value!r}", where=user_line(), try_=try_
     )
 
 
@@ -144,7 +144,7 @@ def _optimizer(optimizer: Any) -> Any:
             "this is no optimizer",
             expected='a transform of cl.optim, or its name, such as "adam"',
             got=repr(optimizer),
-            where=user_line(2),
+            where=user_line(),
             try_="optimizer=cl.optim.adam(1e-3)",
         )
     return found
@@ -164,7 +164,7 @@ def _check_places(out: Any, resume: Any) -> None:
             "a resumed run stays in its folder",
             expected="resume= alone",
             got=f"resume={str(resume)!r}, out={str(out)!r}",
-            where=user_line(2),
+            where=user_line(),
             try_=f"resume={str(resume)!r}",
         )
 
@@ -175,7 +175,7 @@ def _network(model: Any) -> Any:
             "fit trains a network",
             expected="a module of cl.nn with parameters",
             got=f"{type(model).__name__}" + (" without parameters" if isinstance(model, nn.Module) else ""),
-            where=user_line(2),
+            where=user_line(),
             try_="cl.nn.mlp([inputs, 16, outputs])",
         )
     return model
