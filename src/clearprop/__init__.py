@@ -23,6 +23,8 @@ from clearprop.autodiff.transforms import per_example_grad as per_example_grad
 from clearprop.autodiff.transforms import value_and_grad as value_and_grad
 from clearprop.autodiff.transforms import vjp as vjp
 from clearprop.autodiff.trees import tree_map as tree_map
+from clearprop.compiler.api import ExecutorWarning as ExecutorWarning
+from clearprop.compiler.api import compile as compile
 from clearprop.errors import ClearpropError as ClearpropError
 from clearprop.primitives import Zero as Zero
 from clearprop.primitives import composite as composite

@@ -180,6 +180,8 @@ class Size:
         a, b = self.canonical(), other.canonical() if isinstance(other, Size) else other
         if not isinstance(b, (int, Size)):
             return NotImplemented
+        if kind == "==" and b == 1 and type(b) is int and _lone(a) is not None:
+            return False  # an axis of size 1 is an integer, so a symbolic axis has another size
         number = tuple(x.hint if isinstance(x, Size) else x for x in (a, b))
         seen = {"==": operator.eq, "<": operator.lt, "<=": operator.le}[kind](*number)
         if not (kind == "==" and dim_key(a) == dim_key(b)):
@@ -231,6 +233,13 @@ class Size:
 def dim_key(dim: Any) -> Any:
     """Hashable identity of an axis's size."""
     return dim.key() if isinstance(dim, Size) else dim
+
+
+def same_shape(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    """Whether two shapes are known to be equal; asks, and assumes nothing."""
+    return len(a) == len(b) and all(
+        x == y if type(x) is int and type(y) is int else dim_key(x) == dim_key(y) for x, y in zip(a, b, strict=True)
+    )
 
 
 def hint(dim: Any) -> int:

@@ -13,7 +13,7 @@ from clearprop.program.types import PYTHON_SCALARS
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.structural import broadcast_to_
-from clearprop.shapes import dim_key
+from clearprop.shapes import same_shape
 
 
 def push(part: Slice, tangents: dict[Node, Any], read: Reader) -> dict[Node, Any]:
@@ -38,7 +38,7 @@ def push(part: Slice, tangents: dict[Node, Any], read: Reader) -> dict[Node, Any
 def _widened(dot: Any, node: Node) -> Any:
     """A tangent in the output's shape and dtype: a rule need not repeat what broadcasting repeats."""
     value, own = raw(dot), node.value
-    if tuple(map(dim_key, shape_of(value))) != tuple(map(dim_key, shape_of(own))):
+    if not same_shape(shape_of(value), shape_of(own)):
         dot = broadcast_to_(dot, shape=shape_of(own))
     if type(own) not in PYTHON_SCALARS and (type(value) in PYTHON_SCALARS or value.dtype != own.dtype):
         dot = astype(dot, dtype=own.dtype)

@@ -20,7 +20,7 @@ from clearprop.program.values import Application, Node, raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.reductions import sum as _sum
 from clearprop.rules.structural import broadcast_to_, reshape_
-from clearprop.shapes import dim_key, is_one
+from clearprop.shapes import is_one, same_shape
 
 Reader = Callable[[Any], Any]
 
@@ -94,7 +94,7 @@ def fit(cotangent: Any, operand: Any) -> Any:
     own = raw(operand)
     value = raw(cotangent)
     have, want = shape_of(value), () if type(own) in PYTHON_SCALARS else own.shape
-    if have != want and tuple(map(dim_key, have)) != tuple(map(dim_key, want)):
+    if not same_shape(have, want):
         cotangent = _unbroadcast(cotangent, have, want)
     if type(own) not in PYTHON_SCALARS and (type(value) in PYTHON_SCALARS or value.dtype != own.dtype):
         cotangent = astype(cotangent, dtype=own.dtype)
@@ -113,6 +113,6 @@ def _unbroadcast(g: Any, have: Sequence[Any], want: Sequence[Any]) -> Any:
         if extra:
             have = shape_of(g)
             g = reshape_(g, shape=have[extra:])
-    if tuple(map(dim_key, shape_of(g))) != tuple(map(dim_key, want)):
+    if not same_shape(shape_of(g), want):
         g = broadcast_to_(g, shape=tuple(want))
     return g

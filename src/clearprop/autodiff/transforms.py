@@ -31,7 +31,7 @@ from clearprop.program.tracing import shape_of
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules.structural import full_, zeros_like
-from clearprop.shapes import size_of
+from clearprop.shapes import same_shape, size_of
 
 
 @contextmanager
@@ -204,7 +204,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
         cotangents: dict[Node, Any] = {}
         for out, c in zip(outs, given, strict=True):
             c = as_leaf_value(c)
-            if shape_of(c) != shape_of(out):
+            if not same_shape(shape_of(c), shape_of(out)):
                 raise ShapeError(
                     "the cotangent has another shape than the output",
                     expected=f"shape {shape_of(out)}",
@@ -264,7 +264,7 @@ def _start_tangents(run: _Run, tangents: Sequence[Any]) -> dict[Node, Any]:
         for node, value in zip(nodes, given, strict=True):
             if node is None:
                 continue
-            if shape_of(value) != shape_of(node):
+            if not same_shape(shape_of(value), shape_of(node)):
                 raise ShapeError(
                     "a tangent has another shape than its primal",
                     expected=f"shape {shape_of(node)}",

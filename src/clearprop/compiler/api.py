@@ -218,7 +218,12 @@ class Specialisation:
 
             return NativeExecutor(self)
         if wanted == "numba":
-            raise ArgumentError(f"{self.name} has no native form", expected="primitives with a native form", got=reason, try_='executor="numpy"')
+            raise ArgumentError(
+                f"{self.name} has no native form",
+                expected="primitives with a native form",
+                got=reason,
+                try_='executor="numpy"',
+            )
         _say_once(f"{self.name} runs on the NumPy executor: {reason}")
         return NumpyExecutor(self)
 
@@ -312,12 +317,19 @@ def _positions(chosen: Any, names: Sequence[str], what: str) -> frozenset[int]:
             raise unknown_name(f"argument to {what}", w, names, user_line())
         position = names.index(w) if isinstance(w, str) else w
         if not 0 <= position < len(names):
-            raise ArgumentError(f"{what} names a position that does not exist", expected=f"0 to {len(names) - 1}", got=str(w), where=user_line())
+            raise ArgumentError(
+                f"{what} names a position that does not exist",
+                expected=f"0 to {len(names) - 1}",
+                got=str(w),
+                where=user_line(),
+            )
         out.add(position)
     return frozenset(out)
 
 
-def compile(f: Callable[..., Any] | None = None, *, donate: Any = (), static: Any = (), executor: str | None = None) -> Any:
+def compile(
+    f: Callable[..., Any] | None = None, *, donate: Any = (), static: Any = (), executor: str | None = None
+) -> Any:
     """Compile a function of trees of arrays into one native call per invocation.
 
     `donate` names arguments (by position or name) whose memory the results may take over: their tensors become

@@ -111,7 +111,8 @@ class Binding:
         if threads == 1:
             return {}
         return {
-            self.plan.buffer(v): [self.piece(self.bytes(v)).ctypes.data for _ in range(threads)] for v, _ in kernel.accumulators
+            self.plan.buffer(v): [self.piece(self.bytes(v)).ctypes.data for _ in range(threads)]
+            for v, _ in kernel.accumulators
         }
 
     def _combine(self, var: Var, memory: list[int]) -> None:
@@ -283,17 +284,22 @@ def _bind_random_bits(binding: Binding, op: Operation) -> None:
     key, out = op.reads[0], op.out
     at = binding.number(key.offset) * 4
     shares = binding.shares(half, total >= SPLIT_ELEMENTS // 4)
-    binding.add([Call(random_bits(), [lo, hi, 0, 0, total, half], [(2, key.base, at), (3, out, 0)]) for lo, hi in shares])
+    binding.add(
+        [Call(random_bits(), [lo, hi, 0, 0, total, half], [(2, key.base, at), (3, out, 0)]) for lo, hi in shares]
+    )
 
 
 def _bind_fold_in(binding: Binding, op: Operation) -> None:
     from clearprop.compiler.native.special import fold_in
 
     key, data = op.reads
-    places = [(2, key.base, binding.number(key.offset) * 4), (3, data.base, binding.number(data.offset) * 8), (4, op.out, 0)]
+    places = [
+        (2, key.base, binding.number(key.offset) * 4),
+        (3, data.base, binding.number(data.offset) * 8),
+        (4, op.out, 0),
+    ]
     binding.add([Call(fold_in(), [0, 1, 0, 0, 0], places)])
 
 
 SPECIAL: dict[str, Callable[[Binding, Operation], None]] = {"random_bits": _bind_random_bits, "fold_in": _bind_fold_in}
 """How each special operation becomes calls."""
-

@@ -91,5 +91,13 @@ class Executable:
 
         t = self.tables[thread]
         drive(
-            start, stop, t.functions, t.offsets, t.fences, t.words.ctypes.data, t.cursor, self.threads, self.barrier.ctypes.data
+            start,
+            stop,
+            t.functions,
+            t.offsets,
+            t.fences,
+            t.words.ctypes.data,
+            t.cursor,
+            self.threads,
+            self.barrier.ctypes.data,
         )

@@ -18,9 +18,23 @@ from clearprop.program.ir import Var
 from clearprop.program.types import DType, promote, type_of
 from clearprop.shapes import dim_key
 
-CAST = {"float32": "f32", "float64": "f64", "int64": "i64", "uint32": "u32", "bool": "b1", "int32": "i32", "uint8": "u8"}
+CAST = {
+    "float32": "f32",
+    "float64": "f64",
+    "int64": "i64",
+    "uint32": "u32",
+    "bool": "b1",
+    "int32": "i32",
+    "uint8": "u8",
+}
 _INITIAL = {"sum": "0", "max": "-inf", "min": "inf", "all": "1", "any": "0"}
-_COMBINE = {"sum": "accumulate({0}, {1})", "max": "maximum({0}, {1})", "min": "minimum({0}, {1})", "all": "{0} & {1}", "any": "{0} | {1}"}
+_COMBINE = {
+    "sum": "accumulate({0}, {1})",
+    "max": "maximum({0}, {1})",
+    "min": "minimum({0}, {1})",
+    "all": "{0} & {1}",
+    "any": "{0} | {1}",
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,9 @@ def cheap(op: Operation) -> bool:
 class Emitter:
     """Writes the kernel of one nest.  `stored` are the variables that other steps read from memory."""
 
-    def __init__(self, nest: Nest, stored: set[Var], buffer: Callable[[Var], Var], name: Callable[[Any, str], str]) -> None:
+    def __init__(
+        self, nest: Nest, stored: set[Var], buffer: Callable[[Var], Var], name: Callable[[Any, str], str]
+    ) -> None:
         self.nest, self.stored, self.buffer, self.name = nest, stored, buffer, name
         self.rank = len(nest.domain)
         self.parameters: dict[Any, Parameter] = {}
@@ -80,9 +96,15 @@ class Emitter:
     # ------------------------------------------------------------------------------------------ parameters
     def parameter(self, kind: str, what: Any, hint: str, dtype: str = "", offset: Any = 0) -> str:
         """The formal name for something given from outside."""
-        key = (kind, what if isinstance(what, Var) else dim_key(what) if kind in ("size", "stride") else what, dim_key(offset))
+        key = (
+            kind,
+            what if isinstance(what, Var) else dim_key(what) if kind in ("size", "stride") else what,
+            dim_key(offset),
+        )
         if key not in self.parameters:
-            self.parameters[key] = Parameter(self.name(what if isinstance(what, Var) else None, hint), kind, what, dtype, offset)
+            self.parameters[key] = Parameter(
+                self.name(what if isinstance(what, Var) else None, hint), kind, what, dtype, offset
+            )
         return self.parameters[key].name
 
     def local(self, var: Any, hint: str = "t") -> str:
@@ -171,7 +193,11 @@ class Emitter:
         array = self.array(read.base, read.offset)
         row = self.nest.is_row(op)
         text = f"{array}[{self.index(read.strides, row)}]"
-        fixed = self.rank > 0 and (self.rank == 1 or not row) and _is_zero(read.strides[-1:] or (0,)) if not row else self.rank > 1
+        fixed = (
+            self.rank > 0 and (self.rank == 1 or not row) and _is_zero(read.strides[-1:] or (0,))
+            if not row
+            else self.rank > 1
+        )
         if fixed or self.rank == 0:
             if text not in self.loaded:
                 name = self.loaded[text] = self.local(read.base, "r")
@@ -208,7 +234,12 @@ class Emitter:
         texts = []
         for k, read in enumerate(op.reads):
             made = read.base if isinstance(read, Access) and isinstance(read.base, Var) else None
-            if made in self.values and self._is_forwarded(read, made) and self.values[made][2] == "full" and made not in self.stored:
+            if (
+                made in self.values
+                and self._is_forwarded(read, made)
+                and self.values[made][2] == "full"
+                and made not in self.stored
+            ):
                 text = self.again(self.makers[made], stage, depth - 1)
                 if text is None:
                     return None
@@ -288,7 +319,9 @@ class Emitter:
         kept = [k for k in range(len(op.domain)) if k not in op.reduced]
         last = len(op.domain) - 1
         target = self._target(op, stage)
-        part = self.parameter("part" if 0 in op.reduced else "array", self.buffer(op.out), "g", dtype_name(op.out.dtype))
+        part = self.parameter(
+            "part" if 0 in op.reduced else "array", self.buffer(op.out), "g", dtype_name(op.out.dtype)
+        )
         if 0 in op.reduced:
             self.accumulators.append((op.out, op.equation.primitive.name))
         if not kept:
@@ -377,7 +410,15 @@ def _initial(op: Operation) -> str:
 
 
 def _literal(value: Any, dtype: DType | None) -> str:
-    text = "inf" if value == float("inf") else "-inf" if value == float("-inf") else "nan" if value != value else repr(value)
+    text = (
+        "inf"
+        if value == float("inf")
+        else "-inf"
+        if value == float("-inf")
+        else "nan"
+        if value != value
+        else repr(value)
+    )
     if dtype is None:
         return text
     return f"{dtype_name(dtype)}({text})"

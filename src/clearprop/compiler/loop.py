@@ -36,7 +36,9 @@ class NativeLoop:
     The carry (model, optimizer state, counters) is copied once and then lives in the loop's own arrays.
     """
 
-    def __init__(self, f: Callable[..., Any], carry: Any, data: Sequence[np.ndarray[Any, Any]], threads: int | None = None) -> None:
+    def __init__(
+        self, f: Callable[..., Any], carry: Any, data: Sequence[np.ndarray[Any, Any]], threads: int | None = None
+    ) -> None:
         self.data = [np.asarray(raw(d), order="C") for d in data]
         flat, self.structure = flatten(carry)
         self.names = paths(carry)
@@ -73,9 +75,18 @@ class NativeLoop:
 
     def carry(self) -> Any:
         """The carry as it stands now (copies)."""
-        return unflatten(self.structure, [Node.tensor(np.array(a)[()] if a.ndim == 0 else a.copy()) for a in self.arrays])
+        return unflatten(
+            self.structure, [Node.tensor(np.array(a)[()] if a.ndim == 0 else a.copy()) for a in self.arrays]
+        )
 
-    def run(self, order: np.ndarray[Any, Any], batch: int, start: int = 0, stop: int | None = None, until: float | None = None) -> tuple[int, Any]:
+    def run(
+        self,
+        order: np.ndarray[Any, Any],
+        batch: int,
+        start: int = 0,
+        stop: int | None = None,
+        until: float | None = None,
+    ) -> tuple[int, Any]:
         """Steps start … stop − 1 of the epoch given by `order`; returns (where it stopped, scalars of these steps).
 
         `until` is a time (`time.perf_counter()`) after which no further slice begins.
@@ -93,7 +104,9 @@ class NativeLoop:
             at = end
             if until is not None and time.perf_counter() > until:
                 break
-        return at, unflatten(self.scalars, [np.concatenate(parts) for parts in zip(*rows, strict=True)]) if rows else None
+        return at, unflatten(
+            self.scalars, [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+        ) if rows else None
 
     def _bound(self, size: int) -> _Bound:
         if size not in self.bound:
@@ -114,7 +127,13 @@ class _Bound:
         inputs = loop.lowered.inputs
         env = loop.scope.bind(
             (dim, number)
-            for var, shape in zip(inputs, [a.shape for a in loop.arrays] + [(size, *d.shape[1:]) for d in loop.data] + [np.shape(raw(c)) for c in loop.lowered.captured], strict=True)
+            for var, shape in zip(
+                inputs,
+                [a.shape for a in loop.arrays]
+                + [(size, *d.shape[1:]) for d in loop.data]
+                + [np.shape(raw(c)) for c in loop.lowered.captured],
+                strict=True,
+            )
             for dim, number in zip(var.shape, shape, strict=True)
         )
         self.batches = [np.empty((size, *d.shape[1:]), d.dtype) for d in loop.data]
@@ -135,7 +154,9 @@ class _Bound:
             kernel = gather(dtype_name(data.dtype))
             shares = self.binding.shares(self.size, self.size * width >= SPLIT_ELEMENTS, 1)
             places = [(2, ("batch", k), 0), (3, ("data", k), 0), (4, "index", 0), (7, "cursor", 0)]
-            self.binding.add([Call(kernel, [lo, hi, 0, 0, 0, width, self.batch_word(), 0], list(places)) for lo, hi in shares])
+            self.binding.add(
+                [Call(kernel, [lo, hi, 0, 0, 0, width, self.batch_word(), 0], list(places)) for lo, hi in shares]
+            )
         moved = len(calls) - before
         calls[:] = calls[-moved:] + calls[:-moved] if moved else calls
         parallel[:] = parallel[-moved:] + parallel[:-moved] if moved else parallel
@@ -147,7 +168,9 @@ class _Bound:
     def _add_collections(self, n: int) -> None:
         for k, o in enumerate(self.loop.plan.outputs[n:]):
             kernel = collect(dtype_name(o.dtype))
-            self.binding.add([Call(kernel, [0, 1, 0, 0, 0], [(2, ("losses", k), 0), (3, ("scalar", k), 0), (4, "cursor", 0)])])
+            self.binding.add(
+                [Call(kernel, [0, 1, 0, 0, 0], [(2, ("losses", k), 0), (3, ("scalar", k), 0), (4, "cursor", 0)])]
+            )
 
     def _place(self, n: int) -> None:
         x = self.executable
@@ -197,5 +220,3 @@ def _worth_two(loop: NativeLoop, env: Any) -> bool:
         if instruction.name == "matmul":
             work += sum(g.batches * g.m * g.n * g.k for g in layouts(instruction.step, binding.number))
     return work >= 4 * SPLIT_PRODUCT
-
-

@@ -13,7 +13,7 @@ from clearprop.program.ir import Equation, Program, Var, prune
 from clearprop.program.tracing import Builder, tracing
 from clearprop.program.types import PYTHON_SCALARS, type_of
 from clearprop.program.values import Node, raw
-from clearprop.shapes import dim_key
+from clearprop.shapes import same_shape
 
 
 def lower(program: Program) -> Program:
@@ -85,8 +85,8 @@ class _Simplifier(Builder):
             return atoms[0]
         if p.name == "astype":
             return self._cast(atoms[0], params["dtype"])
-        if p.name in ("reshape", "broadcast_to") and _same_shape(atoms[0], params["shape"]):
-            return atoms[0]
+        if p.name in ("reshape", "broadcast_to", "expand_dims", "squeeze"):
+            return self._moved(p, atoms[0], params)
         if p.name == "where" and type(atoms[0]) is bool:
             return self._kept(p, atoms, atoms[1] if atoms[0] else atoms[2])
         neutral = _NEUTRAL.get(p.name)
@@ -96,6 +96,16 @@ class _Simplifier(Builder):
                     return self._kept(p, atoms, atoms[other])
         if p.name == "greater" and type(atoms[1]) in PYTHON_SCALARS and atoms[1] == 0:
             return self._truth(atoms[0])
+        return None
+
+    def _moved(self, p: Primitive, atom: Any, params: dict[str, Any]) -> Any:
+        """The operand, if only the shape's name changes; a constant of another shape is a constant."""
+        (wanted,) = p.infer([type_of(atom)], params)
+        if _same_shape(atom, wanted.shape):
+            return atom
+        eq = self.definitions.get(atom) if isinstance(atom, Var) else None
+        if eq is not None and eq.primitive.name == "full":
+            return self.emit(eq.primitive, [], {**eq.params, "shape": wanted.shape})[0]
         return None
 
     def _kept(self, p: Primitive, atoms: Sequence[Any], result: Any) -> Any:
@@ -146,8 +156,6 @@ class _Simplifier(Builder):
 
     def _constant(self, atom: Any) -> Any:
         eq = self.definitions.get(atom) if isinstance(atom, Var) else None
-        while eq is not None and eq.primitive.name in ("reshape", "broadcast_to"):
-            eq = self.definitions.get(eq.inputs[0])
         if eq is None or eq.primitive.name != "full":
             return None
         value = eq.params["value"]
@@ -164,6 +172,4 @@ _NEUTRAL = {
 
 
 def _same_shape(atom: Any, shape: Sequence[Any]) -> bool:
-    own = () if type(atom) in PYTHON_SCALARS else atom.shape
-    return tuple(map(dim_key, own)) == tuple(map(dim_key, shape))
-
+    return same_shape(() if type(atom) in PYTHON_SCALARS else atom.shape, shape)

@@ -66,7 +66,9 @@ def _joined(dims: Sequence[Any], k: int) -> tuple[Any, ...]:
 
 def _merge_operation(op: Operation, k: int) -> Operation:
     reads = [
-        Access(r.base, _joined(r.shape, k), (*r.strides[:k], *r.strides[k + 1 :]), r.offset) if isinstance(r, Access) else r
+        Access(r.base, _joined(r.shape, k), (*r.strides[:k], *r.strides[k + 1 :]), r.offset)
+        if isinstance(r, Access)
+        else r
         for r in op.reads
     ]
     reduced = tuple(sorted({a - (a > k) for a in op.reduced}))
@@ -74,5 +76,3 @@ def _merge_operation(op: Operation, k: int) -> Operation:
     w = op.write
     new._write = w if op.kind == "reduce" else (*w[:k], *w[k + 1 :])
     return new
-
-

@@ -47,8 +47,11 @@ class NumpySource:
         return "\n\n\n".join(parts) + "\n"
 
     def _line(self, eq: Equation) -> str:
-        source, strength = self._expression(eq)
         out = eq.outputs[0]
+        if eq.primitive.name == "size":
+            self.texts[out] = (self._value(eq.params["dim"]), 3)
+            return ""
+        source, strength = self._expression(eq)
         if type_of(out).weak and not source.startswith("float("):
             source, strength = f"float({source})", _ATOM
         if self.uses.get(out, 0) == 1 and not out.name and len(source) < _WIDTH // 2:
@@ -60,8 +63,8 @@ class NumpySource:
 
     def _expression(self, eq: Equation) -> Text:
         p = eq.primitive
-        if p.name == "size":
-            return self._value(eq.params["dim"]), 0
+        if p.name == "astype" and type_of(eq.inputs[0]).ndim:
+            return f"{self._atom(eq.inputs[0], _ATOM)}.astype({self._value(eq.params['dtype'])})", _ATOM
         if p.name == "permute_dims" and eq.params["axes"] == (-1, -2):
             return f"{self._atom(eq.inputs[0], _ATOM)}.T", _ATOM
         for name in HELPERS:
@@ -82,8 +85,11 @@ class NumpySource:
             for o, a in zip(p.operands, eq.inputs, strict=True):
                 bare = re.search(rf"(?<![\w(, ])\{{{o}\}}|\{{{o}\}}[.\[]|\{{{o}\}} |-\{{{o}\}}| \{{{o}\}}", p.numpy)
                 operands[o] = self._atom(a, _ATOM if bare and p.numpy != f"{{{o}}}" else 0)
-        params = {k: self._value(v) for k, v in eq.params.items()}
-        text = p.numpy.format(**operands, **params)
+        params = {
+            k: self._value(v[0] if k == "axis" and isinstance(v, tuple) and len(v) == 1 else v)
+            for k, v in eq.params.items()
+        }
+        text = p.numpy.format(**operands, **params).replace(", keepdims=False", "")
         return text, _ATOM if re.match(r"^[\w.]+\(", text) else 0 if p.numpy == "{x}" else 3
 
     def _atom(self, atom: Any, need: int) -> str:
@@ -183,7 +189,9 @@ def _helper_source(f: Callable[..., Any]) -> str:
     """A helper's text with the constants of its module that it reads, and the public name it is called by."""
     source = re.sub(r": Any|: tuple\[[^=)]*?\](?=[,)])|: int(?=[,)])| -> [^:]+(?=:\n)", "", inspect.getsource(f))
     scope = inspect.getmodule(f)
-    constants = [f"{n} = {getattr(scope, n)!r}" for n in sorted(set(re.findall(r"\b_[A-Z_]+\b", source))) if hasattr(scope, n)]
+    constants = [
+        f"{n} = {getattr(scope, n)!r}" for n in sorted(set(re.findall(r"\b_[A-Z_]+\b", source))) if hasattr(scope, n)
+    ]
     names = [n for n, h in HELPERS.items() if h is f and n != f.__name__]
     alias = [f"{n} = {f.__name__}" for n in names]
     return "\n".join([*constants, *([""] if constants else []), source.rstrip(), *alias])

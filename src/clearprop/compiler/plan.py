@@ -126,7 +126,9 @@ def canonical_names() -> Any:
     return name
 
 
-def _lifetimes(steps: Sequence[Step], stored: set[Var], plan: Plan, outputs: Sequence[Var]) -> dict[Var, tuple[int, int]]:
+def _lifetimes(
+    steps: Sequence[Step], stored: set[Var], plan: Plan, outputs: Sequence[Var]
+) -> dict[Var, tuple[int, int]]:
     """First and last step at which each temporary's memory is in use."""
     fixed = set(plan.program.inputs) | {plan.buffer(o) for o in outputs}
     life: dict[Var, tuple[int, int]] = {}
@@ -138,5 +140,3 @@ def _lifetimes(steps: Sequence[Step], stored: set[Var], plan: Plan, outputs: Seq
                     first, last = life.get(held, (k, k))
                     life[held] = (min(first, k), max(last, k))
     return life
-
-

@@ -58,7 +58,9 @@ def _walks(read: Access, op: Operation) -> bool:
 class Scheduler:
     """Orders operations into steps."""
 
-    def __init__(self, ops: Sequence[Operation], inputs: Iterable[Var], outputs: Iterable[Var], donated: dict[Var, Var]) -> None:
+    def __init__(
+        self, ops: Sequence[Operation], inputs: Iterable[Var], outputs: Iterable[Var], donated: dict[Var, Var]
+    ) -> None:
         self.ops = list(ops)
         self.number = {op: i for i, op in enumerate(self.ops)}
         self.made = {op.out: op for op in ops}
@@ -94,7 +96,9 @@ class Scheduler:
                 self._commit(self._grow(ready))
         return self.steps
 
-    def _ready(self, op: Operation, nest: Nest | None = None, inside: frozenset[Any] | set[Operation] = frozenset()) -> bool:
+    def _ready(
+        self, op: Operation, nest: Nest | None = None, inside: frozenset[Any] | set[Operation] = frozenset()
+    ) -> bool:
         for r in op.reads:
             if isinstance(r, Access) and isinstance(r.base, Var) and r.base not in self.available:
                 maker = self.made.get(r.base)
@@ -222,7 +226,9 @@ class Scheduler:
         """Whether an update in place would hide the old value from a reader of this nest."""
         for reader in self.waits.get(op, ()):
             if reader in nest.stage:
-                same = all(_walks(r, op) for r in reader.reads if isinstance(r, Access) and r.base is self.donated[op.out])
+                same = all(
+                    _walks(r, op) for r in reader.reads if isinstance(r, Access) and r.base is self.donated[op.out]
+                )
                 if not same or nest.stage[reader] > nest.stage[op]:
                     return True
         return False

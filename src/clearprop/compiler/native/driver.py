@@ -16,7 +16,11 @@ from numba.types import ExternalFunction
 from clearprop.compiler.native.intrinsics import atomic_add, atomic_load, call
 
 _yield_processor = ExternalFunction("sched_yield", types.int32())
-_u64s, _u8s, _i64s = types.Array(types.uint64, 1, "C"), types.Array(types.uint8, 1, "C"), types.Array(types.int64, 1, "C")
+_u64s, _u8s, _i64s = (
+    types.Array(types.uint64, 1, "C"),
+    types.Array(types.uint8, 1, "C"),
+    types.Array(types.int64, 1, "C"),
+)
 
 
 @njit(types.void(types.uint64, types.int64), cache=True, nogil=True, no_cpython_wrapper=True)
@@ -37,7 +41,17 @@ def _wait(barrier: Any, threads: Any) -> Any:
     cache=True,
     nogil=True,
 )
-def drive(start: Any, stop: Any, functions: Any, offsets: Any, fences: Any, table: Any, cursor: Any, threads: Any, barrier: Any) -> Any:
+def drive(
+    start: Any,
+    stop: Any,
+    functions: Any,
+    offsets: Any,
+    fences: Any,
+    table: Any,
+    cursor: Any,
+    threads: Any,
+    barrier: Any,
+) -> Any:
     """Run steps start … stop − 1; `functions[k]` is called on the row at `table + offsets[k]`, 0 is left out."""
     for step in range(start, stop):
         cursor[0] = step

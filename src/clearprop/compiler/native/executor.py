@@ -27,7 +27,10 @@ def obstacle(program: Program) -> str | None:
         native = p.kind == "elementwise" or p.name in _FREE or p.name in SPECIAL
         if not native:
             return f"{p.name} has no native form yet"
-        if any(v.type.dtype.name not in ("float32", "float64", "int64", "int32", "bool", "uint32", "uint8") for v in eq.outputs):
+        if any(
+            v.type.dtype.name not in ("float32", "float64", "int64", "int32", "bool", "uint32", "uint8")
+            for v in eq.outputs
+        ):
             return f"{eq.outputs[0].type.dtype.name} has no native form"
     return None
 
@@ -56,7 +59,9 @@ class _Bound:
     def __init__(self, executor: NativeExecutor, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
         self.plan = executor.plan
         self.env = executor.s.scope.bind(
-            (dim, n) for var, a in zip(self.plan.program.inputs, arrays, strict=True) for dim, n in zip(var.shape, a.shape, strict=True)
+            (dim, n)
+            for var, a in zip(self.plan.program.inputs, arrays, strict=True)
+            for dim, n in zip(var.shape, a.shape, strict=True)
         )
         self.executable = Executable(Binding(self.plan, self.env, 1))
         self.donated = {self.plan.program.inputs[i] for i in executor.s.donations.values()}

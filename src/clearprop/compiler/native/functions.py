@@ -18,7 +18,13 @@ from clearprop.compiler.native.intrinsics import bits_of_f32, bits_of_f64, f32_o
 
 f32, f64, i32, i64 = np.float32, np.float64, np.int32, np.int64
 u8, u32, u64 = np.uint8, np.uint32, np.uint64
-OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}, "no_cpython_wrapper": True, "nogil": True}
+OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "error_model": "numpy",
+    "fastmath": {"contract"},
+    "no_cpython_wrapper": True,
+    "nogil": True,
+}
 
 
 @njit(**OPTIONS)
@@ -186,7 +192,11 @@ def _one(name: str, compiled: Any, plain: Any) -> Any:
     return function
 
 
-exp, log, tanh = _two("exp", _exp32, _exp64, np.exp), _two("log", _log32, _log64, np.log), _two("tanh", _tanh32, _tanh64, np.tanh)
+exp, log, tanh = (
+    _two("exp", _exp32, _exp64, np.exp),
+    _two("log", _log32, _log64, np.log),
+    _two("tanh", _tanh32, _tanh64, np.tanh),
+)
 erf = _two("erf", _erf32, _erf64, np.vectorize(math.erf))
 sqrt, floor, ceil, rint = np.sqrt, np.floor, np.ceil, np.rint
 sign = _one("sign", lambda x: x if x != x else type(x)(x > 0) - type(x)(x < 0), np.sign)

@@ -122,7 +122,9 @@ def _bitcast(source: Any, target: Any) -> Any:
     @intrinsic
     def cast(typing: Any, x: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.bitcast(context.cast(builder, args[0], signature.args[0], source), context.get_data_type(target))
+            return builder.bitcast(
+                context.cast(builder, args[0], signature.args[0], source), context.get_data_type(target)
+            )
 
         return target(x), generate
 
@@ -135,15 +137,37 @@ bits_of_f64, f64_of_bits = _bitcast(types.float64, types.int64), _bitcast(types.
 
 def _gemm(symbol: str, real: Any) -> Any:
     @intrinsic
-    def gemm(typing: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, a: Any, lda: Any, b: Any, ldb: Any, c: Any, ldc: Any) -> Any:
+    def gemm(
+        typing: Any, ta: Any, tb: Any, m: Any, n: Any, k: Any, a: Any, lda: Any, b: Any, ldb: Any, c: Any, ldc: Any
+    ) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             ta, tb, m, n, k, a, lda, b, ldb, c, ldc = args
             width = lambda v: v if _INT == _I64 else builder.trunc(v, _INT)  # noqa: E731 - two words of IR
             flag = lambda v: builder.add(_I32(111), builder.trunc(v, _I32))  # noqa: E731 - 111 no, 112 transposed
-            ft = ir.FunctionType(ir.VoidType(), [_I32, _I32, _I32, _INT, _INT, _INT, real, _I64, _INT, _I64, _INT, real, _I64, _INT])
+            ft = ir.FunctionType(
+                ir.VoidType(), [_I32, _I32, _I32, _INT, _INT, _INT, real, _I64, _INT, _I64, _INT, real, _I64, _INT]
+            )
             f = cgutils.get_or_insert_function(builder.module, ft, symbol)
             row_major = _I32(101)
-            builder.call(f, [row_major, flag(ta), flag(tb), width(m), width(n), width(k), real(1.0), a, width(lda), b, width(ldb), real(0.0), c, width(ldc)])
+            builder.call(
+                f,
+                [
+                    row_major,
+                    flag(ta),
+                    flag(tb),
+                    width(m),
+                    width(n),
+                    width(k),
+                    real(1.0),
+                    a,
+                    width(lda),
+                    b,
+                    width(ldb),
+                    real(0.0),
+                    c,
+                    width(ldc),
+                ],
+            )
             return context.get_dummy_value()
 
         return types.void(*([types.uint64] * 11)), generate

@@ -87,6 +87,8 @@ def fold_in() -> Kernel:
     text = (
         "def kernel(lo, hi, key, data, out):\n"
         "    k0 = key[0]\n    k1 = key[1]\n    k2 = u32(u32(k0 ^ k1) ^ u32(0x1BD11BDA))\n"
-        "    x = u32(u32(data[0]) + k0)\n    y = u32(u32(1) + k1)\n" + _rounds("    ") + "    out[0] = x\n    out[1] = y\n"
+        "    x = u32(u32(data[0]) + k0)\n    y = u32(u32(1) + k1)\n"
+        + _rounds("    ")
+        + "    out[0] = x\n    out[1] = y\n"
     )
     return _kernel(text, "key:u32 data:i64 out:u32")
