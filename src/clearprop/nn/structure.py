@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -21,8 +22,13 @@ class Layout(NamedTuple):
 @functools.lru_cache(maxsize=256)
 def layout(structure: Any) -> Layout:
     """The layout of trees of this structure.  A leaf outside any module is a parameter."""
-    paths = tuple(a.codify("").removeprefix(".") for a in structure.accessors())
+    paths = tuple(_plain(a.codify("")) for a in structure.accessors())
     return Layout(paths, tuple(_kinds(structure, PARAMETER)))
+
+
+def _plain(path: str) -> str:
+    """Without what only the top level has: `.weight` and `['weight']` are `weight`."""
+    return re.sub(r"^\['([^']*)'\]", r"\1", path).removeprefix(".")
 
 
 def _kinds(structure: Any, kind: str) -> Iterator[str]:

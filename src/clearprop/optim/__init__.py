@@ -1,21 +1,41 @@
-"""Optimizers: composable, pure transforms from gradients to updates, and learning-rate schedules."""
+"""Optimizers: composable, pure transforms from gradients to updates, and learning-rate schedules.
 
+`state = opt.init(params)`; `updates, state = opt.update(grads, state, params)`; `params = apply_updates(params,
+updates)`.  An optimizer is a chain of links, so that each part of an update can be told.
+"""
+
+from clearprop.optim.adaptive import scale_by_adagrad as scale_by_adagrad
+from clearprop.optim.adaptive import scale_by_adam as scale_by_adam
+from clearprop.optim.adaptive import scale_by_lion as scale_by_lion
+from clearprop.optim.adaptive import scale_by_rms as scale_by_rms
+from clearprop.optim.adaptive import scale_by_rprop as scale_by_rprop
+from clearprop.optim.averages import average as average
+from clearprop.optim.averages import lookahead as lookahead
+from clearprop.optim.averages import schedule_free as schedule_free
+from clearprop.optim.first_order import adagrad as adagrad
 from clearprop.optim.first_order import adam as adam
 from clearprop.optim.first_order import adamw as adamw
+from clearprop.optim.first_order import lion as lion
+from clearprop.optim.first_order import rmsprop as rmsprop
+from clearprop.optim.first_order import rprop as rprop
 from clearprop.optim.first_order import sgd as sgd
 from clearprop.optim.hyper import by_name as by_name
 from clearprop.optim.hyper import from_config as from_config
 from clearprop.optim.hyper import optimizers as optimizers
 from clearprop.optim.links import add_weight_decay as add_weight_decay
+from clearprop.optim.links import clip_adaptive as clip_adaptive
 from clearprop.optim.links import clip_by_norm as clip_by_norm
 from clearprop.optim.links import clip_by_value as clip_by_value
 from clearprop.optim.links import scale as scale
-from clearprop.optim.links import scale_by_adam as scale_by_adam
 from clearprop.optim.links import scale_by_learning_rate as scale_by_learning_rate
 from clearprop.optim.links import trace_momentum as trace_momentum
+from clearprop.optim.partition import groups as groups
+from clearprop.optim.partition import masked as masked
 from clearprop.optim.schedules import Schedule as Schedule
 from clearprop.optim.schedules import constant as constant
 from clearprop.optim.schedules import cosine as cosine
+from clearprop.optim.schedules import exponential as exponential
+from clearprop.optim.schedules import one_cycle as one_cycle
 from clearprop.optim.schedules import step as step
 from clearprop.optim.schedules import warmup as warmup
 from clearprop.optim.transform import Transform as Transform

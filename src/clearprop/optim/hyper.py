@@ -20,9 +20,13 @@ class Range(NamedTuple):
     high: float = math.inf
     open_: str = ""
     whole: bool = False
+    or_none: bool = False
 
-    def holds(self, value: float) -> bool:
+    def holds(self, value: Any) -> bool:
         """Whether the value is a number inside (NaN is not)."""
+        if value is None or isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+            return value is None and self.or_none
+        value = float(value)
         above = value > self.low if "[" in self.open_ else value >= self.low
         below = value < self.high if "]" in self.open_ else value <= self.high
         return bool(above and below) and (not self.whole or value == int(value))
@@ -31,7 +35,19 @@ class Range(NamedTuple):
         """`0 <= name < 1`."""
         left = "" if self.low == -math.inf else f"{self.low:g} {'<' if '[' in self.open_ else '<='} "
         right = "" if self.high == math.inf else f" {'<' if ']' in self.open_ else '<='} {self.high:g}"
-        return f"{left}{name}{right}" + (", a whole number" if self.whole else "")
+        return (
+            f"{left}{name}{right}" + (", a whole number" if self.whole else "") + (" or None" if self.or_none else "")
+        )
+
+
+class Choices(NamedTuple):
+    """A closed set of names."""
+
+    names: tuple[str, ...]
+
+    def holds(self, value: Any) -> bool:
+        """Whether the value is one of them; what is not text is not judged here."""
+        return not isinstance(value, str) or value in self.names
 
 
 POSITIVE = Range(0.0, math.inf, "[]")
@@ -41,7 +57,7 @@ SHARE = Range(0.0, 1.0)
 COUNT = Range(1, math.inf, "]", whole=True)
 
 
-def hyper(*, default: Any = dataclasses.MISSING, within: Range | None = None) -> Any:
+def hyper(*, default: Any = dataclasses.MISSING, within: Range | Choices | None = None) -> Any:
     """A hyper-parameter field with its range."""
     return dataclasses.field(default=default, metadata={"range": within})
 
@@ -85,10 +101,11 @@ class Configured:
         }
 
 
-def _check(owner: str, f: dataclasses.Field[Any], within: Range, value: Any) -> None:
-    number = isinstance(value, (int, float)) or hasattr(value, "__float__")
-    if number and not isinstance(value, bool) and within.holds(float(value)):
+def _check(owner: str, f: dataclasses.Field[Any], within: Range | Choices, value: Any) -> None:
+    if within.holds(value):
         return
+    if isinstance(within, Choices):
+        raise unknown_name(f"{f.name} of {owner}", value, within.names, user_line(4))
     default = "" if f.default is dataclasses.MISSING else f" (default {f.default})"
     raise ArgumentError(
         f"{owner} cannot work with this {f.name}",

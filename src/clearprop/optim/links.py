@@ -9,26 +9,46 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
-from clearprop.optim.hyper import FRACTION, NOT_NEGATIVE, POSITIVE, hyper
+from clearprop.errors import ArgumentError, user_line
+from clearprop.optim.hyper import FRACTION, NOT_NEGATIVE, POSITIVE, Choices, hyper
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Leafwise, Transform, View, operand
+from clearprop.optim.transform import Leafwise, Transform, View, operand, scalar_like
 from clearprop.program.tracing import shape_of
-from clearprop.program.types import type_of
-from clearprop.program.values import raw
-from clearprop.rules.elementwise import clip, minimum, sqrt, square
+from clearprop.rules.elementwise import clip, maximum, sqrt, square
 from clearprop.rules.reductions import sum
 
 Mask = str | tuple[str, ...] | Callable[[str, Any], bool]
+MASKS = Choices(("all", "matrices"))
 
 
-def chosen_by(mask: Mask, path: str, leaf: Any) -> bool:
-    """Whether a mask chooses a parameter: "all", "matrices" (two axes or more), path patterns, or a function."""
-    if callable(mask):
-        return bool(mask(path, leaf))
-    if mask in ("all", "matrices"):
-        return mask == "all" or len(shape_of(leaf)) >= 2
-    patterns = (mask,) if isinstance(mask, str) else mask
-    return any(re.fullmatch(".*".join(map(re.escape, p.split("*"))), path) for p in patterns)
+def chosen(mask: Mask, view: View) -> list[bool]:
+    """Which leaves a mask chooses: "all", "matrices" (two axes or more), path patterns, or a function."""
+    if isinstance(mask, str):
+        return [t and (mask == "all" or len(shape_of(p)) >= 2) for p, t in zip(view.leaves, view.trained, strict=True)]
+    if not callable(mask):
+        for pattern in mask:
+            require_match(pattern, view)
+    pick = mask if callable(mask) else lambda path, _: any(matches(p, path) for p in mask)
+    triples = zip(view.paths, view.leaves, view.trained, strict=True)
+    return [t and bool(pick(path, p)) for path, p, t in triples]
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a path fits a pattern: `*` stands for any text, and `*.bias` fits `bias` too."""
+    expression = ".*".join(map(re.escape, pattern.split("*")))
+    return any(re.fullmatch(expression, p) for p in (path, f".{path}"))
+
+
+def require_match(pattern: str, view: View) -> None:
+    """A pattern that fits no path is a mistake."""
+    if not any(matches(pattern, path) for path in view.paths):
+        raise ArgumentError(
+            f"no parameter fits the pattern {pattern!r}",
+            expected="a pattern that fits a path: " + ", ".join(view.paths[:4]) + " …" * (len(view.paths) > 4),
+            got=repr(pattern),
+            where=user_line(2),
+            try_="'*.bias', 'layers[0].*'",
+        )
 
 
 class scale(Leafwise):
@@ -72,25 +92,6 @@ class trace_momentum(Leafwise):
         return (g + self.momentum * m if self.nesterov else m), m
 
 
-class scale_by_adam(Leafwise):
-    """m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², u = m̂/(√v̂ + ε), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)."""
-
-    slots, counts = ("m", "v"), True
-    b1: float = hyper(default=0.9, within=FRACTION)
-    b2: float = hyper(default=0.999, within=FRACTION)
-    eps: float = hyper(default=1e-8, within=NOT_NEGATIVE)
-
-    def scalars(self, t: Any) -> tuple[Any, ...]:
-        """The corrections of the two averages, which start at 0."""
-        return 1 - self.b1**t, 1 - self.b2**t
-
-    def leaf(self, g: Any, p: Any, m: Any, v: Any, of_m: Any, of_v: Any) -> tuple[Any, ...]:
-        """The rule."""
-        m = self.b1 * m + (1 - self.b1) * g
-        v = self.b2 * v + (1 - self.b2) * square(g)
-        return (m / of_m) / (sqrt(v / of_v) + self.eps), m, v
-
-
 class add_weight_decay(Transform):
     """U = g + λp for the parameters that `mask` chooses.
 
@@ -99,7 +100,7 @@ class add_weight_decay(Transform):
     """
 
     weight_decay: float = hyper(default=0.01, within=NOT_NEGATIVE)
-    mask: Mask = "matrices"
+    mask: Mask = hyper(default="matrices", within=MASKS)
 
     def init(self, params: Any) -> dict[str, Any]:
         """Nothing is kept."""
@@ -109,8 +110,8 @@ class add_weight_decay(Transform):
         """G + λp for every chosen leaf."""
         view = View(params)
         updates = [
-            g + self.weight_decay * p if g is not None and chosen_by(self.mask, path, p) else g
-            for g, p, path in zip(view.of(grads), view.leaves, view.paths, strict=True)
+            g + self.weight_decay * p if g is not None and decays else g
+            for g, p, decays in zip(view.of(grads), view.leaves, chosen(self.mask, view), strict=True)
         ]
         return view.build(updates), state
 
@@ -148,11 +149,27 @@ class clip_by_norm(Transform):
         """All leaves by one factor."""
         view = View(params)
         given = view.of(grads)
-        norm = global_norm(given)
-        factor = minimum(1.0, self.limit / (norm + _tiny(norm)))
-        return view.build([None if g is None else g * factor for g in given]), state
+        factor = self.limit / maximum(global_norm(given), self.limit)
+        return view.build([None if g is None else g * scalar_like(factor, g) for g in given]), state
 
 
-def _tiny(norm: Any) -> float:
-    """The smallest normal number: it keeps 1/0 away without changing any other quotient."""
-    return float(np.finfo(type_of(raw(norm)).dtype).tiny)
+class clip_adaptive(Leafwise):
+    """Each unit's gradient at most `limit` times as long as its weights (AGC, Brock et al. 2021).
+
+    u = g · min(1, limit · max(‖p‖, eps)/‖g‖), with the norms of each column of a weight (inputs, outputs), that is of
+    each output's weights, and of a vector as a whole.  Defaults as in optax; the paper's limit is 0.01 to 0.16.
+    """
+
+    limit: float = hyper(default=0.01, within=POSITIVE)
+    eps: float = hyper(default=1e-3, within=POSITIVE)
+
+    def leaf(self, g: Any, p: Any) -> tuple[Any, ...]:
+        """The rule."""
+        bound = self.limit * maximum(_unit_norm(p), self.eps)
+        return (g * (bound / maximum(_unit_norm(g), bound)),)
+
+
+def _unit_norm(x: Any) -> Any:
+    """‖·‖ over all axes but the last; of a vector or number, over all."""
+    axes = tuple(range(max(len(shape_of(x)) - 1, 0))) or None
+    return sqrt(sum(square(x), axis=axes, keepdims=axes is not None))

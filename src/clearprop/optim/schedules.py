@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from clearprop.arrays.tensor import Tensor
-from clearprop.optim.hyper import COUNT, NOT_NEGATIVE, SHARE, Configured, hyper
+from clearprop.optim.hyper import COUNT, NOT_NEGATIVE, SHARE, Configured, Range, hyper
 from clearprop.program.values import Node
 from clearprop.rules.elementwise import cos, floor, maximum, minimum, where
 
@@ -72,6 +72,53 @@ class cosine(Schedule):
         """The formula."""
         share = minimum(t, self.steps) / self.steps
         return self.floor + 0.5 * (self.value - self.floor) * (1 + cos(math.pi * share))
+
+
+class exponential(Schedule):
+    """η_t = value · factor^(t/every).
+
+    >>> import clearprop as cl
+    >>> [float(cl.optim.exponential(1.0, every=2, factor=0.25)(t)) for t in (0, 1, 2)]
+    [1.0, 0.5, 0.25]
+    """
+
+    value: float = hyper(default=1e-3, within=NOT_NEGATIVE)
+    every: int = hyper(default=1000, within=COUNT)
+    factor: float = hyper(default=0.1, within=SHARE)
+
+    def at(self, t: Any) -> Any:
+        """The formula."""
+        return self.value * self.factor ** (t / self.every)
+
+
+class one_cycle(Schedule):
+    """Up from peak/start to the peak during the first `rise` of all steps, down to peak/start/end (Smith 2018).
+
+    Both ways are half a cosine: η = to + ½(from − to)(1 + cos(π·share)); PyTorch's shape and defaults.  The peak is at
+    t = rise·steps − 1, the end at t = steps − 1.
+
+    >>> import clearprop as cl
+    >>> rate = cl.optim.one_cycle(1.0, steps=10, rise=0.5, start=10, end=100)
+    >>> [round(float(rate(t)), 6) for t in (0, 2, 4, 9, 20)]
+    [0.1, 0.55, 1.0, 0.001, 0.001]
+    """
+
+    peak: float = hyper(default=1e-2, within=NOT_NEGATIVE)
+    steps: int = hyper(default=1000, within=Range(4, 1e12, whole=True))
+    rise: float = hyper(default=0.3, within=Range(0.0, 1.0, "[]"))
+    start: float = hyper(default=25.0, within=Range(1.0, 1e12))
+    end: float = hyper(default=1e4, within=Range(1.0, 1e12))
+
+    def at(self, t: Any) -> Any:
+        """The formula."""
+        top, last, low = max(self.rise * self.steps - 1, 1.0), self.steps - 1, self.peak / self.start
+        up = _half_cosine(low, self.peak, minimum(t / top, 1.0))
+        down = _half_cosine(self.peak, low / self.end, minimum(maximum(t - top, 0) / (last - top), 1.0))
+        return where(t <= top, up, down)
+
+
+def _half_cosine(begin: float, end: float, share: Any) -> Any:
+    return end + 0.5 * (begin - end) * (1 + cos(math.pi * share))
 
 
 class warmup(Schedule):

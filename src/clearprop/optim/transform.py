@@ -30,6 +30,13 @@ def result(value: Any) -> Any:
     return value if isinstance(value, Node) or value is None else Tensor(value)
 
 
+def scalar_like(scalar: Any, leaf: Any) -> Any:
+    """A number in the leaf's dtype, so that a float64 number does not make a float32 parameter float64."""
+    scalar = operand(scalar)
+    own, dtype = type_of(raw(scalar)), type_of(raw(leaf)).dtype
+    return scalar if own.weak or own.dtype.kind != "f" or own.dtype == dtype else astype(scalar, dtype=dtype)
+
+
 class View:
     """Parameters as leaves in order, with their paths, and which of them are trained."""
 
@@ -70,6 +77,7 @@ class Transform(Configured):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    full_batch: ClassVar[bool] = False  # whether the noise of mini-batches breaks the rule
 
     def init(self, params: Any) -> Any:
         """The state before the first step: a tree of arrays."""
@@ -87,28 +95,35 @@ class Transform(Configured):
 class Leafwise(Transform):
     """A rule that treats every leaf alike: `leaf(g, p, *slots, *scalars) -> (update, *slots)`.
 
-    `slots` name the arrays kept per parameter; `scalars(t)` is computed once per step from its number t = 1, 2, ….
+    `slots` name the arrays kept per parameter and `carried` the numbers kept beside the step number t = 1, 2, …;
+    `scalars(t, *carried) -> (scalars, *carried)` is computed once per step.
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
+    carried: ClassVar[tuple[str, ...]] = ()
     counts: ClassVar[bool] = False
 
     def first(self, slot: str, p: Any) -> Any:
         """A slot's value before the first step."""
         return zeros_like(p)
 
-    def scalars(self, t: Any) -> tuple[Any, ...]:
-        """Numbers that all leaves share in step t."""
-        return ()
+    def first_carried(self, name: str) -> float:
+        """A carried number before the first step."""
+        return 0.0
+
+    def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
+        """The numbers that all leaves share in step t, and the carried ones after it."""
+        return ((), *carried)
 
     def leaf(self, g: Any, p: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
         raise NotImplementedError
 
     def init(self, params: Any) -> dict[str, Any]:
-        """The step number, if it counts, and a tree like the parameters for every slot."""
+        """The step number, if it counts, carried numbers, and a tree like the parameters for every slot."""
         view = View(params)
         state: dict[str, Any] = {"t": Tensor(np.int64(0))} if self.counts else {}
+        state |= {n: Tensor(np.float64(self.first_carried(n))) for n in self.carried}
         return state | {s: view.make(lambda p, s=s: self.first(s, p)) for s in self.slots}
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
@@ -117,14 +132,15 @@ class Leafwise(Transform):
         shared: tuple[Any, ...] = ()
         if self.counts:
             new["t"] = state["t"] + 1
-            shared = tuple(map(operand, self.scalars(new["t"])))
+            shared, *carried = self.scalars(new["t"], *(state[n] for n in self.carried))
+            new |= zip(self.carried, map(result, carried), strict=True)
         columns = [view.of(state[s], f"slots {s!r}") for s in self.slots]
         updates = view.of(grads)
         for i, (g, p, trained) in enumerate(zip(updates, view.leaves, view.trained, strict=True)):
             if g is None or not trained:
                 updates[i] = None
                 continue
-            updates[i], *kept = self.leaf(g, p, *(c[i] for c in columns), *shared)
+            updates[i], *kept = self.leaf(g, p, *(c[i] for c in columns), *(scalar_like(s, p) for s in shared))
             for column, value in zip(columns, kept, strict=True):
                 column[i] = value
         return view.build(updates), new | {s: view.build(c) for s, c in zip(self.slots, columns, strict=True)}
@@ -149,6 +165,27 @@ class Composed(Transform):
             updates, own = link.update(updates, own, params, **extra)
             states.append(own)
         return updates, tuple(states)
+
+    def stages(self, grads: Any, state: tuple[Any, ...], params: Any, **extra: Any) -> list[tuple[Transform, Any, Any]]:
+        """What each link made of the update, `(link, its state before, updates after it)`, nested links opened.
+
+        >>> import clearprop as cl
+        >>> opt, params = cl.optim.adamw(0.5, weight_decay=0.1, mask="all"), cl.tensor(2.0)
+        >>> for link, _, updates in opt.stages(cl.tensor(3.0), opt.init(params), params):
+        ...     print(type(link).__name__, updates)
+        scale_by_adam Tensor(1.0)
+        add_weight_decay Tensor(1.2)
+        scale_by_learning_rate Tensor(-0.6)
+        """
+        updates, out = grads, list[tuple[Transform, Any, Any]]()
+        for link, own in zip(self.links, state, strict=True):
+            if isinstance(link, Composed):
+                out += link.stages(updates, own, params, **extra)
+                updates = out[-1][2] if link.links else updates
+            else:
+                updates, _ = link.update(updates, own, params, **extra)
+                out.append((link, own, updates))
+        return out
 
     def eval_params(self, state: tuple[Any, ...], params: Any) -> Any:
         """The parameters to evaluate, as the links say."""

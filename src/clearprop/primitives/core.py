@@ -66,7 +66,7 @@ class Primitive:
         self.rules = self._make_rules(rules)
         self.jvp = make_rule(rules["jvp"], self.operands, self.params, self.name) if "jvp" in rules else None
         self.body = None if numpy else function
-        self._compute = self._spelled() if numpy else function
+        self._compute = np.errstate(all="ignore")(self._spelled() if numpy else function)
         if register:
             known = REGISTRY.get(self.name)
             if known is not None and known.__module__ != self.__module__:
@@ -117,7 +117,7 @@ class Primitive:
         )
         text = string.Formatter().vformat(self.numpy, (), _Names())
         scope: dict[str, Any] = {"np": np, **HELPERS}
-        return np.errstate(all="ignore")(eval(f"lambda {head}: {text}", scope))
+        return eval(f"lambda {head}: {text}", scope)
 
     @property
     def is_composite(self) -> bool:

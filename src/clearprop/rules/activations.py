@@ -87,7 +87,8 @@ _GELU = math.sqrt(2 / math.pi)
 
 def _gelu_slope(x: Any) -> Any:
     t = tanh(_GELU * (x + 0.044715 * x * x * x))
-    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * _GELU * (1 + 3 * 0.044715 * x * x)
+    s = (1 - t * t) * x  # first, so that x² cannot overflow where this vanishes
+    return 0.5 * (1 + t) + 0.5 * _GELU * (s + 3 * 0.044715 * s * x * x)
 
 
 @composite("elementwise", tex=r"\operatorname{{gelu}}_{{\tanh}}({x})", d_x=lambda g, x: g * _gelu_slope(x))

@@ -1,0 +1,149 @@
+"""Rules that keep a second set of parameters, to be evaluated in place of the trained ones (`eval_params`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from clearprop.arrays.tensor import Tensor
+from clearprop.optim.hyper import COUNT, FRACTION, NOT_NEGATIVE, SHARE, Choices, Range, hyper
+from clearprop.optim.transform import Leafwise, Transform, View
+from clearprop.rules.elementwise import floor, maximum, minimum, sqrt, square, where
+from clearprop.rules.structural import zeros_like
+
+
+def _averaged(view: View, averages: Any) -> Any:
+    """The parameters with the averages in place of those that are trained."""
+    kept = [p if a is None else a for p, a in zip(view.leaves, view.of(averages, "averages"), strict=True)]
+    return view.build(kept)
+
+
+class average(Leafwise):
+    """The last link of a chain: keeps the average of the parameters, and leaves the update as it is.
+
+    a ← decay·a + (1 − decay)·θ from a = θ₀ on; with `decay=None`, the mean of all θ_t, t ≥ 1 (Polyak & Juditsky 1992).
+    It belongs behind the learning rate: it takes p + u for the parameter after the step.
+
+    >>> import clearprop as cl
+    >>> opt, p = cl.optim.chain(cl.optim.sgd(1.0), cl.optim.average(0.75)), cl.tensor(1.0)
+    >>> updates, state = opt.update(cl.tensor(4.0), opt.init(p), p)
+    >>> p = cl.optim.apply_updates(p, updates)
+    >>> p, opt.eval_params(state, p)
+    (Tensor(-3.0), Tensor(0.0))
+    """
+
+    slots, counts = ("average",), True
+    decay: float | None = hyper(default=0.999, within=FRACTION._replace(or_none=True))
+
+    def first(self, slot: str, p: Any) -> Any:
+        """The parameter at the start."""
+        return p
+
+    def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
+        """The weight of the newest."""
+        return ((1 / t if self.decay is None else 1 - self.decay,),)
+
+    def leaf(self, g: Any, p: Any, a: Any, weight: Any) -> tuple[Any, ...]:
+        """The rule."""
+        return g, a + weight * (p + g - a)
+
+    def eval_params(self, state: Any, params: Any) -> Any:
+        """The averages."""
+        return _averaged(View(params), state["average"])
+
+
+class lookahead(Transform):
+    """Every `every` steps of `inner`, φ ← φ + α(θ − φ) and θ ← φ; φ is what counts (Zhang et al. 2019).
+
+    >>> import clearprop as cl
+    >>> opt, p = cl.optim.lookahead(cl.optim.sgd(1.0), every=1), cl.tensor(1.0)
+    >>> opt.update(cl.tensor(4.0), opt.init(p), p)[0]
+    Tensor(-2.0)
+    """
+
+    inner: Transform
+    every: int = hyper(default=5, within=COUNT)
+    alpha: float = hyper(default=0.5, within=SHARE)
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]  # here it depends on the inner rule
+        """What the inner rule needs."""
+        return self.inner.needs
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """The slow parameters start where the fast ones do."""
+        slow = View(params).make(lambda p: p)
+        return {"t": Tensor(np.int64(0)), "slow": slow, "inner": self.inner.init(params)}
+
+    def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
+        """The inner update, or the way to the new slow parameters."""
+        updates, inner = self.inner.update(grads, state["inner"], params, **extra)
+        view, t = View(params), state["t"] + 1
+        meets = floor(t / self.every) * self.every == t
+        slow, new = view.of(state["slow"], "slow parameters"), view.of(updates)
+        for i, (p, u) in enumerate(zip(view.leaves, new, strict=True)):
+            if u is not None:
+                slow[i] = where(meets, slow[i] + self.alpha * (p + u - slow[i]), slow[i])
+                new[i] = where(meets, slow[i] - p, u)
+        return view.build(new), {"t": t, "slow": view.build(slow), "inner": inner}
+
+    def eval_params(self, state: Any, params: Any) -> Any:
+        """The slow parameters."""
+        return _averaged(View(params), state["slow"])
+
+
+class schedule_free(Leafwise):
+    """Averaging in place of a falling learning rate (Defazio et al. 2024): trains at y, keeps z, evaluates at x.
+
+    z ← z − η_t·ĝ, x ← (1 − c)x + cz, y = (1 − β₁)z + β₁x, with c = η_t²·t^r / Σ η_t²·t^r and the gradient at y.
+    `base="adamw"`: ĝ = g/(√v + ε) + λy and η_t = η·warm·√(1 − β₂ᵗ); `base="sgd"`: ĝ = g + λy and η_t = η·warm, where
+    warm = min(1, t/warmup).  Evaluate and keep `eval_params(state, params)`, which is x; a BatchNorm's statistics
+    belong to y and must be computed anew there.  Defaults are the authors'; η = 1 suits `base="sgd"`.
+    """
+
+    counts, carried, complete = True, ("total",), True
+    learning_rate: float = hyper(default=2.5e-3, within=NOT_NEGATIVE)
+    base: str = hyper(default="adamw", within=Choices(("adamw", "sgd")))
+    b1: float = hyper(default=0.9, within=Range(0.0, 1.0, "[]"))
+    b2: float = hyper(default=0.999, within=FRACTION)
+    eps: float = hyper(default=1e-8, within=NOT_NEGATIVE)
+    weight_decay: float = hyper(default=0.0, within=NOT_NEGATIVE)
+    warmup: int = hyper(default=0, within=Range(0, 1e12, whole=True))
+    r: float = hyper(default=0.0, within=NOT_NEGATIVE)
+
+    @property
+    def slots(self) -> tuple[str, ...]:  # type: ignore[override]  # here it depends on the base
+        """The sequence of gradient steps, and the average of g²."""
+        return ("z", "v") if self.base == "adamw" else ("z",)
+
+    def first(self, slot: str, p: Any) -> Any:
+        """All three sequences start at the same point."""
+        return p if slot == "z" else zeros_like(p)
+
+    def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
+        """η_t and c; the weights' sum after step t."""
+        rate = self.learning_rate * (minimum(1.0, t / self.warmup) if self.warmup else 1.0)
+        if self.base == "adamw":
+            rate = rate * sqrt(1 - self.b2**t)
+        weight = rate**2 * t**self.r
+        total = carried[0] + weight
+        return (rate, weight / maximum(total, _TINY)), total
+
+    def leaf(self, g: Any, p: Any, z: Any, *rest: Any) -> tuple[Any, ...]:
+        """The rule; x is not kept: it follows from y and z."""
+        *v, rate, c = rest
+        if v:
+            v = [self.b2 * v[0] + (1 - self.b2) * square(g)]
+            g = g / (sqrt(v[0]) + self.eps)
+        g = g + self.weight_decay * p
+        return c * (z - p) + rate * (self.b1 * (1 - c) - 1) * g, z - rate * g, *v
+
+    def eval_params(self, state: Any, params: Any) -> Any:
+        """X = z + (y − z)/β₁."""
+        view = View(params)
+        pairs = zip(view.leaves, view.of(state["z"], "sequence z"), strict=True)
+        return view.build([p if z is None else z + (p - z) / self.b1 for p, z in pairs])
+
+
+_TINY = float(np.finfo(np.float32).tiny)  # keeps 0/0 away when the learning rate is 0
