@@ -45,11 +45,10 @@ def backward(out: Any) -> None:
             where=user_line(),
             try_="compute the loss again; different losses accumulate in .grad",
         )
-    leaves = _leaves(out)
-    part = Slice([out], leaves)
+    part = Slice([out])
     cotangents = sweep(part, {out: np.ones((), out.dtype)[()]}, raw)
     out.grad = _SWEPT
-    for leaf in leaves:
+    for leaf in part.leaves:
         c = cotangents.get(leaf)
         if c is not None:
             _accumulate(leaf, c)
@@ -64,21 +63,6 @@ def _require_history(out: Any) -> None:
             where=user_line(),
             try_="cl.tensor(..., requires_grad=True), and no cl.no_grad() or detach() on the way",
         )
-
-
-def _leaves(out: Node) -> list[Node]:
-    """The tensors with `requires_grad` that `out` was computed from."""
-    found, seen, todo = [], {out}, [out]
-    while todo:
-        node = todo.pop()
-        if node.application is None:
-            found.append(node)
-            continue
-        for a in node.application.inputs:
-            if isinstance(a, Node) and a.tracked and a not in seen:
-                seen.add(a)
-                todo.append(a)
-    return found
 
 
 def _accumulate(leaf: Any, cotangent: Any) -> None:

@@ -19,11 +19,12 @@ from clearprop.shapes import same_shape
 def push(part: Slice, tangents: dict[Node, Any], read: Reader) -> dict[Node, Any]:
     """Tangents of all active nodes from the leaves' tangents; `tangents` is extended."""
     with np.errstate(all="ignore"):
-        for app in part.applications:
-            dots = [tangents.get(a) if isinstance(a, Node) else None for a in app.inputs]
+        for app, nodes, links in part.steps:
+            dots: list[Any] = [None] * len(app.inputs)
+            for k, a in links:
+                dots[k] = tangents.get(a)
             if all(d is None for d in dots):
                 continue
-            nodes = part.nodes[app]
             xs: Any = app.raw if read is raw else [read(a) for a in app.inputs]
             y = app.outputs if read is raw else read(nodes[0])
             out = app.primitive.pushforward(dots, y, xs, app.params)

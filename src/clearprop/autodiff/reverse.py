@@ -35,51 +35,43 @@ def reader(part: Slice, traced: bool) -> Reader:
 
 
 def sweep(part: Slice, cotangents: dict[Node, Any], read: Reader) -> dict[Node, Any]:
-    """Cotangents of all active nodes that the given ones reach; `cotangents` is consumed."""
-    active = part.active
+    """Cotangents of all nodes of the slice that the given ones reach; `cotangents` is consumed."""
+    b = builder()
     with np.errstate(all="ignore"):
-        for app in reversed(part.applications):
-            nodes = part.nodes[app]
-            g = _incoming(app, nodes, cotangents)
+        for app, nodes, links in reversed(part.steps):
+            several = type(app.outputs) is tuple
+            g = _of_several(app, nodes, cotangents) if several else cotangents.get(nodes[0])
             if g is None:
                 continue
-            _pull(app, nodes, g, active, cotangents, read)
+            if read is raw:
+                xs, y = app.raw, app.outputs
+            else:
+                xs, y = [read(a) for a in app.inputs], read(nodes[0])
+            pullback, params = app.primitive.pullback, app.params
+            for k, operand in links:
+                if b is not None:
+                    b.rule = app.primitive.name
+                c = pullback(k, g, y, xs, params)
+                if c is None:
+                    continue
+                x = xs[k]
+                if c.__class__ is not x.__class__ or c.__class__ is np.ndarray or read is not raw:
+                    c = fit(c, x)  # NumPy scalars of one class fit as they are
+                known = cotangents.get(operand)
+                # never in place: an identity rule hands the same array on
+                cotangents[operand] = c = c if known is None else known + c
+                if b is not None:
+                    _name(c, operand)
+                    b.rule = ""
     return cotangents
 
 
-def _incoming(app: Application, nodes: list[Node], cotangents: dict[Node, Any]) -> Any:
-    """The cotangent of an application's output; for several outputs a list with None where nothing came."""
-    if type(app.outputs) is not tuple:
-        return cotangents.get(nodes[0])
+def _of_several(app: Application, nodes: list[Node], cotangents: dict[Node, Any]) -> Any:
+    """The cotangents of several outputs, None where nothing came; None if nothing came at all."""
     out = [None] * len(app.outputs)
     for node in nodes:
         out[node.position] = cotangents.get(node)
     return None if all(g is None for g in out) else out
-
-
-def _pull(
-    app: Application, nodes: list[Node], g: Any, active: set[Node], cotangents: dict[Node, Any], read: Reader
-) -> None:
-    xs: Any = app.raw if read is raw else [read(a) for a in app.inputs]
-    y = app.outputs if read is raw else read(nodes[0])
-    b = builder()
-    for k, operand in enumerate(app.inputs):
-        if not isinstance(operand, Node) or operand not in active:
-            continue
-        if b is not None:
-            b.rule = app.primitive.name
-        try:
-            c = app.primitive.pullback(k, g, y, xs, app.params)
-            if c is None:
-                continue
-            c = fit(c, xs[k])
-            known = cotangents.get(operand)
-            # never in place: an identity rule hands the same array on
-            cotangents[operand] = total = c if known is None else known + c
-            _name(total, operand)
-        finally:
-            if b is not None:
-                b.rule = ""
 
 
 def _name(cotangent: Any, operand: Node) -> None:

@@ -3,56 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from clearprop.program.values import Application, Node
 from clearprop.rules.elementwise import identity
 
 
+_ORDER = attrgetter("order")
+
+
 class Slice:
     """The applications through which `outputs` depend on `leaves`, oldest first.
 
-    `nodes[app]` are the application's output nodes that were met; `active` holds the nodes that depend on a leaf;
+    `steps` are triples: an application, its output nodes that were met, and the links to inputs that matter.
     `surrounded` says whether something tracked by an enclosing transform flows in as well.
     """
 
-    __slots__ = ("active", "applications", "nodes", "surrounded")
+    __slots__ = ("leaves", "steps", "surrounded")
 
-    def __init__(self, outputs: Iterable[Node], leaves: Sequence[Node]) -> None:
-        """Walk back from the outputs, without recursion, stopping at the leaves."""
-        stop = set(leaves)
+    def __init__(self, outputs: Iterable[Node], leaves: Sequence[Node] | None = None) -> None:
+        """Walk back from the outputs, without recursion, stopping at the leaves (None: all the user's leaves)."""
+        stop = set(leaves or ())
         seen: dict[Application, list[Node]] = {}
-        todo = [o for o in outputs if isinstance(o, Node)]
+        self.leaves: list[Node] = []
+        todo = list(outputs)
         known = set(todo)
         while todo:
             node = todo.pop()
             app = node.application
             if app is None or node in stop:
-                continue
-            if app in seen:
+                self.leaves.append(node)
+            elif app in seen:
                 seen[app].append(node)
-                continue
-            seen[app] = [node]
-            for a in app.inputs:
-                if isinstance(a, Node) and a not in known and (a.application is not None or a.requires_grad):
-                    known.add(a)
-                    todo.append(a)
-        self._keep(sorted(seen.items(), key=lambda item: item[0].order), stop)
+            else:
+                seen[app] = [node]
+                for _, a in app.links:
+                    if a not in known:
+                        known.add(a)
+                        todo.append(a)
+        self.surrounded = any(map(_linked, stop))
+        ordered = sorted(seen, key=_ORDER)
+        self.steps = [(app, seen[app], app.links) for app in ordered]
+        if leaves is not None:
+            self._keep_active(stop)
 
-    def _keep(self, ordered: Sequence[tuple[Application, list[Node]]], leaves: set[Node]) -> None:
-        active: set[Node] = set(leaves)
-        self.applications: list[Application] = []
-        self.nodes: dict[Application, list[Node]] = {}
-        self.surrounded = any(map(_linked, leaves))
-        for app, nodes in ordered:
-            inputs = [a for a in app.inputs if isinstance(a, Node)]
-            if any(a in active for a in inputs):
+    def _keep_active(self, active: set[Node]) -> None:
+        """Only what depends on a leaf; the rest belongs to enclosing transforms."""
+        kept = []
+        for app, nodes, links in self.steps:
+            own = [link for link in links if link[1] in active]
+            if own:
                 active.update(nodes)
-                self.applications.append(app)
-                self.nodes[app] = nodes
-                if not self.surrounded:
-                    self.surrounded = any(a.tracked and a not in active for a in inputs)
-        self.active = active
+                kept.append((app, nodes, own))
+                self.surrounded = self.surrounded or len(own) < len(links)
+        self.steps = kept
 
 
 def fresh(value: Any) -> Any:

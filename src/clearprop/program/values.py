@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,20 +24,21 @@ _ORDER = itertools.count(1)
 
 
 class Application:
-    """One application of a primitive, as the tape holds it: what was read, what came out, where."""
+    """One application of a primitive, as the tape holds it: what was read, what came out, where.
 
-    __slots__ = ("inputs", "order", "outputs", "params", "primitive", "raw", "site")
+    `links` are the tracked inputs with their positions; `raw` are all inputs as arrays, numbers or variables.
+    """
+
+    __slots__ = ("inputs", "links", "order", "outputs", "params", "primitive", "raw", "site")
 
     def __init__(
-        self,
-        primitive: Primitive,
-        inputs: tuple[Any, ...],
-        raw: list[Any],
-        params: dict[str, Any],
-        outputs: Any,
+        self, primitive: Primitive, inputs: Sequence[Any], raw: list[Any], params: dict[str, Any], outputs: Any
     ) -> None:
         self.primitive, self.inputs, self.raw, self.params = primitive, inputs, raw, params
         self.outputs = outputs
+        self.links = [
+            (k, a) for k, a in enumerate(inputs) if isinstance(a, Node) and (a.application is not None or a.requires_grad)
+        ]
         self.order = next(_ORDER)
         self.site = call_site()
 
@@ -94,7 +95,7 @@ def depends_on_earlier(node: Node, start: int) -> bool:
         elif app.order < start:
             return True
         else:
-            fresh = [a for a in app.inputs if isinstance(a, Node) and a.tracked and a not in seen]
+            fresh = [a for _, a in app.links if a not in seen]
             seen.update(fresh)
             todo += fresh
     return False
