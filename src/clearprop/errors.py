@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import linecache
 import sys
+import types
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -113,9 +114,15 @@ class RunError(ClearpropError, ValueError):
 def user_line() -> str:
     """The innermost line outside clearprop on the call stack, as `model.py:12  h = x @ w1`."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and _is_ours(frame.f_code):
         frame = frame.f_back
     return describe_line(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _is_ours(code: types.CodeType) -> bool:
+    """Code of the package, or the `__init__` that `dataclasses` writes for a class."""
+    generated = code.co_filename == "<string>" and code.co_name == "__init__"
+    return generated or code.co_filename.startswith(_PACKAGE)
 
 
 def describe_line(filename: str, lineno: int) -> str:

@@ -313,6 +313,8 @@ class Tensor(Node):
         return self._no_numpy(ufunc.__name__)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function in _PREDICATES:
+            return function(*(np.asarray(a) if isinstance(a, Tensor) else a for a in args), **kwargs)
         name = _FUNCTIONS.get(function.__name__, function.__name__)
         ours = REGISTRY.get(name)
         if ours is not None and ours.public:
@@ -337,6 +339,8 @@ _INSTEAD = {
 _UFUNCS = {"absolute": "abs", "power": "pow", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
            "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "rint": "round", "true_divide": "divide",
            "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not"}  # fmt: skip
+# questions whose answer has no derivative: answering them detaches nothing
+_PREDICATES = (np.allclose, np.array_equal)
 _FUNCTIONS = {"amax": "max", "amin": "min", "concatenate": "concat", "transpose": "permute_dims"}
 
 

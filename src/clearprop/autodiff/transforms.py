@@ -23,6 +23,7 @@ from clearprop.autodiff.trees import (
     has_derivative,
     is_array,
     require_floating,
+    structure_text,
     unflatten,
 )
 from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, user_line
@@ -197,8 +198,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
         if len(given) != len(outs) or (len(outs) > 1 and ct_structure != structure):
             raise ArgumentError(
                 "the cotangent has another structure than the output",
-                expected=str(structure),
-                got=str(ct_structure),
+                expected=structure_text(structure),
+                got=structure_text(ct_structure),
                 where=user_line(),
             )
         cotangents: dict[Node, Any] = {}
@@ -256,8 +257,8 @@ def _start_tangents(run: _Run, tangents: Sequence[Any]) -> dict[Node, Any]:
         if own != structure and len(flat) != len([n for n in nodes if n is not None]):
             raise ArgumentError(
                 "a tangent has another structure than its primal",
-                expected=str(structure),
-                got=str(own),
+                expected=structure_text(structure),
+                got=structure_text(own),
                 where=user_line(),
             )
         given = flat if len(flat) == len(nodes) else _aligned(flat, nodes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,6 +46,11 @@ def paths(tree: Any) -> list[str]:
 def _path_text(accessor: Any) -> str:
     text = accessor.codify("")
     return text.removeprefix(".")
+
+
+def structure_text(structure: Any) -> str:
+    """A structure as Python writes it, with `*` for each leaf: `({'w': *, 'b': *}, *)`."""
+    return re.sub(r"^PyTreeSpec\((.*?)(, NoneIsLeaf)?(, namespace='.*')?\)$", r"\1", str(structure))
 
 
 def is_array(leaf: Any) -> bool:

@@ -105,7 +105,7 @@ def _check(owner: str, f: dataclasses.Field[Any], within: Range | Choices, value
     if within.holds(value):
         return
     if isinstance(within, Choices):
-        raise unknown_name(f"{f.name} of {owner}", value, within.names, user_line(4))
+        raise unknown_name(f"{f.name} of {owner}", value, within.names, user_line())
     default = "" if f.default is dataclasses.MISSING else f" (default {f.default})"
     raise ArgumentError(
         f"{owner} cannot work with this {f.name}",

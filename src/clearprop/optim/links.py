@@ -46,7 +46,7 @@ def require_match(pattern: str, view: View) -> None:
             f"no parameter fits the pattern {pattern!r}",
             expected="a pattern that fits a path: " + ", ".join(view.paths[:4]) + " …" * (len(view.paths) > 4),
             got=repr(pattern),
-            where=user_line(2),
+            where=user_line(),
             try_="'*.bias', 'layers[0].*'",
         )
 

@@ -53,8 +53,8 @@ class View:
         except ValueError:
             raise ArgumentError(
                 f"the {what} have another structure than the parameters",
-                expected=str(self.structure),
-                got=str(flatten(tree)[1]),
+                expected="the leaves " + _names(self.paths),
+                got="the leaves " + _names(layout(flatten(tree)[1]).paths),
                 where=user_line(),
                 try_=f"pass the parameters that the {what} were computed for",
             ) from None
@@ -66,6 +66,10 @@ class View:
     def make(self, f: Any) -> Any:
         """The tree of f(leaf) for trained leaves, None for the others."""
         return self.build([f(p) if t else None for p, t in zip(self.leaves, self.trained, strict=True)])
+
+
+def _names(paths: tuple[str, ...]) -> str:
+    return ", ".join(paths[:6]) + " …" * (len(paths) > 6) if paths else "of nothing"
 
 
 class Transform(Configured):
