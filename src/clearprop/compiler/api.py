@@ -74,9 +74,8 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program for these arguments, tracing it first if there is none yet."""
-        if kwargs or len(args) != len(self.signature.parameters):
+        if kwargs:
             bound = self.signature.bind(*args, **kwargs)
-            bound.apply_defaults()
             args = bound.args
         if builder() is not None:
             return self.function(*args)

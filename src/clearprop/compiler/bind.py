@@ -39,6 +39,7 @@ class Binding:
         self.plan, self.env, self.threads = plan, env, threads
         self.temporaries: dict[Var, int] = {}
         self._pieces: list[Any] = []
+        self.status = np.zeros(1, np.int64)  # kernels that meet an impossible index say so here
         self.arena = self._arena()
         self.calls: list[list[Call | None]] = []
         self.parallel: list[bool] = []
@@ -151,6 +152,8 @@ class Binding:
         return [g.columns(lo, hi) for lo, hi in self.shares(g.n, worth)]
 
     def _special(self, op: Operation) -> None:
+        from clearprop.compiler.native.structural import SPECIAL
+
         SPECIAL[op.equation.primitive.name](self, op)
 
     # ---------------------------------------------------------------------------------------------- table
@@ -273,33 +276,3 @@ def _collapsed(
     for n, da, db, dc in list(zip(lead, sa, sb, steps, strict=True))[:-1]:
         outer = [(a + i * da, b + i * db, c + i * dc) for a, b, c in outer for i in range(n)]
     return outer, (lead[-1], (sa[-1], sb[-1], area))
-
-
-# -------------------------------------------------------------------------------------------- special kernels
-def _bind_random_bits(binding: Binding, op: Operation) -> None:
-    from clearprop.compiler.native.special import random_bits
-
-    total = math.prod(binding.number(n) for n in op.out.shape)
-    half = (total + 1) // 2
-    key, out = op.reads[0], op.out
-    at = binding.number(key.offset) * 4
-    shares = binding.shares(half, total >= SPLIT_ELEMENTS // 4)
-    binding.add(
-        [Call(random_bits(), [lo, hi, 0, 0, total, half], [(2, key.base, at), (3, out, 0)]) for lo, hi in shares]
-    )
-
-
-def _bind_fold_in(binding: Binding, op: Operation) -> None:
-    from clearprop.compiler.native.special import fold_in
-
-    key, data = op.reads
-    places = [
-        (2, key.base, binding.number(key.offset) * 4),
-        (3, data.base, binding.number(data.offset) * 8),
-        (4, op.out, 0),
-    ]
-    binding.add([Call(fold_in(), [0, 1, 0, 0, 0], places)])
-
-
-SPECIAL: dict[str, Callable[[Binding, Operation], None]] = {"random_bits": _bind_random_bits, "fold_in": _bind_fold_in}
-"""How each special operation becomes calls."""

@@ -10,6 +10,7 @@ import numpy as np
 from clearprop.compiler.bind import Binding, Call
 from clearprop.compiler.native import blas
 from clearprop.compiler.native.cache import kernel_address, module_text
+from clearprop.errors import ArgumentError, user_line
 from clearprop.program.ir import Var
 
 
@@ -62,6 +63,7 @@ class Executable:
         start = binding.arena.ctypes.data
         for var, offset in binding.temporaries.items():
             self.place(var, start + offset)
+        self.place("status", binding.status.ctypes.data)
         for table in self.tables:
             table.place("cursor", table.cursor.ctypes.data)
 
@@ -77,6 +79,18 @@ class Executable:
 
     def run(self, start: int, stop: int) -> None:
         """Steps start … stop − 1 in one native call."""
+        self._run(start, stop)
+        if self.binding.status[0]:
+            self.binding.status[0] = 0
+            raise ArgumentError(
+                "an index is out of range",
+                expected="indices within the axis that they index",
+                got="an index beyond it, met while the compiled function ran",
+                where=user_line(),
+                try_="the same call without cl.compile, which names the index",
+            )
+
+    def _run(self, start: int, stop: int) -> None:
         if self.threads == 1:
             self._drive(0, start, stop)
             return

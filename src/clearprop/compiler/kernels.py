@@ -252,6 +252,8 @@ class Emitter:
     def spelled(self, op: Operation, texts: Sequence[str]) -> str:
         """The primitive's scalar spelling with its operands."""
         p = op.equation.primitive
+        if p.kind != "elementwise":
+            return texts[0]  # a structural equation that has to copy
         names = dict(zip(p.operands, map(_enclosed, texts), strict=True))
         params = {k: (CAST[v.name] if hasattr(v, "name") else v) for k, v in op.equation.params.items()}
         return p.numba.format(**names, **params)

@@ -11,17 +11,6 @@ from clearprop.compiler.schedule import Nest
 from clearprop.shapes import dim_key
 
 
-class Merged(Operation):
-    """An operation over a domain with fewer axes; its output is written as before."""
-
-    @property
-    def write(self) -> tuple[Any, ...]:
-        """Strides of the output over the merged domain."""
-        return self._write
-
-    _write: tuple[Any, ...] = ()
-
-
 def merged(nest: Nest) -> Nest:
     """The nest with as few axes as its accesses allow."""
     while (k := _mergeable_axis(nest)) is not None:
@@ -72,7 +61,7 @@ def _merge_operation(op: Operation, k: int) -> Operation:
         for r in op.reads
     ]
     reduced = tuple(sorted({a - (a > k) for a in op.reduced}))
-    new = Merged(op.equation, op.kind, _joined(op.domain, k), reads, reduced)
-    w = op.write
-    new._write = w if op.kind == "reduce" else (*w[:k], *w[k + 1 :])
-    return new
+    kept = [axis for axis in range(len(op.domain)) if axis not in op.reduced]
+    at = kept.index(k) if k in kept else None
+    write = op.write if at is None else (*op.write[:at], *op.write[at + 1 :])
+    return Operation(op.equation, op.kind, _joined(op.domain, k), reads, reduced, write)

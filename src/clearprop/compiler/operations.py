@@ -7,10 +7,10 @@ reduction.  Every operand is an access over the domain's axes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from clearprop.compiler.access import Access, broadcasted, contiguous
+from clearprop.compiler.access import VIEWS, Access, broadcasted, contiguous
 from clearprop.program.ir import Equation, Var
 from clearprop.shapes import dim_key, is_one
 
@@ -20,7 +20,8 @@ class Operation:
     """One equation with its iteration domain.
 
     `kind` is map, reduce, product or special; `reads` are accesses over the domain (or literals); `reduced` are the
-    positions in the domain that a reduction takes together.
+    positions in the domain that a reduction takes together; `write` are the output's strides over the domain's axes
+    (over those that remain, for a reduction).
     """
 
     equation: Equation
@@ -28,28 +29,23 @@ class Operation:
     domain: tuple[Any, ...]
     reads: list[Any]
     reduced: tuple[int, ...] = ()
-    key: tuple[Any, ...] = field(default=())
+    write: tuple[Any, ...] = ()
 
-    def __post_init__(self) -> None:
-        self.key = tuple(map(dim_key, self.domain))
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Identity of the domain."""
+        return tuple(map(dim_key, self.domain))
 
     @property
     def out(self) -> Var:
         """The variable it computes."""
         return self.equation.outputs[0]
 
-    @property
-    def write(self) -> tuple[Any, ...]:
-        """Strides of the output over the domain's axes that remain."""
-        return tuple(s for n, s in zip(self.out.shape, contiguous(self.out.shape), strict=True) if not is_one(n))
-
     def bases(self) -> list[Var]:
         """The arrays that it reads."""
         return [r.base for r in self.reads if isinstance(r, Access) and isinstance(r.base, Var)]
 
 
-MAPS = frozenset({"identity", "getitem", "reshape"})
-"""Structural equations that copy when they cannot be views."""
 REDUCTIONS = frozenset({"sum", "max", "min", "all", "any"})
 
 
@@ -59,6 +55,8 @@ def operation(eq: Equation, found: dict[Var, Access]) -> Operation:
     reads = [found[a] if isinstance(a, Var) else a for a in eq.inputs]
     if p.kind == "elementwise":
         return _map(eq, reads, eq.outputs[0].shape)
+    if p.name in VIEWS:
+        return _map(eq, reads, reads[0].shape)  # a copy in the order of the input, which is the output's order
     if p.name in REDUCTIONS:
         return _reduce(eq, reads[0])
     if p.name == "matmul":
@@ -75,7 +73,7 @@ def _map(eq: Equation, reads: Sequence[Any], shape: Sequence[Any]) -> Operation:
             continue
         full = broadcasted(r, shape)
         walks.append(Access(r.base, tuple(shape[i] for i in kept), tuple(full.strides[i] for i in kept), r.offset))
-    return Operation(eq, "map", tuple(shape[i] for i in kept), walks)
+    return Operation(eq, "map", tuple(shape[i] for i in kept), walks, (), _nonunit_strides(shape))
 
 
 def _reduce(eq: Equation, read: Access) -> Operation:
@@ -83,4 +81,8 @@ def _reduce(eq: Equation, read: Access) -> Operation:
     axes = {a % len(read.shape) for a in eq.params["axis"]}
     walk = Access(read.base, tuple(read.shape[i] for i in kept), tuple(read.strides[i] for i in kept), read.offset)
     reduced = tuple(k for k, i in enumerate(kept) if i in axes)
-    return Operation(eq, "reduce", walk.shape, [walk], reduced)
+    return Operation(eq, "reduce", walk.shape, [walk], reduced, _nonunit_strides(eq.outputs[0].shape))
+
+
+def _nonunit_strides(shape: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(s for n, s in zip(shape, contiguous(shape), strict=True) if not is_one(n))

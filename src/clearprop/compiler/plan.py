@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from clearprop.compiler.access import resolve
+from clearprop.compiler.access import Access, contiguous, resolve
 from clearprop.compiler.kernels import Emitter, Kernel
 from clearprop.compiler.merging import merged
 from clearprop.compiler.operations import Operation, operation
@@ -15,6 +15,7 @@ from clearprop.compiler.schedule import Nest, Scheduler, Step, steps_of
 from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.program.types import type_of
+from clearprop.shapes import dim_key, is_one
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Plan:
 
 def make_plan(program: Program, donated: Mapping[int, int]) -> Plan:
     """Plan a lowered program; `donated` maps positions of outputs to positions of inputs they may overwrite."""
-    program = _with_owned_outputs(program, donated)
+    program = _with_plain_operands(_with_owned_outputs(program, donated))
     found, work = resolve(program)
     ops = [operation(eq, found) for eq in work]
     in_place = _in_place(program, donated, {op.out: op for op in ops})
@@ -74,6 +75,37 @@ def _with_owned_outputs(program: Program, donated: Mapping[int, int]) -> Program
         extra.append(Equation(REGISTRY["identity"], (atom,), {}, (new,)))
         outputs.append(new)
     return Program(program.inputs, program.equations + tuple(extra), tuple(outputs), program.captured, program.scope)
+
+
+def _with_plain_operands(program: Program) -> Program:
+    """Matrix products and special kernels read arrays in memory: what is only a view or a number is copied first."""
+    found, work = resolve(program)
+    special = {eq for eq in work if operation(eq, found).kind in ("product", "special")}
+    equations: list[Equation] = []
+    for eq in program.equations:
+        if eq not in special:
+            equations.append(eq)
+            continue
+        inputs = list(eq.inputs)
+        for k, atom in enumerate(inputs):
+            if not _readable(eq, found.get(atom) if isinstance(atom, Var) else None):
+                copy = Var(type_of(atom))
+                equations.append(Equation(REGISTRY["identity"], (atom,), {}, (copy,)))
+                inputs[k] = copy
+        equations.append(replace(eq, inputs=tuple(inputs)))
+    return replace(program, equations=tuple(equations))
+
+
+def _readable(eq: Equation, access: Access | None) -> bool:
+    """Whether an operand can be read where it is: rows or columns for a product, plain order for the rest."""
+    if access is None or not isinstance(access.base, Var):
+        return False
+    if eq.primitive.name != "matmul":
+        return access.key() == (tuple(map(dim_key, contiguous(access.shape))), 0)
+    rows, columns = access.strides[-2:]
+    down, right = access.shape[-2:]
+    repeated = any(dim_key(s) == 0 and not is_one(n) for s, n in ((rows, down), (columns, right)))
+    return not repeated and (is_one(right) or is_one(down) or dim_key(columns) == 1 or dim_key(rows) == 1)
 
 
 def _in_place(program: Program, donated: Mapping[int, int], made: Mapping[Var, Operation]) -> dict[Var, Var]:

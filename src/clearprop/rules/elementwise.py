@@ -195,17 +195,17 @@ def greater_equal(a: Any, b: Any, /) -> Any:
     """Whether a ≥ b."""
 
 
-@primitive("elementwise", numpy="np.logical_and({a}, {b})", numba="({a}) & ({b})", tex=r"{a} \land {b}", dtype="bool")
+@primitive("elementwise", numpy="np.logical_and({a}, {b})", numba="({a} != 0) & ({b} != 0)", tex=r"{a} \land {b}", dtype="bool")
 def logical_and(a: Any, b: Any, /) -> Any:
     """Whether both a and b hold."""
 
 
-@primitive("elementwise", numpy="np.logical_or({a}, {b})", numba="({a}) | ({b})", tex=r"{a} \lor {b}", dtype="bool")
+@primitive("elementwise", numpy="np.logical_or({a}, {b})", numba="({a} != 0) | ({b} != 0)", tex=r"{a} \lor {b}", dtype="bool")
 def logical_or(a: Any, b: Any, /) -> Any:
     """Whether a or b holds."""
 
 
-@primitive("elementwise", numpy="np.logical_not({x})", numba="not {x}", tex=r"\lnot {x}", dtype="bool")
+@primitive("elementwise", numpy="np.logical_not({x})", numba="{x} == 0", tex=r"\lnot {x}", dtype="bool")
 def logical_not(x: Any, /) -> Any:
     """Whether x does not hold."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from clearprop.compiler.access import VIEWS
 from clearprop.compiler.api import _OWNED, Specialisation
-from clearprop.compiler.bind import SPECIAL, Binding
+from clearprop.compiler.bind import Binding
 from clearprop.compiler.executable import Executable
+from clearprop.compiler.native.prelude import VOCABULARY
+from clearprop.compiler.native.structural import SPECIAL
 from clearprop.compiler.operations import REDUCTIONS
 from clearprop.compiler.plan import make_plan
 from clearprop.program.ir import Program, Var
@@ -24,9 +27,12 @@ def obstacle(program: Program) -> str | None:
     """The first primitive that has no native form, as a sentence; None if there is none."""
     for eq in program.equations:
         p = eq.primitive
-        native = p.kind == "elementwise" or p.name in _FREE or p.name in SPECIAL
-        if not native:
-            return f"{p.name} has no native form yet"
+        if p.kind == "elementwise":
+            foreign = set(re.findall(r"([A-Za-z_][\w.]*)\(", p.numba)) - VOCABULARY
+            if foreign:
+                return f"{p.name} is spelled with {sorted(foreign)[0]}, which kernels do not know"
+        elif p.name not in _FREE and p.name not in SPECIAL:
+            return f"{p.name} has no native form"
         if any(
             v.type.dtype.name not in ("float32", "float64", "int64", "int32", "bool", "uint32", "uint8")
             for v in eq.outputs

@@ -15,6 +15,7 @@ from numba import njit, types
 from numba.extending import overload
 
 from clearprop.compiler.native.intrinsics import bits_of_f32, bits_of_f64, f32_of_bits, f64_of_bits
+from clearprop.rules import random
 
 f32, f64, i32, i64 = np.float32, np.float64, np.int32, np.int64
 u8, u32, u64 = np.uint8, np.uint32, np.uint64
@@ -207,19 +208,63 @@ sinh, cosh, asinh, acosh, atanh = np.sinh, np.cosh, np.arcsinh, np.arccosh, np.a
 power = np.power
 
 
+_EXACT: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": False, "no_cpython_wrapper": True, "nogil": True}
+"""Without `contract`, and said so: an option left out is inherited from the caller.  Random bits are exact."""
+
+
 @njit(**OPTIONS)
 def b1(x: Any) -> Any:
     """x as a boolean."""
     return x != 0
 
 
-@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, nogil=True)
+@njit(**_EXACT)
 def uniform_float32(bits: Any) -> Any:
     """24 of the bits as a number in [0, 1)."""
     return f32(bits >> u32(8)) * f32(5.9604644775390625e-08)
 
 
-@njit(cache=True, error_model="numpy", no_cpython_wrapper=True, nogil=True)
+@njit(**_EXACT)
 def uniform_float64(high: Any, low: Any) -> Any:
     """53 of the bits as a number in [0, 1)."""
     return (f64(high >> u32(5)) * 67108864.0 + f64(low >> u32(6))) * 1.1102230246251565e-16
+
+
+@njit(**_EXACT)
+def _exact_log(x: Any) -> Any:
+    i = bits_of_f64(x)
+    e = f64((i >> i64(52)) - i64(1022))
+    m = f64_of_bits((i & i64(0xFFFFFFFFFFFFF)) | i64(0x3FE0000000000000))
+    low = m < 0.70710678118654752
+    m = m + m if low else m
+    e = e - 1.0 if low else e
+    s = (m - 1.0) / (m + 1.0)
+    z = s * s
+    total = 0.0
+    for k in range(12, -1, -1):
+        total = total * z + 1.0 / (2 * k + 1)
+    return 2.0 * s * total + e * 0.6931471805599453
+
+
+@njit(**_EXACT)
+def _ratio(a: Any, b: Any, r: Any) -> Any:
+    p, q = a[7], b[7]
+    for k in range(6, -1, -1):
+        p = p * r + a[k]
+        q = q * r + b[k]
+    return p / q
+
+
+_CENTRE, _NEAR, _FAR = (random._A, random._B), (random._C, random._D), (random._E, random._F)
+
+
+@njit(**_EXACT)
+def normal_quantile(bits: Any) -> Any:
+    """The standard normal quantile of (bits + ½)/2³²."""
+    u = (f64(bits) + 0.5) * 2.3283064365386963e-10
+    q = u - 0.5
+    if abs(q) <= 0.425:
+        return q * _ratio(_CENTRE[0], _CENTRE[1], 0.180625 - q * q)
+    r = np.sqrt(-_exact_log(min(u, 1.0 - u)))
+    y = _ratio(_NEAR[0], _NEAR[1], r - 1.6) if r <= 5.0 else _ratio(_FAR[0], _FAR[1], r - 5.0)
+    return -y if q < 0 else y

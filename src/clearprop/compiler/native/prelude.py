@@ -36,3 +36,5 @@ KERNEL = {
 }
 ENTRY = {"cache": True, "error_model": "numpy", "fastmath": FLAGS}
 SIGNATURE = "void(uint64)"
+VOCABULARY = frozenset(name for name in dir() if not name.startswith("_")) | {"abs", "min", "max"}
+"""What the spellings of elementwise primitives may call."""

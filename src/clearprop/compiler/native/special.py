@@ -52,10 +52,115 @@ def combine(dtype: str) -> Kernel:
     return _kernel(text, f"a:{dtype} b:{dtype} out:{dtype}")
 
 
-def copy(dtype: str) -> Kernel:
-    """out = source, element by element."""
-    text = "def kernel(lo, hi, source, out):\n    for z in range(lo, hi):\n        out[z] = source[z]\n"
-    return _kernel(text, f"source:{dtype} out:{dtype}")
+def fill(dtype: str) -> Kernel:
+    """out = 0."""
+    return _kernel(f"def kernel(lo, hi, out):\n    for z in range(lo, hi):\n        out[z] = {dtype}(0)\n", f"out:{dtype}")
+
+
+def copy_rows(dtype: str) -> Kernel:
+    """Rows of `width` elements, plain in the source, `step` apart in the result."""
+    text = (
+        "def kernel(lo, hi, source, out, width, step):\n"
+        "    for i in range(lo, hi):\n"
+        "        for j in range(width):\n"
+        "            out[i * step + j] = source[i * width + j]\n"
+    )
+    return _kernel(text, f"source:{dtype} out:{dtype} width:size step:size")
+
+
+def scatter(dtype: str, rank: int) -> Kernel:
+    """A plain array of `rank` axes written with strides."""
+    sizes, strides = [f"n{k}" for k in range(1, rank)], [f"s{k}" for k in range(rank)]
+    names = ["source", "out", *sizes, *strides]
+    lines = [f"def kernel(lo, hi, {', '.join(names)}):", "    at = u64(0)"]
+    for k in range(max(rank, 1)):
+        lines.append("    " * (k + 1) + f"for i{k} in range({'lo, hi' if k == 0 else f'n{k}'}):")
+    place = " + ".join(f"i{k} * s{k}" for k in range(rank)) or "0"
+    pad = "    " * (max(rank, 1) + 1)
+    lines += [f"{pad}out[{place}] = source[at]", f"{pad}at += u64(1)"]
+    words = [f"source:{dtype}", f"out:{dtype}", *(f"{n}:size" for n in sizes + strides)]
+    return _kernel("\n".join(lines) + "\n", " ".join(words))
+
+
+def _indexed(body: str, dtype: str, index: str, loop: str) -> Kernel:
+    """Loops over L, the indices and T; a negative index counts from the end, an impossible one is reported."""
+    text = (
+        "def kernel(lo, hi, x, indices, out, n, width, many, status):\n"
+        "    for o in range(lo, hi):\n"
+        "        for k in range(many):\n" + loop + body
+    )
+    return _kernel(text, f"x:{dtype} indices:{index} out:{dtype} n:size width:size many:size status:i64")
+
+
+def _checked(read: str, pad: str) -> str:
+    return (
+        f"{pad}q = i64({read})\n{pad}if q < 0:\n{pad}    q += i64(n)\n"
+        f"{pad}if q < 0 or q >= i64(n):\n{pad}    status[0] = 1\n{pad}    continue\n{pad}p = u64(q)\n"
+    )
+
+
+_ROW = " " * 12
+_ENTRY = " " * 16
+_INNER = "            for t in range(width):\n"
+
+
+def take(dtype: str, index: str) -> Kernel:
+    """out[o, k, t] = x[o, indices[k], t]."""
+    body = _INNER + _ENTRY + "out[(o * many + k) * width + t] = x[(o * n + p) * width + t]\n"
+    return _indexed(body, dtype, index, _checked("indices[k]", _ROW))
+
+
+def take_transposed(dtype: str, index: str) -> Kernel:
+    """out[o, indices[k], t] += x[o, k, t]."""
+    at = "out[(o * n + p) * width + t]"
+    body = _INNER + _ENTRY + f"{at} = {at} + x[(o * many + k) * width + t]\n"
+    return _indexed(body, dtype, index, _checked("indices[k]", _ROW))
+
+
+def along(dtype: str, index: str) -> Kernel:
+    """out[o, k, t] = x[o, indices[o, k, t], t]."""
+    here = "(o * many + k) * width + t"
+    body = _ENTRY + f"out[{here}] = x[(o * n + p) * width + t]\n"
+    return _indexed(body, dtype, index, _INNER + _checked(f"indices[{here}]", _ENTRY))
+
+
+def along_transposed(dtype: str, index: str) -> Kernel:
+    """out[o, indices[o, k, t], t] += x[o, k, t]."""
+    here, at = "(o * many + k) * width + t", "out[(o * n + p) * width + t]"
+    body = _ENTRY + f"{at} = {at} + x[{here}]\n"
+    return _indexed(body, dtype, index, _INNER + _checked(f"indices[{here}]", _ENTRY))
+
+
+def cumulative(dtype: str) -> Kernel:
+    """Running sums along the middle of L, n, T."""
+    text = (
+        "def kernel(lo, hi, x, out, n, width):\n"
+        "    for o in range(lo, hi):\n"
+        "        for t in range(width):\n"
+        f"            total = {dtype}(0)\n"
+        "            for k in range(n):\n"
+        "                total = total + x[(o * n + k) * width + t]\n"
+        "                out[(o * n + k) * width + t] = total\n"
+    )
+    return _kernel(text, f"x:{dtype} out:{dtype} n:size width:size")
+
+
+def argument(dtype: str, order: str) -> Kernel:
+    """The first index of the extreme along the middle of L, n, T; NaN is more extreme than any number."""
+    text = (
+        "def kernel(lo, hi, x, out, n, width):\n"
+        "    for o in range(lo, hi):\n"
+        "        for t in range(width):\n"
+        "            best = x[o * n * width + t]\n"
+        "            at = u64(0)\n"
+        "            for k in range(n):\n"
+        "                v = x[(o * n + k) * width + t]\n"
+        f"                if v {order} best or (v != v and best == best):\n"
+        "                    best = v\n"
+        "                    at = u64(k)\n"
+        "            out[o * width + t] = i64(at)\n"
+    )
+    return _kernel(text, f"x:{dtype} out:i64 n:size width:size")
 
 
 def _rounds(indent: str) -> str:
@@ -82,7 +187,7 @@ def random_bits() -> Kernel:
     return _kernel(text, "key:u32 out:u32 total:size half:size")
 
 
-def fold_in() -> Kernel:
+def fold_in(index: str) -> Kernel:
     """A new key from a key and an integer: the generator at the counter (data, 1)."""
     text = (
         "def kernel(lo, hi, key, data, out):\n"
@@ -91,4 +196,4 @@ def fold_in() -> Kernel:
         + _rounds("    ")
         + "    out[0] = x\n    out[1] = y\n"
     )
-    return _kernel(text, "key:u32 data:i64 out:u32")
+    return _kernel(text, f"key:u32 data:{index} out:u32")
