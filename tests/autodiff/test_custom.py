@@ -173,7 +173,8 @@ def declared(**rules):
         (declared(d_z=lambda g: g), "broken: elementwise takes d_x, jvp, not 'd_z'"),
         (declared(vjp_x=lambda g: g), "broken: elementwise takes d_x, jvp, not 'vjp_x'"),
         (declared(d_x=lambda g, u: g), "broken: a rule names 'u'; known are g, y, x"),
-        (lambda: cl.primitive("diagonal", numpy="{x}"), "kind is one of elementwise, reduction, multilinear, structural, general, not 'diagonal'"),
+        (lambda: cl.primitive("diagonal", numpy="{x}"),
+         "kind is one of elementwise, reduction, multilinear, structural, general, not 'diagonal'"),
     ],
 )  # fmt: skip
 def test_mistakes_in_a_declaration_are_told_where_it_is_made(declare, text):
@@ -188,7 +189,7 @@ def test_a_name_that_is_taken():
         def tanh(x, /):
             """Another tanh."""
 
-    with pytest.raises(ValueError, match="a primitive named 'tanh' exists already, in clearprop.rules.elementwise"):
+    with pytest.raises(ValueError, match=r"a primitive named 'tanh' exists already, in clearprop\.rules\.elementwise"):
         declare()
     assert cl.tanh(0.0).item() == 0.0
 
