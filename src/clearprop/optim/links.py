@@ -76,7 +76,7 @@ class scale_by_learning_rate(Transform):
         if isinstance(rate, Schedule):
             rate = operand(rate(state["t"]))
             state = {"t": state["t"] + 1}
-        return view.build([None if g is None else -rate * g for g in view.of(grads)]), state
+        return view.build([None if g is None else -rate * g for g in view.gradients(grads)]), state
 
 
 class trace_momentum(Leafwise):
@@ -111,7 +111,7 @@ class add_weight_decay(Transform):
         view = View(params)
         updates = [
             g + self.weight_decay * p if g is not None and decays else g
-            for g, p, decays in zip(view.of(grads), view.leaves, chosen(self.mask, view), strict=True)
+            for g, p, decays in zip(view.gradients(grads), view.leaves, chosen(self.mask, view), strict=True)
         ]
         return view.build(updates), state
 
@@ -148,7 +148,7 @@ class clip_by_norm(Transform):
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """All leaves by one factor."""
         view = View(params)
-        given = view.of(grads)
+        given = view.gradients(grads)
         factor = self.limit / maximum(global_norm(given), self.limit)
         return view.build([None if g is None else g * scalar_like(factor, g) for g in given]), state
 
