@@ -21,9 +21,10 @@ class Graph:
     """
 
     def __init__(self, target: Node, at: int, sources: Sequence[Node]) -> None:
-        self.target, self.at, self.sources = target, at, tuple(sources)
+        self.target, self.at, self.sources = target, at, frozenset(sources)
         self.part = Slice([target], sources)
         self.consumers: dict[Node, list[Local]] = {}
+        self.errors: dict[Local, Array] = {}
         for app, nodes, links in self.part.steps:
             for k, operand in links:
                 made = [local_jacobian(app, k, node) for node in nodes]
@@ -31,10 +32,6 @@ class Graph:
         seed = np.zeros(shape_of(raw(target)), type_of(raw(target)).dtype)
         seed.reshape(-1)[at] = 1
         self._cotangents = sweep(self.part, {target: seed[()]}, raw)
-
-    def part_of(self, node: Node) -> Slice:
-        """The tape between an intermediate value and the target."""
-        return self.part if node in self.sources else Slice([self.target], [node])
 
     def delta(self, node: Node) -> Array | None:
         """∂target/∂node, flat; None where nothing arrived."""

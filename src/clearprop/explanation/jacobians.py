@@ -142,7 +142,7 @@ class Elementwise(Local):
             found.append(np.ravel(positions(self.out_shape)[key]))
         return np.repeat(np.arange(len(ats)), [len(f) for f in found]), np.concatenate(found)
 
-    def _picked(self, out: Array) -> tuple[list[Any], Any]:
+    def picked(self, out: Array) -> tuple[list[Any], Any]:
         """All operands, and the output, at these entries of the output."""
 
         def pick(value: Any) -> Any:
@@ -158,7 +158,7 @@ class Elementwise(Local):
     def _call(self, g: Array, out: Array) -> Array:
         if not isinstance(self.rule, Rule):
             return np.zeros(len(out))
-        xs, y = self._picked(out)
+        xs, y = self.picked(out)
         with np.errstate(all="ignore"):
             value = self.rule.call(g, y, xs, self.app.params)
         return np.broadcast_to(np.asarray(value, np.float64), (len(out),))

@@ -65,12 +65,20 @@ class Labels:
                 self._users[node] = name if seen[name] == 1 else f"{name}_{seen[name]}"
             elif self._is_shown(node):
                 unnamed.append(node)
-        count = Counter(map(_operation, unnamed))
+        names = {node: self._layer_sum(node) or _operation(node) for node in unnamed}
+        count = Counter(names.values())
         seen = Counter()
-        for node in unnamed:
-            name = _operation(node)
+        for node, name in names.items():
             seen[name] += 1
             self._operations[node] = name if count[name] == 1 else f"{name}{seen[name]}"
+
+    def _layer_sum(self, node: Node) -> str:
+        """`layers[0].sum` for the sum that a layer's weight or bias is part of."""
+        app = node.application
+        if app is None or _operation(node) != "sum":
+            return ""
+        owners = [self._own_name(a).rpartition(".")[0] for a in app.inputs]
+        return next((f"{o}.sum" for o in owners if o), "")
 
     def _user_names(self, graph: Graph) -> list[tuple[Node, str]]:
         """Every value of the tape, and the name that the user's line assigns to the last one it makes."""

@@ -51,7 +51,7 @@ class Opener:
             rest=_fsum(products[left]),
             rest_count=int(left.sum()),
             total=total,
-            rounding=rounding_of(level, value, total, type_of(raw(node)).dtype),
+            rounding=rounding_of(self.graph, level, value, total, type_of(raw(node)).dtype),
             _source=Located(self.source, node, at),
         )
 

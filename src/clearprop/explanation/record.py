@@ -90,14 +90,19 @@ class Rounding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A numerical derivative of the same program, re-evaluated in float64."""
+    """Numerical derivatives of the same program, re-evaluated in float64, beside the gradient that they confirm."""
 
-    value: float
-    method: str
-    step: float
     gradient: float
+    finite_difference: float
+    step: float
+    complex_step: float | None
     tolerance: float
     note: str = ""
+
+    @property
+    def value(self) -> float:
+        """The best numerical derivative: the complex step where there is one."""
+        return self.finite_difference if self.complex_step is None else self.complex_step
 
     @property
     def agrees(self) -> bool:

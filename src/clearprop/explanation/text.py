@@ -140,18 +140,33 @@ def numbers_text(factor: Factor) -> str:
 
 # ------------------------------------------------------------------------------------------------- the level
 def _level(entry: Entry) -> list[str]:
-    """The terms of one level as a table: cotangent of the consumer, local factors, product."""
-    lines = [f"{entry.symbol} = {number_text(entry.value)}, the sum of {entry.count} terms:"]
-    head = ("consumer", "δ", "local factors", "term")
-    rows = [head, *(_row(entry, t) for t in entry.terms)]
+    """The terms of one level as a table: cotangent of the consumer, local factor, product."""
+    what = "one term" if entry.count == 1 else f"the sum of {entry.count} terms"
+    lines = [
+        f"{entry.symbol} = {number_text(entry.value)}, {what} ∂{entry.target.text}/∂c · ∂c/∂{entry.place.label.text}:"
+    ]
+    rows = [("c", f"∂{entry.target.text}/∂c", "∂c/∂…", "term"), *map(_row, entry.terms)]
     if entry.rest_count:
         rows.append((f"{entry.rest_count} more", "", "", number_text(entry.rest)))
-    return [*lines, *("    " + line for line in columns(rows, ("   ", " · ", " = ")))]
+    head, *body = columns(rows, ("   ", " · ", " = "))
+    return [lines[0], "    " + head.replace("·", " ").replace("=", " "), *("    " + line for line in body)]
 
 
-def _row(entry: Entry, term: Term) -> tuple[str, str, str, str]:
-    local = " · ".join(number_text(f.value) for f in term.factors)
+def _row(term: Term) -> tuple[str, str, str, str]:
+    shown = [f for f in term.factors if f.operation != "sum"] or list(term.factors)
+    local = " · ".join(map(local_text, shown))
     return term.consumer.label.text, number_text(term.delta), local, number_text(term.value)
+
+
+def local_text(factor: Factor) -> str:
+    """`x[17,3] = 1.9`: a local factor in a table."""
+    rule, value = rule_text(factor), number_text(factor.value)
+    if len(rule) > _RULE:
+        return value
+    return rule if rule == value else f"({rule} = {value})"
+
+
+_RULE = 40
 
 
 # ---------------------------------------------------------------------------------------------- confirmation
@@ -163,9 +178,14 @@ def rounding_text(rounding: Rounding) -> str:
 
 
 def check_text(check: Check) -> str:
-    """`central difference 1.0000000 agrees to 2e-11`."""
-    verdict = f"agrees within {_power_of_ten(check.relative)}" if check.agrees else f"DISAGREES with {number_text(check.gradient, 10)}"
-    return f"{check.method} {number_text(check.value, 10)} {verdict}" + (f" ({check.note})" if check.note else "")
+    """`finite difference 1, complex step 1: agrees within 1e-10`."""
+    verdict = f"agrees within {_power_of_ten(check.relative)}"
+    if not check.agrees:
+        verdict = f"DISAGREES with {number_text(check.gradient, 10)}"
+    found = f"finite difference {number_text(check.finite_difference, 10)}"
+    if check.complex_step is not None:
+        found += f", complex step {number_text(check.complex_step, 10)}"
+    return f"{found}: {verdict}" + (f" ({check.note})" if check.note else "")
 
 
 def _power_of_ten(relative: float) -> str:
