@@ -293,12 +293,14 @@ def _bind_fold_in(binding: Binding, op: Operation) -> None:
     from clearprop.compiler.native.special import fold_in
 
     key, data = op.reads
-    places = [
-        (2, key.base, binding.number(key.offset) * 4),
-        (3, data.base, binding.number(data.offset) * 8),
-        (4, op.out, 0),
-    ]
-    binding.add([Call(fold_in(), [0, 1, 0, 0, 0], places)])
+    row, places = [0, 1, 0, 0, 0], [(2, key.base, binding.number(key.offset) * 4), (4, op.out, 0)]
+    if isinstance(data, int):  # a constant: it gets memory of its own
+        memory = binding.piece(8)
+        memory.view(np.int64)[0] = data
+        row[3] = memory.ctypes.data
+    else:
+        places.append((3, data.base, binding.number(data.offset) * 8))
+    binding.add([Call(fold_in(), row, places)])
 
 
 SPECIAL: dict[str, Callable[[Binding, Operation], None]] = {"random_bits": _bind_random_bits, "fold_in": _bind_fold_in}
