@@ -145,7 +145,7 @@ class schedule_free(Leafwise):
         return c * (z - p) + rate * (self.b1 * (1 - c) - 1) * g, z - rate * g, *v
 
     def eval_params(self, state: Any, params: Any) -> Any:
-        """X = z + (y − z)/β₁."""
+        """The sequence x = z + (y − z)/β₁."""
         view = View(params)
         pairs = zip(view.leaves, view.of(state["z"], "sequence z"), strict=True)
         return view.build([p if z is None else z + (p - z) / self.b1 for p, z in pairs])

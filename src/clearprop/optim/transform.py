@@ -232,7 +232,7 @@ class chain(Composed):
 
 
 def apply_updates(params: Any, updates: Any) -> Any:
-    """Params + updates, leaf by leaf, in the parameters' dtype; leaves whose update is None stay as they are.
+    """The sum params + updates, leaf by leaf, in the parameters' dtype; leaves whose update is None stay as they are.
 
     >>> import clearprop as cl
     >>> cl.optim.apply_updates({"w": cl.tensor(1.0), "n": 3}, {"w": cl.tensor(-0.5), "n": None})
