@@ -26,6 +26,7 @@ from clearprop.autodiff.trees import tree_map as tree_map
 from clearprop.compiler.api import ExecutorWarning as ExecutorWarning
 from clearprop.compiler.api import compile as compile
 from clearprop.errors import ClearpropError as ClearpropError
+from clearprop.explanation import explain as explain
 from clearprop.primitives import Zero as Zero
 from clearprop.primitives import composite as composite
 from clearprop.primitives import primitive as primitive

@@ -105,5 +105,6 @@ LOSSES = [
     Loss("Gaussian", lambda w, x, t: t * cl.exp(-cl.sum((w - x) ** 2)), T * sp.exp(-_DISTANCE)),
     Loss("product", lambda w, x, t: cl.prod(w + x) * t, T * (W[0] + U[0]) * (W[1] + U[1]) * (W[2] + U[2])),
     Loss("softplus", lambda w, x, t: cl.softplus(-t * (x @ w)), sp.log(1 + sp.exp(-T * z))),
-    Loss("regularised", lambda w, x, t: cl.square(w @ x - t) + 0.1 * cl.sum(w * w), (z - T) ** 2 + sum(a * a for a in W) / 10),
+    Loss("regularised", lambda w, x, t: cl.square(w @ x - t) + 0.1 * cl.sum(w * w),
+         (z - T) ** 2 + sum(a * a for a in W) / 10),
 ]  # fmt: skip

@@ -131,7 +131,7 @@ def test_an_argument_used_twice_and_an_argument_not_used():
 
 
 def test_an_output_that_is_an_argument():
-    out, pullback = cl.vjp(lambda x: (x, x, x * 2), np.float64(3.0))
+    _, pullback = cl.vjp(lambda x: (x, x, x * 2), np.float64(3.0))
     assert pullback((1.0, 10.0, 100.0))[0].item() == 211.0
     assert cl.grad(lambda x: x)(3.0).item() == 1.0
 

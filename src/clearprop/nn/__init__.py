@@ -37,5 +37,3 @@ from clearprop.nn.norms import BatchNorm as BatchNorm
 from clearprop.nn.norms import LayerNorm as LayerNorm
 from clearprop.nn.printing import parameter_count as parameter_count
 from clearprop.nn.printing import summary as summary
-from clearprop.nn.storage import from_config as from_config
-from clearprop.nn.storage import to_config as to_config

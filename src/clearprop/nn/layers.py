@@ -53,7 +53,7 @@ class Dense(Module):
         super().__init__(weight=weight, bias=np.zeros(shape[1], dtype) if bias else None)
 
     def forward(self, x: Any) -> Any:
-        """X @ weight + bias."""
+        """x @ weight + bias."""
         x = asarray(x)
         require_features(self.label, shape_of(self.weight)[0], x.shape)
         y = matmul(x, self.weight)

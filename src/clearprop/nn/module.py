@@ -185,11 +185,14 @@ def _missing(owner: str, name: str) -> ArgumentError:
 
 
 def _as_arrays(owner: str, name: str, value: Any) -> Any:
-    def one(leaf: Any) -> Any:
-        if isinstance(leaf, Node):
-            return leaf
-        if isinstance(leaf, (np.ndarray, np.generic, int, float)):
-            return tensor(leaf)
+    leaves, structure = flatten(value)
+    return unflatten(structure, [_as_array(owner, name, leaf) for leaf in leaves])
+
+
+def _as_array(owner: str, name: str, leaf: Any) -> Any:
+    if isinstance(leaf, Node):
+        return leaf
+    if not isinstance(leaf, (np.ndarray, np.generic, int, float)):
         raise DTypeError(
             f"the field {name!r} of {owner} holds arrays",
             expected="tensors, NumPy arrays, numbers, or containers of them",
@@ -197,8 +200,7 @@ def _as_arrays(owner: str, name: str, value: Any) -> Any:
             where=user_line(),
             try_=f"{name}: ... = cl.nn.static() if it is no array",
         )
-
-    return tree_map(one, value)
+    return tensor(leaf)
 
 
 def _as_static(owner: str, name: str, value: Any) -> Any:

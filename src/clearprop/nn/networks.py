@@ -33,7 +33,8 @@ def mlp(
 
     After each hidden `Dense` come, as asked for, normalisation ("layer" or "batch"), activation, dropout; the output
     is linear.  `init=None` chooses the initialiser that suits the activation (`suited_to`), Glorot's for the
-    output.  The weights depend on `seed` alone.
+    output.  The weights depend on `seed` alone.  Before a batch normalisation, which subtracts the mean, `Dense` has no
+    bias: the normalisation's offset takes its place.
 
     >>> import clearprop as cl
     >>> cl.nn.mlp([4, 16, 3], activation="tanh", dropout=0.1)
@@ -52,7 +53,7 @@ def mlp(
     act = as_layer(activation)
     hidden = init or suited_to(getattr(act, "name", ""))
     for i, (a, b) in enumerate(itertools.pairwise(sizes[:-1])):
-        layers.append(Dense(a, b, init=hidden, rng=random.fold_in(key, i), dtype=dtype))
+        layers.append(Dense(a, b, init=hidden, bias=norm != "batch", rng=random.fold_in(key, i), dtype=dtype))
         layers += [_NORMS[norm](b, dtype=dtype)] if norm else []
         layers += [act, *([Dropout(dropout)] if dropout else [])]
     last = Dense(sizes[-2], sizes[-1], init=init or "glorot", rng=random.fold_in(key, len(sizes) - 2), dtype=dtype)

@@ -40,7 +40,10 @@ def _own_arrays(module: Module) -> list[tuple[str, str, Any]]:
 
 def _row(path: str, module: Module) -> tuple[str, str, str, str]:
     arrays = _own_arrays(module)
-    shapes = ", ".join(f"{n} {tuple(shape_of(v))}" + (" (state)" if k == STATE else "") for k, n, v in arrays)
+    trained, kept = (
+        ", ".join(f"{n} {tuple(shape_of(v))}" for k, n, v in arrays if k == kind) for kind in (PARAMETER, STATE)
+    )
+    shapes = "; ".join(filter(None, [trained, kept and f"state {kept}"]))
     return path, module.label(), shapes, _count(arrays)
 
 
@@ -90,5 +93,5 @@ def module_text(module: Module) -> str:
     rows = layers(module)
     if len(rows) == 1 and not rows[0][0]:
         _, label, shapes, count = _row(*rows[0])
-        return "  ".join(filter(None, [label, shapes, count and f"{count} parameters"]))
+        return "  ".join(filter(None, [label, shapes, count and f"{count} parameter{'s' * (count != '1')}"]))
     return "\n".join([f"{type(module).__name__}(", *("  " + line for line in summary(module).split("\n")), ")"])

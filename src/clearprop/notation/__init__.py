@@ -5,8 +5,8 @@ from its declaration (`numpy=`, `tex=`); where parentheses are needed is read fr
 """
 
 from clearprop.notation.expressions import Call, Expression, Name, Number, Spelling
-from clearprop.notation.numbers import number_tex, number_text
 from clearprop.notation.names import subscript, subscript_tex
+from clearprop.notation.numbers import number_tex, number_text
 from clearprop.notation.source import numpy_source
 from clearprop.notation.tex import tex
 from clearprop.notation.text import text

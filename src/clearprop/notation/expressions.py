@@ -38,7 +38,7 @@ class Call:
 
     function: Spelling
     operands: tuple[Expression, ...]
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 Expression = Name | Number | Call

@@ -37,7 +37,8 @@ def filled(function: Spelling, operands: list[ast.expr], call: Call) -> ast.expr
         given[function.operands[0]] = ast.List(operands)
     else:
         given |= dict(zip(function.operands, operands, strict=True))
-    return ast.fix_missing_locations(_Fill(given).visit(parsed(function.numpy)))
+    whole: ast.expr = _Fill(given).visit(parsed(function.numpy))
+    return ast.fix_missing_locations(whole)
 
 
 def literal(value: Any) -> ast.expr:
@@ -52,7 +53,7 @@ class _Fill(ast.NodeTransformer):
     def __init__(self, given: dict[str, ast.expr]) -> None:
         self.given = given
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 - the name that ast calls
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         return self.given.get(node.id.removeprefix(_HOLE), node) if node.id.startswith(_HOLE) else node
 
 

@@ -116,7 +116,7 @@ class scale_by_adagrad(Leafwise):
 
 
 class scale_by_lion(Leafwise):
-    """U = sign(β₁m + (1 − β₁)g), then m ← β₂m + (1 − β₂)g (Chen et al. 2023)."""
+    """The update u = sign(β₁m + (1 − β₁)g), then m ← β₂m + (1 − β₂)g (Chen et al. 2023)."""
 
     slots = ("m",)
     b1: float = hyper(default=0.9, within=FRACTION)
@@ -128,9 +128,9 @@ class scale_by_lion(Leafwise):
 
 
 class scale_by_rprop(Leafwise):
-    """U = −sign(g)·Δ; Δ grows while g keeps its sign and shrinks when it changes (iRprop⁻, Igel & Hüsken 2000).
+    """The update u = −sign(g)·Δ; Δ grows while g keeps its sign and shrinks when it changes.
 
-    Where the sign changed, g counts as 0 in this step and in the next comparison.
+    iRprop⁻ (Igel & Hüsken 2000).  Where the sign changed, g counts as 0 in this step and in the next comparison.
     """
 
     slots = ("size", "before")

@@ -19,6 +19,11 @@ def _averaged(view: View, averages: Any) -> Any:
     return view.build(kept)
 
 
+def _copy(p: Any) -> Any:
+    """An array of its own: a compiled step may write its parameters and its state in place."""
+    return 1 * p
+
+
 class average(Leafwise):
     """The last link of a chain: keeps the average of the parameters, and leaves the update as it is.
 
@@ -38,7 +43,7 @@ class average(Leafwise):
 
     def first(self, slot: str, p: Any) -> Any:
         """The parameter at the start."""
-        return p
+        return _copy(p)
 
     def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
         """The weight of the newest."""
@@ -73,7 +78,7 @@ class lookahead(Transform):
 
     def init(self, params: Any) -> dict[str, Any]:
         """The slow parameters start where the fast ones do."""
-        slow = View(params).make(lambda p: p)
+        slow = View(params).make(_copy)
         return {"t": Tensor(np.int64(0)), "slow": slow, "inner": self.inner.init(params)}
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
@@ -119,7 +124,7 @@ class schedule_free(Leafwise):
 
     def first(self, slot: str, p: Any) -> Any:
         """All three sequences start at the same point."""
-        return p if slot == "z" else zeros_like(p)
+        return _copy(p) if slot == "z" else zeros_like(p)
 
     def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
         """η_t and c; the weights' sum after step t."""
@@ -140,7 +145,7 @@ class schedule_free(Leafwise):
         return c * (z - p) + rate * (self.b1 * (1 - c) - 1) * g, z - rate * g, *v
 
     def eval_params(self, state: Any, params: Any) -> Any:
-        """X = z + (y − z)/β₁."""
+        """The sequence x = z + (y − z)/β₁."""
         view = View(params)
         pairs = zip(view.leaves, view.of(state["z"], "sequence z"), strict=True)
         return view.build([p if z is None else z + (p - z) / self.b1 for p, z in pairs])

@@ -52,7 +52,7 @@ def require_match(pattern: str, view: View) -> None:
 
 
 class scale(Leafwise):
-    """U = factor · g."""
+    """The update u = factor · g."""
 
     factor: float = hyper()
 
@@ -62,7 +62,7 @@ class scale(Leafwise):
 
 
 class scale_by_learning_rate(Transform):
-    """U = −η_t · g, with η a number or a schedule of the step number t = 0, 1, …."""
+    """The update u = −η_t · g, with η a number or a schedule of the step number t = 0, 1, …."""
 
     learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE)
 
@@ -76,7 +76,7 @@ class scale_by_learning_rate(Transform):
         if isinstance(rate, Schedule):
             rate = operand(rate(state["t"]))
             state = {"t": state["t"] + 1}
-        return view.build([None if g is None else -rate * g for g in view.of(grads)]), state
+        return view.build([None if g is None else -rate * g for g in view.gradients(grads)]), state
 
 
 class trace_momentum(Leafwise):
@@ -93,7 +93,7 @@ class trace_momentum(Leafwise):
 
 
 class add_weight_decay(Transform):
-    """U = g + λp for the parameters that `mask` chooses.
+    """The update u = g + λp for the parameters that `mask` chooses.
 
     `mask` is "matrices" (weights of two axes or more: biases, scales and offsets of normalisation are left out),
     "all", patterns of paths such as `("*.weight",)`, or a function `(path, parameter) -> bool`.
@@ -107,17 +107,17 @@ class add_weight_decay(Transform):
         return {}
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
-        """G + λp for every chosen leaf."""
+        """The gradient plus λp, for every chosen leaf."""
         view = View(params)
         updates = [
             g + self.weight_decay * p if g is not None and decays else g
-            for g, p, decays in zip(view.of(grads), view.leaves, chosen(self.mask, view), strict=True)
+            for g, p, decays in zip(view.gradients(grads), view.leaves, chosen(self.mask, view), strict=True)
         ]
         return view.build(updates), state
 
 
 class clip_by_value(Leafwise):
-    """U = min(max(g, −limit), limit), element by element."""
+    """The update u = min(max(g, −limit), limit), element by element."""
 
     limit: float = hyper(default=1.0, within=POSITIVE)
 
@@ -137,7 +137,7 @@ def global_norm(leaves: list[Any]) -> Any:
 
 
 class clip_by_norm(Transform):
-    """U = g · min(1, limit/‖g‖), with ‖g‖ the norm over all parameters together (Pascanu et al. 2013)."""
+    """The update u = g · min(1, limit/‖g‖), with ‖g‖ the norm over all parameters together (Pascanu et al. 2013)."""
 
     limit: float = hyper(default=1.0, within=POSITIVE)
 
@@ -148,7 +148,7 @@ class clip_by_norm(Transform):
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """All leaves by one factor."""
         view = View(params)
-        given = view.of(grads)
+        given = view.gradients(grads)
         factor = self.limit / maximum(global_norm(given), self.limit)
         return view.build([None if g is None else g * scalar_like(factor, g) for g in given]), state
 

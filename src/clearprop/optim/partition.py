@@ -53,7 +53,7 @@ class masked(Transform):
     def update(self, grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
         """The inner rule where chosen."""
         view = View(params)
-        owner, given = self._owner(view), view.of(grads)
+        owner, given = self._owner(view), view.gradients(grads)
         (p,), (g,) = _parted(view, view.leaves, owner, 1), _parted(view, given, owner, 1)
         updates, state = self.inner.update(g, state, p, **extra)
         made = _joined(view, [updates], owner)
@@ -107,7 +107,11 @@ class groups(Transform):
         view = View(params)
         owner, n = self._owner(view), len(self._all)
         columns = zip(
-            self._all, _parted(view, view.of(grads), owner, n), state, _parted(view, view.leaves, owner, n), strict=True
+            self._all,
+            _parted(view, view.gradients(grads), owner, n),
+            state,
+            _parted(view, view.leaves, owner, n),
+            strict=True,
         )
         done = [rule.update(g, s, p, **extra) for rule, g, s, p in columns]
         return view.build(_joined(view, [u for u, _ in done], owner)), tuple(s for _, s in done)

@@ -59,6 +59,10 @@ class View:
                 try_=f"pass the parameters that the {what} were computed for",
             ) from None
 
+    def gradients(self, tree: Any) -> list[Any]:
+        """The gradients (or updates) of the trained leaves; None for the others."""
+        return [g if t else None for g, t in zip(self.of(tree), self.trained, strict=True)]
+
     def build(self, leaves: list[Any]) -> Any:
         """The tree with these leaves."""
         return unflatten(self.structure, list(map(result, leaves)))
@@ -139,10 +143,9 @@ class Leafwise(Transform):
             shared, *carried = self.scalars(new["t"], *(state[n] for n in self.carried))
             new |= zip(self.carried, map(result, carried), strict=True)
         columns = [view.of(state[s], f"slots {s!r}") for s in self.slots]
-        updates = view.of(grads)
-        for i, (g, p, trained) in enumerate(zip(updates, view.leaves, view.trained, strict=True)):
-            if g is None or not trained:
-                updates[i] = None
+        updates = view.gradients(grads)
+        for i, (g, p) in enumerate(zip(updates, view.leaves, strict=True)):
+            if g is None:
                 continue
             updates[i], *kept = self.leaf(g, p, *(c[i] for c in columns), *(scalar_like(s, p) for s in shared))
             for column, value in zip(columns, kept, strict=True):
@@ -229,7 +232,7 @@ class chain(Composed):
 
 
 def apply_updates(params: Any, updates: Any) -> Any:
-    """Params + updates, leaf by leaf, in the parameters' dtype; leaves whose update is None stay as they are.
+    """The sum params + updates, leaf by leaf, in the parameters' dtype; leaves whose update is None stay as they are.
 
     >>> import clearprop as cl
     >>> cl.optim.apply_updates({"w": cl.tensor(1.0), "n": 3}, {"w": cl.tensor(-0.5), "n": None})

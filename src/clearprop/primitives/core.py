@@ -66,7 +66,7 @@ class Primitive:
         self.rules = self._make_rules(rules)
         self.jvp = make_rule(rules["jvp"], self.operands, self.params, self.name) if "jvp" in rules else None
         self.body = None if numpy else function
-        self._compute = np.errstate(all="ignore")(self._spelled() if numpy else function)
+        self._compute = np.errstate(all="ignore")(self._spelled() if numpy else _values_of(function))
         if register:
             known = REGISTRY.get(self.name)
             if known is not None and known.__module__ != self.__module__:
@@ -442,6 +442,16 @@ class _Names(dict[str, str]):
 
     def __missing__(self, key: str) -> str:
         return key
+
+
+def _values_of(body: Callable[..., Any]) -> Callable[..., Any]:
+    """A body that returns arrays when it is given arrays, also if it calls functions that wrap them."""
+
+    def compute(*values: Any, **params: Any) -> Any:
+        out = body(*values, **params)
+        return tuple(map(raw, out)) if type(out) is tuple else raw(out)
+
+    return compute
 
 
 def _ndim(value: Any) -> int:

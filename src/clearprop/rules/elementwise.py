@@ -233,7 +233,7 @@ def isfinite(x: Any, /) -> Any:
     d_b=lambda g, condition: where(condition, 0.0, g),
 )  # fmt: skip
 def where(condition: Any, a: Any, b: Any, /) -> Any:
-    """A where the condition holds, b elsewhere.
+    """a where the condition holds, b elsewhere.
 
     A closed gate gives 0 even for an infinite cotangent: the rule is itself a `where`, not a product with 0.
     """
@@ -246,7 +246,7 @@ def where(condition: Any, a: Any, b: Any, /) -> Any:
     d_high=lambda g, x, high: where(x > high, g, 0.0),
 )  # fmt: skip
 def clip_(x: Any, low: Any, high: Any, /) -> Any:
-    """X limited to the interval [min, max]; a bound that is None does not bind.
+    """x limited to the interval [min, max]; a bound that is None does not bind.
 
     At a bound the derivative with respect to x is 1 by convention.
     """

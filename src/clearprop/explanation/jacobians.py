@@ -1,0 +1,473 @@
+"""Local Jacobians, opened one entry at a time.
+
+A `Local` is ∂out/∂operand of one application on the tape.  `columns` gives, for entries of the operand, the entries of
+the output that depend on them and the local factors: the primitive's own rule on a unit tangent, evaluated in float64
+on the stored values.  The declared kind of the Jacobian says where to look, so nothing is ever materialised.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import GradientError
+from clearprop.explanation.formulas import rule_formula, symbol_type
+from clearprop.notation.expressions import Expression, Name, Number
+from clearprop.primitives import REGISTRY, Primitive, Rule, Zero
+from clearprop.program.types import PYTHON_SCALARS, is_floating
+from clearprop.program.values import Application, Node, raw
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """Nonzero pattern and values of some columns of a local Jacobian, one row of the arrays per entry.
+
+    `source[i]` is the position, among the entries asked for, that `out[i]` depends on with `factor[i]`.
+    """
+
+    source: Array
+    out: Array
+    factor: Array
+
+
+@functools.lru_cache(maxsize=256)
+def positions(shape: tuple[int, ...]) -> Array:
+    """The flat position of every entry of an array of this shape, as an array of that shape."""
+    return np.arange(int(np.prod(shape, dtype=np.int64))).reshape(shape)
+
+
+def wide(value: Any) -> Any:
+    """A stored value in float64; what is not floating stays as it is."""
+    if type(value) in PYTHON_SCALARS:
+        return value
+    return np.asarray(value, np.float64) if is_floating(value.dtype) else np.asarray(value)
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of an array or number."""
+    return () if type(value) in PYTHON_SCALARS else tuple(value.shape)
+
+
+def gathered(value: Any, shape: tuple[int, ...], out: Array) -> Array:
+    """Entries at flat positions of a value seen in a broadcast shape, without making that array."""
+    if not shape:
+        return np.repeat(np.asarray(value), len(out))
+    return np.asarray(np.broadcast_to(value, shape)[np.unravel_index(out, shape)])
+
+
+class Local:
+    """∂out/∂operand `k` of one application; subclasses know one kind of Jacobian each."""
+
+    move = False
+    """Whether every entry of the output is one entry of the operand, unchanged."""
+
+    def __init__(self, app: Application, k: int, out: Node) -> None:
+        self.app, self.k, self.node = app, k, out
+        self.operand: Node = app.inputs[k]
+        self.primitive: Primitive = app.primitive
+        self.rule = self.primitive.rules[0 if self.primitive.variadic else k]
+        self.shape, self.out_shape = shape_of(raw(self.operand)), shape_of(raw(out))
+
+    @property
+    def reason(self) -> str:
+        """Why nothing flows here, if the declaration says that nothing does."""
+        return self.rule.reason if isinstance(self.rule, Zero) else ""
+
+    @functools.cached_property
+    def additive(self) -> bool:
+        """Whether the operation is a sum: it passes every tangent on unchanged, from each of its operands."""
+        rules = self.primitive.rules
+        return self.primitive.kind in ("elementwise", "reduction") and len(rules) > 0 and all(map(_passes_on, rules))
+
+    @functools.cached_property
+    def formula(self) -> Expression:
+        """The local factor as a formula in the rule's own symbols."""
+        return Number(1)
+
+    def columns(self, ats: Array) -> Columns:
+        """The columns of the entries at these flat positions of the operand."""
+        raise NotImplementedError
+
+    def came_from(self, out: int) -> int:
+        """For a move: the flat position that entry `out` of the output comes from; −1 if from another operand."""
+        return out
+
+    def values_at(self, out: int) -> dict[str, tuple[Any, int]]:
+        """For every symbol of the formula: the stored value, or node, and the flat position that meets `out`."""
+        return {}
+
+    def products(self, columns: Columns, delta: Array) -> Array:
+        """Cotangent times local factor, as the rule itself multiplies: a closed gate gives 0, whatever comes."""
+        with np.errstate(all="ignore"):
+            return np.asarray(delta * columns.factor)
+
+
+def _passes_on(rule: Rule | Zero | None) -> bool:
+    if not isinstance(rule, Rule) or rule.names != ("g",):
+        return False
+    token = object()
+    try:
+        return rule.formula(token) is token
+    except TypeError:
+        return False
+
+
+class Elementwise(Local):
+    """A diagonal Jacobian, seen through broadcasting: an entry meets the outputs that it was repeated into."""
+
+    @functools.cached_property
+    def _repeated(self) -> tuple[bool, ...]:
+        pad = len(self.out_shape) - len(self.shape)
+        return tuple(i < pad or self.shape[i - pad] != n for i, n in enumerate(self.out_shape))
+
+    @functools.cached_property
+    def move(self) -> bool:  # type: ignore[override]  # a constant of the class for most kinds
+        """A conversion of dtype, or the identity: the value itself."""
+        return len(self.app.inputs) == 1 and self.primitive.tex == "{x}" and isinstance(self.rule, Rule)
+
+    def _outputs(self, ats: Array) -> tuple[Array, Array]:
+        if self.shape == self.out_shape:
+            return np.arange(len(ats)), ats
+        pad = len(self.out_shape) - len(self.shape)
+        found = []
+        for at in ats:
+            index = np.unravel_index(int(at), self.shape) if self.shape else ()
+            key = tuple(slice(None) if r else index[i - pad] for i, r in enumerate(self._repeated))
+            found.append(np.ravel(positions(self.out_shape)[key]))
+        return np.repeat(np.arange(len(ats)), [len(f) for f in found]), np.concatenate(found)
+
+    def picked(self, out: Array) -> tuple[list[Any], Any]:
+        """All operands, and the output, at these entries of the output."""
+
+        def pick(value: Any) -> Any:
+            return value if type(value) in PYTHON_SCALARS else wide(gathered(value, self.out_shape, out))
+
+        return [pick(v) for v in self.app.raw], pick(self.app.outputs)
+
+    def columns(self, ats: Array) -> Columns:
+        """See `Local.columns`."""
+        source, out = self._outputs(ats)
+        return Columns(source, out, self._call(np.ones(len(out)), out))
+
+    def _call(self, g: Array, out: Array) -> Array:
+        if not isinstance(self.rule, Rule):
+            return np.zeros(len(out))
+        xs, y = self.picked(out)
+        with np.errstate(all="ignore"):
+            value = self.rule.call(g, y, xs, self.app.params)
+        return np.broadcast_to(np.asarray(value, np.float64), (len(out),))
+
+    def products(self, columns: Columns, delta: Array) -> Array:
+        """See `Local.products`."""
+        product = super().products(columns, delta)
+        odd = ~np.isfinite(product)
+        if odd.any():
+            product[odd] = self._call(delta[odd], columns.out[odd])
+        return product
+
+    @functools.cached_property
+    def formula(self) -> Expression:
+        """See `Local.formula`."""
+        if not isinstance(self.rule, Rule):
+            return Number(0)
+        rule, params, values = self.rule, self.app.params, self.app.raw
+        names, types, fixed = ["y"], [symbol_type(0.0)], []
+        for name, value in zip(self.primitive.operands, values, strict=True):
+            fixed.append(type(value) in PYTHON_SCALARS)
+            if not fixed[-1]:
+                names.append(name)
+                types.append(symbol_type(value))
+
+        def call(y: Any, *symbols: Any) -> Any:
+            rest = iter(symbols)
+            xs = [v if f else next(rest) for v, f in zip(values, fixed, strict=True)]
+            return rule.call(1.0, y, xs, params)
+
+        return rule_formula(call, names, types)
+
+    def values_at(self, out: int) -> dict[str, tuple[Any, int]]:
+        """See `Local.values_at`."""
+        index = np.unravel_index(out, self.out_shape) if self.out_shape else ()
+        found: dict[str, tuple[Any, int]] = {"y": (self.node, out)}
+        for name, value, given in zip(self.primitive.operands, self.app.raw, self.app.inputs, strict=True):
+            shape = shape_of(value)
+            pad = len(self.out_shape) - len(shape)
+            own = tuple(0 if n == 1 else int(i) for i, n in zip(index[pad:], shape, strict=True))
+            found[name] = given, int(np.ravel_multi_index(own, shape)) if shape else 0
+        return found
+
+
+class Reduction(Local):
+    """y = Σ w·x locally: the weights are the rule on a tangent of ones."""
+
+    def _wide_out(self) -> tuple[int, ...]:
+        """The output's shape with the reduced axes kept, of size 1."""
+        if self.app.params.get("keepdims", False):
+            return self.out_shape
+        axes = self.app.params.get("axis", (-1,))
+        n = len(self.shape)
+        kept = iter(self.out_shape[len(self.out_shape) - (n - len(axes)) :] if n > len(axes) else ())
+        own = tuple(1 if i - n in axes else next(kept) for i in range(n))
+        return self.out_shape[: len(self.out_shape) - (n - len(axes))] + own
+
+    def _weighed(self, g: Array) -> Array:
+        assert isinstance(self.rule, Rule)
+        shape = self._wide_out()
+        xs = [wide(v) for v in self.app.raw]
+        y = np.reshape(wide(self.app.outputs), shape)
+        with np.errstate(all="ignore"):
+            value = self.rule.call(np.reshape(g, shape), y, xs, self.app.params)
+        full = np.broadcast_shapes(np.shape(value), self.shape, shape)
+        return np.broadcast_to(np.asarray(value, np.float64), full)
+
+    @functools.cached_property
+    def _weights(self) -> Array:
+        if not isinstance(self.rule, Rule):
+            return np.zeros(np.broadcast_shapes(self.shape, self._wide_out()))
+        return self._weighed(np.ones(self.out_shape))
+
+    @functools.cached_property
+    def _out(self) -> Array:
+        """For every weight the entry of the output that it belongs to."""
+        return np.broadcast_to(positions(self.out_shape).reshape(self._wide_out()), self._weights.shape)
+
+    def _places(self, ats: Array) -> tuple[Array, tuple[Array, ...]]:
+        """Where the entries stand among the weights: once each, or more often where x was repeated."""
+        full = self._weights.shape
+        if full == self.shape:
+            return np.arange(len(ats)), np.unravel_index(ats, full) if full else (np.zeros(len(ats), np.int64),)
+        own = np.broadcast_to(positions(self.shape), full)
+        hits = [np.nonzero(own == at) for at in ats]
+        source = np.repeat(np.arange(len(ats)), [len(h[0]) if h else 1 for h in hits])
+        return source, tuple(np.concatenate(axis) for axis in zip(*hits, strict=True))
+
+    def columns(self, ats: Array) -> Columns:
+        """See `Local.columns`."""
+        source, places = self._places(ats)
+        return Columns(source, np.atleast_1d(self._out)[places], np.atleast_1d(self._weights)[places])
+
+    @functools.cached_property
+    def formula(self) -> Expression:
+        """See `Local.formula`."""
+        if not isinstance(self.rule, Rule):
+            return Number(0)
+        rule, params = self.rule, self.app.params
+        wide_out = self._wide_out()
+        names = ["y", *self.primitive.operands]
+        types = [symbol_type(0.0, wide_out), *(symbol_type(v, shape_of(v)) for v in self.app.raw)]
+        return rule_formula(lambda y, *xs: rule.call(1.0, y, xs, params), names, types)
+
+    def values_at(self, out: int) -> dict[str, tuple[Any, int]]:
+        """See `Local.values_at`."""
+        return {"y": (self.node, out)}
+
+
+class Multilinear(Local):
+    """Linear in each operand: the primitive itself on a unit tangent, with every axis that meets it cut to one."""
+
+    def _fixed(self, at: int) -> tuple[dict[str, int], tuple[int, ...]]:
+        assert self.primitive.signature is not None
+        core = self.primitive.signature.inputs[self.k]
+        index = tuple(map(int, np.unravel_index(at, self.shape)))
+        split = len(index) - len(core)
+        return dict(zip(core, index[split:], strict=True)), index[:split]
+
+    def _key(self, shape: tuple[int, ...], core: Sequence[str], fixed: dict[str, int], loop: Sequence[Any]) -> Any:
+        """The part of an operand, or of the output, that meets the entry."""
+        split = len(shape) - len(core)
+        aligned = list(loop)[len(loop) - split :] if split else []
+        loops = [slice(0, 1) if n == 1 else part for n, part in zip(shape, aligned, strict=False)]
+        return (*loops, *(slice(fixed[c], fixed[c] + 1) if c in fixed else slice(None) for c in core))
+
+    def _one(self, at: int) -> tuple[Array, Array]:
+        signature = self.primitive.signature
+        assert signature is not None
+        fixed, own = self._fixed(at)
+        rank = len(self.out_shape) - len(signature.outputs[0])
+        shape = (1,) * (rank - len(own)) + self.shape[: len(own)]
+        loop = [
+            slice(i, i + 1) if size == total else slice(None)
+            for i, size, total in zip((0,) * (rank - len(own)) + own, shape, self.out_shape, strict=False)
+        ]
+        cut = [
+            np.ones((1,) * len(self.shape)) if j == self.k else wide(v)[self._key(shape_of(v), core, fixed, loop)]
+            for j, (v, core) in enumerate(zip(self.app.raw, signature.inputs, strict=True))
+        ]
+        with np.errstate(all="ignore"):
+            value = np.asarray(self.primitive(*cut, **self.app.params))
+        out = positions(self.out_shape)[self._key(self.out_shape, signature.outputs[0], fixed, loop)]
+        return np.ravel(out), np.ravel(np.broadcast_to(value, out.shape))
+
+    def columns(self, ats: Array) -> Columns:
+        """See `Local.columns`."""
+        found = [self._one(int(at)) for at in ats]
+        source = np.repeat(np.arange(len(ats)), [len(out) for out, _ in found])
+        return Columns(source, np.concatenate([o for o, _ in found]), np.concatenate([f for _, f in found]))
+
+    @functools.cached_property
+    def formula(self) -> Expression:
+        """One product of the sum that a matrix product is: its rule is that of `multiply`."""
+        rule = REGISTRY["multiply"].rules[self.k]
+        assert isinstance(rule, Rule)
+        names = self.primitive.operands
+        types = [symbol_type(0.0)] * len(names)
+        return rule_formula(lambda *xs: rule.call(1.0, None, xs, {}), names, types)
+
+    def partner(self, at: int, out: int) -> int:
+        """The flat position, in the other operand, that multiplies entry `at` towards `out`."""
+        signature = self.primitive.signature
+        assert signature is not None
+        other = 1 - self.k
+        fixed, _ = self._fixed(at)
+        index = tuple(map(int, np.unravel_index(out, self.out_shape)))
+        split = len(index) - len(signature.outputs[0])
+        fixed |= dict(zip(signature.outputs[0], index[split:], strict=True))
+        shape, core = shape_of(self.app.raw[other]), signature.inputs[other]
+        loops = len(shape) - len(core)
+        own = [0 if n == 1 else i for n, i in zip(shape, index[split - loops : split], strict=False)]
+        return int(np.ravel_multi_index((*own, *(fixed[c] for c in core)), shape))
+
+
+class Structural(Local):
+    """Entries that move or repeat.  What goes where is found by moving the positions themselves."""
+
+    def _moved(self, entries: Array) -> Array:
+        xs = [
+            entries if j == self.k else np.zeros(shape_of(v)) if self._is_active(j) else v
+            for j, v in enumerate(self.app.raw)
+        ]
+        return np.asarray(self.primitive(*xs, **self.app.params))
+
+    def _is_active(self, j: int) -> bool:
+        rules = self.primitive.rules
+        return (rules[0] if self.primitive.variadic else rules[j]) is not None
+
+    @functools.cached_property
+    def _origin(self) -> Array | None:
+        """For every output the entry it comes from (−1: none), or None where the primitive adds entries up."""
+        count = int(np.prod(self.shape, dtype=np.int64))
+        origin = self._moved(np.arange(1.0, count + 1).reshape(self.shape)).astype(np.int64) - 1
+        probe = np.random.default_rng(0).random(count) + 0.5
+        seen = np.where(origin < 0, 0.0, np.append(probe, 0.0)[np.minimum(origin, count)])
+        return origin.ravel() if np.array_equal(seen, self._moved(probe.reshape(self.shape))) else None
+
+    @functools.cached_property
+    def move(self) -> bool:  # type: ignore[override]  # a constant of the class for most kinds
+        """See `Local.move`."""
+        return self._origin is not None and isinstance(self.rule, Rule)
+
+    def came_from(self, out: int) -> int:
+        """See `Local.came_from`."""
+        return -1 if self._origin is None else int(self._origin[out])
+
+    @functools.cached_property
+    def _sorted(self) -> tuple[Array, Array]:
+        assert self._origin is not None
+        order = np.argsort(self._origin, kind="stable")
+        return order, self._origin[order]
+
+    def columns(self, ats: Array) -> Columns:
+        """See `Local.columns`."""
+        if self._origin is None:
+            return _by_unit_tangents(self, ats)
+        order, ranked = self._sorted
+        first, last = np.searchsorted(ranked, ats), np.searchsorted(ranked, ats, side="right")
+        counts = last - first
+        source = np.repeat(np.arange(len(ats)), counts)
+        within = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
+        out = order[np.repeat(first, counts) + within]
+        return Columns(source, out, np.ones(len(out)))
+
+    @functools.cached_property
+    def formula(self) -> Expression:
+        """See `Local.formula`."""
+        return Number(1)
+
+
+class General(Local):
+    """No structure is declared: forward mode on a unit tangent, or reverse mode on unit cotangents."""
+
+    def columns(self, ats: Array) -> Columns:
+        """See `Local.columns`."""
+        if not isinstance(self.rule, Rule):
+            empty = np.zeros(0, np.int64)
+            return Columns(empty, empty, np.zeros(0))
+        return _by_unit_tangents(self, ats) if self.primitive.jvp is not None else self._by_unit_cotangents(ats)
+
+    def _by_unit_cotangents(self, ats: Array) -> Columns:
+        """One row of the Jacobian per output: what a rule without forward mode allows."""
+        count = int(np.prod(self.out_shape, dtype=np.int64))
+        if count > _MOST_ROWS:
+            raise GradientError(
+                f"{self.primitive.name} cannot be opened",
+                expected=f"a rule for forward mode, or at most {_MOST_ROWS} outputs",
+                got=f"{count} outputs and no jvp=",
+                where=self.app.where,
+                try_="give jvp=lambda x_dot, ...: the tangent of the output",
+            )
+        xs, y = [wide(v) for v in self.app.raw], self.app.outputs
+        rows = np.zeros((count, len(ats)))
+        for i in range(count):
+            unit = np.zeros(self.out_shape)
+            unit.reshape(-1)[i] = 1.0
+            g: Any = unit[()]
+            if type(y) is tuple:
+                g = [unit if j == self.node.position else np.zeros(shape_of(o)) for j, o in enumerate(y)]
+            c = self.primitive.pullback(self.k, g, y, xs, self.app.params)
+            rows[i] = 0.0 if c is None else np.broadcast_to(raw(c), self.shape).reshape(-1)[ats]
+        out, source = np.nonzero(rows != 0)
+        return Columns(source, out, rows[out, source])
+
+    @functools.cached_property
+    def formula(self) -> Expression:
+        """See `Local.formula`."""
+        rule, primitive, params = self.primitive.jvp, self.primitive, self.app.params
+        if rule is None or type(self.app.outputs) is tuple:
+            return Name(f"∂{primitive.name}")
+        names = ["y", *(n + "_dot" for n in primitive.operands), *primitive.operands]
+        values = [self.app.outputs, *self.app.raw, *self.app.raw]
+        types = [symbol_type(v, shape_of(v)) for v in values]
+        count = len(primitive.operands)
+        return rule_formula(lambda y, *xs: rule.call(xs[:count], y, xs[count:], params), names, types)
+
+
+_MOST_ROWS = 4096
+
+
+def _by_unit_tangents(local: Local, ats: Array) -> Columns:
+    """Forward mode on one unit vector per entry."""
+    xs, app = [wide(v) for v in local.app.raw], local.app
+    found = []
+    for at in ats:
+        unit = np.zeros(local.shape)
+        unit.reshape(-1)[at] = 1.0
+        dots: list[Any] = [None] * len(xs)
+        dots[local.k] = unit[()]
+        with np.errstate(all="ignore"):
+            out = app.primitive.pushforward(dots, app.outputs, xs, app.params)
+        part = out[local.node.position] if type(app.outputs) is tuple else out
+        column = np.ravel(np.broadcast_to(np.asarray(raw(part), np.float64), local.out_shape))
+        (hits,) = np.nonzero(column != 0)
+        found.append((hits, column[hits]))
+    source = np.repeat(np.arange(len(ats)), [len(h) for h, _ in found])
+    return Columns(source, np.concatenate([h for h, _ in found]), np.concatenate([f for _, f in found]))
+
+
+_KINDS: dict[str, type[Local]] = {
+    "elementwise": Elementwise,
+    "reduction": Reduction,
+    "multilinear": Multilinear,
+    "structural": Structural,
+    "general": General,
+}
+
+
+def local_jacobian(app: Application, k: int, out: Node) -> Local:
+    """∂out/∂operand `k`, by the declared kind of the application's primitive."""
+    return _KINDS[app.primitive.kind](app, k, out)

@@ -1,0 +1,217 @@
+"""What values are called: by the user's names where there are some, else by the operation that made them."""
+
+from __future__ import annotations
+
+import linecache
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clearprop.explanation.graph import Graph
+from clearprop.explanation.jacobians import Local, Multilinear, local_jacobian, shape_of
+from clearprop.notation.names import name_tex, subscript, subscript_tex
+from clearprop.notation.numbers import number_tex, number_text
+from clearprop.program.types import PYTHON_SCALARS
+from clearprop.program.values import Application, Node, raw
+
+_ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)")
+_WRITTEN = {"multiply": "mul", "matmul": "sum", "add": "sum", "relu": "ReLU", "divide": "div", "subtract": "sub",
+            "negative": "neg", "softmax_cross_entropy": "cross_entropy", "squared_error": "error²"}  # fmt: skip
+_LONGEST = 26
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """The name of an entry, as text and in LaTeX."""
+
+    text: str
+    tex: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def written(name: str) -> str:
+    """The short form of an operation's name that symbols such as dReLU/dsum use."""
+    return _WRITTEN.get(name, name)
+
+
+class Labels:
+    """Names for the values of one graph, unique within it."""
+
+    def __init__(self, graph: Graph, given: Mapping[int, str], target: str = "") -> None:
+        self.graph, self._given = graph, dict(given)
+        self._made: dict[Application, list[Local]] = {}
+        for locals_ in graph.consumers.values():
+            for local in locals_:
+                self._made.setdefault(local.app, []).append(local)
+        self._movers: dict[Node, Local | None] = {}
+        self._users: dict[Node, str] = {}
+        self._operations: dict[Node, str] = {}
+        self._assign(graph)
+        self.target = target or graph.target.name or _assigned_to(graph.target) or "y"
+
+    def _assign(self, graph: Graph) -> None:
+        """The user's names, made unique; then operations, numbered where one occurs more than once."""
+        seen: Counter[str] = Counter()
+        unnamed: list[Node] = []
+        for node, name in self._user_names(graph):
+            if name:
+                seen[name] += 1
+                self._users[node] = name if seen[name] == 1 else f"{name}_{seen[name]}"
+            elif self._is_shown(node):
+                unnamed.append(node)
+        names = {node: self._layer_sum(node) or _operation(node) for node in unnamed}
+        count = Counter(names.values())
+        seen = Counter()
+        for node, name in names.items():
+            seen[name] += 1
+            self._operations[node] = name if count[name] == 1 else f"{name}{seen[name]}"
+
+    def _layer_sum(self, node: Node) -> str:
+        """`layers[0].sum` for the sum that a layer's weight or bias is part of."""
+        app = node.application
+        if app is None or _operation(node) != "sum":
+            return ""
+        owners = [self._own_name(a).rpartition(".")[0] for a in app.inputs]
+        return next((f"{o}.sum" for o in owners if o), "")
+
+    def _user_names(self, graph: Graph) -> list[tuple[Node, str]]:
+        """Every value of the tape, and the name that the user's line assigns to the last one it makes."""
+        found = []
+        steps = graph.part.steps
+        for i, (app, nodes, _) in enumerate(steps):
+            last = i + 1 == len(steps) or steps[i + 1][0].site != app.site
+            for node in nodes:
+                named = last and node is not graph.target
+                found.append((node, node.name or (_assigned_to(node) if named else "")))
+        return found
+
+    def _is_shown(self, node: Node) -> bool:
+        """Whether the value appears in chains: moves, and sums that are part of a sum, do not."""
+        app = node.application
+        made = self._made.get(app, []) if app is not None else []
+        if any(local.move for local in made):
+            return self.graph.is_target(node)
+        readers = self.graph.consumers.get(node, [])
+        if len(readers) != 1 or not any(local.additive or isinstance(local, Multilinear) for local in made):
+            return True
+        return not (readers[0].additive or readers[0].move)
+
+    def target_entry(self) -> Label:
+        """The target, as the numerator of ∂y/∂w."""
+        return _indexed(self.target, self.graph.target, self.graph.at)
+
+    def whole(self, node: Node) -> str:
+        """The name of a whole value."""
+        return self._own_name(node) or self._operation(node)
+
+    # ------------------------------------------------------------------------------------------ of entries
+    def entry(self, value: Any, at: int) -> Label:
+        """The name of one entry: `w₀`, `layers[0].weight[3,5]`, `mul(x₀,w₀)`, `ReLU[17,5]`; else its number."""
+        value, at = self.origin(value, at)
+        name = self._own_name(value)
+        if name:
+            return _indexed(name, value, at)
+        if isinstance(value, Node) and value.application is not None:
+            return self._called(value, at) or _indexed(self._operation(value), value, at, plain=False)
+        return _number(raw(value), at)
+
+    def origin(self, value: Any, at: int) -> tuple[Any, int]:
+        """The entry itself, before it was moved: reshape, transpose and slices have no names of their own."""
+        while not self._own_name(value) and isinstance(value, Node) and value.application is not None:
+            local = self._mover(value)
+            came = local.came_from(at) if local is not None else -1
+            if local is None or came < 0:
+                return value, at
+            value, at = local.operand, came
+        return value, at
+
+    def _mover(self, node: Node) -> Local | None:
+        """The move that made a value, if one did."""
+        if node not in self._movers:
+            app = node.application
+            assert app is not None
+            made = next(iter(self._made.get(app, [])), None)
+            first = app.inputs[0] if len(app.inputs) == 1 else None
+            if made is None and isinstance(first, Node) and app.primitive.tex == "{x}":
+                made = local_jacobian(app, 0, node)
+            self._movers[node] = made if made is not None and made.move else None
+        return self._movers[node]
+
+    def _own_name(self, value: Any) -> str:
+        """The user's name for a whole value; empty if there is none."""
+        if isinstance(value, Node):
+            own = self._users.get(value) or value.name or self._given.get(id(value), "")
+            if own or value.application is not None:
+                return own
+        return self._given.get(id(raw(value)), "")
+
+    def _operation(self, node: Node) -> str:
+        return self._operations.get(node) or _operation(node)
+
+    def _called(self, node: Node, at: int) -> Label | None:
+        """`mul(x₀,w₀)`: an operation that is not a sum, on operands that have names or are numbers."""
+        made = self._made.get(node.application, []) if node.application is not None else []
+        if not made or made[0].primitive.kind != "elementwise" or made[0].additive:
+            return None
+        met = made[0].values_at(at)
+        operands = [met[name] for name in made[0].primitive.operands]
+        if not all(self._is_atomic(value) for value, _ in operands):
+            return None
+        return call_label(written(made[0].primitive.name), [self.entry(v, i) for v, i in operands])
+
+    def _is_atomic(self, value: Any) -> bool:
+        value, _ = self.origin(value, 0)
+        if self._own_name(value):
+            return True
+        return not (isinstance(value, Node) and value.application is not None) and np.size(raw(value)) == 1
+
+
+def call_label(name: str, operands: list[Label]) -> Label | None:
+    """`name(operands)`, or None where that is too long to be a name."""
+    text = f"{name}({','.join(o.text for o in operands)})"
+    if len(text) > _LONGEST:
+        return None
+    return Label(text, rf"{_upright(name)}({', '.join(o.tex for o in operands)})")
+
+
+def _upright(name: str) -> str:
+    return rf"\operatorname{{{name_tex(name).removeprefix(chr(92) + 'mathrm{').removesuffix('}')}}}"
+
+
+def _indexed(name: str, value: Any, at: int, plain: bool = True) -> Label:
+    index = index_of(shape_of(raw(value)), at)
+    if plain:
+        return Label(subscript(name, index), subscript_tex(name, index))
+    index = () if np.size(raw(value)) == 1 else index
+    text = name + (f"[{','.join(map(str, index))}]" if index else "")
+    return Label(text, _upright(name) + (f"_{{{','.join(map(str, index))}}}" if index else ""))
+
+
+def _number(value: Any, at: int) -> Label:
+    if type(value) not in PYTHON_SCALARS:
+        value = np.asarray(value).reshape(-1)[at].item()
+    return Label(number_text(value), number_tex(value))
+
+
+def index_of(shape: tuple[int, ...], at: int) -> tuple[int, ...]:
+    """The index of a flat position."""
+    return tuple(map(int, np.unravel_index(at, shape))) if shape else ()
+
+
+def _operation(node: Node) -> str:
+    return written(node.application.primitive.name) if node.application is not None else "value"
+
+
+def _assigned_to(node: Node) -> str:
+    """The name that the user's line assigns, if it is an assignment."""
+    if node.application is None:
+        return ""
+    code, line = node.application.site
+    found = _ASSIGNED.match(linecache.getline(code.co_filename, line))
+    return found.group(1) if found else ""

@@ -1,0 +1,174 @@
+"""Opening an entry: from the graph to the record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clearprop.explanation.formulas import used_names
+from clearprop.explanation.graph import Graph
+from clearprop.explanation.jacobians import Array, Local, Multilinear, shape_of
+from clearprop.explanation.labels import Label, Labels, call_label, index_of
+from clearprop.explanation.levels import Bundle, bundles
+from clearprop.explanation.reasons import zero_reason
+from clearprop.explanation.record import SHOWN, Check, Entry, Factor, Operand, Path, Place, Rounding, Term
+from clearprop.explanation.roundoff import rounding_of
+from clearprop.notation.expressions import Number
+from clearprop.program.types import type_of
+from clearprop.program.values import Node, raw
+
+if TYPE_CHECKING:
+    from clearprop.explanation.session import Session
+
+
+class Opener:
+    """Opens entries of one graph; the record that it makes is immutable."""
+
+    def __init__(self, graph: Graph, labels: Labels, source: Session) -> None:
+        self.graph, self.labels, self.source = graph, labels, source
+
+    def open(self, node: Node, at: int, shown: int = SHOWN) -> Entry:
+        """The level of one entry of a value."""
+        level = bundles(self.graph, node, at)
+        products = np.concatenate([b.product for b in level]) if level else np.zeros(0)
+        total = _fsum(products)
+        delta = self.graph.delta(node)
+        value = total if delta is None else float(delta[at])
+        chosen = _largest(products, shown)
+        left = np.ones(len(products), bool)
+        left[chosen] = False
+        status, reason = ("value", "") if value != 0 else ("zero", zero_reason(self.graph, self.labels, node, at))
+        return Entry(
+            target=self.target_label(),
+            place=self.place(node, at),
+            value=value,
+            status=status,
+            reason=reason,
+            terms=tuple(self._term(level, i) for i in chosen),
+            rest=_fsum(products[left]),
+            rest_count=int(left.sum()),
+            total=total,
+            rounding=rounding_of(self.graph, level, value, total, type_of(raw(node)).dtype),
+            _source=Located(self.source, node, at),
+        )
+
+    def not_computed(self, node: Node, at: int, reason: str) -> Entry:
+        """The record of a gradient that nobody computed."""
+        nothing = Rounding(math.nan, math.nan, type_of(raw(node)).dtype.name)
+        return Entry(
+            self.target_label(), self.place(node, at), math.nan, "not computed", reason, (), 0.0, 0, math.nan, nothing,
+            Located(self.source, node, at),
+        )  # fmt: skip
+
+    def place(self, node: Node, at: int) -> Place:
+        """An entry's name, index and number."""
+        return Place(self.labels.entry(node, at), index_of(shape_of(raw(node)), at), self.graph.value_at(node, at))
+
+    def target_label(self) -> Label:
+        """What is differentiated, as the numerator of ∂y/∂w₀."""
+        return self.labels.target_entry()
+
+    # -------------------------------------------------------------------------------------------- one term
+    def _term(self, level: Sequence[Bundle], i: int) -> Term:
+        bundle = next(b for b in level if (i := i - len(b)) < 0)
+        i += len(bundle)
+        node, at = bundle.node, int(bundle.end[i])
+        return Term(
+            consumer=self.place(node, at),
+            delta=float(bundle.delta[i]),
+            factors=self.factors(bundle, i),
+            value=float(bundle.product[i]),
+            is_last=self.graph.is_target(node),
+            _open=lambda: self.open(node, at),
+        )
+
+    def factors(self, bundle: Bundle, i: int) -> tuple[Factor, ...]:
+        """The local factors of one term, outermost first."""
+        local = bundle.local
+        if local is None:
+            return ()
+        inner, out = int(bundle.inner[i]), int(bundle.out[i])
+        under = self.labels.entry(local.operand, inner)
+        where = local.app.where
+        if local.additive:
+            return (self._passed_on(bundle, i, under, where),)
+        over = self._product_label(local, inner, out) if isinstance(local, Multilinear) else None
+        over = over or self.labels.entry(local.node, out)
+        factor = Factor(
+            over, under, float(bundle.factor[i]), local.formula, self._operands(local, inner, out),
+            "multiply" if isinstance(local, Multilinear) else local.primitive.name, where,
+        )  # fmt: skip
+        return (factor,) if bundle.sums is None else (self._passed_on(bundle, i, over, where), factor)
+
+    def _passed_on(self, bundle: Bundle, i: int, under: Label, where: str) -> Factor:
+        """The derivative of a sum with respect to one of its parts."""
+        assert bundle.sums is not None
+        node, ats = bundle.sums
+        return Factor(self.labels.entry(node, int(ats[i])), under, 1.0, Number(1), (), "sum", where)
+
+    def _product_label(self, local: Multilinear, inner: int, out: int) -> Label | None:
+        """`mul(x₀,w₀)`: the product, inside a matrix product, that an entry takes part in."""
+        mine = self.labels.entry(local.operand, inner)
+        other = self.labels.entry(local.app.inputs[1 - local.k], local.partner(inner, out))
+        return call_label("mul", [mine, other] if local.k == 0 else [other, mine]) or call_label(
+            "mul", [Label("…", r"\ldots"), mine]
+        )
+
+    def _operands(self, local: Local, inner: int, out: int) -> tuple[Operand, ...]:
+        if isinstance(local, Multilinear):
+            met: dict[str, tuple[Any, int]] = {}
+            names = local.primitive.operands
+            met[names[local.k]] = local.operand, inner
+            met[names[1 - local.k]] = local.app.inputs[1 - local.k], local.partner(inner, out)
+        else:
+            met = local.values_at(out)
+        used = used_names(local.formula)
+        return tuple(Operand(n, self.labels.entry(*met[n]), self.graph.value_at(*met[n])) for n in used if n in met)
+
+
+class Located:
+    """An entry's place in the graph, kept beside the record, for what is asked of it later."""
+
+    def __init__(self, session: Session, node: Node, at: int) -> None:
+        self.session, self.node, self.position = session, node, at
+
+    def check(self) -> Check:
+        """See `Entry.check`."""
+        return self.session.check(self.node, self.position)
+
+    def paths(self, k: int) -> tuple[Path, ...]:
+        """See `Entry.paths`."""
+        return self.session.paths(self.node, self.position, k)
+
+    def all_paths(self, most: int) -> tuple[Path, ...] | None:
+        """See `Entry.all_paths`."""
+        return self.session.all_paths(self.node, self.position, most)
+
+    def at(self, dtype: Any) -> Entry:
+        """See `Entry.at`."""
+        return self.session.at(self.node, self.position, dtype)
+
+    def shown(self, k: int) -> Entry:
+        """See `Entry.show`."""
+        return self.session.shown(self.node, self.position, k)
+
+
+def _fsum(values: Array) -> float:
+    """The exactly rounded sum; not a number where the terms have no sum."""
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):
+        with np.errstate(all="ignore"):
+            return float(np.sum(values))
+
+
+def _largest(products: Array, k: int) -> list[int]:
+    """The positions of the k largest terms by magnitude, NaN first; all of them in order where there are no more."""
+    if len(products) <= k:
+        return list(range(len(products)))
+    size = np.where(np.isnan(products), np.inf, np.abs(products))
+    order = np.argpartition(-size, k - 1)[:k]
+    return [int(i) for i in order[np.argsort(-size[order], kind="stable")]]

@@ -1,0 +1,193 @@
+"""The explanation in a terminal: plain text, aligned, at most 100 columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from clearprop.explanation.record import Check, Entry, Explanation, Explanations, Factor, Path, Rounding, Term
+from clearprop.notation import number_text, subscript, text
+from clearprop.notation.expressions import Expression, Name, Number, replace
+from clearprop.notation.numbers import MINUS
+
+WIDTH = 100
+ENTRIES, PATHS = 6, 6
+"""How many entries of an explanation are opened, and up to how many paths are written out."""
+
+
+def explanation_text(explanation: Explanation) -> str:
+    """Every entry if there are few, else the largest ones."""
+    return "\n\n".join([*_head(explanation), *map(entry_text, explanation.largest(ENTRIES))])
+
+
+def explanations_text(explanations: Explanations) -> str:
+    """A table of the arrays: shape, norm, and the largest entry of each gradient."""
+    rows = [("array", "shape", "|gradient|", "largest entry")]
+    for name, part in explanations.parts.items():
+        size = np.abs(part.gradient.ravel())
+        at = np.unravel_index(int(np.argmax(size)), part.shape) if size.size and part.shape else ()
+        largest = (
+            f"{subscript(name, tuple(map(int, at)))} = {number_text(float(part.gradient[at]))}" if size.size else ""
+        )
+        rows.append((name, str(part.shape), number_text(float(np.linalg.norm(size))), largest))
+    return "\n".join([f"gradients of {explanations.target.text}", *columns(rows, ("   ", "   ", "   "))])
+
+
+def _head(e: Explanation) -> list[str]:
+    if e.gradient.ndim == 0:
+        return [e.where] if e.where else []
+    title = f"∂{e.target.text}/∂{e.name} = " + (_array(e) if len(e) <= ENTRIES else f"shape {e.shape}")
+    if len(e) > ENTRIES:
+        title += f", the {ENTRIES} largest of {len(e)} entries"
+    return [e.where + "\n" + title if e.where else title]
+
+
+def _array(e: Explanation) -> str:
+    numbers = [[number_text(float(v)) for v in row] for row in e.gradient.reshape(-1, e.shape[-1])]
+    rows = ["[" + ", ".join(row) + "]" for row in numbers]
+    return rows[0] if e.gradient.ndim == 1 else "[" + ", ".join(rows) + "]"
+
+
+# ------------------------------------------------------------------------------------------------- one entry
+def entry_text(entry: Entry) -> str:
+    """Whole paths where there are few, as a textbook prints them; the level as a table where there are many."""
+    if entry.status == "not computed":
+        return f"{entry.symbol} not computed: {entry.reason}"
+    paths = entry.all_paths(PATHS)
+    body = _level(entry) if paths is None else [*_chains(entry, paths), *_rules(p.factors for p in paths)]
+    return "\n".join([*body, *_closing(entry)])
+
+
+def _closing(entry: Entry) -> list[str]:
+    lines = [] if entry.rounding.difference == 0 else [rounding_text(entry.rounding)]
+    return ["    " + line for line in [*lines, check_text(entry.check())]]
+
+
+def _chains(entry: Entry, paths: Sequence[Path]) -> list[str]:
+    if entry.status != "value" and not any(p.value for p in paths):
+        return [f"{entry.symbol} = 0: {entry.reason}", *(f"    {line}" for p in paths for line in chain_lines("", p))]
+    if len(paths) == 1:
+        return chain_lines(entry.symbol + " = ", paths[0])
+    lines = [f"{entry.symbol} = {number_text(entry.value)}, the sum over {len(paths)} paths:"]
+    for i, path in enumerate(paths):
+        lines += chain_lines("  + " if i else "    ", path)
+    return lines
+
+
+def chain_lines(lead: str, path: Path) -> list[str]:
+    """`∂y/∂w₀ = dReLU/dsum · dsum/dmul(x₀,w₀) · dmul(x₀,w₀)/dw₀ = 1 · 1 · 1 = 1`, broken where it is too long."""
+    if not path.factors:
+        return [f"{lead}{number_text(path.value)}: the entry itself"]
+    symbols, numbers = [f.symbol for f in path.factors], [_factor_number(f.value) for f in path.factors]
+    parts = [symbols, numbers, [number_text(path.value)]] if len(symbols) > 1 else [symbols, [number_text(path.value)]]
+    whole = lead + " = ".join(" · ".join(p) for p in parts)
+    return [whole] if len(whole) <= WIDTH else _broken(lead, parts)
+
+
+def _broken(lead: str, parts: list[list[str]]) -> list[str]:
+    """One part per line where that fits, further lines inside a part where it does not."""
+    lines, indent = [], " " * max(len(lead) - 2, 4)
+    for i, part in enumerate(parts):
+        line = lead if i == 0 else indent + "= "
+        for j, piece in enumerate(part):
+            piece = piece if j == 0 else " · " + piece
+            if j and len(line) + len(piece) > WIDTH:
+                lines.append(line)
+                line = indent + piece
+            else:
+                line += piece
+        lines.append(line)
+    return lines
+
+
+def _factor_number(value: float) -> str:
+    body = number_text(value)
+    return f"({body})" if body.startswith(MINUS) else body
+
+
+# ------------------------------------------------------------------------------------------------- the rules
+def _rules(groups: Iterable[Sequence[Factor]]) -> list[str]:
+    """Every factor once: symbol, rule with the names of its operands, value, their numbers, the user's line."""
+    factors = list({f.symbol: f for group in groups for f in group}.values())
+    rows = [(f.symbol, rule_text(f), number_text(f.value), numbers_text(f)) for f in factors]
+    return ["    " + line for line in columns(rows, ("  ", " = ", "   "))]
+
+
+def columns(rows: Sequence[Sequence[str]], between: Sequence[str]) -> list[str]:
+    """Rows of cells, aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(w) for cell, w in zip(row, widths, strict=True)]
+        lines.append("".join(c + s for c, s in zip(cells, [*between, ""], strict=True)).rstrip())
+    return lines
+
+
+def rule_text(factor: Factor) -> str:
+    """The rule as a formula in the names of its operands: `1 if ReLU > 0 else 0`."""
+    names: dict[str, Expression] = {o.symbol: Name(o.label.text, o.label.tex) for o in factor.operands}
+    return text(replace(factor.formula, names))
+
+
+def numbers_text(factor: Factor) -> str:
+    """The numbers of the operands that the rule names: `ReLU = 6`."""
+    if isinstance(factor.formula, (Name, Number)):
+        return ""
+    return ", ".join(f"{o.label.text} = {number_text(o.value)}" for o in factor.operands)
+
+
+# ------------------------------------------------------------------------------------------------- the level
+def _level(entry: Entry) -> list[str]:
+    """The terms of one level as a table: cotangent of the consumer, local factor, product."""
+    what = "one term" if entry.count == 1 else f"the sum of {entry.count} terms"
+    lines = [
+        f"{entry.symbol} = {number_text(entry.value)}, {what} ∂{entry.target.text}/∂c · ∂c/∂{entry.place.label.text}:"
+    ]
+    rows = [("c", f"∂{entry.target.text}/∂c", "∂c/∂…", "term"), *map(_row, entry.terms)]
+    if entry.rest_count:
+        rows.append((f"{entry.rest_count} more", "", "", number_text(entry.rest)))
+    head, *body = columns(rows, ("   ", " · ", " = "))
+    return [lines[0], "    " + head.replace("·", " ").replace("=", " "), *("    " + line for line in body)]
+
+
+def _row(term: Term) -> tuple[str, str, str, str]:
+    shown = [f for f in term.factors if f.operation != "sum"] or list(term.factors)
+    local = " · ".join(map(local_text, shown))
+    return term.consumer.label.text, number_text(term.delta), local, number_text(term.value)
+
+
+def local_text(factor: Factor) -> str:
+    """`x[17,3] = 1.9`: a local factor in a table."""
+    rule, value = rule_text(factor), number_text(factor.value)
+    if len(rule) > _RULE:
+        return value
+    return rule if rule == value else f"({rule} = {value})"
+
+
+_RULE = 40
+
+
+# ---------------------------------------------------------------------------------------------- confirmation
+def rounding_text(rounding: Rounding) -> str:
+    """How far the run's number is from the sum of the terms, and how far it may be."""
+    sign = "≤" if rounding.holds else ">"
+    sizes = number_text(rounding.difference, 2), number_text(rounding.bound, 2)
+    return f"rounding in {rounding.dtype} {sizes[0]}, |…| {sign} {sizes[1]}"
+
+
+def check_text(check: Check) -> str:
+    """`finite difference 1, complex step 1: agrees within 1e-10`."""
+    verdict = f"agrees within {_power_of_ten(check.relative)}"
+    if not check.agrees:
+        verdict = f"DISAGREES with {number_text(check.gradient, 10)}"
+    found = f"finite difference {number_text(check.finite_difference, 10)}"
+    if check.complex_step is not None:
+        found += f", complex step {number_text(check.complex_step, 10)}"
+    return f"{found}: {verdict}" + (f" ({check.note})" if check.note else "")
+
+
+def _power_of_ten(relative: float) -> str:
+    """The power of ten above a relative difference; nobody needs to be told more than ten digits."""
+    return f"1e{max(-10, math.ceil(math.log10(relative)))}" if relative > 0 else "1e-10"

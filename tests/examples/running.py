@@ -1,0 +1,23 @@
+"""Run an example as a reader would, once, and keep what it printed and computed."""
+
+import contextlib
+import functools
+import io
+import runpy
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@functools.cache
+def ran(name):
+    """`(output, variables)` of an example."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        variables = runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    return printed.getvalue(), variables
+
+
+def rounded_as(printed, value):
+    """Whether the value, rounded to as many decimals as the printed number has, is that number."""
+    return f"{float(value):.{len(printed.partition('.')[2])}f}" == printed

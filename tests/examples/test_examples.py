@@ -1,0 +1,50 @@
+"""Every example runs, and what it promises is true."""
+
+import numpy as np
+import pytest
+
+from tests.examples.running import EXAMPLES, ran
+
+SHORT = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "demo")
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_runs_is_short_and_says_what_it_is(name):
+    source = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 60
+    assert source.startswith('"""')
+    assert ran(name)[0]
+
+
+def test_neuron():
+    printed, values = ran("neuron")
+    assert "forward   y = 6.0" in printed
+    assert values["y"].item() == 6.0
+    assert "∂y/∂w₀ = dReLU/dsum · dsum/dmul(x₀,w₀) · dmul(x₀,w₀)/dw₀ = 1 · 1 · 1 = 1" in printed
+    assert "one step  w = [-3.001, -0.998, 1.997]  b = 0.999  y = 5.985" in printed
+
+
+def test_from_scratch_learns_xor():
+    predicted = np.asarray(ran("from_scratch")[1]["predict"](*(ran("from_scratch")[1][k] for k in ("params", "x"))))
+    assert predicted.round().ravel().tolist() == [0, 1, 1, 0]
+
+
+def test_spirals_are_told_apart():
+    values = ran("spirals")[1]
+    assert values["run"].evaluate(values["x_new"], values["y_new"])["accuracy"] >= 0.98
+    picture = ran("spirals")[0].splitlines()[-28:]
+    assert {len(line) for line in picture} == {64}
+    assert set("".join(picture)) == {".", "#"}
+
+
+def test_own_primitive():
+    printed = ran("own_primitive")[0]
+    x = 1.0
+    third = (12 * x**2 - 3) / (1 + x**2) ** 3.5  # d³/dx³ of x / √(1 + x²), by hand
+    assert f"third         Tensor({third:.8f})" in printed
+
+
+def test_own_module():
+    values = ran("own_module")[1]
+    assert values["error"]["loss"] < 0.01
+    assert len(values["scales"]) == 4

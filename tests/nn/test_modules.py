@@ -1,0 +1,199 @@
+"""Modules as trees: fields, paths, replacement, state, printing, the user's own."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop import nn
+from clearprop.nn.context import is_training
+
+
+class Bilinear(nn.Module):
+    """y = scale · (x @ weight)."""
+
+    weight: cl.Tensor = nn.parameter()
+    scale: float = nn.static(default=1.0)
+
+    def forward(self, x):
+        return self.scale * (x @ self.weight)
+
+
+class Residual(nn.Module):
+    """y = x + body(x): a module of modules needs no declaration."""
+
+    body: nn.Module
+
+    def forward(self, x):
+        return x + self.body(x)
+
+
+class RunningMax(nn.Module):
+    """y = x/top, with top the largest value seen in training."""
+
+    top: cl.Tensor = nn.state()
+    gain: cl.Tensor = nn.parameter()
+
+    def __init__(self):
+        super().__init__(top=np.float32(1.0), gain=np.float32(1.0))
+
+    def forward(self, x):
+        if is_training():
+            nn.remember(self, top=cl.maximum(self.top, cl.max(x)))
+        return self.gain * x / self.top
+
+
+def test_a_module_of_the_users_own_trains():
+    model = Residual(Bilinear(weight=cl.tensor([[0.5, 0.0], [0.0, -0.5]]), scale=2.0))
+    x, y = cl.tensor([[1.0, 2.0], [3.0, -1.0]]), cl.tensor([[0.0, 1.0], [1.0, 0.0]])
+    value, grads = cl.value_and_grad(lambda m: nn.mse(m(x), y))(model)
+    error = 2 * (np.asarray(model(x)) - np.asarray(y)) / 4
+    np.testing.assert_allclose(np.asarray(grads.body.weight), 2.0 * np.asarray(x).T @ error)
+    assert type(grads) is Residual and grads.body.scale == 2.0
+    better = cl.optim.apply_updates(model, cl.tree_map(lambda g: -0.05 * g, grads))
+    assert float(nn.mse(better(x), y)) < float(value)
+
+
+def test_modules_are_frozen_dataclasses():
+    layer = nn.Dense(2, 3)
+    assert dataclasses.is_dataclass(layer) and [f.name for f in dataclasses.fields(layer)] == ["weight", "bias"]
+    with pytest.raises(cl.ClearpropError):
+        layer.weight = 3
+
+
+def test_gradients_have_the_models_structure():
+    model = nn.mlp([2, 4, 3], "tanh", norm="layer")
+    grads = cl.grad(lambda m: cl.sum(m(cl.ones((5, 2), np.float32))))(model)
+    assert list(grads.parameters()) == list(model.parameters())
+    assert all(
+        g.shape == p.shape for g, p in zip(grads.parameters().values(), model.parameters().values(), strict=True)
+    )
+    assert grads.layers[2].name == "tanh"
+
+
+def test_paths():
+    model = nn.Sequential(nn.Dense(2, 3), nn.BatchNorm(3), Residual(nn.Dense(3, 3)))
+    assert list(model.parameters()) == [
+        "layers[0].weight", "layers[0].bias", "layers[1].scale", "layers[1].offset", "layers[2].body.weight",
+        "layers[2].body.bias",
+    ]  # fmt: skip
+    assert list(model.state()) == ["layers[1].mean", "layers[1].variance"]
+    assert set(model.arrays()) == {*model.parameters(), *model.state()}
+
+
+def test_parameters_may_stand_in_containers():
+    class Table(nn.Module):
+        rows: dict = nn.parameter()
+
+        def forward(self, x):
+            return x * self.rows["a"] + self.rows["b"][0]
+
+    table = Table(rows={"a": 2.0, "b": [np.float64(1.0)]})
+    assert list(table.parameters()) == ["rows['a']", "rows['b'][0]"]
+    assert float(table(3.0)) == 7.0
+
+
+def test_replace_and_round_trip():
+    model, other = nn.mlp([3, 4, 2], norm="batch", seed=0), nn.mlp([3, 4, 2], norm="batch", seed=1)
+    copied = other.replace({p: np.asarray(v) for p, v in model.arrays().items()})
+    x = cl.ones((2, 3), np.float32)
+    assert np.array_equal(np.asarray(copied(x)), np.asarray(model(x)))
+    assert not np.array_equal(np.asarray(other(x)), np.asarray(model(x)))
+    assert model.replace({"layers[0].bias": np.ones(4)}).layers[0].bias.dtype == np.float32
+
+
+def test_replaced_arrays_are_copies():
+    values = np.ones(3, np.float32)
+    layer = nn.Dense(2, 3).replace({"bias": values})
+    values[:] = 7
+    assert np.asarray(layer.bias).tolist() == [1, 1, 1]
+
+
+# ------------------------------------------------------------------------------------------------ state
+def test_state_of_the_users_own():
+    model = nn.Sequential(RunningMax(), RunningMax())
+    x = cl.tensor([1.0, 4.0])
+    y, after = nn.apply(model, x, train=True)
+    assert float(after.layers[0].top) == 4.0 and float(after.layers[1].top) == 4.0
+    assert y.tolist() == [1.0, 4.0] and after(x).tolist() == [0.0625, 0.25]
+    _, unchanged = nn.apply(model, x, train=False)
+    assert unchanged is model and not is_training()
+
+
+def test_state_has_gradient_zero_and_no_optimizer():
+    model, x = nn.Sequential(nn.Dense(2, 3), nn.BatchNorm(3)), cl.ones((4, 2), np.float32)
+    grads = cl.grad(lambda m: cl.sum(m(x) ** 2))(model)  # inference uses the statistics
+    assert not np.any(np.asarray(grads.layers[1].mean)) and not np.any(np.asarray(grads.layers[1].variance))
+    assert np.any(np.asarray(grads.layers[1].scale))
+    opt = cl.optim.adamw(0.1, weight_decay=1.0, mask="all")
+    updates, _ = opt.update(grads, opt.init(model), model)
+    assert updates.layers[1].mean is None and updates.layers[1].scale is not None
+
+
+def test_new_state_carries_no_history():
+    def loss(model, x):
+        out, after = nn.apply(model, x)
+        return cl.sum(after.mean * 3.0) + 0.0 * cl.sum(out)
+
+    grads = cl.grad(loss, argnums=(0, 1))(nn.BatchNorm(2), np.array([[1.0, 2.0], [3.0, 5.0]]))
+    assert not np.any(np.asarray(grads[1]))
+
+
+def test_state_comes_out_of_transforms_as_an_auxiliary_value():
+    model, x = nn.BatchNorm(2, dtype=np.float64), np.array([[1.0, 2.0], [3.0, 5.0]])
+
+    def loss(m):
+        out, after = nn.apply(m, x)
+        return cl.sum(out**2), after
+
+    (_, after), _ = cl.value_and_grad(loss, has_aux=True)(model)
+    np.testing.assert_allclose(np.asarray(after.mean), 0.1 * x.mean(axis=0))
+    assert not after.mean.requires_grad and after.mean.application is None
+
+
+def test_the_mode_is_restored_after_an_error():
+    class Broken(nn.Module):
+        def forward(self, x):
+            raise RuntimeError("on purpose")
+
+    with pytest.raises(RuntimeError):
+        nn.apply(Broken(), 1.0)
+    assert not is_training()
+
+
+def test_subclasses_keep_the_constructor():
+    class Loud(nn.Dense):
+        volume: float = nn.static(default=2.0)
+
+        def forward(self, x):
+            return self.volume * super().forward(x)
+
+    layer = Loud(2, 3)
+    x = cl.ones(2, np.float32)
+    assert layer(x).tolist() == (2 * nn.Dense.forward(layer, x)).tolist()
+
+
+# --------------------------------------------------------------------------------------------- printing
+def test_models_print_a_line_per_layer():
+    model = nn.Sequential(nn.Dense(4, 16), nn.BatchNorm(16), cl.tanh, nn.Dropout(0.1), Residual(nn.Dense(16, 16)))
+    assert repr(model) == (
+        "Sequential(\n"
+        "  layers[0]       Dense(4 → 16)      weight (4, 16), bias (16,)                                    80\n"
+        "  layers[1]       BatchNorm(16)      scale (16,), offset (16,); state mean (16,), variance (16,)   32\n"
+        "  layers[2]       tanh\n"
+        "  layers[3]       Dropout(rate=0.1)\n"
+        "  layers[4].body  Dense(16 → 16)     weight (16, 16), bias (16,)                                  272\n"
+        "  384 parameters, float32\n"
+        ")"
+    )
+
+
+def test_single_layers_and_gradients_print():
+    assert repr(nn.Dense(4, 16)) == "Dense(4 → 16)  weight (4, 16), bias (16,)  80 parameters"
+    assert repr(nn.Activation("leaky_relu", slope=0.1)) == "leaky_relu(slope=0.1)"
+    assert repr(nn.Dropout(0.1)) == "Dropout(rate=0.1)"
+    assert repr(Bilinear(weight=np.ones((2, 2)))) == "Bilinear(scale=1.0)  weight (2, 2)  4 parameters"
+    norm, opt = nn.BatchNorm(2), cl.optim.sgd(0.1)
+    updates, _ = opt.update(norm, opt.init(norm), norm)
+    assert repr(updates) == "BatchNorm(2)  scale (2,), offset (2,)  4 parameters"
