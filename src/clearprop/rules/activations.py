@@ -35,7 +35,7 @@ def relu(x: Any, /) -> Any:
     d_x=lambda g, x, slope: where(x > 0, g, slope * g),
 )  # fmt: skip
 def leaky_relu(x: Any, /, *, slope: Any = 0.01) -> Any:
-    """X where x > 0, slope · x elsewhere (Maas et al. 2013).  By convention the derivative at 0 is the slope."""
+    """x where x > 0, slope · x elsewhere (Maas et al. 2013).  By convention the derivative at 0 is the slope."""
     return where(x > 0, x, slope * x)
 
 
@@ -53,7 +53,7 @@ def relu6(x: Any, /) -> Any:
     d_x=lambda g, x, alpha: where(x > 0, g, g * alpha * exp(minimum(x, 0.0))),
 )  # fmt: skip
 def elu(x: Any, /, *, alpha: Any = 1.0) -> Any:
-    """X where x > 0, alpha (eˣ − 1) elsewhere (Clevert et al. 2015)."""
+    """x where x > 0, alpha (eˣ − 1) elsewhere (Clevert et al. 2015)."""
     return where(x > 0, x, alpha * expm1(minimum(x, 0.0)))
 
 

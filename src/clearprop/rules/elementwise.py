@@ -533,4 +533,4 @@ def logaddexp(a: Any, b: Any, /) -> Any:
     d_x=lambda g, x: astype(g, dtype=x.dtype),
 )
 def astype(x: Any, /, *, dtype: Any) -> Any:
-    """X converted to another dtype."""
+    """x converted to another dtype."""

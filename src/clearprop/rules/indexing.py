@@ -12,7 +12,7 @@ from clearprop.primitives import HELPERS, composite, primitive
 from clearprop.program.types import PYTHON_SCALARS
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype, equal
-from clearprop.rules.structural import arange_, expand_dims, expand_dims_, reshape, reshape_
+from clearprop.rules.structural import arange_, expand_dims, expand_dims_, only_axis, reshape, reshape_
 from clearprop.shapes import Size, broadcast, hint, normalise_axis, size_of
 
 
@@ -166,7 +166,10 @@ def slice_axis(x: Any, axis: int, start: Any, stop: Any) -> Any:
     batch=lambda batch, x, indices, *, axis: _batch_take(batch, x, indices, axis=axis),
 )  # fmt: skip
 def take_(x: Any, indices: Any, /, *, axis: Any = -1) -> Any:
-    """Entries of x at integer indices along an axis; the indices' axes stand where the axis stood."""
+    """Entries of x at integer indices along an axis; the indices' axes stand where the axis stood.
+
+    The axis may be left out if x has only one.
+    """
 
 
 def _per_example(batch: Any, x: Any, indices: Any, axis: int) -> tuple[Any, Any]:
@@ -183,9 +186,9 @@ def _batch_take(batch: Any, x: Any, indices: Any, *, axis: int) -> Any:
 
 
 @take_.front
-def take(x: Any, indices: Any, axis: int = 0) -> Any:  # noqa: D103 - the declaration's docstring
+def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:  # noqa: D103 - the declaration's docstring
     indices = _index_array(indices) if type(raw(indices)) not in PYTHON_SCALARS else np.asarray(raw(indices))
-    return take_(x, indices, axis=normalise_axis(axis, len(raw(x).shape)))
+    return take_(x, indices, axis=only_axis(x, axis, "take"))
 
 
 def _add_at(x: Any, indices: Any, size: int, axis: int) -> Any:

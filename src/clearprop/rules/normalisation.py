@@ -30,6 +30,6 @@ def softmax(x: Any, /, axis: Any = -1) -> Any:
     jvp=lambda x_dot, y, axis: x_dot - sum(exp(y) * x_dot, axis=axis, keepdims=True),
 )  # fmt: skip
 def log_softmax(x: Any, /, axis: Any = -1) -> Any:
-    """X − log Σ eˣ along an axis, without overflow and without the logarithm of a vanishing quotient."""
+    """x − log Σ eˣ along an axis, without overflow and without the logarithm of a vanishing quotient."""
     shifted = x - stop_gradient(max(x, axis=axis, keepdims=True))
     return shifted - log(sum(exp(shifted), axis=axis, keepdims=True))

@@ -53,7 +53,7 @@ def _fold_in(key: Any, data: Any) -> Any:
 
 
 def _deterministic_log(x: Any) -> Any:
-    """Log x for 0 < x from correctly rounded operations: exponent and mantissa, then an odd series."""
+    """log x for 0 < x from correctly rounded operations: exponent and mantissa, then an odd series."""
     m, e = np.frexp(x)
     low = m < 0.70710678118654752
     m, e = np.where(low, m + m, m), np.where(low, e - 1, e)

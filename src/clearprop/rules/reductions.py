@@ -11,7 +11,7 @@ from clearprop.primitives import composite, primitive
 from clearprop.program.types import INT64, Type
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import equal, exp, isfinite, log, sqrt, stop_gradient, where
-from clearprop.rules.structural import flip, reshape
+from clearprop.rules.structural import flip, only_axis, reshape
 from clearprop.shapes import Shape, is_one, size_of
 
 
@@ -25,7 +25,7 @@ def reduced(x: Type, axis: Any = None, keepdims: bool = False, **_: Any) -> Shap
 def _nonempty(x: Type, axis: Any = None, keepdims: bool = False) -> Shape:
     if 0 in [x.shape[a] for a in axis if isinstance(x.shape[a], int)]:
         raise ShapeError(
-            "the largest of no elements does not exist",
+            "no elements have no largest and no smallest",
             expected="at least one element along the axis",
             got=f"shape {x.shape}, axis {axis}",
         )
@@ -90,7 +90,7 @@ def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     d_x=lambda g, x, y: g * exp(x - y),
 )
 def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """Log Σ eˣ over axes without overflow; its local weights are softmax(x)."""
+    """log Σ eˣ over axes without overflow; its local weights are softmax(x)."""
     top = stop_gradient(max(x, axis=axis, keepdims=True))
     top = where(isfinite(top), top, 0.0 * stop_gradient(sum(where(isfinite(x), x, 0.0), axis=axis, keepdims=True)))
     total = log(sum(exp(x - top), axis=axis, keepdims=True)) + top
@@ -173,8 +173,20 @@ def _one_reduced(x: Type, axis: int, keepdims: bool = False) -> Shape:
     shape=_one_reduced,
     dtype="int64",
 )
-def argmax(x: Any, /, *, axis: Any = -1, keepdims: bool = False) -> Any:
-    """Index of the first largest element along an axis."""
+def argmax_(x: Any, /, *, axis: Any = -1, keepdims: bool = False) -> Any:
+    """Index of the first largest element along an axis (None: of all elements in order); NaN counts as largest."""
+
+
+@argmax_.front
+def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:  # noqa: D103 - the declaration's
+    return _index_along(argmax_, x, axis, keepdims)
+
+
+def _index_along(index: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
+    if axis is not None:
+        return index(x, axis=axis, keepdims=keepdims)
+    at = index(reshape(x, (-1,)), axis=-1)
+    return reshape(at, (1,) * len(raw(x).shape)) if keepdims else at
 
 
 @primitive(
@@ -185,17 +197,27 @@ def argmax(x: Any, /, *, axis: Any = -1, keepdims: bool = False) -> Any:
     shape=_one_reduced,
     dtype="int64",
 )
-def argmin(x: Any, /, *, axis: Any = -1, keepdims: bool = False) -> Any:
-    """Index of the first smallest element along an axis."""
+def argmin_(x: Any, /, *, axis: Any = -1, keepdims: bool = False) -> Any:
+    """Index of the first smallest element along an axis (None: of all elements in order); NaN counts as smallest."""
+
+
+@argmin_.front
+def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:  # noqa: D103 - the declaration's
+    return _index_along(argmin_, x, axis, keepdims)
 
 
 @primitive(
     "structural", numpy="np.cumulative_sum({x}, axis={axis})", numba="cumulative", tex=r"\operatorname{{cumsum}} {x}",
     shape=lambda x, axis: x.shape,
-    vjp_x=lambda g, axis: flip(cumulative_sum(flip(g, axis=axis), axis=axis), axis=axis),
+    vjp_x=lambda g, axis: flip(cumulative_sum_(flip(g, axis=axis), axis=axis), axis=axis),
 )  # fmt: skip
-def cumulative_sum(x: Any, /, *, axis: Any = -1) -> Any:
-    """Running sum along an axis."""
+def cumulative_sum_(x: Any, /, *, axis: Any = -1) -> Any:
+    """Running sum along an axis, which may be left out if x has only one."""
+
+
+@cumulative_sum_.front
+def cumulative_sum(x: Any, /, *, axis: int | None = None) -> Any:  # noqa: D103 - the declaration's docstring
+    return cumulative_sum_(x, axis=only_axis(x, axis, "cumulative_sum"))
 
 
 @composite(

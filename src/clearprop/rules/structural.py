@@ -66,6 +66,19 @@ def _shape(x: Any) -> Any:
     return () if type(x) in PYTHON_SCALARS else x.shape
 
 
+def only_axis(x: Any, axis: int | None, name: str) -> int:
+    """The axis, or the only one there is."""
+    n = len(_shape(x))
+    if axis is None and n != 1:
+        raise ShapeError(
+            f"{name} needs an axis",
+            expected="axis=…, or an array with one axis",
+            got=f"shape {_shape(x)}",
+            try_="axis=-1 for the last axis",
+        )
+    return -1 if axis is None else axis
+
+
 # --------------------------------------------------------------------------------------------------- shape
 def _batch_reshape(size: Any, x: Any, *, shape: Any) -> Any:
     return reshape_(x, shape=(size, *shape))
@@ -156,7 +169,7 @@ def _batch_broadcast(size: Any, x: Any, *, shape: Any) -> Any:
     shape=lambda x, shape: shape, batch=_batch_broadcast, vjp_x=lambda g: g,
 )  # fmt: skip
 def broadcast_to_(x: Any, /, shape: Any) -> Any:
-    """X repeated along axes of size 1 and new leading axes, without copying."""
+    """x repeated along axes of size 1 and new leading axes, without copying."""
 
 
 @broadcast_to_.front
@@ -180,7 +193,7 @@ def broadcast_to(x: Any, shape: Any) -> Any:  # noqa: D103 - the declaration's d
     shape=lambda x, axis: _squeezed(x.shape, axis), vjp_x=lambda g, x: reshape_(g, shape=x.shape),
 )  # fmt: skip
 def squeeze(x: Any, /, axis: Any = None) -> Any:
-    """X without the named axes, which must have size 1 (None: every axis must)."""
+    """x without the named axes, which must have size 1 (None: every axis must)."""
 
 
 def _squeezed(shape: Any, axes: Any) -> Any:
@@ -199,7 +212,7 @@ def _squeezed(shape: Any, axes: Any) -> Any:
     shape=lambda x, axis: _expanded(x.shape, axis), vjp_x=lambda g, x: reshape_(g, shape=x.shape),
 )  # fmt: skip
 def expand_dims_(x: Any, /, axis: Any) -> Any:
-    """X with new axes of size 1 at the named positions of the result."""
+    """x with new axes of size 1 at the named positions of the result."""
 
 
 def _expanded(shape: Any, axes: Any) -> Any:
@@ -219,7 +232,7 @@ def expand_dims(x: Any, axis: Any = 0) -> Any:  # noqa: D103 - the declaration's
     shape=lambda x, axis: x.shape, vjp_x=lambda g, axis: flip(g, axis=axis),
 )  # fmt: skip
 def flip(x: Any, /, axis: Any = None) -> Any:
-    """X in reverse order along the axes (None: all)."""
+    """x in reverse order along the axes (None: all)."""
 
 
 # --------------------------------------------------------------------------------------------------- joining
@@ -273,7 +286,7 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
 
 
 def swapaxes(x: Any, a: int, b: int) -> Any:
-    """X with two axes exchanged."""
+    """x with two axes exchanged."""
     n = len(_shape(x))
     axes = list(range(-n, 0))
     i, j = normalise_axis(a, n), normalise_axis(b, n)

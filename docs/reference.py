@@ -1,0 +1,251 @@
+"""Writes the reference pages that are made from the code: `python docs/reference.py`; a test keeps them current."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from clearprop import notation
+from clearprop.explanation.formulas import simplified
+from clearprop.primitives import REGISTRY, Primitive, Rule, Zero
+from clearprop.program.ir import Program, Var
+from clearprop.program.tracing import trace
+from clearprop.program.types import BOOL, FLOAT64, INT64, Type
+from clearprop.shapes import Scope, Size
+
+HERE = Path(__file__).parent
+FAMILIES = {
+    "elementwise": "Elementwise",
+    "activations": "Activations",
+    "structural": "Shape and order",
+    "indexing": "Indexing",
+    "linear": "Matrix products",
+    "reductions": "Reductions",
+    "normalisation": "Normalisation",
+    "losses": "Losses of one example",
+    "random": "Random numbers",
+}
+KINDS = {
+    "elementwise": "diagonal Jacobian",
+    "reduction": "locally weighted sum over axes",
+    "multilinear": "linear in each operand",
+    "structural": "linear; its rule is its transpose",
+    "general": "rules for both modes",
+}
+INTEGERS = ("labels", "indices")
+LONG = 12  # characters that a letter saves
+
+
+# ------------------------------------------------------------------------------------------------- primitives
+def primitives_page() -> str:
+    """Every declared primitive: what it is, how it is called, its rules as formulas, where they are zero or kinked."""
+    lines = [
+        "# Primitives",
+        "",
+        "Made from the declarations by `python docs/reference.py`. `y` is the result, `g` the gradient that arrives",
+        "at it; a rule says what each operand receives, before broadcasting is undone. *Leaf*: has a spelling per",
+        "target; *composite*: has a body over other primitives. Primitives in brackets are not public: rules and",
+        "transforms use them.",
+        "",
+    ]
+    for family, members in groupby(_shown(), key=_family):
+        lines += [
+            f"## {FAMILIES[family]}",
+            "",
+            f"Declared in [`rules/{family}.py`](../src/clearprop/rules/{family}.py).",
+            "",
+        ]
+        for p in members:
+            lines += [*_entry(p), ""]
+    return "\n".join(lines)
+
+
+def _shown() -> list[Primitive]:
+    own = [p for p in REGISTRY.values() if p.__module__.startswith("clearprop.rules.")]
+    return sorted(own, key=lambda p: list(FAMILIES).index(_family(p)))
+
+
+def _family(p: Primitive) -> str:
+    return p.__module__.rsplit(".", 1)[-1]
+
+
+def _entry(p: Primitive) -> Iterator[str]:
+    call = f"{p.name}({', '.join(_parameters(p))})"
+    yield f"### {p.name}" if p.public else f"### ({p.name})"
+    yield ""
+    yield from textwrap.dedent(inspect.getdoc(p) or "").split("\n>>>")[0].strip().splitlines()
+    yield ""
+    yield "```"
+    yield call + (f"    {p.signature.text}" if p.signature else "")
+    yield from (f"    {line}" for line in _formulas(p))
+    yield "```"
+    yield ""
+    meaning = f": {KINDS[p.kind]}" if any(isinstance(rule, Rule) for rule in p.rules) else ""
+    yield f"{'Composite' if p.is_composite else 'Leaf'}, {p.kind}{meaning}.{_kink(p)}"
+
+
+def _parameters(p: Primitive) -> list[str]:
+    """The parameters of the function that users call, with their defaults."""
+    function = p.public_function
+    parameters = list(inspect.signature(function).parameters.values())
+    shown = [str(q.replace(annotation=inspect.Parameter.empty)) for q in parameters]
+    if any(q.kind is q.KEYWORD_ONLY for q in parameters) and not any(q.kind is q.VAR_POSITIONAL for q in parameters):
+        shown.insert([q.kind is q.KEYWORD_ONLY for q in parameters].index(True), "*")
+    return shown
+
+
+def _formulas(p: Primitive) -> Iterator[str]:
+    """`y = …`, then what each operand receives."""
+    value = _printed(p.body or p, p, [*p.operands, *_numbers(p)])
+    rows = [("y", f"= {value}")] if value else []
+    for operand, rule in zip(p.operands, p.rules, strict=True):
+        if isinstance(rule, Zero):
+            rows.append((f"to {operand}", f"0, {rule.reason}"))
+        elif isinstance(rule, Rule):
+            shown = _printed(rule.formula, p, rule.names) or _source(p, operand)
+            rows.append((f"to {operand}", shown))
+        elif p.has_rule:
+            rows.append((f"to {operand}", "no derivative"))
+    if p.jvp is not None:
+        rows.append(("forward", _printed(p.jvp.formula, p, p.jvp.names)))
+    if p.operands and not p.has_rule:
+        rows.append(("to " + p.operands[0], _without_rule(p)))
+    width = max((len(name) for name, _ in rows), default=0)
+    return (f"{name:<{width}}  {text}".replace("\n", "\n" + " " * (width + 6)) for name, text in rows)
+
+
+def _without_rule(p: Primitive) -> str:
+    integer = p.dtype_rule == "bool" or p.operands[0] in INTEGERS or not p.is_composite
+    return "no derivative" if integer else "through the body: its primitives have rules"
+
+
+# --------------------------------------------------------------------------------------------------- formulas
+def _printed(function: Callable[..., Any], p: Primitive, names: Sequence[str]) -> str:
+    """The function of these names as a formula of numbers; empty where it is none."""
+    if not _is_formula(p, function):
+        return ""
+    if isinstance(function, Primitive):
+        return notation.text(notation.Call(function, tuple(map(notation.Name, names)), _spelled(p)))
+    scope = Scope()
+    n = scope.new(7)
+    given = _numbers(p) if function is p.body else []
+    fixed = {k: v for k, v in {"axis": (-1,) if p.kind == "reduction" else -1}.items() if k in p.params}
+    positional = [name for name in names if name not in given and name not in fixed]
+
+    def called(*xs: Any) -> tuple[Any]:
+        values = dict(zip([*positional, *given], xs, strict=True))
+        if function is p.body:
+            return (function(*[values.pop(o) for o in p.operands], **values, **fixed),)
+        return (function(**values, **{k: v for k, v in fixed.items() if k in names}),)
+
+    types = [_type(name, p, n) for name in [*positional, *given]]
+    return _text(_expression(trace(called, types, [*positional, *given], scope=scope)))
+
+
+def _is_formula(p: Primitive, function: Callable[..., Any]) -> bool:
+    if p.kind == "elementwise":
+        return p.name != "astype"
+    if p.kind == "multilinear":
+        return function is p
+    return p.kind == "reduction" or (p.kind == "general" and p.has_rule)
+
+
+def _numbers(p: Primitive) -> list[str]:
+    """Parameters that a formula shows as symbols."""
+    return [name for name, default in p.params.items() if type(default) is float]
+
+
+def _spelled(p: Primitive) -> dict[str, Any]:
+    return {"axis": -1, "keepdims": False} if "keepdims" in p.params else {}
+
+
+def _type(name: str, p: Primitive, n: Size) -> Type:
+    if name == "condition" or p.name.startswith("logical"):
+        return Type((), BOOL)
+    if name in INTEGERS and p.kind != "elementwise":
+        return Type((), INT64)
+    if p.kind == "elementwise" or name in _numbers(p):
+        return Type((), FLOAT64)
+    return Type((1,) if p.kind == "reduction" and name in ("g", "y") else (n,), FLOAT64)
+
+
+def _expression(program: Program) -> Any:
+    """The program's output as an expression of its inputs; the size of an axis is called n."""
+    known: dict[Any, Any] = {v: notation.Name(v.name) for v in program.arguments}
+    for eq in program.equations:
+        operands = tuple(known[a] if isinstance(a, Var) else notation.Number(a) for a in eq.inputs)
+        size = eq.primitive.name == "size"
+        call = notation.Name("n") if size else simplified(eq.primitive, operands, dict(eq.params))
+        known |= dict.fromkeys(eq.outputs, call)
+    return known[program.outputs[0]]
+
+
+def _text(expression: Any) -> str:
+    """The formula; a long part that occurs again gets a letter of its own."""
+    parts: list[str] = []
+    while repeated := _repeated(expression):
+        letter = notation.Name("tuv"[len(parts)])
+        parts.append(f"{letter.name} = {notation.text(repeated)}")
+        expression = _exchanged(expression, repeated, letter)
+    return "\nwhere ".join(
+        [notation.text(expression), ", ".join(parts)] if parts else [notation.text(expression)]
+    )
+
+
+def _repeated(expression: Any) -> Any:
+    counts: list[list[Any]] = []
+    for call in _calls(expression):
+        entry = next((e for e in counts if e[0] == call), None)
+        if entry is None:
+            counts.append([call, 1])
+        else:
+            entry[1] += 1
+    saved = [(call, (times - 1) * (len(notation.text(call)) - 1)) for call, times in counts]
+    return max((pair for pair in saved if pair[1] > LONG), key=lambda pair: pair[1], default=(None, 0))[0]
+
+
+def _calls(expression: Any) -> Iterator[Any]:
+    if isinstance(expression, notation.Call):
+        yield expression
+        for operand in expression.operands:
+            yield from _calls(operand)
+
+
+def _exchanged(expression: Any, old: Any, new: Any) -> Any:
+    if expression == old:
+        return new
+    if not isinstance(expression, notation.Call):
+        return expression
+    operands = tuple(_exchanged(o, old, new) for o in expression.operands)
+    return notation.Call(expression.function, operands, expression.params)
+
+
+def _source(p: Primitive, operand: str) -> str:
+    """The rule as the declaration writes it."""
+    (keyword,) = [k for k in _declaration(p) if k.arg in (f"d_{operand}", f"vjp_{operand}")]
+    body = keyword.value.body if isinstance(keyword.value, ast.Lambda) else keyword.value
+    return re.sub(r"(?<=\w)_\(", "(", ast.unparse(body))
+
+
+def _declaration(p: Primitive) -> list[ast.keyword]:
+    tree = ast.parse(Path(inspect.getfile(p.function)).read_text(encoding="utf-8"))
+    named = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == p.function.__name__]
+    calls = [d for node in named for d in node.decorator_list if isinstance(d, ast.Call)]
+    return [keyword for call in calls for keyword in call.keywords]
+
+
+def _kink(p: Primitive) -> str:
+    if p.kink is None:
+        return ""
+    names = list(inspect.signature(p.kink).parameters)
+    return f" Kink where {_printed(p.kink, p, names)} = 0."
+
+
+if __name__ == "__main__":
+    (HERE / "primitives.md").write_text(primitives_page(), encoding="utf-8")
