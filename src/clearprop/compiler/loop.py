@@ -6,6 +6,7 @@ work; where it is cut changes no bit.
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -68,10 +69,22 @@ class NativeLoop:
         if structure != self.structure:
             raise ValueError("the loop's function must return a carry of the same structure")
         self.lowered = lower(self.program)
-        self.plan = make_plan(self.lowered, {i: i for i in range(n)})
+
+    @functools.cached_property
+    def plan(self) -> Any:
+        """The plan; every carried value may be updated in place."""
+        return make_plan(self.lowered, {i: i for i in range(len(self.arrays))})
 
     def _type(self, shape: Sequence[int], dtype: Any) -> Type:
         return Type(tuple(1 if n == 1 else self.scope.new(n) for n in shape), dtype)
+
+    def load(self, carry: Any) -> None:
+        """Set the carry."""
+        flat, structure = flatten(carry)
+        if structure != self.structure:
+            raise ValueError("the carry has another structure than the loop's")
+        for array, value in zip(self.arrays, flat, strict=True):
+            array[...] = raw(value)
 
     def carry(self) -> Any:
         """The carry as it stands now (copies)."""

@@ -51,7 +51,9 @@ changes no bit.
 
 def choose_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
     """The executor for a step; the random layers of step n use the key that belongs to n under `key`."""
-    return eager_executor(step, key)
+    from clearprop.train.native import compiled_executor
+
+    return compiled_executor(step, key)
 
 
 def eager_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
