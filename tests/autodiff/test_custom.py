@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from clearprop.errors import GradientError
+from clearprop.errors import ArgumentError, GradientError
 from clearprop.primitives import REGISTRY
 from clearprop.rules.reductions import reduced
 
@@ -194,6 +194,24 @@ def test_a_name_that_is_taken():
     assert cl.tanh(0.0).item() == 0.0
 
 
-def test_an_unknown_parameter():
-    with pytest.raises(TypeError, match="has no parameter 'axes'"):
-        cl.sum(X, axes=0)
+def wrong_call(call):
+    with pytest.raises(ArgumentError) as caught:
+        call()
+    error = caught.value
+    assert error.where.startswith("test_custom.py:")
+    return error.headline, error.expected, error.got, error.try_
+
+
+def test_functions_say_what_they_take():
+    assert wrong_call(lambda: cl.sum(X, axes=0)) == (
+        "sum does not take these arguments", "sum(x, /, *, axis=None, keepdims=False)",
+        "got an unexpected keyword argument 'axes'", "",
+    )  # fmt: skip
+    assert wrong_call(lambda: cl.sum(X, 0)) == (
+        "sum does not take these arguments", "sum(x, /, *, axis=None, keepdims=False)",
+        "too many positional arguments", "give axis and keepdims by name",
+    )  # fmt: skip
+    assert wrong_call(lambda: cl.add(X)) == (
+        "add does not take these arguments", "add(a, b, /)", "missing a required argument: 'b'", "",
+    )  # fmt: skip
+    assert wrong_call(lambda: cl.reshape(X))[2] == "missing a required argument: 'shape'"

@@ -65,12 +65,41 @@ BINARY = {
     "add": [(inf, 1.0, inf), (inf, -inf, nan), (nan, 1.0, nan), (-0.0, -0.0, -0.0)],
     "subtract": [(inf, inf, nan), (1.0, inf, -inf), (nan, inf, nan)],
     "multiply": [(inf, 0.0, nan), (inf, -2.0, -inf), (nan, 0.0, nan), (-0.0, 3.0, -0.0)],
-    "divide": [(1.0, 0.0, inf), (-1.0, 0.0, -inf), (0.0, 0.0, nan), (1.0, inf, 0.0), (inf, inf, nan), (1.0, -0.0, -inf)],
-    "pow": [(0.0, 0.0, 1.0), (nan, 0.0, 1.0), (0.0, -1.0, inf), (-1.0, 0.5, nan), (inf, 2.0, inf), (2.0, -inf, 0.0), (1.0, nan, 1.0)],
+    "divide": [
+        (1.0, 0.0, inf),
+        (-1.0, 0.0, -inf),
+        (0.0, 0.0, nan),
+        (1.0, inf, 0.0),
+        (inf, inf, nan),
+        (1.0, -0.0, -inf),
+    ],
+    "pow": [
+        (0.0, 0.0, 1.0),
+        (nan, 0.0, 1.0),
+        (0.0, -1.0, inf),
+        (-1.0, 0.5, nan),
+        (inf, 2.0, inf),
+        (2.0, -inf, 0.0),
+        (1.0, nan, 1.0),
+    ],
     "maximum": [(nan, 1.0, nan), (1.0, nan, nan), (inf, -inf, inf)],
     "minimum": [(nan, 1.0, nan), (1.0, nan, nan), (inf, -inf, -inf)],
-    "atan2": [(0.0, -1.0, pi), (-0.0, -1.0, -pi), (0.0, 0.0, 0.0), (inf, inf, pi / 4), (1.0, -inf, pi), (nan, 1.0, nan)],
-    "logaddexp": [(-inf, -inf, -inf), (inf, 0.0, inf), (-inf, 1.0, 1.0), (inf, -inf, inf), (nan, 0.0, nan), (1000.0, 1000.0, 1000.0 + math.log(2))],
+    "atan2": [
+        (0.0, -1.0, pi),
+        (-0.0, -1.0, -pi),
+        (0.0, 0.0, 0.0),
+        (inf, inf, pi / 4),
+        (1.0, -inf, pi),
+        (nan, 1.0, nan),
+    ],
+    "logaddexp": [
+        (-inf, -inf, -inf),
+        (inf, 0.0, inf),
+        (-inf, 1.0, 1.0),
+        (inf, -inf, inf),
+        (nan, 0.0, nan),
+        (1000.0, 1000.0, 1000.0 + math.log(2)),
+    ],
     "equal": [(nan, nan, False), (0.0, -0.0, True), (inf, inf, True)],
     "not_equal": [(nan, nan, True), (inf, -inf, True)],
     "less": [(nan, 1.0, False), (-inf, inf, True)],
@@ -81,7 +110,7 @@ BINARY = {
     "squared_error": [(inf, 0.0, inf), (nan, 0.0, nan)],
     "absolute_error": [(-inf, 0.0, inf), (inf, inf, nan)],
     "huber_error": [(inf, 0.0, inf), (nan, 0.0, nan), (1e200, 0.0, 1e200)],
-}  # fmt: skip
+}
 
 REDUCED = {
     "sum": [([inf, -inf], nan), ([nan, 1.0], nan), ([inf, 1.0], inf)],
@@ -89,12 +118,19 @@ REDUCED = {
     "max": [([nan, 1.0], nan), ([-inf, -inf], -inf)],
     "min": [([1.0, nan], nan), ([inf, inf], inf)],
     "prod": [([inf, 0.0], nan), ([], 1.0), ([nan, 1.0, 2.0], nan)],
-    "logsumexp": [([-inf, -inf], -inf), ([inf, 1.0], inf), ([inf, -inf], inf), ([nan, 1.0], nan), ([1000.0, 1000.0], 1000.0 + math.log(2)), ([-inf, 2.0], 2.0)],
+    "logsumexp": [
+        ([-inf, -inf], -inf),
+        ([inf, 1.0], inf),
+        ([inf, -inf], inf),
+        ([nan, 1.0], nan),
+        ([1000.0, 1000.0], 1000.0 + math.log(2)),
+        ([-inf, 2.0], 2.0),
+    ],
     "var": [([inf, 1.0], nan), ([3.0, 3.0], 0.0)],
     "norm": [([inf, 1.0], inf), ([nan, 1.0], nan), ([0.0, 0.0], 0.0)],
     "argmax": [([1.0, nan, 2.0], 1), ([1.0, 1.0], 0), ([-inf, -inf], 0)],
     "argmin": [([1.0, nan, 0.0], 1), ([inf, inf], 0)],
-}  # fmt: skip
+}
 
 
 def agrees(got, want, signed=True):
@@ -186,14 +222,20 @@ def test_slopes(name):
 TWO_SLOPES = {
     "maximum": [(1.0, 1.0, 0.5, 0.5), (inf, 1.0, 1.0, 0.0), (-inf, -inf, 0.5, 0.5)],
     "minimum": [(1.0, 1.0, 0.5, 0.5), (inf, 1.0, 0.0, 1.0)],
-    "pow": [(0.0, 0.0, 0.0, 0.0), (0.0, 2.0, 0.0, 0.0), (0.0, 1.0, 1.0, 0.0), (3.0, 0.0, 0.0, math.log(3)), (-2.0, 2.0, -4.0, nan)],
+    "pow": [
+        (0.0, 0.0, 0.0, 0.0),
+        (0.0, 2.0, 0.0, 0.0),
+        (0.0, 1.0, 1.0, 0.0),
+        (3.0, 0.0, 0.0, math.log(3)),
+        (-2.0, 2.0, -4.0, nan),
+    ],
     "divide": [(1.0, 0.0, inf, -inf), (0.0, 2.0, 0.5, 0.0), (1.0, inf, 0.0, 0.0)],
     "atan2": [(0.0, 1.0, 1.0, 0.0), (0.0, -1.0, -1.0, 0.0)],
     "logaddexp": [(-inf, 0.0, 0.0, 1.0), (1000.0, 1000.0, 0.5, 0.5), (1000.0, -1000.0, 1.0, 0.0), (inf, 0.0, 1.0, 0.0)],
     "absolute_error": [(1.0, 1.0, 0.0, 0.0)],
     "huber_error": [(1.0, 1.0, 0.0, 0.0), (HUGE, 0.0, 1.0, -1.0)],
     "multiply": [(inf, 0.0, 0.0, inf)],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", TWO_SLOPES)

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
+from clearprop.errors import ArgumentError, user_line
 from clearprop.primitives import REGISTRY
 from clearprop.program.values import Node
 from clearprop.rules import linear, structural
@@ -34,11 +36,35 @@ def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     def called(*args: Any, **kwargs: Any) -> Any:
         if args and isinstance(args[0], list) and name not in _SEQUENCES:
             args = (np.asarray(args[0]), *args[1:])
-        return as_tensor(function(*args, **kwargs))
+        try:
+            return as_tensor(function(*args, **kwargs))
+        except TypeError:
+            _check_call(function, name, args, kwargs)
+            raise
 
     functools.update_wrapper(called, function, assigned=("__doc__",))
     called.__name__ = called.__qualname__ = name
     return called
+
+
+def _check_call(function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> None:
+    """Say what a function takes, if it was that which went wrong."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        named = [q.name for q in signature.parameters.values() if q.kind is q.KEYWORD_ONLY]
+        raise ArgumentError(
+            f"{name} does not take these arguments",
+            expected=f"{name}{_plain(signature)}",
+            got=str(error),
+            where=user_line(),
+            try_=f"give {' and '.join(named)} by name" if named and "positional" in str(error) else "",
+        ) from None
+
+
+def _plain(signature: inspect.Signature) -> inspect.Signature:
+    return inspect.Signature([q.replace(annotation=q.empty) for q in signature.parameters.values()])
 
 
 def _creation(value: int) -> Callable[..., Any]:

@@ -40,9 +40,6 @@ def _numbers(value: Any) -> str:
 
 def _one(x: Any) -> str:
     if isinstance(x, (np.floating, float)):
-        return (
-            np.format_float_positional(x, precision=8, trim="0")
-            if x == 0 or 1e-4 <= abs(x) < 1e10
-            else f"{float(x):.8g}"
-        )
+        plain = x == 0 or 1e-4 <= abs(float(x)) < 1e10
+        return np.format_float_positional(x, precision=8, trim="0") if plain else f"{float(x):.8g}"
     return str(x)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
 
 from clearprop.arrays.backward import backward
+from clearprop.arrays.numpy_protocol import apply_function, apply_ufunc, combine
 from clearprop.arrays.printing import tensor_text
 from clearprop.errors import ArgumentError, DTypeError, TraceError, user_line
-from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Var
 from clearprop.program.types import PYTHON_SCALARS, is_floating, type_of
 from clearprop.program.values import Node
@@ -83,7 +83,7 @@ class Tensor(Node):
         Tensor([0.5, 1.5], name='w', requires_grad=True)
         """
         step = change.detach() if isinstance(change, Tensor) else change
-        new = ew.add(self.detach(), step)
+        new: Tensor = ew.add(self.detach(), step)
         if new.dtype != self.dtype:
             new = ew.astype(new, dtype=self.dtype)
         new.name, new.requires_grad = self.name, self.requires_grad
@@ -225,13 +225,17 @@ class Tensor(Node):
         return ew.greater_equal(self, other)
 
     def __and__(self, other: Any) -> Any:
-        return ew.logical_and(self, other)
+        return combine("bitwise_and", self, other)
+
+    __rand__ = __and__
 
     def __or__(self, other: Any) -> Any:
-        return ew.logical_or(self, other)
+        return combine("bitwise_or", self, other)
+
+    __ror__ = __or__
 
     def __invert__(self) -> Any:
-        return ew.logical_not(self)
+        return combine("invert", self)
 
     def __getitem__(self, key: Any) -> Any:
         return indexing.getitem(self, key)
@@ -292,43 +296,36 @@ class Tensor(Node):
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
         self._refuse("item assignment", "cl.where(mask, new, x), or build the array in NumPy first")
 
-    def __iadd__(self, other: Any) -> NoReturn:  # type: ignore[misc]  # it is refused, not typed
+    def __iadd__(self, other: Any) -> NoReturn:
         self._refuse("+=", "x = x + y; for a parameter w = w.updated(-lr * w.grad)")
 
-    def __isub__(self, other: Any) -> NoReturn:  # type: ignore[misc]  # it is refused, not typed
+    def __isub__(self, other: Any) -> NoReturn:
         self._refuse("-=", "x = x - y; for a parameter w = w.updated(-lr * w.grad)")
 
-    def __imul__(self, other: Any) -> NoReturn:  # type: ignore[misc]  # it is refused, not typed
+    def __imul__(self, other: Any) -> NoReturn:
         self._refuse("*=", "x = x * y")
 
-    def __itruediv__(self, other: Any) -> NoReturn:  # type: ignore[misc]  # it is refused, not typed
+    def __itruediv__(self, other: Any) -> NoReturn:
         self._refuse("/=", "x = x / y")
+
+    def __ipow__(self, other: Any) -> NoReturn:
+        self._refuse("**=", "x = x ** y")
+
+    def __imatmul__(self, other: Any) -> NoReturn:
+        self._refuse("@=", "x = x @ y")
+
+    def __iand__(self, other: Any) -> NoReturn:
+        self._refuse("&=", "x = x & y")
+
+    def __ior__(self, other: Any) -> NoReturn:
+        self._refuse("|=", "x = x | y")
 
     # ------------------------------------------------------------------------------------ NumPy's protocol
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        """NumPy functions called on a Tensor dispatch to ours, or raise: nothing detaches silently."""
-        ours = REGISTRY.get(_UFUNCS.get(ufunc.__name__, ufunc.__name__))
-        if method == "__call__" and ours is not None and not kwargs:
-            return ours.public_function(*inputs)
-        return self._no_numpy(ufunc.__name__)
+        return apply_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if function in _PREDICATES:
-            return function(*(np.asarray(a) if isinstance(a, Tensor) else a for a in args), **kwargs)
-        name = _FUNCTIONS.get(function.__name__, function.__name__)
-        ours = REGISTRY.get(name)
-        if ours is not None and ours.public:
-            return ours.public_function(*args, **kwargs)
-        return self._no_numpy(function.__name__)
-
-    def _no_numpy(self, name: str) -> NoReturn:
-        raise TraceError(
-            f"np.{name} on a Tensor is not supported",
-            expected="a function of clearprop",
-            got=f"np.{name}",
-            where=user_line(),
-            try_=f"np.{name}(np.asarray(x)) if no derivative should flow through it",
-        )
+        return apply_function(function, args, kwargs)
 
 
 _INSTEAD = {
@@ -336,12 +333,6 @@ _INSTEAD = {
     "range(x)": "a Python integer, or x.shape[i]",
     "np.asarray(x)": "return the value from the function and convert it outside",
 }
-_UFUNCS = {"absolute": "abs", "power": "pow", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
-           "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "rint": "round", "true_divide": "divide",
-           "bitwise_and": "logical_and", "bitwise_or": "logical_or", "invert": "logical_not"}  # fmt: skip
-# questions whose answer has no derivative: answering them detaches nothing
-_PREDICATES = (np.allclose, np.array_equal)
-_FUNCTIONS = {"amax": "max", "amin": "min", "concatenate": "concat", "transpose": "permute_dims"}
 
 
 def tensor(a: Any, *, name: str | None = None, requires_grad: bool = False, dtype: Any = None) -> Tensor:
@@ -355,14 +346,14 @@ def tensor(a: Any, *, name: str | None = None, requires_grad: bool = False, dtyp
     """
     if isinstance(a, Tensor):
         a = a.numpy()
-    value = np.array(a, dtype=dtype)
-    out = Tensor(_checked(value))
+    value = _array(a, dtype, np.array)
+    out = Tensor(value)
     out.name = name or ""
-    if requires_grad and not is_floating(value.dtype):
+    if requires_grad and not is_floating(out.dtype):
         raise DTypeError(
             "only a floating tensor can require a gradient",
             expected="float32 or float64",
-            got=value.dtype.name,
+            got=out.dtype.name,
             where=user_line(),
             try_="write the numbers as floats: 3 → 3.0, or pass dtype=float",
         )
@@ -374,16 +365,21 @@ def asarray(a: Any, dtype: Any = None) -> Tensor:
     """A tensor that shares memory with `a` where it can; a tensor is returned as it is."""
     if isinstance(a, Tensor):
         return a if dtype is None or a.dtype == np.dtype(dtype) else ew.astype(a, dtype=np.dtype(dtype))
-    return Tensor(_checked(np.asarray(a, dtype=dtype)))
+    return Tensor(_array(a, dtype, np.asarray))
 
 
-def _checked(value: np.ndarray[Any, Any]) -> Any:
-    if value.dtype.kind not in "fiub":
+def _array(a: Any, dtype: Any, make: Callable[..., Any]) -> Any:
+    """The array or number that a tensor holds: real numbers, nothing else."""
+    try:
+        value = make(a, dtype=dtype)
+        got = "" if value.dtype.kind in "fiub" else f"dtype {value.dtype}"
+    except (ValueError, TypeError) as error:
+        got = "a ragged list" if "inhomogeneous" in str(error) else str(error)
+    if got:
         raise DTypeError(
             "a tensor holds numbers",
             expected="floats, integers or booleans",
-            got=f"dtype {value.dtype}",
-            where=user_line(),
+            got=got,
             try_="encode text as integers; lists must not be ragged",
         )
     return value if value.ndim else value[()]

@@ -167,7 +167,7 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
 
     >>> import clearprop as cl
     >>> cl.grad(cl.grad(cl.tanh))(0.5)
-    Tensor(-0.72686191)
+    Tensor(-0.72686198)
     """
     both = value_and_grad(f, argnums, has_aux)
 

@@ -149,15 +149,15 @@ class Module:
 def _register(cls: type[Module]) -> None:
     dynamic = tuple(n for n, k in cls.field_kinds.items() if k != STATIC)
     fixed = tuple(n for n, k in cls.field_kinds.items() if k == STATIC)
+    names = fixed + dynamic
 
     def take_apart(module: Module) -> tuple[list[Any], tuple[Any, ...], tuple[str, ...]]:
         values = module.__dict__
-        return [values[n] for n in dynamic], tuple(values[n] for n in fixed), dynamic
+        return [values[n] for n in dynamic], tuple([values[n] for n in fixed]) if fixed else (), dynamic
 
     def put_together(statics: tuple[Any, ...], children: tuple[Any, ...]) -> Module:
         new = object.__new__(cls)
-        new.__dict__.update(zip(fixed, statics, strict=True))
-        new.__dict__.update(zip(dynamic, children, strict=True))
+        new.__dict__.update(zip(names, (*statics, *children), strict=True))
         return new
 
     optree.register_pytree_node(cls, take_apart, put_together, path_entry_type=optree.GetAttrEntry, namespace=NAMESPACE)

@@ -19,8 +19,11 @@ from clearprop.rules.structural import zeros_like
 
 
 def operand(value: Any) -> Any:
-    """What rules compute on: the array itself, or the node where it is traced or tracked."""
-    if isinstance(value, Node) and not value.tracked and not isinstance(value.value, Var):
+    """What rules compute on: the array itself, or the node where it is traced or was computed from something tracked.
+
+    A learner's leaf with `requires_grad` is a plain array here: an update is not part of the next loss's history.
+    """
+    if isinstance(value, Node) and value.application is None and not isinstance(value.value, Var):
         return value.value
     return value
 
@@ -234,6 +237,8 @@ class chain(Composed):
 def apply_updates(params: Any, updates: Any) -> Any:
     """The sum params + updates, leaf by leaf, in the parameters' dtype; leaves whose update is None stay as they are.
 
+    A tensor with `requires_grad` becomes a new leaf of the same name without gradient (`updated`).
+
     >>> import clearprop as cl
     >>> cl.optim.apply_updates({"w": cl.tensor(1.0), "n": 3}, {"w": cl.tensor(-0.5), "n": None})
     {'w': Tensor(0.5), 'n': 3}
@@ -247,5 +252,7 @@ def apply_updates(params: Any, updates: Any) -> Any:
 def _moved(given: Any, p: Any, update: Any) -> Any:
     if update is None:
         return given
+    if isinstance(given, Tensor) and given.requires_grad and given.application is None:
+        return given.updated(update)
     new, dtype = add(p, update), type_of(raw(p)).dtype
     return result(new if type_of(raw(new)).dtype == dtype else astype(new, dtype=dtype))

@@ -64,7 +64,8 @@ class Primitive:
         self.shape_rule, self.dtype_rule, self.conditions = shape, dtype, conditions
         self._split_parameters()
         self.rules = self._make_rules(rules)
-        self.jvp = make_rule(rules["jvp"], self.operands, self.params, self.name) if "jvp" in rules else None
+        jvp = rules.get("jvp")
+        self.jvp = make_rule(jvp, self.operands, list(self.params), self.name) if callable(jvp) else None
         self.body = None if numpy else function
         self._compute = np.errstate(all="ignore")(self._spelled() if numpy else _values_of(function))
         if register:
@@ -117,7 +118,8 @@ class Primitive:
         )
         text = string.Formatter().vformat(self.numpy, (), _Names())
         scope: dict[str, Any] = {"np": np, **HELPERS}
-        return eval(f"lambda {head}: {text}", scope)
+        spelled: Callable[..., Any] = eval(f"lambda {head}: {text}", scope)
+        return spelled
 
     @property
     def is_composite(self) -> bool:
@@ -157,6 +159,8 @@ class Primitive:
     def _bind_params(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         n = len(self.operands)
         if len(args) > n and not self.variadic:
+            if len(args) - n > len(self._positional):
+                raise TypeError(f"{self.name}() takes {' and '.join(self.params)} by name")
             params = dict(zip(self._positional, args[n:], strict=False)) | params
             args = args[:n]
         params = {**self.params, **params}
@@ -295,6 +299,7 @@ class Primitive:
         return Type(shape, dtype, weak and not shape)
 
     def _infer_leaf(self, types: Sequence[Type], params: Mapping[str, Any]) -> list[Type]:
+        shape: Any
         if self.signature is not None:
             shape = self.signature.infer(self.name, self.operands, [t.shape for t in types])
         else:
@@ -307,7 +312,8 @@ class Primitive:
 
     def _infer_dtype(self, types: Sequence[Type], params: Mapping[str, Any]) -> DType:
         if callable(self.dtype_rule):
-            return np.dtype(self.dtype_rule(*types, **params))
+            declared: DType = np.dtype(self.dtype_rule(*types, **params))
+            return declared
         if self.dtype_rule not in ("same", "float"):
             return np.dtype(self.dtype_rule)
         dtype, _ = promote(types[self.conditions :])

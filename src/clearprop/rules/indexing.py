@@ -9,7 +9,7 @@ import numpy as np
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import HELPERS, composite, primitive
-from clearprop.program.types import PYTHON_SCALARS
+from clearprop.program.types import FLOAT64, INT64, PYTHON_SCALARS
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype, equal
 from clearprop.rules.structural import arange_, expand_dims, expand_dims_, only_axis, reshape, reshape_
@@ -160,7 +160,7 @@ def slice_axis(x: Any, axis: int, start: Any, stop: Any) -> Any:
 # -------------------------------------------------------------------------------------------------- gathering
 @primitive(
     "structural", numpy="np.take({x}, {indices}, axis={axis})", tex="{x}_{{{indices}}}",
-    shape=lambda x, indices, axis: (*x.shape[: len(x.shape) + axis], *indices.shape, *(x.shape[axis + 1 :] if axis < -1 else ())),
+    shape=lambda x, indices, axis: (*x.shape[:axis], *indices.shape, *x.shape[len(x.shape) + axis + 1 :]),
     dtype=lambda x, indices, axis: x.dtype,
     vjp_x=lambda g, x, indices, axis: take_transposed(g, indices, size=x.shape[axis], axis=axis),
     batch=lambda batch, x, indices, *, axis: _batch_take(batch, x, indices, axis=axis),
@@ -286,12 +286,12 @@ def along_transposed(x: Any, indices: Any, /, *, size: Any, axis: Any = -1) -> A
 
 
 @composite("general", tex=r"\mathbf 1_{{{labels}}}")
-def one_hot(labels: Any, /, size: Any = None, *, dtype: Any = np.dtype("float64")) -> Any:
+def one_hot(labels: Any, /, size: Any = None, *, dtype: Any = FLOAT64) -> Any:
     """Rows with a 1 at the label's place and 0 elsewhere: shape labels.shape + (size,)."""
-    return astype(equal(expand_dims_(labels, axis=(-1,)), arange_(size=size, dtype=np.dtype("int64"))), dtype=dtype)
+    return astype(equal(expand_dims_(labels, axis=(-1,)), arange_(size=size, dtype=INT64)), dtype=dtype)
 
 
-def iota(shape: Any, axis: int, dtype: Any = np.dtype("int64")) -> Any:
+def iota(shape: Any, axis: int, dtype: Any = INT64) -> Any:
     """The index along one axis of an array of the given shape, with size 1 on the others."""
     n = len(shape)
     axis = normalise_axis(axis, n)

@@ -30,7 +30,7 @@ def _per_example(logits: Any, labels: Any) -> Shape:
             got=f"{labels.dtype.name} labels of shape {labels.shape}",
             try_="nothing is broadcast here: reshape the labels to the rows of the logits",
         )
-    return logits.shape[:-1]
+    return tuple(logits.shape[:-1])
 
 
 def _probabilities(logits: Any, labels: Any) -> Any:

@@ -45,7 +45,7 @@ def _size_as_value(dim: Size) -> Any:
     return size(dim=dim)
 
 
-Size.as_value = staticmethod(_size_as_value)  # type: ignore[assignment]  # a plain function of the size
+Size.as_value = staticmethod(_size_as_value)
 
 
 def zeros_like(x: Any) -> Any:

@@ -63,6 +63,7 @@ def fit(
     Raises our errors, before anything is written, for what does not fit together.
 
     >>> import clearprop as cl
+    >>> import numpy as np
     >>> x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     >>> run = cl.fit(cl.nn.mlp([2, 8, 2]), (x, np.array([0, 1, 1, 0])), optimizer=cl.optim.adam(0.05), epochs=60)
     >>> run.predict(x)

@@ -1,0 +1,100 @@
+"""NumPy's functions called on a tensor: ours where we have them, a refusal where not; nothing detaches silently."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import DTypeError, TraceError, user_line
+from clearprop.primitives import REGISTRY
+from clearprop.program.types import type_of
+from clearprop.program.values import Node, raw
+from clearprop.rules import elementwise as ew
+
+
+def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What `np.exp(x)` gives for a tensor x."""
+    name = ufunc.__name__
+    if method == "__call__" and not kwargs:
+        if name in _CONDITIONS:
+            return combine(name, *inputs)
+        ours = REGISTRY.get(_UFUNCS.get(name, name))
+        if ours is not None:
+            return ours.public_function(*inputs)
+    raise _refusal(name)
+
+
+def apply_function(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What `np.sum(x, axis=0)` gives for a tensor x."""
+    from clearprop.arrays.functions import FUNCTIONS  # made after the class whose method this is
+
+    if function in _ABOUT_SHAPE:
+        return function(np.empty(args[0].shape), *args[1:], **kwargs)
+    if function in _QUESTIONS:
+        return function(*(np.asarray(a) if isinstance(a, Node) else a for a in args), **kwargs)
+    name = function.__name__
+    ours = FUNCTIONS.get(_FUNCTIONS.get(name, name)) if function.__module__ == "numpy" else None
+    if ours is None:
+        raise _refusal(name)
+    args, kwargs = _axis_by_name(ours, args, kwargs)
+    if not accepts(ours, args, kwargs):
+        raise _refusal(name)
+    return ours(*args, **kwargs)
+
+
+def _axis_by_name(ours: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
+    """NumPy takes the axis by position where the standard takes it by name."""
+    parameters = inspect.signature(ours).parameters
+    front = sum(q.kind is not q.KEYWORD_ONLY for q in parameters.values())
+    if len(args) == front + 1 and "axis" in parameters:
+        return args[:front], {"axis": args[front], **kwargs}
+    return args, kwargs
+
+
+def accepts(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a function can be called with these arguments."""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
+
+
+def combine(name: str, *conditions: Any) -> Any:
+    """`&`, `|` and `~` on conditions; on integers they would mean something else than in NumPy."""
+    sign, function = _CONDITIONS[name]
+    dtypes = [type_of(raw(c)).dtype for c in conditions]
+    if any(d.kind != "b" for d in dtypes):
+        raise DTypeError(
+            f"{sign} combines conditions",
+            expected="boolean operands",
+            got=" and ".join(d.name for d in dtypes),
+            try_=f"np.{name} on the values; x != 0 makes a condition",
+        )
+    return function(*conditions)
+
+
+def _refusal(name: str) -> TraceError:
+    return TraceError(
+        f"np.{name} on a Tensor is not supported",
+        expected="a function of clearprop",
+        got=f"np.{name}",
+        where=user_line(),
+        try_=f"np.{name}(np.asarray(x)) if no derivative should flow through it",
+    )
+
+
+_CONDITIONS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "bitwise_and": ("&", ew.logical_and),
+    "bitwise_or": ("|", ew.logical_or),
+    "invert": ("~", ew.logical_not),
+}
+_UFUNCS = {f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "tan2", "sinh", "cosh", "tanh")}
+_UFUNCS |= {"absolute": "abs", "power": "pow", "rint": "round", "true_divide": "divide"}
+_FUNCTIONS = {"amax": "max", "amin": "min", "concatenate": "concat", "transpose": "permute_dims"}
+_ABOUT_SHAPE = (np.shape, np.ndim, np.size)
+# questions whose answer has no derivative: answering them detaches nothing
+_QUESTIONS = (np.allclose, np.array_equal)
