@@ -11,6 +11,7 @@ import numpy as np
 
 from clearprop.compiler.access import Access
 from clearprop.compiler.kernels import Kernel, dtype_name
+from clearprop.compiler.lanes import LANES
 from clearprop.compiler.operations import Operation
 from clearprop.compiler.plan import Instruction, Plan
 from clearprop.compiler.schedule import Nest
@@ -20,6 +21,7 @@ from clearprop.shapes import evaluate_size
 ALIGN = 64
 SPLIT_ELEMENTS = 1 << 14  # below this a nest is done before the other core has heard of it
 SPLIT_PRODUCT = 1 << 20  # multiply-adds
+NARROW = 8  # rows shorter than this are worked on side by side
 _WORD = 2**64
 
 
@@ -100,6 +102,8 @@ class Binding:
         kernel = instruction.kernel
         assert kernel is not None
         domain = [self.number(n) for n in kernel.domain]
+        if instruction.lanes is not None and domain[1] < NARROW <= domain[0]:
+            kernel = instruction.lanes
         worth = math.prod(domain) >= SPLIT_ELEMENTS and all(how == "sum" for _, how in kernel.accumulators)
         shares = self.shares(domain[0], worth, 16 if len(domain) == 1 else 1) if domain else [(0, 1)]
         parts = self._parts(kernel, len(shares))
@@ -127,8 +131,10 @@ class Binding:
         for p in kernel.parameters:
             if p.kind in ("size", "stride"):
                 row.append(self.number(p.what) % _WORD)
-            elif p.kind == "row":
-                row.append(self.piece(8 * self.number(kernel.domain[-1])).ctypes.data)
+            elif p.kind in ("row", "lane"):
+                row.append(
+                    self.piece(8 * LANES * (self.number(kernel.domain[-1]) if p.kind == "row" else 1)).ctypes.data
+                )
             elif p.kind == "part" and p.what in parts:
                 row.append(parts[p.what][thread])
             else:

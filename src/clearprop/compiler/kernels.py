@@ -73,6 +73,8 @@ def cheap(op: Operation) -> bool:
 class Emitter:
     """Writes the kernel of one nest.  `stored` are the variables that other steps read from memory."""
 
+    row_index = "j"  # where an element of the row stands in a scratch row
+
     def __init__(
         self, nest: Nest, stored: set[Var], buffer: Callable[[Var], Var], name: Callable[[Any, str], str]
     ) -> None:
@@ -119,16 +121,20 @@ class Emitter:
             if isinstance(s, int) and s == 0:
                 continue
             terms.append(f"i{k}" if isinstance(s, int) and s == 1 else f"i{k} * {self.parameter('stride', s, 's')}")
-        if not terms:
-            return ""
-        text = " + ".join(terms)
+        return self.walked(" + ".join(terms)) if terms else ""
+
+    def walked(self, text: str) -> str:
+        """The name of an index that is computed at the start of a row."""
         if text not in self.walks:
-            if len(terms) == 1 and "*" not in text:
-                self.walks[text] = text
-            else:
-                at = self.walks[text] = self.local(None, "o")
-                self.rows[0].insert(0, f"{at} = {text}")
+            simple = "*" not in text and "+" not in text
+            self.walks[text] = text if simple else self.local(None, "o")
+            if not simple:
+                self.rows[0].insert(0, f"{self.walks[text]} = {text}")
         return self.walks[text]
+
+    def row_local(self, var: Any, hint: str, dtype: str) -> str:
+        """A place for a value of the row: what an assignment writes and later code reads."""
+        return self.local(var, hint)
 
     def index(self, strides: Sequence[Any], row: bool) -> str:
         """The flat index for an access over the domain's axes (or over the row's)."""
@@ -198,12 +204,16 @@ class Emitter:
             if not row
             else self.rank > 1
         )
-        if fixed or self.rank == 0:
-            if text not in self.loaded:
-                name = self.loaded[text] = self.local(read.base, "r")
-                (self.head if self.rank < 2 else self.rows[0]).append(f"{name} = {text}")
-            return self.loaded[text]
-        return text
+        if not fixed and self.rank:
+            return text
+        if text not in self.loaded:
+            if self.rank < 2 or _is_zero(read.strides):
+                name, target = self.local(read.base, "r"), self.head
+            else:
+                name, target = self.row_local(read.base, "r", dtype_name(read.base.dtype)), self.rows[0]
+            self.loaded[text] = name
+            target.append(f"{name} = {text}")
+        return self.loaded[text]
 
     def array(self, base: Var, offset: Any = 0) -> str:
         """The parameter of an array in memory."""
@@ -221,11 +231,11 @@ class Emitter:
         if base not in self.buffered:
             kind = dtype_name(base.dtype)
             row = self.parameter("row", ("row", len(self.buffered), kind), "row", kind)
-            self.buffered[base] = row
+            self.buffered[base] = f"{row}[{self.row_index}]"
             text, made, _ = self.values[base]
-            self.inner[made].append(f"{row}[j] = {text}")
-            self.values[base] = (f"{row}[j]", made, "buffer")
-        return f"{self.buffered[base]}[j]"
+            self.inner[made].append(f"{self.buffered[base]} = {text}")
+            self.values[base] = (self.buffered[base], made, "buffer")
+        return self.buffered[base]
 
     def again(self, op: Operation, stage: int, depth: int) -> str | None:
         """The text that computes a cheap value once more in a later stage."""
@@ -280,10 +290,11 @@ class Emitter:
     def _emit_map(self, op: Operation) -> None:
         stage = self.nest.stage[op]
         text = self.spelled(op, [self.operand(op, k, stage) for k in range(len(op.reads))])
-        name = self.local(op.out)
+        row = self.nest.is_row(op) or self.rank == 0
+        in_row = row and self.rank > 1
+        name = self.row_local(op.out, "t", dtype_name(op.out.dtype)) if in_row else self.local(op.out)
         target = self._target(op, stage)
         target.append(f"{name} = {text}")
-        row = self.nest.is_row(op) or self.rank == 0
         self.values[op.out] = (name, stage, "row" if row else "full")
         if op.out in self.stored:
             store = f"{self.array(op.out)}[{self.index(op.write, row)}] = {name}"
@@ -298,7 +309,7 @@ class Emitter:
             self._emit_accumulation(op, text, stage)
         else:
             name = self._register(op, self.starts[stage])
-            self.inner[stage].append(f"{name} = {_combined(op, name, text)}")
+            self.inner[stage].append(f"{name} = {combined(op, name, text)}")
             self.values[op.out] = (name, stage + 1, "row")
             if op.out in self.stored:
                 self.rows[stage + 1].append(f"{self.array(op.out)}[{self.index(op.write, True)}] = {name}")
@@ -311,8 +322,10 @@ class Emitter:
             self.head.append(f"{self.array(op.out)}[0] = {name}")
 
     def _register(self, op: Operation, where: list[str]) -> str:
-        name = self.local(op.out, "s")
-        where.append(f"{name} = {_initial(op)}")
+        """A running total, begun in the head or at the start of each row."""
+        in_head = where is self.head
+        name = self.local(op.out, "s") if in_head else self.row_local(op.out, "s", dtype_name(op.out.dtype))
+        where.append(f"{name} = {initial(op)}")
         return name
 
     def _emit_accumulation(self, op: Operation, text: str, stage: int) -> None:
@@ -328,19 +341,22 @@ class Emitter:
             self.accumulators.append((op.out, op.equation.primitive.name))
         if not kept:
             total = self._register(op, self.head)
-            target.append(f"{total} = {_combined(op, total, text)}")
+            target.append(f"{total} = {combined(op, total, text)}")
             self.tail.append(f"{part}[0] = {total}")
             return
         strides = self._kept_strides(op, kept)
         self._zero(op, part, kept)
         if last in op.reduced and not row and self.rank > 1:
             name = self._register(op, self.starts[stage])
-            self.inner[stage].append(f"{name} = {_combined(op, name, text)}")
+            self.inner[stage].append(f"{name} = {combined(op, name, text)}")
             at = f"{part}[{self.index(strides, True)}]"
-            self.rows[stage + 1].append(f"{at} = {_combined(op, at, name)}")
+            self.rows[stage + 1].append(f"{at} = {combined(op, at, name)}")
         else:
-            at = f"{part}[{self.index(strides, row)}]"
-            target.append(f"{at} = {_combined(op, at, text)}")
+            self.accumulate(op, f"{part}[{self.index(strides, row)}]", text, stage)
+
+    def accumulate(self, op: Operation, place: str, text: str, stage: int) -> None:
+        """Add to an element of an accumulator in memory."""
+        self._target(op, stage).append(f"{place} = {combined(op, place, text)}")
 
     def _kept_strides(self, op: Operation, kept: Sequence[int]) -> list[Any]:
         own = contiguous([op.domain[k] for k in kept])
@@ -353,22 +369,22 @@ class Emitter:
         """Set the accumulator's elements that this call adds to."""
         size = self.parameter("size", _product([op.domain[k] for k in kept if k]), "m")
         bound = f"lo * {size}, hi * {size}" if 0 in kept else size
-        self.head += [f"for z in range({bound}):", f"    {part}[z] = {_initial(op)}"]
+        self.head += [f"for z in range({bound}):", f"    {part}[z] = {initial(op)}"]
 
     def _lines(self) -> list[str]:
         if self.rank == 0:
             return self.head
         if self.rank == 1:
-            return [*self.head, "for j in range(lo, hi):", *_indent(self.inner[0]), *self.tail]
+            return [*self.head, "for j in range(lo, hi):", *indent(self.inner[0]), *self.tail]
         body: list[str] = []
         size = self.parameter("size", self.nest.domain[-1], "n")
         for rows, starts, inner in zip(self.rows, self.starts, self.inner, strict=True):
             body += rows + starts
             if inner:
-                body += [f"for j in range({size}):", *_indent(inner)]
+                body += [f"for j in range({size}):", *indent(inner)]
         for k in range(self.rank - 2, -1, -1):
             bound = "lo, hi" if k == 0 else self.parameter("size", self.nest.domain[k], "n")
-            body = [f"for i{k} in range({bound}):", *_indent(body)]
+            body = [f"for i{k} in range({bound}):", *indent(body)]
         return [*self.head, *body, *self.tail]
 
 
@@ -397,15 +413,18 @@ def _is_zero(strides: Sequence[Any]) -> bool:
     return all(isinstance(s, int) and s == 0 for s in strides)
 
 
-def _indent(lines: Sequence[str]) -> list[str]:
+def indent(lines: Sequence[str]) -> list[str]:
+    """The lines one level deeper."""
     return ["    " + line for line in lines]
 
 
-def _combined(op: Operation, old: str, new: str) -> str:
+def combined(op: Operation, old: str, new: str) -> str:
+    """One step of a reduction."""
     return _COMBINE[op.equation.primitive.name].format(old, new)
 
 
-def _initial(op: Operation) -> str:
+def initial(op: Operation) -> str:
+    """What a reduction starts from."""
     kind = dtype_name(op.out.dtype)
     value = _INITIAL[op.equation.primitive.name]
     return f"{kind}({value})"

@@ -49,7 +49,7 @@ class NumpySource:
     def _line(self, eq: Equation) -> str:
         out = eq.outputs[0]
         if eq.primitive.name == "size":
-            self.texts[out] = (self._value(eq.params["dim"]), 3)
+            self.texts[out] = (self.value(eq.params["dim"]), 3)
             return ""
         source, strength = self._expression(eq)
         if type_of(out).weak and not source.startswith("float("):
@@ -64,7 +64,7 @@ class NumpySource:
     def _expression(self, eq: Equation) -> Text:
         p = eq.primitive
         if p.name == "astype" and type_of(eq.inputs[0]).ndim:
-            return f"{self._atom(eq.inputs[0], _ATOM)}.astype({self._value(eq.params['dtype'])})", _ATOM
+            return f"{self._atom(eq.inputs[0], _ATOM)}.astype({self.value(eq.params['dtype'])})", _ATOM
         if p.name == "permute_dims" and eq.params["axes"] == (-1, -2):
             return f"{self._atom(eq.inputs[0], _ATOM)}.T", _ATOM
         for name in HELPERS:
@@ -86,7 +86,7 @@ class NumpySource:
                 bare = re.search(rf"(?<![\w(, ])\{{{o}\}}|\{{{o}\}}[.\[]|\{{{o}\}} |-\{{{o}\}}| \{{{o}\}}", p.numpy)
                 operands[o] = self._atom(a, _ATOM if bare and p.numpy != f"{{{o}}}" else 0)
         params = {
-            k: self._value(v[0] if k == "axis" and isinstance(v, tuple) and len(v) == 1 else v)
+            k: self.value(v[0] if k == "axis" and isinstance(v, tuple) and len(v) == 1 else v)
             for k, v in eq.params.items()
         }
         text = p.numpy.format(**operands, **params).replace(", keepdims=False", "")
@@ -99,17 +99,17 @@ class NumpySource:
         text, strength = self.texts[atom]
         return text if strength >= need else f"({text})"
 
-    def _value(self, value: Any) -> str:
+    def value(self, value: Any) -> str:
         """A parameter as source."""
         if isinstance(value, Size):
             return self._size(value)
         if isinstance(value, np.dtype):
             return f"np.{value.name}" if value.kind != "b" else "bool"
         if isinstance(value, slice):
-            parts = [self._value(v) for v in (value.start, value.stop, value.step)]
+            parts = [self.value(v) for v in (value.start, value.stop, value.step)]
             return "slice(" + ", ".join(parts) + ")"
         if isinstance(value, tuple):
-            inner = ", ".join(map(self._value, value))
+            inner = ", ".join(map(self.value, value))
             return f"({inner},)" if len(value) == 1 else f"({inner})"
         return _number(value) if isinstance(value, float) else repr(value)
 
@@ -139,7 +139,7 @@ class NumpySource:
     def _symbol(self, symbol: Symbol) -> str:
         if symbol.made is not None:
             _, a, b = symbol.made
-            return f"({self._value(a)}) // ({self._value(b)})"
+            return f"({self.value(a)}) // ({self.value(b)})"
         return self.sizes[symbol]
 
 

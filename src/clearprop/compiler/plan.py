@@ -9,6 +9,7 @@ from typing import Any
 
 from clearprop.compiler.access import Access, contiguous, resolve
 from clearprop.compiler.kernels import Emitter, Kernel
+from clearprop.compiler.lanes import LaneEmitter
 from clearprop.compiler.merging import merged
 from clearprop.compiler.operations import Operation, operation
 from clearprop.compiler.schedule import Nest, Scheduler, Step, steps_of
@@ -24,6 +25,7 @@ class Instruction:
 
     step: Step
     kernel: Kernel | None = None
+    lanes: Kernel | None = None
     name: str = ""
 
 
@@ -123,6 +125,11 @@ def _in_place(program: Program, donated: Mapping[int, int], made: Mapping[Var, O
     return out
 
 
+def stored_variables(plan: Plan) -> set[Var]:
+    """The variables of a plan that stand in memory."""
+    return _stored([i.step for i in plan.instructions], [o for o in plan.outputs if isinstance(o, Var)])
+
+
 def _stored(steps: Sequence[Step], outputs: Sequence[Var]) -> set[Var]:
     """Variables that must be in memory: outputs, and what another step reads."""
     made: dict[Var, int] = {}
@@ -143,8 +150,11 @@ def _stored(steps: Sequence[Step], outputs: Sequence[Var]) -> set[Var]:
 
 def _instruction(step: Step, stored: set[Var], plan: Plan) -> Instruction:
     if isinstance(step, Nest):
-        emitter = Emitter(merged(step), stored, plan.buffer, canonical_names())
-        return Instruction(step, emitter.emit())
+        nest = merged(step)
+        kernel = Emitter(nest, stored, plan.buffer, canonical_names()).emit()
+        if len(nest.domain) != 2:
+            return Instruction(step, kernel)
+        return Instruction(step, kernel, LaneEmitter(nest, stored, plan.buffer, canonical_names()).emit())
     return Instruction(step, name=step.equation.primitive.name)
 
 

@@ -137,5 +137,3 @@ def _compiled_steps(step: Step, key: NDArray[np.uint32]) -> Executor:
 
 def _say(text: str) -> None:
     warnings.warn(text, ExecutorWarning, stacklevel=2)
-
-

@@ -208,7 +208,13 @@ sinh, cosh, asinh, acosh, atanh = np.sinh, np.cosh, np.arcsinh, np.arccosh, np.a
 power = np.power
 
 
-_EXACT: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": False, "no_cpython_wrapper": True, "nogil": True}
+_EXACT: dict[str, Any] = {
+    "cache": True,
+    "error_model": "numpy",
+    "fastmath": False,
+    "no_cpython_wrapper": True,
+    "nogil": True,
+}
 """Without `contract`, and said so: an option left out is inherited from the caller.  Random bits are exact."""
 
 

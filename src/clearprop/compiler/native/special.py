@@ -54,7 +54,9 @@ def combine(dtype: str) -> Kernel:
 
 def fill(dtype: str) -> Kernel:
     """out = 0."""
-    return _kernel(f"def kernel(lo, hi, out):\n    for z in range(lo, hi):\n        out[z] = {dtype}(0)\n", f"out:{dtype}")
+    return _kernel(
+        f"def kernel(lo, hi, out):\n    for z in range(lo, hi):\n        out[z] = {dtype}(0)\n", f"out:{dtype}"
+    )
 
 
 def copy_rows(dtype: str) -> Kernel:

@@ -111,7 +111,9 @@ def _along_transposed(binding: Binding, op: Operation) -> None:
 
 def _cumulative(binding: Binding, op: Operation) -> None:
     outer, n, inner = _sizes(binding, op.out.shape, op.equation.params["axis"])
-    _serial(binding, special.cumulative(dtype_name(op.out.dtype)), outer, [_input(binding, op, 0), (op.out, 0), n, inner])
+    _serial(
+        binding, special.cumulative(dtype_name(op.out.dtype)), outer, [_input(binding, op, 0), (op.out, 0), n, inner]
+    )
 
 
 def _argument(order: str) -> Callable[[Binding, Operation], None]:
