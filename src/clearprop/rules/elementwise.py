@@ -8,8 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from clearprop.primitives import HELPERS, Zero, composite, primitive
-from clearprop.program.types import PYTHON_SCALARS
+from clearprop.program.types import PYTHON_SCALARS, type_of
+from clearprop.program.values import raw
 from clearprop.rules.special import erf as _erf
 
 HELPERS["erf"] = _erf
@@ -195,12 +198,16 @@ def greater_equal(a: Any, b: Any, /) -> Any:
     """Whether a ≥ b."""
 
 
-@primitive("elementwise", numpy="np.logical_and({a}, {b})", numba="({a} != 0) & ({b} != 0)", tex=r"{a} \land {b}", dtype="bool")
+@primitive(
+    "elementwise", numpy="np.logical_and({a}, {b})", numba="({a} != 0) & ({b} != 0)", tex=r"{a} \land {b}", dtype="bool"
+)
 def logical_and(a: Any, b: Any, /) -> Any:
     """Whether both a and b hold."""
 
 
-@primitive("elementwise", numpy="np.logical_or({a}, {b})", numba="({a} != 0) | ({b} != 0)", tex=r"{a} \lor {b}", dtype="bool")
+@primitive(
+    "elementwise", numpy="np.logical_or({a}, {b})", numba="({a} != 0) | ({b} != 0)", tex=r"{a} \lor {b}", dtype="bool"
+)
 def logical_or(a: Any, b: Any, /) -> Any:
     """Whether a or b holds."""
 
@@ -255,7 +262,9 @@ def clip_(x: Any, low: Any, high: Any, /) -> Any:
 
 @clip_.front
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: D103 - the declaration's docstring
-    return clip_(x, -math.inf if min is None else min, math.inf if max is None else max)
+    dtype = type_of(raw(x)).dtype
+    widest = (-math.inf, math.inf) if dtype.kind not in "iu" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    return clip_(x, widest[0] if min is None else min, widest[1] if max is None else max)
 
 
 # ---------------------------------------------------------------------------- exponentials and roots
