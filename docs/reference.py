@@ -22,6 +22,7 @@ from clearprop.shapes import Scope, Size
 HERE = Path(__file__).parent
 FAMILIES = {
     "elementwise": "Elementwise",
+    "trigonometric": "Trigonometric and hyperbolic functions",
     "activations": "Activations",
     "structural": "Shape and order",
     "indexing": "Indexing",
