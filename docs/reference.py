@@ -22,6 +22,7 @@ from clearprop.shapes import Scope, Size
 HERE = Path(__file__).parent
 FAMILIES = {
     "elementwise": "Elementwise",
+    "trigonometric": "Trigonometric and hyperbolic functions",
     "activations": "Activations",
     "structural": "Shape and order",
     "indexing": "Indexing",
@@ -193,9 +194,7 @@ def _text(expression: Any) -> str:
         letter = notation.Name("tuv"[len(parts)])
         parts.append(f"{letter.name} = {notation.text(repeated)}")
         expression = _exchanged(expression, repeated, letter)
-    return "\nwhere ".join(
-        [notation.text(expression), ", ".join(parts)] if parts else [notation.text(expression)]
-    )
+    return "\nwhere ".join([notation.text(expression), ", ".join(parts)] if parts else [notation.text(expression)])
 
 
 def _repeated(expression: Any) -> Any:

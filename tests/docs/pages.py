@@ -1,8 +1,8 @@
 """Runs the code of a Markdown page as a reader would type it, and compares what the page shows with what happens.
 
-A page is one session in an empty folder.  ```` ```python ```` is run; a ```` ```text ```` block right after it is what it
-printed, or the error that it raised.  ```` ```console ```` holds lines `$ command`, each followed by its output.  In what
-a page shows, `…` stands for any text within a line, and a line that is `…` alone for any lines.
+A page is one session in an empty folder.  A `python` block is run; a `text` block right after it is what it printed,
+or the error that it raised.  A `console` block holds lines `$ command`, each followed by its output.  In what a page
+shows, `…` stands for any text within a line, and a line that is `…` alone for any lines.
 """
 
 import contextlib

@@ -58,3 +58,22 @@ def test_a_compiled_step_equals_the_eager_one():
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_compiles(name):
     check(OPTIMIZERS[name])
+
+
+def test_a_rule_that_changes_its_states_dtype_is_refused():
+    """The native loop writes the state over itself: float64 in the place of float32 would not fit."""
+
+    class widening(optim.Transform):
+        def init(self, params):
+            return optim.sgd(0.1, 0.9).init(params)
+
+        def update(self, grads, state, params, **extra):
+            updates, state = optim.sgd(0.1, 0.9).update(grads, state, params)
+            return updates, cl.tree_map(lambda m: m * np.ones(m.shape), state)
+
+    with pytest.raises(cl.ClearpropError) as caught:
+        cl.fit(nn.mlp([4, 8, 3]), (X, Y), loss="cross_entropy", optimizer=widening(), epochs=1)
+    parts = caught.value
+    assert parts.headline == "a step changes the type of [1][0]['m'].layers[0].weight"
+    assert (parts.expected, parts.got) == ("f32[4,8], as before the step", "f64[4,8]")
+    assert parts.where.startswith("test_compiled.py:")

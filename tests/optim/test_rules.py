@@ -128,7 +128,7 @@ def test_traced_and_eager_agree_and_keep_the_dtype(name, dtype):
     for traced, value in zip(evaluate(program, given), eager, strict=True):
         assert np.asarray(traced).dtype == value.dtype
         np.testing.assert_allclose(np.asarray(traced), np.asarray(value), rtol=1e-6 if dtype == np.float32 else 1e-14)
-    for new, old in zip(eager, flatten((params, state))[0], strict=True):
+    for new, old in zip(eager, flatten((params, opt.init(params)))[0], strict=True):
         assert new.dtype == old.dtype and new.shape == old.shape
 
 

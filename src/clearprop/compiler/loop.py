@@ -22,11 +22,12 @@ from clearprop.compiler.lowering import lower
 from clearprop.compiler.native import blas
 from clearprop.compiler.native.special import collect, gather
 from clearprop.compiler.plan import make_plan
+from clearprop.errors import DTypeError, user_line
 from clearprop.program.ir import Var
 from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import Node, raw
-from clearprop.shapes import Scope
+from clearprop.shapes import Scope, hint
 
 SLICE_SECONDS = 0.1
 
@@ -68,6 +69,8 @@ class NativeLoop:
         structure, self.scalars = out[0]
         if structure != self.structure:
             raise ValueError("the loop's function must return a carry of the same structure")
+        for name, before, after in zip(self.names, types[:n], self.program.outputs[:n], strict=True):
+            _require_same_type(name, before, type_of(after))
         self.lowered = lower(self.program)
 
     @functools.cached_property
@@ -125,6 +128,18 @@ class NativeLoop:
         if size not in self.bound:
             self.bound[size] = _Bound(self, size)
         return self.bound[size]
+
+
+def _require_same_type(name: str, before: Type, after: Type) -> None:
+    """A carried value is written over itself: with another type it would not fit its memory."""
+    if before.dtype != after.dtype or list(map(hint, before.shape)) != list(map(hint, after.shape)):
+        raise DTypeError(
+            f"a step changes the type of {name.removeprefix('[0].')}",
+            expected=f"{before}, as before the step",
+            got=str(after),
+            where=user_line(),
+            try_="x.astype(...) where the new value is made: a float64 array beside float32 makes float64",
+        )
 
 
 def _identifier(path: str) -> str:

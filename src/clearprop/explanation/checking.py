@@ -14,7 +14,8 @@ from clearprop.explanation.replay import casting, replay
 from clearprop.program.values import Node, raw
 
 TOLERANCE = 1e-6
-_TINY = 1e-30
+_TINY, _ROUNDING = 1e-30, 1e-13
+"""The complex step; and what a sum of many terms may lose to rounding, relative to the function's size."""
 
 
 def numerical_check(graph: Graph, node: Node, at: int, gradient: float) -> Check:
@@ -31,7 +32,8 @@ def numerical_check(graph: Graph, node: Node, at: int, gradient: float) -> Check
     central, noise, h = _central(graph, part, node, at)
     sharp = _complex_step(graph, part, node, at)
     if sharp is not None and abs(sharp - central) <= noise + TOLERANCE * abs(central):
-        return Check(gradient, central, h, sharp, TOLERANCE * max(abs(sharp), _TINY), note)
+        scale = max(1.0, abs(float(np.asarray(raw(graph.target)).reshape(-1)[graph.at])))
+        return Check(gradient, central, h, sharp, TOLERANCE * abs(sharp) + _ROUNDING * scale, note)
     noise += abs(central - _central(graph, part, node, at, 2 * h)[0])
     return Check(gradient, central, h, None, noise + TOLERANCE * abs(central), note)
 
@@ -56,7 +58,7 @@ def _shifted(graph: Graph, part: Slice, node: Node, at: int, step: Any, dtype: A
     moved = np.array(raw(node), dtype=dtype)
     moved.reshape(-1)[at] += step
     out = replay(part, {node: moved[()]}, casting(np.float64))
-    return np.asarray(out[graph.target]).reshape(-1)[graph.at].item()
+    return np.asarray(out.get(graph.target, raw(graph.target))).reshape(-1)[graph.at].item()
 
 
 def _complex_step(graph: Graph, part: Slice, node: Node, at: int) -> float | None:

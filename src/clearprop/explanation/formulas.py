@@ -6,17 +6,22 @@ products with 1 left away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from clearprop.notation import number_text, text
 from clearprop.notation.expressions import Call, Expression, Name, Number
 from clearprop.primitives import REGISTRY, Primitive
-from clearprop.program.ir import Program, Var
-from clearprop.program.tracing import trace
+from clearprop.program.ir import Equation, Program, Var
+from clearprop.program.tracing import evaluate, trace
 from clearprop.program.types import BOOL, FLOAT64, INT64, PYTHON_SCALARS, Type
 from clearprop.program.values import raw
+
+UNIT = "g"
+"""The symbol for the tangent: in a formula it is 1."""
 
 
 def symbol_type(value: Any, shape: tuple[int, ...] = ()) -> Type:
@@ -37,17 +42,19 @@ def rule_program(function: Callable[..., Any], names: Sequence[str], types: Sequ
 
 def expression_of(program: Program) -> Expression:
     """The program's one output as an expression of its inputs."""
-    known: dict[Any, Expression] = {v: Name(v.name) for v in program.arguments}
+    atom = program.outputs[0]
+    return _expressions(program)[atom] if isinstance(atom, Var) else Number(atom)
+
+
+def _expressions(program: Program) -> dict[Var, Expression]:
+    """Every variable of a program as an expression of its inputs."""
+    known: dict[Var, Expression] = {v: Number(1) if v.name == UNIT else Name(v.name) for v in program.arguments}
     hidden = program.inputs[len(program.arguments) :]
     known |= {v: _constant(c) for v, c in zip(hidden, program.captured, strict=True)}
-
-    def read(atom: Any) -> Expression:
-        return known[atom] if isinstance(atom, Var) else Number(atom)
-
     for eq in program.equations:
-        call = simplified(eq.primitive, tuple(map(read, eq.inputs)), dict(eq.params))
-        known |= dict.fromkeys(eq.outputs, call)
-    return read(program.outputs[0])
+        operands = (known[a] if isinstance(a, Var) else Number(a) for a in eq.inputs)
+        known |= dict.fromkeys(eq.outputs, simplified(eq.primitive, tuple(operands), dict(eq.params)))
+    return known
 
 
 def _constant(value: Any) -> Expression:
@@ -62,12 +69,18 @@ def simplified(primitive: Primitive, operands: tuple[Expression, ...], params: d
     if primitive.name == "size":
         return Number(int(params["dim"]))
     if primitive.kind == "elementwise" and operands and all(isinstance(o, Number) for o in operands):
-        return Number(_folded(primitive, operands, params))
+        folded = _folded(primitive, operands, params)
+        if primitive.name != "divide" or len(number_text(folded)) <= _SHORT:
+            return Number(folded)
     if primitive is REGISTRY["multiply"]:
         return _product(primitive, *operands)
     if primitive is REGISTRY["divide"] and operands[1] == Number(1):
         return operands[0]
     return Call(primitive, operands, params)
+
+
+_SHORT = 5
+"""A quotient of numbers stays a quotient, 1 / 512, unless it is this short: 0.5."""
 
 
 def _folded(primitive: Primitive, operands: tuple[Expression, ...], params: dict[str, Any]) -> Any:
@@ -94,3 +107,49 @@ def used_names(expression: Expression) -> list[str]:
         return []
     found = [n for o in expression.operands for n in used_names(o)]
     return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Skeleton:
+    """What a rule does entry by entry: its outermost arithmetic, over parts that look at more than one entry.
+
+    `parts` gives for every symbol of `formula` the variable of the program that it stands for, and its own formula.
+    """
+
+    formula: Expression
+    parts: Mapping[str, tuple[Var, Expression]]
+    program: Program
+
+    def numbers(self, arguments: Sequence[Any]) -> dict[str, Any]:
+        """The value of every part, for the program's arguments."""
+        outputs = tuple(v for v, _ in self.parts.values())
+        program = Program(self.program.inputs, self.program.equations, outputs, self.program.captured)
+        with np.errstate(all="ignore"):
+            values = evaluate(program, [*arguments, *map(raw, self.program.captured)])
+        return dict(zip(self.parts, map(raw, values), strict=True))
+
+
+def skeleton_of(program: Program) -> Skeleton:
+    """The skeleton of a rule that was traced on arrays."""
+    made = {v: eq for eq in program.equations for v in eq.outputs}
+    parts: dict[str, tuple[Var, Expression]] = {}
+    whole = _expressions(program)
+
+    def outer(atom: Any) -> Expression:
+        if not isinstance(atom, Var):
+            return Number(atom)
+        eq = made.get(atom)
+        if isinstance(whole[atom], Number):
+            return whole[atom]
+        if eq is not None and (eq.primitive.kind == "elementwise" or _is_widening(eq)):
+            return simplified(eq.primitive, tuple(map(outer, eq.inputs)), dict(eq.params))
+        name = atom.name if eq is None else text(whole[atom])
+        parts[name] = atom, whole[atom]
+        return Name(name)
+
+    return Skeleton(outer(program.outputs[0]), parts, program)
+
+
+def _is_widening(eq: Equation) -> bool:
+    """Whether an equation only gives its operand the axes that it will be broadcast along."""
+    return eq.primitive.kind == "structural" and eq.primitive.tex == "{x}" and len(eq.inputs) == 1

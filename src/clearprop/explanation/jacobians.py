@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import GradientError
-from clearprop.explanation.formulas import rule_formula, symbol_type
+from clearprop.explanation.formulas import UNIT, Skeleton, rule_formula, rule_program, skeleton_of, symbol_type
 from clearprop.notation.expressions import Expression, Name, Number
 from clearprop.primitives import REGISTRY, Primitive, Rule, Zero
 from clearprop.program.types import PYTHON_SCALARS, is_floating
@@ -98,8 +98,12 @@ class Local:
         """For a move: the flat position that entry `out` of the output comes from; −1 if from another operand."""
         return out
 
-    def values_at(self, out: int) -> dict[str, tuple[Any, int]]:
-        """For every symbol of the formula: the stored value, or node, and the flat position that meets `out`."""
+    def values_at(self, out: int, inner: int = 0) -> dict[str, tuple[Any, int]]:
+        """For symbols of the formula: the stored value, or node, and the flat position that meets `out`."""
+        return {}
+
+    def parts_at(self, inner: int, out: int) -> dict[str, tuple[Expression, Any]]:
+        """For the other symbols of the formula, parts that look at more than one entry: formula and number."""
         return {}
 
     def products(self, columns: Columns, delta: Array) -> Array:
@@ -177,21 +181,21 @@ class Elementwise(Local):
         if not isinstance(self.rule, Rule):
             return Number(0)
         rule, params, values = self.rule, self.app.params, self.app.raw
-        names, types, fixed = ["y"], [symbol_type(0.0)], []
+        names, types, fixed = [UNIT, "y"], [symbol_type(0.0)] * 2, []
         for name, value in zip(self.primitive.operands, values, strict=True):
             fixed.append(type(value) in PYTHON_SCALARS)
             if not fixed[-1]:
                 names.append(name)
                 types.append(symbol_type(value))
 
-        def call(y: Any, *symbols: Any) -> Any:
+        def call(g: Any, y: Any, *symbols: Any) -> Any:
             rest = iter(symbols)
             xs = [v if f else next(rest) for v, f in zip(values, fixed, strict=True)]
-            return rule.call(1.0, y, xs, params)
+            return rule.call(g, y, xs, params)
 
         return rule_formula(call, names, types)
 
-    def values_at(self, out: int) -> dict[str, tuple[Any, int]]:
+    def values_at(self, out: int, inner: int = 0) -> dict[str, tuple[Any, int]]:
         """See `Local.values_at`."""
         index = np.unravel_index(out, self.out_shape) if self.out_shape else ()
         found: dict[str, tuple[Any, int]] = {"y": (self.node, out)}
@@ -253,19 +257,42 @@ class Reduction(Local):
         return Columns(source, np.atleast_1d(self._out)[places], np.atleast_1d(self._weights)[places])
 
     @functools.cached_property
+    def _skeleton(self) -> Skeleton | None:
+        if not isinstance(self.rule, Rule):
+            return None
+        rule, params, wide_out = self.rule, self.app.params, self._wide_out()
+        names = [UNIT, "y", *self.primitive.operands]
+        types = [symbol_type(0.0, wide_out)] * 2 + [symbol_type(v, shape_of(v)) for v in self.app.raw]
+        return skeleton_of(rule_program(lambda g, y, *xs: rule.call(g, y, xs, params), names, types))
+
+    @functools.cached_property
     def formula(self) -> Expression:
         """See `Local.formula`."""
-        if not isinstance(self.rule, Rule):
-            return Number(0)
-        rule, params = self.rule, self.app.params
-        wide_out = self._wide_out()
-        names = ["y", *self.primitive.operands]
-        types = [symbol_type(0.0, wide_out), *(symbol_type(v, shape_of(v)) for v in self.app.raw)]
-        return rule_formula(lambda y, *xs: rule.call(1.0, y, xs, params), names, types)
+        return Number(0) if self._skeleton is None else self._skeleton.formula
 
-    def values_at(self, out: int) -> dict[str, tuple[Any, int]]:
+    @functools.cached_property
+    def _numbers(self) -> dict[str, Any]:
+        assert self._skeleton is not None
+        y = np.reshape(wide(self.app.outputs), self._wide_out())
+        return self._skeleton.numbers([np.ones_like(y), y, *map(wide, self.app.raw)])
+
+    def parts_at(self, inner: int, out: int) -> dict[str, tuple[Expression, Any]]:
+        """See `Local.parts_at`."""
+        if self._skeleton is None:
+            return {}
+        return {n: (self._skeleton.parts[n][1], _aligned(v, self.shape, inner)) for n, v in self._numbers.items()}
+
+    def values_at(self, out: int, inner: int = 0) -> dict[str, tuple[Any, int]]:
         """See `Local.values_at`."""
-        return {"y": (self.node, out)}
+        return {"y": (self.node, out), self.primitive.operands[0]: (self.operand, inner)}
+
+
+def _aligned(value: Any, shape: tuple[int, ...], at: int) -> Any:
+    """The entry of a part that meets entry `at` of an array of this shape; None where shapes do not align."""
+    try:
+        return gathered(value, shape, np.array([at]))[0].item()
+    except ValueError:
+        return None
 
 
 class Multilinear(Local):
@@ -315,9 +342,9 @@ class Multilinear(Local):
         """One product of the sum that a matrix product is: its rule is that of `multiply`."""
         rule = REGISTRY["multiply"].rules[self.k]
         assert isinstance(rule, Rule)
-        names = self.primitive.operands
+        names = [UNIT, *self.primitive.operands]
         types = [symbol_type(0.0)] * len(names)
-        return rule_formula(lambda *xs: rule.call(1.0, None, xs, {}), names, types)
+        return rule_formula(lambda g, *xs: rule.call(g, None, xs, {}), names, types)
 
     def partner(self, at: int, out: int) -> int:
         """The flat position, in the other operand, that multiplies entry `at` towards `out`."""
@@ -425,16 +452,33 @@ class General(Local):
         return Columns(source, out, rows[out, source])
 
     @functools.cached_property
-    def formula(self) -> Expression:
-        """See `Local.formula`."""
+    def _skeleton(self) -> Skeleton | None:
         rule, primitive, params = self.primitive.jvp, self.primitive, self.app.params
         if rule is None or type(self.app.outputs) is tuple:
-            return Name(f"∂{primitive.name}")
+            return None
         names = ["y", *(n + "_dot" for n in primitive.operands), *primitive.operands]
         values = [self.app.outputs, *self.app.raw, *self.app.raw]
         types = [symbol_type(v, shape_of(v)) for v in values]
         count = len(primitive.operands)
-        return rule_formula(lambda y, *xs: rule.call(xs[:count], y, xs[count:], params), names, types)
+        return skeleton_of(rule_program(lambda y, *xs: rule.call(xs[:count], y, xs[count:], params), names, types))
+
+    @functools.cached_property
+    def formula(self) -> Expression:
+        """See `Local.formula`: the forward rule on the unit tangent `x_dot`."""
+        return Name(f"∂{self.primitive.name}") if self._skeleton is None else self._skeleton.formula
+
+    def parts_at(self, inner: int, out: int) -> dict[str, tuple[Expression, Any]]:
+        """See `Local.parts_at`."""
+        if self._skeleton is None:
+            return {}
+        units = [np.zeros(shape_of(v)) for v in self.app.raw]
+        units[self.k].reshape(-1)[inner] = 1.0
+        found = self._skeleton.numbers([wide(self.app.outputs), *units, *map(wide, self.app.raw)])
+        return {n: (self._skeleton.parts[n][1], _aligned(v, self.out_shape, out)) for n, v in found.items()}
+
+    def values_at(self, out: int, inner: int = 0) -> dict[str, tuple[Any, int]]:
+        """See `Local.values_at`."""
+        return {"y": (self.node, out)}
 
 
 _MOST_ROWS = 4096

@@ -21,7 +21,7 @@ from clearprop.program.values import Application, Node, raw
 _ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)")
 _WRITTEN = {"multiply": "mul", "matmul": "sum", "add": "sum", "relu": "ReLU", "divide": "div", "subtract": "sub",
             "negative": "neg", "softmax_cross_entropy": "cross_entropy", "squared_error": "error²"}  # fmt: skip
-_LONGEST = 26
+_LONGEST = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,10 @@ class Labels:
         """The target, as the numerator of ∂y/∂w."""
         return _indexed(self.target, self.graph.target, self.graph.at)
 
-    def whole(self, node: Node) -> str:
-        """The name of a whole value."""
-        return self._own_name(node) or self._operation(node)
+    def whole(self, value: Any) -> str:
+        """The name of a whole value; empty for a constant without one."""
+        made = isinstance(value, Node) and value.application is not None
+        return self._own_name(value) or (self._operation(value) if made else "")
 
     # ------------------------------------------------------------------------------------------ of entries
     def entry(self, value: Any, at: int) -> Label:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clearprop.explanation.record import Entry, Explanation, Factor, Path
-from clearprop.explanation.text import ENTRIES, PATHS
+from clearprop.explanation.text import ENTRIES, written_paths
 from clearprop.notation import number_tex, tex
 from clearprop.notation.expressions import Expression, Name, Number, replace
 from clearprop.notation.names import escaped
@@ -18,7 +18,7 @@ def explanation_latex(explanation: Explanation) -> str:
 
 def entry_latex(entry: Entry) -> str:
     """Whole paths where there are few, else the level."""
-    paths = entry.all_paths(PATHS)
+    paths = written_paths(entry)
     lines = _level(entry) if paths is None else _chains(entry, paths) + _rules(paths)
     if entry.reason:
         lines.append(rf"& \text{{{escaped(entry.reason)}}}")

@@ -16,7 +16,8 @@ from clearprop.explanation.levels import Bundle, bundles
 from clearprop.explanation.reasons import zero_reason
 from clearprop.explanation.record import SHOWN, Check, Entry, Factor, Operand, Path, Place, Rounding, Term
 from clearprop.explanation.roundoff import rounding_of
-from clearprop.notation.expressions import Number
+from clearprop.notation import tex, text
+from clearprop.notation.expressions import Expression, Name, Number, replace
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 
@@ -119,14 +120,26 @@ class Opener:
 
     def _operands(self, local: Local, inner: int, out: int) -> tuple[Operand, ...]:
         if isinstance(local, Multilinear):
-            met: dict[str, tuple[Any, int]] = {}
-            names = local.primitive.operands
-            met[names[local.k]] = local.operand, inner
-            met[names[1 - local.k]] = local.app.inputs[1 - local.k], local.partner(inner, out)
+            a, b = local.primitive.operands[local.k], local.primitive.operands[1 - local.k]
+            partner = local.app.inputs[1 - local.k], local.partner(inner, out)
+            met: dict[str, tuple[Any, int]] = {a: (local.operand, inner), b: partner}
         else:
-            met = local.values_at(out)
-        used = used_names(local.formula)
-        return tuple(Operand(n, self.labels.entry(*met[n]), self.graph.value_at(*met[n])) for n in used if n in met)
+            met = local.values_at(out, inner)
+        parts = local.parts_at(inner, out)
+        found = []
+        for name in used_names(local.formula):
+            if name in met:
+                found.append(Operand(name, self.labels.entry(*met[name]), self.graph.value_at(*met[name])))
+            elif name in parts and parts[name][1] is not None:
+                found.append(Operand(name, self._part_label(local, parts[name][0]), parts[name][1]))
+        return tuple(found)
+
+    def _part_label(self, local: Local, formula: Expression) -> Label:
+        """The name of a part of a rule: its formula, with operands called as the user calls them."""
+        values = {"y": local.node, **dict(zip(local.primitive.operands, local.app.inputs, strict=False))}
+        names = {n: self.labels.whole(v) for n, v in values.items() if not local.primitive.variadic}
+        shown = replace(formula, {n: Name(own) for n, own in names.items() if own})
+        return Label(text(shown), tex(shown))
 
 
 class Located:

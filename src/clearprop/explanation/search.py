@@ -1,13 +1,27 @@
-"""Whole paths from an entry to the target."""
+"""Whole paths from an entry to the target: all of them where they are few, else the largest.
+
+The search is best-first with an exact bound.  Every entry that can be reached is told the largest product of factors
+that lies between it and the target (the chain rule with max in place of +); then the partial path that can still
+become largest is always extended first, and the first complete path is the largest.
+"""
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clearprop.explanation.levels import bundles
+import numpy as np
+
+from clearprop.autodiff.tape import Slice
+from clearprop.explanation import products
+from clearprop.explanation.graph import Graph
+from clearprop.explanation.jacobians import Array, Local, Multilinear, shape_of
+from clearprop.explanation.levels import Bundle, bundles
 from clearprop.explanation.record import Factor, Path
-from clearprop.program.values import Node
+from clearprop.program.values import Node, raw
 
 if TYPE_CHECKING:
     from clearprop.explanation.opening import Opener
@@ -39,7 +53,104 @@ def all_paths(opener: Opener, node: Node, at: int, most: int) -> tuple[Path, ...
     return tuple(done)
 
 
+# ------------------------------------------------------------------------------------------------ best-first
+@dataclass(frozen=True, slots=True, eq=False)
+class _Partial:
+    """A path from the entry up to `at` of `node`: its last step, and what came before."""
+
+    node: Node
+    at: int
+    value: float
+    bundle: Bundle | None = None
+    i: int = 0
+    before: _Partial | None = None
+
+
 def largest_paths(opener: Opener, node: Node, at: int, k: int) -> tuple[Path, ...]:
-    """The k paths with the largest products."""
-    found = all_paths(opener, node, at, 100000)
-    return tuple(sorted(found or (), key=lambda p: -abs(p.value))[:k])
+    """The k paths with the largest products by magnitude, largest first."""
+    graph, count = opener.graph, itertools.count()
+    bounds = best_products(graph, node, at)
+    heap = [(-float(bounds[node][at]), next(count), _Partial(node, at, 1.0))] if node in bounds else []
+    done: list[Path] = []
+    while heap and len(done) < k:
+        _, _, partial = heapq.heappop(heap)
+        if graph.is_target(partial.node):
+            done.append(_whole(opener, partial))
+            continue
+        for bundle in bundles(graph, partial.node, partial.at):
+            bound = _bounds_at(bounds, bundle)
+            with np.errstate(all="ignore"):
+                values = partial.value * bundle.factor
+                priority = np.nan_to_num(np.abs(values) * bound, nan=np.inf)
+            for i in np.nonzero(bound >= 0)[0]:
+                following = _Partial(bundle.node, int(bundle.end[i]), float(values[i]), bundle, int(i), partial)
+                heapq.heappush(heap, (-float(priority[i]), next(count), following))
+    return tuple(done)
+
+
+def _bounds_at(bounds: dict[Node, Array], bundle: Bundle) -> Array:
+    found = bounds.get(bundle.node)
+    return np.full(len(bundle), -1.0) if found is None else found[bundle.end]
+
+
+def _whole(opener: Opener, partial: _Partial) -> Path:
+    factors: list[Factor] = []
+    step: _Partial | None = partial
+    while step is not None and step.bundle is not None:
+        factors += opener.factors(step.bundle, step.i)
+        step = step.before
+    return Path(tuple(factors), math.prod(f.value for f in factors))
+
+
+# ------------------------------------------------------------------------------- the largest product between
+def best_products(graph: Graph, node: Node, at: int) -> dict[Node, Array]:
+    """For every entry that lies between (node, at) and the target: the largest |product of factors| to the target.
+
+    −1 for entries from which the target is not reached.
+    """
+    between = _between(graph, node)
+    reached: dict[Node, Array] = {node: np.array([at])}
+    for local in between:
+        ats = reached.get(local.operand)
+        if ats is not None and len(ats):
+            out = spread(local, ats)
+            known = reached.get(local.node)
+            reached[local.node] = out if known is None else np.union1d(known, out)
+    bounds = {v: np.full(int(np.prod(shape_of(raw(v)), dtype=int)), -1.0) for v in reached}
+    if graph.target in bounds:
+        bounds[graph.target][graph.at] = 1.0
+    for local in reversed(between):
+        ats, beyond = reached.get(local.operand), bounds.get(local.node)
+        if ats is not None and len(ats) and beyond is not None:
+            best = best_before(local, ats, beyond)
+            np.maximum.at(bounds[local.operand], ats, best)
+    return bounds
+
+
+def _between(graph: Graph, node: Node) -> list[Local]:
+    """Every local Jacobian on the way from a value to the target, in the order of the program."""
+    found = []
+    for app, _, links in Slice([graph.target], [node]).steps:
+        for operand in dict.fromkeys(v for _, v in links):
+            found += [local for local in graph.consumers.get(operand, []) if local.app is app]
+    return found
+
+
+def spread(local: Local, ats: Array) -> Array:
+    """The entries of the output that depend on these entries of the operand."""
+    if isinstance(local, Multilinear):
+        return products.reached(local, ats)
+    return np.unique(local.columns(ats).out)
+
+
+def best_before(local: Local, ats: Array, beyond: Array) -> Array:
+    """max over outputs of |local factor| · best beyond, for entries of the operand; −1 where nothing is reached."""
+    if isinstance(local, Multilinear):
+        return products.best(local, ats, beyond)
+    columns = local.columns(ats)
+    best = np.full(len(ats), -1.0)
+    onward = beyond[columns.out]
+    with np.errstate(all="ignore"):
+        product = np.nan_to_num(np.abs(columns.factor) * onward, nan=np.inf, posinf=np.inf)
+    np.maximum.at(best, columns.source, np.where(onward < 0, -1.0, product))
+    return best

@@ -51,7 +51,7 @@ class Session:
         return dtypes <= {np.dtype(np.float64)}
 
     def _in(self, dtype: np.dtype[Any]) -> tuple[Session, dict[Node, Node]]:
-        """This explanation with the program evaluated in another dtype, and the new node for every old one."""
+        """The same explanation with the program evaluated in another dtype, and the new node for every old one."""
         if dtype not in self._twins:
             cast = casting(dtype)
             made = recorded_again(self.graph.part, list(self.graph.sources), cast)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -13,8 +14,8 @@ from clearprop.notation.expressions import Expression, Name, Number, replace
 from clearprop.notation.numbers import MINUS
 
 WIDTH = 100
-ENTRIES, PATHS = 6, 6
-"""How many entries of an explanation are opened, and up to how many paths are written out."""
+ENTRIES, PATHS, FACTORS = 6, 6, 16
+"""How many entries of an explanation are opened; up to how many paths, of how many factors in all, are written out."""
 
 
 def explanation_text(explanation: Explanation) -> str:
@@ -55,9 +56,16 @@ def entry_text(entry: Entry) -> str:
     """Whole paths where there are few, as a textbook prints them; the level as a table where there are many."""
     if entry.status == "not computed":
         return f"{entry.symbol} not computed: {entry.reason}"
-    paths = entry.all_paths(PATHS)
+    paths = written_paths(entry)
     body = _level(entry) if paths is None else [*_chains(entry, paths), *_rules(p.factors for p in paths)]
     return "\n".join([*body, *_closing(entry)])
+
+
+def written_paths(entry: Entry) -> tuple[Path, ...] | None:
+    """The whole paths of an entry, if they are few enough to be written out."""
+    paths = entry.all_paths(PATHS)
+    long = paths is not None and len(paths) > 1 and sum(len(p.factors) for p in paths) > FACTORS
+    return None if long else paths
 
 
 def _closing(entry: Entry) -> list[str]:
@@ -88,16 +96,15 @@ def chain_lines(lead: str, path: Path) -> list[str]:
 
 def _broken(lead: str, parts: list[list[str]]) -> list[str]:
     """One part per line where that fits, further lines inside a part where it does not."""
-    lines, indent = [], " " * max(len(lead) - 2, 4)
+    lines, indent = [], " " * 4
     for i, part in enumerate(parts):
         line = lead if i == 0 else indent + "= "
         for j, piece in enumerate(part):
-            piece = piece if j == 0 else " · " + piece
-            if j and len(line) + len(piece) > WIDTH:
+            if j and len(line) + len(piece) + 3 > WIDTH:
                 lines.append(line)
-                line = indent + piece
+                line = indent + "· " + piece
             else:
-                line += piece
+                line += piece if j == 0 else " · " + piece
         lines.append(line)
     return lines
 
@@ -109,10 +116,36 @@ def _factor_number(value: float) -> str:
 
 # ------------------------------------------------------------------------------------------------- the rules
 def _rules(groups: Iterable[Sequence[Factor]]) -> list[str]:
-    """Every factor once: symbol, rule with the names of its operands, value, their numbers, the user's line."""
+    """Every factor once: symbol, rule with the names of its operands, value, and their numbers."""
     factors = list({f.symbol: f for group in groups for f in group}.values())
     rows = [(f.symbol, rule_text(f), number_text(f.value), numbers_text(f)) for f in factors]
-    return ["    " + line for line in columns(rows, ("  ", " = ", "   "))]
+    short = [row for row in rows if sum(map(len, row)) <= WIDTH - _GAPS and len(row[1]) <= _RULE]
+    aligned = dict(zip(short, columns(short, ("  ", " = ", "   ")), strict=True)) if short else {}
+    fits = all(len(line) <= WIDTH - 4 for line in aligned.values())
+    lines: list[str] = []
+    for row, factor in zip(rows, factors, strict=True):
+        lines += [aligned[row]] if row in aligned and fits else _stacked(row, factor)
+    return ["    " + line for line in lines]
+
+
+def _stacked(row: tuple[str, str, str, str], factor: Factor) -> list[str]:
+    """A rule too long for a table: one line each for the symbol, the formula, the numbers."""
+    symbol, rule, value, numbers = row
+    if len(rule) > WIDTH - _GAPS:
+        rule = text(factor.formula)
+        numbers = ", ".join(f"{o.symbol} = {o.label.text} = {number_text(o.value)}" for o in factor.operands)
+    number = [] if rule == value else wrapped(f"= {value}" + (f"   {numbers}" if numbers else ""), "    ")
+    return [symbol, *wrapped(f"= {rule}", "    "), *number]
+
+
+_GAPS, _RULE = 14, 48
+
+
+def wrapped(line: str, indent: str) -> list[str]:
+    """A line broken at its spaces where it is too long."""
+    return textwrap.wrap(
+        line, WIDTH - 4, initial_indent=indent, subsequent_indent=indent + "  ", break_long_words=False
+    )
 
 
 def columns(rows: Sequence[Sequence[str]], between: Sequence[str]) -> list[str]:
@@ -142,14 +175,15 @@ def numbers_text(factor: Factor) -> str:
 def _level(entry: Entry) -> list[str]:
     """The terms of one level as a table: cotangent of the consumer, local factor, product."""
     what = "one term" if entry.count == 1 else f"the sum of {entry.count} terms"
-    lines = [
-        f"{entry.symbol} = {number_text(entry.value)}, {what} ∂{entry.target.text}/∂c · ∂c/∂{entry.place.label.text}:"
-    ]
+    target, own = entry.target.text, entry.place.label.text
+    title = f"{entry.symbol} = {number_text(entry.value)}, {what}"
+    full = f"{title} ∂{target}/∂c · ∂c/∂{own}:"
+    title = full if len(full) <= WIDTH else f"{title}, consumer by consumer c:"
     rows = [("c", f"∂{entry.target.text}/∂c", "∂c/∂…", "term"), *map(_row, entry.terms)]
     if entry.rest_count:
         rows.append((f"{entry.rest_count} more", "", "", number_text(entry.rest)))
     head, *body = columns(rows, ("   ", " · ", " = "))
-    return [lines[0], "    " + head.replace("·", " ").replace("=", " "), *("    " + line for line in body)]
+    return [title, "    " + head.replace("·", " ").replace("=", " "), *("    " + line for line in body)]
 
 
 def _row(term: Term) -> tuple[str, str, str, str]:
@@ -164,9 +198,6 @@ def local_text(factor: Factor) -> str:
     if len(rule) > _RULE:
         return value
     return rule if rule == value else f"({rule} = {value})"
-
-
-_RULE = 40
 
 
 # ---------------------------------------------------------------------------------------------- confirmation

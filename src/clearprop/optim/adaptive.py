@@ -147,7 +147,7 @@ class scale_by_rprop(Leafwise):
     def leaf(self, g: Any, p: Any, size: Any, before: Any) -> tuple[Any, ...]:
         """The rule."""
         turn = sign(g) * sign(before)
-        factor = where(turn > 0, self.grow, where(turn < 0, self.shrink, 1.0))
-        size = clip(size * factor, self.smallest, self.largest)
+        changed = where(turn > 0, self.grow * size, where(turn < 0, self.shrink * size, size))
+        size = clip(changed, self.smallest, self.largest)
         g = where(turn < 0, 0.0, g)
         return -sign(g) * size, size, g

@@ -8,7 +8,8 @@ from typing import Any
 from clearprop.arrays.tensor import Tensor
 from clearprop.optim.hyper import COUNT, NOT_NEGATIVE, SHARE, Configured, Range, hyper
 from clearprop.program.values import Node
-from clearprop.rules.elementwise import cos, floor, maximum, minimum, where
+from clearprop.rules.elementwise import floor, maximum, minimum, where
+from clearprop.rules.trigonometric import cos
 
 
 class Schedule(Configured):

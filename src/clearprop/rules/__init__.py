@@ -10,6 +10,7 @@ from clearprop.rules import (
     random,
     reductions,
     structural,
+    trigonometric,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "random",
     "reductions",
     "structural",
+    "trigonometric",
 ]

@@ -9,7 +9,8 @@ import math
 from typing import Any
 
 from clearprop.primitives import composite
-from clearprop.rules.elementwise import abs, erf, exp, expm1, log1p, maximum, minimum, tanh, where
+from clearprop.rules.elementwise import abs, erf, exp, expm1, log1p, maximum, minimum, where
+from clearprop.rules.trigonometric import tanh
 
 
 @composite("elementwise", tex=r"\sigma({x})", d_x=lambda g, y: g * y * (1 - y))

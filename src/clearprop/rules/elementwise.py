@@ -1,4 +1,4 @@
-"""Elementwise leaves: arithmetic, comparison, powers, exponentials, trigonometry.
+"""Elementwise leaves: arithmetic, comparison, choice, powers, exponentials.
 
 Each `d_x` is the map v ↦ D·v with D = ∂y/∂x, a diagonal matrix; it is its own transpose.
 """
@@ -8,8 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from clearprop.primitives import HELPERS, Zero, composite, primitive
-from clearprop.program.types import PYTHON_SCALARS
+from clearprop.program.types import PYTHON_SCALARS, type_of
+from clearprop.program.values import raw
 from clearprop.rules.special import erf as _erf
 
 HELPERS["erf"] = _erf
@@ -195,12 +198,16 @@ def greater_equal(a: Any, b: Any, /) -> Any:
     """Whether a ≥ b."""
 
 
-@primitive("elementwise", numpy="np.logical_and({a}, {b})", numba="({a} != 0) & ({b} != 0)", tex=r"{a} \land {b}", dtype="bool")
+@primitive(
+    "elementwise", numpy="np.logical_and({a}, {b})", numba="({a} != 0) & ({b} != 0)", tex=r"{a} \land {b}", dtype="bool"
+)
 def logical_and(a: Any, b: Any, /) -> Any:
     """Whether both a and b hold."""
 
 
-@primitive("elementwise", numpy="np.logical_or({a}, {b})", numba="({a} != 0) | ({b} != 0)", tex=r"{a} \lor {b}", dtype="bool")
+@primitive(
+    "elementwise", numpy="np.logical_or({a}, {b})", numba="({a} != 0) | ({b} != 0)", tex=r"{a} \lor {b}", dtype="bool"
+)
 def logical_or(a: Any, b: Any, /) -> Any:
     """Whether a or b holds."""
 
@@ -255,7 +262,9 @@ def clip_(x: Any, low: Any, high: Any, /) -> Any:
 
 @clip_.front
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: D103 - the declaration's docstring
-    return clip_(x, -math.inf if min is None else min, math.inf if max is None else max)
+    dtype = type_of(raw(x)).dtype
+    widest = (-math.inf, math.inf) if dtype.kind not in "iu" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    return clip_(x, widest[0] if min is None else min, widest[1] if max is None else max)
 
 
 # ---------------------------------------------------------------------------- exponentials and roots
@@ -348,159 +357,7 @@ def reciprocal(x: Any, /) -> Any:
     """Reciprocal 1/x."""
 
 
-# ------------------------------------------------------------------- trigonometric and hyperbolic functions
-@primitive(
-    "elementwise",
-    numpy="np.sin({x})",
-    numba="sin({x})",
-    tex=r"\sin {x}",
-    dtype="float",
-    d_x=lambda g, x: g * cos(x),
-)
-def sin(x: Any, /) -> Any:
-    """Sine of x (radians)."""
-
-
-@primitive(
-    "elementwise",
-    numpy="np.cos({x})",
-    numba="cos({x})",
-    tex=r"\cos {x}",
-    dtype="float",
-    d_x=lambda g, x: -g * sin(x),
-)
-def cos(x: Any, /) -> Any:
-    """Cosine of x (radians)."""
-
-
-@primitive(
-    "elementwise",
-    numpy="np.tan({x})",
-    numba="tan({x})",
-    tex=r"\tan {x}",
-    dtype="float",
-    d_x=lambda g, y: g * (1 + y * y),
-)
-def tan(x: Any, /) -> Any:
-    """Tangent of x (radians)."""
-
-
-@primitive(
-    "elementwise",
-    numpy="np.arcsin({x})",
-    numba="asin({x})",
-    tex=r"\arcsin {x}",
-    dtype="float",
-    d_x=lambda g, x: g / sqrt(1 - x * x),
-)
-def asin(x: Any, /) -> Any:
-    """Inverse sine on [−1, 1]; NaN outside."""
-
-
-@primitive(
-    "elementwise",
-    numpy="np.arccos({x})",
-    numba="acos({x})",
-    tex=r"\arccos {x}",
-    dtype="float",
-    d_x=lambda g, x: -g / sqrt(1 - x * x),
-)
-def acos(x: Any, /) -> Any:
-    """Inverse cosine on [−1, 1]; NaN outside."""
-
-
-@primitive(
-    "elementwise",
-    numpy="np.arctan({x})",
-    numba="atan({x})",
-    tex=r"\arctan {x}",
-    dtype="float",
-    d_x=lambda g, x: g / (1 + x * x),
-)
-def atan(x: Any, /) -> Any:
-    """Inverse tangent."""
-
-
-@primitive(
-    "elementwise", numpy="np.arctan2({a}, {b})", numba="atan2({a}, {b})", tex=r"\operatorname{{atan2}}({a}, {b})",
-    dtype="float", d_a=lambda g, a, b: g * b / (a * a + b * b), d_b=lambda g, a, b: -g * a / (a * a + b * b),
-)  # fmt: skip
-def atan2(a: Any, b: Any, /) -> Any:
-    """The angle of the point (b, a), in (−π, π]."""
-
-
-@primitive(
-    "elementwise",
-    numpy="np.sinh({x})",
-    numba="sinh({x})",
-    tex=r"\sinh {x}",
-    dtype="float",
-    d_x=lambda g, x: g * cosh(x),
-)
-def sinh(x: Any, /) -> Any:
-    """Hyperbolic sine."""
-
-
-@primitive(
-    "elementwise",
-    numpy="np.cosh({x})",
-    numba="cosh({x})",
-    tex=r"\cosh {x}",
-    dtype="float",
-    d_x=lambda g, x: g * sinh(x),
-)
-def cosh(x: Any, /) -> Any:
-    """Hyperbolic cosine."""
-
-
-@primitive(
-    "elementwise",
-    numpy="np.tanh({x})",
-    numba="tanh({x})",
-    tex=r"\tanh {x}",
-    dtype="float",
-    d_x=lambda g, y: g * (1 - y * y),
-)
-def tanh(x: Any, /) -> Any:
-    """Hyperbolic tangent (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ)."""
-
-
-@primitive(
-    "elementwise",
-    numpy="np.arcsinh({x})",
-    numba="asinh({x})",
-    tex=r"\operatorname{{arsinh}} {x}",
-    dtype="float",
-    d_x=lambda g, x: g / sqrt(x * x + 1),
-)
-def asinh(x: Any, /) -> Any:
-    """Inverse hyperbolic sine."""
-
-
-@primitive(
-    "elementwise",
-    numpy="np.arccosh({x})",
-    numba="acosh({x})",
-    tex=r"\operatorname{{arcosh}} {x}",
-    dtype="float",
-    d_x=lambda g, x: g / (sqrt(x - 1) * sqrt(x + 1)),
-)
-def acosh(x: Any, /) -> Any:
-    """Inverse hyperbolic cosine on [1, ∞); NaN below 1."""
-
-
-@primitive(
-    "elementwise",
-    numpy="np.arctanh({x})",
-    numba="atanh({x})",
-    tex=r"\operatorname{{artanh}} {x}",
-    dtype="float",
-    d_x=lambda g, x: g / (1 - x * x),
-)
-def atanh(x: Any, /) -> Any:
-    """Inverse hyperbolic tangent on (−1, 1)."""
-
-
+# ------------------------------------------------------------------------------- error function, conversion
 @primitive(
     "elementwise",
     numpy="erf({x})",

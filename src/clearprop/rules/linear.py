@@ -8,6 +8,7 @@ from typing import Any
 from clearprop.errors import ShapeError
 from clearprop.primitives import primitive
 from clearprop.program.values import raw
+from clearprop.rules.elementwise import astype
 from clearprop.rules.structural import expand_dims, matrix_transpose, permute_dims, reshape, squeeze
 from clearprop.shapes import normalise_axis, same, size_of
 
@@ -73,4 +74,7 @@ def vecdot(a: Any, b: Any, axis: int = -1) -> Any:
     """Sum of products along one axis."""
     from clearprop.rules.reductions import sum as _sum
 
-    return _sum(a * b, axis=axis)
+    products = a * b
+    dtype = raw(products).dtype
+    total = _sum(products, axis=axis)
+    return total if raw(total).dtype == dtype else astype(total, dtype=dtype)

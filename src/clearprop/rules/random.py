@@ -18,7 +18,7 @@ from clearprop.program.types import PYTHON_SCALARS
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.indexing import getitem
-from clearprop.shapes import Size
+from clearprop.shapes import Size, broadcast
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _STREAM_BITS, _STREAM_FOLD = 0, 1
@@ -26,7 +26,7 @@ _STREAM_BITS, _STREAM_FOLD = 0, 1
 
 def threefry(key: Any, low: Any, high: Any) -> tuple[Any, Any]:
     """The Threefry-2x32-20 bijection of the counter (low, high) under a key of two words."""
-    k0, k1 = np.uint32(key[0]), np.uint32(key[1])
+    k0, k1 = (np.asarray(k).astype(np.uint32) for k in key)
     ks = (k0, k1, k0 ^ k1 ^ np.uint32(0x1BD11BDA))
     with np.errstate(over="ignore"):
         x, y = np.uint32(low) + ks[0], np.uint32(high) + ks[1]
@@ -40,16 +40,17 @@ def threefry(key: Any, low: Any, high: Any) -> tuple[Any, Any]:
 
 
 def _random_bits(key: Any, shape: tuple[int, ...]) -> Any:
-    """Word 0 of the counters 0 … h−1, then word 1, with h half the number of elements, rounded up."""
+    """Word 0 of the counters 0 … h−1, then word 1, with h half the number of elements, rounded up; for each key."""
     n = int(np.prod(shape, dtype=np.int64))
     half = (n + 1) // 2
-    words = threefry(key, np.arange(half, dtype=np.uint32), np.full(half, _STREAM_BITS, np.uint32))
-    return np.concatenate(words)[:n].reshape(shape)
+    counters = np.arange(half, dtype=np.uint32), np.full(half, _STREAM_BITS, np.uint32)
+    words = threefry((key[..., 0, None], key[..., 1, None]), *counters)
+    return np.concatenate(words, axis=-1)[..., :n].reshape((*key.shape[:-1], *shape))
 
 
 def _fold_in(key: Any, data: Any) -> Any:
-    low = np.uint32(int(data) & 0xFFFFFFFF)
-    return np.array(threefry(key, low, np.uint32(_STREAM_FOLD)), dtype=np.uint32)
+    low = np.asarray(data & 0xFFFFFFFF if type(data) is int else data).astype(np.uint32)
+    return np.stack(threefry((key[..., 0], key[..., 1]), low, np.uint32(_STREAM_FOLD)), axis=-1)
 
 
 def _deterministic_log(x: Any) -> Any:
@@ -112,12 +113,12 @@ HELPERS.update(
     numpy="random_bits({key}, {shape})",
     numba="random_bits",
     tex=r"\text{{bits}}({key})",
-    shape=lambda key, shape: shape,
+    shape=lambda key, shape: (*key.shape[:-1], *shape),
     dtype="uint32",
     public=False,
 )
 def random_bits(key: Any, /, *, shape: Any) -> Any:
-    """32 random bits per element."""
+    """32 random bits per element; for a batch of keys (leading axes) a batch of arrays."""
 
 
 @primitive(
@@ -125,7 +126,7 @@ def random_bits(key: Any, /, *, shape: Any) -> Any:
     numpy="fold_in({key}, {data})",
     numba="fold_in",
     tex=r"\text{{fold}}({key}, {data})",
-    shape=lambda key, data: key.shape,
+    shape=lambda key, data: (*broadcast(key.shape[:-1], data.shape), 2),
     dtype="uint32",
     public=False,
 )

@@ -8,9 +8,9 @@ import numpy as np
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import composite, primitive
-from clearprop.program.types import INT64, Type
+from clearprop.program.types import INT64, Type, type_of
 from clearprop.program.values import raw
-from clearprop.rules.elementwise import equal, exp, isfinite, log, sqrt, stop_gradient, where
+from clearprop.rules.elementwise import astype, equal, exp, isfinite, log, sqrt, stop_gradient, where
 from clearprop.rules.structural import flip, only_axis, reshape
 from clearprop.shapes import Shape, is_one, size_of
 
@@ -107,6 +107,9 @@ def prod(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     from clearprop.rules.indexing import slice_axis
     from clearprop.rules.structural import concat_
 
+    dtype = _sum_dtype(type_of(raw(x)))  # integers widen, as in a sum
+    if type_of(raw(x)).dtype != dtype:
+        x = astype(x, dtype=dtype)
     for a in axis:
         while not is_one(n := raw(x).shape[a]):
             n = int(n)

@@ -126,18 +126,30 @@ def _argument(order: str) -> Callable[[Binding, Operation], None]:
     return bind
 
 
+def _keys(binding: Binding, op: Operation) -> int:
+    """How many keys an operation on random numbers is given: they are two words each."""
+    return math.prod(binding.number(n) for n in op.reads[0].shape[:-1])
+
+
 def _random_bits(binding: Binding, op: Operation) -> None:
-    total = math.prod(binding.number(n) for n in op.out.shape)
+    keys = _keys(binding, op)
+    total = math.prod(binding.number(n) for n in op.out.shape[len(op.reads[0].shape) - 1 :])
     half = (total + 1) // 2
     key, at = _input(binding, op, 0)
-    shares = binding.shares(half, total >= SPLIT_ELEMENTS // 4)
     kernel = special.random_bits()
-    binding.add([Call(kernel, [lo, hi, 0, 0, total, half], [(2, key, at), (3, op.out, 0)]) for lo, hi in shares])
+    for i in range(keys):
+        shares = binding.shares(half, total >= SPLIT_ELEMENTS // 4)
+        places = [(2, key, at + 8 * i), (3, op.out, 4 * i * total)]
+        binding.add([Call(kernel, [lo, hi, 0, 0, total, half], places) for lo, hi in shares])
 
 
 def _fold_in(binding: Binding, op: Operation) -> None:
-    kernel = special.fold_in(dtype_name(op.reads[1].base.dtype))
-    _serial(binding, kernel, 1, [_input(binding, op, 0), _input(binding, op, 1), (op.out, 0)])
+    data, from_ = op.reads[1], _offset(binding, op.reads[1])
+    step = data.base.dtype.itemsize if math.prod(map(binding.number, data.shape)) > 1 else 0
+    (key, at), many = _input(binding, op, 0), len(op.reads[0].shape) > 1
+    kernel = special.fold_in(dtype_name(data.base.dtype))
+    for i in range(math.prod(map(binding.number, op.out.shape[:-1]))):
+        _serial(binding, kernel, 1, [(key, at + 8 * i * many), (data.base, from_ + step * i), (op.out, 8 * i)])
 
 
 SPECIAL: dict[str, Callable[[Binding, Operation], None]] = {

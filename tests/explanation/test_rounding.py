@@ -1,0 +1,95 @@
+"""The remainder cannot be wrong: it is bounded, and whoever tampers with a term breaks the bound."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import clearprop as cl
+from tests.explanation.programs import random_program
+
+DTYPES = (np.float64, np.float32)
+
+
+def _levels(entry, depth, rng):
+    """Entries met on a random way down."""
+    yield entry
+    for _ in range(depth):
+        onward = [t for t in entry.terms if not t.is_last]
+        if not onward:
+            return
+        entry = onward[rng.integers(len(onward))].open().show(10_000)
+        yield entry
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@given(seed=st.integers(0, 10_000))
+def test_the_bound_holds_at_every_level_of_random_programs(dtype, seed):
+    f, w = random_program(seed, dtype)
+    explanation, rng = cl.explain(f, 0, args=(w,)), np.random.default_rng(seed)
+    for at in rng.permutation(w.size)[:3]:
+        entry = explanation[np.unravel_index(at, w.shape)].show(10_000)
+        for level in _levels(entry, 6, rng):
+            assert level.rounding.holds, (level.symbol, level.rounding)
+            total = level.total
+            assert abs(sum(t.value for t in level.terms) + level.rest - total) <= 1e-12 * abs(total) + 1e-300
+            _tampering_is_seen(level)
+
+
+def _tampering_is_seen(level):
+    """Drop a term, or swap the operands of two terms' factors: the bound fails, unless nothing changed."""
+    bound, value = level.rounding.bound, level.value
+    sizes = [abs(t.value) for t in level.terms]
+    if not sizes or not 0 < max(sizes) < np.inf or np.isnan(level.value):
+        return
+    largest = int(np.argmax(sizes))
+    dropped = level.total - level.terms[largest].value
+    assert abs(dropped - value) > bound, f"dropping {level.terms[largest]} goes unnoticed"
+    for other in level.terms[:largest]:
+        a, b = _local(level.terms[largest]), _local(other)
+        change = (level.terms[largest].delta - other.delta) * (b - a)
+        if abs(change) > 3 * bound:
+            assert abs(level.total + change - value) > bound
+
+
+def _local(term):
+    return float(np.prod([f.value for f in term.factors]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_swapping_operands_of_a_layer_is_seen(dtype):
+    rng = np.random.default_rng(0)
+    x, w, t = (rng.standard_normal(s).astype(dtype) for s in ((50, 8), (8, 3), (50, 3)))
+    entry = cl.explain(lambda w: cl.mean(cl.square(cl.tanh(x @ w) - t)), 0, args=(w,))[2, 1].show(50)
+    assert entry.count == 50
+    assert entry.rounding.holds
+    first, second = entry.terms[0], entry.terms[1]
+    change = (first.delta - second.delta) * (_local(second) - _local(first))
+    assert abs(change) > 10 * entry.rounding.bound
+    for term in entry.terms[:40]:  # the largest come first
+        assert abs(term.value) > entry.rounding.bound
+
+
+def test_a_saturated_rule_is_covered_by_the_bound():
+    """1 − y·y in float32 near |y| = 1 is wrong by far more than a few units of its own last place."""
+    x = cl.tensor(np.float32([3.0, 5.0, 6.0, -7.0, 8.0]), name="x", requires_grad=True)
+    for activation in (cl.tanh, cl.sigmoid, cl.erf, cl.gelu, cl.silu, cl.softplus):
+        y = cl.sum(activation(x * 1.2) * x)
+        for entry in cl.explain(y, wrt=x):
+            for level in _levels(entry, 4, np.random.default_rng(0)):
+                assert level.rounding.holds
+
+
+def test_rounding_is_the_difference_to_what_the_run_computed():
+    rng = np.random.default_rng(0)
+    x = cl.tensor(rng.standard_normal((64, 5)).astype(np.float32), name="x")
+    w = cl.tensor(rng.standard_normal((5, 4)).astype(np.float32), name="w", requires_grad=True)
+    loss = cl.mean(cl.exp(cl.tanh(x @ w)))
+    explanation = cl.explain(loss, wrt=w)
+    loss.backward()
+    np.testing.assert_array_equal(explanation.gradient, w.grad.numpy())
+    entry = explanation[1, 2].show(1000)
+    assert entry.value == float(w.grad.numpy()[1, 2])
+    assert entry.rounding.dtype == "float32"
+    assert entry.rounding.difference == entry.value - entry.total
+    assert 0 < abs(entry.rounding.difference) <= entry.rounding.bound < 1e-3 * abs(entry.value)

@@ -1,0 +1,44 @@
+"""What holds for every file: short enough to read, tied to no machine, no registry and no host without reason."""
+
+import re
+
+from tests.project.tree import texts
+
+GENERATED = ("docs/primitives.md", "docs/command-line.md")
+LIMIT = 500
+# What links may point to: texts that the code follows, and standards.  Package registries are not among them.
+HOSTS = {
+    "creativecommons.org",
+    "doi.org",
+    "github.com",
+    "json-schema.org",
+    "keepachangelog.com",
+    "semver.org",
+    "www.w3.org",
+}
+MACHINE_PATH = re.compile(r"""(?<![\w.~:/>{}*)\]-])/(?:home|root|Users|work|mnt|private|tmp|var/folders)/[\w.]""")
+
+
+def test_no_source_is_too_long():
+    lengths = {name: text.count("\n") for name, text in texts() if name.endswith((".py", ".pyi", ".md", ".toml"))}
+    assert {name: n for name, n in lengths.items() if n > LIMIT and name not in GENERATED} == {}
+
+
+def test_no_path_of_a_machine():
+    found = {name: hit[0] for name, text in texts() if (hit := MACHINE_PATH.search(text))}
+    assert found == {}
+
+
+def test_the_search_for_paths_finds_them():
+    assert MACHINE_PATH.search('open("' + "/" + 'home/someone/x")')
+    assert not MACHINE_PATH.search("src/work/file, https://example.org" + "/" + "home/page")
+
+
+def test_links_point_to_known_hosts():
+    hosts = {host for _, text in texts() for host in re.findall(r"https?://([^/\s\"'`)>:,]+)", text)}
+    assert hosts - HOSTS <= {"example.org"}
+
+
+def test_no_trace_of_a_registry():
+    word = re.compile("index" + r"[-_]url|find" + "-links|trusted" + "-host|files\\.python" + "hosted")
+    assert {name: hit[0] for name, text in texts() if (hit := word.search(text))} == {}
