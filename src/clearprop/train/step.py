@@ -18,6 +18,8 @@ Loss: TypeAlias = Callable[[Any, Any], Any]
 """`loss(outputs, y)`: a scalar, the mean over the rows."""
 Step: TypeAlias = Callable[[Any, Any, Any, Any, Any], tuple[Any, Any, Any, tuple[Any, ...]]]
 """`step(model, opt_state, x, y, rng) -> (model, opt_state, loss, metrics)`."""
+Objective: TypeAlias = Callable[[Any, Any, Any, Any], tuple[Any, tuple[Any, tuple[Any, ...], Any]]]
+"""`objective(model, x, y, rng) -> (loss + penalty, (loss, metrics, model with new state))`."""
 
 
 def make_step(loss: Loss, metrics: Sequence[Loss], optimizer: Any, l1: float = 0.0, l2: float = 0.0) -> Step:
@@ -27,13 +29,7 @@ def make_step(loss: Loss, metrics: Sequence[Loss], optimizer: Any, l1: float = 0
     that it returns is L alone; the metrics are those of the same batch, before the update.
     """
 
-    def objective(model: Any, x: Any, y: Any, rng: Any) -> Any:
-        outputs, trained = nn.apply(model, x, train=True, rng=rng)
-        value = loss(outputs, y)
-        measured = tuple(metric(outputs, y) for metric in metrics)
-        total = value + penalty(model, l1, l2) if l1 or l2 else value
-        return total, (value, measured, trained)
-
+    objective = make_objective(loss, metrics, l1, l2)
     gradient = value_and_grad(objective, has_aux=True)
 
     def step(model: Any, opt_state: Any, x: Any, y: Any, rng: Any) -> Any:
@@ -44,6 +40,19 @@ def make_step(loss: Loss, metrics: Sequence[Loss], optimizer: Any, l1: float = 0
         return optim.apply_updates(trained, updates), opt_state, value, measured
 
     return step
+
+
+def make_objective(loss: Loss, metrics: Sequence[Loss] = (), l1: float = 0.0, l2: float = 0.0) -> Objective:
+    """What a step minimises, as a function of the model; the loss alone, the metrics and the new state come along."""
+
+    def objective(model: Any, x: Any, y: Any, rng: Any) -> Any:
+        outputs, trained = nn.apply(model, x, train=True, rng=rng)
+        value = loss(outputs, y)
+        measured = tuple(metric(outputs, y) for metric in metrics)
+        total = value + penalty(model, l1, l2) if l1 or l2 else value
+        return total, (value, measured, trained)
+
+    return objective
 
 
 def penalty(model: Any, l1: float, l2: float) -> Any:
