@@ -136,6 +136,11 @@ def test_batch_norm_of_one_example_gives_the_offset():
     assert np.all(np.isfinite(np.asarray(after.variance)))
 
 
+def test_statistics_keep_their_dtype_for_an_input_of_another():
+    y, after = nn.apply(nn.BatchNorm(4), X)
+    assert y.dtype == np.float64 and after.mean.dtype == after.variance.dtype == np.float32
+
+
 def test_running_statistics_converge_to_the_population():
     layer = nn.BatchNorm(4, dtype=np.float64)
     for _ in range(200):

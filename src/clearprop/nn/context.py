@@ -11,8 +11,10 @@ from clearprop.autodiff.trees import tree_map
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.nn.fields import STATE
 from clearprop.nn.module import Module
+from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
+from clearprop.rules.elementwise import astype
 
 
 class Pass:
@@ -84,7 +86,10 @@ def next_key(asker: str = "a random layer") -> Any:
 
 
 def remember(module: Module, **values: Any) -> None:
-    """New values for state fields of `module`; they are in the model that `apply` returns.  Inference ignores them."""
+    """New values for state fields of `module`, in the dtype of the old; `apply` returns the model that has them.
+
+    Inference ignores them.
+    """
     current = _CURRENT.get()
     if not current.train:
         return
@@ -92,8 +97,14 @@ def remember(module: Module, **values: Any) -> None:
         if type(module).field_kinds.get(name) != STATE:
             known = [n for n, k in type(module).field_kinds.items() if k == STATE]
             raise unknown_name(f"state field of {type(module).__name__}", name, known, user_line())
-    detached = {n: tree_map(lambda v: Node.tensor(raw(v)), value) for n, value in values.items()}
-    current.remembered.setdefault(id(module.original), {}).update(detached)
+    kept = {n: tree_map(_kept, value, getattr(module, n)) for n, value in values.items()}
+    current.remembered.setdefault(id(module.original), {}).update(kept)
+
+
+def _kept(value: Any, old: Any) -> Any:
+    """The value without history, in the dtype of the old one."""
+    dtype = type_of(raw(old)).dtype
+    return Node.tensor(raw(value if type_of(raw(value)).dtype == dtype else astype(value, dtype=dtype)))
 
 
 def _with_state(tree: Any, remembered: dict[int, dict[str, Any]]) -> Any:
