@@ -6,6 +6,7 @@ stride 0.  Strides and offsets are polynomials in the run-time sizes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,8 +43,9 @@ class Access:
     strides: tuple[Any, ...]
     offset: Any = 0
 
-    def key(self) -> Any:
-        """Hashable identity of the walk."""
+    @functools.cached_property
+    def key(self) -> tuple[tuple[Any, ...], Any]:
+        """Hashable identity of the walk: strides and offset."""
         return tuple(map(dim_key, self.strides)), dim_key(self.offset)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import inspect
 import threading
 import warnings
@@ -289,6 +290,8 @@ def _say_once(text: str) -> None:
 
 def native_obstacle(program: Program) -> str | None:
     """Why a lowered program cannot run natively, or None."""
+    if importlib.util.find_spec("numba") is None:
+        return "Numba is not installed"
     try:
         from clearprop.compiler.native.executor import obstacle
     except ImportError as error:

@@ -35,6 +35,7 @@ class Table:
             for var, where in places.items()
         }
         self.cursor = np.zeros(1, np.int64)
+        self.call = np.zeros(10, np.uint64)  # what the driver is told; filled in when the table is complete
 
     def place(self, var: Any, address: int) -> None:
         """Tell the rows where an array is."""
@@ -66,6 +67,7 @@ class Executable:
         self.place("status", binding.status.ctypes.data)
         for table in self.tables:
             table.place("cursor", table.cursor.ctypes.data)
+            table.call = self._describe(table)
 
     def place(self, var: Any, address: int) -> None:
         """Tell all threads where an array is."""
@@ -104,14 +106,11 @@ class Executable:
         from clearprop.compiler.native.driver import drive
 
         t = self.tables[thread]
-        drive(
-            start,
-            stop,
-            t.functions,
-            t.offsets,
-            t.fences,
-            t.words.ctypes.data,
-            t.cursor,
-            self.threads,
-            self.barrier.ctypes.data,
-        )
+        t.call[:2] = start, stop
+        drive(t.call)
+
+    def _describe(self, table: Table) -> np.ndarray[Any, Any]:
+        """The row of words that the driver reads."""
+        arrays = (table.functions, table.offsets, table.fences, table.cursor)
+        words = [0, 0, table.functions.size, table.words.ctypes.data, self.threads, self.barrier.ctypes.data]
+        return np.array(words + [a.ctypes.data for a in arrays], np.uint64)

@@ -190,9 +190,9 @@ class Emitter:
         return self.load(read, op)
 
     def _is_forwarded(self, read: Access, base: Var) -> bool:
-        kept = self.makers[base].write
-        padded = kept + (0,) * (len(read.strides) - len(kept))
-        return tuple(map(dim_key, padded)) == tuple(map(dim_key, read.strides)) and dim_key(read.offset) == 0
+        kept = self.makers[base].write_key
+        walk, offset = read.key
+        return bool(offset == 0 and walk == kept + (0,) * (len(walk) - len(kept)))
 
     def load(self, read: Access, op: Operation) -> str:
         """An element of an array in memory; what is fixed along a row is loaded once."""

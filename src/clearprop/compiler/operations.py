@@ -6,6 +6,7 @@ reduction.  Every operand is an access over the domain's axes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,16 +32,22 @@ class Operation:
     reduced: tuple[int, ...] = ()
     write: tuple[Any, ...] = ()
 
-    @property
+    @functools.cached_property
     def key(self) -> tuple[Any, ...]:
         """Identity of the domain."""
         return tuple(map(dim_key, self.domain))
+
+    @functools.cached_property
+    def write_key(self) -> tuple[Any, ...]:
+        """Identity of the output's strides."""
+        return tuple(map(dim_key, self.write))
 
     @property
     def out(self) -> Var:
         """The variable it computes."""
         return self.equation.outputs[0]
 
+    @functools.cached_property
     def bases(self) -> list[Var]:
         """The arrays that it reads."""
         return [r.base for r in self.reads if isinstance(r, Access) and isinstance(r.base, Var)]

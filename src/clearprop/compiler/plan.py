@@ -103,7 +103,7 @@ def _readable(eq: Equation, access: Access | None) -> bool:
     if access is None or not isinstance(access.base, Var):
         return False
     if eq.primitive.name != "matmul":
-        return access.key() == (tuple(map(dim_key, contiguous(access.shape))), 0)
+        return access.key == (tuple(map(dim_key, contiguous(access.shape))), 0)
     rows, columns = access.strides[-2:]
     down, right = access.shape[-2:]
     repeated = any(dim_key(s) == 0 and not is_one(n) for s, n in ((rows, down), (columns, right)))
@@ -118,7 +118,7 @@ def _in_place(program: Program, donated: Mapping[int, int], made: Mapping[Var, O
         op = made.get(o) if isinstance(o, Var) else None
         if op is None or o in out or i in out.values():
             continue
-        aliased = op.kind in ("product", "special") and i in op.bases()
+        aliased = op.kind in ("product", "special") and i in op.bases
         same = o.type.key() == i.type.key()
         if same and not aliased:
             out[o] = i
@@ -142,7 +142,7 @@ def _stored(steps: Sequence[Step], outputs: Sequence[Var]) -> set[Var]:
                 stored.update(op.equation.outputs)
     for k, step in enumerate(steps):
         for op in steps_of(step):
-            for b in op.bases():
+            for b in op.bases:
                 if b in made and (made[b] != k or not isinstance(step, Nest)):
                     stored.add(b)
     return stored
@@ -176,7 +176,7 @@ def _lifetimes(
     life: dict[Var, tuple[int, int]] = {}
     for k, step in enumerate(steps):
         for op in steps_of(step):
-            for v in [*op.equation.outputs, *op.bases()]:
+            for v in [*op.equation.outputs, *op.bases]:
                 held = plan.buffer(v)
                 if v in stored and held not in fixed:
                     first, last = life.get(held, (k, k))

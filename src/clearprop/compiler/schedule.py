@@ -8,6 +8,7 @@ in the same loop, and what depends on it waits for the next nest.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +27,7 @@ class Nest:
     ops: list[Operation] = field(default_factory=list)
     stage: dict[Operation, int] = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def key(self) -> tuple[Any, ...]:
         """Identity of the domain."""
         return tuple(map(dim_key, self.domain))
@@ -52,7 +53,7 @@ def late(op: Operation) -> bool:
 
 def _walks(read: Access, op: Operation) -> bool:
     """Whether a read touches, at every index, just the element that `op` writes there."""
-    return tuple(map(dim_key, read.strides)) == tuple(map(dim_key, op.write)) and dim_key(read.offset) == 0
+    return bool(read.key == (op.write_key, 0))
 
 
 class Scheduler:
@@ -66,7 +67,7 @@ class Scheduler:
         self.made = {op.out: op for op in ops}
         self.users: dict[Var, list[Operation]] = {}
         for op in ops:
-            for base in dict.fromkeys(op.bases()):
+            for base in dict.fromkeys(op.bases):
                 self.users.setdefault(base, []).append(op)
         self.outputs = set(outputs)
         self.donated = donated
@@ -79,12 +80,17 @@ class Scheduler:
             for o, i in donated.items()
             if o in self.made
         }
+        self.waiting: dict[Operation, list[Operation]] = {}
+        for update, readers in self.waits.items():
+            for reader in readers:
+                self.waiting.setdefault(reader, []).append(update)
         self.steps: list[Step] = []
+        self.frontier: dict[Operation, None] = dict.fromkeys(op for op in self.ops if self._ready(op))
 
     def run(self) -> list[Step]:
         """All steps."""
         while self.todo:
-            ready = [op for op in self.todo if self._ready(op)]
+            ready = sorted(self.frontier, key=self.number.__getitem__)
             scalars = [op for op in ready if op.kind in ("map", "reduce") and not op.domain]
             products = [op for op in ready if op.kind in ("product", "special")]
             if scalars:
@@ -108,16 +114,11 @@ class Scheduler:
 
     def _forwards(self, nest: Nest, maker: Operation, op: Operation, read: Access) -> bool:
         """Whether the value is at hand when the reader runs: same element, same row, not accumulated."""
-        if late(maker) or dim_key(read.offset) != 0:
+        walk, offset = read.key
+        kept = maker.write_key
+        if late(maker) or offset != 0 or not len(nest.domain) - 1 <= len(kept) <= len(walk):
             return False
-        kept = maker.write
-        walk = tuple(read.strides)
-        if len(walk) < len(kept):
-            return False
-        padded = kept + (0,) * (len(walk) - len(kept))
-        if len(kept) < len(nest.domain) - 1:
-            return False
-        return tuple(map(dim_key, walk)) == tuple(map(dim_key, padded))
+        return walk == kept + (0,) * (len(walk) - len(kept))
 
     def _scalar_nest(self, ready: list[Operation]) -> Nest:
         """Everything that can be computed now without a loop."""
@@ -136,7 +137,7 @@ class Scheduler:
         return nest
 
     def _ready_scalar(self, op: Operation, inside: set[Operation]) -> bool:
-        made = all(b in self.available or self.made.get(b) in inside for b in op.bases())
+        made = all(b in self.available or self.made.get(b) in inside for b in op.bases)
         return made and all(w in self.done or w in inside for w in self.waits.get(op, ()))
 
     def _fits(self, op: Operation, key: tuple[Any, ...]) -> bool:
@@ -157,33 +158,34 @@ class Scheduler:
     def _closure(self, seed: Operation) -> Nest:
         """Everything that could run in one pass over the seed's domain."""
         nest = Nest(seed.domain)
-        key, inside = nest.key, set()
-        pending = [op for op in self.todo if self._fits(op, key)]
-        grown = True
-        while grown:
-            grown = False
-            rest = []
-            for op in pending:
-                if self._ready(op, nest, inside):
-                    nest.ops.append(op)
-                    inside.add(op)
-                    grown = True
-                else:
-                    rest.append(op)
-            pending = rest
+        inside: set[Operation] = set()
+        todo = [op for op in self.frontier if self._fits(op, nest.key)]
+        while todo:
+            op = todo.pop()
+            if op in inside or not self._ready(op, nest, inside):
+                continue
+            nest.ops.append(op)
+            inside.add(op)
+            todo += [u for u in self._followers(op) if self._fits(u, nest.key) and u not in inside]
+        nest.ops.sort(key=self.number.__getitem__)
         return nest
+
+    def _followers(self, op: Operation) -> list[Operation]:
+        """Operations that may have become ready because `op` was done."""
+        users = [u for v in op.equation.outputs for u in self.users.get(v, ())]
+        return users + self.waiting.get(op, [])
 
     def _keep_connected(self, nest: Nest, seed: Operation) -> None:
         """Only what shares an array with the seed, directly or through others."""
         touches: dict[Var, list[Operation]] = {}
         for op in nest.ops:
-            for base in [*op.bases(), op.out]:
+            for base in [*op.bases, op.out]:
                 if base.shape:
                     touches.setdefault(base, []).append(op)
         kept, todo = {seed}, [seed]
         while todo:
             op = todo.pop()
-            for base in [*op.bases(), op.out]:
+            for base in [*op.bases, op.out]:
                 for other in touches.get(base, ()):
                     if other not in kept:
                         kept.add(other)
@@ -205,7 +207,7 @@ class Scheduler:
             return False
         if any(u.kind in ("product", "special") for u in users):
             return False
-        return all(b in self.available or self._stays(b, inside) for b in op.bases())
+        return all(b in self.available or self._stays(b, inside) for b in op.bases)
 
     def _stays(self, base: Var, inside: set[Operation]) -> bool:
         """Whether a value made in this nest will be in memory afterwards anyway."""
@@ -217,7 +219,7 @@ class Scheduler:
         self._assign_stages(nest)
         hazard = next((op for op in nest.ops if self._overwrites_early(op, nest)), None)
         if hazard is not None and len(nest.ops) > 1:
-            nest.ops = [op for op in nest.ops if op is not hazard and hazard.out not in op.bases()]
+            nest.ops = [op for op in nest.ops if op is not hazard and hazard.out not in op.bases]
             nest.stage.clear()
             return self._staged(nest)
         return nest
@@ -237,14 +239,20 @@ class Scheduler:
         nest.ops.sort(key=self.number.__getitem__)
         at: dict[Var, int] = {}
         for op in nest.ops:
-            stage = max((at.get(b, 0) for b in op.bases()), default=0)
+            stage = max((at.get(b, 0) for b in op.bases), default=0)
             nest.stage[op] = stage
             inner = op.kind == "reduce" and not late(op) and len(op.domain) == len(nest.domain)
             at[op.out] = stage + 1 if inner else stage
 
     def _commit(self, step: Step) -> None:
         self.steps.append(step)
-        for op in steps_of(step):
+        ops = steps_of(step)
+        for op in ops:
             self.done.add(op)
             self.available.update(op.equation.outputs)
             self.todo.pop(op, None)
+            self.frontier.pop(op, None)
+        for op in ops:
+            for follower in self._followers(op):
+                if follower in self.todo and self._ready(follower):
+                    self.frontier[follower] = None

@@ -1,8 +1,8 @@
-"""Compiled kernels on disk: one module per kernel, named by a hash of its text.
+"""Compiled kernels on disk: the text of each and its object code, named by a hash of the text.
 
 The folder belongs to the user alone (mode 0700, owner checked), because what lies there is executed; otherwise the
-cache is off and kernels are compiled anew.  Entries are written whole or not at all, compared with the text they
-should hold before they are imported, and rebuilt when they are damaged.
+cache is off and kernels are compiled anew.  Entries are written whole or not at all, carry a hash of themselves, and
+are rebuilt when they are damaged.  Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -10,22 +10,25 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numba
 import platformdirs
 
 from clearprop.compiler.kernels import Parameter
+from clearprop.compiler.native import loader
 
+_MAGIC = b"clearprop object 1\n"
 LIMIT = 512 * 2**20
 """Bytes that the folder may hold; the oldest entries go first."""
 
@@ -43,7 +46,8 @@ class Statistics:
 
 stats = Statistics()
 _loaded: dict[str, int] = {}
-_modules: list[ModuleType] = []  # compiled code lives as long as its module
+_modules: list[ModuleType] = []  # code compiled in this process lives as long as its module
+_lock = threading.RLock()
 
 
 def module_text(kernel: str, parameters: Sequence[Parameter]) -> str:
@@ -61,42 +65,69 @@ def module_text(kernel: str, parameters: Sequence[Parameter]) -> str:
 def kernel_address(text: str) -> int:
     """The address of the compiled entry of a kernel module."""
     key = hashlib.sha256((runtime_key() + text).encode()).hexdigest()[:20]
-    if key not in _loaded:
-        module = _load(key, text)
-        _modules.append(module)
-        _loaded[key] = int(module.entry.address)
-    return _loaded[key]
+    with _lock:
+        if key not in _loaded:
+            folder = cache_folder()
+            known = None if folder is None else _stored(folder / f"kernel_{key}.o")
+            _loaded[key] = _compile(key, text, folder) if known is None else known
+        return _loaded[key]
 
 
 @functools.cache
 def runtime_key() -> str:
-    """What compiled code depends on beside its own text: the runtime's sources and Numba."""
-    digest = hashlib.sha256(numba.__version__.encode())
+    """What compiled code depends on beside its own text: the runtime's sources, Numba, LLVM, the processor."""
+    versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
+    digest = hashlib.sha256(" ".join([*versions, loader.processor()]).encode())
     for name in ("functions.py", "intrinsics.py", "prelude.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()
 
 
-def _load(key: str, text: str) -> ModuleType:
-    folder = cache_folder()
-    if folder is None:
-        return _import(Path(_scratch()) / f"kernel_{key}.py", text)
-    path = folder / f"kernel_{key}.py"
-    known = path.exists()
+def _stored(path: Path) -> int | None:
+    """The address of a kernel kept on disk; None if there is none, or none that can be trusted."""
     try:
-        module = _import(path, text)
-    except Exception:  # a damaged cache may fail in any way; what is rebuilt must not
-        stats.rebuilt += 1
-        _remove_entry(path)
-        return _import(path, text)
-    stats.cache_hits += known and module.entry.cache_hits > 0
-    return module
+        data = path.read_bytes()
+    except OSError:
+        return None
+    head, _, rest = data.removeprefix(_MAGIC).partition(b"\n")
+    if data.startswith(_MAGIC) and head == hashlib.sha256(rest).hexdigest().encode():
+        symbol, _, code = rest.partition(b"\n")
+        stats.cache_hits += 1
+        return loader.load_object(symbol.decode(), code)
+    stats.rebuilt += 1
+    return None
+
+
+def _compile(key: str, text: str, folder: Path | None) -> int:
+    """Compile a kernel module, and keep its object code if there is a folder for it."""
+    path = Path(folder or _scratch()) / f"kernel_{key}.py"
+    module = _import(path, text)
+    _modules.append(module)
+    stats.compiled += 1
+    if folder is not None:
+        library = module.entry._library  # Numba has no public name for these
+        called = [f.name for f in library._final_module.functions if f.is_declaration]
+        rest = module.entry._wrapper_name.encode() + b"\n" + library._get_compiled_object()
+        if loader.can_load(called):
+            _keep(path.with_suffix(".o"), _MAGIC + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+    return int(module.entry.address)
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Write an entry; a full disk costs the entry, not the run."""
+    try:
+        _write(path, data)
+    except OSError as error:
+        stats.note = f"a compiled kernel was not kept on disk: {error.strerror}"
 
 
 def _import(path: Path, text: str) -> ModuleType:
-    if not path.exists() or path.read_text(encoding="utf-8", errors="replace") != text:
-        _remove_entry(path)
-        _write(path, text)
+    """Import a module from its file, so that tracebacks and debuggers show the generated lines."""
+    try:
+        _write(path, text.encode())
+    except OSError:
+        path = Path(_scratch()) / path.name
+        _write(path, text.encode())
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -107,37 +138,30 @@ def _import(path: Path, text: str) -> ModuleType:
     except BaseException:
         sys.modules.pop(path.stem, None)
         raise
-    stats.compiled += not module.entry.cache_hits
     return module
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, data: bytes) -> None:
     """The file appears whole, also when several processes write it at once."""
     fd, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     try:
-        with os.fdopen(fd, "w", encoding="utf-8") as f:
-            f.write(text)
+        with os.fdopen(fd, "wb") as f:
+            f.write(data)
         Path(name).replace(path)
     except OSError:
         Path(name).unlink(missing_ok=True)
         raise
 
 
-def _remove_entry(path: Path) -> None:
-    for old in [path, *(path.parent / "__pycache__").glob(path.stem + "*")]:
-        with contextlib.suppress(OSError):
-            old.unlink()
-
-
 @functools.cache
 def _scratch() -> str:
     """A private folder of this process, where the cache on disk cannot be used."""
     folder = tempfile.TemporaryDirectory(prefix="clearprop-")
-    _keep.append(folder)
+    _folders.append(folder)
     return folder.name
 
 
-_keep: list[Any] = []
+_folders: list[Any] = []
 
 
 @functools.cache

@@ -6,60 +6,59 @@ which one reads what the other thread wrote.
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit, types
-from numba.types import ExternalFunction
+import numpy as np
 
-from clearprop.compiler.native.intrinsics import atomic_add, atomic_load, call
+from clearprop.compiler.native.cache import kernel_address
 
-_yield_processor = ExternalFunction("sched_yield", types.int32())
-_u64s, _u8s, _i64s = (
-    types.Array(types.uint64, 1, "C"),
-    types.Array(types.uint8, 1, "C"),
-    types.Array(types.int64, 1, "C"),
-)
+_TEXT = '''"""Generated; do not edit."""
+
+from clearprop.compiler.native.prelude import *
 
 
-@njit(types.void(types.uint64, types.int64), cache=True, nogil=True, no_cpython_wrapper=True)
-def _wait(barrier: Any, threads: Any) -> Any:
-    """Return when all threads have arrived; spin, since the others are microseconds away, then give way."""
+@njit(**KERNEL)
+def wait(barrier, threads):
+    # all threads arrive, then go on: spin, since the others are microseconds away, then give way
     ticket = atomic_add(barrier, 1)
     goal = (ticket // threads + 1) * threads
     spins = 0
     while atomic_load(barrier) < goal:
         spins += 1
         if spins > 20000:
-            _yield_processor()
+            yield_processor()
             spins = 0
 
 
-@njit(
-    types.void(types.int64, types.int64, _u64s, _u64s, _u8s, types.uint64, _i64s, types.int64, types.uint64),
-    cache=True,
-    nogil=True,
-)
-def drive(
-    start: Any,
-    stop: Any,
-    functions: Any,
-    offsets: Any,
-    fences: Any,
-    table: Any,
-    cursor: Any,
-    threads: Any,
-    barrier: Any,
-) -> Any:
-    """Run steps start … stop − 1; `functions[k]` is called on the row at `table + offsets[k]`, 0 is left out."""
+@cfunc(SIGNATURE, **ENTRY)
+def entry(row):
+    r = at_u64(row)
+    start, stop, count, table, threads, barrier = i64(r[0]), i64(r[1]), r[2], r[3], i64(r[4]), r[5]
+    functions, offsets, fences, cursor = at_u64(r[6]), at_u64(r[7]), at_u8(r[8]), at_i64(r[9])
     for step in range(start, stop):
-        cursor[0] = step
-        for k in range(functions.size):
+        cursor[u64(0)] = step
+        for k in range(count):
             if functions[k] != 0:
                 call(functions[k], table + offsets[k])
             if fences[k] != 0:
-                _wait(barrier, threads)
+                wait(barrier, threads)
+'''
+
+
+@functools.cache
+def _entry() -> Any:
+    """The compiled driver, called without the interpreter's lock."""
+    return ctypes.CFUNCTYPE(None, ctypes.c_uint64)(kernel_address(_TEXT))
+
+
+def drive(words: np.ndarray[Any, Any]) -> None:
+    """Run the steps that a row of ten words describes."""
+    _entry()(words.ctypes.data)
 
 
 class _Partner:
@@ -94,8 +93,6 @@ _partners: dict[int, _Partner] = {}
 
 def together(mine: Callable[[], None], theirs: Callable[[], None]) -> None:
     """Run two native loops side by side."""
-    import os
-
     pid = os.getpid()  # a forked child has no thread of its parent's
     if pid not in _partners:
         _partners.clear()

@@ -12,8 +12,8 @@ from clearprop.compiler.access import VIEWS
 from clearprop.compiler.api import _OWNED, Specialisation
 from clearprop.compiler.bind import Binding
 from clearprop.compiler.executable import Executable
-from clearprop.compiler.native.prelude import VOCABULARY
 from clearprop.compiler.native.structural import SPECIAL
+from clearprop.compiler.native.vocabulary import VOCABULARY
 from clearprop.compiler.operations import REDUCTIONS
 from clearprop.compiler.plan import make_plan
 from clearprop.program.ir import Program, Var

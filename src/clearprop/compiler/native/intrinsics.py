@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -16,11 +15,11 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.extending import intrinsic
 
 from clearprop.compiler.native import blas
+from clearprop.compiler.native.loader import register_blas
 
 FLAGS = {"contract", "nsz"}
 
-for _dtype, _symbol in (("float32", "clearprop_sgemm"), ("float64", "clearprop_dgemm")):
-    llvm.add_symbol(_symbol, blas.gemm_address(_dtype))  # by name, so that compiled code can be cached
+register_blas()  # by name, so that compiled code can be kept
 
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
 _INT = ir.IntType(blas.integer_bits())
@@ -208,3 +207,15 @@ def atomic_load(typing: Any, where: Any) -> Any:
         return builder.load_atomic(builder.inttoptr(args[0], _I64.as_pointer()), "acquire", 8)
 
     return types.int64(types.uint64), generate
+
+
+@intrinsic
+def yield_processor(typing: Any) -> Any:
+    """Let another thread run."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        f = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_I32, []), "sched_yield")
+        builder.call(f, [])
+        return context.get_dummy_value()
+
+    return types.void(), generate

@@ -1,4 +1,5 @@
 """The names that generated kernel modules import."""
+# ruff: noqa: F401 - the names are for generated modules
 
 from __future__ import annotations
 
@@ -20,21 +21,23 @@ from clearprop.compiler.native.intrinsics import (
     at_u8,
     at_u32,
     at_u64,
+    atomic_add,
+    atomic_load,
+    call,
     dgemm,
     maximum,
     minimum,
     sgemm,
+    yield_processor,
 )
 
 KERNEL = {
-    "cache": True,
+    "_nrt": False,
     "error_model": "numpy",
     "fastmath": FLAGS,
     "no_cpython_wrapper": True,
     "nogil": True,
     "pipeline_class": NoAlias,
 }
-ENTRY = {"cache": True, "error_model": "numpy", "fastmath": FLAGS}
+ENTRY = {"_nrt": False, "error_model": "numpy", "fastmath": FLAGS}
 SIGNATURE = "void(uint64)"
-VOCABULARY = frozenset(name for name in dir() if not name.startswith("_")) | {"abs", "min", "max"}
-"""What the spellings of elementwise primitives may call."""
