@@ -9,7 +9,8 @@ import numpy as np
 
 from clearprop.compiler.bind import Binding, Call
 from clearprop.compiler.native import blas
-from clearprop.compiler.native.cache import kernel_address, module_text
+from clearprop.compiler.native.cache import kernel_address, module_text, prepare
+from clearprop.compiler.native.driver import DRIVER
 from clearprop.errors import ArgumentError, user_line
 from clearprop.program.ir import Var
 
@@ -59,6 +60,8 @@ class Executable:
         self.threads = binding.threads if any(parallel) else 1
         after = [p or q for p, q in zip(parallel, [*parallel[1:], *parallel[:1]], strict=True)]
         fences = [self.threads > 1 and f for f in after]
+        calls = [c for t in range(self.threads) for c in binding.thread_calls(t) if c is not None]
+        prepare([module_text(c.kernel.text, c.kernel.parameters) for c in calls] + [DRIVER])
         self.tables = [Table(list(binding.thread_calls(t)), fences) for t in range(self.threads)]
         self.barrier = np.zeros(8, np.int64)
         start = binding.arena.ctypes.data

@@ -14,6 +14,7 @@ import importlib.metadata
 import importlib.util
 import os
 import stat
+import subprocess
 import sys
 import tempfile
 import threading
@@ -26,11 +27,13 @@ from typing import Any
 import platformdirs
 
 from clearprop.compiler.kernels import Parameter
-from clearprop.compiler.native import loader
+from clearprop.compiler.native import blas, loader
 
 _MAGIC = b"clearprop object 1\n"
 LIMIT = 512 * 2**20
 """Bytes that the folder may hold; the oldest entries go first."""
+HELPED = 4
+"""From so many new kernels on a second process helps to compile them."""
 
 
 @dataclass
@@ -62,15 +65,53 @@ def module_text(kernel: str, parameters: Sequence[Parameter]) -> str:
     )
 
 
+def kernel_key(text: str) -> str:
+    """The name of a kernel module: a hash of its text and of what it is compiled with."""
+    return hashlib.sha256((runtime_key() + text).encode()).hexdigest()[:20]
+
+
 def kernel_address(text: str) -> int:
     """The address of the compiled entry of a kernel module."""
-    key = hashlib.sha256((runtime_key() + text).encode()).hexdigest()[:20]
+    key = kernel_key(text)
     with _lock:
         if key not in _loaded:
             folder = cache_folder()
             known = None if folder is None else _stored(folder / f"kernel_{key}.o")
-            _loaded[key] = _compile(key, text, folder) if known is None else known
+            _loaded[key] = compile_kernel(key, text, folder) if known is None else known
         return _loaded[key]
+
+
+def prepare(texts: Sequence[str]) -> None:
+    """Have all these kernels loaded.  Many new ones are compiled by two processes, from both ends of the list."""
+    texts = list(dict.fromkeys(texts))
+    folder = cache_folder()
+    missing = [t for t in texts if kernel_key(t) not in _loaded and not _is_kept(folder, t)]
+    worker = _start_worker(folder, missing) if folder is not None and len(missing) >= HELPED else None
+    try:
+        for text in texts:
+            kernel_address(text)
+    finally:
+        if worker is not None:
+            worker.terminate()
+            worker.wait()
+
+
+def _is_kept(folder: Path | None, text: str) -> bool:
+    return folder is not None and (folder / f"kernel_{kernel_key(text)}.o").exists()
+
+
+def _start_worker(folder: Path, texts: Sequence[str]) -> subprocess.Popen[bytes] | None:
+    """A second process that compiles the last kernel first."""
+    if blas.cores() < 2 or not Path(sys.executable or "").name.startswith("python"):
+        return None
+    try:
+        for text in texts:
+            _write(folder / f"kernel_{kernel_key(text)}.py", text.encode())
+        keys = [kernel_key(t) for t in reversed(texts)]
+        command = [sys.executable, "-m", "clearprop.compiler.native.worker", str(folder), *keys]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except OSError:
+        return None  # one process does it too, only later
 
 
 @functools.cache
@@ -98,7 +139,7 @@ def _stored(path: Path) -> int | None:
     return None
 
 
-def _compile(key: str, text: str, folder: Path | None) -> int:
+def compile_kernel(key: str, text: str, folder: Path | None) -> int:
     """Compile a kernel module, and keep its object code if there is a folder for it."""
     path = Path(folder or _scratch()) / f"kernel_{key}.py"
     module = _import(path, text)

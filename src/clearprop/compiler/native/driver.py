@@ -17,7 +17,7 @@ import numpy as np
 
 from clearprop.compiler.native.cache import kernel_address
 
-_TEXT = '''"""Generated; do not edit."""
+DRIVER = '''"""Generated; do not edit."""
 
 from clearprop.compiler.native.prelude import *
 
@@ -53,7 +53,7 @@ def entry(row):
 @functools.cache
 def _entry() -> Any:
     """The compiled driver, called without the interpreter's lock."""
-    return ctypes.CFUNCTYPE(None, ctypes.c_uint64)(kernel_address(_TEXT))
+    return ctypes.CFUNCTYPE(None, ctypes.c_uint64)(kernel_address(DRIVER))
 
 
 def drive(words: np.ndarray[Any, Any]) -> None:
