@@ -10,7 +10,8 @@ import ctypes
 import functools
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -80,12 +81,37 @@ class _Partner:
 
     def together(self, mine: Callable[[], None], theirs: Callable[[], None]) -> None:
         """Run both at once and return when both are done; one caller at a time."""
-        with self.owner:
+        with self.owner, _apart(self.thread.native_id):
             self.work = theirs
             self.wake.release()
             mine()
             self.finished.acquire()
             self.work = None
+
+
+@contextmanager
+def _apart(partner: int | None) -> Iterator[None]:
+    """Keep the two threads on different processors: a scheduler wakes a thread where its waker runs."""
+    getcpu = _getcpu()
+    if getcpu is None or partner is None:
+        yield
+        return
+    allowed, here = os.sched_getaffinity(0), getcpu()
+    if here not in allowed or len(allowed) < 2:
+        yield
+        return
+    os.sched_setaffinity(partner, allowed - {here})
+    os.sched_setaffinity(0, {here})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+@functools.cache
+def _getcpu() -> Any:
+    """The C library's `sched_getcpu`, where there is one."""
+    return getattr(ctypes.CDLL(None), "sched_getcpu", None) if hasattr(os, "sched_setaffinity") else None
 
 
 _partners: dict[int, _Partner] = {}
