@@ -57,7 +57,8 @@ class Labels:
 
     def _assign(self, graph: Graph) -> None:
         """The user's names, made unique; then operations, numbered where one occurs more than once."""
-        seen: Counter[str] = Counter()
+        self._users.update(self._held(graph))
+        seen: Counter[str] = Counter(self._users.values())
         unnamed: list[Node] = []
         for node, name in self._user_names(graph):
             if name:
@@ -79,6 +80,20 @@ class Labels:
             return ""
         owners = [self._own_name(a).rpartition(".")[0] for a in app.inputs]
         return next((f"{o}.sum" for o in owners if o), "")
+
+    def _held(self, graph: Graph) -> dict[Node, str]:
+        """Names of values from outside the graph: what is read on another line than it was made had a name."""
+        found = {v: _assigned_to(v) for v in graph.sources if not v.name}
+        todo = [(app.site, a) for app, _, _ in graph.part.steps for a in app.inputs]
+        for site, value in todo:
+            made = value.application if isinstance(value, Node) and value not in found else None
+            if made is None or made in self._made:
+                continue
+            if made.site != site:
+                found[value] = _assigned_to(value)
+            elif made.primitive.tex == "{x}":
+                todo.append((site, made.inputs[0]))
+        return {v: name for v, name in found.items() if name}
 
     def _user_names(self, graph: Graph) -> list[tuple[Node, str]]:
         """Every value of the tape, and the name that the user's line assigns to the last one it makes."""
@@ -210,9 +225,11 @@ def _operation(node: Node) -> str:
 
 
 def _assigned_to(node: Node) -> str:
-    """The name that the user's line assigns, if it is an assignment."""
+    """The name that the user's line assigns, if it is an assignment, and not a function on such a line."""
     if node.application is None:
         return ""
     code, line = node.application.site
+    if code.co_name == "<lambda>":
+        return ""
     found = _ASSIGNED.match(linecache.getline(code.co_filename, line))
     return found.group(1) if found else ""

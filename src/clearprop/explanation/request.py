@@ -161,7 +161,7 @@ def _position(wrt: Any, names: list[str], args: tuple[Any, ...]) -> tuple[int, s
         return _require_floating(names.index(wrt), names, args), ""
     known = {n: i for i, a in enumerate(args) for n in _floating_names(names[i], a)}
     if wrt not in known:
-        raise unknown_name("argument or parameter", str(wrt), [*names, *known], user_line())
+        raise unknown_name("argument or parameter", str(wrt), {*names, *known}, user_line())
     return known[wrt], wrt
 
 
