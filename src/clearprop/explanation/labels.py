@@ -5,15 +5,15 @@ from __future__ import annotations
 import linecache
 import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from clearprop.explanation.graph import Graph
 from clearprop.explanation.jacobians import Local, Multilinear, local_jacobian, shape_of
-from clearprop.notation.names import name_tex, subscript, subscript_tex
+from clearprop.notation.names import escaped, name_tex, subscript, subscript_tex
 from clearprop.notation.numbers import number_tex, number_text
 from clearprop.program.types import PYTHON_SCALARS
 from clearprop.program.values import Application, Node, raw
@@ -22,6 +22,21 @@ _ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)")
 _WRITTEN = {"multiply": "mul", "matmul": "sum", "add": "sum", "relu": "ReLU", "divide": "div", "subtract": "sub",
             "negative": "neg", "softmax_cross_entropy": "cross_entropy", "squared_error": "error²"}  # fmt: skip
 _LONGEST = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Names from outside the tape, by the identity of arrays: of whole values, and of the columns of tables."""
+
+    values: Mapping[int, str] = field(default_factory=dict)
+    columns: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    target: str = ""
+
+    def cast(self, arrays: Sequence[Any], cast: Callable[[Any], Any]) -> Given:
+        """The same names for the images of the arrays."""
+        values = {id(cast(a)): self.values[id(a)] for a in arrays if id(a) in self.values}
+        columns = {id(cast(a)): self.columns[id(a)] for a in arrays if id(a) in self.columns}
+        return Given({**self.values, **values}, {**self.columns, **columns}, self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +58,8 @@ def written(name: str) -> str:
 class Labels:
     """Names for the values of one graph, unique within it."""
 
-    def __init__(self, graph: Graph, given: Mapping[int, str], target: str = "") -> None:
-        self.graph, self._given = graph, dict(given)
+    def __init__(self, graph: Graph, given: Given) -> None:
+        self.graph, self._given = graph, given
         self._made: dict[Application, list[Local]] = {}
         for locals_ in graph.consumers.values():
             for local in locals_:
@@ -53,7 +68,7 @@ class Labels:
         self._users: dict[Node, str] = {}
         self._operations: dict[Node, str] = {}
         self._assign(graph)
-        self.target = target or graph.target.name or _assigned_to(graph.target) or "y"
+        self.target = given.target or graph.target.name or _assigned_to(graph.target) or "y"
 
     def _assign(self, graph: Graph) -> None:
         """The user's names, made unique; then operations, numbered where one occurs more than once."""
@@ -130,6 +145,9 @@ class Labels:
     def entry(self, value: Any, at: int) -> Label:
         """The name of one entry: `w₀`, `layers[0].weight[3,5]`, `mul(x₀,w₀)`, `ReLU[17,5]`; else its number."""
         value, at = self.origin(value, at)
+        columns = self._given.columns.get(id(raw(value)))
+        if columns is not None:
+            return _in_table(columns, value, at)
         name = self._own_name(value)
         if name:
             return _indexed(name, value, at)
@@ -162,10 +180,10 @@ class Labels:
     def _own_name(self, value: Any) -> str:
         """The user's name for a whole value; empty if there is none."""
         if isinstance(value, Node):
-            own = self._users.get(value) or value.name or self._given.get(id(value), "")
+            own = self._users.get(value) or value.name or self._given.values.get(id(value), "")
             if own or value.application is not None:
                 return own
-        return self._given.get(id(raw(value)), "")
+        return self._given.values.get(id(raw(value)), "")
 
     def _operation(self, node: Node) -> str:
         return self._operations.get(node) or _operation(node)
@@ -186,6 +204,15 @@ class Labels:
         if self._own_name(value):
             return True
         return not (isinstance(value, Node) and value.application is not None) and np.size(raw(value)) == 1
+
+
+def _in_table(columns: Sequence[str], value: Any, at: int) -> Label:
+    """`petal width[17]`: an entry of a table by its column; by the column alone if there is but one row."""
+    row, column = index_of(shape_of(raw(value)), at)
+    rows = shape_of(raw(value))[0]
+    name = columns[column]
+    tex = rf"\text{{{escaped(name)}}}"
+    return Label(name, tex) if rows == 1 else Label(f"{name}[{row}]", f"{tex}_{{{row}}}")
 
 
 def call_label(name: str, operands: list[Label]) -> Label | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -101,8 +102,15 @@ class Opener:
         factor = Factor(
             over, under, float(bundle.factor[i]), local.formula, self._operands(local, inner, out),
             "multiply" if isinstance(local, Multilinear) else local.primitive.name, where,
+            None if local.primitive.body is None else functools.partial(self._body, local, inner, out),
         )  # fmt: skip
         return (factor,) if bundle.sums is None else (self._passed_on(bundle, i, over, where), factor)
+
+    def _body(self, local: Local, inner: int, out: int) -> Entry:
+        """The entry ∂out/∂in of a composite's body, recorded on the stored values in float64."""
+        from clearprop.explanation.bodies import opened_body
+
+        return opened_body(self.labels, local, inner, out)
 
     def _passed_on(self, bundle: Bundle, i: int, under: Label, where: str) -> Factor:
         """The derivative of a sum with respect to one of its parts."""

@@ -46,6 +46,16 @@ class Factor:
     operands: tuple[Operand, ...]
     operation: str
     where: str
+    _body: Callable[[], Entry] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether the operation is made of others, and can be opened."""
+        return self._body is not None
+
+    def body(self) -> Entry | None:
+        """The same derivative inside the operation, for one that is made of others; None for the others."""
+        return None if self._body is None else self._body()
 
     @property
     def symbol(self) -> str:
