@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.explanation.graph import Graph
-from clearprop.explanation.jacobians import Local, Multilinear, local_jacobian, shape_of
+from clearprop.explanation.jacobians import Local, Multilinear, shape_of
+from clearprop.explanation.unstructured import local_jacobian
 from clearprop.notation.names import escaped, name_tex, subscript, subscript_tex
 from clearprop.notation.numbers import number_tex, number_text
 from clearprop.program.types import PYTHON_SCALARS

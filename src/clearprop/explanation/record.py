@@ -39,8 +39,8 @@ class Operand:
 class Factor:
     """A local derivative ∂out/∂in: the rule of the operation as a formula, and as a number."""
 
-    out: Label
-    under: Label
+    out: Place
+    under: Place
     value: float
     formula: Expression
     operands: tuple[Operand, ...]
@@ -60,12 +60,12 @@ class Factor:
     @property
     def symbol(self) -> str:
         """`dReLU/dsum`."""
-        return f"d{self.out.text}/d{self.under.text}"
+        return f"d{self.out.label.text}/d{self.under.label.text}"
 
     @property
     def symbol_tex(self) -> str:
         r"""`\frac{\partial y}{\partial x}`."""
-        return rf"\frac{{\partial {self.out.tex}}}{{\partial {self.under.tex}}}"
+        return rf"\frac{{\partial {self.out.label.tex}}}{{\partial {self.under.label.tex}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +218,18 @@ class Entry:
 
         return entry_latex(self)
 
+    def sentences(self) -> str:
+        """The same in plain sentences."""
+        from clearprop.explanation.sentences import entry_sentences
+
+        return entry_sentences(self)
+
+    def json(self) -> str:
+        """The same as JSON, in the form of `docs/explanation.schema.json`."""
+        from clearprop.explanation.as_json import entry_json
+
+        return entry_json(self)
+
     def __str__(self) -> str:
         from clearprop.explanation.text import entry_text
 
@@ -266,6 +278,18 @@ class Explanation:
         from clearprop.explanation.latex import explanation_latex
 
         return explanation_latex(self)
+
+    def sentences(self) -> str:
+        """The same in plain sentences."""
+        from clearprop.explanation.sentences import explanation_sentences
+
+        return explanation_sentences(self)
+
+    def json(self) -> str:
+        """The same as JSON, in the form of `docs/explanation.schema.json`."""
+        from clearprop.explanation.as_json import explanation_json
+
+        return explanation_json(self)
 
     def __str__(self) -> str:
         from clearprop.explanation.text import explanation_text
