@@ -230,6 +230,18 @@ class Entry:
 
         return entry_json(self)
 
+    def html(self) -> str:
+        """The same as one HTML page that needs nothing else."""
+        from clearprop.explanation.html import entry_html
+
+        return entry_html(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What a notebook shows; complete in plain text."""
+        from clearprop.explanation.html import entry_fragment
+
+        return {"text/plain": str(self), "text/html": entry_fragment(self)}
+
     def __str__(self) -> str:
         from clearprop.explanation.text import entry_text
 
@@ -290,6 +302,18 @@ class Explanation:
         from clearprop.explanation.as_json import explanation_json
 
         return explanation_json(self)
+
+    def html(self) -> str:
+        """The same as one HTML page that needs nothing else."""
+        from clearprop.explanation.html import explanation_html
+
+        return explanation_html(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What a notebook shows; complete in plain text."""
+        from clearprop.explanation.html import explanation_fragment
+
+        return {"text/plain": str(self), "text/html": explanation_fragment(self)}
 
     def __str__(self) -> str:
         from clearprop.explanation.text import explanation_text
