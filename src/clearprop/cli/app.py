@@ -15,6 +15,7 @@ from clearprop.cli import DONE, FAULT, INTERRUPTED, MISTAKE
 from clearprop.cli.check import check
 from clearprop.cli.config import config
 from clearprop.cli.evaluate import evaluate
+from clearprop.cli.explain import explain
 from clearprop.cli.predict import predict
 from clearprop.cli.train import train
 from clearprop.errors import ClearpropError, unknown_name
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-COMMANDS: tuple[Callable[..., Any], ...] = (train, predict, evaluate, check, config)
+COMMANDS: tuple[Callable[..., Any], ...] = (train, predict, evaluate, explain, check, config)
 for command in COMMANDS:
     app.command()(command)
 

@@ -38,7 +38,7 @@ def predict(
     from clearprop.train.loading import load
 
     if out is not None and not overwrite:
-        _require_new(out)
+        require_new(out)
     text, remarks = predictions(load(run), data)
     for remark in remarks:
         say(messages(), remark)
@@ -49,7 +49,8 @@ def predict(
     return DONE
 
 
-def _require_new(out: Path) -> None:
+def require_new(out: Path) -> None:
+    """Raise ArgumentError if there is something at `out` already."""
     from clearprop.errors import ArgumentError
 
     if out.exists():

@@ -7,7 +7,7 @@ from html import escape
 
 from clearprop.explanation.latex import rule_latex
 from clearprop.explanation.record import Entry, Explanation, Factor, Path, Term
-from clearprop.explanation.text import ENTRIES, check_text, rounding_text, written_paths
+from clearprop.explanation.text import ENTRIES, check_text, rounding_text, shown_factors, written_paths
 from clearprop.notation import mathml, number_tex, number_text
 from clearprop.notation.expressions import Name, Number
 
@@ -119,8 +119,8 @@ def _scrolling(label: str, body: str) -> str:
 def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     top = "".join(f'<th scope="col">{h}</th>' for h in heads)
     body = "".join(f"<tr>{''.join(row)}</tr>\n" for row in rows)
-    inner = f"<table>\n<caption>{escape(caption)}</caption>\n<thead><tr>{top}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n"
-    return _scrolling(caption, inner)
+    head = f"<caption>{escape(caption)}</caption>\n<thead><tr>{top}</tr></thead>"
+    return _scrolling(caption, f"<table>\n{head}\n<tbody>\n{body}</tbody>\n</table>\n")
 
 
 def _cell(body: str) -> str:
@@ -157,7 +157,7 @@ def _terms(entry: Entry) -> str:
         (
             f'<th scope="row">{mathml(t.consumer.label.tex)}</th>',
             _number_cell(t.delta),
-            _cell(" · ".join(map(_local, t.factors))),
+            _cell(" · ".join(map(_local, shown_factors(t)))),
             _number_cell(t.value),
         )
         for t in entry.terms

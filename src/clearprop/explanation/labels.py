@@ -27,17 +27,21 @@ _LONGEST = 40
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Names from outside the tape, by the identity of arrays: of whole values, and of the columns of tables."""
+    """Names from outside the tape, by the identity of arrays: of whole values, and of the columns of tables.
+
+    `origin` says what was explained where no line of the user's does.
+    """
 
     values: Mapping[int, str] = field(default_factory=dict)
     columns: Mapping[int, Sequence[str]] = field(default_factory=dict)
     target: str = ""
+    origin: str = ""
 
     def cast(self, arrays: Sequence[Any], cast: Callable[[Any], Any]) -> Given:
         """The same names for the images of the arrays."""
         values = {id(cast(a)): self.values[id(a)] for a in arrays if id(a) in self.values}
         columns = {id(cast(a)): self.columns[id(a)] for a in arrays if id(a) in self.columns}
-        return Given({**self.values, **values}, {**self.columns, **columns}, self.target)
+        return Given({**self.values, **values}, {**self.columns, **columns}, self.target, self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,10 @@ class Labels:
     def target_entry(self) -> Label:
         """The target, as the numerator of ∂y/∂w."""
         return _indexed(self.target, self.graph.target, self.graph.at)
+
+    def line(self, app: Application) -> str:
+        """The user's line that an operation stands on; empty where the program is none of the user's."""
+        return "" if self._given.origin else app.where
 
     def whole(self, value: Any) -> str:
         """The name of a whole value; empty for a constant without one."""

@@ -97,7 +97,7 @@ class Opener:
             return ()
         inner, out = int(bundle.inner[i]), int(bundle.out[i])
         under = self.place(local.operand, inner)
-        where = local.app.where
+        where = self.labels.line(local.app)
         if local.additive:
             return (self._passed_on(bundle, i, under, where),)
         over = self._product(local, inner, out) if isinstance(local, Multilinear) else self.place(local.node, out)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
 from clearprop.train.run import Run
 
-_NONE: Mapping[int, Sequence[str]] = {}
+_NOTHING = Given()
 
 
 def explain(
@@ -143,30 +144,31 @@ def _of_run(run: Run, wrt: Any, step: int | None, row: int | None) -> Explanatio
     args = opened.model, opened.x, opened.y
     parameters = _floating_names("model", opened.model)
     columns = {id(opened.x): opened.columns} if opened.columns and np.ndim(opened.x) == 2 else {}
+    known = Given(columns=columns, origin=opened.title)
     if wrt == "model" or wrt in parameters:
-        return _of_function(opened.function, wrt, args, None, columns)
+        return _of_function(opened.function, wrt, args, None, known)
     if wrt == "x":
-        return _of_function(opened.function, "x", args, None, columns)
+        return _of_function(opened.function, "x", args, None, known)
     features = input_features(run, opened, str(wrt), parameters)
     positions = np.arange(opened.x.size).reshape(opened.x.shape)[:, features]
     positions = positions[0] if len(positions) == 1 else positions
     positions = positions[..., 0] if len(features) == 1 else positions
-    session, nodes = _session(opened.function, "x", args, None, columns)
+    session, nodes = _session(opened.function, "x", args, None, known)
     return explanation_of(session, nodes["x"], "", str(wrt), positions)
 
 
 # ------------------------------------------------------------------------------------------------ a function
 def _of_function(
-    f: Callable[..., Any], wrt: Any, args: tuple[Any, ...], output: Any, columns: Mapping[int, Sequence[str]] = _NONE
+    f: Callable[..., Any], wrt: Any, args: tuple[Any, ...], output: Any, known: Given = _NOTHING
 ) -> Explanation | Explanations:
-    session, nodes = _session(f, wrt, args, output, columns)
+    session, nodes = _session(f, wrt, args, output, known)
     if len(nodes) == 1:
         return explanation_of(session, next(iter(nodes.values())))
     return Explanations(session.labels.target_entry(), {n: explanation_of(session, v) for n, v in nodes.items()})
 
 
 def _session(
-    f: Callable[..., Any], wrt: Any, args: tuple[Any, ...], output: Any, columns: Mapping[int, Sequence[str]]
+    f: Callable[..., Any], wrt: Any, args: tuple[Any, ...], output: Any, known: Given
 ) -> tuple[Session, dict[str, Node]]:
     """The function, recorded, and the leaves that `wrt` means, by name."""
     names = _argument_names(f, len(args))
@@ -179,8 +181,8 @@ def _session(
     target, at = _chosen_output(_recorded(f, given), output)
     nodes = {n: v for n, v in zip(labels, made, strict=True) if n in chosen and has_derivative(v)}
     name = getattr(f, "__name__", "")
-    known = Given(_constants(names, given), columns, name if name.isidentifier() else "")
-    return Session(target, at, list(nodes.values()), known), nodes
+    named = replace(known, values=_constants(names, given), target=name if name.isidentifier() else "")
+    return Session(target, at, list(nodes.values()), named), nodes
 
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:

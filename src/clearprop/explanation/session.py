@@ -114,6 +114,6 @@ def explanation_of(
         name or session.labels.whole(node),
         shape,
         gradient,
-        made.where if made is not None else "",
+        session.given.origin or (made.where if made is not None else ""),
         _Value(session, node, missing, positions),
     )

@@ -188,9 +188,13 @@ def _level(entry: Entry) -> list[str]:
 
 
 def _row(term: Term) -> tuple[str, str, str, str]:
-    shown = [f for f in term.factors if f.operation != "sum"] or list(term.factors)
-    local = " · ".join(map(local_text, shown))
+    local = " · ".join(map(local_text, shown_factors(term)))
     return term.consumer.label.text, number_text(term.delta), local, number_text(term.value)
+
+
+def shown_factors(term: Term) -> list[Factor]:
+    """The factors of a term without the 1 of a sum, unless there is nothing else."""
+    return [f for f in term.factors if f.operation != "sum"] or list(term.factors)
 
 
 def local_text(factor: Factor) -> str:

@@ -26,9 +26,10 @@ def mathml(latex: str, display: str = "inline") -> str:
     r"""The `<math>` element that shows the formula.
 
     >>> mathml(r"\frac{1}{x}")
-    '<math display="inline"><mrow><mfrac><mn>1</mn><mi>x</mi></mfrac></mrow></math>'
+    '<math display="inline" displaystyle="true"><mrow><mfrac><mn>1</mn><mi>x</mi></mfrac></mrow></math>'
     """
-    return f'<math display="{display}">{_row(_Reader(latex).until(""))}</math>'
+    style = ' displaystyle="true"' if "frac" in latex else ""
+    return f'<math display="{display}"{style}>{_row(_Reader(latex).until(""))}</math>'
 
 
 def _row(parts: list[str]) -> str:
@@ -61,6 +62,8 @@ class _Reader:
         while (token := self.next()) not in ("", end, *also):
             if token in "^_":
                 parts.append(self._script(token, parts.pop() if parts else "<mrow></mrow>"))
+            elif token == "-" and _expects_operand(parts):
+                parts.append(f'<mo form="prefix">{_MINUS}</mo>')
             elif (element := self._element(token)) != "":
                 parts.append(element)
         self.last = token
@@ -138,6 +141,11 @@ class _Reader:
                 break
         self._raw()
         return f'<mrow><mo stretchy="true">{{</mo><mtable columnalign="left">{"".join(rows)}</mtable></mrow>'
+
+
+def _expects_operand(parts: list[str]) -> bool:
+    """Whether a minus here is a sign, and no subtraction."""
+    return not parts or (parts[-1].startswith("<mo") and parts[-1][-6:-5] not in ")]}|‖⌋⌉")
 
 
 def _plain(token: str) -> str:
