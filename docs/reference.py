@@ -246,5 +246,8 @@ def _kink(p: Primitive) -> str:
     return f" Kink where {_printed(p.kink, p, names)} = 0."
 
 
+PAGES = {"primitives.md": primitives_page}
+
 if __name__ == "__main__":
-    (HERE / "primitives.md").write_text(primitives_page(), encoding="utf-8")
+    for name, page in PAGES.items():
+        (HERE / name).write_text(page(), encoding="utf-8")

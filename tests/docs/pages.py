@@ -60,7 +60,7 @@ def _run_python(block, path, session, shown, place):
             exec(compile(block.text, name, "exec"), session)
         except Exception as problem:
             error = problem
-    if error is not None and (shown is None or not shown.startswith(type(error).__name__)):
+    if error is not None and f"{type(error).__name__}: " not in (shown or ""):
         raise AssertionError(f"{place} raised {type(error).__name__}: {error}") from error
     if error is not None:
         printed.write(f"{type(error).__name__}: {error}\n".replace(name, "example.py"))

@@ -213,9 +213,8 @@ RANDOM = [
         _bits,
         ulps=0,
         kind="u",
-        tags=frozenset({"keys"}),
     ),
-    Row("fold_in", (words(), integers(0, 1000)), (case("2", ""),), _folded, ulps=0, kind="u", tags=frozenset({"keys"})),
+    Row("fold_in", (words(), integers(0, 1000)), (case("2", ""),), _folded, ulps=0, kind="u"),
 ]
 
 ROWS = [*REDUCTIONS, *LINEAR, *RANDOM]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import mpmath
@@ -60,7 +60,6 @@ class Row:
     kind: str = "f"  # of the result's dtype: f, i, u or b
     variant: str = ""
     differentiated: bool = True  # False where the derivative is zero by decree, not by nature
-    tags: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def id(self) -> str:

@@ -28,11 +28,11 @@ from clearprop.autodiff.trees import (
 )
 from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, user_line
 from clearprop.program.ir import Var
-from clearprop.program.tracing import shape_of
+from clearprop.program.tracing import builder, shape_of
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules.structural import full_, zeros_like
-from clearprop.shapes import same_shape, size_of
+from clearprop.shapes import same, size_of
 
 
 @contextmanager
@@ -129,8 +129,15 @@ def value_and_grad(
 
 
 def _one(out: Node) -> Any:
-    dtype = type_of(out.value).dtype
-    return full_(shape=(), value=1, dtype=dtype) if isinstance(out.value, Var) else np.ones((), dtype)[()]
+    """The cotangent 1 that a sweep starts from; in a program it is no value of the user's line."""
+    dtype, b = type_of(out.value).dtype, builder()
+    if b is None or not isinstance(out.value, Var):
+        return np.ones((), dtype)[()]
+    b.rule = "grad"
+    try:
+        return full_(shape=(), value=1, dtype=dtype)
+    finally:
+        b.rule = ""
 
 
 def _require_scalar(out: Any) -> None:
@@ -205,7 +212,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
         cotangents: dict[Node, Any] = {}
         for out, c in zip(outs, given, strict=True):
             c = as_leaf_value(c)
-            if not same_shape(shape_of(c), shape_of(out)):
+            if not _agree(shape_of(c), shape_of(out)):
                 raise ShapeError(
                     "the cotangent has another shape than the output",
                     expected=f"shape {shape_of(out)}",
@@ -265,7 +272,7 @@ def _start_tangents(run: _Run, tangents: Sequence[Any]) -> dict[Node, Any]:
         for node, value in zip(nodes, given, strict=True):
             if node is None:
                 continue
-            if not same_shape(shape_of(value), shape_of(node)):
+            if not _agree(shape_of(value), shape_of(node)):
                 raise ShapeError(
                     "a tangent has another shape than its primal",
                     expected=f"shape {shape_of(node)}",
@@ -274,6 +281,11 @@ def _start_tangents(run: _Run, tangents: Sequence[Any]) -> dict[Node, Any]:
                 )
             start[node] = _stripped(_as_dtype(as_leaf_value(value), type_of(node.value).dtype))
     return start
+
+
+def _agree(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    """Whether two shapes are equal; while tracing, sizes of two arguments that agree become one."""
+    return len(a) == len(b) and all(map(same, a, b))
 
 
 def _as_dtype(value: Any, dtype: Any) -> Any:

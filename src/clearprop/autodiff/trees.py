@@ -44,7 +44,7 @@ def paths(tree: Any) -> list[str]:
 
 
 def _path_text(accessor: Any) -> str:
-    text = accessor.codify("")
+    text: str = accessor.codify("")
     return text.removeprefix(".")
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import linecache
 import re
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from clearprop.explanation.graph import Graph
-from clearprop.explanation.jacobians import Local, Multilinear, local_jacobian, shape_of
-from clearprop.notation.names import name_tex, subscript, subscript_tex
+from clearprop.explanation.jacobians import Local, Multilinear, shape_of
+from clearprop.explanation.unstructured import local_jacobian
+from clearprop.notation.names import escaped, name_tex, subscript, subscript_tex
 from clearprop.notation.numbers import number_tex, number_text
 from clearprop.program.types import PYTHON_SCALARS
 from clearprop.program.values import Application, Node, raw
@@ -22,6 +23,25 @@ _ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)")
 _WRITTEN = {"multiply": "mul", "matmul": "sum", "add": "sum", "relu": "ReLU", "divide": "div", "subtract": "sub",
             "negative": "neg", "softmax_cross_entropy": "cross_entropy", "squared_error": "error²"}  # fmt: skip
 _LONGEST = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Names from outside the tape, by the identity of arrays: of whole values, and of the columns of tables.
+
+    `origin` says what was explained where no line of the user's does.
+    """
+
+    values: Mapping[int, str] = field(default_factory=dict)
+    columns: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    target: str = ""
+    origin: str = ""
+
+    def cast(self, arrays: Sequence[Any], cast: Callable[[Any], Any]) -> Given:
+        """The same names for the images of the arrays."""
+        values = {id(cast(a)): self.values[id(a)] for a in arrays if id(a) in self.values}
+        columns = {id(cast(a)): self.columns[id(a)] for a in arrays if id(a) in self.columns}
+        return Given({**self.values, **values}, {**self.columns, **columns}, self.target, self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +63,8 @@ def written(name: str) -> str:
 class Labels:
     """Names for the values of one graph, unique within it."""
 
-    def __init__(self, graph: Graph, given: Mapping[int, str], target: str = "") -> None:
-        self.graph, self._given = graph, dict(given)
+    def __init__(self, graph: Graph, given: Given) -> None:
+        self.graph, self._given = graph, given
         self._made: dict[Application, list[Local]] = {}
         for locals_ in graph.consumers.values():
             for local in locals_:
@@ -53,11 +73,12 @@ class Labels:
         self._users: dict[Node, str] = {}
         self._operations: dict[Node, str] = {}
         self._assign(graph)
-        self.target = target or graph.target.name or _assigned_to(graph.target) or "y"
+        self.target = given.target or graph.target.name or _assigned_to(graph.target) or "y"
 
     def _assign(self, graph: Graph) -> None:
         """The user's names, made unique; then operations, numbered where one occurs more than once."""
-        seen: Counter[str] = Counter()
+        self._users.update(self._held(graph))
+        seen: Counter[str] = Counter(self._users.values())
         unnamed: list[Node] = []
         for node, name in self._user_names(graph):
             if name:
@@ -79,6 +100,20 @@ class Labels:
             return ""
         owners = [self._own_name(a).rpartition(".")[0] for a in app.inputs]
         return next((f"{o}.sum" for o in owners if o), "")
+
+    def _held(self, graph: Graph) -> dict[Node, str]:
+        """Names of values from outside the graph: what is read on another line than it was made had a name."""
+        found = {v: _assigned_to(v) for v in graph.sources if not v.name}
+        todo = [(app.site, a) for app, _, _ in graph.part.steps for a in app.inputs]
+        for site, value in todo:
+            made = value.application if isinstance(value, Node) and value not in found else None
+            if made is None or made in self._made:
+                continue
+            if made.site != site:
+                found[value] = _assigned_to(value)
+            elif made.primitive.tex == "{x}":
+                todo.append((site, made.inputs[0]))
+        return {v: name for v, name in found.items() if name}
 
     def _user_names(self, graph: Graph) -> list[tuple[Node, str]]:
         """Every value of the tape, and the name that the user's line assigns to the last one it makes."""
@@ -106,6 +141,10 @@ class Labels:
         """The target, as the numerator of ∂y/∂w."""
         return _indexed(self.target, self.graph.target, self.graph.at)
 
+    def line(self, app: Application) -> str:
+        """The user's line that an operation stands on; empty where the program is none of the user's."""
+        return "" if self._given.origin else app.where
+
     def whole(self, value: Any) -> str:
         """The name of a whole value; empty for a constant without one."""
         made = isinstance(value, Node) and value.application is not None
@@ -115,6 +154,9 @@ class Labels:
     def entry(self, value: Any, at: int) -> Label:
         """The name of one entry: `w₀`, `layers[0].weight[3,5]`, `mul(x₀,w₀)`, `ReLU[17,5]`; else its number."""
         value, at = self.origin(value, at)
+        columns = self._given.columns.get(id(raw(value)))
+        if columns is not None:
+            return _in_table(columns, value, at)
         name = self._own_name(value)
         if name:
             return _indexed(name, value, at)
@@ -147,10 +189,10 @@ class Labels:
     def _own_name(self, value: Any) -> str:
         """The user's name for a whole value; empty if there is none."""
         if isinstance(value, Node):
-            own = self._users.get(value) or value.name or self._given.get(id(value), "")
+            own = self._users.get(value) or value.name or self._given.values.get(id(value), "")
             if own or value.application is not None:
                 return own
-        return self._given.get(id(raw(value)), "")
+        return self._given.values.get(id(raw(value)), "")
 
     def _operation(self, node: Node) -> str:
         return self._operations.get(node) or _operation(node)
@@ -171,6 +213,15 @@ class Labels:
         if self._own_name(value):
             return True
         return not (isinstance(value, Node) and value.application is not None) and np.size(raw(value)) == 1
+
+
+def _in_table(columns: Sequence[str], value: Any, at: int) -> Label:
+    """`petal width[17]`: an entry of a table by its column; by the column alone if there is but one row."""
+    row, column = index_of(shape_of(raw(value)), at)
+    rows = shape_of(raw(value))[0]
+    name = columns[column]
+    tex = rf"\text{{{escaped(name)}}}"
+    return Label(name, tex) if rows == 1 else Label(f"{name}[{row}]", f"{tex}_{{{row}}}")
 
 
 def call_label(name: str, operands: list[Label]) -> Label | None:
@@ -210,9 +261,11 @@ def _operation(node: Node) -> str:
 
 
 def _assigned_to(node: Node) -> str:
-    """The name that the user's line assigns, if it is an assignment."""
+    """The name that the user's line assigns, if it is an assignment, and not a function on such a line."""
     if node.application is None:
         return ""
     code, line = node.application.site
+    if code.co_name == "<lambda>":
+        return ""
     found = _ASSIGNED.match(linecache.getline(code.co_filename, line))
     return found.group(1) if found else ""

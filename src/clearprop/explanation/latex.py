@@ -44,7 +44,7 @@ def _number(value: float) -> str:
 
 
 def _rules(paths: Sequence[Path]) -> list[str]:
-    factors = {f.symbol: f for p in paths for f in p.factors}
+    factors = {(f.symbol, f.formula, f.value): f for p in paths for f in p.factors}
     return [_rule(f) for f in factors.values()]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ from clearprop.program.values import Node, raw
 
 if TYPE_CHECKING:
     from clearprop.explanation.session import Session
+
+
+_LEFT_OUT = Label("…", r"\ldots")
 
 
 class Opener:
@@ -92,31 +96,37 @@ class Opener:
         if local is None:
             return ()
         inner, out = int(bundle.inner[i]), int(bundle.out[i])
-        under = self.labels.entry(local.operand, inner)
-        where = local.app.where
+        under = self.place(local.operand, inner)
+        where = self.labels.line(local.app)
         if local.additive:
             return (self._passed_on(bundle, i, under, where),)
-        over = self._product_label(local, inner, out) if isinstance(local, Multilinear) else None
-        over = over or self.labels.entry(local.node, out)
+        over = self._product(local, inner, out) if isinstance(local, Multilinear) else self.place(local.node, out)
         factor = Factor(
             over, under, float(bundle.factor[i]), local.formula, self._operands(local, inner, out),
             "multiply" if isinstance(local, Multilinear) else local.primitive.name, where,
+            None if local.primitive.body is None else functools.partial(self._body, local, inner, out),
         )  # fmt: skip
         return (factor,) if bundle.sums is None else (self._passed_on(bundle, i, over, where), factor)
 
-    def _passed_on(self, bundle: Bundle, i: int, under: Label, where: str) -> Factor:
+    def _body(self, local: Local, inner: int, out: int) -> Entry:
+        """The entry ∂out/∂in of a composite's body, recorded on the stored values in float64."""
+        from clearprop.explanation.bodies import opened_body
+
+        return opened_body(self.labels, local, inner, out)
+
+    def _passed_on(self, bundle: Bundle, i: int, under: Place, where: str) -> Factor:
         """The derivative of a sum with respect to one of its parts."""
         assert bundle.sums is not None
         node, ats = bundle.sums
-        return Factor(self.labels.entry(node, int(ats[i])), under, 1.0, Number(1), (), "sum", where)
+        return Factor(self.place(node, int(ats[i])), under, 1.0, Number(1), (), "sum", where)
 
-    def _product_label(self, local: Multilinear, inner: int, out: int) -> Label | None:
+    def _product(self, local: Multilinear, inner: int, out: int) -> Place:
         """`mul(x₀,w₀)`: the product, inside a matrix product, that an entry takes part in."""
-        mine = self.labels.entry(local.operand, inner)
-        other = self.labels.entry(local.app.inputs[1 - local.k], local.partner(inner, out))
-        return call_label("mul", [mine, other] if local.k == 0 else [other, mine]) or call_label(
-            "mul", [Label("…", r"\ldots"), mine]
-        )
+        other, at = local.app.inputs[1 - local.k], local.partner(inner, out)
+        mine, theirs = self.labels.entry(local.operand, inner), self.labels.entry(other, at)
+        label = call_label("mul", [mine, theirs] if local.k == 0 else [theirs, mine])
+        value = self.graph.value_at(local.operand, inner) * self.graph.value_at(other, at)
+        return Place(label or call_label("mul", [_LEFT_OUT, mine]) or Label("mul", r"\operatorname{mul}"), (), value)
 
     def _operands(self, local: Local, inner: int, out: int) -> tuple[Operand, ...]:
         if isinstance(local, Multilinear):

@@ -39,23 +39,33 @@ class Operand:
 class Factor:
     """A local derivative ∂out/∂in: the rule of the operation as a formula, and as a number."""
 
-    out: Label
-    under: Label
+    out: Place
+    under: Place
     value: float
     formula: Expression
     operands: tuple[Operand, ...]
     operation: str
     where: str
+    _body: Callable[[], Entry] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether the operation is made of others, and can be opened."""
+        return self._body is not None
+
+    def body(self) -> Entry | None:
+        """The same derivative inside the operation, for one that is made of others; None for the others."""
+        return None if self._body is None else self._body()
 
     @property
     def symbol(self) -> str:
         """`dReLU/dsum`."""
-        return f"d{self.out.text}/d{self.under.text}"
+        return f"d{self.out.label.text}/d{self.under.label.text}"
 
     @property
     def symbol_tex(self) -> str:
         r"""`\frac{\partial y}{\partial x}`."""
-        return rf"\frac{{\partial {self.out.tex}}}{{\partial {self.under.tex}}}"
+        return rf"\frac{{\partial {self.out.label.tex}}}{{\partial {self.under.label.tex}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +218,30 @@ class Entry:
 
         return entry_latex(self)
 
+    def sentences(self) -> str:
+        """The same in plain sentences."""
+        from clearprop.explanation.sentences import entry_sentences
+
+        return entry_sentences(self)
+
+    def json(self) -> str:
+        """The same as JSON, in the form of `docs/explanation.schema.json`."""
+        from clearprop.explanation.as_json import entry_json
+
+        return entry_json(self)
+
+    def html(self) -> str:
+        """The same as one HTML page that needs nothing else."""
+        from clearprop.explanation.html import entry_html
+
+        return entry_html(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What a notebook shows; complete in plain text."""
+        from clearprop.explanation.html import entry_fragment
+
+        return {"text/plain": str(self), "text/html": entry_fragment(self)}
+
     def __str__(self) -> str:
         from clearprop.explanation.text import entry_text
 
@@ -256,6 +290,30 @@ class Explanation:
         from clearprop.explanation.latex import explanation_latex
 
         return explanation_latex(self)
+
+    def sentences(self) -> str:
+        """The same in plain sentences."""
+        from clearprop.explanation.sentences import explanation_sentences
+
+        return explanation_sentences(self)
+
+    def json(self) -> str:
+        """The same as JSON, in the form of `docs/explanation.schema.json`."""
+        from clearprop.explanation.as_json import explanation_json
+
+        return explanation_json(self)
+
+    def html(self) -> str:
+        """The same as one HTML page that needs nothing else."""
+        from clearprop.explanation.html import explanation_html
+
+        return explanation_html(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What a notebook shows; complete in plain text."""
+        from clearprop.explanation.html import explanation_fragment
+
+        return {"text/plain": str(self), "text/html": explanation_fragment(self)}
 
     def __str__(self) -> str:
         from clearprop.explanation.text import explanation_text

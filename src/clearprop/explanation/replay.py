@@ -17,12 +17,15 @@ Cast = Callable[[Any], Any]
 
 
 def casting(dtype: Any) -> Cast:
-    """The map of stored values to another floating dtype; what is not floating stays."""
+    """The map of stored values to another floating dtype; what is not floating stays.  One value has one image."""
+    known: dict[int, tuple[Any, Any]] = {}
 
     def cast(value: Any) -> Any:
         if type(value) in PYTHON_SCALARS or not is_floating(value.dtype) or value.dtype == dtype:
             return value
-        return np.asarray(value, dtype)[()]
+        if id(value) not in known:
+            known[id(value)] = value, np.asarray(value, dtype)[()]
+        return known[id(value)][1]
 
     return cast
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,38 @@ import numpy as np
 from clearprop.arrays import Tensor
 from clearprop.autodiff.trees import as_leaf_value, chosen, flatten, has_derivative, is_array, paths, unflatten
 from clearprop.errors import ArgumentError, DTypeError, GradientError, TraceError, unknown_name, user_line
+from clearprop.explanation.labels import Given
 from clearprop.explanation.record import Entry, Explanation, Explanations, flat_position
+from clearprop.explanation.runs import input_features, opened_run
 from clearprop.explanation.session import Session, explanation_of
 from clearprop.program.ir import Var
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
+from clearprop.train.run import Run
+
+_NOTHING = Given()
 
 
 def explain(
-    target: Any, wrt: Any, *, args: Sequence[Any] = (), index: Any = None, output: Any = None
+    target: Any,
+    wrt: Any,
+    *,
+    args: Sequence[Any] = (),
+    index: Any = None,
+    output: Any = None,
+    step: int | None = None,
+    row: int | None = None,
 ) -> Explanation | Explanations | Entry:
     """Open ∂target/∂wrt: every entry as a sum of terms, each a product of the chain rule's factors, with numbers.
 
-    `target` is a Tensor (then `wrt` is a Tensor it was computed from), or a function (then `wrt` is an argument's
-    position or name, or the path of one array in it, and `args` are the arguments).  `output` is the index of the
-    entry of the target that is differentiated, if it is no scalar.  `explanation[i, j]` opens one entry; with `index=`
-    that Entry is returned at once.
+    target   a Tensor; or a function of `args`; or a Run, whose loss on the training data is opened
+    wrt      a Tensor that the target was computed from; an argument's position or name, or the path of one array in
+             it; for a run a parameter's path, or the name of an input column
+    output   the index of the entry of the target that is differentiated, if it is no scalar
+    step     for a run: what that step minimised, on its own batch, with the model as it was before the step
+    row      for a run: the loss of that row of the training data alone
+
+    `explanation[i, j]` opens one entry; with `index=` that Entry is returned at once.
 
     Raises ArgumentError for unknown names and indices out of range, DTypeError for an integer target, GradientError
     for a target without history.
@@ -41,6 +58,8 @@ def explain(
     """
     if isinstance(target, Node):
         found: Explanation | Explanations = _of_tensor(target, wrt, output)
+    elif isinstance(target, Run):
+        found = _of_run(target, wrt, step, row)
     elif callable(target):
         found = _of_function(target, wrt, tuple(args), output)
     else:
@@ -119,22 +138,51 @@ def _output_position(target: Node, output: Any) -> int:
     return flat_position(() if output is None else output, shape, "the target")
 
 
+# ----------------------------------------------------------------------------------------------------- a run
+def _of_run(run: Run, wrt: Any, step: int | None, row: int | None) -> Explanation | Explanations:
+    opened = opened_run(run, step, row)
+    args = opened.model, opened.x, opened.y
+    parameters = _floating_names("model", opened.model)
+    columns = {id(opened.x): opened.columns} if opened.columns and np.ndim(opened.x) == 2 else {}
+    known = Given(columns=columns, origin=opened.title)
+    if wrt == "model" or wrt in parameters:
+        return _of_function(opened.function, wrt, args, None, known)
+    if wrt == "x":
+        return _of_function(opened.function, "x", args, None, known)
+    features = input_features(run, opened, str(wrt), parameters)
+    positions = np.arange(opened.x.size).reshape(opened.x.shape)[:, features]
+    positions = positions[0] if len(positions) == 1 else positions
+    positions = positions[..., 0] if len(features) == 1 else positions
+    session, nodes = _session(opened.function, "x", args, None, known)
+    return explanation_of(session, nodes["x"], "", str(wrt), positions)
+
+
 # ------------------------------------------------------------------------------------------------ a function
-def _of_function(f: Callable[..., Any], wrt: Any, args: tuple[Any, ...], output: Any) -> Explanation | Explanations:
+def _of_function(
+    f: Callable[..., Any], wrt: Any, args: tuple[Any, ...], output: Any, known: Given = _NOTHING
+) -> Explanation | Explanations:
+    session, nodes = _session(f, wrt, args, output, known)
+    if len(nodes) == 1:
+        return explanation_of(session, next(iter(nodes.values())))
+    return Explanations(session.labels.target_entry(), {n: explanation_of(session, v) for n, v in nodes.items()})
+
+
+def _session(
+    f: Callable[..., Any], wrt: Any, args: tuple[Any, ...], output: Any, known: Given
+) -> tuple[Session, dict[str, Node]]:
+    """The function, recorded, and the leaves that `wrt` means, by name."""
     names = _argument_names(f, len(args))
     position, path = _position(wrt, names, args)
     leaves, structure = flatten(args[position])
     labels = _leaf_names(names[position], args[position])
-    made = [_leaf(v, n) if has_derivative(v) else v for v, n in zip(leaves, labels, strict=True)]
+    chosen = {path} if path else set(labels)
+    made = [_leaf(v, n) if has_derivative(v) and n in chosen else v for v, n in zip(leaves, labels, strict=True)]
     given = [*args[:position], unflatten(structure, made), *args[position + 1 :]]
     target, at = _chosen_output(_recorded(f, given), output)
-    nodes = {n: v for n, v in zip(labels, made, strict=True) if isinstance(v, Node) and v.requires_grad}
-    session = Session(target, at, list(nodes.values()), _constants(names, given), getattr(f, "__name__", ""))
-    if path:
-        return explanation_of(session, nodes[path])
-    if len(nodes) == 1:
-        return explanation_of(session, next(iter(nodes.values())))
-    return Explanations(session.labels.target_entry(), {n: explanation_of(session, v) for n, v in nodes.items()})
+    nodes = {n: v for n, v in zip(labels, made, strict=True) if n in chosen and has_derivative(v)}
+    name = getattr(f, "__name__", "")
+    named = replace(known, values=_constants(names, given), target=name if name.isidentifier() else "")
+    return Session(target, at, list(nodes.values()), named), nodes
 
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
@@ -161,7 +209,7 @@ def _position(wrt: Any, names: list[str], args: tuple[Any, ...]) -> tuple[int, s
         return _require_floating(names.index(wrt), names, args), ""
     known = {n: i for i, a in enumerate(args) for n in _floating_names(names[i], a)}
     if wrt not in known:
-        raise unknown_name("argument or parameter", str(wrt), [*names, *known], user_line())
+        raise unknown_name("argument or parameter", str(wrt), {*names, *known}, user_line())
     return known[wrt], wrt
 
 
@@ -207,7 +255,7 @@ def _constants(names: Sequence[str], args: Sequence[Any]) -> dict[int, str]:
     found: dict[int, str] = {}
     for name, arg in zip(names, args, strict=True):
         for leaf, label in zip(flatten(arg)[0], _leaf_names(name, arg), strict=True):
-            if isinstance(raw(leaf), np.ndarray):
+            if isinstance(raw(leaf), (np.ndarray, np.generic)):
                 found[id(raw(leaf))] = label
     return found
 

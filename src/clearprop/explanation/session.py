@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,8 @@ import numpy as np
 from clearprop.errors import DTypeError, user_line
 from clearprop.explanation.checking import numerical_check
 from clearprop.explanation.graph import Graph
-from clearprop.explanation.jacobians import shape_of
-from clearprop.explanation.labels import Labels
+from clearprop.explanation.jacobians import Array, shape_of
+from clearprop.explanation.labels import Given, Labels
 from clearprop.explanation.opening import Opener
 from clearprop.explanation.record import Check, Entry, Explanation, Path
 from clearprop.explanation.replay import casting, recorded_again
@@ -24,16 +24,9 @@ from clearprop.program.values import Node, raw
 class Session:
     """A graph, the names of its values, and the opener of its entries."""
 
-    def __init__(
-        self,
-        target: Node,
-        at: int,
-        sources: Sequence[Node],
-        constants: Mapping[int, str] | None = None,
-        name: str = "",
-    ) -> None:
-        self.graph, self.constants, self.name = Graph(target, at, sources), dict(constants or {}), name
-        self.labels = Labels(self.graph, self.constants, name if name.isidentifier() else "")
+    def __init__(self, target: Node, at: int, sources: Sequence[Node], given: Given | None = None) -> None:
+        self.graph, self.given = Graph(target, at, sources), given or Given()
+        self.labels = Labels(self.graph, self.given)
         self._twins: dict[np.dtype[Any], tuple[Session, dict[Node, Node]]] = {}
         self.opener = Opener(self.graph, self.labels, self)
 
@@ -55,11 +48,9 @@ class Session:
         if dtype not in self._twins:
             cast = casting(dtype)
             made = recorded_again(self.graph.part, list(self.graph.sources), cast)
-            names = dict(self.constants)
-            for app, _, _ in self.graph.part.steps:
-                names |= {id(cast(v)): self.constants[id(v)] for v in app.raw if id(v) in self.constants}
+            arrays = [v for app, _, _ in self.graph.part.steps for v in app.raw if isinstance(v, np.ndarray)]
             sources = [made[v] for v in self.graph.sources]
-            twin = Session(made[self.graph.target], self.graph.at, sources, names, self.name)
+            twin = Session(made[self.graph.target], self.graph.at, sources, self.given.cast(arrays, cast))
             self._twins[dtype] = twin, made
         return self._twins[dtype]
 
@@ -90,32 +81,39 @@ class Session:
 
 
 class _Value:
-    """Opens the entries of one value."""
+    """Opens the entries of one value, or those at the given positions."""
 
-    def __init__(self, session: Session, node: Node, missing: str) -> None:
-        self.session, self.node, self.missing = session, node, missing
+    def __init__(self, session: Session, node: Node, missing: str, positions: Array | None) -> None:
+        self.session, self.node, self.missing, self.positions = session, node, missing, positions
 
     def entry(self, at: int, shown: int) -> Entry:
         """The entry at a flat position."""
+        at = at if self.positions is None else int(self.positions.ravel()[at])
         if self.missing:
             return self.session.opener.not_computed(self.node, at, self.missing)
         return self.session.opener.open(self.node, at, shown)
 
 
-def explanation_of(session: Session, node: Node, missing: str = "") -> Explanation:
-    """The explanation of one value; `missing` says why its gradient was not computed."""
-    shape = shape_of(raw(node))
+def explanation_of(
+    session: Session, node: Node, missing: str = "", name: str = "", positions: Array | None = None
+) -> Explanation:
+    """The explanation of one value, or of its entries at some positions, under a name of their own.
+
+    `missing` says why the gradient was not computed.
+    """
+    shape = shape_of(raw(node)) if positions is None else positions.shape
     found = session.graph.delta(node)
-    gradient = np.zeros(shape) if found is None else found.reshape(shape).copy()
+    whole = np.zeros(shape_of(raw(node))).ravel() if found is None else found
+    gradient = np.array(whole if positions is None else whole[positions.ravel()]).reshape(shape)
     if missing:
         gradient = np.full(shape, np.nan)
     gradient.flags.writeable = False
     made = session.graph.target.application
     return Explanation(
         session.labels.target_entry(),
-        session.labels.whole(node),
+        name or session.labels.whole(node),
         shape,
         gradient,
-        made.where if made is not None else "",
-        _Value(session, node, missing),
+        session.given.origin or (made.where if made is not None else ""),
+        _Value(session, node, missing, positions),
     )

@@ -74,11 +74,11 @@ def _closing(entry: Entry) -> list[str]:
 
 
 def _chains(entry: Entry, paths: Sequence[Path]) -> list[str]:
-    if entry.status != "value" and not any(p.value for p in paths):
-        return [f"{entry.symbol} = 0: {entry.reason}", *(f"    {line}" for p in paths for line in chain_lines("", p))]
-    if len(paths) == 1:
+    if len(paths) == 1 and entry.status == "value":
         return chain_lines(entry.symbol + " = ", paths[0])
-    lines = [f"{entry.symbol} = {number_text(entry.value)}, the sum over {len(paths)} paths:"]
+    over = f", the sum over {len(paths)} paths:" if len(paths) > 1 else ""
+    reason = f": {entry.reason}" if entry.reason else ""
+    lines = [f"{entry.symbol} = {number_text(entry.value)}{reason}{over}"]
     for i, path in enumerate(paths):
         lines += chain_lines("  + " if i else "    ", path)
     return lines
@@ -117,7 +117,7 @@ def _factor_number(value: float) -> str:
 # ------------------------------------------------------------------------------------------------- the rules
 def _rules(groups: Iterable[Sequence[Factor]]) -> list[str]:
     """Every factor once: symbol, rule with the names of its operands, value, and their numbers."""
-    factors = list({f.symbol: f for group in groups for f in group}.values())
+    factors = list({(f.symbol, f.formula, f.value): f for group in groups for f in group}.values())
     rows = [(f.symbol, rule_text(f), number_text(f.value), numbers_text(f)) for f in factors]
     short = [row for row in rows if sum(map(len, row)) <= WIDTH - _GAPS and len(row[1]) <= _RULE]
     aligned = dict(zip(short, columns(short, ("  ", " = ", "   ")), strict=True)) if short else {}
@@ -176,7 +176,8 @@ def _level(entry: Entry) -> list[str]:
     """The terms of one level as a table: cotangent of the consumer, local factor, product."""
     what = "one term" if entry.count == 1 else f"the sum of {entry.count} terms"
     target, own = entry.target.text, entry.place.label.text
-    title = f"{entry.symbol} = {number_text(entry.value)}, {what}"
+    reason = f": {entry.reason}" if entry.reason else ""
+    title = f"{entry.symbol} = {number_text(entry.value)}{reason}, {what}"
     full = f"{title} ∂{target}/∂c · ∂c/∂{own}:"
     title = full if len(full) <= WIDTH else f"{title}, consumer by consumer c:"
     rows = [("c", f"∂{entry.target.text}/∂c", "∂c/∂…", "term"), *map(_row, entry.terms)]
@@ -187,9 +188,13 @@ def _level(entry: Entry) -> list[str]:
 
 
 def _row(term: Term) -> tuple[str, str, str, str]:
-    shown = [f for f in term.factors if f.operation != "sum"] or list(term.factors)
-    local = " · ".join(map(local_text, shown))
+    local = " · ".join(map(local_text, shown_factors(term)))
     return term.consumer.label.text, number_text(term.delta), local, number_text(term.value)
+
+
+def shown_factors(term: Term) -> list[Factor]:
+    """The factors of a term without the 1 of a sum, unless there is nothing else."""
+    return [f for f in term.factors if f.operation != "sum"] or list(term.factors)
 
 
 def local_text(factor: Factor) -> str:

@@ -5,6 +5,7 @@ from its declaration (`numpy=`, `tex=`); where parentheses are needed is read fr
 """
 
 from clearprop.notation.expressions import Call, Expression, Name, Number, Spelling
+from clearprop.notation.mathml import mathml
 from clearprop.notation.names import subscript, subscript_tex
 from clearprop.notation.numbers import number_tex, number_text
 from clearprop.notation.source import numpy_source
@@ -17,6 +18,7 @@ __all__ = [
     "Name",
     "Number",
     "Spelling",
+    "mathml",
     "number_tex",
     "number_text",
     "numpy_source",

@@ -67,7 +67,7 @@ class Primitive:
         jvp = rules.get("jvp")
         self.jvp = make_rule(jvp, self.operands, list(self.params), self.name) if callable(jvp) else None
         self.body = None if numpy else function
-        self._compute = np.errstate(all="ignore")(self._spelled() if numpy else _values_of(function))
+        self._compute = np.errstate(all="ignore")(self._spelled()) if numpy else _values_of(function)
         if register:
             known = REGISTRY.get(self.name)
             if known is not None and known.__module__ != self.__module__:
@@ -118,7 +118,7 @@ class Primitive:
         )
         text = string.Formatter().vformat(self.numpy, (), _Names())
         scope: dict[str, Any] = {"np": np, **HELPERS}
-        spelled: Callable[..., Any] = eval(f"lambda {head}: {text}", scope)
+        spelled: Callable[..., Any] = eval(compile(f"lambda {head}: {text}", __file__, "eval"), scope)
         return spelled
 
     @property
@@ -454,7 +454,8 @@ def _values_of(body: Callable[..., Any]) -> Callable[..., Any]:
     """A body that returns arrays when it is given arrays, also if it calls functions that wrap them."""
 
     def compute(*values: Any, **params: Any) -> Any:
-        out = body(*values, **params)
+        with np.errstate(all="ignore"):  # as a decorator it would add a frame that looks like the user's
+            out = body(*values, **params)
         return tuple(map(raw, out)) if type(out) is tuple else raw(out)
 
     return compute

@@ -33,5 +33,6 @@ def make_rule(formula: Callable[..., Any], operands: Sequence[str], params: Sequ
     unknown = [n for n in names if n not in source]
     if unknown:
         raise TypeError(f"{owner}: a rule names {unknown[0]!r}; known are g, y, {', '.join([*operands, *params])}")
-    call = eval(f"lambda g, y, xs, p: f({', '.join(source[n] for n in names)})", {"f": formula})
+    text = f"lambda g, y, xs, p: f({', '.join(source[n] for n in names)})"
+    call = eval(compile(text, __file__, "eval"), {"f": formula})  # a file of ours, so that it is no user's line
     return Rule(formula, names, call)

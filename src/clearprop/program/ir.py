@@ -78,7 +78,7 @@ class Program:
         taken: set[str] = set()
         names: dict[Var, str] = {}
         counter = itertools.count(1)
-        for var in self.variables():
+        for var in dict.fromkeys(self.variables()):
             name = var.name or f"v{next(counter)}"
             base, n = name, 1
             while name in taken:
@@ -103,8 +103,8 @@ class Program:
         lines = [f"program({', '.join(f'{names[v]}: {v.type}' for v in self.inputs)}):"]
         for eq in self.equations:
             left = ", ".join(f"{names[v]}: {v.type}" for v in eq.outputs)
-            params = "".join(f", {k}={v}" for k, v in eq.params.items())
-            lines.append(f"  {left} = {eq.primitive.name}({', '.join(map(text, eq.inputs))}{params})")
+            given = [*map(text, eq.inputs), *(f"{k}={v}" for k, v in eq.params.items())]
+            lines.append(f"  {left} = {eq.primitive.name}({', '.join(given)})")
         return "\n".join([*lines, f"  return {', '.join(map(text, self.outputs))}"])
 
 

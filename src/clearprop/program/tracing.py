@@ -20,7 +20,7 @@ from clearprop.shapes import Scope, Size, dim_key, evaluate_size, hint
 if TYPE_CHECKING:
     from clearprop.primitives import Primitive
 
-_ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)")
+_ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)(?!\s*lambda\b)")
 
 
 class _Stack(threading.local):
@@ -126,7 +126,7 @@ def freeze(value: Any) -> Any:
         return ("slice", freeze(value.start), freeze(value.stop), freeze(value.step))
     if isinstance(value, np.dtype):
         return value.str
-    return (type(value).__name__, value) if isinstance(value, (bool, int, float)) else value
+    return (type(value).__name__, repr(value)) if isinstance(value, (bool, int, float)) else value
 
 
 def substitute(value: Any, env: dict[Any, Any]) -> Any:

@@ -111,12 +111,24 @@ def _plan_maker(
     return make
 
 
+def command_of(config: Config, where: str) -> dict[str, Any]:
+    """The options of the `clearprop train` that made the run.  Raises RunError for a run of `cl.fit`."""
+    if config.command is None:
+        raise RunError(
+            "this run was not made by `clearprop train`",
+            expected="a run whose data can be read again",
+            got="a run of cl.fit",
+            where=where,
+            try_="cl.fit(model, data, ..., resume=folder), which brings data and loss along",
+        )
+    return dict(config.command)
+
+
 def data_again(config: Config, where: str) -> Prepared:
     """The data of a run of `clearprop train`, read again.  Raises RunError if they are not the same any more."""
-    command = config.command or {}
-    names = ("data", "target", "task", "val", "test", "seed")
-    given = {name: command.get(name) for name in names}
+    command = command_of(config, where)
     kinds: dict[str, Any] = {"data": str, "target": str | None, "task": str, "val": float, "test": float, "seed": int}
+    given = {name: command.get(name) for name in kinds}
     for name, kind in kinds.items():
         if not isinstance(given[name], kind):
             refuse("the run's config", f"a value of type {kind} for {name}", repr(given[name])[:60], where)

@@ -28,7 +28,6 @@ def make_step(loss: Loss, metrics: Sequence[Loss], optimizer: Any, l1: float = 0
     It minimises L(f(x), y) + l1·Σ|w| + l2·Σw² over the weights w, the parameters with two axes or more.  The `loss`
     that it returns is L alone; the metrics are those of the same batch, before the update.
     """
-
     objective = make_objective(loss, metrics, l1, l2)
     gradient = value_and_grad(objective, has_aux=True)
 

@@ -1,0 +1,159 @@
+"""JAX: `lax.scan` over steps and `jit` per step, with donated buffers; Adam by hand, which beats or equals optax here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.flatten_util
+import numpy as np
+
+from benchmarks import workloads as w
+from benchmarks.contenders import Runner
+
+jnp = jax.numpy
+VERSION = jax.__version__
+B1, B2, EPS = 0.9, 0.999, 1e-8
+
+
+def prepare(row: w.Workload) -> Any:
+    if row.dtype == "float64":
+        jax.config.update("jax_enable_x64", True)
+    return *w.dataset(row), w.initial(row), w.order(row)
+
+
+def build(form: str, row: w.Workload, prepared: Any) -> Runner:
+    return {"scan": Scan, "step": Step, "jit": Jitted}[form](row, *prepared)
+
+
+# ---------------------------------------------------------------------------------------------------- models
+def parameters(row: w.Workload, weights: Any) -> list[dict[str, Any]]:
+    layers = [{"w": jnp.asarray(a), "b": jnp.asarray(b)} for a, b in weights]
+    for layer in layers[:-1] if row.layer_norm else []:
+        layer |= {"scale": jnp.ones_like(layer["b"]), "offset": jnp.zeros_like(layer["b"])}
+    return layers
+
+
+ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "gelu": lambda x: jax.nn.gelu(x, approximate=False)}
+
+
+def forward(row: w.Workload, layers: Any, x: Any, key: Any = None) -> Any:
+    for i, layer in enumerate(layers[:-1]):
+        x = x @ layer["w"] + layer["b"]
+        if row.layer_norm:
+            c = x - jnp.mean(x, axis=-1, keepdims=True)
+            x = layer["scale"] * (c / jnp.sqrt(jnp.mean(c * c, axis=-1, keepdims=True) + 1e-5)) + layer["offset"]
+        x = ACTIVATIONS[row.activation](x)
+        if row.dropout:
+            kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - row.dropout, x.shape)
+            x = jnp.where(kept, x / (1 - row.dropout), 0.0)
+    return x @ layers[-1]["w"] + layers[-1]["b"]
+
+
+def loss_of(row: w.Workload, layers: Any, x: Any, y: Any, key: Any = None) -> Any:
+    out = forward(row, layers, x, key)
+    if row.loss == "mse":
+        return jnp.mean((out - y) ** 2)
+    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(out), y[..., None], -1))
+
+
+def train_step(row: w.Workload, carry: Any, x: Any, y: Any) -> Any:
+    """One step; the carry is (parameters, t, m, v)."""
+    layers, t, m, v = carry
+    key = jax.random.fold_in(jax.random.key(0), t) if row.dropout else None
+    value, g = jax.value_and_grad(lambda p: loss_of(row, p, x, y, key))(layers)
+    if row.clip:
+        norm = jnp.sqrt(sum(jnp.sum(a * a) for a in jax.tree.leaves(g)))
+        g = jax.tree.map(lambda a: a * (row.clip / jnp.maximum(norm, row.clip)), g)
+    t = t + 1
+    m = jax.tree.map(lambda m, g: B1 * m + (1 - B1) * g, m, g)
+    v = jax.tree.map(lambda v, g: B2 * v + (1 - B2) * g * g, v, g)
+    c1, c2 = row.rate / (1 - B1 ** t.astype(row.dtype)), 1 / (1 - B2 ** t.astype(row.dtype))
+    keep = 1 - row.rate * row.weight_decay
+    layers = jax.tree.map(lambda p, m, v: keep * p - c1 * m / (jnp.sqrt(v * c2) + EPS), layers, m, v)
+    return (layers, t, m, v), value
+
+
+class Training(Runner):
+    def __init__(self, row: w.Workload, x: Any, y: Any, weights: Any, order: Any) -> None:
+        self.row = row
+        self.x, self.y = jnp.asarray(x), jnp.asarray(y.astype(np.int32) if row.loss != "mse" else y)
+        self.order = jnp.asarray(order.astype(np.int32))
+        layers = parameters(row, weights)
+        zeros = [jax.tree.map(jnp.zeros_like, layers) for _ in range(2)]
+        self.carry: Any = (layers, jnp.int32(0), *zeros)
+
+    def first(self) -> None:
+        self.check = float(self.run())
+
+    def run(self) -> Any:
+        raise NotImplementedError
+
+    def call(self) -> None:
+        self.run()
+
+
+class Scan(Training):
+    """Gather and step inside the scan; one call is the whole order."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+
+        def epoch(carry: Any, x: Any, y: Any, order: Any) -> Any:
+            return jax.lax.scan(lambda c, rows: train_step(self.row, c, x[rows], y[rows]), carry, order)
+
+        self.epoch = jax.jit(epoch, donate_argnums=0)
+
+    def run(self) -> Any:
+        self.carry, losses = self.epoch(self.carry, self.x, self.y, self.order)
+        return jax.block_until_ready(losses)[-1]
+
+
+class Step(Training):
+    """One jitted call per step; it gathers its own batch, by the number of the step in the carry."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        steps = len(self.order)
+
+        def step(carry: Any, x: Any, y: Any, order: Any) -> Any:
+            rows = order[carry[1] % steps]
+            return train_step(self.row, carry, x[rows], y[rows])
+
+        self.step = jax.jit(step, donate_argnums=0)
+
+    def run(self) -> Any:
+        carry, value = self.carry, None
+        for _ in range(len(self.order)):
+            carry, value = self.step(carry, self.x, self.y, self.order)
+        self.carry = carry
+        return jax.block_until_ready(value)
+
+
+class Jitted(Runner):
+    """Second derivatives and per-example gradients of fixed arguments."""
+
+    def __init__(self, row: w.Workload, x: Any, y: Any, weights: Any, order: Any) -> None:
+        layers, x, y = parameters(row, weights), jnp.asarray(x), jnp.asarray(y)
+        self.f, self.args = getattr(self, row.kind)(row, layers, x, y)
+
+    def hvp(self, row: w.Workload, layers: Any, x: Any, y: Any) -> Any:
+        def product(p: Any, vector: Any, x: Any, y: Any) -> Any:
+            return jax.jvp(jax.grad(lambda q: loss_of(row, q, x, y)), (p,), (vector,))[1]
+
+        return jax.jit(product), (layers, parameters(row, w.direction(row)), x, y)
+
+    def hessian(self, row: w.Workload, layers: Any, x: Any, y: Any) -> Any:
+        flat, unravel = jax.flatten_util.ravel_pytree(layers)
+        return jax.jit(lambda p, x, y: jax.hessian(lambda q: loss_of(row, unravel(q), x, y))(p)), (flat, x, y)
+
+    def per_example(self, row: w.Workload, layers: Any, x: Any, y: Any) -> Any:
+        one = jax.grad(lambda p, x, y: loss_of(row, p, x, y))
+        return jax.jit(jax.vmap(one, in_axes=(None, 0, 0))), (layers, x, y)
+
+    def first(self) -> None:
+        leaves = jax.tree.leaves(self.f(*self.args))
+        self.check = float(sum(np.sum(np.square(np.asarray(v), dtype=np.float64)) for v in leaves))
+
+    def call(self) -> None:
+        jax.block_until_ready(self.f(*self.args))

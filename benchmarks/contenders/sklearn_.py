@@ -1,0 +1,39 @@
+"""scikit-learn: `MLPClassifier.fit`, which shuffles and gathers by itself; its own initial weights."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import sklearn
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+
+from benchmarks import workloads as w
+from benchmarks.contenders import Runner
+
+VERSION = sklearn.__version__
+
+
+def prepare(row: w.Workload) -> Any:
+    return w.dataset(row)
+
+
+def build(form: str, row: w.Workload, prepared: Any) -> Runner:
+    warnings.simplefilter("ignore", ConvergenceWarning)  # it is told to stop after so many epochs
+    return Fit(row, *prepared)
+
+
+class Fit(Runner):
+    """A call continues the training for as many epochs as the other contenders' call has."""
+
+    def __init__(self, row: w.Workload, x: Any, y: Any) -> None:
+        epochs = row.steps * row.batch // row.rows
+        self.x, self.y = x, y
+        self.model = MLPClassifier(
+            row.sizes[1:-1], activation=row.activation, batch_size=row.batch, learning_rate_init=row.rate, alpha=0.0,
+            max_iter=epochs, tol=0.0, n_iter_no_change=10**9, warm_start=True, random_state=0,
+        )  # fmt: skip
+
+    def call(self) -> None:
+        self.model.fit(self.x, self.y)

@@ -1,0 +1,124 @@
+"""The workloads as data, and the arrays that every contender starts from: NumPy only, the same seeds for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+TRAIN, HVP, HESSIAN, PER_EXAMPLE = "train", "hvp", "hessian", "per_example"
+EAGER_LOSS, EAGER_CHAIN, FIRST, PROCESS = "eager_loss", "eager_chain", "first", "process"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row.  A *call* is what is timed: `steps` training steps, or one evaluation of `inner` repetitions."""
+
+    name: str
+    title: str
+    kind: str
+    sizes: tuple[int, ...] = ()
+    batch: int = 0
+    rows: int = 0
+    steps: int = 1
+    activation: str = "relu"
+    layer_norm: bool = False
+    loss: str = "cross_entropy"
+    optimizer: str = "adam"
+    rate: float = 1e-3
+    weight_decay: float = 0.0
+    clip: float = 0.0
+    dropout: float = 0.0
+    dtype: str = "float32"
+    whole: bool = False
+    """Eager rows: forward and backward together, instead of `.backward()` alone."""
+    processes: int = 1
+    """How often all contenders are started afresh: some programs have several modes, one per process."""
+
+    @property
+    def unit(self) -> str:
+        return "step" if self.kind == TRAIN else "call"
+
+
+_W1 = Workload("W1", "spiral 2-64-3, batch 300", TRAIN, (2, 64, 3), 300, 3000, 200)
+_W2 = Workload("W2", "784-128-128-10, batch 128", TRAIN, (784, 128, 128, 10), 128, 8192, 64)
+_NET6 = Workload("", "", HVP, (20, 20, 20, 1), 100, 100, activation="tanh", loss="mse", dtype="float64")
+
+WORKLOADS = [
+    Workload("W0", "4-16-3, batch 32", TRAIN, (4, 16, 3), 32, 4096, 1024),
+    _W1,
+    _W2,
+    Workload("W3", "784-1024-1024-10, batch 512", TRAIN, (784, 1024, 1024, 10), 512, 8192, 16, processes=3),
+    Workload(
+        "W4", "64-256-256-256-10, LayerNorm, GELU, batch 256", TRAIN, (64, 256, 256, 256, 10), 256, 8192, 32,
+        activation="gelu", layer_norm=True,
+    ),
+    Workload(
+        "W5", "32-128-128-1, tanh, MSE, AdamW, clip by global norm, dropout 0.1, batch 64", TRAIN, (32, 128, 128, 1),
+        64, 8192, 128, activation="tanh", loss="mse", optimizer="adamw", weight_decay=0.01, clip=1.0, dropout=0.1,
+    ),
+    replace(_NET6, name="W6v", title="Hessian-vector product, 20-20-20-1 tanh, float64, batch 100"),
+    replace(_NET6, name="W6h", title="full Hessian (861 x 861), 20-20-20-1 tanh, float64, batch 100", kind=HESSIAN),
+    Workload("W7", "per-example gradients, 784-128-10, batch 128", PER_EXAMPLE, (784, 128, 10), 128, 128),
+    Workload("W8", "a process from start to exit: digits, 64-64-64-10, to 97 % validation", PROCESS, (64, 64, 64, 10), 32),
+    replace(_W1, name="W9l", title="eager: backward of the W1 loss", kind=EAGER_LOSS, steps=1),
+    replace(_W1, name="W9L", title="eager: forward and backward of the W1 loss", kind=EAGER_LOSS, steps=1, whole=True),
+    Workload("W9c", "eager: backward of a chain of 1,000 scalar operations", EAGER_CHAIN),
+    Workload("W9C", "eager: forward and backward of a chain of 1,000 scalar operations", EAGER_CHAIN, whole=True),
+    replace(_W2, name="F3", title="first call, three layers: 784-128-128-10", kind=FIRST, steps=1),
+    Workload("F50", "first call, fifty layers of 64", FIRST, (64,) * 50 + (10,), 128, 1024, 1),
+]  # fmt: skip
+OTHER = replace(WORKLOADS[0], name="F0", title="another network, which fills the kernel cache", kind=FIRST, steps=1)
+
+
+def chosen(names: str | None) -> list[Workload]:
+    """`W0,W6`: rows by name or by the beginning of their names; None: all."""
+    if not names:
+        return list(WORKLOADS)
+    wanted = [n.strip() for n in names.split(",")]
+    unknown = [n for n in wanted if not any(w.name.startswith(n) for w in WORKLOADS)]
+    if unknown:
+        raise SystemExit(f"no row is named {unknown[0]}; there are {', '.join(w.name for w in WORKLOADS)}")
+    return [w for w in WORKLOADS if any(w.name.startswith(n) for n in wanted)]
+
+
+def named(name: str) -> Workload:
+    return next(w for w in [*WORKLOADS, OTHER] if w.name == name)
+
+
+# ------------------------------------------------------------------------------------------------------ arrays
+def dataset(w: Workload) -> tuple[np.ndarray, np.ndarray]:
+    """Examples, and labels that a random network of one layer gives them."""
+    r = np.random.default_rng(0)
+    x = r.standard_normal((w.rows, w.sizes[0])).astype(w.dtype)
+    scores = x @ r.standard_normal((w.sizes[0], w.sizes[-1])).astype(w.dtype) / np.sqrt(w.sizes[0]).astype(w.dtype)
+    if w.loss == "mse":
+        return x, np.tanh(scores)
+    return x, np.argmax(scores, axis=1)
+
+
+def initial(w: Workload) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Weight (inputs, outputs) and bias of every layer."""
+    r = np.random.default_rng(1)
+    return [
+        ((r.standard_normal((a, b)) * np.sqrt(1.5 / a)).astype(w.dtype), np.zeros(b, w.dtype))
+        for a, b in zip(w.sizes, w.sizes[1:], strict=False)
+    ]
+
+
+def order(w: Workload) -> np.ndarray:
+    """The rows of every batch of one call, shape (steps, batch): epochs of shuffled rows, one after another."""
+    r = np.random.default_rng(2)
+    epochs = -(-w.steps * w.batch // w.rows)
+    rows = np.concatenate([r.permutation(w.rows) for _ in range(epochs)])
+    return rows[: w.steps * w.batch].reshape(w.steps, w.batch)
+
+
+def direction(w: Workload) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The vector of the Hessian-vector product, shaped like the parameters."""
+    r = np.random.default_rng(3)
+    return [(r.standard_normal(a.shape).astype(w.dtype), r.standard_normal(b.shape).astype(w.dtype)) for a, b in initial(w)]
+
+
+CHAIN_START, CHAIN_LINKS = 1.1, 250
+"""The chain is x <- x * 0.999; x <- x + 0.01; x <- tanh(x); x <- x * x, 250 times: 1,000 operations."""

@@ -1,0 +1,24 @@
+"""The command line: `clearprop train | predict | evaluate | check | config`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+"""The exit codes: all went well, our fault, the user's mistake, Ctrl-C."""
+_MISSING = """\
+the command line needs packages that are not installed
+  expected  typer, rich, pydantic, polars, narwhals and scikit-learn
+  got       no module named {name!r}
+  try       pip install 'clearprop[cli]'"""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command line (default: that of the process) and return its exit code."""
+    try:
+        from clearprop.cli.app import run
+    except ModuleNotFoundError as missing:
+        print(_MISSING.format(name=missing.name), file=sys.stderr)  # noqa: T201 - rich may be what is missing
+        return MISTAKE
+    return run(sys.argv[1:] if args is None else list(args))

@@ -1,0 +1,103 @@
+"""The application: which commands there are, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from clearprop.cli import DONE, FAULT, INTERRUPTED, MISTAKE
+from clearprop.cli.check import check
+from clearprop.cli.config import config
+from clearprop.cli.evaluate import evaluate
+from clearprop.cli.explain import explain
+from clearprop.cli.predict import predict
+from clearprop.cli.train import train
+from clearprop.errors import ClearpropError, unknown_name
+
+NAME = "clearprop"
+_HELP = """Train neural networks on your data, and see how they learn.
+
+Start with `clearprop train digits`, or with a CSV file: `clearprop train houses.csv`."""
+_EPILOG = """Exit codes: 0 done, 1 a fault of clearprop, 2 a mistake in what was asked, 130 interrupted."""
+
+app = typer.Typer(
+    name=NAME,
+    help=_HELP,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+COMMANDS: tuple[Callable[..., Any], ...] = (train, predict, evaluate, explain, check, config)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from clearprop import __version__
+
+        typer.echo(f"{NAME} {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def run(args: list[str]) -> int:
+    """Run the command line and return its exit code; a mistake is one message on stderr."""
+    try:
+        code = get_command(app)(args, prog_name=NAME, standalone_mode=False)
+        return code if isinstance(code, int) else DONE
+    except ClearpropError as mistake:
+        return _say(mistake.message, MISTAKE)
+    except typer.Abort:
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        return _say("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as problem:
+        usage = getattr(problem, "format_message", None)
+        if usage is not None:
+            return _say(_usage(problem, usage()), MISTAKE)
+        return _say(_fault(problem), FAULT)
+
+
+def _say(text: str, code: int) -> int:
+    typer.echo(text, err=True)
+    return code
+
+
+def _usage(problem: Any, text: str) -> str:
+    """A command line that typer cannot read, in our form."""
+    context = getattr(problem, "ctx", None)
+    path = context.command_path if context is not None else NAME
+    option = getattr(problem, "option_name", None)
+    if context is not None and option is not None and hasattr(problem, "possibilities"):
+        known = sorted(name for parameter in context.command.params for name in parameter.opts if name[:2] == "--")
+        return unknown_name("option", option, known, where=path).message
+    headline = text.strip().rstrip(".").partition("\n")[0]
+    usage = context.get_usage().removeprefix("Usage: ") if context is not None else ""
+    headline = headline[:1].lower() + headline[1:]
+    return ClearpropError(headline, expected=usage, where=path, try_=f"{path} --help").message
+
+
+def _fault(problem: Exception) -> str:
+    told = "".join(traceback.format_exception(problem))
+    return f"{told}\nThis is a fault of {NAME}, not yours: please report it with the lines above."

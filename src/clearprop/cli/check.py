@@ -1,0 +1,65 @@
+"""`clearprop check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_VERDICT = {True: "agrees", False: "DIFFERS"}
+
+
+def check(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    rows: Annotated[int, typer.Option(metavar="N", help="So many rows of its training data.")] = 32,
+    entries: Annotated[int, typer.Option(metavar="N", help="At most so many entries of a parameter.")] = 20,
+) -> int:
+    """Check the gradients of a run: its own network, loss and data, parameter by parameter.
+
+    Each checked entry of our gradient is compared, in float64, with the central difference
+    (L(w + h) − L(w − h)) / 2h of the loss.  Entries where a kink of the network lies within ±h are told apart.
+
+    **Examples**
+
+    * `clearprop check runs/digits-1`
+
+    * `clearprop check runs/digits-1 --entries 200`
+    """
+    from clearprop.cli import DONE, FAULT
+    from clearprop.cli.console import output, say, table
+    from clearprop.errors import ArgumentError
+    from clearprop.train.checking import check_run
+    from clearprop.train.loading import load
+
+    for option, number in (("--rows", rows), ("--entries", entries)):
+        if number < 1:
+            raise ArgumentError(
+                f"{option} cannot be {number}",
+                expected="a whole number, 1 or more",
+                got=str(number),
+                where=option,
+                try_=f"{option} 20",
+            )
+    checked = check_run(load(run), rows=rows, entries=entries)
+    lines = [
+        [
+            c.path,
+            f"{c.entries}",
+            f"{c.kinks}",
+            f"{c.largest:.3g}",
+            f"{c.error:.1e}",
+            "agrees" if c.agrees else "DIFFERS",
+        ]
+        for c in checked
+    ]
+    console = output()
+    heads = ["parameter", "checked", "at a kink", "largest |gradient|", "largest error", ""]
+    console.print(table(heads, lines, right=(1, 2, 3, 4)))
+    wrong = [c.path for c in checked if not c.agrees]
+    console.print()
+    if wrong:
+        say(console, f"the gradient differs from the central difference in {', '.join(wrong)}")
+        return FAULT
+    say(console, f"all gradients agree with central differences (float64, {rows} rows, error relative to the largest)")
+    return DONE

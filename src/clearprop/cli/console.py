@@ -1,0 +1,125 @@
+"""What people read: consoles, tables, the progress display.  Programs read `--json` instead."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from clearprop.train.events import Event, as_line, as_sentence, number
+from clearprop.train.executor import State
+
+PLAIN_WIDTH = 100
+"""The width of tables that no terminal shows."""
+LINES = 20
+"""Without a terminal, about so many epochs are told."""
+
+
+def output() -> Console:
+    """The console of results: stdout."""
+    return _console(sys.stdout)
+
+
+def messages() -> Console:
+    """The console of progress and remarks: stderr."""
+    return _console(sys.stderr)
+
+
+def _console(file: Any) -> Console:
+    width = None if file.isatty() else PLAIN_WIDTH
+    return Console(file=file, width=width, highlight=False, soft_wrap=False, emoji=False, markup=False)
+
+
+def say(console: Console, text: str) -> None:
+    """Print a sentence: it is wrapped by the terminal, or not at all."""
+    console.print(text, soft_wrap=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> Table:
+    """A plain table; the columns whose numbers are in `right` are flush right."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for i, name in enumerate(columns):
+        made.add_column(name, justify="right" if i in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def results_table(parts: Mapping[str, Mapping[str, Any] | None]) -> Table:
+    """Loss and metrics of each part of the data."""
+    given = {part: values for part, values in parts.items() if values}
+    names = list(next(iter(given.values()), {}))
+    for values in given.values():
+        names += [name for name in values if name not in names]
+    rows = [[part, *(number(values[n]) if n in values else "" for n in names)] for part, values in given.items()]
+    return table(["", *names], rows, right=range(1, len(names) + 1))
+
+
+def print_json(event: Event) -> None:
+    """A subscriber: the event as one line on stdout."""
+    sys.stdout.write(as_line(event) + "\n")
+    sys.stdout.flush()
+
+
+class Display:
+    """A subscriber that shows how training goes: a moving line on a terminal, plain lines elsewhere."""
+
+    def __init__(self, console: Console, epochs: int, batches: int) -> None:
+        self.console, self.epochs, self.batches = console, epochs, max(batches, 1)
+        self._every = max(1, epochs // LINES)
+        self._progress: Progress | None = None
+        if console.is_terminal:
+            self._progress = Progress(
+                TextColumn("epoch {task.fields[epoch]}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[told]}"),
+                TimeRemainingColumn(compact=True),
+                console=console,
+                transient=True,
+            )
+            self._task = self._progress.add_task("", total=float(epochs), epoch="1", told="")
+
+    def __enter__(self) -> Display:
+        if self._progress is not None:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def tick(self, state: State) -> None:
+        """Move the line within an epoch."""
+        if self._progress is not None:
+            self._progress.update(self._task, completed=state.epoch + state.batch / self.batches)
+
+    def __call__(self, event: Event) -> None:
+        """Tell an event."""
+        kind = event["event"]
+        if kind == "epoch":
+            self._epoch(event)
+        elif kind in ("warning", "stop"):
+            self.console.print(as_sentence(event), soft_wrap=True, style="yellow" if kind == "warning" else None)
+
+    def _epoch(self, event: Event) -> None:
+        if self._progress is not None:
+            told = "  ".join(_figures(event))
+            epoch = f"{event['epoch']}/{self.epochs}"
+            self._progress.update(self._task, completed=event["epoch"], epoch=epoch, told=told)
+        elif event["epoch"] in (1, self.epochs) or event["epoch"] % self._every == 0:
+            say(self.console, as_sentence(event))
+
+
+def _figures(event: Event) -> list[str]:
+    train, held = event["train"], event["validation"] or {}
+    shown = [f"loss {number(train['loss'])}"]
+    if held:
+        shown.append(f"val {number(held['loss'])}")
+    for name, value in (held or train).items():
+        if name != "loss":
+            shown.append(f"{'val ' if held else ''}{name} {number(value)}")
+    return shown

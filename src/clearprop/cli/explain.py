@@ -1,0 +1,150 @@
+"""`clearprop explain`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from clearprop.explanation import Entry, Explanation, Explanations
+
+FORMATS = ("text", "latex", "html", "json", "sentences")
+_INDEXED = re.compile(r"(?P<name>.*\S)\s*\[(?P<index>\s*-?\d+\s*(?:,\s*-?\d+\s*)*)\]")
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    param: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A parameter, or one entry of it: 'layers[0].weight[3,5]'."),
+    ] = None,
+    input_: Annotated[
+        str | None, typer.Option("--input", metavar="COLUMN", help="An input: how much it matters.")
+    ] = None,
+    row: Annotated[int | None, typer.Option(metavar="N", help="The loss of this row of the training data.")] = None,
+    step: Annotated[int | None, typer.Option(metavar="K", help="What this step of the training minimised.")] = None,
+    top: Annotated[int, typer.Option(metavar="N", help="So many of the largest terms.")] = 8,
+    paths: Annotated[int, typer.Option(metavar="N", help="So many of the largest whole paths, too.")] = 0,
+    format_: Annotated[str, typer.Option("--format", metavar="FORM", help=", ".join(FORMATS))] = "text",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write a file instead of stdout.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace FILE if it exists.")] = False,
+) -> int:
+    """Open a gradient of a run: terms, factors, rules and numbers, summed and checked.
+
+    Without `--row` and `--step` it is the gradient of the loss over all training rows, at the run's model; `--step`
+    replays the training up to that step.  Without `--param` and `--input` the gradients of all parameters are listed.
+
+    **Examples**
+
+    * `clearprop explain runs/iris-1`
+
+    * `clearprop explain runs/iris-1 --param 'layers[0].weight[2,5]'`
+
+    * `clearprop explain runs/iris-1 --input 'petal width' --row 3`
+
+    * `clearprop explain runs/iris-1 --param 'layers[0].bias[1]' --step 40 --format html -o why.html`
+    """
+    from clearprop.cli import DONE
+    from clearprop.cli.predict import require_new
+    from clearprop.train.atomic import write_text
+    from clearprop.train.loading import load
+
+    _check(param, input_, top, paths, format_)
+    if out is not None and not overwrite:
+        require_new(out)
+    title, found = _found(load(run), param, input_, row, step)
+    text = _written(found, format_, top, paths)
+    text = f"{title}\n{text}" if format_ == "text" and not text.startswith(title) else text
+    if out is None:
+        typer.echo(text)
+    else:
+        write_text(out, text + "\n")
+    return DONE
+
+
+def _check(param: str | None, input_: str | None, top: int, paths: int, format_: str) -> None:
+    from clearprop.errors import ArgumentError, unknown_name
+
+    if format_ not in FORMATS:
+        raise unknown_name("format", format_, FORMATS, "--format")
+    if param is not None and input_ is not None:
+        raise ArgumentError(
+            "one thing is explained at a time",
+            expected="--param or --input",
+            got=f"--param {param} and --input {input_}",
+            where="--input",
+        )
+    for option, number, least in (("--top", top, 1), ("--paths", paths, 0)):
+        if number < least:
+            raise ArgumentError(
+                f"{option} cannot be {number}",
+                expected=f"a whole number, {least} or more",
+                got=str(number),
+                where=option,
+            )
+
+
+def _found(
+    run: Any, param: str | None, input_: str | None, row: int | None, step: int | None
+) -> tuple[str, Entry | Explanation | Explanations]:
+    """What the options ask for, and what it is the gradient of."""
+    from clearprop.errors import ClearpropError
+    from clearprop.explanation import Explanations
+    from clearprop.explanation import explain as opened
+
+    name, index = _indexed(param or input_ or "model")
+    try:
+        found = opened(run, name, row=row, step=step)
+        if isinstance(found, Explanations):
+            return found[next(iter(found))].where, found
+        return found.where, found if index is None else found[index]
+    except ClearpropError as mistake:
+        raise _at_option(mistake, param, input_, row, step) from None
+
+
+def _at_option(mistake: Any, param: str | None, input_: str | None, row: int | None, step: int | None) -> Any:
+    """The same mistake, with the option as its place instead of a line of code."""
+    options = {"step": step, "row": row, "param": param, "input": input_}
+    given = {name: value for name, value in options.items() if value is not None}
+    guess = next((n for n in ("step", "row") if n in given and f"such {n}" in mistake.headline), None)
+    name = guess or next((n for n in ("param", "input") if n in given), None)
+    where = f"--{name} {given[name]}" if name else mistake.where
+    parts = {"expected": mistake.expected, "got": mistake.got, "try_": mistake.try_.replace("step=", "--step ")}
+    return type(mistake)(mistake.headline, where=where, **parts)
+
+
+def _indexed(text: str) -> tuple[str, tuple[int, ...] | None]:
+    """A name, and the index behind it: `layers[0].weight[3,5]`."""
+    found = _INDEXED.fullmatch(text)
+    if found is None:
+        return text, None
+    return found["name"], tuple(int(part) for part in found["index"].split(","))
+
+
+def _written(found: Entry | Explanation | Explanations, format_: str, top: int, paths: int) -> str:
+    """The text of the file, or of the terminal."""
+    from clearprop.errors import ArgumentError
+    from clearprop.explanation import Entry, Explanations
+    from clearprop.explanation.text import chain_lines
+
+    if isinstance(found, Explanations):
+        if format_ != "text":
+            raise ArgumentError(
+                f"--format {format_} needs one parameter or input",
+                expected="--param or --input",
+                got="neither",
+                where="--format",
+                try_=f"--param '{next(iter(found.parts))}'",
+            )
+        return str(found)
+    shown = found.show(top) if isinstance(found, Entry) else found
+    text = str(shown) if format_ == "text" else str(getattr(shown, format_)())
+    if paths and format_ == "text" and isinstance(shown, Entry):
+        whole = [line for path in shown.paths(paths) for line in chain_lines("    ", path)]
+        text = "\n".join([text, f"the {paths} largest whole paths:", *whole])
+    return text

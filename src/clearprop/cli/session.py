@@ -1,0 +1,252 @@
+"""What `clearprop train` does: data and settings to a job, the job done, the outcome told."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from clearprop import nn, optim
+from clearprop.cli import DONE, INTERRUPTED, MISTAKE
+from clearprop.cli.console import Display, messages, output, print_json, results_table, say, table
+from clearprop.cli.settings import TrainSettings, option_of, settings_from
+from clearprop.errors import ArgumentError, ClearpropError, RunError
+from clearprop.train.defaults import Recipe, recipe
+from clearprop.train.events import Events, log_events
+from clearprop.train.interrupts import TrainingInterrupted
+from clearprop.train.job import Job, train
+from clearprop.train.loading import command_of
+from clearprop.train.measures import find_loss, measures_for
+from clearprop.train.prepared import Prepared, from_source
+from clearprop.train.run import Run
+from clearprop.train.run_folder import RunFolder, Settings, require_free
+from clearprop.train.sources import BUNDLED
+
+LARGEST_NETWORK = 500_000_000
+"""The most parameters that the command line builds."""
+_RUNS = Path("runs")
+_RESUMABLE = ("data", "epochs", "patience")
+
+
+def start(given: Mapping[str, Any], *, out: Path | None, config: Path | None, json: bool) -> int:
+    """A new run."""
+    session = Session(json)
+    with session:
+        settings = settings_from(given, config)
+        if settings.data is None:
+            raise ArgumentError(
+                "there is nothing to train on",
+                expected="DATA: a CSV or NPZ file, or one of: " + ", ".join(BUNDLED),
+                got="no DATA",
+                try_="clearprop train digits",
+            )
+        if out is not None:
+            require_free(out)
+        session.do(settings, settings.data, out=out)
+    return session.code
+
+
+def resume(folder: Path, given: Mapping[str, Any], *, out: Path | None, config: Path | None, json: bool) -> int:
+    """A run that is continued, with its own settings; only epochs and patience may be others."""
+    session = Session(json)
+    with session:
+        other = [option_of(name) for name in given if name not in _RESUMABLE]
+        other += [name for name, value in (("--out", out), ("--config", config)) if value is not None]
+        if other:
+            raise ArgumentError(
+                "a resumed run keeps its settings",
+                expected="--resume with at most --epochs and --patience",
+                got=", ".join(other),
+                where=f"--resume {folder}",
+                try_=f"clearprop train --resume {folder}, or a new run with {other[0]}",
+            )
+        stored = command_of(RunFolder(folder).config(), str(folder / "config.json"))
+        settings = settings_from({**stored, **given})
+        session.do(settings, settings.data or "", resume=folder)
+    return session.code
+
+
+class Session:
+    """One call of `clearprop train`: its events, what it prints, and its exit code.
+
+    A mistake within the `with` block is an event too.
+    """
+
+    def __init__(self, json: bool) -> None:
+        self.json, self.code = json, DONE
+        self.events = Events([print_json] if json else [])
+        self._before = warnings.showwarning
+        logging.getLogger("clearprop").addHandler(logging.NullHandler())
+        self.events.subscribe(log_events)
+
+    def __enter__(self) -> Session:
+        warnings.showwarning = self._warn
+        return self
+
+    def __exit__(self, _kind: object, problem: BaseException | None, _trace: object) -> None:
+        warnings.showwarning = self._before
+        if isinstance(problem, ClearpropError):
+            self.events.error(problem)
+
+    def _warn(self, message: Warning | str, *_: Any, **__: Any) -> None:
+        self.events.emit("warning", message=str(message).partition("\n")[0])
+
+    def do(self, settings: TrainSettings, source: str, out: Path | None = None, resume: Path | None = None) -> None:
+        """Train, and tell how it went."""
+        data = from_source(source, settings.target, settings.task, settings.val, settings.test, settings.seed)
+        if not isinstance(data.train, tuple):
+            raise RunError("the data cannot be read again")
+        chosen = recipe(len(data.train[0]))
+        full = _completed(settings, chosen, source, data)
+        job = _job(full, data, self.events, out if resume else out or _next_run(source), resume)
+        if not self.json:
+            _tell_data(data)
+            _tell_plan(job, settings, full)
+        rows, batch = len(data.train[0]), full.batch_size or 1
+        display = Display(messages(), full.epochs or 1, -(-rows // batch))
+        if not self.json:
+            self.events.subscribe(display)
+        try:
+            with display:
+                run = train(replace(job, tick=display.tick))
+        except TrainingInterrupted as stop:
+            self.code = INTERRUPTED
+            run = stop.run
+        if run.status == "diverged":
+            self.code = MISTAKE
+        if not self.json:
+            _tell_run(run)
+        if run.status == "diverged":
+            raise _diverged(run, full)
+
+
+def _completed(settings: TrainSettings, chosen: Recipe, source: str, data: Prepared) -> TrainSettings:
+    """The settings with what suits the data in place of what was not given."""
+    fitting = {
+        "hidden": chosen.hidden,
+        "activation": chosen.activation,
+        "optimizer": chosen.optimizer,
+        "lr": chosen.learning_rate,
+        "epochs": chosen.epochs,
+        "batch_size": chosen.batch_size,
+        "dropout": chosen.dropout,
+        "l2": chosen.l2,
+        "patience": chosen.patience,
+    }
+    missing = {name: value for name, value in fitting.items() if getattr(settings, name) is None}
+    if data.validation is None:
+        missing["patience"] = None
+    where = source if source in BUNDLED else str(Path(source).resolve())
+    return settings.model_copy(update={**missing, "data": where})
+
+
+def _job(full: TrainSettings, data: Prepared, events: Events, out: Path | None, resume: Path | None) -> Job:
+    fitted = data.preprocessing
+    assert fitted is not None and isinstance(data.train, tuple)
+    sizes = [data.train[0].shape[1], *(full.hidden or ()), fitted.outputs]
+    _check_size(sizes)
+    model = nn.mlp(sizes, full.activation, seed=full.seed, dropout=full.dropout or 0.0)
+    classification = bool(fitted.class_names)
+    loss = find_loss("cross_entropy" if classification else "mse")
+    metrics = measures_for(("accuracy",) if classification else ("r2", "mae"), fitted)
+    optimizer = optim.by_name(full.optimizer or "adam", learning_rate=full.lr)
+    settings = Settings(
+        loss=loss.name,
+        metrics=tuple(m.name for m in metrics),
+        optimizer=optimizer.to_config(),
+        epochs=full.epochs or 1,
+        batch_size=full.batch_size,
+        l1=full.l1,
+        l2=full.l2 or 0.0,
+        patience=full.patience,
+        min_delta=0.0,
+        shuffle=True,
+        seed=full.seed,
+    )
+    command: dict[str, object] = full.model_dump(mode="json")
+    return Job(model, data, loss, metrics, optimizer, settings, out, resume, events=events, command=command)
+
+
+def _check_size(sizes: list[int]) -> None:
+    count = sum((a + 1) * b for a, b in pairwise(sizes))
+    if count > LARGEST_NETWORK:
+        raise ArgumentError(
+            "the network would be too large",
+            expected=f"at most {LARGEST_NETWORK:,} parameters",
+            got=f"{count:,} with the layers {' → '.join(map(str, sizes))}",
+            where="--hidden",
+            try_="--hidden 128,64",
+        )
+
+
+def _next_run(source: str) -> Path:
+    """The first free name `runs/DATA-1`, `-2`, …."""
+    stem = Path(source).stem or "run"
+    number = 1
+    while (_RUNS / f"{stem}-{number}").exists():
+        number += 1
+    return _RUNS / f"{stem}-{number}"
+
+
+def _diverged(run: Run, full: TrainSettings) -> ArgumentError:
+    return ArgumentError(
+        "training diverged: the loss is no longer finite",
+        expected="a loss that falls",
+        got=f"nan or inf after {run.steps} steps with --optimizer {full.optimizer} --lr {full.lr:g}",
+        where=str(run.folder) if run.folder else "",
+        try_=f"--lr {(full.lr or 1.0) / 10:g}",
+    )
+
+
+# ----------------------------------------------------------------------------------------------------- what is told
+def _tell_data(data: Prepared) -> None:
+    console = output()
+    for note in data.told["notes"]:
+        say(console, f"{data.source}: {note}")
+    console.print()
+    columns = data.told["columns"]
+    rows = [
+        [c["column"], "target" if c["role"] == "target" else c["kind"], str(c["missing"]), c["encoding"], c["note"]]
+        for c in columns
+    ]
+    if len(rows) > 40:
+        rows = [*rows[:30], [f"… {len(rows) - 31} more", "", "", "", ""], rows[-1]]
+    console.print(table(["column", "kind", "missing", "encoding", "note"], rows, right=(2,)))
+    console.print()
+
+
+def _tell_plan(job: Job, asked: TrainSettings, full: TrainSettings) -> None:
+    console, data = output(), job.data
+    parts = {"train": data.train, "validate": data.validation, "test": data.test}
+    rows = ", ".join(f"{len(part[0])} to {name}" for name, part in parts.items() if isinstance(part, tuple))
+    say(console, f"rows      {rows}")
+    sizes = [job.data.told["features"], *(full.hidden or ()), job.model.layers[-1].bias.shape[0]]
+    extra = f", dropout {full.dropout:g}" if full.dropout else ""
+    network = " → ".join(map(str, sizes))
+    say(console, f"network   {network}, {full.activation}{extra}: {nn.parameter_count(job.model):,} parameters")
+    penalty = f", l2 {full.l2:g}" if full.l2 else ""
+    wait = f", until {full.patience} without a better validation loss" if full.patience else ""
+    told = f"{full.optimizer} {full.lr:g}, batches of {full.batch_size}{penalty}, up to {full.epochs} epochs{wait}"
+    say(console, f"training  {told}")
+    given = [name for name in ("hidden", "activation", "optimizer", "lr", "epochs") if getattr(asked, name) is not None]
+    if not given and job.resume is None:
+        say(console, "          (chosen for data of this size; the options of clearprop train --help change it)")
+    console.print()
+
+
+def _tell_run(run: Run) -> None:
+    console, summary = output(), run.summary
+    best = f"best epoch {summary.best_epoch} of {summary.epochs}" if summary.best_epoch else "no epoch was finished"
+    say(console, f"{summary.status}: {best}, {summary.steps:,} steps, {summary.seconds:.1f} s")
+    parts = {"training": summary.train, "validation": summary.validation, "test": summary.test}
+    if any(parts.values()):
+        console.print(results_table(parts))
+    console.print()
+    if summary.status == "interrupted":
+        say(console, f"saved in {run.folder}; clearprop train --resume {run.folder} goes on from there")
+    elif summary.status == "done":
+        say(console, f"saved in {run.folder}; next: clearprop predict {run.folder} DATA")

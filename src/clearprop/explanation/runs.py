@@ -1,0 +1,118 @@
+"""A run as a program to explain: the objective of one of its steps, or the loss of its model on some rows.
+
+The objective is the one that the training step minimises, from the same source, evaluated by the readable executor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import ArgumentError, RunError, unknown_name, user_line
+from clearprop.rules import random
+from clearprop.train.feeds import ArrayFeed
+from clearprop.train.loop import Plan
+from clearprop.train.run import Run
+from clearprop.train.step import make_objective, penalty
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A scalar function of a model and data, and what its arguments are called."""
+
+    function: Callable[..., Any]
+    model: Any
+    x: Any
+    y: Any
+    columns: tuple[str, ...]
+    title: str
+
+
+def opened_run(run: Run, step: int | None, row: int | None) -> Opened:
+    """The function to explain: of step `step`, of row `row`, or of all rows of the training data."""
+    if run.workings is None:
+        raise RunError("this run cannot be opened", got="a run without its workings", try_="cl.load(folder)")
+    plan = run.workings.plan()
+    columns = run.preprocessing.feature_names if run.preprocessing is not None else ()
+    if step is not None:
+        _require_step(run, step)
+    model = run.model if step is None else run.replay(step - 1).model
+    if step is not None and row is None:
+        return _of_step(run, plan, step, columns)
+    x, y, title = _rows(plan, row)
+    when = "the run's model" if step is None else f"the model before step {step}"
+    return Opened(_loss_of(plan), model, x, y, columns, f"loss of {title}, {when}")
+
+
+def _require_step(run: Run, step: int) -> None:
+    if isinstance(step, bool) or not isinstance(step, int | np.integer) or not 1 <= step <= run.steps:
+        raise ArgumentError(
+            "the run has no such step",
+            expected=f"a step from 1 to {run.steps}",
+            got=repr(step),
+            where=user_line(),
+            try_=f"step={run.steps}, the last one",
+        )
+
+
+def _of_step(run: Run, plan: Plan, step: int, columns: tuple[str, ...]) -> Opened:
+    """What step number `step` minimised: its batch, its random layers, its penalty."""
+    state = run.replay(step - 1).state
+    if state.batch == plan.feed.count:
+        state = state.next_epoch()
+    x, y = next(plan.feed.batches(state.epoch, state.batch))
+    rng = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
+    settings = plan.settings
+    objective = make_objective(plan.loss, (), settings.l1, settings.l2)
+
+    def loss(model: Any, x: Any, y: Any) -> Any:
+        return objective(model, x, y, rng)[0]
+
+    return Opened(loss, state.model, x, y, columns, f"objective of step {step}, {len(x)} rows")
+
+
+def _loss_of(plan: Plan) -> Callable[..., Any]:
+    settings = plan.settings
+
+    def loss(model: Any, x: Any, y: Any) -> Any:
+        value = plan.loss(model(x), y)
+        return value + penalty(model, settings.l1, settings.l2) if settings.l1 or settings.l2 else value
+
+    return loss
+
+
+def _rows(plan: Plan, row: int | None) -> tuple[Any, Any, str]:
+    feed = plan.feed
+    if not isinstance(feed, ArrayFeed):
+        raise ArgumentError(
+            "this run learned from an iterable of batches",
+            expected="step=, the number of a step",
+            got=f"row = {row}" if row is not None else "no step",
+            where=user_line(),
+        )
+    if row is None:
+        return feed.x, feed.y, f"all {len(feed.x)} training rows"
+    if isinstance(row, bool) or not isinstance(row, int | np.integer) or not 0 <= row < len(feed.x):
+        raise ArgumentError(
+            "the training data have no such row",
+            expected=f"a row from 0 to {len(feed.x) - 1}",
+            got=repr(row),
+            where=user_line(),
+        )
+    return feed.x[row : row + 1], feed.y[row : row + 1], f"training row {row}"
+
+
+def input_features(run: Run, opened: Opened, name: str, parameters: list[str]) -> list[int]:
+    """The features that a column of the data was encoded as."""
+    fitted = run.preprocessing
+    if fitted is not None and name in fitted.feature_names:
+        return [fitted.feature_names.index(name)]
+    owners = fitted.feature_columns if fitted is not None else ()
+    found = [i for i, column in enumerate(owners) if column == name]
+    if not found:
+        known = dict.fromkeys([*parameters, *opened.columns, *owners])
+        raise unknown_name("parameter or input", name, known, user_line())
+    return found

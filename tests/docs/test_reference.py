@@ -1,0 +1,32 @@
+"""The generated pages are what the code says now."""
+
+import runpy
+
+import pytest
+
+from clearprop.primitives import REGISTRY
+from tests.docs.pages import ROOT
+
+PAGES = runpy.run_path(str(ROOT / "docs" / "reference.py"))["PAGES"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_current(name):
+    written = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert written == PAGES[name](), f"docs/{name} is out of date: run python docs/reference.py"
+
+
+def test_every_primitive_is_on_the_page():
+    page = PAGES["primitives.md"]()
+    own = [p for p in REGISTRY.values() if p.__module__.startswith("clearprop.")]
+    assert len(own) > 90
+    assert [p.name for p in own if f"### {p.name}\n" not in page and f"### ({p.name})\n" not in page] == []
+
+
+def test_rules_are_shown_as_formulas():
+    page = PAGES["primitives.md"]()
+    assert "tanh(x)\n    y     = tanh(x)\n    to x  g · (1 − y · y)\n" in page
+    assert "relu(x)\n    y     = maximum(x, 0)\n    to x  g if y > 0 else 0\n" in page
+    assert "matmul(a, b)    (n,k),(k,m)->(n,m)\n" in page
+    assert "Kink where a − b = 0." in page
+    assert "lambda" not in page and " object at 0x" not in page

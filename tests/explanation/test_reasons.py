@@ -1,0 +1,114 @@
+"""No zero without its reason."""
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+
+
+def _entry(f, x, index=(), **options):
+    return cl.explain(f, 0, args=(x,), index=index, **options)
+
+
+def _gate(x):
+    z = x - 2.3
+    return cl.relu(z)
+
+
+def _gates_of_many(w):
+    z = np.array([1.0, 2.0, 3.0]) * w
+    return cl.mean(cl.relu(z))
+
+
+def _relu6(x):
+    return cl.relu6(x * 10)
+
+
+CASES = {
+    "gate": (_gate, 1.0, (), "ReLU gate closed: z = −1.3"),
+    "gates of many": (_gates_of_many, -1.5, (), "ReLU gate closed: z₀ = −1.5 (and so are all 3 terms)"),
+    "relu6": (_relu6, 1.0, (), "relu6 gate closed: mul(x,10) = 10"),
+    "clip": (lambda x: cl.clip(x, 0.0, 1.0), 3.0, (), "clip gate closed: x = 3"),
+    "where": (
+        lambda x: cl.sum(cl.where(np.array([True, False]), x, 0.0)),
+        np.array([1.0, 2.0]),
+        1,
+        "masked by where: the condition chose the other branch",
+    ),
+    "maximum": (lambda x: cl.maximum(x, 2.0), 1.0, (), "maximum gate closed: x = 1"),
+    "max": (lambda x: cl.max(x), np.array([1.0, 4.0]), 0, "max gate closed: x₀ = 1"),
+    "stop": (lambda x: cl.stop_gradient(x) * 2.0, 1.0, (), "stopped by stop_gradient"),
+    "constant": (
+        lambda x: cl.floor(x) * 2.0,
+        1.5,
+        (),
+        "piecewise constant: its derivative is 0 wherever it has one",
+    ),
+    "not selected": (
+        lambda x: cl.exp(x[0]),
+        np.array([1.0, 2.0]),
+        1,
+        "not on any path: x₁ is not selected by getitem",
+    ),
+    "unused": (lambda x: cl.tensor(3.0, requires_grad=True) * 1.0, 1.0, (), "not on any path from x to y"),
+    "times zero": (lambda x: x[0] * x[1], np.array([1.0, 0.0]), 0, "multiplied by x₁ = 0"),
+    "product with zero": (lambda w: np.array([[0.0, 1.0]]) @ w, np.ones((2, 1)), (0, 0), "multiplied by 0"),
+    "cancels": (lambda x: x * 3.0 - x * 3.0, 1.0, (), "the 2 terms cancel"),
+    "saturated": (lambda x: cl.tanh(x), 40.0, (), "∂tanh = 1 − y · y is 0 at x = 40"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_reason_for_zero(name):
+    f, x, index, reason = CASES[name]
+    output = (0, 0) if name == "product with zero" else None
+    entry = _entry(f, x, index, output=output)
+    assert (entry.value, entry.status, entry.reason) == (0.0, "zero", reason)
+    assert reason in str(entry)
+
+
+def test_a_closed_gate_gives_zero_even_for_an_infinite_cotangent():
+    x = cl.tensor(np.array([-1.0, 0.25]), name="x", requires_grad=True)
+    y = cl.sum(cl.sqrt(cl.relu(x)))
+    closed, opened = cl.explain(y, wrt=x)
+    assert closed.terms[0].value == 0.0
+    assert (closed.value, closed.status) == (0.0, "zero")
+    assert closed.reason == "ReLU gate closed: x₀ = −1"
+    assert closed.terms[0].delta == np.inf
+    assert opened.value == 1.0
+
+
+def test_a_gradient_too_small_for_its_dtype_says_so():
+    x = cl.tensor(np.float32(1e-30), name="x", requires_grad=True)
+    y = x * np.float32(1e-30) * np.float32(1e-30)
+    entry = cl.explain(y, wrt=x, index=())
+    assert entry.value == 0
+    assert entry.reason.startswith("too small for float32: the terms sum to 1e-")
+
+
+def test_a_constant_was_not_computed():
+    x = cl.tensor([1.0, 2.0], name="x")
+    w = cl.tensor([1.0, 2.0], name="w", requires_grad=True)
+    y = cl.sum(x * w)
+    entry = cl.explain(y, wrt=x)[1]
+    assert (entry.status, entry.reason) == ("not computed", "x did not require a gradient when the target was computed")
+    assert np.isnan(entry.value)
+    assert str(entry) == "∂y/∂x₁ not computed: x did not require a gradient when the target was computed"
+
+
+def test_an_intermediate_value_can_be_opened():
+    x = cl.tensor([1.0, -2.0], name="x", requires_grad=True)
+    h = cl.tanh(x)
+    y = cl.sum(h * h)
+    explanation = cl.explain(y, wrt=h)
+    np.testing.assert_allclose(explanation.gradient, 2 * np.tanh([1.0, -2.0]))
+    assert explanation[0].check().agrees
+    assert explanation.name == "h"
+
+
+def test_the_target_itself():
+    x = cl.tensor(2.0, name="x", requires_grad=True)
+    y = x * x
+    entry = cl.explain(y, wrt=y, index=())
+    assert entry.value == 1.0
+    assert entry.check().agrees

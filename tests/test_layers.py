@@ -1,0 +1,163 @@
+"""The architecture: imports follow the layers, names stay callable, generated files are true, imports stay light."""
+
+import ast
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import clearprop as cl
+from clearprop.arrays import stubs
+from clearprop.primitives import REGISTRY
+
+PACKAGE = Path(cl.__file__).parent
+LAYERS = (
+    "errors shapes notation program primitives rules autodiff arrays compiler nn optim train explanation"
+    " lessons export diagnosis interop cli"
+).split()  # noqa: SIM905 - the design's line, in its order
+HEAVY = ["numba", "scipy", "sklearn", "polars", "pydantic", "typer", "rich"]
+FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
+
+# (importing file, imported layer): allowed against the order, with the reason
+EXCEPTIONS: dict[tuple[str, str], str] = {}
+
+
+def layer_of(module):
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[0] == "clearprop" else None
+
+
+def imported(path):
+    """Every module of the package that a file imports, in functions too; not what only type checkers see."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    hidden = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((a.name, node.lineno) for a in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            if node.module == "clearprop":
+                yield from ((f"clearprop.{a.name}", node.lineno) for a in node.names)
+            elif node.module:
+                yield node.module, node.lineno
+
+
+def test_every_layer_is_known():
+    found = {p.relative_to(PACKAGE).parts[0].removesuffix(".py") for p in FILES}
+    assert found - {"__main__"} <= set(LAYERS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_follow_the_layers(path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if own == "__main__":
+        return
+    for module, line in imported(path):
+        layer = layer_of(module)
+        if layer is None or layer == own or layer == "__version__":
+            continue
+        place = f"{path.relative_to(PACKAGE)}:{line} imports {module}"
+        assert layer in LAYERS, f"{place}: the face of the package is no layer"
+        if (str(path.relative_to(PACKAGE)), layer) in EXCEPTIONS:
+            continue
+        assert {own, layer} != {"compiler", "explanation"}, f"{place}: compiler and explanation never import each other"
+        assert LAYERS.index(layer) < LAYERS.index(own), f"{place}: {layer} stands below {own}"
+
+
+def test_no_file_is_long():
+    long = {
+        str(p.relative_to(PACKAGE)): n for p in FILES if (n := len(p.read_text(encoding="utf-8").splitlines())) > 500
+    }
+    assert not long
+
+
+def submodules():
+    return [m.name for m in pkgutil.walk_packages(cl.__path__, "clearprop.") if not m.name.endswith("__main__")]
+
+
+def public_names():
+    return [n for n in vars(cl) if not n.startswith("_")]
+
+
+MODULES_BY_DESIGN = {"errors", "random", "nn", "optim"}
+
+
+def test_importing_every_submodule_shadows_no_public_name():
+    """In a fresh process, so that nothing else has imported anything."""
+    code = f"""
+import importlib, types
+import clearprop as cl
+names = {{n: v for n, v in vars(cl).items() if not n.startswith("_") and not isinstance(v, types.ModuleType)}}
+for name in {submodules()!r}:
+    importlib.import_module(name)
+for name, value in names.items():
+    assert getattr(cl, name) is value, name
+    assert callable(value) or name == "__version__", name
+print(len(names))
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr
+    assert int(out.stdout) > 100
+
+
+def test_no_module_has_the_name_of_a_public_function():
+    functions = {n for n in public_names() if callable(getattr(cl, n))}
+    top = {m.split(".")[1] for m in submodules()}
+    assert not functions & top
+    assert set(MODULES_BY_DESIGN) & functions == set()
+
+
+def test_importing_clearprop_is_light():
+    code = f"import sys, clearprop; print([m for m in {HEAVY!r} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_importing_the_engine_and_using_it_stays_light():
+    code = f"""
+import sys, clearprop as cl
+x = cl.tensor([1.0, 2.0], requires_grad=True)
+cl.sum(cl.gelu(x)).backward()
+cl.vmap(cl.hessian(cl.logsumexp))(cl.tensor([[1.0, 2.0]]))
+cl.random.normal(cl.random.key(0), (3,))
+print([m for m in {HEAVY!r} if m in sys.modules])
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_the_stub_file_is_what_the_registry_gives():
+    assert (PACKAGE / "arrays" / "functions.pyi").read_text(encoding="utf-8") == stubs.stubs()
+
+
+DECLARED = [p for p in REGISTRY.values() if p.__module__.startswith("clearprop.")]
+
+
+@pytest.mark.parametrize("primitive", DECLARED, ids=lambda p: p.name)
+def test_every_primitive_is_documented_and_spelled(primitive):
+    assert (primitive.__doc__ or "").strip().splitlines()[0].endswith((".", ";", ":"))
+    assert primitive.is_composite or primitive.numpy
+    assert primitive.tex or not primitive.public
+
+
+@pytest.mark.parametrize("name", public_names())
+def test_every_public_name_is_documented(name):
+    value = getattr(cl, name)
+    if callable(value):
+        assert (value.__doc__ or "").strip(), name
+
+
+def test_every_module_says_what_it_is_for():
+    silent = [
+        str(p.relative_to(PACKAGE)) for p in FILES if not ast.get_docstring(ast.parse(p.read_text(encoding="utf-8")))
+    ]
+    assert not silent
