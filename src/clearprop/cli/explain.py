@@ -111,8 +111,8 @@ def _at_option(mistake: Any, param: str | None, input_: str | None, row: int | N
     """The same mistake, with the option as its place instead of a line of code."""
     options = {"step": step, "row": row, "param": param, "input": input_}
     given = {name: value for name, value in options.items() if value is not None}
-    guess = next((n for n in ("step", "row") if n in given and f"such {n}" in mistake.headline), None)
-    name = guess or next((n for n in ("param", "input") if n in given), None)
+    meant = [n for n in ("step", "row") if f"such {n}" in mistake.headline]
+    name = next((n for n in [*meant, "param", "input"] if n in given), None)
     where = f"--{name} {given[name]}" if name else mistake.where
     parts = {"expected": mistake.expected, "got": mistake.got, "try_": mistake.try_.replace("step=", "--step ")}
     return type(mistake)(mistake.headline, where=where, **parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -24,6 +24,28 @@ from clearprop.train.run import Run
 _NOTHING = Given()
 
 
+@overload
+def explain(
+    target: Any,
+    wrt: Any,
+    *,
+    args: Sequence[Any] = ...,
+    index: None = ...,
+    output: Any = ...,
+    step: int | None = ...,
+    row: int | None = ...,
+) -> Explanation | Explanations: ...
+@overload
+def explain(
+    target: Any,
+    wrt: Any,
+    *,
+    args: Sequence[Any] = ...,
+    index: int | tuple[int, ...],
+    output: Any = ...,
+    step: int | None = ...,
+    row: int | None = ...,
+) -> Entry: ...
 def explain(
     target: Any,
     wrt: Any,
