@@ -7,7 +7,6 @@ import importlib.util
 import inspect
 import threading
 import warnings
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,9 +22,6 @@ from clearprop.program.tracing import builder, trace
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
 from clearprop.program.values import Node, raw
 from clearprop.shapes import Scope
-
-_OWNED: weakref.WeakValueDictionary[int, np.ndarray[Any, Any]] = weakref.WeakValueDictionary()
-"""Arrays that compiled calls allocated: only these are ever written in place."""
 
 
 class ExecutorWarning(UserWarning):
@@ -69,6 +65,7 @@ class Compiled:
         self.static = _positions(static, names, "static")
         self.executor = executor
         self.specialisations: dict[Any, list[Specialisation]] = {}
+        self.entries: dict[Any, _Entry] = {}
         self.last: Specialisation | None = None
         self.info = CacheInfo()
         self.lock = threading.RLock()
@@ -82,9 +79,19 @@ class Compiled:
             return self.function(*args)
         with self.lock:
             call = _Arguments(self, args)
-            chosen = self._find(call)
-            self.last = chosen
-            return chosen.run(call)
+            entry = self.entries.get(call.exact)
+            if entry is None:
+                if len(self.entries) >= ENTRIES:
+                    self.entries.clear()
+                entry = self.entries[call.exact] = self._enter(call)
+            else:
+                self.info.hits += 1
+            self.last = entry.specialisation
+            return entry.run(call)
+
+    def _enter(self, call: _Arguments) -> _Entry:
+        chosen = self._find(call)
+        return _Entry(chosen, chosen.executor.bind(chosen.inputs(call.leaves)), call.donated(self))
 
     def _find(self, call: _Arguments) -> Specialisation:
         known = self.specialisations.setdefault(call.key, [])
@@ -135,20 +142,47 @@ class Compiled:
         return f"<compiled {self.function.__name__}>"
 
 
+ENTRIES = 256
+"""How many kinds of call, with their exact sizes, are kept ready."""
+
+
 class _Arguments:
-    """One call's arguments: dynamic leaves, and the key of what a program is special to."""
+    """One call's arguments: dynamic leaves, and their exact kind: structure, dtypes, sizes."""
+
+    __slots__ = ("args", "exact", "fixed", "leaves", "structure", "tensors")
 
     def __init__(self, owner: Compiled, args: Sequence[Any]) -> None:
         self.args = args
-        dynamic = [a for i, a in enumerate(args) if i not in owner.static]
-        self.fixed = tuple(a for i, a in enumerate(args) if i in owner.static)
-        leaves, self.structure = flatten(tuple(dynamic))
-        self.tensors = leaves
-        self.leaves = [raw(v) for v in leaves]
-        self.arrays = [is_array(v) for v in leaves]
-        self.key = (self.structure, self.fixed, tuple(map(_leaf_key, self.leaves, self.arrays)))
-        flags = [i in owner.donate for i in range(len(args)) if i not in owner.static]
-        self.donated = [f for f, a in zip(flags, dynamic, strict=True) for _ in flatten(a)[0]]
+        dynamic: Sequence[Any] = args
+        self.fixed: tuple[Any, ...] = ()
+        if owner.static:
+            dynamic = [a for i, a in enumerate(args) if i not in owner.static]
+            self.fixed = tuple(a for i, a in enumerate(args) if i in owner.static)
+        self.tensors, self.structure = flatten(tuple(dynamic))
+        self.leaves: list[Any] = []
+        kinds: list[Any] = []
+        for v in self.tensors:
+            if isinstance(v, Node):
+                v = v.value
+            self.leaves.append(v)
+            if isinstance(v, (np.ndarray, np.generic)):
+                kinds += (v.dtype, v.shape)
+            else:
+                kinds.append(type(v) if type(v) in PYTHON_SCALARS else ("static", v))
+        self.exact = (self.structure, self.fixed, *kinds)
+
+    @property
+    def key(self) -> Any:
+        """What a program is special to: not the sizes, but which axes are 1."""
+        return self.structure, self.fixed, tuple(_leaf_key(v, is_array(v)) for v in self.leaves)
+
+    def donated(self, owner: Compiled) -> list[bool]:
+        """Which leaves belong to donated arguments."""
+        out: list[bool] = []
+        for i, a in enumerate(self.args):
+            if i not in owner.static:
+                out += [i in owner.donate] * len(flatten(a)[0])
+        return out
 
 
 def _leaf_key(value: Any, array: bool) -> Any:
@@ -158,18 +192,49 @@ def _leaf_key(value: Any, array: bool) -> Any:
     return t.dtype.str, t.weak, tuple(n == 1 for n in t.shape)
 
 
+class _Entry:
+    """A kind of call made ready: a program bound to sizes."""
+
+    __slots__ = ("donated", "execute", "specialisation")
+
+    def __init__(self, s: Specialisation, execute: Callable[..., Sequence[Any]], donated: list[bool]) -> None:
+        self.specialisation, self.execute = s, execute
+        self.donated = [i for i, d in enumerate(donated) if d]
+
+    def run(self, call: _Arguments) -> Any:
+        """Execute, wrap the results, and mark donated tensors."""
+        s = self.specialisation
+        results = self.execute(s.inputs(call.leaves))
+        if self.donated:
+            where = user_line()
+            for i in self.donated:
+                if isinstance(call.tensors[i], Node):
+                    call.tensors[i].value = Donated(where)
+        if s.all_out:
+            return unflatten(s.out_structure, [Node.tensor(r) for r in results])
+        values = iter(results)
+        flat = [Node.tensor(next(values)) if m else v for v, m in zip(s.out_flat, s.out_mask, strict=True)]
+        return unflatten(s.out_structure, flat)
+
+
 class Specialisation:
     """A program for one kind of argument: traced, lowered, planned; and bound to sizes as they come."""
 
     def __init__(self, owner: Compiled, call: _Arguments) -> None:
         self.owner, self.scope = owner, Scope()
         self.name = owner.function.__name__ if owner.function.__name__.isidentifier() else "step"
-        self.arrays = call.arrays
-        self.types = [self._type(v) for v, a in zip(call.leaves, call.arrays, strict=True) if a]
+        self.arrays = [is_array(v) for v in call.leaves]
+        self.all_in = all(self.arrays)
+        self.types = [self._type(v) for v in self.inputs(call.leaves)]
         self._trace(call)
+        self.all_out = all(self.out_mask)
         self.lowered = lower(self.program)
-        self.donations = self._match(call)
+        self.donations = self._match(call.donated(owner))
         self.executor = self._executor()
+
+    def inputs(self, leaves: list[Any]) -> list[Any]:
+        """The leaves that are arrays or numbers."""
+        return leaves if self.all_in else [v for v, a in zip(leaves, self.arrays, strict=True) if a]
 
     def _type(self, value: Any) -> Type:
         t = type_of(value)
@@ -183,7 +248,7 @@ class Specialisation:
 
         def flat_f(*xs: Any) -> Sequence[Any]:
             given = iter(xs)
-            leaves = [next(given) if a else v for v, a in zip(call.leaves, call.arrays, strict=True)]
+            leaves = [next(given) if a else v for v, a in zip(call.leaves, self.arrays, strict=True)]
             dynamic = iter(unflatten(call.structure, leaves))
             fixed = iter(call.fixed)
             args = [next(fixed) if i in self.owner.static else next(dynamic) for i in range(len(call.args))]
@@ -194,9 +259,9 @@ class Specialisation:
         self.program = trace(flat_f, self.types, names, self.scope)
         self.out_structure, self.out_mask, self.out_flat = out[0]
 
-    def _match(self, call: _Arguments) -> dict[int, int]:
+    def _match(self, donated: Sequence[bool]) -> dict[int, int]:
         """Which output may take over which donated input: equal types, in order."""
-        free = [i for i, d in enumerate(d for d, a in zip(call.donated, call.arrays, strict=True) if a) if d]
+        free = [i for i, d in enumerate(d for d, a in zip(donated, self.arrays, strict=True) if a) if d]
         out: dict[int, int] = {}
         for position, atom in enumerate(self.lowered.outputs):
             if not isinstance(atom, Var):
@@ -229,25 +294,11 @@ class Specialisation:
 
     def environment(self, leaves: Sequence[Any]) -> Any:
         """Numbers for the symbolic sizes."""
-        arrays = [v for v, a in zip(leaves, self.arrays, strict=True) if a]
         return self.scope.bind(
             (dim, n)
-            for t, v in zip(self.types, arrays, strict=True)
+            for t, v in zip(self.types, self.inputs(leaves), strict=True)
             for dim, n in zip(t.shape, () if type(v) in PYTHON_SCALARS else v.shape, strict=True)
         )
-
-    def run(self, call: _Arguments) -> Any:
-        """Execute, wrap the results, and mark donated tensors."""
-        inputs = [v for v, a in zip(call.leaves, call.arrays, strict=True) if a]
-        results = self.executor(inputs)
-        values = iter(results)
-        flat = [Node.tensor(next(values)) if m else v for v, m in zip(self.out_flat, self.out_mask, strict=True)]
-        if any(call.donated):
-            where = user_line()
-            for t, d in zip(call.tensors, call.donated, strict=True):
-                if d and isinstance(t, Node):
-                    t.value = Donated(where)
-        return unflatten(self.out_structure, flat)
 
     def source(self, target: str) -> str:
         """Generated source of this program."""
@@ -273,10 +324,14 @@ class NumpyExecutor:
         self.hidden = [raw(c) for c in s.lowered.captured]
         self.source, self.function = compile_numpy(s.lowered, s.name)
 
-    def __call__(self, inputs: Sequence[Any]) -> Sequence[Any]:
-        """The outputs for these inputs."""
+    def bind(self, inputs: Sequence[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+        """What computes the outputs for inputs of these sizes: the same for all."""
+        return self._run
+
+    def _run(self, inputs: Sequence[Any]) -> Sequence[Any]:
         with np.errstate(all="ignore"):
-            return self.function(*inputs, *self.hidden)
+            results: Sequence[Any] = self.function(*inputs, *self.hidden)
+            return results
 
 
 _SAID: set[str] = set()
@@ -308,7 +363,7 @@ def _leaf_names(owner: Compiled, call: _Arguments) -> list[str]:
         for path in paths(a)
     ]
     names += [""] * (len(call.leaves) - len(names))
-    return [n for n, a in zip(names, call.arrays, strict=True) if a]
+    return [n for n, v in zip(names, call.leaves, strict=True) if is_array(v)]
 
 
 def _positions(chosen: Any, names: Sequence[str], what: str) -> frozenset[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,10 +77,19 @@ class Executable:
         for table in self.tables:
             table.place(var, address)
 
-    def place_all(self, addresses: Mapping[Var, int]) -> None:
-        """Addresses of inputs and outputs."""
-        for var, address in addresses.items():
-            self.place(var, address)
+    def patcher(self, variables: Sequence[Var]) -> Callable[[Sequence[int]], None]:
+        """A function that places all these arrays at once, given their addresses."""
+        (table,) = self.tables
+        where = [table.places.get(v) for v in variables]
+        positions = np.concatenate([w[0] for w in where if w is not None] or [np.zeros(0, np.int64)])
+        offsets = np.concatenate([w[1] for w in where if w is not None] or [np.zeros(0, np.uint64)])
+        sources = np.repeat(np.arange(len(where)), [0 if w is None else len(w[0]) for w in where])
+        words = table.words
+
+        def patch(addresses: Sequence[int]) -> None:
+            words[positions] = np.array(addresses, np.uint64)[sources] + offsets
+
+        return patch
 
     def run(self, start: int, stop: int) -> None:
         """Steps start … stop − 1 in one native call."""

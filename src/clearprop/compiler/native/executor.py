@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
-from collections.abc import Sequence
+import sys
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from clearprop.compiler.access import VIEWS
-from clearprop.compiler.api import _OWNED, Specialisation
+from clearprop.compiler.api import Specialisation
 from clearprop.compiler.bind import Binding
 from clearprop.compiler.executable import Executable
 from clearprop.compiler.native.structural import SPECIAL
@@ -18,7 +21,7 @@ from clearprop.compiler.operations import REDUCTIONS
 from clearprop.compiler.plan import make_plan
 from clearprop.program.ir import Program, Var
 from clearprop.program.types import type_of
-from clearprop.program.values import raw
+from clearprop.program.values import Node, raw
 
 _FREE = frozenset({"full", "arange", "size", "matmul"}) | VIEWS | REDUCTIONS
 
@@ -50,47 +53,94 @@ class NativeExecutor:
         self.hidden = [np.asarray(raw(c), order="C") for c in s.lowered.captured]
         self.bound: dict[Any, _Bound] = {}
 
-    def __call__(self, inputs: Sequence[Any]) -> list[Any]:
-        """The outputs for these inputs."""
-        arrays = [np.asarray(v, var.dtype, order="C") for v, var in zip(inputs, self.plan.program.inputs, strict=False)]
+    def bind(self, inputs: Sequence[Any]) -> Callable[[Sequence[Any]], list[Any]]:
+        """What computes the outputs for inputs of these sizes."""
+        arrays = [*map(np.asarray, inputs), *self.hidden]
         sizes = tuple(a.shape for a in arrays)
         if sizes not in self.bound:
-            self.bound[sizes] = _Bound(self, [*arrays, *self.hidden])
-        return self.bound[sizes].run([*arrays, *self.hidden])
+            self.bound[sizes] = _Bound(self, arrays)
+        return self.bound[sizes].run
 
 
 class _Bound:
     """The plan for one set of sizes."""
 
     def __init__(self, executor: NativeExecutor, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
-        self.plan = executor.plan
-        self.env = executor.s.scope.bind(
+        plan = self.plan = executor.plan
+        self.hidden = executor.hidden
+        env = executor.s.scope.bind(
             (dim, n)
-            for var, a in zip(self.plan.program.inputs, arrays, strict=True)
+            for var, a in zip(plan.program.inputs, arrays, strict=True)
             for dim, n in zip(var.shape, a.shape, strict=True)
         )
-        self.executable = Executable(Binding(self.plan, self.env, 1))
-        self.donated = {self.plan.program.inputs[i] for i in executor.s.donations.values()}
+        self.executable = Executable(Binding(plan, env, 1))
         number = self.executable.binding.number
-        self.shapes = [tuple(map(number, o.shape)) if isinstance(o, Var) else () for o in self.plan.outputs]
+        self.inputs = plan.program.inputs[: len(plan.program.inputs) - len(self.hidden)]
+        self.dtypes = [v.dtype for v in self.inputs]
+        self.donated = [self.inputs[i] in set(plan.buffers.values()) for i in range(len(self.inputs))]
+        for var, array in zip(plan.program.inputs[len(self.inputs) :], self.hidden, strict=True):
+            self.executable.place(var, array.ctypes.data)
+        self._describe_outputs(number)
+        self.patch = self.executable.patcher([*self.inputs, *(v for v, _, _ in self.fresh)])
 
-    def run(self, arrays: Sequence[np.ndarray[Any, Any]]) -> list[Any]:
-        x, plan = self.executable, self.plan
-        held: dict[Var, np.ndarray[Any, Any]] = {}
-        for var, array in zip(plan.program.inputs, arrays, strict=True):
-            if var in self.donated:
-                array = _own(array)
-            held[var] = array
-            x.place(var, array.ctypes.data)
-        results = []
-        for o, shape in zip(plan.outputs, self.shapes, strict=True):
-            buffer = plan.buffer(o)
-            if buffer not in held:
-                held[buffer] = _allocate(shape, o.dtype)
-                x.place(buffer, held[buffer].ctypes.data)
-            results.append(held[buffer])
-        x.run(0, 1)
-        return [_finished(r, o) for r, o in zip(results, plan.outputs, strict=True)]
+    def _describe_outputs(self, number: Callable[[Any], int]) -> None:
+        """Outputs in memory of their own, and where each output is found: a donated input or a fresh array."""
+        at = {v: i for i, v in enumerate(self.inputs)}
+        self.fresh: list[tuple[Var, tuple[int, ...], Any]] = []
+        self.places: list[tuple[int, bool]] = []  # position among inputs and fresh arrays; whether it is weak
+        for o in self.plan.outputs:
+            buffer = self.plan.buffer(o)
+            if buffer not in at:
+                at[buffer] = len(self.inputs) + len(self.fresh)
+                self.fresh.append((buffer, tuple(map(number, o.shape)), o.dtype))
+            self.places.append((at[buffer], type_of(o).weak))
+
+    def run(self, inputs: Sequence[Any]) -> list[Any]:
+        """One call."""
+        arrays: list[np.ndarray[Any, Any]] = []
+        for value, dtype, donated in zip(inputs, self.dtypes, self.donated, strict=True):
+            if type(value) is not np.ndarray or not value.flags.c_contiguous or value.dtype is not dtype:
+                value = np.asarray(value, dtype, order="C")
+            arrays.append(_own(value, sys.getrefcount(value)) if donated else value)
+        arrays += [_allocate(shape, dtype) for _, shape, dtype in self.fresh]
+        self.patch([_address(a) for a in arrays])
+        self.executable.run(0, 1)
+        return [_finished(arrays[i], weak) for i, weak in self.places]
+
+
+_OWNED: weakref.WeakValueDictionary[int, np.ndarray[Any, Any]] = weakref.WeakValueDictionary()
+"""Arrays that compiled calls allocated: only these are ever written in place."""
+
+
+def _count_holders() -> int:
+    """References to an array that only a tensor holds, counted as `run` counts them."""
+    tensor = Node.tensor(np.empty(1))
+    leaves = [tensor.value]
+    counts: list[int] = []
+    for value, _ in zip(leaves, [None], strict=True):
+        counts.append((lambda _array, references: references)(value, sys.getrefcount(value)))
+    return counts[0]
+
+
+_HOLDERS = _count_holders()
+
+
+_DATA = object.__basicsize__
+"""Where an array object holds the address of its data: behind the object's header."""
+
+
+def _address(array: np.ndarray[Any, Any]) -> int:
+    """The address of an array's data; `array.ctypes.data`, at a fifth of the cost."""
+    return ctypes.c_size_t.from_address(id(array) + _DATA).value
+
+
+def _slow_address(array: np.ndarray[Any, Any]) -> int:
+    return int(array.ctypes.data)
+
+
+_probe = np.arange(3.0)
+if _address(_probe) != _slow_address(_probe):
+    _address = _slow_address
 
 
 def _allocate(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
@@ -99,16 +149,16 @@ def _allocate(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
     return out
 
 
-def _own(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The array if a compiled call made it, else a copy: nobody else's memory is ever written."""
-    if _OWNED.get(id(array)) is array:
+def _own(array: np.ndarray[Any, Any], references: int) -> np.ndarray[Any, Any]:
+    """The array if a compiled call made it and nobody else holds it, else a copy: what others see never changes."""
+    if _OWNED.get(id(array)) is array and references <= _HOLDERS:
         return array
     copy = _allocate(array.shape, array.dtype)
     copy[...] = array
     return copy
 
 
-def _finished(array: np.ndarray[Any, Any], out: Any) -> Any:
+def _finished(array: np.ndarray[Any, Any], weak: bool) -> Any:
     if array.ndim:
         return array
-    return array.item() if type_of(out).weak else array[()]
+    return array.item() if weak else array[()]

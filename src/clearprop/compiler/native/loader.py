@@ -76,4 +76,3 @@ def load_object(symbol: str, code: bytes) -> int:
         engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         engine.finalize_object()
         return int(engine.get_function_address(symbol))
-
