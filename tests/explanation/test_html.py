@@ -101,8 +101,11 @@ def _axe():
     return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
+LARGE = [pytest.param(name, marks=pytest.mark.verify) for name in ("neuron", "network")]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", ["closed", *LARGE])
 def test_it_passes_the_rules_of_axe(name, scheme, tmp_path):
     browser, axe = _browser(), _axe()
     run = "axe.run().then(r => { document.title = 'AXE' + JSON.stringify(r.violations.map(v => [v.id, v.help])); });"

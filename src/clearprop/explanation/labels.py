@@ -14,14 +14,14 @@ import numpy as np
 from clearprop.explanation.graph import Graph
 from clearprop.explanation.jacobians import Local, Multilinear, shape_of
 from clearprop.explanation.unstructured import local_jacobian
-from clearprop.notation.names import escaped, name_tex, subscript, subscript_tex
+from clearprop.notation.names import escaped, subscript, subscript_tex
 from clearprop.notation.numbers import number_tex, number_text
 from clearprop.program.types import PYTHON_SCALARS
 from clearprop.program.values import Application, Node, raw
 
 _ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)")
 _WRITTEN = {"multiply": "mul", "matmul": "sum", "add": "sum", "relu": "ReLU", "divide": "div", "subtract": "sub",
-            "negative": "neg", "softmax_cross_entropy": "cross_entropy", "squared_error": "error²"}  # fmt: skip
+            "negative": "neg", "softmax_cross_entropy": "cross_entropy"}  # fmt: skip
 _LONGEST = 40
 
 
@@ -233,7 +233,7 @@ def call_label(name: str, operands: list[Label]) -> Label | None:
 
 
 def _upright(name: str) -> str:
-    return rf"\operatorname{{{name_tex(name).removeprefix(chr(92) + 'mathrm{').removesuffix('}')}}}"
+    return rf"\operatorname{{{escaped(name)}}}"
 
 
 def _indexed(name: str, value: Any, at: int, plain: bool = True) -> Label:

@@ -40,8 +40,19 @@ def name_tex(name: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text with LaTeX's special characters made harmless."""
-    return re.sub(r"([_#%&${}])", r"\\\1", text.replace("\\", r"\backslash "))
+    r"""Text with LaTeX's special characters made harmless, and the signs of our texts as mathematics.
+
+    >>> escaped("z_1 = −1")
+    'z\\_1 = $-$1'
+    """
+    plain = re.sub(r"([_#%&${}])", r"\\\1", text.replace("\\", "/"))
+    return re.sub("|".join(_IN_TEXT), lambda m: f"${_IN_TEXT[m[0]]}$", plain)
+
+
+_IN_TEXT = {
+    "−": "-", "∂": r"\partial ", "·": r"\cdot ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "√": r"\surd ", "²": "^2",
+    "∞": r"\infty ", "Σ": r"\Sigma ", **{chr(0x2080 + i): f"_{i}" for i in range(10)},
+}  # fmt: skip
 
 
 def subscript_tex(name: str, index: Sequence[int]) -> str:

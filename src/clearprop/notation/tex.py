@@ -10,8 +10,8 @@ from __future__ import annotations
 import functools
 import re
 
-from clearprop.notation.expressions import Call, Expression, Name, Number, Spelling
-from clearprop.notation.names import name_tex
+from clearprop.notation.expressions import Call, Expression, Name, Number
+from clearprop.notation.names import escaped, name_tex
 from clearprop.notation.numbers import number_tex
 
 RELATION, SUM, NEGATION, PRODUCT, APPLICATION, POWER, ATOM = range(7)
@@ -40,7 +40,7 @@ def _piece(e: Expression) -> tuple[str, int]:
         body = number_tex(e.value)
         return body, NEGATION if body.startswith("-") else PRODUCT if "10^" in body else ATOM
     if not e.function.tex:
-        return rf"\operatorname{{{name_tex(e.function.name)}}}({', '.join(map(tex, e.operands))})", ATOM
+        return rf"\operatorname{{{escaped(e.function.name)}}}({', '.join(map(tex, e.operands))})", ATOM
     return _filled(e)
 
 
@@ -105,9 +105,3 @@ def _needed_before(after: str) -> int:
         return RELATION
     level = _OPERATORS.get(after, PRODUCT)
     return SUM if level == RELATION else ATOM if level == POWER else level
-
-
-def spelled(function: Spelling) -> str:
-    """The declared LaTeX of an operation on its own operand names."""
-    params = {o: name_tex(o) for o in function.operands}
-    return tex(Call(function, tuple(Name(o) for o in function.operands), {})) if params else function.tex

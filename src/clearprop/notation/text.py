@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from clearprop.notation.expressions import Call, Expression, Name, Number
+from clearprop.notation.expressions import Expression, Name, Number
 from clearprop.notation.numbers import MINUS, number_text
 from clearprop.notation.source import filled
 
@@ -92,8 +92,3 @@ def _called(node: ast.Call, known: dict[str, _Piece]) -> _Piece:
     if name == "sqrt":
         return "√" + _wrapped(given[0], _ATOM), _UNARY
     return f"{name}({', '.join(p[0] for p in given)})", _ATOM
-
-
-def call_text(call: Call) -> str:
-    """The text of a call even where the operation is normally invisible: `reshape(x)`."""
-    return f"{call.function.name}({', '.join(text(e) for e in call.operands)})"
