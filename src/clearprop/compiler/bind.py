@@ -12,8 +12,10 @@ import numpy as np
 from clearprop.compiler.access import Access
 from clearprop.compiler.kernels import Kernel, dtype_name
 from clearprop.compiler.lanes import LANES
+from clearprop.compiler.native import thin
 from clearprop.compiler.operations import Operation
 from clearprop.compiler.plan import Instruction, Plan
+from clearprop.compiler.unrolled import COLUMNS
 from clearprop.compiler.schedule import Nest
 from clearprop.program.ir import Var
 from clearprop.shapes import evaluate_size
@@ -21,6 +23,7 @@ from clearprop.shapes import evaluate_size
 ALIGN = 64
 SPLIT_ELEMENTS = 1 << 14  # below this a nest is done before the other core has heard of it
 SPLIT_PRODUCT = 1 << 20  # multiply-adds
+THIN_PRODUCT = 1 << 18  # multiply-adds up to which a product with a very short axis is written out
 NARROW = 8  # rows shorter than this are worked on side by side
 _WORD = 2**64
 
@@ -102,7 +105,9 @@ class Binding:
         kernel = instruction.kernel
         assert kernel is not None
         domain = [self.number(n) for n in kernel.domain]
-        if instruction.lanes is not None and domain[1] < NARROW <= domain[0]:
+        if instruction.unrolled is not None and domain[1] <= COLUMNS <= domain[0]:
+            kernel = instruction.unrolled(domain[1])
+        elif instruction.lanes is not None and domain[1] < NARROW <= domain[0]:
             kernel = instruction.lanes
         worth = math.prod(domain) >= SPLIT_ELEMENTS and all(how == "sum" for _, how in kernel.accumulators)
         shares = self.shares(domain[0], worth, 16 if len(domain) == 1 else 1) if domain else [(0, 1)]
@@ -147,7 +152,35 @@ class Binding:
 
         kernel = product(dtype_name(op.out.dtype))
         for layout in layouts(op, self.number):
+            if self._thin_product(op, layout):
+                continue
             self.add([_product_call(kernel, op, part) for part in self._split_product(layout)])
+
+    def _thin_product(self, op: Operation, g: Layout) -> bool:
+        """Write a product with a very short axis out, if that is the faster way."""
+        if g.batches > 1 or g.m * g.n * g.k > THIN_PRODUCT:
+            return False
+        kind, item = dtype_name(op.out.dtype), op.out.dtype.itemsize
+        (a, ao), (b, bo), (c, co) = (
+            (v, o * item) for v, o in zip((op.reads[0].base, op.reads[1].base, op.out), g.offsets, strict=True)
+        )
+        if g.k <= thin.SHORT and g.n >= 16:
+            if g.tb:  # rows of B, one after the other, first
+                scratch = self.piece(g.k * g.n * item).ctypes.data
+                self.add([Call(thin.transpose(kind), [0, g.k, 0, g.ldb, scratch, g.n], [(2, b, bo)])])
+                where, ldb, places = scratch, g.n, []
+            else:
+                where, ldb, places = 0, g.ldb, [(5, b, bo)]
+            down, right = (1, g.lda) if g.ta else (g.lda, 1)
+            row = [0, g.m, 0, down, right, where, ldb, 0, g.ldc, g.n]
+            self.add([Call(thin.outer(kind, g.k), row, [(2, a, ao), *places, (7, c, co)])])
+            return True
+        if g.n <= thin.SHORT and g.ta and not g.tb and g.m >= 16:
+            scratch = self.piece(g.n * g.m * item).ctypes.data
+            row = [0, g.k, 0, g.lda, 0, g.ldb, 0, g.ldc, g.m, scratch]
+            self.add([Call(thin.inner(kind, g.n), row, [(2, a, ao), (4, b, bo), (6, c, co)])])
+            return True
+        return False
 
     def _split_product(self, g: Layout) -> list[Layout]:
         worth = g.batches * g.m * g.n * g.k >= SPLIT_PRODUCT

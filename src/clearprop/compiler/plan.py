@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from clearprop.compiler.lanes import LaneEmitter
 from clearprop.compiler.merging import merged
 from clearprop.compiler.operations import Operation, operation
 from clearprop.compiler.schedule import Nest, Scheduler, Step, steps_of
+from clearprop.compiler.unrolled import UnrolledEmitter
 from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.program.types import type_of
@@ -26,6 +27,7 @@ class Instruction:
     step: Step
     kernel: Kernel | None = None
     lanes: Kernel | None = None
+    unrolled: Callable[[int], Kernel] | None = None
     name: str = ""
 
 
@@ -154,7 +156,12 @@ def _instruction(step: Step, stored: set[Var], plan: Plan) -> Instruction:
         kernel = Emitter(nest, stored, plan.buffer, canonical_names()).emit()
         if len(nest.domain) != 2:
             return Instruction(step, kernel)
-        return Instruction(step, kernel, LaneEmitter(nest, stored, plan.buffer, canonical_names()).emit())
+        lanes = LaneEmitter(nest, stored, plan.buffer, canonical_names()).emit()
+
+        def unrolled(columns: int) -> Kernel:
+            return UnrolledEmitter(columns, nest, stored, plan.buffer, canonical_names()).emit()
+
+        return Instruction(step, kernel, lanes, unrolled)
     return Instruction(step, name=step.equation.primitive.name)
 
 

@@ -1,0 +1,65 @@
+"""Matrix products with one very short axis: written out, they beat a general product's packing and dispatch.
+
+outer   few terms per element: C[i, :] = Σₖ a[i, k]·B[k, :], with the terms spelled out
+inner   few columns from many rows: C[:, c] += B[p, c]·A[p, :], kept transposed until the end
+"""
+
+from __future__ import annotations
+
+from clearprop.compiler.kernels import Kernel, Parameter
+
+SHORT = 8
+"""Axes up to this length count as very short."""
+
+
+def _kernel(text: str, words: str) -> Kernel:
+    parameters = []
+    for word in words.split():
+        name, kind = word.split(":")
+        parameters.append(Parameter(name, "size" if kind == "size" else "array", name, "" if kind == "size" else kind))
+    return Kernel(text, parameters)
+
+
+def transpose(dtype: str) -> Kernel:
+    """out[k, j] = b[j, k] for a small matrix."""
+    text = (
+        "def kernel(lo, hi, b, ldb, out, n):\n"
+        "    for j in range(n):\n"
+        "        for k in range(lo, hi):\n"
+        "            out[k * n + j] = b[j * ldb + k]\n"
+    )
+    return _kernel(text, f"b:{dtype} ldb:size out:{dtype} n:size")
+
+
+def outer(dtype: str, terms: int) -> Kernel:
+    """Rows lo … hi of a product with `terms` terms per element; `down, right` are A's strides."""
+    loads = "".join(f"        a{k} = a[i * down + u64({k}) * right]\n" for k in range(terms))
+    total = " + ".join(f"a{k} * b[u64({k}) * ldb + j]" for k in range(terms))
+    text = (
+        "def kernel(lo, hi, a, down, right, b, ldb, c, ldc, n):\n"
+        "    for i in range(lo, hi):\n"
+        f"{loads}"
+        "        for j in range(n):\n"
+        f"            c[i * ldc + j] = {total}\n"
+    )
+    return _kernel(text, f"a:{dtype} down:size right:size b:{dtype} ldb:size c:{dtype} ldc:size n:size")
+
+
+def inner(dtype: str, columns: int) -> Kernel:
+    """A product with `columns` columns whose left operand is stored transposed: terms lo … hi of every element."""
+    each = range(columns)
+    loads = "".join(f"        b{c} = b[p * ldb + u64({c})]\n" for c in each)
+    adds = "".join(f"            t[u64({c}) * m + i] = t[u64({c}) * m + i] + b{c} * v\n" for c in each)
+    stores = "".join(f"        c[i * ldc + u64({k})] = t[u64({k}) * m + i]\n" for k in each)
+    text = (
+        "def kernel(lo, hi, a, lda, b, ldb, c, ldc, m, t):\n"
+        f"    for z in range(m * u64({columns})):\n        t[z] = {dtype}(0)\n"
+        "    for p in range(lo, hi):\n"
+        f"{loads}"
+        "        for i in range(m):\n"
+        "            v = a[p * lda + i]\n"
+        f"{adds}"
+        "    for i in range(m):\n"
+        f"{stores}"
+    )
+    return _kernel(text, f"a:{dtype} lda:size b:{dtype} ldb:size c:{dtype} ldc:size m:size t:{dtype}")
