@@ -51,6 +51,15 @@ def test_a_step_is_opened_at_what_it_minimised():
         assert entry.count == (16 if step % 4 else 12) + 2  # the rows of the batch, and the two penalties
 
 
+def test_the_compiled_step_computes_the_same_gradient(run):
+    explanation = cl.explain(run, "layers[0].weight", step=3)
+    for at in range(0, len(explanation), 5):
+        entry = explanation[np.unravel_index(at, explanation.shape)]
+        assert entry.native() == pytest.approx(entry.value, rel=1e-4, abs=1e-8)
+        assert abs(entry.native() - entry.total) <= 10 * entry.rounding.bound
+    assert cl.explain(run, "layers[0].weight")[0, 0].native() is None
+
+
 def test_dropout_is_replayed_with_its_own_numbers():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((ROWS, 4)).astype(np.float32), rng.integers(0, 2, ROWS)
@@ -163,6 +172,12 @@ def test_the_command_opens_one_entry(table_run, capsys):
     assert max(map(len, lines)) <= 100
 
 
+def test_the_command_compares_with_the_compiled_step(table_run, capsys):
+    code, out, _ = _command(capsys, table_run, "--param", "layers[0].bias[2]", "--step", 2, "--native")
+    assert code == 0
+    assert out.splitlines()[-1].startswith("    native step ")
+
+
 @pytest.mark.parametrize(
     ("form", "start"),
     [("latex", "\\begin{align*}"), ("html", "<!DOCTYPE html>"), ("json", '{\n "format": 1'), ("sentences", "∂loss/∂")],
@@ -201,6 +216,7 @@ MISTAKES = {
     "format": (("--format", "pdf"), "no format named 'pdf'", "--format"),
     "both": (("--input", "x", "--param", "y"), "one thing is explained at a time", "--input"),
     "top": (("--top", "0"), "--top cannot be 0", "--top"),
+    "native": (("--native",), "only a step of the training was run by compiled code", "--native"),
     "nothing": (("--format", "html"), "--format html needs one parameter or input", "--format"),
 }
 

@@ -28,6 +28,7 @@ def explain(
     step: Annotated[int | None, typer.Option(metavar="K", help="What this step of the training minimised.")] = None,
     top: Annotated[int, typer.Option(metavar="N", help="So many of the largest terms.")] = 8,
     paths: Annotated[int, typer.Option(metavar="N", help="So many of the largest whole paths, too.")] = 0,
+    native: Annotated[bool, typer.Option("--native", help="Compare with the compiled step, for --step.")] = False,
     format_: Annotated[str, typer.Option("--format", metavar="FORM", help=", ".join(FORMATS))] = "text",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write a file instead of stdout.")
@@ -54,11 +55,11 @@ def explain(
     from clearprop.train.atomic import write_text
     from clearprop.train.loading import load
 
-    _check(param, input_, top, paths, format_)
+    _check(param, input_, top, paths, format_, native and step is None)
     if out is not None and not overwrite:
         require_new(out)
     title, found = _found(load(run), param, input_, row, step)
-    text = _written(found, format_, top, paths)
+    text = _written(found, format_, top, paths, native)
     text = f"{title}\n{text}" if format_ == "text" and not text.startswith(title) else text
     if out is None:
         typer.echo(text)
@@ -67,7 +68,7 @@ def explain(
     return DONE
 
 
-def _check(param: str | None, input_: str | None, top: int, paths: int, format_: str) -> None:
+def _check(param: str | None, input_: str | None, top: int, paths: int, format_: str, no_step: bool) -> None:
     from clearprop.errors import ArgumentError, unknown_name
 
     if format_ not in FORMATS:
@@ -78,6 +79,14 @@ def _check(param: str | None, input_: str | None, top: int, paths: int, format_:
             expected="--param or --input",
             got=f"--param {param} and --input {input_}",
             where="--input",
+        )
+    if no_step:
+        raise ArgumentError(
+            "only a step of the training was run by compiled code",
+            expected="--step with --native",
+            got="--native alone",
+            where="--native",
+            try_="--step 1",
         )
     for option, number, least in (("--top", top, 1), ("--paths", paths, 0)):
         if number < least:
@@ -126,11 +135,11 @@ def _indexed(text: str) -> tuple[str, tuple[int, ...] | None]:
     return found["name"], tuple(int(part) for part in found["index"].split(","))
 
 
-def _written(found: Entry | Explanation | Explanations, format_: str, top: int, paths: int) -> str:
+def _written(found: Entry | Explanation | Explanations, format_: str, top: int, paths: int, native: bool) -> str:
     """The text of the file, or of the terminal."""
     from clearprop.errors import ArgumentError
     from clearprop.explanation import Entry, Explanations
-    from clearprop.explanation.text import chain_lines
+    from clearprop.explanation.text import chain_lines, native_text
 
     if isinstance(found, Explanations):
         if format_ != "text":
@@ -147,4 +156,6 @@ def _written(found: Entry | Explanation | Explanations, format_: str, top: int, 
     if paths and format_ == "text" and isinstance(shown, Entry):
         whole = [line for path in shown.paths(paths) for line in chain_lines("    ", path)]
         text = "\n".join([text, f"the {paths} largest whole paths:", *whole])
+    if native and format_ == "text" and isinstance(shown, Entry):
+        text = f"{text}\n    {native_text(shown)}"
     return text

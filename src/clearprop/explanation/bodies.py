@@ -9,7 +9,7 @@ import numpy as np
 
 from clearprop.arrays import Tensor
 from clearprop.explanation.jacobians import Elementwise, Local, wide
-from clearprop.explanation.labels import Given, Labels
+from clearprop.explanation.labels import Given, Labels, written
 from clearprop.explanation.record import Entry
 from clearprop.explanation.session import Session
 from clearprop.program.types import PYTHON_SCALARS
@@ -23,8 +23,7 @@ def opened_body(labels: Labels, local: Local, inner: int, out: int) -> Entry:
     leaf.requires_grad, leaf.name = True, names[local.k]
     constants = {id(v): n for v, n in zip(values, names, strict=True) if n}
     made = _recorded(local, [*values[: local.k], leaf, *values[local.k + 1 :]])
-    name = labels.entry(local.node, out).text.partition("[")[0]
-    given = Given(constants, target=name if name.isidentifier() else local.primitive.name)
+    given = Given(constants, target=written(local.primitive.name))
     session = Session(made, target, [leaf], given)
     return session.opener.open(leaf, at)
 

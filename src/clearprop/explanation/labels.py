@@ -6,7 +6,7 @@ import linecache
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,19 +29,21 @@ _LONGEST = 40
 class Given:
     """Names from outside the tape, by the identity of arrays: of whole values, and of the columns of tables.
 
-    `origin` says what was explained where no line of the user's does.
+    `origin` says what was explained where no line of the user's does; `native` gives the gradients of the run's own
+    executor, by name.
     """
 
     values: Mapping[int, str] = field(default_factory=dict)
     columns: Mapping[int, Sequence[str]] = field(default_factory=dict)
     target: str = ""
     origin: str = ""
+    native: Callable[[], dict[str, Any]] | None = None
 
     def cast(self, arrays: Sequence[Any], cast: Callable[[Any], Any]) -> Given:
         """The same names for the images of the arrays."""
         values = {id(cast(a)): self.values[id(a)] for a in arrays if id(a) in self.values}
         columns = {id(cast(a)): self.columns[id(a)] for a in arrays if id(a) in self.columns}
-        return Given({**self.values, **values}, {**self.columns, **columns}, self.target, self.origin)
+        return replace(self, values={**self.values, **values}, columns={**self.columns, **columns})
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,10 @@ class Located:
         """See `Entry.at`."""
         return self.session.at(self.node, self.position, dtype)
 
+    def native(self) -> float | None:
+        """See `Entry.native`."""
+        return self.session.native(self.node, self.position)
+
     def shown(self, k: int) -> Entry:
         """See `Entry.show`."""
         return self.session.shown(self.node, self.position, k)

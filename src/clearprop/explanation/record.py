@@ -152,6 +152,9 @@ class Source(Protocol):
     def at(self, dtype: Any) -> Entry:
         """The same entry of the program evaluated in another dtype."""
 
+    def native(self) -> float | None:
+        """The gradient of the run's own executor."""
+
     def shown(self, k: int) -> Entry:
         """The same entry with another number of terms."""
 
@@ -207,6 +210,13 @@ class Entry:
     def at(self, dtype: Any) -> Entry:
         """The same entry with the program evaluated in another dtype."""
         return self._source.at(dtype)
+
+    def native(self) -> float | None:
+        """What the run's own, compiled step computes for this entry; None where no step of a run is explained.
+
+        The step is compiled for this, once per explanation, which may take some seconds.
+        """
+        return self._source.native()
 
     def show(self, k: int) -> Entry:
         """The same entry with its k largest terms."""

@@ -166,7 +166,7 @@ def _of_run(run: Run, wrt: Any, step: int | None, row: int | None) -> Explanatio
     args = opened.model, opened.x, opened.y
     parameters = _floating_names("model", opened.model)
     columns = {id(opened.x): opened.columns} if opened.columns and np.ndim(opened.x) == 2 else {}
-    known = Given(columns=columns, origin=opened.title)
+    known = Given(columns=columns, origin=opened.title, native=opened.native)
     if wrt == "model" or wrt in parameters:
         return _of_function(opened.function, wrt, args, None, known)
     if wrt == "x":

@@ -6,17 +6,22 @@ The objective is the one that the training step minimises, from the same source,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from clearprop.autodiff.trees import flatten, paths
 from clearprop.errors import ArgumentError, RunError, unknown_name, user_line
+from clearprop.optim.transform import Transform, View
+from clearprop.program.values import raw
 from clearprop.rules import random
+from clearprop.rules.structural import zeros_like
+from clearprop.train.executor import State, choose_executor
 from clearprop.train.feeds import ArrayFeed
 from clearprop.train.loop import Plan
 from clearprop.train.run import Run
-from clearprop.train.step import make_objective, penalty
+from clearprop.train.step import make_objective, make_step, penalty
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +34,7 @@ class Opened:
     y: Any
     columns: tuple[str, ...]
     title: str
+    native: Callable[[], dict[str, Any]] | None = None
 
 
 def opened_run(run: Run, step: int | None, row: int | None) -> Opened:
@@ -71,7 +77,33 @@ def _of_step(run: Run, plan: Plan, step: int, columns: tuple[str, ...]) -> Opene
     def loss(model: Any, x: Any, y: Any) -> Any:
         return objective(model, x, y, rng)[0]
 
-    return Opened(loss, state.model, x, y, columns, f"objective of step {step}, {len(x)} rows")
+    title = f"objective of step {step}, {len(x)} rows"
+    return Opened(loss, state.model, x, y, columns, title, lambda: native_gradients(plan, state))
+
+
+class _Kept(Transform):
+    """An optimizer that changes nothing, and keeps the gradients as its state."""
+
+    def init(self, params: Any) -> Any:
+        """Zeros, of the form of the gradients."""
+        return View(params).make(zeros_like)
+
+    def update(self, grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
+        """No update, and the gradients."""
+        view = View(params)
+        return view.make(zeros_like), view.build(view.gradients(grads))
+
+
+def native_gradients(plan: Plan, state: State) -> dict[str, Any]:
+    """The gradients of the next step as the run's own executor computes them, by parameter."""
+    settings, probe = plan.settings, _Kept()
+    step = make_step(plan.loss, (), probe, settings.l1, settings.l2)
+    executor = choose_executor(step, np.array(plan.keys.layers, dtype=np.uint32))
+    start = replace(state, optimizer=probe.init(state.model), totals=())
+    after, _ = executor(start, plan.feed, state.batch + 1, lambda _: True)
+    leaves, _ = flatten(after.optimizer)
+    named = dict(zip(paths(after.optimizer), leaves, strict=True))
+    return {name: np.array(raw(value)) for name, value in named.items() if value is not None}
 
 
 def _loss_of(plan: Plan) -> Callable[..., Any]:

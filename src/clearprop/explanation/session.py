@@ -28,6 +28,7 @@ class Session:
         self.graph, self.given = Graph(target, at, sources), given or Given()
         self.labels = Labels(self.graph, self.given)
         self._twins: dict[np.dtype[Any], tuple[Session, dict[Node, Node]]] = {}
+        self._natives: dict[str, Any] | None = None
         self.opener = Opener(self.graph, self.labels, self)
 
     def check(self, node: Node, at: int) -> Check:
@@ -61,6 +62,15 @@ class Session:
     def paths(self, node: Node, at: int, k: int) -> tuple[Path, ...]:
         """See `Entry.paths`."""
         return largest_paths(self.opener, node, at, k)
+
+    def native(self, node: Node, at: int) -> float | None:
+        """See `Entry.native`."""
+        if self.given.native is None:
+            return None
+        if self._natives is None:
+            self._natives = self.given.native()
+        found = self._natives.get(node.name)
+        return None if found is None else float(found.reshape(-1)[at])
 
     def shown(self, node: Node, at: int, k: int) -> Entry:
         """See `Entry.show`."""

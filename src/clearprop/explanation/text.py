@@ -213,6 +213,14 @@ def rounding_text(rounding: Rounding) -> str:
     return f"rounding in {rounding.dtype} {sizes[0]}, |…| {sign} {sizes[1]}"
 
 
+def native_text(entry: Entry) -> str:
+    """How far the compiled step of the run is from the sum of the terms; empty where there is none."""
+    native = entry.native()
+    if native is None:
+        return ""
+    return f"native step {number_text(native, 10)}, differs from the sum by {number_text(native - entry.total, 2)}"
+
+
 def check_text(check: Check) -> str:
     """`finite difference 1, complex step 1: agrees within 1e-10`."""
     verdict = f"agrees within {_power_of_ten(check.relative)}"
