@@ -21,8 +21,8 @@ from clearprop.program.ir import Var
 from clearprop.shapes import evaluate_size
 
 ALIGN = 64
-SPLIT_ELEMENTS = 1 << 14  # below this a nest is done before the other core has heard of it
-SPLIT_PRODUCT = 1 << 20  # multiply-adds
+SPLIT_ELEMENTS = 1 << 14  # elements times operations: below this a nest is done before the other core has begun
+SPLIT_PRODUCT = 1 << 17  # multiply-adds
 THIN_PRODUCT = 1 << 18  # multiply-adds up to which a product with a very short axis is written out
 NARROW = 8  # rows shorter than this are worked on side by side
 _WORD = 2**64
@@ -109,7 +109,8 @@ class Binding:
             kernel = instruction.unrolled(domain[1])
         elif instruction.lanes is not None and domain[1] < NARROW <= domain[0]:
             kernel = instruction.lanes
-        worth = math.prod(domain) >= SPLIT_ELEMENTS and all(how == "sum" for _, how in kernel.accumulators)
+        work = math.prod(domain) * len(instruction.step.ops)
+        worth = work >= SPLIT_ELEMENTS and all(how == "sum" for _, how in kernel.accumulators)
         shares = self.shares(domain[0], worth, 16 if len(domain) == 1 else 1) if domain else [(0, 1)]
         parts = self._parts(kernel, len(shares))
         self.add([self._row(kernel, lo, hi, t, parts) for t, (lo, hi) in enumerate(shares)])
@@ -172,10 +173,12 @@ class Binding:
             else:
                 where, ldb, places = 0, g.ldb, [(5, b, bo)]
             down, right = (1, g.lda) if g.ta else (g.lda, 1)
-            row = [0, g.m, 0, down, right, where, ldb, 0, g.ldc, g.n]
-            self.add([Call(thin.outer(kind, g.k), row, [(2, a, ao), *places, (7, c, co)])])
+            kernel = thin.outer(kind, g.k)
+            rest = [0, down, right, where, ldb, 0, g.ldc, g.n]
+            shares = self.shares(g.m, g.m * g.n * g.k >= SPLIT_PRODUCT)
+            self.add([Call(kernel, [lo, hi, *rest], [(2, a, ao), *places, (7, c, co)]) for lo, hi in shares])
             return True
-        if g.n <= thin.SHORT and g.ta and not g.tb and g.m >= 16:
+        if g.n <= thin.FEW and g.ta and not g.tb and g.m >= 16:
             scratch = self.piece(g.n * g.m * item).ctypes.data
             row = [0, g.k, 0, g.lda, 0, g.ldb, 0, g.ldc, g.m, scratch]
             self.add([Call(thin.inner(kind, g.n), row, [(2, a, ao), (4, b, bo), (6, c, co)])])

@@ -29,7 +29,8 @@ from clearprop.program.types import Type, type_of
 from clearprop.program.values import Node, raw
 from clearprop.shapes import Scope, hint
 
-SLICE_SECONDS = 0.1
+TWO_THREADS = 1 << 22
+"""Multiply-adds in a step from which a second core helps."""
 
 
 class NativeLoop:
@@ -238,7 +239,7 @@ class _Bound:
 
 def _worth_two(loop: NativeLoop, env: Any) -> bool:
     """Whether a step is long enough that a second core helps."""
-    from clearprop.compiler.bind import SPLIT_PRODUCT, layouts
+    from clearprop.compiler.bind import layouts
 
     if loop.threads < 2:
         return False
@@ -247,4 +248,4 @@ def _worth_two(loop: NativeLoop, env: Any) -> bool:
     for instruction in loop.plan.instructions:
         if instruction.name == "matmul":
             work += sum(g.batches * g.m * g.n * g.k for g in layouts(instruction.step, binding.number))
-    return work >= 4 * SPLIT_PRODUCT
+    return work >= TWO_THREADS

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from clearprop.compiler.kernels import Kernel, Parameter
 
-SHORT = 8
-"""Axes up to this length count as very short."""
+SHORT, FEW = 10, 8
+"""Up to so many terms per element, or columns, a product counts as thin."""
 
 
 def _kernel(text: str, words: str) -> Kernel:
