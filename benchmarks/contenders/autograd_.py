@@ -8,8 +8,8 @@ from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
-from autograd import grad, hessian, hessian_vector_product, make_vjp, value_and_grad
-from scipy.special import erf  # noqa: F401 - autograd's wrapper is used below; SciPy must be there
+from autograd import grad, hessian, hessian_vector_product, value_and_grad
+from autograd.core import make_vjp
 
 from benchmarks import workloads as w
 from benchmarks.contenders import Runner
@@ -136,7 +136,6 @@ class EagerLoss(Runner):
     def __init__(self, row: w.Workload, x: Any, y: Any, weights: Any, order: Any) -> None:
         self.row = row
         self.flat = parameters(row, weights)
-        self.loss = lambda p: loss_of(row, p, x[order[0]], y[order[0]])
         x, y = x[order[0]], y[order[0]]
         self.loss = lambda p: loss_of(row, p, x, y)
         self.gradient = grad(self.loss)
@@ -166,7 +165,7 @@ def chain(x: Any) -> Any:
 class Chain(Runner):
     def __init__(self, row: w.Workload) -> None:
         self.row, self.gradient = row, grad(chain)
-        self.start = np.float32(w.CHAIN_START)
+        self.start = np.array(w.CHAIN_START, np.float32)  # autograd knows no NumPy scalars
 
     def call(self) -> float:
         if self.row.whole:
@@ -176,5 +175,5 @@ class Chain(Runner):
             pullback, value = make_vjp(chain, self.start)
             self.check = float(value)
             start = time.perf_counter()
-            pullback(np.float32(1))
+            pullback(np.array(1, np.float32))
         return time.perf_counter() - start

@@ -1,0 +1,77 @@
+"""W8: whole processes from start to exit, one seed per round, contenders in turns."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.digits.common import ROWS
+from benchmarks.machine import environment
+from benchmarks.measure import Effort, Result
+from benchmarks.peers import ROOT, Installed
+from benchmarks.workloads import Workload
+
+PEERS = ("jax", "torch", "sklearn")
+LABELS = {"jax": "JAX `lax.scan`", "torch": "PyTorch eager", "sklearn": "scikit-learn"}
+
+
+def measured(row: Workload, installed: dict[str, Installed], effort: Effort) -> list[Result]:
+    """clearprop with an empty kernel cache and with one that an earlier process filled, and every peer."""
+    ours = [Result("clearprop.cold", "clearprop, cold cache"), Result("clearprop.warm", "clearprop, warm cache")]
+    peers = [Result(n, LABELS[n]) for n in PEERS if n in installed and not installed[n].absent]
+    with tempfile.TemporaryDirectory(prefix="clearprop-bench-") as name:
+        folder = Path(name)
+        file = _digits(folder)
+        for seed in range(effort.starts):
+            for result in (*ours, *peers):
+                if not result.error:
+                    _once(result, installed, file, seed, folder)
+    return [*ours, *peers]
+
+
+def _digits(folder: Path) -> Path:
+    """scikit-learn's digits as float32 from 0 to 1, shuffled once."""
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    rows = np.random.default_rng(0).permutation(len(x))
+    x, y = (x[rows] / 16).astype(np.float32), y[rows].astype(np.int64)
+    path = folder / "digits.npz"
+    np.savez(path, x_train=x[:ROWS], y_train=y[:ROWS], x_val=x[ROWS:], y_val=y[ROWS:])
+    return path
+
+
+def _once(result: Result, installed: dict[str, Installed], file: Path, seed: int, folder: Path) -> None:
+    family, _, state = result.contender.partition(".")
+    cache = folder / f"kernels{seed if state == 'cold' else 0}"  # the warm one is what the first cold run left
+    command = [installed[family].python, "-m", f"benchmarks.digits.{family}_", str(file), str(seed)]
+    code, seconds, memory, out, err = run(command, CLEARPROP_CACHE_DIR=str(cache))
+    if code:
+        result.error = (err.strip().splitlines() or [f"exit code {code}"])[-1]
+        return
+    said = json.loads(out.strip().splitlines()[-1])
+    result.samples.append(seconds)
+    result.memory = max(result.memory, memory)
+    result.version = installed[family].version
+    result.notes.setdefault("epochs", []).append(said["epochs"])
+    result.notes.setdefault("accuracy", []).append(said["accuracy"])
+
+
+def run(command: list[str], **variables: Any) -> tuple[int, float, int, str, str]:
+    """Exit code, seconds from start to exit, peak memory in bytes, and what was printed."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        start = time.perf_counter()
+        child = subprocess.Popen(command, stdout=out, stderr=err, env=environment(**variables), cwd=ROOT)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        return child.returncode, seconds, usage.ru_maxrss * 1024, out.read(), err.read()
