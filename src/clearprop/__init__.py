@@ -25,6 +25,8 @@ from clearprop.autodiff.transforms import vjp as vjp
 from clearprop.autodiff.trees import tree_map as tree_map
 from clearprop.compiler.api import ExecutorWarning as ExecutorWarning
 from clearprop.compiler.api import compile as compile
+from clearprop.compiler.threads import get_threads as get_threads
+from clearprop.compiler.threads import set_threads as set_threads
 from clearprop.errors import ClearpropError as ClearpropError
 from clearprop.explanation import explain as explain
 from clearprop.primitives import Zero as Zero

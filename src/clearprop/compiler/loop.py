@@ -19,7 +19,7 @@ from clearprop.compiler.bind import SPLIT_ELEMENTS, Binding, Call
 from clearprop.compiler.executable import Executable
 from clearprop.compiler.kernels import dtype_name
 from clearprop.compiler.lowering import lower
-from clearprop.compiler.native import blas
+from clearprop.compiler.threads import get_threads
 from clearprop.compiler.native.special import collect, gather
 from clearprop.compiler.plan import make_plan
 from clearprop.errors import DTypeError, user_line
@@ -46,7 +46,7 @@ class NativeLoop:
         flat, self.structure = flatten(carry)
         self.names = paths(carry)
         self.arrays = [np.array(raw(v), order="C") for v in flat]
-        self.threads = blas.cores() if threads is None else threads
+        self.threads = get_threads() if threads is None else threads
         self._trace(f)
         self.bound: dict[int, _Bound] = {}
 

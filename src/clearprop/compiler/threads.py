@@ -1,0 +1,69 @@
+"""How many cores clearprop uses: one setting for its own loops and for the BLAS pools of NumPy and SciPy."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from clearprop.compiler.native import blas
+from clearprop.errors import ArgumentError, user_line
+
+_chosen: list[int] = []
+
+
+def get_threads() -> int:
+    """The most threads that a computation uses; small work stays on one.
+
+    Set by `set_threads`, else by the environment variable CLEARPROP_THREADS, else all cores of this process.
+    """
+    if _chosen:
+        return _chosen[-1]
+    given = os.environ.get("CLEARPROP_THREADS", "")
+    if not given:
+        return blas.cores()
+    return _checked(int(given) if given.isdigit() else given, "the environment variable CLEARPROP_THREADS")
+
+
+def set_threads(n: int) -> None:
+    """Use at most n threads from here on, in native loops and in the BLAS pools of NumPy and SciPy.
+
+    Results are the same bits for the same number of threads.  A loop that runs on two threads keeps the pools at one
+    meanwhile, so that processors are never oversubscribed.
+
+    >>> import clearprop as cl
+    >>> before = cl.get_threads()
+    >>> cl.set_threads(1)
+    >>> cl.get_threads()
+    1
+    >>> cl.set_threads(before)
+    """
+    _chosen[:] = [_checked(n, user_line())]
+    blas.set_threads(n)
+    _set_scipy(n)
+
+
+def _checked(n: Any, where: str) -> int:
+    if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 1024:
+        raise ArgumentError(
+            "the number of threads is a positive integer",
+            expected=f"1 to 1024 (this process may use {blas.cores()})",
+            got=repr(n),
+            where=where,
+            try_="cl.set_threads(2)",
+        )
+    return n
+
+
+def _set_scipy(n: int) -> None:
+    """SciPy carries an OpenBLAS of its own; it matters only once it is loaded."""
+    scipy = sys.modules.get("scipy")
+    if scipy is None or scipy.__file__ is None:
+        return
+    folder = Path(scipy.__file__).parent.parent / "scipy.libs"
+    for path in folder.glob("libscipy_openblas*"):
+        setter = getattr(ctypes.CDLL(str(path)), "scipy_openblas_set_num_threads", None)
+        if setter is not None:
+            setter(n)
