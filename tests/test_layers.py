@@ -13,10 +13,26 @@ from clearprop.arrays import stubs
 from clearprop.primitives import REGISTRY
 
 PACKAGE = Path(cl.__file__).parent
-LAYERS = (
-    "errors shapes notation program primitives rules autodiff arrays compiler nn optim train explanation"
-    " lessons export diagnosis interop cli"
-).split()  # noqa: SIM905 - the design's line, in its order
+LAYERS = [
+    "errors",
+    "shapes",
+    "notation",
+    "program",
+    "primitives",
+    "rules",
+    "autodiff",
+    "arrays",
+    "compiler",
+    "nn",
+    "optim",
+    "train",
+    "explanation",
+    "lessons",
+    "export",
+    "diagnosis",
+    "interop",
+    "cli",
+]
 HEAVY = ["numba", "scipy", "sklearn", "polars", "pydantic", "typer", "rich"]
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
 

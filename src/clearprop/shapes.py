@@ -425,8 +425,10 @@ def _core(part: str) -> tuple[str, ...]:
 def _remedy(name: str, operands: Sequence[str], shapes: Sequence[Shape], axis: str) -> str:
     if name != "matmul" or any(len(s) < 2 for s in shapes):
         return f"check where {operands[0]} and {operands[1]} get their axis {axis}"
-    (*_, rows, _), (*_, n, m) = shapes[0], shapes[1]
-    flipped = (*shapes[1][:-2], m, n)
-    if hint(shapes[0][-1]) == hint(m):
-        return f"transpose one operand ({operands[1]}.mT is {flipped})"
-    return f"check that {operands[1]} has {shapes[0][-1]} rows, or {operands[0]} {n} columns"
+    a, b = operands
+    (*_, rows, inner), (*lead, n, m) = shapes[0], shapes[1]
+    if hint(inner) == hint(m):
+        return f"transpose one operand ({b}.mT is {(*lead, m, n)}), or check that {b} has {inner} rows"
+    if hint(rows) == hint(n):
+        return f"transpose one operand ({a}.mT is {(*shapes[0][:-2], inner, rows)}), or check that {b} has {inner} rows"
+    return f"check that {b} has {inner} rows, or {a} {n} columns"

@@ -52,7 +52,7 @@ def explanation_html(explanation: Explanation) -> str:
 
 def entry_html(entry: Entry) -> str:
     """A whole page with one entry."""
-    return _page(entry.symbol, entry_section(entry))
+    return _page(_title(entry), entry_section(entry, headed=False))
 
 
 def explanation_fragment(explanation: Explanation) -> str:
@@ -78,9 +78,13 @@ def _page(title: str, body: str) -> str:
     )
 
 
-def entry_section(entry: Entry) -> str:
+def _title(entry: Entry) -> str:
+    return f"{entry.symbol} = {number_text(entry.value)}"
+
+
+def entry_section(entry: Entry, headed: bool = True) -> str:
     """One entry: the chain or the level, the rules, the next levels, the confirmation."""
-    head = f"<section>\n<h2>{escape(entry.symbol)} = {escape(number_text(entry.value))}</h2>\n"
+    head = "<section>\n" + (f"<h2>{escape(_title(entry))}</h2>\n" if headed else "")
     if entry.status == "not computed":
         return f'{head}<p class="reason">Not computed: {escape(entry.reason)}</p>\n</section>\n'
     return f"{head}{_body(entry)}{_deeper(entry.terms, DEPTH)}</section>\n"
@@ -190,7 +194,7 @@ def _deeper(terms: Sequence[Term], depth: int) -> str:
 
 def _opened(term: Term, depth: int) -> str:
     entry = term.open()
-    title = f"{entry.symbol} = {number_text(entry.value)}"
+    title = _title(entry)
     body = _reason(entry) + _terms(entry) + _rules(_single_factors(entry))
     return f"<details>\n<summary>{escape(title)}</summary>\n{body}{_deeper(entry.terms, depth - 1)}</details>\n"
 

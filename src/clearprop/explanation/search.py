@@ -38,17 +38,17 @@ def all_paths(opener: Opener, node: Node, at: int, most: int) -> tuple[Path, ...
     todo: list[tuple[Node, int, tuple[Factor, ...]]] = [(node, at, ())]
     while todo:
         here, position, factors = todo.pop()
+        if opener.graph.is_target(here) and (factors or position == opener.graph.at):
+            done.append(Path(factors, math.prod(f.value for f in factors)))
+            continue
         level = bundles(opener.graph, here, position)
         if sum(map(len, level)) + len(done) + len(todo) > most or len(factors) > _LONGEST:
             return None
-        onward = []
-        for bundle in level:
-            for i in range(len(bundle)):
-                whole = opener.factors(bundle, i) + factors
-                if opener.graph.is_target(bundle.node):
-                    done.append(Path(whole, math.prod(f.value for f in whole)))
-                else:
-                    onward.append((bundle.node, int(bundle.end[i]), whole))
+        onward = [
+            (bundle.node, int(bundle.end[i]), opener.factors(bundle, i) + factors)
+            for bundle in level
+            for i in range(len(bundle))
+        ]
         todo += reversed(onward)
     return tuple(done)
 

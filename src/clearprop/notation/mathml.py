@@ -17,8 +17,9 @@ _LETTERS = {
     "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η", "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "μ",
     "nu": "ν", "xi": "ξ", "rho": "ρ", "sigma": "σ", "tau": "τ", "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω",
 }  # fmt: skip
+_OPENING, _CLOSING = ("(", "[", "⌊", "⌈"), (")", "]", "⌋", "⌉")
 _SPACES = {",": "0.17em", "quad": "1em", " ": "0.25em"}
-_SILENT = {"textstyle", "displaystyle", "left", "right"}
+_SILENT = {"textstyle", "displaystyle"}
 _MINUS = "\u2212"
 
 
@@ -40,9 +41,12 @@ def _single(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else _row(parts)
 
 
-def operator(sign: str) -> str:
-    """An operator, fence or separator."""
-    return f"<mo>{escape(sign)}</mo>"
+def operator(sign: str, stretchy: bool = False) -> str:
+    """An operator, fence or separator; a stretchy fence is as high as what it holds."""
+    form = "prefix" if sign in _OPENING else "postfix" if sign in _CLOSING else ""
+    if not form:
+        return f"<mo>{escape(sign)}</mo>"
+    return f'<mo form="{form}" stretchy="{str(stretchy).lower()}" lspace="0" rspace="0">{sign}</mo>'
 
 
 class _Reader:
@@ -114,6 +118,8 @@ class _Reader:
             "text": lambda: f"<mtext>{escape(self._raw())}</mtext>",
             "mathbf": lambda: f"<mi>{_bold(self._argument())}</mi>",
             "begin": self._cases,
+            "left": lambda: operator(self.next(), stretchy=True),
+            "right": lambda: operator(self.next(), stretchy=True),
         }
         if name in built:
             return built[name]()

@@ -148,7 +148,7 @@ class Primitive:
             if isinstance(a, (Var, Size)):
                 traced = True
             values.append(a)
-        if traced or (builder() is not None and not values):
+        if traced or (builder() is not None and (not values or _has_size(tuple(params.values())))):
             return self._call_traced(args, values, params, tracked)
         if not nodes:
             return self.run(values, params)
@@ -228,10 +228,12 @@ class Primitive:
             return self._run_elementwise(values, params)
         try:
             return self._compute(*values, **params)
+        except (ShapeError, DTypeError):
+            raise
         except (ValueError, IndexError, TypeError) as error:
-            if isinstance(error, (ShapeError, DTypeError)):
-                raise
             self._explain_failure(values, params)
+            if isinstance(error, IndexError):
+                raise ShapeError(f"{self.name}: {error}", expected="indices inside the axis", got=str(error)) from None
             raise
 
     def _run_elementwise(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
@@ -459,6 +461,13 @@ def _values_of(body: Callable[..., Any]) -> Callable[..., Any]:
         return tuple(map(raw, out)) if type(out) is tuple else raw(out)
 
     return compute
+
+
+def _has_size(value: Any) -> bool:
+    """Whether a parameter holds a symbolic size, so that the call belongs into the program."""
+    if isinstance(value, slice):
+        value = (value.start, value.stop, value.step)
+    return any(map(_has_size, value)) if isinstance(value, (tuple, list)) else isinstance(value, Size)
 
 
 def _ndim(value: Any) -> int:

@@ -113,13 +113,19 @@ def _fill_ellipsis(entries: list[Any], ndim: int) -> list[Any]:
 def _complete_slice(k: slice, n: Any) -> slice:
     if k == slice(None):
         return k
-    if k.step not in (None, 1) or not isinstance(n, Size):
-        return slice(*_drop_negative_stop(k.indices(int(n)))) if not isinstance(k.stop, Size) else k
-    bounds = [0 if k.start is None else k.start, n if k.stop is None else k.stop]
-    bounds = [b + n if isinstance(b, int) and b < 0 else b for b in bounds]
-    if isinstance(bounds[1], int) and bounds[1] > hint(n):
-        bounds[1] = n
-    return slice(bounds[0], bounds[1], 1)
+    if k.step not in (None, 1) or not any(isinstance(v, Size) for v in (n, k.start, k.stop)):
+        return slice(*_drop_negative_stop(k.indices(int(n))))
+    start, stop = _bound(k.start, n, 0), _bound(k.stop, n, n)
+    return slice(start, start if stop < start else stop, 1)
+
+
+def _bound(b: Any, n: Any, missing: Any) -> Any:
+    """A bound of a slice within 0 … n; what is compared here is guarded, where sizes are symbolic."""
+    if b is None:
+        return missing
+    if b < 0:
+        return b + n if n + b >= 0 else 0
+    return n if n < b else b
 
 
 def _drop_negative_stop(bounds: tuple[int, int, int]) -> tuple[int, int | None, int]:
@@ -128,7 +134,7 @@ def _drop_negative_stop(bounds: tuple[int, int, int]) -> tuple[int, int | None, 
 
 
 def _checked_index(k: int, n: Any, axis: int, shape: Any) -> int:
-    if not -hint(n) <= k < hint(n):
+    if not (k < n if k >= 0 else n + k >= 0):
         raise ShapeError(
             f"index {k} is out of range on axis {axis}",
             expected=f"from {-hint(n)} to {hint(n) - 1}",

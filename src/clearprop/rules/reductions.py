@@ -27,7 +27,7 @@ def _nonempty(x: Type, axis: Any = None, keepdims: bool = False) -> Shape:
         raise ShapeError(
             "no elements have no largest and no smallest",
             expected="at least one element along the axis",
-            got=f"shape {x.shape}, axis {axis}",
+            got=f"shape {x.shape}, axis {', '.join(str(a % x.ndim) for a in axis)}",
         )
     return reduced(x, axis, keepdims)
 

@@ -200,7 +200,7 @@ def _squeezed(shape: Any, axes: Any) -> Any:
     wrong = [a for a in axes if not (isinstance(shape[a], int) and shape[a] == 1)]
     if wrong:
         raise ShapeError(
-            f"cannot squeeze axis {wrong[0]}",
+            f"cannot squeeze axis {wrong[0] % len(shape)}",
             expected="an axis of size 1",
             got=f"size {shape[wrong[0]]} in shape {shape}",
         )
@@ -243,7 +243,7 @@ def _joined(types: Any, axis: int) -> Any:
             if len(t.shape) != len(first) or (i != axis % len(first) and not same(a, b)):
                 raise ShapeError(
                     "concat needs arrays that agree on every other axis",
-                    expected=f"shapes equal except on axis {axis}",
+                    expected=f"shapes equal except on axis {axis % len(first)}",
                     got=" and ".join(str(u.shape) for u in types),
                 )
     total: Any = 0
