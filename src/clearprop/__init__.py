@@ -27,6 +27,7 @@ from clearprop.compiler.api import ExecutorWarning as ExecutorWarning
 from clearprop.compiler.api import compile as compile
 from clearprop.errors import ClearpropError as ClearpropError
 from clearprop.explanation import explain as explain
+from clearprop.explanation import explain_update as explain_update
 from clearprop.primitives import Zero as Zero
 from clearprop.primitives import composite as composite
 from clearprop.primitives import primitive as primitive
