@@ -29,6 +29,9 @@ def explain(
     top: Annotated[int, typer.Option(metavar="N", help="So many of the largest terms.")] = 8,
     paths: Annotated[int, typer.Option(metavar="N", help="So many of the largest whole paths, too.")] = 0,
     native: Annotated[bool, typer.Option("--native", help="Compare with the compiled step, for --step.")] = False,
+    update: Annotated[
+        bool, typer.Option("--update", help="Open the update Δw of one weight in step K instead of its gradient.")
+    ] = False,
     format_: Annotated[str, typer.Option("--format", metavar="FORM", help=", ".join(FORMATS))] = "text",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write a file instead of stdout.")
@@ -49,6 +52,8 @@ def explain(
     * `clearprop explain runs/iris-1 --input 'petal width' --row 3`
 
     * `clearprop explain runs/iris-1 --param 'layers[0].bias[1]' --step 40 --format html -o why.html`
+
+    * `clearprop explain runs/iris-1 --param 'layers[0].bias[1]' --step 40 --update`
     """
     from clearprop.cli import DONE
     from clearprop.cli.predict import require_new
@@ -58,6 +63,9 @@ def explain(
     _check(param, input_, top, paths, format_, native and step is None)
     if out is not None and not overwrite:
         require_new(out)
+    if update:
+        typer.echo(_update(load(run), param, step))
+        return DONE
     title, found = _found(load(run), param, input_, row, step)
     text = _written(found, format_, top, paths, native)
     text = f"{title}\n{text}" if format_ == "text" and not text.startswith(title) else text
@@ -114,6 +122,26 @@ def _found(
         return found.where, found if index is None else found[index]
     except ClearpropError as mistake:
         raise _at_option(mistake, param, input_, row, step) from None
+
+
+def _update(run: Any, param: str | None, step: int | None) -> str:
+    """The parts of the update of one weight."""
+    from clearprop.errors import ArgumentError, ClearpropError
+    from clearprop.explanation import explain_update
+
+    name, index = _indexed(param or "")
+    if index is None or step is None:
+        raise ArgumentError(
+            "an update is that of one weight in one step",
+            expected="--param with an index, and --step",
+            got=f"--param {param}" if step is not None else "no --step",
+            where="--update",
+            try_="--param 'layers[0].weight[3,5]' --step 1 --update",
+        )
+    try:
+        return str(explain_update(run, name, index, step))
+    except ClearpropError as mistake:
+        raise _at_option(mistake, param, None, None, step) from None
 
 
 def _at_option(mistake: Any, param: str | None, input_: str | None, row: int | None, step: int | None) -> Any:

@@ -13,6 +13,7 @@ from clearprop.explanation.record import (
     Term,
 )
 from clearprop.explanation.request import explain
+from clearprop.explanation.updates import Part, Update, explain_update
 
 __all__ = [
     "Check",
@@ -21,9 +22,12 @@ __all__ = [
     "Explanations",
     "Factor",
     "Operand",
+    "Part",
     "Path",
     "Place",
     "Rounding",
     "Term",
+    "Update",
     "explain",
+    "explain_update",
 ]

@@ -44,7 +44,7 @@ def opened_run(run: Run, step: int | None, row: int | None) -> Opened:
     plan = run.workings.plan()
     columns = run.preprocessing.feature_names if run.preprocessing is not None else ()
     if step is not None:
-        _require_step(run, step)
+        require_step(run, step)
     model = run.model if step is None else run.replay(step - 1).model
     if step is not None and row is None:
         return _of_step(run, plan, step, columns)
@@ -53,7 +53,8 @@ def opened_run(run: Run, step: int | None, row: int | None) -> Opened:
     return Opened(_loss_of(plan), model, x, y, columns, f"loss of {title}, {when}")
 
 
-def _require_step(run: Run, step: int) -> None:
+def require_step(run: Run, step: int) -> None:
+    """Raise ArgumentError if the run did not get to that step."""
     if isinstance(step, bool) or not isinstance(step, int | np.integer) or not 1 <= step <= run.steps:
         raise ArgumentError(
             "the run has no such step",

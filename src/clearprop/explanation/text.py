@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from clearprop.explanation.record import Check, Entry, Explanation, Explanations
 from clearprop.notation import number_text, subscript, text
 from clearprop.notation.expressions import Expression, Name, Number, replace
 from clearprop.notation.numbers import MINUS
+
+if TYPE_CHECKING:
+    from clearprop.explanation.updates import Update
 
 WIDTH = 100
 ENTRIES, PATHS, FACTORS = 6, 6, 16
@@ -235,3 +239,34 @@ def check_text(check: Check) -> str:
 def _power_of_ten(relative: float) -> str:
     """The power of ten above a relative difference; nobody needs to be told more than ten digits."""
     return f"1e{max(-10, math.ceil(math.log10(relative)))}" if relative > 0 else "1e-10"
+
+
+# -------------------------------------------------------------------------------------------------- an update
+def update_text(update: Update) -> str:
+    """The parts of Δw as a column that adds up, and what the step did to the loss."""
+    name = update.place.text
+    rate = "" if update.learning_rate is None else f", learning rate {number_text(update.learning_rate)}"
+    head = f"step {update.step}: {name} = {number_text(update.before)}, Δ = {number_text(update.applied)}{rate}"
+    rows = [
+        (p.name, number_text(p.value), p.link if len(p.link) <= _RULE else p.link[:_RULE] + "…") for p in update.parts
+    ]
+    rows += [("sum", number_text(update.total), ""), ("rounding", number_text(update.rounding, 2), "")]
+    return "\n".join([head, *("    " + line for line in columns(rows, ("   ", "   "))), *_effect(update)])
+
+
+def _effect(update: Update) -> list[str]:
+    """Predicted and actual change of the loss, and what they say about the length of the step."""
+    changes = f"loss: predicted {number_text(update.predicted)}, actual {number_text(update.actual)} on this batch"
+    best = update.best_scale
+    if update.predicted >= 0:
+        return [changes, "      the step goes uphill by the gradient of this batch"]
+    if math.isinf(best):
+        return [changes, "      the loss falls faster than the gradient says: a longer step would do more"]
+    if best < 1:
+        return [changes, f"      the step is too long by about ×{_rough(1 / best)}"]
+    return [changes, f"      a step ×{_rough(best)} as long would do most"]
+
+
+def _rough(value: float) -> str:
+    """Two digits, without an exponent."""
+    return number_text(float(f"{value:.2g}"))

@@ -1,0 +1,221 @@
+"""One update of one weight, split into what made it: Δw = gradient + clipping + momentum + scaling + decay + schedule.
+
+An optimizer is a chain of links, and each link's update is the next one's gradient: u₀ = g, u₁, …, uₙ = Δw.  What a
+link adds is uᵢ − uᵢ₋₁, seen through the learning rate that comes later; so the parts add up to Δw whatever the links
+are.  A link that remembers gradients (slot `m`) is run once more without its memory: the difference is the history.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clearprop.autodiff.transforms import value_and_grad
+from clearprop.autodiff.trees import flatten, paths, tree_map
+from clearprop.errors import unknown_name, user_line
+from clearprop.explanation.labels import Label
+from clearprop.explanation.record import flat_position
+from clearprop.explanation.runs import require_step
+from clearprop.notation.names import subscript, subscript_tex
+from clearprop.optim.links import (
+    add_weight_decay,
+    clip_adaptive,
+    clip_by_norm,
+    clip_by_value,
+    scale_by_learning_rate,
+    trace_momentum,
+)
+from clearprop.optim.schedules import Schedule
+from clearprop.optim.transform import Composed, Transform, apply_updates
+from clearprop.program.values import raw
+from clearprop.rules import random
+from clearprop.train.executor import State
+from clearprop.train.loop import Plan
+from clearprop.train.run import Run
+from clearprop.train.step import make_objective
+
+GRADIENT, CLIPPING, HISTORY, ADAPTIVE, DECAY, SCHEDULE = (
+    "gradient now", "clipping", "momentum history", "adaptive scaling", "weight decay", "schedule",
+)  # fmt: skip
+_NAMES: dict[type[Transform], str] = {
+    add_weight_decay: DECAY, clip_by_norm: CLIPPING, clip_by_value: CLIPPING, clip_adaptive: CLIPPING,
+    trace_momentum: HISTORY, scale_by_learning_rate: SCHEDULE,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A share of an update: what made it, its value, and the link of the optimizer."""
+
+    name: str
+    value: float
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Δw of one weight in one step, its parts, and what the step did to the loss.
+
+    `applied` is what the run's step did, `total` the sum of the parts, evaluated by the readable executor, `rounding`
+    the difference.  `predicted` is the change of the loss by the gradient alone, Σ g·Δw over all parameters; `actual`
+    the one that happened, on the same batch.
+    """
+
+    place: Label
+    step: int
+    before: float
+    applied: float
+    parts: tuple[Part, ...]
+    total: float
+    rounding: float
+    learning_rate: float | None
+    predicted: float
+    actual: float
+
+    @property
+    def best_scale(self) -> float:
+        """The multiple of this step that a parabola through predicted and actual change finds best; inf without one."""
+        bend = self.actual - self.predicted
+        return -self.predicted / (2 * bend) if bend > 0 else math.inf
+
+    def __str__(self) -> str:
+        from clearprop.explanation.text import update_text
+
+        return update_text(self)
+
+
+def explain_update(run: Run, param: str, index: Any, step: int) -> Update:
+    """Open Δw of one weight in one step of a run: how much of it is gradient, momentum, scaling, decay, clipping.
+
+    Raises ArgumentError for a parameter, an index or a step that does not exist.
+
+    >>> import clearprop as cl
+    >>> import numpy as np
+    >>> x, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0.0, 2.0, 4.0, 6.0])
+    >>> opt = cl.optim.sgd(0.05, momentum=0.9)
+    >>> run = cl.fit(cl.nn.mlp([1, 1], seed=0), (x, y), loss="mse", optimizer=opt, epochs=2)
+    >>> update = cl.explain_update(run, "layers[0].weight", (0, 0), 2)
+    >>> [part.name for part in update.parts]
+    ['gradient now', 'momentum history']
+    """
+    require_step(run, step)
+    assert run.workings is not None
+    plan, optimizer = run.workings.plan(), run.workings.optimizer
+    before, after = run.replay(step - 1).state, run.replay(step).model.parameters()
+    parameters = before.model.parameters()
+    if param not in parameters:
+        raise unknown_name("parameter", param, parameters, user_line())
+    shape = np.shape(raw(parameters[param]))
+    at = flat_position(index, shape, param)
+    taken = _Step(plan, before, optimizer)
+    position = tuple(map(int, np.unravel_index(at, shape))) if shape else ()
+    return _made(taken, param, position, step, _numbers(parameters)[param][position], _numbers(after)[param][position])
+
+
+class _Step:
+    """One step of a run, done again by the readable executor, link by link."""
+
+    def __init__(self, plan: Plan, state: State, optimizer: Transform) -> None:
+        state = state.next_epoch() if state.batch == plan.feed.count else state
+        x, y = next(plan.feed.batches(state.epoch, state.batch))
+        rng = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
+        objective = make_objective(plan.loss, (), plan.settings.l1, plan.settings.l2)
+
+        def loss(model: Any) -> Any:
+            return objective(model, x, y, rng)[0]
+
+        value, grads = value_and_grad(loss)(state.model)
+        offered = {"value": value, "f": loss, "rng": rng}
+        extra = {name: offered[name] for name in optimizer.needs if name in offered}
+        self.grads, self.stages = _numbers(grads), list(_stages(optimizer, grads, state, extra))
+        last = self.stages[-1].updates if self.stages else tree_map(lambda g: g, grads)
+        self.actual = float(raw(loss(apply_updates(state.model, last)))) - float(raw(value))
+        updates = _numbers(last)
+        self.predicted = math.fsum(float(np.vdot(self.grads[n], updates[n])) for n in updates)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stage:
+    """A link, what it made of the update, and what it would have made without its memory."""
+
+    link: Transform
+    updates: Any
+    forgetful: Any
+    rate: float | None
+    base: float | None
+
+
+def _stages(optimizer: Transform, grads: Any, state: State, extra: Mapping[str, Any]) -> Iterator[_Stage]:
+    if isinstance(optimizer, Composed):
+        found = optimizer.stages(grads, state.optimizer, state.model, **extra)
+    else:
+        found = [(optimizer, state.optimizer, optimizer.update(grads, state.optimizer, state.model, **extra)[0])]
+    given = grads
+    for link, own, updates in found:
+        forgetful = updates
+        if isinstance(own, dict) and "m" in own:
+            empty = {**own, "m": tree_map(lambda m: m * 0, own["m"])}
+            forgetful, _ = link.update(given, empty, state.model, **extra)
+        yield _Stage(link, updates, forgetful, *_rates(link, own))
+        given = updates
+
+
+def _rates(link: Transform, own: Any) -> tuple[float | None, float | None]:
+    """The learning rate of this step, and the one that a schedule varies."""
+    if not isinstance(link, scale_by_learning_rate):
+        return None, None
+    rate = link.learning_rate
+    now = float(raw(rate(own["t"]))) if isinstance(rate, Schedule) else float(raw(rate))
+    return now, _base(rate, now)
+
+
+def _base(rate: Any, now: float) -> float:
+    """The rate that a schedule is made around."""
+    while isinstance(rate, Schedule):
+        rate = next((getattr(rate, n) for n in ("value", "peak", "then") if hasattr(rate, n)), now)
+    return float(raw(rate))
+
+
+def _numbers(tree: Any) -> dict[str, Any]:
+    """The arrays of a tree by path, in float64."""
+    leaves, _ = flatten(tree)
+    named = tree.items() if isinstance(tree, dict) else zip(paths(tree), leaves, strict=True)
+    return {name: np.asarray(raw(value), np.float64) for name, value in named if value is not None}
+
+
+def _made(taken: _Step, param: str, position: tuple[int, ...], step: int, before: float, after: float) -> Update:
+    parts = tuple(_parts(taken, param, position))
+    total = math.fsum(p.value for p in parts)
+    applied = float(after) - float(before)
+    rate = next((s.rate for s in taken.stages if s.rate is not None), None)
+    label = Label(subscript(param, position), subscript_tex(param, position))
+    rounding = applied - total
+    return Update(label, step, float(before), applied, parts, total, rounding, rate, taken.predicted, taken.actual)
+
+
+def _parts(taken: _Step, param: str, position: tuple[int, ...]) -> Iterator[Part]:
+    """The parts that are not zero; each is what a link adds, times the learning rate that follows it."""
+    bases = [s.base for s in taken.stages if s.base is not None]
+    given = float(taken.grads[param][position])
+    found = {(GRADIENT, ""): _scale(bases) * given}
+    for stage in taken.stages:
+        made, forgetful = (float(_numbers(tree)[param][position]) for tree in (stage.updates, stage.forgetful))
+        link, name = repr(stage.link), _NAMES.get(type(stage.link), ADAPTIVE)
+        if stage.base is not None:
+            bases = bases[1:]
+            given *= -stage.base
+        if stage.rate == stage.base and stage.rate is not None:
+            made = forgetful = given  # no schedule: the product is rounded, and that is all
+        for title, value in ((name, forgetful - given), (HISTORY, made - forgetful)):
+            if value:
+                found[title, link] = found.get((title, link), 0.0) + _scale(bases) * value
+        given = made
+    return (Part(title, value, link) for (title, link), value in found.items())
+
+
+def _scale(bases: list[float]) -> float:
+    return math.prod(-b for b in bases)
