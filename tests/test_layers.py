@@ -28,7 +28,7 @@ LAYERS = [
     "train",
     "explanation",
     "lessons",
-    "export",
+    "exporting",
     "diagnosis",
     "interop",
     "cli",

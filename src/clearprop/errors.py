@@ -112,11 +112,15 @@ class RunError(ClearpropError, ValueError):
 
 
 def user_line() -> str:
-    """The innermost line outside clearprop on the call stack, as `model.py:12  h = x @ w1`."""
+    """The innermost line outside clearprop on the call stack, as `model.py:12  h = x @ w1`.
+
+    Empty if that is no line of the user's but one of an installed package: on the command line there is none.
+    """
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_ours(frame.f_code):
         frame = frame.f_back
-    return describe_line(frame.f_code.co_filename, frame.f_lineno)
+    installed = "site-packages" in frame.f_code.co_filename
+    return "" if installed else describe_line(frame.f_code.co_filename, frame.f_lineno)
 
 
 def _is_ours(code: types.CodeType) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from clearprop.errors import TraceError, describe_line
 from clearprop.program.ir import Equation, Program, Var, prune
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
-from clearprop.program.values import Node, call_site, depends_on_earlier, now, raw
+from clearprop.program.values import Node, call_site, depends_on_earlier, named_site, now, raw
 from clearprop.shapes import Scope, Size, dim_key, evaluate_size, hint
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ class Builder:
     ) -> Equation:
         if self.origin is not None:
             return Equation(primitive, inputs, params, outputs, self.origin.where, self.origin.rule)
-        site = call_site()
-        if not self.rule:
-            self._name(outputs, site)
+        site, named = call_site(), named_site()
+        if not self.rule and named is not None:
+            self._name(outputs, named)
         where = describe_line(site[0].co_filename, site[1])
         return Equation(primitive, inputs, params, outputs, where, self.rule)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from clearprop.primitives import Primitive
 
 _PACKAGE = str(Path(__file__).parent.parent)
+_OPERATIONS = tuple(str(Path(_PACKAGE, layer)) for layer in ("program", "primitives", "rules", "arrays"))
 _ORDER = itertools.count(1)
 
 
@@ -37,7 +38,9 @@ class Application:
         self.primitive, self.inputs, self.raw, self.params = primitive, inputs, raw, params
         self.outputs = outputs
         self.links = [
-            (k, a) for k, a in enumerate(inputs) if isinstance(a, Node) and (a.application is not None or a.requires_grad)
+            (k, a)
+            for k, a in enumerate(inputs)
+            if isinstance(a, Node) and (a.application is not None or a.requires_grad)
         ]
         self.order = next(_ORDER)
         self.site = call_site()
@@ -52,6 +55,16 @@ def call_site() -> tuple[Any, int]:
     """Code object and line of the innermost frame outside the package."""
     frame = sys._getframe(2)
     while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code, frame.f_lineno
+
+
+def named_site() -> tuple[Any, int] | None:
+    """The user's line, if it calls an operation itself and not something that calls operations."""
+    frame = sys._getframe(2)
+    while frame.f_code.co_filename.startswith(_PACKAGE) and frame.f_back is not None:
+        if not frame.f_code.co_filename.startswith(_OPERATIONS):
+            return None
         frame = frame.f_back
     return frame.f_code, frame.f_lineno
 
@@ -125,6 +138,14 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         RECORDING.on = before
+
+
+def named(value: Any, name: str) -> Any:
+    """The value; while tracing, its variable gets this name unless the user gave it one."""
+    variable = raw(value)
+    if hasattr(variable, "builder") and not variable.name:
+        variable.name = name
+    return value
 
 
 def raw(value: Any) -> Any:

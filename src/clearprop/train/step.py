@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from clearprop import nn, optim
 from clearprop.autodiff.transforms import value_and_grad
 from clearprop.program.tracing import shape_of
+from clearprop.program.values import named
 from clearprop.rules.elementwise import abs, square
 from clearprop.rules.reductions import sum
 
@@ -46,7 +47,7 @@ def make_objective(loss: Loss, metrics: Sequence[Loss] = (), l1: float = 0.0, l2
 
     def objective(model: Any, x: Any, y: Any, rng: Any) -> Any:
         outputs, trained = nn.apply(model, x, train=True, rng=rng)
-        value = loss(outputs, y)
+        value = named(loss(outputs, y), "loss")
         measured = tuple(metric(outputs, y) for metric in metrics)
         total = value + penalty(model, l1, l2) if l1 or l2 else value
         return total, (value, measured, trained)

@@ -1,0 +1,43 @@
+"""`clearprop export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    format_: Annotated[str, typer.Option("--format", metavar="FORM", help="python or safetensors")] = "python",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The file to write (default: the run's name).")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace files that exist.")] = False,
+) -> int:
+    """Take a run away: as one Python file that needs NumPy alone, or as its weights.
+
+    The Python file holds the network, its backward pass line by line, the update rule, a training loop and a gradient
+    check; run it, and it checks itself and repeats the first losses of the run.
+
+    **Examples**
+
+    * `clearprop export runs/digits-1`
+
+    * `clearprop export runs/digits-1 --format safetensors -o weights.safetensors`
+    """
+    from clearprop.cli import DONE
+    from clearprop.cli.predict import require_new
+    from clearprop.exporting import export as write
+    from clearprop.exporting.api import files_of
+    from clearprop.train.loading import load
+
+    loaded = load(run)
+    files = files_of(format_, out, run.resolve().name)
+    if not overwrite:
+        for path in files:
+            require_new(path)
+    for path in write(loaded, format_, files[0]):
+        typer.echo(f"{path}  {path.stat().st_size:,} bytes")
+    return DONE

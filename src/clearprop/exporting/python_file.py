@@ -1,0 +1,268 @@
+"""The Python file: prediction, gradients line by line, the update rule, a training loop and a gradient check.
+
+Its functions are the compiled step's NumPy source, arranged for reading; the parts that never change stand in the
+template below.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clearprop.compiler.numpy_source import NumpySource, closed_helpers, helper_source
+from clearprop.exporting.tracing import Part
+from clearprop.exporting.declared import rule_source
+from clearprop.primitives import HELPERS, REGISTRY
+from clearprop.program.ir import Equation
+
+_TEMPLATE = '''"""{title}
+
+Written by clearprop {version}; it needs NumPy alone.
+
+    python {file}                checks its own gradients, then repeats the first steps of the run
+    python {file} --steps 500    repeats more of them
+
+Beside it: {stem}.safetensors (the weights and the optimizer's state at the start, and the trained weights) and
+{stem}.npz (the encoded training rows).  h_bar is the gradient of the loss with respect to h.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+BATCH = {batch}
+SHUFFLE = {shuffle}
+ORDER_KEY = np.array({order}, np.uint32)
+LAYERS_KEY = np.array({layers}, np.uint32)
+
+
+{helpers}
+
+
+# ------------------------------------------------------------------------------------------------ the network
+{predict}
+
+
+{gradients}
+
+
+{update}
+
+
+# ----------------------------------------------------------------------------------------------------- training
+def train(parameters, state, x, y, steps):
+    """Train by mini-batches; yields (step, loss) before each update, and changes nothing it was given."""
+    step, epoch = 0, 0
+    while step < steps:
+        rows = permutation(fold_in(ORDER_KEY, epoch), len(x)) if SHUFFLE else np.arange(len(x))
+        for start in range(0, len(rows), BATCH):
+            batch = rows[start : start + BATCH]
+            rng = fold_in(LAYERS_KEY, step)
+            loss, gradients, new = loss_and_gradients(parameters, x[batch], y[batch], rng)
+            parameters, state = update({{**parameters, **new}}, gradients, state)
+            step += 1
+            yield step, float(loss), parameters, state
+            if step == steps:
+                return
+        epoch += 1
+
+
+def permutation(key, n):
+    """The numbers 0 … n − 1 in the random order that belongs to a key."""
+    words = random_bits(key, (2, n)).astype(np.uint64)
+    return np.argsort((words[0] << np.uint64(32)) | words[1], kind="stable")
+
+
+def check_gradients(parameters, x, y, entries=5):
+    """The largest difference between a gradient and the central difference, in float64, relative to the largest gradient."""
+    parameters = {{k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in parameters.items()}}
+    x = x.astype(np.float64)
+    y = y.astype(np.float64) if y.dtype.kind == "f" else y
+    _, gradients, _ = loss_and_gradients(parameters, x, y, LAYERS_KEY)
+    worst = 0.0
+    for name, gradient in gradients.items():
+        flat = np.abs(gradient).ravel()
+        for at in np.argsort(-flat)[:entries]:
+            index, h = np.unravel_index(at, gradient.shape), 1e-6
+            sides = []
+            for sign in (1, -1):
+                moved = parameters[name].copy()
+                moved[index] += sign * h
+                sides.append(penalised(loss_and_gradients, {{**parameters, name: moved}}, x, y))
+            numeric = (sides[0] - sides[1]) / (2 * h)
+            worst = max(worst, abs(numeric - gradient[index]) / max(flat.max(), 1e-12))
+    return worst
+
+
+def penalised(function, parameters, x, y):
+    """The loss with the penalty on the weights, which is what the gradients belong to."""
+    value = float(function(parameters, x, y, LAYERS_KEY)[0])
+    weights = [v for k, v in parameters.items() if k in WEIGHTS]
+    return value + {l1} * sum(np.abs(w).sum() for w in weights) + {l2} * sum(np.square(w).sum() for w in weights)
+
+
+WEIGHTS = {weights}
+
+
+# -------------------------------------------------------------------------------------------------------- files
+def read_safetensors(path):
+    """The arrays of a safetensors file, by name: a JSON header, then the bytes."""
+    data = Path(path).read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    kinds = {{"F32": np.float32, "F64": np.float64, "I64": np.int64, "U32": np.uint32, "BOOL": np.bool_, "I32": np.int32}}
+    arrays = {{}}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            first, last = entry["data_offsets"]
+            raw = data[8 + size + first : 8 + size + last]
+            arrays[name] = np.frombuffer(raw, kinds[entry["dtype"]]).reshape(entry["shape"])
+    return arrays
+
+
+def start(path):
+    """Parameters and optimizer state with which the run began."""
+    arrays = read_safetensors(path)
+    parts = {{k: {{n.removeprefix(k): v for n, v in arrays.items() if n.startswith(k)}} for k in ("start ", "state ")}}
+    return parts["start "], parts["state "]
+
+
+def main():
+    """Check the gradients, then repeat the first steps of the run."""
+    here = Path(__file__)
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--steps", type=int, default=50)
+    steps = arguments.parse_args().steps
+    with np.load(here.with_suffix(".npz")) as data:
+        x, y = data["x"], data["y"]
+    parameters, state = start(here.with_suffix(".safetensors"))
+    worst = check_gradients(parameters, x[:32], y[:32])
+    print(f"gradients against central differences in float64: largest relative difference {{worst:.1e}}")
+    for step, loss, parameters, state in train(parameters, state, x, y, steps):
+        print(f"step {{step}}  loss {{loss:.7g}}")
+
+
+if __name__ == "__main__":
+    with np.errstate(all="ignore"):
+        main()
+'''
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the run fixed beside its functions."""
+
+    title: str
+    optimizer: str
+    version: str
+    file: str
+    batch: int
+    shuffle: bool
+    order: tuple[int, ...]
+    layers: tuple[int, ...]
+    l1: float
+    l2: float
+    weights: list[str]
+
+
+def python_file(setting: Setting, predict: Part, gradients: Part, update: Part) -> str:
+    """The text of the file."""
+    printed = {name: NumpySource(part.program, name) for name, part in _named(predict, gradients, update)}
+    bodies = {name: source.body(_headings()) for name, source in printed.items()}
+    helpers = {"random_bits": HELPERS["random_bits"], "fold_in": HELPERS["fold_in"]}
+    for source in printed.values():
+        helpers |= source.helpers
+    return _TEMPLATE.format(
+        title=setting.title,
+        version=setting.version,
+        file=setting.file,
+        stem=setting.file.removesuffix(".py"),
+        batch=setting.batch,
+        shuffle=setting.shuffle,
+        order=list(setting.order),
+        layers=list(setting.layers),
+        l1=setting.l1,
+        l2=setting.l2,
+        weights=repr(setting.weights),
+        helpers="\n\n\n".join(helper_source(f) for f in closed_helpers(helpers)),
+        predict=_function(
+            printed["predict"], bodies["predict"], predict, "parameters, x", "The network's outputs for rows x."
+        ),
+        gradients=_gradients(printed["loss_and_gradients"], bodies["loss_and_gradients"], gradients),
+        update=_update(printed["update"], bodies["update"], update, setting.optimizer),
+    )
+
+
+def _named(predict: Part, gradients: Part, update: Part) -> list[tuple[str, Part]]:
+    return [("predict", predict), ("loss_and_gradients", gradients), ("update", update)]
+
+
+def _headings() -> object:
+    """Above each run of lines that come from one rule: what the rule says."""
+    last = [""]
+
+    def heading(eq: Equation) -> str:
+        if eq.rule == last[0]:
+            return ""
+        last[0] = eq.rule
+        p = REGISTRY.get(eq.rule)
+        if p is None:
+            return ""
+        rules = [f"{o}_bar = {rule_source(p, o)}" for o in p.operands if rule_source(p, o)]
+        return f"{p.name}({', '.join(p.operands)}), g = y_bar:  " + ";  ".join(rules)
+
+    return heading
+
+
+def _unpacked(source: NumpySource, part: Part, places: Sequence[tuple[str, str]]) -> list[str]:
+    """Lines that give the program's inputs their names, from the dictionaries in which they come."""
+    lines = []
+    for var, name in zip(source.program.arguments, part.inputs, strict=True):
+        for prefix, dictionary in places:
+            if name.startswith(prefix) and name not in ("x", "y", "rng"):
+                lines.append(f'    {source.names[var]} = {dictionary}["{name.removeprefix(prefix)}"]')
+                break
+    return lines
+
+
+def _function(source: NumpySource, body: Sequence[str], part: Part, arguments: str, doc: str) -> str:
+    head = [f"def {source.name}({arguments}):", f'    """{doc}"""']
+    return "\n".join(
+        [*head, *_unpacked(source, part, [("", "parameters")]), *body, f"    return {source.results()[0]}"]
+    )
+
+
+def _gradients(source: NumpySource, body: Sequence[str], part: Part) -> str:
+    head = [
+        "def loss_and_gradients(parameters, x, y, rng):",
+        '    """The loss, its gradients by parameter, and statistics that the pass has renewed; rng is for random layers."""',
+    ]
+    results = dict(zip(part.outputs, source.results(), strict=True))
+    gradients = _dictionary("gradient ", results)
+    renewed = _dictionary("new ", results)
+    last = f"    return {results['loss']}, {gradients}, {renewed}"
+    return "\n".join([*head, *_unpacked(source, part, [("", "parameters")]), *body, last])
+
+
+def _update(source: NumpySource, body: Sequence[str], part: Part, optimizer: str) -> str:
+    rule = textwrap.wrap(optimizer, 100, initial_indent="    ", subsequent_indent="        ")
+    head = [
+        "def update(parameters, gradients, state):",
+        '    """New parameters and state of the optimizer:',
+        "",
+        *rule,
+        '    """',
+    ]
+    places = [("gradient ", "gradients"), ("state ", "state"), ("", "parameters")]
+    results = dict(zip(part.outputs, source.results(), strict=True))
+    changed, state = _dictionary("new ", results), _dictionary("state ", results)
+    last = f"    return {{**parameters, **{changed}}}, {state}"
+    return "\n".join([*head, *_unpacked(source, part, places), *body, last])
+
+
+def _dictionary(prefix: str, results: dict[str, str]) -> str:
+    entries = [f'        "{k.removeprefix(prefix)}": {v},' for k, v in results.items() if k.startswith(prefix)]
+    return "{\n" + "\n".join(entries) + "\n    }" if entries else "{}"

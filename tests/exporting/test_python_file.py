@@ -1,0 +1,112 @@
+"""The exported file runs with NumPy alone, agrees with central differences, and repeats the run's own losses."""
+
+import ast
+import subprocess
+import venv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+
+STEPS = 50
+TOLERANCE = 1e-5  # float32: two executors, fifty updates
+
+
+def digits():
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    return (x[:600] / 16).astype(np.float32), y[:600].astype(np.int64)
+
+
+def diabetes():
+    from sklearn.datasets import load_diabetes
+
+    x, y = load_diabetes(return_X_y=True)
+    return (x * 20).astype(np.float32), ((y - y.mean()) / y.std())[:, None].astype(np.float32)
+
+
+def classification():
+    model = cl.nn.mlp([64, 24, 10], dropout=0.1, seed=1)
+    return cl.fit(model, digits(), epochs=3, l1=1e-5, l2=1e-4, seed=3)
+
+
+def regression():
+    model = cl.nn.mlp([10, 16, 16, 1], activation="gelu", norm="layer", seed=1)
+    rule = cl.optim.chain(cl.optim.clip_by_norm(1.0), cl.optim.adamw(1e-3))
+    return cl.fit(model, diabetes(), loss="mse", epochs=4, optimizer=rule, seed=3)
+
+
+def own_losses(run, steps):
+    """The losses of the run's first steps, from its own executor."""
+    plan, state, losses = run.workings.plan(), run.replay(0).state, []
+    for _ in range(steps):
+        if state.batch == plan.feed.count:
+            state = state.next_epoch()
+        before = state.totals or (0.0, 0.0)
+        state, _ = plan.executor(state, plan.feed, state.batch + 1, lambda _: True)
+        losses.append((state.totals[1] - before[1]) / (state.totals[0] - before[0]))
+    return losses
+
+
+@pytest.fixture(scope="session")
+def bare_python(tmp_path_factory):
+    """An interpreter that has NumPy and nothing else."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, with_pip=False)
+    (place,) = folder.glob("lib/python*/site-packages")
+    root = Path(np.__file__).parent
+    for name in (root, root.with_name("numpy.libs")):
+        (place / name.name).symlink_to(name)
+    return folder / "bin" / "python"
+
+
+@pytest.mark.parametrize("make", [classification, regression])
+def test_the_file_repeats_the_run(make, bare_python, tmp_path):
+    run = make()
+    files = cl.export(run, "python", tmp_path / "network.py")
+    assert [f.name for f in files] == ["network.py", "network.safetensors", "network.npz"]
+    shown = subprocess.run(
+        [bare_python, files[0], "--steps", str(STEPS)], capture_output=True, text=True, check=True, timeout=120
+    )
+    first, *lines = shown.stdout.splitlines()
+    assert float(first.split()[-1]) < 1e-6, first
+    losses = [float(line.split()[-1]) for line in lines]
+    np.testing.assert_allclose(losses, own_losses(run, STEPS), rtol=TOLERANCE)
+
+
+def test_the_file_is_readable(tmp_path):
+    (path, *_) = cl.export(classification(), "python", tmp_path / "network.py")
+    text = path.read_text(encoding="utf-8")
+    functions = {n.name: n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef)}
+    assert {"predict", "loss_and_gradients", "update", "train", "check_gradients", "main"} <= set(functions)
+    assert all(ast.get_docstring(functions[name]) for name in ("predict", "loss_and_gradients", "update"))
+    assert "    h0 = x @ layers_0_weight + layers_0_bias" in text
+    assert "    # relu(x), g = y_bar:  x_bar = where(y > 0, g, 0.0)\n    h0_bar = np.where(h1 > 0, h1_bar, 0.0)" in text
+    imported = {n.names[0].name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Import)}
+    assert imported <= {"argparse", "json", "numpy"}
+
+
+def test_weights_alone(tmp_path):
+    from safetensors.numpy import load_file
+
+    model = cl.nn.mlp([4, 8, 3], norm="batch")
+    (path,) = cl.export(model, "safetensors", tmp_path / "w.safetensors")
+    assert {k: v.shape for k, v in load_file(path).items()} == {k: v.shape for k, v in model.arrays().items()}
+
+
+def test_mistakes(tmp_path):
+    model = cl.nn.mlp([4, 3])
+    with pytest.raises(cl.ClearpropError) as caught:
+        cl.export(model, "onnx")
+    assert caught.value.message.startswith(
+        "no export format named 'onnx'\n  expected  one of: python, safetensors\n  got       'onnx'\n  where     test_python"
+    )
+    with pytest.raises(cl.ClearpropError, match="a Python file is written of a run"):
+        cl.export(model, "python", tmp_path / "m.py")
+    with pytest.raises(cl.ClearpropError, match="the file's ending does not fit the format"):
+        cl.export(model, "safetensors", tmp_path / "m.py")
+    with pytest.raises(cl.ClearpropError, match="the folder does not exist"):
+        cl.export(model, "safetensors", tmp_path / "no" / "m.safetensors")
