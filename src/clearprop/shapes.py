@@ -176,9 +176,9 @@ class Size:
             return op(Size.as_value(self), Size.as_value(other) if isinstance(other, Size) else other)
         return NotImplemented
 
-    def _compare(self, kind: str, other: Any) -> bool:
+    def _compare(self, kind: str, other: Any) -> Any:
         a, b = self.canonical(), other.canonical() if isinstance(other, Size) else other
-        if not isinstance(b, (int, Size)):
+        if not isinstance(b, (int, float, Size)):
             return NotImplemented
         if kind == "==" and b == 1 and type(b) is int and _lone(a) is not None:
             return False  # an axis of size 1 is an integer, so a symbolic axis has another size
@@ -188,23 +188,28 @@ class Size:
             self.scope.guards.append((kind, a, b, seen))
         return bool(seen)
 
-    def __eq__(self, other: object) -> bool:
+    def _differ(self, kind: str, other: Any) -> Any:
+        """The opposite of a comparison."""
+        seen = self._compare(kind, other)
+        return seen if seen is NotImplemented else not seen
+
+    def __eq__(self, other: object) -> Any:
         return self._compare("==", other)
 
-    def __ne__(self, other: object) -> bool:
-        return not self._compare("==", other)
+    def __ne__(self, other: object) -> Any:
+        return self._differ("==", other)
 
-    def __lt__(self, other: Any) -> bool:
+    def __lt__(self, other: Any) -> Any:
         return self._compare("<", other)
 
-    def __le__(self, other: Any) -> bool:
+    def __le__(self, other: Any) -> Any:
         return self._compare("<=", other)
 
-    def __gt__(self, other: Any) -> bool:
-        return not self._compare("<=", other)
+    def __gt__(self, other: Any) -> Any:
+        return self._differ("<=", other)
 
-    def __ge__(self, other: Any) -> bool:
-        return not self._compare("<", other)
+    def __ge__(self, other: Any) -> Any:
+        return self._differ("<", other)
 
     def __int__(self) -> int:
         number = self.hint

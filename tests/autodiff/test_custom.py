@@ -215,3 +215,75 @@ def test_functions_say_what_they_take():
         "add does not take these arguments", "add(a, b, /)", "missing a required argument: 'b'", "",
     )  # fmt: skip
     assert wrong_call(lambda: cl.reshape(X))[2] == "missing a required argument: 'shape'"
+
+
+# -------------------------------------------------------------------------------------------- several outputs
+def halves():
+    @cl.custom_rule(
+        x=lambda g, x: cl.concat([2 * (0 * x[:2] if g[0] is None else g[0]), 3 * (0 * x[2:] if g[1] is None else g[1])])
+    )
+    def split_in_two(x):
+        return 2 * x[:2], 3 * x[2:]
+
+    return split_in_two
+
+
+def test_a_rule_of_several_outputs_gets_a_list_of_cotangents():
+    f = halves()
+    x = np.array([1.0, 2.0, 3.0, 4.0])
+    a, b = f(cl.tensor(x))
+    assert a.tolist() == [2.0, 4.0] and b.tolist() == [9.0, 12.0]
+    assert cl.grad(lambda t: cl.sum(f(t)[0]) + 10 * cl.sum(f(t)[1]))(x).tolist() == [2.0, 2.0, 30.0, 30.0]
+    assert cl.grad(lambda t: cl.sum(f(t)[1]))(x).tolist() == [0.0, 0.0, 3.0, 3.0]
+    assert cl.vmap(cl.grad(lambda t: cl.sum(f(t)[0])))(np.stack([x, x])).tolist() == [[2.0, 2.0, 0.0, 0.0]] * 2
+
+
+def test_a_composite_of_several_outputs():
+    @cl.composite()
+    def moments(x, /):
+        """Mean and mean square."""
+        return cl.mean(x), cl.mean(x * x)
+
+    g = cl.grad(lambda x: moments(x)[1] - moments(x)[0] ** 2)(X)
+    assert np.allclose(g, 2 * (X - X.mean()) / 3, rtol=1e-14)
+    assert np.allclose(cl.vmap(lambda x: cl.stack(list(moments(x))))(np.stack([X, X]))[1], [X.mean(), (X * X).mean()])
+
+
+# ----------------------------------------------------------------------------------------------- check_grads
+def test_check_grads_finds_a_wrong_rule():
+    @cl.custom_rule(x=lambda g, x: 1.01 * g * cl.cos(x), jvp=lambda x_dot, x: x_dot * cl.cos(x))
+    def wrong_backward(x):
+        return cl.sin(x)
+
+    @cl.custom_rule(x=lambda g, x: 1.01 * g * cl.cos(x), jvp=lambda x_dot, x: 1.01 * x_dot * cl.cos(x))
+    def wrong_both(x):
+        return cl.sin(x)
+
+    with pytest.raises(GradientError) as caught:
+        cl.check_grads(lambda x: wrong_backward(x), [0.5])
+    assert caught.value.headline == "reverse mode disagrees with the adjoint of forward mode"
+    cl.check_grads(lambda x: wrong_backward(x), [0.5], modes=("fwd",), order=1)
+    with pytest.raises(GradientError) as caught:
+        cl.check_grads(lambda x: wrong_both(x), [np.array([0.5, 1.0])])
+    error = caught.value
+    assert error.headline == "forward mode disagrees with the central difference"
+    assert error.try_ == "check the rule of the primitive, and that the point is not at a kink"
+    assert "(tolerance 1e-06 relative)" in error.expected and "at index" in error.got
+    assert error.where.startswith("test_custom.py:")
+
+
+def test_check_grads_finds_a_wrong_second_derivative():
+    @cl.custom_rule(x=lambda g, x: g * frozen_cos(x), jvp=lambda x_dot, x: x_dot * frozen_cos(x))
+    def half_right(x):
+        return cl.sin(x)
+
+    def frozen_cos(x):
+        return cl.stop_gradient(cl.cos(x))
+
+    cl.check_grads(lambda x: half_right(x), [0.5], order=1)
+    with pytest.raises(GradientError):
+        cl.check_grads(lambda x: half_right(x), [0.5], order=2)
+
+
+def test_check_grads_of_trees_and_other_arguments():
+    cl.check_grads(lambda p, k: {"a": cl.sin(p["w"]) * k, "n": k}, [{"w": np.array([0.1, 0.2])}, 3])

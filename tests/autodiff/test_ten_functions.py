@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import clearprop as cl
+from clearprop.program.tracing import evaluate, trace
+from clearprop.program.types import type_of
 from tests.autodiff.functions import FUNCTIONS, LOSSES, POINT
 
 each = pytest.mark.parametrize("known", FUNCTIONS, ids=lambda k: k.name)
@@ -77,3 +79,30 @@ def test_derivatives_of_every_order_of_one_function():
         want = 2 ** (n / 2) * np.exp(x) * np.sin(x + n * np.pi / 4)
         close(f(cl.tensor(x)) if n == 0 else f(x), want)
         f = cl.grad(f)
+
+
+def _traced(f, *args):
+    """f as a program, type-checked, evaluated on its arguments."""
+    program = trace(lambda *xs: [f(*xs)], [type_of(a) for a in args])
+    cl.typecheck(program)
+    return evaluate(program, [*args, *program.captured])[0]
+
+
+TRANSFORMED = {
+    "gradient": lambda f: lambda x: cl.grad(f)(x),
+    "hessian": lambda f: lambda x: cl.hessian(f)(x),
+    "jacobian of the hessian": lambda f: lambda x: cl.jacobian(cl.hessian(f))(x),
+    "hessian-vector product": lambda f: lambda x: cl.hvp(f, x, x),
+    "directional derivative": lambda f: lambda x: cl.jvp(f, (x,), (x,))[1],
+    "reverse over reverse": lambda f: cl.grad(lambda x: cl.sum(cl.grad(f)(x) ** 2)),
+    "batched gradient": lambda f: lambda x: cl.vmap(cl.grad(f))(cl.stack([x, 2 * x])),
+    "gradient of a batch": lambda f: cl.grad(lambda x: cl.sum(cl.vmap(f)(cl.stack([x, 2 * x])))),
+    "batched directional derivative": lambda f: lambda x: cl.vmap(lambda v: cl.jvp(f, (x,), (v,))[1])(np.eye(3)),
+}
+
+
+@each
+@pytest.mark.parametrize("transform", TRANSFORMED)
+def test_traced_transforms_are_the_eager_ones(known, transform):
+    f = TRANSFORMED[transform](known.function)
+    close(_traced(f, POINT), np.asarray(f(POINT)), 1e-14)

@@ -65,6 +65,9 @@ def test_the_reason_for_zero(name):
     entry = _entry(f, x, index, output=output)
     assert (entry.value, entry.status, entry.reason) == (0.0, "zero", reason)
     assert reason in str(entry)
+    for form in (entry.sentences(), entry.json(), entry.html()):
+        assert reason.split(" = ")[0] in form
+    assert entry.latex().startswith("\\begin{align*}")
 
 
 def test_a_closed_gate_gives_zero_even_for_an_infinite_cotangent():

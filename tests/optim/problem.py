@@ -31,3 +31,29 @@ def bits(tree):
     from clearprop.autodiff.trees import flatten
 
     return [np.asarray(v).tobytes() for v in flatten(tree)[0]]
+
+
+def loss(params, t):
+    """The function whose gradient `gradient(params, t)` is, in the library's functions."""
+    parts = [
+        cl.sum(-cl.cos(3 * p) / 3 + 0.05 * p**4 + np.asarray(0.3 * _NOISE[k][t], p.dtype) * p)
+        for k, p in params.items()
+    ]
+    return sum(parts[1:], parts[0])
+
+
+def advance(opt, params, state, t):
+    """The parameters and the state after step t, with everything passed that a rule may need."""
+    dtype = next(iter(params.values())).dtype
+    grads = {k: g.astype(dtype) for k, g in gradient(params, t).items()}
+    updates, state = opt.update(grads, state, params, value=loss(params, t), f=lambda p: loss(p, t))
+    return cl.optim.apply_updates(params, updates), state
+
+
+def run_supplied(opt, steps=STEPS, dtype=np.float64):
+    """Like `run`, for rules that need the loss."""
+    params = {k: cl.tensor(v, dtype=dtype) for k, v in START.items()}
+    state = opt.init(params)
+    for t in range(1, steps + 1):
+        params, state = advance(opt, params, state, t)
+        yield params, state

@@ -84,6 +84,8 @@ def test_numbers_leave_guards(scope):
         (lambda n: float(n), [4], [3]),
         (lambda n: n % 2 == 0, [4, 6], [5]),
         (lambda n: [0] * n, [4], [5]),
+        (lambda n: n > 3.5, [4, 9], [2, 3]),
+        (lambda n: n <= 8.5, [4, 8], [9]),
     ],
 )
 def test_what_a_program_saw_of_a_size_is_guarded(scope, use, good, bad):
@@ -91,6 +93,14 @@ def test_what_a_program_saw_of_a_size_is_guarded(scope, use, good, bad):
     use(n)
     assert all(scope.holds(scope.bind([(n, k)])) for k in good)
     assert not any(scope.holds(scope.bind([(n, k)])) for k in bad)
+
+
+def test_a_size_compares_with_anything(scope):
+    n = scope.new(4)
+    assert n != "four" and n is not None and n != None  # noqa: E711 - what users write
+    assert n not in (None, "x")
+    with pytest.raises(TypeError):
+        n < "x"  # noqa: B015
 
 
 def test_a_symbolic_axis_is_never_one(scope):

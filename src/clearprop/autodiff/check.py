@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.transforms import jvp, vjp
-from clearprop.autodiff.trees import flatten, has_derivative, unflatten
+from clearprop.autodiff.trees import flatten, has_derivative, is_array, unflatten
 from clearprop.errors import GradientError, user_line
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
@@ -24,6 +24,8 @@ def check_grads(
 ) -> None:
     """Raise GradientError unless f's derivatives at `args` are right, up to `order`; returns nothing.
 
+    Arguments without a floating leaf are held fixed.
+
     For a random direction v: |J·v − (f(x + hv) − f(x − hv))/2h| ≤ tolerance · scale in float64, with h = ε^⅓; and
     the adjoint identity ⟨u, J·v⟩ = ⟨Jᵀ·u, v⟩ to rounding.  Higher orders check the derivative's own derivative.
 
@@ -32,7 +34,18 @@ def check_grads(
     """
     rng = np.random.default_rng(seed)
     args = [_as_float64(a) for a in args]
-    _check(f, args, order, tuple(modes), tolerance, rng)
+    smooth = [i for i, a in enumerate(args) if any(map(has_derivative, flatten(a)[0]))] or range(len(args))
+    _check(_holding(f, args, smooth), [args[i] for i in smooth], order, tuple(modes), tolerance, rng)
+
+
+def _holding(f: Callable[..., Any], args: Sequence[Any], free: Sequence[int]) -> Callable[..., Any]:
+    """The function of the free arguments, with the others held."""
+
+    def of_free(*chosen: Any) -> Any:
+        new = dict(zip(free, chosen, strict=True))
+        return f(*(new.get(i, a) for i, a in enumerate(args)))
+
+    return of_free
 
 
 def _as_float64(tree: Any) -> Any:
@@ -74,9 +87,9 @@ def _check(f: Any, args: Any, order: int, modes: tuple[str, ...], tolerance: flo
     if "rev" in modes:
         _, pullback = vjp(f, *args)
         flat, structure = flatten(out)
-        ct = [rng.standard_normal(np.shape(raw(o))).astype(type_of(raw(o)).dtype) for o in flat]
+        ct = [_random_like(o, rng).astype(type_of(raw(o)).dtype) if is_array(o) else o for o in flat]
         back = pullback(unflatten(structure, ct))
-        left = _inner(ct, _numbers(tangent))
+        left = _inner([c for c, o in zip(ct, flat, strict=True) if has_derivative(o)], _numbers(tangent))
         right = _inner(_numbers(back), _numbers(dots))
         _compare("reverse mode", "the adjoint of forward mode", [right], [left], 1e-9)
     _check(lambda *xs: jvp(f, xs, dots)[1], args, order - 1, modes, tolerance * 10, rng)

@@ -183,7 +183,9 @@ def _written(found: Entry | Explanation | Explanations, format_: str, top: int, 
     text = str(shown) if format_ == "text" else str(getattr(shown, format_)())
     if paths and format_ == "text" and isinstance(shown, Entry):
         whole = [line for path in shown.paths(paths) for line in chain_lines("    ", path)]
-        text = "\n".join([text, f"the {paths} largest whole paths:", *whole])
+        text = "\n".join(
+            [text, "the largest whole path:" if paths == 1 else f"the {paths} largest whole paths:", *whole]
+        )
     if native and format_ == "text" and isinstance(shown, Entry):
         text = f"{text}\n    {native_text(shown)}"
     return text

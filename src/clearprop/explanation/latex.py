@@ -26,6 +26,8 @@ def entry_latex(entry: Entry) -> str:
 
 
 def _chains(entry: Entry, paths: Sequence[Path]) -> list[str]:
+    if not paths:
+        return [f"{entry.symbol_tex} &= {number_tex(entry.value)}"]
     symbols = [_joined([f.symbol_tex for f in p.factors]) for p in paths]
     numbers = [_joined([_number(f.value) for f in p.factors]) for p in paths]
     lines = [f"{entry.symbol_tex} &= " + " \\\\\n&\\quad + ".join(symbols)]

@@ -5,6 +5,7 @@ The objective is the one that the training step minimises, from the same source,
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,9 +40,7 @@ class Opened:
 
 def opened_run(run: Run, step: int | None, row: int | None) -> Opened:
     """The function to explain: of step `step`, of row `row`, or of all rows of the training data."""
-    if run.workings is None:
-        raise RunError("this run cannot be opened", got="a run without its workings", try_="cl.load(folder)")
-    plan = run.workings.plan()
+    plan = plan_of(run)
     columns = run.preprocessing.feature_names if run.preprocessing is not None else ()
     if step is not None:
         require_step(run, step)
@@ -51,6 +50,18 @@ def opened_run(run: Run, step: int | None, row: int | None) -> Opened:
     x, y, title = _rows(plan, row)
     when = "the run's model" if step is None else f"the model before step {step}"
     return Opened(_loss_of(plan), model, x, y, columns, f"loss of {title}, {when}")
+
+
+_PLANS: weakref.WeakKeyDictionary[Run, Plan] = weakref.WeakKeyDictionary()
+
+
+def plan_of(run: Run) -> Plan:
+    """The run's plan, with its data, which are read once."""
+    if run not in _PLANS:
+        if run.workings is None:
+            raise RunError("this run cannot be opened", got="a run without its workings", try_="cl.load(folder)")
+        _PLANS[run] = run.workings.plan()
+    return _PLANS[run]
 
 
 def require_step(run: Run, step: int) -> None:

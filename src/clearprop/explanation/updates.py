@@ -19,7 +19,7 @@ from clearprop.autodiff.trees import flatten, paths, tree_map
 from clearprop.errors import unknown_name, user_line
 from clearprop.explanation.labels import Label
 from clearprop.explanation.record import flat_position
-from clearprop.explanation.runs import require_step
+from clearprop.explanation.runs import plan_of, require_step
 from clearprop.notation.names import subscript, subscript_tex
 from clearprop.optim.links import (
     add_weight_decay,
@@ -103,8 +103,9 @@ def explain_update(run: Run, param: str, index: Any, step: int) -> Update:
     ['gradient now', 'momentum history']
     """
     require_step(run, step)
-    assert run.workings is not None
-    plan, optimizer = run.workings.plan(), run.workings.optimizer
+    plan = plan_of(run)
+    assert run.workings is not None  # or there is no plan
+    optimizer = run.workings.optimizer
     before, after = run.replay(step - 1).state, run.replay(step).model.parameters()
     parameters = before.model.parameters()
     if param not in parameters:

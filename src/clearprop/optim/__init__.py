@@ -19,6 +19,9 @@ from clearprop.optim.first_order import lion as lion
 from clearprop.optim.first_order import rmsprop as rmsprop
 from clearprop.optim.first_order import rprop as rprop
 from clearprop.optim.first_order import sgd as sgd
+from clearprop.optim.fractional import caputo as caputo
+from clearprop.optim.fractional import cfgd as cfgd
+from clearprop.optim.fractional import fractional_memory as fractional_memory
 from clearprop.optim.hyper import by_name as by_name
 from clearprop.optim.hyper import from_config as from_config
 from clearprop.optim.hyper import optimizers as optimizers
@@ -31,6 +34,10 @@ from clearprop.optim.links import scale_by_learning_rate as scale_by_learning_ra
 from clearprop.optim.links import trace_momentum as trace_momentum
 from clearprop.optim.partition import groups as groups
 from clearprop.optim.partition import masked as masked
+from clearprop.optim.rates import armijo as armijo
+from clearprop.optim.rates import hypergradient as hypergradient
+from clearprop.optim.rates import polyak as polyak
+from clearprop.optim.rates import reduce_on_plateau as reduce_on_plateau
 from clearprop.optim.schedules import Schedule as Schedule
 from clearprop.optim.schedules import constant as constant
 from clearprop.optim.schedules import cosine as cosine
@@ -38,6 +45,12 @@ from clearprop.optim.schedules import exponential as exponential
 from clearprop.optim.schedules import one_cycle as one_cycle
 from clearprop.optim.schedules import step as step
 from clearprop.optim.schedules import warmup as warmup
+from clearprop.optim.sharpness import sam as sam
+from clearprop.optim.switching import after_steps as after_steps
+from clearprop.optim.switching import on_plateau as on_plateau
+from clearprop.optim.switching import projection_settles as projection_settles
+from clearprop.optim.switching import swats as swats
+from clearprop.optim.switching import switch as switch
 from clearprop.optim.transform import Transform as Transform
 from clearprop.optim.transform import apply_updates as apply_updates
 from clearprop.optim.transform import chain as chain

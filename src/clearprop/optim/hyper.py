@@ -41,13 +41,20 @@ class Range(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """A closed set of names."""
+    """A closed set of names; `numbers` may stand in place of a name."""
 
     names: tuple[str, ...]
+    numbers: Range | None = None
 
     def holds(self, value: Any) -> bool:
-        """Whether the value is one of them; what is not text is not judged here."""
-        return not isinstance(value, str) or value in self.names
+        """Whether the value is one of them; what is not text is judged only where numbers are."""
+        if isinstance(value, str):
+            return value in self.names
+        return self.numbers is None or self.numbers.holds(value)
+
+    def text(self, name: str) -> str:
+        """`one of: previous, initial, or a number`."""
+        return f"one of: {', '.join(self.names)}, or a number"
 
 
 POSITIVE = Range(0.0, math.inf, "[]")
@@ -104,7 +111,7 @@ class Configured:
 def _check(owner: str, f: dataclasses.Field[Any], within: Range | Choices, value: Any) -> None:
     if within.holds(value):
         return
-    if isinstance(within, Choices):
+    if isinstance(within, Choices) and isinstance(value, str):
         raise unknown_name(f"{f.name} of {owner}", value, within.names, user_line())
     default = "" if f.default is dataclasses.MISSING else f" (default {f.default})"
     raise ArgumentError(

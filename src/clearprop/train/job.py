@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from clearprop import nn
 from clearprop.errors import ArgumentError, RunError
-from clearprop.program.types import type_of
 from clearprop.program.values import no_grad, raw
 from clearprop.rules import random
+from clearprop.train.adapting import adaptation
 from clearprop.train.atomic import write_bytes
 from clearprop.train.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint
 from clearprop.train.environment import environment
@@ -23,8 +23,8 @@ from clearprop.train.executor import State, choose_executor
 from clearprop.train.feeds import ArrayFeed, Feed, stream
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.loop import Callback, Loop, Plan, Tick
-from clearprop.train.measures import CLASS_LOSSES, Measure, evaluate, outputs_of
-from clearprop.train.prepared import Pair, Prepared, adapted
+from clearprop.train.measures import CLASS_LOSSES, Measure, evaluate
+from clearprop.train.prepared import Pair, Prepared
 from clearprop.train.run import Run, Workings
 from clearprop.train.run_folder import FORMAT, Config, RunFolder, Settings, Summary, require_free
 from clearprop.train.step import make_step
@@ -33,7 +33,6 @@ from clearprop.train.stored_model import describe
 
 _FREE = ("epochs", "patience", "min_delta")
 """Settings that may differ where a run is resumed."""
-_FLOAT_LOSSES = ("mse", "mae", "huber")
 _ORDER, _LAYERS = 1, 2
 
 
@@ -72,8 +71,8 @@ def train(job: Job) -> Run:
     if folder is not None:
         folder.write_summary(_running(standing.state))
         events.subscribe(folder.history_writer())
-    _announce(job, config, standing.state, folder)
     loop = Loop(plan, standing, history, events, folder)
+    _announce(job, config, standing.state, folder)
     loop.run()
     run = _ended(job, config, plan, first, loop)
     if loop.status == "interrupted":
@@ -122,17 +121,10 @@ def fitted(job: Job) -> Job:
     train = job.data.train
     if not isinstance(train, tuple):
         return job if iter(train) is train else _tried_stream(job, train)
-    x, y = train
-    dtype = _dtype(job.model)
-    x_dtype = dtype if x.dtype.kind == "f" else None
-    outputs = outputs_of(job.model, x[:2] if x_dtype is None else x[:2].astype(x_dtype))
-    if outputs.dtype != dtype and x_dtype is None:
-        x_dtype = dtype
-    floating = y.dtype.kind == "f" or job.loss.name in _FLOAT_LOSSES
-    column = y.ndim == 1 and outputs.shape[1:] == (1,) and job.loss.name != "cross_entropy"
+    adapt, outputs = adaptation(job.model, train, job.loss)
 
     def fit(pair: Pair) -> Pair:
-        pair = adapted(pair, x_dtype, dtype if floating else None, column)
+        pair = adapt(pair)
         if job.loss.name in CLASS_LOSSES:
             _check_labels(job.loss, outputs[:1], pair[1])
         return pair
@@ -140,7 +132,7 @@ def fitted(job: Job) -> Job:
     held, tested = job.data.validation, job.data.test
     data = replace(job.data, train=fit(train), validation=held and fit(held), test=tested and fit(tested))
     job = replace(job, data=data)
-    _try_step(job, adapted((x[:2], y[:2]), x_dtype, dtype if floating else None, column))
+    _try_step(job, adapt((train[0][:2], train[1][:2])))
     return job
 
 
@@ -149,10 +141,6 @@ def _tried_stream(job: Job, source: Iterable[Any]) -> Job:
         _try_step(job, (x[:2], y[:2]))
         return job
     raise ArgumentError("the iterable gives no batch", expected="at least one batch (x, y)", got="none")
-
-
-def _dtype(model: Any) -> np.dtype[Any]:
-    return type_of(raw(next(iter(model.parameters().values())))).dtype
 
 
 def _check_labels(loss: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> None:

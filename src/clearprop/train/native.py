@@ -79,8 +79,9 @@ class _NativeEpochs:
         self.held: State | None = None  # the state that the loop's arrays hold
         self.pace = 0.0
 
-    def __call__(self, state: State, feed: ArrayFeed, last: int | None, pause: Pause) -> tuple[State, bool]:
+    def __call__(self, state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
         """Take the state through batches up to number `last`, or to the end of the epoch."""
+        assert isinstance(feed, ArrayFeed)  # the loop was made for it
         if state is not self.held:
             self.loop.load((state.model, state.optimizer, np.array(state.step)))
         order, stop = feed.order(state.epoch), feed.count if last is None else min(last, feed.count)

@@ -189,11 +189,3 @@ def _encoded(fitted: Preprocessing, source: Any) -> Pair:
     encoded = fitted.encode(source, with_target=True)
     assert encoded.y is not None
     return encoded.x, encoded.y
-
-
-def adapted(pair: Pair, x_dtype: np.dtype[Any] | None, y_dtype: np.dtype[Any] | None, column: bool) -> Pair:
-    """The pair in these dtypes (None: as it is); with `column`, y of shape (rows,) as a column (rows, 1)."""
-    x, y = pair
-    x = x if x_dtype is None else x.astype(x_dtype, copy=False)
-    y = y if y_dtype is None else y.astype(y_dtype, copy=False)
-    return x, y[:, None] if column and y.ndim == 1 else y

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.errors import ArgumentError, RunError
+from clearprop.train.adapting import adaptation, adapted_inputs
 from clearprop.train.atomic import write_bytes, write_text
 from clearprop.train.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint, save_checkpoint
 from clearprop.train.environment import environment
@@ -125,7 +126,7 @@ class Run:
         its columns.  A classification gives the class with the largest output, `(rows,)`; anything else the outputs.
         """
         if self.preprocessing is None:
-            outputs = self.outputs(self._cast(x))
+            outputs = self.outputs(adapted_inputs(self.model, x))
             return self._labels(outputs) if self.config.settings.loss in CLASS_LOSSES else outputs
         outputs = self.outputs(self.encode(x).x)
         names = self.preprocessing.class_names
@@ -149,17 +150,12 @@ class Run:
                 got=self.config.settings.loss,
                 try_="run.predict(x)",
             )
-        outputs = self.outputs(self._cast(x) if self.preprocessing is None else self.encode(x).x)
+        outputs = self.outputs(adapted_inputs(self.model, x) if self.preprocessing is None else self.encode(x).x)
         return np.asarray(sigmoid(outputs) if outputs.shape[-1] == 1 else softmax(outputs))
 
     def _labels(self, outputs: NDArray[Any]) -> NDArray[np.int64]:
         single = outputs.shape[-1] == 1 or self.config.settings.loss == "binary_cross_entropy"
         return (outputs > 0).astype(np.int64) if single else np.argmax(outputs, axis=-1)
-
-    def _cast(self, x: Any) -> NDArray[Any]:
-        array = np.asarray(x)
-        dtype = np.asarray(next(iter(self.model.parameters().values()))).dtype
-        return array.astype(dtype, copy=False) if array.dtype.kind == "f" else array
 
     def evaluate(self, x: Any, y: Any = None) -> dict[str, float]:
         """The loss and the metrics of the model on other data, by name.
@@ -178,7 +174,8 @@ class Run:
             encoded = self.encode(x, with_target=True)
             x, y = encoded.x, encoded.y
         else:
-            x, y = as_pair((self._cast(x), y), "the data")
+            pair = as_pair((x, y), "the data")
+            x, y = adaptation(self.model, pair, workings.loss)[0](pair)
         return evaluate(self.model, x, y, workings.loss, workings.metrics)
 
     # ------------------------------------------------------------------------------------------ replaying
