@@ -90,3 +90,14 @@ def test_a_closed_gate_says_so():
     entry = cl.explain(y, wrt=x, index=1)
     assert (entry.status, entry.value) == ("zero", 0.0)
     assert entry.reason == "ReLU gate closed: z = −1.3"
+
+
+def test_records_have_short_representations():
+    y, leaves = product_form()
+    explanation = cl.explain(y, wrt=leaves["w"])
+    entry = explanation[1]
+    assert repr(explanation) == "<explanation of ∂y/∂w, shape (3,)>"
+    assert repr(entry) == "<∂y/∂w₁ = -2, 1 term>"
+    assert repr(entry.terms[0]) == "<term -2 through sum>"
+    assert repr(entry.terms[0].factors[1]) == "<dmul(x₁,w₁)/dw₁ = -2>"
+    assert str(entry.paths(1)[0]) == str(entry).splitlines()[0].partition(" = ")[2]

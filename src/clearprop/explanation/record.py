@@ -48,6 +48,9 @@ class Factor:
     where: str
     _body: Callable[[], Entry] | None = field(default=None, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        return f"<{self.symbol} = {self.value:g}>"
+
     @property
     def is_composite(self) -> bool:
         """Whether the operation is made of others, and can be opened."""
@@ -78,6 +81,9 @@ class Term:
     value: float
     is_last: bool
     _open: Callable[[], Entry] = field(repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<term {self.value:g} through {self.consumer.label.text}>"
 
     def open(self) -> Entry:
         """The next level: why ∂t/∂consumer has its value."""
@@ -132,6 +138,11 @@ class Path:
 
     factors: tuple[Factor, ...]
     value: float
+
+    def __str__(self) -> str:
+        from clearprop.explanation.text import chain_lines
+
+        return "\n".join(chain_lines("", self))
 
 
 STATUSES = ("not computed", "zero", "value")
@@ -252,6 +263,10 @@ class Entry:
 
         return {"text/plain": str(self), "text/html": entry_fragment(self)}
 
+    def __repr__(self) -> str:
+        what = "1 term" if self.count == 1 else f"{self.count} terms"
+        return f"<{self.symbol} = {self.value:g}, {what}>" if self.terms else f"<{self.symbol}: {self.status}>"
+
     def __str__(self) -> str:
         from clearprop.explanation.text import entry_text
 
@@ -325,6 +340,9 @@ class Explanation:
 
         return {"text/plain": str(self), "text/html": explanation_fragment(self)}
 
+    def __repr__(self) -> str:
+        return f"<explanation of ∂{self.target.text}/∂{self.name}, shape {self.shape}>"
+
     def __str__(self) -> str:
         from clearprop.explanation.text import explanation_text
 
@@ -349,6 +367,9 @@ class Explanations:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.parts)
+
+    def __repr__(self) -> str:
+        return f"<explanations of {self.target.text}: {', '.join(self.parts)}>"
 
     def __str__(self) -> str:
         from clearprop.explanation.text import explanations_text
