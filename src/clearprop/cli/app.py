@@ -17,6 +17,7 @@ from clearprop.cli.config import config
 from clearprop.cli.evaluate import evaluate
 from clearprop.cli.explain import explain
 from clearprop.cli.export import export
+from clearprop.cli.lesson import lesson
 from clearprop.cli.predict import predict
 from clearprop.cli.train import train
 from clearprop.errors import ClearpropError, unknown_name
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-COMMANDS: tuple[Callable[..., Any], ...] = (train, predict, evaluate, explain, export, check, config)
+COMMANDS: tuple[Callable[..., Any], ...] = (train, predict, evaluate, explain, export, lesson, check, config)
 for command in COMMANDS:
     app.command()(command)
 
