@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from clearprop import notation
 from clearprop.explanation.formulas import simplified
@@ -246,7 +246,54 @@ def _kink(p: Primitive) -> str:
     return f" Kink where {_printed(p.kink, p, names)} = 0."
 
 
-PAGES = {"primitives.md": primitives_page}
+# ----------------------------------------------------------------------------------------------- command line
+def command_line_page() -> str:
+    """Every command with its help, arguments and options: what `--help` prints, as Markdown."""
+    from clearprop.cli.app import COMMANDS, app
+
+    lines = [
+        "# Command line",
+        "",
+        "Made from the commands' declarations, as `--help` is, by `python docs/reference.py`. In a shell,",
+        "`clearprop --install-completion` completes commands, options and names. Progress goes to stderr, and moves",
+        "only on a terminal; `NO_COLOR` is respected.",
+        "",
+        str(app.info.epilog),
+        "",
+    ]
+    for command in COMMANDS:
+        lines += [f"## clearprop {command.__name__}", "", *_help_text(command), "", *_options(command), ""]
+    return "\n".join(lines)
+
+
+def _help_text(command: Callable[..., Any]) -> list[str]:
+    """The docstring, with its examples as one list."""
+    return re.sub(r"(?<=`)\n\n(?=\* )", "\n", inspect.getdoc(command) or "").splitlines()
+
+
+def _options(command: Callable[..., Any]) -> Iterator[str]:
+    yield "| | |"
+    yield "|---|---|"
+    hints = get_type_hints(command, include_extras=True)
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind, declared = get_args(hints[name])
+        told = parameter.default not in (None, False, inspect.Parameter.empty)
+        meaning = declared.help.removesuffix(".") + (f"; default: {parameter.default}." if told else ".")
+        yield "| `{}` | {} |".format(*(text.replace("|", "\\|") for text in (_option(name, kind, declared), meaning)))
+
+
+def _option(name: str, kind: Any, declared: Any) -> str:
+    """`-o, --out FILE`, or the name of an argument."""
+    value = declared.metavar or next(k for k in (*get_args(kind), kind) if k is not type(None)).__name__.upper()
+    if type(declared).__name__ == "ArgumentInfo":
+        return value.strip("[]")
+    # the first name of an annotated option stands where typer keeps the default of others
+    given = [n for n in (declared.default, *(declared.param_decls or ())) if isinstance(n, str)]
+    names = ", ".join(given or ["--" + name.replace("_", "-")])
+    return names if kind is bool else f"{names} {value}"
+
+
+PAGES = {"primitives.md": primitives_page, "command-line.md": command_line_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

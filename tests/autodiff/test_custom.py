@@ -150,6 +150,21 @@ def test_an_argument_without_a_rule_is_not_differentiable():
     }
 
 
+def test_an_argument_without_a_rule_may_be_made_constant_anywhere_before():
+    """What the error advises works, also when something is computed in between, and in every kind of sweep."""
+
+    def loss(x):
+        target = cl.stop_gradient(cl.softmax(-x)) * 1.0
+        return cl.sum(cl.softmax_cross_entropy(x, target))
+
+    x = np.array([[1.0, 2.0]])
+    want = np.asarray(cl.softmax(x) - cl.softmax(-x))
+    t = cl.tensor(x, requires_grad=True)
+    loss(t).backward()
+    for got in (cl.grad(loss)(x), t.grad, cl.compile(cl.grad(loss), executor="numpy")(x)):
+        np.testing.assert_allclose(got, want, rtol=1e-14)
+
+
 def test_zero_says_why():
     @cl.custom_rule(x=cl.Zero("held fixed"))
     def held(x):

@@ -1,9 +1,12 @@
 """The generated pages are what the code says now."""
 
+import re
 import runpy
 
 import pytest
+from typer.testing import CliRunner
 
+from clearprop.cli.app import COMMANDS, app
 from clearprop.primitives import REGISTRY
 from tests.docs.pages import ROOT
 
@@ -30,3 +33,13 @@ def test_rules_are_shown_as_formulas():
     assert "matmul(a, b)    (n,k),(k,m)->(n,m)\n" in page
     assert "Kink where a − b = 0." in page
     assert "lambda" not in page and " object at 0x" not in page
+
+
+def test_every_option_of_help_is_on_the_page():
+    page = PAGES["command-line.md"]()
+    for command in COMMANDS:
+        section = page.split(f"\n## clearprop {command.__name__}\n")[1].split("\n## ")[0]
+        shown = CliRunner().invoke(app, [command.__name__, "--help"], env={"COLUMNS": "400", "NO_COLOR": "1"}).output
+        options = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", shown))
+        named = {option for option in options if not option.startswith("--no-")} - {"--help"}
+        assert {option for option in named if option not in section} == set()

@@ -107,7 +107,6 @@ ARITHMETIC = [
         with_params(ONE, dtype=np.dtype("float64")),
         elementwise(lambda x, dtype: x),
         ulps=0,
-        ulps32=0,
         analytic=False,
     ),
     Row(
@@ -116,7 +115,6 @@ ARITHMETIC = [
         with_params(ONE, dtype=np.dtype("float32")),
         elementwise(lambda x, dtype: np.float32(float(x))),
         ulps=0,
-        ulps32=0,
         differentiated=False,
         variant="narrow",
     ),
@@ -227,7 +225,7 @@ LOSSES = [
 ]
 
 RANDOM = [
-    unary("uniform_float32", lambda b: int(b) // 256 / 2**24, 0, 1, draw=words(), ulps=0, ulps32=0),
+    unary("uniform_float32", lambda b: int(b) // 256 / 2**24, 0, 1, draw=words(), ulps=0),
     binary(
         "uniform_float64", lambda h, low: ((int(h) >> 5) * 2**26 + (int(low) >> 6)) / 2**53, words(), words(), ulps=0
     ),

@@ -103,7 +103,6 @@ REDUCTIONS = [
         spaced(0.7),
         scale=5,
         ulps=8,
-        ulps32=8,
         cases=(case("n"), case("nm", axis=0), case("nm", axis=-1, keepdims=True), case("nmk", axis=(0, 2)), case("nm")),
     ),
     reduction("norm", _norm, floats(0.3, 2.5)),

@@ -51,7 +51,6 @@ class Row:
     cases: tuple[Case, ...]
     oracle: Callable[..., Any]
     ulps: float = 4.0  # allowed error in units of eps/2, relative to |value| + scale
-    ulps32: float = 4.0
     scale: float = 0.0  # > 0 where the value is a difference of numbers of this size
     slope_scale: float = 1.0  # size of the derivatives that central differences must resolve
     analytic: bool = True  # whether the declaration also computes with complex numbers

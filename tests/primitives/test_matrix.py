@@ -4,6 +4,7 @@ import pytest
 
 from clearprop.primitives import REGISTRY
 from tests.primitives.checks import CHECKS, check_all
+from tests.primitives.factory import samples
 from tests.primitives.table import TABLE
 
 
@@ -16,3 +17,12 @@ def test_every_primitive_has_a_row():
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_matrix(row, check):
     check_all(row, [check])
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
+def test_matrix_at_other_draws(row, seed):
+    for check in CHECKS.values():
+        for sample in samples(row, seed=seed):
+            check(sample)

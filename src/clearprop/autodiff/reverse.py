@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.tape import Slice
+from clearprop.errors import GradientError
 from clearprop.program.ir import Var
 from clearprop.program.tracing import builder, shape_of
 from clearprop.program.types import PYTHON_SCALARS
@@ -51,7 +52,12 @@ def sweep(part: Slice, cotangents: dict[Node, Any], read: Reader) -> dict[Node, 
             for k, operand in links:
                 if b is not None:
                     b.rule = app.primitive.name
-                c = pullback(k, g, y, xs, params)
+                try:
+                    c = pullback(k, g, y, xs, params)
+                except GradientError:
+                    if part.reaches(operand):
+                        raise
+                    c = None  # no derivative is declared, and none is needed: the operand was made constant
                 if c is None:
                     continue
                 x = xs[k]

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
+from clearprop.primitives import Zero
 from clearprop.program.values import Application, Node
 from clearprop.rules.elementwise import identity
-
 
 _ORDER = attrgetter("order")
 
@@ -47,6 +47,21 @@ class Slice:
         self.steps = [(app, seen[app], app.links) for app in ordered]
         if leaves is not None:
             self._keep_active(stop)
+
+    def reaches(self, node: Node) -> bool:
+        """Whether a derivative flows from `node` to a leaf: not where every way is a `stop_gradient` or a step."""
+        leaves, todo, seen = set(self.leaves), [node], {node}
+        while todo:
+            current = todo.pop()
+            if current in leaves:
+                return True
+            app = current.application
+            if app is not None:
+                rules = app.primitive.rules * (len(app.inputs) if app.primitive.variadic else 1)
+                ways = [a for k, a in app.links if not isinstance(rules[k], Zero) and a not in seen]
+                seen.update(ways)
+                todo += ways
+        return False
 
     def _keep_active(self, active: set[Node]) -> None:
         """Only what depends on a leaf; the rest belongs to enclosing transforms."""

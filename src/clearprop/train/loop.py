@@ -186,8 +186,9 @@ class Loop:
             self._save("end")
 
     def _save_if_due(self) -> None:
-        waited = time.perf_counter() - self._saved_at
-        if waited >= max(self.plan.checkpoint_seconds, SHARE_OF_SAVING * self._saving_took):
+        wanted = self.plan.checkpoint_seconds
+        due = wanted and max(wanted, SHARE_OF_SAVING * self._saving_took)
+        if time.perf_counter() - self._saved_at >= due:
             self._save("epoch")
 
     def _save(self, reason: str) -> None:

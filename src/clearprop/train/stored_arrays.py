@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.autodiff.trees import flatten, is_array, paths, unflatten
+from clearprop.errors import RunError
 from clearprop.program.types import PYTHON_SCALARS
 from clearprop.program.values import Node, raw
 from clearprop.train.strict_json import refuse
@@ -52,6 +53,8 @@ def read_arrays(path: Path, wanted: dict[str, tuple[str, tuple[int, ...]]], what
             found = {name: _header(file.get_slice(name)) for name in file.keys()}  # noqa: SIM118 - it is no mapping
             _compare(found, wanted, what, path)
             return {name: file.get_tensor(name) for name in wanted}
+    except RunError:
+        raise
     except (SafetensorError, OSError, ValueError) as problem:
         refuse(what, "a safetensors file", str(problem), str(path))
 

@@ -167,4 +167,4 @@ def _made(name: str, values: dict[str, Any], where: str) -> nn.Module:
         nn.Module.__init__(new, **values)
         return new
     except (ClearpropError, TypeError, ValueError) as problem:
-        refuse(_WHAT, f"a {name} that can be made", str(problem).partition("\n")[0], where)
+        refuse(_WHAT, f"fields that {name} takes", str(problem).partition("\n")[0], where)

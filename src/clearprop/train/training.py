@@ -58,6 +58,7 @@ def fit(
     seed        decides the order of the rows and what random layers draw: same seed, same bits
     out         a new folder for the run (config, weights, history, checkpoints); None writes nothing
     resume      the folder of an interrupted or finished run that is continued, with the same model, data and settings
+    checkpoint_seconds  save after an epoch if the last time is so long ago; 0 saves after every epoch
 
     Ctrl-C finishes the step, saves, and raises `TrainingInterrupted`, which holds the run; a second one stops at once.
     Raises our errors, before anything is written, for what does not fit together.

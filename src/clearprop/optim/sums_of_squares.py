@@ -1,0 +1,67 @@
+"""`least_squares`: the minimum of a sum of squares, from the residuals themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import ShapeError, user_line
+from clearprop.optim.levenberg_marquardt import Problem, levenberg_marquardt
+from clearprop.optim.minimize import Result, Watch, check_limits, default_tolerance, drive, require_finite
+from clearprop.optim.objective import Objective
+from clearprop.program.values import raw
+
+
+def least_squares(
+    residuals: Callable[[Any], Any],
+    x0: Any,
+    method: levenberg_marquardt | None = None,
+    *,
+    tolerance: float | None = None,
+    steps: int = 1000,
+    executor: str | None = None,
+    watch: Watch | None = None,
+) -> Result:
+    """A local minimum of Σ r(x)², r being a function from a tree to a vector of residuals.
+
+    The result's `value` is Σr² (not half of it).  `method` is `levenberg_marquardt()`; its Jacobians are exact, and
+    column by column or row by row, whichever are fewer.  Converged when no column of J has a cosine with r above
+    `tolerance`, by default √eps of the dtype.  `steps`, `executor` and `watch` as in `minimize`.
+
+    Raises ShapeError if r is no vector, ArgumentError if it is not finite at x0.
+
+    >>> import clearprop as cl
+    >>> t = cl.tensor([0.0, 1.0, 2.0, 3.0])
+    >>> y = 2 * cl.exp(-0.5 * t)
+    >>> found = cl.optim.least_squares(lambda p: p["a"] * cl.exp(-p["rate"] * t) - y, {"a": 1.0, "rate": 1.0})
+    >>> {name: round(float(v), 12) for name, v in found.x.items()}
+    {'a': 2.0, 'rate': 0.5}
+    """
+    chosen = levenberg_marquardt() if method is None else method
+    check_limits("least_squares", tolerance, steps)
+    objective = Objective(residuals, x0, "least_squares", executor)
+    problem = Problem(objective)
+    with np.errstate(all="ignore"):
+        _require_vector(objective.of_leaves(*objective.space.split(objective.space.start)))
+        start = problem.fit(objective.space.start)
+        require_finite(start.point, "least_squares")
+        allowed = default_tolerance(objective) if tolerance is None else tolerance
+        return drive(objective, start.point, chosen.steps(problem, start, allowed), steps, watch)
+
+
+def _require_vector(r: Any) -> None:
+    shape = np.shape(raw(r)) if not isinstance(r, (list, tuple, dict)) else None
+    if shape is not None and len(shape) == 1 and shape[0] > 0:
+        return
+    scalar = shape == ()
+    raise ShapeError(
+        "least_squares needs the residuals themselves" if scalar else "least_squares needs a vector of residuals",
+        expected="a vector of shape (m,), one number per observation",
+        got=f"a {type(r).__name__}" if shape is None else f"shape {shape}",
+        where=user_line(),
+        try_="return prediction - y, not the sum of squares; minimize takes any scalar function"
+        if scalar
+        else "cl.reshape(residuals, (-1,)), or cl.concat of several",
+    )

@@ -1,0 +1,48 @@
+"""The symmetric rank-one update in a trust region."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clearprop.optim.minimize import Steps, Stop, small
+from clearprop.optim.objective import Objective, Point, Vector
+from clearprop.optim.trust_region import Region, eigen_step
+
+
+def rank_one_steps(objective: Objective, point: Point, tolerance: float) -> Steps:
+    """Steps to the minimum of gᵀp + ½pᵀBp within the radius; B learns from refused trials too (Byrd et al. 1996)."""
+    b, region = None, Region(1.0)
+    while (stop := small(point, tolerance)) is None:
+        if region.spent(point.x):
+            return Stop(False, "the trust region has shrunk to nothing: no step was as good as its model")
+        p, promised = _step(b, point.gradient, region.radius)
+        trial = objective.point(point.x + p)
+        if trial.finite:
+            b = _learned(b, p, trial.gradient - point.gradient)
+        if region.judge(point, trial, promised, float(np.linalg.norm(p))):
+            point = trial
+            yield point
+    return stop
+
+
+def _step(b: Vector | None, g: Vector, radius: float) -> tuple[Vector, float]:
+    """The step, and the decrease that the model promises."""
+    if b is None:
+        p = -g * min(1.0, radius / float(np.linalg.norm(g)))
+        return p, -float(g @ p) - float(p @ p) / 2
+    values, vectors = np.linalg.eigh(b)
+    p = vectors @ eigen_step(values, vectors.T @ g, radius)
+    return p, -float(g @ p) - float(p @ (b @ p)) / 2
+
+
+def _learned(b: Vector | None, p: Vector, y: Vector) -> Vector:
+    """B ← B + rrᵀ/(rᵀp), r = y − Bp, left out where rᵀp is next to 0; the first B is I·(yᵀy/pᵀy)."""
+    if b is None:
+        curved, size = float(p @ y), float(y @ y)
+        scale = size / abs(curved) if curved else 1.0
+        b = np.eye(p.size, dtype=p.dtype) * p.dtype.type(scale)
+    r = y - b @ p
+    product = float(r @ p)
+    if abs(product) < 1e-8 * float(np.linalg.norm(r)) * float(np.linalg.norm(p)) or not product:
+        return b
+    return b + np.outer(r, r) / product
