@@ -9,7 +9,7 @@ import numpy as np
 from clearprop.arrays.tensor import Tensor
 from clearprop.autodiff.transforms import hvp
 from clearprop.errors import ArgumentError, user_line
-from clearprop.optim.minimize import Method, Steps, Stop, small
+from clearprop.optim.driver import Method, Steps, Stop, small
 from clearprop.optim.objective import Objective, Point
 from clearprop.optim.transform import Transform, apply_updates
 from clearprop.rules import random
