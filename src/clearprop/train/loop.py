@@ -196,6 +196,7 @@ class Loop:
             return
         began = time.perf_counter()
         state = self.standing.state
+        self.folder.sync_history()
         path = self.folder.checkpoints / str(state.step)
         size = save_checkpoint(path, self.standing, self.plan.keys)
         remove_old(self.folder.checkpoints)
