@@ -191,7 +191,9 @@ def checkpoint_steps(folder: Path) -> list[int]:
 
 
 def remove_old(folder: Path, kept: int = KEPT) -> None:
-    """Keep the first checkpoint (of step 0, or of the step of a fork), from which every step can be replayed, and the
-    newest `kept`; each of them holds the best epoch's network too."""
+    """Keep the first checkpoint, from which every step can be replayed, and the newest `kept`.
+
+    Each of them holds the network of the best epoch so far, too.
+    """
     for step in checkpoint_steps(folder)[1:-kept]:
         remove_folder(folder / str(step))
