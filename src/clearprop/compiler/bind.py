@@ -90,6 +90,8 @@ class Binding:
 
     def add(self, calls: Sequence[Call | None]) -> None:
         """One instruction: a call per thread, None where a thread has nothing to do."""
+        for call in filter(None, calls):  # a product may write over what a donated input held, as a nest may
+            call.addresses = [(at, self.plan.buffer(var), offset) for at, var, offset in call.addresses]
         padded = [*calls, *[None] * (self.threads - len(calls))]
         self.calls.append(padded)
         self.parallel.append(sum(c is not None for c in padded) > 1)

@@ -151,6 +151,7 @@ class Scheduler:
             nest = self._closure(seed)
             self._keep_connected(nest, seed)
             self._drop_postponable(nest)
+            self._drop_early(nest)
             if nest.ops:
                 return self._staged(nest)
         return self._staged(Nest(seeds[0].domain, [seeds[0]]))
@@ -207,7 +208,18 @@ class Scheduler:
             return False
         if any(u.kind in ("product", "special") for u in users):
             return False
+        if any(update in inside for update in self.waiting.get(op, ())):
+            return False
         return all(b in self.available or self._stays(b, inside) for b in op.bases)
+
+    def _drop_early(self, nest: Nest) -> None:
+        """What reads from, or writes over the old value of, an operation that has left the nest must leave too."""
+        while True:
+            inside = set(nest.ops)
+            kept = [op for op in nest.ops if self._ready(op, nest, inside)]
+            if len(kept) == len(nest.ops):
+                return
+            nest.ops = kept
 
     def _stays(self, base: Var, inside: set[Operation]) -> bool:
         """Whether a value made in this nest will be in memory afterwards anyway."""
@@ -220,6 +232,7 @@ class Scheduler:
         hazard = next((op for op in nest.ops if self._overwrites_early(op, nest)), None)
         if hazard is not None and len(nest.ops) > 1:
             nest.ops = [op for op in nest.ops if op is not hazard and hazard.out not in op.bases]
+            self._drop_early(nest)
             nest.stage.clear()
             return self._staged(nest)
         return nest
