@@ -42,5 +42,6 @@ def _once(
                 result.error = str(failure)
                 continue
             result.samples.append(said["first"])
+            result.notes.setdefault("cpu_seconds", []).append(said["cpu"])
             result.imported.append(said["import"])
             result.check, result.version, result.blas = said["check"], said["version"], said["blas"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import statistics
@@ -43,10 +44,11 @@ class Process:
     def __init__(self, contender: Contender, row: Workload, python: str, folder: Path, patience: float) -> None:
         self.contender, self.patience = contender, patience
         self.said = (folder / "stderr.txt").open("w+")
+        caches = {"CLEARPROP_CACHE_DIR": folder / "kernels", "TORCHINDUCTOR_CACHE_DIR": folder / "inductor"}
         self.child = subprocess.Popen(
             [python, "-m", "benchmarks.worker", contender.name, row.name],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, text=True, cwd=ROOT,
-            env=environment(CLEARPROP_CACHE_DIR=str(folder / "kernels"), TORCHINDUCTOR_CACHE_DIR=str(folder / "inductor")),
+            env=environment(**{k: str(v) for k, v in caches.items()}),
         )  # fmt: skip
 
     def ask(self, **request: Any) -> dict[str, Any]:
@@ -73,13 +75,16 @@ class Process:
 
     def stop(self) -> None:
         """End this process, and only it."""
-        try:
+        with contextlib.suppress(BrokenPipeError, ValueError):  # ended already
             print(json.dumps({"do": "stop"}), file=self.child.stdin, flush=True)
+        try:
             self.child.wait(timeout=10)
-        except (BrokenPipeError, subprocess.TimeoutExpired):
+        except subprocess.TimeoutExpired:
             self.child.kill()
             self.child.wait()
-        self.said.close()
+        for file in (self.child.stdin, self.child.stdout, self.said):
+            if file is not None:
+                file.close()
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """A contender's process.  Requests come as JSON lines on standard input, answers go to standard output.
 
-    {"do": "prepare"}           -> {"import": s, "first": s, "check": x, "blas": [...], "version": "..."}
+    {"do": "prepare"}           -> {"import": s, "first": s, "cpu": s, "check": x, "blas": [...], "version": "..."}
     {"do": "time", "calls": n}  -> {"seconds": s, "calls": n}
     {"do": "memory"}            -> {"bytes": peak resident set}
     {"do": "stop"}
@@ -34,14 +34,17 @@ class Worker:
         family = importlib.import_module(f"benchmarks.contenders.{self.contender.family}_")
         imported = time.perf_counter()
         prepared = family.prepare(self.workload)
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         self.runner = family.build(self.contender.form, self.workload, prepared)
         self.runner.first()
-        first = time.perf_counter() - began
         return {
-            "import": imported - start, "first": first, "check": self.runner.check, "blas": blas(),
+            "import": imported - start,
+            "first": time.perf_counter() - began,
+            "cpu": time.process_time() - cpu,
+            "check": self.runner.check,
+            "blas": getattr(family, "ENGINE", None) or blas(),
             "version": family.VERSION,
-        }  # fmt: skip
+        }
 
     def time(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self.runner is not None
@@ -65,7 +68,9 @@ def blas() -> list[str]:
     except ImportError:
         return []
     return sorted(
-        f"{i['internal_api']} {i.get('version') or ''} {i.get('architecture') or ''} x{i['num_threads']}".replace("  ", " ")
+        f"{i['internal_api']} {i.get('version') or ''} {i.get('architecture') or ''} x{i['num_threads']}".replace(
+            "  ", " "
+        )
         for i in threadpool_info()
         if i["user_api"] == "blas"
     )

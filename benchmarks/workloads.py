@@ -60,7 +60,7 @@ WORKLOADS = [
     replace(_NET6, name="W6v", title="Hessian-vector product, 20-20-20-1 tanh, float64, batch 100"),
     replace(_NET6, name="W6h", title="full Hessian (861 x 861), 20-20-20-1 tanh, float64, batch 100", kind=HESSIAN),
     Workload("W7", "per-example gradients, 784-128-10, batch 128", PER_EXAMPLE, (784, 128, 10), 128, 128),
-    Workload("W8", "a process from start to exit: digits, 64-64-64-10, to 97 % validation", PROCESS, (64, 64, 64, 10), 32),
+    Workload("W8", "a process from start to exit: digits, 64-64-64-10, to 97 %", PROCESS, (64, 64, 64, 10), 32),
     replace(_W1, name="W9l", title="eager: backward of the W1 loss", kind=EAGER_LOSS, steps=1),
     replace(_W1, name="W9L", title="eager: forward and backward of the W1 loss", kind=EAGER_LOSS, steps=1, whole=True),
     Workload("W9c", "eager: backward of a chain of 1,000 scalar operations", EAGER_CHAIN),
@@ -68,7 +68,7 @@ WORKLOADS = [
     replace(_W2, name="F3", title="first call, three layers: 784-128-128-10", kind=FIRST, steps=1),
     Workload("F50", "first call, fifty layers of 64", FIRST, (64,) * 50 + (10,), 128, 1024, 1),
 ]  # fmt: skip
-OTHER = replace(WORKLOADS[0], name="F0", title="another network, which fills the kernel cache", kind=FIRST, steps=1)
+OTHER = Workload("F0", "another network, which fills the kernel cache", FIRST, (20, 48, 32, 24, 5), 50, 500, 1)
 
 
 def chosen(names: str | None) -> list[Workload]:
@@ -117,8 +117,10 @@ def order(w: Workload) -> np.ndarray:
 def direction(w: Workload) -> list[tuple[np.ndarray, np.ndarray]]:
     """The vector of the Hessian-vector product, shaped like the parameters."""
     r = np.random.default_rng(3)
-    return [(r.standard_normal(a.shape).astype(w.dtype), r.standard_normal(b.shape).astype(w.dtype)) for a, b in initial(w)]
+    return [
+        (r.standard_normal(a.shape).astype(w.dtype), r.standard_normal(b.shape).astype(w.dtype)) for a, b in initial(w)
+    ]
 
 
-CHAIN_START, CHAIN_LINKS = 1.1, 250
-"""The chain is x <- x * 0.999; x <- x + 0.01; x <- tanh(x); x <- x * x, 250 times: 1,000 operations."""
+CHAIN_START, CHAIN_LINKS = 0.5, 250
+"""x <- x * 1.01; x <- x + 0.001; x <- tanh(x); x <- x * s, 250 times: 1,000 operations; s = 1 is a parameter too."""

@@ -1,1 +1,1 @@
-"""W8: scripts that load digits, train to 97 % validation accuracy, and exit; each as its library's user would write it."""
+"""W8: scripts that load digits, train to 97 % validation accuracy, and exit; each as a user would write it."""

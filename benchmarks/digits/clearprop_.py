@@ -1,5 +1,4 @@
 import clearprop as cl
-
 from benchmarks.digits.common import BATCH, GOAL, MOST, RATE, SIZES, arguments, done, initial
 
 data, seed = arguments()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from typing import Any
@@ -24,7 +25,7 @@ def initial(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     r = np.random.default_rng(seed)
     return [
         (r.uniform(-1, 1, (a, b)).astype(np.float32) * np.float32(np.sqrt(6 / a)), np.zeros(b, np.float32))
-        for a, b in zip(SIZES, SIZES[1:], strict=False)
+        for a, b in itertools.pairwise(SIZES)
     ]
 
 

@@ -37,7 +37,7 @@ def epoch_of(carry, order):
 layers = jax.tree.map(jnp.asarray, initial(seed))
 carry = (layers, jnp.float32(0), jax.tree.map(jnp.zeros_like, layers), jax.tree.map(jnp.zeros_like, layers))
 r = np.random.default_rng(seed)
-for epoch in range(1, MOST + 1):
+for epoch in range(1, MOST + 1):  # noqa: B007 - how far it came is what is reported
     carry, accuracy = epoch_of(carry, r.permutation(len(x)).astype(np.int32).reshape(-1, BATCH))
     if accuracy >= GOAL:
         break

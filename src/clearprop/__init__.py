@@ -28,9 +28,9 @@ from clearprop.compiler.api import compile as compile
 from clearprop.compiler.threads import get_threads as get_threads
 from clearprop.compiler.threads import set_threads as set_threads
 from clearprop.errors import ClearpropError as ClearpropError
-from clearprop.exporting import export as export
 from clearprop.explanation import explain as explain
 from clearprop.explanation import explain_update as explain_update
+from clearprop.exporting import export as export
 from clearprop.primitives import Zero as Zero
 from clearprop.primitives import composite as composite
 from clearprop.primitives import primitive as primitive

@@ -163,3 +163,20 @@ def test_jacobian_of_a_function_with_a_captured_array_under_vmap():
     scale = np.array([1.0, 2.0, 3.0])
     got = cl.vmap(lambda x: cl.jacobian(lambda t: t * scale)(x))(np.stack([X, X]))
     assert np.array_equal(got, np.stack([np.diag(scale)] * 2))
+
+
+def test_forward_mode_through_a_stack_that_moves_in_part_while_tracing():
+    """The operands that stand still get zeros, traced ones too."""
+
+    def f(x):
+        return cl.stack([x[0] * x[1], x[1]])
+
+    def second(x, v):
+        return cl.jvp(lambda z: cl.jvp(f, (z,), (v,))[1], (x,), (v,))[1]
+
+    x, v = np.array([2.0, 3.0]), np.array([1.0, 1.0])
+    assert (
+        np.asarray(cl.compile(second, executor="numpy")(x, v)).tolist()
+        == np.asarray(second(x, v)).tolist()
+        == [2.0, 0.0]
+    )

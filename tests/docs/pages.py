@@ -2,7 +2,7 @@
 
 A page is one session in an empty folder.  A `python` block is run; a `text` block right after it is what it printed,
 or the error that it raised.  A `console` block holds lines `$ command`, each followed by its output.  In what a page
-shows, `…` stands for any text within a line, and a line that is `…` alone for any lines.
+shows, `…` stands for any text within a line, and a line that is `…` alone for any lines; the width of columns is free.
 """
 
 import contextlib
@@ -89,7 +89,7 @@ def _run_commands(text, place):
 
 def compare(happened, shown, place):
     """Raise AssertionError unless what happened is what the page shows."""
-    pattern = "".join(_line_pattern(line) for line in shown.rstrip().splitlines())
+    pattern = "".join(_line_pattern(line) for line in _trimmed(shown).splitlines())
     if not re.fullmatch(pattern, _trimmed(happened)):
         raise AssertionError(f"{place} shows\n{shown}\nbut this happened\n{happened}")
 
@@ -97,8 +97,9 @@ def compare(happened, shown, place):
 def _line_pattern(line):
     if line.strip() == "…":
         return r"(?:.*\n)*?"
-    return ".*?".join(map(re.escape, line.rstrip().split("…"))) + "\n"
+    return ".*?".join(map(re.escape, line.split("…"))) + "\n"
 
 
 def _trimmed(text):
-    return "".join(line.rstrip() + "\n" for line in text.rstrip().splitlines())
+    """The text without what the width of a number changes: how many spaces, from two, align a column."""
+    return "".join(re.sub("  +", "  ", line.rstrip()) + "\n" for line in text.rstrip().splitlines())

@@ -18,7 +18,7 @@ from tests.primitives.rows import OTHER_SIZES, SIZES, shape_of_text
 # ----------------------------------------------------------------------------------------- programs, batching
 def check_program(s: Sample) -> None:
     """Traced, type-checked and evaluated, value, gradient and second gradient are the eager ones, bit for bit."""
-    for what, f in _programs(s):
+    for what, f in differentiated(s):
         program = trace(lambda *xs, f=f: _flat(f(*xs)), [type_of(x) for x in s.operands])
         cl.typecheck(program)
         traced = evaluate(program, [*s.operands, *program.captured])
@@ -26,25 +26,27 @@ def check_program(s: Sample) -> None:
             assert_same_bits(got, want, f"{s} traced {what}")
 
 
-def _programs(s: Sample) -> Iterator[tuple[str, Callable[..., Any]]]:
-    yield "value", s
-    if s.smooth:
-        every = s.smooth
+def differentiated(s: Sample) -> list[tuple[str, Callable[..., Any]]]:
+    """The value, the gradient of a scalar of it, and the gradient of that: each a function of all operands."""
+    every = s.smooth
 
-        def loss(*xs: Any) -> Any:
-            y = s(*xs)
-            return cl.sum(y * y)
+    def value(*xs: Any) -> Any:
+        return s(*xs)
 
-        first = cl.grad(loss, argnums=every)
+    def loss(*xs: Any) -> Any:
+        y = s(*xs)
+        return cl.sum(y * y)
 
-        def of_gradient(*xs: Any) -> Any:
-            total: Any = 0.0
-            for g in first(*xs):
-                total = total + cl.sum(g * g)
-            return total
+    first = cl.grad(loss, argnums=every)
 
-        yield "gradient", first
-        yield "second gradient", cl.grad(of_gradient, argnums=every)
+    def of_gradient(*xs: Any) -> Any:
+        total: Any = 0.0
+        for g in first(*xs):
+            total = total + cl.sum(g * g)
+        return total
+
+    gradients = [("gradient", first), ("second gradient", cl.grad(of_gradient, argnums=every))]
+    return [("value", value), *(gradients if every else [])]
 
 
 def _flat(out: Any) -> list[Any]:

@@ -3,7 +3,7 @@
 import pytest
 
 from clearprop.primitives import REGISTRY
-from tests.primitives.checks import CHECKS, check_all
+from tests.primitives.checks import CHECKS, SLOW, check_all
 from tests.primitives.factory import samples
 from tests.primitives.table import TABLE
 
@@ -14,7 +14,9 @@ def test_every_primitive_has_a_row():
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
-@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+@pytest.mark.parametrize(
+    "check", [pytest.param(f, id=name, marks=[pytest.mark.verify] * (name in SLOW)) for name, f in CHECKS.items()]
+)
 def test_matrix(row, check):
     check_all(row, [check])
 
@@ -23,6 +25,7 @@ def test_matrix(row, check):
 @pytest.mark.parametrize("seed", range(1, 6))
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
 def test_matrix_at_other_draws(row, seed):
-    for check in CHECKS.values():
-        for sample in samples(row, seed=seed):
-            check(sample)
+    for name, check in CHECKS.items():
+        if name not in SLOW:
+            for sample in samples(row, seed=seed):
+                check(sample)

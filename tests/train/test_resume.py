@@ -13,9 +13,33 @@ from clearprop.train import atomic
 from clearprop.train.checkpoints import checkpoint_steps
 from tests.train.conftest import bits
 
-OPTIONS = {"epochs": 4, "batch_size": 8, "validation": 0.25, "metrics": ("accuracy",), "checkpoint_seconds": 0.0}
+
+class Watched:
+    """Cross-entropy that raises when it is called for a given time; the first call is the trial step's.
+
+    An epoch calls it four times for its batches and once for the validation part.
+    """
+
+    def __init__(self, at=-1, error=KeyboardInterrupt):
+        self.calls, self.at, self.error = 0, at, error
+
+    def __call__(self, outputs, y):
+        self.calls += 1
+        if self.calls == self.at:
+            raise self.error
+        return cl.nn.cross_entropy(outputs, y)
+
+
+OPTIONS = {"loss": Watched(), "epochs": 4, "batch_size": 8, "validation": 0.25, "metrics": ("accuracy",)}
+OPTIONS |= {"checkpoint_seconds": 0.0}
+PLAIN = {**OPTIONS, "loss": "cross_entropy"}
 STEPS = 16
 pytestmark = pytest.mark.usefixtures("eager")
+
+
+def watched(call, error=KeyboardInterrupt):
+    """The options with a loss that raises."""
+    return {**OPTIONS, "loss": Watched(call, error)}
 
 
 def clockless(history):
@@ -27,24 +51,11 @@ def undisturbed(network, data):
     return cl.fit(network, data, **OPTIONS)
 
 
-def raising_at(call, error=KeyboardInterrupt):
-    """A loss that raises when it is called for the given time; the first call is the trial step's."""
-    calls = [0]
-
-    def cross_entropy(outputs, y):
-        calls[0] += 1
-        if calls[0] == call:
-            raise error
-        return cl.nn.cross_entropy(outputs, y)
-
-    return cross_entropy
-
-
 @pytest.mark.parametrize("call", [5, 6, 8, 10, 13, 17, 20])
 def test_interrupted_anywhere_and_resumed_is_undisturbed(call, network, data, undisturbed, tmp_path):
     out = tmp_path / "run"
     with pytest.raises(cl.TrainingInterrupted) as stop:
-        cl.fit(network, data, loss=raising_at(call), out=out, **OPTIONS)
+        cl.fit(network, data, out=out, **watched(call))
     assert stop.value.run.status == "interrupted"
     assert json.loads((out / "summary.json").read_text())["status"] == "interrupted"
     loaded = cl.load(out, template=network)
@@ -62,7 +73,7 @@ def test_interrupted_time_and_again(network, data, undisturbed, tmp_path):
     for attempt in range(30):
         try:
             where = {"resume": out} if attempt else {"out": out}
-            done = cl.fit(network, data, loss=raising_at(9 + attempt % 3), **where, **OPTIONS)
+            done = cl.fit(network, data, **where, **watched(5 + attempt % 3))
             break
         except cl.TrainingInterrupted:
             continue
@@ -74,7 +85,7 @@ def test_interrupted_time_and_again(network, data, undisturbed, tmp_path):
 @pytest.mark.parametrize("event", ["epoch", "checkpoint"])
 def test_interrupted_at_the_end_of_an_epoch(event, network, data, undisturbed, tmp_path):
     def interrupt(told, state):
-        if told["event"] == event and told["epoch"] == 2:
+        if told["event"] == event and told["epoch"] == 2 and told.get("reason") != "interrupted":
             raise KeyboardInterrupt
 
     with pytest.raises(cl.TrainingInterrupted):
@@ -88,7 +99,7 @@ def test_killed_between_two_checkpoints(network, data, undisturbed, tmp_path):
     """What a kill leaves behind: an older checkpoint, a longer history with half a line, a half-written folder."""
     out = tmp_path / "run"
     with pytest.raises(ZeroDivisionError):
-        cl.fit(network, data, loss=raising_at(18, ZeroDivisionError), out=out, **OPTIONS)
+        cl.fit(network, data, out=out, **watched(18, ZeroDivisionError))
     shutil.rmtree(out / "checkpoints" / "12")
     with (out / "history.jsonl").open("a") as file:
         file.write('{"v":1,"seq":99,"ev')
@@ -128,7 +139,7 @@ def test_patience_goes_on_counting(network, data, tmp_path):
     while run is None:
         try:
             where = {"resume": out} if cuts else {"out": out}
-            run = cl.fit(network, data, loss=raising_at(22), **where, **options)
+            run = cl.fit(network, data, **where, **{**options, "loss": Watched(22)})
         except cl.TrainingInterrupted:
             cuts += 1
     assert cuts > 1
@@ -139,10 +150,10 @@ def test_patience_goes_on_counting(network, data, tmp_path):
 def test_iterables_resume_in_the_middle_of_an_epoch(network, data, tmp_path):
     x, y = data
     batches = [(x[i : i + 10], y[i : i + 10]) for i in range(0, 40, 10)]
-    whole = cl.fit(network, batches, epochs=3)
+    whole = cl.fit(network, batches, epochs=3, loss=Watched())
     with pytest.raises(cl.TrainingInterrupted):
-        cl.fit(network, batches, epochs=3, loss=raising_at(8), out=tmp_path / "run")
-    run = cl.fit(network, batches, epochs=3, resume=tmp_path / "run")
+        cl.fit(network, batches, epochs=3, loss=Watched(8), out=tmp_path / "run")
+    run = cl.fit(network, batches, epochs=3, loss=Watched(), resume=tmp_path / "run")
     assert bits(run.last) == bits(whole.last)
 
 
@@ -183,13 +194,10 @@ def test_training_in_another_thread_leaves_signals_alone(network, data):
 def test_every_step_is_replayed_to_the_bit(network, data, tmp_path):
     recorded = {}
 
-    def cross_entropy(outputs, y):
-        return cl.nn.cross_entropy(outputs, y)
-
     def record(event, state):
         recorded[state.step] = (bits(state.model), bits(state.optimizer))
 
-    run = cl.fit(network, data, loss=cross_entropy, out=tmp_path / "run", callbacks=[record], **OPTIONS)
+    run = cl.fit(network, data, out=tmp_path / "run", callbacks=[record], **OPTIONS)
     assert {0, 4, 8, 12, 16} <= set(recorded)
     for step, (model, optimizer) in recorded.items():
         replayed = run.replay(step)
@@ -203,11 +211,11 @@ def test_every_step_is_replayed_to_the_bit(network, data, tmp_path):
 def test_a_replay_starts_at_the_nearest_checkpoint(network, data, tmp_path):
     calls = []
 
-    def cross_entropy(outputs, y):
+    def counted(outputs, y):
         calls.append(1)
         return cl.nn.cross_entropy(outputs, y)
 
-    run = cl.fit(network, data, loss=cross_entropy, out=tmp_path / "run", **OPTIONS)
+    run = cl.fit(network, data, out=tmp_path / "run", **{**OPTIONS, "loss": counted})
     calls.clear()
     run.replay(15)
     assert len(calls) == 3
@@ -238,7 +246,8 @@ def test_no_such_step(undisturbed):
 
 
 # ------------------------------------------------------------------------------------------------------ saving, loading
-def test_saved_and_loaded(network, data, undisturbed, tmp_path):
+def test_saved_and_loaded(network, data, tmp_path):
+    undisturbed = cl.fit(network, data, **PLAIN)
     path = undisturbed.save(tmp_path / "kept")
     loaded = cl.load(path)
     assert bits(loaded.model) == bits(undisturbed.model)
@@ -247,8 +256,8 @@ def test_saved_and_loaded(network, data, undisturbed, tmp_path):
     assert loaded.summary == undisturbed.summary
     assert loaded.evaluate(*data) == undisturbed.evaluate(*data)
     np.testing.assert_array_equal(loaded.predict(data[0]), undisturbed.predict(data[0]))
-    run = cl.fit(network, data, resume=path, **{**OPTIONS, "epochs": 6})
-    assert bits(run.last) == bits(cl.fit(network, data, **{**OPTIONS, "epochs": 6}).last)
+    run = cl.fit(network, data, resume=path, **{**PLAIN, "epochs": 6})
+    assert bits(run.last) == bits(cl.fit(network, data, **{**PLAIN, "epochs": 6}).last)
 
 
 def test_a_network_of_its_own_needs_a_template(data, tmp_path):

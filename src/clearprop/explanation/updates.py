@@ -36,7 +36,7 @@ from clearprop.rules import random
 from clearprop.train.executor import State
 from clearprop.train.loop import Plan
 from clearprop.train.run import Run
-from clearprop.train.step import make_objective
+from clearprop.train.step import make_objective, supplies
 
 GRADIENT, CLIPPING, HISTORY, ADAPTIVE, DECAY, SCHEDULE = (
     "gradient now", "clipping", "momentum history", "adaptive scaling", "weight decay", "schedule",
@@ -130,8 +130,7 @@ class _Step:
             return objective(model, x, y, rng)[0]
 
         value, grads = value_and_grad(loss)(state.model)
-        offered = {"value": value, "f": loss, "rng": rng}
-        extra = {name: offered[name] for name in optimizer.needs if name in offered}
+        extra = supplies(optimizer, value, loss, state.model, rng)
         self.grads, self.stages = _numbers(grads), list(_stages(optimizer, grads, state, extra))
         last = self.stages[-1].updates if self.stages else tree_map(lambda g: g, grads)
         self.actual = float(raw(loss(apply_updates(state.model, last)))) - float(raw(value))

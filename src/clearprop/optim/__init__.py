@@ -12,6 +12,13 @@ from clearprop.optim.adaptive import scale_by_rprop as scale_by_rprop
 from clearprop.optim.averages import average as average
 from clearprop.optim.averages import lookahead as lookahead
 from clearprop.optim.averages import schedule_free as schedule_free
+from clearprop.optim.diagonal import diag_newton as diag_newton
+from clearprop.optim.diagonal import scale_by_clipped_curvature as scale_by_clipped_curvature
+from clearprop.optim.diagonal import scale_by_curvature as scale_by_curvature
+from clearprop.optim.driver import Method as Method
+from clearprop.optim.driver import Progress as Progress
+from clearprop.optim.driver import Result as Result
+from clearprop.optim.driver import minimize as minimize
 from clearprop.optim.first_order import adagrad as adagrad
 from clearprop.optim.first_order import adam as adam
 from clearprop.optim.first_order import adamw as adamw
@@ -22,6 +29,7 @@ from clearprop.optim.first_order import sgd as sgd
 from clearprop.optim.fractional import caputo as caputo
 from clearprop.optim.fractional import cfgd as cfgd
 from clearprop.optim.fractional import fractional_memory as fractional_memory
+from clearprop.optim.gauss_newton import levenberg_marquardt as levenberg_marquardt
 from clearprop.optim.hyper import by_name as by_name
 from clearprop.optim.hyper import from_config as from_config
 from clearprop.optim.hyper import optimizers as optimizers
@@ -32,8 +40,11 @@ from clearprop.optim.links import clip_by_value as clip_by_value
 from clearprop.optim.links import scale as scale
 from clearprop.optim.links import scale_by_learning_rate as scale_by_learning_rate
 from clearprop.optim.links import trace_momentum as trace_momentum
+from clearprop.optim.newton import newton_cg as newton_cg
+from clearprop.optim.objective import Evaluations as Evaluations
 from clearprop.optim.partition import groups as groups
 from clearprop.optim.partition import masked as masked
+from clearprop.optim.quasi import quasi_newton as quasi_newton
 from clearprop.optim.rates import armijo as armijo
 from clearprop.optim.rates import hypergradient as hypergradient
 from clearprop.optim.rates import polyak as polyak
@@ -46,6 +57,7 @@ from clearprop.optim.schedules import one_cycle as one_cycle
 from clearprop.optim.schedules import step as step
 from clearprop.optim.schedules import warmup as warmup
 from clearprop.optim.sharpness import sam as sam
+from clearprop.optim.sums_of_squares import least_squares as least_squares
 from clearprop.optim.switching import after_steps as after_steps
 from clearprop.optim.switching import on_plateau as on_plateau
 from clearprop.optim.switching import projection_settles as projection_settles

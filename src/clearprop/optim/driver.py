@@ -92,7 +92,7 @@ def minimize(
     >>> found.converged, [round(float(v), 6) for v in found.x]
     (True, [1.0, 1.0])
     """
-    from clearprop.optim.quasi_newton import quasi_newton
+    from clearprop.optim.quasi import quasi_newton
 
     chosen = _method(quasi_newton() if method is None else method)
     check_limits("minimize", tolerance, steps)
@@ -138,6 +138,13 @@ def small(point: Point, tolerance: float) -> Stop | None:
     if point.steepness > tolerance:
         return None
     return Stop(True, f"no partial derivative is larger than {point.steepness:.1e} (tolerance {tolerance:.1e})")
+
+
+def stuck(point: Point) -> Stop:
+    """The end where nothing lower is found in any direction tried; converged, if the slope there is small enough."""
+    flat = point.steepness <= float(np.finfo(point.x.dtype).eps) ** (1 / 3) * max(1.0, abs(point.value))
+    steepness = f"the largest partial derivative is {point.steepness:.1e}"
+    return Stop(flat, f"no lower value can be told from rounding; {steepness}")
 
 
 def default_tolerance(objective: Objective) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import numpy as np
 from clearprop.arrays.tensor import Tensor
 from clearprop.autodiff.transforms import hvp
 from clearprop.errors import ArgumentError, user_line
-from clearprop.optim.minimize import Method, Steps, Stop, small
+from clearprop.optim.driver import Method, Steps, Stop, small
 from clearprop.optim.objective import Objective, Point
 from clearprop.optim.transform import Transform, apply_updates
 from clearprop.rules import random
+
+OFFERED = ("f", "hvp", "rng", "value")
 
 
 class following(Method):
@@ -23,13 +26,15 @@ class following(Method):
 
     def steps(self, objective: Objective, start: Point, tolerance: float) -> Steps:
         """The points that the transform leads to."""
-        space, rule = objective.space, self.transform
+        space = objective.space
         params = space.build([Tensor(v.copy()) for v in space.split(start.x)])
-        state, point, number = rule.init(params), start, 0
+        state, point, number = self.transform.init(params), start, 0
+        advance = self._advance(objective.f)
         while (stop := small(point, tolerance)) is None:
             gradient = space.build(list(map(Tensor, space.split(point.gradient))), others=None)
-            updates, state = rule.update(gradient, state, params, **self._extra(objective, point, params, number))
-            params = apply_updates(params, updates)
+            value = np.asarray(point.value, space.dtype)
+            given = (params, gradient, state, value, random.fold_in(random.key(0), number))
+            params, state = objective.run("advance", advance, given)
             point = objective.point(space.join(space.pick(params)))
             if not point.finite:
                 return Stop(False, "the value is not finite any more: a smaller learning rate may help")
@@ -37,22 +42,27 @@ class following(Method):
             number += 1
         return stop
 
-    def _extra(self, objective: Objective, point: Point, params: Any, number: int) -> dict[str, Any]:
-        """What the rule needs besides the gradient."""
-        space = objective.space
-        offered: dict[str, Any] = {
-            "value": Tensor(np.asarray(point.value, space.dtype)),
-            "f": objective.f,
-            "hvp": lambda v: hvp(objective.f, params, v),
-            "rng": random.fold_in(random.key(0), number),
-        }
-        missing = self.transform.needs - set(offered)
-        if missing:
-            raise ArgumentError(
-                f"minimize cannot give {type(self.transform).__name__} what it needs",
-                expected=f"a rule that needs only {', '.join(sorted(offered))}",
-                got=f"one that needs {', '.join(sorted(missing))}",
-                where=user_line(),
-                try_="least_squares, if the function is a sum of squares",
-            )
-        return {name: offered[name] for name in self.transform.needs}
+    def _advance(self, f: Callable[[Any], Any]) -> Callable[..., Any]:
+        """The rule and its application, as a function of trees alone."""
+        rule = self.transform
+        _require_offered(rule)
+
+        def advance(params: Any, gradient: Any, state: Any, value: Any, rng: Any) -> Any:
+            offered = {"value": value, "f": f, "hvp": lambda v: hvp(f, params, v), "rng": rng}
+            extra = {name: offered[name] for name in rule.needs}
+            updates, state = rule.update(gradient, state, params, **extra)
+            return apply_updates(params, updates), state
+
+        return advance
+
+
+def _require_offered(rule: Transform) -> None:
+    missing = rule.needs - set(OFFERED)
+    if missing:
+        raise ArgumentError(
+            f"minimize cannot give {type(rule).__name__} what it needs",
+            expected=f"a rule that needs only {', '.join(OFFERED)}",
+            got=f"one that needs {', '.join(sorted(missing))}",
+            where=user_line(),
+            try_="least_squares, if the function is a sum of squares",
+        )

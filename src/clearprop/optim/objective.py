@@ -207,42 +207,39 @@ class Objective:
 
         return (jvp(slope, both[:n], both[n:])[1],)
 
-    def _run(self, name: str, g: Callable[..., Any], *vectors: Vector) -> Any:
-        leaves = [leaf for v in vectors for leaf in self.space.split(v)]
+    def run(self, name: str, g: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """g(*args) through a program that is compiled when the name is first met."""
         if name not in self.known:
-            self.known[name] = self._compiled(g, leaves)
-        return self.known[name](*leaves)
+            self.known[name] = self._compiled(g, args)
+        return self.known[name](*args)
 
-    def _compiled(self, g: Callable[..., Any], leaves: Sequence[Vector]) -> Callable[..., Any]:
+    def _run(self, name: str, g: Callable[..., Any], *vectors: Vector) -> Any:
+        return self.run(name, g, [leaf for v in vectors for leaf in self.space.split(v)])
+
+    def _compiled(self, g: Callable[..., Any], args: Sequence[Any]) -> Callable[..., Any]:
         if self.executor == "eager":
             return g
         try:
             if self.executor is not None:
-                return self._lowered(g, leaves, self.executor)[0]
-            fast, size = self._lowered(g, leaves, "numpy")
-            return self._lowered(g, leaves, None)[0] if size >= NATIVE_SIZE else fast
+                return self._lowered(g, args, self.executor)[0]
+            fast, size = self._lowered(g, args, "numpy")
+            return self._lowered(g, args, None)[0] if size >= NATIVE_SIZE else fast
         except TraceError as error:
             text = f"{self.owner} runs the function uncompiled: {error.headline}\n{error.where}"
             warnings.warn(text, ExecutorWarning, stacklevel=2)
             self.executor = "eager"
             return g
 
-    def _lowered(self, g: Callable[..., Any], leaves: Sequence[Any], executor: str | None) -> tuple[Compiled, int]:
+    def _lowered(self, g: Callable[..., Any], args: Sequence[Any], executor: str | None) -> tuple[Compiled, int]:
         """The compiled function, and how many numbers it reads."""
         compiled = Compiled(_named(g, getattr(self.f, "__name__", "f")), (), (), executor)
-        program = compiled.lower(*leaves).lowered
-        return compiled, sum(np.size(raw(v)) for v in [*leaves, *program.captured])
+        program = compiled.lower(*args).lowered
+        return compiled, sum(np.size(raw(v)) for v in [*flatten(tuple(args))[0], *program.captured])
 
 
 def _named(g: Callable[..., Any], name: str) -> Callable[..., Any]:
-    def function(*leaves: Any) -> Any:
-        return g(*leaves)
+    def function(*args: Any) -> Any:
+        return g(*args)
 
     function.__name__ = name if name.isidentifier() else "f"
     return function
-
-
-def is_number(value: Any) -> bool:
-    """Whether a function's result is one floating number."""
-    leaves, _ = flatten(value)
-    return len(leaves) == 1 and np.shape(raw(leaves[0])) == ()

@@ -9,9 +9,9 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from clearprop.errors import ArgumentError, user_line
+from clearprop.optim.driver import Method, Steps, small, stuck
 from clearprop.optim.hyper import COUNT, Choices, hyper
 from clearprop.optim.line_search import Line
-from clearprop.optim.minimize import Method, Steps, Stop, small
 from clearprop.optim.objective import Objective, Point, Vector
 from clearprop.optim.symmetric_rank_one import rank_one_steps
 
@@ -86,7 +86,7 @@ def _searches(objective: Objective, point: Point, tolerance: float, method: quas
             metric, direction = method.metric(), -point.gradient
         trial = Line(objective.point, point, direction, flatter).search(_first(point, metric))
         if trial is None and metric.empty:
-            return _no_lower(point)
+            return stuck(point)
         if trial is None:
             metric = method.metric()
             continue
@@ -120,13 +120,6 @@ def _damped(p: Vector, y: Vector, curved: Vector) -> Vector:
     mix = p.dtype.type(0.8 * own / (own - product))
     mixed: Vector = mix * y + (1 - mix) * curved
     return mixed
-
-
-def _no_lower(point: Point) -> Stop:
-    """The end where even the steepest descent finds nothing lower: converged, if the slope is small enough."""
-    flat = point.steepness <= float(np.finfo(point.x.dtype).eps) ** (1 / 3) * max(1.0, abs(point.value))
-    steepness = f"the largest partial derivative is {point.steepness:.1e}"
-    return Stop(flat, f"no lower value can be told from rounding; {steepness}")
 
 
 class Pairs:

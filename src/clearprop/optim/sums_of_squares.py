@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ShapeError, user_line
-from clearprop.optim.levenberg_marquardt import Problem, levenberg_marquardt
-from clearprop.optim.minimize import Result, Watch, check_limits, default_tolerance, drive, require_finite
+from clearprop.optim.driver import Result, Watch, check_limits, default_tolerance, drive, require_finite
+from clearprop.optim.gauss_newton import Problem, levenberg_marquardt
 from clearprop.optim.objective import Objective
 from clearprop.program.values import raw
 

@@ -14,6 +14,8 @@ from clearprop.rules.structural import zeros_like
 _WHAT = {
     "value": ("the loss of this step", "value=loss"),
     "f": ("the loss as a function of the parameters, on the batch of this step", "f=lambda params: loss(params, x, y)"),
+    "hvp": ("the Hessian of the loss as a function v -> Hv", "hvp=lambda v: cl.hvp(loss, params, v)"),
+    "rng": ("random numbers", "rng=cl.random.fold_in(cl.random.key(0), step)"),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clearprop.optim.minimize import Steps, Stop, small
+from clearprop.optim.driver import Steps, small, stuck
 from clearprop.optim.objective import Objective, Point, Vector
 from clearprop.optim.trust_region import Region, eigen_step
 
@@ -14,7 +14,7 @@ def rank_one_steps(objective: Objective, point: Point, tolerance: float) -> Step
     b, region = None, Region(1.0)
     while (stop := small(point, tolerance)) is None:
         if region.spent(point.x):
-            return Stop(False, "the trust region has shrunk to nothing: no step was as good as its model")
+            return stuck(point)
         p, promised = _step(b, point.gradient, region.radius)
         trial = objective.point(point.x + p)
         if trial.finite:

@@ -230,7 +230,7 @@ class Primitive:
             return self._compute(*values, **params)
         except (ShapeError, DTypeError):
             raise
-        except (ValueError, IndexError, TypeError) as error:
+        except (ValueError, IndexError, TypeError, AttributeError) as error:
             self._explain_failure(values, params)
             if isinstance(error, IndexError):
                 raise ShapeError(f"{self.name}: {error}", expected="indices inside the axis", got=str(error)) from None
@@ -238,17 +238,17 @@ class Primitive:
 
     def _run_elementwise(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
         dtype: Any = None
-        for x in values[self.conditions :]:
-            if type(x) not in PYTHON_SCALARS:
-                if dtype is None:
-                    dtype = x.dtype
-                elif x.dtype is not dtype:
-                    return self._run_mixed(values, params)
-        if dtype is None or dtype.kind != "f":
-            return self._run_mixed(values, params)
         try:
+            for x in values[self.conditions :]:
+                if type(x) not in PYTHON_SCALARS:
+                    if dtype is None:
+                        dtype = x.dtype
+                    elif x.dtype is not dtype:
+                        return self._run_mixed(values, params)
+            if dtype is None or dtype.kind != "f":
+                return self._run_mixed(values, params)
             return self._compute(*values, **params)
-        except ValueError:
+        except (ValueError, AttributeError):
             self._explain_failure(values, params)
             raise
 
@@ -472,10 +472,14 @@ def _has_size(value: Any) -> bool:
 
 def _ndim(value: Any) -> int:
     value = raw(value)
-    return 0 if type(value) in PYTHON_SCALARS else len(value.shape)
+    try:
+        return 0 if type(value) in PYTHON_SCALARS else len(value.shape)
+    except AttributeError:
+        return type_of(value).ndim  # raises, and says what came instead of an array
 
 
 def _zero_like(x: Any) -> Any:
     if isinstance(x, Node):
-        return REGISTRY["zeros_like"](x)
+        t = type_of(raw(x))
+        return REGISTRY["full"](shape=t.shape, value=0, dtype=t.dtype)
     return np.zeros(x.shape, x.dtype)[()] if type(x) not in PYTHON_SCALARS else 0.0

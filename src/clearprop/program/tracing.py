@@ -191,8 +191,7 @@ def evaluate(program: Program, arguments: Sequence[Any]) -> list[Any]:
     for eq in program.equations:
         params = {k: substitute(v, sizes) for k, v in eq.params.items()}
         out = eq.primitive(*map(read, eq.inputs), **params)
-        for var, value in zip(eq.outputs, out if len(eq.outputs) > 1 else (out,), strict=True):
-            env[var] = value
+        env.update(zip(eq.outputs, out if len(eq.outputs) > 1 else (out,), strict=True))
     return [read(a) for a in program.outputs]
 
 

@@ -202,7 +202,7 @@ def _add_at(x: Any, indices: Any, size: int, axis: int) -> Any:
     k = np.ndim(indices)
     first = x.ndim + axis - k + 1
     moved = np.moveaxis(x, range(first, first + k), range(k)) if k else x[None].reshape((1, *x.shape))
-    flat = moved.reshape((-1, *moved.shape[max(k, 1) :]))
+    flat = moved.reshape((np.size(indices), *moved.shape[max(k, 1) :]))
     out = np.zeros((size, *flat.shape[1:]), x.dtype)
     np.add.at(out, np.reshape(indices, -1), flat)
     return np.moveaxis(out, 0, first)

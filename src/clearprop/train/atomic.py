@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from clearprop.errors import RunError
@@ -27,10 +28,10 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as problem:
-        temporary.unlink(missing_ok=True)
+        _unlink(temporary)
         raise cannot_write(path, problem) from None
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _unlink(temporary)
         raise
 
 
@@ -59,17 +60,37 @@ def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder so that no part of it is ever seen under its name."""
-    shutil.rmtree(_renamed_away(path), ignore_errors=True)
+    """Remove a folder so that no part of it is ever seen under its name.  Raises RunError if that fails."""
+    try:
+        away = _renamed_away(path)
+    except OSError as problem:
+        raise cannot_write(path, problem) from None
+    shutil.rmtree(away, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what an interrupted write left behind in `folder`."""
+    """Remove what an interrupted write left behind in `folder`, as far as that is allowed."""
     for path in folder.glob(".*.partial-*"):
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            _unlink(path)
+
+
+def sync_file(path: Path) -> None:
+    """Make what was appended to a file durable.  Raises RunError if the disk refuses."""
+    try:
+        _sync(path)
+    except OSError as problem:
+        raise cannot_write(path, problem) from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, unless it is there.  Raises RunError if that fails."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise cannot_write(path, problem) from None
 
 
 def sync_folder(folder: Path) -> None:
@@ -86,6 +107,12 @@ def cannot_write(path: Path, problem: OSError) -> RunError:
         where=str(path),
         try_="free some space or choose another --out; everything saved before is still there",
     )
+
+
+def _unlink(path: Path) -> None:
+    """Remove a file if it is there and the disk allows it."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _temporary(path: Path) -> Path:

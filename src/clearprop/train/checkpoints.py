@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from clearprop.train.atomic import remove_folder, write_folder
+from clearprop.train.atomic import make_folder, remove_folder, write_folder
 from clearprop.train.executor import State
 from clearprop.train.stored_arrays import read_tree, to_bytes
 from clearprop.train.strict_json import read_json, record, refuse
 
 FORMAT = 1
 KEPT = 3
-"""So many checkpoints are kept besides the first, of step 0; the older ones are removed."""
+"""So many checkpoints are kept besides the first; the older ones are removed."""
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _WHAT = "the checkpoint"
 
 
@@ -113,7 +115,7 @@ def save_checkpoint(folder: Path, standing: Standing, keys: Keys) -> int:
         for name, data in content.items():
             (temporary / name).write_bytes(data)
 
-    folder.parent.mkdir(exist_ok=True)
+    make_folder(folder.parent)
     write_folder(folder, fill)
     return sum(map(len, content.values()))
 
@@ -179,12 +181,19 @@ def _verify(path: Path, file: _StoredFile) -> None:
 
 def checkpoint_steps(folder: Path) -> list[int]:
     """The steps that have a checkpoint under `folder`, ascending."""
-    if not folder.is_dir():
+    try:
+        found = [path.name for path in folder.iterdir() if _NUMBER.fullmatch(path.name) and path.is_dir()]
+    except FileNotFoundError:
         return []
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal() and path.is_dir())
+    except OSError as problem:
+        refuse(_WHAT, "a folder of checkpoints", problem.strerror or type(problem).__name__, str(folder))
+    return sorted(map(int, found))
 
 
 def remove_old(folder: Path, kept: int = KEPT) -> None:
-    """Keep the checkpoint of step 0, from which every step can be replayed, and the newest `kept`."""
-    for step in [s for s in checkpoint_steps(folder) if s > 0][:-kept]:
+    """Keep the first checkpoint, from which every step can be replayed, and the newest `kept`.
+
+    Each of them holds the network of the best epoch so far, too.
+    """
+    for step in checkpoint_steps(folder)[1:-kept]:
         remove_folder(folder / str(step))

@@ -78,6 +78,14 @@ def _networks(folder: RunFolder, config: Config, template: Any, optimizer: Any) 
     steps = checkpoint_steps(folder.checkpoints)
     newest = folder.checkpoints / str(steps[-1]) if steps else None
     file = folder.model_file
+    if not file.exists() and newest is None:
+        raise RunError(
+            "nothing of this run has been saved",
+            expected="model.safetensors, or a checkpoint",
+            got="neither: it was stopped before its first step",
+            where=str(folder.path),
+            try_="resume it: it starts from its first step",
+        )
     if not file.exists() and newest is not None:
         best = newest / "best.safetensors"
         file = best if best.exists() else newest / "model.safetensors"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from clearprop.errors import RunError
-from clearprop.train.checkpoints import Best, Keys, Standing, remove_old, save_checkpoint
+from clearprop.train.checkpoints import Best, Keys, Standing, checkpoint_steps, remove_old, save_checkpoint
 from clearprop.train.events import Event, Events
 from clearprop.train.executor import Executor, State
 from clearprop.train.feeds import Feed
@@ -71,7 +71,7 @@ class Loop:
     # -------------------------------------------------------------------------------------------- running
     def run(self) -> None:
         """Train until the epochs are done, patience ends, a callback says stop, or Ctrl-C asks to."""
-        if self.standing.state.step == 0:
+        if self.folder is not None and not checkpoint_steps(self.folder.checkpoints):
             self._save("start")
         with Interrupts() as interrupts:
             try:
@@ -196,6 +196,7 @@ class Loop:
             return
         began = time.perf_counter()
         state = self.standing.state
+        self.folder.sync_history()
         path = self.folder.checkpoints / str(state.step)
         size = save_checkpoint(path, self.standing, self.plan.keys)
         remove_old(self.folder.checkpoints)

@@ -121,7 +121,10 @@ def _metric(metric: Any) -> Measure:
 
 
 def _name(function: Any) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))
+    """The name of a function; ours keep theirs, and another function of such a name is told apart."""
+    name = str(getattr(function, "__name__", type(function).__name__))
+    ours = nn.LOSSES.get(name, METRICS[name].function if name in METRICS else function)
+    return name if function is ours else f"{name} (own)"
 
 
 def outputs_of(model: Any, x: Any) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.errors import ArgumentError, RunError, nearest
-from clearprop.train.atomic import cannot_write, remove_leftovers, write_text
+from clearprop.train.atomic import cannot_write, make_folder, remove_leftovers, sync_file, write_text
 from clearprop.train.environment import Environment
 from clearprop.train.events import Event, as_line, plain
 from clearprop.train.preprocessing import Preprocessing
@@ -118,10 +118,7 @@ class RunFolder:
         """Start a run folder.  Raises ArgumentError if it is not empty, RunError if it cannot be written."""
         path = Path(path)
         require_free(path)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as problem:
-            raise cannot_write(path, problem) from None
+        make_folder(path)
         if preprocessing is not None:
             write_text(path / "preprocessing.json", preprocessing.to_json())
         write_text(path / "history.jsonl", "")
@@ -185,6 +182,10 @@ class RunFolder:
         remove_leftovers(self.path)
         remove_leftovers(self.checkpoints)
         return kept
+
+    def sync_history(self) -> None:
+        """Make the history durable: it must not be shorter than the checkpoint that is saved after it."""
+        sync_file(self.path / "history.jsonl")
 
     def history_writer(self) -> Callable[[Event], None]:
         """A subscriber that appends `epoch` events to `history.jsonl`."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from clearprop import nn, optim
-from clearprop.autodiff.transforms import value_and_grad
+from clearprop.autodiff.transforms import hvp, value_and_grad
 from clearprop.program.tracing import shape_of
 from clearprop.program.values import named
 from clearprop.rules.elementwise import abs, square
@@ -34,12 +34,17 @@ def make_step(loss: Loss, metrics: Sequence[Loss], optimizer: Any, l1: float = 0
 
     def step(model: Any, opt_state: Any, x: Any, y: Any, rng: Any) -> Any:
         (total, (value, measured, trained)), grads = gradient(model, x, y, rng)
-        offered = {"value": total, "f": lambda m: objective(m, x, y, rng)[0], "rng": rng}
-        extra = {name: offered[name] for name in optimizer.needs if name in offered}
+        extra = supplies(optimizer, total, lambda m: objective(m, x, y, rng)[0], model, rng)
         updates, opt_state = optimizer.update(grads, opt_state, model, **extra)
         return optim.apply_updates(trained, updates), opt_state, value, measured
 
     return step
+
+
+def supplies(optimizer: Any, value: Any, f: Callable[[Any], Any], model: Any, rng: Any) -> dict[str, Any]:
+    """What the optimizer needs besides gradients: the loss, the loss as a function, v ↦ Hv, the step's key."""
+    offered = {"value": value, "f": f, "hvp": lambda v: hvp(f, model, v), "rng": rng}
+    return {name: offered[name] for name in optimizer.needs if name in offered}
 
 
 def make_objective(loss: Loss, metrics: Sequence[Loss] = (), l1: float = 0.0, l2: float = 0.0) -> Objective:

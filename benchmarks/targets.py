@@ -1,0 +1,153 @@
+"""What must be shown, as data, and how a measured row is judged by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.measure import Result
+
+Row = dict[str, Result]
+Rows = dict[str, Row]
+
+
+@dataclass(frozen=True)
+class Target:
+    """`figure(rows)` must be `at_least` (or `at_most`) the bound; `goal` is what we would like."""
+
+    row: str
+    text: str
+    figure: Callable[[Rows], float | None]
+    bound: float
+    goal: float | None = None
+    at_most: bool = False
+    unit: str = "×"
+
+    def judged(self, rows: Rows) -> dict[str, Any]:
+        """The figure with its verdict: reached, goal, missed, or not measured."""
+        value = self.figure(rows)
+        verdict = "not measured" if value is None else "missed"
+        if value is not None and self._holds(value, self.bound):
+            verdict = "goal" if self.goal is not None and self._holds(value, self.goal) else "reached"
+        return {
+            "row": self.row, "text": self.text, "bound": self.bound, "goal": self.goal, "at_most": self.at_most,
+            "unit": self.unit, "value": value, "verdict": verdict,
+        }  # fmt: skip
+
+    def _holds(self, value: float, bound: float) -> bool:
+        return value <= bound if self.at_most else value >= bound
+
+
+def ours(row: Row) -> float | None:
+    """Our best form in a row; of W8, the warm one."""
+    if "clearprop.warm" in row:
+        return row["clearprop.warm"].median
+    return _least(r.median for n, r in row.items() if n.startswith("clearprop."))
+
+
+def _least(values: Any) -> float | None:
+    known = [v for v in values if v is not None]
+    return min(known) if known else None
+
+
+def _ratio(other: float | None, own: float | None) -> float | None:
+    return other / own if other is not None and own else None
+
+
+def against(row: str, prefix: str, own: Callable[[Row], float | None] = ours) -> Callable[[Rows], float | None]:
+    """The best form whose name begins with the prefix, divided by ours: how many times faster we are."""
+
+    def figure(rows: Rows) -> float | None:
+        r = rows.get(row, {})
+        return _ratio(_least(v.median for n, v in r.items() if n.startswith(prefix)), own(r))
+
+    return figure
+
+
+def against_all(row: str, own: Callable[[Row], float | None] = ours) -> Callable[[Rows], float | None]:
+    """The fastest peer divided by ours."""
+
+    def figure(rows: Rows) -> float | None:
+        r = rows.get(row, {})
+        peers = (v.median for n, v in r.items() if not n.startswith(("clearprop.", "floor.")))
+        return _ratio(_least(peers), own(r))
+
+    return figure
+
+
+def over_floor(row: str) -> Callable[[Rows], float | None]:
+    return lambda rows: _ratio(ours(rows.get(row, {})), _median(rows, row, "floor.numpy"))
+
+
+def modes(row: str, name: str) -> Callable[[Rows], float | None]:
+    """The slowest process over the fastest: one mode or several."""
+
+    def figure(rows: Rows) -> float | None:
+        result = rows.get(row, {}).get(name)
+        return max(result.modes) / min(result.modes) if result and len(result.modes) > 1 else None
+
+    return figure
+
+
+def memory(row: str, peer: str) -> Callable[[Rows], float | None]:
+    """Our peak over the peer's least."""
+
+    def figure(rows: Rows) -> float | None:
+        r = rows.get(row, {})
+        theirs = [v.memory for n, v in r.items() if n.startswith(peer) and v.memory]
+        return _ratio(r["clearprop.loop"].memory or None, min(theirs)) if theirs and "clearprop.loop" in r else None
+
+    return figure
+
+
+def _median(rows: Rows, row: str, name: str) -> float | None:
+    result = rows.get(row, {}).get(name)
+    return result.median if result else None
+
+
+def seconds(row: str, name: str) -> Callable[[Rows], float | None]:
+    return lambda rows: _median(rows, row, name)
+
+
+def _cold(row: Row) -> float | None:
+    return row["clearprop.cold"].median if "clearprop.cold" in row else None
+
+
+SCAN, EAGER, TORCH = "`lax.scan`", "PyTorch eager", "PyTorch (its best form)"
+TARGETS = [
+    Target("W0", f"faster than {SCAN}", against("W0", "jax.scan"), 3, 4.5),
+    Target("W0", f"faster than {EAGER}", against("W0", "torch.eager"), 25),
+    Target("W1", f"faster than {SCAN}", against("W1", "jax.scan"), 1.9, 2.8),
+    Target("W1", f"faster than {EAGER}", against("W1", "torch.eager"), 10),
+    Target("W2", f"faster than {SCAN}", against("W2", "jax.scan"), 1.2, 1.45),
+    Target("W2", f"faster than {TORCH}", against("W2", "torch."), 3),
+    Target("W2", "time over the floor", over_floor("W2"), 1.15, 1.0, at_most=True),
+    Target("W3", f"faster than {SCAN}", against("W3", "jax.scan"), 1.0, 1.15),
+    Target("W3", f"faster than {TORCH}", against("W3", "torch."), 2),
+    Target("W3", "time over the floor", over_floor("W3"), 1.12, 1.0, at_most=True),
+    Target("W3", "slowest process over fastest (one mode)", modes("W3", "clearprop.loop"), 1.1, at_most=True),
+    Target("W3", "peak memory over PyTorch's", memory("W3", "torch."), 1.0, at_most=True),
+    *(
+        Target(row, "faster than the fastest peer", against_all(row), 1.0, goal)
+        for row, goal in (("W4", 1.5), ("W5", 1.5), ("W6v", 2.0), ("W6h", 2.0), ("W7", 2.0))
+    ),
+    Target("W8", "warm cache: faster than the fastest peer", against_all("W8"), 1.0),
+    Target("W8", "cold cache: faster than PyTorch", against("W8", "torch", _cold), 1.0),
+    Target("W8", "cold cache: faster than the fastest peer", against_all("W8", _cold), 1.0),
+    *(
+        Target(row, f"faster than {name}", against(row, prefix), bound)
+        for row in ("W9l", "W9c")
+        for name, prefix, bound in ((EAGER, "torch.eager", 1.0), ("autograd", "autograd.", 3.0))
+    ),
+    Target("F3", "first call, cold", seconds("F3", "clearprop.loop.cold"), 2.2, 1.0, at_most=True, unit=" s"),
+    Target("F3", "first call, warm", seconds("F3", "clearprop.loop.warm"), 0.3, 0.15, at_most=True, unit=" s"),
+    Target(
+        "F3", "first call, kernels of another network",
+        seconds("F3", "clearprop.loop.warm, kernels of another network"), 0.3, 0.15, at_most=True, unit=" s",
+    ),
+    Target(
+        "F50", "first call of fifty layers, cold",
+        seconds("F50", "clearprop.loop.cold"), 3.0, 1.5, at_most=True, unit=" s",
+    ),
+]  # fmt: skip

@@ -1,0 +1,98 @@
+"""The measuring itself, on the smallest rows: figures come from processes, failures stay in their row."""
+
+import sys
+
+import pytest
+
+from benchmarks import report, workloads
+from benchmarks.calls import clearprop, count
+from benchmarks.contenders import CONTENDERS, FAMILIES, taking_part
+from benchmarks.measure import Effort, Result, side_by_side
+from benchmarks.peers import Installed
+from benchmarks.targets import TARGETS, Target, against, against_all, over_floor
+
+SHORT = Effort(rounds=2, seconds=0.001, starts=1, pause=0.0)
+
+
+def result(name, *samples, **fields):
+    return Result(name, name, samples=list(samples), modes=list(samples), **fields)
+
+
+def test_a_contender_is_measured_in_its_own_process_and_a_failure_stays_in_its_row():
+    row = workloads.named("W9c")
+    contenders = taking_part(row, {"clearprop", "autograd"})
+    installed = {n: Installed(n, sys.executable) for n in ("clearprop", "autograd")}  # autograd is not there
+    ours, peer = side_by_side(row, contenders, installed, SHORT)
+    assert len(ours.samples) == 2
+    assert 0 < ours.median < 1
+    assert ours.memory > 2**20
+    assert ours.check == pytest.approx(6.1657, abs=1e-3)
+    assert not ours.error
+    assert peer.median is None
+    assert peer.error == "ModuleNotFoundError: No module named 'autograd'"
+
+
+def test_targets_are_judged_by_the_best_form_of_a_peer_against_our_best():
+    rows = {
+        "W0": {
+            "clearprop.loop": result("clearprop.loop", 1.0, 2.0, 3.0),
+            "clearprop.step": result("clearprop.step", 9.0),
+            "jax.scan": result("jax.scan", 8.0),
+            "torch.eager": result("torch.eager", 40.0, error="it failed"),
+            "floor.numpy": result("floor.numpy", 1.6),
+        }
+    }
+    assert against("W0", "jax.scan")(rows) == 4.0
+    assert against("W0", "torch.")(rows) is None
+    assert against_all("W0")(rows) == 4.0
+    assert over_floor("W0")(rows) == 1.25
+    verdicts = [t["verdict"] for t in report.judged(rows)]
+    assert verdicts == ["reached", "not measured"]
+    at_most = Target("W0", "", over_floor("W0"), 1.3, 1.25, at_most=True)
+    assert at_most.judged(rows)["verdict"] == "goal"
+    assert Target("W0", "", over_floor("W0"), 1.2, at_most=True).judged(rows)["verdict"] == "missed"
+
+
+def test_the_page_shows_figures_and_errors():
+    row = {
+        "clearprop.loop": result("clearprop.loop", 1e-6, 2e-6, 3e-6, memory=2**20, check=0.5),
+        "jax.scan": result("jax.scan", error="no JAX here"),
+    }
+    text = report._row("W0: small", row)
+    assert "| clearprop.loop | 2 µs | 1.5 µs – 2.5 µs | 1.00× |" in text
+    assert "| jax.scan | failed |" in text
+    assert "- jax.scan: no JAX here" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(None, ""), (0.0, "0"), (2.5e-8, "25 ns"), (1.234e-5, "12.3 µs"), (0.5, "500 ms"), (3, "3 s")]
+)
+def test_durations_are_three_digits_in_a_unit_that_fits(seconds, text):
+    assert report.duration(seconds) == text
+
+
+def test_rows_are_chosen_by_the_beginning_of_their_names():
+    assert [w.name for w in workloads.chosen("W0,W6")] == ["W0", "W6v", "W6h"]
+    assert workloads.chosen(None) == workloads.WORKLOADS
+    with pytest.raises(SystemExit, match="no row is named W77; there are W0, W1"):
+        workloads.chosen("W77")
+
+
+def test_every_contender_and_target_names_what_exists():
+    rows = {w.name for w in workloads.WORKLOADS}
+    assert {c.family for c in CONTENDERS} == set(FAMILIES)
+    assert {r for c in CONTENDERS for r in c.rows or ()} <= rows
+    assert {t.row for t in TARGETS} <= rows
+
+
+def test_batches_are_full_and_epochs_are_permutations():
+    for w in workloads.WORKLOADS:
+        if w.kind == workloads.TRAIN:
+            order = workloads.order(w)
+            assert order.shape == (w.steps, w.batch)
+            assert w.rows % w.batch == 0
+            assert len(set(order[: w.rows // w.batch].ravel())) == min(w.rows, order.size)
+
+
+def test_from_operation_to_gradient_at_most_80_python_calls():
+    assert count(clearprop()) <= 80

@@ -1,0 +1,137 @@
+"""Runs that are killed at any moment, or refused by the disk, go on to the bits of one that was not."""
+
+import errno
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import clearprop as cl
+from clearprop.train.checkpoints import checkpoint_steps
+from tests.train import killed
+from tests.train.conftest import bits
+
+ROOT = Path(__file__).parents[2]
+EPOCH_SECONDS = 0.02
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    from clearprop.train import job
+    from clearprop.train.executor import eager_executor
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job, "choose_executor", eager_executor)
+        return killed.train()
+
+
+def process(folder, *options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.train.killed", str(folder), *options],
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def killed_at_a_moment(folder, rng, *options):
+    """Kill the training a random time after one of its events."""
+    child = process(folder, *options)
+    for _ in range(rng.randrange(1, killed.EPOCHS)):
+        child.stdout.readline()
+    time.sleep(rng.random() * EPOCH_SECONDS)
+    child.kill()
+    child.communicate()
+    return child.returncode
+
+
+def killed_in_a_write(folder, rng, *options):
+    """Kill the training right before one of its operations on files."""
+    child = process(folder, "--kill", str(rng.randrange(1, killed.OPERATIONS)), *options)
+    child.communicate()
+    return child.returncode
+
+
+def require_startable(folder):
+    """A run that was killed before it had a config has trained nothing; it is started anew."""
+    if not (folder / "config.json").exists():
+        assert not (folder / "checkpoints").exists()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_same(folder, undisturbed, template):
+    run = cl.load(folder, template=template)
+    assert (run.status, run.steps) == ("done", undisturbed.steps)
+    assert bits(run.last) == bits(undisturbed.last)
+    assert bits(run.model) == bits(undisturbed.model)
+    assert [e["validation"] for e in run.history] == [e["validation"] for e in undisturbed.history]
+    assert not list(folder.glob(".*")) and not list((folder / "checkpoints").glob(".*"))
+
+
+def test_five_kills(undisturbed, tmp_path):
+    rng, folder = random.Random(5), tmp_path / "run"
+    codes = []
+    for kill in (killed_in_a_write, killed_at_a_moment, killed_in_a_write, killed_at_a_moment, killed_in_a_write):
+        codes.append(kill(folder, rng))
+        require_startable(folder)
+    assert set(codes) <= {0, -signal.SIGKILL} and codes.count(-signal.SIGKILL) >= 3
+    child = process(folder)
+    assert child.communicate()[1] == "" and child.returncode == 0
+    require_same(folder, undisturbed, undisturbed.model)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("seed", range(50))
+def test_fifty_kills(seed, undisturbed, tmp_path):
+    """Each training is killed once, every other one inside a write; every fifth one is compiled."""
+    rng, folder = random.Random(seed), tmp_path / "run"
+    options = ["--compiled"] if seed % 5 == 0 else []
+    reference = killed.train() if options else undisturbed
+    kill = killed_in_a_write if seed % 2 else killed_at_a_moment
+    assert kill(folder, rng, *options) == -signal.SIGKILL
+    require_startable(folder)
+    child = process(folder, *options)
+    assert child.communicate()[1] == "" and child.returncode == 0
+    require_same(folder, reference, reference.model)
+
+
+@pytest.mark.parametrize("operation, number", [(7, errno.ENOSPC), (57, errno.EACCES)])
+def test_a_disk_that_refuses_loses_nothing_that_was_saved(operation, number, undisturbed, tmp_path):
+    folder = tmp_path / "run"
+    child = process(folder, "--refuse", str(operation), str(number))
+    told = child.communicate()[1].splitlines()
+    assert child.returncode == 2
+    assert told[0].startswith("cannot write ")
+    assert told[1] == "  expected  a folder that may be written, with space left"
+    assert told[2] == f"  got       {'No space left on device' if number == errno.ENOSPC else 'Permission denied'}"
+    assert told[3].startswith(f"  where     {folder}/")
+    assert told[4] == "  try       free some space or choose another --out; everything saved before is still there"
+    assert len(told) == 5
+    saved = checkpoint_steps(folder / "checkpoints")
+    if saved:
+        assert cl.load(folder).steps == saved[-1]
+    else:
+        with pytest.raises(cl.errors.RunError, match="nothing of this run has been saved"):
+            cl.load(folder)
+    assert not list((folder / "checkpoints").glob(".*"))
+    child = process(folder)
+    assert child.communicate()[1] == "" and child.returncode == 0
+    require_same(folder, undisturbed, undisturbed.model)
+
+
+def test_a_file_in_the_way_of_the_run_folder_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(cl.errors.RunError) as caught:
+        killed.train(out=tmp_path / "file" / "run", epochs=1)
+    assert (
+        str(caught.value)
+        == f"""\
+cannot write 'run'
+  expected  a folder that may be written, with space left
+  got       Not a directory
+  where     {tmp_path}/file/run
+  try       free some space or choose another --out; everything saved before is still there"""
+    )
