@@ -102,7 +102,7 @@ def test_mistakes(tmp_path):
     with pytest.raises(cl.ClearpropError) as caught:
         cl.export(model, "onnx")
     assert caught.value.message.startswith(
-        "no export format named 'onnx'\n  expected  one of: python, safetensors\n  got       'onnx'\n  where     test_python"
+        "no export format named 'onnx'\n  expected  one of: python, safetensors\n  got       'onnx'\n  where     test_"
     )
     with pytest.raises(cl.ClearpropError, match="a Python file is written of a run"):
         cl.export(model, "python", tmp_path / "m.py")

@@ -7,6 +7,7 @@ stride 0.  Strides and offsets are polynomials in the run-time sizes.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -113,7 +114,7 @@ def reshaped(a: Access, shape: Sequence[Any]) -> Access | None:
     if [dim_key(n) for n, _ in old] == [dim_key(n) for n in new]:
         rest = iter(s for _, s in old)
         return Access(a.base, tuple(shape), tuple(0 if is_one(n) else next(rest) for n in shape), a.offset)
-    for (_, outer), (n, inner) in zip(old, old[1:], strict=False):
+    for (_, outer), (n, inner) in itertools.pairwise(old):
         if dim_key(outer) != dim_key(n * inner):
             return None
     unit = old[-1][1] if old else 1

@@ -232,7 +232,7 @@ class Specialisation:
         self.donations = self._match(call.donated(owner))
         self.executor = self._executor()
 
-    def inputs(self, leaves: list[Any]) -> list[Any]:
+    def inputs(self, leaves: Sequence[Any]) -> Sequence[Any]:
         """The leaves that are arrays or numbers."""
         return leaves if self.all_in else [v for v, a in zip(leaves, self.arrays, strict=True) if a]
 

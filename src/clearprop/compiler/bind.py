@@ -15,8 +15,8 @@ from clearprop.compiler.lanes import LANES
 from clearprop.compiler.native import thin
 from clearprop.compiler.operations import Operation
 from clearprop.compiler.plan import Instruction, Plan
-from clearprop.compiler.unrolled import COLUMNS
 from clearprop.compiler.schedule import Nest
+from clearprop.compiler.unrolled import COLUMNS
 from clearprop.program.ir import Var
 from clearprop.shapes import evaluate_size
 
@@ -34,7 +34,7 @@ class Call:
 
     kernel: Kernel
     row: list[int]
-    addresses: list[tuple[int, Var, int]]
+    addresses: list[tuple[int, Any, int]]
 
 
 class Binding:
@@ -58,7 +58,7 @@ class Binding:
 
     def bytes(self, var: Var) -> int:
         """The memory of a variable."""
-        return math.prod(self.number(n) for n in var.shape) * var.dtype.itemsize
+        return math.prod(self.number(n) for n in var.shape) * int(var.dtype.itemsize)
 
     def _arena(self) -> np.ndarray[Any, Any]:
         """Place temporaries so that those alive together do not overlap: first fit, large first."""

@@ -21,7 +21,8 @@ class Table:
     def __init__(self, calls: Sequence[Call | None], fences: Sequence[bool]) -> None:
         self.functions = np.array([0 if c is None else address_of(c) for c in calls], np.uint64)
         self.fences = np.array(fences, np.uint8)
-        offsets, words = [], []
+        offsets: list[int] = []
+        words: list[int] = []
         places: dict[Any, list[tuple[int, int]]] = {}
         for c in calls:
             offsets.append(8 * len(words))

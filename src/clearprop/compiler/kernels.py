@@ -164,13 +164,14 @@ class Emitter:
 
     def _compute_dtype(self, op: Operation, position: int) -> DType | None:
         p = op.equation.primitive
+        own: DType = op.out.dtype
         if op.kind == "reduce":
-            return op.out.dtype
+            return own
         if position < p.conditions or p.name.startswith(("astype", "logical", "uniform", "normal")):
             return None
         types = [type_of(a) for a in op.equation.inputs[p.conditions :]]
         dtype, _ = promote(types)
-        return op.out.dtype if dtype.kind in "iub" and op.out.dtype.kind == "f" else dtype
+        return own if dtype.kind in "iub" and own.kind == "f" else dtype
 
     def _iota(self, read: Access, op: Operation) -> str:
         row = self.nest.is_row(op)

@@ -19,9 +19,9 @@ from clearprop.compiler.bind import SPLIT_ELEMENTS, Binding, Call
 from clearprop.compiler.executable import Executable
 from clearprop.compiler.kernels import dtype_name
 from clearprop.compiler.lowering import lower
-from clearprop.compiler.threads import get_threads
 from clearprop.compiler.native.special import collect, gather
 from clearprop.compiler.plan import make_plan
+from clearprop.compiler.threads import get_threads
 from clearprop.errors import DTypeError, user_line
 from clearprop.program.ir import Var
 from clearprop.program.tracing import trace
@@ -178,7 +178,7 @@ class _Bound:
     def _add_gathers(self) -> None:
         calls, parallel = self.binding.calls, self.binding.parallel
         before = len(calls)
-        for k, (batch, data) in enumerate(zip(self.batches, self.loop.data, strict=True)):
+        for k, data in enumerate(self.loop.data):
             width = math.prod(data.shape[1:])
             kernel = gather(dtype_name(data.dtype))
             shares = self.binding.shares(self.size, self.size * width >= SPLIT_ELEMENTS, 1)

@@ -215,5 +215,5 @@ def compile_numpy(program: Program, name: str = "step") -> tuple[str, Callable[.
     filename = f"<clearprop {name} {abs(hash(source)):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     scope: dict[str, Any] = {}
-    exec(compile(source, filename, "exec"), scope)  # noqa: S102 - printed from the program above, not from user text
+    exec(compile(source, filename, "exec"), scope)
     return source, scope[_identifier(name)]

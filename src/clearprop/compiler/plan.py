@@ -64,7 +64,7 @@ def make_plan(program: Program, donated: Mapping[int, int]) -> Plan:
 
 def _with_owned_outputs(program: Program, donated: Mapping[int, int]) -> Program:
     """Every output is a variable of its own: views, inputs, repeated outputs and numbers are copied."""
-    found, work = resolve(program)
+    _, work = resolve(program)
     made = {v for eq in work for v in eq.outputs}
     taken: set[Var] = set()
     extra: list[Equation] = []

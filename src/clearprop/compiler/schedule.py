@@ -108,7 +108,7 @@ class Scheduler:
         for r in op.reads:
             if isinstance(r, Access) and isinstance(r.base, Var) and r.base not in self.available:
                 maker = self.made.get(r.base)
-                if nest is None or maker not in inside or not self._forwards(nest, maker, op, r):
+                if nest is None or maker is None or maker not in inside or not self._forwards(nest, maker, op, r):
                     return False
         return all(w in self.done or w in inside for w in self.waits.get(op, ()))
 

@@ -73,7 +73,8 @@ class UnrolledEmitter(Emitter):
     def _emit_map(self, op: Operation) -> None:
         row = self.nest.is_row(op)
         names = []
-        for self.column in range(1 if row else self.columns):
+        for column in range(1 if row else self.columns):
+            self.column = column
             names.append(self.local(op.out))
             text = self.spelled(op, [self.operand(op, k, 0) for k in range(len(op.reads))])
             self.body.append(f"{names[-1]} = {text}")
@@ -85,7 +86,8 @@ class UnrolledEmitter(Emitter):
     def _emit_reduce(self, op: Operation) -> None:
         row = self.nest.is_row(op)
         texts = []
-        for self.column in range(1 if row else self.columns):
+        for column in range(1 if row else self.columns):
+            self.column = column
             texts.append(self.operand(op, 0, 0))
         if late(op):
             self._accumulate_all(op, texts)

@@ -7,12 +7,12 @@ template below.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from clearprop.compiler.numpy_source import NumpySource, closed_helpers, helper_source
-from clearprop.exporting.tracing import Part
 from clearprop.exporting.declared import rule_source
+from clearprop.exporting.tracing import Part
 from clearprop.primitives import HELPERS, REGISTRY
 from clearprop.program.ir import Equation
 
@@ -77,7 +77,7 @@ def permutation(key, n):
 
 
 def check_gradients(parameters, x, y, entries=5):
-    """The largest difference between a gradient and the central difference, in float64, relative to the largest gradient."""
+    """The largest difference from the central difference, in float64, relative to the parameter's largest gradient."""
     parameters = {{k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in parameters.items()}}
     x = x.astype(np.float64)
     y = y.astype(np.float64) if y.dtype.kind == "f" else y
@@ -113,7 +113,7 @@ def read_safetensors(path):
     data = Path(path).read_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
-    kinds = {{"F32": np.float32, "F64": np.float64, "I64": np.int64, "U32": np.uint32, "BOOL": np.bool_, "I32": np.int32}}
+    kinds = {{"F32": "f4", "F64": "f8", "I64": "i8", "I32": "i4", "U32": "u4", "BOOL": "?"}}
     arrays = {{}}
     for name, entry in header.items():
         if name != "__metadata__":
@@ -200,7 +200,7 @@ def _named(predict: Part, gradients: Part, update: Part) -> list[tuple[str, Part
     return [("predict", predict), ("loss_and_gradients", gradients), ("update", update)]
 
 
-def _headings() -> object:
+def _headings() -> Callable[[Equation], str]:
     """Above each run of lines that come from one rule: what the rule says."""
     last = [""]
 
@@ -238,7 +238,7 @@ def _function(source: NumpySource, body: Sequence[str], part: Part, arguments: s
 def _gradients(source: NumpySource, body: Sequence[str], part: Part) -> str:
     head = [
         "def loss_and_gradients(parameters, x, y, rng):",
-        '    """The loss, its gradients by parameter, and statistics that the pass has renewed; rng is for random layers."""',
+        '    """The loss, its gradients by parameter, and renewed statistics; rng is for random layers."""',
     ]
     results = dict(zip(part.outputs, source.results(), strict=True))
     gradients = _dictionary("gradient ", results)

@@ -62,7 +62,7 @@ class Tracer:
 
         def f(model: Any, gradients: dict[str, Any], state: Any) -> dict[str, Any]:
             own = list(flatten(model)[0])
-            filled = [gradients.get(p, None) for p in paths(model)]
+            filled = [gradients.get(p) for p in paths(model)]
             grads = unflatten(structure, [zeros_like(v) if g is None else g for g, v in zip(filled, own, strict=True)])
             updates, after = optimizer.update(grads, state, model)
             new = flatten(apply_updates(model, updates))[0]

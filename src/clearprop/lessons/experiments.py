@@ -106,9 +106,10 @@ def dead() -> dict[str, Any]:
     after = grad(loss, argnums=(0, 1))(new_w, new_b)
     leaky = grad(lambda w: loss(w, new_b, leaky_relu))(new_w)
     kept = tensor(new_w, name="w", requires_grad=True)
+    after_loss = (_relu(_sum(x * kept) + new_b) - target) ** 2
     z = float((x * new_w).sum() + new_b)
     return {
         "x": x, "w": w, "z": float((x * w).sum() + b), "loss": loss(tensor(w), b), "dw": dw, "dw0": dw[0],
         "rate": rate, "new_w": new_w, "new_b": new_b, "new_z": z, "after": after[0], "after0": after[0][0],
-        "leaky": leaky, "leaky0": leaky[0], "opened": explain((_relu(_sum(x * kept) + new_b) - target) ** 2, wrt=kept, index=(0,)),
+        "leaky": leaky, "leaky0": leaky[0], "opened": explain(after_loss, wrt=kept, index=(0,)),
     }  # fmt: skip

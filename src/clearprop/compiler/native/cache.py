@@ -32,6 +32,7 @@ from clearprop.compiler.native import blas, loader
 _MAGIC = b"clearprop object 1\n"
 LIMIT = 512 * 2**20
 """Bytes that the folder may hold; the oldest entries go first."""
+_OFF = "compiled kernels are not kept on disk: {}"
 HELPED = 4
 """From so many new kernels on a second process helps to compile them."""
 
@@ -214,7 +215,8 @@ def cache_folder() -> Path | None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         info = folder.stat()
         if hasattr(os, "getuid") and info.st_uid != os.getuid():
-            return _off(f"{folder} belongs to another user")
+            stats.note = _OFF.format(f"{folder} belongs to another user")
+            return None
         if stat.S_IMODE(info.st_mode) & 0o077:
             folder.chmod(0o700)
         fd, name = tempfile.mkstemp(dir=folder, suffix=".tmp")
@@ -222,14 +224,11 @@ def cache_folder() -> Path | None:
         os.close(fd)
         Path(name).unlink()
     except OSError as error:
-        return _off(f"{folder}: {error.strerror}")
+        stats.note = _OFF.format(f"{folder}: {error.strerror}")
+        return None
     _bound(folder)
     stats.folder = str(folder)
     return folder
-
-
-def _off(why: str) -> None:
-    stats.note = f"compiled kernels are not kept on disk: {why}"
 
 
 def _bound(folder: Path) -> None:

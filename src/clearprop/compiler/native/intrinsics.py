@@ -25,7 +25,7 @@ _I64, _I32 = ir.IntType(64), ir.IntType(32)
 _INT = ir.IntType(blas.integer_bits())
 
 
-class NoAlias(CompilerBase):
+class NoAlias(CompilerBase):  # type: ignore[misc]  # Numba has no types
     """Array arguments of a kernel never overlap: the plan passes each buffer once."""
 
     def define_pipelines(self) -> Any:

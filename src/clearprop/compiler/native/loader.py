@@ -30,7 +30,7 @@ def register_blas() -> None:
 @functools.cache
 def processor() -> str:
     """The processor that object code is made for, with its features."""
-    return llvm.get_host_cpu_name() + llvm.get_host_cpu_features().flatten()
+    return str(llvm.get_host_cpu_name()) + str(llvm.get_host_cpu_features().flatten())
 
 
 @functools.cache

@@ -21,9 +21,10 @@ def product(dtype: str) -> Kernel:
     text = (
         "def kernel(lo, hi, ta, tb, m, n, k, a, lda, b, ldb, c, ldc, sa, sb, sc):\n"
         "    for q in range(lo, hi):\n"
-        f"        {call}(ta, tb, m, n, k, a + q * sa * u64({item}), lda, b + q * sb * u64({item}), ldb, c + q * sc * u64({item}), ldc)\n"
+        f"        at, bt, ct = a + q * sa * u64({item}), b + q * sb * u64({item}), c + q * sc * u64({item})\n"
+        f"        {call}(ta, tb, m, n, k, at, lda, bt, ldb, ct, ldc)\n"
     )
-    names = "ta tb m n k a lda b ldb c ldc sa sb sc".split()
+    names = ["ta", "tb", "m", "n", "k", "a", "lda", "b", "ldb", "c", "ldc", "sa", "sb", "sc"]
     return Kernel(text, [Parameter(n, "size", n) for n in names])
 
 
@@ -75,8 +76,8 @@ def scatter(dtype: str, rank: int) -> Kernel:
     sizes, strides = [f"n{k}" for k in range(1, rank)], [f"s{k}" for k in range(rank)]
     names = ["source", "out", *sizes, *strides]
     lines = [f"def kernel(lo, hi, {', '.join(names)}):", "    at = u64(0)"]
-    for k in range(max(rank, 1)):
-        lines.append("    " * (k + 1) + f"for i{k} in range({'lo, hi' if k == 0 else f'n{k}'}):")
+    bounds = ["lo, hi", *sizes]
+    lines += ["    " * (k + 1) + f"for i{k} in range({bound}):" for k, bound in enumerate(bounds)]
     place = " + ".join(f"i{k} * s{k}" for k in range(rank)) or "0"
     pad = "    " * (max(rank, 1) + 1)
     lines += [f"{pad}out[{place}] = source[at]", f"{pad}at += u64(1)"]

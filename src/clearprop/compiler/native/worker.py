@@ -1,4 +1,4 @@
-"""A second process that compiles kernels into the cache folder: `python -m clearprop.compiler.native.worker DIR KEY…`."""
+"""A second process that compiles kernels: `python -m clearprop.compiler.native.worker FOLDER KEY …`."""
 
 from __future__ import annotations
 
