@@ -12,6 +12,15 @@ from clearprop.primitives import REGISTRY
 MODULES = sorted(m.name for m in pkgutil.walk_packages(clearprop.__path__, "clearprop."))
 
 
+@pytest.fixture(autouse=True)
+def registry_as_it_was():
+    """Examples declare primitives of their own; they do not outlive the test."""
+    before = dict(REGISTRY)
+    yield
+    REGISTRY.clear()
+    REGISTRY.update(before)
+
+
 def _run(test):
     report = []
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
