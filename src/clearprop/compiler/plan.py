@@ -16,8 +16,8 @@ from clearprop.compiler.schedule import Nest, Scheduler, Step, steps_of
 from clearprop.compiler.unrolled import UnrolledEmitter
 from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Equation, Program, Var
-from clearprop.program.types import type_of
-from clearprop.shapes import dim_key, is_one
+from clearprop.program.types import Type, type_of
+from clearprop.shapes import dim_key, is_one, same_shape
 
 
 @dataclass
@@ -90,7 +90,7 @@ def _with_plain_operands(program: Program) -> Program:
         if eq not in special:
             equations.append(eq)
             continue
-        inputs = list(eq.inputs)
+        inputs = _widened(eq, equations)
         for k, atom in enumerate(inputs):
             if not _readable(eq, found.get(atom) if isinstance(atom, Var) else None):
                 copy = Var(type_of(atom))
@@ -98,6 +98,21 @@ def _with_plain_operands(program: Program) -> Program:
                 inputs[k] = copy
         equations.append(replace(eq, inputs=tuple(inputs)))
     return replace(program, equations=tuple(equations))
+
+
+def _widened(eq: Equation, equations: list[Equation]) -> list[Any]:
+    """The operands, those of an indexing along an axis in full shapes: its kernels repeat nothing."""
+    inputs = list(eq.inputs)
+    if eq.primitive.name not in ("take_along_axis", "along_transposed"):
+        return inputs
+    place = len(inputs[0].shape) + eq.params["axis"]
+    whole = eq.outputs[0].shape
+    for k, atom in enumerate(inputs):
+        shape = (*whole[:place], atom.shape[place], *whole[place + 1 :])
+        if not same_shape(atom.shape, shape):
+            inputs[k] = Var(Type(shape, atom.dtype))
+            equations.append(Equation(REGISTRY["broadcast_to"], (atom,), {"shape": shape}, (inputs[k],)))
+    return inputs
 
 
 def _readable(eq: Equation, access: Access | None) -> bool:
