@@ -107,7 +107,7 @@ class Binding:
         kernel = instruction.kernel
         assert kernel is not None
         domain = [self.number(n) for n in kernel.domain]
-        if instruction.unrolled is not None and domain[1] <= COLUMNS <= domain[0]:
+        if instruction.unrolled is not None and 0 < domain[1] <= COLUMNS <= domain[0]:
             kernel = instruction.unrolled(domain[1])
         elif instruction.lanes is not None and domain[1] < NARROW <= domain[0]:
             kernel = instruction.lanes
@@ -161,7 +161,7 @@ class Binding:
 
     def _thin_product(self, op: Operation, g: Layout) -> bool:
         """Write a product with a very short axis out, if that is the faster way."""
-        if g.batches > 1 or g.m * g.n * g.k > THIN_PRODUCT:
+        if g.batches > 1 or not 0 < g.m * g.n * g.k <= THIN_PRODUCT:
             return False
         kind, item = dtype_name(op.out.dtype), op.out.dtype.itemsize
         (a, ao), (b, bo), (c, co) = (
