@@ -119,7 +119,6 @@ def test_a_stored_state_continues_in_the_same_bits(name):
 
 X = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
 Y = np.sin(X[:, :1] + X[:, 1:2] * X[:, 2:])
-NATIVE = ("armijo", "hypergradient", "swats", "fractional_memory", "caputo", "cfgd")
 TOGETHER = optim.chain(
     optim.fractional_memory(0.7, window=3),
     optim.caputo(0.9, "previous"),
@@ -138,9 +137,9 @@ def carried_step(opt):
     return step
 
 
-def native_equals_eager(opt):
+def native_equals_eager(opt, model=None):
     """Six steps in the native loop, which updates in place what it carries, and six as the rule is written."""
-    model = nn.mlp([3, 4, 1], "tanh")
+    model = model or nn.mlp([3, 4, 1], "tanh")
     carry, step = (model, opt.init(model)), carried_step(opt)
     loop = NativeLoop(step, carry, [X, Y])
     _, (losses,) = loop.run(np.arange(24), 8)
@@ -155,6 +154,11 @@ def native_equals_eager(opt):
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-3, atol=1e-5)
 
 
+def test_the_native_loop_shifts_a_memory_of_gradients_in_place():
+    native_equals_eager(optim.chain(optim.fractional_memory(0.7, window=2), optim.sgd(0.05)), nn.Dense(3, 1))
+
+
+@pytest.mark.verify
 def test_the_native_loop_runs_a_chain_of_them():
     native_equals_eager(TOGETHER)
 

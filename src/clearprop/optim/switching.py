@@ -129,6 +129,7 @@ class switch(Transform):
         return {
             "t": Tensor(np.int64(0)),
             "switched": Tensor(np.bool_(False)),
+            "begun": Tensor(np.bool_(False)),
             "factor": Tensor(np.float64(1.0)),
             "first": self.first.init(params),
             "second": self.second.init(params),
@@ -139,7 +140,7 @@ class switch(Transform):
         """The first rule's update, or the second's."""
         view, t, on = View(params), state["t"] + 1, operand(state["switched"])
         one, first = self.first.update(grads, state["first"], params, **extra)
-        begun = _either(on, state["second"], self.second.init(params))
+        begun = _either(operand(state["begun"]), state["second"], self.second.init(params))
         other, second = self.second.update(grads, begun, params, **extra)
         before, after = view.gradients(one), view.gradients(other)
         value = supplied_value(self, extra) if "value" in self.criterion.needs else None
@@ -151,6 +152,7 @@ class switch(Transform):
         return view.build(updates), {
             "t": t,
             "switched": result(logical_or(on, fires)),
+            "begun": result(logical_or(on, False)),
             "factor": result(where(on, operand(state["factor"]), rate * np.float64(1.0))),
             "first": _either(on, state["first"], first),
             "second": _either(on, second, state["second"]),
