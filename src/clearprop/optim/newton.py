@@ -10,13 +10,16 @@ import numpy as np
 
 from clearprop.optim.driver import Method, Steps, small, stuck
 from clearprop.optim.hyper import COUNT, POSITIVE, hyper
+from clearprop.optim.krylov import Krylov
 from clearprop.optim.objective import Objective, Point, Vector
 from clearprop.optim.trust_region import Region
 
 Product = Callable[[Vector], Vector]
 
-NEGATIVE = 1e-6
-"""How far below 0 a curvature must be, in parts of the largest, to count as negative."""
+LEAST = 4
+"""Lanczos vectors of a saddle-free step, at least: the extreme curvatures show early."""
+SEARCHED = 50
+"""Lanczos vectors, at most, that look for negative curvature where the gradient vanishes."""
 
 
 class newton_cg(Method):
@@ -25,7 +28,7 @@ class newton_cg(Method):
     By default p comes from conjugate gradients (Steihaug 1983) that stop at ‖Hp + g‖ <= min(½, √‖g‖)·‖g‖, at the
     radius, or at a direction of negative curvature, which is followed up to the radius.
 
-    With `saddle_free` p = −|H|⁻¹g in the space of `krylov` Lanczos vectors (Dauphin et al. 2014): along directions of
+    With `saddle_free` p = −|H|⁻¹g in the space of some Lanczos vectors (Dauphin et al. 2014): along directions of
     negative curvature the step leads down, where Newton's leads to the saddle.  Where the gradient has next to no part
     along the most negative direction, the step gets one as long as the radius: |H|⁻¹ alone would double a tiny part
     in every step.
@@ -33,7 +36,7 @@ class newton_cg(Method):
     Where the gradient vanishes, the curvature is looked at before that counts as a minimum: from a saddle the run goes
     on along the most negative direction found.
 
-    krylov   the most Hessian-vector products per step; None: 2n + 2, at most 250 (saddle_free: n, at most 50)
+    krylov   the most Hessian-vector products per step; None: 2n + 2, at most 250 (saddle_free: n, at most 100)
     radius   the first radius of the trust region, default 1
 
     >>> import clearprop as cl
@@ -74,7 +77,7 @@ class newton_cg(Method):
 
         n = point.x.size
         if self.saddle_free:
-            return saddle_free_step(times, point.gradient, radius, self.krylov or min(n, 50))
+            return saddle_free_step(times, point.gradient, radius, self.krylov or min(n, 100))
         return steihaug(times, point.gradient, radius, self.krylov or min(2 * n + 2, 250))
 
 
@@ -114,19 +117,36 @@ def _to_border(p: Vector, d: Vector, radius: float) -> float:
 
 
 def saddle_free_step(times: Product, g: Vector, radius: float, most: int) -> Step:
-    """−|H|⁻¹g within the radius, in the Krylov space of g."""
-    basis, values, vectors = lanczos(times, g, most)
-    parts = vectors.T @ (basis.T @ g)
+    """−|H|⁻¹g within the radius, in the Krylov space of g: as large as the residual ‖Hp + g‖ asks for."""
+    space = Krylov(times, g)
+    least = min(most, LEAST)
+    while space.grow():
+        q, parts = _downhill(space, g, radius)
+        if space.k >= most or (space.k >= least and space.residual(q) <= _enough(space, q, g, radius)):
+            break
+    promised = -float(parts @ q) - float(q @ (space.values * q)) / 2
+    return Step(space.full(q).astype(g.dtype), promised)
+
+
+def _enough(space: Krylov, q: Vector, g: Vector, radius: float) -> float:
+    """The residual at which a step is good enough; one that the radius cuts off anyway need not be accurate."""
+    if float(np.linalg.norm(q)) >= 0.99 * radius:
+        return 0.5 * float(np.linalg.norm(space.values * q))
+    size = float(np.linalg.norm(g))
+    return min(0.5, math.sqrt(size)) * size
+
+
+def _downhill(space: Krylov, g: Vector, radius: float) -> tuple[Vector, Vector]:
+    """The step and the gradient, in the basis of the space's eigenvectors."""
+    values, parts = space.values, space.parts(g)
     size = np.abs(values)
     q = -parts / np.maximum(size, float(np.finfo(g.dtype).eps) * max(float(np.max(size)), 1e-300))
-    length = float(np.linalg.norm(q))
-    if length > radius:
+    if float(np.linalg.norm(q)) > radius:
         q = _shortened(size, parts, radius)
-    if is_negative(values) and abs(q[0]) < 0.1 * radius:
+    if space.negative and abs(q[0]) < 0.1 * radius:
         rest = float(np.linalg.norm(q[1:]))
         q[0] = math.copysign(math.sqrt(max(radius**2 - rest**2, 0.01 * radius**2)), -parts[0])
-    promised = -float(parts @ q) - float(q @ (values * q)) / 2
-    return Step((basis @ (vectors @ q)).astype(g.dtype), promised)
+    return q, parts
 
 
 def _shortened(size: Vector, parts: Vector, radius: float) -> Vector:
@@ -139,58 +159,19 @@ def _shortened(size: Vector, parts: Vector, radius: float) -> Vector:
     return q
 
 
-def is_negative(values: Vector) -> bool:
-    """Whether the first (lowest) of some curvatures is negative beyond rounding."""
-    return bool(values[0] < -NEGATIVE * np.max(np.abs(values)))
-
-
-def lanczos(times: Product, start: Vector, most: int) -> tuple[Vector, Vector, Vector]:
-    """An orthonormal basis (n, k) of the Krylov space of H and `start`, and eigenvalues and -vectors of H in it.
-
-    Fully reorthogonalised.  Where the space is exhausted before `most` products, it is continued from a fixed random
-    direction, so that a start without any part along an eigenvector hides nothing.
-    """
-    random = np.random.default_rng(0)
-    basis: list[Vector] = []
-    images: list[Vector] = []
-    v = start
-    for _ in range(min(most, start.size)):
-        new = _orthogonal(v, basis)
-        if new is None:
-            new = _orthogonal(random.standard_normal(start.size).astype(start.dtype), basis)
-        if new is None:
-            break
-        basis.append(new)
-        v = times(new)
-        images.append(v)
-    q = np.stack(basis, axis=1)
-    projected = q.T @ np.stack(images, axis=1)
-    values, vectors = np.linalg.eigh((projected + projected.T) / 2)
-    return q, values, vectors
-
-
-def _orthogonal(v: Vector, basis: list[Vector]) -> Vector | None:
-    """The unit vector of v without its parts along the basis; None if rounding is all that is left."""
-    size = float(np.linalg.norm(v))
-    for _ in range(2):
-        for b in basis:
-            v = v - (b @ v) * b
-    left = float(np.linalg.norm(v))
-    return v / v.dtype.type(left) if left > 100 * float(np.finfo(v.dtype).eps) * size else None
-
-
 def _escape(objective: Objective, point: Point, radius: float) -> Point | None:
-    """A lower point along the most negative direction; None at what looks like a minimum.
+    """A lower point along a direction of negative curvature; None at what looks like a minimum.
 
     Where no curvature is found at all (a saddle of higher order), a random direction is tried.
     """
     random = np.random.default_rng(1).standard_normal(point.x.size).astype(point.x.dtype)
-    basis, values, vectors = lanczos(lambda v: objective.curvature(point.x, v), random, min(point.x.size, 50))
-    if is_negative(values):
-        return _lower(objective, point, basis @ vectors[:, 0], radius)
-    if not np.any(values):
-        return _lower(objective, point, random / np.linalg.norm(random), radius)
-    return None
+    space = Krylov(lambda v: objective.curvature(point.x, v), random)
+    while space.grow() and space.k < SEARCHED:
+        if not np.any(space.values):
+            return _lower(objective, point, random / np.linalg.norm(random), radius)
+        if space.negative and space.residual(space.lowest) < -space.values[0] / 2:
+            break
+    return _lower(objective, point, space.full(space.lowest), radius) if space.negative else None
 
 
 def _lower(objective: Objective, point: Point, direction: Vector, radius: float) -> Point | None:

@@ -40,8 +40,8 @@ class Evaluations:
 
     @property
     def cost(self) -> int:
-        """All in gradients: a Hessian-vector product costs two, a value alone counts as one."""
-        return max(self.values, self.gradients, self.jacobians) + 2 * self.hessian_vectors
+        """All in gradients: a Hessian-vector product costs two; a Jacobian counts as one, lone values as nothing."""
+        return self.gradients + self.jacobians + 2 * self.hessian_vectors
 
 
 class Point(NamedTuple):
