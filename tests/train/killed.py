@@ -17,7 +17,7 @@ import numpy as np
 
 import clearprop as cl
 
-EPOCHS, OPERATIONS = 40, 600
+EPOCHS, OPERATIONS = 24, 360
 """The epochs of the training, and about how many operations on files it makes at least."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 WATCHED = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.listdir", "os.scandir"}

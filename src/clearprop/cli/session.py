@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,9 +17,10 @@ from clearprop.cli.settings import TrainSettings, option_of, settings_from
 from clearprop.errors import ArgumentError, ClearpropError, RunError
 from clearprop.train.defaults import Recipe, recipe
 from clearprop.train.events import Events, log_events
+from clearprop.train.forking import forked
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.job import Job, train
-from clearprop.train.loading import command_of
+from clearprop.train.loading import command_of, load
 from clearprop.train.measures import find_loss, measures_for
 from clearprop.train.prepared import Prepared, from_source
 from clearprop.train.run import Run
@@ -30,6 +31,7 @@ LARGEST_NETWORK = 500_000_000
 """The most parameters that the command line builds."""
 _RUNS = Path("runs")
 _RESUMABLE = ("data", "epochs", "patience")
+_CHANGEABLE = ("lr", "optimizer", "epochs", "batch_size", "l1", "l2", "patience")
 
 
 def start(given: Mapping[str, Any], *, out: Path | None, config: Path | None, json: bool) -> int:
@@ -70,6 +72,54 @@ def resume(folder: Path, given: Mapping[str, Any], *, out: Path | None, config: 
     return session.code
 
 
+def fork(
+    place: str, given: Mapping[str, Any], *, out: Path | None, resume: Path | None, config: Path | None, json: bool
+) -> int:
+    """A new run from the state of a step of another one; only what keeps network and data may be changed."""
+    session = Session(json)
+    with session:
+        path, step = _place(place)
+        other = [option_of(name) for name in given if name not in _CHANGEABLE]
+        other += [name for name, value in (("--resume", resume), ("--config", config)) if value is not None]
+        if other:
+            raise ArgumentError(
+                "a fork keeps the network and the data",
+                expected="--fork with " + ", ".join(map(option_of, _CHANGEABLE)) + " or --out",
+                got=", ".join(other),
+                where=f"--fork {place}",
+                try_=f"a new run with {other[0]}",
+            )
+        if out is not None:
+            require_free(out)
+        run = load(path)
+        if step > run.steps:
+            raise ArgumentError(
+                "the run has no such step",
+                expected=f"a step from 0 to {run.steps}",
+                got=str(step),
+                where=f"--fork {place}",
+                try_=f"--fork {path}@{run.steps}",
+            )
+        settings = settings_from({**command_of(run.config, str(path / "config.json")), **given})
+        changed = {name: getattr(settings, name) for name in given}
+        session.do(settings, settings.data or "", out=out, origin=lambda job: forked(job, run, step, changed))
+    return session.code
+
+
+def _place(text: str) -> tuple[Path, int]:
+    """A run folder and a step: `runs/digits-1@400`."""
+    path, _, step = text.rpartition("@")
+    if not path or not step.isdecimal():
+        raise ArgumentError(
+            f"--fork cannot be {text!r}",
+            expected="the folder of a run, @, and the number of a step",
+            got=repr(text),
+            where="--fork",
+            try_=f"--fork {path or text}@100",
+        )
+    return Path(path), int(step)
+
+
 class Session:
     """One call of `clearprop train`: its events, what it prints, and its exit code.
 
@@ -95,14 +145,22 @@ class Session:
     def _warn(self, message: Warning | str, *_: Any, **__: Any) -> None:
         self.events.emit("warning", message=str(message).partition("\n")[0])
 
-    def do(self, settings: TrainSettings, source: str, out: Path | None = None, resume: Path | None = None) -> None:
-        """Train, and tell how it went."""
+    def do(
+        self,
+        settings: TrainSettings,
+        source: str,
+        out: Path | None = None,
+        resume: Path | None = None,
+        origin: Callable[[Job], Job] = lambda job: job,
+    ) -> None:
+        """Train, and tell how it went.  `origin` makes the job start elsewhere than at step 0."""
         data = from_source(source, settings.target, settings.task, settings.val, settings.test, settings.seed)
         if not isinstance(data.train, tuple):
             raise RunError("the data cannot be read again")
         chosen = recipe(len(data.train[0]))
         full = _completed(settings, chosen, source, data)
         job = _job(full, data, self.events, out if resume else out or _next_run(source), resume)
+        job = origin(job)
         if not self.json:
             _tell_data(data)
             _tell_plan(job, settings, full)
@@ -232,6 +290,10 @@ def _tell_plan(job: Job, asked: TrainSettings, full: TrainSettings) -> None:
     wait = f", until {full.patience} without a better validation loss" if full.patience else ""
     told = f"{full.optimizer} {full.lr:g}, batches of {full.batch_size}{penalty}, up to {full.epochs} epochs{wait}"
     say(console, f"training  {told}")
+    if job.origin is not None:
+        forked = job.origin.forked
+        changed = ", ".join(f"{option_of(name)} {value}" for name, value in forked.changed.items())
+        say(console, f"fork      from step {forked.step} of {forked.run}, {changed or 'with nothing changed'}")
     given = [name for name in ("hidden", "activation", "optimizer", "lr", "epochs") if getattr(asked, name) is not None]
     if not given and job.resume is None:
         say(console, "          (chosen for data of this size; the options of clearprop train --help change it)")

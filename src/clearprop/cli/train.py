@@ -112,6 +112,14 @@ def train(
         Path | None,
         typer.Option(help="Continue the run in this folder.", metavar="RUN", rich_help_panel=_RUN),
     ] = None,
+    fork: Annotated[
+        str | None,
+        typer.Option(
+            help="Start from the exact state of a step of another run, with the settings that are given changed.",
+            metavar="RUN@STEP",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(help="A TOML or JSON file of settings; options win over it.", rich_help_panel=_RUN),
@@ -134,6 +142,8 @@ def train(
     * `clearprop train data.npz --hidden 128,64 --dropout 0.2 --epochs 50`
 
     * `clearprop train --resume runs/digits-1 --epochs 300`
+
+    * `clearprop train --fork runs/digits-1@400 --lr 1e-4`
 
     * `clearprop train iris --json > events.jsonl`
     """
@@ -158,6 +168,8 @@ def train(
         "seed": seed,
     }
     given = {name: value for name, value in options.items() if value is not None}
+    if fork is not None:
+        return session.fork(fork, given, out=out, resume=resume, config=config, json=json)
     if resume is not None:
         return session.resume(resume, given, out=out, config=config, json=json)
     return session.start(given, out=out, config=config, json=json)

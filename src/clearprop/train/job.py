@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +26,23 @@ from clearprop.train.loop import Callback, Loop, Plan, Tick
 from clearprop.train.measures import CLASS_LOSSES, Measure, evaluate
 from clearprop.train.prepared import Pair, Prepared
 from clearprop.train.run import Run, Workings
-from clearprop.train.run_folder import FORMAT, Config, RunFolder, Settings, Summary, require_free
+from clearprop.train.run_folder import FORMAT, Config, Forked, RunFolder, Settings, Summary, require_free
 from clearprop.train.step import make_step
 from clearprop.train.stored_arrays import to_bytes
 from clearprop.train.stored_model import describe
 
-_FREE = ("epochs", "patience", "min_delta")
-"""Settings that may differ where a run is resumed."""
+_FREE = ("epochs", "patience", "min_delta", "source")
+"""Settings that may differ where a run is resumed, and where the data came from."""
 _ORDER, _LAYERS = 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where a run starts that does not start at step 0: a fork's standing, its history so far, and what is recorded."""
+
+    standing: Standing
+    history: Sequence[Event]
+    forked: Forked
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +62,7 @@ class Job:
     tick: Tick | None = None
     command: dict[str, object] | None = None
     checkpoint_seconds: float = 10.0
+    origin: Origin | None = None
 
 
 def train(job: Job) -> Run:
@@ -65,8 +75,7 @@ def train(job: Job) -> Run:
     job = fitted(job)
     plan = make_plan(job)
     first = State(job.model, job.optimizer.init(job.model))
-    config = _config(job)
-    folder, standing, history = _opened(job, config, plan, first)
+    config, folder, standing, history = _opened(job, _config(job), plan, first)
     events = job.events
     if folder is not None:
         folder.write_summary(_running(standing.state))
@@ -165,25 +174,46 @@ def _config(job: Job) -> Config:
         settings=job.settings,
         data=job.data.record(),
         command=job.command,
+        forked=None if job.origin is None else job.origin.forked,
         environment=environment(),
     )
 
 
-def _opened(job: Job, config: Config, plan: Plan, first: State) -> tuple[RunFolder | None, Standing, list[Event]]:
-    """The run folder, where the run stands, and its history so far."""
-    if job.resume is None:
-        made = None if job.out is None else RunFolder.make(job.out, config, job.data.preprocessing)
-        return made, Standing(first), []
-    folder = RunFolder(job.resume)
-    _require_same(config, folder.config(), job.resume)
+_Opened: TypeAlias = tuple[Config, RunFolder | None, Standing, list[Event]]
+"""The config, the run folder, where the run stands, and its history so far."""
+
+
+def _opened(job: Job, config: Config, plan: Plan, first: State) -> _Opened:
+    if job.resume is not None:
+        return _reopened(job.resume, config, plan, first)
+    folder = None if job.out is None else RunFolder.make(job.out, config, job.data.preprocessing)
+    if job.origin is None:
+        return config, folder, Standing(first), []
+    if folder is not None:
+        folder.write_history(job.origin.history)
+    return config, folder, job.origin.standing, list(job.origin.history)
+
+
+def _reopened(path: Path, config: Config, plan: Plan, first: State) -> _Opened:
+    folder = RunFolder(path)
+    before = folder.config()
+    _require_same(config, before, path)
+    config = replace(config, forked=before.forked)
     steps = checkpoint_steps(folder.checkpoints)
     standing = Standing(first)
     if steps:
-        path = folder.checkpoints / str(steps[-1])
-        standing = load_checkpoint(path, first.model, first.optimizer, plan.keys)
+        standing = load_checkpoint(folder.checkpoints / str(steps[-1]), first.model, first.optimizer, plan.keys)
+    elif config.forked is not None:
+        raise RunError(
+            "nothing of this fork has been saved",
+            expected=f"the checkpoint of step {config.forked.step}, where it starts",
+            got="none: it was stopped before its first step",
+            where=str(path),
+            try_=f"fork again from {config.forked.run or 'the other run'}",
+        )
     history = folder.keep_history(standing.state.epoch)
     folder.write_config(config)
-    return folder, standing, history
+    return config, folder, standing, history
 
 
 def _require_same(now: Config, before: Config, path: Path) -> None:
@@ -266,7 +296,9 @@ def _ended(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> Ru
     if loop.folder is not None:
         write_bytes(loop.folder.model_file, to_bytes(model))
         loop.folder.write_summary(summary)
-    workings = Workings(job.optimizer, job.loss, job.metrics, lambda: plan, first, standing)
+    forked_from = None if job.origin is None else job.origin.standing.state
+    start = first if config.forked is None else forked_from
+    workings = Workings(job.optimizer, job.loss, job.metrics, lambda: plan, start, standing, lambda: job)
     path = loop.folder.path if loop.folder else None
     last = plan.shown(loop.state)
     run = Run(model, last, loop.history, summary, config, job.data.preprocessing, path, workings)

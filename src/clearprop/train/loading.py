@@ -11,7 +11,6 @@ from clearprop.errors import ClearpropError, RunError
 from clearprop.train.checkpoints import Standing, checkpoint_model, checkpoint_steps, load_checkpoint
 from clearprop.train.executor import State
 from clearprop.train.job import Job, fitted, make_plan
-from clearprop.train.loop import Plan
 from clearprop.train.measures import METRICS, Measure, find_loss, measures_for
 from clearprop.train.prepared import Prepared, from_source
 from clearprop.train.run import Run, Workings
@@ -40,12 +39,14 @@ def load(path: str | Path, template: Any = None) -> Run:
         summary = _unfinished(standing)
     loss = find_loss(config.settings.loss) if config.settings.loss in nn.LOSSES else None
     known = [name for name in config.settings.metrics if name in METRICS]
+    job = _job_maker(folder, config, model, loss, optimizer, preprocessing)
     workings = Workings(
         optimizer=optimizer,
         loss=loss,
         metrics=measures_for(known, preprocessing),
-        plan=_plan_maker(folder, config, model, loss, optimizer, preprocessing),
+        plan=lambda: make_plan(job()),
         standing=standing,
+        job=job,
     )
     return Run(model, last, history, summary, config, preprocessing, folder.path, workings)
 
@@ -98,12 +99,12 @@ def _networks(folder: RunFolder, config: Config, template: Any, optimizer: Any) 
     return model, optimizer.eval_params(standing.state.optimizer, standing.state.model), standing
 
 
-def _plan_maker(
+def _job_maker(
     folder: RunFolder, config: Config, model: Any, loss: Measure | None, optimizer: Any, fitted_before: Any
-) -> Callable[[], Plan]:
-    """A function that makes the plan when it is asked for, and says what is missing if it cannot."""
+) -> Callable[[], Job]:
+    """A function that makes the job when it is asked for, and says what is missing if it cannot."""
 
-    def make() -> Plan:
+    def make() -> Job:
         if config.command is None or loss is None or optimizer is None:
             raise RunError(
                 "the data of this run are not at hand",
@@ -114,7 +115,7 @@ def _plan_maker(
             )
         data = data_again(config, str(folder.path))
         metrics = measures_for(config.settings.metrics, fitted_before)
-        return make_plan(fitted(Job(model, data, loss, metrics, optimizer, config.settings)))
+        return fitted(Job(model, data, loss, metrics, optimizer, config.settings, command=config.command))
 
     return make
 
@@ -141,10 +142,10 @@ def data_again(config: Config, where: str) -> Prepared:
         if not isinstance(given[name], kind):
             refuse("the run's config", f"a value of type {kind} for {name}", repr(given[name])[:60], where)
     data: Prepared = from_source(*given.values())  # type: ignore[arg-type]  # checked just above
-    if data.record() != config.data:
+    if data.record().digest != config.data.digest:
         raise RunError(
             "the data are not those that the run learned from",
-            expected=f"{config.data.source} with SHA-256 {str(config.data.digest)[:12]}… of the training part",
+            expected=f"{config.data.source} with SHA-256 {str(config.data.digest)[:12]}…",
             got=f"{str(data.record().digest)[:12]}…",
             where=where,
             try_="restore the data, or train again",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -37,14 +37,15 @@ class Prepared:
         """What `config.json` says of the data."""
         rows = [0 if part is None else len(part[0]) for part in (self.validation, self.test)]
         if isinstance(self.train, tuple):
-            return DataRecord(self.source, digest(self.train), len(self.train[0]), *rows)
+            parts = [part for part in (self.train, self.validation, self.test) if part is not None]
+            return DataRecord(self.source, digest(parts), len(self.train[0]), *rows)
         return DataRecord(self.source, None, None, *rows)
 
 
-def digest(pair: Pair) -> str:
-    """SHA-256 of shapes, dtypes and values, hexadecimal."""
+def digest(parts: Sequence[Pair]) -> str:
+    """SHA-256 of shapes, dtypes and values of all parts, hexadecimal."""
     total = hashlib.sha256()
-    for array in pair:
+    for array in (array for pair in parts for array in pair):
         total.update(f"{array.dtype.str}{array.shape}".encode())
         total.update(np.ascontiguousarray(array).data)
     return total.hexdigest()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,21 @@ from clearprop.train.run_folder import Config, RunFolder, Summary
 from clearprop.train.stored_arrays import to_bytes
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Replayed:
     """A state that was reached again.  `difference` says why it may not be exact in every bit; empty if it is."""
 
     state: State
     difference: str = ""
+
+    def __repr__(self) -> str:
+        exact = f"not bit-exact here, because {self.difference}" if self.difference else "exact in every bit"
+        return f"<the state after step {self.step}: {exact}>"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all parameters and of the optimizer's state: two states with one digest agree in every bit."""
+        return hashlib.sha256(to_bytes(self.model) + to_bytes(self.optimizer)).hexdigest()
 
     @property
     def model(self) -> Any:
@@ -52,8 +62,8 @@ class Replayed:
 class Workings:
     """What a run needs to be evaluated and replayed: the parts that no file holds, as far as they are at hand.
 
-    `plan` gives the plan, with the data, or raises RunError; `first` and `standing` are known where training was done
-    in this process.
+    `plan` and `job` give the plan and the job, with the data, or raise RunError; `first`, the state that the run
+    started from, and `standing` are known where training was done in this process.
     """
 
     optimizer: Any
@@ -62,6 +72,7 @@ class Workings:
     plan: Callable[[], Plan]
     first: State | None = None
     standing: Standing | None = None
+    job: Callable[[], Any] | None = None
 
 
 @dataclass(eq=False, repr=False)
@@ -205,15 +216,51 @@ class Run:
             if saved:
                 template = workings.optimizer.init(self.model)
                 return load_checkpoint(folder / str(saved[-1]), self.model, template, keys).state
-        if workings.first is None:
-            raise RunError(
+        if workings.first is None or workings.first.step > step:
+            raise self._not_reached()
+        return workings.first
+
+    def _not_reached(self) -> RunError:
+        forked, where = self.config.forked, str(self.folder) if self.folder else ""
+        if forked is None:
+            got, remedy = "none", "train again"
+            return RunError(
                 "no checkpoint before that step is left",
                 expected="the checkpoint of step 0",
-                got="none",
-                where=str(self.folder),
-                try_="train again",
+                got=got,
+                where=where,
+                try_=remedy,
             )
-        return workings.first
+        return RunError(
+            f"this run was forked at step {forked.step}, and has no steps before it",
+            expected=f"a step from {forked.step} to {self.steps}",
+            where=where,
+            try_=f"replay {forked.run or 'the run it was forked from'}",
+        )
+
+    def fork(
+        self,
+        step: int,
+        change: Mapping[str, Any],
+        *,
+        out: str | Path | None = None,
+        callbacks: Sequence[Callable[[Event, State], object]] = (),
+    ) -> Run:
+        """Start a new run from the exact state after step number `step`, with some settings changed, and train it.
+
+        `change` may hold learning_rate, optimizer, epochs, batch_size, l1, l2, patience, min_delta.  Parameters, place
+        in the order of the rows and random numbers are those of the step; so is the optimizer's state, unless the
+        optimizer is another one.  The best epoch and patience count from the fork on.  With an empty `change` it ends
+        in the same bits as this run.  The new run's config records the run, the step and the change.
+
+        Raises ArgumentError for a step that the run did not reach or a setting that cannot be changed, RunError if the
+        data or the optimizer are not at hand.
+
+        >>> slower = run.fork(40, {"learning_rate": 1e-4}, out="runs/slower")       # doctest: +SKIP
+        """
+        from clearprop.train.forking import fork
+
+        return fork(self, step, change, None if out is None else Path(out), callbacks)
 
     # --------------------------------------------------------------------------------------------- saving
     def save(self, path: Path | str) -> Path:

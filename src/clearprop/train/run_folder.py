@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,13 +44,25 @@ class Settings:
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What a run learns from.  `digest` is the SHA-256 of the training part; None for an iterable of batches."""
+    """What a run learns from.  `digest` is the SHA-256 of all parts, encoded; None for an iterable of batches.
+
+    `source` is how it was called; the same data may come from another place.
+    """
 
     source: str
     digest: str | None
     train: int | None
     validation: int
     test: int
+
+
+@dataclass(frozen=True)
+class Forked:
+    """Where a forked run comes from: the folder and the step of the other run, and the settings that were changed."""
+
+    run: str | None
+    step: int
+    changed: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,7 @@ class Config:
     settings: Settings
     data: DataRecord
     command: dict[str, object] | None
+    forked: Forked | None
     environment: Environment
 
 
@@ -178,10 +191,14 @@ class RunFolder:
         kept = self.history()[:epochs]
         if len(kept) < epochs:
             refuse("the history", f"{epochs} epochs", f"{len(kept)}", str(self.path / "history.jsonl"))
-        write_text(self.path / "history.jsonl", "".join(as_line(event) + "\n" for event in kept))
+        self.write_history(kept)
         remove_leftovers(self.path)
         remove_leftovers(self.checkpoints)
         return kept
+
+    def write_history(self, events: Sequence[Event]) -> None:
+        """Replace `history.jsonl` by these events."""
+        write_text(self.path / "history.jsonl", "".join(as_line(event) + "\n" for event in events))
 
     def sync_history(self) -> None:
         """Make the history durable: it must not be shorter than the checkpoint that is saved after it."""

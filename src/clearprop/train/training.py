@@ -70,7 +70,7 @@ def fit(
     >>> run.predict(x)
     array([0, 1, 1, 0])
     """
-    _check_options(epochs, batch_size, l1, l2, patience, min_delta, checkpoint_seconds, validation)
+    check_options(epochs, batch_size, l1, l2, patience, min_delta, checkpoint_seconds, validation)
     measures = find_metrics(metrics)
     measured = find_loss(loss)
     chosen = _optimizer(optimizer)
@@ -106,9 +106,10 @@ def fit(
 
 
 # ------------------------------------------------------------------------------------------------- checking options
-def _check_options(
+def check_options(
     epochs: Any, batch_size: Any, l1: Any, l2: Any, patience: Any, min_delta: Any, seconds: Any, validation: Any
 ) -> None:
+    """Raise ArgumentError for a setting that is out of its range."""
     _whole("epochs", epochs, 1, 100)
     _whole("batch_size", batch_size, 1, 32)
     for name, value in {"l1": l1, "l2": l2, "min_delta": min_delta, "checkpoint_seconds": seconds}.items():

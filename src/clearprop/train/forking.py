@@ -1,0 +1,155 @@
+"""Forks: a new run that starts from the exact state of a step of another one, with some settings changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from clearprop import optim
+from clearprop.errors import ArgumentError, ClearpropError, RunError, unknown_name, user_line
+from clearprop.train.checkpoints import Standing
+from clearprop.train.events import Events, log_events, plain
+from clearprop.train.executor import State
+from clearprop.train.job import Job, Origin, train
+from clearprop.train.loop import Callback
+from clearprop.train.run import Run
+from clearprop.train.run_folder import Forked
+from clearprop.train.stored_arrays import tree_arrays, with_arrays
+
+_SETTINGS = ("epochs", "batch_size", "l1", "l2", "patience", "min_delta")
+CHANGEABLE = ("learning_rate", "optimizer", *_SETTINGS)
+"""What a fork may change: all that keeps parameters, data and random numbers what they were."""
+
+
+def fork(run: Run, step: int, change: Mapping[str, Any], out: Path | None, callbacks: Sequence[Callback]) -> Run:
+    """The work of `Run.fork`."""
+    from clearprop.train.training import check_options
+
+    for name in change:
+        if name not in CHANGEABLE:
+            raise unknown_name("setting", name, CHANGEABLE, user_line())
+    if run.workings is None or run.workings.job is None:
+        raise RunError("this run cannot be forked", got="a run without its workings", try_="cl.load(folder)")
+    job: Job = run.workings.job()
+    given = {name: change[name] for name in _SETTINGS if name in change}
+    settings = replace(job.settings, **given)
+    s, size = settings, settings.batch_size or 1
+    check_options(s.epochs, size, s.l1, s.l2, s.patience, s.min_delta, job.checkpoint_seconds, job.data.validation)
+    optimizer = _changed_optimizer(job.optimizer, change)
+    settings = replace(settings, optimizer=_config(optimizer))
+    job = replace(
+        job,
+        settings=settings,
+        optimizer=optimizer,
+        out=out,
+        resume=None,
+        callbacks=tuple(callbacks),
+        events=Events([log_events]),
+        tick=None,
+        command=job.command and {**job.command, **_as_options(given, optimizer)},
+    )
+    return train(forked(job, run, step, change))
+
+
+def forked(job: Job, run: Run, step: int, change: Mapping[str, Any]) -> Job:
+    """The job, made to start from the state after step number `step` of the run."""
+    replayed = run.replay(step)
+    state = replayed.state
+    if replayed.difference:
+        job.events.emit("warning", message=f"the fork does not start bit-exact, because {replayed.difference}")
+    _check_place(job, run, state)
+    optimizer = _optimizer_state(job, run, state)
+    if optimizer is None:
+        job.events.emit("warning", message=f"{type(job.optimizer).__name__} starts with a state of its own")
+        optimizer = job.optimizer.init(state.model)
+    told = {name: _told(value) for name, value in change.items()}
+    record = Forked(None if run.folder is None else str(run.folder), state.step, told)
+    standing = Standing(replace(state, optimizer=optimizer))
+    return replace(job, origin=Origin(standing, run.history[: state.epoch], record))
+
+
+def _check_place(job: Job, run: Run, state: State) -> None:
+    if state.epoch >= job.settings.epochs:
+        raise ArgumentError(
+            "there is nothing left to train after that step",
+            expected=f"more than {state.epoch} epochs",
+            got=f"epochs = {job.settings.epochs}",
+            where=user_line(),
+            try_=f"epochs = {state.epoch + 10}, or an earlier step",
+        )
+    before = run.config.settings.batch_size
+    if state.batch and job.settings.batch_size != before:
+        first = state.step - state.batch
+        raise ArgumentError(
+            "the size of batches cannot change within an epoch",
+            expected=f"the step at an epoch's end, such as {first}, or batch_size = {before}",
+            got=f"step {state.step}, batch {state.batch} of epoch {state.epoch + 1}",
+            where=user_line(),
+            try_=f"step {first}",
+        )
+
+
+def _optimizer_state(job: Job, run: Run, state: State) -> Any:
+    """The run's optimizer state in the form of the job's optimizer; None if that is another kind of optimizer."""
+    fresh, held = job.optimizer.init(state.model), tree_arrays(state.optimizer)
+    wanted = {name: (a.dtype, a.shape) for name, a in tree_arrays(fresh).items()}
+    same_kind = run.workings is not None and type(run.workings.optimizer) is type(job.optimizer)
+    if not same_kind or wanted != {name: (a.dtype, a.shape) for name, a in held.items()}:
+        return None
+    return with_arrays(fresh, held)
+
+
+def _changed_optimizer(optimizer: Any, change: Mapping[str, Any]) -> Any:
+    new = change.get("optimizer", optimizer)
+    rate = change.get("learning_rate")
+    if isinstance(new, str):
+        kept = getattr(optimizer, "learning_rate", None) if rate is None else rate
+        new = optim.by_name(new) if kept is None else optim.by_name(new, learning_rate=kept)
+    if not isinstance(new, optim.Transform):
+        raise ArgumentError(
+            "this is no optimizer",
+            expected='a transform of cl.optim, or its name, such as "adam"',
+            got=repr(new),
+            where=user_line(),
+            try_='{"optimizer": cl.optim.adam(1e-3)}',
+        )
+    if rate is None:
+        return new
+    if "learning_rate" not in {f.name for f in fields(new)}:
+        raise ArgumentError(
+            f"{type(new).__name__} has no learning rate",
+            expected="an optimizer with a learning rate",
+            got=repr(new),
+            where=user_line(),
+            try_='{"optimizer": cl.optim.adam(1e-3)}',
+        )
+    changed: Any = replace(new, learning_rate=rate)
+    return changed
+
+
+def _config(optimizer: Any) -> dict[str, object] | None:
+    try:
+        written: dict[str, object] = optimizer.to_config()
+        return written
+    except ArgumentError:
+        return None
+
+
+def _as_options(given: Mapping[str, Any], optimizer: Any) -> dict[str, object]:
+    """The changes as options of `clearprop train`, so that the fork can be resumed there."""
+    options = {name: value for name, value in given.items() if name != "min_delta"}
+    name, rate = type(optimizer).__name__, getattr(optimizer, "learning_rate", None)
+    try:
+        plain_form = isinstance(rate, float) and optim.by_name(name, learning_rate=rate) == optimizer
+    except ClearpropError:
+        plain_form = False
+    return {**options, "optimizer": name, "lr": rate} if plain_form else options
+
+
+def _told(value: Any) -> object:
+    if isinstance(value, optim.Transform):
+        return _config(value) or repr(value)
+    told: object = plain(value)
+    return told

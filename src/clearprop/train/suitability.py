@@ -1,0 +1,28 @@
+"""Whether an optimizer suits the way that it is to be used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clearprop.errors import ArgumentError, user_line
+from clearprop.optim.parts import full_batch_part
+
+
+def require_suitable(optimizer: Any, rows: int | None, batch_size: int | None, command: bool) -> None:
+    """Raise ArgumentError for a full-batch method that would be given mini-batches.
+
+    `rows` is None for an iterable of batches; `command` says that the command line asked.
+    """
+    part = full_batch_part(optimizer)
+    if part is None or (rows is not None and (batch_size is None or batch_size >= rows)):
+        return
+    name = type(part).__name__
+    whole = f"--batch-size {rows}" if command else f"batch_size={rows}"
+    remedy = f"{whole}, or an optimizer for mini-batches such as adam"
+    raise ArgumentError(
+        f"{name} needs all rows in every step",
+        expected=f"a batch size of at least {rows}, the rows to train on" if rows else "arrays (x, y) in one batch",
+        got=f"batches of {batch_size} rows: their noise breaks {name}" if rows else "an iterable of batches",
+        where="--optimizer" if command else user_line(),
+        try_=remedy if rows else "the data as one pair (x, y), or an optimizer for mini-batches such as adam",
+    )
