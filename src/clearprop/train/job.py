@@ -30,6 +30,7 @@ from clearprop.train.run_folder import FORMAT, Config, Forked, RunFolder, Settin
 from clearprop.train.step import make_step
 from clearprop.train.stored_arrays import to_bytes
 from clearprop.train.stored_model import describe
+from clearprop.train.suitability import require_suitable
 
 _FREE = ("epochs", "patience", "min_delta", "source")
 """Settings that may differ where a run is resumed, and where the data came from."""
@@ -128,6 +129,8 @@ def _feed(job: Job, order: NDArray[np.uint32]) -> Feed:
 def fitted(job: Job) -> Job:
     """The job with data in the model's dtype, after a trial of model, loss and step on the first two rows."""
     train = job.data.train
+    rows = len(train[0]) if isinstance(train, tuple) else None
+    require_suitable(job.optimizer, rows, job.settings.batch_size, job.command is not None)
     if not isinstance(train, tuple):
         return job if iter(train) is train else _tried_stream(job, train)
     adapt, outputs = adaptation(job.model, train, job.loss)
