@@ -13,7 +13,7 @@ from clearprop.program.ir import Equation, Program, Var, prune
 from clearprop.program.tracing import Builder, tracing
 from clearprop.program.types import PYTHON_SCALARS, type_of
 from clearprop.program.values import Node, raw
-from clearprop.shapes import same_shape
+from clearprop.shapes import is_one, same_shape
 
 
 def lower(program: Program) -> Program:
@@ -87,6 +87,8 @@ class _Simplifier(Builder):
             return self._cast(atoms[0], params["dtype"])
         if p.name in ("reshape", "broadcast_to", "expand_dims", "squeeze"):
             return self._moved(p, atoms[0], params)
+        if p.kind == "reduction" and not p.is_composite:
+            return self._reduced_nothing(p, atoms[0], params)
         if p.name == "where" and type(atoms[0]) is bool:
             return self._kept(p, atoms, atoms[1] if atoms[0] else atoms[2])
         neutral = _NEUTRAL.get(p.name)
@@ -107,6 +109,14 @@ class _Simplifier(Builder):
         if eq is not None and eq.primitive.name == "full":
             return self.emit(eq.primitive, [], {**eq.params, "shape": wanted.shape})[0]
         return None
+
+    def _reduced_nothing(self, p: Primitive, atom: Any, params: dict[str, Any]) -> Any:
+        """The operand in another shape, if every axis that is reduced has size 1."""
+        if not all(is_one(atom.shape[a]) for a in params["axis"]):
+            return None
+        (wanted,) = p.infer([type_of(atom)], params)
+        (same,) = self.emit(REGISTRY["astype"], [atom], {"dtype": wanted.dtype})
+        return self.emit(REGISTRY["reshape"], [same], {"shape": wanted.shape})[0]
 
     def _kept(self, p: Primitive, atoms: Sequence[Any], result: Any) -> Any:
         """The operand that the equation equals, if its type is the equation's."""

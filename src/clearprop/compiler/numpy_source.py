@@ -16,6 +16,7 @@ from clearprop.program.types import type_of
 from clearprop.shapes import Size, Symbol
 
 _INFIX = {"==": 1, "!=": 1, "<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "@": 3}
+_PLAIN = {"b": "bool", "i": "int", "f": "float", "c": "complex"}
 _ATOM = 9
 _WIDTH = 76
 Text = tuple[str, int]
@@ -64,8 +65,9 @@ class NumpySource:
             self.texts[out] = (self.value(eq.params["dim"]), 3)
             return ""
         source, strength = self._expression(eq)
-        if type_of(out).weak and not source.startswith("float("):
-            source, strength = f"float({source})", _ATOM
+        own = type_of(out)
+        if own.weak and not source.startswith(f"{_PLAIN[own.dtype.kind]}("):
+            source, strength = f"{_PLAIN[own.dtype.kind]}({source})", _ATOM
         if self.uses.get(out, 0) == 1 and not out.name and len(source) < _WIDTH // 2:
             self.texts[out] = (source, strength)
             return ""

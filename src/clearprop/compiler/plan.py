@@ -17,7 +17,7 @@ from clearprop.compiler.unrolled import UnrolledEmitter
 from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.program.types import Type, type_of
-from clearprop.shapes import dim_key, is_one, same_shape
+from clearprop.shapes import dim_key, hint, is_one, same_shape
 
 
 @dataclass
@@ -123,8 +123,8 @@ def _readable(eq: Equation, access: Access | None) -> bool:
         return access.key == (tuple(map(dim_key, contiguous(access.shape))), 0)
     rows, columns = access.strides[-2:]
     down, right = access.shape[-2:]
-    repeated = any(dim_key(s) == 0 and not is_one(n) for s, n in ((rows, down), (columns, right)))
-    return not repeated and (is_one(right) or is_one(down) or dim_key(columns) == 1 or dim_key(rows) == 1)
+    unfit = any((dim_key(s) == 0 or hint(s) < 0) and not is_one(n) for s, n in ((rows, down), (columns, right)))
+    return not unfit and (is_one(right) or is_one(down) or dim_key(columns) == 1 or dim_key(rows) == 1)
 
 
 def _in_place(program: Program, donated: Mapping[int, int], made: Mapping[Var, Operation]) -> dict[Var, Var]:
