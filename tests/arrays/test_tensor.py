@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from clearprop.errors import ArgumentError, DTypeError, ShapeError, TraceError
+from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, TraceError
 from clearprop.program.tracing import trace
 from clearprop.program.types import FLOAT64, Type
 
@@ -166,6 +166,43 @@ def test_item_assignment():
         "item assignment",
         "cl.where(mask, new, x), or build the array in NumPy first",
     )
+
+
+def test_lists_of_tensors_keep_their_history():
+    assert cl.grad(lambda x: cl.sum([x * 2, x * 3]))(2.0).item() == 5.0
+    assert cl.grad(lambda x: cl.mean([[x, 1.0], [x * x, 2]]))(3.0).item() == (1 + 6) / 4
+    assert cl.grad(lambda x: cl.sum(cl.asarray([x, x]) ** 2))(2.0).item() == 8.0
+    assert cl.grad(cl.sum)([1.0, 2.0])[0].item() == 1.0
+    assert cl.grad(lambda x: cl.sum(cl.matmul([[x, x]], [[1.0], [2.0]])))(2.0).item() == 3.0
+    assert cl.concat([cl.tensor([1.0]), [2.0, 3.0]]).tolist() == [1.0, 2.0, 3.0]
+    assert cl.vmap(lambda r: cl.asarray([r[0], r[1]]))(np.eye(2)).tolist() == np.eye(2).tolist()
+
+
+def test_a_copy_that_would_cut_a_history():
+    x = cl.tensor([1.0, 2.0], requires_grad=True)
+    want = (
+        "cl.tensor would cut off the history of its argument",
+        "numbers, or values without history",
+        "a tensor that is recorded, of shape (2,)",
+        "use the value itself, or cl.tensor(x.detach()) for a copy that no gradient flows through",
+    )
+    assert refusal(lambda: cl.tensor(x * 2), GradientError) == want
+    assert refusal(lambda: cl.tensor([x[0], x[1]]), GradientError) == want
+    assert refusal(lambda: cl.grad(lambda t: cl.sum(cl.tensor(t)))(np.ones(2)), GradientError) == want
+    assert cl.tensor(x.detach()).tolist() == [1.0, 2.0]
+    with cl.no_grad():
+        assert cl.tensor(x).tolist() == [1.0, 2.0]
+
+
+def test_what_is_no_array():
+    x = cl.tensor([1.0])
+    for call, kind in ((lambda: x + None, "NoneType"), (lambda: cl.exp("a"), "str"), (lambda: cl.sum({1.0}), "set")):
+        headline, expected, *_ = refusal(call, DTypeError)
+        assert headline == f"a value of type {kind} is not an array" and expected == "a tensor, an array or a number"
+    assert refusal(lambda: x * [1.0], DTypeError)[2:] == (
+        "[1.0]", "cl.asarray(...) makes an array of a list of numbers",
+    )  # fmt: skip
+    assert (x == None) is False and x not in (None, "text")  # noqa: E711 - what users write
 
 
 def test_other_changes():

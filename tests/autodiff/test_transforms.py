@@ -127,7 +127,7 @@ def test_an_argument_used_twice_and_an_argument_not_used():
     assert cl.grad(lambda x: x * x + x)(3.0).item() == 7.0
     gx, gy = cl.grad(lambda x, y: x * x, argnums=(0, 1))(3.0, np.ones(2))
     assert gx.item() == 6.0 and gy.tolist() == [0.0, 0.0]
-    assert cl.grad(lambda x: 1.0)(3.0).item() == 0.0
+    assert cl.grad(lambda x: cl.tensor(1.0))(3.0).item() == 0.0
 
 
 def test_an_output_that_is_an_argument():
@@ -193,6 +193,14 @@ REFUSED = {
         "  expected  a scalar: a Tensor of shape ()\n"
         "  got       tuple\n"
         "  try       return the loss alone, or pass has_aux=True and return (loss, aux)",
+    ),
+    "a loss that was converted": (
+        lambda: cl.grad(lambda x: float(x) * 2)(3.0),
+        GradientError,
+        "grad got a loss that is cut off from its arguments\n"
+        "  expected  a Tensor computed from the arguments\n"
+        "  got       float 6.0\n"
+        "  try       compute with tensors to the end: float(x), x.item() and np.asarray(x) carry no derivative",
     ),
     "an integer loss": (
         lambda: cl.grad(lambda x: cl.argmax(x))(np.ones(3)),

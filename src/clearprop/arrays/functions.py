@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.arrays.tensor import Tensor
+from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ArgumentError, user_line
 from clearprop.primitives import REGISTRY
 from clearprop.program.values import Node
 from clearprop.rules import linear, structural
 from clearprop.shapes import Size
 
-_SEQUENCES = ("concat", "stack")  # their first argument is a list of arrays, not an array
+_LISTS = ("arrays", "shape", "axes", "axis")  # parameters that take a list as it is
 
 
 def as_tensor(out: Any) -> Any:
@@ -32,10 +32,11 @@ def as_tensor(out: Any) -> Any:
 
 def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The user's form of a function of the rules: lists become arrays, results become tensors."""
+    takes_arrays = [q not in _LISTS for q in inspect.signature(function).parameters]
 
     def called(*args: Any, **kwargs: Any) -> Any:
-        if args and isinstance(args[0], list) and name not in _SEQUENCES:
-            args = (np.asarray(args[0]), *args[1:])
+        if list in map(type, args):
+            args = tuple(map(_listed, args, takes_arrays)) + args[len(takes_arrays) :]
         try:
             return as_tensor(function(*args, **kwargs))
         except TypeError:
@@ -45,6 +46,13 @@ def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     functools.update_wrapper(called, function, assigned=("__doc__",))
     called.__name__ = called.__qualname__ = name
     return called
+
+
+def _listed(argument: Any, array: bool) -> Any:
+    """A list as the array that it stands for; tensors in it keep their history."""
+    if type(argument) is not list:
+        return argument
+    return asarray(argument) if array else [asarray(v) if type(v) is list else v for v in argument]
 
 
 def _check_call(function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 from clearprop.arrays.backward import backward
 from clearprop.arrays.numpy_protocol import apply_function, apply_ufunc, combine
 from clearprop.arrays.printing import tensor_text
-from clearprop.errors import ArgumentError, DTypeError, TraceError, user_line
+from clearprop.errors import ArgumentError, DTypeError, GradientError, TraceError, user_line
 from clearprop.program.ir import Var
 from clearprop.program.types import PYTHON_SCALARS, is_floating, type_of
-from clearprop.program.values import Node
+from clearprop.program.values import RECORDING, Node
 from clearprop.rules import elementwise as ew
 from clearprop.rules import indexing, linear, reductions, structural
 from clearprop.shapes import size_of
@@ -207,10 +207,10 @@ class Tensor(Node):
         return linear.matmul(other, self)
 
     def __eq__(self, other: Any) -> Any:
-        return ew.equal(self, other)
+        return NotImplemented if other is None or isinstance(other, str) else ew.equal(self, other)
 
     def __ne__(self, other: Any) -> Any:
-        return ew.not_equal(self, other)
+        return NotImplemented if other is None or isinstance(other, str) else ew.not_equal(self, other)
 
     def __lt__(self, other: Any) -> Any:
         return ew.less(self, other)
@@ -344,8 +344,8 @@ def tensor(a: Any, *, name: str | None = None, requires_grad: bool = False, dtyp
     >>> cl.tensor([1.0, 2.0], name="x", requires_grad=True)
     Tensor([1.0, 2.0], name='x', requires_grad=True)
     """
-    if isinstance(a, Tensor):
-        a = a.numpy()
+    if _holds_tensors(a):
+        a = _values_to_copy(asarray(a))
     value = _array(a, dtype, np.array)
     out = Tensor(value)
     out.name = name or ""
@@ -362,10 +362,29 @@ def tensor(a: Any, *, name: str | None = None, requires_grad: bool = False, dtyp
 
 
 def asarray(a: Any, dtype: Any = None) -> Tensor:
-    """A tensor that shares memory with `a` where it can; a tensor is returned as it is."""
+    """A tensor that shares memory with `a` where it can; a tensor stays as it is, a list of tensors is stacked."""
+    if not isinstance(a, Node) and _holds_tensors(a):
+        a = structural.stack([asarray(v) for v in a])
     if isinstance(a, Tensor):
         return a if dtype is None or a.dtype == np.dtype(dtype) else ew.astype(a, dtype=np.dtype(dtype))
     return Tensor(_array(a, dtype, np.asarray))
+
+
+def _holds_tensors(a: Any) -> bool:
+    """Whether `a` is a tensor, or a list with tensors in it, whose history must not get lost."""
+    return any(map(_holds_tensors, a)) if type(a) in (list, tuple) else isinstance(a, Node)
+
+
+def _values_to_copy(a: Tensor) -> np.ndarray[Any, Any]:
+    if a.tracked and not a.is_traced and RECORDING.on:
+        raise GradientError(
+            "cl.tensor would cut off the history of its argument",
+            expected="numbers, or values without history",
+            got=f"a tensor that is recorded, of shape {a.shape}",
+            where=user_line(),
+            try_="use the value itself, or cl.tensor(x.detach()) for a copy that no gradient flows through",
+        )
+    return a.numpy()
 
 
 def _array(a: Any, dtype: Any, make: Callable[..., Any]) -> Any:

@@ -149,6 +149,14 @@ def _require_scalar(out: Any) -> None:
             where=user_line(),
             try_="return the loss alone, or pass has_aux=True and return (loss, aux)",
         )
+    if not isinstance(out, Node):
+        raise GradientError(
+            "grad got a loss that is cut off from its arguments",
+            expected="a Tensor computed from the arguments",
+            got=f"{type(out).__name__} {out!r}",
+            where=user_line(),
+            try_="compute with tensors to the end: float(x), x.item() and np.asarray(x) carry no derivative",
+        )
     if shape_of(out) != ():
         raise GradientError(
             "grad needs a scalar loss",

@@ -54,7 +54,15 @@ def type_of(value: Any) -> Type:
     own = getattr(value, "type", None)
     if isinstance(own, Type):
         return own
-    return Type(value.shape, value.dtype)
+    try:
+        return Type(value.shape, value.dtype)
+    except AttributeError:
+        raise DTypeError(
+            f"a value of type {type(value).__name__} is not an array",
+            expected="a tensor, an array or a number",
+            got=repr(value)[:60],
+            try_="cl.asarray(...) makes an array of a list of numbers" if isinstance(value, (list, tuple)) else "",
+        ) from None
 
 
 def is_floating(dtype: DType) -> bool:
