@@ -142,3 +142,19 @@ def test_reshaping(data):
     wide = (2, *shape)
     assert_same_bits(cl.broadcast_to(x, wide), np.broadcast_to(x, wide), "broadcast_to")
     assert_adjoint(lambda t: cl.broadcast_to(t, wide), [x], 0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted", "axis"),
+    [((2, 3), (1, 4), -1), ((1, 3), (2, 4), 1), ((3, 1), (2, 5), 0), ((2, 3, 4), (2, 1, 2), -1), ((1, 1), (2, 2), 0)],
+)
+def test_gathering_along_an_axis_broadcasts_the_others(shape, wanted, axis):
+    rng = np.random.default_rng(0)
+    x, indices = rng.standard_normal(shape), rng.integers(0, shape[axis], wanted)
+    f = lambda t: cl.take_along_axis(t, indices, axis=axis)
+    assert_same_bits(f(x), np.take_along_axis(x, indices, axis), "take_along_axis")
+    assert_adjoint(f, [x], 0)
+    assert_same_bits(cl.compile(f)(x), f(x), "take_along_axis compiled")
+    g = cl.grad(lambda t: cl.sum(f(t) ** 2))
+    assert_close(cl.compile(g)(x), g(x).numpy(), 1e-14, 1.0, "its gradient compiled")
+    assert_close(cl.vmap(f)(np.stack([x, 2 * x])), np.stack([f(x), f(2 * x)]), 0.0, 0.0, "its batches")

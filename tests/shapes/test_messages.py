@@ -195,9 +195,9 @@ MESSAGES = {
     ),
     "take_along_axis": (
         lambda: cl.take_along_axis(A, np.zeros(3, int)),
-        "take_along_axis needs indices with x's number of axes\n"
-        "  expected  2 axes\n"
-        "  got       indices of shape (3,)\n"
+        "take_along_axis cannot pair (3, 4) with indices (3,)\n"
+        "  expected  as many axes in both, equal or 1 except on axis 1\n"
+        "  got       2 axes in x, 1 in the indices\n"
         "  where     {line}",
     ),
     "take without axis": (

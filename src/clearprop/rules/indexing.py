@@ -12,7 +12,7 @@ from clearprop.primitives import HELPERS, composite, primitive
 from clearprop.program.types import FLOAT64, INT64, PYTHON_SCALARS
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype, equal
-from clearprop.rules.structural import arange_, expand_dims, expand_dims_, only_axis, reshape, reshape_
+from clearprop.rules.structural import arange_, broadcast_to, expand_dims, expand_dims_, only_axis, reshape, reshape_
 from clearprop.shapes import Size, broadcast, hint, normalise_axis, size_of
 
 
@@ -187,7 +187,7 @@ def _per_example(batch: Any, x: Any, indices: Any, axis: int) -> tuple[Any, Any]
 def _batch_take(batch: Any, x: Any, indices: Any, *, axis: int) -> Any:
     own = raw(x).shape
     shape, lifted = _per_example(batch, x, indices, axis)
-    out = take_along_axis_(x, lifted, axis=axis)
+    out = take_along_axis_(*_side_by_side(x, lifted, axis), axis=axis)
     return reshape_(out, shape=(*own[: len(own) + axis], *shape, *own[len(own) + axis + 1 :]))
 
 
@@ -217,7 +217,7 @@ def _batch_take_transposed(batch: Any, x: Any, indices: Any, *, size: Any, axis:
     together = (*own[:first], size_of(own[first : first + k]), *own[first + k :])
     flat = reshape_(x, shape=together)
     _, lifted = _per_example(batch, flat, indices, axis)
-    return along_transposed(flat, lifted, size=size, axis=axis)
+    return along_transposed(flat, broadcast_to(lifted, together), size=size, axis=axis)
 
 
 def _take_transposed_shape(x: Any, indices: Any, size: Any, axis: int) -> Any:
@@ -238,24 +238,9 @@ def take_transposed(x: Any, indices: Any, /, *, size: Any, axis: Any) -> Any:
     """
 
 
-def _along_shape(x: Any, indices: Any, axis: int) -> Any:
-    n = len(x.shape)
-    if len(indices.shape) != n:
-        raise ShapeError(
-            "take_along_axis needs indices with x's number of axes",
-            expected=f"{n} axes",
-            got=f"indices of shape {indices.shape}",
-        )
-    cut = [s for i, s in enumerate(x.shape) if i - n != axis]
-    want = [s for i, s in enumerate(indices.shape) if i - n != axis]
-    loop = list(broadcast(tuple(cut), tuple(want)))
-    loop.insert(n + axis, indices.shape[axis])
-    return tuple(loop)
-
-
 @primitive(
     "structural", numpy="np.take_along_axis({x}, {indices}, {axis})", tex="{x}_{{{indices}}}",
-    shape=_along_shape, dtype=lambda x, indices, axis: x.dtype,
+    shape=lambda x, indices, axis: indices.shape, dtype=lambda x, indices, axis: x.dtype,
     vjp_x=lambda g, x, indices, axis: along_transposed(g, indices, size=x.shape[axis], axis=axis),
 )  # fmt: skip
 def take_along_axis_(x: Any, indices: Any, /, *, axis: Any = -1) -> Any:
@@ -263,12 +248,32 @@ def take_along_axis_(x: Any, indices: Any, /, *, axis: Any = -1) -> Any:
 
 
 @take_along_axis_.front
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:  # noqa: D103 - the declaration's docstring
-    return take_along_axis_(x, _index_array(indices), axis=axis)
+def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:  # noqa: D103 - the declaration's docstring
+    indices = _index_array(indices)
+    at = normalise_axis(axis, len(raw(x).shape))
+    return take_along_axis_(*_side_by_side(x, indices, at), axis=at)
+
+
+def _side_by_side(x: Any, indices: Any, axis: int) -> tuple[Any, Any]:
+    """Both repeated to the same sizes on every axis but one, so that the primitive need not broadcast."""
+    shapes = raw(x).shape, raw(indices).shape
+    at = len(shapes[0]) + axis
+    try:
+        if len(shapes[0]) != len(shapes[1]):
+            raise ValueError(f"{len(shapes[0])} axes in x, {len(shapes[1])} in the indices")
+        loop = broadcast(*((*s[:at], *s[at + 1 :]) for s in shapes))
+    except ValueError as error:
+        raise ShapeError(
+            f"take_along_axis cannot pair {shapes[0]} with indices {shapes[1]}",
+            expected=f"as many axes in both, equal or 1 except on axis {at}",
+            got=str(error),
+        ) from None
+    wide = [(*loop[:at], s[at], *loop[at:]) for s in shapes]
+    x, indices = (v if s == w else broadcast_to(v, w) for v, s, w in zip((x, indices), shapes, wide, strict=True))
+    return x, indices
 
 
 def _add_along(x: Any, indices: Any, size: int, axis: int) -> Any:
-    indices = np.broadcast_to(indices, x.shape)
     shape = list(x.shape)
     shape[axis] = size
     out = np.zeros(shape, x.dtype)
