@@ -40,6 +40,7 @@ from clearprop.program.values import no_grad as no_grad
 from clearprop.rules import random as random
 from clearprop.train.interrupts import TrainingInterrupted as TrainingInterrupted
 from clearprop.train.loading import load as load
+from clearprop.train.rate_range import lr_range_test as lr_range_test
 from clearprop.train.run import Run as Run
 from clearprop.train.training import fit as fit
 

@@ -10,9 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from clearprop import nn, optim
+from clearprop import nn
 from clearprop.cli import DONE, INTERRUPTED, MISTAKE
 from clearprop.cli.console import Display, messages, output, print_json, results_table, say, table
+from clearprop.cli.optimizers import AUTO, made, takes_rate, tested_rate, told
 from clearprop.cli.settings import TrainSettings, option_of, settings_from
 from clearprop.errors import ArgumentError, ClearpropError, RunError
 from clearprop.train.defaults import Recipe, recipe
@@ -158,7 +159,7 @@ class Session:
         if not isinstance(data.train, tuple):
             raise RunError("the data cannot be read again")
         chosen = recipe(len(data.train[0]))
-        full = _completed(settings, chosen, source, data)
+        full = self._rated(_completed(settings, chosen, source, data), data)
         job = _job(full, data, self.events, out if resume else out or _next_run(source), resume)
         job = origin(job)
         if not self.json:
@@ -181,6 +182,19 @@ class Session:
         if run.status == "diverged":
             raise _diverged(run, full)
 
+    def _rated(self, full: TrainSettings, data: Prepared) -> TrainSettings:
+        """The settings with the rate that a range test suggests in place of `auto`."""
+        if full.lr != AUTO:
+            return full
+        model, loss = _network(full, data)
+        assert full.optimizer and full.batch_size
+        penalty = (full.l1, full.l2 or 0.0)
+        found = tested_rate(model, data.train, loss, full.optimizer, full.batch_size, penalty, full.seed)
+        if not self.json:
+            say(output(), found.reason)
+            output().print()
+        return full.model_copy(update={"lr": found.suggestion})
+
 
 def _completed(settings: TrainSettings, chosen: Recipe, source: str, data: Prepared) -> TrainSettings:
     """The settings with what suits the data in place of what was not given."""
@@ -196,6 +210,8 @@ def _completed(settings: TrainSettings, chosen: Recipe, source: str, data: Prepa
         "patience": chosen.patience,
     }
     missing = {name: value for name, value in fitting.items() if getattr(settings, name) is None}
+    if not takes_rate(settings.optimizer or chosen.optimizer):
+        missing.pop("lr", None)
     if data.validation is None:
         missing["patience"] = None
     where = source if source in BUNDLED else str(Path(source).resolve())
@@ -204,14 +220,10 @@ def _completed(settings: TrainSettings, chosen: Recipe, source: str, data: Prepa
 
 def _job(full: TrainSettings, data: Prepared, events: Events, out: Path | None, resume: Path | None) -> Job:
     fitted = data.preprocessing
-    assert fitted is not None and isinstance(data.train, tuple)
-    sizes = [data.train[0].shape[1], *(full.hidden or ()), fitted.outputs]
-    _check_size(sizes)
-    model = nn.mlp(sizes, full.activation, seed=full.seed, dropout=full.dropout or 0.0)
-    classification = bool(fitted.class_names)
-    loss = find_loss("cross_entropy" if classification else "mse")
-    metrics = measures_for(("accuracy",) if classification else ("r2", "mae"), fitted)
-    optimizer = optim.by_name(full.optimizer or "adam", learning_rate=full.lr)
+    model, name = _network(full, data)
+    loss = find_loss(name)
+    metrics = measures_for(("accuracy",) if name == "cross_entropy" else ("r2", "mae"), fitted)
+    optimizer = made(full.optimizer or "adam", _number(full.lr))
     settings = Settings(
         loss=loss.name,
         metrics=tuple(m.name for m in metrics),
@@ -227,6 +239,20 @@ def _job(full: TrainSettings, data: Prepared, events: Events, out: Path | None, 
     )
     command: dict[str, object] = full.model_dump(mode="json")
     return Job(model, data, loss, metrics, optimizer, settings, out, resume, events=events, command=command)
+
+
+def _network(full: TrainSettings, data: Prepared) -> tuple[Any, str]:
+    """The network and the name of its loss."""
+    fitted = data.preprocessing
+    assert fitted is not None and isinstance(data.train, tuple)
+    sizes = [data.train[0].shape[1], *(full.hidden or ()), fitted.outputs]
+    _check_size(sizes)
+    model = nn.mlp(sizes, full.activation, seed=full.seed, dropout=full.dropout or 0.0)
+    return model, "cross_entropy" if fitted.class_names else "mse"
+
+
+def _number(rate: float | str | None) -> float | None:
+    return rate if isinstance(rate, float) else None
 
 
 def _check_size(sizes: list[int]) -> None:
@@ -254,9 +280,9 @@ def _diverged(run: Run, full: TrainSettings) -> ArgumentError:
     return ArgumentError(
         "training diverged: the loss is no longer finite",
         expected="a loss that falls",
-        got=f"nan or inf after {run.steps} steps with --optimizer {full.optimizer} --lr {full.lr:g}",
+        got=f"nan or inf after {run.steps} steps with {told(full.optimizer or '', _number(full.lr))}",
         where=str(run.folder) if run.folder else "",
-        try_=f"--lr {(full.lr or 1.0) / 10:g}",
+        try_=f"--lr {full.lr / 10:g}" if isinstance(full.lr, float) else "--optimizer adam --lr auto",
     )
 
 
@@ -288,8 +314,9 @@ def _tell_plan(job: Job, asked: TrainSettings, full: TrainSettings) -> None:
     say(console, f"network   {network}, {full.activation}{extra}: {nn.parameter_count(job.model):,} parameters")
     penalty = f", l2 {full.l2:g}" if full.l2 else ""
     wait = f", until {full.patience} without a better validation loss" if full.patience else ""
-    told = f"{full.optimizer} {full.lr:g}, batches of {full.batch_size}{penalty}, up to {full.epochs} epochs{wait}"
-    say(console, f"training  {told}")
+    rule = told(full.optimizer or "", _number(full.lr))
+    plan = f"{rule}, batches of {full.batch_size}{penalty}, up to {full.epochs} epochs{wait}"
+    say(console, f"training  {plan}")
     if job.origin is not None:
         forked = job.origin.forked
         changed = ", ".join(f"{option_of(name)} {value}" for name, value in forked.changed.items())

@@ -6,11 +6,12 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from clearprop.errors import ArgumentError, unknown_name
+from clearprop.optim.parts import parse
 from clearprop.train.strict_json import parse_json, read_text
 
 LARGEST_LAYER = 65_536
@@ -32,8 +33,10 @@ class TrainSettings(BaseModel):
     task: str = setting("auto, classification or regression", "auto", "auto")
     hidden: tuple[int, ...] | None = setting(f"sizes from 1 to {LARGEST_LAYER:,}, with commas between them", "64,64")
     activation: str | None = setting("the name of an activation", "relu")
-    optimizer: str | None = setting("the name of an optimizer", "adam")
-    lr: float | None = setting("a number above 0 and at most 100", "1e-3", gt=0, le=100)
+    optimizer: str | None = setting("the name of an optimizer, perhaps with settings: sgd:momentum=0.9", "adam")
+    lr: Annotated[float, Field(gt=0, le=100)] | Literal["auto"] | None = setting(
+        "a number above 0 and at most 100, or auto", "1e-3"
+    )
     epochs: int | None = setting("a whole number, 1 or more", "100", ge=1)
     batch_size: int | None = setting("a whole number, 1 or more", "32", ge=1)
     dropout: float | None = setting("a share from 0 up to, but not including, 1", "0.1", ge=0, lt=1)
@@ -140,11 +143,13 @@ def _shown(value: Any) -> str:
 
 
 def _check_names(settings: TrainSettings, given: Mapping[str, Any], file: Path | None) -> None:
-    choices = {"task": ("auto", "classification", "regression"), "activation": activations(), "optimizer": optimizers()}
+    choices = {"task": ("auto", "classification", "regression"), "activation": activations()}
     for name, known in choices.items():
         value = getattr(settings, name)
         if value is not None and value not in known:
             raise unknown_name(name, value, known, where=place(name, given, file))
+    if settings.optimizer is not None:
+        parse(settings.optimizer, place("optimizer", given, file))
 
 
 def activations() -> tuple[str, ...]:
@@ -155,12 +160,10 @@ def activations() -> tuple[str, ...]:
 
 
 def optimizers() -> tuple[str, ...]:
-    """The optimizers that a learning rate is all they need, by name."""
-    from clearprop.optim.hyper import Configured
-    from clearprop.optim.transform import Composed
+    """The optimizers, by name."""
+    from clearprop import optim
 
-    found = Configured.registry.items()
-    return tuple(n for n, kind in found if issubclass(kind, Composed) and "learning_rate" in kind.__dataclass_fields__)
+    return tuple(optim.optimizers())
 
 
 def as_toml(settings: TrainSettings, comments: bool = False) -> str:

@@ -75,10 +75,16 @@ def train(
         str | None, typer.Option(metavar="SHARE", help="The share of hidden units to drop.", rich_help_panel=_MODEL)
     ] = None,
     optimizer: Annotated[
-        str | None, typer.Option(help="adam, adamw, sgd, …", autocompletion=_optimizers, rich_help_panel=_TRAINING)
+        str | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,…]",
+            help="adam, adamw, sgd:momentum=0.9, …",
+            autocompletion=_optimizers,
+            rich_help_panel=_TRAINING,
+        ),
     ] = None,
     lr: Annotated[
-        str | None, typer.Option(metavar="RATE", help="The learning rate.", rich_help_panel=_TRAINING)
+        str | None, typer.Option(metavar="RATE", help="The learning rate; auto finds one.", rich_help_panel=_TRAINING)
     ] = None,
     epochs: Annotated[
         str | None, typer.Option(metavar="N", help="At most so many epochs.", rich_help_panel=_TRAINING)

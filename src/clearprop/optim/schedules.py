@@ -76,7 +76,7 @@ class cosine(Schedule):
 
 
 class exponential(Schedule):
-    """η_t = value · factor^(t/every).
+    """η_t = value · factor^(t/every); a factor above 1 makes it rise.
 
     >>> import clearprop as cl
     >>> [float(cl.optim.exponential(1.0, every=2, factor=0.25)(t)) for t in (0, 1, 2)]
@@ -85,7 +85,7 @@ class exponential(Schedule):
 
     value: float = hyper(default=1e-3, within=NOT_NEGATIVE)
     every: int = hyper(default=1000, within=COUNT)
-    factor: float = hyper(default=0.1, within=SHARE)
+    factor: float = hyper(default=0.1, within=NOT_NEGATIVE)
 
     def at(self, t: Any) -> Any:
         """The formula."""

@@ -1,0 +1,41 @@
+"""`clearprop report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="The file to write; by default RUN/report.html."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace FILE if it exists.")] = False,
+) -> int:
+    """Write what a run did as one HTML page: it loads nothing, needs no script, and can be printed.
+
+    Data, network, curves, confusions or residuals, calibration, the worst misses with what their predictions hang on,
+    the sizes of gradients and updates by layer (from replayed steps), the environment, and the command that repeats it.
+
+    **Examples**
+
+    * `clearprop report runs/digits-1`
+
+    * `clearprop report runs/digits-1 -o digits.html`
+    """
+    from clearprop.cli import DONE
+    from clearprop.cli.predict import require_new
+    from clearprop.reporting import report_html
+    from clearprop.train.atomic import write_text
+    from clearprop.train.loading import load
+
+    target = run / "report.html" if out is None else out
+    if out is not None and not overwrite:
+        require_new(out)
+    write_text(target, report_html(load(run)))
+    typer.echo(f"written: {target}")
+    return DONE

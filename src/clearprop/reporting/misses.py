@@ -1,0 +1,104 @@
+"""The rows that a network gets most wrong, and what its answer for each of them hangs on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.explanation import Explanation, explain
+from clearprop.explanation.html import entry_section, html_table, number_cell
+from clearprop.explanation.text import check_text
+from clearprop.notation import number_text
+from clearprop.reporting.findings import Held, losses_by_row
+from clearprop.train.run import Run
+
+SHOWN, INPUTS = 3, 6
+"""So many rows, and of each so many inputs with the largest effect."""
+
+
+def missed_section(run: Run, held: Held) -> str:
+    """The rows with the largest loss; the gradient of the network's answer by its inputs, summed and checked."""
+    losses = losses_by_row(held)
+    worst = np.argsort(-np.where(np.isfinite(losses), losses, np.inf), kind="stable")[:SHOWN]
+    return "".join(_missed(run, held, int(row), float(losses[row])) for row in worst)
+
+
+def _missed(run: Run, held: Held, row: int, loss: float) -> str:
+    head = f"<h3>{escape(held.part.capitalize())} row {row}: {escape(_answer(run, held, row))}</h3>\n"
+    told = f"<p>Its loss is {number_text(loss)}.</p>\n"
+    try:
+        found, what = _explained(run, held, row)
+    except ValueError:  # an ArgumentError of a layer that single rows do not pass
+        return head + told
+    return head + told + f"<p>{escape(what)}</p>\n" + _inputs(run, held.x[row], found) + _opened(found)
+
+
+def _answer(run: Run, held: Held, row: int) -> str:
+    if held.classes:
+        shares = held.probabilities[row]
+        said, true = int(np.argmax(shares)), int(held.labels[row])
+        verdict = f"taken for {held.classes[said]} with probability {number_text(float(shares[said]))}"
+        return verdict + (f", is {held.classes[true]}" if said != true else ", which is right")
+    predicted, known = in_units(run, held.outputs[row, :1]), in_units(run, held.y[row].reshape(-1)[:1])
+    return f"predicted {number_text(float(predicted[0]))}, is {number_text(float(known[0]))}"
+
+
+def in_units(run: Run, values: NDArray[Any]) -> NDArray[np.float64]:
+    """Values of the target in the data's unit."""
+    if run.preprocessing is None:
+        return np.asarray(values, dtype=np.float64)
+    return np.asarray(run.preprocessing.target_values(values.reshape(-1, 1))[:, 0], dtype=np.float64)
+
+
+def _explained(run: Run, held: Held, row: int) -> tuple[Explanation, str]:
+    """The gradient of what decided the answer, and that in words."""
+    model, x = run.model, held.x[row]
+    said, true = int(np.argmax(held.probabilities[row])) if held.classes else 0, 0
+    if not held.classes or held.outputs.shape[1] == 1:
+        found = _opened_by_input(lambda x: model(x[None])[0, 0], x)
+        return found, "What the output hangs on: its gradient by each input, the largest effects first."
+    true = int(held.labels[row])
+    other = true if true != said else int(np.argsort(held.outputs[row])[-2])
+
+    def margin(x: Any) -> Any:
+        outputs = model(x[None])
+        return outputs[0, said] - outputs[0, other]
+
+    names = held.classes[said], held.classes[other]
+    what = f"Why {names[0]} rather than {names[1]}: the gradient of the difference of the two outputs by each input."
+    return _opened_by_input(margin, x), what
+
+
+def _opened_by_input(answer: Callable[[Any], Any], x: NDArray[Any]) -> Explanation:
+    found = explain(answer, "x", args=(x,))
+    assert isinstance(found, Explanation)  # one array gives one
+    return found
+
+
+def _inputs(run: Run, x: NDArray[Any], found: Explanation) -> str:
+    gradient = np.asarray(found.gradient, dtype=np.float64).ravel()
+    values = np.asarray(x, dtype=np.float64).ravel()
+    effect = gradient * values
+    names = run.preprocessing.feature_names if run.preprocessing is not None else ()
+    order = np.argsort(-np.abs(effect), kind="stable")[:INPUTS]
+    rows = [
+        (
+            f'<th scope="row">{escape(names[i] if i < len(names) else f"x[{i}]")}</th>',
+            *(number_cell(float(v[i])) for v in (values, gradient, effect)),
+        )
+        for i in order
+    ]
+    return html_table("the inputs with the largest effect", ("input", "value, encoded", "gradient", "product"), rows)
+
+
+def _opened(found: Explanation) -> str:
+    """The largest entry, term by term, folded."""
+    if found.gradient.ndim != 1:
+        return ""
+    entry = next(iter(found.largest(1)))
+    title = f"{entry.symbol} = {number_text(entry.value)}, opened: {check_text(entry.check())}"
+    return f"<details>\n<summary>{escape(title)}</summary>\n{entry_section(entry, headed=False)}</details>\n"

@@ -1,0 +1,332 @@
+"""The report of a run: one HTML page that loads nothing, runs nothing and can be printed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import ClearpropError
+from clearprop.explanation.html import cell, html_table, number_cell, page
+from clearprop.notation import number_text
+from clearprop.reporting.charts import STYLE, Axis, Series, line_chart, reliability_chart, scatter_chart
+from clearprop.reporting.findings import Held, Sizes, by_layer, calibration, confusion, held_rows, sizes_over_time
+from clearprop.reporting.misses import in_units, missed_section
+from clearprop.train.loop import Plan
+from clearprop.train.run import Run
+
+LARGEST_CONFUSION, POINTS = 30, 1000
+"""Up to so many classes a table of confusions is shown; so many points of a scatter chart are drawn."""
+
+_STYLE = (
+    STYLE
+    + """
+.bad { color: var(--ink); border-left: 4px solid #d1242f; padding: 0.4rem 0.8rem; background: var(--band); }
+.counts td { text-align: right; background: color-mix(in srgb, var(--c0) calc(var(--share) * 30%), transparent); }
+pre { background: var(--band); padding: 0.6rem 0.8rem; overflow-x: auto; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
+nav ul { columns: 3 12rem; } nav a { color: inherit; }
+"""
+)
+
+
+def report_html(run: Run) -> str:
+    """The whole page.  Parts whose data are not at hand say so, and a run that failed has a page too."""
+    plan, why = _plan(run)
+    parts: dict[str, Callable[[], str]] = {
+        "How it ended": lambda: _outcome(run),
+        "Data": lambda: _data(run),
+        "Network": lambda: _network(run),
+        "Training": lambda: _curves(run),
+        "What it gets right and wrong": lambda: _with_rows(run, plan, why, _judged),
+        "Worst misses": lambda: _with_rows(run, plan, why, missed_section),
+        "Sizes of gradients and updates": lambda: _sizes(run, plan, why),
+        "How to repeat it": lambda: _repeat(run),
+        "Environment": lambda: _environment(run),
+    }
+    bodies = {name: make() for name, make in parts.items()}
+    links = "".join(f'<li><a href="#{_anchor(name)}">{escape(name)}</a></li>' for name in bodies)
+    sections = "".join(
+        f'<section id="{_anchor(name)}">\n<h2>{escape(name)}</h2>\n{body}</section>\n' for name, body in bodies.items()
+    )
+    name = run.folder.name if run.folder is not None else run.config.data.source
+    return page(f"Run {name}", f'<nav aria-label="Parts of the report"><ul>{links}</ul></nav>\n{sections}', _STYLE)
+
+
+def _anchor(name: str) -> str:
+    return name.lower().replace(" ", "-")
+
+
+def _plan(run: Run) -> tuple[Plan | None, str]:
+    """The plan with the data, or why it cannot be had."""
+    if run.workings is None:
+        return None, "the run has no data at hand"
+    try:
+        return run.workings.plan(), ""
+    except ClearpropError as problem:
+        return None, problem.headline
+
+
+def _facts(caption: str, facts: Mapping[str, Any]) -> str:
+    rows = [(f'<th scope="row">{escape(k)}</th>', cell(escape(str(v)))) for k, v in facts.items() if v is not None]
+    return html_table(caption, ("what", "value"), rows)
+
+
+# ------------------------------------------------------------------------------------------------------ the parts
+_ENDS = {
+    "done": "The run came to its end.",
+    "interrupted": "The run was interrupted; it can be resumed.",
+    "killed": "The run was killed; it can be resumed from its newest checkpoint.",
+    "diverged": "The run failed: its loss is no longer finite. Try a smaller learning rate, or clip the gradients.",
+}
+
+
+def _outcome(run: Run) -> str:
+    summary = run.summary
+    style = "" if summary.status == "done" else ' class="bad"'
+    best = f", best epoch {summary.best_epoch}" if summary.best_epoch else ""
+    told = f"{summary.epochs} epochs, {summary.steps:,} steps, {summary.seconds:.1f} s{best}"
+    lead = f"<p{style}>{escape(_ENDS.get(summary.status, summary.status))}</p>\n<p>{escape(told)}.</p>\n"
+    results = {"training": summary.train, "validation": summary.validation, "test": summary.test}
+    given = {part: values for part, values in results.items() if values}
+    if not given:
+        return lead + "<p>No epoch was evaluated.</p>\n"
+    names = list(dict.fromkeys(name for values in given.values() for name in values))
+    rows = [
+        (f'<th scope="row">{part}</th>', *(_measure(values.get(name)) for name in names))
+        for part, values in given.items()
+    ]
+    return lead + html_table("results of the best epoch", ("part", *map(escape, names)), rows)
+
+
+def _measure(value: Any) -> str:
+    return number_cell(value) if isinstance(value, int | float) else cell(escape("" if value is None else str(value)))
+
+
+def _data(run: Run) -> str:
+    record, fitted = run.config.data, run.preprocessing
+    rows = {"training": record.train, "validation": record.validation, "test": record.test}
+    facts = {
+        "source": record.source,
+        "rows": ", ".join(f"{n} {part}" for part, n in rows.items() if n),
+        "SHA-256": record.digest,
+    }
+    if fitted is None:
+        return _facts("the data", facts)
+    facts["task"], facts["target"] = fitted.task, fitted.target.name
+    columns = [asdict(row) for row in fitted.summary()]
+    shown = columns if len(columns) <= 40 else [*columns[:39], columns[-1]]
+    cells = [
+        (
+            f'<th scope="row">{escape(c["column"])}</th>',
+            cell(escape("target" if c["role"] == "target" else c["kind"])),
+            number_cell(c["missing"]),
+            cell(escape(c["encoding"])),
+            cell(escape(c["note"])),
+        )
+        for c in shown
+    ]
+    more = f", {len(shown)} of {len(columns)}" if len(shown) < len(columns) else ""
+    heads = ("column", "kind", "missing", "encoding", "note")
+    return _facts("the data", facts) + html_table(f"the columns{more}", heads, cells)
+
+
+def _network(run: Run) -> str:
+    rows = [
+        (
+            f'<th scope="row">{escape(name)}</th>',
+            cell(escape(" × ".join(map(str, np.shape(value))) or "one number")),
+            number_cell(int(np.size(value))),
+            number_cell(float(np.sqrt(np.mean(np.square(np.asarray(value, dtype=np.float64)))))),
+        )
+        for name, value in ((n, np.asarray(p.value)) for n, p in run.model.parameters().items())
+    ]
+    settings = run.config.settings
+    facts = {
+        "parameters": f"{run.config.parameters:,}",
+        "layers": " → ".join(_layers(run.model)),
+        "loss": settings.loss + "".join(f" + {k} {v:g}" for k, v in (("l1", settings.l1), ("l2", settings.l2)) if v),
+        "optimizer": _optimizer(settings.optimizer),
+        "batch size": settings.batch_size,
+        "seed": settings.seed,
+    }
+    return _facts("the network and its training", facts) + html_table(
+        "the parameters of the best epoch", ("parameter", "shape", "numbers", "root mean square"), rows
+    )
+
+
+def _layers(model: Any) -> list[str]:
+    layers = getattr(model, "layers", (model,))
+    return [str(getattr(layer, "name", "") or type(layer).__name__) for layer in layers]
+
+
+def _optimizer(config: Mapping[str, Any] | None) -> str:
+    if config is None:
+        return "one of its own"
+    rest = ", ".join(f"{k}={v}" for k, v in config.items() if k != "name")
+    return f"{config['name']}({rest})"
+
+
+def _curves(run: Run) -> str:
+    history = run.history
+    if not history:
+        return "<p>No epoch was finished, so there is no curve.</p>\n"
+    epochs = [float(e["epoch"]) for e in history]
+    names = list(dict.fromkeys(name for e in history for name in (*e["train"], *(e["validation"] or {}))))
+    charts = []
+    for name in names:
+        lines = []
+        for part in ("train", "validation"):
+            values = [_float((e[part] or {}).get(name)) for e in history]
+            if any(v == v for v in values):
+                lines.append(Series({"train": "training"}.get(part, part), epochs, values))
+        spread = [v for s in lines for v in s.y if v > 0]
+        logarithmic = name == "loss" and bool(spread) and max(spread) > 20 * min(spread)
+        charts.append(line_chart(name, lines, Axis("epoch"), Axis(name, logarithmic)))
+    return "".join(charts)
+
+
+def _float(value: Any) -> float:
+    return float(value) if value is not None else float("nan")
+
+
+def _with_rows(run: Run, plan: Plan | None, why: str, part: Callable[[Run, Held], str]) -> str:
+    if plan is None:
+        return f"<p>Not shown: {escape(why)}.</p>\n"
+    feed: Any = plan.feed
+    train = (feed.x, feed.y) if hasattr(feed, "x") else None
+    held = held_rows(run, plan.validation, train)
+    if held is None:
+        return "<p>Not shown: the run learned from an iterable of batches.</p>\n"
+    if not np.isfinite(held.outputs).all():
+        return "<p>Not shown: the network's outputs are not finite.</p>\n"
+    return part(run, held)
+
+
+def _judged(run: Run, held: Held) -> str:
+    lead = f"<p>Judged by the {len(held.x)} rows of the {held.part} part.</p>\n"
+    if held.classes:
+        return lead + _confusion(held) + _calibration(held)
+    return lead + _residuals(run, held)
+
+
+def _confusion(held: Held) -> str:
+    counts = confusion(held)
+    if len(held.classes) > LARGEST_CONFUSION:
+        pairs = np.argwhere((counts > 0) & ~np.eye(len(counts), dtype=bool))
+        worst = sorted(pairs.tolist(), key=lambda ij: -counts[ij[0], ij[1]])[:10]
+        rows = [
+            (
+                f'<th scope="row">{escape(held.classes[i])}</th>',
+                cell(escape(held.classes[j])),
+                number_cell(counts[i, j]),
+            )
+            for i, j in worst
+        ]
+        return html_table("the most frequent confusions", ("class", "taken for", "rows"), rows)
+    table: list[tuple[str, ...]] = []
+    for i, name in enumerate(held.classes):
+        total = max(int(counts[i].sum()), 1)
+        cells = [f'<td style="--share: {counts[i, j] / total:.3f}">{counts[i, j]}</td>' for j in range(len(counts))]
+        table.append((f'<th scope="row">{escape(name)}</th>', *cells, number_cell(float(counts[i, i] / total))))
+    heads = ("true class, taken for", *map(escape, held.classes), "found")
+    return f'<div class="counts">{html_table("confusions: rows of each class by the answer", heads, table)}</div>\n'
+
+
+def _calibration(held: Held) -> str:
+    bins, error = calibration(held)
+    points = Series("right", [b.confidence for b in bins], [b.right for b in bins])
+    rows = [
+        (f'<th scope="row">{number_text(b.confidence)}</th>', number_cell(b.right), number_cell(b.rows)) for b in bins
+    ]
+    told = f"<p>Expected calibration error: {number_text(error)}. On the dashed line confidence is deserved.</p>\n"
+    table = html_table("calibration by confidence", ("mean confidence", "share that is right", "rows"), rows)
+    return told + reliability_chart("Calibration", points) + table
+
+
+def _residuals(run: Run, held: Held) -> str:
+    true, said = in_units(run, held.y.reshape(len(held.y), -1)[:, 0]), in_units(run, held.outputs[:, 0])
+    residuals = said - true
+    facts = {
+        "mean residual (predicted − true)": number_text(float(residuals.mean())),
+        "median of |residual|": number_text(float(np.median(np.abs(residuals)))),
+        "90 % of |residual| are below": number_text(float(np.quantile(np.abs(residuals), 0.9))),
+        "largest |residual|": number_text(float(np.abs(residuals).max())),
+    }
+    points = Series("rows", true[:POINTS].tolist(), said[:POINTS].tolist())
+    chart = scatter_chart("Predicted against true", points, Axis("true"), Axis("predicted"))
+    rest = Series("rows", said[:POINTS].tolist(), residuals[:POINTS].tolist())
+    lower, upper = float(np.min(rest.x)), float(np.max(rest.x))
+    zero = Series("no error", (lower, upper), (0.0, 0.0))
+    ordered = sorted(zip(rest.x, rest.y, strict=True))
+    line = Series("residual", [a for a, _ in ordered], [b for _, b in ordered])
+    return (
+        _facts("residuals", facts) + chart + line_chart("Residuals", [line, zero], Axis("predicted"), Axis("residual"))
+    )
+
+
+def _sizes(run: Run, plan: Plan | None, why: str) -> str:
+    if plan is None:
+        return f"<p>Not shown: {escape(why)}.</p>\n"
+    try:
+        sizes = sizes_over_time(run, plan)
+    except ClearpropError as problem:
+        return f"<p>Not shown: {escape(problem.headline)}.</p>\n"
+    if not sizes:
+        return "<p>The run took no step.</p>\n"
+    steps = ", ".join(str(s.step) for s in sizes)
+    lead = f"<p>Root mean squares over the entries of each parameter, from replays of the steps {steps}.</p>\n"
+    return lead + "".join(
+        _size_chart(title, sizes, part) for title, part in (("Gradients", "gradients"), ("Updates", "updates"))
+    )
+
+
+def _size_chart(title: str, sizes: Sequence[Sizes], part: str) -> str:
+    steps = [float(s.step) for s in sizes]
+    lines = [Series(name, steps, values) for name, values in by_layer(sizes, part).items()]
+    rows = [(f'<th scope="row">{escape(s.name)}</th>', *(number_cell(v) for v in s.y)) for s in lines]
+    heads = ("parameter", *(f"step {s.step}" for s in sizes))
+    chart = line_chart(title, lines, Axis("step", logarithmic=True), Axis("root mean square", logarithmic=True))
+    return chart + html_table(f"{title.lower()}: root mean squares", heads, rows)
+
+
+# -------------------------------------------------------------------------------------------------- repeating it
+def command_line(run: Run) -> str | None:
+    """The command that repeats the run; None for one that `cl.fit` made."""
+    options = run.config.command
+    if options is None:
+        return None
+    words = ["clearprop", "train"]
+    if run.config.forked is not None:
+        return shlex.join([*words, "--fork", f"{run.config.forked.run}@{run.config.forked.step}",
+                           *_options(run.config.forked.changed)])  # fmt: skip
+    return shlex.join([*words, str(options.get("data")), *_options({k: v for k, v in options.items() if k != "data"})])
+
+
+def _options(options: Mapping[str, Any]) -> Iterable[str]:
+    for name, value in options.items():
+        if value is not None:
+            text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+            yield from ("--" + name.replace("_", "-"), text)
+
+
+def _repeat(run: Run) -> str:
+    command = command_line(run)
+    if command is None:
+        forked = run.config.forked
+        how = f"run.fork({forked.step}, {forked.changed})" if forked else "cl.fit with the settings above, and seed "
+        how += "" if forked else str(run.config.settings.seed)
+        return f"<p>The run was made in Python: {escape(how)}, on data with the SHA-256 above.</p>\n"
+    same = "On the same machine, with the same BLAS kernel and number of threads, it gives the same bits."
+    return f'<pre tabindex="0" role="group" aria-label="command">{escape(command)}</pre>\n<p>{same}</p>\n'
+
+
+def _environment(run: Run) -> str:
+    facts = asdict(run.config.environment)
+    versions = facts.pop("versions")
+    names = {"blas": "BLAS kernel"}
+    return _facts("where it was made", {names.get(k, k): v for k, v in facts.items()} | versions)

@@ -1,0 +1,177 @@
+"""The learning-rate range test (Smith 2017): one short training whose rate rises from far too low to far too high."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop import optim
+from clearprop.errors import ArgumentError, user_line
+from clearprop.optim.parts import with_rate
+from clearprop.rules import random
+from clearprop.train.adapting import adaptation
+from clearprop.train.executor import State, choose_executor
+from clearprop.train.feeds import ArrayFeed
+from clearprop.train.measures import Measure, find_loss
+from clearprop.train.prepared import Pair, prepare
+from clearprop.train.step import make_step
+
+SMOOTHING = 0.9
+"""How much of the running average of the losses is kept in each step."""
+BLOWN_UP = 4.0
+"""The test stops where the smoothed loss is this many times its lowest value."""
+
+
+@dataclass(frozen=True, eq=False)
+class RateRange:
+    """What the test saw: a rate and a loss per step, the smoothed losses, and the rate that it suggests.
+
+    `lowest` is the rate where the smoothed loss was lowest; a tenth of it is the longest step that one should
+    take from here on.
+    """
+
+    rates: NDArray[np.float64]
+    losses: NDArray[np.float64]
+    smoothed: NDArray[np.float64]
+    suggestion: float
+    lowest: float
+    reason: str
+
+    def __repr__(self) -> str:
+        return f"<RateRange: {self.reason}>"
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw loss against rate as an image file (.svg, .png or .pdf).  Needs matplotlib, which `[cli]` brings."""
+        from clearprop.train.plotting import Curve, save_plot
+
+        top = 2 * float(self.smoothed[: len(self.smoothed) // 2].max())  # the end, where the loss explodes, is cut off
+        measured = Curve("loss", self.rates, np.where(self.losses < top, self.losses, np.nan), faint=True)
+        smooth = Curve("smoothed", self.rates, np.where(self.smoothed < top, self.smoothed, np.nan))
+        mark = (self.suggestion, f"suggested {self.suggestion:.2g}")
+        return save_plot(path, [measured, smooth], "learning rate", "loss", log_x=True, marks=[mark])
+
+
+def lr_range_test(
+    model: Any,
+    data: Any,
+    *,
+    loss: str | Callable[[Any, Any], Any] = "cross_entropy",
+    optimizer: Any = None,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int = 100,
+    batch_size: int = 32,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    seed: int = 0,
+) -> RateRange:
+    """Train for `steps` steps while the rate rises from `lowest` to `highest` by equal factors; the model is unchanged.
+
+    `data` is `(x, y)`; `optimizer` one with a learning rate, by default `cl.optim.adam()`.  Suggested is the rate where
+    the smoothed loss falls fastest per factor of the rate, but at most a tenth of the rate where it is lowest.  It is
+    an estimate from one short run: noisy, and for the state at the start of training.
+
+    Raises ArgumentError for a range that is none, for an optimizer without a learning rate, and where no rate lowers
+    the loss.
+
+    >>> import clearprop as cl
+    >>> import numpy as np
+    >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
+    >>> found = cl.lr_range_test(cl.nn.Dense(1, 1), (x, 3 * x), loss="mse", optimizer="sgd", steps=60)
+    >>> 1e-3 < found.suggestion < 1
+    True
+    """
+    if not 0 < lowest < highest < math.inf or not isinstance(steps, int) or steps < 10:
+        raise ArgumentError(
+            "lr_range_test needs a range of rates",
+            expected="0 < lowest < highest, and at least 10 steps",
+            got=f"lowest = {lowest!r}, highest = {highest!r}, steps = {steps!r}",
+            where=user_line(),
+            try_="lowest=1e-6, highest=10.0, steps=100",
+        )
+    chosen = (
+        optim.adam() if optimizer is None else optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
+    )
+    rising = optim.exponential(lowest, every=steps - 1, factor=highest / lowest)
+    measured, train = find_loss(loss), prepare(data, None, None, seed, None, "auto").train
+    if not isinstance(train, tuple):
+        raise ArgumentError("lr_range_test needs arrays", expected="(x, y)", got=type(data).__name__, where=user_line())
+    losses = _losses(model, train, measured, with_rate(chosen, rising), steps, batch_size, (l1, l2), seed)
+    rates = lowest * (highest / lowest) ** (np.arange(len(losses)) / (steps - 1))
+    return judged(rates, losses)
+
+
+def _losses(
+    model: Any,
+    train: Pair,
+    loss: Measure,
+    optimizer: Any,
+    steps: int,
+    batch: int,
+    penalty: tuple[float, float],
+    seed: int,
+) -> NDArray[np.float64]:
+    """The loss of every step, up to the first that is not finite or far above the lowest."""
+    adapt, _ = adaptation(model, train, loss)
+    key = random.key(seed)
+    feed = ArrayFeed(*adapt(train), min(batch, len(train[0])), True, np.asarray(random.fold_in(key, 1)))
+    run = choose_executor(make_step(loss, (), optimizer, *penalty), np.asarray(random.fold_in(key, 2)))
+    state, seen, average = State(model, optimizer.init(model)), list[float](), _Average()
+    lowest = math.inf
+    while len(seen) < steps:
+        if state.batch == feed.count:
+            state = state.next_epoch()
+        before = State(state.model, state.optimizer, state.step, state.epoch, state.batch)
+        state, _ = run(before, feed, before.batch + 1, lambda _: True)
+        value = state.totals[1] / state.totals[0]
+        if not math.isfinite(value):
+            break
+        seen.append(value)
+        smooth = average(value)
+        lowest = min(lowest, smooth)
+        if smooth > BLOWN_UP * abs(lowest) and len(seen) > 10:
+            break
+    return np.array(seen)
+
+
+class _Average:
+    """A running average, corrected for its start at 0."""
+
+    def __init__(self) -> None:
+        self.value, self.weight = 0.0, 0.0
+
+    def __call__(self, x: float) -> float:
+        """The average after one more value."""
+        self.value = SMOOTHING * self.value + (1 - SMOOTHING) * x
+        self.weight = SMOOTHING * self.weight + (1 - SMOOTHING)
+        return self.value / self.weight
+
+
+def judged(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> RateRange:
+    """The suggestion from losses at rising rates.  Raises ArgumentError where the loss never fell."""
+    rates = rates[: len(losses)]
+    average = _Average()
+    smoothed = np.array([average(v) for v in losses])
+    bottom = int(np.argmin(smoothed)) if len(losses) else 0
+    if len(losses) < 10 or bottom < 4 or not smoothed[bottom] < smoothed[:4].mean():
+        raise ArgumentError(
+            "no rate of the range lowered the loss",
+            expected="a loss that falls somewhere between the lowest and the highest rate",
+            got=f"{len(losses)} finite losses" + (f", from {losses[0]:.4g} to {losses[-1]:.4g}" if len(losses) else ""),
+            where=user_line(),
+            try_="lower rates (lowest=1e-9), standardised inputs, or another initialisation",
+        )
+    wide = max(2, len(losses) // 8)  # a slope over many steps: the noise of single batches is not a fall
+    falls = [smoothed[max(i - wide, 0)] - smoothed[min(i + wide, bottom)] for i in range(bottom + 1)]
+    steepest = float(rates[int(np.argmax(falls))])
+    lowest = float(rates[bottom])
+    suggestion = float(f"{min(steepest, lowest / 10):.2g}")
+    how = "where the loss falls fastest" if steepest <= lowest / 10 else "a tenth of the rate where the loss is lowest"
+    reason = f"suggested learning rate {suggestion:g}: {how} ({len(losses)} steps, lowest at {lowest:.2g})"
+    return RateRange(rates, losses, smoothed, suggestion, lowest, reason)
