@@ -30,6 +30,8 @@ from clearprop.optim.fractional import caputo as caputo
 from clearprop.optim.fractional import cfgd as cfgd
 from clearprop.optim.fractional import fractional_memory as fractional_memory
 from clearprop.optim.gauss_newton import levenberg_marquardt as levenberg_marquardt
+from clearprop.optim.hybrid import memetic as memetic
+from clearprop.optim.hybrid import relay as relay
 from clearprop.optim.hyper import by_name as by_name
 from clearprop.optim.hyper import from_config as from_config
 from clearprop.optim.hyper import optimizers as optimizers

@@ -94,7 +94,7 @@ def minimize(
     """
     from clearprop.optim.quasi import quasi_newton
 
-    chosen = _method(quasi_newton() if method is None else method)
+    chosen = method_of(quasi_newton() if method is None else method)
     check_limits("minimize", tolerance, steps)
     objective = Objective(f, x0, "minimize", executor)
     with np.errstate(all="ignore"):
@@ -140,6 +140,24 @@ def small(point: Point, tolerance: float) -> Stop | None:
     return Stop(True, f"no partial derivative is larger than {point.steepness:.1e} (tolerance {tolerance:.1e})")
 
 
+class Stall:
+    """Counts steps that lower neither the value beyond rounding nor the largest partial derivative by half."""
+
+    PATIENCE = 10
+
+    def __init__(self, start: Point) -> None:
+        self.lowest, self.least, self.count = start, start.steepness, 0
+
+    def over(self, point: Point) -> bool:
+        """Whether the last steps were all of that kind."""
+        if point.value < self.lowest.value - rounding(self.lowest):
+            self.lowest, self.count = point, 0
+        if point.steepness < self.least / 2:
+            self.least, self.count = point.steepness, 0
+        self.count += 1
+        return self.count > self.PATIENCE
+
+
 def stuck(point: Point) -> Stop:
     """The end where nothing lower is found in any direction tried; converged, if the slope there is small enough."""
     flat = point.steepness <= float(np.finfo(point.x.dtype).eps) ** (1 / 3) * max(1.0, abs(point.value))
@@ -170,7 +188,8 @@ def check_limits(owner: str, tolerance: float | None, steps: int) -> None:
             )
 
 
-def _method(method: Any) -> Method:
+def method_of(method: Any) -> Method:
+    """The method, also where a transform was given."""
     if isinstance(method, Transform):
         from clearprop.optim.following import following
 
