@@ -66,6 +66,8 @@ def _measured(row: workloads.Workload, installed: dict[str, Installed], effort: 
     families = {n for n, i in installed.items() if not i.absent}
     if row.kind == workloads.PROCESS:
         return processes.measured(row, installed, effort)
+    if row.kind == workloads.RECORDED:
+        return processes.recorded(installed, effort)
     contenders = taking_part(row, families)
     if row.kind == workloads.FIRST:
         return first.measured(row, contenders, installed, effort)

@@ -1,4 +1,4 @@
-"""W8: whole processes from start to exit, one seed per round, contenders in turns."""
+"""W8: whole processes from start to exit, one seed per round, contenders in turns; R: what a run folder costs."""
 
 from __future__ import annotations
 
@@ -34,6 +34,20 @@ def measured(row: Workload, installed: dict[str, Installed], effort: Effort) -> 
                 if not result.error:
                     _once(result, installed, file, seed, folder)
     return [*ours, *peers]
+
+
+def recorded(installed: dict[str, Installed], effort: Effort) -> list[Result]:
+    """Training in memory, and the same with events, history and checkpoints written to a run folder."""
+    results = {n: Result(f"clearprop.{n}", f"clearprop, {n}") for n in ("plain", "recorded")}
+    with tempfile.TemporaryDirectory(prefix="clearprop-bench-") as name:
+        file = _digits(Path(name))
+        command = [installed["clearprop"].python, "-m", "benchmarks.digits.recorded", str(file)]
+        code, _, _, out, err = run([*command, str(effort.starts), "300"])
+    said = {} if code else json.loads(out.strip().splitlines()[-1])
+    for kind, result in results.items():
+        result.samples = said.get(kind, [])
+        result.error = (err.strip().splitlines() or [f"exit code {code}"])[-1] if code else ""
+    return list(results.values())
 
 
 def _digits(folder: Path) -> Path:

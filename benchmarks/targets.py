@@ -114,6 +114,11 @@ def _cold(row: Row) -> float | None:
     return row["clearprop.cold"].median if "clearprop.cold" in row else None
 
 
+def recording(rows: Rows) -> float | None:
+    """Training with a run folder over training without."""
+    return _ratio(_median(rows, "R", "clearprop.recorded"), _median(rows, "R", "clearprop.plain"))
+
+
 SCAN, EAGER, TORCH = "`lax.scan`", "PyTorch eager", "PyTorch (its best form)"
 TARGETS = [
     Target("W0", f"faster than {SCAN}", against("W0", "jax.scan"), 3, 4.5),
@@ -140,6 +145,7 @@ TARGETS = [
         for row in ("W9l", "W9c")
         for name, prefix, bound in ((EAGER, "torch.eager", 1.0), ("autograd", "autograd.", 3.0))
     ),
+    Target("R", "time with a run folder over time without", recording, 1.05, at_most=True),
     Target("F3", "first call, cold", seconds("F3", "clearprop.loop.cold"), 2.2, 1.0, at_most=True, unit=" s"),
     Target("F3", "first call, warm", seconds("F3", "clearprop.loop.warm"), 0.3, 0.15, at_most=True, unit=" s"),
     Target(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 TRAIN, HVP, HESSIAN, PER_EXAMPLE = "train", "hvp", "hessian", "per_example"
-EAGER_LOSS, EAGER_CHAIN, FIRST, PROCESS = "eager_loss", "eager_chain", "first", "process"
+EAGER_LOSS, EAGER_CHAIN, FIRST, PROCESS, RECORDED = "eager_loss", "eager_chain", "first", "process", "recorded"
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,10 @@ WORKLOADS = [
     Workload("W9c", "eager: backward of a chain of 1,000 scalar operations", EAGER_CHAIN),
     Workload("W9C", "eager: forward and backward of a chain of 1,000 scalar operations", EAGER_CHAIN, whole=True),
     replace(_W2, name="F3", title="first call, three layers: 784-128-128-10", kind=FIRST, steps=1),
+    Workload("R", "300 epochs of digits with and without a run folder", RECORDED, (64, 64, 64, 10), 32),
     Workload("F50", "first call, fifty layers of 64", FIRST, (64,) * 50 + (10,), 128, 1024, 1),
 ]  # fmt: skip
-OTHER = Workload("F0", "another network, which fills the kernel cache", FIRST, (20, 48, 32, 24, 5), 50, 500, 1)
+OTHER = Workload("F0", "another network, which fills the kernel cache", FIRST, (784, 256, 192, 96, 10), 100, 500, 1)
 
 
 def chosen(names: str | None) -> list[Workload]:
