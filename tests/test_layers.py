@@ -31,6 +31,7 @@ LAYERS = [
     "exporting",
     "diagnosis",
     "interop",
+    "reporting",
     "cli",
 ]
 HEAVY = ["numba", "scipy", "sklearn", "polars", "pydantic", "typer", "rich"]

@@ -19,6 +19,7 @@ from clearprop.cli.explain import explain
 from clearprop.cli.export import export
 from clearprop.cli.lesson import lesson
 from clearprop.cli.predict import predict
+from clearprop.cli.report import report
 from clearprop.cli.train import train
 from clearprop.errors import ClearpropError, unknown_name
 
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-COMMANDS: tuple[Callable[..., Any], ...] = (train, predict, evaluate, explain, export, lesson, check, config)
+COMMANDS: tuple[Callable[..., Any], ...] = (train, predict, evaluate, explain, report, export, lesson, check, config)
 for command in COMMANDS:
     app.command()(command)
 

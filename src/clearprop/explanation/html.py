@@ -47,12 +47,12 @@ def explanation_html(explanation: Explanation) -> str:
     if len(e) > len(shown):
         lead += f"; the {len(shown)} largest are opened"
     where = f'<p class="line">{escape(e.where)}</p>' if e.where else ""
-    return _page(title, f"<p>{escape(lead)}</p>{where}" + "".join(map(entry_section, shown)))
+    return page(title, f"<p>{escape(lead)}</p>{where}" + "".join(map(entry_section, shown)))
 
 
 def entry_html(entry: Entry) -> str:
     """A whole page with one entry."""
-    return _page(_title(entry), entry_section(entry, headed=False))
+    return page(_title(entry), entry_section(entry, headed=False))
 
 
 def explanation_fragment(explanation: Explanation) -> str:
@@ -69,11 +69,12 @@ def _fragment(body: str) -> str:
     return f'<div class="clearprop">{body}</div>'
 
 
-def _page(title: str, body: str) -> str:
+def page(title: str, body: str, style: str = "") -> str:
+    """A whole page that loads and runs nothing; `style` is added to the common one."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n<main>\n"
         f"<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
@@ -120,18 +121,21 @@ def _scrolling(label: str, body: str) -> str:
     return f'<div class="wide" role="group" tabindex="0" aria-label="{escape(label)}">\n{body}</div>\n'
 
 
-def _table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def html_table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table whose heads and cells are HTML already."""
     top = "".join(f'<th scope="col">{h}</th>' for h in heads)
     body = "".join(f"<tr>{''.join(row)}</tr>\n" for row in rows)
     head = f"<caption>{escape(caption)}</caption>\n<thead><tr>{top}</tr></thead>"
     return _scrolling(caption, f"<table>\n{head}\n<tbody>\n{body}</tbody>\n</table>\n")
 
 
-def _cell(body: str) -> str:
+def cell(body: str) -> str:
+    """A cell of HTML."""
     return f"<td>{body}</td>"
 
 
-def _number_cell(value: float) -> str:
+def number_cell(value: float) -> str:
+    """A cell with a number."""
     return f'<td class="number">{escape(number_text(value))}</td>'
 
 
@@ -139,14 +143,14 @@ def _rules(factors: Sequence[Factor]) -> str:
     rows = [
         (
             f'<th scope="row">{mathml(f.symbol_tex)}</th>',
-            _cell(mathml(rule_latex(f))),
-            _number_cell(f.value),
-            _cell(_operands(f)),
-            _cell(f"<code>{escape(f.where)}</code>"),
+            cell(mathml(rule_latex(f))),
+            number_cell(f.value),
+            cell(_operands(f)),
+            cell(f"<code>{escape(f.where)}</code>"),
         )
         for f in factors
     ]
-    return _table("the factors and their rules", ("factor", "rule", "number", "with", "line"), rows)
+    return html_table("the factors and their rules", ("factor", "rule", "number", "with", "line"), rows)
 
 
 def _operands(factor: Factor) -> str:
@@ -160,18 +164,18 @@ def _terms(entry: Entry) -> str:
     rows = [
         (
             f'<th scope="row">{mathml(t.consumer.label.tex)}</th>',
-            _number_cell(t.delta),
-            _cell(" · ".join(map(_local, shown_factors(t)))),
-            _number_cell(t.value),
+            number_cell(t.delta),
+            cell(" · ".join(map(_local, shown_factors(t)))),
+            number_cell(t.value),
         )
         for t in entry.terms
     ]
     if entry.rest_count:
-        rest = f'<th scope="row">{entry.rest_count} more</th>', _cell(""), _cell(""), _number_cell(entry.rest)
+        rest = f'<th scope="row">{entry.rest_count} more</th>', cell(""), cell(""), number_cell(entry.rest)
         rows.append(rest)
     delta = mathml(rf"\frac{{\partial {entry.target.tex}}}{{\partial c}}")
     local = mathml(rf"\frac{{\partial c}}{{\partial {entry.place.label.tex}}}")
-    return _table(f"{entry.symbol} is {what}", ("consumer c", delta, local, "term"), rows)
+    return html_table(f"{entry.symbol} is {what}", ("consumer c", delta, local, "term"), rows)
 
 
 def _local(factor: Factor) -> str:

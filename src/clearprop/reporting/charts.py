@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 from clearprop.notation import number_text
+from clearprop.notation.numbers import MINUS
 
 WIDTH, HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 44
@@ -58,8 +59,9 @@ class _Scale:
         self.logarithmic = axis.logarithmic
         known = [self._place(v) for v in values if math.isfinite(v) and (v > 0 or not axis.logarithmic)]
         low, high = min(known, default=0.0), max(known, default=1.0)
-        if high - low < 1e-12 * max(abs(low), abs(high), 1e-300):
-            low, high = low - 0.5, high + 0.5
+        if high - low <= 1e-9 * max(abs(low), abs(high)):
+            room = 0.5 if self.logarithmic or not low else 0.5 * abs(low)
+            low, high = low - room, high + room
         self.low, self.high, self.start, self.end = low, high, start, end
 
     def _place(self, value: float) -> float:
@@ -103,22 +105,21 @@ def line_chart(title: str, series: Sequence[Series], x: Axis, y: Axis) -> str:
     return _figure(title, "; ".join(map(_told, series)), paper.frame() + body, series)
 
 
-def scatter_chart(title: str, points: Series, x: Axis, y: Axis) -> str:
-    """Points, with the line on which both are equal."""
-    low, high = min(*points.x, *points.y), max(*points.x, *points.y)
-    even = Series("equal", (low, high), (low, high))
-    paper = _Paper([points, even], x, y)
+def scatter_chart(title: str, points: Series, right: Series, x: Axis, y: Axis) -> str:
+    """Points, with the line, from end to end, on which a network without errors had them."""
+    paper = _Paper([points, right], x, y)
     dots = "".join(
         f'<circle cx="{paper.x(a):.1f}" cy="{paper.y(b):.1f}" r="3" style="stroke: var(--c0)"/>'
         for a, b in zip(points.x, points.y, strict=True)
     )
-    return _figure(title, f"{len(points.x)} points", paper.frame() + paper.even(low, high) + dots, ())
+    return _figure(title, f"{len(points.x)} points", paper.frame() + paper.even(right) + dots, ())
 
 
 def reliability_chart(title: str, points: Series) -> str:
     """How often predictions of each confidence were right, with the line of a calibrated network."""
-    paper = _Paper([Series("", (0, 1), (0, 1))], Axis("confidence"), Axis("share that is right"))
-    body = paper.frame() + paper.even(0, 1) + paper.line(0, points)
+    right = Series("calibrated", (0, 1), (0, 1))
+    paper = _Paper([right], Axis("confidence"), Axis("share that is right"))
+    body = paper.frame() + paper.even(right) + paper.line(0, points)
     told = "; ".join(f"confidence {a:.2f}: {b:.2f} right" for a, b in zip(points.x, points.y, strict=True))
     return _figure(title, told, body, ())
 
@@ -163,9 +164,9 @@ class _Paper:
                 drawn.append(f'<polyline class="plot" points="{" ".join(run)}" {_pen(number)}/>')
         return "".join(drawn)
 
-    def even(self, low: float, high: float) -> str:
-        """The line on which both axes have one value."""
-        a, b = (self.x(low), self.y(low)), (self.x(high), self.y(high))
+    def even(self, right: Series) -> str:
+        """A dashed straight line."""
+        a, b = ((self.x(x), self.y(y)) for x, y in zip(right.x, right.y, strict=True))
         return f'<line class="even" x1="{a[0]:.1f}" y1="{a[1]:.1f}" x2="{b[0]:.1f}" y2="{b[1]:.1f}"/>'
 
 
@@ -174,7 +175,7 @@ def _text(x: float, y: float, text: str, anchor: str, more: str = "") -> str:
 
 
 def _tick(value: float) -> str:
-    return number_text(float(f"{value:.6g}"))
+    return f"{value:.6g}".replace("-", MINUS) if value < 0 else f"{value:.6g}"
 
 
 def _colour(number: int) -> str:

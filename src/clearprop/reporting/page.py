@@ -89,7 +89,7 @@ def _outcome(run: Run) -> str:
     summary = run.summary
     style = "" if summary.status == "done" else ' class="bad"'
     best = f", best epoch {summary.best_epoch}" if summary.best_epoch else ""
-    told = f"{summary.epochs} epochs, {summary.steps:,} steps, {summary.seconds:.1f} s{best}"
+    told = f"{_counted(summary.epochs, 'epoch')}, {_counted(summary.steps, 'step')}, {summary.seconds:.1f} s{best}"
     lead = f"<p{style}>{escape(_ENDS.get(summary.status, summary.status))}</p>\n<p>{escape(told)}.</p>\n"
     results = {"training": summary.train, "validation": summary.validation, "test": summary.test}
     given = {part: values for part, values in results.items() if values}
@@ -101,6 +101,10 @@ def _outcome(run: Run) -> str:
         for part, values in given.items()
     ]
     return lead + html_table("results of the best epoch", ("part", *map(escape, names)), rows)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 def _measure(value: Any) -> str:
@@ -257,16 +261,18 @@ def _residuals(run: Run, held: Held) -> str:
         "90 % of |residual| are below": number_text(float(np.quantile(np.abs(residuals), 0.9))),
         "largest |residual|": number_text(float(np.abs(residuals).max())),
     }
-    points = Series("rows", true[:POINTS].tolist(), said[:POINTS].tolist())
-    chart = scatter_chart("Predicted against true", points, Axis("true"), Axis("predicted"))
-    rest = Series("rows", said[:POINTS].tolist(), residuals[:POINTS].tolist())
-    lower, upper = float(np.min(rest.x)), float(np.max(rest.x))
-    zero = Series("no error", (lower, upper), (0.0, 0.0))
-    ordered = sorted(zip(rest.x, rest.y, strict=True))
-    line = Series("residual", [a for a, _ in ordered], [b for _, b in ordered])
-    return (
-        _facts("residuals", facts) + chart + line_chart("Residuals", [line, zero], Axis("predicted"), Axis("residual"))
+    true, said, residuals = (v[:POINTS].tolist() for v in (true, said, residuals))
+    ends = (min(true + said), max(true + said))
+    first = scatter_chart(
+        "Predicted against true",
+        Series("rows", true, said),
+        Series("equal", ends, ends),
+        Axis("true"),
+        Axis("predicted"),
     )
+    zero = Series("no error", (min(said), max(said)), (0.0, 0.0))
+    second = scatter_chart("Residuals", Series("rows", said, residuals), zero, Axis("predicted"), Axis("residual"))
+    return _facts("residuals", facts) + first + second
 
 
 def _sizes(run: Run, plan: Plan | None, why: str) -> str:

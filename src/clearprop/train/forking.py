@@ -125,8 +125,8 @@ def _changed_optimizer(optimizer: Any, change: Mapping[str, Any]) -> Any:
             where=user_line(),
             try_='{"optimizer": cl.optim.adam(1e-3)}',
         )
-    changed: Any = replace(new, learning_rate=rate)
-    return changed
+    with_rate: Callable[..., Any] = replace
+    return with_rate(new, learning_rate=rate)
 
 
 def _config(optimizer: Any) -> dict[str, object] | None:

@@ -1,0 +1,168 @@
+"""The report of a run: self-contained, accessible in light and dark, true, and made for failed runs, too."""
+
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop.reporting import report_html
+from clearprop.reporting.charts import Axis, Series, line_chart
+from clearprop.reporting.findings import calibration, confusion, held_rows, losses_by_row, sizes_over_time, spread_steps
+from clearprop.train import job
+from clearprop.train.executor import eager_executor
+from tests.explanation.test_html import _axe, _browser
+
+
+def _classes(**options):
+    rng = np.random.default_rng(1)
+    y = np.arange(60) % 3
+    x = (rng.normal(size=(60, 4)) + y[:, None]).astype(np.float32)
+    settings = {"epochs": 3, "batch_size": 15, "validation": 0.25, "metrics": ("accuracy",), **options}
+    return cl.fit(cl.nn.mlp([4, 5, 3], seed=0), (x, y), **settings)
+
+
+def _numbers():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(40, 3)).astype(np.float32)
+    y = x @ np.array([[1.0], [2.0], [-1.0]], np.float32)
+    return cl.fit(cl.nn.mlp([3, 4, 1], seed=0), (x, y), loss="mse", epochs=3, validation=0.25)
+
+
+def _failed():
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(40, 3)).astype(np.float32), rng.normal(size=(40, 1)).astype(np.float32)
+    with np.errstate(all="ignore"):
+        return cl.fit(cl.nn.mlp([3, 4, 1]), (x, y), loss="mse", epochs=9, optimizer=cl.optim.sgd(1e9))
+
+
+RUNS = {"classes": _classes, "numbers": _numbers, "failed": _failed}
+
+
+@pytest.fixture(scope="module")
+def runs():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(job, "choose_executor", eager_executor)
+        made = {name: make() for name, make in RUNS.items()}
+        return {name: (run, report_html(run)) for name, run in made.items()}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_it_is_well_formed_and_loads_and_runs_nothing(name, runs):
+    page = runs[name][1]
+    root = ET.fromstring(page.removeprefix("<!DOCTYPE html>\n"))
+    assert len(root.findall(".//h1")) == 1
+    assert not re.search(r"<script|<link|<img|<iframe|\son\w+=|https?:|@import|url\(", page)
+    assert "prefers-color-scheme: dark" in page and "@media print" in page
+    headings = [h.text for h in root.findall(".//h2")]
+    assert headings == [
+        "How it ended", "Data", "Network", "Training", "What it gets right and wrong", "Worst misses",
+        "Sizes of gradients and updates", "How to repeat it", "Environment",
+    ]  # fmt: skip
+    assert all(svg.attrib.get("aria-label") for svg in root.iter("svg") if svg.attrib.get("role") == "img")
+
+
+def test_a_failed_run_says_so(runs):
+    run, page = runs["failed"]
+    assert run.status == "diverged"
+    assert '<p class="bad">The run failed: its loss is no longer finite.' in page
+    assert page.count("Not shown: the network&#x27;s outputs are not finite.") in (0, 2)
+
+
+def test_a_run_whose_data_are_not_at_hand_says_so(tmp_path, runs):
+    folder = runs["classes"][0].save(tmp_path / "run")
+    page = report_html(cl.load(folder))
+    assert page.count("Not shown: the data of this run are not at hand.") == 3
+    assert '<svg class="chart"' in page
+
+
+VERIFIED = [(name, scheme, True) for name in RUNS for scheme in ("light", "dark")]
+
+
+@pytest.mark.parametrize(
+    "name, scheme, opened",
+    [
+        ("failed", "light", False),
+        ("classes", "dark", False),
+        *(pytest.param(*v, marks=pytest.mark.verify) for v in VERIFIED),
+    ],
+)
+def test_it_passes_the_rules_of_axe(name, scheme, opened, runs, tmp_path):
+    """In `make test` the explanations are folded: they are pages of their own there."""
+    browser, axe = _browser(), _axe()
+    run = "axe.run().then(r => { document.title = 'AXE' + JSON.stringify(r.violations.map(v => [v.id, v.help])); });"
+    page = runs[name][1].replace("<details>", "<details open='open'>" if opened else "<details>")
+    file = tmp_path / "page.html"
+    file.write_text(page.replace("</body>", f"<script>{axe}</script><script>{run}</script></body>"), encoding="utf-8")
+    found = subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+         f"--blink-settings=preferredColorScheme={int(scheme == 'light')}", "--virtual-time-budget=20000", "--dump-dom",
+         file.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    title = re.search(r"<title>AXE(.*?)</title>", found.stdout)
+    assert title is not None, "axe did not finish"
+    assert json.loads(title[1].replace("&quot;", '"').replace("&amp;", "&")) == []
+
+
+# --------------------------------------------------------------------------------------------------- its numbers
+def test_confusions_calibration_and_losses_are_true(runs):
+    run = runs["classes"][0]
+    data = run.workings.job().data
+    held = held_rows(run, data.validation, data.train)
+    x, y = data.validation
+    said = run.predict(x)
+    counts = confusion(held)
+    assert counts.sum() == len(y)
+    assert all(counts[i, j] == np.sum((y == i) & (said == j)) for i in range(3) for j in range(3))
+    bins, error = calibration(held)
+    sure = run.probabilities(x).max(axis=1)
+    assert sum(b.rows for b in bins) == len(y)
+    assert sum(b.rows * b.confidence for b in bins) == pytest.approx(sure.sum(), rel=1e-6)
+    assert sum(b.rows * b.right for b in bins) == pytest.approx(np.sum(said == y))
+    assert 0 <= error <= 1
+    assert losses_by_row(held).mean() == pytest.approx(run.evaluate(x, y)["loss"], rel=1e-5)
+
+
+def test_sizes_are_those_of_the_steps(runs):
+    run = runs["classes"][0]
+    sizes = sizes_over_time(run, run.workings.plan())
+    assert [s.step for s in sizes] == spread_steps(1, run.steps)
+    for s in (sizes[0], sizes[-1]):
+        before, after = run.replay(s.step - 1).model.parameters(), run.replay(s.step).model.parameters()
+        for name, value in after.items():
+            moved = np.asarray(value.value, float) - np.asarray(before[name].value, float)
+            assert s.updates[name] == pytest.approx(np.sqrt(np.mean(moved**2)), rel=1e-12)
+        gradient = cl.explain(run, next(iter(s.gradients)), step=s.step).gradient
+        assert s.gradients[next(iter(s.gradients))] == pytest.approx(np.sqrt(np.mean(gradient**2)), rel=1e-5)
+
+
+def test_spread_steps():
+    assert spread_steps(1, 3) == [1, 2, 3]
+    assert spread_steps(5, 4) == []
+    assert spread_steps(101, 1100)[0::7] == [101, 1100]
+
+
+@pytest.mark.parametrize(
+    "values", [[], [1.0], [float("nan")] * 3, [0.0, 0.0], [1e35, 1e35], [-5, 1e-300, float("inf")]]
+)
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_charts_take_any_numbers(values, logarithmic):
+    chart = line_chart("t", [Series("s", list(range(len(values))), values)], Axis("x"), Axis("y", logarithmic))
+    ET.fromstring(chart)
+    assert "nan" not in re.sub(r'aria-label="[^"]*"', "", chart)
+
+
+def test_the_command_line_writes_it(tmp_path, runs):
+    from clearprop.cli.app import run
+
+    folder = runs["classes"][0].save(tmp_path / "run")
+    assert run(["report", str(folder)]) == 0
+    assert (folder / "report.html").read_text().startswith("<!DOCTYPE html>")
+    assert run(["report", str(folder), "-o", str(folder / "report.html")]) == 2
+    shutil.rmtree(folder)
+    assert run(["report", str(folder)]) == 2
