@@ -252,12 +252,14 @@ class Specialisation:
             dynamic = iter(unflatten(call.structure, leaves))
             fixed = iter(call.fixed)
             args = [next(fixed) if i in self.owner.static else next(dynamic) for i in range(len(call.args))]
-            flat, structure = flatten(self.owner.function(*args))
-            out.append((structure, [is_array(v) for v in flat], flat))
+            result = self.owner.function(*args)
+            flat, structure = flatten(result)
+            out.append((structure, [is_array(v) for v in flat], flat, result))
             return [v for v in flat if is_array(v)]
 
         self.program = trace(flat_f, self.types, names, self.scope)
-        self.out_structure, self.out_mask, self.out_flat = out[0]
+        self.out_structure, self.out_mask, self.out_flat, result = out[0]
+        _name_results(self.program, call, self.owner, result)
 
     def _match(self, donated: Sequence[bool]) -> dict[int, int]:
         """Which output may take over which donated input: equal types, in order."""
@@ -357,13 +359,30 @@ def native_obstacle(program: Program) -> str | None:
 def _leaf_names(owner: Compiled, call: _Arguments) -> list[str]:
     parameters = [p for i, p in enumerate(owner.signature.parameters) if i not in owner.static]
     dynamic = [a for i, a in enumerate(call.args) if i not in owner.static]
-    names = [
-        f"{p}_{path}" if path and not path.startswith("[") else f"{p}{path}"
-        for p, a in zip(parameters, dynamic, strict=False)
-        for path in paths(a)
-    ]
+    names = [_leaf_name(p, path) for p, a in zip(parameters, dynamic, strict=False) for path in paths(a)]
     names += [""] * (len(call.leaves) - len(names))
     return [n for n, v in zip(names, call.leaves, strict=True) if is_array(v)]
+
+
+def _leaf_name(parameter: str, path: str) -> str:
+    return f"{parameter}_{path}" if path and not path.startswith("[") else parameter + path
+
+
+def _name_results(program: Program, call: _Arguments, owner: Compiled, result: Any) -> None:
+    """The new form of an argument is called after it: of a tree of its structure, or of one that was donated."""
+    given: dict[Any, list[str]] = {}
+    parameters = list(owner.signature.parameters)
+    for i, (p, a) in enumerate(zip(parameters, call.args, strict=False)):
+        leaves, structure = flatten(a)
+        if i not in owner.static and (len(leaves) > 1 or i in owner.donate):
+            given.setdefault(structure, [_leaf_name(p, path) for path in paths(a)])
+    inputs = set(program.inputs)
+    for part in result if isinstance(result, (tuple, list)) else [result]:
+        leaves, structure = flatten(part)
+        for leaf, name in zip(leaves, given.pop(structure, ()), strict=False):
+            var = raw(leaf)
+            if isinstance(var, Var) and var not in inputs and not var.name:
+                var.name = f"new_{name}"
 
 
 def _positions(chosen: Any, names: Sequence[str], what: str) -> frozenset[int]:
