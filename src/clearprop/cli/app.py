@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from clearprop.cli import DONE, FAULT, INTERRUPTED, MISTAKE
 from clearprop.cli.check import check
+from clearprop.cli.compare import compare
 from clearprop.cli.config import config
 from clearprop.cli.evaluate import evaluate
 from clearprop.cli.explain import explain
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-COMMANDS: tuple[Callable[..., Any], ...] = (train, predict, evaluate, explain, report, export, lesson, check, config)
+COMMANDS: tuple[Callable[..., Any], ...] = (train, predict, evaluate, explain, compare, report, export, lesson, check, config)
 for command in COMMANDS:
     app.command()(command)
 

@@ -1,0 +1,226 @@
+"""Kernels run as the plain Python that they are: the text that Numba compiles, interpreted.
+
+Inside `plain()` everything that would run natively (compiled functions, training loops) runs interpreted instead, on
+the same tables of numbers.  Every access is checked against the array that it should lie in; two threads are run one
+after the other between their barriers, in either order, so that a missing barrier shows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clearprop.compiler import bind, executable
+from clearprop.compiler.native import executor
+from clearprop.primitives import REGISTRY
+from clearprop.program.ir import Var
+
+DTYPES = {
+    "f32": np.float32,
+    "f64": np.float64,
+    "i64": np.int64,
+    "i32": np.int32,
+    "u32": np.uint32,
+    "u64": np.uint64,
+    "u8": np.uint8,
+    "b1": np.bool_,
+}
+
+
+class Pointer:
+    """An array at an address: reads and writes outside of it are errors, where native code would corrupt memory."""
+
+    def __init__(self, base: int, size: int | None, address: int, dtype: str) -> None:
+        kind = np.dtype(DTYPES[dtype])
+        count = 1 << 40 if size is None else max(size, 0) // kind.itemsize
+        block = (ctypes.c_char * (count * kind.itemsize)).from_address(base)
+        self.array = np.frombuffer(block, kind)
+        self.shift, rest = divmod(address - base, kind.itemsize)
+        assert rest == 0, "an unaligned array"
+        self.count = count
+
+    def at(self, index: Any) -> int:
+        place = self.shift + int(index)
+        assert 0 <= place < self.count, f"index {index} lies outside of the array"
+        return place
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.array[self.at(index)]
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.array[self.at(index)] = value
+
+
+def _cast(dtype: str) -> Any:
+    kind = DTYPES[dtype]
+    return lambda x: np.asarray(x).astype(kind)[()]
+
+
+def _gemm(dtype: str) -> Any:
+    kind = np.dtype(DTYPES[dtype])
+
+    def matrix(flag: int, rows: int, columns: int, address: int, ld: int) -> np.ndarray:
+        if flag:
+            return matrix(0, columns, rows, address, ld).T
+        assert ld >= max(columns, 1), "BLAS refuses a leading dimension below the number of columns"
+        block = (ctypes.c_char * (max(rows - 1, 0) * ld + columns) * kind.itemsize).from_address(address)
+        flat = np.frombuffer(block, kind)
+        return np.lib.stride_tricks.as_strided(flat, (rows, columns), (ld * kind.itemsize, kind.itemsize))
+
+    def gemm(ta: int, tb: int, m: int, n: int, k: int, a: int, lda: int, b: int, ldb: int, c: int, ldc: int) -> None:
+        if m and n:
+            product = matrix(ta, m, k, a, lda) @ matrix(tb, k, n, b, ldb) if k else np.zeros((m, n), kind)
+            matrix(0, m, n, c, ldc)[...] = product
+
+    return gemm
+
+
+_REGISTERED = {n: REGISTRY[n]._compute for n in ("uniform_float32", "uniform_float64", "normal_quantile")}
+NAMES: dict[str, Any] = {
+    **{name: _cast(name) for name in DTYPES},
+    **{n: getattr(np, n) for n in ("exp", "log", "tanh", "sqrt", "floor", "ceil", "rint", "sign", "isfinite", "expm1")},
+    **{n: getattr(np, n) for n in ("log1p", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "atan2")},
+    **{n: getattr(np, n) for n in ("sinh", "cosh", "asinh", "acosh", "atanh", "power", "maximum", "minimum")},
+    **_REGISTERED,
+    "u64": int,
+    "erf": lambda x: np.asarray(math.erf(x), x.dtype)[()],
+    "accumulate": lambda total, x: total + x,
+    "sgemm": _gemm("f32"),
+    "dgemm": _gemm("f64"),
+    "inf": math.inf,
+    "nan": math.nan,
+}
+"""The vocabulary of kernels, as NumPy's functions of numbers."""
+
+
+class Interpreter:
+    """What stands in for compiled kernels and the native driver."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.calls: list[Any] = []
+        self.functions: dict[str, Any] = {}
+        self.texts: list[str] = []
+
+    def address_of(self, call: Any) -> int:
+        """A number for the call, where a kernel's address would stand."""
+        self.calls.append(call)
+        return len(self.calls)
+
+    def function(self, text: str) -> Any:
+        """The kernel, defined by its text."""
+        if text not in self.functions:
+            scope = dict(NAMES)
+            exec(compile(text, "<kernel>", "exec"), scope)
+            self.functions[text] = scope["kernel"]
+            self.texts.append(text)
+        return self.functions[text]
+
+    def run(self, x: Any, start: int, stop: int) -> None:
+        """Both threads' steps, barrier by barrier."""
+        order = list(range(x.threads))
+        if self.first:
+            order.reverse()
+        running = [self.thread(x, t, start, stop) for t in order]
+        with np.errstate(all="ignore"):
+            while running:
+                running = [t for t in running if next(t, None)]
+
+    def thread(self, x: Any, t: int, start: int, stop: int) -> Iterator[bool]:
+        """One thread; it pauses at its barriers."""
+        table = x.tables[t]
+        for step in range(start, stop):
+            table.cursor[0] = step
+            for k, number in enumerate(table.functions):
+                if number:
+                    self.call(x, self.calls[int(number) - 1], table.words[int(table.offsets[k]) // 8 :])
+                if table.fences[k]:
+                    yield True
+
+    def call(self, x: Any, call: Any, words: Any) -> None:
+        """One kernel on its row of the table."""
+        owners = {at: (var, offset) for at, var, offset in call.addresses}
+        arguments: list[Any] = [int(words[0]), int(words[1])]
+        for at, p in enumerate(call.kernel.parameters, start=2):
+            word = int(words[at])
+            if not p.dtype:
+                arguments.append(word - 2**64 if word >= 2**63 else word)
+            else:
+                arguments.append(self.pointer(x, word, owners.get(at), p.dtype))
+        self.function(call.kernel.text)(*arguments)
+
+    def pointer(self, x: Any, address: int, owner: Any, dtype: str) -> Pointer:
+        """The array of an argument, with the bounds of the variable that it holds."""
+        if owner is None:
+            base, size = _piece_at(x.binding, address)
+        else:
+            var, offset = owner
+            base = (address - offset) % 2**64
+            size = x.binding.bytes(var) if isinstance(var, Var) else None
+        return Pointer(base, size, address, dtype)
+
+
+def _piece_at(binding: Any, address: int) -> tuple[int, int]:
+    for memory in binding._pieces:
+        start = memory.ctypes.data
+        if start <= address < start + memory.size:
+            return start, memory.size
+    raise AssertionError("an address that belongs to no scratch memory")
+
+
+class _Always(int):
+    """A limit that every size is within."""
+
+    def __ge__(self, other: int) -> bool:
+        return True
+
+    __gt__ = __le__ = __lt__ = __ge__
+
+
+FORMS = {"rows": (0, 0), "lanes": (0, _Always()), "unrolled": (_Always(), 0)}
+"""The forms of a kernel over rows: the limits (COLUMNS, NARROW) that choose it."""
+
+
+@contextmanager
+def plain(*, threads: int = 1, first: int = 0, form: str = "", thin: bool = True) -> Iterator[Interpreter]:
+    """Within this block compiled code is interpreted.
+
+    With `threads=2` every nest and product is divided, however small; `first` says which thread runs first between
+    barriers.  `form` is how nests over short rows are written; by default their sizes decide.  `thin` says whether
+    products with a short axis may be written out.
+    """
+    it = Interpreter(first)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(executable, "address_of", it.address_of)
+        patch.setattr(executable, "prepare", lambda texts: None)
+        patch.setattr(executable.Executable, "_run", lambda x, start, stop: it.run(x, start, stop))
+        if threads > 1:
+            patch.setattr(bind, "SPLIT_ELEMENTS", 1)
+            patch.setattr(bind, "SPLIT_PRODUCT", 1)
+            patch.setattr(bind.Binding, "shares", _halves)
+            patch.setattr(executor, "Binding", lambda plan, env, _: bind.Binding(plan, env, threads))
+            patch.setattr(executable.Executable, "patcher", _placer)
+        if form:
+            columns, narrow = FORMS[form]
+            patch.setattr(bind, "COLUMNS", columns)
+            patch.setattr(bind, "NARROW", narrow)
+        patch.setattr(bind, "THIN_PRODUCT", bind.THIN_PRODUCT if thin else -1)
+        yield it
+
+
+def _halves(self: Any, length: int, worth: bool, step: int = 1) -> list[tuple[int, int]]:
+    """Like `Binding.shares`, for lengths of any size."""
+    if self.threads == 1 or not worth or length < 2:
+        return [(0, length)]
+    return [(0, length // 2), (length // 2, length)]
+
+
+def _placer(self: Any, variables: Any) -> Any:
+    """Like `Executable.patcher`, for any number of threads."""
+    return lambda addresses: [self.place(v, a) for v, a in zip(variables, addresses, strict=True)]

@@ -1,0 +1,530 @@
+"""Random programs over the registry: functions of a few arrays that use each other's results.
+
+Everything follows from a seed.  Sizes are written as `x.shape[i]`, so that a program is compiled for any sizes unless
+it indexes with numbers.  A step whose values are not finite, or large, is drawn again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import clearprop as cl
+from clearprop.primitives import REGISTRY
+from clearprop.program.values import raw
+from clearprop.shapes import broadcast
+
+LARGEST = 60.0
+ELEMENTWISE = [p for p in REGISTRY.values() if p.kind == "elementwise" and p.public and not p.conditions]
+UNARY = [p.name for p in ELEMENTWISE if len(p.operands) == 1 and p.name not in ("isnan", "isfinite", "stop_gradient")]
+BINARY = [p.name for p in ELEMENTWISE if len(p.operands) == 2 and not p.name.startswith("logical")]
+REDUCTIONS = [p.name for p in REGISTRY.values() if p.kind == "reduction" and p.name != "softmax_cross_entropy"]
+SIZES = {"n": 5, "m": 3, "k": 4}
+SHAPES = ("", "n", "m", "k", "nm", "nk", "mk", "km", "1m", "n1", "nmk", "n1k", "1mk", "m1")
+
+
+@dataclass
+class Step:
+    """One line of a program: what it does to which earlier values."""
+
+    text: str
+    operands: tuple[int, ...]
+    apply: Callable[..., Any]
+
+
+@dataclass
+class RandomProgram:
+    """A function of `inputs`; its `wish` is the values of some steps, or derivatives of a scalar made of them."""
+
+    seed: int
+    shapes: list[tuple[str, str]]
+    inputs: list[Any]
+    steps: list[Step] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    wish: str = "values"
+    wrt: tuple[int, ...] = ()
+
+    def run(self, *xs: Any) -> list[Any]:
+        """All values."""
+        env = list(xs)
+        for s in self.steps:
+            env.append(s.apply(*(env[i] for i in s.operands)))
+        return env
+
+    def values(self, *xs: Any) -> tuple[Any, ...]:
+        """The values that are returned."""
+        env = self.run(*xs)
+        return tuple(env[i] for i in self.outputs)
+
+    def scalar(self, *xs: Any) -> Any:
+        """Σ over the floating outputs of Σ v·(1 + v/8): nonlinear, so that cotangents differ from entry to entry."""
+        parts = [cl.sum(v * (1.0 + 0.125 * v)) for v in self.values(*xs) if v.dtype.kind == "f"]
+        total: Any = 0.0
+        for p in parts:
+            total = total + p
+        return total
+
+    def __call__(self, *xs: Any) -> Any:
+        if self.wish == "values":
+            return self.values(*xs)
+        if self.wish == "gradient":
+            value, grads = cl.value_and_grad(self.scalar, argnums=self.wrt)(*xs)
+            return value, grads
+        chosen = [xs[i] for i in self.wrt]
+
+        def f(*some: Any) -> Any:
+            full = list(xs)
+            for i, x in zip(self.wrt, some, strict=True):
+                full[i] = x
+            return self.scalar(*full)
+
+        return cl.hvp(f, tuple(chosen), tuple(0.5 * x for x in chosen))
+
+    def __str__(self) -> str:
+        lines = [f"seed {self.seed}: {self.wish} with respect to {self.wrt}"]
+        lines += [f"  x{i}: {d}[{s}]" for i, (s, d) in enumerate(self.shapes)]
+        lines += [
+            f"  x{i} = {s.text.format(*(f'x{o}' for o in s.operands))}"
+            for i, s in enumerate(self.steps, start=len(self.inputs))
+        ]
+        return "\n".join([*lines, f"  return {', '.join(f'x{o}' for o in self.outputs)}"])
+
+
+def draw_input(rng: np.random.Generator, shape: str, dtype: str, sizes: dict[str, int]) -> Any:
+    """Numbers for an input; `weak` ones are Python's own."""
+    at = tuple(int(c) if c.isdigit() else sizes[c] for c in shape)
+    if dtype == "int":
+        return int(rng.integers(1, 4))
+    if dtype == "float":
+        return round(float(rng.uniform(0.2, 1.5)), 3)
+    if dtype == "bool":
+        return np.asarray(rng.random(at) < 0.6)
+    if dtype.startswith("int"):
+        return np.asarray(rng.integers(0, 3, at), dtype)
+    return np.asarray(rng.uniform(-1.5, 1.5, at), dtype)
+
+
+class Generator:
+    """Draws one program."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.dtype = str(self.rng.choice(["float32", "float64"]))
+        self.sizes = dict(SIZES)
+        if self.rng.random() < 0.1:
+            self.sizes[str(self.rng.choice(list(SIZES)))] = 0
+        shapes = [(str(s), self.dtype) for s in self.rng.choice(SHAPES, 4)] + [("nm", self.dtype), ("mk", self.dtype)]
+        shapes += [(str(self.rng.choice(("n", "nm", ""))), str(self.rng.choice(["int64", "int32", "bool"])))]
+        shapes += [("", str(self.rng.choice(["int", "float"])))]
+        self.program = RandomProgram(seed, shapes, [draw_input(self.rng, s, d, self.sizes) for s, d in shapes])
+        self.env: list[Any] = [cl.asarray(x) if isinstance(x, np.ndarray) else x for x in self.program.inputs]
+
+    def draw(self, length: int) -> RandomProgram:
+        """A program of `length` steps."""
+        makers = [getattr(self, name) for name in sorted(dir(self)) if name.startswith("make_")]
+        weights = np.array([m.weight for m in makers], float)
+        while len(self.program.steps) < length:
+            maker = makers[self.rng.choice(len(makers), p=weights / weights.sum())]
+            step = maker()
+            if step is not None:
+                self.try_step(step)
+        self.choose_outputs()
+        return self.program
+
+    def try_step(self, step: Step) -> None:
+        """Keep the step if it computes ordinary numbers."""
+        try:
+            with np.errstate(all="ignore"):
+                out = step.apply(*(self.env[i] for i in step.operands))
+        except (ValueError, TypeError):  # shapes that do not fit, a maximum of nothing
+            return
+        value = np.asarray(raw(out))
+        if value.size > 400 or not np.all(np.isfinite(value)) or np.any(np.abs(value) > LARGEST):
+            return
+        if value.dtype == np.float64 and self.dtype == "float32" and isinstance(out, cl.Tensor) and value.ndim:
+            return  # integers beside floats made doubles: they would all become so
+        self.env.append(out)
+        self.program.steps.append(step)
+
+    def choose_outputs(self) -> None:
+        """Return the last values and some others; differentiate where there is something to differentiate."""
+        p, first = self.program, len(self.program.inputs)
+        used = {i for s in p.steps for i in s.operands}
+        ends = [i for i in range(first, len(self.env)) if i not in used]
+        extra = self.rng.integers(first, len(self.env), 2)
+        p.outputs = sorted({*ends, *map(int, extra)})
+        floating = [i for i, (_, d) in enumerate(p.shapes) if d.startswith("float") and d != "float"]
+        p.wrt = tuple(sorted(map(int, self.rng.choice(floating, 3, replace=False))))
+        p.wish = str(self.rng.choice(["values", "gradient", "hvp"], p=[0.35, 0.5, 0.15]))
+        if not any(np.asarray(raw(self.env[i])).dtype.kind == "f" for i in p.outputs):
+            p.wish = "values"
+
+    # ------------------------------------------------------------------------------------------- operands
+    def pick(self, kind: str = "f", rank: Sequence[int] = (0, 1, 2, 3)) -> int | None:
+        """A value of a kind, later ones more often."""
+        fits = [
+            i
+            for i, v in enumerate(self.env)
+            if np.asarray(raw(v)).dtype.kind in kind
+            and np.ndim(raw(v)) in rank
+            and (isinstance(v, cl.Tensor) or 0 in rank)
+        ]
+        if not fits:
+            return None
+        weight = np.array([1.0 + 0.5 * max(0, i - len(self.program.inputs)) for i in fits])
+        return int(self.rng.choice(fits, p=weight / weight.sum()))
+
+    def shape(self, i: int) -> tuple[int, ...]:
+        return tuple(np.shape(raw(self.env[i])))
+
+    def partner(self, i: int, kind: str) -> int | None:
+        """A value that broadcasts with another."""
+        fits = []
+        for j, v in enumerate(self.env):
+            if np.asarray(raw(v)).dtype.kind not in kind:
+                continue
+            try:
+                if len(broadcast(self.shape(i), self.shape(j))) <= 3:
+                    fits.append(j)
+            except ValueError:
+                continue
+        return int(self.rng.choice(fits)) if fits else None
+
+    def axis(self, i: int) -> int:
+        n = len(self.shape(i))
+        return int(self.rng.integers(-n, n))
+
+    def one_of(self, *options: Any) -> Any:
+        return options[int(self.rng.integers(len(options)))]
+
+    # ---------------------------------------------------------------------------------------------- makers
+    def make_unary(self) -> Step | None:
+        i = self.pick("f")
+        return None if i is None else call(str(self.rng.choice(UNARY)), i)
+
+    make_unary.weight = 5
+
+    def make_binary(self) -> Step | None:
+        name = str(self.rng.choice(BINARY))
+        i = self.pick("f")
+        if i is None:
+            return None
+        j = self.partner(i, "fi" if name in ("pow", "multiply", "add", "equal", "less") else "f")
+        if j is None:
+            return None
+        if name == "sigmoid_cross_entropy":  # has no derivative in its labels
+            f = cl.sigmoid_cross_entropy
+            return Step(
+                "sigmoid_cross_entropy({0}, stop_gradient({1}))", (i, j), lambda z, p: f(z, cl.stop_gradient(p))
+            )
+        return call(name, i, j) if self.rng.random() < 0.7 else call(name, j, i)
+
+    make_binary.weight = 6
+
+    def make_scalar(self) -> Step | None:
+        i = self.pick("fi")
+        number = self.one_of(2, 0.5, -1.5, 3, 0, 1, True)
+        name = self.one_of("add", "multiply", "subtract", "divide", "maximum", "pow")
+        f = getattr(cl, name)
+        if self.rng.random() < 0.5:
+            return Step(f"{name}({{0}}, {number})", (i,), lambda x: f(x, number))
+        return Step(f"{name}({number}, {{0}})", (i,), lambda x: f(number, x))
+
+    make_scalar.weight = 2
+
+    def make_size(self) -> Step | None:
+        i = self.pick("f", (1, 2, 3))
+        if i is None:
+            return None
+        a = self.axis(i)
+        return Step(f"{{0}} / (1 + {{0}}.shape[{a}])", (i,), lambda x: x / (1 + x.shape[a]))
+
+    make_size.weight = 0.5
+
+    def make_logic(self) -> Step | None:
+        i = self.pick("b")
+        if i is None:
+            return None
+        j = self.partner(i, "b")
+        return (
+            call("logical_not", i) if self.rng.random() < 0.3 else call(self.one_of("logical_and", "logical_or"), i, j)
+        )
+
+    make_logic.weight = 0.7
+
+    def make_predicate(self) -> Step | None:
+        i = self.pick("f")
+        name = self.one_of("isnan", "isfinite", "stop_gradient")
+        return call(name, i)
+
+    make_predicate.weight = 0.3
+
+    def make_where(self) -> Step | None:
+        c = self.pick("b")
+        i = None if c is None else self.partner(c, "f")
+        j = None if i is None else self.partner(i, "f")
+        if j is None:
+            return None
+        if self.rng.random() < 0.4:
+            return Step("where({0}, {1}, 0.25)", (c, i), lambda c, x: cl.where(c, x, 0.25))
+        return call("where", c, i, j)
+
+    make_where.weight = 1.5
+
+    def make_clip(self) -> Step | None:
+        i = self.pick("f")
+        return Step("clip({0}, -0.5, 0.75)", (i,), lambda x: cl.clip(x, -0.5, 0.75))
+
+    make_clip.weight = 0.4
+
+    def make_reduction(self) -> Step | None:
+        i = self.pick("f", (1, 2, 3))
+        if i is None:
+            return None
+        name = str(self.rng.choice(REDUCTIONS))
+        n = len(self.shape(i))
+        count = int(self.rng.integers(1, n + 1))
+        axis = None if self.rng.random() < 0.2 else tuple(map(int, self.rng.choice(n, count, replace=False)))
+        keep = bool(self.rng.random() < 0.4)
+        f = getattr(cl, name)
+        if name in ("all", "any"):
+            return Step(f"{name}({{0}} > 0.2, {axis}, {keep})", (i,), lambda x: f(x > 0.2, axis=axis, keepdims=keep))
+        return Step(f"{name}({{0}}, {axis}, {keep})", (i,), lambda x: f(x, axis=axis, keepdims=keep))
+
+    make_reduction.weight = 6
+
+    def make_count(self) -> Step | None:
+        i = self.pick("bi", (1, 2))
+        if i is None:
+            return None
+        a = self.axis(i)
+        return Step(f"sum({{0}}, {a})", (i,), lambda x: cl.sum(x, axis=a))
+
+    make_count.weight = 0.4
+
+    def make_index_of(self) -> Step | None:
+        i = self.pick("f", (1, 2, 3))
+        if i is None:
+            return None
+        name, a = self.one_of("argmax", "argmin"), self.axis(i)
+        return Step(f"{name}({{0}}, {a})", (i,), lambda x: getattr(cl, name)(x, axis=a))
+
+    make_index_of.weight = 0.6
+
+    def make_running_sum(self) -> Step | None:
+        i = self.pick("f", (1, 2, 3))
+        if i is None:
+            return None
+        a = self.axis(i)
+        return Step(f"cumulative_sum({{0}}, {a})", (i,), lambda x: cl.cumulative_sum(x, axis=a))
+
+    make_running_sum.weight = 0.6
+
+    def make_normal(self) -> Step | None:
+        i = self.pick("f", (1, 2, 3))
+        if i is None:
+            return None
+        name, a = self.one_of("softmax", "log_softmax"), self.axis(i)
+        return Step(f"{name}({{0}}, {a})", (i,), lambda x: getattr(cl, name)(x, axis=a))
+
+    make_normal.weight = 1.5
+
+    def make_loss(self) -> Step | None:
+        i = self.pick("f", (2, 3))
+        if i is None:
+            return None
+        if self.rng.random() < 0.4:
+            return Step(
+                "softmax_cross_entropy({0}, stop_gradient(softmax(-{0})))",
+                (i,),
+                lambda x: cl.softmax_cross_entropy(x, cl.stop_gradient(cl.softmax(-x))),
+            )
+        return Step(
+            "softmax_cross_entropy({0}, argmin({0}, -1))",
+            (i,),
+            lambda x: cl.softmax_cross_entropy(x, cl.argmin(x, axis=-1)),
+        )
+
+    make_loss.weight = 1
+
+    # moves
+    def make_permutation(self) -> Step | None:
+        i = self.pick("fb", (2, 3))
+        if i is None:
+            return None
+        axes = tuple(map(int, self.rng.permutation(len(self.shape(i)))))
+        return Step(f"permute_dims({{0}}, {axes})", (i,), lambda x: cl.permute_dims(x, axes))
+
+    make_permutation.weight = 1.5
+
+    def make_reshape(self) -> Step | None:
+        i = self.pick("f", (1, 2, 3))
+        if i is None:
+            return None
+        n = len(self.shape(i))
+        if n == 1 or self.rng.random() < 0.4:
+            return Step("reshape({0}, (-1,))", (i,), lambda x: cl.reshape(x, (-1,)))
+        if n == 3:
+            return Step(
+                "reshape({0}, (first, rest))", (i,), lambda x: cl.reshape(x, (x.shape[0], x.shape[1] * x.shape[2]))
+            )
+        return Step("reshape({0}, (last, 1, first))", (i,), lambda x: cl.reshape(x, (x.shape[1], 1, x.shape[0])))
+
+    make_reshape.weight = 1.5
+
+    def make_axis(self) -> Step | None:
+        i = self.pick("f", (0, 1, 2))
+        if i is None or not isinstance(self.env[i], cl.Tensor):
+            return None
+        if self.rng.random() < 0.3:
+            return Step("squeeze(expand_dims({0}, 0), 0)", (i,), lambda x: cl.squeeze(cl.expand_dims(x, 0), axis=0))
+        a = int(self.rng.integers(0, len(self.shape(i)) + 1))
+        return Step(f"expand_dims({{0}}, {a})", (i,), lambda x: cl.expand_dims(x, a))
+
+    make_axis.weight = 1
+
+    def make_flip(self) -> Step | None:
+        i = self.pick("f", (1, 2, 3))
+        if i is None:
+            return None
+        a = self.one_of(None, self.axis(i))
+        return Step(f"flip({{0}}, {a})", (i,), lambda x: cl.flip(x, axis=a))
+
+    make_flip.weight = 1
+
+    def make_broadcast(self) -> Step | None:
+        i = self.pick("f", (1, 2))
+        if i is None:
+            return None
+        return Step("broadcast_to({0}, (2, *shape))", (i,), lambda x: cl.broadcast_to(x, (2, *x.shape)))
+
+    make_broadcast.weight = 0.7
+
+    def make_concat(self) -> Step | None:
+        i = self.pick("f", (1, 2, 3))
+        if i is None:
+            return None
+        a = self.axis(i)
+        if self.rng.random() < 0.5:
+            return Step(f"concat([{{0}}, -{{0}}], {a})", (i,), lambda x: cl.concat([x, -x], axis=a))
+        return Step(f"concat([{{0}}, {{0}} * {{0}}, {{0}}], {a})", (i,), lambda x: cl.concat([x, x * x, x], axis=a))
+
+    make_concat.weight = 0.8
+
+    def make_slice(self) -> Step | None:
+        i = self.pick("f", (1, 2, 3))
+        if i is None:
+            return None
+        n = len(self.shape(i))
+        key: list[Any] = [slice(None)] * n
+        key[self.axis(i) % n] = self.one_of(
+            slice(1, None),
+            slice(None, -1),
+            slice(None, None, 2),
+            slice(None, None, -1),
+            0,
+            -1,
+            slice(2, 0, -1),
+            slice(0, 2),
+        )
+        where = tuple(key)
+        return Step(f"{{0}}[{where}]", (i,), lambda x: x[where])
+
+    make_slice.weight = 2
+
+    def make_take(self) -> Step | None:
+        i = self.pick("f", (1, 2, 3))
+        if i is None:
+            return None
+        a = self.axis(i)
+        indices = self.one_of(np.array([1, 0, 1]), np.array([[0, -1], [1, 1]]), np.array([-2, 0], np.int32))
+        return Step(f"take({{0}}, {indices.tolist()}, {a})", (i,), lambda x: cl.take(x, indices, axis=a))
+
+    make_take.weight = 1
+
+    def make_along(self) -> Step | None:
+        i = self.pick("f", (1, 2, 3))
+        if i is None:
+            return None
+        a = self.axis(i)
+        return Step(
+            f"take_along_axis({{0}}, argmax({{0}}, {a}, keepdims), {a})",
+            (i,),
+            lambda x: cl.take_along_axis(x, cl.argmax(x, axis=a, keepdims=True), axis=a),
+        )
+
+    make_along.weight = 0.7
+
+    def make_one_hot(self) -> Step | None:
+        i = self.pick("f", (1, 2))
+        if i is None:
+            return None
+        dtype = np.dtype(self.dtype)
+        return Step(
+            "one_hot(argmax({0}, -1), last)",
+            (i,),
+            lambda x: cl.one_hot(cl.argmax(x, axis=-1), x.shape[-1], dtype=dtype) * 0.5,
+        )
+
+    make_one_hot.weight = 0.5
+
+    def make_random(self) -> Step | None:
+        i = self.pick("f", (1, 2))
+        if i is None:
+            return None
+        dtype = np.dtype(self.dtype)
+        draw = self.one_of(cl.random.uniform, cl.random.normal)
+        return Step(
+            f"{{0}} * {draw.__name__}(fold_in(key(7), 3), shape)",
+            (i,),
+            lambda x: x * draw(cl.random.fold_in(cl.random.key(7), 3), x.shape, dtype=dtype),
+        )
+
+    make_random.weight = 0.6
+
+    # products
+    def make_product(self) -> Step | None:
+        i = self.pick("f", (1, 2, 3))
+        if i is None:
+            return None
+        fits = []
+        for j in range(len(self.env)):
+            if np.asarray(raw(self.env[j])).dtype.kind == "f" and isinstance(self.env[j], cl.Tensor) and self.shape(j):
+                try:
+                    np.zeros(self.shape(i)) @ np.zeros(self.shape(j))
+                    fits.append(j)
+                except ValueError:
+                    continue
+        if fits and self.rng.random() < 0.7:
+            return call("matmul", i, int(self.rng.choice(fits)))
+        if len(self.shape(i)) < 2:
+            return Step("vecdot({0}, {0})", (i,), lambda x: cl.vecdot(x, x))
+        if self.rng.random() < 0.5:
+            return Step("{0} @ {0}.mT", (i,), lambda x: x @ x.mT)
+        return Step("{0}.mT @ {0}", (i,), lambda x: x.mT @ x)
+
+    make_product.weight = 4
+
+    def make_narrow(self) -> Step | None:
+        i = self.pick("bi")
+        dtype = np.dtype(self.dtype)
+        if i is None or not isinstance(self.env[i], cl.Tensor):
+            return None
+        return Step(f"{{0}}.astype({dtype})", (i,), lambda x: x.astype(dtype))
+
+    make_narrow.weight = 0.7
+
+
+def call(name: str, *operands: int) -> Step:
+    """A public function of earlier values."""
+    f = getattr(cl, name)
+    inside = ", ".join(f"{{{k}}}" for k in range(len(operands)))
+    return Step(f"{name}({inside})", operands, f)
+
+
+def random_program(seed: int, length: int = 9) -> RandomProgram:
+    """The program of a seed."""
+    return Generator(seed).draw(length)
