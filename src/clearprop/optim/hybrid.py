@@ -88,7 +88,7 @@ class _Search:
     def particle_swarm(self) -> None:
         """Where the best has not changed for ten rounds the local method takes it on, and the swarm continues."""
         low, high = self.start - self.width, self.start + self.width
-        x = self.random.uniform(low, high, [self.particles, self.start.size])
+        x = low + (high - low) * self.random.random((self.particles, self.start.size))
         x[0] = self.start
         v = np.zeros_like(x)
         own, values = x.copy(), np.array([self.value(p) for p in x])
@@ -114,7 +114,7 @@ class _Search:
 
         box = list(zip(self.start - self.width, self.start + self.width, strict=True))
         size = max(5, self.particles)
-        first = self.random.uniform(*np.array(box).T, (size, self.start.size))
+        first = self.start + self.width * self.random.uniform(-1.0, 1.0, (size, self.start.size))
         first[0] = self.start
         found = differential_evolution(
             self.value, box, maxiter=self.rounds, init=first, polish=False, rng=self.random, tol=1e-8

@@ -1,0 +1,147 @@
+"""Optimizers side by side, and the range test: fair, repeatable, and told with their evidence."""
+
+import json
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop import nn, optim
+from clearprop.cli.compare import split_names
+from clearprop.cli.optimizers import made
+from clearprop.errors import ClearpropError
+from clearprop.train.comparison import GRID, Outcome, Setup, Trace, compare, gradients_per_step, held_rate, verdict
+from clearprop.train.prepared import from_source
+from clearprop.train.rate_range import judged
+
+SMALL = Setup(hidden=(4,), epochs=4, batch_size=60, seeds=2)
+
+
+def outcome(name, scores):
+    flat = np.array([0.0])
+    traces = [Trace(i, flat, np.array([s]), flat, flat, flat, 0.0, not np.isfinite(s)) for i, s in enumerate(scores)]
+    return Outcome(name, 0.1, 1, False, tuple(traces))
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return from_source("iris", None, "auto", 0.2, 0.0, 0)
+
+
+def test_a_comparison_is_fair_and_sorted(iris):
+    seen = []
+    found = compare(iris, ["sgd", "adam:lr=0.1", "sam:inner=sgd"], SMALL, seen.append)
+    assert [o.score for o in found] == sorted(o.score for o in found)
+    by_name = {o.name: o for o in found}
+    assert len(seen) == 6 and seen[0].startswith("sgd at 0.01, seed 0: validation loss ")
+    assert by_name["adam:lr=0.1"].rate == 0.1 and by_name["sgd"].tried == 1
+    ends = {name: o.traces[0].gradients[-1] for name, o in by_name.items()}
+    assert len(set(ends.values())) == 1  # sam takes half the steps: each of its steps is two gradients
+    again = {o.name: o for o in compare(iris, ["sgd"], SMALL)}
+    assert again["sgd"].scores.tolist() == by_name["sgd"].scores.tolist()
+
+
+def test_a_rate_kept_in_the_state_is_the_rate():
+    params = {"w": cl.tensor(2.0)}
+    held, plain = optim.chain(optim.adamw(1.0), held_rate(0.03)), optim.adamw(0.03)
+    a, b = held.init(params), plain.init(params)
+    for g in (1.0, -0.3, 2.0):
+        u, a = held.update({"w": cl.tensor(g)}, a, params)
+        v, b = plain.update({"w": cl.tensor(g)}, b, params)
+        assert float(u["w"]) == pytest.approx(float(v["w"]), rel=1e-14)
+
+
+def test_what_a_step_costs():
+    assert gradients_per_step(optim.adam()) == 1
+    assert gradients_per_step(optim.sam(optim.adam())) == 2
+    assert gradients_per_step(optim.chain(optim.cfgd(0.5, beta=0.0, nodes=2), optim.sgd())) == 3
+    assert gradients_per_step(optim.armijo(trials=3)) == 2
+
+
+def test_verdicts():
+    setup = Setup(seeds=3)
+    clear = verdict([outcome("a", [1.0, 1.1, 0.9]), outcome("b", [2.0, 2.1, 1.9])], setup)
+    assert clear.startswith(
+        "a reached the lowest validation loss, 1 ± 0.1, each at its own learning rate, untuned; b was"
+    )
+    assert clear.endswith("a clear difference") and "paired t-test over 3 seeds: p = " in clear
+    close = verdict([outcome("a", [1.0, 1.1, 0.9]), outcome("b", [1.2, 0.9, 1.1])], setup)
+    assert close.endswith("which chance could have made")
+    assert verdict([outcome("a", [1.0]), outcome("b", [2.0])], Setup(seeds=1)).endswith(
+        "1 seed cannot tell it from b (--seeds 5)"
+    )
+    assert verdict([outcome("a", [np.inf])], setup).startswith("every optimizer diverged")
+
+
+def test_names_are_split_where_a_new_one_begins():
+    assert split_names("adam,sgd:lr=0.1,momentum=0.9,lion,adam") == ["adam", "sgd:lr=0.1,momentum=0.9", "lion"]
+
+
+def test_the_grid_holds_the_default_in_its_middle():
+    assert GRID[0] < 1 < GRID[-1] and len(GRID) == 8 and GRID[3] * GRID[4] == pytest.approx(1)
+
+
+def test_a_full_batch_rule_is_refused_before_anything_is_trained(iris):
+    with pytest.raises(ClearpropError, match="rprop needs all rows in every step"):
+        compare(iris, ["adam", "rprop"], SMALL, lambda text: pytest.fail("trained"))
+
+
+# ----------------------------------------------------------------------------------------------------- range test
+def test_the_range_test_suggests_a_rate_that_learns():
+    x = np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+    y = x @ np.array([[1.0], [-2.0], [0.5]], np.float32)
+    model = nn.Dense(3, 1)
+    before = np.asarray(model.weight).copy()
+    found = cl.lr_range_test(model, (x, y), loss="mse", optimizer=optim.sgd())
+    assert np.asarray(model.weight).tobytes() == before.tobytes()
+    assert 1e-3 < found.suggestion <= found.lowest / 10 * 1.05
+    assert len(found.rates) == len(found.losses) == len(found.smoothed)
+    run = cl.fit(model, (x, y), loss="mse", optimizer=optim.sgd(found.suggestion), epochs=20)
+    assert run.history[-1]["train"]["loss"] < 0.05 * run.history[0]["train"]["loss"]
+    assert cl.lr_range_test(model, (x, y), loss="mse", optimizer="sgd").losses.tolist() == found.losses.tolist()
+
+
+def test_suggestions_from_known_curves():
+    rates = 10.0 ** np.linspace(-6, 1, 100)
+    falls = 1 / (1 + (rates / 1e-3) ** 2) + np.where(rates > 0.5, rates, 0)  # half way down at 1e-3
+    found = judged(rates, falls)
+    assert 5e-4 < found.suggestion < 5e-3
+    cliff = np.where(rates < 0.1, 1 - 5 * rates, rates * 100)  # falls fastest right before it explodes
+    assert judged(rates, cliff).suggestion <= 0.1 / 10 * 1.6
+
+
+def test_a_range_without_a_falling_loss():
+    rates = 10.0 ** np.linspace(-6, 1, 40)
+    with pytest.raises(ClearpropError) as caught:
+        judged(rates, np.linspace(1, 2, 40))
+    assert caught.value.headline == "no rate of the range lowered the loss"
+    assert caught.value.got == "40 finite losses, from 1 to 2"
+    with pytest.raises(ClearpropError) as caught:
+        cl.lr_range_test(nn.Dense(1, 1), (np.ones((4, 1)), np.ones((4, 1))), loss="mse", lowest=1.0, highest=0.1)
+    assert caught.value.expected == "0 < lowest < highest, and at least 10 steps"
+
+
+def test_a_plot_is_written_and_refused(tmp_path):
+    rates = 10.0 ** np.linspace(-6, 1, 100)
+    found = judged(rates, 1 / (1 + (rates / 1e-3) ** 2))
+    first = found.plot(tmp_path / "a.svg").read_text()
+    assert first.startswith("<?xml") and "suggested" in first
+    assert found.plot(tmp_path / "b.svg").read_text() == first
+    with pytest.raises(ClearpropError, match=r"a plot cannot be saved as 'a\.gif'"):
+        found.plot(tmp_path / "a.gif")
+
+
+def test_rates_of_the_command_line():
+    assert made("sgd:momentum=0.9", 0.5) == optim.sgd(0.5, 0.9)
+    assert made("sgd:lr=0.1", 0.5) == optim.sgd(0.1)
+    assert made("sam:inner=adam", 0.5).inner == optim.adam(0.5)
+    with pytest.raises(ClearpropError, match="polyak has no learning rate"):
+        made("polyak", 0.5)
+
+
+def test_results_are_json(iris):
+    from clearprop.cli.compare import record
+
+    found = compare(iris, ["sgd"], Setup(hidden=(4,), epochs=1, batch_size=60, seeds=1))
+    told = json.loads(json.dumps(record(found, SMALL, "a verdict")))
+    assert told["outcomes"][0]["optimizer"] == "sgd" and told["verdict"] == "a verdict"
