@@ -228,8 +228,8 @@ a resumed run keeps its settings
     "unknown option": (
         nothing, ("train", "iris", "--epoch", "1"), """\
 no option named '--epoch'
-  expected  one of: --activation, --batch-size, --config, --dropout, --epochs, --hidden, --json, --l1, --l2, --lr, \
---optimizer, --out, --patience, --resume, --seed, --target, --task, --test, --val
+  expected  one of: --activation, --batch-size, --config, --dropout, --epochs, --fork, --hidden, --json, \
+--l1, --l2, --lr, --optimizer, --out, --patience, --resume, --seed, --target, --task, --test, --val
   got       '--epoch'
   where     clearprop train
   try       '--epochs', the nearest name"""),
