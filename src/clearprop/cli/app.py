@@ -38,7 +38,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-COMMANDS: tuple[Callable[..., Any], ...] = (train, predict, evaluate, explain, compare, report, export, lesson, check, config)
+COMMANDS: tuple[Callable[..., Any], ...] = (
+    train,
+    predict,
+    evaluate,
+    explain,
+    compare,
+    report,
+    export,
+    lesson,
+    check,
+    config,
+)
 for command in COMMANDS:
     app.command()(command)
 

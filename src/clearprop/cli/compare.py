@@ -17,7 +17,13 @@ _AXES = {"steps": "steps", "gradients": "gradient evaluations", "seconds": "seco
 
 
 def compare(
-    data: Annotated[str, typer.Argument(metavar="DATA", help="A CSV or NPZ file, or a bundled set.")],
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA|RUN RUN…",
+            help="A CSV or NPZ file or a bundled set, to compare optimizers on; or the folders of runs.",
+        ),
+    ],
     optimizers: Annotated[
         str, typer.Option(metavar="A,B,…", help="Optimizers, perhaps with settings: adam,sgd:momentum=0.9")
     ] = DEFAULT,
@@ -30,16 +36,23 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="A new folder for plots and numbers.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> int:
-    """Train the same networks with several optimizers, and say which one came out ahead, and how surely.
+    """Compare optimizers on a data set, or runs that exist.
+
+    With DATA, train the same networks with several optimizers, and say which one came out ahead, and how surely.
 
     All start from the same weights, see the same batches and take the same number of gradients. A network is judged by
     its lowest validation loss; the test part is not touched.
+
+    With the folders of two runs or more, tell how they ended and in which settings they differ; `--out` writes a page
+    with their curves.
 
     **Examples**
 
     * `clearprop compare digits`
 
     * `clearprop compare diabetes --optimizers adam,sgd:momentum=0.9,sam:inner=adam --grid --out comparison`
+
+    * `clearprop compare runs/digits-1 runs/digits-2 --out comparison`
     """
     from clearprop.cli import DONE
     from clearprop.cli.console import messages, output, say, table
@@ -49,6 +62,12 @@ def compare(
     from clearprop.train.prepared import from_source
     from clearprop.train.run_folder import require_free
 
+    folders = [Path(name) for name in what]
+    if len(folders) > 1 or folders[0].is_dir():
+        from clearprop.cli.compare_runs import compare_runs
+
+        return compare_runs(folders, out, json)
+    data = what[0]
     if out is not None:
         require_free(out)
     sizes = settings_from({"data": data, "hidden": hidden}).hidden or ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -28,7 +30,9 @@ def read_npz(path: Path, source: str) -> dict[str, NDArray[Any]]:
             names = _wanted([n.removesuffix(".npy") for n in archive.namelist()], source)
             _check_sizes(archive, names, source)
             return {name: _load(archive, name, source) for name in names}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as problem:
+    except DataError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, RuntimeError, OSError) as problem:
         raise _broken(source, str(problem)) from None
 
 

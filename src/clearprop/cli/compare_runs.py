@@ -1,0 +1,51 @@
+"""`clearprop compare RUN RUN…`: runs that exist, side by side."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from clearprop.cli import DONE
+from clearprop.cli.console import output, say, table
+from clearprop.errors import ArgumentError
+from clearprop.reporting.comparison import comparison_html, differences, record, remarks, results
+from clearprop.train.atomic import make_folder, write_text
+from clearprop.train.events import plain
+from clearprop.train.loading import load
+from clearprop.train.run_folder import require_free
+
+
+def compare_runs(folders: Sequence[Path], out: Path | None, json: bool) -> int:
+    """Print tables of how the runs ended and of what differed; with `out`, write a page with their curves."""
+    if len(folders) < 2:
+        raise ArgumentError(
+            "one run is nothing to compare",
+            expected="two runs or more, or DATA to compare optimizers on",
+            got=str(folders[0]),
+            where="RUN",
+            try_=f"clearprop report {folders[0]}",
+        )
+    if out is not None:
+        require_free(out)
+    runs = [load(folder) for folder in folders]
+    if out is not None:
+        make_folder(out)
+        write_text(out / "comparison.html", comparison_html(runs))
+        write_text(out / "results.json", json_module.dumps(plain(record(runs)), indent=1, ensure_ascii=False) + "\n")
+    if json:
+        typer.echo(json_module.dumps(plain(record(runs)), ensure_ascii=False))
+        return DONE
+    console = output()
+    heads, rows = results(runs)
+    console.print(table(heads, rows, right=range(2, len(heads))))
+    console.print()
+    heads, rows = differences(runs)
+    console.print(table(heads, rows))
+    for remark in remarks(runs):
+        say(console, remark)
+    if out is not None:
+        say(console, f"curves are in {out / 'comparison.html'}")
+    return DONE
