@@ -143,7 +143,7 @@ def small(point: Point, tolerance: float) -> Stop | None:
 class Stall:
     """Counts steps that lower neither the value beyond rounding nor the largest partial derivative by half."""
 
-    PATIENCE = 10
+    PATIENCE = 30
 
     def __init__(self, start: Point) -> None:
         self.lowest, self.least, self.count = start, start.steepness, 0

@@ -6,12 +6,10 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
 from clearprop.optim.objective import Point, Vector, rounding
 
 DECREASE = 1e-4  # c₁ of Nocedal & Wright 2006, ch. 3
-TRIALS = 40
+TRIALS = 30
 GROWTH = 10.0  # the longest jump ahead, in multiples of the step before
 
 
@@ -58,6 +56,10 @@ class Line:
         """The curvature condition."""
         return abs(t.slope) <= -self.flatter * self.slope
 
+    def worthwhile(self, step: float) -> bool:
+        """Whether the decrease that the first slope promises up to here could be told from rounding at all."""
+        return -self.slope * step > 1e-4 * self.noise
+
     def search(self, first: float) -> Trial | None:
         """A point that satisfies both conditions; failing that the lowest one met, or None if none was lower.
 
@@ -74,25 +76,25 @@ class Line:
                 best = t
             a, b = (t, b) if low and t.slope < 0 else (a, t)
             step = a.step * GROWTH if b is None else _between(a, b)
-            if step == a.step or (b is not None and step >= b.step):
-                break  # no number lies between
+            if not self.worthwhile(step) or step == a.step or (b is not None and step >= b.step):
+                break  # rounding hides what lies between
         return best
 
 
 def _between(a: Trial, b: Trial) -> float:
     """The minimum of the cubic through both values and slopes, kept off the ends; near a if b is infinite."""
     width = b.step - a.step
-    if not b.finite:
+    guess = _cubic(a, b) if b.finite else math.nan
+    if not math.isfinite(guess):
         return a.step + 0.1 * width
-    guess = _cubic(a, b)
-    return float(np.clip(guess, a.step + 0.1 * width, b.step - 0.1 * width))
+    return min(max(guess, a.step + 0.1 * width), b.step - 0.1 * width)
 
 
 def _cubic(a: Trial, b: Trial) -> float:
     """Nocedal & Wright 2006, (3.59); the middle where rounding leaves no minimum."""
     d1 = a.slope + b.slope - 3 * (a.value - b.value) / (a.step - b.step)
     inside = d1 * d1 - a.slope * b.slope
-    if not inside >= 0:
+    if inside < 0:
         return (a.step + b.step) / 2
     d2 = math.sqrt(inside)
     below = b.slope - a.slope + 2 * d2

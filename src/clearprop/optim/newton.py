@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from clearprop.optim.driver import Method, Steps, small, stuck
+from clearprop.optim.driver import Method, Stall, Steps, small, stuck
 from clearprop.optim.hyper import COUNT, POSITIVE, hyper
 from clearprop.optim.krylov import Krylov
 from clearprop.optim.objective import Objective, Point, Vector
@@ -53,7 +53,7 @@ class newton_cg(Method):
 
     def steps(self, objective: Objective, start: Point, tolerance: float) -> Steps:
         """The accepted points."""
-        point, region = start, Region(self.radius)
+        point, region, stall = start, Region(self.radius), Stall(start)
         while True:
             stop = small(point, tolerance)
             if stop is not None:
@@ -63,7 +63,7 @@ class newton_cg(Method):
                 point, region = lower, Region(self.radius)
                 yield point
                 continue
-            if region.spent(point.x):
+            if region.spent(point.x) or stall.over(point):
                 return stuck(point)
             step = self._step(objective, point, region.radius)
             trial = objective.point(point.x + step.p)

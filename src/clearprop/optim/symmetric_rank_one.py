@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from clearprop.optim.driver import Steps, small, stuck
+from clearprop.optim.driver import Stall, Steps, small, stuck
 from clearprop.optim.objective import Objective, Point, Vector
 from clearprop.optim.trust_region import Region, eigen_step
 
 
+HUGE = 1e100
+"""A correction that makes an entry larger is rounding in a denominator, and left out."""
+
+
 def rank_one_steps(objective: Objective, point: Point, tolerance: float) -> Steps:
     """Steps to the minimum of gᵀp + ½pᵀBp within the radius; B learns from refused trials too (Byrd et al. 1996)."""
-    b, region = None, Region(1.0)
+    b, region, stall = None, Region(1.0), Stall(point)
     while (stop := small(point, tolerance)) is None:
-        if region.spent(point.x):
+        if region.spent(point.x) or stall.over(point):
             return stuck(point)
         p, promised = _step(b, point.gradient, region.radius)
         trial = objective.point(point.x + p)
@@ -45,4 +49,5 @@ def _learned(b: Vector | None, p: Vector, y: Vector) -> Vector:
     product = float(r @ p)
     if abs(product) < 1e-8 * float(np.linalg.norm(r)) * float(np.linalg.norm(p)) or not product:
         return b
-    return b + np.outer(r, r) / product
+    learned: Vector = b + np.outer(r, r) / product
+    return learned if np.max(np.abs(learned)) < HUGE else b
