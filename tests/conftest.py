@@ -1,4 +1,9 @@
-"""What holds in every test: the engine's state is clean afterwards, and property tests repeat exactly."""
+"""What holds in every test: the engine's state is clean afterwards, and property tests repeat exactly.
+
+Kernels that tests compile are kept from run to run, beside pytest's own cache and not in the user's.
+"""
+
+import os
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +18,8 @@ settings.load_profile("test")
 
 
 def pytest_configure(config):
+    if hasattr(config, "cache"):
+        os.environ.setdefault("CLEARPROP_CACHE_DIR", str(config.cache.mkdir("kernels")))
     if config.getoption("markexpr", "") == "verify":
         settings.load_profile("verify")
 

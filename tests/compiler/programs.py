@@ -107,10 +107,23 @@ def draw_input(rng: np.random.Generator, shape: str, dtype: str, sizes: dict[str
     return np.asarray(rng.uniform(-1.5, 1.5, at), dtype)
 
 
+FAMILIES: dict[str, str] = {
+    "elementwise": "unary binary scalar size where clip logic predicate",
+    "reductions": "reduction count index_of running_sum unary",
+    "moves": "permutation reshape axis flip broadcast concat slice binary",
+    "indexing": "take along slice one_hot binary",
+    "products": "product permutation reshape unary",
+    "losses": "normal loss reduction where",
+    "random": "random unary where binary",
+}
+"""Kinds of steps that a program of one family is made of."""
+
+
 class Generator:
     """Draws one program."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, family: str = "") -> None:
+        self.family = family
         self.rng = np.random.default_rng(seed)
         self.dtype = str(self.rng.choice(["float32", "float64"]))
         self.sizes = dict(SIZES)
@@ -124,7 +137,9 @@ class Generator:
 
     def draw(self, length: int) -> RandomProgram:
         """A program of `length` steps."""
-        makers = [getattr(self, name) for name in sorted(dir(self)) if name.startswith("make_")]
+        names = FAMILIES[self.family].split() if self.family else ()
+        every = [name for name in sorted(dir(self)) if name.startswith("make_")]
+        makers = [getattr(self, name) for name in every if not names or name.removeprefix("make_") in names]
         weights = np.array([m.weight for m in makers], float)
         while len(self.program.steps) < length:
             maker = makers[self.rng.choice(len(makers), p=weights / weights.sum())]
@@ -525,6 +540,13 @@ def call(name: str, *operands: int) -> Step:
     return Step(f"{name}({inside})", operands, f)
 
 
-def random_program(seed: int, length: int = 9) -> RandomProgram:
-    """The program of a seed."""
-    return Generator(seed).draw(length)
+def random_program(seed: int, length: int = 9, family: str = "") -> RandomProgram:
+    """The program of a seed, of all kinds of steps or of one family's."""
+    return Generator(seed, family).draw(length)
+
+
+def other_inputs(p: RandomProgram) -> list[Any]:
+    """Inputs of the same kinds at other sizes."""
+    rng = np.random.default_rng([p.seed, 1])
+    sizes = {"n": 6, "m": 2, "k": 7}
+    return [draw_input(rng, shape, dtype, sizes) for shape, dtype in p.shapes]
