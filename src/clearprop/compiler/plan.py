@@ -17,7 +17,7 @@ from clearprop.compiler.unrolled import UnrolledEmitter
 from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.program.types import Type, type_of
-from clearprop.shapes import dim_key, hint, is_one, same_shape
+from clearprop.shapes import Size, dim_key, is_one, same_shape
 
 
 @dataclass
@@ -92,10 +92,14 @@ def _with_plain_operands(program: Program) -> Program:
             continue
         inputs = _widened(eq, equations)
         for k, atom in enumerate(inputs):
-            if not _readable(eq, found.get(atom) if isinstance(atom, Var) else None):
-                copy = Var(type_of(atom))
-                equations.append(Equation(REGISTRY["identity"], (atom,), {}, (copy,)))
-                inputs[k] = copy
+            own = type_of(atom)
+            dtype = eq.outputs[0].dtype if eq.primitive.name == "matmul" else own.dtype
+            if own.dtype != dtype:  # a product of float32 and float64: BLAS knows one dtype
+                inputs[k] = Var(Type(own.shape, dtype))
+                equations.append(Equation(REGISTRY["astype"], (atom,), {"dtype": dtype}, (inputs[k],)))
+            elif not _readable(eq, found.get(atom) if isinstance(atom, Var) else None):
+                inputs[k] = Var(own)
+                equations.append(Equation(REGISTRY["identity"], (atom,), {}, (inputs[k],)))
         equations.append(replace(eq, inputs=tuple(inputs)))
     return replace(program, equations=tuple(equations))
 
@@ -123,8 +127,13 @@ def _readable(eq: Equation, access: Access | None) -> bool:
         return access.key == (tuple(map(dim_key, contiguous(access.shape))), 0)
     rows, columns = access.strides[-2:]
     down, right = access.shape[-2:]
-    unfit = any((dim_key(s) == 0 or hint(s) < 0) and not is_one(n) for s, n in ((rows, down), (columns, right)))
+    unfit = any((dim_key(s) == 0 or _is_backward(s)) and not is_one(n) for s, n in ((rows, down), (columns, right)))
     return not unfit and (is_one(right) or is_one(down) or dim_key(columns) == 1 or dim_key(rows) == 1)
+
+
+def _is_backward(stride: Any) -> bool:
+    """Whether a stride, a number times sizes, leads back in memory, whatever the sizes are."""
+    return min(stride.terms.values()) < 0 if isinstance(stride, Size) else bool(stride < 0)
 
 
 def _in_place(program: Program, donated: Mapping[int, int], made: Mapping[Var, Operation]) -> dict[Var, Var]:
