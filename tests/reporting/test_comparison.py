@@ -12,6 +12,7 @@ from clearprop.cli.app import run as command
 from clearprop.reporting.comparison import comparison_html, curves, differences, remarks, results
 from clearprop.train import job
 from clearprop.train.executor import eager_executor
+from tests.reporting.axe import violations
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,12 @@ def test_the_page_loads_and_runs_nothing(runs):
     ET.fromstring(page.removeprefix("<!DOCTYPE html>\n"))
     assert not re.search(r"<script|<link|<img|<iframe|\son\w+=|https?:|@import|url\(", page)
     assert page.count('<svg class="chart"') == 2
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_passes_the_rules_of_axe(scheme, runs, tmp_path):
+    assert violations(comparison_html(runs), scheme, tmp_path) == []
 
 
 def test_the_command_line(runs, tmp_path, capsys):

@@ -146,3 +146,24 @@ cannot write 'run'
   where     {tmp_path}/file/run
   try       free some space or choose another --out; everything saved before is still there"""
     )
+
+
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_serves(undisturbed, tmp_path, monkeypatch):
+    from clearprop.train import job
+    from clearprop.train.executor import eager_executor
+
+    monkeypatch.setattr(job, "choose_executor", eager_executor)
+    folder = tmp_path / "run"
+    killed.train(out=folder, epochs=3)
+    newest, before = checkpoint_steps(folder / "checkpoints")[:0:-1][:2]
+    damaged = folder / "checkpoints" / str(newest)
+    with (damaged / "optimizer.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\xff")
+    with pytest.raises(cl.errors.RunError) as caught:
+        killed.train(resume=folder)
+    assert caught.value.headline == "the checkpoint cannot be trusted"
+    assert caught.value.expected.startswith("optimizer.safetensors with SHA-256 ")
+    assert caught.value.try_ == f"remove {damaged}: the run then goes on from step {before}"
+    shutil.rmtree(damaged)
+    assert bits(killed.train(resume=folder).last) == bits(undisturbed.last)

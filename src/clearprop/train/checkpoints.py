@@ -170,13 +170,21 @@ def _verify(path: Path, file: _StoredFile) -> None:
     try:
         size = path.stat().st_size
         if size != file.bytes:
-            refuse(_WHAT, f"{path.name} with {file.bytes:,} bytes", f"{size:,} bytes", str(path))
+            refuse(_WHAT, f"{path.name} with {file.bytes:,} bytes", f"{size:,} bytes", str(path), _remedy(path))
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as problem:
-        refuse(_WHAT, f"the file {path.name}", problem.strerror or type(problem).__name__, str(path))
+        refuse(_WHAT, f"the file {path.name}", problem.strerror or type(problem).__name__, str(path), _remedy(path))
     if digest != file.sha256:
-        refuse(_WHAT, f"{path.name} with SHA-256 {file.sha256[:12]}…", f"{digest[:12]}…", str(path))
+        refuse(_WHAT, f"{path.name} with SHA-256 {file.sha256[:12]}…", f"{digest[:12]}…", str(path), _remedy(path))
+
+
+def _remedy(path: Path) -> str:
+    """What is left where a file of a checkpoint is damaged."""
+    others = [step for step in checkpoint_steps(path.parents[1]) if str(step) != path.parent.name]
+    if not others:
+        return ""
+    return f"remove {path.parent}: the run then goes on from step {others[-1]}"
 
 
 def checkpoint_steps(folder: Path) -> list[int]:
