@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import sys
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -56,9 +55,9 @@ _UNREACHABLE = (
 
 
 def _register_unreachable() -> None:
-    if "numba" not in sys.modules:
-        abort = ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p).value
-        for name in _UNREACHABLE:
+    abort = ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p).value
+    for name in _UNREACHABLE:
+        if llvm.address_of_symbol(name) is None:  # an imported Numba adds its own only when it first compiles
             llvm.add_symbol(name, abort)
 
 
