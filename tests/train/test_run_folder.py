@@ -211,7 +211,7 @@ the checkpoint cannot be trusted
   expected  the file optimizer.safetensors
   got       No such file or directory
   where     RUN/checkpoints/4/optimizer.safetensors
-  try       restore the file as the run wrote it, or train again""",
+  try       remove RUN/checkpoints/4: the run then goes on from step 2""",
     ),
     "checkpoint that names files elsewhere": (
         lambda f: change(f / "checkpoints" / "4" / "checkpoint.json", "files", to={"../../config.json": {}}),
