@@ -112,7 +112,8 @@ class levenberg_marquardt(Configured):
         """The accepted points."""
         scale = self._scale(fit, None)
         control = self._control(float(np.linalg.norm(scale * fit.point.x)))
-        while (stop := _fitted(fit, tolerance)) is None:
+        rest = fit.point.value * float(np.finfo(fit.r.dtype).eps) ** 2
+        while (stop := _fitted(fit, tolerance, rest)) is None:
             scale = self._scale(fit, scale)
             better = self._better(problem, fit, Linear(fit, scale), control)
             if better is None:
@@ -197,11 +198,14 @@ class Nielsen:
         return True
 
 
-def _fitted(fit: Fit, tolerance: float) -> Stop | None:
+def _fitted(fit: Fit, tolerance: float, rest: float) -> Stop | None:
+    """The end: at a best fit, or where nothing is left of the residuals that there were at the start."""
     cosine = fit.cosine
-    if cosine > tolerance and fit.point.value > 0:
-        return None
-    return Stop(True, f"residuals and Jacobian are orthogonal: |cos| <= {cosine:.1e} (tolerance {tolerance:.1e})")
+    if fit.point.value <= rest:
+        return Stop(True, f"the fit is exact: the sum of squares is {fit.point.value:.1e}")
+    if cosine <= tolerance:
+        return Stop(True, f"residuals and Jacobian are orthogonal: |cos| <= {cosine:.1e} (tolerance {tolerance:.1e})")
+    return None
 
 
 def _tiny(p: Vector, x: Vector) -> bool:
