@@ -201,3 +201,19 @@ def test_complex_numbers_are_refused():
 def test_float16_computes():
     x = cl.tensor([1.0, 2.0], dtype="float16")
     assert (x * 2).dtype == np.float16 and cl.grad(lambda t: cl.sum(t * t))(x).dtype == np.float16
+
+
+def test_activations_of_integers_are_floating_in_eager_and_traced_code():
+    for f in (cl.relu, cl.sigmoid, cl.softplus, cl.gelu, cl.elu, cl.erf, cl.silu, cl.relu6, cl.leaky_relu):
+        x = np.array([-1, 0, 2])
+        want = np.asarray(f(x.astype(float)))
+        program = trace(lambda t, f=f: [f(t)], [type_of(x)])
+        assert program.outputs[0].type.dtype == np.float64
+        assert np.array_equal(f(x), want) and np.array_equal(evaluate(program, [x])[0], want)
+        assert np.allclose(cl.compile(f)(x), want, rtol=1e-15, atol=1e-15)
+
+
+def test_integers_to_negative_powers():
+    with pytest.raises(cl.ClearpropError) as caught:
+        cl.tensor([2, 3]) ** -1
+    assert caught.value.headline == "pow: Integers to negative integer powers are not allowed."

@@ -109,3 +109,25 @@ def _symbolic_programs(s: Sample) -> Iterator[tuple[str, Callable[[Any], Callabl
             return cl.grad(loss, argnums=s.smooth)
 
         yield "gradient", gradient
+
+
+def check_mixed_precision(s: Sample) -> None:
+    """Operands of two precisions: the result is the wider one, every gradient its operand's; traced as eager."""
+    floating = [k for k, x in enumerate(s.operands) if x.dtype.kind == "f"]
+    if len(floating) < 2:
+        return
+    for narrow in floating:
+        mixed = [x.astype(np.float32) if k == narrow else x for k, x in enumerate(s.operands)]
+        value = s(*mixed)
+        if s.row.kind == "f":
+            assert np.asarray(value).dtype == np.float64, f"{s}: {np.asarray(value).dtype} of mixed operands"
+        for what, f in differentiated(Sample(s.row, s.case, s.sizes, s.seed))[:2]:
+            program = trace(lambda *xs, f=f: _flat(f(*xs)), [type_of(x) for x in mixed])
+            cl.typecheck(program)
+            traced = evaluate(program, [*mixed, *program.captured])
+            eager = _flat(f(*mixed))
+            for got, want in zip(traced, eager, strict=True):
+                assert_same_bits(got, want, f"{s} traced {what} of mixed operands")
+            if what == "gradient":
+                for k, g in zip(s.smooth, eager, strict=True):
+                    assert g.dtype == mixed[k].dtype, f"{s}: gradient {g.dtype} of a {mixed[k].dtype} operand"

@@ -85,3 +85,21 @@ def check_tensor(s: Sample) -> None:
     assert_same_bits(got, want, f"{s} on tensors")
     tracked = [cl.tensor(x, requires_grad=k in s.smooth) for k, x in enumerate(s.operands)]
     assert_same_bits(s(*tracked), want, f"{s} on tracked tensors")
+
+
+def check_integers(s: Sample) -> None:
+    """On integers: the inferred type is the computed one, and the value that of the same numbers in float64."""
+    if s.row.variant == "probabilities" or not all(np.isfinite(x).all() for x in s.operands):
+        return  # integer labels are indices
+    for dtype in (np.int64, np.int32):
+        operands = [np.abs(np.ceil(x)).astype(dtype) if x.dtype.kind in "fi" else x for x in s.operands]
+        if not any(x.dtype.kind == "f" for x in s.operands):
+            return
+        operands = [x[()] if np.ndim(x) == 0 else x for x in operands]
+        got = s(*operands)
+        (inferred,) = s.primitive.infer([type_of(x) for x in operands], _bound(s))
+        assert inferred == type_of(got), f"{s}: inferred {inferred}, computed {type_of(got)} of integers"
+        exact = [x.astype(k.dtype) for x, k in zip(operands, s.operands, strict=True)]
+        want = array(s(*exact))
+        if want.dtype.kind == "f":
+            assert_close(array(got).astype(np.float64), want, 1e-14, s.row.scale, f"{s} of integers")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import DTypeError, GradientError, ShapeError, user_line
+from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, user_line
 from clearprop.primitives.rule import Rule, Zero, make_rule
 from clearprop.program.ir import Var
 from clearprop.program.tracing import builder, trace
@@ -224,10 +224,12 @@ class Primitive:
     # ------------------------------------------------------------------------------------- value and type
     def run(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
         """The value, on arrays and Python numbers."""
-        if self.kind == "elementwise" and not self.is_composite:
+        if self.kind == "elementwise":
             return self._run_elementwise(values, params)
         try:
-            return self._compute(*values, **params)
+            out = self._compute(*values, **params)
+            # a body may end in a Python number; only sizes and elementwise functions of numbers are weak
+            return type_of(out).dtype.type(out) if type(out) in PYTHON_SCALARS and self.is_composite else out
         except (ShapeError, DTypeError):
             raise
         except (ValueError, IndexError, TypeError, AttributeError) as error:
@@ -248,8 +250,10 @@ class Primitive:
             if dtype is None or dtype.kind != "f":
                 return self._run_mixed(values, params)
             return self._compute(*values, **params)
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError) as error:
             self._explain_failure(values, params)
+            if type(error) is ValueError and not self.is_composite:
+                raise ArgumentError(f"{self.name}: {error}", got="operands NumPy refuses", where=user_line()) from None
             raise
 
     def _run_mixed(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
@@ -263,10 +267,8 @@ class Primitive:
             else np.asarray(x, dtype)[()]
             for i, (x, t) in enumerate(zip(values, types, strict=True))
         ]
-        out = self._compute(*cast, **params)
-        if out_type.weak:
-            return out.item()
-        return out if out.dtype == out_type.dtype else out.astype(out_type.dtype)
+        out = np.asarray(self._compute(*cast, **params), out_type.dtype)
+        return out.item() if out_type.weak else out[()]
 
     def _explain_failure(self, values: Sequence[Any], params: Mapping[str, Any]) -> None:
         """NumPy refused: our own inference says which axis and where, and raises."""

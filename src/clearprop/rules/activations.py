@@ -13,26 +13,26 @@ from clearprop.rules.elementwise import abs, erf, exp, expm1, log1p, maximum, mi
 from clearprop.rules.trigonometric import tanh
 
 
-@composite("elementwise", tex=r"\sigma({x})", d_x=lambda g, y: g * y * (1 - y))
+@composite("elementwise", dtype="float", tex=r"\sigma({x})", d_x=lambda g, y: g * y * (1 - y))
 def sigmoid(x: Any, /) -> Any:
     """Logistic function σ(x) = 1/(1 + e⁻ˣ), without overflow."""
     return 1 / (1 + exp(-x))
 
 
-@composite("elementwise", tex=r"\log(1 + e^{{{x}}})", d_x=lambda g, x: g * sigmoid(x))
+@composite("elementwise", dtype="float", tex=r"\log(1 + e^{{{x}}})", d_x=lambda g, x: g * sigmoid(x))
 def softplus(x: Any, /) -> Any:
     """log(1 + eˣ), a smooth ReLU (Dugas et al. 2001), without overflow."""
     return maximum(x, 0.0) + log1p(exp(-abs(x)))
 
 
-@composite("elementwise", tex=r"\max(0, {x})", kink=lambda x: x, d_x=lambda g, y: where(y > 0, g, 0.0))
+@composite("elementwise", dtype="float", tex=r"\max(0, {x})", kink=lambda x: x, d_x=lambda g, y: where(y > 0, g, 0.0))
 def relu(x: Any, /) -> Any:
     """Rectified linear unit max(0, x) (Nair & Hinton 2010).  By convention relu′(0) = 0."""
     return maximum(x, 0.0)  # lets NaN through; where(x > 0, x, 0) would hide it
 
 
 @composite(
-    "elementwise", tex=r"\operatorname{{leaky}}({x})", kink=lambda x: x,
+    "elementwise", dtype="float", tex=r"\operatorname{{leaky}}({x})", kink=lambda x: x,
     d_x=lambda g, x, slope: where(x > 0, g, slope * g),
 )  # fmt: skip
 def leaky_relu(x: Any, /, *, slope: Any = 0.01) -> Any:
@@ -41,7 +41,7 @@ def leaky_relu(x: Any, /, *, slope: Any = 0.01) -> Any:
 
 
 @composite(
-    "elementwise", tex=r"\min(\max(0, {x}), 6)", kink=lambda x: x * (x - 6.0),
+    "elementwise", dtype="float", tex=r"\min(\max(0, {x}), 6)", kink=lambda x: x * (x - 6.0),
     d_x=lambda g, y: where(y > 0, where(y < 6, g, 0.0), 0.0),
 )  # fmt: skip
 def relu6(x: Any, /) -> Any:
@@ -50,7 +50,7 @@ def relu6(x: Any, /) -> Any:
 
 
 @composite(
-    "elementwise", tex=r"\operatorname{{elu}}({x})", kink=lambda x, alpha: x,
+    "elementwise", dtype="float", tex=r"\operatorname{{elu}}({x})", kink=lambda x, alpha: x,
     d_x=lambda g, x, alpha: where(x > 0, g, g * alpha * exp(minimum(x, 0.0))),
 )  # fmt: skip
 def elu(x: Any, /, *, alpha: Any = 1.0) -> Any:
@@ -62,7 +62,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 @composite(
-    "elementwise", tex=r"\operatorname{{selu}}({x})", kink=lambda x: x,
+    "elementwise", dtype="float", tex=r"\operatorname{{selu}}({x})", kink=lambda x: x,
     d_x=lambda g, x: SELU_SCALE * where(x > 0, g, g * SELU_ALPHA * exp(minimum(x, 0.0))),
 )  # fmt: skip
 def selu(x: Any, /) -> Any:
@@ -71,7 +71,7 @@ def selu(x: Any, /) -> Any:
 
 
 @composite(
-    "elementwise", tex=r"{x}\,\Phi({x})",
+    "elementwise", dtype="float", tex=r"{x}\,\Phi({x})",
     d_x=lambda g, x: g * (_normal_cdf(x) + x * exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))),
 )  # fmt: skip
 def gelu(x: Any, /) -> Any:
@@ -92,13 +92,17 @@ def _gelu_slope(x: Any) -> Any:
     return 0.5 * (1 + t) + 0.5 * _GELU * (s + 3 * 0.044715 * s * x * x)
 
 
-@composite("elementwise", tex=r"\operatorname{{gelu}}_{{\tanh}}({x})", d_x=lambda g, x: g * _gelu_slope(x))
+@composite(
+    "elementwise", dtype="float", tex=r"\operatorname{{gelu}}_{{\tanh}}({x})", d_x=lambda g, x: g * _gelu_slope(x)
+)
 def gelu_tanh(x: Any, /) -> Any:
     """The tanh approximation of gelu, within 5e-4 of it (Hendrycks & Gimpel 2016)."""
     return 0.5 * x * (1 + tanh(_GELU * (x + 0.044715 * x * x * x)))
 
 
-@composite("elementwise", tex=r"{x}\,\sigma({x})", d_x=lambda g, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x))))
+@composite(
+    "elementwise", dtype="float", tex=r"{x}\,\sigma({x})", d_x=lambda g, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x)))
+)
 def silu(x: Any, /) -> Any:
     """x·σ(x), also called swish (Elfwing et al. 2017)."""
     return x * sigmoid(x)

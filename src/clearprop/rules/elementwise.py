@@ -370,7 +370,7 @@ def erf(x: Any, /) -> Any:
 
 
 @composite(
-    "elementwise", tex=r"\log(e^{{{a}}} + e^{{{b}}})",
+    "elementwise", dtype="float", tex=r"\log(e^{{{a}}} + e^{{{b}}})",
     d_a=lambda g, a, b: g / (1 + exp(b - a)), d_b=lambda g, a, b: g / (1 + exp(a - b)),
 )  # fmt: skip
 def logaddexp(a: Any, b: Any, /) -> Any:

@@ -49,7 +49,7 @@ def _excess(logits: Any, labels: Any) -> Any:
 
 @composite(
     "reduction", tex=r"-\log\operatorname{{softmax}}({logits})_{{{labels}}}", shape=_per_example,
-    dtype=lambda logits, labels: logits.dtype,
+    dtype="float",
     d_logits=lambda g, logits, labels: g * _excess(logits, labels),
 )  # fmt: skip
 def softmax_cross_entropy(logits: Any, labels: Any, /) -> Any:
@@ -67,7 +67,7 @@ def softmax_cross_entropy(logits: Any, labels: Any, /) -> Any:
 
 
 @composite(
-    "elementwise", tex=r"-\left({labels}\log\sigma({logits}) + (1-{labels})\log\sigma(-{logits})\right)",
+    "elementwise", dtype="float", tex=r"-\left({labels}\log\sigma({logits}) + (1-{labels})\log\sigma(-{logits})\right)",
     d_logits=lambda g, logits, labels: g * (sigmoid(logits) - labels),
 )  # fmt: skip
 def sigmoid_cross_entropy(logits: Any, labels: Any, /) -> Any:
@@ -96,7 +96,7 @@ def absolute_error(prediction: Any, target: Any, /) -> Any:
 
 
 @composite(
-    "elementwise", tex=r"h_\delta({prediction} - {target})",
+    "elementwise", dtype="float", tex=r"h_\delta({prediction} - {target})",
     d_prediction=lambda g, prediction, target, delta: g * _huber_slope(prediction - target, delta),
     d_target=lambda g, prediction, target, delta: -g * _huber_slope(prediction - target, delta),
 )  # fmt: skip

@@ -211,7 +211,7 @@ def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any
 
 @primitive(
     "structural", numpy="np.cumulative_sum({x}, axis={axis})", numba="cumulative", tex=r"\operatorname{{cumsum}} {x}",
-    shape=lambda x, axis: x.shape,
+    shape=lambda x, axis: x.shape, dtype=_sum_dtype,
     vjp_x=lambda g, axis: flip(cumulative_sum_(flip(g, axis=axis), axis=axis), axis=axis),
 )  # fmt: skip
 def cumulative_sum_(x: Any, /, *, axis: Any = -1) -> Any:
