@@ -26,7 +26,7 @@ def data():
 def network():
     """A network with everything that has state or draws random numbers."""
     return cl.nn.Sequential(
-        cl.nn.Dense(4, 6, rng=1), cl.nn.BatchNorm(6), "relu", cl.nn.Dropout(0.2), cl.nn.Dense(6, 2, rng=2)
+        cl.nn.Dense(4, 6, bias=False, rng=1), cl.nn.BatchNorm(6), "relu", cl.nn.Dropout(0.2), cl.nn.Dense(6, 2, rng=2)
     )
 
 
