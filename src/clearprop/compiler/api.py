@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import inspect
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,15 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.autodiff.trees import flatten, is_array, paths, unflatten
+from clearprop.autodiff.trees import flatten, is_array, unflatten
+from clearprop.compiler.arguments import Arguments, Donated, Parameters
+from clearprop.compiler.captures import Captures
 from clearprop.compiler.lowering import lower
 from clearprop.compiler.numpy_source import NumpySource, compile_numpy
-from clearprop.errors import ArgumentError, TraceError, unknown_name, user_line
+from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.program.ir import Program, Var
 from clearprop.program.tracing import builder, trace
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
 from clearprop.program.values import Node, raw
-from clearprop.shapes import Scope
+from clearprop.shapes import Scope, Size
 
 
 class ExecutorWarning(UserWarning):
@@ -37,32 +38,13 @@ class CacheInfo:
     programs: list[str] = field(default_factory=list)
 
 
-class Donated:
-    """What a tensor holds after its memory was given to a compiled call."""
-
-    def __init__(self, where: str) -> None:
-        object.__setattr__(self, "where", where)
-
-    def __getattr__(self, name: str) -> Any:
-        raise TraceError(
-            "this tensor was donated and its memory reused",
-            expected="the tensors that the call returned",
-            got="a tensor given away in an earlier call",
-            where=self.where,
-            try_="use the returned value, or leave the argument out of donate=",
-        )
-
-
 class Compiled:
     """A function compiled by `cl.compile`; call it like the original."""
 
     def __init__(self, f: Callable[..., Any], donate: Any, static: Any, executor: str | None) -> None:
         functools.update_wrapper(self, f)
         self.function = f
-        self.signature = inspect.signature(f)
-        names = list(self.signature.parameters)
-        self.donate = _positions(donate, names, "donate")
-        self.static = _positions(static, names, "static")
+        self.parameters = Parameters(f, donate, static)
         self.executor = executor
         self.specialisations: dict[Any, list[Specialisation]] = {}
         self.entries: dict[Any, _Entry] = {}
@@ -72,32 +54,54 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program for these arguments, tracing it first if there is none yet."""
-        if kwargs:
-            bound = self.signature.bind(*args, **kwargs)
-            args = bound.args
         if builder() is not None:
-            return self.function(*args)
+            return self.function(*args, **kwargs)
         with self.lock:
-            call = _Arguments(self, args)
+            call = self._take(args, kwargs)
+            entry = None if call.tracked else self._entry(call)
+            if entry is not None and not entry.specialisation.captures.tracked:
+                return entry.run(call)
+        _say_once(
+            f"{self._name} runs uncompiled: a gradient may flow through the call.  "
+            f"Compile the function that takes the gradient, or give x.detach()"
+        )
+        return self.function(*args, **kwargs)
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.function, "__name__", "the function")
+
+    def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        call = self.parameters.take(args, kwargs)
+        if call.fixed or len(call.leaves) < len(call.tensors):
+            call.require_hashable()
+        return call
+
+    def _entry(self, call: Arguments) -> _Entry:
+        """The program for a call like this, bound to its sizes, and with the arrays captured as they are now."""
+        try:
             entry = self.entries.get(call.exact)
-            if entry is None:
-                if len(self.entries) >= ENTRIES:
-                    self.entries.clear()
-                entry = self.entries[call.exact] = self._enter(call)
-            else:
-                self.info.hits += 1
-            self.last = entry.specialisation
-            return entry.run(call)
+        except TypeError:
+            call.require_hashable()
+            raise
+        if entry is not None:
+            self.info.hits += 1
+        if entry is None or entry.specialisation.stale():
+            if len(self.entries) >= ENTRIES:
+                self.entries.clear()
+            entry = self.entries[call.exact] = self._enter(call)
+        self.last = entry.specialisation
+        return entry
 
-    def _enter(self, call: _Arguments) -> _Entry:
+    def _enter(self, call: Arguments) -> _Entry:
         chosen = self._find(call)
-        return _Entry(chosen, chosen.executor.bind(chosen.inputs(call.leaves)), call.donated(self))
+        return _Entry(chosen, chosen.executor.bind(chosen.inputs(call.leaves)), call.donated())
 
-    def _find(self, call: _Arguments) -> Specialisation:
+    def _find(self, call: Arguments) -> Specialisation:
         known = self.specialisations.setdefault(call.key, [])
         for s in known:
             env = s.environment(call.leaves)
-            if s.scope.holds(env):
+            if s.scope.holds(env) and not s.stale():
                 self.info.hits += 1
                 return s
         self.info.misses += 1
@@ -106,9 +110,9 @@ class Compiled:
         self.info.programs.append(new.describe())
         return new
 
-    def lower(self, *specs: Any) -> Specialisation:
+    def lower(self, *specs: Any, **named: Any) -> Specialisation:
         """The specialisation for arguments like these, without running it; its `program` can be printed."""
-        return self._find(_Arguments(self, specs))
+        return self._find(self._take(specs, named))
 
     @property
     def program(self) -> Program:
@@ -139,57 +143,11 @@ class Compiled:
         return self.last
 
     def __repr__(self) -> str:
-        return f"<compiled {self.function.__name__}>"
+        return f"<compiled {self._name}>"
 
 
 ENTRIES = 256
 """How many kinds of call, with their exact sizes, are kept ready."""
-
-
-class _Arguments:
-    """One call's arguments: dynamic leaves, and their exact kind: structure, dtypes, sizes."""
-
-    __slots__ = ("args", "exact", "fixed", "leaves", "structure", "tensors")
-
-    def __init__(self, owner: Compiled, args: Sequence[Any]) -> None:
-        self.args = args
-        dynamic: Sequence[Any] = args
-        self.fixed: tuple[Any, ...] = ()
-        if owner.static:
-            dynamic = [a for i, a in enumerate(args) if i not in owner.static]
-            self.fixed = tuple(a for i, a in enumerate(args) if i in owner.static)
-        self.tensors, self.structure = flatten(tuple(dynamic))
-        self.leaves: list[Any] = []
-        kinds: list[Any] = []
-        for v in self.tensors:
-            if isinstance(v, Node):
-                v = v.value
-            self.leaves.append(v)
-            if isinstance(v, (np.ndarray, np.generic)):
-                kinds += (v.dtype, v.shape)
-            else:
-                kinds.append(type(v) if type(v) in PYTHON_SCALARS else ("static", v))
-        self.exact = (self.structure, self.fixed, *kinds)
-
-    @property
-    def key(self) -> Any:
-        """What a program is special to: not the sizes, but which axes are 1."""
-        return self.structure, self.fixed, tuple(_leaf_key(v, is_array(v)) for v in self.leaves)
-
-    def donated(self, owner: Compiled) -> list[bool]:
-        """Which leaves belong to donated arguments."""
-        out: list[bool] = []
-        for i, a in enumerate(self.args):
-            if i not in owner.static:
-                out += [i in owner.donate] * len(flatten(a)[0])
-        return out
-
-
-def _leaf_key(value: Any, array: bool) -> Any:
-    if not array:
-        return ("static", value)
-    t = type_of(value)
-    return t.dtype.str, t.weak, tuple(n == 1 for n in t.shape)
 
 
 class _Entry:
@@ -201,7 +159,7 @@ class _Entry:
         self.specialisation, self.execute = s, execute
         self.donated = [i for i, d in enumerate(donated) if d]
 
-    def run(self, call: _Arguments) -> Any:
+    def run(self, call: Arguments) -> Any:
         """Execute, wrap the results, and mark donated tensors."""
         s = self.specialisation
         results = self.execute(s.inputs(call.leaves))
@@ -220,17 +178,27 @@ class _Entry:
 class Specialisation:
     """A program for one kind of argument: traced, lowered, planned; and bound to sizes as they come."""
 
-    def __init__(self, owner: Compiled, call: _Arguments) -> None:
+    def __init__(self, owner: Compiled, call: Arguments) -> None:
         self.owner, self.scope = owner, Scope()
-        self.name = owner.function.__name__ if owner.function.__name__.isidentifier() else "step"
+        self.name = owner._name if owner._name.isidentifier() else "step"
         self.arrays = [is_array(v) for v in call.leaves]
         self.all_in = all(self.arrays)
         self.types = [self._type(v) for v in self.inputs(call.leaves)]
         self._trace(call)
         self.all_out = all(self.out_mask)
         self.lowered = lower(self.program)
-        self.donations = self._match(call.donated(owner))
+        self.donations = self._match(call.donated())
+        self.captures = Captures(owner.function, self.lowered.captured)
         self.executor = self._executor()
+
+    def stale(self) -> bool:
+        """Whether arrays around the function are of another kind now; new ones of the same kind are taken over."""
+        if not self.captures.sources and not self.captures.copied:
+            return False
+        renewed = self.captures.renew()
+        if renewed:
+            self.executor.renew(self.captures.values)
+        return renewed is None
 
     def inputs(self, leaves: Sequence[Any]) -> Sequence[Any]:
         """The leaves that are arrays or numbers."""
@@ -240,26 +208,24 @@ class Specialisation:
         t = type_of(value)
         if t.weak:
             return Type((), t.dtype, weak=True)
-        return Type(tuple(1 if n == 1 else self.scope.new(n) for n in t.shape), t.dtype)
+        return Type(tuple(1 if n == 1 else self.scope.new(n) for n in t.shape), t.dtype.newbyteorder("="))
 
-    def _trace(self, call: _Arguments) -> None:
-        names = _leaf_names(self.owner, call)
+    def _trace(self, call: Arguments) -> None:
+        names = call.names()
         out: list[Any] = []
 
         def flat_f(*xs: Any) -> Sequence[Any]:
             given = iter(xs)
             leaves = [next(given) if a else v for v, a in zip(call.leaves, self.arrays, strict=True)]
-            dynamic = iter(unflatten(call.structure, leaves))
-            fixed = iter(call.fixed)
-            args = [next(fixed) if i in self.owner.static else next(dynamic) for i in range(len(call.args))]
-            result = self.owner.function(*args)
+            result = call.call(unflatten(call.structure, leaves))
             flat, structure = flatten(result)
-            out.append((structure, [is_array(v) for v in flat], flat, result))
-            return [v for v in flat if is_array(v)]
+            flat = [Size.as_value(v) if isinstance(v, Size) else v for v in flat]
+            out.append((structure, [_is_computed(v) for v in flat], flat, result))
+            return [v for v in flat if _is_computed(v)]
 
         self.program = trace(flat_f, self.types, names, self.scope)
         self.out_structure, self.out_mask, self.out_flat, result = out[0]
-        _name_results(self.program, call, self.owner, result)
+        _name_results(self.program, call, result)
 
     def _match(self, donated: Sequence[bool]) -> dict[int, int]:
         """Which output may take over which donated input: equal types, in order."""
@@ -323,12 +289,16 @@ class NumpyExecutor:
     """Runs the printed NumPy source."""
 
     def __init__(self, s: Specialisation) -> None:
-        self.hidden = [raw(c) for c in s.lowered.captured]
+        self.hidden = s.captures.values
         self.source, self.function = compile_numpy(s.lowered, s.name)
 
     def bind(self, inputs: Sequence[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
         """What computes the outputs for inputs of these sizes: the same for all."""
         return self._run
+
+    def renew(self, hidden: Sequence[Any]) -> None:
+        """Take these arrays for the captured ones from now on."""
+        self.hidden = list(hidden)
 
     def _run(self, inputs: Sequence[Any]) -> Sequence[Any]:
         with np.errstate(all="ignore"):
@@ -356,26 +326,18 @@ def native_obstacle(program: Program) -> str | None:
     return obstacle(program)
 
 
-def _leaf_names(owner: Compiled, call: _Arguments) -> list[str]:
-    parameters = [p for i, p in enumerate(owner.signature.parameters) if i not in owner.static]
-    dynamic = [a for i, a in enumerate(call.args) if i not in owner.static]
-    names = [_leaf_name(p, path) for p, a in zip(parameters, dynamic, strict=False) for path in paths(a)]
-    names += [""] * (len(call.leaves) - len(names))
-    return [n for n, v in zip(names, call.leaves, strict=True) if is_array(v)]
+def _is_computed(value: Any) -> bool:
+    """Whether a result comes from the program; a Python number is the same in every call."""
+    return is_array(value) and type(value) not in PYTHON_SCALARS
 
 
-def _leaf_name(parameter: str, path: str) -> str:
-    return f"{parameter}_{path}" if path and not path.startswith("[") else parameter + path
-
-
-def _name_results(program: Program, call: _Arguments, owner: Compiled, result: Any) -> None:
+def _name_results(program: Program, call: Arguments, result: Any) -> None:
     """The new form of an argument is called after it: of a tree of its structure, or of one that was donated."""
     given: dict[Any, list[str]] = {}
-    parameters = list(owner.signature.parameters)
-    for i, (p, a) in enumerate(zip(parameters, call.args, strict=False)):
+    for i, a in call.dynamic():
         leaves, structure = flatten(a)
-        if i not in owner.static and (len(leaves) > 1 or i in owner.donate):
-            given.setdefault(structure, [_leaf_name(p, path) for path in paths(a)])
+        if len(leaves) > 1 or call.is_donated(i):
+            given.setdefault(structure, call.leaf_names(i, a))
     inputs = set(program.inputs)
     for part in result if isinstance(result, (tuple, list)) else [result]:
         leaves, structure = flatten(part)
@@ -383,24 +345,6 @@ def _name_results(program: Program, call: _Arguments, owner: Compiled, result: A
             var = raw(leaf)
             if isinstance(var, Var) and var not in inputs and not var.name:
                 var.name = f"new_{name}"
-
-
-def _positions(chosen: Any, names: Sequence[str], what: str) -> frozenset[int]:
-    wanted = (chosen,) if isinstance(chosen, (str, int)) else tuple(chosen)
-    out = set()
-    for w in wanted:
-        if isinstance(w, str) and w not in names:
-            raise unknown_name(f"argument to {what}", w, names, user_line())
-        position = names.index(w) if isinstance(w, str) else w
-        if not 0 <= position < len(names):
-            raise ArgumentError(
-                f"{what} names a position that does not exist",
-                expected=f"0 to {len(names) - 1}",
-                got=str(w),
-                where=user_line(),
-            )
-        out.add(position)
-    return frozenset(out)
 
 
 def compile(

@@ -348,4 +348,5 @@ def erf(x):
     ) * w + 2.33520497626869185e-3
     tail = 1.0 - np.exp(-b * b) * (5.6418958354775628695e-1 - w * p / q) / b
     y = np.where(small, inner, np.where(middle, outer, tail))
-    return np.copysign(np.where(np.isnan(a), a, y), x).astype(getattr(x, "dtype", np.float64))[()]
+    dtype = np.result_type(x) if np.result_type(x).kind == "f" else np.float64
+    return np.copysign(np.where(np.isnan(a), a, y), x).astype(dtype)[()]

@@ -21,8 +21,9 @@ from clearprop.compiler.operations import REDUCTIONS
 from clearprop.compiler.plan import make_plan
 from clearprop.program.ir import Program, Var
 from clearprop.program.types import type_of
-from clearprop.program.values import Node, raw
+from clearprop.program.values import Node
 
+_DTYPES = frozenset({"float32", "float64", "int64", "int32", "bool", "uint32", "uint8"})
 _FREE = frozenset({"full", "arange", "size", "matmul"}) | VIEWS | REDUCTIONS
 
 
@@ -31,16 +32,15 @@ def obstacle(program: Program) -> str | None:
     for eq in program.equations:
         p = eq.primitive
         if p.kind == "elementwise":
-            foreign = set(re.findall(r"([A-Za-z_][\w.]*)\(", p.numba)) - VOCABULARY
-            if foreign:
-                return f"{p.name} is spelled with {sorted(foreign)[0]}, which kernels do not know"
+            unknown = set(re.findall(r"([A-Za-z_][\w.]*)\(", p.numba)) - VOCABULARY
+            if unknown:
+                return f"{p.name} is spelled with {sorted(unknown)[0]}, which kernels do not know"
         elif p.name not in _FREE and p.name not in SPECIAL:
             return f"{p.name} has no native form"
-        if any(
-            v.type.dtype.name not in ("float32", "float64", "int64", "int32", "bool", "uint32", "uint8")
-            for v in eq.outputs
-        ):
-            return f"{eq.outputs[0].type.dtype.name} has no native form"
+        used = (v.dtype for v in (*eq.inputs, *eq.outputs) if isinstance(v, Var))
+        foreign = next((d for d in used if d.name not in _DTYPES), None)
+        if foreign is not None:
+            return f"{foreign.name} has no native form"
     return None
 
 
@@ -50,8 +50,14 @@ class NativeExecutor:
     def __init__(self, s: Specialisation) -> None:
         self.s = s
         self.plan = make_plan(s.lowered, s.donations)
-        self.hidden = [np.asarray(raw(c), order="C") for c in s.lowered.captured]
+        self.hidden = list(map(_plain, s.captures.values))
         self.bound: dict[Any, _Bound] = {}
+
+    def renew(self, hidden: Sequence[Any]) -> None:
+        """Take these arrays for the captured ones from now on."""
+        self.hidden = list(map(_plain, hidden))
+        for bound in self.bound.values():
+            bound.place_hidden(self.hidden)
 
     def bind(self, inputs: Sequence[Any]) -> Callable[[Sequence[Any]], list[Any]]:
         """What computes the outputs for inputs of these sizes."""
@@ -62,12 +68,18 @@ class NativeExecutor:
         return self.bound[sizes].run
 
 
+def _plain(value: Any) -> np.ndarray[Any, Any]:
+    """The array in C order and the processor's byte order."""
+    array = np.asarray(value, order="C")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
 class _Bound:
     """The plan for one set of sizes."""
 
     def __init__(self, executor: NativeExecutor, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
         plan = self.plan = executor.plan
-        self.hidden = executor.hidden
+        self.hidden: Sequence[np.ndarray[Any, Any]] = executor.hidden
         env = executor.s.scope.bind(
             (dim, n)
             for var, a in zip(plan.program.inputs, arrays, strict=True)
@@ -78,10 +90,15 @@ class _Bound:
         self.inputs = plan.program.inputs[: len(plan.program.inputs) - len(self.hidden)]
         self.dtypes = [v.dtype for v in self.inputs]
         self.donated = [self.inputs[i] in set(plan.buffers.values()) for i in range(len(self.inputs))]
-        for var, array in zip(plan.program.inputs[len(self.inputs) :], self.hidden, strict=True):
-            self.executable.place(var, array.ctypes.data)
+        self.place_hidden(executor.hidden)
         self._describe_outputs(number)
         self.patch = self.executable.patcher([*self.inputs, *(v for v, _, _ in self.fresh)])
+
+    def place_hidden(self, hidden: Sequence[np.ndarray[Any, Any]]) -> None:
+        """Tell the kernels where the captured arrays are."""
+        self.hidden = hidden
+        for var, array in zip(self.plan.program.inputs[len(self.inputs) :], hidden, strict=True):
+            self.executable.place(var, array.ctypes.data)
 
     def _describe_outputs(self, number: Callable[[Any], int]) -> None:
         """Outputs in memory of their own, and where each output is found: a donated input or a fresh array."""

@@ -1,0 +1,184 @@
+"""The arguments of a compiled call: by position and name, which are donated, which are part of the program."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.autodiff.trees import flatten, is_array, paths
+from clearprop.errors import ArgumentError, TraceError, unknown_name, user_line
+from clearprop.program.types import PYTHON_SCALARS, type_of
+from clearprop.program.values import RECORDING, Node
+
+
+class Donated:
+    """What a tensor holds after its memory was given to a compiled call."""
+
+    def __init__(self, where: str) -> None:
+        object.__setattr__(self, "where", where)
+
+    def refuse(self) -> None:
+        """Raise the error that says where the tensor was given away."""
+        raise TraceError(
+            "this tensor was donated and its memory reused",
+            expected="the tensors that the call returned",
+            got="a tensor given away in an earlier call",
+            where=self.where,
+            try_="use the returned value, or leave the argument out of donate=",
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        self.refuse()
+
+
+class Parameters:
+    """The parameters of a function, and how a call's arguments are told apart.
+
+    Arguments are kept as given: by position as far as that goes, the rest by name.  Defaults stay the function's.
+    """
+
+    def __init__(self, f: Callable[..., Any], donate: Any, static: Any) -> None:
+        self.function = f
+        self.signature = inspect.signature(f)
+        self.names = list(self.signature.parameters)
+        self.donate = _positions(donate, self.names, "donate")
+        self.static = _positions(static, self.names, "static")
+        kinds = [p.kind for p in self.signature.parameters.values()]
+        rest = inspect.Parameter.VAR_POSITIONAL
+        self.rest = kinds.index(rest) if rest in kinds else len(kinds)
+
+    def take(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
+        """The arguments of a call."""
+        if not kwargs:
+            return Arguments(self, args, ())
+        bound = self.signature.bind(*args, **kwargs)
+        names = tuple(sorted(bound.kwargs))
+        return Arguments(self, (*bound.args, *(bound.kwargs[n] for n in names)), names)
+
+    def place(self, position: int, count: int, keywords: Sequence[str]) -> int:
+        """Which parameter an argument belongs to; −1 for a name that the function collects."""
+        given = count - len(keywords)
+        if position < given:
+            return min(position, self.rest)
+        name = keywords[position - given]
+        return self.names.index(name) if name in self.names else -1
+
+    def label(self, position: int, count: int, keywords: Sequence[str]) -> str:
+        """The name of an argument in generated sources."""
+        given = count - len(keywords)
+        if position >= given:
+            return keywords[position - given]
+        if position >= self.rest and self.rest < len(self.names):
+            return f"{self.names[self.rest]}_{position - self.rest}"
+        return self.names[position]
+
+
+class Arguments:
+    """One call's arguments: dynamic leaves, and their exact kind: structure, dtypes, sizes."""
+
+    __slots__ = ("args", "exact", "fixed", "keywords", "leaves", "owner", "structure", "tensors", "tracked")
+
+    def __init__(self, owner: Parameters, args: tuple[Any, ...], keywords: tuple[str, ...]) -> None:
+        self.owner, self.args, self.keywords = owner, args, keywords
+        dynamic: Sequence[Any] = args
+        self.fixed: tuple[Any, ...] = ()
+        if owner.static:
+            dynamic = [a for i, a in enumerate(args) if not self.is_static(i)]
+            self.fixed = tuple((type(a), a) for i, a in enumerate(args) if self.is_static(i))
+        self.tensors, self.structure = flatten(tuple(dynamic))
+        self.tracked = False
+        self.leaves: list[Any] = []
+        kinds: list[Any] = []
+        for v in self.tensors:
+            if isinstance(v, Node):
+                if v.application is not None or v.requires_grad:
+                    self.tracked = RECORDING.on
+                v = v.value
+                if v.__class__ is Donated:
+                    v.refuse()
+            self.leaves.append(v)
+            if isinstance(v, (np.ndarray, np.generic)):
+                kinds += (v.dtype, v.shape)
+            else:
+                kinds.append(type(v) if type(v) in PYTHON_SCALARS else ("static", v))
+        self.exact = (self.structure, self.fixed, keywords, *kinds)
+
+    @property
+    def key(self) -> Any:
+        """What a program is special to: not the sizes, but which axes are 1."""
+        return self.structure, self.fixed, self.keywords, tuple(_leaf_key(v, is_array(v)) for v in self.leaves)
+
+    def require_hashable(self) -> None:
+        """What is part of the program must be comparable with that of later calls."""
+        for value in [*(a for _, a in self.fixed), *(v for v in self.leaves if not is_array(v))]:
+            try:
+                hash(value)
+            except TypeError:
+                raise ArgumentError(
+                    "an argument that is part of the program cannot be compared between calls",
+                    expected="numbers, texts, tuples and other values that have a hash",
+                    got=f"a {type(value).__name__}",
+                    where=user_line(),
+                    try_="a tuple in place of a list; an array as an ordinary argument, not in static=",
+                ) from None
+
+    def is_static(self, position: int) -> bool:
+        """Whether an argument is part of the program."""
+        return self.owner.place(position, len(self.args), self.keywords) in self.owner.static
+
+    def is_donated(self, position: int) -> bool:
+        """Whether an argument's memory may be taken over."""
+        return self.owner.place(position, len(self.args), self.keywords) in self.owner.donate
+
+    def dynamic(self) -> list[tuple[int, Any]]:
+        """The arguments that are not part of the program, with their positions."""
+        return [(i, a) for i, a in enumerate(self.args) if not self.is_static(i)]
+
+    def donated(self) -> list[bool]:
+        """Which leaves belong to donated arguments."""
+        return [self.is_donated(i) for i, a in self.dynamic() for _ in flatten(a)[0]]
+
+    def names(self) -> list[str]:
+        """A name for every leaf that is an array."""
+        found = [n for i, a in self.dynamic() for n in self.leaf_names(i, a)]
+        return [n for n, v in zip(found, self.leaves, strict=True) if is_array(v)]
+
+    def leaf_names(self, position: int, argument: Any) -> list[str]:
+        """Names for the leaves of one argument."""
+        label = self.owner.label(position, len(self.args), self.keywords)
+        return [f"{label}_{p}" if p and not p.startswith("[") else label + p for p in paths(argument)]
+
+    def call(self, dynamic: Sequence[Any]) -> Any:
+        """The function with other values for its dynamic arguments."""
+        values = iter(dynamic)
+        args = [a if self.is_static(i) else next(values) for i, a in enumerate(self.args)]
+        given = len(args) - len(self.keywords)
+        return self.owner.function(*args[:given], **dict(zip(self.keywords, args[given:], strict=True)))
+
+
+def _leaf_key(value: Any, array: bool) -> Any:
+    if not array:
+        return ("static", value)
+    t = type_of(value)
+    return t.dtype.str, t.weak, tuple(n == 1 for n in t.shape)
+
+
+def _positions(chosen: Any, names: Sequence[str], what: str) -> frozenset[int]:
+    wanted = (chosen,) if isinstance(chosen, (str, int)) else tuple(chosen)
+    out = set()
+    for w in wanted:
+        if isinstance(w, str) and w not in names:
+            raise unknown_name(f"argument to {what}", w, names, user_line())
+        position = names.index(w) if isinstance(w, str) else w
+        if not 0 <= position < len(names):
+            raise ArgumentError(
+                f"{what} names a position that does not exist",
+                expected=f"0 to {len(names) - 1}",
+                got=str(w),
+                where=user_line(),
+            )
+        out.add(position)
+    return frozenset(out)
