@@ -82,9 +82,9 @@ def table() -> str:
     return "\n\n".join([
         "# Saddles",
         "Evaluations in gradients; a Hessian-vector product counts as two. Himmelblau's function from eight points on "
-        "the stable sets of its saddles (least to most): until f is 1 below the saddle, and until it is below 1e-6. Deep "
-        "linear networks of 2 and 3 layers at the origin, a saddle (of higher order for 3), and 1e-3 from it: until the "
-        "loss is half, and a millionth.",
+        "the stable sets of its saddles (least to most): until f is 1 below the saddle, and until it is below 1e-6. "
+        "Deep linear networks of 2 and 3 layers at the origin, a saddle (of higher order for 3), and 1e-3 from it: "
+        "until the loss is half, and a millionth.",
         markdown(HEAD, rows),
         f"Newton's pure iteration x ← x − H⁻¹∇f is attracted by saddles: it ends in them from {stays()} of those eight "
         f"points, and from {total} random points of the square [−5, 5]² in a minimum {ends['minimum']} times, in a "

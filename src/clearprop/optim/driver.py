@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.optim.hyper import COUNT, NOT_NEGATIVE, Configured, Range
 from clearprop.optim.objective import Evaluations, Objective, Point, rounding
 from clearprop.optim.transform import Transform
@@ -159,8 +159,12 @@ class Stall:
 
 
 def stuck(point: Point) -> Stop:
-    """The end where nothing lower is found in any direction tried; converged, if the slope there is small enough."""
-    flat = point.steepness <= float(np.finfo(point.x.dtype).eps) ** (1 / 3) * max(1.0, abs(point.value))
+    """The end where nothing lower is found; converged if the slope is small for the sizes of x and f.
+
+    The relative gradient maxᵢ |∂f/∂xᵢ|·max(|xᵢ|, 1)/max(|f|, 1) is compared with ∛eps (Dennis & Schnabel 1983).
+    """
+    relative = np.abs(point.gradient) * np.maximum(np.abs(point.x), 1) / max(abs(point.value), 1.0)
+    flat = float(np.max(relative)) <= float(np.finfo(point.x.dtype).eps) ** (1 / 3)
     steepness = f"the largest partial derivative is {point.steepness:.1e}"
     return Stop(flat, f"no lower value can be told from rounding; {steepness}")
 
@@ -207,7 +211,7 @@ def method_of(method: Any) -> Method:
 
 def _same_twice(objective: Objective, method: Method) -> None:
     """Refuse a function that differs from itself; rounding apart, in case threads sum in another order."""
-    first, second = (float(raw(v)) for v in objective.twice())
+    first, second = map(_number, objective.twice())
     close = abs(first - second) <= 8 * float(np.finfo(objective.space.dtype).eps) * abs(first)
     if close or not np.isfinite([first, second]).all():
         return
@@ -220,6 +224,18 @@ def _same_twice(objective: Objective, method: Method) -> None:
         got=f"{first!r} and then {second!r}",
         where=user_line(),
         try_="the whole data set in place of mini-batches, fixed keys for random layers; or adam, which stands noise",
+    )
+
+
+def _number(value: Any) -> float:
+    """The value of a function as a number."""
+    if np.shape(raw(value)) == ():
+        return float(raw(value))
+    raise ShapeError(
+        "minimize needs a function that returns one number",
+        expected="a scalar: a Tensor of shape ()",
+        got=f"shape {np.shape(raw(value))}",
+        try_="cl.mean or cl.sum of it; least_squares, if these are residuals",
     )
 
 

@@ -78,7 +78,7 @@ class Space:
             raise ArgumentError(
                 f"{owner} has nothing to change",
                 expected="x0 with at least one floating number",
-                got=f"leaves {', '.join(self.view.paths) or 'of nothing'}, none of them floating",
+                got="no floating leaf",
                 where=user_line(),
                 try_="x0.astype(float)",
             )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import ShapeError, user_line
+from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.optim.driver import Result, Watch, check_limits, default_tolerance, drive, require_finite
 from clearprop.optim.gauss_newton import Problem, levenberg_marquardt
 from clearprop.optim.objective import Objective
@@ -39,7 +39,7 @@ def least_squares(
     >>> {name: round(float(v), 12) for name, v in found.x.items()}
     {'a': 2.0, 'rate': 0.5}
     """
-    chosen = levenberg_marquardt() if method is None else method
+    chosen = _method(levenberg_marquardt() if method is None else method)
     check_limits("least_squares", tolerance, steps)
     objective = Objective(residuals, x0, "least_squares", executor)
     problem = Problem(objective)
@@ -49,6 +49,18 @@ def least_squares(
         require_finite(start.point, "least_squares")
         allowed = default_tolerance(objective) if tolerance is None else tolerance
         return drive(objective, start.point, chosen.steps(problem, start, allowed), steps, watch)
+
+
+def _method(method: Any) -> levenberg_marquardt:
+    if isinstance(method, levenberg_marquardt):
+        return method
+    raise ArgumentError(
+        "least_squares needs levenberg_marquardt()",
+        expected="levenberg_marquardt(), with other options than the defaults",
+        got=repr(method),
+        where=user_line(),
+        try_="minimize, with the sum of squares, for other methods",
+    )
 
 
 def _require_vector(r: Any) -> None:
