@@ -20,7 +20,8 @@ from clearprop.primitives import REGISTRY
 from clearprop.program.values import raw
 from tests.compiler.bounds import assert_within, bounded, certain
 from tests.compiler.plain import plain
-from tests.compiler.programs import FAMILIES, RandomProgram, other_inputs, random_program
+from tests.compiler.program import RandomProgram
+from tests.compiler.programs import FAMILIES, other_inputs, random_program
 
 FORMS: list[dict[str, Any]] = [
     {},
