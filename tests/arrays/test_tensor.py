@@ -238,19 +238,19 @@ TRACED = {
         lambda x: 1 if x[0] > 0 else 2,
         "if x needs numbers, and this value is being traced",
         "a traced value of type bool",
-        "cl.where(condition, a, b) chooses element by element",
+        "cl.where(condition, a, b) chooses element by element; a choice that is fixed goes into static=",
     ),
     "float(x)": (
         lambda x: float(x[0]),
         "float(x) needs numbers, and this value is being traced",
         "a traced value of type f64",
-        "use the functions of clearprop instead of NumPy's, or do this outside",
+        "keep the tensor, which every operation takes; float(...) of the returned value, outside",
     ),
     "int(x)": (
         lambda x: int(x[0]),
         "int(x) needs numbers, and this value is being traced",
         "a traced value of type f64",
-        "use the functions of clearprop instead of NumPy's, or do this outside",
+        "keep the tensor, x.astype(int) if it must be an integer; int(...) of the returned value, outside",
     ),
     "np.asarray(x)": (
         np.asarray,
@@ -268,13 +268,13 @@ TRACED = {
         lambda x: range(cl.argmax(x)),
         "range(x) needs numbers, and this value is being traced",
         "a traced value of type i64",
-        "a Python integer, or x.shape[i]",
+        "a Python integer given in static=, or x.shape[i]",
     ),
     "item()": (
         lambda x: cl.sum(x).item(),
         "item() needs numbers, and this value is being traced",
         "a traced value of type f64",
-        "use the functions of clearprop instead of NumPy's, or do this outside",
+        "keep the tensor, which every operation takes; .item() of the returned value, outside",
     ),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -114,12 +115,14 @@ class Tensor(Node):
 
     def _require_values(self, what: str) -> None:
         if isinstance(self.value, Var):
+            where = user_line()
+            what = _spoken(what, where)
             raise TraceError(
                 f"{what} needs numbers, and this value is being traced",
                 expected="operations that can be part of the program",
                 got=f"a traced value of type {self.value.type}",
-                where=user_line(),
-                try_=_INSTEAD.get(what, "use the functions of clearprop instead of NumPy's, or do this outside"),
+                where=where,
+                try_=_INSTEAD[what],
             )
 
     def __bool__(self) -> bool:
@@ -329,10 +332,31 @@ class Tensor(Node):
 
 
 _INSTEAD = {
-    "if x": "cl.where(condition, a, b) chooses element by element",
-    "range(x)": "a Python integer, or x.shape[i]",
+    "if x": "cl.where(condition, a, b) chooses element by element; a choice that is fixed goes into static=",
+    "while x": "a fixed number of rounds: for _ in range(n): x = cl.where(go_on, step(x), x)",
+    "assert x": "return the condition and check it outside; cl.isfinite and its like can be part of the program",
+    "x and y": "cl.logical_and(x, y)",
+    "x or y": "cl.logical_or(x, y)",
+    "not x": "cl.logical_not(x)",
+    "float(x)": "keep the tensor, which every operation takes; float(...) of the returned value, outside",
+    "int(x)": "keep the tensor, x.astype(int) if it must be an integer; int(...) of the returned value, outside",
+    "item()": "keep the tensor, which every operation takes; .item() of the returned value, outside",
+    "range(x)": "a Python integer given in static=, or x.shape[i]",
     "np.asarray(x)": "return the value from the function and convert it outside",
 }
+
+
+def _spoken(what: str, where: str) -> str:
+    """The construct that asked for a truth value, as the user's line has it."""
+    if what != "if x":
+        return what
+    line = where.partition("  ")[2]
+    found = re.match(r"(?:el)?if\b|while\b|assert\b", line)
+    word = found[0] if found else ""
+    inside = re.search(r"\b(and|or|not)\b", line)
+    if inside:
+        return {"and": "x and y", "or": "x or y", "not": "not x"}[inside[0]]
+    return {"while": "while x", "assert": "assert x"}.get(word, "if x")
 
 
 def tensor(a: Any, *, name: str | None = None, requires_grad: bool = False, dtype: Any = None) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, user_line
+from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, TraceError, user_line
 from clearprop.primitives.rule import Rule, Zero, make_rule
 from clearprop.program.ir import Var
 from clearprop.program.tracing import builder, trace
@@ -194,7 +194,13 @@ class Primitive:
     def _call_traced(self, args: Sequence[Any], values: list[Any], params: dict[str, Any], tracked: bool) -> Any:
         b = builder()
         if b is None:
-            raise GradientError("a traced value was used outside its trace", where=user_line())
+            raise TraceError(
+                "a traced value was used outside its trace",
+                expected="values made by this call, or arrays",
+                got="a value kept from a compiled or traced function that has returned",
+                where=user_line(),
+                try_="return the value from the traced function instead of storing it outside",
+            )
         if self.body is not None and b.expand:
             return self.body(*args, **params)
 
