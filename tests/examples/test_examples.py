@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.examples.running import EXAMPLES, ran
+from tests.optim.nist import regression
 
 SHORT = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "demo")
 
@@ -48,3 +49,13 @@ def test_own_module():
     values = ran("own_module")[1]
     assert values["error"]["loss"] < 0.01
     assert len(values["scales"]) == 4
+
+
+def test_rat42_finds_its_certified_weights():
+    values = ran("rat42")[1]
+    problem = regression("Rat42")
+    x = values["found"].x
+    assert problem.digits([x["v"].item(), -x["c"].item(), x["w"].item()]) > 9
+    assert (values["time"].tolist(), values["yield_"].tolist()) == (problem.x.tolist(), problem.y.tolist())
+    assert abs(values["by_gradients"].value - problem.sum_of_squares) < 1e-10
+    assert abs(values["by_adam"].value - problem.sum_of_squares) < 1e-6
