@@ -15,6 +15,8 @@ def tensor_text(t: Any) -> str:
     extra = ""
     if isinstance(t.value, Var):
         body = f"traced {t.value.type}"
+    elif not isinstance(t.value, (*PYTHON_SCALARS, np.ndarray, np.generic)):
+        body = repr(t.value)  # it says what became of the values
     else:
         body = _numbers(t.value)
         kind = type_of(t.value).dtype

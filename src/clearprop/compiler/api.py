@@ -22,7 +22,7 @@ from clearprop.program.ir import Program, Var
 from clearprop.program.tracing import builder, trace
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
 from clearprop.program.values import Node, raw
-from clearprop.shapes import Scope, Size
+from clearprop.shapes import Scope, Size, dim_key
 
 
 class ExecutorWarning(UserWarning):
@@ -280,7 +280,9 @@ class Specialisation:
 
     def describe(self) -> str:
         """What this program is special to."""
-        guards = [f"{a} {kind} {b} is {seen}" for kind, a, b, seen in self.scope.guards]
+        known = {dim_key(a) for kind, a, b, seen in self.scope.guards if kind == "==" and seen and isinstance(b, int)}
+        telling = [g for g in self.scope.guards if dim_key(g[1]) not in known or (g[0] == "==" and g[3])]
+        guards = [f"{a} {kind} {b} is {seen}" for kind, a, b, seen in telling]
         kinds = ", ".join(map(str, self.types))
         return f"{self.name}({kinds})" + (f" where {'; '.join(guards)}" if guards else "")
 

@@ -20,7 +20,10 @@ class Donated:
     def __init__(self, where: str) -> None:
         object.__setattr__(self, "where", where)
 
-    def refuse(self) -> None:
+    def __repr__(self) -> str:
+        return f"donated in {object.__getattribute__(self, 'where')}"
+
+    def refuse(self) -> Any:
         """Raise the error that says where the tensor was given away."""
         raise TraceError(
             "this tensor was donated and its memory reused",
@@ -32,6 +35,8 @@ class Donated:
 
     def __getattr__(self, name: str) -> Any:
         self.refuse()
+
+    __float__ = __int__ = __index__ = __bool__ = refuse
 
 
 class Parameters:
