@@ -14,10 +14,10 @@ METHODS = [
     [optim.newton_cg(saddle_free=True)],
     *([optim.quasi_newton(update)] for update in ("lbfgs", "bfgs", "sr1", "dfp")),
     [optim.rprop()],
-    [optim.sgd(rate, 0.9) for rate in (0.1, 0.3, 1.0, 3.0)],
-    [optim.adam(rate) for rate in (0.03, 0.1, 0.3, 1.0)],
+    [optim.sgd(rate, 0.9) for rate in (0.3, 1.0, 3.0, 10.0)],
+    [optim.adam(rate) for rate in (0.1, 0.3, 1.0, 3.0)],
     [optim.lion(rate) for rate in (0.001, 0.003, 0.01, 0.03)],
-    [optim.diag_newton(rate, eps=1e-6) for rate in (0.1, 0.3, 1.0, 3.0)],
+    [optim.diag_newton(rate, eps=1e-6) for rate in (0.3, 1.0, 3.0, 10.0)],
 ]
 
 
