@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -309,12 +311,16 @@ class NumpyExecutor:
 
 
 _SAID: set[str] = set()
+_PACKAGE = str(Path(__file__).parents[1])
 
 
 def _say_once(text: str) -> None:
     if text not in _SAID:
         _SAID.add(text)
-        warnings.warn(text, ExecutorWarning, stacklevel=6)
+        level, frame = 1, sys._getframe()
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+            level, frame = level + 1, frame.f_back
+        warnings.warn(text, ExecutorWarning, stacklevel=level)
 
 
 def native_obstacle(program: Program) -> str | None:

@@ -67,7 +67,10 @@ class NumpySource:
 
     def helper_sources(self) -> list[str]:
         """The functions beside NumPy's own that the body calls; known after `body`."""
-        return [helper_source(f) for f in closed_helpers(self.helpers)]
+        try:
+            return [helper_source(f) for f in closed_helpers(self.helpers)]
+        except OSError:  # typed into an interpreter: there is no text to show
+            return [f"# called, but its source is not in a file: {n}" for n in self.helpers]
 
     def size_lines(self) -> list[str]:
         """Lines that give the sizes of axes the names by which they were used."""
@@ -347,9 +350,10 @@ def helper_source(f: Callable[..., Any]) -> str:
 
 def compile_numpy(program: Program, name: str = "step") -> tuple[str, Callable[..., Any]]:
     """The source, and the function that it defines; tracebacks and debuggers show the generated lines."""
-    source = NumpySource(program, name).text()
+    printer = NumpySource(program, name)
+    source = printer.text()
     filename = f"<clearprop {name} {abs(hash(source)):x}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    scope: dict[str, Any] = {}
+    scope: dict[str, Any] = dict(printer.helpers)
     exec(compile(source, filename, "exec"), scope)
     return source, scope[name]
