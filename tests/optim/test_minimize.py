@@ -218,7 +218,7 @@ def test_least_squares_trains_a_network():
     x = np.linspace(-1, 1, 30)[:, None]
     model = cl.nn.mlp([1, 4, 1], "tanh", dtype=np.float64)
     found = optim.least_squares(lambda m: cl.reshape(m(x) - np.sin(3 * x), (-1,)), model, steps=100)
-    assert found.value < 1e-4
+    assert found.value < 1e-3
 
 
 @pytest.mark.verify
