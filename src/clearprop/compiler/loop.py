@@ -22,7 +22,7 @@ from clearprop.compiler.lowering import lower
 from clearprop.compiler.native.special import collect, gather
 from clearprop.compiler.plan import make_plan
 from clearprop.compiler.threads import get_threads
-from clearprop.errors import DTypeError, user_line
+from clearprop.errors import DTypeError, ShapeError, user_line
 from clearprop.program.ir import Var
 from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
@@ -31,6 +31,53 @@ from clearprop.shapes import Scope, hint
 
 TWO_THREADS = 1 << 22
 """Multiply-adds in a step from which a second core helps."""
+
+
+class _Traced:
+    """The program of a step, for all sizes of batch or, where the step looks at the size, for one."""
+
+    def __init__(self, loop: NativeLoop, f: Callable[..., Any], size: int) -> None:
+        self.loop, self.scope = loop, Scope()
+        n = len(loop.arrays)
+        batch = 1 if size == 1 else self.scope.new(size)
+        types = [self._type(a.shape, a.dtype) for a in loop.arrays]
+        types += [Type((batch, *self._type(d.shape[1:], d.dtype).shape), d.dtype) for d in loop.data]
+        names = [_identifier(name) for name in loop.names] + [f"x{i}" for i in range(len(loop.data))]
+        found: list[Any] = []
+
+        def flat_f(*xs: Any) -> Sequence[Any]:
+            new, scalars = f(unflatten(loop.structure, list(xs[:n])), *xs[n:])
+            leaves, structure = flatten(new)
+            values, out_structure = flatten(scalars)
+            found.append((structure, out_structure))
+            return [*leaves, *values]
+
+        self.program = trace(flat_f, types, names, self.scope)
+        structure, self.scalars = found[0]
+        if structure != loop.structure:
+            raise ValueError("the loop's function must return a carry of the same structure")
+        for name, before, after in zip(loop.names, types[:n], self.program.outputs[:n], strict=True):
+            _require_same_type(name, before, type_of(after))
+        for path, value in zip(
+            paths(unflatten(self.scalars, self.program.outputs[n:])), self.program.outputs[n:], strict=True
+        ):
+            _require_number(path, type_of(value))
+        self.lowered = lower(self.program)
+
+    def _type(self, shape: Sequence[int], dtype: Any) -> Type:
+        return Type(tuple(1 if n == 1 else self.scope.new(n) for n in shape), dtype)
+
+    @functools.cached_property
+    def plan(self) -> Any:
+        """The plan; every carried value may be updated in place."""
+        return make_plan(self.lowered, {i: i for i in range(len(self.loop.arrays))})
+
+    def environment(self, size: int) -> dict[Any, int]:
+        """Numbers for the sizes, for batches of `size` rows."""
+        shapes = [a.shape for a in self.loop.arrays] + [(size, *d.shape[1:]) for d in self.loop.data]
+        shapes += [np.shape(raw(c)) for c in self.lowered.captured]
+        pairs = zip(self.lowered.inputs, shapes, strict=True)
+        return self.scope.bind((dim, n) for var, shape in pairs for dim, n in zip(var.shape, shape, strict=True))
 
 
 class NativeLoop:
@@ -42,45 +89,27 @@ class NativeLoop:
     def __init__(
         self, f: Callable[..., Any], carry: Any, data: Sequence[np.ndarray[Any, Any]], threads: int | None = None
     ) -> None:
+        self.f = f
         self.data = [np.asarray(raw(d), order="C") for d in data]
         flat, self.structure = flatten(carry)
         self.names = paths(carry)
         self.arrays = [np.array(raw(v), order="C") for v in flat]
         self.threads = get_threads() if threads is None else threads
-        self._trace(f)
+        self.traced = [_Traced(self, f, 2)]
         self.bound: dict[int, _Bound] = {}
 
-    def _trace(self, f: Callable[..., Any]) -> None:
-        self.scope = Scope()
-        types = [self._type(a.shape, a.dtype) for a in self.arrays]
-        batch = self.scope.new(2)
-        types += [Type((batch, *self._type(d.shape[1:], d.dtype).shape), d.dtype) for d in self.data]
-        names = [_identifier(n) for n in self.names] + [f"x{i}" for i in range(len(self.data))]
-        n = len(self.arrays)
-        out: list[Any] = []
+    @property
+    def lowered(self) -> Any:
+        """The lowered program of a step."""
+        return self.traced[0].lowered
 
-        def flat_f(*xs: Any) -> Sequence[Any]:
-            new, scalars = f(unflatten(self.structure, list(xs[:n])), *xs[n:])
-            leaves, structure = flatten(new)
-            values, out_structure = flatten(scalars)
-            out.append((structure, out_structure))
-            return [*leaves, *values]
-
-        self.program = trace(flat_f, types, names, self.scope)
-        structure, self.scalars = out[0]
-        if structure != self.structure:
-            raise ValueError("the loop's function must return a carry of the same structure")
-        for name, before, after in zip(self.names, types[:n], self.program.outputs[:n], strict=True):
-            _require_same_type(name, before, type_of(after))
-        self.lowered = lower(self.program)
-
-    @functools.cached_property
-    def plan(self) -> Any:
-        """The plan; every carried value may be updated in place."""
-        return make_plan(self.lowered, {i: i for i in range(len(self.arrays))})
-
-    def _type(self, shape: Sequence[int], dtype: Any) -> Type:
-        return Type(tuple(1 if n == 1 else self.scope.new(n) for n in shape), dtype)
+    def _for(self, size: int) -> _Traced:
+        """The program for batches of this size; a step that looks at the size has one for each."""
+        for traced in self.traced:
+            if traced.scope.holds(traced.environment(size)):
+                return traced
+        self.traced.append(_Traced(self, self.f, size))
+        return self.traced[-1]
 
     def load(self, carry: Any) -> None:
         """Set the carry."""
@@ -122,7 +151,7 @@ class NativeLoop:
             if until is not None and time.perf_counter() > until:
                 break
         return at, unflatten(
-            self.scalars, [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+            self.traced[0].scalars, [np.concatenate(parts) for parts in zip(*rows, strict=True)]
         ) if rows else None
 
     def _bound(self, size: int) -> _Bound:
@@ -143,6 +172,17 @@ def _require_same_type(name: str, before: Type, after: Type) -> None:
         )
 
 
+def _require_number(path: str, type: Type) -> None:
+    """What is collected in every step is one number: an array would not fit its place."""
+    if type.shape:
+        raise ShapeError(
+            f"a step returns an array where a loss or a metric is expected{f': {path}' if path else ''}",
+            expected="one number per batch",
+            got=f"an array of type {type}",
+            try_="cl.mean(x), or another reduction to one number",
+        )
+
+
 def _identifier(path: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in path).strip("_").replace("__", "_")
 
@@ -152,24 +192,15 @@ class _Bound:
 
     def __init__(self, loop: NativeLoop, size: int) -> None:
         self.loop, self.size = loop, size
+        self.traced = loop._for(size)
+        self.lowered, self.plan = self.traced.lowered, self.traced.plan
         n = len(loop.arrays)
-        inputs = loop.lowered.inputs
-        env = loop.scope.bind(
-            (dim, number)
-            for var, shape in zip(
-                inputs,
-                [a.shape for a in loop.arrays]
-                + [(size, *d.shape[1:]) for d in loop.data]
-                + [np.shape(raw(c)) for c in loop.lowered.captured],
-                strict=True,
-            )
-            for dim, number in zip(var.shape, shape, strict=True)
-        )
         self.batches = [np.empty((size, *d.shape[1:]), d.dtype) for d in loop.data]
-        self.hidden = [np.asarray(raw(c), order="C") for c in loop.lowered.captured]
-        self.scalars = [np.zeros(1, o.dtype if isinstance(o, Var) else type_of(o).dtype) for o in loop.plan.outputs[n:]]
-        threads = loop.threads if _worth_two(loop, env) else 1
-        self.binding = Binding(loop.plan, env, threads)
+        self.hidden = [np.asarray(raw(c), order="C") for c in self.lowered.captured]
+        self.scalars = [np.zeros(1, o.dtype if isinstance(o, Var) else type_of(o).dtype) for o in self.plan.outputs[n:]]
+        env = self.traced.environment(size)
+        threads = loop.threads if loop.threads > 1 and _worth_two(self.plan, env) else 1
+        self.binding = Binding(self.plan, env, threads)
         self._add_gathers()
         self._add_collections(n)
         self.executable = Executable(self.binding)
@@ -195,28 +226,27 @@ class _Bound:
         return self.size
 
     def _add_collections(self, n: int) -> None:
-        for k, o in enumerate(self.loop.plan.outputs[n:]):
+        for k, o in enumerate(self.plan.outputs[n:]):
             kernel = collect(dtype_name(o.dtype))
             self.binding.add(
                 [Call(kernel, [0, 1, 0, 0, 0], [(2, ("losses", k), 0), (3, ("scalar", k), 0), (4, "cursor", 0)])]
             )
 
     def _place(self, n: int) -> None:
-        x = self.executable
-        loop = self.loop
-        for var, array in zip(loop.lowered.inputs, [*loop.arrays, *self.batches, *self.hidden], strict=True):
+        x, loop, plan = self.executable, self.loop, self.plan
+        for var, array in zip(self.lowered.inputs, [*loop.arrays, *self.batches, *self.hidden], strict=True):
             x.place(var, array.ctypes.data)
         for k, (batch, data) in enumerate(zip(self.batches, loop.data, strict=True)):
             x.place(("batch", k), batch.ctypes.data)
             x.place(("data", k), data.ctypes.data)
-        for k, (o, s) in enumerate(zip(loop.plan.outputs[n:], self.scalars, strict=True)):
-            x.place(loop.plan.buffer(o), s.ctypes.data)
+        for k, (o, s) in enumerate(zip(plan.outputs[n:], self.scalars, strict=True)):
+            x.place(plan.buffer(o), s.ctypes.data)
             x.place(("scalar", k), s.ctypes.data)
         self.unplaced = []
-        for o, array in zip(loop.plan.outputs[:n], loop.arrays, strict=True):
-            if loop.plan.buffer(o) not in loop.lowered.inputs:
+        for o, array in zip(plan.outputs[:n], loop.arrays, strict=True):
+            if plan.buffer(o) not in self.lowered.inputs:
                 fresh = np.empty_like(array)
-                x.place(loop.plan.buffer(o), fresh.ctypes.data)
+                x.place(plan.buffer(o), fresh.ctypes.data)
                 self.unplaced.append((fresh, array))
 
     def run(self, order: np.ndarray[Any, Any], batch: int, start: int, stop: int) -> list[np.ndarray[Any, Any]]:
@@ -237,15 +267,13 @@ class _Bound:
         return losses
 
 
-def _worth_two(loop: NativeLoop, env: Any) -> bool:
+def _worth_two(plan: Any, env: Any) -> bool:
     """Whether a step is long enough that a second core helps."""
     from clearprop.compiler.bind import layouts
 
-    if loop.threads < 2:
-        return False
-    binding = Binding(loop.plan, env, 1)
+    binding = Binding(plan, env, 1)
     work = 0
-    for instruction in loop.plan.instructions:
+    for instruction in plan.instructions:
         if instruction.name == "matmul":
             work += sum(g.batches * g.m * g.n * g.k for g in layouts(instruction.step, binding.number))
     return work >= TWO_THREADS

@@ -90,6 +90,8 @@ class Scheduler:
     def run(self) -> list[Step]:
         """All steps."""
         while self.todo:
+            if not self.frontier:
+                self._give_own_memory()
             ready = sorted(self.frontier, key=self.number.__getitem__)
             scalars = [op for op in ready if op.kind in ("map", "reduce") and not op.domain]
             products = [op for op in ready if op.kind in ("product", "special")]
@@ -101,6 +103,12 @@ class Scheduler:
             else:
                 self._commit(self._grow(ready))
         return self.steps
+
+    def _give_own_memory(self) -> None:
+        """Updates in place that wait for each other, as where two values change places: one is not in place."""
+        op = next(op for op in self.todo if op in self.waits and all(b in self.available for b in op.bases))
+        del self.waits[op], self.donated[op.out]
+        self.frontier[op] = None
 
     def _ready(
         self, op: Operation, nest: Nest | None = None, inside: frozenset[Any] | set[Operation] = frozenset()
