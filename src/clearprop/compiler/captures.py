@@ -40,6 +40,10 @@ class Captures:
         """Whether a gradient may flow into a captured tensor."""
         return RECORDING.on and any(isinstance(c, Node) and c.tracked for c in self.held)
 
+    def freeze(self) -> None:
+        """Look no more: nobody changes the captured arrays while the program is in use."""
+        self.sources, self.copied = [], []
+
     def renew(self) -> bool | None:
         """Look again: True if there are new arrays, None if they are of another kind and the program does not fit."""
         changed = bool(self.copied)

@@ -233,8 +233,9 @@ class Objective:
     def _lowered(self, g: Callable[..., Any], args: Sequence[Any], executor: str | None) -> tuple[Compiled, int]:
         """The compiled function, and how many numbers it reads."""
         compiled = Compiled(_named(g, getattr(self.f, "__name__", "f")), (), (), executor)
-        program = compiled.lower(*args).lowered
-        return compiled, sum(np.size(raw(v)) for v in [*flatten(tuple(args))[0], *program.captured])
+        known = compiled.lower(*args)
+        known.captures.freeze()
+        return compiled, sum(np.size(raw(v)) for v in [*flatten(tuple(args))[0], *known.lowered.captured])
 
 
 def _named(g: Callable[..., Any], name: str) -> Callable[..., Any]:
