@@ -83,6 +83,7 @@ class Emitter:
         self.parameters: dict[Any, Parameter] = {}
         self.values: dict[Var, tuple[str, int, str]] = {}
         self.makers = {op.out: op for op in nest.ops}
+        self.overwritten = {buffer(op.out) for op in nest.ops} - set(self.makers)
         stages = max(nest.stage.values(), default=0) + 2
         self.head: list[str] = []
         self.rows: list[list[str]] = [[] for _ in range(stages)]
@@ -245,6 +246,8 @@ class Emitter:
         texts = []
         for k, read in enumerate(op.reads):
             made = read.base if isinstance(read, Access) and isinstance(read.base, Var) else None
+            if made in self.overwritten:
+                return None  # an update in place of this row may have changed it since
             if (
                 made in self.values
                 and self._is_forwarded(read, made)

@@ -131,6 +131,11 @@ def _readable(eq: Equation, access: Access | None) -> bool:
     return not unfit and (is_one(right) or is_one(down) or dim_key(columns) == 1 or dim_key(rows) == 1)
 
 
+def _reads_where_it_writes(op: Operation, var: Var) -> bool:
+    """Whether a map reads an array only at the element that it writes: else it would read what it has overwritten."""
+    return all(r.key == (op.write_key, 0) for r in op.reads if isinstance(r, Access) and r.base is var)
+
+
 def _is_backward(stride: Any) -> bool:
     """Whether a stride, a number times sizes, leads back in memory, whatever the sizes are."""
     return min(stride.terms.values()) < 0 if isinstance(stride, Size) else bool(stride < 0)
@@ -144,7 +149,7 @@ def _in_place(program: Program, donated: Mapping[int, int], made: Mapping[Var, O
         op = made.get(o) if isinstance(o, Var) else None
         if op is None or o in out or i in out.values():
             continue
-        aliased = op.kind in ("product", "special") and i in op.bases
+        aliased = i in op.bases and (op.kind != "map" or not _reads_where_it_writes(op, i))
         same = o.type.key() == i.type.key()
         if same and not aliased:
             out[o] = i
