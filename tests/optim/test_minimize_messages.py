@@ -148,6 +148,17 @@ minimize needs a method
     assert found[0] == "least_squares needs levenberg_marquardt()"
 
 
+@pytest.mark.parametrize("method", ["newton_cg", optim.newton_cg()], ids=str)
+def test_fit_takes_no_method_of_minimize(method):
+    found = message(lambda: cl.fit(cl.nn.mlp([2, 2]), (np.ones((4, 2)), np.arange(4) % 2), optimizer=method))
+    assert without_where(found) == lines("""
+newton_cg needs the whole data set in every step, and fit takes mini-batches
+  expected  a transform of cl.optim, such as cl.optim.adam(1e-3)
+  got       optimizer=newton_cg(saddle_free=False, krylov=None, radius=1.0)
+  try       cl.optim.minimize(lambda m: cl.nn.cross_entropy(m(x), y), model, cl.optim.newton_cg())
+""")
+
+
 def test_unknown_executor():
     assert without_where(message(lambda: optim.minimize(quadratic, X, executor="jit")))[0] == "no executor named 'jit'"
 

@@ -142,6 +142,15 @@ def _optimizer(optimizer: Any) -> Any:
     found = optim.adam() if optimizer is None else optimizer
     if isinstance(found, str):
         found = optim.by_name(found)
+    if isinstance(found, optim.Method):
+        name = type(found).__name__
+        raise ArgumentError(
+            f"{name} needs the whole data set in every step, and fit takes mini-batches",
+            expected="a transform of cl.optim, such as cl.optim.adam(1e-3)",
+            got=f"optimizer={found!r}",
+            where=user_line(),
+            try_=f"cl.optim.minimize(lambda m: cl.nn.cross_entropy(m(x), y), model, cl.optim.{name}())",
+        )
     if not isinstance(found, optim.Transform):
         raise ArgumentError(
             "this is no optimizer",
