@@ -72,7 +72,7 @@ class Line:
             low = self.low_enough(t)
             if low and self.flat_enough(t):
                 return t
-            if low and (best is None or t.value < best.value):
+            if low and t.value < (self.start if best is None else best.point).value:
                 best = t
             a, b = (t, b) if low and t.slope < 0 else (a, t)
             step = a.step * GROWTH if b is None else _between(a, b)
