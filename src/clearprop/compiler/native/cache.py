@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ import platformdirs
 from clearprop.compiler.kernels import Parameter
 from clearprop.compiler.native import blas, loader
 
-_MAGIC = b"clearprop object 1\n"
+_MAGIC = b"clearprop object 2\n"
 LIMIT = 512 * 2**20
 """Bytes that the folder may hold; the oldest entries go first."""
 _OFF = "compiled kernels are not kept on disk: {}"
@@ -117,9 +118,9 @@ def _start_worker(folder: Path, texts: Sequence[str]) -> subprocess.Popen[bytes]
 
 @functools.cache
 def runtime_key() -> str:
-    """What compiled code depends on beside its own text: the runtime's sources, Numba, LLVM, the processor."""
+    """What compiled code depends on beside its own text: the runtime's sources, Numba, LLVM, processor, BLAS."""
     versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
-    digest = hashlib.sha256(" ".join([*versions, loader.processor()]).encode())
+    digest = hashlib.sha256(" ".join([*versions, loader.processor(), str(blas.integer_bits())]).encode())
     for name in ("functions.py", "intrinsics.py", "prelude.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()
@@ -128,16 +129,22 @@ def runtime_key() -> str:
 def _stored(path: Path) -> int | None:
     """The address of a kernel kept on disk; None if there is none, or none that can be trusted."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data, owner = file.read(), os.fstat(file.fileno()).st_uid
     except OSError:
         return None
-    head, _, rest = data.removeprefix(_MAGIC).partition(b"\n")
-    if data.startswith(_MAGIC) and head == hashlib.sha256(rest).hexdigest().encode():
+    seal, _, rest = data.removeprefix(_MAGIC).partition(b"\n")
+    if data.startswith(_MAGIC) and seal == _seal(path, rest) and (not hasattr(os, "getuid") or owner == os.getuid()):
         symbol, _, code = rest.partition(b"\n")
         stats.cache_hits += 1
         return loader.load_object(symbol.decode(), code)
     stats.rebuilt += 1
     return None
+
+
+def _seal(path: Path, rest: bytes) -> bytes:
+    """The hash that an entry carries: of its name and its content, so that no entry passes for another."""
+    return hashlib.sha256(path.stem.encode() + rest).hexdigest().encode()
 
 
 def compile_kernel(key: str, text: str, folder: Path | None) -> int:
@@ -151,7 +158,7 @@ def compile_kernel(key: str, text: str, folder: Path | None) -> int:
         called = [f.name for f in library._final_module.functions if f.is_declaration]
         rest = module.entry._wrapper_name.encode() + b"\n" + library._get_compiled_object()
         if loader.can_load(called):
-            _keep(path.with_suffix(".o"), _MAGIC + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+            _keep(path.with_suffix(".o"), _MAGIC + _seal(path, rest) + b"\n" + rest)
     return int(module.entry.address)
 
 
@@ -219,10 +226,8 @@ def cache_folder() -> Path | None:
             return None
         if stat.S_IMODE(info.st_mode) & 0o077:
             folder.chmod(0o700)
-        fd, name = tempfile.mkstemp(dir=folder, suffix=".tmp")
-        os.write(fd, b"x" * 4096)
-        os.close(fd)
-        Path(name).unlink()
+        _write(folder / "probe", b"x" * 4096)
+        (folder / "probe").unlink(missing_ok=True)
     except OSError as error:
         stats.note = _OFF.format(f"{folder}: {error.strerror}")
         return None
@@ -231,13 +236,22 @@ def cache_folder() -> Path | None:
     return folder
 
 
+STALE = 3600.0
+"""Seconds after which a half-written file belongs to a process that was killed."""
+
+
 def _bound(folder: Path) -> None:
-    """Remove the oldest entries when the folder has outgrown its limit."""
-    files = [(f.stat().st_mtime, f.stat().st_size, f) for f in folder.rglob("*") if f.is_file()]
+    """Remove the oldest entries when the folder has outgrown its limit, and what killed processes left."""
+    files = []
+    for file in folder.iterdir():
+        with contextlib.suppress(OSError):  # other processes write and remove at the same time
+            info = file.stat()
+            if stat.S_ISREG(info.st_mode):
+                files.append((info.st_mtime, info.st_size, file))
     excess = sum(size for _, size, _ in files) - LIMIT
-    for _, size, file in sorted(files, key=lambda item: item[0]):
-        if excess <= 0:
-            return
-        with contextlib.suppress(OSError):
-            file.unlink()
-            excess -= size
+    for written, size, file in sorted(files, key=lambda item: item[0]):
+        abandoned = file.suffix == ".tmp" and time.time() - written > STALE
+        if excess > 0 or abandoned:
+            with contextlib.suppress(OSError):
+                file.unlink()
+                excess -= size

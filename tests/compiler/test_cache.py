@@ -1,0 +1,267 @@
+"""Compiled kernels on disk: found again by other processes, and harmless whatever happens to the folder."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop.compiler.native import cache
+
+SCRIPT = """
+    import json
+    import sys
+
+    import numpy as np
+
+    import clearprop as cl
+
+    LIMIT = {limit}
+    if LIMIT:
+        import resource
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
+
+    x = np.linspace(0.0, 1.0, 24).reshape(4, 6)
+    f = cl.compile(lambda x: (cl.sum(cl.exp(x) * x, axis=1), x @ x.mT), executor="numba")
+    rows, products = f(x)
+    np.testing.assert_allclose(np.asarray(rows), (np.exp(x) * x).sum(1), rtol=1e-12)
+    np.testing.assert_allclose(np.asarray(products), x @ x.T, rtol=1e-12)
+
+    from clearprop.compiler.native.cache import stats
+
+    print(json.dumps(vars(stats) | {{"numba": "numba" in sys.modules}}))
+"""
+
+
+def start(folder, limit=0):
+    """A process that compiles a small function with its kernels in `folder`."""
+    command = [sys.executable, "-c", textwrap.dedent(SCRIPT.format(limit=limit))]
+    environment = {**os.environ, "CLEARPROP_CACHE_DIR": str(folder)}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    """What its cache did."""
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def run(folder, limit=0):
+    return finish(start(folder, limit))
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A folder that one process has filled, and what that process says."""
+    folder = tmp_path_factory.mktemp("kernels")
+    return folder, run(folder)
+
+
+def test_a_second_process_finds_everything(filled):
+    folder, first = filled
+    assert first["compiled"] >= 2 and first["numba"] and first["note"] == ""
+    assert first["folder"] == str(folder) and stat.S_IMODE(folder.stat().st_mode) == 0o700
+    second = run(folder)
+    assert second["compiled"] == 0 and second["rebuilt"] == 0
+    assert second["cache_hits"] == len(list(folder.glob("*.o")))
+    assert not second["numba"], "kernels that are known load without Numba"
+
+
+def test_two_processes_that_race(tmp_path):
+    both = [finish(p) for p in [start(tmp_path), start(tmp_path)]]
+    assert all(r["note"] == "" for r in both)
+    assert not list(tmp_path.glob("*.tmp"))
+    third = run(tmp_path)
+    assert third["compiled"] == third["rebuilt"] == 0 and third["cache_hits"] > 0
+
+
+# ------------------------------------------------------------------------------------------------ within a process
+KERNEL = '''"""Generated; do not edit."""
+
+from clearprop.compiler.native.prelude import *
+
+
+@cfunc(SIGNATURE, **ENTRY)
+def entry(row):
+    r = at_f64(row)
+    r[u64(1)] = r[u64(0)] + f64({number})
+'''
+
+
+@pytest.fixture
+def fresh(monkeypatch, tmp_path):
+    """A cache that has done nothing yet, in a folder of its own; a function makes it forget what it has loaded."""
+    folder = tmp_path / "kernels"
+    monkeypatch.setenv("CLEARPROP_CACHE_DIR", str(folder))
+    monkeypatch.setattr(cache, "stats", cache.Statistics())
+
+    def forget():
+        monkeypatch.setattr(cache, "_loaded", {})
+        cache.cache_folder.cache_clear()
+
+    forget()
+    yield folder, forget
+    cache.cache_folder.cache_clear()
+
+
+def works(number):
+    """Compile or load the kernel that adds a number, and call it."""
+    import ctypes
+
+    text = KERNEL.format(number=number)
+    row = np.array([1.0, 0.0])
+    ctypes.CFUNCTYPE(None, ctypes.c_uint64)(cache.kernel_address(text))(row.ctypes.data)
+    assert row[1] == 1.0 + number
+    return text
+
+
+def entry_of(folder, text):
+    return folder / f"kernel_{cache.kernel_key(text)}.o"
+
+
+def test_damaged_entries_are_rebuilt(fresh):
+    folder, forget = fresh
+    path = entry_of(folder, works(1))
+    healthy = path.read_bytes()
+    other = entry_of(folder, works(2)).read_bytes()
+    flipped = bytearray(healthy)
+    flipped[-40] ^= 1
+    damages = [b"", healthy[:10], healthy[: len(healthy) // 2], healthy[:-1], bytes(flipped), b"x" + healthy, other]
+    for k, damage in enumerate(damages, start=1):
+        path.write_bytes(damage)
+        forget()
+        works(1)
+        assert cache.stats.rebuilt == k
+        assert path.read_bytes() != damage
+    forget()
+    hits = cache.stats.cache_hits
+    works(1)
+    assert cache.stats.cache_hits == hits + 1 and cache.stats.rebuilt == len(damages)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root may give files away")
+def test_an_entry_of_another_user_is_rebuilt(fresh):
+    folder, forget = fresh
+    path = entry_of(folder, works(1))
+    os.chown(path, 12345, -1)
+    forget()
+    works(1)
+    assert cache.stats.rebuilt == 1
+    assert path.stat().st_uid == 0
+
+
+def test_a_folder_of_another_user_is_not_used(fresh, monkeypatch):
+    folder, _ = fresh
+    folder.mkdir(mode=0o700)
+    owner = os.getuid()
+    monkeypatch.setattr(cache.os, "getuid", lambda: owner + 1)
+    works(1)
+    assert cache.stats.note == f"compiled kernels are not kept on disk: {folder} belongs to another user"
+    assert list(folder.iterdir()) == [] and cache.stats.folder == ""
+
+
+def test_a_folder_that_others_may_write_is_closed(fresh):
+    folder, _ = fresh
+    folder.mkdir()
+    folder.chmod(0o777)
+    works(1)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert cache.stats.note == ""
+
+
+def test_a_folder_that_cannot_be_made_or_written(fresh, monkeypatch, tmp_path):
+    _, forget = fresh
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("CLEARPROP_CACHE_DIR", str(blocked / "kernels"))
+    works(1)
+    assert cache.stats.note == f"compiled kernels are not kept on disk: {blocked / 'kernels'}: Not a directory"
+    monkeypatch.setenv("CLEARPROP_CACHE_DIR", str(tmp_path / "read-only"))
+    forget()
+
+    def refuse(*args, **kwargs):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.tempfile, "mkstemp", refuse)
+        assert cache.cache_folder() is None
+    assert cache.stats.note == f"compiled kernels are not kept on disk: {tmp_path / 'read-only'}: Read-only file system"
+    works(2)
+    assert list((tmp_path / "read-only").iterdir()) == []
+
+
+def test_a_full_disk_costs_the_entry_and_not_the_run(fresh, monkeypatch):
+    folder, forget = fresh
+    assert cache.cache_folder() == folder
+    write = cache._write
+
+    def full(path, data):
+        if path.parent == folder:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, data)
+
+    monkeypatch.setattr(cache, "_write", full)
+    works(1)
+    assert cache.stats.note == "a compiled kernel was not kept on disk: No space left on device"
+    assert list(folder.iterdir()) == []
+    monkeypatch.setattr(cache, "_write", write)
+    forget()
+    works(1)
+    assert len(list(folder.glob("*.o"))) == 1
+
+
+@pytest.mark.parametrize(("limit", "note"), [(2000, "compiled kernels are not kept"), (4500, "kernel was not kept")])
+def test_writes_that_fail_half_way(tmp_path, limit, note):
+    """The operating system itself cuts the files: nothing incomplete stays behind."""
+    said = run(tmp_path, limit)
+    assert note in said["note"] and said["note"].endswith("File too large")
+    assert not list(tmp_path.glob("*.tmp"))
+    again = run(tmp_path)
+    assert again["rebuilt"] == 0 and again["compiled"] > 0
+
+
+def test_the_folder_is_bounded(fresh, monkeypatch):
+    folder, forget = fresh
+    paths = [entry_of(folder, works(k)) for k in range(3)]
+    for k, p in enumerate(paths):
+        for file in (p, p.with_suffix(".py")):
+            os.utime(file, (1e9 + k, 1e9 + k))
+    left = folder / "left.tmp"
+    left.write_bytes(b"half")
+    os.utime(left, (1e9, 1e9))
+    young = folder / "young.tmp"
+    young.write_bytes(b"half")
+    size = sum(f.stat().st_size for p in paths[1:] for f in (p, p.with_suffix(".py")))
+    monkeypatch.setattr(cache, "LIMIT", size + 8)
+    forget()
+    cache.cache_folder()
+    kept = {f.name for f in folder.iterdir()}
+    assert {p.name for p in paths[1:]} <= kept and paths[0].name not in kept
+    assert "left.tmp" not in kept and "young.tmp" in kept
+    assert time.time() - young.stat().st_mtime < cache.STALE
+
+
+@pytest.mark.usefixtures("fresh")
+def test_kernels_are_shared_by_functions_and_sizes():
+    """Another function with the same loops, and other layers, compile nothing."""
+    x = np.ones((6, 20))
+    w = np.ones((20, 30))
+    cl.compile(lambda x, w, b: cl.tanh(x @ w + b), executor="numba")(x, w, np.ones(30))
+    before = cache.stats.compiled
+    assert before >= 2
+    deep = cl.compile(lambda x, w, v, b: cl.tanh(cl.tanh(x @ w + b[:30]) @ v + b), executor="numba")
+    deep(np.ones((9, 20)), w, np.ones((30, 40)), np.ones(40))
+    assert cache.stats.compiled <= before + 1  # the slice of b is another walk
