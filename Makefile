@@ -28,6 +28,7 @@ check: test          ## tests, lint, format, types
 verify: .venv/ready  ## every table that the docs show, at most 60 minutes
 	$(BIN)/python -m pytest -n $(WORKERS) -m verify
 	$(BIN)/python -m benchmarks.tables
+	$(BIN)/python -m benchmarks.optimizers
 
 bench: .venv/ready   ## speed against peers, which are installed into .bench
 	$(BIN)/python -m benchmarks

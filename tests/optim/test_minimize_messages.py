@@ -173,6 +173,12 @@ minimize needs a function that returns one number
 """)
 
 
+@pytest.mark.parametrize(("result", "kind"), [(None, "NoneType"), ("low", "str"), ((1.0, 2.0), "tuple")])
+def test_a_function_that_returns_something_else(result, kind):
+    assert without_where(message(lambda: optim.minimize(lambda x: result, X)))[2] == f"  got       a {kind}"
+    assert without_where(message(lambda: optim.least_squares(lambda x: result, X)))[2] == f"  got       a {kind}"
+
+
 def test_a_run_that_diverges_keeps_its_best_point():
     found = optim.minimize(quadratic, X, optim.sgd(1e200), steps=50)
     assert found.reason == "the value is not finite any more: a smaller learning rate may help"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from clearprop.autodiff.trees import is_array
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.optim.hyper import COUNT, NOT_NEGATIVE, Configured, Range
 from clearprop.optim.objective import Evaluations, Objective, Point, rounding
@@ -229,12 +230,12 @@ def _same_twice(objective: Objective, method: Method) -> None:
 
 def _number(value: Any) -> float:
     """The value of a function as a number."""
-    if np.shape(raw(value)) == ():
+    if is_array(value) and np.shape(raw(value)) == ():
         return float(raw(value))
     raise ShapeError(
         "minimize needs a function that returns one number",
         expected="a scalar: a Tensor of shape ()",
-        got=f"shape {np.shape(raw(value))}",
+        got=f"shape {np.shape(raw(value))}" if is_array(value) else f"a {type(value).__name__}",
         try_="cl.mean or cl.sum of it; least_squares, if these are residuals",
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.autodiff.trees import is_array
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.optim.driver import Result, Watch, check_limits, default_tolerance, drive, require_finite
 from clearprop.optim.gauss_newton import Problem, levenberg_marquardt
@@ -64,7 +65,7 @@ def _method(method: Any) -> levenberg_marquardt:
 
 
 def _require_vector(r: Any) -> None:
-    shape = np.shape(raw(r)) if not isinstance(r, (list, tuple, dict)) else None
+    shape = np.shape(raw(r)) if is_array(r) else None
     if shape is not None and len(shape) == 1 and shape[0] > 0:
         return
     scalar = shape == ()
