@@ -22,6 +22,7 @@ ELEMENTWISE = [p for p in REGISTRY.values() if p.kind == "elementwise" and p.pub
 UNARY = [p.name for p in ELEMENTWISE if len(p.operands) == 1 and p.name not in ("isnan", "isfinite", "stop_gradient")]
 BINARY = [p.name for p in ELEMENTWISE if len(p.operands) == 2 and not p.name.startswith("logical")]
 REDUCTIONS = [p.name for p in REGISTRY.values() if p.kind == "reduction" and p.name != "softmax_cross_entropy"]
+REDUCTIONS.append("prod")
 SIZES = {"n": 5, "m": 3, "k": 4}
 SHAPES = ("", "n", "m", "k", "nm", "nk", "mk", "km", "1m", "n1", "nmk", "n1k", "1mk", "m1")
 
@@ -411,9 +412,9 @@ class Generator:
         dtype = np.dtype(self.dtype)
         draw = self.one_of(cl.random.uniform, cl.random.normal)
         return Step(
-            f"{{0}} * {draw.__name__}(fold_in(key(7), 3), shape)",
+            f"{{0}} * {draw.__name__}(fold_in(key(7), argmax({{0}})), shape)",
             (i,),
-            lambda x: x * draw(cl.random.fold_in(cl.random.key(7), 3), x.shape, dtype=dtype),
+            lambda x: x * draw(cl.random.fold_in(cl.random.key(7), cl.argmax(x)), x.shape, dtype=dtype),
         )
 
     make_random.weight = 0.6
