@@ -34,8 +34,9 @@ class quasi_newton(Method):
     memory   pairs kept by "lbfgs", default 10
     damped   Powell's damping (1978): y is mixed with Bp where the curvature pᵀy is below 0.2·pᵀBp
 
-    The first W is I, and for "lbfgs" I·(pᵀy/yᵀy) of the last pair (Shanno & Phua 1978).  A trial that is not finite counts as +∞.  Where the search finds
-    no lower point, the memory is dropped and the steepest descent tried; where that fails too, the run ends.
+    The first W is I; for "lbfgs" it is I·(pᵀy/yᵀy) of the last pair (Shanno & Phua 1978).  A trial that is not finite
+    counts as +∞.  Where the search finds no lower point, the memory is dropped and the steepest descent tried; where
+    that fails too, the run ends.
     Formulas: Nocedal & Wright 2006, ch. 6 and 7.
 
     >>> import clearprop as cl

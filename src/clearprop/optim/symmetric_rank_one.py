@@ -8,7 +8,6 @@ from clearprop.optim.driver import Stall, Steps, small, stuck
 from clearprop.optim.objective import Objective, Point, Vector
 from clearprop.optim.trust_region import Region, eigen_step
 
-
 HUGE = 1e100
 """A correction that makes an entry larger is rounding in a denominator, and left out."""
 
