@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -145,6 +146,26 @@ def test_values_of_the_carry_that_change_places():
     for i in range(0, 23, 5):
         want = (want[1], want[2], want[0] + X[i : i + 5].size)
     assert tuple(map(float, native.carry())) == want
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_between_slices(threads, request):
+    """It is raised after a native slice; the carry is that of a whole number of steps, and the loop goes on."""
+    if threads == 2:
+        request.getfixturevalue("divided")
+    native = NativeLoop(step, start(), [X, Y], threads=threads)
+    native.run(ORDER, 4)
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    timer.start()
+    order = np.tile(ORDER, 200)
+    with pytest.raises(KeyboardInterrupt):
+        while True:
+            native.run(order, 4, until=time.perf_counter())
+    timer.join()
+    number = int(native.carry()[2])
+    assert number > 6
+    at, scalars = native.run(ORDER, 4)
+    assert at == 6 and np.all(np.isfinite(scalars["loss"])) and int(native.carry()[2]) == number + 6
 
 
 # ------------------------------------------------------------------------------------------------ two cores

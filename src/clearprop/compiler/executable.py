@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from clearprop.compiler.bind import Binding, Call
-from clearprop.compiler.native import blas
 from clearprop.compiler.native.cache import kernel_address, module_text, prepare
 from clearprop.compiler.native.driver import DRIVER
 from clearprop.errors import ArgumentError, user_line
@@ -112,8 +111,20 @@ class Executable:
         from clearprop.compiler.native.driver import together
 
         self.barrier[0] = 0
-        with blas.threads(1):
-            together(lambda: self._drive(0, start, stop), lambda: self._drive(1, start, stop))
+        together(lambda: self._surely(start, stop), lambda: self._drive(1, start, stop))
+
+    def _surely(self, start: int, stop: int) -> None:
+        """The first thread's share, also if Ctrl-C comes just before: the second waits for it at the barriers."""
+        cursor = self.tables[0].cursor
+        cursor[0] = start - 1
+        interrupt: KeyboardInterrupt | None = None
+        while cursor[0] < start < stop:
+            try:
+                self._drive(0, start, stop)
+            except KeyboardInterrupt as raised:
+                interrupt = raised
+        if interrupt is not None:
+            raise interrupt
 
     def _drive(self, thread: int, start: int, stop: int) -> None:
         from clearprop.compiler.native.driver import drive

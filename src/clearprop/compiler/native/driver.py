@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.compiler.native import blas
 from clearprop.compiler.native.cache import kernel_address
 
 DRIVER = '''"""Generated; do not edit."""
@@ -80,13 +81,15 @@ class _Partner:
             self.finished.release()
 
     def together(self, mine: Callable[[], None], theirs: Callable[[], None]) -> None:
-        """Run both at once and return when both are done; one caller at a time."""
-        with self.owner, _apart(self.thread.native_id):
+        """Run both at once and return when both are done, also where Ctrl-C comes; one caller at a time."""
+        with self.owner, blas.threads(1), _apart(self.thread.native_id):
             self.work = theirs
             self.wake.release()
-            mine()
-            self.finished.acquire()
-            self.work = None
+            try:
+                mine()
+            finally:  # the other thread still works in this caller's memory
+                self.finished.acquire()
+                self.work = None
 
 
 @contextmanager
