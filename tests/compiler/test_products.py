@@ -1,0 +1,98 @@
+"""Matrix products of every layout: |Δ| ≤ k·eps·(|A||B|) between native code and the NumPy executor, entry by entry.
+
+Each side is within γₖ ≈ k·eps/2 of the exact product, in any order of summation (Higham 2002, §3.5); c = 1 is both.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from tests.compiler.plain import plain
+
+RNG = np.random.default_rng(0)
+LAYOUTS = {
+    "a b": lambda a, b: a @ b,
+    "aᵀ b": lambda a, b: cl.permute_dims(a, (1, 0)) @ b,
+    "a bᵀ": lambda a, b: a @ b.mT,
+    "aᵀ bᵀ": lambda a, b: a.mT @ b.mT,
+    "flipped": lambda a, b: cl.flip(a, axis=0) @ cl.flip(b, axis=1),
+    "every other row": lambda a, b: a[::2] @ b,
+    "columns of a wider": lambda a, b: a[:, 1:] @ b[1:],
+    "computed": lambda a, b: (a * 0.5) @ cl.tanh(b),
+}
+SIZES = [
+    *itertools.product((2, 17), (2, 16, 19), (1, 2, 5, 10, 11)),
+    *((16, 3, 40), (33, 8, 21), (16, 1, 7), (1, 20, 4)),
+]
+"""(m, n, k): general ones, few terms per element, few columns from many rows."""
+
+
+def operands(layout, m, n, k, dtype):
+    a = RNG.normal(size=(k, m) if layout.startswith("aᵀ") else (m, k))
+    b = RNG.normal(size=(n, k) if layout.endswith("bᵀ") else (k, n))
+    return cl.asarray(a.astype(dtype)), cl.asarray(b.astype(dtype))
+
+
+def assert_bounded(f, compiled, a, b, what):
+    """The classical bound, with |A| and |B| put through the same moves."""
+    got, want = np.asarray(compiled(a, b)), np.asarray(f(a, b))
+    k = max(a.shape[1], a.shape[0]) if "aᵀ" in what else a.shape[1]
+    size = np.asarray(f(cl.abs(a).astype(np.float64), cl.abs(b).astype(np.float64)))
+    bound = k * np.finfo(want.dtype).eps * size
+    if "computed" in what:
+        bound = bound + 8 * np.finfo(want.dtype).eps * size  # tanh's own
+    assert got.dtype == want.dtype and got.shape == want.shape, what
+    assert np.all(np.abs(got - want) <= bound), f"{what}: {np.max(np.abs(got - want) / bound)} times the bound"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_interpreted(layout):
+    f = LAYOUTS[layout]
+    for form in ({}, {"thin": False}, {"threads": 2}):
+        with plain(**form):
+            compiled = cl.compile(f)
+            for m, n, k in SIZES[:: 1 if form == {} else 3]:
+                if ("every other" in layout and m < 3) or ("wider" in layout and k < 3):
+                    continue
+                a, b = operands(layout, m, n, k, np.float32)
+                assert_bounded(f, compiled, a, b, f"{layout} {m}x{k}x{n} {form}")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_on_numba(dtype):
+    """One compiled function per layout and dtype; the kernels are shared."""
+    for layout in ("a b", "aᵀ b", "a bᵀ", "flipped"):
+        f = LAYOUTS[layout]
+        compiled = cl.compile(f, executor="numba")
+        for m, n, k in [(17, 19, 3), (40, 3, 64), (64, 64, 300), (128, 130, 257), (2, 2, 2)]:
+            a, b = operands(layout, m, n, k, dtype)
+            assert_bounded(f, compiled, a, b, f"{layout} {m}x{k}x{n}")
+
+
+def test_batches_of_products():
+    """Leading axes that collapse, repeat, are transposed or belong to one operand alone."""
+    shapes = [
+        ((5, 3, 4), (4, 6)),
+        ((5, 3, 4), (5, 4, 6)),
+        ((3, 4), (5, 4, 6)),
+        ((2, 1, 3, 4), (5, 4, 6)),
+        ((5, 3, 4), (4,)),
+    ]
+    for sa, sb in shapes:
+        a, b = cl.asarray(RNG.normal(size=sa)), cl.asarray(RNG.normal(size=sb))
+        for f in (lambda a, b: a @ b, lambda a, b: cl.permute_dims(a @ b, tuple(range((a @ b).ndim))[::-1])):
+            with plain():
+                got = np.asarray(cl.compile(f)(a, b))
+            np.testing.assert_allclose(got, np.asarray(f(a, b)), rtol=1e-13, atol=1e-13)
+
+
+def test_empty_products():
+    """No terms: zeros; no rows or columns: nothing."""
+    for m, n, k in [(3, 20, 0), (20, 3, 0), (0, 4, 5), (4, 0, 5), (0, 0, 0), (17, 17, 0)]:
+        a, b = np.ones((m, k)), np.ones((k, n))
+        got = np.asarray(cl.compile(lambda a, b: a @ b + 1.0, executor="numba")(a, b))
+        assert got.shape == (m, n) and np.all(got == 1.0)
