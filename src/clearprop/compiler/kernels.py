@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from clearprop.compiler.access import IOTA, Access, Constant, Number, contiguous
 from clearprop.compiler.operations import Operation
 from clearprop.compiler.schedule import Nest, late
@@ -429,9 +431,12 @@ def combined(op: Operation, old: str, new: str) -> str:
 
 def initial(op: Operation) -> str:
     """What a reduction starts from."""
-    kind = dtype_name(op.out.dtype)
-    value = _INITIAL[op.equation.primitive.name]
-    return f"{kind}({value})"
+    dtype, name = op.out.dtype, op.equation.primitive.name
+    value = _INITIAL[name]
+    if dtype.kind in "iub" and "inf" in value:  # integers have no infinity, only a least and a largest
+        low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        value = str(low if name == "max" else high)
+    return f"{dtype_name(dtype)}({value})"
 
 
 def _literal(value: Any, dtype: DType | None) -> str:

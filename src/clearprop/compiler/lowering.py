@@ -85,6 +85,12 @@ class _Simplifier(Builder):
             return atoms[0]
         if p.name == "astype":
             return self._cast(atoms[0], params["dtype"])
+        if p.name in ("floor", "ceil", "round") and isinstance(atoms[0], Var) and atoms[0].dtype.kind in "iub":
+            return atoms[0]
+        if p.name == "square" and isinstance(atoms[0], Var) and atoms[0].dtype.kind == "b":
+            return atoms[0]
+        if p.name == "cumulative_sum":
+            return self._in_the_results_dtype(p, atoms[0], params)
         if p.name in ("reshape", "broadcast_to", "expand_dims", "squeeze"):
             return self._moved(p, atoms[0], params)
         if p.kind == "reduction" and not p.is_composite:
@@ -99,6 +105,14 @@ class _Simplifier(Builder):
         if p.name == "greater" and type(atoms[1]) in PYTHON_SCALARS and atoms[1] == 0:
             return self._truth(atoms[0])
         return None
+
+    def _in_the_results_dtype(self, p: Primitive, atom: Any, params: dict[str, Any]) -> Any:
+        """A running sum of small integers is one of what they become."""
+        (wanted,) = p.infer([type_of(atom)], params)
+        if wanted.dtype == atom.dtype:
+            return None
+        (wide,) = self.emit(REGISTRY["astype"], [atom], {"dtype": wanted.dtype})
+        return self.emit(p, [wide], params)[0]
 
     def _moved(self, p: Primitive, atom: Any, params: dict[str, Any]) -> Any:
         """The operand, if only the shape's name changes; a constant of another shape is a constant."""

@@ -213,14 +213,20 @@ class Primitive:
         return self._wrap(emit(values, params))
 
     def _cast(self, args: Sequence[Any]) -> Sequence[Any]:
-        """Elementwise operands of mixed dtypes get an explicit `astype`, so that equations are uniform."""
-        if self.kind != "elementwise" or len(args) - self.conditions < 2:
+        """Elementwise operands of mixed dtypes get an explicit `astype`, so that equations are uniform.
+
+        So do small integers of which a float is made.
+        """
+        if self.kind != "elementwise":
             return args
         types = [type_of(raw(a)) if not isinstance(a, Size) else None for a in args]
         strong = [t for t in types[self.conditions :] if t is not None and not t.weak]
-        if len({t.dtype for t in strong}) < 2:
+        small = self.dtype_rule == "float" and any(t.dtype.kind in "biu" and t.dtype.itemsize < 4 for t in strong)
+        if len({t.dtype for t in strong}) < 2 and not small:
             return args
         dtype, _ = promote(strong)
+        if small and not is_floating(dtype):
+            dtype = FLOAT64  # of small integers NumPy would make float16
         cast = REGISTRY["astype"]
         return [
             cast(a, dtype=dtype) if i >= self.conditions and t is not None and not t.weak and t.dtype != dtype else a
@@ -267,6 +273,8 @@ class Primitive:
         types = list(map(type_of, values))
         (out_type,) = self.infer(types, params)
         dtype, weak = promote(types[self.conditions :])
+        if self.dtype_rule == "float" and not weak and not is_floating(dtype):
+            dtype = FLOAT64  # of small integers NumPy would make float16
         cast = [
             x
             if i < self.conditions or (t.weak and not weak) or (t.dtype == dtype and not t.weak)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.primitives import HELPERS, Zero, composite, primitive
-from clearprop.program.types import PYTHON_SCALARS, type_of
+from clearprop.program.types import FLOAT64, PYTHON_SCALARS, is_floating, type_of
 from clearprop.program.values import raw
 from clearprop.rules.special import erf as _erf
 
@@ -391,3 +391,8 @@ def logaddexp(a: Any, b: Any, /) -> Any:
 )
 def astype(x: Any, /, *, dtype: Any) -> Any:
     """x converted to another dtype."""
+
+
+def as_floating(x: Any) -> Any:
+    """x in floating point: integers and booleans become float64."""
+    return x if is_floating(type_of(raw(x)).dtype) else astype(x, dtype=FLOAT64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop.primitives import composite
-from clearprop.rules.elementwise import exp, log, stop_gradient
+from clearprop.rules.elementwise import as_floating, exp, log, stop_gradient
 from clearprop.rules.reductions import max, sum
 
 
@@ -20,6 +20,7 @@ def _same(x: Any, axis: int) -> Any:
 )  # fmt: skip
 def softmax(x: Any, /, axis: Any = -1) -> Any:
     """eˣ / Σ eˣ along an axis (Bridle 1990), without overflow.  Its Jacobian is symmetric: diag(y) − y yᵀ."""
+    x = as_floating(x)
     e = exp(x - stop_gradient(max(x, axis=axis, keepdims=True)))
     return e / sum(e, axis=axis, keepdims=True)
 
@@ -31,5 +32,6 @@ def softmax(x: Any, /, axis: Any = -1) -> Any:
 )  # fmt: skip
 def log_softmax(x: Any, /, axis: Any = -1) -> Any:
     """x − log Σ eˣ along an axis, without overflow and without the logarithm of a vanishing quotient."""
+    x = as_floating(x)
     shifted = x - stop_gradient(max(x, axis=axis, keepdims=True))
     return shifted - log(sum(exp(shifted), axis=axis, keepdims=True))

@@ -10,7 +10,7 @@ from clearprop.errors import ShapeError
 from clearprop.primitives import composite, primitive
 from clearprop.program.types import INT64, Type, type_of
 from clearprop.program.values import raw
-from clearprop.rules.elementwise import astype, equal, exp, isfinite, log, sqrt, stop_gradient, where
+from clearprop.rules.elementwise import as_floating, astype, equal, exp, isfinite, log, sqrt, stop_gradient, where
 from clearprop.rules.structural import flip, only_axis, reshape
 from clearprop.shapes import Shape, is_one, size_of
 
@@ -91,6 +91,7 @@ def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
 )
 def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """log Σ eˣ over axes without overflow; its local weights are softmax(x)."""
+    x = as_floating(x)
     top = stop_gradient(max(x, axis=axis, keepdims=True))
     top = where(isfinite(top), top, 0.0 * stop_gradient(sum(where(isfinite(x), x, 0.0), axis=axis, keepdims=True)))
     total = log(sum(exp(x - top), axis=axis, keepdims=True)) + top
@@ -233,4 +234,5 @@ def cumulative_sum(x: Any, /, *, axis: int | None = None) -> Any:  # noqa: D103 
 )
 def norm(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Euclidean norm √Σx² over axes.  By convention its derivative at 0 is 0."""
+    x = as_floating(x)
     return sqrt(sum(x * x, axis=axis, keepdims=keepdims))

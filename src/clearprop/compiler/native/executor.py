@@ -37,6 +37,8 @@ def obstacle(program: Program) -> str | None:
                 return f"{p.name} is spelled with {sorted(unknown)[0]}, which kernels do not know"
         elif p.name not in _FREE and p.name not in SPECIAL:
             return f"{p.name} has no native form"
+        elif p.name == "matmul" and eq.outputs[0].dtype.kind != "f":
+            return f"{p.name} of {eq.outputs[0].dtype.name} has no native form"
         used = (v.dtype for v in (*eq.inputs, *eq.outputs) if isinstance(v, Var))
         foreign = next((d for d in used if d.name not in _DTYPES), None)
         if foreign is not None:
