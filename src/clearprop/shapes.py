@@ -28,7 +28,7 @@ class Symbol:
 
     def __init__(self, hint: int, scope: Scope, made: tuple[str, Any, Any] | None = None) -> None:
         self.hint, self.scope, self.made = hint, scope, made
-        self.label = f"n{len(scope.symbols)}"
+        self.label = f"n{len(scope.symbols)}" if made is None else f"({made[1]} // {made[2]})"
         self.merged: Symbol | int | None = None
         scope.symbols.append(self)
 
@@ -300,6 +300,26 @@ def _lone(dim: Any) -> Symbol | None:
 def is_one(dim: Any) -> bool:
     """Whether an axis has size 1; symbolic axes never do."""
     return isinstance(dim, int) and dim == 1
+
+
+def settled(dim: Any) -> Any:
+    """The size of a result's axis: 1 where it is 1 now, and the program is then for that alone.
+
+    Sizes of input axes are never 1, nor are their products; what is subtracted or divided may be.
+    """
+    exact = dim.canonical() if isinstance(dim, Size) else dim
+    if isinstance(exact, int) or not _may_be_one(exact):
+        return exact
+    seen = hint(exact) == 1
+    guard = ("==", exact, 1, seen)
+    if all((kind, dim_key(a), b) != ("==", exact.key(), 1) for kind, a, b, _ in exact.scope.guards):
+        exact.scope.guards.append(guard)
+    return 1 if seen else exact
+
+
+def _may_be_one(size: Size) -> bool:
+    made = any(s.made is not None for m in size.terms for s in m)
+    return made or () in size.terms or min(size.terms.values()) < 0
 
 
 def divide(a: Any, b: Any) -> Any:

@@ -192,7 +192,19 @@ def check_at_other_sizes(f, *shapes, others, holds=True):
 )
 def test_one_program_serves_all_sizes(f):
     check_at_other_sizes(f, (4, 3), others=[(6, 5)])
-    check_at_other_sizes(f, (4, 3), others=[(2, 7)])
+    check_at_other_sizes(f, (4, 3), others=[(3, 7)])
+
+
+def test_an_axis_that_becomes_one_broadcasts():
+    """What is left of an axis may be 1: then the program is another one."""
+    f = lambda x, y: x[1:] + y
+    check_at_other_sizes(f, (4, 3), (3, 3), others=[(6, 3), (5, 3)])
+    check_at_other_sizes(f, (4, 3), (3, 3), others=[(2, 3), (1, 3)], holds=False)
+    check_at_other_sizes(f, (2, 3), (5, 3), others=[(2, 4), (6, 4)])
+    check_at_other_sizes(f, (2, 3), (5, 3), others=[(3, 3), (5, 3)], holds=False)
+    halves = lambda x, y: cl.sum(x[: x.shape[0] // 2], axis=0) + y
+    check_at_other_sizes(halves, (6, 3), (3,), others=[(9, 4), (4,)])
+    check_at_other_sizes(halves, (6, 3), (3,), others=[(3, 4), (4,)], holds=False)
 
 
 def test_random_numbers_of_symbolic_shape():

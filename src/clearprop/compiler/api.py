@@ -284,7 +284,7 @@ class Specialisation:
         """What this program is special to."""
         known = {dim_key(a) for kind, a, b, seen in self.scope.guards if kind == "==" and seen and isinstance(b, int)}
         telling = [g for g in self.scope.guards if dim_key(g[1]) not in known or (g[0] == "==" and g[3])]
-        guards = [f"{a} {kind} {b} is {seen}" for kind, a, b, seen in telling]
+        guards = dict.fromkeys(f"{a} {kind} {b} is {seen}" for kind, a, b, seen in telling)
         kinds = ", ".join(map(str, self.types))
         return f"{self.name}({kinds})" + (f" where {'; '.join(guards)}" if guards else "")
 

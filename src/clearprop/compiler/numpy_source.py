@@ -224,7 +224,7 @@ class NumpySource:
     def _symbol(self, symbol: Symbol) -> str:
         if symbol.made is not None:
             _, a, b = symbol.made
-            return f"({self.value(a)}) // ({self.value(b)})"
+            return ast.unparse(_parsed(f"({self.value(a)}) // ({self.value(b)})")).join("()")
         name, _ = self.sizes[symbol]
         self.used_sizes.add(name)
         return name

@@ -25,7 +25,7 @@ from clearprop.program.types import (
     type_of,
 )
 from clearprop.program.values import RECORDING, Application, Node, raw
-from clearprop.shapes import Signature, Size, broadcast, normalise_axes, normalise_axis
+from clearprop.shapes import Signature, Size, broadcast, normalise_axes, normalise_axis, settled
 
 REGISTRY: dict[str, Primitive] = {}
 """Every primitive by name, in order of declaration."""
@@ -213,10 +213,7 @@ class Primitive:
         return self._wrap(emit(values, params))
 
     def _cast(self, args: Sequence[Any]) -> Sequence[Any]:
-        """Elementwise operands of mixed dtypes get an explicit `astype`, so that equations are uniform.
-
-        So do small integers of which a float is made.
-        """
+        """Elementwise operands of mixed dtypes, and small integers that become floats, get an explicit `astype`."""
         if self.kind != "elementwise":
             return args
         types = [type_of(raw(a)) if not isinstance(a, Size) else None for a in args]
@@ -326,7 +323,7 @@ class Primitive:
             shape = self.shape_rule(*given, **params)
         if isinstance(shape, list):  # several outputs: types already
             return shape
-        return [Type(shape, self._infer_dtype(types, params))]
+        return [Type(tuple(map(settled, shape)), self._infer_dtype(types, params))]
 
     def _infer_dtype(self, types: Sequence[Type], params: Mapping[str, Any]) -> DType:
         if callable(self.dtype_rule):
