@@ -174,6 +174,25 @@ def test_dtypes_and_byte_orders():
     close(cl.compile(lambda x: x + 1, executor="numba")(strided), strided + 1)
 
 
+@pytest.mark.parametrize("executor", ["numpy", "numba"])
+def test_joined_arrays_of_several_dtypes(executor):
+    """Native kernels read what they write: the operands are converted first."""
+    small, whole = M.astype(np.float32) / 3, np.arange(8).reshape(2, 4)
+    f = cl.compile(lambda a, b, c: (cl.concat([a, b, c]), cl.stack([a, b])), executor=executor)
+    joined, stacked = f(small, M / 7, whole)
+    assert joined.dtype == stacked.dtype == np.float64
+    close(joined, np.concatenate([small, M / 7, whole]))
+    close(stacked, np.stack([small, M / 7]))
+
+
+@pytest.mark.parametrize("executor", ["numpy", "numba"])
+def test_functions_without_arguments_or_without_results(executor):
+    assert cl.compile(lambda x: None, executor=executor)(X) is None
+    assert cl.compile(lambda x: ("text", 3), executor=executor)(X) == ("text", 3)
+    close(cl.compile(lambda: cl.ones((2, 3)) * 2, executor=executor)(), 2 * np.ones((2, 3)))
+    close(cl.compile(lambda: W * 2, executor=executor)(), 2 * np.asarray(W))
+
+
 # ------------------------------------------------------------------------------------------------ captured
 W = cl.tensor([1.0, 1.0, 1.0])
 

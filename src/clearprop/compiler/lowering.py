@@ -89,8 +89,8 @@ class _Simplifier(Builder):
             return atoms[0]
         if p.name == "square" and isinstance(atoms[0], Var) and atoms[0].dtype.kind == "b":
             return atoms[0]
-        if p.name == "cumulative_sum":
-            return self._in_the_results_dtype(p, atoms[0], params)
+        if p.name in ("cumulative_sum", "concat"):
+            return self._in_the_results_dtype(p, atoms, params)
         if p.name in ("reshape", "broadcast_to", "expand_dims", "squeeze"):
             return self._moved(p, atoms[0], params)
         if p.kind == "reduction" and not p.is_composite:
@@ -106,13 +106,14 @@ class _Simplifier(Builder):
             return self._truth(atoms[0])
         return None
 
-    def _in_the_results_dtype(self, p: Primitive, atom: Any, params: dict[str, Any]) -> Any:
-        """A running sum of small integers is one of what they become."""
-        (wanted,) = p.infer([type_of(atom)], params)
-        if wanted.dtype == atom.dtype:
+    def _in_the_results_dtype(self, p: Primitive, atoms: Sequence[Any], params: dict[str, Any]) -> Any:
+        """Operands of another dtype than the result's are converted before: kernels read what they write."""
+        (wanted,) = p.infer([type_of(a) for a in atoms], params)
+        if all(type_of(a).dtype == wanted.dtype for a in atoms):
             return None
-        (wide,) = self.emit(REGISTRY["astype"], [atom], {"dtype": wanted.dtype})
-        return self.emit(p, [wide], params)[0]
+        cast = REGISTRY["astype"]
+        alike = [raw(cast(Node.tensor(a), dtype=wanted.dtype)) for a in atoms]
+        return self.emit(p, alike, params)[0]
 
     def _moved(self, p: Primitive, atom: Any, params: dict[str, Any]) -> Any:
         """The operand, if only the shape's name changes; a constant of another shape is a constant."""

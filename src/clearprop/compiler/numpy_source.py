@@ -90,8 +90,8 @@ class NumpySource:
 
     def _return(self) -> str:
         results = self.results()
-        if len(results) == 1:
-            return f"    return {results[0]},"
+        if len(results) < 2:
+            return f"    return {results[0]}," if results else "    return ()"
         return wrapped("return ", results, "", "    ", ("(", ")"))
 
     # --------------------------------------------------------------------------------------------- lines
