@@ -193,6 +193,22 @@ def test_functions_without_arguments_or_without_results(executor):
     close(cl.compile(lambda: W * 2, executor=executor)(), 2 * np.asarray(W))
 
 
+def test_names_that_python_or_numpy_has_already():
+    """Two names that become one identifier, keywords, and names that the printed source uses itself."""
+
+    def np(float, erf, tree):
+        n0 = tree["a.b"] - tree["a_b"]
+        slice = cl.erf(float) * erf + tree["lambda"] * n0.shape[0]
+        return slice + n0 * 0.9 ** tree["class"]
+
+    tree = {"a.b": X, "a_b": 2 * X, "lambda": 0.5 * X, "class": 2}
+    want = np(cl.asarray(X), X, tree)
+    compiled = numpy(np)
+    close(compiled(X, X, tree), want)
+    assert "def np_(float_2, erf_2, tree_a_b, tree_a_b_2, tree_class, tree_lambda):" in compiled.source("numpy")
+    assert compiled.source("numba").count("tree_a_b_2") > 1
+
+
 # ------------------------------------------------------------------------------------------------ captured
 W = cl.tensor([1.0, 1.0, 1.0])
 

@@ -34,8 +34,9 @@ class NumpySource:
     """Prints a lowered program.  Values used once and not named by the user are written where they are used."""
 
     def __init__(self, program: Program, name: str = "step") -> None:
-        self.program, self.name = program, name
-        self.names = identifiers(program.names(), _RESERVED | set(HELPERS))
+        taken = _RESERVED | set(HELPERS)
+        self.program, self.name = program, f"{name}_" if name in taken else name
+        self.names = identifiers(program.names(), taken)
         self.uses = _uses(program)
         self.trees: dict[Var, ast.expr] = {v: ast.Name(self.names[v]) for v in program.inputs}
         self.formulas: dict[Var, Expression] = {}
@@ -356,4 +357,4 @@ def compile_numpy(program: Program, name: str = "step") -> tuple[str, Callable[.
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     scope: dict[str, Any] = dict(printer.helpers)
     exec(compile(source, filename, "exec"), scope)
-    return source, scope[name]
+    return source, scope[printer.name]
