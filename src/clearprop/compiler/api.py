@@ -61,7 +61,7 @@ class Compiled:
         with self.lock:
             call = self._take(args, kwargs)
             entry = None if call.tracked else self._entry(call)
-            if entry is not None and not entry.specialisation.captures.tracked:
+            if entry is not None and not (entry.surrounded and entry.specialisation.captures.tracked):
                 return entry.run(call)
         _say_once(
             f"{self._name} runs uncompiled: a gradient may flow through the call.  "
@@ -75,7 +75,7 @@ class Compiled:
 
     def _take(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         call = self.parameters.take(args, kwargs)
-        if call.fixed or len(call.leaves) < len(call.tensors):
+        if call.fixed:
             call.require_hashable()
         return call
 
@@ -88,7 +88,7 @@ class Compiled:
             raise
         if entry is not None:
             self.info.hits += 1
-        if entry is None or entry.specialisation.stale():
+        if entry is None or (entry.surrounded and entry.specialisation.stale()):
             if len(self.entries) >= ENTRIES:
                 self.entries.clear()
             entry = self.entries[call.exact] = self._enter(call)
@@ -155,11 +155,12 @@ ENTRIES = 256
 class _Entry:
     """A kind of call made ready: a program bound to sizes."""
 
-    __slots__ = ("donated", "execute", "specialisation")
+    __slots__ = ("donated", "execute", "specialisation", "surrounded")
 
     def __init__(self, s: Specialisation, execute: Callable[..., Sequence[Any]], donated: list[bool]) -> None:
         self.specialisation, self.execute = s, execute
         self.donated = [i for i, d in enumerate(donated) if d]
+        self.surrounded = bool(s.captures.held)  # whether it uses arrays of the code around it
 
     def run(self, call: Arguments) -> Any:
         """Execute, wrap the results, and mark donated tensors."""
