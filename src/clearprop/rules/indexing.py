@@ -204,7 +204,8 @@ def _add_at(x: Any, indices: Any, size: int, axis: int) -> Any:
     moved = np.moveaxis(x, range(first, first + k), range(k)) if k else x[None].reshape((1, *x.shape))
     flat = moved.reshape((np.size(indices), *moved.shape[max(k, 1) :]))
     out = np.zeros((size, *flat.shape[1:]), x.dtype)
-    np.add.at(out, np.reshape(indices, -1), flat)
+    if flat.size:  # else nothing is added, and the indices may be those of an empty axis
+        np.add.at(out, np.reshape(indices, -1), flat)
     return np.moveaxis(out, 0, first)
 
 
