@@ -23,7 +23,7 @@ from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.program.ir import Program, Var
 from clearprop.program.tracing import builder, trace
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
-from clearprop.program.values import Node, raw
+from clearprop.program.values import Node, call_site, raw
 from clearprop.shapes import Scope, Size, dim_key
 
 
@@ -167,10 +167,10 @@ class _Entry:
         s = self.specialisation
         results = self.execute(s.inputs(call.leaves))
         if self.donated:
-            where = user_line()
+            site = call_site()
             for i in self.donated:
                 if isinstance(call.tensors[i], Node):
-                    call.tensors[i].value = Donated(where)
+                    call.tensors[i].value = Donated(site)
         if s.all_out:
             return unflatten(s.out_structure, [Node.tensor(r) for r in results])
         values = iter(results)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import flatten, is_array, paths
-from clearprop.errors import ArgumentError, TraceError, unknown_name, user_line
+from clearprop.errors import ArgumentError, TraceError, describe_line, unknown_name, user_line
 from clearprop.program.types import PYTHON_SCALARS, type_of
 from clearprop.program.values import RECORDING, Node
 
@@ -17,11 +17,14 @@ from clearprop.program.values import RECORDING, Node
 class Donated:
     """What a tensor holds after its memory was given to a compiled call."""
 
-    def __init__(self, where: str) -> None:
-        object.__setattr__(self, "where", where)
+    def __init__(self, site: tuple[Any, int]) -> None:
+        self.site = site  # described only when it is asked for: a training loop donates in every step
 
     def __repr__(self) -> str:
-        return f"donated in {object.__getattribute__(self, 'where')}"
+        return f"donated in {self._where()}"
+
+    def _where(self) -> str:
+        return describe_line(self.site[0].co_filename, self.site[1])
 
     def refuse(self) -> Any:
         """Raise the error that says where the tensor was given away."""
@@ -29,7 +32,7 @@ class Donated:
             "this tensor was donated and its memory reused",
             expected="the tensors that the call returned",
             got="a tensor given away in an earlier call",
-            where=self.where,
+            where=self._where(),
             try_="use the returned value, or leave the argument out of donate=",
         )
 
