@@ -59,6 +59,12 @@ class Kernel:
     domain: tuple[Any, ...] = ()
     accumulators: list[tuple[Var, str]] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, text: str, words: str) -> Kernel:
+        """A kernel from its text and its parameters as `name:size` or `name:dtype` words."""
+        given = (word.split(":") for word in words.split())
+        return cls(text, [Parameter(n, "size", n) if k == "size" else Parameter(n, "array", n, k) for n, k in given])
+
 
 def dtype_name(dtype: DType) -> str:
     """The name of a dtype in generated sources."""

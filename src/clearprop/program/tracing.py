@@ -15,7 +15,7 @@ from clearprop.errors import TraceError, describe_line
 from clearprop.program.ir import Equation, Program, Var, prune
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
 from clearprop.program.values import Node, call_site, depends_on_earlier, named_site, now, raw
-from clearprop.shapes import Scope, Size, dim_key, evaluate_size, hint
+from clearprop.shapes import Scope, Size, dim_key, evaluate_size
 
 if TYPE_CHECKING:
     from clearprop.primitives import Primitive
@@ -199,8 +199,3 @@ def shape_of(value: Any) -> Any:
     """The shape of an array, number, variable or node."""
     value = raw(value)
     return () if type(value) in PYTHON_SCALARS else value.shape
-
-
-def concrete_shape(type: Type) -> tuple[int, ...]:
-    """The shape with the sizes seen while tracing."""
-    return tuple(map(hint, type.shape))

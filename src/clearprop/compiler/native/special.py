@@ -5,15 +5,6 @@ from __future__ import annotations
 from clearprop.compiler.kernels import Kernel, Parameter
 
 
-def _kernel(text: str, parameters: str) -> Kernel:
-    """A kernel from its text and `name:kind` or `name:dtype` words."""
-    out = []
-    for word in parameters.split():
-        name, kind = word.split(":")
-        out.append(Parameter(name, "size" if kind == "size" else "array", name, "" if kind == "size" else kind))
-    return Kernel(text, out)
-
-
 def product(dtype: str) -> Kernel:
     """C = A·B for `batches` matrices, row-major, operands transposed by flag."""
     call = "sgemm" if dtype == "f32" else "dgemm"
@@ -38,24 +29,24 @@ def gather(dtype: str) -> Kernel:
         "        for j in range(n):\n"
         "            out[i * n + j] = source[q + j]\n"
     )
-    return _kernel(text, f"out:{dtype} source:{dtype} index:i64 n:size batch:size cursor:i64")
+    return Kernel.of(text, f"out:{dtype} source:{dtype} index:i64 n:size batch:size cursor:i64")
 
 
 def collect(dtype: str) -> Kernel:
     """Keep a step's scalar: out[step] = value."""
     text = "def kernel(lo, hi, out, value, cursor):\n    out[u64(cursor[0])] = value[0]\n"
-    return _kernel(text, f"out:{dtype} value:{dtype} cursor:i64")
+    return Kernel.of(text, f"out:{dtype} value:{dtype} cursor:i64")
 
 
 def combine(dtype: str) -> Kernel:
     """The sum of the two threads' parts, in a fixed order."""
     text = "def kernel(lo, hi, a, b, out):\n    for z in range(lo, hi):\n        out[z] = a[z] + b[z]\n"
-    return _kernel(text, f"a:{dtype} b:{dtype} out:{dtype}")
+    return Kernel.of(text, f"a:{dtype} b:{dtype} out:{dtype}")
 
 
 def fill(dtype: str) -> Kernel:
     """out = 0."""
-    return _kernel(
+    return Kernel.of(
         f"def kernel(lo, hi, out):\n    for z in range(lo, hi):\n        out[z] = {dtype}(0)\n", f"out:{dtype}"
     )
 
@@ -68,7 +59,7 @@ def copy_rows(dtype: str) -> Kernel:
         "        for j in range(width):\n"
         "            out[i * step + j] = source[i * width + j]\n"
     )
-    return _kernel(text, f"source:{dtype} out:{dtype} width:size step:size")
+    return Kernel.of(text, f"source:{dtype} out:{dtype} width:size step:size")
 
 
 def scatter(dtype: str, rank: int) -> Kernel:
@@ -82,7 +73,7 @@ def scatter(dtype: str, rank: int) -> Kernel:
     pad = "    " * (max(rank, 1) + 1)
     lines += [f"{pad}out[{place}] = source[at]", f"{pad}at += u64(1)"]
     words = [f"source:{dtype}", f"out:{dtype}", *(f"{n}:size" for n in sizes + strides)]
-    return _kernel("\n".join(lines) + "\n", " ".join(words))
+    return Kernel.of("\n".join(lines) + "\n", " ".join(words))
 
 
 def _indexed(body: str, dtype: str, index: str, loop: str) -> Kernel:
@@ -92,7 +83,7 @@ def _indexed(body: str, dtype: str, index: str, loop: str) -> Kernel:
         "    for o in range(lo, hi):\n"
         "        for k in range(many):\n" + loop + body
     )
-    return _kernel(text, f"x:{dtype} indices:{index} out:{dtype} n:size width:size many:size status:i64")
+    return Kernel.of(text, f"x:{dtype} indices:{index} out:{dtype} n:size width:size many:size status:i64")
 
 
 def _checked(read: str, pad: str) -> str:
@@ -145,7 +136,7 @@ def cumulative(dtype: str) -> Kernel:
         "                total = total + x[(o * n + k) * width + t]\n"
         "                out[(o * n + k) * width + t] = total\n"
     )
-    return _kernel(text, f"x:{dtype} out:{dtype} n:size width:size")
+    return Kernel.of(text, f"x:{dtype} out:{dtype} n:size width:size")
 
 
 def argument(dtype: str, order: str) -> Kernel:
@@ -163,7 +154,7 @@ def argument(dtype: str, order: str) -> Kernel:
         "                    at = u64(k)\n"
         "            out[o * width + t] = i64(at)\n"
     )
-    return _kernel(text, f"x:{dtype} out:i64 n:size width:size")
+    return Kernel.of(text, f"x:{dtype} out:i64 n:size width:size")
 
 
 def _rounds(indent: str) -> str:
@@ -187,7 +178,7 @@ def random_bits() -> Kernel:
         "        x = u32(u32(c) + k0)\n        y = k1\n" + _rounds("        ") + "        out[c] = x\n"
         "        if half + c < total:\n            out[half + c] = y\n"
     )
-    return _kernel(text, "key:u32 out:u32 total:size half:size")
+    return Kernel.of(text, "key:u32 out:u32 total:size half:size")
 
 
 def fold_in(index: str) -> Kernel:
@@ -199,4 +190,4 @@ def fold_in(index: str) -> Kernel:
         + _rounds("    ")
         + "    out[0] = x\n    out[1] = y\n"
     )
-    return _kernel(text, f"key:u32 data:{index} out:u32")
+    return Kernel.of(text, f"key:u32 data:{index} out:u32")

@@ -6,18 +6,10 @@ inner   few columns from many rows: C[:, c] += B[p, c]·A[p, :], kept transposed
 
 from __future__ import annotations
 
-from clearprop.compiler.kernels import Kernel, Parameter
+from clearprop.compiler.kernels import Kernel
 
 SHORT, FEW = 10, 8
 """Up to so many terms per element, or columns, a product counts as thin."""
-
-
-def _kernel(text: str, words: str) -> Kernel:
-    parameters = []
-    for word in words.split():
-        name, kind = word.split(":")
-        parameters.append(Parameter(name, "size" if kind == "size" else "array", name, "" if kind == "size" else kind))
-    return Kernel(text, parameters)
 
 
 def transpose(dtype: str) -> Kernel:
@@ -28,7 +20,7 @@ def transpose(dtype: str) -> Kernel:
         "        for k in range(lo, hi):\n"
         "            out[k * n + j] = b[j * ldb + k]\n"
     )
-    return _kernel(text, f"b:{dtype} ldb:size out:{dtype} n:size")
+    return Kernel.of(text, f"b:{dtype} ldb:size out:{dtype} n:size")
 
 
 def outer(dtype: str, terms: int) -> Kernel:
@@ -42,7 +34,7 @@ def outer(dtype: str, terms: int) -> Kernel:
         "        for j in range(n):\n"
         f"            c[i * ldc + j] = {total}\n"
     )
-    return _kernel(text, f"a:{dtype} down:size right:size b:{dtype} ldb:size c:{dtype} ldc:size n:size")
+    return Kernel.of(text, f"a:{dtype} down:size right:size b:{dtype} ldb:size c:{dtype} ldc:size n:size")
 
 
 def inner(dtype: str, columns: int) -> Kernel:
@@ -62,4 +54,4 @@ def inner(dtype: str, columns: int) -> Kernel:
         "    for i in range(m):\n"
         f"{stores}"
     )
-    return _kernel(text, f"a:{dtype} lda:size b:{dtype} ldb:size c:{dtype} ldc:size m:size t:{dtype}")
+    return Kernel.of(text, f"a:{dtype} lda:size b:{dtype} ldb:size c:{dtype} ldc:size m:size t:{dtype}")
