@@ -22,7 +22,10 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
 import clearprop as cl
+from clearprop.cli.plan import completed, job_for
+from clearprop.cli.settings import settings_from
 from clearprop.train.defaults import recipe
+from clearprop.train.events import Events
 from clearprop.train.job import train
 from clearprop.train.prepared import from_source
 
@@ -84,16 +87,12 @@ def cross_validated(name):
 
 def digits():
     """Test accuracies of `clearprop train digits`, one per seed, through the code that the command runs."""
-    from clearprop.cli.session import _completed, _job
-    from clearprop.cli.settings import settings_from
-    from clearprop.train.events import Events
-
     found = []
     for seed in range(SEEDS):
         settings = settings_from({"data": "digits", "seed": seed})
         data = from_source("digits", None, "auto", settings.val, settings.test, seed)
-        full = _completed(settings, recipe(len(data.train[0])), "digits", data)
-        run = train(_job(full, data, Events([]), None, None))
+        full = completed(settings, recipe(len(data.train[0])), "digits", data)
+        run = train(job_for(full, data, Events([]), None, None))
         found.append(run.summary.test["accuracy"])
     return np.array(found)
 

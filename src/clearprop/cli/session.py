@@ -6,30 +6,27 @@ import logging
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from clearprop import nn
 from clearprop.cli import DONE, INTERRUPTED, MISTAKE
 from clearprop.cli.console import Display, messages, output, print_json, results_table, say, table
-from clearprop.cli.optimizers import AUTO, made, takes_rate, tested_rate, told
+from clearprop.cli.optimizers import AUTO, tested_rate, told
+from clearprop.cli.plan import completed, job_for, network_for, number
 from clearprop.cli.settings import TrainSettings, option_of, settings_from
 from clearprop.errors import ArgumentError, ClearpropError, RunError
-from clearprop.train.defaults import Recipe, recipe
+from clearprop.train.defaults import recipe
 from clearprop.train.events import Events, log_events
 from clearprop.train.forking import forked
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.job import Job, train
 from clearprop.train.loading import command_of, load
-from clearprop.train.measures import find_loss, measures_for
 from clearprop.train.prepared import Prepared, from_source
 from clearprop.train.run import Run
-from clearprop.train.run_folder import RunFolder, Settings, require_free
+from clearprop.train.run_folder import RunFolder, require_free
 from clearprop.train.sources import BUNDLED
 
-LARGEST_NETWORK = 500_000_000
-"""The most parameters that the command line builds."""
 _RUNS = Path("runs")
 _RESUMABLE = ("data", "epochs", "patience")
 _CHANGEABLE = ("lr", "optimizer", "epochs", "batch_size", "l1", "l2", "patience")
@@ -159,8 +156,8 @@ class Session:
         if not isinstance(data.train, tuple):
             raise RunError("the data cannot be read again")
         chosen = recipe(len(data.train[0]))
-        full = self._rated(_completed(settings, chosen, source, data), data)
-        job = _job(full, data, self.events, out if resume else out or _next_run(source), resume)
+        full = self._rated(completed(settings, chosen, source, data), data)
+        job = job_for(full, data, self.events, out if resume else out or _next_run(source), resume)
         job = origin(job)
         if not self.json:
             _tell_data(data)
@@ -186,7 +183,7 @@ class Session:
         """The settings with the rate that a range test suggests in place of `auto`."""
         if full.lr != AUTO:
             return full
-        model, loss = _network(full, data)
+        model, loss = network_for(full, data)
         assert full.optimizer and full.batch_size
         penalty = (full.l1, full.l2 or 0.0)
         found = tested_rate(model, data.train, loss, full.optimizer, full.batch_size, penalty, full.seed)
@@ -194,77 +191,6 @@ class Session:
             say(output(), found.reason)
             output().print()
         return full.model_copy(update={"lr": found.suggestion})
-
-
-def _completed(settings: TrainSettings, chosen: Recipe, source: str, data: Prepared) -> TrainSettings:
-    """The settings with what suits the data in place of what was not given."""
-    fitting = {
-        "hidden": chosen.hidden,
-        "activation": chosen.activation,
-        "optimizer": chosen.optimizer,
-        "lr": chosen.learning_rate,
-        "epochs": chosen.epochs,
-        "batch_size": chosen.batch_size,
-        "dropout": chosen.dropout,
-        "l2": chosen.l2,
-        "patience": chosen.patience,
-    }
-    missing = {name: value for name, value in fitting.items() if getattr(settings, name) is None}
-    if not takes_rate(settings.optimizer or chosen.optimizer):
-        missing.pop("lr", None)
-    if data.validation is None:
-        missing["patience"] = None
-    where = source if source in BUNDLED else str(Path(source).resolve())
-    return settings.model_copy(update={**missing, "data": where})
-
-
-def _job(full: TrainSettings, data: Prepared, events: Events, out: Path | None, resume: Path | None) -> Job:
-    fitted = data.preprocessing
-    model, name = _network(full, data)
-    loss = find_loss(name)
-    metrics = measures_for(("accuracy",) if name == "cross_entropy" else ("r2", "mae"), fitted)
-    optimizer = made(full.optimizer or "adam", _number(full.lr))
-    settings = Settings(
-        loss=loss.name,
-        metrics=tuple(m.name for m in metrics),
-        optimizer=optimizer.to_config(),
-        epochs=full.epochs or 1,
-        batch_size=full.batch_size,
-        l1=full.l1,
-        l2=full.l2 or 0.0,
-        patience=full.patience,
-        min_delta=0.0,
-        shuffle=True,
-        seed=full.seed,
-    )
-    command: dict[str, object] = full.model_dump(mode="json")
-    return Job(model, data, loss, metrics, optimizer, settings, out, resume, events=events, command=command)
-
-
-def _network(full: TrainSettings, data: Prepared) -> tuple[Any, str]:
-    """The network and the name of its loss."""
-    fitted = data.preprocessing
-    assert fitted is not None and isinstance(data.train, tuple)
-    sizes = [data.train[0].shape[1], *(full.hidden or ()), fitted.outputs]
-    _check_size(sizes)
-    model = nn.mlp(sizes, full.activation, seed=full.seed, dropout=full.dropout or 0.0)
-    return model, "cross_entropy" if fitted.class_names else "mse"
-
-
-def _number(rate: float | str | None) -> float | None:
-    return rate if isinstance(rate, float) else None
-
-
-def _check_size(sizes: list[int]) -> None:
-    count = sum((a + 1) * b for a, b in pairwise(sizes))
-    if count > LARGEST_NETWORK:
-        raise ArgumentError(
-            "the network would be too large",
-            expected=f"at most {LARGEST_NETWORK:,} parameters",
-            got=f"{count:,} with the layers {' → '.join(map(str, sizes))}",
-            where="--hidden",
-            try_="--hidden 128,64",
-        )
 
 
 def _next_run(source: str) -> Path:
@@ -280,7 +206,7 @@ def _diverged(run: Run, full: TrainSettings) -> ArgumentError:
     return ArgumentError(
         "training diverged: the loss is no longer finite",
         expected="a loss that falls",
-        got=f"nan or inf after {run.steps} steps with {told(full.optimizer or '', _number(full.lr))}",
+        got=f"nan or inf after {run.steps} steps with {told(full.optimizer or '', number(full.lr))}",
         where=str(run.folder) if run.folder else "",
         try_=f"--lr {full.lr / 10:g}" if isinstance(full.lr, float) else "--optimizer adam --lr auto",
     )
@@ -314,7 +240,7 @@ def _tell_plan(job: Job, asked: TrainSettings, full: TrainSettings) -> None:
     say(console, f"network   {network}, {full.activation}{extra}: {nn.parameter_count(job.model):,} parameters")
     penalty = f", l2 {full.l2:g}" if full.l2 else ""
     wait = f", until {full.patience} without a better validation loss" if full.patience else ""
-    rule = told(full.optimizer or "", _number(full.lr))
+    rule = told(full.optimizer or "", number(full.lr))
     plan = f"{rule}, batches of {full.batch_size}{penalty}, up to {full.epochs} epochs{wait}"
     say(console, f"training  {plan}")
     if job.origin is not None:
