@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas
+import polars
 import pytest
 
 from clearprop.train.data import load_table
@@ -138,7 +140,6 @@ def test_npz_test_part_is_kept(tmp_path):
 
 
 def test_arrays_and_data_frames_agree_with_files(tmp_path):
-    polars = pytest.importorskip("polars")
     path = csv(tmp_path, "size,old,kind\n1.5,true,a\n,false,b\n3,,a\n4,true,b\n")
     from_file, from_frame = load_table(path), load_table(polars.read_csv(path))
     assert from_file.digest() == from_frame.digest()
@@ -149,7 +150,6 @@ def test_arrays_and_data_frames_agree_with_files(tmp_path):
 
 
 def test_pandas_frames():
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1.0, None, 3.0, 5.0], "b": ["x", "y", None, "x"], "c": [0, 1, 0, 1]})
     table = load_table(frame, "c", "classification")
     assert [c.kind for c in table.features] == ["number", "category"]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars
 import pytest
 
 import clearprop as cl
@@ -194,7 +195,6 @@ def test_one_output_is_a_binary_classification(data):
 
 
 def test_data_frame_with_names_and_gaps():
-    polars = pytest.importorskip("polars")
     rng = np.random.default_rng(2)
     size = rng.normal(size=60)
     kind = [("round", "square", None)[i % 3] for i in range(60)]
@@ -208,8 +208,5 @@ def test_data_frame_with_names_and_gaps():
 
 
 def test_an_optimizer_that_needs_the_loss(data):
-    polyak = getattr(cl.optim, "polyak", None)
-    if polyak is None:
-        pytest.skip("no optimizer that needs the loss is there yet")
-    run = cl.fit(cl.nn.mlp([4, 5, 2]), data, optimizer=polyak(), epochs=2)
+    run = cl.fit(cl.nn.mlp([4, 5, 2]), data, optimizer=cl.optim.polyak(), epochs=2)
     assert run.history[1]["train"]["loss"] < run.history[0]["train"]["loss"]

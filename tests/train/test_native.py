@@ -12,7 +12,6 @@ from clearprop.train import job, loop, native
 from clearprop.train.executor import eager_executor
 from tests.train.conftest import bits
 
-pytest.importorskip("numba")
 OPTIONS = {"epochs": 4, "batch_size": 8, "validation": 0.25, "metrics": ("accuracy",), "checkpoint_seconds": 0.0}
 
 
