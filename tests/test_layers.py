@@ -34,7 +34,7 @@ LAYERS = [
     "reporting",
     "cli",
 ]
-HEAVY = ["numba", "scipy", "sklearn", "polars", "pydantic", "typer", "rich"]
+HEAVY = ["numba", "scipy", "sklearn", "polars", "pyarrow", "pydantic", "typer", "rich"]
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
 
 # (importing file, imported layer): allowed against the order, with the reason

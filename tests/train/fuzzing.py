@@ -254,6 +254,27 @@ def npz_file(rng):
     return rng.choice([lambda d, r: d, lambda d, r: d, *BYTES])(data, rng)
 
 
+def parquet_file(rng):
+    n = rng.choice([0, 1, 40, 200])
+    columns = {
+        "a": [rng.gauss(0, 1) for _ in range(n)],
+        "b": [rng.choice([None, 1, 2, 10**12]) for _ in range(n)],
+        "text": [rng.choice(["u", "v", None]) for _ in range(n)],
+        "kind": [rng.choice(["yes", "no"]) for _ in range(n)],
+    }
+    if rng.random() < 0.2:
+        columns[rng.choice(["a", "odd"])] = rng.choice([[[1, 2]] * n, [{"x": 1}] * n, [b"\xff\xfe"] * n])
+    file = io.BytesIO()
+    compression = rng.choice(["snappy", "zstd", "uncompressed"])
+    polars.DataFrame(columns).write_parquet(file, row_group_size=rng.choice([7, 50]), compression=compression)
+    data = file.getvalue()
+    if rng.random() < 0.4:  # the footer, which says how much there is and where
+        start = max(4, len(data) - rng.randint(9, 1500))
+        footer = rng.choice([flip, blank])(data[start:-8], rng)
+        data = data[:start] + footer + data[-8:]
+    return rng.choice([lambda d, r: d, *BYTES])(data, rng)
+
+
 def bomb_file():
     """An archive of a few bytes that says it unpacks to three gigabytes."""
     file = io.BytesIO()
@@ -293,7 +314,7 @@ class Cases:
         return told, lambda: read_run(target)
 
     def data(self, rng):
-        make, suffix = rng.choice([(csv_file, ".csv"), (npz_file, ".npz")])
+        make, suffix = rng.choice([(csv_file, ".csv"), (npz_file, ".npz"), (parquet_file, ".parquet")])
         target = self.folder / ("case" + suffix)
         target.write_bytes(make(rng))
         return make.__name__, lambda: read_data(target)

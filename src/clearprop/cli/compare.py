@@ -21,7 +21,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="DATA|RUN RUN…",
-            help="A CSV or NPZ file or a bundled set, to compare optimizers on; or the folders of runs.",
+            help="A CSV, Parquet or NPZ file or a bundled set, to compare optimizers on; or the folders of runs.",
         ),
     ],
     optimizers: Annotated[

@@ -11,7 +11,8 @@ import typer
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A CSV or NPZ file with the target in it.", show_default=False)
+        str,
+        typer.Argument(metavar="DATA", help="A CSV, Parquet or NPZ file with the target in it.", show_default=False),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> int:

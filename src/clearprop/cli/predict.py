@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A CSV or NPZ file, or a bundled set.", show_default=False)
+        str, typer.Argument(metavar="DATA", help="A CSV, Parquet or NPZ file, or a bundled set.", show_default=False)
     ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write a CSV file instead of stdout.")

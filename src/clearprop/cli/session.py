@@ -40,7 +40,7 @@ def start(given: Mapping[str, Any], *, out: Path | None, config: Path | None, js
         if settings.data is None:
             raise ArgumentError(
                 "there is nothing to train on",
-                expected="DATA: a CSV or NPZ file, or one of: " + ", ".join(BUNDLED),
+                expected="DATA: a CSV, Parquet or NPZ file, or one of: " + ", ".join(BUNDLED),
                 got="no DATA",
                 try_="clearprop train digits",
             )

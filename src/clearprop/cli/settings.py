@@ -28,7 +28,7 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    data: str | None = setting("a CSV or NPZ file, or a bundled set", "digits")
+    data: str | None = setting("a CSV, Parquet or NPZ file, or a bundled set", "digits")
     target: str | None = setting("the name of a column", "price")
     task: str = setting("auto, classification or regression", "auto", "auto")
     hidden: tuple[int, ...] | None = setting(f"sizes from 1 to {LARGEST_LAYER:,}, with commas between them", "64,64")

@@ -37,7 +37,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A CSV or NPZ file, or a bundled set: digits, iris, wine, breast-cancer, diabetes, penguins.",
+            help="A CSV, Parquet or NPZ file, or a bundled set: digits, iris, wine, breast-cancer, diabetes, penguins.",
             show_default=False,
             autocompletion=_bundled,
         ),

@@ -71,7 +71,7 @@ def _layout(path: Path, source: str) -> _Layout:
 def _not_text(source: str) -> DataError:
     return DataError(
         f"cannot read {source!r}: it is not a text file",
-        expected="a CSV file in UTF-8, or an NPZ file",
+        expected="a CSV file in UTF-8, or a Parquet or NPZ file",
         got="bytes that are not UTF-8 text",
         where=source,
         try_="save the table as CSV with the encoding UTF-8",

@@ -1,11 +1,11 @@
-"""Every kind of source, read into a `Frame`: CSV and NPZ files, bundled names, arrays, data frames."""
+"""Every kind of source, read into a `Frame`: CSV, Parquet and NPZ files, bundled names, arrays, data frames."""
 
 from __future__ import annotations
 
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clearprop.errors import DataError, nearest
 from clearprop.train.csv_file import read_csv
 from clearprop.train.npz_file import read_npz
+from clearprop.train.parquet_file import MAGIC, read_parquet
 from clearprop.train.tables import Column, Frame, Kind, Rows, listed
 
 BUNDLED = ("digits", "iris", "wine", "breast-cancer", "diabetes", "penguins")
@@ -49,19 +50,30 @@ def _no_source(got: str) -> DataError:
 
 def _read_file(given: str | Path, as_text: frozenset[str]) -> Frame:
     path, source = Path(given), str(given)
+    form = recognised(path, source)
+    if form == "npz":
+        return _from_npz(read_npz(path, source), source)
+    return read_parquet(path, source) if form == "parquet" else read_csv(path, source, as_text)
+
+
+def recognised(path: Path, source: str) -> Literal["csv", "parquet", "npz"]:
+    """The form of a file, by its first bytes; by its name only where the content is none of the binary forms.
+
+    Raises DataError for what is not there or cannot be read.
+    """
     if not path.exists():
         raise _no_file(path, source)
     if path.is_dir():
         raise DataError(
             f"cannot read {source!r}: it is a directory",
-            expected="a CSV or NPZ file",
+            expected="a CSV, Parquet or NPZ file",
             got="a directory",
             where=source,
             try_="name the file in it",
         )
     try:
         with path.open("rb") as file:
-            archive = file.read(2) == b"PK" or path.suffix.lower() == ".npz"
+            start = file.read(len(MAGIC))
     except OSError as problem:
         raise DataError(
             f"cannot read {source!r}",
@@ -70,19 +82,24 @@ def _read_file(given: str | Path, as_text: frozenset[str]) -> Frame:
             where=source,
             try_="check the file's permissions",
         ) from None
-    return _from_npz(read_npz(path, source), source) if archive else read_csv(path, source, as_text)
+    if start == MAGIC:
+        return "parquet"
+    if start[:2] == b"PK":
+        return "npz"
+    by_name: dict[str, Literal["parquet", "npz"]] = {".npz": "npz", ".parquet": "parquet", ".pq": "parquet"}
+    return by_name.get(path.suffix.lower(), "csv")
 
 
 def _no_file(path: Path, source: str) -> DataError:
     folder = path.parent
     known = [*BUNDLED]
     if folder.is_dir():
-        files = (f for f in folder.iterdir() if f.suffix.lower() in (".csv", ".npz"))
+        files = (f for f in folder.iterdir() if f.suffix.lower() in (".csv", ".npz", ".parquet"))
         known += sorted(str(f) for f in files)
     close = nearest(source, known)
     return DataError(
         f"no file and no bundled data set named {source!r}",
-        expected="a CSV or NPZ file, or one of: " + ", ".join(BUNDLED),
+        expected="a CSV, Parquet or NPZ file, or one of: " + ", ".join(BUNDLED),
         got=repr(source),
         try_=f"{close!r}, the nearest name" if close else "check the path, or use one of the names above",
     )
