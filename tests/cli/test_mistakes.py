@@ -35,19 +35,19 @@ CASES = {
     "missing file": (
         nothing, ("train", "houses.csv"), """\
 no file and no bundled data set named 'houses.csv'
-  expected  a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins
+  expected  a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins, spirals
   got       'houses.csv'
   try       check the path, or use one of the names above"""),
     "bundled set misspelt": (
         nothing, ("train", "digit"), """\
 no file and no bundled data set named 'digit'
-  expected  a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins
+  expected  a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins, spirals
   got       'digit'
   try       'digits', the nearest name"""),
     "no data": (
         nothing, ("train",), """\
 there is nothing to train on
-  expected  DATA: a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins
+  expected  DATA: a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins, spirals
   got       no DATA
   try       clearprop train digits"""),
     "empty file": (

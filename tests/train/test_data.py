@@ -33,6 +33,7 @@ def column(table, name):
         ("breast-cancer", 569, 30, "classification"),
         ("diabetes", 442, 10, "regression"),
         ("penguins", 344, 6, "classification"),
+        ("spirals", 900, 2, "classification"),
     ],
 )
 def test_bundled_sets(name, rows, features, task):
@@ -200,3 +201,24 @@ def test_imports_are_lazy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+SPIRALS = [
+    [0.3210333383372122, 0.09377189217131363],
+    [0.15691816718706995, 0.6502299417497994],
+    [-0.6595355271617325, 0.7516733921135533],
+]
+
+
+def test_spirals_are_the_same_everywhere_and_no_line_separates_them():
+    from sklearn.linear_model import LogisticRegression
+
+    frame = read("spirals")
+    points = np.column_stack([frame["x"].values, frame["y"].values])
+    arm = np.searchsorted(["first", "second", "third"], frame["arm"].values)
+    radius, angle = np.hypot(*points.T), np.arctan2(*points.T)
+    np.testing.assert_allclose(radius, np.tile(np.linspace(0, 1, 300), 3), atol=1e-15)
+    off = (angle - 4 * (arm + radius) + np.pi) % (2 * np.pi) - np.pi  # what the noise added to the angle
+    assert abs(off.mean()) < 0.02 and 0.19 < off[radius > 0].std() < 0.21
+    np.testing.assert_allclose(points[[100, 500, 899]], SPIRALS, rtol=1e-12)
+    assert LogisticRegression().fit(points, arm).score(points, arm) < 0.6

@@ -64,7 +64,7 @@ CASES = [
         lambda: load_table("penguin"),
         """\
 no file and no bundled data set named 'penguin'
-  expected  a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins
+  expected  a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins, spirals
   got       'penguin'
   try       'penguins', the nearest name""",
         id="no such file",
@@ -73,7 +73,7 @@ no file and no bundled data set named 'penguin'
         near,
         """\
 no file and no bundled data set named 'house.csv'
-  expected  a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins
+  expected  a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins, spirals
   got       'house.csv'
   try       'houses.csv', the nearest name""",
         id="no such file, one like it",

@@ -37,7 +37,8 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A CSV, Parquet or NPZ file, or a bundled set: digits, iris, wine, breast-cancer, diabetes, penguins.",
+            help="A CSV, Parquet or NPZ file, or a bundled set: "
+            "digits, iris, wine, breast-cancer, diabetes, penguins, spirals.",
             show_default=False,
             autocompletion=_bundled,
         ),

@@ -14,10 +14,11 @@ from clearprop.errors import DataError, nearest
 from clearprop.train.csv_file import read_csv
 from clearprop.train.npz_file import read_npz
 from clearprop.train.parquet_file import MAGIC, read_parquet
+from clearprop.train.spirals import spirals
 from clearprop.train.tables import Column, Frame, Kind, Rows, listed
 
-BUNDLED = ("digits", "iris", "wine", "breast-cancer", "diabetes", "penguins")
-"""The data sets that need no file: scikit-learn's, and penguins (CC0) from this package."""
+BUNDLED = ("digits", "iris", "wine", "breast-cancer", "diabetes", "penguins", "spirals")
+"""The data sets that need no file: scikit-learn's, penguins (CC0) from this package, and computed spirals."""
 
 
 def read(source: Any, as_text: frozenset[str] = frozenset()) -> Frame:
@@ -111,6 +112,8 @@ def read_bundled(name: str) -> Frame:
         path = Path(__file__).parent / "datasets" / "penguins.csv"
         frame = read_csv(path, "penguins")
         return Frame("penguins", frame.columns, frame.place, target="species")
+    if name == "spirals":
+        return spirals()
     from sklearn import datasets
 
     loaders = {
