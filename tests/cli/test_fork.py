@@ -31,6 +31,14 @@ def test_a_fork_starts_from_the_step_and_can_be_resumed(first, command):
     assert cl.load("second").replay(10).digest == digest
 
 
+@pytest.mark.parametrize("text", ["sgd:momentum=0.9", "sgd:lr=0.1,momentum=0.9", "polyak"])
+def test_a_fork_made_in_python_is_resumed_on_the_command_line(text, first, command):
+    digest = first.fork(5, {"optimizer": text, "epochs": 5}, out="second").replay(10).digest
+    told = command("train", "--resume", "second", "--epochs", "6")
+    assert told.code == 0, told.err
+    assert cl.load("second").replay(10).digest == digest
+
+
 def test_a_fork_without_change_is_the_run(first, command):
     assert command("train", "--fork", "first@3", "--out", "second").code == 0
     assert cl.load("second").replay(8).digest == first.replay(8).digest

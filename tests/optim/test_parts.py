@@ -6,7 +6,7 @@ import pytest
 import clearprop as cl
 from clearprop import nn, optim
 from clearprop.errors import ClearpropError
-from clearprop.optim.parts import full_batch_part, parse, with_rate
+from clearprop.optim.parts import full_batch_part, parse, says_rate, with_rate
 from tests.optim.test_messages import lines, message, without_where
 
 X = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
@@ -50,10 +50,27 @@ def test_rprop_takes_whole_batches():
         ("polyak:growth=none,c=1", optim.polyak(c=1)),
         ("schedule_free:base=sgd,learning_rate=1", optim.schedule_free(1, base="sgd")),
         ("hypergradient:inner=adam", optim.hypergradient(optim.adam())),
+        ("lookahead:inner=sgd,every=3", optim.lookahead(optim.sgd(), every=3)),
+        ("fractional_memory:alpha=0.7+sgd:lr=1e+1", optim.chain(optim.fractional_memory(0.7), optim.sgd(1e1))),
+        ("clip_by_norm+adam+average", optim.chain(optim.clip_by_norm(), optim.adam(), optim.average())),
     ],
 )
 def test_an_optimizer_is_read_from_text(text, expected):
     assert parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("adam", False),
+        ("adam:lr=0.1", True),
+        ("sgd:momentum=0.9,learning_rate=0.1", True),
+        ("fractional_memory:alpha=0.7+sgd", False),
+        ("fractional_memory:alpha=0.7+sgd: lr = 0.1", True),
+    ],
+)
+def test_whether_a_text_says_the_rate(text, said):
+    assert says_rate(text) is said
 
 
 def test_what_is_given_beside_the_text_yields_to_it():
@@ -68,6 +85,8 @@ def test_what_is_given_beside_the_text_yields_to_it():
         ("sgd:momentun=0.9", "no hyper-parameter of sgd named 'momentun'", "'momentum', the nearest name"),
         ("sgd:0.9", "the optimizer 'sgd:0.9' cannot be read", "sgd:learning_rate=0.1,momentum=0.9"),
         ("sgd:momentum=1.5", "sgd cannot work with this momentum", "sgd(momentum=0.0)"),
+        ("clip_by_nrom+adam", "no optimizer or link named 'clip_by_nrom'", "'clip_by_norm', the nearest name"),
+        ("adam+sgd", "the optimizer 'adam+sgd' cannot be read", "clip_by_norm:limit=1+adam"),
         ("adam:b1=big", "adam cannot work with this b1", "adam(b1=0.9)"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.rules import random
+from clearprop.train.forking import _changed_optimizer
 from clearprop.train.step import make_step
 from tests.train.conftest import bits
 
@@ -90,6 +91,28 @@ nothing of this fork has been saved
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ("sgd:momentum=0.9", cl.optim.sgd(1e-3, momentum=0.9)),  # at the rate of the run
+        ("sgd:lr=0.1,momentum=0.9", cl.optim.sgd(0.1, momentum=0.9)),
+        ("lion", cl.optim.lion(1e-3)),
+        ("clip_by_norm:limit=1+sgd:lr=0.1", cl.optim.chain(cl.optim.clip_by_norm(1), cl.optim.sgd(0.1))),
+    ],
+)
+def test_an_optimizer_is_given_as_text(text, made, run):
+    fork = run.fork(6, {"optimizer": text})
+    assert fork.workings.job().optimizer == made
+    assert fork.config.forked.changed == {"optimizer": text}
+    assert bits(fork.last) == bits(run.fork(6, {"optimizer": made}).last)
+
+
+def test_a_rate_beside_the_text():
+    assert _changed_optimizer(cl.optim.adam(), {"optimizer": "sgd:momentum=0.9", "learning_rate": 0.5}) == cl.optim.sgd(
+        0.5, momentum=0.9
+    )
+
+
 MISTAKES = {
     "unknown": (6, {"learningrate": 1.0}, "no setting named 'learningrate'"),
     "range": (6, {"l2": -1.0}, "fit cannot work with this l2"),
@@ -103,6 +126,8 @@ MISTAKES = {
         "clip_by_value has no learning rate",
     ),
     "step": (99, {}, "the run has no such step"),
+    "text": (6, {"optimizer": "sgd:momentun=0.9"}, "no hyper-parameter of sgd named 'momentun'"),
+    "rate twice": (6, {"optimizer": "sgd:lr=0.1", "learning_rate": 1.0}, "the learning rate is given twice"),
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from clearprop.errors import ArgumentError
-from clearprop.optim.parts import has_rate, parse, parts, with_rate
+from clearprop.optim.parts import has_rate, parse, parts, says_rate, with_rate
 from clearprop.train.rate_range import RateRange, lr_range_test
 
 AUTO = "auto"
@@ -26,11 +26,6 @@ def made(text: str, rate: float | None, where: str = "--optimizer") -> Any:
             try_=f"--optimizer {text}, or --optimizer adam --lr {rate:g}",
         )
     return with_rate(rule, rate)
-
-
-def says_rate(text: str) -> bool:
-    """Whether the text itself sets the learning rate."""
-    return any(item.split("=")[0].strip() in ("lr", "learning_rate") for item in text.partition(":")[2].split(","))
 
 
 def takes_rate(text: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
+from clearprop.optim.first_order import adam
 from clearprop.optim.hyper import COUNT, FRACTION, NOT_NEGATIVE, SHARE, Choices, Range, hyper
 from clearprop.optim.transform import Leafwise, Transform, View
 from clearprop.rules.elementwise import floor, maximum, minimum, sqrt, square, where
@@ -67,7 +68,8 @@ class lookahead(Transform):
     Tensor(-2.0)
     """
 
-    inner: Transform
+    complete = True
+    inner: Transform = hyper(default=adam())
     every: int = hyper(default=5, within=COUNT)
     alpha: float = hyper(default=0.5, within=SHARE)
 

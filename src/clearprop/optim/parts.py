@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.optim.hyper import Configured, by_name, optimizers
-from clearprop.optim.transform import Transform
+from clearprop.optim.transform import Transform, chain
 
 _T = TypeVar("_T")
 
@@ -78,21 +79,58 @@ def _with_rate(value: Any, rate: Any) -> Any:
     return make(**inner) if inner != own else value
 
 
+def says_rate(text: str) -> bool:
+    """Whether the text of an optimizer sets the learning rate itself.
+
+    >>> from clearprop.optim.parts import says_rate
+    >>> says_rate("sgd:momentum=0.9"), says_rate("clip_by_norm+sgd:lr=0.1")
+    (False, True)
+    """
+    return re.search(r"[:,]\s*(lr|learning_rate)\s*=", text) is not None
+
+
 def parse(text: str, where: str = "", **settings: Any) -> Transform:
     """The optimizer that `NAME[:key=value,…]` describes, as command lines have it.
 
-    Values are numbers, true and false, none, names, and for a rule within a rule its name.  `settings` are added where
-    the text leaves them out.  Raises ArgumentError for what is unknown (with the nearest name) or out of range.
+    Values are numbers, true and false, none, names, and for a rule within a rule its name.  `LINK+NAME+LINK` is a
+    chain of one optimizer and links before or behind it.  `settings` are added where the text leaves them out.  Raises
+    ArgumentError for what is unknown (with the nearest name) or out of range.
 
     >>> from clearprop.optim.parts import parse
     >>> parse("sgd:learning_rate=0.1,momentum=0.9")
     sgd(learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)
     >>> parse("sam:inner=adam,rho=0.1").inner.learning_rate
     0.001
+    >>> parse("fractional_memory:alpha=0.7+sgd").links[0].alpha
+    0.7
     """
+    pieces = re.split(r"\+(?=[^\W\d])", text)  # 1e+5 is a number
+    if len(pieces) == 1:
+        return _parsed(text, optimizers(), "optimizer", where, settings)
+    made = [_parsed(piece, _links(), "optimizer or link", where, settings) for piece in pieces]
+    whole = [type(link).__name__ for link in made if link.complete]
+    if len(whole) != 1:
+        raise ArgumentError(
+            f"the optimizer {text!r} cannot be read",
+            expected="one optimizer, and links before or behind it",
+            got=" and ".join(whole) if whole else "links alone",
+            where=where,
+            try_="clip_by_norm:limit=1+adam",
+        )
+    return chain(*made)
+
+
+def _links() -> list[str]:
+    """The names of everything that can stand in a chain."""
+    known = Configured.registry.items()
+    return sorted(n for n, kind in known if issubclass(kind, Transform) and kind is not chain and n[0] != "_")
+
+
+def _parsed(text: str, names: list[str], what: str, where: str, settings: dict[str, Any]) -> Transform:
+    """One optimizer or link."""
     name, _, rest = text.partition(":")
-    if name not in optimizers():
-        raise unknown_name("optimizer", name, optimizers(), where)
+    if name not in names:
+        raise unknown_name(what, name, names, where)
     given: dict[str, Any] = {}
     kind = Configured.registry[name]
     fields = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]  # registered classes are dataclasses

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from clearprop import optim
 from clearprop.errors import ArgumentError, ClearpropError, RunError, unknown_name, user_line
+from clearprop.optim.parts import has_rate, parse, parts, says_rate, with_rate
 from clearprop.train.checkpoints import Standing
 from clearprop.train.events import Events, log_events, plain
 from clearprop.train.executor import State
@@ -48,7 +49,7 @@ def fork(run: Run, step: int, change: Mapping[str, Any], out: Path | None, callb
         callbacks=tuple(callbacks),
         events=Events([log_events]),
         tick=None,
-        command=job.command and {**job.command, **_as_options(given, optimizer)},
+        command=job.command and {**job.command, **_as_options(given, optimizer, change.get("optimizer"))},
     )
     return train(forked(job, run, step, change))
 
@@ -105,19 +106,18 @@ def _changed_optimizer(optimizer: Any, change: Mapping[str, Any]) -> Any:
     new = change.get("optimizer", optimizer)
     rate = change.get("learning_rate")
     if isinstance(new, str):
-        kept = getattr(optimizer, "learning_rate", None) if rate is None else rate
-        new = optim.by_name(new) if kept is None else optim.by_name(new, learning_rate=kept)
+        new = _from_text(new, rate, optimizer)
     if not isinstance(new, optim.Transform):
         raise ArgumentError(
             "this is no optimizer",
-            expected='a transform of cl.optim, or its name, such as "adam"',
+            expected='a transform of cl.optim, or its name, such as "adam" or "sgd:momentum=0.9"',
             got=repr(new),
             where=user_line(),
             try_='{"optimizer": cl.optim.adam(1e-3)}',
         )
     if rate is None:
         return new
-    if "learning_rate" not in {f.name for f in fields(new)}:
+    if not any(map(has_rate, parts(new))):
         raise ArgumentError(
             f"{type(new).__name__} has no learning rate",
             expected="an optimizer with a learning rate",
@@ -125,8 +125,21 @@ def _changed_optimizer(optimizer: Any, change: Mapping[str, Any]) -> Any:
             where=user_line(),
             try_='{"optimizer": cl.optim.adam(1e-3)}',
         )
-    with_rate: Callable[..., Any] = replace
-    return with_rate(new, learning_rate=rate)
+    return with_rate(new, rate)
+
+
+def _from_text(text: str, rate: Any, before: Any) -> optim.Transform:
+    """The optimizer of that text, at the learning rate of the one before unless a rate is given."""
+    if rate is not None and says_rate(text):
+        raise ArgumentError(
+            "the learning rate is given twice",
+            expected="learning_rate, or lr= in the optimizer's text",
+            got=f"learning_rate = {rate!r} and optimizer = {text!r}",
+            where=user_line(),
+            try_="leave one of them out",
+        )
+    kept = getattr(before, "learning_rate", None)
+    return parse(text, user_line(), **({} if kept is None else {"learning_rate": kept}))
 
 
 def _config(optimizer: Any) -> dict[str, object] | None:
@@ -137,15 +150,18 @@ def _config(optimizer: Any) -> dict[str, object] | None:
         return None
 
 
-def _as_options(given: Mapping[str, Any], optimizer: Any) -> dict[str, object]:
+def _as_options(given: Mapping[str, Any], optimizer: Any, told: Any) -> dict[str, object]:
     """The changes as options of `clearprop train`, so that the fork can be resumed there."""
     options = {name: value for name, value in given.items() if name != "min_delta"}
-    name, rate = type(optimizer).__name__, getattr(optimizer, "learning_rate", None)
+    text = told if isinstance(told, str) else type(optimizer).__name__
+    rate = next((part.settings()["learning_rate"] for part in parts(optimizer) if has_rate(part)), None)
     try:
-        plain_form = isinstance(rate, float) and optim.by_name(name, learning_rate=rate) == optimizer
+        read = parse(text)
+        read = read if rate is None or says_rate(text) else with_rate(read, rate)
     except ClearpropError:
-        plain_form = False
-    return {**options, "optimizer": name, "lr": rate} if plain_form else options
+        return options
+    option = rate if isinstance(rate, float | int) and not says_rate(text) else None
+    return {**options, "optimizer": text, "lr": option} if read == optimizer else options
 
 
 def _told(value: Any) -> object:

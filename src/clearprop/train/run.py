@@ -250,13 +250,15 @@ class Run:
 
         `change` may hold learning_rate, optimizer, epochs, batch_size, l1, l2, patience, min_delta.  Parameters, place
         in the order of the rows and random numbers are those of the step; so is the optimizer's state, unless the
-        optimizer is another one.  The best epoch and patience count from the fork on.  With an empty `change` it ends
+        optimizer is another one: a transform, or its text as on the command line, which keeps the learning rate unless
+        it says another.  The best epoch and patience count from the fork on.  With an empty `change` it ends
         in the same bits as this run.  The new run's config records the run, the step and the change.
 
         Raises ArgumentError for a step that the run did not reach or a setting that cannot be changed, RunError if the
         data or the optimizer are not at hand.
 
         >>> slower = run.fork(40, {"learning_rate": 1e-4}, out="runs/slower")       # doctest: +SKIP
+        >>> heavy = run.fork(40, {"optimizer": "sgd:lr=0.01,momentum=0.9"})         # doctest: +SKIP
         """
         from clearprop.train.forking import fork
 

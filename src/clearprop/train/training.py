@@ -9,6 +9,7 @@ from typing import Any
 
 from clearprop import nn, optim
 from clearprop.errors import ArgumentError, user_line
+from clearprop.optim.parts import parse
 from clearprop.train.events import Events, log_events
 from clearprop.train.job import Job, train
 from clearprop.train.loop import Callback
@@ -141,7 +142,7 @@ def _out_of_range(name: str, value: Any, expected: str, try_: str) -> ArgumentEr
 def _optimizer(optimizer: Any) -> Any:
     found = optim.adam() if optimizer is None else optimizer
     if isinstance(found, str):
-        found = optim.by_name(found)
+        found = parse(found, user_line()) if set(":+") & set(found) else optim.by_name(found)
     if isinstance(found, optim.Method):
         name = type(found).__name__
         raise ArgumentError(
