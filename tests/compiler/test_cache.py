@@ -94,10 +94,9 @@ KERNEL = '''"""Generated; do not edit."""
 from clearprop.compiler.native.prelude import *
 
 
-@cfunc(SIGNATURE, **ENTRY)
-def entry(row):
-    r = at_f64(row)
-    r[u64(1)] = r[u64(0)] + f64({number})
+@entry("f64")
+def kernel(values):
+    values[u64(1)] = values[u64(0)] + f64({number})
 '''
 
 
@@ -122,9 +121,10 @@ def works(number):
     import ctypes
 
     text = KERNEL.format(number=number)
-    row = np.array([1.0, 0.0])
+    values = np.array([1.0, 0.0])
+    row = np.array([values.ctypes.data], np.uint64)
     ctypes.CFUNCTYPE(None, ctypes.c_uint64)(cache.kernel_address(text))(row.ctypes.data)
-    assert row[1] == 1.0 + number
+    assert values[1] == 1.0 + number
     return text
 
 

@@ -153,6 +153,8 @@ def test_ctrl_c_between_slices(threads, request):
     """It is raised after a native slice; the carry is that of a whole number of steps, and the loop goes on."""
     if threads == 2:
         request.getfixturevalue("divided")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored in the background
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     native = NativeLoop(step, start(), [X, Y], threads=threads)
     native.run(ORDER, 4)
     timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))

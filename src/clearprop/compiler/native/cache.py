@@ -23,12 +23,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
 from clearprop.compiler.kernels import Parameter
 from clearprop.compiler.native import blas, loader
+
+if TYPE_CHECKING:
+    from clearprop.compiler.native.entry import Entry
 
 _MAGIC = b"clearprop object 2\n"
 LIMIT = 512 * 2**20
@@ -56,14 +59,11 @@ _lock = threading.RLock()
 
 
 def module_text(kernel: str, parameters: Sequence[Parameter]) -> str:
-    """The module of a kernel: the loop, and an entry that reads its arguments from a row of the table."""
-    arguments = ["r[0]", "r[1]"]
-    for i, p in enumerate(parameters, start=2):
-        arguments.append(f"at_{p.dtype}(r[{i}])" if p.dtype else f"r[{i}]")
+    """The module of a kernel: the loop, and what the words of its row in the table are."""
+    words = ["word", "word", *(p.dtype or "word" for p in parameters)]
     return (
         '"""Generated; do not edit."""\n\nfrom clearprop.compiler.native.prelude import *\n\n\n'
-        f"@njit(**KERNEL)\n{kernel}\n\n"
-        f"@cfunc(SIGNATURE, **ENTRY)\ndef entry(row):\n    r = at_u64(row)\n    kernel({', '.join(arguments)})\n"
+        f"@entry({', '.join(f'{w!r}' for w in words)})\n{kernel}\n"
     )
 
 
@@ -121,7 +121,7 @@ def runtime_key() -> str:
     """What compiled code depends on beside its own text: the runtime's sources, Numba, LLVM, processor, BLAS."""
     versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
     digest = hashlib.sha256(" ".join([*versions, loader.processor(), str(blas.integer_bits())]).encode())
-    for name in ("functions.py", "intrinsics.py", "prelude.py"):
+    for name in ("entry.py", "functions.py", "intrinsics.py", "prelude.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()
 
@@ -152,14 +152,13 @@ def compile_kernel(key: str, text: str, folder: Path | None) -> int:
     path = Path(folder or _scratch()) / f"kernel_{key}.py"
     module = _import(path, text)
     _modules.append(module)
+    made: Entry = module.kernel
     stats.compiled += 1
     if folder is not None:
-        library = module.entry._library  # Numba has no public name for these
-        called = [f.name for f in library._final_module.functions if f.is_declaration]
-        rest = module.entry._wrapper_name.encode() + b"\n" + library._get_compiled_object()
-        if loader.can_load(called):
+        rest = made.symbol.encode() + b"\n" + made.code
+        if loader.can_load(made.calls):
             _keep(path.with_suffix(".o"), _MAGIC + _seal(path, rest) + b"\n" + rest)
-    return int(module.entry.address)
+    return made.address
 
 
 def _keep(path: Path, data: bytes) -> None:

@@ -37,18 +37,15 @@ def wait(barrier, threads):
             spins = 0
 
 
-@cfunc(SIGNATURE, **ENTRY)
-def entry(row):
-    r = at_u64(row)
-    start, stop, count, table, threads, barrier = i64(r[0]), i64(r[1]), r[2], r[3], i64(r[4]), r[5]
-    functions, offsets, fences, cursor = at_u64(r[6]), at_u64(r[7]), at_u8(r[8]), at_i64(r[9])
-    for step in range(start, stop):
+@entry("word", "word", "word", "word", "word", "word", "u64", "u64", "u8", "i64", shared=True)
+def kernel(start, stop, count, table, threads, barrier, functions, offsets, fences, cursor):
+    for step in range(i64(start), i64(stop)):
         cursor[u64(0)] = step
         for k in range(count):
             if functions[k] != 0:
                 call(functions[k], table + offsets[k])
             if fences[k] != 0:
-                wait(barrier, threads)
+                wait(barrier, i64(threads))
 '''
 
 

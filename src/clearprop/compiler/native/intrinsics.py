@@ -34,34 +34,22 @@ class NoAlias(CompilerBase):  # type: ignore[misc]  # Numba has no types
         return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
 
 
-def _array_at(dtype: Any) -> Any:
-    array = types.Array(dtype, 1, "C")
+def array_at(context: Any, builder: Any, array: Any, address: Any) -> Any:
+    """The array of this type whose data begin at an address; nobody asks for its size."""
+    from numba.np import arrayobj
 
-    @intrinsic
-    def at(typing: Any, address: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            from numba.np import arrayobj
-
-            out = context.make_array(array)(context, builder)
-            size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(dtype)))
-            huge = context.get_constant(types.intp, 1 << 48)
-            arrayobj.populate_array(
-                out,
-                data=builder.inttoptr(args[0], out.data.type),
-                shape=cgutils.pack_array(builder, [huge]),
-                strides=cgutils.pack_array(builder, [size]),
-                itemsize=size,
-                meminfo=None,
-            )
-            return out._getvalue()
-
-        return array(types.uint64), generate
-
-    return at
-
-
-at_f32, at_f64, at_i64, at_i32 = (_array_at(t) for t in (types.float32, types.float64, types.int64, types.int32))
-at_u32, at_u64, at_u8, at_b1 = (_array_at(t) for t in (types.uint32, types.uint64, types.uint8, types.boolean))
+    out = context.make_array(array)(context, builder)
+    size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(array.dtype)))
+    huge = context.get_constant(types.intp, 1 << 48)
+    arrayobj.populate_array(
+        out,
+        data=builder.inttoptr(address, out.data.type),
+        shape=cgutils.pack_array(builder, [huge]),
+        strides=cgutils.pack_array(builder, [size]),
+        itemsize=size,
+        meminfo=None,
+    )
+    return out._getvalue()
 
 
 @intrinsic

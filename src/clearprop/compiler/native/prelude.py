@@ -5,22 +5,15 @@ from __future__ import annotations
 
 from math import inf, nan
 
-from numba import cfunc, njit
+from numba import njit
 
+from clearprop.compiler.native.entry import entry
 from clearprop.compiler.native.functions import *  # noqa: F403 - the vocabulary of the spellings
 from clearprop.compiler.native.functions import f32, f64, i32, i64, u8, u32, u64
 from clearprop.compiler.native.intrinsics import (
     FLAGS,
     NoAlias,
     accumulate,
-    at_b1,
-    at_f32,
-    at_f64,
-    at_i32,
-    at_i64,
-    at_u8,
-    at_u32,
-    at_u64,
     atomic_add,
     atomic_load,
     call,
@@ -39,5 +32,3 @@ KERNEL = {
     "nogil": True,
     "pipeline_class": NoAlias,
 }
-ENTRY = {"_nrt": False, "error_model": "numpy", "fastmath": FLAGS}
-SIGNATURE = "void(uint64)"

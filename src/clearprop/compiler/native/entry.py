@@ -1,0 +1,128 @@
+"""A kernel as a C function of one address: that of a row of words, which hold the kernel's arguments.
+
+Numba compiles the loop; the few instructions that read the row are put beside it, into the same unit, and the loop is
+inlined into them.  A second compiled function for them (`numba.cfunc`) would cost as much time as the loop itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import compiler, registry
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.compiler_machinery import register_pass
+from numba.core.lowering import Lower
+from numba.core.typed_passes import NativeLowering
+
+from clearprop.compiler.native.intrinsics import FLAGS, array_at
+
+WORDS: dict[str, Any] = {
+    "word": types.uint64,
+    "f32": types.float32,
+    "f64": types.float64,
+    "i64": types.int64,
+    "i32": types.int32,
+    "u32": types.uint32,
+    "u64": types.uint64,
+    "u8": types.uint8,
+    "b1": types.boolean,
+}
+"""What a word of the row holds: a number, or the address of an array of this dtype."""
+
+OPTIONS: dict[str, Any] = {
+    "_nrt": False,
+    "error_model": "numpy",
+    "fastmath": FLAGS,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": False,
+    "nogil": True,
+}
+
+
+class Entry:
+    """A compiled kernel.
+
+    `address` is where it starts, `symbol` its name in `code`, the object file; `calls` are the functions that it needs
+    from elsewhere.
+    """
+
+    def __init__(self, library: Any, symbol: str) -> None:
+        self.library, self.symbol = library, symbol
+        self.address = int(library.get_pointer_to_function(symbol))
+
+    @property
+    def calls(self) -> list[str]:
+        """The names of the functions that the code calls and does not hold."""
+        return [f.name for f in self.library._final_module.functions if f.is_declaration]  # Numba has no public name
+
+    @property
+    def code(self) -> bytes:
+        """The object file."""
+        return bytes(self.library._get_compiled_object())
+
+
+def entry(*words: str, shared: bool = False) -> Callable[[Callable[..., None]], Entry]:
+    """Decorator: compile a kernel whose arguments lie in a row of words of these kinds.
+
+    Unless `shared`, no two arrays overlap, and nothing that the kernel calls writes into them.
+    """
+    arguments = tuple(WORDS[w] if w == "word" else types.Array(WORDS[w], 1, "C") for w in words)
+
+    def compiled(kernel: Callable[..., None]) -> Entry:
+        with global_compiler_lock:
+            return _compiled(kernel, arguments, shared)
+
+    return compiled
+
+
+def _compiled(kernel: Callable[..., None], arguments: tuple[Any, ...], shared: bool) -> Entry:
+    target, flags = registry.cpu_target, compiler.Flags()
+    target.options.parse_as_flags(flags, OPTIONS)
+    flags.no_compile = True  # not before the entry is in
+    flags.noalias = not shared
+    made = compiler.compile_extra(
+        target.typing_context, target.target_context, kernel, arguments, types.none, flags, {}, pipeline_class=_Pipeline
+    )
+    return Entry(made.library, made.fndesc.llvm_cfunc_wrapper_name)
+
+
+class _Pipeline(CompilerBase):  # type: ignore[misc]  # Numba has no types
+    def define_pipelines(self) -> Any:
+        """Numba's own pipeline, with the entry beside the function."""
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        passes.passes = [(_KernelLowering if p is NativeLowering else p, why) for p, why in passes.passes]
+        passes.finalize()
+        return [passes]
+
+
+class _Lower(Lower):  # type: ignore[misc]
+    def create_cfunc_wrapper(self) -> None:
+        """The entry in the place of Numba's wrapper, which would take the arguments themselves."""
+        context, fndesc = self.context, self.fndesc
+        module = context.create_module("entry")
+        callee = context.declare_function(module, fndesc)
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [ir.IntType(64)]), fndesc.llvm_cfunc_wrapper_name)
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        row = builder.inttoptr(function.args[0], ir.IntType(64).as_pointer())
+        values = []
+        for position, kind in enumerate(fndesc.argtypes):
+            word = builder.load(builder.gep(row, [ir.Constant(ir.IntType(64), position)]))
+            values.append(word if kind is types.uint64 else array_at(context, builder, kind, word))
+        context.call_conv.call_function(builder, callee, types.none, fndesc.argtypes, values)
+        builder.ret_void()
+        self.library.add_ir_module(module)
+        self.library._final_module.get_function(fndesc.llvm_func_name).linkage = "internal"
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _KernelLowering(NativeLowering):  # type: ignore[misc]
+    _name = "kernel_lowering"
+
+    @property
+    def lowering_class(self) -> Any:
+        """The lowering that adds the entry."""
+        return _Lower
