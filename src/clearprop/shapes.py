@@ -382,6 +382,8 @@ def normalise_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
     """Axes counted from the end, ascending and distinct; None means all."""
     if axis is None:
         return tuple(range(-ndim, 0))
+    if type(axis) is tuple and len(axis) == 1 and type(axis[0]) is int and -ndim <= axis[0] < 0:
+        return axis
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     out = tuple(sorted(normalise_axis(operator.index(a), ndim) for a in axes))
     if len(set(out)) < len(out):

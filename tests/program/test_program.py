@@ -59,8 +59,7 @@ program(x: f64[3], w: f64[3], b: f64):
   v3: f64 = full(shape=(), value=1, dtype=float64)
   v4: bool = greater(v2, 0)
   total_bar: f64 = where(v4, v3, 0.0)
-  v5: f64[1] = reshape(total_bar, shape=(1,))
-  product_bar: f64[3] = broadcast_to(v5, shape=(3,))
+  product_bar: f64[3] = broadcast_to(total_bar, shape=(3,))
   x_bar: f64[3] = multiply(product_bar, w)
   w_bar: f64[3] = multiply(product_bar, x)
   return x_bar, w_bar, total_bar"""

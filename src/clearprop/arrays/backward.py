@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from clearprop.autodiff.reverse import sweep
 from clearprop.autodiff.tape import Slice
 from clearprop.errors import GradientError, TraceError, user_line
@@ -35,7 +33,7 @@ def backward(out: Any) -> None:
         )
     if out.application is None:
         _require_history(out)
-        _accumulate(out, np.ones((), out.dtype)[()])
+        _accumulate(out, out.dtype.type(1))
         return
     if out.grad is _SWEPT:
         raise GradientError(
@@ -46,7 +44,7 @@ def backward(out: Any) -> None:
             try_="compute the loss again; different losses accumulate in .grad",
         )
     part = Slice([out])
-    cotangents = sweep(part, {out: np.ones((), out.dtype)[()]}, raw)
+    cotangents = sweep(part, {out: out.dtype.type(1)}, raw)
     out.grad = _SWEPT
     for leaf in part.leaves:
         c = cotangents.get(leaf)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from clearprop.autodiff.reverse import Reader
 from clearprop.autodiff.tape import Slice
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import PYTHON_SCALARS
-from clearprop.program.values import Node, raw
+from clearprop.program.values import Node, quiet, raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.structural import broadcast_to_
 from clearprop.shapes import same_shape
@@ -18,7 +16,7 @@ from clearprop.shapes import same_shape
 
 def push(part: Slice, tangents: dict[Node, Any], read: Reader) -> dict[Node, Any]:
     """Tangents of all active nodes from the leaves' tangents; `tangents` is extended."""
-    with np.errstate(all="ignore"):
+    with quiet():
         for app, nodes, links in part.steps:
             dots: list[Any] = [None] * len(app.inputs)
             for k, a in links:

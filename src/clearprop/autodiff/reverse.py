@@ -17,10 +17,10 @@ from clearprop.errors import GradientError
 from clearprop.program.ir import Var
 from clearprop.program.tracing import builder, shape_of
 from clearprop.program.types import PYTHON_SCALARS
-from clearprop.program.values import Application, Node, raw
+from clearprop.program.values import Application, Node, quiet, raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.reductions import sum as _sum
-from clearprop.rules.structural import broadcast_to_, reshape_
+from clearprop.rules.structural import broadcast_to_
 from clearprop.shapes import is_one, same_shape
 
 Reader = Callable[[Any], Any]
@@ -38,7 +38,7 @@ def reader(part: Slice, traced: bool) -> Reader:
 def sweep(part: Slice, cotangents: dict[Node, Any], read: Reader) -> dict[Node, Any]:
     """Cotangents of all nodes of the slice that the given ones reach; `cotangents` is consumed."""
     b = builder()
-    with np.errstate(all="ignore"):
+    with quiet():
         for app, nodes, links in reversed(part.steps):
             several = type(app.outputs) is tuple
             g = _of_several(app, nodes, cotangents) if several else cotangents.get(nodes[0])
@@ -89,8 +89,9 @@ def _name(cotangent: Any, operand: Node) -> None:
 
 def fit(cotangent: Any, operand: Any) -> Any:
     """A cotangent in the operand's shape and dtype: the one place where broadcasting is undone."""
-    own = raw(operand)
-    value = raw(cotangent)
+    own, value = raw(operand), raw(cotangent)
+    if value.__class__ is own.__class__ is np.ndarray and value.shape == own.shape and value.dtype is own.dtype:
+        return cotangent
     have, want = shape_of(value), () if type(own) in PYTHON_SCALARS else own.shape
     if not same_shape(have, want):
         cotangent = _unbroadcast(cotangent, have, want)
@@ -103,14 +104,12 @@ def _unbroadcast(g: Any, have: Sequence[Any], want: Sequence[Any]) -> Any:
     """Sum over the axes along which the operand was repeated; repeat where the rule did not."""
     if len(have) >= len(want):
         extra = len(have) - len(want)
-        axes = tuple(
-            i - len(have) for i, n in enumerate(have) if i < extra or (is_one(want[i - extra]) and not is_one(n))
-        )
+        if extra:
+            g = _sum(g, axis=tuple(range(-len(have), -len(want))))
+            have = shape_of(g)
+        axes = tuple(i - len(want) for i, n in enumerate(have) if is_one(want[i]) and not is_one(n))
         if axes:
             g = _sum(g, axis=axes, keepdims=True)
-        if extra:
-            have = shape_of(g)
-            g = reshape_(g, shape=have[extra:])
     if not same_shape(shape_of(g), want):
         g = broadcast_to_(g, shape=tuple(want))
     return g

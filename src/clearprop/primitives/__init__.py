@@ -14,8 +14,9 @@ A rule is ordinary Python over the library's own functions and takes what it nee
 again), and its argument names say which values the backward pass must keep.
 """
 
-from clearprop.primitives.core import HELPERS, REGISTRY, Primitive
+from clearprop.primitives.core import REGISTRY, Primitive
 from clearprop.primitives.declare import composite, primitive
 from clearprop.primitives.rule import Rule, Zero
+from clearprop.primitives.spelling import HELPERS
 
 __all__ = ["HELPERS", "REGISTRY", "Primitive", "Rule", "Zero", "composite", "primitive"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, TraceError, user_line
 from clearprop.primitives.rule import Rule, Zero, make_rule
+from clearprop.primitives.spelling import spelled, values_of, without_warnings
 from clearprop.program.ir import Var
 from clearprop.program.tracing import builder, trace
 from clearprop.program.types import (
@@ -43,6 +43,7 @@ class Primitive:
         *,
         numpy: str = "",
         numba: str = "",
+        eager: Callable[..., Any] | None = None,
         tex: str = "",
         kink: Callable[..., Any] | None = None,
         signature: str = "",
@@ -64,15 +65,22 @@ class Primitive:
         self.shape_rule, self.dtype_rule, self.conditions = shape, dtype, conditions
         self._split_parameters()
         self.rules = self._make_rules(rules)
+        self.has_rule = any(r is not None for r in self.rules)  # a composite without one is recorded as its body
         jvp = rules.get("jvp")
         self.jvp = make_rule(jvp, self.operands, list(self.params), self.name) if callable(jvp) else None
         self.body = None if numpy else function
-        self._compute = np.errstate(all="ignore")(self._spelled()) if numpy else _values_of(function)
+        self.reference = spelled(numpy, self.operands, self.params, self.variadic) if numpy else values_of(function)
+        self._set_compute(eager or self.reference)
         if register:
             known = REGISTRY.get(self.name)
             if known is not None and known.__module__ != self.__module__:
                 raise ValueError(f"a primitive named {self.name!r} exists already, in {known.__module__}")
             REGISTRY[self.name] = self
+
+    def _set_compute(self, compute: Callable[..., Any]) -> None:
+        """What runs on arrays; NaN and infinities are values, which NumPy need not warn about."""
+        self._compute = compute
+        self._compute_quietly = np.errstate(all="ignore")(compute) if self.numpy else without_warnings(compute)
 
     def _split_parameters(self) -> None:
         """Operands are the positional-only parameters, or else the positional ones without default."""
@@ -110,26 +118,10 @@ class Primitive:
             out.append(rule if whole else make_rule(rule, self.operands, list(self.params), self.name))  # type: ignore[arg-type]  # `whole` says it
         return tuple(out)
 
-    def _spelled(self) -> Callable[..., Any]:
-        """The callable that runs is the source that is shown: the NumPy spelling, made a function."""
-        star = "*" if self.variadic else ""
-        head = ", ".join(
-            [star + o for o in self.operands] + (["*"] if self.params and not star else []) + list(self.params)
-        )
-        text = string.Formatter().vformat(self.numpy, (), _Names())
-        scope: dict[str, Any] = {"np": np, **HELPERS}
-        spelled: Callable[..., Any] = eval(compile(f"lambda {head}: {text}", __file__, "eval"), scope)
-        return spelled
-
     @property
     def is_composite(self) -> bool:
         """Whether the primitive has a body instead of a spelling."""
         return self.body is not None
-
-    @property
-    def has_rule(self) -> bool:
-        """Whether a derivative is declared; a composite without one is recorded as its body."""
-        return any(r is not None for r in self.rules)
 
     # ------------------------------------------------------------------------------------------- calling
     def __call__(self, *args: Any, **params: Any) -> Any:
@@ -184,7 +176,7 @@ class Primitive:
             app = Application(self, tuple(args), values, params, out)
             return tuple(Node.tensor(o, app if is_floating(type_of(o).dtype) else None, i) for i, o in enumerate(out))
         kind = FLOAT64 if type(out) is float else BOOL if type(out) in PYTHON_SCALARS else out.dtype
-        if not is_floating(kind):
+        if kind.kind != "f":
             return Node.tensor(out)
         return Node.tensor(out, Application(self, tuple(args), values, params, out))
 
@@ -236,7 +228,7 @@ class Primitive:
         if self.kind == "elementwise":
             return self._run_elementwise(values, params)
         try:
-            out = self._compute(*values, **params)
+            out = (self._compute if RECORDING.quiet else self._compute_quietly)(*values, **params)
             # a body may end in a Python number; only sizes and elementwise functions of numbers are weak
             return type_of(out).dtype.type(out) if type(out) in PYTHON_SCALARS and self.is_composite else out
         except (ShapeError, DTypeError):
@@ -258,7 +250,7 @@ class Primitive:
                         return self._run_mixed(values, params)
             if dtype is None or dtype.kind != "f":
                 return self._run_mixed(values, params)
-            return self._compute(*values, **params)
+            return (self._compute if RECORDING.quiet else self._compute_quietly)(*values, **params)
         except (ValueError, AttributeError) as error:
             self._explain_failure(values, params)
             if type(error) is ValueError and not self.is_composite:
@@ -278,7 +270,7 @@ class Primitive:
             else np.asarray(x, dtype)[()]
             for i, (x, t) in enumerate(zip(values, types, strict=True))
         ]
-        out = np.asarray(self._compute(*cast, **params), out_type.dtype)
+        out = np.asarray(self._compute_quietly(*cast, **params), out_type.dtype)
         return out.item() if out_type.weak else out[()]
 
     def _explain_failure(self, values: Sequence[Any], params: Mapping[str, Any]) -> None:
@@ -355,7 +347,7 @@ class Primitive:
         rule = self.rules[0] if self.variadic else self.rules[k]
         if isinstance(rule, Rule):
             if self.kind == "reduction":
-                g, y = self._widen(g, y, xs[0], params)
+                g, y = self._widen(g, y if "y" in rule.names else None, xs[0], params)
             if self.variadic:
                 return rule.call(g, y, (xs,), params)[k]
             return rule.call(g, y, xs, params)
@@ -374,12 +366,12 @@ class Primitive:
 
     def _widen(self, g: Any, y: Any, x: Any, params: Mapping[str, Any]) -> tuple[Any, Any]:
         """Reductions: give g and y back their reduced axes, with size 1."""
-        if params.get("keepdims", False):
-            return g, y
+        if params.get("keepdims", False) or not getattr(g, "shape", ()):
+            return g, y  # a number meets every element as it is
         axes = params.get("axis", (-1,))
         shape = tuple(1 if i - len(x.shape) in axes else n for i, n in enumerate(x.shape))
         reshape = REGISTRY["reshape"]
-        return reshape(g, shape=shape), reshape(y, shape=shape)
+        return reshape(g, shape=shape), y if y is None else reshape(y, shape=shape)
 
     def batched(self, params: Mapping[str, Any], vmap: Callable[..., Any]) -> Primitive:
         """The composite for a batch of examples: body and rules, each mapped over the leading axis."""
@@ -397,7 +389,7 @@ class Primitive:
         many = copy.copy(self)
         many.params, many._one_axis, many._many_axes = {}, False, False
         many.function = many.body = lambda *xs: vmap(lambda *x: body(*x, **params))(*xs)
-        many._compute = run
+        many._set_compute(run)
         many.rules = tuple(lifted(r) if isinstance(r, Rule) else r for r in self.rules)
         many.jvp = None if self.jvp is None else lifted(self.jvp)
         return many
@@ -452,28 +444,6 @@ class Primitive:
 
     def __repr__(self) -> str:
         return f"<{'composite' if self.is_composite else 'leaf'} {self.kind} primitive {self.name}>"
-
-
-HELPERS: dict[str, Callable[..., Any]] = {}
-"""Functions that NumPy spellings may call beside NumPy's own; generated sources carry their text."""
-
-
-class _Names(dict[str, str]):
-    """Fills a spelling with the names of operands and parameters."""
-
-    def __missing__(self, key: str) -> str:
-        return key
-
-
-def _values_of(body: Callable[..., Any]) -> Callable[..., Any]:
-    """A body that returns arrays when it is given arrays, also if it calls functions that wrap them."""
-
-    def compute(*values: Any, **params: Any) -> Any:
-        with np.errstate(all="ignore"):  # as a decorator it would add a frame that looks like the user's
-            out = body(*values, **params)
-        return tuple(map(raw, out)) if type(out) is tuple else raw(out)
-
-    return compute
 
 
 def _has_size(value: Any) -> bool:

@@ -39,7 +39,7 @@ def composite(kind: str = "general", **declaration: Any) -> Callable[[Callable[.
     return _declare(kind, **declaration)
 
 
-_OPTIONS = ("numpy", "numba", "tex", "kink", "signature", "shape", "dtype", "conditions", "batch", "public")
+_OPTIONS = ("numpy", "numba", "eager", "tex", "kink", "signature", "shape", "dtype", "conditions", "batch", "public")
 
 
 def _declare(kind: str, **declaration: Any) -> Callable[[Callable[..., Any]], Primitive]:

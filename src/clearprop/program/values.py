@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from clearprop.errors import describe_line
 
 if TYPE_CHECKING:
@@ -116,6 +118,7 @@ def depends_on_earlier(node: Node, start: int) -> bool:
 
 class _Recording(threading.local):
     on = True
+    quiet = False  # NumPy's warnings are off already, so that no primitive need do it again
 
 
 RECORDING = _Recording()
@@ -138,6 +141,21 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         RECORDING.on = before
+
+
+class quiet:
+    """Within this block NumPy does not warn: NaN and infinities are values, and are told where they matter."""
+
+    __slots__ = ("_before", "_state")
+
+    def __enter__(self) -> None:
+        self._before, self._state = RECORDING.quiet, np.errstate(all="ignore")
+        self._state.__enter__()
+        RECORDING.quiet = True
+
+    def __exit__(self, *exception: Any) -> None:
+        RECORDING.quiet = self._before
+        self._state.__exit__(*exception)
 
 
 def named(value: Any, name: str) -> Any:

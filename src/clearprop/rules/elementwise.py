@@ -13,6 +13,7 @@ import numpy as np
 from clearprop.primitives import HELPERS, Zero, composite, primitive
 from clearprop.program.types import FLOAT64, PYTHON_SCALARS, is_floating, type_of
 from clearprop.program.values import raw
+from clearprop.rules import eager
 from clearprop.rules.special import erf as _erf
 
 HELPERS["erf"] = _erf
@@ -234,7 +235,7 @@ def isfinite(x: Any, /) -> Any:
 
 
 @primitive(
-    "elementwise", numpy="np.where({condition}, {a}, {b})", numba="({a} if {condition} else {b})",
+    "elementwise", numpy="np.where({condition}, {a}, {b})", eager=eager.choose, numba="({a} if {condition} else {b})",
     tex=r"\begin{{cases}}{a} & {condition}\\{b} & \text{{otherwise}}\end{{cases}}", conditions=1,
     d_a=lambda g, condition: where(condition, g, 0.0),
     d_b=lambda g, condition: where(condition, 0.0, g),

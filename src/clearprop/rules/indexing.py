@@ -11,6 +11,7 @@ from clearprop.errors import ShapeError
 from clearprop.primitives import HELPERS, composite, primitive
 from clearprop.program.types import FLOAT64, INT64, PYTHON_SCALARS
 from clearprop.program.values import raw
+from clearprop.rules import eager
 from clearprop.rules.elementwise import astype, equal
 from clearprop.rules.structural import arange_, broadcast_to, expand_dims, expand_dims_, only_axis, reshape, reshape_
 from clearprop.shapes import Size, broadcast, hint, normalise_axis, size_of
@@ -297,7 +298,7 @@ def along_transposed(x: Any, indices: Any, /, *, size: Any, axis: Any = -1) -> A
     """The transpose of `take_along_axis`."""
 
 
-@composite("general", tex=r"\mathbf 1_{{{labels}}}")
+@composite("general", eager=eager.one_hot, tex=r"\mathbf 1_{{{labels}}}")
 def one_hot(labels: Any, /, size: Any = None, *, dtype: Any = FLOAT64) -> Any:
     """Rows with a 1 at the label's place and 0 elsewhere: shape labels.shape + (size,)."""
     return astype(equal(expand_dims_(labels, axis=(-1,)), arange_(size=size, dtype=INT64)), dtype=dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop.primitives import composite
+from clearprop.rules import eager
 from clearprop.rules.elementwise import as_floating, exp, log, stop_gradient
 from clearprop.rules.reductions import max, sum
 
@@ -14,7 +15,7 @@ def _same(x: Any, axis: int) -> Any:
 
 
 @composite(
-    "general", tex=r"\operatorname{{softmax}} {x}", shape=_same, dtype="float",
+    "general", eager=eager.softmax, tex=r"\operatorname{{softmax}} {x}", shape=_same, dtype="float",
     vjp_x=lambda g, y, axis: y * (g - sum(g * y, axis=axis, keepdims=True)),
     jvp=lambda x_dot, y, axis: y * (x_dot - sum(x_dot * y, axis=axis, keepdims=True)),
 )  # fmt: skip

@@ -10,6 +10,7 @@ from clearprop.errors import ShapeError
 from clearprop.primitives import composite, primitive
 from clearprop.program.types import INT64, Type, type_of
 from clearprop.program.values import raw
+from clearprop.rules import eager
 from clearprop.rules.elementwise import as_floating, astype, equal, exp, isfinite, log, sqrt, stop_gradient, where
 from clearprop.rules.structural import flip, only_axis, reshape
 from clearprop.shapes import Shape, is_one, size_of
@@ -42,7 +43,8 @@ def _sum_dtype(x: Type, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @primitive(
-    "reduction", numpy="np.sum({x}, axis={axis}, keepdims={keepdims})", numba="add", tex=r"\textstyle\sum {x}",
+    "reduction", numpy="np.sum({x}, axis={axis}, keepdims={keepdims})", numba="add", eager=eager.total,
+    tex=r"\textstyle\sum {x}",
     shape=reduced, dtype=_sum_dtype, d_x=lambda g: g,
 )  # fmt: skip
 def sum(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -67,7 +69,8 @@ def _tied(g: Any, x: Any, y: Any, axis: Any) -> Any:
 
 
 @primitive(
-    "reduction", numpy="np.max({x}, axis={axis}, keepdims={keepdims})", numba="maximum", tex=r"\max {x}",
+    "reduction", numpy="np.max({x}, axis={axis}, keepdims={keepdims})", numba="maximum", eager=eager.largest,
+    tex=r"\max {x}",
     shape=_nonempty, d_x=lambda g, x, y, axis: _tied(g, x, y, axis),
 )  # fmt: skip
 def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -75,7 +78,8 @@ def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @primitive(
-    "reduction", numpy="np.min({x}, axis={axis}, keepdims={keepdims})", numba="minimum", tex=r"\min {x}",
+    "reduction", numpy="np.min({x}, axis={axis}, keepdims={keepdims})", numba="minimum", eager=eager.smallest,
+    tex=r"\min {x}",
     shape=_nonempty, d_x=lambda g, x, y, axis: _tied(g, x, y, axis),
 )  # fmt: skip
 def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:

@@ -10,6 +10,7 @@ from clearprop.errors import ShapeError
 from clearprop.primitives import primitive
 from clearprop.program.types import PYTHON_SCALARS, type_of
 from clearprop.program.values import raw
+from clearprop.rules import eager
 from clearprop.shapes import Size, broadcast, divide, normalise_axes, normalise_axis, same, size_of
 
 
@@ -165,11 +166,11 @@ def _batch_broadcast(size: Any, x: Any, *, shape: Any) -> Any:
 
 
 @primitive(
-    "structural", numpy="np.broadcast_to({x}, {shape})", numba="view", tex="{x}",
+    "structural", numpy="np.broadcast_to({x}, {shape})", numba="view", eager=eager.spread, tex="{x}",
     shape=lambda x, shape: shape, batch=_batch_broadcast, vjp_x=lambda g: g,
 )  # fmt: skip
 def broadcast_to_(x: Any, /, shape: Any) -> Any:
-    """x repeated along axes of size 1 and new leading axes, without copying."""
+    """x repeated along axes of size 1 and new leading axes, without copying (but for small ones in eager mode)."""
 
 
 @broadcast_to_.front

@@ -21,7 +21,7 @@ def step(
     v11 = np.expand_dims(y, -1) == np.arange(n2, dtype=np.int64)  # bool[n3,n2]   y = arange(n2)
     v14 = np.sum(np.where(v11, v5, 0.0), axis=-1)             # f32[n3]   sum(v5 if v11 else 0)
     v18 = np.sum(np.log(v7) - v14, axis=-1) / n3              # f32   sum(log(v7) − v14) / n3
-    v21 = np.broadcast_to(np.full((1,), 1, np.float32) / n3, (n3,))  # f32[n3]   ∂mean   1 / n3
+    v21 = np.broadcast_to(np.full((), 1, np.float32) / n3, (n3,))  # f32[n3]   ∂mean   1 / n3
     # f32[n3,n2]   ∂softmax_cross_entropy   v6 / v7 − v11
     v25 = v6 / np.reshape(v7, (n3, 1)) - v11.astype(np.float32)
     h2_bar = np.reshape(v21, (n3, 1)) * v25        # f32[n3,n2]   ∂softmax_cross_entropy   v21 · v25

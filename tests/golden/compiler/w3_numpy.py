@@ -26,7 +26,7 @@ def step(
     v12 = np.expand_dims(y, -1) == np.arange(n3, dtype=np.int64)  # bool[n4,n3]   y = arange(n3)
     v15 = np.sum(np.where(v12, v6, 0.0), axis=-1)             # f32[n4]   sum(v6 if v12 else 0)
     v19 = np.sum(np.log(v8) - v15, axis=-1) / n4              # f32   sum(log(v8) − v15) / n4
-    v22 = np.broadcast_to(np.full((1,), 1, np.float32) / n4, (n4,))  # f32[n4]   ∂mean   1 / n4
+    v22 = np.broadcast_to(np.full((), 1, np.float32) / n4, (n4,))  # f32[n4]   ∂mean   1 / n4
     # f32[n4,n3]   ∂softmax_cross_entropy   v7 / v8 − v12
     v26 = v7 / np.reshape(v8, (n4, 1)) - v12.astype(np.float32)
     h4_bar = np.reshape(v22, (n4, 1)) * v26        # f32[n4,n3]   ∂softmax_cross_entropy   v22 · v26

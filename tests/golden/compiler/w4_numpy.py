@@ -57,7 +57,7 @@ def step(
     v64 = np.expand_dims(y, -1) == np.arange(n4, dtype=np.int64)  # bool[n5,n4]   y = arange(n4)
     v67 = np.sum(np.where(v64, v58, 0.0), axis=-1)            # f32[n5]   sum(v58 if v64 else 0)
     v71 = np.sum(np.log(v60) - v67, axis=-1) / n5             # f32   sum(log(v60) − v67) / n5
-    v74 = np.broadcast_to(np.full((1,), 1, np.float32) / n5, (n5,))  # f32[n5]   ∂mean   1 / n5
+    v74 = np.broadcast_to(np.full((), 1, np.float32) / n5, (n5,))  # f32[n5]   ∂mean   1 / n5
     # f32[n5,n4]   ∂softmax_cross_entropy   v59 / v60 − v64
     v78 = v59 / np.reshape(v60, (n5, 1)) - v64.astype(np.float32)
     h9_bar = np.reshape(v74, (n5, 1)) * v78        # f32[n5,n4]   ∂softmax_cross_entropy   v74 · v78

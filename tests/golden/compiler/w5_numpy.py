@@ -30,8 +30,7 @@ def step(
     h6 = h5 @ model_layers_6_weight + model_layers_6_bias     # f32[n4,1]
     v14 = h6 - y                                              # f32[n4,1]
     v18 = np.sum(np.square(v14), axis=(-2, -1)) / n4          # f32   sum(v14²) / n4
-    # f32[n4,1]   ∂mean   1 / n4
-    v21 = np.broadcast_to(np.full((1, 1), 1, np.float32) / n4, (n4, 1))
+    v21 = np.broadcast_to(np.full((), 1, np.float32) / n4, (n4, 1))  # f32[n4,1]   ∂mean   1 / n4
     h6_bar = 2 * v21 * v14                                    # f32[n4,1]   ∂squared_error
     model_layers_6_bias_bar = np.sum(h6_bar, axis=-2)         # f32[1]   ∂add   sum(h6_bar)
     h5_bar = h6_bar @ model_layers_6_weight.T                 # f32[n4,n2]   ∂matmul

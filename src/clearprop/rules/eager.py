@@ -1,0 +1,114 @@
+"""What eager mode runs in place of a spelling, where NumPy's own function is slow on small arrays.
+
+The values are those of the spelling: choices and largest elements to the bit, sums up to the order of addition.
+Compiled programs do not come here; their kernels have no such overheads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Reduce: TypeAlias = Callable[..., Any]
+
+SMALL = 1 << 16
+"""Up to so many elements the fixed costs of a call weigh more than its passes over memory."""
+NARROW = 32
+"""Up to so many columns NumPy's loop over rows costs more than its arithmetic."""
+MANY = 1 << 10
+"""From so many elements on a choice is worth three calls instead of one."""
+_MASKS: dict[Any, Any] = {np.dtype(np.float32): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.int64)}
+
+
+def total(x: Any, axis: Sequence[int], keepdims: bool) -> Any:
+    """Σ over axes; over one axis of a small matrix it is a product with ones, which BLAS adds up."""
+    if _is_small_matrix(x) and len(axis) == 1:
+        rows, columns = x.shape
+        if axis[0] == -2:
+            out = _ones(rows, x.dtype) @ x
+            return out[None, :] if keepdims else out
+        if columns <= NARROW:
+            out = x @ _ones(columns, x.dtype)
+            return out[:, None] if keepdims else out
+    add: Reduce = np.add.reduce
+    return add(x, axis=tuple(axis), keepdims=keepdims)
+
+
+def largest(x: Any, axis: Sequence[int], keepdims: bool) -> Any:
+    """The largest element over axes; NaN wins."""
+    return _extreme(np.maximum.reduce, x, axis, keepdims)
+
+
+def smallest(x: Any, axis: Sequence[int], keepdims: bool) -> Any:
+    """The smallest element over axes; NaN wins."""
+    return _extreme(np.minimum.reduce, x, axis, keepdims)
+
+
+def _extreme(reduce: Reduce, x: Any, axis: Sequence[int], keepdims: bool) -> Any:
+    """Over the few columns of a matrix: element by element over its copied transpose, whole columns at a time."""
+    if _is_small_matrix(x) and len(axis) == 1 and axis[0] == -1 and x.shape[1] <= NARROW:
+        out = reduce(np.ascontiguousarray(x.T), axis=0)
+        return out[:, None] if keepdims else out
+    return reduce(x, axis=tuple(axis), keepdims=keepdims)
+
+
+def choose(condition: Any, a: Any, b: Any) -> Any:
+    """a where the condition holds, b elsewhere; a choice between an array and 0 masks the array's bits."""
+    if type(b) is float and type(a) is np.ndarray and a.size >= MANY and _can_mask(condition, a, b):
+        integers = _MASKS[a.dtype]
+        mask: NDArray[Any] = np.negative(condition.view(np.int8)).astype(integers)  # True: all bits set
+        np.bitwise_and(mask, a.view(integers), out=mask)
+        return mask.view(a.dtype)
+    return np.where(condition, a, b)
+
+
+def _can_mask(condition: Any, a: NDArray[Any], b: float) -> bool:
+    return (
+        type(condition) is np.ndarray
+        and b == 0.0
+        and math.copysign(1.0, b) > 0
+        and a.dtype in _MASKS
+        and condition.dtype == np.bool_
+        and condition.shape == a.shape
+        and a.flags.c_contiguous
+        and condition.flags.c_contiguous
+    )
+
+
+def spread(x: Any, shape: Sequence[int]) -> Any:
+    """x repeated to the shape; a small one is copied, which costs less than a view that repeats it."""
+    if math.prod(shape) > SMALL:
+        return np.broadcast_to(x, shape)
+    x = np.asarray(x)
+    out = np.empty(shape, x.dtype)
+    out[...] = x
+    return out
+
+
+def softmax(x: Any, axis: int) -> Any:
+    """eˣ / Σ eˣ along an axis."""
+    if x.dtype.kind in "biu":
+        x = x.astype(np.float64)
+    e = np.exp(x - largest(x, (axis,), keepdims=True))
+    return e / total(e, (axis,), keepdims=True)
+
+
+def one_hot(labels: Any, size: int, dtype: Any) -> Any:
+    """Rows with a 1 at the label's place and 0 elsewhere."""
+    return (np.asarray(labels)[..., None] == np.arange(size)).astype(dtype)
+
+
+def _is_small_matrix(x: Any) -> bool:
+    return type(x) is np.ndarray and x.ndim == 2 and 0 < x.size <= SMALL and x.dtype in _MASKS and x.flags.c_contiguous
+
+
+@lru_cache(maxsize=64)
+def _ones(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    ones = np.ones(n, dtype)
+    ones.flags.writeable = False
+    return ones
