@@ -36,13 +36,17 @@ def measured(row: Workload, installed: dict[str, Installed], effort: Effort) -> 
     return [*ours, *peers]
 
 
+PAIRS = 5
+"""The two trainings differ by a few hundredths: so many pairs are timed for each start of the other rows."""
+
+
 def recorded(installed: dict[str, Installed], effort: Effort) -> list[Result]:
     """Training in memory, and the same with events, history and checkpoints written to a run folder."""
     results = {n: Result(f"clearprop.{n}", f"clearprop, {n}") for n in ("plain", "recorded")}
     with tempfile.TemporaryDirectory(prefix="clearprop-bench-") as name:
         file = _digits(Path(name))
         command = [installed["clearprop"].python, "-m", "benchmarks.digits.recorded", str(file)]
-        code, _, _, out, err = run([*command, str(effort.starts), "300"])
+        code, _, _, out, err = run([*command, str(effort.starts * PAIRS), "300"])
     said = {} if code else json.loads(out.strip().splitlines()[-1])
     for kind, result in results.items():
         result.samples = said.get(kind, [])

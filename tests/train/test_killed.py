@@ -109,7 +109,7 @@ def test_fifty_kills(seed, undisturbed, tmp_path):
     require_same(folder, reference, reference.model)
 
 
-@pytest.mark.parametrize("operation, number", [(7, errno.ENOSPC), (57, errno.EACCES)])
+@pytest.mark.parametrize("operation, number", [(6, errno.ENOSPC), (10, errno.ENOSPC), (57, errno.EACCES)])
 def test_a_disk_that_refuses_loses_nothing_that_was_saved(operation, number, undisturbed, tmp_path):
     folder = tmp_path / "run"
     child = process(folder, "--refuse", str(operation), str(number))
@@ -122,7 +122,9 @@ def test_a_disk_that_refuses_loses_nothing_that_was_saved(operation, number, und
     assert told[4] == "  try       free some space or choose another --out; everything saved before is still there"
     assert len(told) == 5
     saved = checkpoint_steps(folder / "checkpoints")
-    if saved:
+    if operation == 6:
+        assert list(folder.iterdir()) == []
+    elif saved:
         assert cl.load(folder).steps == saved[-1]
     else:
         with pytest.raises(cl.errors.RunError, match="nothing of this run has been saved"):

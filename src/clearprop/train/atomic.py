@@ -1,11 +1,16 @@
-"""Writing that is whole or not at all: a temporary name, the data on disk, then one rename."""
+"""Writing that is whole or not at all: a temporary name, the data on disk, then one rename.
+
+Files that belong together are made durable at once, from several threads: a disk commits them together, so that five
+files take about as long as one, where one after the other takes five times that.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,35 +27,46 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """`write_text` for bytes."""
-    temporary = _temporary(path)
+    write_files(path.parent, {path.name: data})
+
+
+def write_files(folder: Path, content: Mapping[str, bytes]) -> None:
+    """Put several files into `folder`, each in one step, in their order: a later one is there only with those before.
+
+    Raises RunError if one cannot be written.
+    """
+    temporary = {folder / name: _temporary(folder / name) for name in content}
+    path = folder
     try:
-        _write_through(temporary, data)
-        temporary.replace(path)
-        sync_folder(path.parent)
+        for path, data in zip(temporary, content.values(), strict=True):
+            _write_new(temporary[path], data)
+        _sync_all([*temporary.values()])
+        for path in temporary:
+            temporary[path].replace(path)
+        _sync(folder)
     except OSError as problem:
-        _unlink(temporary)
+        _unlink(*temporary.values())
         raise cannot_write(path, problem) from None
     except BaseException:
-        _unlink(temporary)
+        _unlink(*temporary.values())
         raise
 
 
-def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
-    """Make the folder `path` in one step: `fill` writes its files under a temporary name first.
+def write_folder(path: Path, content: Mapping[str, bytes], after: Sequence[Path] = ()) -> None:
+    """Make the folder `path` with these files in one step, once the files `after`, outside it, are durable too.
 
     A folder of that name is replaced.  Raises RunError if it cannot be written.
     """
     temporary = _temporary(path)
     try:
         temporary.mkdir(parents=True)
-        fill(temporary)
-        for file in temporary.iterdir():
-            _sync(file)
-        sync_folder(temporary)
+        for name, data in content.items():
+            _write_new(temporary / name, data)
+        _sync_all([*(temporary / name for name in content), temporary, *after])
         if path.exists():
             remove_folder(path)
         temporary.replace(path)
-        sync_folder(path.parent)
+        _sync(path.parent)
     except OSError as problem:
         shutil.rmtree(temporary, ignore_errors=True)
         raise cannot_write(path, problem) from None
@@ -77,12 +93,9 @@ def remove_leftovers(folder: Path) -> None:
             _unlink(path)
 
 
-def sync_file(path: Path) -> None:
-    """Make what was appended to a file durable.  Raises RunError if the disk refuses."""
-    try:
-        _sync(path)
-    except OSError as problem:
-        raise cannot_write(path, problem) from None
+def remove_files(folder: Path, names: Iterable[str]) -> None:
+    """Remove the files of these names from `folder`, as far as they are there and that is allowed."""
+    _unlink(*(folder / name for name in names))
 
 
 def make_folder(path: Path) -> None:
@@ -91,11 +104,6 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise cannot_write(path, problem) from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    _sync(folder)
 
 
 def cannot_write(path: Path, problem: OSError) -> RunError:
@@ -109,10 +117,11 @@ def cannot_write(path: Path, problem: OSError) -> RunError:
     )
 
 
-def _unlink(path: Path) -> None:
-    """Remove a file if it is there and the disk allows it."""
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
+def _unlink(*paths: Path) -> None:
+    """Remove files that are there, as far as the disk allows it."""
+    for path in paths:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _temporary(path: Path) -> Path:
@@ -123,14 +132,19 @@ def _renamed_away(path: Path) -> Path:
     return path.rename(_temporary(path))
 
 
-def _write_through(path: Path, data: bytes) -> None:
+def _write_new(path: Path, data: bytes) -> None:
     with path.open("xb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+
+
+def _sync_all(paths: Sequence[Path]) -> None:
+    """Make files and folders durable, all at once."""
+    with ThreadPoolExecutor(len(paths)) as threads:
+        list(threads.map(_sync, paths))
 
 
 def _sync(path: Path) -> None:
+    """Make the content of a file, or the names in a folder, durable."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,11 @@ class Keys:
     layers: tuple[int, ...]
 
 
-def save_checkpoint(folder: Path, standing: Standing, keys: Keys) -> int:
-    """Write the checkpoint `folder` in one step; returns its size in bytes.  Raises RunError if that fails."""
+def save_checkpoint(folder: Path, standing: Standing, keys: Keys, after: Sequence[Path] = ()) -> int:
+    """Write the checkpoint `folder` in one step, once the files `after` are durable; returns its size in bytes.
+
+    Raises RunError if that fails.
+    """
     state, best = standing.state, standing.best
     content = {"model.safetensors": to_bytes(state.model), "optimizer.safetensors": to_bytes(state.optimizer)}
     if best is not None:
@@ -111,12 +115,8 @@ def save_checkpoint(folder: Path, standing: Standing, keys: Keys) -> int:
     )
     content["checkpoint.json"] = (json.dumps(asdict(stored), indent=1, allow_nan=False) + "\n").encode()
 
-    def fill(temporary: Path) -> None:
-        for name, data in content.items():
-            (temporary / name).write_bytes(data)
-
     make_folder(folder.parent)
-    write_folder(folder, fill)
+    write_folder(folder, content, after)
     return sum(map(len, content.values()))
 
 

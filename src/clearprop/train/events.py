@@ -69,9 +69,12 @@ def plain(value: Any) -> Any:
     return value
 
 
+_LINE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def as_line(event: Mapping[str, Any]) -> str:
     """The event as one line of JSON, without the line's end."""
-    return json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _LINE.encode(event)
 
 
 def log_events(event: Event) -> None:

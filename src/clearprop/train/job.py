@@ -15,7 +15,6 @@ from clearprop.errors import ArgumentError, RunError
 from clearprop.program.values import no_grad, raw
 from clearprop.rules import random
 from clearprop.train.adapting import adaptation
-from clearprop.train.atomic import write_bytes
 from clearprop.train.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint
 from clearprop.train.environment import environment
 from clearprop.train.events import Event, Events
@@ -78,9 +77,6 @@ def train(job: Job) -> Run:
     first = State(job.model, job.optimizer.init(job.model))
     config, folder, standing, history = _opened(job, _config(job), plan, first)
     events = job.events
-    if folder is not None:
-        folder.write_summary(_running(standing.state))
-        events.subscribe(folder.history_writer())
     loop = Loop(plan, standing, history, events, folder)
     _announce(job, config, standing.state, folder)
     loop.run()
@@ -189,12 +185,11 @@ _Opened: TypeAlias = tuple[Config, RunFolder | None, Standing, list[Event]]
 def _opened(job: Job, config: Config, plan: Plan, first: State) -> _Opened:
     if job.resume is not None:
         return _reopened(job.resume, config, plan, first)
-    folder = None if job.out is None else RunFolder.make(job.out, config, job.data.preprocessing)
-    if job.origin is None:
-        return config, folder, Standing(first), []
-    if folder is not None:
-        folder.write_history(job.origin.history)
-    return config, folder, job.origin.standing, list(job.origin.history)
+    standing, history = (Standing(first), ()) if job.origin is None else (job.origin.standing, job.origin.history)
+    folder = None
+    if job.out is not None:
+        folder = RunFolder.make(job.out, config, job.data.preprocessing, _running(standing.state), history)
+    return config, folder, standing, list(history)
 
 
 def _reopened(path: Path, config: Config, plan: Plan, first: State) -> _Opened:
@@ -216,6 +211,7 @@ def _reopened(path: Path, config: Config, plan: Plan, first: State) -> _Opened:
         )
     history = folder.keep_history(standing.state.epoch)
     folder.write_config(config)
+    folder.write_summary(_running(standing.state))
     return config, folder, standing, history
 
 
@@ -297,8 +293,7 @@ def _ended(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> Ru
         stopped_by=loop.stopped_by,
     )
     if loop.folder is not None:
-        write_bytes(loop.folder.model_file, to_bytes(model))
-        loop.folder.write_summary(summary)
+        loop.folder.finish(to_bytes(model), summary)
     forked_from = None if job.origin is None else job.origin.standing.state
     start = first if config.forked is None else forked_from
     workings = Workings(job.optimizer, job.loss, job.metrics, lambda: plan, start, standing, lambda: job)

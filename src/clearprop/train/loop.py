@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -15,7 +16,7 @@ from clearprop.train.executor import Executor, State
 from clearprop.train.feeds import Feed
 from clearprop.train.interrupts import Interrupts
 from clearprop.train.measures import Measure, evaluate
-from clearprop.train.run_folder import RunFolder, Settings
+from clearprop.train.run_folder import HistoryWriter, RunFolder, Settings
 
 STOP = "stop"
 """What a callback returns to end the training after this epoch."""
@@ -66,6 +67,9 @@ class Loop:
         self._asked_to_stop = False
         self._started = time.perf_counter() - standing.seconds
         self._saved_at, self._saving_took = time.perf_counter(), 0.0
+        self._writer = None if folder is None else HistoryWriter(folder.history_file)
+        if self._writer is not None:
+            events.subscribe(self._writer)
         events.subscribe(self._call_back)
 
     # -------------------------------------------------------------------------------------------- running
@@ -73,7 +77,7 @@ class Loop:
         """Train until the epochs are done, patience ends, a callback says stop, or Ctrl-C asks to."""
         if self.folder is not None and not checkpoint_steps(self.folder.checkpoints):
             self._save("start")
-        with Interrupts() as interrupts:
+        with Interrupts() as interrupts, self._writer or nullcontext():
             try:
                 while self.status == "running":
                     self._epoch(interrupts)
@@ -196,9 +200,9 @@ class Loop:
             return
         began = time.perf_counter()
         state = self.standing.state
-        self.folder.sync_history()
         path = self.folder.checkpoints / str(state.step)
-        size = save_checkpoint(path, self.standing, self.plan.keys)
+        # the history must not be shorter than a checkpoint that is found after a loss of power
+        size = save_checkpoint(path, self.standing, self.plan.keys, after=[self.folder.history_file])
         remove_old(self.folder.checkpoints)
         self._saved_at = time.perf_counter()
         self._saving_took = self._saved_at - began

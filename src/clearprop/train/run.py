@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from clearprop.errors import ArgumentError, RunError
 from clearprop.train.adapting import adaptation, adapted_inputs
-from clearprop.train.atomic import write_bytes, write_text
 from clearprop.train.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint, save_checkpoint
 from clearprop.train.environment import environment
-from clearprop.train.events import Event, as_line
+from clearprop.train.events import Event
 from clearprop.train.executor import State
 from clearprop.train.loop import Plan, replayed
 from clearprop.train.measures import CLASS_LOSSES, Measure, evaluate, outputs_of
@@ -270,12 +269,11 @@ class Run:
 
         Raises ArgumentError if there is something at `path` already.
         """
-        folder = RunFolder.make(path, self.config, self.preprocessing)
+        begun = replace(self.summary, status="running")
+        folder = RunFolder.make(path, self.config, self.preprocessing, begun, self.history)
         work = self.workings
         if work is not None and work.first is not None and work.standing is not None:
             for standing in (Standing(work.first), work.standing):
                 save_checkpoint(folder.checkpoints / str(standing.state.step), standing, work.plan().keys)
-        write_text(folder.path / "history.jsonl", "".join(as_line(event) + "\n" for event in self.history))
-        write_bytes(folder.model_file, to_bytes(self.model))
-        folder.write_summary(self.summary)
+        folder.finish(to_bytes(self.model), self.summary)
         return folder.path

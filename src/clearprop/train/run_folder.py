@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Self
 
 from clearprop.errors import ArgumentError, RunError, nearest
-from clearprop.train.atomic import cannot_write, make_folder, remove_leftovers, sync_file, write_text
+from clearprop.train.atomic import cannot_write, make_folder, remove_files, remove_leftovers, write_files
 from clearprop.train.environment import Environment
 from clearprop.train.events import Event, as_line, plain
 from clearprop.train.preprocessing import Preprocessing
@@ -127,15 +128,27 @@ class RunFolder:
             )
 
     @classmethod
-    def make(cls, path: Path | str, config: Config, preprocessing: Preprocessing | None) -> RunFolder:
+    def make(
+        cls,
+        path: Path | str,
+        config: Config,
+        preprocessing: Preprocessing | None,
+        summary: Summary,
+        history: Sequence[Event] = (),
+    ) -> RunFolder:
         """Start a run folder.  Raises ArgumentError if it is not empty, RunError if it cannot be written."""
         path = Path(path)
         require_free(path)
         make_folder(path)
-        if preprocessing is not None:
-            write_text(path / "preprocessing.json", preprocessing.to_json())
-        write_text(path / "history.jsonl", "")
-        _write_json(path / "config.json", asdict(config))
+        content = {} if preprocessing is None else {"preprocessing.json": preprocessing.to_json().encode()}
+        content["history.jsonl"] = _lines(history)
+        content["summary.json"] = _as_json(asdict(summary))
+        content["config.json"] = _as_json(asdict(config))  # the last one: by it a folder is known as a run's
+        try:
+            write_files(path, content)
+        except RunError:
+            remove_files(path, content)  # the folder is empty again, so that the same command may be tried again
+            raise
         return cls(path)
 
     @property
@@ -148,6 +161,11 @@ class RunFolder:
         """The file of the best epoch's network."""
         return self.path / "model.safetensors"
 
+    @property
+    def history_file(self) -> Path:
+        """The file of the `epoch` events."""
+        return self.path / "history.jsonl"
+
     def config(self) -> Config:
         """Read `config.json`."""
         config: Config = _read(Config, self.path / "config.json", "the run's config")
@@ -155,7 +173,7 @@ class RunFolder:
 
     def write_config(self, config: Config) -> None:
         """Replace `config.json`: a resumed run may have more epochs."""
-        _write_json(self.path / "config.json", asdict(config))
+        write_files(self.path, {"config.json": _as_json(asdict(config))})
 
     def preprocessing(self) -> Preprocessing | None:
         """Read `preprocessing.json`; None if the run was given arrays as they are."""
@@ -168,7 +186,11 @@ class RunFolder:
 
     def write_summary(self, summary: Summary) -> None:
         """Write `summary.json`."""
-        _write_json(self.path / "summary.json", asdict(summary))
+        write_files(self.path, {"summary.json": _as_json(asdict(summary))})
+
+    def finish(self, model: bytes, summary: Summary) -> None:
+        """Write the network of the best epoch, and how the run ended."""
+        write_files(self.path, {self.model_file.name: model, "summary.json": _as_json(asdict(summary))})
 
     def summary(self) -> Summary | None:
         """Read `summary.json`; None if the run has not ended yet."""
@@ -182,7 +204,7 @@ class RunFolder:
 
     def history(self) -> list[Event]:
         """Read `history.jsonl`: one `epoch` event per epoch, in order.  A line cut short at the end is left out."""
-        path = self.path / "history.jsonl"
+        path = self.history_file
         lines = read_text(path, "the history").split("\n")[:-1]
         return [_epoch_event(line, number, path) for number, line in enumerate(lines, 1)]
 
@@ -190,34 +212,43 @@ class RunFolder:
         """Cut the history after so many epochs, and return it: what a resumed run does again is not said twice."""
         kept = self.history()[:epochs]
         if len(kept) < epochs:
-            refuse("the history", f"{epochs} epochs", f"{len(kept)}", str(self.path / "history.jsonl"))
-        self.write_history(kept)
+            refuse("the history", f"{epochs} epochs", f"{len(kept)}", str(self.history_file))
+        write_files(self.path, {self.history_file.name: _lines(kept)})
         remove_leftovers(self.path)
         remove_leftovers(self.checkpoints)
         return kept
 
-    def write_history(self, events: Sequence[Event]) -> None:
-        """Replace `history.jsonl` by these events."""
-        write_text(self.path / "history.jsonl", "".join(as_line(event) + "\n" for event in events))
 
-    def sync_history(self) -> None:
-        """Make the history durable: it must not be shorter than the checkpoint that is saved after it."""
-        sync_file(self.path / "history.jsonl")
+class HistoryWriter:
+    """A subscriber that appends `epoch` events to a file while it is entered.
 
-    def history_writer(self) -> Callable[[Event], None]:
-        """A subscriber that appends `epoch` events to `history.jsonl`."""
-        path = self.path / "history.jsonl"
+    Every line is handed to the system at once: a process that is killed leaves what it has said.
+    """
 
-        def write(event: Event) -> None:
-            if event["event"] != "epoch":
-                return
-            try:
-                with path.open("a", encoding="utf-8") as file:
-                    file.write(as_line(event) + "\n")
-            except OSError as problem:
-                raise cannot_write(path, problem) from None
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[str] | None = None
 
-        return write
+    def __enter__(self) -> Self:
+        try:
+            self._file = self.path.open("a", encoding="utf-8", buffering=1)
+        except OSError as problem:
+            raise cannot_write(self.path, problem) from None
+        return self
+
+    def __call__(self, event: Event) -> None:
+        """Append the event if it is an `epoch`.  Raises RunError if the disk refuses."""
+        if event["event"] != "epoch" or self._file is None:
+            return
+        try:
+            self._file.write(as_line(event) + "\n")
+        except OSError as problem:
+            raise cannot_write(self.path, problem) from None
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            with suppress(OSError):  # what the disk refused has been said, and closing tries it once more
+                self._file.close()
 
 
 def _others(path: Path) -> str:
@@ -238,10 +269,13 @@ def _read(kind: type[Any], path: Path, what: str) -> Any:
     return record(kind, value, what, str(path))
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    write_text(
-        path, json.dumps(plain({"format": FORMAT, **value}), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    )
+def _as_json(value: dict[str, Any]) -> bytes:
+    text = json.dumps(plain({"format": FORMAT, **value}), indent=1, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def _lines(events: Sequence[Event]) -> bytes:
+    return "".join(as_line(event) + "\n" for event in events).encode()
 
 
 def _epoch_event(line: str, number: int, path: Path) -> Event:
