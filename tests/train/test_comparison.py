@@ -1,6 +1,7 @@
 """Optimizers side by side, and the range test: fair, repeatable, and told with their evidence."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -10,17 +11,14 @@ from clearprop import nn, optim
 from clearprop.cli.compare import split_names
 from clearprop.cli.optimizers import made
 from clearprop.errors import ClearpropError
-from clearprop.train.comparison import GRID, Outcome, Setup, Trace, compare, gradients_per_step, held_rate, verdict
+from clearprop.optim.parts import has_rate, parse, parts
+from clearprop.reporting.optimizers import record
+from clearprop.train.comparison import GRID, Setup, _at, compare, gradients_per_step, held_rate
+from clearprop.train.judging import differences, verdict
 from clearprop.train.prepared import from_source
 from clearprop.train.rate_range import judged
 
 SMALL = Setup(hidden=(4,), epochs=4, batch_size=60, seeds=2)
-
-
-def outcome(name, scores):
-    flat = np.array([0.0])
-    traces = [Trace(i, flat, np.array([s]), flat, flat, flat, 0.0, not np.isfinite(s)) for i, s in enumerate(scores)]
-    return Outcome(name, 0.1, 1, False, tuple(traces))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +32,7 @@ def test_a_comparison_is_fair_and_sorted(iris):
     assert [o.score for o in found] == sorted(o.score for o in found)
     by_name = {o.name: o for o in found}
     assert len(seen) == 6 and seen[0].startswith("sgd at 0.01, seed 0: validation loss ")
-    assert by_name["adam:lr=0.1"].rate == 0.1 and by_name["sgd"].tried == 1
+    assert by_name["adam:lr=0.1"].rate == 0.1 and by_name["sgd"].tuning == ()
     ends = {name: o.traces[0].gradients[-1] for name, o in by_name.items()}
     assert len(set(ends.values())) == 1  # sam takes half the steps: each of its steps is two gradients
     again = {o.name: o for o in compare(iris, ["sgd"], SMALL)}
@@ -51,6 +49,30 @@ def test_a_rate_kept_in_the_state_is_the_rate():
         assert float(u["w"]) == pytest.approx(float(v["w"]), rel=1e-14)
 
 
+@pytest.mark.parametrize("text", ["adamw", "sgd:momentum=0.9", "fractional_memory:alpha=0.7+sgd", "swats"])
+def test_rates_share_a_compiled_step_where_the_rate_is_the_last_factor(text):
+    rule = _at(parse(text), 0.25)
+    held = isinstance(rule, optim.chain) and isinstance(rule.links[-1], held_rate)
+    assert held is (text != "swats")
+    rates = [p.settings()["learning_rate"] for p in parts(rule) if has_rate(p)]
+    assert all(rate == (1.0 if held else 0.25) for rate in rates) and rates
+
+
+def test_a_rate_is_chosen_on_other_networks_than_it_is_judged_on(iris):
+    setup = Setup(hidden=(4,), epochs=2, batch_size=60, seeds=2, grid=True, judged=3)
+    seen = []
+    (found,) = compare(iris, ["sgd"], setup, seen.append)
+    assert len(seen) == 8 * 2 + 3 and [t.rate for t in found.tuning] == pytest.approx(0.01 * GRID, rel=0.01)
+    assert {text.split("seed ")[1][0] for text in seen[:16]} == {"0", "1"}
+    assert [t.seed for t in found.traces] == [2, 3, 4]
+    assert found.rate == min(found.tuning, key=lambda t: t.score).rate
+    fixed, untuned = Setup(seeds=2, grid=True), Setup(seeds=2)
+    assert (fixed.choosing, fixed.judging) == (range(2), range(2, 4))
+    assert (untuned.choosing, untuned.judging) == (range(0), range(2))
+    with_rate = compare(iris, ["sgd:lr=0.1"], setup)[0]
+    assert with_rate.tuning == () and [t.seed for t in with_rate.traces] == [2, 3, 4]
+
+
 def test_what_a_step_costs():
     assert gradients_per_step(optim.adam()) == 1
     assert gradients_per_step(optim.sam(optim.adam())) == 2
@@ -58,27 +80,13 @@ def test_what_a_step_costs():
     assert gradients_per_step(optim.armijo(trials=3)) == 2
 
 
-def test_verdicts():
-    setup = Setup(seeds=3)
-    clear = verdict([outcome("a", [1.0, 1.1, 0.9]), outcome("b", [2.0, 2.1, 1.9])], setup)
-    assert clear.startswith(
-        "a reached the lowest validation loss, 1 ± 0.1, each at its own learning rate, untuned; b was"
-    )
-    assert clear.endswith("a clear difference") and "paired t-test over 3 seeds: p = " in clear
-    close = verdict([outcome("a", [1.0, 1.1, 0.9]), outcome("b", [1.2, 0.9, 1.1])], setup)
-    assert close.endswith("which chance could have made")
-    assert verdict([outcome("a", [1.0]), outcome("b", [2.0])], Setup(seeds=1)).endswith(
-        "1 seed cannot tell it from b (--seeds 5)"
-    )
-    assert verdict([outcome("a", [np.inf])], setup).startswith("every optimizer diverged")
-
-
 def test_names_are_split_where_a_new_one_begins():
     assert split_names("adam,sgd:lr=0.1,momentum=0.9,lion,adam") == ["adam", "sgd:lr=0.1,momentum=0.9", "lion"]
 
 
-def test_the_grid_holds_the_default_in_its_middle():
-    assert GRID[0] < 1 < GRID[-1] and len(GRID) == 8 and GRID[3] * GRID[4] == pytest.approx(1)
+def test_the_grid_lies_around_the_default():
+    assert len(GRID) == 8 and GRID[1] < 1 < GRID[3] and GRID[-1] > 100
+    assert np.ptp(np.diff(np.log10(GRID))) < 1e-12
 
 
 def test_a_full_batch_rule_is_refused_before_anything_is_trained(iris):
@@ -140,8 +148,10 @@ def test_rates_of_the_command_line():
 
 
 def test_results_are_json(iris):
-    from clearprop.cli.compare import record
-
-    found = compare(iris, ["sgd"], Setup(hidden=(4,), epochs=1, batch_size=60, seeds=1))
-    told = json.loads(json.dumps(record(found, SMALL, "a verdict")))
-    assert told["outcomes"][0]["optimizer"] == "sgd" and told["verdict"] == "a verdict"
+    found = compare(iris, ["sgd", "adam"], SMALL)
+    for curves in (True, False):
+        told = json.loads(json.dumps(record(found, SMALL, curves)))
+        best = told["outcomes"][0]
+        assert best["optimizer"] == found[0].name and best["scores"] == dict(zip("01", found[0].scores, strict=True))
+        assert told["verdict"] == verdict(found, SMALL) and ("runs" in best) is curves
+        assert told["differences"] == [asdict(d) for d in differences(found)]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from clearprop import nn, optim
 from clearprop.arrays.tensor import Tensor
 from clearprop.optim.hyper import NOT_NEGATIVE, hyper
-from clearprop.optim.parts import has_rate, parse, parts, with_rate
-from clearprop.optim.transform import Transform, View, operand, scalar_like
+from clearprop.optim.parts import has_rate, parse, parts, says_rate, with_rate
+from clearprop.optim.transform import Composed, Transform, View, operand, scalar_like
 from clearprop.train.job import Job, train
 from clearprop.train.measures import find_loss, measures_for
 from clearprop.train.prepared import Prepared
@@ -22,10 +22,8 @@ from clearprop.train.run import Run
 from clearprop.train.run_folder import Settings
 from clearprop.train.suitability import require_suitable
 
-GRID = 10.0 ** np.linspace(-1.75, 1.75, 8)
-"""The rates of a grid, as multiples of the optimizer's default."""
-CLEAR = 0.05
-"""The share of differences that chance alone may make as large, for a verdict to be called clear."""
+GRID = 10.0 ** np.linspace(-1.25, 2.25, 8)
+"""The rates of a grid, as multiples of the optimizer's default: more above it, as defaults are careful."""
 
 
 class held_rate(Transform):
@@ -45,7 +43,11 @@ class held_rate(Transform):
 
 @dataclass(frozen=True)
 class Setup:
-    """What all contenders share.  `epochs` is the budget of one that takes one gradient per step."""
+    """What all contenders share.  `epochs` is the budget of one that takes one gradient per step.
+
+    With `grid` the learning rate is chosen on `seeds` networks and judged on `judged` others (None: as many); without,
+    `seeds` networks judge.  A network's seed decides its initial weights and the order of its batches.
+    """
 
     hidden: tuple[int, ...] = (32, 32)
     activation: str = "relu"
@@ -53,11 +55,23 @@ class Setup:
     batch_size: int = 32
     seeds: int = 5
     grid: bool = False
+    judged: int | None = None
+
+    @property
+    def choosing(self) -> range:
+        """The seeds that choose the rate."""
+        return range(self.seeds if self.grid else 0)
+
+    @property
+    def judging(self) -> range:
+        """The seeds that judge: none that has chosen, for there the best of 8 looks better than it is."""
+        first = len(self.choosing)
+        return range(first, first + ((self.judged or self.seeds) if self.grid else self.seeds))
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One run: training and validation loss, gradients taken and seconds after every epoch."""
+    """One run: losses, gradients taken and seconds after every epoch, and the metric of the best one."""
 
     seed: int
     train: NDArray[np.float64]
@@ -69,6 +83,11 @@ class Trace:
     diverged: bool
 
     @property
+    def pace(self) -> float:
+        """Seconds per epoch, the mean; the first, which compiles, is left out where there are others."""
+        return float(np.diff(self.seconds).mean()) if len(self.seconds) > 1 else float(self.seconds.sum())
+
+    @property
     def best(self) -> float:
         """The lowest validation loss; infinite for a run that diverged before its first epoch ended."""
         finite = self.validation[np.isfinite(self.validation)]
@@ -76,14 +95,31 @@ class Trace:
 
 
 @dataclass(frozen=True, eq=False)
+class Tuning:
+    """A learning rate that was tried, with the lowest validation loss of every network that it was tried on."""
+
+    rate: float
+    scores: NDArray[np.float64]
+
+    @property
+    def score(self) -> float:
+        """Their mean."""
+        return float(self.scores.mean())
+
+
+@dataclass(frozen=True, eq=False)
 class Outcome:
-    """One optimizer at its best rate (None: it has none to choose), with a run per seed; `tried` rates in all."""
+    """One optimizer: the rates tried, the best of them (None: it has none to choose), a run per seed that judges."""
 
     name: str
     rate: float | None
-    tried: int
-    edge: bool
+    tuning: tuple[Tuning, ...]
     traces: tuple[Trace, ...]
+
+    @property
+    def edge(self) -> bool:
+        """Whether the best rate is the smallest or the largest tried."""
+        return bool(self.tuning) and self.rate in (self.tuning[0].rate, self.tuning[-1].rate)
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -100,46 +136,48 @@ class Outcome:
         """How many of the runs diverged."""
         return sum(trace.diverged for trace in self.traces)
 
+    @property
+    def pace(self) -> float:
+        """Seconds per epoch of the run that was disturbed least: other work on the machine only makes them more."""
+        return min((t.pace for t in self.traces if len(t.seconds)), default=0.0)
 
-def compare(
-    data: Prepared, names: Sequence[str], setup: Setup, watch: Callable[[str], object] = lambda _: None
-) -> list[Outcome]:
+
+Trial: TypeAlias = Callable[[Transform, int], Trace]
+"""`trial(rule, seed)`: one network trained."""
+Watch: TypeAlias = Callable[[str], object]
+
+
+def compare(data: Prepared, names: Sequence[str], setup: Setup, watch: Watch = lambda _: None) -> list[Outcome]:
     """Train the same networks with each optimizer, `NAME[:key=value,…]`; the best outcome first.
 
-    With `setup.grid` every learning rate of a grid of 8 is tried, and the one with the lowest mean validation loss
-    over all seeds counts.  `watch` is told each run as a sentence.  Raises ArgumentError for an optimizer that is
-    unknown or does not suit mini-batches, before anything is trained.
+    With `setup.grid` every learning rate of a grid of 8 is tried; the one with the lowest mean validation loss is
+    chosen, and judged on other networks.  `watch` is told each run as a sentence.  Raises ArgumentError for an
+    optimizer that is unknown or does not suit mini-batches, before anything is trained.
     """
     assert isinstance(data.train, tuple)
     for name in names:
         require_suitable(parse(name, "--optimizers"), len(data.train[0]), setup.batch_size, command=True)
-    outcomes = [_outcome(data, name, setup, watch) for name in names]
+    outcomes = [contest(name, setup, lambda rule, seed: _run(data, rule, setup, seed), watch) for name in names]
     return sorted(outcomes, key=lambda o: o.score)
 
 
-def _outcome(data: Prepared, name: str, setup: Setup, watch: Callable[[str], object]) -> Outcome:
+def contest(name: str, setup: Setup, trial: Trial, watch: Watch = lambda _: None) -> Outcome:
+    """Choose the learning rate of one optimizer, if there is one to choose, and judge it on fresh networks."""
     rule = parse(name)
-    rates = list(_rates(name, rule, setup.grid))
-    runs: dict[float | None, tuple[Trace, ...]] = {}
-    for rate in rates:
+
+    def runs(rate: float | None, seeds: range) -> list[Trace]:
         traces = []
-        for seed in range(setup.seeds):
-            traces.append(_run(data, rule if rate is None else _at(rule, rate), setup, seed))
+        for seed in seeds:
+            traces.append(trial(rule if rate is None else _at(rule, rate), seed))
             told = "diverged" if traces[-1].diverged else f"validation loss {traces[-1].best:.4g}"
             watch(f"{name}{'' if rate is None else f' at {rate:.2g}'}, seed {seed}: {told}")
-        runs[rate] = tuple(traces)
-    best = min(rates, key=lambda r: np.mean([t.best for t in runs[r]]))
-    edge = len(rates) > 1 and best in (rates[0], rates[-1])
-    return Outcome(name, best if best is not None else _own_rate(rule), len(rates), edge, runs[best])
+        return traces
 
-
-def _rates(name: str, rule: Transform, grid: bool) -> Iterator[float | None]:
     own = _own_rate(rule)
-    chosen = any(item.split("=")[0] in ("lr", "learning_rate") for item in name.partition(":")[2].split(","))
-    if own is None or chosen or not grid:
-        yield own
-    else:
-        yield from (float(f"{own * factor:.3g}") for factor in GRID)
+    tried = [] if own is None or not setup.grid or says_rate(name) else [float(f"{own * f:.3g}") for f in GRID]
+    tuning = tuple(Tuning(rate, np.array([t.best for t in runs(rate, setup.choosing)])) for rate in tried)
+    rate = min(tuning, key=lambda t: t.score).rate if tuning else own
+    return Outcome(name, rate, tuning, tuple(runs(rate, setup.judging)))
 
 
 def _own_rate(rule: Transform) -> float | None:
@@ -149,10 +187,13 @@ def _own_rate(rule: Transform) -> float | None:
 
 def _at(rule: Transform, rate: float) -> Transform:
     """The rule at a rate; where the rate is the last factor of the update it is kept in the state."""
-    links = getattr(rule, "links", ())
-    if links and isinstance(links[-1], optim.scale_by_learning_rate):
+    if isinstance(_last(rule), optim.scale_by_learning_rate):
         return optim.chain(with_rate(rule, 1.0), held_rate(rate))
     return with_rate(rule, rate)
+
+
+def _last(rule: Transform) -> Transform:
+    return _last(rule.links[-1]) if isinstance(rule, Composed) and rule.links else rule
 
 
 def _run(data: Prepared, rule: Transform, setup: Setup, seed: int) -> Trace:
@@ -185,8 +226,6 @@ def _trace(run: Run, seed: int, cost: float, metric: str) -> Trace:
     history = run.history
     held = [e["validation"] or e["train"] for e in history]
     steps = np.array([e["step"] for e in history], float)
-    ends = np.array([e["seconds"] for e in history], float)
-    pace = float(np.median(np.diff(ends))) if len(ends) > 1 else 0.0  # the first epoch's time is mostly compilation
     nothing: dict[str, Any] = {}
     best = min(held, key=lambda v: _number(v["loss"]), default=nothing)
     return Trace(
@@ -195,7 +234,7 @@ def _trace(run: Run, seed: int, cost: float, metric: str) -> Trace:
         validation=np.array([_number(v["loss"]) for v in held]),
         steps=steps,
         gradients=steps * cost,
-        seconds=ends - (ends[0] if len(ends) else 0.0) + pace,
+        seconds=np.array([e["seconds"] for e in history], float),
         metric=_number(best.get(metric, math.nan)),
         diverged=run.status == "diverged",
     )
@@ -218,37 +257,3 @@ def gradients_per_step(rule: Transform) -> float:
         elif "hvp" in part.needs and isinstance(part, optim.diag_newton):
             total += 2
     return total
-
-
-def verdict(outcomes: Sequence[Outcome], setup: Setup) -> str:
-    """Who won, and how sure that is, as a sentence."""
-    first, second = outcomes[0], outcomes[1] if len(outcomes) > 1 else None
-    tuned = "each at the best of 8 learning rates" if setup.grid else "each at its own learning rate, untuned"
-    head = f"{first.name} reached the lowest validation loss, {_spread(first.scores)}, {tuned}"
-    if not math.isfinite(first.score):
-        return "every optimizer diverged: try lower learning rates (--grid), or standardised data"
-    if second is None or not math.isfinite(second.score):
-        return head
-    if setup.seeds < 3:
-        return f"{head}; {setup.seeds} seed{'s' * (setup.seeds > 1)} cannot tell it from {second.name} (--seeds 5)"
-    gaps = second.scores - first.scores
-    chance = _chance(gaps)
-    how = "a clear difference" if chance < CLEAR else "which chance could have made"
-    return (
-        f"{head}; {second.name} was next with {_spread(second.scores)}, {gaps.mean():.3g} more seed for seed "
-        f"(paired t-test over {setup.seeds} seeds: p = {chance:.2g}), {how}"
-    )
-
-
-def _spread(scores: NDArray[np.float64]) -> str:
-    return f"{scores.mean():.4g}" + (f" ± {scores.std(ddof=1):.2g}" if len(scores) > 1 else "")
-
-
-def _chance(gaps: NDArray[np.float64]) -> float:
-    """The two-sided p-value of a mean of 0."""
-    from scipy.stats import t
-
-    error = float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
-    if error == 0:
-        return 1.0 if gaps.mean() == 0 else 0.0
-    return float(2 * t.sf(abs(gaps.mean()) / error, len(gaps) - 1))

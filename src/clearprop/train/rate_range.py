@@ -48,13 +48,13 @@ class RateRange:
 
     def plot(self, path: str | Path) -> Path:
         """Draw loss against rate as an image file (.svg, .png or .pdf).  Needs matplotlib, which `[cli]` brings."""
-        from clearprop.train.plotting import Curve, save_plot
+        from clearprop.train.plotting import Curve, Panel, save_plot
 
         top = 2 * float(self.smoothed[: len(self.smoothed) // 2].max())  # the end, where the loss explodes, is cut off
         measured = Curve("loss", self.rates, np.where(self.losses < top, self.losses, np.nan), faint=True)
         smooth = Curve("smoothed", self.rates, np.where(self.smoothed < top, self.smoothed, np.nan))
         mark = (self.suggestion, f"suggested {self.suggestion:.2g}")
-        return save_plot(path, [measured, smooth], "learning rate", "loss", log_x=True, marks=[mark])
+        return save_plot(path, Panel([measured, smooth], "learning rate", "loss", log_x=True, marks=[mark]))
 
 
 def lr_range_test(

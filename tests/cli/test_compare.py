@@ -1,0 +1,55 @@
+"""`clearprop compare DATA`: what is printed, what is written, and mistakes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.usefixtures("eager")
+QUICK = ("--hidden", "4", "--epochs", "2", "--batch-size", "60", "--seeds", "3")
+
+
+def test_a_table_a_verdict_and_plots(command):
+    told = command("compare", "iris", "--optimizers", "sgd:lr=0.1,adam", *QUICK, "--out", "compared")
+    assert told.code == 0, told.err
+    lines = told.out.splitlines()
+    assert lines[0].split("  ")[0] == "optimizer" and "val loss" in lines[0] and "accuracy" in lines[0]
+    assert lines[1].split()[:2] == ["sgd:lr=0.1", "0.1"] and lines[2].split()[:2] == ["adam", "0.001"]
+    assert "sgd:lr=0.1 reached the lowest mean validation loss, " in " ".join(told.out.split())
+    assert "adam, seed 2: validation loss " in told.err.replace("adam at 0.001", "adam")
+    found = json.loads(Path("compared/results.json").read_text())
+    assert [o["optimizer"] for o in found["outcomes"]] == ["sgd:lr=0.1", "adam"]
+    assert [len(o["runs"]) for o in found["outcomes"]] == [3, 3]
+    drawn = Path("compared/curves.svg").read_text()
+    assert drawn.startswith("<?xml") and drawn.count('id="axes_') == 3
+
+
+def test_with_a_grid_the_rates_are_drawn_and_told(command):
+    told = command("compare", "iris", "--optimizers", "sgd", *QUICK, "--grid", "--judged", "2", "--json", "--out", "c")
+    found = json.loads(told.out)
+    (one,) = found["outcomes"]
+    assert [len(t["scores"]) for t in one["rates_tried"]] == [3] * 8
+    assert list(one["scores"]) == ["3", "4"]
+    assert Path("c/curves.svg").read_text().count('id="axes_') == 4
+
+
+MISTAKES = {
+    "optimizer": (["--optimizers", "adamm"], "no optimizer named 'adamm'"),
+    "full batch": (["--optimizers", "rprop"], "rprop needs all rows in every step"),
+    "judged": (["--judged", "3"], "--judged is for learning rates that were chosen"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes_write_nothing(case, command):
+    args, headline = MISTAKES[case]
+    told = command("compare", "iris", *args, "--out", "compared")
+    assert (told.code, told.err.splitlines()[0]) == (2, headline)
+    assert not Path("compared").exists()
+
+
+def test_the_command_is_a_module_too():
+    done = subprocess.run([sys.executable, "-m", "clearprop", "compare", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "Compare optimizers on a data set" in done.stdout
