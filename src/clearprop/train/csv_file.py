@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 from array import array
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +19,90 @@ from clearprop.errors import DataError
 from clearprop.train.tables import Column, Frame, Kind, counted, listed
 
 if TYPE_CHECKING:
-    import _csv
-
     import polars
 
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "null", "NULL", "None", "?")
 """The spellings of a missing value."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Layout:
-    """The form of a file: header, separator, the line at which each row starts (0: a blank line)."""
+LONGEST_LINE = 1 << 24
+"""The most characters in a line."""
 
-    header: tuple[str, ...]
-    separator: str
-    lines: NDArray[np.int64]
+
+class Records:
+    """The records of a CSV file, checked one by one; iterating gives the line where each row starts, 0 for a blank one.
+
+    `lines` gives the file's lines with their ends.  Raises DataError for a file that is empty, ragged, without header,
+    with a quote out of place or two columns of one name.
+    """
+
+    def __init__(self, lines: Iterable[str], separator: str, source: str) -> None:
+        self.reader = csv.reader(lines, delimiter=separator, strict=True)
+        self.source, self.start = source, 1
+        self.header: tuple[str, ...] = ()
+        while not self.header:
+            row = self._next()
+            if row is None:
+                raise _empty(source)
+            self.header = _checked_header(row, self.reader.line_num, source) if row else ()
+
+    def __iter__(self) -> Iterator[int]:
+        """The line at which each row starts, to the end of the file."""
+        start = self.start
+        while (row := self._next()) is not None:
+            if row and len(row) != len(self.header):
+                raise _ragged(row, self.header, self.source, start)
+            yield start if row else 0
+            start = self.start
+
+    def _next(self) -> list[str] | None:
+        try:
+            row = next(self.reader, None)
+        except csv.Error as problem:
+            raise DataError(
+                f"cannot read {self.source!r}: a quote is out of place",
+                expected='fields in quotes closed before the next separator, quotes in them doubled: "a ""b"" c"',
+                got=str(problem),
+                where=f"{self.source}:{self.start}",
+                try_="close the quote in the record that starts there",
+            ) from None
+        except UnicodeDecodeError:
+            raise _not_text(self.source) from None
+        self.start = self.reader.line_num + 1
+        return row
+
+
+def lines_of(file: TextIO, source: str, taken: list[str] | None = None) -> Iterator[str]:
+    """The lines of a text file, with their ends; each is put into `taken` too.
+
+    Raises DataError for a line of more than `LONGEST_LINE` characters.
+    """
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE:
+            raise DataError(
+                f"cannot read {source!r}: a line is too long",
+                expected=f"lines of at most {LONGEST_LINE:,} characters",
+                got="a longer one",
+                where=f"{source}:{number}",
+                try_="check that lines end in a line feed, and that it is a table",
+            )
+        if taken is not None:
+            taken.append(line)
+        yield line
+
+
+@contextmanager
+def opened_text(path: Path, source: str) -> Iterator[tuple[TextIO, str]]:
+    """The file as text, at its start, and the separator that its first line shows."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            first = next((line for line in lines_of(file, source) if line.strip()), "")
+        except UnicodeDecodeError:
+            raise _not_text(source) from None
+        file.seek(0)
+        yield file, next((s for s in ",;\t" if s in first), ",")
 
 
 def read_csv(path: Path, source: str, as_text: frozenset[str] = frozenset()) -> Frame:
@@ -40,32 +111,37 @@ def read_csv(path: Path, source: str, as_text: frozenset[str] = frozenset()) -> 
     Columns named in `as_text` stay text even where they look like numbers.  Raises DataError for a file that
     is empty, binary, ragged, without header or rows, or with two columns of one name.
     """
-    layout = _layout(path, source)
-    kept = layout.lines > 0
-    lines = layout.lines[kept]
-    data = _parsed(path, source, layout)
-    columns = tuple(
-        _column(name, data.to_series(i), kept, name in as_text, layout.separator == ";")
-        for i, name in enumerate(layout.header)
-    )
-    blank = int((~kept).sum())
-    notes = (f"{counted(blank, 'blank line')} skipped",) if blank else ()
-    return Frame(source, columns, partial(_place, source, lines), notes=notes)
+    with opened_text(path, source) as (file, separator):
+        records = Records(lines_of(file, source), separator, source)
+        starts = np.array(array("q", records), dtype=np.int64)
+    if not starts.any():
+        raise no_rows(records.header, source)
+    kept = starts > 0
+    cells = parsed(path, separator, records.header, kept, source)
+    columns = tuple(cell.as_kind("category" if cell.name in as_text else cell.kind) for cell in cells)
+    notes = blank_lines(int((~kept).sum()))
+    return Frame(source, columns, partial(place_of, source, starts[kept]), notes=notes)
 
 
-def _place(source: str, lines: NDArray[np.int64], column: str, row: int) -> str:
+def blank_lines(number: int) -> tuple[str, ...]:
+    """A note on the blank lines, if there are any."""
+    return (f"{counted(number, 'blank line')} skipped",) if number else ()
+
+
+def place_of(source: str, lines: NDArray[np.int64], column: str, row: int) -> str:
+    """Where a value stands, for rows that start at these lines."""
     return f"{source}:{lines[row]}, column {column!r}"
 
 
-def _layout(path: Path, source: str) -> _Layout:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = next((line for line in file if line.strip()), "")
-            separator = next((s for s in ",;\t" if s in first), ",")
-            file.seek(0)
-            return _scan(csv.reader(file, delimiter=separator, strict=True), separator, source)
-    except UnicodeDecodeError:
-        raise _not_text(source) from None
+def no_rows(header: tuple[str, ...], source: str) -> DataError:
+    """The error for a file without rows."""
+    return DataError(
+        f"{source!r} has a header but no rows",
+        expected="a header line and at least one row below it",
+        got=f"the header {listed(header)}",
+        where=source,
+        try_="check that the table was written out whole",
+    )
 
 
 def _not_text(source: str) -> DataError:
@@ -76,39 +152,6 @@ def _not_text(source: str) -> DataError:
         where=source,
         try_="save the table as CSV with the encoding UTF-8",
     )
-
-
-def _scan(reader: _csv.Reader, separator: str, source: str) -> _Layout:
-    header: tuple[str, ...] = ()
-    lines, start = array("q"), 1
-    try:
-        for row in reader:
-            if not header:
-                header = _checked_header(row, reader.line_num, source) if row else ()
-            elif row and len(row) != len(header):
-                raise _ragged(row, header, source, start)
-            else:
-                lines.append(start if row else 0)
-            start = reader.line_num + 1
-    except csv.Error as problem:
-        raise DataError(
-            f"cannot read {source!r}: a quote is out of place",
-            expected='fields in quotes closed before the next separator, quotes in them doubled: "a ""b"" c"',
-            got=str(problem),
-            where=f"{source}:{start}",
-            try_="close the quote in the record that starts there",
-        ) from None
-    if not header:
-        raise _empty(source)
-    if not any(lines):
-        raise DataError(
-            f"{source!r} has a header but no rows",
-            expected="a header line and at least one row below it",
-            got=f"the header {listed(header)}",
-            where=source,
-            try_="check that the table was written out whole",
-        )
-    return _Layout(header, separator, np.array(lines, dtype=np.int64))
 
 
 def _empty(source: str) -> DataError:
@@ -163,18 +206,64 @@ def _is_fraction(name: str) -> bool:
         return False
 
 
-def _parsed(path: Path, source: str, layout: _Layout) -> polars.DataFrame:
-    """All fields as text, `(rows, columns)`, blank lines included."""
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells of one column as text, without blanks around them; null where a value is missing.
+
+    `comma`: numbers may have a decimal comma.
+    """
+
+    name: str
+    text: polars.Series
+    comma: bool
+
+    def is_numbers(self) -> bool:
+        """Whether every value is a number."""
+        return self._numbers().null_count() == self.text.null_count()
+
+    def is_booleans(self) -> bool:
+        """Whether every value is `true` or `false`."""
+        truths = self.text.str.to_lowercase().is_in(["true", "false"]).sum()
+        return bool(truths == len(self.text) - self.text.null_count())
+
+    @property
+    def kind(self) -> Kind:
+        """Numbers where all values are numbers, else truth values where all are these, else text."""
+        return "number" if self.is_numbers() else "boolean" if self.is_booleans() else "category"
+
+    def as_kind(self, kind: Kind) -> Column:
+        """The column as that kind, which its values allow."""
+        import polars as pl
+
+        if kind == "number":
+            values = self._numbers().to_numpy().copy()
+        elif kind == "boolean":
+            values = (self.text.str.to_lowercase() == "true").cast(pl.Float64).to_numpy().copy()
+        else:
+            values = self.text.to_numpy()
+        return Column(self.name, kind, values)
+
+    def _numbers(self) -> polars.Series:
+        import polars as pl
+
+        text = self.text.str.replace(",", ".", literal=True) if self.comma else self.text
+        return text.cast(pl.Float64, strict=False)
+
+
+def parsed(
+    file: Path | bytes, separator: str, header: tuple[str, ...], kept: NDArray[np.bool_], source: str
+) -> list[Cells]:
+    """The cells of the rows that are `kept`, by column; `file` is the whole file or its text, header line included."""
     import polars as pl
 
     try:
-        data = pl.read_csv(path, separator=layout.separator, infer_schema=False)
+        data = pl.read_csv(file, separator=separator, infer_schema=False)
     except pl.exceptions.PolarsError as problem:
         detail = str(problem).partition("\n")[0]
     else:
-        if data.shape == (len(layout.lines), len(layout.header)):
-            return data
-        detail = f"{data.height} rows by one reading, {len(layout.lines)} by another"
+        if data.shape == (len(kept), len(header)):
+            return [_cells(name, data.to_series(i), kept, separator == ";") for i, name in enumerate(header)]
+        detail = f"{data.height} rows by one reading, {len(kept)} by another"
     raise DataError(
         f"cannot read {source!r} as CSV",
         expected="lines that end in a line feed, fields with a comma or quotes inside in quotes",
@@ -184,21 +273,8 @@ def _parsed(path: Path, source: str, layout: _Layout) -> polars.DataFrame:
     )
 
 
-def _column(name: str, series: polars.Series, kept: NDArray[np.bool_], as_text: bool, comma: bool) -> Column:
-    """Text where it must be, else numbers where all fields are numbers, else truth values, else text."""
+def _cells(name: str, series: polars.Series, kept: NDArray[np.bool_], comma: bool) -> Cells:
     import polars as pl
 
     text = series.filter(pl.Series(kept)).str.strip_chars()
-    text = text.set(text.is_in(list(MISSING)), None)
-    missing = text.null_count()
-    kind: Kind = "category"
-    values = text.to_numpy()
-    if not as_text:
-        dotted = text.str.replace(",", ".", literal=True) if comma else text
-        numbers = dotted.cast(pl.Float64, strict=False)
-        lower = text.str.to_lowercase()
-        if numbers.null_count() == missing:
-            kind, values = "number", numbers.to_numpy().copy()
-        elif lower.is_in(["true", "false"]).sum() == len(text) - missing:
-            kind, values = "boolean", (lower == "true").cast(pl.Float64).to_numpy().copy()
-    return Column(name, kind, values)
+    return Cells(name, text.set(text.is_in(list(MISSING)), None), comma)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.errors import DataError
-from clearprop.train.columns import Dropped, Task, choose_target, decide_task, drop_reason, used_column
+from clearprop.train.columns import (
+    Dropped,
+    Task,
+    choose_target,
+    decide_task,
+    drop_reason,
+    feature_facts,
+    target_facts,
+    used_column,
+)
 from clearprop.train.sources import read
 from clearprop.train.tables import Column, Frame, Place, Rows, as_number, counted
 
@@ -80,7 +90,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto") -> Ta
     frame = read(source)
     name, target_note = choose_target(frame, target)
     goal = frame[name]
-    lost = _lost_rows(frame, goal)
+    lost = lost_rows(name, int(goal.missing.sum()), frame.rows, frame.source)
     kept = np.flatnonzero(~goal.missing)
     known = goal.take(kept)
 
@@ -91,7 +101,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto") -> Ta
         known = used_column(known, place)
     if known.kind == "number":
         known = as_number(known, place)
-    decided, task_note = decide_task(known, task, frame, place)
+    decided, task_note = decide_task(target_facts(known, place), task, frame.source)
     features, dropped = _features(frame, name, kept, place)
     return Table(
         source=frame.source,
@@ -109,19 +119,17 @@ def load_table(source: Any, target: str | None = None, task: str = "auto") -> Ta
     )
 
 
-def _lost_rows(frame: Frame, target: Column) -> tuple[str, ...]:
+def lost_rows(target: str, lost: int, rows: int, source: str) -> tuple[str, ...]:
     """A note on the rows that have no target.  Raises DataError if none has one."""
-    name = target.name
-    lost = int(target.missing.sum())
-    if lost == frame.rows:
+    if lost == rows:
         raise DataError(
-            f"the target {name!r} is missing in every row",
+            f"the target {target!r} is missing in every row",
             expected="a class or a number in at least two rows",
             got=f"{counted(lost, 'empty cell')}",
-            where=f"{frame.source}, column {name!r}",
+            where=f"{source}, column {target!r}",
             try_="choose another target",
         )
-    return (f"{counted(lost, 'row')} left out: no value in the target {name!r}",) if lost else ()
+    return (f"{counted(lost, 'row')} left out: no value in the target {target!r}",) if lost else ()
 
 
 def _features(frame: Frame, target: str, kept: Rows, place: Place) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
@@ -133,17 +141,22 @@ def _features(frame: Frame, target: str, kept: Rows, place: Place) -> tuple[tupl
             continue
         rows = column if len(kept) == frame.rows else column.take(kept)
         rows = used_column(rows, place)
-        reason = drop_reason(rows, frame.is_array)
+        reason = drop_reason(feature_facts(rows), frame.is_array)
         if reason:
             dropped.append(Dropped(column.name, reason, int(rows.missing.sum())))
         else:
             features.append(rows)
-    if not features:
+    require_features(len(features), dropped, target, frame.source)
+    return tuple(features), tuple(dropped)
+
+
+def require_features(number: int, dropped: Sequence[Dropped], target: str, source: str) -> None:
+    """Raise DataError if no column is left to learn from."""
+    if not number:
         raise DataError(
             "there is no column to learn from",
             expected=f"at least one column besides the target {target!r} that differs between rows",
             got="; ".join(f"{d.name!r} left out: {d.reason}" for d in dropped) or "the target alone",
-            where=frame.source,
+            where=source,
             try_="add a column, or choose another target",
         )
-    return tuple(features), tuple(dropped)

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.errors import DataError
+from clearprop.train.statistics import Numbers, summarised
 from clearprop.train.tables import (
     Column,
+    Kind,
     Place,
     as_boolean,
     as_category,
@@ -160,15 +162,19 @@ Encoding: TypeAlias = NumberEncoding | CategoryEncoding
 
 def fit_encoding(column: Column, scale: tuple[float, float] | None = None) -> Encoding:
     """The encoding of a training column; `scale` is (centre, scale) where columns share them."""
-    return _fit_category(column) if column.kind == "category" else _fit_number(column, scale)
+    if column.kind == "category":
+        return fit_category(column.name, Counter(column.values.tolist()))
+    present = column.present.astype(np.float64)
+    missing = len(column.values) - len(present)
+    return fit_number(column.name, column.kind, summarised(lambda: [present]), missing, scale, column.shared)
 
 
-def _fit_category(column: Column) -> CategoryEncoding:
-    counts = Counter(column.values.tolist())
-    missing = counts.pop(None, 0)
-    frequent = sorted(counts, key=lambda level: (-counts[level], level))
+def fit_category(name: str, counts: Counter[Any]) -> CategoryEncoding:
+    """The encoding of a column of texts that occur so often in training; None counts the missing ones."""
+    missing = counts[None]
+    frequent = sorted((level for level in counts if level is not None), key=lambda level: (-counts[level], level))
     return CategoryEncoding(
-        name=column.name,
+        name=name,
         levels=tuple(sorted(frequent[:MOST_LEVELS])),
         indicator=missing > 0,
         missing=missing,
@@ -176,45 +182,42 @@ def _fit_category(column: Column) -> CategoryEncoding:
     )
 
 
-def _fit_number(column: Column, scale: tuple[float, float] | None) -> NumberEncoding:
-    present = column.present.astype(np.float64)
-    missing = len(column.values) - len(present)
-    if not len(present):
-        present = np.zeros(1)
-    boolean = column.kind == "boolean"
-    centre, deviation = (0.0, 1.0) if boolean else scale or standardise(present, column.name)
+def fit_number(
+    name: str, kind: Kind, found: Numbers, missing: int, scale: tuple[float, float] | None = None, shared: bool = False
+) -> NumberEncoding:
+    """The encoding of a column of numbers or truth values with these training values, and so many missing ones."""
+    boolean = kind == "boolean"
+    centre, deviation = (0.0, 1.0) if boolean else scale or standardise(found, name)
     return NumberEncoding(
-        name=column.name,
+        name=name,
         kind="boolean" if boolean else "number",
-        fill=float(present.mean() > 0.5) if boolean else float(np.median(present)),
+        fill=float(found.mean > 0.5) if boolean else found.median,
         centre=centre,
         scale=deviation,
-        low=float(present.min()),
-        high=float(present.max()),
-        indicator=missing > INDICATOR_SHARE * len(column.values),
+        low=found.low,
+        high=found.high,
+        indicator=missing > INDICATOR_SHARE * (found.count + missing),
         missing=missing,
-        shared=column.shared,
+        shared=shared,
     )
 
 
-def standardise(values: NDArray[np.float64], name: str) -> tuple[float, float]:
-    """Mean and population deviation of `values`; for a constant, the constant and 1.
+def standardise(found: Numbers, name: str) -> tuple[float, float]:
+    """Mean and population deviation; for a constant, the constant and 1.
 
     Raises DataError where the values spread too far for the square of their deviation.
     """
-    if values.min() == values.max():
-        return float(values[0]), 1.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        centre, scale = float(values.mean()), float(values.std())
-    if not (np.isfinite(centre) and np.isfinite(scale)):
+    if found.low == found.high:
+        return found.low, 1.0
+    if not (np.isfinite(found.mean) and np.isfinite(found.deviation)):
         raise DataError(
             f"column {name!r} spreads too far to be standardised",
             expected="numbers below 1e150 in magnitude",
-            got=f"{values.min():g} to {values.max():g}",
+            got=f"{found.low:g} to {found.high:g}",
             where=f"column {name!r}",
             try_="take the logarithm, or correct the values",
         )
-    return (centre, scale) if scale > 0 else (centre, 1.0)
+    return (found.mean, found.deviation) if found.deviation > 0 else (found.mean, 1.0)
 
 
 def shared_scale(columns: list[Column]) -> tuple[float, float]:
@@ -287,9 +290,20 @@ Target: TypeAlias = ClassTarget | NumberTarget
 def fit_target(column: Column, classification: bool) -> Target:
     """The encoding of the training part's target."""
     if not classification:
-        centre, scale = standardise(column.values.astype(np.float64), column.name)
-        return NumberTarget(column.name, centre, scale)
-    if column.kind == "category":
-        return ClassTarget(column.name, column.kind, tuple(sorted(set(column.values.tolist()))))
-    distinct = Column(column.name, column.kind, np.unique(column.values))
-    return ClassTarget(column.name, column.kind, tuple(as_category(distinct).values.tolist()))
+        values = column.values.astype(np.float64)
+        return fit_number_target(column.name, summarised(lambda: [values]))
+    values = column.values
+    distinct = sorted(set(values.tolist())) if column.kind == "category" else np.unique(values).tolist()
+    return fit_classes(column.name, column.kind, distinct)
+
+
+def fit_number_target(name: str, found: Numbers) -> NumberTarget:
+    """The encoding of a target of numbers with these training values."""
+    return NumberTarget(name, *standardise(found, name))
+
+
+def fit_classes(name: str, kind: Kind, distinct: list[Any]) -> ClassTarget:
+    """The encoding of classes, given in their order."""
+    dtype = object if kind == "category" else np.float64
+    classes = as_category(Column(name, kind, np.array(distinct, dtype=dtype)))
+    return ClassTarget(name, kind, tuple(classes.values.tolist()))

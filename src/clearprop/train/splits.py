@@ -35,8 +35,8 @@ def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed
 
     Raises ArgumentError for fractions or a seed out of range, DataError if a part would be empty.
     """
-    _check_fractions(validation, test, own_test=table.test_rows is not None)
-    raw = np.random.Philox(key=_checked_seed(seed)).random_raw(len(table))
+    check_fractions(validation, test, own_test=table.test_rows is not None)
+    raw = np.random.Philox(key=checked_seed(seed)).random_raw(len(table))
     order = np.argsort(raw, kind="stable")
     codes = _class_codes(table)
     notes: tuple[str, ...] = ()
@@ -52,14 +52,16 @@ def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed
     held = _draw(order, codes, round(validation * base))
     train = order[~np.isin(order, held)]
     wanted_test = test if table.test_rows is None else 0.0
-    _check_parts(table, train, {"validation": (validation, held), "test": (wanted_test, chosen)})
+    wanted = {"validation": (validation, len(held)), "test": (wanted_test, len(chosen))}
+    check_parts(table.source, len(table), len(train), wanted)
     parts = {name: rows for name, rows in (("validation", held), ("test", chosen)) if len(rows)}
     tables = {name: table.take(np.sort(rows)) for name, rows in parts.items()}
     notes += _small_classes(table, codes, parts)
     return Parts(table.take(np.sort(train)), tables.get("validation"), tables.get("test"), notes)
 
 
-def _checked_seed(seed: int) -> int:
+def checked_seed(seed: int) -> int:
+    """The seed.  Raises ArgumentError for what cannot be one."""
     if isinstance(seed, int | np.integer) and not isinstance(seed, bool) and 0 <= seed < 2**64:
         return int(seed)
     raise ArgumentError(
@@ -71,7 +73,8 @@ def _checked_seed(seed: int) -> int:
     )
 
 
-def _check_fractions(validation: float, test: float, own_test: bool) -> None:
+def check_fractions(validation: float, test: float, own_test: bool = False) -> None:
+    """Raise ArgumentError for fractions out of range, or that leave nothing to train on."""
     for name, value in (("--val", validation), ("--test", test)):
         if not (isinstance(value, int | float) and 0 <= value < 1):
             raise ArgumentError(
@@ -102,16 +105,25 @@ def _class_codes(table: Table) -> Rows:
 def _draw(order: Rows, codes: Rows, number: int) -> Rows:
     """Draw `number` of the rows in `order`, each class by its share; one row of each class stays behind."""
     classes, counts = np.unique(codes[order], return_counts=True)
-    room = counts - 1
-    exact = number * counts / max(len(order), 1)
-    take = np.minimum(np.floor(exact).astype(np.intp), room)
-    for c in np.argsort(take - exact, kind="stable"):
-        if take.sum() < number and take[c] < room[c]:
-            take[c] += 1
+    take = quotas(counts, number)
     drawn: list[NDArray[np.intp]] = [
         order[codes[order] == label][:quota] for label, quota in zip(classes, take, strict=True)
     ]
     return np.concatenate(drawn)
+
+
+def quotas(counts: Rows, number: int) -> Rows:
+    """How many of `number` rows each class gives, by its share of the rows (largest remainders), all but one at most.
+
+    `counts` are the rows of each class, in the alphabetical order of the classes.
+    """
+    room = counts - 1
+    exact = number * counts / max(int(counts.sum()), 1)
+    take = np.minimum(np.floor(exact).astype(np.intp), room)
+    for c in np.argsort(take - exact, kind="stable"):
+        if take.sum() < number and take[c] < room[c]:
+            take[c] += 1
+    return take
 
 
 def _check_own_classes(table: Table, codes: Rows, order: Rows) -> None:
@@ -129,37 +141,43 @@ def _check_own_classes(table: Table, codes: Rows, order: Rows) -> None:
         )
 
 
-def _check_parts(table: Table, train: Rows, parts: dict[str, tuple[float, Rows]]) -> None:
-    for name, (fraction, rows) in parts.items():
-        if fraction > 0 and not len(rows):
+def check_parts(source: str, rows: int, train: int, parts: dict[str, tuple[float, int]]) -> None:
+    """Raise DataError for a part, of the wanted fraction, that has no rows, or fewer than two to train on."""
+    for name, (fraction, number) in parts.items():
+        if fraction > 0 and not number:
             option = "--val" if name == "validation" else "--test"
             raise DataError(
                 f"too few rows: the {name} part would be empty",
                 expected="at least one row in every part",
-                got=f"{counted(len(table), 'row')}, of which {fraction:g} make none",
-                where=table.source,
+                got=f"{counted(rows, 'row')}, of which {fraction:g} make none",
+                where=source,
                 try_=f"more rows, or {option} 0 to do without",
             )
-    if len(train) < 2:
+    if train < 2:
         raise DataError(
             "too few rows: nothing is left to train on",
             expected="at least two rows in the training part",
-            got=f"{counted(len(train), 'row')} of {len(table)}",
-            where=table.source,
+            got=f"{counted(train, 'row')} of {rows}",
+            where=source,
             try_="more rows, or smaller --val and --test",
         )
 
 
 def _small_classes(table: Table, codes: Rows, parts: dict[str, Rows]) -> tuple[str, ...]:
-    """A note for each class that is too small to be in every part."""
     if table.task == "regression":
         return ()
-    notes = []
-    labels, first, counts = np.unique(codes, return_index=True, return_counts=True)
+    _, first, counts = np.unique(codes, return_index=True, return_counts=True)
     names = as_category(table.target.take(first)).values
-    for label, name, count in zip(labels, names, counts, strict=True):
-        absent = [part for part, rows in parts.items() if not np.any(codes[rows] == label)]
+    held = {part: np.bincount(codes[rows], minlength=len(names)) for part, rows in parts.items()}
+    return small_classes(names.tolist(), counts, held)
+
+
+def small_classes(names: list[str], counts: Rows, parts: dict[str, Rows]) -> tuple[str, ...]:
+    """A note for each class that is too small to be in every part; `parts` are the rows of each class in each."""
+    notes = []
+    for c, name in enumerate(names):
+        absent = [part for part, held in parts.items() if not held[c]]
         if absent:
-            few = counted(int(count), "row")
+            few = counted(int(counts[c]), "row")
             notes.append(f"class {name!r} has only {few}: none in the {' and '.join(absent)} part")
     return tuple(notes)

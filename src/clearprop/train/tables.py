@@ -119,14 +119,19 @@ def as_number(column: Column, place: Place) -> Column:
     infinite = np.isinf(column.values)
     if infinite.any():
         row = int(np.argmax(infinite))
-        raise DataError(
-            f"column {column.name!r} holds an infinite value",
-            expected="finite numbers; an empty cell where a number is missing",
-            got=f"{column.values[row]}; {counted(int(infinite.sum()), 'infinite value')} in the column",
-            where=place(column.name, row),
-            try_="correct the value, or leave it empty",
-        )
+        raise infinite_value(column.name, column.values[row], int(infinite.sum()), place(column.name, row))
     return replace(column, kind="number")
+
+
+def infinite_value(name: str, value: float, number: int, where: str) -> DataError:
+    """The error for infinite values; the first of them is shown."""
+    return DataError(
+        f"column {name!r} holds an infinite value",
+        expected="finite numbers; an empty cell where a number is missing",
+        got=f"{value}; {counted(number, 'infinite value')} in the column",
+        where=where,
+        try_="correct the value, or leave it empty",
+    )
 
 
 def as_boolean(column: Column, place: Place) -> Column:

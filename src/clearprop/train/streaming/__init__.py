@@ -1,0 +1,1 @@
+"""Tables larger than memory: read in blocks, measured and divided in passes, kept encoded on disk while they train."""

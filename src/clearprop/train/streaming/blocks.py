@@ -1,0 +1,214 @@
+"""Files of rows, opened to be read several times, some rows at a time, by what stays unchanged."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.errors import DataError
+from clearprop.train.csv_file import Cells, Records, blank_lines, lines_of, no_rows, opened_text, parsed, place_of
+from clearprop.train.parquet_file import ParquetTable
+from clearprop.train.sources import recognised
+from clearprop.train.streaming.memory import Budget
+from clearprop.train.tables import Column, Kind, Place
+
+
+class Values(Protocol):
+    """One column of a block, before its kind is known."""
+
+    @property
+    def name(self) -> str:
+        """The column's name."""
+        ...
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where no value is."""
+        ...
+
+    def fits(self, kind: Kind) -> bool:
+        """Whether every value is of that kind."""
+        ...
+
+    def as_kind(self, kind: Kind) -> Column:
+        """The column as that kind, which its values fit."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """A column of a CSV file: what it is, its texts decide."""
+
+    cells: Cells
+    name: str
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where no value is."""
+        return np.asarray(self.cells.text.is_null().to_numpy(), dtype=bool)
+
+    def fits(self, kind: Kind) -> bool:
+        """Whether every value is of that kind."""
+        return {"number": self.cells.is_numbers, "boolean": self.cells.is_booleans}.get(kind, lambda: True)()
+
+    def as_kind(self, kind: Kind) -> Column:
+        """The column as that kind."""
+        return self.cells.as_kind(kind)
+
+
+@dataclass(frozen=True, eq=False)
+class Typed:
+    """A column of a Parquet file: the file says what it is."""
+
+    column: Column
+    name: str
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where no value is."""
+        return self.column.missing
+
+    def fits(self, kind: Kind) -> bool:
+        """Whether it is of that kind."""
+        return self.column.kind == kind
+
+    def as_kind(self, _kind: Kind) -> Column:
+        """The column; it has one kind only."""
+        return self.column
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows that stand one after another in a file; `place` takes numbers of rows within the block."""
+
+    first: int
+    rows: int
+    columns: Sequence[Values]
+    place: Place
+
+
+class Table(Protocol):
+    """A file of rows whose form was checked."""
+
+    source: str
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def blocks(self, budget: Budget) -> Iterator[Block]:
+        """All rows in their order."""
+        ...
+
+
+class _Csv:
+    """A CSV file, read line by line; `notes` are complete after a pass."""
+
+    def __init__(self, path: Path, source: str) -> None:
+        self.path, self.source = path, source
+        self.notes: tuple[str, ...] = ()
+        with opened_text(path, source) as (file, separator):
+            self.names = Records(lines_of(file, source), separator, source).header
+
+    def blocks(self, budget: Budget) -> Iterator[Block]:
+        """All rows in their order."""
+        taken: list[str] = []
+        first = blank = 0
+        with opened_text(self.path, self.source) as (file, separator):
+            records = Records(lines_of(file, self.source, taken), separator, self.source)
+            head = separator.join(f"c{i}" for i in range(len(records.header))) + "\n"
+            taken.clear()
+            for starts in _cut(records, taken, budget.text):
+                kept = starts > 0
+                text = "".join([head, *taken]).encode()
+                taken.clear()
+                cells = parsed(text, separator, records.header, kept, self.source)
+                rows = int(kept.sum())
+                blank += len(kept) - rows
+                if rows:
+                    place = partial(place_of, self.source, starts[kept])
+                    yield Block(first, rows, [Text(c, c.name) for c in cells], place)
+                first += rows
+        if not first:
+            raise no_rows(self.names, self.source)
+        self.notes = blank_lines(blank)
+
+
+def _cut(records: Records, taken: list[str], limit: int) -> Iterator[NDArray[np.int64]]:
+    """The lines at which rows start, some rows at a time: as soon as the lines taken have `limit` characters."""
+    starts, size, seen = array("q"), 0, 0
+    for start in records:
+        starts.append(start)
+        size += sum(map(len, taken[seen:]))
+        seen = len(taken)
+        if size >= limit:
+            yield np.array(starts, dtype=np.int64)
+            starts, size, seen = array("q"), 0, 0
+    if starts:
+        yield np.array(starts, dtype=np.int64)
+
+
+class _Parquet:
+    """A Parquet file; its row groups are cut into blocks of rows."""
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, path: Path, source: str) -> None:
+        self.path, self.source = path, source
+        self.names = ParquetTable(path, source).names
+
+    def blocks(self, budget: Budget) -> Iterator[Block]:
+        """All rows in their order."""
+        table = ParquetTable(self.path, self.source)
+        first = 0
+        for columns in table.blocks(budget.rows_read(len(table.names))):
+            rows = len(columns[0].values)
+            yield Block(first, rows, [Typed(c, c.name) for c in columns], _shifted(table.place, first))
+            first += rows
+
+
+def _shifted(place: Place, first: int) -> Place:
+    return lambda column, row: place(column, first + row)
+
+
+class Watched:
+    """A table whose file must stay as it is: every pass looks at its size and its time of change, before and after."""
+
+    def __init__(self, path: Path, source: str) -> None:
+        self.path, self.stamp = path, _stamp(path)
+        make: Callable[[Path, str], Any] = _Parquet if recognised(path, source) == "parquet" else _Csv
+        self.table: Table = make(path, source)
+
+    def blocks(self, budget: Budget) -> Iterator[Block]:
+        """All rows in their order.  Raises DataError if the file has changed since it was opened."""
+        self.require_unchanged()
+        yield from self.table.blocks(budget)
+        self.require_unchanged()
+
+    def require_unchanged(self) -> None:
+        """Raise DataError if the file has changed."""
+        if _stamp(self.path) != self.stamp:
+            raise self.changed()
+
+    def changed(self) -> DataError:
+        """The error for a file that changed while it was read."""
+        return DataError(
+            f"{self.table.source!r} changed while it was read",
+            expected="a file that stays as it is until all its rows have been read",
+            got="another size, time of change or content than in the pass before",
+            where=self.table.source,
+            try_="train again when the file is complete; nothing was written",
+        )
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        info = path.stat()
+    except OSError:
+        return ()
+    return info.st_size, info.st_mtime_ns, info.st_ino

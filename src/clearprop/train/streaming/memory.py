@@ -1,0 +1,110 @@
+"""How much memory data may take: what was asked for or what is free, and how many rows that is."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearprop.errors import ArgumentError
+
+SHARE_OF_FREE = 0.5
+"""Without a limit that was asked for, data may take this share of the memory that is free."""
+LEAST_ROWS = 256
+"""A block holds at least so many rows, so that it can be shuffled."""
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_ORDER_BYTES = 96
+"""Bytes per row that drawing the order of a block takes."""
+
+
+def parsed_size(text: str) -> int:
+    """A number of bytes from `500MB`, `1.5 GB`, `2GiB` or a plain number.  Raises ValueError for anything else.
+
+    >>> parsed_size("500MB"), parsed_size("2 GiB")
+    (500000000, 2147483648)
+    """
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*([kmgt]?i?b)?", text.strip(), re.IGNORECASE)
+    if found is None or (found[2] or "B").upper() not in _UNITS:
+        raise ValueError(f"not a size: {text}")
+    return int(float(found[1]) * _UNITS[(found[2] or "B").upper()])
+
+
+def told_size(size: float) -> str:
+    """A number of bytes as a person reads it: `500 MB`."""
+    for unit in ("GB", "MB", "kB"):
+        scale = {"GB": 1e9, "MB": 1e6, "kB": 1e3}[unit]
+        if size >= 0.9995 * scale:
+            return f"{size / scale:.3g} {unit}"
+    return f"{size:.0f} bytes"
+
+
+def free_memory() -> int:
+    """Bytes of memory that a process can take without pushing others out, within the limit of its control group."""
+    free = _proc_available() or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        return min(free, max(int(limit) - int(used), 0))
+    except (OSError, ValueError):  # no control group, or one without a limit ("max")
+        return free
+
+
+def _proc_available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = next((line for line in lines if line.startswith("MemAvailable:")), None)
+    return None if found is None else int(found.split()[1]) * 1024
+
+
+def default_memory() -> int:
+    """The bytes that data may take where nothing was asked for."""
+    return int(SHARE_OF_FREE * free_memory())
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The bytes that data may take, besides the program, the network and its optimizer."""
+
+    memory: int
+
+    @property
+    def text(self) -> int:
+        """The characters of a CSV file that are read at a time: lines, cells and columns of them are held together."""
+        return max(1 << 16, min(self.memory // 40, 1 << 23))
+
+    def rows_read(self, columns: int) -> int:
+        """The rows of a Parquet file that are read at a time."""
+        return self._rows(40 * columns, 65_536)
+
+    def rows_encoded(self, columns: int, features: int) -> int:
+        """The rows that are encoded at a time: as they were read, as features by column, and as rows."""
+        return self._rows(40 * columns + 16 * features, 65_536)
+
+    @property
+    def values(self) -> int:
+        """The values of one column that are looked at at a time."""
+        return max(1 << 12, min(self.memory // 128, 1 << 18))
+
+    def _rows(self, size: int, most: int) -> int:
+        return max(1, min(self.memory // (2 * size), most))
+
+    def block_rows(self, features: int, outputs: int, source: str) -> int:
+        """The rows of a block: one block is trained on while its order is drawn, and validation reads another one.
+
+        Raises ArgumentError if that is less than `LEAST_ROWS`.
+        """
+        size = 2 * (4 * features + 8) + 24 * outputs + _ORDER_BYTES
+        rows = int(0.8 * self.memory) // size
+        if rows < LEAST_ROWS:
+            least = -(-LEAST_ROWS * size * 5 // 4)
+            raise ArgumentError(
+                "the memory is too small to train on these data",
+                expected=f"at least {told_size(least)}: {LEAST_ROWS} rows of {features} features at a time",
+                got=told_size(self.memory),
+                where=f"--memory, {source}",
+                try_=f"--memory {-(-least // 1000)}kB, or more",
+            )
+        return rows
