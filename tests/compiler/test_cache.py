@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import numpy as np
@@ -265,3 +266,38 @@ def test_kernels_are_shared_by_functions_and_sizes():
     deep = cl.compile(lambda x, w, v, b: cl.tanh(cl.tanh(x @ w + b[:30]) @ v + b), executor="numba")
     deep(np.ones((9, 20)), w, np.ones((30, 40)), np.ones(40))
     assert cache.stats.compiled <= before + 1  # the slice of b is another walk
+
+
+def test_many_new_kernels_are_shared_between_two_processes(fresh):
+    folder, _ = fresh
+    texts = [KERNEL.format(number=n) for n in range(2 * cache.HELPED)]
+    cache.prepare(texts)
+    assert cache.stats.compiled + cache.stats.cache_hits == len(texts)
+    assert all(entry_of(folder, text).exists() for text in texts)
+    for n in range(2 * cache.HELPED):
+        works(n)
+    assert cache.stats.compiled + cache.stats.cache_hits == len(texts)
+
+
+def test_no_process_forks_beside_other_threads(fresh, monkeypatch):
+    monkeypatch.setattr(os, "fork", lambda: pytest.fail("forked"))
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        cache.prepare([KERNEL.format(number=n) for n in range(cache.HELPED)])
+    finally:
+        stop.set()
+        thread.join()
+    assert cache.stats.compiled == cache.HELPED
+
+
+def test_numba_knows_everything_afterwards():
+    """Kernels are compiled with a part of Numba's declarations; what a user compiles next needs all of them."""
+    code = """
+import numba, numpy as np, clearprop as cl
+cl.compile(lambda x: cl.tanh(x) @ x, executor="numba")(np.ones((3, 3)))
+print(numba.njit(lambda a: np.linalg.inv(a).sum() + np.sort(a)[0, 0])(np.eye(3)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.stdout.strip(), done.returncode) == ("3.0", 0), done.stderr

@@ -14,12 +14,11 @@ import importlib.metadata
 import importlib.util
 import os
 import stat
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +28,7 @@ import platformdirs
 
 from clearprop.compiler.kernels import Parameter
 from clearprop.compiler.native import blas, loader
+from clearprop.compiler.native.helper import helper
 
 if TYPE_CHECKING:
     from clearprop.compiler.native.entry import Entry
@@ -88,32 +88,32 @@ def prepare(texts: Sequence[str]) -> None:
     texts = list(dict.fromkeys(texts))
     folder = cache_folder()
     missing = [t for t in texts if kernel_key(t) not in _loaded and not _is_kept(folder, t)]
-    worker = _start_worker(folder, missing) if folder is not None and len(missing) >= HELPED else None
-    try:
-        for text in texts:
-            kernel_address(text)
-    finally:
-        if worker is not None:
-            worker.terminate()
-            worker.wait()
+    if folder is not None and len(missing) >= HELPED:
+        from clearprop.compiler.native.entry import load
+
+        load()  # before the process forks, once for both
+        missing = _long_ones_at_both_ends(missing)
+        with helper(lambda: _compile_absent(reversed(missing), folder)):
+            for text in missing:
+                kernel_address(text)
+    for text in texts:
+        kernel_address(text)
+
+
+def _long_ones_at_both_ends(texts: Sequence[str]) -> list[str]:
+    """The order in which two workers who begin at different ends meet at the short ones."""
+    ordered = sorted(texts, key=len, reverse=True)
+    return ordered[0::2] + ordered[1::2][::-1]
+
+
+def _compile_absent(texts: Iterable[str], folder: Path) -> None:
+    for text in texts:
+        if not _is_kept(folder, text):
+            compile_kernel(kernel_key(text), text, folder)
 
 
 def _is_kept(folder: Path | None, text: str) -> bool:
     return folder is not None and (folder / f"kernel_{kernel_key(text)}.o").exists()
-
-
-def _start_worker(folder: Path, texts: Sequence[str]) -> subprocess.Popen[bytes] | None:
-    """A second process that compiles the last kernel first."""
-    if blas.cores() < 2 or not Path(sys.executable or "").name.startswith("python"):
-        return None
-    try:
-        for text in texts:
-            _write(folder / f"kernel_{kernel_key(text)}.py", text.encode())
-        keys = [kernel_key(t) for t in reversed(texts)]
-        command = [sys.executable, "-m", "clearprop.compiler.native.worker", str(folder), *keys]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    except OSError:
-        return None  # one process does it too, only later
 
 
 @functools.cache

@@ -18,23 +18,11 @@ import numpy as np
 
 from clearprop.compiler.native import blas
 from clearprop.compiler.native.cache import kernel_address
+from clearprop.compiler.native.helper import PARTNER
 
 DRIVER = '''"""Generated; do not edit."""
 
 from clearprop.compiler.native.prelude import *
-
-
-@njit(**KERNEL)
-def wait(barrier, threads):
-    # all threads arrive, then go on: spin, since the others are microseconds away, then give way
-    ticket = atomic_add(barrier, 1)
-    goal = (ticket // threads + 1) * threads
-    spins = 0
-    while atomic_load(barrier) < goal:
-        spins += 1
-        if spins > 20000:
-            yield_processor()
-            spins = 0
 
 
 @entry("word", "word", "word", "word", "word", "word", "u64", "u64", "u8", "i64", shared=True)
@@ -44,8 +32,16 @@ def kernel(start, stop, count, table, threads, barrier, functions, offsets, fenc
         for k in range(count):
             if functions[k] != 0:
                 call(functions[k], table + offsets[k])
-            if fences[k] != 0:
-                wait(barrier, i64(threads))
+            if fences[k] == 0:
+                continue
+            # all threads arrive, then go on: spin, since the others are microseconds away, then give way
+            goal = (atomic_add(barrier, 1) // i64(threads) + 1) * i64(threads)
+            spins = 0
+            while atomic_load(barrier) < goal:
+                spins += 1
+                if spins > 20000:
+                    yield_processor()
+                    spins = 0
 '''
 
 
@@ -67,7 +63,7 @@ class _Partner:
         self.work: Callable[[], None] | None = None
         self.wake, self.finished = threading.Semaphore(0), threading.Semaphore(0)
         self.owner = threading.Lock()
-        self.thread = threading.Thread(target=self._serve, name="clearprop-partner", daemon=True)
+        self.thread = threading.Thread(target=self._serve, name=PARTNER, daemon=True)
         self.thread.start()
 
     def _serve(self) -> None:

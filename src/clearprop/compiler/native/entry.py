@@ -6,7 +6,8 @@ inlined into them.  A second compiled function for them (`numba.cfunc`) would co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
@@ -16,6 +17,7 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import register_pass
 from numba.core.lowering import Lower
+from numba.core.runtime import rtsys
 from numba.core.typed_passes import NativeLowering
 
 from clearprop.compiler.native.intrinsics import FLAGS, array_at
@@ -73,10 +75,40 @@ def entry(*words: str, shared: bool = False) -> Callable[[Callable[..., None]], 
     arguments = tuple(WORDS[w] if w == "word" else types.Array(WORDS[w], 1, "C") for w in words)
 
     def compiled(kernel: Callable[..., None]) -> Entry:
-        with global_compiler_lock:
+        with global_compiler_lock, _lean(registry.cpu_target.target_context):
             return _compiled(kernel, arguments, shared)
 
     return compiled
+
+
+@contextmanager
+def _lean(context: Any) -> Iterator[None]:
+    """Before it compiles, Numba loads all that it knows, with SciPy's linear algebra; kernels need little of that.
+
+    What others compile afterwards finds everything, since the context looks again each time.
+    """
+
+    def load() -> None:
+        from numba.core import inline_closurecall, optional  # noqa: F401 - importing is what declares
+        from numba.cpython import builtins, iterators, mathimpl, numbers, rangeobj, slicing, tupleobj  # noqa: F401
+        from numba.np import arrayobj, npyimpl  # noqa: F401
+
+        rtsys.initialize(context)
+        for declared in (npyimpl.registry, mathimpl.registry):
+            context.install_registry(declared)
+
+    context.load_additional_registries = load
+    try:
+        yield
+    finally:
+        del context.load_additional_registries
+
+
+def load() -> None:
+    """Load what compiling needs, which takes Numba longer than a kernel."""
+    with global_compiler_lock, _lean(registry.cpu_target.target_context):
+        registry.cpu_target.typing_context.refresh()
+        registry.cpu_target.target_context.refresh()
 
 
 def _compiled(kernel: Callable[..., None], arguments: tuple[Any, ...], shared: bool) -> Entry:
