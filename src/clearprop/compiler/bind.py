@@ -79,6 +79,18 @@ class Binding:
         self._pieces.append(memory)
         return memory[start : start + size]
 
+    def nanoseconds(self) -> float:
+        """About how long one thread takes: two elements of a nest or forty multiply-adds of a product in each."""
+        total = 0.0
+        for instruction in self.plan.instructions:
+            step = instruction.step
+            if isinstance(step, Nest):
+                assert instruction.kernel is not None
+                total += math.prod(map(self.number, instruction.kernel.domain)) * len(step.ops) / 2
+            elif step.kind == "product":
+                total += sum(g.batches * g.m * g.n * g.k for g in layouts(step, self.number)) / 40
+        return total
+
     # --------------------------------------------------------------------------------------------- calls
     def _instruct(self, instruction: Instruction) -> None:
         if isinstance(instruction.step, Nest):

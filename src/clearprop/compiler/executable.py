@@ -45,6 +45,19 @@ class Table:
             positions, offsets = where
             self.words[positions] = offsets + np.uint64(address)
 
+    def patcher(self, variables: Sequence[Var]) -> Callable[[Sequence[int]], None]:
+        """A function that places all these arrays at once, given their addresses."""
+        where = [self.places.get(v) for v in variables]
+        positions = np.concatenate([w[0] for w in where if w is not None] or [np.zeros(0, np.int64)])
+        offsets = np.concatenate([w[1] for w in where if w is not None] or [np.zeros(0, np.uint64)])
+        sources = np.repeat(np.arange(len(where)), [0 if w is None else len(w[0]) for w in where])
+        words = self.words
+
+        def patch(addresses: Sequence[int]) -> None:
+            words[positions] = np.array(addresses, np.uint64)[sources] + offsets
+
+        return patch
+
 
 def address_of(c: Call) -> int:
     """The compiled kernel of a call."""
@@ -79,15 +92,13 @@ class Executable:
 
     def patcher(self, variables: Sequence[Var]) -> Callable[[Sequence[int]], None]:
         """A function that places all these arrays at once, given their addresses."""
-        (table,) = self.tables
-        where = [table.places.get(v) for v in variables]
-        positions = np.concatenate([w[0] for w in where if w is not None] or [np.zeros(0, np.int64)])
-        offsets = np.concatenate([w[1] for w in where if w is not None] or [np.zeros(0, np.uint64)])
-        sources = np.repeat(np.arange(len(where)), [0 if w is None else len(w[0]) for w in where])
-        words = table.words
+        patches = [table.patcher(variables) for table in self.tables]
+        if len(patches) == 1:
+            return patches[0]
 
         def patch(addresses: Sequence[int]) -> None:
-            words[positions] = np.array(addresses, np.uint64)[sources] + offsets
+            for one in patches:
+                one(addresses)
 
         return patch
 

@@ -19,10 +19,13 @@ from clearprop.compiler.native.structural import SPECIAL
 from clearprop.compiler.native.vocabulary import VOCABULARY
 from clearprop.compiler.operations import REDUCTIONS
 from clearprop.compiler.plan import make_plan
+from clearprop.compiler.threads import get_threads
 from clearprop.program.ir import Program, Var
 from clearprop.program.types import type_of
 from clearprop.program.values import Node
 
+TWO_THREADS = 500_000
+"""Nanoseconds, about, from which a call is worth waking a second thread for."""
 _DTYPES = frozenset({"float32", "float64", "int64", "int32", "bool", "uint32", "uint8"})
 _FREE = frozenset({"full", "arange", "size", "matmul"}) | VIEWS | REDUCTIONS
 
@@ -87,7 +90,11 @@ class _Bound:
             for var, a in zip(plan.program.inputs, arrays, strict=True)
             for dim, n in zip(var.shape, a.shape, strict=True)
         )
-        self.executable = Executable(Binding(plan, env, 1))
+        binding = Binding(plan, env, 1)
+        threads = min(2, get_threads())
+        if threads > 1 and binding.nanoseconds() >= TWO_THREADS:
+            binding = Binding(plan, env, threads)
+        self.executable = Executable(binding)
         number = self.executable.binding.number
         self.inputs = plan.program.inputs[: len(plan.program.inputs) - len(self.hidden)]
         self.dtypes = [v.dtype for v in self.inputs]
