@@ -229,7 +229,7 @@ a resumed run keeps its settings
         nothing, ("train", "iris", "--epoch", "1"), """\
 no option named '--epoch'
   expected  one of: --activation, --batch-size, --config, --dropout, --epochs, --fork, --hidden, --json, \
---l1, --l2, --lr, --optimizer, --out, --patience, --resume, --seed, --target, --task, --test, --val
+--l1, --l2, --lr, --memory, --optimizer, --out, --patience, --resume, --seed, --target, --task, --test, --val
   got       '--epoch'
   where     clearprop train
   try       '--epochs', the nearest name"""),
@@ -262,8 +262,8 @@ the config 'train.toml' cannot be read
     "unknown key": (
         toml("hiden = [3]"), ("config", "train.toml"), """\
 no setting named 'hiden'
-  expected  one of: activation, batch_size, data, dropout, epochs, hidden, l1, l2, lr, optimizer, patience, seed, \
-target, task, test, val
+  expected  one of: activation, batch_size, data, dropout, epochs, hidden, l1, l2, lr, memory, optimizer, patience, \
+seed, target, task, test, val
   got       'hiden'
   where     train.toml
   try       'hidden', the nearest name"""),

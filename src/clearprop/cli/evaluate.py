@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clearprop.train.preprocessing import Encoded, Report
 
 
 def evaluate(
@@ -30,14 +35,22 @@ def evaluate(
     from clearprop.cli.console import messages, output, results_table, say
     from clearprop.train.events import as_line, plain
     from clearprop.train.loading import load
+    from clearprop.train.streaming.encoding import merged
 
     loaded = load(run)
-    encoded = loaded.encode(data, with_target=True)
-    results = loaded.evaluate(encoded.x, encoded.y)
-    for remark in encoded.report.lines():
+    seen: list[tuple[int, Report]] = []
+
+    def noted() -> Iterator[Encoded]:
+        for block in loaded.encoded(data, with_target=True):
+            seen.append((len(block.x), block.report))
+            yield block
+
+    results = loaded.measured(noted())
+    rows = sum(number for number, _ in seen)
+    for remark in merged(report for _, report in seen).lines():
         say(messages(), remark)
     if json:
-        typer.echo(as_line(plain({"rows": len(encoded.x), **results})))
+        typer.echo(as_line(plain({"rows": rows, **results})))
     else:
-        output().print(results_table({f"{len(encoded.x)} rows": results}))
+        output().print(results_table({f"{rows} rows": results}))
     return DONE

@@ -71,8 +71,8 @@ def job_for(full: TrainSettings, data: Prepared, events: Events, out: Path | Non
 def network_for(full: TrainSettings, data: Prepared) -> tuple[Any, str]:
     """The network and the name of its loss."""
     fitted = data.preprocessing
-    assert fitted is not None and isinstance(data.train, tuple)
-    sizes = [data.train[0].shape[1], *(full.hidden or ()), fitted.outputs]
+    assert fitted is not None
+    sizes = [len(fitted.feature_names), *(full.hidden or ()), fitted.outputs]
     _check_size(sizes)
     model = nn.mlp(sizes, full.activation, seed=full.seed, dropout=full.dropout or 0.0)
     return model, "cross_entropy" if fitted.class_names else "mse"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from clearprop.train.preprocessing import Encoded
     from clearprop.train.run import Run
 
 
@@ -34,19 +37,34 @@ def predict(
     """
     from clearprop.cli import DONE
     from clearprop.cli.console import messages, say
-    from clearprop.train.atomic import write_text
+    from clearprop.train.atomic import write_file
     from clearprop.train.loading import load
 
     if out is not None and not overwrite:
         require_new(out)
-    text, remarks = predictions(load(run), data)
+    loaded, remarks = load(run), list[str]()
+
+    def write(file: BinaryIO) -> None:
+        remarks.extend(write_predictions(loaded, data, file))
+
+    if out is not None:
+        write_file(out, write)
+    else:
+        _print(write)
     for remark in remarks:
         say(messages(), remark)
-    if out is None:
-        typer.echo(text, nl=False)
-    else:
-        write_text(out, text)
     return DONE
+
+
+def _print(write: Callable[[BinaryIO], None]) -> None:
+    """Write to stdout, but nothing before all rows have been predicted."""
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        write(file)
+        file.seek(0)
+        for line in file:
+            typer.echo(line, nl=False)
 
 
 def require_new(out: Path) -> None:
@@ -63,28 +81,43 @@ def require_new(out: Path) -> None:
         )
 
 
-def predictions(run: Run, data: str) -> tuple[str, list[str]]:
-    """The predictions as CSV text, and remarks on the data: `row` is the number of the row in DATA, from 0."""
+def write_predictions(run: Run, data: str, file: BinaryIO) -> list[str]:
+    """Write the predictions as CSV, and give remarks on the data: `row` is the number of the row in DATA, from 0."""
     import csv
     import io
 
+    from clearprop.train.streaming.encoding import merged
+
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    reports = []
+    for number, encoded in enumerate(run.encoded(data)):
+        if not number:
+            writer.writerow(_header(run))
+        writer.writerows(_rows(run, encoded))
+        reports.append(encoded.report)
+    text.detach()  # flushes, and leaves the file open
+    return merged(reports).lines()
+
+
+def _header(run: Run) -> list[str]:
+    fitted = run.preprocessing
+    assert fitted is not None  # encoded has checked it
+    return ["row", fitted.target.name, *(f"p({name})" for name in fitted.class_names)]
+
+
+def _rows(run: Run, encoded: Encoded) -> Iterator[list[object]]:
     import numpy as np
 
     from clearprop.rules.normalisation import softmax
 
-    encoded = run.encode(data)
-    outputs = run.outputs(encoded.x)
     fitted = run.preprocessing
-    assert fitted is not None  # encode has checked it
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    assert fitted is not None  # encoded has checked it
+    outputs = run.outputs(encoded.x)
     if fitted.class_names:
-        writer.writerow(["row", fitted.target.name, *(f"p({name})" for name in fitted.class_names)])
         shares = np.asarray(softmax(outputs.astype(np.float64)))
         for row, share in zip(encoded.rows, shares, strict=True):
-            writer.writerow([row, fitted.class_names[int(share.argmax())], *(f"{p:.4f}" for p in share)])
+            yield [row, fitted.class_names[int(share.argmax())], *(f"{p:.4f}" for p in share)]
     else:
-        writer.writerow(["row", fitted.target.name])
         values = fitted.target_values(outputs)[:, 0]
-        writer.writerows([row, f"{value:.6g}"] for row, value in zip(encoded.rows, values, strict=True))
-    return file.getvalue(), encoded.report.lines()
+        yield from ([row, f"{value:.6g}"] for row, value in zip(encoded.rows, values, strict=True))

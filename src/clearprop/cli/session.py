@@ -15,17 +15,19 @@ from clearprop.cli.console import Display, messages, output, print_json, results
 from clearprop.cli.optimizers import AUTO, tested_rate, told
 from clearprop.cli.plan import completed, job_for, network_for, number
 from clearprop.cli.settings import TrainSettings, option_of, settings_from
-from clearprop.errors import ArgumentError, ClearpropError, RunError
+from clearprop.errors import ArgumentError, ClearpropError
 from clearprop.train.defaults import recipe
 from clearprop.train.events import Events, log_events
 from clearprop.train.forking import forked
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.job import Job, train
 from clearprop.train.loading import command_of, load
-from clearprop.train.prepared import Prepared, from_source
+from clearprop.train.prepared import Prepared, batches_in, from_source, rows_in
 from clearprop.train.run import Run
 from clearprop.train.run_folder import RunFolder, require_free
 from clearprop.train.sources import BUNDLED
+from clearprop.train.streaming.memory import default_memory
+from clearprop.train.streaming.rows import Rows
 
 _RUNS = Path("runs")
 _RESUMABLE = ("data", "epochs", "patience")
@@ -149,21 +151,23 @@ class Session:
         source: str,
         out: Path | None = None,
         resume: Path | None = None,
-        origin: Callable[[Job], Job] = lambda job: job,
+        origin: Callable[[Job], Job] | None = None,
     ) -> None:
         """Train, and tell how it went.  `origin` makes the job start elsewhere than at step 0."""
-        data = from_source(source, settings.target, settings.task, settings.val, settings.test, settings.seed)
-        if not isinstance(data.train, tuple):
-            raise RunError("the data cannot be read again")
-        chosen = recipe(len(data.train[0]))
+        again = resume is not None or origin is not None
+        # a run that goes on keeps its blocks, which its memory decides, whatever is free here and now
+        memory = settings.memory if settings.memory is not None or again else default_memory()
+        data = from_source(source, settings.target, settings.task, settings.val, settings.test, settings.seed, memory)
+        if isinstance(data.table, Rows):
+            settings = settings.model_copy(update={"memory": memory})
+        chosen = recipe(rows_in(data.table))
         full = self._rated(completed(settings, chosen, source, data), data)
         job = job_for(full, data, self.events, out if resume else out or _next_run(source), resume)
-        job = origin(job)
+        job = job if origin is None else origin(job)
         if not self.json:
             _tell_data(data)
             _tell_plan(job, settings, full)
-        rows, batch = len(data.train[0]), full.batch_size or 1
-        display = Display(messages(), full.epochs or 1, -(-rows // batch))
+        display = Display(messages(), full.epochs or 1, batches_in(data.table, full.batch_size or 1))
         if not self.json:
             self.events.subscribe(display)
         try:
@@ -186,7 +190,9 @@ class Session:
         model, loss = network_for(full, data)
         assert full.optimizer and full.batch_size
         penalty = (full.l1, full.l2 or 0.0)
-        found = tested_rate(model, data.train, loss, full.optimizer, full.batch_size, penalty, full.seed)
+        part = data.table
+        pair = part if isinstance(part, tuple) else next(part.pairs())
+        found = tested_rate(model, pair, loss, full.optimizer, full.batch_size, penalty, full.seed)
         if not self.json:
             say(output(), found.reason)
             output().print()
@@ -232,7 +238,7 @@ def _tell_data(data: Prepared) -> None:
 def _tell_plan(job: Job, asked: TrainSettings, full: TrainSettings) -> None:
     console, data = output(), job.data
     parts = {"train": data.train, "validate": data.validation, "test": data.test}
-    rows = ", ".join(f"{len(part[0])} to {name}" for name, part in parts.items() if isinstance(part, tuple))
+    rows = ", ".join(f"{rows_in(part)} to {name}" for name, part in parts.items() if isinstance(part, tuple | Rows))
     say(console, f"rows      {rows}")
     sizes = [job.data.told["features"], *(full.hidden or ()), job.model.layers[-1].bias.shape[0]]
     extra = f", dropout {full.dropout:g}" if full.dropout else ""

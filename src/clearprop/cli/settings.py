@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from clearprop.errors import ArgumentError, unknown_name
 from clearprop.optim.parts import parse
+from clearprop.train.streaming.memory import parsed_size
 from clearprop.train.strict_json import parse_json, read_text
 
 LARGEST_LAYER = 65_536
@@ -45,7 +46,13 @@ class TrainSettings(BaseModel):
     patience: int | None = setting("a whole number, 1 or more", "20", ge=1)
     val: float = setting("a share of the rows from 0 up to, but not including, 1", "0.15", 0.15, ge=0, lt=1)
     test: float = setting("a share of the rows from 0 up to, but not including, 1", "0.15", 0.15, ge=0, lt=1)
+    memory: int | None = setting("a size, such as 500MB or 2GB", "500MB", ge=1)
     seed: int = setting("a whole number from 0 up to 2**64 - 1", "0", 0, ge=0, lt=2**64)
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _bytes(cls, value: Any) -> Any:
+        return parsed_size(value) if isinstance(value, str) else value
 
     @field_validator("hidden", mode="before")
     @classmethod

@@ -65,6 +65,15 @@ def train(
             metavar="SHARE", help="The share of rows that is used once, at the end (0.15).", rich_help_panel=_DATA
         ),
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="The most memory that data may take: 500MB, 2GB; larger CSV and Parquet files are streamed. "
+            "By default half of what is free.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
     hidden: Annotated[
         str | None,
         typer.Option(help="The sizes of the hidden layers: 64,64.", metavar="SIZES", rich_help_panel=_MODEL),
@@ -148,6 +157,8 @@ def train(
 
     * `clearprop train data.npz --hidden 128,64 --dropout 0.2 --epochs 50`
 
+    * `clearprop train year.parquet --memory 500MB`
+
     * `clearprop train --resume runs/digits-1 --epochs 300`
 
     * `clearprop train --fork runs/digits-1@400 --lr 1e-4`
@@ -162,6 +173,7 @@ def train(
         "task": task,
         "val": val,
         "test": test,
+        "memory": memory,
         "hidden": hidden,
         "activation": activation,
         "dropout": dropout,

@@ -19,7 +19,7 @@ from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.structural import zeros_like
 from clearprop.train.executor import State, choose_executor
-from clearprop.train.feeds import ArrayFeed
+from clearprop.train.feeds import ArrayFeed, BlockFeed
 from clearprop.train.loop import Plan
 from clearprop.train.run import Run
 from clearprop.train.step import make_objective, make_step, penalty
@@ -130,6 +130,8 @@ def _loss_of(plan: Plan) -> Callable[..., Any]:
 
 def _rows(plan: Plan, row: int | None) -> tuple[Any, Any, str]:
     feed = plan.feed
+    if isinstance(feed, BlockFeed):
+        return _streamed_row(feed, row)
     if not isinstance(feed, ArrayFeed):
         raise ArgumentError(
             "this run learned from an iterable of batches",
@@ -139,14 +141,32 @@ def _rows(plan: Plan, row: int | None) -> tuple[Any, Any, str]:
         )
     if row is None:
         return feed.x, feed.y, f"all {len(feed.x)} training rows"
-    if isinstance(row, bool) or not isinstance(row, int | np.integer) or not 0 <= row < len(feed.x):
+    _require_row(row, len(feed.x))
+    return feed.x[row : row + 1], feed.y[row : row + 1], f"training row {row}"
+
+
+def _require_row(row: int, rows: int) -> None:
+    if isinstance(row, bool) or not isinstance(row, int | np.integer) or not 0 <= row < rows:
         raise ArgumentError(
             "the training data have no such row",
-            expected=f"a row from 0 to {len(feed.x) - 1}",
+            expected=f"a row from 0 to {rows - 1}",
             got=repr(row),
             where=user_line(),
         )
-    return feed.x[row : row + 1], feed.y[row : row + 1], f"training row {row}"
+
+
+def _streamed_row(feed: BlockFeed, row: int | None) -> tuple[Any, Any, str]:
+    """One row of data that are streamed; all of them are not in memory at once."""
+    if row is None:
+        raise ArgumentError(
+            "the loss over all rows of streamed data cannot be opened",
+            expected="one step or one row: its terms are held in memory",
+            got=f"all {len(feed.rows):,} training rows",
+            where=user_line(),
+            try_="--step N, or --row N; in Python step= or row=",
+        )
+    _require_row(row, len(feed.rows))
+    return *feed.rows.row(int(row)), f"training row {row}"
 
 
 def input_features(run: Run, opened: Opened, name: str, parameters: list[str]) -> list[int]:

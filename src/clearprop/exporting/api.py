@@ -16,7 +16,7 @@ from clearprop.nn.module import Module
 from clearprop.program.tracing import shape_of
 from clearprop.program.values import raw
 from clearprop.train.atomic import write_bytes, write_text
-from clearprop.train.feeds import ArrayFeed
+from clearprop.train.feeds import ArrayFeed, BlockFeed
 from clearprop.train.run import Run
 from clearprop.train.step import make_objective
 
@@ -91,6 +91,14 @@ def _python(run: Run, path: Path) -> list[Path]:
         raise RunError("this run cannot be exported", got="a run without its workings", try_="cl.load(folder)")
     plan, optimizer = run.workings.plan(), run.workings.optimizer
     feed, settings = plan.feed, plan.settings
+    if isinstance(feed, BlockFeed):
+        raise ArgumentError(
+            "a run on streamed data cannot be exported with its data",
+            expected="a run on data that fit into memory",
+            got=f"{len(feed.rows):,} rows on disk",
+            where=user_line(),
+            try_="another form of export, which holds the network alone; or train on fewer rows",
+        )
     if not isinstance(feed, ArrayFeed):
         raise ArgumentError(
             "a run on an iterable of batches cannot be exported",

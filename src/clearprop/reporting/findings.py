@@ -15,24 +15,31 @@ from clearprop.rules import random
 from clearprop.rules.normalisation import softmax
 from clearprop.train.executor import State
 from clearprop.train.loop import Plan, replayed
-from clearprop.train.measures import CLASS_LOSSES
-from clearprop.train.prepared import Pair
+from clearprop.train.measures import CLASS_LOSSES, Part
+from clearprop.train.prepared import rows_in
 from clearprop.train.run import Run
 from clearprop.train.step import make_objective, make_step
 
+MOST_ROWS = 20_000
+"""By so many rows a report judges at most, where rows are on disk."""
 STEPS, BINS = 8, 10
 """At so many steps the sizes of gradients and updates are taken; so many bins of confidence are compared."""
 
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """The rows that a report judges by, with the network's outputs for them, as float64."""
+    """The rows that a report judges by, with the network's outputs for them, as float64.
+
+    `numbers` are their numbers within the part, which has `total` rows.
+    """
 
     part: str
     x: NDArray[Any]
     y: NDArray[Any]
     outputs: NDArray[np.float64]
     classes: tuple[str, ...]
+    numbers: NDArray[np.int64]
+    total: int
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -51,14 +58,19 @@ class Held:
         return labels
 
 
-def held_rows(run: Run, validation: Pair | None, train: Any) -> Held | None:
-    """The validation rows, or without them those of the training; None for an iterable of batches."""
-    part, pair = ("validation", validation) if validation is not None else ("training", train)
-    if not isinstance(pair, tuple):
+def held_rows(run: Run, validation: Part | None, train: Part | None) -> Held | None:
+    """The validation rows, or without them those of the training; None for an iterable of batches.
+
+    Of rows on disk at most `MOST_ROWS`, evenly spread.
+    """
+    part, rows = ("validation", validation) if validation is not None else ("training", train)
+    if rows is None:
         return None
-    x, y = pair
+    total = rows_in(rows)
+    numbers = np.arange(total) if isinstance(rows, tuple) else rows.spread(MOST_ROWS)
+    x, y = rows if isinstance(rows, tuple) else rows.sample(MOST_ROWS)
     outputs = np.asarray(run.outputs(x), dtype=np.float64)
-    return Held(part, x, y, outputs.reshape(len(x), -1), _classes(run, outputs))
+    return Held(part, x, y, outputs.reshape(len(x), -1), _classes(run, outputs), numbers, total)
 
 
 def _classes(run: Run, outputs: NDArray[Any]) -> tuple[str, ...]:

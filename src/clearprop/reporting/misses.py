@@ -28,7 +28,7 @@ def missed_section(run: Run, held: Held) -> str:
 
 
 def _missed(run: Run, held: Held, row: int, loss: float) -> str:
-    head = f"<h3>{escape(held.part.capitalize())} row {row}: {escape(_answer(run, held, row))}</h3>\n"
+    head = f"<h3>{escape(held.part.capitalize())} row {held.numbers[row]}: {escape(_answer(run, held, row))}</h3>\n"
     told = f"<p>Its loss is {number_text(loss)}.</p>\n"
     try:
         found, what = _explained(run, held, row)

@@ -16,6 +16,7 @@ from clearprop.notation import number_text
 from clearprop.reporting.charts import STYLE, Axis, Series, line_chart, reliability_chart, scatter_chart
 from clearprop.reporting.findings import Held, Sizes, by_layer, calibration, confusion, held_rows, sizes_over_time
 from clearprop.reporting.misses import in_units, missed_section
+from clearprop.train.feeds import ArrayFeed, BlockFeed
 from clearprop.train.loop import Plan
 from clearprop.train.run import Run
 
@@ -201,8 +202,8 @@ def _float(value: Any) -> float:
 def _with_rows(run: Run, plan: Plan | None, why: str, part: Callable[[Run, Held], str]) -> str:
     if plan is None:
         return f"<p>Not shown: {escape(why)}.</p>\n"
-    feed: Any = plan.feed
-    train = (feed.x, feed.y) if hasattr(feed, "x") else None
+    feed = plan.feed
+    train = feed.buffers if isinstance(feed, ArrayFeed) else feed.rows if isinstance(feed, BlockFeed) else None
     held = held_rows(run, plan.validation, train)
     if held is None:
         return "<p>Not shown: the run learned from an iterable of batches.</p>\n"
@@ -212,7 +213,10 @@ def _with_rows(run: Run, plan: Plan | None, why: str, part: Callable[[Run, Held]
 
 
 def _judged(run: Run, held: Held) -> str:
-    lead = f"<p>Judged by the {len(held.x)} rows of the {held.part} part.</p>\n"
+    rows = f"the {held.total} rows"
+    if len(held.x) < held.total:
+        rows = f"{len(held.x):,} of the {held.total:,} rows, evenly spread,"
+    lead = f"<p>Judged by {rows} of the {held.part} part.</p>\n"
     if held.classes:
         return lead + _confusion(held) + _calibration(held)
     return lead + _residuals(run, held)

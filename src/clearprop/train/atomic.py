@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from clearprop.errors import RunError
 
@@ -28,6 +29,23 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """`write_text` for bytes."""
     write_files(path.parent, {path.name: data})
+
+
+def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """`write_bytes` for what `write` writes little by little."""
+    temporary = _temporary(path)
+    try:
+        with temporary.open("xb") as file:
+            write(file)
+        _sync(temporary)
+        temporary.replace(path)
+        _sync(path.parent)
+    except OSError as problem:
+        _unlink(temporary)
+        raise cannot_write(path, problem) from None
+    except BaseException:
+        _unlink(temporary)
+        raise
 
 
 def write_files(folder: Path, content: Mapping[str, bytes]) -> None:

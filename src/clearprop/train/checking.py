@@ -14,7 +14,7 @@ from clearprop.autodiff.trees import has_derivative, tree_map
 from clearprop.errors import RunError
 from clearprop.program.values import no_grad, raw
 from clearprop.rules import random
-from clearprop.train.feeds import ArrayFeed
+from clearprop.train.feeds import ArrayFeed, BlockFeed
 from clearprop.train.run import Run
 from clearprop.train.step import make_objective
 
@@ -58,10 +58,10 @@ def _objective(run: Run, rows: int) -> tuple[Callable[[Any], Any], Any]:
     if work is None or work.loss is None:
         raise RunError("this run cannot be checked", expected="a loss of cl.nn", got=run.config.settings.loss)
     feed = work.plan().feed
-    if not isinstance(feed, ArrayFeed):
-        raise RunError("this run cannot be checked", expected="arrays to learn from", got="an iterable of batches")
-    chosen = feed.order(0)[:rows]
-    x, y = (_wide(part[chosen]) for part in (feed.x, feed.y))
+    if not isinstance(feed, ArrayFeed | BlockFeed):
+        raise RunError("this run cannot be checked", expected="rows to learn from", got="an iterable of batches")
+    block = next(feed.blocks(0, 0))
+    x, y = (_wide(part[block.order[:rows]]) for part in (block.x, block.y))
     whole = make_objective(work.loss, (), run.config.settings.l1, run.config.settings.l2)
     key = random.key(run.config.settings.seed)
     return lambda model: whole(model, x, y, key)[0], tree_map(_wide, run.model)

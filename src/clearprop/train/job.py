@@ -19,16 +19,17 @@ from clearprop.train.checkpoints import Keys, Standing, checkpoint_steps, load_c
 from clearprop.train.environment import environment
 from clearprop.train.events import Event, Events
 from clearprop.train.executor import State, choose_executor
-from clearprop.train.feeds import ArrayFeed, Feed, stream
+from clearprop.train.feeds import ArrayFeed, BlockFeed, Feed, stream
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.loop import Callback, Loop, Plan, Tick
-from clearprop.train.measures import CLASS_LOSSES, Measure, evaluate
-from clearprop.train.prepared import Pair, Prepared
+from clearprop.train.measures import CLASS_LOSSES, Measure, Part, evaluate_part
+from clearprop.train.prepared import Pair, Prepared, rows_in
 from clearprop.train.run import Run, Workings
 from clearprop.train.run_folder import FORMAT, Config, Forked, RunFolder, Settings, Summary, require_free
 from clearprop.train.step import make_step
 from clearprop.train.stored_arrays import to_bytes
 from clearprop.train.stored_model import describe
+from clearprop.train.streaming.rows import Rows
 from clearprop.train.suitability import require_suitable
 
 _FREE = ("epochs", "patience", "min_delta", "source")
@@ -119,20 +120,28 @@ def _feed(job: Job, order: NDArray[np.uint32]) -> Feed:
     if isinstance(data, tuple):
         x, y = data
         return ArrayFeed(x, y, settings.batch_size or len(x), settings.shuffle, order)
+    if isinstance(data, Rows):
+        return BlockFeed(data, settings.batch_size or len(data), settings.shuffle, order)
     return stream(data, settings.epochs)
 
 
 def fitted(job: Job) -> Job:
     """The job with data in the model's dtype, after a trial of model, loss and step on the first two rows."""
     train = job.data.train
-    rows = len(train[0]) if isinstance(train, tuple) else None
+    rows = rows_in(train) if isinstance(train, tuple | Rows) else None
     require_suitable(job.optimizer, rows, job.settings.batch_size, job.command is not None)
+    if isinstance(train, Rows):
+        _require_float32(job, train)
+        _try_step(job, train.sample(2))
+        return job
     if not isinstance(train, tuple):
         return job if iter(train) is train else _tried_stream(job, train)
     adapt, outputs = adaptation(job.model, train, job.loss)
 
-    def fit(pair: Pair) -> Pair:
-        pair = adapt(pair)
+    def fit(part: Part) -> Pair:
+        if not isinstance(part, tuple):
+            raise ArgumentError("training on arrays needs arrays", expected="validation=(x, y)", got="rows on disk")
+        pair = adapt(part)
         if job.loss.name in CLASS_LOSSES:
             _check_labels(job.loss, outputs[:1], pair[1])
         return pair
@@ -142,6 +151,19 @@ def fitted(job: Job) -> Job:
     job = replace(job, data=data)
     _try_step(job, adapt((train[0][:2], train[1][:2])))
     return job
+
+
+def _require_float32(job: Job, rows: Rows) -> None:
+    """Rows on disk are float32 as they are read, and so must the network be."""
+    sample = rows.sample(2)
+    adapted = adaptation(job.model, sample, job.loss)[0](sample)
+    if [a.dtype for a in adapted] != [a.dtype for a in sample] or adapted[1].shape != sample[1].shape:
+        raise ArgumentError(
+            "rows that are streamed are float32",
+            expected="a network of float32, and a loss that suits the target",
+            got=f"x {adapted[0].dtype}, y {adapted[1].dtype}",
+            try_="cl.nn.mlp(...), which makes float32",
+        )
 
 
 def _tried_stream(job: Job, source: Iterable[Any]) -> Job:
@@ -280,7 +302,7 @@ def _ended(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> Ru
     results: Event = next((e for e in loop.history if best and e["epoch"] == best.epoch), {})
     tested = None
     if job.data.test is not None and loop.status == "done":
-        tested = evaluate(model, *job.data.test, job.loss, job.metrics)
+        tested = evaluate_part(model, job.data.test, job.loss, job.metrics)
     summary = Summary(
         status=loop.status,
         epochs=standing.state.epoch,

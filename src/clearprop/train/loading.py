@@ -136,7 +136,15 @@ def command_of(config: Config, where: str) -> dict[str, Any]:
 def data_again(config: Config, where: str) -> Prepared:
     """The data of a run of `clearprop train`, read again.  Raises RunError if they are not the same any more."""
     command = command_of(config, where)
-    kinds: dict[str, Any] = {"data": str, "target": str | None, "task": str, "val": float, "test": float, "seed": int}
+    kinds: dict[str, Any] = {
+        "data": str,
+        "target": str | None,
+        "task": str,
+        "val": float,
+        "test": float,
+        "seed": int,
+        "memory": int | None,
+    }
     given = {name: command.get(name) for name in kinds}
     for name, kind in kinds.items():
         if not isinstance(given[name], kind):

@@ -15,7 +15,7 @@ from clearprop.train.events import Event, Events
 from clearprop.train.executor import Executor, State
 from clearprop.train.feeds import Feed
 from clearprop.train.interrupts import Interrupts
-from clearprop.train.measures import Measure, evaluate
+from clearprop.train.measures import Measure, Part, evaluate_part
 from clearprop.train.run_folder import HistoryWriter, RunFolder, Settings
 
 STOP = "stop"
@@ -42,7 +42,7 @@ class Plan:
     shown: Callable[[State], Any]
     loss: Measure
     metrics: Sequence[Measure]
-    validation: tuple[Any, Any] | None
+    validation: Part | None
     keys: Keys
     callbacks: Sequence[Callback] = ()
     tick: Tick | None = None
@@ -127,7 +127,8 @@ class Loop:
         train = {name: total / rows for name, total in zip(names, sums, strict=True)}
         state = state.next_epoch()
         shown = plan.shown(state)
-        validation = evaluate(shown, *plan.validation, plan.loss, plan.metrics) if plan.validation else None
+        held = plan.validation
+        validation = None if held is None else evaluate_part(shown, held, plan.loss, plan.metrics)
         standing, improved = self._judged(state, shown, validation)
         self.history.append(
             self.events.emit(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,19 +20,27 @@ from clearprop.rules.reductions import argmax, mean
 from clearprop.train.encodings import NumberTarget
 from clearprop.train.preprocessing import Preprocessing
 from clearprop.train.step import Loss
+from clearprop.train.streaming.rows import Rows
 
+Part: TypeAlias = tuple[NDArray[Any], NDArray[Any]] | Rows
+"""A part of the data: arrays x and y, or rows on disk."""
 ROWS_AT_ONCE = 1024
 """A model is applied to this many rows at a time."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A named function of outputs and targets.  `by_batch`: its mean over batches is its value over all rows."""
+    """A named function of outputs and targets.  `by_batch`: its mean over batches is its value over all rows.
+
+    Where it is not, `sums` gives numbers that add up over batches, and `of_sums` the value from their totals.
+    """
 
     name: str
     function: Loss
     by_batch: bool = True
     unit: float = 1.0
+    sums: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]] | None = None
+    of_sums: Callable[[NDArray[np.float64]], float] | None = None
 
     def __call__(self, outputs: Any, y: Any) -> Any:
         """The value, a scalar, in the target's unit."""
@@ -58,12 +67,27 @@ def r2(outputs: Any, y: Any) -> Any:
     return 1.0 - mean(square(outputs - y)) / mean(square(y - mean(y, axis=0)))
 
 
+def _moments(outputs: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """n, Σ(y − ŷ)², Σy and Σy² of one target."""
+    errors = np.square(outputs.reshape(y.shape) - y)
+    return np.array([y.size, errors.sum(), y.sum(), np.square(y).sum()])
+
+
+def _rmse_of(sums: NDArray[np.float64]) -> float:
+    return math.sqrt(sums[1] / sums[0])
+
+
+def _r2_of(sums: NDArray[np.float64]) -> float:
+    number, errors, total, squares = sums.tolist()
+    return float(1.0 - errors / (squares - total * total / number))
+
+
 METRICS = {
     "accuracy": Measure("accuracy", accuracy),
     "mae": Measure("mae", nn.mae),
     "mse": Measure("mse", nn.mse),
-    "rmse": Measure("rmse", rmse, by_batch=False),
-    "r2": Measure("r2", r2, by_batch=False),
+    "rmse": Measure("rmse", rmse, by_batch=False, sums=_moments, of_sums=_rmse_of),
+    "r2": Measure("r2", r2, by_batch=False, sums=_moments, of_sums=_r2_of),
 }
 """The metrics that have a name."""
 CLASS_LOSSES = ("binary_cross_entropy", "cross_entropy")
@@ -139,3 +163,33 @@ def evaluate(model: Any, x: Any, y: Any, loss: Measure, metrics: Sequence[Measur
     outputs = outputs_of(model, x)
     with no_grad():
         return {m.name: float(raw(m(outputs, y))) for m in (Measure("loss", loss.function), *metrics)}
+
+
+def evaluate_part(model: Any, part: Part, loss: Measure, metrics: Sequence[Measure]) -> dict[str, float]:
+    """`evaluate` for arrays, or for rows on disk, of which one block at a time is read."""
+    if isinstance(part, tuple):
+        return evaluate(model, *part, loss, metrics)
+    if part.blocks == 1:
+        return evaluate(model, *next(part.pairs()), loss, metrics)
+    return evaluate_blocks(model, part.pairs(), loss, metrics)
+
+
+def evaluate_blocks(
+    model: Any, pairs: Iterable[tuple[Any, Any]], loss: Measure, metrics: Sequence[Measure]
+) -> dict[str, float]:
+    """`evaluate` over the rows of all pairs together: means weighted by rows, or from sums that add up."""
+    measures = (Measure("loss", loss.function), *metrics)
+    rows, totals = 0, [np.zeros(1)] * len(measures)
+    for x, y in pairs:
+        outputs = outputs_of(model, x)
+        rows += len(x)
+        totals = [total + _share(m, outputs, y) for m, total in zip(measures, totals, strict=True)]
+    pairs_of = zip(measures, totals, strict=True)
+    return {m.name: m.unit * m.of_sums(t) if m.of_sums else float(t[0] / rows) for m, t in pairs_of}
+
+
+def _share(measure: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+    if measure.sums is not None:
+        return measure.sums(outputs.astype(np.float64), y.astype(np.float64))
+    with no_grad():
+        return np.array([len(y) * float(raw(measure(outputs, y)))])

@@ -18,7 +18,7 @@ from clearprop.errors import TraceError
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.train.executor import Executor, Pause, State, added, eager_executor
-from clearprop.train.feeds import ArrayFeed, Feed
+from clearprop.train.feeds import ArrayFeed, Block, BlockFeed, Feed
 from clearprop.train.step import Step
 
 PAUSE_SECONDS = 0.1
@@ -39,7 +39,7 @@ def compiled_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
 
 def _best(step: Step, key: NDArray[np.uint32], state: State, feed: Feed) -> Executor:
     try:
-        if isinstance(feed, ArrayFeed):
+        if isinstance(feed, ArrayFeed | BlockFeed):
             loop = _native_loop(step, key, state, feed)
             if loop is not None:
                 return _NativeEpochs(loop)
@@ -49,7 +49,7 @@ def _best(step: Step, key: NDArray[np.uint32], state: State, feed: Feed) -> Exec
         return eager_executor(step, key)
 
 
-def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayFeed) -> Any:
+def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayFeed | BlockFeed) -> Any:
     """The loop, or None (said once, with the reason) where the step has no native form."""
     try:
         from clearprop.compiler.loop import NativeLoop
@@ -63,7 +63,7 @@ def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayF
         return (model, optimizer, number + 1), (loss, *metrics)
 
     carry = (state.model, state.optimizer, Node.tensor(np.array(state.step)))
-    loop = NativeLoop(body, carry, [feed.x, feed.y])
+    loop = NativeLoop(body, carry, list(feed.buffers))
     reason = native_obstacle(loop.lowered)
     if reason is not None:
         _say(f"training runs on the NumPy executor: {reason}")
@@ -81,29 +81,40 @@ class _NativeEpochs:
 
     def __call__(self, state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
         """Take the state through batches up to number `last`, or to the end of the epoch."""
-        assert isinstance(feed, ArrayFeed)  # the loop was made for it
+        assert isinstance(feed, ArrayFeed | BlockFeed)  # the loop was made for it
         if state is not self.held:
             self.loop.load((state.model, state.optimizer, np.array(state.step)))
-        order, stop = feed.order(state.epoch), feed.count if last is None else min(last, feed.count)
-        while state.batch < stop:
-            state = self._advance(state, feed, order, min(stop, state.batch + self._chunk()))
-            if pause(state):
-                break
+        stop = feed.count if last is None else min(last, feed.count)
+        if state.batch < stop:
+            for block in feed.blocks(state.epoch, state.batch):
+                state, paused = self._through(state, block, feed.batch_size, stop, pause)
+                if paused or state.batch >= stop:
+                    break
         self.held = state
         return state, state.batch == feed.count
+
+    def _through(self, state: State, block: Block, size: int, stop: int, pause: Pause) -> tuple[State, bool]:
+        """Take the state through the batches of a block, up to batch number `stop` of the epoch."""
+        stop = min(stop, block.first - (-len(block.order) // size))
+        while state.batch < stop:
+            state = self._advance(state, block, size, min(stop, state.batch + self._chunk()))
+            if pause(state):
+                return state, True
+        return state, False
 
     def _chunk(self) -> int:
         return max(1, int(PAUSE_SECONDS / self.pace)) if self.pace else 1
 
-    def _advance(self, state: State, feed: ArrayFeed, order: NDArray[np.int64], to: int) -> State:
+    def _advance(self, state: State, block: Block, size: int, to: int) -> State:
         began = time.perf_counter()
-        _, scalars = self.loop.run(order, feed.batch_size, state.batch, to)
-        steps = to - state.batch
-        seconds = (time.perf_counter() - began) / steps
+        first, last = state.batch - block.first, to - block.first
+        _, scalars = self.loop.run(block.order, size, first, last)
+        seconds = (time.perf_counter() - began) / (last - first)
         self.pace = min(self.pace, seconds) if self.pace else seconds if state.step else 0.0
-        rows = np.minimum(feed.batch_size, len(order) - np.arange(state.batch, to) * feed.batch_size)
+        rows = np.minimum(size, len(block.order) - np.arange(first, last) * size)
         model, optimizer, _ = self.loop.carry()
-        return State(model, optimizer, state.step + steps, state.epoch, to, _summed(state.totals, rows, scalars))
+        step = state.step + last - first
+        return State(model, optimizer, step, state.epoch, to, _summed(state.totals, rows, scalars))
 
 
 def _summed(totals: tuple[float, ...], rows: NDArray[np.int64], scalars: Sequence[NDArray[Any]]) -> tuple[float, ...]:

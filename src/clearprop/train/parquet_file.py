@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ MOST_COMPRESSED = 1000
 bytes, is taken for a decompression bomb."""
 LARGE_CHUNK = 64 * 2**20
 _ROWS_AT_ONCE = 65_536
-_BUFFER = 1 << 20
+_BUFFER = 1 << 16
 """Bytes read ahead in each column: without it a whole row group would be held."""
 
 
@@ -79,13 +79,14 @@ class ParquetTable:
                     try_="turn it into numbers or text, or drop it",
                 )
 
-    def blocks(self, rows: int) -> Iterator[tuple[Column, ...]]:
-        """The rows in their order, at most `rows` at a time, as columns."""
+    def blocks(self, rows: int, names: Collection[str] | None = None) -> Iterator[tuple[Column, ...]]:
+        """The rows in their order, at most `rows` at a time, as columns: those of the names, or all."""
+        chosen = self.names if names is None else tuple(names)
         with _reading(self.source):
             found = 0
-            for batch in self.file.iter_batches(rows, use_threads=False):
+            for batch in self.file.iter_batches(rows, columns=list(chosen), use_threads=False):
                 found += batch.num_rows
-                yield tuple(_column(name, batch.column(i)) for i, name in enumerate(self.names))
+                yield tuple(_column(name, batch.column(name)) for name in chosen)
             if found != self.rows:
                 raise _broken(self.source, f"{counted(found, 'row')}, where the footer says {self.rows}")
 
@@ -123,15 +124,22 @@ def _place(source: str, column: str, row: int) -> str:
 
 @contextmanager
 def _reading(source: str) -> Iterator[None]:
-    """Turn what the reader raises for a damaged file into our error."""
+    """Turn what the reader raises for a damaged file into our error, and give its memory back at once.
+
+    The pool that the reader uses by default keeps what it was given: its size grows with the file.
+    """
     import pyarrow as pa
 
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
     try:
         yield
     except DataError:
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError, KeyError) as problem:
         raise _broken(source, " ".join(str(problem).split())[:200] or type(problem).__name__) from None
+    finally:
+        pa.set_memory_pool(before)
 
 
 def _broken(source: str, detail: str) -> DataError:

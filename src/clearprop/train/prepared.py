@@ -5,49 +5,74 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.errors import ArgumentError, DataError, user_line
+from clearprop.errors import ArgumentError, DataError, RunError, user_line
 from clearprop.program.values import raw
 from clearprop.rules import random
+from clearprop.train.measures import Part
 from clearprop.train.preprocessing import Preprocessing
 from clearprop.train.run_folder import DataRecord
+from clearprop.train.streaming.deciding import needs_streaming
+from clearprop.train.streaming.rows import Rows
 
 Pair: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
+_ROWS_HASHED = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Training data (a pair of arrays, or an iterable of batches), and what is set aside from it.
+    """Training data (a pair of arrays, rows on disk, or an iterable of batches), and what is set aside from it.
 
     `told` is what the `data` event says besides the numbers of rows.
     """
 
-    train: Pair | Iterable[Any]
-    validation: Pair | None = None
-    test: Pair | None = None
+    train: Part | Iterable[Any]
+    validation: Part | None = None
+    test: Part | None = None
     preprocessing: Preprocessing | None = None
     source: str = "arrays"
     told: dict[str, Any] = field(default_factory=dict)
 
     def record(self) -> DataRecord:
         """What `config.json` says of the data."""
-        rows = [0 if part is None else len(part[0]) for part in (self.validation, self.test)]
-        if isinstance(self.train, tuple):
+        rows = [0 if part is None else rows_in(part) for part in (self.validation, self.test)]
+        if isinstance(self.train, tuple | Rows):
             parts = [part for part in (self.train, self.validation, self.test) if part is not None]
-            return DataRecord(self.source, digest(parts), len(self.train[0]), *rows)
+            return DataRecord(self.source, digest(parts), rows_in(self.train), *rows)
         return DataRecord(self.source, None, None, *rows)
 
+    @property
+    def table(self) -> Part:
+        """The rows to train on.  Raises RunError for an iterable of batches."""
+        if isinstance(self.train, tuple | Rows):
+            return self.train
+        raise RunError("the data cannot be read again", expected="arrays, or a table", got=self.source)
 
-def digest(parts: Sequence[Pair]) -> str:
+
+def batches_in(part: Part, size: int) -> int:
+    """The number of batches of an epoch over a part; rows on disk are cut block by block."""
+    if isinstance(part, tuple):
+        return -(-len(part[0]) // size)
+    return int((-(-part.sizes // size)).sum())
+
+
+def rows_in(part: Part) -> int:
+    """The number of rows of a part."""
+    return len(part[0]) if isinstance(part, tuple) else len(part)
+
+
+def digest(parts: Sequence[Part]) -> str:
     """SHA-256 of shapes, dtypes and values of all parts, hexadecimal."""
     total = hashlib.sha256()
-    for array in (array for pair in parts for array in pair):
+    for array in (array for part in parts for array in (part if isinstance(part, tuple) else (part.x, part.y))):
         total.update(f"{array.dtype.str}{array.shape}".encode())
-        total.update(np.ascontiguousarray(array).data)
+        for piece in [array] if isinstance(array, np.ndarray) else array.pieces(_ROWS_HASHED):
+            total.update(np.ascontiguousarray(piece).data)
     return total.hexdigest()
 
 
@@ -139,33 +164,46 @@ def _cut(parts: Prepared, fraction: float, seed: int) -> Prepared:
     return replace(parts, train=(x[kept], y[kept]), validation=(x[aside], y[aside]))
 
 
-def from_source(source: Any, target: str | None, task: str, validation: float, test: float, seed: int) -> Prepared:
+def from_source(
+    source: Any, target: str | None, task: str, validation: float, test: float, seed: int, memory: int | None = None
+) -> Prepared:
     """The data of `clearprop train`: a file or a bundled set, cut and encoded; `told` holds what was inferred.
+
+    A CSV or Parquet file that would take more than `memory` bytes is streamed: its encoded rows stay on disk.
 
     Raises DataError or ArgumentError for data that cannot be learned from.
     """
+    if memory is not None and needs_streaming(source, memory):
+        from clearprop.train.streaming.preparing import streamed
+
+        found = streamed(Path(source), str(source), target, task, validation, test, seed, memory)
+        told = _told(found.preprocessing, found.notes)
+        return Prepared(found.train, found.validation, found.test, found.preprocessing, found.source, told)
     from clearprop.train.data import load_table
     from clearprop.train.splits import split_table
 
     table = load_table(source, target, task)
     parts = split_table(table, validation, test, seed)
     fitted = Preprocessing.fit(parts.train)
-    told = {
-        "task": fitted.task,
-        "target": fitted.target.name,
-        "classes": list(fitted.class_names),
-        "features": len(fitted.feature_names),
-        "notes": [table.target_note, table.task_note, *table.notes, *parts.notes],
-        "columns": [asdict(row) for row in fitted.summary()],
-    }
     return Prepared(
         train=fitted.transform(parts.train),
         validation=None if parts.validation is None else fitted.transform(parts.validation),
         test=None if parts.test is None else fitted.transform(parts.test),
         preprocessing=fitted,
         source=table.source,
-        told=told,
+        told=_told(fitted, (table.target_note, table.task_note, *table.notes, *parts.notes)),
     )
+
+
+def _told(fitted: Preprocessing, notes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "task": fitted.task,
+        "target": fitted.target.name,
+        "classes": list(fitted.class_names),
+        "features": len(fitted.feature_names),
+        "notes": list(notes),
+        "columns": [asdict(row) for row in fitted.summary()],
+    }
 
 
 def _from_frame(data: Any, validation: Any, test: Any, seed: int, target: str | None, task: str) -> Prepared:

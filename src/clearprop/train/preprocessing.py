@@ -145,21 +145,38 @@ class Preprocessing:
         target, rows that lack it are left out.  Raises DataError for missing columns, which it lists, and
         for values that do not fit their column.
         """
-        texts = [c.name for c in (*self.columns, self.target) if c.kind == "category"]
         if isinstance(source, Table):
             source = source.frame
-        frame = self._named(read(source, frozenset(texts)))
+        frame = self._named(read(source, self.texts))
+        self.require_columns(frame.names, frame.source, with_target)
+        encoded = self.encode_frame(frame, frame.names, with_target)
+        if not len(encoded.rows):
+            raise self.nothing_to_evaluate(frame.rows, frame.source)
+        return encoded
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """The columns that stay text even where they look like numbers."""
+        return frozenset(c.name for c in (*self.columns, self.target) if c.kind == "category")
+
+    def nothing_to_evaluate(self, rows: int, source: str) -> DataError:
+        """The error for data in which no row has a target."""
+        return DataError(
+            "no row can be evaluated",
+            expected=f"a value in the target {self.target.name!r}",
+            got=f"none in {counted(rows, 'row')}",
+            where=source,
+            try_="predict needs no target",
+        )
+
+    def require_columns(self, names: tuple[str, ...], source: str, with_target: bool) -> None:
+        """Raise DataError, which lists them, if columns of training are missing from a source."""
+        self._require(names, source, (self.target.name,) if with_target else ())
+
+    def encode_frame(self, frame: Frame, names: tuple[str, ...], with_target: bool) -> Encoded:
+        """Encode a frame that has the columns of training; `names` are all columns of the source that it is from."""
         needed = [column.name for column in self.columns]
-        self._require(frame.names, frame.source, (self.target.name,) if with_target else ())
         kept = np.flatnonzero(~frame[self.target.name].missing) if with_target else np.arange(frame.rows)
-        if not len(kept):
-            raise DataError(
-                "no row can be evaluated",
-                expected=f"a value in the target {self.target.name!r}",
-                got=f"none in {counted(frame.rows, 'row')}",
-                where=frame.source,
-                try_="predict needs no target",
-            )
 
         def place(column: str, row: int) -> str:
             return frame.place(column, int(kept[row]))
@@ -171,8 +188,8 @@ class Preprocessing:
         y = self.target.encode(by_name[self.target.name].take(kept), place) if with_target else None
         known = {*needed, self.target.name, *(d.name for d in self.dropped)}
         report = Report(
-            reordered=[n for n in frame.names if n in set(needed)] != needed,
-            ignored=tuple(name for name in frame.names if name not in known),
+            reordered=[n for n in names if n in set(needed)] != needed,
+            ignored=tuple(name for name in names if name not in known),
             unseen=findings.unseen,
             missing=findings.missing,
             far=findings.far,

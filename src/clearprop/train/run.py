@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from clearprop.train.environment import environment
 from clearprop.train.events import Event
 from clearprop.train.executor import State
 from clearprop.train.loop import Plan, replayed
-from clearprop.train.measures import CLASS_LOSSES, Measure, evaluate, outputs_of
+from clearprop.train.measures import CLASS_LOSSES, Measure, evaluate, evaluate_blocks, outputs_of
 from clearprop.train.prepared import as_pair
 from clearprop.train.preprocessing import Encoded, Preprocessing
 from clearprop.train.run_folder import Config, RunFolder, Summary
 from clearprop.train.stored_arrays import to_bytes
+from clearprop.train.streaming.encoding import encoded_blocks
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,6 +127,16 @@ class Run:
             )
         return self.preprocessing.encode(data, with_target)
 
+    def encoded(self, data: Any, with_target: bool = False) -> Iterator[Encoded]:
+        """`encode`, a block of rows after another for a CSV or Parquet file, which may be larger than memory."""
+        if self.preprocessing is None:
+            yield self.encode(data, with_target)
+        else:
+            yield from encoded_blocks(self.preprocessing, data, with_target)
+
+    def _outputs_of_source(self, data: Any) -> NDArray[Any]:
+        return np.concatenate([self.outputs(block.x) for block in self.encoded(data)])
+
     def outputs(self, x: Any) -> NDArray[Any]:
         """The network's outputs for encoded rows: logits, or standardised values."""
         return outputs_of(self.model, np.asarray(x))
@@ -138,7 +150,7 @@ class Run:
         if self.preprocessing is None:
             outputs = self.outputs(adapted_inputs(self.model, x))
             return self._labels(outputs) if self.config.settings.loss in CLASS_LOSSES else outputs
-        outputs = self.outputs(self.encode(x).x)
+        outputs = self._outputs_of_source(x)
         names = self.preprocessing.class_names
         if names:
             return np.array(names, dtype=object)[self._labels(outputs)]
@@ -160,7 +172,8 @@ class Run:
                 got=self.config.settings.loss,
                 try_="run.predict(x)",
             )
-        outputs = self.outputs(adapted_inputs(self.model, x) if self.preprocessing is None else self.encode(x).x)
+        coded = self.preprocessing is not None
+        outputs = self._outputs_of_source(x) if coded else self.outputs(adapted_inputs(self.model, x))
         return np.asarray(sigmoid(outputs) if outputs.shape[-1] == 1 else softmax(outputs))
 
     def _labels(self, outputs: NDArray[Any]) -> NDArray[np.int64]:
@@ -172,6 +185,24 @@ class Run:
 
         Arrays `x, y` as in training; a run with preprocessing also takes one source with the target in it.
         """
+        if y is None:
+            return self.measured(self.encoded(x, with_target=True))
+        loss, metrics = self._measures()
+        pair = as_pair((x, y), "the data")
+        x, y = adaptation(self.model, pair, loss)[0](pair)
+        return evaluate(self.model, x, y, loss, metrics)
+
+    def measured(self, blocks: Iterable[Encoded]) -> dict[str, float]:
+        """The loss and the metrics over all rows of blocks that are encoded with the target."""
+        loss, metrics = self._measures()
+        pairs = ((block.x, block.y) for block in blocks)
+        first = next(pairs)
+        second = next(pairs, None)
+        if second is None:
+            return evaluate(self.model, *first, loss, metrics)
+        return evaluate_blocks(self.model, chain((first, second), pairs), loss, metrics)
+
+    def _measures(self) -> tuple[Measure, Sequence[Measure]]:
         workings = self.workings
         if workings is None or workings.loss is None:
             raise RunError(
@@ -180,13 +211,7 @@ class Run:
                 got=self.config.settings.loss,
                 try_="run = cl.fit(..., resume=folder), which brings the loss along",
             )
-        if y is None:
-            encoded = self.encode(x, with_target=True)
-            x, y = encoded.x, encoded.y
-        else:
-            pair = as_pair((x, y), "the data")
-            x, y = adaptation(self.model, pair, workings.loss)[0](pair)
-        return evaluate(self.model, x, y, workings.loss, workings.metrics)
+        return workings.loss, workings.metrics
 
     # ------------------------------------------------------------------------------------------ replaying
     def replay(self, step: int) -> Replayed:

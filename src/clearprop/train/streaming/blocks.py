@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,18 +19,21 @@ from clearprop.train.sources import recognised
 from clearprop.train.streaming.memory import Budget
 from clearprop.train.tables import Column, Kind, Place
 
+COLUMN_BYTES = 4 * 2**20
+"""What a Parquet reader holds of each column: a page, unpacked and decoded, and a dictionary."""
+
 
 class Values(Protocol):
     """One column of a block, before its kind is known."""
 
     @property
-    def name(self) -> str:
-        """The column's name."""
+    def missing(self) -> NDArray[np.bool_]:
+        """Where no value is."""
         ...
 
     @property
-    def missing(self) -> NDArray[np.bool_]:
-        """Where no value is."""
+    def kind(self) -> Kind:
+        """What its own values say that it is."""
         ...
 
     def fits(self, kind: Kind) -> bool:
@@ -47,12 +50,16 @@ class Text:
     """A column of a CSV file: what it is, its texts decide."""
 
     cells: Cells
-    name: str
 
     @property
     def missing(self) -> NDArray[np.bool_]:
         """Where no value is."""
         return np.asarray(self.cells.text.is_null().to_numpy(), dtype=bool)
+
+    @property
+    def kind(self) -> Kind:
+        """What its own values say that it is."""
+        return self.cells.kind
 
     def fits(self, kind: Kind) -> bool:
         """Whether every value is of that kind."""
@@ -68,12 +75,16 @@ class Typed:
     """A column of a Parquet file: the file says what it is."""
 
     column: Column
-    name: str
 
     @property
     def missing(self) -> NDArray[np.bool_]:
         """Where no value is."""
         return self.column.missing
+
+    @property
+    def kind(self) -> Kind:
+        """What the file says that it is."""
+        return self.column.kind
 
     def fits(self, kind: Kind) -> bool:
         """Whether it is of that kind."""
@@ -90,7 +101,7 @@ class Block:
 
     first: int
     rows: int
-    columns: Sequence[Values]
+    columns: Mapping[str, Values]
     place: Place
 
 
@@ -101,8 +112,12 @@ class Table(Protocol):
     names: tuple[str, ...]
     notes: tuple[str, ...]
 
-    def blocks(self, budget: Budget) -> Iterator[Block]:
-        """All rows in their order."""
+    def groups(self, budget: Budget) -> list[tuple[str, ...]]:
+        """The columns that are read together."""
+        ...
+
+    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[Block]:
+        """All rows of these columns, in their order."""
         ...
 
 
@@ -115,8 +130,12 @@ class _Csv:
         with opened_text(path, source) as (file, separator):
             self.names = Records(lines_of(file, source), separator, source).header
 
-    def blocks(self, budget: Budget) -> Iterator[Block]:
-        """All rows in their order."""
+    def groups(self, _budget: Budget) -> list[tuple[str, ...]]:
+        """All columns: a line holds them all."""
+        return [self.names]
+
+    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[Block]:
+        """All rows of these columns, in their order."""
         taken: list[str] = []
         first = blank = 0
         with opened_text(self.path, self.source) as (file, separator):
@@ -132,7 +151,8 @@ class _Csv:
                 blank += len(kept) - rows
                 if rows:
                     place = partial(place_of, self.source, starts[kept])
-                    yield Block(first, rows, [Text(c, c.name) for c in cells], place)
+                    columns = {c.name: Text(c) for c in cells if c.name in names}
+                    yield Block(first, rows, columns, place)
                 first += rows
         if not first:
             raise no_rows(self.names, self.source)
@@ -162,13 +182,18 @@ class _Parquet:
         self.path, self.source = path, source
         self.names = ParquetTable(path, source).names
 
-    def blocks(self, budget: Budget) -> Iterator[Block]:
-        """All rows in their order."""
+    def groups(self, budget: Budget) -> list[tuple[str, ...]]:
+        """As many columns together as there is memory for what the reader holds of each."""
+        size = max(1, budget.memory // (2 * COLUMN_BYTES))
+        return [self.names[i : i + size] for i in range(0, len(self.names), size)]
+
+    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[Block]:
+        """All rows of these columns, in their order."""
         table = ParquetTable(self.path, self.source)
         first = 0
-        for columns in table.blocks(budget.rows_read(len(table.names))):
+        for columns in table.blocks(budget.rows_read(len(names)), names):
             rows = len(columns[0].values)
-            yield Block(first, rows, [Typed(c, c.name) for c in columns], _shifted(table.place, first))
+            yield Block(first, rows, {c.name: Typed(c) for c in columns}, _shifted(table.place, first))
             first += rows
 
 
@@ -184,10 +209,10 @@ class Watched:
         make: Callable[[Path, str], Any] = _Parquet if recognised(path, source) == "parquet" else _Csv
         self.table: Table = make(path, source)
 
-    def blocks(self, budget: Budget) -> Iterator[Block]:
-        """All rows in their order.  Raises DataError if the file has changed since it was opened."""
+    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[Block]:
+        """All rows of these columns, in their order.  Raises DataError if the file is not what it was when opened."""
         self.require_unchanged()
-        yield from self.table.blocks(budget)
+        yield from self.table.blocks(budget, names)
         self.require_unchanged()
 
     def require_unchanged(self) -> None:

@@ -11,6 +11,8 @@ from clearprop.errors import ArgumentError
 
 SHARE_OF_FREE = 0.5
 """Without a limit that was asked for, data may take this share of the memory that is free."""
+LEAST_MEMORY = 16 * 10**6
+"""Readers take so many bytes, whatever they read."""
 LEAST_ROWS = 256
 """A block holds at least so many rows, so that it can be shuffled."""
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -70,10 +72,21 @@ class Budget:
 
     memory: int
 
+    def require_least(self, source: str) -> None:
+        """Raise ArgumentError for less than `LEAST_MEMORY`."""
+        if self.memory < LEAST_MEMORY:
+            raise ArgumentError(
+                "the memory is too small to read these data",
+                expected=f"at least {told_size(LEAST_MEMORY)}, which readers take whatever they read",
+                got=told_size(self.memory),
+                where=f"--memory, {source}",
+                try_=f"--memory {LEAST_MEMORY // 10**6}MB, or more",
+            )
+
     @property
     def text(self) -> int:
         """The characters of a CSV file that are read at a time: lines, cells and columns of them are held together."""
-        return max(1 << 16, min(self.memory // 40, 1 << 23))
+        return max(1 << 16, min(self.memory // 60, 1 << 23))
 
     def rows_read(self, columns: int) -> int:
         """The rows of a Parquet file that are read at a time."""

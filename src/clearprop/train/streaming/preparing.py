@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +57,7 @@ def streamed(
     check_fractions(validation, test)
     checked_seed(seed)
     budget = Budget(memory)
+    budget.require_least(source)
     watched = Watched(path, source)
     found = scanned(watched, target, task, budget)
     held = stored(watched, found, budget)
@@ -183,10 +183,3 @@ def _placed(source: str, lost: bool) -> Callable[[str, int], str]:
         return f"{source}, row {row} ({counted}), column {column!r}"
 
     return place
-
-
-def sample(rows: Rows, number: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
-    """At most so many rows, evenly spread over all of them, as arrays."""
-    chosen = np.unique(np.linspace(0, len(rows) - 1, min(number, len(rows))).astype(np.int64))
-    pairs = [rows.row(int(k)) for k in chosen]
-    return np.concatenate([x for x, _ in pairs]), np.concatenate([y for _, y in pairs])

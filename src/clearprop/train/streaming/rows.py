@@ -100,3 +100,12 @@ class Rows:
         x, y = self.buffers()
         for block in range(self.blocks):
             yield self.read(block, x, y)
+
+    def spread(self, number: int) -> NDArray[np.int64]:
+        """The numbers of at most so many rows, evenly spread over the source."""
+        return np.unique(np.linspace(0, len(self) - 1, min(number, len(self))).astype(np.int64))
+
+    def sample(self, number: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """At most so many rows, evenly spread over the source, as arrays."""
+        pairs = [self.row(int(k)) for k in self.spread(number)]
+        return np.concatenate([x for x, _ in pairs]), np.concatenate([y for _, y in pairs])

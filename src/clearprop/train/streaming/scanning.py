@@ -87,17 +87,19 @@ def scanned(watched: Watched, target: str | None, task: str, budget: Budget) -> 
 
 def _pass(watched: Watched, target: str, as_text: frozenset[str], budget: Budget) -> tuple[list[_ColumnScan], int, int]:
     """Read all rows: what they say of each column, how many have a target, how many there are."""
-    names = watched.table.names
-    texts = _Texts(budget.memory // 8, watched.table.source)
-    scans = [_ColumnScan(name, name == target, texts, name in as_text) for name in names]
+    table = watched.table
+    texts = _Texts(budget.memory // 8, table.source)
+    scans = {name: _ColumnScan(name, name == target, texts, name in as_text) for name in table.names}
     rows = seen = 0
-    for block in watched.blocks(budget):
-        kept = np.flatnonzero(~block.columns[names.index(target)].missing)
-        for scan, values in zip(scans, block.columns, strict=True):
-            scan.add(values, kept, rows, block.place)
-        rows += len(kept)
-        seen += block.rows
-    return scans, rows, seen
+    for group in table.groups(budget):
+        rows = seen = 0
+        for block in watched.blocks(budget, {*group, target}):
+            kept = np.flatnonzero(~block.columns[target].missing)
+            for name in group:
+                scans[name].add(block.columns[name], kept, rows, block.place)
+            rows += len(kept)
+            seen += block.rows
+    return list(scans.values()), rows, seen
 
 
 def _nowhere(column: str, _row: int) -> str:
@@ -145,7 +147,8 @@ class _ColumnScan:
 
     `texts` and `values` (of a target) count the different ones; they are None once there were more than `MOST_TEXTS`.
     `numbers` and `slips` are texts that are numbers, or are not.  Blocks in which all texts are numbers are passed over
-    when texts are counted, unless the column is known to hold others (`as_text`): numbers are nearly all different.
+    when texts are counted, and those where a few are none, unless the column is known to be text (`as_text`): numbers
+    are nearly all different.
     """
 
     name: str
@@ -226,7 +229,9 @@ class _ColumnScan:
         if slips and self.slip is None:
             row = next(i for i, text in enumerate(values) if text is not None and not is_number(text))
             self.slip = (values[row], where(row))
-        if self.texts is not None:
+        if not self.as_text and is_mixed(self.numbers, self.slips):
+            self.passed_over = True
+        elif self.texts is not None:
             self.held += self.size.add(sum(len(text) + _TEXT_BYTES for text in counts if text not in self.texts))
             self.texts = _counted(self.texts, counts)
             if self.texts is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import platformdirs
@@ -60,9 +61,12 @@ class Scratch:
         self.size = int(np.prod(tail, dtype=np.int64)) * self.dtype.itemsize
         self.folder = scratch_folder()
         try:
-            self.file: BinaryIO = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # noqa: SIM115 - it lives on
+            with tempfile.TemporaryFile(dir=self.folder, buffering=0) as file:
+                self.file = os.dup(file.fileno())
         except OSError as problem:
             raise _no_space(self.folder, problem.strerror or "") from None
+        self.close = weakref.finalize(self, os.close, self.file)
+        """Gives the space on disk back."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,22 +78,23 @@ class Scratch:
         if not len(values):
             return
         data = np.ascontiguousarray(values, dtype=self.dtype).data.cast("B")
+        place = first * self.size
         try:
-            self.file.seek(first * self.size)
             while data:
-                data = data[self.file.write(data) :]
+                count = os.pwrite(self.file, data, place)
+                data, place = data[count:], place + count
         except OSError as problem:
             raise _no_space(self.folder, problem.strerror or "") from None
 
     def read(self, first: int, out: NDArray[Any]) -> NDArray[Any]:
         """Fill `out` with rows from number `first` on, and return it."""
-        self.file.seek(first * self.size)
         left = out.data.cast("B") if out.size else memoryview(b"")
+        place = first * self.size
         while left:
-            count = self.file.readinto(left)  # type: ignore[attr-defined]  # unbuffered files have it
+            count = os.preadv(self.file, [left], place)
             if not count:
                 raise RunError("the encoded rows on disk end too early", where=str(self.folder), try_="train again")
-            left = left[count:]
+            left, place = left[count:], place + count
         return out
 
     def get(self, first: int, last: int) -> NDArray[Any]:
@@ -100,7 +105,3 @@ class Scratch:
         """All rows in their order, so many at a time."""
         for first in range(0, self.rows, rows):
             yield self.get(first, min(first + rows, self.rows))
-
-    def close(self) -> None:
-        """Give the space on disk back."""
-        self.file.close()

@@ -63,24 +63,25 @@ class Stored:
 
 def stored(watched: Watched, found: Scanned, budget: Budget) -> Stored:
     """Read all rows again and store what is used.  Raises DataError if the file is not what it was."""
-    result = Stored(found)
-    names = watched.table.names
-    places = [names.index(facts.name) for facts in result.columns]
-    goal = found.target.name
-    codes = [_codes(found, facts) for facts in result.columns]
-    first = 0
-    for block in watched.blocks(budget):
-        kept = np.flatnonzero(~block.columns[names.index(goal)].missing)
-        if first + len(kept) > found.rows:
-            raise watched.changed()
-        for k, (facts, place) in enumerate(zip(result.columns, places, strict=True)):
-            values = _as_stored(block.columns[place], facts, codes[k], kept)
-            if values is None:
+    result, goal = Stored(found), found.target.name
+    places = {facts.name: k for k, facts in enumerate(result.columns)}
+    codes = {facts.name: _codes(found, facts) for facts in result.columns}
+    for group in watched.table.groups(budget):
+        used = [name for name in group if name in places]
+        first = 0
+        for block in watched.blocks(budget, {*used, goal}) if used else ():
+            kept = np.flatnonzero(~block.columns[goal].missing)
+            if first + len(kept) > found.rows:
                 raise watched.changed()
-            result.write(k, first, values)
-        first += len(kept)
-    if first != found.rows:
-        raise watched.changed()
+            for name in used:
+                k = places[name]
+                values = _as_stored(block.columns[name], result.columns[k], codes[name], kept)
+                if values is None:
+                    raise watched.changed()
+                result.write(k, first, values)
+            first += len(kept)
+        if used and first != found.rows:
+            raise watched.changed()
     return result
 
 

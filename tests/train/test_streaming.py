@@ -1,0 +1,438 @@
+"""Tables larger than memory: what is learned from them is what is learned from the same table in memory."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars
+import pytest
+
+import clearprop as cl
+from clearprop.cli.plan import completed, job_for
+from clearprop.cli.settings import settings_from
+from clearprop.errors import ArgumentError, ClearpropError, DataError
+from clearprop.train.defaults import recipe
+from clearprop.train.events import Events
+from clearprop.train.job import make_plan, train
+from clearprop.train.measures import METRICS, evaluate, evaluate_part, find_loss
+from clearprop.train.prepared import from_source, rows_in
+from clearprop.train.statistics import selected, summarised
+from clearprop.train.streaming import memory
+from clearprop.train.streaming.preparing import streamed
+from clearprop.train.streaming.rows import Dealing
+
+SMALL = 160_000
+"""Bytes: so little that the tables here are cut into several blocks."""
+
+
+@pytest.fixture(autouse=True)
+def _any_memory(monkeypatch):
+    monkeypatch.setattr(memory, "LEAST_MEMORY", 1)
+
+
+def table(rows, seed=0):
+    rng = np.random.default_rng(seed)
+    size = rng.normal(size=rows) * 10
+    return polars.DataFrame(
+        {
+            "id": np.arange(rows),
+            "size": size,
+            "price": rng.gamma(2, 3, rows).round(2),
+            "colour": rng.choice(["red", "green", "blue", None], rows).tolist(),
+            "code": rng.choice(["1", "2", "17", "A"], rows, p=[0.3, 0.3, 0.2, 0.2]),
+            "holes": np.where(rng.random(rows) < 0.1, np.nan, rng.normal(size=rows)),
+            "even": rng.random(rows) < 0.5,
+            "count": rng.integers(0, 9, rows),
+            "kind": np.where(size + rng.normal(size=rows) > 3, "high", np.where(size < -8, "low", "middle")),
+        }
+    ).with_columns(polars.col("holes").fill_nan(None))
+
+
+def saved(folder, frame, form):
+    path = folder / f"t.{form}"
+    if form == "csv":
+        frame.write_csv(path)
+    else:
+        frame.write_parquet(path, row_group_size=max(1, len(frame) // 7))
+    return path
+
+
+def stream(path, memory=SMALL, target=None, task="auto", val=0.15, test=0.15, seed=0):
+    return streamed(Path(path), str(path), target, task, val, test, seed, memory)
+
+
+def arrays(rows):
+    """The rows in the source's order."""
+    places = rows.dealing.places(0, len(rows))
+    assert sorted(places.tolist()) == list(range(len(rows)))
+    return rows.x.get(0, len(rows))[places], rows.y.get(0, len(rows))[places]
+
+
+# ------------------------------------------------------------------------------------- as the same table in memory
+TARGETS = {None: "classification", "price": "regression", "even": "classification", "count": "classification"}
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("size", [SMALL, 10**9], ids=["blocks", "one block"])
+def test_split_statistics_and_rows_are_those_of_the_table_in_memory(tmp_path, form, target, size):
+    path = saved(tmp_path, table(3000), form)
+    known = from_source(path, target, "auto", 0.15, 0.15, 7)
+    found = stream(path, size, target, seed=7)
+    assert found.preprocessing == known.preprocessing
+    assert found.preprocessing.task == TARGETS[target]
+    assert found.notes[:-1] == tuple(known.told["notes"])
+    assert (found.train.blocks > 1) == (size == SMALL)
+    parts = (known.train, known.validation, known.test)
+    for rows, pair in zip((found.train, found.validation, found.test), parts, strict=True):
+        for ours, theirs in zip(arrays(rows), pair, strict=True):
+            assert ours.dtype == theirs.dtype
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_rows_without_a_target_and_blank_lines(tmp_path):
+    lines = [f"{i % 7}.5,{'ab'[i % 2] if i % 5 else ''}" for i in range(900)]
+    lines[100:100] = ["", ""]
+    path = tmp_path / "t.csv"
+    path.write_text("\ufeffv,kind\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    known, found = from_source(path, None, "auto", 0.2, 0.1, 0), stream(path, val=0.2, test=0.1)
+    assert found.notes[:-1] == tuple(known.told["notes"])
+    assert "2 blank lines skipped" in found.notes
+    np.testing.assert_array_equal(arrays(found.train)[0], known.train[0])
+
+
+def test_statistics_do_not_depend_on_blocks():
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.normal(size=90_000) * 1e6, np.zeros(60_000), -np.abs(rng.normal(size=7))])
+    rng.shuffle(values)
+    whole = summarised(lambda: [values])
+    for size in (150_007, 65_536, 50_000, 777):
+        assert summarised(lambda size=size: (values[i : i + size] for i in range(0, len(values), size))) == whole
+    assert whole.median == np.median(values)
+    assert whole.mean == pytest.approx(values.mean(), rel=1e-12)
+    assert whole.deviation == pytest.approx(values.std(), rel=1e-12)
+
+
+def test_small_columns_are_measured_as_numpy_measures_them():
+    values = np.random.default_rng(1).normal(size=60_000)
+    found = summarised(lambda: [values])
+    assert (found.mean, found.deviation, found.median) == (values.mean(), values.std(), np.median(values))
+
+
+@pytest.mark.parametrize("groups", [1, 3, 300])
+def test_selection_finds_the_ranks_of_each_group(groups):
+    rng = np.random.default_rng(groups)
+    keys = rng.integers(0, 2**64, 20_000, dtype=np.uint64)
+    keys[::3] = keys[0]  # many equal ones
+    group = rng.integers(0, groups, len(keys))
+    ranks = np.stack([rng.integers(0, np.bincount(group, minlength=groups)) for _ in range(2)], axis=1)
+    found = selected(lambda: ((keys[i : i + 999], group[i : i + 999]) for i in range(0, len(keys), 999)), ranks)
+    for g in range(groups):
+        assert found[g].tolist() == np.sort(keys[group == g])[ranks[g]].tolist()
+
+
+def test_dealing_gives_every_block_a_share_of_every_stretch():
+    dealing = Dealing(10_007, 10, 3, shuffled=True)
+    places = dealing.places(0, 10_007)
+    assert sorted(places.tolist()) == list(range(10_007))
+    blocks = np.searchsorted(dealing.starts, places, side="right") - 1
+    for first in range(0, 10_000, 10):
+        assert sorted(blocks[first : first + 10].tolist()) == list(range(10))
+    pieces = [dealing.places(i, min(i + 13, 10_007)) for i in range(0, 10_007, 13)]
+    assert np.array_equal(np.concatenate(pieces), places)
+    assert not np.array_equal(Dealing(10_007, 10, 4, shuffled=True).places(0, 10_007), places)
+
+
+def test_columns_that_turn_into_text_late_are_counted_from_the_start(tmp_path):
+    """Codes that are numbers for many blocks, and one that is not at the end."""
+    codes = [str(i % 40) for i in range(4000)] + [f"Q{i % 400}" for i in range(800)]
+    frame = polars.DataFrame({"code": codes, "v": np.arange(4800) % 3, "kind": ["a", "b"] * 2400})
+    path = saved(tmp_path, frame, "csv")
+    assert stream(path, 10**6).preprocessing == from_source(path, None, "auto", 0.15, 0.15, 0).preprocessing
+
+
+# ------------------------------------------------------------------------------------------------------- training
+def settings(path, **options):
+    return settings_from({"data": str(path), "hidden": "8", "batch_size": 32, "epochs": 3, "l2": 0.0, **options})
+
+
+def job(path, folder=None, resume=None, callbacks=(), **options):
+    asked = settings(path, **options)
+    data = from_source(str(path), asked.target, asked.task, asked.val, asked.test, asked.seed, asked.memory)
+    full = completed(asked, recipe(rows_in(data.table)), str(path), data)
+    made = job_for(full, data, Events(), folder, resume)
+    return cl.train.job.replace(made, callbacks=callbacks) if callbacks else made
+
+
+def same_bits(a, b):
+    left, right = a.parameters(), b.parameters()
+    return left.keys() == right.keys() and all(np.array_equal(left[k], right[k]) for k in left)
+
+
+@pytest.fixture
+def streams(monkeypatch):
+    """Files are streamed, whatever their size."""
+    monkeypatch.setattr(cl.train.prepared, "needs_streaming", lambda _source, _memory: True)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("target", ["kind", "price"])
+def test_one_block_trains_to_the_bits_of_the_table_in_memory(tmp_path, form, target, monkeypatch):
+    path = saved(tmp_path, table(1000), form)
+    whole = train(job(path, target=target))
+    monkeypatch.setattr(cl.train.prepared, "needs_streaming", lambda _source, _memory: True)
+    run = train(job(path, target=target, memory=10**9))
+    assert run.workings.plan().feed.rows.blocks == 1
+    assert same_bits(run.last, whole.last) and same_bits(run.model, whole.model)
+    assert [e["train"] for e in run.history] == [e["train"] for e in whole.history]
+    assert run.summary.test == whole.summary.test
+    assert run.config.data == whole.config.data
+
+
+@pytest.mark.usefixtures("streams")
+def test_every_epoch_takes_every_row_once_in_an_order_of_its_own(tmp_path):
+    feed = make_plan(job(saved(tmp_path, table(2000), "parquet"), memory=SMALL)).feed
+    assert feed.rows.blocks > 2
+    known = np.sort(feed.rows.x.get(0, len(feed.rows))[:, 0])
+    orders = []
+    for epoch in (0, 1):
+        batches = [x[:, 0].copy() for x, _ in feed.batches(epoch, 0)]
+        assert len(batches) == feed.count
+        assert max(map(len, batches)) == 32
+        orders.append(np.concatenate(batches))
+        np.testing.assert_array_equal(np.sort(orders[-1]), known)
+        for first in (1, 17, feed.count - 1):
+            later = [x[:, 0].copy() for x, _ in feed.batches(epoch, first)]
+            assert all(map(np.array_equal, later, batches[first:]))
+    assert not np.array_equal(*orders)
+
+
+@pytest.mark.usefixtures("streams")
+def test_the_native_loop_takes_the_steps_of_the_readable_one(tmp_path, monkeypatch):
+    path = saved(tmp_path, table(1500), "csv")
+    native = train(job(path, memory=SMALL, epochs=2))
+    assert native.workings.plan().feed.rows.blocks > 2
+    monkeypatch.setattr(cl.train.job, "choose_executor", cl.train.executor.eager_executor)
+    eager = train(job(path, memory=SMALL, epochs=2))
+    assert native.steps == eager.steps
+    for name, value in native.last.parameters().items():
+        np.testing.assert_allclose(value, eager.last.parameters()[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("streams")
+def test_interrupted_resumed_replayed_and_forked(tmp_path):
+    path = saved(tmp_path, table(1500), "parquet")
+    whole = train(job(path, tmp_path / "whole", memory=SMALL))
+    stops = []
+
+    def interrupt(state):
+        if state.step >= 50 and not stops:
+            stops.append(state.step)
+            cl.train.interrupts.signal.raise_signal(cl.train.interrupts.signal.SIGINT)
+
+    made = cl.train.job.replace(job(path, tmp_path / "cut", memory=SMALL), tick=interrupt)
+    with pytest.raises(cl.TrainingInterrupted):
+        train(made)
+    assert 50 <= stops[0] < whole.steps
+    run = train(job(path, resume=tmp_path / "cut", memory=SMALL))
+    assert same_bits(run.last, whole.last) and same_bits(run.model, whole.model)
+    loaded = cl.load(tmp_path / "whole")
+    assert loaded.workings.plan().feed.rows.blocks > 2
+    assert loaded.replay(41).digest == whole.replay(41).digest
+    assert loaded.replay(whole.steps).digest == whole.replay(whole.steps).digest
+    assert same_bits(loaded.fork(60, {}).last, whole.last)
+    assert not same_bits(loaded.fork(60, {"learning_rate": 0.1}).last, whole.last)
+
+
+@pytest.mark.parametrize("target", ["kind", "price"])
+def test_measures_over_blocks_are_measures_over_all_rows(tmp_path, target):
+    rows = stream(saved(tmp_path, table(2000), "parquet"), target=target, val=0.4).validation
+    assert rows.blocks > 1
+    classes = rows.y.tail == ()
+    model = cl.nn.mlp([rows.features, 6, 3 if classes else 1], seed=1)
+    loss = find_loss("cross_entropy" if classes else "mse")
+    metrics = [METRICS["accuracy"]] if classes else [METRICS[name] for name in ("mae", "mse", "rmse", "r2")]
+    whole = evaluate(model, rows.x.get(0, len(rows)), rows.y.get(0, len(rows)), loss, metrics)
+    assert evaluate_part(model, rows, loss, metrics) == pytest.approx(whole, rel=1e-5)
+
+
+# ----------------------------------------------------------------------------------------------- using such a run
+@pytest.fixture
+def streamed_run(tmp_path, streams):
+    path = saved(tmp_path, table(1500), "parquet")
+    train(job(path, tmp_path / "run", memory=SMALL, epochs=2))
+    return tmp_path / "run", path
+
+
+def test_explanations_of_a_step_and_of_a_row(streamed_run):
+    run, path = cl.load(streamed_run[0]), streamed_run[1]
+    entry = cl.explain(run, "layers[0].weight", step=30, index=(0, 1))
+    assert entry.check().agrees
+    x = from_source(path, None, "auto", 0.15, 0.15, 0).train[0]
+    assert np.array_equal(run.workings.plan().feed.rows.row(7)[0][0], x[7])
+    assert cl.explain(run, "layers[0].weight", row=7, index=(0, 1)).check().agrees
+    with pytest.raises(ArgumentError) as caught:
+        cl.explain(run, "layers[0].weight")
+    assert "streamed data cannot be opened" in str(caught.value) and "--row N" in str(caught.value)
+
+
+def test_a_report_judges_by_some_of_the_rows(streamed_run, monkeypatch):
+    from clearprop.reporting import findings
+    from clearprop.reporting.page import report_html
+
+    monkeypatch.setattr(findings, "MOST_ROWS", 100)
+    page = report_html(cl.load(streamed_run[0]))
+    assert "Judged by 100 of the 225 rows, evenly spread, of the validation part." in page
+
+
+@pytest.mark.parametrize("target", ["kind", "price"])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_predictions_and_results_do_not_depend_on_blocks(tmp_path, form, target, monkeypatch, capsysbinary):
+    from clearprop.cli import main
+    from clearprop.train.streaming import encoding
+
+    path = saved(tmp_path, table(800), form)
+    new = saved(tmp_path / "..", table(2000, 5).drop("id"), form)
+    train(job(path, tmp_path / "run", target=target, epochs=1))
+    said = []
+    for size in (encoding.MEMORY, 50_000):
+        monkeypatch.setattr(encoding, "MEMORY", size)
+        assert main(["predict", str(tmp_path / "run"), str(new)]) == 0
+        printed = capsysbinary.readouterr()
+        assert main(["evaluate", str(tmp_path / "run"), str(new), "--json"]) == 0
+        said.append((printed.out, printed.err, json.loads(capsysbinary.readouterr().out)))
+    assert said[0][:2] == said[1][:2]
+    assert said[0][0].count(b"\n") == 2001
+    assert said[0][2] == pytest.approx(said[1][2], rel=1e-5)
+
+
+# ------------------------------------------------------------------------------------------------------- mistakes
+def refused(path, **options):
+    with pytest.raises(ClearpropError) as caught:
+        stream(path, **options)
+    return str(caught.value).replace(str(path), "FILE")
+
+
+def test_a_class_of_the_last_rows_is_learned(tmp_path):
+    frame = table(2000).sort("kind").with_row_index("at")
+    rare = polars.when(polars.col("at") > 1990).then(polars.lit("rare")).otherwise("kind").alias("kind")
+    found = stream(saved(tmp_path, frame.with_columns(rare).drop("at"), "parquet"))
+    assert found.preprocessing.class_names == ("high", "low", "middle", "rare")
+    sizes = [len(np.unique(y)) for _, y in found.train.pairs()]
+    assert len(sizes) > 3 and min(sizes) >= 3, "a sorted file is dealt to blocks that hold all classes"
+
+
+def test_text_among_the_numbers_of_a_late_block(tmp_path):
+    lines = [f"{i}.5,{'ab'[i % 2]}" for i in range(9000)]
+    lines[8000] = "oops,a"
+    path = tmp_path / "t.csv"
+    path.write_text("size,kind\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    assert (
+        refused(path, memory=10**6)
+        == """\
+column 'size' holds text among its numbers
+  expected  numbers, and an empty cell where one is missing
+  got       'oops' among 8999 numbers
+  where     FILE:8002, column 'size'
+  try       correct it or leave it empty; if these are codes, put a letter before each"""
+    )
+
+
+def test_infinite_numbers_are_counted_over_all_blocks(tmp_path):
+    values = np.arange(3000.0)
+    values[[1500, 2900]] = np.inf
+    path = saved(tmp_path, polars.DataFrame({"v": values, "kind": ["a", "b"] * 1500}), "parquet")
+    with pytest.raises(DataError) as caught:
+        from_source(path, None, "auto", 0.15, 0.15, 0)
+    assert refused(path) == str(caught.value).replace(str(path), "FILE")
+    assert "inf; 2 infinite values in the column" in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_file_that_changes_between_the_passes(tmp_path, form, monkeypatch):
+    from clearprop.train.streaming import preparing
+
+    path = saved(tmp_path, table(2000), form)
+    store = preparing.stored
+
+    def changed(watched, found, budget):
+        saved(tmp_path, table(1999), form)
+        return store(watched, found, budget)
+
+    monkeypatch.setattr(preparing, "stored", changed)
+    assert (
+        refused(path)
+        == """\
+'FILE' changed while it was read
+  expected  a file that stays as it is until all its rows have been read
+  got       another size, time of change or content than in the pass before
+  where     FILE
+  try       train again when the file is complete; nothing was written"""
+    )
+
+
+@pytest.mark.usefixtures("streams")
+def test_a_file_that_changed_since_the_run(tmp_path):
+    path = saved(tmp_path, table(1500), "csv")
+    train(job(path, tmp_path / "run", memory=SMALL, epochs=1))
+    saved(tmp_path, table(1500, 1), "csv")
+    with pytest.raises(ClearpropError) as caught:
+        cl.load(tmp_path / "run").replay(3)
+    assert str(caught.value).startswith("the data are not those that the run learned from")
+
+
+def test_too_small_a_memory(tmp_path, monkeypatch):
+    path = saved(tmp_path, table(500), "csv")
+    assert (
+        refused(path, memory=10_000)
+        == """\
+the memory is too small to train on these data
+  expected  at least 94.7 kB: 256 rows of 14 features at a time
+  got       10 kB
+  where     --memory, FILE
+  try       --memory 95kB, or more"""
+    )
+    texts = polars.DataFrame({"text": [f"{i % 300:0500}x" for i in range(900)], "kind": ["a", "b"] * 450})
+    assert (
+        refused(saved(tmp_path, texts, "csv"), memory=200_000)
+        == """\
+the memory is too small for the different texts of these data
+  expected  at most 25 kB of different texts, an eighth of the memory
+  got       more
+  where     --memory, FILE
+  try       --memory 1MB, or leave out a column of long texts"""
+    )
+    monkeypatch.setattr(memory, "LEAST_MEMORY", 16_000_000)
+    assert (
+        refused(path)
+        == """\
+the memory is too small to read these data
+  expected  at least 16 MB, which readers take whatever they read
+  got       160 kB
+  where     --memory, FILE
+  try       --memory 16MB, or more"""
+    )
+
+
+def test_no_space_on_disk(tmp_path, monkeypatch):
+    from clearprop.train.streaming import scratch
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(scratch.shutil, "disk_usage", lambda _: type("", (), {"free": 1000})())
+    text = refused(saved(tmp_path, table(500), "csv"))
+    assert text.startswith("there is not enough space on disk for the encoded rows")
+    assert "TMPDIR=FOLDER" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("500MB", 500_000_000), ("1.5 GB", 1_500_000_000), ("2GiB", 2**31), ("64kb", 64_000), ("1000", 1000)],
+)
+def test_sizes(text, size):
+    assert memory.parsed_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "MB", "-1MB", "1e9", "500 megabytes", "1kiib"])
+def test_what_is_no_size(text):
+    with pytest.raises(ValueError, match="not a size"):
+        memory.parsed_size(text)
