@@ -59,7 +59,10 @@ def test_the_command_line(runs, tmp_path, capsys):
     assert command(["compare", a, b, "--out", str(tmp_path / "new")]) == 0
     told = capsys.readouterr().out
     assert "optimizer's learning_rate" in told and "comparison.html" in told
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["comparison.html", "results.json"]
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
+        "comparison.html", "results.json",
+        "training-loss.png", "training-loss.svg", "validation-loss.png", "validation-loss.svg",
+    ]  # fmt: skip
     assert command(["compare", a, b, "--json"]) == 0
     assert [entry["run"] for entry in json.loads(capsys.readouterr().out)] == ["a", "b"]
     assert command(["compare", a]) == 2

@@ -9,7 +9,6 @@ import pytest
 
 import clearprop as cl
 from clearprop.reporting import report_html
-from clearprop.reporting.charts import Axis, Series, line_chart
 from clearprop.reporting.findings import calibration, confusion, held_rows, losses_by_row, sizes_over_time, spread_steps
 from clearprop.train import job
 from clearprop.train.executor import eager_executor
@@ -140,21 +139,26 @@ def test_spread_steps():
     assert spread_steps(101, 1100)[0::7] == [101, 1100]
 
 
-@pytest.mark.parametrize(
-    "values", [[], [1.0], [float("nan")] * 3, [0.0, 0.0], [1e35, 1e35], [-5, 1e-300, float("inf")]]
-)
-@pytest.mark.parametrize("logarithmic", [False, True])
-def test_charts_take_any_numbers(values, logarithmic):
-    chart = line_chart("t", [Series("s", list(range(len(values))), values)], Axis("x"), Axis("y", logarithmic))
-    ET.fromstring(chart)
-    assert "nan" not in re.sub(r'aria-label="[^"]*"', "", chart)
-
-
-def test_the_command_line_writes_it(tmp_path, runs):
+def test_the_command_line_writes_it(tmp_path, runs, capsys):
     from clearprop.cli.app import run
 
-    folder = runs["classes"][0].save(tmp_path / "run")
-    assert run(["report", str(folder)]) == 0
+    folder, plots = runs["classes"][0].save(tmp_path / "run"), tmp_path / "plots"
+    assert run(["report", str(folder), "--plots", str(plots)]) == 0
+    assert capsys.readouterr().out == f"written: {folder / 'report.html'}\nwritten: 4 plots in {plots}\n"
+    assert sorted(p.name for p in plots.iterdir()) == [
+        "accuracy.png", "accuracy.svg", "loss.png", "loss.svg"
+    ]  # fmt: skip
+    assert run(["report", str(folder), "--plots", str(plots)]) == 2
+    assert (
+        capsys.readouterr().err
+        == f"""\
+the folder {str(plots)!r} is not empty
+  expected  a new folder, or an empty one
+  got       a folder that holds 'accuracy.png' and possibly more
+  where     --plots {plots}
+  try       another name
+"""
+    )
     assert (folder / "report.html").read_text().startswith("<!DOCTYPE html>")
     assert run(["report", str(folder), "-o", str(folder / "report.html")]) == 2
     shutil.rmtree(folder)

@@ -135,4 +135,5 @@ def _write(out: Path, outcomes: Sequence[Outcome], setup: Setup) -> None:
 
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "results.json", json_module.dumps(record(outcomes, setup), indent=1) + "\n")
-    draw(out / "curves.svg", outcomes)
+    for suffix in ("svg", "png"):
+        draw(out / f"curves.{suffix}", outcomes)

@@ -11,15 +11,16 @@ import typer
 from clearprop.cli import DONE
 from clearprop.cli.console import output, say, table
 from clearprop.errors import ArgumentError
-from clearprop.reporting.comparison import comparison_html, differences, record, remarks, results
+from clearprop.reporting.comparison import comparison_charts, comparison_html, differences, record, remarks, results
 from clearprop.train.atomic import make_folder, write_text
 from clearprop.train.events import plain
 from clearprop.train.loading import load
+from clearprop.train.plotting import save_charts
 from clearprop.train.run_folder import require_free
 
 
 def compare_runs(folders: Sequence[Path], out: Path | None, json: bool) -> int:
-    """Print tables of how the runs ended and of what differed; with `out`, write a page with their curves."""
+    """Print tables of how the runs ended and of what differed; `out` gets a page with their curves, and pictures."""
     if len(folders) < 2:
         raise ArgumentError(
             "one run is nothing to compare",
@@ -34,6 +35,7 @@ def compare_runs(folders: Sequence[Path], out: Path | None, json: bool) -> int:
     if out is not None:
         make_folder(out)
         write_text(out / "comparison.html", comparison_html(runs))
+        save_charts(out, comparison_charts(runs))
         write_text(out / "results.json", json_module.dumps(plain(record(runs)), indent=1, ensure_ascii=False) + "\n")
     if json:
         typer.echo(json_module.dumps(plain(record(runs)), ensure_ascii=False))
@@ -47,5 +49,5 @@ def compare_runs(folders: Sequence[Path], out: Path | None, json: bool) -> int:
     for remark in remarks(runs):
         say(console, remark)
     if out is not None:
-        say(console, f"curves are in {out / 'comparison.html'}")
+        say(console, f"curves are in {out / 'comparison.html'}, and as PNG and SVG beside it")
     return DONE

@@ -15,6 +15,10 @@ def report(
         typer.Option("--out", "-o", metavar="FILE", help="The file to write; by default RUN/report.html."),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace FILE if it exists.")] = False,
+    plots: Annotated[
+        Path | None,
+        typer.Option("--plots", metavar="DIR", help="A new folder for the plots of the page, as PNG and as SVG files."),
+    ] = None,
 ) -> int:
     """Write what a run did as one HTML page: it loads nothing, needs no script, and can be printed.
 
@@ -25,17 +29,24 @@ def report(
 
     * `clearprop report runs/digits-1`
 
-    * `clearprop report runs/digits-1 -o digits.html`
+    * `clearprop report runs/digits-1 -o digits.html --plots plots`
     """
     from clearprop.cli import DONE
     from clearprop.cli.predict import require_new
-    from clearprop.reporting import report_html
+    from clearprop.reporting import report_of
     from clearprop.train.atomic import write_text
     from clearprop.train.loading import load
+    from clearprop.train.plotting import save_charts
+    from clearprop.train.run_folder import require_free
 
     target = run / "report.html" if out is None else out
     if out is not None and not overwrite:
         require_new(out)
-    write_text(target, report_html(load(run)))
+    if plots is not None:
+        require_free(plots, "--plots")
+    made = report_of(load(run))
+    write_text(target, made.html)
     typer.echo(f"written: {target}")
+    if plots is not None:
+        typer.echo(f"written: {len(save_charts(plots, made.charts))} plots in {plots}")
     return DONE

@@ -1,209 +1,142 @@
-"""Charts as inline SVG: their colours are the page's, light or dark, and their words are text.
-
-No plotting library draws into the colours of the page that holds the plot, or keeps its words searchable, without a
-script or a font; these charts are lines, points and a grid, and need neither.
-"""
+"""Charts in a page: matplotlib's SVG in the colours of the page, light or dark, with words that stay words."""
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
+
+import numpy as np
 
 from clearprop.notation import number_text
-from clearprop.notation.numbers import MINUS
+from clearprop.train.plotting import COLOURS, HEIGHT, INK, LINE, SOFT, WIDTH, Axis, Chart, Curve, drawn, pens
 
-WIDTH, HEIGHT = 640, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 12, 44
-COLOURS = 6
-"""So many lines have colours of their own; further ones begin anew with another dash."""
-_DASHES = ("", "7 4", "2 3", "9 3 2 3")
+_DARK = ("#79c0ff", "#ffa657", "#7ee787", "#d2a8ff", "#e3c24a", "#ff9bce")
+_NAMES = {**{colour: f"--c{i}" for i, colour in enumerate(COLOURS)}, INK: "--ink", SOFT: "--soft", LINE: "--line"}
+"""What a page calls the colours; ink, soft and line are those of every page."""
 
-STYLE = """
-figure { margin: 0.75rem 0 1.25rem; } figcaption { font-weight: 600; }
-svg.chart { width: 100%; max-width: 44rem; height: auto; display: block; }
-svg.chart text { fill: var(--ink); font: 12px system-ui, sans-serif; }
-svg.chart .grid { stroke: var(--line); stroke-width: 1; } svg.chart .axis { stroke: var(--soft); }
-svg.chart .plot { fill: none; stroke-width: 2; } svg.chart .even { stroke: var(--soft); stroke-dasharray: 4 4; }
-svg.chart circle { fill: none; stroke-width: 1.5; }
-:root { --c0: #0550ae; --c1: #a83200; --c2: #1a7f37; --c3: #8250df; --c4: #7a5c00; --c5: #bf1f6a; }
-@media (prefers-color-scheme: dark) { :root { --c0: #79c0ff; --c1: #ffa657; --c2: #7ee787; --c3: #d2a8ff; --c4: #e3c24a;
-  --c5: #ff9bce; } }
-.key { list-style: none; padding: 0; margin: 0.25rem 0; display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; }
-.key svg { width: 2.2rem; height: 0.7rem; vertical-align: middle; margin-right: 0.4rem; }
+
+def _colours(palette: Sequence[str]) -> str:
+    return " ".join(f"--c{i}: {colour};" for i, colour in enumerate(palette))
+
+
+STYLE = f"""
+figure {{ margin: 0.75rem 0 1.25rem; break-inside: avoid; }} figcaption {{ font-weight: 600; }}
+svg.chart {{ width: 100%; max-width: 44rem; height: auto; display: block; }}
+svg.chart * {{ stroke-linejoin: round; }} svg.chart text {{ font-family: system-ui, sans-serif; }}
+:root {{ {_colours(COLOURS)} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {_colours(_DARK)} }} }}
+.key {{ list-style: none; padding: 0; margin: 0.25rem 0; display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; }}
+.key svg {{ width: 2.2rem; height: 0.7rem; vertical-align: middle; margin-right: 0.4rem; }}
 """
 
 
-@dataclass(frozen=True)
-class Series:
-    """A line: points whose value is not finite are gaps."""
+class Charts:
+    """The charts of a page, in their order: `add` gives each as HTML, and all can be saved as files afterwards."""
 
-    name: str
-    x: Sequence[float]
-    y: Sequence[float]
+    def __init__(self) -> None:
+        self.all: list[Chart] = []
 
-
-@dataclass(frozen=True)
-class Axis:
-    """A label, and whether steps of ten are equally far apart."""
-
-    label: str
-    logarithmic: bool = False
-
-
-class _Scale:
-    """From values to places on the paper."""
-
-    def __init__(self, values: Iterable[float], axis: Axis, start: float, end: float) -> None:
-        self.logarithmic = axis.logarithmic
-        known = [self._place(v) for v in values if math.isfinite(v) and (v > 0 or not axis.logarithmic)]
-        low, high = min(known, default=0.0), max(known, default=1.0)
-        if high - low <= 1e-9 * max(abs(low), abs(high)):
-            room = 0.5 if self.logarithmic or not low else 0.5 * abs(low)
-            low, high = low - room, high + room
-        self.low, self.high, self.start, self.end = low, high, start, end
-
-    def _place(self, value: float) -> float:
-        return math.log10(value) if self.logarithmic else value
-
-    def __call__(self, value: float) -> float:
-        share = (self._place(value) - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
-
-    def shows(self, value: float) -> bool:
-        return math.isfinite(value) and (value > 0 or not self.logarithmic)
-
-    def ticks(self) -> list[float]:
-        """About five round values."""
-        span = self.high - self.low
-        if self.logarithmic:
-            return _powers(self.low, self.high)
-        step = _round_step(span / 5)
-        first = math.ceil(self.low / step - 1e-9)
-        return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
+    def add(self, chart: Chart) -> str:
+        """The chart as a figure with its key and, for readers who do not see it, a summary of every line."""
+        self.all.append(chart)
+        picture = _picture(chart, f"chart{len(self.all)}-")
+        keyed = zip(chart.curves, pens(chart.curves), strict=True)
+        items = "".join(f"<li>{_key(pen)}{escape(curve.name)}</li>" for curve, pen in keyed)
+        return (
+            f"<figure>\n<figcaption>{escape(chart.title)}</figcaption>\n"
+            f'<ul class="key">{items}</ul>\n{picture}\n</figure>\n'
+        )
 
 
-def _powers(low: float, high: float) -> list[float]:
-    """Powers of ten between two exponents; where they are few, twice and five times them, too."""
-    every = max(1, math.ceil((high - low) / 6))
-    factors = (1, 2, 5) if high - low < 2 else (1,)
-    found = [m * 10.0**k for k in range(math.floor(low), math.floor(high) + 1, every) for m in factors]
-    return [v for v in found if low - 1e-9 <= math.log10(v) <= high + 1e-9]
+def measure_chart(title: str, curves: Sequence[Curve], name: str) -> Chart:
+    """Lines by epoch; the axis of a loss that falls far is logarithmic."""
+    values = [v for c in curves for v in np.ravel(c.y).tolist() if 0 < v < math.inf]
+    logarithmic = name == "loss" and bool(values) and max(values) > 20 * min(values)
+    return Chart(title, curves, Axis("epoch", whole=True), Axis(name, logarithmic))
 
 
-def _round_step(step: float) -> float:
-    """The next of 1, 2, 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(step))
-    return next(m * power for m in (1, 2, 5, 10) if m * power >= step * 0.999)
-
-
-def line_chart(title: str, series: Sequence[Series], x: Axis, y: Axis) -> str:
-    """Lines over a common axis, with a key and, for readers who do not see it, a summary of every line."""
-    paper = _Paper(series, x, y)
-    body = "".join(paper.line(i, one) for i, one in enumerate(series))
-    return _figure(title, "; ".join(map(_told, series)), paper.frame() + body, series)
-
-
-def scatter_chart(title: str, points: Series, right: Series, x: Axis, y: Axis) -> str:
-    """Points, with the line, from end to end, on which a network without errors had them."""
-    paper = _Paper([points, right], x, y)
-    dots = "".join(
-        f'<circle cx="{paper.x(a):.1f}" cy="{paper.y(b):.1f}" r="3" style="stroke: var(--c0)"/>'
-        for a, b in zip(points.x, points.y, strict=True)
-    )
-    return _figure(title, f"{len(points.x)} points", paper.frame() + paper.even(right) + dots, ())
-
-
-def reliability_chart(title: str, points: Series) -> str:
+def reliability_chart(title: str, confidence: Sequence[float], right: Sequence[float]) -> Chart:
     """How often predictions of each confidence were right, with the line of a calibrated network."""
-    right = Series("calibrated", (0, 1), (0, 1))
-    paper = _Paper([right], Axis("confidence"), Axis("share that is right"))
-    body = paper.frame() + paper.even(right) + paper.line(0, points)
-    told = "; ".join(f"confidence {a:.2f}: {b:.2f} right" for a, b in zip(points.x, points.y, strict=True))
-    return _figure(title, told, body, ())
+    told = "; ".join(f"confidence {a:.2f}: {b:.2f} right" for a, b in zip(confidence, right, strict=True))
+    curves = [Curve("this network", confidence, right), Curve("calibrated", (0, 1), (0, 1), look="guide")]
+    return Chart(title, curves, Axis("confidence"), Axis("share that is right"), told=told)
 
 
-class _Paper:
-    """The frame of a chart: scales, grid and labels."""
-
-    def __init__(self, series: Sequence[Series], x: Axis, y: Axis) -> None:
-        self.labels = x.label, y.label
-        self.x = _Scale((v for s in series for v in s.x), x, _LEFT, WIDTH - _RIGHT)
-        self.y = _Scale((v for s in series for v in s.y), y, HEIGHT - _BOTTOM, _TOP)
-
-    def frame(self) -> str:
-        bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
-        parts = []
-        for value in self.y.ticks():
-            at = self.y(value)
-            parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{at:.1f}" y2="{at:.1f}"/>')
-            parts.append(_text(_LEFT - 6, at + 4, _tick(value), "end"))
-        parts += [_text(self.x(value), bottom + 16, _tick(value), "middle") for value in self.x.ticks()]
-        parts.append(f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
-        parts.append(_text((_LEFT + right) / 2, HEIGHT - 8, self.labels[0], "middle"))
-        middle = (_TOP + bottom) / 2
-        turned = f'transform="rotate(-90 14 {middle:.1f})"'
-        parts.append(_text(14, middle, self.labels[1], "middle", turned))
-        return "".join(parts)
-
-    def line(self, number: int, series: Series) -> str:
-        """The line, interrupted where a value cannot be shown; a value without neighbours is a point."""
-        runs: list[list[str]] = [[]]
-        for a, b in zip(series.x, series.y, strict=True):
-            if self.x.shows(a) and self.y.shows(b):
-                runs[-1].append(f"{self.x(a):.1f},{self.y(b):.1f}")
-            elif runs[-1]:
-                runs.append([])
-        drawn = []
-        for run in runs:
-            if len(run) == 1:
-                cx, cy = run[0].split(",")
-                drawn.append(f'<circle cx="{cx}" cy="{cy}" r="3" style="stroke: {_colour(number)}"/>')
-            elif run:
-                drawn.append(f'<polyline class="plot" points="{" ".join(run)}" {_pen(number)}/>')
-        return "".join(drawn)
-
-    def even(self, right: Series) -> str:
-        """A dashed straight line."""
-        a, b = ((self.x(x), self.y(y)) for x, y in zip(right.x, right.y, strict=True))
-        return f'<line class="even" x1="{a[0]:.1f}" y1="{a[1]:.1f}" x2="{b[0]:.1f}" y2="{b[1]:.1f}"/>'
+# --------------------------------------------------------------------------------------------------- the SVG itself
+def _picture(chart: Chart, prefix: str) -> str:
+    """The chart as an element of a page."""
+    buffer = io.StringIO()
+    with drawn(chart, titled=False) as figure:
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    root = ET.fromstring(buffer.getvalue())
+    _adapt(root, prefix)
+    label = f"{chart.title}. {_told(chart)}"
+    root.attrib = {"class": "chart", "role": "img", "aria-label": label, "viewBox": f"0 0 {WIDTH} {HEIGHT}"}
+    return _in_page_colours(ET.tostring(root, encoding="unicode"))
 
 
-def _text(x: float, y: float, text: str, anchor: str, more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {more}>{escape(text)}</text>'
+def _adapt(root: ET.Element, prefix: str) -> None:
+    """Leave what a page needs: no namespaces, no metadata, no style of its own, names unique within the page.
+
+    Nothing is clipped: the axes are as long as the curves.
+    """
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag.endswith(("}metadata", "}style", "}title", "}clipPath")):
+                parent.remove(child)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        if element.tag == "g":
+            element.attrib.pop("id", None)  # names of matplotlib's parts, to which nothing refers
+        element.attrib.pop("clip-path", None)
+        for name, value in list(element.attrib.items()):
+            del element.attrib[name]
+            element.set(name.rpartition("}")[2], _prefixed(name, value, prefix))
+        if element.tag == "text":
+            element.set("style", re.sub(r"font-family:[^;]*;", "", element.get("style", "")))
+        element.text, element.tail = (element.text or "").strip(), ""
 
 
-def _tick(value: float) -> str:
-    return f"{value:.6g}".replace("-", MINUS) if value < 0 else f"{value:.6g}"
+def _prefixed(name: str, value: str, prefix: str) -> str:
+    if name == "id":
+        return prefix + value
+    return f"#{prefix}{value[1:]}" if name.endswith("href") else value
 
 
-def _colour(number: int) -> str:
-    return f"var(--c{number % COLOURS})"
+def _in_page_colours(text: str) -> str:
+    for colour, name in _NAMES.items():
+        text = text.replace(colour, f"var({name})")
+    return text
 
 
-def _pen(number: int) -> str:
-    dash = _DASHES[(number // COLOURS) % len(_DASHES)] or _DASHES[number % 2]
-    return f'style="stroke: {_colour(number)}" stroke-dasharray="{dash or "none"}"'
+def _key(pen: Mapping[str, Any]) -> str:
+    """A short piece of a curve, for the key."""
+    if "marker" in pen and pen.get("linestyle") == "none":
+        shape = f'<circle cx="18" cy="5" r="3.5" fill="none" stroke-width="1.5" style="stroke: {pen["color"]}"/>'
+    else:
+        dashes = " ".join(f"{pen['linewidth'] * d:g}" for d in pen.get("dashes", ())) or "none"
+        shape = (
+            f'<line x1="0" y1="5" x2="36" y2="5" stroke-width="{pen["linewidth"]}" '
+            f'style="stroke: {pen["color"]}; stroke-dasharray: {dashes}"/>'
+        )
+    return f'<svg aria-hidden="true" viewBox="0 0 36 10">{_in_page_colours(shape)}</svg>'
 
 
-def _told(series: Series) -> str:
-    known = [y for y in series.y if math.isfinite(y)]
+def _told(chart: Chart) -> str:
+    return chart.told or "; ".join(_summary(curve) for curve in chart.curves if curve.look != "guide")
+
+
+def _summary(curve: Curve) -> str:
+    values = np.ravel(curve.y).tolist()
+    if curve.look == "points":
+        return f"{len(values)} points"
+    known = [y for y in values if math.isfinite(y)]
     if not known:
-        return f"{series.name}: no finite value"
+        return f"{curve.name}: no finite value"
     first, last, low = (number_text(v) for v in (known[0], known[-1], min(known)))
-    return f"{series.name}: from {first} to {last}, lowest {low}"
-
-
-def _figure(title: str, told: str, body: str, keyed: Sequence[Series]) -> str:
-    label = escape(f"{title}. {told}", quote=True)
-    items = "".join(
-        f'<li><svg aria-hidden="true" viewBox="0 0 36 10"><line x1="0" y1="5" x2="36" y2="5" stroke-width="2" '
-        f"{_pen(i)}/></svg>{escape(s.name)}</li>"
-        for i, s in enumerate(keyed)
-    )
-    key = f'<ul class="key">{items}</ul>\n' if keyed else ""
-    return (
-        f"<figure>\n<figcaption>{escape(title)}</figcaption>\n{key}"
-        f'<svg class="chart" role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {HEIGHT}">{body}</svg>\n</figure>\n'
-    )
+    return f"{curve.name}: from {first} to {last}, lowest {low}"

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.explanation.html import cell, html_table, page
-from clearprop.reporting.charts import STYLE, Axis, Series, line_chart
+from clearprop.reporting.charts import STYLE, Charts, measure_chart
 from clearprop.train.events import number
+from clearprop.train.plotting import Chart, Curve
 from clearprop.train.run import Run
 
 Table = tuple[list[str], list[list[str]]]
@@ -82,14 +83,14 @@ def remarks(runs: Sequence[Run]) -> list[str]:
     return found
 
 
-def curves(runs: Sequence[Run], part: str, measure: str = "loss") -> list[Series]:
+def curves(runs: Sequence[Run], part: str, measure: str = "loss") -> list[Curve]:
     """One line per run: the measure on a part of the data by epoch."""
     found = []
     for name, run in zip(names_of(runs), runs, strict=True):
         values = [(float(e["epoch"]), (e[part] or {}).get(measure)) for e in run.history]
         known = [(x, float(y)) for x, y in values if y is not None]
         if known:
-            found.append(Series(name, [x for x, _ in known], [y for _, y in known]))
+            found.append(Curve(name, [x for x, _ in known], [y for _, y in known]))
     return found
 
 
@@ -106,7 +107,9 @@ def comparison_html(runs: Sequence[Run]) -> str:
     tables = [("how they ended", results(runs)), ("what differed", differences(runs))]
     body = "".join(f"<p>{escape(text[:1].upper() + text[1:])}.</p>\n" for text in remarks(runs))
     body += "".join(_html(caption, table) for caption, table in tables if table[1])
-    return page("Runs compared", f"<section>\n{body}</section>\n<section>\n{_charts(runs)}</section>\n", STYLE)
+    charts = Charts()
+    drawn = "".join(map(charts.add, comparison_charts(runs))) or "<p>No epoch was finished.</p>\n"
+    return page("Runs compared", f"<section>\n{body}</section>\n<section>\n{drawn}</section>\n", STYLE)
 
 
 def _html(caption: str, table: Table) -> str:
@@ -115,15 +118,14 @@ def _html(caption: str, table: Table) -> str:
     return html_table(caption, [escape(h) for h in heads], cells)
 
 
-def _charts(runs: Sequence[Run]) -> str:
+def comparison_charts(runs: Sequence[Run]) -> list[Chart]:
+    """A chart of every measure on every part of the data, with a line per run."""
     events = [event for run in runs for event in run.history]
     measures = dict.fromkeys(name for e in events for name in (*e["train"], *(e["validation"] or {})))
-    drawn = []
+    charts = []
     for name in measures:
         for part, told in (("validation", "validation"), ("train", "training")):
             lines = curves(runs, part, name)
             if lines:
-                values = [v for s in lines for v in s.y if 0 < v < float("inf")]
-                logarithmic = name == "loss" and bool(values) and max(values) > 20 * min(values)
-                drawn.append(line_chart(f"{told} {name}", lines, Axis("epoch"), Axis(name, logarithmic)))
-    return "".join(drawn) or "<p>No epoch was finished.</p>\n"
+                charts.append(measure_chart(f"{told} {name}", lines, name))
+    return charts

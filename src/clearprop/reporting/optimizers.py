@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clearprop.train.comparison import Outcome, Setup
 from clearprop.train.events import number, plain
 from clearprop.train.judging import differences, verdict
-from clearprop.train.plotting import Curve, Panel, save_plot
+from clearprop.train.plotting import Axis, Chart, Curve, save_chart
 
 _AXES = {"steps": "steps", "gradients": "gradient evaluations", "seconds": "seconds, without compilation"}
 _LOWEST = "lowest validation loss so far"
@@ -89,15 +89,15 @@ def _outcome_record(outcome: Outcome, curves: bool) -> dict[str, Any]:
 def draw(path: Path, outcomes: Sequence[Outcome]) -> Path:
     """What was judged, against steps, gradients, seconds and, where rates were tried, the rate."""
     named = sorted(outcomes, key=lambda o: o.name)  # an optimizer has one colour in all comparisons of the same ones
-    panels = [
-        Panel(
-            [c for o in named if (c := _progress(o, axis, len(named)))], label, _LOWEST, axis == "seconds", log_y=True
-        )
-        for axis, label in _AXES.items()
-    ]
+    charts = []
+    for axis, label in _AXES.items():
+        curves = [c for o in named if (c := _progress(o, axis, len(named)))]
+        x = Axis(label, logarithmic=axis == "seconds", whole=axis != "seconds")
+        charts.append(Chart(f"By {axis}", curves, x, Axis(_LOWEST, logarithmic=True)))
     if any(o.tuning for o in outcomes):
-        panels.append(Panel([_by_rate(o) for o in named], "learning rate", "lowest validation loss", True, log_y=True))
-    return save_plot(path, *panels)
+        x, y = Axis("learning rate", logarithmic=True), Axis("lowest validation loss", logarithmic=True)
+        charts.append(Chart("By learning rate", [_by_rate(o) for o in named], x, y))
+    return save_chart(path, *charts)
 
 
 def _progress(outcome: Outcome, axis: str, several: int) -> Curve | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
@@ -13,11 +13,12 @@ import numpy as np
 from clearprop.errors import ClearpropError
 from clearprop.explanation.html import cell, html_table, number_cell, page
 from clearprop.notation import number_text
-from clearprop.reporting.charts import STYLE, Axis, Series, line_chart, reliability_chart, scatter_chart
+from clearprop.reporting.charts import STYLE, Charts, measure_chart, reliability_chart
 from clearprop.reporting.findings import Held, Sizes, by_layer, calibration, confusion, held_rows, sizes_over_time
 from clearprop.reporting.misses import in_units, missed_section
 from clearprop.train.feeds import ArrayFeed, BlockFeed
 from clearprop.train.loop import Plan
+from clearprop.train.plotting import Axis, Chart, Curve
 from clearprop.train.run import Run
 
 LARGEST_CONFUSION, POINTS = 30, 1000
@@ -35,17 +36,26 @@ nav ul { columns: 3 12rem; } nav a { color: inherit; }
 )
 
 
-def report_html(run: Run) -> str:
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A page about a run, and the charts in it."""
+
+    html: str
+    charts: Sequence[Chart]
+
+
+def report_of(run: Run) -> Report:
     """The whole page.  Parts whose data are not at hand say so, and a run that failed has a page too."""
     plan, why = _plan(run)
+    charts = Charts()
     parts: dict[str, Callable[[], str]] = {
         "How it ended": lambda: _outcome(run),
         "Data": lambda: _data(run),
         "Network": lambda: _network(run),
-        "Training": lambda: _curves(run),
-        "What it gets right and wrong": lambda: _with_rows(run, plan, why, _judged),
+        "Training": lambda: _curves(run, charts),
+        "What it gets right and wrong": lambda: _with_rows(run, plan, why, lambda r, held: _judged(r, held, charts)),
         "Worst misses": lambda: _with_rows(run, plan, why, missed_section),
-        "Sizes of gradients and updates": lambda: _sizes(run, plan, why),
+        "Sizes of gradients and updates": lambda: _sizes(run, plan, why, charts),
         "How to repeat it": lambda: _repeat(run),
         "Environment": lambda: _environment(run),
     }
@@ -55,7 +65,13 @@ def report_html(run: Run) -> str:
         f'<section id="{_anchor(name)}">\n<h2>{escape(name)}</h2>\n{body}</section>\n' for name, body in bodies.items()
     )
     name = run.folder.name if run.folder is not None else run.config.data.source
-    return page(f"Run {name}", f'<nav aria-label="Parts of the report"><ul>{links}</ul></nav>\n{sections}', _STYLE)
+    body = f'<nav aria-label="Parts of the report"><ul>{links}</ul></nav>\n{sections}'
+    return Report(page(f"Run {name}", body, _STYLE), charts.all)
+
+
+def report_html(run: Run) -> str:
+    """The page of `report_of` alone."""
+    return report_of(run).html
 
 
 def _anchor(name: str) -> str:
@@ -176,23 +192,21 @@ def _optimizer(config: Mapping[str, Any] | None) -> str:
     return f"{config['name']}({rest})"
 
 
-def _curves(run: Run) -> str:
+def _curves(run: Run, charts: Charts) -> str:
     history = run.history
     if not history:
         return "<p>No epoch was finished, so there is no curve.</p>\n"
     epochs = [float(e["epoch"]) for e in history]
     names = list(dict.fromkeys(name for e in history for name in (*e["train"], *(e["validation"] or {}))))
-    charts = []
+    figures = []
     for name in names:
         lines = []
         for part in ("train", "validation"):
             values = [_float((e[part] or {}).get(name)) for e in history]
             if any(v == v for v in values):
-                lines.append(Series({"train": "training"}.get(part, part), epochs, values))
-        spread = [v for s in lines for v in s.y if v > 0]
-        logarithmic = name == "loss" and bool(spread) and max(spread) > 20 * min(spread)
-        charts.append(line_chart(name, lines, Axis("epoch"), Axis(name, logarithmic)))
-    return "".join(charts)
+                lines.append(Curve({"train": "training"}.get(part, part), epochs, values))
+        figures.append(charts.add(measure_chart(name, lines, name)))
+    return "".join(figures)
 
 
 def _float(value: Any) -> float:
@@ -212,14 +226,14 @@ def _with_rows(run: Run, plan: Plan | None, why: str, part: Callable[[Run, Held]
     return part(run, held)
 
 
-def _judged(run: Run, held: Held) -> str:
+def _judged(run: Run, held: Held, charts: Charts) -> str:
     rows = f"the {held.total} rows"
     if len(held.x) < held.total:
         rows = f"{len(held.x):,} of the {held.total:,} rows, evenly spread,"
     lead = f"<p>Judged by {rows} of the {held.part} part.</p>\n"
     if held.classes:
-        return lead + _confusion(held) + _calibration(held)
-    return lead + _residuals(run, held)
+        return lead + _confusion(held) + _calibration(held, charts)
+    return lead + _residuals(run, held, charts)
 
 
 def _confusion(held: Held) -> str:
@@ -245,18 +259,18 @@ def _confusion(held: Held) -> str:
     return f'<div class="counts">{html_table("confusions: rows of each class by the answer", heads, table)}</div>\n'
 
 
-def _calibration(held: Held) -> str:
+def _calibration(held: Held, charts: Charts) -> str:
     bins, error = calibration(held)
-    points = Series("right", [b.confidence for b in bins], [b.right for b in bins])
+    chart = reliability_chart("Calibration", [b.confidence for b in bins], [b.right for b in bins])
     rows = [
         (f'<th scope="row">{number_text(b.confidence)}</th>', number_cell(b.right), number_cell(b.rows)) for b in bins
     ]
     told = f"<p>Expected calibration error: {number_text(error)}. On the dashed line confidence is deserved.</p>\n"
     table = html_table("calibration by confidence", ("mean confidence", "share that is right", "rows"), rows)
-    return told + reliability_chart("Calibration", points) + table
+    return told + charts.add(chart) + table
 
 
-def _residuals(run: Run, held: Held) -> str:
+def _residuals(run: Run, held: Held, charts: Charts) -> str:
     true, said = in_units(run, held.y.reshape(len(held.y), -1)[:, 0]), in_units(run, held.outputs[:, 0])
     residuals = said - true
     facts = {
@@ -267,19 +281,18 @@ def _residuals(run: Run, held: Held) -> str:
     }
     true, said, residuals = (v[:POINTS].tolist() for v in (true, said, residuals))
     ends = (min(true + said), max(true + said))
-    first = scatter_chart(
-        "Predicted against true",
-        Series("rows", true, said),
-        Series("equal", ends, ends),
-        Axis("true"),
-        Axis("predicted"),
+    equal = Curve("equal", ends, ends, look="guide")
+    zero = Curve("no error", (min(said), max(said)), (0.0, 0.0), look="guide")
+    first = Curve("rows", true, said, look="points")
+    second = Curve("rows", said, residuals, look="points")
+    return (
+        _facts("residuals", facts)
+        + charts.add(Chart("Predicted against true", [first, equal], Axis("true"), Axis("predicted")))
+        + charts.add(Chart("Residuals", [second, zero], Axis("predicted"), Axis("residual")))
     )
-    zero = Series("no error", (min(said), max(said)), (0.0, 0.0))
-    second = scatter_chart("Residuals", Series("rows", said, residuals), zero, Axis("predicted"), Axis("residual"))
-    return _facts("residuals", facts) + first + second
 
 
-def _sizes(run: Run, plan: Plan | None, why: str) -> str:
+def _sizes(run: Run, plan: Plan | None, why: str, charts: Charts) -> str:
     if plan is None:
         return f"<p>Not shown: {escape(why)}.</p>\n"
     try:
@@ -291,17 +304,18 @@ def _sizes(run: Run, plan: Plan | None, why: str) -> str:
     steps = ", ".join(str(s.step) for s in sizes)
     lead = f"<p>Root mean squares over the entries of each parameter, from replays of the steps {steps}.</p>\n"
     return lead + "".join(
-        _size_chart(title, sizes, part) for title, part in (("Gradients", "gradients"), ("Updates", "updates"))
+        _size_chart(title, sizes, part, charts) for title, part in (("Gradients", "gradients"), ("Updates", "updates"))
     )
 
 
-def _size_chart(title: str, sizes: Sequence[Sizes], part: str) -> str:
+def _size_chart(title: str, sizes: Sequence[Sizes], part: str, charts: Charts) -> str:
     steps = [float(s.step) for s in sizes]
-    lines = [Series(name, steps, values) for name, values in by_layer(sizes, part).items()]
-    rows = [(f'<th scope="row">{escape(s.name)}</th>', *(number_cell(v) for v in s.y)) for s in lines]
+    values = by_layer(sizes, part)
+    lines = [Curve(name, steps, line) for name, line in values.items()]
+    rows = [(f'<th scope="row">{escape(name)}</th>', *map(number_cell, line)) for name, line in values.items()]
     heads = ("parameter", *(f"step {s.step}" for s in sizes))
-    chart = line_chart(title, lines, Axis("step", logarithmic=True), Axis("root mean square", logarithmic=True))
-    return chart + html_table(f"{title.lower()}: root mean squares", heads, rows)
+    axes = Axis("step", logarithmic=True, whole=True), Axis("root mean square", logarithmic=True)
+    return charts.add(Chart(title, lines, *axes)) + html_table(f"{title.lower()}: root mean squares", heads, rows)
 
 
 # -------------------------------------------------------------------------------------------------- repeating it

@@ -48,13 +48,14 @@ class RateRange:
 
     def plot(self, path: str | Path) -> Path:
         """Draw loss against rate as an image file (.svg, .png or .pdf).  Needs matplotlib, which `[cli]` brings."""
-        from clearprop.train.plotting import Curve, Panel, save_plot
+        from clearprop.train.plotting import Axis, Chart, Curve, save_chart
 
         top = 2 * float(self.smoothed[: len(self.smoothed) // 2].max())  # the end, where the loss explodes, is cut off
-        measured = Curve("loss", self.rates, np.where(self.losses < top, self.losses, np.nan), faint=True)
+        measured = Curve("loss", self.rates, np.where(self.losses < top, self.losses, np.nan), look="faint")
         smooth = Curve("smoothed", self.rates, np.where(self.smoothed < top, self.smoothed, np.nan))
         mark = (self.suggestion, f"suggested {self.suggestion:.2g}")
-        return save_plot(path, Panel([measured, smooth], "learning rate", "loss", log_x=True, marks=[mark]))
+        x, y = Axis("learning rate", logarithmic=True), Axis("loss")
+        return save_chart(path, Chart("Learning-rate range test", [measured, smooth], x, y, marks=[mark]))
 
 
 def lr_range_test(

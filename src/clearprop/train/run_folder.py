@@ -95,20 +95,21 @@ class Summary:
     stopped_by: str | None
 
 
-def require_free(path: Path) -> None:
-    """Raise ArgumentError if `path` is taken: a run starts in a new or an empty folder."""
+def require_free(path: Path, option: str = "--out") -> None:
+    """Raise ArgumentError if `path` is taken: a run, or a set of plots, starts in a new or an empty folder."""
     if path.is_file():
         got = "a file"
     elif path.is_dir() and any(path.iterdir()):
         got = f"a folder that holds {min(path.iterdir()).name!r} and possibly more"
     else:
         return
+    run = option == "--out"
     raise ArgumentError(
-        f"the run folder {str(path)!r} is not empty",
+        f"the {'run folder' if run else 'folder'} {str(path)!r} is not empty",
         expected="a new folder, or an empty one",
         got=got,
-        where=f"--out {path}",
-        try_="another name, or --resume to continue the run in it",
+        where=f"{option} {path}",
+        try_="another name, or --resume to continue the run in it" if run else "another name",
     )
 
 
