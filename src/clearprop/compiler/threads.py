@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from clearprop.compiler.native import blas
 from clearprop.errors import ArgumentError, user_line
 
 _chosen: list[int] = []
+SMALL = 1 << 24
+"""Multiply-adds up to which waking a sleeping thread of BLAS takes longer than it saves."""
 
 
 def get_threads() -> int:
@@ -43,6 +47,16 @@ def set_threads(n: int) -> None:
     _chosen[:] = [_checked(n, user_line())]
     blas.set_threads(n)
     _set_scipy(n)
+
+
+@contextmanager
+def products_of(multiply_adds: int) -> Iterator[None]:
+    """Matrix products with this much work, one after the other, on as many threads of BLAS as are worth waking."""
+    if multiply_adds > SMALL:
+        yield
+        return
+    with blas.threads(1):
+        yield
 
 
 def _checked(n: Any, where: str) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import nn
+from clearprop.compiler.threads import products_of
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import is_floating, type_of
@@ -153,7 +154,8 @@ def _name(function: Any) -> str:
 
 def outputs_of(model: Any, x: Any) -> NDArray[Any]:
     """The model's outputs for all rows of x, as an array; computed without history, some rows at a time."""
-    with no_grad():
+    weights = sum(math.prod(shape_of(p)) for p in model.parameters().values())
+    with no_grad(), products_of(min(len(x), ROWS_AT_ONCE) * weights):
         parts = [np.asarray(raw(model(x[i : i + ROWS_AT_ONCE]))) for i in range(0, len(x), ROWS_AT_ONCE)]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
