@@ -91,8 +91,16 @@ class Regression:
 
     def digits(self, b):
         """LRE = −log₁₀ of the largest relative error of a parameter, at most 11: so many digits are certified."""
-        error = np.max(np.abs(np.asarray(b) - self.certified) / np.abs(self.certified))
-        return 0.0 if not np.isfinite(error) else float(np.clip(-math.log10(max(error, 1e-300)), 0, 11))
+        return _digits(b, self.certified)
+
+    def deviation_digits(self, deviations):
+        """The same of the parameters' standard deviations."""
+        return _digits(deviations, self.deviations)
+
+
+def _digits(found, certified):
+    error = np.max(np.abs(np.asarray(found) - certified) / np.abs(certified))
+    return 0.0 if not np.isfinite(error) else float(np.clip(-math.log10(max(error, 1e-300)), 0, 11))
 
 
 SOLVED = 4  # digits

@@ -189,3 +189,19 @@ def test_a_run_that_diverges_keeps_its_best_point():
 def test_a_function_without_a_minimum_ends(method):
     found = optim.minimize(lambda x: -cl.sum(x), X, method, steps=60)
     assert not found.converged and found.value < -1e6
+
+
+def test_uncertainty_of_what_the_residuals_do_not_determine():
+    exact = optim.least_squares(lambda x: x - 1.0, X)
+    assert without_where(message(lambda: exact.standard_errors)) == lines("""
+the residuals say nothing about the uncertainty of x
+  expected  more residuals than variables: at least 3
+  got       2 residuals for 2 variables
+  try       more observations, or fewer variables
+""")
+    y = np.array([1.0, 2.0, 4.0])
+    twins = optim.least_squares(lambda x: (x[0] + x[1]) * np.arange(1.0, 4.0) - y, X)
+    found = without_where(message(lambda: twins.covariance))
+    assert found[:2] == ["the residuals do not determine x", "  expected  a Jacobian whose columns are independent"]
+    assert found[2].startswith("  got       some combination of the variables changes no residual")
+    assert found[3] == "  try       leave a variable out, or add observations that tell them apart"

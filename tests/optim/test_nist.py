@@ -43,6 +43,55 @@ def test_hard_regressions_are_solved_to_nine_digits(name, start):
     assert found.value == pytest.approx(problem.sum_of_squares, rel=1e-9)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_standard_errors_have_the_certified_digits(name):
+    """Ten of eleven; three for Lanczos1, whose residuals of 1e-13 are the rounding of its data."""
+    problem = regression(name)
+    found = optim.least_squares(problem.residuals, problem.starts[1])
+    assert problem.deviation_digits(found.standard_errors) >= (3 if name == "Lanczos1" else 10)
+    n = len(problem.certified)
+    assert found.degrees_of_freedom == len(problem.y) - n and found.covariance.shape == (n, n)
+    assert found.residual_deviation == pytest.approx(
+        (problem.sum_of_squares / (len(problem.y) - n)) ** 0.5, rel=1e-2 if name == "Lanczos1" else 1e-9
+    )
+
+
+def test_the_covariance_is_that_of_linear_regression():
+    """Against the textbook's s²(XᵀX)⁻¹; a tree keeps its form."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 3)), rng.normal(size=20)
+    start = {"slopes": np.zeros(2), "rest": np.zeros(())}
+    found = optim.least_squares(lambda p: x[:, :2] @ p["slopes"] + x[:, 2] * p["rest"] - y, start)
+    order = [2, 0, 1]  # leaves go by name: rest, slopes
+    r = x @ np.linalg.lstsq(x, y, rcond=None)[0] - y
+    expected = np.linalg.inv(x.T @ x)[np.ix_(order, order)] * (r @ r) / 17
+    np.testing.assert_allclose(found.covariance, expected, rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(found.standard_errors["slopes"], np.sqrt(np.diag(expected))[1:], rtol=1e-10)
+    assert np.shape(found.standard_errors["rest"]) == ()
+
+
+def test_units_do_not_change_which_covariances_there_are():
+    problem = regression("MGH10")  # parameters from 1e-3 to 1e4
+
+    def scaled(b):
+        return problem.residuals(b * np.array([1e-9, 1e6, 1e6]))
+
+    found = optim.least_squares(scaled, problem.starts[1] / np.array([1e-9, 1e6, 1e6]))
+    assert problem.deviation_digits(np.asarray(found.standard_errors) * np.array([1e-9, 1e6, 1e6])) > 9
+
+
+def test_standard_errors_are_right_in_repeated_experiments():
+    """The deviation of 200 estimates is what each of them says of itself; 4 standard errors of a deviation allowed."""
+    t, rng = np.linspace(0, 4, 40), np.random.default_rng(0)
+    estimates, told = [], []
+    for _ in range(200):
+        y = 2 * np.exp(-0.7 * t) + 0.02 * rng.normal(size=t.size)
+        found = optim.least_squares(lambda p, y=y: p[0] * cl.exp(-p[1] * t) - y, np.array([1.0, 1.0]), executor="eager")
+        estimates.append(np.asarray(found.x))
+        told.append(np.asarray(found.standard_errors))
+    np.testing.assert_allclose(np.std(estimates, axis=0), np.mean(told, axis=0), rtol=4 / np.sqrt(400))
+
+
 def test_damping_of_nielsen_solves_them_too():
     problem = regression("Bennett5")
     found = optim.least_squares(problem.residuals, problem.starts[0], optim.levenberg_marquardt("nielsen"))

@@ -68,3 +68,4 @@ from clearprop.optim.switching import switch as switch
 from clearprop.optim.transform import Transform as Transform
 from clearprop.optim.transform import apply_updates as apply_updates
 from clearprop.optim.transform import chain as chain
+from clearprop.optim.uncertainty import Estimate as Estimate

@@ -9,9 +9,10 @@ import numpy as np
 
 from clearprop.autodiff.trees import is_array
 from clearprop.errors import ArgumentError, ShapeError, user_line
-from clearprop.optim.driver import Result, Watch, check_limits, default_tolerance, drive, require_finite
+from clearprop.optim.driver import Watch, check_limits, default_tolerance, drive, require_finite
 from clearprop.optim.gauss_newton import Problem, levenberg_marquardt
 from clearprop.optim.objective import Objective
+from clearprop.optim.uncertainty import Estimate
 from clearprop.program.values import raw
 
 
@@ -24,12 +25,13 @@ def least_squares(
     steps: int = 1000,
     executor: str | None = None,
     watch: Watch | None = None,
-) -> Result:
+) -> Estimate:
     """A local minimum of Σ r(x)², r being a function from a tree to a vector of residuals.
 
     The result's `value` is Σr² (not half of it).  `method` is `levenberg_marquardt()`; its Jacobians are exact, and
     column by column or row by row, whichever are fewer.  Converged when no column of J has a cosine with r above
-    `tolerance`, by default √eps of the dtype.  `steps`, `executor` and `watch` as in `minimize`.
+    `tolerance`, by default √eps of the dtype.  `steps`, `executor` and `watch` as in `minimize`.  The result also has
+    `standard_errors` and `covariance` of x, `residual_deviation` and `degrees_of_freedom`.
 
     Raises ShapeError if r is no vector, ArgumentError if it is not finite at x0.
 
@@ -49,7 +51,9 @@ def least_squares(
         start = problem.fit(objective.space.start)
         require_finite(start.point, "least_squares")
         allowed = default_tolerance(objective) if tolerance is None else tolerance
-        return drive(objective, start.point, chosen.steps(problem, start, allowed), steps, watch)
+        found = drive(objective, start.point, chosen.steps(problem, start, allowed), steps, watch)
+    end = objective.space.join(objective.space.pick(found.x))
+    return Estimate(**vars(found), space=objective.space, linearised=lambda: problem.fit(end))
 
 
 def _method(method: Any) -> levenberg_marquardt:
