@@ -11,10 +11,11 @@ from clearprop import optim
 from clearprop.errors import ArgumentError, ClearpropError, RunError, unknown_name, user_line
 from clearprop.optim.parts import has_rate, parse, parts, says_rate, with_rate
 from clearprop.train.checkpoints import Standing
-from clearprop.train.events import Events, log_events, plain
+from clearprop.train.events import plain
 from clearprop.train.executor import State
 from clearprop.train.job import Job, Origin, train
 from clearprop.train.loop import Callback
+from clearprop.train.notebook import watched
 from clearprop.train.run import Run
 from clearprop.train.run_folder import Forked
 from clearprop.train.stored_arrays import tree_arrays, with_arrays
@@ -40,6 +41,7 @@ def fork(run: Run, step: int, change: Mapping[str, Any], out: Path | None, callb
     check_options(s.epochs, size, s.l1, s.l2, s.patience, s.min_delta, job.checkpoint_seconds, job.data.validation)
     optimizer = _changed_optimizer(job.optimizer, change)
     settings = replace(settings, optimizer=_config(optimizer))
+    events, tick = watched(True)
     job = replace(
         job,
         settings=settings,
@@ -47,8 +49,8 @@ def fork(run: Run, step: int, change: Mapping[str, Any], out: Path | None, callb
         out=out,
         resume=None,
         callbacks=tuple(callbacks),
-        events=Events([log_events]),
-        tick=None,
+        events=events,
+        tick=tick,
         command=job.command and {**job.command, **_as_options(given, optimizer, change.get("optimizer"))},
     )
     return train(forked(job, run, step, change))

@@ -10,10 +10,10 @@ from typing import Any
 from clearprop import nn, optim
 from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.parts import parse
-from clearprop.train.events import Events, log_events
 from clearprop.train.job import Job, train
 from clearprop.train.loop import Callback
 from clearprop.train.measures import find_loss, find_metrics
+from clearprop.train.notebook import watched
 from clearprop.train.prepared import prepare
 from clearprop.train.run import Run
 from clearprop.train.run_folder import Settings
@@ -42,6 +42,7 @@ def fit(
     out: str | Path | None = None,
     resume: str | Path | None = None,
     checkpoint_seconds: float = 10.0,
+    progress: bool = True,
 ) -> Run:
     """Train a network by mini-batches; `model` itself is not changed.
 
@@ -60,6 +61,7 @@ def fit(
     out         a new folder for the run (config, weights, history, checkpoints); None writes nothing
     resume      the folder of an interrupted or finished run that is continued, with the same model, data and settings
     checkpoint_seconds  save after an epoch if the last time is so long ago; 0 saves after every epoch
+    progress    in a notebook, show one line that tells how training goes; elsewhere nothing is printed
 
     Ctrl-C finishes the step, saves, and raises `TrainingInterrupted`, which holds the run; a second one stops at once.
     Raises our errors, before anything is written, for what does not fit together.
@@ -90,6 +92,7 @@ def fit(
         shuffle=bool(shuffle),
         seed=seed,
     )
+    events, tick = watched(progress)
     job = Job(
         model=_network(model),
         data=prepared,
@@ -100,7 +103,8 @@ def fit(
         out=None if out is None else Path(out),
         resume=None if resume is None else Path(resume),
         callbacks=tuple(callbacks),
-        events=Events([log_events]),
+        events=events,
+        tick=tick,
         checkpoint_seconds=checkpoint_seconds,
     )
     return train(job)
