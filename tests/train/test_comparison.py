@@ -13,7 +13,7 @@ from clearprop.cli.optimizers import made
 from clearprop.errors import ClearpropError
 from clearprop.optim.parts import has_rate, parse, parts
 from clearprop.reporting.optimizers import record
-from clearprop.train.comparison import GRID, Setup, _at, compare, gradients_per_step, held_rate
+from clearprop.train.comparison import GRID, HeldRate, Setup, _at, compare, gradients_per_step
 from clearprop.train.judging import differences, verdict
 from clearprop.train.prepared import from_source
 from clearprop.train.rate_range import judged
@@ -41,7 +41,7 @@ def test_a_comparison_is_fair_and_sorted(iris):
 
 def test_a_rate_kept_in_the_state_is_the_rate():
     params = {"w": cl.tensor(2.0)}
-    held, plain = optim.chain(optim.adamw(1.0), held_rate(0.03)), optim.adamw(0.03)
+    held, plain = optim.chain(optim.adamw(1.0), HeldRate(0.03)), optim.adamw(0.03)
     a, b = held.init(params), plain.init(params)
     for g in (1.0, -0.3, 2.0):
         u, a = held.update({"w": cl.tensor(g)}, a, params)
@@ -52,7 +52,7 @@ def test_a_rate_kept_in_the_state_is_the_rate():
 @pytest.mark.parametrize("text", ["adamw", "sgd:momentum=0.9", "fractional_memory:alpha=0.7+sgd", "swats"])
 def test_rates_share_a_compiled_step_where_the_rate_is_the_last_factor(text):
     rule = _at(parse(text), 0.25)
-    held = isinstance(rule, optim.chain) and isinstance(rule.links[-1], held_rate)
+    held = isinstance(rule, optim.chain) and isinstance(rule.links[-1], HeldRate)
     assert held is (text != "swats")
     rates = [p.settings()["learning_rate"] for p in parts(rule) if has_rate(p)]
     assert all(rate == (1.0 if held else 0.25) for rate in rates) and rates

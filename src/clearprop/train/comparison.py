@@ -26,7 +26,7 @@ GRID = 10.0 ** np.linspace(-1.25, 2.25, 8)
 """The rates of a grid, as multiples of the optimizer's default: more above it, as defaults are careful."""
 
 
-class held_rate(Transform):
+class HeldRate(Transform):
     """The update by a rate that is kept in the state: one compiled step serves every rate."""
 
     rate: float = hyper(default=1.0, within=NOT_NEGATIVE)
@@ -188,7 +188,7 @@ def _own_rate(rule: Transform) -> float | None:
 def _at(rule: Transform, rate: float) -> Transform:
     """The rule at a rate; where the rate is the last factor of the update it is kept in the state."""
     if isinstance(_last(rule), optim.scale_by_learning_rate):
-        return optim.chain(with_rate(rule, 1.0), held_rate(rate))
+        return optim.chain(with_rate(rule, 1.0), HeldRate(rate))
     return with_rate(rule, rate)
 
 

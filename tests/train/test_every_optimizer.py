@@ -1,0 +1,92 @@
+"""Every optimizer and link that there is, in a real run: stopped and resumed from its folder, and natively compiled."""
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop import optim
+from clearprop.optim.hyper import Configured
+from clearprop.optim.parts import parts
+from clearprop.optim.transform import Composed, Transform
+from clearprop.train import job
+from clearprop.train.executor import eager_executor
+from tests.train.conftest import bits
+
+FORMS = {
+    "sgd": optim.sgd(0.05, momentum=0.9, nesterov=True),
+    "adam": optim.adam(0.02, amsgrad=True),
+    "adamw": optim.adamw(optim.warmup(3, optim.cosine(0.02, 30))),
+    "rmsprop": optim.rmsprop(0.02, momentum=0.5, centered=True),
+    "adagrad": optim.adagrad(0.1),
+    "lion": optim.lion(0.005, weight_decay=0.1),
+    "rprop": optim.rprop(),
+    "schedule_free": optim.schedule_free(0.02, warmup=4),
+    "polyak": optim.polyak(growth=1.05),
+    "armijo": optim.armijo(),
+    "hypergradient": optim.hypergradient(optim.adam(0.02)),
+    "sam": optim.sam(optim.adam(0.02), adaptive=True),
+    "lookahead": optim.lookahead(optim.adam(0.02), every=3),
+    "switch": optim.switch(optim.adam(0.02), optim.sgd(0.05, 0.9), when=7),
+    "switch on a plateau": optim.switch(optim.adam(0.02), optim.schedule_free(0.02), optim.on_plateau(patience=1)),
+    "swats": optim.swats(0.02, eps=0.5),
+    "diag_newton": optim.diag_newton(0.1),
+    "diag_newton, clipped": optim.diag_newton(0.1, clip=1.0),
+    "clipped": optim.chain(optim.clip_by_norm(1.0), optim.clip_by_value(0.5), optim.clip_adaptive(), optim.adam(0.02)),
+    "averaged": optim.chain(optim.sgd(0.05), optim.average(0.9)),
+    "plateau": optim.chain(optim.scale(2.0), optim.adam(0.02), optim.reduce_on_plateau(0.5, patience=1, every=2)),
+    "fractional_memory": optim.chain(optim.fractional_memory(0.7, window=3), optim.sgd(0.05)),
+    "caputo": optim.chain(optim.caputo(0.9), optim.sgd(0.05)),
+    "cfgd": optim.chain(optim.cfgd(0.7, nodes=2), optim.sgd(0.05)),
+    "groups": optim.groups(optim.adam(0.02), ("*.bias", optim.sgd(0.05, 0.9))),
+    "masked": optim.chain(optim.masked(optim.clip_by_value(0.1), ("*.weight",)), optim.sgd(0.05)),
+}
+OPTIONS = {"batch_size": 8, "validation": 0.25, "seed": 3}
+STOP, END = 2, 5
+
+
+def named(rule):
+    """The names of all rules within a rule, those that a composed one is made of included."""
+    for part in parts(rule):
+        yield type(part).__name__
+        if isinstance(part, Composed):
+            for link in part.links:
+                yield from named(link)
+
+
+def test_every_transform_that_there_is_has_a_form():
+    own = {n for n, kind in Configured.registry.items() if kind.__module__.startswith("clearprop.optim")}
+    known = {name for name in own if issubclass(Configured.registry[name], Transform) and name[0] != "_"}
+    used = {name for rule in FORMS.values() for name in named(rule)}
+    assert known - used == {"scale_by_rprop"}  # rprop is it
+    assert set(optim.optimizers()) <= known
+
+
+def resumed_is_undisturbed(name, network, data, folder):
+    options = {**OPTIONS, "optimizer": FORMS[name]}
+    if name == "rprop":
+        options["batch_size"] = 30
+    undisturbed = cl.fit(network, data, epochs=END, **options)
+    cl.fit(network, data, epochs=STOP, out=folder, **options)
+    run = cl.fit(network, data, epochs=END, resume=folder, **options)
+    assert bits(run.last) == bits(undisturbed.last)
+    assert bits(run.replay(run.steps).optimizer) == bits(undisturbed.replay(undisturbed.steps).optimizer)
+    losses = [e["train"]["loss"] for e in run.history]
+    assert losses == [e["train"]["loss"] for e in undisturbed.history]
+    assert np.isfinite(losses).all() and len(set(losses)) == END
+    return undisturbed
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_optimizer_resumes_exactly(name, eager, network, data, tmp_path):
+    resumed_is_undisturbed(name, network, data, tmp_path / "run")
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("name", FORMS)
+def test_every_optimizer_compiles_into_the_native_loop_and_resumes_there(name, network, data, tmp_path, monkeypatch):
+    """A step without a native form would warn, and warnings are errors."""
+    native = resumed_is_undisturbed(name, network, data, tmp_path / "run")
+    monkeypatch.setattr(job, "choose_executor", eager_executor)
+    settings = {**OPTIONS, "batch_size": 30} if name == "rprop" else OPTIONS
+    readable = cl.fit(network, data, epochs=1, optimizer=FORMS[name], **settings)
+    assert native.history[0]["train"]["loss"] == pytest.approx(readable.history[0]["train"]["loss"], rel=1e-4)
