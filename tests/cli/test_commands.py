@@ -152,6 +152,12 @@ def test_config_file_and_options_over_it(command):
 
 
 @pytest.mark.usefixtures("eager")
+def test_the_learning_rate_has_its_full_name_too(command):
+    short, long = (command("train", "iris", "--epochs", "1", name, "0.01") for name in ("--lr", "--learning-rate"))
+    assert "training  adam 0.01, " in short.out
+    assert long.out.splitlines()[:4] == short.out.splitlines()[:4]
+
+
 def test_config_shows_checks_and_repeats(command):
     Path("full.toml").write_text(command("config").out)
     assert 'task = "auto"' in command("config", "full.toml").out

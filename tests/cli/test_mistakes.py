@@ -229,7 +229,8 @@ a resumed run keeps its settings
         nothing, ("train", "iris", "--epoch", "1"), """\
 no option named '--epoch'
   expected  one of: --activation, --batch-size, --config, --dropout, --epochs, --fork, --hidden, --json, \
---l1, --l2, --lr, --memory, --optimizer, --out, --patience, --resume, --seed, --target, --task, --test, --val
+--l1, --l2, --learning-rate, --lr, --memory, --optimizer, --out, --patience, --resume, --seed, --target, --task, \
+--test, --val
   got       '--epoch'
   where     clearprop train
   try       '--epochs', the nearest name"""),

@@ -10,7 +10,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.errors import ClearpropError
-from clearprop.train.events import Events, as_sentence, log_events, plain
+from clearprop.train.events import Events, as_sentence, log_events, measured, plain
 from clearprop.train.loading import load
 from clearprop.train.run_folder import RunFolder
 from clearprop.train.strict_json import parse_json
@@ -325,6 +325,17 @@ def test_events_go_to_logging(caplog):
     assert caplog.records[0].getMessage() == "careful" == as_sentence(event)
     assert caplog.records[0].event == event
     assert caplog.records[0].levelname == "WARNING"
+
+
+@pytest.mark.parametrize(
+    "name, value, text",
+    [
+        ("accuracy", 1, "1.0000"), ("accuracy", 0.9, "0.9000"), ("accuracy", 0.98149, "0.9815"),
+        ("accuracy", "nan", "nan"), ("loss", 1.0, "1"), ("loss", 0.0796812, "0.07968"), ("loss", "inf", "inf"),
+    ],
+)  # fmt: skip
+def test_measures_for_a_reader(name, value, text):
+    assert measured(name, value) == text
 
 
 def test_plain_leaves_plain_values_alone():

@@ -94,7 +94,14 @@ def train(
         ),
     ] = None,
     lr: Annotated[
-        str | None, typer.Option(metavar="RATE", help="The learning rate; auto finds one.", rich_help_panel=_TRAINING)
+        str | None,
+        typer.Option(
+            "--lr",
+            "--learning-rate",
+            metavar="RATE",
+            help="The learning rate; auto finds one.",
+            rich_help_panel=_TRAINING,
+        ),
     ] = None,
     epochs: Annotated[
         str | None, typer.Option(metavar="N", help="At most so many epochs.", rich_help_panel=_TRAINING)

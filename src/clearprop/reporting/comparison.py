@@ -10,7 +10,7 @@ from typing import Any
 
 from clearprop.explanation.html import cell, html_table, page
 from clearprop.reporting.charts import STYLE, Charts, measure_chart
-from clearprop.train.events import number
+from clearprop.train.events import measured
 from clearprop.train.plotting import Chart, Curve
 from clearprop.train.run import Run
 
@@ -37,7 +37,7 @@ def results(runs: Sequence[Run]) -> Table:
     for name, run in zip(names_of(runs), runs, strict=True):
         s = run.summary
         values = [(getattr(s, part) or {}).get(measure) for part, measure, _ in measures]
-        told = ["" if v is None else number(v) for v in values]
+        told = ["" if v is None else measured(measure, v) for v, (_, measure, _) in zip(values, measures, strict=True)]
         rows.append([name, s.status, str(s.best_epoch or ""), f"{s.steps:,}", f"{s.seconds:.1f}", *told])
     return ["run", "status", "best epoch", "steps", "seconds", *(head for _, _, head in measures)], rows
 

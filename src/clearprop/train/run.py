@@ -16,7 +16,7 @@ from clearprop.errors import ArgumentError, RunError
 from clearprop.train.adapting import adaptation, adapted_inputs
 from clearprop.train.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint, save_checkpoint
 from clearprop.train.environment import environment
-from clearprop.train.events import Event
+from clearprop.train.events import Event, measured
 from clearprop.train.executor import State
 from clearprop.train.loop import Plan, replayed
 from clearprop.train.measures import CLASS_LOSSES, Measure, evaluate, evaluate_blocks, outputs_of
@@ -106,7 +106,7 @@ class Run:
     def __repr__(self) -> str:
         best = f", best epoch {self.summary.best_epoch}" if self.summary.best_epoch else ""
         results = [
-            f"{part} {name} {value:.4g}"
+            f"{part} {name} {measured(name, value)}"
             for part in ("validation", "test")
             for name, value in (getattr(self.summary, part) or {}).items()
             if isinstance(value, float)
