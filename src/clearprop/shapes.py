@@ -45,6 +45,7 @@ class Scope:
 
     def __init__(self) -> None:
         self.symbols: list[Symbol] = []
+        self.merges = 0  # how often two of them were found to agree
         self.guards: list[tuple[str, Any, Any, bool]] = []
 
     def new(self, hint: int, made: tuple[str, Any, Any] | None = None) -> Size:
@@ -78,11 +79,14 @@ class Scope:
 class Size:
     """A polynomial with integer coefficients in the sizes of input axes, e.g. `2*n0*n1 + 1`."""
 
-    __slots__ = ("scope", "terms")
+    __slots__ = ("_canonical", "_key", "_merges", "scope", "terms")
     as_value: ClassVar[Callable[[Size], Any]]  # set where traced values are made: a size used as a number
 
     def __init__(self, terms: Mapping[tuple[Symbol, ...], int], scope: Scope) -> None:
         self.terms, self.scope = terms, scope
+        self._merges = -1  # at how many merges the following were true
+        self._canonical: Size | int = 0
+        self._key: Any = None
 
     @property
     def hint(self) -> int:
@@ -91,6 +95,11 @@ class Size:
 
     def canonical(self) -> Size | int:
         """The same polynomial over representatives; an integer when nothing symbolic is left."""
+        if self._merges != self.scope.merges:
+            self._merges, self._canonical, self._key = self.scope.merges, self._over_representatives(), None
+        return self._canonical
+
+    def _over_representatives(self) -> Size | int:
         out: dict[tuple[Symbol, ...], int] = {}
         for monomial, coefficient in self.terms.items():
             symbols: list[Symbol] = []
@@ -105,16 +114,24 @@ class Size:
         out = {m: c for m, c in out.items() if c}
         if not out or set(out) == {()}:
             return out.get((), 0)
-        return Size(out, self.scope)
+        made = Size(out, self.scope)
+        made._merges, made._canonical = self.scope.merges, made
+        return made
 
     def key(self) -> Any:
         """Hashable identity of the polynomial."""
         c = self.canonical()
-        return c if isinstance(c, int) else frozenset((tuple(s.label for s in m), k) for m, k in c.terms.items())
+        if isinstance(c, int):
+            return c
+        if self._key is None:
+            self._key = frozenset((tuple(s.label for s in m), k) for m, k in c.terms.items())
+        return self._key
 
     def _map(self, other: Any, product: bool) -> Any:
         if not isinstance(other, (int, Size)) or isinstance(other, bool):
             return NotImplemented
+        if product and type(other) is int and other == 1:
+            return self.canonical()
         others = other.terms if isinstance(other, Size) else {(): other}
         out: dict[tuple[Symbol, ...], int] = {} if product else dict(self.terms)
         if product:
@@ -284,6 +301,7 @@ def same(a: Any, b: Any) -> bool:
             target = other if isinstance(other, int) else _lone(other)
             if target is not None:
                 symbol.merged = target
+                symbol.scope.merges += 1
                 return True
     (a if isinstance(a, Size) else b).scope.guards.append(("==", a, b, True))
     return True

@@ -54,9 +54,9 @@ def contiguous(shape: Sequence[Any]) -> tuple[Any, ...]:
     """Row-major strides; 0 on axes of size 1."""
     out: list[Any] = []
     step: Any = 1
-    for n in reversed(shape):
+    for n, further in zip(reversed(shape), range(len(shape) - 1, -1, -1), strict=True):
         out.append(0 if is_one(n) else step)
-        step = n * step
+        step = n * step if further else step
     return tuple(reversed(out))
 
 
