@@ -31,6 +31,8 @@ from clearprop.cli.settings import as_toml, settings_from
 from clearprop.train import job
 from clearprop.train.executor import eager_executor
 from clearprop.train.prepared import from_source
+from clearprop.train.sources import recognised
+from clearprop.train.streaming.preparing import streamed
 
 EXECUTING = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "pickle.find_class", "socket.connect")
 HOSTILE = [
@@ -285,7 +287,25 @@ def bomb_file():
 
 
 def read_data(path):
-    from_source(str(path), None, "auto", 0.15, 0.15, 0)
+    """Read a file at once; a table also in blocks, which must come to the same end."""
+    try:
+        from_source(str(path), None, "auto", 0.15, 0.15, 0)
+    except cl.errors.ClearpropError as problem:
+        refused = problem
+    else:
+        refused = None
+    if recognised(Path(path), str(path)) == "npz":
+        if refused is not None:
+            raise refused
+        return
+    try:
+        streamed(Path(path), str(path), None, "auto", 0.15, 0.15, 0, 16 * 10**6)
+    except cl.errors.ClearpropError as problem:
+        assert refused is not None, f"refused in blocks alone: {problem}"
+    else:
+        assert refused is None, f"refused at once alone: {refused}"
+    if refused is not None:
+        raise refused
 
 
 # ------------------------------------------------------------------------------------------------------ the cases

@@ -101,6 +101,17 @@ def test_rows_without_a_target_and_blank_lines(tmp_path):
     np.testing.assert_array_equal(arrays(found.train)[0], known.train[0])
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_texts_of_several_lines_are_not_cut(tmp_path, end):
+    lines = [f'{i}.5,"a ""b""{end}{"x" * (i % 90)}{end}{i % 4}",{"uv"[i % 2]}' for i in range(6000)]
+    path = tmp_path / "t.csv"
+    path.write_text(f"{end}v,text,kind{end}" + end.join(lines) + end, encoding="utf-8", newline="")
+    known, found = from_source(path, None, "auto", 0.15, 0.15, 0), stream(path, 2 * 10**6)
+    assert path.stat().st_size > 5 * memory.Budget(2 * 10**6).text
+    assert found.preprocessing == known.preprocessing
+    np.testing.assert_array_equal(arrays(found.train)[0], known.train[0])
+
+
 def test_statistics_do_not_depend_on_blocks():
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.normal(size=90_000) * 1e6, np.zeros(60_000), -np.abs(rng.normal(size=7))])

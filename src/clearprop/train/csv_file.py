@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -30,67 +31,80 @@ LONGEST_LINE = 1 << 24
 
 
 class Records:
-    """The records of a CSV file, checked one by one; iterating gives the line where each row starts, 0 for a blank one.
+    """The records of a CSV file, checked one by one; iterating gives the line where each row starts, −line for a blank.
 
-    `lines` gives the file's lines with their ends.  Raises DataError for a file that is empty, ragged, without header,
-    with a quote out of place or two columns of one name.
+    Raises DataError for a file that is empty, ragged, without header, with a quote out of place or two columns of one
+    name.  With `keep`, `pieces` are the pieces of text, of about `size` characters, that were read since the list was
+    last cut, and `starts` the lines with which they start.
     """
 
-    def __init__(self, lines: Iterable[str], separator: str, source: str) -> None:
-        self.reader = csv.reader(lines, delimiter=separator, strict=True)
-        self.source, self.start = source, 1
+    def __init__(self, file: TextIO, separator: str, source: str, keep: bool = False, size: int = 1 << 18) -> None:
+        self.source, self.keep, self.size = source, keep, size
+        self.pieces: list[str] = []
+        self.starts: list[int] = []
         self.header: tuple[str, ...] = ()
-        while not self.header:
-            row = self._next()
-            if row is None:
-                raise _empty(source)
-            self.header = _checked_header(row, self.reader.line_num, source) if row else ()
+        self.reader = csv.reader(self._lines(file), delimiter=separator, strict=True)
+        for row, line in self._rows():
+            if row:
+                self.header = _checked_header(row, line, source)
+                return
+        raise _empty(source)
 
     def __iter__(self) -> Iterator[int]:
         """The line at which each row starts, to the end of the file."""
-        start = self.start
-        while (row := self._next()) is not None:
-            if row and len(row) != len(self.header):
+        width = len(self.header)
+        for row, start in self._rows():
+            if len(row) == width:
+                yield start
+            elif row:
                 raise _ragged(row, self.header, self.source, start)
-            yield start if row else 0
-            start = self.start
+            else:
+                yield -start
 
-    def _next(self) -> list[str] | None:
+    def _rows(self) -> Iterator[tuple[list[str], int]]:
+        """Further rows, each with the line at which it starts."""
+        reader = self.reader
+        start = reader.line_num + 1
         try:
-            row = next(self.reader, None)
+            for row in reader:
+                yield row, start
+                start = reader.line_num + 1
         except csv.Error as problem:
-            raise DataError(
-                f"cannot read {self.source!r}: a quote is out of place",
-                expected='fields in quotes closed before the next separator, quotes in them doubled: "a ""b"" c"',
-                got=str(problem),
-                where=f"{self.source}:{self.start}",
-                try_="close the quote in the record that starts there",
-            ) from None
+            raise _misquoted(self.source, start, str(problem)) from None
         except UnicodeDecodeError:
             raise _not_text(self.source) from None
-        self.start = self.reader.line_num + 1
-        return row
+
+    def _lines(self, file: TextIO) -> Iterator[str]:
+        """The lines of the file, with their ends, read piece by piece."""
+        while piece := file.read(self.size):
+            rest = "" if piece.endswith("\n") else file.readline(LONGEST_LINE)
+            if len(rest) == LONGEST_LINE:
+                raise _long_line(self.source, self.reader.line_num + piece.count("\n") + 1)
+            piece += rest
+            if self.keep:
+                self.pieces.append(piece)
+                self.starts.append(self.reader.line_num + 1)
+            yield from io.StringIO(piece, newline="")
 
 
-def lines_of(file: TextIO, source: str, taken: list[str] | None = None) -> Iterator[str]:
-    """The lines of a text file, with their ends; each is put into `taken` too.
+def _misquoted(source: str, line: int, detail: str) -> DataError:
+    return DataError(
+        f"cannot read {source!r}: a quote is out of place",
+        expected='fields in quotes closed before the next separator, quotes in them doubled: "a ""b"" c"',
+        got=detail,
+        where=f"{source}:{line}",
+        try_="close the quote in the record that starts there",
+    )
 
-    Raises DataError for a line of more than `LONGEST_LINE` characters.
-    """
-    number = 0
-    while line := file.readline(LONGEST_LINE):
-        number += 1
-        if len(line) == LONGEST_LINE:
-            raise DataError(
-                f"cannot read {source!r}: a line is too long",
-                expected=f"lines of at most {LONGEST_LINE:,} characters",
-                got="a longer one",
-                where=f"{source}:{number}",
-                try_="check that lines end in a line feed, and that it is a table",
-            )
-        if taken is not None:
-            taken.append(line)
-        yield line
+
+def _long_line(source: str, line: int) -> DataError:
+    return DataError(
+        f"cannot read {source!r}: a line is too long",
+        expected=f"lines of at most {LONGEST_LINE:,} characters",
+        got="a longer one",
+        where=f"{source}:{line}",
+        try_="check that lines end in a line feed, and that it is a table",
+    )
 
 
 @contextmanager
@@ -98,7 +112,8 @@ def opened_text(path: Path, source: str) -> Iterator[tuple[TextIO, str]]:
     """The file as text, at its start, and the separator that its first line shows."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
-            first = next((line for line in lines_of(file, source) if line.strip()), "")
+            while (first := file.readline(LONGEST_LINE)) and not first.strip():
+                pass
         except UnicodeDecodeError:
             raise _not_text(source) from None
         file.seek(0)
@@ -112,9 +127,9 @@ def read_csv(path: Path, source: str, as_text: frozenset[str] = frozenset()) -> 
     is empty, binary, ragged, without header or rows, or with two columns of one name.
     """
     with opened_text(path, source) as (file, separator):
-        records = Records(lines_of(file, source), separator, source)
+        records = Records(file, separator, source)
         starts = np.array(array("q", records), dtype=np.int64)
-    if not starts.any():
+    if not (starts > 0).any():
         raise no_rows(records.header, source)
     kept = starts > 0
     cells = parsed(path, separator, records.header, kept, source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.errors import DataError
-from clearprop.train.csv_file import Cells, Records, blank_lines, lines_of, no_rows, opened_text, parsed, place_of
+from clearprop.train.csv_file import Cells, Records, blank_lines, no_rows, opened_text, parsed, place_of
 from clearprop.train.parquet_file import ParquetTable
 from clearprop.train.sources import recognised
 from clearprop.train.streaming.memory import Budget
@@ -128,7 +129,7 @@ class _Csv:
         self.path, self.source = path, source
         self.notes: tuple[str, ...] = ()
         with opened_text(path, source) as (file, separator):
-            self.names = Records(lines_of(file, source), separator, source).header
+            self.names = Records(file, separator, source).header
 
     def groups(self, _budget: Budget) -> list[tuple[str, ...]]:
         """All columns: a line holds them all."""
@@ -136,17 +137,12 @@ class _Csv:
 
     def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[Block]:
         """All rows of these columns, in their order."""
-        taken: list[str] = []
         first = blank = 0
         with opened_text(self.path, self.source) as (file, separator):
-            records = Records(lines_of(file, self.source, taken), separator, self.source)
-            head = separator.join(f"c{i}" for i in range(len(records.header))) + "\n"
-            taken.clear()
-            for starts in _cut(records, taken, budget.text):
+            records = Records(file, separator, self.source, keep=True, size=budget.text)
+            for starts, text in _cut(records, separator):
                 kept = starts > 0
-                text = "".join([head, *taken]).encode()
-                taken.clear()
-                cells = parsed(text, separator, records.header, kept, self.source)
+                cells = parsed(text.encode(), separator, records.header, kept, self.source)
                 rows = int(kept.sum())
                 blank += len(kept) - rows
                 if rows:
@@ -159,18 +155,35 @@ class _Csv:
         self.notes = blank_lines(blank)
 
 
-def _cut(records: Records, taken: list[str], limit: int) -> Iterator[NDArray[np.int64]]:
-    """The lines at which rows start, some rows at a time: as soon as the lines taken have `limit` characters."""
-    starts, size, seen = array("q"), 0, 0
-    for start in records:
-        starts.append(start)
-        size += sum(map(len, taken[seen:]))
-        seen = len(taken)
-        if size >= limit:
-            yield np.array(starts, dtype=np.int64)
-            starts, size, seen = array("q"), 0, 0
-    if starts:
-        yield np.array(starts, dtype=np.int64)
+def _cut(records: Records, separator: str) -> Iterator[tuple[NDArray[np.int64], str]]:
+    """Rows some at a time: the lines at which they start, and their text below a header line.
+
+    The text is cut where a piece of it and a row begin with the same line.
+    """
+    head = separator.join(f"c{i}" for i in range(len(records.header))) + "\n"
+    begin = records.reader.line_num + 1  # the rows' first line: the header and blank lines before it are left out
+    lines, seen = array("q"), len(records.starts)
+    for line in records:
+        if len(records.starts) > seen:
+            seen = len(records.starts)
+            if abs(line) in records.starts:
+                at = records.starts.index(abs(line))
+                text = _without(records.pieces[:at], begin - records.starts[0])
+                del records.pieces[:at], records.starts[:at]
+                if lines:
+                    yield np.array(lines, dtype=np.int64), head + text
+                lines, seen, begin = array("q"), len(records.starts), abs(line)
+        lines.append(line)
+    if lines:
+        yield np.array(lines, dtype=np.int64), head + _without(records.pieces, begin - records.starts[0])
+
+
+def _without(pieces: list[str], lines: int) -> str:
+    """The pieces as one text, without so many lines at its start."""
+    text = io.StringIO("".join(pieces), newline="")
+    for _ in range(lines):
+        text.readline()
+    return text.read()
 
 
 class _Parquet:

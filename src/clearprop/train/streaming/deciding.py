@@ -8,10 +8,10 @@ from typing import Any
 from clearprop.train.parquet_file import PARQUET_LIMIT, ParquetTable
 from clearprop.train.sources import BUNDLED, recognised
 
-CSV_SHARE = 6
-"""Reading a CSV file of numbers at once takes about so many times its size (measured: `docs/tables/memory.md`)."""
-BYTES_PER_VALUE = 32
-"""Reading a Parquet file at once takes about so many bytes for each of its values."""
+CSV_SHARE = 10
+"""Reading a CSV file at once takes at most about so many times its size; the shorter its cells, the more."""
+BYTES_PER_VALUE = 44
+"""Reading a Parquet file at once takes at most about so many bytes for each of its values."""
 
 
 def needs_streaming(source: Any, memory: int) -> bool:
