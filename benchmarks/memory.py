@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 import polars
 
+from clearprop.train.streaming.scratch import scratch_folder
+
 OUT = Path(__file__).parent.parent / "docs" / "tables" / "memory.md"
 LIMIT = 64
 """The memory that data may take, in MB."""
@@ -126,7 +128,7 @@ def in_process(memory: int | None, warm: Path, path: Path) -> dict[str, float | 
 def main() -> int:
     """Measure everything, write the table, and say whether the limit was kept."""
     lines, kept = [], True
-    with tempfile.TemporaryDirectory(prefix="clearprop-memory-", dir=Path.cwd()) as name:
+    with tempfile.TemporaryDirectory(prefix="clearprop-memory-", dir=scratch_folder()) as name:
         folder = Path(name)
         for form in FORMS:
             warm = write(folder / f"warm.{form}", WARM)

@@ -19,7 +19,7 @@ from clearprop.train.prepared import from_source, rows_in
 from clearprop.train.statistics import selected, summarised
 from clearprop.train.streaming import memory
 from clearprop.train.streaming.preparing import streamed
-from clearprop.train.streaming.rows import Dealing
+from clearprop.train.streaming.rows import Dealing, Rows
 
 SMALL = 160_000
 """Bytes: so little that the tables here are cut into several blocks."""
@@ -447,3 +447,33 @@ def test_sizes(text, size):
 def test_what_is_no_size(text):
     with pytest.raises(ValueError, match="not a size"):
         memory.parsed_size(text)
+
+
+def test_the_command_line_streams_keeps_the_memory_and_goes_on(tmp_path, monkeypatch, capsys):
+    from clearprop.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    saved(tmp_path, table(1500), "csv")
+    quick = ("--hidden", "4", "--batch-size", "32")
+    assert main(["train", "t.csv", "--memory", "160kB", "--epochs", "2", *quick, "--out", "cut"]) == 0
+    said = capsys.readouterr()
+    assert "t.csv: rows are streamed in blocks of " in said.out
+    assert "is read" not in said.err, "only a terminal is told what is being done"
+    assert json.loads(Path("cut/config.json").read_text())["command"]["memory"] == 160_000
+    monkeypatch.setattr(cl.cli.session, "default_memory", lambda: pytest.fail("a run that goes on keeps its blocks"))
+    assert main(["train", "--resume", "cut", "--epochs", "3"]) == 0
+    assert main(["train", "t.csv", "--memory", "160000", "--epochs", "3", *quick, "--out", "whole"]) == 0
+    assert Path("cut/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(("form", "least"), [("csv", 10), ("parquet", 44 * 9)])
+def test_what_fits_is_not_streamed(tmp_path, form, least):
+    path = saved(tmp_path, table(300), form)
+    size = least * (path.stat().st_size if form == "csv" else 300)
+    assert isinstance(from_source(path, None, "auto", 0.15, 0.15, 0, size).train, tuple)
+    assert isinstance(from_source(path, None, "auto", 0.15, 0.15, 0, size - 1).train, Rows)
+    assert isinstance(from_source("iris", None, "auto", 0.15, 0.15, 0, 1).train, tuple)
+
+
+def test_half_of_what_is_free_is_the_default():
+    assert 2**20 < memory.default_memory() == pytest.approx(memory.free_memory() / 2, rel=0.5)

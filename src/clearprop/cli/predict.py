@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from clearprop.train.preprocessing import Encoded
     from clearprop.train.run import Run
@@ -35,6 +35,8 @@ def predict(
 
     * `clearprop predict runs/houses-1 new.csv -o predicted.csv`
     """
+    import tempfile
+
     from clearprop.cli import DONE
     from clearprop.cli.console import messages, say
     from clearprop.train.atomic import write_file
@@ -47,24 +49,21 @@ def predict(
     def write(file: BinaryIO) -> None:
         remarks.extend(write_predictions(loaded, data, file))
 
+    def tell() -> None:
+        for remark in remarks:
+            say(messages(), remark)
+
     if out is not None:
         write_file(out, write)
+        tell()
     else:
-        _print(write)
-    for remark in remarks:
-        say(messages(), remark)
+        with tempfile.TemporaryFile() as file:  # nothing is printed before all rows have been predicted
+            write(file)
+            tell()
+            file.seek(0)
+            for line in file:
+                typer.echo(line, nl=False)
     return DONE
-
-
-def _print(write: Callable[[BinaryIO], None]) -> None:
-    """Write to stdout, but nothing before all rows have been predicted."""
-    import tempfile
-
-    with tempfile.TemporaryFile() as file:
-        write(file)
-        file.seek(0)
-        for line in file:
-            typer.echo(line, nl=False)
 
 
 def require_new(out: Path) -> None:

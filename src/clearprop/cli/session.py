@@ -157,7 +157,7 @@ class Session:
         again = resume is not None or origin is not None
         # a run that goes on keeps its blocks, which its memory decides, whatever is free here and now
         memory = settings.memory if settings.memory is not None or again else default_memory()
-        data = from_source(source, settings.target, settings.task, settings.val, settings.test, settings.seed, memory)
+        data = self._read(source, settings, memory)
         if isinstance(data.table, Rows):
             settings = settings.model_copy(update={"memory": memory})
         chosen = recipe(rows_in(data.table))
@@ -182,6 +182,14 @@ class Session:
             _tell_run(run)
         if run.status == "diverged":
             raise _diverged(run, full)
+
+    def _read(self, source: str, settings: TrainSettings, memory: int | None) -> Prepared:
+        """The data; on a terminal a line says meanwhile what is being done."""
+        asked = (settings.target, settings.task, settings.val, settings.test, settings.seed, memory)
+        if self.json:
+            return from_source(source, *asked)
+        with messages().status(f"{source} is read") as status:
+            return from_source(source, *asked, status.update)
 
     def _rated(self, full: TrainSettings, data: Prepared) -> TrainSettings:
         """The settings with the rate that a range test suggests in place of `auto`."""

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -234,7 +234,7 @@ class Cells:
 
     def is_numbers(self) -> bool:
         """Whether every value is a number."""
-        return self._numbers().null_count() == self.text.null_count()
+        return self._numbers.null_count() == self.text.null_count()
 
     def is_booleans(self) -> bool:
         """Whether every value is `true` or `false`."""
@@ -251,13 +251,14 @@ class Cells:
         import polars as pl
 
         if kind == "number":
-            values = self._numbers().to_numpy().copy()
+            values = self._numbers.to_numpy().copy()
         elif kind == "boolean":
             values = (self.text.str.to_lowercase() == "true").cast(pl.Float64).to_numpy().copy()
         else:
             values = self.text.to_numpy()
         return Column(self.name, kind, values)
 
+    @cached_property
     def _numbers(self) -> polars.Series:
         import polars as pl
 
@@ -277,7 +278,8 @@ def parsed(
         detail = str(problem).partition("\n")[0]
     else:
         if data.shape == (len(kept), len(header)):
-            return [_cells(name, data.to_series(i), kept, separator == ";") for i, name in enumerate(header)]
+            texts = _trimmed(data.filter(pl.Series(kept)))
+            return [Cells(name, texts.to_series(i), separator == ";") for i, name in enumerate(header)]
         detail = f"{data.height} rows by one reading, {len(kept)} by another"
     raise DataError(
         f"cannot read {source!r} as CSV",
@@ -288,8 +290,11 @@ def parsed(
     )
 
 
-def _cells(name: str, series: polars.Series, kept: NDArray[np.bool_], comma: bool) -> Cells:
+def _trimmed(data: polars.DataFrame) -> polars.DataFrame:
+    """The texts without blanks around them, null where they say that a value is missing; all columns in one go."""
     import polars as pl
 
-    text = series.filter(pl.Series(kept)).str.strip_chars()
-    return Cells(name, text.set(text.is_in(list(MISSING)), None), comma)
+    data.columns = [f"c{i}" for i in range(data.width)]
+    texts = data.select(pl.all().str.strip_chars())
+    missing = [pl.when(pl.col(name).is_in(list(MISSING))).then(None).otherwise(pl.col(name)) for name in data.columns]
+    return texts.select(column.alias(name) for column, name in zip(missing, data.columns, strict=True))

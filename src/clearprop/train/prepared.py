@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -165,18 +165,26 @@ def _cut(parts: Prepared, fraction: float, seed: int) -> Prepared:
 
 
 def from_source(
-    source: Any, target: str | None, task: str, validation: float, test: float, seed: int, memory: int | None = None
+    source: Any,
+    target: str | None,
+    task: str,
+    validation: float,
+    test: float,
+    seed: int,
+    memory: int | None = None,
+    watch: Callable[[str], object] = lambda _: None,
 ) -> Prepared:
     """The data of `clearprop train`: a file or a bundled set, cut and encoded; `told` holds what was inferred.
 
-    A CSV or Parquet file that would take more than `memory` bytes is streamed: its encoded rows stay on disk.
+    A CSV or Parquet file that would take more than `memory` bytes is streamed: its encoded rows stay on disk.  `watch`
+    is told what is being done meanwhile.
 
     Raises DataError or ArgumentError for data that cannot be learned from.
     """
     if memory is not None and needs_streaming(source, memory):
         from clearprop.train.streaming.preparing import streamed
 
-        found = streamed(Path(source), str(source), target, task, validation, test, seed, memory)
+        found = streamed(Path(source), str(source), target, task, validation, test, seed, memory, watch)
         told = _told(found.preprocessing, found.notes)
         return Prepared(found.train, found.validation, found.test, found.preprocessing, found.source, told)
     from clearprop.train.data import load_table

@@ -45,9 +45,19 @@ class Streamed:
 
 
 def streamed(
-    path: Path, source: str, target: str | None, task: str, validation: float, test: float, seed: int, memory: int
+    path: Path,
+    source: str,
+    target: str | None,
+    task: str,
+    validation: float,
+    test: float,
+    seed: int,
+    memory: int,
+    watch: Callable[[str], object] = lambda _: None,
 ) -> Streamed:
     """Read a CSV or Parquet file in blocks, with at most `memory` bytes for data, and keep its rows encoded on disk.
+
+    `watch` is told what is being done.
 
     Columns, classes, split and preprocessing are those of the same table in memory, in every bit.
 
@@ -59,8 +69,11 @@ def streamed(
     budget = Budget(memory)
     budget.require_least(source)
     watched = Watched(path, source)
+    watch(f"{source} is read in blocks, for the first of two times: kinds, classes, counts")
     found = scanned(watched, target, task, budget)
+    watch(f"{source} is read again: {found.rows:,} rows are stored")
     held = stored(watched, found, budget)
+    watch(f"{found.rows:,} rows are divided, measured and encoded")
     division = divided(held, validation, test, seed, budget)
     fitted = _fitted(held, division, budget)
     features = len(fitted.feature_names)

@@ -183,7 +183,8 @@ class _ColumnScan:
     def add(self, values: Values, kept: NDArray[np.intp], before: int, place: Place) -> None:
         """Take note of the rows `kept` of a block; `before` rows were kept in the blocks before it."""
         here = values.fits("number")
-        self.number, self.boolean = self.number and here, self.boolean and values.fits("boolean")
+        self.number = self.number and here
+        self.boolean = self.boolean and (bool(values.missing.all()) if here else values.fits("boolean"))
         present = int((~values.missing[kept]).sum())
 
         def where(row: int) -> str:
