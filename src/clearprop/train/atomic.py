@@ -10,12 +10,16 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from clearprop.errors import RunError
+
+WAITING = 6
+"""So many files and folders are waited for at once."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -48,9 +52,10 @@ def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
         raise
 
 
-def write_files(folder: Path, content: Mapping[str, bytes]) -> None:
+def write_files(folder: Path, content: Mapping[str, bytes], after: Sequence[Path] = (), durable: bool = True) -> None:
     """Put several files into `folder`, each in one step, in their order: a later one is there only with those before.
 
+    They are there once the files `after` are durable, too.  With `durable=False` a loss of power may still take them.
     Raises RunError if one cannot be written.
     """
     temporary = {folder / name: _temporary(folder / name) for name in content}
@@ -58,10 +63,12 @@ def write_files(folder: Path, content: Mapping[str, bytes]) -> None:
     try:
         for path, data in zip(temporary, content.values(), strict=True):
             _write_new(temporary[path], data)
-        _sync_all([*temporary.values()])
+        if durable:
+            _sync_all([*temporary.values(), *after])
         for path in temporary:
             temporary[path].replace(path)
-        _sync(folder)
+        if durable:
+            _sync(folder)
     except OSError as problem:
         _unlink(*temporary.values())
         raise cannot_write(path, problem) from None
@@ -157,8 +164,19 @@ def _write_new(path: Path, data: bytes) -> None:
 
 def _sync_all(paths: Sequence[Path]) -> None:
     """Make files and folders durable, all at once."""
-    with ThreadPoolExecutor(len(paths)) as threads:
-        list(threads.map(_sync, paths))
+    waiting = [_threads().submit(_sync, path) for path in paths]
+    wait(waiting)
+    for one in waiting:
+        one.result()
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Threads that wait for the disk: they are kept, because starting one takes as long as a write."""
+    return ThreadPoolExecutor(WAITING, thread_name_prefix="clearprop-disk")
+
+
+os.register_at_fork(after_in_child=_threads.cache_clear)  # a child has none of the threads of its parent
 
 
 def _sync(path: Path) -> None:

@@ -203,7 +203,8 @@ class Loop:
         state = self.standing.state
         path = self.folder.checkpoints / str(state.step)
         # the history must not be shorter than a checkpoint that is found after a loss of power
-        size = save_checkpoint(path, self.standing, self.plan.keys, after=[self.folder.history_file])
+        after = self.folder.begun if reason == "start" else [self.folder.history_file]
+        size = save_checkpoint(path, self.standing, self.plan.keys, after)
         remove_old(self.folder.checkpoints)
         self._saved_at = time.perf_counter()
         self._saving_took = self._saved_at - began

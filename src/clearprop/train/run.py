@@ -299,6 +299,7 @@ class Run:
         work = self.workings
         if work is not None and work.first is not None and work.standing is not None:
             for standing in (Standing(work.first), work.standing):
-                save_checkpoint(folder.checkpoints / str(standing.state.step), standing, work.plan().keys)
+                place = folder.checkpoints / str(standing.state.step)
+                save_checkpoint(place, standing, work.plan().keys, folder.begun)
         folder.finish(to_bytes(self.model), self.summary)
         return folder.path

@@ -137,7 +137,10 @@ class RunFolder:
         summary: Summary,
         history: Sequence[Event] = (),
     ) -> RunFolder:
-        """Start a run folder.  Raises ArgumentError if it is not empty, RunError if it cannot be written."""
+        """Start a run folder; it is durable with its first checkpoint, before which nothing can be lost.
+
+        Raises ArgumentError if it is not empty, RunError if it cannot be written.
+        """
         path = Path(path)
         require_free(path)
         make_folder(path)
@@ -146,7 +149,7 @@ class RunFolder:
         content["summary.json"] = _as_json(asdict(summary))
         content["config.json"] = _as_json(asdict(config))  # the last one: by it a folder is known as a run's
         try:
-            write_files(path, content)
+            write_files(path, content, durable=False)
         except RunError:
             remove_files(path, content)  # the folder is empty again, so that the same command may be tried again
             raise
@@ -161,6 +164,12 @@ class RunFolder:
     def model_file(self) -> Path:
         """The file of the best epoch's network."""
         return self.path / "model.safetensors"
+
+    @property
+    def begun(self) -> list[Path]:
+        """The files that `make` wrote, and the folder that names them."""
+        names = ("preprocessing.json", "history.jsonl", "summary.json", "config.json")
+        return [*(file for name in names if (file := self.path / name).exists()), self.path]
 
     @property
     def history_file(self) -> Path:
@@ -191,7 +200,8 @@ class RunFolder:
 
     def finish(self, model: bytes, summary: Summary) -> None:
         """Write the network of the best epoch, and how the run ended."""
-        write_files(self.path, {self.model_file.name: model, "summary.json": _as_json(asdict(summary))})
+        content = {self.model_file.name: model, "summary.json": _as_json(asdict(summary))}
+        write_files(self.path, content, after=self.begun)
 
     def summary(self) -> Summary | None:
         """Read `summary.json`; None if the run has not ended yet."""
