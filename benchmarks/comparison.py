@@ -81,8 +81,8 @@ def page(data: str, found: list[Outcome], seconds: float) -> str:
         f"Of the {len(pairs)} pairs {clear} differ clearly.",
         *([f"{note[:1].upper()}{note[1:]}." for note in notes(found)]),
         f"Made by `python -m benchmarks.comparison` in {seconds / 60:.0f} minutes for all sets, two processes on "
-        f"{os.cpu_count()} cores; Python {platform.python_version()}, {platform.machine()}. Seconds are those of the "
-        "network that was disturbed least.",
+        f"{os.cpu_count()} cores; Python {platform.python_version()}, {platform.machine()}. Seconds are the "
+        "processor's, without compilation.",
     ])  # fmt: skip
 
 

@@ -68,6 +68,7 @@ SOLVERS: dict[str, Solver] = {
     '`quasi_newton("lbfgs")`': own_minimize(optim.quasi_newton("lbfgs")),
     "SciPy `L-BFGS-B`": scipy_minimize("L-BFGS-B", gtol=0, ftol=0, maxiter=15_000, maxfun=15_000),
     "`newton_cg()`": own_minimize(optim.newton_cg()),
+    '`newton_cg(scaling="start")`': own_minimize(optim.newton_cg(scaling="start")),
 }
 SHOWN = list(SOLVERS)[:3] + list(SOLVERS)[4:6]
 

@@ -154,7 +154,7 @@ def test_fit_takes_no_method_of_minimize(method):
     assert without_where(found) == lines("""
 newton_cg needs the whole data set in every step, and fit takes mini-batches
   expected  a transform of cl.optim, such as cl.optim.adam(1e-3)
-  got       optimizer=newton_cg(saddle_free=False, krylov=None, radius=1.0)
+  got       optimizer=newton_cg(saddle_free=False, krylov=None, radius=1.0, scaling='none')
   try       cl.optim.minimize(lambda m: cl.nn.cross_entropy(m(x), y), model, cl.optim.newton_cg())
 """)
 

@@ -121,6 +121,29 @@ def test_all_54_are_solved_and_no_worse_than_by_scipy():
     assert mean(own) >= max(mean(peer), 9.4)
 
 
+@pytest.mark.parametrize("name", ["MGH10", "Misra1a"])
+def test_newton_in_units_of_the_start_solves_what_it_does_not_without(name):
+    """The parameters of MGH10 and Misra1a differ by seven and six powers of ten."""
+    problem = regression(name)
+
+    def digits(scaling):
+        method = optim.newton_cg(scaling=scaling)
+        f = lambda b: cl.sum(problem.residuals(b) ** 2)
+        found = optim.minimize(f, problem.starts[0], method, tolerance=0, steps=3000)
+        return problem.digits(found.x)
+
+    assert digits("none") < SOLVED < 9 < digits("start")
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize(("saddle_free", "plainly", "scaled"), [(False, 48, 53), (True, 49, 52)])
+def test_scaling_solves_more(saddle_free, plainly, scaled):
+    from benchmarks.optimizers.nist import own_minimize, scores, solved
+
+    assert solved(scores(own_minimize(optim.newton_cg(saddle_free)))) <= plainly
+    assert solved(scores(own_minimize(optim.newton_cg(saddle_free, scaling="start")))) >= scaled
+
+
 @pytest.mark.verify
 def test_bfgs_is_no_worse_than_scipys():
     from benchmarks.optimizers.nist import SOLVERS, mean, scores, solved

@@ -13,7 +13,7 @@ from clearprop.cli.optimizers import made
 from clearprop.errors import ClearpropError
 from clearprop.optim.parts import has_rate, parse, parts
 from clearprop.reporting.optimizers import record
-from clearprop.train.comparison import GRID, HeldRate, Setup, _at, compare, gradients_per_step
+from clearprop.train.comparison import GRID, HeldRate, Outcome, Setup, Trace, _at, compare, gradients_per_step
 from clearprop.train.judging import differences, verdict
 from clearprop.train.prepared import from_source
 from clearprop.train.rate_range import judged
@@ -71,6 +71,17 @@ def test_a_rate_is_chosen_on_other_networks_than_it_is_judged_on(iris):
     assert (untuned.choosing, untuned.judging) == (range(0), range(2))
     with_rate = compare(iris, ["sgd:lr=0.1"], setup)[0]
     assert with_rate.tuning == () and [t.seed for t in with_rate.traces] == [2, 3, 4]
+
+
+def test_seconds_are_those_of_the_half_that_was_disturbed_least():
+    def paced(*ends):
+        flat = np.zeros(len(ends))
+        return Trace(0, flat, flat, flat, flat, np.array(ends), 0.0, False)
+
+    assert paced(9.0, 9.5, 10.0, 10.5, 20.0).pace == pytest.approx(0.5)
+    assert paced(9.0, 9.5).pace == pytest.approx(0.5) and paced(9.0).pace == 9.0
+    disturbed, calm = Outcome("sgd", 0.1, (), (paced(1.0, 4.0), paced(1.0, 2.0))), Outcome("sgd", 0.1, (), (paced(),))
+    assert disturbed.pace == 1.0 and calm.pace == 0.0
 
 
 def test_what_a_step_costs():

@@ -15,8 +15,10 @@ from clearprop.train.events import number, plain
 from clearprop.train.judging import differences, verdict
 from clearprop.train.plotting import Axis, Chart, Curve, save_chart
 
-_AXES = {"steps": "steps", "gradients": "gradient evaluations", "seconds": "seconds, without compilation"}
+_AXES = {"steps": "steps", "gradients": "gradient evaluations", "seconds": "processor seconds, without compilation"}
 _LOWEST = "lowest validation loss so far"
+_WORST = 200.0
+"""Losses larger than the best by more than this factor are not drawn: they would flatten all others."""
 _BANDS = 6
 """With more optimizers the ranges of the seeds would cover the curves."""
 HEADS = ("optimizer", "rate", "val loss", "±", "p", "{metric}", "train loss", "gradients", "seconds")
@@ -95,8 +97,9 @@ def draw(path: Path, outcomes: Sequence[Outcome]) -> Path:
         x = Axis(label, logarithmic=axis == "seconds", whole=axis != "seconds")
         charts.append(Chart(f"By {axis}", curves, x, Axis(_LOWEST, logarithmic=True)))
     if any(o.tuning for o in outcomes):
+        worst = _WORST * min(t.score for o in outcomes for t in o.tuning)
         x, y = Axis("learning rate", logarithmic=True), Axis("lowest validation loss", logarithmic=True)
-        charts.append(Chart("By learning rate", [_by_rate(o) for o in named], x, y))
+        charts.append(Chart("By learning rate", [_by_rate(o, worst) for o in named], x, y))
     return save_chart(path, *charts)
 
 
@@ -119,7 +122,7 @@ def _places(outcome: Outcome, axis: str, length: int) -> NDArray[np.float64]:
     return found
 
 
-def _by_rate(outcome: Outcome) -> Curve:
-    """The mean over the seeds that chose, for every rate at which all of them learnt something."""
-    known = [t for t in outcome.tuning if np.isfinite(t.score)]
+def _by_rate(outcome: Outcome, worst: float) -> Curve:
+    """The mean over the seeds that chose, for every rate at which it is no larger than the worst that is drawn."""
+    known = [t for t in outcome.tuning if t.score <= worst]
     return Curve(outcome.name, np.array([t.rate for t in known]), np.array([t.score for t in known]))
