@@ -205,7 +205,6 @@ def plain(*, threads: int = 1, first: int = 0, form: str = "", thin: bool = True
             patch.setattr(bind, "SPLIT_PRODUCT", 1)
             patch.setattr(bind.Binding, "shares", _halves)
             patch.setattr(executor, "Binding", lambda plan, env, _: bind.Binding(plan, env, threads))
-            patch.setattr(executable.Executable, "patcher", _placer)
         if form:
             columns, narrow = FORMS[form]
             patch.setattr(bind, "COLUMNS", columns)
@@ -219,8 +218,3 @@ def _halves(self: Any, length: int, worth: bool, step: int = 1) -> list[tuple[in
     if self.threads == 1 or not worth or length < 2:
         return [(0, length)]
     return [(0, length // 2), (length // 2, length)]
-
-
-def _placer(self: Any, variables: Any) -> Any:
-    """Like `Executable.patcher`, for any number of threads."""
-    return lambda addresses: [self.place(v, a) for v, a in zip(variables, addresses, strict=True)]

@@ -1,4 +1,4 @@
-"""Compiled calls that are long enough run on two native threads."""
+"""Work that is long enough runs on two native threads, side by side or in turns, with the same bits."""
 
 import threading
 
@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from clearprop.compiler import bind
+from clearprop.compiler import bind, loop
+from clearprop.compiler.loop import NativeLoop
 from clearprop.compiler.native import executor
+from clearprop.compiler.turns import AGAIN, SLOWER, TIMES, Turns
 
 X = np.random.default_rng(0).normal(size=(64, 48))
 
@@ -16,6 +18,7 @@ X = np.random.default_rng(0).normal(size=(64, 48))
 def divided(monkeypatch):
     """Everything that can be divided is, however small."""
     monkeypatch.setattr(executor, "TWO_THREADS", 0)
+    monkeypatch.setattr(loop, "TWO_THREADS", 0)
     monkeypatch.setattr(bind, "SPLIT_ELEMENTS", 1)
     monkeypatch.setattr(bind, "SPLIT_PRODUCT", 1)
     before = cl.get_threads()
@@ -71,3 +74,66 @@ def test_short_calls_stay_on_one_thread():
     compiled = cl.compile(lambda x: cl.sum(cl.tanh(x)), executor="numba")
     compiled(X)
     assert threads(compiled) == {1}
+
+
+# ----------------------------------------------------------------------------------------- side by side, or in turns
+def trained():
+    """The bits of a call and of an epoch."""
+    w = np.linspace(-1, 1, 48 * 32).reshape(48, 32)
+    call = cl.compile(step, executor="numba")(w, X)
+    native = NativeLoop(lambda w, x: step(w, x)[:2], w, [X], threads=2)
+    _, losses = native.run(np.arange(64), 16)
+    return [np.asarray(v).tobytes() for v in (*call, native.carry(), losses)]
+
+
+def test_shares_run_in_turns_give_the_same_bits(divided, monkeypatch):
+    outcomes = []
+    for way in (True, False):
+        monkeypatch.setattr(Turns, "next", lambda self, left, way=way: (way, left))
+        outcomes.append(trained())
+    assert outcomes[0] == outcomes[1]
+
+
+class Machine:
+    """A clock, and how long a step takes side by side and in turns while other programs run, or do not."""
+
+    def __init__(self):
+        self.now, self.busy = 0.0, False
+        self.turns = Turns(lambda: self.now)
+
+    def run(self, steps):
+        """Run steps one by one; the share that ran side by side."""
+        side_by_side = 0
+        for _ in range(steps):
+            way, count = self.turns.next(1)
+            assert count == 1
+            seconds = (0.05 if way else 0.002) if self.busy else (0.001 if way else 0.002)
+            self.now += seconds
+            self.turns.note(way, 1, seconds)
+            side_by_side += way
+        return side_by_side / steps
+
+
+def test_on_an_idle_machine_threads_run_side_by_side():
+    assert Machine().run(10_000) > 0.999
+
+
+def test_on_a_busy_machine_they_take_turns_until_it_is_idle_again():
+    machine = Machine()
+    machine.run(3000)
+    machine.busy = True
+    machine.run(2 * TIMES)
+    assert machine.run(5000) < 0.01
+    machine.busy = False
+    machine.run(int(2 * AGAIN / 0.002))
+    assert machine.run(10_000) > 0.999
+
+
+def test_one_slow_step_changes_nothing():
+    turns = Turns(lambda: 100.0)
+    for _ in range(4):
+        way, steps = turns.next(10)
+        turns.note(way, steps, steps * (1.0 if way else 2.0))
+    for k in range(50):
+        assert turns.next(10) == (True, 10)
+        turns.note(True, 10, 10 * (2 * SLOWER if k % TIMES == 0 else 1.0))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from clearprop.compiler.bind import Binding, Call
+from clearprop.compiler.native import blas
 from clearprop.compiler.native.cache import kernel_address, module_text, prepare
 from clearprop.compiler.native.driver import DRIVER
+from clearprop.compiler.turns import Turns
 from clearprop.errors import ArgumentError, user_line
 from clearprop.program.ir import Var
 
@@ -76,6 +79,10 @@ class Executable:
         calls = [c for t in range(self.threads) for c in binding.thread_calls(t) if c is not None]
         prepare([module_text(c.kernel.text, c.kernel.parameters) for c in calls] + [DRIVER])
         self.tables = [Table(list(binding.thread_calls(t)), fences) for t in range(self.threads)]
+        self.turns = Turns()
+        if self.threads > 1:  # the last table holds the shares of both, one after the other
+            in_turn = [c for calls in binding.calls for c in calls if c is not None]
+            self.tables.append(Table(in_turn, [False] * len(in_turn)))
         self.barrier = np.zeros(8, np.int64)
         start = binding.arena.ctypes.data
         for var, offset in binding.temporaries.items():
@@ -119,6 +126,18 @@ class Executable:
         if self.threads == 1:
             self._drive(0, start, stop)
             return
+        while start < stop:
+            side_by_side, steps = self.turns.next(stop - start)
+            began = time.perf_counter()
+            if side_by_side:
+                self._run_together(start, start + steps)
+            else:
+                with blas.threads(1):
+                    self._drive(-1, start, start + steps)
+            self.turns.note(side_by_side, steps, time.perf_counter() - began)
+            start += steps
+
+    def _run_together(self, start: int, stop: int) -> None:
         from clearprop.compiler.native.driver import together
 
         self.barrier[0] = 0

@@ -1,0 +1,61 @@
+"""Side by side or in turns: how the shares of two threads run on a machine that may have other things to do.
+
+The second thread pays while it has a processor of its own.  Where other programs want that, the two wait for each other
+at every barrier, and a step takes several times as long as on one thread.  So the same shares can also be run one after
+the other by one thread, with the same bits, and now and then both ways are timed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+TRIAL = 2e-3
+"""Seconds that a trial takes, about; it is one step at least."""
+AGAIN = 1.0
+"""Seconds between trials."""
+SLOWER, TIMES = 1.5, 3
+"""Shares that ran side by side so much slower than ever, so often in a row, call for a trial."""
+
+
+class Turns:
+    """Decides, for the next steps, whether two threads run side by side."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.clock = clock
+        self.together = True
+        self.best = math.inf  # seconds per step, side by side
+        self.slow = 0
+        self.tried = -math.inf
+        self._begin()
+
+    def _begin(self) -> None:
+        """Try both ways twice, in turns, so that one disturbance does not decide."""
+        self.trials = [True, False, True, False]
+        self.found = {True: math.inf, False: math.inf}
+
+    def next(self, left: int) -> tuple[bool, int]:
+        """Whether the next steps run side by side, and how many of those that are left."""
+        if not self.trials:
+            return self.together, left
+        way = self.trials[0]
+        pace = min(self.found[way], self.best)
+        return way, max(1, min(left, int(TRIAL / pace))) if pace < math.inf else 1
+
+    def note(self, way: bool, steps: int, seconds: float) -> None:
+        """Take in how long steps took."""
+        pace = seconds / steps
+        if way:
+            self.slow = self.slow + 1 if pace > SLOWER * self.best else 0
+            self.best = min(self.best, pace)
+        if self.trials:
+            self._tried(self.trials.pop(0), pace)
+        elif self.clock() - self.tried > AGAIN and (self.slow >= TIMES or not self.together):
+            self._begin()
+
+    def _tried(self, way: bool, pace: float) -> None:
+        self.found[way] = min(self.found[way], pace)
+        if not self.trials:
+            self.together = self.found[True] <= self.found[False]
+            self.tried, self.slow = self.clock(), 0
