@@ -162,6 +162,25 @@ def test_columns_that_turn_into_text_late_are_counted_from_the_start(tmp_path):
     assert stream(path, 10**6).preprocessing == from_source(path, None, "auto", 0.15, 0.15, 0).preprocessing
 
 
+@pytest.mark.parametrize("rows", [3000, 70_000])
+def test_a_column_that_identifies_rows_is_left_out_and_takes_no_memory(tmp_path, rows):
+    rng = np.random.default_rng(0)
+    colours, kinds = rng.choice(["red", "blue"], rows), rng.choice(["a", "b"], rows)
+    frame = polars.DataFrame({"id": [f"{i:032x}" for i in range(rows)], "colour": colours, "kind": kinds})
+    path = saved(tmp_path, frame, "parquet")
+    known, found = from_source(path, None, "auto", 0.15, 0.15, 0), stream(path, 10**6)
+    assert found.preprocessing == known.preprocessing
+    assert [d.name for d in found.preprocessing.dropped] == ["id"]
+
+
+def test_scratch_files_have_no_name(tmp_path, monkeypatch):
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    found = stream(saved(tmp_path, table(500), "csv"))
+    assert len(arrays(found.train)[0]) == 350
+    assert not list((tmp_path / "scratch").iterdir())
+
+
 # ------------------------------------------------------------------------------------------------------- training
 def settings(path, **options):
     return settings_from({"data": str(path), "hidden": "8", "batch_size": 32, "epochs": 3, "l2": 0.0, **options})
@@ -284,7 +303,7 @@ def test_explanations_of_a_step_and_of_a_row(streamed_run):
     assert cl.explain(run, "layers[0].weight", row=7, index=(0, 1)).check().agrees
     with pytest.raises(ArgumentError) as caught:
         cl.explain(run, "layers[0].weight")
-    assert "streamed data cannot be opened" in str(caught.value) and "--row N" in str(caught.value)
+    assert "streamed data cannot be opened" in str(caught.value) and "step=1, or row=1049" in str(caught.value)
 
 
 def test_a_report_judges_by_some_of_the_rows(streamed_run, monkeypatch):
@@ -408,10 +427,10 @@ the memory is too small to train on these data
         refused(saved(tmp_path, texts, "csv"), memory=200_000)
         == """\
 the memory is too small for the different texts of these data
-  expected  at most 25 kB of different texts, an eighth of the memory
+  expected  at most 25 kB of different texts in all columns, an eighth of the memory
   got       more
-  where     --memory, FILE
-  try       --memory 1MB, or leave out a column of long texts"""
+  where     --memory, FILE, column 'text'
+  try       --memory 1MB, or leave out the column"""
     )
     monkeypatch.setattr(memory, "LEAST_MEMORY", 16_000_000)
     assert (

@@ -151,7 +151,11 @@ def _at_option(mistake: Any, param: str | None, input_: str | None, row: int | N
     meant = [n for n in ("step", "row") if f"such {n}" in mistake.headline]
     name = next((n for n in [*meant, "param", "input"] if n in given), None)
     where = f"--{name} {given[name]}" if name else mistake.where
-    parts = {"expected": mistake.expected, "got": mistake.got, "try_": mistake.try_.replace("step=", "--step ")}
+    parts = {
+        "expected": mistake.expected,
+        "got": mistake.got,
+        "try_": mistake.try_.replace("step=", "--step ").replace("row=", "--row "),
+    }
     return type(mistake)(mistake.headline, where=where, **parts)
 
 

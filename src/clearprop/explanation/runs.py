@@ -163,7 +163,7 @@ def _streamed_row(feed: BlockFeed, row: int | None) -> tuple[Any, Any, str]:
             expected="one step or one row: its terms are held in memory",
             got=f"all {len(feed.rows):,} training rows",
             where=user_line(),
-            try_="--step N, or --row N; in Python step= or row=",
+            try_=f"step=1, or row={len(feed.rows) - 1}",
         )
     _require_row(row, len(feed.rows))
     return *feed.rows.row(int(row)), f"training row {row}"

@@ -97,7 +97,7 @@ def _python(run: Run, path: Path) -> list[Path]:
             expected="a run on data that fit into memory",
             got=f"{len(feed.rows):,} rows on disk",
             where=user_line(),
-            try_="another form of export, which holds the network alone; or train on fewer rows",
+            try_="--format safetensors (in Python a path that ends in .safetensors), which holds the network alone",
         )
     if not isinstance(feed, ArrayFeed):
         raise ArgumentError(

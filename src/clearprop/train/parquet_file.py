@@ -27,6 +27,8 @@ MOST_COMPRESSED = 1000
 bytes, is taken for a decompression bomb."""
 LARGE_CHUNK = 64 * 2**20
 _ROWS_AT_ONCE = 65_536
+_WRITTEN_OUT = frozenset({"PLAIN", "RLE", "BIT_PACKED", "DELTA_LENGTH_BYTE_ARRAY"})
+"""Encodings of texts, and of where they are missing, in which every text has its own bytes."""
 _BUFFER = 1 << 16
 """Bytes read ahead in each column: without it a whole row group would be held."""
 
@@ -42,9 +44,8 @@ class ParquetTable:
 
         self.source = source
         with _reading(source):
-            schema = pq.read_schema(path)
-            texts = [f.name for f in schema if _is_text(f.type)]
-            # texts stay codes and distinct values: a file of a few bytes may repeat a long text a billion times
+            metadata = pq.read_metadata(path)
+            texts = _repeating(metadata, [f.name for f in metadata.schema.to_arrow_schema() if _is_text(f.type)])
             self.file = pq.ParquetFile(path, read_dictionary=texts, buffer_size=_BUFFER, pre_buffer=False)
             self.names = tuple(self.file.schema_arrow.names)
             self.rows = int(self.file.metadata.num_rows)
@@ -172,6 +173,18 @@ def _check_sizes(metadata: pyarrow.parquet.FileMetaData, size: int, source: str)
                 )
 
 
+def _repeating(metadata: pyarrow.parquet.FileMetaData, names: Collection[str]) -> list[str]:
+    """The text columns that are read as codes and distinct values: those whose texts a file can repeat at no cost.
+
+    A file of a few bytes may name a long text a billion times, and then only the codes have room in memory.  Where all
+    texts are written out, codes would be a table of all texts of a row group, for nothing.
+    """
+    groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
+    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+    found = {c.path_in_schema for c in chunks if c.has_dictionary_page or not _WRITTEN_OUT >= set(c.encodings)}
+    return [name for name in names if name in found]
+
+
 def _is_text(kind: Any) -> bool:
     import pyarrow.types as types
 
@@ -204,8 +217,15 @@ def _column(name: str, values: Any) -> Column:
 
 
 def _texts(values: Any) -> NDArray[Any]:
-    """The texts of a dictionary array; equal ones share one object."""
-    distinct = np.array([*values.dictionary.to_pylist(), None], dtype=object)
-    codes = values.indices.fill_null(len(distinct) - 1).to_numpy(zero_copy_only=False)
-    chosen: NDArray[Any] = distinct[codes]
+    """The texts of a dictionary array; equal ones share one object.
+
+    The dictionary may hold the texts of a whole row group: only those that occur here are made.
+    """
+    import pyarrow as pa
+
+    codes = values.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    used, places = np.unique(codes, return_inverse=True)
+    texts: list[str | None] = values.dictionary.take(pa.array(used[used >= 0])).to_pylist()
+    distinct = np.array([None] * int((used < 0).sum()) + texts, dtype=object)
+    chosen: NDArray[Any] = distinct[places]
     return chosen

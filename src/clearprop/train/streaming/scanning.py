@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.errors import ArgumentError
 from clearprop.train.columns import (
     MOST_TEXTS,
     Dropped,
@@ -25,11 +24,9 @@ from clearprop.train.columns import (
 )
 from clearprop.train.data import lost_rows, require_features
 from clearprop.train.streaming.blocks import Values, Watched
-from clearprop.train.streaming.memory import Budget, told_size
+from clearprop.train.streaming.memory import Budget
+from clearprop.train.streaming.texts import TextLimit, Texts
 from clearprop.train.tables import Column, Frame, Kind, Place, infinite_value, is_number
-
-_TEXT_BYTES = 100
-"""What a different text takes in memory besides its characters."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,7 @@ def scanned(watched: Watched, target: str | None, task: str, budget: Budget) -> 
     decided, task_note = decide_task(facts, task, table.source)
     features, dropped = _features([scan for scan in scans if scan is not goal])
     require_features(len(features), dropped, name, table.source)
+    scans_of = {scan.name: scan for scan in scans}
     classes = goal.classes() if decided == "classification" else Counter()
     ordered = sorted(classes)
     return Scanned(
@@ -76,7 +74,7 @@ def scanned(watched: Watched, target: str | None, task: str, budget: Budget) -> 
         features=features,
         dropped=dropped,
         rows=rows,
-        levels={scan.name: scan.levels() for scan in scans if scan.kind == "category" and scan.texts is not None},
+        levels={facts.name: scans_of[facts.name].levels() for facts in features if facts.kind == "category"},
         classes=tuple(ordered),
         class_counts=np.array([classes[c] for c in ordered], dtype=np.int64),
         target_note=target_note,
@@ -88,8 +86,8 @@ def scanned(watched: Watched, target: str | None, task: str, budget: Budget) -> 
 def _pass(watched: Watched, target: str, as_text: frozenset[str], budget: Budget) -> tuple[list[_ColumnScan], int, int]:
     """Read all rows: what they say of each column, how many have a target, how many there are."""
     table = watched.table
-    texts = _Texts(budget.memory // 8, table.source)
-    scans = {name: _ColumnScan(name, name == target, texts, name in as_text) for name in table.names}
+    limit = TextLimit(budget.memory // 8, table.source)
+    scans = {name: _ColumnScan(name, name == target, Texts(limit), name in as_text) for name in table.names}
     rows = seen = 0
     for group in table.groups(budget):
         rows = seen = 0
@@ -119,48 +117,25 @@ def _features(scans: Sequence[_ColumnScan]) -> tuple[tuple[Facts, ...], tuple[Dr
     return tuple(features), tuple(dropped)
 
 
-@dataclass
-class _Texts:
-    """The characters of the different texts of all columns together, which are held in memory."""
-
-    limit: int
-    source: str
-    size: int = 0
-
-    def add(self, number: int) -> int:
-        """Count further characters.  Raises ArgumentError if that is too many."""
-        self.size += number
-        if self.size > self.limit:
-            raise ArgumentError(
-                "the memory is too small for the different texts of these data",
-                expected=f"at most {told_size(self.limit)} of different texts, an eighth of the memory",
-                got="more",
-                where=f"--memory, {self.source}",
-                try_=f"--memory {max(1, 16 * self.limit // 10**6)}MB, or leave out a column of long texts",
-            )
-        return number
-
-
 @dataclass(eq=False)
 class _ColumnScan:
     """What the rows so far say of a column.
 
-    `texts` and `values` (of a target) count the different ones; they are None once there were more than `MOST_TEXTS`.
-    `numbers` and `slips` are texts that are numbers, or are not.  Blocks in which all texts are numbers are passed over
-    when texts are counted, and those where a few are none, unless the column is known to be text (`as_text`): numbers
-    are nearly all different.
+    `values` counts the different ones of a target; it is None once there were more than `MOST_TEXTS`.  `numbers` and
+    `slips` are texts that are numbers, or are not.  Blocks in which all texts are numbers are passed over when texts
+    are counted, and those where a few are none, unless the column is known to be text (`as_text`): numbers are nearly
+    all different.
     """
 
     name: str
     is_target: bool
-    size: _Texts
+    texts: Texts
     as_text: bool
     passed_over: bool = False
     number: bool = True
     boolean: bool = True
     rows: int = 0
     present: int = 0
-    texts: Counter[str] | None = field(default_factory=Counter)
     values: Counter[float] | None = field(default_factory=Counter)
     low: float = np.inf
     high: float = -np.inf
@@ -172,7 +147,6 @@ class _ColumnScan:
     slips: int = 0
     slip: tuple[str, str] | None = None
     opening: tuple[str, str] | None = None
-    held: int = 0
 
     @property
     def kind(self) -> Kind:
@@ -232,11 +206,8 @@ class _ColumnScan:
             self.slip = (values[row], where(row))
         if not self.as_text and is_mixed(self.numbers, self.slips):
             self.passed_over = True
-        elif self.texts is not None:
-            self.held += self.size.add(sum(len(text) + _TEXT_BYTES for text in counts if text not in self.texts))
-            self.texts = _counted(self.texts, counts)
-            if self.texts is None:
-                self.size.add(-self.held)
+        else:
+            self.texts.add(counts)
 
     # ------------------------------------------------------------------------------------------------------- the end
     def must_recount(self) -> bool:
@@ -254,12 +225,13 @@ class _ColumnScan:
     def facts(self) -> Facts:
         """What all rows say."""
         text = self.kind == "category"
-        counts: Counter[Any] | None = self.texts if text else self.values
-        if text or self.is_target:
-            distinct = None if counts is None else len(counts)
+        if text:
+            distinct = self.texts.distinct
+        elif self.is_target:
+            distinct = None if self.values is None else len(self.values)
         else:
             distinct = 0 if not self.present else 1 if self.low == self.high else 2
-        first: Any = next(iter(self.texts or ()), None) if text else self.low
+        first: Any = next(iter(self.texts.counts or ()), None) if text else self.low
         counting = self.kind == "number" and self.counting
         return Facts(
             self.name,
@@ -275,13 +247,16 @@ class _ColumnScan:
 
     def classes(self) -> Counter[Any]:
         """How often each class occurs."""
-        found: Counter[Any] | None = self.texts if self.kind == "category" else self.values
-        assert found is not None  # decide_task has refused more
+        found: Counter[Any] | None = self.texts.counts if self.kind == "category" else self.values
+        if found is None:  # decide_task has refused more than MOST_TEXTS
+            raise self.texts.limit.error(self.name)
         return found
 
     def levels(self) -> tuple[str, ...]:
-        """The different texts, in alphabetical order."""
-        return tuple(sorted(self.texts or ()))
+        """The different texts, in alphabetical order.  Raises ArgumentError where memory was too short for them."""
+        if self.texts.counts is None:
+            raise self.texts.limit.error(self.name)
+        return tuple(sorted(self.texts.counts))
 
 
 def _unique(values: NDArray[np.float64]) -> tuple[list[float], list[int]]:
