@@ -181,7 +181,7 @@ def _repeating(metadata: pyarrow.parquet.FileMetaData, names: Collection[str]) -
     """
     groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
     chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
-    found = {c.path_in_schema for c in chunks if c.has_dictionary_page or not _WRITTEN_OUT >= set(c.encodings)}
+    found = {c.path_in_schema for c in chunks if c.has_dictionary_page or not set(c.encodings) <= _WRITTEN_OUT}
     return [name for name in names if name in found]
 
 
