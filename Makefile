@@ -29,6 +29,7 @@ verify: .venv/ready  ## every table that the docs show, at most 60 minutes
 	$(BIN)/python -m pytest -n $(WORKERS) -m verify
 	$(BIN)/python -m benchmarks.tables
 	$(BIN)/python -m benchmarks.optimizers
+	$(BIN)/python -m benchmarks.comparison
 	$(BIN)/python -m benchmarks.memory
 
 bench: .venv/ready   ## speed against peers, which are installed into .bench

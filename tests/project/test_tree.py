@@ -13,6 +13,8 @@ HOSTS = {
     "github.com",
     "json-schema.org",
     "keepachangelog.com",
+    "matplotlib.org",  # in what it writes into SVG files, as is the next
+    "purl.org",
     "semver.org",
     "www.w3.org",
 }
