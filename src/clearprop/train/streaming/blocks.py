@@ -17,7 +17,7 @@ from clearprop.errors import DataError
 from clearprop.train.csv_file import Cells, Records, blank_lines, no_rows, opened_text, parsed, place_of
 from clearprop.train.parquet_file import ParquetTable
 from clearprop.train.sources import recognised
-from clearprop.train.streaming.memory import Budget
+from clearprop.train.streaming.memory import Budget, give_back
 from clearprop.train.tables import Column, Kind, Place
 
 COLUMN_BYTES = 4 * 2**20
@@ -227,6 +227,7 @@ class Watched:
         self.require_unchanged()
         yield from self.table.blocks(budget, names)
         self.require_unchanged()
+        give_back()
 
     def require_unchanged(self) -> None:
         """Raise DataError if the file has changed."""

@@ -25,7 +25,7 @@ from clearprop.train.splits import check_fractions, checked_seed
 from clearprop.train.statistics import Numbers, summarised
 from clearprop.train.streaming.blocks import Watched
 from clearprop.train.streaming.dividing import TRAIN, Division, divided
-from clearprop.train.streaming.memory import Budget, told_size
+from clearprop.train.streaming.memory import Budget, give_back, told_size
 from clearprop.train.streaming.rows import Dealing, Rows
 from clearprop.train.streaming.scanning import scanned
 from clearprop.train.streaming.scratch import require_space
@@ -75,13 +75,16 @@ def streamed(
     held = stored(watched, found, budget)
     watch(f"{found.rows:,} rows are divided, measured and encoded")
     division = divided(held, validation, test, seed, budget)
+    give_back()
     fitted = _fitted(held, division, budget)
+    give_back()
     features = len(fitted.feature_names)
     largest = budget.block_rows(features, fitted.outputs, source)
     require_space(found.rows * (4 * features + 8))
     train, *others = _encoded(held, division, fitted, budget, largest, seed)
     held.numbers.close()
     division.parts.close()
+    give_back()
     assert train is not None  # a split leaves rows to train on
     told = (found.target_note, found.task_note, *watched.table.notes, *found.lost, *division.notes)
     told = (*told, _told(train, memory))
