@@ -11,12 +11,12 @@ import math
 import time
 from collections.abc import Callable
 
-TRIAL = 2e-3
-"""Seconds that a trial takes, about; it is one step at least."""
+WINDOW = 20e-3
+"""Seconds over which steps are timed: beginning side by side alone takes up to one, on a machine that sleeps deeply."""
 AGAIN = 1.0
 """Seconds between trials."""
 SLOWER, TIMES = 1.5, 3
-"""Shares that ran side by side so much slower than ever, so often in a row, call for a trial."""
+"""Windows that ran side by side so much slower than ever, so often in a row, call for a trial."""
 
 
 class Turns:
@@ -28,6 +28,7 @@ class Turns:
         self.best = math.inf  # seconds per step, side by side
         self.slow = 0
         self.tried = -math.inf
+        self.steps, self.seconds = 0, 0.0  # of the window that is open
         self._begin()
 
     def _begin(self) -> None:
@@ -39,13 +40,16 @@ class Turns:
         """Whether the next steps run side by side, and how many of those that are left."""
         if not self.trials:
             return self.together, left
-        way = self.trials[0]
-        pace = min(self.found[way], self.best)
-        return way, max(1, min(left, int(TRIAL / pace))) if pace < math.inf else 1
+        missing = (WINDOW - self.seconds) * self.steps / self.seconds if self.steps else 1
+        return self.trials[0], max(1, min(left, math.ceil(missing)))
 
     def note(self, way: bool, steps: int, seconds: float) -> None:
         """Take in how long steps took."""
-        pace = seconds / steps
+        self.steps, self.seconds = self.steps + steps, self.seconds + seconds
+        if self.seconds < WINDOW:
+            return
+        pace = self.seconds / self.steps
+        self.steps, self.seconds = 0, 0.0
         if way:
             self.slow = self.slow + 1 if pace > SLOWER * self.best else 0
             self.best = min(self.best, pace)
