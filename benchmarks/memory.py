@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import polars
 
+from clearprop.train.streaming.memory import give_back
 from clearprop.train.streaming.scratch import scratch_folder
 
 OUT = Path(__file__).parent.parent / "docs" / "tables" / "memory.md"
@@ -95,6 +96,7 @@ def measure(warm: Path, paths: list[Path], memory: int | None) -> list[dict[str,
     found: list[dict[str, float | str]] = []
     for path in paths:
         gc.collect()
+        give_back()  # what the training before left behind would hide as much of this one
         Path("/proc/self/clear_refs").write_text("5")
         before, began = resident("VmRSS"), time.perf_counter()
         said, training = train_once(path, memory)

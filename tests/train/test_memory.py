@@ -10,7 +10,7 @@ import pytest
 from benchmarks.memory import write
 
 ROOT = Path(__file__).parents[2]
-LIMIT = 16 * 10**6
+LIMIT = 24 * 10**6
 """The least memory that can be asked for."""
 FLAT = 5 * 10**6
 """The peaks of equal trainings differ by less than this."""
@@ -27,9 +27,9 @@ def peaks(limit, *paths):
 def test_memory_does_not_grow_with_the_data(tmp_path, form):
     warm, small, large = (
         write(tmp_path / f"{name}.{form}", rows, columns=5)
-        for name, rows in {"warm": 2000, "small": 60_000, "large": 240_000}.items()
+        for name, rows in {"warm": 2000, "small": 240_000, "large": 720_000}.items()
     )
-    first, second = peaks(LIMIT, warm, small, large)
+    (first,), (second,) = (peaks(LIMIT, warm, path) for path in (small, large))
     assert all("rows are streamed in blocks" in measured["said"] for measured in (first, second))
     assert max(first["peak"], second["peak"]) < LIMIT
     assert second["peak"] < first["peak"] + FLAT
@@ -37,4 +37,4 @@ def test_memory_does_not_grow_with_the_data(tmp_path, form):
 
 def test_the_measurement_sees_a_table_that_is_held_in_memory(tmp_path):
     warm, large = (write(tmp_path / f"{rows}.parquet", rows, columns=5) for rows in (2000, 240_000))
-    assert peaks("all", warm, large)[0]["peak"] > 2 * LIMIT
+    assert peaks("all", warm, large)[0]["peak"] > 1.5 * LIMIT

@@ -28,6 +28,7 @@ SMALL = 160_000
 @pytest.fixture(autouse=True)
 def _any_memory(monkeypatch):
     monkeypatch.setattr(memory, "LEAST_MEMORY", 1)
+    monkeypatch.setattr(memory, "FIXED", 0)
 
 
 def table(rows, seed=0):
@@ -437,7 +438,7 @@ the memory is too small for the different texts of these data
         refused(path)
         == """\
 the memory is too small to read these data
-  expected  at least 16 MB, which readers take whatever they read
+  expected  at least 16 MB, much of which readers take whatever they read
   got       160 kB
   where     --memory, FILE
   try       --memory 16MB, or more"""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 CHUNK = 65_536
 """So many values are summed at a time; sums of chunks are added exactly, and rounded once."""
-_CELLS = 1 << 20
+_CELLS = 1 << 16
 """The most counters that a selection holds."""
 
 Chunks: TypeAlias = Callable[[], Iterable[NDArray[np.float64]]]

@@ -12,8 +12,10 @@ from clearprop.errors import ArgumentError
 
 SHARE_OF_FREE = 0.5
 """Without a limit that was asked for, data may take this share of the memory that is free."""
-LEAST_MEMORY = 16 * 10**6
-"""Readers take so many bytes, whatever they read."""
+LEAST_MEMORY = 24 * 10**6
+"""The least memory that can be asked for."""
+FIXED = 10 * 10**6
+"""The part of it that readers and allocators keep, however little is read at a time."""
 LEAST_ROWS = 256
 """A block holds at least so many rows, so that it can be shuffled."""
 _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -85,16 +87,21 @@ class Budget:
         if self.memory < LEAST_MEMORY:
             raise ArgumentError(
                 "the memory is too small to read these data",
-                expected=f"at least {told_size(LEAST_MEMORY)}, which readers take whatever they read",
+                expected=f"at least {told_size(LEAST_MEMORY)}, much of which readers take whatever they read",
                 got=told_size(self.memory),
                 where=f"--memory, {source}",
                 try_=f"--memory {LEAST_MEMORY // 10**6}MB, or more",
             )
 
     @property
+    def usable(self) -> int:
+        """The bytes that can be planned with."""
+        return max(self.memory - FIXED, self.memory // 2)
+
+    @property
     def text(self) -> int:
         """The characters of a CSV file that are read at a time: lines, cells and columns of them are held together."""
-        return max(1 << 16, min(self.memory // 60, 1 << 23))
+        return max(1 << 16, min(self.usable // 60, 1 << 23))
 
     def rows_read(self, columns: int) -> int:
         """The rows of a Parquet file that are read at a time; a text takes some 120 bytes."""
@@ -107,10 +114,10 @@ class Budget:
     @property
     def values(self) -> int:
         """The values of one column that are looked at at a time."""
-        return max(1 << 12, min(self.memory // 128, 1 << 18))
+        return max(1 << 12, min(self.usable // 128, 1 << 18))
 
     def _rows(self, size: int, most: int) -> int:
-        return max(1, min(self.memory // (2 * size), most))
+        return max(1, min(self.usable // (2 * size), most))
 
     def block_rows(self, features: int, outputs: int, source: str) -> int:
         """The rows of a block: one block is trained on while its order is drawn, and validation reads another one.
@@ -118,9 +125,9 @@ class Budget:
         Raises ArgumentError if that is less than `LEAST_ROWS`.
         """
         size = 2 * (4 * features + 8) + 24 * outputs + _ORDER_BYTES
-        rows = int(0.8 * self.memory) // size
+        rows = int(0.8 * self.usable) // size
         if rows < LEAST_ROWS:
-            least = -(-LEAST_ROWS * size * 5 // 4)
+            least = -(-LEAST_ROWS * size * 5 // 4) + self.memory - self.usable
             raise ArgumentError(
                 "the memory is too small to train on these data",
                 expected=f"at least {told_size(least)}: {LEAST_ROWS} rows of {features} features at a time",
