@@ -32,6 +32,7 @@ from clearprop.train import job
 from clearprop.train.executor import eager_executor
 from clearprop.train.prepared import from_source
 from clearprop.train.sources import recognised
+from clearprop.train.streaming.memory import LEAST_MEMORY
 from clearprop.train.streaming.preparing import streamed
 
 EXECUTING = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "pickle.find_class", "socket.connect")
@@ -299,7 +300,7 @@ def read_data(path):
             raise refused
         return
     try:
-        streamed(Path(path), str(path), None, "auto", 0.15, 0.15, 0, 16 * 10**6)
+        streamed(Path(path), str(path), None, "auto", 0.15, 0.15, 0, LEAST_MEMORY)
     except cl.errors.ClearpropError as problem:
         assert refused is not None, f"refused in blocks alone: {problem}"
     else:
