@@ -13,7 +13,8 @@ def primitive(kind: str, *, numpy: str, **declaration: Any) -> Callable[[Callabl
 
     `kind` is the structure of the Jacobian; rules are given as `d_x=` (elementwise, reduction) or `vjp_x=`
     (multilinear, structural, general) for operand x.  The decorated function gives name, operands (before `/`),
-    parameters and documentation; it has no body.
+    parameters and documentation; it has no body.  `eager=` may name a function of NumPy arrays with the spelling's
+    values, which runs in its place outside compiled programs.
 
     >>> import clearprop as cl
     >>> @cl.primitive("elementwise", numpy="{x} * {x}", d_x=lambda g, x: 2 * g * x)
