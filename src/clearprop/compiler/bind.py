@@ -79,17 +79,18 @@ class Binding:
         self._pieces.append(memory)
         return memory[start : start + size]
 
+    def multiply_adds(self) -> int:
+        """The work of the matrix products."""
+        products = (i.step for i in self.plan.instructions if not isinstance(i.step, Nest) and i.step.kind == "product")
+        return sum(g.batches * g.m * g.n * g.k for op in products for g in layouts(op, self.number))
+
     def nanoseconds(self) -> float:
         """About how long one thread takes: two elements of a nest or forty multiply-adds of a product in each."""
-        total = 0.0
+        elements = 0
         for instruction in self.plan.instructions:
-            step = instruction.step
-            if isinstance(step, Nest):
-                assert instruction.kernel is not None
-                total += math.prod(map(self.number, instruction.kernel.domain)) * len(step.ops) / 2
-            elif step.kind == "product":
-                total += sum(g.batches * g.m * g.n * g.k for g in layouts(step, self.number)) / 40
-        return total
+            if instruction.kernel is not None and isinstance(instruction.step, Nest):
+                elements += math.prod(map(self.number, instruction.kernel.domain)) * len(instruction.step.ops)
+        return elements / 2 + self.multiply_adds() / 40
 
     # --------------------------------------------------------------------------------------------- calls
     def _instruct(self, instruction: Instruction) -> None:

@@ -199,8 +199,9 @@ class _Bound:
         self.hidden = [np.asarray(raw(c), order="C") for c in self.lowered.captured]
         self.scalars = [np.zeros(1, o.dtype if isinstance(o, Var) else type_of(o).dtype) for o in self.plan.outputs[n:]]
         env = self.traced.environment(size)
-        threads = loop.threads if loop.threads > 1 and _worth_two(self.plan, env) else 1
-        self.binding = Binding(self.plan, env, threads)
+        self.binding = Binding(self.plan, env, 1)
+        if loop.threads > 1 and self.binding.multiply_adds() >= TWO_THREADS:
+            self.binding = Binding(self.plan, env, loop.threads)
         self._add_gathers()
         self._add_collections(n)
         self.executable = Executable(self.binding)
@@ -265,15 +266,3 @@ class _Bound:
                 for fresh, array in self.unplaced:
                     array[...] = fresh
         return losses
-
-
-def _worth_two(plan: Any, env: Any) -> bool:
-    """Whether a step is long enough that a second core helps."""
-    from clearprop.compiler.bind import layouts
-
-    binding = Binding(plan, env, 1)
-    work = 0
-    for instruction in plan.instructions:
-        if instruction.name == "matmul":
-            work += sum(g.batches * g.m * g.n * g.k for g in layouts(instruction.step, binding.number))
-    return work >= TWO_THREADS

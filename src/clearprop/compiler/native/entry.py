@@ -90,8 +90,16 @@ def _lean(context: Any) -> Iterator[None]:
 
     def load() -> None:
         from numba.core import inline_closurecall, optional  # noqa: F401 - importing is what declares
-        from numba.cpython import builtins, iterators, mathimpl, numbers, rangeobj, slicing, tupleobj  # noqa: F401
-        from numba.np import arrayobj, npyimpl  # noqa: F401
+        from numba.cpython import (  # noqa: F401 - likewise
+            builtins,
+            iterators,
+            mathimpl,
+            numbers,
+            rangeobj,
+            slicing,
+            tupleobj,
+        )
+        from numba.np import arrayobj, npyimpl  # noqa: F401 - likewise
 
         rtsys.initialize(context)
         for declared in (npyimpl.registry, mathimpl.registry):
@@ -131,7 +139,7 @@ class _Pipeline(CompilerBase):  # type: ignore[misc]  # Numba has no types
         return [passes]
 
 
-class _Lower(Lower):  # type: ignore[misc]
+class _Lower(Lower):  # type: ignore[misc]  # Numba has no types
     def create_cfunc_wrapper(self) -> None:
         """The entry in the place of Numba's wrapper, which would take the arguments themselves."""
         context, fndesc = self.context, self.fndesc
@@ -151,7 +159,7 @@ class _Lower(Lower):  # type: ignore[misc]
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
-class _KernelLowering(NativeLowering):  # type: ignore[misc]
+class _KernelLowering(NativeLowering):  # type: ignore[misc]  # Numba has no types
     _name = "kernel_lowering"
 
     @property
