@@ -67,6 +67,8 @@ def test_a_failed_run_says_so(runs):
     run, page = runs["failed"]
     assert run.status == "diverged"
     assert '<p class="bad">The run failed: its loss is no longer finite.' in page
+    assert ("the parameters that it began with" in page) == (not run.summary.best_epoch)
+    assert ("the parameters of the best epoch" in page) == bool(run.summary.best_epoch)
     assert page.count("Not shown: the network&#x27;s outputs are not finite.") in (0, 2)
 
 

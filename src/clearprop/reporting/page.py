@@ -175,8 +175,9 @@ def _network(run: Run) -> str:
         "batch size": settings.batch_size,
         "seed": settings.seed,
     }
+    caption = "the parameters of the best epoch" if run.summary.best_epoch else "the parameters that it began with"
     return _facts("the network and its training", facts) + html_table(
-        "the parameters of the best epoch", ("parameter", "shape", "numbers", "root mean square"), rows
+        caption, ("parameter", "shape", "numbers", "root mean square"), rows
     )
 
 
@@ -230,7 +231,8 @@ def _judged(run: Run, held: Held, charts: Charts) -> str:
     rows = f"the {held.total} rows"
     if len(held.x) < held.total:
         rows = f"{len(held.x):,} of the {held.total:,} rows, evenly spread,"
-    lead = f"<p>Judged by {rows} of the {held.part} part.</p>\n"
+    before = "" if run.summary.best_epoch else " This is the network as it began: no epoch was finished."
+    lead = f"<p>Judged by {rows} of the {held.part} part.{before}</p>\n"
     if held.classes:
         return lead + _confusion(held) + _calibration(held, charts)
     return lead + _residuals(run, held, charts)
