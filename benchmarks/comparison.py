@@ -18,10 +18,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.optimizers.markdown import table
-from clearprop.reporting.optimizers import draw, heads, notes, record, rows
-from clearprop.train.comparison import Outcome, Setup, compare
-from clearprop.train.judging import differences, verdict
-from clearprop.train.prepared import from_source
+from clearprop.comparison.page import draw, heads, notes, record, rows
+from clearprop.comparison.trials import Outcome, Setup, compare
+from clearprop.comparison.verdict import differences, verdict
+from clearprop.data.prepared import from_source
 
 DOCS = Path(__file__).parent.parent / "docs"
 OPTIMIZERS = (

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 import polars
 
-from clearprop.train.streaming.memory import give_back
-from clearprop.train.streaming.scratch import scratch_folder
+from clearprop.data.streaming.memory import give_back
+from clearprop.data.streaming.scratch import scratch_folder
 
 OUT = Path(__file__).parent.parent / "docs" / "tables" / "memory.md"
 LIMIT = 64
@@ -68,10 +68,11 @@ def train_once(path: Path, memory: int | None) -> tuple[str, float]:
     """Read a table and train on it for two epochs: what was said of blocks, and the seconds of training."""
     from clearprop.cli.plan import completed, job_for
     from clearprop.cli.settings import settings_from
+    from clearprop.data.parts import rows_in
+    from clearprop.data.prepared import from_source
+    from clearprop.runs.events import Events
     from clearprop.train.defaults import recipe
-    from clearprop.train.events import Events
     from clearprop.train.job import train
-    from clearprop.train.prepared import from_source, rows_in
 
     # the penalty is a constant of the compiled step, and by default depends on the number of rows
     asked = settings_from({"data": str(path), "epochs": 2, "hidden": "32", "batch_size": 128, "l2": 0.0})
@@ -108,7 +109,7 @@ def measure(warm: Path, paths: list[Path], memory: int | None) -> list[dict[str,
 
 def train_streamed(path: Path) -> None:
     """Stream a table that would not need it, so that all that streaming loads is loaded."""
-    from clearprop.train.streaming.preparing import streamed
+    from clearprop.data.streaming.passes import streamed
 
     streamed(path, str(path), None, "auto", 0.15, 0.15, 0, 10**8)
 

@@ -24,10 +24,10 @@ from sklearn.preprocessing import StandardScaler
 import clearprop as cl
 from clearprop.cli.plan import completed, job_for
 from clearprop.cli.settings import settings_from
+from clearprop.data.prepared import from_source
+from clearprop.runs.events import Events
 from clearprop.train.defaults import recipe
-from clearprop.train.events import Events
 from clearprop.train.job import train
-from clearprop.train.prepared import from_source
 
 OUT = Path(__file__).parent.parent / "docs" / "tables" / "accuracy.md"
 SEEDS, FOLDS, REPEATS = 5, 5, 5

@@ -78,7 +78,7 @@ class Loop(Runner):
     """Steps, gathers and losses natively; the carry holds model, optimizer state and the step's number."""
 
     def __init__(self, row: w.Workload, x: Any, y: Any, weights: Any, order: Any) -> None:
-        from clearprop.compiler.loop import NativeLoop
+        from clearprop.compiler.epoch_loop import NativeLoop
 
         step, opt = make_step(row)
         model = network(row, weights)

@@ -12,8 +12,8 @@ from clearprop.arrays import asarray as asarray
 from clearprop.arrays import tensor as tensor
 from clearprop.arrays.functions import *  # noqa: F403 - made from the registry; functions.pyi lists them
 from clearprop.autodiff.batching import vmap as vmap
-from clearprop.autodiff.check import check_grads as check_grads
 from clearprop.autodiff.custom import custom_rule as custom_rule
+from clearprop.autodiff.derivative_check import check_grads as check_grads
 from clearprop.autodiff.transforms import grad as grad
 from clearprop.autodiff.transforms import hessian as hessian
 from clearprop.autodiff.transforms import hvp as hvp
@@ -23,8 +23,8 @@ from clearprop.autodiff.transforms import per_example_grad as per_example_grad
 from clearprop.autodiff.transforms import value_and_grad as value_and_grad
 from clearprop.autodiff.transforms import vjp as vjp
 from clearprop.autodiff.trees import tree_map as tree_map
-from clearprop.compiler.api import ExecutorWarning as ExecutorWarning
-from clearprop.compiler.api import compile as compile
+from clearprop.compiler.compiled_function import ExecutorWarning as ExecutorWarning
+from clearprop.compiler.compiled_function import compile as compile
 from clearprop.compiler.threads import get_threads as get_threads
 from clearprop.compiler.threads import set_threads as set_threads
 from clearprop.errors import ClearpropError as ClearpropError
@@ -34,14 +34,14 @@ from clearprop.exporting import export as export
 from clearprop.primitives import Zero as Zero
 from clearprop.primitives import composite as composite
 from clearprop.primitives import primitive as primitive
-from clearprop.program.check import typecheck as typecheck
 from clearprop.program.ir import Program as Program
+from clearprop.program.typechecking import typecheck as typecheck
 from clearprop.program.values import no_grad as no_grad
 from clearprop.rules import random as random
+from clearprop.train.fitting import fit as fit
 from clearprop.train.interrupts import TrainingInterrupted as TrainingInterrupted
 from clearprop.train.loading import load as load
 from clearprop.train.rate_range import lr_range_test as lr_range_test
 from clearprop.train.run import Run as Run
-from clearprop.train.training import fit as fit
 
 __version__ = "0.1.0"

@@ -334,15 +334,15 @@ def test_check_agrees_with_central_differences(command):
 
 @pytest.mark.usefixtures("eager")
 def test_check_finds_a_wrong_gradient(command, monkeypatch):
-    from clearprop.train import checking
+    from clearprop.train import gradient_check
 
     command("train", "iris", *QUICK)
-    right = checking.grad
+    right = gradient_check.grad
 
     def wrong(f):
         return lambda model: cl.tree_map(lambda g: g * 1.001, right(f)(model))
 
-    monkeypatch.setattr(checking, "grad", wrong)
+    monkeypatch.setattr(gradient_check, "grad", wrong)
     result = command("check", "runs/iris-1")
     assert result.code == 1
     assert "DIFFERS" in result.out

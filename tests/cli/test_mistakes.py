@@ -305,9 +305,9 @@ def test_unknown_optimizer_names_the_nearest(command):
 
 
 def test_our_own_fault_is_no_mistake_of_the_user(command, monkeypatch):
-    from clearprop.cli import session
+    from clearprop.cli import train_session
 
-    monkeypatch.setattr(session, "from_source", lambda *_: 1 / 0)
+    monkeypatch.setattr(train_session, "from_source", lambda *_: 1 / 0)
     result = command("train", "iris")
     assert result.code == 1
     assert "ZeroDivisionError: division by zero" in result.err
@@ -315,10 +315,10 @@ def test_our_own_fault_is_no_mistake_of_the_user(command, monkeypatch):
 
 
 def test_interrupted_before_training(command, monkeypatch):
-    from clearprop.cli import session
+    from clearprop.cli import train_session
 
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "from_source", stop)
+    monkeypatch.setattr(train_session, "from_source", stop)
     assert command("train", "iris").code == 130

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clearprop.compiler import bind, executable
-from clearprop.compiler.native import executor
+from clearprop.compiler import binding, executable
+from clearprop.compiler.native import native_executor
 from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Var
 
@@ -201,15 +201,15 @@ def plain(*, threads: int = 1, first: int = 0, form: str = "", thin: bool = True
         patch.setattr(executable, "prepare", lambda texts: None)
         patch.setattr(executable.Executable, "_run", lambda x, start, stop: it.run(x, start, stop))
         if threads > 1:
-            patch.setattr(bind, "SPLIT_ELEMENTS", 1)
-            patch.setattr(bind, "SPLIT_PRODUCT", 1)
-            patch.setattr(bind.Binding, "shares", _halves)
-            patch.setattr(executor, "Binding", lambda plan, env, _: bind.Binding(plan, env, threads))
+            patch.setattr(binding, "SPLIT_ELEMENTS", 1)
+            patch.setattr(binding, "SPLIT_PRODUCT", 1)
+            patch.setattr(binding.Binding, "shares", _halves)
+            patch.setattr(native_executor, "Binding", lambda plan, env, _: binding.Binding(plan, env, threads))
         if form:
             columns, narrow = FORMS[form]
-            patch.setattr(bind, "COLUMNS", columns)
-            patch.setattr(bind, "NARROW", narrow)
-        patch.setattr(bind, "THIN_PRODUCT", bind.THIN_PRODUCT if thin else -1)
+            patch.setattr(binding, "COLUMNS", columns)
+            patch.setattr(binding, "NARROW", narrow)
+        patch.setattr(binding, "THIN_PRODUCT", binding.THIN_PRODUCT if thin else -1)
         yield it
 
 

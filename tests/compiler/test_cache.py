@@ -92,7 +92,7 @@ def test_two_processes_that_race(tmp_path):
 # ------------------------------------------------------------------------------------------------ within a process
 KERNEL = '''"""Generated; do not edit."""
 
-from clearprop.compiler.native.prelude import *
+from clearprop.compiler.native.kernel_imports import *
 
 
 @entry("f64")

@@ -17,7 +17,7 @@ def test_operands_of_two_dtypes(left, right):
 
 def test_a_product_takes_over_a_donated_input():
     """A gradient kept in place of the one before: the native loop writes the product where the old one was."""
-    from clearprop.compiler.loop import NativeLoop
+    from clearprop.compiler.epoch_loop import NativeLoop
 
     def step(carry, x):
         w, before = carry

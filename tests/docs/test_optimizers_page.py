@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.comparison import OPTIMIZERS, SETS
-from clearprop.train.comparison import GRID, Outcome, Trace, Tuning
-from clearprop.train.judging import differences, verdict
+from clearprop.comparison.trials import GRID, Outcome, Trace, Tuning
+from clearprop.comparison.verdict import differences, verdict
 from tests.docs.pages import ROOT
 
 PAGE = " ".join((ROOT / "docs" / "optimizers.md").read_text(encoding="utf-8").split())

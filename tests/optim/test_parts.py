@@ -6,7 +6,7 @@ import pytest
 import clearprop as cl
 from clearprop import nn, optim
 from clearprop.errors import ClearpropError
-from clearprop.optim.parts import full_batch_part, parse, says_rate, with_rate
+from clearprop.optim.inspection import full_batch_part, parse, says_rate, with_rate
 from tests.optim.test_messages import lines, message, without_where
 
 X = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from clearprop.optim.line_search import DECREASE, Line
 from clearprop.optim.objective import Point
-from clearprop.optim.quasi import Matrix, Pairs, _bfgs, _damped, _dfp
+from clearprop.optim.quasi_newton_methods import Matrix, Pairs, _bfgs, _damped, _dfp
 from clearprop.optim.symmetric_rank_one import _learned
 
 FLATTER = 0.9

@@ -8,7 +8,7 @@ import pytest
 import clearprop as cl
 from clearprop import nn, optim
 from clearprop.autodiff.trees import flatten, unflatten
-from clearprop.compiler.loop import NativeLoop
+from clearprop.compiler.epoch_loop import NativeLoop
 from clearprop.program.tracing import evaluate, trace
 from clearprop.program.types import type_of
 from tests.optim import problem

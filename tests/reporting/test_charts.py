@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ET
 import pytest
 
 import clearprop as cl
-from clearprop.reporting.charts import STYLE, Charts, measure_chart, reliability_chart
-from clearprop.train.plotting import Axis, Chart, Curve, save_chart, save_charts
+from clearprop.charts.chart import Axis, Chart, Curve, save_chart, save_charts
+from clearprop.charts.svg import STYLE, Charts, measure_chart, reliability_chart
 
 CURVES = [Curve("training <$x$>", range(1, 21), [3 * 0.6**i for i in range(20)]), Curve("val", [1, 9], [2.0, 0.1])]
 CHART = measure_chart("loss & more", CURVES, "loss")

@@ -9,7 +9,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.cli.app import run as command
-from clearprop.reporting.comparison import comparison_html, curves, differences, remarks, results
+from clearprop.reporting.runs_side_by_side import comparison_html, curves, differences, remarks, results
 from clearprop.train import job
 from clearprop.train.executor import eager_executor
 from tests.reporting.axe import violations

@@ -9,7 +9,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.reporting import report_html
-from clearprop.reporting.findings import calibration, confusion, held_rows, losses_by_row, sizes_over_time, spread_steps
+from clearprop.reporting.numbers import calibration, confusion, held_rows, losses_by_row, sizes_over_time, spread_steps
 from clearprop.train import job
 from clearprop.train.executor import eager_executor
 from tests.reporting.axe import violations

@@ -32,6 +32,6 @@ def network():
 
 def bits(tree):
     """The bytes of all arrays of a tree, by path."""
-    from clearprop.train.stored_arrays import tree_arrays
+    from clearprop.files.tree_arrays import tree_arrays
 
     return {path: (a.dtype.str, a.shape, a.tobytes()) for path, a in tree_arrays(tree).items()}

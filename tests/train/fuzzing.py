@@ -28,12 +28,12 @@ import polars
 
 import clearprop as cl
 from clearprop.cli.settings import as_toml, settings_from
+from clearprop.data.prepared import from_source
+from clearprop.data.readers.sources import recognised
+from clearprop.data.streaming.memory import LEAST_MEMORY
+from clearprop.data.streaming.passes import streamed
 from clearprop.train import job
 from clearprop.train.executor import eager_executor
-from clearprop.train.prepared import from_source
-from clearprop.train.sources import recognised
-from clearprop.train.streaming.memory import LEAST_MEMORY
-from clearprop.train.streaming.preparing import streamed
 
 EXECUTING = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "pickle.find_class", "socket.connect")
 HOSTILE = [
@@ -177,7 +177,7 @@ def read_run(folder):
     )
     run.outputs(x)
     if run.workings.optimizer is not None:
-        from clearprop.train.checkpoints import checkpoint_steps, load_checkpoint
+        from clearprop.runs.checkpoints import checkpoint_steps, load_checkpoint
 
         for step in checkpoint_steps(folder / "checkpoints"):
             load_checkpoint(folder / "checkpoints" / str(step), run.model, run.workings.optimizer.init(run.model))

@@ -9,13 +9,13 @@ import pytest
 import clearprop as cl
 from clearprop import nn, optim
 from clearprop.cli.compare import split_names
-from clearprop.cli.optimizers import made
+from clearprop.cli.optimizer_words import made
+from clearprop.comparison.page import record
+from clearprop.comparison.trials import GRID, HeldRate, Outcome, Setup, Trace, _at, compare, gradients_per_step
+from clearprop.comparison.verdict import differences, verdict
+from clearprop.data.prepared import from_source
 from clearprop.errors import ClearpropError
-from clearprop.optim.parts import has_rate, parse, parts
-from clearprop.reporting.optimizers import record
-from clearprop.train.comparison import GRID, HeldRate, Outcome, Setup, Trace, _at, compare, gradients_per_step
-from clearprop.train.judging import differences, verdict
-from clearprop.train.prepared import from_source
+from clearprop.optim.inspection import has_rate, parse, parts
 from clearprop.train.rate_range import judged
 
 SMALL = Setup(hidden=(4,), epochs=4, batch_size=60, seeds=2)

@@ -9,9 +9,9 @@ import pandas
 import polars
 import pytest
 
-from clearprop.train.data import load_table
-from clearprop.train.sources import BUNDLED, read
-from clearprop.train.splits import split_table
+from clearprop.data.readers.sources import BUNDLED, read
+from clearprop.data.splits import split_table
+from clearprop.data.table import load_table
 
 
 def csv(folder, text):
@@ -196,7 +196,7 @@ def test_fraction_zero_leaves_the_part_out():
 
 def test_imports_are_lazy():
     code = (
-        "import sys, clearprop.train.preprocessing;"
+        "import sys, clearprop.data.preprocessing;"
         "print({'polars', 'sklearn', 'narwhals', 'pydantic', 'scipy', 'pandas'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clearprop.data.readers import npz_file
+from clearprop.data.table import load_table
 from clearprop.errors import ClearpropError
-from clearprop.train import npz_file
-from clearprop.train.data import load_table
 
 X = np.arange(12.0).reshape(6, 2)
 Y = np.array([0, 1, 0, 1, 0, 1])

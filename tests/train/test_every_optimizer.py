@@ -5,8 +5,8 @@ import pytest
 
 import clearprop as cl
 from clearprop import optim
-from clearprop.optim.hyper import Configured
-from clearprop.optim.parts import parts
+from clearprop.optim.hyperparameters import Configured
+from clearprop.optim.inspection import parts
 from clearprop.optim.transform import Composed, Transform
 from clearprop.train import job
 from clearprop.train.executor import eager_executor

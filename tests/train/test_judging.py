@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
+from clearprop.comparison.trials import GRID, Outcome, Setup, Trace, contest
+from clearprop.comparison.verdict import LEVEL, differences, holm, verdict
 from clearprop.errors import ClearpropError
-from clearprop.train.comparison import GRID, Outcome, Setup, Trace, contest
-from clearprop.train.judging import LEVEL, differences, holm, verdict
 
 
 def trace(seed, score):

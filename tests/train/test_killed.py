@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import clearprop as cl
-from clearprop.train.checkpoints import checkpoint_steps
+from clearprop.runs.checkpoints import checkpoint_steps
 from tests.train import killed
 from tests.train.conftest import bits
 

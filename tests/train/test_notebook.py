@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import clearprop as cl
+from clearprop.runs.state import State
 from clearprop.train import notebook
-from clearprop.train.executor import State
 
 FIT = """
 import numpy as np

@@ -9,10 +9,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from clearprop.data.readers import parquet_file
+from clearprop.data.readers.sources import read
+from clearprop.data.table import load_table
 from clearprop.errors import DataError
-from clearprop.train import parquet_file
-from clearprop.train.data import load_table
-from clearprop.train.sources import read
 
 N = 30
 NUMBERS = np.arange(N) * 0.5

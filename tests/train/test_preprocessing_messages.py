@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clearprop.data.preprocessing import Preprocessing
+from clearprop.data.table import load_table
 from clearprop.errors import ClearpropError
-from clearprop.train.data import load_table
-from clearprop.train.preprocessing import Preprocessing
 
 X = np.arange(12.0).reshape(6, 2)
 

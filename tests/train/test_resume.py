@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from clearprop.train import atomic
-from clearprop.train.checkpoints import checkpoint_steps
+from clearprop.files import atomic
+from clearprop.runs.checkpoints import checkpoint_steps
 from tests.train.conftest import bits
 
 
@@ -227,8 +227,8 @@ def test_checkpoints_are_kept_in_number(network, data, tmp_path):
 
 
 def test_a_replay_says_where_it_is_not_exact(network, data, monkeypatch):
+    from clearprop.runs.environment import environment
     from clearprop.train import run as module
-    from clearprop.train.environment import environment
 
     run = cl.fit(network, data, **OPTIONS)
     now = environment()

@@ -10,10 +10,10 @@ import pytest
 
 import clearprop as cl
 from clearprop.errors import ClearpropError
-from clearprop.train.events import Events, as_sentence, log_events, measured, plain
+from clearprop.files.strict_json import parse_json
+from clearprop.runs.events import Events, as_sentence, log_events, measured, plain
+from clearprop.runs.folder import RunFolder
 from clearprop.train.loading import load
-from clearprop.train.run_folder import RunFolder
-from clearprop.train.strict_json import parse_json
 from tests.train.conftest import bits
 
 pytestmark = pytest.mark.usefixtures("eager")

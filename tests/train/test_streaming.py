@@ -10,16 +10,17 @@ import pytest
 import clearprop as cl
 from clearprop.cli.plan import completed, job_for
 from clearprop.cli.settings import settings_from
+from clearprop.data.parts import rows_in
+from clearprop.data.prepared import from_source
+from clearprop.data.statistics import selected, summarised
+from clearprop.data.streaming import memory
+from clearprop.data.streaming.passes import streamed
+from clearprop.data.streaming.rows import Dealing, Rows
 from clearprop.errors import ArgumentError, ClearpropError, DataError
+from clearprop.runs.events import Events
 from clearprop.train.defaults import recipe
-from clearprop.train.events import Events
 from clearprop.train.job import make_plan, train
-from clearprop.train.measures import METRICS, evaluate, evaluate_part, find_loss
-from clearprop.train.prepared import from_source, rows_in
-from clearprop.train.statistics import selected, summarised
-from clearprop.train.streaming import memory
-from clearprop.train.streaming.preparing import streamed
-from clearprop.train.streaming.rows import Dealing, Rows
+from clearprop.train.metrics import METRICS, evaluate, evaluate_part, find_loss
 
 SMALL = 160_000
 """Bytes: so little that the tables here are cut into several blocks."""
@@ -203,7 +204,7 @@ def same_bits(a, b):
 @pytest.fixture
 def streams(monkeypatch):
     """Files are streamed, whatever their size."""
-    monkeypatch.setattr(cl.train.prepared, "needs_streaming", lambda _source, _memory: True)
+    monkeypatch.setattr(cl.data.prepared, "needs_streaming", lambda _source, _memory: True)
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
@@ -211,7 +212,7 @@ def streams(monkeypatch):
 def test_one_block_trains_to_the_bits_of_the_table_in_memory(tmp_path, form, target, monkeypatch):
     path = saved(tmp_path, table(1000), form)
     whole = train(job(path, target=target))
-    monkeypatch.setattr(cl.train.prepared, "needs_streaming", lambda _source, _memory: True)
+    monkeypatch.setattr(cl.data.prepared, "needs_streaming", lambda _source, _memory: True)
     run = train(job(path, target=target, memory=10**9))
     assert run.workings.plan().feed.rows.blocks == 1
     assert same_bits(run.last, whole.last) and same_bits(run.model, whole.model)
@@ -308,10 +309,10 @@ def test_explanations_of_a_step_and_of_a_row(streamed_run):
 
 
 def test_a_report_judges_by_some_of_the_rows(streamed_run, monkeypatch):
-    from clearprop.reporting import findings
+    from clearprop.reporting import numbers
     from clearprop.reporting.page import report_html
 
-    monkeypatch.setattr(findings, "MOST_ROWS", 100)
+    monkeypatch.setattr(numbers, "MOST_ROWS", 100)
     page = report_html(cl.load(streamed_run[0]))
     assert "Judged by 100 of the 225 rows, evenly spread, of the validation part." in page
 
@@ -320,14 +321,14 @@ def test_a_report_judges_by_some_of_the_rows(streamed_run, monkeypatch):
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_predictions_and_results_do_not_depend_on_blocks(tmp_path, form, target, monkeypatch, capsysbinary):
     from clearprop.cli import main
-    from clearprop.train.streaming import encoding
+    from clearprop.data.streaming import encoded_source
 
     path = saved(tmp_path, table(800), form)
     new = saved(tmp_path / "..", table(2000, 5).drop("id"), form)
     train(job(path, tmp_path / "run", target=target, epochs=1))
     said = []
-    for size in (encoding.MEMORY, 50_000):
-        monkeypatch.setattr(encoding, "MEMORY", size)
+    for size in (encoded_source.MEMORY, 50_000):
+        monkeypatch.setattr(encoded_source, "MEMORY", size)
         assert main(["predict", str(tmp_path / "run"), str(new)]) == 0
         printed = capsysbinary.readouterr()
         assert main(["evaluate", str(tmp_path / "run"), str(new), "--json"]) == 0
@@ -381,16 +382,16 @@ def test_infinite_numbers_are_counted_over_all_blocks(tmp_path):
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_a_file_that_changes_between_the_passes(tmp_path, form, monkeypatch):
-    from clearprop.train.streaming import preparing
+    from clearprop.data.streaming import passes
 
     path = saved(tmp_path, table(2000), form)
-    store = preparing.stored
+    store = passes.stored
 
     def changed(watched, found, budget):
         saved(tmp_path, table(1999), form)
         return store(watched, found, budget)
 
-    monkeypatch.setattr(preparing, "stored", changed)
+    monkeypatch.setattr(passes, "stored", changed)
     assert (
         refused(path)
         == """\
@@ -446,7 +447,7 @@ the memory is too small to read these data
 
 
 def test_no_space_on_disk(tmp_path, monkeypatch):
-    from clearprop.train.streaming import scratch
+    from clearprop.data.streaming import scratch
 
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(scratch.shutil, "disk_usage", lambda _: type("", (), {"free": 1000})())
@@ -480,7 +481,9 @@ def test_the_command_line_streams_keeps_the_memory_and_goes_on(tmp_path, monkeyp
     assert "t.csv: rows are streamed in blocks of " in said.out
     assert "is read" not in said.err, "only a terminal is told what is being done"
     assert json.loads(Path("cut/config.json").read_text())["command"]["memory"] == 160_000
-    monkeypatch.setattr(cl.cli.session, "default_memory", lambda: pytest.fail("a run that goes on keeps its blocks"))
+    monkeypatch.setattr(
+        cl.cli.train_session, "default_memory", lambda: pytest.fail("a run that goes on keeps its blocks")
+    )
     assert main(["train", "--resume", "cut", "--epochs", "3"]) == 0
     assert main(["train", "t.csv", "--memory", "160000", "--epochs", "3", *quick, "--out", "whole"]) == 0
     assert Path("cut/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()

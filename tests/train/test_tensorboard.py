@@ -5,7 +5,7 @@ import struct
 import pytest
 
 import clearprop as cl
-from clearprop.train.tensorboard import TensorBoard, crc32c
+from clearprop.runs.tensorboard import TensorBoard, crc32c
 
 pytestmark = pytest.mark.usefixtures("eager")
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from clearprop.arrays.backward import backward
 from clearprop.arrays.numpy_protocol import apply_function, apply_ufunc, combine
-from clearprop.arrays.printing import tensor_text
+from clearprop.arrays.tensor_text import tensor_text
 from clearprop.errors import ArgumentError, DTypeError, GradientError, TraceError, user_line
 from clearprop.program.ir import Var
 from clearprop.program.types import PYTHON_SCALARS, is_floating, type_of

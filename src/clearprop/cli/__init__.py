@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
-"""The exit codes: all went well, our fault, the user's mistake, Ctrl-C."""
+from clearprop.cli.exit_codes import MISTAKE
+
 _MISSING = """\
 the command line needs packages that are not installed
   expected  typer, rich, pydantic, polars, narwhals and scikit-learn

@@ -11,11 +11,11 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from clearprop.cli import DONE, FAULT, INTERRUPTED, MISTAKE
 from clearprop.cli.check import check
 from clearprop.cli.compare import compare
 from clearprop.cli.config import config
 from clearprop.cli.evaluate import evaluate
+from clearprop.cli.exit_codes import DONE, FAULT, INTERRUPTED, MISTAKE
 from clearprop.cli.explain import explain
 from clearprop.cli.export import export
 from clearprop.cli.lesson import lesson

@@ -26,10 +26,10 @@ def check(
 
     * `clearprop check runs/digits-1 --entries 200`
     """
-    from clearprop.cli import DONE, FAULT
     from clearprop.cli.console import output, say, table
+    from clearprop.cli.exit_codes import DONE, FAULT
     from clearprop.errors import ArgumentError
-    from clearprop.train.checking import check_run
+    from clearprop.train.gradient_check import check_run
     from clearprop.train.loading import load
 
     for option, number in (("--rows", rows), ("--entries", entries)):

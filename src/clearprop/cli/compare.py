@@ -12,7 +12,7 @@ import typer
 from clearprop.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from clearprop.train.comparison import Outcome, Setup
+    from clearprop.comparison.trials import Outcome, Setup
 
 DEFAULT = "sgd:momentum=0.9,adam,adamw,rmsprop,lion,schedule_free"
 
@@ -61,15 +61,15 @@ def compare(
 
     * `clearprop compare runs/digits-1 runs/digits-2 --out comparison`
     """
-    from clearprop.cli import DONE
     from clearprop.cli.console import messages, output, say, table
+    from clearprop.cli.exit_codes import DONE
     from clearprop.cli.settings import settings_from
-    from clearprop.reporting.optimizers import heads, notes, record, rows
-    from clearprop.train.comparison import Setup
-    from clearprop.train.comparison import compare as run
-    from clearprop.train.judging import verdict
-    from clearprop.train.prepared import from_source
-    from clearprop.train.run_folder import require_free
+    from clearprop.comparison.page import heads, notes, record, rows
+    from clearprop.comparison.trials import Setup
+    from clearprop.comparison.trials import compare as run
+    from clearprop.comparison.verdict import verdict
+    from clearprop.data.prepared import from_source
+    from clearprop.runs.folder import require_free
 
     folders = [Path(name) for name in what]
     if len(folders) > 1 or folders[0].is_dir():
@@ -130,8 +130,8 @@ def metric_of(prepared: Any) -> str:
 
 
 def _write(out: Path, outcomes: Sequence[Outcome], setup: Setup) -> None:
-    from clearprop.reporting.optimizers import draw, record
-    from clearprop.train.atomic import write_text
+    from clearprop.comparison.page import draw, record
+    from clearprop.files.atomic import write_text
 
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "results.json", json_module.dumps(record(outcomes, setup), indent=1) + "\n")

@@ -8,15 +8,22 @@ from pathlib import Path
 
 import typer
 
-from clearprop.cli import DONE
+from clearprop.charts.chart import save_charts
 from clearprop.cli.console import output, say, table
+from clearprop.cli.exit_codes import DONE
 from clearprop.errors import ArgumentError
-from clearprop.reporting.comparison import comparison_charts, comparison_html, differences, record, remarks, results
-from clearprop.train.atomic import make_folder, write_text
-from clearprop.train.events import plain
+from clearprop.files.atomic import make_folder, write_text
+from clearprop.reporting.runs_side_by_side import (
+    comparison_charts,
+    comparison_html,
+    differences,
+    record,
+    remarks,
+    results,
+)
+from clearprop.runs.events import plain
+from clearprop.runs.folder import require_free
 from clearprop.train.loading import load
-from clearprop.train.plotting import save_charts
-from clearprop.train.run_folder import require_free
 
 
 def compare_runs(folders: Sequence[Path], out: Path | None, json: bool) -> int:

@@ -26,10 +26,10 @@ def config(
 
     * `clearprop config runs/digits-1`
     """
-    from clearprop.cli import DONE
+    from clearprop.cli.exit_codes import DONE
     from clearprop.cli.settings import TrainSettings, as_toml, settings_from
+    from clearprop.runs.folder import RunFolder
     from clearprop.train.loading import command_of
-    from clearprop.train.run_folder import RunFolder
 
     if file is None:
         typer.echo("# clearprop train --config FILE; options on the command line win over it\n")

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from clearprop.train.events import Event, as_line, as_sentence, measured, number
-from clearprop.train.executor import State
+from clearprop.runs.events import Event, as_line, as_sentence, measured, number
+from clearprop.runs.state import State
 
 PLAIN_WIDTH = 100
 """The width of tables that no terminal shows."""

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from clearprop.train.preprocessing import Encoded, Report
+    from clearprop.data.preprocessing import Encoded, Report
 
 
 def evaluate(
@@ -31,11 +31,11 @@ def evaluate(
 
     * `clearprop evaluate runs/digits-1 digits --json`
     """
-    from clearprop.cli import DONE
     from clearprop.cli.console import messages, output, results_table, say
-    from clearprop.train.events import as_line, plain
+    from clearprop.cli.exit_codes import DONE
+    from clearprop.data.streaming.encoded_source import merged
+    from clearprop.runs.events import as_line, plain
     from clearprop.train.loading import load
-    from clearprop.train.streaming.encoding import merged
 
     loaded = load(run)
     seen: list[tuple[int, Report]] = []

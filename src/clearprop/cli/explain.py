@@ -55,9 +55,9 @@ def explain(
 
     * `clearprop explain runs/iris-1 --param 'layers[0].bias[1]' --step 40 --update`
     """
-    from clearprop.cli import DONE
+    from clearprop.cli.exit_codes import DONE
     from clearprop.cli.predict import require_new
-    from clearprop.train.atomic import write_text
+    from clearprop.files.atomic import write_text
     from clearprop.train.loading import load
 
     _check(param, input_, top, paths, format_, native and step is None)
@@ -171,7 +171,7 @@ def _written(found: Entry | Explanation | Explanations, format_: str, top: int, 
     """The text of the file, or of the terminal."""
     from clearprop.errors import ArgumentError
     from clearprop.explanation import Entry, Explanations
-    from clearprop.explanation.text import chain_lines, native_text
+    from clearprop.explanation.printers.terminal import chain_lines, native_text
 
     if isinstance(found, Explanations):
         if format_ != "text":

@@ -27,10 +27,10 @@ def export(
 
     * `clearprop export runs/digits-1 --format safetensors -o weights.safetensors`
     """
-    from clearprop.cli import DONE
+    from clearprop.cli.exit_codes import DONE
     from clearprop.cli.predict import require_new
     from clearprop.exporting import export as write
-    from clearprop.exporting.api import files_of
+    from clearprop.exporting.export_run import files_of
     from clearprop.train.loading import load
 
     loaded = load(run)

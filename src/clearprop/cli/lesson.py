@@ -24,7 +24,7 @@ def lesson(
 
     * `clearprop lesson vanishing-gradient --no-input`
     """
-    from clearprop.cli import DONE
+    from clearprop.cli.exit_codes import DONE
     from clearprop.lessons import lesson as find
     from clearprop.lessons import lessons, tell
 

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from clearprop import nn
-from clearprop.cli.optimizers import made, takes_rate
+from clearprop.cli.optimizer_words import made, takes_rate
 from clearprop.cli.settings import TrainSettings
+from clearprop.data.prepared import Prepared
+from clearprop.data.readers.sources import BUNDLED
 from clearprop.errors import ArgumentError
+from clearprop.runs.events import Events
+from clearprop.runs.folder import Settings
 from clearprop.train.defaults import Recipe
-from clearprop.train.events import Events
 from clearprop.train.job import Job
-from clearprop.train.measures import find_loss, measures_for
-from clearprop.train.prepared import Prepared
-from clearprop.train.run_folder import Settings
-from clearprop.train.sources import BUNDLED
+from clearprop.train.metrics import find_loss, measures_for
 
 LARGEST_NETWORK = 500_000_000
 """The most parameters that the command line builds."""

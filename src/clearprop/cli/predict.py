@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from clearprop.train.preprocessing import Encoded
+    from clearprop.data.preprocessing import Encoded
     from clearprop.train.run import Run
 
 
@@ -37,9 +37,9 @@ def predict(
     """
     import tempfile
 
-    from clearprop.cli import DONE
     from clearprop.cli.console import messages, say
-    from clearprop.train.atomic import write_file
+    from clearprop.cli.exit_codes import DONE
+    from clearprop.files.atomic import write_file
     from clearprop.train.loading import load
 
     if out is not None and not overwrite:
@@ -85,7 +85,7 @@ def write_predictions(run: Run, data: str, file: BinaryIO) -> list[str]:
     import csv
     import io
 
-    from clearprop.train.streaming.encoding import merged
+    from clearprop.data.streaming.encoded_source import merged
 
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")

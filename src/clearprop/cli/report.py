@@ -31,13 +31,13 @@ def report(
 
     * `clearprop report runs/digits-1 -o digits.html --plots plots`
     """
-    from clearprop.cli import DONE
+    from clearprop.charts.chart import save_charts
+    from clearprop.cli.exit_codes import DONE
     from clearprop.cli.predict import require_new
+    from clearprop.files.atomic import write_text
     from clearprop.reporting import report_of
-    from clearprop.train.atomic import write_text
+    from clearprop.runs.folder import require_free
     from clearprop.train.loading import load
-    from clearprop.train.plotting import save_charts
-    from clearprop.train.run_folder import require_free
 
     target = run / "report.html" if out is None else out
     if out is not None and not overwrite:

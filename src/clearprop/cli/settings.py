@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from clearprop.data.streaming.memory import parsed_size
 from clearprop.errors import ArgumentError, unknown_name
-from clearprop.optim.parts import parse
-from clearprop.train.streaming.memory import parsed_size
-from clearprop.train.strict_json import parse_json, read_text
+from clearprop.files.strict_json import parse_json, read_text
+from clearprop.optim.inspection import parse
 
 LARGEST_LAYER = 65_536
 """The most units that `--hidden` takes for one layer."""

@@ -11,7 +11,7 @@ _MODEL, _TRAINING, _DATA, _RUN = "Network", "Training", "Data", "Run"
 
 
 def _bundled(incomplete: str) -> list[str]:
-    from clearprop.train.sources import BUNDLED
+    from clearprop.data.readers.sources import BUNDLED
 
     return [name for name in BUNDLED if name.startswith(incomplete)]
 
@@ -172,7 +172,7 @@ def train(
 
     * `clearprop train iris --json > events.jsonl`
     """
-    from clearprop.cli import session
+    from clearprop.cli import train_session
 
     options = {
         "data": data,
@@ -195,7 +195,7 @@ def train(
     }
     given = {name: value for name, value in options.items() if value is not None}
     if fork is not None:
-        return session.fork(fork, given, out=out, resume=resume, config=config, json=json)
+        return train_session.fork(fork, given, out=out, resume=resume, config=config, json=json)
     if resume is not None:
-        return session.resume(resume, given, out=out, config=config, json=json)
-    return session.start(given, out=out, config=config, json=json)
+        return train_session.resume(resume, given, out=out, config=config, json=json)
+    return train_session.start(given, out=out, config=config, json=json)

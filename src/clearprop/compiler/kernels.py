@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.compiler.access import IOTA, Access, Constant, Number, contiguous
-from clearprop.compiler.operations import Operation
+from clearprop.compiler.array_access import IOTA, Access, Constant, Number, contiguous
+from clearprop.compiler.iteration_domains import Operation
 from clearprop.compiler.schedule import Nest, late
 from clearprop.program.ir import Var
 from clearprop.program.types import DType, promote, type_of

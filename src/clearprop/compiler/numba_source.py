@@ -11,11 +11,11 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from clearprop.compiler.axis_merging import merged
+from clearprop.compiler.iteration_domains import Operation
 from clearprop.compiler.kernels import Emitter, Kernel
-from clearprop.compiler.merging import merged
+from clearprop.compiler.memory_plan import Instruction, Plan, make_plan, stored_variables
 from clearprop.compiler.numpy_source import NumpySource, wrapped
-from clearprop.compiler.operations import Operation
-from clearprop.compiler.plan import Instruction, Plan, make_plan, stored_variables
 from clearprop.program.ir import Program, Var
 from clearprop.shapes import Size
 
@@ -25,7 +25,7 @@ Arrays are flat; `lo, hi` is the share of one thread.  x_j is an element of x, x
 once for a row, x_s a running total; t1, r1 and s1 are those of v1, which has no name.
 {in_place}"""
 
-from clearprop.compiler.native.prelude import *
+from clearprop.compiler.native.kernel_imports import *
 '''
 _WIDTH, _TITLE = 100, 40
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from clearprop.compiler.access import Access
-from clearprop.compiler.operations import Operation
+from clearprop.compiler.array_access import Access
+from clearprop.compiler.iteration_domains import Operation
 from clearprop.program.ir import Var
 from clearprop.shapes import dim_key
 

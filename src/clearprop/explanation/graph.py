@@ -10,7 +10,7 @@ import numpy as np
 from clearprop.autodiff.reverse import sweep
 from clearprop.autodiff.tape import Slice
 from clearprop.explanation.jacobians import Array, Local, shape_of
-from clearprop.explanation.unstructured import local_jacobian
+from clearprop.explanation.structural_jacobians import local_jacobian
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 

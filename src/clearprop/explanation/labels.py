@@ -13,7 +13,7 @@ import numpy as np
 
 from clearprop.explanation.graph import Graph
 from clearprop.explanation.jacobians import Local, Multilinear, shape_of
-from clearprop.explanation.unstructured import local_jacobian
+from clearprop.explanation.structural_jacobians import local_jacobian
 from clearprop.notation.names import escaped, subscript, subscript_tex
 from clearprop.notation.numbers import number_tex, number_text
 from clearprop.program.types import PYTHON_SCALARS

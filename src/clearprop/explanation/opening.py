@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clearprop.explanation.chain_rule import Bundle, bundles
 from clearprop.explanation.formulas import used_names
 from clearprop.explanation.graph import Graph
 from clearprop.explanation.jacobians import Array, Local, Multilinear, shape_of
 from clearprop.explanation.labels import Label, Labels, call_label, index_of
-from clearprop.explanation.levels import Bundle, bundles
-from clearprop.explanation.reasons import zero_reason
 from clearprop.explanation.record import SHOWN, Check, Entry, Factor, Operand, Path, Place, Rounding, Term
 from clearprop.explanation.roundoff import rounding_of
+from clearprop.explanation.zero_reasons import zero_reason
 from clearprop.notation import tex, text
 from clearprop.notation.expressions import Expression, Name, Number, replace
 from clearprop.program.types import type_of
@@ -110,7 +110,7 @@ class Opener:
 
     def _body(self, local: Local, inner: int, out: int) -> Entry:
         """The entry ∂out/∂in of a composite's body, recorded on the stored values in float64."""
-        from clearprop.explanation.bodies import opened_body
+        from clearprop.explanation.composite_bodies import opened_body
 
         return opened_body(self.labels, local, inner, out)
 

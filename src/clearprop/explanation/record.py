@@ -140,7 +140,7 @@ class Path:
     value: float
 
     def __str__(self) -> str:
-        from clearprop.explanation.text import chain_lines
+        from clearprop.explanation.printers.terminal import chain_lines
 
         return "\n".join(chain_lines("", self))
 
@@ -235,31 +235,31 @@ class Entry:
 
     def latex(self) -> str:
         """The same for LaTeX with `amsmath`."""
-        from clearprop.explanation.latex import entry_latex
+        from clearprop.explanation.printers.latex import entry_latex
 
         return entry_latex(self)
 
     def sentences(self) -> str:
         """The same in plain sentences."""
-        from clearprop.explanation.sentences import entry_sentences
+        from clearprop.explanation.printers.sentences import entry_sentences
 
         return entry_sentences(self)
 
     def json(self) -> str:
         """The same as JSON, in the form of `docs/explanation.schema.json`."""
-        from clearprop.explanation.as_json import entry_json
+        from clearprop.explanation.printers.as_json import entry_json
 
         return entry_json(self)
 
     def html(self) -> str:
         """The same as one HTML page that needs nothing else."""
-        from clearprop.explanation.html import entry_html
+        from clearprop.explanation.printers.html import entry_html
 
         return entry_html(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """What a notebook shows; complete in plain text."""
-        from clearprop.explanation.html import entry_fragment
+        from clearprop.explanation.printers.html import entry_fragment
 
         return {"text/plain": str(self), "text/html": entry_fragment(self)}
 
@@ -268,7 +268,7 @@ class Entry:
         return f"<{self.symbol} = {self.value:g}, {what}>" if self.terms else f"<{self.symbol}: {self.status}>"
 
     def __str__(self) -> str:
-        from clearprop.explanation.text import entry_text
+        from clearprop.explanation.printers.terminal import entry_text
 
         return entry_text(self)
 
@@ -312,31 +312,31 @@ class Explanation:
 
     def latex(self) -> str:
         """The same for LaTeX with `amsmath`."""
-        from clearprop.explanation.latex import explanation_latex
+        from clearprop.explanation.printers.latex import explanation_latex
 
         return explanation_latex(self)
 
     def sentences(self) -> str:
         """The same in plain sentences."""
-        from clearprop.explanation.sentences import explanation_sentences
+        from clearprop.explanation.printers.sentences import explanation_sentences
 
         return explanation_sentences(self)
 
     def json(self) -> str:
         """The same as JSON, in the form of `docs/explanation.schema.json`."""
-        from clearprop.explanation.as_json import explanation_json
+        from clearprop.explanation.printers.as_json import explanation_json
 
         return explanation_json(self)
 
     def html(self) -> str:
         """The same as one HTML page that needs nothing else."""
-        from clearprop.explanation.html import explanation_html
+        from clearprop.explanation.printers.html import explanation_html
 
         return explanation_html(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """What a notebook shows; complete in plain text."""
-        from clearprop.explanation.html import explanation_fragment
+        from clearprop.explanation.printers.html import explanation_fragment
 
         return {"text/plain": str(self), "text/html": explanation_fragment(self)}
 
@@ -344,7 +344,7 @@ class Explanation:
         return f"<explanation of ∂{self.target.text}/∂{self.name}, shape {self.shape}>"
 
     def __str__(self) -> str:
-        from clearprop.explanation.text import explanation_text
+        from clearprop.explanation.printers.terminal import explanation_text
 
         return explanation_text(self)
 
@@ -372,7 +372,7 @@ class Explanations:
         return f"<explanations of {self.target.text}: {', '.join(self.parts)}>"
 
     def __str__(self) -> str:
-        from clearprop.explanation.text import explanations_text
+        from clearprop.explanation.printers.terminal import explanations_text
 
         return explanations_text(self)
 

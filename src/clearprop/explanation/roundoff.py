@@ -15,9 +15,9 @@ import numpy as np
 
 from clearprop.arrays import Tensor
 from clearprop.autodiff.tape import Slice
+from clearprop.explanation.chain_rule import Bundle
 from clearprop.explanation.graph import Graph
 from clearprop.explanation.jacobians import Array, Elementwise, Local, Multilinear, shape_of, wide
-from clearprop.explanation.levels import Bundle
 from clearprop.explanation.record import Rounding
 from clearprop.primitives import Primitive, Rule
 from clearprop.program.types import PYTHON_SCALARS, is_floating, type_of

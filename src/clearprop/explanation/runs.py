@@ -18,11 +18,12 @@ from clearprop.optim.transform import Transform, View
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.structural import zeros_like
-from clearprop.train.executor import State, choose_executor
-from clearprop.train.feeds import ArrayFeed, BlockFeed
-from clearprop.train.loop import Plan
+from clearprop.runs.state import State
+from clearprop.train.batches import ArrayFeed, BlockFeed
+from clearprop.train.native_executor import choose_executor
 from clearprop.train.run import Run
 from clearprop.train.step import make_objective, make_step, penalty
+from clearprop.train.training_loop import Plan
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clearprop.autodiff.tape import Slice
-from clearprop.explanation import products
+from clearprop.explanation import largest_products
+from clearprop.explanation.chain_rule import Bundle, bundles
 from clearprop.explanation.graph import Graph
 from clearprop.explanation.jacobians import Array, Local, Multilinear, shape_of
-from clearprop.explanation.levels import Bundle, bundles
 from clearprop.explanation.record import Factor, Path
 from clearprop.program.values import Node, raw
 
@@ -139,14 +139,14 @@ def _between(graph: Graph, node: Node) -> list[Local]:
 def spread(local: Local, ats: Array) -> Array:
     """The entries of the output that depend on these entries of the operand."""
     if isinstance(local, Multilinear):
-        return products.reached(local, ats)
+        return largest_products.reached(local, ats)
     return np.unique(local.columns(ats).out)
 
 
 def best_before(local: Local, ats: Array, beyond: Array) -> Array:
     """max over outputs of |local factor| · best beyond, for entries of the operand; −1 where nothing is reached."""
     if isinstance(local, Multilinear):
-        return products.best(local, ats, beyond)
+        return largest_products.best(local, ats, beyond)
     columns = local.columns(ats)
     best = np.full(len(ats), -1.0)
     onward = beyond[columns.out]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import DTypeError, user_line
-from clearprop.explanation.checking import numerical_check
+from clearprop.explanation.finite_differences import numerical_check
 from clearprop.explanation.graph import Graph
 from clearprop.explanation.jacobians import Array, shape_of
 from clearprop.explanation.labels import Given, Labels

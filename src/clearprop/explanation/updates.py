@@ -21,7 +21,7 @@ from clearprop.explanation.labels import Label
 from clearprop.explanation.record import flat_position
 from clearprop.explanation.runs import plan_of, require_step
 from clearprop.notation.names import subscript, subscript_tex
-from clearprop.optim.links import (
+from clearprop.optim.basic_transforms import (
     add_weight_decay,
     clip_adaptive,
     clip_by_norm,
@@ -33,10 +33,10 @@ from clearprop.optim.schedules import Schedule
 from clearprop.optim.transform import Composed, Transform, apply_updates
 from clearprop.program.values import raw
 from clearprop.rules import random
-from clearprop.train.executor import State
-from clearprop.train.loop import Plan
+from clearprop.runs.state import State
 from clearprop.train.run import Run
 from clearprop.train.step import make_objective, supplies
+from clearprop.train.training_loop import Plan
 
 GRADIENT, CLIPPING, HISTORY, ADAPTIVE, DECAY, SCHEDULE = (
     "gradient now", "clipping", "momentum history", "adaptive scaling", "weight decay", "schedule",
@@ -83,7 +83,7 @@ class Update:
         return -self.predicted / (2 * bend) if bend > 0 else math.inf
 
     def __str__(self) -> str:
-        from clearprop.explanation.text import update_text
+        from clearprop.explanation.printers.terminal import update_text
 
         return update_text(self)
 

@@ -1,5 +1,5 @@
 """Take it away: a run's network and training as one Python file that needs NumPy alone, or its weights."""
 
-from clearprop.exporting.api import export
+from clearprop.exporting.export_run import export
 
 __all__ = ["export"]

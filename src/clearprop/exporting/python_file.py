@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from clearprop.compiler.numpy_source import NumpySource, closed_helpers, helper_source
-from clearprop.exporting.declared import rule_source
-from clearprop.exporting.tracing import Part
+from clearprop.exporting.rule_text import rule_source
+from clearprop.exporting.step_programs import Part
 from clearprop.primitives import HELPERS, REGISTRY
 from clearprop.program.ir import Equation
 

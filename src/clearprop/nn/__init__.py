@@ -32,8 +32,8 @@ from clearprop.nn.losses import loss_named as loss_named
 from clearprop.nn.losses import mae as mae
 from clearprop.nn.losses import mse as mse
 from clearprop.nn.module import Module as Module
+from clearprop.nn.module_text import parameter_count as parameter_count
+from clearprop.nn.module_text import summary as summary
 from clearprop.nn.networks import mlp as mlp
 from clearprop.nn.norms import BatchNorm as BatchNorm
 from clearprop.nn.norms import LayerNorm as LayerNorm
-from clearprop.nn.printing import parameter_count as parameter_count
-from clearprop.nn.printing import summary as summary

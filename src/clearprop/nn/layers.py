@@ -10,7 +10,7 @@ import numpy as np
 from clearprop.arrays.functions import FUNCTIONS
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ArgumentError, unknown_name, user_line
-from clearprop.nn.checks import require_features, require_fraction, require_size
+from clearprop.nn.argument_checks import require_features, require_fraction, require_size
 from clearprop.nn.context import is_training, next_key
 from clearprop.nn.fields import parameter, static
 from clearprop.nn.initialisers import as_key, initialiser

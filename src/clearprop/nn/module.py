@@ -136,7 +136,7 @@ class Module:
         return unflatten(structure, leaves)
 
     def __repr__(self) -> str:
-        from clearprop.nn.printing import module_text
+        from clearprop.nn.module_text import module_text
 
         return module_text(self)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ArgumentError, unknown_name, user_line
-from clearprop.nn.checks import require_size
+from clearprop.nn.argument_checks import require_size
 from clearprop.nn.initialisers import suited_to
 from clearprop.nn.layers import Dense, Dropout, Sequential, as_layer
 from clearprop.nn.module import Module

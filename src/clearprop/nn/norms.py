@@ -8,7 +8,7 @@ import numpy as np
 
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ShapeError, user_line
-from clearprop.nn.checks import require_features, require_fraction, require_size
+from clearprop.nn.argument_checks import require_features, require_fraction, require_size
 from clearprop.nn.context import is_training, remember
 from clearprop.nn.fields import parameter, state, static
 from clearprop.nn.module import Module

@@ -8,9 +8,9 @@ from clearprop.notation.expressions import Call, Expression, Name, Number, Spell
 from clearprop.notation.mathml import mathml
 from clearprop.notation.names import subscript, subscript_tex
 from clearprop.notation.numbers import number_tex, number_text
+from clearprop.notation.plain_text import text
 from clearprop.notation.source import numpy_source
 from clearprop.notation.tex import tex
-from clearprop.notation.text import text
 
 __all__ = [
     "Call",

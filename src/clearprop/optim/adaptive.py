@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clearprop.optim.hyper import FRACTION, NOT_NEGATIVE, POSITIVE, Range, hyper
+from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Range, hyper
 from clearprop.optim.transform import Leafwise
 from clearprop.rules.elementwise import clip, maximum, sign, sqrt, square, where
 from clearprop.rules.structural import zeros_like

@@ -8,7 +8,7 @@ import numpy as np
 
 from clearprop.arrays.tensor import Tensor
 from clearprop.optim.first_order import adam
-from clearprop.optim.hyper import COUNT, FRACTION, NOT_NEGATIVE, SHARE, Choices, Range, hyper
+from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, SHARE, Choices, Range, hyper
 from clearprop.optim.transform import Leafwise, Transform, View
 from clearprop.rules.elementwise import floor, maximum, minimum, sqrt, square, where
 from clearprop.rules.structural import zeros_like

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
-from clearprop.optim.hyper import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, hyper
-from clearprop.optim.links import MASKS, Mask, add_weight_decay, scale_by_learning_rate
+from clearprop.optim.basic_transforms import MASKS, Mask, add_weight_decay, scale_by_learning_rate
+from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, hyper
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.supplied import supplied
 from clearprop.optim.transform import Composed, Transform, View, operand, scalar_like
+from clearprop.optim.update_arguments import supplied
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from clearprop.optim.adaptive import scale_by_adagrad, scale_by_adam, scale_by_lion, scale_by_rms, scale_by_rprop
-from clearprop.optim.hyper import FRACTION, NOT_NEGATIVE, hyper
-from clearprop.optim.links import MASKS, Mask, add_weight_decay, scale_by_learning_rate, trace_momentum
+from clearprop.optim.basic_transforms import MASKS, Mask, add_weight_decay, scale_by_learning_rate, trace_momentum
+from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, hyper
 from clearprop.optim.schedules import Schedule
 from clearprop.optim.transform import Composed, Transform
 

@@ -11,9 +11,9 @@ import functools
 import math
 from typing import Any
 
-from clearprop.optim.hyper import COUNT, NOT_NEGATIVE, POSITIVE, Choices, Range, hyper
-from clearprop.optim.supplied import gradient_and_curvature, gradient_at, moved, supplied
+from clearprop.optim.hyperparameters import COUNT, NOT_NEGATIVE, POSITIVE, Choices, Range, hyper
 from clearprop.optim.transform import Leafwise, Transform, View, operand
+from clearprop.optim.update_arguments import gradient_and_curvature, gradient_at, moved, supplied
 from clearprop.rules.elementwise import abs, minimum, where
 from clearprop.rules.reductions import min
 

@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from clearprop.optim.driver import Steps, Stop
-from clearprop.optim.hyper import NOT_NEGATIVE, POSITIVE, Choices, Configured, hyper
+from clearprop.optim.hyperparameters import NOT_NEGATIVE, POSITIVE, Choices, Configured, hyper
+from clearprop.optim.methods import Steps, Stop
 from clearprop.optim.objective import Objective, Point, Vector, rounding
 from clearprop.optim.trust_region import Region, eigen_step
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ArgumentError, unknown_name, user_line
-from clearprop.optim.driver import Method, Result, Steps, Stop, default_tolerance, drive, method_of, require_finite
-from clearprop.optim.hyper import COUNT, POSITIVE
+from clearprop.optim.hyperparameters import COUNT, POSITIVE
+from clearprop.optim.methods import Method, Result, Steps, Stop, default_tolerance, drive, method_of, require_finite
 from clearprop.optim.objective import Objective, Point, Vector
 from clearprop.optim.transform import Transform
 
@@ -207,7 +207,7 @@ def memetic(
 
 
 def _default() -> Method:
-    from clearprop.optim.quasi import quasi_newton
+    from clearprop.optim.quasi_newton_methods import quasi_newton
 
     return quasi_newton()
 

@@ -8,9 +8,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from clearprop.optim.driver import Method, Stall, Steps, small, stuck
-from clearprop.optim.hyper import COUNT, POSITIVE, Choices, hyper
+from clearprop.optim.hyperparameters import COUNT, POSITIVE, Choices, hyper
 from clearprop.optim.krylov import Krylov
+from clearprop.optim.methods import Method, Stall, Steps, small, stuck
 from clearprop.optim.objective import Objective, Point, Vector
 from clearprop.optim.trust_region import Region
 

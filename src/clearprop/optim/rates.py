@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
+from clearprop.optim.basic_transforms import global_norm
 from clearprop.optim.first_order import sgd
-from clearprop.optim.hyper import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Range, hyper
-from clearprop.optim.links import global_norm
-from clearprop.optim.supplied import inner_product, moved, supplied, supplied_value
+from clearprop.optim.hyperparameters import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Range, hyper
 from clearprop.optim.transform import Transform, View, operand, result, scalar_like
+from clearprop.optim.update_arguments import inner_product, moved, supplied, supplied_value
 from clearprop.rules.elementwise import abs, exp, floor, less_equal, logical_and, maximum, minimum, where
 
 _TINY = float(np.finfo(np.float32).tiny)  # keeps 0/0 away

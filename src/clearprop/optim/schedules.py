@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from clearprop.arrays.tensor import Tensor
-from clearprop.optim.hyper import COUNT, NOT_NEGATIVE, SHARE, Configured, Range, hyper
+from clearprop.optim.hyperparameters import COUNT, NOT_NEGATIVE, SHARE, Configured, Range, hyper
 from clearprop.program.values import Node
 from clearprop.rules.elementwise import floor, maximum, minimum, where
 from clearprop.rules.trigonometric import cos

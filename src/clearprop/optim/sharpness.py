@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from clearprop.optim.basic_transforms import global_norm
 from clearprop.optim.first_order import sgd
-from clearprop.optim.hyper import POSITIVE, hyper
-from clearprop.optim.links import global_norm
-from clearprop.optim.supplied import gradient_at, moved, supplied
+from clearprop.optim.hyperparameters import POSITIVE, hyper
 from clearprop.optim.transform import Transform, View
+from clearprop.optim.update_arguments import gradient_at, moved, supplied
 from clearprop.rules.elementwise import square
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from clearprop.autodiff.trees import is_array
 from clearprop.errors import ArgumentError, ShapeError, user_line
-from clearprop.optim.driver import Watch, check_limits, default_tolerance, drive, require_finite
 from clearprop.optim.gauss_newton import Problem, levenberg_marquardt
+from clearprop.optim.methods import Watch, check_limits, default_tolerance, drive, require_finite
 from clearprop.optim.objective import Objective
 from clearprop.optim.uncertainty import Estimate
 from clearprop.program.values import raw

@@ -9,11 +9,11 @@ import numpy as np
 from clearprop.arrays.tensor import Tensor
 from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.optim.first_order import adam, sgd
-from clearprop.optim.hyper import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, SHARE, Configured, Range, hyper
+from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, SHARE, Configured, Range, hyper
 from clearprop.optim.rates import no_loss_yet, watch_loss
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.supplied import inner_product, supplied_value
 from clearprop.optim.transform import Composed, Transform, View, operand, result, scalar_like
+from clearprop.optim.update_arguments import inner_product, supplied_value
 from clearprop.rules.elementwise import abs, logical_and, logical_or, where
 
 

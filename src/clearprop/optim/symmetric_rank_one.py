@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clearprop.optim.driver import Stall, Steps, small, stuck
+from clearprop.optim.methods import Stall, Steps, small, stuck
 from clearprop.optim.objective import Objective, Point, Vector
 from clearprop.optim.trust_region import Region, eigen_step
 

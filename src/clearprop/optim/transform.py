@@ -10,7 +10,7 @@ from clearprop.arrays.tensor import Tensor
 from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.errors import ArgumentError, user_line
 from clearprop.nn.structure import is_trained, layout
-from clearprop.optim.hyper import Configured
+from clearprop.optim.hyperparameters import Configured
 from clearprop.program.ir import Var
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ArgumentError, user_line
-from clearprop.optim.driver import Result
 from clearprop.optim.gauss_newton import Fit, Linear
+from clearprop.optim.methods import Result
 from clearprop.optim.objective import Space, Vector
 
 

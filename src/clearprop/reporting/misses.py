@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.explanation import Explanation, explain
-from clearprop.explanation.html import entry_section, html_table, number_cell
-from clearprop.explanation.text import check_text
+from clearprop.explanation.printers.html import entry_section, html_table, number_cell
+from clearprop.explanation.printers.terminal import check_text
 from clearprop.notation import number_text
-from clearprop.reporting.findings import Held, losses_by_row
+from clearprop.reporting.numbers import Held, losses_by_row
 from clearprop.train.run import Run
 
 SHOWN, INPUTS = 3, 6

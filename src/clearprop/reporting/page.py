@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.charts.chart import Axis, Chart, Curve
+from clearprop.charts.svg import STYLE, Charts, measure_chart, reliability_chart
 from clearprop.errors import ClearpropError
-from clearprop.explanation.html import cell, html_table, number_cell, page
+from clearprop.explanation.printers.html import cell, html_table, number_cell, page
 from clearprop.notation import number_text
-from clearprop.reporting.charts import STYLE, Charts, measure_chart, reliability_chart
-from clearprop.reporting.findings import Held, Sizes, by_layer, calibration, confusion, held_rows, sizes_over_time
 from clearprop.reporting.misses import in_units, missed_section
-from clearprop.train.feeds import ArrayFeed, BlockFeed
-from clearprop.train.loop import Plan
-from clearprop.train.plotting import Axis, Chart, Curve
+from clearprop.reporting.numbers import Held, Sizes, by_layer, calibration, confusion, held_rows, sizes_over_time
+from clearprop.train.batches import ArrayFeed, BlockFeed
 from clearprop.train.run import Run
+from clearprop.train.training_loop import Plan
 
 LARGEST_CONFUSION, POINTS = 30, 1000
 """Up to so many classes a table of confusions is shown; so many points of a scatter chart are drawn."""

@@ -1,1 +1,1 @@
-"""Training: from a data source to a run folder (data, loop, metrics, events, checkpoints)."""
+"""Training: the loop, what it needs, and what it gives."""

@@ -1,12 +1,11 @@
-"""Running the training step: the state of a run, and how steps take it forward.
+"""Running the training step: how steps take the state of a run forward.
 
-The loop knows an `Executor` only by its signature; `choose_executor` is the one place that picks one.
+The loop knows an `Executor` only by its signature; `native_executor.choose_executor` is the one place that picks one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,29 +13,9 @@ from numpy.typing import NDArray
 
 from clearprop.program.values import raw
 from clearprop.rules import random
-from clearprop.train.feeds import Feed
+from clearprop.runs.state import State
+from clearprop.train.batches import Feed
 from clearprop.train.step import Step
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """Everything that the next step depends on, besides the data and the seed.
-
-    `step` steps are done in all, `epoch` epochs are complete, and `batch` batches of the one that runs are done.
-    `totals` are sums over the rows of those batches: their number, the losses, each metric.
-    """
-
-    model: Any
-    optimizer: Any
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    totals: tuple[float, ...] = ()
-
-    def next_epoch(self) -> State:
-        """The state at the start of the following epoch."""
-        return replace(self, epoch=self.epoch + 1, batch=0, totals=())
-
 
 Pause: TypeAlias = Callable[[State], bool]
 """Called with the state after a step, or after a few; training pauses where it says True."""
@@ -47,13 +26,6 @@ It takes the state through the batches of its epoch, up to batch number `last` (
 every tenth of a second, or oftener.  `finished` says that the epoch has no further batch.  How often it pauses
 changes no bit.
 """
-
-
-def choose_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
-    """The executor for a step; the random layers of step n use the key that belongs to n under `key`."""
-    from clearprop.train.native import compiled_executor
-
-    return compiled_executor(step, key)
 
 
 def eager_executor(step: Step, key: NDArray[np.uint32]) -> Executor:

@@ -9,16 +9,16 @@ from typing import Any
 
 from clearprop import optim
 from clearprop.errors import ArgumentError, ClearpropError, RunError, unknown_name, user_line
-from clearprop.optim.parts import has_rate, parse, parts, says_rate, with_rate
-from clearprop.train.checkpoints import Standing
-from clearprop.train.events import plain
-from clearprop.train.executor import State
+from clearprop.files.tree_arrays import tree_arrays, with_arrays
+from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_rate
+from clearprop.runs.checkpoints import Standing
+from clearprop.runs.events import plain
+from clearprop.runs.folder import Forked
+from clearprop.runs.state import State
 from clearprop.train.job import Job, Origin, train
-from clearprop.train.loop import Callback
 from clearprop.train.notebook import watched
 from clearprop.train.run import Run
-from clearprop.train.run_folder import Forked
-from clearprop.train.stored_arrays import tree_arrays, with_arrays
+from clearprop.train.training_loop import Callback
 
 _SETTINGS = ("epochs", "batch_size", "l1", "l2", "patience", "min_delta")
 CHANGEABLE = ("learning_rate", "optimizer", *_SETTINGS)
@@ -27,7 +27,7 @@ CHANGEABLE = ("learning_rate", "optimizer", *_SETTINGS)
 
 def fork(run: Run, step: int, change: Mapping[str, Any], out: Path | None, callbacks: Sequence[Callback]) -> Run:
     """The work of `Run.fork`."""
-    from clearprop.train.training import check_options
+    from clearprop.train.fitting import check_options
 
     for name in change:
         if name not in CHANGEABLE:

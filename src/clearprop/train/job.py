@@ -11,26 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import nn
+from clearprop.data.parts import Pair, Part, rows_in
+from clearprop.data.prepared import Prepared
+from clearprop.data.streaming.rows import Rows
 from clearprop.errors import ArgumentError, RunError
+from clearprop.files.tree_arrays import to_bytes
 from clearprop.program.values import no_grad, raw
 from clearprop.rules import random
-from clearprop.train.adapting import adaptation
-from clearprop.train.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint
-from clearprop.train.environment import environment
-from clearprop.train.events import Event, Events
-from clearprop.train.executor import State, choose_executor
-from clearprop.train.feeds import ArrayFeed, BlockFeed, Feed, stream
+from clearprop.runs.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint
+from clearprop.runs.environment import environment
+from clearprop.runs.events import Event, Events
+from clearprop.runs.folder import FORMAT, Config, Forked, RunFolder, Settings, Summary, require_free
+from clearprop.runs.model_json import describe
+from clearprop.runs.state import State
+from clearprop.train.array_alignment import adaptation
+from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, stream
 from clearprop.train.interrupts import TrainingInterrupted
-from clearprop.train.loop import Callback, Loop, Plan, Tick
-from clearprop.train.measures import CLASS_LOSSES, Measure, Part, evaluate_part
-from clearprop.train.prepared import Pair, Prepared, rows_in
+from clearprop.train.metrics import CLASS_LOSSES, Measure, evaluate_part
+from clearprop.train.native_executor import choose_executor
 from clearprop.train.run import Run, Workings
-from clearprop.train.run_folder import FORMAT, Config, Forked, RunFolder, Settings, Summary, require_free
 from clearprop.train.step import make_step
-from clearprop.train.stored_arrays import to_bytes
-from clearprop.train.stored_model import describe
-from clearprop.train.streaming.rows import Rows
 from clearprop.train.suitability import require_suitable
+from clearprop.train.training_loop import Callback, Loop, Plan, Tick
 
 _FREE = ("epochs", "patience", "min_delta", "source")
 """Settings that may differ where a run is resumed, and where the data came from."""

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from clearprop import nn, optim
+from clearprop.data.prepared import Prepared, from_source
 from clearprop.errors import ClearpropError, RunError
-from clearprop.train.checkpoints import Standing, checkpoint_model, checkpoint_steps, load_checkpoint
-from clearprop.train.executor import State
+from clearprop.files.strict_json import refuse
+from clearprop.runs.checkpoints import Standing, checkpoint_model, checkpoint_steps, load_checkpoint
+from clearprop.runs.folder import Config, RunFolder, Summary
+from clearprop.runs.model_json import read_model
+from clearprop.runs.state import State
 from clearprop.train.job import Job, fitted, make_plan
-from clearprop.train.measures import METRICS, Measure, find_loss, measures_for
-from clearprop.train.prepared import Prepared, from_source
+from clearprop.train.metrics import METRICS, Measure, find_loss, measures_for
 from clearprop.train.run import Run, Workings
-from clearprop.train.run_folder import Config, RunFolder, Summary
-from clearprop.train.stored_model import read_model
-from clearprop.train.strict_json import refuse
 
 
 def load(path: str | Path, template: Any = None) -> Run:

@@ -10,8 +10,8 @@ from html import escape
 from itertools import chain, repeat
 from typing import Any, TypeAlias
 
-from clearprop.train.events import Event, Events, Subscriber, as_sentence, log_events
-from clearprop.train.executor import State
+from clearprop.runs.events import Event, Events, Subscriber, as_sentence, log_events
+from clearprop.runs.state import State
 
 SECONDS = 0.1
 """The line is replaced no more often than that."""

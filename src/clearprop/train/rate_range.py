@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import optim
+from clearprop.data.parts import Pair
+from clearprop.data.prepared import prepare
 from clearprop.errors import ArgumentError, user_line
-from clearprop.optim.parts import with_rate
+from clearprop.optim.inspection import with_rate
 from clearprop.rules import random
-from clearprop.train.adapting import adaptation
-from clearprop.train.executor import State, choose_executor
-from clearprop.train.feeds import ArrayFeed
-from clearprop.train.measures import Measure, find_loss
-from clearprop.train.prepared import Pair, prepare
+from clearprop.runs.state import State
+from clearprop.train.array_alignment import adaptation
+from clearprop.train.batches import ArrayFeed
+from clearprop.train.metrics import Measure, find_loss
+from clearprop.train.native_executor import choose_executor
 from clearprop.train.step import make_step
 
 SMOOTHING = 0.9
@@ -48,7 +50,7 @@ class RateRange:
 
     def plot(self, path: str | Path) -> Path:
         """Draw loss against rate as an image file (.svg, .png or .pdf).  Needs matplotlib, which `[cli]` brings."""
-        from clearprop.train.plotting import Axis, Chart, Curve, save_chart
+        from clearprop.charts.chart import Axis, Chart, Curve, save_chart
 
         top = 2 * float(self.smoothed[: len(self.smoothed) // 2].max())  # the end, where the loss explodes, is cut off
         measured = Curve("loss", self.rates, np.where(self.losses < top, self.losses, np.nan), look="faint")

@@ -12,19 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.prepared import as_pair
+from clearprop.data.preprocessing import Encoded, Preprocessing
+from clearprop.data.streaming.encoded_source import encoded_blocks
 from clearprop.errors import ArgumentError, RunError
-from clearprop.train.adapting import adaptation, adapted_inputs
-from clearprop.train.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint, save_checkpoint
-from clearprop.train.environment import environment
-from clearprop.train.events import Event, measured
-from clearprop.train.executor import State
-from clearprop.train.loop import Plan, replayed
-from clearprop.train.measures import CLASS_LOSSES, Measure, evaluate, evaluate_blocks, outputs_of
-from clearprop.train.prepared import as_pair
-from clearprop.train.preprocessing import Encoded, Preprocessing
-from clearprop.train.run_folder import Config, RunFolder, Summary
-from clearprop.train.stored_arrays import to_bytes
-from clearprop.train.streaming.encoding import encoded_blocks
+from clearprop.files.tree_arrays import to_bytes
+from clearprop.runs.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint, save_checkpoint
+from clearprop.runs.environment import environment
+from clearprop.runs.events import Event, measured
+from clearprop.runs.folder import Config, RunFolder, Summary
+from clearprop.runs.state import State
+from clearprop.train.array_alignment import adaptation, adapted_inputs
+from clearprop.train.metrics import CLASS_LOSSES, Measure, evaluate, evaluate_blocks, outputs_of
+from clearprop.train.training_loop import Plan, replayed
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop.errors import ArgumentError, user_line
-from clearprop.optim.parts import full_batch_part
+from clearprop.optim.inspection import full_batch_part
 
 
 def require_suitable(optimizer: Any, rows: int | None, batch_size: int | None, command: bool) -> None:

@@ -5,7 +5,7 @@ once for a row, x_s a running total; t1, r1 and s1 are those of v1, which has no
 Written in place: new_x in x for 12 inputs.
 """
 
-from clearprop.compiler.native.prelude import *
+from clearprop.compiler.native.kernel_imports import *
 
 
 @njit(**KERNEL)

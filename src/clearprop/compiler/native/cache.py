@@ -28,10 +28,10 @@ import platformdirs
 
 from clearprop.compiler.kernels import Parameter
 from clearprop.compiler.native import blas, loader
-from clearprop.compiler.native.helper import helper
+from clearprop.compiler.native.compile_process import helper
 
 if TYPE_CHECKING:
-    from clearprop.compiler.native.entry import Entry
+    from clearprop.compiler.native.kernel_abi import Entry
 
 _MAGIC = b"clearprop object 2\n"
 LIMIT = 512 * 2**20
@@ -62,7 +62,7 @@ def module_text(kernel: str, parameters: Sequence[Parameter]) -> str:
     """The module of a kernel: the loop, and what the words of its row in the table are."""
     words = ["word", "word", *(p.dtype or "word" for p in parameters)]
     return (
-        '"""Generated; do not edit."""\n\nfrom clearprop.compiler.native.prelude import *\n\n\n'
+        '"""Generated; do not edit."""\n\nfrom clearprop.compiler.native.kernel_imports import *\n\n\n'
         f"@entry({', '.join(f'{w!r}' for w in words)})\n{kernel}\n"
     )
 
@@ -89,7 +89,7 @@ def prepare(texts: Sequence[str]) -> None:
     folder = cache_folder()
     missing = [t for t in texts if kernel_key(t) not in _loaded and not _is_kept(folder, t)]
     if folder is not None and len(missing) >= HELPED:
-        from clearprop.compiler.native.entry import load
+        from clearprop.compiler.native.kernel_abi import load
 
         load()  # before the process forks, once for both
         missing = _long_ones_at_both_ends(missing)
@@ -121,7 +121,7 @@ def runtime_key() -> str:
     """What compiled code depends on beside its own text: the runtime's sources, Numba, LLVM, processor, BLAS."""
     versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
     digest = hashlib.sha256(" ".join([*versions, loader.processor(), str(blas.integer_bits())]).encode())
-    for name in ("entry.py", "functions.py", "intrinsics.py", "prelude.py"):
+    for name in ("intrinsics.py", "kernel_abi.py", "kernel_imports.py", "math_functions.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
     return digest.hexdigest()
 

@@ -1,0 +1,1 @@
+"""Charts: described as values, drawn by matplotlib, placed in pages."""

@@ -1,0 +1,282 @@
+"""What `clearprop train` does: data and settings to a job, the job done, the outcome told."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from clearprop import nn
+from clearprop.cli.console import Display, messages, output, print_json, results_table, say, table
+from clearprop.cli.exit_codes import DONE, INTERRUPTED, MISTAKE
+from clearprop.cli.optimizer_words import AUTO, tested_rate, told
+from clearprop.cli.plan import completed, job_for, network_for, number
+from clearprop.cli.settings import TrainSettings, option_of, settings_from
+from clearprop.data.parts import batches_in, rows_in
+from clearprop.data.prepared import Prepared, from_source
+from clearprop.data.readers.sources import BUNDLED
+from clearprop.data.streaming.memory import default_memory
+from clearprop.data.streaming.rows import Rows
+from clearprop.errors import ArgumentError, ClearpropError
+from clearprop.runs.events import Events, log_events
+from clearprop.runs.folder import RunFolder, require_free
+from clearprop.train.defaults import recipe
+from clearprop.train.forking import forked
+from clearprop.train.interrupts import TrainingInterrupted
+from clearprop.train.job import Job, train
+from clearprop.train.loading import command_of, load
+from clearprop.train.run import Run
+
+_RUNS = Path("runs")
+_RESUMABLE = ("data", "epochs", "patience")
+_CHANGEABLE = ("lr", "optimizer", "epochs", "batch_size", "l1", "l2", "patience")
+
+
+def start(given: Mapping[str, Any], *, out: Path | None, config: Path | None, json: bool) -> int:
+    """A new run."""
+    session = Session(json)
+    with session:
+        settings = settings_from(given, config)
+        if settings.data is None:
+            raise ArgumentError(
+                "there is nothing to train on",
+                expected="DATA: a CSV, Parquet or NPZ file, or one of: " + ", ".join(BUNDLED),
+                got="no DATA",
+                try_="clearprop train digits",
+            )
+        if out is not None:
+            require_free(out)
+        session.do(settings, settings.data, out=out)
+    return session.code
+
+
+def resume(folder: Path, given: Mapping[str, Any], *, out: Path | None, config: Path | None, json: bool) -> int:
+    """A run that is continued, with its own settings; only epochs and patience may be others."""
+    session = Session(json)
+    with session:
+        other = [option_of(name) for name in given if name not in _RESUMABLE]
+        other += [name for name, value in (("--out", out), ("--config", config)) if value is not None]
+        if other:
+            raise ArgumentError(
+                "a resumed run keeps its settings",
+                expected="--resume with at most --epochs and --patience",
+                got=", ".join(other),
+                where=f"--resume {folder}",
+                try_=f"clearprop train --resume {folder}, or a new run with {other[0]}",
+            )
+        stored = command_of(RunFolder(folder).config(), str(folder / "config.json"))
+        settings = settings_from({**stored, **given})
+        session.do(settings, settings.data or "", resume=folder)
+    return session.code
+
+
+def fork(
+    place: str, given: Mapping[str, Any], *, out: Path | None, resume: Path | None, config: Path | None, json: bool
+) -> int:
+    """A new run from the state of a step of another one; only what keeps network and data may be changed."""
+    session = Session(json)
+    with session:
+        path, step = _place(place)
+        other = [option_of(name) for name in given if name not in _CHANGEABLE]
+        other += [name for name, value in (("--resume", resume), ("--config", config)) if value is not None]
+        if other:
+            raise ArgumentError(
+                "a fork keeps the network and the data",
+                expected="--fork with " + ", ".join(map(option_of, _CHANGEABLE)) + " or --out",
+                got=", ".join(other),
+                where=f"--fork {place}",
+                try_=f"a new run with {other[0]}",
+            )
+        if out is not None:
+            require_free(out)
+        run = load(path)
+        if step > run.steps:
+            raise ArgumentError(
+                "the run has no such step",
+                expected=f"a step from 0 to {run.steps}",
+                got=str(step),
+                where=f"--fork {place}",
+                try_=f"--fork {path}@{run.steps}",
+            )
+        settings = settings_from({**command_of(run.config, str(path / "config.json")), **given})
+        changed = {name: getattr(settings, name) for name in given}
+        session.do(settings, settings.data or "", out=out, origin=lambda job: forked(job, run, step, changed))
+    return session.code
+
+
+def _place(text: str) -> tuple[Path, int]:
+    """A run folder and a step: `runs/digits-1@400`."""
+    path, _, step = text.rpartition("@")
+    if not path or not step.isdecimal():
+        raise ArgumentError(
+            f"--fork cannot be {text!r}",
+            expected="the folder of a run, @, and the number of a step",
+            got=repr(text),
+            where="--fork",
+            try_=f"--fork {path or text}@100",
+        )
+    return Path(path), int(step)
+
+
+class Session:
+    """One call of `clearprop train`: its events, what it prints, and its exit code.
+
+    A mistake within the `with` block is an event too.
+    """
+
+    def __init__(self, json: bool) -> None:
+        self.json, self.code = json, DONE
+        self.events = Events([print_json] if json else [])
+        self._before = warnings.showwarning
+        logging.getLogger("clearprop").addHandler(logging.NullHandler())
+        self.events.subscribe(log_events)
+
+    def __enter__(self) -> Session:
+        warnings.showwarning = self._warn
+        return self
+
+    def __exit__(self, _kind: object, problem: BaseException | None, _trace: object) -> None:
+        warnings.showwarning = self._before
+        if isinstance(problem, ClearpropError):
+            self.events.error(problem)
+
+    def _warn(self, message: Warning | str, *_: Any, **__: Any) -> None:
+        self.events.emit("warning", message=str(message).partition("\n")[0])
+
+    def do(
+        self,
+        settings: TrainSettings,
+        source: str,
+        out: Path | None = None,
+        resume: Path | None = None,
+        origin: Callable[[Job], Job] | None = None,
+    ) -> None:
+        """Train, and tell how it went.  `origin` makes the job start elsewhere than at step 0."""
+        again = resume is not None or origin is not None
+        # a run that goes on keeps its blocks, which its memory decides, whatever is free here and now
+        memory = settings.memory if settings.memory is not None or again else default_memory()
+        data = self._read(source, settings, memory)
+        if isinstance(data.table, Rows):
+            settings = settings.model_copy(update={"memory": memory})
+        chosen = recipe(rows_in(data.table))
+        full = self._rated(completed(settings, chosen, source, data), data)
+        job = job_for(full, data, self.events, out if resume else out or _next_run(source), resume)
+        job = job if origin is None else origin(job)
+        if not self.json:
+            _tell_data(data)
+            _tell_plan(job, settings, full)
+        display = Display(messages(), full.epochs or 1, batches_in(data.table, full.batch_size or 1))
+        if not self.json:
+            self.events.subscribe(display)
+        try:
+            with display:
+                run = train(replace(job, tick=display.tick))
+        except TrainingInterrupted as stop:
+            self.code = INTERRUPTED
+            run = stop.run
+        if run.status == "diverged":
+            self.code = MISTAKE
+        if not self.json:
+            _tell_run(run)
+        if run.status == "diverged":
+            raise _diverged(run, full)
+
+    def _read(self, source: str, settings: TrainSettings, memory: int | None) -> Prepared:
+        """The data; on a terminal a line says meanwhile what is being done."""
+        asked = (settings.target, settings.task, settings.val, settings.test, settings.seed, memory)
+        if self.json:
+            return from_source(source, *asked)
+        with messages().status(f"{source} is read") as status:
+            return from_source(source, *asked, status.update)
+
+    def _rated(self, full: TrainSettings, data: Prepared) -> TrainSettings:
+        """The settings with the rate that a range test suggests in place of `auto`."""
+        if full.lr != AUTO:
+            return full
+        model, loss = network_for(full, data)
+        assert full.optimizer and full.batch_size
+        penalty = (full.l1, full.l2 or 0.0)
+        part = data.table
+        pair = part if isinstance(part, tuple) else next(part.pairs())
+        found = tested_rate(model, pair, loss, full.optimizer, full.batch_size, penalty, full.seed)
+        if not self.json:
+            say(output(), found.reason)
+            output().print()
+        return full.model_copy(update={"lr": found.suggestion})
+
+
+def _next_run(source: str) -> Path:
+    """The first free name `runs/DATA-1`, `-2`, …."""
+    stem = Path(source).stem or "run"
+    number = 1
+    while (_RUNS / f"{stem}-{number}").exists():
+        number += 1
+    return _RUNS / f"{stem}-{number}"
+
+
+def _diverged(run: Run, full: TrainSettings) -> ArgumentError:
+    return ArgumentError(
+        "training diverged: the loss is no longer finite",
+        expected="a loss that falls",
+        got=f"nan or inf after {run.steps} steps with {told(full.optimizer or '', number(full.lr))}",
+        where=str(run.folder) if run.folder else "",
+        try_=f"--lr {full.lr / 10:g}" if isinstance(full.lr, float) else "--optimizer adam --lr auto",
+    )
+
+
+# ----------------------------------------------------------------------------------------------------- what is told
+def _tell_data(data: Prepared) -> None:
+    console = output()
+    for note in data.told["notes"]:
+        say(console, f"{data.source}: {note}")
+    console.print()
+    columns = data.told["columns"]
+    rows = [
+        [c["column"], "target" if c["role"] == "target" else c["kind"], str(c["missing"]), c["encoding"], c["note"]]
+        for c in columns
+    ]
+    if len(rows) > 40:
+        rows = [*rows[:30], [f"… {len(rows) - 31} more", "", "", "", ""], rows[-1]]
+    console.print(table(["column", "kind", "missing", "encoding", "note"], rows, right=(2,)))
+    console.print()
+
+
+def _tell_plan(job: Job, asked: TrainSettings, full: TrainSettings) -> None:
+    console, data = output(), job.data
+    parts = {"train": data.train, "validate": data.validation, "test": data.test}
+    rows = ", ".join(f"{rows_in(part)} to {name}" for name, part in parts.items() if isinstance(part, tuple | Rows))
+    say(console, f"rows      {rows}")
+    sizes = [job.data.told["features"], *(full.hidden or ()), job.model.layers[-1].bias.shape[0]]
+    extra = f", dropout {full.dropout:g}" if full.dropout else ""
+    network = " → ".join(map(str, sizes))
+    say(console, f"network   {network}, {full.activation}{extra}: {nn.parameter_count(job.model):,} parameters")
+    penalty = f", l2 {full.l2:g}" if full.l2 else ""
+    wait = f", until {full.patience} without a better validation loss" if full.patience else ""
+    rule = told(full.optimizer or "", number(full.lr))
+    plan = f"{rule}, batches of {full.batch_size}{penalty}, up to {full.epochs} epochs{wait}"
+    say(console, f"training  {plan}")
+    if job.origin is not None:
+        forked = job.origin.forked
+        changed = ", ".join(f"{option_of(name)} {value}" for name, value in forked.changed.items())
+        say(console, f"fork      from step {forked.step} of {forked.run}, {changed or 'with nothing changed'}")
+    given = [name for name in ("hidden", "activation", "optimizer", "lr", "epochs") if getattr(asked, name) is not None]
+    if not given and job.resume is None:
+        say(console, "          (chosen for data of this size; the options of clearprop train --help change it)")
+    console.print()
+
+
+def _tell_run(run: Run) -> None:
+    console, summary = output(), run.summary
+    best = f"best epoch {summary.best_epoch} of {summary.epochs}" if summary.best_epoch else "no epoch was finished"
+    say(console, f"{summary.status}: {best}, {summary.steps:,} steps, {summary.seconds:.1f} s")
+    parts = {"training": summary.train, "validation": summary.validation, "test": summary.test}
+    if any(parts.values()):
+        console.print(results_table(parts))
+    console.print()
+    if summary.status == "interrupted":
+        say(console, f"saved in {run.folder}; clearprop train --resume {run.folder} goes on from there")
+    elif summary.status == "done":
+        say(console, f"saved in {run.folder}; next: clearprop predict {run.folder} DATA")

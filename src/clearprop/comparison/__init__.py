@@ -1,0 +1,1 @@
+"""Optimizers side by side: the trials, what they have shown, and the page that shows it."""

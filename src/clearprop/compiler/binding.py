@@ -1,0 +1,335 @@
+"""Binding: numbers for the sizes, addresses for the arrays, rows of the table for every thread."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clearprop.compiler.array_access import Access
+from clearprop.compiler.iteration_domains import Operation
+from clearprop.compiler.kernels import Kernel, dtype_name
+from clearprop.compiler.memory_plan import Instruction, Plan
+from clearprop.compiler.native import thin_products
+from clearprop.compiler.schedule import Nest
+from clearprop.compiler.simd_rows import LANES
+from clearprop.compiler.unrolled_rows import COLUMNS
+from clearprop.program.ir import Var
+from clearprop.shapes import evaluate_size
+
+ALIGN = 64
+SPLIT_ELEMENTS = 1 << 14  # elements times operations: below this a nest is done before the other core has begun
+SPLIT_PRODUCT = 1 << 17  # multiply-adds
+THIN_PRODUCT = 1 << 18  # multiply-adds up to which a product with a very short axis is written out
+NARROW = 8  # rows shorter than this are worked on side by side
+_WORD = 2**64
+
+
+@dataclass
+class Call:
+    """One entry of the table for one thread: which kernel, and its row; `slots` are positions that hold addresses."""
+
+    kernel: Kernel
+    row: list[int]
+    addresses: list[tuple[int, Any, int]]
+
+
+class Binding:
+    """A plan with numbers: the calls of every thread and the memory between them."""
+
+    def __init__(self, plan: Plan, env: Mapping[Any, int], threads: int) -> None:
+        self.plan, self.env, self.threads = plan, env, threads
+        self.temporaries: dict[Var, int] = {}
+        self._pieces: list[Any] = []
+        self.status = np.zeros(1, np.int64)  # kernels that meet an impossible index say so here
+        self.arena = self._arena()
+        self.calls: list[list[Call | None]] = []
+        self.parallel: list[bool] = []
+        for instruction in plan.instructions:
+            self._instruct(instruction)
+
+    # ------------------------------------------------------------------------------------------- memory
+    def number(self, size: Any) -> int:
+        """A size's number."""
+        return int(evaluate_size(size, self.env))
+
+    def bytes(self, var: Var) -> int:
+        """The memory of a variable."""
+        return math.prod(self.number(n) for n in var.shape) * int(var.dtype.itemsize)
+
+    def _arena(self) -> np.ndarray[Any, Any]:
+        """Place temporaries so that those alive together do not overlap: first fit, large first."""
+        placed: list[tuple[int, int, int, int]] = []
+        total = 0
+        for var, (first, last) in sorted(self.plan.lifetimes.items(), key=lambda item: -self.bytes(item[0])):
+            need = -(-max(self.bytes(var), 1) // ALIGN) * ALIGN
+            at = _first_gap([(a, b) for a, b, f, e in placed if f <= last and first <= e], need)
+            placed.append((at, at + need, first, last))
+            self.temporaries[var] = at
+            total = max(total, at + need)
+        return self.piece(total)
+
+    def piece(self, size: int) -> np.ndarray[Any, Any]:
+        """Aligned memory that lives as long as the binding."""
+        memory = np.zeros(size + ALIGN, np.uint8)
+        start = -memory.ctypes.data % ALIGN
+        self._pieces.append(memory)
+        return memory[start : start + size]
+
+    def multiply_adds(self) -> int:
+        """The work of the matrix products."""
+        products = (i.step for i in self.plan.instructions if not isinstance(i.step, Nest) and i.step.kind == "product")
+        return sum(g.batches * g.m * g.n * g.k for op in products for g in layouts(op, self.number))
+
+    def nanoseconds(self) -> float:
+        """About how long one thread takes: two elements of a nest or forty multiply-adds of a product in each."""
+        elements = 0
+        for instruction in self.plan.instructions:
+            if instruction.kernel is not None and isinstance(instruction.step, Nest):
+                elements += math.prod(map(self.number, instruction.kernel.domain)) * len(instruction.step.ops)
+        return elements / 2 + self.multiply_adds() / 40
+
+    # --------------------------------------------------------------------------------------------- calls
+    def _instruct(self, instruction: Instruction) -> None:
+        if isinstance(instruction.step, Nest):
+            self._nest(instruction)
+        elif instruction.step.kind == "product":
+            self._product(instruction.step)
+        else:
+            self._special(instruction.step)
+
+    def add(self, calls: Sequence[Call | None]) -> None:
+        """One instruction: a call per thread, None where a thread has nothing to do."""
+        for call in filter(None, calls):  # a product may write over what a donated input held, as a nest may
+            call.addresses = [(at, self.plan.buffer(var), offset) for at, var, offset in call.addresses]
+        padded = [*calls, *[None] * (self.threads - len(calls))]
+        self.calls.append(padded)
+        self.parallel.append(sum(c is not None for c in padded) > 1)
+
+    def shares(self, length: int, worth: bool, step: int = 16) -> list[tuple[int, int]]:
+        """The range of an axis for each thread."""
+        if self.threads == 1 or not worth or length < 2 * step:
+            return [(0, length)]
+        middle = -(-length // (2 * step)) * step
+        return [(0, middle), (middle, length)]
+
+    def _nest(self, instruction: Instruction) -> None:
+        kernel = instruction.kernel
+        assert kernel is not None
+        domain = [self.number(n) for n in kernel.domain]
+        if instruction.unrolled is not None and 0 < domain[1] <= COLUMNS <= domain[0]:
+            kernel = instruction.unrolled(domain[1])
+        elif instruction.lanes is not None and domain[1] < NARROW <= domain[0]:
+            kernel = instruction.lanes
+        work = math.prod(domain) * len(instruction.step.ops)
+        worth = work >= SPLIT_ELEMENTS and all(how == "sum" for _, how in kernel.accumulators)
+        shares = self.shares(domain[0], worth, 16 if len(domain) == 1 else 1) if domain else [(0, 1)]
+        parts = self._parts(kernel, len(shares))
+        self.add([self._row(kernel, lo, hi, t, parts) for t, (lo, hi) in enumerate(shares)])
+        for var, memory in parts.items():
+            self._combine(var, memory)
+
+    def _parts(self, kernel: Kernel, threads: int) -> dict[Var, list[int]]:
+        """Where each thread accumulates, if more than one does."""
+        if threads == 1:
+            return {}
+        return {
+            self.plan.buffer(v): [self.piece(self.bytes(v)).ctypes.data for _ in range(threads)]
+            for v, _ in kernel.accumulators
+        }
+
+    def _combine(self, var: Var, memory: list[int]) -> None:
+        from clearprop.compiler.native.library_kernels import combine
+
+        count = math.prod(self.number(n) for n in var.shape)
+        self.add([Call(combine(dtype_name(var.dtype)), [0, count, *memory, 0], [(4, var, 0)])])
+
+    def _row(self, kernel: Kernel, lo: int, hi: int, thread: int, parts: Mapping[Var, list[int]]) -> Call:
+        row, addresses = [lo, hi], []
+        for p in kernel.parameters:
+            if p.kind in ("size", "stride"):
+                row.append(self.number(p.what) % _WORD)
+            elif p.kind in ("row", "lane"):
+                row.append(
+                    self.piece(8 * LANES * (self.number(kernel.domain[-1]) if p.kind == "row" else 1)).ctypes.data
+                )
+            elif p.kind == "part" and p.what in parts:
+                row.append(parts[p.what][thread])
+            else:
+                addresses.append((len(row), p.what, self.number(p.offset) * p.what.dtype.itemsize))
+                row.append(0)
+        return Call(kernel, row, addresses)
+
+    def _product(self, op: Operation) -> None:
+        from clearprop.compiler.native.library_kernels import product
+
+        kernel = product(dtype_name(op.out.dtype))
+        for layout in layouts(op, self.number):
+            if self._thin_product(op, layout):
+                continue
+            self.add([_product_call(kernel, op, part) for part in self._split_product(layout)])
+
+    def _thin_product(self, op: Operation, g: Layout) -> bool:
+        """Write a product with a very short axis out, if that is the faster way."""
+        if g.batches > 1 or not 0 < g.m * g.n * g.k <= THIN_PRODUCT:
+            return False
+        kind, item = dtype_name(op.out.dtype), op.out.dtype.itemsize
+        (a, ao), (b, bo), (c, co) = (
+            (v, o * item) for v, o in zip((op.reads[0].base, op.reads[1].base, op.out), g.offsets, strict=True)
+        )
+        if g.k <= thin_products.SHORT and g.n >= 16:
+            if g.tb:  # rows of B, one after the other, first
+                scratch = self.piece(g.k * g.n * item).ctypes.data
+                self.add([Call(thin_products.transpose(kind), [0, g.k, 0, g.ldb, scratch, g.n], [(2, b, bo)])])
+                where, ldb, places = scratch, g.n, []
+            else:
+                where, ldb, places = 0, g.ldb, [(5, b, bo)]
+            down, right = (1, g.lda) if g.ta else (g.lda, 1)
+            kernel = thin_products.outer(kind, g.k)
+            rest = [0, down, right, where, ldb, 0, g.ldc, g.n]
+            shares = self.shares(g.m, g.m * g.n * g.k >= SPLIT_PRODUCT)
+            self.add([Call(kernel, [lo, hi, *rest], [(2, a, ao), *places, (7, c, co)]) for lo, hi in shares])
+            return True
+        if g.n <= thin_products.FEW and g.ta and not g.tb and g.m >= 16:
+            scratch = self.piece(g.n * g.m * item).ctypes.data
+            row = [0, g.k, 0, g.lda, 0, g.ldb, 0, g.ldc, g.m, scratch]
+            self.add([Call(thin_products.inner(kind, g.n), row, [(2, a, ao), (4, b, bo), (6, c, co)])])
+            return True
+        return False
+
+    def _split_product(self, g: Layout) -> list[Layout]:
+        worth = g.batches * g.m * g.n * g.k >= SPLIT_PRODUCT
+        if g.batches > 1:
+            return [g.batch_range(lo, hi) for lo, hi in self.shares(g.batches, worth, 1)]
+        if g.m >= g.n:
+            return [g.rows(lo, hi) for lo, hi in self.shares(g.m, worth)]
+        return [g.columns(lo, hi) for lo, hi in self.shares(g.n, worth)]
+
+    def _special(self, op: Operation) -> None:
+        from clearprop.compiler.native.structural_kernels import SPECIAL
+
+        SPECIAL[op.equation.primitive.name](self, op)
+
+    # ---------------------------------------------------------------------------------------------- table
+    def thread_calls(self, thread: int) -> Iterator[Call | None]:
+        """The calls of one thread, in order."""
+        return (calls[thread] for calls in self.calls)
+
+
+@dataclass
+class Layout:
+    """One matrix product with numbers: sizes, transposition flags, leading dimensions, offsets in elements."""
+
+    batches: int
+    m: int
+    n: int
+    k: int
+    ta: int
+    lda: int
+    tb: int
+    ldb: int
+    ldc: int
+    strides: tuple[int, int, int]
+    offsets: tuple[int, int, int] = (0, 0, 0)
+    first: int = 0
+
+    def rows(self, lo: int, hi: int) -> Layout:
+        """Rows lo … hi of the result."""
+        a, b, c = self.offsets
+        return self._with(m=hi - lo, offsets=(a + lo * (1 if self.ta else self.lda), b, c + lo * self.ldc))
+
+    def columns(self, lo: int, hi: int) -> Layout:
+        """Columns lo … hi of the result."""
+        a, b, c = self.offsets
+        return self._with(n=hi - lo, offsets=(a, b + lo * (self.ldb if self.tb else 1), c + lo))
+
+    def batch_range(self, lo: int, hi: int) -> Layout:
+        """Some of the matrices."""
+        return self._with(batches=hi, first=lo)
+
+    def _with(self, **changes: Any) -> Layout:
+        return Layout(**{**self.__dict__, **changes})
+
+
+def _first_gap(taken: list[tuple[int, int]], need: int) -> int:
+    at = 0
+    for start, stop in sorted(taken):
+        if start - at >= need:
+            return at
+        at = max(at, stop)
+    return at
+
+
+def _product_call(kernel: Kernel, op: Operation, g: Layout) -> Call:
+    item = op.out.dtype.itemsize
+    a, b = op.reads
+    row = [g.first, g.batches, g.ta, g.tb, g.m, g.n, g.k, 0, g.lda, 0, g.ldb, 0, g.ldc, *g.strides]
+    places = ((7, a.base, g.offsets[0]), (9, b.base, g.offsets[1]), (11, op.out, g.offsets[2]))
+    return Call(kernel, row, [(at, var, offset * item) for at, var, offset in places])
+
+
+def layouts(op: Operation, number: Callable[[Any], int]) -> list[Layout]:
+    """The matrix products that a batched product is: one call where leading axes collapse, else several."""
+    a, b = op.reads
+    shape = [number(n) for n in op.out.shape]
+    *lead, m, n = shape
+    k = number(a.shape[-1])
+    ta, lda = _matrix(a, number)
+    tb, ldb = _matrix(b, number)
+    sa, sb = (_lead_strides(x, lead, number) for x in (a, b))
+    base = (number(a.offset), number(b.offset), 0)
+    if lead and not any(sb) and not ta and _is_tower(sa, lead, m, lda):
+        m, lead = m * math.prod(lead), []
+        sa, sb = [], []
+    outer, batch = _collapsed(lead, sa, sb, m * n)
+    out = []
+    for oa, ob, oc in outer:
+        count, strides = batch
+        offsets = (base[0] + oa, base[1] + ob, base[2] + oc)
+        out.append(Layout(count, m, n, k, ta, lda, tb, ldb, n, strides, offsets))
+    return out
+
+
+def _matrix(x: Access, number: Callable[[Any], int]) -> tuple[int, int]:
+    """Transposition flag and leading dimension of the last two axes."""
+    rows, columns = (number(v) for v in x.shape[-2:])
+    down, right = (number(v) for v in x.strides[-2:])
+    if right == 1 or columns == 1:
+        return 0, (down if rows > 1 and down >= columns else columns)
+    return 1, (right if right >= rows else rows)
+
+
+def _lead_strides(x: Access, lead: Sequence[int], number: Callable[[Any], int]) -> list[int]:
+    own = [0 if number(n) == 1 else number(s) for n, s in zip(x.shape[:-2], x.strides[:-2], strict=True)]
+    return [0] * (len(lead) - len(own)) + own
+
+
+def _is_tower(strides: Sequence[int], lead: Sequence[int], rows: int, ld: int) -> bool:
+    """Whether the matrices stand on each other, so that all rows are one matrix's."""
+    expected = rows * ld
+    for n, s in zip(reversed(lead), reversed(strides), strict=True):
+        if n != 1 and s != expected:
+            return False
+        expected *= n
+    return True
+
+
+def _collapsed(
+    lead: Sequence[int], sa: Sequence[int], sb: Sequence[int], area: int
+) -> tuple[list[tuple[int, int, int]], tuple[int, tuple[int, int, int]]]:
+    """The last leading axis is the batch; the others are enumerated."""
+    if not lead:
+        return [(0, 0, 0)], (1, (0, 0, 0))
+    outer = [(0, 0, 0)]
+    steps = []
+    size = area
+    for n in reversed(lead):
+        steps.append(size)
+        size *= n
+    steps.reverse()
+    for n, da, db, dc in list(zip(lead, sa, sb, steps, strict=True))[:-1]:
+        outer = [(a + i * da, b + i * db, c + i * dc) for a, b, c in outer for i in range(n)]
+    return outer, (lead[-1], (sa[-1], sb[-1], area))

@@ -1,0 +1,268 @@
+"""A training loop run natively: batches gathered by shuffled index, the carry updated in place, scalars collected.
+
+A call returns at the end of the epoch or after about a tenth of a second, so that progress, Ctrl-C and early stopping
+work; where it is cut changes no bit.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.autodiff.trees import flatten, paths, unflatten
+from clearprop.compiler.binding import SPLIT_ELEMENTS, Binding, Call
+from clearprop.compiler.executable import Executable
+from clearprop.compiler.kernels import dtype_name
+from clearprop.compiler.lowering import lower
+from clearprop.compiler.memory_plan import make_plan
+from clearprop.compiler.native.library_kernels import collect, gather
+from clearprop.compiler.threads import get_threads
+from clearprop.errors import DTypeError, ShapeError, user_line
+from clearprop.program.ir import Var
+from clearprop.program.tracing import trace
+from clearprop.program.types import Type, type_of
+from clearprop.program.values import Node, raw
+from clearprop.shapes import Scope, hint
+
+TWO_THREADS = 1 << 22
+"""Multiply-adds in a step from which a second core helps."""
+
+
+class _Traced:
+    """The program of a step, for all sizes of batch or, where the step looks at the size, for one."""
+
+    def __init__(self, loop: NativeLoop, f: Callable[..., Any], size: int) -> None:
+        self.loop, self.scope = loop, Scope()
+        n = len(loop.arrays)
+        batch = 1 if size == 1 else self.scope.new(size)
+        types = [self._type(a.shape, a.dtype) for a in loop.arrays]
+        types += [Type((batch, *self._type(d.shape[1:], d.dtype).shape), d.dtype) for d in loop.data]
+        names = [_identifier(name) for name in loop.names] + [f"x{i}" for i in range(len(loop.data))]
+        found: list[Any] = []
+
+        def flat_f(*xs: Any) -> Sequence[Any]:
+            new, scalars = f(unflatten(loop.structure, list(xs[:n])), *xs[n:])
+            leaves, structure = flatten(new)
+            values, out_structure = flatten(scalars)
+            found.append((structure, out_structure))
+            return [*leaves, *values]
+
+        self.program = trace(flat_f, types, names, self.scope)
+        structure, self.scalars = found[0]
+        if structure != loop.structure:
+            raise ValueError("the loop's function must return a carry of the same structure")
+        for name, before, after in zip(loop.names, types[:n], self.program.outputs[:n], strict=True):
+            _require_same_type(name, before, type_of(after))
+        for path, value in zip(
+            paths(unflatten(self.scalars, self.program.outputs[n:])), self.program.outputs[n:], strict=True
+        ):
+            _require_number(path, type_of(value))
+        self.lowered = lower(self.program)
+
+    def _type(self, shape: Sequence[int], dtype: Any) -> Type:
+        return Type(tuple(1 if n == 1 else self.scope.new(n) for n in shape), dtype)
+
+    @functools.cached_property
+    def plan(self) -> Any:
+        """The plan; every carried value may be updated in place."""
+        return make_plan(self.lowered, {i: i for i in range(len(self.loop.arrays))})
+
+    def environment(self, size: int) -> dict[Any, int]:
+        """Numbers for the sizes, for batches of `size` rows."""
+        shapes = [a.shape for a in self.loop.arrays] + [(size, *d.shape[1:]) for d in self.loop.data]
+        shapes += [np.shape(raw(c)) for c in self.lowered.captured]
+        pairs = zip(self.lowered.inputs, shapes, strict=True)
+        return self.scope.bind((dim, n) for var, shape in pairs for dim, n in zip(var.shape, shape, strict=True))
+
+
+class NativeLoop:
+    """`f(carry, *batch) -> (carry, scalars)` as a native loop over batches of in-memory data.
+
+    The carry (model, optimizer state, counters) is copied once and then lives in the loop's own arrays.
+    """
+
+    def __init__(
+        self, f: Callable[..., Any], carry: Any, data: Sequence[np.ndarray[Any, Any]], threads: int | None = None
+    ) -> None:
+        self.f = f
+        self.data = [np.asarray(raw(d), order="C") for d in data]
+        flat, self.structure = flatten(carry)
+        self.names = paths(carry)
+        self.arrays = [np.array(raw(v), order="C") for v in flat]
+        self.threads = get_threads() if threads is None else threads
+        self.traced = [_Traced(self, f, 2)]
+        self.bound: dict[int, _Bound] = {}
+
+    @property
+    def lowered(self) -> Any:
+        """The lowered program of a step."""
+        return self.traced[0].lowered
+
+    def _for(self, size: int) -> _Traced:
+        """The program for batches of this size; a step that looks at the size has one for each."""
+        for traced in self.traced:
+            if traced.scope.holds(traced.environment(size)):
+                return traced
+        self.traced.append(_Traced(self, self.f, size))
+        return self.traced[-1]
+
+    def load(self, carry: Any) -> None:
+        """Set the carry."""
+        flat, structure = flatten(carry)
+        if structure != self.structure:
+            raise ValueError("the carry has another structure than the loop's")
+        for array, value in zip(self.arrays, flat, strict=True):
+            array[...] = raw(value)
+
+    def carry(self) -> Any:
+        """The carry as it stands now (copies)."""
+        return unflatten(
+            self.structure, [Node.tensor(np.array(a)[()] if a.ndim == 0 else a.copy()) for a in self.arrays]
+        )
+
+    def run(
+        self,
+        order: np.ndarray[Any, Any],
+        batch: int,
+        start: int = 0,
+        stop: int | None = None,
+        until: float | None = None,
+    ) -> tuple[int, Any]:
+        """Steps start … stop − 1 of the epoch given by `order`; returns (where it stopped, scalars of these steps).
+
+        `until` is a time (`time.perf_counter()`) after which no further slice begins.
+        """
+        steps = -(-len(order) // batch)
+        stop = steps if stop is None else stop
+        order = np.ascontiguousarray(order, np.int64)
+        rows: list[list[np.ndarray[Any, Any]]] = []
+        at = start
+        while at < stop:
+            size = min(batch, len(order) - at * batch)
+            end = stop if size == batch and (stop < steps or len(order) % batch == 0) else min(stop, steps - 1)
+            end = max(end, at + 1) if size == batch else at + 1
+            rows.append(self._bound(size).run(order, batch, at, end))
+            at = end
+            if until is not None and time.perf_counter() > until:
+                break
+        return at, unflatten(
+            self.traced[0].scalars, [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+        ) if rows else None
+
+    def _bound(self, size: int) -> _Bound:
+        if size not in self.bound:
+            self.bound[size] = _Bound(self, size)
+        return self.bound[size]
+
+
+def _require_same_type(name: str, before: Type, after: Type) -> None:
+    """A carried value is written over itself: with another type it would not fit its memory."""
+    if before.dtype != after.dtype or list(map(hint, before.shape)) != list(map(hint, after.shape)):
+        raise DTypeError(
+            f"a step changes the type of {name.removeprefix('[0].')}",
+            expected=f"{before}, as before the step",
+            got=str(after),
+            where=user_line(),
+            try_="x.astype(...) where the new value is made: a float64 array beside float32 makes float64",
+        )
+
+
+def _require_number(path: str, type: Type) -> None:
+    """What is collected in every step is one number: an array would not fit its place."""
+    if type.shape:
+        raise ShapeError(
+            f"a step returns an array where a loss or a metric is expected{f': {path}' if path else ''}",
+            expected="one number per batch",
+            got=f"an array of type {type}",
+            try_="cl.mean(x), or another reduction to one number",
+        )
+
+
+def _identifier(path: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in path).strip("_").replace("__", "_")
+
+
+class _Bound:
+    """The loop for one batch size."""
+
+    def __init__(self, loop: NativeLoop, size: int) -> None:
+        self.loop, self.size = loop, size
+        self.traced = loop._for(size)
+        self.lowered, self.plan = self.traced.lowered, self.traced.plan
+        n = len(loop.arrays)
+        self.batches = [np.empty((size, *d.shape[1:]), d.dtype) for d in loop.data]
+        self.hidden = [np.asarray(raw(c), order="C") for c in self.lowered.captured]
+        self.scalars = [np.zeros(1, o.dtype if isinstance(o, Var) else type_of(o).dtype) for o in self.plan.outputs[n:]]
+        env = self.traced.environment(size)
+        self.binding = Binding(self.plan, env, 1)
+        if loop.threads > 1 and self.binding.multiply_adds() >= TWO_THREADS:
+            self.binding = Binding(self.plan, env, loop.threads)
+        self._add_gathers()
+        self._add_collections(n)
+        self.executable = Executable(self.binding)
+        self._place(n)
+
+    def _add_gathers(self) -> None:
+        calls, parallel = self.binding.calls, self.binding.parallel
+        before = len(calls)
+        for k, data in enumerate(self.loop.data):
+            width = math.prod(data.shape[1:])
+            kernel = gather(dtype_name(data.dtype))
+            shares = self.binding.shares(self.size, self.size * width >= SPLIT_ELEMENTS, 1)
+            places = [(2, ("batch", k), 0), (3, ("data", k), 0), (4, "index", 0), (7, "cursor", 0)]
+            self.binding.add(
+                [Call(kernel, [lo, hi, 0, 0, 0, width, self.batch_word(), 0], list(places)) for lo, hi in shares]
+            )
+        moved = len(calls) - before
+        calls[:] = calls[-moved:] + calls[:-moved] if moved else calls
+        parallel[:] = parallel[-moved:] + parallel[:-moved] if moved else parallel
+
+    def batch_word(self) -> int:
+        """The distance between batches in the order: patched per run, since the last batch may be shorter."""
+        return self.size
+
+    def _add_collections(self, n: int) -> None:
+        for k, o in enumerate(self.plan.outputs[n:]):
+            kernel = collect(dtype_name(o.dtype))
+            self.binding.add(
+                [Call(kernel, [0, 1, 0, 0, 0], [(2, ("losses", k), 0), (3, ("scalar", k), 0), (4, "cursor", 0)])]
+            )
+
+    def _place(self, n: int) -> None:
+        x, loop, plan = self.executable, self.loop, self.plan
+        for var, array in zip(self.lowered.inputs, [*loop.arrays, *self.batches, *self.hidden], strict=True):
+            x.place(var, array.ctypes.data)
+        for k, (batch, data) in enumerate(zip(self.batches, loop.data, strict=True)):
+            x.place(("batch", k), batch.ctypes.data)
+            x.place(("data", k), data.ctypes.data)
+        for k, (o, s) in enumerate(zip(plan.outputs[n:], self.scalars, strict=True)):
+            x.place(plan.buffer(o), s.ctypes.data)
+            x.place(("scalar", k), s.ctypes.data)
+        self.unplaced = []
+        for o, array in zip(plan.outputs[:n], loop.arrays, strict=True):
+            if plan.buffer(o) not in self.lowered.inputs:
+                fresh = np.empty_like(array)
+                x.place(plan.buffer(o), fresh.ctypes.data)
+                self.unplaced.append((fresh, array))
+
+    def run(self, order: np.ndarray[Any, Any], batch: int, start: int, stop: int) -> list[np.ndarray[Any, Any]]:
+        """Native steps; the scalars of each."""
+        x = self.executable
+        offset = start * batch - start * self.size  # the short last batch begins where full ones end
+        x.place("index", order.ctypes.data + 8 * offset)
+        losses = [np.zeros(stop - start, s.dtype) for s in self.scalars]
+        for k, array in enumerate(losses):
+            x.place(("losses", k), array.ctypes.data - start * array.itemsize)
+        if not self.unplaced:
+            x.run(start, stop)
+        else:
+            for s in range(start, stop):
+                x.run(s, s + 1)
+                for fresh, array in self.unplaced:
+                    array[...] = fresh
+        return losses

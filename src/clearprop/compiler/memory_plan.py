@@ -1,0 +1,220 @@
+"""The plan: steps with their kernels, which values live in memory, for how long, and what is written in place."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from clearprop.compiler.array_access import Access, contiguous, resolve
+from clearprop.compiler.axis_merging import merged
+from clearprop.compiler.iteration_domains import Operation, operation
+from clearprop.compiler.kernels import Emitter, Kernel
+from clearprop.compiler.schedule import Nest, Scheduler, Step, steps_of
+from clearprop.compiler.simd_rows import LaneEmitter
+from clearprop.compiler.unrolled_rows import UnrolledEmitter
+from clearprop.primitives import REGISTRY
+from clearprop.program.ir import Equation, Program, Var
+from clearprop.program.types import Type, type_of
+from clearprop.shapes import Size, dim_key, is_one, same_shape
+
+
+@dataclass
+class Instruction:
+    """One step of the plan: a fused kernel, a matrix product, or a special kernel by name."""
+
+    step: Step
+    kernel: Kernel | None = None
+    lanes: Kernel | None = None
+    unrolled: Callable[[int], Kernel] | None = None
+    name: str = ""
+
+
+@dataclass
+class Plan:
+    """Everything about a program that does not depend on sizes and addresses."""
+
+    program: Program
+    instructions: list[Instruction]
+    outputs: tuple[Any, ...]
+    buffers: dict[Var, Var]
+    lifetimes: dict[Var, tuple[int, int]] = field(default_factory=dict)
+
+    def buffer(self, var: Var) -> Var:
+        """The variable in whose memory a value lives."""
+        return self.buffers.get(var, var)
+
+
+def make_plan(program: Program, donated: Mapping[int, int]) -> Plan:
+    """Plan a lowered program; `donated` maps positions of outputs to positions of inputs they may overwrite."""
+    program = _with_plain_operands(_with_owned_outputs(program, donated))
+    found, work = resolve(program)
+    ops = [operation(eq, found) for eq in work]
+    in_place = _in_place(program, donated, {op.out: op for op in ops})
+    outputs = [o for o in program.outputs if isinstance(o, Var)]
+    steps = Scheduler(ops, program.inputs, outputs, in_place).run()
+    plan = Plan(program, [], program.outputs, dict(in_place))
+    stored = _stored(steps, outputs)
+    for step in steps:
+        plan.instructions.append(_instruction(step, stored, plan))
+    plan.lifetimes = _lifetimes(steps, stored, plan, outputs)
+    return plan
+
+
+def _with_owned_outputs(program: Program, donated: Mapping[int, int]) -> Program:
+    """Every output is a variable of its own: views, inputs, repeated outputs and numbers are copied."""
+    _, work = resolve(program)
+    made = {v for eq in work for v in eq.outputs}
+    taken: set[Var] = set()
+    extra: list[Equation] = []
+    outputs: list[Any] = []
+    for position, atom in enumerate(program.outputs):
+        kept = isinstance(atom, Var) and position in donated and atom is program.inputs[donated[position]]
+        if kept or (isinstance(atom, Var) and atom in made and atom not in taken):
+            taken.add(atom)
+            outputs.append(atom)
+            continue
+        new = Var(type_of(atom), getattr(atom, "name", ""))
+        extra.append(Equation(REGISTRY["identity"], (atom,), {}, (new,)))
+        outputs.append(new)
+    return Program(program.inputs, program.equations + tuple(extra), tuple(outputs), program.captured, program.scope)
+
+
+def _with_plain_operands(program: Program) -> Program:
+    """Matrix products and special kernels read arrays in memory: what is only a view or a number is copied first."""
+    found, work = resolve(program)
+    special = {eq for eq in work if operation(eq, found).kind in ("product", "special")}
+    equations: list[Equation] = []
+    for eq in program.equations:
+        if eq not in special:
+            equations.append(eq)
+            continue
+        inputs = _widened(eq, equations)
+        for k, atom in enumerate(inputs):
+            own = type_of(atom)
+            dtype = eq.outputs[0].dtype if eq.primitive.name == "matmul" else own.dtype
+            if own.dtype != dtype:  # a product of float32 and float64: BLAS knows one dtype
+                inputs[k] = Var(Type(own.shape, dtype))
+                equations.append(Equation(REGISTRY["astype"], (atom,), {"dtype": dtype}, (inputs[k],)))
+            elif not _readable(eq, found.get(atom) if isinstance(atom, Var) else None):
+                inputs[k] = Var(own)
+                equations.append(Equation(REGISTRY["identity"], (atom,), {}, (inputs[k],)))
+        equations.append(replace(eq, inputs=tuple(inputs)))
+    return replace(program, equations=tuple(equations))
+
+
+def _widened(eq: Equation, equations: list[Equation]) -> list[Any]:
+    """The operands, those of an indexing along an axis in full shapes: its kernels repeat nothing."""
+    inputs = list(eq.inputs)
+    if eq.primitive.name not in ("take_along_axis", "along_transposed"):
+        return inputs
+    place = len(inputs[0].shape) + eq.params["axis"]
+    whole = eq.outputs[0].shape
+    for k, atom in enumerate(inputs):
+        shape = (*whole[:place], atom.shape[place], *whole[place + 1 :])
+        if not same_shape(atom.shape, shape):
+            inputs[k] = Var(Type(shape, atom.dtype))
+            equations.append(Equation(REGISTRY["broadcast_to"], (atom,), {"shape": shape}, (inputs[k],)))
+    return inputs
+
+
+def _readable(eq: Equation, access: Access | None) -> bool:
+    """Whether an operand can be read where it is: rows or columns for a product, plain order for the rest."""
+    if access is None or not isinstance(access.base, Var):
+        return False
+    if eq.primitive.name != "matmul":
+        return access.key == (tuple(map(dim_key, contiguous(access.shape))), 0)
+    rows, columns = access.strides[-2:]
+    down, right = access.shape[-2:]
+    unfit = any((dim_key(s) == 0 or _is_backward(s)) and not is_one(n) for s, n in ((rows, down), (columns, right)))
+    return not unfit and (is_one(right) or is_one(down) or dim_key(columns) == 1 or dim_key(rows) == 1)
+
+
+def _reads_where_it_writes(op: Operation, var: Var) -> bool:
+    """Whether a map reads an array only at the element that it writes: else it would read what it has overwritten."""
+    return all(r.key == (op.write_key, 0) for r in op.reads if isinstance(r, Access) and r.base is var)
+
+
+def _is_backward(stride: Any) -> bool:
+    """Whether a stride, a number times sizes, leads back in memory, whatever the sizes are."""
+    return min(stride.terms.values()) < 0 if isinstance(stride, Size) else bool(stride < 0)
+
+
+def _in_place(program: Program, donated: Mapping[int, int], made: Mapping[Var, Operation]) -> dict[Var, Var]:
+    """Output variable → input variable whose memory it takes over."""
+    out: dict[Var, Var] = {}
+    for position, source in donated.items():
+        o, i = program.outputs[position], program.inputs[source]
+        op = made.get(o) if isinstance(o, Var) else None
+        if op is None or o in out or i in out.values():
+            continue
+        aliased = i in op.bases and (op.kind != "map" or not _reads_where_it_writes(op, i))
+        same = o.type.key() == i.type.key()
+        if same and not aliased:
+            out[o] = i
+    return out
+
+
+def stored_variables(plan: Plan) -> set[Var]:
+    """The variables of a plan that stand in memory."""
+    return _stored([i.step for i in plan.instructions], [o for o in plan.outputs if isinstance(o, Var)])
+
+
+def _stored(steps: Sequence[Step], outputs: Sequence[Var]) -> set[Var]:
+    """Variables that must be in memory: outputs, and what another step reads."""
+    made: dict[Var, int] = {}
+    stored = set(outputs)
+    for k, step in enumerate(steps):
+        for op in steps_of(step):
+            for v in op.equation.outputs:
+                made[v] = k
+            if not isinstance(step, Nest):
+                stored.update(op.equation.outputs)
+    for k, step in enumerate(steps):
+        for op in steps_of(step):
+            for b in op.bases:
+                if b in made and (made[b] != k or not isinstance(step, Nest)):
+                    stored.add(b)
+    return stored
+
+
+def _instruction(step: Step, stored: set[Var], plan: Plan) -> Instruction:
+    if isinstance(step, Nest):
+        nest = merged(step)
+        kernel = Emitter(nest, stored, plan.buffer, canonical_names()).emit()
+        if len(nest.domain) != 2:
+            return Instruction(step, kernel)
+        lanes = LaneEmitter(nest, stored, plan.buffer, canonical_names()).emit()
+
+        def unrolled(columns: int) -> Kernel:
+            return UnrolledEmitter(columns, nest, stored, plan.buffer, canonical_names()).emit()
+
+        return Instruction(step, kernel, lanes, unrolled)
+    return Instruction(step, name=step.equation.primitive.name)
+
+
+def canonical_names() -> Any:
+    """Names that do not depend on the program, so that equal kernels have equal text."""
+    counter = itertools.count()
+
+    def name(_: Any, hint: str) -> str:
+        return f"{hint}{next(counter)}"
+
+    return name
+
+
+def _lifetimes(
+    steps: Sequence[Step], stored: set[Var], plan: Plan, outputs: Sequence[Var]
+) -> dict[Var, tuple[int, int]]:
+    """First and last step at which each temporary's memory is in use."""
+    fixed = set(plan.program.inputs) | {plan.buffer(o) for o in outputs}
+    life: dict[Var, tuple[int, int]] = {}
+    for k, step in enumerate(steps):
+        for op in steps_of(step):
+            for v in [*op.equation.outputs, *op.bases]:
+                held = plan.buffer(v)
+                if v in stored and held not in fixed:
+                    first, last = life.get(held, (k, k))
+                    life[held] = (min(first, k), max(last, k))
+    return life

@@ -1,0 +1,34 @@
+"""The names that generated kernel modules import."""
+# ruff: noqa: F401 - the names are for generated modules
+
+from __future__ import annotations
+
+from math import inf, nan
+
+from numba import njit
+
+from clearprop.compiler.native.intrinsics import (
+    FLAGS,
+    NoAlias,
+    accumulate,
+    atomic_add,
+    atomic_load,
+    call,
+    dgemm,
+    maximum,
+    minimum,
+    sgemm,
+    yield_processor,
+)
+from clearprop.compiler.native.kernel_abi import entry
+from clearprop.compiler.native.math_functions import *  # noqa: F403 - the vocabulary of the spellings
+from clearprop.compiler.native.math_functions import f32, f64, i32, i64, u8, u32, u64
+
+KERNEL = {
+    "_nrt": False,
+    "error_model": "numpy",
+    "fastmath": FLAGS,
+    "no_cpython_wrapper": True,
+    "nogil": True,
+    "pipeline_class": NoAlias,
+}

@@ -1,0 +1,190 @@
+"""The native executor of a compiled function: binds sizes, places arrays, drives the kernels once per call."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import sys
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.compiler.array_access import VIEWS
+from clearprop.compiler.binding import Binding
+from clearprop.compiler.compiled_function import Specialisation
+from clearprop.compiler.executable import Executable
+from clearprop.compiler.iteration_domains import REDUCTIONS
+from clearprop.compiler.memory_plan import make_plan
+from clearprop.compiler.native.structural_kernels import SPECIAL
+from clearprop.compiler.native.vocabulary import VOCABULARY
+from clearprop.compiler.threads import get_threads
+from clearprop.program.ir import Program, Var
+from clearprop.program.types import type_of
+from clearprop.program.values import Node
+
+TWO_THREADS = 500_000
+"""Nanoseconds, about, from which a call is worth waking a second thread for."""
+_DTYPES = frozenset({"float32", "float64", "int64", "int32", "bool", "uint32", "uint8"})
+_FREE = frozenset({"full", "arange", "size", "matmul"}) | VIEWS | REDUCTIONS
+
+
+def obstacle(program: Program) -> str | None:
+    """The first primitive that has no native form, as a sentence; None if there is none."""
+    for eq in program.equations:
+        p = eq.primitive
+        if p.kind == "elementwise":
+            unknown = set(re.findall(r"([A-Za-z_][\w.]*)\(", p.numba)) - VOCABULARY
+            if unknown:
+                return f"{p.name} is spelled with {sorted(unknown)[0]}, which kernels do not know"
+        elif p.name not in _FREE and p.name not in SPECIAL:
+            return f"{p.name} has no native form"
+        elif p.name == "matmul" and eq.outputs[0].dtype.kind != "f":
+            return f"{p.name} of {eq.outputs[0].dtype.name} has no native form"
+        used = (v.dtype for v in (*eq.inputs, *eq.outputs) if isinstance(v, Var))
+        foreign = next((d for d in used if d.name not in _DTYPES), None)
+        if foreign is not None:
+            return f"{foreign.name} has no native form"
+    return None
+
+
+class NativeExecutor:
+    """Runs the plan of a specialisation."""
+
+    def __init__(self, s: Specialisation) -> None:
+        self.s = s
+        self.plan = make_plan(s.lowered, s.donations)
+        self.hidden = list(map(_plain, s.captures.values))
+        self.bound: dict[Any, _Bound] = {}
+
+    def renew(self, hidden: Sequence[Any]) -> None:
+        """Take these arrays for the captured ones from now on."""
+        self.hidden = list(map(_plain, hidden))
+        for bound in self.bound.values():
+            bound.place_hidden(self.hidden)
+
+    def bind(self, inputs: Sequence[Any]) -> Callable[[Sequence[Any]], list[Any]]:
+        """What computes the outputs for inputs of these sizes."""
+        arrays = [*map(np.asarray, inputs), *self.hidden]
+        sizes = tuple(a.shape for a in arrays)
+        if sizes not in self.bound:
+            self.bound[sizes] = _Bound(self, arrays)
+        return self.bound[sizes].run
+
+
+def _plain(value: Any) -> np.ndarray[Any, Any]:
+    """The array in C order and the processor's byte order."""
+    array = np.asarray(value, order="C")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+class _Bound:
+    """The plan for one set of sizes."""
+
+    def __init__(self, executor: NativeExecutor, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
+        plan = self.plan = executor.plan
+        self.hidden: Sequence[np.ndarray[Any, Any]] = executor.hidden
+        env = executor.s.scope.bind(
+            (dim, n)
+            for var, a in zip(plan.program.inputs, arrays, strict=True)
+            for dim, n in zip(var.shape, a.shape, strict=True)
+        )
+        binding = Binding(plan, env, 1)
+        threads = min(2, get_threads())
+        if threads > 1 and binding.nanoseconds() >= TWO_THREADS:
+            binding = Binding(plan, env, threads)
+        self.executable = Executable(binding)
+        number = self.executable.binding.number
+        self.inputs = plan.program.inputs[: len(plan.program.inputs) - len(self.hidden)]
+        self.dtypes = [v.dtype for v in self.inputs]
+        self.donated = [self.inputs[i] in set(plan.buffers.values()) for i in range(len(self.inputs))]
+        self.place_hidden(executor.hidden)
+        self._describe_outputs(number)
+        self.patch = self.executable.patcher([*self.inputs, *(v for v, _, _ in self.fresh)])
+
+    def place_hidden(self, hidden: Sequence[np.ndarray[Any, Any]]) -> None:
+        """Tell the kernels where the captured arrays are."""
+        self.hidden = hidden
+        for var, array in zip(self.plan.program.inputs[len(self.inputs) :], hidden, strict=True):
+            self.executable.place(var, array.ctypes.data)
+
+    def _describe_outputs(self, number: Callable[[Any], int]) -> None:
+        """Outputs in memory of their own, and where each output is found: a donated input or a fresh array."""
+        at = {v: i for i, v in enumerate(self.inputs)}
+        self.fresh: list[tuple[Var, tuple[int, ...], Any]] = []
+        self.places: list[tuple[int, bool]] = []  # position among inputs and fresh arrays; whether it is weak
+        for o in self.plan.outputs:
+            buffer = self.plan.buffer(o)
+            if buffer not in at:
+                at[buffer] = len(self.inputs) + len(self.fresh)
+                self.fresh.append((buffer, tuple(map(number, o.shape)), o.dtype))
+            self.places.append((at[buffer], type_of(o).weak))
+
+    def run(self, inputs: Sequence[Any]) -> list[Any]:
+        """One call."""
+        arrays: list[np.ndarray[Any, Any]] = []
+        for value, dtype, donated in zip(inputs, self.dtypes, self.donated, strict=True):
+            if type(value) is not np.ndarray or not value.flags.c_contiguous or value.dtype is not dtype:
+                value = np.asarray(value, dtype, order="C")
+            arrays.append(_own(value, sys.getrefcount(value)) if donated else value)
+        arrays += [_allocate(shape, dtype) for _, shape, dtype in self.fresh]
+        self.patch([_address(a) for a in arrays])
+        self.executable.run(0, 1)
+        return [_finished(arrays[i], weak) for i, weak in self.places]
+
+
+_OWNED: weakref.WeakValueDictionary[int, np.ndarray[Any, Any]] = weakref.WeakValueDictionary()
+"""Arrays that compiled calls allocated: only these are ever written in place."""
+
+
+def _count_holders() -> int:
+    """References to an array that only a tensor holds, counted as `run` counts them."""
+    tensor = Node.tensor(np.empty(1))
+    leaves = [tensor.value]
+    counts: list[int] = []
+    for value, _ in zip(leaves, [None], strict=True):
+        counts.append((lambda _array, references: references)(value, sys.getrefcount(value)))
+    return counts[0]
+
+
+_HOLDERS = _count_holders()
+
+
+_DATA = object.__basicsize__
+"""Where an array object holds the address of its data: behind the object's header."""
+
+
+def _address(array: np.ndarray[Any, Any]) -> int:
+    """The address of an array's data; `array.ctypes.data`, at a fifth of the cost."""
+    return ctypes.c_size_t.from_address(id(array) + _DATA).value
+
+
+def _slow_address(array: np.ndarray[Any, Any]) -> int:
+    return int(array.ctypes.data)
+
+
+_probe = np.arange(3.0)
+if _address(_probe) != _slow_address(_probe):
+    _address = _slow_address
+
+
+def _allocate(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+    out = np.empty(shape, dtype)
+    _OWNED[id(out)] = out
+    return out
+
+
+def _own(array: np.ndarray[Any, Any], references: int) -> np.ndarray[Any, Any]:
+    """The array if a compiled call made it and nobody else holds it, else a copy: what others see never changes."""
+    if _OWNED.get(id(array)) is array and references <= _HOLDERS:
+        return array
+    copy = _allocate(array.shape, array.dtype)
+    copy[...] = array
+    return copy
+
+
+def _finished(array: np.ndarray[Any, Any], weak: bool) -> Any:
+    if array.ndim:
+        return array
+    return array.item() if weak else array[()]

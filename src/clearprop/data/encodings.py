@@ -1,0 +1,309 @@
+"""How one column becomes features: numbers are filled and standardised, categories one-hot encoded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.statistics import Numbers, summarised
+from clearprop.data.tables import (
+    Column,
+    Kind,
+    Place,
+    as_boolean,
+    as_category,
+    as_number,
+    counted,
+    listed,
+    number_text,
+)
+from clearprop.errors import DataError
+
+INDICATOR_SHARE = 0.05
+"""A column gets an indicator of missing values if more than this share of its training values is missing."""
+MOST_LEVELS = 100
+"""A category column has features for at most this many levels, the most frequent ones."""
+
+
+@dataclass
+class Findings:
+    """What encoding met that training had not: counts by column."""
+
+    unseen: dict[str, dict[str, int]] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    far: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NumberEncoding:
+    """v ↦ (v − centre) / scale, a missing v replaced by `fill` before.
+
+    For numbers `fill` is the median and `centre`, `scale` are mean and population deviation of the training
+    values (scale 1 for a constant); truth values are taken as 0 and 1, with the more frequent one as `fill`.
+    With `indicator` a second feature is 1 where the value is missing.  `low` and `high` are the training
+    range, `missing` the training values that were missing.
+    """
+
+    name: str
+    kind: Literal["number", "boolean"]
+    fill: float
+    centre: float
+    scale: float
+    low: float
+    high: float
+    indicator: bool
+    missing: int
+    shared: bool
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features."""
+        return (self.name, f"{self.name} missing") if self.indicator else (self.name,)
+
+    def encode(self, column: Column, place: Place, findings: Findings) -> NDArray[np.float32]:
+        """The features, `(features, rows)`.  Raises DataError for text or infinite values."""
+        numbers = (as_boolean if self.kind == "boolean" else as_number)(column, place)
+        absent = numbers.missing
+        values = np.where(absent, self.fill, numbers.values.astype(np.float64))
+        self._note(values, absent, findings)
+        scaled = (values - self.centre) / self.scale
+        wide = np.abs(scaled) > np.finfo(np.float32).max
+        if wide.any():
+            row = int(np.argmax(wide))
+            raise DataError(
+                f"column {self.name!r} holds a number too large for float32",
+                expected=f"numbers like those of training: {self.low:g} to {self.high:g}",
+                got=repr(float(values[row])),
+                where=place(self.name, row),
+                try_="correct the value, or leave it empty",
+            )
+        rows = [scaled, absent] if self.indicator else [scaled]
+        return np.array(rows, dtype=np.float32)
+
+    def _note(self, values: NDArray[np.float64], absent: NDArray[np.bool_], findings: Findings) -> None:
+        span = self.high - self.low
+        if absent.any():
+            findings.missing[self.name] = int(absent.sum())
+        far = (values < self.low - span) | (values > self.high + span)
+        if span > 0 and far.any():
+            findings.far[self.name] = int(far.sum())
+
+    @property
+    def encoding(self) -> str:
+        """The encoding in a few words."""
+        if self.kind == "boolean":
+            return "false 0, true 1"
+        shared = ", shared by all" if self.shared else ""
+        sign, size = ("−", self.centre) if self.centre >= 0 else ("+", -self.centre)
+        return f"(v {sign} {size:.4g}) / {self.scale:.4g}{shared}"
+
+    @property
+    def note(self) -> str:
+        """What a reader should know besides."""
+        if not self.missing:
+            return "constant in the training part" if self.low == self.high and not self.shared else ""
+        fill = ("true" if self.fill else "false") if self.kind == "boolean" else f"{self.fill:.4g}"
+        return f"missing: {fill}" + (", and marked" if self.indicator else "")
+
+
+@dataclass(frozen=True)
+class CategoryEncoding:
+    """One feature per level, 1 where the column has that level; a level met for the first time is all 0.
+
+    With `indicator` (training had missing values) a last feature is 1 where the value is missing; without it
+    a missing value is all 0.  `rare` levels of the training part have no feature of their own.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    indicator: bool
+    missing: int
+    rare: int
+    kind: Literal["category"] = "category"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features."""
+        names = tuple(f"{self.name}={level}" for level in self.levels)
+        return (*names, f"{self.name} missing") if self.indicator else names
+
+    def encode(self, column: Column, place: Place, findings: Findings) -> NDArray[np.float32]:
+        """The features, `(features, rows)`."""
+        values = as_category(column).values
+        index: dict[str | None, int] = {level: i for i, level in enumerate(self.levels)}
+        index[None] = len(self.levels)
+        codes = np.fromiter((index.get(value, -1) for value in values), dtype=np.intp, count=len(values))
+        if (codes == -1).any():
+            findings.unseen[self.name] = dict(Counter(values[codes == -1].tolist()))
+        if (codes == index[None]).any():
+            findings.missing[self.name] = int((codes == index[None]).sum())
+        return np.asarray(np.arange(len(self.features))[:, None] == codes, dtype=np.float32)
+
+    @property
+    def encoding(self) -> str:
+        """The encoding in a few words."""
+        return f"one-hot: {listed(self.levels, 6)}"
+
+    @property
+    def note(self) -> str:
+        """What a reader should know besides."""
+        notes = ["missing has a feature of its own"] if self.indicator else []
+        if self.rare:
+            notes.append(f"{counted(self.rare, 'rarer level')} without a feature")
+        return "; ".join(notes)
+
+
+Encoding: TypeAlias = NumberEncoding | CategoryEncoding
+
+
+def fit_encoding(column: Column, scale: tuple[float, float] | None = None) -> Encoding:
+    """The encoding of a training column; `scale` is (centre, scale) where columns share them."""
+    if column.kind == "category":
+        return fit_category(column.name, Counter(column.values.tolist()))
+    present = column.present.astype(np.float64)
+    missing = len(column.values) - len(present)
+    return fit_number(column.name, column.kind, summarised(lambda: [present]), missing, scale, column.shared)
+
+
+def fit_category(name: str, counts: Counter[Any]) -> CategoryEncoding:
+    """The encoding of a column of texts that occur so often in training; None counts the missing ones."""
+    missing = counts[None]
+    frequent = sorted((level for level in counts if level is not None), key=lambda level: (-counts[level], level))
+    return CategoryEncoding(
+        name=name,
+        levels=tuple(sorted(frequent[:MOST_LEVELS])),
+        indicator=missing > 0,
+        missing=missing,
+        rare=max(0, len(frequent) - MOST_LEVELS),
+    )
+
+
+def fit_number(
+    name: str, kind: Kind, found: Numbers, missing: int, scale: tuple[float, float] | None = None, shared: bool = False
+) -> NumberEncoding:
+    """The encoding of a column of numbers or truth values with these training values, and so many missing ones."""
+    boolean = kind == "boolean"
+    centre, deviation = (0.0, 1.0) if boolean else scale or standardise(found, name)
+    return NumberEncoding(
+        name=name,
+        kind="boolean" if boolean else "number",
+        fill=float(found.mean > 0.5) if boolean else found.median,
+        centre=centre,
+        scale=deviation,
+        low=found.low,
+        high=found.high,
+        indicator=missing > INDICATOR_SHARE * (found.count + missing),
+        missing=missing,
+        shared=shared,
+    )
+
+
+def standardise(found: Numbers, name: str) -> tuple[float, float]:
+    """Mean and population deviation; for a constant, the constant and 1.
+
+    Raises DataError where the values spread too far for the square of their deviation.
+    """
+    if found.low == found.high:
+        return found.low, 1.0
+    if not (np.isfinite(found.mean) and np.isfinite(found.deviation)):
+        raise DataError(
+            f"column {name!r} spreads too far to be standardised",
+            expected="numbers below 1e150 in magnitude",
+            got=f"{found.low:g} to {found.high:g}",
+            where=f"column {name!r}",
+            try_="take the logarithm, or correct the values",
+        )
+    return (found.mean, found.deviation) if found.deviation > 0 else (found.mean, 1.0)
+
+
+def shared_scale(columns: list[Column]) -> tuple[float, float]:
+    """Mean and population deviation over all values of all columns, missing ones left out."""
+    values = [column.values for column in columns]
+    count = sum(len(v) - int(np.isnan(v).sum()) for v in values)
+    centre = sum(float(np.nansum(v, dtype=np.float64)) for v in values) / max(count, 1)
+    squares = sum(float(np.nansum(np.square(v - centre, dtype=np.float64))) for v in values)
+    deviation = float(np.sqrt(squares / max(count, 1)))
+    return centre, deviation or 1.0
+
+
+@dataclass(frozen=True)
+class ClassTarget:
+    """Classes as labels 0, 1, …; whole numbers in their order, text in alphabetical order."""
+
+    name: str
+    kind: Literal["number", "boolean", "category"]
+    classes: tuple[str, ...]
+
+    @property
+    def encoding(self) -> str:
+        """The encoding in a few words."""
+        return f"{len(self.classes)} classes: {listed(self.classes, 10)}"
+
+    def encode(self, column: Column, place: Place) -> NDArray[np.int64]:
+        """Labels, `(rows,)`.  Raises DataError for a class that training did not have."""
+        index = {name: i for i, name in enumerate(self.classes)}
+        values = as_category(column).values
+        codes = np.fromiter((index.get(value, -1) for value in values), dtype=np.int64, count=len(values))
+        if (codes < 0).any():
+            row = int(np.argmax(codes < 0))
+            raise DataError(
+                f"the target {self.name!r} holds a class that training did not have",
+                expected="one of: " + listed(self.classes),
+                got=repr(values[row]),
+                where=place(column.name, row),
+                try_="leave those rows out, or train again with them",
+            )
+        return codes
+
+
+@dataclass(frozen=True)
+class NumberTarget:
+    """y ↦ (y − centre) / scale, mean and population deviation of the training part."""
+
+    name: str
+    centre: float
+    scale: float
+    kind: Literal["number"] = "number"
+
+    @property
+    def encoding(self) -> str:
+        """The encoding in a few words."""
+        return f"(y − {number_text(float(f'{self.centre:.4g}'))}) / {self.scale:.4g}"
+
+    def encode(self, column: Column, place: Place) -> NDArray[np.float32]:
+        """Standardised values as a column, `(rows, 1)`.  Raises DataError for text or infinite values."""
+        values = as_number(column, place).values.astype(np.float64)
+        return ((values - self.centre) / self.scale).astype(np.float32)[:, None]
+
+    def invert(self, y: NDArray[Any]) -> NDArray[np.float64]:
+        """Standardised values back in the target's own unit; any shape."""
+        return np.asarray(y, dtype=np.float64) * self.scale + self.centre
+
+
+Target: TypeAlias = ClassTarget | NumberTarget
+
+
+def fit_target(column: Column, classification: bool) -> Target:
+    """The encoding of the training part's target."""
+    if not classification:
+        values = column.values.astype(np.float64)
+        return fit_number_target(column.name, summarised(lambda: [values]))
+    values = column.values
+    distinct = sorted(set(values.tolist())) if column.kind == "category" else np.unique(values).tolist()
+    return fit_classes(column.name, column.kind, distinct)
+
+
+def fit_number_target(name: str, found: Numbers) -> NumberTarget:
+    """The encoding of a target of numbers with these training values."""
+    return NumberTarget(name, *standardise(found, name))
+
+
+def fit_classes(name: str, kind: Kind, distinct: list[Any]) -> ClassTarget:
+    """The encoding of classes, given in their order."""
+    dtype = object if kind == "category" else np.float64
+    classes = as_category(Column(name, kind, np.array(distinct, dtype=dtype)))
+    return ClassTarget(name, kind, tuple(classes.values.tolist()))

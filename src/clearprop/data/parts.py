@@ -1,0 +1,40 @@
+"""A part of the data, in memory or on disk: how many rows and batches it has, and its hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.streaming.rows import Rows
+
+Pair: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
+"""Arrays x and y, with equally many rows."""
+Part: TypeAlias = Pair | Rows
+"""A part of the data: arrays x and y, or rows on disk."""
+_ROWS_HASHED = 4096
+
+
+def batches_in(part: Part, size: int) -> int:
+    """The number of batches of an epoch over a part; rows on disk are cut block by block."""
+    if isinstance(part, tuple):
+        return -(-len(part[0]) // size)
+    return int((-(-part.sizes // size)).sum())
+
+
+def rows_in(part: Part) -> int:
+    """The number of rows of a part."""
+    return len(part[0]) if isinstance(part, tuple) else len(part)
+
+
+def digest(parts: Sequence[Part]) -> str:
+    """SHA-256 of shapes, dtypes and values of all parts, hexadecimal."""
+    total = hashlib.sha256()
+    for array in (array for part in parts for array in (part if isinstance(part, tuple) else (part.x, part.y))):
+        total.update(f"{array.dtype.str}{array.shape}".encode())
+        for piece in [array] if isinstance(array, np.ndarray) else array.pieces(_ROWS_HASHED):
+            total.update(np.ascontiguousarray(piece).data)
+    return total.hexdigest()

@@ -1,0 +1,212 @@
+"""What `cl.fit` takes as data, made ready: arrays checked, cast and cut, or an iterable of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.parts import Pair, Part, digest, rows_in
+from clearprop.data.preprocessing import Preprocessing
+from clearprop.data.record import DataRecord
+from clearprop.data.streaming.fits_in_memory import needs_streaming
+from clearprop.data.streaming.rows import Rows
+from clearprop.errors import ArgumentError, DataError, RunError, user_line
+from clearprop.program.values import raw
+from clearprop.rules import random
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Training data (a pair of arrays, rows on disk, or an iterable of batches), and what is set aside from it.
+
+    `told` is what the `data` event says besides the numbers of rows.
+    """
+
+    train: Part | Iterable[Any]
+    validation: Part | None = None
+    test: Part | None = None
+    preprocessing: Preprocessing | None = None
+    source: str = "arrays"
+    told: dict[str, Any] = field(default_factory=dict)
+
+    def record(self) -> DataRecord:
+        """What `config.json` says of the data."""
+        rows = [0 if part is None else rows_in(part) for part in (self.validation, self.test)]
+        if isinstance(self.train, tuple | Rows):
+            parts = [part for part in (self.train, self.validation, self.test) if part is not None]
+            return DataRecord(self.source, digest(parts), rows_in(self.train), *rows)
+        return DataRecord(self.source, None, None, *rows)
+
+    @property
+    def table(self) -> Part:
+        """The rows to train on.  Raises RunError for an iterable of batches."""
+        if isinstance(self.train, tuple | Rows):
+            return self.train
+        raise RunError("the data cannot be read again", expected="arrays, or a table", got=self.source)
+
+
+def prepare(data: Any, validation: Any, test: Any, seed: int, target: str | None, task: str) -> Prepared:
+    """The data of `cl.fit`.  `validation` is None, a fraction, or `(x, y)`; `test` is None or `(x, y)`.
+
+    Raises DataError or ArgumentError for data that cannot be learned from.
+    """
+    if isinstance(data, tuple):
+        train = as_pair(data, "data")
+        held = None if isinstance(validation, float) else validation
+        parts = Prepared(train, held and as_pair(held, "validation"), test and as_pair(test, "test"))
+        return _cut(parts, validation, seed) if isinstance(validation, float) else parts
+    if hasattr(data, "columns"):
+        return _from_frame(data, validation, test, seed, target, task)
+    if not isinstance(data, Iterable) or isinstance(data, str | bytes | dict | np.ndarray):
+        raise DataError(
+            "this is nothing to train on",
+            expected="a pair (x, y) of arrays, a data frame, or an iterable of batches (x, y)",
+            got=type(data).__name__,
+            where=user_line(),
+            try_="cl.fit(model, (x, y)); for a file, `clearprop train FILE`",
+        )
+    if isinstance(validation, float):
+        raise ArgumentError(
+            "a fraction cannot be cut from an iterable of batches",
+            expected="validation=(x, y), or None",
+            got=f"validation={validation}",
+            where=user_line(),
+        )
+    return Prepared(data, validation and as_pair(validation, "validation"), test and as_pair(test, "test"),
+                    source=type(data).__name__)  # fmt: skip
+
+
+def as_pair(pair: Any, what: str) -> Pair:
+    """A pair of finite arrays with equally many rows.  Raises DataError for anything else."""
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        got = f"{type(pair).__name__}" + (f" of {len(pair)}" if isinstance(pair, tuple | list) else "")
+        raise DataError(f"{what} must be a pair (x, y)", expected="(x, y)", got=got, where=user_line())
+    x, y = (_array(part, name, what) for part, name in zip(pair, "xy", strict=True))
+    if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
+        raise DataError(
+            f"x and y of {what} do not fit together",
+            expected="at least one row, and as many rows in y as in x",
+            got=f"x {x.shape} and y {y.shape}",
+            where=user_line(),
+            try_="check that both come from the same rows",
+        )
+    return x, y
+
+
+def _array(value: Any, name: str, what: str) -> NDArray[Any]:
+    array = np.asarray(raw(value))
+    if array.dtype.kind not in "fiub":
+        raise DataError(
+            f"{name} of {what} must hold numbers",
+            expected="an array of floats or integers",
+            got=f"dtype {array.dtype}",
+            where=user_line(),
+            try_="encode text as integers 0, 1, …; lists must not be ragged",
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        first = np.argwhere(~np.isfinite(array))[0].tolist()
+        raise DataError(
+            f"{name} of {what} holds values that are not finite",
+            expected="finite numbers",
+            got=f"{array[tuple(first)]} at {name}{first}; {int((~np.isfinite(array)).sum())} in all",
+            where=user_line(),
+            try_="leave those rows out, or fill the gaps in: np.nan_to_num",
+        )
+    return array
+
+
+def _cut(parts: Prepared, fraction: float, seed: int) -> Prepared:
+    """Set a fraction of the rows aside for validation, at random."""
+    assert isinstance(parts.train, tuple)
+    x, y = parts.train
+    held = round(fraction * len(x))
+    if not 0 < fraction < 1 or not 0 < held < len(x):
+        raise ArgumentError(
+            "validation must leave rows on both sides",
+            expected="a fraction between 0 and 1 of the rows, or a pair (x, y)",
+            got=f"validation={fraction} of {len(x)} rows",
+            where=user_line(),
+            try_="validation=0.2",
+        )
+    order = raw(random.permutation(random.fold_in(random.key(seed), 0), len(x)))
+    kept, aside = np.sort(order[held:]), np.sort(order[:held])
+    return replace(parts, train=(x[kept], y[kept]), validation=(x[aside], y[aside]))
+
+
+def from_source(
+    source: Any,
+    target: str | None,
+    task: str,
+    validation: float,
+    test: float,
+    seed: int,
+    memory: int | None = None,
+    watch: Callable[[str], object] = lambda _: None,
+) -> Prepared:
+    """The data of `clearprop train`: a file or a bundled set, cut and encoded; `told` holds what was inferred.
+
+    A CSV or Parquet file that would take more than `memory` bytes is streamed: its encoded rows stay on disk.  `watch`
+    is told what is being done meanwhile.
+
+    Raises DataError or ArgumentError for data that cannot be learned from.
+    """
+    if memory is not None and needs_streaming(source, memory):
+        from clearprop.data.streaming.passes import streamed
+
+        found = streamed(Path(source), str(source), target, task, validation, test, seed, memory, watch)
+        told = _told(found.preprocessing, found.notes)
+        return Prepared(found.train, found.validation, found.test, found.preprocessing, found.source, told)
+    from clearprop.data.splits import split_table
+    from clearprop.data.table import load_table
+
+    table = load_table(source, target, task)
+    parts = split_table(table, validation, test, seed)
+    fitted = Preprocessing.fit(parts.train)
+    return Prepared(
+        train=fitted.transform(parts.train),
+        validation=None if parts.validation is None else fitted.transform(parts.validation),
+        test=None if parts.test is None else fitted.transform(parts.test),
+        preprocessing=fitted,
+        source=table.source,
+        told=_told(fitted, (table.target_note, table.task_note, *table.notes, *parts.notes)),
+    )
+
+
+def _told(fitted: Preprocessing, notes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "task": fitted.task,
+        "target": fitted.target.name,
+        "classes": list(fitted.class_names),
+        "features": len(fitted.feature_names),
+        "notes": list(notes),
+        "columns": [asdict(row) for row in fitted.summary()],
+    }
+
+
+def _from_frame(data: Any, validation: Any, test: Any, seed: int, target: str | None, task: str) -> Prepared:
+    from clearprop.data.splits import split_table
+    from clearprop.data.table import load_table
+
+    table = load_table(data, target, task)
+    fraction = validation if isinstance(validation, float) else 0.0
+    parts = split_table(table, fraction, 0.0, seed)
+    fitted = Preprocessing.fit(parts.train)
+    held = parts.validation if parts.validation is not None else None if isinstance(validation, float) else validation
+    return Prepared(
+        train=fitted.transform(parts.train),
+        validation=None if held is None else _encoded(fitted, held),
+        test=None if test is None else _encoded(fitted, test),
+        preprocessing=fitted,
+        source=table.source,
+    )
+
+
+def _encoded(fitted: Preprocessing, source: Any) -> Pair:
+    encoded = fitted.encode(source, with_target=True)
+    assert encoded.y is not None
+    return encoded.x, encoded.y

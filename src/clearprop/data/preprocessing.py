@@ -1,0 +1,279 @@
+"""`Preprocessing`: fitted on the training part, kept with the run, repeated exactly by `predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.encodings import (
+    ClassTarget,
+    Encoding,
+    Findings,
+    NumberEncoding,
+    NumberTarget,
+    Target,
+    fit_encoding,
+    fit_target,
+    shared_scale,
+)
+from clearprop.data.inference import Dropped, Task
+from clearprop.data.preprocessing_json import preprocessing_from_json, preprocessing_to_json
+from clearprop.data.readers.sources import read
+from clearprop.data.table import Table
+from clearprop.data.tables import Column, Frame, Place, Rows, counted, listed
+from clearprop.errors import ArgumentError, DataError
+
+LONG_RUN = 30
+"""More columns of one array than this are summed up in one row of the summary."""
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One row of the table of what was inferred; `role` is feature, target or left out."""
+
+    column: str
+    kind: str
+    missing: int
+    encoding: str
+    note: str
+    role: str = "feature"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What encoding met that differs from training: see `lines()`."""
+
+    reordered: bool
+    ignored: tuple[str, ...]
+    unseen: Mapping[str, Mapping[str, int]]
+    missing: Mapping[str, int]
+    far: Mapping[str, int]
+    left_out: int
+
+    def lines(self) -> list[str]:
+        """The report as sentences, empty if there is nothing to say."""
+        lines = ["the columns stand in another order than in training: put right"] if self.reordered else []
+        if self.ignored:
+            lines.append(f"not used, because training did not: {listed(self.ignored)}")
+        for name, counts in self.unseen.items():
+            shown = listed([f"{value!r} ({counted(n, 'row')})" for value, n in counts.items()], 6)
+            lines.append(f"column {name!r}: no feature for {shown}; encoded as none of the known levels")
+        if self.missing:
+            shown = listed([f"{name} ({n})" for name, n in self.missing.items()])
+            lines.append(f"missing values filled in: {shown}")
+        if self.far:
+            shown = listed([f"{name} ({n})" for name, n in self.far.items()])
+            lines.append(f"numbers far outside the range of training: {shown}")
+        if self.left_out:
+            lines.append(f"{counted(self.left_out, 'row')} left out: no value in the target")
+        return lines
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Encoded rows: `x` `(rows, features)` float32, `y` as `Preprocessing.transform` gives it or None.
+
+    `rows` are the numbers of the encoded rows in the source, from 0.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[Any] | None
+    rows: Rows
+    report: Report
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How the columns of a source become arrays.  Immutable; equal after `from_json(to_json())`."""
+
+    task: Task
+    columns: tuple[Encoding, ...]
+    target: Target
+    dropped: tuple[Dropped, ...] = ()
+
+    @classmethod
+    def fit(cls, train: Table) -> Preprocessing:
+        """Fit on `train`, the training part alone: no number of another part enters."""
+        together = [column for column in train.features if column.shared]
+        scale = shared_scale(together) if together else None
+        columns = tuple(fit_encoding(c, scale if c.shared else None) for c in train.features)
+        target = fit_target(train.target, train.task == "classification")
+        return cls(train.task, columns, target, train.dropped)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the features, such as `bill_length_mm` and `island=Dream`."""
+        return tuple(name for column in self.columns for name in column.features)
+
+    @property
+    def feature_columns(self) -> tuple[str, ...]:
+        """The column that each feature comes from."""
+        return tuple(column.name for column in self.columns for _ in column.features)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The class of each label; empty in a regression."""
+        return self.target.classes if isinstance(self.target, ClassTarget) else ()
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network for this target has: one per class, or 1."""
+        return len(self.class_names) or 1
+
+    def transform(self, table: Table) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """`x` `(rows, features)` float32, and `y`.
+
+        `y` holds labels `(rows,)` int64 in a classification, standardised values `(rows, 1)` float32 in a
+        regression.  Levels met for the first time are all 0; `encode` reports them.
+        """
+        if len(table) == 0:
+            raise ArgumentError("the table has no rows", expected="at least one row", got="0 rows")
+        by_name = {column.name: column for column in table.features}
+        self._require(tuple(by_name), table.source)
+        columns = [by_name[column.name] for column in self.columns]
+        x = self._matrix(columns, len(table), table.where, Findings())
+        return x, self.target.encode(table.target, table.where)
+
+    def encode(self, source: Any, with_target: bool = False) -> Encoded:
+        """Encode a Table or any source of `sources.read`, for prediction or (`with_target`) evaluation.
+
+        Columns may stand in another order, and further ones are ignored; arrays go by position.  With the
+        target, rows that lack it are left out.  Raises DataError for missing columns, which it lists, and
+        for values that do not fit their column.
+        """
+        if isinstance(source, Table):
+            source = source.frame
+        frame = self._named(read(source, self.texts))
+        self.require_columns(frame.names, frame.source, with_target)
+        encoded = self.encode_frame(frame, frame.names, with_target)
+        if not len(encoded.rows):
+            raise self.nothing_to_evaluate(frame.rows, frame.source)
+        return encoded
+
+    @property
+    def texts(self) -> frozenset[str]:
+        """The columns that stay text even where they look like numbers."""
+        return frozenset(c.name for c in (*self.columns, self.target) if c.kind == "category")
+
+    def nothing_to_evaluate(self, rows: int, source: str) -> DataError:
+        """The error for data in which no row has a target."""
+        return DataError(
+            "no row can be evaluated",
+            expected=f"a value in the target {self.target.name!r}",
+            got=f"none in {counted(rows, 'row')}",
+            where=source,
+            try_="predict needs no target",
+        )
+
+    def require_columns(self, names: tuple[str, ...], source: str, with_target: bool) -> None:
+        """Raise DataError, which lists them, if columns of training are missing from a source."""
+        self._require(names, source, (self.target.name,) if with_target else ())
+
+    def encode_frame(self, frame: Frame, names: tuple[str, ...], with_target: bool) -> Encoded:
+        """Encode a frame that has the columns of training; `names` are all columns of the source that it is from."""
+        needed = [column.name for column in self.columns]
+        kept = np.flatnonzero(~frame[self.target.name].missing) if with_target else np.arange(frame.rows)
+
+        def place(column: str, row: int) -> str:
+            return frame.place(column, int(kept[row]))
+
+        findings = Findings()
+        by_name = {column.name: column for column in frame.columns}
+        chosen = [by_name[name].take(kept) for name in needed]
+        x = self._matrix(chosen, len(kept), place, findings)
+        y = self.target.encode(by_name[self.target.name].take(kept), place) if with_target else None
+        known = {*needed, self.target.name, *(d.name for d in self.dropped)}
+        report = Report(
+            reordered=[n for n in names if n in set(needed)] != needed,
+            ignored=tuple(name for name in names if name not in known),
+            unseen=findings.unseen,
+            missing=findings.missing,
+            far=findings.far,
+            left_out=frame.rows - len(kept),
+        )
+        return Encoded(x, y, kept, report)
+
+    def _matrix(self, columns: list[Column], rows: int, place: Place, findings: Findings) -> NDArray[np.float32]:
+        out = np.empty((len(self.feature_names), rows), dtype=np.float32)
+        first = 0
+        for encoding, column in zip(self.columns, columns, strict=True):
+            last = first + len(encoding.features)
+            out[first:last] = encoding.encode(column, place, findings)
+            first = last
+        return np.ascontiguousarray(out.T)
+
+    def _named(self, frame: Frame) -> Frame:
+        """The frame of an array with the names that its columns had in training, by position."""
+        if not frame.is_array:
+            return frame
+        features = [column for column in frame.columns if column.name != frame.target]
+        if len(features) != len(self.columns):
+            raise DataError(
+                "the array does not have the columns of training",
+                expected=f"{counted(len(self.columns), 'column')}: {listed([c.name for c in self.columns])}",
+                got=counted(len(features), "column"),
+                where=frame.source,
+                try_="an array with the same columns in the same order",
+            )
+        named = [
+            Column(encoding.name, column.kind, column.values, column.shared)
+            for encoding, column in zip(self.columns, features, strict=True)
+        ]
+        if frame.target is not None:
+            target = frame[frame.target]
+            named.append(Column(self.target.name, target.kind, target.values))
+        return Frame(frame.source, tuple(named), frame.place, target=self.target.name, is_array=True)
+
+    def _require(self, names: tuple[str, ...], source: str, further: tuple[str, ...] = ()) -> None:
+        needed = (*(column.name for column in self.columns), *further)
+        present = set(names)
+        absent = [name for name in needed if name not in present]
+        if absent:
+            raise DataError(
+                f"{counted(len(absent), 'column')} of training missing: {listed(absent)}",
+                expected=listed(needed),
+                got=listed(names),
+                where=source,
+                try_="add the missing columns; the order does not matter, and single cells may be empty",
+            )
+
+    def target_values(self, y: NDArray[Any]) -> NDArray[np.float64]:
+        """Standardised outputs back in the target's own unit, any shape (regression only)."""
+        if isinstance(self.target, NumberTarget):
+            return self.target.invert(y)
+        raise ArgumentError(
+            "a classification has no target values",
+            expected="a regression",
+            got=f"the classes {listed(self.class_names)}",
+            try_="class_names[label]",
+        )
+
+    def summary(self) -> list[SummaryRow]:
+        """The short table of what was inferred: features, target, columns left out."""
+        rows: list[SummaryRow] = []
+        shared = [c for c in self.columns if isinstance(c, NumberEncoding) and c.shared]
+        for column in self.columns:
+            if len(shared) > LONG_RUN and column in shared[:1]:
+                name = f"{shared[0].name} … {shared[-1].name}"
+                missing = sum(c.missing for c in shared)
+                note = f"{len(shared)} columns of one quantity"
+                rows.append(SummaryRow(name, "number", missing, column.encoding, note))
+            elif not (len(shared) > LONG_RUN and isinstance(column, NumberEncoding) and column.shared):
+                rows.append(SummaryRow(column.name, column.kind, column.missing, column.encoding, column.note))
+        kind = "class" if self.class_names else "number"
+        rows.append(SummaryRow(self.target.name, kind, 0, self.target.encoding, "", "target"))
+        rows += [SummaryRow(d.name, "—", d.missing, "left out", d.reason, "left out") for d in self.dropped]
+        return rows
+
+    def to_json(self) -> str:
+        """The object as JSON text; numbers keep every bit."""
+        return preprocessing_to_json(self.task, self.columns, self.target, self.dropped)
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "preprocessing.json") -> Preprocessing:
+        """Read what `to_json` wrote.  Everything is checked; raises RunError and says what is wrong where."""
+        return cls(*preprocessing_from_json(text, where))

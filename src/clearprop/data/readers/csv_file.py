@@ -1,0 +1,300 @@
+"""Reading a CSV file: its form is checked line by line, its values are parsed by polars."""
+
+from __future__ import annotations
+
+import csv
+import io
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.tables import Column, Frame, Kind, counted, listed
+from clearprop.errors import DataError
+
+if TYPE_CHECKING:
+    import polars
+
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "null", "NULL", "None", "?")
+"""The spellings of a missing value."""
+
+
+LONGEST_LINE = 1 << 24
+"""The most characters in a line."""
+
+
+class Records:
+    """The records of a CSV file, checked one by one; iterating gives the line where each row starts, −line for a blank.
+
+    Raises DataError for a file that is empty, ragged, without header, with a quote out of place or two columns of one
+    name.  With `keep`, `pieces` are the pieces of text, of about `size` characters, that were read since the list was
+    last cut, and `starts` the lines with which they start.
+    """
+
+    def __init__(self, file: TextIO, separator: str, source: str, keep: bool = False, size: int = 1 << 18) -> None:
+        self.source, self.keep, self.size = source, keep, size
+        self.pieces: list[str] = []
+        self.starts: list[int] = []
+        self.header: tuple[str, ...] = ()
+        self.reader = csv.reader(self._lines(file), delimiter=separator, strict=True)
+        for row, line in self._rows():
+            if row:
+                self.header = _checked_header(row, line, source)
+                return
+        raise _empty(source)
+
+    def __iter__(self) -> Iterator[int]:
+        """The line at which each row starts, to the end of the file."""
+        width = len(self.header)
+        for row, start in self._rows():
+            if len(row) == width:
+                yield start
+            elif row:
+                raise _ragged(row, self.header, self.source, start)
+            else:
+                yield -start
+
+    def _rows(self) -> Iterator[tuple[list[str], int]]:
+        """Further rows, each with the line at which it starts."""
+        reader = self.reader
+        start = reader.line_num + 1
+        try:
+            for row in reader:
+                yield row, start
+                start = reader.line_num + 1
+        except csv.Error as problem:
+            raise _misquoted(self.source, start, str(problem)) from None
+        except UnicodeDecodeError:
+            raise _not_text(self.source) from None
+
+    def _lines(self, file: TextIO) -> Iterator[str]:
+        """The lines of the file, with their ends, read piece by piece."""
+        while piece := file.read(self.size):
+            rest = "" if piece.endswith("\n") else file.readline(LONGEST_LINE)
+            if len(rest) == LONGEST_LINE:
+                raise _long_line(self.source, self.reader.line_num + piece.count("\n") + 1)
+            piece += rest
+            if self.keep:
+                self.pieces.append(piece)
+                self.starts.append(self.reader.line_num + 1)
+            yield from io.StringIO(piece, newline="")
+
+
+def _misquoted(source: str, line: int, detail: str) -> DataError:
+    return DataError(
+        f"cannot read {source!r}: a quote is out of place",
+        expected='fields in quotes closed before the next separator, quotes in them doubled: "a ""b"" c"',
+        got=detail,
+        where=f"{source}:{line}",
+        try_="close the quote in the record that starts there",
+    )
+
+
+def _long_line(source: str, line: int) -> DataError:
+    return DataError(
+        f"cannot read {source!r}: a line is too long",
+        expected=f"lines of at most {LONGEST_LINE:,} characters",
+        got="a longer one",
+        where=f"{source}:{line}",
+        try_="check that lines end in a line feed, and that it is a table",
+    )
+
+
+@contextmanager
+def opened_text(path: Path, source: str) -> Iterator[tuple[TextIO, str]]:
+    """The file as text, at its start, and the separator that its first line shows."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            while (first := file.readline(LONGEST_LINE)) and not first.strip():
+                pass
+        except UnicodeDecodeError:
+            raise _not_text(source) from None
+        file.seek(0)
+        yield file, next((s for s in ",;\t" if s in first), ",")
+
+
+def read_csv(path: Path, source: str, as_text: frozenset[str] = frozenset()) -> Frame:
+    """Read a CSV file with a header line; separated by commas or, where the header has none, `;` or tabs.
+
+    Columns named in `as_text` stay text even where they look like numbers.  Raises DataError for a file that
+    is empty, binary, ragged, without header or rows, or with two columns of one name.
+    """
+    with opened_text(path, source) as (file, separator):
+        records = Records(file, separator, source)
+        starts = np.array(array("q", records), dtype=np.int64)
+    if not (starts > 0).any():
+        raise no_rows(records.header, source)
+    kept = starts > 0
+    cells = parsed(path, separator, records.header, kept, source)
+    columns = tuple(cell.as_kind("category" if cell.name in as_text else cell.kind) for cell in cells)
+    notes = blank_lines(int((~kept).sum()))
+    return Frame(source, columns, partial(place_of, source, starts[kept]), notes=notes)
+
+
+def blank_lines(number: int) -> tuple[str, ...]:
+    """A note on the blank lines, if there are any."""
+    return (f"{counted(number, 'blank line')} skipped",) if number else ()
+
+
+def place_of(source: str, lines: NDArray[np.int64], column: str, row: int) -> str:
+    """Where a value stands, for rows that start at these lines."""
+    return f"{source}:{lines[row]}, column {column!r}"
+
+
+def no_rows(header: tuple[str, ...], source: str) -> DataError:
+    """The error for a file without rows."""
+    return DataError(
+        f"{source!r} has a header but no rows",
+        expected="a header line and at least one row below it",
+        got=f"the header {listed(header)}",
+        where=source,
+        try_="check that the table was written out whole",
+    )
+
+
+def _not_text(source: str) -> DataError:
+    return DataError(
+        f"cannot read {source!r}: it is not a text file",
+        expected="a CSV file in UTF-8, or a Parquet or NPZ file",
+        got="bytes that are not UTF-8 text",
+        where=source,
+        try_="save the table as CSV with the encoding UTF-8",
+    )
+
+
+def _empty(source: str) -> DataError:
+    return DataError(
+        f"{source!r} is empty",
+        expected="a header line and rows below it",
+        got="no text at all",
+        where=source,
+        try_="check that the file was written out whole",
+    )
+
+
+def _ragged(row: list[str], header: tuple[str, ...], source: str, line: int) -> DataError:
+    return DataError(
+        f"{source!r} is ragged: a row does not fit the header",
+        expected=f"{counted(len(header), 'field')}, as in the header",
+        got=f"{counted(len(row), 'field')}: {listed(row, 6)}",
+        where=f"{source}:{line}",
+        try_="put a field that contains the separator in quotes, or fill the row up",
+    )
+
+
+def _checked_header(row: list[str], line: int, source: str) -> tuple[str, ...]:
+    names = tuple(name.strip() or f"column {i + 1}" for i, name in enumerate(row))
+    if any("\0" in name for name in names):
+        raise _not_text(source)
+    if any(_is_fraction(name) for name in names):
+        raise DataError(
+            f"{source!r} has no header line",
+            expected="the names of the columns in the first line",
+            got=f"numbers: {listed(names, 6)}",
+            where=f"{source}:{line}",
+            try_="add a line with a name for every column",
+        )
+    double = [name for name, count in Counter(names).items() if count > 1]
+    if double:
+        raise DataError(
+            f"{source!r} has two columns of one name",
+            expected="a name of its own for every column",
+            got=", ".join(f"{name!r} {names.count(name)} times" for name in double),
+            where=f"{source}:{line}",
+            try_="rename one of them",
+        )
+    return names
+
+
+def _is_fraction(name: str) -> bool:
+    """Whether a name is a number with a fraction, which names are not (`2019` may be one)."""
+    try:
+        return not float(name).is_integer()
+    except (ValueError, OverflowError):
+        return False
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells of one column as text, without blanks around them; null where a value is missing.
+
+    `comma`: numbers may have a decimal comma.
+    """
+
+    name: str
+    text: polars.Series
+    comma: bool
+
+    def is_numbers(self) -> bool:
+        """Whether every value is a number."""
+        return self._numbers.null_count() == self.text.null_count()
+
+    def is_booleans(self) -> bool:
+        """Whether every value is `true` or `false`."""
+        truths = self.text.str.to_lowercase().is_in(["true", "false"]).sum()
+        return bool(truths == len(self.text) - self.text.null_count())
+
+    @property
+    def kind(self) -> Kind:
+        """Numbers where all values are numbers, else truth values where all are these, else text."""
+        return "number" if self.is_numbers() else "boolean" if self.is_booleans() else "category"
+
+    def as_kind(self, kind: Kind) -> Column:
+        """The column as that kind, which its values allow."""
+        import polars as pl
+
+        if kind == "number":
+            values = self._numbers.to_numpy().copy()
+        elif kind == "boolean":
+            values = (self.text.str.to_lowercase() == "true").cast(pl.Float64).to_numpy().copy()
+        else:
+            values = self.text.to_numpy()
+        return Column(self.name, kind, values)
+
+    @cached_property
+    def _numbers(self) -> polars.Series:
+        import polars as pl
+
+        text = self.text.str.replace(",", ".", literal=True) if self.comma else self.text
+        return text.cast(pl.Float64, strict=False)
+
+
+def parsed(
+    file: Path | bytes, separator: str, header: tuple[str, ...], kept: NDArray[np.bool_], source: str
+) -> list[Cells]:
+    """The cells of the rows that are `kept`, by column; `file` is the whole file or its text, header line included."""
+    import polars as pl
+
+    try:
+        data = pl.read_csv(file, separator=separator, infer_schema=False)
+    except pl.exceptions.PolarsError as problem:
+        detail = str(problem).partition("\n")[0]
+    else:
+        if data.shape == (len(kept), len(header)):
+            texts = _trimmed(data.filter(pl.Series(kept)))
+            return [Cells(name, texts.to_series(i), separator == ";") for i, name in enumerate(header)]
+        detail = f"{data.height} rows by one reading, {len(kept)} by another"
+    raise DataError(
+        f"cannot read {source!r} as CSV",
+        expected="lines that end in a line feed, fields with a comma or quotes inside in quotes",
+        got=detail,
+        where=source,
+        try_="save the table as CSV anew",
+    )
+
+
+def _trimmed(data: polars.DataFrame) -> polars.DataFrame:
+    """The texts without blanks around them, null where they say that a value is missing; all columns in one go."""
+    import polars as pl
+
+    data.columns = [f"c{i}" for i in range(data.width)]
+    texts = data.select(pl.all().str.strip_chars())
+    missing = [pl.when(pl.col(name).is_in(list(MISSING))).then(None).otherwise(pl.col(name)) for name in data.columns]
+    return texts.select(column.alias(name) for column, name in zip(missing, data.columns, strict=True))

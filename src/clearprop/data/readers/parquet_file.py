@@ -1,0 +1,231 @@
+"""Reading a Parquet file: its footer is checked before a value is read, and values come some rows at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.tables import Column, Frame, counted
+from clearprop.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+MAGIC = b"PAR1"
+"""The first and the last four bytes of a Parquet file."""
+PARQUET_LIMIT = 2 * 2**30
+"""The largest size in bytes, at 8 bytes a value, of a Parquet file that is read into memory at once."""
+MOST_COMPRESSED = 1000
+"""A column of a row group that unpacks to more than this many times its size, and to more than `LARGE_CHUNK`
+bytes, is taken for a decompression bomb."""
+LARGE_CHUNK = 64 * 2**20
+_ROWS_AT_ONCE = 65_536
+_WRITTEN_OUT = frozenset({"PLAIN", "RLE", "BIT_PACKED", "DELTA_LENGTH_BYTE_ARRAY"})
+"""Encodings of texts, and of where they are missing, in which every text has its own bytes."""
+_BUFFER = 1 << 16
+"""Bytes read ahead in each column: without it a whole row group would be held."""
+
+
+class ParquetTable:
+    """A Parquet file that was opened and whose footer was checked: names, number of rows, and blocks of rows.
+
+    Raises DataError for a file that is truncated, damaged, empty, or holds columns that cannot be learned from.
+    """
+
+    def __init__(self, path: Path, source: str) -> None:
+        import pyarrow.parquet as pq
+
+        self.source = source
+        with _reading(source):
+            metadata = pq.read_metadata(path)
+            texts = _repeating(metadata, [f.name for f in metadata.schema.to_arrow_schema() if _is_text(f.type)])
+            self.file = pq.ParquetFile(path, read_dictionary=texts, buffer_size=_BUFFER, pre_buffer=False)
+            self.names = tuple(self.file.schema_arrow.names)
+            self.rows = int(self.file.metadata.num_rows)
+            _check_sizes(self.file.metadata, path.stat().st_size, source)
+            self._check_columns()
+
+    def _check_columns(self) -> None:
+        double = [name for name, count in Counter(self.names).items() if count > 1]
+        if double:
+            raise DataError(
+                f"{self.source!r} has two columns of one name",
+                expected="a name of its own for every column",
+                got=", ".join(f"{name!r} {self.names.count(name)} times" for name in double),
+                where=self.source,
+                try_="rename one of them",
+            )
+        if not self.names or not self.rows:
+            raise DataError(
+                f"{self.source!r} is empty",
+                expected="at least one row and one column",
+                got=f"{counted(self.rows, 'row')} and {counted(len(self.names), 'column')}",
+                where=self.source,
+                try_="check that the table was written out whole",
+            )
+        for field in self.file.schema_arrow:
+            if not _is_usable(field.type):
+                raise DataError(
+                    f"column {field.name!r} cannot be used",
+                    expected="numbers, truth values, dates or text",
+                    got=f"a column of type {field.type}",
+                    where=f"{self.source}, column {field.name!r}",
+                    try_="turn it into numbers or text, or drop it",
+                )
+
+    def blocks(self, rows: int, names: Collection[str] | None = None) -> Iterator[tuple[Column, ...]]:
+        """The rows in their order, at most `rows` at a time, as columns: those of the names, or all."""
+        chosen = self.names if names is None else tuple(names)
+        with _reading(self.source):
+            found = 0
+            for batch in self.file.iter_batches(rows, columns=list(chosen), use_threads=False):
+                found += batch.num_rows
+                yield tuple(_column(name, batch.column(name)) for name in chosen)
+            if found != self.rows:
+                raise _broken(self.source, f"{counted(found, 'row')}, where the footer says {self.rows}")
+
+    def place(self, column: str, row: int) -> str:
+        """Where a value stands."""
+        return _place(self.source, column, row)
+
+
+def read_parquet(path: Path, source: str) -> Frame:
+    """Read a Parquet file of numbers, truth values, dates and text into memory.
+
+    Raises DataError for a file that is damaged or empty, and for more than `PARQUET_LIMIT` bytes of values.
+    """
+    table = ParquetTable(path, source)
+    size = 8 * table.rows * len(table.names)
+    if size > PARQUET_LIMIT:
+        raise DataError(
+            f"{source!r} is too large to be read at once",
+            expected=f"at most {PARQUET_LIMIT:,} bytes, at 8 bytes a value",
+            got=f"{size:,} bytes: {table.rows:,} rows of {counted(len(table.names), 'column')}",
+            where=source,
+            try_="clearprop train --memory 1GB, which streams it; or fewer rows",
+        )
+    parts = list(table.blocks(_ROWS_AT_ONCE))
+    columns = tuple(
+        Column(name, parts[0][i].kind, np.concatenate([part[i].values for part in parts]))
+        for i, name in enumerate(table.names)
+    )
+    return Frame(source, columns, partial(_place, source))
+
+
+def _place(source: str, column: str, row: int) -> str:
+    return f"{source}, row {row} (the first is 0), column {column!r}"
+
+
+@contextmanager
+def _reading(source: str) -> Iterator[None]:
+    """Turn what the reader raises for a damaged file into our error, and give its memory back at once.
+
+    The pool that the reader uses by default keeps what it was given: its size grows with the file.
+    """
+    import pyarrow as pa
+
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    except DataError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError, KeyError) as problem:
+        raise _broken(source, " ".join(str(problem).split())[:200] or type(problem).__name__) from None
+    finally:
+        pa.set_memory_pool(before)
+
+
+def _broken(source: str, detail: str) -> DataError:
+    return DataError(
+        f"cannot read {source!r} as Parquet",
+        expected="a Parquet file that was written out whole",
+        got=detail,
+        where=source,
+        try_="write the file anew",
+    )
+
+
+def _check_sizes(metadata: pyarrow.parquet.FileMetaData, size: int, source: str) -> None:
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    if metadata.num_rows < 0 or sum(group.num_rows for group in groups) != metadata.num_rows:
+        raise _broken(source, f"{metadata.num_rows} rows in all, and other numbers in the row groups")
+    for number, group in enumerate(groups):
+        for i in range(group.num_columns):
+            chunk = group.column(i)
+            packed, unpacked = chunk.total_compressed_size, chunk.total_uncompressed_size
+            if not 0 <= packed <= size or unpacked < 0:
+                raise _broken(source, f"{packed:,} bytes in a column, in a file of {size:,} bytes")
+            if unpacked > LARGE_CHUNK and unpacked > MOST_COMPRESSED * packed:
+                raise DataError(
+                    f"{source!r} would unpack to more than it should",
+                    expected=f"at most {MOST_COMPRESSED} bytes for every compressed one",
+                    got=f"{packed:,} bytes that become {unpacked:,}",
+                    where=f"{source}, row group {number}, column {chunk.path_in_schema!r}",
+                    try_="write the file anew with smaller row groups, if it comes from a source that you trust",
+                )
+
+
+def _repeating(metadata: pyarrow.parquet.FileMetaData, names: Collection[str]) -> list[str]:
+    """The text columns that are read as codes and distinct values: those whose texts a file can repeat at no cost.
+
+    A file of a few bytes may name a long text a billion times, and then only the codes have room in memory.  Where all
+    texts are written out, codes would be a table of all texts of a row group, for nothing.
+    """
+    groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
+    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+    found = {c.path_in_schema for c in chunks if c.has_dictionary_page or not set(c.encodings) <= _WRITTEN_OUT}
+    return [name for name in names if name in found]
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def _is_usable(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    if types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    if _is_text(kind) or (types.is_temporal(kind) and not types.is_interval(kind)):
+        return True
+    numbers = (types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null)
+    return any(is_kind(kind) for is_kind in numbers)
+
+
+def _column(name: str, values: Any) -> Column:
+    import pyarrow as pa
+    import pyarrow.types as types
+
+    kind = values.type
+    if types.is_temporal(kind) or _is_text(kind):
+        values = values.cast(pa.string()).dictionary_encode()
+    if types.is_dictionary(values.type):
+        return Column(name, "category", _texts(values))
+    numbers = values.cast(pa.int8() if types.is_boolean(kind) else kind).cast(pa.float64())
+    array = np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return Column(name, "boolean" if types.is_boolean(kind) else "number", array)
+
+
+def _texts(values: Any) -> NDArray[Any]:
+    """The texts of a dictionary array; equal ones share one object.
+
+    The dictionary may hold the texts of a whole row group: only those that occur here are made.
+    """
+    import pyarrow as pa
+
+    codes = values.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    used, places = np.unique(codes, return_inverse=True)
+    texts: list[str | None] = values.dictionary.take(pa.array(used[used >= 0])).to_pylist()
+    distinct = np.array([None] * int((used < 0).sum()) + texts, dtype=object)
+    chosen: NDArray[Any] = distinct[places]
+    return chosen

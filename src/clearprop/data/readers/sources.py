@@ -1,0 +1,289 @@
+"""Every kind of source, read into a `Frame`: CSV, Parquet and NPZ files, bundled names, arrays, data frames."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.readers.csv_file import read_csv
+from clearprop.data.readers.npz_file import read_npz
+from clearprop.data.readers.parquet_file import MAGIC, read_parquet
+from clearprop.data.readers.spirals import spirals
+from clearprop.data.tables import Column, Frame, Kind, Rows, listed
+from clearprop.errors import DataError, nearest
+
+BUNDLED = ("digits", "iris", "wine", "breast-cancer", "diabetes", "penguins", "spirals")
+"""The data sets that need no file: scikit-learn's, penguins (CC0) from this package, and computed spirals."""
+
+
+def read(source: Any, as_text: frozenset[str] = frozenset()) -> Frame:
+    """Read any source: a bundled name, a path, `x`, `(x, y)`, a data frame (pandas, polars, …) or a Frame.
+
+    A bundled name wins over a file of that name; `./digits` is the file.  Columns named in `as_text` stay
+    text even where they look like numbers.  Raises DataError for what cannot be read.
+    """
+    if isinstance(source, Frame):
+        return source
+    if isinstance(source, str | Path):
+        return read_bundled(str(source)) if str(source) in BUNDLED else _read_file(source, as_text)
+    if isinstance(source, tuple):
+        if len(source) != 2:
+            raise _no_source(f"a tuple of {len(source)}")
+        return read_arrays(source[0], source[1])
+    if isinstance(source, np.ndarray):
+        return read_arrays(source, None)
+    return _read_data_frame(source)
+
+
+def _no_source(got: str) -> DataError:
+    return DataError(
+        "this is no data source",
+        expected="a path, a bundled name, an array x, a pair (x, y) or a data frame",
+        got=got,
+        try_="(x, y) with one row of x for every y",
+    )
+
+
+def _read_file(given: str | Path, as_text: frozenset[str]) -> Frame:
+    path, source = Path(given), str(given)
+    form = recognised(path, source)
+    if form == "npz":
+        return _from_npz(read_npz(path, source), source)
+    return read_parquet(path, source) if form == "parquet" else read_csv(path, source, as_text)
+
+
+def recognised(path: Path, source: str) -> Literal["csv", "parquet", "npz"]:
+    """The form of a file, by its first bytes; by its name only where the content is none of the binary forms.
+
+    Raises DataError for what is not there or cannot be read.
+    """
+    if not path.exists():
+        raise _no_file(path, source)
+    if path.is_dir():
+        raise DataError(
+            f"cannot read {source!r}: it is a directory",
+            expected="a CSV, Parquet or NPZ file",
+            got="a directory",
+            where=source,
+            try_="name the file in it",
+        )
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(MAGIC))
+    except OSError as problem:
+        raise DataError(
+            f"cannot read {source!r}",
+            expected="a file that may be read",
+            got=problem.strerror or type(problem).__name__,
+            where=source,
+            try_="check the file's permissions",
+        ) from None
+    if start == MAGIC:
+        return "parquet"
+    if start[:2] == b"PK":
+        return "npz"
+    by_name: dict[str, Literal["parquet", "npz"]] = {".npz": "npz", ".parquet": "parquet", ".pq": "parquet"}
+    return by_name.get(path.suffix.lower(), "csv")
+
+
+def _no_file(path: Path, source: str) -> DataError:
+    folder = path.parent
+    known = [*BUNDLED]
+    if folder.is_dir():
+        files = (f for f in folder.iterdir() if f.suffix.lower() in (".csv", ".npz", ".parquet"))
+        known += sorted(str(f) for f in files)
+    close = nearest(source, known)
+    return DataError(
+        f"no file and no bundled data set named {source!r}",
+        expected="a CSV, Parquet or NPZ file, or one of: " + ", ".join(BUNDLED),
+        got=repr(source),
+        try_=f"{close!r}, the nearest name" if close else "check the path, or use one of the names above",
+    )
+
+
+def read_bundled(name: str) -> Frame:
+    """One of the `BUNDLED` data sets.  Classes carry their names; digits are 64 pixels of one scale."""
+    if name == "penguins":
+        path = Path(__file__).parents[1] / "datasets" / "penguins.csv"
+        frame = read_csv(path, "penguins")
+        return Frame("penguins", frame.columns, frame.place, target="species")
+    if name == "spirals":
+        return spirals()
+    from sklearn import datasets
+
+    loaders = {
+        "digits": datasets.load_digits,
+        "iris": datasets.load_iris,
+        "wine": datasets.load_wine,
+        "breast-cancer": datasets.load_breast_cancer,
+        "diabetes": partial(datasets.load_diabetes, scaled=False),
+    }
+    bunch = loaders[name]()
+    columns = _feature_columns(np.asarray(bunch.data), list(bunch.feature_names), shared=name == "digits")
+    if name in ("digits", "diabetes"):
+        target = Column("target", "number", np.asarray(bunch.target, dtype=np.float64))
+    else:
+        names = np.array([str(c) for c in bunch.target_names], dtype=object)
+        target = Column("target", "category", names[bunch.target])
+    return Frame(name, (*columns, target), partial(_place, name), target="target", is_array=name == "digits")
+
+
+def read_arrays(x: Any, y: Any, source: str = "arrays", test_rows: Rows | None = None) -> Frame:
+    """Arrays `x` of shape `(rows, …)` and, if not None, `y` of shape `(rows,)` or `(rows, 1)`.
+
+    Everything after the first axis of x is flattened into columns `x[i]` or `x[i, j, …]`; uint8 is scaled
+    to 0..1.  NaN in x is a missing value, NaN in y is a mistake.
+    """
+    x = np.asarray(x)
+    if x.ndim < 2 or x.dtype.kind not in "buif" or 0 in x.shape:
+        raise DataError(
+            "x cannot be used as features",
+            expected="numbers of shape (rows, features), or images (rows, height, width, …)",
+            got=f"dtype {x.dtype} and shape {x.shape}",
+            where=source,
+            try_="x[:, None] for one feature" if x.ndim == 1 else "real numbers, at least one row and feature",
+        )
+    inner = list(product(*(range(size) for size in x.shape[1:])))
+    names = [f"x[{', '.join(map(str, index))}]" for index in inner]
+    columns = _feature_columns(x.reshape(len(x), -1), names, shared=x.ndim > 2 or x.dtype == np.uint8)
+    place = partial(_place, source)
+    if y is None:
+        return Frame(source, columns, place, is_array=True)
+    target = _target_column(np.asarray(y), len(x), source)
+    return Frame(source, (*columns, target), place, target="y", test_rows=test_rows, is_array=True)
+
+
+def _place(source: str, column: str, row: int) -> str:
+    return f"{source}, row {row} (the first is 0), column {column!r}"
+
+
+def _feature_columns(x: NDArray[Any], names: list[str], shared: bool) -> tuple[Column, ...]:
+    """One column per feature of `x`, `(rows, features)`; stored so that each column is contiguous."""
+    if x.dtype == np.uint8:
+        x = x.astype(np.float32) / np.float32(255)
+    elif x.dtype.kind != "f" or x.dtype.itemsize < 4:
+        x = x.astype(np.float64)
+    x = np.array(x, order="F")
+    return tuple(Column(name, "number", x[:, i], shared) for i, name in enumerate(names))
+
+
+def _target_column(y: NDArray[Any], rows: int, source: str) -> Column:
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1 or y.dtype.kind not in "buifUS":
+        raise DataError(
+            "y cannot be used as a target",
+            expected="one number or text per row: shape (rows,)",
+            got=f"dtype {y.dtype} and shape {y.shape}",
+            where=source,
+            try_="y.argmax(axis=1) if y is one-hot" if y.ndim == 2 else "np.array(y.tolist())",
+        )
+    if len(y) != rows:
+        raise DataError(
+            "x and y differ in length",
+            expected=f"{rows} values in y, one for each row of x",
+            got=f"{len(y)}",
+            where=source,
+            try_="check that both come from the same rows",
+        )
+    if y.dtype.kind in "US":
+        return Column("y", "category", y.astype(str).astype(object))
+    numbers = y.astype(np.float64)
+    unknown = np.isnan(numbers)
+    if unknown.any():
+        raise DataError(
+            "y holds NaN",
+            expected="a class or a number in every row",
+            got=f"NaN in {int(unknown.sum())} of {rows} rows",
+            where=_place(source, "y", int(np.argmax(unknown))),
+            try_="leave those rows out: keep = ~np.isnan(y); x[keep], y[keep]",
+        )
+    return Column("y", "boolean" if y.dtype.kind == "b" else "number", numbers)
+
+
+def _from_npz(arrays: dict[str, NDArray[Any]], source: str) -> Frame:
+    if "x" in arrays:
+        return read_arrays(arrays["x"], arrays.get("y"), source)
+    x, y = arrays["x_train"], arrays.get("y_train")
+    if "x_test" not in arrays:
+        return read_arrays(x, y, source)
+    x_test, y_test = arrays["x_test"], arrays["y_test"]
+    if y is None or x.shape[1:] != x_test.shape[1:] or x.dtype != x_test.dtype or len(x_test) != len(y_test):
+        shapes = [f"{name} {array.shape} {array.dtype}" for name, array in arrays.items()]
+        raise DataError(
+            f"the training and test arrays of {source!r} do not fit together",
+            expected="x_train and x_test alike but for the rows, and a y for each",
+            got=listed(shapes),
+            where=source,
+            try_="write both parts from the same array",
+        )
+    first = len(_checked_length(x, y, source))
+    test_rows = np.arange(first, first + len(x_test))
+    return read_arrays(np.concatenate([x, x_test]), np.concatenate([y, y_test]), source, test_rows)
+
+
+def _checked_length(x: NDArray[Any], y: NDArray[Any], source: str) -> NDArray[Any]:
+    if x.ndim and y.ndim and len(x) != len(y):
+        _target_column(y, len(x), source)
+    return x
+
+
+def _read_data_frame(data: Any) -> Frame:
+    import narwhals as nw
+
+    try:
+        frame = nw.from_native(data, eager_only=True)
+    except TypeError:
+        raise _no_source(f"an object of type {type(data).__name__}") from None
+    except ValueError as problem:
+        raise DataError(
+            "the data frame cannot be read",
+            expected="a name of its own for every column",
+            got=" ".join(str(problem).split()),
+            try_="rename the columns",
+        ) from None
+    if frame.shape[0] == 0 or frame.shape[1] == 0:
+        raise DataError(
+            "the data frame is empty",
+            expected="at least one row and one column",
+            got=f"shape {frame.shape}",
+            try_="check the filter or the query that made it",
+        )
+    columns = tuple(_frame_column(series) for series in frame.iter_columns())
+    return Frame("data frame", columns, partial(_place, "data frame"))
+
+
+def _frame_column(series: Any) -> Column:
+    import narwhals as nw
+
+    name, dtype = str(series.name), series.dtype
+    absent = series.is_null().to_list()
+    if dtype.is_numeric() or dtype == nw.Boolean:
+        kind: Kind = "boolean" if dtype == nw.Boolean else "number"
+        pairs = zip(series.to_list(), absent, strict=True)
+        numbers = [np.nan if missing else float(value) for value, missing in pairs]
+        return Column(name, kind, np.array(numbers, dtype=np.float64))
+    if dtype.is_temporal() or dtype in (nw.Categorical, nw.Enum):
+        series = series.cast(nw.String)
+    elif dtype not in (nw.String, nw.Object):
+        raise _strange_column(name, f"a column of type {dtype}")
+    values = [None if missing else value for value, missing in zip(series.to_list(), absent, strict=True)]
+    odd = next((value for value in values if value is not None and not isinstance(value, str)), None)
+    if odd is not None:
+        raise _strange_column(name, f"{odd!r} of type {type(odd).__name__}")
+    return Column(name, "category", np.array(values, dtype=object))
+
+
+def _strange_column(name: str, got: str) -> DataError:
+    return DataError(
+        f"column {name!r} cannot be used",
+        expected="numbers, truth values, dates or text",
+        got=got,
+        where=f"data frame, column {name!r}",
+        try_="turn it into numbers or text, or drop it",
+    )

@@ -1,0 +1,19 @@
+"""What is kept of the data that a run learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """What a run learns from.  `digest` is the SHA-256 of all parts, encoded; None for an iterable of batches.
+
+    `source` is how it was called; the same data may come from another place.
+    """
+
+    source: str
+    digest: str | None
+    train: int | None
+    validation: int
+    test: int

@@ -1,0 +1,253 @@
+"""Files of rows, opened to be read several times, some rows at a time, by what stays unchanged."""
+
+from __future__ import annotations
+
+import io
+from array import array
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.readers.csv_file import Cells, Records, blank_lines, no_rows, opened_text, parsed, place_of
+from clearprop.data.readers.parquet_file import ParquetTable
+from clearprop.data.readers.sources import recognised
+from clearprop.data.streaming.memory import Budget, give_back
+from clearprop.data.tables import Column, Kind, Place
+from clearprop.errors import DataError
+
+COLUMN_BYTES = 4 * 2**20
+"""What a Parquet reader holds of each column: a page, unpacked and decoded, and a dictionary."""
+
+
+class Values(Protocol):
+    """One column of a block, before its kind is known."""
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where no value is."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """What its own values say that it is."""
+        ...
+
+    def fits(self, kind: Kind) -> bool:
+        """Whether every value is of that kind."""
+        ...
+
+    def as_kind(self, kind: Kind) -> Column:
+        """The column as that kind, which its values fit."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """A column of a CSV file: what it is, its texts decide."""
+
+    cells: Cells
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where no value is."""
+        return np.asarray(self.cells.text.is_null().to_numpy(), dtype=bool)
+
+    @property
+    def kind(self) -> Kind:
+        """What its own values say that it is."""
+        return self.cells.kind
+
+    def fits(self, kind: Kind) -> bool:
+        """Whether every value is of that kind."""
+        return {"number": self.cells.is_numbers, "boolean": self.cells.is_booleans}.get(kind, lambda: True)()
+
+    def as_kind(self, kind: Kind) -> Column:
+        """The column as that kind."""
+        return self.cells.as_kind(kind)
+
+
+@dataclass(frozen=True, eq=False)
+class Typed:
+    """A column of a Parquet file: the file says what it is."""
+
+    column: Column
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Where no value is."""
+        return self.column.missing
+
+    @property
+    def kind(self) -> Kind:
+        """What the file says that it is."""
+        return self.column.kind
+
+    def fits(self, kind: Kind) -> bool:
+        """Whether it is of that kind."""
+        return self.column.kind == kind
+
+    def as_kind(self, _kind: Kind) -> Column:
+        """The column; it has one kind only."""
+        return self.column
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows that stand one after another in a file; `place` takes numbers of rows within the block."""
+
+    first: int
+    rows: int
+    columns: Mapping[str, Values]
+    place: Place
+
+
+class Table(Protocol):
+    """A file of rows whose form was checked."""
+
+    source: str
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def groups(self, budget: Budget) -> list[tuple[str, ...]]:
+        """The columns that are read together."""
+        ...
+
+    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[Block]:
+        """All rows of these columns, in their order."""
+        ...
+
+
+class _Csv:
+    """A CSV file, read line by line; `notes` are complete after a pass."""
+
+    def __init__(self, path: Path, source: str) -> None:
+        self.path, self.source = path, source
+        self.notes: tuple[str, ...] = ()
+        with opened_text(path, source) as (file, separator):
+            self.names = Records(file, separator, source).header
+
+    def groups(self, _budget: Budget) -> list[tuple[str, ...]]:
+        """All columns: a line holds them all."""
+        return [self.names]
+
+    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[Block]:
+        """All rows of these columns, in their order."""
+        first = blank = 0
+        with opened_text(self.path, self.source) as (file, separator):
+            records = Records(file, separator, self.source, keep=True, size=budget.text)
+            for starts, text in _cut(records, separator):
+                kept = starts > 0
+                cells = parsed(text.encode(), separator, records.header, kept, self.source)
+                rows = int(kept.sum())
+                blank += len(kept) - rows
+                if rows:
+                    place = partial(place_of, self.source, starts[kept])
+                    columns = {c.name: Text(c) for c in cells if c.name in names}
+                    yield Block(first, rows, columns, place)
+                first += rows
+        if not first:
+            raise no_rows(self.names, self.source)
+        self.notes = blank_lines(blank)
+
+
+def _cut(records: Records, separator: str) -> Iterator[tuple[NDArray[np.int64], str]]:
+    """Rows some at a time: the lines at which they start, and their text below a header line.
+
+    The text is cut where a piece of it and a row begin with the same line.
+    """
+    head = separator.join(f"c{i}" for i in range(len(records.header))) + "\n"
+    begin = records.reader.line_num + 1  # the rows' first line: the header and blank lines before it are left out
+    lines, seen = array("q"), len(records.starts)
+    for line in records:
+        if len(records.starts) > seen:
+            seen = len(records.starts)
+            if abs(line) in records.starts:
+                at = records.starts.index(abs(line))
+                text = _without(records.pieces[:at], begin - records.starts[0])
+                del records.pieces[:at], records.starts[:at]
+                if lines:
+                    yield np.array(lines, dtype=np.int64), head + text
+                lines, seen, begin = array("q"), len(records.starts), abs(line)
+        lines.append(line)
+    if lines:
+        yield np.array(lines, dtype=np.int64), head + _without(records.pieces, begin - records.starts[0])
+
+
+def _without(pieces: list[str], lines: int) -> str:
+    """The pieces as one text, without so many lines at its start."""
+    text = io.StringIO("".join(pieces), newline="")
+    for _ in range(lines):
+        text.readline()
+    return text.read()
+
+
+class _Parquet:
+    """A Parquet file; its row groups are cut into blocks of rows."""
+
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, path: Path, source: str) -> None:
+        self.path, self.source = path, source
+        self.names = ParquetTable(path, source).names
+
+    def groups(self, budget: Budget) -> list[tuple[str, ...]]:
+        """As many columns together as there is memory for what the reader holds of each."""
+        size = max(1, budget.memory // (2 * COLUMN_BYTES))
+        return [self.names[i : i + size] for i in range(0, len(self.names), size)]
+
+    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[Block]:
+        """All rows of these columns, in their order."""
+        table = ParquetTable(self.path, self.source)
+        first = 0
+        for columns in table.blocks(budget.rows_read(len(names)), names):
+            rows = len(columns[0].values)
+            yield Block(first, rows, {c.name: Typed(c) for c in columns}, _shifted(table.place, first))
+            first += rows
+
+
+def _shifted(place: Place, first: int) -> Place:
+    return lambda column, row: place(column, first + row)
+
+
+class Watched:
+    """A table whose file must stay as it is: every pass looks at its size and its time of change, before and after."""
+
+    def __init__(self, path: Path, source: str) -> None:
+        self.path, self.stamp = path, _stamp(path)
+        make: Callable[[Path, str], Any] = _Parquet if recognised(path, source) == "parquet" else _Csv
+        self.table: Table = make(path, source)
+
+    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[Block]:
+        """All rows of these columns, in their order.  Raises DataError if the file is not what it was when opened."""
+        self.require_unchanged()
+        yield from self.table.blocks(budget, names)
+        self.require_unchanged()
+        give_back()
+
+    def require_unchanged(self) -> None:
+        """Raise DataError if the file has changed."""
+        if _stamp(self.path) != self.stamp:
+            raise self.changed()
+
+    def changed(self) -> DataError:
+        """The error for a file that changed while it was read."""
+        return DataError(
+            f"{self.table.source!r} changed while it was read",
+            expected="a file that stays as it is until all its rows have been read",
+            got="another size, time of change or content than in the pass before",
+            where=self.table.source,
+            try_="train again when the file is complete; nothing was written",
+        )
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        info = path.stat()
+    except OSError:
+        return ()
+    return info.st_size, info.st_mtime_ns, info.st_ino

@@ -1,0 +1,97 @@
+"""Rows to predict or to evaluate, encoded some at a time, so that a file may be larger than memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from clearprop.data.preprocessing import Encoded, Preprocessing, Report
+from clearprop.data.readers.sources import BUNDLED, recognised
+from clearprop.data.streaming.blocks import Block, Watched
+from clearprop.data.streaming.memory import Budget
+from clearprop.data.tables import Frame
+
+MEMORY = 256 * 10**6
+"""The bytes that rows may take while they are predicted."""
+MOST_UNSEEN = 1000
+"""So many values of a column that training did not meet are told apart; all further ones are one."""
+_FURTHER = "any further value"
+
+
+def encoded_blocks(fitted: Preprocessing, source: Any, with_target: bool = False) -> Iterator[Encoded]:
+    """What `Preprocessing.encode` gives, a block after another for a CSV or Parquet file, and whole for other sources.
+
+    Raises the errors of `encode`; those of a row when its block is reached.
+    """
+    if not _is_table_file(source):
+        yield fitted.encode(source, with_target)
+        return
+    watched, budget = Watched(Path(source), str(source)), Budget(MEMORY)
+    table = watched.table
+    fitted.require_columns(table.names, table.source, with_target)
+    needed = [c.name for c in fitted.columns] + ([fitted.target.name] if with_target else [])
+    size = budget.rows_encoded(len(needed), len(fitted.feature_names))
+    rows = found = 0
+    for block in watched.blocks(budget, needed):
+        frame = _frame(block, table.source, fitted.texts)
+        rows += block.rows
+        for first in range(0, block.rows, size):
+            encoded = fitted.encode_frame(_piece(frame, first, first + size), table.names, with_target)
+            found += len(encoded.rows)
+            if len(encoded.rows):
+                yield replace(encoded, rows=encoded.rows + block.first + first)
+    if not found:
+        raise fitted.nothing_to_evaluate(rows, table.source)
+
+
+def _is_table_file(source: Any) -> bool:
+    if not isinstance(source, str | Path) or str(source) in BUNDLED:
+        return False
+    return recognised(Path(source), str(source)) != "npz"
+
+
+def _frame(block: Block, source: str, texts: frozenset[str]) -> Frame:
+    columns = tuple(
+        values.as_kind("category" if name in texts and values.fits("category") else values.kind)
+        for name, values in block.columns.items()
+    )
+    return Frame(source, columns, block.place)
+
+
+def _piece(frame: Frame, first: int, last: int) -> Frame:
+    columns = tuple(replace(column, values=column.values[first:last]) for column in frame.columns)
+    return replace(frame, columns=columns, place=lambda column, row: frame.place(column, first + row))
+
+
+def merged(reports: Iterable[Report]) -> Report:
+    """What several blocks of one source met, together."""
+    known, *others = reports
+    for other in others:
+        known = Report(
+            known.reordered,
+            known.ignored,
+            {name: _limited(counts) for name, counts in _summed(known.unseen, other.unseen, Counter).items()},
+            _summed(known.missing, other.missing, int),
+            _summed(known.far, other.far, int),
+            known.left_out + other.left_out,
+        )
+    return known
+
+
+def _summed(a: Mapping[str, Any], b: Mapping[str, Any], empty: Callable[[], Any]) -> dict[str, Any]:
+    return {name: _plus(a.get(name, empty()), b.get(name, empty())) for name in dict.fromkeys((*a, *b))}
+
+
+def _plus(a: Any, b: Any) -> Any:
+    return a + b if isinstance(a, int) else Counter(a) + Counter(b)
+
+
+def _limited(counts: Counter[str]) -> Counter[str]:
+    if len(counts) <= MOST_UNSEEN:
+        return counts
+    kept = Counter(dict(list(counts.items())[:MOST_UNSEEN]))
+    kept[_FURTHER] += counts.total() - kept.total()
+    return kept

@@ -1,0 +1,111 @@
+"""Encoded rows on disk, in blocks of which each is a sample of all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.streaming.scratch import Scratch
+
+
+class Dealing:
+    """Where each row is kept: rows are dealt to blocks like cards, a round to all blocks in random order after another.
+
+    Block sizes differ by at most one, and each block holds rows from everywhere in the source, however that is sorted.
+    A single block keeps the order of the source, and so do rows that are not `shuffled`.  The order of round r comes
+    from Philox with key `seed` and a second key word of 1, advanced to r.
+    """
+
+    def __init__(self, rows: int, blocks: int, seed: int, shuffled: bool) -> None:
+        self.rows, self.blocks, self.seed = rows, blocks, seed
+        self.shuffled = shuffled and blocks > 1
+        rounds, rest = divmod(rows, blocks)
+        sizes = np.full(blocks, rounds, np.int64)
+        sizes[self._rounds(rounds, rounds + 1)[0, :rest] if self.shuffled else slice(rest)] += 1
+        self.starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+
+    def places(self, first: int, last: int) -> NDArray[np.int64]:
+        """The places at which rows number `first` … `last` − 1 of the source are kept."""
+        rows = np.arange(first, last)
+        if not self.shuffled:
+            return rows
+        begin = first // self.blocks
+        dealt = self._rounds(begin, -(-last // self.blocks)).ravel()[rows - begin * self.blocks]
+        return np.asarray(self.starts[dealt] + rows // self.blocks)
+
+    def _rounds(self, first: int, last: int) -> NDArray[np.intp]:
+        words = -(-self.blocks // 4)  # a step of Philox's counter gives four numbers
+        generator = np.random.Philox(key=self.seed + (1 << 64)).advance(first * words)
+        raw = generator.random_raw((last - first) * 4 * words).reshape(last - first, 4 * words)
+        return np.argsort(raw[:, : self.blocks], axis=1, kind="stable")
+
+
+class Rows:
+    """Encoded rows `x`, `y` on disk.  Block b holds the rows from `dealing.starts[b]` up to `dealing.starts[b + 1]`."""
+
+    def __init__(self, dealing: Dealing, features: int, y_tail: tuple[int, ...], y_dtype: Any) -> None:
+        self.dealing = dealing
+        self.x = Scratch(dealing.rows, (features,), np.float32)
+        self.y = Scratch(dealing.rows, y_tail, y_dtype)
+
+    def __len__(self) -> int:
+        return self.dealing.rows
+
+    @property
+    def features(self) -> int:
+        """The number of features."""
+        return self.x.tail[0]
+
+    @property
+    def blocks(self) -> int:
+        """The number of blocks."""
+        return self.dealing.blocks
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """The number of rows of each block."""
+        return np.diff(self.dealing.starts)
+
+    def write(self, first: int, x: NDArray[np.float32], y: NDArray[Any]) -> None:
+        """Keep rows number `first`, … of the source."""
+        places = self.dealing.places(first, first + len(x))
+        order = np.argsort(places)
+        places, x, y = places[order], x[order], y[order]
+        ends = np.flatnonzero(np.diff(places) != 1) + 1
+        for a, b in zip([0, *ends.tolist()], [*ends.tolist(), len(places)], strict=True):
+            if b > a:
+                self.x.write(int(places[a]), x[a:b])
+                self.y.write(int(places[a]), y[a:b])
+
+    def buffers(self) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Arrays in which every block has room."""
+        largest = int(self.sizes.max())
+        return np.empty((largest, self.features), np.float32), np.empty((largest, *self.y.tail), self.y.dtype)
+
+    def read(self, block: int, x: NDArray[np.float32], y: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Read a block into the buffers; gives the part of them that it fills."""
+        first, last = (int(n) for n in self.dealing.starts[block : block + 2])
+        return self.x.read(first, x[: last - first]), self.y.read(first, y[: last - first])
+
+    def row(self, number: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Row number `number` of the source's order, as arrays of one row."""
+        place = int(self.dealing.places(number, number + 1)[0])
+        return self.x.get(place, place + 1), self.y.get(place, place + 1)
+
+    def pairs(self) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
+        """The blocks in their order.  A pair is good until the next one is asked for: they share their memory."""
+        x, y = self.buffers()
+        for block in range(self.blocks):
+            yield self.read(block, x, y)
+
+    def spread(self, number: int) -> NDArray[np.int64]:
+        """The numbers of at most so many rows, evenly spread over the source."""
+        return np.unique(np.linspace(0, len(self) - 1, min(number, len(self))).astype(np.int64))
+
+    def sample(self, number: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """At most so many rows, evenly spread over the source, as arrays."""
+        pairs = [self.row(int(k)) for k in self.spread(number)]
+        return np.concatenate([x for x, _ in pairs]), np.concatenate([y for _, y in pairs])

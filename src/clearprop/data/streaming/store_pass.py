@@ -1,0 +1,110 @@
+"""The second pass over a table: its columns as numbers, one after the other on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.inference import Facts
+from clearprop.data.streaming.blocks import Values, Watched
+from clearprop.data.streaming.memory import Budget
+from clearprop.data.streaming.scan_pass import Scanned
+from clearprop.data.streaming.scratch import Scratch, require_space
+from clearprop.data.tables import Column
+
+
+class Stored:
+    """The columns that are used, as float64 on disk; the target is the last one.
+
+    Numbers stand as they are, truth values as 0 and 1, texts as the number of their level, classes as the number of
+    their class, and NaN where a value is missing.
+    """
+
+    def __init__(self, found: Scanned) -> None:
+        self.found = found
+        self.columns: tuple[Facts, ...] = (*found.features, found.target)
+        size = found.rows * (8 * len(self.columns) + 1)
+        require_space(size)
+        self.numbers = Scratch(found.rows * len(self.columns), (), np.float64)
+
+    def write(self, k: int, first: int, values: NDArray[np.float64]) -> None:
+        """Write values of column number k, from row `first` on."""
+        self.numbers.write(k * self.found.rows + first, values)
+
+    def values(self, k: int, first: int, last: int) -> NDArray[np.float64]:
+        """Values of column number k."""
+        start = k * self.found.rows
+        return self.numbers.get(start + first, start + last)
+
+    def pieces(self, k: int, size: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
+        """Column number k in pieces, with the row at which each begins."""
+        for first in range(0, self.found.rows, size):
+            yield first, self.values(k, first, min(first + size, self.found.rows))
+
+    def labels(self, first: int, last: int) -> NDArray[np.intp]:
+        """The class of each row; all 0 in a regression."""
+        if self.found.task == "regression":
+            return np.zeros(last - first, np.intp)
+        return self.values(len(self.columns) - 1, first, last).astype(np.intp)
+
+    def column(self, k: int, first: int, last: int) -> Column:
+        """Rows of column number k, as they were read."""
+        facts, found, values = self.columns[k], self.found, self.values(k, first, last)
+        if facts is found.target and found.task == "classification":
+            dtype = object if facts.kind == "category" else np.float64
+            return Column(facts.name, facts.kind, np.array(found.classes, dtype=dtype)[values.astype(np.intp)])
+        if facts.kind == "category":
+            levels = np.array([*found.levels[facts.name], None], dtype=object)
+            return Column(facts.name, "category", levels[np.nan_to_num(values, nan=-1).astype(np.intp)])
+        return Column(facts.name, facts.kind, values)
+
+
+def stored(watched: Watched, found: Scanned, budget: Budget) -> Stored:
+    """Read all rows again and store what is used.  Raises DataError if the file is not what it was."""
+    result, goal = Stored(found), found.target.name
+    places = {facts.name: k for k, facts in enumerate(result.columns)}
+    codes = {facts.name: _codes(found, facts) for facts in result.columns}
+    for group in watched.table.groups(budget):
+        used = [name for name in group if name in places]
+        first = 0
+        for block in watched.blocks(budget, {*used, goal}) if used else ():
+            kept = np.flatnonzero(~block.columns[goal].missing)
+            if first + len(kept) > found.rows:
+                raise watched.changed()
+            for name in used:
+                k = places[name]
+                values = _as_stored(block.columns[name], result.columns[k], codes[name], kept)
+                if values is None:
+                    raise watched.changed()
+                result.write(k, first, values)
+            first += len(kept)
+        if used and first != found.rows:
+            raise watched.changed()
+    return result
+
+
+def _codes(found: Scanned, facts: Facts) -> dict[object, float] | None:
+    """The number of each class or level, for a column that is stored as such."""
+    if facts is found.target and found.task == "classification":
+        return {value: float(i) for i, value in enumerate(found.classes)}
+    if facts.kind != "category":
+        return None
+    known: dict[object, float] = {level: float(i) for i, level in enumerate(found.levels[facts.name])}
+    return known | {None: np.nan}
+
+
+def _as_stored(
+    values: Values, facts: Facts, codes: dict[object, float] | None, kept: NDArray[np.intp]
+) -> NDArray[np.float64] | None:
+    """The values of the rows `kept` as they are stored; None if the first pass did not meet such values."""
+    if not values.fits(facts.kind):
+        return None
+    column = values.as_kind(facts.kind).values[kept]
+    if codes is None:
+        return np.asarray(column, dtype=np.float64)
+    try:
+        return np.fromiter((codes[value] for value in column.tolist()), np.float64, len(column))
+    except KeyError:
+        return None

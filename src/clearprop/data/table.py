@@ -1,0 +1,162 @@
+"""From a source to a `Table`: target chosen, task decided, columns checked, rows without target left out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.inference import (
+    Dropped,
+    Task,
+    choose_target,
+    decide_task,
+    drop_reason,
+    feature_facts,
+    target_facts,
+    used_column,
+)
+from clearprop.data.readers.sources import read
+from clearprop.data.tables import Column, Frame, Place, Rows, as_number, counted
+from clearprop.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows to learn from: feature columns, a target without missing values, and what was inferred.
+
+    `rows` are the numbers of the rows in the source, from 0; `test_rows` are those (positions in this table)
+    that the source sets aside for the test.  `target_note` and `task_note` are the announced sentences,
+    `notes` what else the user should know.
+    """
+
+    source: str
+    features: tuple[Column, ...]
+    target: Column
+    task: Task
+    target_note: str
+    task_note: str
+    notes: tuple[str, ...]
+    dropped: tuple[Dropped, ...]
+    rows: Rows
+    place: Place = field(repr=False)
+    test_rows: Rows | None = None
+    is_array: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: Rows) -> Table:
+        """The chosen rows (positions in this table) as a table; it sets no test rows aside."""
+        features = tuple(column.take(rows) for column in self.features)
+        return replace(self, features=features, target=self.target.take(rows), rows=self.rows[rows], test_rows=None)
+
+    def where(self, column: str, row: int) -> str:
+        """Where the value in `row` (a position in this table) stands in the source."""
+        return self.place(column, int(self.rows[row]))
+
+    @property
+    def frame(self) -> Frame:
+        """Features and target as a frame, as a reader of a source would give it."""
+        return Frame(self.source, (*self.features, self.target), self.where, target=self.target.name)
+
+    def digest(self) -> str:
+        """SHA-256 of names and values, hexadecimal: equal for equal data, whatever file they came from."""
+        digest = hashlib.sha256()
+        for column in (*self.features, self.target):
+            digest.update(f"{column.name}\0{column.kind}\0".encode())
+            digest.update(_bytes(column.values))
+        return digest.hexdigest()
+
+
+def _bytes(values: NDArray[Any]) -> bytes:
+    if values.dtype == object:
+        return "\x1f".join("\x1e" if value is None else value for value in values).encode()
+    return np.ascontiguousarray(values).tobytes()
+
+
+def load_table(source: Any, target: str | None = None, task: str = "auto") -> Table:
+    """Read `source` and infer what is to be learned from it.
+
+    `source` is anything that `sources.read` takes; `target` a column's name (default: what the source sets,
+    else the last column); `task` is auto, classification or regression.
+
+    Raises DataError for data that cannot be read or learned from, ArgumentError for an unknown task.
+    """
+    frame = read(source)
+    name, target_note = choose_target(frame, target)
+    goal = frame[name]
+    lost = lost_rows(name, int(goal.missing.sum()), frame.rows, frame.source)
+    kept = np.flatnonzero(~goal.missing)
+    known = goal.take(kept)
+
+    def place(column: str, row: int) -> str:
+        return frame.place(column, int(kept[row]))
+
+    if task != "classification":
+        known = used_column(known, place)
+    if known.kind == "number":
+        known = as_number(known, place)
+    decided, task_note = decide_task(target_facts(known, place), task, frame.source)
+    features, dropped = _features(frame, name, kept, place)
+    return Table(
+        source=frame.source,
+        features=features,
+        target=known,
+        task=decided,
+        target_note=target_note,
+        task_note=task_note,
+        notes=frame.notes + lost,
+        dropped=dropped,
+        rows=kept,
+        place=frame.place,
+        test_rows=None if frame.test_rows is None else np.flatnonzero(np.isin(kept, frame.test_rows)),
+        is_array=frame.is_array,
+    )
+
+
+def lost_rows(target: str, lost: int, rows: int, source: str) -> tuple[str, ...]:
+    """A note on the rows that have no target.  Raises DataError if none has one."""
+    if lost == rows:
+        raise DataError(
+            f"the target {target!r} is missing in every row",
+            expected="a class or a number in at least two rows",
+            got=f"{counted(lost, 'empty cell')}",
+            where=f"{source}, column {target!r}",
+            try_="choose another target",
+        )
+    return (f"{counted(lost, 'row')} left out: no value in the target {target!r}",) if lost else ()
+
+
+def _features(frame: Frame, target: str, kept: Rows, place: Place) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
+    """The columns to learn from, in order, and those left out with the reasons."""
+    features: list[Column] = []
+    dropped: list[Dropped] = []
+    for column in frame.columns:
+        if column.name == target:
+            continue
+        rows = column if len(kept) == frame.rows else column.take(kept)
+        rows = used_column(rows, place)
+        reason = drop_reason(feature_facts(rows), frame.is_array)
+        if reason:
+            dropped.append(Dropped(column.name, reason, int(rows.missing.sum())))
+        else:
+            features.append(rows)
+    require_features(len(features), dropped, target, frame.source)
+    return tuple(features), tuple(dropped)
+
+
+def require_features(number: int, dropped: Sequence[Dropped], target: str, source: str) -> None:
+    """Raise DataError if no column is left to learn from."""
+    if not number:
+        raise DataError(
+            "there is no column to learn from",
+            expected=f"at least one column besides the target {target!r} that differs between rows",
+            got="; ".join(f"{d.name!r} left out: {d.reason}" for d in dropped) or "the target alone",
+            where=source,
+            try_="add a column, or choose another target",
+        )

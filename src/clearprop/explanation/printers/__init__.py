@@ -1,0 +1,1 @@
+"""Printers of explanations: each reads the record and writes one form."""

@@ -1,0 +1,141 @@
+"""`cl.export`: a run taken away, as a Python file that needs NumPy alone or as its weights."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clearprop.autodiff.trees import flatten, paths
+from clearprop.errors import ArgumentError, RunError, unknown_name, user_line
+from clearprop.exporting.python_file import Setting, python_file
+from clearprop.exporting.step_programs import Tracer
+from clearprop.files.atomic import write_bytes, write_text
+from clearprop.nn.module import Module
+from clearprop.program.tracing import shape_of
+from clearprop.program.values import raw
+from clearprop.train.batches import ArrayFeed, BlockFeed
+from clearprop.train.run import Run
+from clearprop.train.step import make_objective
+
+FORMATS = ("python", "safetensors")
+
+
+def export(target: Any, format: str = "python", path: str | Path | None = None) -> list[Path]:
+    """Write a run (or, as safetensors, a model) in a form that others read; returns the files.
+
+    python       one readable file with named layers, forward, backward line by line, the update rule, a training loop
+                 and its own gradient check; it needs NumPy alone and repeats the run's losses.  Beside it the weights
+                 (`.safetensors`) and the encoded training rows (`.npz`).
+    safetensors  the weights alone, by parameter path
+
+    Raises ArgumentError for an unknown format or a target that the format cannot express.
+    """
+    files = files_of(format, path)
+    if format == "safetensors":
+        model = target.model if isinstance(target, Run) else target
+        return [_weights(_parameters(model), files[0])]
+    if not isinstance(target, Run):
+        raise ArgumentError(
+            "a Python file is written of a run",
+            expected="a run: the file trains as the run did, on its data",
+            got=type(target).__name__,
+            where=user_line(),
+            try_='cl.export(model, "safetensors"), or cl.export(cl.fit(...))',
+        )
+    return _python(target, files[0])
+
+
+def files_of(format: str, path: str | Path | None, name: str = "network") -> list[Path]:
+    """The files that an export writes, the one that `path` names first."""
+    if format not in FORMATS:
+        raise unknown_name("export format", str(format), FORMATS, user_line())
+    suffix = ".py" if format == "python" else ".safetensors"
+    out = Path(name.replace("-", "_") + suffix if path is None else path)
+    if out.suffix != suffix:
+        raise ArgumentError(
+            "the file's ending does not fit the format",
+            expected=f"a path that ends in {suffix}",
+            got=str(out),
+            where=user_line(),
+        )
+    if not out.parent.is_dir():
+        raise ArgumentError(
+            "the folder does not exist", expected="an existing folder", got=str(out.parent), where=user_line()
+        )
+    return [out, out.with_suffix(".safetensors"), out.with_suffix(".npz")] if format == "python" else [out]
+
+
+def _parameters(model: Any) -> dict[str, np.ndarray[Any, Any]]:
+    if not isinstance(model, Module):
+        raise ArgumentError(
+            "only a network has weights",
+            expected="a module of cl.nn or a run",
+            got=type(model).__name__,
+            where=user_line(),
+        )
+    return {p: np.asarray(raw(v)) for p, v in zip(paths(model), flatten(model)[0], strict=True)}
+
+
+def _weights(arrays: dict[str, np.ndarray[Any, Any]], path: Path) -> Path:
+    from safetensors.numpy import save
+
+    write_bytes(path, save({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in arrays.items()}))
+    return path
+
+
+def _python(run: Run, path: Path) -> list[Path]:
+    if run.workings is None or run.workings.optimizer is None:
+        raise RunError("this run cannot be exported", got="a run without its workings", try_="cl.load(folder)")
+    plan, optimizer = run.workings.plan(), run.workings.optimizer
+    feed, settings = plan.feed, plan.settings
+    if isinstance(feed, BlockFeed):
+        raise ArgumentError(
+            "a run on streamed data cannot be exported with its data",
+            expected="a run on data that fit into memory",
+            got=f"{len(feed.rows):,} rows on disk",
+            where=user_line(),
+            try_="--format safetensors (in Python a path that ends in .safetensors), which holds the network alone",
+        )
+    if not isinstance(feed, ArrayFeed):
+        raise ArgumentError(
+            "a run on an iterable of batches cannot be exported",
+            expected="a run on arrays or a table",
+            got="batches",
+            where=user_line(),
+        )
+    if optimizer.needs:
+        raise ArgumentError(
+            "this optimizer cannot be written as an update rule alone",
+            expected="an optimizer that needs gradients only",
+            got=f"one that needs {', '.join(sorted(optimizer.needs))}",
+            where=user_line(),
+        )
+    begun = run.replay(0)
+    tracer = Tracer(begun.model, begun.optimizer, feed.x[:2], feed.y[:2])
+    objective = make_objective(plan.loss, (), settings.l1, settings.l2)
+    weights = [p for p, v in begun.model.parameters().items() if len(shape_of(v)) > 1]
+    setting = Setting(
+        title=f"A network, its gradients and its training ({settings.loss} loss).".replace('"', "'"),
+        optimizer=repr(optimizer),
+        version=importlib.metadata.version("clearprop"),
+        file=path.name,
+        batch=feed.batch_size,
+        shuffle=feed.shuffle,
+        order=plan.keys.order,
+        layers=plan.keys.layers,
+        l1=settings.l1,
+        l2=settings.l2,
+        weights=weights,
+    )
+    text = python_file(setting, tracer.predict(), tracer.gradients(objective), tracer.update(optimizer))
+    write_text(path, text)
+    arrays = {f"start {k}": v for k, v in _parameters(begun.model).items()}
+    state = dict(zip(paths(begun.optimizer), flatten(begun.optimizer)[0], strict=True))
+    arrays |= {f"state {k}": np.asarray(raw(v)) for k, v in state.items()}
+    arrays |= {f"trained {k}": v for k, v in _parameters(run.model).items()}
+    rows = path.with_suffix(".npz")
+    np.savez(rows, x=feed.x, y=feed.y)
+    return [path, _weights(arrays, path.with_suffix(".safetensors")), rows]

@@ -1,0 +1,175 @@
+"""The links that optimizers are chained of: momentum, adaptive scaling, decay, clipping, learning rate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from clearprop.arrays.tensor import Tensor
+from clearprop.errors import ArgumentError, user_line
+from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Choices, hyper
+from clearprop.optim.schedules import Schedule
+from clearprop.optim.transform import Leafwise, Transform, View, operand, scalar_like
+from clearprop.program.tracing import shape_of
+from clearprop.rules.elementwise import clip, maximum, sqrt, square
+from clearprop.rules.reductions import sum
+
+Mask = str | tuple[str, ...] | Callable[[str, Any], bool]
+MASKS = Choices(("all", "matrices"))
+
+
+def chosen(mask: Mask, view: View) -> list[bool]:
+    """Which leaves a mask chooses: "all", "matrices" (two axes or more), path patterns, or a function."""
+    if isinstance(mask, str):
+        return [t and (mask == "all" or len(shape_of(p)) >= 2) for p, t in zip(view.leaves, view.trained, strict=True)]
+    if not callable(mask):
+        for pattern in mask:
+            require_match(pattern, view)
+    pick = mask if callable(mask) else lambda path, _: any(matches(p, path) for p in mask)
+    triples = zip(view.paths, view.leaves, view.trained, strict=True)
+    return [t and bool(pick(path, p)) for path, p, t in triples]
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a path fits a pattern: `*` stands for any text, and `*.bias` fits `bias` too."""
+    expression = ".*".join(map(re.escape, pattern.split("*")))
+    return any(re.fullmatch(expression, p) for p in (path, f".{path}"))
+
+
+def require_match(pattern: str, view: View) -> None:
+    """A pattern that fits no path is a mistake."""
+    if not any(matches(pattern, path) for path in view.paths):
+        raise ArgumentError(
+            f"no parameter fits the pattern {pattern!r}",
+            expected="a pattern that fits a path: " + ", ".join(view.paths[:4]) + " …" * (len(view.paths) > 4),
+            got=repr(pattern),
+            where=user_line(),
+            try_="'*.bias', 'layers[0].*'",
+        )
+
+
+class scale(Leafwise):
+    """The update u = factor · g."""
+
+    factor: float = hyper()
+
+    def leaf(self, g: Any, p: Any) -> tuple[Any, ...]:
+        """The rule."""
+        return (self.factor * g,)
+
+
+class scale_by_learning_rate(Transform):
+    """The update u = −η_t · g, with η a number or a schedule of the step number t = 0, 1, …."""
+
+    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE)
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """The step number, if there is a schedule."""
+        return {"t": Tensor(np.int64(0))} if isinstance(self.learning_rate, Schedule) else {}
+
+    def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
+        """−η_t · g for every leaf."""
+        view, rate = View(params), self.learning_rate
+        if isinstance(rate, Schedule):
+            rate = operand(rate(state["t"]))
+            state = {"t": state["t"] + 1}
+        return view.build([None if g is None else -rate * g for g in view.gradients(grads)]), state
+
+
+class trace_momentum(Leafwise):
+    """Heavy ball: m ← βm + g, u = m (Polyak 1964); with `nesterov`, u = g + βm (Sutskever et al. 2013)."""
+
+    slots = ("m",)
+    momentum: float = hyper(default=0.9, within=FRACTION)
+    nesterov: bool = False
+
+    def leaf(self, g: Any, p: Any, m: Any) -> tuple[Any, ...]:
+        """The rule."""
+        m = self.momentum * m + g
+        return (g + self.momentum * m if self.nesterov else m), m
+
+
+class add_weight_decay(Transform):
+    """The update u = g + λp for the parameters that `mask` chooses.
+
+    `mask` is "matrices" (weights of two axes or more: biases, scales and offsets of normalisation are left out),
+    "all", patterns of paths such as `("*.weight",)`, or a function `(path, parameter) -> bool`.
+    """
+
+    weight_decay: float = hyper(default=0.01, within=NOT_NEGATIVE)
+    mask: Mask = hyper(default="matrices", within=MASKS)
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """Nothing is kept."""
+        return {}
+
+    def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
+        """The gradient plus λp, for every chosen leaf."""
+        view = View(params)
+        updates = [
+            g + self.weight_decay * p if g is not None and decays else g
+            for g, p, decays in zip(view.gradients(grads), view.leaves, chosen(self.mask, view), strict=True)
+        ]
+        return view.build(updates), state
+
+
+class clip_by_value(Leafwise):
+    """The update u = min(max(g, −limit), limit), element by element."""
+
+    limit: float = hyper(default=1.0, within=POSITIVE)
+
+    def leaf(self, g: Any, p: Any) -> tuple[Any, ...]:
+        """The rule."""
+        return (clip(g, -self.limit, self.limit),)
+
+
+def global_norm(leaves: list[Any]) -> Any:
+    """√Σ g² over all leaves, None left out; 0.0 for none."""
+    total: Any = None
+    for g in leaves:
+        if g is not None:
+            part = sum(square(g))
+            total = part if total is None else total + part
+    return 0.0 if total is None else sqrt(total)
+
+
+class clip_by_norm(Transform):
+    """The update u = g · min(1, limit/‖g‖), with ‖g‖ the norm over all parameters together (Pascanu et al. 2013)."""
+
+    limit: float = hyper(default=1.0, within=POSITIVE)
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """Nothing is kept."""
+        return {}
+
+    def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
+        """All leaves by one factor."""
+        view = View(params)
+        given = view.gradients(grads)
+        factor = self.limit / maximum(global_norm(given), self.limit)
+        return view.build([None if g is None else g * scalar_like(factor, g) for g in given]), state
+
+
+class clip_adaptive(Leafwise):
+    """Each unit's gradient at most `limit` times as long as its weights (AGC, Brock et al. 2021).
+
+    u = g · min(1, limit · max(‖p‖, eps)/‖g‖), with the norms of each column of a weight (inputs, outputs), that is of
+    each output's weights, and of a vector as a whole.  Defaults as in optax; the paper's limit is 0.01 to 0.16.
+    """
+
+    limit: float = hyper(default=0.01, within=POSITIVE)
+    eps: float = hyper(default=1e-3, within=POSITIVE)
+
+    def leaf(self, g: Any, p: Any) -> tuple[Any, ...]:
+        """The rule."""
+        bound = self.limit * maximum(_unit_norm(p), self.eps)
+        return (g * (bound / maximum(_unit_norm(g), bound)),)
+
+
+def _unit_norm(x: Any) -> Any:
+    """‖·‖ over all axes but the last; of a vector or number, over all."""
+    axes = tuple(range(max(len(shape_of(x)) - 1, 0))) or None
+    return sqrt(sum(square(x), axis=axes, keepdims=axes is not None))

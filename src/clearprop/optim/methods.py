@@ -1,0 +1,255 @@
+"""`minimize`: a method driven to a minimum of a function."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from clearprop.autodiff.trees import is_array
+from clearprop.errors import ArgumentError, ShapeError, user_line
+from clearprop.optim.hyperparameters import COUNT, NOT_NEGATIVE, Configured, Range
+from clearprop.optim.objective import Evaluations, Objective, Point, rounding
+from clearprop.optim.transform import Transform
+from clearprop.program.values import raw
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a minimiser found.
+
+    `x` is a tree like x0 with the lowest value met; `converged` says whether that is a minimum as far as the method
+    can tell, and `reason` why it stopped, as a sentence.  `evaluations` counts values, gradients, Jacobians and
+    Hessian-vector products; `steps` is the number of accepted steps.
+    """
+
+    x: Any
+    value: float
+    converged: bool
+    reason: str
+    evaluations: Evaluations
+    steps: int
+
+
+class Progress(NamedTuple):
+    """What `watch` is called with: after the start (number 0) and after every step."""
+
+    number: int
+    value: float
+    steepness: float
+    evaluations: Evaluations
+    x: Callable[[], Any]
+
+
+class Stop(NamedTuple):
+    """Why a method ends; and its answer, where that is not simply the lowest point."""
+
+    converged: bool
+    reason: str
+    answer: Point | None = None
+
+
+Steps: TypeAlias = Generator[Point, None, Stop]
+Watch: TypeAlias = Callable[[Progress], object]
+
+
+class Method(Configured):
+    """A way to a minimum, as an immutable value: `steps` yields every accepted point, and returns why it ended."""
+
+    deterministic = True  # whether a function that draws random numbers breaks it
+
+    def steps(self, objective: Objective, start: Point, tolerance: float) -> Steps:
+        """The accepted points, from `start` (which is not yielded) on."""
+        raise NotImplementedError
+
+
+def minimize(
+    f: Callable[[Any], Any],
+    x0: Any,
+    method: Method | Transform | None = None,
+    *,
+    tolerance: float | None = None,
+    steps: int = 1000,
+    executor: str | None = None,
+    watch: Watch | None = None,
+) -> Result:
+    """A local minimum of f, from x0: a tree of arrays and numbers, or a module.
+
+    method     `quasi_newton()` by default, `newton_cg()`, or a transform such as `adam(0.01)`
+    tolerance  converged when no partial derivative is larger: ‖∇f‖∞ <= tolerance; by default √eps of the dtype, 1.5e-8
+               for float64.  With 0 a method goes on until rounding lets it find no lower value.
+    steps      the most accepted steps
+    executor   "eager", "numpy" or "numba"; None compiles to NumPy, or to native code where f reads much data
+    watch      called with a `Progress` after every step; ends the run when it returns "stop"
+
+    Raises ArgumentError if f is not finite at x0, or is not the same when evaluated twice (mini-batches, dropout).
+    Computes in the dtype of the leaves.  For a sum of squares, `least_squares` knows more than the sum.
+
+    >>> import clearprop as cl
+    >>> found = cl.optim.minimize(lambda x: (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2, cl.tensor([-1.2, 1.0]))
+    >>> found.converged, [round(float(v), 6) for v in found.x]
+    (True, [1.0, 1.0])
+    """
+    from clearprop.optim.quasi_newton_methods import quasi_newton
+
+    chosen = method_of(quasi_newton() if method is None else method)
+    check_limits("minimize", tolerance, steps)
+    objective = Objective(f, x0, "minimize", executor)
+    with np.errstate(all="ignore"):
+        _same_twice(objective, chosen)
+        start = objective.point(objective.space.start)
+        require_finite(start, "minimize")
+        allowed = default_tolerance(objective) if tolerance is None else tolerance
+        return drive(objective, start, chosen.steps(objective, start, allowed), steps, watch)
+
+
+def drive(objective: Objective, start: Point, points: Steps, most: int, watch: Watch | None) -> Result:
+    """Take steps until the method ends, or `most` are done, or the watcher says stop."""
+    best, number = start, 0
+    stop = _seen(watch, objective, start, 0)
+    while stop is None:
+        if number == most:
+            stop = Stop(False, f"stopped after the {most} steps allowed")
+            break
+        try:
+            point = next(points)
+        except StopIteration as end:
+            stop = end.value
+            break
+        number += 1
+        best = point if point.value <= best.value + rounding(best) else best
+        stop = _seen(watch, objective, point, number)
+    assert stop is not None
+    best = stop.answer or best
+    return Result(objective.space.tree(best.x), best.value, stop.converged, stop.reason, objective.count, number)
+
+
+def _seen(watch: Watch | None, objective: Objective, point: Point, number: int) -> Stop | None:
+    if watch is None:
+        return None
+    progress = Progress(number, point.value, point.steepness, objective.count, lambda: objective.space.tree(point.x))
+    return Stop(False, "stopped by the watcher") if watch(progress) == "stop" else None
+
+
+def small(point: Point, tolerance: float) -> Stop | None:
+    """The end, if the gradient is small enough."""
+    if point.steepness > tolerance:
+        return None
+    return Stop(True, f"no partial derivative is larger than {point.steepness:.1e} (tolerance {tolerance:.1e})")
+
+
+class Stall:
+    """Counts steps that lower neither the value beyond rounding nor the largest partial derivative by half."""
+
+    PATIENCE = 30
+
+    def __init__(self, start: Point) -> None:
+        self.lowest, self.least, self.count = start, start.steepness, 0
+
+    def over(self, point: Point) -> bool:
+        """Whether the last steps were all of that kind."""
+        if point.value < self.lowest.value - rounding(self.lowest):
+            self.lowest, self.count = point, 0
+        if point.steepness < self.least / 2:
+            self.least, self.count = point.steepness, 0
+        self.count += 1
+        return self.count > self.PATIENCE
+
+
+def stuck(point: Point) -> Stop:
+    """The end where nothing lower is found; converged if the slope is small for the sizes of x and f.
+
+    The relative gradient maxᵢ |∂f/∂xᵢ|·max(|xᵢ|, 1)/max(|f|, 1) is compared with ∛eps (Dennis & Schnabel 1983).
+    """
+    relative = np.abs(point.gradient) * np.maximum(np.abs(point.x), 1) / max(abs(point.value), 1.0)
+    flat = float(np.max(relative)) <= float(np.finfo(point.x.dtype).eps) ** (1 / 3)
+    steepness = f"the largest partial derivative is {point.steepness:.1e}"
+    return Stop(flat, f"no lower value can be told from rounding; {steepness}")
+
+
+def default_tolerance(objective: Objective) -> float:
+    """√eps of the dtype."""
+    return math.sqrt(float(np.finfo(objective.space.dtype).eps))
+
+
+# ------------------------------------------------------------------------------------------------ mistakes in calling
+def check_limits(owner: str, tolerance: float | None, steps: int) -> None:
+    """The options that all minimisers share."""
+    ranges: list[tuple[str, Any, Range, str]] = [
+        ("tolerance", tolerance, NOT_NEGATIVE._replace(or_none=True), "tolerance=None"),
+        ("steps", steps, COUNT, "steps=1000"),
+    ]
+    for name, value, within, try_ in ranges:
+        if not within.holds(value):
+            raise ArgumentError(
+                f"{owner} cannot work with this {name}",
+                expected=f"{within.text(name)} (default {try_.partition('=')[2]})",
+                got=f"{name} = {value!r}",
+                where=user_line(),
+                try_=try_,
+            )
+
+
+def method_of(method: Any) -> Method:
+    """The method, also where a transform was given."""
+    if isinstance(method, Transform):
+        from clearprop.optim.first_order_method import following
+
+        return following(method)
+    if isinstance(method, Method):
+        return method
+    raise ArgumentError(
+        "minimize needs a method",
+        expected="a method (quasi_newton(), newton_cg()) or a transform (adam(0.01))",
+        got=repr(method),
+        where=user_line(),
+        try_="method=cl.optim.quasi_newton()",
+    )
+
+
+def _same_twice(objective: Objective, method: Method) -> None:
+    """Refuse a function that differs from itself; rounding apart, in case threads sum in another order."""
+    first, second = map(_number, objective.twice())
+    close = abs(first - second) <= 8 * float(np.finfo(objective.space.dtype).eps) * abs(first)
+    if close or not np.isfinite([first, second]).all():
+        return
+    if not method.deterministic:
+        objective.executor = "eager"  # a traced program would draw the same numbers every time
+        return
+    raise ArgumentError(
+        f"{type(method).__name__} needs a function that is the same whenever it is evaluated",
+        expected="f(x0) == f(x0)",
+        got=f"{first!r} and then {second!r}",
+        where=user_line(),
+        try_="the whole data set in place of mini-batches, fixed keys for random layers; or adam, which stands noise",
+    )
+
+
+def _number(value: Any) -> float:
+    """The value of a function as a number."""
+    if is_array(value) and np.shape(raw(value)) == ():
+        return float(raw(value))
+    raise ShapeError(
+        "minimize needs a function that returns one number",
+        expected="a scalar: a Tensor of shape ()",
+        got=f"shape {np.shape(raw(value))}" if is_array(value) else f"a {type(value).__name__}",
+        try_="cl.mean or cl.sum of it; least_squares, if these are residuals",
+    )
+
+
+def require_finite(start: Point, owner: str) -> None:
+    """A start from which there is no direction is a mistake."""
+    if start.finite:
+        return
+    value = f"f(x0) = {start.value}"
+    bad = int(np.size(start.gradient) - np.sum(np.isfinite(start.gradient)))
+    raise ArgumentError(
+        f"{owner} needs a start where f and its gradient are finite",
+        expected="finite numbers",
+        got=value if not math.isfinite(start.value) else f"{value}, but {bad} partial derivatives that are not finite",
+        where=user_line(),
+        try_="another x0; smaller weights, or scaled data, where a network overflows",
+    )

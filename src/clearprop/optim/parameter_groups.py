@@ -1,0 +1,117 @@
+"""Other rules for other parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clearprop.optim.basic_transforms import MASKS, Mask, chosen, matches, require_match
+from clearprop.optim.hyperparameters import hyper
+from clearprop.optim.transform import Transform, View
+
+Group = dict[str, Any]
+
+
+def _parted(view: View, leaves: list[Any], owner: list[int], count: int) -> list[Group]:
+    """Per rule a dict of its leaves by path."""
+    parts: list[Group] = [{} for _ in range(count)]
+    for path, leaf, k in zip(view.paths, leaves, owner, strict=True):
+        if k >= 0:
+            parts[k][path] = leaf
+    return parts
+
+
+def _joined(view: View, parts: list[Group], owner: list[int]) -> list[Any]:
+    return [parts[k][path] if k >= 0 else None for path, k in zip(view.paths, owner, strict=True)]
+
+
+class masked(Transform):
+    """`inner` for the parameters that `mask` chooses (see `add_weight_decay`); for the others, u = g.
+
+    >>> import clearprop as cl
+    >>> opt = cl.optim.masked(cl.optim.scale(0.0), ("bias",))
+    >>> params = {"weight": cl.tensor(1.0), "bias": cl.tensor(1.0)}
+    >>> opt.update(params, opt.init(params), params)[0]
+    {'weight': Tensor(1.0), 'bias': Tensor(0.0)}
+    """
+
+    inner: Transform
+    mask: Mask = hyper(default="matrices", within=MASKS)
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]  # here it depends on the inner rule
+        """What the inner rule needs."""
+        return self.inner.needs
+
+    def _owner(self, view: View) -> list[int]:
+        return [0 if is_chosen else -1 for is_chosen in chosen(self.mask, view)]
+
+    def init(self, params: Any) -> Any:
+        """The inner state, for the chosen parameters by path."""
+        view = View(params)
+        return self.inner.init(_parted(view, view.leaves, self._owner(view), 1)[0])
+
+    def update(self, grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
+        """The inner rule where chosen."""
+        view = View(params)
+        owner, given = self._owner(view), view.gradients(grads)
+        (p,), (g,) = _parted(view, view.leaves, owner, 1), _parted(view, given, owner, 1)
+        updates, state = self.inner.update(g, state, p, **extra)
+        made = _joined(view, [updates], owner)
+        return view.build([m if k >= 0 else g for m, k, g in zip(made, owner, given, strict=True)]), state
+
+
+class groups(Transform):
+    """A rule of its own for each group of parameters: `groups(default, ("*.bias", sgd(0.1)), …)`.
+
+    A parameter belongs to the first pattern that its path fits (`*` is any text), else to the default.
+
+    >>> import clearprop as cl
+    >>> opt = cl.optim.groups(cl.optim.sgd(0.1), ("*.bias", cl.optim.sgd(0.5)))
+    >>> params = {"weight": cl.tensor(1.0), "bias": cl.tensor(1.0)}
+    >>> opt.update(params, opt.init(params), params)[0]
+    {'weight': Tensor(-0.1), 'bias': Tensor(-0.5)}
+    """
+
+    default: Transform
+    rules: tuple[tuple[str, Transform], ...]
+
+    def __init__(self, default: Transform, *pairs: tuple[str, Transform], rules: Any = ()) -> None:
+        object.__setattr__(self, "default", default)
+        object.__setattr__(self, "rules", (*pairs, *rules))
+
+    @property
+    def _all(self) -> list[Transform]:
+        return [*(rule for _, rule in self.rules), self.default]
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]  # here it depends on the rules
+        """What any rule needs."""
+        return frozenset[str]().union(*(rule.needs for rule in self._all))
+
+    def _owner(self, view: View) -> list[int]:
+        def first(path: str) -> int:
+            return next((k for k, (p, _) in enumerate(self.rules) if matches(p, path)), len(self.rules))
+
+        for pattern, _ in self.rules:
+            require_match(pattern, view)
+        return [first(path) if trained else -1 for path, trained in zip(view.paths, view.trained, strict=True)]
+
+    def init(self, params: Any) -> tuple[Any, ...]:
+        """The rules' states, each for its parameters by path."""
+        view = View(params)
+        parts = _parted(view, view.leaves, self._owner(view), len(self._all))
+        return tuple(rule.init(part) for rule, part in zip(self._all, parts, strict=True))
+
+    def update(self, grads: Any, state: tuple[Any, ...], params: Any, **extra: Any) -> tuple[Any, tuple[Any, ...]]:
+        """Each parameter by its own rule."""
+        view = View(params)
+        owner, n = self._owner(view), len(self._all)
+        columns = zip(
+            self._all,
+            _parted(view, view.gradients(grads), owner, n),
+            state,
+            _parted(view, view.leaves, owner, n),
+            strict=True,
+        )
+        done = [rule.update(g, s, p, **extra) for rule, g, s, p in columns]
+        return view.build(_joined(view, [u for u, _ in done], owner)), tuple(s for _, s in done)

@@ -1,0 +1,178 @@
+"""The numbers of a report: what the network gets wrong, how sure it is, and how its layers moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.autodiff.transforms import value_and_grad
+from clearprop.data.parts import Part, rows_in
+from clearprop.program.values import raw
+from clearprop.rules import random
+from clearprop.rules.normalisation import softmax
+from clearprop.runs.state import State
+from clearprop.train.metrics import CLASS_LOSSES
+from clearprop.train.run import Run
+from clearprop.train.step import make_objective, make_step
+from clearprop.train.training_loop import Plan, replayed
+
+MOST_ROWS = 20_000
+"""By so many rows a report judges at most, where rows are on disk."""
+STEPS, BINS = 8, 10
+"""At so many steps the sizes of gradients and updates are taken; so many bins of confidence are compared."""
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """The rows that a report judges by, with the network's outputs for them, as float64.
+
+    `numbers` are their numbers within the part, which has `total` rows.
+    """
+
+    part: str
+    x: NDArray[Any]
+    y: NDArray[Any]
+    outputs: NDArray[np.float64]
+    classes: tuple[str, ...]
+    numbers: NDArray[np.int64]
+    total: int
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """The probability of every class, `(rows, classes)`."""
+        if self.outputs.shape[-1] > 1:
+            return np.asarray(softmax(self.outputs))
+        positive = 0.5 * (1.0 + np.tanh(0.5 * self.outputs[:, 0]))
+        return np.stack([1.0 - positive, positive], axis=1)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The true classes, `(rows,)`."""
+        y = self.y
+        wide = y.ndim > 1 and y.shape[-1] > 1
+        labels: NDArray[np.int64] = (np.argmax(y, axis=-1) if wide else y.reshape(len(y))).astype(np.int64)
+        return labels
+
+
+def held_rows(run: Run, validation: Part | None, train: Part | None) -> Held | None:
+    """The validation rows, or without them those of the training; None for an iterable of batches.
+
+    Of rows on disk at most `MOST_ROWS`, evenly spread.
+    """
+    part, rows = ("validation", validation) if validation is not None else ("training", train)
+    if rows is None:
+        return None
+    total = rows_in(rows)
+    numbers = np.arange(total) if isinstance(rows, tuple) else rows.spread(MOST_ROWS)
+    x, y = rows if isinstance(rows, tuple) else rows.sample(MOST_ROWS)
+    outputs = np.asarray(run.outputs(x), dtype=np.float64)
+    return Held(part, x, y, outputs.reshape(len(x), -1), _classes(run, outputs), numbers, total)
+
+
+def _classes(run: Run, outputs: NDArray[Any]) -> tuple[str, ...]:
+    if run.config.settings.loss not in CLASS_LOSSES:
+        return ()
+    names = run.preprocessing.class_names if run.preprocessing is not None else ()
+    return names or tuple(str(k) for k in range(max(2, outputs.shape[-1])))
+
+
+def confusion(held: Held) -> NDArray[np.int64]:
+    """How often class i (row) was taken for class j (column)."""
+    counts = np.zeros((len(held.classes),) * 2, dtype=np.int64)
+    np.add.at(counts, (held.labels, np.argmax(held.probabilities, axis=1)), 1)
+    return counts
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Predictions of about one confidence: their number, mean confidence, and the share that is right."""
+
+    rows: int
+    confidence: float
+    right: float
+
+
+def calibration(held: Held) -> tuple[list[Bin], float]:
+    """Bins of the largest probability, and the expected calibration error Σ rows/n·|right − confidence|.
+
+    Naeini, Cooper, Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian Binning".
+    """
+    shares = held.probabilities
+    sure, right = shares.max(axis=1), np.argmax(shares, axis=1) == held.labels
+    where = np.minimum((sure * BINS).astype(int), BINS - 1)
+    groups = [where == k for k in range(BINS) if (where == k).any()]
+    bins = [Bin(int(g.sum()), float(sure[g].mean()), float(right[g].mean())) for g in groups]
+    return bins, sum(b.rows * abs(b.right - b.confidence) for b in bins) / len(sure)
+
+
+def losses_by_row(held: Held) -> NDArray[np.float64]:
+    """−log p of the true class, or the squared error."""
+    if held.classes:
+        shares = held.probabilities[np.arange(len(held.x)), held.labels]
+        return np.asarray(-np.log(np.maximum(shares, 1e-300)))
+    difference = held.outputs - held.y.reshape(held.outputs.shape)
+    return np.asarray(np.mean(np.square(difference), axis=1))
+
+
+# ---------------------------------------------------------------------------------------------- sizes over time
+@dataclass(frozen=True)
+class Sizes:
+    """Root mean squares by parameter: of the gradient of what step number `step` minimised, and of its update."""
+
+    step: int
+    gradients: Mapping[str, float]
+    updates: Mapping[str, float]
+
+
+def sizes_over_time(run: Run, plan: Plan) -> list[Sizes]:
+    """The sizes at a few steps, evenly spread by the logarithm of their numbers, from replays."""
+    first = 0 if run.config.forked is None else run.config.forked.step
+    state = run.replay(first).state
+    found = []
+    for step in spread_steps(first + 1, run.steps):
+        state = replayed(plan, state, step - 1)
+        if state.batch == plan.feed.count:
+            state = state.next_epoch()
+        found.append(_sizes(run, plan, state, step))
+    return found
+
+
+def spread_steps(first: int, last: int, count: int = STEPS) -> list[int]:
+    """Up to `count` different steps from first to last."""
+    if last < first:
+        return []
+    places = np.geomspace(1, last - first + 1, count)
+    return sorted({first - 1 + round(float(p)) for p in places})
+
+
+def _sizes(run: Run, plan: Plan, state: State, number: int) -> Sizes:
+    assert run.workings is not None  # the plan is theirs
+    settings, optimizer = plan.settings, run.workings.optimizer
+    x, y = next(plan.feed.batches(state.epoch, state.batch))
+    key = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
+    objective = make_objective(plan.loss, (), settings.l1, settings.l2)
+    step = make_step(plan.loss, (), optimizer, settings.l1, settings.l2)
+    with np.errstate(all="ignore"):
+        _, gradients = value_and_grad(lambda m: objective(m, x, y, key)[0])(state.model)
+        after, *_ = step(state.model, state.optimizer, x, y, key)
+        before, moved = _arrays(state.model), _arrays(after)
+        updates = {name: _size(moved[name] - value) for name, value in before.items()}
+        return Sizes(number, {name: _size(g) for name, g in _arrays(gradients).items()}, updates)
+
+
+def _arrays(model: Any) -> dict[str, NDArray[np.float64]]:
+    return {n: np.asarray(raw(p), dtype=np.float64) for n, p in model.parameters().items() if p is not None}
+
+
+def _size(array: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(np.square(array)))) if array.size else 0.0
+
+
+def by_layer(sizes: Sequence[Sizes], part: str) -> dict[str, list[float]]:
+    """One list of values per parameter, in the order of the steps."""
+    names = list(getattr(sizes[0], part)) if sizes else []
+    return {name: [getattr(s, part)[name] for s in sizes] for name in names}

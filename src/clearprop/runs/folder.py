@@ -1,0 +1,284 @@
+"""The run folder: its files, written whole, and read back with everything checked.
+
+`config.json` (what repeats the run), `model.safetensors` (the best epoch's network), `preprocessing.json`,
+`history.jsonl` (the `epoch` events), `summary.json` (how it ended), `checkpoints/STEP/`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Self
+
+from clearprop.data.record import DataRecord
+from clearprop.errors import ArgumentError, RunError, nearest
+from clearprop.files.atomic import cannot_write, make_folder, remove_files, remove_leftovers, write_files
+from clearprop.runs.environment import Environment
+from clearprop.runs.events import Event, as_line, plain
+from clearprop.data.preprocessing import Preprocessing
+from clearprop.files.strict_json import parse_json, read_json, read_text, record, refuse
+
+FORMAT = 1
+"""The version of the form of run folders; a reader refuses another one."""
+STATUSES = ("running", "done", "interrupted", "diverged")
+"""How a run can stand; `running` in a folder that no process trains any more means that it was killed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run trains.  `optimizer` is its `to_config()`, None for one that cannot be written down."""
+
+    loss: str
+    metrics: tuple[str, ...]
+    optimizer: dict[str, object] | None
+    epochs: int
+    batch_size: int | None
+    l1: float
+    l2: float
+    patience: int | None
+    min_delta: float
+    shuffle: bool
+    seed: int
+
+
+@dataclass(frozen=True)
+class Forked:
+    """Where a forked run comes from: the folder and the step of the other run, and the settings that were changed."""
+
+    run: str | None
+    step: int
+    changed: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Config:
+    """The file `config.json`.  `command` holds the options of `clearprop train`, None for `cl.fit`."""
+
+    format: int
+    model: dict[str, object] | None
+    parameters: int
+    settings: Settings
+    data: DataRecord
+    command: dict[str, object] | None
+    forked: Forked | None
+    environment: Environment
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The file `summary.json`: how the run ended, or `running`."""
+
+    status: str
+    epochs: int
+    steps: int
+    best_epoch: int | None
+    train: dict[str, Any] | None
+    validation: dict[str, Any] | None
+    test: dict[str, Any] | None
+    seconds: float
+    stopped_by: str | None
+
+
+def require_free(path: Path, option: str = "--out") -> None:
+    """Raise ArgumentError if `path` is taken: a run, or a set of plots, starts in a new or an empty folder."""
+    if path.is_file():
+        got = "a file"
+    elif path.is_dir() and any(path.iterdir()):
+        got = f"a folder that holds {min(path.iterdir()).name!r} and possibly more"
+    else:
+        return
+    run = option == "--out"
+    raise ArgumentError(
+        f"the {'run folder' if run else 'folder'} {str(path)!r} is not empty",
+        expected="a new folder, or an empty one",
+        got=got,
+        where=f"{option} {path}",
+        try_="another name, or --resume to continue the run in it" if run else "another name",
+    )
+
+
+class RunFolder:
+    """A run folder that exists.  `make` starts one, the constructor opens one."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        if not (self.path / "config.json").is_file():
+            got = "a folder without config.json" if self.path.is_dir() else "no such folder"
+            raise RunError(
+                f"{str(path)!r} is no run folder",
+                expected="a folder that `clearprop train` or `cl.fit(..., out=)` wrote",
+                got="a file" if self.path.is_file() else got,
+                where=str(path),
+                try_=_others(self.path),
+            )
+
+    @classmethod
+    def make(
+        cls,
+        path: Path | str,
+        config: Config,
+        preprocessing: Preprocessing | None,
+        summary: Summary,
+        history: Sequence[Event] = (),
+    ) -> RunFolder:
+        """Start a run folder; it is durable with its first checkpoint, before which nothing can be lost.
+
+        Raises ArgumentError if it is not empty, RunError if it cannot be written.
+        """
+        path = Path(path)
+        require_free(path)
+        make_folder(path)
+        content = {} if preprocessing is None else {"preprocessing.json": preprocessing.to_json().encode()}
+        content["history.jsonl"] = _lines(history)
+        content["summary.json"] = _as_json(asdict(summary))
+        content["config.json"] = _as_json(asdict(config))  # the last one: by it a folder is known as a run's
+        try:
+            write_files(path, content, durable=False)
+        except RunError:
+            remove_files(path, content)  # the folder is empty again, so that the same command may be tried again
+            raise
+        return cls(path)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def model_file(self) -> Path:
+        """The file of the best epoch's network."""
+        return self.path / "model.safetensors"
+
+    @property
+    def begun(self) -> list[Path]:
+        """The files that `make` wrote, and the folder that names them."""
+        names = ("preprocessing.json", "history.jsonl", "summary.json", "config.json")
+        return [*(file for name in names if (file := self.path / name).exists()), self.path]
+
+    @property
+    def history_file(self) -> Path:
+        """The file of the `epoch` events."""
+        return self.path / "history.jsonl"
+
+    def config(self) -> Config:
+        """Read `config.json`."""
+        config: Config = _read(Config, self.path / "config.json", "the run's config")
+        return config
+
+    def write_config(self, config: Config) -> None:
+        """Replace `config.json`: a resumed run may have more epochs."""
+        write_files(self.path, {"config.json": _as_json(asdict(config))})
+
+    def preprocessing(self) -> Preprocessing | None:
+        """Read `preprocessing.json`; None if the run was given arrays as they are."""
+        path = self.path / "preprocessing.json"
+        if not path.exists():
+            return None
+        text = read_text(path, "the stored preprocessing")
+        parse_json(text, "the stored preprocessing", str(path))
+        return Preprocessing.from_json(text, str(path))
+
+    def write_summary(self, summary: Summary) -> None:
+        """Write `summary.json`."""
+        write_files(self.path, {"summary.json": _as_json(asdict(summary))})
+
+    def finish(self, model: bytes, summary: Summary) -> None:
+        """Write the network of the best epoch, and how the run ended."""
+        content = {self.model_file.name: model, "summary.json": _as_json(asdict(summary))}
+        write_files(self.path, content, after=self.begun)
+
+    def summary(self) -> Summary | None:
+        """Read `summary.json`; None if the run has not ended yet."""
+        path = self.path / "summary.json"
+        if not path.exists():
+            return None
+        summary: Summary = _read(Summary, path, "the run's summary")
+        if summary.status not in STATUSES:
+            refuse("the run's summary", "status " + ", ".join(STATUSES), repr(summary.status), str(path))
+        return summary
+
+    def history(self) -> list[Event]:
+        """Read `history.jsonl`: one `epoch` event per epoch, in order.  A line cut short at the end is left out."""
+        path = self.history_file
+        lines = read_text(path, "the history").split("\n")[:-1]
+        return [_epoch_event(line, number, path) for number, line in enumerate(lines, 1)]
+
+    def keep_history(self, epochs: int) -> list[Event]:
+        """Cut the history after so many epochs, and return it: what a resumed run does again is not said twice."""
+        kept = self.history()[:epochs]
+        if len(kept) < epochs:
+            refuse("the history", f"{epochs} epochs", f"{len(kept)}", str(self.history_file))
+        write_files(self.path, {self.history_file.name: _lines(kept)})
+        remove_leftovers(self.path)
+        remove_leftovers(self.checkpoints)
+        return kept
+
+
+class HistoryWriter:
+    """A subscriber that appends `epoch` events to a file while it is entered.
+
+    Every line is handed to the system at once: a process that is killed leaves what it has said.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._file = self.path.open("a", encoding="utf-8", buffering=1)
+        except OSError as problem:
+            raise cannot_write(self.path, problem) from None
+        return self
+
+    def __call__(self, event: Event) -> None:
+        """Append the event if it is an `epoch`.  Raises RunError if the disk refuses."""
+        if event["event"] != "epoch" or self._file is None:
+            return
+        try:
+            self._file.write(as_line(event) + "\n")
+        except OSError as problem:
+            raise cannot_write(self.path, problem) from None
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            with suppress(OSError):  # what the disk refused has been said, and closing tries it once more
+                self._file.close()
+
+
+def _others(path: Path) -> str:
+    """The remedy: the run that was probably meant."""
+    folder = path.parent
+    known = [str(p.parent) for p in folder.glob("*/config.json")] if folder.is_dir() else []
+    close = nearest(str(path), known)
+    return f"{close!r}, the nearest run" if close else "check the name; runs are under runs/ unless --out was given"
+
+
+def _read(kind: type[Any], path: Path, what: str) -> Any:
+    value = read_json(path, what)
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        got = f"format {value.get('format')!r}" if isinstance(value, dict) else type(value).__name__
+        refuse(what, f"format {FORMAT}", got, str(path))
+    if "format" not in kind.__dataclass_fields__:
+        value = {name: item for name, item in value.items() if name != "format"}
+    return record(kind, value, what, str(path))
+
+
+def _as_json(value: dict[str, Any]) -> bytes:
+    text = json.dumps(plain({"format": FORMAT, **value}), indent=1, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def _lines(events: Sequence[Event]) -> bytes:
+    return "".join(as_line(event) + "\n" for event in events).encode()
+
+
+def _epoch_event(line: str, number: int, path: Path) -> Event:
+    where = f"{path}:{number}"
+    event = parse_json(line, "the history", where)
+    if not isinstance(event, dict) or event.get("event") != "epoch" or event.get("epoch") != number:
+        refuse("the history", f"the event of epoch {number}", line[:60], where)
+    return event

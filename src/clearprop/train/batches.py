@@ -1,0 +1,174 @@
+"""Where batches come from: arrays or rows on disk in an order that the seed fixes, or an iterable of batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.streaming.rows import Rows
+from clearprop.errors import ArgumentError, DataError
+from clearprop.program.values import raw
+from clearprop.rules import random
+
+Batch: TypeAlias = tuple[Any, Any]
+
+
+class Feed(Protocol):
+    """A source of batches."""
+
+    @property
+    def count(self) -> int | None:
+        """The number of batches in an epoch; None where only its end tells."""
+        ...
+
+    def batches(self, epoch: int, first: int) -> Iterator[Batch]:
+        """The batches of an epoch (the first is epoch 0) from number `first` on."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayFeed:
+    """Batches of `batch_size` rows of `x` and `y`; the last one of an epoch holds the rest.
+
+    With `shuffle` the order of epoch e is the permutation that belongs to e under `key`.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    batch_size: int
+    shuffle: bool
+    key: NDArray[np.uint32]
+
+    @property
+    def count(self) -> int:
+        """The number of batches in an epoch."""
+        return -(-len(self.x) // self.batch_size)
+
+    @property
+    def buffers(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The arrays that hold the rows of every block."""
+        return self.x, self.y
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The rows in the order of epoch `epoch`."""
+        if not self.shuffle:
+            return np.arange(len(self.x))
+        order: NDArray[np.int64] = raw(random.permutation(random.fold_in(self.key, epoch), len(self.x)))
+        return order
+
+    def blocks(self, epoch: int, _first: int) -> Iterator[Block]:
+        """All rows, as the only block of an epoch."""
+        yield Block(self.x, self.y, self.order(epoch), 0)
+
+    def batches(self, epoch: int, first: int) -> Iterator[Batch]:
+        """The batches of an epoch from number `first` on."""
+        order = self.order(epoch)
+        for start in range(first * self.batch_size, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            yield self.x[rows], self.y[rows]
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows `x`, `y` that are in memory, the order they are taken in, and the number of their first batch."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    order: NDArray[np.int64]
+    first: int
+
+
+class BlockFeed:
+    """Batches of rows on disk, of which one block at a time is in memory.
+
+    With `shuffle` the blocks come in the order of the permutation that belongs to epoch e under `key`, and the rows of
+    block b in that of b under the epoch's key; a single block is taken in the order of `ArrayFeed`.  The last batch of
+    a block holds the rest of it.
+    """
+
+    def __init__(self, rows: Rows, batch_size: int, shuffle: bool, key: NDArray[np.uint32]) -> None:
+        self.rows, self.batch_size, self.shuffle, self.key = rows, batch_size, shuffle, key
+        self.buffers = rows.buffers()
+        self._held: tuple[int, Any] = (-1, None)
+
+    @property
+    def count(self) -> int:
+        """The number of batches in an epoch."""
+        return int(self._batches(np.arange(self.rows.blocks)).sum())
+
+    def blocks(self, epoch: int, first: int) -> Iterator[Block]:
+        """The blocks of an epoch from the one on that holds batch number `first`; they share their memory."""
+        key = random.fold_in(self.key, epoch)
+        visited = raw(random.permutation(key, self.rows.blocks)) if self.shuffle else np.arange(self.rows.blocks)
+        ends = np.cumsum(self._batches(visited))
+        for place in range(int(np.searchsorted(ends, first, side="right")), len(visited)):
+            block = int(visited[place])
+            x, y = self._read(block)
+            yield Block(x, y, self._order(key, block, len(x)), int(ends[place - 1]) if place else 0)
+
+    def batches(self, epoch: int, first: int) -> Iterator[Batch]:
+        """The batches of an epoch from number `first` on."""
+        for block in self.blocks(epoch, first):
+            begin = max(first - block.first, 0) * self.batch_size
+            for start in range(begin, len(block.x), self.batch_size):
+                rows = block.order[start : start + self.batch_size]
+                yield block.x[rows], block.y[rows]
+
+    def _batches(self, blocks: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.asarray(-(-self.rows.sizes[blocks] // self.batch_size))
+
+    def _order(self, key: Any, block: int, rows: int) -> NDArray[np.int64]:
+        if not self.shuffle:
+            return np.arange(rows)
+        own = key if self.rows.blocks == 1 else random.fold_in(key, block)
+        order: NDArray[np.int64] = raw(random.permutation(own, rows))
+        return order
+
+    def _read(self, block: int) -> Any:
+        if self._held[0] != block:
+            self._held = (-1, None)  # whatever stops the reading, the buffers are not taken for a block
+            self._held = (block, self.rows.read(block, *self.buffers))
+        return self._held[1]
+
+
+@dataclass(frozen=True, eq=False)
+class StreamFeed:
+    """An iterable of batches `(x, y)`, iterated anew for every epoch; their order is its own."""
+
+    source: Iterable[Any]
+    count: int | None = None
+
+    def batches(self, epoch: int, first: int) -> Iterator[Batch]:
+        """The batches from number `first` on; those before are taken and left."""
+        for number, batch in enumerate(self.source):
+            x, y = _pair(batch, number)
+            if number >= first:
+                yield x, y
+
+
+def stream(source: Iterable[Any], epochs: int) -> StreamFeed:
+    """The feed of an iterable.  Raises ArgumentError for a generator that more than one epoch needs."""
+    if epochs > 1 and iter(source) is source:
+        raise ArgumentError(
+            "an iterator is used up after one epoch",
+            expected="an iterable that starts anew each time, such as a list or an object with __iter__",
+            got=f"{type(source).__name__}, and epochs = {epochs}",
+            try_="epochs=1, or list(batches)",
+        )
+    return StreamFeed(source)
+
+
+def _pair(batch: Any, number: int) -> Batch:
+    if isinstance(batch, tuple | list) and len(batch) == 2:
+        return np.asarray(raw(batch[0])), np.asarray(raw(batch[1]))
+    raise DataError(
+        "an iterable of batches must give pairs (x, y)",
+        expected="a pair (x, y) of arrays with one row per example",
+        got=f"{type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else ""),
+        where=f"batch {number}",
+        try_="yield x, y",
+    )

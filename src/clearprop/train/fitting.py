@@ -1,0 +1,198 @@
+"""`cl.fit`: the public face of training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from clearprop import nn, optim
+from clearprop.data.prepared import prepare
+from clearprop.errors import ArgumentError, user_line
+from clearprop.optim.inspection import parse
+from clearprop.runs.folder import Settings
+from clearprop.train.job import Job, train
+from clearprop.train.metrics import find_loss, find_metrics
+from clearprop.train.notebook import watched
+from clearprop.train.run import Run
+from clearprop.train.training_loop import Callback
+
+
+def fit(
+    model: Any,
+    data: Any,
+    *,
+    loss: str | Callable[[Any, Any], Any] = "cross_entropy",
+    optimizer: Any = None,
+    epochs: int = 100,
+    batch_size: int = 32,
+    validation: Any = None,
+    test: Any = None,
+    metrics: Sequence[str | Callable[[Any, Any], Any]] = (),
+    l1: float = 0.0,
+    l2: float = 0.0,
+    patience: int | None = None,
+    min_delta: float = 0.0,
+    callbacks: Sequence[Callback] = (),
+    shuffle: bool = True,
+    seed: int = 0,
+    target: str | None = None,
+    task: str = "auto",
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    checkpoint_seconds: float = 10.0,
+    progress: bool = True,
+) -> Run:
+    """Train a network by mini-batches; `model` itself is not changed.
+
+    `data` is a pair of arrays `(x, y)`, a data frame (its last column, or `target`, is learned; columns are encoded as
+    `clearprop train` does it), or an iterable of batches `(x, y)`.  Each step minimises the loss plus
+    l1·Σ|w| + l2·Σw² over the weights (parameters with two axes or more).
+
+    loss        a name of `cl.nn` (cross_entropy, binary_cross_entropy, mse, mae, huber), or a function of outputs and y
+    optimizer   a transform of `cl.optim`, or its name; by default `cl.optim.adam(1e-3)`
+    validation  None, a fraction of the rows such as 0.2, or `(x, y)`: it decides which epoch is the best
+    test        `(x, y)`, evaluated once, after the best epoch is restored
+    metrics     names (accuracy, mae, mse, rmse, r2) or functions of outputs and y
+    patience    stop after so many epochs without a validation loss lower by more than `min_delta`
+    callbacks   functions `(event, state)`; one that returns "stop" ends the training after the epoch
+    seed        decides the order of the rows and what random layers draw: same seed, same bits
+    out         a new folder for the run (config, weights, history, checkpoints); None writes nothing
+    resume      the folder of an interrupted or finished run that is continued, with the same model, data and settings
+    checkpoint_seconds  save after an epoch if the last time is so long ago; 0 saves after every epoch
+    progress    in a notebook, show one line that tells how training goes; elsewhere nothing is printed
+
+    Ctrl-C finishes the step, saves, and raises `TrainingInterrupted`, which holds the run; a second one stops at once.
+    Raises our errors, before anything is written, for what does not fit together.
+
+    >>> import clearprop as cl
+    >>> import numpy as np
+    >>> x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> run = cl.fit(cl.nn.mlp([2, 8, 2]), (x, np.array([0, 1, 1, 0])), optimizer=cl.optim.adam(0.05), epochs=60)
+    >>> run.predict(x)
+    array([0, 1, 1, 0])
+    """
+    check_options(epochs, batch_size, l1, l2, patience, min_delta, checkpoint_seconds, validation)
+    measures = find_metrics(metrics)
+    measured = find_loss(loss)
+    chosen = _optimizer(optimizer)
+    _check_places(out, resume)
+    prepared = prepare(data, validation, test, seed, target, task)
+    settings = Settings(
+        loss=measured.name,
+        metrics=tuple(m.name for m in measures),
+        optimizer=_written(chosen),
+        epochs=epochs,
+        batch_size=batch_size if isinstance(prepared.train, tuple) else None,
+        l1=float(l1),
+        l2=float(l2),
+        patience=patience,
+        min_delta=float(min_delta),
+        shuffle=bool(shuffle),
+        seed=seed,
+    )
+    events, tick = watched(progress)
+    job = Job(
+        model=_network(model),
+        data=prepared,
+        loss=measured,
+        metrics=measures,
+        optimizer=chosen,
+        settings=settings,
+        out=None if out is None else Path(out),
+        resume=None if resume is None else Path(resume),
+        callbacks=tuple(callbacks),
+        events=events,
+        tick=tick,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+    return train(job)
+
+
+# ------------------------------------------------------------------------------------------------- checking options
+def check_options(
+    epochs: Any, batch_size: Any, l1: Any, l2: Any, patience: Any, min_delta: Any, seconds: Any, validation: Any
+) -> None:
+    """Raise ArgumentError for a setting that is out of its range."""
+    _whole("epochs", epochs, 1, 100)
+    _whole("batch_size", batch_size, 1, 32)
+    for name, value in {"l1": l1, "l2": l2, "min_delta": min_delta, "checkpoint_seconds": seconds}.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise _out_of_range(name, value, f"a number {name} >= 0", f"{name}=0.0")
+    if patience is not None:
+        _whole("patience", patience, 1, 10)
+        if validation is None:
+            raise ArgumentError(
+                "patience needs validation data",
+                expected="validation=0.2 or validation=(x, y): patience counts epochs without a better validation loss",
+                got="validation=None",
+                where=user_line(),
+                try_=f"validation=0.2, patience={patience}",
+            )
+
+
+def _whole(name: str, value: Any, least: int, example: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise _out_of_range(name, value, f"a whole number {name} >= {least}", f"{name}={example}")
+
+
+def _out_of_range(name: str, value: Any, expected: str, try_: str) -> ArgumentError:
+    return ArgumentError(
+        f"fit cannot work with this {name}", expected=expected, got=f"{name} = {value!r}", where=user_line(), try_=try_
+    )
+
+
+def _optimizer(optimizer: Any) -> Any:
+    found = optim.adam() if optimizer is None else optimizer
+    if isinstance(found, str):
+        found = parse(found, user_line()) if set(":+") & set(found) else optim.by_name(found)
+    if isinstance(found, optim.Method):
+        name = type(found).__name__
+        raise ArgumentError(
+            f"{name} needs the whole data set in every step, and fit takes mini-batches",
+            expected="a transform of cl.optim, such as cl.optim.adam(1e-3)",
+            got=f"optimizer={found!r}",
+            where=user_line(),
+            try_=f"cl.optim.minimize(lambda m: cl.nn.cross_entropy(m(x), y), model, cl.optim.{name}())",
+        )
+    if not isinstance(found, optim.Transform):
+        raise ArgumentError(
+            "this is no optimizer",
+            expected='a transform of cl.optim, or its name, such as "adam"',
+            got=repr(optimizer),
+            where=user_line(),
+            try_="optimizer=cl.optim.adam(1e-3)",
+        )
+    return found
+
+
+def _written(optimizer: Any) -> dict[str, object] | None:
+    try:
+        written: dict[str, object] = optimizer.to_config()
+        return written
+    except ArgumentError:
+        return None
+
+
+def _check_places(out: Any, resume: Any) -> None:
+    if out is not None and resume is not None and Path(out) != Path(resume):
+        raise ArgumentError(
+            "a resumed run stays in its folder",
+            expected="resume= alone",
+            got=f"resume={str(resume)!r}, out={str(out)!r}",
+            where=user_line(),
+            try_=f"resume={str(resume)!r}",
+        )
+
+
+def _network(model: Any) -> Any:
+    if not isinstance(model, nn.Module) or not model.parameters():
+        raise ArgumentError(
+            "fit trains a network",
+            expected="a module of cl.nn with parameters",
+            got=f"{type(model).__name__}" + (" without parameters" if isinstance(model, nn.Module) else ""),
+            where=user_line(),
+            try_="cl.nn.mlp([inputs, 16, outputs])",
+        )
+    return model

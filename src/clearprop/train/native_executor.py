@@ -1,0 +1,155 @@
+"""The compiled executor: an epoch as a native loop, or a compiled step where batches come from outside.
+
+Where the step cannot be compiled it runs as it is written, and says so once.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.compiler.compiled_function import Compiled, ExecutorWarning, native_obstacle
+from clearprop.errors import TraceError
+from clearprop.program.values import Node, raw
+from clearprop.rules import random
+from clearprop.runs.state import State
+from clearprop.train.batches import ArrayFeed, Block, BlockFeed, Feed
+from clearprop.train.executor import Executor, Pause, added, eager_executor
+from clearprop.train.step import Step
+
+PAUSE_SECONDS = 0.1
+"""About how long the native loop runs between two looks at the clock."""
+
+
+def choose_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
+    """The executor of a step: it compiles the step when it first meets data, natively where possible.
+
+    The random layers of step n use the key that belongs to n under `key`.
+    """
+    known: list[Executor] = []
+
+    def run(state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
+        if not known:
+            known.append(_best(step, key, state, feed))
+        return known[0](state, feed, last, pause)
+
+    return run
+
+
+def _best(step: Step, key: NDArray[np.uint32], state: State, feed: Feed) -> Executor:
+    try:
+        if isinstance(feed, ArrayFeed | BlockFeed):
+            loop = _native_loop(step, key, state, feed)
+            if loop is not None:
+                return _NativeEpochs(loop)
+        return _compiled_steps(step, key)
+    except TraceError as error:
+        _say(f"the training step runs uncompiled: {error.headline}\n{error.where}")
+        return eager_executor(step, key)
+
+
+def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayFeed | BlockFeed) -> Any:
+    """The loop, or None (said once, with the reason) where the step has no native form."""
+    try:
+        from clearprop.compiler.epoch_loop import NativeLoop
+    except ImportError as error:
+        _say(f"training runs on the NumPy executor: Numba cannot be used ({error})")
+        return None
+
+    def body(carry: Any, x: Any, y: Any) -> Any:
+        model, optimizer, number = carry
+        model, optimizer, loss, metrics = step(model, optimizer, x, y, random.fold_in(key, number))
+        return (model, optimizer, number + 1), (loss, *metrics)
+
+    carry = (state.model, state.optimizer, Node.tensor(np.array(state.step)))
+    loop = NativeLoop(body, carry, list(feed.buffers))
+    reason = native_obstacle(loop.lowered)
+    if reason is not None:
+        _say(f"training runs on the NumPy executor: {reason}")
+        return None
+    return loop
+
+
+class _NativeEpochs:
+    """Runs epochs of a native loop, pausing about every tenth of a second."""
+
+    def __init__(self, loop: Any) -> None:
+        self.loop = loop
+        self.held: State | None = None  # the state that the loop's arrays hold
+        self.pace = 0.0
+
+    def __call__(self, state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
+        """Take the state through batches up to number `last`, or to the end of the epoch."""
+        assert isinstance(feed, ArrayFeed | BlockFeed)  # the loop was made for it
+        if state is not self.held:
+            self.loop.load((state.model, state.optimizer, np.array(state.step)))
+        stop = feed.count if last is None else min(last, feed.count)
+        if state.batch < stop:
+            for block in feed.blocks(state.epoch, state.batch):
+                state, paused = self._through(state, block, feed.batch_size, stop, pause)
+                if paused or state.batch >= stop:
+                    break
+        self.held = state
+        return state, state.batch == feed.count
+
+    def _through(self, state: State, block: Block, size: int, stop: int, pause: Pause) -> tuple[State, bool]:
+        """Take the state through the batches of a block, up to batch number `stop` of the epoch."""
+        stop = min(stop, block.first - (-len(block.order) // size))
+        while state.batch < stop:
+            state = self._advance(state, block, size, min(stop, state.batch + self._chunk()))
+            if pause(state):
+                return state, True
+        return state, False
+
+    def _chunk(self) -> int:
+        return max(1, int(PAUSE_SECONDS / self.pace)) if self.pace else 1
+
+    def _advance(self, state: State, block: Block, size: int, to: int) -> State:
+        began = time.perf_counter()
+        first, last = state.batch - block.first, to - block.first
+        _, scalars = self.loop.run(block.order, size, first, last)
+        seconds = (time.perf_counter() - began) / (last - first)
+        self.pace = min(self.pace, seconds) if self.pace else seconds if state.step else 0.0
+        rows = np.minimum(size, len(block.order) - np.arange(first, last) * size)
+        model, optimizer, _ = self.loop.carry()
+        step = state.step + last - first
+        return State(model, optimizer, step, state.epoch, to, _summed(state.totals, rows, scalars))
+
+
+def _summed(totals: tuple[float, ...], rows: NDArray[np.int64], scalars: Sequence[NDArray[Any]]) -> tuple[float, ...]:
+    """The totals after these batches: the same sums in the same order as one batch at a time."""
+    parts = [rows.astype(float), *(rows * np.asarray(s, float) for s in scalars)]
+    before = totals or (0.0,) * len(parts)
+    return tuple(float(np.cumsum([t, *p])[-1]) for t, p in zip(before, parts, strict=True))
+
+
+def _compiled_steps(step: Step, key: NDArray[np.uint32]) -> Executor:
+    """One compiled call per batch, for batches that an iterable gives."""
+
+    def one(model: Any, optimizer: Any, number: Any, x: Any, y: Any) -> Any:
+        return step(model, optimizer, x, y, random.fold_in(key, number))
+
+    compiled = Compiled(one, (), (), None)  # nothing is donated: the run's first state is replayed from
+
+    def run(state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
+        for x, y in feed.batches(state.epoch, state.batch):
+            if state.batch == last:
+                return state, False
+            number = np.array(state.step)
+            model, optimizer, loss, metrics = compiled(state.model, state.optimizer, number, x, y)
+            totals = added(state.totals, len(x), (raw(loss), *map(raw, metrics)))
+            state = State(model, optimizer, state.step + 1, state.epoch, state.batch + 1, totals)
+            if pause(state):
+                return state, state.batch == feed.count
+        return state, True
+
+    return run
+
+
+def _say(text: str) -> None:
+    warnings.warn(text, ExecutorWarning, stacklevel=2)

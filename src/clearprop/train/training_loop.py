@@ -1,0 +1,239 @@
+"""The training loop: epochs, validation, the best epoch, patience, checkpoints, interruption."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from clearprop.data.parts import Part
+from clearprop.errors import RunError
+from clearprop.runs.checkpoints import Best, Keys, Standing, checkpoint_steps, remove_old, save_checkpoint
+from clearprop.runs.events import Event, Events
+from clearprop.runs.folder import HistoryWriter, RunFolder, Settings
+from clearprop.runs.state import State
+from clearprop.train.batches import Feed
+from clearprop.train.executor import Executor
+from clearprop.train.interrupts import Interrupts
+from clearprop.train.metrics import Measure, evaluate_part
+
+STOP = "stop"
+"""What a callback returns to end the training after this epoch."""
+SHARE_OF_SAVING = 20
+"""Between two checkpoints of finished epochs, training takes at least this many times as long as saving took."""
+
+Callback: TypeAlias = Callable[[Event, State], object]
+"""`callback(event, state)`: called with every event; it may return "stop"."""
+Tick: TypeAlias = Callable[[State], object]
+"""Called with the state every now and then within an epoch: for displays."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a run does, fixed before its first step.
+
+    `shown(state)` is the model to evaluate and to keep; `by_batch` are the metrics that the executor totals.
+    """
+
+    settings: Settings
+    feed: Feed
+    executor: Executor
+    shown: Callable[[State], Any]
+    loss: Measure
+    metrics: Sequence[Measure]
+    validation: Part | None
+    keys: Keys
+    callbacks: Sequence[Callback] = ()
+    tick: Tick | None = None
+    checkpoint_seconds: float = 10.0
+
+    @property
+    def by_batch(self) -> list[Measure]:
+        """The metrics that are measured on every batch."""
+        return [metric for metric in self.metrics if metric.by_batch]
+
+
+class Loop:
+    """One run in progress.  `standing` is replaced whole, so that an interruption finds it consistent."""
+
+    def __init__(
+        self, plan: Plan, standing: Standing, history: list[Event], events: Events, folder: RunFolder | None
+    ) -> None:
+        self.plan, self.standing, self.history, self.events, self.folder = plan, standing, history, events, folder
+        self.state = standing.state
+        self.stopped_by: str | None = None
+        self.status = "running"
+        self._asked_to_stop = False
+        self._started = time.perf_counter() - standing.seconds
+        self._saved_at, self._saving_took = time.perf_counter(), 0.0
+        self._writer = None if folder is None else HistoryWriter(folder.history_file)
+        if self._writer is not None:
+            events.subscribe(self._writer)
+        events.subscribe(self._call_back)
+
+    # -------------------------------------------------------------------------------------------- running
+    def run(self) -> None:
+        """Train until the epochs are done, patience ends, a callback says stop, or Ctrl-C asks to."""
+        if self.folder is not None and not checkpoint_steps(self.folder.checkpoints):
+            self._save("start")
+        with Interrupts() as interrupts, self._writer or nullcontext():
+            try:
+                while self.status == "running":
+                    self._epoch(interrupts)
+            except KeyboardInterrupt:
+                if interrupts.asked:
+                    raise
+                self._interrupted()
+
+    def _epoch(self, interrupts: Interrupts) -> None:
+        if self._is_over():
+            return
+        state, finished = self.plan.executor(self.state, self.plan.feed, None, lambda s: self._pause(s, interrupts))
+        self.state = state
+        if not all(map(math.isfinite, state.totals)):
+            self._diverged(state)
+        elif finished:
+            self._end_epoch(state)
+        if interrupts.asked and self.status == "running":
+            self._interrupted()
+
+    def _pause(self, state: State, interrupts: Interrupts) -> bool:
+        self.state = state
+        if self.plan.tick is not None:
+            self.plan.tick(state)
+        return interrupts.asked or not math.isfinite(state.totals[1])
+
+    def _is_over(self) -> bool:
+        settings, standing = self.plan.settings, self.standing
+        if self._asked_to_stop:
+            self._stop("callback", "a callback asked to stop")
+        elif settings.patience is not None and standing.waited >= settings.patience:
+            best = standing.best.epoch if standing.best else 0
+            self._stop("patience", f"no better validation loss for {standing.waited} epochs (best: epoch {best})")
+        elif self.state.epoch >= settings.epochs:
+            self.status, self.stopped_by = "done", "epochs"
+        return self.status != "running"
+
+    def _stop(self, reason: str, message: str) -> None:
+        self.status, self.stopped_by = "done", reason
+        self.events.emit("stop", step=self.state.step, epoch=self.state.epoch, reason=reason, message=message)
+
+    # ----------------------------------------------------------------------------------------- epoch's end
+    def _end_epoch(self, state: State) -> None:
+        plan = self.plan
+        rows, *sums = state.totals
+        names = ["loss", *(metric.name for metric in plan.by_batch)]
+        train = {name: total / rows for name, total in zip(names, sums, strict=True)}
+        state = state.next_epoch()
+        shown = plan.shown(state)
+        held = plan.validation
+        validation = None if held is None else evaluate_part(shown, held, plan.loss, plan.metrics)
+        standing, improved = self._judged(state, shown, validation)
+        self.history.append(
+            self.events.emit(
+                "epoch",
+                step=state.step,
+                epoch=state.epoch,
+                epochs=plan.settings.epochs,
+                train=train,
+                validation=validation,
+                best=improved,
+                seconds=round(standing.seconds, 3),
+            )
+        )
+        self.standing, self.state = standing, state
+        self._save_if_due()
+
+    def _judged(self, state: State, shown: Any, validation: dict[str, float] | None) -> tuple[Standing, bool]:
+        """The standing after an epoch, and whether it is the best one.  Without validation the last is the best."""
+        old = replace(self.standing, state=state, seconds=time.perf_counter() - self._started)
+        if validation is None:
+            return replace(old, best=Best(shown, state.epoch, state.step, None)), True
+        loss = validation["loss"]
+        reference = math.inf if old.reference is None else old.reference
+        if loss < reference - self.plan.settings.min_delta:
+            old = replace(old, reference=loss, waited=0)
+        else:
+            old = replace(old, waited=old.waited + 1)
+        known = math.inf if old.best is None or old.best.loss is None else old.best.loss
+        if loss < known:
+            return replace(old, best=Best(shown, state.epoch, state.step, loss)), True
+        return old, False
+
+    # ----------------------------------------------------------------------------------- saving, stopping
+    def _interrupted(self) -> None:
+        self.status = self.stopped_by = "interrupted"
+        seconds = time.perf_counter() - self._started
+        self.standing = replace(self.standing, state=self.state, seconds=seconds)
+        self._save("interrupted")
+        where = f"epoch {self.state.epoch + 1}" if self.state.batch else f"the start of epoch {self.state.epoch + 1}"
+        message = f"interrupted after step {self.state.step}, in {where}"
+        self.events.emit("stop", step=self.state.step, epoch=self.state.epoch, reason="interrupted", message=message)
+
+    def _diverged(self, state: State) -> None:
+        self.status = self.stopped_by = "diverged"
+        self.events.emit(
+            "warning",
+            step=state.step,
+            epoch=state.epoch,
+            message=f"the loss is no longer finite in epoch {state.epoch + 1}, at step {state.step}: "
+            "try a smaller learning rate, or clip the gradients",
+        )
+        self.events.emit(
+            "stop", step=state.step, epoch=state.epoch, reason="diverged", message="the loss is no longer finite"
+        )
+
+    def finish(self) -> None:
+        """Save the last state of a run that came to its end."""
+        if self.status == "done":
+            self.standing = replace(self.standing, seconds=time.perf_counter() - self._started)
+            self._save("end")
+
+    def _save_if_due(self) -> None:
+        wanted = self.plan.checkpoint_seconds
+        due = wanted and max(wanted, SHARE_OF_SAVING * self._saving_took)
+        if time.perf_counter() - self._saved_at >= due:
+            self._save("epoch")
+
+    def _save(self, reason: str) -> None:
+        if self.folder is None:
+            return
+        began = time.perf_counter()
+        state = self.standing.state
+        path = self.folder.checkpoints / str(state.step)
+        # the history must not be shorter than a checkpoint that is found after a loss of power
+        after = self.folder.begun if reason == "start" else [self.folder.history_file]
+        size = save_checkpoint(path, self.standing, self.plan.keys, after)
+        remove_old(self.folder.checkpoints)
+        self._saved_at = time.perf_counter()
+        self._saving_took = self._saved_at - began
+        self.events.emit("checkpoint", step=state.step, epoch=state.epoch, path=str(path), bytes=size, reason=reason)
+
+    def _call_back(self, event: Event) -> None:
+        for callback in self.plan.callbacks:
+            if callback(event, self.state) == STOP:
+                self._asked_to_stop = True
+
+    @property
+    def seconds(self) -> float:
+        """The time that training has taken, over all sessions."""
+        return time.perf_counter() - self._started
+
+
+def replayed(plan: Plan, state: State, step: int) -> State:
+    """The state after step number `step`, from an earlier state: the same steps again, without validation.
+
+    Raises RunError if the data end before that step.
+    """
+    while state.step < step:
+        before = state.step
+        last = state.batch + step - state.step
+        state, finished = plan.executor(state, plan.feed, last, lambda _: False)
+        if state.step == before and not state.batch:
+            raise RunError("the data end before that step", expected=f"step {step}", got=f"step {before}")
+        if finished or state.batch == plan.feed.count:
+            state = state.next_epoch()
+    return state
