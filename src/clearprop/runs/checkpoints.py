@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.files.atomic import make_folder, remove_folder, write_folder
-from clearprop.runs.state import State
-from clearprop.files.tree_arrays import read_tree, to_bytes
 from clearprop.files.strict_json import read_json, record, refuse
+from clearprop.files.tree_arrays import read_tree, to_bytes
+from clearprop.runs.state import State
 
 FORMAT = 1
 KEPT = 3

@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
+from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.record import DataRecord
 from clearprop.errors import ArgumentError, RunError, nearest
 from clearprop.files.atomic import cannot_write, make_folder, remove_files, remove_leftovers, write_files
+from clearprop.files.strict_json import parse_json, read_json, read_text, record, refuse
 from clearprop.runs.environment import Environment
 from clearprop.runs.events import Event, as_line, plain
-from clearprop.data.preprocessing import Preprocessing
-from clearprop.files.strict_json import parse_json, read_json, read_text, record, refuse
 
 FORMAT = 1
 """The version of the form of run folders; a reader refuses another one."""

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from clearprop import nn
 from clearprop.errors import ClearpropError, RunError
+from clearprop.files.strict_json import keys, refuse
+from clearprop.files.tree_arrays import read_arrays, read_tree
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, STATIC
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
-from clearprop.files.tree_arrays import read_arrays, read_tree
-from clearprop.files.strict_json import keys, refuse
 
 Description = dict[str, Any]
 Wanted = dict[str, tuple[str, tuple[int, ...]]]

@@ -1,0 +1,1 @@
+"""Runs: what is kept of one, and how it is written and read back."""
