@@ -103,8 +103,6 @@ CIRCLES = {
     "rules.structural",
     "arrays.tensor",
     "nn.module",
-    "compiler.binding",
-    "compiler.compiled_function",
     "optim.methods",
     "train.run",
     "explanation.record",
