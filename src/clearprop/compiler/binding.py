@@ -48,9 +48,7 @@ class Binding:
     calls; it is handed in (`structural_kernels.SPECIAL`), since what stands there is written in terms of a binding.
     """
 
-    def __init__(
-        self, plan: Plan, env: Mapping[Any, int], threads: int, special: Mapping[str, SpecialKernel]
-    ) -> None:
+    def __init__(self, plan: Plan, env: Mapping[Any, int], threads: int, special: Mapping[str, SpecialKernel]) -> None:
         self.plan, self.env, self.threads, self.special = plan, env, threads, special
         self.temporaries: dict[Var, int] = {}
         self._pieces: list[Any] = []
