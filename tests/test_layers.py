@@ -102,8 +102,6 @@ CIRCLES = {
     "program.values",
     "rules.structural",
     "arrays.tensor",
-    "nn.module",
-    "optim.methods",
     "train.run",
     "explanation.record",
     "explanation.session",
