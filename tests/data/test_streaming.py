@@ -204,7 +204,7 @@ def same_bits(a, b):
 @pytest.fixture
 def streams(monkeypatch):
     """Files are streamed, whatever their size."""
-    monkeypatch.setattr(cl.data.prepared, "needs_streaming", lambda _source, _memory: True)
+    monkeypatch.setattr(cl.data.training_data, "needs_streaming", lambda _source, _memory: True)
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
@@ -212,7 +212,7 @@ def streams(monkeypatch):
 def test_one_block_trains_to_the_bits_of_the_table_in_memory(tmp_path, form, target, monkeypatch):
     path = saved(tmp_path, table(1000), form)
     whole = train(job(path, target=target))
-    monkeypatch.setattr(cl.data.prepared, "needs_streaming", lambda _source, _memory: True)
+    monkeypatch.setattr(cl.data.training_data, "needs_streaming", lambda _source, _memory: True)
     run = train(job(path, target=target, memory=10**9))
     assert run.workings.plan().feed.rows.blocks == 1
     assert same_bits(run.last, whole.last) and same_bits(run.model, whole.model)
@@ -385,13 +385,13 @@ def test_a_file_that_changes_between_the_passes(tmp_path, form, monkeypatch):
     from clearprop.data.streaming import streamed_table
 
     path = saved(tmp_path, table(2000), form)
-    store = streamed_table.stored
+    store = streamed_table.store_columns
 
     def changed(watched, found, budget):
         saved(tmp_path, table(1999), form)
         return store(watched, found, budget)
 
-    monkeypatch.setattr(streamed_table, "stored", changed)
+    monkeypatch.setattr(streamed_table, "store_columns", changed)
     assert (
         refused(path)
         == """\

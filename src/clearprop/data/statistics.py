@@ -39,7 +39,7 @@ def summarise(chunks: Chunks) -> Numbers:
     Mean and deviation sum `CHUNK` values at a time, wherever blocks end, and `math.fsum` adds these sums; the median is
     found by exact selection.  So all of it is a function of the values and their order alone.
 
-    >>> found = summarised(lambda: [np.array([1.0, 2.0]), np.array([6.0])])
+    >>> found = summarise(lambda: [np.array([1.0, 2.0]), np.array([6.0])])
     >>> found.mean, found.median, found.high
     (3.0, 2.0, 6.0)
     """

@@ -26,7 +26,7 @@ _ORDER_BYTES = 96
 def parse_size(text: str) -> int:
     """A number of bytes from `500MB`, `1.5 GB`, `2GiB` or a plain number.  Raises ValueError for anything else.
 
-    >>> parsed_size("500MB"), parsed_size("2 GiB")
+    >>> parse_size("500MB"), parse_size("2 GiB")
     (500000000, 2147483648)
     """
     found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*([kmgt]?i?b)?", text.strip(), re.IGNORECASE)
