@@ -26,6 +26,7 @@ FAMILIES = {
     "activations": "Activations",
     "structural": "Shape and order",
     "indexing": "Indexing",
+    "joining": "Joining",
     "linear": "Matrix products",
     "reductions": "Reductions",
     "normalisation": "Normalisation",

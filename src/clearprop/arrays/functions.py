@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.arrays.numpy_protocol import FUNCTIONS
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ArgumentError, user_line
 from clearprop.primitives import REGISTRY
 from clearprop.program.values import Node
-from clearprop.rules import linear, structural
+from clearprop.rules import joining, linear, structural
 from clearprop.shapes import Size
 
 _LISTS = ("arrays", "shape", "axes", "axis")  # parameters that take a list as it is
@@ -89,7 +90,7 @@ PLAIN: dict[str, Callable[..., Any]] = {
     "ones": _creation(1),
     "zeros_like": structural.zeros_like,
     "ones_like": structural.ones_like,
-    "stack": structural.stack,
+    "stack": joining.stack,
     "matrix_transpose": structural.matrix_transpose,
     "swapaxes": structural.swapaxes,
     "tensordot": linear.tensordot,
@@ -104,6 +105,6 @@ def table() -> dict[str, Callable[..., Any]]:
     return {name: public(f, name) for name, f in {**declared, **PLAIN}.items() if name != "getitem"}
 
 
-FUNCTIONS = table()
+FUNCTIONS.update(table())
 globals().update(FUNCTIONS)
 __all__ = list(FUNCTIONS)

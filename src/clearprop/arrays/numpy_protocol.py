@@ -14,6 +14,9 @@ from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules import elementwise as ew
 
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+"""Every public function by name; `functions` fills it, once the class exists that the functions return."""
+
 
 def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """What `np.exp(x)` gives for a tensor x."""
@@ -29,8 +32,6 @@ def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: Mapping[
 
 def apply_function(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """What `np.sum(x, axis=0)` gives for a tensor x."""
-    from clearprop.arrays.functions import FUNCTIONS  # made after the class whose method this is
-
     if function in _ABOUT_SHAPE:
         return function(np.empty(args[0].shape), *args[1:], **kwargs)
     if function in _QUESTIONS:

@@ -16,7 +16,7 @@ from clearprop.program.ir import Var
 from clearprop.program.types import PYTHON_SCALARS, is_floating, type_of
 from clearprop.program.values import RECORDING, Node
 from clearprop.rules import elementwise as ew
-from clearprop.rules import indexing, linear, reductions, structural
+from clearprop.rules import indexing, joining, linear, reductions, structural
 from clearprop.shapes import size_of
 
 
@@ -388,7 +388,7 @@ def tensor(a: Any, *, name: str | None = None, requires_grad: bool = False, dtyp
 def asarray(a: Any, dtype: Any = None) -> Tensor:
     """A tensor that shares memory with `a` where it can; a tensor stays as it is, a list of tensors is stacked."""
     if not isinstance(a, Node) and _holds_tensors(a):
-        a = structural.stack([asarray(v) for v in a])
+        a = joining.stack([asarray(v) for v in a])
     if isinstance(a, Tensor):
         return a if dtype is None or a.dtype == np.dtype(dtype) else ew.astype(a, dtype=np.dtype(dtype))
     return Tensor(_array(a, dtype, np.asarray))

@@ -12,8 +12,8 @@ from typing import Any
 
 from clearprop.autodiff.trees import as_leaf_value, flatten, is_array, unflatten
 from clearprop.errors import ArgumentError, ShapeError, user_line
-from clearprop.primitives import Primitive
 from clearprop.program.ir import Program, Var
+from clearprop.program.operation import Operation
 from clearprop.program.tracing import builder, shape_of, trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import Node, raw
@@ -157,7 +157,7 @@ def _as_batch(value: Any, batched: bool, size: Any) -> Any:
 
 
 def _batch_equation(
-    p: Primitive, size: Any, values: Sequence[Any], flags: Sequence[bool], ranks: Sequence[int], params: Any
+    p: Operation, size: Any, values: Sequence[Any], flags: Sequence[bool], ranks: Sequence[int], params: Any
 ) -> Any:
     if p.kind == "elementwise":
         rank = max(ranks)

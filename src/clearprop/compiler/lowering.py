@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from clearprop.primitives import REGISTRY, Primitive
+from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Equation, Program, Var, prune
+from clearprop.program.operation import Operation
 from clearprop.program.tracing import Builder, tracing
 from clearprop.program.types import PYTHON_SCALARS, type_of
 from clearprop.program.values import Node, raw
@@ -60,7 +61,7 @@ class _Simplifier(Builder):
         super().__init__(scope, expand=expand)
         self.definitions: dict[Var, Equation] = {}
 
-    def emit(self, primitive: Primitive, values: Sequence[Any], params: dict[str, Any]) -> tuple[Any, ...]:
+    def emit(self, primitive: Operation, values: Sequence[Any], params: dict[str, Any]) -> tuple[Any, ...]:
         atoms = [self.atom(v) for v in values]
         simple = self._simplified(primitive, atoms, params)
         if simple is not None:
@@ -74,13 +75,13 @@ class _Simplifier(Builder):
             self.definitions.update(dict.fromkeys(eq.outputs, eq))
         return out
 
-    def _without_keepdims(self, p: Primitive, atom: Any, params: dict[str, Any]) -> tuple[Any, ...]:
+    def _without_keepdims(self, p: Operation, atom: Any, params: dict[str, Any]) -> tuple[Any, ...]:
         """One form of a reduction: without the reduced axes, which a reshape gives back."""
         (wanted,) = p.infer([type_of(atom)], params)
         (plain,) = self.emit(p, [atom], {**params, "keepdims": False})
         return self.emit(REGISTRY["reshape"], [plain], {"shape": wanted.shape})
 
-    def _simplified(self, p: Primitive, atoms: Sequence[Any], params: dict[str, Any]) -> Any:
+    def _simplified(self, p: Operation, atoms: Sequence[Any], params: dict[str, Any]) -> Any:
         if p.name in ("stop_gradient", "identity"):
             return atoms[0]
         if p.name == "astype":
@@ -106,7 +107,7 @@ class _Simplifier(Builder):
             return self._truth(atoms[0])
         return None
 
-    def _in_the_results_dtype(self, p: Primitive, atoms: Sequence[Any], params: dict[str, Any]) -> Any:
+    def _in_the_results_dtype(self, p: Operation, atoms: Sequence[Any], params: dict[str, Any]) -> Any:
         """Operands of another dtype than the result's are converted before: kernels read what they write."""
         (wanted,) = p.infer([type_of(a) for a in atoms], params)
         if all(type_of(a).dtype == wanted.dtype for a in atoms):
@@ -115,7 +116,7 @@ class _Simplifier(Builder):
         alike = [raw(cast(Node.tensor(a), dtype=wanted.dtype)) for a in atoms]
         return self.emit(p, alike, params)[0]
 
-    def _moved(self, p: Primitive, atom: Any, params: dict[str, Any]) -> Any:
+    def _moved(self, p: Operation, atom: Any, params: dict[str, Any]) -> Any:
         """The operand, if only the shape's name changes; a constant of another shape is a constant."""
         (wanted,) = p.infer([type_of(atom)], params)
         if _same_shape(atom, wanted.shape):
@@ -125,7 +126,7 @@ class _Simplifier(Builder):
             return self.emit(eq.primitive, [], {**eq.params, "shape": wanted.shape})[0]
         return None
 
-    def _reduced_nothing(self, p: Primitive, atom: Any, params: dict[str, Any]) -> Any:
+    def _reduced_nothing(self, p: Operation, atom: Any, params: dict[str, Any]) -> Any:
         """The operand in another shape, if every axis that is reduced has size 1."""
         if not all(is_one(atom.shape[a]) for a in params["axis"]):
             return None
@@ -133,7 +134,7 @@ class _Simplifier(Builder):
         (same,) = self.emit(REGISTRY["astype"], [atom], {"dtype": wanted.dtype})
         return self.emit(REGISTRY["reshape"], [same], {"shape": wanted.shape})[0]
 
-    def _kept(self, p: Primitive, atoms: Sequence[Any], result: Any) -> Any:
+    def _kept(self, p: Operation, atoms: Sequence[Any], result: Any) -> Any:
         """The operand that the equation equals, if its type is the equation's."""
         (wanted,) = p.infer([type_of(a) for a in atoms], {})
         own = type_of(result)
@@ -151,7 +152,7 @@ class _Simplifier(Builder):
             return eq.inputs[0]
         return None
 
-    def _composed(self, p: Primitive, atoms: Sequence[Any], params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def _composed(self, p: Operation, atoms: Sequence[Any], params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """One move instead of two of the same kind; constants read as numbers."""
         if p.kind == "elementwise" and p.name != "astype":
             return self._with_numbers(p, atoms), params
@@ -165,7 +166,7 @@ class _Simplifier(Builder):
             return eq.inputs, {"axes": tuple(inner[a] for a in params["axes"])}
         return atoms, params
 
-    def _with_numbers(self, p: Primitive, atoms: Sequence[Any]) -> Sequence[Any]:
+    def _with_numbers(self, p: Operation, atoms: Sequence[Any]) -> Sequence[Any]:
         """`full` operands become numbers where that changes neither shape nor dtype."""
         (wanted,) = p.infer([type_of(a) for a in atoms], {})
         for i, atom in enumerate(atoms):

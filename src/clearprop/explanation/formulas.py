@@ -16,6 +16,7 @@ from clearprop.notation import number_text, text
 from clearprop.notation.expressions import Call, Expression, Name, Number
 from clearprop.primitives import REGISTRY, Primitive
 from clearprop.program.ir import Equation, Program, Var
+from clearprop.program.operation import Operation
 from clearprop.program.tracing import evaluate, trace
 from clearprop.program.types import BOOL, FLOAT64, INT64, PYTHON_SCALARS, Type
 from clearprop.program.values import raw
@@ -62,7 +63,7 @@ def _constant(value: Any) -> Expression:
     return Number(array[()].item()) if array.ndim == 0 else Name("constant")
 
 
-def simplified(primitive: Primitive, operands: tuple[Expression, ...], params: dict[str, Any]) -> Expression:
+def simplified(primitive: Operation, operands: tuple[Expression, ...], params: dict[str, Any]) -> Expression:
     """A call without what a reader would leave away: factors 1, and arithmetic on numbers alone."""
     if primitive.tex == "{x}" and len(operands) == 1 and primitive.name != "stop_gradient":
         return operands[0]
@@ -83,7 +84,7 @@ _SHORT = 5
 """A quotient of numbers stays a quotient, 1 / 512, unless it is this short: 0.5."""
 
 
-def _folded(primitive: Primitive, operands: tuple[Expression, ...], params: dict[str, Any]) -> Any:
+def _folded(primitive: Operation, operands: tuple[Expression, ...], params: dict[str, Any]) -> Any:
     values = [o.value for o in operands if isinstance(o, Number)]
     with np.errstate(all="ignore"):
         out = primitive.run(values, params)

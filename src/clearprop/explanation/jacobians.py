@@ -16,7 +16,8 @@ import numpy as np
 
 from clearprop.explanation.formulas import UNIT, Skeleton, rule_formula, rule_program, skeleton_of, symbol_type
 from clearprop.notation.expressions import Expression, Number
-from clearprop.primitives import REGISTRY, Primitive, Rule, Zero
+from clearprop.primitives import REGISTRY, Rule, Zero
+from clearprop.program.operation import Operation
 from clearprop.program.types import PYTHON_SCALARS, is_floating
 from clearprop.program.values import Application, Node, raw
 
@@ -69,7 +70,7 @@ class Local:
     def __init__(self, app: Application, k: int, out: Node) -> None:
         self.app, self.k, self.node = app, k, out
         self.operand: Node = app.inputs[k]
-        self.primitive: Primitive = app.primitive
+        self.primitive: Operation = app.primitive
         self.rule = self.primitive.rules[0 if self.primitive.variadic else k]
         self.shape, self.out_shape = shape_of(raw(self.operand)), shape_of(raw(out))
 

@@ -19,7 +19,8 @@ from clearprop.explanation.chain_rule import Bundle
 from clearprop.explanation.graph import Graph
 from clearprop.explanation.jacobians import Array, Elementwise, Local, Multilinear, shape_of, wide
 from clearprop.explanation.record import Rounding
-from clearprop.primitives import Primitive, Rule
+from clearprop.primitives import Rule
+from clearprop.program.operation import Operation
 from clearprop.program.types import PYTHON_SCALARS, is_floating, type_of
 from clearprop.program.values import Application, Node, raw
 
@@ -122,7 +123,7 @@ def _of_body(app: Application, known: dict[Node, Array]) -> Array:
     return running_error(lambda: body(*inside, **app.params), errors)
 
 
-def _pushed(primitive: Primitive, k: int, error: Array, app: Application) -> Array:
+def _pushed(primitive: Operation, k: int, error: Array, app: Application) -> Array:
     """|∂out/∂operand| · error, and for sums a rounding per addend."""
     xs, params = app.raw, app.params
     if primitive.kind == "elementwise":

@@ -25,7 +25,7 @@ from clearprop.program.types import (
     type_of,
 )
 from clearprop.program.values import RECORDING, Application, Node, raw
-from clearprop.shapes import Signature, Size, broadcast, normalise_axes, normalise_axis, settled
+from clearprop.shapes import Remedy, Signature, Size, broadcast, normalise_axes, normalise_axis, one_or_size
 
 REGISTRY: dict[str, Primitive] = {}
 """Every primitive by name, in order of declaration."""
@@ -47,6 +47,8 @@ class Primitive:
         tex: str = "",
         kink: Callable[..., Any] | None = None,
         signature: str = "",
+        verb: str = "combine",
+        remedy: Remedy | None = None,
         shape: Callable[..., Any] | None = None,
         dtype: str | Callable[..., Any] = "same",
         conditions: int = 0,
@@ -61,7 +63,7 @@ class Primitive:
         self.public_function: Callable[..., Any] = self
         self.__doc__, self.__name__, self.__module__ = function.__doc__, self.name, function.__module__
         self.__signature__ = inspect.signature(function)
-        self.signature = Signature(signature) if signature else None
+        self.signature = Signature(signature, verb, remedy) if signature else None
         self.shape_rule, self.dtype_rule, self.conditions = shape, dtype, conditions
         self._split_parameters()
         self.rules = self._make_rules(rules)
@@ -315,7 +317,7 @@ class Primitive:
             shape = self.shape_rule(*given, **params)
         if isinstance(shape, list):  # several outputs: types already
             return shape
-        return [Type(tuple(map(settled, shape)), self._infer_dtype(types, params))]
+        return [Type(tuple(map(one_or_size, shape)), self._infer_dtype(types, params))]
 
     def _infer_dtype(self, types: Sequence[Type], params: Mapping[str, Any]) -> DType:
         if callable(self.dtype_rule):

@@ -40,7 +40,10 @@ def composite(kind: str = "general", **declaration: Any) -> Callable[[Callable[.
     return _declare(kind, **declaration)
 
 
-_OPTIONS = ("numpy", "numba", "eager", "tex", "kink", "signature", "shape", "dtype", "conditions", "batch", "public")
+_OPTIONS = (
+    *("numpy", "numba", "eager", "tex", "kink", "signature", "verb", "remedy"),
+    *("shape", "dtype", "conditions", "batch", "public"),
+)
 
 
 def _declare(kind: str, **declaration: Any) -> Callable[[Callable[..., Any]], Primitive]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from clearprop.program.operation import Operation
 from clearprop.program.types import Type
 from clearprop.shapes import Scope
-
-if TYPE_CHECKING:
-    from clearprop.primitives import Primitive
 
 
 class Var:
@@ -47,7 +45,7 @@ class Equation:
     `where` is the user's line; `rule` says whose derivative the equation belongs to, if any.
     """
 
-    primitive: Primitive
+    primitive: Operation
     inputs: tuple[Atom, ...]
     params: Mapping[str, Any]
     outputs: tuple[Var, ...]

@@ -7,18 +7,16 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from clearprop.errors import TraceError, describe_line
 from clearprop.program.ir import Equation, Program, Var, prune
+from clearprop.program.operation import Operation
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
 from clearprop.program.values import Node, call_site, depends_on_earlier, named_site, now, raw
 from clearprop.shapes import Scope, Size, dim_key, evaluate_size
-
-if TYPE_CHECKING:
-    from clearprop.primitives import Primitive
 
 _ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)(?!\s*lambda\b)")
 
@@ -76,7 +74,7 @@ class Builder:
             known = self.captured[id(held)] = (held, self.new(type_of(value)))
         return known[1]
 
-    def emit(self, primitive: Primitive, values: Sequence[Any], params: dict[str, Any]) -> tuple[Var, ...]:
+    def emit(self, primitive: Operation, values: Sequence[Any], params: dict[str, Any]) -> tuple[Var, ...]:
         """Append an equation (or find the same one), and return its outputs."""
         inputs = tuple(map(self.atom, values))
         key = (primitive, tuple(map(_atom_key, inputs)), tuple((k, freeze(v)) for k, v in params.items()))
@@ -90,7 +88,7 @@ class Builder:
         return outputs
 
     def _equation(
-        self, primitive: Primitive, inputs: tuple[Any, ...], params: dict[str, Any], outputs: tuple[Var, ...]
+        self, primitive: Operation, inputs: tuple[Any, ...], params: dict[str, Any], outputs: tuple[Var, ...]
     ) -> Equation:
         if self.origin is not None:
             return Equation(primitive, inputs, params, outputs, self.origin.where, self.origin.rule)

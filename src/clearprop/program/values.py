@@ -12,14 +12,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from clearprop.errors import describe_line
-
-if TYPE_CHECKING:
-    from clearprop.primitives import Primitive
+from clearprop.program.operation import Operation
 
 _PACKAGE = str(Path(__file__).parent.parent)
 _OPERATIONS = tuple(str(Path(_PACKAGE, layer)) for layer in ("program", "primitives", "rules", "arrays"))
@@ -35,7 +33,7 @@ class Application:
     __slots__ = ("inputs", "links", "order", "outputs", "params", "primitive", "raw", "site")
 
     def __init__(
-        self, primitive: Primitive, inputs: Sequence[Any], raw: list[Any], params: dict[str, Any], outputs: Any
+        self, primitive: Operation, inputs: Sequence[Any], raw: list[Any], params: dict[str, Any], outputs: Any
     ) -> None:
         self.primitive, self.inputs, self.raw, self.params = primitive, inputs, raw, params
         self.outputs = outputs

@@ -9,12 +9,27 @@ from clearprop.errors import ShapeError
 from clearprop.primitives import primitive
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype
+from clearprop.rules.reductions import sum
 from clearprop.rules.structural import expand_dims, matrix_transpose, permute_dims, reshape, squeeze
-from clearprop.shapes import normalise_axis, same, size_of
+from clearprop.shapes import Shape, hint, normalise_axis, same, size_of
+
+
+def _how_to_multiply(operands: Sequence[str], shapes: Sequence[Shape], axis: str) -> str:
+    """The transpose that would fit, if one does."""
+    a, b = operands
+    if any(len(s) < 2 for s in shapes):
+        return f"check where {a} and {b} get their axis {axis}"
+    (*_, rows, inner), (*lead, n, m) = shapes
+    if hint(inner) == hint(m):
+        return f"transpose one operand ({b}.mT is {(*lead, m, n)}), or check that {b} has {inner} rows"
+    if hint(rows) == hint(n):
+        return f"transpose one operand ({a}.mT is {(*shapes[0][:-2], inner, rows)}), or check that {b} has {inner} rows"
+    return f"check that {b} has {inner} rows, or {a} {n} columns"
 
 
 @primitive(
     "multilinear", numpy="{a} @ {b}", tex=r"{a}\,{b}", signature="(n,k),(k,m)->(n,m)",
+    verb="multiply", remedy=_how_to_multiply,
     vjp_a=lambda g, b: matmul_(g, matrix_transpose(b)),
     vjp_b=lambda g, a: matmul_(matrix_transpose(a), g),
 )  # fmt: skip
@@ -72,9 +87,7 @@ def tensordot(a: Any, b: Any, axes: int | Sequence[Sequence[int]] = 2) -> Any:
 
 def vecdot(a: Any, b: Any, axis: int = -1) -> Any:
     """Sum of products along one axis."""
-    from clearprop.rules.reductions import sum as _sum
-
     products = a * b
     dtype = raw(products).dtype
-    total = _sum(products, axis=axis)
+    total = sum(products, axis=axis)
     return total if raw(total).dtype == dtype else astype(total, dtype=dtype)

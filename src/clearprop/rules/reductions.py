@@ -12,6 +12,8 @@ from clearprop.program.types import INT64, Type, type_of
 from clearprop.program.values import raw
 from clearprop.rules import eager
 from clearprop.rules.elementwise import as_floating, astype, equal, exp, isfinite, log, sqrt, stop_gradient, where
+from clearprop.rules.indexing import slice_axis
+from clearprop.rules.joining import concat_
 from clearprop.rules.structural import flip, only_axis, reshape
 from clearprop.shapes import Shape, is_one, size_of
 
@@ -109,9 +111,6 @@ def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
 @composite(tex=r"\textstyle\prod {x}")
 def prod(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Product over axes, as a balanced tree of products: so every derivative is right, zeros included."""
-    from clearprop.rules.indexing import slice_axis
-    from clearprop.rules.structural import concat_
-
     dtype = _sum_dtype(type_of(raw(x)))  # integers widen, as in a sum
     if type_of(raw(x)).dtype != dtype:
         x = astype(x, dtype=dtype)

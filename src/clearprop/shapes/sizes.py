@@ -1,4 +1,4 @@
-"""Shapes: broadcasting, gufunc signatures, and sizes that are known only when a compiled step runs.
+"""Sizes that are known only when a compiled step runs, and the shapes that are made of them.
 
 A shape is a tuple whose entries are integers, or `Size`s while a program is traced for many sizes at once.
 A `Size` is a polynomial in the sizes of the inputs' axes.  Arithmetic keeps it symbolic; whatever needs the
@@ -11,14 +11,11 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from clearprop.errors import ShapeError
-
-Dim = "int | Size"
 Shape = tuple[Any, ...]
+"""A tuple of integers and `Size`s."""
 
 
 class Symbol:
@@ -320,7 +317,7 @@ def is_one(dim: Any) -> bool:
     return isinstance(dim, int) and dim == 1
 
 
-def settled(dim: Any) -> Any:
+def one_or_size(dim: Any) -> Any:
     """The size of a result's axis: 1 where it is 1 now, and the program is then for that alone.
 
     Sizes of input axes are never 1, nor are their products; what is subtracted or divided may be.
@@ -365,115 +362,3 @@ def divide(a: Any, b: Any) -> Any:
 def size_of(shape: Iterable[Any]) -> Any:
     """The number of elements of a shape: the product of its sizes."""
     return functools.reduce(operator.mul, shape, 1)
-
-
-def broadcast(*shapes: Shape) -> Shape:
-    """The common shape under NumPy's rules; raises ValueError naming the axis (counted from the end)."""
-    out = []
-    for axis, dims in enumerate(itertools.zip_longest(*(s[::-1] for s in shapes), fillvalue=1), start=1):
-        common: Any = 1
-        for d in dims:
-            if is_one(d):
-                continue
-            if is_one(common):
-                common = d
-            elif not same(common, d):
-                raise ValueError(f"axis -{axis} is {common} in one operand and {d} in another")
-        out.append(common)
-    return tuple(out[::-1])
-
-
-def normalise_axis(axis: int, ndim: int, name: str = "axis") -> int:
-    """The axis counted from the end (negative), checked against the rank."""
-    if not -ndim <= axis < ndim:
-        raise ShapeError(
-            f"{name} {axis} does not exist",
-            expected=f"an axis of an array with {ndim} axes: from {-ndim} to {ndim - 1}"
-            if ndim
-            else "no axis: the array has none",
-            got=f"{name} = {axis}",
-        )
-    return axis if axis < 0 else axis - ndim
-
-
-def normalise_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
-    """Axes counted from the end, ascending and distinct; None means all."""
-    if axis is None:
-        return tuple(range(-ndim, 0))
-    if type(axis) is tuple and len(axis) == 1 and type(axis[0]) is int and -ndim <= axis[0] < 0:
-        return axis
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    out = tuple(sorted(normalise_axis(operator.index(a), ndim) for a in axes))
-    if len(set(out)) < len(out):
-        raise ShapeError("an axis is named twice", expected="distinct axes", got=f"axis = {axis}")
-    return out
-
-
-class Signature:
-    """A gufunc signature such as `(n,k),(k,m)->(n,m)`: core axes by name, loop axes broadcast."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        left, right = text.split("->")
-        self.inputs = tuple(_core(part) for part in re.findall(r"\((.*?)\)", left))
-        self.outputs = tuple(_core(part) for part in re.findall(r"\((.*?)\)", right))
-
-    def infer(self, name: str, operands: Sequence[str], shapes: Sequence[Shape]) -> Shape:
-        """The output shape, or a ShapeError that names the axis."""
-        dims: dict[str, tuple[Any, str]] = {}
-        loops = []
-        for operand, core, shape in zip(operands, self.inputs, shapes, strict=True):
-            if len(shape) < len(core):
-                raise ShapeError(
-                    f"{name} needs {len(core)} axes in {operand}",
-                    expected=f"axes ({', '.join(core)}) at the end of {operand}   [{self.text}]",
-                    got=f"{operand} has shape {shape}",
-                )
-            split = len(shape) - len(core)
-            loops.append(shape[:split])
-            for axis, size in zip(core, shape[split:], strict=True):
-                first, where = dims.setdefault(axis, (size, operand))
-                if not same(first, size):
-                    raise self._mismatch(name, operands, shapes, axis, (first, where), (size, operand))
-        try:
-            loop = broadcast(*loops)
-        except ValueError as error:
-            raise ShapeError(
-                f"{name} cannot broadcast {' with '.join(map(str, shapes))}",
-                expected=f"leading axes that are equal or 1   [{self.text}]",
-                got=str(error),
-            ) from None
-        return loop + tuple(dims[axis][0] for axis in self.outputs[0])
-
-    def _mismatch(
-        self,
-        name: str,
-        operands: Sequence[str],
-        shapes: Sequence[Shape],
-        axis: str,
-        first: tuple[Any, str],
-        second: tuple[Any, str],
-    ) -> ShapeError:
-        pair = " by ".join(str(s) for s in shapes[:2]) if len(shapes) == 2 else ", ".join(map(str, shapes))
-        return ShapeError(
-            f"{name} cannot {'multiply' if name == 'matmul' else 'combine'} {pair}",
-            expected=f"axis {axis} equal in {first[1]} and {second[1]}   [{self.text}]",
-            got=f"{axis} = {first[0]} in {first[1]}, {axis} = {second[0]} in {second[1]}",
-            try_=_remedy(name, operands, shapes, axis),
-        )
-
-
-def _core(part: str) -> tuple[str, ...]:
-    return tuple(axis.strip() for axis in part.split(",") if axis.strip())
-
-
-def _remedy(name: str, operands: Sequence[str], shapes: Sequence[Shape], axis: str) -> str:
-    if name != "matmul" or any(len(s) < 2 for s in shapes):
-        return f"check where {operands[0]} and {operands[1]} get their axis {axis}"
-    a, b = operands
-    (*_, rows, inner), (*lead, n, m) = shapes[0], shapes[1]
-    if hint(inner) == hint(m):
-        return f"transpose one operand ({b}.mT is {(*lead, m, n)}), or check that {b} has {inner} rows"
-    if hint(rows) == hint(n):
-        return f"transpose one operand ({a}.mT is {(*shapes[0][:-2], inner, rows)}), or check that {b} has {inner} rows"
-    return f"check that {b} has {inner} rows, or {a} {n} columns"

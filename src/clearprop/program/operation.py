@@ -1,0 +1,51 @@
+"""What a program knows of the operations in it, whoever declares them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from clearprop.program.types import Type
+from clearprop.shapes import Signature
+
+
+class Operation(Protocol):
+    """An operation that equations apply; `primitives.Primitive` is the class of those that are declared."""
+
+    name: str
+    kind: str
+    numpy: str
+    numba: str
+    tex: str
+    operands: tuple[str, ...]
+    params: dict[str, Any]
+    variadic: bool
+    conditions: int
+    body: Callable[..., Any] | None
+    rules: tuple[Any, ...]
+    jvp: Any
+    signature: Signature | None
+    shape_rule: Callable[..., Any] | None
+    batch_rule: Callable[..., Any] | None
+
+    def __call__(self, *operands: Any, **params: Any) -> Any:
+        """Compute on arrays; trace or record on nodes."""
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether it has a body instead of a spelling."""
+
+    def run(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        """The value, on arrays and numbers."""
+
+    def infer(self, types: Sequence[Type], params: Mapping[str, Any]) -> list[Type]:
+        """The types of the outputs."""
+
+    def pullback(self, k: int, g: Any, y: Any, xs: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        """The cotangent of operand k from that of the output."""
+
+    def batched(self, params: Mapping[str, Any], vmap: Callable[..., Any]) -> Operation:
+        """The composite for a batch of examples, given what maps a function over one."""
+
+    def pushforward(self, dots: Sequence[Any], y: Any, xs: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        """The tangent of the output from those of the operands."""

@@ -1,0 +1,59 @@
+"""Joining: arrays one after the other, along an axis that exists or along a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clearprop.errors import ShapeError
+from clearprop.primitives import primitive
+from clearprop.rules.indexing import slice_axis
+from clearprop.rules.structural import expand_dims, reshape
+from clearprop.shapes import same
+
+
+def _joined(types: Any, axis: int) -> Any:
+    first = types[0].shape
+    for t in types[1:]:
+        for i, (a, b) in enumerate(zip(first, t.shape, strict=False)):
+            if len(t.shape) != len(first) or (i != axis % len(first) and not same(a, b)):
+                raise ShapeError(
+                    "concat needs arrays that agree on every other axis",
+                    expected=f"shapes equal except on axis {axis % len(first)}",
+                    got=" and ".join(str(u.shape) for u in types),
+                )
+    total: Any = 0
+    for t in types:
+        total = total + t.shape[axis]
+    return tuple(total if i - len(first) == axis else n for i, n in enumerate(first))
+
+
+def _split_cotangent(g: Any, arrays: Sequence[Any], axis: int) -> list[Any]:
+    parts, start = [], 0
+    for a in arrays:
+        stop = start + a.shape[axis]
+        parts.append(slice_axis(g, axis, start, stop))
+        start = stop
+    return parts
+
+
+@primitive(
+    "structural", numpy="np.concatenate({arrays}, axis={axis})", tex=r"[{arrays}]", shape=_joined,
+    vjp_arrays=lambda g, arrays, axis: _split_cotangent(g, arrays, axis),
+)  # fmt: skip
+def concat_(*arrays: Any, axis: Any = 0) -> Any:
+    """The arrays one after the other along an existing axis."""
+
+
+@concat_.front
+def concat(arrays: Sequence[Any], axis: int | None = 0) -> Any:  # noqa: D103 - the declaration's docstring
+    if len(arrays) == 0:
+        raise ShapeError("concat needs at least one array", expected="a sequence of arrays", got="an empty sequence")
+    if axis is None:
+        return concat_(*(reshape(a, (-1,)) for a in arrays), axis=0)
+    return concat_(*arrays, axis=axis)
+
+
+def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+    """The arrays one after the other along a new axis."""
+    return concat([expand_dims(a, axis) for a in arrays], axis=axis)

@@ -1,0 +1,40 @@
+"""Shapes: sizes, broadcasting, and gufunc signatures, with messages that name the axis."""
+
+from clearprop.shapes.broadcasting import broadcast, normalise_axes, normalise_axis
+from clearprop.shapes.signature import Remedy, Signature
+from clearprop.shapes.sizes import (
+    Scope,
+    Shape,
+    Size,
+    Symbol,
+    dim_key,
+    divide,
+    evaluate_size,
+    hint,
+    is_one,
+    one_or_size,
+    same,
+    same_shape,
+    size_of,
+)
+
+__all__ = [
+    "Remedy",
+    "Scope",
+    "Shape",
+    "Signature",
+    "Size",
+    "Symbol",
+    "broadcast",
+    "dim_key",
+    "divide",
+    "evaluate_size",
+    "hint",
+    "is_one",
+    "normalise_axes",
+    "normalise_axis",
+    "one_or_size",
+    "same",
+    "same_shape",
+    "size_of",
+]
