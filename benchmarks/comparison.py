@@ -21,7 +21,7 @@ from benchmarks.optimizers.markdown import table
 from clearprop.comparison.page import draw, heads, notes, record, rows
 from clearprop.comparison.trials import Outcome, Setup, compare
 from clearprop.comparison.verdict import differences, verdict
-from clearprop.data.prepared import from_source
+from clearprop.data.training_data import from_source
 
 DOCS = Path(__file__).parent.parent / "docs"
 OPTIMIZERS = (

@@ -69,7 +69,7 @@ def train_once(path: Path, memory: int | None) -> tuple[str, float]:
     from clearprop.cli.plan import completed, job_for
     from clearprop.cli.settings import settings_from
     from clearprop.data.parts import rows_in
-    from clearprop.data.prepared import from_source
+    from clearprop.data.training_data import from_source
     from clearprop.runs.events import Events
     from clearprop.train.defaults import recipe
     from clearprop.train.job import train
@@ -109,9 +109,9 @@ def measure(warm: Path, paths: list[Path], memory: int | None) -> list[dict[str,
 
 def train_streamed(path: Path) -> None:
     """Stream a table that would not need it, so that all that streaming loads is loaded."""
-    from clearprop.data.streaming.passes import streamed
+    from clearprop.data.streaming.streamed_table import stream_table
 
-    streamed(path, str(path), None, "auto", 0.15, 0.15, 0, 10**8)
+    stream_table(path, str(path), None, "auto", 0.15, 0.15, 0, 10**8)
 
 
 def worker(memory: str, warm: str, *paths: str) -> None:

@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 import clearprop as cl
 from clearprop.cli.plan import completed, job_for
 from clearprop.cli.settings import settings_from
-from clearprop.data.prepared import from_source
+from clearprop.data.training_data import from_source
 from clearprop.runs.events import Events
 from clearprop.train.defaults import recipe
 from clearprop.train.job import train

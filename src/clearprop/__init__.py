@@ -23,10 +23,10 @@ from clearprop.autodiff.transforms import per_example_grad as per_example_grad
 from clearprop.autodiff.transforms import value_and_grad as value_and_grad
 from clearprop.autodiff.transforms import vjp as vjp
 from clearprop.autodiff.trees import tree_map as tree_map
-from clearprop.compiler.compiled_function import ExecutorWarning as ExecutorWarning
-from clearprop.compiler.compiled_function import compile as compile
-from clearprop.compiler.threads import get_threads as get_threads
-from clearprop.compiler.threads import set_threads as set_threads
+from clearprop.compiler import ExecutorWarning as ExecutorWarning
+from clearprop.compiler import compile as compile
+from clearprop.compiler import get_threads as get_threads
+from clearprop.compiler import set_threads as set_threads
 from clearprop.errors import ClearpropError as ClearpropError
 from clearprop.explanation import explain as explain
 from clearprop.explanation import explain_update as explain_update

@@ -204,7 +204,8 @@ def plain(*, threads: int = 1, first: int = 0, form: str = "", thin: bool = True
             patch.setattr(binding, "SPLIT_ELEMENTS", 1)
             patch.setattr(binding, "SPLIT_PRODUCT", 1)
             patch.setattr(binding.Binding, "shares", _halves)
-            patch.setattr(native_executor, "Binding", lambda plan, env, _: binding.Binding(plan, env, threads))
+            on_threads = lambda plan, env, _, special: binding.Binding(plan, env, threads, special)
+            patch.setattr(native_executor, "Binding", on_threads)
         if form:
             columns, narrow = FORMS[form]
             patch.setattr(binding, "COLUMNS", columns)

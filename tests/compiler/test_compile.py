@@ -10,7 +10,7 @@ import pytest
 
 import clearprop as cl
 from clearprop import nn, optim
-from clearprop.compiler.compiled_function import Compiled, ExecutorWarning
+from clearprop.compiler import Compiled, ExecutorWarning
 from clearprop.errors import ShapeError, TraceError
 
 X = np.array([1.0, 2.0, 3.0])

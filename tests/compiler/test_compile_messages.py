@@ -7,8 +7,7 @@ import pytest
 
 import clearprop as cl
 from clearprop import nn
-from clearprop.compiler import compiled_function
-from clearprop.compiler.compiled_function import ExecutorWarning
+from clearprop.compiler import ExecutorWarning, executor_choice
 from clearprop.errors import ArgumentError, ClearpropError, TraceError
 from clearprop.primitives import HELPERS, REGISTRY
 
@@ -244,7 +243,7 @@ for _name in ("sinc", "rolled"):
 
 @pytest.fixture
 def unsaid(monkeypatch):
-    monkeypatch.setattr(compiled_function, "_SAID", set())
+    monkeypatch.setattr(executor_choice, "_SAID", set())
 
 
 @pytest.mark.parametrize(
@@ -286,7 +285,7 @@ def test_a_dtype_without_native_form_is_told(unsaid):
 
 
 def test_without_numba_the_numpy_executor_runs_and_says_so_once(unsaid, monkeypatch):
-    monkeypatch.setattr(compiled_function.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(executor_choice.importlib.util, "find_spec", lambda name: None)
 
     def doubled(x):
         return x * 2

@@ -91,7 +91,7 @@ def test_extrema_of_the_largest_integers():
 def test_a_product_of_integers_runs_on_numpy():
     """BLAS has none; what it would make of their bits is nobody's wish."""
     a = np.arange(12).reshape(3, 4)
-    with pytest.warns(cl.compiler.compiled_function.ExecutorWarning, match="matmul of int64 has no native form"):
+    with pytest.warns(cl.ExecutorWarning, match="matmul of int64 has no native form"):
         got = cl.compile(_integer_product)(a)
     assert np.array_equal(np.asarray(got), a @ a.T)
 

@@ -16,7 +16,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.autodiff.trees import flatten
-from clearprop.compiler.compiled_function import native_obstacle
+from clearprop.compiler import native_obstacle
 from clearprop.primitives import REGISTRY
 from clearprop.program.values import raw
 from tests.compiler.bounds import assert_within, bounded, certain

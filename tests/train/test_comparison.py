@@ -13,7 +13,7 @@ from clearprop.cli.optimizer_words import made
 from clearprop.comparison.page import record
 from clearprop.comparison.trials import GRID, HeldRate, Outcome, Setup, Trace, _at, compare, gradients_per_step
 from clearprop.comparison.verdict import differences, verdict
-from clearprop.data.prepared import from_source
+from clearprop.data.training_data import from_source
 from clearprop.errors import ClearpropError
 from clearprop.optim.inspection import has_rate, parse, parts
 from clearprop.train.rate_range import judged

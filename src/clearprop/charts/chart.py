@@ -108,7 +108,7 @@ def save_chart(path: str | Path, chart: Chart, *more: Chart) -> Path:
         )
     undated = {".svg": {"Date": None, "Title": chart.title}, ".pdf": {"CreationDate": None, "Title": chart.title}}
     buffer = io.BytesIO()
-    with drawn(chart, *more, titled=True) as figure:
+    with draw_figure(chart, *more, titled=True) as figure:
         figure.savefig(buffer, format=suffix[1:], dpi=144, metadata=undated.get(suffix))
     write_bytes(path, buffer.getvalue())
     return path
@@ -130,7 +130,7 @@ def save_charts(folder: Path, charts: Sequence[Chart]) -> list[Path]:
 
 
 @contextmanager
-def drawn(*charts: Chart, titled: bool) -> Iterator[Any]:
+def draw_figure(*charts: Chart, titled: bool) -> Iterator[Any]:
     """The charts as a matplotlib figure, with matplotlib set up to save it; with titles and key if it stands alone."""
     try:
         import matplotlib
@@ -169,23 +169,23 @@ def _name_curves(figure: Any, charts: Sequence[Chart]) -> None:
 
 def _draw(axes: Any, chart: Chart) -> None:
     for curve, pen in zip(chart.curves, pens(chart.curves), strict=True):
-        x, y = (_shown(values, axis) for values, axis in ((curve.x, chart.x), (curve.y, chart.y)))
-        marked = _marked(x, y) if curve.look == "line" else []
+        x, y = (_drawable(values, axis) for values, axis in ((curve.x, chart.x), (curve.y, chart.y)))
+        marked = _marked_places(x, y) if curve.look == "line" else []
         axes.plot(x, y, label=curve.name, **pen, **({**_CIRCLE, "markevery": marked} if marked else {}))
         if curve.low is not None and curve.high is not None:
-            low, high = _shown(curve.low, chart.y), _shown(curve.high, chart.y)
+            low, high = _drawable(curve.low, chart.y), _drawable(curve.high, chart.y)
             axes.fill_between(x, low, high, color=pen["color"], alpha=0.15, linewidth=0)
     for place, text in chart.marks:
         axes.axvline(place, color=INK, linewidth=1, linestyle=":", label=text)
     for side, axis in (("x", chart.x), ("y", chart.y)):
-        _set_axis(axes, side, axis, [v for c in chart.curves for v in _shown(getattr(c, side), axis)])
+        _set_axis(axes, side, axis, [v for c in chart.curves for v in _drawable(getattr(c, side), axis)])
     axes.grid(axis="y", color=LINE, linewidth=1)
     axes.set_axisbelow(True)
     axes.tick_params(length=0, pad=5)
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _shown(values: ArrayLike, axis: Axis) -> NDArray[np.float64]:
+def _drawable(values: ArrayLike, axis: Axis) -> NDArray[np.float64]:
     """The values with NaN, which leaves a gap, for those that the axis cannot show."""
     found = np.asarray(values, dtype=np.float64)
     known = np.abs(found) < _LARGEST  # false for NaN
@@ -213,7 +213,7 @@ def _pen(look: str, number: int) -> dict[str, Any]:
     return {"color": colour, "linewidth": 1.8, **({"dashes": dashes} if dashes else {})}
 
 
-def _marked(x: NDArray[Any], y: NDArray[Any]) -> list[int]:
+def _marked_places(x: NDArray[Any], y: NDArray[Any]) -> list[int]:
     """The places of values that are points, too: all of a few, and those without neighbours, which no line shows."""
     there = np.isfinite(x) & np.isfinite(y)
     if len(there) <= _FEW:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.charts.chart import COLOURS, HEIGHT, INK, LINE, SOFT, WIDTH, Axis, Chart, Curve, drawn, pens
+from clearprop.charts.chart import COLOURS, HEIGHT, INK, LINE, SOFT, WIDTH, Axis, Chart, Curve, draw_figure, pens
 from clearprop.notation import number_text
 
 _DARK = ("#79c0ff", "#ffa657", "#7ee787", "#d2a8ff", "#e3c24a", "#ff9bce")
@@ -71,11 +71,11 @@ def reliability_chart(title: str, confidence: Sequence[float], right: Sequence[f
 def _picture(chart: Chart, prefix: str) -> str:
     """The chart as an element of a page."""
     buffer = io.StringIO()
-    with drawn(chart, titled=False) as figure:
+    with draw_figure(chart, titled=False) as figure:
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     root = ET.fromstring(buffer.getvalue())
     _adapt(root, prefix)
-    label = f"{chart.title}. {_told(chart)}"
+    label = f"{chart.title}. {_description(chart)}"
     root.attrib = {"class": "chart", "role": "img", "aria-label": label, "viewBox": f"0 0 {WIDTH} {HEIGHT}"}
     return _in_page_colours(ET.tostring(root, encoding="unicode"))
 
@@ -96,13 +96,13 @@ def _adapt(root: ET.Element, prefix: str) -> None:
         element.attrib.pop("clip-path", None)
         for name, value in list(element.attrib.items()):
             del element.attrib[name]
-            element.set(name.rpartition("}")[2], _prefixed(name, value, prefix))
+            element.set(name.rpartition("}")[2], _with_prefix(name, value, prefix))
         if element.tag == "text":
             element.set("style", re.sub(r"font-family:[^;]*;", "", element.get("style", "")))
         element.text, element.tail = (element.text or "").strip(), ""
 
 
-def _prefixed(name: str, value: str, prefix: str) -> str:
+def _with_prefix(name: str, value: str, prefix: str) -> str:
     if name == "id":
         return prefix + value
     return f"#{prefix}{value[1:]}" if name.endswith("href") else value
@@ -127,7 +127,7 @@ def _key(pen: Mapping[str, Any]) -> str:
     return f'<svg aria-hidden="true" viewBox="0 0 36 10">{_in_page_colours(shape)}</svg>'
 
 
-def _told(chart: Chart) -> str:
+def _description(chart: Chart) -> str:
     return chart.told or "; ".join(_summary(curve) for curve in chart.curves if curve.look != "guide")
 
 

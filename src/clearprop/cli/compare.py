@@ -68,7 +68,7 @@ def compare(
     from clearprop.comparison.trials import Setup
     from clearprop.comparison.trials import compare as run
     from clearprop.comparison.verdict import verdict
-    from clearprop.data.prepared import from_source
+    from clearprop.data.training_data import from_source
     from clearprop.runs.folder import require_free
 
     folders = [Path(name) for name in what]

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from clearprop.data.preprocessing import Encoded, Report
+    from clearprop.data.preprocessing import Encoded, EncodingReport
 
 
 def evaluate(
@@ -33,12 +33,12 @@ def evaluate(
     """
     from clearprop.cli.console import messages, output, results_table, say
     from clearprop.cli.exit_codes import DONE
-    from clearprop.data.streaming.encoded_source import merged
+    from clearprop.data.streaming.encoded_source import merge_reports
     from clearprop.runs.events import as_line, plain
     from clearprop.train.loading import load
 
     loaded = load(run)
-    seen: list[tuple[int, Report]] = []
+    seen: list[tuple[int, EncodingReport]] = []
 
     def noted() -> Iterator[Encoded]:
         for block in loaded.encoded(data, with_target=True):
@@ -47,7 +47,7 @@ def evaluate(
 
     results = loaded.measured(noted())
     rows = sum(number for number, _ in seen)
-    for remark in merged(report for _, report in seen).lines():
+    for remark in merge_reports(report for _, report in seen).lines():
         say(messages(), remark)
     if json:
         typer.echo(as_line(plain({"rows": rows, **results})))

@@ -9,8 +9,8 @@ from typing import Any
 from clearprop import nn
 from clearprop.cli.optimizer_words import made, takes_rate
 from clearprop.cli.settings import TrainSettings
-from clearprop.data.prepared import Prepared
 from clearprop.data.readers.sources import BUNDLED
+from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError
 from clearprop.runs.events import Events
 from clearprop.runs.folder import Settings

@@ -85,7 +85,7 @@ def write_predictions(run: Run, data: str, file: BinaryIO) -> list[str]:
     import csv
     import io
 
-    from clearprop.data.streaming.encoded_source import merged
+    from clearprop.data.streaming.encoded_source import merge_reports
 
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -96,7 +96,7 @@ def write_predictions(run: Run, data: str, file: BinaryIO) -> list[str]:
         writer.writerows(_rows(run, encoded))
         reports.append(encoded.report)
     text.detach()  # flushes, and leaves the file open
-    return merged(reports).lines()
+    return merge_reports(reports).lines()
 
 
 def _header(run: Run) -> list[str]:

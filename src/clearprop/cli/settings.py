@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from clearprop.data.streaming.memory import parsed_size
+from clearprop.data.streaming.memory import parse_size
 from clearprop.errors import ArgumentError, unknown_name
 from clearprop.files.strict_json import parse_json, read_text
 from clearprop.optim.inspection import parse
@@ -52,7 +52,7 @@ class TrainSettings(BaseModel):
     @field_validator("memory", mode="before")
     @classmethod
     def _bytes(cls, value: Any) -> Any:
-        return parsed_size(value) if isinstance(value, str) else value
+        return parse_size(value) if isinstance(value, str) else value
 
     @field_validator("hidden", mode="before")
     @classmethod

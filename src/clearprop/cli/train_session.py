@@ -16,10 +16,10 @@ from clearprop.cli.optimizer_words import AUTO, tested_rate, told
 from clearprop.cli.plan import completed, job_for, network_for, number
 from clearprop.cli.settings import TrainSettings, option_of, settings_from
 from clearprop.data.parts import batches_in, rows_in
-from clearprop.data.prepared import Prepared, from_source
 from clearprop.data.readers.sources import BUNDLED
+from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.memory import default_memory
-from clearprop.data.streaming.rows import Rows
+from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ArgumentError, ClearpropError
 from clearprop.runs.events import Events, log_events
 from clearprop.runs.folder import RunFolder, require_free
@@ -159,7 +159,7 @@ class Session:
         # a run that goes on keeps its blocks, which its memory decides, whatever is free here and now
         memory = settings.memory if settings.memory is not None or again else default_memory()
         data = self._read(source, settings, memory)
-        if isinstance(data.table, Rows):
+        if isinstance(data.table, DiskRows):
             settings = settings.model_copy(update={"memory": memory})
         chosen = recipe(rows_in(data.table))
         full = self._rated(completed(settings, chosen, source, data), data)
@@ -247,7 +247,7 @@ def _tell_data(data: Prepared) -> None:
 def _tell_plan(job: Job, asked: TrainSettings, full: TrainSettings) -> None:
     console, data = output(), job.data
     parts = {"train": data.train, "validate": data.validation, "test": data.test}
-    rows = ", ".join(f"{rows_in(part)} to {name}" for name, part in parts.items() if isinstance(part, tuple | Rows))
+    rows = ", ".join(f"{rows_in(part)} to {name}" for name, part in parts.items() if isinstance(part, tuple | DiskRows))
     say(console, f"rows      {rows}")
     sizes = [job.data.told["features"], *(full.hidden or ()), job.model.layers[-1].bias.shape[0]]
     extra = f", dropout {full.dropout:g}" if full.dropout else ""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clearprop import nn, optim
 from clearprop.arrays.tensor import Tensor
-from clearprop.data.prepared import Prepared
+from clearprop.data.training_data import Prepared
 from clearprop.optim.hyperparameters import NOT_NEGATIVE, hyper
 from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_rate
 from clearprop.optim.transform import Composed, Transform, View, operand, scalar_like

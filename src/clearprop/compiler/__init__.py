@@ -1,1 +1,19 @@
-"""From a traced function to one native call: lowering, fusion, buffers, sources, executors."""
+"""From a traced function to one native call: lowering, fusion, buffers, sources, executors.
+
+The way of a program: `compiled_function` takes the arguments, `specialisation` traces and lowers (`lowering`), the plan
+(`memory_plan`) resolves views to strides (`array_access`), orders operations into nests (`schedule`) and writes their
+loops (`kernels`); `binding` puts in numbers, `executable` makes the table that native code reads, and `native/` holds
+what needs Numba.  Open to other folders beside the names here: `epoch_loop`, which loads Numba.
+"""
+
+from clearprop.compiler.compiled_function import Compiled as Compiled
+from clearprop.compiler.compiled_function import compile as compile
+from clearprop.compiler.executor_choice import ExecutorWarning as ExecutorWarning
+from clearprop.compiler.executor_choice import native_obstacle as native_obstacle
+from clearprop.compiler.lowering import lower as lower
+from clearprop.compiler.numpy_source import NumpySource as NumpySource
+from clearprop.compiler.numpy_source import closed_helpers as closed_helpers
+from clearprop.compiler.numpy_source import helper_source as helper_source
+from clearprop.compiler.threads import get_threads as get_threads
+from clearprop.compiler.threads import products_of as products_of
+from clearprop.compiler.threads import set_threads as set_threads

@@ -14,6 +14,7 @@ from clearprop.compiler.iteration_domains import Operation
 from clearprop.compiler.kernels import Kernel, dtype_name
 from clearprop.compiler.memory_plan import Instruction, Plan
 from clearprop.compiler.native import thin_products
+from clearprop.compiler.native.library_kernels import combine, product
 from clearprop.compiler.schedule import Nest
 from clearprop.compiler.simd_rows import LANES
 from clearprop.compiler.unrolled_rows import COLUMNS
@@ -28,6 +29,9 @@ NARROW = 8  # rows shorter than this are worked on side by side
 _WORD = 2**64
 
 
+SpecialKernel = Callable[["Binding", Operation], None]
+
+
 @dataclass
 class Call:
     """One entry of the table for one thread: which kernel, and its row; `slots` are positions that hold addresses."""
@@ -38,10 +42,14 @@ class Call:
 
 
 class Binding:
-    """A plan with numbers: the calls of every thread and the memory between them."""
+    """A plan with numbers: the calls of every thread and the memory between them.
 
-    def __init__(self, plan: Plan, env: Mapping[Any, int], threads: int) -> None:
-        self.plan, self.env, self.threads = plan, env, threads
+    `special` says, by the name of its kernel, how an operation that is neither a nest nor a matrix product becomes
+    calls; it is handed in (`structural_kernels.SPECIAL`), since what stands there is written in terms of a binding.
+    """
+
+    def __init__(self, plan: Plan, env: Mapping[Any, int], threads: int, special: Mapping[str, SpecialKernel]) -> None:
+        self.plan, self.env, self.threads, self.special = plan, env, threads, special
         self.temporaries: dict[Var, int] = {}
         self._pieces: list[Any] = []
         self.status = np.zeros(1, np.int64)  # kernels that meet an impossible index say so here
@@ -142,8 +150,6 @@ class Binding:
         }
 
     def _combine(self, var: Var, memory: list[int]) -> None:
-        from clearprop.compiler.native.library_kernels import combine
-
         count = math.prod(self.number(n) for n in var.shape)
         self.add([Call(combine(dtype_name(var.dtype)), [0, count, *memory, 0], [(4, var, 0)])])
 
@@ -164,8 +170,6 @@ class Binding:
         return Call(kernel, row, addresses)
 
     def _product(self, op: Operation) -> None:
-        from clearprop.compiler.native.library_kernels import product
-
         kernel = product(dtype_name(op.out.dtype))
         for layout in layouts(op, self.number):
             if self._thin_product(op, layout):
@@ -209,9 +213,7 @@ class Binding:
         return [g.columns(lo, hi) for lo, hi in self.shares(g.n, worth)]
 
     def _special(self, op: Operation) -> None:
-        from clearprop.compiler.native.structural_kernels import SPECIAL
-
-        SPECIAL[op.equation.primitive.name](self, op)
+        self.special[op.equation.primitive.name](self, op)
 
     # ---------------------------------------------------------------------------------------------- table
     def thread_calls(self, thread: int) -> Iterator[Call | None]:

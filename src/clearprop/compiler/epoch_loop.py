@@ -21,6 +21,7 @@ from clearprop.compiler.kernels import dtype_name
 from clearprop.compiler.lowering import lower
 from clearprop.compiler.memory_plan import make_plan
 from clearprop.compiler.native.library_kernels import collect, gather
+from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.compiler.threads import get_threads
 from clearprop.errors import DTypeError, ShapeError, user_line
 from clearprop.program.ir import Var
@@ -199,9 +200,9 @@ class _Bound:
         self.hidden = [np.asarray(raw(c), order="C") for c in self.lowered.captured]
         self.scalars = [np.zeros(1, o.dtype if isinstance(o, Var) else type_of(o).dtype) for o in self.plan.outputs[n:]]
         env = self.traced.environment(size)
-        self.binding = Binding(self.plan, env, 1)
+        self.binding = Binding(self.plan, env, 1, SPECIAL)
         if loop.threads > 1 and self.binding.multiply_adds() >= TWO_THREADS:
-            self.binding = Binding(self.plan, env, loop.threads)
+            self.binding = Binding(self.plan, env, loop.threads, SPECIAL)
         self._add_gathers()
         self._add_collections(n)
         self.executable = Executable(self.binding)

@@ -11,7 +11,7 @@ import numpy as np
 from clearprop.compiler.binding import Binding, Call
 from clearprop.compiler.native import blas
 from clearprop.compiler.native.cache import kernel_address, module_text, prepare
-from clearprop.compiler.native.instruction_driver import DRIVER
+from clearprop.compiler.native.instruction_driver import DRIVER, drive, together
 from clearprop.compiler.thread_turns import Turns
 from clearprop.errors import ArgumentError, user_line
 from clearprop.program.ir import Var
@@ -138,8 +138,6 @@ class Executable:
             start += steps
 
     def _run_together(self, start: int, stop: int) -> None:
-        from clearprop.compiler.native.instruction_driver import together
-
         self.barrier[0] = 0
         together(lambda: self._surely(start, stop), lambda: self._drive(1, start, stop))
 
@@ -157,8 +155,6 @@ class Executable:
             raise interrupt
 
     def _drive(self, thread: int, start: int, stop: int) -> None:
-        from clearprop.compiler.native.instruction_driver import drive
-
         t = self.tables[thread]
         t.call[:2] = start, stop
         drive(t.call)

@@ -9,18 +9,18 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.statistics import Numbers, summarised
-from clearprop.data.tables import (
+from clearprop.data.columns import (
     Column,
-    Kind,
-    Place,
+    ColumnKind,
+    Locator,
     as_boolean,
     as_category,
     as_number,
-    counted,
-    listed,
+    name_list,
     number_text,
+    quantity,
 )
+from clearprop.data.statistics import Numbers, summarise
 from clearprop.errors import DataError
 
 INDICATOR_SHARE = 0.05
@@ -64,7 +64,7 @@ class NumberEncoding:
         """The names of the features."""
         return (self.name, f"{self.name} missing") if self.indicator else (self.name,)
 
-    def encode(self, column: Column, place: Place, findings: Findings) -> NDArray[np.float32]:
+    def encode(self, column: Column, place: Locator, findings: Findings) -> NDArray[np.float32]:
         """The features, `(features, rows)`.  Raises DataError for text or infinite values."""
         numbers = (as_boolean if self.kind == "boolean" else as_number)(column, place)
         absent = numbers.missing
@@ -131,7 +131,7 @@ class CategoryEncoding:
         names = tuple(f"{self.name}={level}" for level in self.levels)
         return (*names, f"{self.name} missing") if self.indicator else names
 
-    def encode(self, column: Column, place: Place, findings: Findings) -> NDArray[np.float32]:
+    def encode(self, column: Column, place: Locator, findings: Findings) -> NDArray[np.float32]:
         """The features, `(features, rows)`."""
         values = as_category(column).values
         index: dict[str | None, int] = {level: i for i, level in enumerate(self.levels)}
@@ -146,14 +146,14 @@ class CategoryEncoding:
     @property
     def encoding(self) -> str:
         """The encoding in a few words."""
-        return f"one-hot: {listed(self.levels, 6)}"
+        return f"one-hot: {name_list(self.levels, 6)}"
 
     @property
     def note(self) -> str:
         """What a reader should know besides."""
         notes = ["missing has a feature of its own"] if self.indicator else []
         if self.rare:
-            notes.append(f"{counted(self.rare, 'rarer level')} without a feature")
+            notes.append(f"{quantity(self.rare, 'rarer level')} without a feature")
         return "; ".join(notes)
 
 
@@ -166,7 +166,7 @@ def fit_encoding(column: Column, scale: tuple[float, float] | None = None) -> En
         return fit_category(column.name, Counter(column.values.tolist()))
     present = column.present.astype(np.float64)
     missing = len(column.values) - len(present)
-    return fit_number(column.name, column.kind, summarised(lambda: [present]), missing, scale, column.shared)
+    return fit_number(column.name, column.kind, summarise(lambda: [present]), missing, scale, column.shared)
 
 
 def fit_category(name: str, counts: Counter[Any]) -> CategoryEncoding:
@@ -183,7 +183,12 @@ def fit_category(name: str, counts: Counter[Any]) -> CategoryEncoding:
 
 
 def fit_number(
-    name: str, kind: Kind, found: Numbers, missing: int, scale: tuple[float, float] | None = None, shared: bool = False
+    name: str,
+    kind: ColumnKind,
+    found: Numbers,
+    missing: int,
+    scale: tuple[float, float] | None = None,
+    shared: bool = False,
 ) -> NumberEncoding:
     """The encoding of a column of numbers or truth values with these training values, and so many missing ones."""
     boolean = kind == "boolean"
@@ -241,9 +246,9 @@ class ClassTarget:
     @property
     def encoding(self) -> str:
         """The encoding in a few words."""
-        return f"{len(self.classes)} classes: {listed(self.classes, 10)}"
+        return f"{len(self.classes)} classes: {name_list(self.classes, 10)}"
 
-    def encode(self, column: Column, place: Place) -> NDArray[np.int64]:
+    def encode(self, column: Column, place: Locator) -> NDArray[np.int64]:
         """Labels, `(rows,)`.  Raises DataError for a class that training did not have."""
         index = {name: i for i, name in enumerate(self.classes)}
         values = as_category(column).values
@@ -252,7 +257,7 @@ class ClassTarget:
             row = int(np.argmax(codes < 0))
             raise DataError(
                 f"the target {self.name!r} holds a class that training did not have",
-                expected="one of: " + listed(self.classes),
+                expected="one of: " + name_list(self.classes),
                 got=repr(values[row]),
                 where=place(column.name, row),
                 try_="leave those rows out, or train again with them",
@@ -274,7 +279,7 @@ class NumberTarget:
         """The encoding in a few words."""
         return f"(y − {number_text(float(f'{self.centre:.4g}'))}) / {self.scale:.4g}"
 
-    def encode(self, column: Column, place: Place) -> NDArray[np.float32]:
+    def encode(self, column: Column, place: Locator) -> NDArray[np.float32]:
         """Standardised values as a column, `(rows, 1)`.  Raises DataError for text or infinite values."""
         values = as_number(column, place).values.astype(np.float64)
         return ((values - self.centre) / self.scale).astype(np.float32)[:, None]
@@ -291,7 +296,7 @@ def fit_target(column: Column, classification: bool) -> Target:
     """The encoding of the training part's target."""
     if not classification:
         values = column.values.astype(np.float64)
-        return fit_number_target(column.name, summarised(lambda: [values]))
+        return fit_number_target(column.name, summarise(lambda: [values]))
     values = column.values
     distinct = sorted(set(values.tolist())) if column.kind == "category" else np.unique(values).tolist()
     return fit_classes(column.name, column.kind, distinct)
@@ -302,7 +307,7 @@ def fit_number_target(name: str, found: Numbers) -> NumberTarget:
     return NumberTarget(name, *standardise(found, name))
 
 
-def fit_classes(name: str, kind: Kind, distinct: list[Any]) -> ClassTarget:
+def fit_classes(name: str, kind: ColumnKind, distinct: list[Any]) -> ClassTarget:
     """The encoding of classes, given in their order."""
     dtype = object if kind == "category" else np.float64
     classes = as_category(Column(name, kind, np.array(distinct, dtype=dtype)))

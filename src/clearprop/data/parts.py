@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.streaming.rows import Rows
+from clearprop.data.streaming.disk_rows import DiskRows
 
 Pair: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
 """Arrays x and y, with equally many rows."""
-Part: TypeAlias = Pair | Rows
+Part: TypeAlias = Pair | DiskRows
 """A part of the data: arrays x and y, or rows on disk."""
 _ROWS_HASHED = 4096
 

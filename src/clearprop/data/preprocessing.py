@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.column_roles import Dropped, Task
+from clearprop.data.columns import Column, Frame, Locator, RowNumbers, name_list, quantity
 from clearprop.data.encodings import (
     ClassTarget,
     Encoding,
@@ -20,11 +22,9 @@ from clearprop.data.encodings import (
     fit_target,
     shared_scale,
 )
-from clearprop.data.inference import Dropped, Task
 from clearprop.data.preprocessing_json import preprocessing_from_json, preprocessing_to_json
 from clearprop.data.readers.sources import read
 from clearprop.data.table import Table
-from clearprop.data.tables import Column, Frame, Place, Rows, counted, listed
 from clearprop.errors import ArgumentError, DataError
 
 LONG_RUN = 30
@@ -44,7 +44,7 @@ class SummaryRow:
 
 
 @dataclass(frozen=True)
-class Report:
+class EncodingReport:
     """What encoding met that differs from training: see `lines()`."""
 
     reordered: bool
@@ -58,18 +58,18 @@ class Report:
         """The report as sentences, empty if there is nothing to say."""
         lines = ["the columns stand in another order than in training: put right"] if self.reordered else []
         if self.ignored:
-            lines.append(f"not used, because training did not: {listed(self.ignored)}")
+            lines.append(f"not used, because training did not: {name_list(self.ignored)}")
         for name, counts in self.unseen.items():
-            shown = listed([f"{value!r} ({counted(n, 'row')})" for value, n in counts.items()], 6)
+            shown = name_list([f"{value!r} ({quantity(n, 'row')})" for value, n in counts.items()], 6)
             lines.append(f"column {name!r}: no feature for {shown}; encoded as none of the known levels")
         if self.missing:
-            shown = listed([f"{name} ({n})" for name, n in self.missing.items()])
+            shown = name_list([f"{name} ({n})" for name, n in self.missing.items()])
             lines.append(f"missing values filled in: {shown}")
         if self.far:
-            shown = listed([f"{name} ({n})" for name, n in self.far.items()])
+            shown = name_list([f"{name} ({n})" for name, n in self.far.items()])
             lines.append(f"numbers far outside the range of training: {shown}")
         if self.left_out:
-            lines.append(f"{counted(self.left_out, 'row')} left out: no value in the target")
+            lines.append(f"{quantity(self.left_out, 'row')} left out: no value in the target")
         return lines
 
 
@@ -82,8 +82,8 @@ class Encoded:
 
     x: NDArray[np.float32]
     y: NDArray[Any] | None
-    rows: Rows
-    report: Report
+    rows: RowNumbers
+    report: EncodingReport
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Preprocessing:
         return DataError(
             "no row can be evaluated",
             expected=f"a value in the target {self.target.name!r}",
-            got=f"none in {counted(rows, 'row')}",
+            got=f"none in {quantity(rows, 'row')}",
             where=source,
             try_="predict needs no target",
         )
@@ -187,7 +187,7 @@ class Preprocessing:
         x = self._matrix(chosen, len(kept), place, findings)
         y = self.target.encode(by_name[self.target.name].take(kept), place) if with_target else None
         known = {*needed, self.target.name, *(d.name for d in self.dropped)}
-        report = Report(
+        report = EncodingReport(
             reordered=[n for n in names if n in set(needed)] != needed,
             ignored=tuple(name for name in names if name not in known),
             unseen=findings.unseen,
@@ -197,7 +197,7 @@ class Preprocessing:
         )
         return Encoded(x, y, kept, report)
 
-    def _matrix(self, columns: list[Column], rows: int, place: Place, findings: Findings) -> NDArray[np.float32]:
+    def _matrix(self, columns: list[Column], rows: int, place: Locator, findings: Findings) -> NDArray[np.float32]:
         out = np.empty((len(self.feature_names), rows), dtype=np.float32)
         first = 0
         for encoding, column in zip(self.columns, columns, strict=True):
@@ -214,8 +214,8 @@ class Preprocessing:
         if len(features) != len(self.columns):
             raise DataError(
                 "the array does not have the columns of training",
-                expected=f"{counted(len(self.columns), 'column')}: {listed([c.name for c in self.columns])}",
-                got=counted(len(features), "column"),
+                expected=f"{quantity(len(self.columns), 'column')}: {name_list([c.name for c in self.columns])}",
+                got=quantity(len(features), "column"),
                 where=frame.source,
                 try_="an array with the same columns in the same order",
             )
@@ -234,9 +234,9 @@ class Preprocessing:
         absent = [name for name in needed if name not in present]
         if absent:
             raise DataError(
-                f"{counted(len(absent), 'column')} of training missing: {listed(absent)}",
-                expected=listed(needed),
-                got=listed(names),
+                f"{quantity(len(absent), 'column')} of training missing: {name_list(absent)}",
+                expected=name_list(needed),
+                got=name_list(names),
                 where=source,
                 try_="add the missing columns; the order does not matter, and single cells may be empty",
             )
@@ -248,7 +248,7 @@ class Preprocessing:
         raise ArgumentError(
             "a classification has no target values",
             expected="a regression",
-            got=f"the classes {listed(self.class_names)}",
+            got=f"the classes {name_list(self.class_names)}",
             try_="class_names[label]",
         )
 

@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict, fields
 from typing import Any, NoReturn, TypeVar, get_args
 
+from clearprop.data.column_roles import Dropped, Task
 from clearprop.data.encodings import (
     CategoryEncoding,
     ClassTarget,
@@ -15,7 +16,6 @@ from clearprop.data.encodings import (
     NumberTarget,
     Target,
 )
-from clearprop.data.inference import Dropped, Task
 from clearprop.errors import RunError
 
 FORMAT = 1

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.columns import RowNumbers, as_category, quantity
 from clearprop.data.table import Table
-from clearprop.data.tables import Rows, as_category, counted
 from clearprop.errors import ArgumentError, DataError
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class SplitTable:
     """The parts of a table.  Validation or test is None where its fraction was 0.
 
     `notes` say what could not be done as asked, such as classes too small to be in every part.
@@ -25,7 +25,7 @@ class Parts:
     notes: tuple[str, ...] = ()
 
 
-def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed: int = 0) -> Parts:
+def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed: int = 0) -> SplitTable:
     """Cut `table` into parts; `validation` and `test` are fractions of all rows, 0 for no such part.
 
     In a classification each class gives its share to each part (largest remainders), and keeps at least one
@@ -44,7 +44,7 @@ def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed
         chosen = table.test_rows
         order = order[~np.isin(order, chosen)]
         _check_own_classes(table, codes, order)
-        notes = (f"the test part is the source's own: {counted(len(chosen), 'row')}",)
+        notes = (f"the test part is the source's own: {quantity(len(chosen), 'row')}",)
     else:
         chosen = _draw(order, codes, round(test * len(table)))
         order = order[~np.isin(order, chosen)]
@@ -57,7 +57,7 @@ def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed
     parts = {name: rows for name, rows in (("validation", held), ("test", chosen)) if len(rows)}
     tables = {name: table.take(np.sort(rows)) for name, rows in parts.items()}
     notes += _small_classes(table, codes, parts)
-    return Parts(table.take(np.sort(train)), tables.get("validation"), tables.get("test"), notes)
+    return SplitTable(table.take(np.sort(train)), tables.get("validation"), tables.get("test"), notes)
 
 
 def checked_seed(seed: int) -> int:
@@ -94,7 +94,7 @@ def check_fractions(validation: float, test: float, own_test: bool = False) -> N
         )
 
 
-def _class_codes(table: Table) -> Rows:
+def _class_codes(table: Table) -> RowNumbers:
     """The class of each row as a number, `(rows,)`; all 0 in a regression."""
     if table.task == "regression":
         return np.zeros(len(table), dtype=np.intp)
@@ -102,7 +102,7 @@ def _class_codes(table: Table) -> Rows:
     return np.unique(values, return_inverse=True)[1].astype(np.intp)
 
 
-def _draw(order: Rows, codes: Rows, number: int) -> Rows:
+def _draw(order: RowNumbers, codes: RowNumbers, number: int) -> RowNumbers:
     """Draw `number` of the rows in `order`, each class by its share; one row of each class stays behind."""
     classes, counts = np.unique(codes[order], return_counts=True)
     take = quotas(counts, number)
@@ -112,7 +112,7 @@ def _draw(order: Rows, codes: Rows, number: int) -> Rows:
     return np.concatenate(drawn)
 
 
-def quotas(counts: Rows, number: int) -> Rows:
+def quotas(counts: RowNumbers, number: int) -> RowNumbers:
     """How many of `number` rows each class gives, by its share of the rows (largest remainders), all but one at most.
 
     `counts` are the rows of each class, in the alphabetical order of the classes.
@@ -126,7 +126,7 @@ def quotas(counts: Rows, number: int) -> Rows:
     return take
 
 
-def _check_own_classes(table: Table, codes: Rows, order: Rows) -> None:
+def _check_own_classes(table: Table, codes: RowNumbers, order: RowNumbers) -> None:
     """Raise DataError if the source's own test rows hold a class that its training rows lack."""
     strange = np.flatnonzero(~np.isin(codes, codes[order]))
     if len(strange):
@@ -135,7 +135,7 @@ def _check_own_classes(table: Table, codes: Rows, order: Rows) -> None:
         raise DataError(
             "the test part holds a class that the training part lacks",
             expected="every class among the training rows",
-            got=f"class {name!r} in {counted(len(strange), 'row')} of the test part only",
+            got=f"class {name!r} in {quantity(len(strange), 'row')} of the test part only",
             where=table.where(table.target.name, row),
             try_="move some of its rows into the training part",
         )
@@ -149,7 +149,7 @@ def check_parts(source: str, rows: int, train: int, parts: dict[str, tuple[float
             raise DataError(
                 f"too few rows: the {name} part would be empty",
                 expected="at least one row in every part",
-                got=f"{counted(rows, 'row')}, of which {fraction:g} make none",
+                got=f"{quantity(rows, 'row')}, of which {fraction:g} make none",
                 where=source,
                 try_=f"more rows, or {option} 0 to do without",
             )
@@ -157,13 +157,13 @@ def check_parts(source: str, rows: int, train: int, parts: dict[str, tuple[float
         raise DataError(
             "too few rows: nothing is left to train on",
             expected="at least two rows in the training part",
-            got=f"{counted(train, 'row')} of {rows}",
+            got=f"{quantity(train, 'row')} of {rows}",
             where=source,
             try_="more rows, or smaller --val and --test",
         )
 
 
-def _small_classes(table: Table, codes: Rows, parts: dict[str, Rows]) -> tuple[str, ...]:
+def _small_classes(table: Table, codes: RowNumbers, parts: dict[str, RowNumbers]) -> tuple[str, ...]:
     if table.task == "regression":
         return ()
     _, first, counts = np.unique(codes, return_index=True, return_counts=True)
@@ -172,12 +172,12 @@ def _small_classes(table: Table, codes: Rows, parts: dict[str, Rows]) -> tuple[s
     return small_classes(names.tolist(), counts, held)
 
 
-def small_classes(names: list[str], counts: Rows, parts: dict[str, Rows]) -> tuple[str, ...]:
+def small_classes(names: list[str], counts: RowNumbers, parts: dict[str, RowNumbers]) -> tuple[str, ...]:
     """A note for each class that is too small to be in every part; `parts` are the rows of each class in each."""
     notes = []
     for c, name in enumerate(names):
         absent = [part for part, held in parts.items() if not held[c]]
         if absent:
-            few = counted(int(counts[c]), "row")
+            few = quantity(int(counts[c]), "row")
             notes.append(f"class {name!r} has only {few}: none in the {' and '.join(absent)} part")
     return tuple(notes)

@@ -17,7 +17,7 @@ _CELLS = 1 << 16
 
 Chunks: TypeAlias = Callable[[], Iterable[NDArray[np.float64]]]
 """Gives the values anew at each call, some at a time."""
-Keys: TypeAlias = Callable[[], Iterable[tuple[NDArray[np.uint64], NDArray[np.intp]]]]
+KeyChunks: TypeAlias = Callable[[], Iterable[tuple[NDArray[np.uint64], NDArray[np.intp]]]]
 """Gives keys and the group of each anew at each call, some at a time."""
 
 
@@ -33,13 +33,13 @@ class Numbers:
     median: float
 
 
-def summarised(chunks: Chunks) -> Numbers:
+def summarise(chunks: Chunks) -> Numbers:
     """Measure values (float64, none of them NaN).  Mean and deviation may be infinite where squares overflow.
 
     Mean and deviation sum `CHUNK` values at a time, wherever blocks end, and `math.fsum` adds these sums; the median is
     found by exact selection.  So all of it is a function of the values and their order alone.
 
-    >>> found = summarised(lambda: [np.array([1.0, 2.0]), np.array([6.0])])
+    >>> found = summarise(lambda: [np.array([1.0, 2.0]), np.array([6.0])])
     >>> found.mean, found.median, found.high
     (3.0, 2.0, 6.0)
     """
@@ -51,8 +51,8 @@ def summarised(chunks: Chunks) -> Numbers:
     if not count:
         return Numbers(0, 0.0, 0.0, 0.0, 0.0, 0.0)
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = _sum(_aligned(chunks())) / count
-        squares = _sum(np.square(values - mean) for values in _aligned(chunks()))
+        mean = _sum(_aligned_chunks(chunks())) / count
+        squares = _sum(np.square(values - mean) for values in _aligned_chunks(chunks()))
     return Numbers(count, low, high, mean, math.sqrt(squares / count), _median(chunks, count))
 
 
@@ -63,7 +63,7 @@ def _sum(chunks: Iterable[NDArray[np.float64]]) -> float:
         return math.inf
 
 
-def _aligned(blocks: Iterable[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
+def _aligned_chunks(blocks: Iterable[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
     """The same values, `CHUNK` at a time."""
     held: list[NDArray[np.float64]] = []
     size = 0
@@ -81,16 +81,16 @@ def _aligned(blocks: Iterable[NDArray[np.float64]]) -> Iterator[NDArray[np.float
 
 
 def _median(chunks: Chunks, count: int) -> float:
-    held = list(_two(chunks()))
+    held = list(_first_two(chunks()))
     if len(held) == 1:
         return float(np.median(held[0])) + 0.0  # -0.0 is 0.0
     del held
     ranks = np.array([[(count - 1) // 2, count // 2]])
-    found = selected(lambda: ((_as_keys(v), np.zeros(len(v), np.intp)) for v in chunks()), ranks)
+    found = order_statistics(lambda: ((_as_keys(v), np.zeros(len(v), np.intp)) for v in chunks()), ranks)
     return float(np.mean(_as_floats(found[0])))
 
 
-def _two(blocks: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+def _first_two(blocks: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
     """The first two blocks that hold something: enough to tell one from many."""
     full = (block for block in blocks if len(block))
     for _, block in zip(range(2), full, strict=False):
@@ -110,7 +110,7 @@ def _as_floats(keys: NDArray[np.uint64]) -> NDArray[np.float64]:
     return np.where(keys & _SIGN, keys & ~_SIGN, ~keys).view(np.float64)
 
 
-def selected(keys: Keys, ranks: NDArray[np.intp]) -> NDArray[np.uint64]:
+def order_statistics(keys: KeyChunks, ranks: NDArray[np.intp]) -> NDArray[np.uint64]:
     """Order statistics in bounded memory: for group g the keys that stand at places `ranks[g]` of its sorted keys.
 
     `ranks` has shape (groups, k).  Bit by bit from the highest, a few bits in each pass over the keys: those keys that
@@ -123,7 +123,7 @@ def selected(keys: Keys, ranks: NDArray[np.intp]) -> NDArray[np.uint64]:
     done = 0
     while done < 64:
         step = min(bits, 64 - done)
-        counts = _counted(keys, prefix, done, step)
+        counts = _count_digits(keys, prefix, done, step)
         below = np.cumsum(counts, axis=2)
         digit = np.minimum((below <= left[:, :, None]).sum(axis=2), (1 << step) - 1)
         before = np.where(digit > 0, np.take_along_axis(below, np.maximum(digit - 1, 0)[:, :, None], 2)[:, :, 0], 0)
@@ -133,7 +133,7 @@ def selected(keys: Keys, ranks: NDArray[np.intp]) -> NDArray[np.uint64]:
     return prefix
 
 
-def _counted(keys: Keys, prefix: NDArray[np.uint64], done: int, step: int) -> NDArray[np.int64]:
+def _count_digits(keys: KeyChunks, prefix: NDArray[np.uint64], done: int, step: int) -> NDArray[np.int64]:
     """How many keys of each group continue each prefix of `done` bits with each value of the next `step` bits."""
     groups, width = prefix.shape
     size = 1 << step

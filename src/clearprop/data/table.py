@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.inference import (
+from clearprop.data.column_roles import (
     Dropped,
     Task,
     choose_target,
@@ -20,8 +20,8 @@ from clearprop.data.inference import (
     target_facts,
     used_column,
 )
+from clearprop.data.columns import Column, Frame, Locator, RowNumbers, as_number, quantity
 from clearprop.data.readers.sources import read
-from clearprop.data.tables import Column, Frame, Place, Rows, as_number, counted
 from clearprop.errors import DataError
 
 
@@ -42,15 +42,15 @@ class Table:
     task_note: str
     notes: tuple[str, ...]
     dropped: tuple[Dropped, ...]
-    rows: Rows
-    place: Place = field(repr=False)
-    test_rows: Rows | None = None
+    rows: RowNumbers
+    place: Locator = field(repr=False)
+    test_rows: RowNumbers | None = None
     is_array: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, rows: Rows) -> Table:
+    def take(self, rows: RowNumbers) -> Table:
         """The chosen rows (positions in this table) as a table; it sets no test rows aside."""
         features = tuple(column.take(rows) for column in self.features)
         return replace(self, features=features, target=self.target.take(rows), rows=self.rows[rows], test_rows=None)
@@ -125,14 +125,16 @@ def lost_rows(target: str, lost: int, rows: int, source: str) -> tuple[str, ...]
         raise DataError(
             f"the target {target!r} is missing in every row",
             expected="a class or a number in at least two rows",
-            got=f"{counted(lost, 'empty cell')}",
+            got=f"{quantity(lost, 'empty cell')}",
             where=f"{source}, column {target!r}",
             try_="choose another target",
         )
-    return (f"{counted(lost, 'row')} left out: no value in the target {target!r}",) if lost else ()
+    return (f"{quantity(lost, 'row')} left out: no value in the target {target!r}",) if lost else ()
 
 
-def _features(frame: Frame, target: str, kept: Rows, place: Place) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
+def _features(
+    frame: Frame, target: str, kept: RowNumbers, place: Locator
+) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
     """The columns to learn from, in order, and those left out with the reasons."""
     features: list[Column] = []
     dropped: list[Dropped] = []

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from clearprop.compiler.numpy_source import NumpySource, closed_helpers, helper_source
+from clearprop.compiler import NumpySource, closed_helpers, helper_source
 from clearprop.exporting.rule_text import rule_source
 from clearprop.exporting.step_programs import Part
 from clearprop.primitives import HELPERS, REGISTRY

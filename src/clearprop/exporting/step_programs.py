@@ -10,7 +10,7 @@ import numpy as np
 
 from clearprop.autodiff.transforms import value_and_grad
 from clearprop.autodiff.trees import flatten, paths, unflatten
-from clearprop.compiler.lowering import lower
+from clearprop.compiler import lower
 from clearprop.optim import apply_updates
 from clearprop.program.ir import Program
 from clearprop.program.tracing import trace

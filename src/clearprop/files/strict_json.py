@@ -80,15 +80,15 @@ def refuse(what: str, expected: str, got: str, where: str, try_: str = "") -> No
     )
 
 
-def record(kind: type[T], value: Any, what: str, where: str) -> T:
+def read_record(kind: type[T], value: Any, what: str, where: str) -> T:
     """A dataclass from an object with exactly its fields, each of the declared type."""
     hints = get_type_hints(kind)
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # T is a dataclass
-    given = keys(value, set(names), what, where)
-    return kind(**{name: typed(hints[name], given[name], what, f"{where}, {name}") for name in names})
+    given = require_keys(value, set(names), what, where)
+    return kind(**{name: checked_value(hints[name], given[name], what, f"{where}, {name}") for name in names})
 
 
-def keys(value: Any, names: set[str], what: str, where: str) -> Mapping[str, Any]:
+def require_keys(value: Any, names: set[str], what: str, where: str) -> Mapping[str, Any]:
     """The object `value`, which must have exactly these keys."""
     if not isinstance(value, dict):
         refuse(what, "an object with the fields " + ", ".join(sorted(names)), repr(value)[:60], where)
@@ -97,20 +97,20 @@ def keys(value: Any, names: set[str], what: str, where: str) -> Mapping[str, Any
     return value
 
 
-def typed(kind: Any, value: Any, what: str, where: str) -> Any:
+def checked_value(kind: Any, value: Any, what: str, where: str) -> Any:
     """`value`, checked against a type: scalars, `X | None`, list[X], tuple[X, ...], dict[str, X], dataclasses."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         plain = [a for a in arguments if a is not types.NoneType]
-        return None if value is None else typed(plain[0] if len(plain) == 1 else object, value, what, where)
+        return None if value is None else checked_value(plain[0] if len(plain) == 1 else object, value, what, where)
     if origin in (list, tuple) and isinstance(value, list):
-        return origin(typed(arguments[0], item, what, f"{where}[{i}]") for i, item in enumerate(value))
+        return origin(checked_value(arguments[0], item, what, f"{where}[{i}]") for i, item in enumerate(value))
     if origin is dict and isinstance(value, dict):
-        return {key: typed(arguments[1], item, what, f"{where}, {key}") for key, item in value.items()}
+        return {key: checked_value(arguments[1], item, what, f"{where}, {key}") for key, item in value.items()}
     if kind is float and type(value) in (int, float):
         return float(value)
     if hasattr(kind, "__dataclass_fields__"):
-        return record(kind, value, what, where)
+        return read_record(kind, value, what, where)
     if origin is None and (kind in (object, Any) or type(value) is kind):
         return value
     refuse(what, f"a value of type {getattr(kind, '__name__', kind)}", repr(value)[:60], where)

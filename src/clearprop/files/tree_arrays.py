@@ -79,10 +79,10 @@ def with_arrays(template: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     """The template with its leaves replaced by the arrays of their paths; each keeps its kind."""
     leaves, structure = flatten(template)
     named = zip(paths(template), leaves, strict=True)
-    return unflatten(structure, [_alike(leaf, arrays[path]) if is_array(leaf) else leaf for path, leaf in named])
+    return unflatten(structure, [_like_leaf(leaf, arrays[path]) if is_array(leaf) else leaf for path, leaf in named])
 
 
-def _alike(leaf: Any, value: NDArray[Any]) -> Any:
+def _like_leaf(leaf: Any, value: NDArray[Any]) -> Any:
     """`value` as the kind of thing that `leaf` is: a Python number, a tensor (with its name), or an array."""
     inner = raw(leaf)
     if type(inner) in PYTHON_SCALARS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar, Protocol, TypeGuard
 
 PARAMETER, STATE, STATIC, CHILD = "parameter", "state", "static", "child"
 _KIND = "clearprop"
@@ -38,3 +38,20 @@ def static(**options: Any) -> Any:
 def kind_of(field: dataclasses.Field[Any]) -> str:
     """Parameter, state or static; a field without declaration holds modules and is a child."""
     return str(field.metadata.get(_KIND, CHILD))
+
+
+class HasFields(Protocol):
+    """What is told of a module to those who stand below it: its fields by kind, its arrays, a word for tables."""
+
+    field_kinds: ClassVar[dict[str, str]]
+
+    def label(self) -> str:
+        """One word or two."""
+
+    def parameters(self) -> dict[str, Any]:
+        """What is trained, by path."""
+
+
+def is_module(value: Any) -> TypeGuard[HasFields]:
+    """Whether a value is a module, told by its class: one that declares fields."""
+    return isinstance(getattr(type(value), "field_kinds", None), dict)

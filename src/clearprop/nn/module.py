@@ -13,6 +13,7 @@ from clearprop.arrays.tensor import Tensor, tensor
 from clearprop.autodiff.trees import NAMESPACE, flatten, tree_map, unflatten
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, unknown_name, user_line
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, STATIC, kind_of, parameter, state, static
+from clearprop.nn.module_text import module_text
 from clearprop.nn.structure import layout, select
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import type_of
@@ -136,8 +137,6 @@ class Module:
         return unflatten(structure, leaves)
 
     def __repr__(self) -> str:
-        from clearprop.nn.module_text import module_text
-
         return module_text(self)
 
     def label(self) -> str:

@@ -7,29 +7,28 @@ from typing import Any
 import optree
 
 from clearprop.autodiff.trees import NAMESPACE
-from clearprop.nn.fields import CHILD, PARAMETER, STATE
-from clearprop.nn.module import Module
+from clearprop.nn.fields import CHILD, PARAMETER, STATE, HasFields, is_module
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 from clearprop.shapes import size_of
 
 
-def layers(module: Module, path: str = "") -> list[tuple[str, Module]]:
+def layers_by_path(module: HasFields, path: str = "") -> list[tuple[str, HasFields]]:
     """The modules without children of a model, by path, in order."""
-    found: list[tuple[str, Module]] = []
+    found: list[tuple[str, HasFields]] = []
     for name, kind in module.field_kinds.items():
         if kind == CHILD:
             where, children, _ = optree.tree_flatten_with_accessor(
-                getattr(module, name), is_leaf=lambda v: isinstance(v, Module), namespace=NAMESPACE
+                getattr(module, name), is_leaf=is_module, namespace=NAMESPACE
             )
             for accessor, child in zip(where, children, strict=True):
-                found += layers(child, f"{path}.{name}{accessor.codify('')}".removeprefix("."))
+                found += layers_by_path(child, f"{path}.{name}{accessor.codify('')}".removeprefix("."))
     own = [k for k in module.field_kinds.values() if k in (PARAMETER, STATE)]
     return [(path, module), *found] if own or not found else found
 
 
-def _own_arrays(module: Module) -> list[tuple[str, str, Any]]:
+def _own_arrays(module: HasFields) -> list[tuple[str, str, Any]]:
     out = []
     for name, kind in module.field_kinds.items():
         if kind in (PARAMETER, STATE):
@@ -38,7 +37,7 @@ def _own_arrays(module: Module) -> list[tuple[str, str, Any]]:
     return out
 
 
-def _row(path: str, module: Module) -> tuple[str, str, str, str]:
+def _row(path: str, module: HasFields) -> tuple[str, str, str, str]:
     arrays = _own_arrays(module)
     trained, kept = (
         ", ".join(f"{n} {tuple(shape_of(v))}" for k, n, v in arrays if k == kind) for kind in (PARAMETER, STATE)
@@ -52,7 +51,7 @@ def _count(arrays: list[tuple[str, str, Any]]) -> str:
     return f"{total:,}" if isinstance(total, int) and total else ""
 
 
-def parameter_count(model: Module) -> int:
+def parameter_count(model: HasFields) -> int:
     """The number of trained numbers in a model.
 
     >>> import clearprop as cl
@@ -62,7 +61,7 @@ def parameter_count(model: Module) -> int:
     return sum(int(size_of(shape_of(v))) for v in model.parameters().values())
 
 
-def summary(model: Module) -> str:
+def summary(model: HasFields) -> str:
     """A table of the layers: path, kind, shapes, parameters, and the total.
 
     >>> import clearprop as cl
@@ -72,7 +71,7 @@ def summary(model: Module) -> str:
     layers[2]  Dense(16 → 3)  weight (16, 3), bias (3,)   51
     131 parameters, float32
     """
-    rows = [_row(path, module) for path, module in layers(model)]
+    rows = [_row(path, module) for path, module in layers_by_path(model)]
     widths = [max(len(r[i]) for r in rows) for i in range(4)]
     lines = [
         f"{p:<{widths[0]}}  {k:<{widths[1]}}  {s:<{widths[2]}}  {n:>{widths[3]}}".rstrip().removeprefix("  ")
@@ -81,16 +80,16 @@ def summary(model: Module) -> str:
     return "\n".join([*lines, _total(model)])
 
 
-def _total(model: Module) -> str:
+def _total(model: HasFields) -> str:
     values = list(model.parameters().values())
     dtypes = sorted({type_of(raw(v)).dtype.name for v in values})
     n = parameter_count(model)
     return f"{n:,} parameter{'' if n == 1 else 's'}" + (", " + " and ".join(dtypes) if dtypes else "")
 
 
-def module_text(module: Module) -> str:
+def module_text(module: HasFields) -> str:
     """The representation: a line for one layer, a block for several."""
-    rows = layers(module)
+    rows = layers_by_path(module)
     if len(rows) == 1 and not rows[0][0]:
         _, label, shapes, count = _row(*rows[0])
         return "  ".join(filter(None, [label, shapes, count and f"{count} parameter{'s' * (count != '1')}"]))

@@ -41,7 +41,7 @@ from clearprop.optim.hyperparameters import optimizers as optimizers
 from clearprop.optim.methods import Method as Method
 from clearprop.optim.methods import Progress as Progress
 from clearprop.optim.methods import Result as Result
-from clearprop.optim.methods import minimize as minimize
+from clearprop.optim.minimisation import minimize as minimize
 from clearprop.optim.newton import newton_cg as newton_cg
 from clearprop.optim.objective import Evaluations as Evaluations
 from clearprop.optim.parameter_groups import groups as groups

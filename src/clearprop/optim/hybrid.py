@@ -10,8 +10,10 @@ import numpy as np
 
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.optim.hyperparameters import COUNT, POSITIVE
-from clearprop.optim.methods import Method, Result, Steps, Stop, default_tolerance, drive, method_of, require_finite
+from clearprop.optim.methods import Method, Result, Steps, Stop, default_tolerance, drive, require_finite
+from clearprop.optim.minimisation import method_of
 from clearprop.optim.objective import Objective, Point, Vector
+from clearprop.optim.quasi_newton_methods import quasi_newton
 from clearprop.optim.transform import Transform
 
 SEARCHES = ("particle_swarm", "differential_evolution", "basin_hopping")
@@ -181,7 +183,7 @@ def memetic(
     """
     _check(search, width, rounds, particles, steps)
     objective = Objective(f, x0, "memetic", executor)
-    method = method_of(_default() if local is None else local)
+    method = method_of(quasi_newton() if local is None else local)
     with np.errstate(all="ignore"):
         allowed = default_tolerance(objective) if tolerance is None else tolerance
         start = objective.point(objective.space.start)
@@ -204,12 +206,6 @@ def memetic(
     best = min((result for result, _ in found), key=lambda r: r.value)
     reason = f"the lowest of {len(found)} local searches: {best.reason}"
     return dataclasses.replace(best, reason=reason, evaluations=objective.count)
-
-
-def _default() -> Method:
-    from clearprop.optim.quasi_newton_methods import quasi_newton
-
-    return quasi_newton()
 
 
 def _check(search: str, width: float, rounds: int, particles: int, steps: int) -> None:

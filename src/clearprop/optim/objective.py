@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clearprop.autodiff.batching import vmap
 from clearprop.autodiff.transforms import hvp, jacobian, jvp, value_and_grad
 from clearprop.autodiff.trees import as_leaf_value, flatten
-from clearprop.compiler.compiled_function import Compiled, ExecutorWarning
+from clearprop.compiler import Compiled, ExecutorWarning
 from clearprop.errors import ArgumentError, TraceError, unknown_name, user_line
 from clearprop.optim.transform import View
 from clearprop.program.values import raw

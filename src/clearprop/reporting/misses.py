@@ -24,17 +24,17 @@ def missed_section(run: Run, held: Held) -> str:
     """The rows with the largest loss; the gradient of the network's answer by its inputs, summed and checked."""
     losses = losses_by_row(held)
     worst = np.argsort(-np.where(np.isfinite(losses), losses, np.inf), kind="stable")[:SHOWN]
-    return "".join(_missed(run, held, int(row), float(losses[row])) for row in worst)
+    return "".join(_missed_row(run, held, int(row), float(losses[row])) for row in worst)
 
 
-def _missed(run: Run, held: Held, row: int, loss: float) -> str:
+def _missed_row(run: Run, held: Held, row: int, loss: float) -> str:
     head = f"<h3>{escape(held.part.capitalize())} row {held.numbers[row]}: {escape(_answer(run, held, row))}</h3>\n"
     told = f"<p>Its loss is {number_text(loss)}.</p>\n"
     try:
-        found, what = _explained(run, held, row)
+        found, what = _explain_answer(run, held, row)
     except ValueError:  # an ArgumentError of a layer that single rows do not pass
         return head + told
-    return head + told + f"<p>{escape(what)}</p>\n" + _inputs(run, held.x[row], found) + _opened(found)
+    return head + told + f"<p>{escape(what)}</p>\n" + _inputs(run, held.x[row], found) + _opened_entry(found)
 
 
 def _answer(run: Run, held: Held, row: int) -> str:
@@ -54,7 +54,7 @@ def in_units(run: Run, values: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray(run.preprocessing.target_values(values.reshape(-1, 1))[:, 0], dtype=np.float64)
 
 
-def _explained(run: Run, held: Held, row: int) -> tuple[Explanation, str]:
+def _explain_answer(run: Run, held: Held, row: int) -> tuple[Explanation, str]:
     """The gradient of what decided the answer, and that in words."""
     model, x = run.model, held.x[row]
     said, true = int(np.argmax(held.probabilities[row])) if held.classes else 0, 0
@@ -95,7 +95,7 @@ def _inputs(run: Run, x: NDArray[Any], found: Explanation) -> str:
     return html_table("the inputs with the largest effect", ("input", "value, encoded", "gradient", "product"), rows)
 
 
-def _opened(found: Explanation) -> str:
+def _opened_entry(found: Explanation) -> str:
     """The largest entry, term by term, folded."""
     if found.gradient.ndim != 1:
         return ""

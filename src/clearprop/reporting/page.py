@@ -53,7 +53,7 @@ def report_of(run: Run) -> Report:
         "Data": lambda: _data(run),
         "Network": lambda: _network(run),
         "Training": lambda: _curves(run, charts),
-        "What it gets right and wrong": lambda: _with_rows(run, plan, why, lambda r, held: _judged(r, held, charts)),
+        "What it gets right and wrong": lambda: _with_rows(run, plan, why, lambda r, held: _judgement(r, held, charts)),
         "Worst misses": lambda: _with_rows(run, plan, why, missed_section),
         "Sizes of gradients and updates": lambda: _sizes(run, plan, why, charts),
         "How to repeat it": lambda: _repeat(run),
@@ -106,7 +106,7 @@ def _outcome(run: Run) -> str:
     summary = run.summary
     style = "" if summary.status == "done" else ' class="bad"'
     best = f", best epoch {summary.best_epoch}" if summary.best_epoch else ""
-    told = f"{_counted(summary.epochs, 'epoch')}, {_counted(summary.steps, 'step')}, {summary.seconds:.1f} s{best}"
+    told = f"{_quantity(summary.epochs, 'epoch')}, {_quantity(summary.steps, 'step')}, {summary.seconds:.1f} s{best}"
     lead = f"<p{style}>{escape(_ENDS.get(summary.status, summary.status))}</p>\n<p>{escape(told)}.</p>\n"
     results = {"training": summary.train, "validation": summary.validation, "test": summary.test}
     given = {part: values for part, values in results.items() if values}
@@ -120,7 +120,7 @@ def _outcome(run: Run) -> str:
     return lead + html_table("results of the best epoch", ("part", *map(escape, names)), rows)
 
 
-def _counted(number: int, what: str) -> str:
+def _quantity(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
@@ -227,7 +227,7 @@ def _with_rows(run: Run, plan: Plan | None, why: str, part: Callable[[Run, Held]
     return part(run, held)
 
 
-def _judged(run: Run, held: Held, charts: Charts) -> str:
+def _judgement(run: Run, held: Held, charts: Charts) -> str:
     rows = f"the {held.total} rows"
     if len(held.x) < held.total:
         rows = f"{len(held.x):,} of the {held.total:,} rows, evenly spread,"

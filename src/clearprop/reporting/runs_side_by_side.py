@@ -14,7 +14,7 @@ from clearprop.explanation.printers.html import cell, html_table, page
 from clearprop.runs.events import measured
 from clearprop.train.run import Run
 
-Table = tuple[list[str], list[list[str]]]
+TextTable = tuple[list[str], list[list[str]]]
 """The heads and the rows of a table, as text."""
 
 
@@ -25,7 +25,7 @@ def names_of(runs: Sequence[Run]) -> list[str]:
     return [str(path) if short.count(path.name) > 1 else path.name for path in paths]
 
 
-def results(runs: Sequence[Run]) -> Table:
+def results(runs: Sequence[Run]) -> TextTable:
     """How each run ended: its best epoch, and loss and metrics on the parts that judge."""
     parts = [("validation", "val"), ("test", "test")]
     measures = [
@@ -42,7 +42,7 @@ def results(runs: Sequence[Run]) -> Table:
     return ["run", "status", "best epoch", "steps", "seconds", *(head for _, _, head in measures)], rows
 
 
-def differences(runs: Sequence[Run]) -> Table:
+def differences(runs: Sequence[Run]) -> TextTable:
     """The settings in which the runs differ, one row each."""
     settings = [_flat(run) for run in runs]
     names = dict.fromkeys(name for one in settings for name in one)
@@ -112,7 +112,7 @@ def comparison_html(runs: Sequence[Run]) -> str:
     return page("Runs compared", f"<section>\n{body}</section>\n<section>\n{drawn}</section>\n", STYLE)
 
 
-def _html(caption: str, table: Table) -> str:
+def _html(caption: str, table: TextTable) -> str:
     heads, rows = table
     cells = [(f'<th scope="row">{escape(row[0])}</th>', *(cell(escape(c)) for c in row[1:])) for row in rows]
     return html_table(caption, [escape(h) for h in heads], cells)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.files.atomic import make_folder, remove_folder, write_folder
-from clearprop.files.strict_json import read_json, record, refuse
+from clearprop.files.strict_json import read_json, read_record, refuse
 from clearprop.files.tree_arrays import read_tree, to_bytes
 from clearprop.runs.state import State
 
@@ -156,7 +156,7 @@ def _read(path: Path) -> _Stored:
     value = read_json(path, _WHAT)
     if isinstance(value, dict) and value.get("format") != FORMAT:
         refuse(_WHAT, f"format {FORMAT}", f"format {value.get('format')!r}", str(path))
-    stored = record(_Stored, value, _WHAT, str(path))
+    stored = read_record(_Stored, value, _WHAT, str(path))
     wanted = {"model.safetensors", "optimizer.safetensors"} | ({"best.safetensors"} if stored.best else set())
     if set(stored.files) != wanted:
         refuse(_WHAT, "the files " + ", ".join(sorted(wanted)), ", ".join(sorted(stored.files)), str(path))

@@ -17,7 +17,7 @@ from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.record import DataRecord
 from clearprop.errors import ArgumentError, RunError, nearest
 from clearprop.files.atomic import cannot_write, make_folder, remove_files, remove_leftovers, write_files
-from clearprop.files.strict_json import parse_json, read_json, read_text, record, refuse
+from clearprop.files.strict_json import parse_json, read_json, read_record, read_text, refuse
 from clearprop.runs.environment import Environment
 from clearprop.runs.events import Event, as_line, plain
 
@@ -264,7 +264,7 @@ def _read(kind: type[Any], path: Path, what: str) -> Any:
         refuse(what, f"format {FORMAT}", got, str(path))
     if "format" not in kind.__dataclass_fields__:
         value = {name: item for name, item in value.items() if name != "format"}
-    return record(kind, value, what, str(path))
+    return read_record(kind, value, what, str(path))
 
 
 def _as_json(value: dict[str, Any]) -> bytes:

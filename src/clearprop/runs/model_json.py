@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clearprop import nn
 from clearprop.errors import ClearpropError, RunError
-from clearprop.files.strict_json import keys, refuse
+from clearprop.files.strict_json import refuse, require_keys
 from clearprop.files.tree_arrays import read_arrays, read_tree
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, STATIC
 from clearprop.program.types import type_of
@@ -100,11 +100,11 @@ def read_model(path: Path, description: Description | None, template: Any = None
 
 
 def _checked(description: Any, where: str) -> tuple[type[nn.Module], dict[str, Any]]:
-    given = keys(description, {"module", "fields"}, _WHAT, where)
+    given = require_keys(description, {"module", "fields"}, _WHAT, where)
     kind = STANDARD.get(given["module"]) if isinstance(given["module"], str) else None
     if kind is None:
         refuse(_WHAT, "one of the modules " + ", ".join(STANDARD), repr(given["module"])[:60], where)
-    return kind, dict(keys(given["fields"], set(kind.field_kinds), _WHAT, where))
+    return kind, dict(require_keys(given["fields"], set(kind.field_kinds), _WHAT, where))
 
 
 def _parts(description: Any, prefix: str, where: str) -> Iterator[tuple[str, str, Any]]:
@@ -129,7 +129,7 @@ def _numbered(path: str, value: Any) -> list[tuple[str, Any]]:
 
 
 def _announced(value: Any, where: str) -> tuple[str, tuple[int, ...]]:
-    given = keys(value, {"dtype", "shape"}, _WHAT, where)
+    given = require_keys(value, {"dtype", "shape"}, _WHAT, where)
     shape = given["shape"]
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
         refuse(_WHAT, "a shape, a list of sizes", repr(shape)[:60], where)

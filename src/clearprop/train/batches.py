@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.streaming.rows import Rows
+from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.errors import ArgumentError, DataError
 from clearprop.program.values import raw
 from clearprop.rules import random
@@ -90,7 +90,7 @@ class BlockFeed:
     a block holds the rest of it.
     """
 
-    def __init__(self, rows: Rows, batch_size: int, shuffle: bool, key: NDArray[np.uint32]) -> None:
+    def __init__(self, rows: DiskRows, batch_size: int, shuffle: bool, key: NDArray[np.uint32]) -> None:
         self.rows, self.batch_size, self.shuffle, self.key = rows, batch_size, shuffle, key
         self.buffers = rows.buffers()
         self._held: tuple[int, Any] = (-1, None)

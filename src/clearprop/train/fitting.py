@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop import nn, optim
-from clearprop.data.prepared import prepare
+from clearprop.data.training_data import prepare
 from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.inspection import parse
 from clearprop.runs.folder import Settings

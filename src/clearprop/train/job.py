@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from clearprop import nn
 from clearprop.data.parts import Pair, Part, rows_in
-from clearprop.data.prepared import Prepared
-from clearprop.data.streaming.rows import Rows
+from clearprop.data.streaming.disk_rows import DiskRows
+from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, RunError
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.program.values import no_grad, raw
@@ -122,7 +122,7 @@ def _feed(job: Job, order: NDArray[np.uint32]) -> Feed:
     if isinstance(data, tuple):
         x, y = data
         return ArrayFeed(x, y, settings.batch_size or len(x), settings.shuffle, order)
-    if isinstance(data, Rows):
+    if isinstance(data, DiskRows):
         return BlockFeed(data, settings.batch_size or len(data), settings.shuffle, order)
     return stream(data, settings.epochs)
 
@@ -130,9 +130,9 @@ def _feed(job: Job, order: NDArray[np.uint32]) -> Feed:
 def fitted(job: Job) -> Job:
     """The job with data in the model's dtype, after a trial of model, loss and step on the first two rows."""
     train = job.data.train
-    rows = rows_in(train) if isinstance(train, tuple | Rows) else None
+    rows = rows_in(train) if isinstance(train, tuple | DiskRows) else None
     require_suitable(job.optimizer, rows, job.settings.batch_size, job.command is not None)
-    if isinstance(train, Rows):
+    if isinstance(train, DiskRows):
         _require_float32(job, train)
         _try_step(job, train.sample(2))
         return job
@@ -155,7 +155,7 @@ def fitted(job: Job) -> Job:
     return job
 
 
-def _require_float32(job: Job, rows: Rows) -> None:
+def _require_float32(job: Job, rows: DiskRows) -> None:
     """Rows on disk are float32 as they are read, and so must the network be."""
     sample = rows.sample(2)
     adapted = adaptation(job.model, sample, job.loss)[0](sample)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop import nn, optim
-from clearprop.data.prepared import Prepared, from_source
+from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ClearpropError, RunError
 from clearprop.files.strict_json import refuse
 from clearprop.runs.checkpoints import Standing, checkpoint_model, checkpoint_steps, load_checkpoint

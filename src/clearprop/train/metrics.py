@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import nn
-from clearprop.compiler.threads import products_of
+from clearprop.compiler import products_of
 from clearprop.data.encodings import NumberTarget
 from clearprop.data.parts import Part
 from clearprop.data.preprocessing import Preprocessing

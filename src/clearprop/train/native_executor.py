@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.compiler.compiled_function import Compiled, ExecutorWarning, native_obstacle
+from clearprop.compiler import Compiled, ExecutorWarning, native_obstacle
 from clearprop.errors import TraceError
 from clearprop.program.values import Node, raw
 from clearprop.rules import random

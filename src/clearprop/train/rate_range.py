@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clearprop import optim
 from clearprop.data.parts import Pair
-from clearprop.data.prepared import prepare
+from clearprop.data.training_data import prepare
 from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.inspection import with_rate
 from clearprop.rules import random

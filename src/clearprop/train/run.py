@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.prepared import as_pair
 from clearprop.data.preprocessing import Encoded, Preprocessing
 from clearprop.data.streaming.encoded_source import encoded_blocks
+from clearprop.data.training_data import as_pair
 from clearprop.errors import ArgumentError, RunError
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.runs.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint, save_checkpoint

@@ -6,14 +6,14 @@ import ctypes
 import re
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from clearprop.compiler.array_access import VIEWS
 from clearprop.compiler.binding import Binding
-from clearprop.compiler.compiled_function import Specialisation
+from clearprop.compiler.captures import Captures
 from clearprop.compiler.executable import Executable
 from clearprop.compiler.iteration_domains import REDUCTIONS
 from clearprop.compiler.memory_plan import make_plan
@@ -50,12 +50,11 @@ def obstacle(program: Program) -> str | None:
 
 
 class NativeExecutor:
-    """Runs the plan of a specialisation."""
+    """Runs the plan of a lowered program; `donations` maps outputs to the inputs that they may overwrite."""
 
-    def __init__(self, s: Specialisation) -> None:
-        self.s = s
-        self.plan = make_plan(s.lowered, s.donations)
-        self.hidden = list(map(_plain, s.captures.values))
+    def __init__(self, lowered: Program, captures: Captures, donations: Mapping[int, int]) -> None:
+        self.plan = make_plan(lowered, donations)
+        self.hidden = list(map(_plain, captures.values))
         self.bound: dict[Any, _Bound] = {}
 
     def renew(self, hidden: Sequence[Any]) -> None:
@@ -85,15 +84,15 @@ class _Bound:
     def __init__(self, executor: NativeExecutor, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
         plan = self.plan = executor.plan
         self.hidden: Sequence[np.ndarray[Any, Any]] = executor.hidden
-        env = executor.s.scope.bind(
+        env = plan.program.scope.bind(
             (dim, n)
             for var, a in zip(plan.program.inputs, arrays, strict=True)
             for dim, n in zip(var.shape, a.shape, strict=True)
         )
-        binding = Binding(plan, env, 1)
+        binding = Binding(plan, env, 1, SPECIAL)
         threads = min(2, get_threads())
         if threads > 1 and binding.nanoseconds() >= TWO_THREADS:
-            binding = Binding(plan, env, threads)
+            binding = Binding(plan, env, threads, SPECIAL)
         self.executable = Executable(binding)
         number = self.executable.binding.number
         self.inputs = plan.program.inputs[: len(plan.program.inputs) - len(self.hidden)]

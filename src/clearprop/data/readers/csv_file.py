@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.tables import Column, Frame, Kind, counted, listed
+from clearprop.data.columns import Column, ColumnKind, Frame, name_list, quantity
 from clearprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Records:
             if row:
                 self.header = _checked_header(row, line, source)
                 return
-        raise _empty(source)
+        raise _empty_error(source)
 
     def __iter__(self) -> Iterator[int]:
         """The line at which each row starts, to the end of the file."""
@@ -57,7 +57,7 @@ class Records:
             if len(row) == width:
                 yield start
             elif row:
-                raise _ragged(row, self.header, self.source, start)
+                raise _ragged_error(row, self.header, self.source, start)
             else:
                 yield -start
 
@@ -70,16 +70,16 @@ class Records:
                 yield row, start
                 start = reader.line_num + 1
         except csv.Error as problem:
-            raise _misquoted(self.source, start, str(problem)) from None
+            raise _quote_error(self.source, start, str(problem)) from None
         except UnicodeDecodeError:
-            raise _not_text(self.source) from None
+            raise _not_text_error(self.source) from None
 
     def _lines(self, file: TextIO) -> Iterator[str]:
         """The lines of the file, with their ends, read piece by piece."""
         while piece := file.read(self.size):
             rest = "" if piece.endswith("\n") else file.readline(LONGEST_LINE)
             if len(rest) == LONGEST_LINE:
-                raise _long_line(self.source, self.reader.line_num + piece.count("\n") + 1)
+                raise _long_line_error(self.source, self.reader.line_num + piece.count("\n") + 1)
             piece += rest
             if self.keep:
                 self.pieces.append(piece)
@@ -87,7 +87,7 @@ class Records:
             yield from io.StringIO(piece, newline="")
 
 
-def _misquoted(source: str, line: int, detail: str) -> DataError:
+def _quote_error(source: str, line: int, detail: str) -> DataError:
     return DataError(
         f"cannot read {source!r}: a quote is out of place",
         expected='fields in quotes closed before the next separator, quotes in them doubled: "a ""b"" c"',
@@ -97,7 +97,7 @@ def _misquoted(source: str, line: int, detail: str) -> DataError:
     )
 
 
-def _long_line(source: str, line: int) -> DataError:
+def _long_line_error(source: str, line: int) -> DataError:
     return DataError(
         f"cannot read {source!r}: a line is too long",
         expected=f"lines of at most {LONGEST_LINE:,} characters",
@@ -108,14 +108,14 @@ def _long_line(source: str, line: int) -> DataError:
 
 
 @contextmanager
-def opened_text(path: Path, source: str) -> Iterator[tuple[TextIO, str]]:
+def open_text(path: Path, source: str) -> Iterator[tuple[TextIO, str]]:
     """The file as text, at its start, and the separator that its first line shows."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
             while (first := file.readline(LONGEST_LINE)) and not first.strip():
                 pass
         except UnicodeDecodeError:
-            raise _not_text(source) from None
+            raise _not_text_error(source) from None
         file.seek(0)
         yield file, next((s for s in ",;\t" if s in first), ",")
 
@@ -126,13 +126,13 @@ def read_csv(path: Path, source: str, as_text: frozenset[str] = frozenset()) -> 
     Columns named in `as_text` stay text even where they look like numbers.  Raises DataError for a file that
     is empty, binary, ragged, without header or rows, or with two columns of one name.
     """
-    with opened_text(path, source) as (file, separator):
+    with open_text(path, source) as (file, separator):
         records = Records(file, separator, source)
         starts = np.array(array("q", records), dtype=np.int64)
     if not (starts > 0).any():
-        raise no_rows(records.header, source)
+        raise no_rows_error(records.header, source)
     kept = starts > 0
-    cells = parsed(path, separator, records.header, kept, source)
+    cells = parse_cells(path, separator, records.header, kept, source)
     columns = tuple(cell.as_kind("category" if cell.name in as_text else cell.kind) for cell in cells)
     notes = blank_lines(int((~kept).sum()))
     return Frame(source, columns, partial(place_of, source, starts[kept]), notes=notes)
@@ -140,7 +140,7 @@ def read_csv(path: Path, source: str, as_text: frozenset[str] = frozenset()) -> 
 
 def blank_lines(number: int) -> tuple[str, ...]:
     """A note on the blank lines, if there are any."""
-    return (f"{counted(number, 'blank line')} skipped",) if number else ()
+    return (f"{quantity(number, 'blank line')} skipped",) if number else ()
 
 
 def place_of(source: str, lines: NDArray[np.int64], column: str, row: int) -> str:
@@ -148,18 +148,18 @@ def place_of(source: str, lines: NDArray[np.int64], column: str, row: int) -> st
     return f"{source}:{lines[row]}, column {column!r}"
 
 
-def no_rows(header: tuple[str, ...], source: str) -> DataError:
+def no_rows_error(header: tuple[str, ...], source: str) -> DataError:
     """The error for a file without rows."""
     return DataError(
         f"{source!r} has a header but no rows",
         expected="a header line and at least one row below it",
-        got=f"the header {listed(header)}",
+        got=f"the header {name_list(header)}",
         where=source,
         try_="check that the table was written out whole",
     )
 
 
-def _not_text(source: str) -> DataError:
+def _not_text_error(source: str) -> DataError:
     return DataError(
         f"cannot read {source!r}: it is not a text file",
         expected="a CSV file in UTF-8, or a Parquet or NPZ file",
@@ -169,7 +169,7 @@ def _not_text(source: str) -> DataError:
     )
 
 
-def _empty(source: str) -> DataError:
+def _empty_error(source: str) -> DataError:
     return DataError(
         f"{source!r} is empty",
         expected="a header line and rows below it",
@@ -179,11 +179,11 @@ def _empty(source: str) -> DataError:
     )
 
 
-def _ragged(row: list[str], header: tuple[str, ...], source: str, line: int) -> DataError:
+def _ragged_error(row: list[str], header: tuple[str, ...], source: str, line: int) -> DataError:
     return DataError(
         f"{source!r} is ragged: a row does not fit the header",
-        expected=f"{counted(len(header), 'field')}, as in the header",
-        got=f"{counted(len(row), 'field')}: {listed(row, 6)}",
+        expected=f"{quantity(len(header), 'field')}, as in the header",
+        got=f"{quantity(len(row), 'field')}: {name_list(row, 6)}",
         where=f"{source}:{line}",
         try_="put a field that contains the separator in quotes, or fill the row up",
     )
@@ -192,12 +192,12 @@ def _ragged(row: list[str], header: tuple[str, ...], source: str, line: int) -> 
 def _checked_header(row: list[str], line: int, source: str) -> tuple[str, ...]:
     names = tuple(name.strip() or f"column {i + 1}" for i, name in enumerate(row))
     if any("\0" in name for name in names):
-        raise _not_text(source)
+        raise _not_text_error(source)
     if any(_is_fraction(name) for name in names):
         raise DataError(
             f"{source!r} has no header line",
             expected="the names of the columns in the first line",
-            got=f"numbers: {listed(names, 6)}",
+            got=f"numbers: {name_list(names, 6)}",
             where=f"{source}:{line}",
             try_="add a line with a name for every column",
         )
@@ -242,11 +242,11 @@ class Cells:
         return bool(truths == len(self.text) - self.text.null_count())
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ColumnKind:
         """Numbers where all values are numbers, else truth values where all are these, else text."""
         return "number" if self.is_numbers() else "boolean" if self.is_booleans() else "category"
 
-    def as_kind(self, kind: Kind) -> Column:
+    def as_kind(self, kind: ColumnKind) -> Column:
         """The column as that kind, which its values allow."""
         import polars as pl
 
@@ -266,7 +266,7 @@ class Cells:
         return text.cast(pl.Float64, strict=False)
 
 
-def parsed(
+def parse_cells(
     file: Path | bytes, separator: str, header: tuple[str, ...], kept: NDArray[np.bool_], source: str
 ) -> list[Cells]:
     """The cells of the rows that are `kept`, by column; `file` is the whole file or its text, header line included."""
@@ -278,7 +278,7 @@ def parsed(
         detail = str(problem).partition("\n")[0]
     else:
         if data.shape == (len(kept), len(header)):
-            texts = _trimmed(data.filter(pl.Series(kept)))
+            texts = _trim(data.filter(pl.Series(kept)))
             return [Cells(name, texts.to_series(i), separator == ";") for i, name in enumerate(header)]
         detail = f"{data.height} rows by one reading, {len(kept)} by another"
     raise DataError(
@@ -290,7 +290,7 @@ def parsed(
     )
 
 
-def _trimmed(data: polars.DataFrame) -> polars.DataFrame:
+def _trim(data: polars.DataFrame) -> polars.DataFrame:
     """The texts without blanks around them, null where they say that a value is missing; all columns in one go."""
     import polars as pl
 

@@ -27,16 +27,16 @@ def read_npz(path: Path, source: str) -> dict[str, NDArray[Any]]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = _wanted([n.removesuffix(".npy") for n in archive.namelist()], source)
+            names = _wanted_names([n.removesuffix(".npy") for n in archive.namelist()], source)
             _check_sizes(archive, names, source)
             return {name: _load(archive, name, source) for name in names}
     except DataError:
         raise
     except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, RuntimeError, OSError) as problem:
-        raise _broken(source, str(problem)) from None
+        raise _broken_error(source, str(problem)) from None
 
 
-def _broken(source: str, detail: str) -> DataError:
+def _broken_error(source: str, detail: str) -> DataError:
     return DataError(
         f"cannot read {source!r} as NPZ",
         expected="an archive as written by numpy.savez(file, x=x, y=y)",
@@ -46,7 +46,7 @@ def _broken(source: str, detail: str) -> DataError:
     )
 
 
-def _wanted(present: list[str], source: str) -> list[str]:
+def _wanted_names(present: list[str], source: str) -> list[str]:
     for names in (["x", "y"], ["x_train", "y_train", "x_test", "y_test"]):
         if names[0] in present:
             found = [name for name in names if name in present]
@@ -77,9 +77,9 @@ def _load(archive: zipfile.ZipFile, name: str, source: str) -> NDArray[Any]:
     info = archive.getinfo(name + ".npy")
     with archive.open(info) as file:
         try:
-            shape, dtype = _header(file)
+            shape, dtype = _array_header(file)
         except ValueError as problem:
-            raise _broken(source, f"{name}: {str(problem).partition(chr(10))[0]}") from None
+            raise _broken_error(source, f"{name}: {str(problem).partition(chr(10))[0]}") from None
         if dtype.hasobject:
             raise DataError(
                 f"{source!r} holds objects, which are not read",
@@ -90,12 +90,12 @@ def _load(archive: zipfile.ZipFile, name: str, source: str) -> NDArray[Any]:
             )
         held = info.file_size - file.tell()
         if prod(shape) * dtype.itemsize != held:
-            raise _broken(source, f"{name} of shape {shape} and dtype {dtype}, but {held:,} bytes of values")
+            raise _broken_error(source, f"{name} of shape {shape} and dtype {dtype}, but {held:,} bytes of values")
     with archive.open(info) as file:
         return np.asarray(npy.read_array(file, allow_pickle=False))
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = npy.read_magic(file)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read(file)

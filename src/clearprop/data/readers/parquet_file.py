@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.tables import Column, Frame, counted
+from clearprop.data.columns import Column, Frame, quantity
 from clearprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,9 +43,11 @@ class ParquetTable:
         import pyarrow.parquet as pq
 
         self.source = source
-        with _reading(source):
+        with _reader_errors(source):
             metadata = pq.read_metadata(path)
-            texts = _repeating(metadata, [f.name for f in metadata.schema.to_arrow_schema() if _is_text(f.type)])
+            texts = _repeating_columns(
+                metadata, [f.name for f in metadata.schema.to_arrow_schema() if _is_text(f.type)]
+            )
             self.file = pq.ParquetFile(path, read_dictionary=texts, buffer_size=_BUFFER, pre_buffer=False)
             self.names = tuple(self.file.schema_arrow.names)
             self.rows = int(self.file.metadata.num_rows)
@@ -66,7 +68,7 @@ class ParquetTable:
             raise DataError(
                 f"{self.source!r} is empty",
                 expected="at least one row and one column",
-                got=f"{counted(self.rows, 'row')} and {counted(len(self.names), 'column')}",
+                got=f"{quantity(self.rows, 'row')} and {quantity(len(self.names), 'column')}",
                 where=self.source,
                 try_="check that the table was written out whole",
             )
@@ -83,13 +85,13 @@ class ParquetTable:
     def blocks(self, rows: int, names: Collection[str] | None = None) -> Iterator[tuple[Column, ...]]:
         """The rows in their order, at most `rows` at a time, as columns: those of the names, or all."""
         chosen = self.names if names is None else tuple(names)
-        with _reading(self.source):
+        with _reader_errors(self.source):
             found = 0
             for batch in self.file.iter_batches(rows, columns=list(chosen), use_threads=False):
                 found += batch.num_rows
                 yield tuple(_column(name, batch.column(name)) for name in chosen)
             if found != self.rows:
-                raise _broken(self.source, f"{counted(found, 'row')}, where the footer says {self.rows}")
+                raise _broken_error(self.source, f"{quantity(found, 'row')}, where the footer says {self.rows}")
 
     def place(self, column: str, row: int) -> str:
         """Where a value stands."""
@@ -107,7 +109,7 @@ def read_parquet(path: Path, source: str) -> Frame:
         raise DataError(
             f"{source!r} is too large to be read at once",
             expected=f"at most {PARQUET_LIMIT:,} bytes, at 8 bytes a value",
-            got=f"{size:,} bytes: {table.rows:,} rows of {counted(len(table.names), 'column')}",
+            got=f"{size:,} bytes: {table.rows:,} rows of {quantity(len(table.names), 'column')}",
             where=source,
             try_="clearprop train --memory 1GB, which streams it; or fewer rows",
         )
@@ -124,7 +126,7 @@ def _place(source: str, column: str, row: int) -> str:
 
 
 @contextmanager
-def _reading(source: str) -> Iterator[None]:
+def _reader_errors(source: str) -> Iterator[None]:
     """Turn what the reader raises for a damaged file into our error, and give its memory back at once.
 
     The pool that the reader uses by default keeps what it was given: its size grows with the file.
@@ -138,12 +140,12 @@ def _reading(source: str) -> Iterator[None]:
     except DataError:
         raise
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError, KeyError) as problem:
-        raise _broken(source, " ".join(str(problem).split())[:200] or type(problem).__name__) from None
+        raise _broken_error(source, " ".join(str(problem).split())[:200] or type(problem).__name__) from None
     finally:
         pa.set_memory_pool(before)
 
 
-def _broken(source: str, detail: str) -> DataError:
+def _broken_error(source: str, detail: str) -> DataError:
     return DataError(
         f"cannot read {source!r} as Parquet",
         expected="a Parquet file that was written out whole",
@@ -156,13 +158,13 @@ def _broken(source: str, detail: str) -> DataError:
 def _check_sizes(metadata: pyarrow.parquet.FileMetaData, size: int, source: str) -> None:
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     if metadata.num_rows < 0 or sum(group.num_rows for group in groups) != metadata.num_rows:
-        raise _broken(source, f"{metadata.num_rows} rows in all, and other numbers in the row groups")
+        raise _broken_error(source, f"{metadata.num_rows} rows in all, and other numbers in the row groups")
     for number, group in enumerate(groups):
         for i in range(group.num_columns):
             chunk = group.column(i)
             packed, unpacked = chunk.total_compressed_size, chunk.total_uncompressed_size
             if not 0 <= packed <= size or unpacked < 0:
-                raise _broken(source, f"{packed:,} bytes in a column, in a file of {size:,} bytes")
+                raise _broken_error(source, f"{packed:,} bytes in a column, in a file of {size:,} bytes")
             if unpacked > LARGE_CHUNK and unpacked > MOST_COMPRESSED * packed:
                 raise DataError(
                     f"{source!r} would unpack to more than it should",
@@ -173,7 +175,7 @@ def _check_sizes(metadata: pyarrow.parquet.FileMetaData, size: int, source: str)
                 )
 
 
-def _repeating(metadata: pyarrow.parquet.FileMetaData, names: Collection[str]) -> list[str]:
+def _repeating_columns(metadata: pyarrow.parquet.FileMetaData, names: Collection[str]) -> list[str]:
     """The text columns that are read as codes and distinct values: those whose texts a file can repeat at no cost.
 
     A file of a few bytes may name a long text a billion times, and then only the codes have room in memory.  Where all

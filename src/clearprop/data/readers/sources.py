@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, name_list
 from clearprop.data.readers.csv_file import read_csv
 from clearprop.data.readers.npz_file import read_npz
 from clearprop.data.readers.parquet_file import MAGIC, read_parquet
 from clearprop.data.readers.spirals import spirals
-from clearprop.data.tables import Column, Frame, Kind, Rows, listed
 from clearprop.errors import DataError, nearest
 
 BUNDLED = ("digits", "iris", "wine", "breast-cancer", "diabetes", "penguins", "spirals")
@@ -51,13 +51,13 @@ def _no_source(got: str) -> DataError:
 
 def _read_file(given: str | Path, as_text: frozenset[str]) -> Frame:
     path, source = Path(given), str(given)
-    form = recognised(path, source)
+    form = file_form(path, source)
     if form == "npz":
         return _from_npz(read_npz(path, source), source)
     return read_parquet(path, source) if form == "parquet" else read_csv(path, source, as_text)
 
 
-def recognised(path: Path, source: str) -> Literal["csv", "parquet", "npz"]:
+def file_form(path: Path, source: str) -> Literal["csv", "parquet", "npz"]:
     """The form of a file, by its first bytes; by its name only where the content is none of the binary forms.
 
     Raises DataError for what is not there or cannot be read.
@@ -133,7 +133,7 @@ def read_bundled(name: str) -> Frame:
     return Frame(name, (*columns, target), partial(_place, name), target="target", is_array=name == "digits")
 
 
-def read_arrays(x: Any, y: Any, source: str = "arrays", test_rows: Rows | None = None) -> Frame:
+def read_arrays(x: Any, y: Any, source: str = "arrays", test_rows: RowNumbers | None = None) -> Frame:
     """Arrays `x` of shape `(rows, …)` and, if not None, `y` of shape `(rows,)` or `(rows, 1)`.
 
     Everything after the first axis of x is flattened into columns `x[i]` or `x[i, j, …]`; uint8 is scaled
@@ -218,7 +218,7 @@ def _from_npz(arrays: dict[str, NDArray[Any]], source: str) -> Frame:
         raise DataError(
             f"the training and test arrays of {source!r} do not fit together",
             expected="x_train and x_test alike but for the rows, and a y for each",
-            got=listed(shapes),
+            got=name_list(shapes),
             where=source,
             try_="write both parts from the same array",
         )
@@ -264,7 +264,7 @@ def _frame_column(series: Any) -> Column:
     name, dtype = str(series.name), series.dtype
     absent = series.is_null().to_list()
     if dtype.is_numeric() or dtype == nw.Boolean:
-        kind: Kind = "boolean" if dtype == nw.Boolean else "number"
+        kind: ColumnKind = "boolean" if dtype == nw.Boolean else "number"
         pairs = zip(series.to_list(), absent, strict=True)
         numbers = [np.nan if missing else float(value) for value, missing in pairs]
         return Column(name, kind, np.array(numbers, dtype=np.float64))

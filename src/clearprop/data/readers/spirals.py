@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.tables import Column, Frame
+from clearprop.data.columns import Column, Frame
 from clearprop.program.values import raw
 from clearprop.rules import random
 

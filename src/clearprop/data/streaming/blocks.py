@@ -13,11 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.readers.csv_file import Cells, Records, blank_lines, no_rows, opened_text, parsed, place_of
+from clearprop.data.columns import Column, ColumnKind, Locator
+from clearprop.data.readers.csv_file import Cells, Records, blank_lines, no_rows_error, open_text, parse_cells, place_of
 from clearprop.data.readers.parquet_file import ParquetTable
-from clearprop.data.readers.sources import recognised
+from clearprop.data.readers.sources import file_form
 from clearprop.data.streaming.memory import Budget, give_back
-from clearprop.data.tables import Column, Kind, Place
 from clearprop.errors import DataError
 
 COLUMN_BYTES = 4 * 2**20
@@ -33,21 +33,21 @@ class Values(Protocol):
         ...
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ColumnKind:
         """What its own values say that it is."""
         ...
 
-    def fits(self, kind: Kind) -> bool:
+    def fits(self, kind: ColumnKind) -> bool:
         """Whether every value is of that kind."""
         ...
 
-    def as_kind(self, kind: Kind) -> Column:
+    def as_kind(self, kind: ColumnKind) -> Column:
         """The column as that kind, which its values fit."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
-class Text:
+class TextValues:
     """A column of a CSV file: what it is, its texts decide."""
 
     cells: Cells
@@ -58,21 +58,21 @@ class Text:
         return np.asarray(self.cells.text.is_null().to_numpy(), dtype=bool)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ColumnKind:
         """What its own values say that it is."""
         return self.cells.kind
 
-    def fits(self, kind: Kind) -> bool:
+    def fits(self, kind: ColumnKind) -> bool:
         """Whether every value is of that kind."""
         return {"number": self.cells.is_numbers, "boolean": self.cells.is_booleans}.get(kind, lambda: True)()
 
-    def as_kind(self, kind: Kind) -> Column:
+    def as_kind(self, kind: ColumnKind) -> Column:
         """The column as that kind."""
         return self.cells.as_kind(kind)
 
 
 @dataclass(frozen=True, eq=False)
-class Typed:
+class TypedValues:
     """A column of a Parquet file: the file says what it is."""
 
     column: Column
@@ -83,30 +83,30 @@ class Typed:
         return self.column.missing
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ColumnKind:
         """What the file says that it is."""
         return self.column.kind
 
-    def fits(self, kind: Kind) -> bool:
+    def fits(self, kind: ColumnKind) -> bool:
         """Whether it is of that kind."""
         return self.column.kind == kind
 
-    def as_kind(self, _kind: Kind) -> Column:
+    def as_kind(self, _kind: ColumnKind) -> Column:
         """The column; it has one kind only."""
         return self.column
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class RowBlock:
     """Rows that stand one after another in a file; `place` takes numbers of rows within the block."""
 
     first: int
     rows: int
     columns: Mapping[str, Values]
-    place: Place
+    place: Locator
 
 
-class Table(Protocol):
+class RowFile(Protocol):
     """A file of rows whose form was checked."""
 
     source: str
@@ -117,7 +117,7 @@ class Table(Protocol):
         """The columns that are read together."""
         ...
 
-    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[Block]:
+    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[RowBlock]:
         """All rows of these columns, in their order."""
         ...
 
@@ -128,34 +128,34 @@ class _Csv:
     def __init__(self, path: Path, source: str) -> None:
         self.path, self.source = path, source
         self.notes: tuple[str, ...] = ()
-        with opened_text(path, source) as (file, separator):
+        with open_text(path, source) as (file, separator):
             self.names = Records(file, separator, source).header
 
     def groups(self, _budget: Budget) -> list[tuple[str, ...]]:
         """All columns: a line holds them all."""
         return [self.names]
 
-    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[Block]:
+    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[RowBlock]:
         """All rows of these columns, in their order."""
         first = blank = 0
-        with opened_text(self.path, self.source) as (file, separator):
+        with open_text(self.path, self.source) as (file, separator):
             records = Records(file, separator, self.source, keep=True, size=budget.text)
-            for starts, text in _cut(records, separator):
+            for starts, text in _cut_rows(records, separator):
                 kept = starts > 0
-                cells = parsed(text.encode(), separator, records.header, kept, self.source)
+                cells = parse_cells(text.encode(), separator, records.header, kept, self.source)
                 rows = int(kept.sum())
                 blank += len(kept) - rows
                 if rows:
                     place = partial(place_of, self.source, starts[kept])
-                    columns = {c.name: Text(c) for c in cells if c.name in names}
-                    yield Block(first, rows, columns, place)
+                    columns = {c.name: TextValues(c) for c in cells if c.name in names}
+                    yield RowBlock(first, rows, columns, place)
                 first += rows
         if not first:
-            raise no_rows(self.names, self.source)
+            raise no_rows_error(self.names, self.source)
         self.notes = blank_lines(blank)
 
 
-def _cut(records: Records, separator: str) -> Iterator[tuple[NDArray[np.int64], str]]:
+def _cut_rows(records: Records, separator: str) -> Iterator[tuple[NDArray[np.int64], str]]:
     """Rows some at a time: the lines at which they start, and their text below a header line.
 
     The text is cut where a piece of it and a row begin with the same line.
@@ -168,17 +168,17 @@ def _cut(records: Records, separator: str) -> Iterator[tuple[NDArray[np.int64], 
             seen = len(records.starts)
             if abs(line) in records.starts:
                 at = records.starts.index(abs(line))
-                text = _without(records.pieces[:at], begin - records.starts[0])
+                text = _skip_lines(records.pieces[:at], begin - records.starts[0])
                 del records.pieces[:at], records.starts[:at]
                 if lines:
                     yield np.array(lines, dtype=np.int64), head + text
                 lines, seen, begin = array("q"), len(records.starts), abs(line)
         lines.append(line)
     if lines:
-        yield np.array(lines, dtype=np.int64), head + _without(records.pieces, begin - records.starts[0])
+        yield np.array(lines, dtype=np.int64), head + _skip_lines(records.pieces, begin - records.starts[0])
 
 
-def _without(pieces: list[str], lines: int) -> str:
+def _skip_lines(pieces: list[str], lines: int) -> str:
     """The pieces as one text, without so many lines at its start."""
     text = io.StringIO("".join(pieces), newline="")
     for _ in range(lines):
@@ -200,29 +200,29 @@ class _Parquet:
         size = max(1, budget.memory // (2 * COLUMN_BYTES))
         return [self.names[i : i + size] for i in range(0, len(self.names), size)]
 
-    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[Block]:
+    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[RowBlock]:
         """All rows of these columns, in their order."""
         table = ParquetTable(self.path, self.source)
         first = 0
         for columns in table.blocks(budget.rows_read(len(names)), names):
             rows = len(columns[0].values)
-            yield Block(first, rows, {c.name: Typed(c) for c in columns}, _shifted(table.place, first))
+            yield RowBlock(first, rows, {c.name: TypedValues(c) for c in columns}, _shift_rows(table.place, first))
             first += rows
 
 
-def _shifted(place: Place, first: int) -> Place:
+def _shift_rows(place: Locator, first: int) -> Locator:
     return lambda column, row: place(column, first + row)
 
 
-class Watched:
+class UnchangingFile:
     """A table whose file must stay as it is: every pass looks at its size and its time of change, before and after."""
 
     def __init__(self, path: Path, source: str) -> None:
-        self.path, self.stamp = path, _stamp(path)
-        make: Callable[[Path, str], Any] = _Parquet if recognised(path, source) == "parquet" else _Csv
-        self.table: Table = make(path, source)
+        self.path, self.stamp = path, _file_stamp(path)
+        make: Callable[[Path, str], Any] = _Parquet if file_form(path, source) == "parquet" else _Csv
+        self.table: RowFile = make(path, source)
 
-    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[Block]:
+    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[RowBlock]:
         """All rows of these columns, in their order.  Raises DataError if the file is not what it was when opened."""
         self.require_unchanged()
         yield from self.table.blocks(budget, names)
@@ -231,7 +231,7 @@ class Watched:
 
     def require_unchanged(self) -> None:
         """Raise DataError if the file has changed."""
-        if _stamp(self.path) != self.stamp:
+        if _file_stamp(self.path) != self.stamp:
             raise self.changed()
 
     def changed(self) -> DataError:
@@ -245,7 +245,7 @@ class Watched:
         )
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
+def _file_stamp(path: Path) -> tuple[int, ...]:
     try:
         info = path.stat()
     except OSError:

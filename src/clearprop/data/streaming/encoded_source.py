@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from clearprop.data.preprocessing import Encoded, Preprocessing, Report
-from clearprop.data.readers.sources import BUNDLED, recognised
-from clearprop.data.streaming.blocks import Block, Watched
+from clearprop.data.columns import Frame
+from clearprop.data.preprocessing import Encoded, EncodingReport, Preprocessing
+from clearprop.data.readers.sources import BUNDLED, file_form
+from clearprop.data.streaming.blocks import RowBlock, UnchangingFile
 from clearprop.data.streaming.memory import Budget
-from clearprop.data.tables import Frame
 
 MEMORY = 256 * 10**6
 """The bytes that rows may take while they are predicted."""
@@ -29,7 +29,7 @@ def encoded_blocks(fitted: Preprocessing, source: Any, with_target: bool = False
     if not _is_table_file(source):
         yield fitted.encode(source, with_target)
         return
-    watched, budget = Watched(Path(source), str(source)), Budget(MEMORY)
+    watched, budget = UnchangingFile(Path(source), str(source)), Budget(MEMORY)
     table = watched.table
     fitted.require_columns(table.names, table.source, with_target)
     needed = [c.name for c in fitted.columns] + ([fitted.target.name] if with_target else [])
@@ -50,10 +50,10 @@ def encoded_blocks(fitted: Preprocessing, source: Any, with_target: bool = False
 def _is_table_file(source: Any) -> bool:
     if not isinstance(source, str | Path) or str(source) in BUNDLED:
         return False
-    return recognised(Path(source), str(source)) != "npz"
+    return file_form(Path(source), str(source)) != "npz"
 
 
-def _frame(block: Block, source: str, texts: frozenset[str]) -> Frame:
+def _frame(block: RowBlock, source: str, texts: frozenset[str]) -> Frame:
     columns = tuple(
         values.as_kind("category" if name in texts and values.fits("category") else values.kind)
         for name, values in block.columns.items()
@@ -66,30 +66,33 @@ def _piece(frame: Frame, first: int, last: int) -> Frame:
     return replace(frame, columns=columns, place=lambda column, row: frame.place(column, first + row))
 
 
-def merged(reports: Iterable[Report]) -> Report:
+def merge_reports(reports: Iterable[EncodingReport]) -> EncodingReport:
     """What several blocks of one source met, together."""
     known, *others = reports
     for other in others:
-        known = Report(
+        known = EncodingReport(
             known.reordered,
             known.ignored,
-            {name: _limited(counts) for name, counts in _summed(known.unseen, other.unseen, Counter).items()},
-            _summed(known.missing, other.missing, int),
-            _summed(known.far, other.far, int),
+            {
+                name: _limit_distinct(counts)
+                for name, counts in _sum_by_name(known.unseen, other.unseen, Counter).items()
+            },
+            _sum_by_name(known.missing, other.missing, int),
+            _sum_by_name(known.far, other.far, int),
             known.left_out + other.left_out,
         )
     return known
 
 
-def _summed(a: Mapping[str, Any], b: Mapping[str, Any], empty: Callable[[], Any]) -> dict[str, Any]:
-    return {name: _plus(a.get(name, empty()), b.get(name, empty())) for name in dict.fromkeys((*a, *b))}
+def _sum_by_name(a: Mapping[str, Any], b: Mapping[str, Any], empty: Callable[[], Any]) -> dict[str, Any]:
+    return {name: _add(a.get(name, empty()), b.get(name, empty())) for name in dict.fromkeys((*a, *b))}
 
 
-def _plus(a: Any, b: Any) -> Any:
+def _add(a: Any, b: Any) -> Any:
     return a + b if isinstance(a, int) else Counter(a) + Counter(b)
 
 
-def _limited(counts: Counter[str]) -> Counter[str]:
+def _limit_distinct(counts: Counter[str]) -> Counter[str]:
     if len(counts) <= MOST_UNSEEN:
         return counts
     kept = Counter(dict(list(counts.items())[:MOST_UNSEEN]))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.data.readers.parquet_file import PARQUET_LIMIT, ParquetTable
-from clearprop.data.readers.sources import BUNDLED, recognised
+from clearprop.data.readers.sources import BUNDLED, file_form
 
 CSV_SHARE = 10
 """Reading a CSV file at once takes at most about so many times its size; the shorter its cells, the more."""
@@ -19,7 +19,7 @@ def needs_streaming(source: Any, memory: int) -> bool:
     if not isinstance(source, str | Path) or str(source) in BUNDLED:
         return False
     path = Path(source)
-    form = recognised(path, str(source))
+    form = file_form(path, str(source))
     if form == "csv":
         return CSV_SHARE * path.stat().st_size > memory
     if form == "parquet":

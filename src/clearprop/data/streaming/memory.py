@@ -23,10 +23,10 @@ _ORDER_BYTES = 96
 """Bytes per row that drawing the order of a block takes."""
 
 
-def parsed_size(text: str) -> int:
+def parse_size(text: str) -> int:
     """A number of bytes from `500MB`, `1.5 GB`, `2GiB` or a plain number.  Raises ValueError for anything else.
 
-    >>> parsed_size("500MB"), parsed_size("2 GiB")
+    >>> parse_size("500MB"), parse_size("2 GiB")
     (500000000, 2147483648)
     """
     found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*([kmgt]?i?b)?", text.strip(), re.IGNORECASE)
@@ -35,7 +35,7 @@ def parsed_size(text: str) -> int:
     return int(float(found[1]) * _UNITS[(found[2] or "B").upper()])
 
 
-def told_size(size: float) -> str:
+def size_text(size: float) -> str:
     """A number of bytes as a person reads it: `500 MB`."""
     for unit in ("GB", "MB", "kB"):
         scale = {"GB": 1e9, "MB": 1e6, "kB": 1e3}[unit]
@@ -87,8 +87,8 @@ class Budget:
         if self.memory < LEAST_MEMORY:
             raise ArgumentError(
                 "the memory is too small to read these data",
-                expected=f"at least {told_size(LEAST_MEMORY)}, much of which readers take whatever they read",
-                got=told_size(self.memory),
+                expected=f"at least {size_text(LEAST_MEMORY)}, much of which readers take whatever they read",
+                got=size_text(self.memory),
                 where=f"--memory, {source}",
                 try_=f"--memory {LEAST_MEMORY // 10**6}MB, or more",
             )
@@ -130,8 +130,8 @@ class Budget:
             least = -(-LEAST_ROWS * size * 5 // 4) + self.memory - self.usable
             raise ArgumentError(
                 "the memory is too small to train on these data",
-                expected=f"at least {told_size(least)}: {LEAST_ROWS} rows of {features} features at a time",
-                got=told_size(self.memory),
+                expected=f"at least {size_text(least)}: {LEAST_ROWS} rows of {features} features at a time",
+                got=size_text(self.memory),
                 where=f"--memory, {source}",
                 try_=f"--memory {-(-least // 1000)}kB, or more",
             )

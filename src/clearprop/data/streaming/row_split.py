@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.columns import Column, as_category
 from clearprop.data.splits import check_parts, quotas, small_classes
-from clearprop.data.statistics import selected
+from clearprop.data.statistics import order_statistics
 from clearprop.data.streaming.memory import Budget
-from clearprop.data.streaming.scan_pass import Scanned
+from clearprop.data.streaming.scan_pass import ScannedTable
 from clearprop.data.streaming.scratch import Scratch
-from clearprop.data.streaming.store_pass import Stored
-from clearprop.data.tables import Column, as_category
+from clearprop.data.streaming.store_pass import ColumnStore
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
@@ -28,7 +28,7 @@ class Division:
     notes: tuple[str, ...]
 
 
-def divided(stored: Stored, validation: float, test: float, seed: int, budget: Budget) -> Division:
+def divide_rows(stored: ColumnStore, validation: float, test: float, seed: int, budget: Budget) -> Division:
     """Choose the part of each row.
 
     `split_table` sorts all rows by random numbers and takes the first of each class.  Here the number at which a class
@@ -47,7 +47,7 @@ def divided(stored: Stored, validation: float, test: float, seed: int, budget: B
             yield random.random_raw(last - first), group[stored.labels(first, last)]
 
     ends = np.stack([tested, tested + held], axis=1)
-    bounds = selected(keys, ends - 1)
+    bounds = order_statistics(keys, ends - 1)
     parts, first = Scratch(found.rows, (), np.uint8), 0
     sizes = np.zeros((len(counts), 3), np.int64)
     for random, codes in keys():
@@ -65,7 +65,7 @@ def divided(stored: Stored, validation: float, test: float, seed: int, budget: B
     return Division(parts, (int(total[0]), int(total[1]), int(total[2])), notes)
 
 
-def _classes(found: Scanned) -> tuple[list[str], NDArray[np.int64], NDArray[np.intp]]:
+def _classes(found: ScannedTable) -> tuple[list[str], NDArray[np.int64], NDArray[np.intp]]:
     """Names and counts of the classes in alphabetical order, and the place there of each class in its own order."""
     if found.task == "regression":
         return [""], np.array([found.rows]), np.zeros(1, np.intp)

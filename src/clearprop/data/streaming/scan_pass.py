@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.inference import (
+from clearprop.data.column_roles import (
     MOST_TEXTS,
     Dropped,
     Facts,
@@ -22,15 +22,15 @@ from clearprop.data.inference import (
     is_mixed,
     mixed_column,
 )
-from clearprop.data.streaming.blocks import Values, Watched
+from clearprop.data.columns import Column, ColumnKind, Frame, Locator, infinite_value, is_number
+from clearprop.data.streaming.blocks import UnchangingFile, Values
 from clearprop.data.streaming.memory import Budget
 from clearprop.data.streaming.text_counts import TextLimit, Texts
 from clearprop.data.table import lost_rows, require_features
-from clearprop.data.tables import Column, Frame, Kind, Place, infinite_value, is_number
 
 
 @dataclass(frozen=True)
-class Scanned:
+class ScannedTable:
     """What the first pass found: `rows` have a target; `levels` are the texts of each text column, in order."""
 
     source: str
@@ -47,7 +47,7 @@ class Scanned:
     lost: tuple[str, ...]
 
 
-def scanned(watched: Watched, target: str | None, task: str, budget: Budget) -> Scanned:
+def scan_columns(watched: UnchangingFile, target: str | None, task: str, budget: Budget) -> ScannedTable:
     """Read all rows once.  Raises the errors that `data.load_table` raises for the same table in memory."""
     table = watched.table
     shape = Frame(table.source, tuple(Column(name, "number", np.empty(0)) for name in table.names), _nowhere)
@@ -67,7 +67,7 @@ def scanned(watched: Watched, target: str | None, task: str, budget: Budget) -> 
     scans_of = {scan.name: scan for scan in scans}
     classes = goal.classes() if decided == "classification" else Counter()
     ordered = sorted(classes)
-    return Scanned(
+    return ScannedTable(
         source=table.source,
         target=facts,
         task=decided,
@@ -83,7 +83,9 @@ def scanned(watched: Watched, target: str | None, task: str, budget: Budget) -> 
     )
 
 
-def _pass(watched: Watched, target: str, as_text: frozenset[str], budget: Budget) -> tuple[list[_ColumnScan], int, int]:
+def _pass(
+    watched: UnchangingFile, target: str, as_text: frozenset[str], budget: Budget
+) -> tuple[list[_ColumnScan], int, int]:
     """Read all rows: what they say of each column, how many have a target, how many there are."""
     table = watched.table
     limit = TextLimit(budget.memory // 8, table.source)
@@ -149,12 +151,12 @@ class _ColumnScan:
     opening: tuple[str, str] | None = None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ColumnKind:
         """Numbers where all values are numbers, else truth values where all are these, else text."""
         return "number" if self.number else "boolean" if self.boolean else "category"
 
     # ------------------------------------------------------------------------------------------------- a block more
-    def add(self, values: Values, kept: NDArray[np.intp], before: int, place: Place) -> None:
+    def add(self, values: Values, kept: NDArray[np.intp], before: int, place: Locator) -> None:
         """Take note of the rows `kept` of a block; `before` rows were kept in the blocks before it."""
         here = values.fits("number")
         self.number = self.number and here
@@ -189,7 +191,7 @@ class _ColumnScan:
             self.infinite = (first, number + len(infinite), place)
         if self.is_target:
             self.whole = self.whole and bool(np.all(present == np.round(present)))
-            self.values = _counted(self.values, dict(zip(*_unique(present), strict=True)))
+            self.values = _add_counts(self.values, dict(zip(*_distinct_counts(present), strict=True)))
 
     def _add_texts(self, values: NDArray[Any], where: Callable[[int], str]) -> None:
         counts = Counter(values.tolist())
@@ -259,12 +261,12 @@ class _ColumnScan:
         return tuple(sorted(self.texts.counts))
 
 
-def _unique(values: NDArray[np.float64]) -> tuple[list[float], list[int]]:
+def _distinct_counts(values: NDArray[np.float64]) -> tuple[list[float], list[int]]:
     distinct, counts = np.unique(values, return_counts=True)
     return distinct.tolist(), counts.tolist()
 
 
-def _counted(known: Counter[Any] | None, further: Mapping[Any, int]) -> Counter[Any] | None:
+def _add_counts(known: Counter[Any] | None, further: Mapping[Any, int]) -> Counter[Any] | None:
     """The counts with further ones; None if there are too many to hold."""
     if known is None:
         return None

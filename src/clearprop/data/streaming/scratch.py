@@ -14,7 +14,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from clearprop.data.streaming.memory import told_size
+from clearprop.data.streaming.memory import size_text
 from clearprop.errors import RunError
 
 
@@ -36,8 +36,8 @@ def require_space(size: int) -> None:
     if size > free:
         raise RunError(
             "there is not enough space on disk for the encoded rows",
-            expected=f"{told_size(size)}, while the run lasts",
-            got=f"{told_size(free)} free",
+            expected=f"{size_text(size)}, while the run lasts",
+            got=f"{size_text(free)} free",
             where=str(folder),
             try_="free some space, or TMPDIR=FOLDER with a folder that has more; nothing was written",
         )

@@ -7,22 +7,22 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.inference import Facts
-from clearprop.data.streaming.blocks import Values, Watched
+from clearprop.data.column_roles import Facts
+from clearprop.data.columns import Column
+from clearprop.data.streaming.blocks import UnchangingFile, Values
 from clearprop.data.streaming.memory import Budget
-from clearprop.data.streaming.scan_pass import Scanned
+from clearprop.data.streaming.scan_pass import ScannedTable
 from clearprop.data.streaming.scratch import Scratch, require_space
-from clearprop.data.tables import Column
 
 
-class Stored:
+class ColumnStore:
     """The columns that are used, as float64 on disk; the target is the last one.
 
     Numbers stand as they are, truth values as 0 and 1, texts as the number of their level, classes as the number of
     their class, and NaN where a value is missing.
     """
 
-    def __init__(self, found: Scanned) -> None:
+    def __init__(self, found: ScannedTable) -> None:
         self.found = found
         self.columns: tuple[Facts, ...] = (*found.features, found.target)
         size = found.rows * (8 * len(self.columns) + 1)
@@ -61,9 +61,9 @@ class Stored:
         return Column(facts.name, facts.kind, values)
 
 
-def stored(watched: Watched, found: Scanned, budget: Budget) -> Stored:
+def store_columns(watched: UnchangingFile, found: ScannedTable, budget: Budget) -> ColumnStore:
     """Read all rows again and store what is used.  Raises DataError if the file is not what it was."""
-    result, goal = Stored(found), found.target.name
+    result, goal = ColumnStore(found), found.target.name
     places = {facts.name: k for k, facts in enumerate(result.columns)}
     codes = {facts.name: _codes(found, facts) for facts in result.columns}
     for group in watched.table.groups(budget):
@@ -75,7 +75,7 @@ def stored(watched: Watched, found: Scanned, budget: Budget) -> Stored:
                 raise watched.changed()
             for name in used:
                 k = places[name]
-                values = _as_stored(block.columns[name], result.columns[k], codes[name], kept)
+                values = _stored_values(block.columns[name], result.columns[k], codes[name], kept)
                 if values is None:
                     raise watched.changed()
                 result.write(k, first, values)
@@ -85,7 +85,7 @@ def stored(watched: Watched, found: Scanned, budget: Budget) -> Stored:
     return result
 
 
-def _codes(found: Scanned, facts: Facts) -> dict[object, float] | None:
+def _codes(found: ScannedTable, facts: Facts) -> dict[object, float] | None:
     """The number of each class or level, for a column that is stored as such."""
     if facts is found.target and found.task == "classification":
         return {value: float(i) for i, value in enumerate(found.classes)}
@@ -95,7 +95,7 @@ def _codes(found: Scanned, facts: Facts) -> dict[object, float] | None:
     return known | {None: np.nan}
 
 
-def _as_stored(
+def _stored_values(
     values: Values, facts: Facts, codes: dict[object, float] | None, kept: NDArray[np.intp]
 ) -> NDArray[np.float64] | None:
     """The values of the rows `kept` as they are stored; None if the first pass did not meet such values."""

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.inference import MOST_TEXTS
-from clearprop.data.streaming.memory import told_size
+from clearprop.data.column_roles import MOST_TEXTS
+from clearprop.data.streaming.memory import size_text
 from clearprop.errors import ArgumentError
 
 _TEXT_BYTES = 100
@@ -36,7 +36,7 @@ class TextLimit:
         """The error for a column whose texts would have been needed."""
         return ArgumentError(
             "the memory is too small for the different texts of these data",
-            expected=f"at most {told_size(self.limit)} of different texts in all columns, an eighth of the memory",
+            expected=f"at most {size_text(self.limit)} of different texts in all columns, an eighth of the memory",
             got="more",
             where=f"--memory, {self.source}, column {name!r}",
             try_=f"--memory {max(1, 16 * self.limit // 10**6)}MB, or leave out the column",

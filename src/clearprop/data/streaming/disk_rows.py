@@ -43,7 +43,7 @@ class Dealing:
         return np.argsort(raw[:, : self.blocks], axis=1, kind="stable")
 
 
-class Rows:
+class DiskRows:
     """Encoded rows `x`, `y` on disk.  Block b holds the rows from `dealing.starts[b]` up to `dealing.starts[b + 1]`."""
 
     def __init__(self, dealing: Dealing, features: int, y_tail: tuple[int, ...], y_dtype: Any) -> None:

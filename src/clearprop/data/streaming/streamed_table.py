@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.column_roles import Facts
 from clearprop.data.encodings import (
     Encoding,
     Target,
@@ -18,33 +19,32 @@ from clearprop.data.encodings import (
     fit_number,
     fit_number_target,
 )
-from clearprop.data.inference import Facts
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.splits import check_fractions, checked_seed
-from clearprop.data.statistics import Numbers, summarised
-from clearprop.data.streaming.blocks import Watched
-from clearprop.data.streaming.memory import Budget, give_back, told_size
-from clearprop.data.streaming.row_split import TRAIN, Division, divided
-from clearprop.data.streaming.rows import Dealing, Rows
-from clearprop.data.streaming.scan_pass import scanned
+from clearprop.data.statistics import Numbers, summarise
+from clearprop.data.streaming.blocks import UnchangingFile
+from clearprop.data.streaming.disk_rows import Dealing, DiskRows
+from clearprop.data.streaming.memory import Budget, give_back, size_text
+from clearprop.data.streaming.row_split import TRAIN, Division, divide_rows
+from clearprop.data.streaming.scan_pass import scan_columns
 from clearprop.data.streaming.scratch import require_space
-from clearprop.data.streaming.store_pass import Stored, stored
+from clearprop.data.streaming.store_pass import ColumnStore, store_columns
 from clearprop.data.table import Table
 
 
 @dataclass(frozen=True, eq=False)
-class Streamed:
+class StreamedTable:
     """The parts of a table as rows on disk, how they are encoded, and what was inferred, as sentences."""
 
     source: str
-    train: Rows
-    validation: Rows | None
-    test: Rows | None
+    train: DiskRows
+    validation: DiskRows | None
+    test: DiskRows | None
     preprocessing: Preprocessing
     notes: tuple[str, ...]
 
 
-def streamed(
+def stream_table(
     path: Path,
     source: str,
     target: str | None,
@@ -54,7 +54,7 @@ def streamed(
     seed: int,
     memory: int,
     watch: Callable[[str], object] = lambda _: None,
-) -> Streamed:
+) -> StreamedTable:
     """Read a CSV or Parquet file in blocks, with at most `memory` bytes for data, and keep its rows encoded on disk.
 
     `watch` is told what is being done.
@@ -68,80 +68,80 @@ def streamed(
     checked_seed(seed)
     budget = Budget(memory)
     budget.require_least(source)
-    watched = Watched(path, source)
+    watched = UnchangingFile(path, source)
     watch(f"{source} is read in blocks, for the first of two times: kinds, classes, counts")
-    found = scanned(watched, target, task, budget)
+    found = scan_columns(watched, target, task, budget)
     watch(f"{source} is read again: {found.rows:,} rows are stored")
-    held = stored(watched, found, budget)
+    held = store_columns(watched, found, budget)
     watch(f"{found.rows:,} rows are divided, measured and encoded")
-    division = divided(held, validation, test, seed, budget)
+    division = divide_rows(held, validation, test, seed, budget)
     give_back()
-    fitted = _fitted(held, division, budget)
+    fitted = _fit_preprocessing(held, division, budget)
     give_back()
     features = len(fitted.feature_names)
     largest = budget.block_rows(features, fitted.outputs, source)
     require_space(found.rows * (4 * features + 8))
-    train, *others = _encoded(held, division, fitted, budget, largest, seed)
+    train, *others = _encode_parts(held, division, fitted, budget, largest, seed)
     held.numbers.close()
     division.parts.close()
     give_back()
     assert train is not None  # a split leaves rows to train on
     told = (found.target_note, found.task_note, *watched.table.notes, *found.lost, *division.notes)
-    told = (*told, _told(train, memory))
-    return Streamed(source, train, others[0], others[1], fitted, told)
+    told = (*told, _streaming_note(train, memory))
+    return StreamedTable(source, train, others[0], others[1], fitted, told)
 
 
-def _told(train: Rows, memory: int) -> str:
-    size = told_size(len(train) * 4 * train.features)
+def _streaming_note(train: DiskRows, memory: int) -> str:
+    size = size_text(len(train) * 4 * train.features)
     number = f"{train.blocks} of them" if train.blocks > 1 else "a single one"
     return (
         f"rows are streamed in blocks of {int(train.sizes.max()):,}, {number}, {size} on disk: "
-        f"data may take {told_size(memory)} of memory"
+        f"data may take {size_text(memory)} of memory"
     )
 
 
 # ------------------------------------------------------------------------------------------------- preprocessing
-def _fitted(held: Stored, division: Division, budget: Budget) -> Preprocessing:
+def _fit_preprocessing(held: ColumnStore, division: Division, budget: Budget) -> Preprocessing:
     """What `Preprocessing.fit` gives for the training part."""
     found = held.found
     encodings = [_encoding(held, division, k, facts, budget) for k, facts in enumerate(found.features)]
     return Preprocessing(found.task, tuple(encodings), _target(held, division, budget), found.dropped)
 
 
-def _encoding(held: Stored, division: Division, k: int, facts: Facts, budget: Budget) -> Encoding:
+def _encoding(held: ColumnStore, division: Division, k: int, facts: Facts, budget: Budget) -> Encoding:
     if facts.kind == "category":
         return fit_category(facts.name, _level_counts(held, division, k, facts.name, budget))
     numbers, missing = _summary(held, division, k, budget)
     return fit_number(facts.name, facts.kind, numbers, missing)
 
 
-def _target(held: Stored, division: Division, budget: Budget) -> Target:
+def _target(held: ColumnStore, division: Division, budget: Budget) -> Target:
     facts, found = held.found.target, held.found
     if found.task == "classification":  # every class keeps a row for training
         return fit_classes(facts.name, facts.kind, list(found.classes))
     return fit_number_target(facts.name, _summary(held, division, len(held.columns) - 1, budget)[0])
 
 
-def _training(held: Stored, division: Division, k: int, budget: Budget) -> Iterator[NDArray[np.float64]]:
+def _training_values(held: ColumnStore, division: Division, k: int, budget: Budget) -> Iterator[NDArray[np.float64]]:
     """The values of a column in the training part."""
     for first, values in held.pieces(k, budget.values):
         yield values[division.parts.get(first, first + len(values)) == TRAIN]
 
 
-def _summary(held: Stored, division: Division, k: int, budget: Budget) -> tuple[Numbers, int]:
+def _summary(held: ColumnStore, division: Division, k: int, budget: Budget) -> tuple[Numbers, int]:
     """The training values of a column that are there, summed up, and the number of those that are missing."""
 
     def present() -> Iterator[NDArray[np.float64]]:
-        return (values[~np.isnan(values)] for values in _training(held, division, k, budget))
+        return (values[~np.isnan(values)] for values in _training_values(held, division, k, budget))
 
-    numbers = summarised(present)
+    numbers = summarise(present)
     return numbers, division.sizes[TRAIN] - numbers.count
 
 
-def _level_counts(held: Stored, division: Division, k: int, name: str, budget: Budget) -> Counter[str | None]:
+def _level_counts(held: ColumnStore, division: Division, k: int, name: str, budget: Budget) -> Counter[str | None]:
     levels: list[str | None] = [*held.found.levels[name], None]
     counts = np.zeros(len(levels), np.int64)
-    for values in _training(held, division, k, budget):
+    for values in _training_values(held, division, k, budget):
         codes = np.nan_to_num(values, nan=len(levels) - 1).astype(np.intp)
         counts += np.bincount(codes, minlength=len(levels))
     pairs = zip(levels, counts.tolist(), strict=True)
@@ -149,17 +149,17 @@ def _level_counts(held: Stored, division: Division, k: int, name: str, budget: B
 
 
 # ------------------------------------------------------------------------------------------------- encoded rows
-def _encoded(
-    held: Stored, division: Division, fitted: Preprocessing, budget: Budget, largest: int, seed: int
-) -> list[Rows | None]:
+def _encode_parts(
+    held: ColumnStore, division: Division, fitted: Preprocessing, budget: Budget, largest: int, seed: int
+) -> list[DiskRows | None]:
     """The rows of each part, encoded; a block has at most `largest`."""
     features, classes = len(fitted.feature_names), bool(fitted.class_names)
     tail, dtype = ((), np.int64) if classes else ((1,), np.float32)
-    parts: list[Rows | None] = []
+    parts: list[DiskRows | None] = []
     for part, size in enumerate(division.sizes):
         blocks = -(-size // largest)
         dealing = Dealing(size, blocks, seed, shuffled=part == TRAIN) if size else None
-        parts.append(None if dealing is None else Rows(dealing, features, tail, dtype))
+        parts.append(None if dealing is None else DiskRows(dealing, features, tail, dtype))
     done = [0, 0, 0]
     step = budget.rows_encoded(len(held.columns), features)
     for first in range(0, held.found.rows, step):
@@ -174,7 +174,7 @@ def _encoded(
     return parts
 
 
-def _table(held: Stored, first: int, last: int) -> Table:
+def _table(held: ColumnStore, first: int, last: int) -> Table:
     """Rows as a table in memory."""
     found = held.found
     columns = [held.column(k, first, last) for k in range(len(held.columns))]
@@ -188,11 +188,11 @@ def _table(held: Stored, first: int, last: int) -> Table:
         notes=(),
         dropped=found.dropped,
         rows=np.arange(first, last),
-        place=_placed(found.source, bool(found.lost)),
+        place=_row_locator(found.source, bool(found.lost)),
     )
 
 
-def _placed(source: str, lost: bool) -> Callable[[str, int], str]:
+def _row_locator(source: str, lost: bool) -> Callable[[str, int], str]:
     counted = "the first is 0; rows without a target are not counted" if lost else "the first is 0"
 
     def place(column: str, row: int) -> str:

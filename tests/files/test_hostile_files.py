@@ -14,7 +14,7 @@ MEMORY = 128 * 2**20
 
 def fuzzed(count, seed):
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tests.train.fuzzing", str(count), str(seed)],
+        [sys.executable, "-W", "error", "-m", "tests.files.fuzzing", str(count), str(seed)],
         cwd=ROOT, text=True, capture_output=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from clearprop.data.parts import Pair, Part, digest, rows_in
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.record import DataRecord
+from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.fits_in_memory import needs_streaming
-from clearprop.data.streaming.rows import Rows
 from clearprop.errors import ArgumentError, DataError, RunError, user_line
 from clearprop.program.values import raw
 from clearprop.rules import random
@@ -37,7 +37,7 @@ class Prepared:
     def record(self) -> DataRecord:
         """What `config.json` says of the data."""
         rows = [0 if part is None else rows_in(part) for part in (self.validation, self.test)]
-        if isinstance(self.train, tuple | Rows):
+        if isinstance(self.train, tuple | DiskRows):
             parts = [part for part in (self.train, self.validation, self.test) if part is not None]
             return DataRecord(self.source, digest(parts), rows_in(self.train), *rows)
         return DataRecord(self.source, None, None, *rows)
@@ -45,7 +45,7 @@ class Prepared:
     @property
     def table(self) -> Part:
         """The rows to train on.  Raises RunError for an iterable of batches."""
-        if isinstance(self.train, tuple | Rows):
+        if isinstance(self.train, tuple | DiskRows):
             return self.train
         raise RunError("the data cannot be read again", expected="arrays, or a table", got=self.source)
 
@@ -59,7 +59,7 @@ def prepare(data: Any, validation: Any, test: Any, seed: int, target: str | None
         train = as_pair(data, "data")
         held = None if isinstance(validation, float) else validation
         parts = Prepared(train, held and as_pair(held, "validation"), test and as_pair(test, "test"))
-        return _cut(parts, validation, seed) if isinstance(validation, float) else parts
+        return _hold_out(parts, validation, seed) if isinstance(validation, float) else parts
     if hasattr(data, "columns"):
         return _from_frame(data, validation, test, seed, target, task)
     if not isinstance(data, Iterable) or isinstance(data, str | bytes | dict | np.ndarray):
@@ -120,7 +120,7 @@ def _array(value: Any, name: str, what: str) -> NDArray[Any]:
     return array
 
 
-def _cut(parts: Prepared, fraction: float, seed: int) -> Prepared:
+def _hold_out(parts: Prepared, fraction: float, seed: int) -> Prepared:
     """Set a fraction of the rows aside for validation, at random."""
     assert isinstance(parts.train, tuple)
     x, y = parts.train
@@ -156,10 +156,10 @@ def from_source(
     Raises DataError or ArgumentError for data that cannot be learned from.
     """
     if memory is not None and needs_streaming(source, memory):
-        from clearprop.data.streaming.passes import streamed
+        from clearprop.data.streaming.streamed_table import stream_table
 
-        found = streamed(Path(source), str(source), target, task, validation, test, seed, memory, watch)
-        told = _told(found.preprocessing, found.notes)
+        found = stream_table(Path(source), str(source), target, task, validation, test, seed, memory, watch)
+        told = _inferred_record(found.preprocessing, found.notes)
         return Prepared(found.train, found.validation, found.test, found.preprocessing, found.source, told)
     from clearprop.data.splits import split_table
     from clearprop.data.table import load_table
@@ -173,11 +173,11 @@ def from_source(
         test=None if parts.test is None else fitted.transform(parts.test),
         preprocessing=fitted,
         source=table.source,
-        told=_told(fitted, (table.target_note, table.task_note, *table.notes, *parts.notes)),
+        told=_inferred_record(fitted, (table.target_note, table.task_note, *table.notes, *parts.notes)),
     )
 
 
-def _told(fitted: Preprocessing, notes: Sequence[str]) -> dict[str, Any]:
+def _inferred_record(fitted: Preprocessing, notes: Sequence[str]) -> dict[str, Any]:
     return {
         "task": fitted.task,
         "target": fitted.target.name,
@@ -199,14 +199,14 @@ def _from_frame(data: Any, validation: Any, test: Any, seed: int, target: str | 
     held = parts.validation if parts.validation is not None else None if isinstance(validation, float) else validation
     return Prepared(
         train=fitted.transform(parts.train),
-        validation=None if held is None else _encoded(fitted, held),
-        test=None if test is None else _encoded(fitted, test),
+        validation=None if held is None else _encoded_pair(fitted, held),
+        test=None if test is None else _encoded_pair(fitted, test),
         preprocessing=fitted,
         source=table.source,
     )
 
 
-def _encoded(fitted: Preprocessing, source: Any) -> Pair:
+def _encoded_pair(fitted: Preprocessing, source: Any) -> Pair:
     encoded = fitted.encode(source, with_target=True)
     assert encoded.y is not None
     return encoded.x, encoded.y

@@ -11,11 +11,11 @@ import clearprop as cl
 from clearprop.cli.plan import completed, job_for
 from clearprop.cli.settings import settings_from
 from clearprop.data.parts import rows_in
-from clearprop.data.prepared import from_source
-from clearprop.data.statistics import selected, summarised
+from clearprop.data.statistics import order_statistics, summarise
 from clearprop.data.streaming import memory
-from clearprop.data.streaming.passes import streamed
-from clearprop.data.streaming.rows import Dealing, Rows
+from clearprop.data.streaming.disk_rows import Dealing, DiskRows
+from clearprop.data.streaming.streamed_table import stream_table
+from clearprop.data.training_data import from_source
 from clearprop.errors import ArgumentError, ClearpropError, DataError
 from clearprop.runs.events import Events
 from clearprop.train.defaults import recipe
@@ -60,7 +60,7 @@ def saved(folder, frame, form):
 
 
 def stream(path, memory=SMALL, target=None, task="auto", val=0.15, test=0.15, seed=0):
-    return streamed(Path(path), str(path), target, task, val, test, seed, memory)
+    return stream_table(Path(path), str(path), target, task, val, test, seed, memory)
 
 
 def arrays(rows):
@@ -118,9 +118,9 @@ def test_statistics_do_not_depend_on_blocks():
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.normal(size=90_000) * 1e6, np.zeros(60_000), -np.abs(rng.normal(size=7))])
     rng.shuffle(values)
-    whole = summarised(lambda: [values])
+    whole = summarise(lambda: [values])
     for size in (150_007, 65_536, 50_000, 777):
-        assert summarised(lambda size=size: (values[i : i + size] for i in range(0, len(values), size))) == whole
+        assert summarise(lambda size=size: (values[i : i + size] for i in range(0, len(values), size))) == whole
     assert whole.median == np.median(values)
     assert whole.mean == pytest.approx(values.mean(), rel=1e-12)
     assert whole.deviation == pytest.approx(values.std(), rel=1e-12)
@@ -128,7 +128,7 @@ def test_statistics_do_not_depend_on_blocks():
 
 def test_small_columns_are_measured_as_numpy_measures_them():
     values = np.random.default_rng(1).normal(size=60_000)
-    found = summarised(lambda: [values])
+    found = summarise(lambda: [values])
     assert (found.mean, found.deviation, found.median) == (values.mean(), values.std(), np.median(values))
 
 
@@ -139,7 +139,7 @@ def test_selection_finds_the_ranks_of_each_group(groups):
     keys[::3] = keys[0]  # many equal ones
     group = rng.integers(0, groups, len(keys))
     ranks = np.stack([rng.integers(0, np.bincount(group, minlength=groups)) for _ in range(2)], axis=1)
-    found = selected(lambda: ((keys[i : i + 999], group[i : i + 999]) for i in range(0, len(keys), 999)), ranks)
+    found = order_statistics(lambda: ((keys[i : i + 999], group[i : i + 999]) for i in range(0, len(keys), 999)), ranks)
     for g in range(groups):
         assert found[g].tolist() == np.sort(keys[group == g])[ranks[g]].tolist()
 
@@ -204,7 +204,7 @@ def same_bits(a, b):
 @pytest.fixture
 def streams(monkeypatch):
     """Files are streamed, whatever their size."""
-    monkeypatch.setattr(cl.data.prepared, "needs_streaming", lambda _source, _memory: True)
+    monkeypatch.setattr(cl.data.training_data, "needs_streaming", lambda _source, _memory: True)
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
@@ -212,7 +212,7 @@ def streams(monkeypatch):
 def test_one_block_trains_to_the_bits_of_the_table_in_memory(tmp_path, form, target, monkeypatch):
     path = saved(tmp_path, table(1000), form)
     whole = train(job(path, target=target))
-    monkeypatch.setattr(cl.data.prepared, "needs_streaming", lambda _source, _memory: True)
+    monkeypatch.setattr(cl.data.training_data, "needs_streaming", lambda _source, _memory: True)
     run = train(job(path, target=target, memory=10**9))
     assert run.workings.plan().feed.rows.blocks == 1
     assert same_bits(run.last, whole.last) and same_bits(run.model, whole.model)
@@ -382,16 +382,16 @@ def test_infinite_numbers_are_counted_over_all_blocks(tmp_path):
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_a_file_that_changes_between_the_passes(tmp_path, form, monkeypatch):
-    from clearprop.data.streaming import passes
+    from clearprop.data.streaming import streamed_table
 
     path = saved(tmp_path, table(2000), form)
-    store = passes.stored
+    store = streamed_table.store_columns
 
     def changed(watched, found, budget):
         saved(tmp_path, table(1999), form)
         return store(watched, found, budget)
 
-    monkeypatch.setattr(passes, "stored", changed)
+    monkeypatch.setattr(streamed_table, "store_columns", changed)
     assert (
         refused(path)
         == """\
@@ -461,13 +461,13 @@ def test_no_space_on_disk(tmp_path, monkeypatch):
     [("500MB", 500_000_000), ("1.5 GB", 1_500_000_000), ("2GiB", 2**31), ("64kb", 64_000), ("1000", 1000)],
 )
 def test_sizes(text, size):
-    assert memory.parsed_size(text) == size
+    assert memory.parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "MB", "-1MB", "1e9", "500 megabytes", "1kiib"])
 def test_what_is_no_size(text):
     with pytest.raises(ValueError, match="not a size"):
-        memory.parsed_size(text)
+        memory.parse_size(text)
 
 
 def test_the_command_line_streams_keeps_the_memory_and_goes_on(tmp_path, monkeypatch, capsys):
@@ -494,7 +494,7 @@ def test_what_fits_is_not_streamed(tmp_path, form, least):
     path = saved(tmp_path, table(300), form)
     size = least * (path.stat().st_size if form == "csv" else 300)
     assert isinstance(from_source(path, None, "auto", 0.15, 0.15, 0, size).train, tuple)
-    assert isinstance(from_source(path, None, "auto", 0.15, 0.15, 0, size - 1).train, Rows)
+    assert isinstance(from_source(path, None, "auto", 0.15, 0.15, 0, size - 1).train, DiskRows)
     assert isinstance(from_source("iris", None, "auto", 0.15, 0.15, 0, 1).train, tuple)
 
 

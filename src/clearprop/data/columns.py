@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from clearprop.errors import DataError
 
-Kind = Literal["number", "boolean", "category"]
-Rows: TypeAlias = NDArray[np.intp]
-Place: TypeAlias = Callable[[str, int], str]
+ColumnKind = Literal["number", "boolean", "category"]
+RowNumbers: TypeAlias = NDArray[np.intp]
+Locator: TypeAlias = Callable[[str, int], str]
 """`place(column, row)` says where a value stands, such as `houses.csv:17`."""
 
 
@@ -26,7 +26,7 @@ class Column:
     """
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     values: NDArray[Any]
     shared: bool = False
 
@@ -45,7 +45,7 @@ class Column:
         """The values that are there."""
         return self.values[~self.missing]
 
-    def take(self, rows: Rows | NDArray[np.bool_]) -> Column:
+    def take(self, rows: RowNumbers | NDArray[np.bool_]) -> Column:
         """The chosen rows, in the order asked for."""
         return replace(self, values=self.values[rows])
 
@@ -61,10 +61,10 @@ class Frame:
 
     source: str
     columns: tuple[Column, ...]
-    place: Place = field(repr=False)
+    place: Locator = field(repr=False)
     target: str | None = None
     notes: tuple[str, ...] = ()
-    test_rows: Rows | None = None
+    test_rows: RowNumbers | None = None
     is_array: bool = False
 
     @property
@@ -98,13 +98,13 @@ def as_category(column: Column) -> Column:
     return replace(column, kind="category", values=np.array([*names, None], dtype=object)[codes])
 
 
-def _text(kind: Kind, value: float) -> str | None:
+def _text(kind: ColumnKind, value: float) -> str | None:
     if np.isnan(value):
         return None
     return ("true" if value else "false") if kind == "boolean" else number_text(value)
 
 
-def as_number(column: Column, place: Place) -> Column:
+def as_number(column: Column, place: Locator) -> Column:
     """The column as numbers; booleans count as 0 and 1.
 
     Raises DataError where a text stands, or where a number is infinite, and says in which row.
@@ -128,13 +128,13 @@ def infinite_value(name: str, value: float, number: int, where: str) -> DataErro
     return DataError(
         f"column {name!r} holds an infinite value",
         expected="finite numbers; an empty cell where a number is missing",
-        got=f"{value}; {counted(number, 'infinite value')} in the column",
+        got=f"{value}; {quantity(number, 'infinite value')} in the column",
         where=where,
         try_="correct the value, or leave it empty",
     )
 
 
-def as_boolean(column: Column, place: Place) -> Column:
+def as_boolean(column: Column, place: Locator) -> Column:
     """The column as truth values 0 and 1.  Raises DataError where something else stands."""
     if column.kind == "category":
         known = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0}
@@ -164,7 +164,7 @@ def is_number(text: str) -> bool:
     return True
 
 
-def text_among_numbers(column: Column, row: int, place: Place) -> DataError:
+def text_among_numbers(column: Column, row: int, place: Locator) -> DataError:
     """The error for a text where a number must be."""
     return DataError(
         f"column {column.name!r} must hold numbers",
@@ -175,13 +175,13 @@ def text_among_numbers(column: Column, row: int, place: Place) -> DataError:
     )
 
 
-def listed(names: list[str] | tuple[str, ...], limit: int = 12) -> str:
+def name_list(names: list[str] | tuple[str, ...], limit: int = 12) -> str:
     """Names in a row, cut after `limit`: `a, b, … (500 in all)`."""
     if len(names) <= limit:
         return ", ".join(names)
     return ", ".join(names[:limit]) + f", … ({len(names)} in all)"
 
 
-def counted(number: int, what: str, plural: str = "") -> str:
+def quantity(number: int, what: str, plural: str = "") -> str:
     """`1 row`, `2 rows`, `2 classes`."""
     return f"{number} {what if number == 1 else plural or what + 's'}"

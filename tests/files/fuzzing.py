@@ -1,6 +1,6 @@
 """Hostile files: run folders, checkpoints, data and configs, damaged by chance and by malice, then read.
 
-    python -m tests.train.fuzzing CASES [SEED]
+    python -m tests.files.fuzzing CASES [SEED]
 
 Every case must be read as if nothing were wrong, or refused with an error of ours.  It prints one JSON object: how
 many cases of which kind were refused and how many harmless, what failed, what was executed, and by how many bytes
@@ -28,10 +28,10 @@ import polars
 
 import clearprop as cl
 from clearprop.cli.settings import as_toml, settings_from
-from clearprop.data.prepared import from_source
-from clearprop.data.readers.sources import recognised
+from clearprop.data.readers.sources import file_form
 from clearprop.data.streaming.memory import LEAST_MEMORY
-from clearprop.data.streaming.passes import streamed
+from clearprop.data.streaming.streamed_table import stream_table
+from clearprop.data.training_data import from_source
 from clearprop.train import job
 from clearprop.train.executor import eager_executor
 
@@ -295,12 +295,12 @@ def read_data(path):
         refused = problem
     else:
         refused = None
-    if recognised(Path(path), str(path)) == "npz":
+    if file_form(Path(path), str(path)) == "npz":
         if refused is not None:
             raise refused
         return
     try:
-        streamed(Path(path), str(path), None, "auto", 0.15, 0.15, 0, LEAST_MEMORY)
+        stream_table(Path(path), str(path), None, "auto", 0.15, 0.15, 0, LEAST_MEMORY)
     except cl.errors.ClearpropError as problem:
         assert refused is not None, f"refused in blocks alone: {problem}"
     else:

@@ -9,7 +9,17 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.tables import Column, Frame, Kind, Place, as_number, counted, is_number, listed, number_text
+from clearprop.data.columns import (
+    Column,
+    ColumnKind,
+    Frame,
+    Locator,
+    as_number,
+    is_number,
+    name_list,
+    number_text,
+    quantity,
+)
 from clearprop.errors import DataError, nearest, unknown_name
 
 Task = Literal["classification", "regression"]
@@ -57,7 +67,7 @@ def _no_column(frame: Frame, asked: str) -> DataError:
     close = nearest(asked, frame.names)
     return DataError(
         f"no column named {asked!r}",
-        expected="one of: " + listed(frame.names),
+        expected="one of: " + name_list(frame.names),
         got=repr(asked),
         where=frame.source,
         try_=f"--target {close!r}, the nearest name" if close else "--target with one of the names above",
@@ -74,7 +84,7 @@ class Facts:
     """
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     rows: int
     present: int
     distinct: int | None
@@ -109,7 +119,7 @@ def counts_rows(values: NDArray[Any], row: int, start: float | None) -> bool:
     return bool(first in (0, 1) and np.array_equal(values, first + np.arange(row, row + len(values))))
 
 
-def target_facts(target: Column, place: Place) -> Facts:
+def target_facts(target: Column, place: Locator) -> Facts:
     """The facts of a target column that is held in memory and has no missing values."""
     category = target.kind == "category"
     slip = None
@@ -194,7 +204,7 @@ def drop_reason(facts: Facts, is_array: bool) -> str:
     if not facts.present:
         return "it holds no value"
     if facts.distinct == 1:
-        return f"it is constant: {_shown(facts.kind, facts.first)}"
+        return f"it is constant: {_value_text(facts.kind, facts.first)}"
     if facts.kind == "category":
         if facts.distinct is None or facts.distinct > MOST_TEXTS:
             return f"it holds more than {MOST_TEXTS:,} different texts"
@@ -205,11 +215,11 @@ def drop_reason(facts: Facts, is_array: bool) -> str:
     return ""
 
 
-def _shown(kind: str, value: object) -> str:
+def _value_text(kind: str, value: object) -> str:
     return repr(value) if kind == "category" else number_text(float(str(value)))
 
 
-def used_column(column: Column, place: Place) -> Column:
+def used_column(column: Column, place: Locator) -> Column:
     """The column, checked: numbers are finite, and text is not numbers with a few slips among them.
 
     Raises DataError, with the row, for an infinite number, and for text in a column that otherwise holds
@@ -237,8 +247,8 @@ def mixed_column(name: str, text: str, where: str, slips: int, numbers: int) -> 
     return DataError(
         f"column {name!r} holds text among its numbers",
         expected="numbers, and an empty cell where one is missing",
-        got=f"{text!r} among {counted(numbers, 'number')}"
-        + (f", and {counted(slips - 1, 'further text')}" if slips > 1 else ""),
+        got=f"{text!r} among {quantity(numbers, 'number')}"
+        + (f", and {quantity(slips - 1, 'further text')}" if slips > 1 else ""),
         where=where,
         try_="correct it or leave it empty; if these are codes, put a letter before each",
     )

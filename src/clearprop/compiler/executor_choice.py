@@ -1,0 +1,78 @@
+"""Which executor runs a lowered program, and what is said when it is not the native one."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from clearprop.compiler.captures import Captures
+from clearprop.compiler.numpy_executor import NumpyExecutor
+from clearprop.errors import ArgumentError
+from clearprop.program.ir import Program
+
+
+class ExecutorWarning(UserWarning):
+    """A compiled function runs on the NumPy executor, and why."""
+
+
+class Executor(Protocol):
+    """What runs a program: bound to sizes first, then called with inputs."""
+
+    def bind(self, inputs: Sequence[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+        """What computes the outputs for inputs of these sizes."""
+
+    def renew(self, hidden: Sequence[Any]) -> None:
+        """Take these arrays for the captured ones from now on."""
+
+
+def choose_executor(
+    lowered: Program, name: str, captures: Captures, donations: Mapping[int, int], wanted: str | None
+) -> Executor:
+    """The executor that was asked for ("numba", "numpy"), or with None the native one wherever it can run."""
+    if wanted == "numpy":
+        return NumpyExecutor(lowered, name, captures)
+    reason = native_obstacle(lowered)
+    if reason is None:
+        # start-up time: Numba and LLVM are loaded only when something is to run natively
+        from clearprop.compiler.native.native_executor import NativeExecutor
+
+        return NativeExecutor(lowered, captures, donations)
+    if wanted == "numba":
+        raise ArgumentError(
+            f"{name} has no native form",
+            expected="primitives with a native form",
+            got=reason,
+            try_='executor="numpy"',
+        )
+    warn_once(f"{name} runs on the NumPy executor: {reason}")
+    return NumpyExecutor(lowered, name, captures)
+
+
+def native_obstacle(program: Program) -> str | None:
+    """Why a lowered program cannot run natively, or None."""
+    if importlib.util.find_spec("numba") is None:
+        return "Numba is not installed"
+    try:
+        # start-up time, as above; and a Numba that is installed may still not load
+        from clearprop.compiler.native.native_executor import obstacle
+    except ImportError as error:
+        return f"Numba cannot be used ({error})"
+    return obstacle(program)
+
+
+_SAID: set[str] = set()
+_PACKAGE = str(Path(__file__).parents[1])
+
+
+def warn_once(text: str) -> None:
+    """Warn at the user's own line, once per process for the same text."""
+    if text not in _SAID:
+        _SAID.add(text)
+        level, frame = 1, sys._getframe()
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+            level, frame = level + 1, frame.f_back
+        warnings.warn(text, ExecutorWarning, stacklevel=level)

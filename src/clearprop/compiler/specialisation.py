@@ -1,0 +1,138 @@
+"""Specialisations: the program of a compiled function for one kind of argument, with its executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from clearprop.autodiff.trees import flatten, is_array, unflatten
+from clearprop.compiler.arguments import Arguments
+from clearprop.compiler.captures import Captures
+from clearprop.compiler.executor_choice import choose_executor
+from clearprop.compiler.lowering import lower
+from clearprop.compiler.numba_source import numba_source
+from clearprop.compiler.numpy_source import NumpySource
+from clearprop.errors import unknown_name, user_line
+from clearprop.program.ir import Program, Var
+from clearprop.program.tracing import trace
+from clearprop.program.types import PYTHON_SCALARS, Type, type_of
+from clearprop.program.values import raw
+from clearprop.shapes import Scope, Size, dim_key
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """What a function is called in messages and sources."""
+    return getattr(function, "__name__", "the function")
+
+
+class Specialisation:
+    """A program for one kind of argument: traced, lowered, planned; and bound to sizes as they come."""
+
+    def __init__(self, function: Callable[..., Any], call: Arguments, executor: str | None) -> None:
+        self.scope = Scope()
+        name = function_name(function)
+        self.name = name if name.isidentifier() else "step"
+        self.arrays = [is_array(v) for v in call.leaves]
+        self.all_in = all(self.arrays)
+        self.types = [self._type(v) for v in self.inputs(call.leaves)]
+        self._trace(call)
+        self.all_out = all(self.out_mask)
+        self.lowered = lower(self.program)
+        self.donations = self._match(call.donated())
+        self.captures = Captures(function, self.lowered.captured)
+        self.executor = choose_executor(self.lowered, self.name, self.captures, self.donations, executor)
+
+    def stale(self) -> bool:
+        """Whether arrays around the function are of another kind now; new ones of the same kind are taken over."""
+        if not self.captures.sources and not self.captures.copied:
+            return False
+        renewed = self.captures.renew()
+        if renewed:
+            self.executor.renew(self.captures.values)
+        return renewed is None
+
+    def inputs(self, leaves: Sequence[Any]) -> Sequence[Any]:
+        """The leaves that are arrays or numbers."""
+        return leaves if self.all_in else [v for v, a in zip(leaves, self.arrays, strict=True) if a]
+
+    def _type(self, value: Any) -> Type:
+        t = type_of(value)
+        if t.weak:
+            return Type((), t.dtype, weak=True)
+        return Type(tuple(1 if n == 1 else self.scope.new(n) for n in t.shape), t.dtype.newbyteorder("="))
+
+    def _trace(self, call: Arguments) -> None:
+        names = call.names()
+        out: list[Any] = []
+
+        def flat_f(*xs: Any) -> Sequence[Any]:
+            given = iter(xs)
+            leaves = [next(given) if a else v for v, a in zip(call.leaves, self.arrays, strict=True)]
+            result = call.call(unflatten(call.structure, leaves))
+            flat, structure = flatten(result)
+            flat = [Size.as_value(v) if isinstance(v, Size) else v for v in flat]
+            out.append((structure, [_is_computed(v) for v in flat], flat, result))
+            return [v for v in flat if _is_computed(v)]
+
+        self.program = trace(flat_f, self.types, names, self.scope)
+        self.out_structure, self.out_mask, self.out_flat, result = out[0]
+        _name_results(self.program, call, result)
+
+    def _match(self, donated: Sequence[bool]) -> dict[int, int]:
+        """Which output may take over which donated input: equal types, in order."""
+        free = [i for i, d in enumerate(d for d, a in zip(donated, self.arrays, strict=True) if a) if d]
+        out: dict[int, int] = {}
+        for position, atom in enumerate(self.lowered.outputs):
+            if not isinstance(atom, Var):
+                continue
+            for i in free:
+                if self.lowered.inputs[i].type.key() == atom.type.key() and atom.type.shape:
+                    out[position] = i
+                    free.remove(i)
+                    break
+        return out
+
+    def environment(self, leaves: Sequence[Any]) -> Any:
+        """Numbers for the symbolic sizes."""
+        return self.scope.bind(
+            (dim, n)
+            for t, v in zip(self.types, self.inputs(leaves), strict=True)
+            for dim, n in zip(t.shape, () if type(v) in PYTHON_SCALARS else v.shape, strict=True)
+        )
+
+    def source(self, target: str) -> str:
+        """Generated source of this program."""
+        if target == "numpy":
+            return NumpySource(self.lowered, self.name).text()
+        if target == "numba":
+            return numba_source(self.lowered, self.donations, self.name)
+        raise unknown_name("source", target, ("numpy", "numba"), user_line())
+
+    def describe(self) -> str:
+        """What this program is special to."""
+        known = {dim_key(a) for kind, a, b, seen in self.scope.guards if kind == "==" and seen and isinstance(b, int)}
+        telling = [g for g in self.scope.guards if dim_key(g[1]) not in known or (g[0] == "==" and g[3])]
+        guards = dict.fromkeys(f"{a} {kind} {b} is {seen}" for kind, a, b, seen in telling)
+        kinds = ", ".join(map(str, self.types))
+        return f"{self.name}({kinds})" + (f" where {'; '.join(guards)}" if guards else "")
+
+
+def _is_computed(value: Any) -> bool:
+    """Whether a result comes from the program; a Python number is the same in every call."""
+    return is_array(value) and type(value) not in PYTHON_SCALARS
+
+
+def _name_results(program: Program, call: Arguments, result: Any) -> None:
+    """The new form of an argument is called after it: of a tree of its structure, or of one that was donated."""
+    given: dict[Any, list[str]] = {}
+    for i, a in call.dynamic():
+        leaves, structure = flatten(a)
+        if len(leaves) > 1 or call.is_donated(i):
+            given.setdefault(structure, call.leaf_names(i, a))
+    inputs = set(program.inputs)
+    for part in result if isinstance(result, (tuple, list)) else [result]:
+        leaves, structure = flatten(part)
+        for leaf, name in zip(leaves, given.pop(structure, ()), strict=False):
+            var = raw(leaf)
+            if isinstance(var, Var) and var not in inputs and not var.name:
+                var.name = f"new_{name}"
