@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.optimizers.markdown import table as markdown
 from clearprop import optim
-from tests.optim.convex import NAMES, Regression, regression
+from problems.convex import NAMES, Regression, regression
 
 DISTANCES = (1e-3, 1e-6, 1e-9)
 METHODS = [
@@ -45,7 +45,7 @@ def best(problem: Regression, methods: list[Any]) -> tuple[Any, dict[float, tupl
 def table() -> str:
     parts = [
         "# Convex networks with a certified optimum",
-        "Softmax regressions (`tests/optim/convex.py`): evaluations, in gradients (a Hessian-vector product counts as "
+        "Softmax regressions (`problems/convex.py`): evaluations, in gradients (a Hessian-vector product counts as "
         "two), and seconds, the compilation included, until f − f* is no larger than 1e-3, 1e-6, 1e-9. First-order "
         "methods have the best of some learning rates and 3,000 steps; the others have their defaults.",
     ]

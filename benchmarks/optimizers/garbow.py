@@ -8,7 +8,7 @@ from scipy import optimize
 from benchmarks.optimizers.markdown import table as markdown
 from clearprop import optim
 from clearprop.optim.objective import Objective
-from tests.optim.garbow import PROBLEMS, Problem
+from problems.garbow import PROBLEMS, Problem
 
 METHODS = {
     "`newton_cg()`": optim.newton_cg(),

@@ -9,7 +9,7 @@ from scipy import optimize
 from benchmarks.optimizers.markdown import table as markdown
 from clearprop import optim, sum
 from clearprop.optim.objective import Objective
-from tests.optim.nist import NAMES, SOLVED, Regression, regression
+from problems.nist import NAMES, SOLVED, Regression, regression
 
 Solver = Callable[[Regression, np.ndarray], tuple[Any, int]]
 """`solve(problem, start) -> (parameters, evaluations of the derivative)`."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.optimizers.markdown import table as markdown
 from clearprop import optim
-from tests.optim.saddles import MAXIMUM, MINIMA, SADDLES, deep_linear, himmelblau, newton, stable_starts
+from problems.saddles import MAXIMUM, MINIMA, SADDLES, deep_linear, himmelblau, newton, stable_starts
 
 METHODS = {
     "`newton_cg(saddle_free=True)`": optim.newton_cg(saddle_free=True),

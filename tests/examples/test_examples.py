@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from problems.nist import regression
 from tests.examples.running import EXAMPLES, ran
-from tests.optim.nist import regression
 
 SHORT = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "demo")
 

@@ -60,6 +60,28 @@ def radam(lr, b1=0.9, b2=0.999, eps=1e-8):
     return rule
 
 
+def nradam(lr, b1=0.9, b2=0.999, eps=1e-8, psi=4e-3, amsgrad=False):
+    """NAdam's numerator, RAdam's factor and, if asked for, AMSGrad's denominator."""
+    rho_inf = 2 / (1 - b2) - 1
+
+    def mu(t):
+        return b1 * (1 - 0.5 * 0.96 ** (t * psi))
+
+    def rule(p, g, memory, t):
+        memory["m"] = b1 * memory.get("m", 0.0) + (1 - b1) * g
+        memory["v"] = b2 * memory.get("v", 0.0) + (1 - b2) * g**2
+        memory["top"] = np.maximum(memory.get("top", 0.0), memory["v"])
+        past = np.prod([mu(i) for i in range(1, t + 1)])
+        ahead = mu(t + 1) * memory["m"] / (1 - past * mu(t + 1)) + (1 - mu(t)) * g / (1 - past)
+        rho = rho_inf - 2 * t * b2**t / (1 - b2**t)
+        if rho < 5:
+            return p - lr * ahead
+        r = np.sqrt((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho))
+        return p - lr * r * ahead / (np.sqrt(memory["top" if amsgrad else "v"] / (1 - b2**t)) + eps)
+
+    return rule
+
+
 def rmsprop(lr, decay=0.9, eps=1e-8, momentum=0.0, centered=False):
     def rule(p, g, memory, t):
         memory["v"] = decay * memory.get("v", 0.0) + (1 - decay) * g**2

@@ -167,3 +167,20 @@ def test_needs_and_full_batch_are_declared():
     assert optim.groups(optim.sgd(0.1), ("*", optim.masked(wants_value()))).needs == {"value"}
     assert optim.adam().needs == frozenset()
     assert optim.rprop().full_batch and not optim.adam().full_batch
+
+
+def test_flags_of_version_0_1_find_the_links_that_they_became():
+    """In configurations without a word, in calls with a warning: runs of old load, programs of old run."""
+    old = {"name": "scale_by_adam", "b1": 0.8, "b2": 0.99, "eps": 1e-7, "amsgrad": True, "momentum_decay": 0.02}
+    links = {
+        (False, False): optim.scale_by_adam(0.8, 0.99, 1e-7, True),
+        (True, False): optim.scale_by_nadam(0.8, 0.99, 1e-7, True, 0.02),
+        (False, True): optim.scale_by_radam(0.8, 0.99, 1e-7, True),
+        (True, True): optim.scale_by_nradam(0.8, 0.99, 1e-7, True, 0.02),
+    }
+    for (nesterov, rectify), link in links.items():
+        assert optim.from_config({**old, "nesterov": nesterov, "rectify": rectify}) == link
+        assert optim.from_config(link.to_config()) == link
+        assert optim.adam(1.0, 0.8, 0.99, nesterov=nesterov, rectify=rectify).links[0] == type(link)(0.8, 0.99)
+    with pytest.warns(DeprecationWarning, match="a link of their own: scale_by_radam"):
+        assert optim.scale_by_adam(0.8, 0.99, 1e-7, True, rectify=True) == links[False, True]

@@ -6,8 +6,8 @@ import pytest
 import clearprop as cl
 from clearprop import optim
 from clearprop.optim.objective import Objective
-from tests.optim import convex
-from tests.optim.garbow import PROBLEMS
+from problems import convex
+from problems.garbow import PROBLEMS
 from tests.optim.problem import bits
 
 METHODS = {

@@ -5,7 +5,7 @@ import pytest
 
 import clearprop as cl
 from clearprop import optim
-from tests.optim.nist import FOLDER, NAMES, SOLVED, regression
+from problems.nist import FOLDER, NAMES, SOLVED, regression
 
 SAMPLE = ["Bennett5", "BoxBOD", "MGH09", "MGH10", "Rat42", "Thurber"]  # the hard ones, and the headline
 

@@ -28,6 +28,11 @@ RULES = {
     "nadam": (optim.adam(0.03, nesterov=True), reference.nadam(0.03)),
     "radam": (optim.adam(0.03, rectify=True), reference.radam(0.03)),
     "radam, short memory": (optim.adam(0.03, b2=0.6, rectify=True), reference.radam(0.03, b2=0.6)),
+    "nadam and radam": (optim.adam(0.03, nesterov=True, rectify=True), reference.nradam(0.03)),
+    "all variants of adam": (
+        optim.adam(0.03, b2=0.8, amsgrad=True, nesterov=True, rectify=True),
+        reference.nradam(0.03, b2=0.8, amsgrad=True),
+    ),
     "adamw": (optim.adamw(0.03, weight_decay=0.2), reference.adam(0.03, weight_decay=0.2, decays=matrices)),
     "adamw, all": (optim.adamw(0.03, weight_decay=0.2, mask="all"), reference.adam(0.03, weight_decay=0.2)),
     "rmsprop": (optim.rmsprop(0.02), reference.rmsprop(0.02)),

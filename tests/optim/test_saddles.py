@@ -8,7 +8,7 @@ from clearprop import optim
 from clearprop.optim.krylov import Krylov
 from clearprop.optim.newton import saddle_free_step, steihaug
 from clearprop.optim.trust_region import eigen_step
-from tests.optim.saddles import MAXIMUM, MINIMA, SADDLES, deep_linear, himmelblau, newton, stable_starts
+from problems.saddles import MAXIMUM, MINIMA, SADDLES, deep_linear, himmelblau, newton, stable_starts
 
 
 def evaluations(f, start, method, level, steps):

@@ -7,6 +7,9 @@ updates)`.  An optimizer is a chain of links, so that each part of an update can
 from clearprop.optim.adaptive import scale_by_adagrad as scale_by_adagrad
 from clearprop.optim.adaptive import scale_by_adam as scale_by_adam
 from clearprop.optim.adaptive import scale_by_lion as scale_by_lion
+from clearprop.optim.adaptive import scale_by_nadam as scale_by_nadam
+from clearprop.optim.adaptive import scale_by_nradam as scale_by_nradam
+from clearprop.optim.adaptive import scale_by_radam as scale_by_radam
 from clearprop.optim.adaptive import scale_by_rms as scale_by_rms
 from clearprop.optim.adaptive import scale_by_rprop as scale_by_rprop
 from clearprop.optim.averages import average as average

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Range, hyper
@@ -10,71 +11,179 @@ from clearprop.rules.elementwise import clip, maximum, sign, sqrt, square, where
 from clearprop.rules.structural import zeros_like
 
 
-class scale_by_adam(Leafwise):
-    """m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², u = m̂/(√v̂ + ε), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
-
-    `amsgrad` puts the largest v so far in place of v (Reddi et al. 2018; uncorrected, as PyTorch).  `nesterov` looks
-    one step ahead: m̂ = μ₊m/(1 − Πμ·μ₊) + (1 − μ)g/(1 − Πμ) with μ_t = β₁(1 − ½·0.96^(ψt)) (NAdam, Dozat 2016).
-    `rectify` multiplies by r_t while the variance of 1/√v̂ is finite (ρ_t ≥ 5), and leaves out the division
-    before (RAdam, Liu et al. 2020).
-    """
+class _Moments(Leafwise):
+    """The hyper-parameters and memories of Adam and its variants: averages m of g and v of g²."""
 
     counts = True
     b1: float = hyper(default=0.9, within=FRACTION)
     b2: float = hyper(default=0.999, within=FRACTION)
     eps: float = hyper(default=1e-8, within=NOT_NEGATIVE)
     amsgrad: bool = False
-    nesterov: bool = False
-    rectify: bool = False
-    momentum_decay: float = hyper(default=4e-3, within=NOT_NEGATIVE)
 
     @property
-    def slots(self) -> tuple[str, ...]:  # type: ignore[override]  # here it depends on the flags
-        """The averages of g and g²."""
+    def slots(self) -> tuple[str, ...]:  # type: ignore[override]  # here it depends on the flag
+        """The averages of g and g² and, for `amsgrad`, the largest v so far."""
         return ("m", "v", "v_max") if self.amsgrad else ("m", "v")
 
-    @property
-    def carried(self) -> tuple[str, ...]:  # type: ignore[override]  # here it depends on the flags
-        """Πμ, for `nesterov`."""
-        return ("mu_product",) if self.nesterov else ()
+
+class scale_by_adam(_Moments):
+    """m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², u = m̂/(√v̂ + ε), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
+
+    Kingma & Ba 2014, algorithm 1.
+
+    b1       β₁, the share of m that a step keeps
+    b2       β₂, the share of v that a step keeps
+    eps      ε, which keeps u small where g has always been next to 0
+    amsgrad  the largest v so far in place of v (Reddi et al. 2018; uncorrected, as in PyTorch)
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.scale_by_adam(), cl.tensor([1.0, 1.0])
+    >>> link.update(cl.tensor([300.0, -0.5]), link.init(p), p)[0]
+    Tensor([1.0, -0.99999998])
+    """
+
+    def __new__(cls, *args: Any, nesterov: bool = False, rectify: bool = False, **settings: Any) -> Any:
+        """The variant's link, where a caller asks for it by the flags of version 0.1."""
+        if not (nesterov or rectify):
+            return super().__new__(cls)
+        variant = adam_variant(nesterov=nesterov, rectify=rectify)
+        said = f"the flags nesterov and rectify of scale_by_adam are a link of their own: {variant.__name__}"
+        warnings.warn(said, DeprecationWarning, stacklevel=2)
+        return variant(*args, **settings)
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> Any:
+        """The link; settings of version 0.1 tell the variant by flags."""
+        flags = {flag: bool(settings.pop(flag, False)) for flag in ("nesterov", "rectify")}
+        variant = adam_variant(**flags)
+        if not flags["nesterov"]:
+            settings.pop("momentum_decay", None)
+        return super().from_settings(settings) if variant is cls else variant.from_settings(settings)
+
+    def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
+        """What v and m are divided by."""
+        return (1 - self.b2**t, 1 - self.b1**t), *carried
+
+    def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
+        """The rule."""
+        *largest, of_v, of_m = rest
+        m = self.b1 * m + (1 - self.b1) * g
+        v = self.b2 * v + (1 - self.b2) * square(g)
+        largest = [maximum(before, v) for before in largest]
+        return m / of_m / (sqrt((largest or [v])[0] / of_v) + self.eps), m, v, *largest
+
+
+class scale_by_nadam(_Moments):
+    """Adam that looks one step ahead: m̂ = μ₊m/(1 − Πμ·μ₊) + (1 − μ)g/(1 − Πμ), μ_t = β₁(1 − ½·0.96^(ψt)).
+
+    Πμ is the product of all μ up to now, μ₊ the next one (NAdam, Dozat 2016; as in PyTorch).
+
+    b1, b2, eps, amsgrad  as in `scale_by_adam`
+    momentum_decay        ψ, how fast μ grows towards β₁
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.scale_by_nadam(), cl.tensor(1.0)
+    >>> link.update(cl.tensor(3.0), link.init(p), p)[0]
+    Tensor(1.05645177)
+    """
+
+    carried = ("mu_product",)
+    momentum_decay: float = hyper(default=4e-3, within=NOT_NEGATIVE)
 
     def first_carried(self, name: str) -> float:
         """The empty product."""
         return 1.0
 
     def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
-        """What v is divided by, what m is divided by (Nesterov: factors of m and g), whether to divide, r_t."""
-        shared: tuple[Any, ...] = (1 - self.b2**t, 1 - self.b1**t)
-        if self.nesterov:
-            of_m, of_g, *carried = self._lookahead(t, *carried)  # type: ignore[assignment]  # a list, unpacked below
-            shared = (shared[0], of_m, of_g)
-        return (shared + (self._rectification(t) if self.rectify else ()), *carried)
+        """What v is divided by, and the factors of m and g; the product of all μ."""
+        of_m, of_g, product = self.factors(t, *carried)
+        return (1 - self.b2**t, of_m, of_g), product
 
-    def _lookahead(self, t: Any, before: Any) -> tuple[Any, Any, Any]:
+    def factors(self, t: Any, before: Any) -> tuple[Any, Any, Any]:
+        """The factors of m and g, and Πμ after step t."""
         mu, ahead = (self.b1 * (1 - 0.5 * 0.96 ** (self.momentum_decay * (t + i))) for i in (0, 1))
         product = before * mu
         return ahead / (1 - product * ahead), (1 - mu) / (1 - product), product
 
-    def _rectification(self, t: Any) -> tuple[Any, Any]:
-        longest = 2 / (1 - self.b2) - 1
-        length = longest - 2 * t * self.b2**t / (1 - self.b2**t)
-        known = maximum(length, 5.0)
-        end = max(longest, 5.0)
-        return length >= 5, sqrt((known - 4) * (known - 2) * end / ((end - 4) * (end - 2) * known))
+    def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
+        """The rule."""
+        *largest, of_v, of_m, of_g = rest
+        m = self.b1 * m + (1 - self.b1) * g
+        v = self.b2 * v + (1 - self.b2) * square(g)
+        largest = [maximum(before, v) for before in largest]
+        return (m * of_m + g * of_g) / (sqrt((largest or [v])[0] / of_v) + self.eps), m, v, *largest
+
+
+class scale_by_radam(_Moments):
+    """Adam with u multiplied by r_t where the variance of 1/√v̂ is finite (ρ_t ≥ 5), and u = m̂ before that.
+
+    ρ_t = ρ∞ − 2tβ₂ᵗ/(1 − β₂ᵗ), ρ∞ = 2/(1 − β₂) − 1, r_t² = (ρ_t − 4)(ρ_t − 2)ρ∞/((ρ∞ − 4)(ρ∞ − 2)ρ_t) (RAdam, Liu
+    et al. 2020; the border 5 as in optax, where the paper has ρ_t > 4).
+
+    b1, b2, eps, amsgrad  as in `scale_by_adam`
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.scale_by_radam(), cl.tensor(1.0)
+    >>> link.update(cl.tensor(3.0), link.init(p), p)[0]
+    Tensor(3.0)
+    """
+
+    def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
+        """What v and m are divided by, whether u is, and r_t."""
+        return (1 - self.b2**t, 1 - self.b1**t, *rectification(self.b2, t)), *carried
 
     def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
-        shared = list(rest)
+        *largest, of_v, of_m, known, r = rest
         m = self.b1 * m + (1 - self.b1) * g
         v = self.b2 * v + (1 - self.b2) * square(g)
-        kept = [maximum(shared.pop(0), v)] if self.amsgrad else []
-        of_v, of_m = shared.pop(0), shared.pop(0)
-        ahead = m * of_m + g * shared.pop(0) if self.nesterov else m / of_m
-        scaled = ahead / (sqrt((kept or [v])[0] / of_v) + self.eps)
-        if self.rectify:
-            divide, r = shared
-            scaled = where(divide, r * scaled, ahead)
-        return scaled, m, v, *kept
+        largest = [maximum(before, v) for before in largest]
+        ahead = m / of_m
+        scaled = ahead / (sqrt((largest or [v])[0] / of_v) + self.eps)
+        return where(known, r * scaled, ahead), m, v, *largest
+
+
+class scale_by_nradam(scale_by_nadam):
+    """RAdam's rectification of NAdam's m̂: both variants together.
+
+    b1, b2, eps, amsgrad, momentum_decay  as in `scale_by_nadam`
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.scale_by_nradam(), cl.tensor(1.0)
+    >>> link.update(cl.tensor(3.0), link.init(p), p)[0]
+    Tensor(3.16935534)
+    """
+
+    def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
+        """What v is divided by, the factors of m and g, whether u is divided, and r_t; the product of all μ."""
+        shared, product = super().scalars(t, *carried)
+        return (*shared, *rectification(self.b2, t)), product
+
+    def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
+        """The rule."""
+        *largest, of_v, of_m, of_g, known, r = rest
+        m = self.b1 * m + (1 - self.b1) * g
+        v = self.b2 * v + (1 - self.b2) * square(g)
+        largest = [maximum(before, v) for before in largest]
+        ahead = m * of_m + g * of_g
+        scaled = ahead / (sqrt((largest or [v])[0] / of_v) + self.eps)
+        return where(known, r * scaled, ahead), m, v, *largest
+
+
+def rectification(b2: float, t: Any) -> tuple[Any, Any]:
+    """RAdam's `(ρ_t ≥ 5, r_t)` in step t."""
+    longest = 2 / (1 - b2) - 1
+    length = longest - 2 * t * b2**t / (1 - b2**t)
+    known = maximum(length, 5.0)
+    end = max(longest, 5.0)
+    return length >= 5, sqrt((known - 4) * (known - 2) * end / ((end - 4) * (end - 2) * known))
+
+
+def adam_variant(*, nesterov: bool, rectify: bool) -> type[_Moments]:
+    """The link that `adam` and `adamw` have with these flags."""
+    if nesterov:
+        return scale_by_nradam if rectify else scale_by_nadam
+    return scale_by_radam if rectify else scale_by_adam
 
 
 class scale_by_rms(Leafwise):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clearprop.optim.adaptive import scale_by_adagrad, scale_by_adam, scale_by_lion, scale_by_rms, scale_by_rprop
+from clearprop.optim.adaptive import adam_variant, scale_by_adagrad, scale_by_lion, scale_by_rms, scale_by_rprop
 from clearprop.optim.basic_transforms import MASKS, Mask, add_weight_decay, scale_by_learning_rate, trace_momentum
 from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, hyper
 from clearprop.optim.schedules import Schedule
@@ -40,7 +40,8 @@ class sgd(Composed):
 class adam(Composed):
     """Adam: θ ← θ − η·m̂/(√v̂ + ε), averages of g and g² corrected for their start at 0 (Kingma & Ba 2014).
 
-    `amsgrad` never lets v shrink, `nesterov` makes NAdam, `rectify` RAdam; `scale_by_adam` has the formulas.
+    `amsgrad` never lets v shrink, `nesterov` makes NAdam, `rectify` RAdam; the links have the formulas:
+    `scale_by_adam`, `scale_by_nadam`, `scale_by_radam`.
     `amsgrad` and `nesterov` follow PyTorch, `rectify` optax (ρ_t ≥ 5, where the paper has > 4).
 
     >>> import clearprop as cl
@@ -62,8 +63,8 @@ class adam(Composed):
     @property
     def links(self) -> tuple[Transform, ...]:
         """Adaptive scaling, learning rate."""
-        scaling = scale_by_adam(self.b1, self.b2, self.eps, self.amsgrad, self.nesterov, self.rectify)
-        return scaling, scale_by_learning_rate(self.learning_rate)
+        scaling = adam_variant(nesterov=self.nesterov, rectify=self.rectify)
+        return scaling(self.b1, self.b2, self.eps, self.amsgrad), scale_by_learning_rate(self.learning_rate)
 
 
 class adamw(Composed):
@@ -93,8 +94,9 @@ class adamw(Composed):
     @property
     def links(self) -> tuple[Transform, ...]:
         """Adaptive scaling, decay, learning rate."""
+        scaling = adam_variant(nesterov=self.nesterov, rectify=self.rectify)
         return (
-            scale_by_adam(self.b1, self.b2, self.eps, self.amsgrad, self.nesterov, self.rectify),
+            scaling(self.b1, self.b2, self.eps, self.amsgrad),
             add_weight_decay(self.weight_decay, self.mask),
             scale_by_learning_rate(self.learning_rate),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, dataclass_transform
 
 import numpy as np
@@ -100,6 +99,18 @@ class Configured:
         """The hyper-parameters by name."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]  # as above
 
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> Any:
+        """The object with these hyper-parameters; a class that changed also reads those that it had before.
+
+        Raises ArgumentError for an unknown one, and names the nearest.
+        """
+        known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]  # subclasses are dataclasses
+        for key in settings:
+            if key not in known:
+                raise unknown_name(f"hyper-parameter of {cls.__name__}", key, known, user_line())
+        return cls(**settings)
+
     def to_config(self) -> dict[str, Any]:
         """The same as JSON values: `{"name": "adam", "learning_rate": 0.001, …}`."""
         return {
@@ -176,9 +187,4 @@ def by_name(name: str, **settings: Any) -> Any:
     cls = Configured.registry.get(name)
     if cls is None:
         raise unknown_name("optimizer", name, optimizers(), user_line())
-    known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]  # registered classes are dataclasses
-    for key in settings:
-        if key not in known:
-            raise unknown_name(f"hyper-parameter of {name}", key, known, user_line())
-    make: Callable[..., Any] = cls
-    return make(**settings)
+    return cls.from_settings(settings)

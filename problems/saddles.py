@@ -1,8 +1,14 @@
 """Functions with saddles: Himmelblau's, and deep linear networks at the origin."""
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 import clearprop as cl
+
+Vector = NDArray[np.float64]
 
 MINIMA = np.array(
     [(3, 2), (-2.805118087, 3.131312518), (3.584428340, -1.848126527), (-3.779310253, -3.283185991)], dtype=float
@@ -16,12 +22,12 @@ SADDLES = [
 MAXIMUM = ((-0.270844591, -0.923038556), 181.6165215)
 
 
-def himmelblau(x):
+def himmelblau(x: Any) -> Any:
     """The function (x² + y − 11)² + (x + y² − 7)²: four minima, four saddles, one maximum."""
     return (x[0] ** 2 + x[1] - 11) ** 2 + (x[0] + x[1] ** 2 - 7) ** 2
 
 
-def newton(f, x, steps=50):
+def newton(f: Callable[[Any], Any], x: Vector, steps: int = 50) -> Vector:
     """Newton's pure iteration x ← x − H⁻¹∇f."""
     slope, curvature = cl.compile(cl.grad(f), executor="numpy"), cl.compile(cl.hessian(f), executor="numpy")
     for _ in range(steps):
@@ -29,7 +35,7 @@ def newton(f, x, steps=50):
     return x
 
 
-def stable_starts(distance=0.3):
+def stable_starts(distance: float = 0.3) -> Iterator[tuple[Vector, float]]:
     """`(start, value of the saddle)`: points from which the gradient flow runs into a saddle, two per saddle.
 
     From the saddle along its direction of positive curvature, then up the gradient (fourth-order Runge-Kutta): run
@@ -46,20 +52,20 @@ def stable_starts(distance=0.3):
             yield x, value
 
 
-def _runge_kutta(f, x, h):
+def _runge_kutta(f: Callable[[Vector], Vector], x: Vector, h: float) -> Vector:
     a = f(x)
     b = f(x + h / 2 * a)
     c = f(x + h / 2 * b)
     return x + h / 6 * (a + 2 * b + 2 * c + f(x + h * c))
 
 
-def deep_linear(depth, width=4, rows=32):
+def deep_linear(depth: int, width: int = 4, rows: int = 32) -> tuple[Callable[[Any], Any], float, list[Vector]]:
     """The loss of a linear network of some layers that learns a linear map, and the loss at the origin, a saddle."""
     r = np.random.default_rng(0)
     x = r.standard_normal((rows, width))
     y = x @ r.standard_normal((width, width))
 
-    def loss(weights):
+    def loss(weights: Any) -> Any:
         h = x
         for w in weights:
             h = h @ w

@@ -7,41 +7,44 @@ functions, after the formula in each file.
 import functools
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import clearprop as cl
 
-FOLDER = Path(__file__).parents[1] / "data" / "nist-strd"
+FOLDER = Path(__file__).parent / "nist-strd"
 
 
-def _gaussians(b, x):
+def _gaussians(b: Any, x: Any) -> Any:
     first = b[2] * cl.exp(-((x - b[3]) ** 2) / b[4] ** 2)
     return b[0] * cl.exp(-b[1] * x) + first + b[5] * cl.exp(-((x - b[6]) ** 2) / b[7] ** 2)
 
 
-def _exponentials(b, x):
+def _exponentials(b: Any, x: Any) -> Any:
     return b[0] * cl.exp(-b[1] * x) + b[2] * cl.exp(-b[3] * x) + b[4] * cl.exp(-b[5] * x)
 
 
-def _cubics(b, x):
+def _cubics(b: Any, x: Any) -> Any:
     return (b[0] + b[1] * x + b[2] * x**2 + b[3] * x**3) / (1 + b[4] * x + b[5] * x**2 + b[6] * x**3)
 
 
-def _decay(b, x):
+def _decay(b: Any, x: Any) -> Any:
     return cl.exp(-b[0] * x) / (b[1] + b[2] * x)
 
 
-def _enso(b, x):
-    def wave(c, s, period):
+def _enso(b: Any, x: Any) -> Any:
+    def wave(c: Any, s: Any, period: Any) -> Any:
         return c * cl.cos(2 * math.pi * x / period) + s * cl.sin(2 * math.pi * x / period)
 
     return b[0] + wave(b[1], b[2], 12) + wave(b[4], b[5], b[3]) + wave(b[7], b[8], b[6])
 
 
-MODELS = {
+MODELS: dict[str, Callable[[Any, Any], Any]] = {
     "Bennett5": lambda b, x: b[0] * (b[1] + x) ** (-1 / b[2]),
     "BoxBOD": lambda b, x: b[0] * (1 - cl.exp(-b[1] * x)),
     "Chwirut1": _decay,
@@ -78,27 +81,27 @@ class Regression:
 
     name: str
     level: str
-    starts: np.ndarray
-    certified: np.ndarray
-    deviations: np.ndarray
+    starts: NDArray[np.float64]
+    certified: NDArray[np.float64]
+    deviations: NDArray[np.float64]
     sum_of_squares: float
-    x: np.ndarray
-    y: np.ndarray
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
 
-    def residuals(self, b):
+    def residuals(self, b: Any) -> Any:
         """The residuals model(b, x) − y."""
         return MODELS[self.name](b, self.x) - self.y
 
-    def digits(self, b):
+    def digits(self, b: Any) -> float:
         """LRE = −log₁₀ of the largest relative error of a parameter, at most 11: so many digits are certified."""
         return _digits(b, self.certified)
 
-    def deviation_digits(self, deviations):
+    def deviation_digits(self, deviations: Any) -> float:
         """The same of the parameters' standard deviations."""
         return _digits(deviations, self.deviations)
 
 
-def _digits(found, certified):
+def _digits(found: Any, certified: NDArray[np.float64]) -> float:
     error = np.max(np.abs(np.asarray(found) - certified) / np.abs(certified))
     return 0.0 if not np.isfinite(error) else float(np.clip(-math.log10(max(error, 1e-300)), 0, 11))
 
@@ -107,7 +110,7 @@ SOLVED = 4  # digits
 
 
 @functools.cache
-def regression(name):
+def regression(name: str) -> Regression:
     """A problem as its file says."""
     lines = (FOLDER / f"{name}.dat").read_text(encoding="ascii").splitlines()
     rows = [line.split("=")[1].split() for line in lines if re.match(r"\s*b\d+ = ", line)]
