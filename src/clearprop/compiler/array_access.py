@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,22 +123,27 @@ def reshaped(a: Access, shape: Sequence[Any]) -> Access | None:
 
 def view_of(eq: Equation, a: Access) -> Access | None:
     """The access that a structural equation's output is, if it is only another walk of the same array."""
-    name, shape = eq.primitive.name, tuple(eq.outputs[0].shape)
-    if name == "permute_dims":
-        return permuted(a, eq.params["axes"])
-    if name == "broadcast_to":
-        return broadcasted(a, shape)
-    if name in ("reshape", "expand_dims", "squeeze"):
-        return reshaped(a, shape)
-    if name == "flip":
-        return flipped(a, eq.params["axis"])
-    if name == "getitem":
-        return sliced(a, eq.params["key"], shape)
-    return None
+    return _WALKS[eq.primitive.facts.view](eq.params, a, tuple(eq.outputs[0].shape))
 
 
-VIEWS = frozenset({"permute_dims", "broadcast_to", "reshape", "expand_dims", "squeeze", "flip", "getitem"})
-"""Equations that may cost nothing."""
+_WALKS: dict[str, Callable[[Mapping[str, Any], Access, tuple[Any, ...]], Access | None]] = {
+    "broadcast": lambda params, a, shape: broadcasted(a, shape),
+    "flip": lambda params, a, shape: flipped(a, params["axis"]),
+    "permute": lambda params, a, shape: permuted(a, params["axes"]),
+    "reshape": lambda params, a, shape: reshaped(a, shape),
+    "slice": lambda params, a, shape: sliced(a, params["key"], shape),
+}
+"""For each kind of view that a declaration may state, the operand's access turned into the result's."""
+
+
+def source_of(eq: Equation) -> Access | None:
+    """The access of an equation without operands: a number everywhere, or indices in order; nothing is stored."""
+    shape, source = tuple(eq.outputs[0].shape), eq.primitive.facts.source
+    if source == "indices":
+        return Access(IOTA, shape, contiguous(shape))
+    if source == "constant":
+        return Access(Constant(eq.params["value"], eq.params["dtype"]), shape, (0,) * len(shape))
+    return Access(Number(eq.params["dim"]), (), ()) if source == "size" else None
 
 
 def resolve(program: Program) -> tuple[dict[Var, Access], list[Equation]]:
@@ -146,22 +151,12 @@ def resolve(program: Program) -> tuple[dict[Var, Access], list[Equation]]:
     found: dict[Var, Access] = {v: whole(v) for v in program.inputs}
     work: list[Equation] = []
     for eq in program.equations:
-        out = eq.outputs[0]
-        if eq.primitive.name == "arange":
-            found[out] = Access(IOTA, tuple(out.shape), contiguous(out.shape))
+        free = source_of(eq)
+        if eq.primitive.facts.view and isinstance(eq.inputs[0], Var):
+            free = view_of(eq, found[eq.inputs[0]])
+        if free is not None:
+            found[eq.outputs[0]] = free
             continue
-        if eq.primitive.name == "full":
-            constant = Constant(eq.params["value"], eq.params["dtype"])
-            found[out] = Access(constant, tuple(out.shape), (0,) * len(out.shape))
-            continue
-        if eq.primitive.name == "size":
-            found[out] = Access(Number(eq.params["dim"]), (), ())
-            continue
-        if eq.primitive.name in VIEWS and isinstance(eq.inputs[0], Var):
-            view = view_of(eq, found[eq.inputs[0]])
-            if view is not None:
-                found[out] = view
-                continue
         work.append(eq)
         for v in eq.outputs:
             found[v] = whole(v)

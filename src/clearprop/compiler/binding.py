@@ -213,7 +213,7 @@ class Binding:
         return [g.columns(lo, hi) for lo, hi in self.shares(g.n, worth)]
 
     def _special(self, op: Operation) -> None:
-        self.special[op.equation.primitive.name](self, op)
+        self.special[op.equation.primitive.numba](self, op)
 
     # ---------------------------------------------------------------------------------------------- table
     def thread_calls(self, thread: int) -> Iterator[Call | None]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clearprop.compiler.array_access import VIEWS, Access, broadcasted, contiguous
+from clearprop.compiler.array_access import Access, broadcasted, contiguous
 from clearprop.program.ir import Equation, Var
 from clearprop.shapes import dim_key, is_one
 
@@ -53,20 +53,17 @@ class Operation:
         return [r.base for r in self.reads if isinstance(r, Access) and isinstance(r.base, Var)]
 
 
-REDUCTIONS = frozenset({"sum", "max", "min", "all", "any"})
-
-
 def operation(eq: Equation, found: dict[Var, Access]) -> Operation:
     """The operation of an equation."""
     p = eq.primitive
     reads = [found[a] if isinstance(a, Var) else a for a in eq.inputs]
     if p.kind == "elementwise":
         return _map(eq, reads, eq.outputs[0].shape)
-    if p.name in VIEWS:
+    if p.facts.view:
         return _map(eq, reads, reads[0].shape)  # a copy in the order of the input, which is the output's order
-    if p.name in REDUCTIONS:
+    if p.facts.reduction:
         return _reduce(eq, reads[0])
-    if p.name == "matmul":
+    if p.facts.product:
         return Operation(eq, "product", tuple(eq.outputs[0].shape), reads)
     return Operation(eq, "special", tuple(eq.outputs[0].shape), reads)
 

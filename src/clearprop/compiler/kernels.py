@@ -176,7 +176,7 @@ class Emitter:
         own: DType = op.out.dtype
         if op.kind == "reduce":
             return own
-        if position < p.conditions or p.name.startswith(("astype", "logical", "uniform", "normal")):
+        if position < p.conditions or p.facts.unconverted:
             return None
         types = [type_of(a) for a in op.equation.inputs[p.conditions :]]
         dtype, _ = promote(types)
@@ -350,7 +350,7 @@ class Emitter:
             "part" if 0 in op.reduced else "array", self.buffer(op.out), "g", dtype_name(op.out.dtype)
         )
         if 0 in op.reduced:
-            self.accumulators.append((op.out, op.equation.primitive.name))
+            self.accumulators.append((op.out, op.equation.primitive.facts.reduction))
         if not kept:
             total = self._register(op, self.head)
             target.append(f"{total} = {combined(op, total, text)}")
@@ -432,12 +432,12 @@ def indent(lines: Sequence[str]) -> list[str]:
 
 def combined(op: Operation, old: str, new: str) -> str:
     """One step of a reduction."""
-    return _COMBINE[op.equation.primitive.name].format(old, new)
+    return _COMBINE[op.equation.primitive.facts.reduction].format(old, new)
 
 
 def initial(op: Operation) -> str:
     """What a reduction starts from."""
-    dtype, name = op.out.dtype, op.equation.primitive.name
+    dtype, name = op.out.dtype, op.equation.primitive.facts.reduction
     value = _INITIAL[name]
     if dtype.kind in "iub" and "inf" in value:  # integers have no infinity, only a least and a largest
         low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)

@@ -5,6 +5,7 @@ Sharing needs no pass of its own: the builder that re-traces the program finds i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Equation, Program, Var, prune
 from clearprop.program.operation import Operation
 from clearprop.program.tracing import Builder, tracing
-from clearprop.program.types import PYTHON_SCALARS, type_of
+from clearprop.program.types import BOOL, PYTHON_SCALARS, DType, type_of
 from clearprop.program.values import Node, raw
 from clearprop.shapes import is_one, same_shape
 
@@ -82,29 +83,33 @@ class _Simplifier(Builder):
         return self.emit(REGISTRY["reshape"], [plain], {"shape": wanted.shape})
 
     def _simplified(self, p: Operation, atoms: Sequence[Any], params: dict[str, Any]) -> Any:
-        if p.name in ("stop_gradient", "identity"):
+        """The atom that an equation equals already, by the facts that its primitive declares; None if there is none.
+
+        Every rule here keeps value and type to the bit.  The order is free: an equation meets at most one of them.
+        """
+        facts = p.facts
+        if facts.same_on and type_of(atoms[0]).dtype.kind in facts.same_on:
             return atoms[0]
-        if p.name == "astype":
-            return self._cast(atoms[0], params["dtype"])
-        if p.name in ("floor", "ceil", "round") and isinstance(atoms[0], Var) and atoms[0].dtype.kind in "iub":
-            return atoms[0]
-        if p.name == "square" and isinstance(atoms[0], Var) and atoms[0].dtype.kind == "b":
-            return atoms[0]
-        if p.name in ("cumulative_sum", "concat"):
+        if facts.converts:
+            return self._without_conversion(atoms[0], params["dtype"])
+        if facts.one_dtype:
             return self._in_the_results_dtype(p, atoms, params)
-        if p.name in ("reshape", "broadcast_to", "expand_dims", "squeeze"):
-            return self._moved(p, atoms[0], params)
-        if p.kind == "reduction" and not p.is_composite:
+        if facts.view in ("reshape", "broadcast"):
+            return self._without_move(p, atoms[0], params)
+        if facts.reduction:
             return self._reduced_nothing(p, atoms[0], params)
-        if p.name == "where" and type(atoms[0]) is bool:
+        if facts.chooses and type(atoms[0]) is bool:
             return self._kept(p, atoms, atoms[1] if atoms[0] else atoms[2])
-        neutral = _NEUTRAL.get(p.name)
-        if neutral is not None:
-            for position, other, number in neutral:
-                if type(atoms[position]) in PYTHON_SCALARS and atoms[position] == number:
-                    return self._kept(p, atoms, atoms[other])
-        if p.name == "greater" and type(atoms[1]) in PYTHON_SCALARS and atoms[1] == 0:
-            return self._truth(atoms[0])
+        return self._without_neutral(p, atoms)
+
+    def _without_neutral(self, p: Operation, atoms: Sequence[Any]) -> Any:
+        """The other operand, where one is the number that changes nothing."""
+        for position, other, number in p.facts.neutral:
+            if _is_number(atoms[position], number, type_of(atoms[other]).dtype):
+                return self._kept(p, atoms, atoms[other])
+        for position, other, number in p.facts.truth:
+            if _is_number(atoms[position], number, BOOL):
+                return self._truth(atoms[other])
         return None
 
     def _in_the_results_dtype(self, p: Operation, atoms: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -116,13 +121,13 @@ class _Simplifier(Builder):
         alike = [raw(cast(Node.tensor(a), dtype=wanted.dtype)) for a in atoms]
         return self.emit(p, alike, params)[0]
 
-    def _moved(self, p: Operation, atom: Any, params: dict[str, Any]) -> Any:
+    def _without_move(self, p: Operation, atom: Any, params: dict[str, Any]) -> Any:
         """The operand, if only the shape's name changes; a constant of another shape is a constant."""
         (wanted,) = p.infer([type_of(atom)], params)
         if _same_shape(atom, wanted.shape):
             return atom
         eq = self.definitions.get(atom) if isinstance(atom, Var) else None
-        if eq is not None and eq.primitive.name == "full":
+        if eq is not None and eq.primitive.facts.source == "constant":
             return self.emit(eq.primitive, [], {**eq.params, "shape": wanted.shape})[0]
         return None
 
@@ -141,27 +146,27 @@ class _Simplifier(Builder):
         same = own.dtype == wanted.dtype and own.weak == wanted.weak and _same_shape(result, wanted.shape)
         return result if same else None
 
-    def _cast(self, atom: Any, dtype: Any) -> Any:
+    def _without_conversion(self, atom: Any, dtype: Any) -> Any:
         t = type_of(atom)
         return atom if t.dtype == dtype and not t.weak else None
 
     def _truth(self, atom: Any) -> Any:
         """A boolean that was made a number and is compared with 0 is the boolean."""
         eq = self.definitions.get(atom) if isinstance(atom, Var) else None
-        if eq is not None and eq.primitive.name == "astype" and type_of(eq.inputs[0]).dtype.kind == "b":
+        if eq is not None and eq.primitive.facts.converts and type_of(eq.inputs[0]).dtype.kind == "b":
             return eq.inputs[0]
         return None
 
     def _composed(self, p: Operation, atoms: Sequence[Any], params: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """One move instead of two of the same kind; constants read as numbers."""
-        if p.kind == "elementwise" and p.name != "astype":
+        if p.kind == "elementwise" and not p.facts.converts:
             return self._with_numbers(p, atoms), params
         eq = self.definitions.get(atoms[0]) if atoms and isinstance(atoms[0], Var) else None
         if eq is None or eq.primitive is not p:
             return atoms, params
-        if p.name in ("reshape", "broadcast_to"):
+        if p.facts.absorbs:
             return eq.inputs, params
-        if p.name == "permute_dims":
+        if p.facts.view == "permute":
             inner = eq.params["axes"]
             return eq.inputs, {"axes": tuple(inner[a] for a in params["axes"])}
         return atoms, params
@@ -182,19 +187,17 @@ class _Simplifier(Builder):
 
     def _constant(self, atom: Any) -> Any:
         eq = self.definitions.get(atom) if isinstance(atom, Var) else None
-        if eq is None or eq.primitive.name != "full":
+        if eq is None or eq.primitive.facts.source != "constant":
             return None
         value = eq.params["value"]
         return float(value) if eq.params["dtype"].kind == "f" else value
 
 
-_NEUTRAL = {
-    "add": ((0, 1, 0), (1, 0, 0)),
-    "subtract": ((1, 0, 0),),
-    "multiply": ((0, 1, 1), (1, 0, 1)),
-    "divide": ((1, 0, 1),),
-    "pow": ((1, 0, 1),),
-}
+def _is_number(atom: Any, number: Any, dtype: DType) -> bool:
+    """Whether an atom is this very number: in floating point 0 and −0 are two."""
+    if type(atom) not in PYTHON_SCALARS or atom != number:
+        return False
+    return dtype.kind != "f" or math.copysign(1.0, atom) == math.copysign(1.0, number)
 
 
 def _same_shape(atom: Any, shape: Sequence[Any]) -> bool:

@@ -93,7 +93,7 @@ def _with_plain_operands(program: Program) -> Program:
         inputs = _widened(eq, equations)
         for k, atom in enumerate(inputs):
             own = type_of(atom)
-            dtype = eq.outputs[0].dtype if eq.primitive.name == "matmul" else own.dtype
+            dtype = eq.outputs[0].dtype if eq.primitive.facts.product else own.dtype
             if own.dtype != dtype:  # a product of float32 and float64: BLAS knows one dtype
                 inputs[k] = Var(Type(own.shape, dtype))
                 equations.append(Equation(REGISTRY["astype"], (atom,), {"dtype": dtype}, (inputs[k],)))
@@ -107,7 +107,7 @@ def _with_plain_operands(program: Program) -> Program:
 def _widened(eq: Equation, equations: list[Equation]) -> list[Any]:
     """The operands, those of an indexing along an axis in full shapes: its kernels repeat nothing."""
     inputs = list(eq.inputs)
-    if eq.primitive.name not in ("take_along_axis", "along_transposed"):
+    if not eq.primitive.facts.paired:
         return inputs
     place = len(inputs[0].shape) + eq.params["axis"]
     whole = eq.outputs[0].shape
@@ -123,7 +123,7 @@ def _readable(eq: Equation, access: Access | None) -> bool:
     """Whether an operand can be read where it is: rows or columns for a product, plain order for the rest."""
     if access is None or not isinstance(access.base, Var):
         return False
-    if eq.primitive.name != "matmul":
+    if not eq.primitive.facts.product:
         return access.key == (tuple(map(dim_key, contiguous(access.shape))), 0)
     rows, columns = access.strides[-2:]
     down, right = access.shape[-2:]

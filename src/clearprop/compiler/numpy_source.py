@@ -99,7 +99,7 @@ class NumpySource:
     def _written(self, eq: Equation) -> list[Equation]:
         """The equations whose lines are due: none if this one can be written where it is used."""
         out = eq.outputs[0]
-        if eq.primitive.name == "size":
+        if eq.primitive.facts.source == "size":
             self.trees[out] = self._parameter(eq.params["dim"])
             size = self.value(eq.params["dim"])
             self.formulas[out] = Name(size if size.isidentifier() else f"({size.replace('*', '·')})")
@@ -147,9 +147,9 @@ class NumpySource:
         """The syntax tree of an equation's right side."""
         p, own = eq.primitive, type_of(eq.outputs[0])
         operands = list(map(self._atom, eq.inputs))
-        if p.name == "astype" and type_of(eq.inputs[0]).ndim:
+        if p.facts.converts and type_of(eq.inputs[0]).ndim:
             tree: ast.expr = ast.Call(ast.Attribute(operands[0], "astype"), [self._parameter(eq.params["dtype"])], [])
-        elif p.name == "permute_dims" and eq.params["axes"] == (-1, -2):
+        elif p.facts.view == "permute" and eq.params["axes"] == (-1, -2):
             tree = ast.Attribute(operands[0], "T")
         else:
             self.helpers |= {n: f for n, f in HELPERS.items() if re.search(rf"\b{n}\(", p.numpy)}
@@ -161,10 +161,11 @@ class NumpySource:
 
     def _formula(self, eq: Equation) -> Expression:
         """The mathematics of an equation's right side."""
-        if eq.primitive.name == "full":
+        if eq.primitive.facts.source == "constant":
             return Number(eq.params["value"])
         operands = tuple(map(self._expression, eq.inputs))
-        if eq.primitive.name == "permute_dims" and eq.params["axes"] == (-1, -2) and isinstance(operands[0], Name):
+        turned = eq.primitive.facts.view == "permute" and eq.params["axes"] == (-1, -2)
+        if turned and isinstance(operands[0], Name):
             return Name(operands[0].name + "ᵀ")
         return Call(eq.primitive, operands, {k: _Shown(self.value(v)) for k, v in eq.params.items()})
 

@@ -104,7 +104,7 @@ class UnrolledEmitter(Emitter):
     def _accumulate_all(self, op: Operation, texts: Sequence[str]) -> None:
         """Running totals in registers: one, or one per column that is kept."""
         part = self.parameter("part", self.buffer(op.out), "g", dtype_name(op.out.dtype))
-        self.accumulators.append((op.out, op.equation.primitive.name))
+        self.accumulators.append((op.out, op.equation.primitive.facts.reduction))
         kept = 1 in range(len(op.domain)) and 1 not in op.reduced
         totals = [self.local(op.out, "s") for _ in range(len(texts) if kept else 1)]
         for total in totals:

@@ -16,7 +16,8 @@ again), and its argument names say which values the backward pass must keep.
 
 from clearprop.primitives.core import REGISTRY, Primitive
 from clearprop.primitives.declare import composite, primitive
+from clearprop.program.facts import Facts
 from clearprop.primitives.numpy_spelling import HELPERS
 from clearprop.primitives.rule import Rule, Zero
 
-__all__ = ["HELPERS", "REGISTRY", "Primitive", "Rule", "Zero", "composite", "primitive"]
+__all__ = ["HELPERS", "REGISTRY", "Facts", "Primitive", "Rule", "Zero", "composite", "primitive"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, TraceError, user_line
+from clearprop.program.facts import Facts
 from clearprop.primitives.numpy_spelling import spelled, values_of, without_warnings
 from clearprop.primitives.rule import Rule, Zero, make_rule
 from clearprop.program.ir import Var
@@ -55,6 +56,7 @@ class Primitive:
         batch: Callable[..., Any] | None = None,
         public: bool = True,
         register: bool = True,
+        facts: Facts = Facts(),  # noqa: B008 - frozen, and empty
         rules: Mapping[str, Callable[..., Any] | Zero],
     ) -> None:
         self.name = function.__name__.rstrip("_")
@@ -63,6 +65,7 @@ class Primitive:
         self.public_function: Callable[..., Any] = self
         self.__doc__, self.__name__, self.__module__ = function.__doc__, self.name, function.__module__
         self.__signature__ = inspect.signature(function)
+        self.facts = facts
         self.signature = Signature(signature, verb, remedy) if signature else None
         self.shape_rule, self.dtype_rule, self.conditions = shape, dtype, conditions
         self._split_parameters()

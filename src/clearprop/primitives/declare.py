@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from clearprop.program import facts
 from clearprop.primitives.core import KINDS, Primitive
 
 
@@ -15,6 +16,8 @@ def primitive(kind: str, *, numpy: str, **declaration: Any) -> Callable[[Callabl
     (multilinear, structural, general) for operand x.  The decorated function gives name, operands (before `/`),
     parameters and documentation; it has no body.  `eager=` may name a function of NumPy arrays with the spelling's
     values, which runs in its place outside compiled programs.
+
+    What the compiler may assume is stated here as well (`neutral=`, `view=`, `reduction=` …, see `Facts`).
 
     >>> import clearprop as cl
     >>> @cl.primitive("elementwise", numpy="{x} * {x}", d_x=lambda g, x: 2 * g * x)
@@ -50,8 +53,9 @@ def _declare(kind: str, **declaration: Any) -> Callable[[Callable[..., Any]], Pr
     if kind not in KINDS:
         raise ValueError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
     options = {k: declaration.pop(k) for k in _OPTIONS if k in declaration}
+    stated = facts.Facts(**{k: declaration.pop(k) for k in facts.NAMES if k in declaration})
 
     def declare(function: Callable[..., Any]) -> Primitive:
-        return Primitive(function, kind, rules=declaration, **options)
+        return Primitive(function, kind, rules=declaration, facts=stated, **options)
 
     return declare

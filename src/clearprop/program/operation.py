@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from clearprop.program.facts import Facts
 from clearprop.program.types import Type
 from clearprop.shapes import Signature
 
@@ -21,6 +22,7 @@ class Operation(Protocol):
     params: dict[str, Any]
     variadic: bool
     conditions: int
+    facts: Facts
     body: Callable[..., Any] | None
     rules: tuple[Any, ...]
     jvp: Any

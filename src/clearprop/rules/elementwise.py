@@ -21,17 +21,25 @@ _CONSTANT = Zero("piecewise constant: its derivative is 0 wherever it has one")
 
 
 # ------------------------------------------------------------------------------------------ arithmetic
-@primitive("elementwise", numpy="{a} + {b}", tex="{a} + {b}", d_a=lambda g: g, d_b=lambda g: g)
+@primitive(
+    "elementwise", numpy="{a} + {b}", tex="{a} + {b}", neutral=((0, 1, -0.0), (1, 0, -0.0)),
+    d_a=lambda g: g, d_b=lambda g: g,
+)  # fmt: skip
 def add(a: Any, b: Any, /) -> Any:
     """Sum a + b, with broadcasting."""
 
 
-@primitive("elementwise", numpy="{a} - {b}", tex="{a} - {b}", d_a=lambda g: g, d_b=lambda g: -g)
+@primitive(
+    "elementwise", numpy="{a} - {b}", tex="{a} - {b}", neutral=((1, 0, 0),), d_a=lambda g: g, d_b=lambda g: -g
+)  # fmt: skip
 def subtract(a: Any, b: Any, /) -> Any:
     """Difference a − b, with broadcasting."""
 
 
-@primitive("elementwise", numpy="{a} * {b}", tex=r"{a} \odot {b}", d_a=lambda g, b: g * b, d_b=lambda g, a: g * a)
+@primitive(
+    "elementwise", numpy="{a} * {b}", tex=r"{a} \odot {b}", neutral=((0, 1, 1), (1, 0, 1)),
+    d_a=lambda g, b: g * b, d_b=lambda g, a: g * a,
+)  # fmt: skip
 def multiply(a: Any, b: Any, /) -> Any:
     """Product a · b, element by element, with broadcasting."""
 
@@ -41,6 +49,7 @@ def multiply(a: Any, b: Any, /) -> Any:
     numpy="{a} / {b}",
     tex=r"\frac{{{a}}}{{{b}}}",
     dtype="float",
+    neutral=((1, 0, 1),),
     d_a=lambda g, b: g / b,
     d_b=lambda g, b, y: -g * y / b,
 )
@@ -58,6 +67,7 @@ def negative(x: Any, /) -> Any:
     numpy="np.power({a}, {b})",
     numba="power({a}, {b})",
     tex="{a}^{{{b}}}",
+    neutral=((1, 0, 1),),
     d_a=lambda g, a, b: g * _power_slope(a, b),
     d_b=lambda g, a, y: g * where(equal(a, 0), 0.0, y * log(where(equal(a, 0), 1.0, a))),
 )
@@ -77,7 +87,9 @@ def _power_slope(a: Any, b: Any) -> Any:
     return where(constant, 0.0, b * pow(a, where(constant, 1, b - 1)))
 
 
-@primitive("elementwise", numpy="np.square({x})", numba="{x} * {x}", tex="{x}^2", d_x=lambda g, x: 2 * g * x)
+@primitive(
+    "elementwise", numpy="np.square({x})", numba="{x} * {x}", tex="{x}^2", same_on="b", d_x=lambda g, x: 2 * g * x
+)  # fmt: skip
 def square(x: Any, /) -> Any:
     """Square x²."""
 
@@ -127,6 +139,7 @@ def minimum(a: Any, b: Any, /) -> Any:
     numpy="np.floor({x})",
     numba="floor({x})",
     tex=r"\lfloor {x} \rfloor",
+    same_on="biu",
     kink=lambda x: x - round(x),
     d_x=_CONSTANT,
 )
@@ -139,6 +152,7 @@ def floor(x: Any, /) -> Any:
     numpy="np.ceil({x})",
     numba="ceil({x})",
     tex=r"\lceil {x} \rceil",
+    same_on="biu",
     kink=lambda x: x - round(x),
     d_x=_CONSTANT,
 )
@@ -151,6 +165,7 @@ def ceil(x: Any, /) -> Any:
     numpy="np.rint({x})",
     numba="rint({x})",
     tex=r"\operatorname{{round}} {x}",
+    same_on="biu",
     kink=lambda x: x - floor(x) - 0.5,
     d_x=_CONSTANT,
 )
@@ -158,12 +173,12 @@ def round(x: Any, /) -> Any:
     """The nearest integer; halves go to the even one."""
 
 
-@primitive("elementwise", numpy="{x}", tex="{x}", d_x=Zero("stopped by stop_gradient"))
+@primitive("elementwise", numpy="{x}", tex="{x}", same_on="biufc", d_x=Zero("stopped by stop_gradient"))
 def stop_gradient(x: Any, /) -> Any:
     """The value of x, as a constant: no derivative flows through."""
 
 
-@primitive("elementwise", numpy="{x}", tex="{x}", public=False, d_x=lambda g: g)
+@primitive("elementwise", numpy="{x}", tex="{x}", public=False, same_on="biufc", d_x=lambda g: g)
 def identity(x: Any, /) -> Any:
     """The value of x: a fresh variable for a transform to differentiate with respect to."""
 
@@ -189,7 +204,7 @@ def less_equal(a: Any, b: Any, /) -> Any:
     """Whether a ≤ b."""
 
 
-@primitive("elementwise", numpy="{a} > {b}", tex="{a} > {b}", dtype="bool")
+@primitive("elementwise", numpy="{a} > {b}", tex="{a} > {b}", dtype="bool", truth=((1, 0, 0),))
 def greater(a: Any, b: Any, /) -> Any:
     """Whether a > b."""
 
@@ -200,20 +215,24 @@ def greater_equal(a: Any, b: Any, /) -> Any:
 
 
 @primitive(
-    "elementwise", numpy="np.logical_and({a}, {b})", numba="({a} != 0) & ({b} != 0)", tex=r"{a} \land {b}", dtype="bool"
-)
+    "elementwise", numpy="np.logical_and({a}, {b})", numba="({a} != 0) & ({b} != 0)", tex=r"{a} \land {b}",
+    dtype="bool", unconverted=True,
+)  # fmt: skip
 def logical_and(a: Any, b: Any, /) -> Any:
     """Whether both a and b hold."""
 
 
 @primitive(
-    "elementwise", numpy="np.logical_or({a}, {b})", numba="({a} != 0) | ({b} != 0)", tex=r"{a} \lor {b}", dtype="bool"
-)
+    "elementwise", numpy="np.logical_or({a}, {b})", numba="({a} != 0) | ({b} != 0)", tex=r"{a} \lor {b}",
+    dtype="bool", unconverted=True,
+)  # fmt: skip
 def logical_or(a: Any, b: Any, /) -> Any:
     """Whether a or b holds."""
 
 
-@primitive("elementwise", numpy="np.logical_not({x})", numba="{x} == 0", tex=r"\lnot {x}", dtype="bool")
+@primitive(
+    "elementwise", numpy="np.logical_not({x})", numba="{x} == 0", tex=r"\lnot {x}", dtype="bool", unconverted=True
+)
 def logical_not(x: Any, /) -> Any:
     """Whether x does not hold."""
 
@@ -237,6 +256,7 @@ def isfinite(x: Any, /) -> Any:
 @primitive(
     "elementwise", numpy="np.where({condition}, {a}, {b})", eager=eager.choose, numba="({a} if {condition} else {b})",
     tex=r"\begin{{cases}}{a} & {condition}\\{b} & \text{{otherwise}}\end{{cases}}", conditions=1,
+    chooses=True,
     d_a=lambda g, condition: where(condition, g, 0.0),
     d_b=lambda g, condition: where(condition, 0.0, g),
 )  # fmt: skip
@@ -388,6 +408,8 @@ def logaddexp(a: Any, b: Any, /) -> Any:
     tex="{x}",
     dtype=lambda x, dtype: dtype,
     public=False,
+    converts=True,
+    unconverted=True,
     d_x=lambda g, x: astype(g, dtype=x.dtype),
 )
 def astype(x: Any, /, *, dtype: Any) -> Any:

@@ -32,7 +32,7 @@ def _sliced(shape: Any, key: Any) -> Any:
 
 
 @primitive(
-    "structural", numpy="{x}[{key}]", tex="{x}", shape=lambda x, key: _sliced(x.shape, key),
+    "structural", numpy="{x}[{key}]", tex="{x}", shape=lambda x, key: _sliced(x.shape, key), view="slice",
     vjp_x=lambda g, x, key: scatter_slice(g, shape=x.shape, key=key),
     batch=lambda size, x, *, key: getitem_(x, key=(slice(None), *key)),
 )  # fmt: skip
@@ -50,7 +50,8 @@ HELPERS["put"] = _put
 
 
 @primitive(
-    "structural", numpy="put({x}, {shape}, {key})", tex="{x}", shape=lambda x, shape, key: shape, public=False,
+    "structural", numpy="put({x}, {shape}, {key})", numba="scatter_slice", tex="{x}",
+    shape=lambda x, shape, key: shape, public=False,
     vjp_x=lambda g, key: getitem_(g, key=key),
     batch=lambda size, x, *, shape, key: scatter_slice(x, shape=(size, *shape), key=(slice(None), *key)),
 )  # fmt: skip
@@ -166,7 +167,7 @@ def slice_axis(x: Any, axis: int, start: Any, stop: Any) -> Any:
 
 # -------------------------------------------------------------------------------------------------- gathering
 @primitive(
-    "structural", numpy="np.take({x}, {indices}, axis={axis})", tex="{x}_{{{indices}}}",
+    "structural", numpy="np.take({x}, {indices}, axis={axis})", numba="take", tex="{x}_{{{indices}}}",
     shape=lambda x, indices, axis: (*x.shape[:axis], *indices.shape, *x.shape[len(x.shape) + axis + 1 :]),
     dtype=lambda x, indices, axis: x.dtype,
     vjp_x=lambda g, x, indices, axis: take_transposed(g, indices, size=x.shape[axis], axis=axis),
@@ -228,7 +229,7 @@ def _take_transposed_shape(x: Any, indices: Any, size: Any, axis: int) -> Any:
 
 
 @primitive(
-    "structural", numpy="add_at({x}, {indices}, {size}, {axis})", tex="{x}", public=False,
+    "structural", numpy="add_at({x}, {indices}, {size}, {axis})", numba="take_transposed", tex="{x}", public=False,
     shape=_take_transposed_shape, dtype=lambda x, indices, size, axis: x.dtype,
     vjp_x=lambda g, indices, axis: take_(g, indices, axis=axis),
     batch=lambda batch, x, indices, *, size, axis: _batch_take_transposed(batch, x, indices, size=size, axis=axis),
@@ -241,7 +242,8 @@ def take_transposed(x: Any, indices: Any, /, *, size: Any, axis: Any) -> Any:
 
 
 @primitive(
-    "structural", numpy="np.take_along_axis({x}, {indices}, {axis})", tex="{x}_{{{indices}}}",
+    "structural", numpy="np.take_along_axis({x}, {indices}, {axis})", numba="take_along_axis",
+    tex="{x}_{{{indices}}}", paired=True,
     shape=lambda x, indices, axis: indices.shape, dtype=lambda x, indices, axis: x.dtype,
     vjp_x=lambda g, x, indices, axis: along_transposed(g, indices, size=x.shape[axis], axis=axis),
 )  # fmt: skip
@@ -289,7 +291,8 @@ HELPERS["add_along"] = _add_along
 
 
 @primitive(
-    "structural", numpy="add_along({x}, {indices}, {size}, {axis})", tex="{x}", public=False,
+    "structural", numpy="add_along({x}, {indices}, {size}, {axis})", numba="along_transposed", tex="{x}",
+    public=False, paired=True,
     shape=lambda x, indices, size, axis: tuple(size if i - len(x.shape) == axis else n for i, n in enumerate(x.shape)),
     dtype=lambda x, indices, size, axis: x.dtype,
     vjp_x=lambda g, indices, axis: take_along_axis_(g, indices, axis=axis),

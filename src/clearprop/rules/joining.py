@@ -38,7 +38,8 @@ def _split_cotangent(g: Any, arrays: Sequence[Any], axis: int) -> list[Any]:
 
 
 @primitive(
-    "structural", numpy="np.concatenate({arrays}, axis={axis})", tex=r"[{arrays}]", shape=_joined,
+    "structural", numpy="np.concatenate({arrays}, axis={axis})", numba="concat", tex=r"[{arrays}]",
+    shape=_joined, one_dtype=True,
     vjp_arrays=lambda g, arrays, axis: _split_cotangent(g, arrays, axis),
 )  # fmt: skip
 def concat_(*arrays: Any, axis: Any = 0) -> Any:

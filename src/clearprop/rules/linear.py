@@ -29,7 +29,7 @@ def _how_to_multiply(operands: Sequence[str], shapes: Sequence[Shape], axis: str
 
 @primitive(
     "multilinear", numpy="{a} @ {b}", tex=r"{a}\,{b}", signature="(n,k),(k,m)->(n,m)",
-    verb="multiply", remedy=_how_to_multiply,
+    product=True, verb="multiply", remedy=_how_to_multiply,
     vjp_a=lambda g, b: matmul_(g, matrix_transpose(b)),
     vjp_b=lambda g, a: matmul_(matrix_transpose(a), g),
 )  # fmt: skip

@@ -141,6 +141,7 @@ def fold_in_(key: Any, data: Any, /) -> Any:
     tex=r"2^{{-24}}{bits}",
     dtype=lambda bits: np.float32,
     public=False,
+    unconverted=True,
 )
 def uniform_float32(bits: Any, /) -> Any:
     """24 of the bits as a number in [0, 1)."""
@@ -153,6 +154,7 @@ def uniform_float32(bits: Any, /) -> Any:
     tex=r"2^{{-53}}({high}, {low})",
     dtype=lambda high, low: np.float64,
     public=False,
+    unconverted=True,
 )
 def uniform_float64(high: Any, low: Any, /) -> Any:
     """53 of the bits as a number in [0, 1)."""
@@ -165,6 +167,7 @@ def uniform_float64(high: Any, low: Any, /) -> Any:
     tex=r"\Phi^{{-1}}({bits})",
     dtype=lambda bits: np.float64,
     public=False,
+    unconverted=True,
 )
 def normal_quantile(bits: Any, /) -> Any:
     """The standard normal quantile of the bits read as a number in (0, 1)."""

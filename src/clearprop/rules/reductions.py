@@ -47,7 +47,7 @@ def _sum_dtype(x: Type, axis: Any = None, keepdims: bool = False) -> Any:
 @primitive(
     "reduction", numpy="np.sum({x}, axis={axis}, keepdims={keepdims})", numba="add", eager=eager.total,
     tex=r"\textstyle\sum {x}",
-    shape=reduced, dtype=_sum_dtype, d_x=lambda g: g,
+    shape=reduced, dtype=_sum_dtype, reduction="sum", d_x=lambda g: g,
 )  # fmt: skip
 def sum(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Sum over axes (None: all)."""
@@ -73,7 +73,7 @@ def _tied(g: Any, x: Any, y: Any, axis: Any) -> Any:
 @primitive(
     "reduction", numpy="np.max({x}, axis={axis}, keepdims={keepdims})", numba="maximum", eager=eager.largest,
     tex=r"\max {x}",
-    shape=_nonempty, d_x=lambda g, x, y, axis: _tied(g, x, y, axis),
+    shape=_nonempty, reduction="max", d_x=lambda g, x, y, axis: _tied(g, x, y, axis),
 )  # fmt: skip
 def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Largest element over axes; NaN wins.  Elements that tie share the derivative equally."""
@@ -82,7 +82,7 @@ def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
 @primitive(
     "reduction", numpy="np.min({x}, axis={axis}, keepdims={keepdims})", numba="minimum", eager=eager.smallest,
     tex=r"\min {x}",
-    shape=_nonempty, d_x=lambda g, x, y, axis: _tied(g, x, y, axis),
+    shape=_nonempty, reduction="min", d_x=lambda g, x, y, axis: _tied(g, x, y, axis),
 )  # fmt: skip
 def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Smallest element over axes; NaN wins.  Elements that tie share the derivative equally."""
@@ -151,6 +151,7 @@ def std(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     numpy="np.all({x}, axis={axis}, keepdims={keepdims})",
     tex=r"\forall {x}",
     shape=reduced,
+    reduction="all",
     dtype="bool",
 )
 def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -162,6 +163,7 @@ def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     numpy="np.any({x}, axis={axis}, keepdims={keepdims})",
     tex=r"\exists {x}",
     shape=reduced,
+    reduction="any",
     dtype="bool",
 )
 def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
@@ -214,8 +216,8 @@ def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any
 
 
 @primitive(
-    "structural", numpy="np.cumulative_sum({x}, axis={axis})", numba="cumulative", tex=r"\operatorname{{cumsum}} {x}",
-    shape=lambda x, axis: x.shape, dtype=_sum_dtype,
+    "structural", numpy="np.cumulative_sum({x}, axis={axis})", numba="cumulative_sum",
+    tex=r"\operatorname{{cumsum}} {x}", shape=lambda x, axis: x.shape, dtype=_sum_dtype, one_dtype=True,
     vjp_x=lambda g, axis: flip(cumulative_sum_(flip(g, axis=axis), axis=axis), axis=axis),
 )  # fmt: skip
 def cumulative_sum_(x: Any, /, *, axis: Any = -1) -> Any:

@@ -21,6 +21,7 @@ from clearprop.shapes import Size, broadcast, divide, normalise_axes, normalise_
     shape=lambda shape, value, dtype: shape,
     dtype=lambda shape, value, dtype: dtype,
     public=False,
+    source="constant",
 )
 def full_(*, shape: Any, value: Any, dtype: Any) -> Any:
     """An array of one repeated value."""
@@ -32,12 +33,13 @@ def full_(*, shape: Any, value: Any, dtype: Any) -> Any:
     shape=lambda size, dtype: (size,),
     dtype=lambda size, dtype: dtype,
     public=False,
+    source="indices",
 )
 def arange_(*, size: Any, dtype: Any) -> Any:
     """The integers 0, 1, …, size − 1."""
 
 
-@primitive("structural", numpy="{dim}", shape=lambda dim: [type_of(0)], public=False)
+@primitive("structural", numpy="{dim}", shape=lambda dim: [type_of(0)], public=False, source="size")
 def size(*, dim: Any) -> Any:
     """A size as a number: it adopts the dtype of what it meets."""
 
@@ -87,6 +89,7 @@ def _batch_reshape(size: Any, x: Any, *, shape: Any) -> Any:
 
 @primitive(
     "structural", numpy="np.reshape({x}, {shape})", tex="{x}", shape=lambda x, shape: shape, batch=_batch_reshape,
+    view="reshape", absorbs=True,
     vjp_x=lambda g, x: reshape_(g, shape=x.shape),
 )  # fmt: skip
 def reshape_(x: Any, /, shape: Any) -> Any:
@@ -119,7 +122,7 @@ def _complete_shape(old: Any, new: Any) -> Any:
 
 
 @primitive(
-    "structural", numpy="np.transpose({x}, {axes})", numba="view", tex=r"{x}^{{\top}}",
+    "structural", numpy="np.transpose({x}, {axes})", view="permute", tex=r"{x}^{{\top}}",
     shape=lambda x, axes: tuple(x.shape[a] for a in axes),
     vjp_x=lambda g, axes: permute_dims_(g, axes=_inverse(axes)),
     batch=lambda size, x, *, axes: permute_dims_(x, axes=(-len(axes) - 1, *axes)),
@@ -166,7 +169,7 @@ def _batch_broadcast(size: Any, x: Any, *, shape: Any) -> Any:
 
 
 @primitive(
-    "structural", numpy="np.broadcast_to({x}, {shape})", numba="view", eager=eager.spread, tex="{x}",
+    "structural", numpy="np.broadcast_to({x}, {shape})", view="broadcast", absorbs=True, eager=eager.spread, tex="{x}",
     shape=lambda x, shape: shape, batch=_batch_broadcast, vjp_x=lambda g: g,
 )  # fmt: skip
 def broadcast_to_(x: Any, /, shape: Any) -> Any:
@@ -190,7 +193,7 @@ def broadcast_to(x: Any, shape: Any) -> Any:  # noqa: D103 - the declaration's d
 
 
 @primitive(
-    "structural", numpy="np.squeeze({x}, {axis})", numba="view", tex="{x}",
+    "structural", numpy="np.squeeze({x}, {axis})", view="reshape", tex="{x}",
     shape=lambda x, axis: _squeezed(x.shape, axis), vjp_x=lambda g, x: reshape_(g, shape=x.shape),
 )  # fmt: skip
 def squeeze(x: Any, /, axis: Any = None) -> Any:
@@ -209,7 +212,7 @@ def _squeezed(shape: Any, axes: Any) -> Any:
 
 
 @primitive(
-    "structural", numpy="np.expand_dims({x}, {axis})", numba="view", tex="{x}",
+    "structural", numpy="np.expand_dims({x}, {axis})", view="reshape", tex="{x}",
     shape=lambda x, axis: _expanded(x.shape, axis), vjp_x=lambda g, x: reshape_(g, shape=x.shape),
 )  # fmt: skip
 def expand_dims_(x: Any, /, axis: Any) -> Any:
@@ -229,7 +232,7 @@ def expand_dims(x: Any, axis: Any = 0) -> Any:  # noqa: D103 - the declaration's
 
 
 @primitive(
-    "structural", numpy="np.flip({x}, {axis})", numba="view", tex=r"\operatorname{{flip}} {x}",
+    "structural", numpy="np.flip({x}, {axis})", view="flip", tex=r"\operatorname{{flip}} {x}",
     shape=lambda x, axis: x.shape, vjp_x=lambda g, axis: flip(g, axis=axis),
 )  # fmt: skip
 def flip(x: Any, /, axis: Any = None) -> Any:

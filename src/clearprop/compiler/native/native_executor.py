@@ -11,15 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.compiler.array_access import VIEWS
 from clearprop.compiler.binding import Binding
 from clearprop.compiler.captures import Captures
 from clearprop.compiler.executable import Executable
-from clearprop.compiler.iteration_domains import REDUCTIONS
 from clearprop.compiler.memory_plan import make_plan
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.compiler.native.vocabulary import VOCABULARY
 from clearprop.compiler.threads import get_threads
+from clearprop.program.operation import Operation as Declared
 from clearprop.program.ir import Program, Var
 from clearprop.program.types import type_of
 from clearprop.program.values import Node
@@ -27,7 +26,6 @@ from clearprop.program.values import Node
 TWO_THREADS = 500_000
 """Nanoseconds, about, from which a call is worth waking a second thread for."""
 _DTYPES = frozenset({"float32", "float64", "int64", "int32", "bool", "uint32", "uint8"})
-_FREE = frozenset({"full", "arange", "size", "matmul"}) | VIEWS | REDUCTIONS
 
 
 def obstacle(program: Program) -> str | None:
@@ -38,15 +36,21 @@ def obstacle(program: Program) -> str | None:
             unknown = set(re.findall(r"([A-Za-z_][\w.]*)\(", p.numba)) - VOCABULARY
             if unknown:
                 return f"{p.name} is spelled with {sorted(unknown)[0]}, which kernels do not know"
-        elif p.name not in _FREE and p.name not in SPECIAL:
+        elif not _is_known(p):
             return f"{p.name} has no native form"
-        elif p.name == "matmul" and eq.outputs[0].dtype.kind != "f":
+        elif p.facts.product and eq.outputs[0].dtype.kind != "f":
             return f"{p.name} of {eq.outputs[0].dtype.name} has no native form"
         used = (v.dtype for v in (*eq.inputs, *eq.outputs) if isinstance(v, Var))
         foreign = next((d for d in used if d.name not in _DTYPES), None)
         if foreign is not None:
             return f"{foreign.name} has no native form"
     return None
+
+
+def _is_known(p: Declared) -> bool:
+    """Whether a nest, a matrix product or a kernel of its own computes it, or nothing need be computed at all."""
+    f = p.facts
+    return bool(f.view or f.source or f.reduction or f.product) or p.numba in SPECIAL
 
 
 class NativeExecutor:

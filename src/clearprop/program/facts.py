@@ -1,0 +1,58 @@
+"""What an optimiser may assume of an operation: stated once, by the operation's own declaration.
+
+The compiler compares no names: it asks for these facts, so an operation that states them is treated like the
+library's own.  Every fact is checked against values by `tests/compiler/test_facts.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+VIEWS = ("broadcast", "flip", "permute", "reshape", "slice")
+REDUCTIONS = ("all", "any", "max", "min", "sum")
+SOURCES = ("constant", "indices", "size")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Facts about one operation; each is false or empty unless it is declared.
+
+    neutral      (position, other, number): with this number at this operand the result *is* the other operand, to the
+                 bit: x − 0, x · 1, x + (−0.0); not x + 0, which makes 0 of −0.0 (in integers both zeros are one)
+    truth        likewise, where the other operand is a boolean that was made a number: b > 0 is b
+    same_on      the kinds of dtype ("biuf") on which the operation gives back its operand
+    chooses      the first operand is a condition, and the result is one of the two others
+    converts     the result is the operand in another dtype
+    unconverted  operands are read in their own dtypes, not in the one that they promote to
+    one_dtype    operands are converted to the result's dtype first: the kernel reads what it writes
+    absorbs      of two in a row only the last matters
+    view         how the result walks its operand's memory: permute, broadcast, reshape, flip, slice
+    reduction    what a reduction combines with: sum, max, min, all, any
+    source       an array without operands: constant, indices (0, 1, 2 …), size
+    product      a matrix product over the last two axes
+    paired       the operands agree on every axis but `axis`, where they must not be repeated
+    """
+
+    neutral: tuple[tuple[int, int, Any], ...] = ()
+    truth: tuple[tuple[int, int, Any], ...] = ()
+    same_on: str = ""
+    chooses: bool = False
+    converts: bool = False
+    unconverted: bool = False
+    one_dtype: bool = False
+    absorbs: bool = False
+    view: str = ""
+    reduction: str = ""
+    source: str = ""
+    product: bool = False
+    paired: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in (("view", VIEWS), ("reduction", REDUCTIONS), ("source", SOURCES)):
+            if getattr(self, name) not in ("", *known):
+                raise ValueError(f"{name} is one of {', '.join(known)}, not {getattr(self, name)!r}")
+
+
+NAMES = tuple(f.name for f in fields(Facts))
+"""The words by which a declaration states facts."""
