@@ -16,8 +16,8 @@ again), and its argument names say which values the backward pass must keep.
 
 from clearprop.primitives.core import REGISTRY, Primitive
 from clearprop.primitives.declare import composite, primitive
-from clearprop.program.facts import Facts
 from clearprop.primitives.numpy_spelling import HELPERS
 from clearprop.primitives.rule import Rule, Zero
+from clearprop.program.facts import Facts
 
 __all__ = ["HELPERS", "REGISTRY", "Facts", "Primitive", "Rule", "Zero", "composite", "primitive"]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, TraceError, user_line
-from clearprop.program.facts import Facts
 from clearprop.primitives.numpy_spelling import spelled, values_of, without_warnings
 from clearprop.primitives.rule import Rule, Zero, make_rule
+from clearprop.program.facts import Facts
 from clearprop.program.ir import Var
 from clearprop.program.tracing import builder, trace
 from clearprop.program.types import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from clearprop.program import facts
 from clearprop.primitives.core import KINDS, Primitive
+from clearprop.program import facts
 
 
 def primitive(kind: str, *, numpy: str, **declaration: Any) -> Callable[[Callable[..., Any]], Primitive]:

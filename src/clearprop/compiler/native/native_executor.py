@@ -18,8 +18,8 @@ from clearprop.compiler.memory_plan import make_plan
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.compiler.native.vocabulary import VOCABULARY
 from clearprop.compiler.threads import get_threads
-from clearprop.program.operation import Operation as Declared
 from clearprop.program.ir import Program, Var
+from clearprop.program.operation import Operation as Declared
 from clearprop.program.types import type_of
 from clearprop.program.values import Node
 
