@@ -1,4 +1,4 @@
-"""One level of a derivative: ∂t/∂e = Σ over the consumers c of e of ∂t/∂c · ∂c/∂e.
+"""The chain rule on a tape, level by level: ∂t/∂e = Σ over the consumers c of e of ∂t/∂c · ∂c/∂e.
 
 Entries that only move (reshape, slice, transpose) are followed to where they are used.  A matrix product is opened
 into products and a sum, and a sum of a sum is one sum, as on paper: relu(x @ w + b) is ReLU(sum(mul(x₀,w₀), …, b)).
@@ -6,14 +6,56 @@ into products and a sum, and a sum of a sum is one sum, as on paper: relu(x @ w 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from clearprop.explanation.graph import Graph
-from clearprop.explanation.jacobians import Array, Local, Multilinear
-from clearprop.program.values import Node
+from clearprop.autodiff.reverse import sweep
+from clearprop.autodiff.tape import Slice
+from clearprop.explanation.jacobians import Array, LocalJacobian, Multilinear, shape_of
+from clearprop.explanation.structural_jacobians import local_jacobian
+from clearprop.program.types import type_of
+from clearprop.program.values import Node, raw
+
+
+class Graph:
+    """The applications through which one entry of `target` depends on `sources`, and its cotangents.
+
+    `delta(node)` is ∂target/∂node as the run computed it, in the run's own dtype: one reverse sweep of the tape.
+    """
+
+    def __init__(self, target: Node, at: int, sources: Sequence[Node]) -> None:
+        self.target, self.at, self.sources = target, at, frozenset(sources)
+        self.part = Slice([target], sources)
+        self.consumers: dict[Node, list[LocalJacobian]] = {}
+        self.errors: dict[LocalJacobian, Array] = {}
+        for app, nodes, links in self.part.steps:
+            for k, operand in links:
+                made = [local_jacobian(app, k, node) for node in nodes]
+                self.consumers.setdefault(operand, []).extend(made)
+        seed = np.zeros(shape_of(raw(target)), type_of(raw(target)).dtype)
+        seed.reshape(-1)[at] = 1
+        self._cotangents = sweep(self.part, {target: seed[()]}, raw)
+
+    def delta(self, node: Node) -> Array | None:
+        """∂target/∂node, flat; None where nothing arrived."""
+        found = self._cotangents.get(node)
+        return None if found is None else np.ravel(np.asarray(raw(found)))
+
+    def delta_at(self, node: Node, ats: Array) -> Array:
+        """Entries of ∂target/∂node in float64; 0 where nothing arrived."""
+        found = self.delta(node)
+        return np.zeros(len(ats)) if found is None else np.asarray(found[ats], np.float64)
+
+    def value_at(self, node: Any, at: int) -> Any:
+        """One entry of a stored value, as a Python number."""
+        return np.asarray(raw(node)).reshape(-1)[at].item()
+
+    def is_target(self, node: Node) -> bool:
+        """Whether the node is the one that is differentiated."""
+        return node is self.target
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +67,7 @@ class Bundle:
     everything on: `sums` is the last of these, with its entries.
     """
 
-    local: Local | None
+    local: LocalJacobian | None
     inner: Array
     out: Array
     node: Node
@@ -38,8 +80,15 @@ class Bundle:
     def __len__(self) -> int:
         return len(self.end)
 
+    @property
+    def factor_count(self) -> int:
+        """How many factors lie between the entry and the end of the level: none for a mere move."""
+        if self.local is None:
+            return 0
+        return 1 if self.local.additive or self.sums is None else 2
 
-def arrivals(graph: Graph, node: Node, ats: Array) -> Iterator[tuple[Local | None, Node, Array, Array]]:
+
+def arrivals(graph: Graph, node: Node, ats: Array) -> Iterator[tuple[LocalJacobian | None, Node, Array, Array]]:
     """Where entries are used: `(local, node, source, ats)`, after all moves; local None is the target itself.
 
     `source` says which of the given entries each one is.
@@ -71,7 +120,7 @@ def bundles(graph: Graph, node: Node, at: int) -> list[Bundle]:
     ]
 
 
-def _bundle(graph: Graph, local: Local | None, here: Node, there: Array) -> Bundle:
+def _bundle(graph: Graph, local: LocalJacobian | None, here: Node, there: Array) -> Bundle:
     if local is None:
         ones = np.ones(len(there))
         return Bundle(None, there, there, here, there, ones, ones, ones, None)
@@ -82,7 +131,7 @@ def _bundle(graph: Graph, local: Local | None, here: Node, there: Array) -> Bund
     return Bundle(local, there[columns.source], columns.out, node, end, columns.factor, delta, product, sums)
 
 
-def _through_sums(graph: Graph, local: Local, out: Array) -> tuple[Node, Array, tuple[Node, Array] | None]:
+def _through_sums(graph: Graph, local: LocalJacobian, out: Array) -> tuple[Node, Array, tuple[Node, Array] | None]:
     """Follow entries through sums that nothing else reads: they pass every derivative on unchanged."""
     node, end = local.node, out
     sums = (node, end) if local.additive or isinstance(local, Multilinear) else None
@@ -111,3 +160,32 @@ def _only_sum(graph: Graph, node: Node, ats: Array) -> tuple[Node, Array, bool] 
     if len(columns.out) != len(ats) or not np.array_equal(columns.source, np.arange(len(ats))):
         return None
     return local.node, columns.out, False
+
+
+# ------------------------------------------------------------------------------------------------- whole paths
+Way = tuple[tuple[Bundle, int], ...]
+"""One whole path from an entry to the target: the bundle, and the term in it, of every level, outermost first."""
+_LONGEST = 64
+
+
+def all_ways(graph: Graph, node: Node, at: int, most: int) -> list[Way] | None:
+    """Every path in the order of the program, or None if there are more than `most`, or one is very long.
+
+    Depth first, without recursion; terms that are zero are paths too.
+    """
+    done: list[Way] = []
+    todo: list[tuple[Node, int, Way]] = [(node, at, ())]
+    while todo:
+        here, position, way = todo.pop()
+        if graph.is_target(here) and (way or position == graph.at):
+            done.append(way)
+            continue
+        level = bundles(graph, here, position)
+        long = sum(bundle.factor_count for bundle, _ in way) > _LONGEST
+        if long or sum(map(len, level)) + len(done) + len(todo) > most:
+            return None
+        onward = [
+            (bundle.node, int(bundle.end[i]), ((bundle, i), *way)) for bundle in level for i in range(len(bundle))
+        ]
+        todo += reversed(onward)
+    return done

@@ -1,8 +1,8 @@
 """Local Jacobians, opened one entry at a time.
 
-A `Local` is ∂out/∂operand of one application on the tape.  `columns` gives, for entries of the operand, the entries of
-the output that depend on them and the local factors: the primitive's own rule on a unit tangent, evaluated in float64
-on the stored values.  The declared kind of the Jacobian says where to look, so nothing is ever materialised.
+A `LocalJacobian` is ∂out/∂operand of one application on the tape.  `columns` gives, for entries of the operand, the
+entries of the output that depend on them and the local factors: the primitive's own rule on a unit tangent, evaluated
+in float64 on the stored values.  The declared kind of the Jacobian says where to look, so nothing is materialised.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def gathered(value: Any, shape: tuple[int, ...], out: Array) -> Array:
     return np.asarray(np.broadcast_to(value, shape)[np.unravel_index(out, shape)])
 
 
-class Local:
+class LocalJacobian:
     """∂out/∂operand `k` of one application; subclasses know one kind of Jacobian each."""
 
     move = False
@@ -84,6 +84,11 @@ class Local:
         """Whether the operation is a sum: it passes every tangent on unchanged, from each of its operands."""
         rules = self.primitive.rules
         return self.primitive.kind in ("elementwise", "reduction") and len(rules) > 0 and all(map(_passes_on, rules))
+
+    @property
+    def rounds(self) -> bool:
+        """Whether the rule itself computes something, and so may round; sums and products only pass on."""
+        return isinstance(self.rule, Rule) and not self.additive
 
     @functools.cached_property
     def formula(self) -> Expression:
@@ -122,7 +127,7 @@ def _passes_on(rule: Rule | Zero | None) -> bool:
         return False
 
 
-class Elementwise(Local):
+class Elementwise(LocalJacobian):
     """A diagonal Jacobian, seen through broadcasting: an entry meets the outputs that it was repeated into."""
 
     @functools.cached_property
@@ -155,7 +160,7 @@ class Elementwise(Local):
         return [pick(v) for v in self.app.raw], pick(self.app.outputs)
 
     def columns(self, ats: Array) -> Columns:
-        """See `Local.columns`."""
+        """See `LocalJacobian.columns`."""
         source, out = self._outputs(ats)
         return Columns(source, out, self._call(np.ones(len(out)), out))
 
@@ -168,7 +173,7 @@ class Elementwise(Local):
         return np.broadcast_to(np.asarray(value, np.float64), (len(out),))
 
     def products(self, columns: Columns, delta: Array) -> Array:
-        """See `Local.products`."""
+        """See `LocalJacobian.products`."""
         product = super().products(columns, delta)
         odd = ~np.isfinite(product)
         if odd.any():
@@ -177,7 +182,7 @@ class Elementwise(Local):
 
     @functools.cached_property
     def formula(self) -> Expression:
-        """See `Local.formula`."""
+        """See `LocalJacobian.formula`."""
         if not isinstance(self.rule, Rule):
             return Number(0)
         rule, params, values = self.rule, self.app.params, self.app.raw
@@ -196,7 +201,7 @@ class Elementwise(Local):
         return rule_formula(call, names, types)
 
     def values_at(self, out: int, inner: int = 0) -> dict[str, tuple[Any, int]]:
-        """See `Local.values_at`."""
+        """See `LocalJacobian.values_at`."""
         index = np.unravel_index(out, self.out_shape) if self.out_shape else ()
         found: dict[str, tuple[Any, int]] = {"y": (self.node, out)}
         for name, value, given in zip(self.primitive.operands, self.app.raw, self.app.inputs, strict=True):
@@ -207,7 +212,7 @@ class Elementwise(Local):
         return found
 
 
-class Reduction(Local):
+class Reduction(LocalJacobian):
     """y = Σ w·x locally: the weights are the rule on a tangent of ones."""
 
     def _wide_out(self) -> tuple[int, ...]:
@@ -252,7 +257,7 @@ class Reduction(Local):
         return source, tuple(np.concatenate(axis) for axis in zip(*hits, strict=True))
 
     def columns(self, ats: Array) -> Columns:
-        """See `Local.columns`."""
+        """See `LocalJacobian.columns`."""
         source, places = self._places(ats)
         return Columns(source, np.atleast_1d(self._out)[places], np.atleast_1d(self._weights)[places])
 
@@ -267,7 +272,7 @@ class Reduction(Local):
 
     @functools.cached_property
     def formula(self) -> Expression:
-        """See `Local.formula`."""
+        """See `LocalJacobian.formula`."""
         return Number(0) if self._skeleton is None else self._skeleton.formula
 
     @functools.cached_property
@@ -277,13 +282,13 @@ class Reduction(Local):
         return self._skeleton.numbers([np.ones_like(y), y, *map(wide, self.app.raw)])
 
     def parts_at(self, inner: int, out: int) -> dict[str, tuple[Expression, Any]]:
-        """See `Local.parts_at`."""
+        """See `LocalJacobian.parts_at`."""
         if self._skeleton is None:
             return {}
         return {n: (self._skeleton.parts[n][1], aligned(v, self.shape, inner)) for n, v in self._numbers.items()}
 
     def values_at(self, out: int, inner: int = 0) -> dict[str, tuple[Any, int]]:
-        """See `Local.values_at`."""
+        """See `LocalJacobian.values_at`."""
         return {"y": (self.node, out), self.primitive.operands[0]: (self.operand, inner)}
 
 
@@ -295,8 +300,10 @@ def aligned(value: Any, shape: tuple[int, ...], at: int) -> Any:
         return None
 
 
-class Multilinear(Local):
+class Multilinear(LocalJacobian):
     """Linear in each operand: the primitive itself on a unit tangent, with every axis that meets it cut to one."""
+
+    rounds = False  # a property of most kinds: here the factor is an entry as it is stored
 
     def _fixed(self, at: int) -> tuple[dict[str, int], tuple[int, ...]]:
         assert self.primitive.signature is not None
@@ -332,7 +339,7 @@ class Multilinear(Local):
         return np.ravel(out), np.ravel(np.broadcast_to(value, out.shape))
 
     def columns(self, ats: Array) -> Columns:
-        """See `Local.columns`."""
+        """See `LocalJacobian.columns`."""
         found = [self._one(int(at)) for at in ats]
         source = np.repeat(np.arange(len(ats)), [len(out) for out, _ in found])
         return Columns(source, np.concatenate([o for o, _ in found]), np.concatenate([f for _, f in found]))

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.explanation.graph import Graph
-from clearprop.explanation.jacobians import Local, Multilinear, shape_of
+from clearprop.explanation.chain_rule import Graph
+from clearprop.explanation.jacobians import LocalJacobian, Multilinear, shape_of
+from clearprop.explanation.record import Label
 from clearprop.explanation.structural_jacobians import local_jacobian
 from clearprop.notation.names import escaped, subscript, subscript_tex
 from clearprop.notation.numbers import number_tex, number_text
@@ -46,18 +47,7 @@ class Given:
         return replace(self, values={**self.values, **values}, columns={**self.columns, **columns})
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
-    """The name of an entry, as text and in LaTeX."""
-
-    text: str
-    tex: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def written(name: str) -> str:
+def short_name(name: str) -> str:
     """The short form of an operation's name that symbols such as dReLU/dsum use."""
     return _WRITTEN.get(name, name)
 
@@ -67,11 +57,11 @@ class Labels:
 
     def __init__(self, graph: Graph, given: Given) -> None:
         self.graph, self._given = graph, given
-        self._made: dict[Application, list[Local]] = {}
+        self._made: dict[Application, list[LocalJacobian]] = {}
         for locals_ in graph.consumers.values():
             for local in locals_:
                 self._made.setdefault(local.app, []).append(local)
-        self._movers: dict[Node, Local | None] = {}
+        self._movers: dict[Node, LocalJacobian | None] = {}
         self._users: dict[Node, str] = {}
         self._operations: dict[Node, str] = {}
         self._assign(graph)
@@ -141,7 +131,7 @@ class Labels:
 
     def target_entry(self) -> Label:
         """The target, as the numerator of ∂y/∂w."""
-        return _indexed(self.target, self.graph.target, self.graph.at)
+        return _indexed_label(self.target, self.graph.target, self.graph.at)
 
     def line(self, app: Application) -> str:
         """The user's line that an operation stands on; empty where the program is none of the user's."""
@@ -161,9 +151,9 @@ class Labels:
             return _in_table(columns, value, at)
         name = self._own_name(value)
         if name:
-            return _indexed(name, value, at)
+            return _indexed_label(name, value, at)
         if isinstance(value, Node) and value.application is not None:
-            return self._called(value, at) or _indexed(self._operation(value), value, at, plain=False)
+            return self._called(value, at) or _indexed_label(self._operation(value), value, at, plain=False)
         return _number(raw(value), at)
 
     def origin(self, value: Any, at: int) -> tuple[Any, int]:
@@ -176,7 +166,7 @@ class Labels:
             value, at = local.operand, came
         return value, at
 
-    def _mover(self, node: Node) -> Local | None:
+    def _mover(self, node: Node) -> LocalJacobian | None:
         """The move that made a value, if one did."""
         if node not in self._movers:
             app = node.application
@@ -208,7 +198,7 @@ class Labels:
         operands = [met[name] for name in made[0].primitive.operands]
         if not all(self._is_atomic(value) for value, _ in operands):
             return None
-        return call_label(written(made[0].primitive.name), [self.entry(v, i) for v, i in operands])
+        return call_label(short_name(made[0].primitive.name), [self.entry(v, i) for v, i in operands])
 
     def _is_atomic(self, value: Any) -> bool:
         value, _ = self.origin(value, 0)
@@ -238,7 +228,7 @@ def _upright(name: str) -> str:
     return rf"\operatorname{{{escaped(name)}}}"
 
 
-def _indexed(name: str, value: Any, at: int, plain: bool = True) -> Label:
+def _indexed_label(name: str, value: Any, at: int, plain: bool = True) -> Label:
     index = index_of(shape_of(raw(value)), at)
     if plain:
         return Label(subscript(name, index), subscript_tex(name, index))
@@ -259,7 +249,7 @@ def index_of(shape: tuple[int, ...], at: int) -> tuple[int, ...]:
 
 
 def _operation(node: Node) -> str:
-    return written(node.application.primitive.name) if node.application is not None else "value"
+    return short_name(node.application.primitive.name) if node.application is not None else "value"
 
 
 def _assigned_to(node: Node) -> str:

@@ -12,10 +12,13 @@ import numpy as np
 from clearprop.arrays import Tensor
 from clearprop.autodiff.trees import as_leaf_value, chosen, flatten, has_derivative, is_array, paths, unflatten
 from clearprop.errors import ArgumentError, DTypeError, GradientError, TraceError, unknown_name, user_line
+from clearprop.explanation.composite_bodies import open_body
+from clearprop.explanation.derivation import Derivation
+from clearprop.explanation.entry import Entry
+from clearprop.explanation.explanations import Explanation, Explanations, explanation_of
 from clearprop.explanation.labels import Given
-from clearprop.explanation.record import Entry, Explanation, Explanations, flat_position
-from clearprop.explanation.runs import input_features, opened_run
-from clearprop.explanation.session import Session, explanation_of
+from clearprop.explanation.record import flat_position
+from clearprop.explanation.runs import input_features, open_run
 from clearprop.program.ir import Var
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
@@ -123,9 +126,9 @@ def _of_tensor(target: Node, wrt: Any, output: Any) -> Explanation:
             try_="cl.tensor(..., requires_grad=True), and no cl.no_grad() or detach() on the way",
         )
     at = _output_position(target, output)
-    session = Session(target, at, [wrt])
+    derivation = Derivation(target, at, [wrt], None, open_body)
     missing = "" if wrt.tracked else f"{wrt.name or 'it'} did not require a gradient when the target was computed"
-    return explanation_of(session, wrt, missing)
+    return explanation_of(derivation, wrt, missing)
 
 
 def _require_numbers(target: Node) -> None:
@@ -162,7 +165,7 @@ def _output_position(target: Node, output: Any) -> int:
 
 # ----------------------------------------------------------------------------------------------------- a run
 def _of_run(run: Run, wrt: Any, step: int | None, row: int | None) -> Explanation | Explanations:
-    opened = opened_run(run, step, row)
+    opened = open_run(run, step, row)
     args = opened.model, opened.x, opened.y
     parameters = _floating_names("model", opened.model)
     columns = {id(opened.x): opened.columns} if opened.columns and np.ndim(opened.x) == 2 else {}
@@ -175,23 +178,23 @@ def _of_run(run: Run, wrt: Any, step: int | None, row: int | None) -> Explanatio
     positions = np.arange(opened.x.size).reshape(opened.x.shape)[:, features]
     positions = positions[0] if len(positions) == 1 else positions
     positions = positions[..., 0] if len(features) == 1 else positions
-    session, nodes = _session(opened.function, "x", args, None, known)
-    return explanation_of(session, nodes["x"], "", str(wrt), positions)
+    derivation, nodes = _derivation(opened.function, "x", args, None, known)
+    return explanation_of(derivation, nodes["x"], "", str(wrt), positions)
 
 
 # ------------------------------------------------------------------------------------------------ a function
 def _of_function(
     f: Callable[..., Any], wrt: Any, args: tuple[Any, ...], output: Any, known: Given = _NOTHING
 ) -> Explanation | Explanations:
-    session, nodes = _session(f, wrt, args, output, known)
+    derivation, nodes = _derivation(f, wrt, args, output, known)
     if len(nodes) == 1:
-        return explanation_of(session, next(iter(nodes.values())))
-    return Explanations(session.labels.target_entry(), {n: explanation_of(session, v) for n, v in nodes.items()})
+        return explanation_of(derivation, next(iter(nodes.values())))
+    return Explanations(derivation.target_label(), {n: explanation_of(derivation, v) for n, v in nodes.items()})
 
 
-def _session(
+def _derivation(
     f: Callable[..., Any], wrt: Any, args: tuple[Any, ...], output: Any, known: Given
-) -> tuple[Session, dict[str, Node]]:
+) -> tuple[Derivation, dict[str, Node]]:
     """The function, recorded, and the leaves that `wrt` means, by name."""
     names = _argument_names(f, len(args))
     position, path = _position(wrt, names, args)
@@ -200,11 +203,11 @@ def _session(
     chosen = {path} if path else set(labels)
     made = [_leaf(v, n) if has_derivative(v) and n in chosen else v for v, n in zip(leaves, labels, strict=True)]
     given = [*args[:position], unflatten(structure, made), *args[position + 1 :]]
-    target, at = _chosen_output(_recorded(f, given), output)
+    target, at = _chosen_output(_call_recording(f, given), output)
     nodes = {n: v for n, v in zip(labels, made, strict=True) if n in chosen and has_derivative(v)}
     name = getattr(f, "__name__", "")
     named = replace(known, values=_constants(names, given), target=name if name.isidentifier() else "")
-    return Session(target, at, list(nodes.values()), named), nodes
+    return Derivation(target, at, list(nodes.values()), named, open_body), nodes
 
 
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
@@ -263,7 +266,7 @@ def _leaf(value: Any, name: str) -> Tensor:
     return leaf
 
 
-def _recorded(f: Callable[..., Any], args: Sequence[Any]) -> Any:
+def _call_recording(f: Callable[..., Any], args: Sequence[Any]) -> Any:
     before = RECORDING.on
     RECORDING.on = True
     try:

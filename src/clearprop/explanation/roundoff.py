@@ -1,4 +1,4 @@
-"""How far apart rounding can drive the gradient that the run computed and the sum of the terms.
+"""How far rounding inside a rule can drive the gradient that the run computed from the sum of the terms.
 
 Both start from the same stored values: the run multiplied and added in its own dtype, the terms in float64.  The run
 rounds once per addition, and in its rules.  For those the rule is run once more, on pairs (value, error): the error of
@@ -15,40 +15,21 @@ import numpy as np
 
 from clearprop.arrays import Tensor
 from clearprop.autodiff.tape import Slice
-from clearprop.explanation.chain_rule import Bundle
-from clearprop.explanation.graph import Graph
-from clearprop.explanation.jacobians import Array, Elementwise, Local, Multilinear, shape_of, wide
-from clearprop.explanation.record import Rounding
+from clearprop.explanation.chain_rule import Bundle, Graph
+from clearprop.explanation.jacobians import Array, Elementwise, LocalJacobian, shape_of, wide
 from clearprop.primitives import Rule
 from clearprop.program.operation import Operation
 from clearprop.program.types import PYTHON_SCALARS, is_floating, type_of
 from clearprop.program.values import Application, Node, raw
 
-_PER_TERM = 4
-"""Roundings of a term beside those of its rule: the product, a conversion of dtype, additions on either side."""
 _PER_OPERATION = 4
 """Units in the last place that an operation of NumPy may be off."""
-
-
-def rounding_of(graph: Graph, level: Sequence[Bundle], value: float, total: float, dtype: Any) -> Rounding:
-    """|Σ − g| ≤ ε·((n + 4)·Σ|terms| + the errors of the rules), with n terms and ε of the run's coarsest dtype."""
-    dtypes = [np.dtype(dtype)] + [type_of(raw(b.node)).dtype for b in level]
-    coarse = max(dtypes, key=lambda d: float(np.finfo(d).eps))
-    info = np.finfo(coarse)
-    n = sum(map(len, level))
-    with np.errstate(all="ignore"):
-        magnitude = sum(float(np.sum(np.abs(b.product))) for b in level)
-        rules = sum(rule_error(graph, b) for b in level)
-        bound = float(info.eps) * ((n + _PER_TERM) * magnitude + rules) + (n + 1) * float(info.tiny)
-        difference = value - total if value != total else 0.0
-    return Rounding(difference, bound, coarse.name)
 
 
 def rule_error(graph: Graph, bundle: Bundle) -> float:
     """The error of the rule of one application, in units of ε, on what arrives in this bundle."""
     local = bundle.local
-    if local is None or local.additive or isinstance(local, Multilinear) or not isinstance(local.rule, Rule):
-        return 0.0
+    assert local is not None
     if isinstance(local, Elementwise):
         xs, y = local.picked(bundle.out)
         return float(np.sum(pullback_error(local, bundle.delta, y, xs)))
@@ -63,7 +44,7 @@ def rule_error(graph: Graph, bundle: Bundle) -> float:
     return float(np.sum(whole[np.unique(bundle.inner)]))
 
 
-def pullback_error(local: Local, g: Array, y: Any, xs: Sequence[Any]) -> Array:
+def pullback_error(local: LocalJacobian, g: Array, y: Any, xs: Sequence[Any]) -> Array:
     """The rounding error of the primitive's pullback, in units of ε."""
     params = local.app.params
     leaves = [_leaf(v) for v in (g, y, *xs)]
@@ -90,13 +71,13 @@ def running_error(function: Callable[[], Any], errors: dict[Node, Array]) -> Arr
         return np.zeros(shape_of(out))
     known = dict(errors)
     for app, nodes, _ in Slice([out], list(errors)).steps:
-        found = _propagated(app, known)
+        found = _error_after(app, known)
         for node in nodes:
             known[node] = np.broadcast_to(found, shape_of(raw(node)))
     return known.get(out, np.zeros(shape_of(raw(out))))
 
 
-def _propagated(app: Application, known: dict[Node, Array]) -> Array:
+def _error_after(app: Application, known: dict[Node, Array]) -> Array:
     """The error of one operation's output; composites are opened, because their insides round."""
     if app.primitive.body is not None and app.primitive.kind != "structural":
         return _of_body(app, known)
@@ -107,7 +88,7 @@ def _propagated(app: Application, known: dict[Node, Array]) -> Array:
         if error is None and type(operand) is float and operand != round(operand):
             error = np.asarray(abs(operand))
         if error is not None:
-            total = total + _pushed(app.primitive, k, error, app)
+            total = total + _pushed_error(app.primitive, k, error, app)
     return np.asarray(total)
 
 
@@ -123,7 +104,7 @@ def _of_body(app: Application, known: dict[Node, Array]) -> Array:
     return running_error(lambda: body(*inside, **app.params), errors)
 
 
-def _pushed(primitive: Operation, k: int, error: Array, app: Application) -> Array:
+def _pushed_error(primitive: Operation, k: int, error: Array, app: Application) -> Array:
     """|∂out/∂operand| · error, and for sums a rounding per addend."""
     xs, params = app.raw, app.params
     if primitive.kind == "elementwise":

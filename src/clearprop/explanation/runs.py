@@ -27,7 +27,7 @@ from clearprop.train.training_loop import Plan
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
+class RunFunction:
     """A scalar function of a model and data, and what its arguments are called."""
 
     function: Callable[..., Any]
@@ -39,7 +39,7 @@ class Opened:
     native: Callable[[], dict[str, Any]] | None = None
 
 
-def opened_run(run: Run, step: int | None, row: int | None) -> Opened:
+def open_run(run: Run, step: int | None, row: int | None) -> RunFunction:
     """The function to explain: of step `step`, of row `row`, or of all rows of the training data."""
     plan = plan_of(run)
     columns = run.preprocessing.feature_names if run.preprocessing is not None else ()
@@ -50,7 +50,7 @@ def opened_run(run: Run, step: int | None, row: int | None) -> Opened:
         return _of_step(run, plan, step, columns)
     x, y, title = _rows(plan, row)
     when = "the run's model" if step is None else f"the model before step {step}"
-    return Opened(_loss_of(plan), model, x, y, columns, f"loss of {title}, {when}")
+    return RunFunction(_loss_of(plan), model, x, y, columns, f"loss of {title}, {when}")
 
 
 _PLANS: weakref.WeakKeyDictionary[Run, Plan] = weakref.WeakKeyDictionary()
@@ -77,7 +77,7 @@ def require_step(run: Run, step: int) -> None:
         )
 
 
-def _of_step(run: Run, plan: Plan, step: int, columns: tuple[str, ...]) -> Opened:
+def _of_step(run: Run, plan: Plan, step: int, columns: tuple[str, ...]) -> RunFunction:
     """What step number `step` minimised: its batch, its random layers, its penalty."""
     state = run.replay(step - 1).state
     if state.batch == plan.feed.count:
@@ -91,7 +91,7 @@ def _of_step(run: Run, plan: Plan, step: int, columns: tuple[str, ...]) -> Opene
         return objective(model, x, y, rng)[0]
 
     title = f"objective of step {step}, {len(x)} rows"
-    return Opened(loss, state.model, x, y, columns, title, lambda: native_gradients(plan, state))
+    return RunFunction(loss, state.model, x, y, columns, title, lambda: native_gradients(plan, state))
 
 
 class _Kept(Transform):
@@ -170,7 +170,7 @@ def _streamed_row(feed: BlockFeed, row: int | None) -> tuple[Any, Any, str]:
     return *feed.rows.row(int(row)), f"training row {row}"
 
 
-def input_features(run: Run, opened: Opened, name: str, parameters: list[str]) -> list[int]:
+def input_features(run: Run, opened: RunFunction, name: str, parameters: list[str]) -> list[int]:
     """The features that a column of the data was encoded as."""
     fitted = run.preprocessing
     if fitted is not None and name in fitted.feature_names:

@@ -1,4 +1,4 @@
-"""Whole paths from an entry to the target: all of them where they are few, else the largest.
+"""The largest of the whole paths from an entry to the target.
 
 The search is best-first with an exact bound.  Every entry that can be reached is told the largest product of factors
 that lies between it and the target (the chain rule with max in place of +); then the partial path that can still
@@ -9,51 +9,17 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clearprop.autodiff.tape import Slice
 from clearprop.explanation import largest_products
-from clearprop.explanation.chain_rule import Bundle, bundles
-from clearprop.explanation.graph import Graph
-from clearprop.explanation.jacobians import Array, Local, Multilinear, shape_of
-from clearprop.explanation.record import Factor, Path
+from clearprop.explanation.chain_rule import Bundle, Graph, Way, bundles
+from clearprop.explanation.jacobians import Array, LocalJacobian, Multilinear, shape_of
 from clearprop.program.values import Node, raw
 
-if TYPE_CHECKING:
-    from clearprop.explanation.opening import Opener
 
-_LONGEST = 64
-
-
-def all_paths(opener: Opener, node: Node, at: int, most: int) -> tuple[Path, ...] | None:
-    """Every path in the order of the program, or None if there are more than `most`, or one is very long.
-
-    Depth first, without recursion; terms that are zero are paths too.
-    """
-    done: list[Path] = []
-    todo: list[tuple[Node, int, tuple[Factor, ...]]] = [(node, at, ())]
-    while todo:
-        here, position, factors = todo.pop()
-        if opener.graph.is_target(here) and (factors or position == opener.graph.at):
-            done.append(Path(factors, math.prod(f.value for f in factors)))
-            continue
-        level = bundles(opener.graph, here, position)
-        if sum(map(len, level)) + len(done) + len(todo) > most or len(factors) > _LONGEST:
-            return None
-        onward = [
-            (bundle.node, int(bundle.end[i]), opener.factors(bundle, i) + factors)
-            for bundle in level
-            for i in range(len(bundle))
-        ]
-        todo += reversed(onward)
-    return tuple(done)
-
-
-# ------------------------------------------------------------------------------------------------ best-first
 @dataclass(frozen=True, slots=True, eq=False)
 class _Partial:
     """A path from the entry up to `at` of `node`: its last step, and what came before."""
@@ -66,16 +32,16 @@ class _Partial:
     before: _Partial | None = None
 
 
-def largest_paths(opener: Opener, node: Node, at: int, k: int) -> tuple[Path, ...]:
+def largest_ways(graph: Graph, node: Node, at: int, k: int) -> list[Way]:
     """The k paths with the largest products by magnitude, largest first."""
-    graph, count = opener.graph, itertools.count()
+    count = itertools.count()
     bounds = best_products(graph, node, at)
     heap = [(-float(bounds[node][at]), next(count), _Partial(node, at, 1.0))] if node in bounds else []
-    done: list[Path] = []
+    done: list[Way] = []
     while heap and len(done) < k:
         _, _, partial = heapq.heappop(heap)
         if graph.is_target(partial.node):
-            done.append(_whole(opener, partial))
+            done.append(_whole_way(partial))
             continue
         for bundle in bundles(graph, partial.node, partial.at):
             bound = _bounds_at(bounds, bundle)
@@ -85,7 +51,7 @@ def largest_paths(opener: Opener, node: Node, at: int, k: int) -> tuple[Path, ..
             for i in np.nonzero(bound >= 0)[0]:
                 following = _Partial(bundle.node, int(bundle.end[i]), float(values[i]), bundle, int(i), partial)
                 heapq.heappush(heap, (-float(priority[i]), next(count), following))
-    return tuple(done)
+    return done
 
 
 def _bounds_at(bounds: dict[Node, Array], bundle: Bundle) -> Array:
@@ -93,13 +59,13 @@ def _bounds_at(bounds: dict[Node, Array], bundle: Bundle) -> Array:
     return np.full(len(bundle), -1.0) if found is None else found[bundle.end]
 
 
-def _whole(opener: Opener, partial: _Partial) -> Path:
-    factors: list[Factor] = []
+def _whole_way(partial: _Partial) -> Way:
+    way: list[tuple[Bundle, int]] = []
     step: _Partial | None = partial
     while step is not None and step.bundle is not None:
-        factors += opener.factors(step.bundle, step.i)
+        way.append((step.bundle, step.i))
         step = step.before
-    return Path(tuple(factors), math.prod(f.value for f in factors))
+    return tuple(way)
 
 
 # ------------------------------------------------------------------------------- the largest product between
@@ -108,7 +74,7 @@ def best_products(graph: Graph, node: Node, at: int) -> dict[Node, Array]:
 
     −1 for entries from which the target is not reached.
     """
-    between = _between(graph, node)
+    between = _jacobians_between(graph, node)
     reached: dict[Node, Array] = {node: np.array([at])}
     for local in between:
         ats = reached.get(local.operand)
@@ -127,7 +93,7 @@ def best_products(graph: Graph, node: Node, at: int) -> dict[Node, Array]:
     return bounds
 
 
-def _between(graph: Graph, node: Node) -> list[Local]:
+def _jacobians_between(graph: Graph, node: Node) -> list[LocalJacobian]:
     """Every local Jacobian on the way from a value to the target, in the order of the program."""
     found = []
     for app, _, links in Slice([graph.target], [node]).steps:
@@ -136,14 +102,14 @@ def _between(graph: Graph, node: Node) -> list[Local]:
     return found
 
 
-def spread(local: Local, ats: Array) -> Array:
+def spread(local: LocalJacobian, ats: Array) -> Array:
     """The entries of the output that depend on these entries of the operand."""
     if isinstance(local, Multilinear):
         return largest_products.reached(local, ats)
     return np.unique(local.columns(ats).out)
 
 
-def best_before(local: Local, ats: Array, beyond: Array) -> Array:
+def best_before(local: LocalJacobian, ats: Array, beyond: Array) -> Array:
     """max over outputs of |local factor| · best beyond, for entries of the operand; −1 where nothing is reached."""
     if isinstance(local, Multilinear):
         return largest_products.best(local, ats, beyond)

@@ -13,7 +13,7 @@ from clearprop.explanation.jacobians import (
     Array,
     Columns,
     Elementwise,
-    Local,
+    LocalJacobian,
     Multilinear,
     Reduction,
     aligned,
@@ -25,7 +25,7 @@ from clearprop.primitives import Rule
 from clearprop.program.values import Application, Node, raw
 
 
-class Structural(Local):
+class Structural(LocalJacobian):
     """Entries that move or repeat.  What goes where is found by moving the positions themselves."""
 
     def _moved(self, entries: Array) -> Array:
@@ -50,11 +50,11 @@ class Structural(Local):
 
     @functools.cached_property
     def move(self) -> bool:  # type: ignore[override]  # a constant of the class for most kinds
-        """See `Local.move`."""
+        """See `LocalJacobian.move`."""
         return self._origin is not None and isinstance(self.rule, Rule)
 
     def came_from(self, out: int) -> int:
-        """See `Local.came_from`."""
+        """See `LocalJacobian.came_from`."""
         return -1 if self._origin is None else int(self._origin[out])
 
     @functools.cached_property
@@ -64,7 +64,7 @@ class Structural(Local):
         return order, self._origin[order]
 
     def columns(self, ats: Array) -> Columns:
-        """See `Local.columns`."""
+        """See `LocalJacobian.columns`."""
         if self._origin is None:
             return _by_unit_tangents(self, ats)
         order, ranked = self._sorted
@@ -77,15 +77,15 @@ class Structural(Local):
 
     @functools.cached_property
     def formula(self) -> Expression:
-        """See `Local.formula`."""
+        """See `LocalJacobian.formula`."""
         return Number(1)
 
 
-class General(Local):
+class General(LocalJacobian):
     """No structure is declared: forward mode on a unit tangent, or reverse mode on unit cotangents."""
 
     def columns(self, ats: Array) -> Columns:
-        """See `Local.columns`."""
+        """See `LocalJacobian.columns`."""
         if not isinstance(self.rule, Rule):
             empty = np.zeros(0, np.int64)
             return Columns(empty, empty, np.zeros(0))
@@ -128,11 +128,11 @@ class General(Local):
 
     @functools.cached_property
     def formula(self) -> Expression:
-        """See `Local.formula`: the forward rule on the unit tangent `x_dot`."""
+        """See `LocalJacobian.formula`: the forward rule on the unit tangent `x_dot`."""
         return Name(f"∂{self.primitive.name}") if self._skeleton is None else self._skeleton.formula
 
     def parts_at(self, inner: int, out: int) -> dict[str, tuple[Expression, Any]]:
-        """See `Local.parts_at`."""
+        """See `LocalJacobian.parts_at`."""
         if self._skeleton is None:
             return {}
         units = [np.zeros(shape_of(v)) for v in self.app.raw]
@@ -141,14 +141,14 @@ class General(Local):
         return {n: (self._skeleton.parts[n][1], aligned(v, self.out_shape, out)) for n, v in found.items()}
 
     def values_at(self, out: int, inner: int = 0) -> dict[str, tuple[Any, int]]:
-        """See `Local.values_at`."""
+        """See `LocalJacobian.values_at`."""
         return {"y": (self.node, out)}
 
 
 _MOST_ROWS = 4096
 
 
-def _by_unit_tangents(local: Local, ats: Array) -> Columns:
+def _by_unit_tangents(local: LocalJacobian, ats: Array) -> Columns:
     """Forward mode on one unit vector per entry."""
     xs, app = [wide(v) for v in local.app.raw], local.app
     found = []
@@ -167,7 +167,7 @@ def _by_unit_tangents(local: Local, ats: Array) -> Columns:
     return Columns(source, np.concatenate([h for h, _ in found]), np.concatenate([f for _, f in found]))
 
 
-_KINDS: dict[str, type[Local]] = {
+_KINDS: dict[str, type[LocalJacobian]] = {
     "elementwise": Elementwise,
     "reduction": Reduction,
     "multilinear": Multilinear,
@@ -176,6 +176,6 @@ _KINDS: dict[str, type[Local]] = {
 }
 
 
-def local_jacobian(app: Application, k: int, out: Node) -> Local:
+def local_jacobian(app: Application, k: int, out: Node) -> LocalJacobian:
     """∂out/∂operand `k`, by the declared kind of the application's primitive."""
     return _KINDS[app.primitive.kind](app, k, out)

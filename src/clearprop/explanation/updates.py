@@ -17,8 +17,7 @@ import numpy as np
 from clearprop.autodiff.transforms import value_and_grad
 from clearprop.autodiff.trees import flatten, paths, tree_map
 from clearprop.errors import unknown_name, user_line
-from clearprop.explanation.labels import Label
-from clearprop.explanation.record import flat_position
+from clearprop.explanation.record import Label, Printable, flat_position
 from clearprop.explanation.runs import plan_of, require_step
 from clearprop.notation.names import subscript, subscript_tex
 from clearprop.optim.basic_transforms import (
@@ -57,7 +56,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class Update(Printable):
     """Δw of one weight in one step, its parts, and what the step did to the loss.
 
     `applied` is what the run's step did, `total` the sum of the parts, evaluated by the readable executor, `rounding`
@@ -81,11 +80,6 @@ class Update:
         """The multiple of this step that a parabola through predicted and actual change finds best; inf without one."""
         bend = self.actual - self.predicted
         return -self.predicted / (2 * bend) if bend > 0 else math.inf
-
-    def __str__(self) -> str:
-        from clearprop.explanation.printers.terminal import update_text
-
-        return update_text(self)
 
 
 def explain_update(run: Run, param: str, index: Any, step: int) -> Update:
@@ -112,12 +106,14 @@ def explain_update(run: Run, param: str, index: Any, step: int) -> Update:
         raise unknown_name("parameter", param, parameters, user_line())
     shape = np.shape(raw(parameters[param]))
     at = flat_position(index, shape, param)
-    taken = _Step(plan, before, optimizer)
+    taken = _ReplayedStep(plan, before, optimizer)
     position = tuple(map(int, np.unravel_index(at, shape))) if shape else ()
-    return _made(taken, param, position, step, _numbers(parameters)[param][position], _numbers(after)[param][position])
+    return _update_of(
+        taken, param, position, step, _numbers(parameters)[param][position], _numbers(after)[param][position]
+    )
 
 
-class _Step:
+class _ReplayedStep:
     """One step of a run, done again by the readable executor, link by link."""
 
     def __init__(self, plan: Plan, state: State, optimizer: Transform) -> None:
@@ -187,7 +183,9 @@ def _numbers(tree: Any) -> dict[str, Any]:
     return {name: np.asarray(raw(value), np.float64) for name, value in named if value is not None}
 
 
-def _made(taken: _Step, param: str, position: tuple[int, ...], step: int, before: float, after: float) -> Update:
+def _update_of(
+    taken: _ReplayedStep, param: str, position: tuple[int, ...], step: int, before: float, after: float
+) -> Update:
     parts = tuple(_parts(taken, param, position))
     total = math.fsum(p.value for p in parts)
     applied = float(after) - float(before)
@@ -197,7 +195,7 @@ def _made(taken: _Step, param: str, position: tuple[int, ...], step: int, before
     return Update(label, step, float(before), applied, parts, total, rounding, rate, taken.predicted, taken.actual)
 
 
-def _parts(taken: _Step, param: str, position: tuple[int, ...]) -> Iterator[Part]:
+def _parts(taken: _ReplayedStep, param: str, position: tuple[int, ...]) -> Iterator[Part]:
     """The parts that are not zero; each is what a link adds, times the learning rate that follows it."""
     bases = [s.base for s in taken.stages if s.base is not None]
     given = float(taken.grads[param][position])

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clearprop.explanation.chain_rule import Bundle, bundles
-from clearprop.explanation.graph import Graph
-from clearprop.explanation.jacobians import Elementwise, Local, Multilinear
-from clearprop.explanation.labels import Labels, written
+from clearprop.explanation.chain_rule import Bundle, Graph, bundles
+from clearprop.explanation.jacobians import Elementwise, LocalJacobian, Multilinear
+from clearprop.explanation.labels import Labels, short_name
 from clearprop.notation import number_text, text
 from clearprop.notation.expressions import Call
 from clearprop.program.types import type_of
@@ -23,9 +22,9 @@ def zero_reason(graph: Graph, labels: Labels, node: Node, at: int) -> str:
         level = bundles(graph, node, at)
         count = sum(map(len, level))
         if count == 0:
-            return _unused(graph, labels, node, at) + many
+            return _unused_reason(graph, labels, node, at) + many
         if any(b.product.any() for b in level):
-            return _lost(level, node) + many
+            return _lost_reason(level, node) + many
         many = many or (f" (and so are all {count} terms)" if count > 1 else "")
         bundle = next(b for b in level if len(b))
         (closed,) = np.nonzero(bundle.factor == 0)
@@ -35,7 +34,7 @@ def zero_reason(graph: Graph, labels: Labels, node: Node, at: int) -> str:
         node, at = bundle.node, int(bundle.end[0])
 
 
-def _unused(graph: Graph, labels: Labels, node: Node, at: int) -> str:
+def _unused_reason(graph: Graph, labels: Labels, node: Node, at: int) -> str:
     """The reason where nothing reads the entry."""
     readers = [c.primitive.name for c in graph.consumers.get(node, [])]
     name = labels.entry(node, at).text
@@ -44,7 +43,7 @@ def _unused(graph: Graph, labels: Labels, node: Node, at: int) -> str:
     return f"not on any path from {name} to {labels.target}"
 
 
-def _lost(level: Sequence[Bundle], node: Node) -> str:
+def _lost_reason(level: Sequence[Bundle], node: Node) -> str:
     """The reason where terms are not zero, but the gradient is."""
     terms = np.concatenate([b.product for b in level])
     if float(np.sum(terms)) == 0:
@@ -52,20 +51,20 @@ def _lost(level: Sequence[Bundle], node: Node) -> str:
     return f"too small for {type_of(raw(node)).dtype.name}: the terms sum to {number_text(float(np.sum(terms)))}"
 
 
-def factor_reason(labels: Labels, local: Local, inner: int, out: int) -> str:
+def factor_reason(labels: Labels, local: LocalJacobian, inner: int, out: int) -> str:
     """Why a local factor is zero: a declared constant, a closed gate, a product with zero, or the formula itself."""
     if local.reason:
         return local.reason
-    under = _valued(labels, local.operand, inner)
-    name = written(local.primitive.name)
+    under = _with_value(labels, local.operand, inner)
+    name = short_name(local.primitive.name)
     if isinstance(local, Multilinear):
-        return "multiplied by " + _valued(labels, local.app.inputs[1 - local.k], local.partner(inner, out))
+        return "multiplied by " + _with_value(labels, local.app.inputs[1 - local.k], local.partner(inner, out))
     if local.primitive.name == "where":
         return "masked by where: the condition chose the other branch"
     if isinstance(local.formula, Call) and local.formula.function.name == "where":
         return f"{name} gate closed: {under}"
     if isinstance(local, Elementwise) and local.primitive.name == "multiply":
-        return "multiplied by " + _valued(labels, *_other(local, out))
+        return "multiplied by " + _with_value(labels, *_other(local, out))
     return f"∂{name} = {text(local.formula)} is 0 at {under}"
 
 
@@ -73,7 +72,7 @@ def _other(local: Elementwise, out: int) -> tuple[object, int]:
     return local.values_at(out)[local.primitive.operands[1 - local.k]]
 
 
-def _valued(labels: Labels, value: object, at: int) -> str:
+def _with_value(labels: Labels, value: object, at: int) -> str:
     """`z = −1.3`."""
     name, number = labels.entry(value, at).text, number_text(np.asarray(raw(value)).reshape(-1)[at].item())
     return number if name == number else f"{name} = {number}"

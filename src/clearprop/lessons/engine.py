@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.explanation.record import Entry
+from clearprop.explanation import Entry
 from clearprop.lessons.lesson import Lesson, Step
 from clearprop.notation.numbers import number_text
 from clearprop.program.values import raw

@@ -1,1 +1,5 @@
-"""Printers of explanations: each reads the record and writes one form."""
+"""Printers of explanations: each enters its functions in the table of forms when it is loaded."""
+
+from clearprop.explanation.printers import as_json, html, latex, sentences, terminal
+
+__all__ = ["as_json", "html", "latex", "sentences", "terminal"]

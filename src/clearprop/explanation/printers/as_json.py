@@ -9,16 +9,18 @@ import json
 import math
 from typing import Any
 
-from clearprop.explanation.labels import Label
+from clearprop.explanation.entry import Entry, Factor, Path, Term
+from clearprop.explanation.explanations import Explanation
 from clearprop.explanation.printers.latex import rule_latex
 from clearprop.explanation.printers.terminal import ENTRIES, rule_text, written_paths
-from clearprop.explanation.record import Check, Entry, Explanation, Factor, Operand, Path, Place, Rounding, Term
+from clearprop.explanation.record import Check, Label, Operand, Place, Rounding, prints
 from clearprop.notation import numpy_source
 
 FORMAT = 1
 """The version of the form."""
 
 
+@prints("json", Explanation)
 def explanation_json(explanation: Explanation) -> str:
     """All of an explanation that is printed: the largest entries, opened."""
     e = explanation
@@ -34,6 +36,7 @@ def explanation_json(explanation: Explanation) -> str:
     )
 
 
+@prints("json", Entry)
 def entry_json(entry: Entry) -> str:
     """One entry."""
     return _text({"kind": "entry", "entry": entry_record(entry)})

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from clearprop.explanation.entry import Entry, Factor, Path, Term
+from clearprop.explanation.explanations import Explanation
 from clearprop.explanation.printers.latex import rule_latex
 from clearprop.explanation.printers.terminal import ENTRIES, check_text, rounding_text, shown_factors, written_paths
-from clearprop.explanation.record import Entry, Explanation, Factor, Path, Term
+from clearprop.explanation.record import prints
 from clearprop.notation import mathml, number_tex, number_text
 from clearprop.notation.expressions import Name, Number
 
@@ -38,6 +40,7 @@ summary { cursor: pointer; padding: 0.2rem 0; }
 """
 
 
+@prints("html", Explanation)
 def explanation_html(explanation: Explanation) -> str:
     """A whole page: every entry if there are few, else the largest ones."""
     e = explanation
@@ -50,22 +53,25 @@ def explanation_html(explanation: Explanation) -> str:
     return page(title, f"<p>{escape(lead)}</p>{where}" + "".join(map(entry_section, shown)))
 
 
+@prints("html", Entry)
 def entry_html(entry: Entry) -> str:
     """A whole page with one entry."""
     return page(_title(entry), entry_section(entry, headed=False))
 
 
+@prints("notebook", Explanation)
 def explanation_fragment(explanation: Explanation) -> str:
     """What a notebook shows: the same, to be put into a page that exists."""
-    return _fragment("".join(map(entry_section, explanation.largest(ENTRIES))))
+    return _notebook_part("".join(map(entry_section, explanation.largest(ENTRIES))))
 
 
+@prints("notebook", Entry)
 def entry_fragment(entry: Entry) -> str:
     """What a notebook shows of one entry."""
-    return _fragment(entry_section(entry))
+    return _notebook_part(entry_section(entry))
 
 
-def _fragment(body: str) -> str:
+def _notebook_part(body: str) -> str:
     return f'<div class="clearprop">{body}</div>'
 
 
@@ -193,10 +199,10 @@ def _deeper(terms: Sequence[Term], depth: int) -> str:
     if depth == 0:
         return ""
     largest = sorted((t for t in terms if not t.is_last), key=lambda t: -abs(t.value))[:OPENED]
-    return "".join(_opened(t, depth) for t in largest)
+    return "".join(_folded_level(t, depth) for t in largest)
 
 
-def _opened(term: Term, depth: int) -> str:
+def _folded_level(term: Term, depth: int) -> str:
     entry = term.open()
     title = _title(entry)
     body = _reason(entry) + _terms(entry) + _rules(_single_factors(entry))

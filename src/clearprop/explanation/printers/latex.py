@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clearprop.explanation.entry import Entry, Factor, Path
+from clearprop.explanation.explanations import Explanation
 from clearprop.explanation.printers.terminal import ENTRIES, written_paths
-from clearprop.explanation.record import Entry, Explanation, Factor, Path
+from clearprop.explanation.record import prints
 from clearprop.notation import number_tex, tex
 from clearprop.notation.expressions import Expression, Name, Number, replace
 from clearprop.notation.names import escaped
 
 
+@prints("latex", Explanation)
 def explanation_latex(explanation: Explanation) -> str:
     """Every entry if there are few, else the largest ones."""
     return "\n\n".join(map(entry_latex, explanation.largest(ENTRIES)))
 
 
+@prints("latex", Entry)
 def entry_latex(entry: Entry) -> str:
     """Whole paths where there are few, else the level."""
     paths = written_paths(entry)
@@ -28,15 +32,15 @@ def entry_latex(entry: Entry) -> str:
 def _chains(entry: Entry, paths: Sequence[Path]) -> list[str]:
     if not paths:
         return [f"{entry.symbol_tex} &= {number_tex(entry.value)}"]
-    symbols = [_joined([f.symbol_tex for f in p.factors]) for p in paths]
-    numbers = [_joined([_number(f.value) for f in p.factors]) for p in paths]
+    symbols = [_product([f.symbol_tex for f in p.factors]) for p in paths]
+    numbers = [_product([_number(f.value) for f in p.factors]) for p in paths]
     lines = [f"{entry.symbol_tex} &= " + " \\\\\n&\\quad + ".join(symbols)]
     if len(paths) > 1 or len(paths[0].factors) > 1:
         lines.append("&= " + " + ".join(numbers))
     return [*lines, f"&= {number_tex(entry.value)}"]
 
 
-def _joined(factors: Sequence[str]) -> str:
+def _product(factors: Sequence[str]) -> str:
     return r" \cdot ".join(factors) if factors else "1"
 
 
@@ -66,7 +70,7 @@ def rule_latex(factor: Factor) -> str:
 
 
 def _level(entry: Entry) -> list[str]:
-    terms = [_joined([_number(t.delta), *(_number(f.value) for f in t.factors)]) for t in entry.terms]
+    terms = [_product([_number(t.delta), *(_number(f.value) for f in t.factors)]) for t in entry.terms]
     rest = [rf"({number_tex(entry.rest)})_{{\text{{{entry.rest_count} more}}}}"] if entry.rest_count else []
     total = f"&= {number_tex(entry.value)}"
     return [f"{entry.symbol_tex} &= " + " \\\\\n&\\quad + ".join([*terms, *rest]), total]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clearprop.explanation.entry import Entry, Factor, Path, Term
+from clearprop.explanation.explanations import Explanation
 from clearprop.explanation.printers.terminal import ENTRIES, local_text, rule_text, written_paths
-from clearprop.explanation.record import Entry, Explanation, Factor, Path, Place, Term
+from clearprop.explanation.record import Place, prints
 from clearprop.notation import number_text, text
 from clearprop.notation.expressions import Call, Expression, Name, Number, replace
 from clearprop.primitives import REGISTRY
@@ -14,11 +16,13 @@ _SIGNS = {"greater": (">", "≤"), "less": ("<", "≥"), "greater_equal": ("≥"
           "equal": ("=", "≠"), "not_equal": ("≠", "=")}  # fmt: skip
 
 
+@prints("sentences", Explanation)
 def explanation_sentences(explanation: Explanation) -> str:
     """Every entry if there are few, else the largest ones."""
     return "\n\n".join(map(entry_sentences, explanation.largest(ENTRIES)))
 
 
+@prints("sentences", Entry)
 def entry_sentences(entry: Entry) -> str:
     """What an entry is, why it has its value, and what confirms it."""
     if entry.status == "not computed":
@@ -52,16 +56,18 @@ def _stations(path: Path) -> str:
 def _sentence(factor: Factor) -> str:
     """One factor in words."""
     if factor.operation == "sum":
-        return f"{_valued(factor.out)} is a sum with {factor.under.label.text} in it, the gradient passes unchanged."
+        return (
+            f"{_with_value(factor.out)} is a sum with {factor.under.label.text} in it, the gradient passes unchanged."
+        )
     gate = gate_sentence(factor)
     if gate:
         return gate
     rule, value = rule_text(factor), number_text(factor.value)
     slope = value if rule == value else f"{rule} = {value}"
-    return f"{_valued(factor.out)} changes {slope} times as fast as {_valued(factor.under)}."
+    return f"{_with_value(factor.out)} changes {slope} times as fast as {_with_value(factor.under)}."
 
 
-def _valued(place: Place) -> str:
+def _with_value(place: Place) -> str:
     name, number = place.label.text, number_text(place.value)
     return number if name == number else f"{name} = {number}"
 
@@ -84,16 +90,16 @@ def gate_sentence(factor: Factor) -> str:
 
 def _holds(condition: Expression, factor: Factor) -> bool | None:
     """Whether a condition on the operands holds; None where their numbers are not known."""
-    found = _evaluated(condition, {o.symbol: o.value for o in factor.operands})
+    found = _value_of(condition, {o.symbol: o.value for o in factor.operands})
     return None if found is None else bool(found)
 
 
-def _evaluated(e: Expression, values: dict[str, float | bool]) -> float | bool | None:
+def _value_of(e: Expression, values: dict[str, float | bool]) -> float | bool | None:
     if isinstance(e, Number):
         return e.value  # type: ignore[no-any-return]  # a literal
     if isinstance(e, Name):
         return values.get(e.name)
-    inside = [_evaluated(o, values) for o in e.operands]
+    inside = [_value_of(o, values) for o in e.operands]
     primitive = REGISTRY.get(e.function.name)
     if primitive is None or primitive.kind != "elementwise" or any(v is None for v in inside):
         return None
@@ -106,12 +112,12 @@ def _condition(condition: Expression, factor: Factor, holds: bool) -> str:
         sign, limit = _SIGNS[condition.function.name][not holds], condition.operands[1]
         operand = next((o for o in factor.operands if condition.operands[0] == Name(o.symbol)), None)
         if operand is not None:
-            same = _evaluated(condition, {operand.symbol: factor.under.value}) == holds
-            own = _valued(factor.under) if same else f"{operand.label.text} = {number_text(operand.value)}"
+            same = _value_of(condition, {operand.symbol: factor.under.value}) == holds
+            own = _with_value(factor.under) if same else f"{operand.label.text} = {number_text(operand.value)}"
             return f"{own} {sign} {number_text(limit.value)}"
     names: dict[str, Expression] = {o.symbol: Name(o.label.text) for o in factor.operands}
     verdict = "holds" if holds else "does not hold"
-    return f"{text(replace(condition, names))} {verdict} at {_valued(factor.under)}"
+    return f"{text(replace(condition, names))} {verdict} at {_with_value(factor.under)}"
 
 
 def _level(entry: Entry) -> list[str]:

@@ -5,28 +5,29 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from clearprop.explanation.record import Check, Entry, Explanation, Explanations, Factor, Path, Rounding, Term
+from clearprop.explanation.entry import Entry, Factor, Path, Term
+from clearprop.explanation.explanations import Explanation, Explanations
+from clearprop.explanation.record import Check, Rounding, prints
+from clearprop.explanation.updates import Update
 from clearprop.notation import number_text, subscript, text
 from clearprop.notation.expressions import Expression, Name, Number, replace
 from clearprop.notation.numbers import MINUS
-
-if TYPE_CHECKING:
-    from clearprop.explanation.updates import Update
 
 WIDTH = 100
 ENTRIES, PATHS, FACTORS = 6, 6, 16
 """How many entries of an explanation are opened; up to how many paths, of how many factors in all, are written out."""
 
 
+@prints("text", Explanation)
 def explanation_text(explanation: Explanation) -> str:
     """Every entry if there are few, else the largest ones."""
     return "\n\n".join([*_head(explanation), *map(entry_text, explanation.largest(ENTRIES))])
 
 
+@prints("text", Explanations)
 def explanations_text(explanations: Explanations) -> str:
     """A table of the arrays: shape, norm, and the largest entry of each gradient."""
     rows = [("array", "shape", "|gradient|", "largest entry")]
@@ -56,6 +57,7 @@ def _array(e: Explanation) -> str:
 
 
 # ------------------------------------------------------------------------------------------------- one entry
+@prints("text", Entry)
 def entry_text(entry: Entry) -> str:
     """Whole paths where there are few, as a textbook prints them; the level as a table where there are many."""
     if entry.status == "not computed":
@@ -88,6 +90,12 @@ def _chains(entry: Entry, paths: Sequence[Path]) -> list[str]:
     return lines
 
 
+@prints("text", Path)
+def path_text(path: Path) -> str:
+    """A whole path by itself."""
+    return "\n".join(chain_lines("", path))
+
+
 def chain_lines(lead: str, path: Path) -> list[str]:
     """`∂y/∂w₀ = dReLU/dsum · dsum/dmul(x₀,w₀) · dmul(x₀,w₀)/dw₀ = 1 · 1 · 1 = 1`, broken where it is too long."""
     if not path.factors:
@@ -95,10 +103,10 @@ def chain_lines(lead: str, path: Path) -> list[str]:
     symbols, numbers = [f.symbol for f in path.factors], [_factor_number(f.value) for f in path.factors]
     parts = [symbols, numbers, [number_text(path.value)]] if len(symbols) > 1 else [symbols, [number_text(path.value)]]
     whole = lead + " = ".join(" · ".join(p) for p in parts)
-    return [whole] if len(whole) <= WIDTH else _broken(lead, parts)
+    return [whole] if len(whole) <= WIDTH else _broken_lines(lead, parts)
 
 
-def _broken(lead: str, parts: list[list[str]]) -> list[str]:
+def _broken_lines(lead: str, parts: list[list[str]]) -> list[str]:
     """One part per line where that fits, further lines inside a part where it does not."""
     lines, indent = [], " " * 4
     for i, part in enumerate(parts):
@@ -128,24 +136,24 @@ def _rules(groups: Iterable[Sequence[Factor]]) -> list[str]:
     fits = all(len(line) <= WIDTH - 4 for line in aligned.values())
     lines: list[str] = []
     for row, factor in zip(rows, factors, strict=True):
-        lines += [aligned[row]] if row in aligned and fits else _stacked(row, factor)
+        lines += [aligned[row]] if row in aligned and fits else _stacked_lines(row, factor)
     return ["    " + line for line in lines]
 
 
-def _stacked(row: tuple[str, str, str, str], factor: Factor) -> list[str]:
+def _stacked_lines(row: tuple[str, str, str, str], factor: Factor) -> list[str]:
     """A rule too long for a table: one line each for the symbol, the formula, the numbers."""
     symbol, rule, value, numbers = row
     if len(rule) > WIDTH - _GAPS:
         rule = text(factor.formula)
         numbers = ", ".join(f"{o.symbol} = {o.label.text} = {number_text(o.value)}" for o in factor.operands)
-    number = [] if rule == value else wrapped(f"= {value}" + (f"   {numbers}" if numbers else ""), "    ")
-    return [symbol, *wrapped(f"= {rule}", "    "), *number]
+    number = [] if rule == value else wrapped_lines(f"= {value}" + (f"   {numbers}" if numbers else ""), "    ")
+    return [symbol, *wrapped_lines(f"= {rule}", "    "), *number]
 
 
 _GAPS, _RULE = 14, 48
 
 
-def wrapped(line: str, indent: str) -> list[str]:
+def wrapped_lines(line: str, indent: str) -> list[str]:
     """A line broken at its spaces where it is too long."""
     return textwrap.wrap(
         line, WIDTH - 4, initial_indent=indent, subsequent_indent=indent + "  ", break_long_words=False
@@ -242,6 +250,7 @@ def _power_of_ten(relative: float) -> str:
 
 
 # -------------------------------------------------------------------------------------------------- an update
+@prints("text", Update)
 def update_text(update: Update) -> str:
     """The parts of Δw as a column that adds up, and what the step did to the loss."""
     name = update.place.text

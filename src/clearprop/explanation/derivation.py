@@ -1,0 +1,123 @@
+"""One derivation in progress: a graph, the names of its values, and what the entries that are opened share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.explanation.chain_rule import Bundle, Graph
+from clearprop.explanation.formulas import used_names
+from clearprop.explanation.jacobians import LocalJacobian, Multilinear, shape_of
+from clearprop.explanation.labels import Given, Labels, call_label, index_of
+from clearprop.explanation.record import Check, Label, Operand, Place, Rounding
+from clearprop.explanation.replay import casting, numerical_check, recorded_again
+from clearprop.explanation.roundoff import rule_error
+from clearprop.notation import tex, text
+from clearprop.notation.expressions import Expression, Name, replace
+from clearprop.program.types import type_of
+from clearprop.program.values import Node, raw
+
+_LEFT_OUT = Label("…", r"\ldots")
+_PER_TERM = 4
+"""Roundings of a term beside those of its rule: the product, a conversion of dtype, additions on either side."""
+BodyOpener = Callable[[Labels, LocalJacobian, int, int], Any]
+
+
+class Derivation:
+    """A graph, the names of its values, and the same in other dtypes where that was asked for.
+
+    `open_body` opens one application of a composite; it stands later in the order of files, so it is handed in.
+    """
+
+    def __init__(
+        self, target: Node, at: int, sources: Sequence[Node], given: Given | None, open_body: BodyOpener
+    ) -> None:
+        self.graph, self.given, self.open_body = Graph(target, at, sources), given or Given(), open_body
+        self.labels = Labels(self.graph, self.given)
+        self._twins: dict[np.dtype[Any], tuple[Derivation, dict[Node, Node]]] = {}
+        self._natives: dict[str, Any] | None = None
+
+    # ------------------------------------------------------------------------------- the same, computed otherwise
+    def twin(self, dtype: np.dtype[Any]) -> tuple[Derivation, dict[Node, Node]]:
+        """The same derivation with the program evaluated in another dtype, and the new node for every old one."""
+        if dtype not in self._twins:
+            cast = casting(dtype)
+            images = recorded_again(self.graph.part, list(self.graph.sources), cast)
+            arrays = [v for app, _, _ in self.graph.part.steps for v in app.raw if isinstance(v, np.ndarray)]
+            sources = [images[v] for v in self.graph.sources]
+            given, target = self.given.cast(arrays, cast), images[self.graph.target]
+            self._twins[dtype] = Derivation(target, self.graph.at, sources, given, self.open_body), images
+        return self._twins[dtype]
+
+    def is_double(self) -> bool:
+        """Whether all of it was computed in float64."""
+        dtypes = {type_of(raw(n)).dtype for _, nodes, _ in self.graph.part.steps for n in nodes}
+        return dtypes <= {np.dtype(np.float64)}
+
+    def check(self, node: Node, at: int) -> Check:
+        """Numerical derivatives of one entry, beside the gradient that the run computed."""
+        return numerical_check(self.graph, node, at, float(self.graph.delta_at(node, np.array([at]))[0]))
+
+    def native(self, node: Node, at: int) -> float | None:
+        """One entry of the gradient of the run's own executor, if that knows the value."""
+        if self._natives is None:
+            self._natives = {} if self.given.native is None else self.given.native()
+        found = self._natives.get(node.name)
+        return None if found is None else float(found.reshape(-1)[at])
+
+    # --------------------------------------------------------------------------------- names with their numbers
+    def target_label(self) -> Label:
+        """What is differentiated, as the numerator of ∂y/∂w₀."""
+        return self.labels.target_entry()
+
+    def place(self, node: Node, at: int) -> Place:
+        """An entry's name, index and number."""
+        return Place(self.labels.entry(node, at), index_of(shape_of(raw(node)), at), self.graph.value_at(node, at))
+
+    def product_place(self, local: Multilinear, inner: int, out: int) -> Place:
+        """`mul(x₀,w₀)`: the product, inside a matrix product, that an entry takes part in."""
+        other, at = local.app.inputs[1 - local.k], local.partner(inner, out)
+        mine, theirs = self.labels.entry(local.operand, inner), self.labels.entry(other, at)
+        label = call_label("mul", [mine, theirs] if local.k == 0 else [theirs, mine])
+        value = self.graph.value_at(local.operand, inner) * self.graph.value_at(other, at)
+        return Place(label or call_label("mul", [_LEFT_OUT, mine]) or Label("mul", r"\operatorname{mul}"), (), value)
+
+    def operands(self, local: LocalJacobian, inner: int, out: int) -> tuple[Operand, ...]:
+        """The symbols of a factor's rule, with their entries and numbers, in reading order."""
+        if isinstance(local, Multilinear):
+            a, b = local.primitive.operands[local.k], local.primitive.operands[1 - local.k]
+            partner = local.app.inputs[1 - local.k], local.partner(inner, out)
+            met: dict[str, tuple[Any, int]] = {a: (local.operand, inner), b: partner}
+        else:
+            met = local.values_at(out, inner)
+        parts = local.parts_at(inner, out)
+        found = []
+        for name in used_names(local.formula):
+            if name in met:
+                found.append(Operand(name, self.labels.entry(*met[name]), self.graph.value_at(*met[name])))
+            elif name in parts and parts[name][1] is not None:
+                found.append(Operand(name, self._part_label(local, parts[name][0]), parts[name][1]))
+        return tuple(found)
+
+    def _part_label(self, local: LocalJacobian, formula: Expression) -> Label:
+        """The name of a part of a rule: its formula, with operands called as the user calls them."""
+        values = {"y": local.node, **dict(zip(local.primitive.operands, local.app.inputs, strict=False))}
+        names = {n: self.labels.whole(v) for n, v in values.items() if not local.primitive.variadic}
+        shown = replace(formula, {n: Name(own) for n, own in names.items() if own})
+        return Label(text(shown), tex(shown))
+
+    # ---------------------------------------------------------------------------------------------- rounding
+    def rounding(self, level: Sequence[Bundle], value: float, total: float, dtype: Any) -> Rounding:
+        """|Σ − g| ≤ ε·((n + 4)·Σ|terms| + the errors of the rules), with n terms and ε of the run's coarsest dtype."""
+        dtypes = [np.dtype(dtype)] + [type_of(raw(b.node)).dtype for b in level]
+        coarse = max(dtypes, key=lambda d: float(np.finfo(d).eps))
+        info = np.finfo(coarse)
+        n = sum(map(len, level))
+        with np.errstate(all="ignore"):
+            magnitude = sum(float(np.sum(np.abs(b.product))) for b in level)
+            rules = sum(rule_error(self.graph, b) for b in level if b.local is not None and b.local.rounds)
+            bound = float(info.eps) * ((n + _PER_TERM) * magnitude + rules) + (n + 1) * float(info.tiny)
+            difference = value - total if value != total else 0.0
+        return Rounding(difference, bound, coarse.name)
