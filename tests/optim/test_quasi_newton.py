@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from clearprop.optim.line_search import DECREASE, Line
 from clearprop.optim.objective import Point
-from clearprop.optim.quasi_newton_methods import Matrix, Pairs, _bfgs, _damped, _dfp
-from clearprop.optim.symmetric_rank_one import _learned
+from clearprop.optim.quasi_newton_methods import Matrix, Pairs, _bfgs, _damp, _dfp
+from clearprop.optim.symmetric_rank_one import _correct_matrix
 
 FLATTER = 0.9
 
@@ -116,12 +116,12 @@ def test_sr1_finds_an_indefinite_hessian_in_n_steps():
     h = np.diag([-2.0, 1.0, 5.0]) + 0.3
     b = None
     for p in np.eye(3) + 0.1:
-        b = _learned(b, p, h @ p)
+        b = _correct_matrix(b, p, h @ p)
     np.testing.assert_allclose(b, h, rtol=1e-10)
 
 
 def test_powells_damping_keeps_a_fifth_of_the_curvature():
     p, curved = np.array([1.0, 2.0]), np.array([2.0, 1.0])  # pᵀBp = 4
-    assert _damped(p, -curved, curved) @ p == pytest.approx(0.8)
+    assert _damp(p, -curved, curved) @ p == pytest.approx(0.8)
     y = np.array([1.0, 1.0])
-    assert _damped(p, y, curved) is y
+    assert _damp(p, y, curved) is y

@@ -11,7 +11,7 @@ from clearprop import nn, optim
 from clearprop.cli.compare import split_names
 from clearprop.cli.optimizer_words import made
 from clearprop.comparison.page import record
-from clearprop.comparison.trials import GRID, HeldRate, Outcome, Setup, Trace, _at, compare, gradients_per_step
+from clearprop.comparison.trials import GRID, HeldRate, Outcome, Setup, Trace, _at_rate, compare, gradients_per_step
 from clearprop.comparison.verdict import differences, verdict
 from clearprop.data.training_data import from_source
 from clearprop.errors import ClearpropError
@@ -51,7 +51,7 @@ def test_a_rate_kept_in_the_state_is_the_rate():
 
 @pytest.mark.parametrize("text", ["adamw", "sgd:momentum=0.9", "fractional_memory:alpha=0.7+sgd", "swats"])
 def test_rates_share_a_compiled_step_where_the_rate_is_the_last_factor(text):
-    rule = _at(parse(text), 0.25)
+    rule = _at_rate(parse(text), 0.25)
     held = isinstance(rule, optim.chain) and isinstance(rule.links[-1], HeldRate)
     assert held is (text != "swats")
     rates = [p.settings()["learning_rate"] for p in parts(rule) if has_rate(p)]

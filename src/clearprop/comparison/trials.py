@@ -16,7 +16,7 @@ from clearprop.arrays.tensor import Tensor
 from clearprop.data.training_data import Prepared
 from clearprop.optim.hyperparameters import NOT_NEGATIVE, hyper
 from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_rate
-from clearprop.optim.transform import Composed, Transform, View, operand, scalar_like
+from clearprop.optim.transform import Composed, ParameterView, Transform, operand, scalar_like
 from clearprop.runs.events import Event
 from clearprop.runs.folder import Settings
 from clearprop.runs.state import State
@@ -40,7 +40,7 @@ class HeldRate(Transform):
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """All leaves by the rate."""
-        view, rate = View(params), operand(state["rate"])
+        view, rate = ParameterView(params), operand(state["rate"])
         return view.build([None if g is None else scalar_like(rate, g) * g for g in view.gradients(grads)]), state
 
 
@@ -151,10 +151,10 @@ class Outcome:
 
 Trial: TypeAlias = Callable[[Transform, int], Trace]
 """`trial(rule, seed)`: one network trained."""
-Watch: TypeAlias = Callable[[str], object]
+Announce: TypeAlias = Callable[[str], object]
 
 
-def compare(data: Prepared, names: Sequence[str], setup: Setup, watch: Watch = lambda _: None) -> list[Outcome]:
+def compare(data: Prepared, names: Sequence[str], setup: Setup, watch: Announce = lambda _: None) -> list[Outcome]:
     """Train the same networks with each optimizer, `NAME[:key=value,…]`; the best outcome first.
 
     With `setup.grid` every learning rate of a grid of 8 is tried; the one with the lowest mean validation loss is
@@ -164,18 +164,18 @@ def compare(data: Prepared, names: Sequence[str], setup: Setup, watch: Watch = l
     assert isinstance(data.train, tuple)
     for name in names:
         require_suitable(parse(name, "--optimizers"), len(data.train[0]), setup.batch_size, command=True)
-    outcomes = [contest(name, setup, lambda rule, seed: _run(data, rule, setup, seed), watch) for name in names]
+    outcomes = [contest(name, setup, lambda rule, seed: _train_one(data, rule, setup, seed), watch) for name in names]
     return sorted(outcomes, key=lambda o: o.score)
 
 
-def contest(name: str, setup: Setup, trial: Trial, watch: Watch = lambda _: None) -> Outcome:
+def contest(name: str, setup: Setup, trial: Trial, watch: Announce = lambda _: None) -> Outcome:
     """Choose the learning rate of one optimizer, if there is one to choose, and judge it on fresh networks."""
     rule = parse(name)
 
     def runs(rate: float | None, seeds: range) -> list[Trace]:
         traces = []
         for seed in seeds:
-            traces.append(trial(rule if rate is None else _at(rule, rate), seed))
+            traces.append(trial(rule if rate is None else _at_rate(rule, rate), seed))
             told = "diverged" if traces[-1].diverged else f"validation loss {traces[-1].best:.4g}"
             watch(f"{name}{'' if rate is None else f' at {rate:.2g}'}, seed {seed}: {told}")
         return traces
@@ -192,7 +192,7 @@ def _own_rate(rule: Transform) -> float | None:
     return found if isinstance(found, float | int) else None
 
 
-def _at(rule: Transform, rate: float) -> Transform:
+def _at_rate(rule: Transform, rate: float) -> Transform:
     """The rule at a rate; where the rate is the last factor of the update it is kept in the state."""
     if isinstance(_last(rule), optim.scale_by_learning_rate):
         return optim.chain(with_rate(rule, 1.0), HeldRate(rate))
@@ -203,7 +203,7 @@ def _last(rule: Transform) -> Transform:
     return _last(rule.links[-1]) if isinstance(rule, Composed) and rule.links else rule
 
 
-def _run(data: Prepared, rule: Transform, setup: Setup, seed: int) -> Trace:
+def _train_one(data: Prepared, rule: Transform, setup: Setup, seed: int) -> Trace:
     fitted = data.preprocessing
     assert fitted is not None and isinstance(data.train, tuple)
     classes = bool(fitted.class_names)

@@ -97,7 +97,7 @@ def verdict(outcomes: Sequence[Outcome], setup: Setup) -> str:
     first = ranked[0]
     if not math.isfinite(first.score):
         return "every optimizer diverged: try lower learning rates (--grid), or standardised data"
-    head = f"{first.name} reached the lowest mean validation loss, {_spread(first.scores)}, {_tuned(setup)}"
+    head = f"{first.name} reached the lowest mean validation loss, {_spread(first.scores)}, {_tuning_text(setup)}"
     if len(ranked) == 1:
         return head
     if len(first.scores) < _FEWEST:
@@ -106,7 +106,7 @@ def verdict(outcomes: Sequence[Outcome], setup: Setup) -> str:
     return f"{head}; {_against(first.name, differences(ranked))}"
 
 
-def _tuned(setup: Setup) -> str:
+def _tuning_text(setup: Setup) -> str:
     if not setup.grid:
         return "each at its own learning rate, untuned"
     return (

@@ -14,7 +14,7 @@ import numpy as np
 
 from clearprop.autodiff.trees import flatten, paths
 from clearprop.errors import ArgumentError, RunError, unknown_name, user_line
-from clearprop.optim.transform import Transform, View
+from clearprop.optim.transform import ParameterView, Transform
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.structural import zeros_like
@@ -99,11 +99,11 @@ class _Kept(Transform):
 
     def init(self, params: Any) -> Any:
         """Zeros, of the form of the gradients."""
-        return View(params).make(zeros_like)
+        return ParameterView(params).make(zeros_like)
 
     def update(self, grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
         """No update, and the gradients."""
-        view = View(params)
+        view = ParameterView(params)
         return view.make(zeros_like), view.build(view.gradients(grads))
 
 

@@ -4,6 +4,10 @@ A model is an immutable tree of arrays: `y = model(x)` is inference, `y, model =
 training pass, and the gradient of a loss has the model's structure.
 """
 
+from clearprop.nn.activations import ACTIVATIONS as ACTIVATIONS
+from clearprop.nn.activations import Activation as Activation
+from clearprop.nn.activations import Function as Function
+from clearprop.nn.activations import suited_to as suited_to
 from clearprop.nn.context import apply as apply
 from clearprop.nn.context import is_training as is_training
 from clearprop.nn.context import next_key as next_key
@@ -17,14 +21,12 @@ from clearprop.nn.initialisers import he as he
 from clearprop.nn.initialisers import lecun as lecun
 from clearprop.nn.initialisers import orthogonal as orthogonal
 from clearprop.nn.initialisers import small_random as small_random
-from clearprop.nn.initialisers import suited_to as suited_to
-from clearprop.nn.layers import ACTIVATIONS as ACTIVATIONS
-from clearprop.nn.layers import Activation as Activation
 from clearprop.nn.layers import Dense as Dense
 from clearprop.nn.layers import Dropout as Dropout
-from clearprop.nn.layers import Function as Function
 from clearprop.nn.layers import Sequential as Sequential
+from clearprop.nn.losses import CLASS_LOSSES as CLASS_LOSSES
 from clearprop.nn.losses import LOSSES as LOSSES
+from clearprop.nn.losses import NUMBER_LOSSES as NUMBER_LOSSES
 from clearprop.nn.losses import binary_cross_entropy as binary_cross_entropy
 from clearprop.nn.losses import cross_entropy as cross_entropy
 from clearprop.nn.losses import huber as huber

@@ -31,7 +31,7 @@ _CURRENT: ContextVar[Pass] = ContextVar("clearprop_pass", default=_INFERENCE)
 
 
 @contextmanager
-def _running(current: Pass) -> Iterator[None]:
+def _pass_scope(current: Pass) -> Iterator[None]:
     token = _CURRENT.set(current)
     try:
         yield
@@ -57,7 +57,7 @@ def apply(model: Any, *inputs: Any, train: bool = True, rng: Any = None) -> tupl
     >>> (value, model), grads = cl.value_and_grad(loss, has_aux=True)(model, x, y)
     """
     current = Pass(train, random.key(rng) if isinstance(rng, int) else rng)
-    with _running(current):
+    with _pass_scope(current):
         out = model(*inputs)
     return out, _with_state(model, current.remembered) if current.remembered else model
 
@@ -97,11 +97,11 @@ def remember(module: Module, **values: Any) -> None:
         if type(module).field_kinds.get(name) != STATE:
             known = [n for n, k in type(module).field_kinds.items() if k == STATE]
             raise unknown_name(f"state field of {type(module).__name__}", name, known, user_line())
-    kept = {n: tree_map(_kept, value, getattr(module, n)) for n, value in values.items()}
+    kept = {n: tree_map(_without_history, value, getattr(module, n)) for n, value in values.items()}
     current.remembered.setdefault(id(module.original), {}).update(kept)
 
 
-def _kept(value: Any, old: Any) -> Any:
+def _without_history(value: Any, old: Any) -> Any:
     """The value without history, in the dtype of the old one."""
     dtype = type_of(raw(old)).dtype
     return Node.tensor(raw(value if type_of(raw(value)).dtype == dtype else astype(value, dtype=dtype)))

@@ -1,7 +1,7 @@
 """Initial weights: functions `(key, shape, dtype) -> Tensor` for a weight of shape (inputs, outputs).
 
 The scale keeps the variance of signals (forward) or of gradients (backward) about constant from layer to layer, and
-so depends on the activation that follows: `suited_to` knows which.
+so depends on the activation that follows: `suited_to` knows which (`activations.py`).
 """
 
 from __future__ import annotations
@@ -64,20 +64,6 @@ INITIALISERS: dict[str, Initialiser] = {
     "lecun": lecun,
     "orthogonal": orthogonal,
 }
-
-_GLOROT = {"tanh", "sigmoid", "softplus", "linear"}
-
-
-def suited_to(activation: str) -> str:
-    """The initialiser for a layer that the activation follows.
-
-    He for relu, its family, gelu and silu; LeCun for selu; Glorot for tanh, sigmoid, softplus and linear layers.
-
-    >>> import clearprop as cl
-    >>> cl.nn.suited_to("gelu"), cl.nn.suited_to("tanh")
-    ('he', 'glorot')
-    """
-    return "lecun" if activation == "selu" else "glorot" if activation in _GLOROT else "he"
 
 
 def initialiser(init: str | Initialiser) -> Initialiser:

@@ -1,4 +1,4 @@
-"""Layers: `Dense`, `Activation`, `Dropout`, `Sequential`."""
+"""Layers: `Dense`, `Dropout`, `Sequential`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.arrays.functions import FUNCTIONS
 from clearprop.arrays.tensor import Tensor, asarray
-from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.errors import ArgumentError, user_line
+from clearprop.nn.activations import as_layer
 from clearprop.nn.argument_checks import require_features, require_fraction, require_size
 from clearprop.nn.context import is_training, next_key
 from clearprop.nn.fields import parameter, static
@@ -66,52 +66,6 @@ class Dense(Module):
         return f"Dense({shape[0]} → {shape[1]})"
 
 
-ACTIVATIONS = (
-    "relu", "leaky_relu", "relu6", "elu", "selu", "gelu", "gelu_tanh", "silu", "tanh", "sigmoid", "softplus", "softmax",
-    "log_softmax",
-)  # fmt: skip
-_LINEAR = "linear"
-
-
-class Activation(Module):
-    """An activation by name, with its parameters: `Activation("leaky_relu", slope=0.1)`.
-
-    >>> import clearprop as cl
-    >>> cl.nn.Activation("relu")(cl.tensor([-1.0, 2.0]))
-    Tensor([0.0, 2.0])
-    """
-
-    name: str = static()
-    options: tuple[tuple[str, Any], ...] = static(default=())
-
-    def __init__(self, name: str, **options: Any) -> None:
-        if name not in (*ACTIVATIONS, _LINEAR):
-            raise unknown_name("activation", name, (*ACTIVATIONS, _LINEAR), user_line())
-        super().__init__(name=name, options=tuple(sorted(options.items())))
-
-    def forward(self, x: Any) -> Any:
-        """The function of that name."""
-        return x if self.name == _LINEAR else FUNCTIONS[self.name](x, **dict(self.options))
-
-    def label(self) -> str:
-        """The name, with parameters if any."""
-        return self.name + (f"({', '.join(f'{k}={v}' for k, v in self.options)})" if self.options else "")
-
-
-class Function(Module):
-    """Any function of one array as a layer.  It is compared by identity and cannot be stored in a file."""
-
-    function: Callable[[Any], Any] = static()
-
-    def forward(self, x: Any) -> Any:
-        """The function."""
-        return self.function(x)
-
-    def label(self) -> str:
-        """Its name."""
-        return getattr(self.function, "__name__", repr(self.function))
-
-
 class Dropout(Module):
     """In training, each element is 0 with probability `rate` and else divided by 1 − rate (Srivastava et al. 2014).
 
@@ -166,23 +120,6 @@ class Sequential(Module):
 
     def __len__(self) -> int:
         return len(self.layers)
-
-
-def as_layer(layer: Any) -> Module:
-    """A module, from a module, the name of an activation, or a function."""
-    if isinstance(layer, Module):
-        return layer
-    if isinstance(layer, str):
-        return Activation(layer)
-    if not callable(layer):
-        raise ArgumentError(
-            "a layer is a module, the name of an activation, or a function",
-            expected='cl.nn.Dense(4, 16), "relu", cl.tanh',
-            got=repr(layer),
-            where=user_line(),
-        )
-    name = getattr(layer, "__name__", "")
-    return Activation(name) if name in ACTIVATIONS and FUNCTIONS[name] is layer else Function(layer)
 
 
 def _require_distinct(layers: tuple[Module, ...]) -> None:

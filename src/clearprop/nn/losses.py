@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,8 @@ def mse(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight:
     >>> cl.nn.mse(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
     Tensor(2.5)
     """
-    prediction, target = _paired("mse", prediction, target)
-    return _reduced("mse", losses.squared_error(prediction, target), reduction, sample_weight)
+    prediction, target = _same_shaped_pair("mse", prediction, target)
+    return _reduce("mse", losses.squared_error(prediction, target), reduction, sample_weight)
 
 
 def mae(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
@@ -41,8 +42,8 @@ def mae(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight:
     >>> cl.nn.mae(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
     Tensor(1.5)
     """
-    prediction, target = _paired("mae", prediction, target)
-    return _reduced("mae", losses.absolute_error(prediction, target), reduction, sample_weight)
+    prediction, target = _same_shaped_pair("mae", prediction, target)
+    return _reduce("mae", losses.absolute_error(prediction, target), reduction, sample_weight)
 
 
 def huber(
@@ -59,8 +60,8 @@ def huber(
             "huber needs a positive delta", expected="delta > 0 (default 1.0)", got=f"delta = {delta!r}",
             where=user_line(),
         )  # fmt: skip
-    prediction, target = _paired("huber", prediction, target)
-    return _reduced("huber", losses.huber_error(prediction, target, delta=delta), reduction, sample_weight)
+    prediction, target = _same_shaped_pair("huber", prediction, target)
+    return _reduce("huber", losses.huber_error(prediction, target, delta=delta), reduction, sample_weight)
 
 
 def cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
@@ -76,7 +77,7 @@ def cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_w
     """
     logits, labels = asarray(logits), asarray(labels)
     _check_labels(logits, labels)
-    return _reduced("cross_entropy", losses.softmax_cross_entropy(logits, labels), reduction, sample_weight)
+    return _reduce("cross_entropy", losses.softmax_cross_entropy(logits, labels), reduction, sample_weight)
 
 
 def binary_cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
@@ -86,23 +87,22 @@ def binary_cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", s
     >>> cl.nn.binary_cross_entropy(cl.tensor([0.0, 0.0]), cl.tensor([1, 0]))
     Tensor(0.69314718)
     """
-    logits, labels = _paired("binary_cross_entropy", logits, labels)
+    logits, labels = _same_shaped_pair("binary_cross_entropy", logits, labels)
     if not isinstance(labels.value, Var):
         _check_range(
             "binary_cross_entropy", labels, 0, 1, "labels from 0 to 1", "cl.nn.cross_entropy for several classes"
         )
     if labels.dtype.kind not in "f":
         labels = labels.astype(logits.dtype)
-    return _reduced("binary_cross_entropy", losses.sigmoid_cross_entropy(logits, labels), reduction, sample_weight)
+    return _reduce("binary_cross_entropy", losses.sigmoid_cross_entropy(logits, labels), reduction, sample_weight)
 
 
-LOSSES = {
-    "mse": mse,
-    "mae": mae,
-    "huber": huber,
-    "cross_entropy": cross_entropy,
-    "binary_cross_entropy": binary_cross_entropy,
-}
+NUMBER_LOSSES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (mse, mae, huber)}
+"""The losses that compare numbers with numbers."""
+CLASS_LOSSES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (cross_entropy, binary_cross_entropy)}
+"""The losses that compare logits with labels."""
+LOSSES = NUMBER_LOSSES | CLASS_LOSSES
+"""All losses by name."""
 
 
 def loss_named(name: str) -> Any:
@@ -117,7 +117,7 @@ def _agree(a: Any, b: Any) -> bool:
     return len(a) == len(b) and all(same(m, n) for m, n in zip(a, b, strict=True))
 
 
-def _paired(name: str, prediction: Any, target: Any) -> tuple[Any, Any]:
+def _same_shaped_pair(name: str, prediction: Any, target: Any) -> tuple[Any, Any]:
     """Both as tensors of one shape: broadcasting (n, 1) against (n,) would silently compare all pairs."""
     prediction, target = asarray(prediction), asarray(target)
     if not _agree(prediction.shape, target.shape):
@@ -179,19 +179,19 @@ def _check_range(name: str, labels: Any, low: int, high: int, expected: str, try
         )
 
 
-def _reduced(name: str, loss: Any, reduction: str, sample_weight: Any) -> Any:
+def _reduce(name: str, loss: Any, reduction: str, sample_weight: Any) -> Any:
     if reduction not in _REDUCTIONS:
         raise unknown_name("reduction", reduction, _REDUCTIONS, user_line())
     if sample_weight is None:
         return mean(loss) if reduction == "mean" else sum(loss) if reduction == "sum" else loss
-    weight = _spread(name, sample_weight, loss)
+    weight = _weights_like(name, sample_weight, loss)
     weighted = weight * loss
     if reduction == "mean":
         return sum(weighted) / sum(weight)
     return sum(weighted) if reduction == "sum" else weighted
 
 
-def _spread(name: str, sample_weight: Any, loss: Any) -> Any:
+def _weights_like(name: str, sample_weight: Any, loss: Any) -> Any:
     """One weight per example, repeated over the other axes; or one per element."""
     weight, shape = asarray(sample_weight), shape_of(loss)
     if not _agree(weight.shape, shape[:1]) and not _agree(weight.shape, shape):

@@ -73,7 +73,7 @@ class Module:
         owner = type(self).__name__
         for name, kind in self.field_kinds.items():
             if name not in self.__dict__:
-                raise _missing(owner, name)
+                raise _missing_field(owner, name)
             self.__dict__[name] = _CHECKS[kind](owner, name, self.__dict__[name])
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
@@ -133,7 +133,7 @@ class Module:
         for path, value in values.items():
             if path not in at:
                 raise unknown_name(f"array in {type(self).__name__}", path, at, user_line())
-            leaves[at[path]] = _fitted(path, value, leaves[at[path]])
+            leaves[at[path]] = _replacement(path, value, leaves[at[path]])
         return unflatten(structure, leaves)
 
     def __repr__(self) -> str:
@@ -173,7 +173,7 @@ def _refuse_assignment(module: Module, name: str, value: Any) -> None:
     )
 
 
-def _missing(owner: str, name: str) -> ArgumentError:
+def _missing_field(owner: str, name: str) -> ArgumentError:
     return ArgumentError(
         f"{owner} was made without its field {name!r}",
         expected="a value for every field",
@@ -238,7 +238,7 @@ _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
 }
 
 
-def _fitted(path: str, value: Any, old: Any) -> Any:
+def _replacement(path: str, value: Any, old: Any) -> Any:
     new = value if isinstance(value, Node) else tensor(value)
     if tuple(shape_of(new)) != tuple(shape_of(old)):
         raise ShapeError(

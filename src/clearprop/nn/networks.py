@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.nn.activations import as_layer, suited_to
 from clearprop.nn.argument_checks import require_size
-from clearprop.nn.initialisers import suited_to
-from clearprop.nn.layers import Dense, Dropout, Sequential, as_layer
+from clearprop.nn.layers import Dense, Dropout, Sequential
 from clearprop.nn.module import Module
 from clearprop.nn.norms import BatchNorm, LayerNorm
 from clearprop.rules import random

@@ -12,7 +12,7 @@ from clearprop.autodiff.trees import flatten, has_derivative
 from clearprop.nn.fields import CHILD, PARAMETER
 
 
-class Layout(NamedTuple):
+class LeafLayout(NamedTuple):
     """Per leaf of a tree its path and its kind, in order."""
 
     paths: tuple[str, ...]
@@ -20,13 +20,13 @@ class Layout(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def layout(structure: Any) -> Layout:
+def layout(structure: Any) -> LeafLayout:
     """The layout of trees of this structure.  A leaf outside any module is a parameter."""
-    paths = tuple(_plain(a.codify("")) for a in structure.accessors())
-    return Layout(paths, tuple(_kinds(structure, PARAMETER)))
+    paths = tuple(_short_path(a.codify("")) for a in structure.accessors())
+    return LeafLayout(paths, tuple(_kinds(structure, PARAMETER)))
 
 
-def _plain(path: str) -> str:
+def _short_path(path: str) -> str:
     """Without what only the top level has: `.weight` and `['weight']` are `weight`."""
     return re.sub(r"^\['([^']*)'\]", r"\1", path).removeprefix(".")
 

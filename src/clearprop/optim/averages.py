@@ -9,18 +9,18 @@ import numpy as np
 from clearprop.arrays.tensor import Tensor
 from clearprop.optim.first_order import adam
 from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, SHARE, Choices, Range, hyper
-from clearprop.optim.transform import Leafwise, Transform, View
+from clearprop.optim.transform import Leafwise, ParameterView, Transform
 from clearprop.rules.elementwise import floor, maximum, minimum, sqrt, square, where
 from clearprop.rules.structural import zeros_like
 
 
-def _averaged(view: View, averages: Any) -> Any:
+def _with_averages(view: ParameterView, averages: Any) -> Any:
     """The parameters with the averages in place of those that are trained."""
     kept = [p if a is None else a for p, a in zip(view.leaves, view.of(averages, "averages"), strict=True)]
     return view.build(kept)
 
 
-def _copy(p: Any) -> Any:
+def _own_copy(p: Any) -> Any:
     """An array of its own: a compiled step may write its parameters and its state in place."""
     return 1 * p
 
@@ -44,7 +44,7 @@ class average(Leafwise):
 
     def first(self, slot: str, p: Any) -> Any:
         """The parameter at the start."""
-        return _copy(p)
+        return _own_copy(p)
 
     def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
         """The weight of the newest."""
@@ -56,7 +56,7 @@ class average(Leafwise):
 
     def eval_params(self, state: Any, params: Any) -> Any:
         """The averages."""
-        return _averaged(View(params), state["average"])
+        return _with_averages(ParameterView(params), state["average"])
 
 
 class lookahead(Transform):
@@ -80,13 +80,13 @@ class lookahead(Transform):
 
     def init(self, params: Any) -> dict[str, Any]:
         """The slow parameters start where the fast ones do."""
-        slow = View(params).make(_copy)
+        slow = ParameterView(params).make(_own_copy)
         return {"t": Tensor(np.int64(0)), "slow": slow, "inner": self.inner.init(params)}
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """The inner update, or the way to the new slow parameters."""
         updates, inner = self.inner.update(grads, state["inner"], params, **extra)
-        view, t = View(params), state["t"] + 1
+        view, t = ParameterView(params), state["t"] + 1
         meets = floor(t / self.every) * self.every == t
         slow, new = view.of(state["slow"], "slow parameters"), view.of(updates)
         for i, (p, u) in enumerate(zip(view.leaves, new, strict=True)):
@@ -97,7 +97,7 @@ class lookahead(Transform):
 
     def eval_params(self, state: Any, params: Any) -> Any:
         """The slow parameters."""
-        return _averaged(View(params), state["slow"])
+        return _with_averages(ParameterView(params), state["slow"])
 
 
 class schedule_free(Leafwise):
@@ -126,7 +126,7 @@ class schedule_free(Leafwise):
 
     def first(self, slot: str, p: Any) -> Any:
         """All three sequences start at the same point."""
-        return _copy(p) if slot == "z" else zeros_like(p)
+        return _own_copy(p) if slot == "z" else zeros_like(p)
 
     def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
         """η_t and c; the weights' sum after step t."""
@@ -148,7 +148,7 @@ class schedule_free(Leafwise):
 
     def eval_params(self, state: Any, params: Any) -> Any:
         """The sequence x = z + (y − z)/β₁."""
-        view = View(params)
+        view = ParameterView(params)
         pairs = zip(view.leaves, view.of(state["z"], "sequence z"), strict=True)
         return view.build([p if z is None else z + (p - z) / self.b1 for p, z in pairs])
 

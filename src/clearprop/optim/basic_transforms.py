@@ -12,7 +12,7 @@ from clearprop.arrays.tensor import Tensor
 from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Choices, hyper
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Leafwise, Transform, View, operand, scalar_like
+from clearprop.optim.transform import Leafwise, ParameterView, Transform, operand, scalar_like
 from clearprop.program.tracing import shape_of
 from clearprop.rules.elementwise import clip, maximum, sqrt, square
 from clearprop.rules.reductions import sum
@@ -21,7 +21,7 @@ Mask = str | tuple[str, ...] | Callable[[str, Any], bool]
 MASKS = Choices(("all", "matrices"))
 
 
-def chosen(mask: Mask, view: View) -> list[bool]:
+def chosen_leaves(mask: Mask, view: ParameterView) -> list[bool]:
     """Which leaves a mask chooses: "all", "matrices" (two axes or more), path patterns, or a function."""
     if isinstance(mask, str):
         return [t and (mask == "all" or len(shape_of(p)) >= 2) for p, t in zip(view.leaves, view.trained, strict=True)]
@@ -39,7 +39,7 @@ def matches(pattern: str, path: str) -> bool:
     return any(re.fullmatch(expression, p) for p in (path, f".{path}"))
 
 
-def require_match(pattern: str, view: View) -> None:
+def require_match(pattern: str, view: ParameterView) -> None:
     """A pattern that fits no path is a mistake."""
     if not any(matches(pattern, path) for path in view.paths):
         raise ArgumentError(
@@ -72,7 +72,7 @@ class scale_by_learning_rate(Transform):
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """−η_t · g for every leaf."""
-        view, rate = View(params), self.learning_rate
+        view, rate = ParameterView(params), self.learning_rate
         if isinstance(rate, Schedule):
             rate = operand(rate(state["t"]))
             state = {"t": state["t"] + 1}
@@ -108,10 +108,10 @@ class add_weight_decay(Transform):
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """The gradient plus λp, for every chosen leaf."""
-        view = View(params)
+        view = ParameterView(params)
         updates = [
             g + self.weight_decay * p if g is not None and decays else g
-            for g, p, decays in zip(view.gradients(grads), view.leaves, chosen(self.mask, view), strict=True)
+            for g, p, decays in zip(view.gradients(grads), view.leaves, chosen_leaves(self.mask, view), strict=True)
         ]
         return view.build(updates), state
 
@@ -147,7 +147,7 @@ class clip_by_norm(Transform):
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """All leaves by one factor."""
-        view = View(params)
+        view = ParameterView(params)
         given = view.gradients(grads)
         factor = self.limit / maximum(global_norm(given), self.limit)
         return view.build([None if g is None else g * scalar_like(factor, g) for g in given]), state

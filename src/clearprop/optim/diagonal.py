@@ -11,8 +11,8 @@ from clearprop.arrays.tensor import Tensor
 from clearprop.optim.basic_transforms import MASKS, Mask, add_weight_decay, scale_by_learning_rate
 from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, hyper
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Composed, Transform, View, operand, scalar_like
-from clearprop.optim.update_arguments import supplied
+from clearprop.optim.transform import Composed, ParameterView, Transform, operand, scalar_like
+from clearprop.optim.update_arguments import require_argument
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
@@ -30,14 +30,14 @@ class _Probed(Transform):
 
     def init(self, params: Any) -> dict[str, Any]:
         """The step number, and both averages."""
-        view = View(params)
+        view = ParameterView(params)
         return {"t": Tensor(np.int64(0)), "m": view.make(zeros_like), "h": view.make(zeros_like)}
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """Every trained leaf through the rule."""
-        view, t = View(params), state["t"] + 1
-        probes = [_signs(self._key(extra, i), p) if c else None for i, (p, c) in enumerate(_trained(view))]
-        curved = view.gradients(_product(supplied(self, extra, "hvp"), view, probes))
+        view, t = ParameterView(params), state["t"] + 1
+        probes = [_signs(self._key(extra, i), p) if c else None for i, (p, c) in enumerate(_trained_leaves(view))]
+        curved = view.gradients(_hessian_product(require_argument(self, extra, "hvp"), view, probes))
         m, h = view.of(state["m"], "slots 'm'"), view.of(state["h"], "slots 'h'")
         updates = view.gradients(grads)
         for i, (g, v, hv) in enumerate(zip(updates, probes, curved, strict=True)):
@@ -46,14 +46,14 @@ class _Probed(Transform):
         return view.build(updates), {"t": t, "m": view.build(m), "h": view.build(h)}
 
     def _key(self, extra: dict[str, Any], i: int) -> Any:
-        return random.fold_in(supplied(self, extra, "rng"), _STREAM + i)
+        return random.fold_in(require_argument(self, extra, "rng"), _STREAM + i)
 
     def leaf(self, t: Any, g: Any, curvature: Any, m: Any, h: Any) -> tuple[Any, Any, Any]:
         """`(update, m, h)` from the step number, the gradient and the probed curvature."""
         raise NotImplementedError
 
 
-def _trained(view: View) -> list[tuple[Any, bool]]:
+def _trained_leaves(view: ParameterView) -> list[tuple[Any, bool]]:
     return list(zip(view.leaves, view.trained, strict=True))
 
 
@@ -63,7 +63,7 @@ def _signs(key: Any, p: Any) -> Any:
     return astype(where(heads, 1.0, -1.0), dtype=type_of(raw(p)).dtype)
 
 
-def _product(hvp: Callable[[Any], Any], view: View, probes: list[Any]) -> Any:
+def _hessian_product(hvp: Callable[[Any], Any], view: ParameterView, probes: list[Any]) -> Any:
     """The Hessian times the probes; leaves that are not trained stand still."""
     pairs = zip(view.leaves, probes, strict=True)
     return hvp(view.build([zeros_like(p) if v is None else v for p, v in pairs]))

@@ -10,7 +10,7 @@ import numpy as np
 from clearprop.arrays.tensor import Tensor
 from clearprop.autodiff.transforms import hvp
 from clearprop.errors import ArgumentError, user_line
-from clearprop.optim.methods import Method, Steps, Stop, small
+from clearprop.optim.methods import Method, Steps, Stop, stop_if_flat
 from clearprop.optim.objective import Objective, Point
 from clearprop.optim.transform import Transform, apply_updates
 from clearprop.rules import random
@@ -30,7 +30,7 @@ class following(Method):
         params = space.build([Tensor(v.copy()) for v in space.split(start.x)])
         state, point, number = self.transform.init(params), start, 0
         advance = self._advance(objective.f)
-        while (stop := small(point, tolerance)) is None:
+        while (stop := stop_if_flat(point, tolerance)) is None:
             gradient = space.build(list(map(Tensor, space.split(point.gradient))), others=None)
             value = np.asarray(point.value, space.dtype)
             given = (params, gradient, state, value, random.fold_in(random.key(0), number))

@@ -12,8 +12,8 @@ import math
 from typing import Any
 
 from clearprop.optim.hyperparameters import COUNT, NOT_NEGATIVE, POSITIVE, Choices, Range, hyper
-from clearprop.optim.transform import Leafwise, Transform, View, operand
-from clearprop.optim.update_arguments import gradient_and_curvature, gradient_at, moved, supplied
+from clearprop.optim.transform import Leafwise, ParameterView, Transform, operand
+from clearprop.optim.update_arguments import gradient_and_curvature, gradient_at, move_parameters, require_argument
 from clearprop.rules.elementwise import abs, minimum, where
 from clearprop.rules.reductions import min
 
@@ -161,29 +161,31 @@ class cfgd(Transform):
 
     def init(self, params: Any) -> dict[str, Any]:
         """The terminal, where it is a point of the past."""
-        return {"terminal": View(params).make(lambda p: 1 * p)} if isinstance(self.terminal, str) else {}
+        return {"terminal": ParameterView(params).make(lambda p: 1 * p)} if isinstance(self.terminal, str) else {}
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """The weighted mean in place of the gradient."""
-        view = View(params)
+        view = ParameterView(params)
         new = {"terminal": view.make(lambda p: 1 * p)} if self.terminal == "previous" else state
         if self.alpha == 1:
             return view.build(view.gradients(grads)), new
-        f = supplied(self, extra, "f")
+        f = require_argument(self, extra, "f")
         pairs = zip(view.leaves, self._terminals(view, state), view.gradients(grads), strict=True)
         way = [None if g is None else p - c for p, c, g in pairs]
         total: list[Any] = [None] * len(way)
         for s, weight in segment_rule(self.alpha, self.nodes):
-            part = self._at(f, view, moved(view, way, s - 1), way)
-            total = [_sum(t, weight, u) if w is not None else None for t, u, w in zip(total, part, way, strict=True)]
+            part = self._at(f, view, move_parameters(view, way, s - 1), way)
+            total = [
+                _add_weighted(t, weight, u) if w is not None else None for t, u, w in zip(total, part, way, strict=True)
+            ]
         return view.build(total), new
 
-    def _terminals(self, view: View, state: dict[str, Any]) -> list[Any]:
+    def _terminals(self, view: ParameterView, state: dict[str, Any]) -> list[Any]:
         if isinstance(self.terminal, str):
             return view.of(state["terminal"], "terminals")
         return [operand(self.terminal)] * len(view.leaves)
 
-    def _at(self, f: Any, view: View, point: Any, way: list[Any]) -> list[Any]:
+    def _at(self, f: Any, view: ParameterView, point: Any, way: list[Any]) -> list[Any]:
         """∇f + β·H·(θ − c) at a point of the segment."""
         beta = (1 - self.alpha) / (2 - self.alpha) if self.beta is None else self.beta
         if beta == 0:
@@ -192,7 +194,7 @@ class cfgd(Transform):
         return [None if g is None else g + beta * h for g, h in zip(slope, curved, strict=True)]
 
 
-def _sum(total: Any, weight: float, value: Any) -> Any:
+def _add_weighted(total: Any, weight: float, value: Any) -> Any:
     return weight * value if total is None else total + weight * value
 
 

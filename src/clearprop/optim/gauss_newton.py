@@ -113,7 +113,7 @@ class levenberg_marquardt(Configured):
         scale = self._scale(fit, None)
         control = self._control(float(np.linalg.norm(scale * fit.point.x)))
         rest = fit.point.value * float(np.finfo(fit.r.dtype).eps) ** 2
-        while (stop := _fitted(fit, tolerance, rest)) is None:
+        while (stop := _stop_at_best_fit(fit, tolerance, rest)) is None:
             scale = self._scale(fit, scale)
             better = self._better(problem, fit, Linear(fit, scale), control)
             if better is None:
@@ -121,7 +121,7 @@ class levenberg_marquardt(Configured):
                 break
             fit = better
             yield fit.point
-        fit = yield from _polished(problem, fit, scale)
+        fit = yield from _polish(problem, fit, scale)
         return stop._replace(answer=fit.point)
 
     def _better(self, problem: Problem, fit: Fit, linear: Linear, control: Control) -> Fit | None:
@@ -132,7 +132,7 @@ class levenberg_marquardt(Configured):
             trial = problem.fit(fit.point.x + p + self._bent(problem, fit, linear, q))
             if control.accepts(fit.point, trial.point, promised, float(np.linalg.norm(q))):
                 return trial
-            if promised <= rounding(fit.point) or _tiny(p, fit.point.x):
+            if promised <= rounding(fit.point) or _is_tiny(p, fit.point.x):
                 return None
 
     def _bent(self, problem: Problem, fit: Fit, linear: Linear, q: Vector) -> Vector | float:
@@ -198,7 +198,7 @@ class Nielsen:
         return True
 
 
-def _fitted(fit: Fit, tolerance: float, rest: float) -> Stop | None:
+def _stop_at_best_fit(fit: Fit, tolerance: float, rest: float) -> Stop | None:
     """The end: at a best fit, or where nothing is left of the residuals that there were at the start."""
     cosine = fit.cosine
     if fit.point.value <= rest:
@@ -208,19 +208,19 @@ def _fitted(fit: Fit, tolerance: float, rest: float) -> Stop | None:
     return None
 
 
-def _tiny(p: Vector, x: Vector) -> bool:
+def _is_tiny(p: Vector, x: Vector) -> bool:
     """Whether the step is below the distance of neighbouring numbers, in every variable."""
     return bool(np.all(np.abs(p) <= np.finfo(x.dtype).eps * np.abs(x)))
 
 
-def _polished(problem: Problem, fit: Fit, scale: Vector) -> Generator[Point, None, Fit]:
+def _polish(problem: Problem, fit: Fit, scale: Vector) -> Generator[Point, None, Fit]:
     """Gauss-Newton steps, while each is shorter than the one before; the sum may move by rounding, no more."""
     before, highest = math.inf, fit.point.value * (1 + 1e-9)
     for _ in range(POLISH):
         linear = Linear(fit, scale)
         q = linear.newton()
         length = float(np.linalg.norm(q))
-        if not length <= SHORTER * before or _tiny(linear.step(q), fit.point.x):
+        if not length <= SHORTER * before or _is_tiny(linear.step(q), fit.point.x):
             break
         trial = problem.fit(fit.point.x + linear.step(q))
         if not trial.point.finite or trial.point.value > highest:

@@ -115,7 +115,7 @@ class Configured:
         """The same as JSON values: `{"name": "adam", "learning_rate": 0.001, …}`."""
         return {
             "name": type(self).__name__,
-            **{n: _plain(type(self).__name__, n, v) for n, v in self.settings().items()},
+            **{n: _json_value(type(self).__name__, n, v) for n, v in self.settings().items()},
         }
 
 
@@ -134,13 +134,13 @@ def _check(owner: str, f: dataclasses.Field[Any], within: Range | Choices, value
     )
 
 
-def _plain(owner: str, name: str, value: Any) -> Any:
+def _json_value(owner: str, name: str, value: Any) -> Any:
     if isinstance(value, Configured):
         return value.to_config()
     if isinstance(value, (tuple, list)):
-        return [_plain(owner, name, v) for v in value]
+        return [_json_value(owner, name, v) for v in value]
     if isinstance(value, dict):
-        return {k: _plain(owner, name, v) for k, v in value.items()}
+        return {k: _json_value(owner, name, v) for k, v in value.items()}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):
@@ -162,14 +162,14 @@ def from_config(config: dict[str, Any]) -> Any:
     >>> cl.optim.from_config(cl.optim.sgd(0.1, momentum=0.9).to_config())
     sgd(learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)
     """
-    given = {k: _revived(v) for k, v in config.items() if k != "name"}
+    given = {k: _revive(v) for k, v in config.items() if k != "name"}
     return by_name(config["name"], **given)
 
 
-def _revived(value: Any) -> Any:
+def _revive(value: Any) -> Any:
     if isinstance(value, dict) and "name" in value:
         return from_config(value)
-    return tuple(map(_revived, value)) if isinstance(value, list) else value
+    return tuple(map(_revive, value)) if isinstance(value, list) else value
 
 
 def optimizers() -> list[str]:

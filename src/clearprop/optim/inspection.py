@@ -23,15 +23,15 @@ def parts(rule: Transform) -> Iterator[Transform]:
     ['chain', 'clip_by_norm', 'sam', 'rprop']
     """
     yield rule
-    for value in _flat(list(rule.settings().values())):
+    for value in _flatten(list(rule.settings().values())):
         if isinstance(value, Transform):
             yield from parts(value)
 
 
-def _flat(value: Any) -> Iterator[Any]:
+def _flatten(value: Any) -> Iterator[Any]:
     if isinstance(value, tuple | list):
         for item in value:
-            yield from _flat(item)
+            yield from _flatten(item)
     else:
         yield value
 
@@ -106,8 +106,8 @@ def parse(text: str, where: str = "", **settings: Any) -> Transform:
     """
     pieces = re.split(r"\+(?=[^\W\d])", text)  # 1e+5 is a number
     if len(pieces) == 1:
-        return _parsed(text, optimizers(), "optimizer", where, settings)
-    made = [_parsed(piece, _links(), "optimizer or link", where, settings) for piece in pieces]
+        return _parse_one(text, optimizers(), "optimizer", where, settings)
+    made = [_parse_one(piece, _links(), "optimizer or link", where, settings) for piece in pieces]
     whole = [type(link).__name__ for link in made if link.complete]
     if len(whole) != 1:
         raise ArgumentError(
@@ -126,7 +126,7 @@ def _links() -> list[str]:
     return sorted(n for n, kind in known if issubclass(kind, Transform) and kind is not chain and n[0] != "_")
 
 
-def _parsed(text: str, names: list[str], what: str, where: str, settings: dict[str, Any]) -> Transform:
+def _parse_one(text: str, names: list[str], what: str, where: str, settings: dict[str, Any]) -> Transform:
     """One optimizer or link."""
     name, _, rest = text.partition(":")
     if name not in names:
@@ -138,7 +138,7 @@ def _parsed(text: str, names: list[str], what: str, where: str, settings: dict[s
         key, equals, value = (part.strip() for part in item.partition("="))
         key = "learning_rate" if key == "lr" else key
         if not equals or not value:
-            raise _unreadable(text, item, where)
+            raise _unreadable_text(text, item, where)
         if key not in fields:
             raise unknown_name(f"hyper-parameter of {name}", key, fields, where)
         nested = isinstance(getattr(kind, key, None), Transform)
@@ -168,7 +168,7 @@ def _value(text: str) -> Any:
     return text
 
 
-def _unreadable(text: str, item: str, where: str) -> ArgumentError:
+def _unreadable_text(text: str, item: str, where: str) -> ArgumentError:
     return ArgumentError(
         f"the optimizer {text!r} cannot be read",
         expected="NAME, or NAME:key=value,key=value",

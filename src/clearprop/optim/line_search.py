@@ -13,7 +13,7 @@ TRIALS = 30
 GROWTH = 10.0  # the longest jump ahead, in multiples of the step before
 
 
-class Trial(NamedTuple):
+class LinePoint(NamedTuple):
     """A point on the line: step length, value and slope there; a value or slope that is not finite counts as +∞."""
 
     step: float
@@ -39,20 +39,20 @@ class Line:
         self.slope = float(start.gradient @ direction)
         self.noise = rounding(start)
 
-    def at(self, step: float) -> Trial:
+    def at(self, step: float) -> LinePoint:
         """One evaluation."""
         point = self.evaluate(self.start.x + self.start.x.dtype.type(step) * self.direction)
         if not point.finite:
-            return Trial(step, math.inf, math.inf, point)
-        return Trial(step, point.value, float(point.gradient @ self.direction), point)
+            return LinePoint(step, math.inf, math.inf, point)
+        return LinePoint(step, point.value, float(point.gradient @ self.direction), point)
 
-    def low_enough(self, t: Trial) -> bool:
+    def low_enough(self, t: LinePoint) -> bool:
         """Sufficient decrease."""
         if t.value <= self.start.value + DECREASE * t.step * self.slope:
             return True
         return t.value <= self.start.value + self.noise and t.slope <= (2 * DECREASE - 1) * self.slope
 
-    def flat_enough(self, t: Trial) -> bool:
+    def flat_enough(self, t: LinePoint) -> bool:
         """The curvature condition."""
         return abs(t.slope) <= -self.flatter * self.slope
 
@@ -60,13 +60,13 @@ class Line:
         """Whether the decrease that the first slope promises up to here could be told from rounding at all."""
         return -self.slope * step > 1e-4 * self.noise
 
-    def search(self, first: float) -> Trial | None:
+    def search(self, first: float) -> LinePoint | None:
         """A point that satisfies both conditions; failing that the lowest one met, or None if none was lower.
 
         The interval [a, b] keeps a low enough with the slope still down, and b too high or with the slope up: a point
         that satisfies both conditions lies between.
         """
-        a, b, best, step = Trial(0.0, self.start.value, self.slope, self.start), None, None, first
+        a, b, best, step = LinePoint(0.0, self.start.value, self.slope, self.start), None, None, first
         for _ in range(TRIALS):
             t = self.at(step)
             low = self.low_enough(t)
@@ -81,7 +81,7 @@ class Line:
         return best
 
 
-def _between(a: Trial, b: Trial) -> float:
+def _between(a: LinePoint, b: LinePoint) -> float:
     """The minimum of the cubic through both values and slopes, kept off the ends; near a if b is infinite."""
     width = b.step - a.step
     guess = _cubic(a, b) if b.finite else math.nan
@@ -90,7 +90,7 @@ def _between(a: Trial, b: Trial) -> float:
     return min(max(guess, a.step + 0.1 * width), b.step - 0.1 * width)
 
 
-def _cubic(a: Trial, b: Trial) -> float:
+def _cubic(a: LinePoint, b: LinePoint) -> float:
     """Nocedal & Wright 2006, (3.59); the middle where rounding leaves no minimum."""
     d1 = a.slope + b.slope - 3 * (a.value - b.value) / (a.step - b.step)
     inside = d1 * d1 - a.slope * b.slope

@@ -66,7 +66,7 @@ class Method(Configured):
 def drive(objective: Objective, start: Point, points: Steps, most: int, watch: Watch | None) -> Result:
     """Take steps until the method ends, or `most` are done, or the watcher says stop."""
     best, number = start, 0
-    stop = _seen(watch, objective, start, 0)
+    stop = _ask_watcher(watch, objective, start, 0)
     while stop is None:
         if number == most:
             stop = Stop(False, f"stopped after the {most} steps allowed")
@@ -78,20 +78,20 @@ def drive(objective: Objective, start: Point, points: Steps, most: int, watch: W
             break
         number += 1
         best = point if point.value <= best.value + rounding(best) else best
-        stop = _seen(watch, objective, point, number)
+        stop = _ask_watcher(watch, objective, point, number)
     assert stop is not None
     best = stop.answer or best
     return Result(objective.space.tree(best.x), best.value, stop.converged, stop.reason, objective.count, number)
 
 
-def _seen(watch: Watch | None, objective: Objective, point: Point, number: int) -> Stop | None:
+def _ask_watcher(watch: Watch | None, objective: Objective, point: Point, number: int) -> Stop | None:
     if watch is None:
         return None
     progress = Progress(number, point.value, point.steepness, objective.count, lambda: objective.space.tree(point.x))
     return Stop(False, "stopped by the watcher") if watch(progress) == "stop" else None
 
 
-def small(point: Point, tolerance: float) -> Stop | None:
+def stop_if_flat(point: Point, tolerance: float) -> Stop | None:
     """The end, if the gradient is small enough."""
     if point.steepness > tolerance:
         return None
@@ -116,7 +116,7 @@ class Stall:
         return self.count > self.PATIENCE
 
 
-def stuck(point: Point) -> Stop:
+def stop_where_nothing_is_lower(point: Point) -> Stop:
     """The end where nothing lower is found; converged if the slope is small for the sizes of x and f.
 
     The relative gradient maxᵢ |∂f/∂xᵢ|·max(|xᵢ|, 1)/max(|f|, 1) is compared with ∛eps (Dennis & Schnabel 1983).

@@ -10,7 +10,7 @@ import numpy as np
 
 from clearprop.optim.hyperparameters import COUNT, POSITIVE, Choices, hyper
 from clearprop.optim.krylov import Krylov
-from clearprop.optim.methods import Method, Stall, Steps, small, stuck
+from clearprop.optim.methods import Method, Stall, Steps, stop_if_flat, stop_where_nothing_is_lower
 from clearprop.optim.objective import Objective, Point, Vector
 from clearprop.optim.trust_region import Region
 
@@ -61,7 +61,7 @@ class newton_cg(Method):
         point, region, stall = start, Region(self.radius), Stall(start)
         sizes = self._sizes(start.x)
         while True:
-            stop = small(point, tolerance)
+            stop = stop_if_flat(point, tolerance)
             if stop is not None:
                 lower = _escape(objective, point, sizes, self.radius)
                 if lower is None:
@@ -70,7 +70,7 @@ class newton_cg(Method):
                 yield point
                 continue
             if region.spent(point.x / sizes) or stall.over(point):
-                return stuck(point)
+                return stop_where_nothing_is_lower(point)
             step = self._step(objective, point, sizes, region.radius)
             trial = objective.point(point.x + sizes * step.p)
             if region.judge(point, trial, step.promised, float(np.linalg.norm(step.p))):
@@ -81,7 +81,7 @@ class newton_cg(Method):
         """The unit of every variable; steps and products are in these units."""
         return np.ones_like(x0) if self.scaling == "none" else np.where(x0 != 0, np.abs(x0), x0.dtype.type(1))
 
-    def _step(self, objective: Objective, point: Point, sizes: Vector, radius: float) -> Step:
+    def _step(self, objective: Objective, point: Point, sizes: Vector, radius: float) -> ModelStep:
         n, times, gradient = point.x.size, _product(objective, point, sizes), sizes * point.gradient
         if self.saddle_free:
             return saddle_free_step(times, gradient, radius, self.krylov or min(n, 100))
@@ -98,14 +98,14 @@ def _product(objective: Objective, point: Point, sizes: Vector) -> Product:
     return times
 
 
-class Step(NamedTuple):
+class ModelStep(NamedTuple):
     """A step, and the decrease that the quadratic model promises for it."""
 
     p: Vector
     promised: float
 
 
-def steihaug(times: Product, g: Vector, radius: float, most: int) -> Step:
+def steihaug(times: Product, g: Vector, radius: float, most: int) -> ModelStep:
     """Conjugate gradients for Hp = −g, up to the radius or a direction of negative curvature."""
     p, hp, r = np.zeros_like(g), np.zeros_like(g), g.copy()
     d, square = -r, float(r @ r)
@@ -123,7 +123,7 @@ def steihaug(times: Product, g: Vector, radius: float, most: int) -> Step:
         if math.sqrt(square) <= enough:
             break
         d = -r + (square / before) * d
-    return Step(p.astype(g.dtype), -float(g @ p) - float(p @ hp) / 2)
+    return ModelStep(p.astype(g.dtype), -float(g @ p) - float(p @ hp) / 2)
 
 
 def _to_border(p: Vector, d: Vector, radius: float) -> float:
@@ -133,19 +133,19 @@ def _to_border(p: Vector, d: Vector, radius: float) -> float:
     return -c / (b + root) if b > 0 else (root - b) / a
 
 
-def saddle_free_step(times: Product, g: Vector, radius: float, most: int) -> Step:
+def saddle_free_step(times: Product, g: Vector, radius: float, most: int) -> ModelStep:
     """−|H|⁻¹g within the radius, in the Krylov space of g: as large as the residual ‖Hp + g‖ asks for."""
     space = Krylov(times, g)
     least = min(most, LEAST)
     while space.grow():
-        q, parts = _downhill(space, g, radius)
-        if space.k >= most or (space.k >= least and space.residual(q) <= _enough(space, q, g, radius)):
+        q, parts = _downhill_step(space, g, radius)
+        if space.k >= most or (space.k >= least and space.residual(q) <= _residual_limit(space, q, g, radius)):
             break
     promised = -float(parts @ q) - float(q @ (space.values * q)) / 2
-    return Step(space.full(q).astype(g.dtype), promised)
+    return ModelStep(space.full(q).astype(g.dtype), promised)
 
 
-def _enough(space: Krylov, q: Vector, g: Vector, radius: float) -> float:
+def _residual_limit(space: Krylov, q: Vector, g: Vector, radius: float) -> float:
     """The residual at which a step is good enough; one that the radius cuts off anyway need not be accurate."""
     if float(np.linalg.norm(q)) >= 0.99 * radius:
         return 0.5 * float(np.linalg.norm(space.values * q))
@@ -153,20 +153,20 @@ def _enough(space: Krylov, q: Vector, g: Vector, radius: float) -> float:
     return min(0.5, math.sqrt(size)) * size
 
 
-def _downhill(space: Krylov, g: Vector, radius: float) -> tuple[Vector, Vector]:
+def _downhill_step(space: Krylov, g: Vector, radius: float) -> tuple[Vector, Vector]:
     """The step and the gradient, in the basis of the space's eigenvectors."""
     values, parts = space.values, space.parts(g)
     size = np.abs(values)
     q = -parts / np.maximum(size, float(np.finfo(g.dtype).eps) * max(float(np.max(size)), 1e-300))
     if float(np.linalg.norm(q)) > radius:
-        q = _shortened(size, parts, radius)
+        q = _shorten(size, parts, radius)
     if space.negative and abs(q[0]) < 0.1 * radius:
         rest = float(np.linalg.norm(q[1:]))
         q[0] = math.copysign(math.sqrt(max(radius**2 - rest**2, 0.01 * radius**2)), -parts[0])
     return q, parts
 
 
-def _shortened(size: Vector, parts: Vector, radius: float) -> Vector:
+def _shorten(size: Vector, parts: Vector, radius: float) -> Vector:
     """−parts/(size + λ) with the λ > 0 that makes it as long as the radius."""
     low, high = 0.0, float(np.linalg.norm(parts)) / radius
     for _ in range(60):
@@ -185,13 +185,13 @@ def _escape(objective: Objective, point: Point, sizes: Vector, radius: float) ->
     space = Krylov(_product(objective, point, sizes), random)
     while space.grow() and space.k < SEARCHED:
         if not np.any(space.values):
-            return _lower(objective, point, sizes * random / np.linalg.norm(random), radius)
+            return _lower_point(objective, point, sizes * random / np.linalg.norm(random), radius)
         if space.negative and space.residual(space.lowest) < -space.values[0] / 2:
             break
-    return _lower(objective, point, sizes * space.full(space.lowest), radius) if space.negative else None
+    return _lower_point(objective, point, sizes * space.full(space.lowest), radius) if space.negative else None
 
 
-def _lower(objective: Objective, point: Point, direction: Vector, radius: float) -> Point | None:
+def _lower_point(objective: Objective, point: Point, direction: Vector, radius: float) -> Point | None:
     """The first lower point at radius, radius/4, … to either side."""
     for k in range(20):
         for sign in (1.0, -1.0):

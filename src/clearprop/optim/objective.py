@@ -15,7 +15,7 @@ from clearprop.autodiff.transforms import hvp, jacobian, jvp, value_and_grad
 from clearprop.autodiff.trees import as_leaf_value, flatten
 from clearprop.compiler import Compiled, ExecutorWarning
 from clearprop.errors import ArgumentError, TraceError, unknown_name, user_line
-from clearprop.optim.transform import View
+from clearprop.optim.transform import ParameterView
 from clearprop.program.values import raw
 
 Vector: TypeAlias = NDArray[Any]
@@ -71,7 +71,7 @@ class Space:
     """The trained floating leaves of a tree, one after another in one vector of their common dtype."""
 
     def __init__(self, x0: Any, owner: str) -> None:
-        self.view = View(x0)
+        self.view = ParameterView(x0)
         self.arrays = [np.asarray(as_leaf_value(v)) if t else v for v, t in self._pairs()]
         trained = [a for a, (_, t) in zip(self.arrays, self._pairs(), strict=True) if t]
         if not sum(a.size for a in trained):
@@ -232,13 +232,13 @@ class Objective:
 
     def _lowered(self, g: Callable[..., Any], args: Sequence[Any], executor: str | None) -> tuple[Compiled, int]:
         """The compiled function, and how many numbers it reads."""
-        compiled = Compiled(_named(g, getattr(self.f, "__name__", "f")), (), (), executor)
+        compiled = Compiled(_with_name(g, getattr(self.f, "__name__", "f")), (), (), executor)
         known = compiled.lower(*args)
         known.captures.freeze()
         return compiled, sum(np.size(raw(v)) for v in [*flatten(tuple(args))[0], *known.lowered.captured])
 
 
-def _named(g: Callable[..., Any], name: str) -> Callable[..., Any]:
+def _with_name(g: Callable[..., Any], name: str) -> Callable[..., Any]:
     def function(*args: Any) -> Any:
         return g(*args)
 

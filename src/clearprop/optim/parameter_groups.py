@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from clearprop.optim.basic_transforms import MASKS, Mask, chosen, matches, require_match
+from clearprop.optim.basic_transforms import MASKS, Mask, chosen_leaves, matches, require_match
 from clearprop.optim.hyperparameters import hyper
-from clearprop.optim.transform import Transform, View
+from clearprop.optim.transform import ParameterView, Transform
 
 Group = dict[str, Any]
 
 
-def _parted(view: View, leaves: list[Any], owner: list[int], count: int) -> list[Group]:
+def _split_leaves(view: ParameterView, leaves: list[Any], owner: list[int], count: int) -> list[Group]:
     """Per rule a dict of its leaves by path."""
     parts: list[Group] = [{} for _ in range(count)]
     for path, leaf, k in zip(view.paths, leaves, owner, strict=True):
@@ -20,7 +20,7 @@ def _parted(view: View, leaves: list[Any], owner: list[int], count: int) -> list
     return parts
 
 
-def _joined(view: View, parts: list[Group], owner: list[int]) -> list[Any]:
+def _join_leaves(view: ParameterView, parts: list[Group], owner: list[int]) -> list[Any]:
     return [parts[k][path] if k >= 0 else None for path, k in zip(view.paths, owner, strict=True)]
 
 
@@ -42,21 +42,21 @@ class masked(Transform):
         """What the inner rule needs."""
         return self.inner.needs
 
-    def _owner(self, view: View) -> list[int]:
-        return [0 if is_chosen else -1 for is_chosen in chosen(self.mask, view)]
+    def _owner(self, view: ParameterView) -> list[int]:
+        return [0 if is_chosen else -1 for is_chosen in chosen_leaves(self.mask, view)]
 
     def init(self, params: Any) -> Any:
         """The inner state, for the chosen parameters by path."""
-        view = View(params)
-        return self.inner.init(_parted(view, view.leaves, self._owner(view), 1)[0])
+        view = ParameterView(params)
+        return self.inner.init(_split_leaves(view, view.leaves, self._owner(view), 1)[0])
 
     def update(self, grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
         """The inner rule where chosen."""
-        view = View(params)
+        view = ParameterView(params)
         owner, given = self._owner(view), view.gradients(grads)
-        (p,), (g,) = _parted(view, view.leaves, owner, 1), _parted(view, given, owner, 1)
+        (p,), (g,) = _split_leaves(view, view.leaves, owner, 1), _split_leaves(view, given, owner, 1)
         updates, state = self.inner.update(g, state, p, **extra)
-        made = _joined(view, [updates], owner)
+        made = _join_leaves(view, [updates], owner)
         return view.build([m if k >= 0 else g for m, k, g in zip(made, owner, given, strict=True)]), state
 
 
@@ -88,7 +88,7 @@ class groups(Transform):
         """What any rule needs."""
         return frozenset[str]().union(*(rule.needs for rule in self._all))
 
-    def _owner(self, view: View) -> list[int]:
+    def _owner(self, view: ParameterView) -> list[int]:
         def first(path: str) -> int:
             return next((k for k, (p, _) in enumerate(self.rules) if matches(p, path)), len(self.rules))
 
@@ -98,20 +98,20 @@ class groups(Transform):
 
     def init(self, params: Any) -> tuple[Any, ...]:
         """The rules' states, each for its parameters by path."""
-        view = View(params)
-        parts = _parted(view, view.leaves, self._owner(view), len(self._all))
+        view = ParameterView(params)
+        parts = _split_leaves(view, view.leaves, self._owner(view), len(self._all))
         return tuple(rule.init(part) for rule, part in zip(self._all, parts, strict=True))
 
     def update(self, grads: Any, state: tuple[Any, ...], params: Any, **extra: Any) -> tuple[Any, tuple[Any, ...]]:
         """Each parameter by its own rule."""
-        view = View(params)
+        view = ParameterView(params)
         owner, n = self._owner(view), len(self._all)
         columns = zip(
             self._all,
-            _parted(view, view.gradients(grads), owner, n),
+            _split_leaves(view, view.gradients(grads), owner, n),
             state,
-            _parted(view, view.leaves, owner, n),
+            _split_leaves(view, view.leaves, owner, n),
             strict=True,
         )
         done = [rule.update(g, s, p, **extra) for rule, g, s, p in columns]
-        return view.build(_joined(view, [u for u, _ in done], owner)), tuple(s for _, s in done)
+        return view.build(_join_leaves(view, [u for u, _ in done], owner)), tuple(s for _, s in done)

@@ -11,7 +11,7 @@ import numpy as np
 from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.hyperparameters import COUNT, Choices, hyper
 from clearprop.optim.line_search import Line
-from clearprop.optim.methods import Method, Stall, Steps, small, stuck
+from clearprop.optim.methods import Method, Stall, Steps, stop_if_flat, stop_where_nothing_is_lower
 from clearprop.optim.objective import Objective, Point, Vector
 from clearprop.optim.symmetric_rank_one import rank_one_steps
 
@@ -56,7 +56,7 @@ class quasi_newton(Method):
             _require_few(start.x.size, self.update)
         if self.update == "sr1":
             return rank_one_steps(objective, start, tolerance)
-        return _searches(objective, start, tolerance, self)
+        return _line_search_steps(objective, start, tolerance, self)
 
     def metric(self) -> Metric:
         """What is known before the first step."""
@@ -79,21 +79,21 @@ class Metric(Protocol):
         """Make W·y = p."""
 
 
-def _searches(objective: Objective, point: Point, tolerance: float, method: quasi_newton) -> Steps:
+def _line_search_steps(objective: Objective, point: Point, tolerance: float, method: quasi_newton) -> Steps:
     metric, flatter, stall = method.metric(), FLATTER[method.update], Stall(point)
-    while (stop := small(point, tolerance)) is None:
+    while (stop := stop_if_flat(point, tolerance)) is None:
         direction = -metric.times(point.gradient)
         if not float(direction @ point.gradient) < 0:  # rounding, or a damaged metric
             metric, direction = method.metric(), -point.gradient
-        trial = Line(objective.point, point, direction, flatter).search(_first(point, metric))
+        trial = Line(objective.point, point, direction, flatter).search(_first_length(point, metric))
         if stall.over(point) or (trial is None and metric.empty):
-            return stuck(point)
+            return stop_where_nothing_is_lower(point)
         if trial is None:
             metric = method.metric()
             continue
         p, y = trial.point.x - point.x, trial.point.gradient - point.gradient
         if method.damped:
-            y = _damped(p, y, -trial.step * point.gradient)
+            y = _damp(p, y, -trial.step * point.gradient)
         if _is_curved(p, y):
             metric.learn(p, y)
         point = trial.point
@@ -101,7 +101,7 @@ def _searches(objective: Objective, point: Point, tolerance: float, method: quas
     return stop
 
 
-def _first(point: Point, metric: Metric) -> float:
+def _first_length(point: Point, metric: Metric) -> float:
     """The step to try first: the full one, or at most 1 long while nothing is known."""
     if not metric.empty:
         return 1.0
@@ -113,7 +113,7 @@ def _is_curved(p: Vector, y: Vector) -> bool:
     return float(p @ y) > np.finfo(p.dtype).eps * float(y @ y) * 1e-3 if float(y @ y) else False
 
 
-def _damped(p: Vector, y: Vector, curved: Vector) -> Vector:
+def _damp(p: Vector, y: Vector, curved: Vector) -> Vector:
     """Powell 1978: θy + (1 − θ)Bp, so that its product with p is at least 0.2·pᵀBp; `curved` is Bp."""
     product, own = float(p @ y), float(p @ curved)
     if product >= 0.2 * own:

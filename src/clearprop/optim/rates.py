@@ -11,15 +11,15 @@ from clearprop.arrays.tensor import Tensor
 from clearprop.optim.basic_transforms import global_norm
 from clearprop.optim.first_order import sgd
 from clearprop.optim.hyperparameters import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Range, hyper
-from clearprop.optim.transform import Transform, View, operand, result, scalar_like
-from clearprop.optim.update_arguments import inner_product, moved, supplied, supplied_value
+from clearprop.optim.transform import ParameterView, Transform, operand, result, scalar_like
+from clearprop.optim.update_arguments import inner_product, move_parameters, require_argument, require_loss
 from clearprop.rules.elementwise import abs, exp, floor, less_equal, logical_and, maximum, minimum, where
 
 _TINY = float(np.finfo(np.float32).tiny)  # keeps 0/0 away
 _SMALLEST = 1e-12  # from here a rate that was halved too often still grows back
 
 
-def _stepped(view: View, grads: list[Any], rate: Any) -> Any:
+def _steps_at_rate(view: ParameterView, grads: list[Any], rate: Any) -> Any:
     """−rate·g for every leaf."""
     return view.build([None if g is None else -scalar_like(rate, g) * g for g in grads])
 
@@ -50,17 +50,17 @@ class polyak(Transform):
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """The gradient by one rate."""
-        view, value = View(params), supplied_value(self, extra)
+        view, value = ParameterView(params), require_loss(self, extra)
         given = view.gradients(grads)
         above = maximum(value - self.target, 0.0)
         length = maximum(self.c * inner_product(given, given), maximum(above / self.largest, _TINY))
         rate = above / length
         if self.growth is not None:
             rate = minimum(rate, self.growth * operand(state["rate"]))
-        return _stepped(view, given, rate), {"rate": result(_double(rate))}
+        return _steps_at_rate(view, given, rate), {"rate": result(_as_double(rate))}
 
 
-def _double(x: Any) -> Any:
+def _as_double(x: Any) -> Any:
     """A number in float64, as numbers beside arrays are kept."""
     return x * np.float64(1.0)
 
@@ -96,18 +96,18 @@ class armijo(Transform):
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """The longest step that lowers the loss enough, or none."""
-        view, value, f = View(params), supplied_value(self, extra), supplied(self, extra, "f")
+        view, value, f = ParameterView(params), require_loss(self, extra), require_argument(self, extra, "f")
         given = view.gradients(grads)
         decrease = self.c * inner_product(given, given)
         start = minimum(self.growth * operand(state["rate"]), self.largest)
         rates = [start * self.backtrack**k for k in range(self.trials)]
         accepted: Any = 0.0 * start
         for rate in reversed(rates):
-            lower = less_equal(operand(f(moved(view, given, -rate))), value - rate * decrease)
+            lower = less_equal(operand(f(move_parameters(view, given, -rate))), value - rate * decrease)
             accepted = where(lower, rate, accepted)
         below = maximum(rates[-1] * self.backtrack, _SMALLEST)
         kept = where(accepted > 0, accepted, below)
-        return _stepped(view, given, accepted), {"rate": result(kept)}
+        return _steps_at_rate(view, given, accepted), {"rate": result(kept)}
 
 
 class hypergradient(Transform):
@@ -136,12 +136,12 @@ class hypergradient(Transform):
 
     def init(self, params: Any) -> dict[str, Any]:
         """The factor 1, and no step before."""
-        before = View(params).make(lambda p: 0 * p)
+        before = ParameterView(params).make(lambda p: 0 * p)
         return {"factor": Tensor(np.float64(1.0)), "before": before, "inner": self.inner.init(params)}
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """The inner update by the factor."""
-        view = View(params)
+        view = ParameterView(params)
         given, before = view.gradients(grads), view.gradients(state["before"])
         lengths = maximum(global_norm(given) * global_norm(before), _TINY)
         cosine = -inner_product(given, before) / lengths
@@ -187,8 +187,8 @@ class reduce_on_plateau(Transform):
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """All leaves by the factor."""
-        view = View(params)
-        seen = watch_loss(state, supplied_value(self, extra), self.every, self.threshold)
+        view = ParameterView(params)
+        seen = watch_loss(state, require_loss(self, extra), self.every, self.threshold)
         stuck = seen["waited"] > self.patience
         before = operand(state["factor"])
         factor = where(stuck, maximum(before * self.factor, self.smallest), before)

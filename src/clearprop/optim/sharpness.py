@@ -7,8 +7,8 @@ from typing import Any
 from clearprop.optim.basic_transforms import global_norm
 from clearprop.optim.first_order import sgd
 from clearprop.optim.hyperparameters import POSITIVE, hyper
-from clearprop.optim.transform import Transform, View
-from clearprop.optim.update_arguments import gradient_at, moved, supplied
+from clearprop.optim.transform import ParameterView, Transform
+from clearprop.optim.update_arguments import gradient_at, move_parameters, require_argument
 from clearprop.rules.elementwise import square
 
 
@@ -41,12 +41,12 @@ class sam(Transform):
 
     def update(self, grads: Any, state: Any, params: Any, **extra: Any) -> tuple[Any, Any]:
         """The inner rule on the gradient nearby."""
-        view, f = View(params), supplied(self, extra, "f")
+        view, f = ParameterView(params), require_argument(self, extra, "f")
         given = view.gradients(grads)
         pairs = list(zip(given, view.leaves, strict=True))
         size = [None if g is None else g * p if self.adaptive else g for g, p in pairs]
         way = [None if g is None else g * square(p) if self.adaptive else g for g, p in pairs]
-        worst = moved(view, way, self.rho / (global_norm(size) + 1e-12))
+        worst = move_parameters(view, way, self.rho / (global_norm(size) + 1e-12))
         return self.inner.update(view.build(gradient_at(f, view, worst)), state, params, **extra)
 
     def eval_params(self, state: Any, params: Any) -> Any:

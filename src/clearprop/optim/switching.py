@@ -12,8 +12,8 @@ from clearprop.optim.first_order import adam, sgd
 from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, SHARE, Configured, Range, hyper
 from clearprop.optim.rates import no_loss_yet, watch_loss
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Composed, Transform, View, operand, result, scalar_like
-from clearprop.optim.update_arguments import inner_product, supplied_value
+from clearprop.optim.transform import Composed, ParameterView, Transform, operand, result, scalar_like
+from clearprop.optim.update_arguments import inner_product, require_loss
 from clearprop.rules.elementwise import abs, logical_and, logical_or, where
 
 
@@ -138,12 +138,12 @@ class switch(Transform):
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """The first rule's update, or the second's."""
-        view, t, on = View(params), state["t"] + 1, operand(state["switched"])
+        view, t, on = ParameterView(params), state["t"] + 1, operand(state["switched"])
         one, first = self.first.update(grads, state["first"], params, **extra)
-        begun = _either(operand(state["begun"]), state["second"], self.second.init(params))
+        begun = _choose_tree(operand(state["begun"]), state["second"], self.second.init(params))
         other, second = self.second.update(grads, begun, params, **extra)
         before, after = view.gradients(one), view.gradients(other)
-        value = supplied_value(self, extra) if "value" in self.criterion.needs else None
+        value = require_loss(self, extra) if "value" in self.criterion.needs else None
         fires, rate, seen = self.criterion.judge(state["when"], t, before, view.gradients(grads), value)
         updates = [
             None if b is None else where(on, scalar_like(state["factor"], a) * a, b)
@@ -154,18 +154,18 @@ class switch(Transform):
             "switched": result(logical_or(on, fires)),
             "begun": result(logical_or(on, False)),
             "factor": result(where(on, operand(state["factor"]), rate * np.float64(1.0))),
-            "first": _either(on, state["first"], first),
-            "second": _either(on, second, state["second"]),
-            "when": _either(on, state["when"], seen),
+            "first": _choose_tree(on, state["first"], first),
+            "second": _choose_tree(on, second, state["second"]),
+            "when": _choose_tree(on, state["when"], seen),
         }
 
     def eval_params(self, state: Any, params: Any) -> Any:
         """As the rule in force says."""
         second = self.second.eval_params(state["second"], params)
-        return _either(operand(state["switched"]), second, self.first.eval_params(state["first"], params))
+        return _choose_tree(operand(state["switched"]), second, self.first.eval_params(state["first"], params))
 
 
-def _either(on: Any, new: Any, old: Any) -> Any:
+def _choose_tree(on: Any, new: Any, old: Any) -> Any:
     """The leaves of `new` where `on`, else those of `old`."""
     chosen, structure = flatten(new)
     pairs = zip(chosen, flatten(old)[0], strict=True)

@@ -40,7 +40,7 @@ def scalar_like(scalar: Any, leaf: Any) -> Any:
     return scalar if own.weak or own.dtype.kind != "f" or own.dtype == dtype else astype(scalar, dtype=dtype)
 
 
-class View:
+class ParameterView:
     """Parameters as leaves in order, with their paths, and which of them are trained."""
 
     def __init__(self, params: Any) -> None:
@@ -132,14 +132,14 @@ class Leafwise(Transform):
 
     def init(self, params: Any) -> dict[str, Any]:
         """The step number, if it counts, carried numbers, and a tree like the parameters for every slot."""
-        view = View(params)
+        view = ParameterView(params)
         state: dict[str, Any] = {"t": Tensor(np.int64(0))} if self.counts else {}
         state |= {n: Tensor(np.float64(self.first_carried(n))) for n in self.carried}
         return state | {s: view.make(lambda p, s=s: self.first(s, p)) for s in self.slots}
 
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """Every trained leaf through the rule."""
-        view, new = View(params), dict(state)
+        view, new = ParameterView(params), dict(state)
         shared: tuple[Any, ...] = ()
         if self.counts:
             new["t"] = state["t"] + 1
@@ -243,13 +243,15 @@ def apply_updates(params: Any, updates: Any) -> Any:
     >>> cl.optim.apply_updates({"w": cl.tensor(1.0), "n": 3}, {"w": cl.tensor(-0.5), "n": None})
     {'w': Tensor(0.5), 'n': 3}
     """
-    view = View(params)
+    view = ParameterView(params)
     given, _ = flatten(params)
     changes = view.of(updates, "updates")
-    return unflatten(view.structure, [_moved(g, p, u) for g, p, u in zip(given, view.leaves, changes, strict=True)])
+    return unflatten(
+        view.structure, [_add_update(g, p, u) for g, p, u in zip(given, view.leaves, changes, strict=True)]
+    )
 
 
-def _moved(given: Any, p: Any, update: Any) -> Any:
+def _add_update(given: Any, p: Any, update: Any) -> Any:
     if update is None:
         return given
     if isinstance(given, Tensor) and given.requires_grad and given.application is None:

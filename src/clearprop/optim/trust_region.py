@@ -23,7 +23,7 @@ def eigen_step(values: Vector, g: Vector, radius: float) -> Vector:
     floor = max(0.0, -lowest)
     shift = _shift(values, g, radius, floor)
     if shift is None:
-        return _hard(values, g, radius, floor)
+        return _hard_case_step(values, g, radius, floor)
     step: Vector = -g / (values + shift)
     return step * (radius / float(np.linalg.norm(step)))
 
@@ -44,7 +44,7 @@ def _shift(values: Vector, g: Vector, radius: float, floor: float) -> float | No
     return floor + high
 
 
-def _hard(values: Vector, g: Vector, radius: float, floor: float) -> Vector:
+def _hard_case_step(values: Vector, g: Vector, radius: float, floor: float) -> Vector:
     """As far as it is determined; what is left of the radius along the lowest value, if that is negative."""
     rest = values + floor
     determined = rest > np.finfo(values.dtype).eps * max(float(np.max(np.abs(values))), 1e-300)

@@ -7,7 +7,7 @@ from typing import Any
 
 from clearprop.autodiff.transforms import grad, jvp
 from clearprop.errors import ArgumentError, user_line
-from clearprop.optim.transform import Transform, View, operand, scalar_like
+from clearprop.optim.transform import ParameterView, Transform, operand, scalar_like
 from clearprop.rules.reductions import sum
 from clearprop.rules.structural import zeros_like
 
@@ -19,7 +19,7 @@ _WHAT = {
 }
 
 
-def supplied(rule: Transform, extra: dict[str, Any], name: str) -> Any:
+def require_argument(rule: Transform, extra: dict[str, Any], name: str) -> Any:
     """The keyword of that name.  Raises ArgumentError if `update` was called without it."""
     if extra.get(name) is not None:
         return extra[name]
@@ -34,24 +34,24 @@ def supplied(rule: Transform, extra: dict[str, Any], name: str) -> Any:
     )
 
 
-def supplied_value(rule: Transform, extra: dict[str, Any]) -> Any:
+def require_loss(rule: Transform, extra: dict[str, Any]) -> Any:
     """The loss of this step, as rules compute on it."""
-    return operand(supplied(rule, extra, "value"))
+    return operand(require_argument(rule, extra, "value"))
 
 
-def moved(view: View, steps: Sequence[Any], by: Any = 1.0) -> Any:
+def move_parameters(view: ParameterView, steps: Sequence[Any], by: Any = 1.0) -> Any:
     """The parameters plus `by` times these steps (None: leave as it is), as a tree."""
     pairs = zip(view.leaves, steps, strict=True)
     return view.build([p if s is None else p + scalar_like(by, p) * s for p, s in pairs])
 
 
-def gradient_at(f: Callable[[Any], Any], view: View, point: Any) -> list[Any]:
+def gradient_at(f: Callable[[Any], Any], view: ParameterView, point: Any) -> list[Any]:
     """∇f at a tree built like the parameters: the trained leaves' gradients, None for the others."""
     return view.gradients(grad(f)(point))
 
 
 def gradient_and_curvature(
-    f: Callable[[Any], Any], view: View, point: Any, direction: Sequence[Any]
+    f: Callable[[Any], Any], view: ParameterView, point: Any, direction: Sequence[Any]
 ) -> tuple[list[Any], list[Any]]:
     """∇f and the Hessian times a direction, at a tree built like the parameters."""
     pairs = zip(view.leaves, direction, strict=True)

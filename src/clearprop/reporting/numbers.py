@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from clearprop.autodiff.transforms import value_and_grad
 from clearprop.data.parts import Part, rows_in
+from clearprop.nn import CLASS_LOSSES
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.normalisation import softmax
 from clearprop.runs.state import State
-from clearprop.train.metrics import CLASS_LOSSES
 from clearprop.train.run import Run
 from clearprop.train.step import make_objective, make_step
 from clearprop.train.training_loop import Plan, replayed

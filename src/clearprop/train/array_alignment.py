@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop import nn
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 from clearprop.train.metrics import Measure, outputs_of
 
 Pair: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
-_NUMBERS = ("mse", "mae", "huber")
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ def adapted_inputs(model: Any, x: Any) -> NDArray[Any]:
 def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArray[Any]]:
     """How the pair is made to fit, and the network's outputs for its first two rows.
 
-    Labels stay integers, whatever they are compared with; the targets of mse, mae and huber become floats, and a
+    Labels stay integers, whatever they are compared with; the targets of losses of numbers become floats, and a
     column where the network has one output.
     """
     x, y = pair
     dtype = dtype_of(model)
     first = adapted_inputs(model, x[:2])
     outputs = outputs_of(model, first)
-    floating = y.dtype.kind == "f" or loss.name in _NUMBERS
-    column = y.ndim == 1 and outputs.shape[1:] == (1,) and loss.name in (*_NUMBERS, "binary_cross_entropy")
+    floating = y.dtype.kind == "f" or loss.name in nn.NUMBER_LOSSES
+    column = y.ndim == 1 and outputs.shape[1:] == (1,) and loss.name in (*nn.NUMBER_LOSSES, "binary_cross_entropy")
     return Adaptation(None if first.dtype == x.dtype else dtype, dtype if floating else None, column), outputs

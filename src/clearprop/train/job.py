@@ -27,7 +27,7 @@ from clearprop.runs.state import State
 from clearprop.train.array_alignment import adaptation
 from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, stream
 from clearprop.train.interrupts import TrainingInterrupted
-from clearprop.train.metrics import CLASS_LOSSES, Measure, evaluate_part
+from clearprop.train.metrics import Measure, evaluate_part
 from clearprop.train.native_executor import choose_executor
 from clearprop.train.run import Run, Workings
 from clearprop.train.step import make_step
@@ -144,7 +144,7 @@ def fitted(job: Job) -> Job:
         if not isinstance(part, tuple):
             raise ArgumentError("training on arrays needs arrays", expected="validation=(x, y)", got="rows on disk")
         pair = adapt(part)
-        if job.loss.name in CLASS_LOSSES:
+        if job.loss.name in nn.CLASS_LOSSES:
             _check_labels(job.loss, outputs[:1], pair[1])
         return pair
 

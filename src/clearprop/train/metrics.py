@@ -89,8 +89,6 @@ METRICS = {
     "r2": Measure("r2", r2, by_batch=False, sums=_moments, of_sums=_r2_of),
 }
 """The metrics that have a name."""
-CLASS_LOSSES = ("binary_cross_entropy", "cross_entropy")
-"""The losses that compare logits with labels."""
 
 
 def find_loss(loss: str | Callable[[Any, Any], Any]) -> Measure:

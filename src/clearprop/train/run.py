@@ -17,13 +17,14 @@ from clearprop.data.streaming.encoded_source import encoded_blocks
 from clearprop.data.training_data import as_pair
 from clearprop.errors import ArgumentError, RunError
 from clearprop.files.tree_arrays import to_bytes
+from clearprop.nn import CLASS_LOSSES
 from clearprop.runs.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint, save_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, measured
 from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.state import State
 from clearprop.train.array_alignment import adaptation, adapted_inputs
-from clearprop.train.metrics import CLASS_LOSSES, Measure, evaluate, evaluate_blocks, outputs_of
+from clearprop.train.metrics import Measure, evaluate, evaluate_blocks, outputs_of
 from clearprop.train.training_loop import Plan, replayed
 
 

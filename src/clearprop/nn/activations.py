@@ -1,0 +1,100 @@
+"""Activations: their names, each with the initialiser that suits it, and functions as layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from clearprop.arrays.functions import FUNCTIONS
+from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.nn.fields import static
+from clearprop.nn.module import Module
+
+LINEAR = "linear"
+SUITED = {
+    "relu": "he",
+    "leaky_relu": "he",
+    "relu6": "he",
+    "elu": "he",
+    "selu": "lecun",
+    "gelu": "he",
+    "gelu_tanh": "he",
+    "silu": "he",
+    "tanh": "glorot",
+    "sigmoid": "glorot",
+    "softplus": "glorot",
+    "softmax": "he",
+    "log_softmax": "he",
+    LINEAR: "glorot",
+}
+"""Every activation with the initialiser for the layer before it: the one place where a name is added."""
+ACTIVATIONS = tuple(name for name in SUITED if name != LINEAR)
+"""The names of activations; each is a function of `cl` too."""
+
+
+def suited_to(activation: str) -> str:
+    """The initialiser for a layer that the activation follows.
+
+    He for relu, its family, gelu and silu; LeCun for selu; Glorot for tanh, sigmoid, softplus and linear layers.
+
+    >>> import clearprop as cl
+    >>> cl.nn.suited_to("gelu"), cl.nn.suited_to("tanh")
+    ('he', 'glorot')
+    """
+    return SUITED.get(activation, "he")
+
+
+class Activation(Module):
+    """An activation by name, with its parameters: `Activation("leaky_relu", slope=0.1)`.
+
+    >>> import clearprop as cl
+    >>> cl.nn.Activation("relu")(cl.tensor([-1.0, 2.0]))
+    Tensor([0.0, 2.0])
+    """
+
+    name: str = static()
+    options: tuple[tuple[str, Any], ...] = static(default=())
+
+    def __init__(self, name: str, **options: Any) -> None:
+        if name not in SUITED:
+            raise unknown_name("activation", name, SUITED, user_line())
+        super().__init__(name=name, options=tuple(sorted(options.items())))
+
+    def forward(self, x: Any) -> Any:
+        """The function of that name."""
+        return x if self.name == LINEAR else FUNCTIONS[self.name](x, **dict(self.options))
+
+    def label(self) -> str:
+        """The name, with parameters if any."""
+        return self.name + (f"({', '.join(f'{k}={v}' for k, v in self.options)})" if self.options else "")
+
+
+class Function(Module):
+    """Any function of one array as a layer.  It is compared by identity and cannot be stored in a file."""
+
+    function: Callable[[Any], Any] = static()
+
+    def forward(self, x: Any) -> Any:
+        """The function."""
+        return self.function(x)
+
+    def label(self) -> str:
+        """Its name."""
+        return getattr(self.function, "__name__", repr(self.function))
+
+
+def as_layer(layer: Any) -> Module:
+    """A module, from a module, the name of an activation, or a function."""
+    if isinstance(layer, Module):
+        return layer
+    if isinstance(layer, str):
+        return Activation(layer)
+    if not callable(layer):
+        raise ArgumentError(
+            "a layer is a module, the name of an activation, or a function",
+            expected='cl.nn.Dense(4, 16), "relu", cl.tanh',
+            got=repr(layer),
+            where=user_line(),
+        )
+    name = getattr(layer, "__name__", "")
+    return Activation(name) if name in ACTIVATIONS and FUNCTIONS[name] is layer else Function(layer)
