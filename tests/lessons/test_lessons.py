@@ -12,7 +12,7 @@ import pytest
 from clearprop.errors import ArgumentError
 from clearprop.lessons import lesson, lessons, tell
 from clearprop.lessons.engine import is_right, parsed
-from clearprop.notation.numbers import number_text
+from clearprop.notation.symbols import number_text
 from clearprop.program.values import raw
 
 NAMES = ["relu-neuron", "two-layer-net", "softmax-cross-entropy", "vanishing-gradient", "dead-relu"]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.notation import Call, Expression, Name, Number, text
-from clearprop.notation.source import filled
+from clearprop.notation.expressions import fill_spelling
 from clearprop.primitives import HELPERS
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.program.types import Type, type_of
@@ -154,7 +154,9 @@ class NumpySource:
         else:
             self.helpers |= {n: f for n, f in HELPERS.items() if re.search(rf"\b{n}\(", p.numpy)}
             params = {k: _One(v) if k == "axis" else v for k, v in eq.params.items()}
-            tree = _tidied(filled(p, operands, Call(p, (), {k: _Shown(self.value(v)) for k, v in params.items()})))
+            tree = _tidied(
+                fill_spelling(p, operands, Call(p, (), {k: _Shown(self.value(v)) for k, v in params.items()}))
+            )
         if own.weak and not ast.unparse(tree).startswith(f"{_PLAIN[own.dtype.kind]}("):
             tree = ast.Call(ast.Name(_PLAIN[own.dtype.kind]), [tree], [])
         return tree

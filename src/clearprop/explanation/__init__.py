@@ -1,8 +1,7 @@
 """Explanations: any entry of any gradient opened into its terms, factors and rules, summed and checked."""
 
 from clearprop.explanation import printers as printers
-from clearprop.explanation.entry import Entry, Factor, Path, Term
-from clearprop.explanation.explanations import Explanation, Explanations
+from clearprop.explanation.explanations import Entry, Explanation, Explanations, Factor, Path, Term
 from clearprop.explanation.record import Check, Operand, Place, Rounding
 from clearprop.explanation.request import explain
 from clearprop.explanation.updates import Part, Update, explain_update

@@ -14,10 +14,23 @@ import numpy as np
 
 from clearprop.autodiff.reverse import sweep
 from clearprop.autodiff.tape import Slice
-from clearprop.explanation.jacobians import Array, LocalJacobian, Multilinear, shape_of
-from clearprop.explanation.structural_jacobians import local_jacobian
+from clearprop.explanation.general_jacobians import General, Reduction
+from clearprop.explanation.jacobians import Array, Elementwise, LocalJacobian, Multilinear, Structural, shape_of
 from clearprop.program.types import type_of
-from clearprop.program.values import Node, raw
+from clearprop.program.values import Application, Node, raw
+
+_KINDS: dict[str, type[LocalJacobian]] = {
+    "elementwise": Elementwise,
+    "reduction": Reduction,
+    "multilinear": Multilinear,
+    "structural": Structural,
+    "general": General,
+}
+
+
+def local_jacobian(app: Application, k: int, out: Node) -> LocalJacobian:
+    """∂out/∂operand `k`, by the declared kind of the application's primitive."""
+    return _KINDS[app.primitive.kind](app, k, out)
 
 
 class Graph:

@@ -9,7 +9,7 @@ import numpy as np
 
 from clearprop.arrays import Tensor
 from clearprop.explanation.derivation import Derivation
-from clearprop.explanation.entry import Entry, open_entry
+from clearprop.explanation.explanations import Entry, open_entry
 from clearprop.explanation.jacobians import Elementwise, LocalJacobian, wide
 from clearprop.explanation.labels import Given, Labels, short_name
 from clearprop.program.types import PYTHON_SCALARS

@@ -1,19 +1,198 @@
-"""Explanations: ∂target/∂value of a whole value, to be opened at any entry, and of the arrays of a tree."""
+"""What is opened: ∂target/∂value of a whole value, its entries, the terms of an entry, each the next level.
+
+An `Entry` keeps the derivation that it was opened from, and its place there, for what is asked of it later.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from clearprop.errors import unknown_name, user_line
+from clearprop.errors import DTypeError, unknown_name, user_line
+from clearprop.explanation.chain_rule import Bundle, Way, all_ways, bundles
 from clearprop.explanation.derivation import Derivation
-from clearprop.explanation.entry import Entry, missing_entry, open_entry
-from clearprop.explanation.jacobians import Array, shape_of
-from clearprop.explanation.record import Label, Presentable, Printable, flat_position
+from clearprop.explanation.jacobians import Array, LocalJacobian, Multilinear, shape_of
+from clearprop.explanation.record import (
+    SHOWN,
+    Check,
+    Label,
+    Operand,
+    Place,
+    Presentable,
+    Printable,
+    Rounding,
+    flat_position,
+)
+from clearprop.explanation.search import largest_ways
+from clearprop.explanation.zero_reasons import zero_reason
+from clearprop.notation.expressions import Expression, Number
+from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A local derivative ∂out/∂in: the rule of the operation as a formula, and as a number."""
+
+    out: Place
+    under: Place
+    value: float
+    formula: Expression
+    operands: tuple[Operand, ...]
+    operation: str
+    where: str
+    _inside: tuple[Derivation, LocalJacobian, int, int] | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<{self.symbol} = {self.value:g}>"
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether the operation is made of others, and can be opened."""
+        return self._inside is not None
+
+    def body(self) -> Entry | None:
+        """The same derivative inside the operation, for one that is made of others; None for the others."""
+        if self._inside is None:
+            return None
+        derivation, local, inner, out = self._inside
+        entry: Entry = derivation.open_body(derivation.labels, local, inner, out)
+        return entry
+
+    @property
+    def symbol(self) -> str:
+        """`dReLU/dsum`."""
+        return f"d{self.out.label.text}/d{self.under.label.text}"
+
+    @property
+    def symbol_tex(self) -> str:
+        r"""`\frac{\partial y}{\partial x}`."""
+        return rf"\frac{{\partial {self.out.label.tex}}}{{\partial {self.under.label.tex}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """∂t/∂consumer times the local factors from the consumer to the entry; outermost factor first."""
+
+    consumer: Place
+    delta: float
+    factors: tuple[Factor, ...]
+    value: float
+    is_last: bool
+    _at: tuple[Derivation, Node, int] = field(repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"<term {self.value:g} through {self.consumer.label.text}>"
+
+    def open(self) -> Entry:
+        """The next level: why ∂t/∂consumer has its value."""
+        return open_entry(*self._at)
+
+
+@dataclass(frozen=True, slots=True)
+class Path(Printable):
+    """One whole path from an entry to the target: its factors, outermost first, and their product."""
+
+    factors: tuple[Factor, ...]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Presentable):
+    """∂target/∂place: its value, and the terms of one level that it is the sum of.
+
+    `value` is the gradient that the run computed.  `terms` are the largest ones, all of them where there are few, and
+    `rest` is the sum of the others, so that Σ terms + rest + rounding.difference = value.  `status` is "value",
+    "zero" (with its reason) or "not computed".
+    """
+
+    target: Label
+    place: Place
+    value: float
+    status: str
+    reason: str
+    terms: tuple[Term, ...]
+    rest: float
+    rest_count: int
+    total: float
+    rounding: Rounding
+    _derivation: Derivation = field(repr=False, compare=False)
+    _node: Node = field(repr=False, compare=False)
+    _position: int = field(repr=False, compare=False)
+
+    @property
+    def symbol(self) -> str:
+        """`∂y/∂w₀`."""
+        return f"∂{self.target.text}/∂{self.place.label.text}"
+
+    @property
+    def symbol_tex(self) -> str:
+        r"""`\frac{\partial y}{\partial w_{0}}`."""
+        return rf"\frac{{\partial {self.target.tex}}}{{\partial {self.place.label.tex}}}"
+
+    @property
+    def count(self) -> int:
+        """The number of terms of this level."""
+        return len(self.terms) + self.rest_count
+
+    def check(self) -> Check:
+        """A numerical derivative of the same program in float64: central difference, complex step where it may.
+
+        Where the run's dtype is too coarse to tell, the gradient beside it is the one of float64.
+        """
+        found = self._derivation.check(self._node, self._position)
+        if found.agrees or self._derivation.is_double():
+            return found
+        twin, images = self._derivation.twin(np.dtype(np.float64))
+        return replace(found, gradient=float(twin.graph.delta_at(images[self._node], np.array([self._position]))[0]))
+
+    def paths(self, k: int = 5) -> tuple[Path, ...]:
+        """The k whole paths with the largest products, by best-first search."""
+        return self._paths(largest_ways(self._derivation.graph, self._node, self._position, k))
+
+    def all_paths(self, most: int) -> tuple[Path, ...] | None:
+        """Every whole path, in the order of the program; None if there are more than `most`."""
+        found = all_ways(self._derivation.graph, self._node, self._position, most)
+        return None if found is None else self._paths(found)
+
+    def _paths(self, ways: Iterable[Way]) -> tuple[Path, ...]:
+        found = []
+        for way in ways:
+            factors = tuple(f for bundle, i in way for f in factors_of(self._derivation, bundle, i))
+            found.append(Path(factors, math.prod(f.value for f in factors)))
+        return tuple(found)
+
+    def at(self, dtype: Any) -> Entry:
+        """The same entry with the program evaluated in another dtype."""
+        wanted = np.dtype(dtype)
+        if wanted.kind != "f":
+            raise DTypeError(
+                "at() evaluates in a floating dtype",
+                expected="float64, float32 or float16",
+                got=wanted.name,
+                where=user_line(),
+            )
+        twin, images = self._derivation.twin(wanted)
+        return open_entry(twin, images[self._node], self._position)
+
+    def native(self) -> float | None:
+        """What the run's own, compiled step computes for this entry; None where no step of a run is explained.
+
+        The step is compiled for this, once per explanation, which may take some seconds.
+        """
+        return self._derivation.native(self._node, self._position)
+
+    def show(self, k: int) -> Entry:
+        """The same entry with its k largest terms."""
+        return open_entry(self._derivation, self._node, self._position, k)
+
+    def __repr__(self) -> str:
+        what = "1 term" if self.count == 1 else f"{self.count} terms"
+        return f"<{self.symbol} = {self.value:g}, {what}>" if self.terms else f"<{self.symbol}: {self.status}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +259,105 @@ class Explanations(Printable):
 
     def __repr__(self) -> str:
         return f"<explanations of {self.target.text}: {', '.join(self.parts)}>"
+
+
+# ------------------------------------------------------------------------------------------------ opening a level
+def open_entry(derivation: Derivation, node: Node, at: int, shown: int = SHOWN) -> Entry:
+    """The level of one entry of a value, with its `shown` largest terms."""
+    graph = derivation.graph
+    level = bundles(graph, node, at)
+    products = np.concatenate([b.product for b in level]) if level else np.zeros(0)
+    total = _fsum(products)
+    delta = graph.delta(node)
+    value = total if delta is None else float(delta[at])
+    largest = _largest_positions(products, shown)
+    left = np.ones(len(products), bool)
+    left[largest] = False
+    return Entry(
+        target=derivation.target_label(),
+        place=derivation.place(node, at),
+        value=value,
+        status="value" if value != 0 else "zero",
+        reason="" if value != 0 else zero_reason(graph, derivation.labels, node, at),
+        terms=tuple(_term(derivation, level, i) for i in largest),
+        rest=_fsum(products[left]),
+        rest_count=int(left.sum()),
+        total=total,
+        rounding=derivation.rounding(level, value, total, type_of(raw(node)).dtype),
+        _derivation=derivation,
+        _node=node,
+        _position=at,
+    )
+
+
+def missing_entry(derivation: Derivation, node: Node, at: int, reason: str) -> Entry:
+    """The record of a gradient that nobody computed."""
+    nothing = Rounding(math.nan, math.nan, type_of(raw(node)).dtype.name)
+    return Entry(
+        derivation.target_label(), derivation.place(node, at), math.nan, "not computed", reason, (), 0.0, 0, math.nan,
+        nothing, derivation, node, at,
+    )  # fmt: skip
+
+
+def _term(derivation: Derivation, level: Sequence[Bundle], i: int) -> Term:
+    bundle = next(b for b in level if (i := i - len(b)) < 0)
+    i += len(bundle)
+    node, at = bundle.node, int(bundle.end[i])
+    return Term(
+        consumer=derivation.place(node, at),
+        delta=float(bundle.delta[i]),
+        factors=factors_of(derivation, bundle, i),
+        value=float(bundle.product[i]),
+        is_last=derivation.graph.is_target(node),
+        _at=(derivation, node, at),
+    )
+
+
+def factors_of(derivation: Derivation, bundle: Bundle, i: int) -> tuple[Factor, ...]:
+    """The local factors of one term, outermost first."""
+    local = bundle.local
+    if local is None:
+        return ()
+    inner, out = int(bundle.inner[i]), int(bundle.out[i])
+    under = derivation.place(local.operand, inner)
+    where = derivation.labels.line(local.app)
+    if local.additive:
+        return (_sum_factor(derivation, bundle, i, under, where),)
+    if isinstance(local, Multilinear):
+        operation, over = "multiply", derivation.product_place(local, inner, out)
+    else:
+        operation, over = local.primitive.name, derivation.place(local.node, out)
+    factor = Factor(
+        over, under, float(bundle.factor[i]), local.formula, derivation.operands(local, inner, out),
+        operation, where,
+        None if local.primitive.body is None else (derivation, local, inner, out),
+    )  # fmt: skip
+    return (factor,) if bundle.sums is None else (_sum_factor(derivation, bundle, i, over, where), factor)
+
+
+def _sum_factor(derivation: Derivation, bundle: Bundle, i: int, under: Place, where: str) -> Factor:
+    """The derivative of a sum with respect to one of its parts."""
+    assert bundle.sums is not None
+    node, ats = bundle.sums
+    return Factor(derivation.place(node, int(ats[i])), under, 1.0, Number(1), (), "sum", where)
+
+
+def _fsum(values: Array) -> float:
+    """The exactly rounded sum; not a number where the terms have no sum."""
+    try:
+        return math.fsum(values)
+    except (OverflowError, ValueError):
+        with np.errstate(all="ignore"):
+            return float(np.sum(values))
+
+
+def _largest_positions(products: Array, k: int) -> list[int]:
+    """The positions of the k largest terms by magnitude, NaN first; all of them in order where there are no more."""
+    if len(products) <= k:
+        return list(range(len(products)))
+    size = np.where(np.isnan(products), np.inf, np.abs(products))
+    order = np.argpartition(-size, k - 1)[:k]
+    return [int(i) for i in order[np.argsort(-size[order], kind="stable")]]
 
 
 def explanation_of(

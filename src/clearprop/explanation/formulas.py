@@ -54,7 +54,7 @@ def _expressions(program: Program) -> dict[Var, Expression]:
     known |= {v: _constant(c) for v, c in zip(hidden, program.captured, strict=True)}
     for eq in program.equations:
         operands = (known[a] if isinstance(a, Var) else Number(a) for a in eq.inputs)
-        known |= dict.fromkeys(eq.outputs, simplified(eq.primitive, tuple(operands), dict(eq.params)))
+        known |= dict.fromkeys(eq.outputs, simplify_call(eq.primitive, tuple(operands), dict(eq.params)))
     return known
 
 
@@ -63,14 +63,14 @@ def _constant(value: Any) -> Expression:
     return Number(array[()].item()) if array.ndim == 0 else Name("constant")
 
 
-def simplified(primitive: Operation, operands: tuple[Expression, ...], params: dict[str, Any]) -> Expression:
+def simplify_call(primitive: Operation, operands: tuple[Expression, ...], params: dict[str, Any]) -> Expression:
     """A call without what a reader would leave away: factors 1, and arithmetic on numbers alone."""
     if primitive.tex == "{x}" and len(operands) == 1 and primitive.name != "stop_gradient":
         return operands[0]
     if primitive.name == "size":
         return Number(int(params["dim"]))
     if primitive.kind == "elementwise" and operands and all(isinstance(o, Number) for o in operands):
-        folded = _folded(primitive, operands, params)
+        folded = _fold_numbers(primitive, operands, params)
         if primitive.name != "divide" or len(number_text(folded)) <= _SHORT:
             return Number(folded)
     if primitive is REGISTRY["multiply"]:
@@ -84,7 +84,7 @@ _SHORT = 5
 """A quotient of numbers stays a quotient, 1 / 512, unless it is this short: 0.5."""
 
 
-def _folded(primitive: Operation, operands: tuple[Expression, ...], params: dict[str, Any]) -> Any:
+def _fold_numbers(primitive: Operation, operands: tuple[Expression, ...], params: dict[str, Any]) -> Any:
     values = [o.value for o in operands if isinstance(o, Number)]
     with np.errstate(all="ignore"):
         out = primitive.run(values, params)
@@ -143,7 +143,7 @@ def skeleton_of(program: Program) -> Skeleton:
         if isinstance(whole[atom], Number):
             return whole[atom]
         if eq is not None and (eq.primitive.kind == "elementwise" or _is_widening(eq)):
-            return simplified(eq.primitive, tuple(map(outer, eq.inputs)), dict(eq.params))
+            return simplify_call(eq.primitive, tuple(map(outer, eq.inputs)), dict(eq.params))
         name = atom.name if eq is None else text(whole[atom])
         parts[name] = atom, whole[atom]
         return Name(name)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.explanation.formulas import UNIT, Skeleton, rule_formula, rule_program, skeleton_of, symbol_type
+from clearprop.explanation.formulas import UNIT, rule_formula, symbol_type
 from clearprop.notation.expressions import Expression, Number
 from clearprop.primitives import REGISTRY, Rule, Zero
 from clearprop.program.operation import Operation
@@ -54,7 +54,7 @@ def shape_of(value: Any) -> tuple[int, ...]:
     return () if type(value) in PYTHON_SCALARS else tuple(value.shape)
 
 
-def gathered(value: Any, shape: tuple[int, ...], out: Array) -> Array:
+def gather_entries(value: Any, shape: tuple[int, ...], out: Array) -> Array:
     """Entries at flat positions of a value seen in a broadcast shape, without making that array."""
     if not shape:
         return np.repeat(np.asarray(value), len(out))
@@ -155,7 +155,7 @@ class Elementwise(LocalJacobian):
         """All operands, and the output, at these entries of the output."""
 
         def pick(value: Any) -> Any:
-            return value if type(value) in PYTHON_SCALARS else wide(gathered(value, self.out_shape, out))
+            return value if type(value) in PYTHON_SCALARS else wide(gather_entries(value, self.out_shape, out))
 
         return [pick(v) for v in self.app.raw], pick(self.app.outputs)
 
@@ -210,94 +210,6 @@ class Elementwise(LocalJacobian):
             own = tuple(0 if n == 1 else int(i) for i, n in zip(index[pad:], shape, strict=True))
             found[name] = given, int(np.ravel_multi_index(own, shape)) if shape else 0
         return found
-
-
-class Reduction(LocalJacobian):
-    """y = Σ w·x locally: the weights are the rule on a tangent of ones."""
-
-    def _wide_out(self) -> tuple[int, ...]:
-        """The output's shape with the reduced axes kept, of size 1."""
-        if self.app.params.get("keepdims", False):
-            return self.out_shape
-        axes = self.app.params.get("axis", (-1,))
-        n = len(self.shape)
-        kept = iter(self.out_shape[len(self.out_shape) - (n - len(axes)) :] if n > len(axes) else ())
-        own = tuple(1 if i - n in axes else next(kept) for i in range(n))
-        return self.out_shape[: len(self.out_shape) - (n - len(axes))] + own
-
-    def _weighed(self, g: Array) -> Array:
-        assert isinstance(self.rule, Rule)
-        shape = self._wide_out()
-        xs = [wide(v) for v in self.app.raw]
-        y = np.reshape(wide(self.app.outputs), shape)
-        with np.errstate(all="ignore"):
-            value = self.rule.call(np.reshape(g, shape), y, xs, self.app.params)
-        full = np.broadcast_shapes(np.shape(value), self.shape, shape)
-        return np.broadcast_to(np.asarray(value, np.float64), full)
-
-    @functools.cached_property
-    def _weights(self) -> Array:
-        if not isinstance(self.rule, Rule):
-            return np.zeros(np.broadcast_shapes(self.shape, self._wide_out()))
-        return self._weighed(np.ones(self.out_shape))
-
-    @functools.cached_property
-    def _out(self) -> Array:
-        """For every weight the entry of the output that it belongs to."""
-        return np.broadcast_to(positions(self.out_shape).reshape(self._wide_out()), self._weights.shape)
-
-    def _places(self, ats: Array) -> tuple[Array, tuple[Array, ...]]:
-        """Where the entries stand among the weights: once each, or more often where x was repeated."""
-        full = self._weights.shape
-        if full == self.shape:
-            return np.arange(len(ats)), np.unravel_index(ats, full) if full else (np.zeros(len(ats), np.int64),)
-        own = np.broadcast_to(positions(self.shape), full)
-        hits = [np.nonzero(own == at) for at in ats]
-        source = np.repeat(np.arange(len(ats)), [len(h[0]) if h else 1 for h in hits])
-        return source, tuple(np.concatenate(axis) for axis in zip(*hits, strict=True))
-
-    def columns(self, ats: Array) -> Columns:
-        """See `LocalJacobian.columns`."""
-        source, places = self._places(ats)
-        return Columns(source, np.atleast_1d(self._out)[places], np.atleast_1d(self._weights)[places])
-
-    @functools.cached_property
-    def _skeleton(self) -> Skeleton | None:
-        if not isinstance(self.rule, Rule):
-            return None
-        rule, params, wide_out = self.rule, self.app.params, self._wide_out()
-        names = [UNIT, "y", *self.primitive.operands]
-        types = [symbol_type(0.0, wide_out)] * 2 + [symbol_type(v, shape_of(v)) for v in self.app.raw]
-        return skeleton_of(rule_program(lambda g, y, *xs: rule.call(g, y, xs, params), names, types))
-
-    @functools.cached_property
-    def formula(self) -> Expression:
-        """See `LocalJacobian.formula`."""
-        return Number(0) if self._skeleton is None else self._skeleton.formula
-
-    @functools.cached_property
-    def _numbers(self) -> dict[str, Any]:
-        assert self._skeleton is not None
-        y = np.reshape(wide(self.app.outputs), self._wide_out())
-        return self._skeleton.numbers([np.ones_like(y), y, *map(wide, self.app.raw)])
-
-    def parts_at(self, inner: int, out: int) -> dict[str, tuple[Expression, Any]]:
-        """See `LocalJacobian.parts_at`."""
-        if self._skeleton is None:
-            return {}
-        return {n: (self._skeleton.parts[n][1], aligned(v, self.shape, inner)) for n, v in self._numbers.items()}
-
-    def values_at(self, out: int, inner: int = 0) -> dict[str, tuple[Any, int]]:
-        """See `LocalJacobian.values_at`."""
-        return {"y": (self.node, out), self.primitive.operands[0]: (self.operand, inner)}
-
-
-def aligned(value: Any, shape: tuple[int, ...], at: int) -> Any:
-    """The entry of a part that meets entry `at` of an array of this shape; None where shapes do not align."""
-    try:
-        return gathered(value, shape, np.array([at]))[0].item()
-    except ValueError:
-        return None
 
 
 class Multilinear(LocalJacobian):
@@ -366,3 +278,78 @@ class Multilinear(LocalJacobian):
         loops = len(shape) - len(core)
         own = [0 if n == 1 else i for n, i in zip(shape, index[split - loops : split], strict=False)]
         return int(np.ravel_multi_index((*own, *(fixed[c] for c in core)), shape))
+
+
+class Structural(LocalJacobian):
+    """Entries that move or repeat.  What goes where is found by moving the positions themselves."""
+
+    def _moved(self, entries: Array) -> Array:
+        xs = [
+            entries if j == self.k else np.zeros(shape_of(v)) if self._is_active(j) else v
+            for j, v in enumerate(self.app.raw)
+        ]
+        return np.asarray(self.primitive(*xs, **self.app.params))
+
+    def _is_active(self, j: int) -> bool:
+        rules = self.primitive.rules
+        return (rules[0] if self.primitive.variadic else rules[j]) is not None
+
+    @functools.cached_property
+    def _origin(self) -> Array | None:
+        """For every output the entry it comes from (−1: none), or None where the primitive adds entries up."""
+        count = int(np.prod(self.shape, dtype=np.int64))
+        origin = self._moved(np.arange(1.0, count + 1).reshape(self.shape)).astype(np.int64) - 1
+        probe = np.random.default_rng(0).random(count) + 0.5
+        seen = np.where(origin < 0, 0.0, np.append(probe, 0.0)[np.minimum(origin, count)])
+        return origin.ravel() if np.array_equal(seen, self._moved(probe.reshape(self.shape))) else None
+
+    @functools.cached_property
+    def move(self) -> bool:  # type: ignore[override]  # a constant of the class for most kinds
+        """See `LocalJacobian.move`."""
+        return self._origin is not None and isinstance(self.rule, Rule)
+
+    def came_from(self, out: int) -> int:
+        """See `LocalJacobian.came_from`."""
+        return -1 if self._origin is None else int(self._origin[out])
+
+    @functools.cached_property
+    def _sorted(self) -> tuple[Array, Array]:
+        assert self._origin is not None
+        order = np.argsort(self._origin, kind="stable")
+        return order, self._origin[order]
+
+    def columns(self, ats: Array) -> Columns:
+        """See `LocalJacobian.columns`."""
+        if self._origin is None:
+            return by_unit_tangents(self, ats)
+        order, ranked = self._sorted
+        first, last = np.searchsorted(ranked, ats), np.searchsorted(ranked, ats, side="right")
+        counts = last - first
+        source = np.repeat(np.arange(len(ats)), counts)
+        within = np.arange(len(source)) - np.repeat(np.cumsum(counts) - counts, counts)
+        out = order[np.repeat(first, counts) + within]
+        return Columns(source, out, np.ones(len(out)))
+
+    @functools.cached_property
+    def formula(self) -> Expression:
+        """See `LocalJacobian.formula`."""
+        return Number(1)
+
+
+def by_unit_tangents(local: LocalJacobian, ats: Array) -> Columns:
+    """Forward mode on one unit vector per entry."""
+    xs, app = [wide(v) for v in local.app.raw], local.app
+    found = []
+    for at in ats:
+        unit = np.zeros(local.shape)
+        unit.reshape(-1)[at] = 1.0
+        dots: list[Any] = [None] * len(xs)
+        dots[local.k] = unit[()]
+        with np.errstate(all="ignore"):
+            out = app.primitive.pushforward(dots, app.outputs, xs, app.params)
+        part = out[local.node.position] if type(app.outputs) is tuple else out
+        column = np.ravel(np.broadcast_to(np.asarray(raw(part), np.float64), local.out_shape))
+        (hits,) = np.nonzero(column != 0)
+        found.append((hits, column[hits]))
+    source = np.repeat(np.arange(len(ats)), [len(h) for h, _ in found])
+    return Columns(source, np.concatenate([h for h, _ in found]), np.concatenate([f for _, f in found]))

@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.explanation.chain_rule import Graph
+from clearprop.explanation.chain_rule import Graph, local_jacobian
 from clearprop.explanation.jacobians import LocalJacobian, Multilinear, shape_of
 from clearprop.explanation.record import Label
-from clearprop.explanation.structural_jacobians import local_jacobian
-from clearprop.notation.names import escaped, subscript, subscript_tex
-from clearprop.notation.numbers import number_tex, number_text
+from clearprop.notation.symbols import escape_tex, number_tex, number_text, subscript, subscript_tex
 from clearprop.program.types import PYTHON_SCALARS
 from clearprop.program.values import Application, Node, raw
 
@@ -212,7 +210,7 @@ def _in_table(columns: Sequence[str], value: Any, at: int) -> Label:
     row, column = index_of(shape_of(raw(value)), at)
     rows = shape_of(raw(value))[0]
     name = columns[column]
-    tex = rf"\text{{{escaped(name)}}}"
+    tex = rf"\text{{{escape_tex(name)}}}"
     return Label(name, tex) if rows == 1 else Label(f"{name}[{row}]", f"{tex}_{{{row}}}")
 
 
@@ -225,7 +223,7 @@ def call_label(name: str, operands: list[Label]) -> Label | None:
 
 
 def _upright(name: str) -> str:
-    return rf"\operatorname{{{escaped(name)}}}"
+    return rf"\operatorname{{{escape_tex(name)}}}"
 
 
 def _indexed_label(name: str, value: Any, at: int, plain: bool = True) -> Label:

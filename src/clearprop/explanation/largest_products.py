@@ -13,7 +13,7 @@ _CHUNK = 1 << 22
 """How many products are held at once."""
 
 
-def reached(local: Multilinear, ats: Array) -> Array:
+def reached_outputs(local: Multilinear, ats: Array) -> Array:
     """The entries of the output that these entries of the operand take part in, as flat positions."""
     own, out = _axes(local, local.k), _axes(local, None)
     index = dict(zip(own, np.unravel_index(ats, local.shape), strict=True))
@@ -22,14 +22,14 @@ def reached(local: Multilinear, ats: Array) -> Array:
     return np.flatnonzero(np.broadcast_to(met, local.out_shape))
 
 
-def best(local: Multilinear, ats: Array, beyond: Array) -> Array:
+def best_beyond(local: Multilinear, ats: Array, beyond: Array) -> Array:
     """For entries of the operand: max over the output of |other operand| · beyond; −1 where beyond is negative."""
     own, out, other = _axes(local, local.k), _axes(local, None), _axes(local, 1 - local.k)
     index = dict(zip(own, np.unravel_index(ats, local.shape), strict=True))
     hull = {a: np.unique(i) for a, i in index.items()}
     letters = [*own, *(a for a in dict.fromkeys((*out, *other)) if a not in own)]
-    left = _placed(np.abs(wide(local.app.raw[1 - local.k])), other, letters, hull)
-    right = _placed(beyond.reshape(local.out_shape), out, letters, hull)
+    left = _place_axes(np.abs(wide(local.app.raw[1 - local.k])), other, letters, hull)
+    right = _place_axes(beyond.reshape(local.out_shape), out, letters, hull)
     found = _largest_products(left, right, len(own))
     return found[tuple(np.searchsorted(hull[a], i) for a, i in index.items())]
 
@@ -50,7 +50,7 @@ def _axes(local: Multilinear, which: int | None) -> list[str]:
     return [*names, *core]
 
 
-def _placed(array: Array, own: Sequence[str], letters: Sequence[str], hull: Mapping[str, Array]) -> Array:
+def _place_axes(array: Array, own: Sequence[str], letters: Sequence[str], hull: Mapping[str, Array]) -> Array:
     """The array with its axes in the order of `letters` (size 1 where it has none), cut to the hull."""
     for axis, a in enumerate(own):
         if a in hull:

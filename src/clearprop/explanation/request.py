@@ -14,8 +14,7 @@ from clearprop.autodiff.trees import as_leaf_value, chosen, flatten, has_derivat
 from clearprop.errors import ArgumentError, DTypeError, GradientError, TraceError, unknown_name, user_line
 from clearprop.explanation.composite_bodies import open_body
 from clearprop.explanation.derivation import Derivation
-from clearprop.explanation.entry import Entry
-from clearprop.explanation.explanations import Explanation, Explanations, explanation_of
+from clearprop.explanation.explanations import Entry, Explanation, Explanations, explanation_of
 from clearprop.explanation.labels import Given
 from clearprop.explanation.record import flat_position
 from clearprop.explanation.runs import input_features, open_run

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from clearprop.compiler import NumpySource, closed_helpers, helper_source
 from clearprop.exporting.rule_text import rule_source
-from clearprop.exporting.step_programs import Part
+from clearprop.exporting.step_programs import StepProgram
 from clearprop.primitives import HELPERS, REGISTRY
 from clearprop.program.ir import Equation
 
@@ -168,9 +168,9 @@ class Setting:
     weights: list[str]
 
 
-def python_file(setting: Setting, predict: Part, gradients: Part, update: Part) -> str:
+def python_file(setting: Setting, predict: StepProgram, gradients: StepProgram, update: StepProgram) -> str:
     """The text of the file."""
-    printed = {name: NumpySource(part.program, name) for name, part in _named(predict, gradients, update)}
+    printed = {name: NumpySource(part.program, name) for name, part in _function_names(predict, gradients, update)}
     bodies = {name: source.body(_headings()) for name, source in printed.items()}
     helpers = {"random_bits": HELPERS["random_bits"], "fold_in": HELPERS["fold_in"]}
     for source in printed.values():
@@ -196,7 +196,7 @@ def python_file(setting: Setting, predict: Part, gradients: Part, update: Part) 
     )
 
 
-def _named(predict: Part, gradients: Part, update: Part) -> list[tuple[str, Part]]:
+def _function_names(predict: StepProgram, gradients: StepProgram, update: StepProgram) -> list[tuple[str, StepProgram]]:
     return [("predict", predict), ("loss_and_gradients", gradients), ("update", update)]
 
 
@@ -217,7 +217,7 @@ def _headings() -> Callable[[Equation], str]:
     return heading
 
 
-def _unpacked(source: NumpySource, part: Part, places: Sequence[tuple[str, str]]) -> list[str]:
+def _unpacking_lines(source: NumpySource, part: StepProgram, places: Sequence[tuple[str, str]]) -> list[str]:
     """Lines that give the program's inputs their names, from the dictionaries in which they come."""
     lines = []
     for var, name in zip(source.program.arguments, part.inputs, strict=True):
@@ -228,14 +228,14 @@ def _unpacked(source: NumpySource, part: Part, places: Sequence[tuple[str, str]]
     return lines
 
 
-def _function(source: NumpySource, body: Sequence[str], part: Part, arguments: str, doc: str) -> str:
+def _function(source: NumpySource, body: Sequence[str], part: StepProgram, arguments: str, doc: str) -> str:
     head = [f"def {source.name}({arguments}):", f'    """{doc}"""']
     return "\n".join(
-        [*head, *_unpacked(source, part, [("", "parameters")]), *body, f"    return {source.results()[0]}"]
+        [*head, *_unpacking_lines(source, part, [("", "parameters")]), *body, f"    return {source.results()[0]}"]
     )
 
 
-def _gradients(source: NumpySource, body: Sequence[str], part: Part) -> str:
+def _gradients(source: NumpySource, body: Sequence[str], part: StepProgram) -> str:
     head = [
         "def loss_and_gradients(parameters, x, y, rng):",
         '    """The loss, its gradients by parameter, and renewed statistics; rng is for random layers."""',
@@ -244,10 +244,10 @@ def _gradients(source: NumpySource, body: Sequence[str], part: Part) -> str:
     gradients = _dictionary("gradient ", results)
     renewed = _dictionary("new ", results)
     last = f"    return {results['loss']}, {gradients}, {renewed}"
-    return "\n".join([*head, *_unpacked(source, part, [("", "parameters")]), *body, last])
+    return "\n".join([*head, *_unpacking_lines(source, part, [("", "parameters")]), *body, last])
 
 
-def _update(source: NumpySource, body: Sequence[str], part: Part, optimizer: str) -> str:
+def _update(source: NumpySource, body: Sequence[str], part: StepProgram, optimizer: str) -> str:
     rule = textwrap.wrap(optimizer, 100, initial_indent="    ", subsequent_indent="        ")
     head = [
         "def update(parameters, gradients, state):",
@@ -260,7 +260,7 @@ def _update(source: NumpySource, body: Sequence[str], part: Part, optimizer: str
     results = dict(zip(part.outputs, source.results(), strict=True))
     changed, state = _dictionary("new ", results), _dictionary("state ", results)
     last = f"    return {{**parameters, **{changed}}}, {state}"
-    return "\n".join([*head, *_unpacked(source, part, places), *body, last])
+    return "\n".join([*head, *_unpacking_lines(source, part, places), *body, last])
 
 
 def _dictionary(prefix: str, results: dict[str, str]) -> str:

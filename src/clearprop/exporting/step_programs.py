@@ -21,7 +21,7 @@ from clearprop.shapes import Scope
 
 
 @dataclass(frozen=True)
-class Part:
+class StepProgram:
     """A lowered program with names for its inputs and outputs: paths of parameters and state, or plain names."""
 
     program: Program
@@ -36,11 +36,11 @@ class Tracer:
         self.model, self.state = model, state
         self.x, self.y = x, y
 
-    def predict(self) -> Part:
+    def predict(self) -> StepProgram:
         """x → the network's outputs."""
         return self._trace(lambda model, x: {"outputs": model(x)}, {"": self.model, "x": self.x})
 
-    def gradients(self, objective: Callable[..., Any]) -> Part:
+    def gradients(self, objective: Callable[..., Any]) -> StepProgram:
         """(model, x, y, rng) → loss, gradients by parameter, and the model's new state."""
         names = list(self.model.parameters())
 
@@ -54,7 +54,7 @@ class Tracer:
         rng = np.zeros(2, np.uint32)
         return self._trace(f, {"": self.model, "x": self.x, "y": self.y, "rng": rng})
 
-    def update(self, optimizer: Any) -> Part:
+    def update(self, optimizer: Any) -> StepProgram:
         """(parameters, gradients, state) → new parameters and state: the update rule."""
         names = list(self.model.parameters())
         leaves, structure = flatten(self.model)
@@ -72,7 +72,7 @@ class Tracer:
         gradients = {n: np.zeros(np.shape(raw(v)), raw(v).dtype) for n, v in self.model.parameters().items()}
         return self._trace(f, {"": self.model, "gradient": gradients, "state": self.state})
 
-    def _trace(self, f: Callable[..., dict[str, Any]], arguments: dict[str, Any]) -> Part:
+    def _trace(self, f: Callable[..., dict[str, Any]], arguments: dict[str, Any]) -> StepProgram:
         scope = Scope()
         flat: list[Any] = []
         names: list[str] = []
@@ -81,7 +81,7 @@ class Tracer:
             leaves, structure = flatten(tree)
             structures.append((structure, len(leaves)))
             flat += leaves
-            names += [_joined(name, p, tree) for p in paths(tree)]
+            names += [_join_path(name, p, tree) for p in paths(tree)]
         outputs: list[str] = []
 
         def called(*xs: Any) -> Sequence[Any]:
@@ -94,22 +94,22 @@ class Tracer:
             outputs.extend(out)
             return list(out.values())
 
-        types = [_open(raw(v), scope) for v in flat]
+        types = [_open_type(raw(v), scope) for v in flat]
         program = trace(
             called,
             types,
             [n.removeprefix("gradient ") + "_bar" if n.startswith("gradient ") else n for n in names],
             scope,
         )
-        return Part(lower(program), names, outputs)
+        return StepProgram(lower(program), names, outputs)
 
 
-def _joined(name: str, path: str, tree: Any) -> str:
+def _join_path(name: str, path: str, tree: Any) -> str:
     if isinstance(tree, dict):
         return f"{name} {path.removeprefix('[').removesuffix(']').strip(chr(39))}"
     return f"{name} {path}".strip()
 
 
-def _open(value: Any, scope: Scope) -> Type:
+def _open_type(value: Any, scope: Scope) -> Type:
     t = type_of(value)
     return Type(tuple(1 if n == 1 else scope.new(n) for n in t.shape), t.dtype)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.explanation import Entry
-from clearprop.lessons.lesson import Lesson, Step
-from clearprop.notation.numbers import number_text
+from clearprop.lessons.lesson import Lesson, LessonStep
+from clearprop.notation.symbols import number_text
 from clearprop.program.values import raw
 
 WIDTH = 88
@@ -51,7 +51,7 @@ def tell(lesson: Lesson, write: Callable[[str], None], read: Callable[[str], str
 
 
 def _tell_step(
-    step: Step,
+    step: LessonStep,
     numbers: Mapping[str, Any],
     score: Score,
     write: Callable[[str], None],
@@ -59,17 +59,17 @@ def _tell_step(
 ) -> None:
     if step.ask:
         answer = float(raw(numbers[step.answer]))
-        write(_filled("? " + step.ask, numbers))
+        write(_fill_numbers("? " + step.ask, numbers))
         if read is None:
             write(f"  = {number_text(answer)}")
         else:
             _question(answer, score, write, read)
     if step.open:
-        write(_opened(numbers[step.open]))
+        write(_explanation_text(numbers[step.open]))
     if step.say:
         if step.ask or step.open:
             write("")
-        write(_filled(step.say, numbers))
+        write(_fill_numbers(step.say, numbers))
 
 
 def _question(answer: float, score: Score, write: Callable[[str], None], read: Callable[[str], str]) -> None:
@@ -80,7 +80,7 @@ def _question(answer: float, score: Score, write: Callable[[str], None], read: C
         if not given:
             write(f"  = {number_text(answer)}")
             return
-        value = parsed(given)
+        value = parse_number(given)
         if value is not None:
             break
         write("  a number, please: 3, -0.5, 1/4 or 2e-3")
@@ -91,7 +91,7 @@ def _question(answer: float, score: Score, write: Callable[[str], None], read: C
         write(f"  not quite: it is {number_text(answer)}, you said {given}")
 
 
-def parsed(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     """A number as people write it: decimal, with a power of ten, or a fraction."""
     try:
         value = float(Fraction(text.replace("−", "-").replace(",", ".").replace(" ", "")))
@@ -105,17 +105,17 @@ def is_right(value: float, answer: float) -> bool:
     return abs(value - answer) <= max(CLOSE * abs(answer), 1e-9)
 
 
-def _opened(shown: Any) -> str:
+def _explanation_text(shown: Any) -> str:
     return textwrap.indent(str(shown), "    ")
 
 
-def _filled(text: str, numbers: Mapping[str, Any]) -> str:
-    shown = {name: _shown(value) for name, value in numbers.items()}
+def _fill_numbers(text: str, numbers: Mapping[str, Any]) -> str:
+    shown = {name: _number_or_text(value) for name, value in numbers.items()}
     paragraphs = text.strip().format_map(shown).split("\n\n")
-    return "\n\n".join(_wrapped(p) for p in paragraphs)
+    return "\n\n".join(_wrap_paragraph(p) for p in paragraphs)
 
 
-def _wrapped(paragraph: str) -> str:
+def _wrap_paragraph(paragraph: str) -> str:
     """Running text is wrapped; lines that begin with a space stand as they are."""
     if paragraph.startswith("    "):
         return paragraph
@@ -124,7 +124,7 @@ def _wrapped(paragraph: str) -> str:
     return textwrap.fill(" ".join(lines), WIDTH, subsequent_indent=indent)
 
 
-def _shown(value: Any) -> str:
+def _number_or_text(value: Any) -> str:
     value = raw(value)
     array = np.asarray(value) if not isinstance(value, (str, Entry)) and hasattr(value, "shape") else None
     if array is not None and array.ndim:

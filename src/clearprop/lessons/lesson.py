@@ -19,7 +19,7 @@ _TEXTS = files("clearprop.lessons") / "texts"
 
 
 @dataclass(frozen=True)
-class Step:
+class LessonStep:
     """One step of a lesson; texts may hold `{name}` for a number of the experiment."""
 
     say: str = ""
@@ -35,7 +35,7 @@ class Lesson:
     name: str
     title: str
     experiment: Callable[[], dict[str, Any]]
-    steps: tuple[Step, ...]
+    steps: tuple[LessonStep, ...]
 
 
 def lessons() -> dict[str, str]:
@@ -53,5 +53,5 @@ def lesson(name: str) -> Lesson:
     if name not in lessons():
         raise unknown_name("lesson", name, lessons(), where="clearprop lesson")
     text = tomllib.loads((_TEXTS / f"{name}.toml").read_text(encoding="utf-8"))
-    steps = tuple(Step(**step) for step in text["step"])
+    steps = tuple(LessonStep(**step) for step in text["step"])
     return Lesson(name, text["title"], getattr(experiments, text["experiment"]), steps)

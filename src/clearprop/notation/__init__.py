@@ -4,12 +4,10 @@ An expression is a tree of `Call`s of declared operations, `Name`s and `Number`s
 from its declaration (`numpy=`, `tex=`); where parentheses are needed is read from the spellings themselves.
 """
 
-from clearprop.notation.expressions import Call, Expression, Name, Number, Spelling
+from clearprop.notation.expressions import Call, Expression, Name, Number, Spelling, numpy_source
 from clearprop.notation.mathml import mathml
-from clearprop.notation.names import subscript, subscript_tex
-from clearprop.notation.numbers import number_tex, number_text
 from clearprop.notation.plain_text import text
-from clearprop.notation.source import numpy_source
+from clearprop.notation.symbols import number_tex, number_text, subscript, subscript_tex
 from clearprop.notation.tex import tex
 
 __all__ = [

@@ -116,7 +116,7 @@ class _Reader:
             "operatorname": lambda: f"<mi>{escape(self._raw())}</mi>",
             "mathrm": lambda: f"<mi>{escape(self._raw())}</mi>",
             "text": lambda: f"<mtext>{escape(self._raw())}</mtext>",
-            "mathbf": lambda: f"<mi>{_bold(self._argument())}</mi>",
+            "mathbf": lambda: f"<mi>{_bold_digits(self._argument())}</mi>",
             "begin": self._cases,
             "left": lambda: operator(self.next(), stretchy=True),
             "right": lambda: operator(self.next(), stretchy=True),
@@ -158,6 +158,6 @@ def _plain(token: str) -> str:
     return "\\" if token == "\\backslash" else token
 
 
-def _bold(element: str) -> str:
+def _bold_digits(element: str) -> str:
     text = re.sub(r"<[^>]+>", "", element)
     return "".join(chr(0x1D7CE + int(c)) if c.isdigit() else c for c in text)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from clearprop.notation.expressions import Expression, Name, Number
-from clearprop.notation.numbers import MINUS, number_text
-from clearprop.notation.source import filled
+from clearprop.notation.expressions import Expression, Name, Number, fill_spelling
+from clearprop.notation.symbols import MINUS, number_text
 
 _BINARY: dict[type[ast.AST], tuple[str, int]] = {
     ast.Add: (" + ", 5), ast.Sub: (f" {MINUS} ", 5), ast.Mult: (" · ", 6), ast.Div: (" / ", 6),
@@ -40,19 +39,19 @@ def _piece(e: Expression) -> _Piece:
         return pieces[0]
     holes: list[ast.expr] = [ast.Name(f"{_OPERAND}{i}") for i in range(len(pieces))]
     known = {f"{_OPERAND}{i}": piece for i, piece in enumerate(pieces)}
-    return _shown(filled(e.function, holes, e), known)
+    return _text_of(fill_spelling(e.function, holes, e), known)
 
 
 _OPERAND = "operand_"
 
 
-def _wrapped(piece: _Piece, least: int) -> str:
+def _in_parentheses(piece: _Piece, least: int) -> str:
     return piece[0] if piece[1] >= least else f"({piece[0]})"
 
 
-def _shown(node: ast.expr, known: dict[str, _Piece]) -> _Piece:
+def _text_of(node: ast.expr, known: dict[str, _Piece]) -> _Piece:
     def at(inner: ast.expr, least: int) -> str:
-        return _wrapped(_shown(inner, known), least)
+        return _in_parentheses(_text_of(inner, known), least)
 
     if isinstance(node, ast.Name):
         return known.get(node.id, (node.id, _ATOM))
@@ -68,27 +67,27 @@ def _shown(node: ast.expr, known: dict[str, _Piece]) -> _Piece:
         (other,) = node.comparators
         return at(node.left, _COMPARISON + 1) + _COMPARED[type(node.ops[0])] + at(other, _COMPARISON + 1), _COMPARISON
     if isinstance(node, ast.Call):
-        return _called(node, known)
+        return _call_text(node, known)
     return ast.unparse(node), _ATOM
 
 
-def _called(node: ast.Call, known: dict[str, _Piece]) -> _Piece:
+def _call_text(node: ast.Call, known: dict[str, _Piece]) -> _Piece:
     """A call: the notation of mathematics where a terminal has it."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
-    given = [_shown(a, known) for a in node.args]
+    given = [_text_of(a, known) for a in node.args]
     if name == "where" and len(given) == 3:
-        chosen, other = _wrapped(given[1], _CONDITION + 1), _wrapped(given[2], _CONDITION)
-        return f"{chosen} if {_wrapped(given[0], 2)} else {other}", _CONDITION
+        chosen, other = _in_parentheses(given[1], _CONDITION + 1), _in_parentheses(given[2], _CONDITION)
+        return f"{chosen} if {_in_parentheses(given[0], 2)} else {other}", _CONDITION
     if name in _WORDS:
-        return _WORDS[name].join(_wrapped(p, _COMPARISON) for p in given), 2
+        return _WORDS[name].join(_in_parentheses(p, _COMPARISON) for p in given), 2
     if name == "logical_not":
-        return "not " + _wrapped(given[0], _COMPARISON), 2
+        return "not " + _in_parentheses(given[0], _COMPARISON), 2
     if name == "power":
-        return "^".join((_wrapped(given[0], 9), _wrapped(given[1], 8))), 8
+        return "^".join((_in_parentheses(given[0], 9), _in_parentheses(given[1], 8))), 8
     if name == "square":
-        return _wrapped(given[0], 9) + "²", 8
+        return _in_parentheses(given[0], 9) + "²", 8
     if name == "abs":
         return f"|{given[0][0]}|", _ATOM
     if name == "sqrt":
-        return "√" + _wrapped(given[0], _ATOM), _UNARY
+        return "√" + _in_parentheses(given[0], _ATOM), _UNARY
     return f"{name}({', '.join(p[0] for p in given)})", _ATOM

@@ -11,8 +11,7 @@ import functools
 import re
 
 from clearprop.notation.expressions import Call, Expression, Name, Number
-from clearprop.notation.names import escaped, name_tex
-from clearprop.notation.numbers import number_tex
+from clearprop.notation.symbols import escape_tex, name_tex, number_tex
 
 RELATION, SUM, NEGATION, PRODUCT, APPLICATION, POWER, ATOM = range(7)
 _OPERATORS = {
@@ -40,11 +39,11 @@ def _piece(e: Expression) -> tuple[str, int]:
         body = number_tex(e.value)
         return body, NEGATION if body.startswith("-") else PRODUCT if "10^" in body else ATOM
     if not e.function.tex:
-        return rf"\operatorname{{{escaped(e.function.name)}}}({', '.join(map(tex, e.operands))})", ATOM
-    return _filled(e)
+        return rf"\operatorname{{{escape_tex(e.function.name)}}}({', '.join(map(tex, e.operands))})", ATOM
+    return _fill_template(e)
 
 
-def _filled(e: Call) -> tuple[str, int]:
+def _fill_template(e: Call) -> tuple[str, int]:
     function = e.function
     own, needed = levels(function.tex)
     if function.variadic:
@@ -69,7 +68,7 @@ def levels(spelling: str) -> tuple[int, dict[str, int]]:
     for i, token in enumerate(tokens):
         depth += (token in _OPEN) - (token in _CLOSE)
         if token.startswith("{") and token != "{{":
-            needed[token[1:-1]] = max(_needed(tokens, i), needed.get(token[1:-1], RELATION))
+            needed[token[1:-1]] = max(_needed_level(tokens, i), needed.get(token[1:-1], RELATION))
         if depth == 0:
             own = min(own, _level(tokens, i))
     return own, needed
@@ -84,7 +83,7 @@ def _level(tokens: list[str], i: int) -> int:
     return APPLICATION if applied else ATOM
 
 
-def _needed(tokens: list[str], i: int) -> int:
+def _needed_level(tokens: list[str], i: int) -> int:
     """The level that an operand at place `i` needs: from what stands to its left and right."""
     before = tokens[i - 1] if i else ""
     after = tokens[i + 1] if i + 1 < len(tokens) else ""

@@ -9,8 +9,7 @@ import json
 import math
 from typing import Any
 
-from clearprop.explanation.entry import Entry, Factor, Path, Term
-from clearprop.explanation.explanations import Explanation
+from clearprop.explanation.explanations import Entry, Explanation, Factor, Path, Term
 from clearprop.explanation.printers.latex import rule_latex
 from clearprop.explanation.printers.terminal import ENTRIES, rule_text, written_paths
 from clearprop.explanation.record import Check, Label, Operand, Place, Rounding, prints

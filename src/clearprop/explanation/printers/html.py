@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from clearprop.explanation.entry import Entry, Factor, Path, Term
-from clearprop.explanation.explanations import Explanation
+from clearprop.explanation.explanations import Entry, Explanation, Factor, Path, Term
 from clearprop.explanation.printers.latex import rule_latex
 from clearprop.explanation.printers.terminal import ENTRIES, check_text, rounding_text, shown_factors, written_paths
 from clearprop.explanation.record import prints

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clearprop.explanation.entry import Entry, Factor, Path
-from clearprop.explanation.explanations import Explanation
+from clearprop.explanation.explanations import Entry, Explanation, Factor, Path
 from clearprop.explanation.printers.terminal import ENTRIES, written_paths
 from clearprop.explanation.record import prints
 from clearprop.notation import number_tex, tex
 from clearprop.notation.expressions import Expression, Name, Number, replace
-from clearprop.notation.names import escaped
+from clearprop.notation.symbols import escape_tex
 
 
 @prints("latex", Explanation)
@@ -25,7 +24,7 @@ def entry_latex(entry: Entry) -> str:
     paths = written_paths(entry)
     lines = _level(entry) if paths is None else _chains(entry, paths) + _rules(paths)
     if entry.reason:
-        lines.append(rf"& \text{{{escaped(entry.reason)}}}")
+        lines.append(rf"& \text{{{escape_tex(entry.reason)}}}")
     return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clearprop.explanation.entry import Entry, Factor, Path, Term
-from clearprop.explanation.explanations import Explanation
+from clearprop.explanation.explanations import Entry, Explanation, Factor, Path, Term
 from clearprop.explanation.printers.terminal import ENTRIES, local_text, rule_text, written_paths
 from clearprop.explanation.record import Place, prints
 from clearprop.notation import number_text, text

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from clearprop.explanation.entry import Entry, Factor, Path, Term
-from clearprop.explanation.explanations import Explanation, Explanations
+from clearprop.explanation.explanations import Entry, Explanation, Explanations, Factor, Path, Term
 from clearprop.explanation.record import Check, Rounding, prints
 from clearprop.explanation.updates import Update
 from clearprop.notation import number_text, subscript, text
 from clearprop.notation.expressions import Expression, Name, Number, replace
-from clearprop.notation.numbers import MINUS
+from clearprop.notation.symbols import MINUS
 
 WIDTH = 100
 ENTRIES, PATHS, FACTORS = 6, 6, 16

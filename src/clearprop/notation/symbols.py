@@ -1,9 +1,15 @@
-"""Names of entries: w₀ where a subscript reads well, layers[0].weight[3,5] elsewhere."""
+"""Names of entries and numbers, as a reader wants them.
+
+Names: w₀ where a subscript reads well, layers[0].weight[3,5] elsewhere.  Numbers: six significant digits, a true minus
+sign, powers of ten in LaTeX.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SHORT = re.compile(r"[^\W\d_]{1,2}")
@@ -36,13 +42,13 @@ def name_tex(name: str) -> str:
         return name
     if name in _GREEK:
         return "\\" + name
-    return rf"\mathrm{{{escaped(name)}}}"
+    return rf"\mathrm{{{escape_tex(name)}}}"
 
 
-def escaped(text: str) -> str:
+def escape_tex(text: str) -> str:
     r"""Text with LaTeX's special characters made harmless, and the signs of our texts as mathematics.
 
-    >>> escaped("z_1 = −1")
+    >>> escape_tex("z_1 = −1")
     'z\\_1 = $-$1'
     """
     plain = re.sub(r"([_#%&${}])", r"\\\1", text.replace("\\", "/"))
@@ -62,3 +68,43 @@ def subscript_tex(name: str, index: Sequence[int]) -> str:
     ('w_{0}', 'w_{3,5}')
     """
     return name_tex(name) + (f"_{{{','.join(map(str, index))}}}" if index else "")
+
+
+# --------------------------------------------------------------------------------------------------- numbers
+MINUS = "\u2212"
+
+
+def _digits(value: Any, digits: int) -> str:
+    if isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+        return str(value)
+    number = float(value)
+    if number == int(number) if math.isfinite(number) else False:
+        return f"{int(number)}" if abs(number) < 1e9 else f"{number:.{digits}g}"
+    return f"{number:.{digits}g}"
+
+
+def number_text(value: Any, digits: int = 6) -> str:
+    """The number for a terminal.
+
+    >>> number_text(-1.25), number_text(6.0), number_text(float("-inf"))
+    ('−1.25', '6', '−∞')
+    """
+    body = _digits(value, digits).replace("inf", "∞").replace("nan", "NaN")
+    return MINUS + body[1:] if body.startswith("-") else body
+
+
+def number_tex(value: Any, digits: int = 6) -> str:
+    r"""The number for LaTeX.
+
+    >>> number_tex(1.5e-7), number_tex(float("inf"))
+    ('1.5 \\cdot 10^{-7}', '\\infty')
+    """
+    body = _digits(value, digits)
+    if body in ("True", "False"):
+        return rf"\text{{{body.lower()}}}"
+    if body == "nan":
+        return r"\text{NaN}"
+    if "inf" in body:
+        return body.replace("inf", r"\infty")
+    mantissa, _, exponent = body.partition("e")
+    return mantissa if not exponent else rf"{mantissa} \cdot 10^{{{int(exponent)}}}"

@@ -1,0 +1,59 @@
+"""How many files of the package a reader passes: those whose functions run, counted in a fresh process."""
+
+import subprocess
+import sys
+
+import pytest
+
+import clearprop as cl
+
+COUNT = """
+import sys
+from pathlib import Path
+
+import clearprop as cl
+
+PACKAGE = str(Path(cl.__file__).parent)
+{before}
+entered = set()
+
+
+def watch(frame, event, _):
+    code = frame.f_code
+    if event == "call" and code.co_name != "<module>" and code.co_filename.startswith(PACKAGE):
+        entered.add(code.co_filename[len(PACKAGE) + 1 :])
+
+
+sys.setprofile(watch)
+{walk}
+sys.setprofile(None)
+print(*sorted(entered))
+"""
+NEURON = """
+x = cl.tensor([1.0, -2.0, 3.0], name="x", requires_grad=True)
+w = cl.tensor([-3.0, -1.0, 2.0], name="w", requires_grad=True)
+b = cl.tensor(1.0, name="b", requires_grad=True)
+y = cl.relu(x @ w + b)
+"""
+
+
+def files_entered(before, walk):
+    """Files whose functions `walk` calls, after `before`; bodies of modules, which imports run, do not count."""
+    code = COUNT.format(before=before, walk=walk)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return out.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "walk", "most"),
+    [("an explanation of the neuron", NEURON, "str(cl.explain(y, wrt=w))", 31)],
+)
+def test_few_files_are_passed(name, before, walk, most):
+    found = files_entered(before, walk)
+    assert len(found) <= most, f"{name}: {len(found)} files: {found}"
+
+
+def test_the_count_sees_functions_and_no_imports():
+    assert files_entered("", "cl.no_grad") == []
+    assert files_entered("", "cl.errors.nearest('a', ['b'])") == ["errors.py"]
+    assert cl.errors.__file__.endswith("errors.py")
