@@ -152,7 +152,7 @@ column 'size' spreads too far to be standardised
         lambda: Preprocessing.from_json("{"),
         """\
 the stored preprocessing cannot be trusted
-  expected  JSON text
+  expected  JSON
   got       Expecting property name enclosed in double quotes: line 1 column 2 (char 1)
   where     preprocessing.json
   try       restore the file as the run wrote it, or train again""",

@@ -464,9 +464,9 @@ def test_sizes(text, size):
     assert memory.parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "MB", "-1MB", "1e9", "500 megabytes", "1kiib"])
+@pytest.mark.parametrize("text", ["", "MB", "-1MB", "1e9", "500 megabytes", "1kiib", "9" * 400])
 def test_what_is_no_size(text):
-    with pytest.raises(ValueError, match="not a size"):
+    with pytest.raises(ValueError, match=r"size|byte"):
         memory.parse_size(text)
 
 

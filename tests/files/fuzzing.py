@@ -28,6 +28,7 @@ import polars
 
 import clearprop as cl
 from clearprop.cli.settings import as_toml, settings_from
+from clearprop.data.readers.formats import NPZ
 from clearprop.data.readers.sources import file_form
 from clearprop.data.streaming.memory import LEAST_MEMORY
 from clearprop.data.streaming.streamed_table import stream_table
@@ -295,7 +296,7 @@ def read_data(path):
         refused = problem
     else:
         refused = None
-    if file_form(Path(path), str(path)) == "npz":
+    if file_form(Path(path), str(path)) is NPZ:
         if refused is not None:
             raise refused
         return

@@ -15,13 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from clearprop.charts.colours import CURVES, INK, LINE, SOFT
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import make_folder, write_bytes
 
-COLOURS = ("#0550ae", "#a83200", "#1a7f37", "#8250df", "#7a5c00", "#bf1f6a")
-"""So many lines have colours of their own, each with a contrast of 5:1 to white; further ones have other dashes."""
-INK, SOFT, LINE = "#1b1f24", "#57606a", "#d0d7de"
-"""The colours of words, of lines that only guide the eye, and of the grid."""
 FORMATS = (".svg", ".png", ".pdf")
 WIDTH, HEIGHT = 640, 300
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2.5), (1.2, 1.8), (6, 2, 1.2, 2))
@@ -206,10 +203,10 @@ def _pen(look: str, number: int) -> dict[str, Any]:
         return {"color": SOFT, "linewidth": 1.2, "dashes": (4, 4)}
     if look == "faint":
         return {"color": SOFT, "linewidth": 0.6}
-    colour = COLOURS[number % len(COLOURS)]
+    colour = CURVES[number % len(CURVES)]
     if look == "points":
         return {"color": colour, "linestyle": "none", **_CIRCLE}
-    dashes = _DASHES[(number // len(COLOURS) + number % 2) % len(_DASHES)]  # neighbours differ in it, too
+    dashes = _DASHES[(number // len(CURVES) + number % 2) % len(_DASHES)]  # neighbours differ in it, too
     return {"color": colour, "linewidth": 1.8, **({"dashes": dashes} if dashes else {})}
 
 

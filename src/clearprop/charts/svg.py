@@ -12,24 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.charts.chart import COLOURS, HEIGHT, INK, LINE, SOFT, WIDTH, Axis, Chart, Curve, draw_figure, pens
+from clearprop.charts.chart import HEIGHT, WIDTH, Axis, Chart, Curve, draw_figure, pens
+from clearprop.charts.colours import CURVES_STYLE, VARIABLES
 from clearprop.notation import number_text
-
-_DARK = ("#79c0ff", "#ffa657", "#7ee787", "#d2a8ff", "#e3c24a", "#ff9bce")
-_NAMES = {**{colour: f"--c{i}" for i, colour in enumerate(COLOURS)}, INK: "--ink", SOFT: "--soft", LINE: "--line"}
-"""What a page calls the colours; ink, soft and line are those of every page."""
-
-
-def _colours(palette: Sequence[str]) -> str:
-    return " ".join(f"--c{i}: {colour};" for i, colour in enumerate(palette))
-
 
 STYLE = f"""
 figure {{ margin: 0.75rem 0 1.25rem; break-inside: avoid; }} figcaption {{ font-weight: 600; }}
 svg.chart {{ width: 100%; max-width: 44rem; height: auto; display: block; }}
 svg.chart * {{ stroke-linejoin: round; }} svg.chart text {{ font-family: system-ui, sans-serif; }}
-:root {{ {_colours(COLOURS)} }}
-@media (prefers-color-scheme: dark) {{ :root {{ {_colours(_DARK)} }} }}
+{CURVES_STYLE}
 .key {{ list-style: none; padding: 0; margin: 0.25rem 0; display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; }}
 .key svg {{ width: 2.2rem; height: 0.7rem; vertical-align: middle; margin-right: 0.4rem; }}
 """
@@ -109,7 +100,7 @@ def _with_prefix(name: str, value: str, prefix: str) -> str:
 
 
 def _in_page_colours(text: str) -> str:
-    for colour, name in _NAMES.items():
+    for colour, name in VARIABLES.items():
         text = text.replace(colour, f"var({name})")
     return text
 

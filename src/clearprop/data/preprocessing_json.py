@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
-from dataclasses import asdict, fields
-from typing import Any, NoReturn, TypeVar, get_args
+from collections import Counter
+from dataclasses import asdict
+from typing import Any, get_args
 
 from clearprop.data.column_roles import Dropped, Task
 from clearprop.data.encodings import (
@@ -16,12 +16,11 @@ from clearprop.data.encodings import (
     NumberTarget,
     Target,
 )
-from clearprop.errors import RunError
+from clearprop.files.strict_json import checked_value, parse_json, read_record, refuse, require_keys
 
 FORMAT = 1
 """The version of the form; a reader refuses another one."""
-
-Record = TypeVar("Record", NumberEncoding, CategoryEncoding, ClassTarget, NumberTarget, Dropped)
+_WHAT = "the stored preprocessing"
 
 
 def preprocessing_to_json(
@@ -40,88 +39,43 @@ def preprocessing_to_json(
 
 def preprocessing_from_json(text: str, where: str) -> tuple[Task, tuple[Encoding, ...], Target, tuple[Dropped, ...]]:
     """The parts of a Preprocessing.  Raises RunError for text that `preprocessing_to_json` did not write."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        _refuse("JSON text", str(problem), where)
-    document = _mapping(document, {"format", "task", "target", "columns", "dropped"}, where)
+    document = require_keys(
+        parse_json(text, _WHAT, where), {"format", "task", "target", "columns", "dropped"}, _WHAT, where
+    )
     if document["format"] != FORMAT:
-        _refuse(f"format {FORMAT}", f"format {document['format']!r}", where)
+        refuse(_WHAT, f"format {FORMAT}", f"format {document['format']!r}", where)
     task: Task = document["task"]
     if task not in get_args(Task):
-        _refuse(f"task {' or '.join(get_args(Task))}", repr(task), where)
-    target: Target = (
-        _record(ClassTarget, document["target"], f"{where}, target")
-        if task == "classification"
-        else _record(NumberTarget, document["target"], f"{where}, target")
-    )
-    columns = tuple(_encoding(item, at) for item, at in _items(document["columns"], f"{where}, columns"))
-    dropped = tuple(_record(Dropped, item, at) for item, at in _items(document["dropped"], f"{where}, dropped"))
-    _check(columns, target, where)
+        refuse(_WHAT, f"task {' or '.join(get_args(Task))}", repr(task), where)
+    kind: type[Target] = ClassTarget if task == "classification" else NumberTarget
+    target = read_record(kind, document["target"], _WHAT, f"{where}, target")
+    items = checked_value(list[object], document["columns"], _WHAT, f"{where}, columns")
+    columns = tuple(_encoding(item, f"{where}, columns[{i}]") for i, item in enumerate(items))
+    dropped = checked_value(tuple[Dropped, ...], document["dropped"], _WHAT, f"{where}, dropped")
+    _check(columns, target, dropped, where)
     return task, columns, target, dropped
 
 
-def _refuse(expected: str, got: str, where: str) -> NoReturn:
-    raise RunError(
-        "the stored preprocessing cannot be trusted",
-        expected=expected,
-        got=got,
-        where=where,
-        try_="restore the file as the run wrote it, or train again",
-    )
+def _encoding(value: Any, where: str) -> Encoding:
+    category = isinstance(value, dict) and value.get("kind") == "category"
+    kind: type[Encoding] = CategoryEncoding if category else NumberEncoding
+    return read_record(kind, value, _WHAT, where)
 
 
-def _check(columns: tuple[Encoding, ...], target: Target, where: str) -> None:
+def _check(columns: tuple[Encoding, ...], target: Target, dropped: tuple[Dropped, ...], where: str) -> None:
+    """Refuse values of the right types that do not make sense together."""
     names = [column.name for column in columns] + [target.name]
-    double = next((name for name in names if names.count(name) > 1), None)
+    double = next((name for name, number in Counter(names).items() if number > 1), None)
     if double is not None:
-        _refuse("a name of its own for every column", f"{double!r} twice", where)
+        refuse(_WHAT, "a name of its own for every column", f"{double!r} twice", where)
     if not columns:
-        _refuse("at least one column", "none", f"{where}, columns")
+        refuse(_WHAT, "at least one column", "none", f"{where}, columns")
     for part in (*columns, target):
         if isinstance(part, NumberEncoding | NumberTarget) and part.scale <= 0:
-            _refuse("a scale above 0", repr(part.scale), f"{where}, column {part.name!r}")
+            refuse(_WHAT, "a scale above 0", repr(part.scale), f"{where}, column {part.name!r}")
+    for counted in (*columns, *dropped):
+        numbers = [counted.missing, counted.rare if isinstance(counted, CategoryEncoding) else 0]
+        if min(numbers) < 0:
+            refuse(_WHAT, "numbers of values, 0 or more", str(min(numbers)), f"{where}, column {counted.name!r}")
     if isinstance(target, ClassTarget) and not 2 <= len(set(target.classes)) == len(target.classes):
-        _refuse("two or more different classes", repr(list(target.classes)), f"{where}, target")
-
-
-def _items(value: Any, where: str) -> list[tuple[Any, str]]:
-    if not isinstance(value, list):
-        _refuse("a list", repr(value)[:60], where)
-    return [(item, f"{where}[{i}]") for i, item in enumerate(value)]
-
-
-def _mapping(value: Any, keys: set[str], where: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or set(value) != keys:
-        got = ", ".join(sorted(value)) if isinstance(value, dict) else repr(value)[:60]
-        _refuse("the fields " + ", ".join(sorted(keys)), got, where)
-    return value
-
-
-def _encoding(value: Any, where: str) -> Encoding:
-    if isinstance(value, dict) and value.get("kind") == "category":
-        return _record(CategoryEncoding, value, where)
-    return _record(NumberEncoding, value, where)
-
-
-def _record(kind: type[Record], value: Any, where: str) -> Record:
-    """A `kind` from a mapping with exactly its fields, each of the type that the class declares."""
-    declared = {f.name: str(f.type) for f in fields(kind)}
-    given = _mapping(value, set(declared), where)
-    return kind(**{name: _field(given[name], declared[name], f"{where}.{name}") for name in declared})
-
-
-def _field(value: Any, declared: str, where: str) -> Any:
-    """One value, checked against its declared type; JSON has lists for tuples."""
-    if declared == "tuple[str, ...]":
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-    elif declared.startswith("Literal"):
-        if isinstance(value, str) and f'"{value}"' in declared.replace("'", '"'):
-            return value
-    elif declared == "float":
-        if (isinstance(value, float) or type(value) is int) and abs(value) <= sys.float_info.max:
-            return float(value)
-    elif type(value).__name__ == declared and (declared != "int" or value >= 0):
-        return value
-    _refuse(f"a value of type {declared}", repr(value)[:60], where)
+        refuse(_WHAT, "two or more different classes", repr(list(target.classes)), f"{where}, target")

@@ -14,6 +14,7 @@ from clearprop.data.parts import Part, rows_in
 from clearprop.nn import CLASS_LOSSES
 from clearprop.program.values import raw
 from clearprop.rules import random
+from clearprop.rules.activations import sigmoid
 from clearprop.rules.normalisation import softmax
 from clearprop.runs.state import State
 from clearprop.train.run import Run
@@ -46,7 +47,7 @@ class Held:
         """The probability of every class, `(rows, classes)`."""
         if self.outputs.shape[-1] > 1:
             return np.asarray(softmax(self.outputs))
-        positive = 0.5 * (1.0 + np.tanh(0.5 * self.outputs[:, 0]))
+        positive = np.asarray(sigmoid(self.outputs[:, 0]))
         return np.stack([1.0 - positive, positive], axis=1)
 
     @property

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.charts.chart import Axis, Chart, Curve
+from clearprop.charts.colours import ALARM
 from clearprop.charts.svg import STYLE, Charts, measure_chart, reliability_chart
 from clearprop.errors import ClearpropError
 from clearprop.explanation.printers.html import cell, html_table, number_cell, page
@@ -26,8 +27,9 @@ LARGEST_CONFUSION, POINTS = 30, 1000
 
 _STYLE = (
     STYLE
+    + f".bad {{ border-left: 4px solid {ALARM}; }}"
     + """
-.bad { color: var(--ink); border-left: 4px solid #d1242f; padding: 0.4rem 0.8rem; background: var(--band); }
+.bad { color: var(--ink); padding: 0.4rem 0.8rem; background: var(--band); }
 .counts td { text-align: right; background: color-mix(in srgb, var(--c0) calc(var(--share) * 30%), transparent); }
 pre { background: var(--band); padding: 0.6rem 0.8rem; overflow-x: auto; white-space: pre-wrap;
   overflow-wrap: anywhere; }

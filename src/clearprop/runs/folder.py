@@ -178,7 +178,6 @@ class RunFolder:
         if not path.exists():
             return None
         text = read_text(path, "the stored preprocessing")
-        parse_json(text, "the stored preprocessing", str(path))
         return Preprocessing.from_json(text, str(path))
 
     def write_summary(self, summary: Summary) -> None:

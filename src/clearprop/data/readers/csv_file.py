@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, ColumnKind, Frame, name_list, quantity
+from clearprop.data.readers.formats import DATA_FILE
 from clearprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def no_rows_error(header: tuple[str, ...], source: str) -> DataError:
 def _not_text_error(source: str) -> DataError:
     return DataError(
         f"cannot read {source!r}: it is not a text file",
-        expected="a CSV file in UTF-8, or a Parquet or NPZ file",
+        expected=f"text in UTF-8, or {DATA_FILE}",
         got="bytes that are not UTF-8 text",
         where=source,
         try_="save the table as CSV with the encoding UTF-8",

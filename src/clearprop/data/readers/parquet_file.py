@@ -18,8 +18,6 @@ from clearprop.errors import DataError
 if TYPE_CHECKING:
     import pyarrow
 
-MAGIC = b"PAR1"
-"""The first and the last four bytes of a Parquet file."""
 PARQUET_LIMIT = 2 * 2**30
 """The largest size in bytes, at 8 bytes a value, of a Parquet file that is read into memory at once."""
 MOST_COMPRESSED = 1000

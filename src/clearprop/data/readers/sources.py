@@ -1,19 +1,22 @@
-"""Every kind of source, read into a `Frame`: CSV, Parquet and NPZ files, bundled names, arrays, data frames."""
+"""Every kind of source, read into a `Frame`: files of every form, bundled names, arrays, data frames."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, name_list
 from clearprop.data.readers.csv_file import read_csv
+from clearprop.data.readers.formats import CSV, DATA_FILE, NPZ, PARQUET, SUFFIXES, FileForm, form_of
 from clearprop.data.readers.npz_file import read_npz
-from clearprop.data.readers.parquet_file import MAGIC, read_parquet
+from clearprop.data.readers.parquet_file import read_parquet
 from clearprop.data.readers.spirals import spirals
 from clearprop.errors import DataError, nearest
 
@@ -52,55 +55,29 @@ def _no_source(got: str) -> DataError:
 def _read_file(given: str | Path, as_text: frozenset[str]) -> Frame:
     path, source = Path(given), str(given)
     form = file_form(path, source)
-    if form == "npz":
-        return _from_npz(read_npz(path, source), source)
-    return read_parquet(path, source) if form == "parquet" else read_csv(path, source, as_text)
+    return read_csv(path, source, as_text) if form is CSV else _READERS[form](path, source)
 
 
-def file_form(path: Path, source: str) -> Literal["csv", "parquet", "npz"]:
-    """The form of a file, by its first bytes; by its name only where the content is none of the binary forms.
-
-    Raises DataError for what is not there or cannot be read.
-    """
-    if not path.exists():
-        raise _no_file(path, source)
-    if path.is_dir():
-        raise DataError(
-            f"cannot read {source!r}: it is a directory",
-            expected="a CSV, Parquet or NPZ file",
-            got="a directory",
-            where=source,
-            try_="name the file in it",
-        )
+def file_form(path: Path, source: str) -> FileForm:
+    """The form of a file: see `formats.form_of`.  Raises DataError for what is not there or cannot be read."""
     try:
-        with path.open("rb") as file:
-            start = file.read(len(MAGIC))
-    except OSError as problem:
-        raise DataError(
-            f"cannot read {source!r}",
-            expected="a file that may be read",
-            got=problem.strerror or type(problem).__name__,
-            where=source,
-            try_="check the file's permissions",
-        ) from None
-    if start == MAGIC:
-        return "parquet"
-    if start[:2] == b"PK":
-        return "npz"
-    by_name: dict[str, Literal["parquet", "npz"]] = {".npz": "npz", ".parquet": "parquet", ".pq": "parquet"}
-    return by_name.get(path.suffix.lower(), "csv")
+        present = path.exists()
+    except OSError:  # a name of thousands of characters
+        present = False
+    if not present:
+        raise _no_file(path, source)
+    return form_of(path, source)
 
 
 def _no_file(path: Path, source: str) -> DataError:
     folder = path.parent
     known = [*BUNDLED]
-    if folder.is_dir():
-        files = (f for f in folder.iterdir() if f.suffix.lower() in (".csv", ".npz", ".parquet"))
-        known += sorted(str(f) for f in files)
+    with suppress(OSError):
+        known += sorted(str(f) for f in folder.iterdir() if f.suffix.lower() in SUFFIXES)
     close = nearest(source, known)
     return DataError(
         f"no file and no bundled data set named {source!r}",
-        expected="a CSV, Parquet or NPZ file, or one of: " + ", ".join(BUNDLED),
+        expected=f"{DATA_FILE}, or one of: " + ", ".join(BUNDLED),
         got=repr(source),
         try_=f"{close!r}, the nearest name" if close else "check the path, or use one of the names above",
     )
@@ -206,7 +183,8 @@ def _target_column(y: NDArray[Any], rows: int, source: str) -> Column:
     return Column("y", "boolean" if y.dtype.kind == "b" else "number", numbers)
 
 
-def _from_npz(arrays: dict[str, NDArray[Any]], source: str) -> Frame:
+def _read_npz(path: Path, source: str) -> Frame:
+    arrays = read_npz(path, source)
     if "x" in arrays:
         return read_arrays(arrays["x"], arrays.get("y"), source)
     x, y = arrays["x_train"], arrays.get("y_train")
@@ -231,6 +209,9 @@ def _checked_length(x: NDArray[Any], y: NDArray[Any], source: str) -> NDArray[An
     if x.ndim and y.ndim and len(x) != len(y):
         _target_column(y, len(x), source)
     return x
+
+
+_READERS: dict[FileForm, Callable[[Path, str], Frame]] = {CSV: read_csv, PARQUET: read_parquet, NPZ: _read_npz}
 
 
 def _read_data_frame(data: Any) -> Frame:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, ColumnKind, Locator
 from clearprop.data.readers.csv_file import Cells, Records, blank_lines, no_rows_error, open_text, parse_cells, place_of
+from clearprop.data.readers.formats import CSV, PARQUET, FileForm
 from clearprop.data.readers.parquet_file import ParquetTable
 from clearprop.data.readers.sources import file_form
 from clearprop.data.streaming.memory import Budget, give_back
@@ -210,6 +211,10 @@ class _Parquet:
             first += rows
 
 
+_ROW_FILES: dict[FileForm, Callable[[Path, str], RowFile]] = {CSV: _Csv, PARQUET: _Parquet}
+"""What reads each form that can be streamed."""
+
+
 def _shift_rows(place: Locator, first: int) -> Locator:
     return lambda column, row: place(column, first + row)
 
@@ -219,8 +224,7 @@ class UnchangingFile:
 
     def __init__(self, path: Path, source: str) -> None:
         self.path, self.stamp = path, _file_stamp(path)
-        make: Callable[[Path, str], Any] = _Parquet if file_form(path, source) == "parquet" else _Csv
-        self.table: RowFile = make(path, source)
+        self.table = _ROW_FILES[file_form(path, source)](path, source)
 
     def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[RowBlock]:
         """All rows of these columns, in their order.  Raises DataError if the file is not what it was when opened."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from clearprop.data.columns import Frame
 from clearprop.data.preprocessing import Encoded, EncodingReport, Preprocessing
+from clearprop.data.readers.formats import STREAMED
 from clearprop.data.readers.sources import BUNDLED, file_form
 from clearprop.data.streaming.blocks import RowBlock, UnchangingFile
 from clearprop.data.streaming.memory import Budget
@@ -50,7 +51,7 @@ def encoded_blocks(fitted: Preprocessing, source: Any, with_target: bool = False
 def _is_table_file(source: Any) -> bool:
     if not isinstance(source, str | Path) or str(source) in BUNDLED:
         return False
-    return file_form(Path(source), str(source)) != "npz"
+    return file_form(Path(source), str(source)) in STREAMED
 
 
 def _frame(block: RowBlock, source: str, texts: frozenset[str]) -> Frame:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.data.readers.parquet_file import PARQUET_LIMIT, ParquetTable
+from clearprop.data.readers.formats import CSV, PARQUET
 from clearprop.data.readers.sources import BUNDLED, file_form
 
 CSV_SHARE = 10
@@ -20,9 +21,9 @@ def needs_streaming(source: Any, memory: int) -> bool:
         return False
     path = Path(source)
     form = file_form(path, str(source))
-    if form == "csv":
+    if form is CSV:
         return CSV_SHARE * path.stat().st_size > memory
-    if form == "parquet":
+    if form is PARQUET:
         table = ParquetTable(path, str(source))
         values = table.rows * len(table.names)
         return BYTES_PER_VALUE * values > memory or 8 * values > PARQUET_LIMIT

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from clearprop.charts.colours import PAGE_STYLE
 from clearprop.explanation.explanations import Entry, Explanation, Factor, Path, Term
 from clearprop.explanation.printers.latex import rule_latex
 from clearprop.explanation.printers.terminal import ENTRIES, check_text, rounding_text, shown_factors, written_paths
@@ -15,12 +16,9 @@ from clearprop.notation.expressions import Name, Number
 DEPTH, OPENED = 2, 3
 """How many levels below an entry are opened on the page, and how many of the largest terms of each."""
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --paper: #ffffff; --soft: #57606a; --line: #d0d7de;
-  --band: #f6f8fa; --mark: #0a5c36; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --soft: #9da7b3; --line: #3d444d;
-  --band: #161b22; --mark: #7ee2a8; } }
-* { box-sizing: border-box; }
+_STYLE = (
+    PAGE_STYLE
+    + """* { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
 main { max-width: 72rem; margin: 0 auto; padding: 1.5rem; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.2rem; } h3 { font-size: 1.05rem; }
@@ -37,6 +35,7 @@ summary { cursor: pointer; padding: 0.2rem 0; }
 @media print { body { font-size: 11pt; } main { max-width: none; padding: 0; } section { break-inside: avoid; }
   .wide { overflow: visible; } }
 """
+)
 
 
 @prints("html", Explanation)

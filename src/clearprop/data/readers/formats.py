@@ -1,0 +1,83 @@
+"""The forms of files that data come in: one row for each, from which sentences, recognition and help are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearprop.errors import DataError
+
+
+@dataclass(frozen=True)
+class FileForm:
+    """A form of file: its name in sentences, the suffixes and first bytes that show it, whether it can be streamed."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    first_bytes: tuple[bytes, ...] = ()
+    streams: bool = False
+
+    def fits(self, start: bytes) -> bool:
+        """Whether a file that begins with these bytes has this form, whatever its name says."""
+        return any(start.startswith(known) for known in self.first_bytes)
+
+
+CSV = FileForm("CSV", (".csv",), streams=True)
+PARQUET = FileForm("Parquet", (".parquet", ".pq"), (b"PAR1",), streams=True)
+NPZ = FileForm("NPZ", (".npz",), (b"PK",))
+FORMS = (CSV, PARQUET, NPZ)
+"""All forms, the one that is assumed of other files first."""
+
+
+def forms_text(conjunction: str = "or", forms: tuple[FileForm, ...] = FORMS) -> str:
+    """The names of forms in a row.
+
+    >>> forms_text()
+    'CSV, Parquet or NPZ'
+    """
+    *most, last = [form.name for form in forms]
+    return f"{', '.join(most)} {conjunction} {last}" if most else last
+
+
+DATA_FILE = f"a {forms_text()} file"
+"""A file of data, in a sentence."""
+STREAMED = tuple(form for form in FORMS if form.streams)
+"""The forms of which a file may be larger than memory."""
+SUFFIXES = tuple(suffix for form in FORMS for suffix in form.suffixes)
+"""The suffixes by which data files are found in a folder."""
+
+
+def form_of(path: Path, source: str) -> FileForm:
+    """The form of a file, by its first bytes; by its name only where the content shows none.
+
+    Raises DataError for what is there but cannot be read: a folder, a device, a file without permission.
+    """
+    if path.is_dir():
+        raise DataError(
+            f"cannot read {source!r}: it is a directory",
+            expected=DATA_FILE,
+            got="a directory",
+            where=source,
+            try_="name the file in it",
+        )
+    if not path.is_file():
+        raise DataError(
+            f"cannot read {source!r}: it is no regular file",
+            expected=f"{DATA_FILE}, which can be read more than once",
+            got="a device, a pipe or a socket",
+            where=source,
+            try_="write its content into a file first",
+        )
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as problem:
+        raise DataError(
+            f"cannot read {source!r}",
+            expected="a file that may be read",
+            got=problem.strerror or type(problem).__name__,
+            where=source,
+            try_="check the file's permissions",
+        ) from None
+    by_name = [form for form in FORMS if path.suffix.lower() in form.suffixes]
+    return next((form for form in FORMS if form.fits(start)), by_name[0] if by_name else CSV)
