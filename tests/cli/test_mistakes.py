@@ -60,7 +60,7 @@ there is nothing to train on
     "unreadable file": (
         csv(bytes(range(256))), TABLE, """\
 cannot read 'data.csv': it is not a text file
-  expected  a CSV file in UTF-8, or a Parquet or NPZ file
+  expected  text in UTF-8, or a CSV, Parquet or NPZ file
   got       bytes that are not UTF-8 text
   where     data.csv
   try       save the table as CSV with the encoding UTF-8"""),

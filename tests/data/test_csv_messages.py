@@ -122,7 +122,7 @@ cannot read 'data.csv'
         lambda: csv(bytes(range(256))),
         """\
 cannot read 'data.csv': it is not a text file
-  expected  a CSV file in UTF-8, or a Parquet or NPZ file
+  expected  text in UTF-8, or a CSV, Parquet or NPZ file
   got       bytes that are not UTF-8 text
   where     data.csv
   try       save the table as CSV with the encoding UTF-8""",
@@ -132,7 +132,7 @@ cannot read 'data.csv': it is not a text file
         lambda: csv(b"\0" * 64),
         """\
 cannot read 'data.csv': it is not a text file
-  expected  a CSV file in UTF-8, or a Parquet or NPZ file
+  expected  text in UTF-8, or a CSV, Parquet or NPZ file
   got       bytes that are not UTF-8 text
   where     data.csv
   try       save the table as CSV with the encoding UTF-8""",

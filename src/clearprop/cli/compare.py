@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clearprop.data.readers.formats import forms_text
 from clearprop.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def compare(
         list[str],
         typer.Argument(
             metavar="DATA|RUN RUN…",
-            help="A CSV, Parquet or NPZ file or a bundled set, to compare optimizers on; or the folders of runs.",
+            help=f"A {forms_text()} file or a bundled set, to compare optimizers on; or the folders of runs.",
         ),
     ],
     optimizers: Annotated[

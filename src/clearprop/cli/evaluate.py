@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clearprop.data.readers.formats import forms_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,7 +19,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
     data: Annotated[
         str,
-        typer.Argument(metavar="DATA", help="A CSV, Parquet or NPZ file with the target in it.", show_default=False),
+        typer.Argument(metavar="DATA", help=f"A {forms_text()} file with the target in it.", show_default=False),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> int:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from clearprop.data.readers.formats import forms_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help="A CSV, Parquet or NPZ file, or a bundled set.", show_default=False)
+        str, typer.Argument(metavar="DATA", help=f"A {forms_text()} file, or a bundled set.", show_default=False)
     ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write a CSV file instead of stdout.")

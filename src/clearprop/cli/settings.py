@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from clearprop.data.readers.formats import DATA_FILE
 from clearprop.data.streaming.memory import parse_size
 from clearprop.errors import ArgumentError, unknown_name
 from clearprop.files.strict_json import parse_json, read_text
@@ -29,7 +30,7 @@ class TrainSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    data: str | None = setting("a CSV, Parquet or NPZ file, or a bundled set", "digits")
+    data: str | None = setting(f"{DATA_FILE}, or a bundled set", "digits")
     target: str | None = setting("the name of a column", "price")
     task: str = setting("auto, classification or regression", "auto", "auto")
     hidden: tuple[int, ...] | None = setting(f"sizes from 1 to {LARGEST_LAYER:,}, with commas between them", "64,64")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from clearprop.data.readers.formats import STREAMED, forms_text
+
 _MODEL, _TRAINING, _DATA, _RUN = "Network", "Training", "Data", "Run"
 
 
@@ -37,7 +39,7 @@ def train(
         str | None,
         typer.Argument(
             metavar="DATA",
-            help="A CSV, Parquet or NPZ file, or a bundled set: "
+            help=f"A {forms_text()} file, or a bundled set: "
             "digits, iris, wine, breast-cancer, diabetes, penguins, spirals.",
             show_default=False,
             autocompletion=_bundled,
@@ -69,7 +71,8 @@ def train(
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="The most memory that data may take: 500MB, 2GB; larger CSV and Parquet files are streamed. "
+            help="The most memory that data may take: 500MB, 2GB; "
+            f"larger {forms_text('and', STREAMED)} files are streamed. "
             "By default half of what is free.",
             rich_help_panel=_DATA,
         ),

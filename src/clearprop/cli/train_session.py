@@ -16,6 +16,7 @@ from clearprop.cli.optimizer_words import AUTO, tested_rate, told
 from clearprop.cli.plan import completed, job_for, network_for, number
 from clearprop.cli.settings import TrainSettings, option_of, settings_from
 from clearprop.data.parts import batches_in, rows_in
+from clearprop.data.readers.formats import DATA_FILE
 from clearprop.data.readers.sources import BUNDLED
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.memory import default_memory
@@ -43,7 +44,7 @@ def start(given: Mapping[str, Any], *, out: Path | None, config: Path | None, js
         if settings.data is None:
             raise ArgumentError(
                 "there is nothing to train on",
-                expected="DATA: a CSV, Parquet or NPZ file, or one of: " + ", ".join(BUNDLED),
+                expected=f"DATA: {DATA_FILE}, or one of: " + ", ".join(BUNDLED),
                 got="no DATA",
                 try_="clearprop train digits",
             )

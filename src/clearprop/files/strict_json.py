@@ -111,7 +111,7 @@ def read_record(kind: type[T], value: Any, what: str, where: str) -> T:
     >>> read_record(Note, {"text": "a", "size": 1}, "the note", "note.json")
     Note(text='a', size=1.0)
     """
-    hints = _declared_types(kind)
+    hints = _declared_types(kind)  # type: ignore[arg-type]  # a class can be hashed
     given = require_keys(value, set(hints), what, where)
     inside = "{}.{}" if where.endswith("]") else "{}, {}"
     values = {n: checked_value(hint, given[n], what, inside.format(where, n)) for n, hint in hints.items()}

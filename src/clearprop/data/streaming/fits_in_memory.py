@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from clearprop.data.readers.parquet_file import PARQUET_LIMIT, ParquetTable
 from clearprop.data.readers.formats import CSV, PARQUET
+from clearprop.data.readers.parquet_file import PARQUET_LIMIT, ParquetTable
 from clearprop.data.readers.sources import BUNDLED, file_form
 
 CSV_SHARE = 10
