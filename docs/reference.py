@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from clearprop import notation
-from clearprop.explanation.formulas import simplified
+from clearprop.explanation.formulas import simplify_call
 from clearprop.primitives import REGISTRY, Primitive, Rule, Zero
 from clearprop.program.ir import Program, Var
 from clearprop.program.tracing import trace
@@ -183,7 +183,7 @@ def _expression(program: Program) -> Any:
     for eq in program.equations:
         operands = tuple(known[a] if isinstance(a, Var) else notation.Number(a) for a in eq.inputs)
         size = eq.primitive.name == "size"
-        call = notation.Name("n") if size else simplified(eq.primitive, operands, dict(eq.params))
+        call = notation.Name("n") if size else simplify_call(eq.primitive, operands, dict(eq.params))
         known |= dict.fromkeys(eq.outputs, call)
     return known[program.outputs[0]]
 

@@ -11,7 +11,7 @@ from clearprop.rules import eager
 
 FLOATS = st.sampled_from([np.float32, np.float64])
 SPECIAL = st.sampled_from([0.0, -0.0, 1.0, -2.5, np.inf, -np.inf, np.nan, 1e-40, 3e38])
-REPLACED = {"sum", "max", "min", "where", "broadcast_to", "softmax", "one_hot"}
+REPLACED = {"sum", "max", "min", "where", "broadcast_to", "softmax", "one_hot", "relu"}
 
 
 def test_these_primitives_have_an_eager_form():
@@ -28,6 +28,14 @@ def matrices(draw):
     for value in draw(st.lists(SPECIAL, max_size=3)):
         x[draw(st.integers(0, shape[0] - 1)), draw(st.integers(0, shape[1] - 1))] = value
     return np.asfortranarray(x) if draw(st.booleans()) else x
+
+
+@given(x=matrices())
+def test_relu_has_the_bits_of_its_body(x):
+    p = REGISTRY["relu"]
+    got, wanted = p._compute(x), p.reference(x)
+    assert got.dtype == wanted.dtype
+    assert got.tobytes() == wanted.tobytes()
 
 
 @given(x=matrices(), axis=st.sampled_from([(-1,), (-2,), (-2, -1)]), keepdims=st.booleans())

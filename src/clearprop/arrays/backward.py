@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from clearprop.autodiff.reverse import sweep
 from clearprop.autodiff.tape import Slice
 from clearprop.errors import GradientError, TraceError, user_line
@@ -33,7 +35,7 @@ def backward(out: Any) -> None:
         )
     if out.application is None:
         _require_history(out)
-        _accumulate(out, out.dtype.type(1))
+        _accumulate(out, _one(out.value))
         return
     if out.grad is _SWEPT:
         raise GradientError(
@@ -44,12 +46,17 @@ def backward(out: Any) -> None:
             try_="compute the loss again; different losses accumulate in .grad",
         )
     part = Slice([out])
-    cotangents = sweep(part, {out: out.dtype.type(1)}, raw)
+    cotangents = sweep(part, {out: _one(out.value)}, raw)
     out.grad = _SWEPT
     for leaf in part.leaves:
         c = cotangents.get(leaf)
         if c is not None:
             _accumulate(leaf, c)
+
+
+def _one(value: Any) -> Any:
+    """The cotangent that a sweep starts from; what is differentiated is floating."""
+    return np.float64(1) if type(value) is float else value.dtype.type(1)
 
 
 def _require_history(out: Any) -> None:

@@ -39,7 +39,8 @@ def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         if list in map(type, args):
             args = tuple(map(_listed, args, takes_arrays)) + args[len(takes_arrays) :]
         try:
-            return as_tensor(function(*args, **kwargs))
+            out = function(*args, **kwargs)
+            return out if isinstance(out, Node) else as_tensor(out)
         except TypeError:
             _check_call(function, name, args, kwargs)
             raise

@@ -15,7 +15,7 @@ import numpy as np
 from clearprop.autodiff.tape import Slice
 from clearprop.errors import GradientError
 from clearprop.program.ir import Var
-from clearprop.program.tracing import builder, shape_of
+from clearprop.program.tracing import Builder, builder, shape_of
 from clearprop.program.types import PYTHON_SCALARS
 from clearprop.program.values import Application, Node, quiet, raw
 from clearprop.rules.elementwise import astype
@@ -24,6 +24,7 @@ from clearprop.rules.structural import broadcast_to_
 from clearprop.shapes import is_one, same_shape
 
 Reader = Callable[[Any], Any]
+_ARRAYS = (np.ndarray, np.generic)
 
 
 def reader(part: Slice, traced: bool) -> Reader:
@@ -36,40 +37,39 @@ def reader(part: Slice, traced: bool) -> Reader:
 
 
 def sweep(part: Slice, cotangents: dict[Node, Any], read: Reader) -> dict[Node, Any]:
-    """Cotangents of all nodes of the slice that the given ones reach; `cotangents` is consumed."""
+    """Cotangents of all nodes of the slice that the given ones reach; `cotangents` is consumed.
+
+    From the last application to the first: what arrived at its outputs is pulled back to each operand, and added
+    to what arrived there from elsewhere.
+    """
     b = builder()
+    contribution, cotangents = (_contribution, cotangents) if b is None else (_traced, _Named(cotangents, b))
     with quiet():
         for app, nodes, links in reversed(part.steps):
-            several = type(app.outputs) is tuple
-            g = _of_several(app, nodes, cotangents) if several else cotangents.get(nodes[0])
+            g = cotangents.get(nodes[0]) if type(app.outputs) is not tuple else _of_several(app, nodes, cotangents)
             if g is None:
                 continue
-            if read is raw:
-                xs, y = app.raw, app.outputs
-            else:
-                xs, y = [read(a) for a in app.inputs], read(nodes[0])
-            pullback, params = app.primitive.pullback, app.params
+            xs, y = (app.raw, app.outputs) if read is raw else (list(map(read, app.inputs)), read(nodes[0]))
             for k, operand in links:
-                if b is not None:
-                    b.rule = app.primitive.name
-                try:
-                    c = pullback(k, g, y, xs, params)
-                except GradientError:
-                    if part.reaches(operand):
-                        raise
-                    c = None  # no derivative is declared, and none is needed: the operand was made constant
-                if c is None:
-                    continue
-                x = xs[k]
-                if c.__class__ is not x.__class__ or c.__class__ is np.ndarray or read is not raw:
-                    c = fit(c, x)  # NumPy scalars of one class fit as they are
-                known = cotangents.get(operand)
-                # never in place: an identity rule hands the same array on
-                cotangents[operand] = c = c if known is None else known + c
-                if b is not None:
-                    _name(c, operand)
-                    b.rule = ""
+                c = contribution(part, app, k, operand, g, y, xs)
+                if c is not None:  # summed, never in place: an identity's rule hands the same array on
+                    known = cotangents.get(operand)
+                    cotangents[operand] = c if known is None else known + c
     return cotangents
+
+
+def _contribution(part: Slice, app: Application, k: int, operand: Node, g: Any, y: Any, xs: Sequence[Any]) -> Any:
+    """What one application gives to the cotangent of its operand `k`; None where its derivative is zero."""
+    try:
+        c = app.primitive.pullback(k, g, y, xs, app.params)
+    except GradientError:
+        if part.reaches(operand):
+            raise
+        return None  # no derivative is declared, and none is needed: the operand was made constant
+    x = xs[k]
+    if c is None or (c.__class__ is x.__class__ and isinstance(c, np.generic)):
+        return c  # NumPy scalars of one class fit as they are
+    return undo_broadcasting(c, x)
 
 
 def _of_several(app: Application, nodes: list[Node], cotangents: dict[Node, Any]) -> Any:
@@ -80,17 +80,38 @@ def _of_several(app: Application, nodes: list[Node], cotangents: dict[Node, Any]
     return None if all(g is None for g in out) else out
 
 
-def _name(cotangent: Any, operand: Node) -> None:
-    """While tracing, the cotangent of h is called h_bar."""
-    own, var = raw(operand), raw(cotangent)
-    if isinstance(var, Var) and isinstance(own, Var) and own.name and not var.name:
-        var.name = own.name + "_bar"
+class _Named(dict[Node, Any]):
+    """While tracing, the cotangent of h is called h_bar, and equations say whose rule they belong to."""
+
+    def __init__(self, cotangents: dict[Node, Any], b: Builder) -> None:
+        super().__init__(cotangents)
+        self.builder = b
+
+    def __setitem__(self, operand: Node, cotangent: Any) -> None:
+        super().__setitem__(operand, cotangent)
+        own, var = raw(operand), raw(cotangent)
+        if isinstance(var, Var) and isinstance(own, Var) and own.name and not var.name:
+            var.name = own.name + "_bar"
+        self.builder.rule = ""
 
 
-def fit(cotangent: Any, operand: Any) -> Any:
+def _traced(part: Slice, app: Application, *values: Any) -> Any:
+    b = builder()
+    assert b is not None
+    b.rule = app.primitive.name  # until the contribution is added, by an equation of the same rule
+    return _contribution(part, app, *values)
+
+
+def undo_broadcasting(cotangent: Any, operand: Any) -> Any:
     """A cotangent in the operand's shape and dtype: the one place where broadcasting is undone."""
-    own, value = raw(operand), raw(cotangent)
-    if value.__class__ is own.__class__ is np.ndarray and value.shape == own.shape and value.dtype is own.dtype:
+    own = operand.value if isinstance(operand, Node) else operand
+    value = cotangent.value if isinstance(cotangent, Node) else cotangent
+    if (
+        isinstance(value, _ARRAYS)
+        and isinstance(own, _ARRAYS)
+        and value.shape == own.shape
+        and value.dtype is own.dtype
+    ):
         return cotangent
     have, want = shape_of(value), () if type(own) in PYTHON_SCALARS else own.shape
     if not same_shape(have, want):

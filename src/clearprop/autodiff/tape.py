@@ -43,8 +43,7 @@ class Slice:
                         known.add(a)
                         todo.append(a)
         self.surrounded = any(map(_linked, stop))
-        ordered = sorted(seen, key=_ORDER)
-        self.steps = [(app, seen[app], app.links) for app in ordered]
+        self.steps = [(app, seen[app], app.links) for app in sorted(seen, key=_ORDER)]
         if leaves is not None:
             self._keep_active(stop)
 
@@ -77,9 +76,11 @@ class Slice:
 
 def fresh(value: Any) -> Any:
     """A new leaf with the value of `value`, linked to it, so that transforms nest."""
-    own = value.value if isinstance(value, Node) else value
-    leaf = Node.tensor(own, Application(identity, (value,), [own], {}, own))
-    if isinstance(value, Node):
+    known = isinstance(value, Node)
+    own = value.value if known else value
+    links = [(0, value)] if known and (value.application is not None or value.requires_grad) else []
+    leaf = Node.tensor(own, Application(identity, (value,), [own], {}, own, links))
+    if known:
         leaf.name = value.name
     return leaf
 

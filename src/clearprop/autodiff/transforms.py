@@ -8,74 +8,68 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from clearprop.autodiff.batching import vmap
 from clearprop.autodiff.forward import push
 from clearprop.autodiff.reverse import reader, sweep
 from clearprop.autodiff.tape import Slice, fresh
 from clearprop.autodiff.trees import (
     as_leaf_value,
-    chosen,
+    checked_argnums,
     flatten,
     has_derivative,
     is_array,
-    require_floating,
+    refuse_without_floating,
     structure_text,
     unflatten,
 )
 from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, user_line
 from clearprop.program.ir import Var
-from clearprop.program.tracing import builder, shape_of
+from clearprop.program.tracing import STACK, builder, shape_of
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
-from clearprop.rules.structural import full_, zeros_like
+from clearprop.rules.structural import full_, permute_dims_, reshape_, zeros_like
 from clearprop.shapes import same, size_of
-
-
-@contextmanager
-def _recording() -> Any:
-    """Transforms record even inside `no_grad`: it is their result that carries no history then."""
-    before = RECORDING.on
-    RECORDING.on = True
-    try:
-        yield
-    finally:
-        RECORDING.on = before
 
 
 class _Run:
     """One run of f with fresh leaves in place of the floating leaves of the chosen arguments."""
 
     def __init__(
-        self, f: Callable[..., Any], args: Sequence[Any], kwargs: Any, positions: Sequence[int], name: str
+        self, f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], positions: Sequence[int], name: str
     ) -> None:
         self.leaves: list[Node] = []
         self.parts: list[tuple[Any, list[Node | None]]] = []
         args = list(args)
         for p in positions:
             flat, structure = flatten(args[p])
-            require_floating(flat, p, name)
-            nodes = [fresh(as_leaf_value(v)) if has_derivative(v) else None for v in flat]
-            self.leaves += [n for n in nodes if n is not None]
+            nodes = [fresh(np.float64(v) if type(v) is float else v) if has_derivative(v) else None for v in flat]
+            found = [n for n in nodes if n is not None]
+            if not found:
+                refuse_without_floating(flat, p, name)
+            self.leaves += found
             self.parts.append((structure, nodes))
             args[p] = unflatten(structure, [v if n is None else n for v, n in zip(flat, nodes, strict=True)])
-        with _recording():
+        # transforms record even inside `no_grad`: it is their result that carries no history then
+        before, RECORDING.on = RECORDING.on, True
+        try:
             self.result = f(*args, **kwargs)
+        finally:
+            RECORDING.on = before
 
     def slice(self, outputs: Sequence[Any]) -> None:
         """Cut the tape between the leaves and the outputs."""
         self.part = Slice([o for o in outputs if isinstance(o, Node)], self.leaves)
-        traced = any(isinstance(raw(v), Var) for v in [*self.leaves, *outputs])
-        self.read = reader(self.part, traced)
+        self.read = reader(self.part, bool(STACK.builders) and any(map(_is_traced, [*self.leaves, *outputs])))
 
     def value(self, out: Any) -> Any:
         """An output as the caller gets it: without history unless an enclosing transform needs it."""
-        if not is_array(out):
-            return out
-        return out if isinstance(out, Node) and self.part.surrounded else Node.tensor(raw(out))
+        if isinstance(out, Node):
+            return out if self.part.surrounded else Node.tensor(out.value)
+        return Node.tensor(out) if is_array(out) else out
 
     def gradients(self, cotangents: dict[Node, Any]) -> list[Any]:
         """Per chosen argument: a tree of gradients; zeros where nothing arrived, None for other leaves."""
@@ -85,10 +79,13 @@ class _Run:
         return out
 
 
+def _is_traced(value: Any) -> bool:
+    return isinstance(raw(value), Var)
+
+
 def _or_zeros(value: Any, like: Node) -> Any:
-    value = (
-        zeros_like(raw(like) if not isinstance(raw(like), Var) else Node.tensor(raw(like))) if value is None else value
-    )
+    if value is None:
+        value = zeros_like(Node.tensor(like.value) if isinstance(like.value, Var) else like.value)
     return value if isinstance(value, Node) else Node.tensor(value)
 
 
@@ -110,32 +107,36 @@ def value_and_grad(
 
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        positions = chosen(argnums, len(args), "grad")
-        run = _Run(f, args, kwargs, positions, "grad")
-        out, aux = run.result if has_aux else (run.result, None)
-        _require_scalar(out)
-        run.slice([out])
-        cotangents: dict[Node, Any] = {}
-        if isinstance(out, Node):
-            cotangents = sweep(run.part, {out: _one(out)}, run.read)
-        gradients = run.gradients(cotangents)
-        value = run.value(out)
-        if has_aux:
-            flat, structure = flatten(aux)
-            value = (value, unflatten(structure, [run.value(a) for a in flat]))
-        return value, gradients[0] if isinstance(argnums, int) else tuple(gradients)
+        return _differentiate(f, argnums, has_aux, args, kwargs)
 
     return value_and_gradient
 
 
-def _one(out: Node) -> Any:
+def _differentiate(
+    f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[Any, Any]:
+    """The value of f (with what it returns beside it) and the gradient."""
+    run = _Run(f, args, kwargs, checked_argnums(argnums, len(args), "grad"), "grad")
+    out, aux = run.result if has_aux else (run.result, None)
+    if not isinstance(out, Node) or out.value.__class__ is not np.float64:
+        _require_scalar(out)
+    run.slice([out])
+    gradients = run.gradients(sweep(run.part, {out: _one(out.value)}, run.read))
+    value = run.value(out)
+    if has_aux:
+        flat, structure = flatten(aux)
+        value = (value, unflatten(structure, [run.value(a) for a in flat]))
+    return value, gradients[0] if isinstance(argnums, int) else tuple(gradients)
+
+
+def _one(value: Any) -> Any:
     """The cotangent 1 that a sweep starts from; in a program it is no value of the user's line."""
-    dtype, b = type_of(out.value).dtype, builder()
-    if b is None or not isinstance(out.value, Var):
-        return np.ones((), dtype)[()]
+    b = builder()
+    if b is None or not isinstance(value, Var):
+        return np.float64(1) if type(value) is float else value.dtype.type(1)
     b.rule = "grad"
     try:
-        return full_(shape=(), value=1, dtype=dtype)
+        return full_(shape=(), value=1, dtype=value.dtype)
     finally:
         b.rule = ""
 
@@ -184,11 +185,10 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     >>> cl.grad(cl.grad(cl.tanh))(0.5)
     Tensor(-0.72686198)
     """
-    both = value_and_grad(f, argnums, has_aux)
 
     @functools.wraps(f)
     def gradient(*args: Any, **kwargs: Any) -> Any:
-        value, g = both(*args, **kwargs)
+        value, g = _differentiate(f, argnums, has_aux, args, kwargs)
         return (g, value[1]) if has_aux else g
 
     return gradient
@@ -333,11 +333,10 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
     Tensor([[2.0, 0.0],
             [0.0, 4.0]])
     """
-    from clearprop.autodiff.batching import vmap
 
     @functools.wraps(f)
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
-        positions = chosen(argnums, len(args), "jacobian")
+        positions = checked_argnums(argnums, len(args), "jacobian")
 
         def of_chosen(*selected: Any) -> Any:
             full = list(args)
@@ -372,8 +371,6 @@ def _wide(n: Any, like: Any) -> Any:
 
 
 def _reshape_rows(tree: Any, shape: Any) -> Any:
-    from clearprop.rules.structural import reshape_
-
     flat, structure = flatten(tree)
     return unflatten(structure, [None if v is None else reshape_(v, shape=(*shape, *shape_of(v)[1:])) for v in flat])
 
@@ -388,11 +385,10 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     Tensor([[0.0, 4.0],
             [4.0, 6.0]])
     """
-    from clearprop.autodiff.batching import vmap
 
     @functools.wraps(f)
     def hessian_of(*args: Any, **kwargs: Any) -> Any:
-        (position,) = chosen(argnums, len(args), "hessian")
+        (position,) = checked_argnums(argnums, len(args), "hessian")
 
         def of_one(x: Any) -> Any:
             return f(*args[:position], x, *args[position + 1 :], **kwargs)
@@ -421,8 +417,6 @@ def _push_rows(run: _Run, rows: Sequence[Any], leaf: Node, v: Any) -> list[Any]:
 
 def _last_axes(column: Any, shape: Any) -> Any:
     """(n, *row) → (*row, *shape): the batch of basis vectors becomes the last axes."""
-    from clearprop.rules.structural import permute_dims_, reshape_
-
     row = shape_of(column)[1:]
     n = len(row) + 1
     moved = permute_dims_(column, axes=(*range(1 - n, 0), -n)) if n > 1 else column
@@ -438,6 +432,4 @@ def per_example_grad(
     >>> cl.per_example_grad(lambda w, x: (w * x) ** 2, in_axes=(None, 0))(1.0, cl.tensor([1.0, 2.0]))
     Tensor([2.0, 8.0])
     """
-    from clearprop.autodiff.batching import vmap
-
     return vmap(grad(f, argnums), in_axes=in_axes)

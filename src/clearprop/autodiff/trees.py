@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import optree
 
 from clearprop.errors import ArgumentError, DTypeError, user_line
-from clearprop.program.types import is_floating, type_of
+from clearprop.program.ir import Var
+from clearprop.program.types import Tree, is_floating, type_of
 from clearprop.program.values import Node, raw
 
 NAMESPACE = "clearprop"
 
 
-def flatten(tree: Any) -> tuple[list[Any], Any]:
+_LEAF = optree.tree_structure(0.0)
+_PLAIN = (float, int, np.ndarray, np.float64, np.float32)
+
+
+def flatten(tree: Tree) -> tuple[list[Any], Any]:
     """Leaves and structure."""
+    if type(tree) in _PLAIN or isinstance(tree, Node):
+        return [tree], _LEAF
     leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
     return leaves, structure
 
 
 def unflatten(structure: Any, leaves: Sequence[Any]) -> Any:
     """The tree with these leaves."""
+    if structure is _LEAF:
+        return leaves[0]
     return optree.tree_unflatten(structure, leaves)
 
 
@@ -60,7 +69,10 @@ def is_array(leaf: Any) -> bool:
 
 def has_derivative(leaf: Any) -> bool:
     """Whether a leaf is floating, so that there is something to differentiate."""
-    return is_array(leaf) and is_floating(type_of(raw(leaf)).dtype)
+    value = leaf.value if isinstance(leaf, Node) else leaf
+    if isinstance(value, (Var, np.ndarray, np.generic)):
+        return is_floating(value.dtype)
+    return type(value) is float or type(value) is complex
 
 
 def as_leaf_value(leaf: Any) -> Any:
@@ -68,7 +80,7 @@ def as_leaf_value(leaf: Any) -> Any:
     return np.float64(leaf) if type(leaf) is float else leaf
 
 
-def chosen(argnums: int | Sequence[int], count: int, name: str) -> tuple[int, ...]:
+def checked_argnums(argnums: int | Sequence[int], count: int, name: str) -> tuple[int, ...]:
     """The chosen argument positions, checked."""
     wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     out = []
@@ -85,10 +97,8 @@ def chosen(argnums: int | Sequence[int], count: int, name: str) -> tuple[int, ..
     return tuple(out)
 
 
-def require_floating(leaves: Sequence[Any], position: int, name: str) -> None:
+def refuse_without_floating(leaves: Sequence[Any], position: int, name: str) -> NoReturn:
     """An argument without a floating leaf has no gradient: say so, and what to write instead."""
-    if any(map(has_derivative, leaves)):
-        return
     seen = ", ".join(sorted({type_of(raw(v)).dtype.name if is_array(v) else type(v).__name__ for v in leaves}))
     example = next((f"{v!r} → {float(v)!r}" for v in leaves if type(v) is int), "x.astype(float)")
     raise DTypeError(

@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 
 from clearprop.arrays import Tensor
-from clearprop.autodiff.trees import as_leaf_value, chosen, flatten, has_derivative, is_array, paths, unflatten
+from clearprop.autodiff.trees import as_leaf_value, checked_argnums, flatten, has_derivative, is_array, paths, unflatten
 from clearprop.errors import ArgumentError, DTypeError, GradientError, TraceError, unknown_name, user_line
 from clearprop.explanation.composite_bodies import open_body
 from clearprop.explanation.derivation import Derivation
@@ -227,7 +227,7 @@ def _position(wrt: Any, names: list[str], args: tuple[Any, ...]) -> tuple[int, s
             where=user_line(),
         )
     if isinstance(wrt, int) and not isinstance(wrt, bool):
-        (position,) = chosen(wrt, len(args), "explain")
+        (position,) = checked_argnums(wrt, len(args), "explain")
         return _require_floating(position, names, args), ""
     if wrt in names:
         return _require_floating(names.index(wrt), names, args), ""

@@ -14,7 +14,7 @@ from clearprop.primitives.numpy_spelling import spelled, values_of, without_warn
 from clearprop.primitives.rule import Rule, Zero, make_rule
 from clearprop.program.facts import Facts
 from clearprop.program.ir import Var
-from clearprop.program.tracing import builder, trace
+from clearprop.program.tracing import STACK, builder, trace
 from clearprop.program.types import (
     BOOL,
     FLOAT64,
@@ -75,17 +75,19 @@ class Primitive:
         self.jvp = make_rule(jvp, self.operands, list(self.params), self.name) if callable(jvp) else None
         self.body = None if numpy else function
         self.reference = spelled(numpy, self.operands, self.params, self.variadic) if numpy else values_of(function)
-        self._set_compute(eager or self.reference)
+        self._set_compute(eager or self.reference, arrays_only=bool(eager or numpy))
         if register:
             known = REGISTRY.get(self.name)
             if known is not None and known.__module__ != self.__module__:
                 raise ValueError(f"a primitive named {self.name!r} exists already, in {known.__module__}")
             REGISTRY[self.name] = self
 
-    def _set_compute(self, compute: Callable[..., Any]) -> None:
+    def _set_compute(self, compute: Callable[..., Any], *, arrays_only: bool) -> None:
         """What runs on arrays; NaN and infinities are values, which NumPy need not warn about."""
         self._compute = compute
-        self._compute_quietly = np.errstate(all="ignore")(compute) if self.numpy else without_warnings(compute)
+        self._compute_quietly = np.errstate(all="ignore")(compute) if arrays_only else without_warnings(compute)
+        self.run: Callable[..., Any] = self._run_elementwise if self.kind == "elementwise" else self._run_whole
+        """The value, on arrays and Python numbers: `run(values, params)`."""
 
     def _split_parameters(self) -> None:
         """Operands are the positional-only parameters, or else the positional ones without default."""
@@ -133,25 +135,25 @@ class Primitive:
         """Apply to arrays (computes), or to nodes (traces on variables, records on tracked values)."""
         if self.params:
             args, params = self._bind_params(args, params)
-        tracked = traced = False
-        nodes = False
+        traced = nodes = False
         values = []
-        for a in args:
+        links: list[tuple[int, Node]] = []
+        for k, a in enumerate(args):
             if isinstance(a, Node):
                 nodes = True
                 if a.application is not None or a.requires_grad:
-                    tracked = True
+                    links.append((k, a))
                 a = a.value
             if isinstance(a, (Var, Size)):
                 traced = True
             values.append(a)
-        if traced or (builder() is not None and (not values or _has_size(tuple(params.values())))):
-            return self._call_traced(args, values, params, tracked)
+        if traced or (STACK.builders and (not values or _has_size(tuple(params.values())))):
+            return self._call_traced(args, values, params, links)
         if not nodes:
             return self.run(values, params)
-        if not tracked or not RECORDING.on:
+        if not links or not RECORDING.on:
             return self._wrap(self.run(values, params))
-        return self._record(args, values, params, self.run)
+        return self._record(args, values, params, links, self.run)
 
     def _bind_params(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         n = len(self.operands)
@@ -171,24 +173,31 @@ class Primitive:
         return args, params
 
     def _record(
-        self, args: Sequence[Any], values: list[Any], params: dict[str, Any], compute: Callable[..., Any]
+        self,
+        args: Sequence[Any],
+        values: list[Any],
+        params: dict[str, Any],
+        links: list[tuple[int, Node]],
+        compute: Callable[..., Any],
     ) -> Any:
         """Compute and put an application on the tape."""
         if self.body is not None and not self.has_rule:
             return self.body(*args, **params)
         out = compute(values, params)
         if type(out) is tuple:
-            app = Application(self, tuple(args), values, params, out)
+            app = Application(self, args, values, params, out, links)
             return tuple(Node.tensor(o, app if is_floating(type_of(o).dtype) else None, i) for i, o in enumerate(out))
         kind = FLOAT64 if type(out) is float else BOOL if type(out) in PYTHON_SCALARS else out.dtype
         if kind.kind != "f":
             return Node.tensor(out)
-        return Node.tensor(out, Application(self, tuple(args), values, params, out))
+        return Node.tensor(out, Application(self, args, values, params, out, links))
 
     def _wrap(self, out: Any) -> Any:
         return tuple(map(Node.tensor, out)) if type(out) is tuple else Node.tensor(out)
 
-    def _call_traced(self, args: Sequence[Any], values: list[Any], params: dict[str, Any], tracked: bool) -> Any:
+    def _call_traced(
+        self, args: Sequence[Any], values: list[Any], params: dict[str, Any], links: list[tuple[int, Node]]
+    ) -> Any:
         b = builder()
         if b is None:
             raise TraceError(
@@ -205,8 +214,8 @@ class Primitive:
             out = b.emit(self, self._cast(args), params)
             return out if len(out) > 1 else out[0]
 
-        if tracked and RECORDING.on:
-            return self._record(args, values, params, emit)
+        if links and RECORDING.on:
+            return self._record(args, values, params, links, emit)
         return self._wrap(emit(values, params))
 
     def _cast(self, args: Sequence[Any]) -> Sequence[Any]:
@@ -228,10 +237,7 @@ class Primitive:
         ]
 
     # ------------------------------------------------------------------------------------- value and type
-    def run(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
-        """The value, on arrays and Python numbers."""
-        if self.kind == "elementwise":
-            return self._run_elementwise(values, params)
+    def _run_whole(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
         try:
             out = (self._compute if RECORDING.quiet else self._compute_quietly)(*values, **params)
             # a body may end in a Python number; only sizes and elementwise functions of numbers are weak
@@ -394,7 +400,7 @@ class Primitive:
         many = copy.copy(self)
         many.params, many._one_axis, many._many_axes = {}, False, False
         many.function = many.body = lambda *xs: vmap(lambda *x: body(*x, **params))(*xs)
-        many._set_compute(run)
+        many._set_compute(run, arrays_only=False)
         many.rules = tuple(lifted(r) if isinstance(r, Rule) else r for r in self.rules)
         many.jvp = None if self.jvp is None else lifted(self.jvp)
         return many

@@ -26,12 +26,13 @@ class _Stack(threading.local):
         self.builders: list[Builder] = []
 
 
-_STACK = _Stack()
+STACK = _Stack()
+"""The traces in progress in this thread, innermost last."""
 
 
 def builder() -> Builder | None:
     """The trace in progress in this thread, if any."""
-    return _STACK.builders[-1] if _STACK.builders else None
+    return STACK.builders[-1] if STACK.builders else None
 
 
 class Builder:
@@ -64,7 +65,7 @@ class Builder:
             return raw(Size.as_value(value))
         known = self.captured.get(id(held))
         if known is None:
-            if isinstance(value, Var) and value.builder not in _STACK.builders:
+            if isinstance(value, Var) and value.builder not in STACK.builders:
                 raise TraceError(
                     "a value of a trace that has ended was used",
                     expected="values made by this call, or arrays",
@@ -141,11 +142,11 @@ def substitute(value: Any, env: dict[Any, Any]) -> Any:
 @contextmanager
 def tracing(b: Builder) -> Iterator[Builder]:
     """Make `b` the trace in progress."""
-    _STACK.builders.append(b)
+    STACK.builders.append(b)
     try:
         yield b
     finally:
-        _STACK.builders.remove(b)
+        STACK.builders.remove(b)
 
 
 def trace(

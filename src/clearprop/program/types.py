@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from clearprop.errors import DTypeError
 from clearprop.shapes import Shape, dim_key
 
 DType = np.dtype[Any]
+Tree: TypeAlias = object
+"""Any nesting of dicts, lists, tuples and modules, with arrays and other things as leaves."""
 BOOL, INT64, FLOAT32, FLOAT64 = (np.dtype(t) for t in ("bool", "int64", "float32", "float64"))
 PYTHON_SCALARS = (bool, int, float, complex)
 _OF_SCALAR = {bool: BOOL, int: INT64, float: FLOAT64, complex: np.dtype("complex128")}

@@ -27,21 +27,22 @@ _ORDER = itertools.count(1)
 class Application:
     """One application of a primitive, as the tape holds it: what was read, what came out, where.
 
-    `links` are the tracked inputs with their positions; `raw` are all inputs as arrays, numbers or variables.
+    `links` are the tracked inputs after their positions; `raw` are all inputs as arrays, numbers or variables.
     """
 
     __slots__ = ("inputs", "links", "order", "outputs", "params", "primitive", "raw", "site")
 
     def __init__(
-        self, primitive: Operation, inputs: Sequence[Any], raw: list[Any], params: dict[str, Any], outputs: Any
+        self,
+        primitive: Operation,
+        inputs: Sequence[Any],
+        raw: list[Any],
+        params: dict[str, Any],
+        outputs: Any,
+        links: list[tuple[int, Node]],
     ) -> None:
         self.primitive, self.inputs, self.raw, self.params = primitive, inputs, raw, params
-        self.outputs = outputs
-        self.links = [
-            (k, a)
-            for k, a in enumerate(inputs)
-            if isinstance(a, Node) and (a.application is not None or a.requires_grad)
-        ]
+        self.outputs, self.links = outputs, links
         self.order = next(_ORDER)
         self.site = call_site()
 

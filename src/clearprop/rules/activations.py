@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from clearprop.primitives import composite
+from clearprop.rules import eager
 from clearprop.rules.elementwise import abs, erf, exp, expm1, log1p, maximum, minimum, where
 from clearprop.rules.trigonometric import tanh
 
@@ -25,7 +26,10 @@ def softplus(x: Any, /) -> Any:
     return maximum(x, 0.0) + log1p(exp(-abs(x)))
 
 
-@composite("elementwise", dtype="float", tex=r"\max(0, {x})", kink=lambda x: x, d_x=lambda g, y: where(y > 0, g, 0.0))
+@composite(
+    "elementwise", eager=eager.rectify, dtype="float", tex=r"\max(0, {x})", kink=lambda x: x,
+    d_x=lambda g, y: where(y > 0, g, 0.0),
+)  # fmt: skip
 def relu(x: Any, /) -> Any:
     """Rectified linear unit max(0, x) (Nair & Hinton 2010).  By convention relu′(0) = 0."""
     return maximum(x, 0.0)  # lets NaN through; where(x > 0, x, 0) would hide it

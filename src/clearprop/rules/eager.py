@@ -57,6 +57,11 @@ def _extreme(reduce: Reduce, x: Any, axis: Sequence[int], keepdims: bool) -> Any
     return reduce(x, axis=tuple(axis), keepdims=keepdims)
 
 
+def rectify(x: Any) -> Any:
+    """max(0, x); NaN wins."""
+    return np.maximum(x, 0.0)
+
+
 def choose(condition: Any, a: Any, b: Any) -> Any:
     """a where the condition holds, b elsewhere; a choice between an array and 0 masks the array's bits."""
     if type(b) is float and type(a) is np.ndarray and a.size >= MANY and _can_mask(condition, a, b):
