@@ -7,6 +7,7 @@ import pkgutil
 import pytest
 
 import clearprop
+from clearprop.optim.hyperparameters import Configured
 from clearprop.primitives import REGISTRY
 
 MODULES = sorted(m.name for m in pkgutil.walk_packages(clearprop.__path__, "clearprop."))
@@ -14,11 +15,13 @@ MODULES = sorted(m.name for m in pkgutil.walk_packages(clearprop.__path__, "clea
 
 @pytest.fixture(autouse=True)
 def registry_as_it_was():
-    """Examples declare primitives of their own; they do not outlive the test."""
-    before = dict(REGISTRY)
+    """Examples declare primitives and rules of their own; they do not outlive the test."""
+    registries = (REGISTRY, Configured.registry)
+    before = [dict(registry) for registry in registries]
     yield
-    REGISTRY.clear()
-    REGISTRY.update(before)
+    for registry, known in zip(registries, before, strict=True):
+        registry.clear()
+        registry.update(known)
 
 
 def _run(test):

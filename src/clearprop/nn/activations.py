@@ -33,9 +33,13 @@ ACTIVATIONS = tuple(name for name in SUITED if name != LINEAR)
 
 
 def suited_to(activation: str) -> str:
-    """The initialiser for a layer that the activation follows.
+    """The name of the initialiser for a layer that the activation follows.
 
     He for relu, its family, gelu and silu; LeCun for selu; Glorot for tanh, sigmoid, softplus and linear layers.
+
+    activation  one of `cl.nn.ACTIVATIONS`, or "linear"
+
+    Raises ArgumentError for another name, and tells the nearest.
 
     >>> import clearprop as cl
     >>> cl.nn.suited_to("gelu"), cl.nn.suited_to("tanh")
@@ -46,6 +50,11 @@ def suited_to(activation: str) -> str:
 
 class Activation(Module):
     """An activation by name, with its parameters: `Activation("leaky_relu", slope=0.1)`.
+
+    name     one of `cl.nn.ACTIVATIONS`, or "linear", which leaves x as it is
+    options  what the function of that name takes besides x
+
+    Raises ArgumentError for an unknown name, and tells the nearest.
 
     >>> import clearprop as cl
     >>> cl.nn.Activation("relu")(cl.tensor([-1.0, 2.0]))
@@ -70,7 +79,14 @@ class Activation(Module):
 
 
 class Function(Module):
-    """Any function of one array as a layer.  It is compared by identity and cannot be stored in a file."""
+    """Any function of one array as a layer.  It is compared by identity and cannot be stored in a file.
+
+    function  from a tensor to a tensor, written with the functions of `cl`
+
+    >>> import clearprop as cl
+    >>> cl.nn.Function(cl.square)(cl.tensor([1.0, -2.0]))
+    Tensor([1.0, 4.0])
+    """
 
     function: Callable[[Any], Any] = static()
 

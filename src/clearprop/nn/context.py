@@ -42,9 +42,14 @@ def _pass_scope(current: Pass) -> Iterator[None]:
 def apply(model: Any, *inputs: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
     """`(y, model2)`: the output of a training pass, and the model with the state that the pass computed.
 
-    `rng` is a key of `cl.random` (or a seed); every random layer folds its own number into it, counted in the order
-    of the calls.  `model2` equals `model` but for its state fields; they carry no history.  With `train=False`
-    this is inference and `model2` is `model`.
+    model   a module, or any function of the inputs that calls modules
+    inputs  what it is called with
+    train   False makes it inference, and `model2` is `model`
+    rng     a key of `cl.random`, or a seed; every random layer folds its own number into it, counted in the order of
+            the calls.  None will do where no layer is random
+
+    `model2` equals `model` but for its state fields; they carry no history.  Raises ArgumentError where a random layer
+    finds no key.
 
     Inside a transform the model comes back as an auxiliary output:
 
@@ -63,14 +68,28 @@ def apply(model: Any, *inputs: Any, train: bool = True, rng: Any = None) -> tupl
 
 
 def is_training() -> bool:
-    """Whether a training pass is running (`cl.nn.apply` with `train=True`)."""
+    """Whether a training pass is running (`cl.nn.apply` with `train=True`).
+
+    >>> import clearprop as cl
+    >>> model = cl.nn.Function(lambda x: x * cl.nn.is_training())
+    >>> model(cl.tensor(2.0)), cl.nn.apply(model, cl.tensor(2.0))[0]
+    (Tensor(0.0), Tensor(2.0))
+    """
     return _CURRENT.get().train
 
 
 def next_key(asker: str = "a random layer") -> Any:
     """A key of its own for the layer that asks; every call gives another one.
 
+    asker  who asks, for the message
+
     Raises ArgumentError if the pass was started without `rng`.
+
+    >>> import clearprop as cl
+    >>> noisy = cl.nn.Function(lambda x: x + cl.random.normal(cl.nn.next_key("noise"), (3,)))
+    >>> y, _ = cl.nn.apply(noisy, cl.zeros(3), rng=0)
+    >>> [round(v, 3) for v in y.tolist()]
+    [-1.401, -0.304, -1.379]
     """
     current = _CURRENT.get()
     if current.key is None:
@@ -89,6 +108,21 @@ def remember(module: Module, **values: Any) -> None:
     """New values for state fields of `module`, in the dtype of the old; `apply` returns the model that has them.
 
     Inference ignores them.
+
+    module  the module itself: `cl.nn.remember(self, …)` in its `forward`
+    values  by the names of its state fields
+
+    Raises ArgumentError for a name that is no state field.
+
+    >>> import clearprop as cl
+    >>> class Largest(cl.nn.Module):
+    ...     seen: cl.Tensor = cl.nn.state()
+    ...
+    ...     def forward(self, x):
+    ...         cl.nn.remember(self, seen=cl.maximum(self.seen, cl.max(x)))
+    ...         return x / self.seen
+    >>> cl.nn.apply(Largest(seen=1.0), cl.tensor([2.0, 5.0]))[1].seen
+    Tensor(5.0)
     """
     current = _CURRENT.get()
     if not current.train:

@@ -14,7 +14,19 @@ def _declare(kind: str, options: dict[str, Any]) -> Any:
 
 
 def parameter(**options: Any) -> Any:
-    """A field of arrays that training changes.  `options` are those of `dataclasses.field`, such as `default=`."""
+    """A field of arrays that training changes.
+
+    options  those of `dataclasses.field`, such as `default=`
+
+    >>> import clearprop as cl
+    >>> class Shift(cl.nn.Module):
+    ...     by: cl.Tensor = cl.nn.parameter(default=1.0)
+    ...
+    ...     def forward(self, x):
+    ...         return x + self.by
+    >>> Shift().parameters()
+    {'by': Tensor(1.0)}
+    """
     return _declare(PARAMETER, options)
 
 
@@ -22,7 +34,19 @@ def state(**options: Any) -> Any:
     """A field of arrays that a training pass recomputes, such as running statistics.
 
     It is not trained: the module reads it through `stop_gradient`, so its gradient is 0, and optimizers leave it
-    alone.  `forward` writes it with `cl.nn.remember`.  `options` are those of `dataclasses.field`.
+    alone.  `forward` writes it with `cl.nn.remember`.
+
+    options  those of `dataclasses.field`
+
+    >>> import clearprop as cl
+    >>> class Counter(cl.nn.Module):
+    ...     passes: cl.Tensor = cl.nn.state(default=0)
+    ...
+    ...     def forward(self, x):
+    ...         cl.nn.remember(self, passes=self.passes + 1)
+    ...         return x
+    >>> cl.nn.apply(Counter(), cl.tensor(2.0))[1].state()
+    {'passes': Tensor(1)}
     """
     return _declare(STATE, options)
 
@@ -30,7 +54,16 @@ def state(**options: Any) -> Any:
 def static(**options: Any) -> Any:
     """A field that is part of the module's structure: a rate, a size, a function.  It must be hashable.
 
-    `options` are those of `dataclasses.field`, such as `default=`.
+    options  those of `dataclasses.field`, such as `default=`
+
+    >>> import clearprop as cl
+    >>> class Power(cl.nn.Module):
+    ...     exponent: int = cl.nn.static(default=2)
+    ...
+    ...     def forward(self, x):
+    ...         return x ** self.exponent
+    >>> Power(3)(cl.tensor(2.0)), Power().parameters()
+    (Tensor(8.0), {})
     """
     return _declare(STATIC, options)
 

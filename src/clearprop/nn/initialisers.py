@@ -25,23 +25,61 @@ def _scaled_normal(key: Any, shape: Any, std: float, dtype: Any) -> Any:
 
 
 def small_random(key: Any, shape: Any, dtype: Any = np.float32, scale: float = 0.01) -> Any:
-    """Normal with standard deviation 0.01: small enough for any activation, too small for deep networks."""
+    """Normal with standard deviation `scale`: small enough for any activation, too small for deep networks.
+
+    key    a key of `cl.random`
+    shape  (inputs, outputs)
+    dtype  of the weight; it is drawn in float64 and rounded
+    scale  the standard deviation
+
+    >>> import clearprop as cl
+    >>> round(float(cl.std(cl.nn.small_random(cl.random.key(0), (100, 100)))), 4)
+    0.0101
+    """
     return _scaled_normal(key, shape, scale, dtype)
 
 
 def he(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
-    """Normal with variance 2/inputs, for ReLU and its family: half the signal is cut (He et al. 2015)."""
+    """Normal with variance 2/inputs, for ReLU and its family: half the signal is cut (He et al. 2015).
+
+    key    a key of `cl.random`
+    shape  (inputs, outputs)
+    dtype  of the weight; it is drawn in float64 and rounded
+
+    >>> import clearprop as cl
+    >>> round(float(cl.var(cl.nn.he(cl.random.key(0), (200, 200)))), 4)
+    0.01
+    """
     return _scaled_normal(key, shape, math.sqrt(2 / shape[0]), dtype)
 
 
 def glorot(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
-    """Uniform on ±√(6/(inputs + outputs)), for tanh, sigmoid and linear layers (Glorot & Bengio 2010)."""
+    """Uniform on ±√(6/(inputs + outputs)), for tanh, sigmoid and linear layers (Glorot & Bengio 2010).
+
+    key    a key of `cl.random`
+    shape  (inputs, outputs)
+    dtype  of the weight; it is drawn in float64 and rounded
+
+    >>> import clearprop as cl
+    >>> weight = cl.nn.glorot(cl.random.key(0), (200, 400))
+    >>> round(float(cl.max(weight)), 4), round(float(cl.min(weight)), 4)
+    (0.1, -0.1)
+    """
     bound = math.sqrt(6 / (shape[0] + shape[1]))
     return Tensor(raw(random.uniform(key, shape, -bound, bound)).astype(dtype))
 
 
 def lecun(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
-    """Normal with variance 1/inputs, which selu needs (LeCun et al. 1998; Klambauer et al. 2017)."""
+    """Normal with variance 1/inputs, which selu needs (LeCun et al. 1998; Klambauer et al. 2017).
+
+    key    a key of `cl.random`
+    shape  (inputs, outputs)
+    dtype  of the weight; it is drawn in float64 and rounded
+
+    >>> import clearprop as cl
+    >>> round(float(cl.var(cl.nn.lecun(cl.random.key(0), (200, 200)))), 4)
+    0.005
+    """
     return _scaled_normal(key, shape, math.sqrt(1 / shape[0]), dtype)
 
 
@@ -49,6 +87,15 @@ def orthogonal(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
     """A matrix with orthonormal rows or columns, uniform among them (Saxe et al. 2014): Q of a normal matrix.
 
     The signs of R's diagonal are moved into Q, or the distribution would not be uniform (Mezzadri 2007).
+
+    key    a key of `cl.random`
+    shape  (inputs, outputs)
+    dtype  of the weight; it is drawn in float64 and rounded
+
+    >>> import clearprop as cl
+    >>> q = cl.nn.orthogonal(cl.random.key(0), (3, 2), float)
+    >>> abs(round(float(q[:, 0] @ q[:, 1]), 12)), round(float(q[:, 0] @ q[:, 0]), 12)
+    (0.0, 1.0)
     """
     rows, columns = shape
     normal = raw(random.normal(key, (max(rows, columns), min(rows, columns))))

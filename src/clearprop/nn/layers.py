@@ -25,8 +25,15 @@ from clearprop.rules.linear import matmul
 class Dense(Module):
     """y = x @ weight + bias: x (…, inputs), weight (inputs, outputs), bias (outputs,), y (…, outputs).
 
-    `init` is the name of an initialiser or a function `(key, shape, dtype)`; `rng` a key or a seed.  The bias
-    starts at 0.  The result has the dtype that x and the weight promote to.
+    inputs   the size of x's last axis
+    outputs  the size of y's last axis
+    init     the name of an initialiser (`cl.nn.INITIALISERS`) or a function `(key, shape, dtype)`
+    bias     whether there is one; it starts at 0
+    rng      a key of `cl.random` or a seed, from which the weight is drawn
+    dtype    of weight and bias
+
+    The result has the dtype that x and the weight promote to.  Raises ArgumentError for a size that is no positive
+    integer, ShapeError when x has another last axis than `inputs`.
 
     >>> import clearprop as cl
     >>> layer = cl.nn.Dense(4, 16)
@@ -71,6 +78,8 @@ class Dropout(Module):
 
     In inference, nothing happens: the expected values agree.  A training pass needs `rng`.
 
+    rate  the probability, 0 ≤ rate < 1
+
     >>> import clearprop as cl
     >>> y, _ = cl.nn.apply(cl.nn.Dropout(0.5), cl.ones(4), train=True, rng=cl.random.key(1))
     >>> sorted(set(y.tolist()))
@@ -92,6 +101,10 @@ class Dropout(Module):
 
 class Sequential(Module):
     """Modules one after another.  Names and functions become layers: `Sequential(Dense(4, 3), "relu")`.
+
+    layers  modules, names of activations and functions of one array; or one list of them
+
+    A slice of it is a Sequential again.  Raises ArgumentError for a layer with arrays that is given twice.
 
     >>> import clearprop as cl
     >>> cl.nn.Sequential(cl.nn.Dense(4, 3), "relu")

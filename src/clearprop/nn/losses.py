@@ -22,10 +22,14 @@ _REDUCTIONS = ("mean", "sum", "none")
 
 
 def mse(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
-    """Mean of (prediction − target)² over all elements, without ½.  Shapes must be equal.
+    """Mean of (prediction − target)² over all elements, without ½.
 
-    `reduction` is "mean", "sum" or "none".  `sample_weight` weighs examples (the first axis): the mean becomes
-    Σ w·loss / Σ w, over all elements.
+    prediction     what the network computed
+    target         what is right; of the same shape
+    reduction      "mean", "sum" or "none": over all elements, or one loss per element
+    sample_weight  weighs examples (the first axis) or elements: the mean becomes Σ w·loss / Σ w, over all elements
+
+    Raises ShapeError where the shapes differ, ArgumentError for another reduction.
 
     >>> import clearprop as cl
     >>> cl.nn.mse(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
@@ -36,7 +40,9 @@ def mse(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight:
 
 
 def mae(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
-    """Mean of |prediction − target| over all elements.  See `mse` for the options.
+    """Mean of |prediction − target| over all elements.
+
+    prediction, target, reduction, sample_weight  as in `mse`
 
     >>> import clearprop as cl
     >>> cl.nn.mae(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
@@ -50,6 +56,9 @@ def huber(
     prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean", sample_weight: Any = None
 ) -> Any:
     """Mean of ½e² for |e| ≤ delta and delta(|e| − ½delta) beyond, e = prediction − target (Huber 1964).
+
+    prediction, target, reduction, sample_weight  as in `mse`
+    delta  where the parabola becomes a line; positive
 
     >>> import clearprop as cl
     >>> cl.nn.huber(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
@@ -65,9 +74,11 @@ def huber(
 
 
 def cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
-    """Mean of −log softmax(logits)[label] over examples; logits (…, classes).
+    """Mean of −log softmax(logits)[label] over examples.
 
-    `labels` are integers of shape (…) from 0 to classes − 1, or probabilities of the logits' shape.
+    logits  (…, classes): the network's outputs, without softmax
+    labels  integers of shape (…) from 0 to classes − 1, or probabilities of the logits' shape
+    reduction, sample_weight  as in `mse`
 
     Raises ShapeError, DTypeError, or ArgumentError for a label outside the range.
 
@@ -81,7 +92,13 @@ def cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_w
 
 
 def binary_cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
-    """Mean of −p·log σ(z) − (1 − p)·log σ(−z) over all elements; labels p are 0, 1, or between.
+    """Mean of −p·log σ(z) − (1 − p)·log σ(−z) over all elements.
+
+    logits  z, the network's outputs, without sigmoid
+    labels  p, of the same shape: 0, 1, or between
+    reduction, sample_weight  as in `mse`
+
+    Raises ShapeError where the shapes differ, ArgumentError for a label outside [0, 1].
 
     >>> import clearprop as cl
     >>> cl.nn.binary_cross_entropy(cl.tensor([0.0, 0.0]), cl.tensor([1, 0]))
@@ -106,7 +123,16 @@ LOSSES = NUMBER_LOSSES | CLASS_LOSSES
 
 
 def loss_named(name: str) -> Any:
-    """A loss by name; raises ArgumentError with the nearest name."""
+    """The loss of that name, a function `(prediction, target, *, reduction, sample_weight)`.
+
+    name  one of `cl.nn.LOSSES`
+
+    Raises ArgumentError for another name, and tells the nearest.
+
+    >>> import clearprop as cl
+    >>> cl.nn.loss_named("mae")(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
+    Tensor(1.5)
+    """
     if name not in LOSSES:
         raise unknown_name("loss", name, LOSSES, user_line())
     return LOSSES[name]

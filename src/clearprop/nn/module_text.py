@@ -54,6 +54,8 @@ def _count(arrays: list[tuple[str, str, Any]]) -> str:
 def parameter_count(model: HasFields) -> int:
     """The number of trained numbers in a model.
 
+    model  a module
+
     >>> import clearprop as cl
     >>> cl.nn.parameter_count(cl.nn.mlp([4, 16, 3]))
     131
@@ -63,6 +65,8 @@ def parameter_count(model: HasFields) -> int:
 
 def summary(model: HasFields) -> str:
     """A table of the layers: path, kind, shapes, parameters, and the total.
+
+    model  a module
 
     >>> import clearprop as cl
     >>> print(cl.nn.summary(cl.nn.mlp([4, 16, 3])))

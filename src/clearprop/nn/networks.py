@@ -31,10 +31,17 @@ def mlp(
 ) -> Sequential:
     """A multilayer perceptron: dense layers of these sizes, with the activation between them.
 
-    After each hidden `Dense` come, as asked for, normalisation ("layer" or "batch"), activation, dropout; the output
-    is linear.  `init=None` chooses the initialiser that suits the activation (`suited_to`), Glorot's for the
-    output.  The weights depend on `seed` alone.  Before a batch normalisation, which subtracts the mean, `Dense` has no
-    bias: the normalisation's offset takes its place.
+    After each hidden `Dense` come, as asked for, normalisation, activation, dropout; the output is linear.  Before a
+    batch normalisation, which subtracts the mean, `Dense` has no bias: the normalisation's offset takes its place.
+
+    sizes       [inputs, hidden …, outputs]
+    activation  a name of `cl.nn.ACTIVATIONS`, a module without arrays or a function of one array
+    seed        what the weights depend on, and nothing else does
+    dropout     the rate of `Dropout` behind every activation
+    norm        "layer", "batch" or None
+    init        an initialiser by name or as a function; None: the one that suits the activation (`suited_to`), and
+                Glorot's for the output
+    dtype       of all arrays
 
     >>> import clearprop as cl
     >>> cl.nn.mlp([4, 16, 3], activation="tanh", dropout=0.1)

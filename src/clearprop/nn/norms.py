@@ -22,6 +22,10 @@ class LayerNorm(Module):
 
     x (…, size), scale and offset (size,); var is the mean squared deviation.
 
+    size   the size of x's last axis
+    eps    keeps the quotient finite where all features are equal
+    dtype  of scale and offset
+
     >>> import clearprop as cl
     >>> cl.nn.LayerNorm(2, dtype=float, eps=0.0)(cl.tensor([[1.0, 3.0]]))
     Tensor([[-1.0, 1.0]])
@@ -53,6 +57,11 @@ class BatchNorm(Module):
     x (…, size): everything but the last axis is the batch.  In training the statistics are the batch's own, and the
     running ones become decay · running + (1 − decay) · batch (with the unbiased variance, ·n/(n − 1)); in
     inference they are the running ones, which have no gradient.
+
+    size   the size of x's last axis
+    decay  the share of the running statistics that a step keeps, 0 ≤ decay < 1
+    eps    keeps the quotient finite where a feature is constant
+    dtype  of all its arrays
 
     >>> import clearprop as cl
     >>> layer = cl.nn.BatchNorm(1, dtype=float, decay=0.0)

@@ -187,7 +187,17 @@ def adam_variant(*, nesterov: bool, rectify: bool) -> type[_Moments]:
 
 
 class scale_by_rms(Leafwise):
-    """v ← ρv + (1 − ρ)g², u = g/(√v + ε); `centered` subtracts the square of the average gradient from v."""
+    """v ← ρv + (1 − ρ)g², u = g/(√v + ε) (Tieleman & Hinton 2012).
+
+    decay     ρ, the share of v that a step keeps
+    eps       ε, which keeps u small where g has always been next to 0
+    centered  whether the square of the average gradient is subtracted from v (Graves 2013)
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.scale_by_rms(0.75), cl.tensor(1.0)
+    >>> link.update(cl.tensor(3.0), link.init(p), p)[0]
+    Tensor(1.99999999)
+    """
 
     decay: float = hyper(default=0.9, within=FRACTION)
     eps: float = hyper(default=1e-8, within=NOT_NEGATIVE)
@@ -208,7 +218,16 @@ class scale_by_rms(Leafwise):
 
 
 class scale_by_adagrad(Leafwise):
-    """v ← v + g², u = g/(√v + ε): the steps only become smaller (Duchi et al. 2011)."""
+    """v ← v + g², u = g/(√v + ε): the steps only become smaller (Duchi et al. 2011).
+
+    eps      ε, which keeps u finite where g is 0
+    initial  v before the first step
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.scale_by_adagrad(initial=16.0), cl.tensor(1.0)
+    >>> link.update(cl.tensor(3.0), link.init(p), p)[0]
+    Tensor(0.6)
+    """
 
     slots = ("v",)
     eps: float = hyper(default=1e-10, within=NOT_NEGATIVE)
@@ -225,7 +244,16 @@ class scale_by_adagrad(Leafwise):
 
 
 class scale_by_lion(Leafwise):
-    """The update u = sign(β₁m + (1 − β₁)g), then m ← β₂m + (1 − β₂)g (Chen et al. 2023)."""
+    """The update u = sign(β₁m + (1 − β₁)g), then m ← β₂m + (1 − β₂)g (Chen et al. 2023).
+
+    b1  β₁, the share of m in the sign
+    b2  β₂, the share of m that a step keeps
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.scale_by_lion(), cl.tensor(1.0)
+    >>> link.update(cl.tensor(-0.3), link.init(p), p)[0]
+    Tensor(-1.0)
+    """
 
     slots = ("m",)
     b1: float = hyper(default=0.9, within=FRACTION)
@@ -240,6 +268,17 @@ class scale_by_rprop(Leafwise):
     """The update u = −sign(g)·Δ; Δ grows while g keeps its sign and shrinks when it changes.
 
     iRprop⁻ (Igel & Hüsken 2000).  Where the sign changed, g counts as 0 in this step and in the next comparison.
+
+    initial   Δ before the first step
+    shrink    the factor of Δ where the sign changes
+    grow      the factor of Δ where it stays
+    smallest  the least Δ
+    largest   the largest Δ
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.scale_by_rprop(0.5), cl.tensor(1.0)
+    >>> link.update(cl.tensor(3.0), link.init(p), p)[0]
+    Tensor(-0.5)
     """
 
     slots = ("size", "before")

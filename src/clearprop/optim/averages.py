@@ -31,6 +31,8 @@ class average(Leafwise):
     a ← decay·a + (1 − decay)·θ from a = θ₀ on; with `decay=None`, the mean of all θ_t, t ≥ 1 (Polyak & Juditsky 1992).
     It belongs behind the learning rate: it takes p + u for the parameter after the step.
 
+    decay  the share of the average that a step keeps, or None
+
     >>> import clearprop as cl
     >>> opt, p = cl.optim.chain(cl.optim.sgd(1.0), cl.optim.average(0.75)), cl.tensor(1.0)
     >>> updates, state = opt.update(cl.tensor(4.0), opt.init(p), p)
@@ -61,6 +63,10 @@ class average(Leafwise):
 
 class lookahead(Transform):
     """Every `every` steps of `inner`, φ ← φ + α(θ − φ) and θ ← φ; φ is what counts (Zhang et al. 2019).
+
+    inner  the rule of the fast parameters θ
+    every  how often the slow parameters φ follow
+    alpha  α, how far
 
     >>> import clearprop as cl
     >>> opt, p = cl.optim.lookahead(cl.optim.sgd(1.0), every=1), cl.tensor(1.0)
@@ -107,6 +113,23 @@ class schedule_free(Leafwise):
     `base="adamw"`: ĝ = g/(√v + ε) + λy and η_t = η·warm·√(1 − β₂ᵗ); `base="sgd"`: ĝ = g + λy and η_t = η·warm, where
     warm = min(1, t/warmup).  Evaluate and keep `eval_params(state, params)`, which is x; a BatchNorm's statistics
     belong to y and must be computed anew there.  Defaults are the authors'; η = 1 suits `base="sgd"`.
+
+    learning_rate  η, a number: it never needs to fall
+    base           "adamw" or "sgd", what takes the gradient steps
+    b1             β₁, how near y is to x
+    b2, eps        β₂ and ε of the base adamw
+    weight_decay   λ, for every parameter
+    warmup         the steps in which the rate rises
+    r              the power of t with which later steps weigh more
+
+    >>> import clearprop as cl
+    >>> opt, p = cl.optim.schedule_free(1.0, base="sgd", b1=0.5), cl.tensor(4.0)
+    >>> state = opt.init(p)
+    >>> for _ in range(2):
+    ...     updates, state = opt.update(p, state, p)  # the gradient of p²/2 is p
+    ...     p = cl.optim.apply_updates(p, updates)
+    >>> p, opt.eval_params(state, p)
+    (Tensor(0.0), Tensor(0.0))
     """
 
     counts, carried, complete = True, ("total",), True

@@ -52,7 +52,15 @@ def require_match(pattern: str, view: ParameterView) -> None:
 
 
 class scale(Leafwise):
-    """The update u = factor · g."""
+    """The update u = factor · g.
+
+    factor  any number
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.scale(-0.5), cl.tensor(1.0)
+    >>> link.update(cl.tensor(3.0), link.init(p), p)[0]
+    Tensor(-1.5)
+    """
 
     factor: float = hyper()
 
@@ -62,7 +70,15 @@ class scale(Leafwise):
 
 
 class scale_by_learning_rate(Transform):
-    """The update u = −η_t · g, with η a number or a schedule of the step number t = 0, 1, …."""
+    """The update u = −η_t · g, with η a number or a schedule of the step number t = 0, 1, ….
+
+    learning_rate  η, a number of at least 0 or a schedule such as `cl.optim.cosine()`
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.scale_by_learning_rate(0.1), cl.tensor(1.0)
+    >>> link.update(cl.tensor(3.0), link.init(p), p)[0]
+    Tensor(-0.3)
+    """
 
     learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE)
 
@@ -80,7 +96,17 @@ class scale_by_learning_rate(Transform):
 
 
 class trace_momentum(Leafwise):
-    """Heavy ball: m ← βm + g, u = m (Polyak 1964); with `nesterov`, u = g + βm (Sutskever et al. 2013)."""
+    """Heavy ball: m ← βm + g, u = m (Polyak 1964); with `nesterov`, u = g + βm (Sutskever et al. 2013).
+
+    momentum  β, the share of m that a step keeps
+    nesterov  whether the step looks one step ahead
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.trace_momentum(0.5), cl.tensor(1.0)
+    >>> _, state = link.update(cl.tensor(4.0), link.init(p), p)
+    >>> link.update(cl.tensor(3.0), state, p)[0]
+    Tensor(5.0)
+    """
 
     slots = ("m",)
     momentum: float = hyper(default=0.9, within=FRACTION)
@@ -95,8 +121,14 @@ class trace_momentum(Leafwise):
 class add_weight_decay(Transform):
     """The update u = g + λp for the parameters that `mask` chooses.
 
-    `mask` is "matrices" (weights of two axes or more: biases, scales and offsets of normalisation are left out),
-    "all", patterns of paths such as `("*.weight",)`, or a function `(path, parameter) -> bool`.
+    weight_decay  λ
+    mask          "matrices" (weights of two axes or more: biases, scales and offsets of normalisation are left out),
+                  "all", patterns of paths such as `("*.weight",)`, or a function `(path, parameter) -> bool`
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.add_weight_decay(0.5, "all"), cl.tensor(4.0)
+    >>> link.update(cl.tensor(3.0), link.init(p), p)[0]
+    Tensor(5.0)
     """
 
     weight_decay: float = hyper(default=0.01, within=NOT_NEGATIVE)
@@ -117,7 +149,15 @@ class add_weight_decay(Transform):
 
 
 class clip_by_value(Leafwise):
-    """The update u = min(max(g, −limit), limit), element by element."""
+    """The update u = min(max(g, −limit), limit), element by element.
+
+    limit  the largest absolute value of an element
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.clip_by_value(0.5), cl.tensor([1.0, 1.0])
+    >>> link.update(cl.tensor([3.0, -0.2]), link.init(p), p)[0]
+    Tensor([0.5, -0.2])
+    """
 
     limit: float = hyper(default=1.0, within=POSITIVE)
 
@@ -137,7 +177,15 @@ def global_norm(leaves: list[Any]) -> Any:
 
 
 class clip_by_norm(Transform):
-    """The update u = g · min(1, limit/‖g‖), with ‖g‖ the norm over all parameters together (Pascanu et al. 2013)."""
+    """The update u = g · min(1, limit/‖g‖), with ‖g‖ the norm over all parameters together (Pascanu et al. 2013).
+
+    limit  the largest norm
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.clip_by_norm(1.0), cl.tensor([1.0, 1.0])
+    >>> link.update(cl.tensor([3.0, -4.0]), link.init(p), p)[0]
+    Tensor([0.6, -0.8])
+    """
 
     limit: float = hyper(default=1.0, within=POSITIVE)
 
@@ -158,6 +206,14 @@ class clip_adaptive(Leafwise):
 
     u = g · min(1, limit · max(‖p‖, eps)/‖g‖), with the norms of each column of a weight (inputs, outputs), that is of
     each output's weights, and of a vector as a whole.  Defaults as in optax; the paper's limit is 0.01 to 0.16.
+
+    limit  the largest ratio of the norms
+    eps    the least norm that weights count with
+
+    >>> import clearprop as cl
+    >>> link, p = cl.optim.clip_adaptive(0.5), cl.tensor([6.0, 8.0])
+    >>> link.update(cl.tensor([30.0, 40.0]), link.init(p), p)[0]
+    Tensor([3.0, 4.0])
     """
 
     limit: float = hyper(default=0.01, within=POSITIVE)

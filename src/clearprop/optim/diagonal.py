@@ -70,7 +70,21 @@ def _hessian_product(hvp: Callable[[Any], Any], view: ParameterView, probes: lis
 
 
 class scale_by_curvature(_Probed):
-    """m ← β₁m + (1 − β₁)g, h ← β₂h + (1 − β₂)(v ⊙ Hv)², u = m̂/(√ĥᵏ + ε), hats corrected as in Adam."""
+    """m ← β₁m + (1 − β₁)g, h ← β₂h + (1 − β₂)(v ⊙ Hv)², u = m̂/(√ĥᵏ + ε), hats corrected as in Adam.
+
+    AdaHessian's scaling (Yao et al. 2021); v = ±1 at random.
+
+    b1     β₁, the share of m that a step keeps
+    b2     β₂, the share of h that a step keeps
+    eps    ε, which bounds u where the curvature is next to 0
+    power  k, the power of the root: 0 leaves the curvature out
+
+    >>> import clearprop as cl
+    >>> f, p = lambda x: 2 * cl.square(x), cl.tensor(3.0)
+    >>> link, hvp = cl.optim.scale_by_curvature(eps=0.0), lambda v: cl.hvp(f, p, v)
+    >>> link.update(cl.grad(f)(p), link.init(p), p, hvp=hvp, rng=cl.random.key(0))[0]
+    Tensor(3.0)
+    """
 
     b1: float = hyper(default=0.9, within=FRACTION)
     b2: float = hyper(default=0.999, within=FRACTION)
@@ -86,7 +100,23 @@ class scale_by_curvature(_Probed):
 
 
 class scale_by_clipped_curvature(_Probed):
-    """m ← β₁m + (1 − β₁)g, h ← β₂h + (1 − β₂)v ⊙ Hv in every k-th step, u = clip(m/max(γh, ε), ±limit)."""
+    """m ← β₁m + (1 − β₁)g, h ← β₂h + (1 − β₂)v ⊙ Hv in every k-th step, u = clip(m/max(γh, ε), ±limit).
+
+    Sophia-H's scaling (Liu et al. 2023); v = ±1 at random.
+
+    b1     β₁, the share of m that a step keeps
+    b2     β₂, the share of h that a look at the curvature keeps
+    eps    ε, the least denominator
+    gamma  γ, how much of the curvature counts
+    limit  the largest absolute value of an element
+    every  k, how often the curvature is looked at
+
+    >>> import clearprop as cl
+    >>> f, p = lambda x: 2 * cl.square(x), cl.tensor(3.0)
+    >>> link, hvp = cl.optim.scale_by_clipped_curvature(gamma=100.0), lambda v: cl.hvp(f, p, v)
+    >>> link.update(cl.grad(f)(p), link.init(p), p, hvp=hvp, rng=cl.random.key(0))[0]
+    Tensor(0.105)
+    """
 
     b1: float = hyper(default=0.965, within=FRACTION)
     b2: float = hyper(default=0.99, within=FRACTION)
@@ -114,6 +144,17 @@ class diag_newton(Composed):
 
     A step costs about three gradients, compiled also where Sophia leaves the estimate out.  One probe is noisy: the
     averages need b2 near 1.  Convolutions' kernels are not averaged over their area, as the authors of AdaHessian do.
+
+    learning_rate  η, a number or a schedule
+    b1             the share of m that a step keeps
+    b2             the share of h that a step keeps
+    eps            ε, which bounds the step where the curvature is next to 0
+    power          k, the power of AdaHessian's root
+    clip           Sophia's bound of every element; None: AdaHessian
+    gamma          γ, how much of the curvature counts in Sophia
+    every          how often Sophia looks at the curvature
+    weight_decay   λ
+    mask           what decays, as in `add_weight_decay`
 
     >>> import clearprop as cl
     >>> f = lambda p: 50 * p["steep"] ** 2 + 0.005 * p["flat"] ** 2

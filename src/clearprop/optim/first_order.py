@@ -16,6 +16,11 @@ class sgd(Composed):
     parameters).  The average is not damped: with momentum β the step is up to 1/(1 − β) times longer.
     These are PyTorch's conventions.
 
+    learning_rate  η, a number or a schedule
+    momentum       β, the share of m that a step keeps; 0: no m
+    nesterov       whether the step looks one step ahead (Sutskever et al. 2013)
+    weight_decay   λ
+
     >>> import clearprop as cl
     >>> opt, params = cl.optim.sgd(0.1), {"w": cl.tensor(1.0)}
     >>> updates, state = opt.update({"w": cl.tensor(2.0)}, opt.init(params), params)
@@ -44,6 +49,14 @@ class adam(Composed):
     `scale_by_adam`, `scale_by_nadam`, `scale_by_radam`.
     `amsgrad` and `nesterov` follow PyTorch, `rectify` optax (ρ_t ≥ 5, where the paper has > 4).
 
+    learning_rate  η, a number or a schedule
+    b1             β₁, the share of the average of g that a step keeps
+    b2             β₂, the share of the average of g² that a step keeps
+    eps            ε, which keeps the step small where g has always been next to 0
+    amsgrad        the largest average of g² so far in its place (Reddi et al. 2018)
+    nesterov       NAdam (Dozat 2016)
+    rectify        RAdam (Liu et al. 2020)
+
     >>> import clearprop as cl
     >>> opt, params = cl.optim.adam(0.1), {"w": cl.tensor(1.0)}
     >>> updates, state = opt.update({"w": cl.tensor(2.0)}, opt.init(params), params)
@@ -71,7 +84,12 @@ class adamw(Composed):
     """Adam with decoupled decay: θ ← θ − η·(m̂/(√v̂ + ε) + λθ) (Loshchilov & Hutter 2017).
 
     λ = 0.01 as in PyTorch (optax: 1e-4).  `mask` says what decays: by default "matrices", the weights and not the
-    biases, scales and offsets; PyTorch and optax decay everything, which is `mask="all"`.  Flags as in `adam`.
+    biases, scales and offsets; PyTorch and optax decay everything, which is `mask="all"`.
+
+    learning_rate  η, a number or a schedule
+    b1, b2, eps, amsgrad, nesterov, rectify  as in `adam`
+    weight_decay   λ
+    mask           what decays, as in `add_weight_decay`
 
     >>> import clearprop as cl
     >>> opt, params = cl.optim.adamw(0.1, weight_decay=0.5, mask="all"), {"w": cl.tensor(1.0)}
@@ -108,6 +126,12 @@ class rmsprop(Composed):
     ρ = 0.9 as in the lecture and optax (PyTorch: 0.99); ε stands outside the root, as in PyTorch.  `centered`
     divides by the standard deviation of g in place of its root mean square (Graves 2013).
 
+    learning_rate  η, a number or a schedule
+    decay          ρ, the share of v that a step keeps
+    eps            ε, which keeps the step small where g has always been next to 0
+    momentum       β, the share of m that a step keeps; 0: no m
+    centered       whether the square of the average gradient is subtracted from v
+
     >>> import clearprop as cl
     >>> opt, params = cl.optim.rmsprop(0.1, decay=0.75), {"w": cl.tensor(1.0)}
     >>> updates, state = opt.update({"w": cl.tensor(2.0)}, opt.init(params), params)
@@ -136,6 +160,10 @@ class adagrad(Composed):
     Its steps only become smaller: it may stop before the minimum.  Σ starts at 0 and ε = 1e-10, as in PyTorch
     (optax: 0.1 and 1e-7).
 
+    learning_rate  η, a number or a schedule
+    eps            ε, which keeps the step finite where g is 0
+    initial        Σ before the first step
+
     >>> import clearprop as cl
     >>> opt, params = cl.optim.adagrad(0.1), {"w": cl.tensor(1.0)}
     >>> updates, state = opt.update({"w": cl.tensor(2.0)}, opt.init(params), params)
@@ -158,7 +186,13 @@ class lion(Composed):
     """Lion: θ ← θ − η·(sign(β₁m + (1 − β₁)g) + λθ), m ← β₂m + (1 − β₂)g (Chen et al. 2023).
 
     Every element moves by η in every step, so η must fall towards the end; it should be 3 to 10 times smaller than for
-    AdamW, and λ as many times larger.  `mask` as in `adamw`.
+    AdamW, and λ as many times larger.
+
+    learning_rate  η, a number or a schedule
+    b1             β₁, the share of m in the sign
+    b2             β₂, the share of m that a step keeps
+    weight_decay   λ
+    mask           what decays, as in `add_weight_decay`
 
     >>> import clearprop as cl
     >>> opt, params = cl.optim.lion(0.1), {"w": cl.tensor(1.0)}
@@ -186,6 +220,8 @@ class rprop(scale_by_rprop):
 
     iRprop⁻ (Riedmiller & Braun 1993; Igel & Hüsken 2000), PyTorch's form and defaults; `initial` is PyTorch's learning
     rate.  For full batches only: the noise of mini-batches flips signs and stops it.
+
+    initial, shrink, grow, smallest, largest  as in `scale_by_rprop`
 
     >>> import clearprop as cl
     >>> opt, params = cl.optim.rprop(0.1), {"w": cl.tensor(1.0)}

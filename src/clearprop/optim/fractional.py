@@ -33,6 +33,10 @@ class fractional_memory(Leafwise):
     read in a catalogue only; ours is the textbook's kernel.  Their derivative kernels sum to less than 0 for α > 1 and
     would climb; an integral's weights are positive.
 
+    alpha      α, 0 < α ≤ 1
+    window     how many gradients before the last one count
+    normalize  whether u is divided by the sum of the weights
+
     >>> import clearprop as cl
     >>> opt, p = cl.optim.fractional_memory(0.5, window=1), cl.tensor(0.0)
     >>> _, state = opt.update(cl.tensor(3.0), opt.init(p), p)
@@ -82,9 +86,12 @@ class caputo(Leafwise):
     This is Caputo's derivative of order α cut after its first term: a learning rate per weight that depends on the
     weight's distance from the terminal c.  It vanishes where the gradient does, so minima stay minima.
 
-    terminal  "previous": θ one step ago (Sheng et al. 2020); the first step is the gradient's own.
-              "initial": θ at the start.  "minimum": the smallest weight of the array (Wang et al. 2017, as a port has
-              it; the paper itself was not at hand).  A number: 0.0 is Herrera-Alcántara's (2022), with α up to 2.
+    alpha       α, 0 < α < 2
+    terminal    "previous": θ one step ago (Sheng et al. 2020); the first step is the gradient's own.
+                "initial": θ at the start.  "minimum": the smallest weight of the array (Wang et al. 2017, as a port has
+                it; the paper itself was not at hand).  A number: 0.0 is Herrera-Alcántara's (2022), with α up to 2.
+    eps         ε, what is added to every distance
+    max_factor  the largest factor
 
     With "previous" and α < 1 steps collapse: where θ stands still the factor is ε^(1−α)/Γ(2−α), at ε = 1e-8 0.167,
     0.0044, 0.00011 for α = 0.9, 0.7, 0.5, and slow steps make it stand still.  With α > 1 small distances are
@@ -144,7 +151,10 @@ class cfgd(Transform):
     partial derivative along its own coordinate, which costs a gradient per weight and node, and is the same where
     weights do not interact.
 
+    alpha     α, 0 < α ≤ 1
+    beta      β, the weight of the correction; None: the one that removes the bias
     terminal  "previous": θ one step ago.  "initial": θ at the start.  A number.
+    nodes     the points at which the integrand is evaluated
 
     >>> import clearprop as cl
     >>> f, p = lambda x: 0.5 * (x - 5.0) ** 2, cl.tensor(5.5)

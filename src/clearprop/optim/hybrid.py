@@ -27,6 +27,9 @@ class relay(Method):
     its method ends; the next one goes on unless the gradient is small enough already.  Adam finds the way into a
     valley from anywhere, L-BFGS and Newton-CG converge once they are in it (Rathore et al. 2024 for the first two).
 
+    given   the stages: pairs of a method and its largest number of steps
+    stages  the same as one tuple, as configurations have it
+
     >>> import clearprop as cl
     >>> f = lambda x: (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
     >>> method = cl.optim.relay((cl.optim.adam(0.1), 20), (cl.optim.quasi_newton(), 100))
@@ -163,12 +166,18 @@ def memetic(
 ) -> Result:
     """The lowest of several local minima: a global search proposes points, a local method refines them.
 
+    f         the function, from a tree like x0 to a number
+    x0        where the search begins: a tree of arrays and numbers, or a module
     search    "particle_swarm" (Zhang et al. 2007: refines the leader when it has not changed for ten rounds, and at the
               end), "differential_evolution" (Storn and Price 1997, SciPy's; refines the best), "basin_hopping" (Wales
               and Doye 1997, SciPy's; refines after every jump)
-    local     a method of `minimize`, by default `quasi_newton()`, with at most `steps` steps each time
+    local     a method of `minimize`, by default `quasi_newton()`
     width     the search looks within x0 ± width for every number; basin hopping jumps by up to half of it
     rounds    generations, or jumps
+    particles  how many points a generation has
+    steps     the most steps of the local method, each time
+    tolerance, executor  as in `minimize`
+    seed      what the random numbers depend on
 
     For small problems: the number of points that a search needs grows with the number of variables, and beyond a
     thousand weights it finds nothing that restarts would not.  `converged` speaks of the local minimum alone: nothing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from typing import Any, ClassVar, NamedTuple, dataclass_transform
 
@@ -76,12 +77,15 @@ class Configured:
     """
 
     registry: ClassVar[dict[str, type[Configured]]] = {}
+    __signature__: ClassVar[inspect.Signature]  # what help shows, also where `__new__` knows old arguments
     complete: ClassVar[bool] = False  # whether it is an optimizer by itself, and not a link or a schedule
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         own_init = "__init__" in cls.__dict__
         dataclasses.dataclass(frozen=True, repr=False, init=not own_init)(cls)
+        _, *arguments = inspect.signature(cls.__init__).parameters.values()
+        cls.__signature__ = inspect.Signature(arguments)
         if not cls.__name__[0].isupper():
             cls.registry[cls.__name__] = cls
 
@@ -156,6 +160,8 @@ def _json_value(owner: str, name: str, value: Any) -> Any:
 def from_config(config: dict[str, Any]) -> Any:
     """The transform or schedule that `to_config` described.
 
+    config  what `to_config` gave, in this version or an earlier one, or its JSON
+
     Raises ArgumentError for an unknown name or hyper-parameter, and names the nearest.
 
     >>> import clearprop as cl
@@ -173,12 +179,22 @@ def _revive(value: Any) -> Any:
 
 
 def optimizers() -> list[str]:
-    """The names of all optimizers; links and schedules are not among them."""
+    """The names of all optimizers; links and schedules are not among them.
+
+    >>> import clearprop as cl
+    >>> "adam" in cl.optim.optimizers(), "clip_by_norm" in cl.optim.optimizers()
+    (True, False)
+    """
     return sorted(name for name, cls in Configured.registry.items() if cls.complete)
 
 
 def by_name(name: str, **settings: Any) -> Any:
     """The transform (or schedule) of that name with these hyper-parameters.
+
+    name      that of a function of `cl.optim`, such as "adam" or "cosine"
+    settings  its arguments by name; what is left out has its default
+
+    Raises ArgumentError for an unknown name or hyper-parameter, and tells the nearest.
 
     >>> import clearprop as cl
     >>> cl.optim.by_name("adam", learning_rate=0.01).learning_rate

@@ -27,8 +27,10 @@ def minimize(
     executor: str | None = None,
     watch: Watch | None = None,
 ) -> Result:
-    """A local minimum of f, from x0: a tree of arrays and numbers, or a module.
+    """A local minimum of f.
 
+    f          the function, from a tree like x0 to a number
+    x0         where to start: a tree of arrays and numbers, or a module
     method     `quasi_newton()` by default, `newton_cg()`, or a transform such as `adam(0.01)`
     tolerance  converged when no partial derivative is larger: ‖∇f‖∞ <= tolerance; by default √eps of the dtype, 1.5e-8
                for float64.  With 0 a method goes on until rounding lets it find no lower value.

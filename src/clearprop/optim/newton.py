@@ -36,6 +36,7 @@ class newton_cg(Method):
     Where the gradient vanishes, the curvature is looked at before that counts as a minimum: from a saddle the run goes
     on along the most negative direction found.
 
+    saddle_free  which of the two steps
     krylov   the most Hessian-vector products per step; None: 2n + 2, at most 250 (saddle_free: n, at most 100)
     radius   the first radius of the trust region, default 1
     scaling  "none", or "start": the region is a ball of the variables in units of their sizes at x0, |x0| (1 where that

@@ -25,7 +25,10 @@ def _join_leaves(view: ParameterView, parts: list[Group], owner: list[int]) -> l
 
 
 class masked(Transform):
-    """`inner` for the parameters that `mask` chooses (see `add_weight_decay`); for the others, u = g.
+    """`inner` for the parameters that `mask` chooses; for the others, u = g.
+
+    inner  the rule
+    mask   "matrices", "all", patterns of paths or a function `(path, parameter) -> bool`, as in `add_weight_decay`
 
     >>> import clearprop as cl
     >>> opt = cl.optim.masked(cl.optim.scale(0.0), ("bias",))
@@ -64,6 +67,12 @@ class groups(Transform):
     """A rule of its own for each group of parameters: `groups(default, ("*.bias", sgd(0.1)), …)`.
 
     A parameter belongs to the first pattern that its path fits (`*` is any text), else to the default.
+
+    default  the rule of all parameters that no pattern fits
+    pairs    a pattern and the rule of the parameters that fit it
+    rules    the same as one tuple, as configurations have it
+
+    Raises ArgumentError for a pattern that fits no parameter.
 
     >>> import clearprop as cl
     >>> opt = cl.optim.groups(cl.optim.sgd(0.1), ("*.bias", cl.optim.sgd(0.5)))

@@ -30,7 +30,12 @@ class polyak(Transform):
     f is the loss of the batch and f* = `target` the least it can be: 0 suits a network that can fit every batch; with
     an L2 penalty or noisy labels f* > 0, and steps stay too long.  c = ½ is the stochastic form's (0.2 is advised for
     deep networks, 1 is Polyak's).  `growth` bounds how fast η may rise: η_t ≤ growth·η_{t−1} from `largest` on; the
-    paper's is 2^(batch/rows).  None sets no bound.
+    paper's is 2^(batch/rows).
+
+    largest  the largest η
+    c        the divisor
+    target   f*, the least that the loss can be
+    growth   by what factor η may rise in a step; None: by any
 
     >>> import clearprop as cl
     >>> opt, p = cl.optim.polyak(c=1.0), cl.tensor([3.0, 4.0])
@@ -75,6 +80,13 @@ class armijo(Transform):
     coarse ones suffice, as η is carried on (the authors try up to 100 by 0.9).  The authors' growth is
     2^(batch/rows).
 
+    initial    η before the first step
+    c          how much of the decrease that the slope promises is enough
+    backtrack  the factor from one trial to the next
+    growth     by what factor a step starts above the one before
+    largest    the largest η
+    trials     how many are evaluated in a step
+
     >>> import clearprop as cl
     >>> f, p = lambda x: cl.sum(x * x), cl.tensor([3.0])
     >>> opt = cl.optim.armijo(initial=2.0, growth=1.0)
@@ -117,6 +129,9 @@ class hypergradient(Transform):
     parameters together: the rate grows while gradients keep pointing along the last step, and shrinks when they turn
     back.  This is the multiplicative, scale-free form; Baydin et al. (2018) add κ·⟨g_t, d_{t−1}⟩, whose κ depends
     on the problem.
+
+    inner  the rule whose updates are multiplied
+    kappa  κ, how fast the factor follows; 0 leaves it at 1
 
     >>> import clearprop as cl
     >>> opt, p = cl.optim.hypergradient(cl.optim.sgd(0.1), kappa=0.5), cl.tensor(1.0)
@@ -162,6 +177,12 @@ class reduce_on_plateau(Transform):
     The losses of `every` steps are averaged; when `patience` such averages in a row have not improved on the best one
     by more than `threshold` of it, the factor is multiplied by `factor`, down to `smallest`, and counting starts
     anew.  PyTorch's rule and defaults, on the training loss; with mini-batches let `every` be an epoch's steps.
+
+    factor     what the update's factor is multiplied by
+    patience   how many averages in a row may be no better
+    every      how many losses make an average
+    threshold  how much lower is better, in parts of the best average
+    smallest   the least factor
 
     >>> import clearprop as cl
     >>> opt, p = cl.optim.reduce_on_plateau(factor=0.5, patience=1), cl.tensor(0.0)

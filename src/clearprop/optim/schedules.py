@@ -13,7 +13,19 @@ from clearprop.rules.trigonometric import cos
 
 
 class Schedule(Configured):
-    """A learning rate as a function of the step: `schedule(t)` is a number (traced: a weak scalar)."""
+    """A learning rate as a function of the step: `schedule(t)` is a number (traced: a weak scalar).
+
+    The base of all schedules; one of your own defines `at(t)` with the functions of `cl`.
+
+    >>> import clearprop as cl
+    >>> class halving(cl.optim.Schedule):
+    ...     value: float = 1.0
+    ...
+    ...     def at(self, t):
+    ...         return self.value * 0.5**t
+    >>> [float(halving(8.0)(t)) for t in (0, 1, 2)]
+    [8.0, 4.0, 2.0]
+    """
 
     def __call__(self, t: Any) -> Any:
         """The learning rate of step t."""
@@ -27,6 +39,8 @@ class Schedule(Configured):
 
 class constant(Schedule):
     """η_t = value.
+
+    value  η, at least 0
 
     >>> import clearprop as cl
     >>> cl.optim.constant(0.1)(7)
@@ -42,6 +56,10 @@ class constant(Schedule):
 
 class step(Schedule):
     """η_t = value · factor^⌊t/every⌋.
+
+    value   η before the first fall
+    every   how many steps it stays
+    factor  what it is multiplied by then
 
     >>> import clearprop as cl
     >>> [float(cl.optim.step(1.0, every=2)(t)) for t in (0, 1, 2)]
@@ -60,6 +78,10 @@ class step(Schedule):
 class cosine(Schedule):
     """η_t = floor + ½(value − floor)(1 + cos(π·min(t, steps)/steps)) (Loshchilov & Hutter 2017).
 
+    value  η at the start
+    steps  how long it falls
+    floor  η at the end
+
     >>> import clearprop as cl
     >>> [float(cl.optim.cosine(1.0, steps=2)(t)) for t in (0, 2, 9)]
     [1.0, 0.0, 0.0]
@@ -77,6 +99,10 @@ class cosine(Schedule):
 
 class exponential(Schedule):
     """η_t = value · factor^(t/every); a factor above 1 makes it rise.
+
+    value   η at the start
+    every   in how many steps it is multiplied by the factor
+    factor  at least 0
 
     >>> import clearprop as cl
     >>> [float(cl.optim.exponential(1.0, every=2, factor=0.25)(t)) for t in (0, 1, 2)]
@@ -97,6 +123,12 @@ class one_cycle(Schedule):
 
     Both ways are half a cosine: η = to + ½(from − to)(1 + cos(π·share)); PyTorch's shape and defaults.  The peak is at
     t = rise·steps − 1, the end at t = steps − 1.
+
+    peak   the largest η
+    steps  of the whole cycle
+    rise   the share of the steps in which η rises
+    start  by what it is divided at the start
+    end    by what the start is divided at the end
 
     >>> import clearprop as cl
     >>> rate = cl.optim.one_cycle(1.0, steps=10, rise=0.5, start=10, end=100)
@@ -123,7 +155,10 @@ def _half_cosine(begin: float, end: float, share: Any) -> Any:
 
 
 class warmup(Schedule):
-    """η_t = then(0)·(t + 1)/steps for t < steps, then(t − steps) afterwards; `then` is a schedule or a number.
+    """η_t = then(0)·(t + 1)/steps for t < steps, then(t − steps) afterwards.
+
+    steps  how long η rises
+    then   what follows: a schedule or a number
 
     The first step already moves: it has the rate then(0)/steps, not 0.
 

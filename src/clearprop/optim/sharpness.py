@@ -18,6 +18,10 @@ class sam(Transform):
     It costs a second gradient per step and looks for minima whose whole neighbourhood is low.  `adaptive` measures the
     neighbourhood in units of the weights: θ + ρ·θ²g/‖θg‖ (Kwon et al. 2021); its ρ is about ten times larger.
 
+    inner     the rule that gets the gradient
+    rho       ρ, how far away it is taken
+    adaptive  whether ρ is in units of the weights
+
     >>> import clearprop as cl
     >>> f, p = lambda x: x ** 4, cl.tensor(1.0)
     >>> opt = cl.optim.sam(cl.optim.sgd(0.25), rho=1.0)

@@ -26,12 +26,16 @@ def least_squares(
     executor: str | None = None,
     watch: Watch | None = None,
 ) -> Estimate:
-    """A local minimum of Σ r(x)², r being a function from a tree to a vector of residuals.
+    """A local minimum of Σ r(x)².
 
-    The result's `value` is Σr² (not half of it).  `method` is `levenberg_marquardt()`; its Jacobians are exact, and
-    column by column or row by row, whichever are fewer.  Converged when no column of J has a cosine with r above
-    `tolerance`, by default √eps of the dtype.  `steps`, `executor` and `watch` as in `minimize`.  The result also has
-    `standard_errors` and `covariance` of x, `residual_deviation` and `degrees_of_freedom`.
+    residuals  r, a function from a tree like x0 to a vector
+    x0         where to start: a tree of arrays and numbers, or a module
+    method     `levenberg_marquardt()`; its Jacobians are exact, and column by column or row by row, whichever are fewer
+    tolerance  converged when no column of J has a cosine with r above it; by default √eps of the dtype
+    steps, executor, watch  as in `minimize`
+
+    The result's `value` is Σr² (not half of it); it also has `standard_errors` and `covariance` of x,
+    `residual_deviation` and `degrees_of_freedom`.
 
     Raises ShapeError if r is no vector, ArgumentError if it is not finite at x0.
 

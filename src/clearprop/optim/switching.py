@@ -38,7 +38,15 @@ class Criterion(Configured):
 
 
 class after_steps(Criterion):
-    """After so many steps."""
+    """After so many steps.
+
+    steps  of the first rule
+
+    >>> import clearprop as cl
+    >>> opt = cl.optim.switch(cl.optim.adam(0.01), cl.optim.sgd(0.1), cl.optim.after_steps(500))
+    >>> opt.criterion
+    after_steps(steps=500)
+    """
 
     steps: int = hyper(default=1000, within=COUNT)
 
@@ -50,7 +58,15 @@ class after_steps(Criterion):
 
 
 class on_plateau(Criterion):
-    """When averages of `every` losses have not improved for `patience` of them in a row; see `reduce_on_plateau`."""
+    """When averages of `every` losses have not improved for `patience` of them in a row.
+
+    patience, every, threshold  as in `reduce_on_plateau`
+
+    >>> import clearprop as cl
+    >>> opt = cl.optim.switch(cl.optim.adam(0.01), cl.optim.sgd(0.1), cl.optim.on_plateau(patience=3))
+    >>> opt.criterion
+    on_plateau(patience=3, every=1, threshold=0.0001)
+    """
 
     needs = frozenset({"value"})
     patience: int = hyper(default=10, within=Range(0, 1e12, whole=True))
@@ -75,6 +91,14 @@ class projection_settles(Criterion):
     γ = uᵀu/(−uᵀg) is the rate at which −γg has u's projection on itself, λ ← β₂λ + (1 − β₂)γ its average; fires when
     |λ/(1 − β₂ᵗ) − γ| < eps for a γ > 0, from the second step on, and gives λ/(1 − β₂ᵗ) as the factor (Keskar & Socher
     2017).  The paper's eps = 1e-9 practically never fires, hence 1e-5; that γ must be positive is added here.
+
+    eps  how near the average must be to the rate
+    b2   β₂, the share of the average that a step keeps
+
+    >>> import clearprop as cl
+    >>> opt = cl.optim.switch(cl.optim.adam(0.01), cl.optim.sgd(0.1), cl.optim.projection_settles())
+    >>> opt.criterion
+    projection_settles(eps=1e-05, b2=0.999)
     """
 
     eps: float = hyper(default=1e-5, within=POSITIVE)
@@ -100,8 +124,11 @@ class projection_settles(Criterion):
 class switch(Transform):
     """The rule `first` until `when` fires, `second` from the next step on, which then starts from its initial state.
 
-    `when` is a number of steps or a criterion: `after_steps`, `on_plateau`, `projection_settles`.  Both rules are
-    evaluated in every step, so that the step stays one pure function; a gradient costs more than either.
+    Both rules are evaluated in every step, so that the step stays one pure function; a gradient costs more than either.
+
+    first   the rule of the beginning
+    second  the rule of the end
+    when    a number of steps, or a criterion: `after_steps`, `on_plateau`, `projection_settles`
 
     >>> import clearprop as cl
     >>> opt, p = cl.optim.switch(cl.optim.sgd(0.5), cl.optim.sgd(0.25), when=1), cl.tensor(0.0)
@@ -177,6 +204,10 @@ class swats(Composed):
     """Adam until its steps look like gradient descent with a fixed rate, then that (Keskar & Socher 2017).
 
     The second rule is heavy ball with Adam's β₁ and the rate (1 − β₁)·λ that `projection_settles` found.
+
+    learning_rate  Adam's rate, a number or a schedule
+    b1, b2         Adam's β₁ and β₂
+    eps            of `projection_settles`; Adam's own is 1e-8
 
     >>> import clearprop as cl
     >>> cl.optim.swats(0.01).links[0].second

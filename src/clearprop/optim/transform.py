@@ -85,6 +85,20 @@ class Transform(Configured):
     Updates are *added* to the parameters (`apply_updates`).  `needs` names what the loop must pass as keywords:
     "value" (the loss), "f" (the loss as a function of the parameters), "hvp", "residuals", "rng".  Leaves that are
     not trained (integers, state fields of modules) and those whose gradient is None get None.
+
+    The base of all optimizers and links; one of your own defines `init` and `update`:
+
+    >>> import clearprop as cl
+    >>> class signs(cl.optim.Transform):
+    ...     rate: float = 0.1
+    ...
+    ...     def init(self, params):
+    ...         return ()
+    ...
+    ...     def update(self, grads, state, params, **extra):
+    ...         return {path: -self.rate * cl.sign(g) for path, g in grads.items()}, state
+    >>> signs(0.5).update({"w": cl.tensor(3.0)}, (), {"w": cl.tensor(1.0)})[0]
+    {'w': Tensor(-0.5)}
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -207,6 +221,9 @@ class Composed(Transform):
 class chain(Composed):
     """Transforms one after another.
 
+    links       the transforms, first to last
+    transforms  the same as one tuple, as configurations have it
+
     >>> import clearprop as cl
     >>> opt = cl.optim.chain(cl.optim.clip_by_norm(1.0), cl.optim.sgd(0.1))
     >>> params = {"w": cl.tensor([1.0, 1.0])}
@@ -238,6 +255,9 @@ def apply_updates(params: Any, updates: Any) -> Any:
     """The sum params + updates, leaf by leaf, in the parameters' dtype; leaves whose update is None stay as they are.
 
     A tensor with `requires_grad` becomes a new leaf of the same name without gradient (`updated`).
+
+    params   a tree of arrays, or a module
+    updates  what an optimizer's `update` gave for them
 
     >>> import clearprop as cl
     >>> cl.optim.apply_updates({"w": cl.tensor(1.0), "n": 3}, {"w": cl.tensor(-0.5), "n": None})

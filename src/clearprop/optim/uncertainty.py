@@ -24,6 +24,10 @@ class Estimate(Result):
     linear: then x has the covariance s²(JᵀJ)⁻¹, where s² = Σr²/(m − n), with m residuals and n variables (Bates &
     Watts 1988).  The Jacobian is evaluated once more when this is first asked for.
 
+    x, value, converged, reason, evaluations, steps  as in `Result`
+    space       how x becomes one vector
+    linearised  what gives residuals and Jacobian at x
+
     >>> import clearprop as cl
     >>> t, y = cl.tensor([0.0, 1.0, 2.0, 3.0]), cl.tensor([1.1, 2.9, 5.2, 6.8])
     >>> found = cl.optim.least_squares(lambda p: p["a"] + p["b"] * t - y, {"a": 0.0, "b": 0.0})
