@@ -84,12 +84,12 @@ MOVES = {
 @having("view")
 def test_a_view_walks_its_operand(p):
     """The walk that the compiler takes for the equation visits the elements that the primitive gives."""
-    from clearprop.compiler.array_access import view_of, whole
+    from clearprop.compiler.array_access import view_of, whole_array
 
     params = MOVES[p.name]
     want = p.run([X], params)
     source, out = Var(type_of(X)), Var(type_of(want))
-    walk = view_of(Equation(p, (source,), params, (out,)), whole(source))
+    walk = view_of(Equation(p, (source,), params, (out,)), whole_array(source))
     strides = tuple(8 * s for s in walk.strides)
     got = np.lib.stride_tricks.as_strided(X.reshape(-1)[walk.offset :], walk.shape, strides)
     np.testing.assert_array_equal(got, want)

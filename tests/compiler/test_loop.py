@@ -16,7 +16,7 @@ import pytest
 import clearprop as cl
 from clearprop import nn, optim
 from clearprop.autodiff.trees import flatten
-from clearprop.compiler import binding, epoch_loop
+from clearprop.compiler import binding
 from clearprop.compiler.epoch_loop import NativeLoop
 from clearprop.errors import DTypeError, ShapeError
 from clearprop.program.values import raw
@@ -174,7 +174,7 @@ def test_ctrl_c_between_slices(threads, request):
 @pytest.fixture
 def divided(monkeypatch):
     """Everything that can be divided is, however small."""
-    monkeypatch.setattr(epoch_loop, "TWO_THREADS", 0)
+    monkeypatch.setattr(binding, "TWO_THREADS", 0)
     monkeypatch.setattr(binding, "SPLIT_ELEMENTS", 1)
     monkeypatch.setattr(binding, "SPLIT_PRODUCT", 1)
 
@@ -188,7 +188,7 @@ def test_two_threads_agree_with_one_and_with_themselves(divided, whole):
 
 def test_whichever_thread_is_ahead_the_bits_are_the_same(monkeypatch):
     """Interpreted, with one thread or the other first between barriers: a missing barrier would show."""
-    monkeypatch.setattr(epoch_loop, "TWO_THREADS", 0)
+    monkeypatch.setattr(binding, "TWO_THREADS", 0)
     outcomes = []
     for first in (0, 1):
         with plain(threads=2, first=first):
@@ -221,10 +221,10 @@ PROCESSES = """
     import numpy as np
 
     import clearprop as cl
-    from clearprop.compiler import binding, epoch_loop
+    from clearprop.compiler import binding
     from clearprop.compiler.epoch_loop import NativeLoop
 
-    epoch_loop.TWO_THREADS, binding.SPLIT_ELEMENTS, binding.SPLIT_PRODUCT = 0, 1, 1
+    binding.TWO_THREADS, binding.SPLIT_ELEMENTS, binding.SPLIT_PRODUCT = 0, 1, 1
     X = np.random.default_rng(0).normal(size=(64, 16))
     square = cl.compile(lambda x: cl.sum(cl.tanh(x @ x.mT)), executor="numba")
 

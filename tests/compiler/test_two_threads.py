@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from clearprop.compiler import binding, epoch_loop
+from clearprop.compiler import binding
 from clearprop.compiler.epoch_loop import NativeLoop
-from clearprop.compiler.native import native_executor
 from clearprop.compiler.thread_turns import AGAIN, SLOWER, TIMES, Turns
 
 X = np.random.default_rng(0).normal(size=(64, 48))
@@ -17,8 +16,7 @@ X = np.random.default_rng(0).normal(size=(64, 48))
 @pytest.fixture
 def divided(monkeypatch):
     """Everything that can be divided is, however small."""
-    monkeypatch.setattr(native_executor, "TWO_THREADS", 0)
-    monkeypatch.setattr(epoch_loop, "TWO_THREADS", 0)
+    monkeypatch.setattr(binding, "TWO_THREADS", 0)
     monkeypatch.setattr(binding, "SPLIT_ELEMENTS", 1)
     monkeypatch.setattr(binding, "SPLIT_PRODUCT", 1)
     before = cl.get_threads()

@@ -29,7 +29,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Number:
+class SizeNumber:
     """The base of a size used as a number: known when the program is bound."""
 
     dim: Any
@@ -50,7 +50,7 @@ class Access:
         return tuple(map(dim_key, self.strides)), dim_key(self.offset)
 
 
-def contiguous(shape: Sequence[Any]) -> tuple[Any, ...]:
+def contiguous_strides(shape: Sequence[Any]) -> tuple[Any, ...]:
     """Row-major strides; 0 on axes of size 1."""
     out: list[Any] = []
     step: Any = 1
@@ -60,17 +60,17 @@ def contiguous(shape: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(reversed(out))
 
 
-def whole(var: Var) -> Access:
+def whole_array(var: Var) -> Access:
     """The access that walks an array in its own order."""
-    return Access(var, tuple(var.shape), contiguous(var.shape))
+    return Access(var, tuple(var.shape), contiguous_strides(var.shape))
 
 
-def permuted(a: Access, axes: Sequence[int]) -> Access:
+def permute_axes(a: Access, axes: Sequence[int]) -> Access:
     """Axes in another order."""
     return Access(a.base, tuple(a.shape[i] for i in axes), tuple(a.strides[i] for i in axes), a.offset)
 
 
-def broadcasted(a: Access, shape: Sequence[Any]) -> Access:
+def broadcast_axes(a: Access, shape: Sequence[Any]) -> Access:
     """Repeated along axes of size 1 and new leading axes."""
     pad = len(shape) - len(a.shape)
     strides = (0,) * pad + tuple(a.strides)
@@ -79,7 +79,7 @@ def broadcasted(a: Access, shape: Sequence[Any]) -> Access:
     return Access(a.base, tuple(shape), kept, a.offset)
 
 
-def flipped(a: Access, axes: Sequence[int]) -> Access:
+def flip_axes(a: Access, axes: Sequence[int]) -> Access:
     """Reversed along axes."""
     strides, offset = list(a.strides), a.offset
     for i in axes:
@@ -88,7 +88,7 @@ def flipped(a: Access, axes: Sequence[int]) -> Access:
     return Access(a.base, a.shape, tuple(strides), offset)
 
 
-def sliced(a: Access, key: Sequence[Any], shape: Sequence[Any]) -> Access:
+def slice_axes(a: Access, key: Sequence[Any], shape: Sequence[Any]) -> Access:
     """A slice or an integer per axis."""
     strides, offset = [], a.offset
     for k, n, s in zip(key, a.shape, a.strides, strict=True):
@@ -107,7 +107,7 @@ def sliced(a: Access, key: Sequence[Any], shape: Sequence[Any]) -> Access:
     return Access(a.base, tuple(shape), out, offset)
 
 
-def reshaped(a: Access, shape: Sequence[Any]) -> Access | None:
+def reshape_axes(a: Access, shape: Sequence[Any]) -> Access | None:
     """The same elements in another shape; None when that needs a copy."""
     old = [(n, s) for n, s in zip(a.shape, a.strides, strict=True) if not is_one(n)]
     new = [n for n in shape if not is_one(n)]
@@ -118,7 +118,7 @@ def reshaped(a: Access, shape: Sequence[Any]) -> Access | None:
         if dim_key(outer) != dim_key(n * inner):
             return None
     unit = old[-1][1] if old else 1
-    return Access(a.base, tuple(shape), tuple(s * unit for s in contiguous(shape)), a.offset)
+    return Access(a.base, tuple(shape), tuple(s * unit for s in contiguous_strides(shape)), a.offset)
 
 
 def view_of(eq: Equation, a: Access) -> Access | None:
@@ -127,11 +127,11 @@ def view_of(eq: Equation, a: Access) -> Access | None:
 
 
 _WALKS: dict[str, Callable[[Mapping[str, Any], Access, tuple[Any, ...]], Access | None]] = {
-    "broadcast": lambda params, a, shape: broadcasted(a, shape),
-    "flip": lambda params, a, shape: flipped(a, params["axis"]),
-    "permute": lambda params, a, shape: permuted(a, params["axes"]),
-    "reshape": lambda params, a, shape: reshaped(a, shape),
-    "slice": lambda params, a, shape: sliced(a, params["key"], shape),
+    "broadcast": lambda params, a, shape: broadcast_axes(a, shape),
+    "flip": lambda params, a, shape: flip_axes(a, params["axis"]),
+    "permute": lambda params, a, shape: permute_axes(a, params["axes"]),
+    "reshape": lambda params, a, shape: reshape_axes(a, shape),
+    "slice": lambda params, a, shape: slice_axes(a, params["key"], shape),
 }
 """For each kind of view that a declaration may state, the operand's access turned into the result's."""
 
@@ -140,15 +140,15 @@ def source_of(eq: Equation) -> Access | None:
     """The access of an equation without operands: a number everywhere, or indices in order; nothing is stored."""
     shape, source = tuple(eq.outputs[0].shape), eq.primitive.facts.source
     if source == "indices":
-        return Access(IOTA, shape, contiguous(shape))
+        return Access(IOTA, shape, contiguous_strides(shape))
     if source == "constant":
         return Access(Constant(eq.params["value"], eq.params["dtype"]), shape, (0,) * len(shape))
-    return Access(Number(eq.params["dim"]), (), ()) if source == "size" else None
+    return Access(SizeNumber(eq.params["dim"]), (), ()) if source == "size" else None
 
 
-def resolve(program: Program) -> tuple[dict[Var, Access], list[Equation]]:
+def resolve_accesses(program: Program) -> tuple[dict[Var, Access], list[Equation]]:
     """Accesses of all variables, and the equations that compute something."""
-    found: dict[Var, Access] = {v: whole(v) for v in program.inputs}
+    found: dict[Var, Access] = {v: whole_array(v) for v in program.inputs}
     work: list[Equation] = []
     for eq in program.equations:
         free = source_of(eq)
@@ -159,11 +159,11 @@ def resolve(program: Program) -> tuple[dict[Var, Access], list[Equation]]:
             continue
         work.append(eq)
         for v in eq.outputs:
-            found[v] = whole(v)
+            found[v] = whole_array(v)
     return found, work
 
 
-def elements(var: Var) -> Any:
+def element_count(var: Var) -> Any:
     """How many elements an array has."""
     return size_of(var.shape)
 

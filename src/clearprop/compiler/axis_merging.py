@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from clearprop.compiler.array_access import Access
-from clearprop.compiler.iteration_domains import Operation
+from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.schedule import Nest
 from clearprop.shapes import dim_key
 
 
-def merged(nest: Nest) -> Nest:
+def merge_axes(nest: Nest) -> Nest:
     """The nest with as few axes as its accesses allow."""
     while (k := _mergeable_axis(nest)) is not None:
         nest = _merge(nest, k)
@@ -28,7 +28,7 @@ def _mergeable_axis(nest: Nest) -> int | None:
     return None
 
 
-def _allows(op: Operation, k: int, inner: Any) -> bool:
+def _allows(op: Statement, k: int, inner: Any) -> bool:
     if k + 1 >= len(op.domain):
         return True  # a row-level operation does not see the last axis
     if op.kind == "reduce" and ((k in op.reduced) != (k + 1 in op.reduced)):
@@ -40,7 +40,7 @@ def _allows(op: Operation, k: int, inner: Any) -> bool:
 
 
 def _merge(nest: Nest, k: int) -> Nest:
-    domain = _joined(nest.domain, k)
+    domain = _join_dims(nest.domain, k)
     out = Nest(domain)
     for op in nest.ops:
         new = _merge_operation(op, k) if k + 1 < len(op.domain) else op
@@ -49,13 +49,13 @@ def _merge(nest: Nest, k: int) -> Nest:
     return out
 
 
-def _joined(dims: Sequence[Any], k: int) -> tuple[Any, ...]:
+def _join_dims(dims: Sequence[Any], k: int) -> tuple[Any, ...]:
     return (*dims[:k], dims[k] * dims[k + 1], *dims[k + 2 :])
 
 
-def _merge_operation(op: Operation, k: int) -> Operation:
+def _merge_operation(op: Statement, k: int) -> Statement:
     reads = [
-        Access(r.base, _joined(r.shape, k), (*r.strides[:k], *r.strides[k + 1 :]), r.offset)
+        Access(r.base, _join_dims(r.shape, k), (*r.strides[:k], *r.strides[k + 1 :]), r.offset)
         if isinstance(r, Access)
         else r
         for r in op.reads
@@ -64,4 +64,4 @@ def _merge_operation(op: Operation, k: int) -> Operation:
     kept = [axis for axis in range(len(op.domain)) if axis not in op.reduced]
     at = kept.index(k) if k in kept else None
     write = op.write if at is None else (*op.write[:at], *op.write[at + 1 :])
-    return Operation(op.equation, op.kind, _joined(op.domain, k), reads, reduced, write)
+    return Statement(op.equation, op.kind, _join_dims(op.domain, k), reads, reduced, write)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from clearprop.compiler.array_access import Access
-from clearprop.compiler.iteration_domains import Operation
+from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernels import Kernel, dtype_name
-from clearprop.compiler.memory_plan import Instruction, Plan
+from clearprop.compiler.memory_plan import Instruction, MemoryPlan
 from clearprop.compiler.native import thin_products
-from clearprop.compiler.native.library_kernels import combine, product
+from clearprop.compiler.native.library_kernels import combine_parts, product
 from clearprop.compiler.schedule import Nest
 from clearprop.compiler.simd_rows import LANES
 from clearprop.compiler.unrolled_rows import COLUMNS
@@ -25,15 +25,18 @@ ALIGN = 64
 SPLIT_ELEMENTS = 1 << 14  # elements times operations: below this a nest is done before the other core has begun
 SPLIT_PRODUCT = 1 << 17  # multiply-adds
 THIN_PRODUCT = 1 << 18  # multiply-adds up to which a product with a very short axis is written out
+MULTIPLY_ADDS, ELEMENTS = 40, 2  # of a product, of a nest: about so many a thread does in a nanosecond
+TWO_THREADS = (1 << 22) / MULTIPLY_ADDS  # nanoseconds of work from which a second thread helps in every step of a loop
+WAKING = 5  # times as much, where it is woken for one call
 NARROW = 8  # rows shorter than this are worked on side by side
 _WORD = 2**64
 
 
-SpecialKernel = Callable[["Binding", Operation], None]
+SpecialKernel = Callable[["Binding", Statement], None]
 
 
 @dataclass
-class Call:
+class KernelCall:
     """One entry of the table for one thread: which kernel, and its row; `slots` are positions that hold addresses."""
 
     kernel: Kernel
@@ -48,13 +51,15 @@ class Binding:
     calls; it is handed in (`structural_kernels.SPECIAL`), since what stands there is written in terms of a binding.
     """
 
-    def __init__(self, plan: Plan, env: Mapping[Any, int], threads: int, special: Mapping[str, SpecialKernel]) -> None:
+    def __init__(
+        self, plan: MemoryPlan, env: Mapping[Any, int], threads: int, special: Mapping[str, SpecialKernel]
+    ) -> None:
         self.plan, self.env, self.threads, self.special = plan, env, threads, special
         self.temporaries: dict[Var, int] = {}
         self._pieces: list[Any] = []
         self.status = np.zeros(1, np.int64)  # kernels that meet an impossible index say so here
         self.arena = self._arena()
-        self.calls: list[list[Call | None]] = []
+        self.calls: list[list[KernelCall | None]] = []
         self.parallel: list[bool] = []
         for instruction in plan.instructions:
             self._instruct(instruction)
@@ -90,15 +95,22 @@ class Binding:
     def multiply_adds(self) -> int:
         """The work of the matrix products."""
         products = (i.step for i in self.plan.instructions if not isinstance(i.step, Nest) and i.step.kind == "product")
-        return sum(g.batches * g.m * g.n * g.k for op in products for g in layouts(op, self.number))
+        return sum(g.batches * g.m * g.n * g.k for op in products for g in product_layouts(op, self.number))
 
-    def nanoseconds(self) -> float:
-        """About how long one thread takes: two elements of a nest or forty multiply-adds of a product in each."""
-        elements = 0
-        for instruction in self.plan.instructions:
-            if instruction.kernel is not None and isinstance(instruction.step, Nest):
-                elements += math.prod(map(self.number, instruction.kernel.domain)) * len(instruction.step.ops)
-        return elements / 2 + self.multiply_adds() / 40
+    def needs_two_threads(self, awake: bool) -> bool:
+        """Whether a second thread pays: in a loop over steps it is `awake`, in a call by itself it is woken first.
+
+        In a loop the products alone count, since a step without any is bound by memory, which both threads share.
+        """
+        products = self.multiply_adds() / MULTIPLY_ADDS
+        if awake:
+            return products >= TWO_THREADS
+        return products + self.elements() / ELEMENTS >= WAKING * TWO_THREADS
+
+    def elements(self) -> int:
+        """The elements that nests compute."""
+        nests = [(i.kernel, i.step) for i in self.plan.instructions if isinstance(i.step, Nest)]
+        return sum(math.prod(map(self.number, kernel.domain)) * len(nest.ops) for kernel, nest in nests if kernel)
 
     # --------------------------------------------------------------------------------------------- calls
     def _instruct(self, instruction: Instruction) -> None:
@@ -109,7 +121,7 @@ class Binding:
         else:
             self._special(instruction.step)
 
-    def add(self, calls: Sequence[Call | None]) -> None:
+    def add(self, calls: Sequence[KernelCall | None]) -> None:
         """One instruction: a call per thread, None where a thread has nothing to do."""
         for call in filter(None, calls):  # a product may write over what a donated input held, as a nest may
             call.addresses = [(at, self.plan.buffer(var), offset) for at, var, offset in call.addresses]
@@ -151,9 +163,9 @@ class Binding:
 
     def _combine(self, var: Var, memory: list[int]) -> None:
         count = math.prod(self.number(n) for n in var.shape)
-        self.add([Call(combine(dtype_name(var.dtype)), [0, count, *memory, 0], [(4, var, 0)])])
+        self.add([KernelCall(combine_parts(dtype_name(var.dtype)), [0, count, *memory, 0], [(4, var, 0)])])
 
-    def _row(self, kernel: Kernel, lo: int, hi: int, thread: int, parts: Mapping[Var, list[int]]) -> Call:
+    def _row(self, kernel: Kernel, lo: int, hi: int, thread: int, parts: Mapping[Var, list[int]]) -> KernelCall:
         row, addresses = [lo, hi], []
         for p in kernel.parameters:
             if p.kind in ("size", "stride"):
@@ -167,16 +179,16 @@ class Binding:
             else:
                 addresses.append((len(row), p.what, self.number(p.offset) * p.what.dtype.itemsize))
                 row.append(0)
-        return Call(kernel, row, addresses)
+        return KernelCall(kernel, row, addresses)
 
-    def _product(self, op: Operation) -> None:
+    def _product(self, op: Statement) -> None:
         kernel = product(dtype_name(op.out.dtype))
-        for layout in layouts(op, self.number):
+        for layout in product_layouts(op, self.number):
             if self._thin_product(op, layout):
                 continue
             self.add([_product_call(kernel, op, part) for part in self._split_product(layout)])
 
-    def _thin_product(self, op: Operation, g: Layout) -> bool:
+    def _thin_product(self, op: Statement, g: ProductLayout) -> bool:
         """Write a product with a very short axis out, if that is the faster way."""
         if g.batches > 1 or not 0 < g.m * g.n * g.k <= THIN_PRODUCT:
             return False
@@ -187,7 +199,7 @@ class Binding:
         if g.k <= thin_products.SHORT and g.n >= 16:
             if g.tb:  # rows of B, one after the other, first
                 scratch = self.piece(g.k * g.n * item).ctypes.data
-                self.add([Call(thin_products.transpose(kind), [0, g.k, 0, g.ldb, scratch, g.n], [(2, b, bo)])])
+                self.add([KernelCall(thin_products.transpose(kind), [0, g.k, 0, g.ldb, scratch, g.n], [(2, b, bo)])])
                 where, ldb, places = scratch, g.n, []
             else:
                 where, ldb, places = 0, g.ldb, [(5, b, bo)]
@@ -195,16 +207,16 @@ class Binding:
             kernel = thin_products.outer(kind, g.k)
             rest = [0, down, right, where, ldb, 0, g.ldc, g.n]
             shares = self.shares(g.m, g.m * g.n * g.k >= SPLIT_PRODUCT)
-            self.add([Call(kernel, [lo, hi, *rest], [(2, a, ao), *places, (7, c, co)]) for lo, hi in shares])
+            self.add([KernelCall(kernel, [lo, hi, *rest], [(2, a, ao), *places, (7, c, co)]) for lo, hi in shares])
             return True
         if g.n <= thin_products.FEW and g.ta and not g.tb and g.m >= 16:
             scratch = self.piece(g.n * g.m * item).ctypes.data
             row = [0, g.k, 0, g.lda, 0, g.ldb, 0, g.ldc, g.m, scratch]
-            self.add([Call(thin_products.inner(kind, g.n), row, [(2, a, ao), (4, b, bo), (6, c, co)])])
+            self.add([KernelCall(thin_products.inner(kind, g.n), row, [(2, a, ao), (4, b, bo), (6, c, co)])])
             return True
         return False
 
-    def _split_product(self, g: Layout) -> list[Layout]:
+    def _split_product(self, g: ProductLayout) -> list[ProductLayout]:
         worth = g.batches * g.m * g.n * g.k >= SPLIT_PRODUCT
         if g.batches > 1:
             return [g.batch_range(lo, hi) for lo, hi in self.shares(g.batches, worth, 1)]
@@ -212,17 +224,17 @@ class Binding:
             return [g.rows(lo, hi) for lo, hi in self.shares(g.m, worth)]
         return [g.columns(lo, hi) for lo, hi in self.shares(g.n, worth)]
 
-    def _special(self, op: Operation) -> None:
+    def _special(self, op: Statement) -> None:
         self.special[op.equation.primitive.numba](self, op)
 
     # ---------------------------------------------------------------------------------------------- table
-    def thread_calls(self, thread: int) -> Iterator[Call | None]:
+    def thread_calls(self, thread: int) -> Iterator[KernelCall | None]:
         """The calls of one thread, in order."""
         return (calls[thread] for calls in self.calls)
 
 
 @dataclass
-class Layout:
+class ProductLayout:
     """One matrix product with numbers: sizes, transposition flags, leading dimensions, offsets in elements."""
 
     batches: int
@@ -238,22 +250,22 @@ class Layout:
     offsets: tuple[int, int, int] = (0, 0, 0)
     first: int = 0
 
-    def rows(self, lo: int, hi: int) -> Layout:
+    def rows(self, lo: int, hi: int) -> ProductLayout:
         """Rows lo … hi of the result."""
         a, b, c = self.offsets
         return self._with(m=hi - lo, offsets=(a + lo * (1 if self.ta else self.lda), b, c + lo * self.ldc))
 
-    def columns(self, lo: int, hi: int) -> Layout:
+    def columns(self, lo: int, hi: int) -> ProductLayout:
         """Columns lo … hi of the result."""
         a, b, c = self.offsets
         return self._with(n=hi - lo, offsets=(a, b + lo * (self.ldb if self.tb else 1), c + lo))
 
-    def batch_range(self, lo: int, hi: int) -> Layout:
+    def batch_range(self, lo: int, hi: int) -> ProductLayout:
         """Some of the matrices."""
         return self._with(batches=hi, first=lo)
 
-    def _with(self, **changes: Any) -> Layout:
-        return Layout(**{**self.__dict__, **changes})
+    def _with(self, **changes: Any) -> ProductLayout:
+        return ProductLayout(**{**self.__dict__, **changes})
 
 
 def _first_gap(taken: list[tuple[int, int]], need: int) -> int:
@@ -265,37 +277,37 @@ def _first_gap(taken: list[tuple[int, int]], need: int) -> int:
     return at
 
 
-def _product_call(kernel: Kernel, op: Operation, g: Layout) -> Call:
+def _product_call(kernel: Kernel, op: Statement, g: ProductLayout) -> KernelCall:
     item = op.out.dtype.itemsize
     a, b = op.reads
     row = [g.first, g.batches, g.ta, g.tb, g.m, g.n, g.k, 0, g.lda, 0, g.ldb, 0, g.ldc, *g.strides]
     places = ((7, a.base, g.offsets[0]), (9, b.base, g.offsets[1]), (11, op.out, g.offsets[2]))
-    return Call(kernel, row, [(at, var, offset * item) for at, var, offset in places])
+    return KernelCall(kernel, row, [(at, var, offset * item) for at, var, offset in places])
 
 
-def layouts(op: Operation, number: Callable[[Any], int]) -> list[Layout]:
+def product_layouts(op: Statement, number: Callable[[Any], int]) -> list[ProductLayout]:
     """The matrix products that a batched product is: one call where leading axes collapse, else several."""
     a, b = op.reads
     shape = [number(n) for n in op.out.shape]
     *lead, m, n = shape
     k = number(a.shape[-1])
-    ta, lda = _matrix(a, number)
-    tb, ldb = _matrix(b, number)
+    ta, lda = _matrix_layout(a, number)
+    tb, ldb = _matrix_layout(b, number)
     sa, sb = (_lead_strides(x, lead, number) for x in (a, b))
     base = (number(a.offset), number(b.offset), 0)
     if lead and not any(sb) and not ta and _is_tower(sa, lead, m, lda):
         m, lead = m * math.prod(lead), []
         sa, sb = [], []
-    outer, batch = _collapsed(lead, sa, sb, m * n)
+    outer, batch = _collapse_lead(lead, sa, sb, m * n)
     out = []
     for oa, ob, oc in outer:
         count, strides = batch
         offsets = (base[0] + oa, base[1] + ob, base[2] + oc)
-        out.append(Layout(count, m, n, k, ta, lda, tb, ldb, n, strides, offsets))
+        out.append(ProductLayout(count, m, n, k, ta, lda, tb, ldb, n, strides, offsets))
     return out
 
 
-def _matrix(x: Access, number: Callable[[Any], int]) -> tuple[int, int]:
+def _matrix_layout(x: Access, number: Callable[[Any], int]) -> tuple[int, int]:
     """Transposition flag and leading dimension of the last two axes."""
     rows, columns = (number(v) for v in x.shape[-2:])
     down, right = (number(v) for v in x.strides[-2:])
@@ -319,7 +331,7 @@ def _is_tower(strides: Sequence[int], lead: Sequence[int], rows: int, ld: int) -
     return True
 
 
-def _collapsed(
+def _collapse_lead(
     lead: Sequence[int], sa: Sequence[int], sb: Sequence[int], area: int
 ) -> tuple[list[tuple[int, int, int]], tuple[int, tuple[int, int, int]]]:
     """The last leading axis is the batch; the others are enumerated."""

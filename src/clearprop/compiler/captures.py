@@ -28,7 +28,7 @@ class Captures:
         self.values = [raw(c) for c in captured]
         arrays = [v for v in self.values if isinstance(v, np.ndarray)]
         self.copied = [v for v in arrays if not (v.flags.c_contiguous and v.dtype.isnative)]
-        self.sources: list[_Source] = []
+        self.sources: list[_Holder] = []
         if captured:
             places: dict[int, list[int]] = {}
             for k, v in enumerate(self.values):
@@ -57,7 +57,7 @@ class Captures:
         return changed
 
 
-class _Source:
+class _Holder:
     """A variable, the object that it held last, and which captured arrays are leaves of that object."""
 
     def __init__(self, read: Callable[[], Any], value: Any, structure: Any, leaves: dict[int, list[int]]) -> None:
@@ -82,7 +82,7 @@ class _Source:
         return [(p, leaves[k]) for k, positions in self.leaves.items() for p in positions]
 
 
-def _source(read: Callable[[], Any], places: dict[int, list[int]]) -> _Source | None:
+def _source(read: Callable[[], Any], places: dict[int, list[int]]) -> _Holder | None:
     try:
         value = read()
     except (NameError, KeyError, ValueError):
@@ -91,7 +91,7 @@ def _source(read: Callable[[], Any], places: dict[int, list[int]]) -> _Source | 
         return None
     leaves, structure = flatten(value)
     held = {k: places[id(raw(v))] for k, v in enumerate(leaves) if id(raw(v)) in places}
-    return _Source(read, value, structure, held) if held else None
+    return _Holder(read, value, structure, held) if held else None
 
 
 def _variables(function: Any, depth: int = 0, seen: set[int] | None = None) -> Iterator[Callable[[], Any]]:

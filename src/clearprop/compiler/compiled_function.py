@@ -36,7 +36,7 @@ class Compiled:
         self.parameters = Parameters(f, donate, static)
         self.executor = executor
         self.specialisations: dict[Any, list[Specialisation]] = {}
-        self.entries: dict[Any, _Entry] = {}
+        self.entries: dict[Any, _ReadyCall] = {}
         self.last: Specialisation | None = None
         self.info = CacheInfo()
         self.lock = threading.RLock()
@@ -66,7 +66,7 @@ class Compiled:
             call.require_hashable()
         return call
 
-    def _entry(self, call: Arguments) -> _Entry:
+    def _entry(self, call: Arguments) -> _ReadyCall:
         """The program for a call like this, bound to its sizes, and with the arrays captured as they are now."""
         try:
             entry = self.entries.get(call.exact)
@@ -82,9 +82,9 @@ class Compiled:
         self.last = entry.specialisation
         return entry
 
-    def _enter(self, call: Arguments) -> _Entry:
+    def _enter(self, call: Arguments) -> _ReadyCall:
         chosen = self._find(call)
-        return _Entry(chosen, chosen.executor.bind(chosen.inputs(call.leaves)), call.donated())
+        return _ReadyCall(chosen, chosen.executor.bind(chosen.inputs(call.leaves)), call.donated())
 
     def _find(self, call: Arguments) -> Specialisation:
         known = self.specialisations.setdefault(call.key, [])
@@ -139,7 +139,7 @@ ENTRIES = 256
 """How many kinds of call, with their exact sizes, are kept ready."""
 
 
-class _Entry:
+class _ReadyCall:
     """A kind of call made ready: a program bound to sizes."""
 
     __slots__ = ("donated", "execute", "specialisation", "surrounded")

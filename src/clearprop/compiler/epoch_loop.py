@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import flatten, paths, unflatten
-from clearprop.compiler.binding import SPLIT_ELEMENTS, Binding, Call
+from clearprop.compiler.binding import SPLIT_ELEMENTS, Binding, KernelCall
 from clearprop.compiler.executable import Executable
 from clearprop.compiler.kernels import dtype_name
 from clearprop.compiler.lowering import lower
@@ -29,9 +29,6 @@ from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import Node, raw
 from clearprop.shapes import Scope, hint
-
-TWO_THREADS = 1 << 22
-"""Multiply-adds in a step from which a second core helps."""
 
 
 class _Traced:
@@ -97,7 +94,7 @@ class NativeLoop:
         self.arrays = [np.array(raw(v), order="C") for v in flat]
         self.threads = get_threads() if threads is None else threads
         self.traced = [_Traced(self, f, 2)]
-        self.bound: dict[int, _Bound] = {}
+        self.bound: dict[int, _BoundLoop] = {}
 
     @property
     def lowered(self) -> Any:
@@ -155,9 +152,9 @@ class NativeLoop:
             self.traced[0].scalars, [np.concatenate(parts) for parts in zip(*rows, strict=True)]
         ) if rows else None
 
-    def _bound(self, size: int) -> _Bound:
+    def _bound(self, size: int) -> _BoundLoop:
         if size not in self.bound:
-            self.bound[size] = _Bound(self, size)
+            self.bound[size] = _BoundLoop(self, size)
         return self.bound[size]
 
 
@@ -188,7 +185,7 @@ def _identifier(path: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in path).strip("_").replace("__", "_")
 
 
-class _Bound:
+class _BoundLoop:
     """The loop for one batch size."""
 
     def __init__(self, loop: NativeLoop, size: int) -> None:
@@ -201,7 +198,7 @@ class _Bound:
         self.scalars = [np.zeros(1, o.dtype if isinstance(o, Var) else type_of(o).dtype) for o in self.plan.outputs[n:]]
         env = self.traced.environment(size)
         self.binding = Binding(self.plan, env, 1, SPECIAL)
-        if loop.threads > 1 and self.binding.multiply_adds() >= TWO_THREADS:
+        if loop.threads > 1 and self.binding.needs_two_threads(awake=True):
             self.binding = Binding(self.plan, env, loop.threads, SPECIAL)
         self._add_gathers()
         self._add_collections(n)
@@ -217,7 +214,7 @@ class _Bound:
             shares = self.binding.shares(self.size, self.size * width >= SPLIT_ELEMENTS, 1)
             places = [(2, ("batch", k), 0), (3, ("data", k), 0), (4, "index", 0), (7, "cursor", 0)]
             self.binding.add(
-                [Call(kernel, [lo, hi, 0, 0, 0, width, self.batch_word(), 0], list(places)) for lo, hi in shares]
+                [KernelCall(kernel, [lo, hi, 0, 0, 0, width, self.batch_word(), 0], list(places)) for lo, hi in shares]
             )
         moved = len(calls) - before
         calls[:] = calls[-moved:] + calls[:-moved] if moved else calls
@@ -231,7 +228,7 @@ class _Bound:
         for k, o in enumerate(self.plan.outputs[n:]):
             kernel = collect(dtype_name(o.dtype))
             self.binding.add(
-                [Call(kernel, [0, 1, 0, 0, 0], [(2, ("losses", k), 0), (3, ("scalar", k), 0), (4, "cursor", 0)])]
+                [KernelCall(kernel, [0, 1, 0, 0, 0], [(2, ("losses", k), 0), (3, ("scalar", k), 0), (4, "cursor", 0)])]
             )
 
     def _place(self, n: int) -> None:

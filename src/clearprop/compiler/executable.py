@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.compiler.binding import Binding, Call
+from clearprop.compiler.binding import Binding, KernelCall
 from clearprop.compiler.native import blas
 from clearprop.compiler.native.cache import kernel_address, module_text, prepare
-from clearprop.compiler.native.instruction_driver import DRIVER, drive, together
+from clearprop.compiler.native.instruction_driver import DRIVER, drive, run_side_by_side
 from clearprop.compiler.thread_turns import Turns
 from clearprop.errors import ArgumentError, user_line
 from clearprop.program.ir import Var
 
 
-class Table:
+class InstructionTable:
     """The instructions of one thread: addresses of kernels, their rows, and where a row holds an array's address."""
 
-    def __init__(self, calls: Sequence[Call | None], fences: Sequence[bool]) -> None:
+    def __init__(self, calls: Sequence[KernelCall | None], fences: Sequence[bool]) -> None:
         self.functions = np.array([0 if c is None else address_of(c) for c in calls], np.uint64)
         self.fences = np.array(fences, np.uint8)
         offsets: list[int] = []
@@ -62,7 +62,7 @@ class Table:
         return patch
 
 
-def address_of(c: Call) -> int:
+def address_of(c: KernelCall) -> int:
     """The compiled kernel of a call."""
     return kernel_address(module_text(c.kernel.text, c.kernel.parameters))
 
@@ -78,11 +78,11 @@ class Executable:
         fences = [self.threads > 1 and f for f in after]
         calls = [c for t in range(self.threads) for c in binding.thread_calls(t) if c is not None]
         prepare([module_text(c.kernel.text, c.kernel.parameters) for c in calls] + [DRIVER])
-        self.tables = [Table(list(binding.thread_calls(t)), fences) for t in range(self.threads)]
+        self.tables = [InstructionTable(list(binding.thread_calls(t)), fences) for t in range(self.threads)]
         self.turns = Turns()
         if self.threads > 1:  # the last table holds the shares of both, one after the other
             in_turn = [c for calls in binding.calls for c in calls if c is not None]
-            self.tables.append(Table(in_turn, [False] * len(in_turn)))
+            self.tables.append(InstructionTable(in_turn, [False] * len(in_turn)))
         self.barrier = np.zeros(8, np.int64)
         start = binding.arena.ctypes.data
         for var, offset in binding.temporaries.items():
@@ -139,7 +139,7 @@ class Executable:
 
     def _run_together(self, start: int, stop: int) -> None:
         self.barrier[0] = 0
-        together(lambda: self._surely(start, stop), lambda: self._drive(1, start, stop))
+        run_side_by_side(lambda: self._surely(start, stop), lambda: self._drive(1, start, stop))
 
     def _surely(self, start: int, stop: int) -> None:
         """The first thread's share, also if Ctrl-C comes just before: the second waits for it at the barriers."""
@@ -159,7 +159,7 @@ class Executable:
         t.call[:2] = start, stop
         drive(t.call)
 
-    def _describe(self, table: Table) -> np.ndarray[Any, Any]:
+    def _describe(self, table: InstructionTable) -> np.ndarray[Any, Any]:
         """The row of words that the driver reads."""
         arrays = (table.functions, table.offsets, table.fences, table.cursor)
         words = [0, 0, table.functions.size, table.words.ctypes.data, self.threads, self.barrier.ctypes.data]

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clearprop.compiler.array_access import Access, broadcasted, contiguous
+from clearprop.compiler.array_access import Access, broadcast_axes, contiguous_strides
 from clearprop.program.ir import Equation, Var
 from clearprop.shapes import dim_key, is_one
 
 
 @dataclass(eq=False)
-class Operation:
+class Statement:
     """One equation with its iteration domain.
 
     `kind` is map, reduce, product or special; `reads` are accesses over the domain (or literals); `reduced` are the
@@ -53,7 +53,7 @@ class Operation:
         return [r.base for r in self.reads if isinstance(r, Access) and isinstance(r.base, Var)]
 
 
-def operation(eq: Equation, found: dict[Var, Access]) -> Operation:
+def statement(eq: Equation, found: dict[Var, Access]) -> Statement:
     """The operation of an equation."""
     p = eq.primitive
     reads = [found[a] if isinstance(a, Var) else a for a in eq.inputs]
@@ -64,29 +64,29 @@ def operation(eq: Equation, found: dict[Var, Access]) -> Operation:
     if p.facts.reduction:
         return _reduce(eq, reads[0])
     if p.facts.product:
-        return Operation(eq, "product", tuple(eq.outputs[0].shape), reads)
-    return Operation(eq, "special", tuple(eq.outputs[0].shape), reads)
+        return Statement(eq, "product", tuple(eq.outputs[0].shape), reads)
+    return Statement(eq, "special", tuple(eq.outputs[0].shape), reads)
 
 
-def _map(eq: Equation, reads: Sequence[Any], shape: Sequence[Any]) -> Operation:
+def _map(eq: Equation, reads: Sequence[Any], shape: Sequence[Any]) -> Statement:
     kept = [i for i, n in enumerate(shape) if not is_one(n)]
     walks: list[Any] = []
     for r in reads:
         if not isinstance(r, Access):
             walks.append(r)
             continue
-        full = broadcasted(r, shape)
+        full = broadcast_axes(r, shape)
         walks.append(Access(r.base, tuple(shape[i] for i in kept), tuple(full.strides[i] for i in kept), r.offset))
-    return Operation(eq, "map", tuple(shape[i] for i in kept), walks, (), _nonunit_strides(shape))
+    return Statement(eq, "map", tuple(shape[i] for i in kept), walks, (), _nonunit_strides(shape))
 
 
-def _reduce(eq: Equation, read: Access) -> Operation:
+def _reduce(eq: Equation, read: Access) -> Statement:
     kept = [i for i, n in enumerate(read.shape) if not is_one(n)]
     axes = {a % len(read.shape) for a in eq.params["axis"]}
     walk = Access(read.base, tuple(read.shape[i] for i in kept), tuple(read.strides[i] for i in kept), read.offset)
     reduced = tuple(k for k, i in enumerate(kept) if i in axes)
-    return Operation(eq, "reduce", walk.shape, [walk], reduced, _nonunit_strides(eq.outputs[0].shape))
+    return Statement(eq, "reduce", walk.shape, [walk], reduced, _nonunit_strides(eq.outputs[0].shape))
 
 
 def _nonunit_strides(shape: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(s for n, s in zip(shape, contiguous(shape), strict=True) if not is_one(n))
+    return tuple(s for n, s in zip(shape, contiguous_strides(shape), strict=True) if not is_one(n))

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.compiler.array_access import IOTA, Access, Constant, Number, contiguous
-from clearprop.compiler.iteration_domains import Operation
-from clearprop.compiler.schedule import Nest, late
+from clearprop.compiler.array_access import IOTA, Access, Constant, SizeNumber, contiguous_strides
+from clearprop.compiler.iteration_domains import Statement
+from clearprop.compiler.schedule import Nest, is_accumulated
 from clearprop.program.ir import Var
 from clearprop.program.types import DType, promote, type_of
 from clearprop.shapes import dim_key
@@ -71,7 +71,7 @@ def dtype_name(dtype: DType) -> str:
     return CAST[dtype.name]
 
 
-def cheap(op: Operation) -> bool:
+def is_cheap(op: Statement) -> bool:
     """Whether computing a map again costs less than keeping its value: operators and choices alone."""
     text = op.equation.primitive.numba
     calls = set(re.findall(r"([a-z_]\w*)}?\(", text))
@@ -156,22 +156,22 @@ class Emitter:
         return " + ".join(terms) or "0"
 
     # -------------------------------------------------------------------------------------------- operands
-    def operand(self, op: Operation, position: int, stage: int) -> str:
+    def operand(self, op: Statement, position: int, stage: int) -> str:
         """The text of an operand, in the dtype that the operation computes in."""
         read = op.reads[position]
         wanted = self._compute_dtype(op, position)
         if not isinstance(read, Access):
-            return _literal(read, wanted)
+            return _literal_text(read, wanted)
         if isinstance(read.base, Constant):
-            return _literal(read.base.value, wanted or read.base.dtype)
-        if isinstance(read.base, Number):
-            return _cast(self.parameter("size", read.base.dim, "size"), "int64", wanted)
+            return _literal_text(read.base.value, wanted or read.base.dtype)
+        if isinstance(read.base, SizeNumber):
+            return _cast_text(self.parameter("size", read.base.dim, "size"), "int64", wanted)
         if read.base == IOTA:
-            return _cast(self._iota(read, op), "int64", wanted)
+            return _cast_text(self._iota(read, op), "int64", wanted)
         text = self.value(read, op, stage)
-        return _cast(text, read.base.dtype.name, wanted)
+        return _cast_text(text, read.base.dtype.name, wanted)
 
-    def _compute_dtype(self, op: Operation, position: int) -> DType | None:
+    def _compute_dtype(self, op: Statement, position: int) -> DType | None:
         p = op.equation.primitive
         own: DType = op.out.dtype
         if op.kind == "reduce":
@@ -182,14 +182,14 @@ class Emitter:
         dtype, _ = promote(types)
         return own if dtype.kind in "iub" and own.kind == "f" else dtype
 
-    def _iota(self, read: Access, op: Operation) -> str:
+    def _iota(self, read: Access, op: Statement) -> str:
         row = self.nest.is_row(op)
         text = self.index(read.strides, row)
         if dim_key(read.offset) != 0:
             text = f"{text} + {self.parameter('stride', read.offset, 's')}"
         return f"i64({text})"
 
-    def value(self, read: Access, op: Operation, stage: int) -> str:
+    def value(self, read: Access, op: Statement, stage: int) -> str:
         """A value made in this nest if it is at hand, else a load."""
         base = read.base
         if base in self.values and self._is_forwarded(read, base):
@@ -204,7 +204,7 @@ class Emitter:
         walk, offset = read.key
         return bool(offset == 0 and walk == kept + (0,) * (len(walk) - len(kept)))
 
-    def load(self, read: Access, op: Operation) -> str:
+    def load(self, read: Access, op: Statement) -> str:
         """An element of an array in memory; what is fixed along a row is loaded once."""
         array = self.array(read.base, read.offset)
         row = self.nest.is_row(op)
@@ -247,9 +247,9 @@ class Emitter:
             self.values[base] = (self.buffered[base], made, "buffer")
         return self.buffered[base]
 
-    def again(self, op: Operation, stage: int, depth: int) -> str | None:
+    def again(self, op: Statement, stage: int, depth: int) -> str | None:
         """The text that computes a cheap value once more in a later stage."""
-        if not cheap(op) or depth == 0:
+        if not is_cheap(op) or depth == 0:
             return None
         texts = []
         for k, read in enumerate(op.reads):
@@ -265,18 +265,18 @@ class Emitter:
                 text = self.again(self.makers[made], stage, depth - 1)
                 if text is None:
                     return None
-                texts.append(_cast(text, made.dtype.name, self._compute_dtype(op, k)))
+                texts.append(_cast_text(text, made.dtype.name, self._compute_dtype(op, k)))
             else:
                 texts.append(self.operand(op, k, stage))
         return "(" + self.spelled(op, texts) + ")"
 
     # ---------------------------------------------------------------------------------------------- bodies
-    def spelled(self, op: Operation, texts: Sequence[str]) -> str:
+    def spelled(self, op: Statement, texts: Sequence[str]) -> str:
         """The primitive's scalar spelling with its operands."""
         p = op.equation.primitive
         if p.kind != "elementwise":
             return texts[0]  # a structural equation that has to copy
-        names = dict(zip(p.operands, map(_enclosed, texts), strict=True))
+        names = dict(zip(p.operands, map(_enclose_operand, texts), strict=True))
         params = {k: (CAST[v.name] if hasattr(v, "name") else v) for k, v in op.equation.params.items()}
         return p.numba.format(**names, **params)
 
@@ -294,12 +294,12 @@ class Emitter:
         text = f"def kernel({names}):\n" + "\n".join("    " + line for line in lines or ["pass"]) + "\n"
         return Kernel(text, list(self.parameters.values()), self.nest.domain, self.accumulators)
 
-    def _target(self, op: Operation, stage: int) -> list[str]:
+    def _target(self, op: Statement, stage: int) -> list[str]:
         if self.rank == 0:
             return self.head
         return self.rows[stage] if self.nest.is_row(op) and self.rank > 1 else self.inner[stage]
 
-    def _emit_map(self, op: Operation) -> None:
+    def _emit_map(self, op: Statement) -> None:
         stage = self.nest.stage[op]
         text = self.spelled(op, [self.operand(op, k, stage) for k in range(len(op.reads))])
         row = self.nest.is_row(op) or self.rank == 0
@@ -312,35 +312,35 @@ class Emitter:
             store = f"{self.array(op.out)}[{self.index(op.write, row)}] = {name}"
             self.stores.append((target, store))
 
-    def _emit_reduce(self, op: Operation) -> None:
+    def _emit_reduce(self, op: Statement) -> None:
         stage = self.nest.stage[op]
         text = self.operand(op, 0, stage)
         if not op.domain:
             self._finish_scalar(op, text)
-        elif late(op):
+        elif is_accumulated(op):
             self._emit_accumulation(op, text, stage)
         else:
             name = self._register(op, self.starts[stage])
-            self.inner[stage].append(f"{name} = {combined(op, name, text)}")
+            self.inner[stage].append(f"{name} = {reduction_step(op, name, text)}")
             self.values[op.out] = (name, stage + 1, "row")
             if op.out in self.stored:
                 self.rows[stage + 1].append(f"{self.array(op.out)}[{self.index(op.write, True)}] = {name}")
 
-    def _finish_scalar(self, op: Operation, text: str) -> None:
+    def _finish_scalar(self, op: Statement, text: str) -> None:
         name = self.local(op.out)
         self.head.append(f"{name} = {text}")
         self.values[op.out] = (name, 0, "row")
         if op.out in self.stored:
             self.head.append(f"{self.array(op.out)}[0] = {name}")
 
-    def _register(self, op: Operation, where: list[str]) -> str:
+    def _register(self, op: Statement, where: list[str]) -> str:
         """A running total, begun in the head or at the start of each row."""
         in_head = where is self.head
         name = self.local(op.out, "s") if in_head else self.row_local(op.out, "s", dtype_name(op.out.dtype))
-        where.append(f"{name} = {initial(op)}")
+        where.append(f"{name} = {reduction_start(op)}")
         return name
 
-    def _emit_accumulation(self, op: Operation, text: str, stage: int) -> None:
+    def _emit_accumulation(self, op: Statement, text: str, stage: int) -> None:
         """A reduction over an outer axis: into a local number if nothing is kept, else into memory."""
         row = self.nest.is_row(op)
         kept = [k for k in range(len(op.domain)) if k not in op.reduced]
@@ -353,50 +353,50 @@ class Emitter:
             self.accumulators.append((op.out, op.equation.primitive.facts.reduction))
         if not kept:
             total = self._register(op, self.head)
-            target.append(f"{total} = {combined(op, total, text)}")
+            target.append(f"{total} = {reduction_step(op, total, text)}")
             self.tail.append(f"{part}[0] = {total}")
             return
         strides = self._kept_strides(op, kept)
         self._zero(op, part, kept)
         if last in op.reduced and not row and self.rank > 1:
             name = self._register(op, self.starts[stage])
-            self.inner[stage].append(f"{name} = {combined(op, name, text)}")
+            self.inner[stage].append(f"{name} = {reduction_step(op, name, text)}")
             at = f"{part}[{self.index(strides, True)}]"
-            self.rows[stage + 1].append(f"{at} = {combined(op, at, name)}")
+            self.rows[stage + 1].append(f"{at} = {reduction_step(op, at, name)}")
         else:
             self.accumulate(op, f"{part}[{self.index(strides, row)}]", text, stage)
 
-    def accumulate(self, op: Operation, place: str, text: str, stage: int) -> None:
+    def accumulate(self, op: Statement, place: str, text: str, stage: int) -> None:
         """Add to an element of an accumulator in memory."""
-        self._target(op, stage).append(f"{place} = {combined(op, place, text)}")
+        self._target(op, stage).append(f"{place} = {reduction_step(op, place, text)}")
 
-    def _kept_strides(self, op: Operation, kept: Sequence[int]) -> list[Any]:
-        own = contiguous([op.domain[k] for k in kept])
+    def _kept_strides(self, op: Statement, kept: Sequence[int]) -> list[Any]:
+        own = contiguous_strides([op.domain[k] for k in kept])
         strides: list[Any] = [0] * len(op.domain)
         for k, s in zip(kept, own, strict=True):
             strides[k] = s
         return strides
 
-    def _zero(self, op: Operation, part: str, kept: Sequence[int]) -> None:
+    def _zero(self, op: Statement, part: str, kept: Sequence[int]) -> None:
         """Set the accumulator's elements that this call adds to."""
         size = self.parameter("size", _product([op.domain[k] for k in kept if k]), "m")
         bound = f"lo * {size}, hi * {size}" if 0 in kept else size
-        self.head += [f"for z in range({bound}):", f"    {part}[z] = {initial(op)}"]
+        self.head += [f"for z in range({bound}):", f"    {part}[z] = {reduction_start(op)}"]
 
     def _lines(self) -> list[str]:
         if self.rank == 0:
             return self.head
         if self.rank == 1:
-            return [*self.head, "for j in range(lo, hi):", *indent(self.inner[0]), *self.tail]
+            return [*self.head, "for j in range(lo, hi):", *indent_lines(self.inner[0]), *self.tail]
         body: list[str] = []
         size = self.parameter("size", self.nest.domain[-1], "n")
         for rows, starts, inner in zip(self.rows, self.starts, self.inner, strict=True):
             body += rows + starts
             if inner:
-                body += [f"for j in range({size}):", *indent(inner)]
+                body += [f"for j in range({size}):", *indent_lines(inner)]
         for k in range(self.rank - 2, -1, -1):
             bound = "lo, hi" if k == 0 else self.parameter("size", self.nest.domain[k], "n")
-            body = [f"for i{k} in range({bound}):", *indent(body)]
+            body = [f"for i{k} in range({bound}):", *indent_lines(body)]
         return [*self.head, *body, *self.tail]
 
 
@@ -425,17 +425,17 @@ def _is_zero(strides: Sequence[Any]) -> bool:
     return all(isinstance(s, int) and s == 0 for s in strides)
 
 
-def indent(lines: Sequence[str]) -> list[str]:
+def indent_lines(lines: Sequence[str]) -> list[str]:
     """The lines one level deeper."""
     return ["    " + line for line in lines]
 
 
-def combined(op: Operation, old: str, new: str) -> str:
+def reduction_step(op: Statement, old: str, new: str) -> str:
     """One step of a reduction."""
     return _COMBINE[op.equation.primitive.facts.reduction].format(old, new)
 
 
-def initial(op: Operation) -> str:
+def reduction_start(op: Statement) -> str:
     """What a reduction starts from."""
     dtype, name = op.out.dtype, op.equation.primitive.facts.reduction
     value = _INITIAL[name]
@@ -445,7 +445,7 @@ def initial(op: Operation) -> str:
     return f"{dtype_name(dtype)}({value})"
 
 
-def _literal(value: Any, dtype: DType | None) -> str:
+def _literal_text(value: Any, dtype: DType | None) -> str:
     text = (
         "inf"
         if value == float("inf")
@@ -460,18 +460,18 @@ def _literal(value: Any, dtype: DType | None) -> str:
     return f"{dtype_name(dtype)}({text})"
 
 
-def _cast(text: str, have: str, want: DType | None) -> str:
+def _cast_text(text: str, have: str, want: DType | None) -> str:
     return text if want is None or want.name == have else f"{dtype_name(want)}({text})"
 
 
 _ATOM = re.compile(r"^-?[\w.]+$|^[\w.]+\[[^\[\]]*\]$|^\w+\([^()]*\)$")
 
 
-def _enclosed(text: str) -> str:
-    return text if _ATOM.match(text) or (text.startswith("(") and _balanced(text)) else f"({text})"
+def _enclose_operand(text: str) -> str:
+    return text if _ATOM.match(text) or (text.startswith("(") and _is_enclosed(text)) else f"({text})"
 
 
-def _balanced(text: str) -> bool:
+def _is_enclosed(text: str) -> bool:
     """Whether the first parenthesis closes at the end."""
     depth = 0
     for i, c in enumerate(text):

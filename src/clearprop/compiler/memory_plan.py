@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from clearprop.compiler.array_access import Access, contiguous, resolve
-from clearprop.compiler.axis_merging import merged
-from clearprop.compiler.iteration_domains import Operation, operation
+from clearprop.compiler.array_access import Access, contiguous_strides, resolve_accesses
+from clearprop.compiler.axis_merging import merge_axes
+from clearprop.compiler.iteration_domains import Statement, statement
 from clearprop.compiler.kernels import Emitter, Kernel
-from clearprop.compiler.schedule import Nest, Scheduler, Step, steps_of
+from clearprop.compiler.schedule import Nest, PlanStep, Scheduler, steps_of
 from clearprop.compiler.simd_rows import LaneEmitter
 from clearprop.compiler.unrolled_rows import UnrolledEmitter
 from clearprop.primitives import REGISTRY
@@ -24,7 +24,7 @@ from clearprop.shapes import Size, dim_key, is_one, same_shape
 class Instruction:
     """One step of the plan: a fused kernel, a matrix product, or a special kernel by name."""
 
-    step: Step
+    step: PlanStep
     kernel: Kernel | None = None
     lanes: Kernel | None = None
     unrolled: Callable[[int], Kernel] | None = None
@@ -32,7 +32,7 @@ class Instruction:
 
 
 @dataclass
-class Plan:
+class MemoryPlan:
     """Everything about a program that does not depend on sizes and addresses."""
 
     program: Program
@@ -46,16 +46,16 @@ class Plan:
         return self.buffers.get(var, var)
 
 
-def make_plan(program: Program, donated: Mapping[int, int]) -> Plan:
+def make_plan(program: Program, donated: Mapping[int, int]) -> MemoryPlan:
     """Plan a lowered program; `donated` maps positions of outputs to positions of inputs they may overwrite."""
     program = _with_plain_operands(_with_owned_outputs(program, donated))
-    found, work = resolve(program)
-    ops = [operation(eq, found) for eq in work]
+    found, work = resolve_accesses(program)
+    ops = [statement(eq, found) for eq in work]
     in_place = _in_place(program, donated, {op.out: op for op in ops})
     outputs = [o for o in program.outputs if isinstance(o, Var)]
     steps = Scheduler(ops, program.inputs, outputs, in_place).run()
-    plan = Plan(program, [], program.outputs, dict(in_place))
-    stored = _stored(steps, outputs)
+    plan = MemoryPlan(program, [], program.outputs, dict(in_place))
+    stored = _stored_in_memory(steps, outputs)
     for step in steps:
         plan.instructions.append(_instruction(step, stored, plan))
     plan.lifetimes = _lifetimes(steps, stored, plan, outputs)
@@ -64,7 +64,7 @@ def make_plan(program: Program, donated: Mapping[int, int]) -> Plan:
 
 def _with_owned_outputs(program: Program, donated: Mapping[int, int]) -> Program:
     """Every output is a variable of its own: views, inputs, repeated outputs and numbers are copied."""
-    _, work = resolve(program)
+    _, work = resolve_accesses(program)
     made = {v for eq in work for v in eq.outputs}
     taken: set[Var] = set()
     extra: list[Equation] = []
@@ -83,28 +83,28 @@ def _with_owned_outputs(program: Program, donated: Mapping[int, int]) -> Program
 
 def _with_plain_operands(program: Program) -> Program:
     """Matrix products and special kernels read arrays in memory: what is only a view or a number is copied first."""
-    found, work = resolve(program)
-    special = {eq for eq in work if operation(eq, found).kind in ("product", "special")}
+    found, work = resolve_accesses(program)
+    special = {eq for eq in work if statement(eq, found).kind in ("product", "special")}
     equations: list[Equation] = []
     for eq in program.equations:
         if eq not in special:
             equations.append(eq)
             continue
-        inputs = _widened(eq, equations)
+        inputs = _widen_operands(eq, equations)
         for k, atom in enumerate(inputs):
             own = type_of(atom)
             dtype = eq.outputs[0].dtype if eq.primitive.facts.product else own.dtype
             if own.dtype != dtype:  # a product of float32 and float64: BLAS knows one dtype
                 inputs[k] = Var(Type(own.shape, dtype))
                 equations.append(Equation(REGISTRY["astype"], (atom,), {"dtype": dtype}, (inputs[k],)))
-            elif not _readable(eq, found.get(atom) if isinstance(atom, Var) else None):
+            elif not _is_readable(eq, found.get(atom) if isinstance(atom, Var) else None):
                 inputs[k] = Var(own)
                 equations.append(Equation(REGISTRY["identity"], (atom,), {}, (inputs[k],)))
         equations.append(replace(eq, inputs=tuple(inputs)))
     return replace(program, equations=tuple(equations))
 
 
-def _widened(eq: Equation, equations: list[Equation]) -> list[Any]:
+def _widen_operands(eq: Equation, equations: list[Equation]) -> list[Any]:
     """The operands, those of an indexing along an axis in full shapes: its kernels repeat nothing."""
     inputs = list(eq.inputs)
     if not eq.primitive.facts.paired:
@@ -119,19 +119,19 @@ def _widened(eq: Equation, equations: list[Equation]) -> list[Any]:
     return inputs
 
 
-def _readable(eq: Equation, access: Access | None) -> bool:
+def _is_readable(eq: Equation, access: Access | None) -> bool:
     """Whether an operand can be read where it is: rows or columns for a product, plain order for the rest."""
     if access is None or not isinstance(access.base, Var):
         return False
     if not eq.primitive.facts.product:
-        return access.key == (tuple(map(dim_key, contiguous(access.shape))), 0)
+        return access.key == (tuple(map(dim_key, contiguous_strides(access.shape))), 0)
     rows, columns = access.strides[-2:]
     down, right = access.shape[-2:]
     unfit = any((dim_key(s) == 0 or _is_backward(s)) and not is_one(n) for s, n in ((rows, down), (columns, right)))
     return not unfit and (is_one(right) or is_one(down) or dim_key(columns) == 1 or dim_key(rows) == 1)
 
 
-def _reads_where_it_writes(op: Operation, var: Var) -> bool:
+def _reads_where_it_writes(op: Statement, var: Var) -> bool:
     """Whether a map reads an array only at the element that it writes: else it would read what it has overwritten."""
     return all(r.key == (op.write_key, 0) for r in op.reads if isinstance(r, Access) and r.base is var)
 
@@ -141,7 +141,7 @@ def _is_backward(stride: Any) -> bool:
     return min(stride.terms.values()) < 0 if isinstance(stride, Size) else bool(stride < 0)
 
 
-def _in_place(program: Program, donated: Mapping[int, int], made: Mapping[Var, Operation]) -> dict[Var, Var]:
+def _in_place(program: Program, donated: Mapping[int, int], made: Mapping[Var, Statement]) -> dict[Var, Var]:
     """Output variable → input variable whose memory it takes over."""
     out: dict[Var, Var] = {}
     for position, source in donated.items():
@@ -156,12 +156,12 @@ def _in_place(program: Program, donated: Mapping[int, int], made: Mapping[Var, O
     return out
 
 
-def stored_variables(plan: Plan) -> set[Var]:
+def stored_variables(plan: MemoryPlan) -> set[Var]:
     """The variables of a plan that stand in memory."""
-    return _stored([i.step for i in plan.instructions], [o for o in plan.outputs if isinstance(o, Var)])
+    return _stored_in_memory([i.step for i in plan.instructions], [o for o in plan.outputs if isinstance(o, Var)])
 
 
-def _stored(steps: Sequence[Step], outputs: Sequence[Var]) -> set[Var]:
+def _stored_in_memory(steps: Sequence[PlanStep], outputs: Sequence[Var]) -> set[Var]:
     """Variables that must be in memory: outputs, and what another step reads."""
     made: dict[Var, int] = {}
     stored = set(outputs)
@@ -179,9 +179,9 @@ def _stored(steps: Sequence[Step], outputs: Sequence[Var]) -> set[Var]:
     return stored
 
 
-def _instruction(step: Step, stored: set[Var], plan: Plan) -> Instruction:
+def _instruction(step: PlanStep, stored: set[Var], plan: MemoryPlan) -> Instruction:
     if isinstance(step, Nest):
-        nest = merged(step)
+        nest = merge_axes(step)
         kernel = Emitter(nest, stored, plan.buffer, canonical_names()).emit()
         if len(nest.domain) != 2:
             return Instruction(step, kernel)
@@ -205,7 +205,7 @@ def canonical_names() -> Any:
 
 
 def _lifetimes(
-    steps: Sequence[Step], stored: set[Var], plan: Plan, outputs: Sequence[Var]
+    steps: Sequence[PlanStep], stored: set[Var], plan: MemoryPlan, outputs: Sequence[Var]
 ) -> dict[Var, tuple[int, int]]:
     """First and last step at which each temporary's memory is in use."""
     fixed = set(plan.program.inputs) | {plan.buffer(o) for o in outputs}

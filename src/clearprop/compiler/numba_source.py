@@ -11,11 +11,11 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from clearprop.compiler.axis_merging import merged
-from clearprop.compiler.iteration_domains import Operation
+from clearprop.compiler.axis_merging import merge_axes
+from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernels import Emitter, Kernel
-from clearprop.compiler.memory_plan import Instruction, Plan, make_plan, stored_variables
-from clearprop.compiler.numpy_source import NumpySource, wrapped
+from clearprop.compiler.memory_plan import Instruction, MemoryPlan, make_plan, stored_variables
+from clearprop.compiler.numpy_source import NumpySource, wrap_items
 from clearprop.program.ir import Program, Var
 from clearprop.shapes import Size
 
@@ -38,7 +38,7 @@ def numba_source(program: Program, donated: Mapping[int, int], name: str = "step
 
 
 class _Writer:
-    def __init__(self, plan: Plan, name: str) -> None:
+    def __init__(self, plan: MemoryPlan, name: str) -> None:
         self.plan, self.name = plan, name
         self.sizes = NumpySource(plan.program, name)
         self.names = self.sizes.names
@@ -50,9 +50,9 @@ class _Writer:
         """The module."""
         for number, instruction in enumerate(self.plan.instructions, start=1):
             self._write(instruction, number)
-        head = wrapped(f"def {self.name}(", [self.names[v] for v in self.plan.program.inputs], "):", "")
+        head = wrap_items(f"def {self.name}(", [self.names[v] for v in self.plan.program.inputs], "):", "")
         body = [*self.sizes.size_lines(), *self.calls]
-        results = wrapped("return ", [self._atom(o) for o in self.plan.outputs], "", "    ", ("(", ")"))
+        results = wrap_items("return ", [self._atom(o) for o in self.plan.outputs], "", "    ", ("(", ")"))
         step = "\n".join([head, *body, results]) + "\n"
         module = _HEAD.format(name=self.name, in_place=self._in_place())
         return "\n\n".join([module, *self.functions, step])
@@ -75,15 +75,15 @@ class _Writer:
         if instruction.kernel is None:
             self.calls.append(self._whole(instruction.step))
             return
-        kernel = Emitter(merged(instruction.step), self.stored, self.plan.buffer, _Local(self.names)).emit()
+        kernel = Emitter(merge_axes(instruction.step), self.stored, self.plan.buffer, _KernelNames(self.names)).emit()
         title = "_".join(dict.fromkeys(op.equation.primitive.name for op in instruction.step.ops))
         short = textwrap.shorten(title.replace("_", " "), _TITLE, placeholder="").replace(" ", "_")
         function = f"nest{number}_{short}"
         parameters, body = kernel.text.removeprefix("def kernel(").split("):\n", 1)
-        head = wrapped(f"def {function}(", parameters.split(", "), "):", "")
-        lines = [part for line in body.splitlines() for part in _folded(line)]
+        head = wrap_items(f"def {function}(", parameters.split(", "), "):", "")
+        lines = [part for line in body.splitlines() for part in _fold_line(line)]
         self.functions.append("\n".join(["@njit(**KERNEL)", head, *lines]) + "\n")
-        self.calls.append(wrapped(f"{function}(", self._arguments(kernel), ")", "    "))
+        self.calls.append(wrap_items(f"{function}(", self._arguments(kernel), ")", "    "))
 
     def _arguments(self, kernel: Kernel) -> list[str]:
         out = ["0", self._size(kernel.domain[0]) if kernel.domain else "1"]
@@ -100,13 +100,13 @@ class _Writer:
     def _size(self, size: Any) -> str:
         return self.sizes.value(size)
 
-    def _whole(self, op: Operation) -> str:
+    def _whole(self, op: Statement) -> str:
         reads = [self._read(op, k) for k in range(len(op.reads))]
         params = [f"{k}={self.sizes.value(v)}" for k, v in op.equation.params.items()]
         name = "gemm" if op.kind == "product" else op.equation.primitive.name
-        return wrapped(f"{name}(", [*reads, *params, f"out={self._atom(op.out)}"], ")", "    ")
+        return wrap_items(f"{name}(", [*reads, *params, f"out={self._atom(op.out)}"], ")", "    ")
 
-    def _read(self, op: Operation, k: int) -> str:
+    def _read(self, op: Statement, k: int) -> str:
         read = op.reads[k]
         if not isinstance(getattr(read, "base", None), Var):
             return repr(read)
@@ -115,7 +115,7 @@ class _Writer:
         return text + ".T" if turned else text
 
 
-class _Local:
+class _KernelNames:
     """Names inside a kernel: an array has its variable's name, an element or a total the name with a suffix."""
 
     def __init__(self, names: Mapping[Var, str]) -> None:
@@ -141,7 +141,7 @@ class _Local:
         return hint + unnamed[1] if unnamed else known + {"t": "_j", "c": "_s"}.get(hint, f"_{hint}")
 
 
-def _folded(line: str) -> list[str]:
+def _fold_line(line: str) -> list[str]:
     """A long assignment over several lines, in parentheses."""
     if len(line) <= _WIDTH:
         return [line]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clearprop.compiler.array_access import Access
-from clearprop.compiler.iteration_domains import Operation
+from clearprop.compiler.iteration_domains import Statement
 from clearprop.program.ir import Var
 from clearprop.shapes import dim_key
 
@@ -24,34 +24,34 @@ class Nest:
     """Operations that share one pass; `stage[op]` is the loop over the row in which it runs."""
 
     domain: tuple[Any, ...]
-    ops: list[Operation] = field(default_factory=list)
-    stage: dict[Operation, int] = field(default_factory=dict)
+    ops: list[Statement] = field(default_factory=list)
+    stage: dict[Statement, int] = field(default_factory=dict)
 
     @functools.cached_property
     def key(self) -> tuple[Any, ...]:
         """Identity of the domain."""
         return tuple(map(dim_key, self.domain))
 
-    def is_row(self, op: Operation) -> bool:
+    def is_row(self, op: Statement) -> bool:
         """Whether an operation runs once per row."""
         return len(op.domain) < len(self.domain)
 
 
-Step = Any
-"""A Nest, or an Operation that is a matrix product or special."""
+PlanStep = Any
+"""A Nest, or an Statement that is a matrix product or special."""
 
 
-def steps_of(step: Step) -> list[Operation]:
+def steps_of(step: PlanStep) -> list[Statement]:
     """The operations of a step."""
     return step.ops if isinstance(step, Nest) else [step]
 
 
-def late(op: Operation) -> bool:
+def is_accumulated(op: Statement) -> bool:
     """Whether a reduction's value is known only after the nest: it takes an outer axis together."""
     return op.kind == "reduce" and (len(op.domain) == 1 or op.reduced != (len(op.domain) - 1,))
 
 
-def _walks(read: Access, op: Operation) -> bool:
+def _reads_what_it_writes(read: Access, op: Statement) -> bool:
     """Whether a read touches, at every index, just the element that `op` writes there."""
     return bool(read.key == (op.write_key, 0))
 
@@ -60,34 +60,34 @@ class Scheduler:
     """Orders operations into steps."""
 
     def __init__(
-        self, ops: Sequence[Operation], inputs: Iterable[Var], outputs: Iterable[Var], donated: dict[Var, Var]
+        self, ops: Sequence[Statement], inputs: Iterable[Var], outputs: Iterable[Var], donated: dict[Var, Var]
     ) -> None:
         self.ops = list(ops)
         self.number = {op: i for i, op in enumerate(self.ops)}
         self.made = {op.out: op for op in ops}
-        self.users: dict[Var, list[Operation]] = {}
+        self.users: dict[Var, list[Statement]] = {}
         for op in ops:
             for base in dict.fromkeys(op.bases):
                 self.users.setdefault(base, []).append(op)
         self.outputs = set(outputs)
         self.donated = donated
         self.available: set[Var] = set(inputs)
-        self.done: set[Operation] = set()
-        self.todo: dict[Operation, None] = dict.fromkeys(self.ops)
+        self.done: set[Statement] = set()
+        self.todo: dict[Statement, None] = dict.fromkeys(self.ops)
         # an update in place waits for every other reader of the old value
         self.waits = {
             self.made[o]: [u for u in self.users.get(i, []) if u is not self.made[o]]
             for o, i in donated.items()
             if o in self.made
         }
-        self.waiting: dict[Operation, list[Operation]] = {}
+        self.waiting: dict[Statement, list[Statement]] = {}
         for update, readers in self.waits.items():
             for reader in readers:
                 self.waiting.setdefault(reader, []).append(update)
-        self.steps: list[Step] = []
-        self.frontier: dict[Operation, None] = dict.fromkeys(op for op in self.ops if self._ready(op))
+        self.steps: list[PlanStep] = []
+        self.frontier: dict[Statement, None] = dict.fromkeys(op for op in self.ops if self._ready(op))
 
-    def run(self) -> list[Step]:
+    def run(self) -> list[PlanStep]:
         """All steps."""
         while self.todo:
             if not self.frontier:
@@ -111,7 +111,7 @@ class Scheduler:
         self.frontier[op] = None
 
     def _ready(
-        self, op: Operation, nest: Nest | None = None, inside: frozenset[Any] | set[Operation] = frozenset()
+        self, op: Statement, nest: Nest | None = None, inside: frozenset[Any] | set[Statement] = frozenset()
     ) -> bool:
         for r in op.reads:
             if isinstance(r, Access) and isinstance(r.base, Var) and r.base not in self.available:
@@ -120,18 +120,18 @@ class Scheduler:
                     return False
         return all(w in self.done or w in inside for w in self.waits.get(op, ()))
 
-    def _forwards(self, nest: Nest, maker: Operation, op: Operation, read: Access) -> bool:
+    def _forwards(self, nest: Nest, maker: Statement, op: Statement, read: Access) -> bool:
         """Whether the value is at hand when the reader runs: same element, same row, not accumulated."""
         walk, offset = read.key
         kept = maker.write_key
-        if late(maker) or offset != 0 or not len(nest.domain) - 1 <= len(kept) <= len(walk):
+        if is_accumulated(maker) or offset != 0 or not len(nest.domain) - 1 <= len(kept) <= len(walk):
             return False
         return walk == kept + (0,) * (len(walk) - len(kept))
 
-    def _scalar_nest(self, ready: list[Operation]) -> Nest:
+    def _scalar_nest(self, ready: list[Statement]) -> Nest:
         """Everything that can be computed now without a loop."""
         nest = Nest(())
-        inside: set[Operation] = set()
+        inside: set[Statement] = set()
         again = list(ready)
         while again:
             op = again.pop(0)
@@ -144,16 +144,16 @@ class Scheduler:
         nest.stage = dict.fromkeys(nest.ops, 0)
         return nest
 
-    def _ready_scalar(self, op: Operation, inside: set[Operation]) -> bool:
+    def _ready_scalar(self, op: Statement, inside: set[Statement]) -> bool:
         made = all(b in self.available or self.made.get(b) in inside for b in op.bases)
         return made and all(w in self.done or w in inside for w in self.waits.get(op, ()))
 
-    def _fits(self, op: Operation, key: tuple[Any, ...]) -> bool:
+    def _fits(self, op: Statement, key: tuple[Any, ...]) -> bool:
         if op.kind not in ("map", "reduce") or not op.domain:
             return False
-        return op.key == key or (len(key) > 1 and op.key == key[:-1] and (op.kind == "map" or late(op)))
+        return op.key == key or (len(key) > 1 and op.key == key[:-1] and (op.kind == "map" or is_accumulated(op)))
 
-    def _grow(self, ready: list[Operation]) -> Nest:
+    def _grow(self, ready: list[Statement]) -> Nest:
         seeds = sorted((op for op in ready), key=lambda op: (-len(op.domain), self.number[op]))
         for seed in seeds:
             nest = self._closure(seed)
@@ -164,10 +164,10 @@ class Scheduler:
                 return self._staged(nest)
         return self._staged(Nest(seeds[0].domain, [seeds[0]]))
 
-    def _closure(self, seed: Operation) -> Nest:
+    def _closure(self, seed: Statement) -> Nest:
         """Everything that could run in one pass over the seed's domain."""
         nest = Nest(seed.domain)
-        inside: set[Operation] = set()
+        inside: set[Statement] = set()
         todo = [op for op in self.frontier if self._fits(op, nest.key)]
         while todo:
             op = todo.pop()
@@ -179,14 +179,14 @@ class Scheduler:
         nest.ops.sort(key=self.number.__getitem__)
         return nest
 
-    def _followers(self, op: Operation) -> list[Operation]:
+    def _followers(self, op: Statement) -> list[Statement]:
         """Operations that may have become ready because `op` was done."""
         users = [u for v in op.equation.outputs for u in self.users.get(v, ())]
         return users + self.waiting.get(op, [])
 
-    def _keep_connected(self, nest: Nest, seed: Operation) -> None:
+    def _keep_connected(self, nest: Nest, seed: Statement) -> None:
         """Only what shares an array with the seed, directly or through others."""
-        touches: dict[Var, list[Operation]] = {}
+        touches: dict[Var, list[Statement]] = {}
         for op in nest.ops:
             for base in [*op.bases, op.out]:
                 if base.shape:
@@ -210,7 +210,7 @@ class Scheduler:
                 return
             nest.ops = [op for op in nest.ops if op not in drop]
 
-    def _postponable(self, op: Operation, inside: set[Operation]) -> bool:
+    def _postponable(self, op: Statement, inside: set[Statement]) -> bool:
         users = self.users.get(op.out, [])
         if op.kind != "map" or op.out in self.outputs or op in self.waits or any(u in inside for u in users):
             return False
@@ -229,7 +229,7 @@ class Scheduler:
                 return
             nest.ops = kept
 
-    def _stays(self, base: Var, inside: set[Operation]) -> bool:
+    def _stays(self, base: Var, inside: set[Statement]) -> bool:
         """Whether a value made in this nest will be in memory afterwards anyway."""
         if base in self.outputs:
             return True
@@ -245,13 +245,13 @@ class Scheduler:
             return self._staged(nest)
         return nest
 
-    def _overwrites_early(self, op: Operation, nest: Nest) -> bool:
+    def _overwrites_early(self, op: Statement, nest: Nest) -> bool:
         """Whether an update in place would hide the old value from a reader of this nest."""
         for reader in self.waits.get(op, ()):
             if reader in nest.stage:
-                same = all(
-                    _walks(r, op) for r in reader.reads if isinstance(r, Access) and r.base is self.donated[op.out]
-                )
+                old = self.donated[op.out]
+                reads = (r for r in reader.reads if isinstance(r, Access) and r.base is old)
+                same = all(_reads_what_it_writes(r, op) for r in reads)
                 if not same or nest.stage[reader] > nest.stage[op]:
                     return True
         return False
@@ -262,10 +262,10 @@ class Scheduler:
         for op in nest.ops:
             stage = max((at.get(b, 0) for b in op.bases), default=0)
             nest.stage[op] = stage
-            inner = op.kind == "reduce" and not late(op) and len(op.domain) == len(nest.domain)
+            inner = op.kind == "reduce" and not is_accumulated(op) and len(op.domain) == len(nest.domain)
             at[op.out] = stage + 1 if inner else stage
 
-    def _commit(self, step: Step) -> None:
+    def _commit(self, step: PlanStep) -> None:
         self.steps.append(step)
         ops = steps_of(step)
         for op in ops:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from clearprop.compiler.iteration_domains import Operation
-from clearprop.compiler.kernels import Emitter, combined, indent, initial
+from clearprop.compiler.iteration_domains import Statement
+from clearprop.compiler.kernels import Emitter, indent_lines, reduction_start, reduction_step
 
 LANES = 64
 """Rows that are worked on together."""
@@ -36,15 +36,15 @@ class LaneEmitter(Emitter):
         self.scratch += 1
         return f"{self.parameter('lane', ('lane', self.scratch), hint, dtype)}[l]"
 
-    def accumulate(self, op: Operation, place: str, text: str, stage: int) -> None:
+    def accumulate(self, op: Statement, place: str, text: str, stage: int) -> None:
         """A column's share of these lanes is summed before it goes to memory."""
         if self.nest.is_row(op):
             super().accumulate(op, place, text, stage)
             return
         total = self.local(op.out, "c")
-        self.before[stage].append(f"{total} = {initial(op)}")
-        self.inner[stage].append(f"{total} = {combined(op, total, text)}")
-        self.after[stage].append(f"{place} = {combined(op, place, total)}")
+        self.before[stage].append(f"{total} = {reduction_start(op)}")
+        self.inner[stage].append(f"{total} = {reduction_step(op, total, text)}")
+        self.after[stage].append(f"{place} = {reduction_step(op, place, total)}")
 
     def _lines(self) -> list[str]:
         size = self.parameter("size", self.nest.domain[-1], "n")
@@ -54,11 +54,11 @@ class LaneEmitter(Emitter):
                 body += _for_lanes([*rows, *starts])
             if inner:
                 columns = [*self.before[stage], *_for_lanes(inner), *self.after[stage]]
-                body += [f"for j in range({size}):", *indent(columns)]
+                body += [f"for j in range({size}):", *indent_lines(columns)]
         block = [f"b = lo + q * u64({LANES})", f"w = min(u64({LANES}), hi - b)", *body]
         blocks = f"for q in range((hi - lo + u64({LANES - 1})) // u64({LANES})):"
-        return [*self.head, blocks, *indent(block), *self.tail]
+        return [*self.head, blocks, *indent_lines(block), *self.tail]
 
 
 def _for_lanes(lines: Sequence[str]) -> list[str]:
-    return ["for l in range(w):", *indent(lines)]
+    return ["for l in range(w):", *indent_lines(lines)]

@@ -28,7 +28,7 @@ def get_threads() -> int:
     given = os.environ.get("CLEARPROP_THREADS", "")
     if not given:
         return blas.cores()
-    return _checked(int(given) if given.isdigit() else given, "the environment variable CLEARPROP_THREADS")
+    return _valid_count(int(given) if given.isdigit() else given, "the environment variable CLEARPROP_THREADS")
 
 
 def set_threads(n: int) -> None:
@@ -44,7 +44,7 @@ def set_threads(n: int) -> None:
     1
     >>> cl.set_threads(before)
     """
-    _chosen[:] = [_checked(n, user_line())]
+    _chosen[:] = [_valid_count(n, user_line())]
     blas.set_threads(n)
     _set_scipy(n)
 
@@ -59,7 +59,7 @@ def products_of(multiply_adds: int) -> Iterator[None]:
         yield
 
 
-def _checked(n: Any, where: str) -> int:
+def _valid_count(n: Any, where: str) -> int:
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 1024:
         raise ArgumentError(
             "the number of threads is a positive integer",

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from clearprop.compiler.array_access import Access
-from clearprop.compiler.iteration_domains import Operation
-from clearprop.compiler.kernels import Emitter, combined, dtype_name, indent, initial
-from clearprop.compiler.schedule import late
+from clearprop.compiler.iteration_domains import Statement
+from clearprop.compiler.kernels import Emitter, dtype_name, indent_lines, reduction_start, reduction_step
+from clearprop.compiler.schedule import is_accumulated
 from clearprop.program.ir import Var
 from clearprop.shapes import dim_key
 
@@ -52,13 +52,13 @@ class UnrolledEmitter(Emitter):
         return " + ".join(t for t in (outer, inner) if t) or "0"
 
     # --------------------------------------------------------------------------------------------- operands
-    def value(self, read: Access, op: Operation, stage: int) -> str:
+    def value(self, read: Access, op: Statement, stage: int) -> str:
         """A value made in this row if it is at hand, else a load."""
         if read.base in self.each and self._is_forwarded(read, read.base):
             return self.each[read.base][self.column]
         return self.load(read, op)
 
-    def load(self, read: Access, op: Operation) -> str:
+    def load(self, read: Access, op: Statement) -> str:
         """An element in memory; one that no row changes is loaded before the loop, one of the row once."""
         text = f"{self.array(read.base, read.offset)}[{self.index(read.strides, self.nest.is_row(op))}]"
         if text not in self.loaded:
@@ -67,10 +67,10 @@ class UnrolledEmitter(Emitter):
         return self.loaded[text]
 
     # ----------------------------------------------------------------------------------------------- bodies
-    def _target(self, op: Operation, stage: int) -> list[str]:
+    def _target(self, op: Statement, stage: int) -> list[str]:
         return self.body
 
-    def _emit_map(self, op: Operation) -> None:
+    def _emit_map(self, op: Statement) -> None:
         row = self.nest.is_row(op)
         names = []
         for column in range(1 if row else self.columns):
@@ -83,36 +83,36 @@ class UnrolledEmitter(Emitter):
                 self.stores.append((self.body, f"{place} = {names[-1]}"))
         self.each[op.out] = names * self.columns if row else names
 
-    def _emit_reduce(self, op: Operation) -> None:
+    def _emit_reduce(self, op: Statement) -> None:
         row = self.nest.is_row(op)
         texts = []
         for column in range(1 if row else self.columns):
             self.column = column
             texts.append(self.operand(op, 0, 0))
-        if late(op):
+        if is_accumulated(op):
             self._accumulate_all(op, texts)
             return
         name = self.local(op.out, "s")
         total = texts[0]
         for text in texts[1:]:
-            total = combined(op, total, text)
+            total = reduction_step(op, total, text)
         self.body.append(f"{name} = {total}")
         self.each[op.out] = [name] * self.columns
         if op.out in self.stored:
             self.stores.append((self.body, f"{self.array(op.out)}[{self.index(op.write, True)}] = {name}"))
 
-    def _accumulate_all(self, op: Operation, texts: Sequence[str]) -> None:
+    def _accumulate_all(self, op: Statement, texts: Sequence[str]) -> None:
         """Running totals in registers: one, or one per column that is kept."""
         part = self.parameter("part", self.buffer(op.out), "g", dtype_name(op.out.dtype))
         self.accumulators.append((op.out, op.equation.primitive.facts.reduction))
         kept = 1 in range(len(op.domain)) and 1 not in op.reduced
         totals = [self.local(op.out, "s") for _ in range(len(texts) if kept else 1)]
         for total in totals:
-            self.head.append(f"{total} = {initial(op)}")
+            self.head.append(f"{total} = {reduction_start(op)}")
         for k, text in enumerate(texts):
             total = totals[k if kept else 0]
-            self.body.append(f"{total} = {combined(op, total, text)}")
+            self.body.append(f"{total} = {reduction_step(op, total, text)}")
         self.tail += [f"{part}[{k}] = {total}" for k, total in enumerate(totals)]
 
     def _lines(self) -> list[str]:
-        return [*self.head, "for i0 in range(lo, hi):", *indent(self.body), *self.tail]
+        return [*self.head, "for i0 in range(lo, hi):", *indent_lines(self.body), *self.tail]

@@ -20,18 +20,22 @@ from clearprop.rules.elementwise import astype
 from clearprop.rules.indexing import getitem
 from clearprop.shapes import Size, broadcast
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_STREAM_BITS, _STREAM_FOLD = 0, 1
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+"""How far the words are rotated in the four rounds of an even and of an odd block of Threefry-2x32."""
+BLOCKS, PARITY = 5, 0x1BD11BDA
+"""Blocks of four rounds, and the constant that makes the third key word."""
+STREAM_BITS, STREAM_FOLD = 0, 1
+"""The counter's high word: for bits, for new keys."""
 
 
 def threefry(key: Any, low: Any, high: Any) -> tuple[Any, Any]:
     """The Threefry-2x32-20 bijection of the counter (low, high) under a key of two words."""
     k0, k1 = (np.asarray(k).astype(np.uint32) for k in key)
-    ks = (k0, k1, k0 ^ k1 ^ np.uint32(0x1BD11BDA))
+    ks = (k0, k1, k0 ^ k1 ^ np.uint32(PARITY))
     with np.errstate(over="ignore"):
         x, y = np.uint32(low) + ks[0], np.uint32(high) + ks[1]
-        for block in range(5):
-            for r in _ROTATIONS[block % 2]:
+        for block in range(BLOCKS):
+            for r in ROTATIONS[block % 2]:
                 x = x + y
                 y = ((y << np.uint32(r)) | (y >> np.uint32(32 - r))) ^ x
             x = x + ks[(block + 1) % 3]
@@ -43,46 +47,59 @@ def _random_bits(key: Any, shape: tuple[int, ...]) -> Any:
     """Word 0 of the counters 0 … h−1, then word 1, with h half the number of elements, rounded up; for each key."""
     n = int(np.prod(shape, dtype=np.int64))
     half = (n + 1) // 2
-    counters = np.arange(half, dtype=np.uint32), np.full(half, _STREAM_BITS, np.uint32)
+    counters = np.arange(half, dtype=np.uint32), np.full(half, STREAM_BITS, np.uint32)
     words = threefry((key[..., 0, None], key[..., 1, None]), *counters)
     return np.concatenate(words, axis=-1)[..., :n].reshape((*key.shape[:-1], *shape))
 
 
 def _fold_in(key: Any, data: Any) -> Any:
     low = np.asarray(data & 0xFFFFFFFF if type(data) is int else data).astype(np.uint32)
-    return np.stack(threefry((key[..., 0], key[..., 1]), low, np.uint32(_STREAM_FOLD)), axis=-1)
+    return np.stack(threefry((key[..., 0], key[..., 1]), low, np.uint32(STREAM_FOLD)), axis=-1)
+
+
+HALF_ROOT, LOG_2 = 0.70710678118654752, 0.6931471805599453
+"""√½ and log 2."""
+ODD_SERIES = tuple(1.0 / (2 * k + 1) for k in range(12, -1, -1))
+"""Coefficients of artanh(s)/s in s², the highest first: log((1 + s)/(1 − s)) = 2·artanh s."""
 
 
 def _deterministic_log(x: Any) -> Any:
     """log x for 0 < x from correctly rounded operations: exponent and mantissa, then an odd series."""
     m, e = np.frexp(x)
-    low = m < 0.70710678118654752
+    low = m < HALF_ROOT
     m, e = np.where(low, m + m, m), np.where(low, e - 1, e)
     s = (m - 1.0) / (m + 1.0)
     z = s * s
     total = np.zeros_like(z)
-    for k in range(12, -1, -1):
-        total = total * z + 1.0 / (2 * k + 1)
-    return 2.0 * s * total + e * 0.6931471805599453
+    for c in ODD_SERIES:
+        total = total * z + c
+    return 2.0 * s * total + e * LOG_2
 
 
 # fmt: off
-_A = (3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3, 1.3731693765509461125e4,
-      4.5921953931549871457e4, 6.7265770927008700853e4, 3.3430575583588128105e4, 2.5090809287301226727e3)
-_B = (1.0, 4.2313330701600911252e1, 6.8718700749205790830e2, 5.3941960214247511077e3,
-      2.1213794301586595867e4, 3.9307895800092710610e4, 2.8729085735721942674e4, 5.2264952788528545610e3)
-_C = (1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0, 3.64784832476320460504e0,
-      1.27045825245236838258e0, 2.41780725177450611770e-1, 2.27238449892691845833e-2, 7.74545014278341407640e-4)
-_D = (1.0, 2.05319162663775882187e0, 1.67638483018380384940e0, 6.89767334985100004550e-1,
-      1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4, 1.05075007164441684324e-9)
-_E = (6.65790464350110377720e0, 5.46378491116411436990e0, 1.78482653991729133580e0, 2.96560571828504891230e-1,
-      2.65321895265761230930e-2, 1.24266094738807843860e-3, 2.71155556874348757815e-5, 2.01033439929228813265e-7)
-_F = (1.0, 5.99832206555887937690e-1, 1.36929880922735805310e-1, 1.48753612908506148525e-2,
-      7.86869131145613259100e-4, 1.84631831751005468180e-5, 1.42151175831644588870e-7, 2.04426310338993978564e-15)
+CENTRE, NEAR, FAR = (
+    # numerator and denominator of the centre, of the near and of the far tail, the constant first
+    ((3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3, 1.3731693765509461125e4,
+      4.5921953931549871457e4, 6.7265770927008700853e4, 3.3430575583588128105e4, 2.5090809287301226727e3),
+     (1.0, 4.2313330701600911252e1, 6.8718700749205790830e2, 5.3941960214247511077e3,
+      2.1213794301586595867e4, 3.9307895800092710610e4, 2.8729085735721942674e4, 5.2264952788528545610e3)),
+    ((1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0, 3.64784832476320460504e0,
+      1.27045825245236838258e0, 2.41780725177450611770e-1, 2.27238449892691845833e-2, 7.74545014278341407640e-4),
+     (1.0, 2.05319162663775882187e0, 1.67638483018380384940e0, 6.89767334985100004550e-1,
+      1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4, 1.05075007164441684324e-9)),
+    ((6.65790464350110377720e0, 5.46378491116411436990e0, 1.78482653991729133580e0, 2.96560571828504891230e-1,
+      2.65321895265761230930e-2, 1.24266094738807843860e-3, 2.71155556874348757815e-5, 2.01033439929228813265e-7),
+     (1.0, 5.99832206555887937690e-1, 1.36929880922735805310e-1, 1.48753612908506148525e-2,
+      7.86869131145613259100e-4, 1.84631831751005468180e-5, 1.42151175831644588870e-7, 2.04426310338993978564e-15)),
+)
+"""Rational functions of algorithm AS 241 (Wichura 1988, PPND16)."""
+CENTRAL, SHIFT, SPLIT, NEAR_SHIFT = 0.425, 0.180625, 5.0, 1.6
+"""|q| up to which the centre serves; its shift, CENTRAL²; r up to which the near tail serves, and its shift."""
 # fmt: on
 
 
-def _ratio(numerator: tuple[float, ...], denominator: tuple[float, ...], r: Any) -> Any:
+def _ratio(coefficients: Any, r: Any) -> Any:
+    numerator, denominator = coefficients
     p, q = np.full_like(r, numerator[-1]), np.full_like(r, denominator[-1])
     for a, b in zip(numerator[-2::-1], denominator[-2::-1], strict=True):
         p, q = p * r + a, q * r + b
@@ -93,11 +110,12 @@ def _normal_quantile(bits: Any) -> Any:
     """The standard normal quantile of (bits + ½)/2³² (algorithm AS 241, Wichura 1988)."""
     u = (np.asarray(bits, np.float64) + 0.5) * 2.0**-32
     q = u - 0.5
-    central = np.abs(q) <= 0.425
-    inner = q * _ratio(_A, _B, np.where(central, 0.180625 - q * q, 0.0))
+    central = np.abs(q) <= CENTRAL
+    inner = q * _ratio(CENTRE, np.where(central, SHIFT - q * q, 0.0))
     r = np.sqrt(-_deterministic_log(np.where(central, 0.5, np.minimum(u, 1.0 - u))))
-    near = r <= 5.0
-    outer = np.where(near, _ratio(_C, _D, np.where(near, r - 1.6, 0.0)), _ratio(_E, _F, np.where(near, 0.0, r - 5.0)))
+    near = r <= SPLIT
+    tails = _ratio(NEAR, np.where(near, r - NEAR_SHIFT, 0.0)), _ratio(FAR, np.where(near, 0.0, r - SPLIT))
+    outer = np.where(near, *tails)
     return np.where(central, inner, np.where(q < 0, -outer, outer))[()]
 
 

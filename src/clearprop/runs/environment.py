@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import platform
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
+from clearprop.compiler.native import blas
 
-_PREFIXES = ("scipy_openblas", "openblas")
 _PACKAGES = ("clearprop", "numpy", "scipy", "numba", "scikit-learn", "polars")
 
 
@@ -42,7 +39,7 @@ class Environment:
 
 def environment() -> Environment:
     """The environment of this process."""
-    kernel, threads = blas()
+    kernel, threads = blas.describe()
     return Environment(
         python=platform.python_version(),
         platform=platform.platform(),
@@ -72,36 +69,3 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-def blas() -> tuple[str, int]:
-    """The kernel that NumPy's OpenBLAS chose for this processor, and its number of threads."""
-    library = _library()
-    kernel = _symbol(library, "get_corename") if library else None
-    threads = _symbol(library, "get_num_threads") if library else None
-    if kernel is None or threads is None:
-        return "unknown", os.cpu_count() or 1
-    kernel.restype = ctypes.c_char_p
-    threads.restype = ctypes.c_int
-    return kernel().decode(), int(threads())
-
-
-@cache
-def _library() -> ctypes.CDLL | None:
-    """NumPy's own OpenBLAS, which is loaded already."""
-    folders = [Path(np.__file__).parents[1] / "numpy.libs", Path(np.__file__).parent / ".dylibs"]
-    for path in sorted(file for folder in folders if folder.is_dir() for file in folder.glob("*openblas*")):
-        try:
-            return ctypes.CDLL(str(path))
-        except OSError:
-            continue
-    return None
-
-
-def _symbol(library: ctypes.CDLL, name: str) -> ctypes._NamedFuncPointer | None:
-    for prefix in _PREFIXES:
-        for suffix in ("64_", ""):
-            found: ctypes._NamedFuncPointer | None = getattr(library, f"{prefix}_{name}{suffix}", None)
-            if found is not None:
-                return found
-    return None

@@ -128,17 +128,19 @@ def step(
     )
 
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+BLOCKS = 5
+PARITY = 466688986
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
 def threefry(key, low, high):
     """The Threefry-2x32-20 bijection of the counter (low, high) under a key of two words."""
     k0, k1 = (np.asarray(k).astype(np.uint32) for k in key)
-    ks = (k0, k1, k0 ^ k1 ^ np.uint32(0x1BD11BDA))
+    ks = (k0, k1, k0 ^ k1 ^ np.uint32(PARITY))
     with np.errstate(over="ignore"):
         x, y = np.uint32(low) + ks[0], np.uint32(high) + ks[1]
-        for block in range(5):
-            for r in _ROTATIONS[block % 2]:
+        for block in range(BLOCKS):
+            for r in ROTATIONS[block % 2]:
                 x = x + y
                 y = ((y << np.uint32(r)) | (y >> np.uint32(32 - r))) ^ x
             x = x + ks[(block + 1) % 3]
@@ -146,21 +148,21 @@ def threefry(key, low, high):
     return x, y
 
 
-_STREAM_FOLD = 1
+STREAM_FOLD = 1
 
 
 def fold_in(key, data):
     low = np.asarray(data & 0xFFFFFFFF if type(data) is int else data).astype(np.uint32)
-    return np.stack(threefry((key[..., 0], key[..., 1]), low, np.uint32(_STREAM_FOLD)), axis=-1)
+    return np.stack(threefry((key[..., 0], key[..., 1]), low, np.uint32(STREAM_FOLD)), axis=-1)
 
 
-_STREAM_BITS = 0
+STREAM_BITS = 0
 
 
 def random_bits(key, shape):
     """Word 0 of the counters 0 … h−1, then word 1, with h half the number of elements, rounded up; for each key."""
     n = int(np.prod(shape, dtype=np.int64))
     half = (n + 1) // 2
-    counters = np.arange(half, dtype=np.uint32), np.full(half, _STREAM_BITS, np.uint32)
+    counters = np.arange(half, dtype=np.uint32), np.full(half, STREAM_BITS, np.uint32)
     words = threefry((key[..., 0, None], key[..., 1, None]), *counters)
     return np.concatenate(words, axis=-1)[..., :n].reshape((*key.shape[:-1], *shape))

@@ -12,14 +12,19 @@ from typing import Any
 
 import numpy as np
 
-_PLACES = (("numpy", "numpy.libs", "libscipy_openblas64_*", "64_"), ("scipy", "scipy.libs", "libscipy_openblas*", ""))
+_PLACES = (  # of the wheels: Linux and Windows, macOS
+    ("numpy.libs", "libscipy_openblas64_*", "64_"),
+    ("numpy/.dylibs", "libscipy_openblas64_*", "64_"),
+    ("scipy.libs", "libscipy_openblas*", ""),
+    ("scipy/.dylibs", "libscipy_openblas*", ""),
+)
 
 
 @functools.cache
 def library() -> tuple[Any, str]:
     """The loaded library and the suffix of its symbols; falls back to SciPy's where NumPy's is absent."""
     root = Path(np.__file__).parent.parent
-    for _, folder, pattern, suffix in _PLACES:
+    for folder, pattern, suffix in _PLACES:
         for path in sorted((root / folder).glob(pattern)):
             lib = ctypes.CDLL(str(path))
             if hasattr(lib, f"scipy_cblas_sgemm{suffix}"):
@@ -70,6 +75,14 @@ def kernel_name() -> str:
     f = getattr(lib, f"scipy_openblas_get_corename{suffix}")
     f.restype = ctypes.c_char_p
     return bytes(f()).decode()
+
+
+def describe() -> tuple[str, int]:
+    """The kernels that the library chose, and its number of threads; ("unknown", all cores) where there is none."""
+    try:
+        return kernel_name(), get_threads()
+    except ImportError:
+        return "unknown", cores()
 
 
 def cores() -> int:

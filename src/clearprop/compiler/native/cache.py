@@ -29,9 +29,10 @@ import platformdirs
 from clearprop.compiler.kernels import Parameter
 from clearprop.compiler.native import blas, loader
 from clearprop.compiler.native.compile_process import helper
+from clearprop.rules import random
 
 if TYPE_CHECKING:
-    from clearprop.compiler.native.kernel_abi import Entry
+    from clearprop.compiler.native.kernel_abi import CompiledKernel
 
 _MAGIC = b"clearprop object 2\n"
 LIMIT = 512 * 2**20
@@ -78,7 +79,7 @@ def kernel_address(text: str) -> int:
     with _lock:
         if key not in _loaded:
             folder = cache_folder()
-            known = None if folder is None else _stored(folder / f"kernel_{key}.o")
+            known = None if folder is None else _load_entry(folder / f"kernel_{key}.o")
             _loaded[key] = compile_kernel(key, text, folder) if known is None else known
         return _loaded[key]
 
@@ -121,12 +122,15 @@ def runtime_key() -> str:
     """What compiled code depends on beside its own text: the runtime's sources, Numba, LLVM, processor, BLAS."""
     versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
     digest = hashlib.sha256(" ".join([*versions, loader.processor(), str(blas.integer_bits())]).encode())
-    for name in ("intrinsics.py", "kernel_abi.py", "kernel_imports.py", "math_functions.py"):
-        digest.update(Path(__file__).with_name(name).read_bytes())
+    own = [
+        Path(__file__).with_name(f"{n}.py") for n in ("intrinsics", "kernel_abi", "kernel_imports", "math_functions")
+    ]
+    for path in [*own, Path(random.__file__)]:  # the last holds constants that the functions are compiled with
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _stored(path: Path) -> int | None:
+def _load_entry(path: Path) -> int | None:
     """The address of a kernel kept on disk; None if there is none, or none that can be trusted."""
     try:
         with path.open("rb") as file:
@@ -152,7 +156,7 @@ def compile_kernel(key: str, text: str, folder: Path | None) -> int:
     path = Path(folder or _scratch()) / f"kernel_{key}.py"
     module = _import(path, text)
     _modules.append(module)
-    made: Entry = module.kernel
+    made: CompiledKernel = module.kernel
     stats.compiled += 1
     if folder is not None:
         rest = made.symbol.encode() + b"\n" + made.code

@@ -73,9 +73,9 @@ class _Partner:
             self.work()
             self.finished.release()
 
-    def together(self, mine: Callable[[], None], theirs: Callable[[], None]) -> None:
+    def run_side_by_side(self, mine: Callable[[], None], theirs: Callable[[], None]) -> None:
         """Run both at once and return when both are done, also where Ctrl-C comes; one caller at a time."""
-        with self.owner, blas.threads(1), _apart(self.thread.native_id):
+        with self.owner, blas.threads(1), _on_other_processors(self.thread.native_id):
             self.work = theirs
             self.wake.release()
             try:
@@ -86,7 +86,7 @@ class _Partner:
 
 
 @contextmanager
-def _apart(partner: int | None) -> Iterator[None]:
+def _on_other_processors(partner: int | None) -> Iterator[None]:
     """Keep the two threads on different processors: a scheduler wakes a thread where its waker runs."""
     getcpu = _getcpu()
     if getcpu is None or partner is None:
@@ -113,10 +113,10 @@ def _getcpu() -> Any:
 _partners: dict[int, _Partner] = {}
 
 
-def together(mine: Callable[[], None], theirs: Callable[[], None]) -> None:
+def run_side_by_side(mine: Callable[[], None], theirs: Callable[[], None]) -> None:
     """Run two native loops side by side."""
     pid = os.getpid()  # a forked child has no thread of its parent's
     if pid not in _partners:
         _partners.clear()
         _partners[pid] = _Partner()
-    _partners[pid].together(mine, theirs)
+    _partners[pid].run_side_by_side(mine, theirs)

@@ -45,7 +45,7 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-class Entry:
+class CompiledKernel:
     """A compiled kernel.
 
     `address` is where it starts, `symbol` its name in `code`, the object file; `calls` are the functions that it needs
@@ -67,16 +67,16 @@ class Entry:
         return bytes(self.library._get_compiled_object())
 
 
-def entry(*words: str, shared: bool = False) -> Callable[[Callable[..., None]], Entry]:
+def entry(*words: str, shared: bool = False) -> Callable[[Callable[..., None]], CompiledKernel]:
     """Decorator: compile a kernel whose arguments lie in a row of words of these kinds.
 
     Unless `shared`, no two arrays overlap, and nothing that the kernel calls writes into them.
     """
     arguments = tuple(WORDS[w] if w == "word" else types.Array(WORDS[w], 1, "C") for w in words)
 
-    def compiled(kernel: Callable[..., None]) -> Entry:
+    def compiled(kernel: Callable[..., None]) -> CompiledKernel:
         with global_compiler_lock, _lean(registry.cpu_target.target_context):
-            return _compiled(kernel, arguments, shared)
+            return _compile_with_entry(kernel, arguments, shared)
 
     return compiled
 
@@ -119,7 +119,7 @@ def load() -> None:
         registry.cpu_target.target_context.refresh()
 
 
-def _compiled(kernel: Callable[..., None], arguments: tuple[Any, ...], shared: bool) -> Entry:
+def _compile_with_entry(kernel: Callable[..., None], arguments: tuple[Any, ...], shared: bool) -> CompiledKernel:
     target, flags = registry.cpu_target, compiler.Flags()
     target.options.parse_as_flags(flags, OPTIONS)
     flags.no_compile = True  # not before the entry is in
@@ -127,7 +127,7 @@ def _compiled(kernel: Callable[..., None], arguments: tuple[Any, ...], shared: b
     made = compiler.compile_extra(
         target.typing_context, target.target_context, kernel, arguments, types.none, flags, {}, pipeline_class=_Pipeline
     )
-    return Entry(made.library, made.fndesc.llvm_cfunc_wrapper_name)
+    return CompiledKernel(made.library, made.fndesc.llvm_cfunc_wrapper_name)
 
 
 class _Pipeline(CompilerBase):  # type: ignore[misc]  # Numba has no types

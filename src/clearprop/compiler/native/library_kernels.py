@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clearprop.compiler.kernels import Kernel, Parameter
+from clearprop.rules.random import BLOCKS, PARITY, ROTATIONS, STREAM_BITS, STREAM_FOLD
 
 
 def product(dtype: str) -> Kernel:
@@ -38,13 +39,13 @@ def collect(dtype: str) -> Kernel:
     return Kernel.of(text, f"out:{dtype} value:{dtype} cursor:i64")
 
 
-def combine(dtype: str) -> Kernel:
+def combine_parts(dtype: str) -> Kernel:
     """The sum of the two threads' parts, in a fixed order."""
     text = "def kernel(lo, hi, a, b, out):\n    for z in range(lo, hi):\n        out[z] = a[z] + b[z]\n"
     return Kernel.of(text, f"a:{dtype} b:{dtype} out:{dtype}")
 
 
-def fill(dtype: str) -> Kernel:
+def fill_zeros(dtype: str) -> Kernel:
     """out = 0."""
     return Kernel.of(
         f"def kernel(lo, hi, out):\n    for z in range(lo, hi):\n        out[z] = {dtype}(0)\n", f"out:{dtype}"
@@ -76,7 +77,7 @@ def scatter(dtype: str, rank: int) -> Kernel:
     return Kernel.of("\n".join(lines) + "\n", " ".join(words))
 
 
-def _indexed(body: str, dtype: str, index: str, loop: str) -> Kernel:
+def _indexing_kernel(body: str, dtype: str, index: str, loop: str) -> Kernel:
     """Loops over L, the indices and T; a negative index counts from the end, an impossible one is reported."""
     text = (
         "def kernel(lo, hi, x, indices, out, n, width, many, status):\n"
@@ -86,7 +87,7 @@ def _indexed(body: str, dtype: str, index: str, loop: str) -> Kernel:
     return Kernel.of(text, f"x:{dtype} indices:{index} out:{dtype} n:size width:size many:size status:i64")
 
 
-def _checked(read: str, pad: str) -> str:
+def _index_check(read: str, pad: str) -> str:
     return (
         f"{pad}q = i64({read})\n{pad}if q < 0:\n{pad}    q += i64(n)\n"
         f"{pad}if q < 0 or q >= i64(n):\n{pad}    status[0] = 1\n{pad}    continue\n{pad}p = u64(q)\n"
@@ -101,31 +102,31 @@ _INNER = "            for t in range(width):\n"
 def take(dtype: str, index: str) -> Kernel:
     """out[o, k, t] = x[o, indices[k], t]."""
     body = _INNER + _ENTRY + "out[(o * many + k) * width + t] = x[(o * n + p) * width + t]\n"
-    return _indexed(body, dtype, index, _checked("indices[k]", _ROW))
+    return _indexing_kernel(body, dtype, index, _index_check("indices[k]", _ROW))
 
 
 def take_transposed(dtype: str, index: str) -> Kernel:
     """out[o, indices[k], t] += x[o, k, t]."""
     at = "out[(o * n + p) * width + t]"
     body = _INNER + _ENTRY + f"{at} = {at} + x[(o * many + k) * width + t]\n"
-    return _indexed(body, dtype, index, _checked("indices[k]", _ROW))
+    return _indexing_kernel(body, dtype, index, _index_check("indices[k]", _ROW))
 
 
-def along(dtype: str, index: str) -> Kernel:
+def take_along(dtype: str, index: str) -> Kernel:
     """out[o, k, t] = x[o, indices[o, k, t], t]."""
     here = "(o * many + k) * width + t"
     body = _ENTRY + f"out[{here}] = x[(o * n + p) * width + t]\n"
-    return _indexed(body, dtype, index, _INNER + _checked(f"indices[{here}]", _ENTRY))
+    return _indexing_kernel(body, dtype, index, _INNER + _index_check(f"indices[{here}]", _ENTRY))
 
 
 def along_transposed(dtype: str, index: str) -> Kernel:
     """out[o, indices[o, k, t], t] += x[o, k, t]."""
     here, at = "(o * many + k) * width + t", "out[(o * n + p) * width + t]"
     body = _ENTRY + f"{at} = {at} + x[{here}]\n"
-    return _indexed(body, dtype, index, _INNER + _checked(f"indices[{here}]", _ENTRY))
+    return _indexing_kernel(body, dtype, index, _INNER + _index_check(f"indices[{here}]", _ENTRY))
 
 
-def cumulative(dtype: str) -> Kernel:
+def cumulative_sum(dtype: str) -> Kernel:
     """Running sums along the middle of L, n, T."""
     text = (
         "def kernel(lo, hi, x, out, n, width):\n"
@@ -139,7 +140,7 @@ def cumulative(dtype: str) -> Kernel:
     return Kernel.of(text, f"x:{dtype} out:{dtype} n:size width:size")
 
 
-def argument(dtype: str, order: str) -> Kernel:
+def index_of_extreme(dtype: str, order: str) -> Kernel:
     """The first index of the extreme along the middle of L, n, T; NaN is more extreme than any number."""
     text = (
         "def kernel(lo, hi, x, out, n, width):\n"
@@ -160,8 +161,8 @@ def argument(dtype: str, order: str) -> Kernel:
 def _rounds(indent: str) -> str:
     lines = []
     keys = ("k0", "k1", "k2")
-    for block in range(5):
-        for r in ((13, 15, 26, 6), (17, 29, 16, 24))[block % 2]:
+    for block in range(BLOCKS):
+        for r in ROTATIONS[block % 2]:
             lines.append("x = u32(x + y)")
             lines.append(f"y = u32(u32(u32(y << u32({r})) | u32(y >> u32({32 - r}))) ^ x)")
         lines.append(f"x = u32(x + {keys[(block + 1) % 3]})")
@@ -169,13 +170,18 @@ def _rounds(indent: str) -> str:
     return "".join(f"{indent}{line}\n" for line in lines)
 
 
+_KEY_WORDS = f"    k0 = key[0]\n    k1 = key[1]\n    k2 = u32(u32(k0 ^ k1) ^ u32({PARITY}))\n"
+
+
 def random_bits() -> Kernel:
     """Threefry-2x32-20 of the counters 0 … h−1: word 0 to the first half, word 1 to the second."""
     text = (
         "def kernel(lo, hi, key, out, total, half):\n"
-        "    k0 = key[0]\n    k1 = key[1]\n    k2 = u32(u32(k0 ^ k1) ^ u32(0x1BD11BDA))\n"
+        f"{_KEY_WORDS}"
         "    for c in range(lo, hi):\n"
-        "        x = u32(u32(c) + k0)\n        y = k1\n" + _rounds("        ") + "        out[c] = x\n"
+        f"        x = u32(u32(c) + k0)\n        y = u32(u32({STREAM_BITS}) + k1)\n"
+        f"{_rounds('        ')}"
+        "        out[c] = x\n"
         "        if half + c < total:\n            out[half + c] = y\n"
     )
     return Kernel.of(text, "key:u32 out:u32 total:size half:size")
@@ -185,9 +191,9 @@ def fold_in(index: str) -> Kernel:
     """A new key from a key and an integer: the generator at the counter (data, 1)."""
     text = (
         "def kernel(lo, hi, key, data, out):\n"
-        "    k0 = key[0]\n    k1 = key[1]\n    k2 = u32(u32(k0 ^ k1) ^ u32(0x1BD11BDA))\n"
-        "    x = u32(u32(data[0]) + k0)\n    y = u32(u32(1) + k1)\n"
-        + _rounds("    ")
-        + "    out[0] = x\n    out[1] = y\n"
+        f"{_KEY_WORDS}"
+        f"    x = u32(u32(data[0]) + k0)\n    y = u32(u32({STREAM_FOLD}) + k1)\n"
+        f"{_rounds('    ')}"
+        "    out[0] = x\n    out[1] = y\n"
     )
     return Kernel.of(text, f"key:u32 data:{index} out:u32")

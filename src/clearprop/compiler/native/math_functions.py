@@ -250,19 +250,20 @@ def _exact_log(x: Any) -> Any:
     i = bits_of_f64(x)
     e = f64((i >> i64(52)) - i64(1022))
     m = f64_of_bits((i & i64(0xFFFFFFFFFFFFF)) | i64(0x3FE0000000000000))
-    low = m < 0.70710678118654752
+    low = m < random.HALF_ROOT
     m = m + m if low else m
     e = e - 1.0 if low else e
     s = (m - 1.0) / (m + 1.0)
     z = s * s
     total = 0.0
-    for k in range(12, -1, -1):
-        total = total * z + 1.0 / (2 * k + 1)
-    return 2.0 * s * total + e * 0.6931471805599453
+    for c in random.ODD_SERIES:
+        total = total * z + c
+    return 2.0 * s * total + e * random.LOG_2
 
 
 @njit(**_EXACT)
-def _ratio(a: Any, b: Any, r: Any) -> Any:
+def _ratio(coefficients: Any, r: Any) -> Any:
+    a, b = coefficients
     p, q = a[7], b[7]
     for k in range(6, -1, -1):
         p = p * r + a[k]
@@ -270,16 +271,14 @@ def _ratio(a: Any, b: Any, r: Any) -> Any:
     return p / q
 
 
-_CENTRE, _NEAR, _FAR = (random._A, random._B), (random._C, random._D), (random._E, random._F)
-
-
 @njit(**_EXACT)
 def normal_quantile(bits: Any) -> Any:
     """The standard normal quantile of (bits + ½)/2³²."""
     u = (f64(bits) + 0.5) * 2.3283064365386963e-10
     q = u - 0.5
-    if abs(q) <= 0.425:
-        return q * _ratio(_CENTRE[0], _CENTRE[1], 0.180625 - q * q)
+    if abs(q) <= random.CENTRAL:
+        return q * _ratio(random.CENTRE, random.SHIFT - q * q)
     r = np.sqrt(-_exact_log(min(u, 1.0 - u)))
-    y = _ratio(_NEAR[0], _NEAR[1], r - 1.6) if r <= 5.0 else _ratio(_FAR[0], _FAR[1], r - 5.0)
+    near = r <= random.SPLIT
+    y = _ratio(random.NEAR, r - random.NEAR_SHIFT) if near else _ratio(random.FAR, r - random.SPLIT)
     return -y if q < 0 else y

@@ -19,12 +19,10 @@ from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.compiler.native.vocabulary import VOCABULARY
 from clearprop.compiler.threads import get_threads
 from clearprop.program.ir import Program, Var
-from clearprop.program.operation import Operation as Declared
+from clearprop.program.operation import Operation
 from clearprop.program.types import type_of
 from clearprop.program.values import Node
 
-TWO_THREADS = 500_000
-"""Nanoseconds, about, from which a call is worth waking a second thread for."""
 _DTYPES = frozenset({"float32", "float64", "int64", "int32", "bool", "uint32", "uint8"})
 
 
@@ -47,7 +45,7 @@ def obstacle(program: Program) -> str | None:
     return None
 
 
-def _is_known(p: Declared) -> bool:
+def _is_known(p: Operation) -> bool:
     """Whether a nest, a matrix product or a kernel of its own computes it, or nothing need be computed at all."""
     f = p.facts
     return bool(f.view or f.source or f.reduction or f.product) or p.numba in SPECIAL
@@ -59,7 +57,7 @@ class NativeExecutor:
     def __init__(self, lowered: Program, captures: Captures, donations: Mapping[int, int]) -> None:
         self.plan = make_plan(lowered, donations)
         self.hidden = list(map(_plain, captures.values))
-        self.bound: dict[Any, _Bound] = {}
+        self.bound: dict[Any, _BoundCall] = {}
 
     def renew(self, hidden: Sequence[Any]) -> None:
         """Take these arrays for the captured ones from now on."""
@@ -72,7 +70,7 @@ class NativeExecutor:
         arrays = [*map(np.asarray, inputs), *self.hidden]
         sizes = tuple(a.shape for a in arrays)
         if sizes not in self.bound:
-            self.bound[sizes] = _Bound(self, arrays)
+            self.bound[sizes] = _BoundCall(self, arrays)
         return self.bound[sizes].run
 
 
@@ -82,7 +80,7 @@ def _plain(value: Any) -> np.ndarray[Any, Any]:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-class _Bound:
+class _BoundCall:
     """The plan for one set of sizes."""
 
     def __init__(self, executor: NativeExecutor, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
@@ -95,7 +93,7 @@ class _Bound:
         )
         binding = Binding(plan, env, 1, SPECIAL)
         threads = min(2, get_threads())
-        if threads > 1 and binding.nanoseconds() >= TWO_THREADS:
+        if threads > 1 and binding.needs_two_threads(awake=False):
             binding = Binding(plan, env, threads, SPECIAL)
         self.executable = Executable(binding)
         number = self.executable.binding.number
@@ -134,7 +132,7 @@ class _Bound:
         arrays += [_allocate(shape, dtype) for _, shape, dtype in self.fresh]
         self.patch([_address(a) for a in arrays])
         self.executable.run(0, 1)
-        return [_finished(arrays[i], weak) for i, weak in self.places]
+        return [_result_of(arrays[i], weak) for i, weak in self.places]
 
 
 _OWNED: weakref.WeakValueDictionary[int, np.ndarray[Any, Any]] = weakref.WeakValueDictionary()
@@ -187,7 +185,7 @@ def _own(array: np.ndarray[Any, Any], references: int) -> np.ndarray[Any, Any]:
     return copy
 
 
-def _finished(array: np.ndarray[Any, Any], weak: bool) -> Any:
+def _result_of(array: np.ndarray[Any, Any], weak: bool) -> Any:
     if array.ndim:
         return array
     return array.item() if weak else array[()]

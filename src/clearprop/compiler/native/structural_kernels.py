@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from clearprop.compiler.array_access import sliced, whole
-from clearprop.compiler.binding import SPLIT_ELEMENTS, Binding, Call
-from clearprop.compiler.iteration_domains import Operation
+from clearprop.compiler.array_access import slice_axes, whole_array
+from clearprop.compiler.binding import SPLIT_ELEMENTS, Binding, KernelCall
+from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernels import Kernel, dtype_name
 from clearprop.compiler.native import library_kernels
 
@@ -36,19 +36,19 @@ def _serial(binding: Binding, kernel: Kernel, upper: int, values: Sequence[Any])
             row.append(0)
         else:
             row.append(v)
-    binding.add([Call(kernel, row, places)])
+    binding.add([KernelCall(kernel, row, places)])
 
 
-def _input(binding: Binding, op: Operation, k: int) -> tuple[Any, int]:
+def _input(binding: Binding, op: Statement, k: int) -> tuple[Any, int]:
     return op.reads[k].base, _offset(binding, op.reads[k])
 
 
-def _fill(binding: Binding, op: Operation) -> None:
-    kernel = library_kernels.fill(dtype_name(op.out.dtype))
+def _fill(binding: Binding, op: Statement) -> None:
+    kernel = library_kernels.fill_zeros(dtype_name(op.out.dtype))
     _serial(binding, kernel, math.prod(map(binding.number, op.out.shape)), [(op.out, 0)])
 
 
-def _concat(binding: Binding, op: Operation) -> None:
+def _concat(binding: Binding, op: Statement) -> None:
     axis = op.equation.params["axis"]
     outer, total, inner = _sizes(binding, op.out.shape, axis)
     kernel = library_kernels.copy_rows(dtype_name(op.out.dtype))
@@ -60,9 +60,9 @@ def _concat(binding: Binding, op: Operation) -> None:
         start += n
 
 
-def _scatter_slice(binding: Binding, op: Operation) -> None:
+def _scatter_slice(binding: Binding, op: Statement) -> None:
     _fill(binding, op)
-    target = sliced(whole(op.out), op.equation.params["key"], op.reads[0].shape)
+    target = slice_axes(whole_array(op.out), op.equation.params["key"], op.reads[0].shape)
     shape = [binding.number(n) for n in target.shape]
     strides = [binding.number(s) for s in target.strides]
     kernel = library_kernels.scatter(dtype_name(op.out.dtype), len(shape))
@@ -70,7 +70,7 @@ def _scatter_slice(binding: Binding, op: Operation) -> None:
     _serial(binding, kernel, shape[0] if shape else 1, [_input(binding, op, 0), out, *shape[1:], *strides])
 
 
-def _take(binding: Binding, op: Operation) -> None:
+def _take(binding: Binding, op: Statement) -> None:
     x, indices = op.reads
     outer, n, inner = _sizes(binding, x.shape, op.equation.params["axis"])
     many = math.prod(map(binding.number, indices.shape))
@@ -79,7 +79,7 @@ def _take(binding: Binding, op: Operation) -> None:
     _serial(binding, kernel, outer, values)
 
 
-def _take_transposed(binding: Binding, op: Operation) -> None:
+def _take_transposed(binding: Binding, op: Statement) -> None:
     _fill(binding, op)
     indices = op.reads[1]
     outer, n, inner = _sizes(binding, op.out.shape, op.equation.params["axis"])
@@ -89,17 +89,17 @@ def _take_transposed(binding: Binding, op: Operation) -> None:
     _serial(binding, kernel, outer, values)
 
 
-def _along(binding: Binding, op: Operation) -> None:
+def _along(binding: Binding, op: Statement) -> None:
     x, indices = op.reads
     axis = op.equation.params["axis"]
     outer, n, inner = _sizes(binding, x.shape, axis)
     _, many, _ = _sizes(binding, indices.shape, axis)
-    kernel = library_kernels.along(dtype_name(op.out.dtype), dtype_name(indices.base.dtype))
+    kernel = library_kernels.take_along(dtype_name(op.out.dtype), dtype_name(indices.base.dtype))
     values = [_input(binding, op, 0), _input(binding, op, 1), (op.out, 0), n, inner, many, ("status", 0)]
     _serial(binding, kernel, outer, values)
 
 
-def _along_transposed(binding: Binding, op: Operation) -> None:
+def _along_transposed(binding: Binding, op: Statement) -> None:
     _fill(binding, op)
     axis = op.equation.params["axis"]
     outer, n, inner = _sizes(binding, op.out.shape, axis)
@@ -109,32 +109,32 @@ def _along_transposed(binding: Binding, op: Operation) -> None:
     _serial(binding, kernel, outer, values)
 
 
-def _cumulative(binding: Binding, op: Operation) -> None:
+def _cumulative(binding: Binding, op: Statement) -> None:
     outer, n, inner = _sizes(binding, op.out.shape, op.equation.params["axis"])
     _serial(
         binding,
-        library_kernels.cumulative(dtype_name(op.out.dtype)),
+        library_kernels.cumulative_sum(dtype_name(op.out.dtype)),
         outer,
         [_input(binding, op, 0), (op.out, 0), n, inner],
     )
 
 
-def _argument(order: str) -> Callable[[Binding, Operation], None]:
-    def bind(binding: Binding, op: Operation) -> None:
+def _argument(order: str) -> Callable[[Binding, Statement], None]:
+    def bind(binding: Binding, op: Statement) -> None:
         x = op.reads[0]
         outer, n, inner = _sizes(binding, x.shape, op.equation.params["axis"])
-        kernel = library_kernels.argument(dtype_name(x.base.dtype), order)
+        kernel = library_kernels.index_of_extreme(dtype_name(x.base.dtype), order)
         _serial(binding, kernel, outer, [_input(binding, op, 0), (op.out, 0), n, inner])
 
     return bind
 
 
-def _keys(binding: Binding, op: Operation) -> int:
+def _keys(binding: Binding, op: Statement) -> int:
     """How many keys an operation on random numbers is given: they are two words each."""
     return math.prod(binding.number(n) for n in op.reads[0].shape[:-1])
 
 
-def _random_bits(binding: Binding, op: Operation) -> None:
+def _random_bits(binding: Binding, op: Statement) -> None:
     keys = _keys(binding, op)
     total = math.prod(binding.number(n) for n in op.out.shape[len(op.reads[0].shape) - 1 :])
     half = (total + 1) // 2
@@ -143,10 +143,10 @@ def _random_bits(binding: Binding, op: Operation) -> None:
     for i in range(keys):
         shares = binding.shares(half, total >= SPLIT_ELEMENTS // 4)
         places = [(2, key, at + 8 * i), (3, op.out, 4 * i * total)]
-        binding.add([Call(kernel, [lo, hi, 0, 0, total, half], places) for lo, hi in shares])
+        binding.add([KernelCall(kernel, [lo, hi, 0, 0, total, half], places) for lo, hi in shares])
 
 
-def _fold_in(binding: Binding, op: Operation) -> None:
+def _fold_in(binding: Binding, op: Statement) -> None:
     data, from_ = op.reads[1], _offset(binding, op.reads[1])
     step = data.base.dtype.itemsize if math.prod(map(binding.number, data.shape)) > 1 else 0
     (key, at), many = _input(binding, op, 0), len(op.reads[0].shape) > 1
@@ -155,7 +155,7 @@ def _fold_in(binding: Binding, op: Operation) -> None:
         _serial(binding, kernel, 1, [(key, at + 8 * i * many), (data.base, from_ + step * i), (op.out, 8 * i)])
 
 
-SPECIAL: dict[str, Callable[[Binding, Operation], None]] = {
+SPECIAL: dict[str, Callable[[Binding, Statement], None]] = {
     "argmax": _argument(">"),
     "argmin": _argument("<"),
     "along_transposed": _along_transposed,
