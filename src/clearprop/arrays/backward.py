@@ -10,6 +10,7 @@ from clearprop.autodiff.reverse import sweep
 from clearprop.autodiff.tape import Slice
 from clearprop.errors import GradientError, TraceError, user_line
 from clearprop.program.ir import Var
+from clearprop.program.types import Value
 from clearprop.program.values import Node, raw
 
 _SWEPT: Any = "swept"
@@ -59,7 +60,7 @@ def _one(value: Any) -> Any:
     return np.float64(1) if type(value) is float else value.dtype.type(1)
 
 
-def _require_history(out: Any) -> None:
+def _require_history(out: Node) -> None:
     if not out.requires_grad:
         raise GradientError(
             "backward() found nothing to differentiate",
@@ -70,7 +71,7 @@ def _require_history(out: Any) -> None:
         )
 
 
-def _accumulate(leaf: Any, cotangent: Any) -> None:
+def _accumulate(leaf: Node, cotangent: Value) -> None:
     new = cotangent.value if isinstance(cotangent, Node) else cotangent
     before = leaf.grad
     leaf.grad = type(leaf)(new if before is None else before.value + new)

@@ -12,19 +12,21 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from clearprop.arrays.numpy_protocol import FUNCTIONS
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ArgumentError, user_line
 from clearprop.primitives import REGISTRY
+from clearprop.program.types import Params, Value
 from clearprop.program.values import Node
 from clearprop.rules import joining, linear, structural
-from clearprop.shapes import Size
+from clearprop.shapes import Shape, Size
 
 _LISTS = ("arrays", "shape", "axes", "axis")  # parameters that take a list as it is
 
 
-def as_tensor(out: Any) -> Any:
+def as_tensor(out: Value) -> Any:
     """A result as users get it."""
     if isinstance(out, Node):
         return out
@@ -57,7 +59,7 @@ def _listed(argument: Any, array: bool) -> Any:
     return asarray(argument) if array else [asarray(v) if type(v) is list else v for v in argument]
 
 
-def _check_call(function: Callable[..., Any], name: str, args: Any, kwargs: Any) -> None:
+def _check_call(function: Callable[..., Any], name: str, args: Any, kwargs: Params) -> None:
     """Say what a function takes, if it was that which went wrong."""
     signature = inspect.signature(function)
     try:
@@ -78,7 +80,7 @@ def _plain(signature: inspect.Signature) -> inspect.Signature:
 
 
 def _creation(value: int) -> Callable[..., Any]:
-    def create(shape: Any, dtype: Any = np.float64) -> Any:
+    def create(shape: Shape, dtype: DTypeLike = np.float64) -> Any:
         full = (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
         return as_tensor(structural.full_(shape=full, value=value, dtype=np.dtype(dtype)))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from clearprop.errors import DTypeError, TraceError, user_line
 from clearprop.primitives import REGISTRY
-from clearprop.program.types import type_of
+from clearprop.program.types import Value, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules import elementwise as ew
 
@@ -18,7 +18,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """Every public function by name; `functions` fills it, once the class exists that the functions return."""
 
 
-def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def apply_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Value], kwargs: Mapping[str, Any]) -> Any:
     """What `np.exp(x)` gives for a tensor x."""
     name = ufunc.__name__
     if method == "__call__" and not kwargs:
@@ -30,7 +30,7 @@ def apply_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: Mapping[
     raise _refusal(name)
 
 
-def apply_function(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def apply_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """What `np.sum(x, axis=0)` gives for a tensor x."""
     if function in _ABOUT_SHAPE:
         return function(np.empty(args[0].shape), *args[1:], **kwargs)

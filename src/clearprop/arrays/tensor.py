@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from clearprop.arrays.backward import backward
 from clearprop.arrays.numpy_protocol import apply_function, apply_ufunc, combine
 from clearprop.arrays.tensor_text import tensor_text
 from clearprop.errors import ArgumentError, DTypeError, GradientError, TraceError, user_line
 from clearprop.program.ir import Var
-from clearprop.program.types import PYTHON_SCALARS, is_floating, type_of
+from clearprop.program.types import PYTHON_SCALARS, Axes, Params, Value, is_floating, type_of
 from clearprop.program.values import RECORDING, Node
 from clearprop.rules import elementwise as ew
 from clearprop.rules import indexing, joining, linear, reductions, structural
-from clearprop.shapes import size_of
+from clearprop.rules.indexing import Key
+from clearprop.shapes import Shape, size_of
 
 
 class Tensor(Node):
@@ -75,7 +77,7 @@ class Tensor(Node):
         """The same values without history."""
         return Tensor(self.value)
 
-    def updated(self, change: Any) -> Tensor:
+    def updated(self, change: Value) -> Tensor:
         """A new leaf of the same name with `change` added and no gradient: w ← w + change.
 
         >>> import clearprop as cl
@@ -104,7 +106,7 @@ class Tensor(Node):
         """The values as nested Python lists."""
         return self.numpy().tolist()
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         self._require_values("np.asarray(x)")
         out = np.asarray(self.value) if dtype is None else np.asarray(self.value, dtype)
         if copy:
@@ -164,34 +166,34 @@ class Tensor(Node):
         return format(self.item(), spec) if spec and self.shape == () else repr(self)
 
     # ------------------------------------------------------------------------------------------ operators
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: Value) -> Any:
         return ew.add(self, other)
 
-    def __radd__(self, other: Any) -> Any:
+    def __radd__(self, other: Value) -> Any:
         return ew.add(other, self)
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: Value) -> Any:
         return ew.subtract(self, other)
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: Value) -> Any:
         return ew.subtract(other, self)
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: Value) -> Any:
         return ew.multiply(self, other)
 
-    def __rmul__(self, other: Any) -> Any:
+    def __rmul__(self, other: Value) -> Any:
         return ew.multiply(other, self)
 
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other: Value) -> Any:
         return ew.divide(self, other)
 
-    def __rtruediv__(self, other: Any) -> Any:
+    def __rtruediv__(self, other: Value) -> Any:
         return ew.divide(other, self)
 
-    def __pow__(self, other: Any) -> Any:
+    def __pow__(self, other: Value) -> Any:
         return ew.pow(self, other)
 
-    def __rpow__(self, other: Any) -> Any:
+    def __rpow__(self, other: Value) -> Any:
         return ew.pow(other, self)
 
     def __neg__(self) -> Any:
@@ -203,10 +205,10 @@ class Tensor(Node):
     def __abs__(self) -> Any:
         return ew.abs(self)
 
-    def __matmul__(self, other: Any) -> Any:
+    def __matmul__(self, other: Value) -> Any:
         return linear.matmul(self, other)
 
-    def __rmatmul__(self, other: Any) -> Any:
+    def __rmatmul__(self, other: Value) -> Any:
         return linear.matmul(other, self)
 
     def __eq__(self, other: Any) -> Any:
@@ -215,24 +217,24 @@ class Tensor(Node):
     def __ne__(self, other: Any) -> Any:
         return NotImplemented if other is None or isinstance(other, str) else ew.not_equal(self, other)
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: Value) -> Any:
         return ew.less(self, other)
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: Value) -> Any:
         return ew.less_equal(self, other)
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: Value) -> Any:
         return ew.greater(self, other)
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: Value) -> Any:
         return ew.greater_equal(self, other)
 
-    def __and__(self, other: Any) -> Any:
+    def __and__(self, other: Value) -> Any:
         return combine("bitwise_and", self, other)
 
     __rand__ = __and__
 
-    def __or__(self, other: Any) -> Any:
+    def __or__(self, other: Value) -> Any:
         return combine("bitwise_or", self, other)
 
     __ror__ = __or__
@@ -240,7 +242,7 @@ class Tensor(Node):
     def __invert__(self) -> Any:
         return combine("invert", self)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: Key) -> Any:
         return indexing.getitem(self, key)
 
     # -------------------------------------------------------------------------------------------- methods
@@ -262,27 +264,27 @@ class Tensor(Node):
             )
         return structural.matrix_transpose(self)
 
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def sum(self, axis: Axes = None, keepdims: bool = False) -> Any:
         """Sum over axes."""
         return reductions.sum(self, axis=axis, keepdims=keepdims)
 
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def mean(self, axis: Axes = None, keepdims: bool = False) -> Any:
         """Arithmetic mean over axes."""
         return reductions.mean(self, axis=axis, keepdims=keepdims)
 
-    def max(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def max(self, axis: Axes = None, keepdims: bool = False) -> Any:
         """Largest element over axes."""
         return reductions.max(self, axis=axis, keepdims=keepdims)
 
-    def min(self, axis: Any = None, keepdims: bool = False) -> Any:
+    def min(self, axis: Axes = None, keepdims: bool = False) -> Any:
         """Smallest element over axes."""
         return reductions.min(self, axis=axis, keepdims=keepdims)
 
-    def reshape(self, *shape: Any) -> Any:
+    def reshape(self, *shape: Shape) -> Any:
         """The same elements in another shape."""
         return structural.reshape(self, shape[0] if len(shape) == 1 else shape)
 
-    def astype(self, dtype: Any) -> Any:
+    def astype(self, dtype: DTypeLike) -> Any:
         """The values converted to another dtype."""
         return ew.astype(self, dtype=np.dtype(dtype))
 
@@ -296,38 +298,38 @@ class Tensor(Node):
             try_=instead,
         )
 
-    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+    def __setitem__(self, key: Key, value: Value) -> NoReturn:
         self._refuse("item assignment", "cl.where(mask, new, x), or build the array in NumPy first")
 
-    def __iadd__(self, other: Any) -> NoReturn:
+    def __iadd__(self, other: Value) -> NoReturn:
         self._refuse("+=", "x = x + y; for a parameter w = w.updated(-lr * w.grad)")
 
-    def __isub__(self, other: Any) -> NoReturn:
+    def __isub__(self, other: Value) -> NoReturn:
         self._refuse("-=", "x = x - y; for a parameter w = w.updated(-lr * w.grad)")
 
-    def __imul__(self, other: Any) -> NoReturn:
+    def __imul__(self, other: Value) -> NoReturn:
         self._refuse("*=", "x = x * y")
 
-    def __itruediv__(self, other: Any) -> NoReturn:
+    def __itruediv__(self, other: Value) -> NoReturn:
         self._refuse("/=", "x = x / y")
 
-    def __ipow__(self, other: Any) -> NoReturn:
+    def __ipow__(self, other: Value) -> NoReturn:
         self._refuse("**=", "x = x ** y")
 
-    def __imatmul__(self, other: Any) -> NoReturn:
+    def __imatmul__(self, other: Value) -> NoReturn:
         self._refuse("@=", "x = x @ y")
 
-    def __iand__(self, other: Any) -> NoReturn:
+    def __iand__(self, other: Value) -> NoReturn:
         self._refuse("&=", "x = x & y")
 
-    def __ior__(self, other: Any) -> NoReturn:
+    def __ior__(self, other: Value) -> NoReturn:
         self._refuse("|=", "x = x | y")
 
     # ------------------------------------------------------------------------------------ NumPy's protocol
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Value, **kwargs: Any) -> Any:
         return apply_ufunc(ufunc, method, inputs, kwargs)
 
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Params) -> Any:
         return apply_function(function, args, kwargs)
 
 
@@ -359,7 +361,9 @@ def _spoken(what: str, where: str) -> str:
     return {"while": "while x", "assert": "assert x"}.get(word, "if x")
 
 
-def tensor(a: Any, *, name: str | None = None, requires_grad: bool = False, dtype: Any = None) -> Tensor:
+def tensor(
+    a: ArrayLike, *, name: str | None = None, requires_grad: bool = False, dtype: DTypeLike | None = None
+) -> Tensor:
     """A tensor with a copy of `a` (numbers, nested lists, an array).
 
     Python floats make float64, integers int64; `requires_grad` makes it a leaf whose gradient `backward()` stores.
@@ -385,7 +389,7 @@ def tensor(a: Any, *, name: str | None = None, requires_grad: bool = False, dtyp
     return out
 
 
-def asarray(a: Any, dtype: Any = None) -> Tensor:
+def asarray(a: Any, dtype: DTypeLike | None = None) -> Tensor:
     """A tensor that shares memory with `a` where it can; a tensor stays as it is, a list of tensors is stacked."""
     if not isinstance(a, Node) and _holds_tensors(a):
         a = joining.stack([asarray(v) for v in a])
@@ -411,7 +415,7 @@ def _values_to_copy(a: Tensor) -> np.ndarray[Any, Any]:
     return a.numpy()
 
 
-def _array(a: Any, dtype: Any, make: Callable[..., Any]) -> Any:
+def _array(a: object, dtype: DTypeLike | None, make: Callable[..., Any]) -> Any:
     """The array or number that a tensor holds: real numbers, nothing else."""
     try:
         value = make(a, dtype=dtype)

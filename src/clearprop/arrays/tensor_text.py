@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from clearprop.program.ir import Var
 from clearprop.program.types import PYTHON_SCALARS, type_of
+from clearprop.program.values import Node
 
 
-def tensor_text(t: Any) -> str:
+def tensor_text(t: Node) -> str:
     """`Tensor([1.0, 2.0], name='w', requires_grad=True)`."""
     extra = ""
     if isinstance(t.value, Var):
@@ -31,7 +30,7 @@ def tensor_text(t: Any) -> str:
     return f"Tensor({body}{extra})"
 
 
-def _numbers(value: Any) -> str:
+def _numbers(value: object) -> str:
     if type(value) in PYTHON_SCALARS:
         return repr(value)
     array = np.asarray(value)
@@ -40,7 +39,7 @@ def _numbers(value: Any) -> str:
     return np.array2string(array, separator=", ", prefix="Tensor(", formatter={"all": _one}, threshold=1000)
 
 
-def _one(x: Any) -> str:
+def _one(x: object) -> str:
     if isinstance(x, (np.floating, float)):
         plain = x == 0 or 1e-4 <= abs(float(x)) < 1e10
         return np.format_float_positional(x, precision=8, trim="0") if plain else f"{float(x):.8g}"

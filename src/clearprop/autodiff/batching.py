@@ -10,15 +10,15 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from clearprop.autodiff.trees import as_leaf_value, flatten, is_array, unflatten
+from clearprop.autodiff.trees import Structure, as_leaf_value, flatten, is_array, unflatten
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.program.ir import Program, Var
 from clearprop.program.operation import Operation
 from clearprop.program.tracing import builder, shape_of, trace
-from clearprop.program.types import Type, type_of
+from clearprop.program.types import Axes, Params, Tree, Type, Value, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.structural import broadcast_to_, permute_dims_, reshape_
-from clearprop.shapes import same
+from clearprop.shapes import Dim, same
 
 
 def vmap(f: Callable[..., Any], in_axes: int | Sequence[Any] | None = 0) -> Callable[..., Any]:
@@ -87,12 +87,12 @@ def _axes_per_leaf(args: Sequence[Any], in_axes: Any) -> list[int | None]:
     return out
 
 
-def flatten_like(axes: Any, structure: Any) -> list[Any]:
+def flatten_like(axes: Axes, structure: Structure) -> list[Any]:
     """Axes given as a tree of the argument's structure."""
     return list(structure.flatten_up_to(axes))
 
 
-def _batch_size(flat: Sequence[Any], axes: Sequence[int | None]) -> Any:
+def _batch_size(flat: Sequence[Tree], axes: Sequence[int | None]) -> Any:
     size: Any = None
     for v, axis in zip(flat, axes, strict=True):
         if axis is None:
@@ -116,7 +116,7 @@ def _batch_size(flat: Sequence[Any], axes: Sequence[int | None]) -> Any:
     return size
 
 
-def _to_front(value: Any, axis: int) -> Any:
+def _to_front(value: Value, axis: int) -> Any:
     n = len(shape_of(value))
     if axis % n == 0:
         return value
@@ -128,13 +128,13 @@ def _one_example(t: Type) -> Type:
     return Type(t.shape[1:], t.dtype)
 
 
-def run_batched(program: Program, arguments: Sequence[Any], size: Any) -> list[Any]:
+def run_batched(program: Program, arguments: Sequence[Value], size: Dim) -> list[Any]:
     """Evaluate a program traced for one example on batches; every result gets the leading axis."""
     env: dict[Any, tuple[Any, bool]] = {v: (x, True) for v, x in zip(program.arguments, arguments, strict=True)}
     hidden = program.inputs[len(program.arguments) :]
     env |= {v: (c, False) for v, c in zip(hidden, program.captured, strict=True)}
 
-    def read(atom: Any) -> tuple[Any, bool]:
+    def read(atom: Value) -> tuple[Any, bool]:
         return env[atom] if isinstance(atom, Var) else (atom, False)
 
     for eq in program.equations:
@@ -150,14 +150,14 @@ def run_batched(program: Program, arguments: Sequence[Any], size: Any) -> list[A
     return [_as_batch(*read(a), size) for a in program.outputs]
 
 
-def _as_batch(value: Any, batched: bool, size: Any) -> Any:
+def _as_batch(value: Value, batched: bool, size: Dim) -> Any:
     if not batched:
         value = broadcast_to_(value, shape=(size, *shape_of(value)))
     return value if isinstance(value, Node) else Node.tensor(value)
 
 
 def _batch_equation(
-    p: Operation, size: Any, values: Sequence[Any], flags: Sequence[bool], ranks: Sequence[int], params: Any
+    p: Operation, size: Dim, values: Sequence[Value], flags: Sequence[bool], ranks: Sequence[int], params: Params
 ) -> Any:
     if p.kind == "elementwise":
         rank = max(ranks)
@@ -173,7 +173,7 @@ def _batch_equation(
     return p(*full, **params)
 
 
-def _pad(value: Any, axes: int) -> Any:
+def _pad(value: Value, axes: int) -> Any:
     """(B, *shape) → (B, 1, …, *shape): operands of lower rank still line up from the end."""
     if axes == 0:
         return value

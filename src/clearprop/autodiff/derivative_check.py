@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clearprop.autodiff.transforms import jvp, vjp
 from clearprop.autodiff.trees import flatten, has_derivative, is_array, unflatten
 from clearprop.errors import GradientError, user_line
-from clearprop.program.types import type_of
+from clearprop.program.types import Tree, Value, type_of
 from clearprop.program.values import raw
 
 
@@ -48,33 +49,33 @@ def _holding(f: Callable[..., Any], args: Sequence[Any], free: Sequence[int]) ->
     return of_free
 
 
-def _as_float64(tree: Any) -> Any:
+def _as_float64(tree: Tree) -> Any:
     flat, structure = flatten(tree)
     return unflatten(structure, [np.asarray(raw(v), np.float64) if has_derivative(v) else v for v in flat])
 
 
-def _direction(tree: Any, rng: np.random.Generator) -> Any:
+def _direction(tree: Tree, rng: np.random.Generator) -> Any:
     flat, structure = flatten(tree)
     return unflatten(structure, [_random_like(v, rng) for v in flat])
 
 
-def _random_like(value: Any, rng: np.random.Generator) -> Any:
+def _random_like(value: Value, rng: np.random.Generator) -> Any:
     own = raw(value)
     return rng.standard_normal(np.shape(own)) if has_derivative(value) else np.zeros(np.shape(own))
 
 
-def _shifted(tree: Any, direction: Any, h: float) -> Any:
+def _shifted(tree: Tree, direction: Tree, h: float) -> Any:
     flat, structure = flatten(tree)
     steps, _ = flatten(direction)
     return unflatten(structure, [v + h * d if has_derivative(v) else v for v, d in zip(flat, steps, strict=True)])
 
 
-def _numbers(tree: Any) -> list[Any]:
+def _numbers(tree: Tree) -> list[Any]:
     flat, _ = flatten(tree)
     return [np.asarray(raw(v), np.float64) for v in flat if has_derivative(v)]
 
 
-def _check(f: Any, args: Any, order: int, modes: tuple[str, ...], tolerance: float, rng: Any) -> None:
+def _check(f: Any, args: Any, order: int, modes: tuple[str, ...], tolerance: float, rng: np.random.Generator) -> None:
     if order == 0:
         return
     dots = [_direction(a, rng) for a in args]
@@ -95,7 +96,7 @@ def _check(f: Any, args: Any, order: int, modes: tuple[str, ...], tolerance: flo
     _check(lambda *xs: jvp(f, xs, dots)[1], args, order - 1, modes, tolerance * 10, rng)
 
 
-def _inner(a: Sequence[Any], b: Sequence[Any]) -> Any:
+def _inner(a: Sequence[NDArray[Any]], b: Sequence[NDArray[Any]]) -> Any:
     return sum(float(np.vdot(x, y)) for x, y in zip(a, b, strict=True))
 
 

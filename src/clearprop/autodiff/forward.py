@@ -7,7 +7,7 @@ from typing import Any
 from clearprop.autodiff.reverse import Reader
 from clearprop.autodiff.tape import Slice
 from clearprop.program.tracing import shape_of
-from clearprop.program.types import PYTHON_SCALARS
+from clearprop.program.types import PYTHON_SCALARS, Value
 from clearprop.program.values import Node, quiet, raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.structural import broadcast_to_
@@ -34,7 +34,7 @@ def push(part: Slice, tangents: dict[Node, Any], read: Reader) -> dict[Node, Any
     return tangents
 
 
-def _widened(dot: Any, node: Node) -> Any:
+def _widened(dot: Value, node: Node) -> Any:
     """A tangent in the output's shape and dtype: a rule need not repeat what broadcasting repeats."""
     value, own = raw(dot), node.value
     if not same_shape(shape_of(value), shape_of(own)):

@@ -16,12 +16,12 @@ from clearprop.autodiff.tape import Slice
 from clearprop.errors import GradientError
 from clearprop.program.ir import Var
 from clearprop.program.tracing import Builder, builder, shape_of
-from clearprop.program.types import PYTHON_SCALARS
+from clearprop.program.types import PYTHON_SCALARS, Value
 from clearprop.program.values import Application, Node, quiet, raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.reductions import sum as _sum
 from clearprop.rules.structural import broadcast_to_
-from clearprop.shapes import is_one, same_shape
+from clearprop.shapes import Shape, is_one, same_shape
 
 Reader = Callable[[Any], Any]
 _ARRAYS = (np.ndarray, np.generic)
@@ -58,7 +58,7 @@ def sweep(part: Slice, cotangents: dict[Node, Any], read: Reader) -> dict[Node, 
     return cotangents
 
 
-def _contribution(part: Slice, app: Application, k: int, operand: Node, g: Any, y: Any, xs: Sequence[Any]) -> Any:
+def _contribution(part: Slice, app: Application, k: int, operand: Node, g: Value, y: Value, xs: Sequence[Value]) -> Any:
     """What one application gives to the cotangent of its operand `k`; None where its derivative is zero."""
     try:
         c = app.primitive.pullback(k, g, y, xs, app.params)
@@ -87,7 +87,7 @@ class _Named(dict[Node, Any]):
         super().__init__(cotangents)
         self.builder = b
 
-    def __setitem__(self, operand: Node, cotangent: Any) -> None:
+    def __setitem__(self, operand: Node, cotangent: Value) -> None:
         super().__setitem__(operand, cotangent)
         own, var = raw(operand), raw(cotangent)
         if isinstance(var, Var) and isinstance(own, Var) and own.name and not var.name:
@@ -121,7 +121,7 @@ def undo_broadcasting(cotangent: Any, operand: Any) -> Any:
     return cotangent
 
 
-def _unbroadcast(g: Any, have: Sequence[Any], want: Sequence[Any]) -> Any:
+def _unbroadcast(g: Value, have: Shape, want: Shape) -> Any:
     """Sum over the axes along which the operand was repeated; repeat where the rule did not."""
     if len(have) >= len(want):
         extra = len(have) - len(want)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from clearprop.autodiff.batching import vmap
 from clearprop.autodiff.forward import push
@@ -29,10 +30,10 @@ from clearprop.autodiff.trees import (
 from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, user_line
 from clearprop.program.ir import Var
 from clearprop.program.tracing import STACK, builder, shape_of
-from clearprop.program.types import is_floating, type_of
+from clearprop.program.types import Tree, Value, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules.structural import full_, permute_dims_, reshape_, zeros_like
-from clearprop.shapes import same, size_of
+from clearprop.shapes import Dim, Shape, same, size_of
 
 
 class _Run:
@@ -65,7 +66,7 @@ class _Run:
         self.part = Slice([o for o in outputs if isinstance(o, Node)], self.leaves)
         self.read = reader(self.part, bool(STACK.builders) and any(map(_is_traced, [*self.leaves, *outputs])))
 
-    def value(self, out: Any) -> Any:
+    def value(self, out: Value) -> Any:
         """An output as the caller gets it: without history unless an enclosing transform needs it."""
         if isinstance(out, Node):
             return out if self.part.surrounded else Node.tensor(out.value)
@@ -79,13 +80,14 @@ class _Run:
         return out
 
 
-def _is_traced(value: Any) -> bool:
+def _is_traced(value: Value) -> bool:
     return isinstance(raw(value), Var)
 
 
 def _or_zeros(value: Any, like: Node) -> Any:
     if value is None:
-        value = zeros_like(Node.tensor(like.value) if isinstance(like.value, Var) else like.value)
+        t = type_of(like.value)
+        value = full_(shape=t.shape, value=0, dtype=t.dtype)
     return value if isinstance(value, Node) else Node.tensor(value)
 
 
@@ -141,7 +143,7 @@ def _one(value: Any) -> Any:
         b.rule = ""
 
 
-def _require_scalar(out: Any) -> None:
+def _require_scalar(out: Value) -> None:
     if not is_array(out):
         raise GradientError(
             "grad needs a function that returns one number",
@@ -194,7 +196,7 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     return gradient
 
 
-def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """`(out, pullback)`: the value, and the map from a cotangent of the output to those of the primals.
 
     `pullback(ct)` = ctᵀ·J has one entry per primal; `ct` has the structure and shapes of `out`.
@@ -208,7 +210,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     outs, structure = flatten(run.result)
     run.slice(outs)
 
-    def pullback(ct: Any) -> tuple[Any, ...]:
+    def pullback(ct: Value) -> tuple[Any, ...]:
         given, ct_structure = flatten(ct)
         if len(given) != len(outs) or (len(outs) > 1 and ct_structure != structure):
             raise ArgumentError(
@@ -236,14 +238,14 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     return unflatten(structure, [run.value(o) for o in outs]), pullback
 
 
-def _stripped(value: Any) -> Any:
+def _stripped(value: Value) -> Any:
     """An untracked concrete node as its array, so that sweeps stay on arrays."""
     if isinstance(value, Node) and not value.tracked and not isinstance(value.value, Var):
         return value.value
     return value
 
 
-def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     """`(out, tangent)`: the value, and J·v for the tangents v of the primals.
 
     >>> import clearprop as cl
@@ -265,7 +267,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     return unflatten(structure, [run.value(o) for o in outs]), unflatten(structure, out_dots)
 
 
-def _start_tangents(run: _Run, tangents: Sequence[Any]) -> dict[Node, Any]:
+def _start_tangents(run: _Run, tangents: Any) -> dict[Node, Any]:
     start: dict[Node, Any] = {}
     for (structure, nodes), tangent in zip(run.parts, tangents, strict=True):
         flat, own = flatten(tangent)
@@ -291,18 +293,18 @@ def _start_tangents(run: _Run, tangents: Sequence[Any]) -> dict[Node, Any]:
     return start
 
 
-def _agree(a: Sequence[Any], b: Sequence[Any]) -> bool:
+def _agree(a: Shape, b: Shape) -> bool:
     """Whether two shapes are equal; while tracing, sizes of two arguments that agree become one."""
     return len(a) == len(b) and all(map(same, a, b))
 
 
-def _as_dtype(value: Any, dtype: Any) -> Any:
+def _as_dtype(value: Value, dtype: DTypeLike) -> Any:
     if isinstance(value, (np.ndarray, np.generic, int, float)):
         return np.asarray(value, dtype)[()]
     return value
 
 
-def _aligned(flat: Sequence[Any], nodes: Sequence[Any]) -> list[Any]:
+def _aligned(flat: Sequence[Tree], nodes: Sequence[Any]) -> list[Any]:
     rest = iter(flat)
     return [None if n is None else next(rest) for n in nodes]
 
@@ -361,16 +363,16 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
     return jacobian_of
 
 
-def _basis(n: Any, shape: Any, dtype: Any) -> Any:
+def _basis(n: Dim, shape: Shape, dtype: DTypeLike) -> Any:
     return Node.tensor(np.eye(int(n), dtype=dtype).reshape((int(n), *map(int, shape))))
 
 
-def _wide(n: Any, like: Any) -> Any:
+def _wide(n: Dim, like: Value) -> Any:
     t = type_of(raw(like))
     return full_(shape=(int(n), *t.shape), value=0, dtype=t.dtype)
 
 
-def _reshape_rows(tree: Any, shape: Any) -> Any:
+def _reshape_rows(tree: Tree, shape: Shape) -> Any:
     flat, structure = flatten(tree)
     return unflatten(structure, [None if v is None else reshape_(v, shape=(*shape, *shape_of(v)[1:])) for v in flat])
 
@@ -390,7 +392,7 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     def hessian_of(*args: Any, **kwargs: Any) -> Any:
         (position,) = checked_argnums(argnums, len(args), "hessian")
 
-        def of_one(x: Any) -> Any:
+        def of_one(x: Value) -> Any:
             return f(*args[:position], x, *args[position + 1 :], **kwargs)
 
         run = _Run(grad(of_one), (args[position],), {}, (0,), "hessian")
@@ -415,7 +417,7 @@ def _push_rows(run: _Run, rows: Sequence[Any], leaf: Node, v: Any) -> list[Any]:
     return [_or_zeros(dots.get(r), r) for r in rows]
 
 
-def _last_axes(column: Any, shape: Any) -> Any:
+def _last_axes(column: Value, shape: Shape) -> Any:
     """(n, *row) → (*row, *shape): the batch of basis vectors becomes the last axes."""
     row = shape_of(column)[1:]
     n = len(row) + 1

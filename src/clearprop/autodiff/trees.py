@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import optree
 
 from clearprop.errors import ArgumentError, DTypeError, user_line
 from clearprop.program.ir import Var
-from clearprop.program.types import Tree, is_floating, type_of
+from clearprop.program.types import Tree, Value, is_floating, type_of
 from clearprop.program.values import Node, raw
 
 NAMESPACE = "clearprop"
+Structure: TypeAlias = optree.PyTreeSpec
+"""What is left of a tree without its leaves."""
 
 
 _LEAF = optree.tree_structure(0.0)
@@ -29,14 +31,14 @@ def flatten(tree: Tree) -> tuple[list[Any], Any]:
     return leaves, structure
 
 
-def unflatten(structure: Any, leaves: Sequence[Any]) -> Any:
+def unflatten(structure: Structure, leaves: Sequence[Tree]) -> Any:
     """The tree with these leaves."""
     if structure is _LEAF:
         return leaves[0]
     return optree.tree_unflatten(structure, leaves)
 
 
-def tree_map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+def tree_map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Any:
     """F over the leaves of trees of equal structure.
 
     >>> import clearprop as cl
@@ -46,7 +48,7 @@ def tree_map(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     return optree.tree_map(f, tree, *rest, namespace=NAMESPACE)
 
 
-def paths(tree: Any) -> list[str]:
+def paths(tree: Tree) -> list[str]:
     """A path such as `layers[0].weight` for every leaf."""
     found, _, _ = optree.tree_flatten_with_accessor(tree, namespace=NAMESPACE)
     return [_path_text(a) for a in found]
@@ -57,17 +59,17 @@ def _path_text(accessor: Any) -> str:
     return text.removeprefix(".")
 
 
-def structure_text(structure: Any) -> str:
+def structure_text(structure: Structure) -> str:
     """A structure as Python writes it, with `*` for each leaf: `({'w': *, 'b': *}, *)`."""
     return re.sub(r"^PyTreeSpec\((.*?)(, NoneIsLeaf)?(, namespace='.*')?\)$", r"\1", str(structure))
 
 
-def is_array(leaf: Any) -> bool:
+def is_array(leaf: Value) -> bool:
     """Whether a leaf is something that operations take: a node, an array, or a Python number."""
     return isinstance(leaf, (Node, np.ndarray, np.generic, bool, int, float, complex))
 
 
-def has_derivative(leaf: Any) -> bool:
+def has_derivative(leaf: Value) -> bool:
     """Whether a leaf is floating, so that there is something to differentiate."""
     value = leaf.value if isinstance(leaf, Node) else leaf
     if isinstance(value, (Var, np.ndarray, np.generic)):
@@ -75,7 +77,7 @@ def has_derivative(leaf: Any) -> bool:
     return type(value) is float or type(value) is complex
 
 
-def as_leaf_value(leaf: Any) -> Any:
+def as_leaf_value(leaf: Value) -> Any:
     """A leaf as the engine holds it: Python floats become float64 numbers."""
     return np.float64(leaf) if type(leaf) is float else leaf
 

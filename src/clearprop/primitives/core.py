@@ -21,6 +21,7 @@ from clearprop.program.types import (
     PYTHON_SCALARS,
     DType,
     Type,
+    Value,
     is_floating,
     promote,
     type_of,
@@ -175,7 +176,7 @@ class Primitive:
     def _record(
         self,
         args: Sequence[Any],
-        values: list[Any],
+        values: list[Value],
         params: dict[str, Any],
         links: list[tuple[int, Node]],
         compute: Callable[..., Any],
@@ -196,7 +197,7 @@ class Primitive:
         return tuple(map(Node.tensor, out)) if type(out) is tuple else Node.tensor(out)
 
     def _call_traced(
-        self, args: Sequence[Any], values: list[Any], params: dict[str, Any], links: list[tuple[int, Node]]
+        self, args: Sequence[Any], values: list[Value], params: dict[str, Any], links: list[tuple[int, Node]]
     ) -> Any:
         b = builder()
         if b is None:
@@ -210,7 +211,7 @@ class Primitive:
         if self.body is not None and b.expand:
             return self.body(*args, **params)
 
-        def emit(values: list[Any], params: dict[str, Any]) -> Any:
+        def emit(values: list[Value], params: dict[str, Any]) -> Any:
             out = b.emit(self, self._cast(args), params)
             return out if len(out) > 1 else out[0]
 
@@ -237,7 +238,7 @@ class Primitive:
         ]
 
     # ------------------------------------------------------------------------------------- value and type
-    def _run_whole(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
+    def _run_whole(self, values: Sequence[Value], params: Mapping[str, Any]) -> Any:
         try:
             out = (self._compute if RECORDING.quiet else self._compute_quietly)(*values, **params)
             # a body may end in a Python number; only sizes and elementwise functions of numbers are weak
@@ -268,7 +269,7 @@ class Primitive:
                 raise ArgumentError(f"{self.name}: {error}", got="operands NumPy refuses", where=user_line()) from None
             raise
 
-    def _run_mixed(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
+    def _run_mixed(self, values: Sequence[Value], params: Mapping[str, Any]) -> Any:
         """Operands of several dtypes, integers, or Python numbers alone (whose result stays weak)."""
         types = list(map(type_of, values))
         (out_type,) = self.infer(types, params)
@@ -284,7 +285,7 @@ class Primitive:
         out = np.asarray(self._compute_quietly(*cast, **params), out_type.dtype)
         return out.item() if out_type.weak else out[()]
 
-    def _explain_failure(self, values: Sequence[Any], params: Mapping[str, Any]) -> None:
+    def _explain_failure(self, values: Sequence[Value], params: Mapping[str, Any]) -> None:
         """NumPy refused: our own inference says which axis and where, and raises."""
         self.infer([type_of(v) for v in values], dict(params))
 
@@ -343,7 +344,7 @@ class Primitive:
         scope = outer.scope if outer is not None else None
         body = self.body
 
-        def flat(*xs: Any) -> tuple[Any, ...]:
+        def flat(*xs: Value) -> tuple[Any, ...]:
             out = body(*xs, **params)
             return out if type(out) is tuple else (out,)
 
@@ -389,12 +390,12 @@ class Primitive:
         body = self.function
 
         def lifted(rule: Rule) -> Rule:
-            def call(g: Any, y: Any, xs: Sequence[Any], _: Any) -> Any:
+            def call(g: Value, y: Value, xs: Sequence[Value], _: Any) -> Any:
                 return vmap(lambda g, y, *xs: rule.call(g, y, xs, params))(g, y, *xs)
 
             return Rule(rule.formula, rule.names, call)
 
-        def run(*xs: Any) -> Any:
+        def run(*xs: Value) -> Any:
             return raw(vmap(lambda *x: body(*x, **params))(*xs))
 
         many = copy.copy(self)
@@ -405,7 +406,7 @@ class Primitive:
         many.jvp = None if self.jvp is None else lifted(self.jvp)
         return many
 
-    def pushforward(self, dots: Sequence[Any], y: Any, xs: Sequence[Any], params: Mapping[str, Any]) -> Any:
+    def pushforward(self, dots: Sequence[Any], y: Value, xs: Sequence[Value], params: Mapping[str, Any]) -> Any:
         """The tangent of the output from the operands' tangents (None: zero); None where it is zero."""
         if self.jvp is not None:
             zeros = [_zero_like(x) if d is None else d for d, x in zip(dots, xs, strict=True)]
@@ -433,7 +434,7 @@ class Primitive:
                 total = part if total is None else total + part
         return total
 
-    def _push_one(self, k: int, dot: Any, y: Any, xs: Sequence[Any], params: Mapping[str, Any]) -> Any:
+    def _push_one(self, k: int, dot: Value, y: Value, xs: Sequence[Value], params: Mapping[str, Any]) -> Any:
         rule = self.rules[k]
         if isinstance(rule, Zero):
             return None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.program.types import Value
 from clearprop.program.values import quiet, raw
 
 HELPERS: dict[str, Callable[..., Any]] = {}
@@ -34,7 +35,7 @@ def spelled(text: str, operands: Iterable[str], params: Iterable[str], variadic:
 def values_of(body: Callable[..., Any]) -> Callable[..., Any]:
     """A body that returns arrays when it is given arrays, also if it calls functions that wrap them."""
 
-    def compute(*values: Any, **params: Any) -> Any:
+    def compute(*values: Value, **params: Any) -> Any:
         out = body(*values, **params)
         return tuple(map(raw, out)) if type(out) is tuple else raw(out)
 
@@ -47,7 +48,7 @@ def without_warnings(compute: Callable[..., Any]) -> Callable[..., Any]:
     (NumPy's own decorator would add a frame that looks like the user's.)
     """
 
-    def run(*values: Any, **params: Any) -> Any:
+    def run(*values: Value, **params: Any) -> Any:
         with quiet():
             return compute(*values, **params)
 

@@ -9,19 +9,20 @@ import math
 from typing import Any
 
 from clearprop.primitives import composite
+from clearprop.program.types import Value
 from clearprop.rules import eager
 from clearprop.rules.elementwise import abs, erf, exp, expm1, log1p, maximum, minimum, where
 from clearprop.rules.trigonometric import tanh
 
 
 @composite("elementwise", dtype="float", tex=r"\sigma({x})", d_x=lambda g, y: g * y * (1 - y))
-def sigmoid(x: Any, /) -> Any:
+def sigmoid(x: Value, /) -> Any:
     """Logistic function σ(x) = 1/(1 + e⁻ˣ), without overflow."""
     return 1 / (1 + exp(-x))
 
 
 @composite("elementwise", dtype="float", tex=r"\log(1 + e^{{{x}}})", d_x=lambda g, x: g * sigmoid(x))
-def softplus(x: Any, /) -> Any:
+def softplus(x: Value, /) -> Any:
     """log(1 + eˣ), a smooth ReLU (Dugas et al. 2001), without overflow."""
     return maximum(x, 0.0) + log1p(exp(-abs(x)))
 
@@ -30,7 +31,7 @@ def softplus(x: Any, /) -> Any:
     "elementwise", eager=eager.rectify, dtype="float", tex=r"\max(0, {x})", kink=lambda x: x,
     d_x=lambda g, y: where(y > 0, g, 0.0),
 )  # fmt: skip
-def relu(x: Any, /) -> Any:
+def relu(x: Value, /) -> Any:
     """Rectified linear unit max(0, x) (Nair & Hinton 2010).  By convention relu′(0) = 0."""
     return maximum(x, 0.0)  # lets NaN through; where(x > 0, x, 0) would hide it
 
@@ -39,7 +40,7 @@ def relu(x: Any, /) -> Any:
     "elementwise", dtype="float", tex=r"\operatorname{{leaky}}({x})", kink=lambda x: x,
     d_x=lambda g, x, slope: where(x > 0, g, slope * g),
 )  # fmt: skip
-def leaky_relu(x: Any, /, *, slope: Any = 0.01) -> Any:
+def leaky_relu(x: Value, /, *, slope: Value = 0.01) -> Any:
     """x where x > 0, slope · x elsewhere (Maas et al. 2013).  By convention the derivative at 0 is the slope."""
     return where(x > 0, x, slope * x)
 
@@ -48,7 +49,7 @@ def leaky_relu(x: Any, /, *, slope: Any = 0.01) -> Any:
     "elementwise", dtype="float", tex=r"\min(\max(0, {x}), 6)", kink=lambda x: x * (x - 6.0),
     d_x=lambda g, y: where(y > 0, where(y < 6, g, 0.0), 0.0),
 )  # fmt: skip
-def relu6(x: Any, /) -> Any:
+def relu6(x: Value, /) -> Any:
     """min(max(0, x), 6) (Krizhevsky 2010).  By convention the derivative at 0 and at 6 is 0."""
     return minimum(maximum(x, 0.0), 6.0)
 
@@ -57,7 +58,7 @@ def relu6(x: Any, /) -> Any:
     "elementwise", dtype="float", tex=r"\operatorname{{elu}}({x})", kink=lambda x, alpha: x,
     d_x=lambda g, x, alpha: where(x > 0, g, g * alpha * exp(minimum(x, 0.0))),
 )  # fmt: skip
-def elu(x: Any, /, *, alpha: Any = 1.0) -> Any:
+def elu(x: Value, /, *, alpha: Value = 1.0) -> Any:
     """x where x > 0, alpha (eˣ − 1) elsewhere (Clevert et al. 2015)."""
     return where(x > 0, x, alpha * expm1(minimum(x, 0.0)))
 
@@ -69,7 +70,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
     "elementwise", dtype="float", tex=r"\operatorname{{selu}}({x})", kink=lambda x: x,
     d_x=lambda g, x: SELU_SCALE * where(x > 0, g, g * SELU_ALPHA * exp(minimum(x, 0.0))),
 )  # fmt: skip
-def selu(x: Any, /) -> Any:
+def selu(x: Value, /) -> Any:
     """Scaled elu that keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
     return SELU_SCALE * where(x > 0, x, SELU_ALPHA * expm1(minimum(x, 0.0)))
 
@@ -78,19 +79,19 @@ def selu(x: Any, /) -> Any:
     "elementwise", dtype="float", tex=r"{x}\,\Phi({x})",
     d_x=lambda g, x: g * (_normal_cdf(x) + x * exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))),
 )  # fmt: skip
-def gelu(x: Any, /) -> Any:
+def gelu(x: Value, /) -> Any:
     """Gaussian error linear unit x·Φ(x), with the exact normal distribution function (Hendrycks & Gimpel 2016)."""
     return x * _normal_cdf(x)
 
 
-def _normal_cdf(x: Any) -> Any:
+def _normal_cdf(x: Value) -> Any:
     return 0.5 * (1 + erf(x * math.sqrt(0.5)))
 
 
 _GELU = math.sqrt(2 / math.pi)
 
 
-def _gelu_slope(x: Any) -> Any:
+def _gelu_slope(x: Value) -> Any:
     t = tanh(_GELU * (x + 0.044715 * x * x * x))
     s = (1 - t * t) * x  # first, so that x² cannot overflow where this vanishes
     return 0.5 * (1 + t) + 0.5 * _GELU * (s + 3 * 0.044715 * s * x * x)
@@ -99,7 +100,7 @@ def _gelu_slope(x: Any) -> Any:
 @composite(
     "elementwise", dtype="float", tex=r"\operatorname{{gelu}}_{{\tanh}}({x})", d_x=lambda g, x: g * _gelu_slope(x)
 )
-def gelu_tanh(x: Any, /) -> Any:
+def gelu_tanh(x: Value, /) -> Any:
     """The tanh approximation of gelu, within 5e-4 of it (Hendrycks & Gimpel 2016)."""
     return 0.5 * x * (1 + tanh(_GELU * (x + 0.044715 * x * x * x)))
 
@@ -107,6 +108,6 @@ def gelu_tanh(x: Any, /) -> Any:
 @composite(
     "elementwise", dtype="float", tex=r"{x}\,\sigma({x})", d_x=lambda g, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x)))
 )
-def silu(x: Any, /) -> Any:
+def silu(x: Value, /) -> Any:
     """x·σ(x), also called swish (Elfwing et al. 2017)."""
     return x * sigmoid(x)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Reduce: TypeAlias = Callable[..., Any]
 
@@ -25,7 +25,7 @@ MANY = 1 << 10
 _MASKS: dict[Any, Any] = {np.dtype(np.float32): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.int64)}
 
 
-def total(x: Any, axis: Sequence[int], keepdims: bool) -> Any:
+def total(x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
     """Σ over axes; over one axis of a small matrix it is a product with ones, which BLAS adds up."""
     if _is_small_matrix(x) and len(axis) == 1:
         rows, columns = x.shape
@@ -39,17 +39,17 @@ def total(x: Any, axis: Sequence[int], keepdims: bool) -> Any:
     return add(x, axis=tuple(axis), keepdims=keepdims)
 
 
-def largest(x: Any, axis: Sequence[int], keepdims: bool) -> Any:
+def largest(x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
     """The largest element over axes; NaN wins."""
     return _extreme(np.maximum.reduce, x, axis, keepdims)
 
 
-def smallest(x: Any, axis: Sequence[int], keepdims: bool) -> Any:
+def smallest(x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
     """The smallest element over axes; NaN wins."""
     return _extreme(np.minimum.reduce, x, axis, keepdims)
 
 
-def _extreme(reduce: Reduce, x: Any, axis: Sequence[int], keepdims: bool) -> Any:
+def _extreme(reduce: Reduce, x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
     """Over the few columns of a matrix: element by element over its copied transpose, whole columns at a time."""
     if _is_small_matrix(x) and len(axis) == 1 and axis[0] == -1 and x.shape[1] <= NARROW:
         out = reduce(np.ascontiguousarray(x.T), axis=0)
@@ -57,12 +57,12 @@ def _extreme(reduce: Reduce, x: Any, axis: Sequence[int], keepdims: bool) -> Any
     return reduce(x, axis=tuple(axis), keepdims=keepdims)
 
 
-def rectify(x: Any) -> Any:
+def rectify(x: NDArray[Any]) -> Any:
     """max(0, x); NaN wins."""
     return np.maximum(x, 0.0)
 
 
-def choose(condition: Any, a: Any, b: Any) -> Any:
+def choose(condition: NDArray[Any], a: NDArray[Any], b: Any) -> Any:
     """a where the condition holds, b elsewhere; a choice between an array and 0 masks the array's bits."""
     if type(b) is float and type(a) is np.ndarray and a.size >= MANY and _can_mask(condition, a, b):
         integers = _MASKS[a.dtype]
@@ -72,7 +72,7 @@ def choose(condition: Any, a: Any, b: Any) -> Any:
     return np.where(condition, a, b)
 
 
-def _can_mask(condition: Any, a: NDArray[Any], b: float) -> bool:
+def _can_mask(condition: NDArray[Any], a: NDArray[Any], b: float) -> bool:
     return (
         type(condition) is np.ndarray
         and b == 0.0
@@ -85,7 +85,7 @@ def _can_mask(condition: Any, a: NDArray[Any], b: float) -> bool:
     )
 
 
-def spread(x: Any, shape: Sequence[int]) -> Any:
+def spread(x: NDArray[Any], shape: Sequence[int]) -> Any:
     """x repeated to the shape; a small one is copied, which costs less than a view that repeats it."""
     if math.prod(shape) > SMALL:
         return np.broadcast_to(x, shape)
@@ -95,7 +95,7 @@ def spread(x: Any, shape: Sequence[int]) -> Any:
     return out
 
 
-def softmax(x: Any, axis: int) -> Any:
+def softmax(x: NDArray[Any], axis: int) -> Any:
     """eˣ / Σ eˣ along an axis."""
     if x.dtype.kind in "biu":
         x = x.astype(np.float64)
@@ -103,12 +103,12 @@ def softmax(x: Any, axis: int) -> Any:
     return e / total(e, (axis,), keepdims=True)
 
 
-def one_hot(labels: Any, size: int, dtype: Any) -> Any:
+def one_hot(labels: NDArray[Any], size: int, dtype: DTypeLike) -> Any:
     """Rows with a 1 at the label's place and 0 elsewhere."""
     return (np.asarray(labels)[..., None] == np.arange(size)).astype(dtype)
 
 
-def _is_small_matrix(x: Any) -> bool:
+def _is_small_matrix(x: NDArray[Any]) -> bool:
     return type(x) is np.ndarray and x.ndim == 2 and 0 < x.size <= SMALL and x.dtype in _MASKS and x.flags.c_contiguous
 
 

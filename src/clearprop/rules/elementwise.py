@@ -9,9 +9,10 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from clearprop.primitives import HELPERS, Zero, composite, primitive
-from clearprop.program.types import FLOAT64, PYTHON_SCALARS, is_floating, type_of
+from clearprop.program.types import FLOAT64, PYTHON_SCALARS, Value, is_floating, type_of
 from clearprop.program.values import raw
 from clearprop.rules import eager
 from clearprop.rules.special import erf as _erf
@@ -25,14 +26,14 @@ _CONSTANT = Zero("piecewise constant: its derivative is 0 wherever it has one")
     "elementwise", numpy="{a} + {b}", tex="{a} + {b}", neutral=((0, 1, -0.0), (1, 0, -0.0)),
     d_a=lambda g: g, d_b=lambda g: g,
 )  # fmt: skip
-def add(a: Any, b: Any, /) -> Any:
+def add(a: Value, b: Value, /) -> Any:
     """Sum a + b, with broadcasting."""
 
 
 @primitive(
     "elementwise", numpy="{a} - {b}", tex="{a} - {b}", neutral=((1, 0, 0),), d_a=lambda g: g, d_b=lambda g: -g
 )  # fmt: skip
-def subtract(a: Any, b: Any, /) -> Any:
+def subtract(a: Value, b: Value, /) -> Any:
     """Difference a − b, with broadcasting."""
 
 
@@ -40,7 +41,7 @@ def subtract(a: Any, b: Any, /) -> Any:
     "elementwise", numpy="{a} * {b}", tex=r"{a} \odot {b}", neutral=((0, 1, 1), (1, 0, 1)),
     d_a=lambda g, b: g * b, d_b=lambda g, a: g * a,
 )  # fmt: skip
-def multiply(a: Any, b: Any, /) -> Any:
+def multiply(a: Value, b: Value, /) -> Any:
     """Product a · b, element by element, with broadcasting."""
 
 
@@ -53,12 +54,12 @@ def multiply(a: Any, b: Any, /) -> Any:
     d_a=lambda g, b: g / b,
     d_b=lambda g, b, y: -g * y / b,
 )
-def divide(a: Any, b: Any, /) -> Any:
+def divide(a: Value, b: Value, /) -> Any:
     """Quotient a / b, with broadcasting; x/0 is ±inf and 0/0 is NaN, as IEEE 754 says."""
 
 
 @primitive("elementwise", numpy="-{x}", tex="-{x}", d_x=lambda g: -g)
-def negative(x: Any, /) -> Any:
+def negative(x: Value, /) -> Any:
     """Negation −x."""
 
 
@@ -71,7 +72,7 @@ def negative(x: Any, /) -> Any:
     d_a=lambda g, a, b: g * _power_slope(a, b),
     d_b=lambda g, a, y: g * where(equal(a, 0), 0.0, y * log(where(equal(a, 0), 1.0, a))),
 )
-def pow(a: Any, b: Any, /) -> Any:
+def pow(a: Value, b: Value, /) -> Any:
     """Power aᵇ.
 
     The derivative with respect to b is 0 at a = 0 by convention and NaN for negative a, where aᵇ has no
@@ -79,7 +80,7 @@ def pow(a: Any, b: Any, /) -> Any:
     """
 
 
-def _power_slope(a: Any, b: Any) -> Any:
+def _power_slope(a: Value, b: Value) -> Any:
     """b·aᵇ⁻¹, and 0 for b = 0 even at a = 0."""
     if type(b) in PYTHON_SCALARS:
         return 0.0 * a if b == 0 else b * a if b == 2 else b * pow(a, b - 1)
@@ -90,7 +91,7 @@ def _power_slope(a: Any, b: Any) -> Any:
 @primitive(
     "elementwise", numpy="np.square({x})", numba="{x} * {x}", tex="{x}^2", same_on="b", d_x=lambda g, x: 2 * g * x
 )  # fmt: skip
-def square(x: Any, /) -> Any:
+def square(x: Value, /) -> Any:
     """Square x²."""
 
 
@@ -98,7 +99,7 @@ def square(x: Any, /) -> Any:
     "elementwise", numpy="np.abs({x})", numba="abs({x})", tex=r"\lvert {x} \rvert", kink=lambda x: x,
     d_x=lambda g, x: g * sign(x),
 )  # fmt: skip
-def abs(x: Any, /) -> Any:
+def abs(x: Value, /) -> Any:
     """Absolute value |x|.  By convention the derivative at 0 is 0."""
 
 
@@ -110,7 +111,7 @@ def abs(x: Any, /) -> Any:
     kink=lambda x: x,
     d_x=_CONSTANT,
 )
-def sign(x: Any, /) -> Any:
+def sign(x: Value, /) -> Any:
     """Sign of x: −1, 0 or 1; NaN stays NaN."""
 
 
@@ -120,7 +121,7 @@ def sign(x: Any, /) -> Any:
     d_a=lambda g, a, b: where(a > b, g, where(equal(a, b), 0.5 * g, 0.0)),
     d_b=lambda g, a, b: where(b > a, g, where(equal(a, b), 0.5 * g, 0.0)),
 )  # fmt: skip
-def maximum(a: Any, b: Any, /) -> Any:
+def maximum(a: Value, b: Value, /) -> Any:
     """The larger of a and b; NaN wins.  At a tie each operand gets half of the derivative."""
 
 
@@ -130,7 +131,7 @@ def maximum(a: Any, b: Any, /) -> Any:
     d_a=lambda g, a, b: where(a < b, g, where(equal(a, b), 0.5 * g, 0.0)),
     d_b=lambda g, a, b: where(b < a, g, where(equal(a, b), 0.5 * g, 0.0)),
 )  # fmt: skip
-def minimum(a: Any, b: Any, /) -> Any:
+def minimum(a: Value, b: Value, /) -> Any:
     """The smaller of a and b; NaN wins.  At a tie each operand gets half of the derivative."""
 
 
@@ -143,7 +144,7 @@ def minimum(a: Any, b: Any, /) -> Any:
     kink=lambda x: x - round(x),
     d_x=_CONSTANT,
 )
-def floor(x: Any, /) -> Any:
+def floor(x: Value, /) -> Any:
     """The largest integer not above x, as a number of x's dtype."""
 
 
@@ -156,7 +157,7 @@ def floor(x: Any, /) -> Any:
     kink=lambda x: x - round(x),
     d_x=_CONSTANT,
 )
-def ceil(x: Any, /) -> Any:
+def ceil(x: Value, /) -> Any:
     """The smallest integer not below x, as a number of x's dtype."""
 
 
@@ -169,48 +170,48 @@ def ceil(x: Any, /) -> Any:
     kink=lambda x: x - floor(x) - 0.5,
     d_x=_CONSTANT,
 )
-def round(x: Any, /) -> Any:
+def round(x: Value, /) -> Any:
     """The nearest integer; halves go to the even one."""
 
 
 @primitive("elementwise", numpy="{x}", tex="{x}", same_on="biufc", d_x=Zero("stopped by stop_gradient"))
-def stop_gradient(x: Any, /) -> Any:
+def stop_gradient(x: Value, /) -> Any:
     """The value of x, as a constant: no derivative flows through."""
 
 
 @primitive("elementwise", numpy="{x}", tex="{x}", public=False, same_on="biufc", d_x=lambda g: g)
-def identity(x: Any, /) -> Any:
+def identity(x: Value, /) -> Any:
     """The value of x: a fresh variable for a transform to differentiate with respect to."""
 
 
 # ------------------------------------------------------------------------------------ comparison and choice
 @primitive("elementwise", numpy="{a} == {b}", tex="{a} = {b}", dtype="bool")
-def equal(a: Any, b: Any, /) -> Any:
+def equal(a: Value, b: Value, /) -> Any:
     """Whether a = b."""
 
 
 @primitive("elementwise", numpy="{a} != {b}", tex=r"{a} \ne {b}", dtype="bool")
-def not_equal(a: Any, b: Any, /) -> Any:
+def not_equal(a: Value, b: Value, /) -> Any:
     """Whether a ≠ b."""
 
 
 @primitive("elementwise", numpy="{a} < {b}", tex="{a} < {b}", dtype="bool")
-def less(a: Any, b: Any, /) -> Any:
+def less(a: Value, b: Value, /) -> Any:
     """Whether a < b."""
 
 
 @primitive("elementwise", numpy="{a} <= {b}", tex=r"{a} \le {b}", dtype="bool")
-def less_equal(a: Any, b: Any, /) -> Any:
+def less_equal(a: Value, b: Value, /) -> Any:
     """Whether a ≤ b."""
 
 
 @primitive("elementwise", numpy="{a} > {b}", tex="{a} > {b}", dtype="bool", truth=((1, 0, 0),))
-def greater(a: Any, b: Any, /) -> Any:
+def greater(a: Value, b: Value, /) -> Any:
     """Whether a > b."""
 
 
 @primitive("elementwise", numpy="{a} >= {b}", tex=r"{a} \ge {b}", dtype="bool")
-def greater_equal(a: Any, b: Any, /) -> Any:
+def greater_equal(a: Value, b: Value, /) -> Any:
     """Whether a ≥ b."""
 
 
@@ -218,7 +219,7 @@ def greater_equal(a: Any, b: Any, /) -> Any:
     "elementwise", numpy="np.logical_and({a}, {b})", numba="({a} != 0) & ({b} != 0)", tex=r"{a} \land {b}",
     dtype="bool", unconverted=True,
 )  # fmt: skip
-def logical_and(a: Any, b: Any, /) -> Any:
+def logical_and(a: Value, b: Value, /) -> Any:
     """Whether both a and b hold."""
 
 
@@ -226,19 +227,19 @@ def logical_and(a: Any, b: Any, /) -> Any:
     "elementwise", numpy="np.logical_or({a}, {b})", numba="({a} != 0) | ({b} != 0)", tex=r"{a} \lor {b}",
     dtype="bool", unconverted=True,
 )  # fmt: skip
-def logical_or(a: Any, b: Any, /) -> Any:
+def logical_or(a: Value, b: Value, /) -> Any:
     """Whether a or b holds."""
 
 
 @primitive(
     "elementwise", numpy="np.logical_not({x})", numba="{x} == 0", tex=r"\lnot {x}", dtype="bool", unconverted=True
 )
-def logical_not(x: Any, /) -> Any:
+def logical_not(x: Value, /) -> Any:
     """Whether x does not hold."""
 
 
 @primitive("elementwise", numpy="np.isnan({x})", numba="{x} != {x}", tex=r"{x} = \text{{NaN}}", dtype="bool")
-def isnan(x: Any, /) -> Any:
+def isnan(x: Value, /) -> Any:
     """Whether x is NaN."""
 
 
@@ -249,7 +250,7 @@ def isnan(x: Any, /) -> Any:
     tex=r"\lvert {x} \rvert < \infty",
     dtype="bool",
 )
-def isfinite(x: Any, /) -> Any:
+def isfinite(x: Value, /) -> Any:
     """Whether x is neither infinite nor NaN."""
 
 
@@ -260,7 +261,7 @@ def isfinite(x: Any, /) -> Any:
     d_a=lambda g, condition: where(condition, g, 0.0),
     d_b=lambda g, condition: where(condition, 0.0, g),
 )  # fmt: skip
-def where(condition: Any, a: Any, b: Any, /) -> Any:
+def where(condition: Value, a: Value, b: Value, /) -> Any:
     """a where the condition holds, b elsewhere.
 
     A closed gate gives 0 even for an infinite cotangent: the rule is itself a `where`, not a product with 0.
@@ -273,7 +274,7 @@ def where(condition: Any, a: Any, b: Any, /) -> Any:
     d_low=lambda g, x, low: where(x < low, g, 0.0),
     d_high=lambda g, x, high: where(x > high, g, 0.0),
 )  # fmt: skip
-def clip_(x: Any, low: Any, high: Any, /) -> Any:
+def clip_(x: Value, low: Value, high: Value, /) -> Any:
     """x limited to the interval [min, max]; a bound that is None does not bind.
 
     At a bound the derivative with respect to x is 1 by convention.
@@ -282,7 +283,7 @@ def clip_(x: Any, low: Any, high: Any, /) -> Any:
 
 
 @clip_.front
-def clip(x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: D103 - the declaration's docstring
+def clip(x: Value, min: Value | None = None, max: Value | None = None) -> Any:  # noqa: D103 - the declaration's docstring
     dtype = type_of(raw(x)).dtype
     widest = (-math.inf, math.inf) if dtype.kind not in "iu" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
     return clip_(x, widest[0] if min is None else min, widest[1] if max is None else max)
@@ -297,7 +298,7 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: D103 - the d
     dtype="float",
     d_x=lambda g, y: g * y,
 )
-def exp(x: Any, /) -> Any:
+def exp(x: Value, /) -> Any:
     """Exponential eˣ."""
 
 
@@ -309,7 +310,7 @@ def exp(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, y: g * (y + 1),
 )
-def expm1(x: Any, /) -> Any:
+def expm1(x: Value, /) -> Any:
     """eˣ − 1, accurate for small x."""
 
 
@@ -321,7 +322,7 @@ def expm1(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: g / x,
 )
-def log(x: Any, /) -> Any:
+def log(x: Value, /) -> Any:
     """Natural logarithm; −inf at 0, NaN below."""
 
 
@@ -333,7 +334,7 @@ def log(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: g / (1 + x),
 )
-def log1p(x: Any, /) -> Any:
+def log1p(x: Value, /) -> Any:
     """log(1 + x), accurate for small x."""
 
 
@@ -345,7 +346,7 @@ def log1p(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: g / (x * math.log(2)),
 )
-def log2(x: Any, /) -> Any:
+def log2(x: Value, /) -> Any:
     """Logarithm to base 2."""
 
 
@@ -357,7 +358,7 @@ def log2(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: g / (x * math.log(10)),
 )
-def log10(x: Any, /) -> Any:
+def log10(x: Value, /) -> Any:
     """Logarithm to base 10."""
 
 
@@ -369,12 +370,12 @@ def log10(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, y: 0.5 * g / y,
 )
-def sqrt(x: Any, /) -> Any:
+def sqrt(x: Value, /) -> Any:
     """Square root; its derivative at 0 is inf, and NaN below."""
 
 
 @primitive("elementwise", numpy="1.0 / {x}", tex=r"\frac{{1}}{{{x}}}", dtype="float", d_x=lambda g, y: -g * y * y)
-def reciprocal(x: Any, /) -> Any:
+def reciprocal(x: Value, /) -> Any:
     """Reciprocal 1/x."""
 
 
@@ -386,7 +387,7 @@ def reciprocal(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: g * (2 / math.sqrt(math.pi)) * exp(-x * x),
 )
-def erf(x: Any, /) -> Any:
+def erf(x: Value, /) -> Any:
     """Error function (2/√π) ∫₀ˣ exp(−t²) dt (Cody 1969)."""
 
 
@@ -394,7 +395,7 @@ def erf(x: Any, /) -> Any:
     "elementwise", dtype="float", tex=r"\log(e^{{{a}}} + e^{{{b}}})",
     d_a=lambda g, a, b: g / (1 + exp(b - a)), d_b=lambda g, a, b: g / (1 + exp(a - b)),
 )  # fmt: skip
-def logaddexp(a: Any, b: Any, /) -> Any:
+def logaddexp(a: Value, b: Value, /) -> Any:
     """log(eᵃ + eᵇ) without overflow."""
     high = maximum(a, b)
     gap = where(isfinite(high), minimum(a, b) - high, 0.0 * high)
@@ -412,10 +413,10 @@ def logaddexp(a: Any, b: Any, /) -> Any:
     unconverted=True,
     d_x=lambda g, x: astype(g, dtype=x.dtype),
 )
-def astype(x: Any, /, *, dtype: Any) -> Any:
+def astype(x: Value, /, *, dtype: DTypeLike) -> Any:
     """x converted to another dtype."""
 
 
-def as_floating(x: Any) -> Any:
+def as_floating(x: Value) -> Any:
     """x in floating point: integers and booleans become float64."""
     return x if is_floating(type_of(raw(x)).dtype) else astype(x, dtype=FLOAT64)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import HELPERS, composite, primitive
-from clearprop.program.types import FLOAT64, INT64, PYTHON_SCALARS
+from clearprop.program.types import FLOAT64, INT64, PYTHON_SCALARS, Axes, Value
 from clearprop.program.values import raw
 from clearprop.rules import eager
 from clearprop.rules.elementwise import astype, equal
 from clearprop.rules.structural import arange_, broadcast_to, expand_dims, expand_dims_, only_axis, reshape, reshape_
-from clearprop.shapes import Size, broadcast, hint, normalise_axis, size_of
+from clearprop.shapes import Dim, Shape, Size, broadcast, hint, normalise_axis, size_of
+
+Key: TypeAlias = object
+"""What stands in brackets: integers, slices, None, Ellipsis, integer arrays, or a tuple of them."""
 
 
 # -------------------------------------------------------------------------------------- slices and integers
-def _sliced(shape: Any, key: Any) -> Any:
+def _sliced(shape: Shape, key: Any) -> Any:
     out = []
     for n, k in zip(shape, key, strict=True):
         if isinstance(k, slice):
@@ -36,11 +40,11 @@ def _sliced(shape: Any, key: Any) -> Any:
     vjp_x=lambda g, x, key: scatter_slice(g, shape=x.shape, key=key),
     batch=lambda size, x, *, key: getitem_(x, key=(slice(None), *key)),
 )  # fmt: skip
-def getitem_(x: Any, /, *, key: Any) -> Any:
+def getitem_(x: Value, /, *, key: Key) -> Any:
     """x[key], where key has a slice or an integer for every axis."""
 
 
-def _put(x: Any, shape: Any, key: Any) -> Any:
+def _put(x: NDArray[Any], shape: Shape, key: Any) -> Any:
     out = np.zeros(shape, np.asarray(x).dtype)
     out[key] = x
     return out
@@ -55,12 +59,12 @@ HELPERS["put"] = _put
     vjp_x=lambda g, key: getitem_(g, key=key),
     batch=lambda size, x, *, shape, key: scatter_slice(x, shape=(size, *shape), key=(slice(None), *key)),
 )  # fmt: skip
-def scatter_slice(x: Any, /, *, shape: Any, key: Any) -> Any:
+def scatter_slice(x: Value, /, *, shape: Shape, key: Key) -> Any:
     """Zeros of the given shape with x written at `key`: the transpose of x[key]."""
 
 
 @getitem_.front
-def getitem(x: Any, key: Any) -> Any:
+def getitem(x: Value, key: Key) -> Any:
     """x[key] for slices, integers, None, Ellipsis, and integer arrays (which gather along their axis)."""
     shape = raw(x).shape if type(raw(x)) not in PYTHON_SCALARS else ()
     entries = list(key) if isinstance(key, tuple) else [key]
@@ -135,7 +139,7 @@ def _drop_negative_stop(bounds: tuple[int, int, int]) -> tuple[int, int | None, 
     return start, None if stop < 0 else stop, step
 
 
-def _checked_index(k: int, n: Any, axis: int, shape: Any) -> int:
+def _checked_index(k: int, n: Dim, axis: int, shape: Shape) -> int:
     if not (k < n if k >= 0 else n + k >= 0):
         raise ShapeError(
             f"index {k} is out of range on axis {axis}",
@@ -158,7 +162,7 @@ def _index_array(k: Any) -> Any:
     return k if raw(k) is value else value
 
 
-def slice_axis(x: Any, axis: int, start: Any, stop: Any) -> Any:
+def slice_axis(x: Value, axis: int, start: Dim, stop: Dim) -> Any:
     """x[start:stop] along one axis."""
     n = len(raw(x).shape)
     key = tuple(slice(start, stop, 1) if i - n == axis or i == axis else slice(None) for i in range(n))
@@ -173,20 +177,20 @@ def slice_axis(x: Any, axis: int, start: Any, stop: Any) -> Any:
     vjp_x=lambda g, x, indices, axis: take_transposed(g, indices, size=x.shape[axis], axis=axis),
     batch=lambda batch, x, indices, *, axis: _batch_take(batch, x, indices, axis=axis),
 )  # fmt: skip
-def take_(x: Any, indices: Any, /, *, axis: Any = -1) -> Any:
+def take_(x: Value, indices: Value, /, *, axis: Axes = -1) -> Any:
     """Entries of x at integer indices along an axis; the indices' axes stand where the axis stood.
 
     The axis may be left out if x has only one.
     """
 
 
-def _per_example(batch: Any, x: Any, indices: Any, axis: int) -> tuple[Any, Any]:
+def _per_example(batch: Dim, x: Value, indices: Value, axis: int) -> tuple[Any, Any]:
     """Indices of every example, laid along one axis of x: the shape of one example's indices, and they flattened."""
     n, shape = len(raw(x).shape), raw(indices).shape[1:]
     return shape, reshape_(indices, shape=(batch, *([1] * (n + axis - 1)), size_of(shape), *([1] * (-axis - 1))))
 
 
-def _batch_take(batch: Any, x: Any, indices: Any, *, axis: int) -> Any:
+def _batch_take(batch: Dim, x: Value, indices: Value, *, axis: int) -> Any:
     own = raw(x).shape
     shape, lifted = _per_example(batch, x, indices, axis)
     out = take_along_axis_(*_side_by_side(x, lifted, axis), axis=axis)
@@ -194,12 +198,12 @@ def _batch_take(batch: Any, x: Any, indices: Any, *, axis: int) -> Any:
 
 
 @take_.front
-def take(x: Any, indices: Any, /, *, axis: int | None = None) -> Any:  # noqa: D103 - the declaration's docstring
+def take(x: Value, indices: Value, /, *, axis: int | None = None) -> Any:  # noqa: D103 - the declaration's docstring
     indices = _index_array(indices) if type(raw(indices)) not in PYTHON_SCALARS else np.asarray(raw(indices))
     return take_(x, indices, axis=only_axis(x, axis, "take"))
 
 
-def _add_at(x: Any, indices: Any, size: int, axis: int) -> Any:
+def _add_at(x: NDArray[Any], indices: NDArray[Any], size: int, axis: int) -> Any:
     """Sum slices of x into `size` places along an axis: what np.take spread is collected."""
     k = np.ndim(indices)
     first = x.ndim + axis - k + 1
@@ -214,7 +218,7 @@ def _add_at(x: Any, indices: Any, size: int, axis: int) -> Any:
 HELPERS["add_at"] = _add_at
 
 
-def _batch_take_transposed(batch: Any, x: Any, indices: Any, *, size: Any, axis: int) -> Any:
+def _batch_take_transposed(batch: Dim, x: Value, indices: Value, *, size: Dim, axis: int) -> Any:
     own, k = raw(x).shape, len(raw(indices).shape) - 1
     first = len(own) + axis - k + 1
     together = (*own[:first], size_of(own[first : first + k]), *own[first + k :])
@@ -234,7 +238,7 @@ def _take_transposed_shape(x: Any, indices: Any, size: Any, axis: int) -> Any:
     vjp_x=lambda g, indices, axis: take_(g, indices, axis=axis),
     batch=lambda batch, x, indices, *, size, axis: _batch_take_transposed(batch, x, indices, size=size, axis=axis),
 )  # fmt: skip
-def take_transposed(x: Any, indices: Any, /, *, size: Any, axis: Any) -> Any:
+def take_transposed(x: Value, indices: Value, /, *, size: Dim, axis: Axes) -> Any:
     """The transpose of `take`: entries of x summed into the places that the indices name.
 
     `axis` counts from the end of the *result*.
@@ -247,18 +251,18 @@ def take_transposed(x: Any, indices: Any, /, *, size: Any, axis: Any) -> Any:
     shape=lambda x, indices, axis: indices.shape, dtype=lambda x, indices, axis: x.dtype,
     vjp_x=lambda g, x, indices, axis: along_transposed(g, indices, size=x.shape[axis], axis=axis),
 )  # fmt: skip
-def take_along_axis_(x: Any, indices: Any, /, *, axis: Any = -1) -> Any:
+def take_along_axis_(x: Value, indices: Value, /, *, axis: Axes = -1) -> Any:
     """out[…, i, …] = x[…, indices[…, i, …], …] along one axis; the other axes broadcast."""
 
 
 @take_along_axis_.front
-def take_along_axis(x: Any, indices: Any, /, *, axis: int = -1) -> Any:  # noqa: D103 - the declaration's docstring
+def take_along_axis(x: Value, indices: Value, /, *, axis: int = -1) -> Any:  # noqa: D103 - the declaration's docstring
     indices = _index_array(indices)
     at = normalise_axis(axis, len(raw(x).shape))
     return take_along_axis_(*_side_by_side(x, indices, at), axis=at)
 
 
-def _side_by_side(x: Any, indices: Any, axis: int) -> tuple[Any, Any]:
+def _side_by_side(x: Value, indices: Value, axis: int) -> tuple[Any, Any]:
     """Both repeated to the same sizes on every axis but one, so that the primitive need not broadcast."""
     shapes = raw(x).shape, raw(indices).shape
     at = len(shapes[0]) + axis
@@ -277,11 +281,11 @@ def _side_by_side(x: Any, indices: Any, axis: int) -> tuple[Any, Any]:
     return x, indices
 
 
-def _add_along(x: Any, indices: Any, size: int, axis: int) -> Any:
+def _add_along(x: NDArray[Any], indices: NDArray[Any], size: int, axis: int) -> Any:
     shape = list(x.shape)
     shape[axis] = size
     out = np.zeros(shape, x.dtype)
-    grid = list(np.indices(x.shape, sparse=True))
+    grid: list[Any] = list(np.indices(x.shape, sparse=True))
     grid[axis] = indices
     np.add.at(out, tuple(grid), x)
     return out
@@ -297,17 +301,17 @@ HELPERS["add_along"] = _add_along
     dtype=lambda x, indices, size, axis: x.dtype,
     vjp_x=lambda g, indices, axis: take_along_axis_(g, indices, axis=axis),
 )  # fmt: skip
-def along_transposed(x: Any, indices: Any, /, *, size: Any, axis: Any = -1) -> Any:
+def along_transposed(x: Value, indices: Value, /, *, size: Dim, axis: Axes = -1) -> Any:
     """The transpose of `take_along_axis`."""
 
 
 @composite("general", eager=eager.one_hot, tex=r"\mathbf 1_{{{labels}}}")
-def one_hot(labels: Any, /, size: Any = None, *, dtype: Any = FLOAT64) -> Any:
+def one_hot(labels: Value, /, size: Dim | None = None, *, dtype: DTypeLike = FLOAT64) -> Any:
     """Rows with a 1 at the label's place and 0 elsewhere: shape labels.shape + (size,)."""
     return astype(equal(expand_dims_(labels, axis=(-1,)), arange_(size=size, dtype=INT64)), dtype=dtype)
 
 
-def iota(shape: Any, axis: int, dtype: Any = INT64) -> Any:
+def iota(shape: Shape, axis: int, dtype: DTypeLike = INT64) -> Any:
     """The index along one axis of an array of the given shape, with size 1 on the others."""
     n = len(shape)
     axis = normalise_axis(axis, n)

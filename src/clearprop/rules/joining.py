@@ -7,12 +7,13 @@ from typing import Any
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import primitive
+from clearprop.program.types import Axes, Type, Value
 from clearprop.rules.indexing import slice_axis
 from clearprop.rules.structural import expand_dims, reshape
 from clearprop.shapes import same
 
 
-def _joined(types: Any, axis: int) -> Any:
+def _joined(types: Sequence[Type], axis: int) -> Any:
     first = types[0].shape
     for t in types[1:]:
         for i, (a, b) in enumerate(zip(first, t.shape, strict=False)):
@@ -42,12 +43,12 @@ def _split_cotangent(g: Any, arrays: Sequence[Any], axis: int) -> list[Any]:
     shape=_joined, one_dtype=True,
     vjp_arrays=lambda g, arrays, axis: _split_cotangent(g, arrays, axis),
 )  # fmt: skip
-def concat_(*arrays: Any, axis: Any = 0) -> Any:
+def concat_(*arrays: Value, axis: Axes = 0) -> Any:
     """The arrays one after the other along an existing axis."""
 
 
 @concat_.front
-def concat(arrays: Sequence[Any], axis: int | None = 0) -> Any:  # noqa: D103 - the declaration's docstring
+def concat(arrays: Sequence[Value], axis: int | None = 0) -> Any:  # noqa: D103 - the declaration's docstring
     if len(arrays) == 0:
         raise ShapeError("concat needs at least one array", expected="a sequence of arrays", got="an empty sequence")
     if axis is None:
@@ -55,6 +56,6 @@ def concat(arrays: Sequence[Any], axis: int | None = 0) -> Any:  # noqa: D103 - 
     return concat_(*arrays, axis=axis)
 
 
-def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
+def stack(arrays: Sequence[Value], axis: int = 0) -> Any:
     """The arrays one after the other along a new axis."""
     return concat([expand_dims(a, axis) for a in arrays], axis=axis)

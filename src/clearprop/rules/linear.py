@@ -7,6 +7,7 @@ from typing import Any
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import primitive
+from clearprop.program.types import Value
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.reductions import sum
@@ -33,7 +34,7 @@ def _how_to_multiply(operands: Sequence[str], shapes: Sequence[Shape], axis: str
     vjp_a=lambda g, b: matmul_(g, matrix_transpose(b)),
     vjp_b=lambda g, a: matmul_(matrix_transpose(a), g),
 )  # fmt: skip
-def matmul_(a: Any, b: Any, /) -> Any:
+def matmul_(a: Value, b: Value, /) -> Any:
     """Matrix product Σₖ a[…, n, k] b[…, k, m], batched over leading axes, which broadcast.
 
     A vector on the left counts as a row, on the right as a column; that axis is dropped from the result.
@@ -41,7 +42,7 @@ def matmul_(a: Any, b: Any, /) -> Any:
 
 
 @matmul_.front
-def matmul(a: Any, b: Any) -> Any:  # noqa: D103 - the declaration's docstring
+def matmul(a: Value, b: Value) -> Any:  # noqa: D103 - the declaration's docstring
     na, nb = (len(getattr(raw(v), "shape", ())) for v in (a, b))
     if na == 0 or nb == 0:
         raise ShapeError(
@@ -63,7 +64,7 @@ def matmul(a: Any, b: Any) -> Any:  # noqa: D103 - the declaration's docstring
     return squeeze(out, axis=axes)
 
 
-def tensordot(a: Any, b: Any, axes: int | Sequence[Sequence[int]] = 2) -> Any:
+def tensordot(a: Value, b: Value, axes: int | Sequence[Sequence[int]] = 2) -> Any:
     """Sum of products over pairs of axes: the last `axes` of a with the first of b, or two lists of axes."""
     sa, sb = raw(a).shape, raw(b).shape
     if isinstance(axes, int):
@@ -85,7 +86,7 @@ def tensordot(a: Any, b: Any, axes: int | Sequence[Sequence[int]] = 2) -> Any:
     return reshape(matmul_(rows, columns), tuple(sa[i] for i in keep_a) + tuple(sb[j] for j in keep_b))
 
 
-def vecdot(a: Any, b: Any, axis: int = -1) -> Any:
+def vecdot(a: Value, b: Value, axis: int = -1) -> Any:
     """Sum of products along one axis."""
     products = a * b
     dtype = raw(products).dtype

@@ -6,6 +6,7 @@ from typing import Any
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import composite
+from clearprop.program.types import Type, Value
 from clearprop.program.values import raw
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.elementwise import abs, exp, log, log1p, maximum, sign, square, stop_gradient, where
@@ -15,11 +16,11 @@ from clearprop.rules.reductions import max, sum
 from clearprop.shapes import Shape, same
 
 
-def _is_index(labels: Any) -> bool:
+def _is_index(labels: Value) -> bool:
     return raw(labels).dtype.kind in "iu"
 
 
-def _per_example(logits: Any, labels: Any) -> Shape:
+def _per_example(logits: Type, labels: Type) -> Shape:
     """The rows' shape; broadcasting would hide labels of a wrong shape, so there is none."""
     wanted = logits.shape[:-1] if labels.dtype.kind in "iu" else logits.shape
     agree = len(labels.shape) == len(wanted) and all(map(same, labels.shape, wanted))
@@ -33,14 +34,14 @@ def _per_example(logits: Any, labels: Any) -> Shape:
     return tuple(logits.shape[:-1])
 
 
-def _probabilities(logits: Any, labels: Any) -> Any:
+def _probabilities(logits: Value, labels: Value) -> Any:
     """The target distribution: given, or all on one class."""
     if _is_index(labels):
         return one_hot(labels, size=raw(logits).shape[-1], dtype=raw(logits).dtype)
     return labels
 
 
-def _excess(logits: Any, labels: Any) -> Any:
+def _excess(logits: Value, labels: Value) -> Any:
     """softmax(z) minus the target; scaled by the target's sum, which is 1 for probabilities."""
     if _is_index(labels):
         return softmax(logits) - _probabilities(logits, labels)
@@ -52,7 +53,7 @@ def _excess(logits: Any, labels: Any) -> Any:
     dtype="float",
     d_logits=lambda g, logits, labels: g * _excess(logits, labels),
 )  # fmt: skip
-def softmax_cross_entropy(logits: Any, labels: Any, /) -> Any:
+def softmax_cross_entropy(logits: Value, labels: Value, /) -> Any:
     """−Σ_c p_c log softmax(z)_c for each row z of logits; p is the label's one-hot row, or given.
 
     Its derivative is softmax(z) − p (Bridle 1990): no quotient, no logarithm of a vanishing probability.
@@ -70,7 +71,7 @@ def softmax_cross_entropy(logits: Any, labels: Any, /) -> Any:
     "elementwise", dtype="float", tex=r"-\left({labels}\log\sigma({logits}) + (1-{labels})\log\sigma(-{logits})\right)",
     d_logits=lambda g, logits, labels: g * (sigmoid(logits) - labels),
 )  # fmt: skip
-def sigmoid_cross_entropy(logits: Any, labels: Any, /) -> Any:
+def sigmoid_cross_entropy(logits: Value, labels: Value, /) -> Any:
     """−p log σ(z) − (1 − p) log σ(−z), element by element, without overflow; its derivative is σ(z) − p."""
     return maximum(logits, 0.0) - logits * labels + log1p(exp(-abs(logits)))
 
@@ -80,7 +81,7 @@ def sigmoid_cross_entropy(logits: Any, labels: Any, /) -> Any:
     d_prediction=lambda g, prediction, target: 2 * g * (prediction - target),
     d_target=lambda g, prediction, target: -2 * g * (prediction - target),
 )  # fmt: skip
-def squared_error(prediction: Any, target: Any, /) -> Any:
+def squared_error(prediction: Value, target: Value, /) -> Any:
     """(prediction − target)², without ½."""
     return square(prediction - target)
 
@@ -90,7 +91,7 @@ def squared_error(prediction: Any, target: Any, /) -> Any:
     d_prediction=lambda g, prediction, target: g * sign(prediction - target),
     d_target=lambda g, prediction, target: -g * sign(prediction - target),
 )  # fmt: skip
-def absolute_error(prediction: Any, target: Any, /) -> Any:
+def absolute_error(prediction: Value, target: Value, /) -> Any:
     """|prediction − target|.  By convention its derivative at 0 is 0."""
     return abs(prediction - target)
 
@@ -100,11 +101,11 @@ def absolute_error(prediction: Any, target: Any, /) -> Any:
     d_prediction=lambda g, prediction, target, delta: g * _huber_slope(prediction - target, delta),
     d_target=lambda g, prediction, target, delta: -g * _huber_slope(prediction - target, delta),
 )  # fmt: skip
-def huber_error(prediction: Any, target: Any, /, *, delta: Any = 1.0) -> Any:
+def huber_error(prediction: Value, target: Value, /, *, delta: Value = 1.0) -> Any:
     """½e² for |e| ≤ delta, delta(|e| − ½delta) beyond, with e = prediction − target (Huber 1964)."""
     size = abs(prediction - target)
     return where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta))
 
 
-def _huber_slope(error: Any, delta: Any) -> Any:
+def _huber_slope(error: Value, delta: Value) -> Any:
     return where(abs(error) <= delta, error, delta * sign(error))

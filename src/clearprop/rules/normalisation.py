@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop.primitives import composite
+from clearprop.program.types import Axes, Type, Value
 from clearprop.rules import eager
 from clearprop.rules.elementwise import as_floating, exp, log, stop_gradient
 from clearprop.rules.reductions import max, sum
 
 
-def _same(x: Any, axis: int) -> Any:
+def _same(x: Type, axis: int) -> Any:
     return x.shape
 
 
@@ -19,7 +20,7 @@ def _same(x: Any, axis: int) -> Any:
     vjp_x=lambda g, y, axis: y * (g - sum(g * y, axis=axis, keepdims=True)),
     jvp=lambda x_dot, y, axis: y * (x_dot - sum(x_dot * y, axis=axis, keepdims=True)),
 )  # fmt: skip
-def softmax(x: Any, /, axis: Any = -1) -> Any:
+def softmax(x: Value, /, axis: Axes = -1) -> Any:
     """eˣ / Σ eˣ along an axis (Bridle 1990), without overflow.  Its Jacobian is symmetric: diag(y) − y yᵀ."""
     x = as_floating(x)
     e = exp(x - stop_gradient(max(x, axis=axis, keepdims=True)))
@@ -31,7 +32,7 @@ def softmax(x: Any, /, axis: Any = -1) -> Any:
     vjp_x=lambda g, y, axis: g - exp(y) * sum(g, axis=axis, keepdims=True),
     jvp=lambda x_dot, y, axis: x_dot - sum(exp(y) * x_dot, axis=axis, keepdims=True),
 )  # fmt: skip
-def log_softmax(x: Any, /, axis: Any = -1) -> Any:
+def log_softmax(x: Value, /, axis: Axes = -1) -> Any:
     """x − log Σ eˣ along an axis, without overflow and without the logarithm of a vanishing quotient."""
     x = as_floating(x)
     shifted = x - stop_gradient(max(x, axis=axis, keepdims=True))

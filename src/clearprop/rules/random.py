@@ -11,14 +11,15 @@ import operator
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from clearprop.errors import ArgumentError
 from clearprop.primitives import HELPERS, primitive
-from clearprop.program.types import PYTHON_SCALARS
+from clearprop.program.types import PYTHON_SCALARS, Value
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.indexing import getitem
-from clearprop.shapes import Size, broadcast
+from clearprop.shapes import Dim, Shape, Size, broadcast
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 """How far the words are rotated in the four rounds of an even and of an odd block of Threefry-2x32."""
@@ -52,7 +53,7 @@ def _random_bits(key: Any, shape: tuple[int, ...]) -> Any:
     return np.concatenate(words, axis=-1)[..., :n].reshape((*key.shape[:-1], *shape))
 
 
-def _fold_in(key: Any, data: Any) -> Any:
+def _fold_in(key: Any, data: Value) -> Any:
     low = np.asarray(data & 0xFFFFFFFF if type(data) is int else data).astype(np.uint32)
     return np.stack(threefry((key[..., 0], key[..., 1]), low, np.uint32(STREAM_FOLD)), axis=-1)
 
@@ -106,7 +107,7 @@ def _ratio(coefficients: Any, r: Any) -> Any:
     return p / q
 
 
-def _normal_quantile(bits: Any) -> Any:
+def _normal_quantile(bits: Value) -> Any:
     """The standard normal quantile of (bits + ½)/2³² (algorithm AS 241, Wichura 1988)."""
     u = (np.asarray(bits, np.float64) + 0.5) * 2.0**-32
     q = u - 0.5
@@ -135,7 +136,7 @@ HELPERS.update(
     dtype="uint32",
     public=False,
 )
-def random_bits(key: Any, /, *, shape: Any) -> Any:
+def random_bits(key: Any, /, *, shape: Shape) -> Any:
     """32 random bits per element; for a batch of keys (leading axes) a batch of arrays."""
 
 
@@ -148,7 +149,7 @@ def random_bits(key: Any, /, *, shape: Any) -> Any:
     dtype="uint32",
     public=False,
 )
-def fold_in_(key: Any, data: Any, /) -> Any:
+def fold_in_(key: Any, data: Value, /) -> Any:
     """A new key from a key and an integer."""
 
 
@@ -161,7 +162,7 @@ def fold_in_(key: Any, data: Any, /) -> Any:
     public=False,
     unconverted=True,
 )
-def uniform_float32(bits: Any, /) -> Any:
+def uniform_float32(bits: Value, /) -> Any:
     """24 of the bits as a number in [0, 1)."""
 
 
@@ -174,7 +175,7 @@ def uniform_float32(bits: Any, /) -> Any:
     public=False,
     unconverted=True,
 )
-def uniform_float64(high: Any, low: Any, /) -> Any:
+def uniform_float64(high: Value, low: Value, /) -> Any:
     """53 of the bits as a number in [0, 1)."""
 
 
@@ -187,7 +188,7 @@ def uniform_float64(high: Any, low: Any, /) -> Any:
     public=False,
     unconverted=True,
 )
-def normal_quantile(bits: Any, /) -> Any:
+def normal_quantile(bits: Value, /) -> Any:
     """The standard normal quantile of the bits read as a number in (0, 1)."""
 
 
@@ -209,7 +210,7 @@ def key(seed: int) -> Any:
     return Node.tensor(np.array([bits >> 32, bits & 0xFFFFFFFF], dtype=np.uint32))
 
 
-def fold_in(key: Any, data: Any) -> Any:
+def fold_in(key: Any, data: Value) -> Any:
     """The key that belongs to `data` (an integer, such as a step number) under `key`."""
     return fold_in_(key, data)
 
@@ -219,11 +220,11 @@ def split(key: Any, n: int = 2) -> list[Any]:
     return [fold_in_(key, i) for i in range(n)]
 
 
-def _as_shape(shape: Any) -> tuple[Any, ...]:
+def _as_shape(shape: Dim | Shape) -> tuple[Any, ...]:
     return (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
 
 
-def uniform(key: Any, shape: Any = (), low: Any = 0.0, high: Any = 1.0, dtype: Any = np.float64) -> Any:
+def uniform(key: Any, shape: Shape = (), low: Value = 0.0, high: Value = 1.0, dtype: DTypeLike = np.float64) -> Any:
     """Numbers uniform on [low, high): 24 random bits in float32, 53 in float64."""
     shape, dtype = _as_shape(shape), np.dtype(dtype)
     if dtype == np.float32:
@@ -235,14 +236,14 @@ def uniform(key: Any, shape: Any = (), low: Any = 0.0, high: Any = 1.0, dtype: A
     return u if plain else u * (high - low) + low
 
 
-def normal(key: Any, shape: Any = (), mean: Any = 0.0, std: Any = 1.0, dtype: Any = np.float64) -> Any:
+def normal(key: Any, shape: Shape = (), mean: Value = 0.0, std: Value = 1.0, dtype: DTypeLike = np.float64) -> Any:
     """Normal numbers with the given mean and standard deviation, from 32 random bits each."""
     z = astype(normal_quantile(random_bits(key, shape=_as_shape(shape))), dtype=np.dtype(dtype))
     plain = type(mean) in PYTHON_SCALARS and type(std) in PYTHON_SCALARS and (mean, std) == (0, 1)
     return z if plain else z * std + mean
 
 
-def bernoulli(key: Any, p: Any = 0.5, shape: Any = ()) -> Any:
+def bernoulli(key: Any, p: Value = 0.5, shape: Shape = ()) -> Any:
     """Booleans that are true with probability p."""
     return uniform_float32(random_bits(key, shape=_as_shape(shape))) < p
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ShapeError
-from clearprop.primitives import composite, primitive
-from clearprop.program.types import INT64, Type, type_of
+from clearprop.primitives import Primitive, composite, primitive
+from clearprop.program.types import INT64, Axes, Type, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules import eager
 from clearprop.rules.elementwise import as_floating, astype, equal, exp, isfinite, log, sqrt, stop_gradient, where
@@ -40,7 +40,7 @@ def count(x: Any, axis: Any) -> Any:
     return size_of(raw(x).shape[a] for a in axis)
 
 
-def _sum_dtype(x: Type, axis: Any = None, keepdims: bool = False) -> Any:
+def _sum_dtype(x: Type, axis: Axes = None, keepdims: bool = False) -> Any:
     return INT64 if x.dtype.kind in "bi" else np.dtype("uint64") if x.dtype.kind == "u" else x.dtype
 
 
@@ -49,7 +49,7 @@ def _sum_dtype(x: Type, axis: Any = None, keepdims: bool = False) -> Any:
     tex=r"\textstyle\sum {x}",
     shape=reduced, dtype=_sum_dtype, reduction="sum", d_x=lambda g: g,
 )  # fmt: skip
-def sum(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+def sum(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Sum over axes (None: all)."""
 
 
@@ -60,12 +60,12 @@ def sum(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     dtype="float",
     d_x=lambda g, x, axis: g / count(x, axis),
 )
-def mean(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+def mean(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Arithmetic mean over axes (None: all)."""
     return sum(x, axis=axis, keepdims=keepdims) / count(x, axis)
 
 
-def _tied(g: Any, x: Any, y: Any, axis: Any) -> Any:
+def _tied(g: Value, x: Value, y: Value, axis: Axes) -> Any:
     hit = equal(x, y)
     return where(hit, g / sum(where(hit, 1.0, 0.0 * g), axis=axis, keepdims=True), 0.0)
 
@@ -75,7 +75,7 @@ def _tied(g: Any, x: Any, y: Any, axis: Any) -> Any:
     tex=r"\max {x}",
     shape=_nonempty, reduction="max", d_x=lambda g, x, y, axis: _tied(g, x, y, axis),
 )  # fmt: skip
-def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+def max(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Largest element over axes; NaN wins.  Elements that tie share the derivative equally."""
 
 
@@ -84,7 +84,7 @@ def max(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     tex=r"\min {x}",
     shape=_nonempty, reduction="min", d_x=lambda g, x, y, axis: _tied(g, x, y, axis),
 )  # fmt: skip
-def min(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+def min(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Smallest element over axes; NaN wins.  Elements that tie share the derivative equally."""
 
 
@@ -131,7 +131,7 @@ def prod(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     "reduction", tex=r"\operatorname{{var}} {x}", shape=reduced, dtype="float",
     d_x=lambda g, x, axis: g * (2 / count(x, axis)) * (x - mean(x, axis=axis, keepdims=True)),
 )  # fmt: skip
-def var(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+def var(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Population variance, mean of (x − mean x)², over axes."""
     centred = x - mean(x, axis=axis, keepdims=True)
     return mean(centred * centred, axis=axis, keepdims=keepdims)
@@ -141,7 +141,7 @@ def var(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     "reduction", tex=r"\operatorname{{std}} {x}", shape=reduced, dtype="float", kink=lambda x, y: y,
     d_x=lambda g, x, y, axis: g / (count(x, axis) * y) * (x - mean(x, axis=axis, keepdims=True)),
 )  # fmt: skip
-def std(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+def std(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Population standard deviation √var over axes; it has no derivative where it is 0."""
     return sqrt(var(x, axis=axis, keepdims=keepdims))
 
@@ -154,7 +154,7 @@ def std(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     reduction="all",
     dtype="bool",
 )
-def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+def all(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Whether every element is true."""
 
 
@@ -166,7 +166,7 @@ def all(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     reduction="any",
     dtype="bool",
 )
-def any(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+def any(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Whether some element is true."""
 
 
@@ -182,16 +182,16 @@ def _one_reduced(x: Type, axis: int, keepdims: bool = False) -> Shape:
     shape=_one_reduced,
     dtype="int64",
 )
-def argmax_(x: Any, /, *, axis: Any = -1, keepdims: bool = False) -> Any:
+def argmax_(x: Value, /, *, axis: Axes = -1, keepdims: bool = False) -> Any:
     """Index of the first largest element along an axis (None: of all elements in order); NaN counts as largest."""
 
 
 @argmax_.front
-def argmax(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:  # noqa: D103 - the declaration's
+def argmax(x: Value, /, *, axis: int | None = None, keepdims: bool = False) -> Any:  # noqa: D103 - the declaration's
     return _index_along(argmax_, x, axis, keepdims)
 
 
-def _index_along(index: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
+def _index_along(index: Primitive, x: Value, axis: int | None, keepdims: bool) -> Any:
     if axis is not None:
         return index(x, axis=axis, keepdims=keepdims)
     at = index(reshape(x, (-1,)), axis=-1)
@@ -206,12 +206,12 @@ def _index_along(index: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
     shape=_one_reduced,
     dtype="int64",
 )
-def argmin_(x: Any, /, *, axis: Any = -1, keepdims: bool = False) -> Any:
+def argmin_(x: Value, /, *, axis: Axes = -1, keepdims: bool = False) -> Any:
     """Index of the first smallest element along an axis (None: of all elements in order); NaN counts as smallest."""
 
 
 @argmin_.front
-def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any:  # noqa: D103 - the declaration's
+def argmin(x: Value, /, *, axis: int | None = None, keepdims: bool = False) -> Any:  # noqa: D103 - the declaration's
     return _index_along(argmin_, x, axis, keepdims)
 
 
@@ -220,12 +220,12 @@ def argmin(x: Any, /, *, axis: int | None = None, keepdims: bool = False) -> Any
     tex=r"\operatorname{{cumsum}} {x}", shape=lambda x, axis: x.shape, dtype=_sum_dtype, one_dtype=True,
     vjp_x=lambda g, axis: flip(cumulative_sum_(flip(g, axis=axis), axis=axis), axis=axis),
 )  # fmt: skip
-def cumulative_sum_(x: Any, /, *, axis: Any = -1) -> Any:
+def cumulative_sum_(x: Value, /, *, axis: Axes = -1) -> Any:
     """Running sum along an axis, which may be left out if x has only one."""
 
 
 @cumulative_sum_.front
-def cumulative_sum(x: Any, /, *, axis: int | None = None) -> Any:  # noqa: D103 - the declaration's docstring
+def cumulative_sum(x: Value, /, *, axis: int | None = None) -> Any:  # noqa: D103 - the declaration's docstring
     return cumulative_sum_(x, axis=only_axis(x, axis, "cumulative_sum"))
 
 
@@ -237,7 +237,7 @@ def cumulative_sum(x: Any, /, *, axis: int | None = None) -> Any:  # noqa: D103 
     kink=lambda x, y: y,
     d_x=lambda g, x, y: g * where(equal(y, 0), 0.0, x / where(equal(y, 0), 1.0, y)),
 )
-def norm(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+def norm(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Euclidean norm √Σx² over axes.  By convention its derivative at 0 is 0."""
     x = as_floating(x)
     return sqrt(sum(x * x, axis=axis, keepdims=keepdims))

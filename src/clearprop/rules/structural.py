@@ -6,12 +6,14 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+from numpy.typing import DTypeLike
+
 from clearprop.errors import ShapeError
 from clearprop.primitives import primitive
-from clearprop.program.types import PYTHON_SCALARS, type_of
+from clearprop.program.types import PYTHON_SCALARS, Axes, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules import eager
-from clearprop.shapes import Size, broadcast, divide, normalise_axes, normalise_axis, same, size_of
+from clearprop.shapes import Dim, Shape, Size, broadcast, divide, normalise_axes, normalise_axis, same, size_of
 
 
 # ------------------------------------------------------------------------------------------------- creation
@@ -23,7 +25,7 @@ from clearprop.shapes import Size, broadcast, divide, normalise_axes, normalise_
     public=False,
     source="constant",
 )
-def full_(*, shape: Any, value: Any, dtype: Any) -> Any:
+def full_(*, shape: Shape, value: Value, dtype: DTypeLike) -> Any:
     """An array of one repeated value."""
 
 
@@ -35,12 +37,12 @@ def full_(*, shape: Any, value: Any, dtype: Any) -> Any:
     public=False,
     source="indices",
 )
-def arange_(*, size: Any, dtype: Any) -> Any:
+def arange_(*, size: Dim, dtype: DTypeLike) -> Any:
     """The integers 0, 1, …, size − 1."""
 
 
 @primitive("structural", numpy="{dim}", shape=lambda dim: [type_of(0)], public=False, source="size")
-def size(*, dim: Any) -> Any:
+def size(*, dim: Dim) -> Any:
     """A size as a number: it adopts the dtype of what it meets."""
 
 
@@ -51,14 +53,14 @@ def _size_as_value(dim: Size) -> Any:
 Size.as_value = staticmethod(_size_as_value)
 
 
-def zeros_like(x: Any) -> Any:
+def zeros_like(x: Value) -> Any:
     """Zeros of x's shape and dtype."""
     value = raw(x)
     t = type_of(value)
     return full_(shape=t.shape, value=0, dtype=t.dtype)
 
 
-def ones_like(x: Any) -> Any:
+def ones_like(x: Value) -> Any:
     """Ones of x's shape and dtype."""
     t = type_of(raw(x))
     return full_(shape=t.shape, value=1, dtype=t.dtype)
@@ -69,7 +71,7 @@ def _shape(x: Any) -> Any:
     return () if type(x) in PYTHON_SCALARS else x.shape
 
 
-def only_axis(x: Any, axis: int | None, name: str) -> int:
+def only_axis(x: Value, axis: int | None, name: str) -> int:
     """The axis, or the only one there is."""
     n = len(_shape(x))
     if axis is None and n != 1:
@@ -83,7 +85,7 @@ def only_axis(x: Any, axis: int | None, name: str) -> int:
 
 
 # --------------------------------------------------------------------------------------------------- shape
-def _batch_reshape(size: Any, x: Any, *, shape: Any) -> Any:
+def _batch_reshape(size: Dim, x: Value, *, shape: Shape) -> Any:
     return reshape_(x, shape=(size, *shape))
 
 
@@ -92,17 +94,17 @@ def _batch_reshape(size: Any, x: Any, *, shape: Any) -> Any:
     view="reshape", absorbs=True,
     vjp_x=lambda g, x: reshape_(g, shape=x.shape),
 )  # fmt: skip
-def reshape_(x: Any, /, shape: Any) -> Any:
+def reshape_(x: Value, /, shape: Shape) -> Any:
     """The same elements in another shape; one size may be −1."""
 
 
 @reshape_.front
-def reshape(x: Any, shape: Any) -> Any:  # noqa: D103 - the declaration's docstring
+def reshape(x: Any, shape: Dim | Shape) -> Any:  # noqa: D103 - the declaration's docstring
     shape = (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
     return reshape_(x, shape=_complete_shape(_shape(x), shape))
 
 
-def _complete_shape(old: Any, new: Any) -> Any:
+def _complete_shape(old: Shape, new: Shape) -> Any:
     unknown = [i for i, n in enumerate(new) if isinstance(n, int) and n == -1]
     total = size_of(old)
     if len(unknown) == 1:
@@ -127,7 +129,7 @@ def _complete_shape(old: Any, new: Any) -> Any:
     vjp_x=lambda g, axes: permute_dims_(g, axes=_inverse(axes)),
     batch=lambda size, x, *, axes: permute_dims_(x, axes=(-len(axes) - 1, *axes)),
 )  # fmt: skip
-def permute_dims_(x: Any, /, axes: Any) -> Any:
+def permute_dims_(x: Value, /, axes: Axes) -> Any:
     """The axes of x in another order."""
 
 
@@ -137,7 +139,7 @@ def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
 
 
 @permute_dims_.front
-def permute_dims(x: Any, axes: Sequence[int]) -> Any:  # noqa: D103 - the declaration's docstring
+def permute_dims(x: Value, axes: Sequence[int]) -> Any:  # noqa: D103 - the declaration's docstring
     n = len(_shape(x))
     order = tuple(normalise_axis(operator.index(a), n) for a in axes)
     if sorted(order) != list(range(-n, 0)):
@@ -149,7 +151,7 @@ def permute_dims(x: Any, axes: Sequence[int]) -> Any:  # noqa: D103 - the declar
     return permute_dims_(x, axes=order)
 
 
-def matrix_transpose(x: Any) -> Any:
+def matrix_transpose(x: Value) -> Any:
     """The last two axes of x exchanged; `x.mT`."""
     n = len(_shape(x))
     if n < 2:
@@ -162,7 +164,7 @@ def matrix_transpose(x: Any) -> Any:
     return permute_dims_(x, axes=(*range(-n, -2), -1, -2))
 
 
-def _batch_broadcast(size: Any, x: Any, *, shape: Any) -> Any:
+def _batch_broadcast(size: Dim, x: Value, *, shape: Shape) -> Any:
     pad = len(shape) - (len(_shape(x)) - 1)
     own = _shape(x)
     return broadcast_to_(reshape_(x, shape=(own[0], *([1] * pad), *own[1:])), shape=(size, *shape))
@@ -172,12 +174,12 @@ def _batch_broadcast(size: Any, x: Any, *, shape: Any) -> Any:
     "structural", numpy="np.broadcast_to({x}, {shape})", view="broadcast", absorbs=True, eager=eager.spread, tex="{x}",
     shape=lambda x, shape: shape, batch=_batch_broadcast, vjp_x=lambda g: g,
 )  # fmt: skip
-def broadcast_to_(x: Any, /, shape: Any) -> Any:
+def broadcast_to_(x: Value, /, shape: Shape) -> Any:
     """x repeated along axes of size 1 and new leading axes, without copying (but for small ones in eager mode)."""
 
 
 @broadcast_to_.front
-def broadcast_to(x: Any, shape: Any) -> Any:  # noqa: D103 - the declaration's docstring
+def broadcast_to(x: Value, shape: Shape) -> Any:  # noqa: D103 - the declaration's docstring
     shape, own = tuple(shape), _shape(x)
     try:
         fits = len(own) <= len(shape) and all(same(a, b) for a, b in zip(broadcast(own, shape), shape, strict=True))
@@ -196,11 +198,11 @@ def broadcast_to(x: Any, shape: Any) -> Any:  # noqa: D103 - the declaration's d
     "structural", numpy="np.squeeze({x}, {axis})", view="reshape", tex="{x}",
     shape=lambda x, axis: _squeezed(x.shape, axis), vjp_x=lambda g, x: reshape_(g, shape=x.shape),
 )  # fmt: skip
-def squeeze(x: Any, /, axis: Any = None) -> Any:
+def squeeze(x: Value, /, axis: Axes = None) -> Any:
     """x without the named axes, which must have size 1 (None: every axis must)."""
 
 
-def _squeezed(shape: Any, axes: Any) -> Any:
+def _squeezed(shape: Shape, axes: Any) -> Any:
     wrong = [a for a in axes if not (isinstance(shape[a], int) and shape[a] == 1)]
     if wrong:
         raise ShapeError(
@@ -215,11 +217,11 @@ def _squeezed(shape: Any, axes: Any) -> Any:
     "structural", numpy="np.expand_dims({x}, {axis})", view="reshape", tex="{x}",
     shape=lambda x, axis: _expanded(x.shape, axis), vjp_x=lambda g, x: reshape_(g, shape=x.shape),
 )  # fmt: skip
-def expand_dims_(x: Any, /, axis: Any) -> Any:
+def expand_dims_(x: Value, /, axis: Axes) -> Any:
     """x with new axes of size 1 at the named positions of the result."""
 
 
-def _expanded(shape: Any, axes: Any) -> Any:
+def _expanded(shape: Shape, axes: Any) -> Any:
     n = len(shape) + len(axes)
     rest = iter(shape)
     return tuple(1 if i - n in axes else next(rest) for i in range(n))
@@ -235,11 +237,11 @@ def expand_dims(x: Any, axis: Any = 0) -> Any:  # noqa: D103 - the declaration's
     "structural", numpy="np.flip({x}, {axis})", view="flip", tex=r"\operatorname{{flip}} {x}",
     shape=lambda x, axis: x.shape, vjp_x=lambda g, axis: flip(g, axis=axis),
 )  # fmt: skip
-def flip(x: Any, /, axis: Any = None) -> Any:
+def flip(x: Value, /, axis: Axes = None) -> Any:
     """x in reverse order along the axes (None: all)."""
 
 
-def swapaxes(x: Any, a: int, b: int) -> Any:
+def swapaxes(x: Value, a: int, b: int) -> Any:
     """x with two axes exchanged."""
     n = len(_shape(x))
     axes = list(range(-n, 0))

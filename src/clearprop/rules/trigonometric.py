@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop.primitives import primitive
+from clearprop.program.types import Value
 from clearprop.rules.elementwise import sqrt
 
 
@@ -16,7 +17,7 @@ from clearprop.rules.elementwise import sqrt
     dtype="float",
     d_x=lambda g, x: g * cos(x),
 )
-def sin(x: Any, /) -> Any:
+def sin(x: Value, /) -> Any:
     """Sine of x (radians)."""
 
 
@@ -28,7 +29,7 @@ def sin(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: -g * sin(x),
 )
-def cos(x: Any, /) -> Any:
+def cos(x: Value, /) -> Any:
     """Cosine of x (radians)."""
 
 
@@ -40,7 +41,7 @@ def cos(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, y: g * (1 + y * y),
 )
-def tan(x: Any, /) -> Any:
+def tan(x: Value, /) -> Any:
     """Tangent of x (radians)."""
 
 
@@ -52,7 +53,7 @@ def tan(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: g / sqrt(1 - x * x),
 )
-def asin(x: Any, /) -> Any:
+def asin(x: Value, /) -> Any:
     """Inverse sine on [−1, 1]; NaN outside."""
 
 
@@ -64,7 +65,7 @@ def asin(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: -g / sqrt(1 - x * x),
 )
-def acos(x: Any, /) -> Any:
+def acos(x: Value, /) -> Any:
     """Inverse cosine on [−1, 1]; NaN outside."""
 
 
@@ -76,7 +77,7 @@ def acos(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: g / (1 + x * x),
 )
-def atan(x: Any, /) -> Any:
+def atan(x: Value, /) -> Any:
     """Inverse tangent."""
 
 
@@ -84,7 +85,7 @@ def atan(x: Any, /) -> Any:
     "elementwise", numpy="np.arctan2({a}, {b})", numba="atan2({a}, {b})", tex=r"\operatorname{{atan2}}({a}, {b})",
     dtype="float", d_a=lambda g, a, b: g * b / (a * a + b * b), d_b=lambda g, a, b: -g * a / (a * a + b * b),
 )  # fmt: skip
-def atan2(a: Any, b: Any, /) -> Any:
+def atan2(a: Value, b: Value, /) -> Any:
     """The angle of the point (b, a), in (−π, π]."""
 
 
@@ -96,7 +97,7 @@ def atan2(a: Any, b: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: g * cosh(x),
 )
-def sinh(x: Any, /) -> Any:
+def sinh(x: Value, /) -> Any:
     """Hyperbolic sine."""
 
 
@@ -108,7 +109,7 @@ def sinh(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: g * sinh(x),
 )
-def cosh(x: Any, /) -> Any:
+def cosh(x: Value, /) -> Any:
     """Hyperbolic cosine."""
 
 
@@ -120,7 +121,7 @@ def cosh(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, y: g * (1 - y * y),
 )
-def tanh(x: Any, /) -> Any:
+def tanh(x: Value, /) -> Any:
     """Hyperbolic tangent (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ)."""
 
 
@@ -132,7 +133,7 @@ def tanh(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: g / sqrt(x * x + 1),
 )
-def asinh(x: Any, /) -> Any:
+def asinh(x: Value, /) -> Any:
     """Inverse hyperbolic sine."""
 
 
@@ -144,7 +145,7 @@ def asinh(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: g / (sqrt(x - 1) * sqrt(x + 1)),
 )
-def acosh(x: Any, /) -> Any:
+def acosh(x: Value, /) -> Any:
     """Inverse hyperbolic cosine on [1, ∞); NaN below 1."""
 
 
@@ -156,5 +157,5 @@ def acosh(x: Any, /) -> Any:
     dtype="float",
     d_x=lambda g, x: g / (1 - x * x),
 )
-def atanh(x: Any, /) -> Any:
+def atanh(x: Value, /) -> Any:
     """Inverse hyperbolic tangent on (−1, 1)."""

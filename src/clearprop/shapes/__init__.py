@@ -3,6 +3,7 @@
 from clearprop.shapes.broadcasting import broadcast, normalise_axes, normalise_axis
 from clearprop.shapes.signature import Remedy, Signature
 from clearprop.shapes.sizes import (
+    Dim,
     Scope,
     Shape,
     Size,
@@ -19,6 +20,7 @@ from clearprop.shapes.sizes import (
 )
 
 __all__ = [
+    "Dim",
     "Remedy",
     "Scope",
     "Shape",

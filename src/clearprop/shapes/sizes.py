@@ -12,7 +12,7 @@ import functools
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 Shape = tuple[Any, ...]
 """A tuple of integers and `Size`s."""
@@ -247,6 +247,10 @@ class Size:
             names = "*".join(s.label for s in m)
             parts.append(str(k) if not m else names if k == 1 else f"{k}*{names}")
         return " + ".join(parts).replace("+ -", "- ")
+
+
+Dim: TypeAlias = int | Size
+"""The size of one axis."""
 
 
 def dim_key(dim: Any) -> Any:
