@@ -328,7 +328,7 @@ def closed_helpers(helpers: Mapping[str, Callable[..., Any]]) -> list[Callable[.
 
     def add(f: Callable[..., Any]) -> None:
         scope = inspect.getmodule(f)
-        for name in re.findall(r"\b(_\w+|threefry)\(", inspect.getsource(f)):
+        for name in re.findall(r"\b(_\w+|threefry)\(", _text_of(f)):
             inner = getattr(scope, name, None)
             if inspect.isfunction(inner) and inner is not f and inner.__name__ not in out:
                 add(inner)
@@ -341,13 +341,25 @@ def closed_helpers(helpers: Mapping[str, Callable[..., Any]]) -> list[Callable[.
 
 def helper_source(f: Callable[..., Any]) -> str:
     """A helper's text with the constants of its module that it reads, and the public name it is called by."""
-    source = re.sub(r": Any|: tuple\[[^=)]*?\](?=[,)])|: int(?=[,)])| -> [^:]+(?=:\n)", "", inspect.getsource(f))
+    source = re.sub(r": Any|: tuple\[[^=)]*?\](?=[,)])|: int(?=[,)])| -> [^:]+(?=:\n)", "", _text_of(f))
     scope = inspect.getmodule(f)
     read = {n: getattr(scope, n, None) for n in sorted(set(re.findall(r"\b_?[A-Z][A-Z0-9_]*\b", source)))}
     constants = [f"{n} = {value!r}" for n, value in read.items() if isinstance(value, (int, float, tuple))]
     for public, helper in HELPERS.items():
         source = re.sub(rf"\b{helper.__name__}\b", public, source)
     return "\n".join([*constants, *(["", ""] if constants else []), source.rstrip()])
+
+
+def _text_of(f: Callable[..., Any]) -> str:
+    """The text that defines a function; OSError where there is none.
+
+    Since Python 3.13 the text of `python -c` is found under the name `<string>`, which everything has that was made by
+    `exec`: what is found there may be any line of the caller's.
+    """
+    text = inspect.getsource(f)
+    if f"def {f.__name__}(" not in text:
+        raise OSError(f"the source of {f.__name__} is not in a file")
+    return text
 
 
 def compile_numpy(program: Program, name: str = "step") -> tuple[str, Callable[..., Any]]:
