@@ -84,9 +84,11 @@ def test_nothing_is_claimed_of_what_has_no_mean_or_no_difference(scores):
     assert found.chance == 1 and not found.clear
 
 
-def test_a_constant_difference_is_clear():
-    (found,) = differences([outcome("a", [1.0, 2.0, 3.0]), outcome("b", [1.5, 2.5, 3.5])])
-    assert found.chance == 0 and found.gap == 0.5
+@pytest.mark.parametrize("gap", [0.5, 0.1])
+def test_a_constant_difference_is_clear(gap):
+    """Also one that is constant but for rounding."""
+    (found,) = differences([outcome("a", [1.0, 2.0, 3.0]), outcome("b", [1.0 + gap, 2.0 + gap, 3.0 + gap])])
+    assert found.chance == 0 and found.gap == pytest.approx(gap)
 
 
 NAMES = ["sgd", "adam", "rmsprop", "polyak"]

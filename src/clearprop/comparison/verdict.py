@@ -23,6 +23,8 @@ LEVEL = 0.05
 """The chance that a verdict may have of claiming a difference where there is none."""
 _FEWEST = 3
 """With fewer seeds nothing is tested."""
+_EQUAL = 1e-12
+"""Differences that lie closer together, of their size, are equal but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,13 @@ def _gaps(a: Outcome, b: Outcome) -> NDArray[np.float64]:
 
 def _chance(gaps: NDArray[np.float64]) -> float:
     """The two-sided p-value of a mean of 0 (Student's t)."""
-    from scipy.stats import t
+    from scipy.stats import ttest_1samp
 
     if not np.isfinite(gaps).all() or len(gaps) < _FEWEST:
         return 1.0
-    error = float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
-    if error == 0:
-        return float(gaps[0] == 0)
-    return float(2 * t.sf(abs(gaps.mean()) / error, len(gaps) - 1))
+    if np.ptp(gaps) <= _EQUAL * np.abs(gaps).max():  # without spread the statistic divides by 0, or by rounding
+        return float(not gaps.any())
+    return float(ttest_1samp(gaps, 0.0).pvalue)
 
 
 def holm(chances: NDArray[np.float64]) -> NDArray[np.float64]:
