@@ -38,6 +38,7 @@ from clearprop.program.ir import Program as Program
 from clearprop.program.typechecking import typecheck as typecheck
 from clearprop.program.values import no_grad as no_grad
 from clearprop.rules import random as random
+from clearprop.runs.tensorboard import TensorBoard as TensorBoard
 from clearprop.train.fitting import fit as fit
 from clearprop.train.interrupts import TrainingInterrupted as TrainingInterrupted
 from clearprop.train.loading import load as load

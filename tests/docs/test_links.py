@@ -53,7 +53,7 @@ def test_make_targets_that_pages_name_exist():
 def test_every_dependency_has_its_reason():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = [*project["dependencies"], *(r for group in project["optional-dependencies"].values() for r in group)]
-    names = {re.split(r"[>=<\[]", requirement)[0] for requirement in declared}
+    names = {re.split(r"[>=<\[]", requirement)[0].lower() for requirement in declared}
     page = (ROOT / "docs" / "design" / "dependencies.md").read_text(encoding="utf-8").lower()
     assert {name for name in names if not re.search(rf"^\|[^|]*\b{name}\b", page, re.MULTILINE)} == set()
 

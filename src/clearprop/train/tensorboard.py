@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from clearprop.runs import tensorboard as _moved
+from clearprop.runs.tensorboard import TensorBoard as _TensorBoard
 
 
 def __getattr__(name: str) -> Any:
-    """`TensorBoard`, from where it is now."""
+    """`cl.TensorBoard`, whose old name this is."""
     if name != "TensorBoard":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warnings.warn(f"{__name__}.{name} is {_moved.__name__}.{name} now", DeprecationWarning, stacklevel=2)
-    return _moved.TensorBoard
+    warnings.warn(f"{__name__}.{name} is cl.{name} now", DeprecationWarning, stacklevel=2)
+    return _TensorBoard
