@@ -21,6 +21,7 @@ from clearprop.runs.events import Events
 from clearprop.train.defaults import recipe
 from clearprop.train.job import make_plan, train
 from clearprop.train.metrics import METRICS, evaluate, evaluate_part, find_loss
+from tests.data.mixed_table import saved, table
 
 SMALL = 160_000
 """Bytes: so little that the tables here are cut into several blocks."""
@@ -30,33 +31,6 @@ SMALL = 160_000
 def _any_memory(monkeypatch):
     monkeypatch.setattr(memory, "LEAST_MEMORY", 1)
     monkeypatch.setattr(memory, "FIXED", 0)
-
-
-def table(rows, seed=0):
-    rng = np.random.default_rng(seed)
-    size = rng.normal(size=rows) * 10
-    return polars.DataFrame(
-        {
-            "id": np.arange(rows),
-            "size": size,
-            "price": rng.gamma(2, 3, rows).round(2),
-            "colour": rng.choice(["red", "green", "blue", None], rows).tolist(),
-            "code": rng.choice(["1", "2", "17", "A"], rows, p=[0.3, 0.3, 0.2, 0.2]),
-            "holes": np.where(rng.random(rows) < 0.1, np.nan, rng.normal(size=rows)),
-            "even": rng.random(rows) < 0.5,
-            "count": rng.integers(0, 9, rows),
-            "kind": np.where(size + rng.normal(size=rows) > 3, "high", np.where(size < -8, "low", "middle")),
-        }
-    ).with_columns(polars.col("holes").fill_nan(None))
-
-
-def saved(folder, frame, form):
-    path = folder / f"t.{form}"
-    if form == "csv":
-        frame.write_csv(path)
-    else:
-        frame.write_parquet(path, row_group_size=max(1, len(frame) // 7))
-    return path
 
 
 def stream(path, memory=SMALL, target=None, task="auto", val=0.15, test=0.15, seed=0):
@@ -315,27 +289,6 @@ def test_a_report_judges_by_some_of_the_rows(streamed_run, monkeypatch):
     monkeypatch.setattr(numbers, "MOST_ROWS", 100)
     page = report_html(cl.load(streamed_run[0]))
     assert "Judged by 100 of the 225 rows, evenly spread, of the validation part." in page
-
-
-@pytest.mark.parametrize("target", ["kind", "price"])
-@pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_predictions_and_results_do_not_depend_on_blocks(tmp_path, form, target, monkeypatch, capsysbinary):
-    from clearprop.cli import main
-    from clearprop.data.streaming import encoded_source
-
-    path = saved(tmp_path, table(800), form)
-    new = saved(tmp_path / "..", table(2000, 5).drop("id"), form)
-    train(job(path, tmp_path / "run", target=target, epochs=1))
-    said = []
-    for size in (encoded_source.MEMORY, 50_000):
-        monkeypatch.setattr(encoded_source, "MEMORY", size)
-        assert main(["predict", str(tmp_path / "run"), str(new)]) == 0
-        printed = capsysbinary.readouterr()
-        assert main(["evaluate", str(tmp_path / "run"), str(new), "--json"]) == 0
-        said.append((printed.out, printed.err, json.loads(capsysbinary.readouterr().out)))
-    assert said[0][:2] == said[1][:2]
-    assert said[0][0].count(b"\n") == 2001
-    assert said[0][2] == pytest.approx(said[1][2], rel=1e-5)
 
 
 # ------------------------------------------------------------------------------------------------------- mistakes
