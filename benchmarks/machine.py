@@ -24,12 +24,18 @@ def description() -> dict[str, Any]:
         "processor": _field("/proc/cpuinfo", "model name") or platform.processor(),
         "cores": cores,
         "memory_gb": round(int((_field("/proc/meminfo", "MemTotal") or "0 kB").split()[0]) / 2**20, 1),
-        "vector": [f for f in ("avx2", "avx512f") if f in (_field("/proc/cpuinfo", "flags") or "").split()],
+        "vector": vector_extensions(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "load": round(os.getloadavg()[0], 2),
         "unset": [name for name in FORCED if name in os.environ],
     }
+
+
+def vector_extensions() -> list[str]:
+    """Those of AVX2 and AVX-512 that the processor has."""
+    flags = (_field("/proc/cpuinfo", "flags") or "").split()
+    return [f for f in ("avx2", "avx512f") if f in flags]
 
 
 def _field(path: str, name: str) -> str | None:

@@ -4,12 +4,14 @@ Kernels that tests compile are kept from run to run, beside pytest's own cache a
 """
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from clearprop.program.tracing import builder
 from clearprop.program.values import RECORDING
+from tests.fast import MODULES
 
 _REPEATABLE = {"derandomize": True, "deadline": None, "database": None, "print_blob": False}
 settings.register_profile("test", max_examples=25, suppress_health_check=[HealthCheck.too_slow], **_REPEATABLE)
@@ -22,6 +24,13 @@ def pytest_configure(config):
         os.environ.setdefault("CLEARPROP_CACHE_DIR", str(config.cache.mkdir("kernels")))
     if config.getoption("markexpr", "") == "verify":
         settings.load_profile("verify")
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and item.path.relative_to(here).as_posix() in MODULES:
+            item.add_marker(pytest.mark.fast)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,20 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-MADE = {".venv", ".bench", ".git", "build", "dist", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
+MADE = {
+    ".venv",
+    ".venv-3.11",
+    ".venv-3.12",
+    ".venv-3.13",
+    ".bench",
+    ".git",
+    "build",
+    "dist",
+    "__pycache__",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+}
 
 
 def files():
