@@ -1,5 +1,6 @@
 """What is said when something cannot be compiled: the user's line, and what to write instead; word for word."""
 
+import linecache
 import warnings
 
 import numpy as np
@@ -326,7 +327,10 @@ def test_helpers_of_the_users_are_found(monkeypatch):
     assert "def smoothed(x):\n    return x / (1 + x)" in f.source("numpy")
 
 
-def test_a_helper_without_a_file_still_runs(monkeypatch):
+@pytest.mark.parametrize("known", ["", "import sys\nprint(1 / 0)\n"])
+def test_a_helper_without_a_file_still_runs(monkeypatch, known):
+    """Also where Python has a text for "<string>", that of `python -c`: it is another function's."""
+    monkeypatch.setitem(linecache.cache, "<string>", (len(known), None, known.splitlines(keepends=True), "<string>"))
     scope = {}
     exec("def halved(x):\n    return x / 2", scope)
     monkeypatch.setitem(HELPERS, "halved", scope["halved"])

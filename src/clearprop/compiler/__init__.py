@@ -10,10 +10,10 @@ from clearprop.compiler.compiled_function import Compiled as Compiled
 from clearprop.compiler.compiled_function import compile as compile
 from clearprop.compiler.executor_choice import ExecutorWarning as ExecutorWarning
 from clearprop.compiler.executor_choice import native_obstacle as native_obstacle
+from clearprop.compiler.helper_text import closed_helpers as closed_helpers
+from clearprop.compiler.helper_text import helper_source as helper_source
 from clearprop.compiler.lowering import lower as lower
 from clearprop.compiler.numpy_source import NumpySource as NumpySource
-from clearprop.compiler.numpy_source import closed_helpers as closed_helpers
-from clearprop.compiler.numpy_source import helper_source as helper_source
 from clearprop.compiler.threads import get_threads as get_threads
 from clearprop.compiler.threads import products_of as products_of
 from clearprop.compiler.threads import set_threads as set_threads

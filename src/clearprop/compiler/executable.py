@@ -71,6 +71,8 @@ class Executable:
     """Calls of all threads, and one native loop over them."""
 
     def __init__(self, binding: Binding) -> None:
+        # A barrier stands between two instructions when either is divided: one that is not may read what the other
+        # thread wrote, or write what it still reads.  After the last the first comes again, in the next step.
         self.binding = binding
         parallel = binding.parallel
         self.threads = binding.threads if any(parallel) else 1

@@ -2,6 +2,12 @@
 
 The text depends only on the operations and on which strides are 0, 1 or run-time numbers: layers and programs that
 do the same share one compiled kernel.  Parameters are described beside the text, for whoever fills them in.
+
+Assumed of the nest: its stages are right (`schedule`), its axes are merged (`axis_merging`).  Kept: every index is a
+sum of loop variables times the strides of an access, and loops run over the domain, so that a kernel touches the
+elements that its accesses name and no others; all loads of a row's stage stand before its stores, so that an update
+in place reads the old value; a value is converted to the dtype that its operation computes in at every operand, as
+NumPy does.
 """
 
 from __future__ import annotations
@@ -206,6 +212,8 @@ class Emitter:
 
     def load(self, read: Access, op: Statement) -> str:
         """An element of an array in memory; what is fixed along a row is loaded once."""
+        # where the load may stand: before all loops if nothing in its index moves, at the start of a row if only the
+        # last axis does not move it, else where it is used (LLVM merges equal ones)
         array = self.array(read.base, read.offset)
         row = self.nest.is_row(op)
         text = f"{array}[{self.index(read.strides, row)}]"
@@ -232,6 +240,8 @@ class Emitter:
 
     def later(self, base: Var, stage: int) -> str:
         """A full value that a later stage of the same row needs: in memory, computed again, or kept in a row."""
+        # cheapest first: memory that is written anyway and still in the first cache; a few operations once more; a
+        # scratch row as long as the last axis
         op = self.makers[base]
         if base in self.stored:
             return f"{self.array(base)}[{self.index(op.write, False)}]"
@@ -342,6 +352,8 @@ class Emitter:
 
     def _emit_accumulation(self, op: Statement, text: str, stage: int) -> None:
         """A reduction over an outer axis: into a local number if nothing is kept, else into memory."""
+        # `part` and not `array` where the first axis is reduced: that is the axis that threads divide, and each needs
+        # an accumulator of its own, which are combined in a fixed order afterwards
         row = self.nest.is_row(op)
         kept = [k for k in range(len(op.domain)) if k not in op.reduced]
         last = len(op.domain) - 1
@@ -384,6 +396,7 @@ class Emitter:
         self.head += [f"for z in range({bound}):", f"    {part}[z] = {reduction_start(op)}"]
 
     def _lines(self) -> list[str]:
+        """The loops, from the inside out: a row's stages one after the other, then one loop per outer axis."""
         if self.rank == 0:
             return self.head
         if self.rank == 1:

@@ -1,6 +1,9 @@
 """Lowering: composites expanded into leaves, shared and simplified; still a program, with the same meaning.
 
 Sharing needs no pass of its own: the builder that re-traces the program finds identical equations.
+
+Assumed: the facts that primitives declare (`program.facts`).  Kept: types, names, lines, and every value to the bit,
+the sign of zero and NaN included.  So x · 0 is not 0, x + 0 is not x, and nothing is reordered.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from clearprop.shapes import is_one, same_shape
 
 def lower(program: Program) -> Program:
     """The program over leaves alone: expanded, shared, simplified, without dead code."""
+    # twice: bodies of composites only become visible, and constants in them only meet, once they are written out
     return _retrace(_retrace(program, expand=True), expand=False)
 
 

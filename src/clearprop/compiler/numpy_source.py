@@ -7,7 +7,6 @@ belongs to (∂relu), and its mathematics where that reads otherwise than its co
 from __future__ import annotations
 
 import ast
-import inspect
 import itertools
 import keyword
 import linecache
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.compiler.helper_text import closed_helpers, helper_source
 from clearprop.notation import Call, Expression, Name, Number, text
 from clearprop.notation.expressions import fill_spelling
 from clearprop.primitives import HELPERS
@@ -320,46 +320,6 @@ def _number(value: Any) -> str:
     if isinstance(value, float) and value != value:
         return "np.nan"
     return repr(value)
-
-
-def closed_helpers(helpers: Mapping[str, Callable[..., Any]]) -> list[Callable[..., Any]]:
-    """The helpers and the helpers that they call, each once, callees first."""
-    out: dict[str, Callable[..., Any]] = {}
-
-    def add(f: Callable[..., Any]) -> None:
-        scope = inspect.getmodule(f)
-        for name in re.findall(r"\b(_\w+|threefry)\(", _text_of(f)):
-            inner = getattr(scope, name, None)
-            if inspect.isfunction(inner) and inner is not f and inner.__name__ not in out:
-                add(inner)
-        out.setdefault(f.__name__, f)
-
-    for f in helpers.values():
-        add(f)
-    return list(out.values())
-
-
-def helper_source(f: Callable[..., Any]) -> str:
-    """A helper's text with the constants of its module that it reads, and the public name it is called by."""
-    source = re.sub(r": Any|: tuple\[[^=)]*?\](?=[,)])|: int(?=[,)])| -> [^:]+(?=:\n)", "", _text_of(f))
-    scope = inspect.getmodule(f)
-    read = {n: getattr(scope, n, None) for n in sorted(set(re.findall(r"\b_?[A-Z][A-Z0-9_]*\b", source)))}
-    constants = [f"{n} = {value!r}" for n, value in read.items() if isinstance(value, (int, float, tuple))]
-    for public, helper in HELPERS.items():
-        source = re.sub(rf"\b{helper.__name__}\b", public, source)
-    return "\n".join([*constants, *(["", ""] if constants else []), source.rstrip()])
-
-
-def _text_of(f: Callable[..., Any]) -> str:
-    """The text that defines a function; OSError where there is none.
-
-    Since Python 3.13 the text of `python -c` is found under the name `<string>`, which everything has that was made by
-    `exec`: what is found there may be any line of the caller's.
-    """
-    text = inspect.getsource(f)
-    if f"def {f.__name__}(" not in text:
-        raise OSError(f"the source of {f.__name__} is not in a file")
-    return text
 
 
 def compile_numpy(program: Program, name: str = "step") -> tuple[str, Callable[..., Any]]:

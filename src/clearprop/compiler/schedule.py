@@ -4,6 +4,12 @@ A *nest* is a set of operations over one domain D = (d₀ … d_r), read and wri
 and reductions over all of D, and row-level guests over (d₀ … d_{r−1}).  A reduction over the last axis ends a
 *stage*: what depends on it runs in the next loop over the same row.  A reduction over an outer axis accumulates
 in the same loop, and what depends on it waits for the next nest.
+
+Assumed: operations are in single assignment and in an order that computes; every read is an access over its reader's
+own domain.  Kept: whatever order comes out, each value is computed before it is read, and an update in place comes
+after every other reader of the value that it overwrites.  Bits do not depend on the order, except that a reduction
+adds in the order of its nest's loops, so the schedule is a function of the program alone, never of sizes or of the
+machine.
 """
 
 from __future__ import annotations
@@ -88,7 +94,11 @@ class Scheduler:
         self.frontier: dict[Statement, None] = dict.fromkeys(op for op in self.ops if self._ready(op))
 
     def run(self) -> list[PlanStep]:
-        """All steps."""
+        """All steps.
+
+        Numbers first, since nests want them in registers; then products and special kernels, which nothing can fuse
+        with, so that nests after them find as much as possible ready; a nest only when nothing else can go on.
+        """
         while self.todo:
             if not self.frontier:
                 self._give_own_memory()
@@ -106,6 +116,7 @@ class Scheduler:
 
     def _give_own_memory(self) -> None:
         """Updates in place that wait for each other, as where two values change places: one is not in place."""
+        # a cycle can come from `waits` alone (reads follow the order of the program), so one that waits is to be found
         op = next(op for op in self.todo if op in self.waits and all(b in self.available for b in op.bases))
         del self.waits[op], self.donated[op.out]
         self.frontier[op] = None
@@ -122,6 +133,7 @@ class Scheduler:
 
     def _forwards(self, nest: Nest, maker: Statement, op: Statement, read: Access) -> bool:
         """Whether the value is at hand when the reader runs: same element, same row, not accumulated."""
+        # only then may both stand in one nest; a reader of another element would see it before it is written
         walk, offset = read.key
         kept = maker.write_key
         if is_accumulated(maker) or offset != 0 or not len(nest.domain) - 1 <= len(kept) <= len(walk):
@@ -154,6 +166,7 @@ class Scheduler:
         return op.key == key or (len(key) > 1 and op.key == key[:-1] and (op.kind == "map" or is_accumulated(op)))
 
     def _grow(self, ready: list[Statement]) -> Nest:
+        # the largest domain first: what is smaller can be its guest, but not the other way round
         seeds = sorted((op for op in ready), key=lambda op: (-len(op.domain), self.number[op]))
         for seed in seeds:
             nest = self._closure(seed)
@@ -199,6 +212,7 @@ class Scheduler:
                     if other not in kept:
                         kept.add(other)
                         todo.append(other)
+        # strangers in one pass would share no memory traffic and cost registers
         nest.ops = [op for op in nest.ops if op in kept]
 
     def _drop_postponable(self, nest: Nest) -> None:
@@ -211,6 +225,10 @@ class Scheduler:
             nest.ops = [op for op in nest.ops if op not in drop]
 
     def _postponable(self, op: Statement, inside: set[Statement]) -> bool:
+        """Whether a map can wait: its readers come later, can take it in, and find what it reads still in memory.
+
+        A value that is written by one pass and read by another costs memory twice; computed where it is read, nothing.
+        """
         users = self.users.get(op.out, [])
         if op.kind != "map" or op.out in self.outputs or op in self.waits or any(u in inside for u in users):
             return False
@@ -236,6 +254,7 @@ class Scheduler:
         return any(u.kind in ("product", "special") for u in self.users.get(base, ()))
 
     def _staged(self, nest: Nest) -> Nest:
+        """The nest with its stages, without operations that would overwrite what a later stage still reads."""
         self._assign_stages(nest)
         hazard = next((op for op in nest.ops if self._overwrites_early(op, nest)), None)
         if hazard is not None and len(nest.ops) > 1:
@@ -257,6 +276,7 @@ class Scheduler:
         return False
 
     def _assign_stages(self, nest: Nest) -> None:
+        """The loop over the row in which each operation runs: one more than that of any total of the row it reads."""
         nest.ops.sort(key=self.number.__getitem__)
         at: dict[Var, int] = {}
         for op in nest.ops:

@@ -1,0 +1,50 @@
+"""The text of helpers: functions beside NumPy's own that printed sources call and therefore carry with them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from clearprop.primitives import HELPERS
+
+
+def closed_helpers(helpers: Mapping[str, Callable[..., Any]]) -> list[Callable[..., Any]]:
+    """The helpers and the helpers that they call, each once, callees first."""
+    out: dict[str, Callable[..., Any]] = {}
+
+    def add(f: Callable[..., Any]) -> None:
+        scope = inspect.getmodule(f)
+        for name in re.findall(r"\b(_\w+|threefry)\(", _text_of(f)):
+            inner = getattr(scope, name, None)
+            if inspect.isfunction(inner) and inner is not f and inner.__name__ not in out:
+                add(inner)
+        out.setdefault(f.__name__, f)
+
+    for f in helpers.values():
+        add(f)
+    return list(out.values())
+
+
+def helper_source(f: Callable[..., Any]) -> str:
+    """A helper's text with the constants of its module that it reads, and the public name it is called by."""
+    source = re.sub(r": Any|: tuple\[[^=)]*?\](?=[,)])|: int(?=[,)])| -> [^:]+(?=:\n)", "", _text_of(f))
+    scope = inspect.getmodule(f)
+    read = {n: getattr(scope, n, None) for n in sorted(set(re.findall(r"\b_?[A-Z][A-Z0-9_]*\b", source)))}
+    constants = [f"{n} = {value!r}" for n, value in read.items() if isinstance(value, (int, float, tuple))]
+    for public, helper in HELPERS.items():
+        source = re.sub(rf"\b{helper.__name__}\b", public, source)
+    return "\n".join([*constants, *(["", ""] if constants else []), source.rstrip()])
+
+
+def _text_of(f: Callable[..., Any]) -> str:
+    """The source of a function, or OSError where there is none.
+
+    Python 3.13 takes the text of `python -c` for that of everything which `exec` or an interpreter made, since all of
+    it bears the file name "<string>"; such a text does not define the function.
+    """
+    source = inspect.getsource(f)
+    if not re.match(rf"\s*(@.*\n\s*)*def {re.escape(f.__name__)}\b", source):
+        raise OSError(f"the source of {f.__name__} is not in a file")
+    return source
