@@ -8,7 +8,7 @@ import pytest
 
 import clearprop as cl
 from clearprop import nn
-from clearprop.compiler import ExecutorWarning, executor_choice
+from clearprop.compiler import ExecutorWarning, executor_choice, helper_source
 from clearprop.errors import ArgumentError, ClearpropError, TraceError
 from clearprop.primitives import HELPERS, REGISTRY
 
@@ -347,3 +347,15 @@ def _smoothed(x):
 
 def _leaf(x, /):
     """x/(1 + x)."""
+
+
+def _typed(x: np.ndarray, *, ß: tuple[int, ...] = (1, 2), **rest: dict[str, int]) -> tuple[np.ndarray, int]:
+    """x."""
+    return x, ß[0]
+
+
+def test_the_text_of_a_helper_shows_no_types():
+    """Their names need not be known where the text is read; names and defaults stay."""
+    text = helper_source(_typed)
+    assert text.splitlines()[0] == "def _typed(x, *, ß = (1, 2), **rest):"
+    assert text.splitlines()[1:] == ['    """x."""', "    return x, ß[0]"]

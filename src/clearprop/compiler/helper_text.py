@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,7 +31,7 @@ def closed_helpers(helpers: Mapping[str, Callable[..., Any]]) -> list[Callable[.
 
 def helper_source(f: Callable[..., Any]) -> str:
     """A helper's text with the constants of its module that it reads, and the public name it is called by."""
-    source = re.sub(r": Any|: tuple\[[^=)]*?\](?=[,)])|: int(?=[,)])| -> [^:]+(?=:\n)", "", _text_of(f))
+    source = _without_annotations(_text_of(f))
     scope = inspect.getmodule(f)
     read = {n: getattr(scope, n, None) for n in sorted(set(re.findall(r"\b_?[A-Z][A-Z0-9_]*\b", source)))}
     constants = [f"{n} = {value!r}" for n, value in read.items() if isinstance(value, (int, float, tuple))]
@@ -48,3 +50,24 @@ def _text_of(f: Callable[..., Any]) -> str:
     if not re.match(rf"\s*(@.*\n\s*)*def {re.escape(f.__name__)}\b", source):
         raise OSError(f"the source of {f.__name__} is not in a file")
     return source
+
+
+def _without_annotations(source: str) -> str:
+    """The text of a function without the types of its parameters and results, whose names a reader need not have."""
+    lines = source.splitlines(keepends=True)
+    starts = [0, *itertools.accumulate(len(line.encode()) for line in lines)]
+    text, cuts = source.encode(), []  # the syntax tree counts bytes
+
+    def position(line: int | None, column: int | None) -> int:
+        return starts[(line or 1) - 1] + (column or 0)
+
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.arg) and node.annotation is not None:
+            begin = position(node.lineno, node.col_offset) + len(node.arg.encode())
+            cuts.append((begin, position(node.annotation.end_lineno, node.annotation.end_col_offset)))
+        elif isinstance(node, ast.FunctionDef) and node.returns is not None:
+            begin = text.rindex(b"->", 0, position(node.returns.lineno, node.returns.col_offset))
+            cuts.append((begin - 1, position(node.returns.end_lineno, node.returns.end_col_offset)))
+    for begin, end in sorted(cuts, reverse=True):
+        text = text[:begin] + text[end:]
+    return text.decode()
