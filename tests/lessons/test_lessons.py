@@ -11,7 +11,7 @@ import pytest
 
 from clearprop.errors import ArgumentError
 from clearprop.lessons import lesson, lessons, tell
-from clearprop.lessons.engine import is_right, parsed
+from clearprop.lessons.engine import is_right, parse_number
 from clearprop.notation.symbols import number_text
 from clearprop.program.values import raw
 
@@ -106,8 +106,8 @@ def test_leaving_early():
 
 
 def test_numbers_as_people_write_them():
-    assert [parsed(t) for t in ("3", "-0.5", "−2", "1/4", "2e-3", "0,5")] == [3, -0.5, -2, 0.25, 0.002, 0.5]
-    assert [parsed(t) for t in ("", "x", "1/0", "inf", "nan", "__import__('os')")] == [None] * 6
+    assert [parse_number(t) for t in ("3", "-0.5", "−2", "1/4", "2e-3", "0,5")] == [3, -0.5, -2, 0.25, 0.002, 0.5]
+    assert [parse_number(t) for t in ("", "x", "1/0", "inf", "nan", "__import__('os')")] == [None] * 6
     assert is_right(0.99, 1.0) and not is_right(0.9, 1.0) and is_right(0.0, 0.0) and not is_right(0.1, 0.0)
 
 

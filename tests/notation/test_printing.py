@@ -43,7 +43,7 @@ def test_every_primitive_prints_as_stored(style):
     shown = [
         q for q in p.values() if q.operands and (style == "text" or q.tex) and q.__module__.startswith("clearprop")
     ]
-    lines = [f"{q.name}: {show(Call(q, _arguments(q), q.params))}" for q in shown]
+    lines = sorted(f"{q.name}: {show(Call(q, _arguments(q), q.params))}" for q in shown)
     assert lines == _golden(f"primitives.{style}", lines)
 
 
