@@ -138,9 +138,11 @@ def uncommented(above):
 def public_objects():
     """`{public name: class or function}` of `cl`, `cl.nn`, `cl.optim` and `cl.random`."""
     found = {}
-    for prefix, module in (("", cl), ("nn.", cl.nn), ("optim.", cl.optim), ("random.", cl.random)):
+    faces = {"": (cl, "clearprop"), "nn.": (cl.nn, "clearprop"), "optim.": (cl.optim, "clearprop")}
+    faces["random."] = (cl.random, cl.random.__name__)  # a module, which names what it imports as well
+    for prefix, (module, home) in faces.items():
         for name, value in vars(module).items():
-            own = str(getattr(value, "__module__", "")).startswith("clearprop")
+            own = str(getattr(value, "__module__", "")).startswith(home)
             if not name.startswith("_") and callable(value) and own and not inspect.ismodule(value):
                 found[prefix + name] = value
     return found
