@@ -66,20 +66,18 @@ def _part(rng: np.random.Generator, rows: int, columns: int) -> polars.DataFrame
 # ------------------------------------------------------------------------------------------- the measured process
 def train_once(path: Path, memory: int | None) -> tuple[str, float]:
     """Read a table and train on it for two epochs: what was said of blocks, and the seconds of training."""
-    from clearprop.cli.plan import completed, job_for
-    from clearprop.cli.settings import settings_from
-    from clearprop.data.parts import rows_in
     from clearprop.data.training_data import from_source
-    from clearprop.runs.events import Events
-    from clearprop.train.defaults import recipe
-    from clearprop.train.job import train
+    from clearprop.runs.settings import Settings
+    from clearprop.train.planning import job_for, with_defaults
+    from clearprop.train.training import train
 
     # the penalty is a constant of the compiled step, and by default depends on the number of rows
-    asked = settings_from({"data": str(path), "epochs": 2, "hidden": "32", "batch_size": 128, "l2": 0.0})
-    data = from_source(str(path), None, "auto", asked.val, asked.test, asked.seed, memory)
-    full = completed(asked, recipe(rows_in(data.table)), str(path), data)
+    asked = {"data": str(path), "epochs": 2, "hidden": (32,), "batch_size": 128, "l2": 0.0}
+    usual = Settings()
+    data = from_source(str(path), None, "auto", usual.val, usual.test, usual.seed, memory)
+    full = with_defaults(asked, data)
     began = time.perf_counter()
-    train(job_for(full, data, Events(), None, None))
+    train(job_for(data, full))
     return data.told["notes"][-1], time.perf_counter() - began
 
 

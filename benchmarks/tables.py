@@ -22,12 +22,11 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
 import clearprop as cl
-from clearprop.cli.plan import completed, job_for
-from clearprop.cli.settings import settings_from
 from clearprop.data.training_data import from_source
-from clearprop.runs.events import Events
+from clearprop.runs.settings import Settings
 from clearprop.train.defaults import recipe
-from clearprop.train.job import train
+from clearprop.train.planning import job_for, with_defaults
+from clearprop.train.training import train
 
 OUT = Path(__file__).parent.parent / "docs" / "tables" / "accuracy.md"
 SEEDS, FOLDS, REPEATS = 5, 5, 5
@@ -45,7 +44,7 @@ def network(x, y, classes, seed):
     held = train_test_split(x, y, test_size=0.15, random_state=seed, stratify=y if classes else None)
     xt, xv, yt, yv = held
     model = cl.nn.mlp([x.shape[1], *chosen.hidden, classes or 1], chosen.activation, seed=seed, dropout=chosen.dropout)
-    rule = cl.optim.by_name(chosen.optimizer, learning_rate=chosen.learning_rate)
+    rule = cl.optim.by_name(chosen.optimizer, learning_rate=chosen.lr)
     return cl.fit(
         model, (xt, yt), loss="cross_entropy" if classes else "mse", optimizer=rule, epochs=chosen.epochs,
         batch_size=chosen.batch_size, validation=(xv, yv), l2=chosen.l2, patience=chosen.patience, seed=seed,
@@ -89,10 +88,9 @@ def digits():
     """Test accuracies of `clearprop train digits`, one per seed, through the code that the command runs."""
     found = []
     for seed in range(SEEDS):
-        settings = settings_from({"data": "digits", "seed": seed})
+        settings = Settings(seed=seed)
         data = from_source("digits", None, "auto", settings.val, settings.test, seed)
-        full = completed(settings, recipe(len(data.train[0])), "digits", data)
-        run = train(job_for(full, data, Events([]), None, None))
+        run = train(job_for(data, with_defaults({"seed": seed}, data)))
         found.append(run.summary.test["accuracy"])
     return np.array(found)
 

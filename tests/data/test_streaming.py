@@ -1,6 +1,7 @@
 """Tables larger than memory: what is learned from them is what is learned from the same table in memory."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,20 +9,19 @@ import polars
 import pytest
 
 import clearprop as cl
-from clearprop.cli.plan import completed, job_for
 from clearprop.cli.settings import settings_from
-from clearprop.data.parts import rows_in
 from clearprop.data.statistics import order_statistics, summarise
 from clearprop.data.streaming import memory
 from clearprop.data.streaming.disk_rows import Dealing, DiskRows
 from clearprop.data.streaming.streamed_table import stream_table
 from clearprop.data.training_data import from_source
 from clearprop.errors import ArgumentError, ClearpropError, DataError
-from clearprop.runs.events import Events
-from clearprop.train.defaults import recipe
-from clearprop.train.job import make_plan, train
+from clearprop.runs.settings import Settings
+from clearprop.train.job import make_plan
 from clearprop.train.metrics import METRICS, evaluate, evaluate_part, find_loss
 from tests.data.mixed_table import saved, table
+from clearprop.train.planning import job_for, with_defaults
+from clearprop.train.training import train
 
 SMALL = 160_000
 """Bytes: so little that the tables here are cut into several blocks."""
@@ -164,10 +164,10 @@ def settings(path, **options):
 
 def job(path, folder=None, resume=None, callbacks=(), **options):
     asked = settings(path, **options)
-    data = from_source(str(path), asked.target, asked.task, asked.val, asked.test, asked.seed, asked.memory)
-    full = completed(asked, recipe(rows_in(data.table)), str(path), data)
-    made = job_for(full, data, Events(), folder, resume)
-    return cl.train.job.replace(made, callbacks=callbacks) if callbacks else made
+    usual = Settings(**asked)
+    data = from_source(str(path), usual.target, usual.task, usual.val, usual.test, usual.seed, usual.memory)
+    full = with_defaults(asked, data)
+    return job_for(data, full, out=folder, resume=resume, callbacks=callbacks, command=full.options())
 
 
 def same_bits(a, b):
@@ -236,7 +236,7 @@ def test_interrupted_resumed_replayed_and_forked(tmp_path):
             stops.append(state.step)
             cl.train.interrupts.signal.raise_signal(cl.train.interrupts.signal.SIGINT)
 
-    made = cl.train.job.replace(job(path, tmp_path / "cut", memory=SMALL), tick=interrupt)
+    made = replace(job(path, tmp_path / "cut", memory=SMALL), tick=interrupt)
     with pytest.raises(cl.TrainingInterrupted):
         train(made)
     assert 50 <= stops[0] < whole.steps

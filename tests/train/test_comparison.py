@@ -5,11 +5,11 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from clearprop.cli.optimizer_words import made
 
 import clearprop as cl
 from clearprop import nn, optim
 from clearprop.cli.compare import split_names
-from clearprop.cli.optimizer_words import made
 from clearprop.comparison.page import record
 from clearprop.comparison.trials import GRID, HeldRate, Outcome, Setup, Trace, _at_rate, compare, gradients_per_step
 from clearprop.comparison.verdict import differences, verdict

@@ -11,6 +11,7 @@ import typer
 
 from clearprop.data.readers.formats import forms_text
 from clearprop.errors import ArgumentError
+from clearprop.train.planning import suitable_measures
 
 if TYPE_CHECKING:
     from clearprop.comparison.trials import Outcome, Setup
@@ -82,7 +83,7 @@ def compare(
         raise _no_grid(judged)
     if out is not None:
         require_free(out)
-    sizes = settings_from({"data": data, "hidden": hidden}).hidden or ()
+    sizes = settings_from({"data": data, "hidden": hidden})["hidden"]
     names = split_names(optimizers)
     prepared = from_source(data, target, "auto", 0.2, 0.0, 0)
     setup = Setup(tuple(sizes), epochs=epochs, batch_size=batch_size, seeds=seeds, grid=grid, judged=judged)
@@ -126,8 +127,8 @@ def _no_grid(judged: int) -> ArgumentError:
 
 
 def metric_of(prepared: Any) -> str:
-    """The metric of the task."""
-    return "accuracy" if prepared.preprocessing.class_names else "r2"
+    """The first metric of the task."""
+    return suitable_measures(bool(prepared.preprocessing.class_names))[1][0]
 
 
 def _write(out: Path, outcomes: Sequence[Outcome], setup: Setup) -> None:

@@ -27,13 +27,13 @@ def config(
     * `clearprop config runs/digits-1`
     """
     from clearprop.cli.exit_codes import DONE
-    from clearprop.cli.settings import TrainSettings, as_toml, settings_from
+    from clearprop.cli.settings import as_toml, settings_from
     from clearprop.runs.folder import RunFolder
     from clearprop.train.loading import command_of
 
     if file is None:
         typer.echo("# clearprop train --config FILE; options on the command line win over it\n")
-        typer.echo(as_toml(TrainSettings(), comments=True))
+        typer.echo(as_toml({}, comments=True))
     elif file.is_dir():
         stored = command_of(RunFolder(file).config(), str(file / "config.json"))
         typer.echo(as_toml(settings_from(stored)))

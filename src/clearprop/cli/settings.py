@@ -1,4 +1,4 @@
-"""The settings of `clearprop train`: from options and a config file, validated in one place."""
+"""The settings that were asked for: from options and a config file, read by pydantic as they are declared."""
 
 from __future__ import annotations
 
@@ -6,81 +6,78 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError, create_model
 
-from clearprop.data.readers.formats import DATA_FILE
-from clearprop.data.streaming.memory import parse_size
+from clearprop.cli.options import hidden_activations
 from clearprop.errors import ArgumentError, unknown_name
 from clearprop.files.strict_json import parse_json, read_text
+from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
+from clearprop.runs.settings import LARGEST_LAYER, OPTIONS, SUITED, Settings, declared, default_of, option_of
 
-LARGEST_LAYER = 65_536
-"""The most units that `--hidden` takes for one layer."""
-
-
-def setting(expected: str, example: str, default: Any = None, **limits: Any) -> Any:
-    """A setting: what it may be in words and as limits, and an example of it."""
-    return Field(default, description=expected, examples=[example], **limits)
+_LARGEST_DEPTH = 100
 
 
-class TrainSettings(BaseModel):
-    """What `clearprop train` was asked for; None stands for what suits the data."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    data: str | None = setting(f"{DATA_FILE}, or a bundled set", "digits")
-    target: str | None = setting("the name of a column", "price")
-    task: str = setting("auto, classification or regression", "auto", "auto")
-    hidden: tuple[int, ...] | None = setting(f"sizes from 1 to {LARGEST_LAYER:,}, with commas between them", "64,64")
-    activation: str | None = setting("the name of an activation", "relu")
-    optimizer: str | None = setting("the name of an optimizer, perhaps with settings: sgd:momentum=0.9", "adam")
-    lr: Annotated[float, Field(gt=0, le=100)] | Literal["auto"] | None = setting(
-        "a number above 0 and at most 100, or auto", "1e-3"
-    )
-    epochs: int | None = setting("a whole number, 1 or more", "100", ge=1)
-    batch_size: int | None = setting("a whole number, 1 or more", "32", ge=1)
-    dropout: float | None = setting("a share from 0 up to, but not including, 1", "0.1", ge=0, lt=1)
-    l1: float = setting("a number, 0 or more", "0.001", 0.0, ge=0)
-    l2: float | None = setting("a number, 0 or more", "0.001", ge=0)
-    patience: int | None = setting("a whole number, 1 or more", "20", ge=1)
-    val: float = setting("a share of the rows from 0 up to, but not including, 1", "0.15", 0.15, ge=0, lt=1)
-    test: float = setting("a share of the rows from 0 up to, but not including, 1", "0.15", 0.15, ge=0, lt=1)
-    memory: int | None = setting("a size, such as 500MB or 2GB", "500MB", ge=1)
-    seed: int = setting("a whole number from 0 up to 2**64 - 1", "0", 0, ge=0, lt=2**64)
-
-    @field_validator("memory", mode="before")
-    @classmethod
-    def _bytes(cls, value: Any) -> Any:
-        return parse_size(value) if isinstance(value, str) else value
-
-    @field_validator("hidden", mode="before")
-    @classmethod
-    def _sizes(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            value = [part.strip() for part in value.split(",") if part.strip()]
-        if isinstance(value, list | tuple):
-            for size in value:
-                if not str(size).isdecimal() or not 1 <= int(size) <= LARGEST_LAYER or len(value) > 100:
-                    raise ValueError("a size is out of range")
-            return tuple(map(int, value))
-        return value
+def _limits(within: Range | None) -> dict[str, Any]:
+    """A range as pydantic writes it."""
+    if within is None:
+        return {}
+    low = {"gt" if "[" in within.open_ else "ge": within.low}
+    return low | ({} if within.high == float("inf") else {"lt" if "]" in within.open_ else "le": within.high})
 
 
-def settings_from(options: Mapping[str, Any], file: Path | None = None) -> TrainSettings:
-    """The settings of a config file with the options over them (None: not given).
+def _sizes(value: Any) -> Any:
+    """`64,64` as a tuple."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, list | tuple):
+        for size in value:
+            if not str(size).isdecimal() or not 1 <= int(size) <= LARGEST_LAYER or len(value) > _LARGEST_DEPTH:
+                raise ValueError("a size is out of range")
+        return tuple(map(int, value))
+    return value
+
+
+_HINTS = get_type_hints(Settings)
+# what is typed otherwise than it is kept: sizes in words, text for an optimizer, `auto` for a rate
+_TYPED: Mapping[str, Any] = {
+    "hidden": Annotated[tuple[int, ...], BeforeValidator(_sizes)],
+    "memory": ByteSize | None,
+    "optimizer": str | None,
+    "lr": Annotated[float, Field(**_limits(declared("lr").range))] | Literal["auto"] | None,
+}
+
+
+def _definition(name: str) -> Any:
+    kind = _TYPED.get(name, _HINTS[name])
+    limits: dict[str, Any] = {} if name == "lr" else _limits(declared(name).range)
+    return (kind, Field(default_of(name), **limits))
+
+
+_Asked: type[BaseModel] = create_model(
+    "_Asked",
+    __config__=ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False),
+    **{name: _definition(name) for name in OPTIONS},
+)
+
+
+def settings_from(options: Mapping[str, Any], file: Path | None = None) -> dict[str, Any]:
+    """The settings that were asked for: those of a config file, with the options over them (None: not given).
 
     Raises ArgumentError that names the option or the key, for anything out of range or unknown.
     """
     from_file = {} if file is None else read_config(file)
     given = {name: value for name, value in options.items() if value is not None}
+    values = {name: value for name, value in {**from_file, **given}.items() if value is not None}
     try:
-        settings = TrainSettings(**{**from_file, **given})
+        read = _Asked(**values)
     except ValidationError as problem:
-        raise _mistake(problem, from_file | given, given, file) from None
-    _check_names(settings, given, file)
-    return settings
+        raise _mistake(problem, values, given, file) from None
+    asked = {name: getattr(read, name) for name in values}
+    _check_names(asked, given, file)
+    return asked
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -122,27 +119,19 @@ def place(name: str, given: Mapping[str, Any], file: Path | None) -> str:
     return option_of(name) if name in given or file is None else f"{file}, key {name}"
 
 
-def option_of(name: str) -> str:
-    """The command line's name of a setting."""
-    return "DATA" if name == "data" else "--" + name.replace("_", "-")
-
-
 def _mistake(
     problem: ValidationError, values: Mapping[str, Any], given: Mapping[str, Any], file: Path | None
 ) -> ArgumentError:
     name = str(problem.errors()[0]["loc"][0])
-    known = TrainSettings.model_fields
-    if name not in known:
-        return unknown_name("setting", name, known, where=str(file))
-    field = known[name]
-    where = place(name, given, file)
-    example = (field.examples or [""])[0]
+    if name not in OPTIONS:
+        return unknown_name("setting", name, OPTIONS, where=str(file))
+    said, where = declared(name), place(name, given, file)
     return ArgumentError(
         f"{where if where.startswith('--') else name} cannot be {_shown(values[name])}",
-        expected=str(field.description),
+        expected=said.expected,
         got=_shown(values[name]),
         where=where,
-        try_=f"{option_of(name)} {example}" if where.startswith("--") else f"{name} = {example}",
+        try_=f"{option_of(name)} {said.example}" if where.startswith("--") else f"{name} = {said.example}",
     )
 
 
@@ -150,49 +139,31 @@ def _shown(value: Any) -> str:
     return repr(value) if isinstance(value, str) else str(value)
 
 
-def _check_names(settings: TrainSettings, given: Mapping[str, Any], file: Path | None) -> None:
-    choices = {"task": ("auto", "classification", "regression"), "activation": activations()}
+def _check_names(asked: Mapping[str, Any], given: Mapping[str, Any], file: Path | None) -> None:
+    choices = {"task": ("auto", "classification", "regression"), "activation": hidden_activations()}
     for name, known in choices.items():
-        value = getattr(settings, name)
-        if value is not None and value not in known:
-            raise unknown_name(name, value, known, where=place(name, given, file))
-    if settings.optimizer is not None:
-        parse(settings.optimizer, place("optimizer", given, file))
+        if name in asked and asked[name] not in known:
+            raise unknown_name(name, asked[name], known, where=place(name, given, file))
+    if "optimizer" in asked:
+        parse(asked["optimizer"], place("optimizer", given, file))
 
 
-def activations() -> tuple[str, ...]:
-    """The activations for hidden layers, by name."""
-    from clearprop import nn
-
-    return ("linear", *(name for name in nn.ACTIVATIONS if "softmax" not in name))
-
-
-def optimizers() -> tuple[str, ...]:
-    """The optimizers, by name."""
-    from clearprop import optim
-
-    return tuple(optim.optimizers())
-
-
-def as_toml(settings: TrainSettings, comments: bool = False) -> str:
-    """The settings as TOML; with `comments`, every setting with what it may be, those not given commented out."""
+def as_toml(asked: Mapping[str, Any], comments: bool = False) -> str:
+    """Settings as TOML; with `comments`, every setting with what it may be, those not given commented out."""
     lines = []
-    for name, field in TrainSettings.model_fields.items():
-        value = getattr(settings, name)
+    for name in OPTIONS:
+        said = declared(name)
+        value = asked.get(name, None if name in SUITED else default_of(name))
         if comments:
-            lines.append(f"# {field.description}")
+            lines.append(f"# {said.expected}")
         if value is not None:
             lines.append(f"{name} = {_toml_value(value)}")
         elif comments:
-            lines.append(f"# {name} = {_toml_value(_example(name))}      # default: what suits the data")
+            example = settings_from({name: said.example})[name]
+            lines.append(f"# {name} = {_toml_value(example)}      # default: what suits the data")
         if comments:
             lines.append("")
     return "\n".join(lines).rstrip("\n")
-
-
-def _example(name: str) -> Any:
-    text = (TrainSettings.model_fields[name].examples or [""])[0]
-    return getattr(TrainSettings.model_validate({name: text}), name)
 
 
 def _toml_value(value: Any) -> str:

@@ -12,9 +12,7 @@ from typing import Any
 from clearprop import nn
 from clearprop.cli.console import Display, messages, output, print_json, results_table, say, table
 from clearprop.cli.exit_codes import DONE, INTERRUPTED, MISTAKE
-from clearprop.cli.optimizer_words import AUTO, tested_rate, told
-from clearprop.cli.plan import completed, job_for, network_for, number
-from clearprop.cli.settings import TrainSettings, option_of, settings_from
+from clearprop.cli.settings import settings_from
 from clearprop.data.parts import batches_in, rows_in
 from clearprop.data.readers.formats import DATA_FILE
 from clearprop.data.readers.sources import BUNDLED
@@ -24,24 +22,26 @@ from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ArgumentError, ClearpropError
 from clearprop.runs.events import Events, log_events
 from clearprop.runs.folder import RunFolder, require_free
-from clearprop.train.defaults import recipe
-from clearprop.train.forking import forked
+from clearprop.runs.settings import CHANGEABLE, OPTIONS, Settings, option_of
+from clearprop.train.forking import starting_from
 from clearprop.train.interrupts import TrainingInterrupted
-from clearprop.train.job import Job, train
+from clearprop.train.job import Job
 from clearprop.train.loading import command_of, load
+from clearprop.train.planning import AUTO, job_for, tested_rate, with_defaults
 from clearprop.train.run import Run
+from clearprop.train.training import train
 
 _RUNS = Path("runs")
 _RESUMABLE = ("data", "epochs", "patience")
-_CHANGEABLE = ("lr", "optimizer", "epochs", "batch_size", "l1", "l2", "patience")
+_CHANGEABLE = ("lr", *(name for name in CHANGEABLE if name != "lr" and name in OPTIONS))
 
 
 def start(given: Mapping[str, Any], *, out: Path | None, config: Path | None, json: bool) -> int:
     """A new run."""
     session = Session(json)
     with session:
-        settings = settings_from(given, config)
-        if settings.data is None:
+        asked = settings_from(given, config)
+        if "data" not in asked:
             raise ArgumentError(
                 "there is nothing to train on",
                 expected=f"DATA: {DATA_FILE}, or one of: " + ", ".join(BUNDLED),
@@ -50,7 +50,7 @@ def start(given: Mapping[str, Any], *, out: Path | None, config: Path | None, js
             )
         if out is not None:
             require_free(out)
-        session.do(settings, settings.data, out=out)
+        session.do(asked, out=out)
     return session.code
 
 
@@ -69,8 +69,7 @@ def resume(folder: Path, given: Mapping[str, Any], *, out: Path | None, config: 
                 try_=f"clearprop train --resume {folder}, or a new run with {other[0]}",
             )
         stored = command_of(RunFolder(folder).config(), str(folder / "config.json"))
-        settings = settings_from({**stored, **given})
-        session.do(settings, settings.data or "", resume=folder)
+        session.do(settings_from({**stored, **given}), resume=folder)
     return session.code
 
 
@@ -102,9 +101,9 @@ def fork(
                 where=f"--fork {place}",
                 try_=f"--fork {path}@{run.steps}",
             )
-        settings = settings_from({**command_of(run.config, str(path / "config.json")), **given})
-        changed = {name: getattr(settings, name) for name in given}
-        session.do(settings, settings.data or "", out=out, origin=lambda job: forked(job, run, step, changed))
+        asked = settings_from({**command_of(run.config, str(path / "config.json")), **given})
+        changed = {name: asked[name] for name in given}
+        session.do(asked, out=out, origin=lambda job: starting_from(job, run, step, changed))
     return session.code
 
 
@@ -149,27 +148,35 @@ class Session:
 
     def do(
         self,
-        settings: TrainSettings,
-        source: str,
+        asked: Mapping[str, Any],
         out: Path | None = None,
         resume: Path | None = None,
         origin: Callable[[Job], Job] | None = None,
     ) -> None:
         """Train, and tell how it went.  `origin` makes the job start elsewhere than at step 0."""
+        settings = Settings(**asked)
+        source = settings.data or ""
         again = resume is not None or origin is not None
         # a run that goes on keeps its blocks, which its memory decides, whatever is free here and now
         memory = settings.memory if settings.memory is not None or again else default_memory()
         data = self._read(source, settings, memory)
         if isinstance(data.table, DiskRows):
-            settings = settings.model_copy(update={"memory": memory})
-        chosen = recipe(rows_in(data.table))
-        full = self._rated(completed(settings, chosen, source, data), data)
-        job = job_for(full, data, self.events, out if resume else out or _next_run(source), resume)
+            asked = {**asked, "memory": memory}
+        where = source if source in BUNDLED else str(Path(source).resolve())
+        full = self._rated(replace(with_defaults(asked, data), data=where), data)
+        job = job_for(
+            data,
+            full,
+            out=out if resume else out or _next_run(source),
+            resume=resume,
+            events=self.events,
+            command=full.options(),
+        )
         job = job if origin is None else origin(job)
         if not self.json:
             _tell_data(data)
-            _tell_plan(job, settings, full)
-        display = Display(messages(), full.epochs or 1, batches_in(data.table, full.batch_size or 1))
+            _tell_plan(job, asked, full)
+        display = Display(messages(), full.epochs, batches_in(data.table, full.batch_size or 1))
         if not self.json:
             self.events.subscribe(display)
         try:
@@ -185,7 +192,7 @@ class Session:
         if run.status == "diverged":
             raise _diverged(run, full)
 
-    def _read(self, source: str, settings: TrainSettings, memory: int | None) -> Prepared:
+    def _read(self, source: str, settings: Settings, memory: int | None) -> Prepared:
         """The data; on a terminal a line says meanwhile what is being done."""
         asked = (settings.target, settings.task, settings.val, settings.test, settings.seed, memory)
         if self.json:
@@ -193,20 +200,15 @@ class Session:
         with messages().status(f"{source} is read") as status:
             return from_source(source, *asked, status.update)
 
-    def _rated(self, full: TrainSettings, data: Prepared) -> TrainSettings:
+    def _rated(self, full: Settings, data: Prepared) -> Settings:
         """The settings with the rate that a range test suggests in place of `auto`."""
         if full.lr != AUTO:
             return full
-        model, loss = network_for(full, data)
-        assert full.optimizer and full.batch_size
-        penalty = (full.l1, full.l2 or 0.0)
-        part = data.table
-        pair = part if isinstance(part, tuple) else next(part.pairs())
-        found = tested_rate(model, pair, loss, full.optimizer, full.batch_size, penalty, full.seed)
+        found = tested_rate(full, data)
         if not self.json:
             say(output(), found.reason)
             output().print()
-        return full.model_copy(update={"lr": found.suggestion})
+        return replace(full, lr=found.suggestion)
 
 
 def _next_run(source: str) -> Path:
@@ -218,17 +220,22 @@ def _next_run(source: str) -> Path:
     return _RUNS / f"{stem}-{number}"
 
 
-def _diverged(run: Run, full: TrainSettings) -> ArgumentError:
+def _diverged(run: Run, full: Settings) -> ArgumentError:
     return ArgumentError(
         "training diverged: the loss is no longer finite",
         expected="a loss that falls",
-        got=f"nan or inf after {run.steps} steps with {told(full.optimizer or '', number(full.lr))}",
+        got=f"nan or inf after {run.steps} steps with {_rule(full)}",
         where=str(run.folder) if run.folder else "",
         try_=f"--lr {full.lr / 10:g}" if isinstance(full.lr, float) else "--optimizer adam --lr auto",
     )
 
 
 # ----------------------------------------------------------------------------------------------------- what is told
+def _rule(full: Settings) -> str:
+    """The optimizer and its rate, for a sentence."""
+    return f"{full.optimizer} {full.lr:g}" if isinstance(full.lr, float) else f"{full.optimizer}"
+
+
 def _tell_data(data: Prepared) -> None:
     console = output()
     for note in data.told["notes"]:
@@ -245,25 +252,25 @@ def _tell_data(data: Prepared) -> None:
     console.print()
 
 
-def _tell_plan(job: Job, asked: TrainSettings, full: TrainSettings) -> None:
+def _tell_plan(job: Job, asked: Mapping[str, Any], full: Settings) -> None:
     console, data = output(), job.data
     parts = {"train": data.train, "validate": data.validation, "test": data.test}
     rows = ", ".join(f"{rows_in(part)} to {name}" for name, part in parts.items() if isinstance(part, tuple | DiskRows))
     say(console, f"rows      {rows}")
-    sizes = [job.data.told["features"], *(full.hidden or ()), job.model.layers[-1].bias.shape[0]]
+    sizes = [job.data.told["features"], *full.hidden, job.model.layers[-1].bias.shape[0]]
     extra = f", dropout {full.dropout:g}" if full.dropout else ""
     network = " → ".join(map(str, sizes))
     say(console, f"network   {network}, {full.activation}{extra}: {nn.parameter_count(job.model):,} parameters")
     penalty = f", l2 {full.l2:g}" if full.l2 else ""
     wait = f", until {full.patience} without a better validation loss" if full.patience else ""
-    rule = told(full.optimizer or "", number(full.lr))
+    rule = _rule(full)
     plan = f"{rule}, batches of {full.batch_size}{penalty}, up to {full.epochs} epochs{wait}"
     say(console, f"training  {plan}")
     if job.origin is not None:
         forked = job.origin.forked
         changed = ", ".join(f"{option_of(name)} {value}" for name, value in forked.changed.items())
         say(console, f"fork      from step {forked.step} of {forked.run}, {changed or 'with nothing changed'}")
-    given = [name for name in ("hidden", "activation", "optimizer", "lr", "epochs") if getattr(asked, name) is not None]
+    given = [name for name in ("hidden", "activation", "optimizer", "lr", "epochs") if name in asked]
     if not given and job.resume is None:
         say(console, "          (chosen for data of this size; the options of clearprop train --help change it)")
     console.print()

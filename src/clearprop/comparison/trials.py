@@ -11,19 +11,19 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop import nn, optim
+from clearprop import optim
 from clearprop.arrays.tensor import Tensor
 from clearprop.data.training_data import Prepared
 from clearprop.optim.hyperparameters import NOT_NEGATIVE, hyper
 from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_rate
 from clearprop.optim.transform import Composed, ParameterView, Transform, operand, scalar_like
 from clearprop.runs.events import Event
-from clearprop.runs.folder import Settings
+from clearprop.runs.settings import Settings
 from clearprop.runs.state import State
-from clearprop.train.job import Job, train
-from clearprop.train.metrics import find_loss, measures_for
+from clearprop.train.planning import job_for, suitable_measures
 from clearprop.train.run import Run
 from clearprop.train.suitability import require_suitable
+from clearprop.train.training import train
 
 GRID = 10.0 ** np.linspace(-1.25, 2.25, 8)
 """The rates of a grid, as multiples of the optimizer's default: more above it, as defaults are careful."""
@@ -206,24 +206,17 @@ def _last(rule: Transform) -> Transform:
 def _train_one(data: Prepared, rule: Transform, setup: Setup, seed: int) -> Trace:
     fitted = data.preprocessing
     assert fitted is not None and isinstance(data.train, tuple)
-    classes = bool(fitted.class_names)
     cost = gradients_per_step(rule)
-    loss = find_loss("cross_entropy" if classes else "mse")
-    metrics = measures_for(("accuracy",) if classes else ("r2",), fitted)
+    loss, metrics = suitable_measures(bool(fitted.class_names))
     settings = Settings(
-        loss=loss.name,
-        metrics=tuple(m.name for m in metrics),
-        optimizer=None,
+        hidden=setup.hidden,
+        activation=setup.activation,
+        loss=loss,
+        metrics=metrics[:1],
         epochs=max(1, round(setup.epochs / cost)),
         batch_size=setup.batch_size,
-        l1=0.0,
-        l2=0.0,
-        patience=None,
-        min_delta=0.0,
-        shuffle=True,
         seed=seed,
     )
-    model = nn.mlp([data.train[0].shape[1], *setup.hidden, fitted.outputs], setup.activation, seed=seed)
     only = Prepared(data.train, data.validation, None, fitted, data.source)
     ends: list[float] = []
 
@@ -232,8 +225,8 @@ def _train_one(data: Prepared, rule: Transform, setup: Setup, seed: int) -> Trac
             ends.append(time.process_time())
 
     began = time.process_time()
-    run = train(Job(model, only, loss, metrics, rule, settings, callbacks=(clock,)))
-    return _trace(run, seed, cost, metrics[0].name, np.array(ends) - began)
+    run = train(job_for(only, settings, optimizer=rule, callbacks=(clock,)))
+    return _trace(run, seed, cost, metrics[0], np.array(ends) - began)
 
 
 def _trace(run: Run, seed: int, cost: float, metric: str, seconds: NDArray[np.float64]) -> Trace:

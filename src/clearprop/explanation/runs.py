@@ -22,7 +22,7 @@ from clearprop.runs.state import State
 from clearprop.train.batches import ArrayFeed, BlockFeed
 from clearprop.train.native_executor import choose_executor
 from clearprop.train.run import Run
-from clearprop.train.step import make_objective, make_step, penalty
+from clearprop.train.step import make_objective, make_step
 from clearprop.train.training_loop import Plan
 
 
@@ -85,7 +85,7 @@ def _of_step(run: Run, plan: Plan, step: int, columns: tuple[str, ...]) -> RunFu
     x, y = next(plan.feed.batches(state.epoch, state.batch))
     rng = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
     settings = plan.settings
-    objective = make_objective(plan.loss, (), settings.l1, settings.l2)
+    objective = make_objective(plan.loss, (), settings.penalty)
 
     def loss(model: Any, x: Any, y: Any) -> Any:
         return objective(model, x, y, rng)[0]
@@ -110,7 +110,7 @@ class _Kept(Transform):
 def native_gradients(plan: Plan, state: State) -> dict[str, Any]:
     """The gradients of the next step as the run's own executor computes them, by parameter."""
     settings, probe = plan.settings, _Kept()
-    step = make_step(plan.loss, (), probe, settings.l1, settings.l2)
+    step = make_step(plan.loss, (), probe, settings.penalty)
     executor = choose_executor(step, np.array(plan.keys.layers, dtype=np.uint32))
     start = replace(state, optimizer=probe.init(state.model), totals=())
     after, _ = executor(start, plan.feed, state.batch + 1, lambda _: True)
@@ -124,7 +124,7 @@ def _loss_of(plan: Plan) -> Callable[..., Any]:
 
     def loss(model: Any, x: Any, y: Any) -> Any:
         value = plan.loss(model(x), y)
-        return value + penalty(model, settings.l1, settings.l2) if settings.l1 or settings.l2 else value
+        return value + settings.penalty(model) if settings.penalty else value
 
     return loss
 

@@ -120,7 +120,7 @@ class _ReplayedStep:
         state = state.next_epoch() if state.batch == plan.feed.count else state
         x, y = next(plan.feed.batches(state.epoch, state.batch))
         rng = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
-        objective = make_objective(plan.loss, (), plan.settings.l1, plan.settings.l2)
+        objective = make_objective(plan.loss, (), plan.settings.penalty)
 
         def loss(model: Any) -> Any:
             return objective(model, x, y, rng)[0]

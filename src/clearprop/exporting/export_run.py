@@ -115,7 +115,7 @@ def _python(run: Run, path: Path) -> list[Path]:
         )
     begun = run.replay(0)
     tracer = Tracer(begun.model, begun.optimizer, feed.x[:2], feed.y[:2])
-    objective = make_objective(plan.loss, (), settings.l1, settings.l2)
+    objective = make_objective(plan.loss, (), settings.penalty)
     weights = [p for p, v in begun.model.parameters().items() if len(shape_of(v)) > 1]
     setting = Setting(
         title=f"A network, its gradients and its training ({settings.loss} loss).".replace('"', "'"),
@@ -126,8 +126,8 @@ def _python(run: Run, path: Path) -> list[Path]:
         shuffle=feed.shuffle,
         order=plan.keys.order,
         layers=plan.keys.layers,
-        l1=settings.l1,
-        l2=settings.l2,
+        l1=settings.penalty.l1,
+        l2=settings.penalty.l2,
         weights=weights,
     )
     text = python_file(setting, tracer.predict(), tracer.gradients(objective), tracer.update(optimizer))

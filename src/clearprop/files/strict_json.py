@@ -153,6 +153,8 @@ def checked_value(kind: Any, value: Any, what: str, where: str) -> Any:
     elif kind is float and type(value) in (int, float):
         if abs(value) <= sys.float_info.max:
             return float(value)
+    elif hasattr(kind, "from_record"):  # a class that knows how its own record has changed since
+        return kind.from_record(value, what, where)
     elif hasattr(kind, "__dataclass_fields__"):
         return read_record(kind, value, what, where)
     elif origin is None and (kind in (object, Any) or type(value) is kind):

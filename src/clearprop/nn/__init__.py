@@ -39,3 +39,4 @@ from clearprop.nn.module_text import summary as summary
 from clearprop.nn.networks import mlp as mlp
 from clearprop.nn.norms import BatchNorm as BatchNorm
 from clearprop.nn.norms import LayerNorm as LayerNorm
+from clearprop.nn.penalty import Penalty as Penalty

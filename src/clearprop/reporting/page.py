@@ -172,7 +172,7 @@ def _network(run: Run) -> str:
     facts = {
         "parameters": f"{run.config.parameters:,}",
         "layers": " → ".join(_layers(run.model)),
-        "loss": settings.loss + "".join(f" + {k} {v:g}" for k, v in (("l1", settings.l1), ("l2", settings.l2)) if v),
+        "loss": settings.loss + "".join(f" + {k} {v:g}" for k, v in settings.penalty._asdict().items() if v),
         "optimizer": _optimizer(settings.optimizer),
         "batch size": settings.batch_size,
         "seed": settings.seed,
@@ -188,8 +188,8 @@ def _layers(model: Any) -> list[str]:
     return [str(getattr(layer, "name", "") or type(layer).__name__) for layer in layers]
 
 
-def _optimizer(config: Mapping[str, Any] | None) -> str:
-    if config is None:
+def _optimizer(config: str | Mapping[str, Any] | None) -> str:
+    if not isinstance(config, Mapping):
         return "one of its own"
     rest = ", ".join(f"{k}={v}" for k, v in config.items() if k != "name")
     return f"{config['name']}({rest})"

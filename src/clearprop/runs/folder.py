@@ -20,28 +20,12 @@ from clearprop.files.atomic import cannot_write, make_folder, remove_files, remo
 from clearprop.files.strict_json import parse_json, read_json, read_record, read_text, refuse
 from clearprop.runs.environment import Environment
 from clearprop.runs.events import Event, as_line, plain
+from clearprop.runs.settings import Settings
 
 FORMAT = 1
 """The version of the form of run folders; a reader refuses another one."""
 STATUSES = ("running", "done", "interrupted", "diverged")
 """How a run can stand; `running` in a folder that no process trains any more means that it was killed."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a run trains.  `optimizer` is its `to_config()`, None for one that cannot be written down."""
-
-    loss: str
-    metrics: tuple[str, ...]
-    optimizer: dict[str, object] | None
-    epochs: int
-    batch_size: int | None
-    l1: float
-    l2: float
-    patience: int | None
-    min_delta: float
-    shuffle: bool
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -65,6 +49,10 @@ class Config:
     command: dict[str, object] | None
     forked: Forked | None
     environment: Environment
+
+    def as_record(self) -> dict[str, Any]:
+        """The config as JSON values."""
+        return {**asdict(self), "settings": self.settings.kept()}
 
 
 @dataclass(frozen=True)
@@ -134,7 +122,7 @@ class RunFolder:
         content = {} if preprocessing is None else {"preprocessing.json": preprocessing.to_json().encode()}
         content["history.jsonl"] = _lines(history)
         content["summary.json"] = _as_json(asdict(summary))
-        content["config.json"] = _as_json(asdict(config))  # the last one: by it a folder is known as a run's
+        content["config.json"] = _as_json(config.as_record())  # the last one: by it a folder is known as a run's
         try:
             write_files(path, content, durable=False)
         except RunError:
@@ -170,7 +158,7 @@ class RunFolder:
 
     def write_config(self, config: Config) -> None:
         """Replace `config.json`: a resumed run may have more epochs."""
-        write_files(self.path, {"config.json": _as_json(asdict(config))})
+        write_files(self.path, {"config.json": _as_json(config.as_record())})
 
     def preprocessing(self) -> Preprocessing | None:
         """Read `preprocessing.json`; None if the run was given arrays as they are."""

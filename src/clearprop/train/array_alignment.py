@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import nn
+from clearprop.data.parts import Pair
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 from clearprop.train.metrics import Measure, outputs_of
 
-Pair: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,14 @@ from typing import Any
 from clearprop import nn, optim
 from clearprop.data.training_data import prepare
 from clearprop.errors import ArgumentError, user_line
+from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
-from clearprop.runs.folder import Settings
-from clearprop.train.job import Job, train
+from clearprop.runs.settings import Settings, check_arguments, out_of_range, patience_needs_validation
 from clearprop.train.metrics import find_loss, find_metrics
 from clearprop.train.notebook import watched
+from clearprop.train.planning import job_for
 from clearprop.train.run import Run
+from clearprop.train.training import train
 from clearprop.train.training_loop import Callback
 
 
@@ -73,16 +74,15 @@ def fit(
     >>> run.predict(x)
     array([0, 1, 1, 0])
     """
-    check_options(epochs, batch_size, l1, l2, patience, min_delta, checkpoint_seconds, validation)
+    given = {"epochs": epochs, "batch_size": batch_size, "l1": l1, "l2": l2, "min_delta": min_delta}
+    check_arguments(given if patience is None else {**given, "patience": patience})
+    _check_others(checkpoint_seconds, patience, validation)
     measures = find_metrics(metrics)
     measured = find_loss(loss)
     chosen = _optimizer(optimizer)
     _check_places(out, resume)
     prepared = prepare(data, validation, test, seed, target, task)
     settings = Settings(
-        loss=measured.name,
-        metrics=tuple(m.name for m in measures),
-        optimizer=_written(chosen),
         epochs=epochs,
         batch_size=batch_size if isinstance(prepared.train, tuple) else None,
         l1=float(l1),
@@ -93,13 +93,13 @@ def fit(
         seed=seed,
     )
     events, tick = watched(progress)
-    job = Job(
-        model=_network(model),
-        data=prepared,
+    job = job_for(
+        prepared,
+        settings,
+        _network(model),
+        optimizer=chosen,
         loss=measured,
         metrics=measures,
-        optimizer=chosen,
-        settings=settings,
         out=None if out is None else Path(out),
         resume=None if resume is None else Path(resume),
         callbacks=tuple(callbacks),
@@ -111,36 +111,13 @@ def fit(
 
 
 # ------------------------------------------------------------------------------------------------- checking options
-def check_options(
-    epochs: Any, batch_size: Any, l1: Any, l2: Any, patience: Any, min_delta: Any, seconds: Any, validation: Any
-) -> None:
-    """Raise ArgumentError for a setting that is out of its range."""
-    _whole("epochs", epochs, 1, 100)
-    _whole("batch_size", batch_size, 1, 32)
-    for name, value in {"l1": l1, "l2": l2, "min_delta": min_delta, "checkpoint_seconds": seconds}.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise _out_of_range(name, value, f"a number {name} >= 0", f"{name}=0.0")
-    if patience is not None:
-        _whole("patience", patience, 1, 10)
-        if validation is None:
-            raise ArgumentError(
-                "patience needs validation data",
-                expected="validation=0.2 or validation=(x, y): patience counts epochs without a better validation loss",
-                got="validation=None",
-                where=user_line(),
-                try_=f"validation=0.2, patience={patience}",
-            )
-
-
-def _whole(name: str, value: Any, least: int, example: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise _out_of_range(name, value, f"a whole number {name} >= {least}", f"{name}={example}")
-
-
-def _out_of_range(name: str, value: Any, expected: str, try_: str) -> ArgumentError:
-    return ArgumentError(
-        f"fit cannot work with this {name}", expected=expected, got=f"{name} = {value!r}", where=user_line(), try_=try_
-    )
+def _check_others(checkpoint_seconds: Any, patience: int | None, validation: Any) -> None:
+    """Raise ArgumentError for arguments that are no settings of the run and are out of their range."""
+    seconds = Range(0.0, open_="]")
+    if isinstance(checkpoint_seconds, bool) or not seconds.holds(checkpoint_seconds):
+        raise out_of_range("checkpoint_seconds", checkpoint_seconds, seconds, "0.0")
+    if patience is not None and validation is None:
+        raise patience_needs_validation(patience)
 
 
 def _optimizer(optimizer: Any) -> Any:
@@ -165,14 +142,6 @@ def _optimizer(optimizer: Any) -> Any:
             try_="optimizer=cl.optim.adam(1e-3)",
         )
     return found
-
-
-def _written(optimizer: Any) -> dict[str, object] | None:
-    try:
-        written: dict[str, object] = optimizer.to_config()
-        return written
-    except ArgumentError:
-        return None
 
 
 def _check_places(out: Any, resume: Any) -> None:

@@ -14,33 +14,34 @@ from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_r
 from clearprop.runs.checkpoints import Standing
 from clearprop.runs.events import plain
 from clearprop.runs.folder import Forked
+from clearprop.runs.settings import CHANGEABLE as SETTINGS
+from clearprop.runs.settings import OPTIONS, check_arguments, patience_needs_validation
 from clearprop.runs.state import State
-from clearprop.train.job import Job, Origin, train
+from clearprop.train.job import Job, Origin
 from clearprop.train.notebook import watched
+from clearprop.train.planning import written_optimizer
 from clearprop.train.run import Run
 from clearprop.train.training_loop import Callback
 
-_SETTINGS = ("epochs", "batch_size", "l1", "l2", "patience", "min_delta")
-CHANGEABLE = ("learning_rate", "optimizer", *_SETTINGS)
-"""What a fork may change: all that keeps parameters, data and random numbers what they were."""
+CHANGEABLE = ("learning_rate", *(name for name in SETTINGS if name != "lr"))
+"""What a fork may change, by its names in Python."""
 
 
-def fork(run: Run, step: int, change: Mapping[str, Any], out: Path | None, callbacks: Sequence[Callback]) -> Run:
-    """The work of `Run.fork`."""
-    from clearprop.train.fitting import check_options
-
+def forked_job(run: Run, step: int, change: Mapping[str, Any], out: Path | None, callbacks: Sequence[Callback]) -> Job:
+    """The job of a fork: that of the run from a step on, with some settings changed."""
     for name in change:
         if name not in CHANGEABLE:
             raise unknown_name("setting", name, CHANGEABLE, user_line())
     if run.workings is None or run.workings.job is None:
         raise RunError("this run cannot be forked", got="a run without its workings", try_="cl.load(folder)")
     job: Job = run.workings.job()
-    given = {name: change[name] for name in _SETTINGS if name in change}
+    given = {name: value for name, value in change.items() if name not in ("learning_rate", "optimizer")}
+    check_arguments({name: value for name, value in given.items() if not (name == "patience" and value is None)})
     settings = replace(job.settings, **given)
-    s, size = settings, settings.batch_size or 1
-    check_options(s.epochs, size, s.l1, s.l2, s.patience, s.min_delta, job.checkpoint_seconds, job.data.validation)
+    if settings.patience is not None and job.data.validation is None:
+        raise patience_needs_validation(settings.patience)
     optimizer = _changed_optimizer(job.optimizer, change)
-    settings = replace(settings, optimizer=_config(optimizer))
+    settings = replace(settings, optimizer=written_optimizer(optimizer))
     events, tick = watched(True)
     job = replace(
         job,
@@ -53,10 +54,10 @@ def fork(run: Run, step: int, change: Mapping[str, Any], out: Path | None, callb
         tick=tick,
         command=job.command and {**job.command, **_as_options(given, optimizer, change.get("optimizer"))},
     )
-    return train(forked(job, run, step, change))
+    return starting_from(job, run, step, change)
 
 
-def forked(job: Job, run: Run, step: int, change: Mapping[str, Any]) -> Job:
+def starting_from(job: Job, run: Run, step: int, change: Mapping[str, Any]) -> Job:
     """The job, made to start from the state after step number `step` of the run."""
     replayed = run.replay(step)
     state = replayed.state
@@ -144,17 +145,9 @@ def _from_text(text: str, rate: Any, before: Any) -> optim.Transform:
     return parse(text, user_line(), **({} if kept is None else {"learning_rate": kept}))
 
 
-def _config(optimizer: Any) -> dict[str, object] | None:
-    try:
-        written: dict[str, object] = optimizer.to_config()
-        return written
-    except ArgumentError:
-        return None
-
-
 def _as_options(given: Mapping[str, Any], optimizer: Any, told: Any) -> dict[str, object]:
     """The changes as options of `clearprop train`, so that the fork can be resumed there."""
-    options = {name: value for name, value in given.items() if name != "min_delta"}
+    options = {name: value for name, value in given.items() if name in OPTIONS}
     text = told if isinstance(told, str) else type(optimizer).__name__
     rate = next((part.settings()["learning_rate"] for part in parts(optimizer) if has_rate(part)), None)
     try:
@@ -168,6 +161,6 @@ def _as_options(given: Mapping[str, Any], optimizer: Any, told: Any) -> dict[str
 
 def _told(value: Any) -> object:
     if isinstance(value, optim.Transform):
-        return _config(value) or repr(value)
+        return written_optimizer(value) or repr(value)
     told: object = plain(value)
     return told

@@ -62,7 +62,7 @@ def _objective(run: Run, rows: int) -> tuple[Callable[[Any], Any], Any]:
         raise RunError("this run cannot be checked", expected="rows to learn from", got="an iterable of batches")
     block = next(feed.blocks(0, 0))
     x, y = (_wide(part[block.order[:rows]]) for part in (block.x, block.y))
-    whole = make_objective(work.loss, (), run.config.settings.l1, run.config.settings.l2)
+    whole = make_objective(work.loss, (), run.config.settings.penalty)
     key = random.key(run.config.settings.seed)
     return lambda model: whole(model, x, y, key)[0], tree_map(_wide, run.model)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from clearprop import nn, optim
 from clearprop.data.training_data import Prepared, from_source
@@ -13,10 +13,13 @@ from clearprop.files.strict_json import refuse
 from clearprop.runs.checkpoints import Standing, checkpoint_model, checkpoint_steps, load_checkpoint
 from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.model_json import read_model
+from clearprop.runs.settings import Settings
 from clearprop.runs.state import State
-from clearprop.train.job import Job, fitted, make_plan
+from clearprop.train.job import Job, fit_to_model, make_plan
 from clearprop.train.metrics import METRICS, Measure, find_loss, measures_for
+from clearprop.train.planning import job_for, optimizer_for
 from clearprop.train.run import Run, Workings
+from clearprop.train.training import train_fork
 
 
 def load(path: str | Path, template: Any = None) -> Run:
@@ -37,8 +40,9 @@ def load(path: str | Path, template: Any = None) -> Run:
     summary = folder.summary() or _unfinished(standing)
     if summary.status == "running":
         summary = _unfinished(standing)
-    loss = find_loss(config.settings.loss) if config.settings.loss in nn.LOSSES else None
-    known = [name for name in config.settings.metrics if name in METRICS]
+    settings = config.settings
+    loss = find_loss(settings.loss) if settings.loss in nn.LOSSES else None
+    known = [name for name in settings.metrics if name in METRICS]
     job = _job_maker(folder, config, model, loss, optimizer, preprocessing)
     workings = Workings(
         optimizer=optimizer,
@@ -47,6 +51,7 @@ def load(path: str | Path, template: Any = None) -> Run:
         plan=lambda: make_plan(job()),
         standing=standing,
         job=job,
+        fork=train_fork,
     )
     return Run(model, last, history, summary, config, preprocessing, folder.path, workings)
 
@@ -62,14 +67,12 @@ def _unfinished(standing: Standing | None) -> Summary:
 
 def _optimizer(config: Config, folder: RunFolder) -> Any:
     """The optimizer as it was written down; None if it was not."""
-    if config.settings.optimizer is None:
-        return None
     where = str(folder.path / "config.json")
     try:
-        found = optim.from_config(config.settings.optimizer)
+        found = optimizer_for(config.settings)
     except (ClearpropError, KeyError, TypeError, ValueError) as problem:
         refuse("the stored optimizer", "an optimizer of cl.optim", str(problem).partition("\n")[0], where)
-    if not isinstance(found, optim.Transform):
+    if found is not None and not isinstance(found, optim.Transform):
         refuse("the stored optimizer", "an optimizer of cl.optim", repr(found), where)
     return found
 
@@ -115,7 +118,10 @@ def _job_maker(
             )
         data = data_again(config, str(folder.path))
         metrics = measures_for(config.settings.metrics, fitted_before)
-        return fitted(Job(model, data, loss, metrics, optimizer, config.settings, command=config.command))
+        made = job_for(
+            data, config.settings, model, optimizer=optimizer, loss=loss, metrics=metrics, command=config.command
+        )
+        return fit_to_model(made)
 
     return make
 
@@ -136,19 +142,12 @@ def command_of(config: Config, where: str) -> dict[str, Any]:
 def data_again(config: Config, where: str) -> Prepared:
     """The data of a run of `clearprop train`, read again.  Raises RunError if they are not the same any more."""
     command = command_of(config, where)
-    kinds: dict[str, Any] = {
-        "data": str,
-        "target": str | None,
-        "task": str,
-        "val": float,
-        "test": float,
-        "seed": int,
-        "memory": int | None,
-    }
-    given = {name: command.get(name) for name in kinds}
-    for name, kind in kinds.items():
-        if not isinstance(given[name], kind):
-            refuse("the run's config", f"a value of type {kind} for {name}", repr(given[name])[:60], where)
+    kinds = {**get_type_hints(Settings), "data": str}
+    given = {name: command.get(name) for name in ("data", "target", "task", "val", "test", "seed", "memory")}
+    for name, value in given.items():
+        kind = kinds[name]
+        if not isinstance(value, kind):
+            refuse("the run's config", f"a value of type {kind} for {name}", repr(value)[:60], where)
     data: Prepared = from_source(*given.values())  # type: ignore[arg-type]  # checked just above
     if data.record().digest != config.data.digest:
         raise RunError(

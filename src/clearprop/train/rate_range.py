@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop import optim
+from clearprop import nn, optim
 from clearprop.data.parts import Pair
 from clearprop.data.training_data import prepare
 from clearprop.errors import ArgumentError, user_line
@@ -105,7 +105,7 @@ def lr_range_test(
     measured, train = find_loss(loss), prepare(data, None, None, seed, None, "auto").train
     if not isinstance(train, tuple):
         raise ArgumentError("lr_range_test needs arrays", expected="(x, y)", got=type(data).__name__, where=user_line())
-    losses = _losses(model, train, measured, with_rate(chosen, rising), steps, batch_size, (l1, l2), seed)
+    losses = _losses(model, train, measured, with_rate(chosen, rising), steps, batch_size, nn.Penalty(l1, l2), seed)
     rates = lowest * (highest / lowest) ** (np.arange(len(losses)) / (steps - 1))
     return judged(rates, losses)
 
@@ -117,14 +117,14 @@ def _losses(
     optimizer: Any,
     steps: int,
     batch: int,
-    penalty: tuple[float, float],
+    penalty: nn.Penalty,
     seed: int,
 ) -> NDArray[np.float64]:
     """The loss of every step, up to the first that is not finite or far above the lowest."""
     adapt, _ = adaptation(model, train, loss)
     key = random.key(seed)
     feed = ArrayFeed(*adapt(train), min(batch, len(train[0])), True, np.asarray(random.fold_in(key, 1)))
-    run = choose_executor(make_step(loss, (), optimizer, *penalty), np.asarray(random.fold_in(key, 2)))
+    run = choose_executor(make_step(loss, (), optimizer, penalty), np.asarray(random.fold_in(key, 2)))
     state, seen, average = State(model, optimizer.init(model)), list[float](), _Average()
     lowest = math.inf
     while len(seen) < steps:

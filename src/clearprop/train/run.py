@@ -18,6 +18,8 @@ from clearprop.data.training_data import as_pair
 from clearprop.errors import ArgumentError, RunError
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn import CLASS_LOSSES
+from clearprop.rules.activations import sigmoid
+from clearprop.rules.normalisation import softmax
 from clearprop.runs.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint, save_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, measured
@@ -65,7 +67,7 @@ class Workings:
     """What a run needs to be evaluated and replayed: the parts that no file holds, as far as they are at hand.
 
     `plan` and `job` give the plan and the job, with the data, or raise RunError; `first`, the state that the run
-    started from, and `standing` are known where training was done in this process.
+    started from, and `standing` are known where training was done in this process; `fork` trains a fork of the run.
     """
 
     optimizer: Any
@@ -75,6 +77,7 @@ class Workings:
     first: State | None = None
     standing: Standing | None = None
     job: Callable[[], Any] | None = None
+    fork: Callable[..., Any] | None = None
 
 
 @dataclass(eq=False, repr=False)
@@ -163,9 +166,6 @@ class Run:
 
         Raises ArgumentError if the loss has no probabilities.
         """
-        from clearprop.rules.activations import sigmoid
-        from clearprop.rules.normalisation import softmax
-
         if self.config.settings.loss not in CLASS_LOSSES:
             raise ArgumentError(
                 "this run has no probabilities",
@@ -285,9 +285,10 @@ class Run:
         >>> slower = run.fork(40, {"learning_rate": 1e-4}, out="runs/slower")       # doctest: +SKIP
         >>> heavy = run.fork(40, {"optimizer": "sgd:lr=0.01,momentum=0.9"})         # doctest: +SKIP
         """
-        from clearprop.train.forking import fork
-
-        return fork(self, step, change, None if out is None else Path(out), callbacks)
+        if self.workings is None or self.workings.fork is None:
+            raise RunError("this run cannot be forked", got="a run without its workings", try_="cl.load(folder)")
+        forked: Run = self.workings.fork(self, step, change, None if out is None else Path(out), callbacks)
+        return forked
 
     # --------------------------------------------------------------------------------------------- saving
     def save(self, path: Path | str) -> Path:

@@ -10,10 +10,7 @@ from typing import Any, TypeAlias
 
 from clearprop import nn, optim
 from clearprop.autodiff.transforms import hvp, value_and_grad
-from clearprop.program.tracing import shape_of
 from clearprop.program.values import named
-from clearprop.rules.elementwise import abs, square
-from clearprop.rules.reductions import sum
 
 Loss: TypeAlias = Callable[[Any, Any], Any]
 """`loss(outputs, y)`: a scalar, the mean over the rows."""
@@ -21,15 +18,17 @@ Step: TypeAlias = Callable[[Any, Any, Any, Any, Any], tuple[Any, Any, Any, tuple
 """`step(model, opt_state, x, y, rng) -> (model, opt_state, loss, metrics)`."""
 Objective: TypeAlias = Callable[[Any, Any, Any, Any], tuple[Any, tuple[Any, tuple[Any, ...], Any]]]
 """`objective(model, x, y, rng) -> (loss + penalty, (loss, metrics, model with new state))`."""
+NONE = nn.Penalty()
+"""No penalty."""
 
 
-def make_step(loss: Loss, metrics: Sequence[Loss], optimizer: Any, l1: float = 0.0, l2: float = 0.0) -> Step:
+def make_step(loss: Loss, metrics: Sequence[Loss], optimizer: Any, penalty: nn.Penalty = NONE) -> Step:
     """One step of training: forward, loss + penalty, backward, update.
 
-    It minimises L(f(x), y) + l1·Σ|w| + l2·Σw² over the weights w, the parameters with two axes or more.  The `loss`
-    that it returns is L alone; the metrics are those of the same batch, before the update.
+    It minimises L(f(x), y) + penalty(f).  The `loss` that it returns is L alone; the metrics are those of the same
+    batch, before the update.
     """
-    objective = make_objective(loss, metrics, l1, l2)
+    objective = make_objective(loss, metrics, penalty)
     gradient = value_and_grad(objective, has_aux=True)
 
     def step(model: Any, opt_state: Any, x: Any, y: Any, rng: Any) -> Any:
@@ -47,27 +46,14 @@ def supplies(optimizer: Any, value: Any, f: Callable[[Any], Any], model: Any, rn
     return {name: offered[name] for name in optimizer.needs if name in offered}
 
 
-def make_objective(loss: Loss, metrics: Sequence[Loss] = (), l1: float = 0.0, l2: float = 0.0) -> Objective:
+def make_objective(loss: Loss, metrics: Sequence[Loss] = (), penalty: nn.Penalty = NONE) -> Objective:
     """What a step minimises, as a function of the model; the loss alone, the metrics and the new state come along."""
 
     def objective(model: Any, x: Any, y: Any, rng: Any) -> Any:
         outputs, trained = nn.apply(model, x, train=True, rng=rng)
         value = named(loss(outputs, y), "loss")
         measured = tuple(metric(outputs, y) for metric in metrics)
-        total = value + penalty(model, l1, l2) if l1 or l2 else value
+        total = value + penalty(model) if penalty else value
         return total, (value, measured, trained)
 
     return objective
-
-
-def penalty(model: Any, l1: float, l2: float) -> Any:
-    """l1·Σ|w| + l2·Σw² over the parameters with two axes or more: weights, but no biases and no scales."""
-    total: Any = 0.0
-    for weight in model.parameters().values():
-        if len(shape_of(weight)) < 2:
-            continue
-        if l1:
-            total = total + l1 * sum(abs(weight))
-        if l2:
-            total = total + l2 * sum(square(weight))
-    return total

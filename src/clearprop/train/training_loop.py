@@ -13,7 +13,8 @@ from clearprop.data.parts import Part
 from clearprop.errors import RunError
 from clearprop.runs.checkpoints import Best, Keys, Standing, checkpoint_steps, remove_old, save_checkpoint
 from clearprop.runs.events import Event, Events
-from clearprop.runs.folder import HistoryWriter, RunFolder, Settings
+from clearprop.runs.folder import HistoryWriter, RunFolder
+from clearprop.runs.settings import Settings
 from clearprop.runs.state import State
 from clearprop.train.batches import Feed
 from clearprop.train.executor import Executor

@@ -1,0 +1,344 @@
+"""The settings of a run, each declared once: default, range, what it may be in words, and its word on the command line.
+
+The checks of `cl.fit`, the options and the help of `clearprop train`, TOML and JSON files, `config.json`, forks and
+comparisons are made from these fields.  Another setting is one more field here, and its use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
+from typing import Any, Self, get_type_hints
+
+from clearprop.data.readers.formats import DATA_FILE, STREAMED, forms_text
+from clearprop.errors import ArgumentError, user_line
+from clearprop.files.strict_json import keys, refuse, typed
+from clearprop.nn.penalty import Penalty
+from clearprop.optim.hyperparameters import Range
+
+LARGEST_LAYER = 65_536
+"""The most units of a hidden layer."""
+FIRST = "0.1"
+"""The version whose records of runs had the first settings."""
+DATA, NETWORK, TRAINING = "Data", "Network", "Training"
+"""The panels of `clearprop train --help`."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What is declared of a setting.
+
+    meaning      one sentence for the help
+    expected     what it may be, in words
+    example      a value as it is typed
+    range        the numbers that it may be; None where it is no number, or where something else decides
+    panel        where the help of the command line shows it; None: the command line has no such option
+    metavar      what stands for the value in the help
+    words        its options, where they are not the field's name
+    fit          an example for `cl.fit`; None: it has no such argument, or checks it elsewhere
+    kept         whether `config.json` keeps it among the settings of the training
+    absent       whether a run may have none of it
+    since        the version that brought it: in the record of an older run it has its default
+    changes      whether a fork may change it
+    suits        whether the command line chooses what suits the data where nothing is asked for
+    """
+
+    meaning: str
+    expected: str
+    example: str
+    range: Range | None = None
+    panel: str | None = None
+    metavar: str | None = None
+    words: tuple[str, ...] = ()
+    fit: str | None = None
+    kept: bool = False
+    absent: bool = False
+    since: str = FIRST
+    changes: bool = False
+    suits: bool = False
+
+
+def setting(default: Any, meaning: str, expected: str, example: str, **more: Any) -> Any:
+    """A field of `Settings`, with its declaration."""
+    return field(default=default, metadata={"declared": Declaration(meaning, expected, example, **more)})
+
+
+def _data(default: Any, meaning: str, expected: str, example: str, **more: Any) -> Any:
+    return setting(default, meaning, expected, example, panel=DATA, **more)
+
+
+def _training(default: Any, meaning: str, expected: str, example: str, **more: Any) -> Any:
+    return setting(default, meaning, expected, example, **{"panel": TRAINING, "kept": True, "changes": True, **more})
+
+
+_WHOLE = "a whole number, 1 or more"
+_COUNT = Range(1, whole=True)
+_NOT_NEGATIVE = Range(0.0, open_="]")
+_SHARE = Range(0.0, 1.0, "]")
+_OF_ROWS = "a share of the rows from 0 up to, but not including, 1"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run reads its data, builds its network and trains it.
+
+    `optimizer` is text (`sgd:momentum=0.9`) where it was asked for on the command line, and its `to_config()` in the
+    record of a run, or None for one that cannot be written down.
+    """
+
+    data: str | None = _data(
+        None,
+        f"A {forms_text()} file, or a bundled set: digits, iris, wine, breast-cancer, diabetes, penguins, spirals.",
+        f"{DATA_FILE}, or a bundled set",
+        "digits",
+        metavar="DATA",
+    )
+    target: str | None = _data(
+        None, "The column to learn; by default the last.", "the name of a column", "price", metavar="COL"
+    )
+    task: str = _data(
+        "auto",
+        "auto (the default), classification or regression.",
+        "auto, classification or regression",
+        "auto",
+    )
+    val: float = _data(
+        0.15,
+        "The share of rows that chooses the best epoch (0.15).",
+        _OF_ROWS,
+        "0.15",
+        range=_SHARE,
+        metavar="SHARE",
+    )
+    test: float = _data(
+        0.15,
+        "The share of rows that is used once, at the end (0.15).",
+        _OF_ROWS,
+        "0.15",
+        range=_SHARE,
+        metavar="SHARE",
+    )
+    memory: int | None = _data(
+        None,
+        "The most memory that data may take: 500MB, 2GB; "
+        f"larger {forms_text('and', STREAMED)} files are streamed. "
+        "By default half of what is free.",
+        "a size, such as 500MB or 2GB",
+        "500MB",
+        range=_COUNT,
+        metavar="SIZE",
+    )
+    hidden: tuple[int, ...] = setting(
+        (),
+        "The sizes of the hidden layers: 64,64.",
+        f"sizes from 1 to {LARGEST_LAYER:,}, with commas between them",
+        "64,64",
+        panel=NETWORK,
+        metavar="SIZES",
+        suits=True,
+    )
+    activation: str = setting(
+        "relu", "relu, tanh, gelu, …", "the name of an activation", "relu", panel=NETWORK, suits=True
+    )
+    dropout: float = setting(
+        0.0,
+        "The share of hidden units to drop.",
+        "a share from 0 up to, but not including, 1",
+        "0.1",
+        range=_SHARE,
+        panel=NETWORK,
+        metavar="SHARE",
+        suits=True,
+    )
+    loss: str = _training(
+        "cross_entropy",
+        "The loss that training minimises.",
+        "the name of a loss",
+        "mse",
+        panel=None,
+        changes=False,
+    )
+    metrics: tuple[str, ...] = _training(
+        (),
+        "What is measured besides the loss.",
+        "names of metrics",
+        "accuracy",
+        panel=None,
+        changes=False,
+    )
+    optimizer: str | dict[str, object] | None = _training(
+        None,
+        "adam, adamw, sgd:momentum=0.9, …",
+        "the name of an optimizer, perhaps with settings: sgd:momentum=0.9",
+        "adam",
+        metavar="NAME[:KEY=VALUE,…]",
+        absent=True,
+        suits=True,
+    )
+    lr: float | str | None = _training(
+        None,
+        "The learning rate; auto finds one.",
+        "a number above 0 and at most 100, or auto",
+        "1e-3",
+        range=Range(0.0, 100.0, "["),
+        words=("--lr", "--learning-rate"),
+        metavar="RATE",
+        kept=False,
+        suits=True,
+    )
+    epochs: int = _training(
+        100, "At most so many epochs.", _WHOLE, "100", range=_COUNT, metavar="N", fit="100", suits=True
+    )
+    batch_size: int | None = _training(
+        32, "Rows per step.", _WHOLE, "32", range=_COUNT, metavar="N", fit="32", absent=True, suits=True
+    )
+    l1: float = _training(
+        0.0,
+        "Adds l1·Σ|w| over the weights to the loss.",
+        "a number, 0 or more",
+        "0.001",
+        range=_NOT_NEGATIVE,
+        metavar="L1",
+        fit="0.0",
+    )
+    l2: float = _training(
+        0.0,
+        "Adds l2·Σw² over the weights to the loss.",
+        "a number, 0 or more",
+        "0.001",
+        range=_NOT_NEGATIVE,
+        metavar="L2",
+        fit="0.0",
+        suits=True,
+    )
+    patience: int | None = _training(
+        None,
+        "Stop after so many epochs without a better validation loss.",
+        _WHOLE,
+        "20",
+        range=_COUNT,
+        metavar="N",
+        fit="10",
+        absent=True,
+        suits=True,
+    )
+    min_delta: float = _training(
+        0.0,
+        "By how much a validation loss must be lower to count as better.",
+        "a number, 0 or more",
+        "0.001",
+        range=_NOT_NEGATIVE,
+        panel=None,
+        fit="0.0",
+    )
+    shuffle: bool = _training(
+        True,
+        "Whether every epoch has an order of its own.",
+        "true or false",
+        "true",
+        panel=None,
+        changes=False,
+    )
+    seed: int = _training(
+        0,
+        "Same seed, same network, to the bit (0).",
+        "a whole number from 0 up to 2**64 - 1",
+        "0",
+        range=Range(0, 2**64, "]", whole=True),
+        metavar="N",
+        changes=False,
+    )
+
+    @property
+    def penalty(self) -> Penalty:
+        """What is added to the loss for large weights."""
+        return Penalty(self.l1, self.l2)
+
+    def options(self) -> dict[str, object]:
+        """The settings that the command line has, as JSON values: what repeats the command."""
+        values = asdict(self)
+        return {name: values[name] for name in OPTIONS}
+
+    def kept(self) -> dict[str, object]:
+        """The settings of the training, as `config.json` keeps them."""
+        values = asdict(self)
+        return {name: values[name] for name in KEPT}
+
+    @classmethod
+    def from_record(cls, value: Any, what: str, where: str) -> Self:
+        """The settings of a record, which `kept` wrote.  Raises RunError for anything else."""
+        known = {name: declared(name) for name in KEPT}
+        given = {name: default_of(name) for name, said in known.items() if said.since != FIRST}
+        given |= keys({**given, **value} if isinstance(value, dict) else value, set(KEPT), what, where)
+        hints = get_type_hints(cls)
+        for name, item in given.items():
+            place = f"{where}, {name}"
+            typed(dict[str, object] if name == "optimizer" and item is not None else hints[name], item, what, place)
+            if item is None and not known[name].absent:
+                refuse(what, "a value", "null", place)
+        return cls(**{**given, "metrics": tuple(given["metrics"])})
+
+
+def declared(name: str) -> Declaration:
+    """What is declared of the setting of that name."""
+    found: Declaration = _FIELDS[name].metadata["declared"]
+    return found
+
+
+def default_of(name: str) -> Any:
+    """The default of a setting."""
+    return _FIELDS[name].default
+
+
+def option_of(name: str) -> str:
+    """The command line's word for a setting."""
+    if name == "data":
+        return "DATA"
+    return (*declared(name).words, "--" + name.replace("_", "-"))[0]
+
+
+_FIELDS: Mapping[str, Field[Any]] = {f.name: f for f in fields(Settings)}
+OPTIONS = tuple(name for name in _FIELDS if declared(name).panel)
+"""The settings that `clearprop train` has options for."""
+KEPT = tuple(name for name in _FIELDS if declared(name).kept)
+"""The settings that `config.json` keeps."""
+CHANGEABLE = tuple(name for name in _FIELDS if declared(name).changes)
+"""What a fork may change: all that keeps parameters, data and random numbers what they were."""
+
+
+SUITED = tuple(name for name in _FIELDS if declared(name).suits)
+"""The settings of which the command line chooses what suits the data."""
+
+
+def check_arguments(given: Mapping[str, Any]) -> None:
+    """Check arguments of `cl.fit` against the ranges of the settings.  Raises ArgumentError for one outside."""
+    for name, value in given.items():
+        said = declared(name)
+        if said.fit is None or said.range is None:
+            continue
+        kinds = (int,) if said.range.whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not said.range.holds(value):
+            raise out_of_range(name, value, said.range, said.fit)
+
+
+def out_of_range(name: str, value: Any, within: Range, example: str) -> ArgumentError:
+    """The error for an argument of `cl.fit` that is outside its range."""
+    kind = "a whole number" if within.whole else "a number"
+    return ArgumentError(
+        f"fit cannot work with this {name}",
+        expected=f"{kind} {name} >= {within.low:g}",
+        got=f"{name} = {value!r}",
+        where=user_line(),
+        try_=f"{name}={example}",
+    )
+
+
+def patience_needs_validation(patience: int) -> ArgumentError:
+    """The error for patience without validation data."""
+    return ArgumentError(
+        "patience needs validation data",
+        expected="validation=0.2 or validation=(x, y): patience counts epochs without a better validation loss",
+        got="validation=None",
+        where=user_line(),
+        try_=f"validation=0.2, patience={patience}",
+    )
