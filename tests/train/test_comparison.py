@@ -5,7 +5,6 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from clearprop.cli.optimizer_words import made
 
 import clearprop as cl
 from clearprop import nn, optim
@@ -16,6 +15,8 @@ from clearprop.comparison.verdict import differences, verdict
 from clearprop.data.training_data import from_source
 from clearprop.errors import ClearpropError
 from clearprop.optim.inspection import has_rate, parse, parts
+from clearprop.runs.settings import Settings
+from clearprop.train.planning import optimizer_for
 from clearprop.train.rate_range import judged
 
 SMALL = Setup(hidden=(4,), epochs=4, batch_size=60, seeds=2)
@@ -151,11 +152,11 @@ def test_a_plot_is_written_and_refused(tmp_path):
 
 
 def test_rates_of_the_command_line():
-    assert made("sgd:momentum=0.9", 0.5) == optim.sgd(0.5, 0.9)
-    assert made("sgd:lr=0.1", 0.5) == optim.sgd(0.1)
-    assert made("sam:inner=adam", 0.5).inner == optim.adam(0.5)
+    assert optimizer_for(Settings(optimizer="sgd:momentum=0.9", lr=0.5)) == optim.sgd(0.5, 0.9)
+    assert optimizer_for(Settings(optimizer="sgd:lr=0.1", lr=0.5)) == optim.sgd(0.1)
+    assert optimizer_for(Settings(optimizer="sam:inner=adam", lr=0.5)).inner == optim.adam(0.5)
     with pytest.raises(ClearpropError, match="polyak has no learning rate"):
-        made("polyak", 0.5)
+        optimizer_for(Settings(optimizer="polyak", lr=0.5))
 
 
 def test_results_are_json(iris):

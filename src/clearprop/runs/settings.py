@@ -12,7 +12,7 @@ from typing import Any, Self, get_type_hints
 
 from clearprop.data.readers.formats import DATA_FILE, STREAMED, forms_text
 from clearprop.errors import ArgumentError, user_line
-from clearprop.files.strict_json import keys, refuse, typed
+from clearprop.files.strict_json import checked_value, refuse, require_keys
 from clearprop.nn.penalty import Penalty
 from clearprop.optim.hyperparameters import Range
 
@@ -269,11 +269,13 @@ class Settings:
         """The settings of a record, which `kept` wrote.  Raises RunError for anything else."""
         known = {name: declared(name) for name in KEPT}
         given = {name: default_of(name) for name, said in known.items() if said.since != FIRST}
-        given |= keys({**given, **value} if isinstance(value, dict) else value, set(KEPT), what, where)
+        given |= require_keys({**given, **value} if isinstance(value, dict) else value, set(KEPT), what, where)
         hints = get_type_hints(cls)
         for name, item in given.items():
             place = f"{where}, {name}"
-            typed(dict[str, object] if name == "optimizer" and item is not None else hints[name], item, what, place)
+            checked_value(
+                dict[str, object] if name == "optimizer" and item is not None else hints[name], item, what, place
+            )
             if item is None and not known[name].absent:
                 refuse(what, "a value", "null", place)
         return cls(**{**given, "metrics": tuple(given["metrics"])})

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from clearprop import nn
 from clearprop.data.parts import Pair, Part, rows_in
-from clearprop.data.training_data import Prepared
 from clearprop.data.streaming.disk_rows import DiskRows
+from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError
 from clearprop.program.values import no_grad, raw
 from clearprop.rules import random
