@@ -15,7 +15,6 @@ from clearprop.program.values import raw
 from clearprop.train.metrics import Measure, outputs_of
 
 
-
 @dataclass(frozen=True)
 class Adaptation:
     """Dtypes to convert x and y to (None: as they are), and whether y of shape (rows,) becomes a column."""
