@@ -19,9 +19,9 @@ from clearprop.errors import ArgumentError, ClearpropError, DataError
 from clearprop.runs.settings import Settings
 from clearprop.train.job import make_plan
 from clearprop.train.metrics import METRICS, evaluate, evaluate_part, find_loss
-from tests.data.mixed_table import saved, table
 from clearprop.train.planning import job_for, with_defaults
 from clearprop.train.training import train
+from tests.data.mixed_table import saved, table
 
 SMALL = 160_000
 """Bytes: so little that the tables here are cut into several blocks."""
