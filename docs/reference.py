@@ -21,7 +21,9 @@ from clearprop.shapes import Scope, Size
 
 HERE = Path(__file__).parent
 FAMILIES = {
-    "elementwise": "Elementwise",
+    "arithmetic": "Arithmetic",
+    "comparison": "Comparison and choice",
+    "exponentials": "Powers and exponentials",
     "trigonometric": "Trigonometric and hyperbolic functions",
     "activations": "Activations",
     "structural": "Shape and order",
@@ -81,7 +83,7 @@ def _entry(p: Primitive) -> Iterator[str]:
     call = f"{p.name}({', '.join(_parameters(p))})"
     yield f"### {p.name}" if p.public else f"### ({p.name})"
     yield ""
-    yield from textwrap.dedent(inspect.getdoc(p) or "").split("\n>>>")[0].strip().splitlines()
+    yield from _with_arguments_as_list(textwrap.dedent(inspect.getdoc(p) or "").split("\n>>>")[0].strip())
     yield ""
     yield "```"
     yield call + (f"    {p.signature.text}" if p.signature else "")
@@ -90,6 +92,13 @@ def _entry(p: Primitive) -> Iterator[str]:
     yield ""
     meaning = f": {KINDS[p.kind]}" if any(isinstance(rule, Rule) for rule in p.rules) else ""
     yield f"{'Composite' if p.is_composite else 'Leaf'}, {p.kind}{meaning}.{_kink(p)}"
+
+
+def _with_arguments_as_list(text: str) -> Iterator[str]:
+    """A docstring whose block of arguments (`x  numbers`) is a list."""
+    for line in text.splitlines():
+        named = re.match(r"(\w+(?:, \w+)*) {2,}(\S.*)", line)
+        yield f"- `{named[1]}`: {named[2]}" if named else line
 
 
 def _parameters(p: Primitive) -> list[str]:

@@ -39,7 +39,7 @@ def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     def called(*args: Any, **kwargs: Any) -> Any:
         if list in map(type, args):
-            args = tuple(map(_listed, args, takes_arrays)) + args[len(takes_arrays) :]
+            args = tuple(map(_list_as_array, args, takes_arrays)) + args[len(takes_arrays) :]
         try:
             out = function(*args, **kwargs)
             return out if isinstance(out, Node) else as_tensor(out)
@@ -52,7 +52,7 @@ def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     return called
 
 
-def _listed(argument: Any, array: bool) -> Any:
+def _list_as_array(argument: Any, array: bool) -> Any:
     """A list as the array that it stands for; tensors in it keep their history."""
     if type(argument) is not list:
         return argument
@@ -84,7 +84,17 @@ def _creation(value: int) -> Callable[..., Any]:
         full = (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
         return as_tensor(structural.full_(shape=full, value=value, dtype=np.dtype(dtype)))
 
-    create.__doc__ = f"An array of {'ones' if value else 'zeros'} of the given shape and dtype."
+    name = "ones" if value else "zeros"
+    create.__doc__ = f"""An array of {name} of the given shape and dtype.
+
+    shape  its sizes: a number, or a sequence of them
+    dtype  its data type
+
+    >>> import clearprop as cl
+    >>> cl.{name}((2, 2))
+    Tensor([[{value}.0, {value}.0],
+            [{value}.0, {value}.0]])
+    """
     return create
 
 

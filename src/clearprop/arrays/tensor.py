@@ -27,6 +27,14 @@ class Tensor(Node):
 
     Made by `cl.tensor` (copies) or `cl.asarray` (shares memory).  It never changes: `+=` and item assignment
     raise; the update of a parameter is `w = w.updated(-lr * w.grad)`.
+
+    >>> import clearprop as cl
+    >>> w = cl.tensor([1.0, 2.0], name="w", requires_grad=True)
+    >>> cl.sum(w * w).backward()
+    >>> w.grad
+    Tensor([2.0, 4.0])
+    >>> w.updated(-0.1 * w.grad)
+    Tensor([0.8, 1.6], name='w', requires_grad=True)
     """
 
     __slots__ = ()
@@ -118,7 +126,7 @@ class Tensor(Node):
     def _require_values(self, what: str) -> None:
         if isinstance(self.value, Var):
             where = user_line()
-            what = _spoken(what, where)
+            what = _construct_on_line(what, where)
             raise TraceError(
                 f"{what} needs numbers, and this value is being traced",
                 expected="operations that can be part of the program",
@@ -348,7 +356,7 @@ _INSTEAD = {
 }
 
 
-def _spoken(what: str, where: str) -> str:
+def _construct_on_line(what: str, where: str) -> str:
     """The construct that asked for a truth value, as the user's line has it."""
     if what != "if x":
         return what
@@ -366,7 +374,12 @@ def tensor(
 ) -> Tensor:
     """A tensor with a copy of `a` (numbers, nested lists, an array).
 
-    Python floats make float64, integers int64; `requires_grad` makes it a leaf whose gradient `backward()` stores.
+    Python floats make float64, integers int64.
+
+    a              numbers: nested lists, a NumPy array, a tensor without history
+    name           what messages and explanations call it
+    requires_grad  whether it is a leaf whose gradient `backward()` stores; floating numbers only
+    dtype          of the result; None keeps that of `a`
 
     >>> import clearprop as cl
     >>> cl.tensor([1.0, 2.0], name="x", requires_grad=True)
@@ -390,7 +403,15 @@ def tensor(
 
 
 def asarray(a: Any, dtype: DTypeLike | None = None) -> Tensor:
-    """A tensor that shares memory with `a` where it can; a tensor stays as it is, a list of tensors is stacked."""
+    """A tensor that shares memory with `a` where it can; a tensor stays as it is, a list of tensors is stacked.
+
+    a      numbers: a NumPy array, nested lists, a tensor
+    dtype  of the result; None keeps that of `a`
+
+    >>> import clearprop as cl
+    >>> cl.asarray([1, 2, 3])
+    Tensor([1, 2, 3])
+    """
     if not isinstance(a, Node) and _holds_tensors(a):
         a = joining.stack([asarray(v) for v in a])
     if isinstance(a, Tensor):

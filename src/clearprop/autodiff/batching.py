@@ -34,6 +34,7 @@ def vmap(f: Callable[..., Any], in_axes: int | Sequence[Any] | None = 0) -> Call
     Tensor([3.0, 7.0])
     """
 
+    # f is traced once, for one example; leaves that are no arrays pass around the trace and keep their places.
     @functools.wraps(f)
     def mapped(*args: Any) -> Any:
         axes = _axes_per_leaf(args, in_axes)
@@ -159,6 +160,7 @@ def _as_batch(value: Value, batched: bool, size: Dim) -> Any:
 def _batch_equation(
     p: Operation, size: Dim, values: Sequence[Value], flags: Sequence[bool], ranks: Sequence[int], params: Params
 ) -> Any:
+    # Axes in parameters count from the end, so that a leading one disturbs nothing but operands of unlike rank.
     if p.kind == "elementwise":
         rank = max(ranks)
         return p(*(_pad(v, rank - r) if f else v for v, f, r in zip(values, flags, ranks, strict=True)), **params)

@@ -64,7 +64,7 @@ def _random_like(value: Value, rng: np.random.Generator) -> Any:
     return rng.standard_normal(np.shape(own)) if has_derivative(value) else np.zeros(np.shape(own))
 
 
-def _shifted(tree: Tree, direction: Tree, h: float) -> Any:
+def _shift_leaves(tree: Tree, direction: Tree, h: float) -> Any:
     flat, structure = flatten(tree)
     steps, _ = flatten(direction)
     return unflatten(structure, [v + h * d if has_derivative(v) else v for v, d in zip(flat, steps, strict=True)])
@@ -82,7 +82,9 @@ def _check(f: Any, args: Any, order: int, modes: tuple[str, ...], tolerance: flo
     out, tangent = jvp(f, args, dots)
     if "fwd" in modes:
         h = np.finfo(float).eps ** (1 / 3)
-        up, down = (_numbers(f(*[_shifted(a, d, s * h) for a, d in zip(args, dots, strict=True)])) for s in (1, -1))
+        up, down = (
+            _numbers(f(*[_shift_leaves(a, d, s * h) for a, d in zip(args, dots, strict=True)])) for s in (1, -1)
+        )
         numeric = [(a - b) / (2 * h) for a, b in zip(up, down, strict=True)]
         _compare("forward mode", "the central difference", _numbers(tangent), numeric, tolerance)
     if "rev" in modes:

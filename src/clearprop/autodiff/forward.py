@@ -30,11 +30,11 @@ def push(part: Slice, tangents: dict[Node, Any], read: Reader) -> dict[Node, Any
                 continue
             for node in nodes:
                 dot = out[node.position] if type(app.outputs) is tuple else out
-                tangents[node] = _widened(dot, node)
+                tangents[node] = _in_the_shape_of(dot, node)
     return tangents
 
 
-def _widened(dot: Value, node: Node) -> Any:
+def _in_the_shape_of(dot: Value, node: Node) -> Any:
     """A tangent in the output's shape and dtype: a rule need not repeat what broadcasting repeats."""
     value, own = raw(dot), node.value
     if not same_shape(shape_of(value), shape_of(own)):

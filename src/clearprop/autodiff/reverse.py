@@ -43,7 +43,9 @@ def sweep(part: Slice, cotangents: dict[Node, Any], read: Reader) -> dict[Node, 
     to what arrived there from elsewhere.
     """
     b = builder()
-    contribution, cotangents = (_contribution, cotangents) if b is None else (_traced, _Named(cotangents, b))
+    contribution, cotangents = (
+        (_contribution, cotangents) if b is None else (_traced_contribution, _Named(cotangents, b))
+    )
     with quiet():
         for app, nodes, links in reversed(part.steps):
             g = cotangents.get(nodes[0]) if type(app.outputs) is not tuple else _of_several(app, nodes, cotangents)
@@ -95,7 +97,7 @@ class _Named(dict[Node, Any]):
         self.builder.rule = ""
 
 
-def _traced(part: Slice, app: Application, *values: Any) -> Any:
+def _traced_contribution(part: Slice, app: Application, *values: Any) -> Any:
     b = builder()
     assert b is not None
     b.rule = app.primitive.name  # until the contribution is added, by an equation of the same rule

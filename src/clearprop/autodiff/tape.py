@@ -42,7 +42,7 @@ class Slice:
                     if a not in known:
                         known.add(a)
                         todo.append(a)
-        self.surrounded = any(map(_linked, stop))
+        self.surrounded = any(map(_continues_history, stop))
         self.steps = [(app, seen[app], app.links) for app in sorted(seen, key=_ORDER)]
         if leaves is not None:
             self._keep_active(stop)
@@ -74,7 +74,7 @@ class Slice:
         self.steps = kept
 
 
-def fresh(value: Any) -> Any:
+def fresh_leaf(value: Any) -> Any:
     """A new leaf with the value of `value`, linked to it, so that transforms nest."""
     known = isinstance(value, Node)
     own = value.value if known else value
@@ -85,7 +85,7 @@ def fresh(value: Any) -> Any:
     return leaf
 
 
-def _linked(leaf: Node) -> bool:
+def _continues_history(leaf: Node) -> bool:
     """Whether a leaf continues a value that is tracked itself."""
     app = leaf.application
     return app is not None and isinstance(app.inputs[0], Node) and app.inputs[0].tracked

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from clearprop.autodiff.batching import vmap
 from clearprop.autodiff.forward import push
 from clearprop.autodiff.reverse import reader, sweep
-from clearprop.autodiff.tape import Slice, fresh
+from clearprop.autodiff.tape import Slice, fresh_leaf
 from clearprop.autodiff.trees import (
     as_leaf_value,
     checked_argnums,
@@ -47,7 +47,7 @@ class _Run:
         args = list(args)
         for p in positions:
             flat, structure = flatten(args[p])
-            nodes = [fresh(np.float64(v) if type(v) is float else v) if has_derivative(v) else None for v in flat]
+            nodes = [fresh_leaf(np.float64(v) if type(v) is float else v) if has_derivative(v) else None for v in flat]
             found = [n for n in nodes if n is not None]
             if not found:
                 refuse_without_floating(flat, p, name)
@@ -64,7 +64,7 @@ class _Run:
     def slice(self, outputs: Sequence[Any]) -> None:
         """Cut the tape between the leaves and the outputs."""
         self.part = Slice([o for o in outputs if isinstance(o, Node)], self.leaves)
-        self.read = reader(self.part, bool(STACK.builders) and any(map(_is_traced, [*self.leaves, *outputs])))
+        self.read = reader(self.part, bool(STACK.builders) and any(map(_is_variable, [*self.leaves, *outputs])))
 
     def value(self, out: Value) -> Any:
         """An output as the caller gets it: without history unless an enclosing transform needs it."""
@@ -80,7 +80,7 @@ class _Run:
         return out
 
 
-def _is_traced(value: Value) -> bool:
+def _is_variable(value: Value) -> bool:
     return isinstance(raw(value), Var)
 
 
@@ -231,14 +231,14 @@ def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[[Any], tup
                 )
             if isinstance(out, Node):
                 known = cotangents.get(out)
-                cotangents[out] = _stripped(c) if known is None else known + _stripped(c)
+                cotangents[out] = _without_node(c) if known is None else known + _without_node(c)
         read = run.read
         return tuple(run.gradients(sweep(run.part, cotangents, read)))
 
     return unflatten(structure, [run.value(o) for o in outs]), pullback
 
 
-def _stripped(value: Value) -> Any:
+def _without_node(value: Value) -> Any:
     """An untracked concrete node as its array, so that sweeps stay on arrays."""
     if isinstance(value, Node) and not value.tracked and not isinstance(value.value, Var):
         return value.value
@@ -278,7 +278,7 @@ def _start_tangents(run: _Run, tangents: Any) -> dict[Node, Any]:
                 got=structure_text(own),
                 where=user_line(),
             )
-        given = flat if len(flat) == len(nodes) else _aligned(flat, nodes)
+        given = flat if len(flat) == len(nodes) else _align_tangents(flat, nodes)
         for node, value in zip(nodes, given, strict=True):
             if node is None:
                 continue
@@ -289,7 +289,7 @@ def _start_tangents(run: _Run, tangents: Any) -> dict[Node, Any]:
                     got=f"shape {shape_of(value)}",
                     where=user_line(),
                 )
-            start[node] = _stripped(_as_dtype(as_leaf_value(value), type_of(node.value).dtype))
+            start[node] = _without_node(_as_dtype(as_leaf_value(value), type_of(node.value).dtype))
     return start
 
 
@@ -304,7 +304,7 @@ def _as_dtype(value: Value, dtype: DTypeLike) -> Any:
     return value
 
 
-def _aligned(flat: Sequence[Tree], nodes: Sequence[Any]) -> list[Any]:
+def _align_tangents(flat: Sequence[Tree], nodes: Sequence[Any]) -> list[Any]:
     rest = iter(flat)
     return [None if n is None else next(rest) for n in nodes]
 
@@ -352,7 +352,7 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
         for i, o in enumerate(outs):
             n, shape = size_of(shape_of(o)), shape_of(o)
             basis = [
-                _basis(n, shape, type_of(raw(o)).dtype) if j == i else zeros_like(_wide(n, q))
+                _basis(n, shape, type_of(raw(o)).dtype) if j == i else zeros_like(_batch_of_zeros(n, q))
                 for j, q in enumerate(outs)
             ]
             parts = vmap(lambda *cts: pullback(unflatten(structure, list(cts))))(*basis)
@@ -367,7 +367,7 @@ def _basis(n: Dim, shape: Shape, dtype: DTypeLike) -> Any:
     return Node.tensor(np.eye(int(n), dtype=dtype).reshape((int(n), *map(int, shape))))
 
 
-def _wide(n: Dim, like: Value) -> Any:
+def _batch_of_zeros(n: Dim, like: Value) -> Any:
     t = type_of(raw(like))
     return full_(shape=(int(n), *t.shape), value=0, dtype=t.dtype)
 

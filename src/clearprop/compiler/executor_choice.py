@@ -16,7 +16,13 @@ from clearprop.program.ir import Program
 
 
 class ExecutorWarning(UserWarning):
-    """A compiled function runs on the NumPy executor, and why."""
+    """A compiled function runs on the NumPy executor, and why.
+
+    >>> import warnings
+    >>> import clearprop as cl
+    >>> warnings.simplefilter("error", cl.ExecutorWarning)  # to be stopped by it instead
+    >>> warnings.simplefilter("default", cl.ExecutorWarning)
+    """
 
 
 class Executor(Protocol):

@@ -22,6 +22,10 @@ def get_threads() -> int:
     """The most threads that a computation uses; small work stays on one.
 
     Set by `set_threads`, else by the environment variable CLEARPROP_THREADS, else all cores of this process.
+
+    >>> import clearprop as cl
+    >>> cl.get_threads() >= 1
+    True
     """
     if _chosen:
         return _chosen[-1]

@@ -32,6 +32,10 @@ def export(target: Any, format: str = "python", path: str | Path | None = None) 
     safetensors  the weights alone, by parameter path
 
     Raises ArgumentError for an unknown format or a target that the format cannot express.
+
+    >>> import clearprop as cl
+    >>> [path.name for path in cl.export(cl.nn.mlp([2, 1]), "safetensors", "weights.safetensors")]
+    ['weights.safetensors']
     """
     files = files_of(format, path)
     if format == "safetensors":

@@ -16,7 +16,7 @@ from clearprop.nn.fields import parameter, static
 from clearprop.nn.initialisers import as_key, initialiser
 from clearprop.nn.module import Module
 from clearprop.program.tracing import shape_of
-from clearprop.program.values import named
+from clearprop.program.values import name_variable
 from clearprop.rules import random
 from clearprop.rules.elementwise import where
 from clearprop.rules.linear import matmul
@@ -125,7 +125,7 @@ class Sequential(Module):
     def forward(self, x: Any) -> Any:
         """The last layer of … of the first of x."""
         for i, layer in enumerate(self.layers):
-            x = named(layer(x), f"h{i}")  # while it is traced, generated sources call the output of layer i so
+            x = name_variable(layer(x), f"h{i}")  # while it is traced, generated sources call the output of layer i so
         return x
 
     def __getitem__(self, index: int | slice) -> Module:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, TraceError, user_line
-from clearprop.primitives.numpy_spelling import spelled, values_of, without_warnings
+from clearprop.primitives.numpy_spelling import function_of_spelling, values_of, without_warnings
 from clearprop.primitives.rule import Rule, Zero, make_rule
 from clearprop.program.facts import Facts
 from clearprop.program.ir import Var
@@ -75,7 +75,9 @@ class Primitive:
         jvp = rules.get("jvp")
         self.jvp = make_rule(jvp, self.operands, list(self.params), self.name) if callable(jvp) else None
         self.body = None if numpy else function
-        self.reference = spelled(numpy, self.operands, self.params, self.variadic) if numpy else values_of(function)
+        self.reference = (
+            function_of_spelling(numpy, self.operands, self.params, self.variadic) if numpy else values_of(function)
+        )
         self._set_compute(eager or self.reference, arrays_only=bool(eager or numpy))
         if register:
             known = REGISTRY.get(self.name)
@@ -134,6 +136,7 @@ class Primitive:
     # ------------------------------------------------------------------------------------------- calling
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply to arrays (computes), or to nodes (traces on variables, records on tracked values)."""
+        # The commonest way of all calls: one loop finds out everything, without a call of Python in it.
         if self.params:
             args, params = self._bind_params(args, params)
         traced = nodes = False
@@ -221,6 +224,7 @@ class Primitive:
 
     def _cast(self, args: Sequence[Any]) -> Sequence[Any]:
         """Elementwise operands of mixed dtypes, and small integers that become floats, get an explicit `astype`."""
+        # NumPy converts by itself, and kernels do not: so that both compute in one dtype, programs say it.
         if self.kind != "elementwise":
             return args
         types = [type_of(raw(a)) if not isinstance(a, Size) else None for a in args]
@@ -408,6 +412,7 @@ class Primitive:
 
     def pushforward(self, dots: Sequence[Any], y: Value, xs: Sequence[Value], params: Mapping[str, Any]) -> Any:
         """The tangent of the output from the operands' tangents (None: zero); None where it is zero."""
+        # By the kind of the Jacobian: a rule of its own; linear in all operands together; or a sum over the operands.
         if self.jvp is not None:
             zeros = [_zero_like(x) if d is None else d for d, x in zip(dots, xs, strict=True)]
             return self.jvp.call(zeros, y, xs, params)

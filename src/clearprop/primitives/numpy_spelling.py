@@ -22,7 +22,9 @@ class _Names(dict[str, str]):
         return key
 
 
-def spelled(text: str, operands: Iterable[str], params: Iterable[str], variadic: bool) -> Callable[..., Any]:
+def function_of_spelling(
+    text: str, operands: Iterable[str], params: Iterable[str], variadic: bool
+) -> Callable[..., Any]:
     """The callable that runs is the source that is shown: the NumPy spelling, made a function."""
     star = "*" if variadic else ""
     named = list(params)

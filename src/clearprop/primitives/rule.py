@@ -10,7 +10,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Zero:
-    """A derivative that is zero everywhere it exists, with the reason that an explanation gives."""
+    """A derivative that is zero everywhere it exists, with the reason that an explanation gives.
+
+    reason  a sentence that ends without a full stop
+
+    >>> import clearprop as cl
+    >>> @cl.custom_rule(x=cl.Zero("steps are flat"))
+    ... def step(x):
+    ...     return cl.floor(x)
+    >>> cl.grad(lambda x: step(x) + x)(1.5)
+    Tensor(1.0)
+    """
 
     reason: str
 

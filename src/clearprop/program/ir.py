@@ -58,6 +58,15 @@ class Program:
     """Inputs, equations in order, outputs.
 
     The last `len(captured)` inputs are hidden: arrays of the surrounding code that the traced function used.
+
+    >>> import clearprop as cl
+    >>> double = cl.compile(lambda x: 2.0 * x)
+    >>> double(cl.tensor([1.0, 2.0]))
+    Tensor([2.0, 4.0])
+    >>> print(double.program)
+    program(x: f64[n0]):
+      double: f64[n0] = multiply(2.0, x)
+      return double
     """
 
     inputs: tuple[Var, ...]

@@ -101,6 +101,8 @@ def promote(types: Iterable[Type]) -> tuple[DType, bool]:
     The array API standard's table within a kind; a floating array wins over integers and booleans; weak
     operands adopt the dtype of the others if their kind allows it.
     """
+    # Three questions in this order: the highest kind among the strong operands, their common dtype within it, and
+    # whether a weak operand is of a higher kind still (a Python float beside integers), which alone changes the dtype.
     strong = [t for t in types if not t.weak]
     weak = [t for t in types if t.weak]
     if not strong:

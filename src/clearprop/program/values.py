@@ -157,7 +157,7 @@ class quiet:
         self._state.__exit__(*exception)
 
 
-def named(value: Any, name: str) -> Any:
+def name_variable(value: Any, name: str) -> Any:
     """The value; while tracing, its variable gets this name unless the user gave it one."""
     variable = raw(value)
     if hasattr(variable, "builder") and not variable.name:

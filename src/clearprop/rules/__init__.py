@@ -2,7 +2,10 @@
 
 from clearprop.rules import (
     activations,
+    arithmetic,
+    comparison,
     elementwise,
+    exponentials,
     indexing,
     joining,
     linear,
@@ -16,7 +19,10 @@ from clearprop.rules import (
 
 __all__ = [
     "activations",
+    "arithmetic",
+    "comparison",
     "elementwise",
+    "exponentials",
     "indexing",
     "joining",
     "linear",

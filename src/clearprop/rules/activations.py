@@ -17,13 +17,27 @@ from clearprop.rules.trigonometric import tanh
 
 @composite("elementwise", dtype="float", tex=r"\sigma({x})", d_x=lambda g, y: g * y * (1 - y))
 def sigmoid(x: Value, /) -> Any:
-    """Logistic function σ(x) = 1/(1 + e⁻ˣ), without overflow."""
+    """Logistic function σ(x) = 1/(1 + e⁻ˣ), without overflow.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.sigmoid(cl.tensor([0.0, 1000.0]))
+    Tensor([0.5, 1.0])
+    """
     return 1 / (1 + exp(-x))
 
 
 @composite("elementwise", dtype="float", tex=r"\log(1 + e^{{{x}}})", d_x=lambda g, x: g * sigmoid(x))
 def softplus(x: Value, /) -> Any:
-    """log(1 + eˣ), a smooth ReLU (Dugas et al. 2001), without overflow."""
+    """log(1 + eˣ), a smooth ReLU (Dugas et al. 2001), without overflow.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.softplus(cl.tensor([0.0, 1000.0]))
+    Tensor([0.69314718, 1000.0])
+    """
     return maximum(x, 0.0) + log1p(exp(-abs(x)))
 
 
@@ -32,7 +46,14 @@ def softplus(x: Value, /) -> Any:
     d_x=lambda g, y: where(y > 0, g, 0.0),
 )  # fmt: skip
 def relu(x: Value, /) -> Any:
-    """Rectified linear unit max(0, x) (Nair & Hinton 2010).  By convention relu′(0) = 0."""
+    """Rectified linear unit max(0, x) (Nair & Hinton 2010).  By convention relu′(0) = 0.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.relu(cl.tensor([-1.0, 2.0]))
+    Tensor([0.0, 2.0])
+    """
     return maximum(x, 0.0)  # lets NaN through; where(x > 0, x, 0) would hide it
 
 
@@ -41,7 +62,15 @@ def relu(x: Value, /) -> Any:
     d_x=lambda g, x, slope: where(x > 0, g, slope * g),
 )  # fmt: skip
 def leaky_relu(x: Value, /, *, slope: Value = 0.01) -> Any:
-    """x where x > 0, slope · x elsewhere (Maas et al. 2013).  By convention the derivative at 0 is the slope."""
+    """x where x > 0, slope · x elsewhere (Maas et al. 2013).  By convention the derivative at 0 is the slope.
+
+    x      numbers
+    slope  the derivative below 0
+
+    >>> import clearprop as cl
+    >>> cl.leaky_relu(cl.tensor([-1.0, 2.0]), slope=0.1)
+    Tensor([-0.1, 2.0])
+    """
     return where(x > 0, x, slope * x)
 
 
@@ -50,7 +79,14 @@ def leaky_relu(x: Value, /, *, slope: Value = 0.01) -> Any:
     d_x=lambda g, y: where(y > 0, where(y < 6, g, 0.0), 0.0),
 )  # fmt: skip
 def relu6(x: Value, /) -> Any:
-    """min(max(0, x), 6) (Krizhevsky 2010).  By convention the derivative at 0 and at 6 is 0."""
+    """min(max(0, x), 6) (Krizhevsky 2010).  By convention the derivative at 0 and at 6 is 0.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.relu6(cl.tensor([-1.0, 2.0, 9.0]))
+    Tensor([0.0, 2.0, 6.0])
+    """
     return minimum(maximum(x, 0.0), 6.0)
 
 
@@ -59,7 +95,15 @@ def relu6(x: Value, /) -> Any:
     d_x=lambda g, x, alpha: where(x > 0, g, g * alpha * exp(minimum(x, 0.0))),
 )  # fmt: skip
 def elu(x: Value, /, *, alpha: Value = 1.0) -> Any:
-    """x where x > 0, alpha (eˣ − 1) elsewhere (Clevert et al. 2015)."""
+    """x where x > 0, alpha (eˣ − 1) elsewhere (Clevert et al. 2015).
+
+    x      numbers
+    alpha  minus the limit for x → −∞
+
+    >>> import clearprop as cl
+    >>> cl.elu(cl.tensor([-1.0, 2.0]))
+    Tensor([-0.63212056, 2.0])
+    """
     return where(x > 0, x, alpha * expm1(minimum(x, 0.0)))
 
 
@@ -71,7 +115,14 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
     d_x=lambda g, x: SELU_SCALE * where(x > 0, g, g * SELU_ALPHA * exp(minimum(x, 0.0))),
 )  # fmt: skip
 def selu(x: Value, /) -> Any:
-    """Scaled elu that keeps mean 0 and variance 1 (Klambauer et al. 2017)."""
+    """Scaled elu that keeps mean 0 and variance 1 (Klambauer et al. 2017).
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.selu(cl.tensor([-1.0, 2.0]))
+    Tensor([-1.11133074, 2.10140197])
+    """
     return SELU_SCALE * where(x > 0, x, SELU_ALPHA * expm1(minimum(x, 0.0)))
 
 
@@ -80,7 +131,14 @@ def selu(x: Value, /) -> Any:
     d_x=lambda g, x: g * (_normal_cdf(x) + x * exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))),
 )  # fmt: skip
 def gelu(x: Value, /) -> Any:
-    """Gaussian error linear unit x·Φ(x), with the exact normal distribution function (Hendrycks & Gimpel 2016)."""
+    """Gaussian error linear unit x·Φ(x), with the exact normal distribution function (Hendrycks & Gimpel 2016).
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.gelu(cl.tensor([-1.0, 2.0]))
+    Tensor([-0.15865525, 1.95449974])
+    """
     return x * _normal_cdf(x)
 
 
@@ -101,7 +159,14 @@ def _gelu_slope(x: Value) -> Any:
     "elementwise", dtype="float", tex=r"\operatorname{{gelu}}_{{\tanh}}({x})", d_x=lambda g, x: g * _gelu_slope(x)
 )
 def gelu_tanh(x: Value, /) -> Any:
-    """The tanh approximation of gelu, within 5e-4 of it (Hendrycks & Gimpel 2016)."""
+    """The tanh approximation of gelu, within 5e-4 of it (Hendrycks & Gimpel 2016).
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.gelu_tanh(cl.tensor([-1.0, 2.0]))
+    Tensor([-0.15880801, 1.95459769])
+    """
     return 0.5 * x * (1 + tanh(_GELU * (x + 0.044715 * x * x * x)))
 
 
@@ -109,5 +174,12 @@ def gelu_tanh(x: Value, /) -> Any:
     "elementwise", dtype="float", tex=r"{x}\,\sigma({x})", d_x=lambda g, x: g * sigmoid(x) * (1 + x * (1 - sigmoid(x)))
 )
 def silu(x: Value, /) -> Any:
-    """x·σ(x), also called swish (Elfwing et al. 2017)."""
+    """x·σ(x), also called swish (Elfwing et al. 2017).
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.silu(cl.tensor([-1.0, 2.0]))
+    Tensor([-0.26894142, 1.76159416])
+    """
     return x * sigmoid(x)

@@ -22,7 +22,7 @@ Key: TypeAlias = object
 
 
 # -------------------------------------------------------------------------------------- slices and integers
-def _sliced(shape: Shape, key: Any) -> Any:
+def _slice_shape(shape: Shape, key: Any) -> Any:
     out = []
     for n, k in zip(shape, key, strict=True):
         if isinstance(k, slice):
@@ -36,7 +36,7 @@ def _sliced(shape: Shape, key: Any) -> Any:
 
 
 @primitive(
-    "structural", numpy="{x}[{key}]", tex="{x}", shape=lambda x, key: _sliced(x.shape, key), view="slice",
+    "structural", numpy="{x}[{key}]", tex="{x}", shape=lambda x, key: _slice_shape(x.shape, key), view="slice",
     vjp_x=lambda g, x, key: scatter_slice(g, shape=x.shape, key=key),
     batch=lambda size, x, *, key: getitem_(x, key=(slice(None), *key)),
 )  # fmt: skip
@@ -44,13 +44,13 @@ def getitem_(x: Value, /, *, key: Key) -> Any:
     """x[key], where key has a slice or an integer for every axis."""
 
 
-def _put(x: NDArray[Any], shape: Shape, key: Any) -> Any:
+def _put_into_zeros(x: NDArray[Any], shape: Shape, key: Any) -> Any:
     out = np.zeros(shape, np.asarray(x).dtype)
     out[key] = x
     return out
 
 
-HELPERS["put"] = _put
+HELPERS["put"] = _put_into_zeros
 
 
 @primitive(
@@ -66,6 +66,8 @@ def scatter_slice(x: Value, /, *, shape: Shape, key: Key) -> Any:
 @getitem_.front
 def getitem(x: Value, key: Key) -> Any:
     """x[key] for slices, integers, None, Ellipsis, and integer arrays (which gather along their axis)."""
+    # One pass sorts the entries into what one primitive each can do, in the order in which they are applied: slices
+    # and integers cut, None inserts, and an index array gathers last, at the place where its axis then stands.
     shape = raw(x).shape if type(raw(x)) not in PYTHON_SCALARS else ()
     entries = list(key) if isinstance(key, tuple) else [key]
     entries = _fill_ellipsis(entries, len(shape))
@@ -181,6 +183,14 @@ def take_(x: Value, indices: Value, /, *, axis: Axes = -1) -> Any:
     """Entries of x at integer indices along an axis; the indices' axes stand where the axis stood.
 
     The axis may be left out if x has only one.
+
+    x        an array
+    indices  integers, from 0 or from the end
+    axis     the axis that is indexed
+
+    >>> import clearprop as cl
+    >>> cl.take(cl.tensor([10.0, 20.0, 30.0]), [2, 0])
+    Tensor([30.0, 10.0])
     """
 
 
@@ -252,7 +262,17 @@ def take_transposed(x: Value, indices: Value, /, *, size: Dim, axis: Axes) -> An
     vjp_x=lambda g, x, indices, axis: along_transposed(g, indices, size=x.shape[axis], axis=axis),
 )  # fmt: skip
 def take_along_axis_(x: Value, indices: Value, /, *, axis: Axes = -1) -> Any:
-    """out[…, i, …] = x[…, indices[…, i, …], …] along one axis; the other axes broadcast."""
+    """out[…, i, …] = x[…, indices[…, i, …], …] along one axis; the other axes broadcast.
+
+    x        an array
+    indices  integers, with as many axes as x
+    axis     the axis that is indexed
+
+    >>> import clearprop as cl
+    >>> cl.take_along_axis(cl.tensor([[1.0, 2.0], [3.0, 4.0]]), [[1], [0]])
+    Tensor([[2.0],
+            [3.0]])
+    """
 
 
 @take_along_axis_.front
@@ -307,7 +327,17 @@ def along_transposed(x: Value, indices: Value, /, *, size: Dim, axis: Axes = -1)
 
 @composite("general", eager=eager.one_hot, tex=r"\mathbf 1_{{{labels}}}")
 def one_hot(labels: Value, /, size: Dim | None = None, *, dtype: DTypeLike = FLOAT64) -> Any:
-    """Rows with a 1 at the label's place and 0 elsewhere: shape labels.shape + (size,)."""
+    """Rows with a 1 at the label's place and 0 elsewhere: shape labels.shape + (size,).
+
+    labels  integers from 0 to size − 1
+    size    how many classes there are
+    dtype   of the result
+
+    >>> import clearprop as cl
+    >>> cl.one_hot([2, 0], size=3)
+    Tensor([[0.0, 0.0, 1.0],
+            [1.0, 0.0, 0.0]])
+    """
     return astype(equal(expand_dims_(labels, axis=(-1,)), arange_(size=size, dtype=INT64)), dtype=dtype)
 
 

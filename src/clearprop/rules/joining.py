@@ -13,7 +13,7 @@ from clearprop.rules.structural import expand_dims, reshape
 from clearprop.shapes import same
 
 
-def _joined(types: Sequence[Type], axis: int) -> Any:
+def _joint_shape(types: Sequence[Type], axis: int) -> Any:
     first = types[0].shape
     for t in types[1:]:
         for i, (a, b) in enumerate(zip(first, t.shape, strict=False)):
@@ -40,11 +40,19 @@ def _split_cotangent(g: Any, arrays: Sequence[Any], axis: int) -> list[Any]:
 
 @primitive(
     "structural", numpy="np.concatenate({arrays}, axis={axis})", numba="concat", tex=r"[{arrays}]",
-    shape=_joined, one_dtype=True,
+    shape=_joint_shape, one_dtype=True,
     vjp_arrays=lambda g, arrays, axis: _split_cotangent(g, arrays, axis),
 )  # fmt: skip
 def concat_(*arrays: Value, axis: Axes = 0) -> Any:
-    """The arrays one after the other along an existing axis."""
+    """The arrays one after the other along an existing axis.
+
+    arrays  a sequence of arrays, equal in shape but for one axis
+    axis    that axis; None flattens them first
+
+    >>> import clearprop as cl
+    >>> cl.concat([cl.tensor([1.0]), cl.tensor([2.0, 3.0])])
+    Tensor([1.0, 2.0, 3.0])
+    """
 
 
 @concat_.front
@@ -57,5 +65,14 @@ def concat(arrays: Sequence[Value], axis: int | None = 0) -> Any:  # noqa: D103 
 
 
 def stack(arrays: Sequence[Value], axis: int = 0) -> Any:
-    """The arrays one after the other along a new axis."""
+    """The arrays one after the other along a new axis.
+
+    arrays  a sequence of arrays of one shape
+    axis    where the new axis stands in the result
+
+    >>> import clearprop as cl
+    >>> cl.stack([cl.tensor([1.0, 2.0]), cl.tensor([3.0, 4.0])])
+    Tensor([[1.0, 2.0],
+            [3.0, 4.0]])
+    """
     return concat([expand_dims(a, axis) for a in arrays], axis=axis)

@@ -38,11 +38,19 @@ def matmul_(a: Value, b: Value, /) -> Any:
     """Matrix product Σₖ a[…, n, k] b[…, k, m], batched over leading axes, which broadcast.
 
     A vector on the left counts as a row, on the right as a column; that axis is dropped from the result.
+
+    a  vector, matrix or batch of matrices, (…, n, k)
+    b  vector, matrix or batch of matrices, (…, k, m)
+
+    >>> import clearprop as cl
+    >>> cl.matmul(cl.tensor([[1.0, 2.0], [3.0, 4.0]]), cl.tensor([1.0, 10.0]))
+    Tensor([21.0, 43.0])
     """
 
 
 @matmul_.front
 def matmul(a: Value, b: Value) -> Any:  # noqa: D103 - the declaration's docstring
+    # Vectors are made matrices here, so that the primitive, its rule and every kernel know matrices alone.
     na, nb = (len(getattr(raw(v), "shape", ())) for v in (a, b))
     if na == 0 or nb == 0:
         raise ShapeError(
@@ -65,7 +73,16 @@ def matmul(a: Value, b: Value) -> Any:  # noqa: D103 - the declaration's docstri
 
 
 def tensordot(a: Value, b: Value, axes: int | Sequence[Sequence[int]] = 2) -> Any:
-    """Sum of products over pairs of axes: the last `axes` of a with the first of b, or two lists of axes."""
+    """Sum of products over pairs of axes: the last `axes` of a with the first of b, or two lists of axes.
+
+    a, b  arrays
+    axes  how many axes to pair, or two lists of axes: of a, and of b
+
+    >>> import clearprop as cl
+    >>> cl.tensordot(cl.tensor([[1.0, 2.0]]), cl.tensor([[3.0], [4.0]]), axes=1)
+    Tensor([[11.0]])
+    """
+    # Paired axes go to the end of a and to the front of b; then it is one matrix product of two reshaped arrays.
     sa, sb = raw(a).shape, raw(b).shape
     if isinstance(axes, int):
         left, right = list(range(len(sa) - axes, len(sa))), list(range(axes))
@@ -87,7 +104,15 @@ def tensordot(a: Value, b: Value, axes: int | Sequence[Sequence[int]] = 2) -> An
 
 
 def vecdot(a: Value, b: Value, axis: int = -1) -> Any:
-    """Sum of products along one axis."""
+    """Sum of products along one axis.
+
+    a, b  arrays of shapes that broadcast
+    axis  the axis to sum over
+
+    >>> import clearprop as cl
+    >>> cl.vecdot(cl.tensor([1.0, 2.0]), cl.tensor([3.0, 4.0]))
+    Tensor(11.0)
+    """
     products = a * b
     dtype = raw(products).dtype
     total = sum(products, axis=axis)

@@ -57,6 +57,13 @@ def softmax_cross_entropy(logits: Value, labels: Value, /) -> Any:
     """−Σ_c p_c log softmax(z)_c for each row z of logits; p is the label's one-hot row, or given.
 
     Its derivative is softmax(z) − p (Bridle 1990): no quotient, no logarithm of a vanishing probability.
+
+    logits  scores, one row per example: (…, classes)
+    labels  a class per row, as an integer, or probabilities of the logits' shape
+
+    >>> import clearprop as cl
+    >>> cl.softmax_cross_entropy(cl.tensor([[0.0, 0.0], [9.0, 0.0]]), [1, 0])
+    Tensor([0.69314718, 0.0001234])
     """
     _per_example(raw(logits), raw(labels))
     shifted = logits - stop_gradient(max(logits, axis=-1, keepdims=True))
@@ -72,7 +79,15 @@ def softmax_cross_entropy(logits: Value, labels: Value, /) -> Any:
     d_logits=lambda g, logits, labels: g * (sigmoid(logits) - labels),
 )  # fmt: skip
 def sigmoid_cross_entropy(logits: Value, labels: Value, /) -> Any:
-    """−p log σ(z) − (1 − p) log σ(−z), element by element, without overflow; its derivative is σ(z) − p."""
+    """−p log σ(z) − (1 − p) log σ(−z), element by element, without overflow; its derivative is σ(z) − p.
+
+    logits  scores of the class 1
+    labels  0, 1, or the probability of 1; they broadcast
+
+    >>> import clearprop as cl
+    >>> cl.sigmoid_cross_entropy(cl.tensor([0.0, 9.0]), cl.tensor([1.0, 1.0]))
+    Tensor([0.69314718, 0.0001234])
+    """
     return maximum(logits, 0.0) - logits * labels + log1p(exp(-abs(logits)))
 
 
@@ -82,7 +97,14 @@ def sigmoid_cross_entropy(logits: Value, labels: Value, /) -> Any:
     d_target=lambda g, prediction, target: -2 * g * (prediction - target),
 )  # fmt: skip
 def squared_error(prediction: Value, target: Value, /) -> Any:
-    """(prediction − target)², without ½."""
+    """(prediction − target)², without ½.
+
+    prediction, target  numbers of shapes that broadcast
+
+    >>> import clearprop as cl
+    >>> cl.squared_error(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
+    Tensor([1.0, 4.0])
+    """
     return square(prediction - target)
 
 
@@ -92,7 +114,14 @@ def squared_error(prediction: Value, target: Value, /) -> Any:
     d_target=lambda g, prediction, target: -g * sign(prediction - target),
 )  # fmt: skip
 def absolute_error(prediction: Value, target: Value, /) -> Any:
-    """|prediction − target|.  By convention its derivative at 0 is 0."""
+    """|prediction − target|.  By convention its derivative at 0 is 0.
+
+    prediction, target  numbers of shapes that broadcast
+
+    >>> import clearprop as cl
+    >>> cl.absolute_error(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
+    Tensor([1.0, 2.0])
+    """
     return abs(prediction - target)
 
 
@@ -102,7 +131,15 @@ def absolute_error(prediction: Value, target: Value, /) -> Any:
     d_target=lambda g, prediction, target, delta: -g * _huber_slope(prediction - target, delta),
 )  # fmt: skip
 def huber_error(prediction: Value, target: Value, /, *, delta: Value = 1.0) -> Any:
-    """½e² for |e| ≤ delta, delta(|e| − ½delta) beyond, with e = prediction − target (Huber 1964)."""
+    """½e² for |e| ≤ delta, delta(|e| − ½delta) beyond, with e = prediction − target (Huber 1964).
+
+    prediction, target  numbers of shapes that broadcast
+    delta               where the parabola becomes a line
+
+    >>> import clearprop as cl
+    >>> cl.huber_error(cl.tensor([0.5, 3.0]), cl.tensor([0.0, 0.0]))
+    Tensor([0.125, 2.5])
+    """
     size = abs(prediction - target)
     return where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta))
 

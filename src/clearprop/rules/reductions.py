@@ -18,7 +18,7 @@ from clearprop.rules.structural import flip, only_axis, reshape
 from clearprop.shapes import Shape, is_one, size_of
 
 
-def reduced(x: Type, axis: Any = None, keepdims: bool = False, **_: Any) -> Shape:
+def reduced_shape(x: Type, axis: Any = None, keepdims: bool = False, **_: Any) -> Shape:
     """The shape left when the axes are reduced."""
     n = len(x.shape)
     kept = ((i, s) for i, s in enumerate(x.shape) if keepdims or i - n not in axis)
@@ -32,7 +32,7 @@ def _nonempty(x: Type, axis: Any = None, keepdims: bool = False) -> Shape:
             expected="at least one element along the axis",
             got=f"shape {x.shape}, axis {', '.join(str(a % x.ndim) for a in axis)}",
         )
-    return reduced(x, axis, keepdims)
+    return reduced_shape(x, axis, keepdims)
 
 
 def count(x: Any, axis: Any) -> Any:
@@ -47,25 +47,43 @@ def _sum_dtype(x: Type, axis: Axes = None, keepdims: bool = False) -> Any:
 @primitive(
     "reduction", numpy="np.sum({x}, axis={axis}, keepdims={keepdims})", numba="add", eager=eager.total,
     tex=r"\textstyle\sum {x}",
-    shape=reduced, dtype=_sum_dtype, reduction="sum", d_x=lambda g: g,
+    shape=reduced_shape, dtype=_sum_dtype, reduction="sum", d_x=lambda g: g,
 )  # fmt: skip
 def sum(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Sum over axes (None: all)."""
+    """Sum over axes (None: all).
+
+    x         numbers
+    axis      the axes to reduce, from 0 or from the end (−1); None for all
+    keepdims  whether the reduced axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.sum(cl.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    Tensor([4.0, 6.0])
+    """
 
 
 @composite(
     "reduction",
     tex=r"\operatorname{{mean}} {x}",
-    shape=reduced,
+    shape=reduced_shape,
     dtype="float",
     d_x=lambda g, x, axis: g / count(x, axis),
 )
 def mean(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Arithmetic mean over axes (None: all)."""
+    """Arithmetic mean over axes (None: all).
+
+    x         numbers
+    axis      the axes to reduce, from 0 or from the end (−1); None for all
+    keepdims  whether the reduced axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.mean(cl.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    Tensor([2.0, 3.0])
+    """
     return sum(x, axis=axis, keepdims=keepdims) / count(x, axis)
 
 
-def _tied(g: Value, x: Value, y: Value, axis: Axes) -> Any:
+def _share_among_ties(g: Value, x: Value, y: Value, axis: Axes) -> Any:
     hit = equal(x, y)
     return where(hit, g / sum(where(hit, 1.0, 0.0 * g), axis=axis, keepdims=True), 0.0)
 
@@ -73,30 +91,59 @@ def _tied(g: Value, x: Value, y: Value, axis: Axes) -> Any:
 @primitive(
     "reduction", numpy="np.max({x}, axis={axis}, keepdims={keepdims})", numba="maximum", eager=eager.largest,
     tex=r"\max {x}",
-    shape=_nonempty, reduction="max", d_x=lambda g, x, y, axis: _tied(g, x, y, axis),
+    shape=_nonempty, reduction="max", d_x=lambda g, x, y, axis: _share_among_ties(g, x, y, axis),
 )  # fmt: skip
 def max(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Largest element over axes; NaN wins.  Elements that tie share the derivative equally."""
+    """Largest element over axes; NaN wins.  Elements that tie share the derivative equally.
+
+    x         numbers
+    axis      the axes to reduce, from 0 or from the end (−1); None for all
+    keepdims  whether the reduced axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.max(cl.tensor([1.0, 3.0, 2.0]))
+    Tensor(3.0)
+    >>> cl.grad(cl.max)(cl.tensor([3.0, 3.0, 2.0]))
+    Tensor([0.5, 0.5, 0.0])
+    """
 
 
 @primitive(
     "reduction", numpy="np.min({x}, axis={axis}, keepdims={keepdims})", numba="minimum", eager=eager.smallest,
     tex=r"\min {x}",
-    shape=_nonempty, reduction="min", d_x=lambda g, x, y, axis: _tied(g, x, y, axis),
+    shape=_nonempty, reduction="min", d_x=lambda g, x, y, axis: _share_among_ties(g, x, y, axis),
 )  # fmt: skip
 def min(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Smallest element over axes; NaN wins.  Elements that tie share the derivative equally."""
+    """Smallest element over axes; NaN wins.  Elements that tie share the derivative equally.
+
+    x         numbers
+    axis      the axes to reduce, from 0 or from the end (−1); None for all
+    keepdims  whether the reduced axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.min(cl.tensor([1.0, 3.0, 2.0]))
+    Tensor(1.0)
+    """
 
 
 @composite(
     "reduction",
     tex=r"\log\textstyle\sum e^{{{x}}}",
-    shape=reduced,
+    shape=reduced_shape,
     dtype="float",
     d_x=lambda g, x, y: g * exp(x - y),
 )
 def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """log Σ eˣ over axes without overflow; its local weights are softmax(x)."""
+    """log Σ eˣ over axes without overflow; its local weights are softmax(x).
+
+    x         numbers
+    axis      the axes to reduce, from 0 or from the end (−1); None for all
+    keepdims  whether the reduced axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.logsumexp(cl.tensor([1000.0, 1000.0]))
+    Tensor(1000.69314718)
+    """
     x = as_floating(x)
     top = stop_gradient(max(x, axis=axis, keepdims=True))
     top = where(isfinite(top), top, 0.0 * stop_gradient(sum(where(isfinite(x), x, 0.0), axis=axis, keepdims=True)))
@@ -110,7 +157,18 @@ def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
 
 @composite(tex=r"\textstyle\prod {x}")
 def prod(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
-    """Product over axes, as a balanced tree of products: so every derivative is right, zeros included."""
+    """Product over axes, as a balanced tree of products: so every derivative is right, zeros included.
+
+    x         numbers
+    axis      the axes to reduce, from 0 or from the end (−1); None for all
+    keepdims  whether the reduced axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.prod(cl.tensor([2.0, 3.0, 4.0]))
+    Tensor(24.0)
+    >>> cl.grad(cl.prod)(cl.tensor([2.0, 0.0, 4.0]))
+    Tensor([0.0, 8.0, 0.0])
+    """
     dtype = _sum_dtype(type_of(raw(x)))  # integers widen, as in a sum
     if type_of(raw(x)).dtype != dtype:
         x = astype(x, dtype=dtype)
@@ -128,21 +186,39 @@ def prod(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @composite(
-    "reduction", tex=r"\operatorname{{var}} {x}", shape=reduced, dtype="float",
+    "reduction", tex=r"\operatorname{{var}} {x}", shape=reduced_shape, dtype="float",
     d_x=lambda g, x, axis: g * (2 / count(x, axis)) * (x - mean(x, axis=axis, keepdims=True)),
 )  # fmt: skip
 def var(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Population variance, mean of (x − mean x)², over axes."""
+    """Population variance, mean of (x − mean x)², over axes.
+
+    x         numbers
+    axis      the axes to reduce, from 0 or from the end (−1); None for all
+    keepdims  whether the reduced axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.var(cl.tensor([1.0, 2.0, 3.0, 4.0]))
+    Tensor(1.25)
+    """
     centred = x - mean(x, axis=axis, keepdims=True)
     return mean(centred * centred, axis=axis, keepdims=keepdims)
 
 
 @composite(
-    "reduction", tex=r"\operatorname{{std}} {x}", shape=reduced, dtype="float", kink=lambda x, y: y,
+    "reduction", tex=r"\operatorname{{std}} {x}", shape=reduced_shape, dtype="float", kink=lambda x, y: y,
     d_x=lambda g, x, y, axis: g / (count(x, axis) * y) * (x - mean(x, axis=axis, keepdims=True)),
 )  # fmt: skip
 def std(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Population standard deviation √var over axes; it has no derivative where it is 0."""
+    """Population standard deviation √var over axes; it has no derivative where it is 0.
+
+    x         numbers
+    axis      the axes to reduce, from 0 or from the end (−1); None for all
+    keepdims  whether the reduced axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.std(cl.tensor([1.0, 3.0]))
+    Tensor(1.0)
+    """
     return sqrt(var(x, axis=axis, keepdims=keepdims))
 
 
@@ -150,27 +226,45 @@ def std(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     "reduction",
     numpy="np.all({x}, axis={axis}, keepdims={keepdims})",
     tex=r"\forall {x}",
-    shape=reduced,
+    shape=reduced_shape,
     reduction="all",
     dtype="bool",
 )
 def all(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Whether every element is true."""
+    """Whether every element is true.
+
+    x         numbers
+    axis      the axes to reduce, from 0 or from the end (−1); None for all
+    keepdims  whether the reduced axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.all(cl.tensor([True, False]))
+    Tensor(False)
+    """
 
 
 @primitive(
     "reduction",
     numpy="np.any({x}, axis={axis}, keepdims={keepdims})",
     tex=r"\exists {x}",
-    shape=reduced,
+    shape=reduced_shape,
     reduction="any",
     dtype="bool",
 )
 def any(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Whether some element is true."""
+    """Whether some element is true.
+
+    x         numbers
+    axis      the axes to reduce, from 0 or from the end (−1); None for all
+    keepdims  whether the reduced axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.any(cl.tensor([True, False]))
+    Tensor(True)
+    """
 
 
-def _one_reduced(x: Type, axis: int, keepdims: bool = False) -> Shape:
+def _shape_without_axis(x: Type, axis: int, keepdims: bool = False) -> Shape:
     return _nonempty(x, (axis,), keepdims)
 
 
@@ -179,11 +273,20 @@ def _one_reduced(x: Type, axis: int, keepdims: bool = False) -> Shape:
     numpy="np.argmax({x}, axis={axis}, keepdims={keepdims})",
     numba="argmax",
     tex=r"\operatorname{{argmax}} {x}",
-    shape=_one_reduced,
+    shape=_shape_without_axis,
     dtype="int64",
 )
 def argmax_(x: Value, /, *, axis: Axes = -1, keepdims: bool = False) -> Any:
-    """Index of the first largest element along an axis (None: of all elements in order); NaN counts as largest."""
+    """Index of the first largest element along an axis (None: of all elements in order); NaN counts as largest.
+
+    x         numbers
+    axis      the axis to search; None for all elements in order
+    keepdims  whether the searched axis stays, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.argmax(cl.tensor([1.0, 3.0, 2.0]))
+    Tensor(1)
+    """
 
 
 @argmax_.front
@@ -203,11 +306,20 @@ def _index_along(index: Primitive, x: Value, axis: int | None, keepdims: bool) -
     numpy="np.argmin({x}, axis={axis}, keepdims={keepdims})",
     numba="argmin",
     tex=r"\operatorname{{argmin}} {x}",
-    shape=_one_reduced,
+    shape=_shape_without_axis,
     dtype="int64",
 )
 def argmin_(x: Value, /, *, axis: Axes = -1, keepdims: bool = False) -> Any:
-    """Index of the first smallest element along an axis (None: of all elements in order); NaN counts as smallest."""
+    """Index of the first smallest element along an axis (None: of all elements in order); NaN counts as smallest.
+
+    x         numbers
+    axis      the axis to search; None for all elements in order
+    keepdims  whether the searched axis stays, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.argmin(cl.tensor([1.0, 3.0, 2.0]))
+    Tensor(0)
+    """
 
 
 @argmin_.front
@@ -221,7 +333,15 @@ def argmin(x: Value, /, *, axis: int | None = None, keepdims: bool = False) -> A
     vjp_x=lambda g, axis: flip(cumulative_sum_(flip(g, axis=axis), axis=axis), axis=axis),
 )  # fmt: skip
 def cumulative_sum_(x: Value, /, *, axis: Axes = -1) -> Any:
-    """Running sum along an axis, which may be left out if x has only one."""
+    """Running sum along an axis, which may be left out if x has only one.
+
+    x     numbers
+    axis  the axis to sum along
+
+    >>> import clearprop as cl
+    >>> cl.cumulative_sum(cl.tensor([1.0, 2.0, 3.0]))
+    Tensor([1.0, 3.0, 6.0])
+    """
 
 
 @cumulative_sum_.front
@@ -232,12 +352,21 @@ def cumulative_sum(x: Value, /, *, axis: int | None = None) -> Any:  # noqa: D10
 @composite(
     "reduction",
     tex=r"\lVert {x} \rVert",
-    shape=reduced,
+    shape=reduced_shape,
     dtype="float",
     kink=lambda x, y: y,
     d_x=lambda g, x, y: g * where(equal(y, 0), 0.0, x / where(equal(y, 0), 1.0, y)),
 )
 def norm(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Euclidean norm √Σx² over axes.  By convention its derivative at 0 is 0."""
+    """Euclidean norm √Σx² over axes.  By convention its derivative at 0 is 0.
+
+    x         numbers
+    axis      the axes to reduce, from 0 or from the end (−1); None for all
+    keepdims  whether the reduced axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.norm(cl.tensor([3.0, 4.0]))
+    Tensor(5.0)
+    """
     x = as_floating(x)
     return sqrt(sum(x * x, axis=axis, keepdims=keepdims))

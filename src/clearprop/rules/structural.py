@@ -54,14 +54,28 @@ Size.as_value = staticmethod(_size_as_value)
 
 
 def zeros_like(x: Value) -> Any:
-    """Zeros of x's shape and dtype."""
+    """Zeros of x's shape and dtype.
+
+    x  an array
+
+    >>> import clearprop as cl
+    >>> cl.zeros_like(cl.tensor([1.0, 2.0]))
+    Tensor([0.0, 0.0])
+    """
     value = raw(x)
     t = type_of(value)
     return full_(shape=t.shape, value=0, dtype=t.dtype)
 
 
 def ones_like(x: Value) -> Any:
-    """Ones of x's shape and dtype."""
+    """Ones of x's shape and dtype.
+
+    x  an array
+
+    >>> import clearprop as cl
+    >>> cl.ones_like(cl.tensor([1.0, 2.0]))
+    Tensor([1.0, 1.0])
+    """
     t = type_of(raw(x))
     return full_(shape=t.shape, value=1, dtype=t.dtype)
 
@@ -95,7 +109,16 @@ def _batch_reshape(size: Dim, x: Value, *, shape: Shape) -> Any:
     vjp_x=lambda g, x: reshape_(g, shape=x.shape),
 )  # fmt: skip
 def reshape_(x: Value, /, shape: Shape) -> Any:
-    """The same elements in another shape; one size may be −1."""
+    """The same elements in another shape; one size may be −1.
+
+    x      an array
+    shape  the new sizes: a number, or a sequence of them; one may be −1
+
+    >>> import clearprop as cl
+    >>> cl.reshape(cl.tensor([1.0, 2.0, 3.0, 4.0]), (2, -1))
+    Tensor([[1.0, 2.0],
+            [3.0, 4.0]])
+    """
 
 
 @reshape_.front
@@ -105,6 +128,8 @@ def reshape(x: Any, shape: Dim | Shape) -> Any:  # noqa: D103 - the declaration'
 
 
 def _complete_shape(old: Shape, new: Shape) -> Any:
+    # Sizes may be polynomials of a trace: a quotient that is none becomes a new size, and equality is asked by `same`,
+    # which merges what must agree instead of comparing numbers that hold for this call alone.
     unknown = [i for i, n in enumerate(new) if isinstance(n, int) and n == -1]
     total = size_of(old)
     if len(unknown) == 1:
@@ -130,7 +155,15 @@ def _complete_shape(old: Shape, new: Shape) -> Any:
     batch=lambda size, x, *, axes: permute_dims_(x, axes=(-len(axes) - 1, *axes)),
 )  # fmt: skip
 def permute_dims_(x: Value, /, axes: Axes) -> Any:
-    """The axes of x in another order."""
+    """The axes of x in another order.
+
+    x     an array
+    axes  every axis once, in the new order
+
+    >>> import clearprop as cl
+    >>> cl.permute_dims(cl.zeros((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
 
 
 def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
@@ -152,7 +185,15 @@ def permute_dims(x: Value, axes: Sequence[int]) -> Any:  # noqa: D103 - the decl
 
 
 def matrix_transpose(x: Value) -> Any:
-    """The last two axes of x exchanged; `x.mT`."""
+    """The last two axes of x exchanged; `x.mT`.
+
+    x  an array with at least two axes
+
+    >>> import clearprop as cl
+    >>> cl.matrix_transpose(cl.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    Tensor([[1.0, 3.0],
+            [2.0, 4.0]])
+    """
     n = len(_shape(x))
     if n < 2:
         raise ShapeError(
@@ -175,7 +216,16 @@ def _batch_broadcast(size: Dim, x: Value, *, shape: Shape) -> Any:
     shape=lambda x, shape: shape, batch=_batch_broadcast, vjp_x=lambda g: g,
 )  # fmt: skip
 def broadcast_to_(x: Value, /, shape: Shape) -> Any:
-    """x repeated along axes of size 1 and new leading axes, without copying (but for small ones in eager mode)."""
+    """x repeated along axes of size 1 and new leading axes, without copying (but for small ones in eager mode).
+
+    x      an array
+    shape  the shape to repeat it to
+
+    >>> import clearprop as cl
+    >>> cl.broadcast_to(cl.tensor([1.0, 2.0]), (2, 2))
+    Tensor([[1.0, 2.0],
+            [1.0, 2.0]])
+    """
 
 
 @broadcast_to_.front
@@ -196,13 +246,21 @@ def broadcast_to(x: Value, shape: Shape) -> Any:  # noqa: D103 - the declaration
 
 @primitive(
     "structural", numpy="np.squeeze({x}, {axis})", view="reshape", tex="{x}",
-    shape=lambda x, axis: _squeezed(x.shape, axis), vjp_x=lambda g, x: reshape_(g, shape=x.shape),
+    shape=lambda x, axis: _squeeze_shape(x.shape, axis), vjp_x=lambda g, x: reshape_(g, shape=x.shape),
 )  # fmt: skip
 def squeeze(x: Value, /, axis: Axes = None) -> Any:
-    """x without the named axes, which must have size 1 (None: every axis must)."""
+    """x without the named axes, which must have size 1 (None: every axis must).
+
+    x     an array
+    axis  the axes to drop; None for all
+
+    >>> import clearprop as cl
+    >>> cl.squeeze(cl.zeros((1, 3)), axis=0).shape
+    (3,)
+    """
 
 
-def _squeezed(shape: Shape, axes: Any) -> Any:
+def _squeeze_shape(shape: Shape, axes: Any) -> Any:
     wrong = [a for a in axes if not (isinstance(shape[a], int) and shape[a] == 1)]
     if wrong:
         raise ShapeError(
@@ -215,13 +273,21 @@ def _squeezed(shape: Shape, axes: Any) -> Any:
 
 @primitive(
     "structural", numpy="np.expand_dims({x}, {axis})", view="reshape", tex="{x}",
-    shape=lambda x, axis: _expanded(x.shape, axis), vjp_x=lambda g, x: reshape_(g, shape=x.shape),
+    shape=lambda x, axis: _expand_shape(x.shape, axis), vjp_x=lambda g, x: reshape_(g, shape=x.shape),
 )  # fmt: skip
 def expand_dims_(x: Value, /, axis: Axes) -> Any:
-    """x with new axes of size 1 at the named positions of the result."""
+    """x with new axes of size 1 at the named positions of the result.
+
+    x     an array
+    axis  where the new axes stand in the result
+
+    >>> import clearprop as cl
+    >>> cl.expand_dims(cl.zeros(3), 0).shape
+    (1, 3)
+    """
 
 
-def _expanded(shape: Shape, axes: Any) -> Any:
+def _expand_shape(shape: Shape, axes: Any) -> Any:
     n = len(shape) + len(axes)
     rest = iter(shape)
     return tuple(1 if i - n in axes else next(rest) for i in range(n))
@@ -238,11 +304,27 @@ def expand_dims(x: Any, axis: Any = 0) -> Any:  # noqa: D103 - the declaration's
     shape=lambda x, axis: x.shape, vjp_x=lambda g, axis: flip(g, axis=axis),
 )  # fmt: skip
 def flip(x: Value, /, axis: Axes = None) -> Any:
-    """x in reverse order along the axes (None: all)."""
+    """x in reverse order along the axes (None: all).
+
+    x     an array
+    axis  the axes to reverse; None for all
+
+    >>> import clearprop as cl
+    >>> cl.flip(cl.tensor([1.0, 2.0, 3.0]))
+    Tensor([3.0, 2.0, 1.0])
+    """
 
 
 def swapaxes(x: Value, a: int, b: int) -> Any:
-    """x with two axes exchanged."""
+    """x with two axes exchanged.
+
+    x     an array
+    a, b  the axes to exchange
+
+    >>> import clearprop as cl
+    >>> cl.swapaxes(cl.zeros((2, 3, 4)), 0, 2).shape
+    (4, 3, 2)
+    """
     n = len(_shape(x))
     axes = list(range(-n, 0))
     i, j = normalise_axis(a, n), normalise_axis(b, n)

@@ -18,7 +18,14 @@ from clearprop.rules.elementwise import sqrt
     d_x=lambda g, x: g * cos(x),
 )
 def sin(x: Value, /) -> Any:
-    """Sine of x (radians)."""
+    """Sine of x (radians).
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.sin(cl.tensor([0.0, 1.5]))
+    Tensor([0.0, 0.99749499])
+    """
 
 
 @primitive(
@@ -30,7 +37,14 @@ def sin(x: Value, /) -> Any:
     d_x=lambda g, x: -g * sin(x),
 )
 def cos(x: Value, /) -> Any:
-    """Cosine of x (radians)."""
+    """Cosine of x (radians).
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.cos(cl.tensor([0.0, 1.5]))
+    Tensor([1.0, 0.0707372])
+    """
 
 
 @primitive(
@@ -42,7 +56,14 @@ def cos(x: Value, /) -> Any:
     d_x=lambda g, y: g * (1 + y * y),
 )
 def tan(x: Value, /) -> Any:
-    """Tangent of x (radians)."""
+    """Tangent of x (radians).
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.tan(cl.tensor([0.0, 1.0]))
+    Tensor([0.0, 1.55740772])
+    """
 
 
 @primitive(
@@ -54,7 +75,14 @@ def tan(x: Value, /) -> Any:
     d_x=lambda g, x: g / sqrt(1 - x * x),
 )
 def asin(x: Value, /) -> Any:
-    """Inverse sine on [−1, 1]; NaN outside."""
+    """Inverse sine on [−1, 1]; NaN outside.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.asin(cl.tensor([0.0, 1.0]))
+    Tensor([0.0, 1.57079633])
+    """
 
 
 @primitive(
@@ -66,7 +94,14 @@ def asin(x: Value, /) -> Any:
     d_x=lambda g, x: -g / sqrt(1 - x * x),
 )
 def acos(x: Value, /) -> Any:
-    """Inverse cosine on [−1, 1]; NaN outside."""
+    """Inverse cosine on [−1, 1]; NaN outside.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.acos(cl.tensor([0.0, 1.0]))
+    Tensor([1.57079633, 0.0])
+    """
 
 
 @primitive(
@@ -78,7 +113,14 @@ def acos(x: Value, /) -> Any:
     d_x=lambda g, x: g / (1 + x * x),
 )
 def atan(x: Value, /) -> Any:
-    """Inverse tangent."""
+    """Inverse tangent.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.atan(cl.tensor([0.0, 1.0]))
+    Tensor([0.0, 0.78539816])
+    """
 
 
 @primitive(
@@ -86,7 +128,15 @@ def atan(x: Value, /) -> Any:
     dtype="float", d_a=lambda g, a, b: g * b / (a * a + b * b), d_b=lambda g, a, b: -g * a / (a * a + b * b),
 )  # fmt: skip
 def atan2(a: Value, b: Value, /) -> Any:
-    """The angle of the point (b, a), in (−π, π]."""
+    """The angle of the point (b, a), in (−π, π].
+
+    a  the ordinate
+    b  the abscissa; it broadcasts with a
+
+    >>> import clearprop as cl
+    >>> cl.atan2(cl.tensor([1.0, -1.0]), cl.tensor([0.0, -1.0]))
+    Tensor([1.57079633, -2.35619449])
+    """
 
 
 @primitive(
@@ -98,7 +148,14 @@ def atan2(a: Value, b: Value, /) -> Any:
     d_x=lambda g, x: g * cosh(x),
 )
 def sinh(x: Value, /) -> Any:
-    """Hyperbolic sine."""
+    """Hyperbolic sine.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.sinh(cl.tensor([0.0, 1.0]))
+    Tensor([0.0, 1.17520119])
+    """
 
 
 @primitive(
@@ -110,7 +167,14 @@ def sinh(x: Value, /) -> Any:
     d_x=lambda g, x: g * sinh(x),
 )
 def cosh(x: Value, /) -> Any:
-    """Hyperbolic cosine."""
+    """Hyperbolic cosine.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.cosh(cl.tensor([0.0, 1.0]))
+    Tensor([1.0, 1.54308063])
+    """
 
 
 @primitive(
@@ -122,7 +186,14 @@ def cosh(x: Value, /) -> Any:
     d_x=lambda g, y: g * (1 - y * y),
 )
 def tanh(x: Value, /) -> Any:
-    """Hyperbolic tangent (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ)."""
+    """Hyperbolic tangent (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ).
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.tanh(cl.tensor([0.0, 1.0]))
+    Tensor([0.0, 0.76159416])
+    """
 
 
 @primitive(
@@ -134,7 +205,14 @@ def tanh(x: Value, /) -> Any:
     d_x=lambda g, x: g / sqrt(x * x + 1),
 )
 def asinh(x: Value, /) -> Any:
-    """Inverse hyperbolic sine."""
+    """Inverse hyperbolic sine.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.asinh(cl.tensor([0.0, 1.0]))
+    Tensor([0.0, 0.88137359])
+    """
 
 
 @primitive(
@@ -146,7 +224,14 @@ def asinh(x: Value, /) -> Any:
     d_x=lambda g, x: g / (sqrt(x - 1) * sqrt(x + 1)),
 )
 def acosh(x: Value, /) -> Any:
-    """Inverse hyperbolic cosine on [1, ∞); NaN below 1."""
+    """Inverse hyperbolic cosine on [1, ∞); NaN below 1.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.acosh(cl.tensor([1.0, 2.0]))
+    Tensor([0.0, 1.3169579])
+    """
 
 
 @primitive(
@@ -158,4 +243,11 @@ def acosh(x: Value, /) -> Any:
     d_x=lambda g, x: g / (1 - x * x),
 )
 def atanh(x: Value, /) -> Any:
-    """Inverse hyperbolic tangent on (−1, 1)."""
+    """Inverse hyperbolic tangent on (−1, 1).
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.atanh(cl.tensor([0.0, 0.5]))
+    Tensor([0.0, 0.54930614])
+    """

@@ -289,6 +289,8 @@ def _number(symbol: Symbol, env: Mapping[Symbol, Any]) -> Any:
 
 def same(a: Any, b: Any) -> bool:
     """Whether two axes agree.  Symbolic axes that do are merged: from here on they are one size."""
+    # Asked while tracing, "no" must hold for the numbers of this call; "yes" must hold for every call, so it is
+    # written down: as a merge where one side is a symbol alone, else as a guard.
     if not isinstance(a, Size) and not isinstance(b, Size):
         return bool(a == b)
     if dim_key(a) == dim_key(b):
@@ -343,6 +345,7 @@ def _may_be_one(size: Size) -> bool:
 
 def divide(a: Any, b: Any) -> Any:
     """The exact quotient of two sizes, or None if it is not a polynomial."""
+    # The divisor must be one monomial that divides every term: then the quotient is a polynomial for all sizes.
     if isinstance(a, int) and isinstance(b, int):
         return a // b if b and a % b == 0 else None
     terms_a = a.canonical() if isinstance(a, Size) else a

@@ -86,6 +86,13 @@ class Run:
 
     `model` is the best epoch's network (by validation loss; without validation the last), `last` the last one;
     `history` has one `epoch` event per epoch.  `status` is done, interrupted or diverged.
+
+    >>> import numpy as np
+    >>> import clearprop as cl
+    >>> x = np.arange(8.0).reshape(4, 2)
+    >>> run = cl.fit(cl.nn.mlp([2, 1]), (x, x[:, 0]), loss="mse", epochs=3, progress=False)
+    >>> run.status, len(run.history)
+    ('done', 3)
     """
 
     model: Any

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from clearprop import nn, optim
 from clearprop.autodiff.transforms import hvp, value_and_grad
-from clearprop.program.values import named
+from clearprop.program.values import name_variable
 
 Loss: TypeAlias = Callable[[Any, Any], Any]
 """`loss(outputs, y)`: a scalar, the mean over the rows."""
@@ -51,7 +51,7 @@ def make_objective(loss: Loss, metrics: Sequence[Loss] = (), penalty: nn.Penalty
 
     def objective(model: Any, x: Any, y: Any, rng: Any) -> Any:
         outputs, trained = nn.apply(model, x, train=True, rng=rng)
-        value = named(loss(outputs, y), "loss")
+        value = name_variable(loss(outputs, y), "loss")
         measured = tuple(metric(outputs, y) for metric in metrics)
         total = value + penalty(model) if penalty else value
         return total, (value, measured, trained)

@@ -1,0 +1,307 @@
+"""Arithmetic: sums, products, rounding, the larger and the smaller of two; conversion.
+
+Each `d_x` is the map v ↦ D·v with D = ∂y/∂x, a diagonal matrix; it is its own transpose.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from clearprop.primitives import Zero, composite, primitive
+from clearprop.program.types import FLOAT64, Value, is_floating, type_of
+from clearprop.program.values import raw
+from clearprop.rules.comparison import equal, logical_and, where
+
+_CONSTANT = Zero("piecewise constant: its derivative is 0 wherever it has one")
+
+
+@primitive(
+    "elementwise", numpy="{a} + {b}", tex="{a} + {b}", neutral=((0, 1, -0.0), (1, 0, -0.0)),
+    d_a=lambda g: g, d_b=lambda g: g,
+)  # fmt: skip
+def add(a: Value, b: Value, /) -> Any:
+    """Sum a + b, with broadcasting.
+
+    a, b  numbers of shapes that broadcast
+
+    >>> import clearprop as cl
+    >>> cl.add(cl.tensor([1.0, 2.0]), 10)
+    Tensor([11.0, 12.0])
+    """
+
+
+@primitive(
+    "elementwise", numpy="{a} - {b}", tex="{a} - {b}", neutral=((1, 0, 0),), d_a=lambda g: g, d_b=lambda g: -g
+)  # fmt: skip
+def subtract(a: Value, b: Value, /) -> Any:
+    """Difference a − b, with broadcasting.
+
+    a, b  numbers of shapes that broadcast
+
+    >>> import clearprop as cl
+    >>> cl.subtract(cl.tensor([1.0, 2.0]), 10)
+    Tensor([-9.0, -8.0])
+    """
+
+
+@primitive(
+    "elementwise", numpy="{a} * {b}", tex=r"{a} \odot {b}", neutral=((0, 1, 1), (1, 0, 1)),
+    d_a=lambda g, b: g * b, d_b=lambda g, a: g * a,
+)  # fmt: skip
+def multiply(a: Value, b: Value, /) -> Any:
+    """Product a · b, element by element, with broadcasting.
+
+    a, b  numbers of shapes that broadcast
+
+    >>> import clearprop as cl
+    >>> cl.multiply(cl.tensor([1.0, 2.0]), cl.tensor([3.0, 4.0]))
+    Tensor([3.0, 8.0])
+    """
+
+
+@primitive(
+    "elementwise",
+    numpy="{a} / {b}",
+    tex=r"\frac{{{a}}}{{{b}}}",
+    dtype="float",
+    neutral=((1, 0, 1),),
+    d_a=lambda g, b: g / b,
+    d_b=lambda g, b, y: -g * y / b,
+)
+def divide(a: Value, b: Value, /) -> Any:
+    """Quotient a / b, with broadcasting; x/0 is ±inf and 0/0 is NaN, as IEEE 754 says.
+
+    a, b  numbers of shapes that broadcast
+
+    >>> import clearprop as cl
+    >>> cl.divide(cl.tensor([1.0, -1.0, 0.0]), 0)
+    Tensor([inf, -inf, nan])
+    """
+
+
+@primitive("elementwise", numpy="-{x}", tex="-{x}", d_x=lambda g: -g)
+def negative(x: Value, /) -> Any:
+    """Negation −x.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.negative(cl.tensor([1.0, -2.0]))
+    Tensor([-1.0, 2.0])
+    """
+
+
+@primitive(
+    "elementwise", numpy="np.square({x})", numba="{x} * {x}", tex="{x}^2", same_on="b", d_x=lambda g, x: 2 * g * x
+)  # fmt: skip
+def square(x: Value, /) -> Any:
+    """Square x².
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.square(cl.tensor([1.0, -3.0]))
+    Tensor([1.0, 9.0])
+    """
+
+
+@primitive(
+    "elementwise", numpy="np.abs({x})", numba="abs({x})", tex=r"\lvert {x} \rvert", kink=lambda x: x,
+    d_x=lambda g, x: g * sign(x),
+)  # fmt: skip
+def abs(x: Value, /) -> Any:
+    """Absolute value |x|.  By convention the derivative at 0 is 0.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.abs(cl.tensor([1.0, -3.0]))
+    Tensor([1.0, 3.0])
+    >>> cl.grad(cl.abs)(0.0)
+    Tensor(0.0)
+    """
+
+
+@primitive(
+    "elementwise",
+    numpy="np.sign({x})",
+    numba="sign({x})",
+    tex=r"\operatorname{{sign}} {x}",
+    kink=lambda x: x,
+    d_x=_CONSTANT,
+)
+def sign(x: Value, /) -> Any:
+    """Sign of x: −1, 0 or 1; NaN stays NaN.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.sign(cl.tensor([2.0, 0.0, -3.0]))
+    Tensor([1.0, 0.0, -1.0])
+    """
+
+
+@primitive(
+    "elementwise", numpy="np.maximum({a}, {b})", numba="maximum({a}, {b})", tex=r"\max({a}, {b})",
+    kink=lambda a, b: a - b,
+    d_a=lambda g, a, b: where(a > b, g, where(equal(a, b), 0.5 * g, 0.0)),
+    d_b=lambda g, a, b: where(b > a, g, where(equal(a, b), 0.5 * g, 0.0)),
+)  # fmt: skip
+def maximum(a: Value, b: Value, /) -> Any:
+    """The larger of a and b; NaN wins.  At a tie each operand gets half of the derivative.
+
+    a, b  numbers of shapes that broadcast
+
+    >>> import clearprop as cl
+    >>> cl.maximum(cl.tensor([1.0, 5.0]), 3.0)
+    Tensor([3.0, 5.0])
+    >>> cl.grad(lambda a: cl.maximum(a, 3.0))(3.0)
+    Tensor(0.5)
+    """
+
+
+@primitive(
+    "elementwise", numpy="np.minimum({a}, {b})", numba="minimum({a}, {b})", tex=r"\min({a}, {b})",
+    kink=lambda a, b: a - b,
+    d_a=lambda g, a, b: where(a < b, g, where(equal(a, b), 0.5 * g, 0.0)),
+    d_b=lambda g, a, b: where(b < a, g, where(equal(a, b), 0.5 * g, 0.0)),
+)  # fmt: skip
+def minimum(a: Value, b: Value, /) -> Any:
+    """The smaller of a and b; NaN wins.  At a tie each operand gets half of the derivative.
+
+    a, b  numbers of shapes that broadcast
+
+    >>> import clearprop as cl
+    >>> cl.minimum(cl.tensor([1.0, 5.0]), 3.0)
+    Tensor([1.0, 3.0])
+    """
+
+
+@primitive(
+    "elementwise",
+    numpy="np.floor({x})",
+    numba="floor({x})",
+    tex=r"\lfloor {x} \rfloor",
+    same_on="biu",
+    kink=lambda x: x - round(x),
+    d_x=_CONSTANT,
+)
+def floor(x: Value, /) -> Any:
+    """The largest integer not above x, as a number of x's dtype.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.floor(cl.tensor([1.7, -1.2]))
+    Tensor([1.0, -2.0])
+    """
+
+
+@primitive(
+    "elementwise",
+    numpy="np.ceil({x})",
+    numba="ceil({x})",
+    tex=r"\lceil {x} \rceil",
+    same_on="biu",
+    kink=lambda x: x - round(x),
+    d_x=_CONSTANT,
+)
+def ceil(x: Value, /) -> Any:
+    """The smallest integer not below x, as a number of x's dtype.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.ceil(cl.tensor([1.2, -1.7]))
+    Tensor([2.0, -1.0])
+    """
+
+
+@primitive(
+    "elementwise",
+    numpy="np.rint({x})",
+    numba="rint({x})",
+    tex=r"\operatorname{{round}} {x}",
+    same_on="biu",
+    kink=lambda x: x - floor(x) - 0.5,
+    d_x=_CONSTANT,
+)
+def round(x: Value, /) -> Any:
+    """The nearest integer; halves go to the even one.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.round(cl.tensor([0.5, 1.5, 1.6]))
+    Tensor([0.0, 2.0, 2.0])
+    """
+
+
+@primitive("elementwise", numpy="{x}", tex="{x}", same_on="biufc", d_x=Zero("stopped by stop_gradient"))
+def stop_gradient(x: Value, /) -> Any:
+    """The value of x, as a constant: no derivative flows through.
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.grad(lambda x: x * cl.stop_gradient(x))(3.0)
+    Tensor(3.0)
+    """
+
+
+@primitive("elementwise", numpy="{x}", tex="{x}", public=False, same_on="biufc", d_x=lambda g: g)
+def identity(x: Value, /) -> Any:
+    """The value of x: a fresh variable for a transform to differentiate with respect to."""
+
+
+@composite(
+    "elementwise", tex=r"\min(\max({x}, {low}), {high})", kink=lambda x, low, high: (x - low) * (x - high),
+    d_x=lambda g, x, low, high: where(logical_and(x >= low, x <= high), g, 0.0),
+    d_low=lambda g, x, low: where(x < low, g, 0.0),
+    d_high=lambda g, x, high: where(x > high, g, 0.0),
+)  # fmt: skip
+def clip_(x: Value, low: Value, high: Value, /) -> Any:
+    """x limited to the interval [min, max]; a bound that is None does not bind.
+
+    At a bound the derivative with respect to x is 1 by convention.
+
+    x    numbers
+    min  the lower bound, or None
+    max  the upper bound, or None
+
+    >>> import clearprop as cl
+    >>> cl.clip(cl.tensor([-2.0, 0.5, 3.0]), 0.0, 1.0)
+    Tensor([0.0, 0.5, 1.0])
+    """
+    return minimum(maximum(x, low), high)
+
+
+@clip_.front
+def clip(x: Value, min: Value | None = None, max: Value | None = None) -> Any:  # noqa: D103 - the declaration's docstring
+    dtype = type_of(raw(x)).dtype
+    widest = (-math.inf, math.inf) if dtype.kind not in "iu" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
+    return clip_(x, widest[0] if min is None else min, widest[1] if max is None else max)
+
+
+@primitive(
+    "elementwise",
+    numpy="np.asarray({x}, {dtype})[()]",
+    numba="{dtype}({x})",
+    tex="{x}",
+    dtype=lambda x, dtype: dtype,
+    public=False,
+    converts=True,
+    unconverted=True,
+    d_x=lambda g, x: astype(g, dtype=x.dtype),
+)
+def astype(x: Value, /, *, dtype: DTypeLike) -> Any:
+    """x converted to another dtype."""
+
+
+def as_floating(x: Value) -> Any:
+    """x in floating point: integers and booleans become float64."""
+    return x if is_floating(type_of(raw(x)).dtype) else astype(x, dtype=FLOAT64)

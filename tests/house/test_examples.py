@@ -1,0 +1,14 @@
+"""Every public name shows how it is used; that the examples run is tested in `tests/docs`."""
+
+import types
+
+import pytest
+
+import clearprop as cl
+
+NAMES = [n for n, v in vars(cl).items() if not n.startswith("_") and not isinstance(v, types.ModuleType)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_has_an_example(name):
+    assert ">>> " in (getattr(cl, name).__doc__ or "")
