@@ -170,3 +170,11 @@ def test_the_largest_paths_of_a_large_network():
     paths = entry.paths(5)
     assert [abs(p.value) for p in paths] == sorted((abs(p.value) for p in paths), reverse=True)
     assert len(paths[0].factors) == 10
+
+
+def test_a_target_made_where_it_is_explained_has_no_name_of_its_own():
+    x = cl.tensor([1.0, 2.0], name="x", requires_grad=True)
+    opened = cl.explain(cl.sum(x * x), wrt=x)
+    total = cl.sum(x * x)
+    named = cl.explain(total, wrt=x)
+    assert [repr(e) for e in (opened[0], named[0])] == ["<∂y/∂x₀ = 2, 2 terms>", "<∂total/∂x₀ = 2, 2 terms>"]

@@ -95,7 +95,14 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Path(Printable):
-    """One whole path from an entry to the target: its factors, outermost first, and their product."""
+    """One whole path from an entry to the target: its factors, outermost first, and their product.
+
+    >>> import clearprop as cl
+    >>> w = cl.tensor([3.0, 2.0], name="w", requires_grad=True)
+    >>> (path,) = cl.explain(cl.relu(w[0] * w[1]), wrt=w, index=0).paths()
+    >>> print(path)
+    dReLU/dmul(w₀,w₁) · dmul(w₀,w₁)/dw₀ = 1 · 2 = 2
+    """
 
     factors: tuple[Factor, ...]
     value: float
@@ -108,6 +115,13 @@ class Entry(Presentable):
     `value` is the gradient that the run computed.  `terms` are the largest ones, all of them where there are few, and
     `rest` is the sum of the others, so that Σ terms + rest + rounding.difference = value.  `status` is "value",
     "zero" (with its reason) or "not computed".
+
+    >>> import clearprop as cl
+    >>> entry = cl.explain(lambda w: cl.sum(w * w), 0, args=(cl.tensor([3.0, 4.0]),), index=1)
+    >>> entry
+    <∂y/∂w₁ = 8, 2 terms>
+    >>> [term.value for term in entry.terms], entry.check().agrees
+    ([4.0, 4.0], True)
     """
 
     target: Label
@@ -200,6 +214,14 @@ class Explanation(Presentable):
     """∂target/∂value for one value, to be opened at any entry: `explanation[i, j]`.
 
     `gradient` is what the run computed, `shape` its shape.  Iteration and `len` go over all entries in order.
+
+    >>> import clearprop as cl
+    >>> x = cl.tensor([1.0, 2.0, 3.0], name="x", requires_grad=True)
+    >>> explanation = cl.explain(cl.sum(x * x), wrt=x)
+    >>> explanation
+    <explanation of ∂y/∂x, shape (3,)>
+    >>> explanation.gradient, explanation[2]
+    (array([2., 4., 6.]), <∂y/∂x₂ = 6, 2 terms>)
     """
 
     target: Label
@@ -240,7 +262,14 @@ class Explanation(Presentable):
 
 @dataclass(frozen=True, slots=True)
 class Explanations(Printable):
-    """∂target/∂values for the arrays of a tree, by path: `explanations["layers[0].weight"][3, 5]`."""
+    """∂target/∂values for the arrays of a tree, by path: `explanations["layers[0].weight"][3, 5]`.
+
+    >>> import clearprop as cl
+    >>> model = cl.nn.mlp([2, 1], seed=0)
+    >>> explanations = cl.explain(lambda m: cl.sum(m(cl.ones((1, 2)))), "m", args=(model,))
+    >>> list(explanations), explanations["layers[0].bias"][0].value
+    (['layers[0].weight', 'layers[0].bias'], 1.0)
+    """
 
     target: Label
     parts: Mapping[str, Explanation]

@@ -65,6 +65,8 @@ def _constant(value: Any) -> Expression:
 
 def simplify_call(primitive: Operation, operands: tuple[Expression, ...], params: dict[str, Any]) -> Expression:
     """A call without what a reader would leave away: factors 1, and arithmetic on numbers alone."""
+    # One test per thing that is left away, first the calls that show nothing at all: every one is a sentence that the
+    # reader of a formula would say, and none of them knows a derivative.
     if primitive.tex == "{x}" and len(operands) == 1 and primitive.name != "stop_gradient":
         return operands[0]
     if primitive.name == "size":

@@ -93,6 +93,8 @@ class Labels:
 
     def _held(self, graph: Graph) -> dict[Node, str]:
         """Names of values from outside the graph: what is read on another line than it was made had a name."""
+        # A value that is made and read on one line is a part of an expression, and has no name of its own.  Moves
+        # (reshape, a slice) are looked through: it is their operand that the user's line named.
         found = {v: _assigned_to(v) for v in graph.sources if not v.name}
         todo = [(app.site, a) for app, _, _ in graph.part.steps for a in app.inputs]
         for site, value in todo:

@@ -20,7 +20,7 @@ from clearprop.explanation.record import flat_position
 from clearprop.explanation.runs import input_features, open_run
 from clearprop.program.ir import Var
 from clearprop.program.types import is_floating, type_of
-from clearprop.program.values import RECORDING, Node, raw
+from clearprop.program.values import RECORDING, Node, call_site, raw
 from clearprop.train.run import Run
 
 _NOTHING = Given()
@@ -61,13 +61,14 @@ def explain(
     """Open ∂target/∂wrt: every entry as a sum of terms, each a product of the chain rule's factors, with numbers.
 
     target   a Tensor; or a function of `args`; or a Run, whose loss on the training data is opened
+    args     the arguments of a function, a tuple
     wrt      a Tensor that the target was computed from; an argument's position or name, or the path of one array in
              it; for a run a parameter's path, or the name of an input column
     output   the index of the entry of the target that is differentiated, if it is no scalar
     step     for a run: what that step minimised, on its own batch, with the model as it was before the step
     row      for a run: the loss of that row of the training data alone
 
-    `explanation[i, j]` opens one entry; with `index=` that Entry is returned at once.
+    index    the index of one entry of `wrt`: that Entry is returned at once, as by `explanation[i, j]`
 
     Raises ArgumentError for unknown names and indices out of range, DTypeError for an integer target, GradientError
     for a target without history.
@@ -125,7 +126,9 @@ def _of_tensor(target: Node, wrt: Any, output: Any) -> Explanation:
             try_="cl.tensor(..., requires_grad=True), and no cl.no_grad() or detach() on the way",
         )
     at = _output_position(target, output)
-    derivation = Derivation(target, at, [wrt], None, open_body)
+    inline = target.application is not None and target.application.site == call_site()
+    given = Given(target=target.name or "y") if inline else None  # `e = explain(f(x), …)` names e, and not the target
+    derivation = Derivation(target, at, [wrt], given, open_body)
     missing = "" if wrt.tracked else f"{wrt.name or 'it'} did not require a gradient when the target was computed"
     return explanation_of(derivation, wrt, missing)
 

@@ -62,6 +62,14 @@ class Update(Printable):
     `applied` is what the run's step did, `total` the sum of the parts, evaluated by the readable executor, `rounding`
     the difference.  `predicted` is the change of the loss by the gradient alone, Σ g·Δw over all parameters; `actual`
     the one that happened, on the same batch.
+
+    >>> import clearprop as cl
+    >>> import numpy as np
+    >>> data = np.array([[0.0], [1.0]]), np.array([0.0, 2.0])
+    >>> run = cl.fit(cl.nn.mlp([1, 1], seed=0), data, loss="mse", optimizer=cl.optim.sgd(0.5), epochs=1)
+    >>> update = cl.explain_update(run, "layers[0].weight", (0, 0), 1)
+    >>> bool(abs(update.applied - update.total) < 1e-6), update.learning_rate
+    (True, 0.5)
     """
 
     place: Label
@@ -84,6 +92,11 @@ class Update(Printable):
 
 def explain_update(run: Run, param: str, index: Any, step: int) -> Update:
     """Open Δw of one weight in one step of a run: how much of it is gradient, momentum, scaling, decay, clipping.
+
+    run      a Run, from `cl.fit` or `cl.load`
+    param    the path of a parameter, `layers[0].weight`
+    index    the entry of it, an integer or a tuple of them
+    step     the number of the step, from 1 to `run.steps`
 
     Raises ArgumentError for a parameter, an index or a step that does not exist.
 

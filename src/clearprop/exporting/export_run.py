@@ -26,10 +26,12 @@ FORMATS = ("python", "safetensors")
 def export(target: Any, format: str = "python", path: str | Path | None = None) -> list[Path]:
     """Write a run (or, as safetensors, a model) in a form that others read; returns the files.
 
-    python       one readable file with named layers, forward, backward line by line, the update rule, a training loop
-                 and its own gradient check; it needs NumPy alone and repeats the run's losses.  Beside it the weights
-                 (`.safetensors`) and the encoded training rows (`.npz`).
-    safetensors  the weights alone, by parameter path
+    target   a run; for safetensors also a module of `cl.nn`
+    format   "python": one readable file with named layers, forward, backward line by line, the update rule, a training
+             loop and its own gradient check; it needs NumPy alone and repeats the run's losses.  Beside it the weights
+             (`.safetensors`) and the encoded training rows (`.npz`).
+             "safetensors": the weights alone, by parameter path
+    path     the file to write, in a folder that exists; `network.py` or `network.safetensors` if it is not given
 
     Raises ArgumentError for an unknown format or a target that the format cannot express.
 

@@ -31,7 +31,18 @@ class Score:
 
 
 def tell(lesson: Lesson, write: Callable[[str], None], read: Callable[[str], str] | None = None) -> Score:
-    """Tell a lesson.  `read(prompt)` gives the learner's answer; without it the answers are told at once."""
+    """Tell a lesson, all at once or question by question.
+
+    lesson   a Lesson, from `lesson(name)`
+    write    called with every line
+    read     `read(prompt)` gives the learner's answer, and raises EOFError when they leave; without it the answers are
+             told at once
+
+    >>> from clearprop.lessons import lesson
+    >>> lines = []
+    >>> tell(lesson("relu-neuron"), lines.append).finished, lines[0] == lesson("relu-neuron").title
+    (True, True)
+    """
     numbers = lesson.experiment()
     score = Score()
     write(lesson.title)

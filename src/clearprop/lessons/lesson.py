@@ -39,7 +39,11 @@ class Lesson:
 
 
 def lessons() -> dict[str, str]:
-    """The names of all lessons with their titles, in the order in which they are best taken."""
+    """The names of all lessons with their titles, in the order in which they are best taken.
+
+    >>> next(iter(lessons()))
+    'relu-neuron'
+    """
     found = []
     for file in _TEXTS.iterdir():
         if file.name.endswith(".toml"):
@@ -49,7 +53,11 @@ def lessons() -> dict[str, str]:
 
 
 def lesson(name: str) -> Lesson:
-    """The lesson of this name.  Raises ArgumentError for an unknown name, and gives the nearest."""
+    """The lesson of this name.  Raises ArgumentError for an unknown name, and gives the nearest.
+
+    >>> len(lesson("relu-neuron").steps) > 3
+    True
+    """
     if name not in lessons():
         raise unknown_name("lesson", name, lessons(), where="clearprop lesson")
     text = tomllib.loads((_TEXTS / f"{name}.toml").read_text(encoding="utf-8"))

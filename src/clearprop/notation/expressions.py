@@ -65,6 +65,9 @@ def numpy_source(expression: Expression) -> str:
     """The expression as Python that runs on NumPy arrays.
 
     A composite, which has no NumPy spelling of its own, is written as a call of its name.
+
+    >>> numpy_source(Name("x")), numpy_source(Number(-2.0))
+    ('x', '-2.0')
     """
     return ast.unparse(tree(expression))
 

@@ -23,6 +23,9 @@ def text(expression: Expression) -> str:
     """The expression in one line.
 
     Operations whose LaTeX shows nothing but their operand (reshape, astype, …) are not shown here either.
+
+    >>> text(Name("layers[0].bias")), text(Number(-0.5))
+    ('layers[0].bias', '−0.5')
     """
     return _piece(expression)[0]
 
@@ -73,6 +76,7 @@ def _text_of(node: ast.expr, known: dict[str, _Piece]) -> _Piece:
 
 def _call_text(node: ast.Call, known: dict[str, _Piece]) -> _Piece:
     """A call: the notation of mathematics where a terminal has it."""
+    # One line per notation; the number behind each is how tightly it binds, which decides on parentheses around it.
     name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
     given = [_text_of(a, known) for a in node.args]
     if name == "where" and len(given) == 3:

@@ -28,7 +28,11 @@ _CLOSE = {"}}", ")", "]", r"\}", r"\rvert", r"\rVert", r"\rfloor", r"\rceil", r"
 
 
 def tex(expression: Expression) -> str:
-    """The expression in LaTeX's mathematics mode."""
+    r"""The expression in LaTeX's mathematics mode.
+
+    >>> tex(Name("sigma")), tex(Number(1e-9))
+    ('\\sigma', '1 \\cdot 10^{-9}')
+    """
     return _piece(expression)[0]
 
 

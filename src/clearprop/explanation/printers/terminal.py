@@ -128,6 +128,8 @@ def _factor_number(value: float) -> str:
 # ------------------------------------------------------------------------------------------------- the rules
 def _rules(groups: Iterable[Sequence[Factor]]) -> list[str]:
     """Every factor once: symbol, rule with the names of its operands, value, and their numbers."""
+    # Short rules stand in columns, long ones below each other; one long rule must not widen the columns of the others,
+    # and if the columns do not fit with all short rules in them, nobody gets columns.
     factors = list({(f.symbol, f.formula, f.value): f for group in groups for f in group}.values())
     rows = [(f.symbol, rule_text(f), number_text(f.value), numbers_text(f)) for f in factors]
     short = [row for row in rows if sum(map(len, row)) <= WIDTH - _GAPS and len(row[1]) <= _RULE]
