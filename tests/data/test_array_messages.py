@@ -162,11 +162,11 @@ column 'x[1]' holds an infinite value
     pytest.param(
         lambda: npz(x=X * 1j, y=Y),
         """\
-x cannot be used as features
-  expected  numbers of shape (rows, features), or images (rows, height, width, …)
-  got       dtype complex128 and shape (6, 2)
+x must hold numbers
+  expected  an array of integers, truth values, float32 or float64
+  got       dtype complex128
   where     data.npz
-  try       real numbers, at least one row and feature""",
+  try       encode text as integers 0, 1, …; .astype(np.float32) for other floats; lists must not be ragged""",
         id="npz dtype",
     ),
     pytest.param(

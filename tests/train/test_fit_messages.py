@@ -79,10 +79,10 @@ x and y of data do not fit together
         lambda: fit((X, ["a", "b"] * 3)),
         f"""\
 y of data must hold numbers
-  expected  an array of floats or integers
+  expected  an array of integers, truth values, float32 or float64
   got       dtype <U1
   where     {HERE}
-  try       encode text as integers 0, 1, …; lists must not be ragged""",
+  try       encode text as integers 0, 1, …; .astype(np.float32) for other floats; lists must not be ragged""",
     ),
     "not finite": (
         lambda: fit((np.where(X == 5, np.nan, X), Y)),

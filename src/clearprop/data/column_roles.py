@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -80,7 +80,8 @@ class Facts:
 
     `distinct` is the number of different values that are there (None: more than `MOST_TEXTS`); of numbers that are no
     target it is only told whether it is 0, 1 or more.  `first` is a value that is there, `whole` says that all are
-    whole numbers, `counts` that they count the rows; `slip` is the first text that is no number, and where it stands.
+    whole numbers, `counts` that they count the rows; `spellings` in how many ways the values of a target are written
+    (0: not known); `slip` is the first text that is no number, and where it stands.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Facts:
     first: Any = None
     whole: bool = False
     counts: bool = False
+    spellings: int | None = 0
     slip: tuple[str, str] | None = None
 
 
@@ -134,6 +136,7 @@ def target_facts(target: Column, place: Locator) -> Facts:
         distinct=len(np.unique(target.values.astype(str) if category else target.values)),
         first=target.values[0],
         whole=not category and bool(np.all(target.values == np.round(target.values))),
+        spellings=0 if target.spelling is None else len(set(target.spelling.tolist())),
         slip=slip,
     )
 
@@ -153,6 +156,9 @@ def decide_task(facts: Facts, asked: str, source: str) -> tuple[Task, str]:
     numbers = "whole numbers" if facts.whole else "numbers"
     values = {"category": "texts", "boolean": "truth values"}.get(facts.kind, numbers)
     how = "" if asked == "auto" else ", as asked"
+    if task == "classification" and facts.kind == "number" and facts.spellings != 0:
+        facts = replace(facts, distinct=facts.spellings)
+        distinct = MOST_TEXTS + 1 if facts.distinct is None else facts.distinct
     check_target(facts, task, distinct, source)
     number = f"more than {MOST_TEXTS:,}" if facts.distinct is None else f"{distinct}"
     return task, f"{task}{how}: the target {facts.name!r} holds {number} different {values}"

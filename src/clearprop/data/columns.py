@@ -23,12 +23,14 @@ class Column:
 
     `values` are floats for `number` and `boolean` (NaN where missing), and text or None for `category`.
     `shared` marks one quantity measured at many places, as pixels are: such columns share mean and deviation.
+    `spelling` is how numbers and truth values were written, where that is known: of a target, whose classes keep it.
     """
 
     name: str
     kind: ColumnKind
     values: NDArray[Any]
     shared: bool = False
+    spelling: NDArray[Any] | None = None
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -47,7 +49,7 @@ class Column:
 
     def take(self, rows: RowNumbers | NDArray[np.bool_]) -> Column:
         """The chosen rows, in the order asked for."""
-        return replace(self, values=self.values[rows])
+        return replace(self, values=self.values[rows], spelling=None if self.spelling is None else self.spelling[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +92,11 @@ def number_text(value: float) -> str:
 
 
 def as_category(column: Column) -> Column:
-    """The column as text: whole numbers without a point, booleans as `false` and `true`."""
+    """The column as text, as it was written; else whole numbers without a point, and `false` and `true`."""
     if column.kind == "category":
         return column
+    if column.spelling is not None:
+        return replace(column, kind="category", values=column.spelling, spelling=None)
     distinct, codes = np.unique(column.values, return_inverse=True)
     names = [_text(column.kind, value) for value in distinct]
     return replace(column, kind="category", values=np.array([*names, None], dtype=object)[codes])
@@ -102,6 +106,14 @@ def _text(kind: ColumnKind, value: float) -> str | None:
     if np.isnan(value):
         return None
     return ("true" if value else "false") if kind == "boolean" else number_text(value)
+
+
+def with_one_spelling(column: Column) -> Column:
+    """The column; without its spelling if truth values are spelled in several ways, which are not several classes."""
+    if column.kind != "boolean" or column.spelling is None:
+        return column
+    spellings = set(column.spelling[~column.missing].tolist())
+    return column if len({text.lower() for text in spellings}) == len(spellings) else replace(column, spelling=None)
 
 
 def as_number(column: Column, place: Locator) -> Column:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -16,6 +17,7 @@ from clearprop.data.columns import (
     as_boolean,
     as_category,
     as_number,
+    is_number,
     name_list,
     number_text,
     quantity,
@@ -237,11 +239,28 @@ def shared_scale(columns: list[Column]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class ClassTarget:
-    """Classes as labels 0, 1, …; whole numbers in their order, text in alphabetical order."""
+    """Classes as labels 0, 1, …; numbers in their order, text in alphabetical order.
+
+    `kind` is the type that the labels came with: whole numbers, floats, truth values or text; "number", which only
+    files of version 0.1 hold, is one of the first two.  `classes` are the names, spelled as they came.
+
+    >>> ClassTarget("y", "integer", ("7", "9")).labels.tolist()
+    [7, 9]
+    """
 
     name: str
-    kind: Literal["number", "boolean", "category"]
+    kind: Literal["integer", "float", "number", "boolean", "category"]
     classes: tuple[str, ...]
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The classes as they came: integers, floats, truth values, or text in an array of objects."""
+        if self.kind == "category":
+            return np.array(self.classes, dtype=object)
+        if self.kind == "boolean":
+            return np.array([name.lower() == "true" for name in self.classes])
+        whole = self.kind == "integer" or (self.kind == "number" and all(map(_is_whole, self.classes)))
+        return np.array([int(name) if whole else float(name) for name in self.classes])
 
     @property
     def encoding(self) -> str:
@@ -249,10 +268,14 @@ class ClassTarget:
         return f"{len(self.classes)} classes: {name_list(self.classes, 10)}"
 
     def encode(self, column: Column, place: Locator) -> NDArray[np.int64]:
-        """Labels, `(rows,)`.  Raises DataError for a class that training did not have."""
+        """Labels, `(rows,)`: by the spelling of a class, else by its value, where labels are no text.
+
+        Raises DataError for a class that training did not have.
+        """
         index = {name: i for i, name in enumerate(self.classes)}
         values = as_category(column).values
-        codes = np.fromiter((index.get(value, -1) for value in values), dtype=np.int64, count=len(values))
+        known = {name: index.get(name, self._by_value(name)) for name in set(values.tolist())}
+        codes = np.fromiter((known[value] for value in values), dtype=np.int64, count=len(values))
         if (codes < 0).any():
             row = int(np.argmax(codes < 0))
             raise DataError(
@@ -263,6 +286,15 @@ class ClassTarget:
                 try_="leave those rows out, or train again with them",
             )
         return codes
+
+    def _by_value(self, text: str) -> int:
+        """The label of a class that is written otherwise than in training: `1.0` for 1, `TRUE` for true; or −1."""
+        if self.kind == "category":
+            return -1
+        truths = {"true": 1.0, "false": 0.0} if self.kind == "boolean" else {}
+        value = truths.get(text.lower(), float(text) if is_number(text) else np.nan)
+        same = np.flatnonzero(self.labels.astype(np.float64) == value)
+        return int(same[0]) if len(same) == 1 else -1
 
 
 @dataclass(frozen=True)
@@ -297,9 +329,8 @@ def fit_target(column: Column, classification: bool) -> Target:
     if not classification:
         values = column.values.astype(np.float64)
         return fit_number_target(column.name, summarise(lambda: [values]))
-    values = column.values
-    distinct = sorted(set(values.tolist())) if column.kind == "category" else np.unique(values).tolist()
-    return fit_classes(column.name, column.kind, distinct)
+    values = column.values if column.spelling is None else column.spelling
+    return fit_classes(column.name, column.kind, Counter(values.tolist()))
 
 
 def fit_number_target(name: str, found: Numbers) -> NumberTarget:
@@ -307,8 +338,50 @@ def fit_number_target(name: str, found: Numbers) -> NumberTarget:
     return NumberTarget(name, *standardise(found, name))
 
 
-def fit_classes(name: str, kind: ColumnKind, distinct: list[Any]) -> ClassTarget:
-    """The encoding of classes, given in their order."""
-    dtype = object if kind == "category" else np.float64
-    classes = as_category(Column(name, kind, np.array(distinct, dtype=dtype)))
-    return ClassTarget(name, kind, tuple(classes.values.tolist()))
+def fit_classes(name: str, kind: ColumnKind, counts: Counter[Any]) -> ClassTarget:
+    """The encoding of classes: values of that kind, or texts by which they were written."""
+    keys = list(ordered_classes(kind, counts))
+    if kind == "category" or not isinstance(keys[0], str):
+        values = np.array(keys, dtype=object if kind == "category" else np.float64)
+        names = tuple(as_category(Column(name, kind, values)).values.tolist())
+        return ClassTarget(name, "float" if kind == "number" else kind, names)
+    if kind == "boolean":
+        return ClassTarget(name, kind, tuple(keys))
+    if all(map(_is_whole, keys)):
+        return ClassTarget(name, "integer", tuple(keys))
+    return ClassTarget(name, "float" if all(map(_is_float, keys)) else "category", tuple(keys))
+
+
+def ordered_classes(kind: ColumnKind, counts: Counter[Any]) -> Counter[Any]:
+    """Counts of classes in their order: text by the alphabet, numbers by value, then by spelling.
+
+    Truth values that are spelled in several ways are of one class, in small letters.
+
+    >>> list(ordered_classes("number", Counter(["10", "9", "007", "7"])))
+    ['007', '7', '9', '10']
+    """
+    spelled = any(isinstance(key, str) for key in counts)
+    if kind == "boolean" and spelled and len({key.lower() for key in counts}) < len(counts):
+        merged: Counter[Any] = Counter()
+        for key, number in counts.items():
+            merged[key.lower()] += number
+        counts = merged
+    order: Callable[[Any], Any] | None = None
+    if spelled and kind != "category":
+        order = str.lower if kind == "boolean" else _numeric_order
+    return Counter({key: counts[key] for key in sorted(counts, key=order)})
+
+
+def _numeric_order(text: str) -> tuple[float, int, str]:
+    value = float(text) if is_number(text) else np.inf
+    return value, int(text) if _is_whole(text) else 0, text
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text is a whole number in the one way that Python writes it, within 64 bits."""
+    return len(text) <= 20 and text.removeprefix("-").isdecimal() and str(int(text)) == text
+
+
+def _is_float(text: str) -> bool:
+    """Whether a text is a number in a way that Python writes it, so that the number gives the text back."""
+    return is_number(text) and text in (number_text(float(text)), repr(float(text)))

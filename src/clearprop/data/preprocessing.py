@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +120,11 @@ class Preprocessing:
         return self.target.classes if isinstance(self.target, ClassTarget) else ()
 
     @property
+    def class_labels(self) -> NDArray[Any]:
+        """The classes as they came: integers, floats, truth values or text; empty in a regression."""
+        return self.target.labels if isinstance(self.target, ClassTarget) else np.empty(0)
+
+    @property
     def outputs(self) -> int:
         """How many outputs a network for this target has: one per class, or 1."""
         return len(self.class_names) or 1
@@ -147,7 +152,7 @@ class Preprocessing:
         """
         if isinstance(source, Table):
             source = source.frame
-        frame = self._named(read(source, self.texts))
+        frame = self._named(read(source, self.texts, self.target.name))
         self.require_columns(frame.names, frame.source, with_target)
         encoded = self.encode_frame(frame, frame.names, with_target)
         if not len(encoded.rows):
@@ -219,13 +224,9 @@ class Preprocessing:
                 where=frame.source,
                 try_="an array with the same columns in the same order",
             )
-        named = [
-            Column(encoding.name, column.kind, column.values, column.shared)
-            for encoding, column in zip(self.columns, features, strict=True)
-        ]
+        named = [replace(column, name=encoding.name) for encoding, column in zip(self.columns, features, strict=True)]
         if frame.target is not None:
-            target = frame[frame.target]
-            named.append(Column(self.target.name, target.kind, target.values))
+            named.append(replace(frame[frame.target], name=self.target.name))
         return Frame(frame.source, tuple(named), frame.place, target=self.target.name, is_array=True)
 
     def _require(self, names: tuple[str, ...], source: str, further: tuple[str, ...] = ()) -> None:

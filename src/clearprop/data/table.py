@@ -20,7 +20,7 @@ from clearprop.data.column_roles import (
     target_facts,
     used_column,
 )
-from clearprop.data.columns import Column, Frame, Locator, RowNumbers, as_number, quantity
+from clearprop.data.columns import Column, Frame, Locator, RowNumbers, as_number, quantity, with_one_spelling
 from clearprop.data.readers.sources import read
 from clearprop.errors import DataError
 
@@ -87,7 +87,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto") -> Ta
 
     Raises DataError for data that cannot be read or learned from, ArgumentError for an unknown task.
     """
-    frame = read(source)
+    frame = read(source, target=target)
     name, target_note = choose_target(frame, target)
     goal = frame[name]
     lost = lost_rows(name, int(goal.missing.sum()), frame.rows, frame.source)
@@ -101,6 +101,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto") -> Ta
         known = used_column(known, place)
     if known.kind == "number":
         known = as_number(known, place)
+    known = with_one_spelling(known)
     decided, task_note = decide_task(target_facts(known, place), task, frame.source)
     features, dropped = _features(frame, name, kept, place)
     return Table(

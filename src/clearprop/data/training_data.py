@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.array_checks import plain_array, require_one_index
 from clearprop.data.parts import Pair, Part, digest, rows_in
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.record import DataRecord
@@ -86,6 +87,7 @@ def as_pair(pair: Any, what: str) -> Pair:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         got = f"{type(pair).__name__}" + (f" of {len(pair)}" if isinstance(pair, tuple | list) else "")
         raise DataError(f"{what} must be a pair (x, y)", expected="(x, y)", got=got, where=user_line())
+    require_one_index(pair, what)
     x, y = (_array(part, name, what) for part, name in zip(pair, "xy", strict=True))
     if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
         raise DataError(
@@ -99,15 +101,7 @@ def as_pair(pair: Any, what: str) -> Pair:
 
 
 def _array(value: Any, name: str, what: str) -> NDArray[Any]:
-    array = np.asarray(raw(value))
-    if array.dtype.kind not in "fiub":
-        raise DataError(
-            f"{name} of {what} must hold numbers",
-            expected="an array of floats or integers",
-            got=f"dtype {array.dtype}",
-            where=user_line(),
-            try_="encode text as integers 0, 1, …; lists must not be ragged",
-        )
+    array = plain_array(value, f"{name} of {what}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         first = np.argwhere(~np.isfinite(array))[0].tolist()
         raise DataError(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import nn
+from clearprop.data.array_checks import plain_array
 from clearprop.data.parts import Pair
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
@@ -38,7 +39,7 @@ def dtype_of(model: Any) -> np.dtype[Any]:
 
 def adapted_inputs(model: Any, x: Any) -> NDArray[Any]:
     """Floats in the network's dtype; integers too, where the network computes with them as with floats."""
-    array, dtype = np.asarray(x), dtype_of(model)
+    array, dtype = plain_array(x, "x"), dtype_of(model)
     integers = array.dtype.kind != "f"
     if integers and (not len(array) or outputs_of(model, array[:1]).dtype == dtype):
         return array

@@ -153,7 +153,7 @@ class Run:
         return outputs_of(self.model, np.asarray(x))
 
     def predict(self, x: Any) -> NDArray[Any]:
-        """Predictions: labels (classes by name where a data frame or file was learned from), or numbers.
+        """Predictions: labels of the type that they came with (whole numbers, floats, truth values, text), or numbers.
 
         `x` is an array like the x of training; a run with preprocessing takes any source of data that has
         its columns.  A classification gives the class with the largest output, `(rows,)`; anything else the outputs.
@@ -162,9 +162,8 @@ class Run:
             outputs = self.outputs(adapted_inputs(self.model, x))
             return self._labels(outputs) if self.config.settings.loss in CLASS_LOSSES else outputs
         outputs = self._outputs_of_source(x)
-        names = self.preprocessing.class_names
-        if names:
-            return np.array(names, dtype=object)[self._labels(outputs)]
+        if self.preprocessing.class_names:
+            return self.preprocessing.class_labels[self._labels(outputs)]
         values: NDArray[Any] = self.preprocessing.target_values(outputs)[:, 0]
         return values
 

@@ -121,10 +121,11 @@ def open_text(path: Path, source: str) -> Iterator[tuple[TextIO, str]]:
         yield file, next((s for s in ",;\t" if s in first), ",")
 
 
-def read_csv(path: Path, source: str, as_text: frozenset[str] = frozenset()) -> Frame:
+def read_csv(path: Path, source: str, as_text: frozenset[str] = frozenset(), target: str | None = None) -> Frame:
     """Read a CSV file with a header line; separated by commas or, where the header has none, `;` or tabs.
 
-    Columns named in `as_text` stay text even where they look like numbers.  Raises DataError for a file that
+    Columns named in `as_text` stay text even where they look like numbers; of `target`, by default the last column, the
+    spelling is kept.  Raises DataError for a file that
     is empty, binary, ragged, without header or rows, or with two columns of one name.
     """
     with open_text(path, source) as (file, separator):
@@ -134,7 +135,9 @@ def read_csv(path: Path, source: str, as_text: frozenset[str] = frozenset()) -> 
         raise no_rows_error(records.header, source)
     kept = starts > 0
     cells = parse_cells(path, separator, records.header, kept, source)
-    columns = tuple(cell.as_kind("category" if cell.name in as_text else cell.kind) for cell in cells)
+    spelled = records.header[-1] if target is None else target
+    kinds: list[ColumnKind] = ["category" if cell.name in as_text else cell.kind for cell in cells]
+    columns = tuple(cell.as_kind(kind, cell.name == spelled) for cell, kind in zip(cells, kinds, strict=True))
     notes = blank_lines(int((~kept).sum()))
     return Frame(source, columns, partial(place_of, source, starts[kept]), notes=notes)
 
@@ -247,8 +250,8 @@ class Cells:
         """Numbers where all values are numbers, else truth values where all are these, else text."""
         return "number" if self.is_numbers() else "boolean" if self.is_booleans() else "category"
 
-    def as_kind(self, kind: ColumnKind) -> Column:
-        """The column as that kind, which its values allow."""
+    def as_kind(self, kind: ColumnKind, spelled: bool = False) -> Column:
+        """The column as that kind, which its values allow; `spelled` keeps how numbers and truth values are written."""
         import polars as pl
 
         if kind == "number":
@@ -257,7 +260,8 @@ class Cells:
             values = (self.text.str.to_lowercase() == "true").cast(pl.Float64).to_numpy().copy()
         else:
             values = self.text.to_numpy()
-        return Column(self.name, kind, values)
+        spelling = self.text.to_numpy() if spelled and kind != "category" else None
+        return Column(self.name, kind, values, spelling=spelling)
 
     @cached_property
     def _numbers(self) -> polars.Series:

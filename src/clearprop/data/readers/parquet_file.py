@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,14 +81,19 @@ class ParquetTable:
                     try_="turn it into numbers or text, or drop it",
                 )
 
-    def blocks(self, rows: int, names: Collection[str] | None = None) -> Iterator[tuple[Column, ...]]:
-        """The rows in their order, at most `rows` at a time, as columns: those of the names, or all."""
+    def blocks(
+        self, rows: int, names: Collection[str] | None = None, spelled: str | None = None
+    ) -> Iterator[tuple[Column, ...]]:
+        """The rows in their order, at most `rows` at a time, as columns: those of the names, or all.
+
+        Of the column `spelled` whole numbers are kept as they are written, too: a float holds them up to 2**53.
+        """
         chosen = self.names if names is None else tuple(names)
         with _reader_errors(self.source):
             found = 0
             for batch in self.file.iter_batches(rows, columns=list(chosen), use_threads=False):
                 found += batch.num_rows
-                yield tuple(_column(name, batch.column(name)) for name in chosen)
+                yield tuple(_column(name, batch.column(name), name == spelled) for name in chosen)
             if found != self.rows:
                 raise _broken_error(self.source, f"{quantity(found, 'row')}, where the footer says {self.rows}")
 
@@ -96,8 +102,10 @@ class ParquetTable:
         return _place(self.source, column, row)
 
 
-def read_parquet(path: Path, source: str) -> Frame:
+def read_parquet(path: Path, source: str, target: str | None = None) -> Frame:
     """Read a Parquet file of numbers, truth values, dates and text into memory.
+
+    Of `target`, by default the last column, the spelling of whole numbers is kept.
 
     Raises DataError for a file that is damaged or empty, and for more than `PARQUET_LIMIT` bytes of values.
     """
@@ -111,12 +119,15 @@ def read_parquet(path: Path, source: str) -> Frame:
             where=source,
             try_="clearprop train --memory 1GB, which streams it; or fewer rows",
         )
-    parts = list(table.blocks(_ROWS_AT_ONCE))
-    columns = tuple(
-        Column(name, parts[0][i].kind, np.concatenate([part[i].values for part in parts]))
-        for i, name in enumerate(table.names)
-    )
+    parts = list(table.blocks(_ROWS_AT_ONCE, spelled=table.names[-1] if target is None else target))
+    columns = tuple(_joined_column([part[i] for part in parts]) for i in range(len(table.names)))
     return Frame(source, columns, partial(_place, source))
+
+
+def _joined_column(pieces: list[Column]) -> Column:
+    spellings = [piece.spelling for piece in pieces if piece.spelling is not None]
+    values = np.concatenate([piece.values for piece in pieces])
+    return replace(pieces[0], values=values, spelling=np.concatenate(spellings) if spellings else None)
 
 
 def _place(source: str, column: str, row: int) -> str:
@@ -202,7 +213,7 @@ def _is_usable(kind: Any) -> bool:
     return any(is_kind(kind) for is_kind in numbers)
 
 
-def _column(name: str, values: Any) -> Column:
+def _column(name: str, values: Any, spelled: bool) -> Column:
     import pyarrow as pa
     import pyarrow.types as types
 
@@ -211,9 +222,13 @@ def _column(name: str, values: Any) -> Column:
         values = values.cast(pa.string()).dictionary_encode()
     if types.is_dictionary(values.type):
         return Column(name, "category", _texts(values))
-    numbers = values.cast(pa.int8() if types.is_boolean(kind) else kind).cast(pa.float64())
+    numbers = values.cast(pa.int8() if types.is_boolean(kind) else kind).cast(
+        pa.float64(), safe=False
+    )  # to the nearest
     array = np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
-    return Column(name, "boolean" if types.is_boolean(kind) else "number", array)
+    if not spelled or not types.is_integer(kind):
+        return Column(name, "boolean" if types.is_boolean(kind) else "number", array)
+    return Column(name, "number", array, spelling=_texts(values.cast(pa.string()).dictionary_encode()))
 
 
 def _texts(values: Any) -> NDArray[Any]:

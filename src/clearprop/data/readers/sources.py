@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import date
+from decimal import Decimal
 from functools import partial
 from itertools import product
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.array_checks import plain_array, require_one_index
 from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, name_list
 from clearprop.data.readers.csv_file import read_csv
 from clearprop.data.readers.formats import CSV, DATA_FILE, NPZ, PARQUET, SUFFIXES, FileForm, form_of
@@ -24,23 +28,24 @@ BUNDLED = ("digits", "iris", "wine", "breast-cancer", "diabetes", "penguins", "s
 """The data sets that need no file: scikit-learn's, penguins (CC0) from this package, and computed spirals."""
 
 
-def read(source: Any, as_text: frozenset[str] = frozenset()) -> Frame:
+def read(source: Any, as_text: frozenset[str] = frozenset(), target: str | None = None) -> Frame:
     """Read any source: a bundled name, a path, `x`, `(x, y)`, a data frame (pandas, polars, …) or a Frame.
 
     A bundled name wins over a file of that name; `./digits` is the file.  Columns named in `as_text` stay
-    text even where they look like numbers.  Raises DataError for what cannot be read.
+    text even where they look like numbers.  Of `target`, by default the last column, it is kept how numbers and truth
+    values are spelled.  Raises DataError for what cannot be read.
     """
     if isinstance(source, Frame):
         return source
     if isinstance(source, str | Path):
-        return read_bundled(str(source)) if str(source) in BUNDLED else _read_file(source, as_text)
+        return read_bundled(str(source)) if str(source) in BUNDLED else _read_file(source, as_text, target)
     if isinstance(source, tuple):
         if len(source) != 2:
             raise _no_source(f"a tuple of {len(source)}")
         return read_arrays(source[0], source[1])
     if isinstance(source, np.ndarray):
         return read_arrays(source, None)
-    return _read_data_frame(source)
+    return _read_data_frame(source, target)
 
 
 def _no_source(got: str) -> DataError:
@@ -52,10 +57,9 @@ def _no_source(got: str) -> DataError:
     )
 
 
-def _read_file(given: str | Path, as_text: frozenset[str]) -> Frame:
+def _read_file(given: str | Path, as_text: frozenset[str], target: str | None) -> Frame:
     path, source = Path(given), str(given)
-    form = file_form(path, source)
-    return read_csv(path, source, as_text) if form is CSV else _READERS[form](path, source)
+    return _READERS[file_form(path, source)](path, source, as_text, target)
 
 
 def file_form(path: Path, source: str) -> FileForm:
@@ -116,7 +120,8 @@ def read_arrays(x: Any, y: Any, source: str = "arrays", test_rows: RowNumbers | 
     Everything after the first axis of x is flattened into columns `x[i]` or `x[i, j, …]`; uint8 is scaled
     to 0..1.  NaN in x is a missing value, NaN in y is a mistake.
     """
-    x = np.asarray(x)
+    require_one_index((x, y), source)
+    x = _with_gaps(x, "" if source == "arrays" else source)
     if x.ndim < 2 or x.dtype.kind not in "buif" or 0 in x.shape:
         raise DataError(
             "x cannot be used as features",
@@ -131,7 +136,7 @@ def read_arrays(x: Any, y: Any, source: str = "arrays", test_rows: RowNumbers | 
     place = partial(_place, source)
     if y is None:
         return Frame(source, columns, place, is_array=True)
-    target = _target_column(np.asarray(y), len(x), source)
+    target = _target_column(y, len(x), source)
     return Frame(source, (*columns, target), place, target="y", test_rows=test_rows, is_array=True)
 
 
@@ -149,10 +154,28 @@ def _feature_columns(x: NDArray[Any], names: list[str], shared: bool) -> tuple[C
     return tuple(Column(name, "number", x[:, i], shared) for i, name in enumerate(names))
 
 
-def _target_column(y: NDArray[Any], rows: int, source: str) -> Column:
+def _with_gaps(x: Any, where: str) -> NDArray[Any]:
+    """Features as a plain array; what is masked is missing."""
+    if isinstance(x, np.ma.MaskedArray) and x.dtype.kind in "biuf":
+        return np.asarray(np.ma.filled(x.astype(np.float64), np.nan)) if np.ma.is_masked(x) else x.data
+    return plain_array(x, "x", where)
+
+
+def _texts(value: Any) -> NDArray[Any] | None:
+    """An array of texts; None if it is something else."""
+    if isinstance(value, np.ma.MaskedArray):
+        return None
+    array = np.asarray(value)
+    objects = array.dtype == object and array.size > 0 and all(isinstance(item, str) for item in array.ravel())
+    return array.astype(str) if objects or array.dtype.kind in "US" else None
+
+
+def _target_column(value: Any, rows: int, source: str) -> Column:
+    y = _texts(value)
+    y = plain_array(value, "y", "" if source == "arrays" else source) if y is None else y
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.ndim != 1 or y.dtype.kind not in "buifUS":
+    if y.ndim != 1:
         raise DataError(
             "y cannot be used as a target",
             expected="one number or text per row: shape (rows,)",
@@ -180,10 +203,12 @@ def _target_column(y: NDArray[Any], rows: int, source: str) -> Column:
             where=_place(source, "y", int(np.argmax(unknown))),
             try_="leave those rows out: keep = ~np.isnan(y); x[keep], y[keep]",
         )
-    return Column("y", "boolean" if y.dtype.kind == "b" else "number", numbers)
+    whole = y.dtype.kind in "iu"
+    spelling = y.astype(str).astype(object) if whole else None
+    return Column("y", "boolean" if y.dtype.kind == "b" else "number", numbers, spelling=spelling)
 
 
-def _read_npz(path: Path, source: str) -> Frame:
+def _read_npz(path: Path, source: str, _as_text: frozenset[str], _target: str | None) -> Frame:
     arrays = read_npz(path, source)
     if "x" in arrays:
         return read_arrays(arrays["x"], arrays.get("y"), source)
@@ -211,10 +236,19 @@ def _checked_length(x: NDArray[Any], y: NDArray[Any], source: str) -> NDArray[An
     return x
 
 
-_READERS: dict[FileForm, Callable[[Path, str], Frame]] = {CSV: read_csv, PARQUET: read_parquet, NPZ: _read_npz}
+def _read_parquet(path: Path, source: str, _as_text: frozenset[str], target: str | None) -> Frame:
+    return read_parquet(path, source, target)
 
 
-def _read_data_frame(data: Any) -> Frame:
+_READERS: dict[FileForm, Callable[[Path, str, frozenset[str], str | None], Frame]] = {
+    CSV: read_csv,
+    PARQUET: _read_parquet,
+    NPZ: _read_npz,
+}
+"""What reads each form; it is given the path, how the file was called, the columns that stay text, and the target."""
+
+
+def _read_data_frame(data: Any, target: str | None) -> Frame:
     import narwhals as nw
 
     try:
@@ -235,35 +269,61 @@ def _read_data_frame(data: Any) -> Frame:
             got=f"shape {frame.shape}",
             try_="check the filter or the query that made it",
         )
-    columns = tuple(_frame_column(series) for series in frame.iter_columns())
+    spelled = frame.columns[-1] if target is None else target
+    columns = tuple(_frame_column(series, series.name == spelled) for series in frame.iter_columns())
     return Frame("data frame", columns, partial(_place, "data frame"))
 
 
-def _frame_column(series: Any) -> Column:
+def _frame_column(series: Any, spelled: bool) -> Column:
     import narwhals as nw
 
     name, dtype = str(series.name), series.dtype
-    absent = series.is_null().to_list()
-    if dtype.is_numeric() or dtype == nw.Boolean:
-        kind: ColumnKind = "boolean" if dtype == nw.Boolean else "number"
-        pairs = zip(series.to_list(), absent, strict=True)
-        numbers = [np.nan if missing else float(value) for value, missing in pairs]
-        return Column(name, kind, np.array(numbers, dtype=np.float64))
     if dtype.is_temporal() or dtype in (nw.Categorical, nw.Enum):
         series = series.cast(nw.String)
-    elif dtype not in (nw.String, nw.Object):
+    elif not (dtype.is_numeric() or dtype in (nw.Boolean, nw.String, nw.Object)):
         raise _strange_column(name, f"a column of type {dtype}")
-    values = [None if missing else value for value, missing in zip(series.to_list(), absent, strict=True)]
-    odd = next((value for value in values if value is not None and not isinstance(value, str)), None)
-    if odd is not None:
-        raise _strange_column(name, f"{odd!r} of type {type(odd).__name__}")
-    return Column(name, "category", np.array(values, dtype=object))
+    pairs = zip(series.to_list(), series.is_null().to_list(), strict=True)
+    values = [None if absent else value for value, absent in pairs]
+    kind: ColumnKind = "boolean" if dtype == nw.Boolean else "category" if series.dtype == nw.String else "number"
+    if dtype == nw.Object:
+        kind = _kind_of_values(name, values)
+    if kind == "category":
+        texts = [None if value is None else str(value) for value in values]
+        return Column(name, "category", np.array(texts, dtype=object))
+    numbers = np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
+    whole = spelled and all(isinstance(value, Integral) for value in values if value is not None)
+    if not whole or kind == "boolean":
+        return Column(name, kind, numbers)
+    spelling = np.array([None if value is None else str(int(value)) for value in values], dtype=object)
+    return Column(name, kind, numbers, spelling=spelling)
+
+
+def _kind_of_values(name: str, values: list[Any]) -> ColumnKind:
+    """What objects are, which must all be of one kind: libraries keep truth values with gaps, and more, as objects."""
+    found: dict[ColumnKind, Any] = {}
+    for value in values:
+        if value is None:
+            continue
+        kind = next((kind for types, kind in _TYPES.items() if isinstance(value, types)), None)
+        if kind is None:
+            raise _strange_column(name, f"{value!r} of type {type(value).__name__}")
+        found.setdefault(kind, value)
+    if len(found) > 1:
+        raise _strange_column(name, " and ".join(f"{v!r} of type {type(v).__name__}" for v in found.values()))
+    return next(iter(found), "category")
+
+
+_TYPES: dict[tuple[type, ...], ColumnKind] = {
+    (bool, np.bool_): "boolean",
+    (Real, Decimal): "number",
+    (str, date): "category",
+}
 
 
 def _strange_column(name: str, got: str) -> DataError:
     return DataError(
         f"column {name!r} cannot be used",
-        expected="numbers, truth values, dates or text",
+        expected="numbers, truth values, dates or text, one of these in all rows",
         got=got,
         where=f"data frame, column {name!r}",
         try_="turn it into numbers or text, or drop it",

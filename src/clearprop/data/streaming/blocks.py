@@ -43,7 +43,7 @@ class Values(Protocol):
         ...
 
     def as_kind(self, kind: ColumnKind) -> Column:
-        """The column as that kind, which its values fit."""
+        """The column as that kind, which its values fit; with its spelling, if it is the target."""
         ...
 
 
@@ -52,6 +52,7 @@ class TextValues:
     """A column of a CSV file: what it is, its texts decide."""
 
     cells: Cells
+    spelled: bool = False
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -69,7 +70,7 @@ class TextValues:
 
     def as_kind(self, kind: ColumnKind) -> Column:
         """The column as that kind."""
-        return self.cells.as_kind(kind)
+        return self.cells.as_kind(kind, self.spelled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +119,8 @@ class RowFile(Protocol):
         """The columns that are read together."""
         ...
 
-    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[RowBlock]:
-        """All rows of these columns, in their order."""
+    def blocks(self, budget: Budget, names: Collection[str], target: str) -> Iterator[RowBlock]:
+        """All rows of these columns, in their order; of the target with its spelling."""
         ...
 
 
@@ -136,7 +137,7 @@ class _Csv:
         """All columns: a line holds them all."""
         return [self.names]
 
-    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[RowBlock]:
+    def blocks(self, budget: Budget, names: Collection[str], target: str) -> Iterator[RowBlock]:
         """All rows of these columns, in their order."""
         first = blank = 0
         with open_text(self.path, self.source) as (file, separator):
@@ -148,7 +149,7 @@ class _Csv:
                 blank += len(kept) - rows
                 if rows:
                     place = partial(place_of, self.source, starts[kept])
-                    columns = {c.name: TextValues(c) for c in cells if c.name in names}
+                    columns = {c.name: TextValues(c, c.name == target) for c in cells if c.name in names}
                     yield RowBlock(first, rows, columns, place)
                 first += rows
         if not first:
@@ -201,11 +202,11 @@ class _Parquet:
         size = max(1, budget.memory // (2 * COLUMN_BYTES))
         return [self.names[i : i + size] for i in range(0, len(self.names), size)]
 
-    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[RowBlock]:
+    def blocks(self, budget: Budget, names: Collection[str], target: str) -> Iterator[RowBlock]:
         """All rows of these columns, in their order."""
         table = ParquetTable(self.path, self.source)
         first = 0
-        for columns in table.blocks(budget.rows_read(len(names)), names):
+        for columns in table.blocks(budget.rows_read(len(names)), names, target):
             rows = len(columns[0].values)
             yield RowBlock(first, rows, {c.name: TypedValues(c) for c in columns}, _shift_rows(table.place, first))
             first += rows
@@ -226,10 +227,10 @@ class UnchangingFile:
         self.path, self.stamp = path, _file_stamp(path)
         self.table = _ROW_FILES[file_form(path, source)](path, source)
 
-    def blocks(self, budget: Budget, names: Collection[str]) -> Iterator[RowBlock]:
+    def blocks(self, budget: Budget, names: Collection[str], target: str) -> Iterator[RowBlock]:
         """All rows of these columns, in their order.  Raises DataError if the file is not what it was when opened."""
         self.require_unchanged()
-        yield from self.table.blocks(budget, names)
+        yield from self.table.blocks(budget, names, target)
         self.require_unchanged()
         give_back()
 

@@ -36,7 +36,7 @@ def encoded_blocks(fitted: Preprocessing, source: Any, with_target: bool = False
     needed = [c.name for c in fitted.columns] + ([fitted.target.name] if with_target else [])
     size = budget.rows_encoded(len(needed), len(fitted.feature_names))
     rows = found = 0
-    for block in watched.blocks(budget, needed):
+    for block in watched.blocks(budget, needed, fitted.target.name):
         frame = _frame(block, table.source, fitted.texts)
         rows += block.rows
         for first in range(0, block.rows, size):

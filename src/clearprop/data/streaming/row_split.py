@@ -70,8 +70,9 @@ def _classes(found: ScannedTable) -> tuple[list[str], NDArray[np.int64], NDArray
     if found.task == "regression":
         return [""], np.array([found.rows]), np.zeros(1, np.intp)
     kind = found.target.kind
-    values = np.array(found.classes, dtype=object if kind == "category" else np.float64)
-    names = as_category(Column(found.target.name, kind, values)).values.astype(str)
+    spelled = isinstance(found.classes[0], str)
+    values = np.array(found.classes, dtype=object if spelled else np.float64)
+    names = as_category(Column(found.target.name, "category" if spelled else kind, values)).values.astype(str)
     order = np.argsort(names, kind="stable")
     places = np.empty(len(order), np.intp)
     places[order] = np.arange(len(order))

@@ -23,6 +23,7 @@ from clearprop.data.column_roles import (
     mixed_column,
 )
 from clearprop.data.columns import Column, ColumnKind, Frame, Locator, infinite_value, is_number
+from clearprop.data.encodings import ordered_classes
 from clearprop.data.streaming.blocks import UnchangingFile, Values
 from clearprop.data.streaming.memory import Budget
 from clearprop.data.streaming.text_counts import TextLimit, Texts
@@ -66,7 +67,7 @@ def scan_columns(watched: UnchangingFile, target: str | None, task: str, budget:
     require_features(len(features), dropped, name, table.source)
     scans_of = {scan.name: scan for scan in scans}
     classes = goal.classes() if decided == "classification" else Counter()
-    ordered = sorted(classes)
+    ordered = ordered_classes(goal.kind, classes)
     return ScannedTable(
         source=table.source,
         target=facts,
@@ -76,7 +77,7 @@ def scan_columns(watched: UnchangingFile, target: str | None, task: str, budget:
         rows=rows,
         levels={facts.name: scans_of[facts.name].levels() for facts in features if facts.kind == "category"},
         classes=tuple(ordered),
-        class_counts=np.array([classes[c] for c in ordered], dtype=np.int64),
+        class_counts=np.array(list(ordered.values()), dtype=np.int64),
         target_note=target_note,
         task_note=task_note,
         lost=lost,
@@ -93,7 +94,7 @@ def _pass(
     rows = seen = 0
     for group in table.groups(budget):
         rows = seen = 0
-        for block in watched.blocks(budget, {*group, target}):
+        for block in watched.blocks(budget, {*group, target}, target):
             kept = np.flatnonzero(~block.columns[target].missing)
             for name in group:
                 scans[name].add(block.columns[name], kept, rows, block.place)
@@ -123,7 +124,8 @@ def _features(scans: Sequence[_ColumnScan]) -> tuple[tuple[Facts, ...], tuple[Dr
 class _ColumnScan:
     """What the rows so far say of a column.
 
-    `values` counts the different ones of a target; it is None once there were more than `MOST_TEXTS`.  `numbers` and
+    `values` counts the different ones of a target, `spellings` the ways in which they are written, where that is kept;
+    they are None once there were more than `MOST_TEXTS`.  `numbers` and
     `slips` are texts that are numbers, or are not.  Blocks in which all texts are numbers are passed over when texts
     are counted, and those where a few are none, unless the column is known to be text (`as_text`): numbers are nearly
     all different.
@@ -139,6 +141,7 @@ class _ColumnScan:
     rows: int = 0
     present: int = 0
     values: Counter[float] | None = field(default_factory=Counter)
+    spellings: Counter[str] | None = field(default_factory=Counter)
     low: float = np.inf
     high: float = -np.inf
     whole: bool = True
@@ -167,7 +170,7 @@ class _ColumnScan:
             return place(self.name, int(kept[row]))
 
         if len(kept) and self.kind != "category":
-            self._add_numbers(values.as_kind(self.kind).values[kept], before, where)
+            self._add_numbers(values.as_kind(self.kind).take(kept), before, where)
         if len(kept) and values.fits("category"):
             if here and not self.as_text:
                 self.numbers += present
@@ -177,7 +180,8 @@ class _ColumnScan:
         self.rows += len(kept)
         self.present += present
 
-    def _add_numbers(self, values: NDArray[np.float64], before: int, where: Callable[[int], str]) -> None:
+    def _add_numbers(self, column: Column, before: int, where: Callable[[int], str]) -> None:
+        values = column.values
         self.start = float(values[0]) if self.start is None else self.start
         self.counting = self.counting and counts_rows(values, before, self.start)
         present = values[~np.isnan(values)]
@@ -192,6 +196,8 @@ class _ColumnScan:
         if self.is_target:
             self.whole = self.whole and bool(np.all(present == np.round(present)))
             self.values = _add_counts(self.values, dict(zip(*_distinct_counts(present), strict=True)))
+            if column.spelling is not None:
+                self.spellings = _add_counts(self.spellings, Counter(column.spelling.tolist()))
 
     def _add_texts(self, values: NDArray[Any], where: Callable[[int], str]) -> None:
         counts = Counter(values.tolist())
@@ -244,12 +250,13 @@ class _ColumnScan:
             first,
             whole=self.kind != "category" and self.whole,
             counts=counting,
+            spellings=None if self.spellings is None else len(self.spellings),
             slip=self.slip or self.opening,
         )
 
     def classes(self) -> Counter[Any]:
         """How often each class occurs."""
-        found: Counter[Any] | None = self.texts.counts if self.kind == "category" else self.values
+        found: Counter[Any] | None = self.texts.counts if self.kind == "category" else self.spellings or self.values
         if found is None:  # decide_task has refused more than MOST_TEXTS
             raise self.texts.limit.error(self.name)
         return found

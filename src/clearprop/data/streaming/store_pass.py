@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,9 @@ class ColumnStore:
         """Rows of column number k, as they were read."""
         facts, found, values = self.columns[k], self.found, self.values(k, first, last)
         if facts is found.target and found.task == "classification":
-            dtype = object if facts.kind == "category" else np.float64
-            return Column(facts.name, facts.kind, np.array(found.classes, dtype=dtype)[values.astype(np.intp)])
+            spelled = isinstance(found.classes[0], str)
+            classes = np.array(found.classes, dtype=object if spelled else np.float64)
+            return Column(facts.name, "category" if spelled else facts.kind, classes[values.astype(np.intp)])
         if facts.kind == "category":
             levels = np.array([*found.levels[facts.name], None], dtype=object)
             return Column(facts.name, "category", levels[np.nan_to_num(values, nan=-1).astype(np.intp)])
@@ -69,7 +71,7 @@ def store_columns(watched: UnchangingFile, found: ScannedTable, budget: Budget) 
     for group in watched.table.groups(budget):
         used = [name for name in group if name in places]
         first = 0
-        for block in watched.blocks(budget, {*used, goal}) if used else ():
+        for block in watched.blocks(budget, {*used, goal}, goal) if used else ():
             kept = np.flatnonzero(~block.columns[goal].missing)
             if first + len(kept) > found.rows:
                 raise watched.changed()
@@ -101,10 +103,18 @@ def _stored_values(
     """The values of the rows `kept` as they are stored; None if the first pass did not meet such values."""
     if not values.fits(facts.kind):
         return None
-    column = values.as_kind(facts.kind).values[kept]
+    column = values.as_kind(facts.kind).take(kept)
     if codes is None:
-        return np.asarray(column, dtype=np.float64)
+        return np.asarray(column.values, dtype=np.float64)
+    keys = column.values if column.spelling is None else column.spelling
+    if facts.kind == "boolean" and column.spelling is not None:
+        codes = {key: code for text, code in codes.items() for key in {text, *_spellings(keys, text)}}
     try:
-        return np.fromiter((codes[value] for value in column.tolist()), np.float64, len(column))
+        return np.fromiter((codes[key] for key in keys.tolist()), np.float64, len(keys))
     except KeyError:
         return None
+
+
+def _spellings(keys: NDArray[Any], text: object) -> set[str]:
+    """The ways in which a truth value is written."""
+    return {key for key in set(keys.tolist()) if key.lower() == str(text).lower()}

@@ -118,7 +118,7 @@ def _encoding(held: ColumnStore, division: Division, k: int, facts: Facts, budge
 def _target(held: ColumnStore, division: Division, budget: Budget) -> Target:
     facts, found = held.found.target, held.found
     if found.task == "classification":  # every class keeps a row for training
-        return fit_classes(facts.name, facts.kind, list(found.classes))
+        return fit_classes(facts.name, facts.kind, Counter(found.classes))
     return fit_number_target(facts.name, _summary(held, division, len(held.columns) - 1, budget)[0])
 
 

@@ -1,0 +1,97 @@
+"""Arrays as users bring them: turned into plain arrays of numbers with the same values, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.errors import DataError, user_line
+from clearprop.program.values import raw
+
+_FLOATS = (4, 8)
+"""The sizes in bytes of floats that can be computed with."""
+
+
+def plain_array(value: Any, name: str, where: str = "") -> NDArray[Any]:
+    """An array, list, column or frame of numbers as an array in the machine's byte order; the values stay the same.
+
+    Arguments:
+        value: anything that NumPy takes; objects are taken where all of them are numbers or truth values.
+        name: what it is called in messages.
+        where: the source that it is from; by default the line of the user's code.
+
+    Raises DataError for masked values, text, complex numbers, and floats of 16 or 128 bits.
+
+    >>> plain_array(np.array([1, 2], dtype=">i4"), "y").dtype.isnative
+    True
+
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise _masked_error(value, name, where)
+        value = value.data
+    try:
+        array = np.asarray(raw(value))
+    except (TypeError, ValueError, RuntimeError) as problem:  # a ragged list, a tensor of another library
+        raise _numbers_error(name, " ".join(str(problem).split())[:120], where) from None
+    if array.dtype == object:
+        array = _from_objects(array, name, where)
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind not in "fiub" or (kind == "f" and size not in _FLOATS):
+        raise _numbers_error(name, f"dtype {array.dtype}", where)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _from_objects(array: NDArray[Any], name: str, where: str) -> NDArray[Any]:
+    """Objects as numbers, which all of them must be."""
+    items = array.ravel().tolist()
+    odd = next((item for item in items if not isinstance(item, Real)), None)
+    if odd is not None or not items:
+        raise _numbers_error(name, f"dtype object, with {odd!r} of type {type(odd).__name__} in it", where)
+    plain: NDArray[Any] = np.array(items)
+    if plain.dtype == object:
+        raise _numbers_error(name, "integers of more than 64 bits", where)
+    return plain.reshape(array.shape)
+
+
+def _numbers_error(name: str, got: str, where: str) -> DataError:
+    return DataError(
+        f"{name} must hold numbers",
+        expected="an array of integers, truth values, float32 or float64",
+        got=got,
+        where=where or user_line(),
+        try_="encode text as integers 0, 1, …; .astype(np.float32) for other floats; lists must not be ragged",
+    )
+
+
+def _masked_error(value: np.ma.MaskedArray[Any, Any], name: str, where: str) -> DataError:
+    number = int(np.ma.getmaskarray(value).sum())
+    return DataError(
+        f"{name} holds masked values",
+        expected="a value in every place",
+        got=f"{number} of {value.size} values masked",
+        where=where or user_line(),
+        try_="leave those rows out, or fill them in: x.filled(x.mean())",
+    )
+
+
+def require_one_index(parts: Iterable[Any], what: str) -> None:
+    """Raise DataError if two pandas objects are labelled otherwise: by position, rows that do not belong would meet.
+
+    >>> require_one_index([np.zeros(2), np.zeros(2)], "data")
+    """
+    indices: list[Any] = [part.index for part in parts if hasattr(getattr(part, "index", None), "equals")]
+    for other in indices[1:]:
+        if not indices[0].equals(other):
+            a, b = (str(index[:3].tolist())[1:-1] for index in (indices[0], other))
+            raise DataError(
+                f"the rows of x and y of {what} are labelled otherwise",
+                expected="the same index in both, in the same order",
+                got=f"x {a}, … and y {b}, …",
+                where=user_line(),
+                try_="y = y.loc[x.index]; or x.to_numpy() and y.to_numpy(), where rows belong together by position",
+            )
