@@ -14,7 +14,7 @@ from typing import Any
 
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.program.types import PYTHON_SCALARS
-from clearprop.shapes import dim_key, is_one, size_of
+from clearprop.shapes import Size, dim_key, is_one, size_of
 
 IOTA = "iota"
 """The base whose element e is the number e: what `arange` reads."""
@@ -89,20 +89,14 @@ def flip_axes(a: Access, axes: Sequence[int]) -> Access:
 
 
 def slice_axes(a: Access, key: Sequence[Any], shape: Sequence[Any]) -> Access:
-    """A slice or an integer per axis."""
+    """A slice or an integer per axis, complete: a slice's start names an element, unless it selects none."""
     strides, offset = [], a.offset
     for k, n, s in zip(key, a.shape, a.strides, strict=True):
         if isinstance(k, slice):
-            start = 0 if k.start is None else k.start
-            if k.step is not None and not isinstance(k.step, int):
-                raise ValueError("a slice's step is a number")
-            step = 1 if k.step is None else k.step
-            if k == slice(None):
-                start, step = 0, 1
-            offset = offset + start * s
-            strides.append(s * step)
+            offset = offset + (k.start or 0) * s
+            strides.append(s * (1 if k.step is None else k.step))
         else:
-            offset = offset + (k if k >= 0 else k + n) * s
+            offset = offset + (k if isinstance(k, Size) or k >= 0 else k + n) * s
     out = tuple(0 if is_one(n) else s for n, s in zip(shape, strides, strict=True))
     return Access(a.base, tuple(shape), out, offset)
 

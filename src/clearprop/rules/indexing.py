@@ -14,7 +14,16 @@ from clearprop.program.types import FLOAT64, INT64, PYTHON_SCALARS, Axes, Value
 from clearprop.program.values import raw
 from clearprop.rules import eager
 from clearprop.rules.elementwise import astype, equal
-from clearprop.rules.structural import arange_, broadcast_to, expand_dims, expand_dims_, only_axis, reshape, reshape_
+from clearprop.rules.structural import (
+    arange_,
+    broadcast_to,
+    expand_dims,
+    expand_dims_,
+    only_axis,
+    permute_dims,
+    reshape,
+    reshape_,
+)
 from clearprop.shapes import Dim, Shape, Size, broadcast, hint, normalise_axis, size_of
 
 Key: TypeAlias = object
@@ -65,37 +74,28 @@ def scatter_slice(x: Value, /, *, shape: Shape, key: Key) -> Any:
 
 @getitem_.front
 def getitem(x: Value, key: Key) -> Any:
-    """x[key] for slices, integers, None, Ellipsis, and integer arrays (which gather along their axis)."""
+    """x[key] for slices, integers, None, Ellipsis and one integer array, which gathers along its axis, as in NumPy."""
     # One pass sorts the entries into what one primitive each can do, in the order in which they are applied: slices
     # and integers cut, None inserts, and an index array gathers last, at the place where its axis then stands.
     shape = raw(x).shape if type(raw(x)) not in PYTHON_SCALARS else ()
-    entries = list(key) if isinstance(key, tuple) else [key]
-    entries = _fill_ellipsis(entries, len(shape))
-    full: list[Any] = []
+    given = key if isinstance(key, tuple) else (key,)
+    parts: list[Any] = []
     new_axes: list[int] = []
     gathers: list[tuple[int, Any]] = []
-    axis = position = 0
-    for k in entries:
+    position = 0
+    for k in _fill_ellipsis(given, len(shape)):
+        n = shape[len(parts)] if k is not None else 1
         if k is None:
             new_axes.append(position)
-            position += 1
+        elif isinstance(k, slice):
+            parts.append(_complete_slice(k, n))
+        elif _is_integer(k):
+            parts.append(_checked_index(k, n, len(parts), shape))
             continue
-        n = shape[axis]
-        if isinstance(k, slice):
-            full.append(_complete_slice(k, n))
-            position += 1
-        elif isinstance(k, (int, np.integer)) and not isinstance(k, bool):
-            full.append(_checked_index(operator.index(k), n, axis, shape))
         else:
-            full.append(slice(None))
+            parts.append(slice(None))
             gathers.append((position, _index_array(k)))
-            position += 1
-        axis += 1
-    out = (
-        x
-        if all(k == slice(None) for k in full if isinstance(k, slice)) and all(isinstance(k, slice) for k in full)
-        else getitem_(x, key=tuple(full))
-    )
+        position += 1
     if len(gathers) > 1:
         raise ShapeError(
             "only one index array at a time",
@@ -103,28 +103,69 @@ def getitem(x: Value, key: Key) -> Any:
             got=f"{len(gathers)} arrays",
             try_="take_along_axis, or index in two steps",
         )
+    out = x if all(isinstance(k, slice) and k == slice(None) for k in parts) else getitem_(x, key=tuple(parts))
     if new_axes:
         out = expand_dims(out, tuple(new_axes))
-    for at, indices in gathers:
-        out = take(out, indices, axis=at)
-    return out
+    return _gathered(out, *gathers[0], given) if gathers else out
 
 
-def _fill_ellipsis(entries: list[Any], ndim: int) -> list[Any]:
+def _gathered(x: Value, axis: int, indices: Value, given: tuple[Any, ...]) -> Any:
+    """x at the indices, whose axes stand where the axis stood, or first where NumPy has them first.
+
+    That is where they and an integer are separated by what is neither, even by an Ellipsis that stands for nothing.
+    """
+    out = take(x, indices, axis=axis)
+    picks = [i for i, k in enumerate(given) if not (k is None or k is Ellipsis or isinstance(k, slice))]
+    if picks[-1] - picks[0] == len(picks) - 1:
+        return out
+    n, many = len(raw(out).shape), len(raw(indices).shape)
+    moved = range(axis, axis + many)
+    return permute_dims(out, [*moved, *(i for i in range(n) if i not in moved)])
+
+
+def _is_integer(k: Any) -> bool:
+    return isinstance(k, (int, np.integer, Size)) and not isinstance(k, bool)
+
+
+def _fill_ellipsis(given: tuple[Any, ...], ndim: int) -> list[Any]:
+    entries = list(given)
     used = sum(k is not None and k is not Ellipsis for k in entries)
-    if used > ndim:
-        raise ShapeError("too many indices", expected=f"at most {ndim}", got=f"{used} indices")
+    if used > ndim or sum(k is Ellipsis for k in entries) > 1:
+        raise ShapeError(
+            "too many indices",
+            expected=f"at most {ndim}, and at most one Ellipsis",
+            got=f"{used} indices" if used > ndim else f"{sum(k is Ellipsis for k in entries)} Ellipses",
+        )
     at = next((i for i, k in enumerate(entries) if k is Ellipsis), len(entries))
     return [*entries[:at], *[slice(None)] * (ndim - used), *entries[at + 1 :]]
 
 
 def _complete_slice(k: slice, n: Any) -> slice:
+    """The slice with bounds within 0 … n, which name elements that there are; whatever selects nothing is 0:0."""
     if k == slice(None):
         return k
-    if k.step not in (None, 1) or not any(isinstance(v, Size) for v in (n, k.start, k.stop)):
-        return slice(*_drop_negative_stop(k.indices(int(n))))
+    step = _slice_step(k)
+    if step != 1 or not any(isinstance(v, Size) for v in (n, k.start, k.stop)):
+        start, stop, step = k.indices(int(n))
+        if not range(start, stop, step):
+            return slice(0, 0, 1)
+        return slice(start, None if stop < 0 else stop, step)
     start, stop = _bound(k.start, n, 0), _bound(k.stop, n, n)
     return slice(start, start if stop < start else stop, 1)
+
+
+def _slice_step(k: slice) -> int:
+    """The step, if start, stop and step are what a slice may be made of."""
+    wrong = any(v is not None and not hasattr(v, "__index__") for v in (k.start, k.stop, k.step))
+    step = 0 if wrong else 1 if k.step is None else operator.index(k.step)
+    if step == 0:
+        raise ShapeError(
+            "a slice is made of integers, and its step is not 0",
+            expected="x[start:stop:step] with integers or nothing",
+            got=f"{k.start}:{k.stop}:{k.step}",
+            try_="step = 2 for every second element, step = -1 for the reverse order",
+        )
+    return step
 
 
 def _bound(b: Any, n: Any, missing: Any) -> Any:
@@ -136,24 +177,22 @@ def _bound(b: Any, n: Any, missing: Any) -> Any:
     return n if n < b else b
 
 
-def _drop_negative_stop(bounds: tuple[int, int, int]) -> tuple[int, int | None, int]:
-    start, stop, step = bounds
-    return start, None if stop < 0 else stop, step
-
-
-def _checked_index(k: int, n: Dim, axis: int, shape: Shape) -> int:
+def _checked_index(k: Any, n: Dim, axis: int, shape: Shape) -> Any:
+    """The index, counted from the front where that needs no size."""
+    k = k if isinstance(k, Size) else operator.index(k)
     if not (k < n if k >= 0 else n + k >= 0):
         raise ShapeError(
             f"index {k} is out of range on axis {axis}",
             expected=f"from {-hint(n)} to {hint(n) - 1}",
             got=f"{k}, for shape {shape}",
         )
-    return k
+    return k + n if isinstance(k, Size) and k < 0 else k
 
 
 def _index_array(k: Any) -> Any:
     value = raw(k)
-    value = np.asarray(value) if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)):
+        value = np.asarray(value) if value else np.zeros(0, np.int64)
     if getattr(value, "dtype", np.dtype("O")).kind not in "iu":
         raise ShapeError(
             "this index is not supported",
