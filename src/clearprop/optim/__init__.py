@@ -2,6 +2,9 @@
 
 `state = opt.init(params)`; `updates, state = opt.update(grads, state, params)`; `params = apply_updates(params,
 updates)`.  An optimizer is a chain of links, so that each part of an update can be told.
+
+Open to other folders beside the names here: `transform` (what a rule of one's own needs), `basic_transforms`,
+`hyperparameters`, `inspection`, `schedules`; `objective` to benchmarks.
 """
 
 from clearprop.optim.adaptive import scale_by_adagrad as scale_by_adagrad

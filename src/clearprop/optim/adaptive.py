@@ -5,9 +5,14 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
+
 from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Range, hyper
+from clearprop.optim.lengths import bounded
 from clearprop.optim.transform import Leafwise
-from clearprop.rules.elementwise import clip, maximum, sign, sqrt, square, where
+from clearprop.program.types import type_of
+from clearprop.program.values import raw
+from clearprop.rules.elementwise import clip, maximum, minimum, sign, sqrt, square, where
 from clearprop.rules.structural import zeros_like
 
 
@@ -67,6 +72,7 @@ class scale_by_adam(_Moments):
     def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
         *largest, of_v, of_m = rest
+        g = bounded(g)
         m = self.b1 * m + (1 - self.b1) * g
         v = self.b2 * v + (1 - self.b2) * square(g)
         largest = [maximum(before, v) for before in largest]
@@ -108,6 +114,7 @@ class scale_by_nadam(_Moments):
     def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
         *largest, of_v, of_m, of_g = rest
+        g = bounded(g)
         m = self.b1 * m + (1 - self.b1) * g
         v = self.b2 * v + (1 - self.b2) * square(g)
         largest = [maximum(before, v) for before in largest]
@@ -135,6 +142,7 @@ class scale_by_radam(_Moments):
     def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
         *largest, of_v, of_m, known, r = rest
+        g = bounded(g)
         m = self.b1 * m + (1 - self.b1) * g
         v = self.b2 * v + (1 - self.b2) * square(g)
         largest = [maximum(before, v) for before in largest]
@@ -162,6 +170,7 @@ class scale_by_nradam(scale_by_nadam):
     def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
         *largest, of_v, of_m, of_g, known, r = rest
+        g = bounded(g)
         m = self.b1 * m + (1 - self.b1) * g
         v = self.b2 * v + (1 - self.b2) * square(g)
         largest = [maximum(before, v) for before in largest]
@@ -210,6 +219,7 @@ class scale_by_rms(Leafwise):
 
     def leaf(self, g: Any, p: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
+        g = bounded(g)
         v = self.decay * v + (1 - self.decay) * square(g)
         if not rest:
             return g / (sqrt(v) + self.eps), v
@@ -239,7 +249,8 @@ class scale_by_adagrad(Leafwise):
 
     def leaf(self, g: Any, p: Any, v: Any) -> tuple[Any, ...]:
         """The rule."""
-        v = v + square(g)
+        g = bounded(g)
+        v = minimum(v + square(g), float(np.finfo(type_of(raw(g)).dtype).max))
         return g / (sqrt(v) + self.eps), v
 
 

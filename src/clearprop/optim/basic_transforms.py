@@ -11,11 +11,11 @@ import numpy as np
 from clearprop.arrays.tensor import Tensor
 from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Choices, hyper
+from clearprop.optim.lengths import length_of, unit_lengths
 from clearprop.optim.schedules import Schedule
 from clearprop.optim.transform import Leafwise, ParameterView, Transform, operand, scalar_like
 from clearprop.program.tracing import shape_of
-from clearprop.rules.elementwise import clip, maximum, sqrt, square
-from clearprop.rules.reductions import sum
+from clearprop.rules.elementwise import clip, maximum
 
 Mask = str | tuple[str, ...] | Callable[[str, Any], bool]
 MASKS = Choices(("all", "matrices"))
@@ -166,16 +166,6 @@ class clip_by_value(Leafwise):
         return (clip(g, -self.limit, self.limit),)
 
 
-def global_norm(leaves: list[Any]) -> Any:
-    """√Σ g² over all leaves, None left out; 0.0 for none."""
-    total: Any = None
-    for g in leaves:
-        if g is not None:
-            part = sum(square(g))
-            total = part if total is None else total + part
-    return 0.0 if total is None else sqrt(total)
-
-
 class clip_by_norm(Transform):
     """The update u = g · min(1, limit/‖g‖), with ‖g‖ the norm over all parameters together (Pascanu et al. 2013).
 
@@ -197,8 +187,9 @@ class clip_by_norm(Transform):
         """All leaves by one factor."""
         view = ParameterView(params)
         given = view.gradients(grads)
-        factor = self.limit / maximum(global_norm(given), self.limit)
-        return view.build([None if g is None else g * scalar_like(factor, g) for g in given]), state
+        length = length_of(given)
+        factor = self.limit / maximum(length.norm, self.limit * length.by)
+        return view.build([None if g is None else length.shrink(g) * scalar_like(factor, g) for g in given]), state
 
 
 class clip_adaptive(Leafwise):
@@ -221,11 +212,7 @@ class clip_adaptive(Leafwise):
 
     def leaf(self, g: Any, p: Any) -> tuple[Any, ...]:
         """The rule."""
-        bound = self.limit * maximum(_unit_norm(p), self.eps)
-        return (g * (bound / maximum(_unit_norm(g), bound)),)
-
-
-def _unit_norm(x: Any) -> Any:
-    """‖·‖ over all axes but the last; of a vector or number, over all."""
-    axes = tuple(range(max(len(shape_of(x)) - 1, 0))) or None
-    return sqrt(sum(square(x), axis=axes, keepdims=axes is not None))
+        axes = tuple(range(max(len(shape_of(g)) - 1, 0))) or None  # a vector or number is one unit
+        weights, own = unit_lengths(p, axes), unit_lengths(g, axes)
+        bound = self.limit * maximum(weights.norm / weights.by, self.eps)
+        return (own.shrink(g) * (bound / maximum(own.norm, bound * own.by)),)

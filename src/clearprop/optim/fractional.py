@@ -215,7 +215,7 @@ def segment_rule(alpha: float, nodes: int) -> tuple[tuple[float, float], ...]:
     >>> [(round(s, 6), w) for s, w in segment_rule(0.5, 1)]
     [(0.666667, 1.0)]
     """
-    from scipy.special import roots_jacobi
+    from scipy.special import roots_jacobi  # start-up time: SciPy is loaded by those who ask for these points
 
     points, weights = roots_jacobi(nodes, -alpha, 0.0)
     share = weights / weights.sum()

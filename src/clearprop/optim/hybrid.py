@@ -115,7 +115,7 @@ class _Search:
 
     def differential_evolution(self) -> None:
         """SciPy's, and the local method on the best."""
-        from scipy.optimize import differential_evolution
+        from scipy.optimize import differential_evolution  # start-up time
 
         box = list(zip(self.start - self.width, self.start + self.width, strict=True))
         size = max(5, self.particles)
@@ -128,7 +128,7 @@ class _Search:
 
     def basin_hopping(self) -> None:
         """SciPy's, with the local method in every basin (Wales and Doye 1997)."""
-        from scipy.optimize import OptimizeResult, basinhopping
+        from scipy.optimize import OptimizeResult, basinhopping  # start-up time
 
         def local(_: Any, x: Vector, *__: Any, **___: Any) -> Any:
             end, value = self.refine(x)

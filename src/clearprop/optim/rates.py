@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
-from clearprop.optim.basic_transforms import global_norm
 from clearprop.optim.first_order import sgd
 from clearprop.optim.hyperparameters import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, Range, hyper
+from clearprop.optim.lengths import inner_product, length_of
 from clearprop.optim.transform import ParameterView, Transform, operand, result, scalar_like
-from clearprop.optim.update_arguments import inner_product, move_parameters, require_argument, require_loss
+from clearprop.optim.update_arguments import move_parameters, require_argument, require_loss
 from clearprop.rules.elementwise import abs, exp, floor, less_equal, logical_and, maximum, minimum, where
 
 _TINY = float(np.finfo(np.float32).tiny)  # keeps 0/0 away
@@ -57,12 +57,13 @@ class polyak(Transform):
         """The gradient by one rate."""
         view, value = ParameterView(params), require_loss(self, extra)
         given = view.gradients(grads)
-        above = maximum(value - self.target, 0.0)
-        length = maximum(self.c * inner_product(given, given), maximum(above / self.largest, _TINY))
-        rate = above / length
+        above, length = maximum(value - self.target, 0.0), length_of(given)
+        least = maximum(above / self.largest, _TINY) * length.by * length.by
+        rate = above * length.by / maximum(self.c * length.square, least)  # of the gradient times `by`
         if self.growth is not None:
-            rate = minimum(rate, self.growth * operand(state["rate"]))
-        return _steps_at_rate(view, given, rate), {"rate": result(_as_double(rate))}
+            rate = minimum(rate, self.growth * operand(state["rate"]) / length.by)
+        shrunk = [None if g is None else length.shrink(g) for g in given]
+        return _steps_at_rate(view, shrunk, rate), {"rate": result(_as_double(rate) * length.by)}
 
 
 def _as_double(x: Any) -> Any:
@@ -110,12 +111,15 @@ class armijo(Transform):
         """The longest step that lowers the loss enough, or none."""
         view, value, f = ParameterView(params), require_loss(self, extra), require_argument(self, extra, "f")
         given = view.gradients(grads)
-        decrease = self.c * inner_product(given, given)
+        length = length_of(given)
+        decrease = self.c * length.square
         start = minimum(self.growth * operand(state["rate"]), self.largest)
         rates = [start * self.backtrack**k for k in range(self.trials)]
         accepted: Any = 0.0 * start
         for rate in reversed(rates):
-            lower = less_equal(operand(f(move_parameters(view, given, -rate))), value - rate * decrease)
+            lower = less_equal(
+                operand(f(move_parameters(view, given, -rate))), value - rate * decrease / length.by / length.by
+            )
             accepted = where(lower, rate, accepted)
         below = maximum(rates[-1] * self.backtrack, _SMALLEST)
         kept = where(accepted > 0, accepted, below)
@@ -158,8 +162,9 @@ class hypergradient(Transform):
         """The inner update by the factor."""
         view = ParameterView(params)
         given, before = view.gradients(grads), view.gradients(state["before"])
-        lengths = maximum(global_norm(given) * global_norm(before), _TINY)
-        cosine = -inner_product(given, before) / lengths
+        new, old = length_of(given), length_of(before)
+        shrunk = [[None if x is None else n.shrink(x) for x in xs] for n, xs in ((new, given), (old, before))]
+        cosine = -inner_product(*shrunk) / maximum(new.norm * old.norm, _TINY)
         factor = operand(state["factor"]) * exp(self.kappa * cosine)
         updates, inner = self.inner.update(grads, state["inner"], params, **extra)
         steps = view.gradients(updates)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from clearprop.optim.basic_transforms import global_norm
 from clearprop.optim.first_order import sgd
 from clearprop.optim.hyperparameters import POSITIVE, hyper
+from clearprop.optim.lengths import length_of
 from clearprop.optim.transform import ParameterView, Transform
 from clearprop.optim.update_arguments import gradient_at, move_parameters, require_argument
 from clearprop.rules.elementwise import square
@@ -50,7 +50,9 @@ class sam(Transform):
         pairs = list(zip(given, view.leaves, strict=True))
         size = [None if g is None else g * p if self.adaptive else g for g, p in pairs]
         way = [None if g is None else g * square(p) if self.adaptive else g for g, p in pairs]
-        worst = move_parameters(view, way, self.rho / (global_norm(size) + 1e-12))
+        length = length_of(size)
+        short = [None if w is None else length.shrink(w) for w in way]
+        worst = move_parameters(view, short, self.rho / (length.norm + 1e-12))
         return self.inner.update(view.build(gradient_at(f, view, worst)), state, params, **extra)
 
     def eval_params(self, state: Any, params: Any) -> Any:

@@ -10,10 +10,11 @@ from clearprop.arrays.tensor import Tensor
 from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.optim.first_order import adam, sgd
 from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, SHARE, Configured, Range, hyper
+from clearprop.optim.lengths import inner_product
 from clearprop.optim.rates import no_loss_yet, watch_loss
 from clearprop.optim.schedules import Schedule
 from clearprop.optim.transform import Composed, ParameterView, Transform, operand, result, scalar_like
-from clearprop.optim.update_arguments import inner_product, require_loss
+from clearprop.optim.update_arguments import require_loss
 from clearprop.rules.elementwise import abs, logical_and, logical_or, where
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from clearprop.autodiff.transforms import grad, jvp
 from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.transform import ParameterView, Transform, operand, scalar_like
-from clearprop.rules.reductions import sum
 from clearprop.rules.structural import zeros_like
 
 _WHAT = {
@@ -58,13 +57,3 @@ def gradient_and_curvature(
     tangent = view.build([zeros_like(p) if d is None else d for p, d in pairs])
     slope, curved = jvp(grad(f), (point,), (tangent,))
     return view.gradients(slope), view.gradients(curved)
-
-
-def inner_product(a: Sequence[Any], b: Sequence[Any]) -> Any:
-    """Σ aᵢbᵢ over all leaves, None left out; 0.0 for none."""
-    total: Any = None
-    for x, y in zip(a, b, strict=True):
-        if x is not None and y is not None:
-            part = sum(x * y)
-            total = part if total is None else total + part
-    return 0.0 if total is None else total
