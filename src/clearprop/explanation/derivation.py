@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.errors import RunError, user_line
 from clearprop.explanation.chain_rule import Bundle, Graph
 from clearprop.explanation.formulas import used_names
 from clearprop.explanation.jacobians import LocalJacobian, Multilinear, shape_of
 from clearprop.explanation.labels import Given, Labels, call_label, index_of
-from clearprop.explanation.record import Check, Label, Operand, Place, Rounding
+from clearprop.explanation.record import Check, Immutable, Label, Operand, Place, Rounding
 from clearprop.explanation.replay import casting, numerical_check, recorded_again
 from clearprop.explanation.roundoff import rule_error
 from clearprop.notation import tex, text
 from clearprop.notation.expressions import Expression, Name, replace
 from clearprop.program.types import type_of
-from clearprop.program.values import Node, raw
+from clearprop.program.values import Application, Node, raw
 
 _LEFT_OUT = Label("…", r"\ldots")
 _PER_TERM = 4
@@ -25,10 +26,11 @@ _PER_TERM = 4
 BodyOpener = Callable[[Labels, LocalJacobian, int, int], Any]
 
 
-class Derivation:
+class Derivation(Immutable):
     """A graph, the names of its values, and the same in other dtypes where that was asked for.
 
     `open_body` opens one application of a composite; it stands later in the order of files, so it is handed in.
+    Pickled, it is the tape and the names; what it shares is computed again, with the same numbers.
     """
 
     def __init__(
@@ -38,6 +40,26 @@ class Derivation:
         self.labels = Labels(self.graph, self.given)
         self._twins: dict[np.dtype[Any], tuple[Derivation, dict[Node, Node]]] = {}
         self._natives: dict[str, Any] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        history = history_of(self.graph.target)
+        arrays = {id(raw(v)): raw(v) for app in history for v in (*app.raw, *app.inputs)}
+        return {
+            "history": history,  # first and in order, so that pickling a long tape does not recurse along it
+            "target": self.graph.target,
+            "at": self.graph.at,
+            "sources": list(self.graph.sources),
+            "given": self.given.by_array(list(arrays.values())),
+            "open_body": self.open_body,
+            "names": self.labels.names(),
+            "natives": {} if self.given.native is None else self._natives,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        given = Given.of_arrays(**state["given"], native=_no_run if state["natives"] is None else None)
+        self.__init__(state["target"], state["at"], state["sources"], given, state["open_body"])  # type: ignore[misc]
+        self.labels.set_names(state["names"])
+        self._natives = state["natives"]
 
     # ------------------------------------------------------------------------------- the same, computed otherwise
     def twin(self, dtype: np.dtype[Any]) -> tuple[Derivation, dict[Node, Node]]:
@@ -121,3 +143,27 @@ class Derivation:
             bound = float(info.eps) * ((n + _PER_TERM) * magnitude + rules) + (n + 1) * float(info.tiny)
             difference = value - total if value != total else 0.0
         return Rounding(difference, bound, coarse.name)
+
+
+# ---------------------------------------------------------------------------------- leaving the process
+def _no_run() -> dict[str, Any]:
+    """What `Entry.native` says of an explanation that came from another process."""
+    raise RunError(
+        "this explanation has left the run behind that it was opened from",
+        expected="native() in the process that explained the step, before the explanation is pickled",
+        got="an explanation that was pickled without it",
+        where=user_line(),
+        try_="cl.explain(run, …, step=…) here",
+    )
+
+
+def history_of(node: Node) -> list[Application]:
+    """Every application that a value was computed by, in the order in which they were made."""
+    found: dict[Application, None] = {}
+    todo = [node.application]
+    while todo:
+        application = todo.pop()
+        if application is not None and application not in found:
+            found[application] = None
+            todo += [a.application for a in application.inputs if isinstance(a, Node)]
+    return sorted(found, key=lambda application: application.order)

@@ -19,6 +19,7 @@ from clearprop.explanation.jacobians import Array, LocalJacobian, Multilinear, s
 from clearprop.explanation.record import (
     SHOWN,
     Check,
+    Immutable,
     Label,
     Operand,
     Place,
@@ -35,7 +36,7 @@ from clearprop.program.values import Node, raw
 
 
 @dataclass(frozen=True, slots=True)
-class Factor:
+class Factor(Immutable):
     """A local derivative ∂out/∂in: the rule of the operation as a formula, and as a number."""
 
     out: Place
@@ -75,7 +76,7 @@ class Factor:
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class Term(Immutable):
     """∂t/∂consumer times the local factors from the consumer to the entry; outermost factor first."""
 
     consumer: Place

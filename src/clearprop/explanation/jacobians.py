@@ -74,6 +74,9 @@ class LocalJacobian:
         self.rule = self.primitive.rules[0 if self.primitive.variadic else k]
         self.shape, self.out_shape = shape_of(raw(self.operand)), shape_of(raw(out))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.app, self.k, self.node)  # what was computed since is computed again
+
     @property
     def reason(self) -> str:
         """Why nothing flows here, if the declaration says that nothing does."""

@@ -38,6 +38,17 @@ class Given:
     origin: str = ""
     native: Callable[[], dict[str, Any]] | None = None
 
+    def by_array(self, arrays: Sequence[Any]) -> dict[str, Any]:
+        """The same with the arrays themselves in place of their identities, which do not leave the process."""
+        values = [(a, self.values[id(a)]) for a in arrays if id(a) in self.values]
+        columns = [(a, self.columns[id(a)]) for a in arrays if id(a) in self.columns]
+        return {"values": values, "columns": columns, "target": self.target, "origin": self.origin}
+
+    @classmethod
+    def of_arrays(cls, values: list[Any], columns: list[Any], **others: Any) -> Given:
+        """What `by_array` told, in another process."""
+        return cls({id(a): n for a, n in values}, {id(a): n for a, n in columns}, **others)
+
     def cast(self, arrays: Sequence[Any], cast: Callable[[Any], Any]) -> Given:
         """The same names for the images of the arrays."""
         values = {id(cast(a)): self.values[id(a)] for a in arrays if id(a) in self.values}
@@ -54,7 +65,7 @@ class Labels:
     """Names for the values of one graph, unique within it."""
 
     def __init__(self, graph: Graph, given: Given) -> None:
-        self.graph, self._given = graph, given
+        self.graph, self.given = graph, given
         self._made: dict[Application, list[LocalJacobian]] = {}
         for locals_ in graph.consumers.values():
             for local in locals_:
@@ -64,6 +75,14 @@ class Labels:
         self._operations: dict[Node, str] = {}
         self._assign(graph)
         self.target = given.target or graph.target.name or _assigned_to(graph.target) or "y"
+
+    def names(self) -> tuple[dict[Node, str], dict[Node, str], str]:
+        """The names that were read from the user's lines, for where those lines are not at hand."""
+        return self._users, self._operations, self.target
+
+    def set_names(self, names: tuple[dict[Node, str], dict[Node, str], str]) -> None:
+        """Take names that `names` gave elsewhere."""
+        self._users, self._operations, self.target = names
 
     def _assign(self, graph: Graph) -> None:
         """The user's names, made unique; then operations, numbered where one occurs more than once."""
@@ -135,7 +154,7 @@ class Labels:
 
     def line(self, app: Application) -> str:
         """The user's line that an operation stands on; empty where the program is none of the user's."""
-        return "" if self._given.origin else app.where
+        return "" if self.given.origin else app.where
 
     def whole(self, value: Any) -> str:
         """The name of a whole value; empty for a constant without one."""
@@ -146,7 +165,7 @@ class Labels:
     def entry(self, value: Any, at: int) -> Label:
         """The name of one entry: `w₀`, `layers[0].weight[3,5]`, `mul(x₀,w₀)`, `ReLU[17,5]`; else its number."""
         value, at = self.origin(value, at)
-        columns = self._given.columns.get(id(raw(value)))
+        columns = self.given.columns.get(id(raw(value)))
         if columns is not None:
             return _in_table(columns, value, at)
         name = self._own_name(value)
@@ -181,10 +200,10 @@ class Labels:
     def _own_name(self, value: Any) -> str:
         """The user's name for a whole value; empty if there is none."""
         if isinstance(value, Node):
-            own = self._users.get(value) or value.name or self._given.values.get(id(value), "")
+            own = self._users.get(value) or value.name or self.given.values.get(id(value), "")
             if own or value.application is not None:
                 return own
-        return self._given.values.get(id(raw(value)), "")
+        return self.given.values.get(id(raw(value)), "")
 
     def _operation(self, node: Node) -> str:
         return self._operations.get(node) or _operation(node)

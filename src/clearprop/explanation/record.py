@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -28,7 +28,19 @@ def prints(form: str, record: type[Record]) -> Callable[[Callable[[Record], str]
     return enter
 
 
-class Printable:
+class Immutable:
+    """A record whose copies are itself: it never changes, and keeps the derivation that it was opened from."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+
+class Printable(Immutable):
     """A record that prints itself in every form; which functions do it is read from `FORMS`."""
 
     __slots__ = ()

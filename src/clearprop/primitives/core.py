@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -84,6 +83,9 @@ class Primitive:
             if known is not None and known.__module__ != self.__module__:
                 raise ValueError(f"a primitive named {self.name!r} exists already, in {known.__module__}")
             REGISTRY[self.name] = self
+
+    def __reduce__(self) -> str:
+        return self.function.__qualname__  # pickled and copied as a function is: by its name in its module
 
     def _set_compute(self, compute: Callable[..., Any], *, arrays_only: bool) -> None:
         """What runs on arrays; NaN and infinities are values, which NumPy need not warn about."""
@@ -402,7 +404,8 @@ class Primitive:
         def run(*xs: Value) -> Any:
             return raw(vmap(lambda *x: body(*x, **params))(*xs))
 
-        many = copy.copy(self)
+        many = object.__new__(Primitive)
+        many.__dict__.update(self.__dict__)
         many.params, many._one_axis, many._many_axes = {}, False, False
         many.function = many.body = lambda *xs: vmap(lambda *x: body(*x, **params))(*xs)
         many._set_compute(run, arrays_only=False)

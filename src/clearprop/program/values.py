@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -50,6 +51,24 @@ class Application:
     def where(self) -> str:
         """The user's line."""
         return describe_line(self.site[0].co_filename, self.site[1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        code, line = self.site
+        site = CodePlace(code.co_filename, code.co_name), line
+        return {name: getattr(self, name) for name in self.__slots__ if name not in ("site", "order")} | {"site": site}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.order = next(_ORDER)  # later than all it reads, which was restored before it, whatever process counted
+
+
+@dataclass(frozen=True, slots=True)
+class CodePlace:
+    """What is told of a code object in another process: its file and the name of its function."""
+
+    co_filename: str
+    co_name: str
 
 
 def call_site() -> tuple[Any, int]:
