@@ -6,7 +6,7 @@ import pytest
 import clearprop as cl
 from clearprop.errors import ArgumentError, GradientError
 from clearprop.primitives import REGISTRY
-from clearprop.rules.reductions import reduced
+from clearprop.rules.reductions import reduced_shape
 
 X = np.array([0.5, -1.5, 2.0])
 
@@ -69,7 +69,7 @@ def test_a_composite_without_a_rule_is_differentiated_through_its_body():
 
 
 def test_a_reduction_of_the_users_own():
-    @cl.composite("reduction", shape=reduced, d_x=lambda g, x: 2 * g * x)
+    @cl.composite("reduction", shape=reduced_shape, d_x=lambda g, x: 2 * g * x)
     def sum_of_squares(x, /, *, axis=None, keepdims=False):
         """Σ x² over axes."""
         return cl.sum(x * x, axis=axis, keepdims=keepdims)
