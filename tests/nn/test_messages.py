@@ -93,6 +93,15 @@ BatchNorm(4) has no batch to take statistics of
 """)
 
 
+def test_batch_norm_of_one_row():
+    assert message(lambda: nn.apply(nn.BatchNorm(3), cl.ones((1, 3)))) == lines("""
+BatchNorm(3) cannot take statistics of fewer than two rows
+  expected  a batch of two rows or more in training
+  got       shape (1, 3)
+  try       a larger batch; or LayerNorm, which works on single rows
+""")
+
+
 def test_dropout_rate():
     assert message(lambda: nn.Dropout(1.0)) == lines("""
 Dropout cannot work with this rate
@@ -264,6 +273,39 @@ cross_entropy cannot compare logits (2, 3) with labels (2, 1) of int64
   got       int64 of shape (2, 1)
   try       labels[..., 0]: drop the axis of size 1
 """)
+
+
+def test_one_output_is_no_choice_among_classes():
+    assert message(lambda: nn.cross_entropy(cl.zeros((4, 1)), np.zeros(4, int))) == lines("""
+cross_entropy over one output is 0, whatever the network says
+  expected  logits of shape (…, classes), two classes or more
+  got       logits of shape (4, 1)
+  try       one output per class; binary_cross_entropy for one output and two classes, mse for a number
+""")
+
+
+@pytest.mark.parametrize(
+    ("row", "got"),
+    [
+        ([0.5, 0.6], "a row that sums to 1.1, with numbers from 0.5 to 0.6, at index 1"),
+        ([1.5, -0.5], "a row that sums to 1, with numbers from -0.5 to 1.5, at index 1"),
+        ([np.nan, 0.5], "a row that sums to nan, with numbers from nan to nan, at index 1"),
+    ],
+)
+def test_probabilities_that_are_none(row, got):
+    assert message(lambda: nn.cross_entropy(cl.zeros((2, 2)), np.array([[0.2, 0.8], row]))) == lines(f"""
+cross_entropy got labels that are no probabilities
+  expected  numbers from 0 to 1 whose sum in every row is 1, or integers
+  got       {got}
+  try       labels.astype(int) for classes; labels / labels.sum(axis=-1, keepdims=True) for counts
+""")
+
+
+def test_probabilities_may_be_rounded():
+    soft = np.full((3, 1000), 1e-3, np.float16)
+    assert float(nn.cross_entropy(np.zeros((3, 1000)), soft.astype(np.float32))) == pytest.approx(
+        np.log(1000), rel=1e-3
+    )
 
 
 def test_binary_labels_out_of_range():

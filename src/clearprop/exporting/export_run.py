@@ -129,6 +129,7 @@ def _python(run: Run, path: Path) -> list[Path]:
         version=importlib.metadata.version("clearprop"),
         file=path.name,
         batch=feed.batch_size,
+        least=feed.least,
         shuffle=feed.shuffle,
         order=plan.keys.order,
         layers=plan.keys.layers,

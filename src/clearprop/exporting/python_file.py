@@ -34,6 +34,7 @@ from pathlib import Path
 import numpy as np
 
 BATCH = {batch}
+LEAST = {least}
 SHUFFLE = {shuffle}
 ORDER_KEY = np.array({order}, np.uint32)
 LAYERS_KEY = np.array({layers}, np.uint32)
@@ -58,8 +59,9 @@ def train(parameters, state, x, y, steps):
     step, epoch = 0, 0
     while step < steps:
         rows = permutation(fold_in(ORDER_KEY, epoch), len(x)) if SHUFFLE else np.arange(len(x))
-        for start in range(0, len(rows), BATCH):
-            batch = rows[start : start + BATCH]
+        starts = range(0, max(len(rows) - LEAST + 1, 1), BATCH)  # a rest of fewer rows joins the batch before it
+        for start in starts:
+            batch = rows[start : None if start == starts[-1] else start + BATCH]
             rng = fold_in(LAYERS_KEY, step)
             loss, gradients, new = loss_and_gradients(parameters, x[batch], y[batch], rng)
             parameters, state = update({{**parameters, **new}}, gradients, state)
@@ -160,6 +162,7 @@ class Setting:
     version: str
     file: str
     batch: int
+    least: int
     shuffle: bool
     order: tuple[int, ...]
     layers: tuple[int, ...]
@@ -181,6 +184,7 @@ def python_file(setting: Setting, predict: StepProgram, gradients: StepProgram, 
         file=setting.file,
         stem=setting.file.removesuffix(".py"),
         batch=setting.batch,
+        least=setting.least,
         shuffle=setting.shuffle,
         order=list(setting.order),
         layers=list(setting.layers),

@@ -42,3 +42,4 @@ from clearprop.nn.networks import mlp as mlp
 from clearprop.nn.norms import BatchNorm as BatchNorm
 from clearprop.nn.norms import LayerNorm as LayerNorm
 from clearprop.nn.penalty import Penalty as Penalty
+from clearprop.nn.structure import least_rows as least_rows

@@ -77,6 +77,7 @@ class HasFields(Protocol):
     """What is told of a module to those who stand below it: its fields by kind, its arrays, a word for tables."""
 
     field_kinds: ClassVar[dict[str, str]]
+    least_rows: ClassVar[int]
 
     def label(self) -> str:
         """One word or two."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, unknown_name, user_line
@@ -19,6 +20,8 @@ from clearprop.rules.structural import broadcast_to, reshape
 from clearprop.shapes import same
 
 _REDUCTIONS = ("mean", "sum", "none")
+ROUNDING = 1e-3
+"""By how much the sum of probabilities may differ from 1: those of half precision, of many classes."""
 
 
 def mse(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
@@ -80,7 +83,8 @@ def cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_w
     labels  integers of shape (…) from 0 to classes − 1, or probabilities of the logits' shape
     reduction, sample_weight  as in `mse`
 
-    Raises ShapeError, DTypeError, or ArgumentError for a label outside the range.
+    Raises ShapeError or DTypeError where the shapes do not fit, or there is only one class; ArgumentError for a label
+    outside the range, and for probabilities that are negative or do not sum to 1.
 
     >>> import clearprop as cl
     >>> cl.nn.cross_entropy(cl.tensor([[0.0, 0.0]]), cl.tensor([1]))
@@ -166,17 +170,51 @@ def _remedy(prediction: Any, target: Any) -> str:
 
 
 def _check_labels(logits: Any, labels: Any) -> None:
+    """Raise one of our errors for labels that do not fit the logits; values are looked at where they are known."""
     classes = logits.shape[-1] if logits.shape else 0
+    if same(classes, 1):
+        raise _one_output(logits.shape)
+    known = not isinstance(labels.value, Var)
     if is_floating(labels.dtype):
         if not _agree(logits.shape, labels.shape):
             raise _label_shape(logits, labels, whole=_agree(logits.shape[:-1], labels.shape))
+        if known:
+            _check_probabilities(np.asarray(raw(labels)))
     elif not _agree(logits.shape[:-1], labels.shape):
         raise _label_shape(logits, labels, whole=False)
-    elif not isinstance(labels.value, Var) and isinstance(classes, int):
+    elif known and isinstance(classes, int):
         _check_range(
             "cross_entropy", labels, 0, classes - 1, f"labels from 0 to {classes - 1} for {classes} classes",
             "count classes from 0, and give the last layer one output per class",
         )  # fmt: skip
+
+
+def _one_output(shape: Any) -> ShapeError:
+    return ShapeError(
+        "cross_entropy over one output is 0, whatever the network says",
+        expected="logits of shape (…, classes), two classes or more",
+        got=f"logits of shape {tuple(shape)}",
+        where=user_line(),
+        try_="one output per class; binary_cross_entropy for one output and two classes, mse for a number",
+    )
+
+
+def _check_probabilities(labels: NDArray[Any]) -> None:
+    """Every row must be a distribution: nothing below 0, and a sum of 1 but for rounding."""
+    rows = labels.reshape(-1, labels.shape[-1])
+    sums = rows.sum(axis=-1, dtype=np.float64)
+    good = (rows >= 0).all(axis=-1) & (np.abs(sums - 1) <= ROUNDING)
+    if not good.all():
+        at = int(np.argmin(good))
+        index = ", ".join(map(str, np.unravel_index(at, labels.shape[:-1])))
+        raise ArgumentError(
+            "cross_entropy got labels that are no probabilities",
+            expected="numbers from 0 to 1 whose sum in every row is 1, or integers",
+            got=f"a row that sums to {sums[at]:.4g}, with numbers from {rows[at].min():.4g} to {rows[at].max():.4g}"
+            + (f", at index {index}" if index else ""),
+            where=user_line(),
+            try_="labels.astype(int) for classes; labels / labels.sum(axis=-1, keepdims=True) for counts",
+        )
 
 
 def _label_shape(logits: Any, labels: Any, *, whole: bool) -> ShapeError | DTypeError:

@@ -44,6 +44,7 @@ class Module:
     """
 
     field_kinds: ClassVar[dict[str, str]] = {}
+    least_rows: ClassVar[int] = 1  # of a batch in training: two where statistics of the batch are taken
     _handwritten: ClassVar[bool] = False
     _has_state: ClassVar[bool] = False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from clearprop.nn.module import Module
 from clearprop.program.tracing import shape_of
 from clearprop.rules.elementwise import maximum, sqrt
 from clearprop.rules.reductions import count, mean, var
+from clearprop.shapes import same
 
 
 class LayerNorm(Module):
@@ -56,7 +57,8 @@ class BatchNorm(Module):
 
     x (…, size): everything but the last axis is the batch.  In training the statistics are the batch's own, and the
     running ones become decay · running + (1 − decay) · batch (with the unbiased variance, ·n/(n − 1)); in
-    inference they are the running ones, which have no gradient.
+    inference they are the running ones, which have no gradient.  A batch of one row has no statistics and is refused
+    in training; `cl.fit` lets a last batch of one row join the one before it.
 
     size   the size of x's last axis
     decay  the share of the running statistics that a step keeps, 0 ≤ decay < 1
@@ -70,6 +72,7 @@ class BatchNorm(Module):
     (Tensor([2.0]), Tensor([2.0]))
     """
 
+    least_rows: ClassVar[int] = 2
     scale: Tensor = parameter()
     offset: Tensor = parameter()
     mean: Tensor = state()
@@ -92,20 +95,32 @@ class BatchNorm(Module):
 
     def _batch(self, x: Any) -> tuple[Any, Any]:
         axes = tuple(range(len(x.shape) - 1))
-        if not axes:
-            raise ShapeError(
-                f"{self.label()} has no batch to take statistics of",
-                expected="an input of shape (examples, features) in training",
-                got=f"shape {x.shape}: one example",
-                where=user_line(),
-                try_="LayerNorm, which works on single examples",
-            )
+        self._require_several(x.shape)
         mu, v = mean(x, axis=axes), var(x, axis=axes)
         n = count(x, axes)
         unbiased = v * (n / maximum(n - 1, 1))
         fade = 1 - self.decay
         remember(self, mean=self.decay * self.mean + fade * mu, variance=self.decay * self.variance + fade * unbiased)
         return mu, v
+
+    def _require_several(self, shape: Any) -> None:
+        """One row is its own mean: it would become 0, and nothing below would learn."""
+        if not shape[:-1]:
+            raise ShapeError(
+                f"{self.label()} has no batch to take statistics of",
+                expected="an input of shape (examples, features) in training",
+                got=f"shape {shape}: one example",
+                where=user_line(),
+                try_="LayerNorm, which works on single examples",
+            )
+        if all(same(n, 1) for n in shape[:-1]) or any(same(n, 0) for n in shape[:-1]):
+            raise ShapeError(
+                f"{self.label()} cannot take statistics of fewer than two rows",
+                expected="a batch of two rows or more in training",
+                got=f"shape {shape}",
+                where=user_line(),
+                try_="a larger batch; or LayerNorm, which works on single rows",
+            )
 
     def label(self) -> str:
         """`BatchNorm(16)`."""

@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import optree
+
 from clearprop.arrays.tensor import asarray
-from clearprop.autodiff.trees import flatten, has_derivative
-from clearprop.nn.fields import CHILD, PARAMETER
+from clearprop.autodiff.trees import NAMESPACE, flatten, has_derivative
+from clearprop.nn.fields import CHILD, PARAMETER, HasFields, is_module
 
 
 class LeafLayout(NamedTuple):
@@ -51,3 +53,17 @@ def select(tree: Any, *kinds: str) -> dict[str, Any]:
     leaves, structure = flatten(tree)
     paths, found = layout(structure)
     return {p: asarray(v) for p, v, k in zip(paths, leaves, found, strict=True) if k in kinds}
+
+
+def least_rows(model: HasFields) -> int:
+    """The fewest rows that a training pass needs: two where a layer takes statistics of the batch, else one.
+
+    model  a module; one of your own says so by `least_rows: ClassVar[int] = 2`
+
+    >>> import clearprop as cl
+    >>> cl.nn.least_rows(cl.nn.mlp([4, 8, 1])), cl.nn.least_rows(cl.nn.mlp([4, 8, 1], norm="batch"))
+    (1, 2)
+    """
+    held = (getattr(model, name) for name, kind in model.field_kinds.items() if kind == CHILD)
+    children = optree.tree_leaves(list(held), is_leaf=is_module, namespace=NAMESPACE)
+    return max([model.least_rows, *map(least_rows, children)])

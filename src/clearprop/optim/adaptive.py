@@ -40,6 +40,7 @@ class scale_by_adam(_Moments):
     b2       β₂, the share of v that a step keeps
     eps      ε, which keeps u small where g has always been next to 0
     amsgrad  the largest v so far in place of v (Reddi et al. 2018; uncorrected, as in PyTorch)
+    nesterov, rectify, momentum_decay  of version 0.1, for a release: they give `scale_by_nadam`, `scale_by_radam`
 
     >>> import clearprop as cl
     >>> link, p = cl.optim.scale_by_adam(), cl.tensor([1.0, 1.0])
@@ -47,14 +48,38 @@ class scale_by_adam(_Moments):
     Tensor([1.0, -0.99999998])
     """
 
-    def __new__(cls, *args: Any, nesterov: bool = False, rectify: bool = False, **settings: Any) -> Any:
+    def __new__(
+        cls,
+        b1: float = 0.9,
+        b2: float = 0.999,
+        eps: float = 1e-8,
+        amsgrad: bool = False,
+        nesterov: bool = False,
+        rectify: bool = False,
+        momentum_decay: float = 4e-3,
+    ) -> Any:
         """The variant's link, where a caller asks for it by the flags of version 0.1."""
         if not (nesterov or rectify):
             return super().__new__(cls)
         variant = adam_variant(nesterov=nesterov, rectify=rectify)
         said = f"the flags nesterov and rectify of scale_by_adam are a link of their own: {variant.__name__}"
         warnings.warn(said, DeprecationWarning, stacklevel=2)
-        return variant(*args, **settings)
+        more = {"momentum_decay": momentum_decay} if nesterov else {}
+        return variant(b1, b2, eps, amsgrad, **more)
+
+    def __init__(
+        self,
+        b1: float = 0.9,
+        b2: float = 0.999,
+        eps: float = 1e-8,
+        amsgrad: bool = False,
+        nesterov: bool = False,
+        rectify: bool = False,
+        momentum_decay: float = 4e-3,
+    ) -> None:
+        for name, value in {"b1": b1, "b2": b2, "eps": eps, "amsgrad": amsgrad}.items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> Any:

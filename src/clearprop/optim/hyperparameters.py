@@ -77,7 +77,7 @@ class Configured:
     """
 
     registry: ClassVar[dict[str, type[Configured]]] = {}
-    __signature__: ClassVar[inspect.Signature]  # what help shows, also where `__new__` knows old arguments
+    __signature__: ClassVar[inspect.Signature]  # what help shows
     complete: ClassVar[bool] = False  # whether it is an optimizer by itself, and not a link or a schedule
 
     def __init_subclass__(cls, **options: Any) -> None:

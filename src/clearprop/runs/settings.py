@@ -192,6 +192,16 @@ class Settings:
     batch_size: int | None = _training(
         32, "Rows per step.", _WHOLE, "32", range=_COUNT, metavar="N", fit="32", absent=True, suits=True
     )
+    least_rows: int = _training(
+        1,
+        "The fewest rows of a batch: a smaller last one joins the one before it.",
+        _WHOLE,
+        "1",
+        range=_COUNT,
+        panel=None,
+        changes=False,
+        since="0.2",
+    )
     l1: float = _training(
         0.0,
         "Adds l1·Σ|w| over the weights to the loss.",

@@ -30,9 +30,38 @@ class Feed(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Batching:
+    """How rows are cut: `size` at a time; a rest of fewer than `least` joins the batch before it, if there is one."""
+
+    size: int
+    least: int = 1
+
+    def count(self, rows: int) -> int:
+        """The number of batches."""
+        full, rest = divmod(rows, self.size)
+        return full + (rest >= self.least or (rest > 0 and not full))
+
+    def joins(self, rows: int) -> bool:
+        """Whether a rest joins the batch before it."""
+        return self.count(rows) * self.size < rows
+
+    def ends(self, rows: int) -> NDArray[np.int64]:
+        """Where each batch ends."""
+        ends = self.size * np.arange(1, self.count(rows) + 1)
+        ends[-1:] = rows
+        return ends
+
+    def cut(self, order: NDArray[np.int64], first: int) -> Iterator[NDArray[np.int64]]:
+        """The rows of each batch from number `first` on."""
+        for end in self.ends(len(order))[first:].tolist():
+            yield order[first * self.size : end]
+            first += 1
+
+
 @dataclass(frozen=True, eq=False)
 class ArrayFeed:
-    """Batches of `batch_size` rows of `x` and `y`; the last one of an epoch holds the rest.
+    """Batches of `batch_size` rows of `x` and `y`; the last one of an epoch holds the rest (see `Batching`).
 
     With `shuffle` the order of epoch e is the permutation that belongs to e under `key`.
     """
@@ -42,11 +71,22 @@ class ArrayFeed:
     batch_size: int
     shuffle: bool
     key: NDArray[np.uint32]
+    least: int = 1
+
+    @property
+    def batching(self) -> Batching:
+        """How the rows of an epoch are cut."""
+        return Batching(self.batch_size, self.least)
 
     @property
     def count(self) -> int:
         """The number of batches in an epoch."""
-        return -(-len(self.x) // self.batch_size)
+        return self.batching.count(len(self.x))
+
+    @property
+    def joins(self) -> bool:
+        """Whether the last batch of an epoch is larger than the others."""
+        return self.batching.joins(len(self.x))
 
     @property
     def buffers(self) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -66,9 +106,7 @@ class ArrayFeed:
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on."""
-        order = self.order(epoch)
-        for start in range(first * self.batch_size, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
+        for rows in self.batching.cut(self.order(epoch), first):
             yield self.x[rows], self.y[rows]
 
 
@@ -90,8 +128,9 @@ class BlockFeed:
     a block holds the rest of it.
     """
 
-    def __init__(self, rows: DiskRows, batch_size: int, shuffle: bool, key: NDArray[np.uint32]) -> None:
+    def __init__(self, rows: DiskRows, batch_size: int, shuffle: bool, key: NDArray[np.uint32], least: int = 1) -> None:
         self.rows, self.batch_size, self.shuffle, self.key = rows, batch_size, shuffle, key
+        self.batching = Batching(batch_size, least)
         self.buffers = rows.buffers()
         self._held: tuple[int, Any] = (-1, None)
 
@@ -99,6 +138,11 @@ class BlockFeed:
     def count(self) -> int:
         """The number of batches in an epoch."""
         return int(self._batches(np.arange(self.rows.blocks)).sum())
+
+    @property
+    def joins(self) -> bool:
+        """Whether the last batch of some block is larger than the others."""
+        return any(map(self.batching.joins, self.rows.sizes.tolist()))
 
     def blocks(self, epoch: int, first: int) -> Iterator[Block]:
         """The blocks of an epoch from the one on that holds batch number `first`; they share their memory."""
@@ -113,13 +157,11 @@ class BlockFeed:
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on."""
         for block in self.blocks(epoch, first):
-            begin = max(first - block.first, 0) * self.batch_size
-            for start in range(begin, len(block.x), self.batch_size):
-                rows = block.order[start : start + self.batch_size]
+            for rows in self.batching.cut(block.order, max(first - block.first, 0)):
                 yield block.x[rows], block.y[rows]
 
     def _batches(self, blocks: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.asarray(-(-self.rows.sizes[blocks] // self.batch_size))
+        return np.array([self.batching.count(rows) for rows in self.rows.sizes[blocks].tolist()], np.int64)
 
     def _order(self, key: Any, block: int, rows: int) -> NDArray[np.int64]:
         if not self.shuffle:

@@ -26,7 +26,7 @@ from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, stream
 from clearprop.train.metrics import Measure
 from clearprop.train.native_executor import choose_executor
 from clearprop.train.step import make_step
-from clearprop.train.suitability import require_suitable
+from clearprop.train.suitability import require_rows, require_suitable
 from clearprop.train.training_loop import Callback, Plan, Tick
 
 _ORDER, _LAYERS = 1, 2
@@ -92,9 +92,9 @@ def _feed(job: Job, order: NDArray[np.uint32]) -> Feed:
     data, settings = job.data.train, job.settings
     if isinstance(data, tuple):
         x, y = data
-        return ArrayFeed(x, y, settings.batch_size or len(x), settings.shuffle, order)
+        return ArrayFeed(x, y, settings.batch_size or len(x), settings.shuffle, order, settings.least_rows)
     if isinstance(data, DiskRows):
-        return BlockFeed(data, settings.batch_size or len(data), settings.shuffle, order)
+        return BlockFeed(data, settings.batch_size or len(data), settings.shuffle, order, settings.least_rows)
     return stream(data, settings.epochs)
 
 
@@ -103,6 +103,8 @@ def fit_to_model(job: Job) -> Job:
     train = job.data.train
     rows = rows_in(train) if isinstance(train, tuple | DiskRows) else None
     require_suitable(job.optimizer, rows, job.settings.batch_size, job.command is not None)
+    if rows is not None:
+        require_rows(job.settings.least_rows, rows, job.settings.batch_size or rows, job.command is not None)
     if isinstance(train, DiskRows):
         _require_float32(job, train)
         _try_step(job, train.sample(2))

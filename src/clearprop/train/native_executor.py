@@ -18,7 +18,7 @@ from clearprop.errors import TraceError
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.runs.state import State
-from clearprop.train.batches import ArrayFeed, Block, BlockFeed, Feed
+from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, Feed
 from clearprop.train.executor import Executor, Pause, added, eager_executor
 from clearprop.train.step import Step
 
@@ -91,17 +91,17 @@ class _NativeEpochs:
         stop = feed.count if last is None else min(last, feed.count)
         if state.batch < stop:
             for block in feed.blocks(state.epoch, state.batch):
-                state, paused = self._through(state, block, feed.batch_size, stop, pause)
+                state, paused = self._through(state, block, feed.batching, stop, pause)
                 if paused or state.batch >= stop:
                     break
         self.held = state
         return state, state.batch == feed.count
 
-    def _through(self, state: State, block: Block, size: int, stop: int, pause: Pause) -> tuple[State, bool]:
+    def _through(self, state: State, block: Block, cut: Batching, stop: int, pause: Pause) -> tuple[State, bool]:
         """Take the state through the batches of a block, up to batch number `stop` of the epoch."""
-        stop = min(stop, block.first - (-len(block.order) // size))
+        stop = min(stop, block.first + cut.count(len(block.order)))
         while state.batch < stop:
-            state = self._advance(state, block, size, min(stop, state.batch + self._chunk()))
+            state = self._advance(state, block, cut, min(stop, state.batch + self._chunk()))
             if pause(state):
                 return state, True
         return state, False
@@ -109,16 +109,26 @@ class _NativeEpochs:
     def _chunk(self) -> int:
         return max(1, int(PAUSE_SECONDS / self.pace)) if self.pace else 1
 
-    def _advance(self, state: State, block: Block, size: int, to: int) -> State:
+    def _advance(self, state: State, block: Block, cut: Batching, to: int) -> State:
         began = time.perf_counter()
         first, last = state.batch - block.first, to - block.first
-        _, scalars = self.loop.run(block.order, size, first, last)
+        scalars = self._run(block.order, cut, first, last)
         seconds = (time.perf_counter() - began) / (last - first)
         self.pace = min(self.pace, seconds) if self.pace else seconds if state.step else 0.0
-        rows = np.minimum(size, len(block.order) - np.arange(first, last) * size)
+        rows = cut.ends(len(block.order))[first:last] - cut.size * np.arange(first, last)
         model, optimizer, _ = self.loop.carry()
         step = state.step + last - first
         return State(model, optimizer, step, state.epoch, to, _summed(state.totals, rows, scalars))
+
+    def _run(self, order: NDArray[np.int64], cut: Batching, first: int, last: int) -> Sequence[NDArray[Any]]:
+        """The scalars of these batches.  A last one that a rest joined has a size of its own, so it runs by itself."""
+        begin = (last - 1) * cut.size
+        size = int(cut.ends(len(order))[last - 1]) - begin
+        runs = [(order, cut.size, first, last)]
+        if size > cut.size:
+            runs = [(order, cut.size, first, last - 1), (order[begin:], size, 0, 1)]
+        found = [self.loop.run(*run)[1] for run in runs if run[2] < run[3]]
+        return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
 def _summed(totals: tuple[float, ...], rows: NDArray[np.int64], scalars: Sequence[NDArray[Any]]) -> tuple[float, ...]:

@@ -133,15 +133,15 @@ def job_for(
     loss = find_loss(settings.loss) if loss is None else loss
     metrics = measures_for(settings.metrics, data.preprocessing) if metrics is None else metrics
     optimizer = optimizer_for(settings) if optimizer is None else optimizer
+    model = network_for(settings, data) if model is None else model
     settings = replace(
         settings,
+        least_rows=nn.least_rows(model),
         loss=loss.name,
         metrics=tuple(m.name for m in metrics),
         optimizer=written_optimizer(optimizer),
     )
-    return Job(
-        network_for(settings, data) if model is None else model, data, loss, metrics, optimizer, settings, **more
-    )
+    return Job(model, data, loss, metrics, optimizer, settings, **more)
 
 
 def written_optimizer(optimizer: Any) -> dict[str, object] | None:

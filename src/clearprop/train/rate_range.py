@@ -23,6 +23,7 @@ from clearprop.train.batches import ArrayFeed
 from clearprop.train.metrics import Measure, find_loss
 from clearprop.train.native_executor import choose_executor
 from clearprop.train.step import make_step
+from clearprop.train.suitability import require_rows
 
 SMOOTHING = 0.9
 """How much of the running average of the losses is kept in each step."""
@@ -123,7 +124,9 @@ def _losses(
     """The loss of every step, up to the first that is not finite or far above the lowest."""
     adapt, _ = adaptation(model, train, loss)
     key = random.key(seed)
-    feed = ArrayFeed(*adapt(train), min(batch, len(train[0])), True, np.asarray(random.fold_in(key, 1)))
+    least = nn.least_rows(model)
+    require_rows(least, len(train[0]), batch, command=False)
+    feed = ArrayFeed(*adapt(train), min(batch, len(train[0])), True, np.asarray(random.fold_in(key, 1)), least)
     run = choose_executor(make_step(loss, (), optimizer, penalty), np.asarray(random.fold_in(key, 2)))
     state, seen, average = State(model, optimizer.init(model)), list[float](), _Average()
     lowest = math.inf

@@ -26,3 +26,22 @@ def require_suitable(optimizer: Any, rows: int | None, batch_size: int | None, c
         where="--optimizer" if command else user_line(),
         try_=remedy if rows else "the data as one pair (x, y), or an optimizer for mini-batches such as adam",
     )
+
+
+def require_rows(least: int, rows: int, batch_size: int, command: bool) -> None:
+    """Raise ArgumentError for batches that are too small for a network that takes statistics of them.
+
+    `least` is the fewest rows of a batch, `rows` those to train on.
+    """
+    if min(rows, batch_size) >= least:
+        return
+    few = rows < least
+    raise ArgumentError(
+        "this network takes statistics of a batch, of which one row has none",
+        expected=f"{least} rows or more " + ("to train on" if few else "in every batch"),
+        got=f"{rows} rows" if few else f"batches of {batch_size} rows",
+        where="--batch-size" if command else user_line(),
+        try_='cl.nn.mlp(..., norm="layer"), which works on single rows'
+        if few
+        else f"{'--batch-size 32' if command else 'batch_size=32'}; or LayerNorm, which works on single rows",
+    )

@@ -17,6 +17,7 @@ from clearprop.runs.folder import FORMAT, Config, RunFolder, Summary, require_fr
 from clearprop.runs.model_json import describe
 from clearprop.runs.settings import KEPT
 from clearprop.runs.state import State
+from clearprop.train.batches import ArrayFeed, BlockFeed
 from clearprop.train.forking import forked_job
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.job import Job, fit_to_model, make_plan
@@ -28,6 +29,9 @@ _FREE = ("epochs", "patience", "min_delta", "source")
 """Settings that may differ where a run is resumed, and where the data came from."""
 
 
+_JOINED = "a last batch of one row joins the one before it: the network takes statistics of its batches"
+
+
 def train(job: Job) -> Run:
     """Do the job.  Nothing is written before everything is known to fit together.
 
@@ -35,6 +39,9 @@ def train(job: Job) -> Run:
     """
     if job.out is not None:
         require_free(job.out)
+    if job.resume is not None:  # batches are cut as they were: version 0.1 left a single row alone
+        before = RunFolder(job.resume).config().settings
+        job = replace(job, settings=replace(job.settings, least_rows=before.least_rows))
     job = fit_to_model(job)
     plan = make_plan(job)
     first = State(job.model, job.optimizer.init(job.model))
@@ -42,6 +49,8 @@ def train(job: Job) -> Run:
     events = job.events
     loop = Loop(plan, standing, history, events, folder)
     _announce(job, config, standing.state, folder)
+    if isinstance(plan.feed, ArrayFeed | BlockFeed) and plan.feed.joins:
+        events.emit("warning", step=standing.state.step, epoch=standing.state.epoch, message=_JOINED)
     loop.run()
     run = _ended(job, config, plan, first, loop)
     if loop.status == "interrupted":
