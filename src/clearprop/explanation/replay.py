@@ -5,8 +5,10 @@ The numerical derivatives know nothing of our rules: they are differences of the
 
 from __future__ import annotations
 
+import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -145,9 +147,28 @@ def _value_shifted(graph: Graph, part: Slice, node: Node, at: int, step: Any, dt
 def _complex_step(graph: Graph, part: Slice, node: Node, at: int) -> float | None:
     """Im f(x + ih)/h, or None where a function on the way has no complex form."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
+        with _warnings_as_errors(part):
             out = _value_shifted(graph, part, node, at, 1j * _TINY, np.complex128)
     except (TypeError, ValueError, ArithmeticError, Warning):
         return None
     return float(out.imag / _TINY) if isinstance(out, complex) and np.isfinite(out.imag) else None
+
+
+_FILTERS = threading.Lock()
+
+
+@contextmanager
+def _warnings_as_errors(part: Slice) -> Iterator[None]:
+    """A function of the user's may warn that it drops the imaginary part; ours refuse complex numbers.
+
+    Filters of warnings belong to the whole process: they are touched only where they must be, by one thread at a time.
+    """
+    if all(app.primitive.__module__.startswith(_OURS) for app, _, _ in part.steps):
+        yield
+        return
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+_OURS = "clearprop."

@@ -19,7 +19,7 @@ from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.structural import zeros_like
 from clearprop.runs.state import State
-from clearprop.train.batches import ArrayFeed, BlockFeed
+from clearprop.train.batches import ArrayFeed, BlockFeed, batch_at
 from clearprop.train.native_executor import choose_executor
 from clearprop.train.run import Run
 from clearprop.train.step import make_objective, make_step
@@ -82,7 +82,7 @@ def _of_step(run: Run, plan: Plan, step: int, columns: tuple[str, ...]) -> RunFu
     state = run.replay(step - 1).state
     if state.batch == plan.feed.count:
         state = state.next_epoch()
-    x, y = next(plan.feed.batches(state.epoch, state.batch))
+    x, y = batch_at(plan.feed, state.epoch, state.batch)
     rng = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
     settings = plan.settings
     objective = make_objective(plan.loss, (), settings.penalty)

@@ -33,6 +33,7 @@ from clearprop.optim.transform import Composed, Transform, apply_updates
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.runs.state import State
+from clearprop.train.batches import batch_at
 from clearprop.train.run import Run
 from clearprop.train.step import make_objective, supplies
 from clearprop.train.training_loop import Plan
@@ -131,7 +132,7 @@ class _ReplayedStep:
 
     def __init__(self, plan: Plan, state: State, optimizer: Transform) -> None:
         state = state.next_epoch() if state.batch == plan.feed.count else state
-        x, y = next(plan.feed.batches(state.epoch, state.batch))
+        x, y = batch_at(plan.feed, state.epoch, state.batch)
         rng = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
         objective = make_objective(plan.loss, (), plan.settings.penalty)
 

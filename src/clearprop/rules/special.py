@@ -9,7 +9,7 @@ import numpy as np
 
 def erf(x: Any) -> Any:
     """Error function to double precision: rational approximations on three intervals (Cody 1969)."""
-    a = np.abs(np.asarray(x, dtype=np.float64))
+    a = np.asarray(np.fabs(x), dtype=np.float64)  # fabs: a complex number is refused, and not cut to its real part
     small, middle = a <= 0.46875, a <= 4.0
     # |x| <= 0.46875: erf = x P(x²)/Q(x²)
     s = np.where(small, a, 0.0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,15 @@ Batch: TypeAlias = tuple[Any, Any]
 
 
 class Feed(Protocol):
-    """A source of batches."""
+    """A source of batches.
+
+    Whoever takes batches holds `turn` meanwhile: a feed whose batches share memory serves one thread at a time.
+    """
+
+    @property
+    def turn(self) -> AbstractContextManager[Any]:
+        """Held by the thread that takes batches."""
+        ...
 
     @property
     def count(self) -> int | None:
@@ -72,6 +82,7 @@ class ArrayFeed:
     shuffle: bool
     key: NDArray[np.uint32]
     least: int = 1
+    turn: ClassVar[AbstractContextManager[Any]] = nullcontext()
 
     @property
     def batching(self) -> Batching:
@@ -132,6 +143,7 @@ class BlockFeed:
         self.rows, self.batch_size, self.shuffle, self.key = rows, batch_size, shuffle, key
         self.batching = Batching(batch_size, least)
         self.buffers = rows.buffers()
+        self.turn = threading.RLock()
         self._held: tuple[int, Any] = (-1, None)
 
     @property
@@ -183,6 +195,7 @@ class StreamFeed:
 
     source: Iterable[Any]
     count: int | None = None
+    turn: ClassVar[AbstractContextManager[Any]] = nullcontext()
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """The batches from number `first` on; those before are taken and left."""
@@ -202,6 +215,12 @@ def stream(source: Iterable[Any], epochs: int) -> StreamFeed:
             try_="epochs=1, or list(batches)",
         )
     return StreamFeed(source)
+
+
+def batch_at(feed: Feed, epoch: int, number: int) -> Batch:
+    """One batch by its epoch and number."""
+    with feed.turn:
+        return next(feed.batches(epoch, number))
 
 
 def _pair(batch: Any, number: int) -> Batch:

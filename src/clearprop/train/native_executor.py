@@ -5,6 +5,7 @@ Where the step cannot be compiled it runs as it is written, and says so once.
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
 from collections.abc import Sequence
@@ -29,14 +30,17 @@ PAUSE_SECONDS = 0.1
 def choose_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
     """The executor of a step: it compiles the step when it first meets data, natively where possible.
 
-    The random layers of step n use the key that belongs to n under `key`.
+    The random layers of step n use the key that belongs to n under `key`.  Threads that replay one run take turns: the
+    native loop has one set of arrays.
     """
     known: list[Executor] = []
+    turn = threading.RLock()  # a callback may replay in the thread that trains
 
     def run(state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
-        if not known:
-            known.append(_best(step, key, state, feed))
-        return known[0](state, feed, last, pause)
+        with turn, feed.turn:
+            if not known:
+                known.append(_best(step, key, state, feed))
+            return known[0](state, feed, last, pause)
 
     return run
 
