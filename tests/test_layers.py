@@ -2,6 +2,7 @@
 
 import ast
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,10 +98,6 @@ def test_imports_follow_the_layers(path):
         assert LAYERS.index(layer) < LAYERS.index(own), f"{place}: {layer} stands below {own}"
 
 
-# Circles of files that are still to be opened, each by one of its files; a circle that is not listed fails.
-CIRCLES = {}
-
-
 def test_no_file_waits_for_itself():
     """No circles of imports, those inside functions and those for types included."""
     names = {".".join(p.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): p for p in FILES}
@@ -110,8 +107,7 @@ def test_no_file_waits_for_itself():
             other = module.removeprefix("clearprop.")
             if other in names and other != name:
                 graph[name].add(other)
-    circles = [c for c in circles_of(graph) if not CIRCLES & c]
-    assert not circles
+    assert not circles_of(graph)
 
 
 def imports_of(path):
@@ -148,6 +144,35 @@ def circles_of(graph):
 )
 def test_circles_are_found(graph, circles):
     assert circles_of(graph) == circles
+
+
+def face(folder):
+    """The names that a folder's `__init__` hands on; one of them may be called like a file."""
+    tree = ast.parse((PACKAGE / folder / "__init__.py").read_text(encoding="utf-8"))
+    return {a.asname or a.name for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names}
+
+
+def open_modules(folder):
+    """The modules that the docstring of a folder opens to other folders."""
+    said = ast.get_docstring(ast.parse((PACKAGE / folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    listed = re.search(r"Open to other folders[^:]*: ((?:[^.;]|\.\w)*)", said)
+    return set(re.findall(r"`([\w.]+)`", listed[1])) if listed else set()
+
+
+@pytest.mark.parametrize("folder", sorted(p.parent.name for p in PACKAGE.glob("*/__init__.py")))
+def test_other_folders_use_the_face_or_what_it_opens(folder):
+    """And no module stands open that nobody uses."""
+    used = {
+        module.removeprefix(f"clearprop.{folder}."): path
+        for path in [*FILES, PACKAGE / "__init__.py"]
+        if path.relative_to(PACKAGE).parts[0] != folder
+        for module in imports_of(path)
+        if module.startswith(f"clearprop.{folder}.")
+    }
+    used = {module: path for module, path in used.items() if module not in face(folder)}
+    assert not {m: p for m, p in used.items() if m not in open_modules(folder)}
+    assert open_modules(folder) <= set(used) | face(folder)
+    assert folder != "train" or len(used) <= 8
 
 
 def test_no_file_is_long():

@@ -39,10 +39,10 @@ from clearprop.program.typechecking import typecheck as typecheck
 from clearprop.program.values import no_grad as no_grad
 from clearprop.rules import random as random
 from clearprop.runs.tensorboard import TensorBoard as TensorBoard
-from clearprop.train.fitting import fit as fit
-from clearprop.train.interrupts import TrainingInterrupted as TrainingInterrupted
-from clearprop.train.loading import load as load
-from clearprop.train.rate_range import lr_range_test as lr_range_test
-from clearprop.train.run import Run as Run
+from clearprop.train import Run as Run
+from clearprop.train import TrainingInterrupted as TrainingInterrupted
+from clearprop.train import fit as fit
+from clearprop.train import load as load
+from clearprop.train import lr_range_test as lr_range_test
 
 __version__ = "0.1.0"

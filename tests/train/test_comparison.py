@@ -17,7 +17,7 @@ from clearprop.errors import ClearpropError
 from clearprop.optim.inspection import has_rate, parse, parts
 from clearprop.runs.settings import Settings
 from clearprop.train.planning import optimizer_for
-from clearprop.train.rate_range import judged
+from clearprop.train.rate_range import suggest_rate
 
 SMALL = Setup(hidden=(4,), epochs=4, batch_size=60, seeds=2)
 
@@ -124,16 +124,16 @@ def test_the_range_test_suggests_a_rate_that_learns():
 def test_suggestions_from_known_curves():
     rates = 10.0 ** np.linspace(-6, 1, 100)
     falls = 1 / (1 + (rates / 1e-3) ** 2) + np.where(rates > 0.5, rates, 0)  # half way down at 1e-3
-    found = judged(rates, falls)
+    found = suggest_rate(rates, falls)
     assert 5e-4 < found.suggestion < 5e-3
     cliff = np.where(rates < 0.1, 1 - 5 * rates, rates * 100)  # falls fastest right before it explodes
-    assert judged(rates, cliff).suggestion <= 0.1 / 10 * 1.6
+    assert suggest_rate(rates, cliff).suggestion <= 0.1 / 10 * 1.6
 
 
 def test_a_range_without_a_falling_loss():
     rates = 10.0 ** np.linspace(-6, 1, 40)
     with pytest.raises(ClearpropError) as caught:
-        judged(rates, np.linspace(1, 2, 40))
+        suggest_rate(rates, np.linspace(1, 2, 40))
     assert caught.value.headline == "no rate of the range lowered the loss"
     assert caught.value.got == "40 finite losses, from 1 to 2"
     with pytest.raises(ClearpropError) as caught:
@@ -143,7 +143,7 @@ def test_a_range_without_a_falling_loss():
 
 def test_a_plot_is_written_and_refused(tmp_path):
     rates = 10.0 ** np.linspace(-6, 1, 100)
-    found = judged(rates, 1 / (1 + (rates / 1e-3) ** 2))
+    found = suggest_rate(rates, 1 / (1 + (rates / 1e-3) ** 2))
     first = found.plot(tmp_path / "a.svg").read_text()
     assert first.startswith("<?xml") and "suggested" in first
     assert found.plot(tmp_path / "b.svg").read_text() == first

@@ -11,7 +11,7 @@ import pytest
 import clearprop as cl
 from clearprop.errors import ClearpropError
 from clearprop.files.strict_json import parse_json
-from clearprop.runs.events import Events, as_sentence, log_events, measured, plain
+from clearprop.runs.events import Events, as_sentence, log_events, measure_text, plain
 from clearprop.runs.folder import RunFolder
 from clearprop.train.loading import load
 from tests.train.conftest import bits
@@ -335,7 +335,7 @@ def test_events_go_to_logging(caplog):
     ],
 )  # fmt: skip
 def test_measures_for_a_reader(name, value, text):
-    assert measured(name, value) == text
+    assert measure_text(name, value) == text
 
 
 def test_plain_leaves_plain_values_alone():

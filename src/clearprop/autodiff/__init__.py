@@ -1,1 +1,4 @@
-"""Differentiation of programs and of the tape: reverse, forward, batching, and the transforms made of them."""
+"""Differentiation of programs and of the tape: reverse, forward, batching, and the transforms made of them.
+
+Open to other folders: `batching`, `custom`, `derivative_check`, `reverse`, `tape`, `transforms`, `trees`.
+"""

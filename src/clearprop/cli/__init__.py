@@ -17,7 +17,7 @@ the command line needs packages that are not installed
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command line (default: that of the process) and return its exit code."""
     try:
-        from clearprop.cli.app import run
+        from clearprop.cli.app import run  # start-up time: typer; and it may not be installed
     except ModuleNotFoundError as missing:
         print(_MISSING.format(name=missing.name), file=sys.stderr)  # noqa: T201 - rich may be what is missing
         return MISTAKE

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
+from clearprop import __version__
 from clearprop.cli.check import check
 from clearprop.cli.compare import compare
 from clearprop.cli.config import config
@@ -56,8 +57,6 @@ for command in COMMANDS:
 
 def _version(asked: bool) -> None:
     if asked:
-        from clearprop import __version__
-
         typer.echo(f"{NAME} {__version__}")
         raise typer.Exit
 

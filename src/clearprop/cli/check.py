@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+from clearprop.cli.console import output, say, table
+from clearprop.cli.exit_codes import DONE, FAULT
+from clearprop.errors import ArgumentError
+from clearprop.train import check_run, load
+
 _VERDICT = {True: "agrees", False: "DIFFERS"}
 
 
@@ -26,12 +31,6 @@ def check(
 
     * `clearprop check runs/digits-1 --entries 200`
     """
-    from clearprop.cli.console import output, say, table
-    from clearprop.cli.exit_codes import DONE, FAULT
-    from clearprop.errors import ArgumentError
-    from clearprop.train.gradient_check import check_run
-    from clearprop.train.loading import load
-
     for option, number in (("--rows", rows), ("--entries", entries)):
         if number < 1:
             raise ArgumentError(

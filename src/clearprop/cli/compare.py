@@ -5,16 +5,23 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from clearprop.cli.compare_runs import compare_runs
+from clearprop.cli.console import messages, output, say, table
+from clearprop.cli.exit_codes import DONE
+from clearprop.comparison.page import draw, heads, notes, record, rows
+from clearprop.comparison.trials import Outcome, Setup
+from clearprop.comparison.trials import compare as run
+from clearprop.comparison.verdict import verdict
 from clearprop.data.readers.formats import forms_text
+from clearprop.data.training_data import from_source
 from clearprop.errors import ArgumentError
-from clearprop.train.planning import suitable_measures
-
-if TYPE_CHECKING:
-    from clearprop.comparison.trials import Outcome, Setup
+from clearprop.files.atomic import write_text
+from clearprop.runs.folder import require_free
+from clearprop.train import suitable_measures
 
 DEFAULT = "sgd:momentum=0.9,adam,adamw,rmsprop,lion,schedule_free"
 
@@ -63,20 +70,10 @@ def compare(
 
     * `clearprop compare runs/digits-1 runs/digits-2 --out comparison`
     """
-    from clearprop.cli.console import messages, output, say, table
-    from clearprop.cli.exit_codes import DONE
-    from clearprop.cli.settings import settings_from
-    from clearprop.comparison.page import heads, notes, record, rows
-    from clearprop.comparison.trials import Setup
-    from clearprop.comparison.trials import compare as run
-    from clearprop.comparison.verdict import verdict
-    from clearprop.data.training_data import from_source
-    from clearprop.runs.folder import require_free
+    from clearprop.cli.settings import settings_from  # start-up time: pydantic
 
     folders = [Path(name) for name in what]
     if len(folders) > 1 or folders[0].is_dir():
-        from clearprop.cli.compare_runs import compare_runs
-
         return compare_runs(folders, out, json)
     data = what[0]
     if judged is not None and not grid:
@@ -132,8 +129,6 @@ def metric_of(prepared: Any) -> str:
 
 
 def _write(out: Path, outcomes: Sequence[Outcome], setup: Setup) -> None:
-    from clearprop.comparison.page import draw, record
-    from clearprop.files.atomic import write_text
 
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "results.json", json_module.dumps(record(outcomes, setup), indent=1) + "\n")

@@ -23,7 +23,7 @@ from clearprop.reporting.runs_side_by_side import (
 )
 from clearprop.runs.events import plain
 from clearprop.runs.folder import require_free
-from clearprop.train.loading import load
+from clearprop.train import load
 
 
 def compare_runs(folders: Sequence[Path], out: Path | None, json: bool) -> int:

@@ -7,6 +7,10 @@ from typing import Annotated
 
 import typer
 
+from clearprop.cli.exit_codes import DONE
+from clearprop.runs.folder import RunFolder
+from clearprop.train import command_of
+
 
 def config(
     file: Annotated[
@@ -26,10 +30,7 @@ def config(
 
     * `clearprop config runs/digits-1`
     """
-    from clearprop.cli.exit_codes import DONE
-    from clearprop.cli.settings import as_toml, settings_from
-    from clearprop.runs.folder import RunFolder
-    from clearprop.train.loading import command_of
+    from clearprop.cli.settings import as_toml, settings_from  # start-up time: pydantic
 
     if file is None:
         typer.echo("# clearprop train --config FILE; options on the command line win over it\n")

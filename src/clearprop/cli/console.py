@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from clearprop.runs.events import Event, as_line, as_sentence, measured, number
+from clearprop.runs.events import Event, as_line, as_sentence, measure_text, number
 from clearprop.runs.state import State
 
 PLAIN_WIDTH = 100
@@ -55,7 +55,9 @@ def results_table(parts: Mapping[str, Mapping[str, Any] | None]) -> Table:
     names = list(next(iter(given.values()), {}))
     for values in given.values():
         names += [name for name in values if name not in names]
-    rows = [[part, *(measured(n, values[n]) if n in values else "" for n in names)] for part, values in given.items()]
+    rows = [
+        [part, *(measure_text(n, values[n]) if n in values else "" for n in names)] for part, values in given.items()
+    ]
     return table(["", *names], rows, right=range(1, len(names) + 1))
 
 
@@ -121,5 +123,5 @@ def _figures(event: Event) -> list[str]:
         shown.append(f"val {number(held['loss'])}")
     for name, value in (held or train).items():
         if name != "loss":
-            shown.append(f"{'val ' if held else ''}{name} {measured(name, value)}")
+            shown.append(f"{'val ' if held else ''}{name} {measure_text(name, value)}")
     return shown

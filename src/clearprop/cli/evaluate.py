@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from clearprop.cli.console import messages, output, results_table, say
+from clearprop.cli.exit_codes import DONE
+from clearprop.data.preprocessing import Encoded, EncodingReport
 from clearprop.data.readers.formats import forms_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from clearprop.data.preprocessing import Encoded, EncodingReport
+from clearprop.data.streaming.encoded_source import merge_reports
+from clearprop.runs.events import as_line, plain
+from clearprop.train import load
 
 
 def evaluate(
@@ -33,12 +35,6 @@ def evaluate(
 
     * `clearprop evaluate runs/digits-1 digits --json`
     """
-    from clearprop.cli.console import messages, output, results_table, say
-    from clearprop.cli.exit_codes import DONE
-    from clearprop.data.streaming.encoded_source import merge_reports
-    from clearprop.runs.events import as_line, plain
-    from clearprop.train.loading import load
-
     loaded = load(run)
     seen: list[tuple[int, EncodingReport]] = []
 

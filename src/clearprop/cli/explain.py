@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from clearprop.explanation import Entry, Explanation, Explanations
+from clearprop.cli.exit_codes import DONE
+from clearprop.cli.predict import require_new
+from clearprop.errors import ArgumentError, ClearpropError, unknown_name
+from clearprop.explanation import Entry, Explanation, Explanations, explain_update
+from clearprop.explanation import explain as opened
+from clearprop.explanation.printers.terminal import chain_lines, native_text
+from clearprop.files.atomic import write_text
+from clearprop.train import load
 
 FORMATS = ("text", "latex", "html", "json", "sentences")
 _INDEXED = re.compile(r"(?P<name>.*\S)\s*\[(?P<index>\s*-?\d+\s*(?:,\s*-?\d+\s*)*)\]")
@@ -55,19 +61,14 @@ def explain(
 
     * `clearprop explain runs/iris-1 --param 'layers[0].bias[1]' --step 40 --update`
     """
-    from clearprop.cli.exit_codes import DONE
-    from clearprop.cli.predict import require_new
-    from clearprop.files.atomic import write_text
-    from clearprop.train.loading import load
-
     _check(param, input_, top, paths, format_, native and step is None)
     if out is not None and not overwrite:
         require_new(out)
     if update:
         typer.echo(_update(load(run), param, step))
         return DONE
-    title, found = _found(load(run), param, input_, row, step)
-    text = _written(found, format_, top, paths, native)
+    title, found = _open_entries(load(run), param, input_, row, step)
+    text = _form_text(found, format_, top, paths, native)
     text = f"{title}\n{text}" if format_ == "text" and not text.startswith(title) else text
     if out is None:
         typer.echo(text)
@@ -77,7 +78,6 @@ def explain(
 
 
 def _check(param: str | None, input_: str | None, top: int, paths: int, format_: str, no_step: bool) -> None:
-    from clearprop.errors import ArgumentError, unknown_name
 
     if format_ not in FORMATS:
         raise unknown_name("format", format_, FORMATS, "--format")
@@ -106,15 +106,11 @@ def _check(param: str | None, input_: str | None, top: int, paths: int, format_:
             )
 
 
-def _found(
+def _open_entries(
     run: Any, param: str | None, input_: str | None, row: int | None, step: int | None
 ) -> tuple[str, Entry | Explanation | Explanations]:
     """What the options ask for, and what it is the gradient of."""
-    from clearprop.errors import ClearpropError
-    from clearprop.explanation import Explanations
-    from clearprop.explanation import explain as opened
-
-    name, index = _indexed(param or input_ or "model")
+    name, index = _split_index(param or input_ or "model")
     try:
         found = opened(run, name, row=row, step=step)
         if isinstance(found, Explanations):
@@ -126,10 +122,7 @@ def _found(
 
 def _update(run: Any, param: str | None, step: int | None) -> str:
     """The parts of the update of one weight."""
-    from clearprop.errors import ArgumentError, ClearpropError
-    from clearprop.explanation import explain_update
-
-    name, index = _indexed(param or "")
+    name, index = _split_index(param or "")
     if index is None or step is None:
         raise ArgumentError(
             "an update is that of one weight in one step",
@@ -159,7 +152,7 @@ def _at_option(mistake: Any, param: str | None, input_: str | None, row: int | N
     return type(mistake)(mistake.headline, where=where, **parts)
 
 
-def _indexed(text: str) -> tuple[str, tuple[int, ...] | None]:
+def _split_index(text: str) -> tuple[str, tuple[int, ...] | None]:
     """A name, and the index behind it: `layers[0].weight[3,5]`."""
     found = _INDEXED.fullmatch(text)
     if found is None:
@@ -167,12 +160,8 @@ def _indexed(text: str) -> tuple[str, tuple[int, ...] | None]:
     return found["name"], tuple(int(part) for part in found["index"].split(","))
 
 
-def _written(found: Entry | Explanation | Explanations, format_: str, top: int, paths: int, native: bool) -> str:
+def _form_text(found: Entry | Explanation | Explanations, format_: str, top: int, paths: int, native: bool) -> str:
     """The text of the file, or of the terminal."""
-    from clearprop.errors import ArgumentError
-    from clearprop.explanation import Entry, Explanations
-    from clearprop.explanation.printers.terminal import chain_lines, native_text
-
     if isinstance(found, Explanations):
         if format_ != "text":
             raise ArgumentError(

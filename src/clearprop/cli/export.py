@@ -7,6 +7,12 @@ from typing import Annotated
 
 import typer
 
+from clearprop.cli.exit_codes import DONE
+from clearprop.cli.predict import require_new
+from clearprop.exporting import export as write
+from clearprop.exporting.export_run import files_of
+from clearprop.train import load
+
 
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
@@ -27,12 +33,6 @@ def export(
 
     * `clearprop export runs/digits-1 --format safetensors -o weights.safetensors`
     """
-    from clearprop.cli.exit_codes import DONE
-    from clearprop.cli.predict import require_new
-    from clearprop.exporting import export as write
-    from clearprop.exporting.export_run import files_of
-    from clearprop.train.loading import load
-
     loaded = load(run)
     files = files_of(format_, out, run.resolve().name)
     if not overwrite:

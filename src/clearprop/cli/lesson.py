@@ -7,6 +7,10 @@ from typing import Annotated
 
 import typer
 
+from clearprop.cli.exit_codes import DONE
+from clearprop.lessons import lesson as find
+from clearprop.lessons import lessons, tell
+
 
 def lesson(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The lesson; without it, the list.")] = None,
@@ -24,10 +28,6 @@ def lesson(
 
     * `clearprop lesson vanishing-gradient --no-input`
     """
-    from clearprop.cli.exit_codes import DONE
-    from clearprop.lessons import lesson as find
-    from clearprop.lessons import lessons, tell
-
     if name is None:
         width = max(map(len, lessons()))
         for known, title in lessons().items():

@@ -10,7 +10,7 @@ import typer
 
 from clearprop import nn, optim
 from clearprop.data.readers.sources import BUNDLED
-from clearprop.runs.settings import OPTIONS, declared
+from clearprop.runs.settings import OPTIONS, declaration_of
 
 
 def hidden_activations() -> tuple[str, ...]:
@@ -44,7 +44,7 @@ def with_settings(command: Callable[..., int]) -> Callable[..., int]:
 
 def setting_option(name: str) -> Any:
     """What typer reads of a setting: text, with the help that was declared."""
-    said = declared(name)
+    said = declaration_of(name)
     complete = _completion(name)
     if name == "data":
         argument = typer.Argument(metavar=said.metavar, help=said.meaning, show_default=False, autocompletion=complete)

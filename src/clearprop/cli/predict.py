@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import Annotated, BinaryIO
 
 import typer
 
+from clearprop.cli.console import messages, say
+from clearprop.cli.exit_codes import DONE
+from clearprop.data.preprocessing import Encoded
 from clearprop.data.readers.formats import forms_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from clearprop.data.preprocessing import Encoded
-    from clearprop.train.run import Run
+from clearprop.data.streaming.encoded_source import merge_reports
+from clearprop.errors import ArgumentError
+from clearprop.files.atomic import write_file
+from clearprop.rules.normalisation import softmax
+from clearprop.train import Run, load
 
 
 def predict(
@@ -38,11 +41,6 @@ def predict(
     * `clearprop predict runs/houses-1 new.csv -o predicted.csv`
     """
     import tempfile
-
-    from clearprop.cli.console import messages, say
-    from clearprop.cli.exit_codes import DONE
-    from clearprop.files.atomic import write_file
-    from clearprop.train.loading import load
 
     if out is not None and not overwrite:
         require_new(out)
@@ -70,8 +68,6 @@ def predict(
 
 def require_new(out: Path) -> None:
     """Raise ArgumentError if there is something at `out` already."""
-    from clearprop.errors import ArgumentError
-
     if out.exists():
         raise ArgumentError(
             f"{str(out)!r} is there already",
@@ -86,8 +82,6 @@ def write_predictions(run: Run, data: str, file: BinaryIO) -> list[str]:
     """Write the predictions as CSV, and give remarks on the data: `row` is the number of the row in DATA, from 0."""
     import csv
     import io
-
-    from clearprop.data.streaming.encoded_source import merge_reports
 
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -109,8 +103,6 @@ def _header(run: Run) -> list[str]:
 
 def _rows(run: Run, encoded: Encoded) -> Iterator[list[object]]:
     import numpy as np
-
-    from clearprop.rules.normalisation import softmax
 
     fitted = run.preprocessing
     assert fitted is not None  # encoded has checked it

@@ -7,6 +7,14 @@ from typing import Annotated
 
 import typer
 
+from clearprop.charts.chart import save_charts
+from clearprop.cli.exit_codes import DONE
+from clearprop.cli.predict import require_new
+from clearprop.files.atomic import write_text
+from clearprop.reporting import report_of
+from clearprop.runs.folder import require_free
+from clearprop.train import load
+
 
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
@@ -31,14 +39,6 @@ def report(
 
     * `clearprop report runs/digits-1 -o digits.html --plots plots`
     """
-    from clearprop.charts.chart import save_charts
-    from clearprop.cli.exit_codes import DONE
-    from clearprop.cli.predict import require_new
-    from clearprop.files.atomic import write_text
-    from clearprop.reporting import report_of
-    from clearprop.runs.folder import require_free
-    from clearprop.train.loading import load
-
     target = run / "report.html" if out is None else out
     if out is not None and not overwrite:
         require_new(out)

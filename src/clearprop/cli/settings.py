@@ -15,7 +15,7 @@ from clearprop.errors import ArgumentError, unknown_name
 from clearprop.files.strict_json import parse_json, read_text
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
-from clearprop.runs.settings import LARGEST_LAYER, OPTIONS, SUITED, Settings, declared, default_of, option_of
+from clearprop.runs.settings import LARGEST_LAYER, OPTIONS, SUITED, Settings, declaration_of, default_of, option_of
 
 _LARGEST_DEPTH = 100
 
@@ -46,13 +46,13 @@ _TYPED: Mapping[str, Any] = {
     "hidden": Annotated[tuple[int, ...], BeforeValidator(_sizes)],
     "memory": ByteSize | None,
     "optimizer": str | None,
-    "lr": Annotated[float, Field(**_limits(declared("lr").range))] | Literal["auto"] | None,
+    "lr": Annotated[float, Field(**_limits(declaration_of("lr").range))] | Literal["auto"] | None,
 }
 
 
 def _definition(name: str) -> Any:
     kind = _TYPED.get(name, _HINTS[name])
-    limits: dict[str, Any] = {} if name == "lr" else _limits(declared(name).range)
+    limits: dict[str, Any] = {} if name == "lr" else _limits(declaration_of(name).range)
     return (kind, Field(default_of(name), **limits))
 
 
@@ -125,17 +125,17 @@ def _mistake(
     name = str(problem.errors()[0]["loc"][0])
     if name not in OPTIONS:
         return unknown_name("setting", name, OPTIONS, where=str(file))
-    said, where = declared(name), place(name, given, file)
+    said, where = declaration_of(name), place(name, given, file)
     return ArgumentError(
-        f"{where if where.startswith('--') else name} cannot be {_shown(values[name])}",
+        f"{where if where.startswith('--') else name} cannot be {_value_text(values[name])}",
         expected=said.expected,
-        got=_shown(values[name]),
+        got=_value_text(values[name]),
         where=where,
         try_=f"{option_of(name)} {said.example}" if where.startswith("--") else f"{name} = {said.example}",
     )
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return repr(value) if isinstance(value, str) else str(value)
 
 
@@ -152,7 +152,7 @@ def as_toml(asked: Mapping[str, Any], comments: bool = False) -> str:
     """Settings as TOML; with `comments`, every setting with what it may be, those not given commented out."""
     lines = []
     for name in OPTIONS:
-        said = declared(name)
+        said = declaration_of(name)
         value = asked.get(name, None if name in SUITED else default_of(name))
         if comments:
             lines.append(f"# {said.expected}")

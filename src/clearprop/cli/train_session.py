@@ -23,13 +23,19 @@ from clearprop.errors import ArgumentError, ClearpropError
 from clearprop.runs.events import Events, log_events
 from clearprop.runs.folder import RunFolder, require_free
 from clearprop.runs.settings import CHANGEABLE, OPTIONS, Settings, option_of
-from clearprop.train.forking import starting_from
-from clearprop.train.interrupts import TrainingInterrupted
-from clearprop.train.job import Job
-from clearprop.train.loading import command_of, load
-from clearprop.train.planning import AUTO, job_for, tested_rate, with_defaults
-from clearprop.train.run import Run
-from clearprop.train.training import train
+from clearprop.train import (
+    AUTO,
+    Job,
+    Run,
+    TrainingInterrupted,
+    command_of,
+    job_for,
+    load,
+    starting_from,
+    tested_rate,
+    train,
+    with_defaults,
+)
 
 _RUNS = Path("runs")
 _RESUMABLE = ("data", "epochs", "patience")
@@ -190,7 +196,7 @@ class Session:
         if not self.json:
             _tell_run(run)
         if run.status == "diverged":
-            raise _diverged(run, full)
+            raise _divergence(run, full)
 
     def _read(self, source: str, settings: Settings, memory: int | None) -> Prepared:
         """The data; on a terminal a line says meanwhile what is being done."""
@@ -220,7 +226,7 @@ def _next_run(source: str) -> Path:
     return _RUNS / f"{stem}-{number}"
 
 
-def _diverged(run: Run, full: Settings) -> ArgumentError:
+def _divergence(run: Run, full: Settings) -> ArgumentError:
     return ArgumentError(
         "training diverged: the loss is no longer finite",
         expected="a loss that falls",

@@ -1,1 +1,4 @@
-"""Optimizers side by side: the trials, what they have shown, and the page that shows it."""
+"""Optimizers side by side: the trials, what they have shown, and the page that shows it.
+
+Open to other folders: `page`, `trials`, `verdict`.
+"""

@@ -20,10 +20,7 @@ from clearprop.optim.transform import Composed, ParameterView, Transform, operan
 from clearprop.runs.events import Event
 from clearprop.runs.settings import Settings
 from clearprop.runs.state import State
-from clearprop.train.planning import job_for, suitable_measures
-from clearprop.train.run import Run
-from clearprop.train.suitability import require_suitable
-from clearprop.train.training import train
+from clearprop.train import Run, job_for, require_suitable, suitable_measures, train
 
 GRID = 10.0 ** np.linspace(-1.25, 2.25, 8)
 """The rates of a grid, as multiples of the optimizer's default: more above it, as defaults are careful."""

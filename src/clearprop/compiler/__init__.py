@@ -3,7 +3,7 @@
 The way of a program: `compiled_function` takes the arguments, `specialisation` traces and lowers (`lowering`), the plan
 (`memory_plan`) resolves views to strides (`array_access`), orders operations into nests (`schedule`) and writes their
 loops (`kernels`); `binding` puts in numbers, `executable` makes the table that native code reads, and `native/` holds
-what needs Numba.  Open to other folders beside the names here: `epoch_loop`, which loads Numba.
+what needs Numba.  Open to other folders beside the names here: `epoch_loop`, which loads Numba, and `native.blas`.
 """
 
 from clearprop.compiler.compiled_function import Compiled as Compiled

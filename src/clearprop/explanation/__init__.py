@@ -1,4 +1,7 @@
-"""Explanations: any entry of any gradient opened into its terms, factors and rules, summed and checked."""
+"""Explanations: any entry of any gradient opened into its terms, factors and rules, summed and checked.
+
+Open to other folders beside the names here: `printers.html`, `printers.terminal`.
+"""
 
 from clearprop.explanation import printers as printers
 from clearprop.explanation.explanations import Entry, Explanation, Explanations, Factor, Path, Term

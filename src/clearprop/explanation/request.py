@@ -21,7 +21,7 @@ from clearprop.explanation.runs import input_features, open_run
 from clearprop.program.ir import Var
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import RECORDING, Node, call_site, raw
-from clearprop.train.run import Run
+from clearprop.train import Run
 
 _NOTHING = Given()
 

@@ -19,11 +19,11 @@ from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.structural import zeros_like
 from clearprop.runs.state import State
-from clearprop.train.batches import ArrayFeed, BlockFeed, batch_at
-from clearprop.train.native_executor import choose_executor
-from clearprop.train.run import Run
-from clearprop.train.step import make_objective, make_step
-from clearprop.train.training_loop import Plan
+from clearprop.train import ArrayFeed, BlockFeed, batch_at
+from clearprop.train import choose_executor
+from clearprop.train import Run
+from clearprop.train import make_objective, make_step
+from clearprop.train import Plan
 
 
 @dataclass(frozen=True, eq=False)

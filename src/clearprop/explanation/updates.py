@@ -33,10 +33,10 @@ from clearprop.optim.transform import Composed, Transform, apply_updates
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.runs.state import State
-from clearprop.train.batches import batch_at
-from clearprop.train.run import Run
-from clearprop.train.step import make_objective, supplies
-from clearprop.train.training_loop import Plan
+from clearprop.train import batch_at
+from clearprop.train import Run
+from clearprop.train import make_objective, supplies
+from clearprop.train import Plan
 
 GRADIENT, CLIPPING, HISTORY, ADAPTIVE, DECAY, SCHEDULE = (
     "gradient now", "clipping", "momentum history", "adaptive scaling", "weight decay", "schedule",

@@ -16,9 +16,7 @@ from clearprop.files.atomic import write_bytes, write_text
 from clearprop.nn.module import Module
 from clearprop.program.tracing import shape_of
 from clearprop.program.values import raw
-from clearprop.train.batches import ArrayFeed, BlockFeed
-from clearprop.train.run import Run
-from clearprop.train.step import make_objective
+from clearprop.train import ArrayFeed, BlockFeed, Run, make_objective
 
 FORMATS = ("python", "safetensors")
 

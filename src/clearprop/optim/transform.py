@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from clearprop.arrays.tensor import Tensor
+from clearprop.arrays import Tensor
 from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.errors import ArgumentError, user_line
 from clearprop.nn.structure import is_trained, layout

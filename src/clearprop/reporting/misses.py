@@ -14,7 +14,7 @@ from clearprop.explanation.printers.html import entry_section, html_table, numbe
 from clearprop.explanation.printers.terminal import check_text
 from clearprop.notation import number_text
 from clearprop.reporting.numbers import Held, losses_by_row
-from clearprop.train.run import Run
+from clearprop.train import Run
 
 SHOWN, INPUTS = 3, 6
 """So many rows, and of each so many inputs with the largest effect."""

@@ -17,9 +17,7 @@ from clearprop.rules import random
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.normalisation import softmax
 from clearprop.runs.state import State
-from clearprop.train.run import Run
-from clearprop.train.step import make_objective, make_step
-from clearprop.train.training_loop import Plan, replayed
+from clearprop.train import Plan, Run, make_objective, make_step, replay_steps
 
 MOST_ROWS = 20_000
 """By so many rows a report judges at most, where rows are on disk."""
@@ -135,7 +133,7 @@ def sizes_over_time(run: Run, plan: Plan) -> list[Sizes]:
     state = run.replay(first).state
     found = []
     for step in spread_steps(first + 1, run.steps):
-        state = replayed(plan, state, step - 1)
+        state = replay_steps(plan, state, step - 1)
         if state.batch == plan.feed.count:
             state = state.next_epoch()
         found.append(_sizes(run, plan, state, step))

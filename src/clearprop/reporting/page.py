@@ -18,9 +18,7 @@ from clearprop.explanation.printers.html import cell, html_table, number_cell, p
 from clearprop.notation import number_text
 from clearprop.reporting.misses import in_units, missed_section
 from clearprop.reporting.numbers import Held, Sizes, by_layer, calibration, confusion, held_rows, sizes_over_time
-from clearprop.train.batches import ArrayFeed, BlockFeed
-from clearprop.train.run import Run
-from clearprop.train.training_loop import Plan
+from clearprop.train import ArrayFeed, BlockFeed, Plan, Run
 
 LARGEST_CONFUSION, POINTS = 30, 1000
 """Up to so many classes a table of confusions is shown; so many points of a scatter chart are drawn."""

@@ -11,8 +11,8 @@ from typing import Any
 from clearprop.charts.chart import Chart, Curve
 from clearprop.charts.svg import STYLE, Charts, measure_chart
 from clearprop.explanation.printers.html import cell, html_table, page
-from clearprop.runs.events import measured
-from clearprop.train.run import Run
+from clearprop.runs.events import measure_text
+from clearprop.train import Run
 
 TextTable = tuple[list[str], list[list[str]]]
 """The heads and the rows of a table, as text."""
@@ -37,7 +37,9 @@ def results(runs: Sequence[Run]) -> TextTable:
     for name, run in zip(names_of(runs), runs, strict=True):
         s = run.summary
         values = [(getattr(s, part) or {}).get(measure) for part, measure, _ in measures]
-        told = ["" if v is None else measured(measure, v) for v, (_, measure, _) in zip(values, measures, strict=True)]
+        told = [
+            "" if v is None else measure_text(measure, v) for v, (_, measure, _) in zip(values, measures, strict=True)
+        ]
         rows.append([name, s.status, str(s.best_epoch or ""), f"{s.steps:,}", f"{s.seconds:.1f}", *told])
     return ["run", "status", "best epoch", "steps", "seconds", *(head for _, _, head in measures)], rows
 

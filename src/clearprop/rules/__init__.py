@@ -1,4 +1,8 @@
-"""The declarations: every primitive, by family.  Everything else is derived from them."""
+"""The declarations: every primitive, by family.  Everything else is derived from them.
+
+Open to other folders beside the names here: `activations`, `elementwise`, `indexing`, `joining`, `linear`, `losses`,
+`normalisation`, `random`, `reductions`, `structural`, `trigonometric`.
+"""
 
 from clearprop.rules import (
     activations,

@@ -1,1 +1,5 @@
-"""Runs: what is kept of one, and how it is written and read back."""
+"""Runs: what is kept of one, and how it is written and read back.
+
+Open to other folders: `checkpoints`, `environment`, `events`, `folder`, `model_json`, `settings`, `state`,
+`tensorboard`.
+"""

@@ -95,19 +95,19 @@ def number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
-def measured(name: str, value: Any) -> str:
+def measure_text(name: str, value: Any) -> str:
     """A loss or metric to four digits; a share of rows always to four decimals, so that 1.0000 stands below 0.9815."""
     return f"{value:.4f}" if name == "accuracy" and isinstance(value, int | float) else number(value)
 
 
 def _epoch(event: Mapping[str, Any]) -> str:
-    parts = [f"{name} {measured(name, value)}" for name, value in event["train"].items()]
-    parts += [f"val {name} {measured(name, value)}" for name, value in (event["validation"] or {}).items()]
+    parts = [f"{name} {measure_text(name, value)}" for name, value in event["train"].items()]
+    parts += [f"val {name} {measure_text(name, value)}" for name, value in (event["validation"] or {}).items()]
     return f"epoch {event['epoch']}/{event['epochs']}  " + "  ".join(parts) + ("  (best)" if event["best"] else "")
 
 
 def _end(event: Mapping[str, Any]) -> str:
-    tested = [f"test {name} {measured(name, value)}" for name, value in (event["test"] or {}).items()]
+    tested = [f"test {name} {measure_text(name, value)}" for name, value in (event["test"] or {}).items()]
     best = f", best epoch {event['best_epoch']}" if event["best_epoch"] else ""
     return ", ".join([f"{event['status']} after {event['seconds']:.1f} s{best}", *tested])
 

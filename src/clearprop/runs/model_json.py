@@ -99,7 +99,7 @@ def read_model(path: Path, description: Description | None, template: Any = None
     return _rebuild(description, "", read_arrays(path, wanted, _WHAT), where)
 
 
-def _checked(description: Any, where: str) -> tuple[type[nn.Module], dict[str, Any]]:
+def _checked_module(description: Any, where: str) -> tuple[type[nn.Module], dict[str, Any]]:
     given = require_keys(description, {"module", "fields"}, _WHAT, where)
     kind = STANDARD.get(given["module"]) if isinstance(given["module"], str) else None
     if kind is None:
@@ -109,7 +109,7 @@ def _checked(description: Any, where: str) -> tuple[type[nn.Module], dict[str, A
 
 def _parts(description: Any, prefix: str, where: str) -> Iterator[tuple[str, str, Any]]:
     """Field kind, path and value of every field of one module."""
-    kind, fields = _checked(description, where)
+    kind, fields = _checked_module(description, where)
     for name, field_kind in kind.field_kinds.items():
         yield field_kind, f"{prefix}.{name}".removeprefix("."), fields[name]
 
@@ -118,17 +118,17 @@ def _arrays(description: Any, prefix: str, where: str) -> Iterator[tuple[str, tu
     """Path, dtype and shape of every array that the description announces."""
     for kind, path, value in _parts(description, prefix, where):
         if kind == CHILD:
-            for inner, child in _numbered(path, value):
+            for inner, child in _child_paths(path, value):
                 yield from _arrays(child, inner, where)
         elif kind in (PARAMETER, STATE) and value is not None:
-            yield path, _announced(value, where)
+            yield path, _declared_array(value, where)
 
 
-def _numbered(path: str, value: Any) -> list[tuple[str, Any]]:
+def _child_paths(path: str, value: Any) -> list[tuple[str, Any]]:
     return [(f"{path}[{i}]", child) for i, child in enumerate(value)] if isinstance(value, list) else [(path, value)]
 
 
-def _announced(value: Any, where: str) -> tuple[str, tuple[int, ...]]:
+def _declared_array(value: Any, where: str) -> tuple[str, tuple[int, ...]]:
     given = require_keys(value, {"dtype", "shape"}, _WHAT, where)
     shape = given["shape"]
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
@@ -143,22 +143,22 @@ def _rebuild(description: Any, prefix: str, arrays: dict[str, NDArray[Any]], whe
     for kind, path, value in _parts(description, prefix, where):
         name = path.rpartition(".")[2]
         if kind == CHILD:
-            children = tuple(_rebuild(child, inner, arrays, where) for inner, child in _numbered(path, value))
+            children = tuple(_rebuild(child, inner, arrays, where) for inner, child in _child_paths(path, value))
             values[name] = children if isinstance(value, list) else children[0]
         elif kind == STATIC:
-            values[name] = _frozen(value, where)
+            values[name] = _static_value(value, where)
         else:
             values[name] = None if value is None else arrays[path]
-    return _made(description["module"], values, where)
+    return _make_module(description["module"], values, where)
 
 
-def _frozen(value: Any, where: str) -> Any:
+def _static_value(value: Any, where: str) -> Any:
     if isinstance(value, dict):
         refuse(_WHAT, "numbers, texts and lists of them", "an object", where)
-    return tuple(_frozen(item, where) for item in value) if isinstance(value, list) else value
+    return tuple(_static_value(item, where) for item in value) if isinstance(value, list) else value
 
 
-def _made(name: str, values: dict[str, Any], where: str) -> nn.Module:
+def _make_module(name: str, values: dict[str, Any], where: str) -> nn.Module:
     """The module with these fields, through its own constructor where that one checks them."""
     try:
         if name in _REMAKE:

@@ -277,7 +277,7 @@ class Settings:
     @classmethod
     def from_record(cls, value: Any, what: str, where: str) -> Self:
         """The settings of a record, which `kept` wrote.  Raises RunError for anything else."""
-        known = {name: declared(name) for name in KEPT}
+        known = {name: declaration_of(name) for name in KEPT}
         given = {name: default_of(name) for name, said in known.items() if said.since != FIRST}
         given |= require_keys({**given, **value} if isinstance(value, dict) else value, set(KEPT), what, where)
         hints = get_type_hints(cls)
@@ -291,7 +291,7 @@ class Settings:
         return cls(**{**given, "metrics": tuple(given["metrics"])})
 
 
-def declared(name: str) -> Declaration:
+def declaration_of(name: str) -> Declaration:
     """What is declared of the setting of that name."""
     found: Declaration = _FIELDS[name].metadata["declared"]
     return found
@@ -306,26 +306,26 @@ def option_of(name: str) -> str:
     """The command line's word for a setting."""
     if name == "data":
         return "DATA"
-    return (*declared(name).words, "--" + name.replace("_", "-"))[0]
+    return (*declaration_of(name).words, "--" + name.replace("_", "-"))[0]
 
 
 _FIELDS: Mapping[str, Field[Any]] = {f.name: f for f in fields(Settings)}
-OPTIONS = tuple(name for name in _FIELDS if declared(name).panel)
+OPTIONS = tuple(name for name in _FIELDS if declaration_of(name).panel)
 """The settings that `clearprop train` has options for."""
-KEPT = tuple(name for name in _FIELDS if declared(name).kept)
+KEPT = tuple(name for name in _FIELDS if declaration_of(name).kept)
 """The settings that `config.json` keeps."""
-CHANGEABLE = tuple(name for name in _FIELDS if declared(name).changes)
+CHANGEABLE = tuple(name for name in _FIELDS if declaration_of(name).changes)
 """What a fork may change: all that keeps parameters, data and random numbers what they were."""
 
 
-SUITED = tuple(name for name in _FIELDS if declared(name).suits)
+SUITED = tuple(name for name in _FIELDS if declaration_of(name).suits)
 """The settings of which the command line chooses what suits the data."""
 
 
 def check_arguments(given: Mapping[str, Any]) -> None:
     """Check arguments of `cl.fit` against the ranges of the settings.  Raises ArgumentError for one outside."""
     for name, value in given.items():
-        said = declared(name)
+        said = declaration_of(name)
         if said.fit is None or said.range is None:
             continue
         kinds = (int,) if said.range.whole else (int, float)

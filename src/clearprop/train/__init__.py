@@ -1,1 +1,31 @@
-"""Training: the loop, what it needs, and what it gives."""
+"""Training: the loop, what it needs, and what it gives.
+
+The way of a run: `fitting` (`cl.fit`) or the command line come to a `job` by `planning`; `training` tries it, opens its
+folder and lets the `training_loop` take `batches` through the `step`, run by an `executor`; `run` is what is left, and
+`loading` brings it back.
+"""
+
+from clearprop.train.batches import ArrayFeed as ArrayFeed
+from clearprop.train.batches import BlockFeed as BlockFeed
+from clearprop.train.fitting import fit as fit
+from clearprop.train.forking import starting_from as starting_from
+from clearprop.train.gradient_check import check_run as check_run
+from clearprop.train.interrupts import TrainingInterrupted as TrainingInterrupted
+from clearprop.train.job import Job as Job
+from clearprop.train.loading import command_of as command_of
+from clearprop.train.loading import load as load
+from clearprop.train.native_executor import choose_executor as choose_executor
+from clearprop.train.planning import AUTO as AUTO
+from clearprop.train.planning import job_for as job_for
+from clearprop.train.planning import suitable_measures as suitable_measures
+from clearprop.train.planning import tested_rate as tested_rate
+from clearprop.train.planning import with_defaults as with_defaults
+from clearprop.train.rate_range import lr_range_test as lr_range_test
+from clearprop.train.run import Run as Run
+from clearprop.train.step import make_objective as make_objective
+from clearprop.train.step import make_step as make_step
+from clearprop.train.step import supplies as supplies
+from clearprop.train.suitability import require_suitable as require_suitable
+from clearprop.train.training import train as train
+from clearprop.train.training_loop import Plan as Plan
+from clearprop.train.training_loop import replay_steps as replay_steps

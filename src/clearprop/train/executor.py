@@ -37,7 +37,7 @@ def eager_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
                 return state, False
             rng = random.fold_in(key, state.step)
             model, optimizer, loss, metrics = step(state.model, state.optimizer, x, y, rng)
-            totals = added(state.totals, len(x), (loss, *metrics))
+            totals = add_batch(state.totals, len(x), (loss, *metrics))
             state = State(model, optimizer, state.step + 1, state.epoch, state.batch + 1, totals)
             if pause(state):
                 return state, state.batch == feed.count
@@ -46,7 +46,7 @@ def eager_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
     return run
 
 
-def added(totals: tuple[float, ...], rows: int, means: tuple[Any, ...]) -> tuple[float, ...]:
+def add_batch(totals: tuple[float, ...], rows: int, means: tuple[Any, ...]) -> tuple[float, ...]:
     """The totals after a batch of `rows` rows with these means; sums are float64, in the order of the batches."""
     sums = (float(rows), *(rows * float(raw(mean)) for mean in means))
     return tuple(a + b for a, b in zip(totals, sums, strict=True)) if totals else sums

@@ -13,7 +13,7 @@ from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
 from clearprop.runs.settings import Settings, check_arguments, out_of_range, patience_needs_validation
 from clearprop.train.metrics import find_loss, find_metrics
-from clearprop.train.notebook import watched
+from clearprop.train.notebook import notebook_events
 from clearprop.train.planning import job_for
 from clearprop.train.run import Run
 from clearprop.train.training import train
@@ -92,7 +92,7 @@ def fit(
         shuffle=bool(shuffle),
         seed=seed,
     )
-    events, tick = watched(progress)
+    events, tick = notebook_events(progress)
     job = job_for(
         prepared,
         settings,

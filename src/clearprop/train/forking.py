@@ -18,7 +18,7 @@ from clearprop.runs.settings import CHANGEABLE as SETTINGS
 from clearprop.runs.settings import OPTIONS, check_arguments, patience_needs_validation
 from clearprop.runs.state import State
 from clearprop.train.job import Job, Origin
-from clearprop.train.notebook import watched
+from clearprop.train.notebook import notebook_events
 from clearprop.train.planning import written_optimizer
 from clearprop.train.run import Run
 from clearprop.train.training_loop import Callback
@@ -42,7 +42,7 @@ def forked_job(run: Run, step: int, change: Mapping[str, Any], out: Path | None,
         raise patience_needs_validation(settings.patience)
     optimizer = _changed_optimizer(job.optimizer, change)
     settings = replace(settings, optimizer=written_optimizer(optimizer))
-    events, tick = watched(True)
+    events, tick = notebook_events(True)
     job = replace(
         job,
         settings=settings,
@@ -68,7 +68,7 @@ def starting_from(job: Job, run: Run, step: int, change: Mapping[str, Any]) -> J
     if optimizer is None:
         job.events.emit("warning", message=f"{type(job.optimizer).__name__} starts with a state of its own")
         optimizer = job.optimizer.init(state.model)
-    told = {name: _told(value) for name, value in change.items()}
+    told = {name: _change_record(value) for name, value in change.items()}
     record = Forked(None if run.folder is None else str(run.folder), state.step, told)
     standing = Standing(replace(state, optimizer=optimizer))
     return replace(job, origin=Origin(standing, run.history[: state.epoch], record))
@@ -159,7 +159,7 @@ def _as_options(given: Mapping[str, Any], optimizer: Any, told: Any) -> dict[str
     return {**options, "optimizer": text, "lr": option} if read == optimizer else options
 
 
-def _told(value: Any) -> object:
+def _change_record(value: Any) -> object:
     if isinstance(value, optim.Transform):
         return written_optimizer(value) or repr(value)
     told: object = plain(value)

@@ -37,9 +37,9 @@ def load(path: str | Path, template: Any = None) -> Run:
     config, preprocessing, history = folder.config(), folder.preprocessing(), folder.history()
     optimizer = _optimizer(config, folder)
     model, last, standing = _networks(folder, config, template, optimizer)
-    summary = folder.summary() or _unfinished(standing)
+    summary = folder.summary() or _unfinished_summary(standing)
     if summary.status == "running":
-        summary = _unfinished(standing)
+        summary = _unfinished_summary(standing)
     settings = config.settings
     loss = find_loss(settings.loss) if settings.loss in nn.LOSSES else None
     known = [name for name in settings.metrics if name in METRICS]
@@ -56,7 +56,7 @@ def load(path: str | Path, template: Any = None) -> Run:
     return Run(model, last, history, summary, config, preprocessing, folder.path, workings)
 
 
-def _unfinished(standing: Standing | None) -> Summary:
+def _unfinished_summary(standing: Standing | None) -> Summary:
     state = standing.state if standing else State(None, None)
     best = standing.best if standing else None
     epoch = best.epoch if best else None

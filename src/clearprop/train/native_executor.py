@@ -20,7 +20,7 @@ from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.runs.state import State
 from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, Feed
-from clearprop.train.executor import Executor, Pause, added, eager_executor
+from clearprop.train.executor import Executor, Pause, add_batch, eager_executor
 from clearprop.train.step import Step
 
 PAUSE_SECONDS = 0.1
@@ -60,7 +60,7 @@ def _best(step: Step, key: NDArray[np.uint32], state: State, feed: Feed) -> Exec
 def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayFeed | BlockFeed) -> Any:
     """The loop, or None (said once, with the reason) where the step has no native form."""
     try:
-        from clearprop.compiler.epoch_loop import NativeLoop
+        from clearprop.compiler.epoch_loop import NativeLoop  # start-up time: Numba
     except ImportError as error:
         _say(f"training runs on the NumPy executor: Numba cannot be used ({error})")
         return None
@@ -122,7 +122,7 @@ class _NativeEpochs:
         rows = cut.ends(len(block.order))[first:last] - cut.size * np.arange(first, last)
         model, optimizer, _ = self.loop.carry()
         step = state.step + last - first
-        return State(model, optimizer, step, state.epoch, to, _summed(state.totals, rows, scalars))
+        return State(model, optimizer, step, state.epoch, to, _add_batches(state.totals, rows, scalars))
 
     def _run(self, order: NDArray[np.int64], cut: Batching, first: int, last: int) -> Sequence[NDArray[Any]]:
         """The scalars of these batches.  A last one that a rest joined has a size of its own, so it runs by itself."""
@@ -135,7 +135,9 @@ class _NativeEpochs:
         return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
-def _summed(totals: tuple[float, ...], rows: NDArray[np.int64], scalars: Sequence[NDArray[Any]]) -> tuple[float, ...]:
+def _add_batches(
+    totals: tuple[float, ...], rows: NDArray[np.int64], scalars: Sequence[NDArray[Any]]
+) -> tuple[float, ...]:
     """The totals after these batches: the same sums in the same order as one batch at a time."""
     parts = [rows.astype(float), *(rows * np.asarray(s, float) for s in scalars)]
     before = totals or (0.0,) * len(parts)
@@ -156,7 +158,7 @@ def _compiled_steps(step: Step, key: NDArray[np.uint32]) -> Executor:
                 return state, False
             number = np.array(state.step)
             model, optimizer, loss, metrics = compiled(state.model, state.optimizer, number, x, y)
-            totals = added(state.totals, len(x), (raw(loss), *map(raw, metrics)))
+            totals = add_batch(state.totals, len(x), (raw(loss), *map(raw, metrics)))
             state = State(model, optimizer, state.step + 1, state.epoch, state.batch + 1, totals)
             if pause(state):
                 return state, state.batch == feed.count

@@ -20,7 +20,7 @@ Show: TypeAlias = Callable[[Mapping[str, str]], object]
 """Puts the line, in every form that a notebook may choose from, in the place of the one before."""
 
 
-def watched(progress: bool) -> tuple[Events, Callable[[State], object] | None]:
+def notebook_events(progress: bool) -> tuple[Events, Callable[[State], object] | None]:
     """The events of a run made in Python, and what to call within an epoch: both feed a line if this is a notebook."""
     show = _notebook() if progress else None
     if show is None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import nn, optim
+from clearprop.charts.chart import Axis, Chart, Curve, save_chart
 from clearprop.data.parts import Pair
 from clearprop.data.training_data import prepare
 from clearprop.errors import ArgumentError, user_line
@@ -51,8 +52,6 @@ class RateRange:
 
     def plot(self, path: str | Path) -> Path:
         """Draw loss against rate as an image file (.svg, .png or .pdf).  Needs matplotlib, which `[cli]` brings."""
-        from clearprop.charts.chart import Axis, Chart, Curve, save_chart
-
         top = 2 * float(self.smoothed[: len(self.smoothed) // 2].max())  # the end, where the loss explodes, is cut off
         measured = Curve("loss", self.rates, np.where(self.losses < top, self.losses, np.nan), look="faint")
         smooth = Curve("smoothed", self.rates, np.where(self.smoothed < top, self.smoothed, np.nan))
@@ -108,7 +107,7 @@ def lr_range_test(
         raise ArgumentError("lr_range_test needs arrays", expected="(x, y)", got=type(data).__name__, where=user_line())
     losses = _losses(model, train, measured, with_rate(chosen, rising), steps, batch_size, nn.Penalty(l1, l2), seed)
     rates = lowest * (highest / lowest) ** (np.arange(len(losses)) / (steps - 1))
-    return judged(rates, losses)
+    return suggest_rate(rates, losses)
 
 
 def _losses(
@@ -159,7 +158,7 @@ class _Average:
         return self.value / self.weight
 
 
-def judged(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> RateRange:
+def suggest_rate(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> RateRange:
     """The suggestion from losses at rising rates.  Raises ArgumentError where the loss never fell."""
     rates = rates[: len(losses)]
     average = _Average()

@@ -22,12 +22,12 @@ from clearprop.rules.activations import sigmoid
 from clearprop.rules.normalisation import softmax
 from clearprop.runs.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint, save_checkpoint
 from clearprop.runs.environment import environment
-from clearprop.runs.events import Event, measured
+from clearprop.runs.events import Event, measure_text
 from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.state import State
 from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.metrics import Measure, evaluate, evaluate_blocks, outputs_of
-from clearprop.train.training_loop import Plan, replayed
+from clearprop.train.training_loop import Plan, replay_steps
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -117,7 +117,7 @@ class Run:
     def __repr__(self) -> str:
         best = f", best epoch {self.summary.best_epoch}" if self.summary.best_epoch else ""
         results = [
-            f"{part} {name} {measured(name, value)}"
+            f"{part} {name} {measure_text(name, value)}"
             for part in ("validation", "test")
             for name, value in (getattr(self.summary, part) or {}).items()
             if isinstance(value, float)
@@ -237,7 +237,7 @@ class Run:
         if self.workings is None:
             raise RunError("this run cannot be replayed", got="a run without its workings", try_="cl.load(folder)")
         plan = self.workings.plan()
-        state = replayed(plan, self._nearest(self.workings, plan.keys, int(step)), int(step))
+        state = replay_steps(plan, self._nearest(self.workings, plan.keys, int(step)), int(step))
         return Replayed(state, "; ".join(self.config.environment.differences(environment())))
 
     def _nearest(self, workings: Workings, keys: Keys, step: int) -> State:

@@ -45,14 +45,14 @@ def train(job: Job) -> Run:
     job = fit_to_model(job)
     plan = make_plan(job)
     first = State(job.model, job.optimizer.init(job.model))
-    config, folder, standing, history = _opened(job, _config(job), plan, first)
+    config, folder, standing, history = _open_folder(job, _config(job), plan, first)
     events = job.events
     loop = Loop(plan, standing, history, events, folder)
     _announce(job, config, standing.state, folder)
     if isinstance(plan.feed, ArrayFeed | BlockFeed) and plan.feed.joins:
         events.emit("warning", step=standing.state.step, epoch=standing.state.epoch, message=_JOINED)
     loop.run()
-    run = _ended(job, config, plan, first, loop)
+    run = _end_run(job, config, plan, first, loop)
     if loop.status == "interrupted":
         raise TrainingInterrupted(run)
     return run
@@ -80,9 +80,9 @@ _Opened: TypeAlias = tuple[Config, RunFolder | None, Standing, list[Event]]
 """The config, the run folder, where the run stands, and its history so far."""
 
 
-def _opened(job: Job, config: Config, plan: Plan, first: State) -> _Opened:
+def _open_folder(job: Job, config: Config, plan: Plan, first: State) -> _Opened:
     if job.resume is not None:
-        return _reopened(job.resume, config, plan, first)
+        return _reopen_folder(job.resume, config, plan, first)
     standing, history = (Standing(first), ()) if job.origin is None else (job.origin.standing, job.origin.history)
     folder = None
     if job.out is not None:
@@ -90,7 +90,7 @@ def _opened(job: Job, config: Config, plan: Plan, first: State) -> _Opened:
     return config, folder, standing, list(history)
 
 
-def _reopened(path: Path, config: Config, plan: Plan, first: State) -> _Opened:
+def _reopen_folder(path: Path, config: Config, plan: Plan, first: State) -> _Opened:
     folder = RunFolder(path)
     before = folder.config()
     _require_same(config, before, path)
@@ -171,7 +171,7 @@ def _running(state: State) -> Summary:
 
 
 # ------------------------------------------------------------------------------------------------- after it ended
-def _ended(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> Run:
+def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> Run:
     """Restore the best epoch, touch the test part once, write and tell how the run ended."""
     standing, best = loop.standing, loop.standing.best
     model = plan.shown(standing.state) if best is None else best.model

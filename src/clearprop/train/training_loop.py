@@ -224,7 +224,7 @@ class Loop:
         return time.perf_counter() - self._started
 
 
-def replayed(plan: Plan, state: State, step: int) -> State:
+def replay_steps(plan: Plan, state: State, step: int) -> State:
     """The state after step number `step`, from an earlier state: the same steps again, without validation.
 
     Raises RunError if the data end before that step.
