@@ -19,11 +19,7 @@ from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.structural import zeros_like
 from clearprop.runs.state import State
-from clearprop.train import ArrayFeed, BlockFeed, batch_at
-from clearprop.train import choose_executor
-from clearprop.train import Run
-from clearprop.train import make_objective, make_step
-from clearprop.train import Plan
+from clearprop.train import ArrayFeed, BlockFeed, Plan, Run, batch_at, choose_executor, make_objective, make_step
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,10 +33,7 @@ from clearprop.optim.transform import Composed, Transform, apply_updates
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.runs.state import State
-from clearprop.train import batch_at
-from clearprop.train import Run
-from clearprop.train import make_objective, supplies
-from clearprop.train import Plan
+from clearprop.train import Plan, Run, batch_at, make_objective, supplies
 
 GRADIENT, CLIPPING, HISTORY, ADAPTIVE, DECAY, SCHEDULE = (
     "gradient now", "clipping", "momentum history", "adaptive scaling", "weight decay", "schedule",
