@@ -7,11 +7,14 @@ line, file or option), and what to try.  A part that has nothing to say is left 
 from __future__ import annotations
 
 import difflib
+import functools
+import inspect
 import linecache
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -135,9 +138,52 @@ def describe_line(filename: str, lineno: int) -> str:
     return f"{Path(filename).name}:{lineno}" + (f"  {text}" if text else "")
 
 
+MEANINGS: Mapping[str, tuple[str, ...]] = {
+    "accuracy": ("acc", "score"),
+    "adam": ("nadam", "radam", "amsgrad", "adamax"),
+    "batch": ("batchnorm", "batch_norm", "batch_normalization"),
+    "binary_cross_entropy": ("bce", "binary_crossentropy", "logistic_loss", "log_loss"),
+    "cross_entropy": ("ce", "crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "nll"),
+    "epochs": ("n_epochs", "num_epochs", "iterations", "max_iter"),
+    "glorot": ("xavier", "glorot_uniform", "xavier_uniform"),
+    "he": ("kaiming", "he_normal", "kaiming_normal"),
+    "huber": ("smooth_l1",),
+    "layer": ("layernorm", "layer_norm", "layer_normalization"),
+    "leaky_relu": ("lrelu",),
+    "learning_rate": ("lr", "eta", "step_size"),
+    "linear": ("identity", "none", "id"),
+    "mae": ("l1", "mean_absolute_error", "l1_loss"),
+    "mse": ("l2", "mean_squared_error", "mse_loss", "squared_error"),
+    "patience": ("early_stopping",),
+    "seed": ("random_state",),
+    "sgd": ("momentum", "nesterov", "gradient_descent", "heavy_ball"),
+    "sigmoid": ("logistic", "expit"),
+    "silu": ("swish",),
+    "validation": ("validation_split", "validation_data", "val", "val_split"),
+    "weight_decay": ("decay", "l2_penalty"),
+}
+"""What others call our names: nothing in the letters of swish tells of silu."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name most like `name`, or an empty string when none is close."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), "")
+    """The known name that means the same as `name` or is most like it, or an empty string when none is close.
+
+    >>> nearest("swish", ["relu", "silu"]), nearest("Petal-Width", ["petal length (cm)", "petal width (cm)"])
+    ('silu', 'petal width (cm)')
+    """
+    names = list(known)
+    plain = _plain_name(name)
+    same = [n for n in names if plain and (_plain_name(n) == plain or plain in map(_plain_name, MEANINGS.get(n, ())))]
+    if same:
+        return same[0]
+    by_plain = {_plain_name(n): n for n in reversed(names)}
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return close[0] if close else next((by_plain[n] for n in difflib.get_close_matches(plain, by_plain, 1, 0.5)), "")
+
+
+def _plain_name(name: str) -> str:
+    """Letters and digits alone, in lower case."""
+    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def unknown_name(what: str, name: str, known: Iterable[str], where: str = "") -> ArgumentError:
@@ -151,3 +197,58 @@ def unknown_name(what: str, name: str, known: Iterable[str], where: str = "") ->
         where=where,
         try_=f"{close!r}, the nearest name" if close else "one of the names above",
     )
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def checked_call(function: Callable[_P, _R], name: str = "") -> Callable[_P, _R]:
+    """The function, whose callers hear in our own form of an argument that it does not take or did not get.
+
+    `name` is what the message calls it, by default its own name.
+
+    >>> @checked_call
+    ... def area(width, height=1.0):
+    ...     return width * height
+    >>> area(2.0, hight=3.0)
+    Traceback (most recent call last):
+    ...
+    clearprop.errors.ArgumentError: area does not take these arguments
+      expected  area(width, height=1.0)
+      got       got an unexpected keyword argument 'hight'
+      ...
+      try       'height', the nearest name
+    """
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the call itself failed
+                check_call(function, name or function.__name__, args, kwargs)
+            raise
+
+    return call
+
+
+def check_call(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Raise ArgumentError, which says what the function takes, if it does not take these arguments."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        known = signature.parameters.values()
+        named = [q.name for q in known if q.kind is q.KEYWORD_ONLY]
+        unknown = next((key for key in kwargs if key not in signature.parameters), "")
+        close = nearest(unknown, signature.parameters)
+        remedy = f"{close!r}, the nearest name" if close else ""
+        plain = inspect.Signature([q.replace(annotation=q.empty) for q in known if q.name not in ("self", "cls")])
+        raise ArgumentError(
+            f"{name} does not take these arguments",
+            expected=f"{name}{plain}",
+            got=str(error),
+            where=user_line(),
+            try_=f"give {' and '.join(named)} by name" if named and "positional" in str(error) else remedy,
+        ) from None

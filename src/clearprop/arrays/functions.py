@@ -16,9 +16,9 @@ from numpy.typing import DTypeLike
 
 from clearprop.arrays.numpy_protocol import FUNCTIONS
 from clearprop.arrays.tensor import Tensor, asarray
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import check_call
 from clearprop.primitives import REGISTRY
-from clearprop.program.types import Params, Value
+from clearprop.program.types import Value
 from clearprop.program.values import Node
 from clearprop.rules import joining, linear, structural
 from clearprop.shapes import Shape, Size
@@ -44,7 +44,7 @@ def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             out = function(*args, **kwargs)
             return out if isinstance(out, Node) else as_tensor(out)
         except TypeError:
-            _check_call(function, name, args, kwargs)
+            check_call(function, name, args, kwargs)
             raise
 
     functools.update_wrapper(called, function, assigned=("__doc__",))
@@ -57,26 +57,6 @@ def _list_as_array(argument: Any, array: bool) -> Any:
     if type(argument) is not list:
         return argument
     return asarray(argument) if array else [asarray(v) if type(v) is list else v for v in argument]
-
-
-def _check_call(function: Callable[..., Any], name: str, args: Any, kwargs: Params) -> None:
-    """Say what a function takes, if it was that which went wrong."""
-    signature = inspect.signature(function)
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        named = [q.name for q in signature.parameters.values() if q.kind is q.KEYWORD_ONLY]
-        raise ArgumentError(
-            f"{name} does not take these arguments",
-            expected=f"{name}{_plain(signature)}",
-            got=str(error),
-            where=user_line(),
-            try_=f"give {' and '.join(named)} by name" if named and "positional" in str(error) else "",
-        ) from None
-
-
-def _plain(signature: inspect.Signature) -> inspect.Signature:
-    return inspect.Signature([q.replace(annotation=q.empty) for q in signature.parameters.values()])
 
 
 def _creation(value: int) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clearprop.arrays.functions import FUNCTIONS
-from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.nn.fields import static
 from clearprop.nn.module import Module
 
@@ -32,6 +32,7 @@ ACTIVATIONS = tuple(name for name in SUITED if name != LINEAR)
 """The names of activations; each is a function of `cl` too."""
 
 
+@checked_call
 def suited_to(activation: str) -> str:
     """The name of the initialiser for a layer that the activation follows.
 

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from clearprop.autodiff.trees import tree_map
-from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.nn.fields import STATE
 from clearprop.nn.module import Module
 from clearprop.program.types import type_of
@@ -39,6 +39,7 @@ def _pass_scope(current: Pass) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
+@checked_call
 def apply(model: Any, *inputs: Any, train: bool = True, rng: Any = None) -> tuple[Any, Any]:
     """`(y, model2)`: the output of a training pass, and the model with the state that the pass computed.
 
@@ -67,6 +68,7 @@ def apply(model: Any, *inputs: Any, train: bool = True, rng: Any = None) -> tupl
     return out, _with_state(model, current.remembered) if current.remembered else model
 
 
+@checked_call
 def is_training() -> bool:
     """Whether a training pass is running (`cl.nn.apply` with `train=True`).
 
@@ -78,6 +80,7 @@ def is_training() -> bool:
     return _CURRENT.get().train
 
 
+@checked_call
 def next_key(asker: str = "a random layer") -> Any:
     """A key of its own for the layer that asks; every call gives another one.
 
@@ -104,6 +107,7 @@ def next_key(asker: str = "a random layer") -> Any:
     return random.fold_in(current.key, current.drawn - 1)
 
 
+@checked_call
 def remember(module: Module, **values: Any) -> None:
     """New values for state fields of `module`, in the dtype of the old; `apply` returns the model that has them.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar, Protocol, TypeGuard
 
+from clearprop.errors import checked_call
+
 PARAMETER, STATE, STATIC, CHILD = "parameter", "state", "static", "child"
 _KIND = "clearprop"
 
@@ -13,6 +15,7 @@ def _declare(kind: str, options: dict[str, Any]) -> Any:
     return dataclasses.field(metadata={_KIND: kind}, **options)
 
 
+@checked_call
 def parameter(**options: Any) -> Any:
     """A field of arrays that training changes.
 
@@ -30,6 +33,7 @@ def parameter(**options: Any) -> Any:
     return _declare(PARAMETER, options)
 
 
+@checked_call
 def state(**options: Any) -> Any:
     """A field of arrays that a training pass recomputes, such as running statistics.
 
@@ -51,6 +55,7 @@ def state(**options: Any) -> Any:
     return _declare(STATE, options)
 
 
+@checked_call
 def static(**options: Any) -> Any:
     """A field that is part of the module's structure: a rate, a size, a function.  It must be hashable.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
-from clearprop.errors import unknown_name, user_line
+from clearprop.errors import checked_call, unknown_name, user_line
 from clearprop.program.values import raw
 from clearprop.rules import random
 
@@ -24,6 +24,7 @@ def _scaled_normal(key: Any, shape: Any, std: float, dtype: Any) -> Any:
     return Tensor(raw(random.normal(key, shape, std=std)).astype(dtype))
 
 
+@checked_call
 def small_random(key: Any, shape: Any, dtype: Any = np.float32, scale: float = 0.01) -> Any:
     """Normal with standard deviation `scale`: small enough for any activation, too small for deep networks.
 
@@ -39,6 +40,7 @@ def small_random(key: Any, shape: Any, dtype: Any = np.float32, scale: float = 0
     return _scaled_normal(key, shape, scale, dtype)
 
 
+@checked_call
 def he(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
     """Normal with variance 2/inputs, for ReLU and its family: half the signal is cut (He et al. 2015).
 
@@ -53,6 +55,7 @@ def he(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
     return _scaled_normal(key, shape, math.sqrt(2 / shape[0]), dtype)
 
 
+@checked_call
 def glorot(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
     """Uniform on ±√(6/(inputs + outputs)), for tanh, sigmoid and linear layers (Glorot & Bengio 2010).
 
@@ -69,6 +72,7 @@ def glorot(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
     return Tensor(raw(random.uniform(key, shape, -bound, bound)).astype(dtype))
 
 
+@checked_call
 def lecun(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
     """Normal with variance 1/inputs, which selu needs (LeCun et al. 1998; Klambauer et al. 2017).
 
@@ -83,6 +87,7 @@ def lecun(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
     return _scaled_normal(key, shape, math.sqrt(1 / shape[0]), dtype)
 
 
+@checked_call
 def orthogonal(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
     """A matrix with orthonormal rows or columns, uniform among them (Saxe et al. 2014): Q of a normal matrix.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.arrays.tensor import asarray
-from clearprop.errors import ArgumentError, DTypeError, ShapeError, unknown_name, user_line
+from clearprop.errors import ArgumentError, DTypeError, ShapeError, checked_call, unknown_name, user_line
 from clearprop.program.ir import Var
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import is_floating, type_of
@@ -24,6 +24,7 @@ ROUNDING = 1e-3
 """By how much the sum of probabilities may differ from 1: those of half precision, of many classes."""
 
 
+@checked_call
 def mse(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
     """Mean of (prediction − target)² over all elements, without ½.
 
@@ -42,6 +43,7 @@ def mse(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight:
     return _reduce("mse", losses.squared_error(prediction, target), reduction, sample_weight)
 
 
+@checked_call
 def mae(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
     """Mean of |prediction − target| over all elements.
 
@@ -55,6 +57,7 @@ def mae(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight:
     return _reduce("mae", losses.absolute_error(prediction, target), reduction, sample_weight)
 
 
+@checked_call
 def huber(
     prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean", sample_weight: Any = None
 ) -> Any:
@@ -76,6 +79,7 @@ def huber(
     return _reduce("huber", losses.huber_error(prediction, target, delta=delta), reduction, sample_weight)
 
 
+@checked_call
 def cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
     """Mean of −log softmax(logits)[label] over examples.
 
@@ -95,6 +99,7 @@ def cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_w
     return _reduce("cross_entropy", losses.softmax_cross_entropy(logits, labels), reduction, sample_weight)
 
 
+@checked_call
 def binary_cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
     """Mean of −p·log σ(z) − (1 − p)·log σ(−z) over all elements.
 
@@ -126,6 +131,7 @@ LOSSES = NUMBER_LOSSES | CLASS_LOSSES
 """All losses by name."""
 
 
+@checked_call
 def loss_named(name: str) -> Any:
     """The loss of that name, a function `(prediction, target, *, reduction, sample_weight)`.
 

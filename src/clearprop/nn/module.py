@@ -11,7 +11,7 @@ import optree
 
 from clearprop.arrays.tensor import Tensor, tensor
 from clearprop.autodiff.trees import NAMESPACE, flatten, tree_map, unflatten
-from clearprop.errors import ArgumentError, DTypeError, ShapeError, unknown_name, user_line
+from clearprop.errors import ArgumentError, DTypeError, ShapeError, check_call, checked_call, unknown_name, user_line
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, STATIC, kind_of, parameter, state, static
 from clearprop.nn.module_text import module_text
 from clearprop.nn.structure import layout, select
@@ -54,6 +54,8 @@ class Module:
         dataclasses.dataclass(frozen=True, eq=False, repr=False, init=not cls._handwritten)(cls)
         cls.field_kinds = {f.name: kind_of(f) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # it is one now
         cls._has_state = STATE in cls.field_kinds.values()
+        if "__init__" in cls.__dict__:
+            cls.__init__ = checked_call(cls.__init__, cls.__name__)  # type: ignore[method-assign]  # the same, with advice
         cls.__setattr__ = _refuse_assignment  # type: ignore[method-assign,assignment]  # with advice, where dataclasses only refuse
         _register(cls)
 
@@ -79,7 +81,13 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """`forward`, with the state held constant: it has no gradient."""
-        return (self._held() if self._has_state else self).forward(*inputs, **options)
+        forward = (self._held() if self._has_state else self).forward
+        try:
+            return forward(*inputs, **options)
+        except TypeError as error:
+            if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the call itself failed
+                check_call(forward, type(self).__name__, inputs, options)
+            raise
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module computes; every subclass says."""

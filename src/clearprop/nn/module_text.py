@@ -7,6 +7,7 @@ from typing import Any
 import optree
 
 from clearprop.autodiff.trees import NAMESPACE
+from clearprop.errors import checked_call
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, HasFields, is_module
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import type_of
@@ -51,6 +52,7 @@ def _count(arrays: list[tuple[str, str, Any]]) -> str:
     return f"{total:,}" if isinstance(total, int) and total else ""
 
 
+@checked_call
 def parameter_count(model: HasFields) -> int:
     """The number of trained numbers in a model.
 
@@ -63,6 +65,7 @@ def parameter_count(model: HasFields) -> int:
     return sum(int(size_of(shape_of(v))) for v in model.parameters().values())
 
 
+@checked_call
 def summary(model: HasFields) -> str:
     """A table of the layers: path, kind, shapes, parameters, and the total.
 

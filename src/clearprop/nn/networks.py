@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.nn.activations import as_layer, suited_to
 from clearprop.nn.argument_checks import require_size
 from clearprop.nn.layers import Dense, Dropout, Sequential
@@ -19,6 +19,7 @@ from clearprop.rules import random
 _NORMS: dict[str, Callable[..., Module]] = {"layer": LayerNorm, "batch": BatchNorm}
 
 
+@checked_call
 def mlp(
     sizes: Sequence[int],
     activation: Any = "relu",

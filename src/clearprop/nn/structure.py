@@ -11,6 +11,7 @@ import optree
 
 from clearprop.arrays.tensor import asarray
 from clearprop.autodiff.trees import NAMESPACE, flatten, has_derivative
+from clearprop.errors import checked_call
 from clearprop.nn.fields import CHILD, PARAMETER, HasFields, is_module
 
 
@@ -55,6 +56,7 @@ def select(tree: Any, *kinds: str) -> dict[str, Any]:
     return {p: asarray(v) for p, v, k in zip(paths, leaves, found, strict=True) if k in kinds}
 
 
+@checked_call
 def least_rows(model: HasFields) -> int:
     """The fewest rows that a training pass needs: two where a layer takes statistics of the batch, else one.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
 import numpy as np
 
+from clearprop.errors import checked_call
 from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Range, hyper
 from clearprop.optim.lengths import bounded
 from clearprop.optim.transform import Leafwise
@@ -48,6 +50,7 @@ class scale_by_adam(_Moments):
     Tensor([1.0, -0.99999998])
     """
 
+    @functools.partial(checked_call, name="scale_by_adam")
     def __new__(
         cls,
         b1: float = 0.9,

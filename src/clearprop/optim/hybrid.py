@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.optim.hyperparameters import COUNT, POSITIVE
 from clearprop.optim.methods import Method, Result, Steps, Stop, default_tolerance, drive, require_finite
 from clearprop.optim.minimisation import method_of
@@ -150,6 +150,7 @@ class _Search:
         return value if np.isfinite(value) else np.inf
 
 
+@checked_call
 def memetic(
     f: Callable[[Any], Any],
     x0: Any,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 from typing import Any, ClassVar, NamedTuple, dataclass_transform
 
 import numpy as np
 
-from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.program.values import Node
 
 
@@ -77,15 +76,14 @@ class Configured:
     """
 
     registry: ClassVar[dict[str, type[Configured]]] = {}
-    __signature__: ClassVar[inspect.Signature]  # what help shows
     complete: ClassVar[bool] = False  # whether it is an optimizer by itself, and not a link or a schedule
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         own_init = "__init__" in cls.__dict__
         dataclasses.dataclass(frozen=True, repr=False, init=not own_init)(cls)
-        _, *arguments = inspect.signature(cls.__init__).parameters.values()
-        cls.__signature__ = inspect.Signature(arguments)
+        if "__init__" in cls.__dict__:
+            cls.__init__ = checked_call(cls.__init__, cls.__name__)  # type: ignore[method-assign]  # the same, with advice
         if not cls.__name__[0].isupper():
             cls.registry[cls.__name__] = cls
 
@@ -157,6 +155,7 @@ def _json_value(owner: str, name: str, value: Any) -> Any:
     )
 
 
+@checked_call
 def from_config(config: dict[str, Any]) -> Any:
     """The transform or schedule that `to_config` described.
 
@@ -178,6 +177,7 @@ def _revive(value: Any) -> Any:
     return tuple(map(_revive, value)) if isinstance(value, list) else value
 
 
+@checked_call
 def optimizers() -> list[str]:
     """The names of all optimizers; links and schedules are not among them.
 
@@ -188,6 +188,7 @@ def optimizers() -> list[str]:
     return sorted(name for name, cls in Configured.registry.items() if cls.complete)
 
 
+@checked_call
 def by_name(name: str, **settings: Any) -> Any:
     """The transform (or schedule) of that name with these hyper-parameters.
 

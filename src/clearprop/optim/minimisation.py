@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import is_array
-from clearprop.errors import ArgumentError, ShapeError, user_line
+from clearprop.errors import ArgumentError, ShapeError, checked_call, user_line
 from clearprop.optim.first_order_method import following
 from clearprop.optim.methods import Method, Result, Watch, check_limits, default_tolerance, drive, require_finite
 from clearprop.optim.objective import Objective
@@ -17,6 +17,7 @@ from clearprop.optim.transform import Transform
 from clearprop.program.values import raw
 
 
+@checked_call
 def minimize(
     f: Callable[[Any], Any],
     x0: Any,

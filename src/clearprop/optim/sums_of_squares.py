@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import is_array
-from clearprop.errors import ArgumentError, ShapeError, user_line
+from clearprop.errors import ArgumentError, ShapeError, checked_call, user_line
 from clearprop.optim.gauss_newton import Problem, levenberg_marquardt
 from clearprop.optim.methods import Watch, check_limits, default_tolerance, drive, require_finite
 from clearprop.optim.objective import Objective
@@ -16,6 +16,7 @@ from clearprop.optim.uncertainty import Estimate
 from clearprop.program.values import raw
 
 
+@checked_call
 def least_squares(
     residuals: Callable[[Any], Any],
     x0: Any,

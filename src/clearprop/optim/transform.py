@@ -8,7 +8,7 @@ import numpy as np
 
 from clearprop.arrays import Tensor
 from clearprop.autodiff.trees import flatten, unflatten
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, checked_call, user_line
 from clearprop.nn.structure import is_trained, layout
 from clearprop.optim.hyperparameters import Configured
 from clearprop.program.ir import Var
@@ -251,6 +251,7 @@ class chain(Composed):
         return f"chain({', '.join(map(repr, self.transforms))})"
 
 
+@checked_call
 def apply_updates(params: Any, updates: Any) -> Any:
     """The sum params + updates, leaf by leaf, in the parameters' dtype; leaves whose update is None stay as they are.
 
