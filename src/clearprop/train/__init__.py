@@ -7,6 +7,7 @@ folder and lets the `training_loop` take `batches` through the `step`, run by an
 
 from clearprop.train.batches import ArrayFeed as ArrayFeed
 from clearprop.train.batches import BlockFeed as BlockFeed
+from clearprop.train.batches import batch_at as batch_at
 from clearprop.train.fitting import fit as fit
 from clearprop.train.forking import starting_from as starting_from
 from clearprop.train.gradient_check import check_run as check_run
