@@ -27,6 +27,7 @@ from clearprop.explanation.record import (
     Printable,
     Rounding,
     flat_position,
+    require_number,
 )
 from clearprop.explanation.search import largest_ways
 from clearprop.explanation.zero_reasons import zero_reason
@@ -167,11 +168,12 @@ class Entry(Presentable):
 
     def paths(self, k: int = 5) -> tuple[Path, ...]:
         """The k whole paths with the largest products, by best-first search."""
-        return self._paths(largest_ways(self._derivation.graph, self._node, self._position, k))
+        most = require_number("paths", "k", k)
+        return self._paths(largest_ways(self._derivation.graph, self._node, self._position, most))
 
     def all_paths(self, most: int) -> tuple[Path, ...] | None:
         """Every whole path, in the order of the program; None if there are more than `most`."""
-        found = all_ways(self._derivation.graph, self._node, self._position, most)
+        found = all_ways(self._derivation.graph, self._node, self._position, require_number("all_paths", "most", most))
         return None if found is None else self._paths(found)
 
     def _paths(self, ways: Iterable[Way]) -> tuple[Path, ...]:
@@ -183,15 +185,7 @@ class Entry(Presentable):
 
     def at(self, dtype: Any) -> Entry:
         """The same entry with the program evaluated in another dtype."""
-        wanted = np.dtype(dtype)
-        if wanted.kind != "f":
-            raise DTypeError(
-                "at() evaluates in a floating dtype",
-                expected="float64, float32 or float16",
-                got=wanted.name,
-                where=user_line(),
-            )
-        twin, images = self._derivation.twin(wanted)
+        twin, images = self._derivation.twin(_evaluation_dtype(dtype))
         return open_entry(twin, images[self._node], self._position)
 
     def native(self) -> float | None:
@@ -203,7 +197,7 @@ class Entry(Presentable):
 
     def show(self, k: int) -> Entry:
         """The same entry with its k largest terms."""
-        return open_entry(self._derivation, self._node, self._position, k)
+        return open_entry(self._derivation, self._node, self._position, require_number("show", "k", k))
 
     def __repr__(self) -> str:
         what = "1 term" if self.count == 1 else f"{self.count} terms"
@@ -254,7 +248,9 @@ class Explanation(Presentable):
     def largest(self, k: int) -> list[Entry]:
         """The entries with the k largest gradients, in order of position."""
         size = np.abs(self.gradient.ravel())
-        largest = np.argsort(-np.where(np.isnan(size), np.inf, size), kind="stable")[:k]
+        largest = np.argsort(-np.where(np.isnan(size), np.inf, size), kind="stable")[
+            : require_number("largest", "k", k)
+        ]
         return [self._entry(int(at)) for at in np.sort(largest)]
 
     def __repr__(self) -> str:
@@ -277,7 +273,7 @@ class Explanations(Printable):
 
     def __getitem__(self, path: str) -> Explanation:
         """The explanation of one array.  Raises ArgumentError for an unknown path, and names the nearest."""
-        if path not in self.parts:
+        if not isinstance(path, str) or path not in self.parts:
             raise unknown_name("array", str(path), self.parts, user_line())
         return self.parts[path]
 
@@ -370,6 +366,22 @@ def _sum_factor(derivation: Derivation, bundle: Bundle, i: int, under: Place, wh
     assert bundle.sums is not None
     node, ats = bundle.sums
     return Factor(derivation.place(node, int(ats[i])), under, 1.0, Number(1), (), "sum", where)
+
+
+def _evaluation_dtype(dtype: Any) -> np.dtype[Any]:
+    """A dtype that a program can be evaluated in.  Raises DTypeError for others, and for what is no dtype."""
+    try:
+        wanted = None if dtype is None else np.dtype(dtype)
+    except (TypeError, ValueError):
+        wanted = None
+    if wanted is None or wanted.name not in ("float64", "float32", "float16"):
+        raise DTypeError(
+            "at() evaluates in a floating dtype",
+            expected="float64, float32 or float16",
+            got=repr(dtype) if wanted is None else wanted.name,
+            where=user_line(),
+        )
+    return wanted
 
 
 def _fsum(values: Array) -> float:

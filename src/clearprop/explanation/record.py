@@ -149,6 +149,18 @@ class Check:
         return abs(self.value - self.gradient) / scale if scale else 0.0
 
 
+def require_number(function: str, name: str, value: Any) -> int:
+    """The argument as a number of things: a whole number that is not negative.  Raises ArgumentError for others."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ArgumentError(
+            f"{function} needs to know how many",
+            expected=f"{name}, a whole number from 0",
+            got=f"{name} = {value!r}",
+            where=user_line(),
+        )
+    return int(value)
+
+
 SHOWN = 8
 """How many terms of a level are shown, and given as records, unless more are asked for."""
 

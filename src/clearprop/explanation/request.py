@@ -85,8 +85,8 @@ def explain(
         found: Explanation | Explanations = _of_tensor(target, wrt, output)
     elif isinstance(target, Run):
         found = _of_run(target, wrt, step, row)
-    elif callable(target):
-        found = _of_function(target, wrt, tuple(args), output)
+    elif callable(target) and not isinstance(target, type):
+        found = _of_function(target, wrt, _arguments_for(target, args), output)
     else:
         raise ArgumentError(
             "explain needs something to differentiate",
@@ -169,6 +169,14 @@ def _output_position(target: Node, output: Any) -> int:
 def _of_run(run: Run, wrt: Any, step: int | None, row: int | None) -> Explanation | Explanations:
     opened = open_run(run, step, row)
     args = opened.model, opened.x, opened.y
+    if not isinstance(wrt, str):
+        raise ArgumentError(
+            "wrt names what of the run is opened",
+            expected="the path of a parameter, the name of an input column, 'model' or 'x'",
+            got=f"wrt: {type(wrt).__name__}",
+            where=user_line(),
+            try_="list(run.model.parameters()) are the paths of its parameters",
+        )
     parameters = _floating_names("model", opened.model)
     columns = {id(opened.x): opened.columns} if opened.columns and np.ndim(opened.x) == 2 else {}
     known = Given(columns=columns, origin=opened.title, native=opened.native)
@@ -176,12 +184,12 @@ def _of_run(run: Run, wrt: Any, step: int | None, row: int | None) -> Explanatio
         return _of_function(opened.function, wrt, args, None, known)
     if wrt == "x":
         return _of_function(opened.function, "x", args, None, known)
-    features = input_features(run, opened, str(wrt), parameters)
+    features = input_features(run, opened, wrt, parameters)
     positions = np.arange(opened.x.size).reshape(opened.x.shape)[:, features]
     positions = positions[0] if len(positions) == 1 else positions
     positions = positions[..., 0] if len(features) == 1 else positions
     derivation, nodes = _derivation(opened.function, "x", args, None, known)
-    return explanation_of(derivation, nodes["x"], "", str(wrt), positions)
+    return explanation_of(derivation, nodes["x"], "", wrt, positions)
 
 
 # ------------------------------------------------------------------------------------------------ a function
@@ -212,6 +220,32 @@ def _derivation(
     return Derivation(target, at, list(nodes.values()), named, open_body), nodes
 
 
+def _arguments_for(f: Callable[..., Any], args: Any) -> tuple[Any, ...]:
+    """The arguments, if they are a tuple or list that the function takes."""
+    if not isinstance(args, (tuple, list)):
+        raise ArgumentError(
+            "args holds the arguments of the function",
+            expected="args=(…), a tuple with the values to differentiate at",
+            got=f"args: {type(args).__name__}",
+            where=user_line(),
+            try_="args=(x,) for one argument",
+        )
+    try:
+        if args:
+            inspect.signature(f).bind(*args)
+    except ValueError:
+        pass  # it does not tell what it takes
+    except TypeError as error:
+        raise ArgumentError(
+            "the function does not take these arguments",
+            expected=f"the arguments of {getattr(f, '__name__', 'the function')}{inspect.signature(f)}",
+            got=f"{len(args)} of them: {error}",
+            where=user_line(),
+            try_="args=(…), a tuple with the values to differentiate at",
+        ) from None
+    return tuple(args)
+
+
 def _argument_names(f: Callable[..., Any], count: int) -> list[str]:
     try:
         found = list(inspect.signature(f).parameters)
@@ -229,14 +263,22 @@ def _position(wrt: Any, names: list[str], args: tuple[Any, ...]) -> tuple[int, s
             got="no args",
             where=user_line(),
         )
-    if isinstance(wrt, int) and not isinstance(wrt, bool):
-        (position,) = checked_argnums(wrt, len(args), "explain")
+    if isinstance(wrt, (int, np.integer)) and not isinstance(wrt, bool):
+        (position,) = checked_argnums(int(wrt), len(args), "explain")
         return _require_floating(position, names, args), ""
+    if not isinstance(wrt, str):
+        raise ArgumentError(
+            "wrt says what the function is differentiated by",
+            expected="the position or name of an argument, or the path of an array in one",
+            got=f"wrt: {type(wrt).__name__}",
+            where=user_line(),
+            try_="wrt=0, or one of the names: " + ", ".join(names),
+        )
     if wrt in names:
         return _require_floating(names.index(wrt), names, args), ""
     known = {n: i for i, a in enumerate(args) for n in _floating_names(names[i], a)}
     if wrt not in known:
-        raise unknown_name("argument or parameter", str(wrt), {*names, *known}, user_line())
+        raise unknown_name("argument or parameter", wrt, {*names, *known}, user_line())
     return known[wrt], wrt
 
 
@@ -308,11 +350,11 @@ def _chosen_output(result: Any, output: Any) -> tuple[Node, int]:
 
 def _one_output(results: dict[str, Any], output: Any) -> tuple[Any, Any]:
     """One of several results: `output` is its position or path, or that and an index."""
-    which, *index = output if isinstance(output, tuple) else (output,)
+    which, *index = output if isinstance(output, tuple) and output else (output,)
     keys = list(results)
-    if isinstance(which, int) and -len(keys) <= which < len(keys):
+    if isinstance(which, (int, np.integer)) and -len(keys) <= which < len(keys):
         which = keys[which]
-    if which not in results:
+    if not isinstance(which, str) or which not in results:
         raise ArgumentError(
             "the function returns several results",
             expected="output=, the position or path of one of: " + ", ".join(keys),

@@ -16,7 +16,7 @@ import numpy as np
 
 from clearprop.autodiff.transforms import value_and_grad
 from clearprop.autodiff.trees import flatten, paths, tree_map
-from clearprop.errors import unknown_name, user_line
+from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.explanation.record import Label, Printable, flat_position
 from clearprop.explanation.runs import plan_of, require_step
 from clearprop.notation.symbols import subscript, subscript_tex
@@ -107,14 +107,21 @@ def explain_update(run: Run, param: str, index: Any, step: int) -> Update:
     >>> [part.name for part in update.parts]
     ['gradient now', 'momentum history']
     """
+    if not isinstance(run, Run):
+        raise ArgumentError(
+            "an update is opened of a run",
+            expected="a run, from cl.fit or cl.load",
+            got=type(run).__name__,
+            where=user_line(),
+        )
     require_step(run, step)
     plan = plan_of(run)
     assert run.workings is not None  # or there is no plan
     optimizer = run.workings.optimizer
     before, after = run.replay(step - 1).state, run.replay(step).model.parameters()
     parameters = before.model.parameters()
-    if param not in parameters:
-        raise unknown_name("parameter", param, parameters, user_line())
+    if not isinstance(param, str) or param not in parameters:
+        raise unknown_name("parameter", str(param), parameters, user_line())
     shape = np.shape(raw(parameters[param]))
     at = flat_position(index, shape, param)
     taken = _ReplayedStep(plan, before, optimizer)

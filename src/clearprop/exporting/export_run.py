@@ -54,8 +54,12 @@ def export(target: Any, format: str = "python", path: str | Path | None = None) 
 
 def files_of(format: str, path: str | Path | None, name: str = "network") -> list[Path]:
     """The files that an export writes, the one that `path` names first."""
-    if format not in FORMATS:
+    if not isinstance(format, str) or format not in FORMATS:
         raise unknown_name("export format", str(format), FORMATS, user_line())
+    if not isinstance(path, (str, Path, type(None))):
+        raise ArgumentError(
+            "path names the file to write", expected="a str or a Path", got=type(path).__name__, where=user_line()
+        )
     suffix = ".py" if format == "python" else ".safetensors"
     out = Path(name.replace("-", "_") + suffix if path is None else path)
     if out.suffix != suffix:

@@ -58,8 +58,8 @@ def lesson(name: str) -> Lesson:
     >>> len(lesson("relu-neuron").steps) > 3
     True
     """
-    if name not in lessons():
-        raise unknown_name("lesson", name, lessons(), where="clearprop lesson")
+    if not isinstance(name, str) or name not in lessons():
+        raise unknown_name("lesson", str(name), lessons(), where="clearprop lesson")
     text = tomllib.loads((_TEXTS / f"{name}.toml").read_text(encoding="utf-8"))
     steps = tuple(LessonStep(**step) for step in text["step"])
     return Lesson(name, text["title"], getattr(experiments, text["experiment"]), steps)
