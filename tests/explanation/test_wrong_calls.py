@@ -7,14 +7,14 @@ import pytest
 
 import clearprop as cl
 from clearprop import lessons
-from clearprop.errors import ClearpropError
+from clearprop.errors import ArgumentError, ClearpropError
 from tests.explanation.neuron import product_form
 
 WRONG = [
     None, True, 0, 1.5, -1, 3, 10**30, float("nan"), float("inf"), 1 + 2j, "text", "w", "layers[0].weight", b"bytes",
-    [], {}, (), ("a", 2), [1, "b"], (0, 0), ((0,),), slice(None), ..., object(), lambda: 0, lambda x: x, int, np.int64(1),
-    np.array(["a"]), np.array([1 + 2j]), np.array(2), np.zeros((2, 0)), np.array(object(), object), cl.tensor(2),
-    cl.tensor([1.0, 2.0], requires_grad=True), range(2), {"a": 1.0}, "\ud800", "a\x1b[31m",
+    [], {}, (), ("a", 2), [1, "b"], (0, 0), ((0,),), slice(None), ..., object(), lambda: 0, lambda x: x, int,
+    np.int64(1), np.array(["a"]), np.array([1 + 2j]), np.array(2), np.zeros((2, 0)), np.array(object(), object),
+    cl.tensor(2), cl.tensor([1.0, 2.0], requires_grad=True), range(2), {"a": 1.0}, "\ud800", "a\x1b[31m",
 ]  # fmt: skip
 Y, LEAVES = product_form()
 X = np.arange(12.0).reshape(4, 3)
@@ -90,3 +90,17 @@ def test_a_wrong_argument_ends_in_our_error(name, place):
 def test_two_wrong_arguments_end_in_our_error(target, place):
     for wrong in WRONG:
         refuses("tensor", {"target": target, "wrt": LEAVES["w"], place: wrong})
+
+
+@pytest.mark.parametrize("name", ["tensor", "update", "export", "lesson"])
+def test_keywords_that_are_not_taken_end_in_our_error(name):
+    function, given = RIGHT[name]
+    assert refuses(name, {**given, "steps": 1})
+    assert refuses(name, {})
+    with pytest.raises(ArgumentError, match="does not take these arguments"):
+        function(*given.values(), *range(9))
+
+
+def test_the_nearest_keyword_is_named():
+    with pytest.raises(ArgumentError, match="'index', the nearest name"):
+        cl.explain(Y, LEAVES["w"], indx=0)

@@ -371,17 +371,17 @@ def _sum_factor(derivation: Derivation, bundle: Bundle, i: int, under: Place, wh
 def _evaluation_dtype(dtype: Any) -> np.dtype[Any]:
     """A dtype that a program can be evaluated in.  Raises DTypeError for others, and for what is no dtype."""
     try:
-        wanted = None if dtype is None else np.dtype(dtype)
+        name = str(None if dtype is None else np.dtype(dtype))
     except (TypeError, ValueError):
-        wanted = None
-    if wanted is None or wanted.name not in ("float64", "float32", "float16"):
+        name = repr(dtype)
+    if name not in ("float64", "float32", "float16"):
         raise DTypeError(
             "at() evaluates in a floating dtype",
             expected="float64, float32 or float16",
-            got=repr(dtype) if wanted is None else wanted.name,
+            got=name,
             where=user_line(),
         )
-    return wanted
+    return np.dtype(name)
 
 
 def _fsum(values: Array) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from clearprop.arrays import Tensor
 from clearprop.autodiff.trees import as_leaf_value, checked_argnums, flatten, has_derivative, is_array, paths, unflatten
-from clearprop.errors import ArgumentError, DTypeError, GradientError, TraceError, unknown_name, user_line
+from clearprop.errors import ArgumentError, DTypeError, GradientError, TraceError, checked_call, unknown_name, user_line
 from clearprop.explanation.composite_bodies import open_body
 from clearprop.explanation.derivation import Derivation
 from clearprop.explanation.explanations import Entry, Explanation, Explanations, explanation_of
@@ -48,6 +48,7 @@ def explain(
     step: int | None = ...,
     row: int | None = ...,
 ) -> Entry: ...
+@checked_call
 def explain(
     target: Any,
     wrt: Any,

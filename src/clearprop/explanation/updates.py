@@ -16,7 +16,7 @@ import numpy as np
 
 from clearprop.autodiff.transforms import value_and_grad
 from clearprop.autodiff.trees import flatten, paths, tree_map
-from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.explanation.record import Label, Printable, flat_position
 from clearprop.explanation.runs import plan_of, require_step
 from clearprop.notation.symbols import subscript, subscript_tex
@@ -88,6 +88,7 @@ class Update(Printable):
         return -self.predicted / (2 * bend) if bend > 0 else math.inf
 
 
+@checked_call
 def explain_update(run: Run, param: str, index: Any, step: int) -> Update:
     """Open Δw of one weight in one step of a run: how much of it is gradient, momentum, scaling, decay, clipping.
 

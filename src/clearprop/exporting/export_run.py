@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import flatten, paths
-from clearprop.errors import ArgumentError, RunError, unknown_name, user_line
+from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
 from clearprop.exporting.python_file import Setting, python_file
 from clearprop.exporting.step_programs import Tracer
 from clearprop.files.atomic import write_bytes, write_text
@@ -21,6 +21,7 @@ from clearprop.train import ArrayFeed, BlockFeed, Run, make_objective
 FORMATS = ("python", "safetensors")
 
 
+@checked_call
 def export(target: Any, format: str = "python", path: str | Path | None = None) -> list[Path]:
     """Write a run (or, as safetensors, a model) in a form that others read; returns the files.
 

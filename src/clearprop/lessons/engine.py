@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.errors import checked_call
 from clearprop.explanation import Entry
 from clearprop.lessons.lesson import Lesson, LessonStep
 from clearprop.notation.symbols import number_text
@@ -30,6 +31,7 @@ class Score:
     finished: bool = False
 
 
+@checked_call
 def tell(lesson: Lesson, write: Callable[[str], None], read: Callable[[str], str] | None = None) -> Score:
     """Tell a lesson, all at once or question by question.
 

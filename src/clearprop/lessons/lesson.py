@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from clearprop.errors import unknown_name
+from clearprop.errors import checked_call, unknown_name
 from clearprop.lessons import experiments
 
 _TEXTS = files("clearprop.lessons") / "texts"
@@ -52,6 +52,7 @@ def lessons() -> dict[str, str]:
     return {name: title for _, name, title in sorted(found)}
 
 
+@checked_call
 def lesson(name: str) -> Lesson:
     """The lesson of this name.  Raises ArgumentError for an unknown name, and gives the nearest.
 
