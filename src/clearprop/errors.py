@@ -10,6 +10,7 @@ import difflib
 import functools
 import inspect
 import linecache
+import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -46,11 +47,11 @@ class ClearpropError(Exception):
 
     @property
     def message(self) -> str:
-        """Headline and parts as printed."""
-        lines = [self.headline]
+        """Headline and parts as printed: what a terminal would obey is written out, and endless words are cut."""
+        lines = [_shown(self.headline)]
         for name, text in self.parts.items():
             if text:
-                lines.append(f"  {name:<9} " + text.replace("\n", "\n" + " " * 12))
+                lines.append(f"  {name:<9} " + _shown(text).replace("\n", "\n" + " " * 12))
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -112,6 +113,26 @@ class RunError(ClearpropError, ValueError):
     """A run folder or checkpoint that cannot be written, read or trusted."""
 
     kind = "run"
+
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, ends of lines, marks of direction, and halves of characters."""
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""A text from a file or a user; what a terminal would obey or not show is written out, except what is to `keep`.
+
+    >>> print(printable("red\x1b[31m, \u202edrowssap"))
+    red\x1b[31m, \u202edrowssap
+    """
+    return _UNSEEN.sub(lambda found: found[0] if found[0] in keep else ascii(found[0])[1:-1], text)
+
+
+_LONG_WORD = re.compile(r"(\S{200})\S{100,}(\S{20})")
+
+
+def _shown(text: str) -> str:
+    return _LONG_WORD.sub(r"\1 … \2", printable(text, keep="\n"))
 
 
 def user_line() -> str:

@@ -4,7 +4,7 @@
 
 Every case must be read as if nothing were wrong, or refused with an error of ours.  It prints one JSON object: how
 many cases of which kind were refused and how many harmless, what failed, what was executed, and by how many bytes
-the peak of memory rose.
+the peak of memory rose, and how many seconds the slowest took.
 """
 
 import copy
@@ -17,6 +17,7 @@ import shutil
 import struct
 import sys
 import tempfile
+import time
 import traceback
 import zipfile
 from collections import Counter
@@ -33,6 +34,7 @@ from clearprop.data.readers.sources import file_form
 from clearprop.data.streaming.memory import LEAST_MEMORY
 from clearprop.data.streaming.streamed_table import stream_table
 from clearprop.data.training_data import from_source
+from clearprop.reporting.runs_side_by_side import comparison_charts, differences, results
 from clearprop.train import job
 from clearprop.train.executor import eager_executor
 
@@ -177,6 +179,7 @@ def read_run(folder):
         else np.zeros((2, 3), np.float32)
     )
     run.outputs(x)
+    results([run]), differences([run]), comparison_charts([run])
     if run.workings.optimizer is not None:
         from clearprop.runs.checkpoints import checkpoint_steps, load_checkpoint
 
@@ -357,7 +360,7 @@ class Cases:
 def main():
     count, seed = int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0
     executed, failures, told = [], [], Counter()
-    watching = False
+    watching, slowest = False, 0.0
     sys.addaudithook(lambda event, args: executed.append(event) if watching and event in EXECUTING else None)
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
         os.chdir(name)
@@ -372,7 +375,7 @@ def main():
             what, read = (
                 ("bomb", lambda: read_data(cases.folder / "case.npz")) if not number else getattr(cases, kind)(rng)
             )
-            watching = True
+            watching, began = True, time.perf_counter()
             try:
                 read()
                 told[f"{kind} harmless"] += 1
@@ -381,11 +384,12 @@ def main():
                 told[f"{kind} refused"] += 1
             except BaseException as problem:  # whatever else comes out is what is looked for
                 failures.append([number, kind, what, "".join(traceback.format_exception(problem)[-3:])])
-            watching = False
+            watching, slowest = False, max(slowest, time.perf_counter() - began)
             cases.clear()
         rose = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
         marked = Path(MARK).exists()
-    print(json.dumps({"told": told, "failures": failures, "executed": executed, "marked": marked, "memory": rose}))
+    print(json.dumps({"told": told, "failures": failures, "executed": executed, "marked": marked, "memory": rose,
+                      "slowest": slowest}))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MEMORY = 128 * 2**20
-"""By at most so many bytes all cases together may raise the peak of memory of the process that reads them."""
+MEMORY, SECONDS = 128 * 2**20, 10
+"""By at most so many bytes all cases together may raise the peak of memory of the process that reads them; and the
+seconds that one may take."""
 
 
 def fuzzed(count, seed):
@@ -25,6 +26,7 @@ def require_harmless(found, count):
     assert found["failures"] == []
     assert found["executed"] == [] and not found["marked"]
     assert found["memory"] < MEMORY
+    assert found["slowest"] < SECONDS
     assert sum(found["told"].values()) == count
     for kind in ("run", "data", "config"):
         assert found["told"][f"{kind} refused"] > count / 10

@@ -7,7 +7,6 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from clearprop.charts.chart import HEIGHT, WIDTH, Axis, Chart, Curve, draw_figure, pens
 from clearprop.charts.colours import CURVES_STYLE, VARIABLES
 from clearprop.notation import number_text
+from clearprop.notation.escaping import html_text
 
 STYLE = f"""
 figure {{ margin: 0.75rem 0 1.25rem; break-inside: avoid; }} figcaption {{ font-weight: 600; }}
@@ -37,9 +37,9 @@ class Charts:
         self.all.append(chart)
         picture = _picture(chart, f"chart{len(self.all)}-")
         keyed = zip(chart.curves, pens(chart.curves), strict=True)
-        items = "".join(f"<li>{_key(pen)}{escape(curve.name)}</li>" for curve, pen in keyed)
+        items = "".join(f"<li>{_key(pen)}{html_text(curve.name)}</li>" for curve, pen in keyed)
         return (
-            f"<figure>\n<figcaption>{escape(chart.title)}</figcaption>\n"
+            f"<figure>\n<figcaption>{html_text(chart.title)}</figcaption>\n"
             f'<ul class="key">{items}</ul>\n{picture}\n</figure>\n'
         )
 

@@ -86,11 +86,37 @@ def run(args: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except MemoryError:
+        return _say(_NO_MEMORY.message, MISTAKE)
+    except OSError as problem:
+        if problem.filename is None:
+            return _say(_fault(problem), FAULT)
+        return _say(_refused_file(problem).message, MISTAKE)
     except Exception as problem:
         usage = getattr(problem, "format_message", None)
         if usage is not None:
             return _say(_usage(problem, usage()), MISTAKE)
         return _say(_fault(problem), FAULT)
+
+
+_NO_MEMORY = ClearpropError(
+    "there is not enough memory for this",
+    expected="data and a network that fit into the memory that is free",
+    got="the system gave no more",
+    try_="fewer rows or columns, a smaller --batch-size, or --memory 500MB for files that can be streamed",
+)
+
+
+def _refused_file(problem: OSError) -> ClearpropError:
+    """The error for a file or folder that the system refuses: a name that is too long, a disk that is full."""
+    name = str(problem.filename)
+    return ClearpropError(
+        "the system refuses a file or folder",
+        expected="a name that it takes, permission, and space on the disk",
+        got=problem.strerror or type(problem).__name__,
+        where=name if len(name) <= 100 else f"{name[:100]} … ({len(name):,} characters)",
+        try_="another name or folder",
+    )
 
 
 def _say(text: str, code: int) -> int:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from clearprop.errors import printable
 from clearprop.runs.events import Event, as_line, as_sentence, measure_text, number
 from clearprop.runs.state import State
 
@@ -36,16 +37,16 @@ def _console(file: Any) -> Console:
 
 def say(console: Console, text: str) -> None:
     """Print a sentence: it is wrapped by the terminal, or not at all."""
-    console.print(text, soft_wrap=True)
+    console.print(printable(text, keep="\n"), soft_wrap=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> Table:
     """A plain table; the columns whose numbers are in `right` are flush right."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for i, name in enumerate(columns):
-        made.add_column(name, justify="right" if i in right else "left", overflow="fold")
+        made.add_column(printable(name), justify="right" if i in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(printable, row))
     return made
 
 
@@ -105,7 +106,9 @@ class Display:
         if kind == "epoch":
             self._epoch(event)
         elif kind in ("warning", "stop"):
-            self.console.print(as_sentence(event), soft_wrap=True, style="yellow" if kind == "warning" else None)
+            self.console.print(
+                printable(as_sentence(event)), soft_wrap=True, style="yellow" if kind == "warning" else None
+            )
 
     def _epoch(self, event: Event) -> None:
         if self._progress is not None:

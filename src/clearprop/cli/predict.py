@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -15,6 +15,7 @@ from clearprop.data.readers.formats import forms_text
 from clearprop.data.streaming.encoded_source import merge_reports
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import write_file
+from clearprop.files.spreadsheet import spreadsheet_text
 from clearprop.rules.normalisation import softmax
 from clearprop.train import Run, load
 
@@ -28,6 +29,9 @@ def predict(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write a CSV file instead of stdout.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace FILE if it exists.")] = False,
+    quote_formulas: Annotated[
+        bool, typer.Option(help="Put ' before a name that a spreadsheet would take for a formula.")
+    ] = True,
 ) -> int:
     """Predict with a run: one line of CSV per row of DATA.
 
@@ -47,7 +51,7 @@ def predict(
     loaded, remarks = load(run), list[str]()
 
     def write(file: BinaryIO) -> None:
-        remarks.extend(write_predictions(loaded, data, file))
+        remarks.extend(write_predictions(loaded, data, file, quote_formulas))
 
     def tell() -> None:
         for remark in remarks:
@@ -78,30 +82,31 @@ def require_new(out: Path) -> None:
         )
 
 
-def write_predictions(run: Run, data: str, file: BinaryIO) -> list[str]:
-    """Write the predictions as CSV, and give remarks on the data: `row` is the number of the row in DATA, from 0."""
+def write_predictions(run: Run, data: str, file: BinaryIO, quote_formulas: bool = True) -> list[str]:
+    """Write the predictions as CSV, and give remarks on the data: `row` is the number of the row in DATA, from 0.
+
+    Names are printable and, unless `quote_formulas` is false, none is a formula: see `spreadsheet_text`.
+    """
     import csv
     import io
 
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
-    reports = []
+    reports, classes = [], list[str]()
     for number, encoded in enumerate(run.encoded(data)):
         if not number:
-            writer.writerow(_header(run))
-        writer.writerows(_rows(run, encoded))
+            fitted = run.preprocessing
+            assert fitted is not None  # encoded has checked it
+            names = (fitted.target.name, *fitted.class_names)
+            target, *classes = [spreadsheet_text(name, quote_formulas) for name in names]
+            writer.writerow(["row", target, *(f"p({name})" for name in classes)])
+        writer.writerows(_rows(run, encoded, classes))
         reports.append(encoded.report)
     text.detach()  # flushes, and leaves the file open
     return merge_reports(reports).lines()
 
 
-def _header(run: Run) -> list[str]:
-    fitted = run.preprocessing
-    assert fitted is not None  # encoded has checked it
-    return ["row", fitted.target.name, *(f"p({name})" for name in fitted.class_names)]
-
-
-def _rows(run: Run, encoded: Encoded) -> Iterator[list[object]]:
+def _rows(run: Run, encoded: Encoded, classes: Sequence[str]) -> Iterator[list[object]]:
     import numpy as np
 
     fitted = run.preprocessing
@@ -110,7 +115,7 @@ def _rows(run: Run, encoded: Encoded) -> Iterator[list[object]]:
     if fitted.class_names:
         shares = np.asarray(softmax(outputs.astype(np.float64)))
         for row, share in zip(encoded.rows, shares, strict=True):
-            yield [row, fitted.class_names[int(share.argmax())], *(f"{p:.4f}" for p in share)]
+            yield [row, classes[int(share.argmax())], *(f"{p:.4f}" for p in share)]
     else:
         values = fitted.target_values(outputs)[:, 0]
         yield from ([row, f"{value:.6g}"] for row, value in zip(encoded.rows, values, strict=True))

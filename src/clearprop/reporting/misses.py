@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from clearprop.explanation import Explanation, explain
 from clearprop.explanation.printers.html import entry_section, html_table, number_cell
 from clearprop.explanation.printers.terminal import check_text
 from clearprop.notation import number_text
+from clearprop.notation.escaping import html_text
 from clearprop.reporting.numbers import Held, losses_by_row
 from clearprop.train import Run
 
@@ -28,13 +28,15 @@ def missed_section(run: Run, held: Held) -> str:
 
 
 def _missed_row(run: Run, held: Held, row: int, loss: float) -> str:
-    head = f"<h3>{escape(held.part.capitalize())} row {held.numbers[row]}: {escape(_answer(run, held, row))}</h3>\n"
+    head = (
+        f"<h3>{html_text(held.part.capitalize())} row {held.numbers[row]}: {html_text(_answer(run, held, row))}</h3>\n"
+    )
     told = f"<p>Its loss is {number_text(loss)}.</p>\n"
     try:
         found, what = _explain_answer(run, held, row)
     except ValueError:  # an ArgumentError of a layer that single rows do not pass
         return head + told
-    return head + told + f"<p>{escape(what)}</p>\n" + _inputs(run, held.x[row], found) + _opened_entry(found)
+    return head + told + f"<p>{html_text(what)}</p>\n" + _inputs(run, held.x[row], found) + _opened_entry(found)
 
 
 def _answer(run: Run, held: Held, row: int) -> str:
@@ -87,7 +89,7 @@ def _inputs(run: Run, x: NDArray[Any], found: Explanation) -> str:
     order = np.argsort(-np.abs(effect), kind="stable")[:INPUTS]
     rows = [
         (
-            f'<th scope="row">{escape(names[i] if i < len(names) else f"x[{i}]")}</th>',
+            f'<th scope="row">{html_text(names[i] if i < len(names) else f"x[{i}]")}</th>',
             *(number_cell(float(v[i])) for v in (values, gradient, effect)),
         )
         for i in order
@@ -101,4 +103,4 @@ def _opened_entry(found: Explanation) -> str:
         return ""
     entry = next(iter(found.largest(1)))
     title = f"{entry.symbol} = {number_text(entry.value)}, opened: {check_text(entry.check())}"
-    return f"<details>\n<summary>{escape(title)}</summary>\n{entry_section(entry, headed=False)}</details>\n"
+    return f"<details>\n<summary>{html_text(title)}</summary>\n{entry_section(entry, headed=False)}</details>\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from clearprop.charts.svg import STYLE, Charts, measure_chart, reliability_chart
 from clearprop.errors import ClearpropError
 from clearprop.explanation.printers.html import cell, html_table, number_cell, page
 from clearprop.notation import number_text
+from clearprop.notation.escaping import html_text
 from clearprop.reporting.misses import in_units, missed_section
 from clearprop.reporting.numbers import Held, Sizes, by_layer, calibration, confusion, held_rows, sizes_over_time
 from clearprop.train import ArrayFeed, BlockFeed, Plan, Run
@@ -60,9 +60,10 @@ def report_of(run: Run) -> Report:
         "Environment": lambda: _environment(run),
     }
     bodies = {name: make() for name, make in parts.items()}
-    links = "".join(f'<li><a href="#{_anchor(name)}">{escape(name)}</a></li>' for name in bodies)
+    links = "".join(f'<li><a href="#{_anchor(name)}">{html_text(name)}</a></li>' for name in bodies)
     sections = "".join(
-        f'<section id="{_anchor(name)}">\n<h2>{escape(name)}</h2>\n{body}</section>\n' for name, body in bodies.items()
+        f'<section id="{_anchor(name)}">\n<h2>{html_text(name)}</h2>\n{body}</section>\n'
+        for name, body in bodies.items()
     )
     name = run.folder.name if run.folder is not None else run.config.data.source
     body = f'<nav aria-label="Parts of the report"><ul>{links}</ul></nav>\n{sections}'
@@ -89,7 +90,9 @@ def _plan(run: Run) -> tuple[Plan | None, str]:
 
 
 def _facts(caption: str, facts: Mapping[str, Any]) -> str:
-    rows = [(f'<th scope="row">{escape(k)}</th>', cell(escape(str(v)))) for k, v in facts.items() if v is not None]
+    rows = [
+        (f'<th scope="row">{html_text(k)}</th>', cell(html_text(str(v)))) for k, v in facts.items() if v is not None
+    ]
     return html_table(caption, ("what", "value"), rows)
 
 
@@ -107,7 +110,7 @@ def _outcome(run: Run) -> str:
     style = "" if summary.status == "done" else ' class="bad"'
     best = f", best epoch {summary.best_epoch}" if summary.best_epoch else ""
     told = f"{_quantity(summary.epochs, 'epoch')}, {_quantity(summary.steps, 'step')}, {summary.seconds:.1f} s{best}"
-    lead = f"<p{style}>{escape(_ENDS.get(summary.status, summary.status))}</p>\n<p>{escape(told)}.</p>\n"
+    lead = f"<p{style}>{html_text(_ENDS.get(summary.status, summary.status))}</p>\n<p>{html_text(told)}.</p>\n"
     results = {"training": summary.train, "validation": summary.validation, "test": summary.test}
     given = {part: values for part, values in results.items() if values}
     if not given:
@@ -117,7 +120,7 @@ def _outcome(run: Run) -> str:
         (f'<th scope="row">{part}</th>', *(_measure(values.get(name)) for name in names))
         for part, values in given.items()
     ]
-    return lead + html_table("results of the best epoch", ("part", *map(escape, names)), rows)
+    return lead + html_table("results of the best epoch", ("part", *map(html_text, names)), rows)
 
 
 def _quantity(number: int, what: str) -> str:
@@ -125,7 +128,9 @@ def _quantity(number: int, what: str) -> str:
 
 
 def _measure(value: Any) -> str:
-    return number_cell(value) if isinstance(value, int | float) else cell(escape("" if value is None else str(value)))
+    return (
+        number_cell(value) if isinstance(value, int | float) else cell(html_text("" if value is None else str(value)))
+    )
 
 
 def _data(run: Run) -> str:
@@ -143,11 +148,11 @@ def _data(run: Run) -> str:
     shown = columns if len(columns) <= 40 else [*columns[:39], columns[-1]]
     cells = [
         (
-            f'<th scope="row">{escape(c["column"])}</th>',
-            cell(escape("target" if c["role"] == "target" else c["kind"])),
+            f'<th scope="row">{html_text(c["column"])}</th>',
+            cell(html_text("target" if c["role"] == "target" else c["kind"])),
             number_cell(c["missing"]),
-            cell(escape(c["encoding"])),
-            cell(escape(c["note"])),
+            cell(html_text(c["encoding"])),
+            cell(html_text(c["note"])),
         )
         for c in shown
     ]
@@ -159,8 +164,8 @@ def _data(run: Run) -> str:
 def _network(run: Run) -> str:
     rows = [
         (
-            f'<th scope="row">{escape(name)}</th>',
-            cell(escape(" × ".join(map(str, np.shape(value))) or "one number")),
+            f'<th scope="row">{html_text(name)}</th>',
+            cell(html_text(" × ".join(map(str, np.shape(value))) or "one number")),
             number_cell(int(np.size(value))),
             number_cell(float(np.sqrt(np.mean(np.square(np.asarray(value, dtype=np.float64)))))),
         )
@@ -216,7 +221,7 @@ def _float(value: Any) -> float:
 
 def _with_rows(run: Run, plan: Plan | None, why: str, part: Callable[[Run, Held], str]) -> str:
     if plan is None:
-        return f"<p>Not shown: {escape(why)}.</p>\n"
+        return f"<p>Not shown: {html_text(why)}.</p>\n"
     feed = plan.feed
     train = feed.buffers if isinstance(feed, ArrayFeed) else feed.rows if isinstance(feed, BlockFeed) else None
     held = held_rows(run, plan.validation, train)
@@ -245,8 +250,8 @@ def _confusion(held: Held) -> str:
         worst = sorted(pairs.tolist(), key=lambda ij: -counts[ij[0], ij[1]])[:10]
         rows = [
             (
-                f'<th scope="row">{escape(held.classes[i])}</th>',
-                cell(escape(held.classes[j])),
+                f'<th scope="row">{html_text(held.classes[i])}</th>',
+                cell(html_text(held.classes[j])),
                 number_cell(counts[i, j]),
             )
             for i, j in worst
@@ -256,8 +261,8 @@ def _confusion(held: Held) -> str:
     for i, name in enumerate(held.classes):
         total = max(int(counts[i].sum()), 1)
         cells = [f'<td style="--share: {counts[i, j] / total:.3f}">{counts[i, j]}</td>' for j in range(len(counts))]
-        table.append((f'<th scope="row">{escape(name)}</th>', *cells, number_cell(float(counts[i, i] / total))))
-    heads = ("true class, taken for", *map(escape, held.classes), "found")
+        table.append((f'<th scope="row">{html_text(name)}</th>', *cells, number_cell(float(counts[i, i] / total))))
+    heads = ("true class, taken for", *map(html_text, held.classes), "found")
     return f'<div class="counts">{html_table("confusions: rows of each class by the answer", heads, table)}</div>\n'
 
 
@@ -296,11 +301,11 @@ def _residuals(run: Run, held: Held, charts: Charts) -> str:
 
 def _sizes(run: Run, plan: Plan | None, why: str, charts: Charts) -> str:
     if plan is None:
-        return f"<p>Not shown: {escape(why)}.</p>\n"
+        return f"<p>Not shown: {html_text(why)}.</p>\n"
     try:
         sizes = sizes_over_time(run, plan)
     except ClearpropError as problem:
-        return f"<p>Not shown: {escape(problem.headline)}.</p>\n"
+        return f"<p>Not shown: {html_text(problem.headline)}.</p>\n"
     if not sizes:
         return "<p>The run took no step.</p>\n"
     steps = ", ".join(str(s.step) for s in sizes)
@@ -314,7 +319,7 @@ def _size_chart(title: str, sizes: Sequence[Sizes], part: str, charts: Charts) -
     steps = [float(s.step) for s in sizes]
     values = by_layer(sizes, part)
     lines = [Curve(name, steps, line) for name, line in values.items()]
-    rows = [(f'<th scope="row">{escape(name)}</th>', *map(number_cell, line)) for name, line in values.items()]
+    rows = [(f'<th scope="row">{html_text(name)}</th>', *map(number_cell, line)) for name, line in values.items()]
     heads = ("parameter", *(f"step {s.step}" for s in sizes))
     axes = Axis("step", logarithmic=True, whole=True), Axis("root mean square", logarithmic=True)
     return charts.add(Chart(title, lines, *axes)) + html_table(f"{title.lower()}: root mean squares", heads, rows)
@@ -346,9 +351,9 @@ def _repeat(run: Run) -> str:
         forked = run.config.forked
         how = f"run.fork({forked.step}, {forked.changed})" if forked else "cl.fit with the settings above, and seed "
         how += "" if forked else str(run.config.settings.seed)
-        return f"<p>The run was made in Python: {escape(how)}, on data with the SHA-256 above.</p>\n"
+        return f"<p>The run was made in Python: {html_text(how)}, on data with the SHA-256 above.</p>\n"
     same = "On the same machine, with the same BLAS kernel and number of threads, it gives the same bits."
-    return f'<pre tabindex="0" role="group" aria-label="command">{escape(command)}</pre>\n<p>{same}</p>\n'
+    return f'<pre tabindex="0" role="group" aria-label="command">{html_text(command)}</pre>\n<p>{same}</p>\n'
 
 
 def _environment(run: Run) -> str:

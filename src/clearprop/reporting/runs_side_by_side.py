@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from clearprop.charts.chart import Chart, Curve
 from clearprop.charts.svg import STYLE, Charts, measure_chart
 from clearprop.explanation.printers.html import cell, html_table, page
+from clearprop.notation.escaping import html_text
 from clearprop.runs.events import measure_text
 from clearprop.train import Run
 
@@ -107,7 +107,7 @@ def record(runs: Sequence[Run]) -> list[dict[str, Any]]:
 def comparison_html(runs: Sequence[Run]) -> str:
     """One page that loads and runs nothing: results, differences, and a chart of every measure."""
     tables = [("how they ended", results(runs)), ("what differed", differences(runs))]
-    body = "".join(f"<p>{escape(text[:1].upper() + text[1:])}.</p>\n" for text in remarks(runs))
+    body = "".join(f"<p>{html_text(text[:1].upper() + text[1:])}.</p>\n" for text in remarks(runs))
     body += "".join(_html(caption, table) for caption, table in tables if table[1])
     charts = Charts()
     drawn = "".join(map(charts.add, comparison_charts(runs))) or "<p>No epoch was finished.</p>\n"
@@ -116,8 +116,8 @@ def comparison_html(runs: Sequence[Run]) -> str:
 
 def _html(caption: str, table: TextTable) -> str:
     heads, rows = table
-    cells = [(f'<th scope="row">{escape(row[0])}</th>', *(cell(escape(c)) for c in row[1:])) for row in rows]
-    return html_table(caption, [escape(h) for h in heads], cells)
+    cells = [(f'<th scope="row">{html_text(row[0])}</th>', *(cell(html_text(c)) for c in row[1:])) for row in rows]
+    return html_table(caption, [html_text(h) for h in heads], cells)
 
 
 def comparison_charts(runs: Sequence[Run]) -> list[Chart]:

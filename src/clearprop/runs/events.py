@@ -69,6 +69,16 @@ def plain(value: Any) -> Any:
     return value
 
 
+def is_measure(value: object) -> bool:
+    """Whether a value of an event is a loss or metric: a number, or the text of one that is not finite.
+
+    >>> is_measure(0.5), is_measure("nan"), is_measure("half")
+    (True, True, False)
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number or (isinstance(value, str) and value in ("nan", "inf", "-inf"))
+
+
 _LINE = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 

@@ -17,9 +17,10 @@ from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.record import DataRecord
 from clearprop.errors import ArgumentError, RunError, nearest
 from clearprop.files.atomic import cannot_write, make_folder, remove_files, remove_leftovers, write_files
+from clearprop.files.presence import is_file, is_folder
 from clearprop.files.strict_json import parse_json, read_json, read_record, read_text, refuse
 from clearprop.runs.environment import Environment
-from clearprop.runs.events import Event, as_line, plain
+from clearprop.runs.events import Event, as_line, is_measure, plain
 from clearprop.runs.settings import Settings
 
 FORMAT = 1
@@ -93,12 +94,12 @@ class RunFolder:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        if not (self.path / "config.json").is_file():
-            got = "a folder without config.json" if self.path.is_dir() else "no such folder"
+        if not is_file(self.path / "config.json"):
+            got = "a folder without config.json" if is_folder(self.path) else "no such folder"
             raise RunError(
                 f"{str(path)!r} is no run folder",
                 expected="a folder that `clearprop train` or `cl.fit(..., out=)` wrote",
-                got="a file" if self.path.is_file() else got,
+                got="a file" if is_file(self.path) else got,
                 where=str(path),
                 try_=_others(self.path),
             )
@@ -204,6 +205,22 @@ class RunFolder:
         return kept
 
 
+@dataclass(frozen=True)
+class EpochFields:
+    """What is read of an `epoch` event."""
+
+    step: int
+    epoch: int
+    epochs: int
+    train: dict[str, object]
+    validation: dict[str, object] | None
+    best: bool
+    seconds: float
+
+
+_EPOCH_FIELDS = tuple(EpochFields.__dataclass_fields__)
+
+
 class HistoryWriter:
     """A subscriber that appends `epoch` events to a file while it is entered.
 
@@ -239,7 +256,7 @@ class HistoryWriter:
 def _others(path: Path) -> str:
     """The remedy: the run that was probably meant."""
     folder = path.parent
-    known = [str(p.parent) for p in folder.glob("*/config.json")] if folder.is_dir() else []
+    known = [str(p.parent) for p in folder.glob("*/config.json")] if is_folder(folder) else []
     close = nearest(str(path), known)
     return f"{close!r}, the nearest run" if close else "check the name; runs are under runs/ unless --out was given"
 
@@ -268,4 +285,9 @@ def _epoch_event(line: str, number: int, path: Path) -> Event:
     event = parse_json(line, "the history", where)
     if not isinstance(event, dict) or event.get("event") != "epoch" or event.get("epoch") != number:
         refuse("the history", f"the event of epoch {number}", line[:60], where)
+    known = {name: event[name] for name in _EPOCH_FIELDS if name in event}
+    fields = read_record(EpochFields, known, "the history", where)
+    for value in (*fields.train.values(), *(fields.validation or {}).values()):
+        if not is_measure(value):
+            refuse("the history", "numbers, or the texts nan, inf and -inf, as results", repr(value)[:60], where)
     return event

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, ColumnKind, Frame, name_list, quantity
+from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.data.readers.formats import DATA_FILE
 from clearprop.errors import DataError
 
@@ -194,6 +195,7 @@ def _ragged_error(row: list[str], header: tuple[str, ...], source: str, line: in
 
 
 def _checked_header(row: list[str], line: int, source: str) -> tuple[str, ...]:
+    require_columns_in_bounds(len(row), source)
     names = tuple(name.strip() or f"column {i + 1}" for i, name in enumerate(row))
     if any("\0" in name for name in names):
         raise _not_text_error(source)
@@ -300,6 +302,4 @@ def _trim(data: polars.DataFrame) -> polars.DataFrame:
     import polars as pl
 
     data.columns = [f"c{i}" for i in range(data.width)]
-    texts = data.select(pl.all().str.strip_chars())
-    missing = [pl.when(pl.col(name).is_in(list(MISSING))).then(None).otherwise(pl.col(name)) for name in data.columns]
-    return texts.select(column.alias(name) for column, name in zip(missing, data.columns, strict=True))
+    return data.select(pl.all().str.strip_chars().replace(list(MISSING), None))

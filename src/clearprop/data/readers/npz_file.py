@@ -13,8 +13,16 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from clearprop.data.readers.bounds import require_unpacked_in_bounds
 from clearprop.errors import DataError
 
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""The ways in which NumPy compresses; others unpack a few bytes to gigabytes."""
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, RuntimeError, OSError, MemoryError, KeyError,
+    OverflowError,
+)  # fmt: skip
+"""What reading a damaged archive raises."""
 NPZ_LIMIT = 2 * 2**30
 """The largest size in bytes of the arrays that are read from one NPZ file, unpacked."""
 
@@ -27,13 +35,30 @@ def read_npz(path: Path, source: str) -> dict[str, NDArray[Any]]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = _wanted_names([n.removesuffix(".npy") for n in archive.namelist()], source)
-            _check_sizes(archive, names, source)
-            return {name: _load(archive, name, source) for name in names}
+            return {name: _load(archive, name, source) for name in _checked_names(archive, source)}
     except DataError:
         raise
-    except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, EOFError, RuntimeError, OSError) as problem:
+    except _DAMAGE as problem:
         raise _broken_error(source, str(problem)) from None
+
+
+def values_in_npz(path: Path, source: str) -> int:
+    """How many values the arrays that `read_npz` gives hold, by their headers.  Raises what it raises."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            headers = [_checked_header(archive, name, source) for name in _checked_names(archive, source)]
+            return sum(prod(shape) for shape, _ in headers)
+    except DataError:
+        raise
+    except _DAMAGE as problem:
+        raise _broken_error(source, str(problem)) from None
+
+
+def _checked_names(archive: zipfile.ZipFile, source: str) -> list[str]:
+    """The names of the arrays that are wanted; their sizes are within bounds."""
+    names = _wanted_names([n.removesuffix(".npy") for n in archive.namelist()], source)
+    _check_sizes(archive, names, source)
+    return names
 
 
 def _broken_error(source: str, detail: str) -> DataError:
@@ -62,7 +87,13 @@ def _wanted_names(present: list[str], source: str) -> list[str]:
 
 
 def _check_sizes(archive: zipfile.ZipFile, names: list[str], source: str) -> None:
-    total = sum(archive.getinfo(name + ".npy").file_size for name in names)
+    infos = [archive.getinfo(name + ".npy") for name in names]
+    for name, info in zip(names, infos, strict=True):
+        if info.compress_type not in _COMPRESSIONS:
+            raise _broken_error(source, f"{name} is compressed in a way that NumPy does not write")
+        where, advice = f"{source}, array {name}", "numpy.savez, which does not compress, if you trust the file"
+        require_unpacked_in_bounds(info.compress_size, info.file_size, source, where, advice)
+    total = sum(info.file_size for info in infos)
     if total > NPZ_LIMIT:
         raise DataError(
             f"{source!r} is too large",
@@ -74,12 +105,20 @@ def _check_sizes(archive: zipfile.ZipFile, names: list[str], source: str) -> Non
 
 
 def _load(archive: zipfile.ZipFile, name: str, source: str) -> NDArray[Any]:
+    _checked_header(archive, name, source)
+    with archive.open(archive.getinfo(name + ".npy")) as file:
+        return np.asarray(npy.read_array(file, allow_pickle=False))
+
+
+def _checked_header(archive: zipfile.ZipFile, name: str, source: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype of an array, which agree with its size."""
     info = archive.getinfo(name + ".npy")
     with archive.open(info) as file:
         try:
             shape, dtype = _array_header(file)
-        except ValueError as problem:
-            raise _broken_error(source, f"{name}: {str(problem).partition(chr(10))[0]}") from None
+        except Exception as problem:  # NumPy's parser of headers lets out nearly anything: TokenError, SystemError, …
+            detail = str(problem).partition("\n")[0][:200] or type(problem).__name__
+            raise _broken_error(source, f"{name}: {detail}") from None
         if dtype.hasobject:
             raise DataError(
                 f"{source!r} holds objects, which are not read",
@@ -90,9 +129,9 @@ def _load(archive: zipfile.ZipFile, name: str, source: str) -> NDArray[Any]:
             )
         held = info.file_size - file.tell()
         if prod(shape) * dtype.itemsize != held:
-            raise _broken_error(source, f"{name} of shape {shape} and dtype {dtype}, but {held:,} bytes of values")
-    with archive.open(info) as file:
-        return np.asarray(npy.read_array(file, allow_pickle=False))
+            told = f"{name} of shape {shape} and dtype {dtype}"[:200]
+            raise _broken_error(source, f"{told}, but {held:,} bytes of values")
+    return shape, dtype
 
 
 def _array_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, Frame, quantity
+from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ MOST_COMPRESSED = 1000
 """A column of a row group that unpacks to more than this many times its size, and to more than `LARGE_CHUNK`
 bytes, is taken for a decompression bomb."""
 LARGE_CHUNK = 64 * 2**20
+MOST_VALUES_PER_BYTE = 200
+"""A file that holds more values than this for each of its bytes, and more than fit into `LARGE_CHUNK`, is refused."""
 _ROWS_AT_ONCE = 65_536
 _WRITTEN_OUT = frozenset({"PLAIN", "RLE", "BIT_PACKED", "DELTA_LENGTH_BYTE_ARRAY"})
 """Encodings of texts, and of where they are missing, in which every text has its own bytes."""
@@ -51,6 +54,7 @@ class ParquetTable:
             self.names = tuple(self.file.schema_arrow.names)
             self.rows = int(self.file.metadata.num_rows)
             _check_sizes(self.file.metadata, path.stat().st_size, source)
+            require_columns_in_bounds(len(self.names), source)
             self._check_columns()
 
     def _check_columns(self) -> None:
@@ -165,6 +169,15 @@ def _broken_error(source: str, detail: str) -> DataError:
 
 
 def _check_sizes(metadata: pyarrow.parquet.FileMetaData, size: int, source: str) -> None:
+    values = metadata.num_rows * metadata.num_columns
+    if 8 * values > LARGE_CHUNK and values > MOST_VALUES_PER_BYTE * size:
+        raise DataError(
+            f"{source!r} would unpack to more than it should",
+            expected=f"at most {MOST_VALUES_PER_BYTE} values for every byte",
+            got=f"{values:,} values in {size:,} bytes",
+            where=source,
+            try_="leave out columns of one value, or write the file anew with fewer rows",
+        )
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     if metadata.num_rows < 0 or sum(group.num_rows for group in groups) != metadata.num_rows:
         raise _broken_error(source, f"{metadata.num_rows} rows in all, and other numbers in the row groups")

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 from functools import partial
 from itertools import product
+from math import prod
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from numpy.typing import NDArray
 
 from clearprop.data.array_checks import plain_array, require_one_index
 from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, name_list
+from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.data.readers.csv_file import read_csv
 from clearprop.data.readers.formats import CSV, DATA_FILE, NPZ, PARQUET, SUFFIXES, FileForm, form_of
 from clearprop.data.readers.npz_file import read_npz
 from clearprop.data.readers.parquet_file import read_parquet
 from clearprop.data.readers.spirals import spirals
 from clearprop.errors import DataError, nearest
+from clearprop.files.presence import exists
 
 BUNDLED = ("digits", "iris", "wine", "breast-cancer", "diabetes", "penguins", "spirals")
 """The data sets that need no file: scikit-learn's, penguins (CC0) from this package, and computed spirals."""
@@ -64,11 +67,7 @@ def _read_file(given: str | Path, as_text: frozenset[str], target: str | None) -
 
 def file_form(path: Path, source: str) -> FileForm:
     """The form of a file: see `formats.form_of`.  Raises DataError for what is not there or cannot be read."""
-    try:
-        present = path.exists()
-    except OSError:  # a name of thousands of characters
-        present = False
-    if not present:
+    if not exists(path):
         raise _no_file(path, source)
     return form_of(path, source)
 
@@ -130,6 +129,7 @@ def read_arrays(x: Any, y: Any, source: str = "arrays", test_rows: RowNumbers | 
             where=source,
             try_="x[:, None] for one feature" if x.ndim == 1 else "real numbers, at least one row and feature",
         )
+    require_columns_in_bounds(prod(x.shape[1:]), source)
     inner = list(product(*(range(size) for size in x.shape[1:])))
     names = [f"x[{', '.join(map(str, index))}]" for index in inner]
     columns = _feature_columns(x.reshape(len(x), -1), names, shared=x.ndim > 2 or x.dtype == np.uint8)
@@ -269,6 +269,7 @@ def _read_data_frame(data: Any, target: str | None) -> Frame:
             got=f"shape {frame.shape}",
             try_="check the filter or the query that made it",
         )
+    require_columns_in_bounds(frame.shape[1], "data frame")
     spelled = frame.columns[-1] if target is None else target
     columns = tuple(_frame_column(series, series.name == spelled) for series in frame.iter_columns())
     return Frame("data frame", columns, partial(_place, "data frame"))

@@ -1,0 +1,222 @@
+"""Small files that would take much time or memory, and files that nobody reads twice.
+
+    python -m tests.files.bombs
+
+Every one must be refused with an error of ours, or read; prints one JSON object: seconds and headline of each, and the
+peak of memory in bytes.
+"""
+
+import io
+import json
+import os
+import resource
+import struct
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+import clearprop as cl
+from clearprop.cli.settings import settings_from
+from clearprop.data.training_data import from_source
+from clearprop.files.strict_json import read_json
+from clearprop.runs.folder import RunFolder
+
+
+def header(descr, shape):
+    text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}"
+    return magic(text.encode().ljust(117) + b"\n")
+
+
+def magic(header):
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
+
+
+def npz(path, members, compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in members.items():
+            with archive.open(name + ".npy", "w", force_zip64=True) as file:
+                for piece in data:
+                    file.write(piece)
+
+
+def zeros(rows, columns, dtype="<f8"):
+    """An array of zeros, written piece by piece."""
+    yield header(dtype, (rows, columns))
+    size = rows * columns * np.dtype(dtype).itemsize
+    for first in range(0, size, 2**20):
+        yield bytes(min(2**20, size - first))
+
+
+def whole(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return [file.getvalue()]
+
+
+def data(path):
+    from_source(str(path), None, "auto", 0.15, 0.15, 0, 10**9)
+
+
+def little(path):
+    from_source(str(path), None, "auto", 0.15, 0.15, 0, 24 * 10**6)
+
+
+def document(path):
+    read_json(path, "the file")
+
+
+def config(path):
+    settings_from({}, path)
+
+
+def history(path):
+    folder = RunFolder(path)
+    folder.history()
+
+
+def text(content):
+    return lambda path: path.write_bytes(content.encode("utf-8", "surrogatepass"))
+
+
+def table(columns, rows, cell="1"):
+    lines = [",".join(f"c{i}" for i in range(columns)), *[",".join([cell] * columns)] * rows]
+    return text("\n".join(lines) + "\n")
+
+
+Y = whole(np.arange(200) % 2)
+NPZ = {
+    "deflated doubles": lambda p: npz(p, {"x": zeros(200, 600_000), "y": Y}),
+    "deflated bytes": lambda p: npz(p, {"x": zeros(2_000, 300_000, "|u1"), "y": whole(np.arange(2000) % 2)}),
+    "bzip2": lambda p: npz(p, {"x": zeros(200, 100_000), "y": Y}, zipfile.ZIP_BZIP2),
+    "lzma": lambda p: npz(p, {"x": zeros(200, 100_000), "y": Y}, zipfile.ZIP_LZMA),
+    "wide": lambda p: npz(p, {"x": zeros(20, 400_000, "|u1"), "y": whole(np.arange(20) % 2)}),
+    "one long row": lambda p: npz(p, {"x": [header("<f8", (1, 2**22)), bytes(2**25)], "y": whole(np.arange(1))}),
+    "header: no end": lambda p: npz(p, {"x": [magic(b"{'descr': '<f8', 'shape': (" + b"\n")]}),
+    "header: deep": lambda p: npz(p, {"x": [magic(b"(" * 9000 + b"\n")]}),
+    "header: bytes": lambda p: npz(p, {"x": [magic(bytes(range(256)) * 8)]}),
+    "header: strange dtype": lambda p: npz(p, {"x": [header("<V99999999999", (3, 2))]}),
+    "header: no dtype": lambda p: npz(p, {"x": [header(("a", 1, 2, 3), (3, 2))]}),
+    "header: huge": lambda p: npz(p, {"x": [header("<f8", (2**62, 2**62))]}),
+    "header: negative": lambda p: npz(p, {"x": [header("<f8", (-1, 2))]}),
+    "header: truth values": lambda p: npz(p, {"x": [header("<f8", (True, "a"))]}),
+    "header: complex exponent": lambda p: npz(p, {"x": [magic(b"{'descr': 9**9**9**9**9}" + b"\n")]}),
+}
+CSV = {
+    "200,000 columns": table(200_000, 2),
+    "columns over the edge": table(32_769, 1),
+    "one line": text("a" * (2**24 + 10)),
+    "one quote": text('a,b\n"' + "x\n" * 500_000),
+    "commas": text("a,b\n" + "," * 3_000_000),
+    "lone surrogate": text("a,b\n\ud800,1\n"),
+    "zeros": text("\0" * 3_000_000),
+    "long names": text(",".join("n" * 5000 + str(i) for i in range(20)) + "\n" + ",".join("1" * 20) + "\n"),
+    "long cells": text("a,b\n" + f"{'9' * 1_000_000},1\n" * 5),
+    "empty lines": text("a,b\n1,2\n" + "\n" * 2_000_000),
+}
+BACKSLASHES = '{"a": "' + '\\"' * 200_000
+JSON = {
+    "backslashes": text(BACKSLASHES),
+    "quotes": text("[" + '"' * 400_001),
+    "sixty megabytes of objects": text("[" + "{}," * 20_000_000 + "{}]"),
+    "numbers": text("[" + "1," * 5_000_000 + "1]"),
+    "deep": text("[" * 1_000_000),
+    "closed deep": text("[" * 400_000 + "]" * 400_000),
+    "long number": text('{"a": ' + "9" * 2_000_000 + "}"),
+    "lone surrogate": text('{"a": "\\ud800"}'),
+    "surrogates turned": text('{"a": "\\udc00\\ud800"}'),
+    "nan": text("[NaN]"),
+}
+
+
+def parquet(path):
+    column = pyarrow.array(np.zeros(20_000_000))
+    pyarrow.parquet.write_table(pyarrow.table({f"c{i}": column for i in range(8)}), path, compression="zstd")
+
+
+def pipe(path):
+    os.mkfifo(path)
+
+
+def device(path):
+    path.symlink_to("/dev/zero")
+
+
+def endless(path):
+    path.symlink_to("/dev/urandom")
+
+
+SPECIAL = {"pipe": pipe, "device": device, "endless": endless, "loop": lambda p: p.symlink_to(p)}
+EPOCH = {"v": 1, "event": "epoch", "step": 1, "epoch": 1, "epochs": 1, "train": {"loss": 1.0}, "validation": None,
+         "best": True, "seconds": 1.0}  # fmt: skip
+WRONG = {
+    "train a number": {"train": 3},
+    "train a list": {"train": [["loss", 1]]},
+    "loss a text": {"train": {"loss": "=1+1"}},
+    "loss a list": {"train": {"loss": [1]}},
+    "loss true": {"train": {"loss": True}},
+    "no train": {"train": None},
+    "validation a text": {"validation": "good"},
+    "step a text": {"step": "many"},
+    "best a number": {"best": 1},
+    "seconds a text": {"seconds": "nan"},
+    "a half": {"train": {"\ud800": 1.0}},
+}
+
+
+def events(change):
+    def make(path):
+        path.mkdir()
+        (path / "config.json").write_text("{}")
+        (path / "history.jsonl").write_text(json.dumps({**EPOCH, **change}) + "\n")
+
+    return make
+
+
+CASES = [
+    *((f"npz, {name}", "x.npz", make, data) for name, make in NPZ.items()),
+    *((f"npz with little memory, {name}", "x.npz", NPZ[name], little) for name in ("deflated bytes", "wide")),
+    *((f"csv, {name}", "x.csv", make, data) for name, make in CSV.items()),
+    *((f"csv with little memory, {name}", "x.csv", make, little) for name, make in CSV.items()),
+    *((f"json, {name}", "x.json", make, document) for name, make in JSON.items()),
+    *((f"config, {name}", "x.json", JSON[name], config) for name in ("backslashes", "deep", "lone surrogate")),
+    ("parquet, zeros", "x.parquet", parquet, data),
+    *((f"{name} as {suffix}, {read.__name__}", "x." + suffix, make, read) for name, make in SPECIAL.items()
+      for suffix, read in (("csv", data), ("npz", data), ("parquet", little), ("json", document), ("json", config))),
+    *((f"history, {name}", "run", events(change), history) for name, change in WRONG.items()),
+    ("a name of 5,000 characters", None, None, lambda _: data(Path("n" * 5000))),
+    ("a folder of 5,000 characters", None, None, lambda _: cl.load("n" * 5000)),
+]  # fmt: skip
+
+
+def main():
+    told = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        for number, (name, file, make, read) in enumerate(CASES):
+            path = Path(folder) / str(number) / (file or "")
+            path.parent.mkdir(exist_ok=True)
+            if make is not None:
+                make(path)
+            began = time.perf_counter()
+            try:
+                read(path)
+                told[name] = [time.perf_counter() - began, "harmless"]
+            except cl.errors.ClearpropError as problem:
+                assert problem.headline and problem.expected and problem.got and problem.try_, name
+                assert len(problem.message) < 4000, name
+                told[name] = [time.perf_counter() - began, problem.headline[:100]]
+            except BaseException as problem:
+                told[name] = [time.perf_counter() - began, f"FAILED {type(problem).__name__}: {problem}"[:300]]
+            if path.is_file() and not path.is_symlink():
+                path.unlink()
+    json.dump({"told": told, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}, sys.stdout, indent=1)
+
+
+if __name__ == "__main__":
+    main()
