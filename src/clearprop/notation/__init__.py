@@ -3,7 +3,7 @@
 An expression is a tree of `Call`s of declared operations, `Name`s and `Number`s.  How an operation looks is taken
 from its declaration (`numpy=`, `tex=`); where parentheses are needed is read from the spellings themselves.
 
-Open to other folders beside the names here: `expressions`, `mathml`, `symbols`, `tex`.
+Open to other folders beside the names here: `escaping`, `expressions`, `mathml`, `symbols`, `tex`.
 """
 
 from clearprop.notation.expressions import Call, Expression, Name, Number, Spelling, numpy_source
