@@ -32,6 +32,13 @@ ACTIVATIONS = tuple(name for name in SUITED if name != LINEAR)
 """The names of activations; each is a function of `cl` too."""
 
 
+def _known(name: Any) -> str:
+    """The name of an activation.  Raises ArgumentError for anything else."""
+    if not isinstance(name, str) or name not in SUITED:
+        raise unknown_name("activation", name, SUITED, user_line())
+    return name
+
+
 @checked_call
 def suited_to(activation: str) -> str:
     """The name of the initialiser for a layer that the activation follows.
@@ -46,7 +53,7 @@ def suited_to(activation: str) -> str:
     >>> cl.nn.suited_to("gelu"), cl.nn.suited_to("tanh")
     ('he', 'glorot')
     """
-    return SUITED.get(activation, "he")
+    return SUITED[_known(activation)]
 
 
 class Activation(Module):
@@ -66,9 +73,7 @@ class Activation(Module):
     options: tuple[tuple[str, Any], ...] = static(default=())
 
     def __init__(self, name: str, **options: Any) -> None:
-        if name not in SUITED:
-            raise unknown_name("activation", name, SUITED, user_line())
-        super().__init__(name=name, options=tuple(sorted(options.items())))
+        super().__init__(name=_known(name), options=tuple(sorted(options.items())))
 
     def forward(self, x: Any) -> Any:
         """The function of that name."""
@@ -90,6 +95,16 @@ class Function(Module):
     """
 
     function: Callable[[Any], Any] = static()
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        if not callable(function):
+            raise ArgumentError(
+                "a layer of this kind is a function",
+                expected="a function of one array, such as cl.tanh",
+                got=repr(function)[:200],
+                where=user_line(),
+            )
+        super().__init__(function=function)
 
     def forward(self, x: Any) -> Any:
         """The function."""

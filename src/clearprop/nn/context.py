@@ -9,6 +9,7 @@ from typing import Any
 
 from clearprop.autodiff.trees import tree_map
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
+from clearprop.nn.argument_checks import require_flag
 from clearprop.nn.fields import STATE
 from clearprop.nn.module import Module
 from clearprop.program.types import type_of
@@ -62,7 +63,14 @@ def apply(model: Any, *inputs: Any, train: bool = True, rng: Any = None) -> tupl
     >>> x, y = cl.ones((4, 2)), cl.zeros((4, 3))
     >>> (value, model), grads = cl.value_and_grad(loss, has_aux=True)(model, x, y)
     """
-    current = Pass(train, random.key(rng) if isinstance(rng, int) else rng)
+    if not callable(model):
+        raise ArgumentError(
+            "apply calls a model",
+            expected="a module, or a function of the inputs that calls modules",
+            got=repr(model)[:200],
+            where=user_line(),
+        )
+    current = Pass(require_flag("apply", "train", train), random.key(rng) if isinstance(rng, int) else rng)
     with _pass_scope(current):
         out = model(*inputs)
     return out, _with_state(model, current.remembered) if current.remembered else model

@@ -14,6 +14,7 @@ import numpy as np
 
 from clearprop.arrays.tensor import Tensor
 from clearprop.errors import checked_call, unknown_name, user_line
+from clearprop.nn.argument_checks import require_number, require_weight
 from clearprop.program.values import raw
 from clearprop.rules import random
 
@@ -37,7 +38,8 @@ def small_random(key: Any, shape: Any, dtype: Any = np.float32, scale: float = 0
     >>> round(float(cl.std(cl.nn.small_random(cl.random.key(0), (100, 100)))), 4)
     0.0101
     """
-    return _scaled_normal(key, shape, scale, dtype)
+    shape, dtype = require_weight("small_random", key, shape, dtype)
+    return _scaled_normal(key, shape, require_number("small_random", "scale", scale, 0.01), dtype)
 
 
 @checked_call
@@ -52,6 +54,7 @@ def he(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
     >>> round(float(cl.var(cl.nn.he(cl.random.key(0), (200, 200)))), 4)
     0.01
     """
+    shape, dtype = require_weight("he", key, shape, dtype)
     return _scaled_normal(key, shape, math.sqrt(2 / shape[0]), dtype)
 
 
@@ -68,6 +71,7 @@ def glorot(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
     >>> round(float(cl.max(weight)), 4), round(float(cl.min(weight)), 4)
     (0.1, -0.1)
     """
+    shape, dtype = require_weight("glorot", key, shape, dtype)
     bound = math.sqrt(6 / (shape[0] + shape[1]))
     return Tensor(raw(random.uniform(key, shape, -bound, bound)).astype(dtype))
 
@@ -84,6 +88,7 @@ def lecun(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
     >>> round(float(cl.var(cl.nn.lecun(cl.random.key(0), (200, 200)))), 4)
     0.005
     """
+    shape, dtype = require_weight("lecun", key, shape, dtype)
     return _scaled_normal(key, shape, math.sqrt(1 / shape[0]), dtype)
 
 
@@ -102,6 +107,7 @@ def orthogonal(key: Any, shape: Any, dtype: Any = np.float32) -> Any:
     >>> abs(round(float(q[:, 0] @ q[:, 1]), 12)), round(float(q[:, 0] @ q[:, 0]), 12)
     (0.0, 1.0)
     """
+    shape, dtype = require_weight("orthogonal", key, shape, dtype)
     rows, columns = shape
     normal = raw(random.normal(key, (max(rows, columns), min(rows, columns))))
     q, r = np.linalg.qr(normal)
@@ -122,11 +128,11 @@ def initialiser(init: str | Initialiser) -> Initialiser:
     """An initialiser by name, or the function that was given."""
     if callable(init):
         return init
-    if init not in INITIALISERS:
+    if not isinstance(init, str) or init not in INITIALISERS:
         raise unknown_name("initialiser", init, INITIALISERS, user_line())
     return INITIALISERS[init]
 
 
 def as_key(rng: Any) -> Any:
     """A key, from a key or a seed."""
-    return random.key(rng) if isinstance(rng, int) else rng
+    return random.key(int(rng)) if isinstance(rng, (int, np.integer)) else rng

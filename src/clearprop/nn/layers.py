@@ -10,7 +10,7 @@ import numpy as np
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ArgumentError, user_line
 from clearprop.nn.activations import as_layer
-from clearprop.nn.argument_checks import require_features, require_fraction, require_size
+from clearprop.nn.argument_checks import require_dtype, require_features, require_flag, require_fraction, require_size
 from clearprop.nn.context import is_training, next_key
 from clearprop.nn.fields import parameter, static
 from clearprop.nn.initialisers import as_key, initialiser
@@ -57,6 +57,7 @@ class Dense(Module):
         dtype: Any = np.float32,
     ) -> None:
         shape = (require_size("Dense", "inputs", inputs), require_size("Dense", "outputs", outputs))
+        dtype, bias = require_dtype("Dense", dtype), require_flag("Dense", "bias", bias)
         weight = initialiser(init)(as_key(rng), shape, dtype)
         super().__init__(weight=weight, bias=np.zeros(shape[1], dtype) if bias else None)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, checked_call, unknown_name, user_line
+from clearprop.nn.argument_checks import is_number
 from clearprop.program.ir import Var
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import is_floating, type_of
@@ -70,7 +71,7 @@ def huber(
     >>> cl.nn.huber(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
     Tensor(1.0)
     """
-    if not delta > 0:
+    if not is_number(delta) or not delta > 0:
         raise ArgumentError(
             "huber needs a positive delta", expected="delta > 0 (default 1.0)", got=f"delta = {delta!r}",
             where=user_line(),
@@ -143,7 +144,7 @@ def loss_named(name: str) -> Any:
     >>> cl.nn.loss_named("mae")(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
     Tensor(1.5)
     """
-    if name not in LOSSES:
+    if not isinstance(name, str) or name not in LOSSES:
         raise unknown_name("loss", name, LOSSES, user_line())
     return LOSSES[name]
 
@@ -250,7 +251,7 @@ def _check_range(name: str, labels: Any, low: int, high: int, expected: str, try
 
 
 def _reduce(name: str, loss: Any, reduction: str, sample_weight: Any) -> Any:
-    if reduction not in _REDUCTIONS:
+    if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
         raise unknown_name("reduction", reduction, _REDUCTIONS, user_line())
     if sample_weight is None:
         return mean(loss) if reduction == "mean" else sum(loss) if reduction == "sum" else loss

@@ -8,6 +8,7 @@ import optree
 
 from clearprop.autodiff.trees import NAMESPACE
 from clearprop.errors import checked_call
+from clearprop.nn.argument_checks import require_module
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, HasFields, is_module
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import type_of
@@ -62,6 +63,7 @@ def parameter_count(model: HasFields) -> int:
     >>> cl.nn.parameter_count(cl.nn.mlp([4, 16, 3]))
     131
     """
+    require_module("parameter_count", model)
     return sum(int(size_of(shape_of(v))) for v in model.parameters().values())
 
 
@@ -78,6 +80,7 @@ def summary(model: HasFields) -> str:
     layers[2]  Dense(16 → 3)  weight (16, 3), bias (3,)   51
     131 parameters, float32
     """
+    require_module("summary", model)
     rows = [_row(path, module) for path, module in layers_by_path(model)]
     widths = [max(len(r[i]) for r in rows) for i in range(4)]
     lines = [

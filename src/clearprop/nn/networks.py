@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
-from clearprop.nn.activations import as_layer, suited_to
-from clearprop.nn.argument_checks import require_size
+from clearprop.nn.activations import Activation, as_layer, suited_to
+from clearprop.nn.argument_checks import require_fraction, require_size
 from clearprop.nn.layers import Dense, Dropout, Sequential
 from clearprop.nn.module import Module
 from clearprop.nn.norms import BatchNorm, LayerNorm
@@ -55,16 +55,18 @@ def mlp(
     )
     """
     sizes = _checked_sizes(sizes)
-    if norm is not None and norm not in _NORMS:
+    require_fraction("mlp", "dropout", dropout, 0.0)
+    if norm is not None and (not isinstance(norm, str) or norm not in _NORMS):
         raise unknown_name("normalisation", norm, _NORMS, user_line())
     key, layers = random.key(seed), list[Module]()
     act = as_layer(activation)
-    hidden = init or suited_to(getattr(act, "name", ""))
+    suited = suited_to(act.name if isinstance(act, Activation) else "relu")
+    hidden, final = (suited, "glorot") if init is None else (init, init)
     for i, (a, b) in enumerate(itertools.pairwise(sizes[:-1])):
         layers.append(Dense(a, b, init=hidden, bias=norm != "batch", rng=random.fold_in(key, i), dtype=dtype))
         layers += [_NORMS[norm](b, dtype=dtype)] if norm else []
         layers += [act, *([Dropout(dropout)] if dropout else [])]
-    last = Dense(sizes[-2], sizes[-1], init=init or "glorot", rng=random.fold_in(key, len(sizes) - 2), dtype=dtype)
+    last = Dense(sizes[-2], sizes[-1], init=final, rng=random.fold_in(key, len(sizes) - 2), dtype=dtype)
     return Sequential(*layers, last)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ShapeError, user_line
-from clearprop.nn.argument_checks import require_features, require_fraction, require_size
+from clearprop.nn.argument_checks import require_dtype, require_features, require_fraction, require_number, require_size
 from clearprop.nn.context import is_training, remember
 from clearprop.nn.fields import parameter, state, static
 from clearprop.nn.module import Module
@@ -38,6 +38,7 @@ class LayerNorm(Module):
 
     def __init__(self, size: int, *, eps: float = 1e-5, dtype: Any = np.float32) -> None:
         require_size("LayerNorm", "size", size)
+        dtype, eps = require_dtype("LayerNorm", dtype), require_number("LayerNorm", "eps", eps, 1e-5)
         super().__init__(scale=np.ones(size, dtype), offset=np.zeros(size, dtype), eps=eps)
 
     def forward(self, x: Any) -> Any:
@@ -83,6 +84,7 @@ class BatchNorm(Module):
     def __init__(self, size: int, *, decay: float = 0.9, eps: float = 1e-5, dtype: Any = np.float32) -> None:
         require_size("BatchNorm", "size", size)
         require_fraction("BatchNorm", "decay", decay, 0.9)
+        dtype, eps = require_dtype("BatchNorm", dtype), require_number("BatchNorm", "eps", eps, 1e-5)
         ones, zeros = np.ones(size, dtype), np.zeros(size, dtype)
         super().__init__(scale=ones, offset=zeros, mean=zeros, variance=ones, decay=decay, eps=eps)
 

@@ -12,6 +12,7 @@ import optree
 from clearprop.arrays.tensor import asarray
 from clearprop.autodiff.trees import NAMESPACE, flatten, has_derivative
 from clearprop.errors import checked_call
+from clearprop.nn.argument_checks import require_module
 from clearprop.nn.fields import CHILD, PARAMETER, HasFields, is_module
 
 
@@ -66,6 +67,7 @@ def least_rows(model: HasFields) -> int:
     >>> cl.nn.least_rows(cl.nn.mlp([4, 8, 1])), cl.nn.least_rows(cl.nn.mlp([4, 8, 1], norm="batch"))
     (1, 2)
     """
+    require_module("least_rows", model)
     held = (getattr(model, name) for name, kind in model.field_kinds.items() if kind == CHILD)
     children = optree.tree_leaves(list(held), is_leaf=is_module, namespace=NAMESPACE)
     return max([model.least_rows, *map(least_rows, children)])

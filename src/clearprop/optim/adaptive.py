@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import checked_call
+from clearprop.nn.argument_checks import require_flag
 from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Range, hyper
 from clearprop.optim.lengths import bounded
 from clearprop.optim.transform import Leafwise
@@ -62,6 +63,7 @@ class scale_by_adam(_Moments):
         momentum_decay: float = 4e-3,
     ) -> Any:
         """The variant's link, where a caller asks for it by the flags of version 0.1."""
+        nesterov, rectify = (require_flag("scale_by_adam", "nesterov or rectify", f) for f in (nesterov, rectify))
         if not (nesterov or rectify):
             return super().__new__(cls)
         variant = adam_variant(nesterov=nesterov, rectify=rectify)

@@ -10,7 +10,8 @@ from clearprop.arrays.tensor import Tensor
 from clearprop.optim.first_order import adam
 from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, SHARE, Choices, Range, hyper
 from clearprop.optim.lengths import bounded
-from clearprop.optim.transform import Leafwise, ParameterView, Transform
+from clearprop.optim.schedules import Schedule
+from clearprop.optim.transform import Leafwise, ParameterView, Transform, operand
 from clearprop.rules.elementwise import floor, maximum, minimum, sqrt, square, where
 from clearprop.rules.structural import zeros_like
 
@@ -76,7 +77,7 @@ class lookahead(Transform):
     """
 
     complete = True
-    inner: Transform = hyper(default=adam())
+    inner: Transform = hyper(default=adam(), kind=Transform)
     every: int = hyper(default=5, within=COUNT)
     alpha: float = hyper(default=0.5, within=SHARE)
 
@@ -115,7 +116,7 @@ class schedule_free(Leafwise):
     warm = min(1, t/warmup).  Evaluate and keep `eval_params(state, params)`, which is x; a BatchNorm's statistics
     belong to y and must be computed anew there.  Defaults are the authors'; η = 1 suits `base="sgd"`.
 
-    learning_rate  η, a number: it never needs to fall
+    learning_rate  η, a number or a schedule; it never needs to fall
     base           "adamw" or "sgd", what takes the gradient steps
     b1             β₁, how near y is to x
     b2, eps        β₂ and ε of the base adamw
@@ -134,7 +135,7 @@ class schedule_free(Leafwise):
     """
 
     counts, carried, complete = True, ("total",), True
-    learning_rate: float = hyper(default=2.5e-3, within=NOT_NEGATIVE)
+    learning_rate: float | Schedule = hyper(default=2.5e-3, within=NOT_NEGATIVE, kind=Schedule)
     base: str = hyper(default="adamw", within=Choices(("adamw", "sgd")))
     b1: float = hyper(default=0.9, within=Range(0.0, 1.0, "[]"))
     b2: float = hyper(default=0.999, within=FRACTION)
@@ -154,7 +155,9 @@ class schedule_free(Leafwise):
 
     def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
         """η_t and c; the weights' sum after step t."""
-        rate = self.learning_rate * (minimum(1.0, t / self.warmup) if self.warmup else 1.0)
+        rate = self.learning_rate
+        rate = operand(rate(t - 1)) if isinstance(rate, Schedule) else rate
+        rate = rate * (minimum(1.0, t / self.warmup) if self.warmup else 1.0)
         if self.base == "adamw":
             rate = rate * sqrt(1 - self.b2**t)
         weight = rate**2 * t**self.r

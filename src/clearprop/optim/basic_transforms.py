@@ -10,7 +10,7 @@ import numpy as np
 
 from clearprop.arrays.tensor import Tensor
 from clearprop.errors import ArgumentError, user_line
-from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Choices, hyper
+from clearprop.optim.hyperparameters import ANY_NUMBER, FRACTION, NOT_NEGATIVE, POSITIVE, Choices, hyper
 from clearprop.optim.lengths import length_of, unit_lengths
 from clearprop.optim.schedules import Schedule
 from clearprop.optim.transform import Leafwise, ParameterView, Transform, operand, scalar_like
@@ -18,7 +18,13 @@ from clearprop.program.tracing import shape_of
 from clearprop.rules.elementwise import clip, maximum
 
 Mask = str | tuple[str, ...] | Callable[[str, Any], bool]
-MASKS = Choices(("all", "matrices"))
+
+
+def _takes_mask(value: Any) -> bool:
+    return callable(value) or (isinstance(value, (tuple, list)) and all(isinstance(p, str) for p in value))
+
+
+MASKS = Choices(("all", "matrices"), _takes_mask, "patterns of paths, or a function (path, parameter) -> bool")
 
 
 def chosen_leaves(mask: Mask, view: ParameterView) -> list[bool]:
@@ -62,7 +68,7 @@ class scale(Leafwise):
     Tensor(-1.5)
     """
 
-    factor: float = hyper()
+    factor: float = hyper(within=ANY_NUMBER)
 
     def leaf(self, g: Any, p: Any) -> tuple[Any, ...]:
         """The rule."""
@@ -80,7 +86,7 @@ class scale_by_learning_rate(Transform):
     Tensor(-0.3)
     """
 
-    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE)
+    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE, kind=Schedule)
 
     def init(self, params: Any) -> dict[str, Any]:
         """The step number, if there is a schedule."""

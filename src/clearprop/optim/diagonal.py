@@ -166,7 +166,7 @@ class diag_newton(Composed):
 
     complete = True
     needs = _Probed.needs
-    learning_rate: float | Schedule = hyper(default=0.15, within=NOT_NEGATIVE)
+    learning_rate: float | Schedule = hyper(default=0.15, within=NOT_NEGATIVE, kind=Schedule)
     b1: float = hyper(default=0.9, within=FRACTION)
     b2: float = hyper(default=0.999, within=FRACTION)
     eps: float = hyper(default=1e-4, within=POSITIVE)

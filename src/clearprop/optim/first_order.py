@@ -29,7 +29,7 @@ class sgd(Composed):
     """
 
     complete = True
-    learning_rate: float | Schedule = hyper(default=1e-2, within=NOT_NEGATIVE)
+    learning_rate: float | Schedule = hyper(default=1e-2, within=NOT_NEGATIVE, kind=Schedule)
     momentum: float = hyper(default=0.0, within=FRACTION)
     nesterov: bool = False
     weight_decay: float = hyper(default=0.0, within=NOT_NEGATIVE)
@@ -65,7 +65,7 @@ class adam(Composed):
     """
 
     complete = True
-    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE)
+    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE, kind=Schedule)
     b1: float = hyper(default=0.9, within=FRACTION)
     b2: float = hyper(default=0.999, within=FRACTION)
     eps: float = hyper(default=1e-8, within=NOT_NEGATIVE)
@@ -99,7 +99,7 @@ class adamw(Composed):
     """
 
     complete = True
-    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE)
+    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE, kind=Schedule)
     b1: float = hyper(default=0.9, within=FRACTION)
     b2: float = hyper(default=0.999, within=FRACTION)
     eps: float = hyper(default=1e-8, within=NOT_NEGATIVE)
@@ -140,7 +140,7 @@ class rmsprop(Composed):
     """
 
     complete = True
-    learning_rate: float | Schedule = hyper(default=1e-2, within=NOT_NEGATIVE)
+    learning_rate: float | Schedule = hyper(default=1e-2, within=NOT_NEGATIVE, kind=Schedule)
     decay: float = hyper(default=0.9, within=FRACTION)
     eps: float = hyper(default=1e-8, within=NOT_NEGATIVE)
     momentum: float = hyper(default=0.0, within=FRACTION)
@@ -172,7 +172,7 @@ class adagrad(Composed):
     """
 
     complete = True
-    learning_rate: float | Schedule = hyper(default=1e-2, within=NOT_NEGATIVE)
+    learning_rate: float | Schedule = hyper(default=1e-2, within=NOT_NEGATIVE, kind=Schedule)
     eps: float = hyper(default=1e-10, within=NOT_NEGATIVE)
     initial: float = hyper(default=0.0, within=NOT_NEGATIVE)
 
@@ -202,7 +202,7 @@ class lion(Composed):
     """
 
     complete = True
-    learning_rate: float | Schedule = hyper(default=1e-4, within=NOT_NEGATIVE)
+    learning_rate: float | Schedule = hyper(default=1e-4, within=NOT_NEGATIVE, kind=Schedule)
     b1: float = hyper(default=0.9, within=FRACTION)
     b2: float = hyper(default=0.99, within=FRACTION)
     weight_decay: float = hyper(default=0.0, within=NOT_NEGATIVE)

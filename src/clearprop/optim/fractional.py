@@ -11,14 +11,13 @@ import functools
 import math
 from typing import Any
 
-from clearprop.optim.hyperparameters import COUNT, NOT_NEGATIVE, POSITIVE, Choices, Range, hyper
+from clearprop.optim.hyperparameters import ANY_NUMBER, COUNT, NOT_NEGATIVE, POSITIVE, Choices, Range, hyper
 from clearprop.optim.transform import Leafwise, ParameterView, Transform, operand
 from clearprop.optim.update_arguments import gradient_and_curvature, gradient_at, move_parameters, require_argument
 from clearprop.rules.elementwise import abs, minimum, where
 from clearprop.rules.reductions import min
 
 Terminal = str | float
-_ANY_NUMBER = Range(-1e300, 1e300)
 
 
 class fractional_memory(Leafwise):
@@ -104,7 +103,9 @@ class caputo(Leafwise):
     """
 
     alpha: float = hyper(default=0.9, within=Range(0.0, 2.0, "[]"))
-    terminal: Terminal = hyper(default="previous", within=Choices(("previous", "initial", "minimum"), _ANY_NUMBER))
+    terminal: Terminal = hyper(
+        default="previous", within=Choices(("previous", "initial", "minimum"), ANY_NUMBER.holds, "a number")
+    )
     eps: float = hyper(default=1e-8, within=POSITIVE)
     max_factor: float = hyper(default=10.0, within=Range(1.0, math.inf, "]"))
 
@@ -166,7 +167,9 @@ class cfgd(Transform):
     needs = frozenset({"f"})
     alpha: float = hyper(default=0.9, within=Range(0.0, 1.0, "["))
     beta: float | None = hyper(default=None, within=NOT_NEGATIVE._replace(or_none=True))
-    terminal: Terminal = hyper(default="previous", within=Choices(("previous", "initial"), _ANY_NUMBER))
+    terminal: Terminal = hyper(
+        default="previous", within=Choices(("previous", "initial"), ANY_NUMBER.holds, "a number")
+    )
     nodes: int = hyper(default=3, within=COUNT._replace(high=64))
 
     def init(self, params: Any) -> dict[str, Any]:

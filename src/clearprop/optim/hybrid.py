@@ -9,8 +9,18 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
-from clearprop.optim.hyperparameters import COUNT, POSITIVE
-from clearprop.optim.methods import Method, Result, Steps, Stop, default_tolerance, drive, require_finite
+from clearprop.optim.hyperparameters import COUNT, POSITIVE, Range
+from clearprop.optim.methods import (
+    Method,
+    Result,
+    Steps,
+    Stop,
+    check_limits,
+    default_tolerance,
+    drive,
+    require_finite,
+    require_function,
+)
 from clearprop.optim.minimisation import method_of
 from clearprop.optim.objective import Objective, Point, Vector
 from clearprop.optim.quasi_newton_methods import quasi_newton
@@ -40,17 +50,20 @@ class relay(Method):
     stages: tuple[Stage, ...]
 
     def __init__(self, *given: Stage, stages: tuple[Stage, ...] = ()) -> None:
-        found = tuple((method, most) for method, most in (*given, *stages))
-        bad = next((most for _, most in found if not COUNT.holds(most)), None)
-        if not found or bad is not None:
+        found = (*given, *(stages if isinstance(stages, (tuple, list)) else (stages,)))
+        bad = [repr(stage) for stage in found if not _is_pair(stage)]
+        bad += [f"{stage[1]!r} steps" for stage in found if _is_pair(stage) and not COUNT.holds(stage[1])]
+        if not found or bad:
             raise ArgumentError(
                 "relay needs stages",
                 expected="pairs of a method and its number of steps, 1 or more",
-                got=f"{bad!r} steps" if found else "none",
+                got=bad[0] if found else "none",
                 where=user_line(),
                 try_="relay((adam(0.01), 1000), (quasi_newton(), 500))",
             )
-        object.__setattr__(self, "stages", found)
+        for method, _ in found:
+            method_of(method)
+        object.__setattr__(self, "stages", tuple(map(tuple, found)))
 
     @property
     def deterministic(self) -> bool:  # type: ignore[override]  # here it depends on the stages
@@ -76,6 +89,10 @@ class relay(Method):
             if best.steepness <= tolerance:
                 break
         return stop._replace(answer=best)
+
+
+def _is_pair(stage: Any) -> bool:
+    return isinstance(stage, (tuple, list)) and len(stage) == 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +208,9 @@ def memetic(
     >>> round(cl.optim.memetic(f, cl.tensor([2.2, -2.2]), width=3.0).value, 6)
     -1.0
     """
-    _check(search, width, rounds, particles, steps)
+    require_function("memetic", "f", f)
+    _check(search, width, rounds, particles, steps, seed)
+    check_limits("memetic", tolerance, steps)
     objective = Objective(f, x0, "memetic", executor)
     method = method_of(quasi_newton() if local is None else local)
     with np.errstate(all="ignore"):
@@ -211,19 +230,20 @@ def memetic(
             return end, result.value
 
         refine(start.x)
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(int(seed))
         getattr(_Search(objective, start.x, width, rounds, particles, refine, random), search)()
     best = min((result for result, _ in found), key=lambda r: r.value)
     reason = f"the lowest of {len(found)} local searches: {best.reason}"
     return dataclasses.replace(best, reason=reason, evaluations=objective.count)
 
 
-def _check(search: str, width: float, rounds: int, particles: int, steps: int) -> None:
-    if search not in SEARCHES:
+def _check(search: Any, width: Any, rounds: Any, particles: Any, steps: Any, seed: Any) -> None:
+    if not isinstance(search, str) or search not in SEARCHES:
         raise unknown_name("search", search, SEARCHES, user_line())
     numbers: list[tuple[str, Any, Any]] = [("width", width, POSITIVE)]
     numbers += [(n, v, COUNT) for n, v in (("rounds", rounds), ("particles", particles), ("steps", steps))]
-    defaults = {"width": 1.0, "rounds": 50, "particles": 20, "steps": 200}
+    numbers += [("seed", seed, Range(0, 2**64, "]", whole=True))]
+    defaults = {"width": 1.0, "rounds": 50, "particles": 20, "steps": 200, "seed": 0}
     for name, value, within in numbers:
         if not within.holds(value):
             raise ArgumentError(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, dataclass_transform
 
 import numpy as np
 
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
-from clearprop.program.values import Node
+from clearprop.nn.argument_checks import is_number
+from clearprop.program.ir import Var
+from clearprop.program.values import Node, raw
 
 
 class Range(NamedTuple):
@@ -23,12 +26,12 @@ class Range(NamedTuple):
 
     def holds(self, value: Any) -> bool:
         """Whether the value is a number inside (NaN is not)."""
-        if value is None or isinstance(value, (bool, str)) or not hasattr(value, "__float__"):
+        value = np.asarray(raw(value)) if isinstance(value, Node) else value
+        if value is None or not is_number(value):
             return value is None and self.or_none
-        value = float(value)
         above = value > self.low if "[" in self.open_ else value >= self.low
         below = value < self.high if "]" in self.open_ else value <= self.high
-        return bool(above and below) and (not self.whole or value == int(value))
+        return bool(above and below) and (not self.whole or (abs(value) < LARGEST and value == int(value)))
 
     def text(self, name: str) -> str:
         """`0 <= name < 1`."""
@@ -40,20 +43,19 @@ class Range(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """A closed set of names; `numbers` may stand in place of a name."""
+    """A closed set of names; something else may stand in place of a name, and `others` is what, in words."""
 
     names: tuple[str, ...]
-    numbers: Range | None = None
+    takes: Callable[[Any], bool] = lambda _: False
+    others: str = ""
 
     def holds(self, value: Any) -> bool:
-        """Whether the value is one of them; what is not text is judged only where numbers are."""
-        if isinstance(value, str):
-            return value in self.names
-        return self.numbers is None or self.numbers.holds(value)
+        """Whether the value is one of them, or what may stand in their place."""
+        return value in self.names if isinstance(value, str) else self.takes(value)
 
     def text(self, name: str) -> str:
         """`one of: previous, initial, or a number`."""
-        return f"one of: {', '.join(self.names)}, or a number"
+        return f"one of: {', '.join(self.names)}" + (f", or {self.others}" if self.others else "")
 
 
 POSITIVE = Range(0.0, math.inf, "[]")
@@ -61,11 +63,16 @@ NOT_NEGATIVE = Range(0.0, math.inf, "]")
 FRACTION = Range(0.0, 1.0, "]")
 SHARE = Range(0.0, 1.0)
 COUNT = Range(1, math.inf, "]", whole=True)
+ANY_NUMBER = Range(-1e300, 1e300)
+LARGEST = 2**62
+"""Whole numbers are below this, so that a count of steps can be compared with them."""
 
 
-def hyper(*, default: Any = dataclasses.MISSING, within: Range | Choices | None = None) -> Any:
-    """A hyper-parameter field with its range."""
-    return dataclasses.field(default=default, metadata={"range": within})
+def hyper(
+    *, default: Any = dataclasses.MISSING, within: Range | Choices | None = None, kind: type[Any] | None = None
+) -> Any:
+    """A hyper-parameter field: a number or name within a range, an object of this kind, or either."""
+    return dataclasses.field(default=default, metadata={"range": within, "kind": kind})
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(hyper,))
@@ -89,9 +96,19 @@ class Configured:
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):  # type: ignore[arg-type]  # subclasses are dataclasses
-            within, value = f.metadata.get("range"), getattr(self, f.name)
-            if within is not None and not isinstance(value, (Configured, Node)):
+            within, kind, value = f.metadata.get("range"), f.metadata.get("kind"), getattr(self, f.name)
+            if kind is not None and isinstance(value, kind):
+                continue
+            if within is not None:
+                if isinstance(value, Node) and isinstance(value.value, Var):
+                    continue  # a traced number, which no range can judge
                 _check(type(self).__name__, f, within, value)
+                if type(value) is int and abs(value) >= LARGEST:
+                    object.__setattr__(self, f.name, float(value))  # arrays hold no such integer
+            elif kind is not None:
+                raise _other_kind(type(self).__name__, f.name, kind, value)
+            elif f.type in (bool, "bool") and not isinstance(value, (bool, np.bool_)):
+                raise _no_flag(type(self).__name__, f, value)
 
     def __repr__(self) -> str:
         given = ", ".join(f"{n}={v!r}" for n, v in self.settings().items())
@@ -136,6 +153,25 @@ def _check(owner: str, f: dataclasses.Field[Any], within: Range | Choices, value
     )
 
 
+def _other_kind(owner: str, name: str, kind: type[Any], value: Any) -> ArgumentError:
+    return ArgumentError(
+        f"{owner} cannot work with this {name}",
+        expected=f"a {kind.__name__} of cl.optim",
+        got=f"{name} = {value!r}",
+        where=user_line(),
+        try_="cl.optim.by_name(name), for one by name" if isinstance(value, str) else "",
+    )
+
+
+def _no_flag(owner: str, f: dataclasses.Field[Any], value: Any) -> ArgumentError:
+    return ArgumentError(
+        f"{owner} cannot work with this {f.name}",
+        expected=f"True or False (default {f.default})",
+        got=f"{f.name} = {value!r}",
+        where=user_line(),
+    )
+
+
 def _json_value(owner: str, name: str, value: Any) -> Any:
     if isinstance(value, Configured):
         return value.to_config()
@@ -167,7 +203,14 @@ def from_config(config: dict[str, Any]) -> Any:
     >>> cl.optim.from_config(cl.optim.sgd(0.1, momentum=0.9).to_config())
     sgd(learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)
     """
-    given = {k: _revive(v) for k, v in config.items() if k != "name"}
+    if not isinstance(config, dict) or not isinstance(config.get("name"), str):
+        raise ArgumentError(
+            "a configuration says which transform or schedule it is of",
+            expected='what to_config() gives: {"name": "adam", "learning_rate": 0.001, ...}',
+            got=repr(config)[:200],
+            where=user_line(),
+        )
+    given = {str(k): _revive(v) for k, v in config.items() if k != "name"}
     return by_name(config["name"], **given)
 
 
@@ -201,7 +244,7 @@ def by_name(name: str, **settings: Any) -> Any:
     >>> cl.optim.by_name("adam", learning_rate=0.01).learning_rate
     0.01
     """
-    cls = Configured.registry.get(name)
+    cls = Configured.registry.get(name) if isinstance(name, str) else None
     if cls is None:
         raise unknown_name("optimizer", name, optimizers(), user_line())
     return cls.from_settings(settings)

@@ -178,6 +178,17 @@ def check_limits(owner: str, tolerance: float | None, steps: int) -> None:
             )
 
 
+def require_function(owner: str, name: str, function: Any) -> None:
+    """What is minimised, and who watches, are functions."""
+    if not callable(function):
+        raise ArgumentError(
+            f"{owner} needs a function for {name}",
+            expected=f"{name}: a function",
+            got=repr(function)[:200],
+            where=user_line(),
+        )
+
+
 def require_finite(start: Point, owner: str) -> None:
     """A start from which there is no direction is a mistake."""
     if start.finite:

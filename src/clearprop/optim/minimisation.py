@@ -10,7 +10,16 @@ import numpy as np
 from clearprop.autodiff.trees import is_array
 from clearprop.errors import ArgumentError, ShapeError, checked_call, user_line
 from clearprop.optim.first_order_method import following
-from clearprop.optim.methods import Method, Result, Watch, check_limits, default_tolerance, drive, require_finite
+from clearprop.optim.methods import (
+    Method,
+    Result,
+    Watch,
+    check_limits,
+    default_tolerance,
+    drive,
+    require_finite,
+    require_function,
+)
 from clearprop.optim.objective import Objective
 from clearprop.optim.quasi_newton_methods import quasi_newton
 from clearprop.optim.transform import Transform
@@ -47,6 +56,9 @@ def minimize(
     >>> found.converged, [round(float(v), 6) for v in found.x]
     (True, [1.0, 1.0])
     """
+    require_function("minimize", "f", f)
+    if watch is not None:
+        require_function("minimize", "watch", watch)
     chosen = method_of(quasi_newton() if method is None else method)
     check_limits("minimize", tolerance, steps)
     objective = Objective(f, x0, "minimize", executor)

@@ -83,6 +83,7 @@ class Space:
     def __init__(self, x0: Any, owner: str) -> None:
         self.view = ParameterView(x0)
         self.arrays = [np.asarray(as_leaf_value(v)) if t else v for v, t in self._pairs()]
+        _require_real(self.arrays, owner)
         trained = [a for a, (_, t) in zip(self.arrays, self._pairs(), strict=True) if t]
         if not sum(a.size for a in trained):
             raise ArgumentError(
@@ -125,6 +126,17 @@ class Space:
         return [v for v, t in zip(self.view.of(tree), self.view.trained, strict=True) if t]
 
 
+def _require_real(arrays: Sequence[Any], owner: str) -> None:
+    if any(isinstance(a, (complex, np.complexfloating)) or np.asarray(raw(a)).dtype.kind == "c" for a in arrays):
+        raise ArgumentError(
+            f"{owner} changes real numbers",
+            expected="x0 without complex numbers",
+            got="complex leaves",
+            where=user_line(),
+            try_="the real and the imaginary part as two leaves",
+        )
+
+
 class Objective:
     """The counted evaluations of a function; each is compiled when it is first asked for.
 
@@ -133,7 +145,7 @@ class Objective:
     """
 
     def __init__(self, f: Callable[..., Any], x0: Any, owner: str, executor: str | None = None) -> None:
-        if executor is not None and executor not in EXECUTORS:
+        if executor is not None and (not isinstance(executor, str) or executor not in EXECUTORS):
             raise unknown_name("executor", str(executor), EXECUTORS, user_line())
         self.f, self.owner, self.executor = f, owner, executor
         self.space = Space(x0, owner)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.basic_transforms import MASKS, Mask, chosen_leaves, matches, require_match
 from clearprop.optim.hyperparameters import hyper
 from clearprop.optim.transform import ParameterView, Transform
@@ -24,6 +25,11 @@ def _join_leaves(view: ParameterView, parts: list[Group], owner: list[int]) -> l
     return [parts[k][path] if k >= 0 else None for path, k in zip(view.paths, owner, strict=True)]
 
 
+def _is_rule(pair: Any) -> bool:
+    listed = isinstance(pair, (tuple, list)) and len(pair) == 2
+    return listed and isinstance(pair[0], str) and isinstance(pair[1], Transform)
+
+
 class masked(Transform):
     """`inner` for the parameters that `mask` chooses; for the others, u = g.
 
@@ -37,7 +43,7 @@ class masked(Transform):
     {'weight': Tensor(1.0), 'bias': Tensor(0.0)}
     """
 
-    inner: Transform
+    inner: Transform = hyper(kind=Transform)
     mask: Mask = hyper(default="matrices", within=MASKS)
 
     @property
@@ -81,12 +87,23 @@ class groups(Transform):
     {'weight': Tensor(-0.1), 'bias': Tensor(-0.5)}
     """
 
-    default: Transform
+    default: Transform = hyper(kind=Transform)
     rules: tuple[tuple[str, Transform], ...]
 
     def __init__(self, default: Transform, *pairs: tuple[str, Transform], rules: Any = ()) -> None:
+        found = (*pairs, *(rules if isinstance(rules, (tuple, list)) else (rules,)))
+        for pair in found:
+            if not _is_rule(pair):
+                raise ArgumentError(
+                    "groups needs a rule for every pattern",
+                    expected="pairs of a pattern of paths and a transform",
+                    got=repr(pair),
+                    where=user_line(),
+                    try_='groups(adam(), ("*.bias", sgd(0.1)))',
+                )
         object.__setattr__(self, "default", default)
-        object.__setattr__(self, "rules", (*pairs, *rules))
+        object.__setattr__(self, "rules", tuple(map(tuple, found)))
+        self.__post_init__()
 
     @property
     def _all(self) -> list[Transform]:

@@ -145,7 +145,7 @@ class hypergradient(Transform):
     """
 
     complete = True
-    inner: Transform = hyper(default=sgd(0.01, momentum=0.9))
+    inner: Transform = hyper(default=sgd(0.01, momentum=0.9), kind=Transform)
     kappa: float = hyper(default=0.02, within=NOT_NEGATIVE)
 
     @property

@@ -169,7 +169,7 @@ class warmup(Schedule):
     """
 
     steps: int = hyper(default=100, within=COUNT)
-    then: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE)
+    then: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE, kind=Schedule)
 
     def at(self, t: Any) -> Any:
         """The formula."""

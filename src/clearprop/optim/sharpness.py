@@ -30,7 +30,7 @@ class sam(Transform):
     """
 
     complete = True
-    inner: Transform = hyper(default=sgd(0.01, momentum=0.9))
+    inner: Transform = hyper(default=sgd(0.01, momentum=0.9), kind=Transform)
     rho: float = hyper(default=0.05, within=POSITIVE)
     adaptive: bool = False
 

@@ -10,7 +10,7 @@ import numpy as np
 from clearprop.autodiff.trees import is_array
 from clearprop.errors import ArgumentError, ShapeError, checked_call, user_line
 from clearprop.optim.gauss_newton import Problem, levenberg_marquardt
-from clearprop.optim.methods import Watch, check_limits, default_tolerance, drive, require_finite
+from clearprop.optim.methods import Watch, check_limits, default_tolerance, drive, require_finite, require_function
 from clearprop.optim.objective import Objective
 from clearprop.optim.uncertainty import Estimate
 from clearprop.program.values import raw
@@ -47,6 +47,9 @@ def least_squares(
     >>> {name: round(float(v), 12) for name, v in found.x.items()}
     {'a': 2.0, 'rate': 0.5}
     """
+    require_function("least_squares", "residuals", residuals)
+    if watch is not None:
+        require_function("least_squares", "watch", watch)
     chosen = _method(levenberg_marquardt() if method is None else method)
     check_limits("least_squares", tolerance, steps)
     objective = Objective(residuals, x0, "least_squares", executor)

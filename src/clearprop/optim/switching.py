@@ -138,9 +138,9 @@ class switch(Transform):
     (Tensor(-4.0), Tensor(-2.0))
     """
 
-    first: Transform
-    second: Transform
-    when: int | Criterion = hyper(default=1000, within=COUNT)
+    first: Transform = hyper(kind=Transform)
+    second: Transform = hyper(kind=Transform)
+    when: int | Criterion = hyper(default=1000, within=COUNT, kind=Criterion)
 
     @property
     def criterion(self) -> Criterion:
@@ -216,7 +216,7 @@ class swats(Composed):
     """
 
     complete = True
-    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE)
+    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE, kind=Schedule)
     b1: float = hyper(default=0.9, within=FRACTION)
     b2: float = hyper(default=0.999, within=FRACTION)
     eps: float = hyper(default=1e-5, within=POSITIVE)

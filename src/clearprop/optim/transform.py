@@ -235,7 +235,16 @@ class chain(Composed):
     transforms: tuple[Transform, ...]
 
     def __init__(self, *links: Transform, transforms: tuple[Transform, ...] = ()) -> None:
-        object.__setattr__(self, "transforms", (*links, *transforms))
+        object.__setattr__(self, "transforms", (*links, *_as_tuple(transforms)))
+        for link in self.transforms:
+            if not isinstance(link, Transform):
+                raise ArgumentError(
+                    "chain links transforms",
+                    expected="transforms of cl.optim, such as clip_by_norm(1.0), adam(1e-3)",
+                    got=repr(link),
+                    where=user_line(),
+                    try_="cl.optim.by_name(name), for one by name" if isinstance(link, str) else "",
+                )
 
     @property
     def links(self) -> tuple[Transform, ...]:
@@ -249,6 +258,11 @@ class chain(Composed):
 
     def __repr__(self) -> str:
         return f"chain({', '.join(map(repr, self.transforms))})"
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    """A tuple or list as a tuple; anything else alone, so that it is refused as what it is."""
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
 @checked_call

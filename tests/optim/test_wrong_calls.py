@@ -1,0 +1,142 @@
+"""Every public function and class of `cl.nn` and `cl.optim`, called with every wrong thing: no bare error comes out."""
+
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop import nn, optim
+from clearprop.errors import ArgumentError, ClearpropError
+
+KEY, X, P = cl.random.key(0), np.ones((2, 3), np.float32), {"w": np.ones((3, 2))}
+MODEL = nn.Sequential(nn.Dense(3, 4), nn.BatchNorm(4))
+WRONG = [
+    None, True, 0, 1.5, -1, 10**30, float("nan"), float("inf"), 1 + 2j, "text", b"bytes", [], {}, (), ("a", 2),
+    [1, "b"], object(), int, lambda *given, **named: 0, np.array(["a"]), np.array([1 + 2j]), np.zeros((2, 0)),
+    np.array(object(), object), cl.tensor(2),
+]  # fmt: skip
+NUMBERS = ([[1.0, 2.0]], [[0.5, 0.0]])
+
+RIGHT = {
+    "nn.Activation": ("relu",), "nn.Function": (cl.tanh,), "nn.suited_to": ("relu",), "nn.apply": (MODEL, X),
+    "nn.is_training": (), "nn.parameter": (), "nn.state": (), "nn.static": (), "nn.Dense": (3, 2), "nn.Dropout": (0.1,),
+    "nn.Sequential": (nn.Dense(3, 2), "relu"), "nn.BatchNorm": (3,), "nn.LayerNorm": (3,), "nn.mlp": ([3, 4, 2],),
+    "nn.mse": NUMBERS, "nn.mae": NUMBERS, "nn.huber": NUMBERS, "nn.cross_entropy": ([[1.0, 2.0]], [1]),
+    "nn.binary_cross_entropy": ([[1.0, 2.0]], [[1.0, 0.0]]), "nn.loss_named": ("mse",), "nn.least_rows": (MODEL,),
+    "nn.parameter_count": (MODEL,), "nn.summary": (MODEL,),
+    **{f"nn.{name}": (KEY, (3, 2)) for name in nn.INITIALISERS},
+    "optim.apply_updates": (P, P), "optim.by_name": ("adam",), "optim.from_config": ({"name": "adam"},),
+    "optim.optimizers": (), "optim.minimize": (lambda x: (x - 1.0) ** 2, 0.5),
+    "optim.least_squares": (lambda x: cl.stack([x - 1.0, 2 * x]), 0.5),
+    "optim.memetic": (lambda x: (x - 1.0) ** 2, 0.5), "optim.chain": (optim.adam(),),
+    "optim.relay": ((optim.adam(), 2),),
+    "optim.groups": (optim.adam(), ("*", optim.sgd())), "optim.masked": (optim.sgd(), "all"),
+    "optim.switch": (optim.adam(), optim.sgd(), 3), "optim.scale": (0.5,),
+}  # fmt: skip
+"""A right call of each; what is not here is a class of hyper-parameters, all of which have defaults."""
+INSIDE = {
+    "nn.next_key": "needs a pass that runs", "nn.remember": "needs a pass that runs", "nn.Module": "a base",
+    "nn.Penalty": "a record",
+    "optim.Transform": "a base", "optim.Schedule": "a base", "optim.Method": "a base", "optim.Result": "is returned",
+    "optim.Progress": "is returned", "optim.Evaluations": "is returned", "optim.Estimate": "is returned",
+}  # fmt: skip
+PUBLIC = {
+    f"{module.__name__.rpartition('.')[2]}.{name}": value
+    for module in (nn, optim)
+    for name, value in vars(module).items()
+    if callable(value) and not name.startswith("_")
+}
+CALLED = sorted(set(PUBLIC) - set(INSIDE))
+FUNCTIONS = {"activation", "f", "function", "init", "layers", "mask", "model", "residuals", "watch"}
+"""Arguments for which a function of the caller's own is no wrong value, though it may do anything."""
+FEW = {"optim.minimize": {"steps": 3}, "optim.least_squares": {"steps": 3}, "optim.memetic": {"rounds": 2, "steps": 3}}
+
+
+def used(name, value):
+    """What the caller does next with it: a rule updates, a schedule gives rates, a module computes."""
+    if isinstance(value, optim.Schedule):
+        value(3)
+    elif isinstance(value, optim.Transform):
+        needs = {"value": 1.0, "f": lambda p: cl.sum(p["w"] ** 2), "hvp": lambda v: v, "rng": KEY}
+        value.update(P, value.init(P), P, **{n: needs[n] for n in value.needs})
+    elif isinstance(value, nn.Module) and name != "nn.Function":
+        nn.apply(value, X, rng=KEY)
+
+
+def refuses(name, *args, **kwargs):
+    """Whether a call ends in one of our errors; any other error fails."""
+    options = {k: v for k, v in FEW.get(name, {}).items() if k not in kwargs}
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            used(name, PUBLIC[name](*args, **options, **kwargs))
+    except ClearpropError as error:
+        assert error.headline and error.expected
+        return True
+    except Exception as error:
+        said = f"{name}{args!r:.300} {kwargs!r:.300} ended in {type(error).__name__}: {error}"
+        raise AssertionError(said) from error
+    return False
+
+
+def parameters(name):
+    return list(inspect.signature(PUBLIC[name]).parameters.values())
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_the_right_call_is_right(name):
+    assert not refuses(name, *RIGHT.get(name, ()))
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_wrong_values_are_refused_or_used_and_never_end_in_a_bare_error(name):
+    right, known = RIGHT.get(name, ()), parameters(name)
+    for i in range(len(right)):
+        for wrong in wrong_for(known[min(i, len(known) - 1)].name):
+            refuses(name, *right[:i], wrong, *right[i + 1 :])
+    for q in known[len(right) :]:
+        if q.kind not in (q.VAR_POSITIONAL, q.VAR_KEYWORD):
+            for wrong in wrong_for(q.name):
+                refuses(name, *right, **{q.name: wrong})
+
+
+def wrong_for(parameter):
+    return [w for w in WRONG if parameter not in FUNCTIONS or not callable(w)]
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_arguments_that_are_not_known_too_many_and_missing(name):
+    right, known = RIGHT.get(name, ()), parameters(name)
+    if not any(q.kind is q.VAR_KEYWORD for q in known):
+        assert refuses(name, *right, no_such_argument=1)
+    if not any(q.kind is q.VAR_POSITIONAL for q in known):
+        assert refuses(name, *right, *([1] * 20))
+        assert not right or known[0].default is not inspect.Parameter.empty or refuses(name)
+
+
+def test_every_public_name_is_called():
+    assert set(RIGHT) | set(INSIDE) <= set(PUBLIC)
+    tried = sum(len(WRONG) * max(len(RIGHT.get(n, ())), len(parameters(n))) + 3 for n in CALLED)
+    print(f"{len(CALLED)} public names, about {tried:,} wrong calls")
+    assert tried > 5000
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: nn.Activation("swish"), "silu"),
+        (lambda: nn.loss_named("bce"), "binary_cross_entropy"),
+        (lambda: nn.loss_named("MSELoss"), "mse"),
+        (lambda: nn.Dense(2, 3, init="xavier"), "glorot"),
+        (lambda: nn.mlp([2, 3, 1], norm="BatchNorm"), "batch"),
+        (lambda: optim.by_name("nadam"), "adam"),
+        (lambda: optim.adam(lr=0.1), "learning_rate"),
+        (lambda: optim.by_name("sgd", lr=0.1), "learning_rate"),
+    ],
+)
+def test_the_nearest_name_is_nearest_in_meaning(call, name):
+    with pytest.raises(ArgumentError) as caught:
+        call()
+    assert caught.value.try_ == f"{name!r}, the nearest name"
