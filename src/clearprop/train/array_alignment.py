@@ -14,6 +14,7 @@ from clearprop.data.parts import Pair
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 from clearprop.train.metrics import Measure, outputs_of
+from clearprop.train.paired_rows import crossed_shapes
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,17 @@ def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArr
     """How the pair is made to fit, and the network's outputs for its first two rows.
 
     Labels stay integers, whatever they are compared with; the targets of losses of numbers become floats, and a
-    column where the network has one output.
+    column where the network has one output; so do those of a loss of the user's own that would compare a column with
+    a row, every output with every target.
     """
     x, y = pair
     dtype = dtype_of(model)
     first = adapted_inputs(model, x[:2])
     outputs = outputs_of(model, first)
     floating = y.dtype.kind == "f" or loss.name in nn.NUMBER_LOSSES
-    column = y.ndim == 1 and outputs.shape[1:] == (1,) and loss.name in (*nn.NUMBER_LOSSES, "binary_cross_entropy")
+    column = y.ndim == 1 and outputs.shape[1:] == (1,)
+    if loss.name in nn.LOSSES:
+        column = column and loss.name in (*nn.NUMBER_LOSSES, "binary_cross_entropy")
+    else:
+        column = column and crossed_shapes(loss, outputs, y) is not None
     return Adaptation(None if first.dtype == x.dtype else dtype, dtype if floating else None, column), outputs

@@ -14,7 +14,7 @@ from clearprop.optim.inspection import parse
 from clearprop.runs.settings import Settings, check_arguments, out_of_range, patience_needs_validation
 from clearprop.train.metrics import find_loss, find_metrics
 from clearprop.train.notebook import notebook_events
-from clearprop.train.planning import job_for
+from clearprop.train.planning import job_for, suitable_loss
 from clearprop.train.run import Run
 from clearprop.train.training import train
 from clearprop.train.training_loop import Callback
@@ -24,7 +24,7 @@ def fit(
     model: Any,
     data: Any,
     *,
-    loss: str | Callable[[Any, Any], Any] = "cross_entropy",
+    loss: str | Callable[[Any, Any], Any] | None = None,
     optimizer: Any = None,
     epochs: int = 100,
     batch_size: int = 32,
@@ -51,7 +51,9 @@ def fit(
     `clearprop train` does it), or an iterable of batches `(x, y)`.  Each step minimises the loss plus
     l1·Σ|w| + l2·Σw² over the weights (parameters with two axes or more).
 
-    loss        a name of `cl.nn` (cross_entropy, binary_cross_entropy, mse, mae, huber), or a function of outputs and y
+    loss        a name of `cl.nn` (cross_entropy, binary_cross_entropy, mse, mae, huber), or a function of outputs and
+                y; by default what suits the targets: cross_entropy for classes, binary_cross_entropy for one output
+                and targets 0 and 1, mse for numbers
     optimizer   a transform of `cl.optim`, or its name; by default `cl.optim.adam(1e-3)`
     validation  None, a fraction of the rows such as 0.2, or `(x, y)`: it decides which epoch is the best
     test        `(x, y)`, evaluated once, after the best epoch is restored
@@ -78,10 +80,11 @@ def fit(
     check_arguments(given if patience is None else {**given, "patience": patience})
     _check_others(checkpoint_seconds, patience, validation)
     measures = find_metrics(metrics)
-    measured = find_loss(loss)
+    model = _network(model)
     chosen = _optimizer(optimizer)
     _check_places(out, resume)
     prepared = prepare(data, validation, test, seed, target, task)
+    measured = find_loss(suitable_loss(model, prepared) if loss is None else loss)
     settings = Settings(
         epochs=epochs,
         batch_size=batch_size if isinstance(prepared.train, tuple) else None,
@@ -96,7 +99,7 @@ def fit(
     job = job_for(
         prepared,
         settings,
-        _network(model),
+        model,
         optimizer=chosen,
         loss=measured,
         metrics=measures,

@@ -23,8 +23,9 @@ from clearprop.runs.folder import Forked
 from clearprop.runs.settings import Settings
 from clearprop.train.array_alignment import adaptation
 from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, stream
-from clearprop.train.metrics import Measure
+from clearprop.train.metrics import Measure, outputs_of
 from clearprop.train.native_executor import choose_executor
+from clearprop.train.paired_rows import require_paired_rows
 from clearprop.train.step import make_step
 from clearprop.train.suitability import require_rows, require_suitable
 from clearprop.train.training_loop import Callback, Plan, Tick
@@ -124,7 +125,9 @@ def fit_to_model(job: Job) -> Job:
     held, tested = job.data.validation, job.data.test
     data = replace(job.data, train=fit(train), validation=held and fit(held), test=tested and fit(tested))
     job = replace(job, data=data)
-    _try_step(job, adapt((train[0][:2], train[1][:2])))
+    first = adapt((train[0][:2], train[1][:2]))
+    require_paired_rows((job.loss, *job.metrics), outputs, first[1])
+    _try_step(job, first)
     return job
 
 
@@ -143,7 +146,9 @@ def _require_float32(job: Job, rows: DiskRows) -> None:
 
 def _tried_stream(job: Job, source: Iterable[Any]) -> Job:
     for x, y in stream(source, job.settings.epochs).batches(0, 0):
-        _try_step(job, (x[:2], y[:2]))
+        first = x[:2], y[:2]
+        require_paired_rows((job.loss, *job.metrics), outputs_of(job.model, first[0]), np.asarray(first[1]))
+        _try_step(job, first)
         return job
     raise ArgumentError("the iterable gives no batch", expected="at least one batch (x, y)", got="none")
 

@@ -1,0 +1,106 @@
+"""`cl.fit` without a loss takes the one that suits the targets; no loss or metric compares rows with other rows."""
+
+import numpy as np
+import polars
+import pytest
+
+import clearprop as cl
+
+pytestmark = pytest.mark.usefixtures("eager")
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 3))
+NUMBERS = 2.0 * X[:, 0] + 5.0
+LABELS = np.arange(40) % 3
+FRAME = polars.DataFrame({"a": X[:, 0], "b": X[:, 1]})
+ONE, THREE = cl.nn.mlp([3, 1], seed=0), cl.nn.mlp([3, 3], seed=0)
+
+
+@pytest.mark.parametrize(
+    ("model", "y", "loss"),
+    [
+        (ONE, NUMBERS, "mse"),
+        (ONE, NUMBERS[:, None], "mse"),
+        (ONE, LABELS, "mse"),
+        (ONE, LABELS > 1, "binary_cross_entropy"),
+        (ONE, LABELS % 2, "binary_cross_entropy"),
+        (ONE, (LABELS % 2)[:, None], "binary_cross_entropy"),
+        (THREE, LABELS, "cross_entropy"),
+        (THREE, LABELS.astype(np.uint8), "cross_entropy"),
+        (THREE, np.eye(3)[LABELS], "cross_entropy"),
+        (THREE, X, "mse"),
+        (THREE, np.abs(X), "mse"),
+    ],
+    ids=str,
+)
+def test_arrays(model, y, loss):
+    run = cl.fit(model, (X, y), epochs=2)
+    assert run.config.settings.loss == loss
+    batches = [(X[i : i + 8], y[i : i + 8]) for i in range(0, 40, 8)]
+    if y.ndim > 1 or loss != "mse":  # a batch as it is given is not made a column
+        y2 = y if y.ndim > 1 or loss == "cross_entropy" else y[:, None]
+        batches = [(X[i : i + 8].astype(np.float32), y2[i : i + 8]) for i in range(0, 40, 8)]
+        assert cl.fit(model, batches, epochs=1).config.settings.loss == loss
+
+
+@pytest.mark.parametrize(
+    ("y", "outputs", "loss"),
+    [(NUMBERS, 1, "mse"), (np.array(["yes", "no"])[LABELS % 2], 2, "cross_entropy")],
+)
+def test_frames(y, outputs, loss):
+    run = cl.fit(cl.nn.mlp([2, outputs], seed=0), FRAME.with_columns(y=polars.Series(y)), epochs=1)
+    assert run.config.settings.loss == loss
+
+
+def test_something_is_learned_without_a_loss():
+    run = cl.fit(ONE, (X, NUMBERS), optimizer=cl.optim.adam(0.1), epochs=60)
+    assert run.history[-1]["train"]["loss"] < 0.01 * np.var(NUMBERS)
+
+
+def squares(p, t):
+    return cl.mean((p - t) ** 2)
+
+
+@pytest.mark.parametrize("y", [NUMBERS, NUMBERS.astype(np.float32), LABELS], ids=["f64", "f32", "i64"])
+def test_a_loss_of_ones_own_gets_its_targets_as_the_named_one(y):
+    own = cl.fit(ONE, (X, y), loss=squares, epochs=5)
+    named = cl.fit(ONE, (X, y.astype(np.float64)), loss="mse", epochs=5)
+    assert own.history[-1]["train"]["loss"] == pytest.approx(named.history[-1]["train"]["loss"], rel=1e-6)
+    assert own.evaluate(X, y)["loss"] == pytest.approx(named.evaluate(X, y)["loss"], rel=1e-6)
+
+
+def test_what_is_right_as_it_stands_is_left_alone():
+    own = cl.fit(ONE, (X, NUMBERS), loss=lambda p, t: cl.mean((p[:, 0] - t) ** 2), epochs=3)
+    named = cl.fit(ONE, (X, NUMBERS), loss="mse", epochs=3)
+    assert own.history[-1]["train"]["loss"] == pytest.approx(named.history[-1]["train"]["loss"], rel=1e-6)
+
+
+def all_pairs(p, t):
+    return cl.nn.mse(p, t[:, None]) + cl.mean((p[:, None] - p[None]) ** 2) + cl.mean(p @ p.mT)
+
+
+def test_who_means_all_pairs_writes_both_axes():
+    assert cl.fit(ONE, (X, NUMBERS), loss=all_pairs, epochs=1).status == "done"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"loss": lambda p, t: cl.mean((p[:, 0] - t) ** 2), "metrics": (squares,)},
+        {"loss": lambda p, t: cl.mean((p[:, 0] - t) ** 2), "metrics": ("rmse",)},
+    ],
+    ids=["own metric", "named metric"],
+)
+def test_rows_against_all_rows_are_refused(more, tmp_path):
+    with pytest.raises(cl.errors.ShapeError) as caught:
+        cl.fit(ONE, (X, NUMBERS), epochs=1, out=tmp_path / "run", **more)
+    e = caught.value
+    assert e.headline.endswith("compares every row with every other")
+    assert e.expected == "one comparison a row of outputs (rows, 1) and targets (rows,)"
+    assert e.got == "(rows, 1) against (rows,), which broadcast to (rows, rows)"
+    assert not (tmp_path / "run").exists()
+
+
+def test_batches_are_checked_too():
+    batches = [(X[:8].astype(np.float32), NUMBERS[:8].astype(np.float32))]
+    with pytest.raises(cl.errors.ShapeError, match="compares every row with every other"):
+        cl.fit(ONE, batches, loss=squares, epochs=1)
