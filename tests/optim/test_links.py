@@ -184,3 +184,17 @@ def test_flags_of_version_0_1_find_the_links_that_they_became():
         assert optim.adam(1.0, 0.8, 0.99, nesterov=nesterov, rectify=rectify).links[0] == type(link)(0.8, 0.99)
     with pytest.warns(DeprecationWarning, match="a link of their own: scale_by_radam"):
         assert optim.scale_by_adam(0.8, 0.99, 1e-7, True, rectify=True) == links[False, True]
+
+
+def test_rules_within_groups_look_at_the_loss_of_their_own_parameters():
+    """Sharpness-aware descent on one array of two: the other stands still while the loss is looked at nearby."""
+    params, f = {"a": np.array(1.0), "b": np.array(2.0)}, lambda p: p["a"] ** 2 * p["b"] ** 3
+    grads = cl.grad(f)(params)
+    sam, own = optim.sam(optim.sgd(1.0), rho=0.5), {"a": params["a"]}
+    alone = sam.update({"a": grads["a"]}, sam.init(own), own, f=lambda p: 8 * p["a"] ** 2)[0]
+    for opt in (
+        optim.groups(optim.sgd(1.0), ("a", sam)),
+        optim.chain(optim.masked(sam, ("a",)), optim.masked(optim.scale(-1.0), ("b",))),
+    ):
+        found = opt.update(grads, opt.init(params), params, f=f)[0]
+        assert float(found["a"]) == float(alone["a"]) == pytest.approx(-24.0) and float(found["b"]) == -12.0

@@ -8,6 +8,7 @@ from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.basic_transforms import MASKS, Mask, chosen_leaves, matches, require_match
 from clearprop.optim.hyperparameters import hyper
 from clearprop.optim.transform import ParameterView, Transform
+from clearprop.rules.structural import zeros_like
 
 Group = dict[str, Any]
 
@@ -23,6 +24,24 @@ def _split_leaves(view: ParameterView, leaves: list[Any], owner: list[int], coun
 
 def _join_leaves(view: ParameterView, parts: list[Group], owner: list[int]) -> list[Any]:
     return [parts[k][path] if k >= 0 else None for path, k in zip(view.paths, owner, strict=True)]
+
+
+def _offered_to(view: ParameterView, owner: list[int], k: int, extra: dict[str, Any]) -> dict[str, Any]:
+    """What rule k gets as keywords: functions of the parameters become functions of its own, the others held still."""
+
+    def whole(part: Group, others: list[Any]) -> Any:
+        pairs = zip(view.paths, others, owner, strict=True)
+        return view.build([part[path] if own == k else other for path, other, own in pairs])
+
+    def f(part: Group) -> Any:
+        return extra["f"](whole(part, view.leaves))
+
+    def hvp(part: Group) -> Group:
+        still = [zeros_like(p) if t else p for p, t in zip(view.leaves, view.trained, strict=True)]
+        product = view.of(extra["hvp"](whole(part, still)))
+        return {path: v for path, v, own in zip(view.paths, product, owner, strict=True) if own == k}
+
+    return extra | {name: own for name, own in (("f", f), ("hvp", hvp)) if extra.get(name) is not None}
 
 
 def _is_rule(pair: Any) -> bool:
@@ -64,7 +83,7 @@ class masked(Transform):
         view = ParameterView(params)
         owner, given = self._owner(view), view.gradients(grads)
         (p,), (g,) = _split_leaves(view, view.leaves, owner, 1), _split_leaves(view, given, owner, 1)
-        updates, state = self.inner.update(g, state, p, **extra)
+        updates, state = self.inner.update(g, state, p, **_offered_to(view, owner, 0, extra))
         made = _join_leaves(view, [updates], owner)
         return view.build([m if k >= 0 else g for m, k, g in zip(made, owner, given, strict=True)]), state
 
@@ -139,5 +158,5 @@ class groups(Transform):
             _split_leaves(view, view.leaves, owner, n),
             strict=True,
         )
-        done = [rule.update(g, s, p, **extra) for rule, g, s, p in columns]
+        done = [rule.update(g, s, p, **_offered_to(view, owner, k, extra)) for k, (rule, g, s, p) in enumerate(columns)]
         return view.build(_join_leaves(view, [u for u, _ in done], owner)), tuple(s for _, s in done)
