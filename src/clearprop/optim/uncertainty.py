@@ -43,6 +43,10 @@ class Estimate(Result):
         with np.errstate(all="ignore"):
             return self.linearised()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled and copied: the Jacobian itself in place of the function that would give it."""
+        return {**self.__dict__, "_fit": self._fit, "linearised": functools.partial(_known, self._fit)}
+
     @property
     def degrees_of_freedom(self) -> int:
         """How many more residuals than variables there are, m − n."""
@@ -89,3 +93,7 @@ class Estimate(Result):
     def standard_errors(self) -> Any:
         """The standard deviations of the numbers of x, as a tree like it: the roots of the covariance's diagonal."""
         return self.space.tree(np.sqrt(np.diag(self.covariance)))
+
+
+def _known(fit: Fit) -> Fit:
+    return fit
