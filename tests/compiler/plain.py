@@ -59,7 +59,13 @@ class Pointer:
 
 def _cast(dtype: str) -> Any:
     kind = DTYPES[dtype]
-    return lambda x: np.asarray(x).astype(kind)[()]
+
+    def cast(x: Any) -> Any:
+        if type(x) is int and kind is np.int64:  # what came of `u64`: unsigned arithmetic wraps, Python's does not
+            x = (x + 2**63) % 2**64 - 2**63
+        return np.asarray(x).astype(kind)[()]
+
+    return cast
 
 
 def _gemm(dtype: str) -> Any:

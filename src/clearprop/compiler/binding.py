@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.compiler.array_access import Access
+from clearprop.compiler.array_access import Access, SizeNumber
 from clearprop.compiler.iteration_domains import Statement
-from clearprop.compiler.kernels import Kernel, dtype_name
+from clearprop.compiler.kernels import Kernel, compute_dtype, dtype_name
 from clearprop.compiler.memory_plan import Instruction, MemoryPlan
 from clearprop.compiler.native import thin_products
 from clearprop.compiler.native.library_kernels import combine_parts, product
-from clearprop.compiler.schedule import Nest
+from clearprop.compiler.schedule import Nest, steps_of
 from clearprop.compiler.simd_rows import LANES
 from clearprop.compiler.unrolled_rows import COLUMNS
 from clearprop.program.ir import Var
+from clearprop.program.numbers import fit_number
 from clearprop.shapes import evaluate_size
 
 ALIGN = 64
@@ -62,6 +63,7 @@ class Binding:
         self.calls: list[list[KernelCall | None]] = []
         self.parallel: list[bool] = []
         for instruction in plan.instructions:
+            self._require_fitting_sizes(instruction)
             self._instruct(instruction)
 
     # ------------------------------------------------------------------------------------------- memory
@@ -113,6 +115,14 @@ class Binding:
         return sum(math.prod(map(self.number, kernel.domain)) * len(nest.ops) for kernel, nest in nests if kernel)
 
     # --------------------------------------------------------------------------------------------- calls
+    def _require_fitting_sizes(self, instruction: Instruction) -> None:
+        """A size used as a number beside a small integer dtype must fit into it, as any Python number."""
+        for op in steps_of(instruction.step):
+            for k, read in enumerate(op.reads):
+                dtype = compute_dtype(op, k) if isinstance(read, Access) and isinstance(read.base, SizeNumber) else None
+                if dtype is not None and dtype.kind in "iu":
+                    fit_number(op.equation.primitive.name, self.number(read.base.dim), dtype, compares=False)
+
     def _instruct(self, instruction: Instruction) -> None:
         if isinstance(instruction.step, Nest):
             self._nest(instruction)

@@ -84,7 +84,7 @@ class Compiled:
 
     def _enter(self, call: Arguments) -> _ReadyCall:
         chosen = self._find(call)
-        return _ReadyCall(chosen, chosen.executor.bind(chosen.inputs(call.leaves)), call.donated())
+        return _ReadyCall(chosen, chosen.bind(call.leaves), call.donated())
 
     def _find(self, call: Arguments) -> Specialisation:
         known = self.specialisations.setdefault(call.key, [])

@@ -12,8 +12,8 @@ from clearprop.compiler.binding import Binding, KernelCall
 from clearprop.compiler.native import blas
 from clearprop.compiler.native.cache import kernel_address, module_text, prepare
 from clearprop.compiler.native.instruction_driver import DRIVER, drive, run_side_by_side
+from clearprop.compiler.refusals import index_out_of_range
 from clearprop.compiler.thread_turns import Turns
-from clearprop.errors import ArgumentError, user_line
 from clearprop.program.ir import Var
 
 
@@ -116,13 +116,7 @@ class Executable:
         self._run(start, stop)
         if self.binding.status[0]:
             self.binding.status[0] = 0
-            raise ArgumentError(
-                "an index is out of range",
-                expected="indices within the axis that they index",
-                got="an index beyond it, met while the compiled function ran",
-                where=user_line(),
-                try_="the same call without cl.compile, which names the index",
-            )
+            raise index_out_of_range()
 
     def _run(self, start: int, stop: int) -> None:
         if self.threads == 1:

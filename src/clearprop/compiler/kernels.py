@@ -23,7 +23,7 @@ from clearprop.compiler.array_access import IOTA, Access, Constant, SizeNumber, 
 from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.schedule import Nest, is_accumulated
 from clearprop.program.ir import Var
-from clearprop.program.types import DType, promote, type_of
+from clearprop.program.types import INT64, DType, promote, type_of
 from clearprop.shapes import dim_key
 
 CAST = {
@@ -82,6 +82,25 @@ def is_cheap(op: Statement) -> bool:
     text = op.equation.primitive.numba
     calls = set(re.findall(r"([a-z_]\w*)}?\(", text))
     return op.kind == "map" and calls <= {"maximum", "minimum", "abs", "dtype"} and "/" not in text
+
+
+def compute_dtype(op: Statement, position: int) -> DType | None:
+    """The dtype in which an operation reads an operand: that of all together, as NumPy has it; None: as it is.
+
+    A Python integer that is known only at run time is compared in int64, which holds it.
+    """
+    p = op.equation.primitive
+    own: DType = op.out.dtype
+    if op.kind == "reduce":
+        return own
+    if position < p.conditions or p.facts.unconverted:
+        return None
+    types = [type_of(a) for a in op.equation.inputs[p.conditions :]]
+    dtype, _ = promote(types)
+    if own.kind == "f" and dtype.kind in "iub":
+        return own
+    late = any(isinstance(a, Var) and type_of(a).weak for a in op.equation.inputs)
+    return INT64 if own.kind == "b" and dtype.kind in "iu" and late else dtype
 
 
 class Emitter:
@@ -165,7 +184,7 @@ class Emitter:
     def operand(self, op: Statement, position: int, stage: int) -> str:
         """The text of an operand, in the dtype that the operation computes in."""
         read = op.reads[position]
-        wanted = self._compute_dtype(op, position)
+        wanted = compute_dtype(op, position)
         if not isinstance(read, Access):
             return _literal_text(read, wanted)
         if isinstance(read.base, Constant):
@@ -176,17 +195,6 @@ class Emitter:
             return _cast_text(self._iota(read, op), "int64", wanted)
         text = self.value(read, op, stage)
         return _cast_text(text, read.base.dtype.name, wanted)
-
-    def _compute_dtype(self, op: Statement, position: int) -> DType | None:
-        p = op.equation.primitive
-        own: DType = op.out.dtype
-        if op.kind == "reduce":
-            return own
-        if position < p.conditions or p.facts.unconverted:
-            return None
-        types = [type_of(a) for a in op.equation.inputs[p.conditions :]]
-        dtype, _ = promote(types)
-        return own if dtype.kind in "iub" and own.kind == "f" else dtype
 
     def _iota(self, read: Access, op: Statement) -> str:
         row = self.nest.is_row(op)
@@ -275,7 +283,7 @@ class Emitter:
                 text = self.again(self.makers[made], stage, depth - 1)
                 if text is None:
                     return None
-                texts.append(_cast_text(text, made.dtype.name, self._compute_dtype(op, k)))
+                texts.append(_cast_text(text, made.dtype.name, compute_dtype(op, k)))
             else:
                 texts.append(self.operand(op, k, stage))
         return "(" + self.spelled(op, texts) + ")"
@@ -286,9 +294,16 @@ class Emitter:
         p = op.equation.primitive
         if p.kind != "elementwise":
             return texts[0]  # a structural equation that has to copy
+        own = op.out.dtype
+        if p.facts.modular and own == INT64:  # signed overflow is undefined in LLVM, as in C; unsigned wraps
+            texts = [f"u64({text})" for text in texts]
         names = dict(zip(p.operands, map(_enclose_operand, texts), strict=True))
         params = {k: (CAST[v.name] if hasattr(v, "name") else v) for k, v in op.equation.params.items()}
-        return p.numba.format(**names, **params)
+        text = p.numba.format(**names, **params)
+        # Numba computes small integers in 64 bits: what is not stored between two operations must wrap as if it were
+        small = own.kind in "iub" and own.itemsize < 8 and not (p.facts.converts or p.dtype_rule == "bool")
+        wraps = small or (p.facts.modular and own == INT64)
+        return f"{dtype_name(own)}({text})" if wraps else text
 
     def emit(self) -> Kernel:
         """The whole kernel."""

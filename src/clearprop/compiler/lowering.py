@@ -114,7 +114,16 @@ class _Simplifier(Builder):
         for position, other, number in p.facts.truth:
             if _is_number(atoms[position], number, BOOL):
                 return self._truth(atoms[other])
+        for position, number, name in p.facts.spelled_as:
+            if not isinstance(atoms[position], Var) and atoms[position] == number:
+                return self._spelled_as(p, REGISTRY[name], atoms, atoms[1 - position])
         return None
+
+    def _spelled_as(self, p: Operation, other: Operation, atoms: Sequence[Any], operand: Any) -> Any:
+        """Another operation of the operand left, if that has the equation's type."""
+        (wanted,) = p.infer([type_of(a) for a in atoms], {})
+        (found,) = other.infer([type_of(operand)], {})
+        return self.emit(other, [operand], {})[0] if found.key() == wanted.key() else None
 
     def _in_the_results_dtype(self, p: Operation, atoms: Sequence[Any], params: dict[str, Any]) -> Any:
         """Operands of another dtype than the result's are converted before: kernels read what they write."""

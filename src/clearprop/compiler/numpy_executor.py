@@ -9,6 +9,8 @@ import numpy as np
 
 from clearprop.compiler.captures import Captures
 from clearprop.compiler.numpy_source import compile_numpy
+from clearprop.compiler.refusals import index_out_of_range
+from clearprop.errors import ArgumentError, ClearpropError, user_line
 from clearprop.program.ir import Program
 
 
@@ -17,6 +19,7 @@ class NumpyExecutor:
 
     def __init__(self, lowered: Program, name: str, captures: Captures) -> None:
         self.hidden: Sequence[Any] = captures.values
+        self.name = name
         self.source, self.function = compile_numpy(lowered, name)
 
     def bind(self, inputs: Sequence[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
@@ -29,5 +32,18 @@ class NumpyExecutor:
 
     def _run(self, inputs: Sequence[Any]) -> Sequence[Any]:
         with np.errstate(all="ignore"):
-            results: Sequence[Any] = self.function(*inputs, *self.hidden)
+            try:
+                results: Sequence[Any] = self.function(*inputs, *self.hidden)
+            except ClearpropError:
+                raise
+            except IndexError:
+                raise index_out_of_range() from None
+            except (ValueError, OverflowError) as error:  # what depends on data and sizes alone: NumPy sees it first
+                raise ArgumentError(
+                    f"{self.name} cannot be computed with these values",
+                    expected="values for which every operation has a result",
+                    got=str(error),
+                    where=user_line(),
+                    try_="the same call without cl.compile, which names the operation",
+                ) from error
             return results

@@ -12,6 +12,7 @@ from clearprop.compiler.executor_choice import choose_executor
 from clearprop.compiler.lowering import lower
 from clearprop.compiler.numba_source import numba_source
 from clearprop.compiler.numpy_source import NumpySource
+from clearprop.compiler.refusals import require_elements
 from clearprop.errors import unknown_name, user_line
 from clearprop.program.ir import Program, Var
 from clearprop.program.tracing import trace
@@ -41,6 +42,11 @@ class Specialisation:
         self.donations = self._match(call.donated())
         self.captures = Captures(function, self.lowered.captured)
         self.executor = choose_executor(self.lowered, self.name, self.captures, self.donations, executor)
+
+    def bind(self, leaves: Sequence[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+        """What computes the outputs for arrays of these sizes, if they are ones for which there are outputs."""
+        require_elements(self.lowered, self.environment(leaves))
+        return self.executor.bind(self.inputs(leaves))
 
     def stale(self) -> bool:
         """Whether arrays around the function are of another kind now; new ones of the same kind are taken over."""

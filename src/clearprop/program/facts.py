@@ -22,6 +22,11 @@ class Facts:
                  bit: x − 0, x · 1, x + (−0.0); not x + 0, which makes 0 of −0.0 (in integers both zeros are one)
     truth        likewise, where the other operand is a boolean that was made a number: b > 0 is b
     same_on      the kinds of dtype ("biuf") on which the operation gives back its operand
+    undefined_on the kinds of dtype for which the operation has no meaning and is refused
+    nonempty     the axes that are reduced must have elements
+    nonnegative  operands that must not be negative in integers, where the sign of data is not known before
+    modular      in integers the low bits of the result depend on the low bits of the operands alone: it may wrap
+    spelled_as   (operand, number, name): with this number at this operand NumPy computes another operation
     chooses      the first operand is a condition, and the result is one of the two others
     converts     the result is the operand in another dtype
     unconverted  operands are read in their own dtypes, not in the one that they promote to
@@ -37,6 +42,11 @@ class Facts:
     neutral: tuple[tuple[int, int, Any], ...] = ()
     truth: tuple[tuple[int, int, Any], ...] = ()
     same_on: str = ""
+    undefined_on: str = ""
+    nonempty: bool = False
+    nonnegative: tuple[int, ...] = ()
+    modular: bool = False
+    spelled_as: tuple[tuple[int, float, str], ...] = ()
     chooses: bool = False
     converts: bool = False
     unconverted: bool = False

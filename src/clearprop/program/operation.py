@@ -23,6 +23,7 @@ class Operation(Protocol):
     variadic: bool
     conditions: int
     facts: Facts
+    dtype_rule: Any
     body: Callable[..., Any] | None
     rules: tuple[Any, ...]
     jvp: Any

@@ -20,7 +20,7 @@ _CONSTANT = Zero("piecewise constant: its derivative is 0 wherever it has one")
 
 
 @primitive(
-    "elementwise", numpy="{a} + {b}", tex="{a} + {b}", neutral=((0, 1, -0.0), (1, 0, -0.0)),
+    "elementwise", numpy="{a} + {b}", modular=True, tex="{a} + {b}", neutral=((0, 1, -0.0), (1, 0, -0.0)),
     d_a=lambda g: g, d_b=lambda g: g,
 )  # fmt: skip
 def add(a: Value, b: Value, /) -> Any:
@@ -35,7 +35,8 @@ def add(a: Value, b: Value, /) -> Any:
 
 
 @primitive(
-    "elementwise", numpy="{a} - {b}", tex="{a} - {b}", neutral=((1, 0, 0),), d_a=lambda g: g, d_b=lambda g: -g
+    "elementwise", numpy="{a} - {b}", modular=True, tex="{a} - {b}", neutral=((1, 0, 0),), undefined_on="b",
+    d_a=lambda g: g, d_b=lambda g: -g,
 )  # fmt: skip
 def subtract(a: Value, b: Value, /) -> Any:
     """Difference a − b, with broadcasting.
@@ -49,7 +50,7 @@ def subtract(a: Value, b: Value, /) -> Any:
 
 
 @primitive(
-    "elementwise", numpy="{a} * {b}", tex=r"{a} \odot {b}", neutral=((0, 1, 1), (1, 0, 1)),
+    "elementwise", numpy="{a} * {b}", modular=True, tex=r"{a} \odot {b}", neutral=((0, 1, 1), (1, 0, 1)),
     d_a=lambda g, b: g * b, d_b=lambda g, a: g * a,
 )  # fmt: skip
 def multiply(a: Value, b: Value, /) -> Any:
@@ -83,7 +84,7 @@ def divide(a: Value, b: Value, /) -> Any:
     """
 
 
-@primitive("elementwise", numpy="-{x}", tex="-{x}", d_x=lambda g: -g)
+@primitive("elementwise", numpy="-{x}", undefined_on="b", modular=True, tex="-{x}", d_x=lambda g: -g)
 def negative(x: Value, /) -> Any:
     """Negation −x.
 
@@ -96,7 +97,8 @@ def negative(x: Value, /) -> Any:
 
 
 @primitive(
-    "elementwise", numpy="np.square({x})", numba="{x} * {x}", tex="{x}^2", same_on="b", d_x=lambda g, x: 2 * g * x
+    "elementwise", numpy="np.square({x})", numba="{x} * {x}", tex="{x}^2", same_on="b", modular=True,
+    d_x=lambda g, x: 2 * g * x,
 )  # fmt: skip
 def square(x: Value, /) -> Any:
     """Square x².
@@ -130,6 +132,7 @@ def abs(x: Value, /) -> Any:
     "elementwise",
     numpy="np.sign({x})",
     numba="sign({x})",
+    undefined_on="b",
     tex=r"\operatorname{{sign}} {x}",
     kink=lambda x: x,
     d_x=_CONSTANT,

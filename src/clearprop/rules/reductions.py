@@ -91,7 +91,7 @@ def _share_among_ties(g: Value, x: Value, y: Value, axis: Axes) -> Any:
 @primitive(
     "reduction", numpy="np.max({x}, axis={axis}, keepdims={keepdims})", numba="maximum", eager=eager.largest,
     tex=r"\max {x}",
-    shape=_nonempty, reduction="max", d_x=lambda g, x, y, axis: _share_among_ties(g, x, y, axis),
+    shape=_nonempty, reduction="max", nonempty=True, d_x=lambda g, x, y, axis: _share_among_ties(g, x, y, axis),
 )  # fmt: skip
 def max(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Largest element over axes; NaN wins.  Elements that tie share the derivative equally.
@@ -111,7 +111,7 @@ def max(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
 @primitive(
     "reduction", numpy="np.min({x}, axis={axis}, keepdims={keepdims})", numba="minimum", eager=eager.smallest,
     tex=r"\min {x}",
-    shape=_nonempty, reduction="min", d_x=lambda g, x, y, axis: _share_among_ties(g, x, y, axis),
+    shape=_nonempty, reduction="min", nonempty=True, d_x=lambda g, x, y, axis: _share_among_ties(g, x, y, axis),
 )  # fmt: skip
 def min(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Smallest element over axes; NaN wins.  Elements that tie share the derivative equally.

@@ -6,6 +6,11 @@ from clearprop.compiler.kernels import Kernel, Parameter
 from clearprop.rules.random import BLOCKS, PARITY, ROTATIONS, STREAM_BITS, STREAM_FOLD
 
 
+def _sum(dtype: str, a: str, b: str) -> str:
+    """a + b in the order written; integers wrap, where Numba's signed + would be undefined."""
+    return f"{a} + {b}" if dtype in ("f32", "f64") else f"{dtype}(u64({a}) + u64({b}))"
+
+
 def product(dtype: str) -> Kernel:
     """C = A·B for `batches` matrices, row-major, operands transposed by flag."""
     call = "sgemm" if dtype == "f32" else "dgemm"
@@ -41,7 +46,9 @@ def collect(dtype: str) -> Kernel:
 
 def combine_parts(dtype: str) -> Kernel:
     """The sum of the two threads' parts, in a fixed order."""
-    text = "def kernel(lo, hi, a, b, out):\n    for z in range(lo, hi):\n        out[z] = a[z] + b[z]\n"
+    text = (
+        f"def kernel(lo, hi, a, b, out):\n    for z in range(lo, hi):\n        out[z] = {_sum(dtype, 'a[z]', 'b[z]')}\n"
+    )
     return Kernel.of(text, f"a:{dtype} b:{dtype} out:{dtype}")
 
 
@@ -108,7 +115,7 @@ def take(dtype: str, index: str) -> Kernel:
 def take_transposed(dtype: str, index: str) -> Kernel:
     """out[o, indices[k], t] += x[o, k, t]."""
     at = "out[(o * n + p) * width + t]"
-    body = _INNER + _ENTRY + f"{at} = {at} + x[(o * many + k) * width + t]\n"
+    body = _INNER + _ENTRY + f"{at} = {_sum(dtype, at, 'x[(o * many + k) * width + t]')}\n"
     return _indexing_kernel(body, dtype, index, _index_check("indices[k]", _ROW))
 
 
@@ -122,7 +129,7 @@ def take_along(dtype: str, index: str) -> Kernel:
 def along_transposed(dtype: str, index: str) -> Kernel:
     """out[o, indices[o, k, t], t] += x[o, k, t]."""
     here, at = "(o * many + k) * width + t", "out[(o * n + p) * width + t]"
-    body = _ENTRY + f"{at} = {at} + x[{here}]\n"
+    body = _ENTRY + f"{at} = {_sum(dtype, at, f'x[{here}]')}\n"
     return _indexing_kernel(body, dtype, index, _INNER + _index_check(f"indices[{here}]", _ENTRY))
 
 
@@ -134,7 +141,7 @@ def cumulative_sum(dtype: str) -> Kernel:
         "        for t in range(width):\n"
         f"            total = {dtype}(0)\n"
         "            for k in range(n):\n"
-        "                total = total + x[(o * n + k) * width + t]\n"
+        f"                total = {_sum(dtype, 'total', 'x[(o * n + k) * width + t]')}\n"
         "                out[(o * n + k) * width + t] = total\n"
     )
     return Kernel.of(text, f"x:{dtype} out:{dtype} n:size width:size")

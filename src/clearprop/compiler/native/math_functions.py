@@ -214,7 +214,26 @@ isfinite = np.isfinite
 expm1, log1p, log2, log10 = np.expm1, np.log1p, np.log2, np.log10
 sin, cos, tan, asin, acos, atan, atan2 = np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan, np.arctan2
 sinh, cosh, asinh, acosh, atanh = np.sinh, np.cosh, np.arcsinh, np.arccosh, np.arctanh
-power = np.power
+
+
+def power(a: Any, b: Any) -> Any:
+    """a to the power b; in integers by squaring, modulo 2⁶⁴."""
+    return np.power(a, b)
+
+
+@njit(**OPTIONS)
+def _integer_power(a: Any, b: Any) -> Any:
+    total, square, left = u64(1), u64(a), u64(b)
+    while left > u64(0):
+        if left & u64(1):
+            total *= square
+        square *= square
+        left >>= u64(1)
+    return i64(total)
+
+
+_POWERS: tuple[Any, Any] = (lambda a, b: _integer_power(a, b)), (lambda a, b: np.power(a, b))
+overload(power)(lambda a, b: _POWERS[isinstance(a, types.Float) or isinstance(b, types.Float)])
 
 
 _EXACT: dict[str, Any] = {

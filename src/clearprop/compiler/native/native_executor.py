@@ -18,9 +18,10 @@ from clearprop.compiler.memory_plan import make_plan
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.compiler.native.vocabulary import VOCABULARY
 from clearprop.compiler.threads import get_threads
-from clearprop.program.ir import Program, Var
+from clearprop.program.ir import Equation, Program, Var
+from clearprop.program.numbers import fit_number
 from clearprop.program.operation import Operation
-from clearprop.program.types import type_of
+from clearprop.program.types import DType, promote, type_of
 from clearprop.program.values import Node
 
 _DTYPES = frozenset({"float32", "float64", "int64", "int32", "bool", "uint32", "uint8"})
@@ -28,9 +29,13 @@ _DTYPES = frozenset({"float32", "float64", "int64", "int32", "bool", "uint32", "
 
 def obstacle(program: Program) -> str | None:
     """The first primitive that has no native form, as a sentence; None if there is none."""
+    checked = {*program.inputs, *(eq.outputs[0] for eq in program.equations if eq.primitive.facts.source == "size")}
     for eq in program.equations:
         p = eq.primitive
         if p.kind == "elementwise":
+            reason = _late_integer(eq, checked) or _unknown_sign(eq)
+            if reason:
+                return reason
             unknown = set(re.findall(r"([A-Za-z_][\w.]*)\(", p.numba)) - VOCABULARY
             if unknown:
                 return f"{p.name} is spelled with {sorted(unknown)[0]}, which kernels do not know"
@@ -38,11 +43,43 @@ def obstacle(program: Program) -> str | None:
             return f"{p.name} has no native form"
         elif p.facts.product and eq.outputs[0].dtype.kind != "f":
             return f"{p.name} of {eq.outputs[0].dtype.name} has no native form"
-        used = (v.dtype for v in (*eq.inputs, *eq.outputs) if isinstance(v, Var))
-        foreign = next((d for d in used if d.name not in _DTYPES), None)
-        if foreign is not None:
-            return f"{foreign.name} has no native form"
-    return None
+    atoms = [*program.inputs, *program.outputs, *(v for eq in program.equations for v in (*eq.inputs, *eq.outputs))]
+    foreign = next((v.dtype.name for v in atoms if isinstance(v, Var) and v.dtype.name not in _DTYPES), None)
+    return None if foreign is None else f"{foreign} has no native form"
+
+
+def _late_integer(eq: Equation, checked: set[Var]) -> str:
+    """A Python integer that is computed beside small integers: whether it fits is known only while kernels run.
+
+    Those of the arguments and sizes are `checked` before.
+    """
+    dtype, _ = promote([type_of(a) for a in eq.inputs[eq.primitive.conditions :]])
+    late = any(isinstance(a, Var) and type_of(a).weak and a.dtype.kind == "i" and a not in checked for a in eq.inputs)
+    if late and dtype.kind in "iu" and dtype.itemsize < 8 and eq.outputs[0].dtype.kind != "b":
+        return f"{eq.primitive.name} of {dtype.name} and a computed Python integer has no native form"
+    return ""
+
+
+def _unknown_sign(eq: Equation) -> str:
+    """An operand that must not be negative, of which only the data know: kernels refuse nothing."""
+    for k in eq.primitive.facts.nonnegative:
+        atom = eq.inputs[k]
+        known = not isinstance(atom, Var) and atom >= 0
+        if eq.outputs[0].dtype.kind == "i" and type_of(atom).dtype.kind == "i" and not known:
+            return f"{eq.primitive.name} of integers, where an exponent may be negative, has no native form"
+    return ""
+
+
+def _small_integers(program: Program) -> list[tuple[int, str, DType]]:
+    """Python integers among the inputs that meet a small integer dtype: which, in what operation, and the dtype."""
+    found = []
+    for eq in program.equations:
+        if eq.primitive.kind == "elementwise" and eq.outputs[0].dtype.kind != "b":
+            dtype, _ = promote([type_of(a) for a in eq.inputs[eq.primitive.conditions :]])
+            late = [a for a in eq.inputs if isinstance(a, Var) and type_of(a).weak and a in program.inputs]
+            if dtype.kind in "iu" and dtype.itemsize < 8:
+                found += [(program.inputs.index(a), eq.primitive.name, dtype) for a in late]
+    return found
 
 
 def _is_known(p: Operation) -> bool:
@@ -100,6 +137,7 @@ class _BoundCall:
         self.inputs = plan.program.inputs[: len(plan.program.inputs) - len(self.hidden)]
         self.dtypes = [v.dtype for v in self.inputs]
         self.donated = [self.inputs[i] in set(plan.buffers.values()) for i in range(len(self.inputs))]
+        self.small = _small_integers(plan.program)
         self.place_hidden(executor.hidden)
         self._describe_outputs(number)
         self.patch = self.executable.patcher([*self.inputs, *(v for v, _, _ in self.fresh)])
@@ -124,6 +162,8 @@ class _BoundCall:
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         """One call."""
+        for i, name, small in self.small:
+            fit_number(name, inputs[i], small, compares=False)
         arrays: list[np.ndarray[Any, Any]] = []
         for value, dtype, donated in zip(inputs, self.dtypes, self.donated, strict=True):
             if type(value) is not np.ndarray or not value.flags.c_contiguous or value.dtype is not dtype:
