@@ -11,7 +11,8 @@ import numpy as np
 
 from clearprop.compiler.array_access import Access, SizeNumber
 from clearprop.compiler.iteration_domains import Statement
-from clearprop.compiler.kernels import Kernel, compute_dtype, dtype_name
+from clearprop.compiler.kernel_text import compute_dtype, dtype_name
+from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.memory_plan import Instruction, MemoryPlan
 from clearprop.compiler.native import thin_products
 from clearprop.compiler.native.library_kernels import combine_parts, product

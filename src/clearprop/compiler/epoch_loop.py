@@ -17,7 +17,7 @@ import numpy as np
 from clearprop.autodiff.trees import flatten, paths, unflatten
 from clearprop.compiler.binding import SPLIT_ELEMENTS, Binding, KernelCall
 from clearprop.compiler.executable import Executable
-from clearprop.compiler.kernels import dtype_name
+from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.lowering import lower
 from clearprop.compiler.memory_plan import make_plan
 from clearprop.compiler.native.library_kernels import collect, gather

@@ -21,20 +21,21 @@ import numpy as np
 
 from clearprop.compiler.array_access import IOTA, Access, Constant, SizeNumber, contiguous_strides
 from clearprop.compiler.iteration_domains import Statement
+from clearprop.compiler.kernel_text import (
+    CAST,
+    cast_text,
+    compute_dtype,
+    dtype_name,
+    enclose_operand,
+    indent_lines,
+    literal_text,
+    unsigned_text,
+)
 from clearprop.compiler.schedule import Nest, is_accumulated
 from clearprop.program.ir import Var
-from clearprop.program.types import INT64, DType, promote, type_of
+from clearprop.program.types import INT64
 from clearprop.shapes import dim_key
 
-CAST = {
-    "float32": "f32",
-    "float64": "f64",
-    "int64": "i64",
-    "uint32": "u32",
-    "bool": "b1",
-    "int32": "i32",
-    "uint8": "u8",
-}
 _INITIAL = {"sum": "0", "max": "-inf", "min": "inf", "all": "1", "any": "0"}
 _COMBINE = {
     "sum": "accumulate({0}, {1})",
@@ -72,35 +73,11 @@ class Kernel:
         return cls(text, [Parameter(n, "size", n) if k == "size" else Parameter(n, "array", n, k) for n, k in given])
 
 
-def dtype_name(dtype: DType) -> str:
-    """The name of a dtype in generated sources."""
-    return CAST[dtype.name]
-
-
 def is_cheap(op: Statement) -> bool:
     """Whether computing a map again costs less than keeping its value: operators and choices alone."""
     text = op.equation.primitive.numba
     calls = set(re.findall(r"([a-z_]\w*)}?\(", text))
     return op.kind == "map" and calls <= {"maximum", "minimum", "abs", "dtype"} and "/" not in text
-
-
-def compute_dtype(op: Statement, position: int) -> DType | None:
-    """The dtype in which an operation reads an operand: that of all together, as NumPy has it; None: as it is.
-
-    A Python integer that is known only at run time is compared in int64, which holds it.
-    """
-    p = op.equation.primitive
-    own: DType = op.out.dtype
-    if op.kind == "reduce":
-        return own
-    if position < p.conditions or p.facts.unconverted:
-        return None
-    types = [type_of(a) for a in op.equation.inputs[p.conditions :]]
-    dtype, _ = promote(types)
-    if own.kind == "f" and dtype.kind in "iub":
-        return own
-    late = any(isinstance(a, Var) and type_of(a).weak for a in op.equation.inputs)
-    return INT64 if own.kind == "b" and dtype.kind in "iu" and late else dtype
 
 
 class Emitter:
@@ -186,15 +163,15 @@ class Emitter:
         read = op.reads[position]
         wanted = compute_dtype(op, position)
         if not isinstance(read, Access):
-            return _literal_text(read, wanted)
+            return literal_text(read, wanted)
         if isinstance(read.base, Constant):
-            return _literal_text(read.base.value, wanted or read.base.dtype)
+            return literal_text(read.base.value, wanted or read.base.dtype)
         if isinstance(read.base, SizeNumber):
-            return _cast_text(self.parameter("size", read.base.dim, "size"), "int64", wanted)
+            return cast_text(self.parameter("size", read.base.dim, "size"), "int64", wanted)
         if read.base == IOTA:
-            return _cast_text(self._iota(read, op), "int64", wanted)
+            return cast_text(self._iota(read, op), "int64", wanted)
         text = self.value(read, op, stage)
-        return _cast_text(text, read.base.dtype.name, wanted)
+        return cast_text(text, read.base.dtype.name, wanted)
 
     def _iota(self, read: Access, op: Statement) -> str:
         row = self.nest.is_row(op)
@@ -283,7 +260,7 @@ class Emitter:
                 text = self.again(self.makers[made], stage, depth - 1)
                 if text is None:
                     return None
-                texts.append(_cast_text(text, made.dtype.name, compute_dtype(op, k)))
+                texts.append(cast_text(text, made.dtype.name, compute_dtype(op, k)))
             else:
                 texts.append(self.operand(op, k, stage))
         return "(" + self.spelled(op, texts) + ")"
@@ -296,8 +273,8 @@ class Emitter:
             return texts[0]  # a structural equation that has to copy
         own = op.out.dtype
         if p.facts.modular and own == INT64:  # signed overflow is undefined in LLVM, as in C; unsigned wraps
-            texts = [f"u64({text})" for text in texts]
-        names = dict(zip(p.operands, map(_enclose_operand, texts), strict=True))
+            texts = list(map(unsigned_text, texts))
+        names = dict(zip(p.operands, map(enclose_operand, texts), strict=True))
         params = {k: (CAST[v.name] if hasattr(v, "name") else v) for k, v in op.equation.params.items()}
         text = p.numba.format(**names, **params)
         # Numba computes small integers in 64 bits: what is not stored between two operations must wrap as if it were
@@ -453,11 +430,6 @@ def _is_zero(strides: Sequence[Any]) -> bool:
     return all(isinstance(s, int) and s == 0 for s in strides)
 
 
-def indent_lines(lines: Sequence[str]) -> list[str]:
-    """The lines one level deeper."""
-    return ["    " + line for line in lines]
-
-
 def reduction_step(op: Statement, old: str, new: str) -> str:
     """One step of a reduction."""
     return _COMBINE[op.equation.primitive.facts.reduction].format(old, new)
@@ -471,39 +443,3 @@ def reduction_start(op: Statement) -> str:
         low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
         value = str(low if name == "max" else high)
     return f"{dtype_name(dtype)}({value})"
-
-
-def _literal_text(value: Any, dtype: DType | None) -> str:
-    text = (
-        "inf"
-        if value == float("inf")
-        else "-inf"
-        if value == float("-inf")
-        else "nan"
-        if value != value
-        else repr(value)
-    )
-    if dtype is None:
-        return text
-    return f"{dtype_name(dtype)}({text})"
-
-
-def _cast_text(text: str, have: str, want: DType | None) -> str:
-    return text if want is None or want.name == have else f"{dtype_name(want)}({text})"
-
-
-_ATOM = re.compile(r"^-?[\w.]+$|^[\w.]+\[[^\[\]]*\]$|^\w+\([^()]*\)$")
-
-
-def _enclose_operand(text: str) -> str:
-    return text if _ATOM.match(text) or (text.startswith("(") and _is_enclosed(text)) else f"({text})"
-
-
-def _is_enclosed(text: str) -> bool:
-    """Whether the first parenthesis closes at the end."""
-    depth = 0
-    for i, c in enumerate(text):
-        depth += (c == "(") - (c == ")")
-        if depth == 0:
-            return i == len(text) - 1
-    return False

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ArgumentError, ClearpropError, DTypeError, GradientError, ShapeError, TraceError, user_line
+from clearprop.primitives.fitting import fit_operands, meaningless
 from clearprop.primitives.numpy_spelling import function_of_spelling, values_of, without_warnings
 from clearprop.primitives.rule import Rule, Zero, make_rule
 from clearprop.program.facts import Facts
 from clearprop.program.ir import Var
-from clearprop.program.numbers import fit_number
 from clearprop.program.tracing import STACK, builder, trace
 from clearprop.program.types import (
     BOOL,
@@ -230,17 +230,15 @@ class Primitive:
         # NumPy converts by itself, and kernels do not: so that both compute in one dtype, programs say it.
         if self.kind != "elementwise":
             return args
-        args = self._fitting(args, [type_of(0 if isinstance(a, Size) else raw(a)) for a in args])
+        args = fit_operands(self, args, [type_of(0 if isinstance(a, Size) else raw(a)) for a in args])
         types = [type_of(raw(a)) if not isinstance(a, Size) else None for a in args]
         strong = [t for t in types[self.conditions :] if t is not None and not t.weak]
         integers = [t.dtype for t in strong if t.dtype.kind in "biu"]
-        # NumPy makes halves of small integers; a body would compute in integers until its first quotient
-        small = self.dtype_rule == "float" and any(self.is_composite or d.itemsize < 4 for d in integers)
+        small = self.dtype_rule == "float" and any(self.is_composite or d.itemsize < 4 for d in integers)  # not halves
         if len({t.dtype for t in strong}) < 2 and not small:
             return args
         dtype, _ = promote(strong)
-        if small and not is_floating(dtype):
-            dtype = FLOAT64
+        dtype = FLOAT64 if small and not is_floating(dtype) else dtype
         cast = REGISTRY["astype"]
         return [
             cast(a, dtype=dtype) if i >= self.conditions and t is not None and not t.weak and t.dtype != dtype else a
@@ -280,7 +278,7 @@ class Primitive:
         except (ValueError, AttributeError, TypeError) as error:
             self._explain_failure(values, params)
             if isinstance(error, TypeError):
-                raise self._meaningless([type_of(v) for v in values]) from None
+                raise meaningless(self.name, [type_of(v) for v in values]) from None
             if type(error) is ValueError and not self.is_composite:
                 raise ArgumentError(f"{self.name}: {error}", got="operands NumPy refuses", where=user_line()) from None
             raise
@@ -290,30 +288,17 @@ class Primitive:
         types = list(map(type_of, values))
         (out_type,) = self.infer(types, params)
         dtype, weak = promote(types[self.conditions :])
-        values = values if weak else self._fitting(values, types)
+        values = values if weak else fit_operands(self, values, types)
         types = list(map(type_of, values))
         if dtype.kind in self.facts.same_on and not weak:
             return values[0]
         if self.dtype_rule == "float" and not weak and not is_floating(dtype):
             dtype = FLOAT64  # of small integers NumPy would make float16
-        cast = [
-            x
-            if i < self.conditions or (t.weak and not weak) or (t.dtype == dtype and not t.weak)
-            else np.asarray(x, dtype)[()]
-            for i, (x, t) in enumerate(zip(values, types, strict=True))
-        ]
+        kept = [(t.weak and not weak) or (t.dtype == dtype and not t.weak) for t in types]
+        kept[: self.conditions] = [True] * self.conditions
+        cast = [x if k else np.asarray(x, dtype)[()] for x, k in zip(values, kept, strict=True)]
         out = np.asarray(self._compute_quietly(*cast, **params), out_type.dtype)
         return out.item() if out_type.weak else out[()]
-
-    def _fitting(self, values: Sequence[Any], types: Sequence[Type]) -> Sequence[Any]:
-        """The operands, with Python integers that the dtype of the others can hold; else they are refused."""
-        if not any(t.weak and t.dtype.kind == "i" for t in types[self.conditions :]):
-            return values
-        dtype, weak = promote(types[self.conditions :])
-        if weak and all(t.weak for t in types):
-            return values
-        compares = self.dtype_rule == "bool"
-        return [v if i < self.conditions else fit_number(self.name, v, dtype, compares) for i, v in enumerate(values)]
 
     def _explain_failure(self, values: Sequence[Value], params: Mapping[str, Any]) -> None:
         """NumPy refused: our own inference says which axis and where, and raises."""
@@ -342,21 +327,12 @@ class Primitive:
             return Type(shape, np.dtype(self.dtype_rule(*types, **params)))
         dtype, weak = promote(types[self.conditions :])
         if dtype.kind in self.facts.undefined_on and not weak:
-            raise self._meaningless(types)
+            raise meaningless(self.name, types)
         if self.dtype_rule == "bool":
             return Type(shape, BOOL, weak and not shape)
         if self.dtype_rule == "float" and not is_floating(dtype):
             return Type(shape, FLOAT64, weak or not shape)
         return Type(shape, dtype, weak and not shape)
-
-    def _meaningless(self, types: Sequence[Type]) -> DTypeError:
-        return DTypeError(
-            f"{self.name} has no meaning for {' and '.join(dict.fromkeys(t.dtype.name for t in types))}",
-            expected="numbers",
-            got=" and ".join(map(str, types)),
-            where=user_line(),
-            try_="x.astype(np.float32) makes 0 and 1 of false and true; cl.logical_not negates them",
-        )
 
     def _infer_leaf(self, types: Sequence[Type], params: Mapping[str, Any]) -> list[Type]:
         shape: Any

@@ -12,7 +12,7 @@ from clearprop.compiler.native.kernel_imports import *
 def nest1_divide_add_pow_subtract(lo, hi, size, v20, state_0_t, new_state_0_t, v31, v33):
     t20 = f32(1) / f32(size)
     state_0_t_r = state_0_t[0]
-    new_state_0_t_j = state_0_t_r + i64(1)
+    new_state_0_t_j = i64(u64(state_0_t_r) + u64(1))
     t30 = power(f64(0.999), f64(new_state_0_t_j))
     t31 = f64(1) - t30
     t32 = power(f64(0.9), f64(new_state_0_t_j))
@@ -90,108 +90,128 @@ def nest9_greater_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_b
 
 
 @njit(**KERNEL)
-def nest11_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight, v33,
+def nest11_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v33,
     v31, model_layers_0_weight,
 ):
     r33 = v33[0]
     r31 = v31[0]
     for j in range(lo, hi):
-        t34 = f32(0.9) * state_0_m_layers_0_weight[j]
-        t35 = f32(0.09999999999999998) * model_layers_0_weight_bar[j]
-        new_state_0_m_layers_0_weight_j = t34 + t35
-        t36 = f32(0.999) * state_0_v_layers_0_weight[j]
-        t37 = model_layers_0_weight_bar[j] * model_layers_0_weight_bar[j]
-        t38 = f32(0.0010000000000000009) * t37
-        new_state_0_v_layers_0_weight_j = t36 + t38
-        t39 = new_state_0_m_layers_0_weight_j / f32(r33)
-        t40 = new_state_0_v_layers_0_weight_j / f32(r31)
-        t41 = sqrt(t40)
-        t42 = t41 + f32(1e-08)
-        t43 = t39 / t42
-        t74 = f32(-0.001) * t43
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t74
+        t34 = abs(model_layers_0_weight_bar[j])
+        t35 = t34 < f32(inf)
+        t36 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
+        t37 = minimum(t36, f32(9.223372036854776e+18))
+        t38 = (t37 if t35 else model_layers_0_weight_bar[j])
+        t39 = f32(0.9) * state_0_m_layers_0_weight[j]
+        t40 = f32(0.09999999999999998) * t38
+        new_state_0_m_layers_0_weight_j = t39 + t40
+        t41 = f32(0.999) * state_0_v_layers_0_weight[j]
+        t42 = t38 * t38
+        t43 = f32(0.0010000000000000009) * t42
+        new_state_0_v_layers_0_weight_j = t41 + t43
+        t44 = new_state_0_m_layers_0_weight_j / f32(r33)
+        t45 = new_state_0_v_layers_0_weight_j / f32(r31)
+        t46 = sqrt(t45)
+        t47 = t46 + f32(1e-08)
+        t48 = t44 / t47
+        t94 = f32(-0.001) * t48
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t94
         state_0_m_layers_0_weight[j] = new_state_0_m_layers_0_weight_j
         state_0_v_layers_0_weight[j] = new_state_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
 
 
 @njit(**KERNEL)
-def nest12_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_2_weight, model_layers_2_weight_bar, state_0_v_layers_2_weight, v33,
+def nest12_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight, v33,
     v31, model_layers_2_weight,
 ):
     r33 = v33[0]
     r31 = v31[0]
     for j in range(lo, hi):
-        t54 = f32(0.9) * state_0_m_layers_2_weight[j]
-        t55 = f32(0.09999999999999998) * model_layers_2_weight_bar[j]
-        new_state_0_m_layers_2_weight_j = t54 + t55
-        t56 = f32(0.999) * state_0_v_layers_2_weight[j]
-        t57 = model_layers_2_weight_bar[j] * model_layers_2_weight_bar[j]
-        t58 = f32(0.0010000000000000009) * t57
-        new_state_0_v_layers_2_weight_j = t56 + t58
-        t59 = new_state_0_m_layers_2_weight_j / f32(r33)
-        t60 = new_state_0_v_layers_2_weight_j / f32(r31)
-        t61 = sqrt(t60)
-        t62 = t61 + f32(1e-08)
-        t63 = t59 / t62
-        t76 = f32(-0.001) * t63
-        new_model_layers_2_weight_j = model_layers_2_weight[j] + t76
+        t64 = abs(model_layers_2_weight_bar[j])
+        t65 = t64 < f32(inf)
+        t66 = maximum(model_layers_2_weight_bar[j], f32(-9.223372036854776e+18))
+        t67 = minimum(t66, f32(9.223372036854776e+18))
+        t68 = (t67 if t65 else model_layers_2_weight_bar[j])
+        t69 = f32(0.9) * state_0_m_layers_2_weight[j]
+        t70 = f32(0.09999999999999998) * t68
+        new_state_0_m_layers_2_weight_j = t69 + t70
+        t71 = f32(0.999) * state_0_v_layers_2_weight[j]
+        t72 = t68 * t68
+        t73 = f32(0.0010000000000000009) * t72
+        new_state_0_v_layers_2_weight_j = t71 + t73
+        t74 = new_state_0_m_layers_2_weight_j / f32(r33)
+        t75 = new_state_0_v_layers_2_weight_j / f32(r31)
+        t76 = sqrt(t75)
+        t77 = t76 + f32(1e-08)
+        t78 = t74 / t77
+        t96 = f32(-0.001) * t78
+        new_model_layers_2_weight_j = model_layers_2_weight[j] + t96
         state_0_m_layers_2_weight[j] = new_state_0_m_layers_2_weight_j
         state_0_v_layers_2_weight[j] = new_state_0_v_layers_2_weight_j
         model_layers_2_weight[j] = new_model_layers_2_weight_j
 
 
 @njit(**KERNEL)
-def nest13_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v33, v31,
+def nest13_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v33, v31,
     model_layers_0_bias,
 ):
     r33 = v33[0]
     r31 = v31[0]
     for j in range(lo, hi):
-        t44 = f32(0.9) * state_0_m_layers_0_bias[j]
-        t45 = f32(0.09999999999999998) * model_layers_0_bias_bar[j]
-        new_state_0_m_layers_0_bias_j = t44 + t45
-        t46 = f32(0.999) * state_0_v_layers_0_bias[j]
-        t47 = model_layers_0_bias_bar[j] * model_layers_0_bias_bar[j]
-        t48 = f32(0.0010000000000000009) * t47
-        new_state_0_v_layers_0_bias_j = t46 + t48
-        t49 = new_state_0_m_layers_0_bias_j / f32(r33)
-        t50 = new_state_0_v_layers_0_bias_j / f32(r31)
-        t51 = sqrt(t50)
-        t52 = t51 + f32(1e-08)
-        t53 = t49 / t52
-        t75 = f32(-0.001) * t53
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t75
+        t49 = abs(model_layers_0_bias_bar[j])
+        t50 = t49 < f32(inf)
+        t51 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
+        t52 = minimum(t51, f32(9.223372036854776e+18))
+        t53 = (t52 if t50 else model_layers_0_bias_bar[j])
+        t54 = f32(0.9) * state_0_m_layers_0_bias[j]
+        t55 = f32(0.09999999999999998) * t53
+        new_state_0_m_layers_0_bias_j = t54 + t55
+        t56 = f32(0.999) * state_0_v_layers_0_bias[j]
+        t57 = t53 * t53
+        t58 = f32(0.0010000000000000009) * t57
+        new_state_0_v_layers_0_bias_j = t56 + t58
+        t59 = new_state_0_m_layers_0_bias_j / f32(r33)
+        t60 = new_state_0_v_layers_0_bias_j / f32(r31)
+        t61 = sqrt(t60)
+        t62 = t61 + f32(1e-08)
+        t63 = t59 / t62
+        t95 = f32(-0.001) * t63
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t95
         state_0_m_layers_0_bias[j] = new_state_0_m_layers_0_bias_j
         state_0_v_layers_0_bias[j] = new_state_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
 
 
 @njit(**KERNEL)
-def nest14_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_2_bias, model_layers_2_bias_bar, state_0_v_layers_2_bias, v33, v31,
+def nest14_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v33, v31,
     model_layers_2_bias,
 ):
     r33 = v33[0]
     r31 = v31[0]
     for j in range(lo, hi):
-        t64 = f32(0.9) * state_0_m_layers_2_bias[j]
-        t65 = f32(0.09999999999999998) * model_layers_2_bias_bar[j]
-        new_state_0_m_layers_2_bias_j = t64 + t65
-        t66 = f32(0.999) * state_0_v_layers_2_bias[j]
-        t67 = model_layers_2_bias_bar[j] * model_layers_2_bias_bar[j]
-        t68 = f32(0.0010000000000000009) * t67
-        new_state_0_v_layers_2_bias_j = t66 + t68
-        t69 = new_state_0_m_layers_2_bias_j / f32(r33)
-        t70 = new_state_0_v_layers_2_bias_j / f32(r31)
-        t71 = sqrt(t70)
-        t72 = t71 + f32(1e-08)
-        t73 = t69 / t72
-        t77 = f32(-0.001) * t73
-        new_model_layers_2_bias_j = model_layers_2_bias[j] + t77
+        t79 = abs(model_layers_2_bias_bar[j])
+        t80 = t79 < f32(inf)
+        t81 = maximum(model_layers_2_bias_bar[j], f32(-9.223372036854776e+18))
+        t82 = minimum(t81, f32(9.223372036854776e+18))
+        t83 = (t82 if t80 else model_layers_2_bias_bar[j])
+        t84 = f32(0.9) * state_0_m_layers_2_bias[j]
+        t85 = f32(0.09999999999999998) * t83
+        new_state_0_m_layers_2_bias_j = t84 + t85
+        t86 = f32(0.999) * state_0_v_layers_2_bias[j]
+        t87 = t83 * t83
+        t88 = f32(0.0010000000000000009) * t87
+        new_state_0_v_layers_2_bias_j = t86 + t88
+        t89 = new_state_0_m_layers_2_bias_j / f32(r33)
+        t90 = new_state_0_v_layers_2_bias_j / f32(r31)
+        t91 = sqrt(t90)
+        t92 = t91 + f32(1e-08)
+        t93 = t89 / t92
+        t97 = f32(-0.001) * t93
+        new_model_layers_2_bias_j = model_layers_2_bias[j] + t97
         state_0_m_layers_2_bias[j] = new_state_0_m_layers_2_bias_j
         state_0_v_layers_2_bias[j] = new_state_0_v_layers_2_bias_j
         model_layers_2_bias[j] = new_model_layers_2_bias_j
@@ -219,20 +239,20 @@ def step(
     gemm(h1.T, h2_bar, out=model_layers_2_weight_bar)
     nest9_greater_where_sum(0, n3, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
     gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
-    nest11_multiply_add_square_divide_sqrt(
-        0, n0 * n1, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight,
+    nest11_abs_less_maximum_minimum_where_multiply(
+        0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
         v33, v31, model_layers_0_weight,
     )
-    nest12_multiply_add_square_divide_sqrt(
-        0, n1 * n2, state_0_m_layers_2_weight, model_layers_2_weight_bar, state_0_v_layers_2_weight,
+    nest12_abs_less_maximum_minimum_where_multiply(
+        0, n1 * n2, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight,
         v33, v31, model_layers_2_weight,
     )
-    nest13_multiply_add_square_divide_sqrt(
-        0, n1, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v33, v31,
+    nest13_abs_less_maximum_minimum_where_multiply(
+        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v33, v31,
         model_layers_0_bias,
     )
-    nest14_multiply_add_square_divide_sqrt(
-        0, n2, state_0_m_layers_2_bias, model_layers_2_bias_bar, state_0_v_layers_2_bias, v33, v31,
+    nest14_abs_less_maximum_minimum_where_multiply(
+        0, n2, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v33, v31,
         model_layers_2_bias,
     )
     return (

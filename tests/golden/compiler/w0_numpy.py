@@ -34,44 +34,64 @@ def step(
     new_state_0_t = state_0_t + 1                             # i64
     v31 = float(1 - float(np.power(0.999, new_state_0_t)))    # f64~   1 − 0.999^new_state_0_t
     v33 = float(1 - float(np.power(0.9, new_state_0_t)))      # f64~   1 − 0.9^new_state_0_t
-    # f32[n0,n1]   0.1 · model_layers_0_weight_bar
-    v35 = 0.09999999999999998 * model_layers_0_weight_bar
-    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + v35  # f32[n0,n1]
-    # f32[n0,n1]   0.001 · model_layers_0_weight_bar²
-    v38 = 0.0010000000000000009 * np.square(model_layers_0_weight_bar)
-    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v38  # f32[n0,n1]
+    # bool[n0,n1]   |model_layers_0_weight_bar| < ∞
+    v35 = np.abs(model_layers_0_weight_bar) < np.inf
+    # f32[n0,n1]   maximum(model_layers_0_weight_bar, −9.22337e+18)
+    v36 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
+    v37 = np.minimum(v36, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v36, 9.22337e+18)
+    # f32[n0,n1]   v37 if v35 else model_layers_0_weight_bar
+    v38 = np.where(v35, v37, model_layers_0_weight_bar)
+    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v38
+    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v38
+    v43 = 0.0010000000000000009 * np.square(v38)              # f32[n0,n1]   0.001 · v38²
+    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v43  # f32[n0,n1]
     # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v31)
-    v41 = np.sqrt(new_state_0_v_layers_0_weight / v31)
-    v43 = new_state_0_m_layers_0_weight / v33 / (v41 + 1e-08)  # f32[n0,n1]
-    v45 = 0.09999999999999998 * model_layers_0_bias_bar    # f32[n1]   0.1 · model_layers_0_bias_bar
-    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + v45  # f32[n1]
-    # f32[n1]   0.001 · model_layers_0_bias_bar²
-    v48 = 0.0010000000000000009 * np.square(model_layers_0_bias_bar)
-    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v48  # f32[n1]
+    v46 = np.sqrt(new_state_0_v_layers_0_weight / v31)
+    v48 = new_state_0_m_layers_0_weight / v33 / (v46 + 1e-08)  # f32[n0,n1]
+    v50 = np.abs(model_layers_0_bias_bar) < np.inf        # bool[n1]   |model_layers_0_bias_bar| < ∞
+    # f32[n1]   maximum(model_layers_0_bias_bar, −9.22337e+18)
+    v51 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
+    v52 = np.minimum(v51, 9.223372036854776e+18)              # f32[n1]   minimum(v51, 9.22337e+18)
+    # f32[n1]   v52 if v50 else model_layers_0_bias_bar
+    v53 = np.where(v50, v52, model_layers_0_bias_bar)
+    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v53
+    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v53
+    v58 = 0.0010000000000000009 * np.square(v53)              # f32[n1]   0.001 · v53²
+    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v58  # f32[n1]
     # f32[n1]   √(new_state_0_v_layers_0_bias / v31)
-    v51 = np.sqrt(new_state_0_v_layers_0_bias / v31)
-    v53 = new_state_0_m_layers_0_bias / v33 / (v51 + 1e-08)   # f32[n1]
-    # f32[n1,n2]   0.1 · model_layers_2_weight_bar
-    v55 = 0.09999999999999998 * model_layers_2_weight_bar
-    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + v55  # f32[n1,n2]
-    # f32[n1,n2]   0.001 · model_layers_2_weight_bar²
-    v58 = 0.0010000000000000009 * np.square(model_layers_2_weight_bar)
-    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v58  # f32[n1,n2]
+    v61 = np.sqrt(new_state_0_v_layers_0_bias / v31)
+    v63 = new_state_0_m_layers_0_bias / v33 / (v61 + 1e-08)   # f32[n1]
+    # bool[n1,n2]   |model_layers_2_weight_bar| < ∞
+    v65 = np.abs(model_layers_2_weight_bar) < np.inf
+    # f32[n1,n2]   maximum(model_layers_2_weight_bar, −9.22337e+18)
+    v66 = np.maximum(model_layers_2_weight_bar, -9.223372036854776e+18)
+    v67 = np.minimum(v66, 9.223372036854776e+18)            # f32[n1,n2]   minimum(v66, 9.22337e+18)
+    # f32[n1,n2]   v67 if v65 else model_layers_2_weight_bar
+    v68 = np.where(v65, v67, model_layers_2_weight_bar)
+    # f32[n1,n2]   0.9 · state_0_m_layers_2_weight + 0.1 · v68
+    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + 0.09999999999999998 * v68
+    v73 = 0.0010000000000000009 * np.square(v68)              # f32[n1,n2]   0.001 · v68²
+    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v73  # f32[n1,n2]
     # f32[n1,n2]   √(new_state_0_v_layers_2_weight / v31)
-    v61 = np.sqrt(new_state_0_v_layers_2_weight / v31)
-    v63 = new_state_0_m_layers_2_weight / v33 / (v61 + 1e-08)  # f32[n1,n2]
-    v65 = 0.09999999999999998 * model_layers_2_bias_bar    # f32[n2]   0.1 · model_layers_2_bias_bar
-    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + v65  # f32[n2]
-    # f32[n2]   0.001 · model_layers_2_bias_bar²
-    v68 = 0.0010000000000000009 * np.square(model_layers_2_bias_bar)
-    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v68  # f32[n2]
+    v76 = np.sqrt(new_state_0_v_layers_2_weight / v31)
+    v78 = new_state_0_m_layers_2_weight / v33 / (v76 + 1e-08)  # f32[n1,n2]
+    v80 = np.abs(model_layers_2_bias_bar) < np.inf        # bool[n2]   |model_layers_2_bias_bar| < ∞
+    # f32[n2]   maximum(model_layers_2_bias_bar, −9.22337e+18)
+    v81 = np.maximum(model_layers_2_bias_bar, -9.223372036854776e+18)
+    v82 = np.minimum(v81, 9.223372036854776e+18)              # f32[n2]   minimum(v81, 9.22337e+18)
+    # f32[n2]   v82 if v80 else model_layers_2_bias_bar
+    v83 = np.where(v80, v82, model_layers_2_bias_bar)
+    # f32[n2]   0.9 · state_0_m_layers_2_bias + 0.1 · v83
+    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + 0.09999999999999998 * v83
+    v88 = 0.0010000000000000009 * np.square(v83)              # f32[n2]   0.001 · v83²
+    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v88  # f32[n2]
     # f32[n2]   √(new_state_0_v_layers_2_bias / v31)
-    v71 = np.sqrt(new_state_0_v_layers_2_bias / v31)
-    v73 = new_state_0_m_layers_2_bias / v33 / (v71 + 1e-08)   # f32[n2]
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v43  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v53  # f32[n1]
-    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v63  # f32[n1,n2]
-    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v73  # f32[n2]
+    v91 = np.sqrt(new_state_0_v_layers_2_bias / v31)
+    v93 = new_state_0_m_layers_2_bias / v33 / (v91 + 1e-08)   # f32[n2]
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v48  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v63  # f32[n1]
+    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v78  # f32[n1,n2]
+    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v93  # f32[n2]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_2_weight,
         new_model_layers_2_bias, new_state_0_m_layers_0_weight, new_state_0_m_layers_0_bias,

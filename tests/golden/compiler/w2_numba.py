@@ -12,7 +12,7 @@ from clearprop.compiler.native.kernel_imports import *
 def nest1_divide_add_pow_subtract(lo, hi, size, v21, state_0_t, new_state_0_t, v35, v37):
     t21 = f32(1) / f32(size)
     state_0_t_r = state_0_t[0]
-    new_state_0_t_j = state_0_t_r + i64(1)
+    new_state_0_t_j = i64(u64(state_0_t_r) + u64(1))
     t34 = power(f64(0.999), f64(new_state_0_t_j))
     t35 = f64(1) - t34
     t36 = power(f64(0.9), f64(new_state_0_t_j))
@@ -113,162 +113,192 @@ def nest14_greater_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_
 
 
 @njit(**KERNEL)
-def nest16_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight, v37,
+def nest16_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v37,
     v35, model_layers_0_weight,
 ):
     r37 = v37[0]
     r35 = v35[0]
     for j in range(lo, hi):
-        t38 = f32(0.9) * state_0_m_layers_0_weight[j]
-        t39 = f32(0.09999999999999998) * model_layers_0_weight_bar[j]
-        new_state_0_m_layers_0_weight_j = t38 + t39
-        t40 = f32(0.999) * state_0_v_layers_0_weight[j]
-        t41 = model_layers_0_weight_bar[j] * model_layers_0_weight_bar[j]
-        t42 = f32(0.0010000000000000009) * t41
-        new_state_0_v_layers_0_weight_j = t40 + t42
-        t43 = new_state_0_m_layers_0_weight_j / f32(r37)
-        t44 = new_state_0_v_layers_0_weight_j / f32(r35)
-        t45 = sqrt(t44)
-        t46 = t45 + f32(1e-08)
-        t47 = t43 / t46
-        t98 = f32(-0.001) * t47
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t98
+        t38 = abs(model_layers_0_weight_bar[j])
+        t39 = t38 < f32(inf)
+        t40 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
+        t41 = minimum(t40, f32(9.223372036854776e+18))
+        t42 = (t41 if t39 else model_layers_0_weight_bar[j])
+        t43 = f32(0.9) * state_0_m_layers_0_weight[j]
+        t44 = f32(0.09999999999999998) * t42
+        new_state_0_m_layers_0_weight_j = t43 + t44
+        t45 = f32(0.999) * state_0_v_layers_0_weight[j]
+        t46 = t42 * t42
+        t47 = f32(0.0010000000000000009) * t46
+        new_state_0_v_layers_0_weight_j = t45 + t47
+        t48 = new_state_0_m_layers_0_weight_j / f32(r37)
+        t49 = new_state_0_v_layers_0_weight_j / f32(r35)
+        t50 = sqrt(t49)
+        t51 = t50 + f32(1e-08)
+        t52 = t48 / t51
+        t128 = f32(-0.001) * t52
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t128
         state_0_m_layers_0_weight[j] = new_state_0_m_layers_0_weight_j
         state_0_v_layers_0_weight[j] = new_state_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
 
 
 @njit(**KERNEL)
-def nest17_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_2_weight, model_layers_2_weight_bar, state_0_v_layers_2_weight, v37,
+def nest17_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight, v37,
     v35, model_layers_2_weight,
 ):
     r37 = v37[0]
     r35 = v35[0]
     for j in range(lo, hi):
-        t58 = f32(0.9) * state_0_m_layers_2_weight[j]
-        t59 = f32(0.09999999999999998) * model_layers_2_weight_bar[j]
-        new_state_0_m_layers_2_weight_j = t58 + t59
-        t60 = f32(0.999) * state_0_v_layers_2_weight[j]
-        t61 = model_layers_2_weight_bar[j] * model_layers_2_weight_bar[j]
-        t62 = f32(0.0010000000000000009) * t61
-        new_state_0_v_layers_2_weight_j = t60 + t62
-        t63 = new_state_0_m_layers_2_weight_j / f32(r37)
-        t64 = new_state_0_v_layers_2_weight_j / f32(r35)
-        t65 = sqrt(t64)
-        t66 = t65 + f32(1e-08)
-        t67 = t63 / t66
-        t100 = f32(-0.001) * t67
-        new_model_layers_2_weight_j = model_layers_2_weight[j] + t100
+        t68 = abs(model_layers_2_weight_bar[j])
+        t69 = t68 < f32(inf)
+        t70 = maximum(model_layers_2_weight_bar[j], f32(-9.223372036854776e+18))
+        t71 = minimum(t70, f32(9.223372036854776e+18))
+        t72 = (t71 if t69 else model_layers_2_weight_bar[j])
+        t73 = f32(0.9) * state_0_m_layers_2_weight[j]
+        t74 = f32(0.09999999999999998) * t72
+        new_state_0_m_layers_2_weight_j = t73 + t74
+        t75 = f32(0.999) * state_0_v_layers_2_weight[j]
+        t76 = t72 * t72
+        t77 = f32(0.0010000000000000009) * t76
+        new_state_0_v_layers_2_weight_j = t75 + t77
+        t78 = new_state_0_m_layers_2_weight_j / f32(r37)
+        t79 = new_state_0_v_layers_2_weight_j / f32(r35)
+        t80 = sqrt(t79)
+        t81 = t80 + f32(1e-08)
+        t82 = t78 / t81
+        t130 = f32(-0.001) * t82
+        new_model_layers_2_weight_j = model_layers_2_weight[j] + t130
         state_0_m_layers_2_weight[j] = new_state_0_m_layers_2_weight_j
         state_0_v_layers_2_weight[j] = new_state_0_v_layers_2_weight_j
         model_layers_2_weight[j] = new_model_layers_2_weight_j
 
 
 @njit(**KERNEL)
-def nest18_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_4_weight, model_layers_4_weight_bar, state_0_v_layers_4_weight, v37,
+def nest18_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_4_weight_bar, state_0_m_layers_4_weight, state_0_v_layers_4_weight, v37,
     v35, model_layers_4_weight,
 ):
     r37 = v37[0]
     r35 = v35[0]
     for j in range(lo, hi):
-        t78 = f32(0.9) * state_0_m_layers_4_weight[j]
-        t79 = f32(0.09999999999999998) * model_layers_4_weight_bar[j]
-        new_state_0_m_layers_4_weight_j = t78 + t79
-        t80 = f32(0.999) * state_0_v_layers_4_weight[j]
-        t81 = model_layers_4_weight_bar[j] * model_layers_4_weight_bar[j]
-        t82 = f32(0.0010000000000000009) * t81
-        new_state_0_v_layers_4_weight_j = t80 + t82
-        t83 = new_state_0_m_layers_4_weight_j / f32(r37)
-        t84 = new_state_0_v_layers_4_weight_j / f32(r35)
-        t85 = sqrt(t84)
-        t86 = t85 + f32(1e-08)
-        t87 = t83 / t86
-        t102 = f32(-0.001) * t87
-        new_model_layers_4_weight_j = model_layers_4_weight[j] + t102
+        t98 = abs(model_layers_4_weight_bar[j])
+        t99 = t98 < f32(inf)
+        t100 = maximum(model_layers_4_weight_bar[j], f32(-9.223372036854776e+18))
+        t101 = minimum(t100, f32(9.223372036854776e+18))
+        t102 = (t101 if t99 else model_layers_4_weight_bar[j])
+        t103 = f32(0.9) * state_0_m_layers_4_weight[j]
+        t104 = f32(0.09999999999999998) * t102
+        new_state_0_m_layers_4_weight_j = t103 + t104
+        t105 = f32(0.999) * state_0_v_layers_4_weight[j]
+        t106 = t102 * t102
+        t107 = f32(0.0010000000000000009) * t106
+        new_state_0_v_layers_4_weight_j = t105 + t107
+        t108 = new_state_0_m_layers_4_weight_j / f32(r37)
+        t109 = new_state_0_v_layers_4_weight_j / f32(r35)
+        t110 = sqrt(t109)
+        t111 = t110 + f32(1e-08)
+        t112 = t108 / t111
+        t132 = f32(-0.001) * t112
+        new_model_layers_4_weight_j = model_layers_4_weight[j] + t132
         state_0_m_layers_4_weight[j] = new_state_0_m_layers_4_weight_j
         state_0_v_layers_4_weight[j] = new_state_0_v_layers_4_weight_j
         model_layers_4_weight[j] = new_model_layers_4_weight_j
 
 
 @njit(**KERNEL)
-def nest19_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v37, v35,
+def nest19_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v37, v35,
     model_layers_0_bias,
 ):
     r37 = v37[0]
     r35 = v35[0]
     for j in range(lo, hi):
-        t48 = f32(0.9) * state_0_m_layers_0_bias[j]
-        t49 = f32(0.09999999999999998) * model_layers_0_bias_bar[j]
-        new_state_0_m_layers_0_bias_j = t48 + t49
-        t50 = f32(0.999) * state_0_v_layers_0_bias[j]
-        t51 = model_layers_0_bias_bar[j] * model_layers_0_bias_bar[j]
-        t52 = f32(0.0010000000000000009) * t51
-        new_state_0_v_layers_0_bias_j = t50 + t52
-        t53 = new_state_0_m_layers_0_bias_j / f32(r37)
-        t54 = new_state_0_v_layers_0_bias_j / f32(r35)
-        t55 = sqrt(t54)
-        t56 = t55 + f32(1e-08)
-        t57 = t53 / t56
-        t99 = f32(-0.001) * t57
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t99
+        t53 = abs(model_layers_0_bias_bar[j])
+        t54 = t53 < f32(inf)
+        t55 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
+        t56 = minimum(t55, f32(9.223372036854776e+18))
+        t57 = (t56 if t54 else model_layers_0_bias_bar[j])
+        t58 = f32(0.9) * state_0_m_layers_0_bias[j]
+        t59 = f32(0.09999999999999998) * t57
+        new_state_0_m_layers_0_bias_j = t58 + t59
+        t60 = f32(0.999) * state_0_v_layers_0_bias[j]
+        t61 = t57 * t57
+        t62 = f32(0.0010000000000000009) * t61
+        new_state_0_v_layers_0_bias_j = t60 + t62
+        t63 = new_state_0_m_layers_0_bias_j / f32(r37)
+        t64 = new_state_0_v_layers_0_bias_j / f32(r35)
+        t65 = sqrt(t64)
+        t66 = t65 + f32(1e-08)
+        t67 = t63 / t66
+        t129 = f32(-0.001) * t67
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t129
         state_0_m_layers_0_bias[j] = new_state_0_m_layers_0_bias_j
         state_0_v_layers_0_bias[j] = new_state_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
 
 
 @njit(**KERNEL)
-def nest20_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_2_bias, model_layers_2_bias_bar, state_0_v_layers_2_bias, v37, v35,
+def nest20_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v37, v35,
     model_layers_2_bias,
 ):
     r37 = v37[0]
     r35 = v35[0]
     for j in range(lo, hi):
-        t68 = f32(0.9) * state_0_m_layers_2_bias[j]
-        t69 = f32(0.09999999999999998) * model_layers_2_bias_bar[j]
-        new_state_0_m_layers_2_bias_j = t68 + t69
-        t70 = f32(0.999) * state_0_v_layers_2_bias[j]
-        t71 = model_layers_2_bias_bar[j] * model_layers_2_bias_bar[j]
-        t72 = f32(0.0010000000000000009) * t71
-        new_state_0_v_layers_2_bias_j = t70 + t72
-        t73 = new_state_0_m_layers_2_bias_j / f32(r37)
-        t74 = new_state_0_v_layers_2_bias_j / f32(r35)
-        t75 = sqrt(t74)
-        t76 = t75 + f32(1e-08)
-        t77 = t73 / t76
-        t101 = f32(-0.001) * t77
-        new_model_layers_2_bias_j = model_layers_2_bias[j] + t101
+        t83 = abs(model_layers_2_bias_bar[j])
+        t84 = t83 < f32(inf)
+        t85 = maximum(model_layers_2_bias_bar[j], f32(-9.223372036854776e+18))
+        t86 = minimum(t85, f32(9.223372036854776e+18))
+        t87 = (t86 if t84 else model_layers_2_bias_bar[j])
+        t88 = f32(0.9) * state_0_m_layers_2_bias[j]
+        t89 = f32(0.09999999999999998) * t87
+        new_state_0_m_layers_2_bias_j = t88 + t89
+        t90 = f32(0.999) * state_0_v_layers_2_bias[j]
+        t91 = t87 * t87
+        t92 = f32(0.0010000000000000009) * t91
+        new_state_0_v_layers_2_bias_j = t90 + t92
+        t93 = new_state_0_m_layers_2_bias_j / f32(r37)
+        t94 = new_state_0_v_layers_2_bias_j / f32(r35)
+        t95 = sqrt(t94)
+        t96 = t95 + f32(1e-08)
+        t97 = t93 / t96
+        t131 = f32(-0.001) * t97
+        new_model_layers_2_bias_j = model_layers_2_bias[j] + t131
         state_0_m_layers_2_bias[j] = new_state_0_m_layers_2_bias_j
         state_0_v_layers_2_bias[j] = new_state_0_v_layers_2_bias_j
         model_layers_2_bias[j] = new_model_layers_2_bias_j
 
 
 @njit(**KERNEL)
-def nest21_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_4_bias, model_layers_4_bias_bar, state_0_v_layers_4_bias, v37, v35,
+def nest21_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_4_bias_bar, state_0_m_layers_4_bias, state_0_v_layers_4_bias, v37, v35,
     model_layers_4_bias,
 ):
     r37 = v37[0]
     r35 = v35[0]
     for j in range(lo, hi):
-        t88 = f32(0.9) * state_0_m_layers_4_bias[j]
-        t89 = f32(0.09999999999999998) * model_layers_4_bias_bar[j]
-        new_state_0_m_layers_4_bias_j = t88 + t89
-        t90 = f32(0.999) * state_0_v_layers_4_bias[j]
-        t91 = model_layers_4_bias_bar[j] * model_layers_4_bias_bar[j]
-        t92 = f32(0.0010000000000000009) * t91
-        new_state_0_v_layers_4_bias_j = t90 + t92
-        t93 = new_state_0_m_layers_4_bias_j / f32(r37)
-        t94 = new_state_0_v_layers_4_bias_j / f32(r35)
-        t95 = sqrt(t94)
-        t96 = t95 + f32(1e-08)
-        t97 = t93 / t96
-        t103 = f32(-0.001) * t97
-        new_model_layers_4_bias_j = model_layers_4_bias[j] + t103
+        t113 = abs(model_layers_4_bias_bar[j])
+        t114 = t113 < f32(inf)
+        t115 = maximum(model_layers_4_bias_bar[j], f32(-9.223372036854776e+18))
+        t116 = minimum(t115, f32(9.223372036854776e+18))
+        t117 = (t116 if t114 else model_layers_4_bias_bar[j])
+        t118 = f32(0.9) * state_0_m_layers_4_bias[j]
+        t119 = f32(0.09999999999999998) * t117
+        new_state_0_m_layers_4_bias_j = t118 + t119
+        t120 = f32(0.999) * state_0_v_layers_4_bias[j]
+        t121 = t117 * t117
+        t122 = f32(0.0010000000000000009) * t121
+        new_state_0_v_layers_4_bias_j = t120 + t122
+        t123 = new_state_0_m_layers_4_bias_j / f32(r37)
+        t124 = new_state_0_v_layers_4_bias_j / f32(r35)
+        t125 = sqrt(t124)
+        t126 = t125 + f32(1e-08)
+        t127 = t123 / t126
+        t133 = f32(-0.001) * t127
+        new_model_layers_4_bias_j = model_layers_4_bias[j] + t133
         state_0_m_layers_4_bias[j] = new_state_0_m_layers_4_bias_j
         state_0_v_layers_4_bias[j] = new_state_0_v_layers_4_bias_j
         model_layers_4_bias[j] = new_model_layers_4_bias_j
@@ -304,28 +334,28 @@ def step(
     gemm(h1.T, h2_bar, out=model_layers_2_weight_bar)
     nest14_greater_where_sum(0, n4, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
     gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
-    nest16_multiply_add_square_divide_sqrt(
-        0, n0 * n1, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight,
+    nest16_abs_less_maximum_minimum_where_multiply(
+        0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
         v37, v35, model_layers_0_weight,
     )
-    nest17_multiply_add_square_divide_sqrt(
-        0, n1 * n2, state_0_m_layers_2_weight, model_layers_2_weight_bar, state_0_v_layers_2_weight,
+    nest17_abs_less_maximum_minimum_where_multiply(
+        0, n1 * n2, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight,
         v37, v35, model_layers_2_weight,
     )
-    nest18_multiply_add_square_divide_sqrt(
-        0, n2 * n3, state_0_m_layers_4_weight, model_layers_4_weight_bar, state_0_v_layers_4_weight,
+    nest18_abs_less_maximum_minimum_where_multiply(
+        0, n2 * n3, model_layers_4_weight_bar, state_0_m_layers_4_weight, state_0_v_layers_4_weight,
         v37, v35, model_layers_4_weight,
     )
-    nest19_multiply_add_square_divide_sqrt(
-        0, n1, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v37, v35,
+    nest19_abs_less_maximum_minimum_where_multiply(
+        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v37, v35,
         model_layers_0_bias,
     )
-    nest20_multiply_add_square_divide_sqrt(
-        0, n2, state_0_m_layers_2_bias, model_layers_2_bias_bar, state_0_v_layers_2_bias, v37, v35,
+    nest20_abs_less_maximum_minimum_where_multiply(
+        0, n2, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v37, v35,
         model_layers_2_bias,
     )
-    nest21_multiply_add_square_divide_sqrt(
-        0, n3, state_0_m_layers_4_bias, model_layers_4_bias_bar, state_0_v_layers_4_bias, v37, v35,
+    nest21_abs_less_maximum_minimum_where_multiply(
+        0, n3, model_layers_4_bias_bar, state_0_m_layers_4_bias, state_0_v_layers_4_bias, v37, v35,
         model_layers_4_bias,
     )
     return (

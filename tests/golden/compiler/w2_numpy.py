@@ -43,63 +43,93 @@ def step(
     new_state_0_t = state_0_t + 1                             # i64
     v35 = float(1 - float(np.power(0.999, new_state_0_t)))    # f64~   1 − 0.999^new_state_0_t
     v37 = float(1 - float(np.power(0.9, new_state_0_t)))      # f64~   1 − 0.9^new_state_0_t
-    # f32[n0,n1]   0.1 · model_layers_0_weight_bar
-    v39 = 0.09999999999999998 * model_layers_0_weight_bar
-    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + v39  # f32[n0,n1]
-    # f32[n0,n1]   0.001 · model_layers_0_weight_bar²
-    v42 = 0.0010000000000000009 * np.square(model_layers_0_weight_bar)
-    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v42  # f32[n0,n1]
+    # bool[n0,n1]   |model_layers_0_weight_bar| < ∞
+    v39 = np.abs(model_layers_0_weight_bar) < np.inf
+    # f32[n0,n1]   maximum(model_layers_0_weight_bar, −9.22337e+18)
+    v40 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
+    v41 = np.minimum(v40, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v40, 9.22337e+18)
+    # f32[n0,n1]   v41 if v39 else model_layers_0_weight_bar
+    v42 = np.where(v39, v41, model_layers_0_weight_bar)
+    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v42
+    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v42
+    v47 = 0.0010000000000000009 * np.square(v42)              # f32[n0,n1]   0.001 · v42²
+    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v47  # f32[n0,n1]
     # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v35)
-    v45 = np.sqrt(new_state_0_v_layers_0_weight / v35)
-    v47 = new_state_0_m_layers_0_weight / v37 / (v45 + 1e-08)  # f32[n0,n1]
-    v49 = 0.09999999999999998 * model_layers_0_bias_bar    # f32[n1]   0.1 · model_layers_0_bias_bar
-    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + v49  # f32[n1]
-    # f32[n1]   0.001 · model_layers_0_bias_bar²
-    v52 = 0.0010000000000000009 * np.square(model_layers_0_bias_bar)
-    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v52  # f32[n1]
+    v50 = np.sqrt(new_state_0_v_layers_0_weight / v35)
+    v52 = new_state_0_m_layers_0_weight / v37 / (v50 + 1e-08)  # f32[n0,n1]
+    v54 = np.abs(model_layers_0_bias_bar) < np.inf        # bool[n1]   |model_layers_0_bias_bar| < ∞
+    # f32[n1]   maximum(model_layers_0_bias_bar, −9.22337e+18)
+    v55 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
+    v56 = np.minimum(v55, 9.223372036854776e+18)              # f32[n1]   minimum(v55, 9.22337e+18)
+    # f32[n1]   v56 if v54 else model_layers_0_bias_bar
+    v57 = np.where(v54, v56, model_layers_0_bias_bar)
+    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v57
+    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v57
+    v62 = 0.0010000000000000009 * np.square(v57)              # f32[n1]   0.001 · v57²
+    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v62  # f32[n1]
     # f32[n1]   √(new_state_0_v_layers_0_bias / v35)
-    v55 = np.sqrt(new_state_0_v_layers_0_bias / v35)
-    v57 = new_state_0_m_layers_0_bias / v37 / (v55 + 1e-08)   # f32[n1]
-    # f32[n1,n2]   0.1 · model_layers_2_weight_bar
-    v59 = 0.09999999999999998 * model_layers_2_weight_bar
-    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + v59  # f32[n1,n2]
-    # f32[n1,n2]   0.001 · model_layers_2_weight_bar²
-    v62 = 0.0010000000000000009 * np.square(model_layers_2_weight_bar)
-    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v62  # f32[n1,n2]
+    v65 = np.sqrt(new_state_0_v_layers_0_bias / v35)
+    v67 = new_state_0_m_layers_0_bias / v37 / (v65 + 1e-08)   # f32[n1]
+    # bool[n1,n2]   |model_layers_2_weight_bar| < ∞
+    v69 = np.abs(model_layers_2_weight_bar) < np.inf
+    # f32[n1,n2]   maximum(model_layers_2_weight_bar, −9.22337e+18)
+    v70 = np.maximum(model_layers_2_weight_bar, -9.223372036854776e+18)
+    v71 = np.minimum(v70, 9.223372036854776e+18)            # f32[n1,n2]   minimum(v70, 9.22337e+18)
+    # f32[n1,n2]   v71 if v69 else model_layers_2_weight_bar
+    v72 = np.where(v69, v71, model_layers_2_weight_bar)
+    # f32[n1,n2]   0.9 · state_0_m_layers_2_weight + 0.1 · v72
+    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + 0.09999999999999998 * v72
+    v77 = 0.0010000000000000009 * np.square(v72)              # f32[n1,n2]   0.001 · v72²
+    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v77  # f32[n1,n2]
     # f32[n1,n2]   √(new_state_0_v_layers_2_weight / v35)
-    v65 = np.sqrt(new_state_0_v_layers_2_weight / v35)
-    v67 = new_state_0_m_layers_2_weight / v37 / (v65 + 1e-08)  # f32[n1,n2]
-    v69 = 0.09999999999999998 * model_layers_2_bias_bar    # f32[n2]   0.1 · model_layers_2_bias_bar
-    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + v69  # f32[n2]
-    # f32[n2]   0.001 · model_layers_2_bias_bar²
-    v72 = 0.0010000000000000009 * np.square(model_layers_2_bias_bar)
-    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v72  # f32[n2]
+    v80 = np.sqrt(new_state_0_v_layers_2_weight / v35)
+    v82 = new_state_0_m_layers_2_weight / v37 / (v80 + 1e-08)  # f32[n1,n2]
+    v84 = np.abs(model_layers_2_bias_bar) < np.inf        # bool[n2]   |model_layers_2_bias_bar| < ∞
+    # f32[n2]   maximum(model_layers_2_bias_bar, −9.22337e+18)
+    v85 = np.maximum(model_layers_2_bias_bar, -9.223372036854776e+18)
+    v86 = np.minimum(v85, 9.223372036854776e+18)              # f32[n2]   minimum(v85, 9.22337e+18)
+    # f32[n2]   v86 if v84 else model_layers_2_bias_bar
+    v87 = np.where(v84, v86, model_layers_2_bias_bar)
+    # f32[n2]   0.9 · state_0_m_layers_2_bias + 0.1 · v87
+    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + 0.09999999999999998 * v87
+    v92 = 0.0010000000000000009 * np.square(v87)              # f32[n2]   0.001 · v87²
+    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v92  # f32[n2]
     # f32[n2]   √(new_state_0_v_layers_2_bias / v35)
-    v75 = np.sqrt(new_state_0_v_layers_2_bias / v35)
-    v77 = new_state_0_m_layers_2_bias / v37 / (v75 + 1e-08)   # f32[n2]
-    # f32[n2,n3]   0.1 · model_layers_4_weight_bar
-    v79 = 0.09999999999999998 * model_layers_4_weight_bar
-    new_state_0_m_layers_4_weight = 0.9 * state_0_m_layers_4_weight + v79  # f32[n2,n3]
-    # f32[n2,n3]   0.001 · model_layers_4_weight_bar²
-    v82 = 0.0010000000000000009 * np.square(model_layers_4_weight_bar)
-    new_state_0_v_layers_4_weight = 0.999 * state_0_v_layers_4_weight + v82  # f32[n2,n3]
+    v95 = np.sqrt(new_state_0_v_layers_2_bias / v35)
+    v97 = new_state_0_m_layers_2_bias / v37 / (v95 + 1e-08)   # f32[n2]
+    # bool[n2,n3]   |model_layers_4_weight_bar| < ∞
+    v99 = np.abs(model_layers_4_weight_bar) < np.inf
+    # f32[n2,n3]   maximum(model_layers_4_weight_bar, −9.22337e+18)
+    v100 = np.maximum(model_layers_4_weight_bar, -9.223372036854776e+18)
+    v101 = np.minimum(v100, 9.223372036854776e+18)         # f32[n2,n3]   minimum(v100, 9.22337e+18)
+    # f32[n2,n3]   v101 if v99 else model_layers_4_weight_bar
+    v102 = np.where(v99, v101, model_layers_4_weight_bar)
+    # f32[n2,n3]   0.9 · state_0_m_layers_4_weight + 0.1 · v102
+    new_state_0_m_layers_4_weight = 0.9 * state_0_m_layers_4_weight + 0.09999999999999998 * v102
+    v107 = 0.0010000000000000009 * np.square(v102)            # f32[n2,n3]   0.001 · v102²
+    new_state_0_v_layers_4_weight = 0.999 * state_0_v_layers_4_weight + v107  # f32[n2,n3]
     # f32[n2,n3]   √(new_state_0_v_layers_4_weight / v35)
-    v85 = np.sqrt(new_state_0_v_layers_4_weight / v35)
-    v87 = new_state_0_m_layers_4_weight / v37 / (v85 + 1e-08)  # f32[n2,n3]
-    v89 = 0.09999999999999998 * model_layers_4_bias_bar    # f32[n3]   0.1 · model_layers_4_bias_bar
-    new_state_0_m_layers_4_bias = 0.9 * state_0_m_layers_4_bias + v89  # f32[n3]
-    # f32[n3]   0.001 · model_layers_4_bias_bar²
-    v92 = 0.0010000000000000009 * np.square(model_layers_4_bias_bar)
-    new_state_0_v_layers_4_bias = 0.999 * state_0_v_layers_4_bias + v92  # f32[n3]
+    v110 = np.sqrt(new_state_0_v_layers_4_weight / v35)
+    v112 = new_state_0_m_layers_4_weight / v37 / (v110 + 1e-08)  # f32[n2,n3]
+    v114 = np.abs(model_layers_4_bias_bar) < np.inf       # bool[n3]   |model_layers_4_bias_bar| < ∞
+    # f32[n3]   maximum(model_layers_4_bias_bar, −9.22337e+18)
+    v115 = np.maximum(model_layers_4_bias_bar, -9.223372036854776e+18)
+    v116 = np.minimum(v115, 9.223372036854776e+18)            # f32[n3]   minimum(v115, 9.22337e+18)
+    # f32[n3]   v116 if v114 else model_layers_4_bias_bar
+    v117 = np.where(v114, v116, model_layers_4_bias_bar)
+    # f32[n3]   0.9 · state_0_m_layers_4_bias + 0.1 · v117
+    new_state_0_m_layers_4_bias = 0.9 * state_0_m_layers_4_bias + 0.09999999999999998 * v117
+    v122 = 0.0010000000000000009 * np.square(v117)            # f32[n3]   0.001 · v117²
+    new_state_0_v_layers_4_bias = 0.999 * state_0_v_layers_4_bias + v122  # f32[n3]
     # f32[n3]   √(new_state_0_v_layers_4_bias / v35)
-    v95 = np.sqrt(new_state_0_v_layers_4_bias / v35)
-    v97 = new_state_0_m_layers_4_bias / v37 / (v95 + 1e-08)   # f32[n3]
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v47  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v57  # f32[n1]
-    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v67  # f32[n1,n2]
-    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v77  # f32[n2]
-    new_model_layers_4_weight = model_layers_4_weight + -0.001 * v87  # f32[n2,n3]
-    new_model_layers_4_bias = model_layers_4_bias + -0.001 * v97  # f32[n3]
+    v125 = np.sqrt(new_state_0_v_layers_4_bias / v35)
+    v127 = new_state_0_m_layers_4_bias / v37 / (v125 + 1e-08)  # f32[n3]
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v52  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v67  # f32[n1]
+    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v82  # f32[n1,n2]
+    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v97  # f32[n2]
+    new_model_layers_4_weight = model_layers_4_weight + -0.001 * v112  # f32[n2,n3]
+    new_model_layers_4_bias = model_layers_4_bias + -0.001 * v127  # f32[n3]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_2_weight,
         new_model_layers_2_bias, new_model_layers_4_weight, new_model_layers_4_bias,

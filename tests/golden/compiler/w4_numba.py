@@ -18,7 +18,7 @@ def nest1_divide_add_pow_subtract(
     t122 = f64(2) / f64(size_3)
     t147 = f64(2) / f64(size_4)
     state_0_t_r = state_0_t[0]
-    new_state_0_t_j = state_0_t_r + i64(1)
+    new_state_0_t_j = i64(u64(state_0_t_r) + u64(1))
     t155 = power(f64(0.999), f64(new_state_0_t_j))
     t156 = f64(1) - t155
     t157 = power(f64(0.9), f64(new_state_0_t_j))
@@ -331,378 +331,448 @@ def nest19_multiply_sum_divide_negative_add(
 
 
 @njit(**KERNEL)
-def nest21_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight, v158,
+def nest21_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v158,
     v156, model_layers_0_weight,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t159 = f32(0.9) * state_0_m_layers_0_weight[j]
-        t160 = f32(0.09999999999999998) * model_layers_0_weight_bar[j]
-        new_state_0_m_layers_0_weight_j = t159 + t160
-        t161 = f32(0.999) * state_0_v_layers_0_weight[j]
-        t162 = model_layers_0_weight_bar[j] * model_layers_0_weight_bar[j]
-        t163 = f32(0.0010000000000000009) * t162
-        new_state_0_v_layers_0_weight_j = t161 + t163
-        t164 = new_state_0_m_layers_0_weight_j / f32(r158)
-        t165 = new_state_0_v_layers_0_weight_j / f32(r156)
-        t166 = sqrt(t165)
-        t167 = t166 + f32(1e-08)
-        t168 = t164 / t167
-        t299 = f32(-0.001) * t168
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t299
+        t159 = abs(model_layers_0_weight_bar[j])
+        t160 = t159 < f32(inf)
+        t161 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
+        t162 = minimum(t161, f32(9.223372036854776e+18))
+        t163 = (t162 if t160 else model_layers_0_weight_bar[j])
+        t164 = f32(0.9) * state_0_m_layers_0_weight[j]
+        t165 = f32(0.09999999999999998) * t163
+        new_state_0_m_layers_0_weight_j = t164 + t165
+        t166 = f32(0.999) * state_0_v_layers_0_weight[j]
+        t167 = t163 * t163
+        t168 = f32(0.0010000000000000009) * t167
+        new_state_0_v_layers_0_weight_j = t166 + t168
+        t169 = new_state_0_m_layers_0_weight_j / f32(r158)
+        t170 = new_state_0_v_layers_0_weight_j / f32(r156)
+        t171 = sqrt(t170)
+        t172 = t171 + f32(1e-08)
+        t173 = t169 / t172
+        t369 = f32(-0.001) * t173
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t369
         state_0_m_layers_0_weight[j] = new_state_0_m_layers_0_weight_j
         state_0_v_layers_0_weight[j] = new_state_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
 
 
 @njit(**KERNEL)
-def nest22_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_3_weight, model_layers_3_weight_bar, state_0_v_layers_3_weight, v158,
+def nest22_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_3_weight_bar, state_0_m_layers_3_weight, state_0_v_layers_3_weight, v158,
     v156, model_layers_3_weight,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t199 = f32(0.9) * state_0_m_layers_3_weight[j]
-        t200 = f32(0.09999999999999998) * model_layers_3_weight_bar[j]
-        new_state_0_m_layers_3_weight_j = t199 + t200
-        t201 = f32(0.999) * state_0_v_layers_3_weight[j]
-        t202 = model_layers_3_weight_bar[j] * model_layers_3_weight_bar[j]
-        t203 = f32(0.0010000000000000009) * t202
-        new_state_0_v_layers_3_weight_j = t201 + t203
-        t204 = new_state_0_m_layers_3_weight_j / f32(r158)
-        t205 = new_state_0_v_layers_3_weight_j / f32(r156)
-        t206 = sqrt(t205)
-        t207 = t206 + f32(1e-08)
-        t208 = t204 / t207
-        t303 = f32(-0.001) * t208
-        new_model_layers_3_weight_j = model_layers_3_weight[j] + t303
+        t219 = abs(model_layers_3_weight_bar[j])
+        t220 = t219 < f32(inf)
+        t221 = maximum(model_layers_3_weight_bar[j], f32(-9.223372036854776e+18))
+        t222 = minimum(t221, f32(9.223372036854776e+18))
+        t223 = (t222 if t220 else model_layers_3_weight_bar[j])
+        t224 = f32(0.9) * state_0_m_layers_3_weight[j]
+        t225 = f32(0.09999999999999998) * t223
+        new_state_0_m_layers_3_weight_j = t224 + t225
+        t226 = f32(0.999) * state_0_v_layers_3_weight[j]
+        t227 = t223 * t223
+        t228 = f32(0.0010000000000000009) * t227
+        new_state_0_v_layers_3_weight_j = t226 + t228
+        t229 = new_state_0_m_layers_3_weight_j / f32(r158)
+        t230 = new_state_0_v_layers_3_weight_j / f32(r156)
+        t231 = sqrt(t230)
+        t232 = t231 + f32(1e-08)
+        t233 = t229 / t232
+        t373 = f32(-0.001) * t233
+        new_model_layers_3_weight_j = model_layers_3_weight[j] + t373
         state_0_m_layers_3_weight[j] = new_state_0_m_layers_3_weight_j
         state_0_v_layers_3_weight[j] = new_state_0_v_layers_3_weight_j
         model_layers_3_weight[j] = new_model_layers_3_weight_j
 
 
 @njit(**KERNEL)
-def nest23_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_6_weight, model_layers_6_weight_bar, state_0_v_layers_6_weight, v158,
+def nest23_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_6_weight_bar, state_0_m_layers_6_weight, state_0_v_layers_6_weight, v158,
     v156, model_layers_6_weight,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t239 = f32(0.9) * state_0_m_layers_6_weight[j]
-        t240 = f32(0.09999999999999998) * model_layers_6_weight_bar[j]
-        new_state_0_m_layers_6_weight_j = t239 + t240
-        t241 = f32(0.999) * state_0_v_layers_6_weight[j]
-        t242 = model_layers_6_weight_bar[j] * model_layers_6_weight_bar[j]
-        t243 = f32(0.0010000000000000009) * t242
-        new_state_0_v_layers_6_weight_j = t241 + t243
-        t244 = new_state_0_m_layers_6_weight_j / f32(r158)
-        t245 = new_state_0_v_layers_6_weight_j / f32(r156)
-        t246 = sqrt(t245)
-        t247 = t246 + f32(1e-08)
-        t248 = t244 / t247
-        t307 = f32(-0.001) * t248
-        new_model_layers_6_weight_j = model_layers_6_weight[j] + t307
+        t279 = abs(model_layers_6_weight_bar[j])
+        t280 = t279 < f32(inf)
+        t281 = maximum(model_layers_6_weight_bar[j], f32(-9.223372036854776e+18))
+        t282 = minimum(t281, f32(9.223372036854776e+18))
+        t283 = (t282 if t280 else model_layers_6_weight_bar[j])
+        t284 = f32(0.9) * state_0_m_layers_6_weight[j]
+        t285 = f32(0.09999999999999998) * t283
+        new_state_0_m_layers_6_weight_j = t284 + t285
+        t286 = f32(0.999) * state_0_v_layers_6_weight[j]
+        t287 = t283 * t283
+        t288 = f32(0.0010000000000000009) * t287
+        new_state_0_v_layers_6_weight_j = t286 + t288
+        t289 = new_state_0_m_layers_6_weight_j / f32(r158)
+        t290 = new_state_0_v_layers_6_weight_j / f32(r156)
+        t291 = sqrt(t290)
+        t292 = t291 + f32(1e-08)
+        t293 = t289 / t292
+        t377 = f32(-0.001) * t293
+        new_model_layers_6_weight_j = model_layers_6_weight[j] + t377
         state_0_m_layers_6_weight[j] = new_state_0_m_layers_6_weight_j
         state_0_v_layers_6_weight[j] = new_state_0_v_layers_6_weight_j
         model_layers_6_weight[j] = new_model_layers_6_weight_j
 
 
 @njit(**KERNEL)
-def nest24_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_9_weight, model_layers_9_weight_bar, state_0_v_layers_9_weight, v158,
+def nest24_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_9_weight_bar, state_0_m_layers_9_weight, state_0_v_layers_9_weight, v158,
     v156, model_layers_9_weight,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t279 = f32(0.9) * state_0_m_layers_9_weight[j]
-        t280 = f32(0.09999999999999998) * model_layers_9_weight_bar[j]
-        new_state_0_m_layers_9_weight_j = t279 + t280
-        t281 = f32(0.999) * state_0_v_layers_9_weight[j]
-        t282 = model_layers_9_weight_bar[j] * model_layers_9_weight_bar[j]
-        t283 = f32(0.0010000000000000009) * t282
-        new_state_0_v_layers_9_weight_j = t281 + t283
-        t284 = new_state_0_m_layers_9_weight_j / f32(r158)
-        t285 = new_state_0_v_layers_9_weight_j / f32(r156)
-        t286 = sqrt(t285)
-        t287 = t286 + f32(1e-08)
-        t288 = t284 / t287
-        t311 = f32(-0.001) * t288
-        new_model_layers_9_weight_j = model_layers_9_weight[j] + t311
+        t339 = abs(model_layers_9_weight_bar[j])
+        t340 = t339 < f32(inf)
+        t341 = maximum(model_layers_9_weight_bar[j], f32(-9.223372036854776e+18))
+        t342 = minimum(t341, f32(9.223372036854776e+18))
+        t343 = (t342 if t340 else model_layers_9_weight_bar[j])
+        t344 = f32(0.9) * state_0_m_layers_9_weight[j]
+        t345 = f32(0.09999999999999998) * t343
+        new_state_0_m_layers_9_weight_j = t344 + t345
+        t346 = f32(0.999) * state_0_v_layers_9_weight[j]
+        t347 = t343 * t343
+        t348 = f32(0.0010000000000000009) * t347
+        new_state_0_v_layers_9_weight_j = t346 + t348
+        t349 = new_state_0_m_layers_9_weight_j / f32(r158)
+        t350 = new_state_0_v_layers_9_weight_j / f32(r156)
+        t351 = sqrt(t350)
+        t352 = t351 + f32(1e-08)
+        t353 = t349 / t352
+        t381 = f32(-0.001) * t353
+        new_model_layers_9_weight_j = model_layers_9_weight[j] + t381
         state_0_m_layers_9_weight[j] = new_state_0_m_layers_9_weight_j
         state_0_v_layers_9_weight[j] = new_state_0_v_layers_9_weight_j
         model_layers_9_weight[j] = new_model_layers_9_weight_j
 
 
 @njit(**KERNEL)
-def nest25_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v158, v156,
+def nest25_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v158, v156,
     model_layers_0_bias,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t169 = f32(0.9) * state_0_m_layers_0_bias[j]
-        t170 = f32(0.09999999999999998) * model_layers_0_bias_bar[j]
-        new_state_0_m_layers_0_bias_j = t169 + t170
-        t171 = f32(0.999) * state_0_v_layers_0_bias[j]
-        t172 = model_layers_0_bias_bar[j] * model_layers_0_bias_bar[j]
-        t173 = f32(0.0010000000000000009) * t172
-        new_state_0_v_layers_0_bias_j = t171 + t173
-        t174 = new_state_0_m_layers_0_bias_j / f32(r158)
-        t175 = new_state_0_v_layers_0_bias_j / f32(r156)
-        t176 = sqrt(t175)
-        t177 = t176 + f32(1e-08)
-        t178 = t174 / t177
-        t300 = f32(-0.001) * t178
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t300
+        t174 = abs(model_layers_0_bias_bar[j])
+        t175 = t174 < f32(inf)
+        t176 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
+        t177 = minimum(t176, f32(9.223372036854776e+18))
+        t178 = (t177 if t175 else model_layers_0_bias_bar[j])
+        t179 = f32(0.9) * state_0_m_layers_0_bias[j]
+        t180 = f32(0.09999999999999998) * t178
+        new_state_0_m_layers_0_bias_j = t179 + t180
+        t181 = f32(0.999) * state_0_v_layers_0_bias[j]
+        t182 = t178 * t178
+        t183 = f32(0.0010000000000000009) * t182
+        new_state_0_v_layers_0_bias_j = t181 + t183
+        t184 = new_state_0_m_layers_0_bias_j / f32(r158)
+        t185 = new_state_0_v_layers_0_bias_j / f32(r156)
+        t186 = sqrt(t185)
+        t187 = t186 + f32(1e-08)
+        t188 = t184 / t187
+        t370 = f32(-0.001) * t188
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t370
         state_0_m_layers_0_bias[j] = new_state_0_m_layers_0_bias_j
         state_0_v_layers_0_bias[j] = new_state_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
 
 
 @njit(**KERNEL)
-def nest26_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_1_scale, model_layers_1_scale_bar, state_0_v_layers_1_scale, v158,
+def nest26_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_1_scale_bar, state_0_m_layers_1_scale, state_0_v_layers_1_scale, v158,
     v156, model_layers_1_scale,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t179 = f32(0.9) * state_0_m_layers_1_scale[j]
-        t180 = f32(0.09999999999999998) * model_layers_1_scale_bar[j]
-        new_state_0_m_layers_1_scale_j = t179 + t180
-        t181 = f32(0.999) * state_0_v_layers_1_scale[j]
-        t182 = model_layers_1_scale_bar[j] * model_layers_1_scale_bar[j]
-        t183 = f32(0.0010000000000000009) * t182
-        new_state_0_v_layers_1_scale_j = t181 + t183
-        t184 = new_state_0_m_layers_1_scale_j / f32(r158)
-        t185 = new_state_0_v_layers_1_scale_j / f32(r156)
-        t186 = sqrt(t185)
-        t187 = t186 + f32(1e-08)
-        t188 = t184 / t187
-        t301 = f32(-0.001) * t188
-        new_model_layers_1_scale_j = model_layers_1_scale[j] + t301
+        t189 = abs(model_layers_1_scale_bar[j])
+        t190 = t189 < f32(inf)
+        t191 = maximum(model_layers_1_scale_bar[j], f32(-9.223372036854776e+18))
+        t192 = minimum(t191, f32(9.223372036854776e+18))
+        t193 = (t192 if t190 else model_layers_1_scale_bar[j])
+        t194 = f32(0.9) * state_0_m_layers_1_scale[j]
+        t195 = f32(0.09999999999999998) * t193
+        new_state_0_m_layers_1_scale_j = t194 + t195
+        t196 = f32(0.999) * state_0_v_layers_1_scale[j]
+        t197 = t193 * t193
+        t198 = f32(0.0010000000000000009) * t197
+        new_state_0_v_layers_1_scale_j = t196 + t198
+        t199 = new_state_0_m_layers_1_scale_j / f32(r158)
+        t200 = new_state_0_v_layers_1_scale_j / f32(r156)
+        t201 = sqrt(t200)
+        t202 = t201 + f32(1e-08)
+        t203 = t199 / t202
+        t371 = f32(-0.001) * t203
+        new_model_layers_1_scale_j = model_layers_1_scale[j] + t371
         state_0_m_layers_1_scale[j] = new_state_0_m_layers_1_scale_j
         state_0_v_layers_1_scale[j] = new_state_0_v_layers_1_scale_j
         model_layers_1_scale[j] = new_model_layers_1_scale_j
 
 
 @njit(**KERNEL)
-def nest27_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_1_offset, model_layers_1_offset_bar, state_0_v_layers_1_offset, v158,
+def nest27_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_1_offset_bar, state_0_m_layers_1_offset, state_0_v_layers_1_offset, v158,
     v156, model_layers_1_offset,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t189 = f32(0.9) * state_0_m_layers_1_offset[j]
-        t190 = f32(0.09999999999999998) * model_layers_1_offset_bar[j]
-        new_state_0_m_layers_1_offset_j = t189 + t190
-        t191 = f32(0.999) * state_0_v_layers_1_offset[j]
-        t192 = model_layers_1_offset_bar[j] * model_layers_1_offset_bar[j]
-        t193 = f32(0.0010000000000000009) * t192
-        new_state_0_v_layers_1_offset_j = t191 + t193
-        t194 = new_state_0_m_layers_1_offset_j / f32(r158)
-        t195 = new_state_0_v_layers_1_offset_j / f32(r156)
-        t196 = sqrt(t195)
-        t197 = t196 + f32(1e-08)
-        t198 = t194 / t197
-        t302 = f32(-0.001) * t198
-        new_model_layers_1_offset_j = model_layers_1_offset[j] + t302
+        t204 = abs(model_layers_1_offset_bar[j])
+        t205 = t204 < f32(inf)
+        t206 = maximum(model_layers_1_offset_bar[j], f32(-9.223372036854776e+18))
+        t207 = minimum(t206, f32(9.223372036854776e+18))
+        t208 = (t207 if t205 else model_layers_1_offset_bar[j])
+        t209 = f32(0.9) * state_0_m_layers_1_offset[j]
+        t210 = f32(0.09999999999999998) * t208
+        new_state_0_m_layers_1_offset_j = t209 + t210
+        t211 = f32(0.999) * state_0_v_layers_1_offset[j]
+        t212 = t208 * t208
+        t213 = f32(0.0010000000000000009) * t212
+        new_state_0_v_layers_1_offset_j = t211 + t213
+        t214 = new_state_0_m_layers_1_offset_j / f32(r158)
+        t215 = new_state_0_v_layers_1_offset_j / f32(r156)
+        t216 = sqrt(t215)
+        t217 = t216 + f32(1e-08)
+        t218 = t214 / t217
+        t372 = f32(-0.001) * t218
+        new_model_layers_1_offset_j = model_layers_1_offset[j] + t372
         state_0_m_layers_1_offset[j] = new_state_0_m_layers_1_offset_j
         state_0_v_layers_1_offset[j] = new_state_0_v_layers_1_offset_j
         model_layers_1_offset[j] = new_model_layers_1_offset_j
 
 
 @njit(**KERNEL)
-def nest28_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_3_bias, model_layers_3_bias_bar, state_0_v_layers_3_bias, v158, v156,
+def nest28_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_3_bias_bar, state_0_m_layers_3_bias, state_0_v_layers_3_bias, v158, v156,
     model_layers_3_bias,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t209 = f32(0.9) * state_0_m_layers_3_bias[j]
-        t210 = f32(0.09999999999999998) * model_layers_3_bias_bar[j]
-        new_state_0_m_layers_3_bias_j = t209 + t210
-        t211 = f32(0.999) * state_0_v_layers_3_bias[j]
-        t212 = model_layers_3_bias_bar[j] * model_layers_3_bias_bar[j]
-        t213 = f32(0.0010000000000000009) * t212
-        new_state_0_v_layers_3_bias_j = t211 + t213
-        t214 = new_state_0_m_layers_3_bias_j / f32(r158)
-        t215 = new_state_0_v_layers_3_bias_j / f32(r156)
-        t216 = sqrt(t215)
-        t217 = t216 + f32(1e-08)
-        t218 = t214 / t217
-        t304 = f32(-0.001) * t218
-        new_model_layers_3_bias_j = model_layers_3_bias[j] + t304
+        t234 = abs(model_layers_3_bias_bar[j])
+        t235 = t234 < f32(inf)
+        t236 = maximum(model_layers_3_bias_bar[j], f32(-9.223372036854776e+18))
+        t237 = minimum(t236, f32(9.223372036854776e+18))
+        t238 = (t237 if t235 else model_layers_3_bias_bar[j])
+        t239 = f32(0.9) * state_0_m_layers_3_bias[j]
+        t240 = f32(0.09999999999999998) * t238
+        new_state_0_m_layers_3_bias_j = t239 + t240
+        t241 = f32(0.999) * state_0_v_layers_3_bias[j]
+        t242 = t238 * t238
+        t243 = f32(0.0010000000000000009) * t242
+        new_state_0_v_layers_3_bias_j = t241 + t243
+        t244 = new_state_0_m_layers_3_bias_j / f32(r158)
+        t245 = new_state_0_v_layers_3_bias_j / f32(r156)
+        t246 = sqrt(t245)
+        t247 = t246 + f32(1e-08)
+        t248 = t244 / t247
+        t374 = f32(-0.001) * t248
+        new_model_layers_3_bias_j = model_layers_3_bias[j] + t374
         state_0_m_layers_3_bias[j] = new_state_0_m_layers_3_bias_j
         state_0_v_layers_3_bias[j] = new_state_0_v_layers_3_bias_j
         model_layers_3_bias[j] = new_model_layers_3_bias_j
 
 
 @njit(**KERNEL)
-def nest29_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_4_scale, model_layers_4_scale_bar, state_0_v_layers_4_scale, v158,
+def nest29_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_4_scale_bar, state_0_m_layers_4_scale, state_0_v_layers_4_scale, v158,
     v156, model_layers_4_scale,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t219 = f32(0.9) * state_0_m_layers_4_scale[j]
-        t220 = f32(0.09999999999999998) * model_layers_4_scale_bar[j]
-        new_state_0_m_layers_4_scale_j = t219 + t220
-        t221 = f32(0.999) * state_0_v_layers_4_scale[j]
-        t222 = model_layers_4_scale_bar[j] * model_layers_4_scale_bar[j]
-        t223 = f32(0.0010000000000000009) * t222
-        new_state_0_v_layers_4_scale_j = t221 + t223
-        t224 = new_state_0_m_layers_4_scale_j / f32(r158)
-        t225 = new_state_0_v_layers_4_scale_j / f32(r156)
-        t226 = sqrt(t225)
-        t227 = t226 + f32(1e-08)
-        t228 = t224 / t227
-        t305 = f32(-0.001) * t228
-        new_model_layers_4_scale_j = model_layers_4_scale[j] + t305
+        t249 = abs(model_layers_4_scale_bar[j])
+        t250 = t249 < f32(inf)
+        t251 = maximum(model_layers_4_scale_bar[j], f32(-9.223372036854776e+18))
+        t252 = minimum(t251, f32(9.223372036854776e+18))
+        t253 = (t252 if t250 else model_layers_4_scale_bar[j])
+        t254 = f32(0.9) * state_0_m_layers_4_scale[j]
+        t255 = f32(0.09999999999999998) * t253
+        new_state_0_m_layers_4_scale_j = t254 + t255
+        t256 = f32(0.999) * state_0_v_layers_4_scale[j]
+        t257 = t253 * t253
+        t258 = f32(0.0010000000000000009) * t257
+        new_state_0_v_layers_4_scale_j = t256 + t258
+        t259 = new_state_0_m_layers_4_scale_j / f32(r158)
+        t260 = new_state_0_v_layers_4_scale_j / f32(r156)
+        t261 = sqrt(t260)
+        t262 = t261 + f32(1e-08)
+        t263 = t259 / t262
+        t375 = f32(-0.001) * t263
+        new_model_layers_4_scale_j = model_layers_4_scale[j] + t375
         state_0_m_layers_4_scale[j] = new_state_0_m_layers_4_scale_j
         state_0_v_layers_4_scale[j] = new_state_0_v_layers_4_scale_j
         model_layers_4_scale[j] = new_model_layers_4_scale_j
 
 
 @njit(**KERNEL)
-def nest30_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_4_offset, model_layers_4_offset_bar, state_0_v_layers_4_offset, v158,
+def nest30_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_4_offset_bar, state_0_m_layers_4_offset, state_0_v_layers_4_offset, v158,
     v156, model_layers_4_offset,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t229 = f32(0.9) * state_0_m_layers_4_offset[j]
-        t230 = f32(0.09999999999999998) * model_layers_4_offset_bar[j]
-        new_state_0_m_layers_4_offset_j = t229 + t230
-        t231 = f32(0.999) * state_0_v_layers_4_offset[j]
-        t232 = model_layers_4_offset_bar[j] * model_layers_4_offset_bar[j]
-        t233 = f32(0.0010000000000000009) * t232
-        new_state_0_v_layers_4_offset_j = t231 + t233
-        t234 = new_state_0_m_layers_4_offset_j / f32(r158)
-        t235 = new_state_0_v_layers_4_offset_j / f32(r156)
-        t236 = sqrt(t235)
-        t237 = t236 + f32(1e-08)
-        t238 = t234 / t237
-        t306 = f32(-0.001) * t238
-        new_model_layers_4_offset_j = model_layers_4_offset[j] + t306
+        t264 = abs(model_layers_4_offset_bar[j])
+        t265 = t264 < f32(inf)
+        t266 = maximum(model_layers_4_offset_bar[j], f32(-9.223372036854776e+18))
+        t267 = minimum(t266, f32(9.223372036854776e+18))
+        t268 = (t267 if t265 else model_layers_4_offset_bar[j])
+        t269 = f32(0.9) * state_0_m_layers_4_offset[j]
+        t270 = f32(0.09999999999999998) * t268
+        new_state_0_m_layers_4_offset_j = t269 + t270
+        t271 = f32(0.999) * state_0_v_layers_4_offset[j]
+        t272 = t268 * t268
+        t273 = f32(0.0010000000000000009) * t272
+        new_state_0_v_layers_4_offset_j = t271 + t273
+        t274 = new_state_0_m_layers_4_offset_j / f32(r158)
+        t275 = new_state_0_v_layers_4_offset_j / f32(r156)
+        t276 = sqrt(t275)
+        t277 = t276 + f32(1e-08)
+        t278 = t274 / t277
+        t376 = f32(-0.001) * t278
+        new_model_layers_4_offset_j = model_layers_4_offset[j] + t376
         state_0_m_layers_4_offset[j] = new_state_0_m_layers_4_offset_j
         state_0_v_layers_4_offset[j] = new_state_0_v_layers_4_offset_j
         model_layers_4_offset[j] = new_model_layers_4_offset_j
 
 
 @njit(**KERNEL)
-def nest31_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_6_bias, model_layers_6_bias_bar, state_0_v_layers_6_bias, v158, v156,
+def nest31_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_6_bias_bar, state_0_m_layers_6_bias, state_0_v_layers_6_bias, v158, v156,
     model_layers_6_bias,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t249 = f32(0.9) * state_0_m_layers_6_bias[j]
-        t250 = f32(0.09999999999999998) * model_layers_6_bias_bar[j]
-        new_state_0_m_layers_6_bias_j = t249 + t250
-        t251 = f32(0.999) * state_0_v_layers_6_bias[j]
-        t252 = model_layers_6_bias_bar[j] * model_layers_6_bias_bar[j]
-        t253 = f32(0.0010000000000000009) * t252
-        new_state_0_v_layers_6_bias_j = t251 + t253
-        t254 = new_state_0_m_layers_6_bias_j / f32(r158)
-        t255 = new_state_0_v_layers_6_bias_j / f32(r156)
-        t256 = sqrt(t255)
-        t257 = t256 + f32(1e-08)
-        t258 = t254 / t257
-        t308 = f32(-0.001) * t258
-        new_model_layers_6_bias_j = model_layers_6_bias[j] + t308
+        t294 = abs(model_layers_6_bias_bar[j])
+        t295 = t294 < f32(inf)
+        t296 = maximum(model_layers_6_bias_bar[j], f32(-9.223372036854776e+18))
+        t297 = minimum(t296, f32(9.223372036854776e+18))
+        t298 = (t297 if t295 else model_layers_6_bias_bar[j])
+        t299 = f32(0.9) * state_0_m_layers_6_bias[j]
+        t300 = f32(0.09999999999999998) * t298
+        new_state_0_m_layers_6_bias_j = t299 + t300
+        t301 = f32(0.999) * state_0_v_layers_6_bias[j]
+        t302 = t298 * t298
+        t303 = f32(0.0010000000000000009) * t302
+        new_state_0_v_layers_6_bias_j = t301 + t303
+        t304 = new_state_0_m_layers_6_bias_j / f32(r158)
+        t305 = new_state_0_v_layers_6_bias_j / f32(r156)
+        t306 = sqrt(t305)
+        t307 = t306 + f32(1e-08)
+        t308 = t304 / t307
+        t378 = f32(-0.001) * t308
+        new_model_layers_6_bias_j = model_layers_6_bias[j] + t378
         state_0_m_layers_6_bias[j] = new_state_0_m_layers_6_bias_j
         state_0_v_layers_6_bias[j] = new_state_0_v_layers_6_bias_j
         model_layers_6_bias[j] = new_model_layers_6_bias_j
 
 
 @njit(**KERNEL)
-def nest32_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_7_scale, model_layers_7_scale_bar, state_0_v_layers_7_scale, v158,
+def nest32_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_7_scale_bar, state_0_m_layers_7_scale, state_0_v_layers_7_scale, v158,
     v156, model_layers_7_scale,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t259 = f32(0.9) * state_0_m_layers_7_scale[j]
-        t260 = f32(0.09999999999999998) * model_layers_7_scale_bar[j]
-        new_state_0_m_layers_7_scale_j = t259 + t260
-        t261 = f32(0.999) * state_0_v_layers_7_scale[j]
-        t262 = model_layers_7_scale_bar[j] * model_layers_7_scale_bar[j]
-        t263 = f32(0.0010000000000000009) * t262
-        new_state_0_v_layers_7_scale_j = t261 + t263
-        t264 = new_state_0_m_layers_7_scale_j / f32(r158)
-        t265 = new_state_0_v_layers_7_scale_j / f32(r156)
-        t266 = sqrt(t265)
-        t267 = t266 + f32(1e-08)
-        t268 = t264 / t267
-        t309 = f32(-0.001) * t268
-        new_model_layers_7_scale_j = model_layers_7_scale[j] + t309
+        t309 = abs(model_layers_7_scale_bar[j])
+        t310 = t309 < f32(inf)
+        t311 = maximum(model_layers_7_scale_bar[j], f32(-9.223372036854776e+18))
+        t312 = minimum(t311, f32(9.223372036854776e+18))
+        t313 = (t312 if t310 else model_layers_7_scale_bar[j])
+        t314 = f32(0.9) * state_0_m_layers_7_scale[j]
+        t315 = f32(0.09999999999999998) * t313
+        new_state_0_m_layers_7_scale_j = t314 + t315
+        t316 = f32(0.999) * state_0_v_layers_7_scale[j]
+        t317 = t313 * t313
+        t318 = f32(0.0010000000000000009) * t317
+        new_state_0_v_layers_7_scale_j = t316 + t318
+        t319 = new_state_0_m_layers_7_scale_j / f32(r158)
+        t320 = new_state_0_v_layers_7_scale_j / f32(r156)
+        t321 = sqrt(t320)
+        t322 = t321 + f32(1e-08)
+        t323 = t319 / t322
+        t379 = f32(-0.001) * t323
+        new_model_layers_7_scale_j = model_layers_7_scale[j] + t379
         state_0_m_layers_7_scale[j] = new_state_0_m_layers_7_scale_j
         state_0_v_layers_7_scale[j] = new_state_0_v_layers_7_scale_j
         model_layers_7_scale[j] = new_model_layers_7_scale_j
 
 
 @njit(**KERNEL)
-def nest33_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_7_offset, model_layers_7_offset_bar, state_0_v_layers_7_offset, v158,
+def nest33_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_7_offset_bar, state_0_m_layers_7_offset, state_0_v_layers_7_offset, v158,
     v156, model_layers_7_offset,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t269 = f32(0.9) * state_0_m_layers_7_offset[j]
-        t270 = f32(0.09999999999999998) * model_layers_7_offset_bar[j]
-        new_state_0_m_layers_7_offset_j = t269 + t270
-        t271 = f32(0.999) * state_0_v_layers_7_offset[j]
-        t272 = model_layers_7_offset_bar[j] * model_layers_7_offset_bar[j]
-        t273 = f32(0.0010000000000000009) * t272
-        new_state_0_v_layers_7_offset_j = t271 + t273
-        t274 = new_state_0_m_layers_7_offset_j / f32(r158)
-        t275 = new_state_0_v_layers_7_offset_j / f32(r156)
-        t276 = sqrt(t275)
-        t277 = t276 + f32(1e-08)
-        t278 = t274 / t277
-        t310 = f32(-0.001) * t278
-        new_model_layers_7_offset_j = model_layers_7_offset[j] + t310
+        t324 = abs(model_layers_7_offset_bar[j])
+        t325 = t324 < f32(inf)
+        t326 = maximum(model_layers_7_offset_bar[j], f32(-9.223372036854776e+18))
+        t327 = minimum(t326, f32(9.223372036854776e+18))
+        t328 = (t327 if t325 else model_layers_7_offset_bar[j])
+        t329 = f32(0.9) * state_0_m_layers_7_offset[j]
+        t330 = f32(0.09999999999999998) * t328
+        new_state_0_m_layers_7_offset_j = t329 + t330
+        t331 = f32(0.999) * state_0_v_layers_7_offset[j]
+        t332 = t328 * t328
+        t333 = f32(0.0010000000000000009) * t332
+        new_state_0_v_layers_7_offset_j = t331 + t333
+        t334 = new_state_0_m_layers_7_offset_j / f32(r158)
+        t335 = new_state_0_v_layers_7_offset_j / f32(r156)
+        t336 = sqrt(t335)
+        t337 = t336 + f32(1e-08)
+        t338 = t334 / t337
+        t380 = f32(-0.001) * t338
+        new_model_layers_7_offset_j = model_layers_7_offset[j] + t380
         state_0_m_layers_7_offset[j] = new_state_0_m_layers_7_offset_j
         state_0_v_layers_7_offset[j] = new_state_0_v_layers_7_offset_j
         model_layers_7_offset[j] = new_model_layers_7_offset_j
 
 
 @njit(**KERNEL)
-def nest34_multiply_add_square_divide_sqrt(
-    lo, hi, state_0_m_layers_9_bias, model_layers_9_bias_bar, state_0_v_layers_9_bias, v158, v156,
+def nest34_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_9_bias_bar, state_0_m_layers_9_bias, state_0_v_layers_9_bias, v158, v156,
     model_layers_9_bias,
 ):
     r158 = v158[0]
     r156 = v156[0]
     for j in range(lo, hi):
-        t289 = f32(0.9) * state_0_m_layers_9_bias[j]
-        t290 = f32(0.09999999999999998) * model_layers_9_bias_bar[j]
-        new_state_0_m_layers_9_bias_j = t289 + t290
-        t291 = f32(0.999) * state_0_v_layers_9_bias[j]
-        t292 = model_layers_9_bias_bar[j] * model_layers_9_bias_bar[j]
-        t293 = f32(0.0010000000000000009) * t292
-        new_state_0_v_layers_9_bias_j = t291 + t293
-        t294 = new_state_0_m_layers_9_bias_j / f32(r158)
-        t295 = new_state_0_v_layers_9_bias_j / f32(r156)
-        t296 = sqrt(t295)
-        t297 = t296 + f32(1e-08)
-        t298 = t294 / t297
-        t312 = f32(-0.001) * t298
-        new_model_layers_9_bias_j = model_layers_9_bias[j] + t312
+        t354 = abs(model_layers_9_bias_bar[j])
+        t355 = t354 < f32(inf)
+        t356 = maximum(model_layers_9_bias_bar[j], f32(-9.223372036854776e+18))
+        t357 = minimum(t356, f32(9.223372036854776e+18))
+        t358 = (t357 if t355 else model_layers_9_bias_bar[j])
+        t359 = f32(0.9) * state_0_m_layers_9_bias[j]
+        t360 = f32(0.09999999999999998) * t358
+        new_state_0_m_layers_9_bias_j = t359 + t360
+        t361 = f32(0.999) * state_0_v_layers_9_bias[j]
+        t362 = t358 * t358
+        t363 = f32(0.0010000000000000009) * t362
+        new_state_0_v_layers_9_bias_j = t361 + t363
+        t364 = new_state_0_m_layers_9_bias_j / f32(r158)
+        t365 = new_state_0_v_layers_9_bias_j / f32(r156)
+        t366 = sqrt(t365)
+        t367 = t366 + f32(1e-08)
+        t368 = t364 / t367
+        t382 = f32(-0.001) * t368
+        new_model_layers_9_bias_j = model_layers_9_bias[j] + t382
         state_0_m_layers_9_bias[j] = new_state_0_m_layers_9_bias_j
         state_0_v_layers_9_bias[j] = new_state_0_v_layers_9_bias_j
         model_layers_9_bias[j] = new_model_layers_9_bias_j
@@ -771,60 +841,60 @@ def step(
         model_layers_1_scale, v12, v147, v6, scratch(n1), h0_bar_3, model_layers_0_bias_bar,
     )
     gemm(x.T, h0_bar_3, out=model_layers_0_weight_bar)
-    nest21_multiply_add_square_divide_sqrt(
-        0, n0 * n1, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight,
+    nest21_abs_less_maximum_minimum_where_multiply(
+        0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
         v158, v156, model_layers_0_weight,
     )
-    nest22_multiply_add_square_divide_sqrt(
-        0, n1 * n2, state_0_m_layers_3_weight, model_layers_3_weight_bar, state_0_v_layers_3_weight,
+    nest22_abs_less_maximum_minimum_where_multiply(
+        0, n1 * n2, model_layers_3_weight_bar, state_0_m_layers_3_weight, state_0_v_layers_3_weight,
         v158, v156, model_layers_3_weight,
     )
-    nest23_multiply_add_square_divide_sqrt(
-        0, n2 * n3, state_0_m_layers_6_weight, model_layers_6_weight_bar, state_0_v_layers_6_weight,
+    nest23_abs_less_maximum_minimum_where_multiply(
+        0, n2 * n3, model_layers_6_weight_bar, state_0_m_layers_6_weight, state_0_v_layers_6_weight,
         v158, v156, model_layers_6_weight,
     )
-    nest24_multiply_add_square_divide_sqrt(
-        0, n3 * n4, state_0_m_layers_9_weight, model_layers_9_weight_bar, state_0_v_layers_9_weight,
+    nest24_abs_less_maximum_minimum_where_multiply(
+        0, n3 * n4, model_layers_9_weight_bar, state_0_m_layers_9_weight, state_0_v_layers_9_weight,
         v158, v156, model_layers_9_weight,
     )
-    nest25_multiply_add_square_divide_sqrt(
-        0, n1, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v158,
+    nest25_abs_less_maximum_minimum_where_multiply(
+        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v158,
         v156, model_layers_0_bias,
     )
-    nest26_multiply_add_square_divide_sqrt(
-        0, n1, state_0_m_layers_1_scale, model_layers_1_scale_bar, state_0_v_layers_1_scale, v158,
+    nest26_abs_less_maximum_minimum_where_multiply(
+        0, n1, model_layers_1_scale_bar, state_0_m_layers_1_scale, state_0_v_layers_1_scale, v158,
         v156, model_layers_1_scale,
     )
-    nest27_multiply_add_square_divide_sqrt(
-        0, n1, state_0_m_layers_1_offset, model_layers_1_offset_bar, state_0_v_layers_1_offset,
+    nest27_abs_less_maximum_minimum_where_multiply(
+        0, n1, model_layers_1_offset_bar, state_0_m_layers_1_offset, state_0_v_layers_1_offset,
         v158, v156, model_layers_1_offset,
     )
-    nest28_multiply_add_square_divide_sqrt(
-        0, n2, state_0_m_layers_3_bias, model_layers_3_bias_bar, state_0_v_layers_3_bias, v158,
+    nest28_abs_less_maximum_minimum_where_multiply(
+        0, n2, model_layers_3_bias_bar, state_0_m_layers_3_bias, state_0_v_layers_3_bias, v158,
         v156, model_layers_3_bias,
     )
-    nest29_multiply_add_square_divide_sqrt(
-        0, n2, state_0_m_layers_4_scale, model_layers_4_scale_bar, state_0_v_layers_4_scale, v158,
+    nest29_abs_less_maximum_minimum_where_multiply(
+        0, n2, model_layers_4_scale_bar, state_0_m_layers_4_scale, state_0_v_layers_4_scale, v158,
         v156, model_layers_4_scale,
     )
-    nest30_multiply_add_square_divide_sqrt(
-        0, n2, state_0_m_layers_4_offset, model_layers_4_offset_bar, state_0_v_layers_4_offset,
+    nest30_abs_less_maximum_minimum_where_multiply(
+        0, n2, model_layers_4_offset_bar, state_0_m_layers_4_offset, state_0_v_layers_4_offset,
         v158, v156, model_layers_4_offset,
     )
-    nest31_multiply_add_square_divide_sqrt(
-        0, n3, state_0_m_layers_6_bias, model_layers_6_bias_bar, state_0_v_layers_6_bias, v158,
+    nest31_abs_less_maximum_minimum_where_multiply(
+        0, n3, model_layers_6_bias_bar, state_0_m_layers_6_bias, state_0_v_layers_6_bias, v158,
         v156, model_layers_6_bias,
     )
-    nest32_multiply_add_square_divide_sqrt(
-        0, n3, state_0_m_layers_7_scale, model_layers_7_scale_bar, state_0_v_layers_7_scale, v158,
+    nest32_abs_less_maximum_minimum_where_multiply(
+        0, n3, model_layers_7_scale_bar, state_0_m_layers_7_scale, state_0_v_layers_7_scale, v158,
         v156, model_layers_7_scale,
     )
-    nest33_multiply_add_square_divide_sqrt(
-        0, n3, state_0_m_layers_7_offset, model_layers_7_offset_bar, state_0_v_layers_7_offset,
+    nest33_abs_less_maximum_minimum_where_multiply(
+        0, n3, model_layers_7_offset_bar, state_0_m_layers_7_offset, state_0_v_layers_7_offset,
         v158, v156, model_layers_7_offset,
     )
-    nest34_multiply_add_square_divide_sqrt(
-        0, n4, state_0_m_layers_9_bias, model_layers_9_bias_bar, state_0_v_layers_9_bias, v158,
+    nest34_abs_less_maximum_minimum_where_multiply(
+        0, n4, model_layers_9_bias_bar, state_0_m_layers_9_bias, state_0_v_layers_9_bias, v158,
         v156, model_layers_9_bias,
     )
     return (

@@ -123,142 +123,206 @@ def step(
     new_state_0_t = state_0_t + 1                             # i64
     v156 = float(1 - float(np.power(0.999, new_state_0_t)))   # f64~   1 − 0.999^new_state_0_t
     v158 = float(1 - float(np.power(0.9, new_state_0_t)))     # f64~   1 − 0.9^new_state_0_t
-    # f32[n0,n1]   0.1 · model_layers_0_weight_bar
-    v160 = 0.09999999999999998 * model_layers_0_weight_bar
-    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + v160  # f32[n0,n1]
-    # f32[n0,n1]   0.001 · model_layers_0_weight_bar²
-    v163 = 0.0010000000000000009 * np.square(model_layers_0_weight_bar)
-    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v163  # f32[n0,n1]
+    # bool[n0,n1]   |model_layers_0_weight_bar| < ∞
+    v160 = np.abs(model_layers_0_weight_bar) < np.inf
+    # f32[n0,n1]   maximum(model_layers_0_weight_bar, −9.22337e+18)
+    v161 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
+    v162 = np.minimum(v161, 9.223372036854776e+18)         # f32[n0,n1]   minimum(v161, 9.22337e+18)
+    # f32[n0,n1]   v162 if v160 else model_layers_0_weight_bar
+    v163 = np.where(v160, v162, model_layers_0_weight_bar)
+    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v163
+    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v163
+    v168 = 0.0010000000000000009 * np.square(v163)            # f32[n0,n1]   0.001 · v163²
+    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v168  # f32[n0,n1]
     # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v156)
-    v166 = np.sqrt(new_state_0_v_layers_0_weight / v156)
-    v168 = new_state_0_m_layers_0_weight / v158 / (v166 + 1e-08)  # f32[n0,n1]
-    v170 = 0.09999999999999998 * model_layers_0_bias_bar   # f32[n1]   0.1 · model_layers_0_bias_bar
-    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + v170  # f32[n1]
-    # f32[n1]   0.001 · model_layers_0_bias_bar²
-    v173 = 0.0010000000000000009 * np.square(model_layers_0_bias_bar)
-    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v173  # f32[n1]
+    v171 = np.sqrt(new_state_0_v_layers_0_weight / v156)
+    v173 = new_state_0_m_layers_0_weight / v158 / (v171 + 1e-08)  # f32[n0,n1]
+    v175 = np.abs(model_layers_0_bias_bar) < np.inf       # bool[n1]   |model_layers_0_bias_bar| < ∞
+    # f32[n1]   maximum(model_layers_0_bias_bar, −9.22337e+18)
+    v176 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
+    v177 = np.minimum(v176, 9.223372036854776e+18)            # f32[n1]   minimum(v176, 9.22337e+18)
+    # f32[n1]   v177 if v175 else model_layers_0_bias_bar
+    v178 = np.where(v175, v177, model_layers_0_bias_bar)
+    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v178
+    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v178
+    v183 = 0.0010000000000000009 * np.square(v178)            # f32[n1]   0.001 · v178²
+    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v183  # f32[n1]
     # f32[n1]   √(new_state_0_v_layers_0_bias / v156)
-    v176 = np.sqrt(new_state_0_v_layers_0_bias / v156)
-    v178 = new_state_0_m_layers_0_bias / v158 / (v176 + 1e-08)  # f32[n1]
-    # f32[n1]   0.1 · model_layers_1_scale_bar
-    v180 = 0.09999999999999998 * model_layers_1_scale_bar
-    new_state_0_m_layers_1_scale = 0.9 * state_0_m_layers_1_scale + v180  # f32[n1]
-    # f32[n1]   0.001 · model_layers_1_scale_bar²
-    v183 = 0.0010000000000000009 * np.square(model_layers_1_scale_bar)
-    new_state_0_v_layers_1_scale = 0.999 * state_0_v_layers_1_scale + v183  # f32[n1]
+    v186 = np.sqrt(new_state_0_v_layers_0_bias / v156)
+    v188 = new_state_0_m_layers_0_bias / v158 / (v186 + 1e-08)  # f32[n1]
+    v190 = np.abs(model_layers_1_scale_bar) < np.inf     # bool[n1]   |model_layers_1_scale_bar| < ∞
+    # f32[n1]   maximum(model_layers_1_scale_bar, −9.22337e+18)
+    v191 = np.maximum(model_layers_1_scale_bar, -9.223372036854776e+18)
+    v192 = np.minimum(v191, 9.223372036854776e+18)            # f32[n1]   minimum(v191, 9.22337e+18)
+    # f32[n1]   v192 if v190 else model_layers_1_scale_bar
+    v193 = np.where(v190, v192, model_layers_1_scale_bar)
+    # f32[n1]   0.9 · state_0_m_layers_1_scale + 0.1 · v193
+    new_state_0_m_layers_1_scale = 0.9 * state_0_m_layers_1_scale + 0.09999999999999998 * v193
+    v198 = 0.0010000000000000009 * np.square(v193)            # f32[n1]   0.001 · v193²
+    new_state_0_v_layers_1_scale = 0.999 * state_0_v_layers_1_scale + v198  # f32[n1]
     # f32[n1]   √(new_state_0_v_layers_1_scale / v156)
-    v186 = np.sqrt(new_state_0_v_layers_1_scale / v156)
-    v188 = new_state_0_m_layers_1_scale / v158 / (v186 + 1e-08)  # f32[n1]
-    # f32[n1]   0.1 · model_layers_1_offset_bar
-    v190 = 0.09999999999999998 * model_layers_1_offset_bar
-    new_state_0_m_layers_1_offset = 0.9 * state_0_m_layers_1_offset + v190  # f32[n1]
-    # f32[n1]   0.001 · model_layers_1_offset_bar²
-    v193 = 0.0010000000000000009 * np.square(model_layers_1_offset_bar)
-    new_state_0_v_layers_1_offset = 0.999 * state_0_v_layers_1_offset + v193  # f32[n1]
+    v201 = np.sqrt(new_state_0_v_layers_1_scale / v156)
+    v203 = new_state_0_m_layers_1_scale / v158 / (v201 + 1e-08)  # f32[n1]
+    v205 = np.abs(model_layers_1_offset_bar) < np.inf   # bool[n1]   |model_layers_1_offset_bar| < ∞
+    # f32[n1]   maximum(model_layers_1_offset_bar, −9.22337e+18)
+    v206 = np.maximum(model_layers_1_offset_bar, -9.223372036854776e+18)
+    v207 = np.minimum(v206, 9.223372036854776e+18)            # f32[n1]   minimum(v206, 9.22337e+18)
+    # f32[n1]   v207 if v205 else model_layers_1_offset_bar
+    v208 = np.where(v205, v207, model_layers_1_offset_bar)
+    # f32[n1]   0.9 · state_0_m_layers_1_offset + 0.1 · v208
+    new_state_0_m_layers_1_offset = 0.9 * state_0_m_layers_1_offset + 0.09999999999999998 * v208
+    v213 = 0.0010000000000000009 * np.square(v208)            # f32[n1]   0.001 · v208²
+    new_state_0_v_layers_1_offset = 0.999 * state_0_v_layers_1_offset + v213  # f32[n1]
     # f32[n1]   √(new_state_0_v_layers_1_offset / v156)
-    v196 = np.sqrt(new_state_0_v_layers_1_offset / v156)
-    v198 = new_state_0_m_layers_1_offset / v158 / (v196 + 1e-08)  # f32[n1]
-    # f32[n1,n2]   0.1 · model_layers_3_weight_bar
-    v200 = 0.09999999999999998 * model_layers_3_weight_bar
-    new_state_0_m_layers_3_weight = 0.9 * state_0_m_layers_3_weight + v200  # f32[n1,n2]
-    # f32[n1,n2]   0.001 · model_layers_3_weight_bar²
-    v203 = 0.0010000000000000009 * np.square(model_layers_3_weight_bar)
-    new_state_0_v_layers_3_weight = 0.999 * state_0_v_layers_3_weight + v203  # f32[n1,n2]
+    v216 = np.sqrt(new_state_0_v_layers_1_offset / v156)
+    v218 = new_state_0_m_layers_1_offset / v158 / (v216 + 1e-08)  # f32[n1]
+    # bool[n1,n2]   |model_layers_3_weight_bar| < ∞
+    v220 = np.abs(model_layers_3_weight_bar) < np.inf
+    # f32[n1,n2]   maximum(model_layers_3_weight_bar, −9.22337e+18)
+    v221 = np.maximum(model_layers_3_weight_bar, -9.223372036854776e+18)
+    v222 = np.minimum(v221, 9.223372036854776e+18)         # f32[n1,n2]   minimum(v221, 9.22337e+18)
+    # f32[n1,n2]   v222 if v220 else model_layers_3_weight_bar
+    v223 = np.where(v220, v222, model_layers_3_weight_bar)
+    # f32[n1,n2]   0.9 · state_0_m_layers_3_weight + 0.1 · v223
+    new_state_0_m_layers_3_weight = 0.9 * state_0_m_layers_3_weight + 0.09999999999999998 * v223
+    v228 = 0.0010000000000000009 * np.square(v223)            # f32[n1,n2]   0.001 · v223²
+    new_state_0_v_layers_3_weight = 0.999 * state_0_v_layers_3_weight + v228  # f32[n1,n2]
     # f32[n1,n2]   √(new_state_0_v_layers_3_weight / v156)
-    v206 = np.sqrt(new_state_0_v_layers_3_weight / v156)
-    v208 = new_state_0_m_layers_3_weight / v158 / (v206 + 1e-08)  # f32[n1,n2]
-    v210 = 0.09999999999999998 * model_layers_3_bias_bar   # f32[n2]   0.1 · model_layers_3_bias_bar
-    new_state_0_m_layers_3_bias = 0.9 * state_0_m_layers_3_bias + v210  # f32[n2]
-    # f32[n2]   0.001 · model_layers_3_bias_bar²
-    v213 = 0.0010000000000000009 * np.square(model_layers_3_bias_bar)
-    new_state_0_v_layers_3_bias = 0.999 * state_0_v_layers_3_bias + v213  # f32[n2]
+    v231 = np.sqrt(new_state_0_v_layers_3_weight / v156)
+    v233 = new_state_0_m_layers_3_weight / v158 / (v231 + 1e-08)  # f32[n1,n2]
+    v235 = np.abs(model_layers_3_bias_bar) < np.inf       # bool[n2]   |model_layers_3_bias_bar| < ∞
+    # f32[n2]   maximum(model_layers_3_bias_bar, −9.22337e+18)
+    v236 = np.maximum(model_layers_3_bias_bar, -9.223372036854776e+18)
+    v237 = np.minimum(v236, 9.223372036854776e+18)            # f32[n2]   minimum(v236, 9.22337e+18)
+    # f32[n2]   v237 if v235 else model_layers_3_bias_bar
+    v238 = np.where(v235, v237, model_layers_3_bias_bar)
+    # f32[n2]   0.9 · state_0_m_layers_3_bias + 0.1 · v238
+    new_state_0_m_layers_3_bias = 0.9 * state_0_m_layers_3_bias + 0.09999999999999998 * v238
+    v243 = 0.0010000000000000009 * np.square(v238)            # f32[n2]   0.001 · v238²
+    new_state_0_v_layers_3_bias = 0.999 * state_0_v_layers_3_bias + v243  # f32[n2]
     # f32[n2]   √(new_state_0_v_layers_3_bias / v156)
-    v216 = np.sqrt(new_state_0_v_layers_3_bias / v156)
-    v218 = new_state_0_m_layers_3_bias / v158 / (v216 + 1e-08)  # f32[n2]
-    # f32[n2]   0.1 · model_layers_4_scale_bar
-    v220 = 0.09999999999999998 * model_layers_4_scale_bar
-    new_state_0_m_layers_4_scale = 0.9 * state_0_m_layers_4_scale + v220  # f32[n2]
-    # f32[n2]   0.001 · model_layers_4_scale_bar²
-    v223 = 0.0010000000000000009 * np.square(model_layers_4_scale_bar)
-    new_state_0_v_layers_4_scale = 0.999 * state_0_v_layers_4_scale + v223  # f32[n2]
+    v246 = np.sqrt(new_state_0_v_layers_3_bias / v156)
+    v248 = new_state_0_m_layers_3_bias / v158 / (v246 + 1e-08)  # f32[n2]
+    v250 = np.abs(model_layers_4_scale_bar) < np.inf     # bool[n2]   |model_layers_4_scale_bar| < ∞
+    # f32[n2]   maximum(model_layers_4_scale_bar, −9.22337e+18)
+    v251 = np.maximum(model_layers_4_scale_bar, -9.223372036854776e+18)
+    v252 = np.minimum(v251, 9.223372036854776e+18)            # f32[n2]   minimum(v251, 9.22337e+18)
+    # f32[n2]   v252 if v250 else model_layers_4_scale_bar
+    v253 = np.where(v250, v252, model_layers_4_scale_bar)
+    # f32[n2]   0.9 · state_0_m_layers_4_scale + 0.1 · v253
+    new_state_0_m_layers_4_scale = 0.9 * state_0_m_layers_4_scale + 0.09999999999999998 * v253
+    v258 = 0.0010000000000000009 * np.square(v253)            # f32[n2]   0.001 · v253²
+    new_state_0_v_layers_4_scale = 0.999 * state_0_v_layers_4_scale + v258  # f32[n2]
     # f32[n2]   √(new_state_0_v_layers_4_scale / v156)
-    v226 = np.sqrt(new_state_0_v_layers_4_scale / v156)
-    v228 = new_state_0_m_layers_4_scale / v158 / (v226 + 1e-08)  # f32[n2]
-    # f32[n2]   0.1 · model_layers_4_offset_bar
-    v230 = 0.09999999999999998 * model_layers_4_offset_bar
-    new_state_0_m_layers_4_offset = 0.9 * state_0_m_layers_4_offset + v230  # f32[n2]
-    # f32[n2]   0.001 · model_layers_4_offset_bar²
-    v233 = 0.0010000000000000009 * np.square(model_layers_4_offset_bar)
-    new_state_0_v_layers_4_offset = 0.999 * state_0_v_layers_4_offset + v233  # f32[n2]
+    v261 = np.sqrt(new_state_0_v_layers_4_scale / v156)
+    v263 = new_state_0_m_layers_4_scale / v158 / (v261 + 1e-08)  # f32[n2]
+    v265 = np.abs(model_layers_4_offset_bar) < np.inf   # bool[n2]   |model_layers_4_offset_bar| < ∞
+    # f32[n2]   maximum(model_layers_4_offset_bar, −9.22337e+18)
+    v266 = np.maximum(model_layers_4_offset_bar, -9.223372036854776e+18)
+    v267 = np.minimum(v266, 9.223372036854776e+18)            # f32[n2]   minimum(v266, 9.22337e+18)
+    # f32[n2]   v267 if v265 else model_layers_4_offset_bar
+    v268 = np.where(v265, v267, model_layers_4_offset_bar)
+    # f32[n2]   0.9 · state_0_m_layers_4_offset + 0.1 · v268
+    new_state_0_m_layers_4_offset = 0.9 * state_0_m_layers_4_offset + 0.09999999999999998 * v268
+    v273 = 0.0010000000000000009 * np.square(v268)            # f32[n2]   0.001 · v268²
+    new_state_0_v_layers_4_offset = 0.999 * state_0_v_layers_4_offset + v273  # f32[n2]
     # f32[n2]   √(new_state_0_v_layers_4_offset / v156)
-    v236 = np.sqrt(new_state_0_v_layers_4_offset / v156)
-    v238 = new_state_0_m_layers_4_offset / v158 / (v236 + 1e-08)  # f32[n2]
-    # f32[n2,n3]   0.1 · model_layers_6_weight_bar
-    v240 = 0.09999999999999998 * model_layers_6_weight_bar
-    new_state_0_m_layers_6_weight = 0.9 * state_0_m_layers_6_weight + v240  # f32[n2,n3]
-    # f32[n2,n3]   0.001 · model_layers_6_weight_bar²
-    v243 = 0.0010000000000000009 * np.square(model_layers_6_weight_bar)
-    new_state_0_v_layers_6_weight = 0.999 * state_0_v_layers_6_weight + v243  # f32[n2,n3]
+    v276 = np.sqrt(new_state_0_v_layers_4_offset / v156)
+    v278 = new_state_0_m_layers_4_offset / v158 / (v276 + 1e-08)  # f32[n2]
+    # bool[n2,n3]   |model_layers_6_weight_bar| < ∞
+    v280 = np.abs(model_layers_6_weight_bar) < np.inf
+    # f32[n2,n3]   maximum(model_layers_6_weight_bar, −9.22337e+18)
+    v281 = np.maximum(model_layers_6_weight_bar, -9.223372036854776e+18)
+    v282 = np.minimum(v281, 9.223372036854776e+18)         # f32[n2,n3]   minimum(v281, 9.22337e+18)
+    # f32[n2,n3]   v282 if v280 else model_layers_6_weight_bar
+    v283 = np.where(v280, v282, model_layers_6_weight_bar)
+    # f32[n2,n3]   0.9 · state_0_m_layers_6_weight + 0.1 · v283
+    new_state_0_m_layers_6_weight = 0.9 * state_0_m_layers_6_weight + 0.09999999999999998 * v283
+    v288 = 0.0010000000000000009 * np.square(v283)            # f32[n2,n3]   0.001 · v283²
+    new_state_0_v_layers_6_weight = 0.999 * state_0_v_layers_6_weight + v288  # f32[n2,n3]
     # f32[n2,n3]   √(new_state_0_v_layers_6_weight / v156)
-    v246 = np.sqrt(new_state_0_v_layers_6_weight / v156)
-    v248 = new_state_0_m_layers_6_weight / v158 / (v246 + 1e-08)  # f32[n2,n3]
-    v250 = 0.09999999999999998 * model_layers_6_bias_bar   # f32[n3]   0.1 · model_layers_6_bias_bar
-    new_state_0_m_layers_6_bias = 0.9 * state_0_m_layers_6_bias + v250  # f32[n3]
-    # f32[n3]   0.001 · model_layers_6_bias_bar²
-    v253 = 0.0010000000000000009 * np.square(model_layers_6_bias_bar)
-    new_state_0_v_layers_6_bias = 0.999 * state_0_v_layers_6_bias + v253  # f32[n3]
+    v291 = np.sqrt(new_state_0_v_layers_6_weight / v156)
+    v293 = new_state_0_m_layers_6_weight / v158 / (v291 + 1e-08)  # f32[n2,n3]
+    v295 = np.abs(model_layers_6_bias_bar) < np.inf       # bool[n3]   |model_layers_6_bias_bar| < ∞
+    # f32[n3]   maximum(model_layers_6_bias_bar, −9.22337e+18)
+    v296 = np.maximum(model_layers_6_bias_bar, -9.223372036854776e+18)
+    v297 = np.minimum(v296, 9.223372036854776e+18)            # f32[n3]   minimum(v296, 9.22337e+18)
+    # f32[n3]   v297 if v295 else model_layers_6_bias_bar
+    v298 = np.where(v295, v297, model_layers_6_bias_bar)
+    # f32[n3]   0.9 · state_0_m_layers_6_bias + 0.1 · v298
+    new_state_0_m_layers_6_bias = 0.9 * state_0_m_layers_6_bias + 0.09999999999999998 * v298
+    v303 = 0.0010000000000000009 * np.square(v298)            # f32[n3]   0.001 · v298²
+    new_state_0_v_layers_6_bias = 0.999 * state_0_v_layers_6_bias + v303  # f32[n3]
     # f32[n3]   √(new_state_0_v_layers_6_bias / v156)
-    v256 = np.sqrt(new_state_0_v_layers_6_bias / v156)
-    v258 = new_state_0_m_layers_6_bias / v158 / (v256 + 1e-08)  # f32[n3]
-    # f32[n3]   0.1 · model_layers_7_scale_bar
-    v260 = 0.09999999999999998 * model_layers_7_scale_bar
-    new_state_0_m_layers_7_scale = 0.9 * state_0_m_layers_7_scale + v260  # f32[n3]
-    # f32[n3]   0.001 · model_layers_7_scale_bar²
-    v263 = 0.0010000000000000009 * np.square(model_layers_7_scale_bar)
-    new_state_0_v_layers_7_scale = 0.999 * state_0_v_layers_7_scale + v263  # f32[n3]
+    v306 = np.sqrt(new_state_0_v_layers_6_bias / v156)
+    v308 = new_state_0_m_layers_6_bias / v158 / (v306 + 1e-08)  # f32[n3]
+    v310 = np.abs(model_layers_7_scale_bar) < np.inf     # bool[n3]   |model_layers_7_scale_bar| < ∞
+    # f32[n3]   maximum(model_layers_7_scale_bar, −9.22337e+18)
+    v311 = np.maximum(model_layers_7_scale_bar, -9.223372036854776e+18)
+    v312 = np.minimum(v311, 9.223372036854776e+18)            # f32[n3]   minimum(v311, 9.22337e+18)
+    # f32[n3]   v312 if v310 else model_layers_7_scale_bar
+    v313 = np.where(v310, v312, model_layers_7_scale_bar)
+    # f32[n3]   0.9 · state_0_m_layers_7_scale + 0.1 · v313
+    new_state_0_m_layers_7_scale = 0.9 * state_0_m_layers_7_scale + 0.09999999999999998 * v313
+    v318 = 0.0010000000000000009 * np.square(v313)            # f32[n3]   0.001 · v313²
+    new_state_0_v_layers_7_scale = 0.999 * state_0_v_layers_7_scale + v318  # f32[n3]
     # f32[n3]   √(new_state_0_v_layers_7_scale / v156)
-    v266 = np.sqrt(new_state_0_v_layers_7_scale / v156)
-    v268 = new_state_0_m_layers_7_scale / v158 / (v266 + 1e-08)  # f32[n3]
-    # f32[n3]   0.1 · model_layers_7_offset_bar
-    v270 = 0.09999999999999998 * model_layers_7_offset_bar
-    new_state_0_m_layers_7_offset = 0.9 * state_0_m_layers_7_offset + v270  # f32[n3]
-    # f32[n3]   0.001 · model_layers_7_offset_bar²
-    v273 = 0.0010000000000000009 * np.square(model_layers_7_offset_bar)
-    new_state_0_v_layers_7_offset = 0.999 * state_0_v_layers_7_offset + v273  # f32[n3]
+    v321 = np.sqrt(new_state_0_v_layers_7_scale / v156)
+    v323 = new_state_0_m_layers_7_scale / v158 / (v321 + 1e-08)  # f32[n3]
+    v325 = np.abs(model_layers_7_offset_bar) < np.inf   # bool[n3]   |model_layers_7_offset_bar| < ∞
+    # f32[n3]   maximum(model_layers_7_offset_bar, −9.22337e+18)
+    v326 = np.maximum(model_layers_7_offset_bar, -9.223372036854776e+18)
+    v327 = np.minimum(v326, 9.223372036854776e+18)            # f32[n3]   minimum(v326, 9.22337e+18)
+    # f32[n3]   v327 if v325 else model_layers_7_offset_bar
+    v328 = np.where(v325, v327, model_layers_7_offset_bar)
+    # f32[n3]   0.9 · state_0_m_layers_7_offset + 0.1 · v328
+    new_state_0_m_layers_7_offset = 0.9 * state_0_m_layers_7_offset + 0.09999999999999998 * v328
+    v333 = 0.0010000000000000009 * np.square(v328)            # f32[n3]   0.001 · v328²
+    new_state_0_v_layers_7_offset = 0.999 * state_0_v_layers_7_offset + v333  # f32[n3]
     # f32[n3]   √(new_state_0_v_layers_7_offset / v156)
-    v276 = np.sqrt(new_state_0_v_layers_7_offset / v156)
-    v278 = new_state_0_m_layers_7_offset / v158 / (v276 + 1e-08)  # f32[n3]
-    # f32[n3,n4]   0.1 · model_layers_9_weight_bar
-    v280 = 0.09999999999999998 * model_layers_9_weight_bar
-    new_state_0_m_layers_9_weight = 0.9 * state_0_m_layers_9_weight + v280  # f32[n3,n4]
-    # f32[n3,n4]   0.001 · model_layers_9_weight_bar²
-    v283 = 0.0010000000000000009 * np.square(model_layers_9_weight_bar)
-    new_state_0_v_layers_9_weight = 0.999 * state_0_v_layers_9_weight + v283  # f32[n3,n4]
+    v336 = np.sqrt(new_state_0_v_layers_7_offset / v156)
+    v338 = new_state_0_m_layers_7_offset / v158 / (v336 + 1e-08)  # f32[n3]
+    # bool[n3,n4]   |model_layers_9_weight_bar| < ∞
+    v340 = np.abs(model_layers_9_weight_bar) < np.inf
+    # f32[n3,n4]   maximum(model_layers_9_weight_bar, −9.22337e+18)
+    v341 = np.maximum(model_layers_9_weight_bar, -9.223372036854776e+18)
+    v342 = np.minimum(v341, 9.223372036854776e+18)         # f32[n3,n4]   minimum(v341, 9.22337e+18)
+    # f32[n3,n4]   v342 if v340 else model_layers_9_weight_bar
+    v343 = np.where(v340, v342, model_layers_9_weight_bar)
+    # f32[n3,n4]   0.9 · state_0_m_layers_9_weight + 0.1 · v343
+    new_state_0_m_layers_9_weight = 0.9 * state_0_m_layers_9_weight + 0.09999999999999998 * v343
+    v348 = 0.0010000000000000009 * np.square(v343)            # f32[n3,n4]   0.001 · v343²
+    new_state_0_v_layers_9_weight = 0.999 * state_0_v_layers_9_weight + v348  # f32[n3,n4]
     # f32[n3,n4]   √(new_state_0_v_layers_9_weight / v156)
-    v286 = np.sqrt(new_state_0_v_layers_9_weight / v156)
-    v288 = new_state_0_m_layers_9_weight / v158 / (v286 + 1e-08)  # f32[n3,n4]
-    v290 = 0.09999999999999998 * model_layers_9_bias_bar   # f32[n4]   0.1 · model_layers_9_bias_bar
-    new_state_0_m_layers_9_bias = 0.9 * state_0_m_layers_9_bias + v290  # f32[n4]
-    # f32[n4]   0.001 · model_layers_9_bias_bar²
-    v293 = 0.0010000000000000009 * np.square(model_layers_9_bias_bar)
-    new_state_0_v_layers_9_bias = 0.999 * state_0_v_layers_9_bias + v293  # f32[n4]
+    v351 = np.sqrt(new_state_0_v_layers_9_weight / v156)
+    v353 = new_state_0_m_layers_9_weight / v158 / (v351 + 1e-08)  # f32[n3,n4]
+    v355 = np.abs(model_layers_9_bias_bar) < np.inf       # bool[n4]   |model_layers_9_bias_bar| < ∞
+    # f32[n4]   maximum(model_layers_9_bias_bar, −9.22337e+18)
+    v356 = np.maximum(model_layers_9_bias_bar, -9.223372036854776e+18)
+    v357 = np.minimum(v356, 9.223372036854776e+18)            # f32[n4]   minimum(v356, 9.22337e+18)
+    # f32[n4]   v357 if v355 else model_layers_9_bias_bar
+    v358 = np.where(v355, v357, model_layers_9_bias_bar)
+    # f32[n4]   0.9 · state_0_m_layers_9_bias + 0.1 · v358
+    new_state_0_m_layers_9_bias = 0.9 * state_0_m_layers_9_bias + 0.09999999999999998 * v358
+    v363 = 0.0010000000000000009 * np.square(v358)            # f32[n4]   0.001 · v358²
+    new_state_0_v_layers_9_bias = 0.999 * state_0_v_layers_9_bias + v363  # f32[n4]
     # f32[n4]   √(new_state_0_v_layers_9_bias / v156)
-    v296 = np.sqrt(new_state_0_v_layers_9_bias / v156)
-    v298 = new_state_0_m_layers_9_bias / v158 / (v296 + 1e-08)  # f32[n4]
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v168  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v178  # f32[n1]
-    new_model_layers_1_scale = model_layers_1_scale + -0.001 * v188  # f32[n1]
-    new_model_layers_1_offset = model_layers_1_offset + -0.001 * v198  # f32[n1]
-    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v208  # f32[n1,n2]
-    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v218  # f32[n2]
-    new_model_layers_4_scale = model_layers_4_scale + -0.001 * v228  # f32[n2]
-    new_model_layers_4_offset = model_layers_4_offset + -0.001 * v238  # f32[n2]
-    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v248  # f32[n2,n3]
-    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v258  # f32[n3]
-    new_model_layers_7_scale = model_layers_7_scale + -0.001 * v268  # f32[n3]
-    new_model_layers_7_offset = model_layers_7_offset + -0.001 * v278  # f32[n3]
-    new_model_layers_9_weight = model_layers_9_weight + -0.001 * v288  # f32[n3,n4]
-    new_model_layers_9_bias = model_layers_9_bias + -0.001 * v298  # f32[n4]
+    v366 = np.sqrt(new_state_0_v_layers_9_bias / v156)
+    v368 = new_state_0_m_layers_9_bias / v158 / (v366 + 1e-08)  # f32[n4]
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v173  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v188  # f32[n1]
+    new_model_layers_1_scale = model_layers_1_scale + -0.001 * v203  # f32[n1]
+    new_model_layers_1_offset = model_layers_1_offset + -0.001 * v218  # f32[n1]
+    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v233  # f32[n1,n2]
+    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v248  # f32[n2]
+    new_model_layers_4_scale = model_layers_4_scale + -0.001 * v263  # f32[n2]
+    new_model_layers_4_offset = model_layers_4_offset + -0.001 * v278  # f32[n2]
+    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v293  # f32[n2,n3]
+    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v308  # f32[n3]
+    new_model_layers_7_scale = model_layers_7_scale + -0.001 * v323  # f32[n3]
+    new_model_layers_7_offset = model_layers_7_offset + -0.001 * v338  # f32[n3]
+    new_model_layers_9_weight = model_layers_9_weight + -0.001 * v353  # f32[n3,n4]
+    new_model_layers_9_bias = model_layers_9_bias + -0.001 * v368  # f32[n4]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_1_scale,
         new_model_layers_1_offset, new_model_layers_3_weight, new_model_layers_3_bias,

@@ -10,30 +10,30 @@ from clearprop.compiler.native.kernel_imports import *
 
 @njit(**KERNEL)
 def nest1_identity_divide_add_pow_subtract(
-    lo, hi, v2, v9, size, v22, state_1_0_t, new_state_1_0_t, v63, v65, state_1_0_m_layers_6_bias,
-    v116, state_1_0_v_layers_6_bias, v118,
+    lo, hi, v2, v9, size, v22, state_1_0_t, new_state_1_0_t, v89, v91, state_1_0_m_layers_6_bias,
+    v172, state_1_0_v_layers_6_bias, v174,
 ):
     t2 = i64(0)
     t9 = i64(1)
     t22 = f32(1) / f32(size)
     state_1_0_t_r = state_1_0_t[0]
-    new_state_1_0_t_j = state_1_0_t_r + i64(1)
-    t62 = power(f64(0.999), f64(new_state_1_0_t_j))
-    t63 = f64(1) - t62
-    t64 = power(f64(0.9), f64(new_state_1_0_t_j))
-    t65 = f64(1) - t64
+    new_state_1_0_t_j = i64(u64(state_1_0_t_r) + u64(1))
+    t88 = power(f64(0.999), f64(new_state_1_0_t_j))
+    t89 = f64(1) - t88
+    t90 = power(f64(0.9), f64(new_state_1_0_t_j))
+    t91 = f64(1) - t90
     state_1_0_m_layers_6_bias_r = state_1_0_m_layers_6_bias[0]
-    t116 = f32(0.9) * state_1_0_m_layers_6_bias_r
+    t172 = f32(0.9) * state_1_0_m_layers_6_bias_r
     state_1_0_v_layers_6_bias_r = state_1_0_v_layers_6_bias[0]
-    t118 = f32(0.999) * state_1_0_v_layers_6_bias_r
+    t174 = f32(0.999) * state_1_0_v_layers_6_bias_r
     v2[0] = t2
     v9[0] = t9
     v22[0] = t22
     new_state_1_0_t[0] = new_state_1_0_t_j
-    v63[0] = t63
-    v65[0] = t65
-    v116[0] = t116
-    v118[0] = t118
+    v89[0] = t89
+    v91[0] = t91
+    v172[0] = t172
+    v174[0] = t174
 
 
 @njit(**KERNEL)
@@ -98,13 +98,13 @@ def nest11_add_subtract_square_sum_multiply(
 
 
 @njit(**KERNEL)
-def nest12_divide_square(lo, hi, v18, size, v20, model_layers_6_bias_bar, v50):
+def nest12_divide_square(lo, hi, v18, size, v20, model_layers_6_bias_bar, v46):
     r18 = v18[0]
     t20 = r18 / f32(size)
     model_layers_6_bias_bar_r = model_layers_6_bias_bar[0]
-    t50 = model_layers_6_bias_bar_r * model_layers_6_bias_bar_r
+    t46 = model_layers_6_bias_bar_r * model_layers_6_bias_bar_r
     v20[0] = t20
-    v50[0] = t50
+    v46[0] = t46
 
 
 @njit(**KERNEL)
@@ -149,12 +149,12 @@ def nest20_square_sum(lo, hi, model_layers_0_weight_bar, v37):
 
 
 @njit(**KERNEL)
-def nest21_square_sum(lo, hi, model_layers_3_weight_bar, v42):
-    s42 = f32(0)
+def nest21_square_sum(lo, hi, model_layers_3_weight_bar, v41):
+    s41 = f32(0)
     for j in range(lo, hi):
-        t41 = model_layers_3_weight_bar[j] * model_layers_3_weight_bar[j]
-        s42 = accumulate(s42, t41)
-    v42[0] = s42
+        t40 = model_layers_3_weight_bar[j] * model_layers_3_weight_bar[j]
+        s41 = accumulate(s41, t40)
+    v41[0] = s41
 
 
 @njit(**KERNEL)
@@ -167,225 +167,354 @@ def nest22_square_sum(lo, hi, model_layers_0_bias_bar, v39):
 
 
 @njit(**KERNEL)
-def nest23_add(lo, hi, v37, v39, v42, v43):
+def nest23_add(lo, hi, v37, v39, v41, v49):
     r37 = v37[0]
     r39 = v39[0]
-    t40 = r37 + r39
-    r42 = v42[0]
-    t43 = t40 + r42
-    v43[0] = t43
+    t48 = r37 + r39
+    r41 = v41[0]
+    t49 = t48 + r41
+    v49[0] = t49
 
 
 @njit(**KERNEL)
-def nest24_square_sum(lo, hi, model_layers_3_bias_bar, v45):
+def nest24_square_sum(lo, hi, model_layers_3_bias_bar, v43):
+    s43 = f32(0)
+    for j in range(lo, hi):
+        t42 = model_layers_3_bias_bar[j] * model_layers_3_bias_bar[j]
+        s43 = accumulate(s43, t42)
+    v43[0] = s43
+
+
+@njit(**KERNEL)
+def nest25_add(lo, hi, v49, v43, v50):
+    r49 = v49[0]
+    r43 = v43[0]
+    t50 = r49 + r43
+    v50[0] = t50
+
+
+@njit(**KERNEL)
+def nest26_square_sum(lo, hi, model_layers_6_weight_bar, v45):
     s45 = f32(0)
     for j in range(lo, hi):
-        t44 = model_layers_3_bias_bar[j] * model_layers_3_bias_bar[j]
+        t44 = model_layers_6_weight_bar[j] * model_layers_6_weight_bar[j]
         s45 = accumulate(s45, t44)
     v45[0] = s45
 
 
 @njit(**KERNEL)
-def nest25_add(lo, hi, v43, v45, v46):
-    r43 = v43[0]
-    r45 = v45[0]
-    t46 = r43 + r45
-    v46[0] = t46
-
-
-@njit(**KERNEL)
-def nest26_square_sum(lo, hi, model_layers_6_weight_bar, v48):
-    s48 = f32(0)
-    for j in range(lo, hi):
-        t47 = model_layers_6_weight_bar[j] * model_layers_6_weight_bar[j]
-        s48 = accumulate(s48, t47)
-    v48[0] = s48
-
-
-@njit(**KERNEL)
-def nest27_add_sqrt_maximum_divide_multiply_square(
-    lo, hi, v46, v48, v50, v55, model_layers_6_bias_bar, v116, state_1_0_m_layers_6_bias, v118,
-    state_1_0_v_layers_6_bias, v65, v63, model_layers_6_bias,
+def nest27_add_less_where_astype_multiply_square(
+    lo, hi, v50, v45, v46, v55, model_layers_6_bias_bar, v71, v72,
 ):
-    r46 = v46[0]
-    r48 = v48[0]
-    t49 = r46 + r48
     r50 = v50[0]
-    t52 = t49 + r50
-    t53 = sqrt(t52)
-    t54 = maximum(t53, f32(1.0))
-    t55 = f32(1.0) / t54
+    r45 = v45[0]
+    t51 = r50 + r45
+    r46 = v46[0]
+    t52 = t51 + r46
+    t53 = t52 < f32(inf)
+    t54 = (f64(1.0) if t53 else f64(8.271806125530277e-25))
+    t55 = f32(t54)
     model_layers_6_bias_bar_r = model_layers_6_bias_bar[0]
-    t61 = model_layers_6_bias_bar_r * t55
-    t117 = f32(0.09999999999999998) * t61
-    r116 = v116[0]
-    new_state_1_0_m_layers_6_bias_j = r116 + t117
-    t119 = t61 * t61
-    t120 = f32(0.0010000000000000009) * t119
-    r118 = v118[0]
-    new_state_1_0_v_layers_6_bias_j = r118 + t120
-    r65 = v65[0]
-    t121 = new_state_1_0_m_layers_6_bias_j / f32(r65)
-    r63 = v63[0]
-    t122 = new_state_1_0_v_layers_6_bias_j / f32(r63)
-    t123 = sqrt(t122)
-    t124 = t123 + f32(1e-08)
-    t125 = t121 / t124
-    t137 = f32(-0.001) * t125
-    model_layers_6_bias_r = model_layers_6_bias[0]
-    new_model_layers_6_bias_j = model_layers_6_bias_r + t137
+    t71 = model_layers_6_bias_bar_r * t55
+    t72 = t71 * t71
     v55[0] = t55
+    v71[0] = t71
+    v72[0] = t72
+
+
+@njit(**KERNEL)
+def nest28_multiply_square_sum(lo, hi, model_layers_0_weight_bar, v55, v56, v58):
+    r55 = v55[0]
+    s58 = f32(0)
+    for j in range(lo, hi):
+        t56 = model_layers_0_weight_bar[j] * r55
+        t57 = t56 * t56
+        s58 = accumulate(s58, t57)
+        v56[j] = t56
+    v58[0] = s58
+
+
+@njit(**KERNEL)
+def nest29_multiply_square_sum(lo, hi, model_layers_3_weight_bar, v55, v62, v64):
+    r55 = v55[0]
+    s64 = f32(0)
+    for j in range(lo, hi):
+        t62 = model_layers_3_weight_bar[j] * r55
+        t63 = t62 * t62
+        s64 = accumulate(s64, t63)
+        v62[j] = t62
+    v64[0] = s64
+
+
+@njit(**KERNEL)
+def nest30_multiply_square_sum(lo, hi, model_layers_0_bias_bar, v55, v59, v61):
+    r55 = v55[0]
+    s61 = f32(0)
+    for j in range(lo, hi):
+        t59 = model_layers_0_bias_bar[j] * r55
+        t60 = t59 * t59
+        s61 = accumulate(s61, t60)
+        v59[j] = t59
+    v61[0] = s61
+
+
+@njit(**KERNEL)
+def nest31_add(lo, hi, v58, v61, v64, v75):
+    r58 = v58[0]
+    r61 = v61[0]
+    t74 = r58 + r61
+    r64 = v64[0]
+    t75 = t74 + r64
+    v75[0] = t75
+
+
+@njit(**KERNEL)
+def nest32_multiply_square_sum(lo, hi, model_layers_3_bias_bar, v55, v65, v67):
+    r55 = v55[0]
+    s67 = f32(0)
+    for j in range(lo, hi):
+        t65 = model_layers_3_bias_bar[j] * r55
+        t66 = t65 * t65
+        s67 = accumulate(s67, t66)
+        v65[j] = t65
+    v67[0] = s67
+
+
+@njit(**KERNEL)
+def nest33_add(lo, hi, v75, v67, v76):
+    r75 = v75[0]
+    r67 = v67[0]
+    t76 = r75 + r67
+    v76[0] = t76
+
+
+@njit(**KERNEL)
+def nest34_multiply_square_sum(lo, hi, model_layers_6_weight_bar, v55, v68, v70):
+    r55 = v55[0]
+    s70 = f32(0)
+    for j in range(lo, hi):
+        t68 = model_layers_6_weight_bar[j] * r55
+        t69 = t68 * t68
+        s70 = accumulate(s70, t69)
+        v68[j] = t68
+    v70[0] = s70
+
+
+@njit(**KERNEL)
+def nest35_add_sqrt_maximum_divide_multiply_abs(
+    lo, hi, v76, v70, v72, v55, v81, v71, v172, state_1_0_m_layers_6_bias, v174,
+    state_1_0_v_layers_6_bias, v91, v89, model_layers_6_bias,
+):
+    r76 = v76[0]
+    r70 = v70[0]
+    t77 = r76 + r70
+    r72 = v72[0]
+    t78 = t77 + r72
+    t79 = sqrt(t78)
+    r55 = v55[0]
+    t80 = maximum(t79, r55)
+    t81 = f32(1.0) / t80
+    r71 = v71[0]
+    t87 = r71 * t81
+    t167 = abs(t87)
+    t168 = t167 < f32(inf)
+    t169 = maximum(t87, f32(-9.223372036854776e+18))
+    t170 = minimum(t169, f32(9.223372036854776e+18))
+    t171 = (t170 if t168 else t87)
+    t173 = f32(0.09999999999999998) * t171
+    r172 = v172[0]
+    new_state_1_0_m_layers_6_bias_j = r172 + t173
+    t175 = t171 * t171
+    t176 = f32(0.0010000000000000009) * t175
+    r174 = v174[0]
+    new_state_1_0_v_layers_6_bias_j = r174 + t176
+    r91 = v91[0]
+    t177 = new_state_1_0_m_layers_6_bias_j / f32(r91)
+    r89 = v89[0]
+    t178 = new_state_1_0_v_layers_6_bias_j / f32(r89)
+    t179 = sqrt(t178)
+    t180 = t179 + f32(1e-08)
+    t181 = t177 / t180
+    t193 = f32(-0.001) * t181
+    model_layers_6_bias_r = model_layers_6_bias[0]
+    new_model_layers_6_bias_j = model_layers_6_bias_r + t193
+    v81[0] = t81
     state_1_0_m_layers_6_bias[0] = new_state_1_0_m_layers_6_bias_j
     state_1_0_v_layers_6_bias[0] = new_state_1_0_v_layers_6_bias_j
     model_layers_6_bias[0] = new_model_layers_6_bias_j
 
 
 @njit(**KERNEL)
-def nest28_multiply_add_square_divide_sqrt(
-    lo, hi, model_layers_0_weight_bar, v55, state_1_0_m_layers_0_weight,
-    state_1_0_v_layers_0_weight, v65, v63, model_layers_0_weight,
+def nest36_multiply_abs_less_maximum_minimum_where(
+    lo, hi, v56, v81, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v91, v89,
+    model_layers_0_weight,
 ):
-    r55 = v55[0]
-    r65 = v65[0]
-    r63 = v63[0]
+    r81 = v81[0]
+    r91 = v91[0]
+    r89 = v89[0]
     for j in range(lo, hi):
-        t56 = model_layers_0_weight_bar[j] * r55
-        t66 = f32(0.9) * state_1_0_m_layers_0_weight[j]
-        t67 = f32(0.09999999999999998) * t56
-        new_state_1_0_m_layers_0_weight_j = t66 + t67
-        t68 = f32(0.999) * state_1_0_v_layers_0_weight[j]
-        t69 = t56 * t56
-        t70 = f32(0.0010000000000000009) * t69
-        new_state_1_0_v_layers_0_weight_j = t68 + t70
-        t71 = new_state_1_0_m_layers_0_weight_j / f32(r65)
-        t72 = new_state_1_0_v_layers_0_weight_j / f32(r63)
-        t73 = sqrt(t72)
-        t74 = t73 + f32(1e-08)
-        t75 = t71 / t74
-        t126 = f32(0.01) * model_layers_0_weight[j]
-        t127 = t75 + t126
-        t132 = f32(-0.001) * t127
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t132
+        t82 = v56[j] * r81
+        t92 = abs(t82)
+        t93 = t92 < f32(inf)
+        t94 = maximum(t82, f32(-9.223372036854776e+18))
+        t95 = minimum(t94, f32(9.223372036854776e+18))
+        t96 = (t95 if t93 else t82)
+        t97 = f32(0.9) * state_1_0_m_layers_0_weight[j]
+        t98 = f32(0.09999999999999998) * t96
+        new_state_1_0_m_layers_0_weight_j = t97 + t98
+        t99 = f32(0.999) * state_1_0_v_layers_0_weight[j]
+        t100 = t96 * t96
+        t101 = f32(0.0010000000000000009) * t100
+        new_state_1_0_v_layers_0_weight_j = t99 + t101
+        t102 = new_state_1_0_m_layers_0_weight_j / f32(r91)
+        t103 = new_state_1_0_v_layers_0_weight_j / f32(r89)
+        t104 = sqrt(t103)
+        t105 = t104 + f32(1e-08)
+        t106 = t102 / t105
+        t182 = f32(0.01) * model_layers_0_weight[j]
+        t183 = t106 + t182
+        t188 = f32(-0.001) * t183
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t188
         state_1_0_m_layers_0_weight[j] = new_state_1_0_m_layers_0_weight_j
         state_1_0_v_layers_0_weight[j] = new_state_1_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
 
 
 @njit(**KERNEL)
-def nest29_multiply_add_square_divide_sqrt(
-    lo, hi, model_layers_3_weight_bar, v55, state_1_0_m_layers_3_weight,
-    state_1_0_v_layers_3_weight, v65, v63, model_layers_3_weight,
+def nest37_multiply_abs_less_maximum_minimum_where(
+    lo, hi, v62, v81, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v91, v89,
+    model_layers_3_weight,
 ):
-    r55 = v55[0]
-    r65 = v65[0]
-    r63 = v63[0]
+    r81 = v81[0]
+    r91 = v91[0]
+    r89 = v89[0]
     for j in range(lo, hi):
-        t58 = model_layers_3_weight_bar[j] * r55
-        t86 = f32(0.9) * state_1_0_m_layers_3_weight[j]
-        t87 = f32(0.09999999999999998) * t58
-        new_state_1_0_m_layers_3_weight_j = t86 + t87
-        t88 = f32(0.999) * state_1_0_v_layers_3_weight[j]
-        t89 = t58 * t58
-        t90 = f32(0.0010000000000000009) * t89
-        new_state_1_0_v_layers_3_weight_j = t88 + t90
-        t91 = new_state_1_0_m_layers_3_weight_j / f32(r65)
-        t92 = new_state_1_0_v_layers_3_weight_j / f32(r63)
-        t93 = sqrt(t92)
-        t94 = t93 + f32(1e-08)
-        t95 = t91 / t94
-        t128 = f32(0.01) * model_layers_3_weight[j]
-        t129 = t95 + t128
-        t134 = f32(-0.001) * t129
-        new_model_layers_3_weight_j = model_layers_3_weight[j] + t134
+        t84 = v62[j] * r81
+        t122 = abs(t84)
+        t123 = t122 < f32(inf)
+        t124 = maximum(t84, f32(-9.223372036854776e+18))
+        t125 = minimum(t124, f32(9.223372036854776e+18))
+        t126 = (t125 if t123 else t84)
+        t127 = f32(0.9) * state_1_0_m_layers_3_weight[j]
+        t128 = f32(0.09999999999999998) * t126
+        new_state_1_0_m_layers_3_weight_j = t127 + t128
+        t129 = f32(0.999) * state_1_0_v_layers_3_weight[j]
+        t130 = t126 * t126
+        t131 = f32(0.0010000000000000009) * t130
+        new_state_1_0_v_layers_3_weight_j = t129 + t131
+        t132 = new_state_1_0_m_layers_3_weight_j / f32(r91)
+        t133 = new_state_1_0_v_layers_3_weight_j / f32(r89)
+        t134 = sqrt(t133)
+        t135 = t134 + f32(1e-08)
+        t136 = t132 / t135
+        t184 = f32(0.01) * model_layers_3_weight[j]
+        t185 = t136 + t184
+        t190 = f32(-0.001) * t185
+        new_model_layers_3_weight_j = model_layers_3_weight[j] + t190
         state_1_0_m_layers_3_weight[j] = new_state_1_0_m_layers_3_weight_j
         state_1_0_v_layers_3_weight[j] = new_state_1_0_v_layers_3_weight_j
         model_layers_3_weight[j] = new_model_layers_3_weight_j
 
 
 @njit(**KERNEL)
-def nest30_multiply_add_square_divide_sqrt(
-    lo, hi, model_layers_0_bias_bar, v55, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v65,
-    v63, model_layers_0_bias,
+def nest38_multiply_abs_less_maximum_minimum_where(
+    lo, hi, v59, v81, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v91, v89,
+    model_layers_0_bias,
 ):
-    r55 = v55[0]
-    r65 = v65[0]
-    r63 = v63[0]
+    r81 = v81[0]
+    r91 = v91[0]
+    r89 = v89[0]
     for j in range(lo, hi):
-        t57 = model_layers_0_bias_bar[j] * r55
-        t76 = f32(0.9) * state_1_0_m_layers_0_bias[j]
-        t77 = f32(0.09999999999999998) * t57
-        new_state_1_0_m_layers_0_bias_j = t76 + t77
-        t78 = f32(0.999) * state_1_0_v_layers_0_bias[j]
-        t79 = t57 * t57
-        t80 = f32(0.0010000000000000009) * t79
-        new_state_1_0_v_layers_0_bias_j = t78 + t80
-        t81 = new_state_1_0_m_layers_0_bias_j / f32(r65)
-        t82 = new_state_1_0_v_layers_0_bias_j / f32(r63)
-        t83 = sqrt(t82)
-        t84 = t83 + f32(1e-08)
-        t85 = t81 / t84
-        t133 = f32(-0.001) * t85
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t133
+        t83 = v59[j] * r81
+        t107 = abs(t83)
+        t108 = t107 < f32(inf)
+        t109 = maximum(t83, f32(-9.223372036854776e+18))
+        t110 = minimum(t109, f32(9.223372036854776e+18))
+        t111 = (t110 if t108 else t83)
+        t112 = f32(0.9) * state_1_0_m_layers_0_bias[j]
+        t113 = f32(0.09999999999999998) * t111
+        new_state_1_0_m_layers_0_bias_j = t112 + t113
+        t114 = f32(0.999) * state_1_0_v_layers_0_bias[j]
+        t115 = t111 * t111
+        t116 = f32(0.0010000000000000009) * t115
+        new_state_1_0_v_layers_0_bias_j = t114 + t116
+        t117 = new_state_1_0_m_layers_0_bias_j / f32(r91)
+        t118 = new_state_1_0_v_layers_0_bias_j / f32(r89)
+        t119 = sqrt(t118)
+        t120 = t119 + f32(1e-08)
+        t121 = t117 / t120
+        t189 = f32(-0.001) * t121
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t189
         state_1_0_m_layers_0_bias[j] = new_state_1_0_m_layers_0_bias_j
         state_1_0_v_layers_0_bias[j] = new_state_1_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
 
 
 @njit(**KERNEL)
-def nest31_multiply_add_square_divide_sqrt(
-    lo, hi, model_layers_3_bias_bar, v55, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v65,
-    v63, model_layers_3_bias,
+def nest39_multiply_abs_less_maximum_minimum_where(
+    lo, hi, v65, v81, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v91, v89,
+    model_layers_3_bias,
 ):
-    r55 = v55[0]
-    r65 = v65[0]
-    r63 = v63[0]
+    r81 = v81[0]
+    r91 = v91[0]
+    r89 = v89[0]
     for j in range(lo, hi):
-        t59 = model_layers_3_bias_bar[j] * r55
-        t96 = f32(0.9) * state_1_0_m_layers_3_bias[j]
-        t97 = f32(0.09999999999999998) * t59
-        new_state_1_0_m_layers_3_bias_j = t96 + t97
-        t98 = f32(0.999) * state_1_0_v_layers_3_bias[j]
-        t99 = t59 * t59
-        t100 = f32(0.0010000000000000009) * t99
-        new_state_1_0_v_layers_3_bias_j = t98 + t100
-        t101 = new_state_1_0_m_layers_3_bias_j / f32(r65)
-        t102 = new_state_1_0_v_layers_3_bias_j / f32(r63)
-        t103 = sqrt(t102)
-        t104 = t103 + f32(1e-08)
-        t105 = t101 / t104
-        t135 = f32(-0.001) * t105
-        new_model_layers_3_bias_j = model_layers_3_bias[j] + t135
+        t85 = v65[j] * r81
+        t137 = abs(t85)
+        t138 = t137 < f32(inf)
+        t139 = maximum(t85, f32(-9.223372036854776e+18))
+        t140 = minimum(t139, f32(9.223372036854776e+18))
+        t141 = (t140 if t138 else t85)
+        t142 = f32(0.9) * state_1_0_m_layers_3_bias[j]
+        t143 = f32(0.09999999999999998) * t141
+        new_state_1_0_m_layers_3_bias_j = t142 + t143
+        t144 = f32(0.999) * state_1_0_v_layers_3_bias[j]
+        t145 = t141 * t141
+        t146 = f32(0.0010000000000000009) * t145
+        new_state_1_0_v_layers_3_bias_j = t144 + t146
+        t147 = new_state_1_0_m_layers_3_bias_j / f32(r91)
+        t148 = new_state_1_0_v_layers_3_bias_j / f32(r89)
+        t149 = sqrt(t148)
+        t150 = t149 + f32(1e-08)
+        t151 = t147 / t150
+        t191 = f32(-0.001) * t151
+        new_model_layers_3_bias_j = model_layers_3_bias[j] + t191
         state_1_0_m_layers_3_bias[j] = new_state_1_0_m_layers_3_bias_j
         state_1_0_v_layers_3_bias[j] = new_state_1_0_v_layers_3_bias_j
         model_layers_3_bias[j] = new_model_layers_3_bias_j
 
 
 @njit(**KERNEL)
-def nest32_multiply_add_square_divide_sqrt(
-    lo, hi, model_layers_6_weight_bar, v55, state_1_0_m_layers_6_weight,
-    state_1_0_v_layers_6_weight, v65, v63, model_layers_6_weight,
+def nest40_multiply_abs_less_maximum_minimum_where(
+    lo, hi, v68, v81, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v91, v89,
+    model_layers_6_weight,
 ):
-    r55 = v55[0]
-    r65 = v65[0]
-    r63 = v63[0]
+    r81 = v81[0]
+    r91 = v91[0]
+    r89 = v89[0]
     for j in range(lo, hi):
-        t60 = model_layers_6_weight_bar[j] * r55
-        t106 = f32(0.9) * state_1_0_m_layers_6_weight[j]
-        t107 = f32(0.09999999999999998) * t60
-        new_state_1_0_m_layers_6_weight_j = t106 + t107
-        t108 = f32(0.999) * state_1_0_v_layers_6_weight[j]
-        t109 = t60 * t60
-        t110 = f32(0.0010000000000000009) * t109
-        new_state_1_0_v_layers_6_weight_j = t108 + t110
-        t111 = new_state_1_0_m_layers_6_weight_j / f32(r65)
-        t112 = new_state_1_0_v_layers_6_weight_j / f32(r63)
-        t113 = sqrt(t112)
-        t114 = t113 + f32(1e-08)
-        t115 = t111 / t114
-        t130 = f32(0.01) * model_layers_6_weight[j]
-        t131 = t115 + t130
-        t136 = f32(-0.001) * t131
-        new_model_layers_6_weight_j = model_layers_6_weight[j] + t136
+        t86 = v68[j] * r81
+        t152 = abs(t86)
+        t153 = t152 < f32(inf)
+        t154 = maximum(t86, f32(-9.223372036854776e+18))
+        t155 = minimum(t154, f32(9.223372036854776e+18))
+        t156 = (t155 if t153 else t86)
+        t157 = f32(0.9) * state_1_0_m_layers_6_weight[j]
+        t158 = f32(0.09999999999999998) * t156
+        new_state_1_0_m_layers_6_weight_j = t157 + t158
+        t159 = f32(0.999) * state_1_0_v_layers_6_weight[j]
+        t160 = t156 * t156
+        t161 = f32(0.0010000000000000009) * t160
+        new_state_1_0_v_layers_6_weight_j = t159 + t161
+        t162 = new_state_1_0_m_layers_6_weight_j / f32(r91)
+        t163 = new_state_1_0_v_layers_6_weight_j / f32(r89)
+        t164 = sqrt(t163)
+        t165 = t164 + f32(1e-08)
+        t166 = t162 / t165
+        t186 = f32(0.01) * model_layers_6_weight[j]
+        t187 = t166 + t186
+        t192 = f32(-0.001) * t187
+        new_model_layers_6_weight_j = model_layers_6_weight[j] + t192
         state_1_0_m_layers_6_weight[j] = new_state_1_0_m_layers_6_weight_j
         state_1_0_v_layers_6_weight[j] = new_state_1_0_v_layers_6_weight_j
         model_layers_6_weight[j] = new_model_layers_6_weight_j
@@ -403,8 +532,8 @@ def step(
     n2 = model_layers_3_weight.shape[1]
     n4 = x.shape[0]
     nest1_identity_divide_add_pow_subtract(
-        0, 1, v2, v9, n4, v22, state_1_0_t, new_state_1_0_t, v63, v65, state_1_0_m_layers_6_bias,
-        v116, state_1_0_v_layers_6_bias, v118,
+        0, 1, v2, v9, n4, v22, state_1_0_t, new_state_1_0_t, v89, v91, state_1_0_m_layers_6_bias,
+        v172, state_1_0_v_layers_6_bias, v174,
     )
     gemm(x, model_layers_0_weight, out=v1)
     fold_in(key, v2, out=v3)
@@ -422,7 +551,7 @@ def step(
     nest11_add_subtract_square_sum_multiply(
         0, n4, v15, model_layers_6_bias, y, v18, v22, h6_bar, model_layers_6_bias_bar,
     )
-    nest12_divide_square(0, 1, v18, n4, v20, model_layers_6_bias_bar, v50)
+    nest12_divide_square(0, 1, v18, n4, v20, model_layers_6_bias_bar, v46)
     gemm(h6_bar.T, model_layers_6_weight, out=h5_bar)
     gemm(h5.T, h6_bar.T, out=model_layers_6_weight_bar)
     nest15_where_divide_multiply_sum(
@@ -435,35 +564,45 @@ def step(
     )
     gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
     nest20_square_sum(0, n0 * n1, model_layers_0_weight_bar, v37)
-    nest21_square_sum(0, n1 * n2, model_layers_3_weight_bar, v42)
+    nest21_square_sum(0, n1 * n2, model_layers_3_weight_bar, v41)
     nest22_square_sum(0, n1, model_layers_0_bias_bar, v39)
-    nest23_add(0, 1, v37, v39, v42, v43)
-    nest24_square_sum(0, n2, model_layers_3_bias_bar, v45)
-    nest25_add(0, 1, v43, v45, v46)
-    nest26_square_sum(0, n2, model_layers_6_weight_bar, v48)
-    nest27_add_sqrt_maximum_divide_multiply_square(
-        0, 1, v46, v48, v50, v55, model_layers_6_bias_bar, v116, state_1_0_m_layers_6_bias, v118,
-        state_1_0_v_layers_6_bias, v65, v63, model_layers_6_bias,
+    nest23_add(0, 1, v37, v39, v41, v49)
+    nest24_square_sum(0, n2, model_layers_3_bias_bar, v43)
+    nest25_add(0, 1, v49, v43, v50)
+    nest26_square_sum(0, n2, model_layers_6_weight_bar, v45)
+    nest27_add_less_where_astype_multiply_square(
+        0, 1, v50, v45, v46, v55, model_layers_6_bias_bar, v71, v72,
     )
-    nest28_multiply_add_square_divide_sqrt(
-        0, n0 * n1, model_layers_0_weight_bar, v55, state_1_0_m_layers_0_weight,
-        state_1_0_v_layers_0_weight, v65, v63, model_layers_0_weight,
+    nest28_multiply_square_sum(0, n0 * n1, model_layers_0_weight_bar, v55, v56, v58)
+    nest29_multiply_square_sum(0, n1 * n2, model_layers_3_weight_bar, v55, v62, v64)
+    nest30_multiply_square_sum(0, n1, model_layers_0_bias_bar, v55, v59, v61)
+    nest31_add(0, 1, v58, v61, v64, v75)
+    nest32_multiply_square_sum(0, n2, model_layers_3_bias_bar, v55, v65, v67)
+    nest33_add(0, 1, v75, v67, v76)
+    nest34_multiply_square_sum(0, n2, model_layers_6_weight_bar, v55, v68, v70)
+    nest35_add_sqrt_maximum_divide_multiply_abs(
+        0, 1, v76, v70, v72, v55, v81, v71, v172, state_1_0_m_layers_6_bias, v174,
+        state_1_0_v_layers_6_bias, v91, v89, model_layers_6_bias,
     )
-    nest29_multiply_add_square_divide_sqrt(
-        0, n1 * n2, model_layers_3_weight_bar, v55, state_1_0_m_layers_3_weight,
-        state_1_0_v_layers_3_weight, v65, v63, model_layers_3_weight,
+    nest36_multiply_abs_less_maximum_minimum_where(
+        0, n0 * n1, v56, v81, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v91, v89,
+        model_layers_0_weight,
     )
-    nest30_multiply_add_square_divide_sqrt(
-        0, n1, model_layers_0_bias_bar, v55, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias,
-        v65, v63, model_layers_0_bias,
+    nest37_multiply_abs_less_maximum_minimum_where(
+        0, n1 * n2, v62, v81, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v91, v89,
+        model_layers_3_weight,
     )
-    nest31_multiply_add_square_divide_sqrt(
-        0, n2, model_layers_3_bias_bar, v55, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias,
-        v65, v63, model_layers_3_bias,
+    nest38_multiply_abs_less_maximum_minimum_where(
+        0, n1, v59, v81, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v91, v89,
+        model_layers_0_bias,
     )
-    nest32_multiply_add_square_divide_sqrt(
-        0, n2, model_layers_6_weight_bar, v55, state_1_0_m_layers_6_weight,
-        state_1_0_v_layers_6_weight, v65, v63, model_layers_6_weight,
+    nest39_multiply_abs_less_maximum_minimum_where(
+        0, n2, v65, v81, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v91, v89,
+        model_layers_3_bias,
+    )
+    nest40_multiply_abs_less_maximum_minimum_where(
+        0, n2, v68, v81, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v91, v89,
+        model_layers_6_weight,
     )
     return (
         model_layers_0_weight, model_layers_0_bias, model_layers_3_weight, model_layers_3_bias,

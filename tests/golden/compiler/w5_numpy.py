@@ -48,74 +48,106 @@ def step(
     v35 = np.sum(np.square(model_layers_0_weight_bar), axis=(-2, -1))
     v37 = np.sum(np.square(model_layers_0_bias_bar), axis=-1)  # f32   sum(model_layers_0_bias_bar²)
     # f32   sum(model_layers_3_weight_bar²)
-    v40 = np.sum(np.square(model_layers_3_weight_bar), axis=(-2, -1))
-    v43 = np.sum(np.square(model_layers_3_bias_bar), axis=-1)  # f32   sum(model_layers_3_bias_bar²)
+    v39 = np.sum(np.square(model_layers_3_weight_bar), axis=(-2, -1))
+    v41 = np.sum(np.square(model_layers_3_bias_bar), axis=-1)  # f32   sum(model_layers_3_bias_bar²)
     # f32   sum(model_layers_6_weight_bar²)
-    v46 = np.sum(np.square(model_layers_6_weight_bar), axis=(-2, -1))
-    v49 = np.reshape(np.square(model_layers_6_bias_bar), ())  # f32   model_layers_6_bias_bar²
-    v51 = np.sqrt(v35 + v37 + v40 + v43 + v46 + v49)    # f32   √(v35 + v37 + v40 + v43 + v46 + v49)
-    v53 = 1.0 / np.maximum(v51, 1.0)                          # f32   1 / maximum(v51, 1)
+    v43 = np.sum(np.square(model_layers_6_weight_bar), axis=(-2, -1))
+    v45 = np.reshape(np.square(model_layers_6_bias_bar), ())  # f32   model_layers_6_bias_bar²
+    v51 = v35 + v37 + v39 + v41 + v43 + v45 < np.inf          # bool
+    v52 = float(np.where(v51, 1.0, 8.271806125530277e-25))    # f64~   1 if v51 else 8.27181e-25
+    v53 = np.asarray(v52, np.float32)[()]                     # f32   v52
     v54 = model_layers_0_weight_bar * v53                     # f32[n0,n1]
-    v55 = model_layers_0_bias_bar * v53                       # f32[n1]
-    v56 = model_layers_3_weight_bar * v53                     # f32[n1,n2]
-    v57 = model_layers_3_bias_bar * v53                       # f32[n2]
-    v58 = model_layers_6_weight_bar * v53                     # f32[n2,1]
-    v59 = model_layers_6_bias_bar * v53                       # f32[1]
+    v57 = model_layers_0_bias_bar * v53                       # f32[n1]
+    v60 = model_layers_3_weight_bar * v53                     # f32[n1,n2]
+    v63 = model_layers_3_bias_bar * v53                       # f32[n2]
+    v66 = model_layers_6_weight_bar * v53                     # f32[n2,1]
+    v69 = model_layers_6_bias_bar * v53                       # f32[1]
+    # f32   sum(v54²) + sum(v57²)
+    v72 = np.sum(np.square(v54), axis=(-2, -1)) + np.sum(np.square(v57), axis=-1)
+    v73 = v72 + np.sum(np.square(v60), axis=(-2, -1))         # f32   v72 + sum(v60²)
+    # f32   v73 + sum(v63²) + sum(v66²)
+    v75 = v73 + np.sum(np.square(v63), axis=-1) + np.sum(np.square(v66), axis=(-2, -1))
+    v77 = np.sqrt(v75 + np.reshape(np.square(v69), ()))       # f32   √(v75 + v69²)
+    v79 = 1.0 / np.maximum(v77, v53)                          # f32   1 / maximum(v77, v53)
+    v80 = v54 * v79                                           # f32[n0,n1]
+    v81 = v57 * v79                                           # f32[n1]
+    v82 = v60 * v79                                           # f32[n1,n2]
+    v83 = v63 * v79                                           # f32[n2]
+    v84 = v66 * v79                                           # f32[n2,1]
+    v85 = v69 * v79                                           # f32[1]
     new_state_1_0_t = state_1_0_t + 1                         # i64
-    v60 = float(np.power(0.999, new_state_1_0_t))             # f64~   0.999^new_state_1_0_t
-    v61 = float(1 - v60)                                      # f64~   1 − v60
-    v63 = float(1 - float(np.power(0.9, new_state_1_0_t)))    # f64~   1 − 0.9^new_state_1_0_t
-    # f32[n0,n1]   0.9 · state_1_0_m_layers_0_weight + 0.1 · v54
-    new_state_1_0_m_layers_0_weight = 0.9 * state_1_0_m_layers_0_weight + 0.09999999999999998 * v54
-    v68 = 0.0010000000000000009 * np.square(v54)              # f32[n0,n1]   0.001 · v54²
-    new_state_1_0_v_layers_0_weight = 0.999 * state_1_0_v_layers_0_weight + v68  # f32[n0,n1]
-    # f32[n0,n1]   √(new_state_1_0_v_layers_0_weight / v61)
-    v71 = np.sqrt(new_state_1_0_v_layers_0_weight / v61)
-    v73 = new_state_1_0_m_layers_0_weight / v63 / (v71 + 1e-08)  # f32[n0,n1]
-    # f32[n1]   0.9 · state_1_0_m_layers_0_bias + 0.1 · v55
-    new_state_1_0_m_layers_0_bias = 0.9 * state_1_0_m_layers_0_bias + 0.09999999999999998 * v55
-    v78 = 0.0010000000000000009 * np.square(v55)              # f32[n1]   0.001 · v55²
-    new_state_1_0_v_layers_0_bias = 0.999 * state_1_0_v_layers_0_bias + v78  # f32[n1]
-    # f32[n1]   √(new_state_1_0_v_layers_0_bias / v61)
-    v81 = np.sqrt(new_state_1_0_v_layers_0_bias / v61)
-    v83 = new_state_1_0_m_layers_0_bias / v63 / (v81 + 1e-08)  # f32[n1]
-    # f32[n1,n2]   0.9 · state_1_0_m_layers_3_weight + 0.1 · v56
-    new_state_1_0_m_layers_3_weight = 0.9 * state_1_0_m_layers_3_weight + 0.09999999999999998 * v56
-    v88 = 0.0010000000000000009 * np.square(v56)              # f32[n1,n2]   0.001 · v56²
-    new_state_1_0_v_layers_3_weight = 0.999 * state_1_0_v_layers_3_weight + v88  # f32[n1,n2]
-    # f32[n1,n2]   √(new_state_1_0_v_layers_3_weight / v61)
-    v91 = np.sqrt(new_state_1_0_v_layers_3_weight / v61)
-    v93 = new_state_1_0_m_layers_3_weight / v63 / (v91 + 1e-08)  # f32[n1,n2]
-    # f32[n2]   0.9 · state_1_0_m_layers_3_bias + 0.1 · v57
-    new_state_1_0_m_layers_3_bias = 0.9 * state_1_0_m_layers_3_bias + 0.09999999999999998 * v57
-    v98 = 0.0010000000000000009 * np.square(v57)              # f32[n2]   0.001 · v57²
-    new_state_1_0_v_layers_3_bias = 0.999 * state_1_0_v_layers_3_bias + v98  # f32[n2]
-    # f32[n2]   √(new_state_1_0_v_layers_3_bias / v61)
-    v101 = np.sqrt(new_state_1_0_v_layers_3_bias / v61)
-    v103 = new_state_1_0_m_layers_3_bias / v63 / (v101 + 1e-08)  # f32[n2]
-    # f32[n2,1]   0.9 · state_1_0_m_layers_6_weight + 0.1 · v58
-    new_state_1_0_m_layers_6_weight = 0.9 * state_1_0_m_layers_6_weight + 0.09999999999999998 * v58
-    v108 = 0.0010000000000000009 * np.square(v58)             # f32[n2,1]   0.001 · v58²
-    new_state_1_0_v_layers_6_weight = 0.999 * state_1_0_v_layers_6_weight + v108  # f32[n2,1]
-    # f32[n2,1]   √(new_state_1_0_v_layers_6_weight / v61)
-    v111 = np.sqrt(new_state_1_0_v_layers_6_weight / v61)
-    v113 = new_state_1_0_m_layers_6_weight / v63 / (v111 + 1e-08)  # f32[n2,1]
-    # f32[1]   0.9 · state_1_0_m_layers_6_bias + 0.1 · v59
-    new_state_1_0_m_layers_6_bias = 0.9 * state_1_0_m_layers_6_bias + 0.09999999999999998 * v59
-    v118 = 0.0010000000000000009 * np.square(v59)             # f32[1]   0.001 · v59²
-    new_state_1_0_v_layers_6_bias = 0.999 * state_1_0_v_layers_6_bias + v118  # f32[1]
-    # f32[1]   √(new_state_1_0_v_layers_6_bias / v61)
-    v121 = np.sqrt(new_state_1_0_v_layers_6_bias / v61)
-    v123 = new_state_1_0_m_layers_6_bias / v63 / (v121 + 1e-08)  # f32[1]
-    v130 = -0.001 * (v73 + 0.01 * model_layers_0_weight)      # f32[n0,n1]
-    v132 = -0.001 * (v93 + 0.01 * model_layers_3_weight)      # f32[n1,n2]
-    v134 = -0.001 * (v113 + 0.01 * model_layers_6_weight)     # f32[n2,1]
-    new_model_layers_0_weight = model_layers_0_weight + v130  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v83  # f32[n1]
-    new_model_layers_3_weight = model_layers_3_weight + v132  # f32[n1,n2]
-    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v103  # f32[n2]
-    new_model_layers_6_weight = model_layers_6_weight + v134  # f32[n2,1]
-    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v123  # f32[1]
+    v86 = float(np.power(0.999, new_state_1_0_t))             # f64~   0.999^new_state_1_0_t
+    v87 = float(1 - v86)                                      # f64~   1 − v86
+    v89 = float(1 - float(np.power(0.9, new_state_1_0_t)))    # f64~   1 − 0.9^new_state_1_0_t
+    v92 = np.maximum(v80, -9.223372036854776e+18)          # f32[n0,n1]   maximum(v80, −9.22337e+18)
+    v93 = np.minimum(v92, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v92, 9.22337e+18)
+    v94 = np.where(np.abs(v80) < np.inf, v93, v80)          # f32[n0,n1]   v93 if |v80| < ∞ else v80
+    # f32[n0,n1]   0.9 · state_1_0_m_layers_0_weight + 0.1 · v94
+    new_state_1_0_m_layers_0_weight = 0.9 * state_1_0_m_layers_0_weight + 0.09999999999999998 * v94
+    v99 = 0.0010000000000000009 * np.square(v94)              # f32[n0,n1]   0.001 · v94²
+    new_state_1_0_v_layers_0_weight = 0.999 * state_1_0_v_layers_0_weight + v99  # f32[n0,n1]
+    # f32[n0,n1]   √(new_state_1_0_v_layers_0_weight / v87)
+    v102 = np.sqrt(new_state_1_0_v_layers_0_weight / v87)
+    v104 = new_state_1_0_m_layers_0_weight / v89 / (v102 + 1e-08)  # f32[n0,n1]
+    v107 = np.maximum(v81, -9.223372036854776e+18)            # f32[n1]   maximum(v81, −9.22337e+18)
+    v108 = np.minimum(v107, 9.223372036854776e+18)            # f32[n1]   minimum(v107, 9.22337e+18)
+    v109 = np.where(np.abs(v81) < np.inf, v108, v81)          # f32[n1]   v108 if |v81| < ∞ else v81
+    # f32[n1]   0.9 · state_1_0_m_layers_0_bias + 0.1 · v109
+    new_state_1_0_m_layers_0_bias = 0.9 * state_1_0_m_layers_0_bias + 0.09999999999999998 * v109
+    v114 = 0.0010000000000000009 * np.square(v109)            # f32[n1]   0.001 · v109²
+    new_state_1_0_v_layers_0_bias = 0.999 * state_1_0_v_layers_0_bias + v114  # f32[n1]
+    # f32[n1]   √(new_state_1_0_v_layers_0_bias / v87)
+    v117 = np.sqrt(new_state_1_0_v_layers_0_bias / v87)
+    v119 = new_state_1_0_m_layers_0_bias / v89 / (v117 + 1e-08)  # f32[n1]
+    v122 = np.maximum(v82, -9.223372036854776e+18)         # f32[n1,n2]   maximum(v82, −9.22337e+18)
+    v123 = np.minimum(v122, 9.223372036854776e+18)         # f32[n1,n2]   minimum(v122, 9.22337e+18)
+    v124 = np.where(np.abs(v82) < np.inf, v123, v82)       # f32[n1,n2]   v123 if |v82| < ∞ else v82
+    # f32[n1,n2]   0.9 · state_1_0_m_layers_3_weight + 0.1 · v124
+    new_state_1_0_m_layers_3_weight = 0.9 * state_1_0_m_layers_3_weight + 0.09999999999999998 * v124
+    v129 = 0.0010000000000000009 * np.square(v124)            # f32[n1,n2]   0.001 · v124²
+    new_state_1_0_v_layers_3_weight = 0.999 * state_1_0_v_layers_3_weight + v129  # f32[n1,n2]
+    # f32[n1,n2]   √(new_state_1_0_v_layers_3_weight / v87)
+    v132 = np.sqrt(new_state_1_0_v_layers_3_weight / v87)
+    v134 = new_state_1_0_m_layers_3_weight / v89 / (v132 + 1e-08)  # f32[n1,n2]
+    v137 = np.maximum(v83, -9.223372036854776e+18)            # f32[n2]   maximum(v83, −9.22337e+18)
+    v138 = np.minimum(v137, 9.223372036854776e+18)            # f32[n2]   minimum(v137, 9.22337e+18)
+    v139 = np.where(np.abs(v83) < np.inf, v138, v83)          # f32[n2]   v138 if |v83| < ∞ else v83
+    # f32[n2]   0.9 · state_1_0_m_layers_3_bias + 0.1 · v139
+    new_state_1_0_m_layers_3_bias = 0.9 * state_1_0_m_layers_3_bias + 0.09999999999999998 * v139
+    v144 = 0.0010000000000000009 * np.square(v139)            # f32[n2]   0.001 · v139²
+    new_state_1_0_v_layers_3_bias = 0.999 * state_1_0_v_layers_3_bias + v144  # f32[n2]
+    # f32[n2]   √(new_state_1_0_v_layers_3_bias / v87)
+    v147 = np.sqrt(new_state_1_0_v_layers_3_bias / v87)
+    v149 = new_state_1_0_m_layers_3_bias / v89 / (v147 + 1e-08)  # f32[n2]
+    v152 = np.maximum(v84, -9.223372036854776e+18)          # f32[n2,1]   maximum(v84, −9.22337e+18)
+    v153 = np.minimum(v152, 9.223372036854776e+18)          # f32[n2,1]   minimum(v152, 9.22337e+18)
+    v154 = np.where(np.abs(v84) < np.inf, v153, v84)        # f32[n2,1]   v153 if |v84| < ∞ else v84
+    # f32[n2,1]   0.9 · state_1_0_m_layers_6_weight + 0.1 · v154
+    new_state_1_0_m_layers_6_weight = 0.9 * state_1_0_m_layers_6_weight + 0.09999999999999998 * v154
+    v159 = 0.0010000000000000009 * np.square(v154)            # f32[n2,1]   0.001 · v154²
+    new_state_1_0_v_layers_6_weight = 0.999 * state_1_0_v_layers_6_weight + v159  # f32[n2,1]
+    # f32[n2,1]   √(new_state_1_0_v_layers_6_weight / v87)
+    v162 = np.sqrt(new_state_1_0_v_layers_6_weight / v87)
+    v164 = new_state_1_0_m_layers_6_weight / v89 / (v162 + 1e-08)  # f32[n2,1]
+    v167 = np.maximum(v85, -9.223372036854776e+18)            # f32[1]   maximum(v85, −9.22337e+18)
+    v168 = np.minimum(v167, 9.223372036854776e+18)            # f32[1]   minimum(v167, 9.22337e+18)
+    v169 = np.where(np.abs(v85) < np.inf, v168, v85)          # f32[1]   v168 if |v85| < ∞ else v85
+    # f32[1]   0.9 · state_1_0_m_layers_6_bias + 0.1 · v169
+    new_state_1_0_m_layers_6_bias = 0.9 * state_1_0_m_layers_6_bias + 0.09999999999999998 * v169
+    v174 = 0.0010000000000000009 * np.square(v169)            # f32[1]   0.001 · v169²
+    new_state_1_0_v_layers_6_bias = 0.999 * state_1_0_v_layers_6_bias + v174  # f32[1]
+    # f32[1]   √(new_state_1_0_v_layers_6_bias / v87)
+    v177 = np.sqrt(new_state_1_0_v_layers_6_bias / v87)
+    v179 = new_state_1_0_m_layers_6_bias / v89 / (v177 + 1e-08)  # f32[1]
+    v186 = -0.001 * (v104 + 0.01 * model_layers_0_weight)     # f32[n0,n1]
+    v188 = -0.001 * (v134 + 0.01 * model_layers_3_weight)     # f32[n1,n2]
+    v190 = -0.001 * (v164 + 0.01 * model_layers_6_weight)     # f32[n2,1]
+    new_model_layers_0_weight = model_layers_0_weight + v186  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v119  # f32[n1]
+    new_model_layers_3_weight = model_layers_3_weight + v188  # f32[n1,n2]
+    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v149  # f32[n2]
+    new_model_layers_6_weight = model_layers_6_weight + v190  # f32[n2,1]
+    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v179  # f32[1]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_3_weight,
         new_model_layers_3_bias, new_model_layers_6_weight, new_model_layers_6_bias,

@@ -12,7 +12,8 @@ from typing import Any
 from clearprop.compiler.array_access import slice_axes, whole_array
 from clearprop.compiler.binding import SPLIT_ELEMENTS, Binding, KernelCall
 from clearprop.compiler.iteration_domains import Statement
-from clearprop.compiler.kernels import Kernel, dtype_name
+from clearprop.compiler.kernel_text import dtype_name
+from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.native import library_kernels
 
 

@@ -1,0 +1,96 @@
+"""Pieces of a kernel's text: dtypes, numbers, conversions, parentheses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from clearprop.compiler.iteration_domains import Statement
+from clearprop.program.ir import Var
+from clearprop.program.types import INT64, DType, promote, type_of
+
+CAST = {
+    "float32": "f32",
+    "float64": "f64",
+    "int64": "i64",
+    "uint32": "u32",
+    "bool": "b1",
+    "int32": "i32",
+    "uint8": "u8",
+}
+
+
+def dtype_name(dtype: DType) -> str:
+    """The name of a dtype in generated sources."""
+    return CAST[dtype.name]
+
+
+def compute_dtype(op: Statement, position: int) -> DType | None:
+    """The dtype in which an operation reads an operand: that of all together, as NumPy has it; None: as it is.
+
+    A Python integer that is known only at run time is compared in int64, which holds it.
+    """
+    p = op.equation.primitive
+    own: DType = op.out.dtype
+    if op.kind == "reduce":
+        return own
+    if position < p.conditions or p.facts.unconverted:
+        return None
+    types = [type_of(a) for a in op.equation.inputs[p.conditions :]]
+    dtype, _ = promote(types)
+    if own.kind == "f" and dtype.kind in "iub":
+        return own
+    late = any(isinstance(a, Var) and type_of(a).weak for a in op.equation.inputs)
+    return INT64 if own.kind == "b" and dtype.kind in "iu" and late else dtype
+
+
+def indent_lines(lines: Sequence[str]) -> list[str]:
+    """The lines one level deeper."""
+    return ["    " + line for line in lines]
+
+
+def literal_text(value: Any, dtype: DType | None) -> str:
+    """A number of a dtype."""
+    text = (
+        "inf"
+        if value == float("inf")
+        else "-inf"
+        if value == float("-inf")
+        else "nan"
+        if value != value
+        else repr(value)
+    )
+    if dtype is None:
+        return text
+    return f"{dtype_name(dtype)}({text})"
+
+
+def cast_text(text: str, have: str, want: DType | None) -> str:
+    """An expression of one dtype in another."""
+    return text if want is None or want.name == have else f"{dtype_name(want)}({text})"
+
+
+_ATOM = re.compile(r"^-?[\w.]+$|^[\w.]+\[[^\[\]]*\]$|^\w+\([^()]*\)$")
+
+
+def enclose_operand(text: str) -> str:
+    """An operand's text, in parentheses where an operator beside it would take it apart."""
+    call = re.match(r"\w*(?=\()", text)
+    whole = _ATOM.match(text) or (call is not None and _is_enclosed(text[call.end() :]))
+    return text if whole else f"({text})"
+
+
+def unsigned_text(text: str) -> str:
+    """An int64 operand as the unsigned number of the same bits."""
+    return "u" + text[1:] if re.fullmatch(r"i64\([^()]*\)", text) else f"u64({text})"
+
+
+def _is_enclosed(text: str) -> bool:
+    """Whether the first parenthesis closes at the end."""
+    depth = 0
+    for i, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if depth == 0:
+            return i == len(text) - 1
+    return False
