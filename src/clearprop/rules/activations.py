@@ -11,6 +11,7 @@ from typing import Any
 from clearprop.primitives import composite
 from clearprop.program.types import Value
 from clearprop.rules import eager
+from clearprop.rules.comparison import nan_or_zero
 from clearprop.rules.elementwise import abs, erf, exp, expm1, log1p, maximum, minimum, where
 from clearprop.rules.trigonometric import tanh
 
@@ -43,7 +44,7 @@ def softplus(x: Value, /) -> Any:
 
 @composite(
     "elementwise", eager=eager.rectify, dtype="float", tex=r"\max(0, {x})", kink=lambda x: x,
-    d_x=lambda g, y: where(y > 0, g, 0.0),
+    d_x=lambda g, y: where(y > 0, g, nan_or_zero(y)),
 )  # fmt: skip
 def relu(x: Value, /) -> Any:
     """Rectified linear unit max(0, x) (Nair & Hinton 2010).  By convention relu′(0) = 0.
@@ -59,7 +60,7 @@ def relu(x: Value, /) -> Any:
 
 @composite(
     "elementwise", dtype="float", tex=r"\operatorname{{leaky}}({x})", kink=lambda x: x,
-    d_x=lambda g, x, slope: where(x > 0, g, slope * g),
+    d_x=lambda g, x, slope: where(x > 0, g, where(x <= 0, slope * g, x)),
 )  # fmt: skip
 def leaky_relu(x: Value, /, *, slope: Value = 0.01) -> Any:
     """x where x > 0, slope · x elsewhere (Maas et al. 2013).  By convention the derivative at 0 is the slope.
@@ -76,7 +77,7 @@ def leaky_relu(x: Value, /, *, slope: Value = 0.01) -> Any:
 
 @composite(
     "elementwise", dtype="float", tex=r"\min(\max(0, {x}), 6)", kink=lambda x: x * (x - 6.0),
-    d_x=lambda g, y: where(y > 0, where(y < 6, g, 0.0), 0.0),
+    d_x=lambda g, y: where(y > 0, where(y < 6, g, 0.0), nan_or_zero(y)),
 )  # fmt: skip
 def relu6(x: Value, /) -> Any:
     """min(max(0, x), 6) (Krizhevsky 2010).  By convention the derivative at 0 and at 6 is 0.
@@ -90,9 +91,14 @@ def relu6(x: Value, /) -> Any:
     return minimum(maximum(x, 0.0), 6.0)
 
 
+def _not_above_zero(x: Value) -> Any:
+    """min(x, 0) with derivative 1 at 0, as the branch that it stands in: so the second derivative there is whole."""
+    return where(x > 0, 0.0, x)
+
+
 @composite(
     "elementwise", dtype="float", tex=r"\operatorname{{elu}}({x})", kink=lambda x, alpha: x,
-    d_x=lambda g, x, alpha: where(x > 0, g, g * alpha * exp(minimum(x, 0.0))),
+    d_x=lambda g, x, alpha: where(x > 0, g, g * alpha * exp(_not_above_zero(x))),
 )  # fmt: skip
 def elu(x: Value, /, *, alpha: Value = 1.0) -> Any:
     """x where x > 0, alpha (eˣ − 1) elsewhere (Clevert et al. 2015).
@@ -104,7 +110,7 @@ def elu(x: Value, /, *, alpha: Value = 1.0) -> Any:
     >>> cl.elu(cl.tensor([-1.0, 2.0]))
     Tensor([-0.63212056, 2.0])
     """
-    return where(x > 0, x, alpha * expm1(minimum(x, 0.0)))
+    return where(x > 0, x, alpha * expm1(_not_above_zero(x)))
 
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
@@ -112,7 +118,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 @composite(
     "elementwise", dtype="float", tex=r"\operatorname{{selu}}({x})", kink=lambda x: x,
-    d_x=lambda g, x: SELU_SCALE * where(x > 0, g, g * SELU_ALPHA * exp(minimum(x, 0.0))),
+    d_x=lambda g, x: SELU_SCALE * where(x > 0, g, g * SELU_ALPHA * exp(_not_above_zero(x))),
 )  # fmt: skip
 def selu(x: Value, /) -> Any:
     """Scaled elu that keeps mean 0 and variance 1 (Klambauer et al. 2017).
@@ -123,7 +129,7 @@ def selu(x: Value, /) -> Any:
     >>> cl.selu(cl.tensor([-1.0, 2.0]))
     Tensor([-1.11133074, 2.10140197])
     """
-    return SELU_SCALE * where(x > 0, x, SELU_ALPHA * expm1(minimum(x, 0.0)))
+    return SELU_SCALE * where(x > 0, x, SELU_ALPHA * expm1(_not_above_zero(x)))
 
 
 @composite(

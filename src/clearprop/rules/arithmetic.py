@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike
 from clearprop.primitives import Zero, composite, primitive
 from clearprop.program.types import FLOAT64, Value, is_floating, type_of
 from clearprop.program.values import raw
-from clearprop.rules.comparison import equal, logical_and, where
+from clearprop.rules.comparison import equal, logical_and, nan_or_zero, where
 
 _CONSTANT = Zero("piecewise constant: its derivative is 0 wherever it has one")
 
@@ -151,8 +151,8 @@ def sign(x: Value, /) -> Any:
 @primitive(
     "elementwise", numpy="np.maximum({a}, {b})", numba="maximum({a}, {b})", tex=r"\max({a}, {b})",
     kink=lambda a, b: a - b,
-    d_a=lambda g, a, b: where(a > b, g, where(equal(a, b), 0.5 * g, 0.0)),
-    d_b=lambda g, a, b: where(b > a, g, where(equal(a, b), 0.5 * g, 0.0)),
+    d_a=lambda g, a, b: where(a > b, g, where(equal(a, b), 0.5 * g, nan_or_zero(a))),
+    d_b=lambda g, a, b: where(b > a, g, where(equal(a, b), 0.5 * g, nan_or_zero(b))),
 )  # fmt: skip
 def maximum(a: Value, b: Value, /) -> Any:
     """The larger of a and b; NaN wins.  At a tie each operand gets half of the derivative.
@@ -170,8 +170,8 @@ def maximum(a: Value, b: Value, /) -> Any:
 @primitive(
     "elementwise", numpy="np.minimum({a}, {b})", numba="minimum({a}, {b})", tex=r"\min({a}, {b})",
     kink=lambda a, b: a - b,
-    d_a=lambda g, a, b: where(a < b, g, where(equal(a, b), 0.5 * g, 0.0)),
-    d_b=lambda g, a, b: where(b < a, g, where(equal(a, b), 0.5 * g, 0.0)),
+    d_a=lambda g, a, b: where(a < b, g, where(equal(a, b), 0.5 * g, nan_or_zero(a))),
+    d_b=lambda g, a, b: where(b < a, g, where(equal(a, b), 0.5 * g, nan_or_zero(b))),
 )  # fmt: skip
 def minimum(a: Value, b: Value, /) -> Any:
     """The smaller of a and b; NaN wins.  At a tie each operand gets half of the derivative.
@@ -263,14 +263,15 @@ def identity(x: Value, /) -> Any:
 
 @composite(
     "elementwise", tex=r"\min(\max({x}, {low}), {high})", kink=lambda x, low, high: (x - low) * (x - high),
-    d_x=lambda g, x, low, high: where(logical_and(x >= low, x <= high), g, 0.0),
-    d_low=lambda g, x, low: where(x < low, g, 0.0),
-    d_high=lambda g, x, high: where(x > high, g, 0.0),
+    d_x=lambda g, x, low, high: where(logical_and(x >= low, x <= high), g, nan_or_zero(x)),
+    d_low=lambda g, x, low, high: where(logical_and(x < low, low <= high), g, nan_or_zero(low)),
+    d_high=lambda g, x, low, high: where(maximum(x, low) > high, g, nan_or_zero(high)),
 )  # fmt: skip
 def clip_(x: Value, low: Value, high: Value, /) -> Any:
     """x limited to the interval [min, max]; a bound that is None does not bind.
 
-    At a bound the derivative with respect to x is 1 by convention.
+    At a bound the derivative with respect to x is 1 by convention.  Where low > high the value is high, and so is what
+    the derivative belongs to.
 
     x    numbers
     min  the lower bound, or None

@@ -85,6 +85,14 @@ def _can_mask(condition: NDArray[Any], a: NDArray[Any], b: float) -> bool:
     )
 
 
+def has_nan(x: NDArray[Any]) -> bool:
+    """Whether an array of floats holds a NaN: the sum of its squares is NaN then, and only then."""
+    if x.dtype.kind != "f":
+        return False
+    flat = x.reshape(-1) if x.flags.c_contiguous else x.ravel()
+    return bool(np.isnan(flat @ flat))
+
+
 def spread(x: NDArray[Any], shape: Sequence[int]) -> Any:
     """x repeated to the shape; a small one is copied, which costs less than a view that repeats it."""
     if math.prod(shape) > SMALL:

@@ -8,7 +8,7 @@ from typing import Any
 from clearprop.primitives import HELPERS, composite, primitive
 from clearprop.program.types import PYTHON_SCALARS, Value
 from clearprop.rules.arithmetic import maximum, minimum
-from clearprop.rules.comparison import equal, isfinite, where
+from clearprop.rules.comparison import equal, isfinite, logical_and, logical_not, where
 from clearprop.rules.special import erf as _erf
 
 HELPERS["erf"] = _erf
@@ -44,7 +44,7 @@ def pow(a: Value, b: Value, /) -> Any:
 def _power_slope(a: Value, b: Value) -> Any:
     """b·aᵇ⁻¹, and 0 for b = 0 even at a = 0."""
     if type(b) in PYTHON_SCALARS:
-        return 0.0 * a if b == 0 else b * a if b == 2 else b * pow(a, b - 1)
+        return 0.0 if b == 0 else b * a if b == 2 else b * pow(a, b - 1)
     constant = equal(b, 0)
     return where(constant, 0.0, b * pow(a, where(constant, 1, b - 1)))
 
@@ -212,9 +212,14 @@ def erf(x: Value, /) -> Any:
     """
 
 
+def _gap(a: Value, b: Value) -> Any:
+    """a − b, and 0 where both are the same infinity: then each gets half of the derivative."""
+    return where(logical_and(equal(a, b), logical_not(isfinite(a))), 0.0, a - b)
+
+
 @composite(
     "elementwise", dtype="float", tex=r"\log(e^{{{a}}} + e^{{{b}}})",
-    d_a=lambda g, a, b: g / (1 + exp(b - a)), d_b=lambda g, a, b: g / (1 + exp(a - b)),
+    d_a=lambda g, a, b: g / (1 + exp(_gap(b, a))), d_b=lambda g, a, b: g / (1 + exp(_gap(a, b))),
 )  # fmt: skip
 def logaddexp(a: Value, b: Value, /) -> Any:
     """log(eᵃ + eᵇ) without overflow.

@@ -9,7 +9,20 @@ from clearprop.primitives import composite
 from clearprop.program.types import Type, Value
 from clearprop.program.values import raw
 from clearprop.rules.activations import sigmoid
-from clearprop.rules.elementwise import abs, exp, log, log1p, maximum, sign, square, stop_gradient, where
+from clearprop.rules.elementwise import (
+    abs,
+    as_floating,
+    equal,
+    exp,
+    isfinite,
+    log,
+    log1p,
+    maximum,
+    sign,
+    square,
+    stop_gradient,
+    where,
+)
 from clearprop.rules.indexing import one_hot
 from clearprop.rules.normalisation import softmax
 from clearprop.rules.reductions import max, sum
@@ -88,11 +101,13 @@ def sigmoid_cross_entropy(logits: Value, labels: Value, /) -> Any:
     >>> cl.sigmoid_cross_entropy(cl.tensor([0.0, 9.0]), cl.tensor([1.0, 1.0]))
     Tensor([0.69314718, 0.0001234])
     """
-    return maximum(logits, 0.0) - logits * labels + log1p(exp(-abs(logits)))
+    usual = maximum(logits, 0.0) - logits * labels + log1p(exp(-abs(logits)))
+    missed = where(logits > 0, 1 - labels, labels)  # at ±∞: no loss where the label is met exactly
+    return where(isfinite(logits), usual, where(equal(missed, 0), 0.0, abs(logits)))
 
 
 @composite(
-    "elementwise", tex=r"({prediction} - {target})^2",
+    "elementwise", dtype="float", tex=r"({prediction} - {target})^2",
     d_prediction=lambda g, prediction, target: 2 * g * (prediction - target),
     d_target=lambda g, prediction, target: -2 * g * (prediction - target),
 )  # fmt: skip
@@ -105,11 +120,12 @@ def squared_error(prediction: Value, target: Value, /) -> Any:
     >>> cl.squared_error(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
     Tensor([1.0, 4.0])
     """
-    return square(prediction - target)
+    return square(as_floating(prediction) - as_floating(target))
 
 
 @composite(
-    "elementwise", tex=r"\lvert {prediction} - {target} \rvert", kink=lambda prediction, target: prediction - target,
+    "elementwise", dtype="float", tex=r"\lvert {prediction} - {target} \rvert",
+    kink=lambda prediction, target: prediction - target,
     d_prediction=lambda g, prediction, target: g * sign(prediction - target),
     d_target=lambda g, prediction, target: -g * sign(prediction - target),
 )  # fmt: skip
@@ -122,7 +138,7 @@ def absolute_error(prediction: Value, target: Value, /) -> Any:
     >>> cl.absolute_error(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
     Tensor([1.0, 2.0])
     """
-    return abs(prediction - target)
+    return abs(as_floating(prediction) - as_floating(target))
 
 
 @composite(
@@ -140,7 +156,7 @@ def huber_error(prediction: Value, target: Value, /, *, delta: Value = 1.0) -> A
     >>> cl.huber_error(cl.tensor([0.5, 3.0]), cl.tensor([0.0, 0.0]))
     Tensor([0.125, 2.5])
     """
-    size = abs(prediction - target)
+    size = abs(as_floating(prediction) - as_floating(target))
     return where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta))
 
 

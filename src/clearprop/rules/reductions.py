@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import Primitive, composite, primitive
 from clearprop.program.types import INT64, Axes, Type, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules import eager
+from clearprop.rules.comparison import nan_or_zero
 from clearprop.rules.elementwise import as_floating, astype, equal, exp, isfinite, log, sqrt, stop_gradient, where
 from clearprop.rules.indexing import slice_axis
 from clearprop.rules.joining import concat_
@@ -85,7 +87,8 @@ def mean(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
 
 def _share_among_ties(g: Value, x: Value, y: Value, axis: Axes) -> Any:
     hit = equal(x, y)
-    return where(hit, g / sum(where(hit, 1.0, 0.0 * g), axis=axis, keepdims=True), 0.0)
+    ties = sum(astype(hit, dtype=raw(x).dtype), axis=axis, keepdims=True)
+    return where(hit, g / ties, nan_or_zero(x))
 
 
 @primitive(
@@ -126,12 +129,24 @@ def min(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """
 
 
+def _finite_top(x: Value, axis: Axes) -> Any:
+    """The largest element, as a constant; 0 where that is infinite."""
+    top = stop_gradient(max(x, axis=axis, keepdims=True))
+    return where(isfinite(top), top, 0.0 * stop_gradient(sum(where(isfinite(x), x, 0.0), axis=axis, keepdims=True)))
+
+
+def _softmax_over(x: Value, axis: Axes) -> Any:
+    """eˣ / Σ eˣ over axes: weights that sum to 1 however large x is, where exp(x − log Σ eˣ) loses its digits."""
+    e = exp(x - _finite_top(x, axis))
+    return e / sum(e, axis=axis, keepdims=True)
+
+
 @composite(
     "reduction",
     tex=r"\log\textstyle\sum e^{{{x}}}",
     shape=reduced_shape,
     dtype="float",
-    d_x=lambda g, x, y: g * exp(x - y),
+    d_x=lambda g, x, axis: g * _softmax_over(x, axis),
 )
 def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """log Σ eˣ over axes without overflow; its local weights are softmax(x).
@@ -145,8 +160,7 @@ def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     Tensor(1000.69314718)
     """
     x = as_floating(x)
-    top = stop_gradient(max(x, axis=axis, keepdims=True))
-    top = where(isfinite(top), top, 0.0 * stop_gradient(sum(where(isfinite(x), x, 0.0), axis=axis, keepdims=True)))
+    top = _finite_top(x, axis)
     total = log(sum(exp(x - top), axis=axis, keepdims=True)) + top
     return (
         total
@@ -204,12 +218,28 @@ def var(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     return mean(centred * centred, axis=axis, keepdims=keepdims)
 
 
+def _scale_of_squares(total: Value, dtype: DTypeLike) -> Any:
+    """1, or the power of two that brings numbers into the range of their squares if `total`, their sum, left it."""
+    limits = np.finfo(np.dtype(dtype))
+    power = 2.0 ** (limits.maxexp * 0.625)
+    total = stop_gradient(total)
+    small = total < float(limits.tiny) / float(limits.eps)
+    return astype(where(total > float(limits.max), 1 / power, where(small, power, 1.0)), dtype=dtype)
+
+
+def _std_slope(x: Value, y: Value, axis: Axes) -> Any:
+    """(x − mean x)/(n·std x), and 0 where the deviation is 0."""
+    constant = equal(y, 0)
+    slope = (x - mean(x, axis=axis, keepdims=True)) / (count(x, axis) * where(constant, 1.0, y))
+    return where(constant, 0.0, slope)
+
+
 @composite(
     "reduction", tex=r"\operatorname{{std}} {x}", shape=reduced_shape, dtype="float", kink=lambda x, y: y,
-    d_x=lambda g, x, y, axis: g / (count(x, axis) * y) * (x - mean(x, axis=axis, keepdims=True)),
+    d_x=lambda g, x, y, axis: g * _std_slope(x, y, axis),
 )  # fmt: skip
 def std(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Population standard deviation √var over axes; it has no derivative where it is 0.
+    """Population standard deviation √var over axes.  By convention its derivative where it is 0 is 0.
 
     x         numbers
     axis      the axes to reduce, from 0 or from the end (−1); None for all
@@ -219,7 +249,12 @@ def std(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     >>> cl.std(cl.tensor([1.0, 3.0]))
     Tensor(1.0)
     """
-    return sqrt(var(x, axis=axis, keepdims=keepdims))
+    x = as_floating(x)
+    centred = x - mean(x, axis=axis, keepdims=True)
+    scale = _scale_of_squares(mean(centred * centred, axis=axis, keepdims=True), raw(centred).dtype)
+    scaled = centred * scale
+    deviation = sqrt(mean(scaled * scaled, axis=axis, keepdims=True)) / scale
+    return deviation if keepdims else reshape(deviation, reduced_shape(type_of(raw(x)), axis))
 
 
 @primitive(
@@ -369,4 +404,7 @@ def norm(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     Tensor(5.0)
     """
     x = as_floating(x)
-    return sqrt(sum(x * x, axis=axis, keepdims=keepdims))
+    scale = _scale_of_squares(sum(x * x, axis=axis, keepdims=True), raw(x).dtype)
+    scaled = x * scale
+    total = sqrt(sum(scaled * scaled, axis=axis, keepdims=True)) / scale
+    return total if keepdims else reshape(total, reduced_shape(type_of(raw(x)), axis))

@@ -6,7 +6,7 @@ from typing import Any
 
 from clearprop.primitives import primitive
 from clearprop.program.types import Value
-from clearprop.rules.elementwise import sqrt
+from clearprop.rules.elementwise import abs, maximum, sqrt, stop_gradient, where
 
 
 @primitive(
@@ -123,12 +123,19 @@ def atan(x: Value, /) -> Any:
     """
 
 
+def _angle_slope(other: Value, own: Value) -> Any:
+    """other/(own² + other²), without the squares of large or small numbers."""
+    scale = stop_gradient(maximum(abs(own), abs(other)))
+    p, q = own / scale, other / scale
+    return q / (p * p + q * q) / scale
+
+
 @primitive(
     "elementwise", numpy="np.arctan2({a}, {b})", numba="atan2({a}, {b})", tex=r"\operatorname{{atan2}}({a}, {b})",
-    dtype="float", d_a=lambda g, a, b: g * b / (a * a + b * b), d_b=lambda g, a, b: -g * a / (a * a + b * b),
+    dtype="float", d_a=lambda g, a, b: g * _angle_slope(b, a), d_b=lambda g, a, b: -g * _angle_slope(a, b),
 )  # fmt: skip
 def atan2(a: Value, b: Value, /) -> Any:
-    """The angle of the point (b, a), in (−π, π].
+    """The angle of the point (b, a), in (−π, π]; at the origin it has no derivative: NaN.
 
     a  the ordinate
     b  the abscissa; it broadcasts with a
@@ -196,13 +203,18 @@ def tanh(x: Value, /) -> Any:
     """
 
 
+def _hypotenuse(x: Value) -> Any:
+    """√(x² + 1), which is |x| for large x: their square is not taken."""
+    return where(abs(x) < 1e10, sqrt(x * x + 1), abs(x))
+
+
 @primitive(
     "elementwise",
     numpy="np.arcsinh({x})",
     numba="asinh({x})",
     tex=r"\operatorname{{arsinh}} {x}",
     dtype="float",
-    d_x=lambda g, x: g / sqrt(x * x + 1),
+    d_x=lambda g, x: g / _hypotenuse(x),
 )
 def asinh(x: Value, /) -> Any:
     """Inverse hyperbolic sine.
