@@ -40,6 +40,8 @@ def _piece(e: Expression) -> _Piece:
     pieces = [_piece(o) for o in e.operands]
     if e.function.tex == "{x}" and len(pieces) == 1:
         return pieces[0]
+    if "{" not in e.function.tex and e.function.tex:  # a constant, whatever its operands are
+        return e.function.tex, _ATOM
     holes: list[ast.expr] = [ast.Name(f"{_OPERAND}{i}") for i in range(len(pieces))]
     known = {f"{_OPERAND}{i}": piece for i, piece in enumerate(pieces)}
     return _text_of(fill_spelling(e.function, holes, e), known)
