@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from clearprop.primitives import Zero, primitive
-from clearprop.program.types import Value, is_floating, type_of
-from clearprop.program.values import raw
+from clearprop.program.types import Value
 from clearprop.rules import eager
 
 
@@ -191,13 +189,3 @@ def where(condition: Value, a: Value, b: Value, /) -> Any:
 )
 def nan_or_zero_(x: Value, /, *, dtype: DTypeLike) -> Any:
     """0, and NaN where x is NaN: what a closed gate passes on, so that no NaN that was chosen is hidden."""
-
-
-def nan_or_zero(x: Value) -> Any:
-    """0, and NaN where x is NaN; an array without NaN gives the number 0.0, which costs less to choose from."""
-    if isinstance(x, np.ndarray):
-        return where(isnan(x), x, 0.0) if eager.has_nan(x) else 0.0
-    if isinstance(x, (float, np.floating)):
-        return x if x != x else 0.0
-    dtype = type_of(raw(x)).dtype
-    return nan_or_zero_(x, dtype=dtype) if is_floating(dtype) else 0.0
