@@ -11,7 +11,7 @@ from typing import Any
 from clearprop.primitives import composite
 from clearprop.program.types import Value
 from clearprop.rules import eager
-from clearprop.rules.comparison import nan_or_zero
+from clearprop.rules.arithmetic import nan_or_zero
 from clearprop.rules.elementwise import abs, erf, exp, expm1, log1p, maximum, minimum, where
 from clearprop.rules.trigonometric import tanh
 

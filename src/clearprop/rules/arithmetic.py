@@ -14,9 +14,20 @@ from numpy.typing import DTypeLike
 from clearprop.primitives import Zero, composite, primitive
 from clearprop.program.types import FLOAT64, Value, is_floating, type_of
 from clearprop.program.values import raw
-from clearprop.rules.comparison import equal, logical_and, nan_or_zero, where
+from clearprop.rules import eager
+from clearprop.rules.comparison import equal, isnan, logical_and, nan_or_zero_, where
 
 _CONSTANT = Zero("piecewise constant: its derivative is 0 wherever it has one")
+
+
+def nan_or_zero(x: Value) -> Any:
+    """0, and NaN where x is NaN; an array without NaN gives the number 0.0, which costs less to choose from."""
+    if isinstance(x, np.ndarray):
+        return where(isnan(x), x, 0.0) if eager.has_nan(x) else 0.0
+    if isinstance(x, (float, np.floating)):
+        return x if x != x else 0.0
+    dtype = type_of(raw(x)).dtype
+    return nan_or_zero_(x, dtype=dtype) if is_floating(dtype) else 0.0
 
 
 @primitive(

@@ -12,7 +12,7 @@ from clearprop.primitives import Primitive, composite, primitive
 from clearprop.program.types import INT64, Axes, Type, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules import eager
-from clearprop.rules.comparison import nan_or_zero
+from clearprop.rules.arithmetic import nan_or_zero
 from clearprop.rules.elementwise import as_floating, astype, equal, exp, isfinite, log, sqrt, stop_gradient, where
 from clearprop.rules.indexing import slice_axis
 from clearprop.rules.joining import concat_
