@@ -9,18 +9,18 @@ from clearprop.compiler.native.kernel_imports import *
 
 
 @njit(**KERNEL)
-def nest1_divide_add_pow_subtract(lo, hi, size, v20, state_0_t, new_state_0_t, v31, v33):
+def nest1_divide_add_pow_subtract(lo, hi, size, v20, state_0_t, new_state_0_t, v32, v34):
     t20 = f32(1) / f32(size)
     state_0_t_r = state_0_t[0]
     new_state_0_t_j = i64(u64(state_0_t_r) + u64(1))
-    t30 = power(f64(0.999), f64(new_state_0_t_j))
-    t31 = f64(1) - t30
-    t32 = power(f64(0.9), f64(new_state_0_t_j))
-    t33 = f64(1) - t32
+    t31 = power(f64(0.999), f64(new_state_0_t_j))
+    t32 = f64(1) - t31
+    t33 = power(f64(0.9), f64(new_state_0_t_j))
+    t34 = f64(1) - t33
     v20[0] = t20
     new_state_0_t[0] = new_state_0_t_j
-    v31[0] = t31
-    v33[0] = t33
+    v32[0] = t32
+    v34[0] = t34
 
 
 @njit(**KERNEL)
@@ -77,45 +77,46 @@ def nest6_divide(lo, hi, v16, size, v18):
 
 
 @njit(**KERNEL)
-def nest9_greater_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_bar, m):
+def nest9_greater_nan_or_zero_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_bar, m):
     for z in range(m):
         model_layers_0_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
         for j in range(m):
             t28 = h1[o + j] > f32(0)
-            h0_bar_j = (h1_bar[o + j] if t28 else f32(0.0))
+            t29 = (h1[o + j] if h1[o + j] != h1[o + j] else f32(0))
+            h0_bar_j = (h1_bar[o + j] if t28 else t29)
             model_layers_0_bias_bar[j] = accumulate(model_layers_0_bias_bar[j], h0_bar_j)
             h0_bar[o + j] = h0_bar_j
 
 
 @njit(**KERNEL)
 def nest11_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v33,
-    v31, model_layers_0_weight,
+    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v34,
+    v32, model_layers_0_weight,
 ):
-    r33 = v33[0]
-    r31 = v31[0]
+    r34 = v34[0]
+    r32 = v32[0]
     for j in range(lo, hi):
-        t34 = abs(model_layers_0_weight_bar[j])
-        t35 = t34 < f32(inf)
-        t36 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
-        t37 = minimum(t36, f32(9.223372036854776e+18))
-        t38 = (t37 if t35 else model_layers_0_weight_bar[j])
-        t39 = f32(0.9) * state_0_m_layers_0_weight[j]
-        t40 = f32(0.09999999999999998) * t38
-        new_state_0_m_layers_0_weight_j = t39 + t40
-        t41 = f32(0.999) * state_0_v_layers_0_weight[j]
-        t42 = t38 * t38
-        t43 = f32(0.0010000000000000009) * t42
-        new_state_0_v_layers_0_weight_j = t41 + t43
-        t44 = new_state_0_m_layers_0_weight_j / f32(r33)
-        t45 = new_state_0_v_layers_0_weight_j / f32(r31)
-        t46 = sqrt(t45)
-        t47 = t46 + f32(1e-08)
-        t48 = t44 / t47
-        t94 = f32(-0.001) * t48
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t94
+        t35 = abs(model_layers_0_weight_bar[j])
+        t36 = t35 < f32(inf)
+        t37 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
+        t38 = minimum(t37, f32(9.223372036854776e+18))
+        t39 = (t38 if t36 else model_layers_0_weight_bar[j])
+        t40 = f32(0.9) * state_0_m_layers_0_weight[j]
+        t41 = f32(0.09999999999999998) * t39
+        new_state_0_m_layers_0_weight_j = t40 + t41
+        t42 = f32(0.999) * state_0_v_layers_0_weight[j]
+        t43 = t39 * t39
+        t44 = f32(0.0010000000000000009) * t43
+        new_state_0_v_layers_0_weight_j = t42 + t44
+        t45 = new_state_0_m_layers_0_weight_j / f32(r34)
+        t46 = new_state_0_v_layers_0_weight_j / f32(r32)
+        t47 = sqrt(t46)
+        t48 = t47 + f32(1e-08)
+        t49 = t45 / t48
+        t95 = f32(-0.001) * t49
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t95
         state_0_m_layers_0_weight[j] = new_state_0_m_layers_0_weight_j
         state_0_v_layers_0_weight[j] = new_state_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
@@ -123,31 +124,31 @@ def nest11_abs_less_maximum_minimum_where_multiply(
 
 @njit(**KERNEL)
 def nest12_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight, v33,
-    v31, model_layers_2_weight,
+    lo, hi, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight, v34,
+    v32, model_layers_2_weight,
 ):
-    r33 = v33[0]
-    r31 = v31[0]
+    r34 = v34[0]
+    r32 = v32[0]
     for j in range(lo, hi):
-        t64 = abs(model_layers_2_weight_bar[j])
-        t65 = t64 < f32(inf)
-        t66 = maximum(model_layers_2_weight_bar[j], f32(-9.223372036854776e+18))
-        t67 = minimum(t66, f32(9.223372036854776e+18))
-        t68 = (t67 if t65 else model_layers_2_weight_bar[j])
-        t69 = f32(0.9) * state_0_m_layers_2_weight[j]
-        t70 = f32(0.09999999999999998) * t68
-        new_state_0_m_layers_2_weight_j = t69 + t70
-        t71 = f32(0.999) * state_0_v_layers_2_weight[j]
-        t72 = t68 * t68
-        t73 = f32(0.0010000000000000009) * t72
-        new_state_0_v_layers_2_weight_j = t71 + t73
-        t74 = new_state_0_m_layers_2_weight_j / f32(r33)
-        t75 = new_state_0_v_layers_2_weight_j / f32(r31)
-        t76 = sqrt(t75)
-        t77 = t76 + f32(1e-08)
-        t78 = t74 / t77
-        t96 = f32(-0.001) * t78
-        new_model_layers_2_weight_j = model_layers_2_weight[j] + t96
+        t65 = abs(model_layers_2_weight_bar[j])
+        t66 = t65 < f32(inf)
+        t67 = maximum(model_layers_2_weight_bar[j], f32(-9.223372036854776e+18))
+        t68 = minimum(t67, f32(9.223372036854776e+18))
+        t69 = (t68 if t66 else model_layers_2_weight_bar[j])
+        t70 = f32(0.9) * state_0_m_layers_2_weight[j]
+        t71 = f32(0.09999999999999998) * t69
+        new_state_0_m_layers_2_weight_j = t70 + t71
+        t72 = f32(0.999) * state_0_v_layers_2_weight[j]
+        t73 = t69 * t69
+        t74 = f32(0.0010000000000000009) * t73
+        new_state_0_v_layers_2_weight_j = t72 + t74
+        t75 = new_state_0_m_layers_2_weight_j / f32(r34)
+        t76 = new_state_0_v_layers_2_weight_j / f32(r32)
+        t77 = sqrt(t76)
+        t78 = t77 + f32(1e-08)
+        t79 = t75 / t78
+        t97 = f32(-0.001) * t79
+        new_model_layers_2_weight_j = model_layers_2_weight[j] + t97
         state_0_m_layers_2_weight[j] = new_state_0_m_layers_2_weight_j
         state_0_v_layers_2_weight[j] = new_state_0_v_layers_2_weight_j
         model_layers_2_weight[j] = new_model_layers_2_weight_j
@@ -155,31 +156,31 @@ def nest12_abs_less_maximum_minimum_where_multiply(
 
 @njit(**KERNEL)
 def nest13_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v33, v31,
+    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v34, v32,
     model_layers_0_bias,
 ):
-    r33 = v33[0]
-    r31 = v31[0]
+    r34 = v34[0]
+    r32 = v32[0]
     for j in range(lo, hi):
-        t49 = abs(model_layers_0_bias_bar[j])
-        t50 = t49 < f32(inf)
-        t51 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
-        t52 = minimum(t51, f32(9.223372036854776e+18))
-        t53 = (t52 if t50 else model_layers_0_bias_bar[j])
-        t54 = f32(0.9) * state_0_m_layers_0_bias[j]
-        t55 = f32(0.09999999999999998) * t53
-        new_state_0_m_layers_0_bias_j = t54 + t55
-        t56 = f32(0.999) * state_0_v_layers_0_bias[j]
-        t57 = t53 * t53
-        t58 = f32(0.0010000000000000009) * t57
-        new_state_0_v_layers_0_bias_j = t56 + t58
-        t59 = new_state_0_m_layers_0_bias_j / f32(r33)
-        t60 = new_state_0_v_layers_0_bias_j / f32(r31)
-        t61 = sqrt(t60)
-        t62 = t61 + f32(1e-08)
-        t63 = t59 / t62
-        t95 = f32(-0.001) * t63
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t95
+        t50 = abs(model_layers_0_bias_bar[j])
+        t51 = t50 < f32(inf)
+        t52 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
+        t53 = minimum(t52, f32(9.223372036854776e+18))
+        t54 = (t53 if t51 else model_layers_0_bias_bar[j])
+        t55 = f32(0.9) * state_0_m_layers_0_bias[j]
+        t56 = f32(0.09999999999999998) * t54
+        new_state_0_m_layers_0_bias_j = t55 + t56
+        t57 = f32(0.999) * state_0_v_layers_0_bias[j]
+        t58 = t54 * t54
+        t59 = f32(0.0010000000000000009) * t58
+        new_state_0_v_layers_0_bias_j = t57 + t59
+        t60 = new_state_0_m_layers_0_bias_j / f32(r34)
+        t61 = new_state_0_v_layers_0_bias_j / f32(r32)
+        t62 = sqrt(t61)
+        t63 = t62 + f32(1e-08)
+        t64 = t60 / t63
+        t96 = f32(-0.001) * t64
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t96
         state_0_m_layers_0_bias[j] = new_state_0_m_layers_0_bias_j
         state_0_v_layers_0_bias[j] = new_state_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
@@ -187,31 +188,31 @@ def nest13_abs_less_maximum_minimum_where_multiply(
 
 @njit(**KERNEL)
 def nest14_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v33, v31,
+    lo, hi, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v34, v32,
     model_layers_2_bias,
 ):
-    r33 = v33[0]
-    r31 = v31[0]
+    r34 = v34[0]
+    r32 = v32[0]
     for j in range(lo, hi):
-        t79 = abs(model_layers_2_bias_bar[j])
-        t80 = t79 < f32(inf)
-        t81 = maximum(model_layers_2_bias_bar[j], f32(-9.223372036854776e+18))
-        t82 = minimum(t81, f32(9.223372036854776e+18))
-        t83 = (t82 if t80 else model_layers_2_bias_bar[j])
-        t84 = f32(0.9) * state_0_m_layers_2_bias[j]
-        t85 = f32(0.09999999999999998) * t83
-        new_state_0_m_layers_2_bias_j = t84 + t85
-        t86 = f32(0.999) * state_0_v_layers_2_bias[j]
-        t87 = t83 * t83
-        t88 = f32(0.0010000000000000009) * t87
-        new_state_0_v_layers_2_bias_j = t86 + t88
-        t89 = new_state_0_m_layers_2_bias_j / f32(r33)
-        t90 = new_state_0_v_layers_2_bias_j / f32(r31)
-        t91 = sqrt(t90)
-        t92 = t91 + f32(1e-08)
-        t93 = t89 / t92
-        t97 = f32(-0.001) * t93
-        new_model_layers_2_bias_j = model_layers_2_bias[j] + t97
+        t80 = abs(model_layers_2_bias_bar[j])
+        t81 = t80 < f32(inf)
+        t82 = maximum(model_layers_2_bias_bar[j], f32(-9.223372036854776e+18))
+        t83 = minimum(t82, f32(9.223372036854776e+18))
+        t84 = (t83 if t81 else model_layers_2_bias_bar[j])
+        t85 = f32(0.9) * state_0_m_layers_2_bias[j]
+        t86 = f32(0.09999999999999998) * t84
+        new_state_0_m_layers_2_bias_j = t85 + t86
+        t87 = f32(0.999) * state_0_v_layers_2_bias[j]
+        t88 = t84 * t84
+        t89 = f32(0.0010000000000000009) * t88
+        new_state_0_v_layers_2_bias_j = t87 + t89
+        t90 = new_state_0_m_layers_2_bias_j / f32(r34)
+        t91 = new_state_0_v_layers_2_bias_j / f32(r32)
+        t92 = sqrt(t91)
+        t93 = t92 + f32(1e-08)
+        t94 = t90 / t93
+        t98 = f32(-0.001) * t94
+        new_model_layers_2_bias_j = model_layers_2_bias[j] + t98
         state_0_m_layers_2_bias[j] = new_state_0_m_layers_2_bias_j
         state_0_v_layers_2_bias[j] = new_state_0_v_layers_2_bias_j
         model_layers_2_bias[j] = new_model_layers_2_bias_j
@@ -226,7 +227,7 @@ def step(
     n0, n1 = model_layers_0_weight.shape
     n2 = model_layers_2_weight.shape[1]
     n3 = x.shape[0]
-    nest1_divide_add_pow_subtract(0, 1, n3, v20, state_0_t, new_state_0_t, v31, v33)
+    nest1_divide_add_pow_subtract(0, 1, n3, v20, state_0_t, new_state_0_t, v32, v34)
     gemm(x, model_layers_0_weight, out=v1)
     nest3_add_maximum(0, n3, v1, n1, model_layers_0_bias, h1, n1)
     gemm(h1, model_layers_2_weight, out=v2)
@@ -237,22 +238,22 @@ def step(
     nest6_divide(0, 1, v16, n3, v18)
     gemm(h2_bar, model_layers_2_weight.T, out=h1_bar)
     gemm(h1.T, h2_bar, out=model_layers_2_weight_bar)
-    nest9_greater_where_sum(0, n3, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
+    nest9_greater_nan_or_zero_where_sum(0, n3, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
     gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
     nest11_abs_less_maximum_minimum_where_multiply(
         0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
-        v33, v31, model_layers_0_weight,
+        v34, v32, model_layers_0_weight,
     )
     nest12_abs_less_maximum_minimum_where_multiply(
         0, n1 * n2, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight,
-        v33, v31, model_layers_2_weight,
+        v34, v32, model_layers_2_weight,
     )
     nest13_abs_less_maximum_minimum_where_multiply(
-        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v33, v31,
+        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v34, v32,
         model_layers_0_bias,
     )
     nest14_abs_less_maximum_minimum_where_multiply(
-        0, n2, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v33, v31,
+        0, n2, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v34, v32,
         model_layers_2_bias,
     )
     return (

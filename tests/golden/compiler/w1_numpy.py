@@ -28,70 +28,71 @@ def step(
     model_layers_2_bias_bar = np.sum(h2_bar, axis=-2)         # f32[n2]   ∂add   sum(h2_bar)
     h1_bar = h2_bar @ model_layers_2_weight.T                 # f32[n3,n1]   ∂matmul
     model_layers_2_weight_bar = h1.T @ h2_bar                 # f32[n1,n2]   ∂matmul
-    h0_bar = np.where(h1 > 0, h1_bar, 0.0)            # f32[n3,n1]   ∂relu   h1_bar if h1 > 0 else 0
+    # f32[n3,n1]   ∂relu   h1_bar if h1 > 0 else 0
+    h0_bar = np.where(h1 > 0, h1_bar, np.where(np.isnan(h1), h1, 0.0))
     model_layers_0_bias_bar = np.sum(h0_bar, axis=-2)         # f32[n1]   ∂add   sum(h0_bar)
     model_layers_0_weight_bar = x.T @ h0_bar                  # f32[n0,n1]   ∂matmul
     new_state_0_t = state_0_t + 1                             # i64
-    v31 = float(1 - float(np.power(0.999, new_state_0_t)))    # f64~   1 − 0.999^new_state_0_t
-    v33 = float(1 - float(np.power(0.9, new_state_0_t)))      # f64~   1 − 0.9^new_state_0_t
+    v32 = float(1 - float(np.power(0.999, new_state_0_t)))    # f64~   1 − 0.999^new_state_0_t
+    v34 = float(1 - float(np.power(0.9, new_state_0_t)))      # f64~   1 − 0.9^new_state_0_t
     # bool[n0,n1]   |model_layers_0_weight_bar| < ∞
-    v35 = np.abs(model_layers_0_weight_bar) < np.inf
+    v36 = np.abs(model_layers_0_weight_bar) < np.inf
     # f32[n0,n1]   maximum(model_layers_0_weight_bar, −9.22337e+18)
-    v36 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
-    v37 = np.minimum(v36, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v36, 9.22337e+18)
-    # f32[n0,n1]   v37 if v35 else model_layers_0_weight_bar
-    v38 = np.where(v35, v37, model_layers_0_weight_bar)
-    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v38
-    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v38
-    v43 = 0.0010000000000000009 * np.square(v38)              # f32[n0,n1]   0.001 · v38²
-    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v43  # f32[n0,n1]
-    # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v31)
-    v46 = np.sqrt(new_state_0_v_layers_0_weight / v31)
-    v48 = new_state_0_m_layers_0_weight / v33 / (v46 + 1e-08)  # f32[n0,n1]
-    v50 = np.abs(model_layers_0_bias_bar) < np.inf        # bool[n1]   |model_layers_0_bias_bar| < ∞
+    v37 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
+    v38 = np.minimum(v37, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v37, 9.22337e+18)
+    # f32[n0,n1]   v38 if v36 else model_layers_0_weight_bar
+    v39 = np.where(v36, v38, model_layers_0_weight_bar)
+    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v39
+    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v39
+    v44 = 0.0010000000000000009 * np.square(v39)              # f32[n0,n1]   0.001 · v39²
+    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v44  # f32[n0,n1]
+    # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v32)
+    v47 = np.sqrt(new_state_0_v_layers_0_weight / v32)
+    v49 = new_state_0_m_layers_0_weight / v34 / (v47 + 1e-08)  # f32[n0,n1]
+    v51 = np.abs(model_layers_0_bias_bar) < np.inf        # bool[n1]   |model_layers_0_bias_bar| < ∞
     # f32[n1]   maximum(model_layers_0_bias_bar, −9.22337e+18)
-    v51 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
-    v52 = np.minimum(v51, 9.223372036854776e+18)              # f32[n1]   minimum(v51, 9.22337e+18)
-    # f32[n1]   v52 if v50 else model_layers_0_bias_bar
-    v53 = np.where(v50, v52, model_layers_0_bias_bar)
-    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v53
-    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v53
-    v58 = 0.0010000000000000009 * np.square(v53)              # f32[n1]   0.001 · v53²
-    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v58  # f32[n1]
-    # f32[n1]   √(new_state_0_v_layers_0_bias / v31)
-    v61 = np.sqrt(new_state_0_v_layers_0_bias / v31)
-    v63 = new_state_0_m_layers_0_bias / v33 / (v61 + 1e-08)   # f32[n1]
+    v52 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
+    v53 = np.minimum(v52, 9.223372036854776e+18)              # f32[n1]   minimum(v52, 9.22337e+18)
+    # f32[n1]   v53 if v51 else model_layers_0_bias_bar
+    v54 = np.where(v51, v53, model_layers_0_bias_bar)
+    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v54
+    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v54
+    v59 = 0.0010000000000000009 * np.square(v54)              # f32[n1]   0.001 · v54²
+    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v59  # f32[n1]
+    # f32[n1]   √(new_state_0_v_layers_0_bias / v32)
+    v62 = np.sqrt(new_state_0_v_layers_0_bias / v32)
+    v64 = new_state_0_m_layers_0_bias / v34 / (v62 + 1e-08)   # f32[n1]
     # bool[n1,n2]   |model_layers_2_weight_bar| < ∞
-    v65 = np.abs(model_layers_2_weight_bar) < np.inf
+    v66 = np.abs(model_layers_2_weight_bar) < np.inf
     # f32[n1,n2]   maximum(model_layers_2_weight_bar, −9.22337e+18)
-    v66 = np.maximum(model_layers_2_weight_bar, -9.223372036854776e+18)
-    v67 = np.minimum(v66, 9.223372036854776e+18)            # f32[n1,n2]   minimum(v66, 9.22337e+18)
-    # f32[n1,n2]   v67 if v65 else model_layers_2_weight_bar
-    v68 = np.where(v65, v67, model_layers_2_weight_bar)
-    # f32[n1,n2]   0.9 · state_0_m_layers_2_weight + 0.1 · v68
-    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + 0.09999999999999998 * v68
-    v73 = 0.0010000000000000009 * np.square(v68)              # f32[n1,n2]   0.001 · v68²
-    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v73  # f32[n1,n2]
-    # f32[n1,n2]   √(new_state_0_v_layers_2_weight / v31)
-    v76 = np.sqrt(new_state_0_v_layers_2_weight / v31)
-    v78 = new_state_0_m_layers_2_weight / v33 / (v76 + 1e-08)  # f32[n1,n2]
-    v80 = np.abs(model_layers_2_bias_bar) < np.inf        # bool[n2]   |model_layers_2_bias_bar| < ∞
+    v67 = np.maximum(model_layers_2_weight_bar, -9.223372036854776e+18)
+    v68 = np.minimum(v67, 9.223372036854776e+18)            # f32[n1,n2]   minimum(v67, 9.22337e+18)
+    # f32[n1,n2]   v68 if v66 else model_layers_2_weight_bar
+    v69 = np.where(v66, v68, model_layers_2_weight_bar)
+    # f32[n1,n2]   0.9 · state_0_m_layers_2_weight + 0.1 · v69
+    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + 0.09999999999999998 * v69
+    v74 = 0.0010000000000000009 * np.square(v69)              # f32[n1,n2]   0.001 · v69²
+    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v74  # f32[n1,n2]
+    # f32[n1,n2]   √(new_state_0_v_layers_2_weight / v32)
+    v77 = np.sqrt(new_state_0_v_layers_2_weight / v32)
+    v79 = new_state_0_m_layers_2_weight / v34 / (v77 + 1e-08)  # f32[n1,n2]
+    v81 = np.abs(model_layers_2_bias_bar) < np.inf        # bool[n2]   |model_layers_2_bias_bar| < ∞
     # f32[n2]   maximum(model_layers_2_bias_bar, −9.22337e+18)
-    v81 = np.maximum(model_layers_2_bias_bar, -9.223372036854776e+18)
-    v82 = np.minimum(v81, 9.223372036854776e+18)              # f32[n2]   minimum(v81, 9.22337e+18)
-    # f32[n2]   v82 if v80 else model_layers_2_bias_bar
-    v83 = np.where(v80, v82, model_layers_2_bias_bar)
-    # f32[n2]   0.9 · state_0_m_layers_2_bias + 0.1 · v83
-    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + 0.09999999999999998 * v83
-    v88 = 0.0010000000000000009 * np.square(v83)              # f32[n2]   0.001 · v83²
-    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v88  # f32[n2]
-    # f32[n2]   √(new_state_0_v_layers_2_bias / v31)
-    v91 = np.sqrt(new_state_0_v_layers_2_bias / v31)
-    v93 = new_state_0_m_layers_2_bias / v33 / (v91 + 1e-08)   # f32[n2]
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v48  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v63  # f32[n1]
-    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v78  # f32[n1,n2]
-    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v93  # f32[n2]
+    v82 = np.maximum(model_layers_2_bias_bar, -9.223372036854776e+18)
+    v83 = np.minimum(v82, 9.223372036854776e+18)              # f32[n2]   minimum(v82, 9.22337e+18)
+    # f32[n2]   v83 if v81 else model_layers_2_bias_bar
+    v84 = np.where(v81, v83, model_layers_2_bias_bar)
+    # f32[n2]   0.9 · state_0_m_layers_2_bias + 0.1 · v84
+    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + 0.09999999999999998 * v84
+    v89 = 0.0010000000000000009 * np.square(v84)              # f32[n2]   0.001 · v84²
+    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v89  # f32[n2]
+    # f32[n2]   √(new_state_0_v_layers_2_bias / v32)
+    v92 = np.sqrt(new_state_0_v_layers_2_bias / v32)
+    v94 = new_state_0_m_layers_2_bias / v34 / (v92 + 1e-08)   # f32[n2]
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v49  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v64  # f32[n1]
+    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v79  # f32[n1,n2]
+    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v94  # f32[n2]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_2_weight,
         new_model_layers_2_bias, new_state_0_m_layers_0_weight, new_state_0_m_layers_0_bias,

@@ -9,18 +9,18 @@ from clearprop.compiler.native.kernel_imports import *
 
 
 @njit(**KERNEL)
-def nest1_divide_add_pow_subtract(lo, hi, size, v21, state_0_t, new_state_0_t, v35, v37):
+def nest1_divide_add_pow_subtract(lo, hi, size, v21, state_0_t, new_state_0_t, v37, v39):
     t21 = f32(1) / f32(size)
     state_0_t_r = state_0_t[0]
     new_state_0_t_j = i64(u64(state_0_t_r) + u64(1))
-    t34 = power(f64(0.999), f64(new_state_0_t_j))
-    t35 = f64(1) - t34
-    t36 = power(f64(0.9), f64(new_state_0_t_j))
+    t36 = power(f64(0.999), f64(new_state_0_t_j))
     t37 = f64(1) - t36
+    t38 = power(f64(0.9), f64(new_state_0_t_j))
+    t39 = f64(1) - t38
     v21[0] = t21
     new_state_0_t[0] = new_state_0_t_j
-    v35[0] = t35
     v37[0] = t37
+    v39[0] = t39
 
 
 @njit(**KERNEL)
@@ -87,58 +87,60 @@ def nest8_divide(lo, hi, v17, size, v19):
 
 
 @njit(**KERNEL)
-def nest11_greater_where_sum(lo, hi, h3, s, h3_bar, h2_bar, model_layers_2_bias_bar, m):
+def nest11_greater_nan_or_zero_where_sum(lo, hi, h3, s, h3_bar, h2_bar, model_layers_2_bias_bar, m):
     for z in range(m):
         model_layers_2_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
         for j in range(m):
             t29 = h3[o + j] > f32(0)
-            h2_bar_j = (h3_bar[o + j] if t29 else f32(0.0))
+            t30 = (h3[o + j] if h3[o + j] != h3[o + j] else f32(0))
+            h2_bar_j = (h3_bar[o + j] if t29 else t30)
             model_layers_2_bias_bar[j] = accumulate(model_layers_2_bias_bar[j], h2_bar_j)
             h2_bar[o + j] = h2_bar_j
 
 
 @njit(**KERNEL)
-def nest14_greater_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_bar, m):
+def nest14_greater_nan_or_zero_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_bar, m):
     for z in range(m):
         model_layers_0_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
         for j in range(m):
-            t32 = h1[o + j] > f32(0)
-            h0_bar_j = (h1_bar[o + j] if t32 else f32(0.0))
+            t33 = h1[o + j] > f32(0)
+            t34 = (h1[o + j] if h1[o + j] != h1[o + j] else f32(0))
+            h0_bar_j = (h1_bar[o + j] if t33 else t34)
             model_layers_0_bias_bar[j] = accumulate(model_layers_0_bias_bar[j], h0_bar_j)
             h0_bar[o + j] = h0_bar_j
 
 
 @njit(**KERNEL)
 def nest16_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v37,
-    v35, model_layers_0_weight,
+    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v39,
+    v37, model_layers_0_weight,
 ):
+    r39 = v39[0]
     r37 = v37[0]
-    r35 = v35[0]
     for j in range(lo, hi):
-        t38 = abs(model_layers_0_weight_bar[j])
-        t39 = t38 < f32(inf)
-        t40 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
-        t41 = minimum(t40, f32(9.223372036854776e+18))
-        t42 = (t41 if t39 else model_layers_0_weight_bar[j])
-        t43 = f32(0.9) * state_0_m_layers_0_weight[j]
-        t44 = f32(0.09999999999999998) * t42
-        new_state_0_m_layers_0_weight_j = t43 + t44
-        t45 = f32(0.999) * state_0_v_layers_0_weight[j]
-        t46 = t42 * t42
-        t47 = f32(0.0010000000000000009) * t46
-        new_state_0_v_layers_0_weight_j = t45 + t47
-        t48 = new_state_0_m_layers_0_weight_j / f32(r37)
-        t49 = new_state_0_v_layers_0_weight_j / f32(r35)
-        t50 = sqrt(t49)
-        t51 = t50 + f32(1e-08)
-        t52 = t48 / t51
-        t128 = f32(-0.001) * t52
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t128
+        t40 = abs(model_layers_0_weight_bar[j])
+        t41 = t40 < f32(inf)
+        t42 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
+        t43 = minimum(t42, f32(9.223372036854776e+18))
+        t44 = (t43 if t41 else model_layers_0_weight_bar[j])
+        t45 = f32(0.9) * state_0_m_layers_0_weight[j]
+        t46 = f32(0.09999999999999998) * t44
+        new_state_0_m_layers_0_weight_j = t45 + t46
+        t47 = f32(0.999) * state_0_v_layers_0_weight[j]
+        t48 = t44 * t44
+        t49 = f32(0.0010000000000000009) * t48
+        new_state_0_v_layers_0_weight_j = t47 + t49
+        t50 = new_state_0_m_layers_0_weight_j / f32(r39)
+        t51 = new_state_0_v_layers_0_weight_j / f32(r37)
+        t52 = sqrt(t51)
+        t53 = t52 + f32(1e-08)
+        t54 = t50 / t53
+        t130 = f32(-0.001) * t54
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t130
         state_0_m_layers_0_weight[j] = new_state_0_m_layers_0_weight_j
         state_0_v_layers_0_weight[j] = new_state_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
@@ -146,31 +148,31 @@ def nest16_abs_less_maximum_minimum_where_multiply(
 
 @njit(**KERNEL)
 def nest17_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight, v37,
-    v35, model_layers_2_weight,
+    lo, hi, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight, v39,
+    v37, model_layers_2_weight,
 ):
+    r39 = v39[0]
     r37 = v37[0]
-    r35 = v35[0]
     for j in range(lo, hi):
-        t68 = abs(model_layers_2_weight_bar[j])
-        t69 = t68 < f32(inf)
-        t70 = maximum(model_layers_2_weight_bar[j], f32(-9.223372036854776e+18))
-        t71 = minimum(t70, f32(9.223372036854776e+18))
-        t72 = (t71 if t69 else model_layers_2_weight_bar[j])
-        t73 = f32(0.9) * state_0_m_layers_2_weight[j]
-        t74 = f32(0.09999999999999998) * t72
-        new_state_0_m_layers_2_weight_j = t73 + t74
-        t75 = f32(0.999) * state_0_v_layers_2_weight[j]
-        t76 = t72 * t72
-        t77 = f32(0.0010000000000000009) * t76
-        new_state_0_v_layers_2_weight_j = t75 + t77
-        t78 = new_state_0_m_layers_2_weight_j / f32(r37)
-        t79 = new_state_0_v_layers_2_weight_j / f32(r35)
-        t80 = sqrt(t79)
-        t81 = t80 + f32(1e-08)
-        t82 = t78 / t81
-        t130 = f32(-0.001) * t82
-        new_model_layers_2_weight_j = model_layers_2_weight[j] + t130
+        t70 = abs(model_layers_2_weight_bar[j])
+        t71 = t70 < f32(inf)
+        t72 = maximum(model_layers_2_weight_bar[j], f32(-9.223372036854776e+18))
+        t73 = minimum(t72, f32(9.223372036854776e+18))
+        t74 = (t73 if t71 else model_layers_2_weight_bar[j])
+        t75 = f32(0.9) * state_0_m_layers_2_weight[j]
+        t76 = f32(0.09999999999999998) * t74
+        new_state_0_m_layers_2_weight_j = t75 + t76
+        t77 = f32(0.999) * state_0_v_layers_2_weight[j]
+        t78 = t74 * t74
+        t79 = f32(0.0010000000000000009) * t78
+        new_state_0_v_layers_2_weight_j = t77 + t79
+        t80 = new_state_0_m_layers_2_weight_j / f32(r39)
+        t81 = new_state_0_v_layers_2_weight_j / f32(r37)
+        t82 = sqrt(t81)
+        t83 = t82 + f32(1e-08)
+        t84 = t80 / t83
+        t132 = f32(-0.001) * t84
+        new_model_layers_2_weight_j = model_layers_2_weight[j] + t132
         state_0_m_layers_2_weight[j] = new_state_0_m_layers_2_weight_j
         state_0_v_layers_2_weight[j] = new_state_0_v_layers_2_weight_j
         model_layers_2_weight[j] = new_model_layers_2_weight_j
@@ -178,31 +180,31 @@ def nest17_abs_less_maximum_minimum_where_multiply(
 
 @njit(**KERNEL)
 def nest18_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_4_weight_bar, state_0_m_layers_4_weight, state_0_v_layers_4_weight, v37,
-    v35, model_layers_4_weight,
+    lo, hi, model_layers_4_weight_bar, state_0_m_layers_4_weight, state_0_v_layers_4_weight, v39,
+    v37, model_layers_4_weight,
 ):
+    r39 = v39[0]
     r37 = v37[0]
-    r35 = v35[0]
     for j in range(lo, hi):
-        t98 = abs(model_layers_4_weight_bar[j])
-        t99 = t98 < f32(inf)
-        t100 = maximum(model_layers_4_weight_bar[j], f32(-9.223372036854776e+18))
-        t101 = minimum(t100, f32(9.223372036854776e+18))
-        t102 = (t101 if t99 else model_layers_4_weight_bar[j])
-        t103 = f32(0.9) * state_0_m_layers_4_weight[j]
-        t104 = f32(0.09999999999999998) * t102
-        new_state_0_m_layers_4_weight_j = t103 + t104
-        t105 = f32(0.999) * state_0_v_layers_4_weight[j]
-        t106 = t102 * t102
-        t107 = f32(0.0010000000000000009) * t106
-        new_state_0_v_layers_4_weight_j = t105 + t107
-        t108 = new_state_0_m_layers_4_weight_j / f32(r37)
-        t109 = new_state_0_v_layers_4_weight_j / f32(r35)
-        t110 = sqrt(t109)
-        t111 = t110 + f32(1e-08)
-        t112 = t108 / t111
-        t132 = f32(-0.001) * t112
-        new_model_layers_4_weight_j = model_layers_4_weight[j] + t132
+        t100 = abs(model_layers_4_weight_bar[j])
+        t101 = t100 < f32(inf)
+        t102 = maximum(model_layers_4_weight_bar[j], f32(-9.223372036854776e+18))
+        t103 = minimum(t102, f32(9.223372036854776e+18))
+        t104 = (t103 if t101 else model_layers_4_weight_bar[j])
+        t105 = f32(0.9) * state_0_m_layers_4_weight[j]
+        t106 = f32(0.09999999999999998) * t104
+        new_state_0_m_layers_4_weight_j = t105 + t106
+        t107 = f32(0.999) * state_0_v_layers_4_weight[j]
+        t108 = t104 * t104
+        t109 = f32(0.0010000000000000009) * t108
+        new_state_0_v_layers_4_weight_j = t107 + t109
+        t110 = new_state_0_m_layers_4_weight_j / f32(r39)
+        t111 = new_state_0_v_layers_4_weight_j / f32(r37)
+        t112 = sqrt(t111)
+        t113 = t112 + f32(1e-08)
+        t114 = t110 / t113
+        t134 = f32(-0.001) * t114
+        new_model_layers_4_weight_j = model_layers_4_weight[j] + t134
         state_0_m_layers_4_weight[j] = new_state_0_m_layers_4_weight_j
         state_0_v_layers_4_weight[j] = new_state_0_v_layers_4_weight_j
         model_layers_4_weight[j] = new_model_layers_4_weight_j
@@ -210,31 +212,31 @@ def nest18_abs_less_maximum_minimum_where_multiply(
 
 @njit(**KERNEL)
 def nest19_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v37, v35,
+    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v39, v37,
     model_layers_0_bias,
 ):
+    r39 = v39[0]
     r37 = v37[0]
-    r35 = v35[0]
     for j in range(lo, hi):
-        t53 = abs(model_layers_0_bias_bar[j])
-        t54 = t53 < f32(inf)
-        t55 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
-        t56 = minimum(t55, f32(9.223372036854776e+18))
-        t57 = (t56 if t54 else model_layers_0_bias_bar[j])
-        t58 = f32(0.9) * state_0_m_layers_0_bias[j]
-        t59 = f32(0.09999999999999998) * t57
-        new_state_0_m_layers_0_bias_j = t58 + t59
-        t60 = f32(0.999) * state_0_v_layers_0_bias[j]
-        t61 = t57 * t57
-        t62 = f32(0.0010000000000000009) * t61
-        new_state_0_v_layers_0_bias_j = t60 + t62
-        t63 = new_state_0_m_layers_0_bias_j / f32(r37)
-        t64 = new_state_0_v_layers_0_bias_j / f32(r35)
-        t65 = sqrt(t64)
-        t66 = t65 + f32(1e-08)
-        t67 = t63 / t66
-        t129 = f32(-0.001) * t67
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t129
+        t55 = abs(model_layers_0_bias_bar[j])
+        t56 = t55 < f32(inf)
+        t57 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
+        t58 = minimum(t57, f32(9.223372036854776e+18))
+        t59 = (t58 if t56 else model_layers_0_bias_bar[j])
+        t60 = f32(0.9) * state_0_m_layers_0_bias[j]
+        t61 = f32(0.09999999999999998) * t59
+        new_state_0_m_layers_0_bias_j = t60 + t61
+        t62 = f32(0.999) * state_0_v_layers_0_bias[j]
+        t63 = t59 * t59
+        t64 = f32(0.0010000000000000009) * t63
+        new_state_0_v_layers_0_bias_j = t62 + t64
+        t65 = new_state_0_m_layers_0_bias_j / f32(r39)
+        t66 = new_state_0_v_layers_0_bias_j / f32(r37)
+        t67 = sqrt(t66)
+        t68 = t67 + f32(1e-08)
+        t69 = t65 / t68
+        t131 = f32(-0.001) * t69
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t131
         state_0_m_layers_0_bias[j] = new_state_0_m_layers_0_bias_j
         state_0_v_layers_0_bias[j] = new_state_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
@@ -242,31 +244,31 @@ def nest19_abs_less_maximum_minimum_where_multiply(
 
 @njit(**KERNEL)
 def nest20_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v37, v35,
+    lo, hi, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v39, v37,
     model_layers_2_bias,
 ):
+    r39 = v39[0]
     r37 = v37[0]
-    r35 = v35[0]
     for j in range(lo, hi):
-        t83 = abs(model_layers_2_bias_bar[j])
-        t84 = t83 < f32(inf)
-        t85 = maximum(model_layers_2_bias_bar[j], f32(-9.223372036854776e+18))
-        t86 = minimum(t85, f32(9.223372036854776e+18))
-        t87 = (t86 if t84 else model_layers_2_bias_bar[j])
-        t88 = f32(0.9) * state_0_m_layers_2_bias[j]
-        t89 = f32(0.09999999999999998) * t87
-        new_state_0_m_layers_2_bias_j = t88 + t89
-        t90 = f32(0.999) * state_0_v_layers_2_bias[j]
-        t91 = t87 * t87
-        t92 = f32(0.0010000000000000009) * t91
-        new_state_0_v_layers_2_bias_j = t90 + t92
-        t93 = new_state_0_m_layers_2_bias_j / f32(r37)
-        t94 = new_state_0_v_layers_2_bias_j / f32(r35)
-        t95 = sqrt(t94)
-        t96 = t95 + f32(1e-08)
-        t97 = t93 / t96
-        t131 = f32(-0.001) * t97
-        new_model_layers_2_bias_j = model_layers_2_bias[j] + t131
+        t85 = abs(model_layers_2_bias_bar[j])
+        t86 = t85 < f32(inf)
+        t87 = maximum(model_layers_2_bias_bar[j], f32(-9.223372036854776e+18))
+        t88 = minimum(t87, f32(9.223372036854776e+18))
+        t89 = (t88 if t86 else model_layers_2_bias_bar[j])
+        t90 = f32(0.9) * state_0_m_layers_2_bias[j]
+        t91 = f32(0.09999999999999998) * t89
+        new_state_0_m_layers_2_bias_j = t90 + t91
+        t92 = f32(0.999) * state_0_v_layers_2_bias[j]
+        t93 = t89 * t89
+        t94 = f32(0.0010000000000000009) * t93
+        new_state_0_v_layers_2_bias_j = t92 + t94
+        t95 = new_state_0_m_layers_2_bias_j / f32(r39)
+        t96 = new_state_0_v_layers_2_bias_j / f32(r37)
+        t97 = sqrt(t96)
+        t98 = t97 + f32(1e-08)
+        t99 = t95 / t98
+        t133 = f32(-0.001) * t99
+        new_model_layers_2_bias_j = model_layers_2_bias[j] + t133
         state_0_m_layers_2_bias[j] = new_state_0_m_layers_2_bias_j
         state_0_v_layers_2_bias[j] = new_state_0_v_layers_2_bias_j
         model_layers_2_bias[j] = new_model_layers_2_bias_j
@@ -274,31 +276,31 @@ def nest20_abs_less_maximum_minimum_where_multiply(
 
 @njit(**KERNEL)
 def nest21_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_4_bias_bar, state_0_m_layers_4_bias, state_0_v_layers_4_bias, v37, v35,
+    lo, hi, model_layers_4_bias_bar, state_0_m_layers_4_bias, state_0_v_layers_4_bias, v39, v37,
     model_layers_4_bias,
 ):
+    r39 = v39[0]
     r37 = v37[0]
-    r35 = v35[0]
     for j in range(lo, hi):
-        t113 = abs(model_layers_4_bias_bar[j])
-        t114 = t113 < f32(inf)
-        t115 = maximum(model_layers_4_bias_bar[j], f32(-9.223372036854776e+18))
-        t116 = minimum(t115, f32(9.223372036854776e+18))
-        t117 = (t116 if t114 else model_layers_4_bias_bar[j])
-        t118 = f32(0.9) * state_0_m_layers_4_bias[j]
-        t119 = f32(0.09999999999999998) * t117
-        new_state_0_m_layers_4_bias_j = t118 + t119
-        t120 = f32(0.999) * state_0_v_layers_4_bias[j]
-        t121 = t117 * t117
-        t122 = f32(0.0010000000000000009) * t121
-        new_state_0_v_layers_4_bias_j = t120 + t122
-        t123 = new_state_0_m_layers_4_bias_j / f32(r37)
-        t124 = new_state_0_v_layers_4_bias_j / f32(r35)
-        t125 = sqrt(t124)
-        t126 = t125 + f32(1e-08)
-        t127 = t123 / t126
-        t133 = f32(-0.001) * t127
-        new_model_layers_4_bias_j = model_layers_4_bias[j] + t133
+        t115 = abs(model_layers_4_bias_bar[j])
+        t116 = t115 < f32(inf)
+        t117 = maximum(model_layers_4_bias_bar[j], f32(-9.223372036854776e+18))
+        t118 = minimum(t117, f32(9.223372036854776e+18))
+        t119 = (t118 if t116 else model_layers_4_bias_bar[j])
+        t120 = f32(0.9) * state_0_m_layers_4_bias[j]
+        t121 = f32(0.09999999999999998) * t119
+        new_state_0_m_layers_4_bias_j = t120 + t121
+        t122 = f32(0.999) * state_0_v_layers_4_bias[j]
+        t123 = t119 * t119
+        t124 = f32(0.0010000000000000009) * t123
+        new_state_0_v_layers_4_bias_j = t122 + t124
+        t125 = new_state_0_m_layers_4_bias_j / f32(r39)
+        t126 = new_state_0_v_layers_4_bias_j / f32(r37)
+        t127 = sqrt(t126)
+        t128 = t127 + f32(1e-08)
+        t129 = t125 / t128
+        t135 = f32(-0.001) * t129
+        new_model_layers_4_bias_j = model_layers_4_bias[j] + t135
         state_0_m_layers_4_bias[j] = new_state_0_m_layers_4_bias_j
         state_0_v_layers_4_bias[j] = new_state_0_v_layers_4_bias_j
         model_layers_4_bias[j] = new_model_layers_4_bias_j
@@ -316,7 +318,7 @@ def step(
     n2 = model_layers_2_weight.shape[1]
     n3 = model_layers_4_weight.shape[1]
     n4 = x.shape[0]
-    nest1_divide_add_pow_subtract(0, 1, n4, v21, state_0_t, new_state_0_t, v35, v37)
+    nest1_divide_add_pow_subtract(0, 1, n4, v21, state_0_t, new_state_0_t, v37, v39)
     gemm(x, model_layers_0_weight, out=v1)
     nest3_add_maximum(0, n4, v1, n1, model_layers_0_bias, h1, n1)
     gemm(h1, model_layers_2_weight, out=v2)
@@ -329,33 +331,33 @@ def step(
     nest8_divide(0, 1, v17, n4, v19)
     gemm(h4_bar, model_layers_4_weight.T, out=h3_bar)
     gemm(h3.T, h4_bar, out=model_layers_4_weight_bar)
-    nest11_greater_where_sum(0, n4, h3, n2, h3_bar, h2_bar, model_layers_2_bias_bar, n2)
+    nest11_greater_nan_or_zero_where_sum(0, n4, h3, n2, h3_bar, h2_bar, model_layers_2_bias_bar, n2)
     gemm(h2_bar, model_layers_2_weight.T, out=h1_bar)
     gemm(h1.T, h2_bar, out=model_layers_2_weight_bar)
-    nest14_greater_where_sum(0, n4, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
+    nest14_greater_nan_or_zero_where_sum(0, n4, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
     gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
     nest16_abs_less_maximum_minimum_where_multiply(
         0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
-        v37, v35, model_layers_0_weight,
+        v39, v37, model_layers_0_weight,
     )
     nest17_abs_less_maximum_minimum_where_multiply(
         0, n1 * n2, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight,
-        v37, v35, model_layers_2_weight,
+        v39, v37, model_layers_2_weight,
     )
     nest18_abs_less_maximum_minimum_where_multiply(
         0, n2 * n3, model_layers_4_weight_bar, state_0_m_layers_4_weight, state_0_v_layers_4_weight,
-        v37, v35, model_layers_4_weight,
+        v39, v37, model_layers_4_weight,
     )
     nest19_abs_less_maximum_minimum_where_multiply(
-        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v37, v35,
+        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v39, v37,
         model_layers_0_bias,
     )
     nest20_abs_less_maximum_minimum_where_multiply(
-        0, n2, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v37, v35,
+        0, n2, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v39, v37,
         model_layers_2_bias,
     )
     nest21_abs_less_maximum_minimum_where_multiply(
-        0, n3, model_layers_4_bias_bar, state_0_m_layers_4_bias, state_0_v_layers_4_bias, v37, v35,
+        0, n3, model_layers_4_bias_bar, state_0_m_layers_4_bias, state_0_v_layers_4_bias, v39, v37,
         model_layers_4_bias,
     )
     return (

@@ -33,103 +33,105 @@ def step(
     model_layers_4_bias_bar = np.sum(h4_bar, axis=-2)         # f32[n3]   ∂add   sum(h4_bar)
     h3_bar = h4_bar @ model_layers_4_weight.T                 # f32[n4,n2]   ∂matmul
     model_layers_4_weight_bar = h3.T @ h4_bar                 # f32[n2,n3]   ∂matmul
-    h2_bar = np.where(h3 > 0, h3_bar, 0.0)            # f32[n4,n2]   ∂relu   h3_bar if h3 > 0 else 0
+    # f32[n4,n2]   ∂relu   h3_bar if h3 > 0 else 0
+    h2_bar = np.where(h3 > 0, h3_bar, np.where(np.isnan(h3), h3, 0.0))
     model_layers_2_bias_bar = np.sum(h2_bar, axis=-2)         # f32[n2]   ∂add   sum(h2_bar)
     h1_bar = h2_bar @ model_layers_2_weight.T                 # f32[n4,n1]   ∂matmul
     model_layers_2_weight_bar = h1.T @ h2_bar                 # f32[n1,n2]   ∂matmul
-    h0_bar = np.where(h1 > 0, h1_bar, 0.0)            # f32[n4,n1]   ∂relu   h1_bar if h1 > 0 else 0
+    # f32[n4,n1]   ∂relu   h1_bar if h1 > 0 else 0
+    h0_bar = np.where(h1 > 0, h1_bar, np.where(np.isnan(h1), h1, 0.0))
     model_layers_0_bias_bar = np.sum(h0_bar, axis=-2)         # f32[n1]   ∂add   sum(h0_bar)
     model_layers_0_weight_bar = x.T @ h0_bar                  # f32[n0,n1]   ∂matmul
     new_state_0_t = state_0_t + 1                             # i64
-    v35 = float(1 - float(np.power(0.999, new_state_0_t)))    # f64~   1 − 0.999^new_state_0_t
-    v37 = float(1 - float(np.power(0.9, new_state_0_t)))      # f64~   1 − 0.9^new_state_0_t
+    v37 = float(1 - float(np.power(0.999, new_state_0_t)))    # f64~   1 − 0.999^new_state_0_t
+    v39 = float(1 - float(np.power(0.9, new_state_0_t)))      # f64~   1 − 0.9^new_state_0_t
     # bool[n0,n1]   |model_layers_0_weight_bar| < ∞
-    v39 = np.abs(model_layers_0_weight_bar) < np.inf
+    v41 = np.abs(model_layers_0_weight_bar) < np.inf
     # f32[n0,n1]   maximum(model_layers_0_weight_bar, −9.22337e+18)
-    v40 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
-    v41 = np.minimum(v40, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v40, 9.22337e+18)
-    # f32[n0,n1]   v41 if v39 else model_layers_0_weight_bar
-    v42 = np.where(v39, v41, model_layers_0_weight_bar)
-    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v42
-    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v42
-    v47 = 0.0010000000000000009 * np.square(v42)              # f32[n0,n1]   0.001 · v42²
-    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v47  # f32[n0,n1]
-    # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v35)
-    v50 = np.sqrt(new_state_0_v_layers_0_weight / v35)
-    v52 = new_state_0_m_layers_0_weight / v37 / (v50 + 1e-08)  # f32[n0,n1]
-    v54 = np.abs(model_layers_0_bias_bar) < np.inf        # bool[n1]   |model_layers_0_bias_bar| < ∞
+    v42 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
+    v43 = np.minimum(v42, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v42, 9.22337e+18)
+    # f32[n0,n1]   v43 if v41 else model_layers_0_weight_bar
+    v44 = np.where(v41, v43, model_layers_0_weight_bar)
+    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v44
+    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v44
+    v49 = 0.0010000000000000009 * np.square(v44)              # f32[n0,n1]   0.001 · v44²
+    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v49  # f32[n0,n1]
+    # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v37)
+    v52 = np.sqrt(new_state_0_v_layers_0_weight / v37)
+    v54 = new_state_0_m_layers_0_weight / v39 / (v52 + 1e-08)  # f32[n0,n1]
+    v56 = np.abs(model_layers_0_bias_bar) < np.inf        # bool[n1]   |model_layers_0_bias_bar| < ∞
     # f32[n1]   maximum(model_layers_0_bias_bar, −9.22337e+18)
-    v55 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
-    v56 = np.minimum(v55, 9.223372036854776e+18)              # f32[n1]   minimum(v55, 9.22337e+18)
-    # f32[n1]   v56 if v54 else model_layers_0_bias_bar
-    v57 = np.where(v54, v56, model_layers_0_bias_bar)
-    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v57
-    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v57
-    v62 = 0.0010000000000000009 * np.square(v57)              # f32[n1]   0.001 · v57²
-    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v62  # f32[n1]
-    # f32[n1]   √(new_state_0_v_layers_0_bias / v35)
-    v65 = np.sqrt(new_state_0_v_layers_0_bias / v35)
-    v67 = new_state_0_m_layers_0_bias / v37 / (v65 + 1e-08)   # f32[n1]
+    v57 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
+    v58 = np.minimum(v57, 9.223372036854776e+18)              # f32[n1]   minimum(v57, 9.22337e+18)
+    # f32[n1]   v58 if v56 else model_layers_0_bias_bar
+    v59 = np.where(v56, v58, model_layers_0_bias_bar)
+    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v59
+    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v59
+    v64 = 0.0010000000000000009 * np.square(v59)              # f32[n1]   0.001 · v59²
+    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v64  # f32[n1]
+    # f32[n1]   √(new_state_0_v_layers_0_bias / v37)
+    v67 = np.sqrt(new_state_0_v_layers_0_bias / v37)
+    v69 = new_state_0_m_layers_0_bias / v39 / (v67 + 1e-08)   # f32[n1]
     # bool[n1,n2]   |model_layers_2_weight_bar| < ∞
-    v69 = np.abs(model_layers_2_weight_bar) < np.inf
+    v71 = np.abs(model_layers_2_weight_bar) < np.inf
     # f32[n1,n2]   maximum(model_layers_2_weight_bar, −9.22337e+18)
-    v70 = np.maximum(model_layers_2_weight_bar, -9.223372036854776e+18)
-    v71 = np.minimum(v70, 9.223372036854776e+18)            # f32[n1,n2]   minimum(v70, 9.22337e+18)
-    # f32[n1,n2]   v71 if v69 else model_layers_2_weight_bar
-    v72 = np.where(v69, v71, model_layers_2_weight_bar)
-    # f32[n1,n2]   0.9 · state_0_m_layers_2_weight + 0.1 · v72
-    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + 0.09999999999999998 * v72
-    v77 = 0.0010000000000000009 * np.square(v72)              # f32[n1,n2]   0.001 · v72²
-    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v77  # f32[n1,n2]
-    # f32[n1,n2]   √(new_state_0_v_layers_2_weight / v35)
-    v80 = np.sqrt(new_state_0_v_layers_2_weight / v35)
-    v82 = new_state_0_m_layers_2_weight / v37 / (v80 + 1e-08)  # f32[n1,n2]
-    v84 = np.abs(model_layers_2_bias_bar) < np.inf        # bool[n2]   |model_layers_2_bias_bar| < ∞
+    v72 = np.maximum(model_layers_2_weight_bar, -9.223372036854776e+18)
+    v73 = np.minimum(v72, 9.223372036854776e+18)            # f32[n1,n2]   minimum(v72, 9.22337e+18)
+    # f32[n1,n2]   v73 if v71 else model_layers_2_weight_bar
+    v74 = np.where(v71, v73, model_layers_2_weight_bar)
+    # f32[n1,n2]   0.9 · state_0_m_layers_2_weight + 0.1 · v74
+    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + 0.09999999999999998 * v74
+    v79 = 0.0010000000000000009 * np.square(v74)              # f32[n1,n2]   0.001 · v74²
+    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v79  # f32[n1,n2]
+    # f32[n1,n2]   √(new_state_0_v_layers_2_weight / v37)
+    v82 = np.sqrt(new_state_0_v_layers_2_weight / v37)
+    v84 = new_state_0_m_layers_2_weight / v39 / (v82 + 1e-08)  # f32[n1,n2]
+    v86 = np.abs(model_layers_2_bias_bar) < np.inf        # bool[n2]   |model_layers_2_bias_bar| < ∞
     # f32[n2]   maximum(model_layers_2_bias_bar, −9.22337e+18)
-    v85 = np.maximum(model_layers_2_bias_bar, -9.223372036854776e+18)
-    v86 = np.minimum(v85, 9.223372036854776e+18)              # f32[n2]   minimum(v85, 9.22337e+18)
-    # f32[n2]   v86 if v84 else model_layers_2_bias_bar
-    v87 = np.where(v84, v86, model_layers_2_bias_bar)
-    # f32[n2]   0.9 · state_0_m_layers_2_bias + 0.1 · v87
-    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + 0.09999999999999998 * v87
-    v92 = 0.0010000000000000009 * np.square(v87)              # f32[n2]   0.001 · v87²
-    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v92  # f32[n2]
-    # f32[n2]   √(new_state_0_v_layers_2_bias / v35)
-    v95 = np.sqrt(new_state_0_v_layers_2_bias / v35)
-    v97 = new_state_0_m_layers_2_bias / v37 / (v95 + 1e-08)   # f32[n2]
+    v87 = np.maximum(model_layers_2_bias_bar, -9.223372036854776e+18)
+    v88 = np.minimum(v87, 9.223372036854776e+18)              # f32[n2]   minimum(v87, 9.22337e+18)
+    # f32[n2]   v88 if v86 else model_layers_2_bias_bar
+    v89 = np.where(v86, v88, model_layers_2_bias_bar)
+    # f32[n2]   0.9 · state_0_m_layers_2_bias + 0.1 · v89
+    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + 0.09999999999999998 * v89
+    v94 = 0.0010000000000000009 * np.square(v89)              # f32[n2]   0.001 · v89²
+    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v94  # f32[n2]
+    # f32[n2]   √(new_state_0_v_layers_2_bias / v37)
+    v97 = np.sqrt(new_state_0_v_layers_2_bias / v37)
+    v99 = new_state_0_m_layers_2_bias / v39 / (v97 + 1e-08)   # f32[n2]
     # bool[n2,n3]   |model_layers_4_weight_bar| < ∞
-    v99 = np.abs(model_layers_4_weight_bar) < np.inf
+    v101 = np.abs(model_layers_4_weight_bar) < np.inf
     # f32[n2,n3]   maximum(model_layers_4_weight_bar, −9.22337e+18)
-    v100 = np.maximum(model_layers_4_weight_bar, -9.223372036854776e+18)
-    v101 = np.minimum(v100, 9.223372036854776e+18)         # f32[n2,n3]   minimum(v100, 9.22337e+18)
-    # f32[n2,n3]   v101 if v99 else model_layers_4_weight_bar
-    v102 = np.where(v99, v101, model_layers_4_weight_bar)
-    # f32[n2,n3]   0.9 · state_0_m_layers_4_weight + 0.1 · v102
-    new_state_0_m_layers_4_weight = 0.9 * state_0_m_layers_4_weight + 0.09999999999999998 * v102
-    v107 = 0.0010000000000000009 * np.square(v102)            # f32[n2,n3]   0.001 · v102²
-    new_state_0_v_layers_4_weight = 0.999 * state_0_v_layers_4_weight + v107  # f32[n2,n3]
-    # f32[n2,n3]   √(new_state_0_v_layers_4_weight / v35)
-    v110 = np.sqrt(new_state_0_v_layers_4_weight / v35)
-    v112 = new_state_0_m_layers_4_weight / v37 / (v110 + 1e-08)  # f32[n2,n3]
-    v114 = np.abs(model_layers_4_bias_bar) < np.inf       # bool[n3]   |model_layers_4_bias_bar| < ∞
+    v102 = np.maximum(model_layers_4_weight_bar, -9.223372036854776e+18)
+    v103 = np.minimum(v102, 9.223372036854776e+18)         # f32[n2,n3]   minimum(v102, 9.22337e+18)
+    # f32[n2,n3]   v103 if v101 else model_layers_4_weight_bar
+    v104 = np.where(v101, v103, model_layers_4_weight_bar)
+    # f32[n2,n3]   0.9 · state_0_m_layers_4_weight + 0.1 · v104
+    new_state_0_m_layers_4_weight = 0.9 * state_0_m_layers_4_weight + 0.09999999999999998 * v104
+    v109 = 0.0010000000000000009 * np.square(v104)            # f32[n2,n3]   0.001 · v104²
+    new_state_0_v_layers_4_weight = 0.999 * state_0_v_layers_4_weight + v109  # f32[n2,n3]
+    # f32[n2,n3]   √(new_state_0_v_layers_4_weight / v37)
+    v112 = np.sqrt(new_state_0_v_layers_4_weight / v37)
+    v114 = new_state_0_m_layers_4_weight / v39 / (v112 + 1e-08)  # f32[n2,n3]
+    v116 = np.abs(model_layers_4_bias_bar) < np.inf       # bool[n3]   |model_layers_4_bias_bar| < ∞
     # f32[n3]   maximum(model_layers_4_bias_bar, −9.22337e+18)
-    v115 = np.maximum(model_layers_4_bias_bar, -9.223372036854776e+18)
-    v116 = np.minimum(v115, 9.223372036854776e+18)            # f32[n3]   minimum(v115, 9.22337e+18)
-    # f32[n3]   v116 if v114 else model_layers_4_bias_bar
-    v117 = np.where(v114, v116, model_layers_4_bias_bar)
-    # f32[n3]   0.9 · state_0_m_layers_4_bias + 0.1 · v117
-    new_state_0_m_layers_4_bias = 0.9 * state_0_m_layers_4_bias + 0.09999999999999998 * v117
-    v122 = 0.0010000000000000009 * np.square(v117)            # f32[n3]   0.001 · v117²
-    new_state_0_v_layers_4_bias = 0.999 * state_0_v_layers_4_bias + v122  # f32[n3]
-    # f32[n3]   √(new_state_0_v_layers_4_bias / v35)
-    v125 = np.sqrt(new_state_0_v_layers_4_bias / v35)
-    v127 = new_state_0_m_layers_4_bias / v37 / (v125 + 1e-08)  # f32[n3]
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v52  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v67  # f32[n1]
-    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v82  # f32[n1,n2]
-    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v97  # f32[n2]
-    new_model_layers_4_weight = model_layers_4_weight + -0.001 * v112  # f32[n2,n3]
-    new_model_layers_4_bias = model_layers_4_bias + -0.001 * v127  # f32[n3]
+    v117 = np.maximum(model_layers_4_bias_bar, -9.223372036854776e+18)
+    v118 = np.minimum(v117, 9.223372036854776e+18)            # f32[n3]   minimum(v117, 9.22337e+18)
+    # f32[n3]   v118 if v116 else model_layers_4_bias_bar
+    v119 = np.where(v116, v118, model_layers_4_bias_bar)
+    # f32[n3]   0.9 · state_0_m_layers_4_bias + 0.1 · v119
+    new_state_0_m_layers_4_bias = 0.9 * state_0_m_layers_4_bias + 0.09999999999999998 * v119
+    v124 = 0.0010000000000000009 * np.square(v119)            # f32[n3]   0.001 · v119²
+    new_state_0_v_layers_4_bias = 0.999 * state_0_v_layers_4_bias + v124  # f32[n3]
+    # f32[n3]   √(new_state_0_v_layers_4_bias / v37)
+    v127 = np.sqrt(new_state_0_v_layers_4_bias / v37)
+    v129 = new_state_0_m_layers_4_bias / v39 / (v127 + 1e-08)  # f32[n3]
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v54  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v69  # f32[n1]
+    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v84  # f32[n1,n2]
+    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v99  # f32[n2]
+    new_model_layers_4_weight = model_layers_4_weight + -0.001 * v114  # f32[n2,n3]
+    new_model_layers_4_bias = model_layers_4_bias + -0.001 * v129  # f32[n3]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_2_weight,
         new_model_layers_2_bias, new_model_layers_4_weight, new_model_layers_4_bias,
