@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import DTypeError, unknown_name, user_line
+from clearprop.errors import DTypeError, printable, unknown_name, user_line
 from clearprop.explanation.chain_rule import Bundle, Way, all_ways, bundles
 from clearprop.explanation.derivation import Derivation
 from clearprop.explanation.jacobians import Array, LocalJacobian, Multilinear, shape_of
@@ -284,7 +284,7 @@ class Explanations(Printable):
         return iter(self.parts)
 
     def __repr__(self) -> str:
-        return f"<explanations of {self.target.text}: {', '.join(self.parts)}>"
+        return f"<explanations of {self.target.text}: {', '.join(map(printable, self.parts))}>"
 
 
 # ------------------------------------------------------------------------------------------------ opening a level
@@ -419,10 +419,10 @@ def explanation_of(
     application = derivation.graph.target.application
     return Explanation(
         derivation.target_label(),
-        name or derivation.labels.whole(node),
+        printable(name) or derivation.labels.whole(node),
         shape,
         gradient,
-        derivation.given.origin or (application.where if application is not None else ""),
+        printable(derivation.given.origin or (application.where if application is not None else "")),
         derivation,
         node,
         missing,

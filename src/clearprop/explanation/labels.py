@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.errors import printable
 from clearprop.explanation.chain_rule import Graph, local_jacobian
 from clearprop.explanation.jacobians import LocalJacobian, Multilinear, shape_of
 from clearprop.explanation.record import Label
@@ -74,7 +75,7 @@ class Labels:
         self._users: dict[Node, str] = {}
         self._operations: dict[Node, str] = {}
         self._assign(graph)
-        self.target = given.target or graph.target.name or _assigned_to(graph.target) or "y"
+        self.target = printable(given.target or graph.target.name or _assigned_to(graph.target) or "y")
 
     def names(self) -> tuple[dict[Node, str], dict[Node, str], str]:
         """The names that were read from the user's lines, for where those lines are not at hand."""
@@ -154,7 +155,7 @@ class Labels:
 
     def line(self, app: Application) -> str:
         """The user's line that an operation stands on; empty where the program is none of the user's."""
-        return "" if self.given.origin else app.where
+        return "" if self.given.origin else printable(app.where)
 
     def whole(self, value: Any) -> str:
         """The name of a whole value; empty for a constant without one."""
@@ -198,7 +199,10 @@ class Labels:
         return self._movers[node]
 
     def _own_name(self, value: Any) -> str:
-        """The user's name for a whole value; empty if there is none."""
+        """The user's name for a whole value, fit to be shown; empty if there is none."""
+        return printable(self._given_name(value))
+
+    def _given_name(self, value: Any) -> str:
         if isinstance(value, Node):
             own = self._users.get(value) or value.name or self.given.values.get(id(value), "")
             if own or value.application is not None:
@@ -230,7 +234,7 @@ def _in_table(columns: Sequence[str], value: Any, at: int) -> Label:
     """`petal width[17]`: an entry of a table by its column; by the column alone if there is but one row."""
     row, column = index_of(shape_of(raw(value)), at)
     rows = shape_of(raw(value))[0]
-    name = columns[column]
+    name = printable(columns[column])
     tex = rf"\text{{{escape_tex(name)}}}"
     return Label(name, tex) if rows == 1 else Label(f"{name}[{row}]", f"{tex}_{{{row}}}")
 

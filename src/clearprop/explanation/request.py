@@ -11,7 +11,16 @@ import numpy as np
 
 from clearprop.arrays import Tensor
 from clearprop.autodiff.trees import as_leaf_value, checked_argnums, flatten, has_derivative, is_array, paths, unflatten
-from clearprop.errors import ArgumentError, DTypeError, GradientError, TraceError, checked_call, unknown_name, user_line
+from clearprop.errors import (
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    TraceError,
+    checked_call,
+    printable,
+    unknown_name,
+    user_line,
+)
 from clearprop.explanation.composite_bodies import open_body
 from clearprop.explanation.derivation import Derivation
 from clearprop.explanation.explanations import Entry, Explanation, Explanations, explanation_of
@@ -130,7 +139,9 @@ def _of_tensor(target: Node, wrt: Any, output: Any) -> Explanation:
     inline = target.application is not None and target.application.site == call_site()
     given = Given(target=target.name or "y") if inline else None  # `e = explain(f(x), …)` names e, and not the target
     derivation = Derivation(target, at, [wrt], given, open_body)
-    missing = "" if wrt.tracked else f"{wrt.name or 'it'} did not require a gradient when the target was computed"
+    missing = (
+        "" if wrt.tracked else f"{printable(wrt.name) or 'it'} did not require a gradient when the target was computed"
+    )
     return explanation_of(derivation, wrt, missing)
 
 

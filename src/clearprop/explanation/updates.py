@@ -16,7 +16,7 @@ import numpy as np
 
 from clearprop.autodiff.transforms import value_and_grad
 from clearprop.autodiff.trees import flatten, paths, tree_map
-from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
+from clearprop.errors import ArgumentError, checked_call, printable, unknown_name, user_line
 from clearprop.explanation.record import Label, Printable, flat_position
 from clearprop.explanation.runs import plan_of, require_step
 from clearprop.notation.symbols import subscript, subscript_tex
@@ -209,7 +209,8 @@ def _update_of(
     total = math.fsum(p.value for p in parts)
     applied = float(after) - float(before)
     rate = next((s.rate for s in taken.stages if s.rate is not None), None)
-    label = Label(subscript(param, position), subscript_tex(param, position))
+    name = printable(param)
+    label = Label(subscript(name, position), subscript_tex(name, position))
     rounding = applied - total
     return Update(label, step, float(before), applied, parts, total, rounding, rate, taken.predicted, taken.actual)
 

@@ -30,8 +30,8 @@ def explanation_text(explanation: Explanation) -> str:
 def explanations_text(explanations: Explanations) -> str:
     """A table of the arrays: shape, norm, and the largest entry of each gradient."""
     rows = [("array", "shape", "|gradient|", "largest entry")]
-    for name, part in explanations.parts.items():
-        size = np.abs(part.gradient.ravel())
+    for part in explanations.parts.values():
+        name, size = part.name, np.abs(part.gradient.ravel())
         at = np.unravel_index(int(np.argmax(size)), part.shape) if size.size and part.shape else ()
         largest = (
             f"{subscript(name, tuple(map(int, at)))} = {number_text(float(part.gradient[at]))}" if size.size else ""
