@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+import sys
 import venv
 from pathlib import Path
 
@@ -110,3 +111,38 @@ def test_mistakes(tmp_path):
         cl.export(model, "safetensors", tmp_path / "m.py")
     with pytest.raises(cl.ClearpropError, match="the folder does not exist"):
         cl.export(model, "safetensors", tmp_path / "no" / "m.safetensors")
+
+
+class Named(cl.nn.Module):
+    """Multiplies by weights that stand in a dictionary, under names of the user's."""
+
+    weights: dict = cl.nn.parameter()
+
+    def forward(self, x):
+        for w in self.weights.values():
+            x = x @ w
+        return x
+
+
+HOSTILE = [
+    "a\"] = 1; import os; os.mkdir('owned') #",
+    '"""\nimport os; os.mkdir(\'owned\')\n"""',
+    "a\\\x1b\u202e",
+    "x'y",
+]
+
+
+def test_names_of_the_users_are_no_code(tmp_path):
+    x = np.random.default_rng(0).standard_normal((8, 2))
+    model = Named(weights={name: np.eye(2) + i for i, name in enumerate(HOSTILE)})
+    rule = cl.optim.groups(cl.optim.sgd(1e-4), ('*"""*', cl.optim.sgd(1e-3)))
+    run = cl.fit(model, (x, x), loss="mse", epochs=1, batch_size=4, optimizer=rule)
+    name = 'a"""; import os; os.mkdir(\'owned\') #\\'
+    path, *_ = cl.export(run, "python", tmp_path / f"{name}.py")
+    text = path.read_text(encoding="utf-8")
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    calls = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call) and ast.unparse(n.func) == "os.mkdir"]
+    assert not calls
+    subprocess.run([sys.executable, path, "--steps", "2"], check=True, cwd=tmp_path, capture_output=True)
+    assert not (tmp_path / "owned").exists()

@@ -6,11 +6,13 @@ template below.
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from clearprop.compiler import NumpySource, closed_helpers, helper_source
+from clearprop.errors import printable
 from clearprop.exporting.rule_text import rule_source
 from clearprop.exporting.step_programs import StepProgram
 from clearprop.primitives import HELPERS, REGISTRY
@@ -179,10 +181,10 @@ def python_file(setting: Setting, predict: StepProgram, gradients: StepProgram, 
     for source in printed.values():
         helpers |= source.helpers
     return _TEMPLATE.format(
-        title=setting.title,
+        title=_in_docstring(setting.title),
         version=setting.version,
-        file=setting.file,
-        stem=setting.file.removesuffix(".py"),
+        file=_in_docstring(setting.file),
+        stem=_in_docstring(setting.file.removesuffix(".py")),
         batch=setting.batch,
         least=setting.least,
         shuffle=setting.shuffle,
@@ -227,7 +229,7 @@ def _unpacking_lines(source: NumpySource, part: StepProgram, places: Sequence[tu
     for var, name in zip(source.program.arguments, part.inputs, strict=True):
         for prefix, dictionary in places:
             if name.startswith(prefix) and name not in ("x", "y", "rng"):
-                lines.append(f'    {source.names[var]} = {dictionary}["{name.removeprefix(prefix)}"]')
+                lines.append(f"    {source.names[var]} = {dictionary}[{_quoted(name.removeprefix(prefix))}]")
                 break
     return lines
 
@@ -252,7 +254,7 @@ def _gradients(source: NumpySource, body: Sequence[str], part: StepProgram) -> s
 
 
 def _update(source: NumpySource, body: Sequence[str], part: StepProgram, optimizer: str) -> str:
-    rule = textwrap.wrap(optimizer, 100, initial_indent="    ", subsequent_indent="        ")
+    rule = textwrap.wrap(_in_docstring(optimizer), 100, initial_indent="    ", subsequent_indent="        ")
     head = [
         "def update(parameters, gradients, state):",
         '    """New parameters and state of the optimizer:',
@@ -267,6 +269,16 @@ def _update(source: NumpySource, body: Sequence[str], part: StepProgram, optimiz
     return "\n".join([*head, *_unpacking_lines(source, part, places), *body, last])
 
 
+def _in_docstring(text: str) -> str:
+    """A name of the user's inside the file's prose: it can neither end the docstring nor be an escape in it."""
+    return printable(text).replace("\\", "\\\\").replace('"', "'")
+
+
+def _quoted(text: str) -> str:
+    """A name of the user's as a literal of Python, in the double quotes of the file."""
+    return printable(json.dumps(text, ensure_ascii=False))
+
+
 def _dictionary(prefix: str, results: dict[str, str]) -> str:
-    entries = [f'        "{k.removeprefix(prefix)}": {v},' for k, v in results.items() if k.startswith(prefix)]
+    entries = [f"        {_quoted(k.removeprefix(prefix))}: {v}," for k, v in results.items() if k.startswith(prefix)]
     return "{\n" + "\n".join(entries) + "\n    }" if entries else "{}"

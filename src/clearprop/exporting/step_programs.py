@@ -81,7 +81,7 @@ class Tracer:
             leaves, structure = flatten(tree)
             structures.append((structure, len(leaves)))
             flat += leaves
-            names += [_join_path(name, p, tree) for p in paths(tree)]
+            names += [f"{name} {leaf}".strip() for leaf in (_keys(tree) if name == "gradient" else paths(tree))]
         outputs: list[str] = []
 
         def called(*xs: Any) -> Sequence[Any]:
@@ -104,10 +104,9 @@ class Tracer:
         return StepProgram(lower(program), names, outputs)
 
 
-def _join_path(name: str, path: str, tree: Any) -> str:
-    if isinstance(tree, dict):
-        return f"{name} {path.removeprefix('[').removesuffix(']').strip(chr(39))}"
-    return f"{name} {path}".strip()
+def _keys(tree: dict[str, Any]) -> list[str]:
+    """The keys of a flat dictionary in the order of its leaves."""
+    return [str(key) for key in flatten({key: key for key in tree})[0]]
 
 
 def _open_type(value: Any, scope: Scope) -> Type:
