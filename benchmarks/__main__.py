@@ -3,6 +3,7 @@
 python -m benchmarks                         every row, every peer (installed into .bench/), docs/tables/
 python -m benchmarks --rows W0,W3 --quick    some rows, a few short rounds: figures are only indicative
 python -m benchmarks --peers jax,torch       these peers only; --peers none: ours and the floor
+python -m benchmarks --kernel avx2           every contender held to the instructions that most processors have
 """
 
 from __future__ import annotations
@@ -15,14 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import first, processes, report, workloads
+from benchmarks.busy import busy_processors
 from benchmarks.contenders import taking_part
-from benchmarks.machine import description, environment
+from benchmarks.machine import LIMITS, Others, description, environment, limit
 from benchmarks.measure import QUICK, Effort, Result, import_seconds, side_by_side
 from benchmarks.peers import FOLDER, OURS, PEERS, ROOT, Installed, provide
+
+PER = {"step": " (per step)", "epoch": " (per epoch)"}
 
 
 def main(arguments: list[str] | None = None) -> None:
     args = _parsed(arguments)
+    if args.kernel:
+        limit(args.kernel)
     rows = workloads.chosen(args.rows)
     names = list(PEERS) if args.peers == "all" else [] if args.peers == "none" else args.peers.split(",")
     installed = provide(names, install=not args.offline)
@@ -34,12 +40,14 @@ def main(arguments: list[str] | None = None) -> None:
     record = {
         "command": " ".join(["python -m benchmarks", *given]),
         "quick": args.quick, "rounds": effort.rounds, "machine": description(),
-        "titles": {w.name: f"{w.name}: {w.title}" + (" (per step)" if w.unit == "step" else "") for w in rows},
+        "titles": {w.name: f"{w.name}: {w.title}" + PER.get(w.unit, "") for w in rows}, "others": {},
     }  # fmt: skip
     measured: dict[str, dict[str, Result]] = {}
     for row in rows:
         print(f"{row.name}: {row.title}", file=sys.stderr, flush=True)
+        others = Others()
         measured[row.name] = {r.contender: r for r in _measured(row, installed, effort)}
+        record["others"][row.name] = others.share()
         _say(measured[row.name])
     record["families"] = [_family(i, effort) for i in installed.values() if i.name != "floor"]
     record["targets"] = report.judged(measured)
@@ -55,6 +63,7 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers", default="all", help=f"of {', '.join(PEERS)}; all, none (default: all)")
     parser.add_argument("--quick", action="store_true", help="three short rounds, one start")
     parser.add_argument("--rounds", type=int, default=Effort.rounds, help=f"rounds (default {Effort.rounds})")
+    parser.add_argument("--kernel", choices=[*LIMITS], help="hold every contender to these instructions")
     parser.add_argument("--offline", action="store_true", help="install nothing: peers that are not there are absent")
     parser.add_argument(
         "--out", help="folder for speed.md and speed.json (default docs/tables; .bench/quick if --quick)"
@@ -69,8 +78,11 @@ def _measured(row: workloads.Workload, installed: dict[str, Installed], effort: 
     if row.kind == workloads.RECORDED:
         return processes.recorded(installed, effort)
     contenders = taking_part(row, families)
-    if row.kind == workloads.FIRST:
+    if row.kind in (workloads.FIRST, workloads.FIRST_FIT):
         return first.measured(row, contenders, installed, effort)
+    if row.kind == workloads.BUSY:
+        with busy_processors():
+            return side_by_side(row, contenders, installed, effort)
     return side_by_side(row, contenders, installed, effort)
 
 

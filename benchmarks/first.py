@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.contenders import Contender
 from benchmarks.measure import Effort, Failure, Result, first_call
 from benchmarks.peers import Installed
-from benchmarks.workloads import OTHER, Workload
+from benchmarks.workloads import FIRST, OTHER, Workload
 
 COLD, WARM, ANOTHER = "cold", "warm", "warm, kernels of another network"
 
@@ -18,8 +18,9 @@ def measured(
 ) -> list[Result]:
     """One result per contender and state of the cache; peers keep no kernels that these programs could share."""
     out = []
+    kept = (COLD, WARM, ANOTHER) if row.kind == FIRST else (COLD, WARM)
     for contender in contenders:
-        states = (COLD, WARM, ANOTHER) if contender.family == "clearprop" else (COLD,)
+        states = kept if contender.family == "clearprop" else (COLD,)
         results = {s: Result(f"{contender.name}.{s}", f"{contender.label}, {s}") for s in states}
         for _ in range(effort.starts):
             _once(row, contender, installed[contender.family], effort, results)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,66 @@ FORCED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """Variables that force older BLAS kernels; contenders run without them."""
 
 
+HASWELL_FEATURES = (
+    "+64bit,+avx,+avx2,+bmi,+bmi2,+cmov,+crc32,+cx16,+cx8,+f16c,+fma,+fsgsbase,+fxsr,+invpcid,+lzcnt,+mmx,+movbe,"
+    "+pclmul,+popcnt,+rdrnd,+sahf,+sse,+sse2,+sse3,+sse4.1,+sse4.2,+ssse3,+xsave,+xsaveopt"
+)
+"""What LLVM knows of that processor; Numba takes those of the processor it runs on unless it is told."""
+LIMITS = {
+    "avx2": {
+        "OPENBLAS_CORETYPE": "Haswell",
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": HASWELL_FEATURES,
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+    }
+}
+"""What holds every contender to the instructions that most people's processors have: `--kernel avx2`."""
+_LIMIT = "CLEARPROP_BENCH_KERNEL"
+
+
+def limit(kernel: str) -> None:
+    """Hold every contender that starts from now on to a set of instructions."""
+    os.environ[_LIMIT] = kernel
+
+
 def environment(**more: str) -> dict[str, str]:
     """The environment of a contender's process."""
     kept = {k: v for k, v in os.environ.items() if k not in FORCED}
-    return kept | more | {"PYTHONHASHSEED": "0", "PYTHONPATH": ""}
+    limits = LIMITS.get(os.environ.get(_LIMIT, ""), {})
+    return kept | limits | more | {"PYTHONHASHSEED": "0", "PYTHONPATH": ""}
+
+
+class Others:
+    """How much of the processors others use, from when it is made: a benchmark shares its machine."""
+
+    def __init__(self) -> None:
+        self._start, self._busy, self._own = time.monotonic(), _busy_seconds(), _own_seconds()
+
+    def share(self) -> float | None:
+        """Processor time of others over all that there was, from 0 to 1; None where the system does not tell."""
+        before, now = self._busy, _busy_seconds()
+        if before is None or now is None:
+            return None
+        others = now - before - (_own_seconds() - self._own)
+        return min(1.0, max(0.0, others / ((time.monotonic() - self._start) * (os.cpu_count() or 1))))
+
+
+def _busy_seconds() -> float | None:
+    """Seconds that all processors together have worked since the system started."""
+    line = _first_line("/proc/stat").split()
+    if line[:1] != ["cpu"]:
+        return None
+    user, nice, system, _, _, interrupts, soft, *_ = map(int, line[1:])
+    return (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_seconds() -> float:
+    """Processor time of this process and of those it has started and ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 def description() -> dict[str, Any]:
@@ -29,6 +87,7 @@ def description() -> dict[str, Any]:
         "python": platform.python_version(),
         "load": round(os.getloadavg()[0], 2),
         "unset": [name for name in FORCED if name in os.environ],
+        "kernel": os.environ.get(_LIMIT, ""),
     }
 
 
@@ -36,6 +95,13 @@ def vector_extensions() -> list[str]:
     """Those of AVX2 and AVX-512 that the processor has."""
     flags = (_field("/proc/cpuinfo", "flags") or "").split()
     return [f for f in ("avx2", "avx512f") if f in flags]
+
+
+def _first_line(path: str) -> str:
+    try:
+        return Path(path).read_text().partition("\n")[0]
+    except OSError:
+        return ""
 
 
 def _field(path: str, name: str) -> str | None:

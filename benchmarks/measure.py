@@ -151,7 +151,7 @@ class Live:
 
     def sample(self) -> None:
         said = self.process.ask(do="time", calls=self.calls)
-        self.own.append(said["seconds"] / said["calls"] / self.row.steps)
+        self.own.append(said["seconds"] / said["calls"] / self.row.parts)
 
     def finish(self) -> None:
         self.result.memory = max(self.result.memory, self.process.ask(do="memory")["bytes"])

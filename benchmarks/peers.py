@@ -17,7 +17,7 @@ PYTHON = FOLDER / "bin" / "python"
 
 @dataclass(frozen=True)
 class Peer:
-    """What pip is asked for, the module that is imported, and the distributions whose size counts."""
+    """What pip is asked for, with its version; the module that is imported; the distributions whose size counts."""
 
     name: str
     packages: tuple[str, ...]
@@ -28,11 +28,11 @@ class Peer:
 PEERS = {
     p.name: p
     for p in (
-        Peer("jax", ("jax", "jaxlib", "optax"), "jax", ("jax", "jaxlib")),
+        Peer("jax", ("jax==0.10.2", "jaxlib==0.10.2", "optax==0.2.8"), "jax", ("jax", "jaxlib")),
         Peer("torch", ("torch==2.13.0",), "torch", ("torch",)),  # this one is a CPU build; others pull gigabytes
-        Peer("sklearn", ("scikit-learn",), "sklearn.neural_network", ("scikit-learn",)),
-        Peer("autograd", ("autograd", "scipy"), "autograd", ("autograd",)),
-        Peer("tangent", ("tangent-ad",), "tangent", ("tangent-ad",)),
+        Peer("sklearn", ("scikit-learn==1.9.1",), "sklearn.neural_network", ("scikit-learn",)),
+        Peer("autograd", ("autograd==1.9.1", "scipy==1.17.1"), "autograd", ("autograd",)),
+        Peer("tangent", ("tangent-ad==0.4.0",), "tangent", ("tangent-ad",)),
     )
 }
 OURS = Peer("clearprop", (), "clearprop", ("clearprop",))
@@ -63,7 +63,9 @@ def provide(names: list[str], *, install: bool = True) -> dict[str, Installed]:
 
 
 def _present(peer: Peer) -> bool:
-    return PYTHON.exists() and all(d[0] for d in _query(str(PYTHON), peer.distributions))
+    """Whether every package is installed in its version; `2.13.0+cpu` is 2.13.0."""
+    names, wanted = zip(*(p.split("==") for p in peer.packages), strict=True)
+    return PYTHON.exists() and [v.partition("+")[0] for v, _ in _query(str(PYTHON), names)] == [*wanted]
 
 
 def _install(peer: Peer) -> str:

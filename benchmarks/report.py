@@ -20,7 +20,7 @@ def markdown(record: dict[str, Any], rows: Rows) -> str:
         *(["**Quick run: figures are only indicative.**"] if record["quick"] else []),
         "## Must show",
         _verdicts(record["targets"]),
-        *(_row(title, rows[name]) for name, title in record["titles"].items() if name in rows),
+        *(_row(title, rows[name], record["others"][name]) for name, title in record["titles"].items() if name in rows),
         "## Install, import, Python calls",
         _families(record["families"]),
     ]
@@ -35,9 +35,10 @@ def judged(rows: Rows) -> list[dict[str, Any]]:
 # ----------------------------------------------------------------------------------------------------- parts
 def _machine(m: dict[str, Any]) -> str:
     unset = f"; unset for the run: {', '.join(m['unset'])}" if m["unset"] else ""
+    held = f"; every contender held to {m['kernel'].upper()}" if m["kernel"] else ""
     return (
         f"{m['processor']}, {m['cores']} cores, {', '.join(m['vector'])}, {m['memory_gb']} GB, {m['system']}, "
-        f"Python {m['python']}; load before the run {m['load']}{unset}."
+        f"Python {m['python']}; load before the run {m['load']}{unset}{held}."
     )
 
 
@@ -61,11 +62,12 @@ def _verdicts(targets: list[dict[str, Any]]) -> str:
     )
 
 
-def _row(title: str, row: dict[str, Result]) -> str:
+def _row(title: str, row: dict[str, Result], others: float | None = None) -> str:
     own = ours(row)
     lines = [_line(r, own) for r in row.values()]
     head = ["contender", "median", "quartiles", "over ours", "first call", "peak memory", "check", "BLAS"]
-    return f"## {title}\n\n{table(head, lines)}{_notes(row)}"
+    shared = "" if others is None else f"\n\nOthers used {others:.0%} of the machine's processor time meanwhile."
+    return f"## {title}\n\n{table(head, lines)}{_notes(row)}{shared}"
 
 
 def _line(r: Result, own: float | None) -> list[str]:

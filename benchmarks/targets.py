@@ -76,8 +76,28 @@ def against_all(row: str, own: Callable[[Row], float | None] = ours) -> Callable
     return figure
 
 
-def over_floor(row: str) -> Callable[[Rows], float | None]:
-    return lambda rows: _ratio(ours(rows.get(row, {})), _median(rows, row, "floor.numpy"))
+def over_floor(row: str, floor: str = "floor.numpy") -> Callable[[Rows], float | None]:
+    return lambda rows: _ratio(ours(rows.get(row, {})), _median(rows, row, floor))
+
+
+def over_best_threads(row: str) -> Callable[[Rows], float | None]:
+    """What `cl.fit` takes by default over the better of one thread and two."""
+
+    def figure(rows: Rows) -> float | None:
+        chosen = _least(_median(rows, row, f"clearprop.{n}") for n in ("one", "two"))
+        return _ratio(_median(rows, row, "clearprop.fit"), chosen)
+
+    return figure
+
+
+def scaled(figure: Callable[[Rows], float | None], factor: float) -> Callable[[Rows], float | None]:
+    """A figure in another unit."""
+
+    def other(rows: Rows) -> float | None:
+        value = figure(rows)
+        return None if value is None else value * factor
+
+    return other
 
 
 def modes(row: str, name: str) -> Callable[[Rows], float | None]:
@@ -119,6 +139,10 @@ def recording(rows: Rows) -> float | None:
     return _ratio(_median(rows, "R", "clearprop.recorded"), _median(rows, "R", "clearprop.plain"))
 
 
+def _warm_fit(row: Row) -> float | None:
+    return row["clearprop.fit.warm"].median if "clearprop.fit.warm" in row else None
+
+
 SCAN, EAGER, TORCH = "`lax.scan`", "PyTorch eager", "PyTorch (its best form)"
 TARGETS = [
     Target("W0", f"faster than {SCAN}", against("W0", "jax.scan"), 3, 4.5),
@@ -137,6 +161,25 @@ TARGETS = [
         Target(row, "faster than the fastest peer", against_all(row), 1.0, goal)
         for row, goal in (("W4", 1.5), ("W5", 1.5), ("W6v", 2.0), ("W6h", 2.0), ("W7", 2.0))
     ),
+    Target("W0f", f"faster than {SCAN}", against("W0f", "jax.fit"), 3, 4.5),
+    Target("W1f", f"faster than {SCAN}", against("W1f", "jax.fit"), 1.9, 2.5),
+    Target("W2f", f"faster than {SCAN}", against("W2f", "jax.fit"), 1.15, 1.45),
+    Target("W2f", "time over the floor", over_floor("W2f", "floor.epochs"), 1.15, 1.0, at_most=True),
+    Target("W3f", f"faster than {SCAN}", against("W3f", "jax.fit"), 1.0, 1.1),
+    Target("W3f", f"faster than {TORCH}", against("W3f", "torch."), 2),
+    Target("W4f", "faster than the fastest peer", against_all("W4f"), 1.3, 1.5),
+    Target("W5f", "faster than the fastest peer", against_all("W5f"), 1.9, 2.5),
+    *(
+        Target(f"{name}e{epochs}", "faster than scikit-learn", against(f"{name}e{epochs}", "sklearn."), 1.0)
+        for name in ("W0", "W1", "W2", "digits")
+        for epochs in (1, 10, 100)
+    ),
+    Target("K1", "kernels cached: faster than JAX", against("K1", "jax.", _warm_fit), 1.0, 2.0),
+    Target("B1", "time over the better of one thread and two", over_best_threads("B1"), 1.15, at_most=True),
+    Target("C0", "a call", scaled(seconds("C0", "clearprop.call"), 1e6), 18, 12, at_most=True, unit=" µs"),
+    Target("C2", "a call", scaled(seconds("C2", "clearprop.call"), 1e6), 6, at_most=True, unit=" µs"),
+    Target("W9L", f"faster than {EAGER}", against("W9L", "torch.eager"), 1.0, 1.3),
+    Target("W9C", f"faster than {EAGER}", against("W9C", "torch.eager"), 1.0, 1.3),
     Target("W8", "warm cache: faster than the fastest peer", against_all("W8"), 1.0),
     Target("W8", "cold cache: faster than PyTorch", against("W8", "torch", _cold), 1.0),
     Target("W8", "cold cache: faster than the fastest peer", against_all("W8", _cold), 1.0),

@@ -8,6 +8,10 @@ import numpy as np
 
 TRAIN, HVP, HESSIAN, PER_EXAMPLE = "train", "hvp", "hessian", "per_example"
 EAGER_LOSS, EAGER_CHAIN, FIRST, PROCESS, RECORDED = "eager_loss", "eager_chain", "first", "process", "recorded"
+WHOLE, SHORT, FIRST_FIT, BUSY = "whole", "short", "first_fit", "busy"
+STEP_CALL, PAIR_CALL = "step_call", "pair_call"
+DOORS = (WHOLE, SHORT, FIRST_FIT, BUSY)
+"""Trainings through the door that users take, `cl.fit`, against the peers' own."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Workload:
     clip: float = 0.0
     dropout: float = 0.0
     dtype: str = "float32"
+    epochs: int = 1
+    """How long a short training is."""
     whole: bool = False
     """Eager rows: forward and backward together, instead of `.backward()` alone."""
     processes: int = 1
@@ -37,15 +43,21 @@ class Workload:
 
     @property
     def unit(self) -> str:
-        return "step" if self.kind == TRAIN else "call"
+        return {TRAIN: "step", WHOLE: "epoch"}.get(self.kind, "training" if self.kind in DOORS else "call")
+
+    @property
+    def parts(self) -> int:
+        """By how much the time of a call is divided: the units that it has."""
+        return self.steps if self.kind in (TRAIN, STEP_CALL, PAIR_CALL) else 1
 
 
 _W1 = Workload("W1", "spiral 2-64-3, batch 300", TRAIN, (2, 64, 3), 300, 3000, 200)
 _W2 = Workload("W2", "784-128-128-10, batch 128", TRAIN, (784, 128, 128, 10), 128, 8192, 64)
 _NET6 = Workload("", "", HVP, (20, 20, 20, 1), 100, 100, activation="tanh", loss="mse", dtype="float64")
 
-WORKLOADS = [
-    Workload("W0", "4-16-3, batch 32", TRAIN, (4, 16, 3), 32, 4096, 1024),
+_W0 = Workload("W0", "4-16-3, batch 32", TRAIN, (4, 16, 3), 32, 4096, 1024)
+_TRAININGS = [
+    _W0,
     _W1,
     _W2,
     Workload("W3", "784-1024-1024-10, batch 512", TRAIN, (784, 1024, 1024, 10), 512, 8192, 16, processes=3),
@@ -57,6 +69,34 @@ WORKLOADS = [
         "W5", "32-128-128-1, tanh, MSE, AdamW, clip by global norm, dropout 0.1, batch 64", TRAIN, (32, 128, 128, 1),
         64, 8192, 128, activation="tanh", loss="mse", optimizer="adamw", weight_decay=0.01, clip=1.0, dropout=0.1,
     ),
+]  # fmt: skip
+_DIGITS = Workload("digits", "64-64-64-10, batch 32, as many rows as digits", SHORT, (64, 64, 64, 10), 32, 1408)
+_MANY = {"W1": 38_400}
+"""An epoch of W1 has many rows there, so that to order them counts."""
+
+
+def _whole(w: Workload) -> Workload:
+    """The second line of a training: all of it, through the door."""
+    title = f"{w.title}: whole training through the door, epoch of {_MANY.get(w.name, w.rows):,} rows"
+    return replace(
+        w, name=f"{w.name}f", title=title, kind=WHOLE, rows=_MANY.get(w.name, w.rows), processes=1
+    )  # fmt: skip
+
+
+def _short(w: Workload, epochs: int) -> Workload:
+    """A short training, with everything that it takes to set it up."""
+    title = f"{w.title}: {epochs} epoch{'s' * (epochs > 1)} with set-up"
+    return replace(w, name=f"{w.name}e{epochs}", title=title, kind=SHORT, epochs=epochs)
+
+
+WORKLOADS = [
+    *(line for w in _TRAININGS for line in (w, _whole(w))),
+    *(_short(w, epochs) for w in (_W0, _W1, _W2, _DIGITS) for epochs in (1, 10, 100)),
+    replace(_whole(_W1), name="K1", title="ten epochs of W1f, the first of a process", kind=FIRST_FIT, epochs=10),
+    Workload("B1", "a machine whose processors are all busy: 305-128-64-1, batch 32, 5 epochs", BUSY,
+             (305, 128, 64, 1), 32, 4096, loss="mse", epochs=5),
+    replace(_W0, name="C0", title="a compiled step of W0, called in a loop", kind=STEP_CALL, steps=100),
+    Workload("C2", "a compiled function of two arrays of eight numbers", PAIR_CALL, steps=100),
     replace(_NET6, name="W6v", title="Hessian-vector product, 20-20-20-1 tanh, float64, batch 100"),
     replace(_NET6, name="W6h", title="full Hessian (861 x 861), 20-20-20-1 tanh, float64, batch 100", kind=HESSIAN),
     Workload("W7", "per-example gradients, 784-128-10, batch 128", PER_EXAMPLE, (784, 128, 10), 128, 128),
@@ -73,14 +113,16 @@ OTHER = Workload("F0", "another network, which fills the kernel cache", FIRST, (
 
 
 def chosen(names: str | None) -> list[Workload]:
-    """`W0,W6`: rows by name or by the beginning of their names; None: all."""
+    """`W0,W6`: rows by name, or by the beginning of their names where no row has that name; None: all."""
     if not names:
         return list(WORKLOADS)
-    wanted = [n.strip() for n in names.split(",")]
-    unknown = [n for n in wanted if not any(w.name.startswith(n) for w in WORKLOADS)]
-    if unknown:
-        raise SystemExit(f"no row is named {unknown[0]}; there are {', '.join(w.name for w in WORKLOADS)}")
-    return [w for w in WORKLOADS if any(w.name.startswith(n) for n in wanted)]
+    found: list[Workload] = []
+    for wanted in (n.strip() for n in names.split(",")):
+        some = [w for w in WORKLOADS if w.name == wanted] or [w for w in WORKLOADS if w.name.startswith(wanted)]
+        if not some:
+            raise SystemExit(f"no row is named {wanted}; there are {', '.join(w.name for w in WORKLOADS)}")
+        found += some
+    return [w for w in WORKLOADS if w in found]
 
 
 def named(name: str) -> Workload:
@@ -123,5 +165,7 @@ def direction(w: Workload) -> list[tuple[np.ndarray, np.ndarray]]:
     ]
 
 
+PAIR = (np.arange(8, dtype=np.float32), np.ones(8, np.float32))
+"""Arguments of the compiled function of two arrays, x · y + x."""
 CHAIN_START, CHAIN_LINKS = 0.5, 250
 """x <- x * 1.01; x <- x + 0.001; x <- tanh(x); x <- x * s, 250 times: 1,000 operations; s = 1 is a parameter too."""

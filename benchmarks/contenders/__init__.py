@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks import workloads as w
@@ -37,6 +39,9 @@ def _of(name: str, label: str, *kinds: str, rows: str = "") -> Contender:
 
 _SECOND = (w.HVP, w.HESSIAN, w.PER_EXAMPLE)
 _EAGER = (w.EAGER_LOSS, w.EAGER_CHAIN)
+_TRAININGS = (w.WHOLE, w.SHORT, w.FIRST_FIT)
+_CALLS = (w.STEP_CALL, w.PAIR_CALL)
+_CLASSIFIERS = " ".join(r.name for r in w.WORKLOADS if r.kind in _TRAININGS and r.name not in ("W4f", "W5f"))
 
 CONTENDERS = [
     _of("clearprop.loop", "clearprop, native loop", w.TRAIN, w.FIRST),
@@ -55,6 +60,18 @@ CONTENDERS = [
     _of("autograd.train", "autograd", w.TRAIN, rows="W1 W4 W5"),
     _of("tangent.grad", "tangent-ad", *_EAGER, rows="W9L W9C"),
     _of("floor.numpy", "floor: products and gather", w.TRAIN, rows="W2 W3"),
+    _of("clearprop.fit", "clearprop, `cl.fit`", *_TRAININGS, w.BUSY),
+    _of("clearprop.one", "clearprop, `cl.fit`, one thread", w.BUSY),
+    _of("clearprop.two", "clearprop, `cl.fit`, two threads", w.BUSY),
+    _of("jax.fit", "JAX, `lax.scan` over an epoch", *_TRAININGS),
+    _of("jax.optax", "JAX, a loop with optax", *_TRAININGS),
+    _of("torch.fit", "PyTorch, a loop", *_TRAININGS),
+    _of("torch.fit_compiled", "PyTorch, a loop with the loss compiled", w.WHOLE),
+    _of("sklearn.classifier", "scikit-learn, `MLPClassifier.fit`", *_TRAININGS, rows=_CLASSIFIERS),
+    _of("floor.epochs", "floor: products and gather", w.WHOLE, rows="W2f W3f"),
+    _of("clearprop.call", "clearprop, `cl.compile`", *_CALLS),
+    _of("jax.call", "JAX `jit`", *_CALLS),
+    _of("torch.call", "`torch.compile`", *_CALLS),
 ]
 
 
@@ -74,3 +91,33 @@ class Runner:
     def call(self) -> float | None:
         """One call, finished when it returns; seconds, where only a part of it counts."""
         raise NotImplementedError
+
+
+class Door(Runner):
+    """Whole trainings as users start them: `train(epochs)` begins anew, and gives the mean loss of the last epoch."""
+
+    def __init__(self, row: w.Workload, train: Callable[[int], float]) -> None:
+        self.row, self.train = row, train
+        self.longer = 2
+
+    def first(self) -> None:
+        if self.row.kind != w.WHOLE:
+            self.check = self.train(self.row.epochs)
+            return
+        self.check = self.train(1)
+        epoch = max(self.call() or 0.0, 1e-5)
+        self.longer = min(1000, max(2, round(self.LENGTH / epoch)))
+
+    LENGTH = 0.25
+    """Seconds by which the longer of two trainings shall be longer, as far as whole epochs allow."""
+
+    def call(self) -> float | None:
+        """A training; or an epoch as the difference of two lengths, in which set-up is not counted."""
+        if self.row.kind != w.WHOLE:
+            self.train(self.row.epochs)
+            return None
+        start = time.perf_counter()
+        self.train(1)
+        middle = time.perf_counter()
+        self.train(1 + self.longer)
+        return ((time.perf_counter() - middle) - (middle - start)) / self.longer

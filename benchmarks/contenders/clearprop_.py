@@ -10,7 +10,7 @@ import numpy as np
 
 import clearprop as cl
 from benchmarks import workloads as w
-from benchmarks.contenders import Runner
+from benchmarks.contenders import Door, Runner
 from clearprop.compiler.native import blas
 
 VERSION = cl.__version__
@@ -19,7 +19,7 @@ ENGINE = [f"{blas.kernel_name()} x{blas.get_threads()}"]
 
 
 def prepare(row: w.Workload) -> Any:
-    if row.kind == w.EAGER_CHAIN:
+    if row.kind in (w.EAGER_CHAIN, w.PAIR_CALL):
         return None
     return *w.dataset(row), w.initial(row), w.order(row) if row.batch else None
 
@@ -29,6 +29,12 @@ def build(form: str, row: w.Workload, prepared: Any) -> Runner:
         return Chain(row)
     if row.kind == w.EAGER_LOSS:
         return EagerLoss(row, *prepared)
+    if row.kind in w.DOORS:
+        return door(form, row, *prepared)
+    if row.kind == w.PAIR_CALL:
+        return PairCall(row)
+    if row.kind == w.STEP_CALL:
+        return StepCall(row, *prepared)
     return FORMS[form if row.kind in (w.TRAIN, w.FIRST) else row.kind](row, *prepared)
 
 
@@ -72,6 +78,24 @@ def make_step(row: w.Workload) -> tuple[Callable[..., Any], Any]:
         return cl.optim.apply_updates(model, updates), new, count + 1, value
 
     return step, opt
+
+
+def door(form: str, row: w.Workload, x: Any, y: Any, weights: Any, order: Any) -> Runner:
+    """`cl.fit`, which shuffles for itself, with the threads it chooses or with those that the form names."""
+    model = network(row, weights)
+    if form in THREADS:
+        cl.set_threads(THREADS[form])
+
+    def train(epochs: int) -> float:
+        run = cl.fit(
+            model, (x, y), loss=row.loss, optimizer=optimizer(row), epochs=epochs, batch_size=row.batch, progress=False
+        )
+        return float(run.history[-1]["train"]["loss"])
+
+    return Door(row, train)
+
+
+THREADS = {"one": 1, "two": 2}
 
 
 class Loop(Runner):
@@ -122,6 +146,37 @@ class Step(Runner):
 
     def call(self) -> None:
         self._run()
+
+
+class StepCall(Runner):
+    """One compiled step, called again and again with the same batch; model and state are donated."""
+
+    def __init__(self, row: w.Workload, x: Any, y: Any, weights: Any, order: Any) -> None:
+        step, opt = make_step(row)
+        self.step, self.steps = cl.compile(step, donate=("model", "state")), row.steps
+        model = network(row, weights)
+        self.carry = (model, opt.init(model), cl.tensor(np.int64(0)))
+        self.batch = cl.tensor(x[order[0]]), cl.tensor(y[order[0]])
+
+    def call(self) -> None:
+        carry, value = self.carry, None
+        for _ in range(self.steps):
+            *carry, value = self.step(*carry, *self.batch)
+        self.carry = carry
+        self.check = float(value)
+
+
+class PairCall(Runner):
+    """A compiled function of two small arrays."""
+
+    def __init__(self, row: w.Workload) -> None:
+        self.f, self.steps = cl.compile(lambda x, y: x * y + x), row.steps
+        self.pair = [cl.tensor(a) for a in w.PAIR]
+
+    def call(self) -> None:
+        for _ in range(self.steps):
+            out = self.f(*self.pair)
+        self.check = float(cl.sum(out))
 
 
 class Compiled(Runner):

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks import workloads as w
-from benchmarks.contenders import Runner
+from benchmarks.contenders import Door, Runner
 
 VERSION = torch.__version__
 ENGINE = [f"{'MKL' if torch.backends.mkl.is_available() else 'its own BLAS'} x{torch.get_num_threads()}"]
@@ -21,7 +21,7 @@ ACTIVATIONS: dict[str, Callable[..., Any]] = {"relu": torch.relu, "tanh": torch.
 
 def prepare(row: w.Workload) -> Any:
     torch.manual_seed(0)
-    if row.kind == w.EAGER_CHAIN:
+    if row.kind in (w.EAGER_CHAIN, w.PAIR_CALL):
         return None
     return *w.dataset(row), w.initial(row), w.order(row)
 
@@ -31,6 +31,12 @@ def build(form: str, row: w.Workload, prepared: Any) -> Runner:
         return Chain(row)
     if row.kind == w.EAGER_LOSS:
         return EagerLoss(row, *prepared)
+    if row.kind in w.DOORS:
+        return Door(row, epochs_of(form, row, *prepared[:3]))
+    if row.kind == w.PAIR_CALL:
+        return PairCall(row)
+    if row.kind == w.STEP_CALL:
+        return StepCall(row, *prepared)
     if row.kind in (w.TRAIN, w.FIRST):
         return WholeStep(row, *prepared) if form == "step" else Training(form, row, *prepared)
     return Functional(form, row, *prepared)
@@ -58,6 +64,37 @@ def loss_of(row: w.Workload, layers: Any, x: Any, y: Any) -> Any:
     if row.kind in (w.HVP, w.HESSIAN):
         return ((x - y) ** 2).mean()  # mse_loss has no forward mode over reverse mode
     return functional.mse_loss(x, y) if row.loss == "mse" else functional.cross_entropy(x, y)
+
+
+def epochs_of(form: str, row: w.Workload, x: Any, y: Any, weights: Any) -> Callable[[int], float]:
+    """The loop of its tutorials, batches by `randperm`; eager, or with gather and loss compiled; fused Adam."""
+    x, y = torch.tensor(x), torch.tensor(y)
+
+    def loss(layers: Any, rows: Any) -> Any:
+        return loss_of(row, layers, x.index_select(0, rows), y.index_select(0, rows))
+
+    if form == "fit_compiled":
+        loss = torch.compile(loss)
+    rule = torch.optim.AdamW if row.optimizer == "adamw" else torch.optim.Adam
+
+    def train(epochs: int) -> float:
+        layers = [[p.requires_grad_() for p in layer] for layer in parameters(row, weights)]
+        flat = [p for layer in layers for p in layer]
+        optimizer = rule(flat, lr=row.rate, weight_decay=row.weight_decay, fused=True)
+        for _ in range(epochs):
+            total = torch.zeros(())
+            for rows in torch.randperm(row.rows).split(row.batch):
+                optimizer.zero_grad()
+                value = loss(layers, rows)
+                value.backward()
+                if row.clip:
+                    torch.nn.utils.clip_grad_norm_(flat, row.clip)
+                optimizer.step()
+                total += value.detach()
+            mean = float(total) / (row.rows // row.batch)
+        return mean
+
+    return train
 
 
 class Training(Runner):
@@ -133,6 +170,32 @@ class WholeStep(Runner):
 
     def call(self) -> None:
         self.run()
+
+
+class StepCall(Runner):
+    """The whole step compiled, called again and again with the same batch."""
+
+    def __init__(self, row: w.Workload, x: Any, y: Any, weights: Any, order: Any) -> None:
+        self.whole, self.steps = WholeStep(row, x, y, weights, order), row.steps
+        self.rows = self.whole.rows[0]
+
+    def call(self) -> None:
+        whole = self.whole
+        with torch.no_grad():
+            for _ in range(self.steps):
+                value = whole.step(*whole.state, whole.x, whole.y, self.rows)
+        self.check = float(value)
+
+
+class PairCall(Runner):
+    def __init__(self, row: w.Workload) -> None:
+        self.f, self.steps = torch.compile(lambda x, y: x * y + x), row.steps
+        self.pair = [torch.tensor(a) for a in w.PAIR]
+
+    def call(self) -> None:
+        for _ in range(self.steps):
+            out = self.f(*self.pair)
+        self.check = float(out.sum())
 
 
 class Functional(Runner):

@@ -1,14 +1,17 @@
 """The measuring itself, on the smallest rows: figures come from processes, failures stay in their row."""
 
+import re
 import sys
+import time
 
 import pytest
 
-from benchmarks import report, workloads
+from benchmarks import contenders, machine, report, workloads
+from benchmarks.busy import busy_processors
 from benchmarks.calls import clearprop, count
 from benchmarks.contenders import CONTENDERS, FAMILIES, taking_part
 from benchmarks.measure import Effort, Result, side_by_side
-from benchmarks.peers import Installed
+from benchmarks.peers import PEERS, Installed
 from benchmarks.targets import TARGETS, Target, against, against_all, over_floor
 
 SHORT = Effort(rounds=2, seconds=0.001, starts=1, pause=0.0)
@@ -20,9 +23,9 @@ def result(name, *samples, **fields):
 
 def test_a_contender_is_measured_in_its_own_process_and_a_failure_stays_in_its_row():
     row = workloads.named("W9c")
-    contenders = taking_part(row, {"clearprop", "autograd"})
+    taking = taking_part(row, {"clearprop", "autograd"})
     installed = {n: Installed(n, sys.executable) for n in ("clearprop", "autograd")}  # autograd is not there
-    ours, peer = side_by_side(row, contenders, installed, SHORT)
+    ours, peer = side_by_side(row, taking, installed, SHORT)
     assert len(ours.samples) == 2
     assert 0 < ours.median < 1
     assert ours.memory > 2**20
@@ -74,7 +77,7 @@ def test_durations_are_three_digits_in_a_unit_that_fits(seconds, text):
 def test_rows_are_chosen_by_the_beginning_of_their_names():
     assert [w.name for w in workloads.chosen("W0,W6")] == ["W0", "W6v", "W6h"]
     assert workloads.chosen(None) == workloads.WORKLOADS
-    with pytest.raises(SystemExit, match="no row is named W77; there are W0, W1"):
+    with pytest.raises(SystemExit, match="no row is named W77; there are W0, W0f, W1"):
         workloads.chosen("W77")
 
 
@@ -83,6 +86,62 @@ def test_every_contender_and_target_names_what_exists():
     assert {c.family for c in CONTENDERS} == set(FAMILIES)
     assert {r for c in CONTENDERS for r in c.rows or ()} <= rows
     assert {t.row for t in TARGETS} <= rows
+
+
+def test_rows_of_doors_take_full_batches_and_have_contenders():
+    for w in workloads.WORKLOADS:
+        if w.kind in workloads.DOORS:
+            assert w.rows % w.batch == 0
+            assert "clearprop.fit" in {c.name for c in taking_part(w, set(FAMILIES))}
+
+
+def test_an_epoch_through_a_door_is_the_difference_of_two_lengths(monkeypatch):
+    clock, trained = [0.0], []
+    monkeypatch.setattr(contenders.time, "perf_counter", lambda: clock[0])
+
+    def train(epochs):
+        trained.append(epochs)
+        clock[0] += 7.0 + 0.01 * epochs  # to set up, and per epoch
+        return 0.5
+
+    door = contenders.Door(workloads.named("W0f"), train)
+    door.first()
+    assert door.check == 0.5
+    assert door.call() == pytest.approx(0.01)
+    assert trained[-2:] == [1, 1 + 25], "long enough to be measured"
+    short = contenders.Door(workloads.named("W0e10"), train)
+    short.first()
+    assert short.call() is None and trained[-2:] == [10, 10]
+
+
+@pytest.mark.parametrize("name", ["C2", "W0e1"])
+def test_a_door_and_a_call_are_measured(name):
+    row = workloads.named(name)
+    (ours,) = side_by_side(row, taking_part(row, {"clearprop"}), {"clearprop": Installed("", sys.executable)}, SHORT)
+    assert not ours.error and 0 < ours.median < 60
+
+
+def test_others_on_the_machine_are_seen():
+    others = machine.Others()
+    with busy_processors() as count:
+        assert count >= 1
+        time.sleep(0.5)
+        assert others.share() > 0.2  # they are ours, but have not ended: as others would look
+    assert 0 <= machine.Others().share() <= 1
+
+
+def test_a_limit_holds_for_every_contender(monkeypatch):
+    monkeypatch.setenv(machine._LIMIT, "")
+    assert "NUMBA_CPU_NAME" not in machine.environment()
+    machine.limit("avx2")
+    assert machine.environment()["OPENBLAS_CORETYPE"] == "Haswell"
+    assert machine.environment()["NUMBA_CPU_NAME"] == "haswell"
+    assert machine.description()["kernel"] == "avx2"
+
+
+def test_peers_have_versions():
+    for peer in PEERS.values():
+        assert all(re.fullmatch(r"[a-z-]+==[0-9.]+", package) for package in peer.packages)
 
 
 def test_batches_are_full_and_epochs_are_permutations():

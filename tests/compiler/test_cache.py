@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
+import shutil
 import stat
 import subprocess
 import sys
@@ -87,6 +89,17 @@ def test_two_processes_that_race(tmp_path):
     assert not list(tmp_path.glob("*.tmp"))
     third = run(tmp_path)
     assert third["compiled"] == third["rebuilt"] == 0 and third["cache_hits"] > 0
+
+
+def test_kernels_for_another_processor_are_kept_apart(filled, tmp_path, monkeypatch):
+    """Numba compiles for the processor that its variables name; those kernels are not taken for this one's."""
+    first, folder = filled[1], tmp_path / "kernels"
+    shutil.copytree(filled[0], folder)
+    monkeypatch.setenv("NUMBA_CPU_NAME", "x86-64-v2" if platform.machine() == "x86_64" else "generic")
+    other = run(folder)
+    assert other["compiled"] == first["compiled"] and other["cache_hits"] == 0
+    monkeypatch.delenv("NUMBA_CPU_NAME")
+    assert run(folder)["compiled"] == 0
 
 
 # ------------------------------------------------------------------------------------------------ within a process

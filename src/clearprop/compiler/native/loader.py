@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -28,8 +29,9 @@ def register_blas() -> None:
 
 @functools.cache
 def processor() -> str:
-    """The processor that object code is made for, with its features."""
-    return str(llvm.get_host_cpu_name()) + str(llvm.get_host_cpu_features().flatten())
+    """The processor that object code is made for, with its features: this one, unless Numba is told of another."""
+    name, features = os.environ.get("NUMBA_CPU_NAME"), os.environ.get("NUMBA_CPU_FEATURES")
+    return (name or str(llvm.get_host_cpu_name())) + (features or str(llvm.get_host_cpu_features().flatten()))
 
 
 @functools.cache
