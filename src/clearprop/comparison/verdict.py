@@ -117,15 +117,16 @@ def _tuning_text(setup: Setup) -> str:
 
 
 def _against(first: str, found: Sequence[Difference]) -> str:
+    # One sentence for three cases (nobody, some, everybody beaten for certain), whose parts are the same words.
     own = [d for d in found if d.lower == first]
-    beaten = [d.higher for d in own if d.clear]
+    clear = [d for d in own if d.clear]
     rest = ", ".join(f"{d.higher} (p = {d.chance:.2g})" for d in own if not d.clear)
     corrected = f", corrected for all {len(found)} pairs" if len(found) > 1 else ""
     evidence = f"paired t-test over the seeds{corrected}"
-    if not beaten:
+    if not clear:
         return f"chance could have put it before each of the others: {rest} ({evidence})"
-    names = "all the others" if not rest else ", ".join(beaten)
-    worst = max(d.chance for d in own if d.clear)
+    names = ", ".join(d.higher for d in clear) if rest else "all the others"
+    worst = max(d.chance for d in clear)
     claim = f"that it is better than {names} is clear (p ≤ {worst:.2g}, {evidence})"
     return claim + (f"; not that it is better than {rest}" if rest else "")
 

@@ -3,8 +3,8 @@
 A model is an immutable tree of arrays: `y = model(x)` is inference, `y, model = cl.nn.apply(model, x, rng=key)` a
 training pass, and the gradient of a loss has the model's structure.
 
-Open to other folders beside the names here: `fields` (the kinds of fields), `module`, `penalty`, `structure` (paths
-of a tree).
+Open to other folders beside the names here: `argument_checks`, `fields` (the kinds of fields), `module`, `penalty`,
+`structure` (paths of a tree).
 """
 
 from clearprop.nn.activations import ACTIVATIONS as ACTIVATIONS

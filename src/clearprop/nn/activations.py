@@ -32,7 +32,7 @@ ACTIVATIONS = tuple(name for name in SUITED if name != LINEAR)
 """The names of activations; each is a function of `cl` too."""
 
 
-def _known(name: Any) -> str:
+def _require_activation(name: Any) -> str:
     """The name of an activation.  Raises ArgumentError for anything else."""
     if not isinstance(name, str) or name not in SUITED:
         raise unknown_name("activation", name, SUITED, user_line())
@@ -53,7 +53,7 @@ def suited_to(activation: str) -> str:
     >>> cl.nn.suited_to("gelu"), cl.nn.suited_to("tanh")
     ('he', 'glorot')
     """
-    return SUITED[_known(activation)]
+    return SUITED[_require_activation(activation)]
 
 
 class Activation(Module):
@@ -73,7 +73,7 @@ class Activation(Module):
     options: tuple[tuple[str, Any], ...] = static(default=())
 
     def __init__(self, name: str, **options: Any) -> None:
-        super().__init__(name=_known(name), options=tuple(sorted(options.items())))
+        super().__init__(name=_require_activation(name), options=tuple(sorted(options.items())))
 
     def forward(self, x: Any) -> Any:
         """The function of that name."""

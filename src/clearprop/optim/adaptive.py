@@ -11,7 +11,7 @@ import numpy as np
 from clearprop.errors import checked_call
 from clearprop.nn.argument_checks import require_flag
 from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Range, hyper
-from clearprop.optim.lengths import bounded
+from clearprop.optim.lengths import clip_to_squares
 from clearprop.optim.transform import Leafwise
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
@@ -102,7 +102,7 @@ class scale_by_adam(_Moments):
     def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
         *largest, of_v, of_m = rest
-        g = bounded(g)
+        g = clip_to_squares(g)
         m = self.b1 * m + (1 - self.b1) * g
         v = self.b2 * v + (1 - self.b2) * square(g)
         largest = [maximum(before, v) for before in largest]
@@ -144,7 +144,7 @@ class scale_by_nadam(_Moments):
     def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
         *largest, of_v, of_m, of_g = rest
-        g = bounded(g)
+        g = clip_to_squares(g)
         m = self.b1 * m + (1 - self.b1) * g
         v = self.b2 * v + (1 - self.b2) * square(g)
         largest = [maximum(before, v) for before in largest]
@@ -172,7 +172,7 @@ class scale_by_radam(_Moments):
     def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
         *largest, of_v, of_m, known, r = rest
-        g = bounded(g)
+        g = clip_to_squares(g)
         m = self.b1 * m + (1 - self.b1) * g
         v = self.b2 * v + (1 - self.b2) * square(g)
         largest = [maximum(before, v) for before in largest]
@@ -200,7 +200,7 @@ class scale_by_nradam(scale_by_nadam):
     def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
         *largest, of_v, of_m, of_g, known, r = rest
-        g = bounded(g)
+        g = clip_to_squares(g)
         m = self.b1 * m + (1 - self.b1) * g
         v = self.b2 * v + (1 - self.b2) * square(g)
         largest = [maximum(before, v) for before in largest]
@@ -249,7 +249,7 @@ class scale_by_rms(Leafwise):
 
     def leaf(self, g: Any, p: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
-        g = bounded(g)
+        g = clip_to_squares(g)
         v = self.decay * v + (1 - self.decay) * square(g)
         if not rest:
             return g / (sqrt(v) + self.eps), v
@@ -279,7 +279,7 @@ class scale_by_adagrad(Leafwise):
 
     def leaf(self, g: Any, p: Any, v: Any) -> tuple[Any, ...]:
         """The rule."""
-        g = bounded(g)
+        g = clip_to_squares(g)
         v = minimum(v + square(g), float(np.finfo(type_of(raw(g)).dtype).max))
         return g / (sqrt(v) + self.eps), v
 

@@ -131,14 +131,11 @@ def _parse_one(text: str, names: list[str], what: str, where: str, settings: dic
     name, _, rest = text.partition(":")
     if name not in names:
         raise unknown_name(what, name, names, where)
-    given: dict[str, Any] = {}
     kind = Configured.registry[name]
     fields = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]  # registered classes are dataclasses
+    given: dict[str, Any] = {}
     for item in filter(None, rest.split(",")):
-        key, equals, value = (part.strip() for part in item.partition("="))
-        key = "learning_rate" if key == "lr" else key
-        if not equals or not value:
-            raise _unreadable_text(text, item, where)
+        key, value = _split_setting(text, item, where)
         if key not in fields:
             raise unknown_name(f"hyper-parameter of {name}", key, fields, where)
         nested = isinstance(getattr(kind, key, None), Transform)
@@ -154,6 +151,14 @@ def _parse_one(text: str, names: list[str], what: str, where: str, settings: dic
             try_=mistake.try_,
         ) from None
     return made
+
+
+def _split_setting(text: str, item: str, where: str) -> tuple[str, str]:
+    """`lr=0.1` as the name and the text of a setting."""
+    key, equals, value = (part.strip() for part in item.partition("="))
+    if not equals or not value:
+        raise _unreadable_text(text, item, where)
+    return "learning_rate" if key == "lr" else key, value
 
 
 def _value(text: str) -> Any:

@@ -79,7 +79,7 @@ def inner_product(a: Sequence[Any], b: Sequence[Any]) -> Any:
     return _total(parts) if parts else 0.0
 
 
-def bounded(g: Any) -> Any:
+def clip_to_squares(g: Any) -> Any:
     """A gradient whose squares are numbers: what is larger than `LARGEST` counts as that, but ∞ and NaN stay.
 
     A rule that divides by the root of g² would stand still for ever where g² is ∞, and say nothing.

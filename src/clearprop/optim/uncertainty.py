@@ -45,7 +45,7 @@ class Estimate(Result):
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled and copied: the Jacobian itself in place of the function that would give it."""
-        return {**self.__dict__, "_fit": self._fit, "linearised": functools.partial(_known, self._fit)}
+        return {**self.__dict__, "_fit": self._fit, "linearised": functools.partial(_same_fit, self._fit)}
 
     @property
     def degrees_of_freedom(self) -> int:
@@ -95,5 +95,5 @@ class Estimate(Result):
         return self.space.tree(np.sqrt(np.diag(self.covariance)))
 
 
-def _known(fit: Fit) -> Fit:
+def _same_fit(fit: Fit) -> Fit:
     return fit
