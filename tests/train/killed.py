@@ -46,12 +46,13 @@ def is_write(event, args):
 
 
 def watch(folder, act, only=lambda event, args: True):
-    """Call `act(number)` before every operation on files under `folder`."""
+    """Call `act(number)` before every operation on files under `folder`, or of a folder that is to become it."""
     count = 0
+    ours = (folder, str(Path(folder).parent / f".{Path(folder).name}.partial-"))
 
     def hook(event, args):
         nonlocal count
-        if event in WATCHED and str(args[0]).startswith(folder) and only(event, args):
+        if event in WATCHED and str(args[0]).startswith(ours) and only(event, args):
             count += 1
             act(count)
 

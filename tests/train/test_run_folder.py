@@ -57,7 +57,17 @@ def test_the_folder_is_as_described(made):
         "best.safetensors", "checkpoint.json", "model.safetensors", "optimizer.safetensors"
     ]  # fmt: skip
     config = json.loads((made / "config.json").read_text())
-    assert set(config) == {"format", "model", "parameters", "settings", "data", "command", "forked", "environment"}
+    assert set(config) == {
+        "format",
+        "model",
+        "parameters",
+        "settings",
+        "data",
+        "command",
+        "forked",
+        "environment",
+        "earlier",
+    }
     assert set(config["environment"]) == {"python", "platform", "processor", "blas", "threads", "versions"}
     assert config["settings"]["optimizer"]["name"] == "adam"
     assert len((made / "history.jsonl").read_text().splitlines()) == 2

@@ -6,6 +6,7 @@ files take about as long as one, where one after the other takes five times that
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -100,6 +101,43 @@ def write_folder(path: Path, content: Mapping[str, bytes], after: Sequence[Path]
         raise
 
 
+def create_folder(path: Path, content: Mapping[str, bytes], durable: bool = False) -> bool:
+    """Make the folder `path` with these files, whose names may have folders in them, in one step.
+
+    An empty folder is replaced; False says that there is one with something in it, which is left as it is.  Without
+    `durable` a loss of power may still take the files.  Raises RunError if it cannot be written.
+    """
+    path = path.resolve()
+    temporary = _temporary(path)
+    try:
+        make_folder(path.parent)
+        _remove_partial(path.parent, f".{path.name}.partial-*")
+        temporary.mkdir()
+        for name, data in content.items():
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            _write_new(temporary / name, data)
+        if durable:
+            _sync_all([*(temporary / name for name in content), *(p for p in temporary.rglob("*") if p.is_dir())])
+        if path.exists() and path.samefile(Path.cwd()) and not any(path.iterdir()):
+            for name in content:  # whoever stands in the folder would stand in one that is gone
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                (temporary / name).replace(path / name)
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.replace(path)
+        if durable:
+            _sync(path.parent)
+        return True
+    except OSError as problem:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if problem.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR) and path.exists():
+            return False
+        raise cannot_write(path, problem) from None
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
 def remove_folder(path: Path) -> None:
     """Remove a folder so that no part of it is ever seen under its name.  Raises RunError if that fails."""
     try:
@@ -111,7 +149,11 @@ def remove_folder(path: Path) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what an interrupted write left behind in `folder`, as far as that is allowed."""
-    for path in folder.glob(".*.partial-*"):
+    _remove_partial(folder, ".*.partial-*")
+
+
+def _remove_partial(folder: Path, pattern: str) -> None:
+    for path in folder.glob(pattern):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:

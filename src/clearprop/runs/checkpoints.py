@@ -94,6 +94,14 @@ def save_checkpoint(folder: Path, standing: Standing, keys: Keys, after: Sequenc
 
     Raises RunError if that fails.
     """
+    content = checkpoint_files(standing, keys)
+    make_folder(folder.parent)
+    write_folder(folder, content, after)
+    return sum(map(len, content.values()))
+
+
+def checkpoint_files(standing: Standing, keys: Keys) -> dict[str, bytes]:
+    """The files of a checkpoint, by name."""
     state, best = standing.state, standing.best
     content = {"model.safetensors": to_bytes(state.model), "optimizer.safetensors": to_bytes(state.optimizer)}
     if best is not None:
@@ -114,10 +122,7 @@ def save_checkpoint(folder: Path, standing: Standing, keys: Keys, after: Sequenc
         files=files,
     )
     content["checkpoint.json"] = (json.dumps(asdict(stored), indent=1, allow_nan=False) + "\n").encode()
-
-    make_folder(folder.parent)
-    write_folder(folder, content, after)
-    return sum(map(len, content.values()))
+    return content
 
 
 def load_checkpoint(folder: Path, model: Any, optimizer: Any, keys: Keys | None = None) -> Standing:

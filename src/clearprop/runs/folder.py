@@ -7,16 +7,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Self
 
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.record import DataRecord
 from clearprop.errors import ArgumentError, RunError, nearest
-from clearprop.files.atomic import cannot_write, make_folder, remove_files, remove_leftovers, write_files
+from clearprop.files.atomic import cannot_write, create_folder, remove_leftovers, write_files
 from clearprop.files.presence import is_file, is_folder
 from clearprop.files.strict_json import parse_json, read_json, read_record, read_text, refuse
 from clearprop.runs.environment import Environment
@@ -39,8 +40,20 @@ class Forked:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """Steps up to number `until`, and the environment in which they were made."""
+
+    until: int
+    environment: Environment
+
+
+@dataclass(frozen=True)
 class Config:
-    """The file `config.json`.  `command` holds the options of `clearprop train`, None for `cl.fit`."""
+    """The file `config.json`.
+
+    `command` holds the options of `clearprop train`, None for `cl.fit`.  `environment` is that of the newest steps;
+    `earlier` tells of those before them, where a run was resumed in another one.
+    """
 
     format: int
     model: dict[str, object] | None
@@ -50,6 +63,28 @@ class Config:
     command: dict[str, object] | None
     forked: Forked | None
     environment: Environment
+    earlier: tuple[Stretch, ...] = ()
+
+    def differences(self, after: int, until: int, now: Environment) -> list[str]:
+        """What differs between `now` and where the steps from `after` + 1 to `until` were made, if that may matter."""
+        made = [s.environment for s, first in zip(self.earlier, self._first_steps, strict=False)
+                if first < until and s.until > after]  # fmt: skip
+        if until > self._first_steps[-1]:
+            made.append(self.environment)
+        return list(dict.fromkeys(difference for one in made for difference in one.differences(now)))
+
+    @property
+    def _first_steps(self) -> tuple[int, ...]:
+        """Before which step every stretch begins, the newest one included."""
+        return (0, *(stretch.until for stretch in self.earlier))
+
+    def resumed(self, before: Config, step: int) -> Config:
+        """The config of a run that goes on from `step` and was `before`: it remembers where its steps were made."""
+        made = zip((*before.earlier, Stretch(step, before.environment)), before._first_steps, strict=True)
+        earlier = [Stretch(min(s.until, step), s.environment) for s, first in made if first < step]
+        while earlier and not earlier[-1].environment.differences(self.environment):
+            earlier.pop()
+        return replace(self, forked=before.forked, earlier=tuple(earlier))
 
     def as_record(self) -> dict[str, Any]:
         """The config as JSON values."""
@@ -112,23 +147,23 @@ class RunFolder:
         preprocessing: Preprocessing | None,
         summary: Summary,
         history: Sequence[Event] = (),
+        checkpoint: Mapping[str, bytes] = MappingProxyType({}),
     ) -> RunFolder:
-        """Start a run folder; it is durable with its first checkpoint, before which nothing can be lost.
+        """Start a run folder in one step: before it there is nothing, and after it a run that can be resumed.
+
+        `checkpoint` holds the files of the one that the run starts from, by their places in the folder; without it the
+        run starts at step 0.  The folder is durable with its first checkpoint, before which nothing can be lost.
 
         Raises ArgumentError if it is not empty, RunError if it cannot be written.
         """
         path = Path(path)
         require_free(path)
-        make_folder(path)
         content = {} if preprocessing is None else {"preprocessing.json": preprocessing.to_json().encode()}
         content["history.jsonl"] = _lines(history)
         content["summary.json"] = _as_json(asdict(summary))
-        content["config.json"] = _as_json(config.as_record())  # the last one: by it a folder is known as a run's
-        try:
-            write_files(path, content, durable=False)
-        except RunError:
-            remove_files(path, content)  # the folder is empty again, so that the same command may be tried again
-            raise
+        content["config.json"] = _as_json(config.as_record())
+        if not create_folder(path, {**content, **checkpoint}, durable=bool(checkpoint)):
+            require_free(path)
         return cls(path)
 
     @property
@@ -154,7 +189,7 @@ class RunFolder:
 
     def config(self) -> Config:
         """Read `config.json`."""
-        config: Config = _read(Config, self.path / "config.json", "the run's config")
+        config: Config = _read(Config, self.path / "config.json", "the run's config", {"earlier": []})
         return config
 
     def write_config(self, config: Config) -> None:
@@ -261,14 +296,15 @@ def _others(path: Path) -> str:
     return f"{close!r}, the nearest run" if close else "check the name; runs are under runs/ unless --out was given"
 
 
-def _read(kind: type[Any], path: Path, what: str) -> Any:
+def _read(kind: type[Any], path: Path, what: str, since: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """`since` holds what files of earlier versions do not have."""
     value = read_json(path, what)
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         got = f"format {value.get('format')!r}" if isinstance(value, dict) else type(value).__name__
         refuse(what, f"format {FORMAT}", got, str(path))
     if "format" not in kind.__dataclass_fields__:
         value = {name: item for name, item in value.items() if name != "format"}
-    return read_record(kind, value, what, str(path))
+    return read_record(kind, {**since, **value}, what, str(path))
 
 
 def _as_json(value: dict[str, Any]) -> bytes:

@@ -237,8 +237,9 @@ class Run:
         if self.workings is None:
             raise RunError("this run cannot be replayed", got="a run without its workings", try_="cl.load(folder)")
         plan = self.workings.plan()
-        state = replay_steps(plan, self._nearest(self.workings, plan.keys, int(step)), int(step))
-        return Replayed(state, "; ".join(self.config.environment.differences(environment())))
+        nearest = self._nearest(self.workings, plan.keys, int(step))
+        state = replay_steps(plan, nearest, int(step))
+        return Replayed(state, "; ".join(self.config.differences(nearest.step, int(step), environment())))
 
     def _nearest(self, workings: Workings, keys: Keys, step: int) -> State:
         if self.folder is not None:

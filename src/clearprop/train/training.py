@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from clearprop import nn
 from clearprop.errors import RunError
+from clearprop.files.folder_lock import hold_folder
 from clearprop.files.tree_arrays import to_bytes
-from clearprop.runs.checkpoints import Standing, checkpoint_steps, load_checkpoint
+from clearprop.runs.checkpoints import Standing, checkpoint_files, checkpoint_steps, load_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, Events
 from clearprop.runs.folder import FORMAT, Config, RunFolder, Summary, require_free
@@ -45,14 +47,14 @@ def train(job: Job) -> Run:
     job = fit_to_model(job)
     plan = make_plan(job)
     first = State(job.model, job.optimizer.init(job.model))
-    config, folder, standing, history = _open_folder(job, _config(job), plan, first)
-    events = job.events
-    loop = Loop(plan, standing, history, events, folder)
-    _announce(job, config, standing.state, folder)
-    if isinstance(plan.feed, ArrayFeed | BlockFeed) and plan.feed.joins:
-        events.emit("warning", step=standing.state.step, epoch=standing.state.epoch, message=_JOINED)
-    loop.run()
-    run = _end_run(job, config, plan, first, loop)
+    with ExitStack() as held:
+        config, folder, standing, history = _open_folder(job, _config(job), plan, first, held)
+        loop = Loop(plan, standing, history, job.events, folder)
+        _announce(job, config, standing.state, folder)
+        for remark in _remarks(plan, config, standing.state):
+            job.events.emit("warning", step=standing.state.step, epoch=standing.state.epoch, message=remark)
+        loop.run()
+        run = _end_run(job, config, plan, first, loop)
     if loop.status == "interrupted":
         raise TrainingInterrupted(run)
     return run
@@ -76,17 +78,33 @@ def _config(job: Job) -> Config:
     )
 
 
+def _remarks(plan: Plan, config: Config, state: State) -> Iterator[str]:
+    """What is to be known before the first step."""
+    if isinstance(plan.feed, ArrayFeed | BlockFeed) and plan.feed.joins:
+        yield _JOINED
+    if config.earlier and config.earlier[-1].until == state.step:
+        changed = "; ".join(config.earlier[-1].environment.differences(config.environment))
+        yield f"the run goes on in another environment, so its bits may differ from here on: {changed}"
+
+
 _Opened: TypeAlias = tuple[Config, RunFolder | None, Standing, list[Event]]
 """The config, the run folder, where the run stands, and its history so far."""
 
 
-def _open_folder(job: Job, config: Config, plan: Plan, first: State) -> _Opened:
+def _open_folder(job: Job, config: Config, plan: Plan, first: State, held: ExitStack) -> _Opened:
+    """The folder is held until `held` ends: two processes never write one run."""
     if job.resume is not None:
+        held.enter_context(hold_folder(job.resume))
         return _reopen_folder(job.resume, config, plan, first)
     standing, history = (Standing(first), ()) if job.origin is None else (job.origin.standing, job.origin.history)
     folder = None
     if job.out is not None:
-        folder = RunFolder.make(job.out, config, job.data.preprocessing, _running(standing.state), history)
+        # a fork is nothing without the state that it starts from: both appear in one step
+        begun = {} if job.origin is None else checkpoint_files(standing, plan.keys)
+        files = {f"checkpoints/{standing.state.step}/{name}": data for name, data in begun.items()}
+        running = _running(standing.state)
+        folder = RunFolder.make(job.out, config, job.data.preprocessing, running, history, files)
+        held.enter_context(hold_folder(job.out))
     return config, folder, standing, list(history)
 
 
@@ -94,19 +112,19 @@ def _reopen_folder(path: Path, config: Config, plan: Plan, first: State) -> _Ope
     folder = RunFolder(path)
     before = folder.config()
     _require_same(config, before, path)
-    config = replace(config, forked=before.forked)
     steps = checkpoint_steps(folder.checkpoints)
     standing = Standing(first)
     if steps:
         standing = load_checkpoint(folder.checkpoints / str(steps[-1]), first.model, first.optimizer, plan.keys)
-    elif config.forked is not None:
+    elif before.forked is not None:
         raise RunError(
             "nothing of this fork has been saved",
-            expected=f"the checkpoint of step {config.forked.step}, where it starts",
+            expected=f"the checkpoint of step {before.forked.step}, where it starts",
             got="none: it was stopped before its first step",
             where=str(path),
-            try_=f"fork again from {config.forked.run or 'the other run'}",
+            try_=f"fork again from {before.forked.run or 'the other run'}",
         )
+    config = config.resumed(before, standing.state.step)
     history = folder.keep_history(standing.state.epoch)
     folder.write_config(config)
     folder.write_summary(_running(standing.state))

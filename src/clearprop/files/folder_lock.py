@@ -1,0 +1,69 @@
+"""One process at a time writes a folder: a lock that dies with the process that holds it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from clearprop.errors import RunError
+
+_HELD: set[int] = set()
+_BUSY = (errno.EWOULDBLOCK, errno.EACCES)
+_UNKNOWN = (errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EINVAL, errno.ENOLCK)
+
+
+@contextmanager
+def hold_folder(path: Path) -> Iterator[None]:
+    """Hold the folder until the block ends; no file is written for it, and a process that is killed lets it go.
+
+    Raises RunError where another process, or another thread of this one, holds it.  A file system without locks is
+    written without one.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as name, hold_folder(Path(name)):
+    ...     with hold_folder(Path(name)):
+    ...         pass
+    Traceback (most recent call last):
+        ...
+    clearprop.errors.RunError: ...
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    _HELD.add(descriptor)
+    try:
+        _lock(descriptor, path)
+        yield
+        with suppress(OSError):  # a child of a fork that has not let go yet shares the lock
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        _HELD.discard(descriptor)
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        if problem.errno in _BUSY:
+            raise RunError(
+                "this run is being trained already",
+                expected="a run folder that nobody else writes",
+                got="a folder that another process, or another thread, holds",
+                where=str(path),
+                try_="wait until it has ended, or take another --out",
+            ) from None
+        if problem.errno not in _UNKNOWN:
+            raise
+
+
+def _let_go() -> None:
+    """In a child of a fork: the lock is the parent's, and the child must not keep it alive."""
+    for descriptor in _HELD:
+        os.close(descriptor)
+    _HELD.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
