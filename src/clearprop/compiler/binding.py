@@ -13,6 +13,7 @@ from clearprop.compiler.array_access import Access, SizeNumber
 from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernel_text import compute_dtype, dtype_name
 from clearprop.compiler.kernels import Kernel
+from clearprop.compiler.long_sums import long_sums
 from clearprop.compiler.memory_plan import Instruction, MemoryPlan
 from clearprop.compiler.native import thin_products
 from clearprop.compiler.native.library_kernels import combine_parts, product
@@ -112,8 +113,8 @@ class Binding:
 
     def elements(self) -> int:
         """The elements that nests compute."""
-        nests = [(i.kernel, i.step) for i in self.plan.instructions if isinstance(i.step, Nest)]
-        return sum(math.prod(map(self.number, kernel.domain)) * len(nest.ops) for kernel, nest in nests if kernel)
+        nests = [i.step for i in self.plan.instructions if isinstance(i.step, Nest)]
+        return sum(math.prod(map(self.number, nest.domain)) * len(nest.ops) for nest in nests)
 
     # --------------------------------------------------------------------------------------------- calls
     def _require_fitting_sizes(self, instruction: Instruction) -> None:
@@ -148,13 +149,16 @@ class Binding:
         return [(0, middle), (middle, length)]
 
     def _nest(self, instruction: Instruction) -> None:
-        kernel = instruction.kernel
-        assert kernel is not None
-        domain = [self.number(n) for n in kernel.domain]
-        if instruction.unrolled is not None and 0 < domain[1] <= COLUMNS <= domain[0]:
-            kernel = instruction.unrolled(domain[1])
-        elif instruction.lanes is not None and domain[1] < NARROW <= domain[0]:
-            kernel = instruction.lanes
+        nest, emit = instruction.nest, instruction.emit
+        assert nest is not None
+        assert emit is not None
+        domain = [self.number(n) for n in nest.domain]
+        form, columns = "rows", 0
+        if len(domain) == 2 and 0 < domain[1] <= COLUMNS <= domain[0]:
+            form, columns = "unrolled", domain[1]
+        elif len(domain) == 2 and domain[1] < NARROW <= domain[0]:
+            form = "lanes"
+        kernel = emit(form, columns, long_sums(nest, self.number))
         work = math.prod(domain) * len(instruction.step.ops)
         worth = work >= SPLIT_ELEMENTS and all(how == "sum" for _, how in kernel.accumulators)
         shares = self.shares(domain[0], worth, 16 if len(domain) == 1 else 1) if domain else [(0, 1)]
@@ -185,6 +189,8 @@ class Binding:
                 row.append(
                     self.piece(8 * LANES * (self.number(kernel.domain[-1]) if p.kind == "row" else 1)).ctypes.data
                 )
+            elif p.kind == "carry":
+                row.append(self.piece(self.bytes(p.what[1])).ctypes.data)
             elif p.kind == "part" and p.what in parts:
                 row.append(parts[p.what][thread])
             else:

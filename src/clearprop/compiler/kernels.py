@@ -31,6 +31,7 @@ from clearprop.compiler.kernel_text import (
     literal_text,
     unsigned_text,
 )
+from clearprop.compiler.long_sums import block_lines, closing_line, two_sum_lines
 from clearprop.compiler.schedule import Nest, is_accumulated
 from clearprop.program.ir import Var
 from clearprop.program.types import INT64
@@ -86,9 +87,14 @@ class Emitter:
     row_index = "j"  # where an element of the row stands in a scratch row
 
     def __init__(
-        self, nest: Nest, stored: set[Var], buffer: Callable[[Var], Var], name: Callable[[Any, str], str]
+        self,
+        nest: Nest,
+        stored: set[Var],
+        buffer: Callable[[Var], Var],
+        name: Callable[[Any, str], str],
+        long: frozenset[Var] = frozenset(),
     ) -> None:
-        self.nest, self.stored, self.buffer, self.name = nest, stored, buffer, name
+        self.nest, self.stored, self.buffer, self.name, self.long = nest, stored, buffer, name, long
         self.rank = len(nest.domain)
         self.parameters: dict[Any, Parameter] = {}
         self.values: dict[Var, tuple[str, int, str]] = {}
@@ -100,6 +106,7 @@ class Emitter:
         self.starts: list[list[str]] = [[] for _ in range(stages)]
         self.inner: list[list[str]] = [[] for _ in range(stages)]
         self.tail: list[str] = []
+        self.parts: list[list[tuple[str, str, str, str]]] = [[] for _ in range(stages)]  # of long sums in registers
         self.loaded: dict[str, str] = {}
         self.walks: dict[Any, str] = {}
         self.buffered: dict[Var, str] = {}
@@ -322,8 +329,7 @@ class Emitter:
         elif is_accumulated(op):
             self._emit_accumulation(op, text, stage)
         else:
-            name = self._register(op, self.starts[stage])
-            self.inner[stage].append(f"{name} = {reduction_step(op, name, text)}")
+            name = self._total_of_row(op, text, stage)
             self.values[op.out] = (name, stage + 1, "row")
             if op.out in self.stored:
                 self.rows[stage + 1].append(f"{self.array(op.out)}[{self.index(op.write, True)}] = {name}")
@@ -342,6 +348,31 @@ class Emitter:
         where.append(f"{name} = {reduction_start(op)}")
         return name
 
+    def _total_of_row(self, op: Statement, text: str, stage: int) -> str:
+        """A running total of a row, known when its loop has ended."""
+        name = self._register(op, self.starts[stage])
+        if op.out in self.long:
+            carry = self._add_to_block(op, name, text, self.starts[stage], stage)
+            self.rows[stage + 1].append(closing_line(name, carry))
+        else:
+            self.inner[stage].append(f"{name} = {reduction_step(op, name, text)}")
+        return name
+
+    def _add_to_block(self, op: Statement, total: str, text: str, where: list[str], stage: int) -> str:
+        """Add to the part of a long sum that belongs to a block; the name of what the total carries along."""
+        carry, part = self.local(op.out, "k"), self.local(op.out, "p")
+        where.append(f"{carry} = {reduction_start(op)}")
+        self.parts[stage].append((total, carry, part, reduction_start(op)))
+        self.inner[stage].append(f"{part} = {reduction_step(op, part, text)}")
+        return carry
+
+    def _add_per_row(self, op: Statement, total: str, text: str, target: list[str]) -> str:
+        """Add one number per row to a long sum in a register; the name of what it carries along."""
+        carry, new = self.local(op.out, "k"), self.local(op.out, "x")
+        self.head.append(f"{carry} = {reduction_start(op)}")
+        target += [f"{new} = {text}", *two_sum_lines(total, carry, new, lambda: self.local(None, "e"))]
+        return carry
+
     def _emit_accumulation(self, op: Statement, text: str, stage: int) -> None:
         """A reduction over an outer axis: into a local number if nothing is kept, else into memory."""
         # `part` and not `array` where the first axis is reduced: that is the axis that threads divide, and each needs
@@ -357,22 +388,37 @@ class Emitter:
             self.accumulators.append((op.out, op.equation.primitive.facts.reduction))
         if not kept:
             total = self._register(op, self.head)
-            target.append(f"{total} = {reduction_step(op, total, text)}")
+            if op.out not in self.long:
+                target.append(f"{total} = {reduction_step(op, total, text)}")
+            elif target is self.inner[stage]:
+                self.tail.append(closing_line(total, self._add_to_block(op, total, text, self.head, stage)))
+            else:
+                self.tail.append(closing_line(total, self._add_per_row(op, total, text, target)))
             self.tail.append(f"{part}[0] = {total}")
             return
         strides = self._kept_strides(op, kept)
         self._zero(op, part, kept)
         if last in op.reduced and not row and self.rank > 1:
-            name = self._register(op, self.starts[stage])
-            self.inner[stage].append(f"{name} = {reduction_step(op, name, text)}")
-            at = f"{part}[{self.index(strides, True)}]"
-            self.rows[stage + 1].append(f"{at} = {reduction_step(op, at, name)}")
+            name = self._total_of_row(op, text, stage)
+            self.rows[stage + 1] += self.addition(op, f"{part}[{self.index(strides, True)}]", name)
         else:
             self.accumulate(op, f"{part}[{self.index(strides, row)}]", text, stage)
 
     def accumulate(self, op: Statement, place: str, text: str, stage: int) -> None:
         """Add to an element of an accumulator in memory."""
-        self._target(op, stage).append(f"{place} = {reduction_step(op, place, text)}")
+        self._target(op, stage).extend(self.addition(op, place, text))
+
+    def addition(self, op: Statement, place: str, text: str) -> list[str]:
+        """The lines that add to an element of an accumulator in memory."""
+        if op.out not in self.long:
+            return [f"{place} = {reduction_step(op, place, text)}"]
+        new = self.local(None, "x")
+        carry = f"{self._carries(op)}[{place.split('[', 1)[1]}"
+        return [f"{new} = {text}", *two_sum_lines(place, carry, new, lambda: self.local(None, "e"))]
+
+    def _carries(self, op: Statement) -> str:
+        """The array of what the elements of a long sum carry along."""
+        return self.parameter("carry", ("carry", op.out), "k", dtype_name(op.out.dtype))
 
     def _kept_strides(self, op: Statement, kept: Sequence[int]) -> list[Any]:
         own = contiguous_strides([op.domain[k] for k in kept])
@@ -386,19 +432,37 @@ class Emitter:
         size = self.parameter("size", _product([op.domain[k] for k in kept if k]), "m")
         bound = f"lo * {size}, hi * {size}" if 0 in kept else size
         self.head += [f"for z in range({bound}):", f"    {part}[z] = {reduction_start(op)}"]
+        if op.out in self.long:
+            carries = self._carries(op)
+            self.head.append(f"    {carries}[z] = {reduction_start(op)}")
+            self.tail += [f"for z in range({bound}):", f"    {closing_line(f'{part}[z]', f'{carries}[z]')}"]
+
+    def _inner_loop(self, stage: int, low: str, high: str) -> list[str]:
+        """The loop of a stage over a row; in blocks, where it holds long sums."""
+        inner, parts = self.inner[stage], self.parts[stage]
+        if not parts:
+            return [f"for j in range({low}, {high}):" if low else f"for j in range({high}):", *indent_lines(inner)]
+        starts, sums = self.block_ends(parts)
+        return block_lines(low or "u64(0)", high, "j", starts, inner, sums)
+
+    def block_ends(self, parts: Sequence[tuple[str, str, str, str]]) -> tuple[list[str], list[str]]:
+        """The lines with which long sums begin and end a block."""
+        starts = [f"{part} = {start}" for _, _, part, start in parts]
+        new = lambda: self.local(None, "e")  # noqa: E731 - a name is all
+        return starts, [line for t, c, part, _ in parts for line in two_sum_lines(t, c, part, new)]
 
     def _lines(self) -> list[str]:
         """The loops, from the inside out: a row's stages one after the other, then one loop per outer axis."""
         if self.rank == 0:
             return self.head
         if self.rank == 1:
-            return [*self.head, "for j in range(lo, hi):", *indent_lines(self.inner[0]), *self.tail]
+            return [*self.head, *self._inner_loop(0, "lo", "hi"), *self.tail]
         body: list[str] = []
         size = self.parameter("size", self.nest.domain[-1], "n")
-        for rows, starts, inner in zip(self.rows, self.starts, self.inner, strict=True):
+        for stage, (rows, starts, inner) in enumerate(zip(self.rows, self.starts, self.inner, strict=True)):
             body += rows + starts
             if inner:
-                body += [f"for j in range({size}):", *indent_lines(inner)]
+                body += self._inner_loop(stage, "", size)
         for k in range(self.rank - 2, -1, -1):
             bound = "lo, hi" if k == 0 else self.parameter("size", self.nest.domain[k], "n")
             body = [f"for i{k} in range({bound}):", *indent_lines(body)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,12 +23,15 @@ from clearprop.shapes import Size, dim_key, is_one, same_shape
 
 @dataclass
 class Instruction:
-    """One step of the plan: a fused kernel, a matrix product, or a special kernel by name."""
+    """One step of the plan: a fused nest, a matrix product, or a special kernel by name.
+
+    `nest` is the step with its axes merged; `emit(form, columns, long)` writes its kernel by rows, with "lanes" or
+    "unrolled" over so many columns, with these sums as long ones (`long_sums`).
+    """
 
     step: PlanStep
-    kernel: Kernel | None = None
-    lanes: Kernel | None = None
-    unrolled: Callable[[int], Kernel] | None = None
+    nest: Nest | None = None
+    emit: Callable[[str, int, frozenset[Var]], Kernel] | None = None
     name: str = ""
 
 
@@ -180,18 +184,18 @@ def _stored_in_memory(steps: Sequence[PlanStep], outputs: Sequence[Var]) -> set[
 
 
 def _instruction(step: PlanStep, stored: set[Var], plan: MemoryPlan) -> Instruction:
-    if isinstance(step, Nest):
-        nest = merge_axes(step)
-        kernel = Emitter(nest, stored, plan.buffer, canonical_names()).emit()
-        if len(nest.domain) != 2:
-            return Instruction(step, kernel)
-        lanes = LaneEmitter(nest, stored, plan.buffer, canonical_names()).emit()
+    if not isinstance(step, Nest):
+        return Instruction(step, name=step.equation.primitive.name)
+    nest = merge_axes(step)
 
-        def unrolled(columns: int) -> Kernel:
-            return UnrolledEmitter(columns, nest, stored, plan.buffer, canonical_names()).emit()
+    @functools.cache
+    def emit(form: str, columns: int, long: frozenset[Var]) -> Kernel:
+        given = (nest, stored, plan.buffer, canonical_names(), long)
+        if form == "unrolled":
+            return UnrolledEmitter(columns, *given).emit()
+        return (LaneEmitter if form == "lanes" else Emitter)(*given).emit()
 
-        return Instruction(step, kernel, lanes, unrolled)
-    return Instruction(step, name=step.equation.primitive.name)
+    return Instruction(step, nest, emit)
 
 
 def canonical_names() -> Any:

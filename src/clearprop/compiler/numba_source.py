@@ -11,7 +11,6 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from clearprop.compiler.axis_merging import merge_axes
 from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernels import Emitter, Kernel
 from clearprop.compiler.memory_plan import Instruction, MemoryPlan, make_plan, stored_variables
@@ -72,10 +71,10 @@ class _Writer:
         return self.names[self.plan.buffer(atom)] if isinstance(atom, Var) else repr(atom)
 
     def _write(self, instruction: Instruction, number: int) -> None:
-        if instruction.kernel is None:
+        if instruction.nest is None:
             self.calls.append(self._whole(instruction.step))
             return
-        kernel = Emitter(merge_axes(instruction.step), self.stored, self.plan.buffer, _KernelNames(self.names)).emit()
+        kernel = Emitter(instruction.nest, self.stored, self.plan.buffer, _KernelNames(self.names)).emit()
         title = "_".join(dict.fromkeys(op.equation.primitive.name for op in instruction.step.ops))
         short = textwrap.shorten(title.replace("_", " "), _TITLE, placeholder="").replace(" ", "_")
         function = f"nest{number}_{short}"

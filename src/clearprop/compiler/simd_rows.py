@@ -37,6 +37,12 @@ class LaneEmitter(Emitter):
         self.scratch += 1
         return f"{self.parameter('lane', ('lane', self.scratch), hint, dtype)}[l]"
 
+    def _total_of_row(self, op: Statement, text: str, stage: int) -> str:
+        """One total per lane; rows are too short here for a long sum along them."""
+        name = self._register(op, self.starts[stage])
+        self.inner[stage].append(f"{name} = {reduction_step(op, name, text)}")
+        return name
+
     def accumulate(self, op: Statement, place: str, text: str, stage: int) -> None:
         """A column's share of these lanes is summed before it goes to memory."""
         if self.nest.is_row(op):
@@ -45,7 +51,7 @@ class LaneEmitter(Emitter):
         total = self.local(op.out, "c")
         self.before[stage].append(f"{total} = {reduction_start(op)}")
         self.inner[stage].append(f"{total} = {reduction_step(op, total, text)}")
-        self.after[stage].append(f"{place} = {reduction_step(op, place, total)}")
+        self.after[stage] += self.addition(op, place, total)
 
     def _lines(self) -> list[str]:
         size = self.parameter("size", self.nest.domain[-1], "n")
@@ -54,7 +60,8 @@ class LaneEmitter(Emitter):
             if rows or starts:
                 body += _for_lanes([*rows, *starts])
             if inner:
-                columns = [*self.before[stage], *_for_lanes(inner), *self.after[stage]]
+                starts_of_sums, sums = self.block_ends(self.parts[stage])
+                columns = [*starts_of_sums, *self.before[stage], *_for_lanes(inner), *self.after[stage], *sums]
                 body += [f"for j in range({size}):", *indent_lines(columns)]
         block = [f"b = lo + q * u64({LANES})", f"w = min(u64({LANES}), hi - b)", *body]
         blocks = f"for q in range((hi - lo + u64({LANES - 1})) // u64({LANES})):"

@@ -13,6 +13,7 @@ from clearprop.compiler.array_access import Access
 from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernel_text import dtype_name, indent_lines
 from clearprop.compiler.kernels import Emitter, reduction_start, reduction_step
+from clearprop.compiler.long_sums import block_lines, closing_line
 from clearprop.compiler.schedule import is_accumulated
 from clearprop.program.ir import Var
 from clearprop.shapes import dim_key
@@ -110,10 +111,23 @@ class UnrolledEmitter(Emitter):
         totals = [self.local(op.out, "s") for _ in range(len(texts) if kept else 1)]
         for total in totals:
             self.head.append(f"{total} = {reduction_start(op)}")
+        running = totals
+        if op.out in self.long:
+            running = [self.local(op.out, "p") for _ in totals]
+            carries = [self.local(op.out, "k") for _ in totals]
+            self.head += [f"{carry} = {reduction_start(op)}" for carry in carries]
+            self.parts[0] += [(*row, reduction_start(op)) for row in zip(totals, carries, running, strict=True)]
+            self.tail += [closing_line(total, carry) for total, carry in zip(totals, carries, strict=True)]
         for k, text in enumerate(texts):
-            total = totals[k if kept else 0]
+            total = running[k if kept else 0]
             self.body.append(f"{total} = {reduction_step(op, total, text)}")
         self.tail += [f"{part}[{k}] = {total}" for k, total in enumerate(totals)]
 
     def _lines(self) -> list[str]:
-        return [*self.head, "for i0 in range(lo, hi):", *indent_lines(self.body), *self.tail]
+        if not self.parts[0]:
+            return [*self.head, "for i0 in range(lo, hi):", *indent_lines(self.body), *self.tail]
+        return [*self.head, *block_lines("lo", "hi", "i0", *self._around(self.body)), *self.tail]
+
+    def _around(self, body: list[str]) -> tuple[list[str], list[str], list[str]]:
+        starts, sums = self.block_ends(self.parts[0])
+        return starts, body, sums
