@@ -94,3 +94,17 @@ def _is_enclosed(text: str) -> bool:
         if depth == 0:
             return i == len(text) - 1
     return False
+
+
+_ASSIGNMENT = re.compile(r"\s*([a-z]\w*) = ")
+
+
+def without_dead(lines: list[str]) -> list[str]:
+    """The lines without assignments to locals that nothing reads (each value may be computed where it is used)."""
+    while True:
+        used = re.findall(r"[a-z]\w*", "\n".join(lines))
+        counts = {name: used.count(name) for name in set(used)}
+        kept = [line for line in lines if not ((m := _ASSIGNMENT.match(line)) and counts[m.group(1)] == 1)]
+        if len(kept) == len(lines):
+            return kept
+        lines = kept

@@ -30,12 +30,13 @@ from clearprop.compiler.kernel_text import (
     indent_lines,
     literal_text,
     unsigned_text,
+    without_dead,
 )
 from clearprop.compiler.long_sums import block_lines, closing_line, two_sum_lines
 from clearprop.compiler.schedule import Nest, is_accumulated
 from clearprop.program.ir import Var
 from clearprop.program.types import INT64
-from clearprop.shapes import dim_key
+from clearprop.shapes import dim_key, size_of
 
 _INITIAL = {"sum": "0", "max": "-inf", "min": "inf", "all": "1", "any": "0"}
 _COMBINE = {
@@ -298,7 +299,7 @@ class Emitter:
                 self._emit_reduce(op)
         for target, store in self.stores:
             target.append(store)
-        lines = _without_dead(self._lines())
+        lines = without_dead(self._lines())
         names = ", ".join(["lo", "hi", *(p.name for p in self.parameters.values())])
         text = f"def kernel({names}):\n" + "\n".join("    " + line for line in lines or ["pass"]) + "\n"
         return Kernel(text, list(self.parameters.values()), self.nest.domain, self.accumulators)
@@ -429,7 +430,7 @@ class Emitter:
 
     def _zero(self, op: Statement, part: str, kept: Sequence[int]) -> None:
         """Set the accumulator's elements that this call adds to."""
-        size = self.parameter("size", _product([op.domain[k] for k in kept if k]), "m")
+        size = self.parameter("size", size_of([op.domain[k] for k in kept if k]), "m")
         bound = f"lo * {size}, hi * {size}" if 0 in kept else size
         self.head += [f"for z in range({bound}):", f"    {part}[z] = {reduction_start(op)}"]
         if op.out in self.long:
@@ -467,27 +468,6 @@ class Emitter:
             bound = "lo, hi" if k == 0 else self.parameter("size", self.nest.domain[k], "n")
             body = [f"for i{k} in range({bound}):", *indent_lines(body)]
         return [*self.head, *body, *self.tail]
-
-
-_ASSIGNMENT = re.compile(r"\s*([a-z]\w*) = ")
-
-
-def _without_dead(lines: list[str]) -> list[str]:
-    """The lines without assignments to locals that nothing reads (each value may be computed where it is used)."""
-    while True:
-        used = re.findall(r"[a-z]\w*", "\n".join(lines))
-        counts = {name: used.count(name) for name in set(used)}
-        kept = [line for line in lines if not ((m := _ASSIGNMENT.match(line)) and counts[m.group(1)] == 1)]
-        if len(kept) == len(lines):
-            return kept
-        lines = kept
-
-
-def _product(dims: Sequence[Any]) -> Any:
-    out: Any = 1
-    for d in dims:
-        out = d * out
-    return out
 
 
 def _is_zero(strides: Sequence[Any]) -> bool:
