@@ -98,7 +98,7 @@ column 'size' holds text among its numbers
   expected  numbers, and an empty cell where one is missing
   got       'seven' among 39 numbers
   where     data.csv:9, column 'size'
-  try       correct it or leave it empty; if these are codes, put a letter before each"""),
+  try       correct it or leave it empty, or --missing 'seven'; if these are codes, put a letter before each"""),
     "infinite": (
         csv(GOOD.replace("7,b", "inf,b", 1)), TABLE, """\
 column 'size' holds an infinite value
@@ -228,9 +228,9 @@ a resumed run keeps its settings
     "unknown option": (
         nothing, ("train", "iris", "--epoch", "1"), """\
 no option named '--epoch'
-  expected  one of: --activation, --batch-size, --config, --dropout, --epochs, --fork, --hidden, --json, \
---l1, --l2, --learning-rate, --lr, --memory, --optimizer, --out, --patience, --resume, --seed, --target, --task, \
---test, --val
+  expected  one of: --activation, --batch-size, --config, --decimal, --delimiter, --dropout, --encoding, --epochs, \
+--fork, --header, --hidden, --json, --l1, --l2, --learning-rate, --lr, --memory, --missing, --optimizer, --out, --patience, --resume, --seed, \
+--target, --task, --test, --val
   got       '--epoch'
   where     clearprop train
   try       '--epochs', the nearest name"""),
@@ -263,8 +263,8 @@ the config 'train.toml' cannot be read
     "unknown key": (
         toml("hiden = [3]"), ("config", "train.toml"), """\
 no setting named 'hiden'
-  expected  one of: activation, batch_size, data, dropout, epochs, hidden, l1, l2, lr, memory, optimizer, patience, \
-seed, target, task, test, val
+  expected  one of: activation, batch_size, data, decimal, delimiter, dropout, encoding, epochs, header, \
+hidden, l1, l2, lr, memory, missing, optimizer, patience, seed, target, task, test, val
   got       'hiden'
   where     train.toml
   try       'hidden', the nearest name"""),

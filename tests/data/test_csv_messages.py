@@ -149,16 +149,6 @@ cannot read 'data.csv': it is not a text file
         id="header only",
     ),
     pytest.param(
-        lambda: csv("5.1,3.5,setosa\n4.9,3.0,setosa\n"),
-        """\
-'data.csv' has no header line
-  expected  the names of the columns in the first line
-  got       numbers: 5.1, 3.5, setosa
-  where     data.csv:1
-  try       add a line with a name for every column""",
-        id="no header",
-    ),
-    pytest.param(
         lambda: csv("size,rooms,size\n1,2,3\n"),
         """\
 'data.csv' has two columns of one name
@@ -265,7 +255,7 @@ column 'size' holds text among its numbers
   expected  numbers, and an empty cell where one is missing
   got       'large' among 29 numbers
   where     data.csv:9, column 'size'
-  try       correct it or leave it empty; if these are codes, put a letter before each""",
+  try       correct it or leave it empty, or --missing 'large'; if these are codes, put a letter before each""",
         id="text in feature",
     ),
     pytest.param(
@@ -275,7 +265,7 @@ column 'price' holds text among its numbers
   expected  numbers, and an empty cell where one is missing
   got       '?!' among 29 numbers
   where     data.csv:9, column 'price'
-  try       correct it or leave it empty; if these are codes, put a letter before each""",
+  try       correct it or leave it empty, or --missing '?!'; if these are codes, put a letter before each""",
         id="text in target",
     ),
     pytest.param(

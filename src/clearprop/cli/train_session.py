@@ -15,6 +15,7 @@ from clearprop.cli.exit_codes import DONE, INTERRUPTED, MISTAKE
 from clearprop.cli.settings import settings_from
 from clearprop.data.parts import batches_in, rows_in
 from clearprop.data.readers.formats import DATA_FILE
+from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.readers.sources import BUNDLED
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.memory import default_memory
@@ -201,10 +202,11 @@ class Session:
     def _read(self, source: str, settings: Settings, memory: int | None) -> Prepared:
         """The data; on a terminal a line says meanwhile what is being done."""
         asked = (settings.target, settings.task, settings.val, settings.test, settings.seed, memory)
+        reading = Reading.from_words(**{name: getattr(settings, name) for name in READING})
         if self.json:
-            return from_source(source, *asked)
+            return from_source(source, *asked, reading=reading)
         with messages().status(f"{source} is read") as status:
-            return from_source(source, *asked, status.update)
+            return from_source(source, *asked, status.update, reading)
 
     def _rated(self, full: Settings, data: Prepared) -> Settings:
         """The settings with the rate that a range test suggests in place of `auto`."""

@@ -256,5 +256,5 @@ def mixed_column(name: str, text: str, where: str, slips: int, numbers: int) -> 
         got=f"{text!r} among {quantity(numbers, 'number')}"
         + (f", and {quantity(slips - 1, 'further text')}" if slips > 1 else ""),
         where=where,
-        try_="correct it or leave it empty; if these are codes, put a letter before each",
+        try_=f"correct it or leave it empty, or --missing {text!r}; if these are codes, put a letter before each",
     )

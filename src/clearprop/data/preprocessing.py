@@ -23,6 +23,7 @@ from clearprop.data.encodings import (
     shared_scale,
 )
 from clearprop.data.preprocessing_json import preprocessing_from_json, preprocessing_to_json
+from clearprop.data.readers.reading import Reading
 from clearprop.data.readers.sources import read
 from clearprop.data.table import Table
 from clearprop.errors import ArgumentError, DataError
@@ -88,12 +89,21 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How the columns of a source become arrays.  Immutable; equal after `from_json(to_json())`."""
+    """How the columns of a source become arrays.  Immutable; equal after `from_json(to_json())`.
+
+    `missing` are the words for missing values that were asked for in place of the usual ones.
+    """
 
     task: Task
     columns: tuple[Encoding, ...]
     target: Target
     dropped: tuple[Dropped, ...] = ()
+    missing: tuple[str, ...] | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """How text files are read for prediction: by what they show, with the missing words of training."""
+        return Reading(missing=self.missing)
 
     @classmethod
     def fit(cls, train: Table) -> Preprocessing:
@@ -152,7 +162,7 @@ class Preprocessing:
         """
         if isinstance(source, Table):
             source = source.frame
-        frame = self._named(read(source, self.texts, self.target.name))
+        frame = self._named(read(source, self.texts, self.target.name, self.reading))
         self.require_columns(frame.names, frame.source, with_target)
         encoded = self.encode_frame(frame, frame.names, with_target)
         if not len(encoded.rows):
@@ -272,7 +282,7 @@ class Preprocessing:
 
     def to_json(self) -> str:
         """The object as JSON text; numbers keep every bit."""
-        return preprocessing_to_json(self.task, self.columns, self.target, self.dropped)
+        return preprocessing_to_json(self.task, self.columns, self.target, self.dropped, self.missing)
 
     @classmethod
     def from_json(cls, text: str, where: str = "preprocessing.json") -> Preprocessing:

@@ -24,7 +24,11 @@ _WHAT = "the stored preprocessing"
 
 
 def preprocessing_to_json(
-    task: Task, columns: tuple[Encoding, ...], target: Target, dropped: tuple[Dropped, ...]
+    task: Task,
+    columns: tuple[Encoding, ...],
+    target: Target,
+    dropped: tuple[Dropped, ...],
+    missing: tuple[str, ...] | None = None,
 ) -> str:
     """The parts of a Preprocessing as JSON text."""
     document = {
@@ -33,15 +37,18 @@ def preprocessing_to_json(
         "target": asdict(target),
         "columns": [asdict(column) for column in columns],
         "dropped": [asdict(column) for column in dropped],
+        **({} if missing is None else {"missing": missing}),
     }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def preprocessing_from_json(text: str, where: str) -> tuple[Task, tuple[Encoding, ...], Target, tuple[Dropped, ...]]:
+def preprocessing_from_json(
+    text: str, where: str
+) -> tuple[Task, tuple[Encoding, ...], Target, tuple[Dropped, ...], tuple[str, ...] | None]:
     """The parts of a Preprocessing.  Raises RunError for text that `preprocessing_to_json` did not write."""
-    document = require_keys(
-        parse_json(text, _WHAT, where), {"format", "task", "target", "columns", "dropped"}, _WHAT, where
-    )
+    document = parse_json(text, _WHAT, where)
+    words = document.pop("missing", None) if isinstance(document, dict) else None
+    document = require_keys(document, {"format", "task", "target", "columns", "dropped"}, _WHAT, where)
     if document["format"] != FORMAT:
         refuse(_WHAT, f"format {FORMAT}", f"format {document['format']!r}", where)
     task: Task = document["task"]
@@ -53,7 +60,8 @@ def preprocessing_from_json(text: str, where: str) -> tuple[Task, tuple[Encoding
     columns = tuple(_encoding(item, f"{where}, columns[{i}]") for i, item in enumerate(items))
     dropped = checked_value(tuple[Dropped, ...], document["dropped"], _WHAT, f"{where}, dropped")
     _check(columns, target, dropped, where)
-    return task, columns, target, dropped
+    missing = checked_value(tuple[str, ...] | None, words, _WHAT, f"{where}, missing")
+    return task, columns, target, dropped, missing
 
 
 def _encoding(value: Any, where: str) -> Encoding:

@@ -21,6 +21,7 @@ from clearprop.data.column_roles import (
     used_column,
 )
 from clearprop.data.columns import Column, Frame, Locator, RowNumbers, as_number, quantity, with_one_spelling
+from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import read
 from clearprop.errors import DataError
 
@@ -79,7 +80,7 @@ def _bytes(values: NDArray[Any]) -> bytes:
     return np.ascontiguousarray(values).tobytes()
 
 
-def load_table(source: Any, target: str | None = None, task: str = "auto") -> Table:
+def load_table(source: Any, target: str | None = None, task: str = "auto", reading: Reading = AS_SHOWN) -> Table:
     """Read `source` and infer what is to be learned from it.
 
     `source` is anything that `sources.read` takes; `target` a column's name (default: what the source sets,
@@ -87,7 +88,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto") -> Ta
 
     Raises DataError for data that cannot be read or learned from, ArgumentError for an unknown task.
     """
-    frame = read(source, target=target)
+    frame = read(source, target=target, reading=reading)
     name, target_note = choose_target(frame, target)
     goal = frame[name]
     lost = lost_rows(name, int(goal.missing.sum()), frame.rows, frame.source)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clearprop.data.array_checks import plain_array, require_one_index
 from clearprop.data.parts import Pair, Part, digest, rows_in
 from clearprop.data.preprocessing import Preprocessing
+from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.record import DataRecord
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.fits_in_memory import needs_streaming
@@ -141,6 +142,7 @@ def from_source(
     seed: int,
     memory: int | None = None,
     watch: Callable[[str], object] = lambda _: None,
+    reading: Reading = AS_SHOWN,
 ) -> Prepared:
     """The data of `clearprop train`: a file or a bundled set, cut and encoded; `told` holds what was inferred.
 
@@ -149,18 +151,18 @@ def from_source(
 
     Raises DataError or ArgumentError for data that cannot be learned from.
     """
-    if memory is not None and needs_streaming(source, memory):
+    if memory is not None and needs_streaming(source, memory, reading.encoding):
         from clearprop.data.streaming.streamed_table import stream_table
 
-        found = stream_table(Path(source), str(source), target, task, validation, test, seed, memory, watch)
+        found = stream_table(Path(source), str(source), target, task, validation, test, seed, memory, watch, reading)
         told = _inferred_record(found.preprocessing, found.notes)
         return Prepared(found.train, found.validation, found.test, found.preprocessing, found.source, told)
     from clearprop.data.splits import split_table
     from clearprop.data.table import load_table
 
-    table = load_table(source, target, task)
+    table = load_table(source, target, task, reading)
     parts = split_table(table, validation, test, seed)
-    fitted = Preprocessing.fit(parts.train)
+    fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing)
     return Prepared(
         train=fitted.transform(parts.train),
         validation=None if parts.validation is None else fitted.transform(parts.validation),

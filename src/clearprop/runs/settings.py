@@ -118,6 +118,37 @@ class Settings:
         range=_SHARE,
         metavar="SHARE",
     )
+    encoding: str | None = _data(
+        None,
+        "The encoding of a text file; by default what it shows.",
+        "the name of an encoding",
+        "cp1252",
+        metavar="NAME",
+    )
+    delimiter: str | None = _data(
+        None,
+        "What stands between the fields of a text file: , ; | tab or space.",
+        ", ; | tab or space",
+        ";",
+        metavar="SIGN",
+    )
+    decimal: str | None = _data(
+        None, "What stands before decimals; the other sign groups thousands.", ". or ,", ",", metavar="SIGN"
+    )
+    header: str | None = _data(
+        None,
+        "Whether the first line holds names: auto (the default), yes or no.",
+        "auto, yes or no",
+        "no",
+        metavar="WORD",
+    )
+    missing: str | None = _data(
+        None,
+        "The words for a missing value, in place of NA, null, ? and the like; '' for empty cells alone.",
+        "words with commas between them",
+        "NA,-,999",
+        metavar="WORDS",
+    )
     memory: int | None = _data(
         None,
         "The most memory that data may take: 500MB, 2GB; "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from clearprop import nn, optim
+from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ClearpropError, RunError
 from clearprop.files.strict_json import refuse
@@ -148,7 +149,12 @@ def data_again(config: Config, where: str) -> Prepared:
         kind = kinds[name]
         if not isinstance(value, kind):
             refuse("the run's config", f"a value of type {kind} for {name}", repr(value)[:60], where)
-    data: Prepared = from_source(*given.values())  # type: ignore[arg-type]  # checked just above
+    words = {name: command.get(name) for name in READING}
+    for name, word in words.items():
+        if not isinstance(word, str | None):
+            refuse("the run's config", f"a text for {name}", repr(word)[:60], where)
+    reading = Reading.from_words(**words)
+    data: Prepared = from_source(*given.values(), reading=reading)  # type: ignore[arg-type, misc]  # checked just above
     if data.record().digest != config.data.digest:
         raise RunError(
             "the data are not those that the run learned from",

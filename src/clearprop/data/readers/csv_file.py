@@ -1,4 +1,4 @@
-"""Reading a CSV file: its form is checked line by line, its values are parsed by polars."""
+"""Reading a table that is written as text: its form is checked line by line, its values are parsed by polars."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import csv
 import io
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -18,15 +19,14 @@ from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, ColumnKind, Frame, name_list, quantity
 from clearprop.data.readers.bounds import require_columns_in_bounds
-from clearprop.data.readers.formats import DATA_FILE
+from clearprop.data.readers.number_words import Evidence, NumberForm, decide_numbers
+from clearprop.data.readers.plain_text import not_text_error, plain_text
+from clearprop.data.readers.reading import AS_SHOWN, Reading
+from clearprop.data.readers.text_form import TextForm, find_form
 from clearprop.errors import DataError
 
 if TYPE_CHECKING:
     import polars
-
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "null", "NULL", "None", "?")
-"""The spellings of a missing value."""
-
 
 LONGEST_LINE = 1 << 24
 """The most characters in a line."""
@@ -40,28 +40,39 @@ class Records:
     last cut, and `starts` the lines with which they start.
     """
 
-    def __init__(self, file: TextIO, separator: str, source: str, keep: bool = False, size: int = 1 << 18) -> None:
-        self.source, self.keep, self.size = source, keep, size
+    def __init__(self, file: TextIO, form: TextForm, source: str, keep: bool = False, size: int = 1 << 18) -> None:
+        self.source, self.form, self.keep, self.size = source, form, keep, size
         self.pieces: list[str] = []
         self.starts: list[int] = []
         self.header: tuple[str, ...] = ()
-        self.reader = csv.reader(self._lines(file), delimiter=separator, strict=True)
+        self.first: tuple[list[str], int] | None = None
+        """The first row of a file without names, and its line."""
+        self.reader = csv.reader(self._lines(file), delimiter=form.separator, strict=True)
         for row, line in self._rows():
             if row:
-                self.header = _checked_header(row, line, source)
+                names = row[:-1] if form.trailing and not row[-1].strip() else row
+                if not form.header:
+                    self.first = (row, line)
+                    names = [f"column {i + 1}" for i in range(len(names))]
+                self.header = _checked_header(names, line, source)
                 return
         raise _empty_error(source)
 
     def __iter__(self) -> Iterator[int]:
         """The line at which each row starts, to the end of the file."""
         width = len(self.header)
-        for row, start in self._rows():
-            if len(row) == width:
+        for row, start in chain([self.first] if self.first else [], self._rows()):
+            if len(row) == width or (self.form.trailing and len(row) == width + 1 and not row[-1].strip()):
                 yield start
             elif row:
                 raise _ragged_error(row, self.header, self.source, start)
             else:
                 yield -start
+
+    @property
+    def begin(self) -> int:
+        """The line at which the rows begin, behind the header and blank lines before it."""
+        return self.first[1] if self.first else self.reader.line_num + 1
 
     def _rows(self) -> Iterator[tuple[list[str], int]]:
         """Further rows, each with the line at which it starts."""
@@ -74,7 +85,7 @@ class Records:
         except csv.Error as problem:
             raise _quote_error(self.source, start, str(problem)) from None
         except UnicodeDecodeError:
-            raise _not_text_error(self.source) from None
+            raise not_text_error(self.source) from None
 
     def _lines(self, file: TextIO) -> Iterator[str]:
         """The lines of the file, with their ends, read piece by piece."""
@@ -109,37 +120,103 @@ def _long_line_error(source: str, line: int) -> DataError:
     )
 
 
-@contextmanager
-def open_text(path: Path, source: str) -> Iterator[tuple[TextIO, str]]:
-    """The file as text, at its start, and the separator that its first line shows."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
+class CsvFile:
+    """A text file that holds a table: its text in UTF-8 (`path`), its form, and the form of its numbers.
+
+    Raises DataError for a file that is no text.
+    """
+
+    def __init__(self, path: Path, source: str, reading: Reading = AS_SHOWN) -> None:
+        self.plain = plain_text(path, source, reading.encoding)
+        self.path, self.source, self.reading = self.plain.path, source, reading
+        self.form = find_form(self.path, reading)
+        self.numbers = NumberForm()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was decided and is not as usual, as sentences."""
+        return (*self.plain.notes, *self.form.notes, *self.numbers.notes)
+
+    @property
+    def needs_evidence(self) -> bool:
+        """Whether all rows must be looked at to decide the form of numbers."""
+        return self.form.separator != "," and self.reading.decimal is None
+
+    @contextmanager
+    def records(self, keep: bool = False, size: int = 1 << 18) -> Iterator[Records]:
+        """The records, from the start."""
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            yield Records(file, self.form, self.source, keep, size)
+
+    def decide_numbers(self, evidence: Iterable[Evidence]) -> None:
+        """Decide the form of numbers for the whole file.  Raises DataError where two readings differ."""
+        self.numbers = decide_numbers(self.form.separator, self.reading.decimal, evidence, self.source)
+
+    def texts(
+        self, file: Path | bytes, header: tuple[str, ...], kept: NDArray[np.bool_], headed: bool
+    ) -> polars.DataFrame:
+        """The texts of the rows that are `kept`, without blanks around them, null where a value is missing.
+
+        `file` is the whole file or some of its text; `headed`: with a header.
+        """
+        import polars as pl
+
+        form = self.form
         try:
-            while (first := file.readline(LONGEST_LINE)) and not first.strip():
-                pass
-        except UnicodeDecodeError:
-            raise _not_text_error(source) from None
-        file.seek(0)
-        yield file, next((s for s in ",;\t" if s in first), ",")
+            data = pl.read_csv(
+                file,
+                separator=form.separator,
+                has_header=headed,
+                infer_schema=False,
+                truncate_ragged_lines=form.trailing,
+            )
+        except pl.exceptions.PolarsError as problem:
+            detail = str(problem).partition("\n")[0]
+        else:
+            if form.trailing:
+                data = data[:, : len(header)]
+            if data.shape == (len(kept), len(header)):
+                return _trim(data.filter(pl.Series(kept)), self.reading.missing_words)
+            detail = f"{data.height} rows by one reading, {len(kept)} by another"
+        raise DataError(
+            f"cannot read {self.source!r} as CSV",
+            expected="lines that end in a line feed, fields with a comma or quotes inside in quotes",
+            got=detail,
+            where=self.source,
+            try_="save the table as CSV anew",
+        )
+
+    def cells(self, texts: polars.DataFrame, header: tuple[str, ...]) -> list[Cells]:
+        """The texts by column."""
+        return [Cells(name, texts.to_series(i), self.numbers) for i, name in enumerate(header)]
 
 
-def read_csv(path: Path, source: str, as_text: frozenset[str] = frozenset(), target: str | None = None) -> Frame:
-    """Read a CSV file with a header line; separated by commas or, where the header has none, `;` or tabs.
+def read_csv(
+    path: Path,
+    source: str,
+    as_text: frozenset[str] = frozenset(),
+    target: str | None = None,
+    reading: Reading = AS_SHOWN,
+) -> Frame:
+    """Read a table that is written as text, whatever its separator, encoding and packing.
 
     Columns named in `as_text` stay text even where they look like numbers; of `target`, by default the last column, the
-    spelling is kept.  Raises DataError for a file that
-    is empty, binary, ragged, without header or rows, or with two columns of one name.
+    spelling is kept.  Raises DataError for a file that is empty, binary, ragged, without rows, with two columns of one
+    name, or with numbers that can be read in two ways.
     """
-    with open_text(path, source) as (file, separator):
-        records = Records(file, separator, source)
+    table = CsvFile(path, source, reading)
+    with table.records() as records:
         starts = np.array(array("q", records), dtype=np.int64)
     if not (starts > 0).any():
         raise no_rows_error(records.header, source)
     kept = starts > 0
-    cells = parse_cells(path, separator, records.header, kept, source)
+    texts = table.texts(table.path, records.header, kept, headed=table.form.header)
+    table.decide_numbers(evidence_of(texts) if table.needs_evidence else ())
+    cells = table.cells(texts, records.header)
     spelled = records.header[-1] if target is None else target
     kinds: list[ColumnKind] = ["category" if cell.name in as_text else cell.kind for cell in cells]
     columns = tuple(cell.as_kind(kind, cell.name == spelled) for cell, kind in zip(cells, kinds, strict=True))
-    notes = blank_lines(int((~kept).sum()))
+    notes = table.notes + blank_lines(int((~kept).sum()) - table.plain.blanked)
     return Frame(source, columns, partial(place_of, source, starts[kept]), notes=notes)
 
 
@@ -161,16 +238,6 @@ def no_rows_error(header: tuple[str, ...], source: str) -> DataError:
         got=f"the header {name_list(header)}",
         where=source,
         try_="check that the table was written out whole",
-    )
-
-
-def _not_text_error(source: str) -> DataError:
-    return DataError(
-        f"cannot read {source!r}: it is not a text file",
-        expected=f"text in UTF-8, or {DATA_FILE}",
-        got="bytes that are not UTF-8 text",
-        where=source,
-        try_="save the table as CSV with the encoding UTF-8",
     )
 
 
@@ -198,15 +265,7 @@ def _checked_header(row: list[str], line: int, source: str) -> tuple[str, ...]:
     require_columns_in_bounds(len(row), source)
     names = tuple(name.strip() or f"column {i + 1}" for i, name in enumerate(row))
     if any("\0" in name for name in names):
-        raise _not_text_error(source)
-    if any(_is_fraction(name) for name in names):
-        raise DataError(
-            f"{source!r} has no header line",
-            expected="the names of the columns in the first line",
-            got=f"numbers: {name_list(names, 6)}",
-            where=f"{source}:{line}",
-            try_="add a line with a name for every column",
-        )
+        raise not_text_error(source)
     double = [name for name, count in Counter(names).items() if count > 1]
     if double:
         raise DataError(
@@ -219,24 +278,13 @@ def _checked_header(row: list[str], line: int, source: str) -> tuple[str, ...]:
     return names
 
 
-def _is_fraction(name: str) -> bool:
-    """Whether a name is a number with a fraction, which names are not (`2019` may be one)."""
-    try:
-        return not float(name).is_integer()
-    except (ValueError, OverflowError):
-        return False
-
-
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The cells of one column as text, without blanks around them; null where a value is missing.
-
-    `comma`: numbers may have a decimal comma.
-    """
+    """The cells of one column as text, without blanks around them; null where a value is missing."""
 
     name: str
     text: polars.Series
-    comma: bool
+    form: NumberForm
 
     def is_numbers(self) -> bool:
         """Whether every value is a number."""
@@ -267,39 +315,20 @@ class Cells:
 
     @cached_property
     def _numbers(self) -> polars.Series:
-        import polars as pl
-
-        text = self.text.str.replace(",", ".", literal=True) if self.comma else self.text
-        return text.cast(pl.Float64, strict=False)
+        return self.form.numbers(self.text)
 
 
-def parse_cells(
-    file: Path | bytes, separator: str, header: tuple[str, ...], kept: NDArray[np.bool_], source: str
-) -> list[Cells]:
-    """The cells of the rows that are `kept`, by column; `file` is the whole file or its text, header line included."""
-    import polars as pl
-
-    try:
-        data = pl.read_csv(file, separator=separator, infer_schema=False)
-    except pl.exceptions.PolarsError as problem:
-        detail = str(problem).partition("\n")[0]
-    else:
-        if data.shape == (len(kept), len(header)):
-            texts = _trim(data.filter(pl.Series(kept)))
-            return [Cells(name, texts.to_series(i), separator == ";") for i, name in enumerate(header)]
-        detail = f"{data.height} rows by one reading, {len(kept)} by another"
-    raise DataError(
-        f"cannot read {source!r} as CSV",
-        expected="lines that end in a line feed, fields with a comma or quotes inside in quotes",
-        got=detail,
-        where=source,
-        try_="save the table as CSV anew",
-    )
-
-
-def _trim(data: polars.DataFrame) -> polars.DataFrame:
+def _trim(data: polars.DataFrame, missing: tuple[str, ...]) -> polars.DataFrame:
     """The texts without blanks around them, null where they say that a value is missing; all columns in one go."""
     import polars as pl
 
     data.columns = [f"c{i}" for i in range(data.width)]
-    return data.select(pl.all().str.strip_chars().replace(list(MISSING), None))
+    return data.select(pl.all().str.strip_chars().replace(list(missing), None))
+
+
+def evidence_of(texts: polars.DataFrame) -> Iterator[Evidence]:
+    """What each column, or a part of it, shows of the form of numbers."""
+    for text in texts.iter_columns():
+        found = Evidence()
+        found.add(text)
+        yield found

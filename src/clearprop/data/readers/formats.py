@@ -22,7 +22,7 @@ class FileForm:
         return any(start.startswith(known) for known in self.first_bytes)
 
 
-CSV = FileForm("CSV", (".csv",), streams=True)
+CSV = FileForm("CSV", (".csv", ".tsv", ".txt"), streams=True)
 PARQUET = FileForm("Parquet", (".parquet", ".pq"), (b"PAR1",), streams=True)
 NPZ = FileForm("NPZ", (".npz",), (b"PK",))
 FORMS = (CSV, PARQUET, NPZ)
@@ -79,5 +79,7 @@ def form_of(path: Path, source: str) -> FileForm:
             where=source,
             try_="check the file's permissions",
         ) from None
+    if start[:2] == b"PK" and path.suffix.lower() == ".zip":
+        return CSV  # packed text
     by_name = [form for form in FORMS if path.suffix.lower() in form.suffixes]
     return next((form for form in FORMS if form.fits(start)), by_name[0] if by_name else CSV)

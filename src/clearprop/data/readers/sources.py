@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
 from decimal import Decimal
@@ -20,9 +19,10 @@ from clearprop.data.array_checks import plain_array, require_one_index
 from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, name_list
 from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.data.readers.csv_file import read_csv
-from clearprop.data.readers.formats import CSV, DATA_FILE, NPZ, PARQUET, SUFFIXES, FileForm, form_of
+from clearprop.data.readers.formats import CSV, DATA_FILE, PARQUET, SUFFIXES, FileForm, form_of
 from clearprop.data.readers.npz_file import read_npz
 from clearprop.data.readers.parquet_file import read_parquet
+from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.spirals import spirals
 from clearprop.errors import DataError, nearest
 from clearprop.files.presence import exists
@@ -31,7 +31,9 @@ BUNDLED = ("digits", "iris", "wine", "breast-cancer", "diabetes", "penguins", "s
 """The data sets that need no file: scikit-learn's, penguins (CC0) from this package, and computed spirals."""
 
 
-def read(source: Any, as_text: frozenset[str] = frozenset(), target: str | None = None) -> Frame:
+def read(
+    source: Any, as_text: frozenset[str] = frozenset(), target: str | None = None, reading: Reading = AS_SHOWN
+) -> Frame:
     """Read any source: a bundled name, a path, `x`, `(x, y)`, a data frame (pandas, polars, …) or a Frame.
 
     A bundled name wins over a file of that name; `./digits` is the file.  Columns named in `as_text` stay
@@ -41,7 +43,7 @@ def read(source: Any, as_text: frozenset[str] = frozenset(), target: str | None 
     if isinstance(source, Frame):
         return source
     if isinstance(source, str | Path):
-        return read_bundled(str(source)) if str(source) in BUNDLED else _read_file(source, as_text, target)
+        return read_bundled(str(source)) if str(source) in BUNDLED else _read_file(source, as_text, target, reading)
     if isinstance(source, tuple):
         if len(source) != 2:
             raise _no_source(f"a tuple of {len(source)}")
@@ -60,9 +62,12 @@ def _no_source(got: str) -> DataError:
     )
 
 
-def _read_file(given: str | Path, as_text: frozenset[str], target: str | None) -> Frame:
+def _read_file(given: str | Path, as_text: frozenset[str], target: str | None, reading: Reading) -> Frame:
     path, source = Path(given), str(given)
-    return _READERS[file_form(path, source)](path, source, as_text, target)
+    form = file_form(path, source)
+    if form is CSV:
+        return read_csv(path, source, as_text, target, reading)
+    return read_parquet(path, source, target) if form is PARQUET else _read_npz(path, source)
 
 
 def file_form(path: Path, source: str) -> FileForm:
@@ -208,7 +213,7 @@ def _target_column(value: Any, rows: int, source: str) -> Column:
     return Column("y", "boolean" if y.dtype.kind == "b" else "number", numbers, spelling=spelling)
 
 
-def _read_npz(path: Path, source: str, _as_text: frozenset[str], _target: str | None) -> Frame:
+def _read_npz(path: Path, source: str) -> Frame:
     arrays = read_npz(path, source)
     if "x" in arrays:
         return read_arrays(arrays["x"], arrays.get("y"), source)
@@ -234,18 +239,6 @@ def _checked_length(x: NDArray[Any], y: NDArray[Any], source: str) -> NDArray[An
     if x.ndim and y.ndim and len(x) != len(y):
         _target_column(y, len(x), source)
     return x
-
-
-def _read_parquet(path: Path, source: str, _as_text: frozenset[str], target: str | None) -> Frame:
-    return read_parquet(path, source, target)
-
-
-_READERS: dict[FileForm, Callable[[Path, str, frozenset[str], str | None], Frame]] = {
-    CSV: read_csv,
-    PARQUET: _read_parquet,
-    NPZ: _read_npz,
-}
-"""What reads each form; it is given the path, how the file was called, the columns that stay text, and the target."""
 
 
 def _read_data_frame(data: Any, target: str | None) -> Frame:

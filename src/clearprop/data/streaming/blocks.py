@@ -8,15 +8,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, ColumnKind, Locator
-from clearprop.data.readers.csv_file import Cells, Records, blank_lines, no_rows_error, open_text, parse_cells, place_of
+from clearprop.data.readers.csv_file import Cells, CsvFile, Records, blank_lines, no_rows_error, place_of
 from clearprop.data.readers.formats import CSV, PARQUET, FileForm
+from clearprop.data.readers.number_words import Evidence
 from clearprop.data.readers.parquet_file import ParquetTable
+from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import file_form
 from clearprop.data.streaming.memory import Budget, give_back
 from clearprop.errors import DataError
@@ -115,6 +117,10 @@ class RowFile(Protocol):
     names: tuple[str, ...]
     notes: tuple[str, ...]
 
+    def prepare(self, budget: Budget) -> None:
+        """Decide what must be known of all rows before any is read."""
+        ...
+
     def groups(self, budget: Budget) -> list[tuple[str, ...]]:
         """The columns that are read together."""
         ...
@@ -125,45 +131,61 @@ class RowFile(Protocol):
 
 
 class _Csv:
-    """A CSV file, read line by line; `notes` are complete after a pass."""
+    """A table that is written as text, read line by line; `notes` are complete after a pass."""
 
-    def __init__(self, path: Path, source: str) -> None:
-        self.path, self.source = path, source
-        self.notes: tuple[str, ...] = ()
-        with open_text(path, source) as (file, separator):
-            self.names = Records(file, separator, source).header
+    def __init__(self, path: Path, source: str, reading: Reading) -> None:
+        self.source, self.table = source, CsvFile(path, source, reading)
+        self.notes = self.table.notes
+        with self.table.records() as records:
+            self.names = records.header
 
     def groups(self, _budget: Budget) -> list[tuple[str, ...]]:
         """All columns: a line holds them all."""
         return [self.names]
 
+    def prepare(self, budget: Budget) -> None:
+        """Decide the form of the numbers, which needs a pass of its own over some files."""
+        if not self.table.needs_evidence:
+            self.table.decide_numbers(())
+            return
+        every = [Evidence() for _ in self.names]
+        for _, _, texts in self._texts(budget):
+            for found, text in zip(every, texts.iter_columns(), strict=True):
+                found.add(text)
+        self.table.decide_numbers(every)
+
     def blocks(self, budget: Budget, names: Collection[str], target: str) -> Iterator[RowBlock]:
         """All rows of these columns, in their order."""
         first = blank = 0
-        with open_text(self.path, self.source) as (file, separator):
-            records = Records(file, separator, self.source, keep=True, size=budget.text)
-            for starts, text in _cut_rows(records, separator):
-                kept = starts > 0
-                cells = parse_cells(text.encode(), separator, records.header, kept, self.source)
-                rows = int(kept.sum())
-                blank += len(kept) - rows
-                if rows:
-                    place = partial(place_of, self.source, starts[kept])
-                    columns = {c.name: TextValues(c, c.name == target) for c in cells if c.name in names}
-                    yield RowBlock(first, rows, columns, place)
-                first += rows
+        for starts, kept, texts in self._texts(budget):
+            rows = int(kept.sum())
+            blank += len(kept) - rows
+            if rows:
+                place = partial(place_of, self.source, starts[kept])
+                cells = self.table.cells(texts, self.names)
+                columns = {c.name: TextValues(c, c.name == target) for c in cells if c.name in names}
+                yield RowBlock(first, rows, columns, place)
+            first += rows
         if not first:
             raise no_rows_error(self.names, self.source)
-        self.notes = blank_lines(blank)
+        self.notes = self.table.notes + blank_lines(blank - self.table.plain.blanked)
+
+    def _texts(self, budget: Budget) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_], Any]]:
+        """The texts of rows some at a time, with their lines and which of these hold a row."""
+        with self.table.records(keep=True, size=budget.text) as records:
+            for starts, text in _cut_rows(records):
+                kept = starts > 0
+                yield starts, kept, self.table.texts(text.encode(), records.header, kept, headed=True)
 
 
-def _cut_rows(records: Records, separator: str) -> Iterator[tuple[NDArray[np.int64], str]]:
+def _cut_rows(records: Records) -> Iterator[tuple[NDArray[np.int64], str]]:
     """Rows some at a time: the lines at which they start, and their text below a header line.
 
     The text is cut where a piece of it and a row begin with the same line.
     """
-    head = separator.join(f"c{i}" for i in range(len(records.header))) + "\n"
-    begin = records.reader.line_num + 1  # the rows' first line: the header and blank lines before it are left out
+    width = len(records.header) + records.form.trailing
+    head = records.form.separator.join(f"c{i}" for i in range(width)) + "\n"
+    begin = records.begin
     lines, seen = array("q"), len(records.starts)
     for line in records:
         if len(records.starts) > seen:
@@ -193,9 +215,12 @@ class _Parquet:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, path: Path, source: str) -> None:
+    def __init__(self, path: Path, source: str, _reading: Reading) -> None:
         self.path, self.source = path, source
         self.names = ParquetTable(path, source).names
+
+    def prepare(self, _budget: Budget) -> None:
+        """Nothing: the file says what its columns are."""
 
     def groups(self, budget: Budget) -> list[tuple[str, ...]]:
         """As many columns together as there is memory for what the reader holds of each."""
@@ -212,7 +237,7 @@ class _Parquet:
             first += rows
 
 
-_ROW_FILES: dict[FileForm, Callable[[Path, str], RowFile]] = {CSV: _Csv, PARQUET: _Parquet}
+_ROW_FILES: dict[FileForm, Callable[[Path, str, Reading], RowFile]] = {CSV: _Csv, PARQUET: _Parquet}
 """What reads each form that can be streamed."""
 
 
@@ -223,9 +248,10 @@ def _shift_rows(place: Locator, first: int) -> Locator:
 class UnchangingFile:
     """A table whose file must stay as it is: every pass looks at its size and its time of change, before and after."""
 
-    def __init__(self, path: Path, source: str) -> None:
+    def __init__(self, path: Path, source: str, budget: Budget, reading: Reading = AS_SHOWN) -> None:
         self.path, self.stamp = path, _file_stamp(path)
-        self.table = _ROW_FILES[file_form(path, source)](path, source)
+        self.table = _ROW_FILES[file_form(path, source)](path, source, reading)
+        self.table.prepare(budget)
 
     def blocks(self, budget: Budget, names: Collection[str], target: str) -> Iterator[RowBlock]:
         """All rows of these columns, in their order.  Raises DataError if the file is not what it was when opened."""

@@ -30,7 +30,8 @@ def encoded_blocks(fitted: Preprocessing, source: Any, with_target: bool = False
     if not _is_table_file(source):
         yield fitted.encode(source, with_target)
         return
-    watched, budget = UnchangingFile(Path(source), str(source)), Budget(MEMORY)
+    budget = Budget(MEMORY)
+    watched = UnchangingFile(Path(source), str(source), budget, fitted.reading)
     table = watched.table
     fitted.require_columns(table.names, table.source, with_target)
     needed = [c.name for c in fitted.columns] + ([fitted.target.name] if with_target else [])

@@ -8,6 +8,7 @@ from typing import Any
 from clearprop.data.readers.formats import CSV, PARQUET, STREAMED, forms_text
 from clearprop.data.readers.npz_file import values_in_npz
 from clearprop.data.readers.parquet_file import PARQUET_LIMIT, ParquetTable
+from clearprop.data.readers.plain_text import plain_text
 from clearprop.data.readers.sources import BUNDLED, file_form
 from clearprop.data.streaming.memory import size_text
 from clearprop.errors import DataError
@@ -22,7 +23,7 @@ BYTES_PER_NUMBER = 24
 """Reading an NPZ file takes at most about so many bytes for each of its numbers."""
 
 
-def needs_streaming(source: Any, memory: int) -> bool:
+def needs_streaming(source: Any, memory: int, encoding: str | None = None) -> bool:
     """Whether a source is a file that takes more than `memory` bytes when it is read at once, and can be streamed.
 
     Raises DataError for a file that takes more and cannot be streamed.
@@ -32,7 +33,7 @@ def needs_streaming(source: Any, memory: int) -> bool:
     path = Path(source)
     form = file_form(path, str(source))
     if form is CSV:
-        return CSV_SHARE * path.stat().st_size > memory
+        return CSV_SHARE * plain_text(path, str(source), encoding).path.stat().st_size > memory
     if form is PARQUET:
         table = ParquetTable(path, str(source))
         values = table.rows * len(table.names)

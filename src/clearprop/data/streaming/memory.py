@@ -17,23 +17,8 @@ FIXED = 10 * 10**6
 """The part of it that readers and allocators keep, however little is read at a time."""
 LEAST_ROWS = 256
 """A block holds at least so many rows, so that it can be shuffled."""
-_LONGEST_SIZE = 40
-"""The most characters of a size: with more digits it would be no float."""
 _ORDER_BYTES = 96
 """Bytes per row that drawing the order of a block takes."""
-
-
-def parse_size(text: str) -> int:
-    """A number of bytes from `500MB`, `1.5 GB`, `2GiB` or a plain number.  Raises ValueError for anything else.
-
-    >>> parse_size("500MB"), parse_size("2 GiB")
-    (500000000, 2147483648)
-    """
-    from pydantic import ByteSize, TypeAdapter  # a tenth of a second to start, for a word of the command line
-
-    if len(text) > _LONGEST_SIZE:
-        raise ValueError(f"not a size: {text[:_LONGEST_SIZE]} …")
-    return int(TypeAdapter(ByteSize).validate_python(text))
 
 
 def size_text(size: float) -> str:

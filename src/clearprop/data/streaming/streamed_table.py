@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from clearprop.data.encodings import (
     fit_number_target,
 )
 from clearprop.data.preprocessing import Preprocessing
+from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.splits import check_fractions, checked_seed
 from clearprop.data.statistics import Numbers, summarise
 from clearprop.data.streaming.blocks import UnchangingFile
@@ -54,6 +55,7 @@ def stream_table(
     seed: int,
     memory: int,
     watch: Callable[[str], object] = lambda _: None,
+    reading: Reading = AS_SHOWN,
 ) -> StreamedTable:
     """Read a CSV or Parquet file in blocks, with at most `memory` bytes for data, and keep its rows encoded on disk.
 
@@ -68,7 +70,7 @@ def stream_table(
     checked_seed(seed)
     budget = Budget(memory)
     budget.require_least(source)
-    watched = UnchangingFile(path, source)
+    watched = UnchangingFile(path, source, budget, reading)
     watch(f"{source} is read in blocks, for the first of two times: kinds, classes, counts")
     found = scan_columns(watched, target, task, budget)
     watch(f"{source} is read again: {found.rows:,} rows are stored")
@@ -76,7 +78,7 @@ def stream_table(
     watch(f"{found.rows:,} rows are divided, measured and encoded")
     division = divide_rows(held, validation, test, seed, budget)
     give_back()
-    fitted = _fit_preprocessing(held, division, budget)
+    fitted = replace(_fit_preprocessing(held, division, budget), missing=reading.missing)
     give_back()
     features = len(fitted.feature_names)
     largest = budget.block_rows(features, fitted.outputs, source)

@@ -1,0 +1,194 @@
+"""Text files as UTF-8 with lines that end in a line feed: others are rewritten so, into a scratch file."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import io
+import lzma
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+from clearprop.data.columns import quantity
+from clearprop.data.readers.bounds import require_unpacked_in_bounds
+from clearprop.data.readers.formats import DATA_FILE
+from clearprop.errors import DataError
+
+_PIECE = 1 << 20
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f]")
+"""Characters that no table holds."""
+_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, ValueError, RuntimeError, MemoryError)
+
+
+@dataclass(frozen=True, eq=False)
+class PlainText:
+    """A file that holds the text as UTF-8, line by line as in the original; `notes` say what was done to it.
+
+    `blanked` is the number of lines of comment below the header.  `scratch` is the temporary file, if there is one: it
+    is gone when nothing refers to it.
+    """
+
+    path: Path
+    notes: tuple[str, ...] = ()
+    blanked: int = 0
+    scratch: Any = None
+
+
+def plain_text(path: Path, source: str, encoding: str | None = None) -> PlainText:
+    """The text of a file: itself where it is UTF-8 already, else a copy that is.
+
+    It is unpacked (gzip, bzip2, xz, Zstandard, ZIP with one file), decoded (by its byte order mark, as UTF-8, or as
+    cp1252 or Latin-1 where it is no UTF-8), its lines end in a line feed even where the old ones end in a carriage
+    return alone, and lines of comment (`# …`, where the file begins with one) are blank.
+
+    Raises DataError for what is no text, or packed to excess.
+    """
+    info = path.stat()
+    return _plain_text(path, source, encoding, (info.st_size, info.st_mtime_ns, info.st_ino))
+
+
+@lru_cache(maxsize=2)  # a file is opened several times, for the same text
+def _plain_text(path: Path, source: str, encoding: str | None, _stamp: tuple[int, ...]) -> PlainText:
+    try:
+        packed = _packing(path)
+        found = encoding or _encoding(path, source)
+        with _opened(path) as file, io.TextIOWrapper(file, encoding=found, newline="") as text:
+            head = text.read(_PIECE)
+        returns = "\r" in head and "\n" not in head
+        comments = _begins_with_comment(head)
+        if not (packed or returns or comments) and found in ("utf-8", "utf-8-sig"):
+            return PlainText(path)
+        return _rewritten(path, source, found, returns, comments)
+    except (UnicodeError, LookupError):
+        raise not_text_error(source, encoding) from None
+    except _DAMAGE as problem:
+        raise DataError(
+            f"cannot read {source!r}",
+            expected=DATA_FILE,
+            got=" ".join(str(problem).split())[:200] or type(problem).__name__,
+            where=source,
+            try_="write the file anew",
+        ) from None
+
+
+def not_text_error(source: str, encoding: str | None = None) -> DataError:
+    """The error for bytes that are no text."""
+    return DataError(
+        f"cannot read {source!r}: it is not a text file",
+        expected=f"text in {encoding or 'UTF-8'}, or {DATA_FILE}",
+        got=f"bytes that are not {encoding or 'UTF-8'} text",
+        where=source,
+        try_="save the table as CSV with the encoding UTF-8" + (", or another --encoding" if encoding else ""),
+    )
+
+
+_PACKINGS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK": "zip"}
+
+
+def _packing(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(8)
+    return next((name for mark, name in _PACKINGS.items() if start.startswith(mark)), "")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of the text, unpacked."""
+    packing = _packing(path)
+    if packing == "zstd":
+        import pyarrow
+
+        with pyarrow.input_stream(str(path), compression="zstd") as stream:
+            yield io.BufferedReader(stream)
+    elif packing == "zip":
+        with zipfile.ZipFile(path) as archive:
+            names = [info for info in archive.infolist() if not info.is_dir()]
+            if len(names) != 1:
+                raise ValueError(f"an archive of {quantity(len(names), 'file')}, where one table was expected")
+            with archive.open(names[0]) as member:
+                yield member
+    else:
+        opener: Any = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}.get(packing, open)
+        with opener(path, "rb") as file:
+            yield file
+
+
+def _encoding(path: Path, source: str) -> str:
+    """The encoding: by a mark at the start, by zeros between the letters, by what can be decoded as a whole."""
+    with _opened(path) as file:
+        start = file.read(4096)
+    marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+    if marked is not None:
+        return marked
+    if len(start) > 3 and start.count(0) * 3 > len(start):
+        even, odd = start[::2].count(0), start[1::2].count(0)
+        if even == 0 or odd == 0:
+            return "utf-16-le" if even == 0 else "utf-16-be"
+    if _CONTROLS.search(start.decode("latin-1")):
+        return "utf-8"  # no text of one byte a character; what it holds is said when it is read
+    return next((name for name in ("utf-8", "cp1252") if _decodes(path, source, name)), "latin-1")
+
+
+def _decodes(path: Path, source: str, encoding: str) -> bool:
+    decoder, read = codecs.getincrementaldecoder(encoding)(), 0
+    with _opened(path) as file:
+        while piece := file.read(_PIECE):
+            read += len(piece)
+            _require_bounds(path, source, read)
+            try:
+                decoder.decode(piece)
+            except UnicodeDecodeError:
+                return False
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _require_bounds(path: Path, source: str, unpacked: int) -> None:
+    require_unpacked_in_bounds(path.stat().st_size, unpacked, source, source, "unpack it first, if you trust the file")
+
+
+def _begins_with_comment(head: str) -> bool:
+    """Whether the first line is a comment: it begins with #, and does not have as many fields as the table's lines."""
+    lines = [line for line in head.splitlines() if line.strip()][:50]
+    if not lines or not lines[0].startswith("#"):
+        return False
+    first = next((line for line in lines if not line.startswith("#")), "")
+    return not any(lines[0].count(sign) == first.count(sign) > 0 for sign in ",;\t|")
+
+
+def _rewritten(path: Path, source: str, encoding: str, returns: bool, comments: bool) -> PlainText:
+    scratch = tempfile.NamedTemporaryFile(suffix=".csv", prefix="clearprop-")  # noqa: SIM115 - it lives as long as the text
+    read = blanked = above = 0
+    inside, begun = False, False
+    with _opened(path) as file, io.TextIOWrapper(file, encoding=encoding, newline=None if returns else "") as text:
+        while lines := text.readlines(_PIECE):
+            for i, line in enumerate(lines):
+                if comments and not inside and line.startswith("#"):
+                    lines[i] = "\n"
+                    blanked += 1
+                    above += not begun
+                else:
+                    begun = begun or bool(line.strip())
+                    inside ^= bool(line.count('"') & 1)
+            data = "".join(lines).encode()
+            read += len(data)
+            _require_bounds(path, source, read)
+            scratch.write(data)
+    scratch.flush()
+    notes = [f"{quantity(blanked, 'line')} of comment skipped"] if blanked else []
+    if encoding not in ("utf-8", "utf-8-sig"):
+        notes.insert(0, f"the text is read as {encoding} (--encoding says another)")
+    return PlainText(Path(scratch.name), tuple(notes), blanked - above, scratch)

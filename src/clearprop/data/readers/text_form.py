@@ -1,0 +1,113 @@
+"""The form of a table written as text: what stands between fields, and whether the first line holds names."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from clearprop.data.readers.reading import DELIMITERS, Reading
+
+_SAMPLE = 1 << 18
+"""The characters that are looked at to decide the form."""
+_ROWS = 500
+
+
+@dataclass(frozen=True)
+class TextForm:
+    """The separator, whether one stands at the end of lines, too, and whether the first line holds names."""
+
+    separator: str
+    trailing: bool
+    header: bool
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is not as usual, as sentences."""
+        found = []
+        if self.separator != ",":
+            found.append(f"{DELIMITERS[self.separator]} stands between fields (--delimiter says another)")
+        if self.trailing:
+            found.append("a separator at the end of lines is no column")
+        if not self.header:
+            found.append("the first line holds no names: columns are numbered (--header yes says that it does)")
+        return tuple(found)
+
+
+def find_form(path: Path, reading: Reading) -> TextForm:
+    """The form of a text file in UTF-8, decided on the first rows of the table, not on its header alone."""
+    with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
+        text = file.read(_SAMPLE)
+        whole = not file.read(1)
+    lines = text.splitlines(keepends=True)
+    if not whole and len(lines) > 1:
+        lines.pop()
+    known = [reading.separator] if reading.separator is not None else list(DELIMITERS)
+    tables = {separator: _rows(lines, separator) for separator in known}
+    separator = max(known, key=lambda s: _score(tables[s], s))
+    rows = tables[separator]
+    header = _has_header(rows) if reading.header is None else reading.header
+    return TextForm(separator, _is_trailing(rows, header), header)
+
+
+def _rows(lines: list[str], separator: str) -> list[list[str]]:
+    """The first rows, as far as they can be read."""
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(lines, delimiter=separator):
+            if row:
+                rows.append(row)
+            if len(rows) == _ROWS:
+                break
+    except csv.Error:  # said when the file is read
+        pass
+    return rows
+
+
+def _score(rows: list[list[str]], separator: str) -> tuple[float, ...]:
+    """How well a separator suits rows: the share of rows of one width, header included, then the share of numbers."""
+    widths = Counter(len(row) for row in rows)
+    width, number = widths.most_common(1)[0] if widths else (1, 0)
+    share = number / max(len(rows), 1)
+    if width < 2 or (separator == " " and share < 1):  # text has spaces
+        return (0.0, 0.0, -list(DELIMITERS).index(separator))
+    headed = abs(len(rows[0]) - width) <= 1
+    cells = [cell for row in rows[1:50] for cell in row]
+    numeric = sum(_is_numeric(cell) for cell in cells) / max(len(cells), 1)
+    return (share if headed else share / 2, numeric, -list(DELIMITERS).index(separator))
+
+
+def _is_numeric(cell: str) -> bool:
+    cell = cell.strip()
+    return bool(cell) and cell.lstrip("+-−").replace(".", "").replace(",", "").isdecimal()
+
+
+def _is_trailing(rows: list[list[str]], header: bool) -> bool:
+    """Whether all rows, or all but the header, end in a separator: nothing follows it, not even a name."""
+    below = rows[header:] or rows
+    if not below or any(len(row) < 2 or row[-1].strip() for row in below):
+        return False
+    width = len(below[0])
+    named = len(rows[0]) == width and bool(rows[0][-1].strip())
+    return not named and all(len(row) == width for row in below)
+
+
+def _has_header(rows: list[list[str]]) -> bool:
+    """Whether the first row holds names: no numbers with decimals, and not the same whole number twice."""
+    if not rows:
+        return True
+    cells = [cell.strip() for cell in rows[0]]
+    if any(_is_fraction(cell) for cell in cells):
+        return False
+    numbers = [cell for cell in cells if cell.lstrip("+-").isdecimal()]
+    return len(set(numbers)) == len(numbers)
+
+
+def _is_fraction(name: str) -> bool:
+    """Whether a name is a number with a fraction, which names are not (`2019` may be one)."""
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return not name.lstrip("+-").isdecimal() and name.lower().lstrip("+-") not in ("nan", "inf", "infinity")
