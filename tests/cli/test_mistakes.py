@@ -229,7 +229,8 @@ a resumed run keeps its settings
         nothing, ("train", "iris", "--epoch", "1"), """\
 no option named '--epoch'
   expected  one of: --activation, --batch-size, --config, --decimal, --delimiter, --dropout, --encoding, --epochs, \
---fork, --header, --hidden, --json, --l1, --l2, --learning-rate, --lr, --memory, --missing, --optimizer, --out, --patience, --resume, --seed, \
+--fork, --header, --hidden, --json, --l1, --l2, --learning-rate, --lr, --memory, --missing, --optimizer, --out, \
+--patience, --resume, --seed, \
 --target, --task, --test, --val
   got       '--epoch'
   where     clearprop train
