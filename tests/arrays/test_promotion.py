@@ -198,11 +198,6 @@ def test_complex_numbers_are_refused():
         cl.tensor([1j])
 
 
-def test_float16_computes():
-    x = cl.tensor([1.0, 2.0], dtype="float16")
-    assert (x * 2).dtype == np.float16 and cl.grad(lambda t: cl.sum(t * t))(x).dtype == np.float16
-
-
 def test_activations_of_integers_are_floating_in_eager_and_traced_code():
     for f in (cl.relu, cl.sigmoid, cl.softplus, cl.gelu, cl.elu, cl.erf, cl.silu, cl.relu6, cl.leaky_relu):
         x = np.array([-1, 0, 2])

@@ -197,6 +197,15 @@ REFUSED = {
     "a loss that was converted": (
         lambda: cl.grad(lambda x: float(x) * 2)(3.0),
         GradientError,
+        "float(x) would cut off a derivative that is being computed\n"
+        "  expected  functions of clearprop from the argument to the result\n"
+        "  got       a value that depends on the argument, of shape ()\n"
+        "  try       keep the tensor: cl.sin, cl.exp and their like take it; "
+        "cl.stop_gradient(x) first, if a constant is meant",
+    ),
+    "a loss that is a number": (
+        lambda: cl.grad(lambda x: 6.0)(1.0),
+        GradientError,
         "grad got a loss that is cut off from its arguments\n"
         "  expected  a Tensor computed from the arguments\n"
         "  got       float 6.0\n"

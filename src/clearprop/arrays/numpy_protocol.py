@@ -35,7 +35,7 @@ def apply_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
     if function in _ABOUT_SHAPE:
         return function(np.empty(args[0].shape), *args[1:], **kwargs)
     if function in _QUESTIONS:
-        return function(*(np.asarray(a) if isinstance(a, Node) else a for a in args), **kwargs)
+        return function(*(np.asarray(Node.tensor(a.value)) if isinstance(a, Node) else a for a in args), **kwargs)
     name = function.__name__
     ours = FUNCTIONS.get(_FUNCTIONS.get(name, name)) if function.__module__ == "numpy" else None
     if ours is None:

@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike, DTypeLike
 from clearprop.arrays.backward import backward
 from clearprop.arrays.numpy_protocol import apply_function, apply_ufunc, combine
 from clearprop.arrays.tensor_text import tensor_text
+from clearprop.autodiff.tape import is_followed
 from clearprop.errors import ArgumentError, DTypeError, GradientError, TraceError, user_line
 from clearprop.program.ir import Var
+from clearprop.program.operands import admit
 from clearprop.program.types import PYTHON_SCALARS, Axes, Params, Value, is_floating, type_of
 from clearprop.program.values import RECORDING, Node
 from clearprop.rules import elementwise as ew
@@ -107,7 +109,7 @@ class Tensor(Node):
 
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
-        self._require_values("item()")
+        self._require_constant("item()")
         return self.value if type(self.value) in PYTHON_SCALARS else self.value.item()
 
     def tolist(self) -> Any:
@@ -115,7 +117,7 @@ class Tensor(Node):
         return self.numpy().tolist()
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        self._require_values("np.asarray(x)")
+        self._require_constant("np.asarray(x)")
         out = np.asarray(self.value) if dtype is None else np.asarray(self.value, dtype)
         if copy:
             return out.copy()
@@ -135,16 +137,28 @@ class Tensor(Node):
                 try_=_INSTEAD[what],
             )
 
+    def _require_constant(self, what: str) -> None:
+        """Numbers carry no history: what a transform follows is not made numbers without a word."""
+        self._require_values(what)
+        if is_followed(self):
+            raise GradientError(
+                f"{what} would cut off a derivative that is being computed",
+                expected="functions of clearprop from the argument to the result",
+                got=f"a value that depends on the argument, of shape {self.shape}",
+                where=user_line(),
+                try_=f"{_WITH_HISTORY.get(what, _KEPT)}; cl.stop_gradient(x) first, if a constant is meant",
+            )
+
     def __bool__(self) -> bool:
         self._require_values("if x")
         return bool(self.value)
 
     def __float__(self) -> float:
-        self._require_values("float(x)")
+        self._require_constant("float(x)")
         return float(self.value)
 
     def __int__(self) -> int:
-        self._require_values("int(x)")
+        self._require_constant("int(x)")
         return int(self.value)
 
     def __index__(self) -> int:
@@ -171,7 +185,8 @@ class Tensor(Node):
         return tensor_text(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.shape == () else repr(self)
+        self._require_values("item()")
+        return format(self.detach().item(), spec) if spec and self.shape == () else repr(self)
 
     # ------------------------------------------------------------------------------------------ operators
     def __add__(self, other: Value) -> Any:
@@ -341,6 +356,11 @@ class Tensor(Node):
         return apply_function(function, args, kwargs)
 
 
+_KEPT = "keep the tensor: cl.sin, cl.exp and their like take it"
+_WITH_HISTORY = {
+    "np.asarray(x)": "cl.stack and cl.concat join tensors, cl.sin and its like take them",
+    "int(x)": "cl.floor keeps the tensor",
+}
 _INSTEAD = {
     "if x": "cl.where(condition, a, b) chooses element by element; a choice that is fixed goes into static=",
     "while x": "a fixed number of rounds: for _ in range(n): x = cl.where(go_on, step(x), x)",
@@ -439,15 +459,17 @@ def _values_to_copy(a: Tensor) -> np.ndarray[Any, Any]:
 def _array(a: object, dtype: DTypeLike | None, make: Callable[..., Any]) -> Any:
     """The array or number that a tensor holds: real numbers, nothing else."""
     try:
-        value = make(a, dtype=dtype)
-        got = "" if value.dtype.kind in "fiub" else f"dtype {value.dtype}"
-    except (ValueError, TypeError) as error:
-        got = "a ragged list" if "inhomogeneous" in str(error) else str(error)
-    if got:
+        given = admit(a)
+        value = admit(make(given, dtype=dtype))
+    except DTypeError:
+        raise
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise DTypeError(
             "a tensor holds numbers",
-            expected="floats, integers or booleans",
-            got=got,
+            expected="floats (float32, float64), integers or booleans",
+            got="a ragged list" if "inhomogeneous" in str(error) else str(error),
             try_="encode text as integers; lists must not be ragged",
-        )
+        ) from None
+    if value is given and value.ndim:
+        value = value.view()  # memory that the caller may write: what is recorded of it is copied
     return value if value.ndim else value[()]

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 from clearprop.primitives import Zero
-from clearprop.program.values import Application, Node
+from clearprop.program.values import RECORDING, Application, Node
 from clearprop.rules.elementwise import identity
 
 _ORDER = attrgetter("order")
@@ -72,6 +72,26 @@ class Slice:
                 kept.append((app, nodes, own))
                 self.surrounded = self.surrounded or len(own) < len(links)
         self.steps = kept
+
+
+def is_followed(node: Node) -> bool:
+    """Whether a transform that is running now differentiates through a node; constants and steps end its way."""
+    if node.application is None or not RECORDING.followed:
+        return False
+    start = RECORDING.followed[0][0]
+    leaves = frozenset().union(*(own for _, own in RECORDING.followed))
+    todo, seen = [node], {node}
+    while todo:
+        current = todo.pop()
+        if current in leaves:
+            return True
+        app = current.application
+        if app is not None and app.order > start:
+            rules = app.primitive.rules * (len(app.inputs) if app.primitive.variadic else 1)
+            ways = [a for k, a in app.links if not isinstance(rules[k], Zero) and a not in seen]
+            seen.update(ways)
+            todo += ways
+    return False
 
 
 def fresh_leaf(value: Any) -> Any:

@@ -29,9 +29,10 @@ from clearprop.autodiff.trees import (
 )
 from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, user_line
 from clearprop.program.ir import Var
+from clearprop.program.operands import admit
 from clearprop.program.tracing import STACK, builder, shape_of
 from clearprop.program.types import Tree, Value, is_floating, type_of
-from clearprop.program.values import RECORDING, Node, raw
+from clearprop.program.values import RECORDING, Node, now, raw
 from clearprop.rules.structural import full_, permute_dims_, reshape_, zeros_like
 from clearprop.shapes import Dim, Shape, same, size_of
 
@@ -42,11 +43,15 @@ class _Run:
     def __init__(
         self, f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], positions: Sequence[int], name: str
     ) -> None:
+        start = now()
         self.leaves: list[Node] = []
         self.parts: list[tuple[Any, list[Node | None]]] = []
         args = list(args)
         for p in positions:
             flat, structure = flatten(args[p])
+            flat = [admit(v) for v in flat]
+            if name == "vjp":  # the pullback is called later: memory of the caller's may have other values then
+                flat = [v.copy() if type(v) is np.ndarray else v for v in flat]
             nodes = [fresh_leaf(np.float64(v) if type(v) is float else v) if has_derivative(v) else None for v in flat]
             found = [n for n in nodes if n is not None]
             if not found:
@@ -55,11 +60,12 @@ class _Run:
             self.parts.append((structure, nodes))
             args[p] = unflatten(structure, [v if n is None else n for v, n in zip(flat, nodes, strict=True)])
         # transforms record even inside `no_grad`: it is their result that carries no history then
-        before, RECORDING.on = RECORDING.on, True
+        before, followed = RECORDING.on, RECORDING.followed
+        RECORDING.on, RECORDING.followed = True, (*followed, (start, frozenset(self.leaves)))
         try:
             self.result = f(*args, **kwargs)
         finally:
-            RECORDING.on = before
+            RECORDING.on, RECORDING.followed = before, followed
 
     def slice(self, outputs: Sequence[Any]) -> None:
         """Cut the tape between the leaves and the outputs."""

@@ -14,6 +14,7 @@ from clearprop.primitives.numpy_spelling import function_of_spelling, values_of,
 from clearprop.primitives.rule import Rule, Zero, make_rule
 from clearprop.program.facts import Facts
 from clearprop.program.ir import Var
+from clearprop.program.operands import admit_operands, keep_operands
 from clearprop.program.tracing import STACK, builder, trace
 from clearprop.program.types import (
     BOOL,
@@ -142,7 +143,7 @@ class Primitive:
         # The commonest way of all calls: one loop finds out everything, without a call of Python in it.
         if self.params:
             args, params = self._bind_params(args, params)
-        traced = nodes = False
+        traced = nodes = outside = False
         values = []
         links: list[tuple[int, Node]] = []
         for k, a in enumerate(args):
@@ -151,15 +152,20 @@ class Primitive:
                 if a.application is not None or a.requires_grad:
                     links.append((k, a))
                 a = a.value
+            else:
+                outside = True
             if isinstance(a, (Var, Size)):
                 traced = True
             values.append(a)
+        if nodes and outside:
+            args, values = admit_operands(args, values)
         if traced or (STACK.builders and (not values or _has_size(tuple(params.values())))):
             return self._call_traced(args, values, params, links)
         if not nodes:
             return self.run(values, params)
         if not links or not RECORDING.on:
             return self._wrap(self.run(values, params))
+        args, values = keep_operands(args, values)
         return self._record(args, values, params, links, self.run)
 
     def _bind_params(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

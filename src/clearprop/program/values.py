@@ -137,6 +137,7 @@ def depends_on_earlier(node: Node, start: int) -> bool:
 class _Recording(threading.local):
     on = True
     quiet = False  # NumPy's warnings are off already, so that no primitive need do it again
+    followed: tuple[tuple[int, frozenset[Node]], ...] = ()  # of each transform that runs f: when it began, its leaves
 
 
 RECORDING = _Recording()

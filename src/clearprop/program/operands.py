@@ -1,0 +1,124 @@
+"""What may enter: arrays and numbers of the dtypes that everything here computes in, or a refusal.
+
+The same check stands at every door: `cl.tensor`, `cl.asarray`, arguments of transforms, arrays beside tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import DTypeError
+from clearprop.program.types import DType, type_of
+from clearprop.program.values import Node
+
+SUPPORTED = frozenset(np.dtype(c) for c in "?bhilqBHILQfd")
+"""Booleans, integers, float32 and float64, in the processor's byte order."""
+
+
+def admit(value: Any) -> Any:
+    """The array or number that a value from outside stands for, with the same values; DTypeError where there is none.
+
+    Another byte order is turned; objects that are numbers become numbers, if none of them changes by it.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        value = _unmasked(value)
+    if isinstance(value, (np.ndarray, np.generic)):
+        dtype = value.dtype
+        if dtype in SUPPORTED:
+            return value
+        if dtype.kind == "O":
+            return _numbers_of_objects(np.asarray(value))
+        native = dtype.newbyteorder("=")
+        if native in SUPPORTED:
+            return value.astype(native)
+        raise unsupported(dtype)
+    if isinstance(value, complex):
+        raise unsupported(np.dtype(complex))
+    return value
+
+
+def _unmasked(value: np.ma.MaskedArray[Any, Any]) -> Any:
+    if np.ma.is_masked(value):
+        raise DTypeError(
+            "a masked array has entries that are not there",
+            expected="an array whose entries are all numbers",
+            got=f"{int(np.ma.count_masked(value))} masked entries of {value.size}",
+            try_="x.filled(0.0), with the mask as a second array, or x.compressed()",
+        )
+    return np.asarray(value.data)
+
+
+def _numbers_of_objects(objects: np.ndarray[Any, Any]) -> Any:
+    flat = objects.reshape(-1).tolist()
+    numbers = np.array(flat) if all(isinstance(v, (bool, int, float, np.number, np.bool_)) for v in flat) else objects
+    same = numbers.dtype in SUPPORTED and all(
+        a == b or a != a for a, b in zip(flat, numbers.reshape(-1).tolist(), strict=True)
+    )
+    if not same:
+        raise unsupported(objects.dtype)
+    return numbers.reshape(objects.shape)
+
+
+_ADVICE = {
+    "O": "np.asarray(x, dtype=float), once missing values are filled",
+    "c": "keep real and imaginary part as two arrays: x.real, x.imag",
+}
+
+
+def unsupported(dtype: DType) -> DTypeError:
+    """The refusal of a dtype, with what to do about it."""
+    floating = f"x.astype({'np.float32' if dtype.itemsize < 4 else 'np.float64'})" if dtype.kind == "f" else ""
+    return DTypeError(
+        "a tensor holds numbers",
+        expected="floats (float32, float64), integers or booleans",
+        got=f"dtype {dtype}",
+        try_=_ADVICE.get(dtype.kind, floating or "encode text as integers; lists must not be ragged"),
+    )
+
+
+_NUMBERS = (float, int, bool, np.float64, np.float32)
+
+
+def admit_operands(args: Sequence[Any], values: list[Any]) -> tuple[Sequence[Any], list[Any]]:
+    """Arguments and values of an operation on nodes, those from outside admitted."""
+    for k, v in enumerate(values):
+        if v.__class__ in _NUMBERS or (v.__class__ is np.ndarray and v.dtype in SUPPORTED) or isinstance(args[k], Node):
+            continue
+        dtype = getattr(v, "dtype", None)
+        if any(isinstance(a, Node) and type_of(a.value).dtype == dtype for a in args):
+            continue  # explanations compute in other precisions too, which no user's tensor has
+        admitted = admit(v)
+        if admitted is not v:
+            values[k], args = admitted, (*args[:k], admitted, *args[k + 1 :])
+    return args, values
+
+
+def keep_operands(args: Sequence[Any], values: list[Any]) -> tuple[Sequence[Any], list[Any]]:
+    """Arguments and values as the tape keeps them: what was recorded is what is differentiated.
+
+    Memory that others may write (an array beside tensors, a tensor that shares it) is copied while it has the values
+    that the operation saw.  Memory of tensors' own does not change.
+    """
+    kept: list[Any] | None = None
+    for k, a in enumerate(args):
+        v = values[k]
+        if v.__class__ is np.ndarray and v.flags.writeable and _is_shared(a, v):
+            kept = list(args) if kept is None else kept
+            values[k] = v.copy()
+            kept[k] = values[k] if not isinstance(a, Node) else _renamed(Node.tensor(values[k]), a.name)
+    return (args if kept is None else tuple(kept)), values
+
+
+def _renamed(node: Node, name: str) -> Node:
+    node.name = name
+    return node
+
+
+def _is_shared(argument: Any, value: np.ndarray[Any, Any]) -> bool:
+    """Whether an operand's memory may be the user's: an array, or a view that an untracked tensor holds."""
+    if not isinstance(argument, Node):
+        return True
+    return argument.application is None and not argument.requires_grad and not value.flags.owndata

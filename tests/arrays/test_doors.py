@@ -1,0 +1,114 @@
+"""What enters through a door is converted with the same values, or refused in four parts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clearprop as cl
+from clearprop.errors import DTypeError
+
+DOORS = {
+    "tensor": cl.tensor,
+    "asarray": cl.asarray,
+    "beside a tensor": lambda a: cl.tensor(0.0) + a,
+    "beside a tracked tensor": lambda a: cl.tensor(0.0, requires_grad=True) + a,
+    "grad": lambda a: cl.value_and_grad(lambda x: cl.sum(x))(a)[0],
+    "vjp": lambda a: cl.vjp(lambda x: x * 1.0, a)[0],
+    "jvp": lambda a: cl.jvp(lambda x: x * 1.0, (a,), (np.ones(np.shape(a)),))[0],
+}
+VALUES = np.array([[1.0, -2.0], [3.5, 0.0]])
+SAME = {
+    "big-endian": VALUES.astype(">f8"),
+    "big-endian float32": VALUES.astype(">f4"),
+    "strided": np.repeat(VALUES, 2, axis=0)[::2],
+    "Fortran order": np.asfortranarray(VALUES),
+    "reversed": VALUES[::-1, ::-1].copy()[::-1, ::-1],
+    "masked nowhere": np.ma.array(VALUES, mask=False),
+    "objects that are numbers": VALUES.astype(object),
+}
+REFUSED = {
+    "complex": VALUES * 1j,
+    "complex scalar": 1j,
+    "float16": VALUES.astype(np.float16),
+    "longdouble": VALUES.astype(np.longdouble),
+    "masked": np.ma.array(VALUES, mask=[[0, 1], [0, 0]]),
+    "objects with None": np.array([1.0, None]),
+    "objects with text": np.array([1.0, "a"], dtype=object),
+    "objects too large": np.array([2**70, 1], dtype=object),
+    "objects that would round": np.array([2**53 + 1, 0.5], dtype=object),
+    "text": np.array(["1.0"]),
+    "dates": np.array(["2020-01-01"], dtype="datetime64[D]"),
+    "records": np.zeros(2, dtype=[("a", float)]),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("kind", SAME)
+def test_the_same_values_come_in(kind, door):
+    out = DOORS[door](SAME[kind])
+    wanted = VALUES if door != "grad" else np.sum(VALUES)
+    np.testing.assert_array_equal(np.asarray(out), wanted)
+    assert out.dtype.isnative
+
+
+def test_a_read_only_array_comes_in_and_stays_as_it_is():
+    a = VALUES.copy()
+    a.flags.writeable = False
+    np.testing.assert_array_equal(np.asarray(cl.asarray(a)), VALUES)
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_has_no_equal_is_refused(kind, door):
+    with pytest.raises(DTypeError) as caught:
+        DOORS[door](REFUSED[kind])
+    assert caught.value.expected
+    assert caught.value.try_
+
+
+@pytest.mark.parametrize("door", ["tensor", "asarray"])
+@pytest.mark.parametrize("dtype", ["Int64", "Float64", "boolean", "int8", "bool", "float32", "uint64"])
+def test_columns_of_data_frames_without_gaps_come_in(dtype, door):
+    column = pd.Series([1, 0, 1], dtype=dtype)
+    assert DOORS[door](column).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "Float64"])
+def test_gaps_in_columns_of_numbers_are_nan(dtype):
+    np.testing.assert_array_equal(np.asarray(cl.asarray(pd.Series([1, None], dtype=dtype))), [1.0, np.nan])
+
+
+@pytest.mark.parametrize("dtype", ["boolean", "string", "category"])
+def test_other_columns_with_gaps_are_refused(dtype):
+    column = pd.Series([True, None] if dtype == "boolean" else ["a", None], dtype=dtype)
+    with pytest.raises(DTypeError):
+        cl.asarray(column)
+
+
+def test_unsigned_integers_keep_their_values():
+    top = np.array([2**64 - 1], np.uint64)
+    assert cl.asarray(top).tolist() == [2**64 - 1]
+    assert cl.tensor(top).dtype == np.uint64
+
+
+class Foreign:
+    """A tensor of another library: one that tracks gradients refuses, one of a foreign dtype cannot."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __array__(self, dtype=None, copy=None):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."),
+        TypeError("Got unsupported ScalarType BFloat16"),
+    ],
+)
+def test_what_another_library_refuses_is_said(error):
+    with pytest.raises(DTypeError) as caught:
+        cl.asarray(Foreign(error))
+    assert str(error) in caught.value.got
