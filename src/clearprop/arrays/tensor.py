@@ -470,6 +470,6 @@ def _array(a: object, dtype: DTypeLike | None, make: Callable[..., Any]) -> Any:
             got="a ragged list" if "inhomogeneous" in str(error) else str(error),
             try_="encode text as integers; lists must not be ragged",
         ) from None
-    if value is given and value.ndim:
+    if value is given and value.ndim and value.flags.writeable:
         value = value.view()  # memory that the caller may write: what is recorded of it is copied
     return value if value.ndim else value[()]

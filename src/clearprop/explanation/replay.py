@@ -32,7 +32,9 @@ def casting(dtype: Any) -> Cast:
         if type(value) in PYTHON_SCALARS or not is_floating(value.dtype) or value.dtype == dtype:
             return value
         if id(value) not in known:
-            known[id(value)] = value, np.asarray(value, dtype)[()]
+            image = np.asarray(value, dtype)
+            image.flags.writeable = False  # so that it keeps its identity, and with it its name, where it is recorded
+            known[id(value)] = value, image[()]
         return known[id(value)][1]
 
     return cast

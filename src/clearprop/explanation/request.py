@@ -10,7 +10,16 @@ from typing import Any, overload
 import numpy as np
 
 from clearprop.arrays import Tensor
-from clearprop.autodiff.trees import as_leaf_value, checked_argnums, flatten, has_derivative, is_array, paths, unflatten
+from clearprop.autodiff.trees import (
+    as_leaf_value,
+    checked_argnums,
+    flatten,
+    has_derivative,
+    is_array,
+    paths,
+    tree_map,
+    unflatten,
+)
 from clearprop.errors import (
     ArgumentError,
     DTypeError,
@@ -218,6 +227,7 @@ def _derivation(
     f: Callable[..., Any], wrt: Any, args: tuple[Any, ...], output: Any, known: Given
 ) -> tuple[Derivation, dict[str, Node]]:
     """The function, recorded, and the leaves that `wrt` means, by name."""
+    args, known = _read_only(args, known)
     names = _argument_names(f, len(args))
     position, path = _position(wrt, names, args)
     leaves, structure = flatten(args[position])
@@ -230,6 +240,25 @@ def _derivation(
     name = getattr(f, "__name__", "")
     named = replace(known, values=_constants(names, given), target=name if name.isidentifier() else "")
     return Derivation(target, at, list(nodes.values()), named, open_body), nodes
+
+
+def _read_only(args: tuple[Any, ...], known: Given) -> tuple[tuple[Any, ...], Given]:
+    """The arguments as arrays that nobody writes: what is opened later has the values of now, and their names.
+
+    A run's own arrays never change; those of a caller are copied.
+    """
+    columns = dict(known.columns)
+
+    def read_only(leaf: Any) -> Any:
+        if type(leaf) is not np.ndarray or not leaf.flags.writeable:
+            return leaf
+        own = leaf.view() if known.origin else leaf.copy()
+        own.flags.writeable = False
+        if id(leaf) in columns:
+            columns[id(own)] = columns[id(leaf)]
+        return own
+
+    return tuple(tree_map(read_only, arg) for arg in args), replace(known, columns=columns)
 
 
 def _arguments_for(f: Callable[..., Any], args: Any) -> tuple[Any, ...]:

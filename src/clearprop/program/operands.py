@@ -88,7 +88,7 @@ def admit_operands(args: Sequence[Any], values: list[Any]) -> tuple[Sequence[Any
         if v.__class__ in _NUMBERS or (v.__class__ is np.ndarray and v.dtype in SUPPORTED) or isinstance(args[k], Node):
             continue
         dtype = getattr(v, "dtype", None)
-        if any(isinstance(a, Node) and type_of(a.value).dtype == dtype for a in args):
+        if dtype is not None and any(isinstance(a, Node) and type_of(a.value).dtype == dtype for a in args):
             continue  # explanations compute in other precisions too, which no user's tensor has
         admitted = admit(v)
         if admitted is not v:
