@@ -87,13 +87,18 @@ def admit_operands(args: Sequence[Any], values: list[Any]) -> tuple[Sequence[Any
     for k, v in enumerate(values):
         if v.__class__ in _NUMBERS or (v.__class__ is np.ndarray and v.dtype in SUPPORTED) or isinstance(args[k], Node):
             continue
-        dtype = getattr(v, "dtype", None)
-        if dtype is not None and any(isinstance(a, Node) and type_of(a.value).dtype == dtype for a in args):
+        if _has_a_nodes_dtype(v, args):
             continue  # explanations compute in other precisions too, which no user's tensor has
         admitted = admit(v)
         if admitted is not v:
             values[k], args = admitted, (*args[:k], admitted, *args[k + 1 :])
     return args, values
+
+
+def _has_a_nodes_dtype(value: Any, args: Sequence[Any]) -> bool:
+    if isinstance(value, np.ma.MaskedArray) or not isinstance(value, (np.ndarray, np.generic)):
+        return False
+    return any(isinstance(a, Node) and type_of(a.value).dtype == value.dtype for a in args)
 
 
 def keep_operands(args: Sequence[Any], values: list[Any]) -> tuple[Sequence[Any], list[Any]]:
