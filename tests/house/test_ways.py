@@ -46,7 +46,7 @@ def files_entered(before, walk):
 
 @pytest.mark.parametrize(
     ("name", "before", "walk", "most"),
-    [("an explanation of the neuron", NEURON, "str(cl.explain(y, wrt=w))", 31)],
+    [("an explanation of the neuron", NEURON, "str(cl.explain(y, wrt=w))", 34)],
 )
 def test_few_files_are_passed(name, before, walk, most):
     found = files_entered(before, walk)
