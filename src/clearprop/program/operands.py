@@ -45,7 +45,7 @@ def _unmasked(value: np.ma.MaskedArray[Any, Any]) -> Any:
         raise DTypeError(
             "a masked array has entries that are not there",
             expected="an array whose entries are all numbers",
-            got=f"{int(np.ma.count_masked(value))} masked entries of {value.size}",
+            got=f"{int(np.sum(np.ma.getmaskarray(value)))} masked entries of {value.size}",
             try_="x.filled(0.0), with the mask as a second array, or x.compressed()",
         )
     return np.asarray(value.data)
@@ -82,7 +82,7 @@ def unsupported(dtype: DType) -> DTypeError:
 _NUMBERS = (float, int, bool, np.float64, np.float32)
 
 
-def admit_operands(args: Sequence[Any], values: list[Any]) -> tuple[Sequence[Any], list[Any]]:
+def admit_operands(args: tuple[Any, ...], values: list[Any]) -> tuple[tuple[Any, ...], list[Any]]:
     """Arguments and values of an operation on nodes, those from outside admitted."""
     for k, v in enumerate(values):
         if v.__class__ in _NUMBERS or (v.__class__ is np.ndarray and v.dtype in SUPPORTED) or isinstance(args[k], Node):
@@ -101,7 +101,7 @@ def _has_a_nodes_dtype(value: Any, args: Sequence[Any]) -> bool:
     return any(isinstance(a, Node) and type_of(a.value).dtype == value.dtype for a in args)
 
 
-def keep_operands(args: Sequence[Any], values: list[Any]) -> tuple[Sequence[Any], list[Any]]:
+def keep_operands(args: tuple[Any, ...], values: list[Any]) -> tuple[tuple[Any, ...], list[Any]]:
     """Arguments and values as the tape keeps them: what was recorded is what is differentiated.
 
     Memory that others may write (an array beside tensors, a tensor that shares it) is copied while it has the values
