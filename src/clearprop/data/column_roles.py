@@ -116,9 +116,13 @@ def feature_facts(column: Column) -> Facts:
 
 
 def counts_rows(values: NDArray[Any], row: int, start: float | None) -> bool:
-    """Whether values from row number `row` on go up by 1 with the rows, from `start` (None: from 0 or 1)."""
+    """Whether values from row number `row` on go up by 1 with the rows, from the whole number `start` (None: any).
+
+    >>> counts_rows(np.array([1000.0, 1001.0]), 0, None), counts_rows(np.array([1.0, 3.0]), 0, None)
+    (True, False)
+    """
     first = values[0] - row if start is None else start
-    return bool(first in (0, 1) and np.array_equal(values, first + np.arange(row, row + len(values))))
+    return bool(float(first).is_integer() and np.array_equal(values, first + np.arange(row, row + len(values))))
 
 
 def target_facts(target: Column, place: Locator) -> Facts:

@@ -7,8 +7,10 @@ import codecs
 import gzip
 import io
 import lzma
+import os
 import re
 import tempfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -34,14 +36,12 @@ _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, Va
 class PlainText:
     """A file that holds the text as UTF-8, line by line as in the original; `notes` say what was done to it.
 
-    `blanked` is the number of lines of comment below the header.  `scratch` is the temporary file, if there is one: it
-    is gone when nothing refers to it.
+    `blanked` is the number of lines of comment below the header.  A temporary file is gone when nothing refers to this.
     """
 
     path: Path
     notes: tuple[str, ...] = ()
     blanked: int = 0
-    scratch: Any = None
 
 
 def plain_text(path: Path, source: str, encoding: str | None = None) -> PlainText:
@@ -170,7 +170,23 @@ def _begins_with_comment(head: str) -> bool:
 
 
 def _rewritten(path: Path, source: str, encoding: str, returns: bool, comments: bool) -> PlainText:
-    scratch = tempfile.NamedTemporaryFile(suffix=".csv", prefix="clearprop-")  # noqa: SIM115 - it lives as long as the text
+    handle, name = tempfile.mkstemp(suffix=".csv", prefix="clearprop-")
+    scratch = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            notes, blanked = _rewrite(path, source, encoding, returns, comments, file)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    plain = PlainText(scratch, notes, blanked)
+    weakref.finalize(plain, scratch.unlink, missing_ok=True)
+    return plain
+
+
+def _rewrite(
+    path: Path, source: str, encoding: str, returns: bool, comments: bool, scratch: IO[bytes]
+) -> tuple[tuple[str, ...], int]:
+    """Write the text as UTF-8; gives what was done to it, and the number of lines of comment below the header."""
     read = blanked = above = 0
     inside, begun = False, False
     with _opened(path) as file, io.TextIOWrapper(file, encoding=encoding, newline=None if returns else "") as text:
@@ -187,8 +203,7 @@ def _rewritten(path: Path, source: str, encoding: str, returns: bool, comments: 
             read += len(data)
             _require_bounds(path, source, read)
             scratch.write(data)
-    scratch.flush()
     notes = [f"{quantity(blanked, 'line')} of comment skipped"] if blanked else []
     if encoding not in ("utf-8", "utf-8-sig"):
         notes.insert(0, f"the text is read as {encoding} (--encoding says another)")
-    return PlainText(Path(scratch.name), tuple(notes), blanked - above, scratch)
+    return tuple(notes), blanked - above
