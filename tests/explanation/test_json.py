@@ -71,7 +71,7 @@ def test_it_says_what_the_record_says():
     assert gate["rule"] == {
         "text": "1 if ReLU > 0 else 0",
         "latex": r"\begin{cases}1 & \operatorname{ReLU} > 0\\0 & \text{otherwise}\end{cases}",
-        "numpy": "np.where(y > 0, 1, 0.0)",
+        "numpy": "np.where(y > 0, 1, np.where(np.isnan(y), y, 0.0))",
     }
     assert gate["operands"][0]["value"] == 6.0
     assert found["check"]["agrees"] is True

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
+from clearprop.explanation import Check
 
 
 def _entry(f, x, index=(), **options):
@@ -115,3 +116,26 @@ def test_the_target_itself():
     entry = cl.explain(y, wrt=y, index=())
     assert entry.value == 1.0
     assert entry.check().agrees
+
+
+@pytest.mark.parametrize("gate", [cl.relu, cl.relu6, lambda z: cl.maximum(z, 0.0), lambda z: cl.clip(z, 0.0, 9.0)])
+def test_gates_are_told_as_open_closed_or_undecided(gate):
+    told = []
+    for value in (-1.0, 3.0, np.nan):
+        z = cl.tensor(value, name="z", requires_grad=True)
+        y = gate(z)
+        told.append(cl.explain(y, wrt=z, index=()))
+    closed, opened, undecided = told
+    assert (closed.status, opened.status, undecided.status) == ("zero", "value", "value")
+    assert "the gate is closed, nothing passes" in closed.sentences()
+    assert "the gate is open, the gradient passes unchanged" in opened.sentences()
+    assert undecided.sentences().startswith("∂y/∂z is not a number: y has no slope along z here.\nAt z = NaN ")
+    assert "finite difference NaN: not a number either" in str(undecided)
+    assert undecided.check().agrees
+    assert "NaN" in undecided.html()
+
+
+def test_a_number_beside_a_difference_that_is_none_disagrees():
+    assert not Check(1.0, np.nan, 1e-6, None, 1e-6).agrees
+    assert not Check(np.nan, 1.0, 1e-6, None, 1e-6).agrees
+    assert Check(np.nan, np.nan, 1e-6, None, 1e-6).agrees

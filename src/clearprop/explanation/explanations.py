@@ -15,6 +15,7 @@ import numpy as np
 from clearprop.errors import DTypeError, printable, unknown_name, user_line
 from clearprop.explanation.chain_rule import Bundle, Way, all_ways, bundles
 from clearprop.explanation.derivation import Derivation
+from clearprop.explanation.formulas import with_nan_told
 from clearprop.explanation.jacobians import Array, LocalJacobian, Multilinear, shape_of
 from clearprop.explanation.record import (
     SHOWN,
@@ -31,7 +32,8 @@ from clearprop.explanation.record import (
 )
 from clearprop.explanation.search import largest_ways
 from clearprop.explanation.zero_reasons import zero_reason
-from clearprop.notation.expressions import Expression, Number
+from clearprop.notation.expressions import Expression, Name, Number
+from clearprop.notation.expressions import replace as replace_names
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 
@@ -64,6 +66,12 @@ class Factor(Immutable):
         derivation, local, inner, out = self._inside
         entry: Entry = derivation.open_body(derivation.labels, local, inner, out)
         return entry
+
+    @property
+    def rule(self) -> Expression:
+        """The rule in the names of its operands; what a closed gate does with NaN is told where it did that."""
+        names: dict[str, Expression] = {o.symbol: Name(o.label.text, o.label.tex) for o in self.operands}
+        return replace_names(with_nan_told(self.formula) if math.isnan(self.value) else self.formula, names)
 
     @property
     def symbol(self) -> str:

@@ -102,6 +102,16 @@ def _product(multiply: Primitive, a: Expression, b: Expression) -> Expression:
     return Call(multiply, (a, b))
 
 
+def with_nan_told(expression: Expression) -> Expression:
+    """The expression with its closed gates written out: as a rule they are 0, but NaN comes through them."""
+    if not isinstance(expression, Call):
+        return expression
+    inside = tuple(map(with_nan_told, expression.operands))
+    if expression.function is not REGISTRY["nan_or_zero"]:
+        return Call(expression.function, inside, expression.params)
+    return Call(REGISTRY["where"], (Call(REGISTRY["isnan"], inside), *inside, Number(0)))
+
+
 def used_names(expression: Expression) -> list[str]:
     """The names in an expression, each once, in reading order."""
     if isinstance(expression, Name):

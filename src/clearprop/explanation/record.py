@@ -139,7 +139,9 @@ class Check:
 
     @property
     def agrees(self) -> bool:
-        """Whether it confirms the gradient, to the tolerance."""
+        """Whether it confirms the gradient, to the tolerance; that there is none, if both are not a number."""
+        if self.gradient != self.gradient:
+            return self.value != self.value
         return abs(self.value - self.gradient) <= self.tolerance
 
     @property

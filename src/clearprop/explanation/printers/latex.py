@@ -8,7 +8,7 @@ from clearprop.explanation.explanations import Entry, Explanation, Factor, Path
 from clearprop.explanation.printers.terminal import ENTRIES, written_paths
 from clearprop.explanation.record import prints
 from clearprop.notation import number_tex, tex
-from clearprop.notation.expressions import Expression, Name, Number, replace
+from clearprop.notation.expressions import Name, Number
 from clearprop.notation.symbols import escape_tex
 
 
@@ -64,8 +64,7 @@ def _rule(factor: Factor) -> str:
 
 def rule_latex(factor: Factor) -> str:
     """The rule as a formula in the names of its operands."""
-    names: dict[str, Expression] = {o.symbol: Name(o.label.text, o.label.tex) for o in factor.operands}
-    return tex(replace(factor.formula, names)).replace(r"\odot", r"\cdot")
+    return tex(factor.rule).replace(r"\odot", r"\cdot")
 
 
 def _level(entry: Entry) -> list[str]:

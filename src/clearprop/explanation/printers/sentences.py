@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from clearprop.explanation.explanations import Entry, Explanation, Factor, Path, Term
@@ -35,6 +36,8 @@ def _meaning(entry: Entry) -> list[str]:
     name, target, value = entry.place.label.text, entry.target.text, number_text(entry.value)
     if entry.status == "zero":
         return [f"{entry.symbol} = 0, so {target} does not change with {name}: {entry.reason}."]
+    if math.isnan(entry.value):
+        return [f"{entry.symbol} is not a number: {target} has no slope along {name} here."]
     moves = "grows" if entry.value > 0 else "falls"
     size = number_text(abs(entry.value))
     return [f"{entry.symbol} = {value}: if {name} grows by a small step, {target} {moves} by {size} times that step."]
@@ -58,6 +61,8 @@ def _sentence(factor: Factor) -> str:
         return (
             f"{_with_value(factor.out)} is a sum with {factor.under.label.text} in it, the gradient passes unchanged."
         )
+    if math.isnan(factor.value):
+        return f"At {_with_value(factor.under)} {factor.out.label.text} has no slope: {rule_text(factor)} is NaN."
     gate = gate_sentence(factor)
     if gate:
         return gate
@@ -81,7 +86,7 @@ def gate_sentence(factor: Factor) -> str:
     if holds is None:
         return ""
     taken = chosen if holds else other
-    if taken == Number(0):
+    if _value_of(taken, {o.symbol: o.value for o in factor.operands}) == 0:
         return f"{_condition(condition, factor, holds)}, the gate is closed, nothing passes."
     passed = "unchanged" if factor.value == 1 else f"multiplied by {number_text(factor.value)}"
     return f"{_condition(condition, factor, holds)}, the gate is open, the gradient passes {passed}."

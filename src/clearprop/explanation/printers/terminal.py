@@ -12,7 +12,7 @@ from clearprop.explanation.explanations import Entry, Explanation, Explanations,
 from clearprop.explanation.record import Check, Rounding, prints
 from clearprop.explanation.updates import Update
 from clearprop.notation import number_text, subscript, text
-from clearprop.notation.expressions import Expression, Name, Number, replace
+from clearprop.notation.expressions import Name, Number
 from clearprop.notation.symbols import MINUS
 
 WIDTH = 100
@@ -173,8 +173,7 @@ def columns(rows: Sequence[Sequence[str]], between: Sequence[str]) -> list[str]:
 
 def rule_text(factor: Factor) -> str:
     """The rule as a formula in the names of its operands: `1 if ReLU > 0 else 0`."""
-    names: dict[str, Expression] = {o.symbol: Name(o.label.text, o.label.tex) for o in factor.operands}
-    return text(replace(factor.formula, names))
+    return text(factor.rule)
 
 
 def numbers_text(factor: Factor) -> str:
@@ -237,6 +236,8 @@ def native_text(entry: Entry) -> str:
 def check_text(check: Check) -> str:
     """`finite difference 1, complex step 1: agrees within 1e-10`."""
     verdict = f"agrees within {_power_of_ten(check.relative)}"
+    if math.isnan(check.gradient) and check.agrees:
+        verdict = "not a number either"
     if not check.agrees:
         verdict = f"DISAGREES with {number_text(check.gradient, 10)}"
     found = f"finite difference {number_text(check.finite_difference, 10)}"
