@@ -214,6 +214,17 @@ STRUCTURAL = [
         ulps=0,
     ),
     Row(
+        "require_range",
+        (ANY,),
+        (
+            case("n", low=-10, high=None, name="f"),
+            case("nm", low=-10, high=10, name="f"),
+            case("0n", low=0, high=1, name="f"),
+        ),
+        moved(lambda at, x, **_: at, lambda x, **_: x.shape),
+        ulps=0,
+    ),
+    Row(
         "concat",
         (ANY, ANY),
         (case("n", "m", axis=0), case("nm", "nk", axis=-1), case("nm", "1m", axis=0), case("0m", "nm", axis=0)),

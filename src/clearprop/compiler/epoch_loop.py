@@ -6,6 +6,7 @@ work; where it is cut changes no bit.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import time
@@ -28,6 +29,7 @@ from clearprop.program.ir import Var
 from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import Node, raw
+from clearprop.rules.checking import trusted_values
 from clearprop.shapes import Scope, hint
 
 
@@ -50,7 +52,8 @@ class _Traced:
             found.append((structure, out_structure))
             return [*leaves, *values]
 
-        self.program = trace(flat_f, types, names, self.scope)
+        with trusted_values() if loop.trusted else contextlib.nullcontext():
+            self.program = trace(flat_f, types, names, self.scope)
         structure, self.scalars = found[0]
         if structure != loop.structure:
             raise ValueError("the loop's function must return a carry of the same structure")
@@ -81,13 +84,20 @@ class _Traced:
 class NativeLoop:
     """`f(carry, *batch) -> (carry, scalars)` as a native loop over batches of in-memory data.
 
-    The carry (model, optimizer state, counters) is copied once and then lives in the loop's own arrays.
+    The carry (model, optimizer state, counters) is copied once and then lives in the loop's own arrays.  Data that are
+    `trusted` were looked at as a whole before: the steps do not check their labels again.
     """
 
     def __init__(
-        self, f: Callable[..., Any], carry: Any, data: Sequence[np.ndarray[Any, Any]], threads: int | None = None
+        self,
+        f: Callable[..., Any],
+        carry: Any,
+        data: Sequence[np.ndarray[Any, Any]],
+        threads: int | None = None,
+        *,
+        trusted: bool = False,
     ) -> None:
-        self.f = f
+        self.f, self.trusted = f, trusted
         self.data = [np.asarray(raw(d), order="C") for d in data]
         flat, self.structure = flatten(carry)
         self.names = paths(carry)

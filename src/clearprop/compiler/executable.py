@@ -12,7 +12,7 @@ from clearprop.compiler.binding import Binding, KernelCall
 from clearprop.compiler.native import blas
 from clearprop.compiler.native.cache import kernel_address, module_text, prepare
 from clearprop.compiler.native.instruction_driver import DRIVER, drive, run_side_by_side
-from clearprop.compiler.refusals import index_out_of_range
+from clearprop.compiler.refusals import REFUSALS
 from clearprop.compiler.thread_turns import Turns
 from clearprop.program.ir import Var
 
@@ -115,8 +115,9 @@ class Executable:
         """Steps start … stop − 1 in one native call."""
         self._run(start, stop)
         if self.binding.status[0]:
+            refusal = REFUSALS[int(self.binding.status[0])]
             self.binding.status[0] = 0
-            raise index_out_of_range()
+            raise refusal()
 
     def _run(self, start: int, stop: int) -> None:
         if self.threads == 1:

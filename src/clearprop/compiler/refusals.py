@@ -22,6 +22,21 @@ def index_out_of_range() -> ArgumentError:
     )
 
 
+def label_out_of_range() -> ArgumentError:
+    """The error for labels that lie outside the range that the loss has for them."""
+    return ArgumentError(
+        "a label lies outside its range",
+        expected="labels from 0 to the number of classes less 1, probabilities from 0 to 1",
+        got="a label outside, met while the compiled function ran",
+        where=user_line(),
+        try_="the same call without cl.compile, which names the label",
+    )
+
+
+REFUSALS = {1: index_out_of_range, 2: label_out_of_range}
+"""What kernels report in their status word."""
+
+
 def require_elements(program: Program, env: Mapping[Any, int]) -> None:
     """Refuse an extreme of nothing, as eager code does: whether an axis is empty is known when sizes are."""
     for eq in program.equations:

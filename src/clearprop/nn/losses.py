@@ -16,6 +16,7 @@ from clearprop.program.tracing import shape_of
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import raw
 from clearprop.rules import losses
+from clearprop.rules.checking import require_range
 from clearprop.rules.reductions import mean, sum
 from clearprop.rules.structural import broadcast_to, reshape
 from clearprop.shapes import same
@@ -96,7 +97,7 @@ def cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_w
     Tensor(0.69314718)
     """
     logits, labels = asarray(logits), asarray(labels)
-    _check_labels(logits, labels)
+    labels = _checked_labels(logits, labels)
     return _reduce("cross_entropy", losses.softmax_cross_entropy(logits, labels), reduction, sample_weight)
 
 
@@ -119,6 +120,8 @@ def binary_cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", s
         _check_range(
             "binary_cross_entropy", labels, 0, 1, "labels from 0 to 1", "cl.nn.cross_entropy for several classes"
         )
+    elif labels.dtype.kind != "b":
+        labels = require_range(labels, 0, 1, "binary_cross_entropy")
     if labels.dtype.kind not in "f":
         labels = labels.astype(logits.dtype)
     return _reduce("binary_cross_entropy", losses.sigmoid_cross_entropy(logits, labels), reduction, sample_weight)
@@ -176,8 +179,8 @@ def _remedy(prediction: Any, target: Any) -> str:
     return "check the number of outputs of the last layer"
 
 
-def _check_labels(logits: Any, labels: Any) -> None:
-    """Raise one of our errors for labels that do not fit the logits; values are looked at where they are known."""
+def _checked_labels(logits: Any, labels: Any) -> Any:
+    """The labels, if they fit the logits; where values or their range are not known yet, the program looks at them."""
     classes = logits.shape[-1] if logits.shape else 0
     if same(classes, 1):
         raise _one_output(logits.shape)
@@ -187,6 +190,8 @@ def _check_labels(logits: Any, labels: Any) -> None:
             raise _label_shape(logits, labels, whole=_agree(logits.shape[:-1], labels.shape))
         if known:
             _check_probabilities(np.asarray(raw(labels)))
+        else:
+            labels = require_range(labels, 0, None, "cross_entropy")
     elif not _agree(logits.shape[:-1], labels.shape):
         raise _label_shape(logits, labels, whole=False)
     elif known and isinstance(classes, int):
@@ -194,6 +199,9 @@ def _check_labels(logits: Any, labels: Any) -> None:
             "cross_entropy", labels, 0, classes - 1, f"labels from 0 to {classes - 1} for {classes} classes",
             "count classes from 0, and give the last layer one output per class",
         )  # fmt: skip
+    elif labels.dtype.kind in "iu":
+        labels = require_range(labels, 0, classes - 1, "cross_entropy")
+    return labels
 
 
 def _one_output(shape: Any) -> ShapeError:

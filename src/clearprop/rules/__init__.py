@@ -1,12 +1,13 @@
 """The declarations: every primitive, by family.  Everything else is derived from them.
 
-Open to other folders beside the names here: `activations`, `elementwise`, `indexing`, `joining`, `linear`, `losses`,
-`normalisation`, `random`, `reductions`, `structural`, `trigonometric`.
+Open to other folders beside the names here: `activations`, `checking`, `elementwise`, `indexing`, `joining`,
+`linear`, `losses`, `normalisation`, `random`, `reductions`, `structural`, `trigonometric`.
 """
 
 from clearprop.rules import (
     activations,
     arithmetic,
+    checking,
     comparison,
     elementwise,
     exponentials,
@@ -24,6 +25,7 @@ from clearprop.rules import (
 __all__ = [
     "activations",
     "arithmetic",
+    "checking",
     "comparison",
     "elementwise",
     "exponentials",

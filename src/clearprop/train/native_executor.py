@@ -71,7 +71,7 @@ def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayF
         return (model, optimizer, number + 1), (loss, *metrics)
 
     carry = (state.model, state.optimizer, Node.tensor(np.array(state.step)))
-    loop = NativeLoop(body, carry, list(feed.buffers))
+    loop = NativeLoop(body, carry, list(feed.buffers), trusted=True)
     reason = native_obstacle(loop.lowered)
     if reason is not None:
         _say(f"training runs on the NumPy executor: {reason}")

@@ -9,22 +9,22 @@ from clearprop.compiler.native.kernel_imports import *
 
 
 @njit(**KERNEL)
-def nest1_divide_add_pow_subtract(lo, hi, size, v20, state_0_t, new_state_0_t, v32, v34):
-    t20 = f32(1) / f32(size)
+def nest1_divide_add_pow_subtract(lo, hi, size, v21, state_0_t, new_state_0_t, v33, v35):
+    t21 = f32(1) / f32(size)
     state_0_t_r = state_0_t[0]
     new_state_0_t_j = i64(u64(state_0_t_r) + u64(1))
-    t31 = power(f64(0.999), f64(new_state_0_t_j))
-    t32 = f64(1) - t31
-    t33 = power(f64(0.9), f64(new_state_0_t_j))
-    t34 = f64(1) - t33
-    v20[0] = t20
+    t32 = power(f64(0.999), f64(new_state_0_t_j))
+    t33 = f64(1) - t32
+    t34 = power(f64(0.9), f64(new_state_0_t_j))
+    t35 = f64(1) - t34
+    v21[0] = t21
     new_state_0_t[0] = new_state_0_t_j
-    v32[0] = t32
-    v34[0] = t34
+    v33[0] = t33
+    v35[0] = t35
 
 
 @njit(**KERNEL)
-def nest3_add_maximum(lo, hi, v1, s, model_layers_0_bias, h1, n):
+def nest4_add_maximum(lo, hi, v1, s, model_layers_0_bias, h1, n):
     for i0 in range(lo, hi):
         o = i0 * s
         for j in range(n):
@@ -34,185 +34,185 @@ def nest3_add_maximum(lo, hi, v1, s, model_layers_0_bias, h1, n):
 
 
 @njit(**KERNEL)
-def nest5_add_max_subtract_exp_sum_log_equal(
-    lo, hi, v2, s, model_layers_2_bias, y, v16, row, v20, h2_bar, model_layers_2_bias_bar, m,
+def nest6_add_max_subtract_exp_sum_log_equal(
+    lo, hi, v2, s, model_layers_2_bias, v3, v17, row, v21, h2_bar, model_layers_2_bias_bar, m,
 ):
-    s16 = f32(0)
-    r20 = v20[0]
+    s17 = f32(0)
+    r21 = v21[0]
     for z in range(m):
         model_layers_2_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
-        y_r = y[i0]
-        s3 = f32(-inf)
+        r3 = v3[i0]
+        s4 = f32(-inf)
         for j in range(m):
             h2_j = v2[o + j] + model_layers_2_bias[j]
-            s3 = maximum(s3, h2_j)
-        s7 = f32(0)
-        s14 = f32(0)
+            s4 = maximum(s4, h2_j)
+        s8 = f32(0)
+        s15 = f32(0)
         for j in range(m):
-            t5 = (v2[o + j] + model_layers_2_bias[j]) - s3
-            t6 = exp(t5)
-            s7 = accumulate(s7, t6)
-            t13 = (t5 if (y_r == i64(j)) else f32(0.0))
-            s14 = accumulate(s14, t13)
-            row[j] = t6
-        t8 = log(s7)
-        t15 = t8 - s14
-        s16 = accumulate(s16, t15)
+            t6 = (v2[o + j] + model_layers_2_bias[j]) - s4
+            t7 = exp(t6)
+            s8 = accumulate(s8, t7)
+            t14 = (t6 if (r3 == i64(j)) else f32(0.0))
+            s15 = accumulate(s15, t14)
+            row[j] = t7
+        t9 = log(s8)
+        t16 = t9 - s15
+        s17 = accumulate(s17, t16)
         for j in range(m):
-            t24 = row[j] / s7
-            t25 = t24 - (f32((y_r == i64(j))))
-            h2_bar_j = r20 * t25
+            t25 = row[j] / s8
+            t26 = t25 - (f32((r3 == i64(j))))
+            h2_bar_j = r21 * t26
             model_layers_2_bias_bar[j] = accumulate(model_layers_2_bias_bar[j], h2_bar_j)
             h2_bar[o + j] = h2_bar_j
-    v16[0] = s16
+    v17[0] = s17
 
 
 @njit(**KERNEL)
-def nest6_divide(lo, hi, v16, size, v18):
-    r16 = v16[0]
-    t18 = r16 / f32(size)
-    v18[0] = t18
+def nest7_divide(lo, hi, v17, size, v19):
+    r17 = v17[0]
+    t19 = r17 / f32(size)
+    v19[0] = t19
 
 
 @njit(**KERNEL)
-def nest9_greater_nan_or_zero_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_bar, m):
+def nest10_greater_nan_or_zero_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_bar, m):
     for z in range(m):
         model_layers_0_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
         for j in range(m):
-            t28 = h1[o + j] > f32(0)
-            t29 = (h1[o + j] if h1[o + j] != h1[o + j] else f32(0))
-            h0_bar_j = (h1_bar[o + j] if t28 else t29)
+            t29 = h1[o + j] > f32(0)
+            t30 = (h1[o + j] if h1[o + j] != h1[o + j] else f32(0))
+            h0_bar_j = (h1_bar[o + j] if t29 else t30)
             model_layers_0_bias_bar[j] = accumulate(model_layers_0_bias_bar[j], h0_bar_j)
             h0_bar[o + j] = h0_bar_j
 
 
 @njit(**KERNEL)
-def nest11_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v34,
-    v32, model_layers_0_weight,
+def nest12_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v35,
+    v33, model_layers_0_weight,
 ):
-    r34 = v34[0]
-    r32 = v32[0]
+    r35 = v35[0]
+    r33 = v33[0]
     for j in range(lo, hi):
-        t35 = abs(model_layers_0_weight_bar[j])
-        t36 = t35 < f32(inf)
-        t37 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
-        t38 = minimum(t37, f32(9.223372036854776e+18))
-        t39 = (t38 if t36 else model_layers_0_weight_bar[j])
-        t40 = f32(0.9) * state_0_m_layers_0_weight[j]
-        t41 = f32(0.09999999999999998) * t39
-        new_state_0_m_layers_0_weight_j = t40 + t41
-        t42 = f32(0.999) * state_0_v_layers_0_weight[j]
-        t43 = t39 * t39
-        t44 = f32(0.0010000000000000009) * t43
-        new_state_0_v_layers_0_weight_j = t42 + t44
-        t45 = new_state_0_m_layers_0_weight_j / f32(r34)
-        t46 = new_state_0_v_layers_0_weight_j / f32(r32)
-        t47 = sqrt(t46)
-        t48 = t47 + f32(1e-08)
-        t49 = t45 / t48
-        t95 = f32(-0.001) * t49
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t95
+        t36 = abs(model_layers_0_weight_bar[j])
+        t37 = t36 < f32(inf)
+        t38 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
+        t39 = minimum(t38, f32(9.223372036854776e+18))
+        t40 = (t39 if t37 else model_layers_0_weight_bar[j])
+        t41 = f32(0.9) * state_0_m_layers_0_weight[j]
+        t42 = f32(0.09999999999999998) * t40
+        new_state_0_m_layers_0_weight_j = t41 + t42
+        t43 = f32(0.999) * state_0_v_layers_0_weight[j]
+        t44 = t40 * t40
+        t45 = f32(0.0010000000000000009) * t44
+        new_state_0_v_layers_0_weight_j = t43 + t45
+        t46 = new_state_0_m_layers_0_weight_j / f32(r35)
+        t47 = new_state_0_v_layers_0_weight_j / f32(r33)
+        t48 = sqrt(t47)
+        t49 = t48 + f32(1e-08)
+        t50 = t46 / t49
+        t96 = f32(-0.001) * t50
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t96
         state_0_m_layers_0_weight[j] = new_state_0_m_layers_0_weight_j
         state_0_v_layers_0_weight[j] = new_state_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
 
 
 @njit(**KERNEL)
-def nest12_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight, v34,
-    v32, model_layers_2_weight,
+def nest13_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight, v35,
+    v33, model_layers_2_weight,
 ):
-    r34 = v34[0]
-    r32 = v32[0]
+    r35 = v35[0]
+    r33 = v33[0]
     for j in range(lo, hi):
-        t65 = abs(model_layers_2_weight_bar[j])
-        t66 = t65 < f32(inf)
-        t67 = maximum(model_layers_2_weight_bar[j], f32(-9.223372036854776e+18))
-        t68 = minimum(t67, f32(9.223372036854776e+18))
-        t69 = (t68 if t66 else model_layers_2_weight_bar[j])
-        t70 = f32(0.9) * state_0_m_layers_2_weight[j]
-        t71 = f32(0.09999999999999998) * t69
-        new_state_0_m_layers_2_weight_j = t70 + t71
-        t72 = f32(0.999) * state_0_v_layers_2_weight[j]
-        t73 = t69 * t69
-        t74 = f32(0.0010000000000000009) * t73
-        new_state_0_v_layers_2_weight_j = t72 + t74
-        t75 = new_state_0_m_layers_2_weight_j / f32(r34)
-        t76 = new_state_0_v_layers_2_weight_j / f32(r32)
-        t77 = sqrt(t76)
-        t78 = t77 + f32(1e-08)
-        t79 = t75 / t78
-        t97 = f32(-0.001) * t79
-        new_model_layers_2_weight_j = model_layers_2_weight[j] + t97
+        t66 = abs(model_layers_2_weight_bar[j])
+        t67 = t66 < f32(inf)
+        t68 = maximum(model_layers_2_weight_bar[j], f32(-9.223372036854776e+18))
+        t69 = minimum(t68, f32(9.223372036854776e+18))
+        t70 = (t69 if t67 else model_layers_2_weight_bar[j])
+        t71 = f32(0.9) * state_0_m_layers_2_weight[j]
+        t72 = f32(0.09999999999999998) * t70
+        new_state_0_m_layers_2_weight_j = t71 + t72
+        t73 = f32(0.999) * state_0_v_layers_2_weight[j]
+        t74 = t70 * t70
+        t75 = f32(0.0010000000000000009) * t74
+        new_state_0_v_layers_2_weight_j = t73 + t75
+        t76 = new_state_0_m_layers_2_weight_j / f32(r35)
+        t77 = new_state_0_v_layers_2_weight_j / f32(r33)
+        t78 = sqrt(t77)
+        t79 = t78 + f32(1e-08)
+        t80 = t76 / t79
+        t98 = f32(-0.001) * t80
+        new_model_layers_2_weight_j = model_layers_2_weight[j] + t98
         state_0_m_layers_2_weight[j] = new_state_0_m_layers_2_weight_j
         state_0_v_layers_2_weight[j] = new_state_0_v_layers_2_weight_j
         model_layers_2_weight[j] = new_model_layers_2_weight_j
 
 
 @njit(**KERNEL)
-def nest13_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v34, v32,
+def nest14_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v35, v33,
     model_layers_0_bias,
 ):
-    r34 = v34[0]
-    r32 = v32[0]
+    r35 = v35[0]
+    r33 = v33[0]
     for j in range(lo, hi):
-        t50 = abs(model_layers_0_bias_bar[j])
-        t51 = t50 < f32(inf)
-        t52 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
-        t53 = minimum(t52, f32(9.223372036854776e+18))
-        t54 = (t53 if t51 else model_layers_0_bias_bar[j])
-        t55 = f32(0.9) * state_0_m_layers_0_bias[j]
-        t56 = f32(0.09999999999999998) * t54
-        new_state_0_m_layers_0_bias_j = t55 + t56
-        t57 = f32(0.999) * state_0_v_layers_0_bias[j]
-        t58 = t54 * t54
-        t59 = f32(0.0010000000000000009) * t58
-        new_state_0_v_layers_0_bias_j = t57 + t59
-        t60 = new_state_0_m_layers_0_bias_j / f32(r34)
-        t61 = new_state_0_v_layers_0_bias_j / f32(r32)
-        t62 = sqrt(t61)
-        t63 = t62 + f32(1e-08)
-        t64 = t60 / t63
-        t96 = f32(-0.001) * t64
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t96
+        t51 = abs(model_layers_0_bias_bar[j])
+        t52 = t51 < f32(inf)
+        t53 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
+        t54 = minimum(t53, f32(9.223372036854776e+18))
+        t55 = (t54 if t52 else model_layers_0_bias_bar[j])
+        t56 = f32(0.9) * state_0_m_layers_0_bias[j]
+        t57 = f32(0.09999999999999998) * t55
+        new_state_0_m_layers_0_bias_j = t56 + t57
+        t58 = f32(0.999) * state_0_v_layers_0_bias[j]
+        t59 = t55 * t55
+        t60 = f32(0.0010000000000000009) * t59
+        new_state_0_v_layers_0_bias_j = t58 + t60
+        t61 = new_state_0_m_layers_0_bias_j / f32(r35)
+        t62 = new_state_0_v_layers_0_bias_j / f32(r33)
+        t63 = sqrt(t62)
+        t64 = t63 + f32(1e-08)
+        t65 = t61 / t64
+        t97 = f32(-0.001) * t65
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t97
         state_0_m_layers_0_bias[j] = new_state_0_m_layers_0_bias_j
         state_0_v_layers_0_bias[j] = new_state_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
 
 
 @njit(**KERNEL)
-def nest14_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v34, v32,
+def nest15_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v35, v33,
     model_layers_2_bias,
 ):
-    r34 = v34[0]
-    r32 = v32[0]
+    r35 = v35[0]
+    r33 = v33[0]
     for j in range(lo, hi):
-        t80 = abs(model_layers_2_bias_bar[j])
-        t81 = t80 < f32(inf)
-        t82 = maximum(model_layers_2_bias_bar[j], f32(-9.223372036854776e+18))
-        t83 = minimum(t82, f32(9.223372036854776e+18))
-        t84 = (t83 if t81 else model_layers_2_bias_bar[j])
-        t85 = f32(0.9) * state_0_m_layers_2_bias[j]
-        t86 = f32(0.09999999999999998) * t84
-        new_state_0_m_layers_2_bias_j = t85 + t86
-        t87 = f32(0.999) * state_0_v_layers_2_bias[j]
-        t88 = t84 * t84
-        t89 = f32(0.0010000000000000009) * t88
-        new_state_0_v_layers_2_bias_j = t87 + t89
-        t90 = new_state_0_m_layers_2_bias_j / f32(r34)
-        t91 = new_state_0_v_layers_2_bias_j / f32(r32)
-        t92 = sqrt(t91)
-        t93 = t92 + f32(1e-08)
-        t94 = t90 / t93
-        t98 = f32(-0.001) * t94
-        new_model_layers_2_bias_j = model_layers_2_bias[j] + t98
+        t81 = abs(model_layers_2_bias_bar[j])
+        t82 = t81 < f32(inf)
+        t83 = maximum(model_layers_2_bias_bar[j], f32(-9.223372036854776e+18))
+        t84 = minimum(t83, f32(9.223372036854776e+18))
+        t85 = (t84 if t82 else model_layers_2_bias_bar[j])
+        t86 = f32(0.9) * state_0_m_layers_2_bias[j]
+        t87 = f32(0.09999999999999998) * t85
+        new_state_0_m_layers_2_bias_j = t86 + t87
+        t88 = f32(0.999) * state_0_v_layers_2_bias[j]
+        t89 = t85 * t85
+        t90 = f32(0.0010000000000000009) * t89
+        new_state_0_v_layers_2_bias_j = t88 + t90
+        t91 = new_state_0_m_layers_2_bias_j / f32(r35)
+        t92 = new_state_0_v_layers_2_bias_j / f32(r33)
+        t93 = sqrt(t92)
+        t94 = t93 + f32(1e-08)
+        t95 = t91 / t94
+        t99 = f32(-0.001) * t95
+        new_model_layers_2_bias_j = model_layers_2_bias[j] + t99
         state_0_m_layers_2_bias[j] = new_state_0_m_layers_2_bias_j
         state_0_v_layers_2_bias[j] = new_state_0_v_layers_2_bias_j
         model_layers_2_bias[j] = new_model_layers_2_bias_j
@@ -227,38 +227,39 @@ def step(
     n0, n1 = model_layers_0_weight.shape
     n2 = model_layers_2_weight.shape[1]
     n3 = x.shape[0]
-    nest1_divide_add_pow_subtract(0, 1, n3, v20, state_0_t, new_state_0_t, v32, v34)
+    nest1_divide_add_pow_subtract(0, 1, n3, v21, state_0_t, new_state_0_t, v33, v35)
     gemm(x, model_layers_0_weight, out=v1)
-    nest3_add_maximum(0, n3, v1, n1, model_layers_0_bias, h1, n1)
+    require_range(y, low=0, high=n2 - 1, name='cross_entropy', out=v3)
+    nest4_add_maximum(0, n3, v1, n1, model_layers_0_bias, h1, n1)
     gemm(h1, model_layers_2_weight, out=v2)
-    nest5_add_max_subtract_exp_sum_log_equal(
-        0, n3, v2, n2, model_layers_2_bias, y, v16, scratch(n2), v20, h2_bar,
+    nest6_add_max_subtract_exp_sum_log_equal(
+        0, n3, v2, n2, model_layers_2_bias, v3, v17, scratch(n2), v21, h2_bar,
         model_layers_2_bias_bar, n2,
     )
-    nest6_divide(0, 1, v16, n3, v18)
+    nest7_divide(0, 1, v17, n3, v19)
     gemm(h2_bar, model_layers_2_weight.T, out=h1_bar)
     gemm(h1.T, h2_bar, out=model_layers_2_weight_bar)
-    nest9_greater_nan_or_zero_where_sum(0, n3, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
+    nest10_greater_nan_or_zero_where_sum(0, n3, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
     gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
-    nest11_abs_less_maximum_minimum_where_multiply(
-        0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
-        v34, v32, model_layers_0_weight,
-    )
     nest12_abs_less_maximum_minimum_where_multiply(
-        0, n1 * n2, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight,
-        v34, v32, model_layers_2_weight,
+        0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
+        v35, v33, model_layers_0_weight,
     )
     nest13_abs_less_maximum_minimum_where_multiply(
-        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v34, v32,
-        model_layers_0_bias,
+        0, n1 * n2, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight,
+        v35, v33, model_layers_2_weight,
     )
     nest14_abs_less_maximum_minimum_where_multiply(
-        0, n2, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v34, v32,
+        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v35, v33,
+        model_layers_0_bias,
+    )
+    nest15_abs_less_maximum_minimum_where_multiply(
+        0, n2, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v35, v33,
         model_layers_2_bias,
     )
     return (
         model_layers_0_weight, model_layers_0_bias, model_layers_2_weight, model_layers_2_bias,
         state_0_m_layers_0_weight, state_0_m_layers_0_bias, state_0_m_layers_2_weight,
         state_0_m_layers_2_bias, new_state_0_t, state_0_v_layers_0_weight, state_0_v_layers_0_bias,
-        state_0_v_layers_2_weight, state_0_v_layers_2_bias, v18,
+        state_0_v_layers_2_weight, state_0_v_layers_2_bias, v19,
     )

@@ -14,17 +14,18 @@ def step(
     h0 = x @ model_layers_0_weight + model_layers_0_bias      # f32[n3,n1]
     h1 = np.maximum(h0, 0.0)                                  # f32[n3,n1]   maximum(h0, 0)
     h2 = h1 @ model_layers_2_weight + model_layers_2_bias     # f32[n3,n2]
-    v4 = np.reshape(np.max(h2, axis=-1), (n3, 1))             # f32[n3,1]   max(h2)
-    v5 = h2 - v4                                              # f32[n3,n2]
-    v6 = np.exp(v5)                                           # f32[n3,n2]
-    v7 = np.sum(v6, axis=-1)                                  # f32[n3]   sum(v6)
-    v11 = np.expand_dims(y, -1) == np.arange(n2, dtype=np.int64)  # bool[n3,n2]   y = arange(n2)
-    v14 = np.sum(np.where(v11, v5, 0.0), axis=-1)             # f32[n3]   sum(v5 if v11 else 0)
-    v18 = np.sum(np.log(v7) - v14, axis=-1) / n3              # f32   sum(log(v7) − v14) / n3
-    v21 = np.broadcast_to(np.full((), 1, np.float32) / n3, (n3,))  # f32[n3]   ∂mean   1 / n3
-    # f32[n3,n2]   ∂softmax_cross_entropy   v6 / v7 − v11
-    v25 = v6 / np.reshape(v7, (n3, 1)) - v11.astype(np.float32)
-    h2_bar = np.reshape(v21, (n3, 1)) * v25        # f32[n3,n2]   ∂softmax_cross_entropy   v21 · v25
+    v3 = require_range(y, 0, n2 - 1, 'cross_entropy')         # i64[n3]   y
+    v5 = np.reshape(np.max(h2, axis=-1), (n3, 1))             # f32[n3,1]   max(h2)
+    v6 = h2 - v5                                              # f32[n3,n2]
+    v7 = np.exp(v6)                                           # f32[n3,n2]
+    v8 = np.sum(v7, axis=-1)                                  # f32[n3]   sum(v7)
+    v12 = np.expand_dims(v3, -1) == np.arange(n2, dtype=np.int64)  # bool[n3,n2]   v3 = arange(n2)
+    v15 = np.sum(np.where(v12, v6, 0.0), axis=-1)             # f32[n3]   sum(v6 if v12 else 0)
+    v19 = np.sum(np.log(v8) - v15, axis=-1) / n3              # f32   sum(log(v8) − v15) / n3
+    v22 = np.broadcast_to(np.full((), 1, np.float32) / n3, (n3,))  # f32[n3]   ∂mean   1 / n3
+    # f32[n3,n2]   ∂softmax_cross_entropy   v7 / v8 − v12
+    v26 = v7 / np.reshape(v8, (n3, 1)) - v12.astype(np.float32)
+    h2_bar = np.reshape(v22, (n3, 1)) * v26        # f32[n3,n2]   ∂softmax_cross_entropy   v22 · v26
     model_layers_2_bias_bar = np.sum(h2_bar, axis=-2)         # f32[n2]   ∂add   sum(h2_bar)
     h1_bar = h2_bar @ model_layers_2_weight.T                 # f32[n3,n1]   ∂matmul
     model_layers_2_weight_bar = h1.T @ h2_bar                 # f32[n1,n2]   ∂matmul
@@ -33,70 +34,76 @@ def step(
     model_layers_0_bias_bar = np.sum(h0_bar, axis=-2)         # f32[n1]   ∂add   sum(h0_bar)
     model_layers_0_weight_bar = x.T @ h0_bar                  # f32[n0,n1]   ∂matmul
     new_state_0_t = state_0_t + 1                             # i64
-    v32 = float(1 - float(np.power(0.999, new_state_0_t)))    # f64~   1 − 0.999^new_state_0_t
-    v34 = float(1 - float(np.power(0.9, new_state_0_t)))      # f64~   1 − 0.9^new_state_0_t
+    v33 = float(1 - float(np.power(0.999, new_state_0_t)))    # f64~   1 − 0.999^new_state_0_t
+    v35 = float(1 - float(np.power(0.9, new_state_0_t)))      # f64~   1 − 0.9^new_state_0_t
     # bool[n0,n1]   |model_layers_0_weight_bar| < ∞
-    v36 = np.abs(model_layers_0_weight_bar) < np.inf
+    v37 = np.abs(model_layers_0_weight_bar) < np.inf
     # f32[n0,n1]   maximum(model_layers_0_weight_bar, −9.22337e+18)
-    v37 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
-    v38 = np.minimum(v37, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v37, 9.22337e+18)
-    # f32[n0,n1]   v38 if v36 else model_layers_0_weight_bar
-    v39 = np.where(v36, v38, model_layers_0_weight_bar)
-    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v39
-    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v39
-    v44 = 0.0010000000000000009 * np.square(v39)              # f32[n0,n1]   0.001 · v39²
-    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v44  # f32[n0,n1]
-    # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v32)
-    v47 = np.sqrt(new_state_0_v_layers_0_weight / v32)
-    v49 = new_state_0_m_layers_0_weight / v34 / (v47 + 1e-08)  # f32[n0,n1]
-    v51 = np.abs(model_layers_0_bias_bar) < np.inf        # bool[n1]   |model_layers_0_bias_bar| < ∞
+    v38 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
+    v39 = np.minimum(v38, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v38, 9.22337e+18)
+    # f32[n0,n1]   v39 if v37 else model_layers_0_weight_bar
+    v40 = np.where(v37, v39, model_layers_0_weight_bar)
+    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v40
+    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v40
+    v45 = 0.0010000000000000009 * np.square(v40)              # f32[n0,n1]   0.001 · v40²
+    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v45  # f32[n0,n1]
+    # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v33)
+    v48 = np.sqrt(new_state_0_v_layers_0_weight / v33)
+    v50 = new_state_0_m_layers_0_weight / v35 / (v48 + 1e-08)  # f32[n0,n1]
+    v52 = np.abs(model_layers_0_bias_bar) < np.inf        # bool[n1]   |model_layers_0_bias_bar| < ∞
     # f32[n1]   maximum(model_layers_0_bias_bar, −9.22337e+18)
-    v52 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
-    v53 = np.minimum(v52, 9.223372036854776e+18)              # f32[n1]   minimum(v52, 9.22337e+18)
-    # f32[n1]   v53 if v51 else model_layers_0_bias_bar
-    v54 = np.where(v51, v53, model_layers_0_bias_bar)
-    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v54
-    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v54
-    v59 = 0.0010000000000000009 * np.square(v54)              # f32[n1]   0.001 · v54²
-    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v59  # f32[n1]
-    # f32[n1]   √(new_state_0_v_layers_0_bias / v32)
-    v62 = np.sqrt(new_state_0_v_layers_0_bias / v32)
-    v64 = new_state_0_m_layers_0_bias / v34 / (v62 + 1e-08)   # f32[n1]
+    v53 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
+    v54 = np.minimum(v53, 9.223372036854776e+18)              # f32[n1]   minimum(v53, 9.22337e+18)
+    # f32[n1]   v54 if v52 else model_layers_0_bias_bar
+    v55 = np.where(v52, v54, model_layers_0_bias_bar)
+    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v55
+    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v55
+    v60 = 0.0010000000000000009 * np.square(v55)              # f32[n1]   0.001 · v55²
+    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v60  # f32[n1]
+    # f32[n1]   √(new_state_0_v_layers_0_bias / v33)
+    v63 = np.sqrt(new_state_0_v_layers_0_bias / v33)
+    v65 = new_state_0_m_layers_0_bias / v35 / (v63 + 1e-08)   # f32[n1]
     # bool[n1,n2]   |model_layers_2_weight_bar| < ∞
-    v66 = np.abs(model_layers_2_weight_bar) < np.inf
+    v67 = np.abs(model_layers_2_weight_bar) < np.inf
     # f32[n1,n2]   maximum(model_layers_2_weight_bar, −9.22337e+18)
-    v67 = np.maximum(model_layers_2_weight_bar, -9.223372036854776e+18)
-    v68 = np.minimum(v67, 9.223372036854776e+18)            # f32[n1,n2]   minimum(v67, 9.22337e+18)
-    # f32[n1,n2]   v68 if v66 else model_layers_2_weight_bar
-    v69 = np.where(v66, v68, model_layers_2_weight_bar)
-    # f32[n1,n2]   0.9 · state_0_m_layers_2_weight + 0.1 · v69
-    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + 0.09999999999999998 * v69
-    v74 = 0.0010000000000000009 * np.square(v69)              # f32[n1,n2]   0.001 · v69²
-    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v74  # f32[n1,n2]
-    # f32[n1,n2]   √(new_state_0_v_layers_2_weight / v32)
-    v77 = np.sqrt(new_state_0_v_layers_2_weight / v32)
-    v79 = new_state_0_m_layers_2_weight / v34 / (v77 + 1e-08)  # f32[n1,n2]
-    v81 = np.abs(model_layers_2_bias_bar) < np.inf        # bool[n2]   |model_layers_2_bias_bar| < ∞
+    v68 = np.maximum(model_layers_2_weight_bar, -9.223372036854776e+18)
+    v69 = np.minimum(v68, 9.223372036854776e+18)            # f32[n1,n2]   minimum(v68, 9.22337e+18)
+    # f32[n1,n2]   v69 if v67 else model_layers_2_weight_bar
+    v70 = np.where(v67, v69, model_layers_2_weight_bar)
+    # f32[n1,n2]   0.9 · state_0_m_layers_2_weight + 0.1 · v70
+    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + 0.09999999999999998 * v70
+    v75 = 0.0010000000000000009 * np.square(v70)              # f32[n1,n2]   0.001 · v70²
+    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v75  # f32[n1,n2]
+    # f32[n1,n2]   √(new_state_0_v_layers_2_weight / v33)
+    v78 = np.sqrt(new_state_0_v_layers_2_weight / v33)
+    v80 = new_state_0_m_layers_2_weight / v35 / (v78 + 1e-08)  # f32[n1,n2]
+    v82 = np.abs(model_layers_2_bias_bar) < np.inf        # bool[n2]   |model_layers_2_bias_bar| < ∞
     # f32[n2]   maximum(model_layers_2_bias_bar, −9.22337e+18)
-    v82 = np.maximum(model_layers_2_bias_bar, -9.223372036854776e+18)
-    v83 = np.minimum(v82, 9.223372036854776e+18)              # f32[n2]   minimum(v82, 9.22337e+18)
-    # f32[n2]   v83 if v81 else model_layers_2_bias_bar
-    v84 = np.where(v81, v83, model_layers_2_bias_bar)
-    # f32[n2]   0.9 · state_0_m_layers_2_bias + 0.1 · v84
-    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + 0.09999999999999998 * v84
-    v89 = 0.0010000000000000009 * np.square(v84)              # f32[n2]   0.001 · v84²
-    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v89  # f32[n2]
-    # f32[n2]   √(new_state_0_v_layers_2_bias / v32)
-    v92 = np.sqrt(new_state_0_v_layers_2_bias / v32)
-    v94 = new_state_0_m_layers_2_bias / v34 / (v92 + 1e-08)   # f32[n2]
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v49  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v64  # f32[n1]
-    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v79  # f32[n1,n2]
-    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v94  # f32[n2]
+    v83 = np.maximum(model_layers_2_bias_bar, -9.223372036854776e+18)
+    v84 = np.minimum(v83, 9.223372036854776e+18)              # f32[n2]   minimum(v83, 9.22337e+18)
+    # f32[n2]   v84 if v82 else model_layers_2_bias_bar
+    v85 = np.where(v82, v84, model_layers_2_bias_bar)
+    # f32[n2]   0.9 · state_0_m_layers_2_bias + 0.1 · v85
+    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + 0.09999999999999998 * v85
+    v90 = 0.0010000000000000009 * np.square(v85)              # f32[n2]   0.001 · v85²
+    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v90  # f32[n2]
+    # f32[n2]   √(new_state_0_v_layers_2_bias / v33)
+    v93 = np.sqrt(new_state_0_v_layers_2_bias / v33)
+    v95 = new_state_0_m_layers_2_bias / v35 / (v93 + 1e-08)   # f32[n2]
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v50  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v65  # f32[n1]
+    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v80  # f32[n1,n2]
+    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v95  # f32[n2]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_2_weight,
         new_model_layers_2_bias, new_state_0_m_layers_0_weight, new_state_0_m_layers_0_bias,
         new_state_0_m_layers_2_weight, new_state_0_m_layers_2_bias, new_state_0_t,
         new_state_0_v_layers_0_weight, new_state_0_v_layers_0_bias, new_state_0_v_layers_2_weight,
-        new_state_0_v_layers_2_bias, v18,
+        new_state_0_v_layers_2_bias, v19,
     )
+
+
+def require_range(x, low, high, name):
+    if np.size(x) and not (np.min(x) >= low and (high is None or np.max(x) <= high)):
+        raise ValueError(f"{name} got a label outside its range, {low} to {high}")
+    return x

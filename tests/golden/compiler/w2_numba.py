@@ -9,22 +9,22 @@ from clearprop.compiler.native.kernel_imports import *
 
 
 @njit(**KERNEL)
-def nest1_divide_add_pow_subtract(lo, hi, size, v21, state_0_t, new_state_0_t, v37, v39):
-    t21 = f32(1) / f32(size)
+def nest1_divide_add_pow_subtract(lo, hi, size, v22, state_0_t, new_state_0_t, v38, v40):
+    t22 = f32(1) / f32(size)
     state_0_t_r = state_0_t[0]
     new_state_0_t_j = i64(u64(state_0_t_r) + u64(1))
-    t36 = power(f64(0.999), f64(new_state_0_t_j))
-    t37 = f64(1) - t36
-    t38 = power(f64(0.9), f64(new_state_0_t_j))
-    t39 = f64(1) - t38
-    v21[0] = t21
+    t37 = power(f64(0.999), f64(new_state_0_t_j))
+    t38 = f64(1) - t37
+    t39 = power(f64(0.9), f64(new_state_0_t_j))
+    t40 = f64(1) - t39
+    v22[0] = t22
     new_state_0_t[0] = new_state_0_t_j
-    v37[0] = t37
-    v39[0] = t39
+    v38[0] = t38
+    v40[0] = t40
 
 
 @njit(**KERNEL)
-def nest3_add_maximum(lo, hi, v1, s, model_layers_0_bias, h1, n):
+def nest4_add_maximum(lo, hi, v1, s, model_layers_0_bias, h1, n):
     for i0 in range(lo, hi):
         o = i0 * s
         for j in range(n):
@@ -34,7 +34,7 @@ def nest3_add_maximum(lo, hi, v1, s, model_layers_0_bias, h1, n):
 
 
 @njit(**KERNEL)
-def nest5_add_maximum(lo, hi, v2, s, model_layers_2_bias, h3, n):
+def nest6_add_maximum(lo, hi, v2, s, model_layers_2_bias, h3, n):
     for i0 in range(lo, hi):
         o = i0 * s
         for j in range(n):
@@ -44,263 +44,263 @@ def nest5_add_maximum(lo, hi, v2, s, model_layers_2_bias, h3, n):
 
 
 @njit(**KERNEL)
-def nest7_add_max_subtract_exp_sum_log_equal(
-    lo, hi, v3, s, model_layers_4_bias, y, v17, row, v21, h4_bar, model_layers_4_bias_bar, m,
+def nest8_add_max_subtract_exp_sum_log_equal(
+    lo, hi, v3, s, model_layers_4_bias, v4, v18, row, v22, h4_bar, model_layers_4_bias_bar, m,
 ):
-    s17 = f32(0)
-    r21 = v21[0]
+    s18 = f32(0)
+    r22 = v22[0]
     for z in range(m):
         model_layers_4_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
-        y_r = y[i0]
-        s4 = f32(-inf)
+        r4 = v4[i0]
+        s5 = f32(-inf)
         for j in range(m):
             h4_j = v3[o + j] + model_layers_4_bias[j]
-            s4 = maximum(s4, h4_j)
-        s8 = f32(0)
-        s15 = f32(0)
+            s5 = maximum(s5, h4_j)
+        s9 = f32(0)
+        s16 = f32(0)
         for j in range(m):
-            t6 = (v3[o + j] + model_layers_4_bias[j]) - s4
-            t7 = exp(t6)
-            s8 = accumulate(s8, t7)
-            t14 = (t6 if (y_r == i64(j)) else f32(0.0))
-            s15 = accumulate(s15, t14)
-            row[j] = t7
-        t9 = log(s8)
-        t16 = t9 - s15
-        s17 = accumulate(s17, t16)
+            t7 = (v3[o + j] + model_layers_4_bias[j]) - s5
+            t8 = exp(t7)
+            s9 = accumulate(s9, t8)
+            t15 = (t7 if (r4 == i64(j)) else f32(0.0))
+            s16 = accumulate(s16, t15)
+            row[j] = t8
+        t10 = log(s9)
+        t17 = t10 - s16
+        s18 = accumulate(s18, t17)
         for j in range(m):
-            t25 = row[j] / s8
-            t26 = t25 - (f32((y_r == i64(j))))
-            h4_bar_j = r21 * t26
+            t26 = row[j] / s9
+            t27 = t26 - (f32((r4 == i64(j))))
+            h4_bar_j = r22 * t27
             model_layers_4_bias_bar[j] = accumulate(model_layers_4_bias_bar[j], h4_bar_j)
             h4_bar[o + j] = h4_bar_j
-    v17[0] = s17
+    v18[0] = s18
 
 
 @njit(**KERNEL)
-def nest8_divide(lo, hi, v17, size, v19):
-    r17 = v17[0]
-    t19 = r17 / f32(size)
-    v19[0] = t19
+def nest9_divide(lo, hi, v18, size, v20):
+    r18 = v18[0]
+    t20 = r18 / f32(size)
+    v20[0] = t20
 
 
 @njit(**KERNEL)
-def nest11_greater_nan_or_zero_where_sum(lo, hi, h3, s, h3_bar, h2_bar, model_layers_2_bias_bar, m):
+def nest12_greater_nan_or_zero_where_sum(lo, hi, h3, s, h3_bar, h2_bar, model_layers_2_bias_bar, m):
     for z in range(m):
         model_layers_2_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
         for j in range(m):
-            t29 = h3[o + j] > f32(0)
-            t30 = (h3[o + j] if h3[o + j] != h3[o + j] else f32(0))
-            h2_bar_j = (h3_bar[o + j] if t29 else t30)
+            t30 = h3[o + j] > f32(0)
+            t31 = (h3[o + j] if h3[o + j] != h3[o + j] else f32(0))
+            h2_bar_j = (h3_bar[o + j] if t30 else t31)
             model_layers_2_bias_bar[j] = accumulate(model_layers_2_bias_bar[j], h2_bar_j)
             h2_bar[o + j] = h2_bar_j
 
 
 @njit(**KERNEL)
-def nest14_greater_nan_or_zero_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_bar, m):
+def nest15_greater_nan_or_zero_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_layers_0_bias_bar, m):
     for z in range(m):
         model_layers_0_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
         for j in range(m):
-            t33 = h1[o + j] > f32(0)
-            t34 = (h1[o + j] if h1[o + j] != h1[o + j] else f32(0))
-            h0_bar_j = (h1_bar[o + j] if t33 else t34)
+            t34 = h1[o + j] > f32(0)
+            t35 = (h1[o + j] if h1[o + j] != h1[o + j] else f32(0))
+            h0_bar_j = (h1_bar[o + j] if t34 else t35)
             model_layers_0_bias_bar[j] = accumulate(model_layers_0_bias_bar[j], h0_bar_j)
             h0_bar[o + j] = h0_bar_j
 
 
 @njit(**KERNEL)
-def nest16_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v39,
-    v37, model_layers_0_weight,
+def nest17_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v40,
+    v38, model_layers_0_weight,
 ):
-    r39 = v39[0]
-    r37 = v37[0]
+    r40 = v40[0]
+    r38 = v38[0]
     for j in range(lo, hi):
-        t40 = abs(model_layers_0_weight_bar[j])
-        t41 = t40 < f32(inf)
-        t42 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
-        t43 = minimum(t42, f32(9.223372036854776e+18))
-        t44 = (t43 if t41 else model_layers_0_weight_bar[j])
-        t45 = f32(0.9) * state_0_m_layers_0_weight[j]
-        t46 = f32(0.09999999999999998) * t44
-        new_state_0_m_layers_0_weight_j = t45 + t46
-        t47 = f32(0.999) * state_0_v_layers_0_weight[j]
-        t48 = t44 * t44
-        t49 = f32(0.0010000000000000009) * t48
-        new_state_0_v_layers_0_weight_j = t47 + t49
-        t50 = new_state_0_m_layers_0_weight_j / f32(r39)
-        t51 = new_state_0_v_layers_0_weight_j / f32(r37)
-        t52 = sqrt(t51)
-        t53 = t52 + f32(1e-08)
-        t54 = t50 / t53
-        t130 = f32(-0.001) * t54
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t130
+        t41 = abs(model_layers_0_weight_bar[j])
+        t42 = t41 < f32(inf)
+        t43 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
+        t44 = minimum(t43, f32(9.223372036854776e+18))
+        t45 = (t44 if t42 else model_layers_0_weight_bar[j])
+        t46 = f32(0.9) * state_0_m_layers_0_weight[j]
+        t47 = f32(0.09999999999999998) * t45
+        new_state_0_m_layers_0_weight_j = t46 + t47
+        t48 = f32(0.999) * state_0_v_layers_0_weight[j]
+        t49 = t45 * t45
+        t50 = f32(0.0010000000000000009) * t49
+        new_state_0_v_layers_0_weight_j = t48 + t50
+        t51 = new_state_0_m_layers_0_weight_j / f32(r40)
+        t52 = new_state_0_v_layers_0_weight_j / f32(r38)
+        t53 = sqrt(t52)
+        t54 = t53 + f32(1e-08)
+        t55 = t51 / t54
+        t131 = f32(-0.001) * t55
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t131
         state_0_m_layers_0_weight[j] = new_state_0_m_layers_0_weight_j
         state_0_v_layers_0_weight[j] = new_state_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
 
 
 @njit(**KERNEL)
-def nest17_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight, v39,
-    v37, model_layers_2_weight,
+def nest18_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight, v40,
+    v38, model_layers_2_weight,
 ):
-    r39 = v39[0]
-    r37 = v37[0]
+    r40 = v40[0]
+    r38 = v38[0]
     for j in range(lo, hi):
-        t70 = abs(model_layers_2_weight_bar[j])
-        t71 = t70 < f32(inf)
-        t72 = maximum(model_layers_2_weight_bar[j], f32(-9.223372036854776e+18))
-        t73 = minimum(t72, f32(9.223372036854776e+18))
-        t74 = (t73 if t71 else model_layers_2_weight_bar[j])
-        t75 = f32(0.9) * state_0_m_layers_2_weight[j]
-        t76 = f32(0.09999999999999998) * t74
-        new_state_0_m_layers_2_weight_j = t75 + t76
-        t77 = f32(0.999) * state_0_v_layers_2_weight[j]
-        t78 = t74 * t74
-        t79 = f32(0.0010000000000000009) * t78
-        new_state_0_v_layers_2_weight_j = t77 + t79
-        t80 = new_state_0_m_layers_2_weight_j / f32(r39)
-        t81 = new_state_0_v_layers_2_weight_j / f32(r37)
-        t82 = sqrt(t81)
-        t83 = t82 + f32(1e-08)
-        t84 = t80 / t83
-        t132 = f32(-0.001) * t84
-        new_model_layers_2_weight_j = model_layers_2_weight[j] + t132
+        t71 = abs(model_layers_2_weight_bar[j])
+        t72 = t71 < f32(inf)
+        t73 = maximum(model_layers_2_weight_bar[j], f32(-9.223372036854776e+18))
+        t74 = minimum(t73, f32(9.223372036854776e+18))
+        t75 = (t74 if t72 else model_layers_2_weight_bar[j])
+        t76 = f32(0.9) * state_0_m_layers_2_weight[j]
+        t77 = f32(0.09999999999999998) * t75
+        new_state_0_m_layers_2_weight_j = t76 + t77
+        t78 = f32(0.999) * state_0_v_layers_2_weight[j]
+        t79 = t75 * t75
+        t80 = f32(0.0010000000000000009) * t79
+        new_state_0_v_layers_2_weight_j = t78 + t80
+        t81 = new_state_0_m_layers_2_weight_j / f32(r40)
+        t82 = new_state_0_v_layers_2_weight_j / f32(r38)
+        t83 = sqrt(t82)
+        t84 = t83 + f32(1e-08)
+        t85 = t81 / t84
+        t133 = f32(-0.001) * t85
+        new_model_layers_2_weight_j = model_layers_2_weight[j] + t133
         state_0_m_layers_2_weight[j] = new_state_0_m_layers_2_weight_j
         state_0_v_layers_2_weight[j] = new_state_0_v_layers_2_weight_j
         model_layers_2_weight[j] = new_model_layers_2_weight_j
 
 
 @njit(**KERNEL)
-def nest18_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_4_weight_bar, state_0_m_layers_4_weight, state_0_v_layers_4_weight, v39,
-    v37, model_layers_4_weight,
+def nest19_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_4_weight_bar, state_0_m_layers_4_weight, state_0_v_layers_4_weight, v40,
+    v38, model_layers_4_weight,
 ):
-    r39 = v39[0]
-    r37 = v37[0]
+    r40 = v40[0]
+    r38 = v38[0]
     for j in range(lo, hi):
-        t100 = abs(model_layers_4_weight_bar[j])
-        t101 = t100 < f32(inf)
-        t102 = maximum(model_layers_4_weight_bar[j], f32(-9.223372036854776e+18))
-        t103 = minimum(t102, f32(9.223372036854776e+18))
-        t104 = (t103 if t101 else model_layers_4_weight_bar[j])
-        t105 = f32(0.9) * state_0_m_layers_4_weight[j]
-        t106 = f32(0.09999999999999998) * t104
-        new_state_0_m_layers_4_weight_j = t105 + t106
-        t107 = f32(0.999) * state_0_v_layers_4_weight[j]
-        t108 = t104 * t104
-        t109 = f32(0.0010000000000000009) * t108
-        new_state_0_v_layers_4_weight_j = t107 + t109
-        t110 = new_state_0_m_layers_4_weight_j / f32(r39)
-        t111 = new_state_0_v_layers_4_weight_j / f32(r37)
-        t112 = sqrt(t111)
-        t113 = t112 + f32(1e-08)
-        t114 = t110 / t113
-        t134 = f32(-0.001) * t114
-        new_model_layers_4_weight_j = model_layers_4_weight[j] + t134
+        t101 = abs(model_layers_4_weight_bar[j])
+        t102 = t101 < f32(inf)
+        t103 = maximum(model_layers_4_weight_bar[j], f32(-9.223372036854776e+18))
+        t104 = minimum(t103, f32(9.223372036854776e+18))
+        t105 = (t104 if t102 else model_layers_4_weight_bar[j])
+        t106 = f32(0.9) * state_0_m_layers_4_weight[j]
+        t107 = f32(0.09999999999999998) * t105
+        new_state_0_m_layers_4_weight_j = t106 + t107
+        t108 = f32(0.999) * state_0_v_layers_4_weight[j]
+        t109 = t105 * t105
+        t110 = f32(0.0010000000000000009) * t109
+        new_state_0_v_layers_4_weight_j = t108 + t110
+        t111 = new_state_0_m_layers_4_weight_j / f32(r40)
+        t112 = new_state_0_v_layers_4_weight_j / f32(r38)
+        t113 = sqrt(t112)
+        t114 = t113 + f32(1e-08)
+        t115 = t111 / t114
+        t135 = f32(-0.001) * t115
+        new_model_layers_4_weight_j = model_layers_4_weight[j] + t135
         state_0_m_layers_4_weight[j] = new_state_0_m_layers_4_weight_j
         state_0_v_layers_4_weight[j] = new_state_0_v_layers_4_weight_j
         model_layers_4_weight[j] = new_model_layers_4_weight_j
 
 
 @njit(**KERNEL)
-def nest19_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v39, v37,
+def nest20_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v40, v38,
     model_layers_0_bias,
 ):
-    r39 = v39[0]
-    r37 = v37[0]
+    r40 = v40[0]
+    r38 = v38[0]
     for j in range(lo, hi):
-        t55 = abs(model_layers_0_bias_bar[j])
-        t56 = t55 < f32(inf)
-        t57 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
-        t58 = minimum(t57, f32(9.223372036854776e+18))
-        t59 = (t58 if t56 else model_layers_0_bias_bar[j])
-        t60 = f32(0.9) * state_0_m_layers_0_bias[j]
-        t61 = f32(0.09999999999999998) * t59
-        new_state_0_m_layers_0_bias_j = t60 + t61
-        t62 = f32(0.999) * state_0_v_layers_0_bias[j]
-        t63 = t59 * t59
-        t64 = f32(0.0010000000000000009) * t63
-        new_state_0_v_layers_0_bias_j = t62 + t64
-        t65 = new_state_0_m_layers_0_bias_j / f32(r39)
-        t66 = new_state_0_v_layers_0_bias_j / f32(r37)
-        t67 = sqrt(t66)
-        t68 = t67 + f32(1e-08)
-        t69 = t65 / t68
-        t131 = f32(-0.001) * t69
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t131
+        t56 = abs(model_layers_0_bias_bar[j])
+        t57 = t56 < f32(inf)
+        t58 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
+        t59 = minimum(t58, f32(9.223372036854776e+18))
+        t60 = (t59 if t57 else model_layers_0_bias_bar[j])
+        t61 = f32(0.9) * state_0_m_layers_0_bias[j]
+        t62 = f32(0.09999999999999998) * t60
+        new_state_0_m_layers_0_bias_j = t61 + t62
+        t63 = f32(0.999) * state_0_v_layers_0_bias[j]
+        t64 = t60 * t60
+        t65 = f32(0.0010000000000000009) * t64
+        new_state_0_v_layers_0_bias_j = t63 + t65
+        t66 = new_state_0_m_layers_0_bias_j / f32(r40)
+        t67 = new_state_0_v_layers_0_bias_j / f32(r38)
+        t68 = sqrt(t67)
+        t69 = t68 + f32(1e-08)
+        t70 = t66 / t69
+        t132 = f32(-0.001) * t70
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t132
         state_0_m_layers_0_bias[j] = new_state_0_m_layers_0_bias_j
         state_0_v_layers_0_bias[j] = new_state_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
 
 
 @njit(**KERNEL)
-def nest20_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v39, v37,
+def nest21_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v40, v38,
     model_layers_2_bias,
 ):
-    r39 = v39[0]
-    r37 = v37[0]
+    r40 = v40[0]
+    r38 = v38[0]
     for j in range(lo, hi):
-        t85 = abs(model_layers_2_bias_bar[j])
-        t86 = t85 < f32(inf)
-        t87 = maximum(model_layers_2_bias_bar[j], f32(-9.223372036854776e+18))
-        t88 = minimum(t87, f32(9.223372036854776e+18))
-        t89 = (t88 if t86 else model_layers_2_bias_bar[j])
-        t90 = f32(0.9) * state_0_m_layers_2_bias[j]
-        t91 = f32(0.09999999999999998) * t89
-        new_state_0_m_layers_2_bias_j = t90 + t91
-        t92 = f32(0.999) * state_0_v_layers_2_bias[j]
-        t93 = t89 * t89
-        t94 = f32(0.0010000000000000009) * t93
-        new_state_0_v_layers_2_bias_j = t92 + t94
-        t95 = new_state_0_m_layers_2_bias_j / f32(r39)
-        t96 = new_state_0_v_layers_2_bias_j / f32(r37)
-        t97 = sqrt(t96)
-        t98 = t97 + f32(1e-08)
-        t99 = t95 / t98
-        t133 = f32(-0.001) * t99
-        new_model_layers_2_bias_j = model_layers_2_bias[j] + t133
+        t86 = abs(model_layers_2_bias_bar[j])
+        t87 = t86 < f32(inf)
+        t88 = maximum(model_layers_2_bias_bar[j], f32(-9.223372036854776e+18))
+        t89 = minimum(t88, f32(9.223372036854776e+18))
+        t90 = (t89 if t87 else model_layers_2_bias_bar[j])
+        t91 = f32(0.9) * state_0_m_layers_2_bias[j]
+        t92 = f32(0.09999999999999998) * t90
+        new_state_0_m_layers_2_bias_j = t91 + t92
+        t93 = f32(0.999) * state_0_v_layers_2_bias[j]
+        t94 = t90 * t90
+        t95 = f32(0.0010000000000000009) * t94
+        new_state_0_v_layers_2_bias_j = t93 + t95
+        t96 = new_state_0_m_layers_2_bias_j / f32(r40)
+        t97 = new_state_0_v_layers_2_bias_j / f32(r38)
+        t98 = sqrt(t97)
+        t99 = t98 + f32(1e-08)
+        t100 = t96 / t99
+        t134 = f32(-0.001) * t100
+        new_model_layers_2_bias_j = model_layers_2_bias[j] + t134
         state_0_m_layers_2_bias[j] = new_state_0_m_layers_2_bias_j
         state_0_v_layers_2_bias[j] = new_state_0_v_layers_2_bias_j
         model_layers_2_bias[j] = new_model_layers_2_bias_j
 
 
 @njit(**KERNEL)
-def nest21_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_4_bias_bar, state_0_m_layers_4_bias, state_0_v_layers_4_bias, v39, v37,
+def nest22_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_4_bias_bar, state_0_m_layers_4_bias, state_0_v_layers_4_bias, v40, v38,
     model_layers_4_bias,
 ):
-    r39 = v39[0]
-    r37 = v37[0]
+    r40 = v40[0]
+    r38 = v38[0]
     for j in range(lo, hi):
-        t115 = abs(model_layers_4_bias_bar[j])
-        t116 = t115 < f32(inf)
-        t117 = maximum(model_layers_4_bias_bar[j], f32(-9.223372036854776e+18))
-        t118 = minimum(t117, f32(9.223372036854776e+18))
-        t119 = (t118 if t116 else model_layers_4_bias_bar[j])
-        t120 = f32(0.9) * state_0_m_layers_4_bias[j]
-        t121 = f32(0.09999999999999998) * t119
-        new_state_0_m_layers_4_bias_j = t120 + t121
-        t122 = f32(0.999) * state_0_v_layers_4_bias[j]
-        t123 = t119 * t119
-        t124 = f32(0.0010000000000000009) * t123
-        new_state_0_v_layers_4_bias_j = t122 + t124
-        t125 = new_state_0_m_layers_4_bias_j / f32(r39)
-        t126 = new_state_0_v_layers_4_bias_j / f32(r37)
-        t127 = sqrt(t126)
-        t128 = t127 + f32(1e-08)
-        t129 = t125 / t128
-        t135 = f32(-0.001) * t129
-        new_model_layers_4_bias_j = model_layers_4_bias[j] + t135
+        t116 = abs(model_layers_4_bias_bar[j])
+        t117 = t116 < f32(inf)
+        t118 = maximum(model_layers_4_bias_bar[j], f32(-9.223372036854776e+18))
+        t119 = minimum(t118, f32(9.223372036854776e+18))
+        t120 = (t119 if t117 else model_layers_4_bias_bar[j])
+        t121 = f32(0.9) * state_0_m_layers_4_bias[j]
+        t122 = f32(0.09999999999999998) * t120
+        new_state_0_m_layers_4_bias_j = t121 + t122
+        t123 = f32(0.999) * state_0_v_layers_4_bias[j]
+        t124 = t120 * t120
+        t125 = f32(0.0010000000000000009) * t124
+        new_state_0_v_layers_4_bias_j = t123 + t125
+        t126 = new_state_0_m_layers_4_bias_j / f32(r40)
+        t127 = new_state_0_v_layers_4_bias_j / f32(r38)
+        t128 = sqrt(t127)
+        t129 = t128 + f32(1e-08)
+        t130 = t126 / t129
+        t136 = f32(-0.001) * t130
+        new_model_layers_4_bias_j = model_layers_4_bias[j] + t136
         state_0_m_layers_4_bias[j] = new_state_0_m_layers_4_bias_j
         state_0_v_layers_4_bias[j] = new_state_0_v_layers_4_bias_j
         model_layers_4_bias[j] = new_model_layers_4_bias_j
@@ -318,46 +318,47 @@ def step(
     n2 = model_layers_2_weight.shape[1]
     n3 = model_layers_4_weight.shape[1]
     n4 = x.shape[0]
-    nest1_divide_add_pow_subtract(0, 1, n4, v21, state_0_t, new_state_0_t, v37, v39)
+    nest1_divide_add_pow_subtract(0, 1, n4, v22, state_0_t, new_state_0_t, v38, v40)
     gemm(x, model_layers_0_weight, out=v1)
-    nest3_add_maximum(0, n4, v1, n1, model_layers_0_bias, h1, n1)
+    require_range(y, low=0, high=n3 - 1, name='cross_entropy', out=v4)
+    nest4_add_maximum(0, n4, v1, n1, model_layers_0_bias, h1, n1)
     gemm(h1, model_layers_2_weight, out=v2)
-    nest5_add_maximum(0, n4, v2, n2, model_layers_2_bias, h3, n2)
+    nest6_add_maximum(0, n4, v2, n2, model_layers_2_bias, h3, n2)
     gemm(h3, model_layers_4_weight, out=v3)
-    nest7_add_max_subtract_exp_sum_log_equal(
-        0, n4, v3, n3, model_layers_4_bias, y, v17, scratch(n3), v21, h4_bar,
+    nest8_add_max_subtract_exp_sum_log_equal(
+        0, n4, v3, n3, model_layers_4_bias, v4, v18, scratch(n3), v22, h4_bar,
         model_layers_4_bias_bar, n3,
     )
-    nest8_divide(0, 1, v17, n4, v19)
+    nest9_divide(0, 1, v18, n4, v20)
     gemm(h4_bar, model_layers_4_weight.T, out=h3_bar)
     gemm(h3.T, h4_bar, out=model_layers_4_weight_bar)
-    nest11_greater_nan_or_zero_where_sum(0, n4, h3, n2, h3_bar, h2_bar, model_layers_2_bias_bar, n2)
+    nest12_greater_nan_or_zero_where_sum(0, n4, h3, n2, h3_bar, h2_bar, model_layers_2_bias_bar, n2)
     gemm(h2_bar, model_layers_2_weight.T, out=h1_bar)
     gemm(h1.T, h2_bar, out=model_layers_2_weight_bar)
-    nest14_greater_nan_or_zero_where_sum(0, n4, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
+    nest15_greater_nan_or_zero_where_sum(0, n4, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
     gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
-    nest16_abs_less_maximum_minimum_where_multiply(
-        0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
-        v39, v37, model_layers_0_weight,
-    )
     nest17_abs_less_maximum_minimum_where_multiply(
-        0, n1 * n2, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight,
-        v39, v37, model_layers_2_weight,
+        0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
+        v40, v38, model_layers_0_weight,
     )
     nest18_abs_less_maximum_minimum_where_multiply(
-        0, n2 * n3, model_layers_4_weight_bar, state_0_m_layers_4_weight, state_0_v_layers_4_weight,
-        v39, v37, model_layers_4_weight,
+        0, n1 * n2, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight,
+        v40, v38, model_layers_2_weight,
     )
     nest19_abs_less_maximum_minimum_where_multiply(
-        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v39, v37,
-        model_layers_0_bias,
+        0, n2 * n3, model_layers_4_weight_bar, state_0_m_layers_4_weight, state_0_v_layers_4_weight,
+        v40, v38, model_layers_4_weight,
     )
     nest20_abs_less_maximum_minimum_where_multiply(
-        0, n2, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v39, v37,
-        model_layers_2_bias,
+        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v40, v38,
+        model_layers_0_bias,
     )
     nest21_abs_less_maximum_minimum_where_multiply(
-        0, n3, model_layers_4_bias_bar, state_0_m_layers_4_bias, state_0_v_layers_4_bias, v39, v37,
+        0, n2, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v40, v38,
+        model_layers_2_bias,
+    )
+    nest22_abs_less_maximum_minimum_where_multiply(
+        0, n3, model_layers_4_bias_bar, state_0_m_layers_4_bias, state_0_v_layers_4_bias, v40, v38,
         model_layers_4_bias,
     )
     return (
@@ -366,5 +367,5 @@ def step(
         state_0_m_layers_0_bias, state_0_m_layers_2_weight, state_0_m_layers_2_bias,
         state_0_m_layers_4_weight, state_0_m_layers_4_bias, new_state_0_t,
         state_0_v_layers_0_weight, state_0_v_layers_0_bias, state_0_v_layers_2_weight,
-        state_0_v_layers_2_bias, state_0_v_layers_4_weight, state_0_v_layers_4_bias, v19,
+        state_0_v_layers_2_bias, state_0_v_layers_4_weight, state_0_v_layers_4_bias, v20,
     )

@@ -19,17 +19,18 @@ def step(
     h2 = h1 @ model_layers_2_weight + model_layers_2_bias     # f32[n4,n2]
     h3 = np.maximum(h2, 0.0)                                  # f32[n4,n2]   maximum(h2, 0)
     h4 = h3 @ model_layers_4_weight + model_layers_4_bias     # f32[n4,n3]
-    v5 = np.reshape(np.max(h4, axis=-1), (n4, 1))             # f32[n4,1]   max(h4)
-    v6 = h4 - v5                                              # f32[n4,n3]
-    v7 = np.exp(v6)                                           # f32[n4,n3]
-    v8 = np.sum(v7, axis=-1)                                  # f32[n4]   sum(v7)
-    v12 = np.expand_dims(y, -1) == np.arange(n3, dtype=np.int64)  # bool[n4,n3]   y = arange(n3)
-    v15 = np.sum(np.where(v12, v6, 0.0), axis=-1)             # f32[n4]   sum(v6 if v12 else 0)
-    v19 = np.sum(np.log(v8) - v15, axis=-1) / n4              # f32   sum(log(v8) − v15) / n4
-    v22 = np.broadcast_to(np.full((), 1, np.float32) / n4, (n4,))  # f32[n4]   ∂mean   1 / n4
-    # f32[n4,n3]   ∂softmax_cross_entropy   v7 / v8 − v12
-    v26 = v7 / np.reshape(v8, (n4, 1)) - v12.astype(np.float32)
-    h4_bar = np.reshape(v22, (n4, 1)) * v26        # f32[n4,n3]   ∂softmax_cross_entropy   v22 · v26
+    v4 = require_range(y, 0, n3 - 1, 'cross_entropy')         # i64[n4]   y
+    v6 = np.reshape(np.max(h4, axis=-1), (n4, 1))             # f32[n4,1]   max(h4)
+    v7 = h4 - v6                                              # f32[n4,n3]
+    v8 = np.exp(v7)                                           # f32[n4,n3]
+    v9 = np.sum(v8, axis=-1)                                  # f32[n4]   sum(v8)
+    v13 = np.expand_dims(v4, -1) == np.arange(n3, dtype=np.int64)  # bool[n4,n3]   v4 = arange(n3)
+    v16 = np.sum(np.where(v13, v7, 0.0), axis=-1)             # f32[n4]   sum(v7 if v13 else 0)
+    v20 = np.sum(np.log(v9) - v16, axis=-1) / n4              # f32   sum(log(v9) − v16) / n4
+    v23 = np.broadcast_to(np.full((), 1, np.float32) / n4, (n4,))  # f32[n4]   ∂mean   1 / n4
+    # f32[n4,n3]   ∂softmax_cross_entropy   v8 / v9 − v13
+    v27 = v8 / np.reshape(v9, (n4, 1)) - v13.astype(np.float32)
+    h4_bar = np.reshape(v23, (n4, 1)) * v27        # f32[n4,n3]   ∂softmax_cross_entropy   v23 · v27
     model_layers_4_bias_bar = np.sum(h4_bar, axis=-2)         # f32[n3]   ∂add   sum(h4_bar)
     h3_bar = h4_bar @ model_layers_4_weight.T                 # f32[n4,n2]   ∂matmul
     model_layers_4_weight_bar = h3.T @ h4_bar                 # f32[n2,n3]   ∂matmul
@@ -43,95 +44,95 @@ def step(
     model_layers_0_bias_bar = np.sum(h0_bar, axis=-2)         # f32[n1]   ∂add   sum(h0_bar)
     model_layers_0_weight_bar = x.T @ h0_bar                  # f32[n0,n1]   ∂matmul
     new_state_0_t = state_0_t + 1                             # i64
-    v37 = float(1 - float(np.power(0.999, new_state_0_t)))    # f64~   1 − 0.999^new_state_0_t
-    v39 = float(1 - float(np.power(0.9, new_state_0_t)))      # f64~   1 − 0.9^new_state_0_t
+    v38 = float(1 - float(np.power(0.999, new_state_0_t)))    # f64~   1 − 0.999^new_state_0_t
+    v40 = float(1 - float(np.power(0.9, new_state_0_t)))      # f64~   1 − 0.9^new_state_0_t
     # bool[n0,n1]   |model_layers_0_weight_bar| < ∞
-    v41 = np.abs(model_layers_0_weight_bar) < np.inf
+    v42 = np.abs(model_layers_0_weight_bar) < np.inf
     # f32[n0,n1]   maximum(model_layers_0_weight_bar, −9.22337e+18)
-    v42 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
-    v43 = np.minimum(v42, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v42, 9.22337e+18)
-    # f32[n0,n1]   v43 if v41 else model_layers_0_weight_bar
-    v44 = np.where(v41, v43, model_layers_0_weight_bar)
-    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v44
-    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v44
-    v49 = 0.0010000000000000009 * np.square(v44)              # f32[n0,n1]   0.001 · v44²
-    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v49  # f32[n0,n1]
-    # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v37)
-    v52 = np.sqrt(new_state_0_v_layers_0_weight / v37)
-    v54 = new_state_0_m_layers_0_weight / v39 / (v52 + 1e-08)  # f32[n0,n1]
-    v56 = np.abs(model_layers_0_bias_bar) < np.inf        # bool[n1]   |model_layers_0_bias_bar| < ∞
+    v43 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
+    v44 = np.minimum(v43, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v43, 9.22337e+18)
+    # f32[n0,n1]   v44 if v42 else model_layers_0_weight_bar
+    v45 = np.where(v42, v44, model_layers_0_weight_bar)
+    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v45
+    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v45
+    v50 = 0.0010000000000000009 * np.square(v45)              # f32[n0,n1]   0.001 · v45²
+    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v50  # f32[n0,n1]
+    # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v38)
+    v53 = np.sqrt(new_state_0_v_layers_0_weight / v38)
+    v55 = new_state_0_m_layers_0_weight / v40 / (v53 + 1e-08)  # f32[n0,n1]
+    v57 = np.abs(model_layers_0_bias_bar) < np.inf        # bool[n1]   |model_layers_0_bias_bar| < ∞
     # f32[n1]   maximum(model_layers_0_bias_bar, −9.22337e+18)
-    v57 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
-    v58 = np.minimum(v57, 9.223372036854776e+18)              # f32[n1]   minimum(v57, 9.22337e+18)
-    # f32[n1]   v58 if v56 else model_layers_0_bias_bar
-    v59 = np.where(v56, v58, model_layers_0_bias_bar)
-    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v59
-    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v59
-    v64 = 0.0010000000000000009 * np.square(v59)              # f32[n1]   0.001 · v59²
-    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v64  # f32[n1]
-    # f32[n1]   √(new_state_0_v_layers_0_bias / v37)
-    v67 = np.sqrt(new_state_0_v_layers_0_bias / v37)
-    v69 = new_state_0_m_layers_0_bias / v39 / (v67 + 1e-08)   # f32[n1]
+    v58 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
+    v59 = np.minimum(v58, 9.223372036854776e+18)              # f32[n1]   minimum(v58, 9.22337e+18)
+    # f32[n1]   v59 if v57 else model_layers_0_bias_bar
+    v60 = np.where(v57, v59, model_layers_0_bias_bar)
+    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v60
+    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v60
+    v65 = 0.0010000000000000009 * np.square(v60)              # f32[n1]   0.001 · v60²
+    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v65  # f32[n1]
+    # f32[n1]   √(new_state_0_v_layers_0_bias / v38)
+    v68 = np.sqrt(new_state_0_v_layers_0_bias / v38)
+    v70 = new_state_0_m_layers_0_bias / v40 / (v68 + 1e-08)   # f32[n1]
     # bool[n1,n2]   |model_layers_2_weight_bar| < ∞
-    v71 = np.abs(model_layers_2_weight_bar) < np.inf
+    v72 = np.abs(model_layers_2_weight_bar) < np.inf
     # f32[n1,n2]   maximum(model_layers_2_weight_bar, −9.22337e+18)
-    v72 = np.maximum(model_layers_2_weight_bar, -9.223372036854776e+18)
-    v73 = np.minimum(v72, 9.223372036854776e+18)            # f32[n1,n2]   minimum(v72, 9.22337e+18)
-    # f32[n1,n2]   v73 if v71 else model_layers_2_weight_bar
-    v74 = np.where(v71, v73, model_layers_2_weight_bar)
-    # f32[n1,n2]   0.9 · state_0_m_layers_2_weight + 0.1 · v74
-    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + 0.09999999999999998 * v74
-    v79 = 0.0010000000000000009 * np.square(v74)              # f32[n1,n2]   0.001 · v74²
-    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v79  # f32[n1,n2]
-    # f32[n1,n2]   √(new_state_0_v_layers_2_weight / v37)
-    v82 = np.sqrt(new_state_0_v_layers_2_weight / v37)
-    v84 = new_state_0_m_layers_2_weight / v39 / (v82 + 1e-08)  # f32[n1,n2]
-    v86 = np.abs(model_layers_2_bias_bar) < np.inf        # bool[n2]   |model_layers_2_bias_bar| < ∞
+    v73 = np.maximum(model_layers_2_weight_bar, -9.223372036854776e+18)
+    v74 = np.minimum(v73, 9.223372036854776e+18)            # f32[n1,n2]   minimum(v73, 9.22337e+18)
+    # f32[n1,n2]   v74 if v72 else model_layers_2_weight_bar
+    v75 = np.where(v72, v74, model_layers_2_weight_bar)
+    # f32[n1,n2]   0.9 · state_0_m_layers_2_weight + 0.1 · v75
+    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + 0.09999999999999998 * v75
+    v80 = 0.0010000000000000009 * np.square(v75)              # f32[n1,n2]   0.001 · v75²
+    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v80  # f32[n1,n2]
+    # f32[n1,n2]   √(new_state_0_v_layers_2_weight / v38)
+    v83 = np.sqrt(new_state_0_v_layers_2_weight / v38)
+    v85 = new_state_0_m_layers_2_weight / v40 / (v83 + 1e-08)  # f32[n1,n2]
+    v87 = np.abs(model_layers_2_bias_bar) < np.inf        # bool[n2]   |model_layers_2_bias_bar| < ∞
     # f32[n2]   maximum(model_layers_2_bias_bar, −9.22337e+18)
-    v87 = np.maximum(model_layers_2_bias_bar, -9.223372036854776e+18)
-    v88 = np.minimum(v87, 9.223372036854776e+18)              # f32[n2]   minimum(v87, 9.22337e+18)
-    # f32[n2]   v88 if v86 else model_layers_2_bias_bar
-    v89 = np.where(v86, v88, model_layers_2_bias_bar)
-    # f32[n2]   0.9 · state_0_m_layers_2_bias + 0.1 · v89
-    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + 0.09999999999999998 * v89
-    v94 = 0.0010000000000000009 * np.square(v89)              # f32[n2]   0.001 · v89²
-    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v94  # f32[n2]
-    # f32[n2]   √(new_state_0_v_layers_2_bias / v37)
-    v97 = np.sqrt(new_state_0_v_layers_2_bias / v37)
-    v99 = new_state_0_m_layers_2_bias / v39 / (v97 + 1e-08)   # f32[n2]
+    v88 = np.maximum(model_layers_2_bias_bar, -9.223372036854776e+18)
+    v89 = np.minimum(v88, 9.223372036854776e+18)              # f32[n2]   minimum(v88, 9.22337e+18)
+    # f32[n2]   v89 if v87 else model_layers_2_bias_bar
+    v90 = np.where(v87, v89, model_layers_2_bias_bar)
+    # f32[n2]   0.9 · state_0_m_layers_2_bias + 0.1 · v90
+    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + 0.09999999999999998 * v90
+    v95 = 0.0010000000000000009 * np.square(v90)              # f32[n2]   0.001 · v90²
+    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v95  # f32[n2]
+    # f32[n2]   √(new_state_0_v_layers_2_bias / v38)
+    v98 = np.sqrt(new_state_0_v_layers_2_bias / v38)
+    v100 = new_state_0_m_layers_2_bias / v40 / (v98 + 1e-08)  # f32[n2]
     # bool[n2,n3]   |model_layers_4_weight_bar| < ∞
-    v101 = np.abs(model_layers_4_weight_bar) < np.inf
+    v102 = np.abs(model_layers_4_weight_bar) < np.inf
     # f32[n2,n3]   maximum(model_layers_4_weight_bar, −9.22337e+18)
-    v102 = np.maximum(model_layers_4_weight_bar, -9.223372036854776e+18)
-    v103 = np.minimum(v102, 9.223372036854776e+18)         # f32[n2,n3]   minimum(v102, 9.22337e+18)
-    # f32[n2,n3]   v103 if v101 else model_layers_4_weight_bar
-    v104 = np.where(v101, v103, model_layers_4_weight_bar)
-    # f32[n2,n3]   0.9 · state_0_m_layers_4_weight + 0.1 · v104
-    new_state_0_m_layers_4_weight = 0.9 * state_0_m_layers_4_weight + 0.09999999999999998 * v104
-    v109 = 0.0010000000000000009 * np.square(v104)            # f32[n2,n3]   0.001 · v104²
-    new_state_0_v_layers_4_weight = 0.999 * state_0_v_layers_4_weight + v109  # f32[n2,n3]
-    # f32[n2,n3]   √(new_state_0_v_layers_4_weight / v37)
-    v112 = np.sqrt(new_state_0_v_layers_4_weight / v37)
-    v114 = new_state_0_m_layers_4_weight / v39 / (v112 + 1e-08)  # f32[n2,n3]
-    v116 = np.abs(model_layers_4_bias_bar) < np.inf       # bool[n3]   |model_layers_4_bias_bar| < ∞
+    v103 = np.maximum(model_layers_4_weight_bar, -9.223372036854776e+18)
+    v104 = np.minimum(v103, 9.223372036854776e+18)         # f32[n2,n3]   minimum(v103, 9.22337e+18)
+    # f32[n2,n3]   v104 if v102 else model_layers_4_weight_bar
+    v105 = np.where(v102, v104, model_layers_4_weight_bar)
+    # f32[n2,n3]   0.9 · state_0_m_layers_4_weight + 0.1 · v105
+    new_state_0_m_layers_4_weight = 0.9 * state_0_m_layers_4_weight + 0.09999999999999998 * v105
+    v110 = 0.0010000000000000009 * np.square(v105)            # f32[n2,n3]   0.001 · v105²
+    new_state_0_v_layers_4_weight = 0.999 * state_0_v_layers_4_weight + v110  # f32[n2,n3]
+    # f32[n2,n3]   √(new_state_0_v_layers_4_weight / v38)
+    v113 = np.sqrt(new_state_0_v_layers_4_weight / v38)
+    v115 = new_state_0_m_layers_4_weight / v40 / (v113 + 1e-08)  # f32[n2,n3]
+    v117 = np.abs(model_layers_4_bias_bar) < np.inf       # bool[n3]   |model_layers_4_bias_bar| < ∞
     # f32[n3]   maximum(model_layers_4_bias_bar, −9.22337e+18)
-    v117 = np.maximum(model_layers_4_bias_bar, -9.223372036854776e+18)
-    v118 = np.minimum(v117, 9.223372036854776e+18)            # f32[n3]   minimum(v117, 9.22337e+18)
-    # f32[n3]   v118 if v116 else model_layers_4_bias_bar
-    v119 = np.where(v116, v118, model_layers_4_bias_bar)
-    # f32[n3]   0.9 · state_0_m_layers_4_bias + 0.1 · v119
-    new_state_0_m_layers_4_bias = 0.9 * state_0_m_layers_4_bias + 0.09999999999999998 * v119
-    v124 = 0.0010000000000000009 * np.square(v119)            # f32[n3]   0.001 · v119²
-    new_state_0_v_layers_4_bias = 0.999 * state_0_v_layers_4_bias + v124  # f32[n3]
-    # f32[n3]   √(new_state_0_v_layers_4_bias / v37)
-    v127 = np.sqrt(new_state_0_v_layers_4_bias / v37)
-    v129 = new_state_0_m_layers_4_bias / v39 / (v127 + 1e-08)  # f32[n3]
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v54  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v69  # f32[n1]
-    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v84  # f32[n1,n2]
-    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v99  # f32[n2]
-    new_model_layers_4_weight = model_layers_4_weight + -0.001 * v114  # f32[n2,n3]
-    new_model_layers_4_bias = model_layers_4_bias + -0.001 * v129  # f32[n3]
+    v118 = np.maximum(model_layers_4_bias_bar, -9.223372036854776e+18)
+    v119 = np.minimum(v118, 9.223372036854776e+18)            # f32[n3]   minimum(v118, 9.22337e+18)
+    # f32[n3]   v119 if v117 else model_layers_4_bias_bar
+    v120 = np.where(v117, v119, model_layers_4_bias_bar)
+    # f32[n3]   0.9 · state_0_m_layers_4_bias + 0.1 · v120
+    new_state_0_m_layers_4_bias = 0.9 * state_0_m_layers_4_bias + 0.09999999999999998 * v120
+    v125 = 0.0010000000000000009 * np.square(v120)            # f32[n3]   0.001 · v120²
+    new_state_0_v_layers_4_bias = 0.999 * state_0_v_layers_4_bias + v125  # f32[n3]
+    # f32[n3]   √(new_state_0_v_layers_4_bias / v38)
+    v128 = np.sqrt(new_state_0_v_layers_4_bias / v38)
+    v130 = new_state_0_m_layers_4_bias / v40 / (v128 + 1e-08)  # f32[n3]
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v55  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v70  # f32[n1]
+    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v85  # f32[n1,n2]
+    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v100  # f32[n2]
+    new_model_layers_4_weight = model_layers_4_weight + -0.001 * v115  # f32[n2,n3]
+    new_model_layers_4_bias = model_layers_4_bias + -0.001 * v130  # f32[n3]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_2_weight,
         new_model_layers_2_bias, new_model_layers_4_weight, new_model_layers_4_bias,
@@ -139,5 +140,11 @@ def step(
         new_state_0_m_layers_2_bias, new_state_0_m_layers_4_weight, new_state_0_m_layers_4_bias,
         new_state_0_t, new_state_0_v_layers_0_weight, new_state_0_v_layers_0_bias,
         new_state_0_v_layers_2_weight, new_state_0_v_layers_2_bias, new_state_0_v_layers_4_weight,
-        new_state_0_v_layers_4_bias, v19,
+        new_state_0_v_layers_4_bias, v20,
     )
+
+
+def require_range(x, low, high, name):
+    if np.size(x) and not (np.min(x) >= low and (high is None or np.max(x) <= high)):
+        raise ValueError(f"{name} got a label outside its range, {low} to {high}")
+    return x

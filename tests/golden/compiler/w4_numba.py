@@ -10,32 +10,32 @@ from clearprop.compiler.native.kernel_imports import *
 
 @njit(**KERNEL)
 def nest1_divide_add_pow_subtract(
-    lo, hi, size, v73, size_2, v97, size_3, v122, size_4, v147, state_0_t, new_state_0_t, v156,
-    v158,
+    lo, hi, size, v74, size_2, v98, size_3, v123, size_4, v148, state_0_t, new_state_0_t, v157,
+    v159,
 ):
-    t73 = f32(1) / f32(size)
-    t97 = f64(2) / f64(size_2)
-    t122 = f64(2) / f64(size_3)
-    t147 = f64(2) / f64(size_4)
+    t74 = f32(1) / f32(size)
+    t98 = f64(2) / f64(size_2)
+    t123 = f64(2) / f64(size_3)
+    t148 = f64(2) / f64(size_4)
     state_0_t_r = state_0_t[0]
     new_state_0_t_j = i64(u64(state_0_t_r) + u64(1))
-    t155 = power(f64(0.999), f64(new_state_0_t_j))
-    t156 = f64(1) - t155
-    t157 = power(f64(0.9), f64(new_state_0_t_j))
-    t158 = f64(1) - t157
-    v73[0] = t73
-    v97[0] = t97
-    v122[0] = t122
-    v147[0] = t147
+    t156 = power(f64(0.999), f64(new_state_0_t_j))
+    t157 = f64(1) - t156
+    t158 = power(f64(0.9), f64(new_state_0_t_j))
+    t159 = f64(1) - t158
+    v74[0] = t74
+    v98[0] = t98
+    v123[0] = t123
+    v148[0] = t148
     new_state_0_t[0] = new_state_0_t_j
-    v156[0] = t156
-    v158[0] = t158
+    v157[0] = t157
+    v159[0] = t159
 
 
 @njit(**KERNEL)
-def nest3_add_sum_divide_subtract_multiply_sqrt(
+def nest4_add_sum_divide_subtract_multiply_sqrt(
     lo, hi, v1, s, model_layers_0_bias, size, v6, v12, v13, model_layers_1_scale,
-    model_layers_1_offset, h2, v136,
+    model_layers_1_offset, h2, v137,
 ):
     for i0 in range(lo, hi):
         o = i0 * s
@@ -63,21 +63,21 @@ def nest3_add_sum_divide_subtract_multiply_sqrt(
             t17 = f32(1) + t16
             t18 = f32(0.5) * t17
             h2_j = h1_j * t18
-            t131 = f32(-0.5) * h1_j
-            t132 = t131 * h1_j
-            t133 = exp(t132)
-            t134 = h1_j * t133
-            t135 = t134 * f32(0.3989422804014327)
-            t136 = t18 + t135
+            t132 = f32(-0.5) * h1_j
+            t133 = t132 * h1_j
+            t134 = exp(t133)
+            t135 = h1_j * t134
+            t136 = t135 * f32(0.3989422804014327)
+            t137 = t18 + t136
             v13[o + j] = t13
             h2[o + j] = h2_j
-            v136[o + j] = t136
+            v137[o + j] = t137
 
 
 @njit(**KERNEL)
-def nest5_add_sum_divide_subtract_multiply_sqrt(
+def nest6_add_sum_divide_subtract_multiply_sqrt(
     lo, hi, v19, s, model_layers_3_bias, size, v24, v30, v31, model_layers_4_scale,
-    model_layers_4_offset, h5, v111,
+    model_layers_4_offset, h5, v112,
 ):
     for i0 in range(lo, hi):
         o = i0 * s
@@ -105,21 +105,21 @@ def nest5_add_sum_divide_subtract_multiply_sqrt(
             t35 = f32(1) + t34
             t36 = f32(0.5) * t35
             h5_j = h4_j * t36
-            t106 = f32(-0.5) * h4_j
-            t107 = t106 * h4_j
-            t108 = exp(t107)
-            t109 = h4_j * t108
-            t110 = t109 * f32(0.3989422804014327)
-            t111 = t36 + t110
+            t107 = f32(-0.5) * h4_j
+            t108 = t107 * h4_j
+            t109 = exp(t108)
+            t110 = h4_j * t109
+            t111 = t110 * f32(0.3989422804014327)
+            t112 = t36 + t111
             v31[o + j] = t31
             h5[o + j] = h5_j
-            v111[o + j] = t111
+            v112[o + j] = t112
 
 
 @njit(**KERNEL)
-def nest7_add_sum_divide_subtract_multiply_sqrt(
+def nest8_add_sum_divide_subtract_multiply_sqrt(
     lo, hi, v37, s, model_layers_6_bias, size, v42, v48, v49, model_layers_7_scale,
-    model_layers_7_offset, h8, v86,
+    model_layers_7_offset, h8, v87,
 ):
     for i0 in range(lo, hi):
         o = i0 * s
@@ -147,632 +147,632 @@ def nest7_add_sum_divide_subtract_multiply_sqrt(
             t53 = f32(1) + t52
             t54 = f32(0.5) * t53
             h8_j = h7_j * t54
-            t81 = f32(-0.5) * h7_j
-            t82 = t81 * h7_j
-            t83 = exp(t82)
-            t84 = h7_j * t83
-            t85 = t84 * f32(0.3989422804014327)
-            t86 = t54 + t85
+            t82 = f32(-0.5) * h7_j
+            t83 = t82 * h7_j
+            t84 = exp(t83)
+            t85 = h7_j * t84
+            t86 = t85 * f32(0.3989422804014327)
+            t87 = t54 + t86
             v49[o + j] = t49
             h8[o + j] = h8_j
-            v86[o + j] = t86
+            v87[o + j] = t87
 
 
 @njit(**KERNEL)
-def nest9_add_max_subtract_exp_sum_log_equal(
-    lo, hi, v55, s, model_layers_9_bias, y, v69, row, v73, h9_bar, model_layers_9_bias_bar, m,
+def nest10_add_max_subtract_exp_sum_log_equal(
+    lo, hi, v55, s, model_layers_9_bias, v56, v70, row, v74, h9_bar, model_layers_9_bias_bar, m,
 ):
-    s69 = f32(0)
-    r73 = v73[0]
+    s70 = f32(0)
+    r74 = v74[0]
     for z in range(m):
         model_layers_9_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
-        y_r = y[i0]
-        s56 = f32(-inf)
+        r56 = v56[i0]
+        s57 = f32(-inf)
         for j in range(m):
             h9_j = v55[o + j] + model_layers_9_bias[j]
-            s56 = maximum(s56, h9_j)
-        s60 = f32(0)
-        s67 = f32(0)
+            s57 = maximum(s57, h9_j)
+        s61 = f32(0)
+        s68 = f32(0)
         for j in range(m):
-            t58 = (v55[o + j] + model_layers_9_bias[j]) - s56
-            t59 = exp(t58)
-            s60 = accumulate(s60, t59)
-            t66 = (t58 if (y_r == i64(j)) else f32(0.0))
-            s67 = accumulate(s67, t66)
-            row[j] = t59
-        t61 = log(s60)
-        t68 = t61 - s67
-        s69 = accumulate(s69, t68)
+            t59 = (v55[o + j] + model_layers_9_bias[j]) - s57
+            t60 = exp(t59)
+            s61 = accumulate(s61, t60)
+            t67 = (t59 if (r56 == i64(j)) else f32(0.0))
+            s68 = accumulate(s68, t67)
+            row[j] = t60
+        t62 = log(s61)
+        t69 = t62 - s68
+        s70 = accumulate(s70, t69)
         for j in range(m):
-            t77 = row[j] / s60
-            t78 = t77 - (f32((y_r == i64(j))))
-            h9_bar_j = r73 * t78
+            t78 = row[j] / s61
+            t79 = t78 - (f32((r56 == i64(j))))
+            h9_bar_j = r74 * t79
             model_layers_9_bias_bar[j] = accumulate(model_layers_9_bias_bar[j], h9_bar_j)
             h9_bar[o + j] = h9_bar_j
-    v69[0] = s69
+    v70[0] = s70
 
 
 @njit(**KERNEL)
-def nest10_divide(lo, hi, v69, size, v71):
-    r69 = v69[0]
-    t71 = r69 / f32(size)
-    v71[0] = t71
+def nest11_divide(lo, hi, v70, size, v72):
+    r70 = v70[0]
+    t72 = r70 / f32(size)
+    v72[0] = t72
 
 
 @njit(**KERNEL)
-def nest13_multiply_sum_divide_negative_add(
-    lo, hi, h8_bar, s, v86, model_layers_7_offset_bar, m, v49, model_layers_7_scale_bar,
-    model_layers_7_scale, v48, v97, v42, row, h6_bar_3, model_layers_6_bias_bar,
+def nest14_multiply_sum_divide_negative_add(
+    lo, hi, h8_bar, s, v87, model_layers_7_offset_bar, m, v49, model_layers_7_scale_bar,
+    model_layers_7_scale, v48, v98, v42, row, h6_bar_3, model_layers_6_bias_bar,
 ):
     for z in range(m):
         model_layers_7_offset_bar[z] = f32(0)
     for z in range(m):
         model_layers_7_scale_bar[z] = f32(0)
-    r97 = v97[0]
+    r98 = v98[0]
     for z in range(m):
         model_layers_6_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
         r48 = v48[i0]
-        s93 = f32(0)
-        s100 = f32(0)
+        s94 = f32(0)
+        s101 = f32(0)
         for j in range(m):
-            h7_bar_j = h8_bar[o + j] * v86[o + j]
+            h7_bar_j = h8_bar[o + j] * v87[o + j]
             model_layers_7_offset_bar[j] = accumulate(model_layers_7_offset_bar[j], h7_bar_j)
-            t87 = h7_bar_j * v49[o + j]
-            model_layers_7_scale_bar[j] = accumulate(model_layers_7_scale_bar[j], t87)
-            t88 = h7_bar_j * model_layers_7_scale[j]
-            t89 = t88 / r48
-            t90 = -t88
-            t91 = t90 * v49[o + j]
-            t92 = t91 / r48
-            s93 = accumulate(s93, t92)
-            row[j] = t89
-            t99 = -row[j]
-            s100 = accumulate(s100, t99)
-        t95 = f32(0.5) * s93
-        t96 = t95 / r48
-        t98 = t96 * f32(r97)
-        t102 = s100 / f32(m)
+            t88 = h7_bar_j * v49[o + j]
+            model_layers_7_scale_bar[j] = accumulate(model_layers_7_scale_bar[j], t88)
+            t89 = h7_bar_j * model_layers_7_scale[j]
+            t90 = t89 / r48
+            t91 = -t89
+            t92 = t91 * v49[o + j]
+            t93 = t92 / r48
+            s94 = accumulate(s94, t93)
+            row[j] = t90
+            t100 = -row[j]
+            s101 = accumulate(s101, t100)
+        t96 = f32(0.5) * s94
+        t97 = t96 / r48
+        t99 = t97 * f32(r98)
+        t103 = s101 / f32(m)
         for j in range(m):
-            h6_bar_j = t98 * v42[o + j]
+            h6_bar_j = t99 * v42[o + j]
             h6_bar_2_j = h6_bar_j + row[j]
-            h6_bar_3_j = h6_bar_2_j + t102
+            h6_bar_3_j = h6_bar_2_j + t103
             model_layers_6_bias_bar[j] = accumulate(model_layers_6_bias_bar[j], h6_bar_3_j)
             h6_bar_3[o + j] = h6_bar_3_j
 
 
 @njit(**KERNEL)
-def nest16_multiply_sum_divide_negative_add(
-    lo, hi, h5_bar, s, v111, model_layers_4_offset_bar, m, v31, model_layers_4_scale_bar,
-    model_layers_4_scale, v30, v122, v24, row, h3_bar_3, model_layers_3_bias_bar,
+def nest17_multiply_sum_divide_negative_add(
+    lo, hi, h5_bar, s, v112, model_layers_4_offset_bar, m, v31, model_layers_4_scale_bar,
+    model_layers_4_scale, v30, v123, v24, row, h3_bar_3, model_layers_3_bias_bar,
 ):
     for z in range(m):
         model_layers_4_offset_bar[z] = f32(0)
     for z in range(m):
         model_layers_4_scale_bar[z] = f32(0)
-    r122 = v122[0]
+    r123 = v123[0]
     for z in range(m):
         model_layers_3_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
         r30 = v30[i0]
-        s118 = f32(0)
-        s125 = f32(0)
+        s119 = f32(0)
+        s126 = f32(0)
         for j in range(m):
-            h4_bar_j = h5_bar[o + j] * v111[o + j]
+            h4_bar_j = h5_bar[o + j] * v112[o + j]
             model_layers_4_offset_bar[j] = accumulate(model_layers_4_offset_bar[j], h4_bar_j)
-            t112 = h4_bar_j * v31[o + j]
-            model_layers_4_scale_bar[j] = accumulate(model_layers_4_scale_bar[j], t112)
-            t113 = h4_bar_j * model_layers_4_scale[j]
-            t114 = t113 / r30
-            t115 = -t113
-            t116 = t115 * v31[o + j]
-            t117 = t116 / r30
-            s118 = accumulate(s118, t117)
-            row[j] = t114
-            t124 = -row[j]
-            s125 = accumulate(s125, t124)
-        t120 = f32(0.5) * s118
-        t121 = t120 / r30
-        t123 = t121 * f32(r122)
-        t127 = s125 / f32(m)
+            t113 = h4_bar_j * v31[o + j]
+            model_layers_4_scale_bar[j] = accumulate(model_layers_4_scale_bar[j], t113)
+            t114 = h4_bar_j * model_layers_4_scale[j]
+            t115 = t114 / r30
+            t116 = -t114
+            t117 = t116 * v31[o + j]
+            t118 = t117 / r30
+            s119 = accumulate(s119, t118)
+            row[j] = t115
+            t125 = -row[j]
+            s126 = accumulate(s126, t125)
+        t121 = f32(0.5) * s119
+        t122 = t121 / r30
+        t124 = t122 * f32(r123)
+        t128 = s126 / f32(m)
         for j in range(m):
-            h3_bar_j = t123 * v24[o + j]
+            h3_bar_j = t124 * v24[o + j]
             h3_bar_2_j = h3_bar_j + row[j]
-            h3_bar_3_j = h3_bar_2_j + t127
+            h3_bar_3_j = h3_bar_2_j + t128
             model_layers_3_bias_bar[j] = accumulate(model_layers_3_bias_bar[j], h3_bar_3_j)
             h3_bar_3[o + j] = h3_bar_3_j
 
 
 @njit(**KERNEL)
-def nest19_multiply_sum_divide_negative_add(
-    lo, hi, h2_bar, s, v136, model_layers_1_offset_bar, m, v13, model_layers_1_scale_bar,
-    model_layers_1_scale, v12, v147, v6, row, h0_bar_3, model_layers_0_bias_bar,
+def nest20_multiply_sum_divide_negative_add(
+    lo, hi, h2_bar, s, v137, model_layers_1_offset_bar, m, v13, model_layers_1_scale_bar,
+    model_layers_1_scale, v12, v148, v6, row, h0_bar_3, model_layers_0_bias_bar,
 ):
     for z in range(m):
         model_layers_1_offset_bar[z] = f32(0)
     for z in range(m):
         model_layers_1_scale_bar[z] = f32(0)
-    r147 = v147[0]
+    r148 = v148[0]
     for z in range(m):
         model_layers_0_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
         r12 = v12[i0]
-        s143 = f32(0)
-        s150 = f32(0)
+        s144 = f32(0)
+        s151 = f32(0)
         for j in range(m):
-            h1_bar_j = h2_bar[o + j] * v136[o + j]
+            h1_bar_j = h2_bar[o + j] * v137[o + j]
             model_layers_1_offset_bar[j] = accumulate(model_layers_1_offset_bar[j], h1_bar_j)
-            t137 = h1_bar_j * v13[o + j]
-            model_layers_1_scale_bar[j] = accumulate(model_layers_1_scale_bar[j], t137)
-            t138 = h1_bar_j * model_layers_1_scale[j]
-            t139 = t138 / r12
-            t140 = -t138
-            t141 = t140 * v13[o + j]
-            t142 = t141 / r12
-            s143 = accumulate(s143, t142)
-            row[j] = t139
-            t149 = -row[j]
-            s150 = accumulate(s150, t149)
-        t145 = f32(0.5) * s143
-        t146 = t145 / r12
-        t148 = t146 * f32(r147)
-        t152 = s150 / f32(m)
+            t138 = h1_bar_j * v13[o + j]
+            model_layers_1_scale_bar[j] = accumulate(model_layers_1_scale_bar[j], t138)
+            t139 = h1_bar_j * model_layers_1_scale[j]
+            t140 = t139 / r12
+            t141 = -t139
+            t142 = t141 * v13[o + j]
+            t143 = t142 / r12
+            s144 = accumulate(s144, t143)
+            row[j] = t140
+            t150 = -row[j]
+            s151 = accumulate(s151, t150)
+        t146 = f32(0.5) * s144
+        t147 = t146 / r12
+        t149 = t147 * f32(r148)
+        t153 = s151 / f32(m)
         for j in range(m):
-            h0_bar_j = t148 * v6[o + j]
+            h0_bar_j = t149 * v6[o + j]
             h0_bar_2_j = h0_bar_j + row[j]
-            h0_bar_3_j = h0_bar_2_j + t152
+            h0_bar_3_j = h0_bar_2_j + t153
             model_layers_0_bias_bar[j] = accumulate(model_layers_0_bias_bar[j], h0_bar_3_j)
             h0_bar_3[o + j] = h0_bar_3_j
 
 
 @njit(**KERNEL)
-def nest21_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v158,
-    v156, model_layers_0_weight,
+def nest22_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v159,
+    v157, model_layers_0_weight,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t159 = abs(model_layers_0_weight_bar[j])
-        t160 = t159 < f32(inf)
-        t161 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
-        t162 = minimum(t161, f32(9.223372036854776e+18))
-        t163 = (t162 if t160 else model_layers_0_weight_bar[j])
-        t164 = f32(0.9) * state_0_m_layers_0_weight[j]
-        t165 = f32(0.09999999999999998) * t163
-        new_state_0_m_layers_0_weight_j = t164 + t165
-        t166 = f32(0.999) * state_0_v_layers_0_weight[j]
-        t167 = t163 * t163
-        t168 = f32(0.0010000000000000009) * t167
-        new_state_0_v_layers_0_weight_j = t166 + t168
-        t169 = new_state_0_m_layers_0_weight_j / f32(r158)
-        t170 = new_state_0_v_layers_0_weight_j / f32(r156)
-        t171 = sqrt(t170)
-        t172 = t171 + f32(1e-08)
-        t173 = t169 / t172
-        t369 = f32(-0.001) * t173
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t369
+        t160 = abs(model_layers_0_weight_bar[j])
+        t161 = t160 < f32(inf)
+        t162 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
+        t163 = minimum(t162, f32(9.223372036854776e+18))
+        t164 = (t163 if t161 else model_layers_0_weight_bar[j])
+        t165 = f32(0.9) * state_0_m_layers_0_weight[j]
+        t166 = f32(0.09999999999999998) * t164
+        new_state_0_m_layers_0_weight_j = t165 + t166
+        t167 = f32(0.999) * state_0_v_layers_0_weight[j]
+        t168 = t164 * t164
+        t169 = f32(0.0010000000000000009) * t168
+        new_state_0_v_layers_0_weight_j = t167 + t169
+        t170 = new_state_0_m_layers_0_weight_j / f32(r159)
+        t171 = new_state_0_v_layers_0_weight_j / f32(r157)
+        t172 = sqrt(t171)
+        t173 = t172 + f32(1e-08)
+        t174 = t170 / t173
+        t370 = f32(-0.001) * t174
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t370
         state_0_m_layers_0_weight[j] = new_state_0_m_layers_0_weight_j
         state_0_v_layers_0_weight[j] = new_state_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
 
 
 @njit(**KERNEL)
-def nest22_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_3_weight_bar, state_0_m_layers_3_weight, state_0_v_layers_3_weight, v158,
-    v156, model_layers_3_weight,
+def nest23_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_3_weight_bar, state_0_m_layers_3_weight, state_0_v_layers_3_weight, v159,
+    v157, model_layers_3_weight,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t219 = abs(model_layers_3_weight_bar[j])
-        t220 = t219 < f32(inf)
-        t221 = maximum(model_layers_3_weight_bar[j], f32(-9.223372036854776e+18))
-        t222 = minimum(t221, f32(9.223372036854776e+18))
-        t223 = (t222 if t220 else model_layers_3_weight_bar[j])
-        t224 = f32(0.9) * state_0_m_layers_3_weight[j]
-        t225 = f32(0.09999999999999998) * t223
-        new_state_0_m_layers_3_weight_j = t224 + t225
-        t226 = f32(0.999) * state_0_v_layers_3_weight[j]
-        t227 = t223 * t223
-        t228 = f32(0.0010000000000000009) * t227
-        new_state_0_v_layers_3_weight_j = t226 + t228
-        t229 = new_state_0_m_layers_3_weight_j / f32(r158)
-        t230 = new_state_0_v_layers_3_weight_j / f32(r156)
-        t231 = sqrt(t230)
-        t232 = t231 + f32(1e-08)
-        t233 = t229 / t232
-        t373 = f32(-0.001) * t233
-        new_model_layers_3_weight_j = model_layers_3_weight[j] + t373
+        t220 = abs(model_layers_3_weight_bar[j])
+        t221 = t220 < f32(inf)
+        t222 = maximum(model_layers_3_weight_bar[j], f32(-9.223372036854776e+18))
+        t223 = minimum(t222, f32(9.223372036854776e+18))
+        t224 = (t223 if t221 else model_layers_3_weight_bar[j])
+        t225 = f32(0.9) * state_0_m_layers_3_weight[j]
+        t226 = f32(0.09999999999999998) * t224
+        new_state_0_m_layers_3_weight_j = t225 + t226
+        t227 = f32(0.999) * state_0_v_layers_3_weight[j]
+        t228 = t224 * t224
+        t229 = f32(0.0010000000000000009) * t228
+        new_state_0_v_layers_3_weight_j = t227 + t229
+        t230 = new_state_0_m_layers_3_weight_j / f32(r159)
+        t231 = new_state_0_v_layers_3_weight_j / f32(r157)
+        t232 = sqrt(t231)
+        t233 = t232 + f32(1e-08)
+        t234 = t230 / t233
+        t374 = f32(-0.001) * t234
+        new_model_layers_3_weight_j = model_layers_3_weight[j] + t374
         state_0_m_layers_3_weight[j] = new_state_0_m_layers_3_weight_j
         state_0_v_layers_3_weight[j] = new_state_0_v_layers_3_weight_j
         model_layers_3_weight[j] = new_model_layers_3_weight_j
 
 
 @njit(**KERNEL)
-def nest23_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_6_weight_bar, state_0_m_layers_6_weight, state_0_v_layers_6_weight, v158,
-    v156, model_layers_6_weight,
+def nest24_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_6_weight_bar, state_0_m_layers_6_weight, state_0_v_layers_6_weight, v159,
+    v157, model_layers_6_weight,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t279 = abs(model_layers_6_weight_bar[j])
-        t280 = t279 < f32(inf)
-        t281 = maximum(model_layers_6_weight_bar[j], f32(-9.223372036854776e+18))
-        t282 = minimum(t281, f32(9.223372036854776e+18))
-        t283 = (t282 if t280 else model_layers_6_weight_bar[j])
-        t284 = f32(0.9) * state_0_m_layers_6_weight[j]
-        t285 = f32(0.09999999999999998) * t283
-        new_state_0_m_layers_6_weight_j = t284 + t285
-        t286 = f32(0.999) * state_0_v_layers_6_weight[j]
-        t287 = t283 * t283
-        t288 = f32(0.0010000000000000009) * t287
-        new_state_0_v_layers_6_weight_j = t286 + t288
-        t289 = new_state_0_m_layers_6_weight_j / f32(r158)
-        t290 = new_state_0_v_layers_6_weight_j / f32(r156)
-        t291 = sqrt(t290)
-        t292 = t291 + f32(1e-08)
-        t293 = t289 / t292
-        t377 = f32(-0.001) * t293
-        new_model_layers_6_weight_j = model_layers_6_weight[j] + t377
+        t280 = abs(model_layers_6_weight_bar[j])
+        t281 = t280 < f32(inf)
+        t282 = maximum(model_layers_6_weight_bar[j], f32(-9.223372036854776e+18))
+        t283 = minimum(t282, f32(9.223372036854776e+18))
+        t284 = (t283 if t281 else model_layers_6_weight_bar[j])
+        t285 = f32(0.9) * state_0_m_layers_6_weight[j]
+        t286 = f32(0.09999999999999998) * t284
+        new_state_0_m_layers_6_weight_j = t285 + t286
+        t287 = f32(0.999) * state_0_v_layers_6_weight[j]
+        t288 = t284 * t284
+        t289 = f32(0.0010000000000000009) * t288
+        new_state_0_v_layers_6_weight_j = t287 + t289
+        t290 = new_state_0_m_layers_6_weight_j / f32(r159)
+        t291 = new_state_0_v_layers_6_weight_j / f32(r157)
+        t292 = sqrt(t291)
+        t293 = t292 + f32(1e-08)
+        t294 = t290 / t293
+        t378 = f32(-0.001) * t294
+        new_model_layers_6_weight_j = model_layers_6_weight[j] + t378
         state_0_m_layers_6_weight[j] = new_state_0_m_layers_6_weight_j
         state_0_v_layers_6_weight[j] = new_state_0_v_layers_6_weight_j
         model_layers_6_weight[j] = new_model_layers_6_weight_j
 
 
 @njit(**KERNEL)
-def nest24_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_9_weight_bar, state_0_m_layers_9_weight, state_0_v_layers_9_weight, v158,
-    v156, model_layers_9_weight,
+def nest25_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_9_weight_bar, state_0_m_layers_9_weight, state_0_v_layers_9_weight, v159,
+    v157, model_layers_9_weight,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t339 = abs(model_layers_9_weight_bar[j])
-        t340 = t339 < f32(inf)
-        t341 = maximum(model_layers_9_weight_bar[j], f32(-9.223372036854776e+18))
-        t342 = minimum(t341, f32(9.223372036854776e+18))
-        t343 = (t342 if t340 else model_layers_9_weight_bar[j])
-        t344 = f32(0.9) * state_0_m_layers_9_weight[j]
-        t345 = f32(0.09999999999999998) * t343
-        new_state_0_m_layers_9_weight_j = t344 + t345
-        t346 = f32(0.999) * state_0_v_layers_9_weight[j]
-        t347 = t343 * t343
-        t348 = f32(0.0010000000000000009) * t347
-        new_state_0_v_layers_9_weight_j = t346 + t348
-        t349 = new_state_0_m_layers_9_weight_j / f32(r158)
-        t350 = new_state_0_v_layers_9_weight_j / f32(r156)
-        t351 = sqrt(t350)
-        t352 = t351 + f32(1e-08)
-        t353 = t349 / t352
-        t381 = f32(-0.001) * t353
-        new_model_layers_9_weight_j = model_layers_9_weight[j] + t381
+        t340 = abs(model_layers_9_weight_bar[j])
+        t341 = t340 < f32(inf)
+        t342 = maximum(model_layers_9_weight_bar[j], f32(-9.223372036854776e+18))
+        t343 = minimum(t342, f32(9.223372036854776e+18))
+        t344 = (t343 if t341 else model_layers_9_weight_bar[j])
+        t345 = f32(0.9) * state_0_m_layers_9_weight[j]
+        t346 = f32(0.09999999999999998) * t344
+        new_state_0_m_layers_9_weight_j = t345 + t346
+        t347 = f32(0.999) * state_0_v_layers_9_weight[j]
+        t348 = t344 * t344
+        t349 = f32(0.0010000000000000009) * t348
+        new_state_0_v_layers_9_weight_j = t347 + t349
+        t350 = new_state_0_m_layers_9_weight_j / f32(r159)
+        t351 = new_state_0_v_layers_9_weight_j / f32(r157)
+        t352 = sqrt(t351)
+        t353 = t352 + f32(1e-08)
+        t354 = t350 / t353
+        t382 = f32(-0.001) * t354
+        new_model_layers_9_weight_j = model_layers_9_weight[j] + t382
         state_0_m_layers_9_weight[j] = new_state_0_m_layers_9_weight_j
         state_0_v_layers_9_weight[j] = new_state_0_v_layers_9_weight_j
         model_layers_9_weight[j] = new_model_layers_9_weight_j
 
 
 @njit(**KERNEL)
-def nest25_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v158, v156,
+def nest26_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v159, v157,
     model_layers_0_bias,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t174 = abs(model_layers_0_bias_bar[j])
-        t175 = t174 < f32(inf)
-        t176 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
-        t177 = minimum(t176, f32(9.223372036854776e+18))
-        t178 = (t177 if t175 else model_layers_0_bias_bar[j])
-        t179 = f32(0.9) * state_0_m_layers_0_bias[j]
-        t180 = f32(0.09999999999999998) * t178
-        new_state_0_m_layers_0_bias_j = t179 + t180
-        t181 = f32(0.999) * state_0_v_layers_0_bias[j]
-        t182 = t178 * t178
-        t183 = f32(0.0010000000000000009) * t182
-        new_state_0_v_layers_0_bias_j = t181 + t183
-        t184 = new_state_0_m_layers_0_bias_j / f32(r158)
-        t185 = new_state_0_v_layers_0_bias_j / f32(r156)
-        t186 = sqrt(t185)
-        t187 = t186 + f32(1e-08)
-        t188 = t184 / t187
-        t370 = f32(-0.001) * t188
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t370
+        t175 = abs(model_layers_0_bias_bar[j])
+        t176 = t175 < f32(inf)
+        t177 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
+        t178 = minimum(t177, f32(9.223372036854776e+18))
+        t179 = (t178 if t176 else model_layers_0_bias_bar[j])
+        t180 = f32(0.9) * state_0_m_layers_0_bias[j]
+        t181 = f32(0.09999999999999998) * t179
+        new_state_0_m_layers_0_bias_j = t180 + t181
+        t182 = f32(0.999) * state_0_v_layers_0_bias[j]
+        t183 = t179 * t179
+        t184 = f32(0.0010000000000000009) * t183
+        new_state_0_v_layers_0_bias_j = t182 + t184
+        t185 = new_state_0_m_layers_0_bias_j / f32(r159)
+        t186 = new_state_0_v_layers_0_bias_j / f32(r157)
+        t187 = sqrt(t186)
+        t188 = t187 + f32(1e-08)
+        t189 = t185 / t188
+        t371 = f32(-0.001) * t189
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t371
         state_0_m_layers_0_bias[j] = new_state_0_m_layers_0_bias_j
         state_0_v_layers_0_bias[j] = new_state_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
 
 
 @njit(**KERNEL)
-def nest26_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_1_scale_bar, state_0_m_layers_1_scale, state_0_v_layers_1_scale, v158,
-    v156, model_layers_1_scale,
+def nest27_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_1_scale_bar, state_0_m_layers_1_scale, state_0_v_layers_1_scale, v159,
+    v157, model_layers_1_scale,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t189 = abs(model_layers_1_scale_bar[j])
-        t190 = t189 < f32(inf)
-        t191 = maximum(model_layers_1_scale_bar[j], f32(-9.223372036854776e+18))
-        t192 = minimum(t191, f32(9.223372036854776e+18))
-        t193 = (t192 if t190 else model_layers_1_scale_bar[j])
-        t194 = f32(0.9) * state_0_m_layers_1_scale[j]
-        t195 = f32(0.09999999999999998) * t193
-        new_state_0_m_layers_1_scale_j = t194 + t195
-        t196 = f32(0.999) * state_0_v_layers_1_scale[j]
-        t197 = t193 * t193
-        t198 = f32(0.0010000000000000009) * t197
-        new_state_0_v_layers_1_scale_j = t196 + t198
-        t199 = new_state_0_m_layers_1_scale_j / f32(r158)
-        t200 = new_state_0_v_layers_1_scale_j / f32(r156)
-        t201 = sqrt(t200)
-        t202 = t201 + f32(1e-08)
-        t203 = t199 / t202
-        t371 = f32(-0.001) * t203
-        new_model_layers_1_scale_j = model_layers_1_scale[j] + t371
+        t190 = abs(model_layers_1_scale_bar[j])
+        t191 = t190 < f32(inf)
+        t192 = maximum(model_layers_1_scale_bar[j], f32(-9.223372036854776e+18))
+        t193 = minimum(t192, f32(9.223372036854776e+18))
+        t194 = (t193 if t191 else model_layers_1_scale_bar[j])
+        t195 = f32(0.9) * state_0_m_layers_1_scale[j]
+        t196 = f32(0.09999999999999998) * t194
+        new_state_0_m_layers_1_scale_j = t195 + t196
+        t197 = f32(0.999) * state_0_v_layers_1_scale[j]
+        t198 = t194 * t194
+        t199 = f32(0.0010000000000000009) * t198
+        new_state_0_v_layers_1_scale_j = t197 + t199
+        t200 = new_state_0_m_layers_1_scale_j / f32(r159)
+        t201 = new_state_0_v_layers_1_scale_j / f32(r157)
+        t202 = sqrt(t201)
+        t203 = t202 + f32(1e-08)
+        t204 = t200 / t203
+        t372 = f32(-0.001) * t204
+        new_model_layers_1_scale_j = model_layers_1_scale[j] + t372
         state_0_m_layers_1_scale[j] = new_state_0_m_layers_1_scale_j
         state_0_v_layers_1_scale[j] = new_state_0_v_layers_1_scale_j
         model_layers_1_scale[j] = new_model_layers_1_scale_j
 
 
 @njit(**KERNEL)
-def nest27_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_1_offset_bar, state_0_m_layers_1_offset, state_0_v_layers_1_offset, v158,
-    v156, model_layers_1_offset,
+def nest28_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_1_offset_bar, state_0_m_layers_1_offset, state_0_v_layers_1_offset, v159,
+    v157, model_layers_1_offset,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t204 = abs(model_layers_1_offset_bar[j])
-        t205 = t204 < f32(inf)
-        t206 = maximum(model_layers_1_offset_bar[j], f32(-9.223372036854776e+18))
-        t207 = minimum(t206, f32(9.223372036854776e+18))
-        t208 = (t207 if t205 else model_layers_1_offset_bar[j])
-        t209 = f32(0.9) * state_0_m_layers_1_offset[j]
-        t210 = f32(0.09999999999999998) * t208
-        new_state_0_m_layers_1_offset_j = t209 + t210
-        t211 = f32(0.999) * state_0_v_layers_1_offset[j]
-        t212 = t208 * t208
-        t213 = f32(0.0010000000000000009) * t212
-        new_state_0_v_layers_1_offset_j = t211 + t213
-        t214 = new_state_0_m_layers_1_offset_j / f32(r158)
-        t215 = new_state_0_v_layers_1_offset_j / f32(r156)
-        t216 = sqrt(t215)
-        t217 = t216 + f32(1e-08)
-        t218 = t214 / t217
-        t372 = f32(-0.001) * t218
-        new_model_layers_1_offset_j = model_layers_1_offset[j] + t372
+        t205 = abs(model_layers_1_offset_bar[j])
+        t206 = t205 < f32(inf)
+        t207 = maximum(model_layers_1_offset_bar[j], f32(-9.223372036854776e+18))
+        t208 = minimum(t207, f32(9.223372036854776e+18))
+        t209 = (t208 if t206 else model_layers_1_offset_bar[j])
+        t210 = f32(0.9) * state_0_m_layers_1_offset[j]
+        t211 = f32(0.09999999999999998) * t209
+        new_state_0_m_layers_1_offset_j = t210 + t211
+        t212 = f32(0.999) * state_0_v_layers_1_offset[j]
+        t213 = t209 * t209
+        t214 = f32(0.0010000000000000009) * t213
+        new_state_0_v_layers_1_offset_j = t212 + t214
+        t215 = new_state_0_m_layers_1_offset_j / f32(r159)
+        t216 = new_state_0_v_layers_1_offset_j / f32(r157)
+        t217 = sqrt(t216)
+        t218 = t217 + f32(1e-08)
+        t219 = t215 / t218
+        t373 = f32(-0.001) * t219
+        new_model_layers_1_offset_j = model_layers_1_offset[j] + t373
         state_0_m_layers_1_offset[j] = new_state_0_m_layers_1_offset_j
         state_0_v_layers_1_offset[j] = new_state_0_v_layers_1_offset_j
         model_layers_1_offset[j] = new_model_layers_1_offset_j
 
 
 @njit(**KERNEL)
-def nest28_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_3_bias_bar, state_0_m_layers_3_bias, state_0_v_layers_3_bias, v158, v156,
+def nest29_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_3_bias_bar, state_0_m_layers_3_bias, state_0_v_layers_3_bias, v159, v157,
     model_layers_3_bias,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t234 = abs(model_layers_3_bias_bar[j])
-        t235 = t234 < f32(inf)
-        t236 = maximum(model_layers_3_bias_bar[j], f32(-9.223372036854776e+18))
-        t237 = minimum(t236, f32(9.223372036854776e+18))
-        t238 = (t237 if t235 else model_layers_3_bias_bar[j])
-        t239 = f32(0.9) * state_0_m_layers_3_bias[j]
-        t240 = f32(0.09999999999999998) * t238
-        new_state_0_m_layers_3_bias_j = t239 + t240
-        t241 = f32(0.999) * state_0_v_layers_3_bias[j]
-        t242 = t238 * t238
-        t243 = f32(0.0010000000000000009) * t242
-        new_state_0_v_layers_3_bias_j = t241 + t243
-        t244 = new_state_0_m_layers_3_bias_j / f32(r158)
-        t245 = new_state_0_v_layers_3_bias_j / f32(r156)
-        t246 = sqrt(t245)
-        t247 = t246 + f32(1e-08)
-        t248 = t244 / t247
-        t374 = f32(-0.001) * t248
-        new_model_layers_3_bias_j = model_layers_3_bias[j] + t374
+        t235 = abs(model_layers_3_bias_bar[j])
+        t236 = t235 < f32(inf)
+        t237 = maximum(model_layers_3_bias_bar[j], f32(-9.223372036854776e+18))
+        t238 = minimum(t237, f32(9.223372036854776e+18))
+        t239 = (t238 if t236 else model_layers_3_bias_bar[j])
+        t240 = f32(0.9) * state_0_m_layers_3_bias[j]
+        t241 = f32(0.09999999999999998) * t239
+        new_state_0_m_layers_3_bias_j = t240 + t241
+        t242 = f32(0.999) * state_0_v_layers_3_bias[j]
+        t243 = t239 * t239
+        t244 = f32(0.0010000000000000009) * t243
+        new_state_0_v_layers_3_bias_j = t242 + t244
+        t245 = new_state_0_m_layers_3_bias_j / f32(r159)
+        t246 = new_state_0_v_layers_3_bias_j / f32(r157)
+        t247 = sqrt(t246)
+        t248 = t247 + f32(1e-08)
+        t249 = t245 / t248
+        t375 = f32(-0.001) * t249
+        new_model_layers_3_bias_j = model_layers_3_bias[j] + t375
         state_0_m_layers_3_bias[j] = new_state_0_m_layers_3_bias_j
         state_0_v_layers_3_bias[j] = new_state_0_v_layers_3_bias_j
         model_layers_3_bias[j] = new_model_layers_3_bias_j
 
 
 @njit(**KERNEL)
-def nest29_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_4_scale_bar, state_0_m_layers_4_scale, state_0_v_layers_4_scale, v158,
-    v156, model_layers_4_scale,
+def nest30_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_4_scale_bar, state_0_m_layers_4_scale, state_0_v_layers_4_scale, v159,
+    v157, model_layers_4_scale,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t249 = abs(model_layers_4_scale_bar[j])
-        t250 = t249 < f32(inf)
-        t251 = maximum(model_layers_4_scale_bar[j], f32(-9.223372036854776e+18))
-        t252 = minimum(t251, f32(9.223372036854776e+18))
-        t253 = (t252 if t250 else model_layers_4_scale_bar[j])
-        t254 = f32(0.9) * state_0_m_layers_4_scale[j]
-        t255 = f32(0.09999999999999998) * t253
-        new_state_0_m_layers_4_scale_j = t254 + t255
-        t256 = f32(0.999) * state_0_v_layers_4_scale[j]
-        t257 = t253 * t253
-        t258 = f32(0.0010000000000000009) * t257
-        new_state_0_v_layers_4_scale_j = t256 + t258
-        t259 = new_state_0_m_layers_4_scale_j / f32(r158)
-        t260 = new_state_0_v_layers_4_scale_j / f32(r156)
-        t261 = sqrt(t260)
-        t262 = t261 + f32(1e-08)
-        t263 = t259 / t262
-        t375 = f32(-0.001) * t263
-        new_model_layers_4_scale_j = model_layers_4_scale[j] + t375
+        t250 = abs(model_layers_4_scale_bar[j])
+        t251 = t250 < f32(inf)
+        t252 = maximum(model_layers_4_scale_bar[j], f32(-9.223372036854776e+18))
+        t253 = minimum(t252, f32(9.223372036854776e+18))
+        t254 = (t253 if t251 else model_layers_4_scale_bar[j])
+        t255 = f32(0.9) * state_0_m_layers_4_scale[j]
+        t256 = f32(0.09999999999999998) * t254
+        new_state_0_m_layers_4_scale_j = t255 + t256
+        t257 = f32(0.999) * state_0_v_layers_4_scale[j]
+        t258 = t254 * t254
+        t259 = f32(0.0010000000000000009) * t258
+        new_state_0_v_layers_4_scale_j = t257 + t259
+        t260 = new_state_0_m_layers_4_scale_j / f32(r159)
+        t261 = new_state_0_v_layers_4_scale_j / f32(r157)
+        t262 = sqrt(t261)
+        t263 = t262 + f32(1e-08)
+        t264 = t260 / t263
+        t376 = f32(-0.001) * t264
+        new_model_layers_4_scale_j = model_layers_4_scale[j] + t376
         state_0_m_layers_4_scale[j] = new_state_0_m_layers_4_scale_j
         state_0_v_layers_4_scale[j] = new_state_0_v_layers_4_scale_j
         model_layers_4_scale[j] = new_model_layers_4_scale_j
 
 
 @njit(**KERNEL)
-def nest30_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_4_offset_bar, state_0_m_layers_4_offset, state_0_v_layers_4_offset, v158,
-    v156, model_layers_4_offset,
+def nest31_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_4_offset_bar, state_0_m_layers_4_offset, state_0_v_layers_4_offset, v159,
+    v157, model_layers_4_offset,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t264 = abs(model_layers_4_offset_bar[j])
-        t265 = t264 < f32(inf)
-        t266 = maximum(model_layers_4_offset_bar[j], f32(-9.223372036854776e+18))
-        t267 = minimum(t266, f32(9.223372036854776e+18))
-        t268 = (t267 if t265 else model_layers_4_offset_bar[j])
-        t269 = f32(0.9) * state_0_m_layers_4_offset[j]
-        t270 = f32(0.09999999999999998) * t268
-        new_state_0_m_layers_4_offset_j = t269 + t270
-        t271 = f32(0.999) * state_0_v_layers_4_offset[j]
-        t272 = t268 * t268
-        t273 = f32(0.0010000000000000009) * t272
-        new_state_0_v_layers_4_offset_j = t271 + t273
-        t274 = new_state_0_m_layers_4_offset_j / f32(r158)
-        t275 = new_state_0_v_layers_4_offset_j / f32(r156)
-        t276 = sqrt(t275)
-        t277 = t276 + f32(1e-08)
-        t278 = t274 / t277
-        t376 = f32(-0.001) * t278
-        new_model_layers_4_offset_j = model_layers_4_offset[j] + t376
+        t265 = abs(model_layers_4_offset_bar[j])
+        t266 = t265 < f32(inf)
+        t267 = maximum(model_layers_4_offset_bar[j], f32(-9.223372036854776e+18))
+        t268 = minimum(t267, f32(9.223372036854776e+18))
+        t269 = (t268 if t266 else model_layers_4_offset_bar[j])
+        t270 = f32(0.9) * state_0_m_layers_4_offset[j]
+        t271 = f32(0.09999999999999998) * t269
+        new_state_0_m_layers_4_offset_j = t270 + t271
+        t272 = f32(0.999) * state_0_v_layers_4_offset[j]
+        t273 = t269 * t269
+        t274 = f32(0.0010000000000000009) * t273
+        new_state_0_v_layers_4_offset_j = t272 + t274
+        t275 = new_state_0_m_layers_4_offset_j / f32(r159)
+        t276 = new_state_0_v_layers_4_offset_j / f32(r157)
+        t277 = sqrt(t276)
+        t278 = t277 + f32(1e-08)
+        t279 = t275 / t278
+        t377 = f32(-0.001) * t279
+        new_model_layers_4_offset_j = model_layers_4_offset[j] + t377
         state_0_m_layers_4_offset[j] = new_state_0_m_layers_4_offset_j
         state_0_v_layers_4_offset[j] = new_state_0_v_layers_4_offset_j
         model_layers_4_offset[j] = new_model_layers_4_offset_j
 
 
 @njit(**KERNEL)
-def nest31_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_6_bias_bar, state_0_m_layers_6_bias, state_0_v_layers_6_bias, v158, v156,
+def nest32_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_6_bias_bar, state_0_m_layers_6_bias, state_0_v_layers_6_bias, v159, v157,
     model_layers_6_bias,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t294 = abs(model_layers_6_bias_bar[j])
-        t295 = t294 < f32(inf)
-        t296 = maximum(model_layers_6_bias_bar[j], f32(-9.223372036854776e+18))
-        t297 = minimum(t296, f32(9.223372036854776e+18))
-        t298 = (t297 if t295 else model_layers_6_bias_bar[j])
-        t299 = f32(0.9) * state_0_m_layers_6_bias[j]
-        t300 = f32(0.09999999999999998) * t298
-        new_state_0_m_layers_6_bias_j = t299 + t300
-        t301 = f32(0.999) * state_0_v_layers_6_bias[j]
-        t302 = t298 * t298
-        t303 = f32(0.0010000000000000009) * t302
-        new_state_0_v_layers_6_bias_j = t301 + t303
-        t304 = new_state_0_m_layers_6_bias_j / f32(r158)
-        t305 = new_state_0_v_layers_6_bias_j / f32(r156)
-        t306 = sqrt(t305)
-        t307 = t306 + f32(1e-08)
-        t308 = t304 / t307
-        t378 = f32(-0.001) * t308
-        new_model_layers_6_bias_j = model_layers_6_bias[j] + t378
+        t295 = abs(model_layers_6_bias_bar[j])
+        t296 = t295 < f32(inf)
+        t297 = maximum(model_layers_6_bias_bar[j], f32(-9.223372036854776e+18))
+        t298 = minimum(t297, f32(9.223372036854776e+18))
+        t299 = (t298 if t296 else model_layers_6_bias_bar[j])
+        t300 = f32(0.9) * state_0_m_layers_6_bias[j]
+        t301 = f32(0.09999999999999998) * t299
+        new_state_0_m_layers_6_bias_j = t300 + t301
+        t302 = f32(0.999) * state_0_v_layers_6_bias[j]
+        t303 = t299 * t299
+        t304 = f32(0.0010000000000000009) * t303
+        new_state_0_v_layers_6_bias_j = t302 + t304
+        t305 = new_state_0_m_layers_6_bias_j / f32(r159)
+        t306 = new_state_0_v_layers_6_bias_j / f32(r157)
+        t307 = sqrt(t306)
+        t308 = t307 + f32(1e-08)
+        t309 = t305 / t308
+        t379 = f32(-0.001) * t309
+        new_model_layers_6_bias_j = model_layers_6_bias[j] + t379
         state_0_m_layers_6_bias[j] = new_state_0_m_layers_6_bias_j
         state_0_v_layers_6_bias[j] = new_state_0_v_layers_6_bias_j
         model_layers_6_bias[j] = new_model_layers_6_bias_j
 
 
 @njit(**KERNEL)
-def nest32_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_7_scale_bar, state_0_m_layers_7_scale, state_0_v_layers_7_scale, v158,
-    v156, model_layers_7_scale,
+def nest33_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_7_scale_bar, state_0_m_layers_7_scale, state_0_v_layers_7_scale, v159,
+    v157, model_layers_7_scale,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t309 = abs(model_layers_7_scale_bar[j])
-        t310 = t309 < f32(inf)
-        t311 = maximum(model_layers_7_scale_bar[j], f32(-9.223372036854776e+18))
-        t312 = minimum(t311, f32(9.223372036854776e+18))
-        t313 = (t312 if t310 else model_layers_7_scale_bar[j])
-        t314 = f32(0.9) * state_0_m_layers_7_scale[j]
-        t315 = f32(0.09999999999999998) * t313
-        new_state_0_m_layers_7_scale_j = t314 + t315
-        t316 = f32(0.999) * state_0_v_layers_7_scale[j]
-        t317 = t313 * t313
-        t318 = f32(0.0010000000000000009) * t317
-        new_state_0_v_layers_7_scale_j = t316 + t318
-        t319 = new_state_0_m_layers_7_scale_j / f32(r158)
-        t320 = new_state_0_v_layers_7_scale_j / f32(r156)
-        t321 = sqrt(t320)
-        t322 = t321 + f32(1e-08)
-        t323 = t319 / t322
-        t379 = f32(-0.001) * t323
-        new_model_layers_7_scale_j = model_layers_7_scale[j] + t379
+        t310 = abs(model_layers_7_scale_bar[j])
+        t311 = t310 < f32(inf)
+        t312 = maximum(model_layers_7_scale_bar[j], f32(-9.223372036854776e+18))
+        t313 = minimum(t312, f32(9.223372036854776e+18))
+        t314 = (t313 if t311 else model_layers_7_scale_bar[j])
+        t315 = f32(0.9) * state_0_m_layers_7_scale[j]
+        t316 = f32(0.09999999999999998) * t314
+        new_state_0_m_layers_7_scale_j = t315 + t316
+        t317 = f32(0.999) * state_0_v_layers_7_scale[j]
+        t318 = t314 * t314
+        t319 = f32(0.0010000000000000009) * t318
+        new_state_0_v_layers_7_scale_j = t317 + t319
+        t320 = new_state_0_m_layers_7_scale_j / f32(r159)
+        t321 = new_state_0_v_layers_7_scale_j / f32(r157)
+        t322 = sqrt(t321)
+        t323 = t322 + f32(1e-08)
+        t324 = t320 / t323
+        t380 = f32(-0.001) * t324
+        new_model_layers_7_scale_j = model_layers_7_scale[j] + t380
         state_0_m_layers_7_scale[j] = new_state_0_m_layers_7_scale_j
         state_0_v_layers_7_scale[j] = new_state_0_v_layers_7_scale_j
         model_layers_7_scale[j] = new_model_layers_7_scale_j
 
 
 @njit(**KERNEL)
-def nest33_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_7_offset_bar, state_0_m_layers_7_offset, state_0_v_layers_7_offset, v158,
-    v156, model_layers_7_offset,
+def nest34_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_7_offset_bar, state_0_m_layers_7_offset, state_0_v_layers_7_offset, v159,
+    v157, model_layers_7_offset,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t324 = abs(model_layers_7_offset_bar[j])
-        t325 = t324 < f32(inf)
-        t326 = maximum(model_layers_7_offset_bar[j], f32(-9.223372036854776e+18))
-        t327 = minimum(t326, f32(9.223372036854776e+18))
-        t328 = (t327 if t325 else model_layers_7_offset_bar[j])
-        t329 = f32(0.9) * state_0_m_layers_7_offset[j]
-        t330 = f32(0.09999999999999998) * t328
-        new_state_0_m_layers_7_offset_j = t329 + t330
-        t331 = f32(0.999) * state_0_v_layers_7_offset[j]
-        t332 = t328 * t328
-        t333 = f32(0.0010000000000000009) * t332
-        new_state_0_v_layers_7_offset_j = t331 + t333
-        t334 = new_state_0_m_layers_7_offset_j / f32(r158)
-        t335 = new_state_0_v_layers_7_offset_j / f32(r156)
-        t336 = sqrt(t335)
-        t337 = t336 + f32(1e-08)
-        t338 = t334 / t337
-        t380 = f32(-0.001) * t338
-        new_model_layers_7_offset_j = model_layers_7_offset[j] + t380
+        t325 = abs(model_layers_7_offset_bar[j])
+        t326 = t325 < f32(inf)
+        t327 = maximum(model_layers_7_offset_bar[j], f32(-9.223372036854776e+18))
+        t328 = minimum(t327, f32(9.223372036854776e+18))
+        t329 = (t328 if t326 else model_layers_7_offset_bar[j])
+        t330 = f32(0.9) * state_0_m_layers_7_offset[j]
+        t331 = f32(0.09999999999999998) * t329
+        new_state_0_m_layers_7_offset_j = t330 + t331
+        t332 = f32(0.999) * state_0_v_layers_7_offset[j]
+        t333 = t329 * t329
+        t334 = f32(0.0010000000000000009) * t333
+        new_state_0_v_layers_7_offset_j = t332 + t334
+        t335 = new_state_0_m_layers_7_offset_j / f32(r159)
+        t336 = new_state_0_v_layers_7_offset_j / f32(r157)
+        t337 = sqrt(t336)
+        t338 = t337 + f32(1e-08)
+        t339 = t335 / t338
+        t381 = f32(-0.001) * t339
+        new_model_layers_7_offset_j = model_layers_7_offset[j] + t381
         state_0_m_layers_7_offset[j] = new_state_0_m_layers_7_offset_j
         state_0_v_layers_7_offset[j] = new_state_0_v_layers_7_offset_j
         model_layers_7_offset[j] = new_model_layers_7_offset_j
 
 
 @njit(**KERNEL)
-def nest34_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_9_bias_bar, state_0_m_layers_9_bias, state_0_v_layers_9_bias, v158, v156,
+def nest35_abs_less_maximum_minimum_where_multiply(
+    lo, hi, model_layers_9_bias_bar, state_0_m_layers_9_bias, state_0_v_layers_9_bias, v159, v157,
     model_layers_9_bias,
 ):
-    r158 = v158[0]
-    r156 = v156[0]
+    r159 = v159[0]
+    r157 = v157[0]
     for j in range(lo, hi):
-        t354 = abs(model_layers_9_bias_bar[j])
-        t355 = t354 < f32(inf)
-        t356 = maximum(model_layers_9_bias_bar[j], f32(-9.223372036854776e+18))
-        t357 = minimum(t356, f32(9.223372036854776e+18))
-        t358 = (t357 if t355 else model_layers_9_bias_bar[j])
-        t359 = f32(0.9) * state_0_m_layers_9_bias[j]
-        t360 = f32(0.09999999999999998) * t358
-        new_state_0_m_layers_9_bias_j = t359 + t360
-        t361 = f32(0.999) * state_0_v_layers_9_bias[j]
-        t362 = t358 * t358
-        t363 = f32(0.0010000000000000009) * t362
-        new_state_0_v_layers_9_bias_j = t361 + t363
-        t364 = new_state_0_m_layers_9_bias_j / f32(r158)
-        t365 = new_state_0_v_layers_9_bias_j / f32(r156)
-        t366 = sqrt(t365)
-        t367 = t366 + f32(1e-08)
-        t368 = t364 / t367
-        t382 = f32(-0.001) * t368
-        new_model_layers_9_bias_j = model_layers_9_bias[j] + t382
+        t355 = abs(model_layers_9_bias_bar[j])
+        t356 = t355 < f32(inf)
+        t357 = maximum(model_layers_9_bias_bar[j], f32(-9.223372036854776e+18))
+        t358 = minimum(t357, f32(9.223372036854776e+18))
+        t359 = (t358 if t356 else model_layers_9_bias_bar[j])
+        t360 = f32(0.9) * state_0_m_layers_9_bias[j]
+        t361 = f32(0.09999999999999998) * t359
+        new_state_0_m_layers_9_bias_j = t360 + t361
+        t362 = f32(0.999) * state_0_v_layers_9_bias[j]
+        t363 = t359 * t359
+        t364 = f32(0.0010000000000000009) * t363
+        new_state_0_v_layers_9_bias_j = t362 + t364
+        t365 = new_state_0_m_layers_9_bias_j / f32(r159)
+        t366 = new_state_0_v_layers_9_bias_j / f32(r157)
+        t367 = sqrt(t366)
+        t368 = t367 + f32(1e-08)
+        t369 = t365 / t368
+        t383 = f32(-0.001) * t369
+        new_model_layers_9_bias_j = model_layers_9_bias[j] + t383
         state_0_m_layers_9_bias[j] = new_state_0_m_layers_9_bias_j
         state_0_v_layers_9_bias[j] = new_state_0_v_layers_9_bias_j
         model_layers_9_bias[j] = new_model_layers_9_bias_j
@@ -799,103 +799,104 @@ def step(
     n4 = model_layers_9_weight.shape[1]
     n5 = x.shape[0]
     nest1_divide_add_pow_subtract(
-        0, 1, n5, v73, n3, v97, n2, v122, n1, v147, state_0_t, new_state_0_t, v156, v158,
+        0, 1, n5, v74, n3, v98, n2, v123, n1, v148, state_0_t, new_state_0_t, v157, v159,
     )
     gemm(x, model_layers_0_weight, out=v1)
-    nest3_add_sum_divide_subtract_multiply_sqrt(
+    require_range(y, low=0, high=n4 - 1, name='cross_entropy', out=v56)
+    nest4_add_sum_divide_subtract_multiply_sqrt(
         0, n5, v1, n1, model_layers_0_bias, n1, v6, v12, v13, model_layers_1_scale,
-        model_layers_1_offset, h2, v136,
+        model_layers_1_offset, h2, v137,
     )
     gemm(h2, model_layers_3_weight, out=v19)
-    nest5_add_sum_divide_subtract_multiply_sqrt(
+    nest6_add_sum_divide_subtract_multiply_sqrt(
         0, n5, v19, n2, model_layers_3_bias, n2, v24, v30, v31, model_layers_4_scale,
-        model_layers_4_offset, h5, v111,
+        model_layers_4_offset, h5, v112,
     )
     gemm(h5, model_layers_6_weight, out=v37)
-    nest7_add_sum_divide_subtract_multiply_sqrt(
+    nest8_add_sum_divide_subtract_multiply_sqrt(
         0, n5, v37, n3, model_layers_6_bias, n3, v42, v48, v49, model_layers_7_scale,
-        model_layers_7_offset, h8, v86,
+        model_layers_7_offset, h8, v87,
     )
     gemm(h8, model_layers_9_weight, out=v55)
-    nest9_add_max_subtract_exp_sum_log_equal(
-        0, n5, v55, n4, model_layers_9_bias, y, v69, scratch(n4), v73, h9_bar,
+    nest10_add_max_subtract_exp_sum_log_equal(
+        0, n5, v55, n4, model_layers_9_bias, v56, v70, scratch(n4), v74, h9_bar,
         model_layers_9_bias_bar, n4,
     )
-    nest10_divide(0, 1, v69, n5, v71)
+    nest11_divide(0, 1, v70, n5, v72)
     gemm(h9_bar, model_layers_9_weight.T, out=h8_bar)
     gemm(h8.T, h9_bar, out=model_layers_9_weight_bar)
-    nest13_multiply_sum_divide_negative_add(
-        0, n5, h8_bar, n3, v86, model_layers_7_offset_bar, n3, v49, model_layers_7_scale_bar,
-        model_layers_7_scale, v48, v97, v42, scratch(n3), h6_bar_3, model_layers_6_bias_bar,
+    nest14_multiply_sum_divide_negative_add(
+        0, n5, h8_bar, n3, v87, model_layers_7_offset_bar, n3, v49, model_layers_7_scale_bar,
+        model_layers_7_scale, v48, v98, v42, scratch(n3), h6_bar_3, model_layers_6_bias_bar,
     )
     gemm(h6_bar_3, model_layers_6_weight.T, out=h5_bar)
     gemm(h5.T, h6_bar_3, out=model_layers_6_weight_bar)
-    nest16_multiply_sum_divide_negative_add(
-        0, n5, h5_bar, n2, v111, model_layers_4_offset_bar, n2, v31, model_layers_4_scale_bar,
-        model_layers_4_scale, v30, v122, v24, scratch(n2), h3_bar_3, model_layers_3_bias_bar,
+    nest17_multiply_sum_divide_negative_add(
+        0, n5, h5_bar, n2, v112, model_layers_4_offset_bar, n2, v31, model_layers_4_scale_bar,
+        model_layers_4_scale, v30, v123, v24, scratch(n2), h3_bar_3, model_layers_3_bias_bar,
     )
     gemm(h3_bar_3, model_layers_3_weight.T, out=h2_bar)
     gemm(h2.T, h3_bar_3, out=model_layers_3_weight_bar)
-    nest19_multiply_sum_divide_negative_add(
-        0, n5, h2_bar, n1, v136, model_layers_1_offset_bar, n1, v13, model_layers_1_scale_bar,
-        model_layers_1_scale, v12, v147, v6, scratch(n1), h0_bar_3, model_layers_0_bias_bar,
+    nest20_multiply_sum_divide_negative_add(
+        0, n5, h2_bar, n1, v137, model_layers_1_offset_bar, n1, v13, model_layers_1_scale_bar,
+        model_layers_1_scale, v12, v148, v6, scratch(n1), h0_bar_3, model_layers_0_bias_bar,
     )
     gemm(x.T, h0_bar_3, out=model_layers_0_weight_bar)
-    nest21_abs_less_maximum_minimum_where_multiply(
-        0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
-        v158, v156, model_layers_0_weight,
-    )
     nest22_abs_less_maximum_minimum_where_multiply(
-        0, n1 * n2, model_layers_3_weight_bar, state_0_m_layers_3_weight, state_0_v_layers_3_weight,
-        v158, v156, model_layers_3_weight,
+        0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
+        v159, v157, model_layers_0_weight,
     )
     nest23_abs_less_maximum_minimum_where_multiply(
-        0, n2 * n3, model_layers_6_weight_bar, state_0_m_layers_6_weight, state_0_v_layers_6_weight,
-        v158, v156, model_layers_6_weight,
+        0, n1 * n2, model_layers_3_weight_bar, state_0_m_layers_3_weight, state_0_v_layers_3_weight,
+        v159, v157, model_layers_3_weight,
     )
     nest24_abs_less_maximum_minimum_where_multiply(
-        0, n3 * n4, model_layers_9_weight_bar, state_0_m_layers_9_weight, state_0_v_layers_9_weight,
-        v158, v156, model_layers_9_weight,
+        0, n2 * n3, model_layers_6_weight_bar, state_0_m_layers_6_weight, state_0_v_layers_6_weight,
+        v159, v157, model_layers_6_weight,
     )
     nest25_abs_less_maximum_minimum_where_multiply(
-        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v158,
-        v156, model_layers_0_bias,
+        0, n3 * n4, model_layers_9_weight_bar, state_0_m_layers_9_weight, state_0_v_layers_9_weight,
+        v159, v157, model_layers_9_weight,
     )
     nest26_abs_less_maximum_minimum_where_multiply(
-        0, n1, model_layers_1_scale_bar, state_0_m_layers_1_scale, state_0_v_layers_1_scale, v158,
-        v156, model_layers_1_scale,
+        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v159,
+        v157, model_layers_0_bias,
     )
     nest27_abs_less_maximum_minimum_where_multiply(
-        0, n1, model_layers_1_offset_bar, state_0_m_layers_1_offset, state_0_v_layers_1_offset,
-        v158, v156, model_layers_1_offset,
+        0, n1, model_layers_1_scale_bar, state_0_m_layers_1_scale, state_0_v_layers_1_scale, v159,
+        v157, model_layers_1_scale,
     )
     nest28_abs_less_maximum_minimum_where_multiply(
-        0, n2, model_layers_3_bias_bar, state_0_m_layers_3_bias, state_0_v_layers_3_bias, v158,
-        v156, model_layers_3_bias,
+        0, n1, model_layers_1_offset_bar, state_0_m_layers_1_offset, state_0_v_layers_1_offset,
+        v159, v157, model_layers_1_offset,
     )
     nest29_abs_less_maximum_minimum_where_multiply(
-        0, n2, model_layers_4_scale_bar, state_0_m_layers_4_scale, state_0_v_layers_4_scale, v158,
-        v156, model_layers_4_scale,
+        0, n2, model_layers_3_bias_bar, state_0_m_layers_3_bias, state_0_v_layers_3_bias, v159,
+        v157, model_layers_3_bias,
     )
     nest30_abs_less_maximum_minimum_where_multiply(
-        0, n2, model_layers_4_offset_bar, state_0_m_layers_4_offset, state_0_v_layers_4_offset,
-        v158, v156, model_layers_4_offset,
+        0, n2, model_layers_4_scale_bar, state_0_m_layers_4_scale, state_0_v_layers_4_scale, v159,
+        v157, model_layers_4_scale,
     )
     nest31_abs_less_maximum_minimum_where_multiply(
-        0, n3, model_layers_6_bias_bar, state_0_m_layers_6_bias, state_0_v_layers_6_bias, v158,
-        v156, model_layers_6_bias,
+        0, n2, model_layers_4_offset_bar, state_0_m_layers_4_offset, state_0_v_layers_4_offset,
+        v159, v157, model_layers_4_offset,
     )
     nest32_abs_less_maximum_minimum_where_multiply(
-        0, n3, model_layers_7_scale_bar, state_0_m_layers_7_scale, state_0_v_layers_7_scale, v158,
-        v156, model_layers_7_scale,
+        0, n3, model_layers_6_bias_bar, state_0_m_layers_6_bias, state_0_v_layers_6_bias, v159,
+        v157, model_layers_6_bias,
     )
     nest33_abs_less_maximum_minimum_where_multiply(
-        0, n3, model_layers_7_offset_bar, state_0_m_layers_7_offset, state_0_v_layers_7_offset,
-        v158, v156, model_layers_7_offset,
+        0, n3, model_layers_7_scale_bar, state_0_m_layers_7_scale, state_0_v_layers_7_scale, v159,
+        v157, model_layers_7_scale,
     )
     nest34_abs_less_maximum_minimum_where_multiply(
-        0, n4, model_layers_9_bias_bar, state_0_m_layers_9_bias, state_0_v_layers_9_bias, v158,
-        v156, model_layers_9_bias,
+        0, n3, model_layers_7_offset_bar, state_0_m_layers_7_offset, state_0_v_layers_7_offset,
+        v159, v157, model_layers_7_offset,
+    )
+    nest35_abs_less_maximum_minimum_where_multiply(
+        0, n4, model_layers_9_bias_bar, state_0_m_layers_9_bias, state_0_v_layers_9_bias, v159,
+        v157, model_layers_9_bias,
     )
     return (
         model_layers_0_weight, model_layers_0_bias, model_layers_1_scale, model_layers_1_offset,
@@ -910,5 +911,5 @@ def step(
         state_0_v_layers_1_scale, state_0_v_layers_1_offset, state_0_v_layers_3_weight,
         state_0_v_layers_3_bias, state_0_v_layers_4_scale, state_0_v_layers_4_offset,
         state_0_v_layers_6_weight, state_0_v_layers_6_bias, state_0_v_layers_7_scale,
-        state_0_v_layers_7_offset, state_0_v_layers_9_weight, state_0_v_layers_9_bias, v71,
+        state_0_v_layers_7_offset, state_0_v_layers_9_weight, state_0_v_layers_9_bias, v72,
     )

@@ -50,279 +50,280 @@ def step(
     v54 = 0.5 * (1 + erf(h7 * 0.7071067811865476))     # f32[n5,n3]   0.5 · (1 + erf(h7 · 0.707107))
     h8 = h7 * v54                                             # f32[n5,n3]
     h9 = h8 @ model_layers_9_weight + model_layers_9_bias     # f32[n5,n4]
-    v57 = np.reshape(np.max(h9, axis=-1), (n5, 1))            # f32[n5,1]   max(h9)
-    v58 = h9 - v57                                            # f32[n5,n4]
-    v59 = np.exp(v58)                                         # f32[n5,n4]
-    v60 = np.sum(v59, axis=-1)                                # f32[n5]   sum(v59)
-    v64 = np.expand_dims(y, -1) == np.arange(n4, dtype=np.int64)  # bool[n5,n4]   y = arange(n4)
-    v67 = np.sum(np.where(v64, v58, 0.0), axis=-1)            # f32[n5]   sum(v58 if v64 else 0)
-    v71 = np.sum(np.log(v60) - v67, axis=-1) / n5             # f32   sum(log(v60) − v67) / n5
-    v74 = np.broadcast_to(np.full((), 1, np.float32) / n5, (n5,))  # f32[n5]   ∂mean   1 / n5
-    # f32[n5,n4]   ∂softmax_cross_entropy   v59 / v60 − v64
-    v78 = v59 / np.reshape(v60, (n5, 1)) - v64.astype(np.float32)
-    h9_bar = np.reshape(v74, (n5, 1)) * v78        # f32[n5,n4]   ∂softmax_cross_entropy   v74 · v78
+    v56 = require_range(y, 0, n4 - 1, 'cross_entropy')        # i64[n5]   y
+    v58 = np.reshape(np.max(h9, axis=-1), (n5, 1))            # f32[n5,1]   max(h9)
+    v59 = h9 - v58                                            # f32[n5,n4]
+    v60 = np.exp(v59)                                         # f32[n5,n4]
+    v61 = np.sum(v60, axis=-1)                                # f32[n5]   sum(v60)
+    v65 = np.expand_dims(v56, -1) == np.arange(n4, dtype=np.int64)  # bool[n5,n4]   v56 = arange(n4)
+    v68 = np.sum(np.where(v65, v59, 0.0), axis=-1)            # f32[n5]   sum(v59 if v65 else 0)
+    v72 = np.sum(np.log(v61) - v68, axis=-1) / n5             # f32   sum(log(v61) − v68) / n5
+    v75 = np.broadcast_to(np.full((), 1, np.float32) / n5, (n5,))  # f32[n5]   ∂mean   1 / n5
+    # f32[n5,n4]   ∂softmax_cross_entropy   v60 / v61 − v65
+    v79 = v60 / np.reshape(v61, (n5, 1)) - v65.astype(np.float32)
+    h9_bar = np.reshape(v75, (n5, 1)) * v79        # f32[n5,n4]   ∂softmax_cross_entropy   v75 · v79
     model_layers_9_bias_bar = np.sum(h9_bar, axis=-2)         # f32[n4]   ∂add   sum(h9_bar)
     h8_bar = h9_bar @ model_layers_9_weight.T                 # f32[n5,n3]   ∂matmul
     model_layers_9_weight_bar = h8.T @ h9_bar                 # f32[n3,n4]   ∂matmul
     # f32[n5,n3]   ∂gelu   h7 · exp(−0.5 · h7 · h7) · 0.398942
-    v85 = h7 * np.exp(-0.5 * h7 * h7) * 0.3989422804014327
-    h7_bar = h8_bar * (v54 + v85)                             # f32[n5,n3]   ∂gelu
+    v86 = h7 * np.exp(-0.5 * h7 * h7) * 0.3989422804014327
+    h7_bar = h8_bar * (v54 + v86)                             # f32[n5,n3]   ∂gelu
     model_layers_7_offset_bar = np.sum(h7_bar, axis=-2)       # f32[n3]   ∂add   sum(h7_bar)
     # f32[n3]   ∂multiply   sum(h7_bar · v49)
     model_layers_7_scale_bar = np.sum(h7_bar * v49, axis=-2)
-    v88 = h7_bar * model_layers_7_scale                       # f32[n5,n3]   ∂multiply
-    v89 = v88 / v48                                           # f32[n5,n3]   ∂divide
-    # f32[n5,1]   ∂divide   sum(−v88 · v49 / v48)
-    v94 = np.reshape(np.sum(-v88 * v49 / v48, axis=-1), (n5, 1))
-    # f32[n5,n3]   ∂var   0.5 · v94 / v48 · 2 / n3 · v42
-    h6_bar = 0.5 * v94 / v48 * float(2 / n3) * v42
-    h6_bar_2 = h6_bar + v89                                   # f32[n5,n3]   ∂subtract
-    v101 = np.reshape(np.sum(-v89, axis=-1), (n5, 1))         # f32[n5,1]   ∂subtract   sum(−v89)
-    # f32[n5,n3]   ∂mean   h6_bar_2 + v101 / n3
-    h6_bar_3 = h6_bar_2 + np.broadcast_to(v101 / n3, (n5, n3))
+    v89 = h7_bar * model_layers_7_scale                       # f32[n5,n3]   ∂multiply
+    v90 = v89 / v48                                           # f32[n5,n3]   ∂divide
+    # f32[n5,1]   ∂divide   sum(−v89 · v49 / v48)
+    v95 = np.reshape(np.sum(-v89 * v49 / v48, axis=-1), (n5, 1))
+    # f32[n5,n3]   ∂var   0.5 · v95 / v48 · 2 / n3 · v42
+    h6_bar = 0.5 * v95 / v48 * float(2 / n3) * v42
+    h6_bar_2 = h6_bar + v90                                   # f32[n5,n3]   ∂subtract
+    v102 = np.reshape(np.sum(-v90, axis=-1), (n5, 1))         # f32[n5,1]   ∂subtract   sum(−v90)
+    # f32[n5,n3]   ∂mean   h6_bar_2 + v102 / n3
+    h6_bar_3 = h6_bar_2 + np.broadcast_to(v102 / n3, (n5, n3))
     model_layers_6_bias_bar = np.sum(h6_bar_3, axis=-2)       # f32[n3]   ∂add   sum(h6_bar_3)
     h5_bar = h6_bar_3 @ model_layers_6_weight.T               # f32[n5,n2]   ∂matmul
     model_layers_6_weight_bar = h5.T @ h6_bar_3               # f32[n2,n3]   ∂matmul
     # f32[n5,n2]   ∂gelu   h4 · exp(−0.5 · h4 · h4) · 0.398942
-    v110 = h4 * np.exp(-0.5 * h4 * h4) * 0.3989422804014327
-    h4_bar = h5_bar * (v36 + v110)                            # f32[n5,n2]   ∂gelu
+    v111 = h4 * np.exp(-0.5 * h4 * h4) * 0.3989422804014327
+    h4_bar = h5_bar * (v36 + v111)                            # f32[n5,n2]   ∂gelu
     model_layers_4_offset_bar = np.sum(h4_bar, axis=-2)       # f32[n2]   ∂add   sum(h4_bar)
     # f32[n2]   ∂multiply   sum(h4_bar · v31)
     model_layers_4_scale_bar = np.sum(h4_bar * v31, axis=-2)
-    v113 = h4_bar * model_layers_4_scale                      # f32[n5,n2]   ∂multiply
-    v114 = v113 / v30                                         # f32[n5,n2]   ∂divide
-    # f32[n5,1]   ∂divide   sum(−v113 · v31 / v30)
-    v119 = np.reshape(np.sum(-v113 * v31 / v30, axis=-1), (n5, 1))
-    # f32[n5,n2]   ∂var   0.5 · v119 / v30 · 2 / n2 · v24
-    h3_bar = 0.5 * v119 / v30 * float(2 / n2) * v24
-    h3_bar_2 = h3_bar + v114                                  # f32[n5,n2]   ∂subtract
-    v126 = np.reshape(np.sum(-v114, axis=-1), (n5, 1))        # f32[n5,1]   ∂subtract   sum(−v114)
-    # f32[n5,n2]   ∂mean   h3_bar_2 + v126 / n2
-    h3_bar_3 = h3_bar_2 + np.broadcast_to(v126 / n2, (n5, n2))
+    v114 = h4_bar * model_layers_4_scale                      # f32[n5,n2]   ∂multiply
+    v115 = v114 / v30                                         # f32[n5,n2]   ∂divide
+    # f32[n5,1]   ∂divide   sum(−v114 · v31 / v30)
+    v120 = np.reshape(np.sum(-v114 * v31 / v30, axis=-1), (n5, 1))
+    # f32[n5,n2]   ∂var   0.5 · v120 / v30 · 2 / n2 · v24
+    h3_bar = 0.5 * v120 / v30 * float(2 / n2) * v24
+    h3_bar_2 = h3_bar + v115                                  # f32[n5,n2]   ∂subtract
+    v127 = np.reshape(np.sum(-v115, axis=-1), (n5, 1))        # f32[n5,1]   ∂subtract   sum(−v115)
+    # f32[n5,n2]   ∂mean   h3_bar_2 + v127 / n2
+    h3_bar_3 = h3_bar_2 + np.broadcast_to(v127 / n2, (n5, n2))
     model_layers_3_bias_bar = np.sum(h3_bar_3, axis=-2)       # f32[n2]   ∂add   sum(h3_bar_3)
     h2_bar = h3_bar_3 @ model_layers_3_weight.T               # f32[n5,n1]   ∂matmul
     model_layers_3_weight_bar = h2.T @ h3_bar_3               # f32[n1,n2]   ∂matmul
     # f32[n5,n1]   ∂gelu   h1 · exp(−0.5 · h1 · h1) · 0.398942
-    v135 = h1 * np.exp(-0.5 * h1 * h1) * 0.3989422804014327
-    h1_bar = h2_bar * (v18 + v135)                            # f32[n5,n1]   ∂gelu
+    v136 = h1 * np.exp(-0.5 * h1 * h1) * 0.3989422804014327
+    h1_bar = h2_bar * (v18 + v136)                            # f32[n5,n1]   ∂gelu
     model_layers_1_offset_bar = np.sum(h1_bar, axis=-2)       # f32[n1]   ∂add   sum(h1_bar)
     # f32[n1]   ∂multiply   sum(h1_bar · v13)
     model_layers_1_scale_bar = np.sum(h1_bar * v13, axis=-2)
-    v138 = h1_bar * model_layers_1_scale                      # f32[n5,n1]   ∂multiply
-    v139 = v138 / v12                                         # f32[n5,n1]   ∂divide
-    # f32[n5,1]   ∂divide   sum(−v138 · v13 / v12)
-    v144 = np.reshape(np.sum(-v138 * v13 / v12, axis=-1), (n5, 1))
-    # f32[n5,n1]   ∂var   0.5 · v144 / v12 · 2 / n1 · v6
-    h0_bar = 0.5 * v144 / v12 * float(2 / n1) * v6
-    h0_bar_2 = h0_bar + v139                                  # f32[n5,n1]   ∂subtract
-    v151 = np.reshape(np.sum(-v139, axis=-1), (n5, 1))        # f32[n5,1]   ∂subtract   sum(−v139)
-    # f32[n5,n1]   ∂mean   h0_bar_2 + v151 / n1
-    h0_bar_3 = h0_bar_2 + np.broadcast_to(v151 / n1, (n5, n1))
+    v139 = h1_bar * model_layers_1_scale                      # f32[n5,n1]   ∂multiply
+    v140 = v139 / v12                                         # f32[n5,n1]   ∂divide
+    # f32[n5,1]   ∂divide   sum(−v139 · v13 / v12)
+    v145 = np.reshape(np.sum(-v139 * v13 / v12, axis=-1), (n5, 1))
+    # f32[n5,n1]   ∂var   0.5 · v145 / v12 · 2 / n1 · v6
+    h0_bar = 0.5 * v145 / v12 * float(2 / n1) * v6
+    h0_bar_2 = h0_bar + v140                                  # f32[n5,n1]   ∂subtract
+    v152 = np.reshape(np.sum(-v140, axis=-1), (n5, 1))        # f32[n5,1]   ∂subtract   sum(−v140)
+    # f32[n5,n1]   ∂mean   h0_bar_2 + v152 / n1
+    h0_bar_3 = h0_bar_2 + np.broadcast_to(v152 / n1, (n5, n1))
     model_layers_0_bias_bar = np.sum(h0_bar_3, axis=-2)       # f32[n1]   ∂add   sum(h0_bar_3)
     model_layers_0_weight_bar = x.T @ h0_bar_3                # f32[n0,n1]   ∂matmul
     new_state_0_t = state_0_t + 1                             # i64
-    v156 = float(1 - float(np.power(0.999, new_state_0_t)))   # f64~   1 − 0.999^new_state_0_t
-    v158 = float(1 - float(np.power(0.9, new_state_0_t)))     # f64~   1 − 0.9^new_state_0_t
+    v157 = float(1 - float(np.power(0.999, new_state_0_t)))   # f64~   1 − 0.999^new_state_0_t
+    v159 = float(1 - float(np.power(0.9, new_state_0_t)))     # f64~   1 − 0.9^new_state_0_t
     # bool[n0,n1]   |model_layers_0_weight_bar| < ∞
-    v160 = np.abs(model_layers_0_weight_bar) < np.inf
+    v161 = np.abs(model_layers_0_weight_bar) < np.inf
     # f32[n0,n1]   maximum(model_layers_0_weight_bar, −9.22337e+18)
-    v161 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
-    v162 = np.minimum(v161, 9.223372036854776e+18)         # f32[n0,n1]   minimum(v161, 9.22337e+18)
-    # f32[n0,n1]   v162 if v160 else model_layers_0_weight_bar
-    v163 = np.where(v160, v162, model_layers_0_weight_bar)
-    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v163
-    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v163
-    v168 = 0.0010000000000000009 * np.square(v163)            # f32[n0,n1]   0.001 · v163²
-    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v168  # f32[n0,n1]
-    # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v156)
-    v171 = np.sqrt(new_state_0_v_layers_0_weight / v156)
-    v173 = new_state_0_m_layers_0_weight / v158 / (v171 + 1e-08)  # f32[n0,n1]
-    v175 = np.abs(model_layers_0_bias_bar) < np.inf       # bool[n1]   |model_layers_0_bias_bar| < ∞
+    v162 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
+    v163 = np.minimum(v162, 9.223372036854776e+18)         # f32[n0,n1]   minimum(v162, 9.22337e+18)
+    # f32[n0,n1]   v163 if v161 else model_layers_0_weight_bar
+    v164 = np.where(v161, v163, model_layers_0_weight_bar)
+    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v164
+    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v164
+    v169 = 0.0010000000000000009 * np.square(v164)            # f32[n0,n1]   0.001 · v164²
+    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v169  # f32[n0,n1]
+    # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v157)
+    v172 = np.sqrt(new_state_0_v_layers_0_weight / v157)
+    v174 = new_state_0_m_layers_0_weight / v159 / (v172 + 1e-08)  # f32[n0,n1]
+    v176 = np.abs(model_layers_0_bias_bar) < np.inf       # bool[n1]   |model_layers_0_bias_bar| < ∞
     # f32[n1]   maximum(model_layers_0_bias_bar, −9.22337e+18)
-    v176 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
-    v177 = np.minimum(v176, 9.223372036854776e+18)            # f32[n1]   minimum(v176, 9.22337e+18)
-    # f32[n1]   v177 if v175 else model_layers_0_bias_bar
-    v178 = np.where(v175, v177, model_layers_0_bias_bar)
-    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v178
-    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v178
-    v183 = 0.0010000000000000009 * np.square(v178)            # f32[n1]   0.001 · v178²
-    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v183  # f32[n1]
-    # f32[n1]   √(new_state_0_v_layers_0_bias / v156)
-    v186 = np.sqrt(new_state_0_v_layers_0_bias / v156)
-    v188 = new_state_0_m_layers_0_bias / v158 / (v186 + 1e-08)  # f32[n1]
-    v190 = np.abs(model_layers_1_scale_bar) < np.inf     # bool[n1]   |model_layers_1_scale_bar| < ∞
+    v177 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
+    v178 = np.minimum(v177, 9.223372036854776e+18)            # f32[n1]   minimum(v177, 9.22337e+18)
+    # f32[n1]   v178 if v176 else model_layers_0_bias_bar
+    v179 = np.where(v176, v178, model_layers_0_bias_bar)
+    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v179
+    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v179
+    v184 = 0.0010000000000000009 * np.square(v179)            # f32[n1]   0.001 · v179²
+    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v184  # f32[n1]
+    # f32[n1]   √(new_state_0_v_layers_0_bias / v157)
+    v187 = np.sqrt(new_state_0_v_layers_0_bias / v157)
+    v189 = new_state_0_m_layers_0_bias / v159 / (v187 + 1e-08)  # f32[n1]
+    v191 = np.abs(model_layers_1_scale_bar) < np.inf     # bool[n1]   |model_layers_1_scale_bar| < ∞
     # f32[n1]   maximum(model_layers_1_scale_bar, −9.22337e+18)
-    v191 = np.maximum(model_layers_1_scale_bar, -9.223372036854776e+18)
-    v192 = np.minimum(v191, 9.223372036854776e+18)            # f32[n1]   minimum(v191, 9.22337e+18)
-    # f32[n1]   v192 if v190 else model_layers_1_scale_bar
-    v193 = np.where(v190, v192, model_layers_1_scale_bar)
-    # f32[n1]   0.9 · state_0_m_layers_1_scale + 0.1 · v193
-    new_state_0_m_layers_1_scale = 0.9 * state_0_m_layers_1_scale + 0.09999999999999998 * v193
-    v198 = 0.0010000000000000009 * np.square(v193)            # f32[n1]   0.001 · v193²
-    new_state_0_v_layers_1_scale = 0.999 * state_0_v_layers_1_scale + v198  # f32[n1]
-    # f32[n1]   √(new_state_0_v_layers_1_scale / v156)
-    v201 = np.sqrt(new_state_0_v_layers_1_scale / v156)
-    v203 = new_state_0_m_layers_1_scale / v158 / (v201 + 1e-08)  # f32[n1]
-    v205 = np.abs(model_layers_1_offset_bar) < np.inf   # bool[n1]   |model_layers_1_offset_bar| < ∞
+    v192 = np.maximum(model_layers_1_scale_bar, -9.223372036854776e+18)
+    v193 = np.minimum(v192, 9.223372036854776e+18)            # f32[n1]   minimum(v192, 9.22337e+18)
+    # f32[n1]   v193 if v191 else model_layers_1_scale_bar
+    v194 = np.where(v191, v193, model_layers_1_scale_bar)
+    # f32[n1]   0.9 · state_0_m_layers_1_scale + 0.1 · v194
+    new_state_0_m_layers_1_scale = 0.9 * state_0_m_layers_1_scale + 0.09999999999999998 * v194
+    v199 = 0.0010000000000000009 * np.square(v194)            # f32[n1]   0.001 · v194²
+    new_state_0_v_layers_1_scale = 0.999 * state_0_v_layers_1_scale + v199  # f32[n1]
+    # f32[n1]   √(new_state_0_v_layers_1_scale / v157)
+    v202 = np.sqrt(new_state_0_v_layers_1_scale / v157)
+    v204 = new_state_0_m_layers_1_scale / v159 / (v202 + 1e-08)  # f32[n1]
+    v206 = np.abs(model_layers_1_offset_bar) < np.inf   # bool[n1]   |model_layers_1_offset_bar| < ∞
     # f32[n1]   maximum(model_layers_1_offset_bar, −9.22337e+18)
-    v206 = np.maximum(model_layers_1_offset_bar, -9.223372036854776e+18)
-    v207 = np.minimum(v206, 9.223372036854776e+18)            # f32[n1]   minimum(v206, 9.22337e+18)
-    # f32[n1]   v207 if v205 else model_layers_1_offset_bar
-    v208 = np.where(v205, v207, model_layers_1_offset_bar)
-    # f32[n1]   0.9 · state_0_m_layers_1_offset + 0.1 · v208
-    new_state_0_m_layers_1_offset = 0.9 * state_0_m_layers_1_offset + 0.09999999999999998 * v208
-    v213 = 0.0010000000000000009 * np.square(v208)            # f32[n1]   0.001 · v208²
-    new_state_0_v_layers_1_offset = 0.999 * state_0_v_layers_1_offset + v213  # f32[n1]
-    # f32[n1]   √(new_state_0_v_layers_1_offset / v156)
-    v216 = np.sqrt(new_state_0_v_layers_1_offset / v156)
-    v218 = new_state_0_m_layers_1_offset / v158 / (v216 + 1e-08)  # f32[n1]
+    v207 = np.maximum(model_layers_1_offset_bar, -9.223372036854776e+18)
+    v208 = np.minimum(v207, 9.223372036854776e+18)            # f32[n1]   minimum(v207, 9.22337e+18)
+    # f32[n1]   v208 if v206 else model_layers_1_offset_bar
+    v209 = np.where(v206, v208, model_layers_1_offset_bar)
+    # f32[n1]   0.9 · state_0_m_layers_1_offset + 0.1 · v209
+    new_state_0_m_layers_1_offset = 0.9 * state_0_m_layers_1_offset + 0.09999999999999998 * v209
+    v214 = 0.0010000000000000009 * np.square(v209)            # f32[n1]   0.001 · v209²
+    new_state_0_v_layers_1_offset = 0.999 * state_0_v_layers_1_offset + v214  # f32[n1]
+    # f32[n1]   √(new_state_0_v_layers_1_offset / v157)
+    v217 = np.sqrt(new_state_0_v_layers_1_offset / v157)
+    v219 = new_state_0_m_layers_1_offset / v159 / (v217 + 1e-08)  # f32[n1]
     # bool[n1,n2]   |model_layers_3_weight_bar| < ∞
-    v220 = np.abs(model_layers_3_weight_bar) < np.inf
+    v221 = np.abs(model_layers_3_weight_bar) < np.inf
     # f32[n1,n2]   maximum(model_layers_3_weight_bar, −9.22337e+18)
-    v221 = np.maximum(model_layers_3_weight_bar, -9.223372036854776e+18)
-    v222 = np.minimum(v221, 9.223372036854776e+18)         # f32[n1,n2]   minimum(v221, 9.22337e+18)
-    # f32[n1,n2]   v222 if v220 else model_layers_3_weight_bar
-    v223 = np.where(v220, v222, model_layers_3_weight_bar)
-    # f32[n1,n2]   0.9 · state_0_m_layers_3_weight + 0.1 · v223
-    new_state_0_m_layers_3_weight = 0.9 * state_0_m_layers_3_weight + 0.09999999999999998 * v223
-    v228 = 0.0010000000000000009 * np.square(v223)            # f32[n1,n2]   0.001 · v223²
-    new_state_0_v_layers_3_weight = 0.999 * state_0_v_layers_3_weight + v228  # f32[n1,n2]
-    # f32[n1,n2]   √(new_state_0_v_layers_3_weight / v156)
-    v231 = np.sqrt(new_state_0_v_layers_3_weight / v156)
-    v233 = new_state_0_m_layers_3_weight / v158 / (v231 + 1e-08)  # f32[n1,n2]
-    v235 = np.abs(model_layers_3_bias_bar) < np.inf       # bool[n2]   |model_layers_3_bias_bar| < ∞
+    v222 = np.maximum(model_layers_3_weight_bar, -9.223372036854776e+18)
+    v223 = np.minimum(v222, 9.223372036854776e+18)         # f32[n1,n2]   minimum(v222, 9.22337e+18)
+    # f32[n1,n2]   v223 if v221 else model_layers_3_weight_bar
+    v224 = np.where(v221, v223, model_layers_3_weight_bar)
+    # f32[n1,n2]   0.9 · state_0_m_layers_3_weight + 0.1 · v224
+    new_state_0_m_layers_3_weight = 0.9 * state_0_m_layers_3_weight + 0.09999999999999998 * v224
+    v229 = 0.0010000000000000009 * np.square(v224)            # f32[n1,n2]   0.001 · v224²
+    new_state_0_v_layers_3_weight = 0.999 * state_0_v_layers_3_weight + v229  # f32[n1,n2]
+    # f32[n1,n2]   √(new_state_0_v_layers_3_weight / v157)
+    v232 = np.sqrt(new_state_0_v_layers_3_weight / v157)
+    v234 = new_state_0_m_layers_3_weight / v159 / (v232 + 1e-08)  # f32[n1,n2]
+    v236 = np.abs(model_layers_3_bias_bar) < np.inf       # bool[n2]   |model_layers_3_bias_bar| < ∞
     # f32[n2]   maximum(model_layers_3_bias_bar, −9.22337e+18)
-    v236 = np.maximum(model_layers_3_bias_bar, -9.223372036854776e+18)
-    v237 = np.minimum(v236, 9.223372036854776e+18)            # f32[n2]   minimum(v236, 9.22337e+18)
-    # f32[n2]   v237 if v235 else model_layers_3_bias_bar
-    v238 = np.where(v235, v237, model_layers_3_bias_bar)
-    # f32[n2]   0.9 · state_0_m_layers_3_bias + 0.1 · v238
-    new_state_0_m_layers_3_bias = 0.9 * state_0_m_layers_3_bias + 0.09999999999999998 * v238
-    v243 = 0.0010000000000000009 * np.square(v238)            # f32[n2]   0.001 · v238²
-    new_state_0_v_layers_3_bias = 0.999 * state_0_v_layers_3_bias + v243  # f32[n2]
-    # f32[n2]   √(new_state_0_v_layers_3_bias / v156)
-    v246 = np.sqrt(new_state_0_v_layers_3_bias / v156)
-    v248 = new_state_0_m_layers_3_bias / v158 / (v246 + 1e-08)  # f32[n2]
-    v250 = np.abs(model_layers_4_scale_bar) < np.inf     # bool[n2]   |model_layers_4_scale_bar| < ∞
+    v237 = np.maximum(model_layers_3_bias_bar, -9.223372036854776e+18)
+    v238 = np.minimum(v237, 9.223372036854776e+18)            # f32[n2]   minimum(v237, 9.22337e+18)
+    # f32[n2]   v238 if v236 else model_layers_3_bias_bar
+    v239 = np.where(v236, v238, model_layers_3_bias_bar)
+    # f32[n2]   0.9 · state_0_m_layers_3_bias + 0.1 · v239
+    new_state_0_m_layers_3_bias = 0.9 * state_0_m_layers_3_bias + 0.09999999999999998 * v239
+    v244 = 0.0010000000000000009 * np.square(v239)            # f32[n2]   0.001 · v239²
+    new_state_0_v_layers_3_bias = 0.999 * state_0_v_layers_3_bias + v244  # f32[n2]
+    # f32[n2]   √(new_state_0_v_layers_3_bias / v157)
+    v247 = np.sqrt(new_state_0_v_layers_3_bias / v157)
+    v249 = new_state_0_m_layers_3_bias / v159 / (v247 + 1e-08)  # f32[n2]
+    v251 = np.abs(model_layers_4_scale_bar) < np.inf     # bool[n2]   |model_layers_4_scale_bar| < ∞
     # f32[n2]   maximum(model_layers_4_scale_bar, −9.22337e+18)
-    v251 = np.maximum(model_layers_4_scale_bar, -9.223372036854776e+18)
-    v252 = np.minimum(v251, 9.223372036854776e+18)            # f32[n2]   minimum(v251, 9.22337e+18)
-    # f32[n2]   v252 if v250 else model_layers_4_scale_bar
-    v253 = np.where(v250, v252, model_layers_4_scale_bar)
-    # f32[n2]   0.9 · state_0_m_layers_4_scale + 0.1 · v253
-    new_state_0_m_layers_4_scale = 0.9 * state_0_m_layers_4_scale + 0.09999999999999998 * v253
-    v258 = 0.0010000000000000009 * np.square(v253)            # f32[n2]   0.001 · v253²
-    new_state_0_v_layers_4_scale = 0.999 * state_0_v_layers_4_scale + v258  # f32[n2]
-    # f32[n2]   √(new_state_0_v_layers_4_scale / v156)
-    v261 = np.sqrt(new_state_0_v_layers_4_scale / v156)
-    v263 = new_state_0_m_layers_4_scale / v158 / (v261 + 1e-08)  # f32[n2]
-    v265 = np.abs(model_layers_4_offset_bar) < np.inf   # bool[n2]   |model_layers_4_offset_bar| < ∞
+    v252 = np.maximum(model_layers_4_scale_bar, -9.223372036854776e+18)
+    v253 = np.minimum(v252, 9.223372036854776e+18)            # f32[n2]   minimum(v252, 9.22337e+18)
+    # f32[n2]   v253 if v251 else model_layers_4_scale_bar
+    v254 = np.where(v251, v253, model_layers_4_scale_bar)
+    # f32[n2]   0.9 · state_0_m_layers_4_scale + 0.1 · v254
+    new_state_0_m_layers_4_scale = 0.9 * state_0_m_layers_4_scale + 0.09999999999999998 * v254
+    v259 = 0.0010000000000000009 * np.square(v254)            # f32[n2]   0.001 · v254²
+    new_state_0_v_layers_4_scale = 0.999 * state_0_v_layers_4_scale + v259  # f32[n2]
+    # f32[n2]   √(new_state_0_v_layers_4_scale / v157)
+    v262 = np.sqrt(new_state_0_v_layers_4_scale / v157)
+    v264 = new_state_0_m_layers_4_scale / v159 / (v262 + 1e-08)  # f32[n2]
+    v266 = np.abs(model_layers_4_offset_bar) < np.inf   # bool[n2]   |model_layers_4_offset_bar| < ∞
     # f32[n2]   maximum(model_layers_4_offset_bar, −9.22337e+18)
-    v266 = np.maximum(model_layers_4_offset_bar, -9.223372036854776e+18)
-    v267 = np.minimum(v266, 9.223372036854776e+18)            # f32[n2]   minimum(v266, 9.22337e+18)
-    # f32[n2]   v267 if v265 else model_layers_4_offset_bar
-    v268 = np.where(v265, v267, model_layers_4_offset_bar)
-    # f32[n2]   0.9 · state_0_m_layers_4_offset + 0.1 · v268
-    new_state_0_m_layers_4_offset = 0.9 * state_0_m_layers_4_offset + 0.09999999999999998 * v268
-    v273 = 0.0010000000000000009 * np.square(v268)            # f32[n2]   0.001 · v268²
-    new_state_0_v_layers_4_offset = 0.999 * state_0_v_layers_4_offset + v273  # f32[n2]
-    # f32[n2]   √(new_state_0_v_layers_4_offset / v156)
-    v276 = np.sqrt(new_state_0_v_layers_4_offset / v156)
-    v278 = new_state_0_m_layers_4_offset / v158 / (v276 + 1e-08)  # f32[n2]
+    v267 = np.maximum(model_layers_4_offset_bar, -9.223372036854776e+18)
+    v268 = np.minimum(v267, 9.223372036854776e+18)            # f32[n2]   minimum(v267, 9.22337e+18)
+    # f32[n2]   v268 if v266 else model_layers_4_offset_bar
+    v269 = np.where(v266, v268, model_layers_4_offset_bar)
+    # f32[n2]   0.9 · state_0_m_layers_4_offset + 0.1 · v269
+    new_state_0_m_layers_4_offset = 0.9 * state_0_m_layers_4_offset + 0.09999999999999998 * v269
+    v274 = 0.0010000000000000009 * np.square(v269)            # f32[n2]   0.001 · v269²
+    new_state_0_v_layers_4_offset = 0.999 * state_0_v_layers_4_offset + v274  # f32[n2]
+    # f32[n2]   √(new_state_0_v_layers_4_offset / v157)
+    v277 = np.sqrt(new_state_0_v_layers_4_offset / v157)
+    v279 = new_state_0_m_layers_4_offset / v159 / (v277 + 1e-08)  # f32[n2]
     # bool[n2,n3]   |model_layers_6_weight_bar| < ∞
-    v280 = np.abs(model_layers_6_weight_bar) < np.inf
+    v281 = np.abs(model_layers_6_weight_bar) < np.inf
     # f32[n2,n3]   maximum(model_layers_6_weight_bar, −9.22337e+18)
-    v281 = np.maximum(model_layers_6_weight_bar, -9.223372036854776e+18)
-    v282 = np.minimum(v281, 9.223372036854776e+18)         # f32[n2,n3]   minimum(v281, 9.22337e+18)
-    # f32[n2,n3]   v282 if v280 else model_layers_6_weight_bar
-    v283 = np.where(v280, v282, model_layers_6_weight_bar)
-    # f32[n2,n3]   0.9 · state_0_m_layers_6_weight + 0.1 · v283
-    new_state_0_m_layers_6_weight = 0.9 * state_0_m_layers_6_weight + 0.09999999999999998 * v283
-    v288 = 0.0010000000000000009 * np.square(v283)            # f32[n2,n3]   0.001 · v283²
-    new_state_0_v_layers_6_weight = 0.999 * state_0_v_layers_6_weight + v288  # f32[n2,n3]
-    # f32[n2,n3]   √(new_state_0_v_layers_6_weight / v156)
-    v291 = np.sqrt(new_state_0_v_layers_6_weight / v156)
-    v293 = new_state_0_m_layers_6_weight / v158 / (v291 + 1e-08)  # f32[n2,n3]
-    v295 = np.abs(model_layers_6_bias_bar) < np.inf       # bool[n3]   |model_layers_6_bias_bar| < ∞
+    v282 = np.maximum(model_layers_6_weight_bar, -9.223372036854776e+18)
+    v283 = np.minimum(v282, 9.223372036854776e+18)         # f32[n2,n3]   minimum(v282, 9.22337e+18)
+    # f32[n2,n3]   v283 if v281 else model_layers_6_weight_bar
+    v284 = np.where(v281, v283, model_layers_6_weight_bar)
+    # f32[n2,n3]   0.9 · state_0_m_layers_6_weight + 0.1 · v284
+    new_state_0_m_layers_6_weight = 0.9 * state_0_m_layers_6_weight + 0.09999999999999998 * v284
+    v289 = 0.0010000000000000009 * np.square(v284)            # f32[n2,n3]   0.001 · v284²
+    new_state_0_v_layers_6_weight = 0.999 * state_0_v_layers_6_weight + v289  # f32[n2,n3]
+    # f32[n2,n3]   √(new_state_0_v_layers_6_weight / v157)
+    v292 = np.sqrt(new_state_0_v_layers_6_weight / v157)
+    v294 = new_state_0_m_layers_6_weight / v159 / (v292 + 1e-08)  # f32[n2,n3]
+    v296 = np.abs(model_layers_6_bias_bar) < np.inf       # bool[n3]   |model_layers_6_bias_bar| < ∞
     # f32[n3]   maximum(model_layers_6_bias_bar, −9.22337e+18)
-    v296 = np.maximum(model_layers_6_bias_bar, -9.223372036854776e+18)
-    v297 = np.minimum(v296, 9.223372036854776e+18)            # f32[n3]   minimum(v296, 9.22337e+18)
-    # f32[n3]   v297 if v295 else model_layers_6_bias_bar
-    v298 = np.where(v295, v297, model_layers_6_bias_bar)
-    # f32[n3]   0.9 · state_0_m_layers_6_bias + 0.1 · v298
-    new_state_0_m_layers_6_bias = 0.9 * state_0_m_layers_6_bias + 0.09999999999999998 * v298
-    v303 = 0.0010000000000000009 * np.square(v298)            # f32[n3]   0.001 · v298²
-    new_state_0_v_layers_6_bias = 0.999 * state_0_v_layers_6_bias + v303  # f32[n3]
-    # f32[n3]   √(new_state_0_v_layers_6_bias / v156)
-    v306 = np.sqrt(new_state_0_v_layers_6_bias / v156)
-    v308 = new_state_0_m_layers_6_bias / v158 / (v306 + 1e-08)  # f32[n3]
-    v310 = np.abs(model_layers_7_scale_bar) < np.inf     # bool[n3]   |model_layers_7_scale_bar| < ∞
+    v297 = np.maximum(model_layers_6_bias_bar, -9.223372036854776e+18)
+    v298 = np.minimum(v297, 9.223372036854776e+18)            # f32[n3]   minimum(v297, 9.22337e+18)
+    # f32[n3]   v298 if v296 else model_layers_6_bias_bar
+    v299 = np.where(v296, v298, model_layers_6_bias_bar)
+    # f32[n3]   0.9 · state_0_m_layers_6_bias + 0.1 · v299
+    new_state_0_m_layers_6_bias = 0.9 * state_0_m_layers_6_bias + 0.09999999999999998 * v299
+    v304 = 0.0010000000000000009 * np.square(v299)            # f32[n3]   0.001 · v299²
+    new_state_0_v_layers_6_bias = 0.999 * state_0_v_layers_6_bias + v304  # f32[n3]
+    # f32[n3]   √(new_state_0_v_layers_6_bias / v157)
+    v307 = np.sqrt(new_state_0_v_layers_6_bias / v157)
+    v309 = new_state_0_m_layers_6_bias / v159 / (v307 + 1e-08)  # f32[n3]
+    v311 = np.abs(model_layers_7_scale_bar) < np.inf     # bool[n3]   |model_layers_7_scale_bar| < ∞
     # f32[n3]   maximum(model_layers_7_scale_bar, −9.22337e+18)
-    v311 = np.maximum(model_layers_7_scale_bar, -9.223372036854776e+18)
-    v312 = np.minimum(v311, 9.223372036854776e+18)            # f32[n3]   minimum(v311, 9.22337e+18)
-    # f32[n3]   v312 if v310 else model_layers_7_scale_bar
-    v313 = np.where(v310, v312, model_layers_7_scale_bar)
-    # f32[n3]   0.9 · state_0_m_layers_7_scale + 0.1 · v313
-    new_state_0_m_layers_7_scale = 0.9 * state_0_m_layers_7_scale + 0.09999999999999998 * v313
-    v318 = 0.0010000000000000009 * np.square(v313)            # f32[n3]   0.001 · v313²
-    new_state_0_v_layers_7_scale = 0.999 * state_0_v_layers_7_scale + v318  # f32[n3]
-    # f32[n3]   √(new_state_0_v_layers_7_scale / v156)
-    v321 = np.sqrt(new_state_0_v_layers_7_scale / v156)
-    v323 = new_state_0_m_layers_7_scale / v158 / (v321 + 1e-08)  # f32[n3]
-    v325 = np.abs(model_layers_7_offset_bar) < np.inf   # bool[n3]   |model_layers_7_offset_bar| < ∞
+    v312 = np.maximum(model_layers_7_scale_bar, -9.223372036854776e+18)
+    v313 = np.minimum(v312, 9.223372036854776e+18)            # f32[n3]   minimum(v312, 9.22337e+18)
+    # f32[n3]   v313 if v311 else model_layers_7_scale_bar
+    v314 = np.where(v311, v313, model_layers_7_scale_bar)
+    # f32[n3]   0.9 · state_0_m_layers_7_scale + 0.1 · v314
+    new_state_0_m_layers_7_scale = 0.9 * state_0_m_layers_7_scale + 0.09999999999999998 * v314
+    v319 = 0.0010000000000000009 * np.square(v314)            # f32[n3]   0.001 · v314²
+    new_state_0_v_layers_7_scale = 0.999 * state_0_v_layers_7_scale + v319  # f32[n3]
+    # f32[n3]   √(new_state_0_v_layers_7_scale / v157)
+    v322 = np.sqrt(new_state_0_v_layers_7_scale / v157)
+    v324 = new_state_0_m_layers_7_scale / v159 / (v322 + 1e-08)  # f32[n3]
+    v326 = np.abs(model_layers_7_offset_bar) < np.inf   # bool[n3]   |model_layers_7_offset_bar| < ∞
     # f32[n3]   maximum(model_layers_7_offset_bar, −9.22337e+18)
-    v326 = np.maximum(model_layers_7_offset_bar, -9.223372036854776e+18)
-    v327 = np.minimum(v326, 9.223372036854776e+18)            # f32[n3]   minimum(v326, 9.22337e+18)
-    # f32[n3]   v327 if v325 else model_layers_7_offset_bar
-    v328 = np.where(v325, v327, model_layers_7_offset_bar)
-    # f32[n3]   0.9 · state_0_m_layers_7_offset + 0.1 · v328
-    new_state_0_m_layers_7_offset = 0.9 * state_0_m_layers_7_offset + 0.09999999999999998 * v328
-    v333 = 0.0010000000000000009 * np.square(v328)            # f32[n3]   0.001 · v328²
-    new_state_0_v_layers_7_offset = 0.999 * state_0_v_layers_7_offset + v333  # f32[n3]
-    # f32[n3]   √(new_state_0_v_layers_7_offset / v156)
-    v336 = np.sqrt(new_state_0_v_layers_7_offset / v156)
-    v338 = new_state_0_m_layers_7_offset / v158 / (v336 + 1e-08)  # f32[n3]
+    v327 = np.maximum(model_layers_7_offset_bar, -9.223372036854776e+18)
+    v328 = np.minimum(v327, 9.223372036854776e+18)            # f32[n3]   minimum(v327, 9.22337e+18)
+    # f32[n3]   v328 if v326 else model_layers_7_offset_bar
+    v329 = np.where(v326, v328, model_layers_7_offset_bar)
+    # f32[n3]   0.9 · state_0_m_layers_7_offset + 0.1 · v329
+    new_state_0_m_layers_7_offset = 0.9 * state_0_m_layers_7_offset + 0.09999999999999998 * v329
+    v334 = 0.0010000000000000009 * np.square(v329)            # f32[n3]   0.001 · v329²
+    new_state_0_v_layers_7_offset = 0.999 * state_0_v_layers_7_offset + v334  # f32[n3]
+    # f32[n3]   √(new_state_0_v_layers_7_offset / v157)
+    v337 = np.sqrt(new_state_0_v_layers_7_offset / v157)
+    v339 = new_state_0_m_layers_7_offset / v159 / (v337 + 1e-08)  # f32[n3]
     # bool[n3,n4]   |model_layers_9_weight_bar| < ∞
-    v340 = np.abs(model_layers_9_weight_bar) < np.inf
+    v341 = np.abs(model_layers_9_weight_bar) < np.inf
     # f32[n3,n4]   maximum(model_layers_9_weight_bar, −9.22337e+18)
-    v341 = np.maximum(model_layers_9_weight_bar, -9.223372036854776e+18)
-    v342 = np.minimum(v341, 9.223372036854776e+18)         # f32[n3,n4]   minimum(v341, 9.22337e+18)
-    # f32[n3,n4]   v342 if v340 else model_layers_9_weight_bar
-    v343 = np.where(v340, v342, model_layers_9_weight_bar)
-    # f32[n3,n4]   0.9 · state_0_m_layers_9_weight + 0.1 · v343
-    new_state_0_m_layers_9_weight = 0.9 * state_0_m_layers_9_weight + 0.09999999999999998 * v343
-    v348 = 0.0010000000000000009 * np.square(v343)            # f32[n3,n4]   0.001 · v343²
-    new_state_0_v_layers_9_weight = 0.999 * state_0_v_layers_9_weight + v348  # f32[n3,n4]
-    # f32[n3,n4]   √(new_state_0_v_layers_9_weight / v156)
-    v351 = np.sqrt(new_state_0_v_layers_9_weight / v156)
-    v353 = new_state_0_m_layers_9_weight / v158 / (v351 + 1e-08)  # f32[n3,n4]
-    v355 = np.abs(model_layers_9_bias_bar) < np.inf       # bool[n4]   |model_layers_9_bias_bar| < ∞
+    v342 = np.maximum(model_layers_9_weight_bar, -9.223372036854776e+18)
+    v343 = np.minimum(v342, 9.223372036854776e+18)         # f32[n3,n4]   minimum(v342, 9.22337e+18)
+    # f32[n3,n4]   v343 if v341 else model_layers_9_weight_bar
+    v344 = np.where(v341, v343, model_layers_9_weight_bar)
+    # f32[n3,n4]   0.9 · state_0_m_layers_9_weight + 0.1 · v344
+    new_state_0_m_layers_9_weight = 0.9 * state_0_m_layers_9_weight + 0.09999999999999998 * v344
+    v349 = 0.0010000000000000009 * np.square(v344)            # f32[n3,n4]   0.001 · v344²
+    new_state_0_v_layers_9_weight = 0.999 * state_0_v_layers_9_weight + v349  # f32[n3,n4]
+    # f32[n3,n4]   √(new_state_0_v_layers_9_weight / v157)
+    v352 = np.sqrt(new_state_0_v_layers_9_weight / v157)
+    v354 = new_state_0_m_layers_9_weight / v159 / (v352 + 1e-08)  # f32[n3,n4]
+    v356 = np.abs(model_layers_9_bias_bar) < np.inf       # bool[n4]   |model_layers_9_bias_bar| < ∞
     # f32[n4]   maximum(model_layers_9_bias_bar, −9.22337e+18)
-    v356 = np.maximum(model_layers_9_bias_bar, -9.223372036854776e+18)
-    v357 = np.minimum(v356, 9.223372036854776e+18)            # f32[n4]   minimum(v356, 9.22337e+18)
-    # f32[n4]   v357 if v355 else model_layers_9_bias_bar
-    v358 = np.where(v355, v357, model_layers_9_bias_bar)
-    # f32[n4]   0.9 · state_0_m_layers_9_bias + 0.1 · v358
-    new_state_0_m_layers_9_bias = 0.9 * state_0_m_layers_9_bias + 0.09999999999999998 * v358
-    v363 = 0.0010000000000000009 * np.square(v358)            # f32[n4]   0.001 · v358²
-    new_state_0_v_layers_9_bias = 0.999 * state_0_v_layers_9_bias + v363  # f32[n4]
-    # f32[n4]   √(new_state_0_v_layers_9_bias / v156)
-    v366 = np.sqrt(new_state_0_v_layers_9_bias / v156)
-    v368 = new_state_0_m_layers_9_bias / v158 / (v366 + 1e-08)  # f32[n4]
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v173  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v188  # f32[n1]
-    new_model_layers_1_scale = model_layers_1_scale + -0.001 * v203  # f32[n1]
-    new_model_layers_1_offset = model_layers_1_offset + -0.001 * v218  # f32[n1]
-    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v233  # f32[n1,n2]
-    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v248  # f32[n2]
-    new_model_layers_4_scale = model_layers_4_scale + -0.001 * v263  # f32[n2]
-    new_model_layers_4_offset = model_layers_4_offset + -0.001 * v278  # f32[n2]
-    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v293  # f32[n2,n3]
-    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v308  # f32[n3]
-    new_model_layers_7_scale = model_layers_7_scale + -0.001 * v323  # f32[n3]
-    new_model_layers_7_offset = model_layers_7_offset + -0.001 * v338  # f32[n3]
-    new_model_layers_9_weight = model_layers_9_weight + -0.001 * v353  # f32[n3,n4]
-    new_model_layers_9_bias = model_layers_9_bias + -0.001 * v368  # f32[n4]
+    v357 = np.maximum(model_layers_9_bias_bar, -9.223372036854776e+18)
+    v358 = np.minimum(v357, 9.223372036854776e+18)            # f32[n4]   minimum(v357, 9.22337e+18)
+    # f32[n4]   v358 if v356 else model_layers_9_bias_bar
+    v359 = np.where(v356, v358, model_layers_9_bias_bar)
+    # f32[n4]   0.9 · state_0_m_layers_9_bias + 0.1 · v359
+    new_state_0_m_layers_9_bias = 0.9 * state_0_m_layers_9_bias + 0.09999999999999998 * v359
+    v364 = 0.0010000000000000009 * np.square(v359)            # f32[n4]   0.001 · v359²
+    new_state_0_v_layers_9_bias = 0.999 * state_0_v_layers_9_bias + v364  # f32[n4]
+    # f32[n4]   √(new_state_0_v_layers_9_bias / v157)
+    v367 = np.sqrt(new_state_0_v_layers_9_bias / v157)
+    v369 = new_state_0_m_layers_9_bias / v159 / (v367 + 1e-08)  # f32[n4]
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v174  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v189  # f32[n1]
+    new_model_layers_1_scale = model_layers_1_scale + -0.001 * v204  # f32[n1]
+    new_model_layers_1_offset = model_layers_1_offset + -0.001 * v219  # f32[n1]
+    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v234  # f32[n1,n2]
+    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v249  # f32[n2]
+    new_model_layers_4_scale = model_layers_4_scale + -0.001 * v264  # f32[n2]
+    new_model_layers_4_offset = model_layers_4_offset + -0.001 * v279  # f32[n2]
+    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v294  # f32[n2,n3]
+    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v309  # f32[n3]
+    new_model_layers_7_scale = model_layers_7_scale + -0.001 * v324  # f32[n3]
+    new_model_layers_7_offset = model_layers_7_offset + -0.001 * v339  # f32[n3]
+    new_model_layers_9_weight = model_layers_9_weight + -0.001 * v354  # f32[n3,n4]
+    new_model_layers_9_bias = model_layers_9_bias + -0.001 * v369  # f32[n4]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_1_scale,
         new_model_layers_1_offset, new_model_layers_3_weight, new_model_layers_3_bias,
@@ -338,7 +339,7 @@ def step(
         new_state_0_v_layers_3_weight, new_state_0_v_layers_3_bias, new_state_0_v_layers_4_scale,
         new_state_0_v_layers_4_offset, new_state_0_v_layers_6_weight, new_state_0_v_layers_6_bias,
         new_state_0_v_layers_7_scale, new_state_0_v_layers_7_offset, new_state_0_v_layers_9_weight,
-        new_state_0_v_layers_9_bias, v71,
+        new_state_0_v_layers_9_bias, v72,
     )
 
 
@@ -414,3 +415,9 @@ def erf(x):
     y = np.where(small, inner, np.where(middle, outer, tail))
     dtype = np.result_type(x) if np.result_type(x).kind == "f" else np.float64
     return np.copysign(np.where(np.isnan(a), a, y), x).astype(dtype)[()]
+
+
+def require_range(x, low, high, name):
+    if np.size(x) and not (np.min(x) >= low and (high is None or np.max(x) <= high)):
+        raise ValueError(f"{name} got a label outside its range, {low} to {high}")
+    return x

@@ -133,6 +133,20 @@ def along_transposed(dtype: str, index: str) -> Kernel:
     return _indexing_kernel(body, dtype, index, _INNER + _index_check(f"indices[{here}]", _ENTRY))
 
 
+def require_range(dtype: str, bounded: bool) -> Kernel:
+    """A copy; an element outside low … high (or below low) is reported."""
+    number = "f64" if dtype in ("f32", "f64") else "i64"
+    within = f"v >= {number}(i64(low))" + (f" and v <= {number}(i64(high))" if bounded else "")
+    text = (
+        "def kernel(lo, hi, x, out, low, high, status):\n"
+        "    for i in range(lo, hi):\n"
+        "        out[i] = x[i]\n"
+        f"        v = {number}(x[i])\n"
+        f"        if not ({within}):\n            status[0] = 2\n"
+    )
+    return Kernel.of(text, f"x:{dtype} out:{dtype} low:size high:size status:i64")
+
+
 def cumulative_sum(dtype: str) -> Kernel:
     """Running sums along the middle of L, n, T."""
     text = (

@@ -120,6 +120,14 @@ def _cumulative(binding: Binding, op: Statement) -> None:
     )
 
 
+def _require_range(binding: Binding, op: Statement) -> None:
+    low, high = op.equation.params["low"], op.equation.params["high"]
+    kernel = library_kernels.require_range(dtype_name(op.out.dtype), high is not None)
+    count = math.prod(map(binding.number, op.out.shape))
+    ends = [low, 0 if high is None else binding.number(high)]
+    _serial(binding, kernel, count, [_input(binding, op, 0), (op.out, 0), *ends, ("status", 0)])
+
+
 def _argument(order: str) -> Callable[[Binding, Statement], None]:
     def bind(binding: Binding, op: Statement) -> None:
         x = op.reads[0]
@@ -164,6 +172,7 @@ SPECIAL: dict[str, Callable[[Binding, Statement], None]] = {
     "cumulative_sum": _cumulative,
     "fold_in": _fold_in,
     "random_bits": _random_bits,
+    "require_range": _require_range,
     "scatter_slice": _scatter_slice,
     "take": _take,
     "take_along_axis": _along,
