@@ -35,9 +35,11 @@ def hold_folder(path: Path) -> Iterator[None]:
     _HELD.add(descriptor)
     try:
         _lock(descriptor, path)
-        yield
-        with suppress(OSError):  # a child of a fork that has not let go yet shares the lock
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # a child of a fork that has not let go yet shares the lock
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         _HELD.discard(descriptor)
         os.close(descriptor)
