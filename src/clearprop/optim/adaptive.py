@@ -6,16 +6,12 @@ import functools
 import warnings
 from typing import Any
 
-import numpy as np
-
 from clearprop.errors import checked_call
 from clearprop.nn.argument_checks import require_flag
 from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Range, hyper
-from clearprop.optim.lengths import clip_to_squares
+from clearprop.optim.lengths import kept_square
 from clearprop.optim.transform import Leafwise
-from clearprop.program.types import type_of
-from clearprop.program.values import raw
-from clearprop.rules.elementwise import clip, maximum, minimum, sign, sqrt, square, where
+from clearprop.rules.elementwise import clip, maximum, sign, sqrt, square, where
 from clearprop.rules.structural import zeros_like
 
 
@@ -102,11 +98,11 @@ class scale_by_adam(_Moments):
     def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
         *largest, of_v, of_m = rest
-        g = clip_to_squares(g)
         m = self.b1 * m + (1 - self.b1) * g
         v = self.b2 * v + (1 - self.b2) * square(g)
         largest = [maximum(before, v) for before in largest]
-        return m / of_m / (sqrt((largest or [v])[0] / of_v) + self.eps), m, v, *largest
+        scaled = m / of_m / (sqrt((largest or [v])[0] / of_v) + self.eps)
+        return scaled, m, kept_square(v), *largest
 
 
 class scale_by_nadam(_Moments):
@@ -144,11 +140,11 @@ class scale_by_nadam(_Moments):
     def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
         *largest, of_v, of_m, of_g = rest
-        g = clip_to_squares(g)
         m = self.b1 * m + (1 - self.b1) * g
         v = self.b2 * v + (1 - self.b2) * square(g)
         largest = [maximum(before, v) for before in largest]
-        return (m * of_m + g * of_g) / (sqrt((largest or [v])[0] / of_v) + self.eps), m, v, *largest
+        scaled = (m * of_m + g * of_g) / (sqrt((largest or [v])[0] / of_v) + self.eps)
+        return scaled, m, kept_square(v), *largest
 
 
 class scale_by_radam(_Moments):
@@ -172,13 +168,12 @@ class scale_by_radam(_Moments):
     def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
         *largest, of_v, of_m, known, r = rest
-        g = clip_to_squares(g)
         m = self.b1 * m + (1 - self.b1) * g
         v = self.b2 * v + (1 - self.b2) * square(g)
         largest = [maximum(before, v) for before in largest]
         ahead = m / of_m
         scaled = ahead / (sqrt((largest or [v])[0] / of_v) + self.eps)
-        return where(known, r * scaled, ahead), m, v, *largest
+        return where(known, r * scaled, ahead), m, kept_square(v), *largest
 
 
 class scale_by_nradam(scale_by_nadam):
@@ -200,13 +195,12 @@ class scale_by_nradam(scale_by_nadam):
     def leaf(self, g: Any, p: Any, m: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
         *largest, of_v, of_m, of_g, known, r = rest
-        g = clip_to_squares(g)
         m = self.b1 * m + (1 - self.b1) * g
         v = self.b2 * v + (1 - self.b2) * square(g)
         largest = [maximum(before, v) for before in largest]
         ahead = m * of_m + g * of_g
         scaled = ahead / (sqrt((largest or [v])[0] / of_v) + self.eps)
-        return where(known, r * scaled, ahead), m, v, *largest
+        return where(known, r * scaled, ahead), m, kept_square(v), *largest
 
 
 def rectification(b2: float, t: Any) -> tuple[Any, Any]:
@@ -249,12 +243,11 @@ class scale_by_rms(Leafwise):
 
     def leaf(self, g: Any, p: Any, v: Any, *rest: Any) -> tuple[Any, ...]:
         """The rule."""
-        g = clip_to_squares(g)
         v = self.decay * v + (1 - self.decay) * square(g)
         if not rest:
-            return g / (sqrt(v) + self.eps), v
+            return g / (sqrt(v) + self.eps), kept_square(v)
         mean = self.decay * rest[0] + (1 - self.decay) * g
-        return g / (sqrt(maximum(v - square(mean), 0.0)) + self.eps), v, mean
+        return g / (sqrt(maximum(v - square(mean), 0.0)) + self.eps), kept_square(v), mean
 
 
 class scale_by_adagrad(Leafwise):
@@ -279,9 +272,8 @@ class scale_by_adagrad(Leafwise):
 
     def leaf(self, g: Any, p: Any, v: Any) -> tuple[Any, ...]:
         """The rule."""
-        g = clip_to_squares(g)
-        v = minimum(v + square(g), float(np.finfo(type_of(raw(g)).dtype).max))
-        return g / (sqrt(v) + self.eps), v
+        v = v + square(g)
+        return g / (sqrt(v) + self.eps), kept_square(v)
 
 
 class scale_by_lion(Leafwise):

@@ -9,7 +9,7 @@ import numpy as np
 from clearprop.arrays.tensor import Tensor
 from clearprop.optim.first_order import adam
 from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, SHARE, Choices, Range, hyper
-from clearprop.optim.lengths import clip_to_squares
+from clearprop.optim.lengths import kept_square
 from clearprop.optim.schedules import Schedule
 from clearprop.optim.transform import Leafwise, ParameterView, Transform, operand
 from clearprop.rules.elementwise import floor, maximum, minimum, sqrt, square, where
@@ -168,9 +168,8 @@ class schedule_free(Leafwise):
         """The rule; x is not kept: it follows from y and z."""
         *v, rate, c = rest
         if v:
-            g = clip_to_squares(g)
             v = [self.b2 * v[0] + (1 - self.b2) * square(g)]
-            g = g / (sqrt(v[0]) + self.eps)
+            g, v = g / (sqrt(v[0]) + self.eps), [kept_square(v[0])]
         g = g + self.weight_decay * p
         return c * (z - p) + rate * (self.b1 * (1 - c) - 1) * g, z - rate * g, *v
 

@@ -10,7 +10,7 @@ import numpy as np
 from clearprop.arrays.tensor import Tensor
 from clearprop.optim.basic_transforms import MASKS, Mask, add_weight_decay, scale_by_learning_rate
 from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, hyper
-from clearprop.optim.lengths import clip_to_squares
+from clearprop.optim.lengths import kept_square
 from clearprop.optim.schedules import Schedule
 from clearprop.optim.transform import Composed, ParameterView, Transform, operand, scalar_like
 from clearprop.optim.update_arguments import require_argument
@@ -95,9 +95,9 @@ class scale_by_curvature(_Probed):
     def leaf(self, t: Any, g: Any, curvature: Any, m: Any, h: Any) -> tuple[Any, Any, Any]:
         """The rule."""
         m = self.b1 * m + (1 - self.b1) * g
-        h = self.b2 * h + (1 - self.b2) * square(clip_to_squares(curvature))
+        h = self.b2 * h + (1 - self.b2) * square(curvature)
         scale = sqrt(h / scalar_like(1 - self.b2**t, g)) ** self.power
-        return m / scalar_like(1 - self.b1**t, g) / (scale + self.eps), m, h
+        return m / scalar_like(1 - self.b1**t, g) / (scale + self.eps), m, kept_square(h)
 
 
 class scale_by_clipped_curvature(_Probed):

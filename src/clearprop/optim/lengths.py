@@ -15,13 +15,11 @@ import numpy as np
 from clearprop.optim.transform import scalar_like
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
-from clearprop.rules.elementwise import abs, astype, clip, sqrt, square, where
+from clearprop.rules.elementwise import astype, sqrt, square, where
 from clearprop.rules.reductions import sum
 
 SHRINK = {np.dtype(np.float32): 2.0**-80, np.dtype(np.float64): 2.0**-640}
 """2⁻ᵏ: the square of the largest number times this is far below it, that of one whose square overflows far above 0."""
-LARGEST = {np.dtype(np.float32): 2.0**63, np.dtype(np.float64): 2.0**511}
-"""Half the root of the largest number: its square may still be divided by what averages are corrected with."""
 
 
 class Length(NamedTuple):
@@ -47,15 +45,17 @@ def length_of(leaves: Sequence[Any]) -> Length:
         return Length(0.0, 1.0)
     dtype = np.result_type(*(type_of(raw(x)).dtype for x in given))
     wide = [x if type_of(raw(x)).dtype == dtype else astype(x, dtype=dtype) for x in given]
-    by = _factor(_total([sum(square(x)) for x in wide]), dtype)
-    return Length(_total([sum(square(x * by)) for x in wide]), by)
+    plain = _total([sum(square(x)) for x in wide])
+    by = _factor(plain, dtype)
+    return Length(_either(plain, _total([sum(square(x * by)) for x in wide])), by)
 
 
 def unit_lengths(x: Any, axes: tuple[int, ...] | None) -> Length:
     """The lengths along these axes of one array (None: along all), which stay as axes of size 1."""
     keepdims = axes is not None
-    by = _factor(sum(square(x), axis=axes, keepdims=keepdims), type_of(raw(x)).dtype)
-    return Length(sum(square(x * by), axis=axes, keepdims=keepdims), by)
+    plain = sum(square(x), axis=axes, keepdims=keepdims)
+    by = _factor(plain, type_of(raw(x)).dtype)
+    return Length(_either(plain, sum(square(x * by), axis=axes, keepdims=keepdims)), by)
 
 
 def _factor(plain: Any, dtype: np.dtype[Any]) -> Any:
@@ -64,6 +64,11 @@ def _factor(plain: Any, dtype: np.dtype[Any]) -> Any:
     The sum is taken again with the factor, and not beside the plain one: two sums in one loop take longer than both.
     """
     return astype(where(plain < np.inf, 1.0, SHRINK[dtype]), dtype=dtype)
+
+
+def _either(plain: Any, shrunk: Any) -> Any:
+    """The plain sum where it is finite: with a factor of 1 compiled code might round another product first."""
+    return where(plain < np.inf, plain, shrunk)
 
 
 def _total(parts: Sequence[Any]) -> Any:
@@ -79,10 +84,10 @@ def inner_product(a: Sequence[Any], b: Sequence[Any]) -> Any:
     return _total(parts) if parts else 0.0
 
 
-def clip_to_squares(g: Any) -> Any:
-    """A gradient whose squares are numbers: what is larger than `LARGEST` counts as that, but ∞ and NaN stay.
+def kept_square(v: Any) -> Any:
+    """A sum or average of squares as it is kept: NaN where it has overflown.
 
-    A rule that divides by the root of g² would stand still for ever where g² is ∞, and say nothing.
+    The step is divided by its root, so it is 0 there, and would be 0 for ever without a word; so the next one is NaN,
+    which training tells.  The step itself is left alone: compiled code rounds it together with what comes after it.
     """
-    limit = LARGEST[type_of(raw(g)).dtype]
-    return where(abs(g) < np.inf, clip(g, -limit, limit), g)
+    return where(v < np.inf, v, np.nan)

@@ -13,7 +13,7 @@ from clearprop.optim.hyperparameters import COUNT, NOT_NEGATIVE, POSITIVE, SHARE
 from clearprop.optim.lengths import inner_product, length_of
 from clearprop.optim.transform import ParameterView, Transform, operand, result, scalar_like
 from clearprop.optim.update_arguments import move_parameters, require_argument, require_loss
-from clearprop.rules.elementwise import abs, exp, floor, less_equal, logical_and, maximum, minimum, where
+from clearprop.rules.elementwise import abs, equal, exp, floor, less_equal, logical_and, maximum, minimum, where
 
 _TINY = float(np.finfo(np.float32).tiny)  # keeps 0/0 away
 _SMALLEST = 1e-12  # from here a rate that was halved too often still grows back
@@ -164,7 +164,10 @@ class hypergradient(Transform):
         given, before = view.gradients(grads), view.gradients(state["before"])
         new, old = length_of(given), length_of(before)
         shrunk = [[None if x is None else n.shrink(x) for x in xs] for n, xs in ((new, given), (old, before))]
-        cosine = -inner_product(*shrunk) / maximum(new.norm * old.norm, _TINY)
+        with np.errstate(over="ignore", invalid="ignore"):  # where it overflows the other product counts
+            plain = inner_product(given, before)
+        product = where(equal(new.by * old.by, 1.0), plain, inner_product(*shrunk))
+        cosine = -product / maximum(new.norm * old.norm, _TINY)
         factor = operand(state["factor"]) * exp(self.kappa * cosine)
         updates, inner = self.inner.update(grads, state["inner"], params, **extra)
         steps = view.gradients(updates)
