@@ -37,6 +37,28 @@ y = cl.relu(x @ w + b)
 """
 
 
+COMMAND = """
+import clearprop.cli.app, clearprop.cli.train_session
+import contextlib, io, os, tempfile
+from clearprop.cli import main
+from clearprop.compiler.epoch_loop import NativeLoop
+os.chdir(tempfile.mkdtemp())
+first_call = NativeLoop.run
+
+
+def stop(self, *arguments):
+    sys.setprofile(None)
+    return first_call(self, *arguments)
+
+
+NativeLoop.run = stop
+"""
+TRAIN = """
+with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    main(["train", PACKAGE + "/data/datasets/penguins.csv", "--epochs", "1", "--out", "run"])
+"""
+
+
 def files_entered(before, walk):
     """Files whose functions `walk` calls, after `before`; bodies of modules, which imports run, do not count."""
     code = COUNT.format(before=before, walk=walk)
@@ -46,7 +68,10 @@ def files_entered(before, walk):
 
 @pytest.mark.parametrize(
     ("name", "before", "walk", "most"),
-    [("an explanation of the neuron", NEURON, "str(cl.explain(y, wrt=w))", 34)],
+    [
+        ("an explanation of the neuron", NEURON, "str(cl.explain(y, wrt=w))", 34),
+        ("a training of the penguins, to its first native call", COMMAND, TRAIN, 110),
+    ],
 )
 def test_few_files_are_passed(name, before, walk, most):
     found = files_entered(before, walk)
