@@ -48,10 +48,10 @@ class ClearpropError(Exception):
     @property
     def message(self) -> str:
         """Headline and parts as printed: what a terminal would obey is written out, and endless words are cut."""
-        lines = [_shown(self.headline)]
+        lines = [_message_text(self.headline)]
         for name, text in self.parts.items():
             if text:
-                lines.append(f"  {name:<9} " + _shown(text).replace("\n", "\n" + " " * 12))
+                lines.append(f"  {name:<9} " + _message_text(text).replace("\n", "\n" + " " * 12))
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -131,7 +131,7 @@ def printable(text: str, keep: str = "") -> str:
 _LONG_WORD = re.compile(r"(\S{200})\S{100,}(\S{20})")
 
 
-def _shown(text: str) -> str:
+def _message_text(text: str) -> str:
     return _LONG_WORD.sub(r"\1 … \2", printable(text, keep="\n"))
 
 

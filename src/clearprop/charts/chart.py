@@ -93,6 +93,10 @@ def save_chart(path: str | Path, chart: Chart, *more: Chart) -> Path:
     """Draw a chart into a file, or several, two beside one another, which share the names of their curves.
 
     Raises ArgumentError for another kind of file or without matplotlib, RunError if the file cannot be written.
+
+    >>> chart = Chart("Loss", [Curve("training", [1, 2, 3], [1.0, 0.5, 0.4])], Axis("epoch", whole=True), Axis("loss"))
+    >>> save_chart("loss.svg", chart).name
+    'loss.svg'
     """
     path = Path(path)
     suffix = path.suffix.lower()

@@ -45,7 +45,11 @@ class Charts:
 
 
 def measure_chart(title: str, curves: Sequence[Curve], name: str) -> Chart:
-    """Lines by epoch; the axis of a loss that falls far is logarithmic."""
+    """Lines by epoch; the axis of a loss that falls far is logarithmic.
+
+    >>> measure_chart("loss", [Curve("training", [1, 2], [100.0, 0.1])], "loss").y.logarithmic
+    True
+    """
     values = [v for c in curves for v in np.ravel(c.y).tolist() if 0 < v < math.inf]
     logarithmic = name == "loss" and bool(values) and max(values) > 20 * min(values)
     return Chart(title, curves, Axis("epoch", whole=True), Axis(name, logarithmic))

@@ -75,7 +75,7 @@ def _no_column(frame: Frame, asked: str) -> DataError:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ColumnFacts:
     """What a column holds in all its rows: enough to decide whether it is used, and as what.
 
     `distinct` is the number of different values that are there (None: more than `MOST_TEXTS`); of numbers that are no
@@ -96,7 +96,7 @@ class Facts:
     slip: tuple[str, str] | None = None
 
 
-def feature_facts(column: Column) -> Facts:
+def feature_facts(column: Column) -> ColumnFacts:
     """The facts of a feature column that is held in memory."""
     present = column.present
     some = len(present) > 0
@@ -104,7 +104,7 @@ def feature_facts(column: Column) -> Facts:
         distinct = len(set(present.tolist()))
     else:
         distinct = 0 if not some else 1 if present.min() == present.max() else 2
-    return Facts(
+    return ColumnFacts(
         column.name,
         column.kind,
         rows=len(column.values),
@@ -125,14 +125,14 @@ def counts_rows(values: NDArray[Any], row: int, start: float | None) -> bool:
     return bool(float(first).is_integer() and np.array_equal(values, first + np.arange(row, row + len(values))))
 
 
-def target_facts(target: Column, place: Locator) -> Facts:
+def target_facts(target: Column, place: Locator) -> ColumnFacts:
     """The facts of a target column that is held in memory and has no missing values."""
     category = target.kind == "category"
     slip = None
     if category:
         row = next((i for i, text in enumerate(target.values) if not is_number(text)), 0)
         slip = (target.values[row], place(target.name, row))
-    return Facts(
+    return ColumnFacts(
         target.name,
         target.kind,
         rows=len(target.values),
@@ -145,7 +145,7 @@ def target_facts(target: Column, place: Locator) -> Facts:
     )
 
 
-def decide_task(facts: Facts, asked: str, source: str) -> tuple[Task, str]:
+def decide_task(facts: ColumnFacts, asked: str, source: str) -> tuple[Task, str]:
     """The task that a target sets, and the reason as a sentence.
 
     Text and truth values are classes.  Whole numbers are classes if they take at most `MOST_CLASSES` values
@@ -153,6 +153,7 @@ def decide_task(facts: Facts, asked: str, source: str) -> tuple[Task, str]:
     """
     if asked != "auto" and asked not in get_args(Task):
         raise unknown_name("task", asked, ["auto", *get_args(Task)], where="--task")
+    # What is counted decides first, what was asked for overrules it; a target that is not counted has too many values.
     distinct = MOST_TEXTS + 1 if facts.distinct is None else facts.distinct
     few = distinct <= MOST_CLASSES and distinct * ROWS_PER_CLASS <= facts.rows
     found: Task = "classification" if facts.kind != "number" or (facts.whole and few) else "regression"
@@ -168,8 +169,9 @@ def decide_task(facts: Facts, asked: str, source: str) -> tuple[Task, str]:
     return task, f"{task}{how}: the target {facts.name!r} holds {number} different {values}"
 
 
-def check_target(facts: Facts, task: Task, distinct: int, source: str) -> None:
+def check_target(facts: ColumnFacts, task: Task, distinct: int, source: str) -> None:
     """Raise DataError for a target that the task cannot have: text, one value, nearly one class per row."""
+    # From the error that explains most to the one that explains least: text, then one value, then too many.
     rows = facts.rows
     if task == "regression" and facts.kind == "category" and facts.slip is not None:
         raise text_in_regression(facts.name, *facts.slip)
@@ -207,7 +209,7 @@ def text_in_regression(name: str, text: str, where: str) -> DataError:
     )
 
 
-def drop_reason(facts: Facts, is_array: bool) -> str:
+def drop_reason(facts: ColumnFacts, is_array: bool) -> str:
     """Why a feature column is left out; empty if it is used.  Columns of arrays are all used."""
     if is_array:
         return ""
@@ -248,7 +250,11 @@ def used_column(column: Column, place: Locator) -> Column:
 
 
 def is_mixed(numbers: int, slips: int) -> bool:
-    """Whether texts that are no numbers are slips: at most one in ten, among more than `FEW_VALUES` numbers."""
+    """Whether texts that are no numbers are slips: at most one in ten, among more than `FEW_VALUES` numbers.
+
+    >>> is_mixed(numbers=100, slips=2), is_mixed(numbers=10, slips=2)
+    (True, False)
+    """
     return slips > 0 and numbers > FEW_VALUES and numbers >= 9 * slips
 
 

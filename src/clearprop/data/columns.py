@@ -85,14 +85,22 @@ class Frame:
 
 
 def number_text(value: float) -> str:
-    """A number as a class name or a message shows it: whole numbers without a point."""
+    """A number as a class name or a message shows it: whole numbers without a point.
+
+    >>> number_text(3.0), number_text(0.5)
+    ('3', '0.5')
+    """
     if not np.isfinite(value):
         return str(float(value))
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
 def as_category(column: Column) -> Column:
-    """The column as text, as it was written; else whole numbers without a point, and `false` and `true`."""
+    """The column as text, as it was written; else whole numbers without a point, and `false` and `true`.
+
+    >>> as_category(Column("a", "number", np.array([1.0, np.nan]))).values.tolist()
+    ['1', None]
+    """
     if column.kind == "category":
         return column
     if column.spelling is not None:
@@ -120,6 +128,9 @@ def as_number(column: Column, place: Locator) -> Column:
     """The column as numbers; booleans count as 0 and 1.
 
     Raises DataError where a text stands, or where a number is infinite, and says in which row.
+
+    >>> as_number(Column("a", "category", np.array(["1", None], dtype=object)), lambda *_: "here").values.tolist()
+    [1.0, nan]
     """
     if column.kind == "category":
         slips = (row for row, text in enumerate(column.values) if text is not None and not is_number(text))
@@ -168,7 +179,11 @@ def as_boolean(column: Column, place: Locator) -> Column:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a number as Python writes one."""
+    """Whether a text is a number as Python writes one.
+
+    >>> is_number("1e3"), is_number("1,000")
+    (True, False)
+    """
     try:
         float(text)
     except ValueError:
@@ -188,12 +203,20 @@ def text_among_numbers(column: Column, row: int, place: Locator) -> DataError:
 
 
 def name_list(names: list[str] | tuple[str, ...], limit: int = 12) -> str:
-    """Names in a row, cut after `limit`: `a, b, … (500 in all)`."""
+    """Names in a row, cut after `limit`: `a, b, … (500 in all)`.
+
+    >>> name_list(["a", "b", "c"], limit=2)
+    'a, b, … (3 in all)'
+    """
     if len(names) <= limit:
         return ", ".join(names)
     return ", ".join(names[:limit]) + f", … ({len(names)} in all)"
 
 
 def quantity(number: int, what: str, plural: str = "") -> str:
-    """`1 row`, `2 rows`, `2 classes`."""
+    """`1 row`, `2 rows`, `2 classes`.
+
+    >>> quantity(1, "row"), quantity(2, "class", "classes")
+    ('1 row', '2 classes')
+    """
     return f"{number} {what if number == 1 else plural or what + 's'}"

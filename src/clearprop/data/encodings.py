@@ -334,12 +334,20 @@ def fit_target(column: Column, classification: bool) -> Target:
 
 
 def fit_number_target(name: str, found: Numbers) -> NumberTarget:
-    """The encoding of a target of numbers with these training values."""
+    """The encoding of a target of numbers with these training values.
+
+    >>> fit_number_target("y", summarise(lambda: [np.array([1.0, 3.0])]))
+    NumberTarget(name='y', centre=2.0, scale=1.0, kind='number')
+    """
     return NumberTarget(name, *standardise(found, name))
 
 
 def fit_classes(name: str, kind: ColumnKind, counts: Counter[Any]) -> ClassTarget:
-    """The encoding of classes: values of that kind, or texts by which they were written."""
+    """The encoding of classes: values of that kind, or texts by which they were written.
+
+    >>> fit_classes("y", "number", Counter(["007", "7"])).kind, fit_classes("y", "number", Counter(["7", "9"])).kind
+    ('category', 'integer')
+    """
     keys = list(ordered_classes(kind, counts))
     if kind == "category" or not isinstance(keys[0], str):
         values = np.array(keys, dtype=object if kind == "category" else np.float64)

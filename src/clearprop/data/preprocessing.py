@@ -92,6 +92,11 @@ class Preprocessing:
     """How the columns of a source become arrays.  Immutable; equal after `from_json(to_json())`.
 
     `missing` are the words for missing values that were asked for in place of the usual ones.
+
+    >>> from clearprop.data.table import load_table
+    >>> fitted = Preprocessing.fit(load_table("iris"))
+    >>> fitted.class_names, Preprocessing.from_json(fitted.to_json()) == fitted
+    (('setosa', 'versicolor', 'virginica'), True)
     """
 
     task: Task
@@ -265,6 +270,7 @@ class Preprocessing:
 
     def summary(self) -> list[SummaryRow]:
         """The short table of what was inferred: features, target, columns left out."""
+        # Hundreds of columns of one quantity (pixels) are one row; all others have one each.
         rows: list[SummaryRow] = []
         shared = [c for c in self.columns if isinstance(c, NumberEncoding) and c.shared]
         for column in self.columns:

@@ -72,6 +72,7 @@ def _encoding(value: Any, where: str) -> Encoding:
 
 def _check(columns: tuple[Encoding, ...], target: Target, dropped: tuple[Dropped, ...], where: str) -> None:
     """Refuse values of the right types that do not make sense together."""
+    # Every field has its type by now; each check below is of one thing that would fail far from here.
     names = [column.name for column in columns] + [target.name]
     double = next((name for name, number in Counter(names).items() if number > 1), None)
     if double is not None:

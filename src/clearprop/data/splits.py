@@ -34,6 +34,11 @@ def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed
     are the test part, and `validation` is a fraction of the others.
 
     Raises ArgumentError for fractions or a seed out of range, DataError if a part would be empty.
+
+    >>> from clearprop.data.table import load_table
+    >>> parts = split_table(load_table("iris"), validation=0.2, test=0.2, seed=0)
+    >>> len(parts.train), len(parts.validation), len(parts.test)
+    (90, 30, 30)
     """
     check_fractions(validation, test, own_test=table.test_rows is not None)
     raw = np.random.Philox(key=checked_seed(seed)).random_raw(len(table))
@@ -61,7 +66,11 @@ def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed
 
 
 def checked_seed(seed: int) -> int:
-    """The seed.  Raises ArgumentError for what cannot be one."""
+    """The seed.  Raises ArgumentError for what cannot be one.
+
+    >>> checked_seed(7)
+    7
+    """
     if isinstance(seed, int | np.integer) and not isinstance(seed, bool) and 0 <= seed < 2**64:
         return int(seed)
     raise ArgumentError(
@@ -116,6 +125,9 @@ def quotas(counts: RowNumbers, number: int) -> RowNumbers:
     """How many of `number` rows each class gives, by its share of the rows (largest remainders), all but one at most.
 
     `counts` are the rows of each class, in the alphabetical order of the classes.
+
+    >>> quotas(np.array([10, 5, 1]), 4).tolist()
+    [3, 1, 0]
     """
     room = counts - 1
     exact = number * counts / max(int(counts.sum()), 1)

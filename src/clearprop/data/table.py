@@ -87,6 +87,10 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
     else the last column); `task` is auto, classification or regression.
 
     Raises DataError for data that cannot be read or learned from, ArgumentError for an unknown task.
+
+    >>> table = load_table((np.array([[1.0], [2.0], [3.0]]), np.array([0.5, 1.5, 2.5])))
+    >>> table.task, [column.name for column in table.features]
+    ('regression', ['x[0]'])
     """
     frame = read(source, target=target, reading=reading)
     name, target_note = choose_target(frame, target)

@@ -15,8 +15,11 @@ from clearprop.data.parts import Pair, Part, digest, rows_in
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.record import DataRecord
+from clearprop.data.splits import split_table
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.fits_in_memory import needs_streaming
+from clearprop.data.streaming.streamed_table import stream_table
+from clearprop.data.table import load_table
 from clearprop.errors import ArgumentError, DataError, RunError, user_line
 from clearprop.program.values import raw
 from clearprop.rules import random
@@ -150,16 +153,15 @@ def from_source(
     is told what is being done meanwhile.
 
     Raises DataError or ArgumentError for data that cannot be learned from.
+
+    >>> prepared = from_source("iris", None, "auto", validation=0.2, test=0.0, seed=0)
+    >>> prepared.train[0].shape, prepared.told["classes"]
+    ((120, 4), ['setosa', 'versicolor', 'virginica'])
     """
     if memory is not None and needs_streaming(source, memory, reading.encoding):
-        from clearprop.data.streaming.streamed_table import stream_table
-
         found = stream_table(Path(source), str(source), target, task, validation, test, seed, memory, watch, reading)
         told = _inferred_record(found.preprocessing, found.notes)
         return Prepared(found.train, found.validation, found.test, found.preprocessing, found.source, told)
-    from clearprop.data.splits import split_table
-    from clearprop.data.table import load_table
-
     table = load_table(source, target, task, reading)
     parts = split_table(table, validation, test, seed)
     fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing)
@@ -185,9 +187,6 @@ def _inferred_record(fitted: Preprocessing, notes: Sequence[str]) -> dict[str, A
 
 
 def _from_frame(data: Any, validation: Any, test: Any, seed: int, target: str | None, task: str) -> Prepared:
-    from clearprop.data.splits import split_table
-    from clearprop.data.table import load_table
-
     table = load_table(data, target, task)
     fraction = validation if isinstance(validation, float) else 0.0
     parts = split_table(table, fraction, 0.0, seed)

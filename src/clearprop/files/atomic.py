@@ -27,12 +27,21 @@ def write_text(path: Path, text: str) -> None:
     """Put `text` under `path` in one step; a reader, or a crash, sees the old file or the new one.
 
     Raises RunError if the file cannot be written; what stood there before still stands.
+
+    >>> write_text(Path("note.txt"), "whole")
+    >>> Path("note.txt").read_text()
+    'whole'
     """
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """`write_text` for bytes."""
+    """`write_text` for bytes.
+
+    >>> write_bytes(Path("b.bin"), b"ab")
+    >>> Path("b.bin").read_bytes()
+    b'ab'
+    """
     write_files(path.parent, {path.name: data})
 
 
@@ -166,7 +175,12 @@ def remove_files(folder: Path, names: Iterable[str]) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, unless it is there.  Raises RunError if that fails."""
+    """Make a folder, and those above it, unless it is there.  Raises RunError if that fails.
+
+    >>> make_folder(Path("runs/first"))
+    >>> Path("runs/first").is_dir()
+    True
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as problem:

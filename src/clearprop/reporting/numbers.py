@@ -141,7 +141,11 @@ def sizes_over_time(run: Run, plan: Plan) -> list[Sizes]:
 
 
 def spread_steps(first: int, last: int, count: int = STEPS) -> list[int]:
-    """Up to `count` different steps from first to last."""
+    """Up to `count` different steps from first to last.
+
+    >>> spread_steps(1, 100, 4)
+    [1, 5, 22, 100]
+    """
     if last < first:
         return []
     places = np.geomspace(1, last - first + 1, count)

@@ -221,7 +221,11 @@ def read_csv(
 
 
 def blank_lines(number: int) -> tuple[str, ...]:
-    """A note on the blank lines, if there are any."""
+    """A note on the blank lines, if there are any.
+
+    >>> blank_lines(2)
+    ('2 blank lines skipped',)
+    """
     return (f"{quantity(number, 'blank line')} skipped",) if number else ()
 
 

@@ -99,7 +99,11 @@ def decide_numbers(separator: str, decimal: str | None, evidence: Iterable[Evide
     """The form of the numbers in a file: as asked for, as commas between fields demand, or as the numbers show.
 
     Raises DataError where what is found can be read in two ways.
+
+    >>> decide_numbers(";", None, [Evidence(comma_decimals=True)], "t.csv")
+    NumberForm(decimal=',', thousands='.', lenient=False)
     """
+    # In the order of certainty: what was asked for, what the separator demands, what some number shows beyond doubt.
     if decimal is not None:
         return NumberForm(decimal, "." if decimal == "," else ",")
     if separator == ",":

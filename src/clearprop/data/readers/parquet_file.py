@@ -169,6 +169,7 @@ def _broken_error(source: str, detail: str) -> DataError:
 
 
 def _check_sizes(metadata: pyarrow.parquet.FileMetaData, size: int, source: str) -> None:
+    # A footer may claim anything: no claim is believed that the size of the file does not bear out.
     values = metadata.num_rows * metadata.num_columns
     if 8 * values > LARGE_CHUNK and values > MOST_VALUES_PER_BYTE * size:
         raise DataError(

@@ -62,7 +62,7 @@ def _plain_text(path: Path, source: str, encoding: str | None, _stamp: tuple[int
     try:
         packed = _packing(path)
         found = encoding or _encoding(path, source)
-        with _opened(path) as file, io.TextIOWrapper(file, encoding=found, newline="") as text:
+        with _open_unpacked(path) as file, io.TextIOWrapper(file, encoding=found, newline="") as text:
             head = text.read(_PIECE)
         returns = "\r" in head and "\n" not in head
         comments = _begins_with_comment(head)
@@ -102,7 +102,7 @@ def _packing(path: Path) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def _open_unpacked(path: Path) -> Iterator[IO[bytes]]:
     """The bytes of the text, unpacked."""
     packing = _packing(path)
     if packing == "zstd":
@@ -125,7 +125,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 def _encoding(path: Path, source: str) -> str:
     """The encoding: by a mark at the start, by zeros between the letters, by what can be decoded as a whole."""
-    with _opened(path) as file:
+    with _open_unpacked(path) as file:
         start = file.read(4096)
     marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
     if marked is not None:
@@ -141,7 +141,7 @@ def _encoding(path: Path, source: str) -> str:
 
 def _decodes(path: Path, source: str, encoding: str) -> bool:
     decoder, read = codecs.getincrementaldecoder(encoding)(), 0
-    with _opened(path) as file:
+    with _open_unpacked(path) as file:
         while piece := file.read(_PIECE):
             read += len(piece)
             _require_bounds(path, source, read)
@@ -189,7 +189,10 @@ def _rewrite(
     """Write the text as UTF-8; gives what was done to it, and the number of lines of comment below the header."""
     read = blanked = above = 0
     inside, begun = False, False
-    with _opened(path) as file, io.TextIOWrapper(file, encoding=encoding, newline=None if returns else "") as text:
+    with (
+        _open_unpacked(path) as file,
+        io.TextIOWrapper(file, encoding=encoding, newline=None if returns else "") as text,
+    ):
         while lines := text.readlines(_PIECE):
             for i, line in enumerate(lines):
                 if comments and not inside and line.startswith("#"):

@@ -269,27 +269,40 @@ def _read_data_frame(data: Any, target: str | None) -> Frame:
 
 
 def _frame_column(series: Any, spelled: bool) -> Column:
+    """A column of a frame; with the spelling of its whole numbers, if it is `spelled`."""
     import narwhals as nw
 
     name, dtype = str(series.name), series.dtype
-    if dtype.is_temporal() or dtype in (nw.Categorical, nw.Enum):
+    kind = _kind_of_series(series)
+    if kind == "category" and dtype not in (nw.String, nw.Object):
         series = series.cast(nw.String)
-    elif not (dtype.is_numeric() or dtype in (nw.Boolean, nw.String, nw.Object)):
-        raise _strange_column(name, f"a column of type {dtype}")
     pairs = zip(series.to_list(), series.is_null().to_list(), strict=True)
     values = [None if absent else value for value, absent in pairs]
-    kind: ColumnKind = "boolean" if dtype == nw.Boolean else "category" if series.dtype == nw.String else "number"
-    if dtype == nw.Object:
+    if dtype == nw.Object:  # only the values say what it is
         kind = _kind_of_values(name, values)
     if kind == "category":
-        texts = [None if value is None else str(value) for value in values]
-        return Column(name, "category", np.array(texts, dtype=object))
+        return Column(name, kind, np.array([None if value is None else str(value) for value in values], dtype=object))
     numbers = np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
-    whole = spelled and all(isinstance(value, Integral) for value in values if value is not None)
-    if not whole or kind == "boolean":
-        return Column(name, kind, numbers)
-    spelling = np.array([None if value is None else str(int(value)) for value in values], dtype=object)
-    return Column(name, kind, numbers, spelling=spelling)
+    return Column(name, kind, numbers, spelling=_spelling(values) if spelled and kind == "number" else None)
+
+
+def _kind_of_series(series: Any) -> ColumnKind:
+    """What the type of a column says that it is; text where it leaves that to the values."""
+    import narwhals as nw
+
+    dtype = series.dtype
+    if dtype.is_numeric() or dtype == nw.Boolean:
+        return "boolean" if dtype == nw.Boolean else "number"
+    if dtype.is_temporal() or dtype in (nw.Categorical, nw.Enum, nw.String, nw.Object):
+        return "category"
+    raise _strange_column(str(series.name), f"a column of type {dtype}")
+
+
+def _spelling(values: list[Any]) -> NDArray[Any] | None:
+    """Whole numbers as text, which keeps those apart that floats do not; None where there are others."""
+    if not all(isinstance(value, Integral) for value in values if value is not None):
+        return None
+    return np.array([None if value is None else str(int(value)) for value in values], dtype=object)
 
 
 def _kind_of_values(name: str, values: list[Any]) -> ColumnKind:

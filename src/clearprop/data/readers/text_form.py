@@ -36,7 +36,12 @@ class TextForm:
 
 
 def find_form(path: Path, reading: Reading) -> TextForm:
-    """The form of a text file in UTF-8, decided on the first rows of the table, not on its header alone."""
+    """The form of a text file in UTF-8, decided on the first rows of the table, not on its header alone.
+
+    >>> _ = Path("t.csv").write_text(chr(10).join(["rate, in %;area", "0.5;7", "1.5;8"]))
+    >>> find_form(Path("t.csv"), Reading()).separator
+    ';'
+    """
     with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
         text = file.read(_SAMPLE)
         whole = not file.read(1)

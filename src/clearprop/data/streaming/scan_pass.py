@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from clearprop.data.column_roles import (
     MOST_TEXTS,
+    ColumnFacts,
     Dropped,
-    Facts,
     Task,
     choose_target,
     counts_rows,
@@ -35,9 +35,9 @@ class ScannedTable:
     """What the first pass found: `rows` have a target; `levels` are the texts of each text column, in order."""
 
     source: str
-    target: Facts
+    target: ColumnFacts
     task: Task
-    features: tuple[Facts, ...]
+    features: tuple[ColumnFacts, ...]
     dropped: tuple[Dropped, ...]
     rows: int
     levels: dict[str, tuple[str, ...]]
@@ -50,6 +50,7 @@ class ScannedTable:
 
 def scan_columns(watched: UnchangingFile, target: str | None, task: str, budget: Budget) -> ScannedTable:
     """Read all rows once.  Raises the errors that `data.load_table` raises for the same table in memory."""
+    # The order of the checks is that of `load_table`, so that the same table gives the same error in both ways.
     table = watched.table
     shape = Frame(table.source, tuple(Column(name, "number", np.empty(0)) for name in table.names), _nowhere)
     name, target_note = choose_target(shape, target)
@@ -107,7 +108,7 @@ def _nowhere(column: str, _row: int) -> str:
     return f"column {column!r}"
 
 
-def _features(scans: Sequence[_ColumnScan]) -> tuple[tuple[Facts, ...], tuple[Dropped, ...]]:
+def _features(scans: Sequence[_ColumnScan]) -> tuple[tuple[ColumnFacts, ...], tuple[Dropped, ...]]:
     features, dropped = [], []
     for scan in scans:
         scan.require_used()
@@ -200,6 +201,7 @@ class _ColumnScan:
                 self.spellings = _add_counts(self.spellings, Counter(column.spelling.tolist()))
 
     def _add_texts(self, values: NDArray[Any], where: Callable[[int], str]) -> None:
+        # The first text and the first slip are kept with their places: errors that come at the end show them.
         counts = Counter(values.tolist())
         counts.pop(None, None)
         if not counts:
@@ -230,7 +232,7 @@ class _ColumnScan:
         if self.kind == "category" and self.slip is not None and is_mixed(self.numbers, self.slips):
             raise mixed_column(self.name, *self.slip, self.slips, self.numbers)
 
-    def facts(self) -> Facts:
+    def facts(self) -> ColumnFacts:
         """What all rows say."""
         text = self.kind == "category"
         if text:
@@ -241,7 +243,7 @@ class _ColumnScan:
             distinct = 0 if not self.present else 1 if self.low == self.high else 2
         first: Any = next(iter(self.texts.counts or ()), None) if text else self.low
         counting = self.kind == "number" and self.counting
-        return Facts(
+        return ColumnFacts(
             self.name,
             self.kind,
             self.rows,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.column_roles import Facts
+from clearprop.data.column_roles import ColumnFacts
 from clearprop.data.columns import Column
 from clearprop.data.streaming.blocks import UnchangingFile, Values
 from clearprop.data.streaming.memory import Budget
@@ -25,7 +25,7 @@ class ColumnStore:
 
     def __init__(self, found: ScannedTable) -> None:
         self.found = found
-        self.columns: tuple[Facts, ...] = (*found.features, found.target)
+        self.columns: tuple[ColumnFacts, ...] = (*found.features, found.target)
         size = found.rows * (8 * len(self.columns) + 1)
         require_space(size)
         self.numbers = Scratch(found.rows * len(self.columns), (), np.float64)
@@ -65,6 +65,7 @@ class ColumnStore:
 
 def store_columns(watched: UnchangingFile, found: ScannedTable, budget: Budget) -> ColumnStore:
     """Read all rows again and store what is used.  Raises DataError if the file is not what it was."""
+    # Whatever the first pass did not meet means that the file has changed since: nothing is stored that does not fit.
     result, goal = ColumnStore(found), found.target.name
     places = {facts.name: k for k, facts in enumerate(result.columns)}
     codes = {facts.name: _codes(found, facts) for facts in result.columns}
@@ -87,7 +88,7 @@ def store_columns(watched: UnchangingFile, found: ScannedTable, budget: Budget) 
     return result
 
 
-def _codes(found: ScannedTable, facts: Facts) -> dict[object, float] | None:
+def _codes(found: ScannedTable, facts: ColumnFacts) -> dict[object, float] | None:
     """The number of each class or level, for a column that is stored as such."""
     if facts is found.target and found.task == "classification":
         return {value: float(i) for i, value in enumerate(found.classes)}
@@ -98,7 +99,7 @@ def _codes(found: ScannedTable, facts: Facts) -> dict[object, float] | None:
 
 
 def _stored_values(
-    values: Values, facts: Facts, codes: dict[object, float] | None, kept: NDArray[np.intp]
+    values: Values, facts: ColumnFacts, codes: dict[object, float] | None, kept: NDArray[np.intp]
 ) -> NDArray[np.float64] | None:
     """The values of the rows `kept` as they are stored; None if the first pass did not meet such values."""
     if not values.fits(facts.kind):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.column_roles import Facts
+from clearprop.data.column_roles import ColumnFacts
 from clearprop.data.encodings import (
     Encoding,
     Target,
@@ -110,7 +110,7 @@ def _fit_preprocessing(held: ColumnStore, division: Division, budget: Budget) ->
     return Preprocessing(found.task, tuple(encodings), _target(held, division, budget), found.dropped)
 
 
-def _encoding(held: ColumnStore, division: Division, k: int, facts: Facts, budget: Budget) -> Encoding:
+def _encoding(held: ColumnStore, division: Division, k: int, facts: ColumnFacts, budget: Budget) -> Encoding:
     if facts.kind == "category":
         return fit_category(facts.name, _level_counts(held, division, k, facts.name, budget))
     numbers, missing = _summary(held, division, k, budget)
