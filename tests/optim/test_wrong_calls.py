@@ -140,3 +140,27 @@ def test_the_nearest_name_is_nearest_in_meaning(call, name):
     with pytest.raises(ArgumentError) as caught:
         call()
     assert caught.value.try_ == f"{name!r}, the nearest name"
+
+
+STATES = [None, {}, (), [], 3, "text", {"t": cl.tensor(0)}, ({},), optim.adam().init(P), optim.sgd(0.1, 0.9).init(P)]
+
+
+@pytest.mark.parametrize(
+    "name", ["adam", "sgd", "lookahead", "sam", "hypergradient", "polyak", "schedule_free", "swats"]
+)
+def test_a_step_with_another_state_or_without_its_arguments(name):
+    opt = optim.by_name(name)
+    extra = {"value": 1.0, "f": lambda p: cl.sum(p["w"] ** 2)}
+    for state in STATES:
+        with np.errstate(all="ignore"):
+            try:
+                opt.update(P, state, P, **extra)
+            except ClearpropError as error:
+                assert error.expected
+    for wrong in [(), (P,), (P, opt.init(P)), (P, opt.init(P), P, 4)]:
+        with pytest.raises(ArgumentError, match="update does not take these arguments"):
+            opt.update(*wrong)
+    with pytest.raises(ArgumentError, match="init does not take these arguments"):
+        opt.init()
+    with pytest.raises(ArgumentError, match="this is no state of adam"):
+        optim.adam().update(P, None, P)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from clearprop.arrays import Tensor
 from clearprop.autodiff.trees import flatten, unflatten
-from clearprop.errors import ArgumentError, checked_call, user_line
+from clearprop.errors import ArgumentError, ClearpropError, checked_call, user_line
 from clearprop.nn.structure import is_trained, layout
 from clearprop.optim.hyperparameters import Configured
 from clearprop.program.ir import Var
@@ -104,6 +106,12 @@ class Transform(Configured):
     needs: ClassVar[frozenset[str]] = frozenset()
     full_batch: ClassVar[bool] = False  # whether the noise of mini-batches breaks the rule
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in ("init", "update"):
+            if name in cls.__dict__:
+                setattr(cls, name, _for_its_own_state(checked_call(cls.__dict__[name], f"{cls.__name__}.{name}")))
+
     def init(self, params: Any) -> Any:
         """The state before the first step: a tree of arrays."""
         raise NotImplementedError
@@ -115,6 +123,33 @@ class Transform(Configured):
     def eval_params(self, state: Any, params: Any) -> Any:
         """The parameters to evaluate and to keep; those trained, unless the rule averages them."""
         return params
+
+
+def _for_its_own_state(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method, which says so where it fails because it was given another state than its own."""
+
+    @functools.wraps(method)
+    def call(self: Transform, *args: Any, **extra: Any) -> Any:
+        try:
+            return method(self, *args, **extra)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            if method.__name__ == "update" and len(args) == 3 and not isinstance(error, ClearpropError):
+                _require_own_state(self, args[1], args[2])
+            raise
+
+    return call
+
+
+def _require_own_state(rule: Transform, state: Any, params: Any) -> None:
+    wanted, got = (flatten(tree)[1] for tree in (rule.init(params), state))
+    if wanted != got:
+        raise ArgumentError(
+            f"this is no state of {type(rule).__name__}",
+            expected="what its init(params) or its last update gave",
+            got=repr(state)[:200],
+            where=user_line(),
+            try_="state = opt.init(params)",
+        )
 
 
 class Leafwise(Transform):
