@@ -128,3 +128,13 @@ def test_whole_numbers_beyond_floats_stay_apart(tmp_path):
         fitted = Preprocessing.fit(split_table(load_table(source, task="classification")).train)
         assert fitted.class_labels.tolist() == [BIG, BIG + 1]
         assert [fitted.class_labels[k] for k in fitted.encode(source, with_target=True).y] == y
+
+
+def test_fit_takes_a_path(tmp_path, eager):
+    x, y = rows(["007", "7"])
+    path = tmp_path / "t.csv"
+    path.write_text("x;y\n" + "".join(f"{a:.3f};{b}\n".replace(".", ",") for a, b in zip(x, y, strict=True)))
+    for source in (path, str(path)):
+        run = learned(source)
+        assert run.predict(source)[:2].tolist() == ["007", "7"]
+        assert run.evaluate(path)["loss"] < 0.5

@@ -53,10 +53,10 @@ fit trains a network
         lambda: fit(X),
         f"""\
 this is nothing to train on
-  expected  a pair (x, y) of arrays, a data frame, or an iterable of batches (x, y)
+  expected  a pair (x, y) of arrays, a data frame, the path of a file, or an iterable of batches (x, y)
   got       ndarray
   where     {HERE}
-  try       cl.fit(model, (x, y)); for a file, `clearprop train FILE`""",
+  try       cl.fit(model, (x, y)), or cl.fit(model, 'houses.csv')""",
     ),
     "three arrays": (
         lambda: fit((X, Y, Y)),

@@ -65,15 +65,15 @@ def prepare(data: Any, validation: Any, test: Any, seed: int, target: str | None
         held = None if isinstance(validation, float) else validation
         parts = Prepared(train, held and as_pair(held, "validation"), test and as_pair(test, "test"))
         return _hold_out(parts, validation, seed) if isinstance(validation, float) else parts
-    if hasattr(data, "columns"):
+    if hasattr(data, "columns") or isinstance(data, str | Path):
         return _from_frame(data, validation, test, seed, target, task)
-    if not isinstance(data, Iterable) or isinstance(data, str | bytes | dict | np.ndarray):
+    if not isinstance(data, Iterable) or isinstance(data, bytes | dict | np.ndarray):
         raise DataError(
             "this is nothing to train on",
-            expected="a pair (x, y) of arrays, a data frame, or an iterable of batches (x, y)",
+            expected="a pair (x, y) of arrays, a data frame, the path of a file, or an iterable of batches (x, y)",
             got=type(data).__name__,
             where=user_line(),
-            try_="cl.fit(model, (x, y)); for a file, `clearprop train FILE`",
+            try_="cl.fit(model, (x, y)), or cl.fit(model, 'houses.csv')",
         )
     if isinstance(validation, float):
         raise ArgumentError(

@@ -47,9 +47,9 @@ def fit(
 ) -> Run:
     """Train a network by mini-batches; `model` itself is not changed.
 
-    `data` is a pair of arrays `(x, y)`, a data frame (its last column, or `target`, is learned; columns are encoded as
-    `clearprop train` does it), or an iterable of batches `(x, y)`.  Each step minimises the loss plus
-    l1·Σ|w| + l2·Σw² over the weights (parameters with two axes or more).
+    `data` is a pair of arrays `(x, y)`, a data frame or the path of a file (its last column, or `target`, is learned;
+    columns are encoded as `clearprop train` does it), or an iterable of batches `(x, y)`.  Each step minimises the loss
+    plus l1·Σ|w| + l2·Σw² over the weights (parameters with two axes or more).
 
     loss        a name of `cl.nn` (cross_entropy, binary_cross_entropy, mse, mae, huber), or a function of outputs and
                 y; by default what suits the targets: cross_entropy for classes, binary_cross_entropy for one output
