@@ -139,3 +139,9 @@ def test_a_number_beside_a_difference_that_is_none_disagrees():
     assert not Check(1.0, np.nan, 1e-6, None, 1e-6).agrees
     assert not Check(np.nan, 1.0, 1e-6, None, 1e-6).agrees
     assert Check(np.nan, np.nan, 1e-6, None, 1e-6).agrees
+
+
+def test_a_difference_that_leaves_the_domain_cannot_confirm():
+    x = cl.tensor(0.0, name="x", requires_grad=True)
+    y = cl.log(x + 1e-30) * 1e-30
+    assert "finite difference NaN: it leaves the domain, and cannot confirm 1" in str(cl.explain(y, wrt=x, index=()))

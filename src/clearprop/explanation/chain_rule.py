@@ -7,7 +7,7 @@ into products and a sum, and a sum of a sum is one sum, as on paper: relu(x @ w 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -126,11 +126,18 @@ def arrivals(graph: Graph, node: Node, ats: Array) -> Iterator[tuple[LocalJacobi
 
 
 def bundles(graph: Graph, node: Node, at: int) -> list[Bundle]:
-    """The level of one entry."""
-    return [
+    """The level of one entry.
+
+    A term 0 · ∞ or 0 · NaN is 0 where the run's gradient is a number: what was not chosen contributed nothing.
+    """
+    level = [
         _bundle(graph, local, here, there)
         for local, here, _, there in arrivals(graph, node, np.array([at], dtype=np.int64))
     ]
+    delta = graph.delta(node)
+    if delta is None or np.isnan(delta[at]):
+        return level
+    return [replace(b, product=np.where(np.isnan(b.product) & (b.delta == 0), 0.0, b.product)) for b in level]
 
 
 def _bundle(graph: Graph, local: LocalJacobian | None, here: Node, there: Array) -> Bundle:

@@ -117,6 +117,11 @@ class Path(Printable):
     factors: tuple[Factor, ...]
     value: float
 
+    @property
+    def was_left(self) -> bool:
+        """Whether it is 0 though a factor is not finite: a gate on the way did not choose it."""
+        return self.value == 0 and not all(math.isfinite(f.value) for f in self.factors)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry(Presentable):
@@ -188,7 +193,9 @@ class Entry(Presentable):
         found = []
         for way in ways:
             factors = tuple(f for bundle, i in way for f in factors_of(self._derivation, bundle, i))
-            found.append(Path(factors, math.prod(f.value for f in factors)))
+            value = math.prod(f.value for f in factors)
+            left = math.isnan(value) and not math.isnan(self.value) and any(f.value == 0 for f in factors)
+            found.append(Path(factors, 0.0 if left else value))
         return tuple(found)
 
     def at(self, dtype: Any) -> Entry:

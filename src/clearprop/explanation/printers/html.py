@@ -109,7 +109,9 @@ def _chains(entry: Entry, paths: Sequence[Path]) -> str:
         lead = f"{entry.symbol_tex} = " if i == 0 else "+ "
         symbols = r" \cdot ".join(f.symbol_tex for f in path.factors) or "1"
         numbers = r" \cdot ".join(_number_tex(f.value) for f in path.factors) or "1"
-        lines.append(f"<p>{mathml(lead + symbols)}</p>\n<p>{mathml(f'= {numbers} = {number_tex(path.value)}')}</p>\n")
+        left = " (not chosen)" if path.was_left else ""
+        lines.append(f"<p>{mathml(lead + symbols)}</p>\n")
+        lines.append(f"<p>{mathml(f'= {numbers} = {number_tex(path.value)}')}{left}</p>\n")
     if len(paths) > 1:
         lines.append(f"<p>{mathml(f'= {number_tex(entry.value)}')}</p>\n")
     return _scrolling("the chain rule", "".join(lines))

@@ -47,7 +47,8 @@ def _path(entry: Entry, path: Path, count: int) -> list[str]:
     head = [f"One of the {count} ways leads over {_stations(path)}:"] if count > 1 else []
     steps = [_sentence(f) for f in reversed(path.factors)]
     product = " · ".join(number_text(f.value) for f in path.factors)
-    closing = [f"Multiplied: {product} = {number_text(path.value)}."] if len(path.factors) > 1 else []
+    left = ", because it was not chosen" if path.was_left else ""
+    closing = [f"Multiplied: {product} = {number_text(path.value)}{left}."] if len(path.factors) > 1 else []
     return [*head, *steps, *closing]
 
 

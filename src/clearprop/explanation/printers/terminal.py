@@ -100,7 +100,8 @@ def chain_lines(lead: str, path: Path) -> list[str]:
     if not path.factors:
         return [f"{lead}{number_text(path.value)}: the entry itself"]
     symbols, numbers = [f.symbol for f in path.factors], [_factor_number(f.value) for f in path.factors]
-    parts = [symbols, numbers, [number_text(path.value)]] if len(symbols) > 1 else [symbols, [number_text(path.value)]]
+    product = number_text(path.value) + (": not chosen" if path.was_left else "")
+    parts = [symbols, numbers, [product]] if len(symbols) > 1 else [symbols, [product]]
     whole = lead + " = ".join(" · ".join(p) for p in parts)
     return [whole] if len(whole) <= WIDTH else _broken_lines(lead, parts)
 
@@ -235,10 +236,12 @@ def native_text(entry: Entry) -> str:
 
 def check_text(check: Check) -> str:
     """`finite difference 1, complex step 1: agrees within 1e-10`."""
-    verdict = f"agrees within {_power_of_ten(check.relative)}"
-    if math.isnan(check.gradient) and check.agrees:
-        verdict = "not a number either"
-    if not check.agrees:
+    found_none = math.isnan(check.value)
+    if check.agrees:
+        verdict = "not a number either" if found_none else f"agrees within {_power_of_ten(check.relative)}"
+    elif found_none:
+        verdict = f"it leaves the domain, and cannot confirm {number_text(check.gradient, 10)}"
+    else:
         verdict = f"DISAGREES with {number_text(check.gradient, 10)}"
     found = f"finite difference {number_text(check.finite_difference, 10)}"
     if check.complex_step is not None:
