@@ -130,12 +130,10 @@ def _is_integer(k: Any) -> bool:
 def _fill_ellipsis(given: tuple[Any, ...], ndim: int) -> list[Any]:
     entries = list(given)
     used = sum(k is not None and k is not Ellipsis for k in entries)
-    if used > ndim or sum(k is Ellipsis for k in entries) > 1:
-        raise ShapeError(
-            "too many indices",
-            expected=f"at most {ndim}, and at most one Ellipsis",
-            got=f"{used} indices" if used > ndim else f"{sum(k is Ellipsis for k in entries)} Ellipses",
-        )
+    if used > ndim:
+        raise ShapeError("too many indices", expected=f"at most {ndim}", got=f"{used} indices")
+    if sum(k is Ellipsis for k in entries) > 1:
+        raise ShapeError("too many indices", expected="at most one Ellipsis", got="several")
     at = next((i for i, k in enumerate(entries) if k is Ellipsis), len(entries))
     return [*entries[:at], *[slice(None)] * (ndim - used), *entries[at + 1 :]]
 

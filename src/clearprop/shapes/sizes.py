@@ -14,6 +14,8 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
+from clearprop.errors import TraceError, user_line
+
 Shape = tuple[Any, ...]
 """A tuple of integers and `Size`s."""
 
@@ -169,6 +171,29 @@ class Size:
     def __rpow__(self, other: Any) -> Any:
         return self._or_value(NotImplemented, other, lambda a, b: b**a)
 
+    def __pow__(self, other: Any) -> Any:
+        if type(other) is int and 0 <= other <= 8:  # a polynomial still
+            return functools.reduce(operator.mul, [self] * other, 1)
+        return Size.as_value(self) ** (Size.as_value(other) if isinstance(other, Size) else other)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """NumPy's functions and operators: a size beside arrays is a traced number, beside NumPy's integers a size."""
+        plain = [v.item() if type(v).__module__ == "numpy" and getattr(v, "ndim", 1) == 0 else v for v in inputs]
+        same = _OPERATORS.get(ufunc.__name__)
+        if same is not None and method == "__call__" and all(isinstance(v, (int, Size)) for v in plain):
+            return same(*plain)
+        traced = [Size.as_value(v) if isinstance(v, Size) else v for v in inputs]
+        return getattr(ufunc, method)(*traced, **options)
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TraceError(
+            f"an array cannot hold the size {self}, which is known only when the program runs",
+            expected="arithmetic with the size itself, or its number",
+            got="a size inside an array or a list for NumPy",
+            where=user_line(),
+            try_="math.prod(x.shape) in place of np.prod(x.shape); int(x.shape[0]) makes a program for every size",
+        )
+
     def __floordiv__(self, other: Any) -> Any:
         quotient = divide(self, other)
         if quotient is not None:
@@ -248,6 +273,12 @@ class Size:
             parts.append(str(k) if not m else names if k == 1 else f"{k}*{names}")
         return " + ".join(parts).replace("+ -", "- ")
 
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "floor_divide": operator.floordiv,
+    "remainder": operator.mod, "negative": operator.neg, "equal": operator.eq, "not_equal": operator.ne,
+    "less": operator.lt, "less_equal": operator.le, "greater": operator.gt, "greater_equal": operator.ge,
+}  # fmt: skip
 
 Dim: TypeAlias = int | Size
 """The size of one axis."""
