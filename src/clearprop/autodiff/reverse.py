@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.autodiff.choices import Choice, either, pull_back_chosen
 from clearprop.autodiff.tape import Slice
 from clearprop.errors import GradientError
 from clearprop.program.ir import Var
@@ -43,6 +44,7 @@ def sweep(part: Slice, cotangents: dict[Node, Any], read: Reader) -> dict[Node, 
     to what arrived there from elsewhere.
     """
     b = builder()
+    choices: dict[Node, Choice] = {}
     contribution, cotangents = (
         (_contribution, cotangents) if b is None else (_traced_contribution, _Named(cotangents, b))
     )
@@ -53,25 +55,40 @@ def sweep(part: Slice, cotangents: dict[Node, Any], read: Reader) -> dict[Node, 
                 continue
             xs, y = (app.raw, app.outputs) if read is raw else (list(map(read, app.inputs)), read(nodes[0]))
             for k, operand in links:
-                c = contribution(part, app, k, operand, g, y, xs)
+                c, choice = contribution(part, app, k, operand, g, y, xs, choices.get(nodes[0]))
                 if c is not None:  # summed, never in place: an identity's rule hands the same array on
                     known = cotangents.get(operand)
                     cotangents[operand] = c if known is None else known + c
+                    if choice is not None or operand in choices:
+                        _choose(choices, operand, choice, known is None)
     return cotangents
 
 
-def _contribution(part: Slice, app: Application, k: int, operand: Node, g: Value, y: Value, xs: Sequence[Value]) -> Any:
-    """What one application gives to the cotangent of its operand `k`; None where its derivative is zero."""
+def _contribution(
+    part: Slice, app: Application, k: int, operand: Node, g: Any, y: Any, xs: Sequence[Any], choice: Choice | None
+) -> tuple[Any, Choice | None]:
+    """What one application gives to the cotangent of operand `k` (None: zero), and what of the operand was chosen."""
+    p, before = app.primitive, None
     try:
-        c = app.primitive.pullback(k, g, y, xs, app.params)
+        if choice is None and not p.is_gate:
+            c = p.pullback(k, g, y, xs, app.params)
+        else:
+            c, before = pull_back_chosen(app, k, g, y, xs, choice)
     except GradientError:
         if part.reaches(operand):
             raise
-        return None  # no derivative is declared, and none is needed: the operand was made constant
+        return None, None  # no derivative is declared, and none is needed: the operand was made constant
     x = xs[k]
     if c is None or (c.__class__ is x.__class__ and isinstance(c, np.generic)):
-        return c  # NumPy scalars of one class fit as they are
-    return undo_broadcasting(c, x)
+        return c, before  # NumPy scalars of one class fit as they are
+    return undo_broadcasting(c, x), before
+
+
+def _choose(choices: dict[Node, Choice], operand: Node, choice: Choice | None, first: bool) -> None:
+    """What was chosen of an operand on all ways so far; no entry: everything."""
+    now = choice if first else either(choices.pop(operand, None), choice)
+    if now is not None:
+        choices[operand] = now
 
 
 def _of_several(app: Application, nodes: list[Node], cotangents: dict[Node, Any]) -> Any:

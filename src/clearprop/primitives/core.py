@@ -56,6 +56,7 @@ class Primitive:
         dtype: str | Callable[..., Any] = "same",
         conditions: int = 0,
         batch: Callable[..., Any] | None = None,
+        selects: bool = False,
         public: bool = True,
         register: bool = True,
         facts: Facts = Facts(),  # noqa: B008 - frozen, and empty
@@ -72,6 +73,8 @@ class Primitive:
         self.shape_rule, self.dtype_rule, self.conditions = shape, dtype, conditions
         self._split_parameters()
         self.rules = self._make_rules(rules)
+        self.chosen = tuple(self._make_chosen(rules.get("chosen_" + o)) for o in self.operands)
+        self.is_gate = selects or any(c is not None for c in self.chosen)
         self.has_rule = any(r is not None for r in self.rules)  # a composite without one is recorded as its body
         jvp = rules.get("jvp")
         self.jvp = make_rule(jvp, self.operands, list(self.params), self.name) if callable(jvp) else None
@@ -122,7 +125,7 @@ class Primitive:
     def _make_rules(self, rules: Mapping[str, Any]) -> tuple[Rule | Zero | None, ...]:
         prefix = "d_" if self.kind in ("elementwise", "reduction") else "vjp_"
         known = {prefix + o for o in self.operands} | {"jvp"}
-        wrong = [r for r in rules if r not in known]
+        wrong = [r for r in rules if r not in known and r.removeprefix("chosen_") not in self.operands]
         if wrong:
             raise TypeError(f"{self.name}: {self.kind} takes {', '.join(sorted(known))}, not {wrong[0]!r}")
         out: list[Rule | Zero | None] = []
@@ -131,6 +134,10 @@ class Primitive:
             whole = rule is None or isinstance(rule, Zero)
             out.append(rule if whole else make_rule(rule, self.operands, list(self.params), self.name))  # type: ignore[arg-type]  # `whole` says it
         return tuple(out)
+
+    def _make_chosen(self, formula: Any) -> Rule | None:
+        """Of a gate: where an operand is chosen; what is left contributes nothing, whatever stands before it."""
+        return None if formula is None else make_rule(formula, self.operands, list(self.params), self.name)
 
     @property
     def is_composite(self) -> bool:
@@ -382,7 +389,7 @@ class Primitive:
         rule = self.rules[0] if self.variadic else self.rules[k]
         if isinstance(rule, Rule):
             if self.kind == "reduction":
-                g, y = self._widen(g, y if "y" in rule.names else None, xs[0], params)
+                g, y = self.widen(g, y if "y" in rule.names else None, xs[0], params)
             if self.variadic:
                 return rule.call(g, y, (xs,), params)[k]
             return rule.call(g, y, xs, params)
@@ -399,7 +406,7 @@ class Primitive:
     def _differentiable(self) -> list[str]:
         return [o for o, r in zip(self.operands, self.rules, strict=True) if r is not None]
 
-    def _widen(self, g: Any, y: Any, x: Any, params: Mapping[str, Any]) -> tuple[Any, Any]:
+    def widen(self, g: Any, y: Any, x: Any, params: Mapping[str, Any]) -> tuple[Any, Any]:
         """Reductions: give g and y back their reduced axes, with size 1."""
         if params.get("keepdims", False) or not getattr(g, "shape", ()):
             return g, y  # a number meets every element as it is
@@ -468,7 +475,7 @@ class Primitive:
         if self.kind == "elementwise":
             return rule.call(dot, y, xs, params)
         if self.kind == "reduction":
-            _, wide = self._widen(y, y, xs[0], params)
+            _, wide = self.widen(y, y, xs[0], params)
             local = rule.call(dot, wide, xs, params)
             return REGISTRY["sum"](local, axis=params.get("axis", (-1,)), keepdims=params.get("keepdims", False))
         return self(*xs[:k], dot, *xs[k + 1 :], **params)

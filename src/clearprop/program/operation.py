@@ -27,6 +27,8 @@ class Operation(Protocol):
     body: Callable[..., Any] | None
     rules: tuple[Any, ...]
     jvp: Any
+    chosen: tuple[Any, ...]
+    is_gate: bool
     signature: Signature | None
     shape_rule: Callable[..., Any] | None
     batch_rule: Callable[..., Any] | None
@@ -37,6 +39,9 @@ class Operation(Protocol):
     @property
     def is_composite(self) -> bool:
         """Whether it has a body instead of a spelling."""
+
+    def widen(self, g: Any, y: Any, x: Any, params: Mapping[str, Any]) -> tuple[Any, Any]:
+        """A reduction's cotangent and output with their reduced axes, of size 1."""
 
     def run(self, values: Sequence[Any], params: Mapping[str, Any]) -> Any:
         """The value, on arrays and numbers."""

@@ -15,7 +15,7 @@ from clearprop.primitives import Zero, composite, primitive
 from clearprop.program.types import FLOAT64, Value, is_floating, type_of
 from clearprop.program.values import raw
 from clearprop.rules import eager
-from clearprop.rules.comparison import equal, isnan, logical_and, nan_or_zero_, where
+from clearprop.rules.comparison import equal, isnan, logical_and, logical_not, logical_or, nan_or_zero_, where
 
 _CONSTANT = Zero("piecewise constant: its derivative is 0 wherever it has one")
 
@@ -164,6 +164,7 @@ def sign(x: Value, /) -> Any:
     kink=lambda a, b: a - b,
     d_a=lambda g, a, b: where(a > b, g, where(equal(a, b), 0.5 * g, nan_or_zero(a))),
     d_b=lambda g, a, b: where(b > a, g, where(equal(a, b), 0.5 * g, nan_or_zero(b))),
+    chosen_a=lambda a, b: logical_not(a < b), chosen_b=lambda a, b: logical_not(b < a),
 )  # fmt: skip
 def maximum(a: Value, b: Value, /) -> Any:
     """The larger of a and b; NaN wins.  At a tie each operand gets half of the derivative.
@@ -183,6 +184,7 @@ def maximum(a: Value, b: Value, /) -> Any:
     kink=lambda a, b: a - b,
     d_a=lambda g, a, b: where(a < b, g, where(equal(a, b), 0.5 * g, nan_or_zero(a))),
     d_b=lambda g, a, b: where(b < a, g, where(equal(a, b), 0.5 * g, nan_or_zero(b))),
+    chosen_a=lambda a, b: logical_not(a > b), chosen_b=lambda a, b: logical_not(b > a),
 )  # fmt: skip
 def minimum(a: Value, b: Value, /) -> Any:
     """The smaller of a and b; NaN wins.  At a tie each operand gets half of the derivative.
@@ -277,6 +279,9 @@ def identity(x: Value, /) -> Any:
     d_x=lambda g, x, low, high: where(logical_and(x >= low, x <= high), g, nan_or_zero(x)),
     d_low=lambda g, x, low, high: where(logical_and(x < low, low <= high), g, nan_or_zero(low)),
     d_high=lambda g, x, low, high: where(maximum(x, low) > high, g, nan_or_zero(high)),
+    chosen_x=lambda x, low, high: logical_not(logical_or(x < low, x > high)),
+    chosen_low=lambda x, low, high: logical_not(logical_or(x >= low, low > high)),
+    chosen_high=lambda x, low, high: logical_not(maximum(x, low) <= high),
 )  # fmt: skip
 def clip_(x: Value, low: Value, high: Value, /) -> Any:
     """x limited to the interval [min, max]; a bound that is None does not bind.

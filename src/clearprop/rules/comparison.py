@@ -163,6 +163,7 @@ def isfinite(x: Value, /) -> Any:
     chooses=True,
     d_a=lambda g, condition: where(condition, g, 0.0),
     d_b=lambda g, condition: where(condition, 0.0, g),
+    chosen_a=lambda condition: not_equal(condition, 0), chosen_b=lambda condition: equal(condition, 0),
 )  # fmt: skip
 def where(condition: Value, a: Value, b: Value, /) -> Any:
     """a where the condition holds, b elsewhere.

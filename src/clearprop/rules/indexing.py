@@ -45,7 +45,8 @@ def _slice_shape(shape: Shape, key: Any) -> Any:
 
 
 @primitive(
-    "structural", numpy="{x}[{key}]", tex="{x}", shape=lambda x, key: _slice_shape(x.shape, key), view="slice",
+    "structural", selects=True, numpy="{x}[{key}]", tex="{x}",
+    shape=lambda x, key: _slice_shape(x.shape, key), view="slice",
     vjp_x=lambda g, x, key: scatter_slice(g, shape=x.shape, key=key),
     batch=lambda size, x, *, key: getitem_(x, key=(slice(None), *key)),
 )  # fmt: skip
@@ -210,7 +211,7 @@ def slice_axis(x: Value, axis: int, start: Dim, stop: Dim) -> Any:
 
 # -------------------------------------------------------------------------------------------------- gathering
 @primitive(
-    "structural", numpy="np.take({x}, {indices}, axis={axis})", numba="take", tex="{x}_{{{indices}}}",
+    "structural", selects=True, numpy="np.take({x}, {indices}, axis={axis})", numba="take", tex="{x}_{{{indices}}}",
     shape=lambda x, indices, axis: (*x.shape[:axis], *indices.shape, *x.shape[len(x.shape) + axis + 1 :]),
     dtype=lambda x, indices, axis: x.dtype,
     vjp_x=lambda g, x, indices, axis: take_transposed(g, indices, size=x.shape[axis], axis=axis),
@@ -293,7 +294,7 @@ def take_transposed(x: Value, indices: Value, /, *, size: Dim, axis: Axes) -> An
 
 
 @primitive(
-    "structural", numpy="np.take_along_axis({x}, {indices}, {axis})", numba="take_along_axis",
+    "structural", selects=True, numpy="np.take_along_axis({x}, {indices}, {axis})", numba="take_along_axis",
     tex="{x}_{{{indices}}}", paired=True,
     shape=lambda x, indices, axis: indices.shape, dtype=lambda x, indices, axis: x.dtype,
     vjp_x=lambda g, x, indices, axis: along_transposed(g, indices, size=x.shape[axis], axis=axis),

@@ -13,6 +13,7 @@ from clearprop.program.types import INT64, Axes, Type, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules import eager
 from clearprop.rules.arithmetic import nan_or_zero
+from clearprop.rules.comparison import isnan, logical_or
 from clearprop.rules.elementwise import as_floating, astype, equal, exp, isfinite, log, sqrt, stop_gradient, where
 from clearprop.rules.indexing import slice_axis
 from clearprop.rules.joining import concat_
@@ -95,6 +96,7 @@ def _share_among_ties(g: Value, x: Value, y: Value, axis: Axes) -> Any:
     "reduction", numpy="np.max({x}, axis={axis}, keepdims={keepdims})", numba="maximum", eager=eager.largest,
     tex=r"\max {x}",
     shape=_nonempty, reduction="max", nonempty=True, d_x=lambda g, x, y, axis: _share_among_ties(g, x, y, axis),
+    chosen_x=lambda x, y: logical_or(equal(x, y), isnan(x)),
 )  # fmt: skip
 def max(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Largest element over axes; NaN wins.  Elements that tie share the derivative equally.
@@ -115,6 +117,7 @@ def max(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     "reduction", numpy="np.min({x}, axis={axis}, keepdims={keepdims})", numba="minimum", eager=eager.smallest,
     tex=r"\min {x}",
     shape=_nonempty, reduction="min", nonempty=True, d_x=lambda g, x, y, axis: _share_among_ties(g, x, y, axis),
+    chosen_x=lambda x, y: logical_or(equal(x, y), isnan(x)),
 )  # fmt: skip
 def min(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Smallest element over axes; NaN wins.  Elements that tie share the derivative equally.

@@ -10,35 +10,35 @@ from clearprop.compiler.native.kernel_imports import *
 
 @njit(**KERNEL)
 def nest1_identity_divide_add_pow_subtract(
-    lo, hi, v2, v9, size, v22, state_1_0_t, new_state_1_0_t, v89, v91, state_1_0_m_layers_6_bias,
-    v172, state_1_0_v_layers_6_bias, v174,
+    lo, hi, v2, v9, size, v22, state_1_0_t, new_state_1_0_t, v103, v105, state_1_0_m_layers_6_bias,
+    v186, state_1_0_v_layers_6_bias, v188,
 ):
     t2 = i64(0)
     t9 = i64(1)
     t22 = f32(1) / f32(size)
     state_1_0_t_r = state_1_0_t[0]
     new_state_1_0_t_j = i64(u64(state_1_0_t_r) + u64(1))
-    t88 = power(f64(0.999), f64(new_state_1_0_t_j))
-    t89 = f64(1) - t88
-    t90 = power(f64(0.9), f64(new_state_1_0_t_j))
-    t91 = f64(1) - t90
+    t102 = power(f64(0.999), f64(new_state_1_0_t_j))
+    t103 = f64(1) - t102
+    t104 = power(f64(0.9), f64(new_state_1_0_t_j))
+    t105 = f64(1) - t104
     state_1_0_m_layers_6_bias_r = state_1_0_m_layers_6_bias[0]
-    t172 = f32(0.9) * state_1_0_m_layers_6_bias_r
+    t186 = f32(0.9) * state_1_0_m_layers_6_bias_r
     state_1_0_v_layers_6_bias_r = state_1_0_v_layers_6_bias[0]
-    t174 = f32(0.999) * state_1_0_v_layers_6_bias_r
+    t188 = f32(0.999) * state_1_0_v_layers_6_bias_r
     v2[0] = t2
     v9[0] = t9
     v22[0] = t22
     new_state_1_0_t[0] = new_state_1_0_t_j
-    v89[0] = t89
-    v91[0] = t91
-    v172[0] = t172
-    v174[0] = t174
+    v103[0] = t103
+    v105[0] = t105
+    v186[0] = t186
+    v188[0] = t188
 
 
 @njit(**KERNEL)
 def nest7_add_tanh_uniform_float32_less_divide(
-    lo, hi, v1, s, model_layers_0_bias, v4, v6, h2, v34, n,
+    lo, hi, v1, s, model_layers_0_bias, v4, v6, h2, v42, v45, n,
 ):
     for i0 in range(lo, hi):
         o = i0 * s
@@ -49,16 +49,18 @@ def nest7_add_tanh_uniform_float32_less_divide(
             t6 = t5 < f32(0.9)
             t7 = h1_j / f32(0.9)
             h2_j = (t7 if t6 else f32(0.0))
-            t33 = h1_j * h1_j
-            t34 = f32(1) - t33
+            t42 = i64(t6) != i64(0)
+            t44 = h1_j * h1_j
+            t45 = f32(1) - t44
             v6[o + j] = t6
             h2[o + j] = h2_j
-            v34[o + j] = t34
+            v42[o + j] = t42
+            v45[o + j] = t45
 
 
 @njit(**KERNEL)
 def nest9_add_tanh_uniform_float32_less_divide(
-    lo, hi, v8, s, model_layers_3_bias, v11, v13, h5, v29, n,
+    lo, hi, v8, s, model_layers_3_bias, v11, v13, h5, v30, v33, n,
 ):
     for i0 in range(lo, hi):
         o = i0 * s
@@ -69,11 +71,13 @@ def nest9_add_tanh_uniform_float32_less_divide(
             t13 = t12 < f32(0.9)
             t14 = h4_j / f32(0.9)
             h5_j = (t14 if t13 else f32(0.0))
-            t28 = h4_j * h4_j
-            t29 = f32(1) - t28
+            t30 = i64(t13) != i64(0)
+            t32 = h4_j * h4_j
+            t33 = f32(1) - t32
             v13[o + j] = t13
             h5[o + j] = h5_j
-            v29[o + j] = t29
+            v30[o + j] = t30
+            v33[o + j] = t33
 
 
 @njit(**KERNEL)
@@ -98,18 +102,18 @@ def nest11_add_subtract_square_sum_multiply(
 
 
 @njit(**KERNEL)
-def nest12_divide_square(lo, hi, v18, size, v20, model_layers_6_bias_bar, v46):
+def nest12_divide_square(lo, hi, v18, size, v20, model_layers_6_bias_bar, v60):
     r18 = v18[0]
     t20 = r18 / f32(size)
     model_layers_6_bias_bar_r = model_layers_6_bias_bar[0]
-    t46 = model_layers_6_bias_bar_r * model_layers_6_bias_bar_r
+    t60 = model_layers_6_bias_bar_r * model_layers_6_bias_bar_r
     v20[0] = t20
-    v46[0] = t46
+    v60[0] = t60
 
 
 @njit(**KERNEL)
-def nest15_where_divide_multiply_sum(
-    lo, hi, v13, s, h5_bar, v29, h3_bar, model_layers_3_bias_bar, m,
+def nest15_where_divide_equal_logical_or_multiply(
+    lo, hi, v13, s, h5_bar, v30, v33, h3_bar, model_layers_3_bias_bar, m,
 ):
     for z in range(m):
         model_layers_3_bias_bar[z] = f32(0)
@@ -117,228 +121,240 @@ def nest15_where_divide_multiply_sum(
         o = i0 * s
         for j in range(m):
             t27 = (h5_bar[o + j] if v13[o + j] else f32(0.0))
-            h4_bar_j = t27 / f32(0.9)
-            h3_bar_j = h4_bar_j * v29[o + j]
+            t28 = t27 / f32(0.9)
+            t29 = t28 == t28
+            t31 = (t29 != 0) | (v30[o + j] != 0)
+            h4_bar_j = (t28 if t31 else f32(0.0))
+            t34 = h4_bar_j * v33[o + j]
+            t35 = t34 == t34
+            t36 = (t35 != 0) | (v30[o + j] != 0)
+            h3_bar_j = (t34 if t36 else f32(0.0))
             model_layers_3_bias_bar[j] = accumulate(model_layers_3_bias_bar[j], h3_bar_j)
             h3_bar[o + j] = h3_bar_j
 
 
 @njit(**KERNEL)
-def nest18_where_divide_multiply_sum(
-    lo, hi, v6, s, h2_bar, v34, h0_bar, model_layers_0_bias_bar, m,
+def nest18_where_divide_equal_logical_or_multiply(
+    lo, hi, v6, s, h2_bar, v42, v45, h0_bar, model_layers_0_bias_bar, m,
 ):
     for z in range(m):
         model_layers_0_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
         for j in range(m):
-            t32 = (h2_bar[o + j] if v6[o + j] else f32(0.0))
-            h1_bar_j = t32 / f32(0.9)
-            h0_bar_j = h1_bar_j * v34[o + j]
+            t39 = (h2_bar[o + j] if v6[o + j] else f32(0.0))
+            t40 = t39 / f32(0.9)
+            t41 = t40 == t40
+            t43 = (t41 != 0) | (v42[o + j] != 0)
+            h1_bar_j = (t40 if t43 else f32(0.0))
+            t46 = h1_bar_j * v45[o + j]
+            t47 = t46 == t46
+            t48 = (t47 != 0) | (v42[o + j] != 0)
+            h0_bar_j = (t46 if t48 else f32(0.0))
             model_layers_0_bias_bar[j] = accumulate(model_layers_0_bias_bar[j], h0_bar_j)
             h0_bar[o + j] = h0_bar_j
 
 
 @njit(**KERNEL)
-def nest20_square_sum(lo, hi, model_layers_0_weight_bar, v37):
-    s37 = f32(0)
+def nest20_square_sum(lo, hi, model_layers_0_weight_bar, v51):
+    s51 = f32(0)
     for j in range(lo, hi):
-        t36 = model_layers_0_weight_bar[j] * model_layers_0_weight_bar[j]
-        s37 = accumulate(s37, t36)
-    v37[0] = s37
+        t50 = model_layers_0_weight_bar[j] * model_layers_0_weight_bar[j]
+        s51 = accumulate(s51, t50)
+    v51[0] = s51
 
 
 @njit(**KERNEL)
-def nest21_square_sum(lo, hi, model_layers_3_weight_bar, v41):
-    s41 = f32(0)
+def nest21_square_sum(lo, hi, model_layers_3_weight_bar, v55):
+    s55 = f32(0)
     for j in range(lo, hi):
-        t40 = model_layers_3_weight_bar[j] * model_layers_3_weight_bar[j]
-        s41 = accumulate(s41, t40)
-    v41[0] = s41
+        t54 = model_layers_3_weight_bar[j] * model_layers_3_weight_bar[j]
+        s55 = accumulate(s55, t54)
+    v55[0] = s55
 
 
 @njit(**KERNEL)
-def nest22_square_sum(lo, hi, model_layers_0_bias_bar, v39):
-    s39 = f32(0)
+def nest22_square_sum(lo, hi, model_layers_0_bias_bar, v53):
+    s53 = f32(0)
     for j in range(lo, hi):
-        t38 = model_layers_0_bias_bar[j] * model_layers_0_bias_bar[j]
-        s39 = accumulate(s39, t38)
-    v39[0] = s39
+        t52 = model_layers_0_bias_bar[j] * model_layers_0_bias_bar[j]
+        s53 = accumulate(s53, t52)
+    v53[0] = s53
 
 
 @njit(**KERNEL)
-def nest23_add(lo, hi, v37, v39, v41, v49):
-    r37 = v37[0]
-    r39 = v39[0]
-    t48 = r37 + r39
-    r41 = v41[0]
-    t49 = t48 + r41
-    v49[0] = t49
+def nest23_add(lo, hi, v51, v53, v55, v63):
+    r51 = v51[0]
+    r53 = v53[0]
+    t62 = r51 + r53
+    r55 = v55[0]
+    t63 = t62 + r55
+    v63[0] = t63
 
 
 @njit(**KERNEL)
-def nest24_square_sum(lo, hi, model_layers_3_bias_bar, v43):
-    s43 = f32(0)
+def nest24_square_sum(lo, hi, model_layers_3_bias_bar, v57):
+    s57 = f32(0)
     for j in range(lo, hi):
-        t42 = model_layers_3_bias_bar[j] * model_layers_3_bias_bar[j]
-        s43 = accumulate(s43, t42)
-    v43[0] = s43
+        t56 = model_layers_3_bias_bar[j] * model_layers_3_bias_bar[j]
+        s57 = accumulate(s57, t56)
+    v57[0] = s57
 
 
 @njit(**KERNEL)
-def nest25_add(lo, hi, v49, v43, v50):
-    r49 = v49[0]
-    r43 = v43[0]
-    t50 = r49 + r43
-    v50[0] = t50
+def nest25_add(lo, hi, v63, v57, v64):
+    r63 = v63[0]
+    r57 = v57[0]
+    t64 = r63 + r57
+    v64[0] = t64
 
 
 @njit(**KERNEL)
-def nest26_square_sum(lo, hi, model_layers_6_weight_bar, v45):
-    s45 = f32(0)
+def nest26_square_sum(lo, hi, model_layers_6_weight_bar, v59):
+    s59 = f32(0)
     for j in range(lo, hi):
-        t44 = model_layers_6_weight_bar[j] * model_layers_6_weight_bar[j]
-        s45 = accumulate(s45, t44)
-    v45[0] = s45
+        t58 = model_layers_6_weight_bar[j] * model_layers_6_weight_bar[j]
+        s59 = accumulate(s59, t58)
+    v59[0] = s59
 
 
 @njit(**KERNEL)
 def nest27_add_less_where_astype_multiply_square(
-    lo, hi, v50, v45, v46, v55, model_layers_6_bias_bar, v71, v72,
+    lo, hi, v64, v59, v60, v69, model_layers_6_bias_bar, v85, v86,
 ):
-    r50 = v50[0]
-    r45 = v45[0]
-    t51 = r50 + r45
-    r46 = v46[0]
-    t52 = t51 + r46
-    t53 = t52 < f32(inf)
-    t54 = (f64(1.0) if t53 else f64(8.271806125530277e-25))
-    t55 = f32(t54)
-    model_layers_6_bias_bar_r = model_layers_6_bias_bar[0]
-    t71 = model_layers_6_bias_bar_r * t55
-    t72 = t71 * t71
-    v55[0] = t55
-    v71[0] = t71
-    v72[0] = t72
-
-
-@njit(**KERNEL)
-def nest28_multiply_square_sum(lo, hi, model_layers_0_weight_bar, v55, v56, v58):
-    r55 = v55[0]
-    s58 = f32(0)
-    for j in range(lo, hi):
-        t56 = model_layers_0_weight_bar[j] * r55
-        t57 = t56 * t56
-        s58 = accumulate(s58, t57)
-        v56[j] = t56
-    v58[0] = s58
-
-
-@njit(**KERNEL)
-def nest29_multiply_square_sum(lo, hi, model_layers_3_weight_bar, v55, v62, v64):
-    r55 = v55[0]
-    s64 = f32(0)
-    for j in range(lo, hi):
-        t62 = model_layers_3_weight_bar[j] * r55
-        t63 = t62 * t62
-        s64 = accumulate(s64, t63)
-        v62[j] = t62
-    v64[0] = s64
-
-
-@njit(**KERNEL)
-def nest30_multiply_square_sum(lo, hi, model_layers_0_bias_bar, v55, v59, v61):
-    r55 = v55[0]
-    s61 = f32(0)
-    for j in range(lo, hi):
-        t59 = model_layers_0_bias_bar[j] * r55
-        t60 = t59 * t59
-        s61 = accumulate(s61, t60)
-        v59[j] = t59
-    v61[0] = s61
-
-
-@njit(**KERNEL)
-def nest31_add(lo, hi, v58, v61, v64, v75):
-    r58 = v58[0]
-    r61 = v61[0]
-    t74 = r58 + r61
     r64 = v64[0]
-    t75 = t74 + r64
-    v75[0] = t75
+    r59 = v59[0]
+    t65 = r64 + r59
+    r60 = v60[0]
+    t66 = t65 + r60
+    t67 = t66 < f32(inf)
+    t68 = (f64(1.0) if t67 else f64(8.271806125530277e-25))
+    t69 = f32(t68)
+    model_layers_6_bias_bar_r = model_layers_6_bias_bar[0]
+    t85 = model_layers_6_bias_bar_r * t69
+    t86 = t85 * t85
+    v69[0] = t69
+    v85[0] = t85
+    v86[0] = t86
 
 
 @njit(**KERNEL)
-def nest32_multiply_square_sum(lo, hi, model_layers_3_bias_bar, v55, v65, v67):
-    r55 = v55[0]
-    s67 = f32(0)
+def nest28_multiply_square_sum(lo, hi, model_layers_0_weight_bar, v69, v70, v72):
+    r69 = v69[0]
+    s72 = f32(0)
     for j in range(lo, hi):
-        t65 = model_layers_3_bias_bar[j] * r55
-        t66 = t65 * t65
-        s67 = accumulate(s67, t66)
-        v65[j] = t65
-    v67[0] = s67
+        t70 = model_layers_0_weight_bar[j] * r69
+        t71 = t70 * t70
+        s72 = accumulate(s72, t71)
+        v70[j] = t70
+    v72[0] = s72
 
 
 @njit(**KERNEL)
-def nest33_add(lo, hi, v75, v67, v76):
+def nest29_multiply_square_sum(lo, hi, model_layers_3_weight_bar, v69, v76, v78):
+    r69 = v69[0]
+    s78 = f32(0)
+    for j in range(lo, hi):
+        t76 = model_layers_3_weight_bar[j] * r69
+        t77 = t76 * t76
+        s78 = accumulate(s78, t77)
+        v76[j] = t76
+    v78[0] = s78
+
+
+@njit(**KERNEL)
+def nest30_multiply_square_sum(lo, hi, model_layers_0_bias_bar, v69, v73, v75):
+    r69 = v69[0]
+    s75 = f32(0)
+    for j in range(lo, hi):
+        t73 = model_layers_0_bias_bar[j] * r69
+        t74 = t73 * t73
+        s75 = accumulate(s75, t74)
+        v73[j] = t73
+    v75[0] = s75
+
+
+@njit(**KERNEL)
+def nest31_add(lo, hi, v72, v75, v78, v89):
+    r72 = v72[0]
     r75 = v75[0]
-    r67 = v67[0]
-    t76 = r75 + r67
-    v76[0] = t76
+    t88 = r72 + r75
+    r78 = v78[0]
+    t89 = t88 + r78
+    v89[0] = t89
 
 
 @njit(**KERNEL)
-def nest34_multiply_square_sum(lo, hi, model_layers_6_weight_bar, v55, v68, v70):
-    r55 = v55[0]
-    s70 = f32(0)
+def nest32_multiply_square_sum(lo, hi, model_layers_3_bias_bar, v69, v79, v81):
+    r69 = v69[0]
+    s81 = f32(0)
     for j in range(lo, hi):
-        t68 = model_layers_6_weight_bar[j] * r55
-        t69 = t68 * t68
-        s70 = accumulate(s70, t69)
-        v68[j] = t68
-    v70[0] = s70
+        t79 = model_layers_3_bias_bar[j] * r69
+        t80 = t79 * t79
+        s81 = accumulate(s81, t80)
+        v79[j] = t79
+    v81[0] = s81
+
+
+@njit(**KERNEL)
+def nest33_add(lo, hi, v89, v81, v90):
+    r89 = v89[0]
+    r81 = v81[0]
+    t90 = r89 + r81
+    v90[0] = t90
+
+
+@njit(**KERNEL)
+def nest34_multiply_square_sum(lo, hi, model_layers_6_weight_bar, v69, v82, v84):
+    r69 = v69[0]
+    s84 = f32(0)
+    for j in range(lo, hi):
+        t82 = model_layers_6_weight_bar[j] * r69
+        t83 = t82 * t82
+        s84 = accumulate(s84, t83)
+        v82[j] = t82
+    v84[0] = s84
 
 
 @njit(**KERNEL)
 def nest35_add_sqrt_maximum_divide_multiply_abs(
-    lo, hi, v76, v70, v72, v55, v81, v71, v172, state_1_0_m_layers_6_bias, v174,
-    state_1_0_v_layers_6_bias, v91, v89, model_layers_6_bias,
+    lo, hi, v90, v84, v86, v69, v95, v85, v186, state_1_0_m_layers_6_bias, v188,
+    state_1_0_v_layers_6_bias, v105, v103, model_layers_6_bias,
 ):
-    r76 = v76[0]
-    r70 = v70[0]
-    t77 = r76 + r70
-    r72 = v72[0]
-    t78 = t77 + r72
-    t79 = sqrt(t78)
-    r55 = v55[0]
-    t80 = maximum(t79, r55)
-    t81 = f32(1.0) / t80
-    r71 = v71[0]
-    t87 = r71 * t81
-    t167 = abs(t87)
-    t168 = t167 < f32(inf)
-    t169 = maximum(t87, f32(-9.223372036854776e+18))
-    t170 = minimum(t169, f32(9.223372036854776e+18))
-    t171 = (t170 if t168 else t87)
-    t173 = f32(0.09999999999999998) * t171
-    r172 = v172[0]
-    new_state_1_0_m_layers_6_bias_j = r172 + t173
-    t175 = t171 * t171
-    t176 = f32(0.0010000000000000009) * t175
-    r174 = v174[0]
-    new_state_1_0_v_layers_6_bias_j = r174 + t176
-    r91 = v91[0]
-    t177 = new_state_1_0_m_layers_6_bias_j / f32(r91)
-    r89 = v89[0]
-    t178 = new_state_1_0_v_layers_6_bias_j / f32(r89)
-    t179 = sqrt(t178)
-    t180 = t179 + f32(1e-08)
-    t181 = t177 / t180
-    t193 = f32(-0.001) * t181
+    r90 = v90[0]
+    r84 = v84[0]
+    t91 = r90 + r84
+    r86 = v86[0]
+    t92 = t91 + r86
+    t93 = sqrt(t92)
+    r69 = v69[0]
+    t94 = maximum(t93, r69)
+    t95 = f32(1.0) / t94
+    r85 = v85[0]
+    t101 = r85 * t95
+    t181 = abs(t101)
+    t182 = t181 < f32(inf)
+    t183 = maximum(t101, f32(-9.223372036854776e+18))
+    t184 = minimum(t183, f32(9.223372036854776e+18))
+    t185 = (t184 if t182 else t101)
+    t187 = f32(0.09999999999999998) * t185
+    r186 = v186[0]
+    new_state_1_0_m_layers_6_bias_j = r186 + t187
+    t189 = t185 * t185
+    t190 = f32(0.0010000000000000009) * t189
+    r188 = v188[0]
+    new_state_1_0_v_layers_6_bias_j = r188 + t190
+    r105 = v105[0]
+    t191 = new_state_1_0_m_layers_6_bias_j / f32(r105)
+    r103 = v103[0]
+    t192 = new_state_1_0_v_layers_6_bias_j / f32(r103)
+    t193 = sqrt(t192)
+    t194 = t193 + f32(1e-08)
+    t195 = t191 / t194
+    t207 = f32(-0.001) * t195
     model_layers_6_bias_r = model_layers_6_bias[0]
-    new_model_layers_6_bias_j = model_layers_6_bias_r + t193
-    v81[0] = t81
+    new_model_layers_6_bias_j = model_layers_6_bias_r + t207
+    v95[0] = t95
     state_1_0_m_layers_6_bias[0] = new_state_1_0_m_layers_6_bias_j
     state_1_0_v_layers_6_bias[0] = new_state_1_0_v_layers_6_bias_j
     model_layers_6_bias[0] = new_model_layers_6_bias_j
@@ -346,35 +362,35 @@ def nest35_add_sqrt_maximum_divide_multiply_abs(
 
 @njit(**KERNEL)
 def nest36_multiply_abs_less_maximum_minimum_where(
-    lo, hi, v56, v81, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v91, v89,
+    lo, hi, v70, v95, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v105, v103,
     model_layers_0_weight,
 ):
-    r81 = v81[0]
-    r91 = v91[0]
-    r89 = v89[0]
+    r95 = v95[0]
+    r105 = v105[0]
+    r103 = v103[0]
     for j in range(lo, hi):
-        t82 = v56[j] * r81
-        t92 = abs(t82)
-        t93 = t92 < f32(inf)
-        t94 = maximum(t82, f32(-9.223372036854776e+18))
-        t95 = minimum(t94, f32(9.223372036854776e+18))
-        t96 = (t95 if t93 else t82)
-        t97 = f32(0.9) * state_1_0_m_layers_0_weight[j]
-        t98 = f32(0.09999999999999998) * t96
-        new_state_1_0_m_layers_0_weight_j = t97 + t98
-        t99 = f32(0.999) * state_1_0_v_layers_0_weight[j]
-        t100 = t96 * t96
-        t101 = f32(0.0010000000000000009) * t100
-        new_state_1_0_v_layers_0_weight_j = t99 + t101
-        t102 = new_state_1_0_m_layers_0_weight_j / f32(r91)
-        t103 = new_state_1_0_v_layers_0_weight_j / f32(r89)
-        t104 = sqrt(t103)
-        t105 = t104 + f32(1e-08)
-        t106 = t102 / t105
-        t182 = f32(0.01) * model_layers_0_weight[j]
-        t183 = t106 + t182
-        t188 = f32(-0.001) * t183
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t188
+        t96 = v70[j] * r95
+        t106 = abs(t96)
+        t107 = t106 < f32(inf)
+        t108 = maximum(t96, f32(-9.223372036854776e+18))
+        t109 = minimum(t108, f32(9.223372036854776e+18))
+        t110 = (t109 if t107 else t96)
+        t111 = f32(0.9) * state_1_0_m_layers_0_weight[j]
+        t112 = f32(0.09999999999999998) * t110
+        new_state_1_0_m_layers_0_weight_j = t111 + t112
+        t113 = f32(0.999) * state_1_0_v_layers_0_weight[j]
+        t114 = t110 * t110
+        t115 = f32(0.0010000000000000009) * t114
+        new_state_1_0_v_layers_0_weight_j = t113 + t115
+        t116 = new_state_1_0_m_layers_0_weight_j / f32(r105)
+        t117 = new_state_1_0_v_layers_0_weight_j / f32(r103)
+        t118 = sqrt(t117)
+        t119 = t118 + f32(1e-08)
+        t120 = t116 / t119
+        t196 = f32(0.01) * model_layers_0_weight[j]
+        t197 = t120 + t196
+        t202 = f32(-0.001) * t197
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t202
         state_1_0_m_layers_0_weight[j] = new_state_1_0_m_layers_0_weight_j
         state_1_0_v_layers_0_weight[j] = new_state_1_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
@@ -382,35 +398,35 @@ def nest36_multiply_abs_less_maximum_minimum_where(
 
 @njit(**KERNEL)
 def nest37_multiply_abs_less_maximum_minimum_where(
-    lo, hi, v62, v81, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v91, v89,
+    lo, hi, v76, v95, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v105, v103,
     model_layers_3_weight,
 ):
-    r81 = v81[0]
-    r91 = v91[0]
-    r89 = v89[0]
+    r95 = v95[0]
+    r105 = v105[0]
+    r103 = v103[0]
     for j in range(lo, hi):
-        t84 = v62[j] * r81
-        t122 = abs(t84)
-        t123 = t122 < f32(inf)
-        t124 = maximum(t84, f32(-9.223372036854776e+18))
-        t125 = minimum(t124, f32(9.223372036854776e+18))
-        t126 = (t125 if t123 else t84)
-        t127 = f32(0.9) * state_1_0_m_layers_3_weight[j]
-        t128 = f32(0.09999999999999998) * t126
-        new_state_1_0_m_layers_3_weight_j = t127 + t128
-        t129 = f32(0.999) * state_1_0_v_layers_3_weight[j]
-        t130 = t126 * t126
-        t131 = f32(0.0010000000000000009) * t130
-        new_state_1_0_v_layers_3_weight_j = t129 + t131
-        t132 = new_state_1_0_m_layers_3_weight_j / f32(r91)
-        t133 = new_state_1_0_v_layers_3_weight_j / f32(r89)
-        t134 = sqrt(t133)
-        t135 = t134 + f32(1e-08)
-        t136 = t132 / t135
-        t184 = f32(0.01) * model_layers_3_weight[j]
-        t185 = t136 + t184
-        t190 = f32(-0.001) * t185
-        new_model_layers_3_weight_j = model_layers_3_weight[j] + t190
+        t98 = v76[j] * r95
+        t136 = abs(t98)
+        t137 = t136 < f32(inf)
+        t138 = maximum(t98, f32(-9.223372036854776e+18))
+        t139 = minimum(t138, f32(9.223372036854776e+18))
+        t140 = (t139 if t137 else t98)
+        t141 = f32(0.9) * state_1_0_m_layers_3_weight[j]
+        t142 = f32(0.09999999999999998) * t140
+        new_state_1_0_m_layers_3_weight_j = t141 + t142
+        t143 = f32(0.999) * state_1_0_v_layers_3_weight[j]
+        t144 = t140 * t140
+        t145 = f32(0.0010000000000000009) * t144
+        new_state_1_0_v_layers_3_weight_j = t143 + t145
+        t146 = new_state_1_0_m_layers_3_weight_j / f32(r105)
+        t147 = new_state_1_0_v_layers_3_weight_j / f32(r103)
+        t148 = sqrt(t147)
+        t149 = t148 + f32(1e-08)
+        t150 = t146 / t149
+        t198 = f32(0.01) * model_layers_3_weight[j]
+        t199 = t150 + t198
+        t204 = f32(-0.001) * t199
+        new_model_layers_3_weight_j = model_layers_3_weight[j] + t204
         state_1_0_m_layers_3_weight[j] = new_state_1_0_m_layers_3_weight_j
         state_1_0_v_layers_3_weight[j] = new_state_1_0_v_layers_3_weight_j
         model_layers_3_weight[j] = new_model_layers_3_weight_j
@@ -418,33 +434,33 @@ def nest37_multiply_abs_less_maximum_minimum_where(
 
 @njit(**KERNEL)
 def nest38_multiply_abs_less_maximum_minimum_where(
-    lo, hi, v59, v81, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v91, v89,
+    lo, hi, v73, v95, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v105, v103,
     model_layers_0_bias,
 ):
-    r81 = v81[0]
-    r91 = v91[0]
-    r89 = v89[0]
+    r95 = v95[0]
+    r105 = v105[0]
+    r103 = v103[0]
     for j in range(lo, hi):
-        t83 = v59[j] * r81
-        t107 = abs(t83)
-        t108 = t107 < f32(inf)
-        t109 = maximum(t83, f32(-9.223372036854776e+18))
-        t110 = minimum(t109, f32(9.223372036854776e+18))
-        t111 = (t110 if t108 else t83)
-        t112 = f32(0.9) * state_1_0_m_layers_0_bias[j]
-        t113 = f32(0.09999999999999998) * t111
-        new_state_1_0_m_layers_0_bias_j = t112 + t113
-        t114 = f32(0.999) * state_1_0_v_layers_0_bias[j]
-        t115 = t111 * t111
-        t116 = f32(0.0010000000000000009) * t115
-        new_state_1_0_v_layers_0_bias_j = t114 + t116
-        t117 = new_state_1_0_m_layers_0_bias_j / f32(r91)
-        t118 = new_state_1_0_v_layers_0_bias_j / f32(r89)
-        t119 = sqrt(t118)
-        t120 = t119 + f32(1e-08)
-        t121 = t117 / t120
-        t189 = f32(-0.001) * t121
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t189
+        t97 = v73[j] * r95
+        t121 = abs(t97)
+        t122 = t121 < f32(inf)
+        t123 = maximum(t97, f32(-9.223372036854776e+18))
+        t124 = minimum(t123, f32(9.223372036854776e+18))
+        t125 = (t124 if t122 else t97)
+        t126 = f32(0.9) * state_1_0_m_layers_0_bias[j]
+        t127 = f32(0.09999999999999998) * t125
+        new_state_1_0_m_layers_0_bias_j = t126 + t127
+        t128 = f32(0.999) * state_1_0_v_layers_0_bias[j]
+        t129 = t125 * t125
+        t130 = f32(0.0010000000000000009) * t129
+        new_state_1_0_v_layers_0_bias_j = t128 + t130
+        t131 = new_state_1_0_m_layers_0_bias_j / f32(r105)
+        t132 = new_state_1_0_v_layers_0_bias_j / f32(r103)
+        t133 = sqrt(t132)
+        t134 = t133 + f32(1e-08)
+        t135 = t131 / t134
+        t203 = f32(-0.001) * t135
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t203
         state_1_0_m_layers_0_bias[j] = new_state_1_0_m_layers_0_bias_j
         state_1_0_v_layers_0_bias[j] = new_state_1_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
@@ -452,33 +468,33 @@ def nest38_multiply_abs_less_maximum_minimum_where(
 
 @njit(**KERNEL)
 def nest39_multiply_abs_less_maximum_minimum_where(
-    lo, hi, v65, v81, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v91, v89,
+    lo, hi, v79, v95, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v105, v103,
     model_layers_3_bias,
 ):
-    r81 = v81[0]
-    r91 = v91[0]
-    r89 = v89[0]
+    r95 = v95[0]
+    r105 = v105[0]
+    r103 = v103[0]
     for j in range(lo, hi):
-        t85 = v65[j] * r81
-        t137 = abs(t85)
-        t138 = t137 < f32(inf)
-        t139 = maximum(t85, f32(-9.223372036854776e+18))
-        t140 = minimum(t139, f32(9.223372036854776e+18))
-        t141 = (t140 if t138 else t85)
-        t142 = f32(0.9) * state_1_0_m_layers_3_bias[j]
-        t143 = f32(0.09999999999999998) * t141
-        new_state_1_0_m_layers_3_bias_j = t142 + t143
-        t144 = f32(0.999) * state_1_0_v_layers_3_bias[j]
-        t145 = t141 * t141
-        t146 = f32(0.0010000000000000009) * t145
-        new_state_1_0_v_layers_3_bias_j = t144 + t146
-        t147 = new_state_1_0_m_layers_3_bias_j / f32(r91)
-        t148 = new_state_1_0_v_layers_3_bias_j / f32(r89)
-        t149 = sqrt(t148)
-        t150 = t149 + f32(1e-08)
-        t151 = t147 / t150
-        t191 = f32(-0.001) * t151
-        new_model_layers_3_bias_j = model_layers_3_bias[j] + t191
+        t99 = v79[j] * r95
+        t151 = abs(t99)
+        t152 = t151 < f32(inf)
+        t153 = maximum(t99, f32(-9.223372036854776e+18))
+        t154 = minimum(t153, f32(9.223372036854776e+18))
+        t155 = (t154 if t152 else t99)
+        t156 = f32(0.9) * state_1_0_m_layers_3_bias[j]
+        t157 = f32(0.09999999999999998) * t155
+        new_state_1_0_m_layers_3_bias_j = t156 + t157
+        t158 = f32(0.999) * state_1_0_v_layers_3_bias[j]
+        t159 = t155 * t155
+        t160 = f32(0.0010000000000000009) * t159
+        new_state_1_0_v_layers_3_bias_j = t158 + t160
+        t161 = new_state_1_0_m_layers_3_bias_j / f32(r105)
+        t162 = new_state_1_0_v_layers_3_bias_j / f32(r103)
+        t163 = sqrt(t162)
+        t164 = t163 + f32(1e-08)
+        t165 = t161 / t164
+        t205 = f32(-0.001) * t165
+        new_model_layers_3_bias_j = model_layers_3_bias[j] + t205
         state_1_0_m_layers_3_bias[j] = new_state_1_0_m_layers_3_bias_j
         state_1_0_v_layers_3_bias[j] = new_state_1_0_v_layers_3_bias_j
         model_layers_3_bias[j] = new_model_layers_3_bias_j
@@ -486,35 +502,35 @@ def nest39_multiply_abs_less_maximum_minimum_where(
 
 @njit(**KERNEL)
 def nest40_multiply_abs_less_maximum_minimum_where(
-    lo, hi, v68, v81, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v91, v89,
+    lo, hi, v82, v95, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v105, v103,
     model_layers_6_weight,
 ):
-    r81 = v81[0]
-    r91 = v91[0]
-    r89 = v89[0]
+    r95 = v95[0]
+    r105 = v105[0]
+    r103 = v103[0]
     for j in range(lo, hi):
-        t86 = v68[j] * r81
-        t152 = abs(t86)
-        t153 = t152 < f32(inf)
-        t154 = maximum(t86, f32(-9.223372036854776e+18))
-        t155 = minimum(t154, f32(9.223372036854776e+18))
-        t156 = (t155 if t153 else t86)
-        t157 = f32(0.9) * state_1_0_m_layers_6_weight[j]
-        t158 = f32(0.09999999999999998) * t156
-        new_state_1_0_m_layers_6_weight_j = t157 + t158
-        t159 = f32(0.999) * state_1_0_v_layers_6_weight[j]
-        t160 = t156 * t156
-        t161 = f32(0.0010000000000000009) * t160
-        new_state_1_0_v_layers_6_weight_j = t159 + t161
-        t162 = new_state_1_0_m_layers_6_weight_j / f32(r91)
-        t163 = new_state_1_0_v_layers_6_weight_j / f32(r89)
-        t164 = sqrt(t163)
-        t165 = t164 + f32(1e-08)
-        t166 = t162 / t165
-        t186 = f32(0.01) * model_layers_6_weight[j]
-        t187 = t166 + t186
-        t192 = f32(-0.001) * t187
-        new_model_layers_6_weight_j = model_layers_6_weight[j] + t192
+        t100 = v82[j] * r95
+        t166 = abs(t100)
+        t167 = t166 < f32(inf)
+        t168 = maximum(t100, f32(-9.223372036854776e+18))
+        t169 = minimum(t168, f32(9.223372036854776e+18))
+        t170 = (t169 if t167 else t100)
+        t171 = f32(0.9) * state_1_0_m_layers_6_weight[j]
+        t172 = f32(0.09999999999999998) * t170
+        new_state_1_0_m_layers_6_weight_j = t171 + t172
+        t173 = f32(0.999) * state_1_0_v_layers_6_weight[j]
+        t174 = t170 * t170
+        t175 = f32(0.0010000000000000009) * t174
+        new_state_1_0_v_layers_6_weight_j = t173 + t175
+        t176 = new_state_1_0_m_layers_6_weight_j / f32(r105)
+        t177 = new_state_1_0_v_layers_6_weight_j / f32(r103)
+        t178 = sqrt(t177)
+        t179 = t178 + f32(1e-08)
+        t180 = t176 / t179
+        t200 = f32(0.01) * model_layers_6_weight[j]
+        t201 = t180 + t200
+        t206 = f32(-0.001) * t201
+        new_model_layers_6_weight_j = model_layers_6_weight[j] + t206
         state_1_0_m_layers_6_weight[j] = new_state_1_0_m_layers_6_weight_j
         state_1_0_v_layers_6_weight[j] = new_state_1_0_v_layers_6_weight_j
         model_layers_6_weight[j] = new_model_layers_6_weight_j
@@ -532,8 +548,8 @@ def step(
     n2 = model_layers_3_weight.shape[1]
     n4 = x.shape[0]
     nest1_identity_divide_add_pow_subtract(
-        0, 1, v2, v9, n4, v22, state_1_0_t, new_state_1_0_t, v89, v91, state_1_0_m_layers_6_bias,
-        v172, state_1_0_v_layers_6_bias, v174,
+        0, 1, v2, v9, n4, v22, state_1_0_t, new_state_1_0_t, v103, v105, state_1_0_m_layers_6_bias,
+        v186, state_1_0_v_layers_6_bias, v188,
     )
     gemm(x, model_layers_0_weight, out=v1)
     fold_in(key, v2, out=v3)
@@ -541,67 +557,67 @@ def step(
     random_bits(v3, shape=(n4, n1), out=v4)
     random_bits(v10, shape=(n4, n2), out=v11)
     nest7_add_tanh_uniform_float32_less_divide(
-        0, n4, v1, n1, model_layers_0_bias, v4, v6, h2, v34, n1,
+        0, n4, v1, n1, model_layers_0_bias, v4, v6, h2, v42, v45, n1,
     )
     gemm(h2, model_layers_3_weight, out=v8)
     nest9_add_tanh_uniform_float32_less_divide(
-        0, n4, v8, n2, model_layers_3_bias, v11, v13, h5, v29, n2,
+        0, n4, v8, n2, model_layers_3_bias, v11, v13, h5, v30, v33, n2,
     )
     gemm(h5, model_layers_6_weight.T, out=v15)
     nest11_add_subtract_square_sum_multiply(
         0, n4, v15, model_layers_6_bias, y, v18, v22, h6_bar, model_layers_6_bias_bar,
     )
-    nest12_divide_square(0, 1, v18, n4, v20, model_layers_6_bias_bar, v46)
+    nest12_divide_square(0, 1, v18, n4, v20, model_layers_6_bias_bar, v60)
     gemm(h6_bar.T, model_layers_6_weight, out=h5_bar)
     gemm(h5.T, h6_bar.T, out=model_layers_6_weight_bar)
-    nest15_where_divide_multiply_sum(
-        0, n4, v13, n2, h5_bar, v29, h3_bar, model_layers_3_bias_bar, n2,
+    nest15_where_divide_equal_logical_or_multiply(
+        0, n4, v13, n2, h5_bar, v30, v33, h3_bar, model_layers_3_bias_bar, n2,
     )
     gemm(h3_bar, model_layers_3_weight.T, out=h2_bar)
     gemm(h2.T, h3_bar, out=model_layers_3_weight_bar)
-    nest18_where_divide_multiply_sum(
-        0, n4, v6, n1, h2_bar, v34, h0_bar, model_layers_0_bias_bar, n1,
+    nest18_where_divide_equal_logical_or_multiply(
+        0, n4, v6, n1, h2_bar, v42, v45, h0_bar, model_layers_0_bias_bar, n1,
     )
     gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
-    nest20_square_sum(0, n0 * n1, model_layers_0_weight_bar, v37)
-    nest21_square_sum(0, n1 * n2, model_layers_3_weight_bar, v41)
-    nest22_square_sum(0, n1, model_layers_0_bias_bar, v39)
-    nest23_add(0, 1, v37, v39, v41, v49)
-    nest24_square_sum(0, n2, model_layers_3_bias_bar, v43)
-    nest25_add(0, 1, v49, v43, v50)
-    nest26_square_sum(0, n2, model_layers_6_weight_bar, v45)
+    nest20_square_sum(0, n0 * n1, model_layers_0_weight_bar, v51)
+    nest21_square_sum(0, n1 * n2, model_layers_3_weight_bar, v55)
+    nest22_square_sum(0, n1, model_layers_0_bias_bar, v53)
+    nest23_add(0, 1, v51, v53, v55, v63)
+    nest24_square_sum(0, n2, model_layers_3_bias_bar, v57)
+    nest25_add(0, 1, v63, v57, v64)
+    nest26_square_sum(0, n2, model_layers_6_weight_bar, v59)
     nest27_add_less_where_astype_multiply_square(
-        0, 1, v50, v45, v46, v55, model_layers_6_bias_bar, v71, v72,
+        0, 1, v64, v59, v60, v69, model_layers_6_bias_bar, v85, v86,
     )
-    nest28_multiply_square_sum(0, n0 * n1, model_layers_0_weight_bar, v55, v56, v58)
-    nest29_multiply_square_sum(0, n1 * n2, model_layers_3_weight_bar, v55, v62, v64)
-    nest30_multiply_square_sum(0, n1, model_layers_0_bias_bar, v55, v59, v61)
-    nest31_add(0, 1, v58, v61, v64, v75)
-    nest32_multiply_square_sum(0, n2, model_layers_3_bias_bar, v55, v65, v67)
-    nest33_add(0, 1, v75, v67, v76)
-    nest34_multiply_square_sum(0, n2, model_layers_6_weight_bar, v55, v68, v70)
+    nest28_multiply_square_sum(0, n0 * n1, model_layers_0_weight_bar, v69, v70, v72)
+    nest29_multiply_square_sum(0, n1 * n2, model_layers_3_weight_bar, v69, v76, v78)
+    nest30_multiply_square_sum(0, n1, model_layers_0_bias_bar, v69, v73, v75)
+    nest31_add(0, 1, v72, v75, v78, v89)
+    nest32_multiply_square_sum(0, n2, model_layers_3_bias_bar, v69, v79, v81)
+    nest33_add(0, 1, v89, v81, v90)
+    nest34_multiply_square_sum(0, n2, model_layers_6_weight_bar, v69, v82, v84)
     nest35_add_sqrt_maximum_divide_multiply_abs(
-        0, 1, v76, v70, v72, v55, v81, v71, v172, state_1_0_m_layers_6_bias, v174,
-        state_1_0_v_layers_6_bias, v91, v89, model_layers_6_bias,
+        0, 1, v90, v84, v86, v69, v95, v85, v186, state_1_0_m_layers_6_bias, v188,
+        state_1_0_v_layers_6_bias, v105, v103, model_layers_6_bias,
     )
     nest36_multiply_abs_less_maximum_minimum_where(
-        0, n0 * n1, v56, v81, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v91, v89,
+        0, n0 * n1, v70, v95, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v105, v103,
         model_layers_0_weight,
     )
     nest37_multiply_abs_less_maximum_minimum_where(
-        0, n1 * n2, v62, v81, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v91, v89,
+        0, n1 * n2, v76, v95, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v105, v103,
         model_layers_3_weight,
     )
     nest38_multiply_abs_less_maximum_minimum_where(
-        0, n1, v59, v81, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v91, v89,
+        0, n1, v73, v95, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v105, v103,
         model_layers_0_bias,
     )
     nest39_multiply_abs_less_maximum_minimum_where(
-        0, n2, v65, v81, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v91, v89,
+        0, n2, v79, v95, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v105, v103,
         model_layers_3_bias,
     )
     nest40_multiply_abs_less_maximum_minimum_where(
-        0, n2, v68, v81, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v91, v89,
+        0, n2, v82, v95, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v105, v103,
         model_layers_6_weight,
     )
     return (

@@ -35,119 +35,129 @@ def step(
     model_layers_6_bias_bar = np.sum(h6_bar, axis=-2)         # f32[1]   ∂add   sum(h6_bar)
     h5_bar = h6_bar @ model_layers_6_weight.T                 # f32[n4,n2]   ∂matmul
     model_layers_6_weight_bar = h5.T @ h6_bar                 # f32[n2,1]   ∂matmul
-    h4_bar = np.where(v11, h5_bar, 0.0) / 0.9  # f32[n4,n2]   ∂divide   (h5_bar if v11 else 0) / 0.9
-    h3_bar = h4_bar * (1 - h4 * h4)                           # f32[n4,n2]   ∂tanh
+    v26 = np.where(v11, h5_bar, 0.0) / 0.9     # f32[n4,n2]   ∂divide   (h5_bar if v11 else 0) / 0.9
+    v28 = v11 != 0                                            # bool[n4,n2]   ∂divide   v11 ≠ 0
+    # f32[n4,n2]   ∂divide   v26 if v26 = v26 or v28 else 0
+    h4_bar = np.where(np.logical_or(v26 == v26, v28), v26, 0.0)
+    v32 = h4_bar * (1 - h4 * h4)                              # f32[n4,n2]   ∂tanh
+    # f32[n4,n2]   ∂tanh   v32 if v32 = v32 or v28 else 0
+    h3_bar = np.where(np.logical_or(v32 == v32, v28), v32, 0.0)
     model_layers_3_bias_bar = np.sum(h3_bar, axis=-2)         # f32[n2]   ∂add   sum(h3_bar)
     h2_bar = h3_bar @ model_layers_3_weight.T                 # f32[n4,n1]   ∂matmul
     model_layers_3_weight_bar = h2.T @ h3_bar                 # f32[n1,n2]   ∂matmul
-    h1_bar = np.where(v5, h2_bar, 0.0) / 0.9    # f32[n4,n1]   ∂divide   (h2_bar if v5 else 0) / 0.9
-    h0_bar = h1_bar * (1 - h1 * h1)                           # f32[n4,n1]   ∂tanh
+    v38 = np.where(v5, h2_bar, 0.0) / 0.9       # f32[n4,n1]   ∂divide   (h2_bar if v5 else 0) / 0.9
+    v40 = v5 != 0                                             # bool[n4,n1]   ∂divide   v5 ≠ 0
+    # f32[n4,n1]   ∂divide   v38 if v38 = v38 or v40 else 0
+    h1_bar = np.where(np.logical_or(v38 == v38, v40), v38, 0.0)
+    v44 = h1_bar * (1 - h1 * h1)                              # f32[n4,n1]   ∂tanh
+    # f32[n4,n1]   ∂tanh   v44 if v44 = v44 or v40 else 0
+    h0_bar = np.where(np.logical_or(v44 == v44, v40), v44, 0.0)
     model_layers_0_bias_bar = np.sum(h0_bar, axis=-2)         # f32[n1]   ∂add   sum(h0_bar)
     model_layers_0_weight_bar = x.T @ h0_bar                  # f32[n0,n1]   ∂matmul
     # f32   sum(model_layers_0_weight_bar²)
-    v35 = np.sum(np.square(model_layers_0_weight_bar), axis=(-2, -1))
-    v37 = np.sum(np.square(model_layers_0_bias_bar), axis=-1)  # f32   sum(model_layers_0_bias_bar²)
+    v49 = np.sum(np.square(model_layers_0_weight_bar), axis=(-2, -1))
+    v51 = np.sum(np.square(model_layers_0_bias_bar), axis=-1)  # f32   sum(model_layers_0_bias_bar²)
     # f32   sum(model_layers_3_weight_bar²)
-    v39 = np.sum(np.square(model_layers_3_weight_bar), axis=(-2, -1))
-    v41 = np.sum(np.square(model_layers_3_bias_bar), axis=-1)  # f32   sum(model_layers_3_bias_bar²)
+    v53 = np.sum(np.square(model_layers_3_weight_bar), axis=(-2, -1))
+    v55 = np.sum(np.square(model_layers_3_bias_bar), axis=-1)  # f32   sum(model_layers_3_bias_bar²)
     # f32   sum(model_layers_6_weight_bar²)
-    v43 = np.sum(np.square(model_layers_6_weight_bar), axis=(-2, -1))
-    v45 = np.reshape(np.square(model_layers_6_bias_bar), ())  # f32   model_layers_6_bias_bar²
-    v51 = v35 + v37 + v39 + v41 + v43 + v45 < np.inf          # bool
-    v52 = float(np.where(v51, 1.0, 8.271806125530277e-25))    # f64~   1 if v51 else 8.27181e-25
-    v53 = np.asarray(v52, np.float32)[()]                     # f32   v52
-    v54 = model_layers_0_weight_bar * v53                     # f32[n0,n1]
-    v57 = model_layers_0_bias_bar * v53                       # f32[n1]
-    v60 = model_layers_3_weight_bar * v53                     # f32[n1,n2]
-    v63 = model_layers_3_bias_bar * v53                       # f32[n2]
-    v66 = model_layers_6_weight_bar * v53                     # f32[n2,1]
-    v69 = model_layers_6_bias_bar * v53                       # f32[1]
-    # f32   sum(v54²) + sum(v57²)
-    v72 = np.sum(np.square(v54), axis=(-2, -1)) + np.sum(np.square(v57), axis=-1)
-    v73 = v72 + np.sum(np.square(v60), axis=(-2, -1))         # f32   v72 + sum(v60²)
-    # f32   v73 + sum(v63²) + sum(v66²)
-    v75 = v73 + np.sum(np.square(v63), axis=-1) + np.sum(np.square(v66), axis=(-2, -1))
-    v77 = np.sqrt(v75 + np.reshape(np.square(v69), ()))       # f32   √(v75 + v69²)
-    v79 = 1.0 / np.maximum(v77, v53)                          # f32   1 / maximum(v77, v53)
-    v80 = v54 * v79                                           # f32[n0,n1]
-    v81 = v57 * v79                                           # f32[n1]
-    v82 = v60 * v79                                           # f32[n1,n2]
-    v83 = v63 * v79                                           # f32[n2]
-    v84 = v66 * v79                                           # f32[n2,1]
-    v85 = v69 * v79                                           # f32[1]
+    v57 = np.sum(np.square(model_layers_6_weight_bar), axis=(-2, -1))
+    v59 = np.reshape(np.square(model_layers_6_bias_bar), ())  # f32   model_layers_6_bias_bar²
+    v65 = v49 + v51 + v53 + v55 + v57 + v59 < np.inf          # bool
+    v66 = float(np.where(v65, 1.0, 8.271806125530277e-25))    # f64~   1 if v65 else 8.27181e-25
+    v67 = np.asarray(v66, np.float32)[()]                     # f32   v66
+    v68 = model_layers_0_weight_bar * v67                     # f32[n0,n1]
+    v71 = model_layers_0_bias_bar * v67                       # f32[n1]
+    v74 = model_layers_3_weight_bar * v67                     # f32[n1,n2]
+    v77 = model_layers_3_bias_bar * v67                       # f32[n2]
+    v80 = model_layers_6_weight_bar * v67                     # f32[n2,1]
+    v83 = model_layers_6_bias_bar * v67                       # f32[1]
+    # f32   sum(v68²) + sum(v71²)
+    v86 = np.sum(np.square(v68), axis=(-2, -1)) + np.sum(np.square(v71), axis=-1)
+    v87 = v86 + np.sum(np.square(v74), axis=(-2, -1))         # f32   v86 + sum(v74²)
+    # f32   v87 + sum(v77²) + sum(v80²)
+    v89 = v87 + np.sum(np.square(v77), axis=-1) + np.sum(np.square(v80), axis=(-2, -1))
+    v91 = np.sqrt(v89 + np.reshape(np.square(v83), ()))       # f32   √(v89 + v83²)
+    v93 = 1.0 / np.maximum(v91, v67)                          # f32   1 / maximum(v91, v67)
+    v94 = v68 * v93                                           # f32[n0,n1]
+    v95 = v71 * v93                                           # f32[n1]
+    v96 = v74 * v93                                           # f32[n1,n2]
+    v97 = v77 * v93                                           # f32[n2]
+    v98 = v80 * v93                                           # f32[n2,1]
+    v99 = v83 * v93                                           # f32[1]
     new_state_1_0_t = state_1_0_t + 1                         # i64
-    v86 = float(np.power(0.999, new_state_1_0_t))             # f64~   0.999^new_state_1_0_t
-    v87 = float(1 - v86)                                      # f64~   1 − v86
-    v89 = float(1 - float(np.power(0.9, new_state_1_0_t)))    # f64~   1 − 0.9^new_state_1_0_t
-    v92 = np.maximum(v80, -9.223372036854776e+18)          # f32[n0,n1]   maximum(v80, −9.22337e+18)
-    v93 = np.minimum(v92, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v92, 9.22337e+18)
-    v94 = np.where(np.abs(v80) < np.inf, v93, v80)          # f32[n0,n1]   v93 if |v80| < ∞ else v80
-    # f32[n0,n1]   0.9 · state_1_0_m_layers_0_weight + 0.1 · v94
-    new_state_1_0_m_layers_0_weight = 0.9 * state_1_0_m_layers_0_weight + 0.09999999999999998 * v94
-    v99 = 0.0010000000000000009 * np.square(v94)              # f32[n0,n1]   0.001 · v94²
-    new_state_1_0_v_layers_0_weight = 0.999 * state_1_0_v_layers_0_weight + v99  # f32[n0,n1]
-    # f32[n0,n1]   √(new_state_1_0_v_layers_0_weight / v87)
-    v102 = np.sqrt(new_state_1_0_v_layers_0_weight / v87)
-    v104 = new_state_1_0_m_layers_0_weight / v89 / (v102 + 1e-08)  # f32[n0,n1]
-    v107 = np.maximum(v81, -9.223372036854776e+18)            # f32[n1]   maximum(v81, −9.22337e+18)
-    v108 = np.minimum(v107, 9.223372036854776e+18)            # f32[n1]   minimum(v107, 9.22337e+18)
-    v109 = np.where(np.abs(v81) < np.inf, v108, v81)          # f32[n1]   v108 if |v81| < ∞ else v81
-    # f32[n1]   0.9 · state_1_0_m_layers_0_bias + 0.1 · v109
-    new_state_1_0_m_layers_0_bias = 0.9 * state_1_0_m_layers_0_bias + 0.09999999999999998 * v109
-    v114 = 0.0010000000000000009 * np.square(v109)            # f32[n1]   0.001 · v109²
-    new_state_1_0_v_layers_0_bias = 0.999 * state_1_0_v_layers_0_bias + v114  # f32[n1]
-    # f32[n1]   √(new_state_1_0_v_layers_0_bias / v87)
-    v117 = np.sqrt(new_state_1_0_v_layers_0_bias / v87)
-    v119 = new_state_1_0_m_layers_0_bias / v89 / (v117 + 1e-08)  # f32[n1]
-    v122 = np.maximum(v82, -9.223372036854776e+18)         # f32[n1,n2]   maximum(v82, −9.22337e+18)
-    v123 = np.minimum(v122, 9.223372036854776e+18)         # f32[n1,n2]   minimum(v122, 9.22337e+18)
-    v124 = np.where(np.abs(v82) < np.inf, v123, v82)       # f32[n1,n2]   v123 if |v82| < ∞ else v82
-    # f32[n1,n2]   0.9 · state_1_0_m_layers_3_weight + 0.1 · v124
-    new_state_1_0_m_layers_3_weight = 0.9 * state_1_0_m_layers_3_weight + 0.09999999999999998 * v124
-    v129 = 0.0010000000000000009 * np.square(v124)            # f32[n1,n2]   0.001 · v124²
-    new_state_1_0_v_layers_3_weight = 0.999 * state_1_0_v_layers_3_weight + v129  # f32[n1,n2]
-    # f32[n1,n2]   √(new_state_1_0_v_layers_3_weight / v87)
-    v132 = np.sqrt(new_state_1_0_v_layers_3_weight / v87)
-    v134 = new_state_1_0_m_layers_3_weight / v89 / (v132 + 1e-08)  # f32[n1,n2]
-    v137 = np.maximum(v83, -9.223372036854776e+18)            # f32[n2]   maximum(v83, −9.22337e+18)
-    v138 = np.minimum(v137, 9.223372036854776e+18)            # f32[n2]   minimum(v137, 9.22337e+18)
-    v139 = np.where(np.abs(v83) < np.inf, v138, v83)          # f32[n2]   v138 if |v83| < ∞ else v83
-    # f32[n2]   0.9 · state_1_0_m_layers_3_bias + 0.1 · v139
-    new_state_1_0_m_layers_3_bias = 0.9 * state_1_0_m_layers_3_bias + 0.09999999999999998 * v139
-    v144 = 0.0010000000000000009 * np.square(v139)            # f32[n2]   0.001 · v139²
-    new_state_1_0_v_layers_3_bias = 0.999 * state_1_0_v_layers_3_bias + v144  # f32[n2]
-    # f32[n2]   √(new_state_1_0_v_layers_3_bias / v87)
-    v147 = np.sqrt(new_state_1_0_v_layers_3_bias / v87)
-    v149 = new_state_1_0_m_layers_3_bias / v89 / (v147 + 1e-08)  # f32[n2]
-    v152 = np.maximum(v84, -9.223372036854776e+18)          # f32[n2,1]   maximum(v84, −9.22337e+18)
-    v153 = np.minimum(v152, 9.223372036854776e+18)          # f32[n2,1]   minimum(v152, 9.22337e+18)
-    v154 = np.where(np.abs(v84) < np.inf, v153, v84)        # f32[n2,1]   v153 if |v84| < ∞ else v84
-    # f32[n2,1]   0.9 · state_1_0_m_layers_6_weight + 0.1 · v154
-    new_state_1_0_m_layers_6_weight = 0.9 * state_1_0_m_layers_6_weight + 0.09999999999999998 * v154
-    v159 = 0.0010000000000000009 * np.square(v154)            # f32[n2,1]   0.001 · v154²
-    new_state_1_0_v_layers_6_weight = 0.999 * state_1_0_v_layers_6_weight + v159  # f32[n2,1]
-    # f32[n2,1]   √(new_state_1_0_v_layers_6_weight / v87)
-    v162 = np.sqrt(new_state_1_0_v_layers_6_weight / v87)
-    v164 = new_state_1_0_m_layers_6_weight / v89 / (v162 + 1e-08)  # f32[n2,1]
-    v167 = np.maximum(v85, -9.223372036854776e+18)            # f32[1]   maximum(v85, −9.22337e+18)
-    v168 = np.minimum(v167, 9.223372036854776e+18)            # f32[1]   minimum(v167, 9.22337e+18)
-    v169 = np.where(np.abs(v85) < np.inf, v168, v85)          # f32[1]   v168 if |v85| < ∞ else v85
-    # f32[1]   0.9 · state_1_0_m_layers_6_bias + 0.1 · v169
-    new_state_1_0_m_layers_6_bias = 0.9 * state_1_0_m_layers_6_bias + 0.09999999999999998 * v169
-    v174 = 0.0010000000000000009 * np.square(v169)            # f32[1]   0.001 · v169²
-    new_state_1_0_v_layers_6_bias = 0.999 * state_1_0_v_layers_6_bias + v174  # f32[1]
-    # f32[1]   √(new_state_1_0_v_layers_6_bias / v87)
-    v177 = np.sqrt(new_state_1_0_v_layers_6_bias / v87)
-    v179 = new_state_1_0_m_layers_6_bias / v89 / (v177 + 1e-08)  # f32[1]
-    v186 = -0.001 * (v104 + 0.01 * model_layers_0_weight)     # f32[n0,n1]
-    v188 = -0.001 * (v134 + 0.01 * model_layers_3_weight)     # f32[n1,n2]
-    v190 = -0.001 * (v164 + 0.01 * model_layers_6_weight)     # f32[n2,1]
-    new_model_layers_0_weight = model_layers_0_weight + v186  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v119  # f32[n1]
-    new_model_layers_3_weight = model_layers_3_weight + v188  # f32[n1,n2]
-    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v149  # f32[n2]
-    new_model_layers_6_weight = model_layers_6_weight + v190  # f32[n2,1]
-    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v179  # f32[1]
+    v100 = float(np.power(0.999, new_state_1_0_t))            # f64~   0.999^new_state_1_0_t
+    v101 = float(1 - v100)                                    # f64~   1 − v100
+    v103 = float(1 - float(np.power(0.9, new_state_1_0_t)))   # f64~   1 − 0.9^new_state_1_0_t
+    v106 = np.maximum(v94, -9.223372036854776e+18)         # f32[n0,n1]   maximum(v94, −9.22337e+18)
+    v107 = np.minimum(v106, 9.223372036854776e+18)         # f32[n0,n1]   minimum(v106, 9.22337e+18)
+    v108 = np.where(np.abs(v94) < np.inf, v107, v94)       # f32[n0,n1]   v107 if |v94| < ∞ else v94
+    # f32[n0,n1]   0.9 · state_1_0_m_layers_0_weight + 0.1 · v108
+    new_state_1_0_m_layers_0_weight = 0.9 * state_1_0_m_layers_0_weight + 0.09999999999999998 * v108
+    v113 = 0.0010000000000000009 * np.square(v108)            # f32[n0,n1]   0.001 · v108²
+    new_state_1_0_v_layers_0_weight = 0.999 * state_1_0_v_layers_0_weight + v113  # f32[n0,n1]
+    v114 = new_state_1_0_m_layers_0_weight / v103             # f32[n0,n1]
+    v115 = new_state_1_0_v_layers_0_weight / v101             # f32[n0,n1]
+    v121 = np.maximum(v95, -9.223372036854776e+18)            # f32[n1]   maximum(v95, −9.22337e+18)
+    v122 = np.minimum(v121, 9.223372036854776e+18)            # f32[n1]   minimum(v121, 9.22337e+18)
+    v123 = np.where(np.abs(v95) < np.inf, v122, v95)          # f32[n1]   v122 if |v95| < ∞ else v95
+    # f32[n1]   0.9 · state_1_0_m_layers_0_bias + 0.1 · v123
+    new_state_1_0_m_layers_0_bias = 0.9 * state_1_0_m_layers_0_bias + 0.09999999999999998 * v123
+    v128 = 0.0010000000000000009 * np.square(v123)            # f32[n1]   0.001 · v123²
+    new_state_1_0_v_layers_0_bias = 0.999 * state_1_0_v_layers_0_bias + v128  # f32[n1]
+    # f32[n1]   √(new_state_1_0_v_layers_0_bias / v101)
+    v131 = np.sqrt(new_state_1_0_v_layers_0_bias / v101)
+    v133 = new_state_1_0_m_layers_0_bias / v103 / (v131 + 1e-08)  # f32[n1]
+    v136 = np.maximum(v96, -9.223372036854776e+18)         # f32[n1,n2]   maximum(v96, −9.22337e+18)
+    v137 = np.minimum(v136, 9.223372036854776e+18)         # f32[n1,n2]   minimum(v136, 9.22337e+18)
+    v138 = np.where(np.abs(v96) < np.inf, v137, v96)       # f32[n1,n2]   v137 if |v96| < ∞ else v96
+    # f32[n1,n2]   0.9 · state_1_0_m_layers_3_weight + 0.1 · v138
+    new_state_1_0_m_layers_3_weight = 0.9 * state_1_0_m_layers_3_weight + 0.09999999999999998 * v138
+    v143 = 0.0010000000000000009 * np.square(v138)            # f32[n1,n2]   0.001 · v138²
+    new_state_1_0_v_layers_3_weight = 0.999 * state_1_0_v_layers_3_weight + v143  # f32[n1,n2]
+    v144 = new_state_1_0_m_layers_3_weight / v103             # f32[n1,n2]
+    v145 = new_state_1_0_v_layers_3_weight / v101             # f32[n1,n2]
+    v151 = np.maximum(v97, -9.223372036854776e+18)            # f32[n2]   maximum(v97, −9.22337e+18)
+    v152 = np.minimum(v151, 9.223372036854776e+18)            # f32[n2]   minimum(v151, 9.22337e+18)
+    v153 = np.where(np.abs(v97) < np.inf, v152, v97)          # f32[n2]   v152 if |v97| < ∞ else v97
+    # f32[n2]   0.9 · state_1_0_m_layers_3_bias + 0.1 · v153
+    new_state_1_0_m_layers_3_bias = 0.9 * state_1_0_m_layers_3_bias + 0.09999999999999998 * v153
+    v158 = 0.0010000000000000009 * np.square(v153)            # f32[n2]   0.001 · v153²
+    new_state_1_0_v_layers_3_bias = 0.999 * state_1_0_v_layers_3_bias + v158  # f32[n2]
+    # f32[n2]   √(new_state_1_0_v_layers_3_bias / v101)
+    v161 = np.sqrt(new_state_1_0_v_layers_3_bias / v101)
+    v163 = new_state_1_0_m_layers_3_bias / v103 / (v161 + 1e-08)  # f32[n2]
+    v166 = np.maximum(v98, -9.223372036854776e+18)          # f32[n2,1]   maximum(v98, −9.22337e+18)
+    v167 = np.minimum(v166, 9.223372036854776e+18)          # f32[n2,1]   minimum(v166, 9.22337e+18)
+    v168 = np.where(np.abs(v98) < np.inf, v167, v98)        # f32[n2,1]   v167 if |v98| < ∞ else v98
+    # f32[n2,1]   0.9 · state_1_0_m_layers_6_weight + 0.1 · v168
+    new_state_1_0_m_layers_6_weight = 0.9 * state_1_0_m_layers_6_weight + 0.09999999999999998 * v168
+    v173 = 0.0010000000000000009 * np.square(v168)            # f32[n2,1]   0.001 · v168²
+    new_state_1_0_v_layers_6_weight = 0.999 * state_1_0_v_layers_6_weight + v173  # f32[n2,1]
+    v174 = new_state_1_0_m_layers_6_weight / v103             # f32[n2,1]
+    v175 = new_state_1_0_v_layers_6_weight / v101             # f32[n2,1]
+    v181 = np.maximum(v99, -9.223372036854776e+18)            # f32[1]   maximum(v99, −9.22337e+18)
+    v182 = np.minimum(v181, 9.223372036854776e+18)            # f32[1]   minimum(v181, 9.22337e+18)
+    v183 = np.where(np.abs(v99) < np.inf, v182, v99)          # f32[1]   v182 if |v99| < ∞ else v99
+    # f32[1]   0.9 · state_1_0_m_layers_6_bias + 0.1 · v183
+    new_state_1_0_m_layers_6_bias = 0.9 * state_1_0_m_layers_6_bias + 0.09999999999999998 * v183
+    v188 = 0.0010000000000000009 * np.square(v183)            # f32[1]   0.001 · v183²
+    new_state_1_0_v_layers_6_bias = 0.999 * state_1_0_v_layers_6_bias + v188  # f32[1]
+    # f32[1]   √(new_state_1_0_v_layers_6_bias / v101)
+    v191 = np.sqrt(new_state_1_0_v_layers_6_bias / v101)
+    v193 = new_state_1_0_m_layers_6_bias / v103 / (v191 + 1e-08)  # f32[1]
+    # f32[n0,n1]   v114 / (√v115 + 1e-08) + 0.01 · model_layers_0_weight
+    v195 = v114 / (np.sqrt(v115) + 1e-08) + 0.01 * model_layers_0_weight
+    # f32[n1,n2]   v144 / (√v145 + 1e-08) + 0.01 · model_layers_3_weight
+    v197 = v144 / (np.sqrt(v145) + 1e-08) + 0.01 * model_layers_3_weight
+    # f32[n2,1]   v174 / (√v175 + 1e-08) + 0.01 · model_layers_6_weight
+    v199 = v174 / (np.sqrt(v175) + 1e-08) + 0.01 * model_layers_6_weight
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v195  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v133  # f32[n1]
+    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v197  # f32[n1,n2]
+    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v163  # f32[n2]
+    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v199  # f32[n2,1]
+    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v193  # f32[1]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_3_weight,
         new_model_layers_3_bias, new_model_layers_6_weight, new_model_layers_6_bias,

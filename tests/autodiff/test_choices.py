@@ -1,0 +1,126 @@
+"""What was not chosen contributes nothing, whatever stands before the gate; what was computed as 0 still meets ∞."""
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+
+BAD = np.array([0.0, 1.0, 4.0])  # 0 is where √x, log x, 1/x have no derivative
+KEEP = np.array([False, True, True])
+ROWS = np.array([[1.0, 2.0], [np.nan, np.inf], [3.0, 4.0]])
+W = np.array([[1.0, -1.0], [0.5, 2.0]])
+
+# a function of BAD, and its derivative
+GATES = {
+    "where": (lambda x: cl.sum(cl.where(x > 0, cl.sqrt(x), 3 * x)), [3.0, 0.5, 0.25]),
+    "where, the other branch": (lambda x: cl.sum(cl.where(x <= 0, 3 * x, cl.log(x))), [3.0, 1.0, 0.25]),
+    "where of numbers": (lambda x: cl.sum(cl.where(KEEP * 2, 1 / x, x)), [1.0, -1.0, -0.0625]),
+    "maximum": (lambda x: cl.sum(cl.maximum(cl.log(x), -1.0)), [0.0, 1.0, 0.25]),
+    "minimum": (lambda x: cl.sum(cl.minimum(1 / x, 2.0)), [0.0, -1.0, -0.0625]),
+    "clip": (lambda x: cl.sum(cl.clip(1 / x, -2.0, 2.0)), [0.0, -1.0, -0.0625]),
+    "relu": (lambda x: cl.sum(cl.relu(cl.log(x) + 1)), [0.0, 1.0, 0.25]),
+    "relu6": (lambda x: cl.sum(cl.relu6(1 / x)), [0.0, -1.0, -0.0625]),
+    "max": (lambda x: cl.max(cl.log(x)), [0.0, 0.0, 0.25]),
+    "min": (lambda x: cl.min(1 / x), [0.0, 0.0, -0.0625]),
+    "max over an axis": (lambda x: cl.sum(cl.max(cl.stack([cl.log(x), x - 9.0]), axis=0)), [1.0, 1.0, 0.25]),
+    "slice": (lambda x: cl.sum(cl.sqrt(x)[1:]), [0.0, 0.5, 0.25]),
+    "integer": (lambda x: cl.sqrt(x)[1], [0.0, 0.5, 0.0]),
+    "take": (lambda x: cl.sum(cl.take(cl.sqrt(x), [2, 1, 2])), [0.0, 0.5, 0.5]),
+    "take_along_axis": (lambda x: cl.sum(cl.take_along_axis(cl.sqrt(x), np.array([1, 2]))), [0.0, 0.5, 0.25]),
+    "several steps before": (lambda x: cl.sum(cl.where(x > 0, cl.exp(cl.sqrt(x)) * 2.0, 0.0)), None),
+    "through moves": (
+        lambda x: cl.sum(cl.where(KEEP[::-1, None], cl.reshape(cl.flip(cl.sqrt(x)), (3, 1)), 0.0)),
+        [0.0, 0.5, 0.25],
+    ),
+    "through a mean": (lambda x: cl.where(True, cl.mean(cl.sqrt(x)[1:]), 0.0), [0.0, 0.25, 0.125]),
+    "through a sum that was left": (lambda x: cl.where(False, cl.sum(cl.sqrt(x)), cl.sum(x)), [1.0, 1.0, 1.0]),
+    "a repeated operand": (lambda x: cl.sum(cl.where(np.eye(2, dtype=bool), cl.sqrt(x)[1:], 0.0)), [0.0, 0.5, 0.25]),
+}
+GATES["several steps before"] = (
+    GATES["several steps before"][0],
+    [0.0, float(np.exp(1.0)), float(np.exp(2.0) / 2)],
+)
+
+
+def reverse(f, x):
+    return np.asarray(cl.grad(f)(x))
+
+
+def forward(f, x):
+    return np.array([cl.jvp(f, (x,), (unit,))[1].item() for unit in np.eye(len(x))])
+
+
+MODES = {
+    "reverse": reverse,
+    "forward": forward,
+    "compiled": lambda f, x: np.asarray(cl.compile(cl.grad(f))(x)),
+    "backward": lambda f, x: backward(f, x),
+    "jacobian": lambda f, x: np.asarray(cl.jacobian(f)(x)),
+}
+
+
+def backward(f, x):
+    leaf = cl.tensor(x, requires_grad=True)
+    f(leaf).backward()
+    return np.asarray(leaf.grad)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("gate", GATES)
+def test_what_was_left_contributes_nothing(gate, mode):
+    f, wanted = GATES[gate]
+    np.testing.assert_allclose(MODES[mode](f, BAD), wanted, rtol=1e-15)
+
+
+@pytest.mark.parametrize("gate", ["where", "relu", "clip", "slice", "take", "max"])
+def test_second_derivatives_are_left_alone_too(gate):
+    f, _ = GATES[gate]
+    for second in (cl.hvp(f, BAD, np.ones(3)), np.asarray(cl.hessian(f)(BAD)) @ np.ones(3)):
+        assert np.isfinite(np.asarray(second)).all()
+        assert np.asarray(second)[0] == 0
+
+
+@pytest.mark.parametrize("mode", ["reverse", "compiled"])
+def test_a_computed_zero_still_meets_infinity(mode):
+    f = lambda x: cl.sum(cl.sqrt(x) ** 2)
+    assert np.isnan(MODES[mode](f, BAD)[0])
+
+
+def test_what_one_way_chose_another_may_leave():
+    f = lambda x: cl.sum(cl.where(KEEP, (root := cl.sqrt(x)), 0.0) + root)
+    assert np.isinf(reverse(f, BAD)[0])
+
+
+PADDED = {
+    "a masked loss": lambda w: cl.sum(cl.where(KEEP3[:, None], (ROWS @ w - 1) ** 2, 0.0)),
+    "a masked loss per row": lambda w: cl.sum(
+        cl.where(KEEP3, cl.softmax_cross_entropy(cl.asarray(ROWS) @ w, np.array([0, 1, 1])), 0.0)
+    ),
+    "a softmax within rows": lambda w: cl.sum(cl.where(KEEP3[:, None], cl.softmax(ROWS @ w) ** 2, 0.0)),
+    "rows cut off": lambda w: cl.sum((ROWS @ w)[np.array([0, 2])] ** 2),
+    "two layers": lambda w: cl.sum(cl.where(KEEP3[:, None], cl.tanh(cl.tanh(ROWS @ w) @ w), 0.0)),
+}
+KEEP3 = np.array([True, False, True])
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("loss", PADDED)
+def test_padded_rows_that_hold_nan_are_selected_away(loss, compiled, monkeypatch):
+    run = cl.compile(cl.grad(PADDED[loss])) if compiled else cl.grad(PADDED[loss])
+    got = np.asarray(run(W))
+    clean = ROWS.copy()
+    clean[1] = 0.5
+    monkeypatch.setitem(globals(), "ROWS", clean)
+    np.testing.assert_allclose(got, np.asarray(cl.grad(PADDED[loss])(W)), rtol=1e-13)
+
+
+def test_columns_that_were_left_are_selected_away():
+    weights = np.array([[1.0, np.nan], [2.0, np.inf]])
+    got = cl.grad(lambda x: cl.sum((x @ weights)[:, 0]))(np.ones((3, 2)))
+    assert got.tolist() == [[1.0, 2.0]] * 3
+
+
+def test_elsewhere_a_product_mixes():
+    mask = np.array([[True, False], [False, True], [True, True]])
+    got = cl.grad(lambda w: cl.sum(cl.where(mask, ROWS @ w, 0.0)))(W)
+    assert np.isnan(np.asarray(got)).any()
