@@ -29,6 +29,7 @@ FAMILIES = {
     "structural": "Shape and order",
     "indexing": "Indexing",
     "joining": "Joining",
+    "checking": "Checks",
     "linear": "Matrix products",
     "reductions": "Reductions",
     "normalisation": "Normalisation",

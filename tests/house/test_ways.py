@@ -69,7 +69,7 @@ def files_entered(before, walk):
 @pytest.mark.parametrize(
     ("name", "before", "walk", "most"),
     [
-        ("an explanation of the neuron", NEURON, "str(cl.explain(y, wrt=w))", 34),
+        ("an explanation of the neuron", NEURON, "str(cl.explain(y, wrt=w))", 36),
         ("a training of the penguins, to its first native call", COMMAND, TRAIN, 110),
     ],
 )

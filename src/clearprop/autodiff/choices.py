@@ -20,9 +20,7 @@ from clearprop.primitives import Rule
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import FLOAT64, Params, Value
 from clearprop.program.values import Application
-from clearprop.rules import eager
-from clearprop.rules.arithmetic import astype
-from clearprop.rules.comparison import equal, greater, logical_and, logical_or, where
+from clearprop.rules.elementwise import astype, equal, greater, logical_and, logical_or, where
 from clearprop.rules.indexing import scatter_slice, take_transposed
 from clearprop.rules.reductions import any as any_of
 from clearprop.rules.structural import broadcast_to_, full_, reshape_
@@ -66,7 +64,7 @@ class Choice:
         if isinstance(cotangent, np.generic):
             nan = bool(cotangent != cotangent)
         else:
-            nan = not isinstance(cotangent, np.ndarray) or eager.has_nan(cotangent)
+            nan = not isinstance(cotangent, np.ndarray) or bool(np.isnan(cotangent).any())
         return where(logical_or(equal(cotangent, cotangent), self.mask), cotangent, 0.0) if nan else cotangent
 
 

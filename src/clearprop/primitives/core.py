@@ -15,7 +15,7 @@ from clearprop.primitives.rule import Rule, Zero, make_rule
 from clearprop.program.facts import Facts
 from clearprop.program.ir import Var
 from clearprop.program.operands import admit_operands, keep_operands
-from clearprop.program.tracing import STACK, builder, trace
+from clearprop.program.tracing import STACK, builder, has_size, rank_of, trace
 from clearprop.program.types import (
     BOOL,
     FLOAT64,
@@ -166,7 +166,7 @@ class Primitive:
             values.append(a)
         if nodes and outside:
             args, values = admit_operands(args, values)
-        if traced or (STACK.builders and (not values or _has_size(tuple(params.values())))):
+        if traced or (STACK.builders and (not values or has_size(tuple(params.values())))):
             return self._call_traced(args, values, params, links)
         if not nodes:
             return self.run(values, params)
@@ -187,9 +187,9 @@ class Primitive:
             extra = next(k for k in params if k not in self.params)
             raise TypeError(f"{self.name}() has no parameter {extra!r}")
         if self._one_axis:
-            params["axis"] = normalise_axis(params["axis"], _ndim(args[0]))
+            params["axis"] = normalise_axis(params["axis"], rank_of(args[0]))
         elif self._many_axes:
-            params["axis"] = normalise_axes(params["axis"], _ndim(args[0]))
+            params["axis"] = normalise_axes(params["axis"], rank_of(args[0]))
         return args, params
 
     def _record(
@@ -488,21 +488,6 @@ class Primitive:
 
     def __repr__(self) -> str:
         return f"<{'composite' if self.is_composite else 'leaf'} {self.kind} primitive {self.name}>"
-
-
-def _has_size(value: Any) -> bool:
-    """Whether a parameter holds a symbolic size, so that the call belongs into the program."""
-    if isinstance(value, slice):
-        value = (value.start, value.stop, value.step)
-    return any(map(_has_size, value)) if isinstance(value, (tuple, list)) else isinstance(value, Size)
-
-
-def _ndim(value: Any) -> int:
-    value = raw(value)
-    try:
-        return 0 if type(value) in PYTHON_SCALARS else len(value.shape)
-    except AttributeError:
-        return type_of(value).ndim  # raises, and says what came instead of an array
 
 
 def _zero_like(x: Any) -> Any:

@@ -198,3 +198,19 @@ def shape_of(value: Any) -> Any:
     """The shape of an array, number, variable or node."""
     value = raw(value)
     return () if type(value) in PYTHON_SCALARS else value.shape
+
+
+def rank_of(value: Any) -> int:
+    """The number of axes of an array, number, variable or node; an error for anything else."""
+    value = raw(value)
+    try:
+        return 0 if type(value) in PYTHON_SCALARS else len(value.shape)
+    except AttributeError:
+        return type_of(value).ndim  # raises, and says what came instead of an array
+
+
+def has_size(value: Any) -> bool:
+    """Whether a parameter holds a symbolic size, so that the call belongs into the program."""
+    if isinstance(value, slice):
+        value = (value.start, value.stop, value.step)
+    return any(map(has_size, value)) if isinstance(value, (tuple, list)) else isinstance(value, Size)
