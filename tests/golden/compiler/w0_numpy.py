@@ -36,64 +36,48 @@ def step(
     new_state_0_t = state_0_t + 1                             # i64
     v33 = float(1 - float(np.power(0.999, new_state_0_t)))    # f64~   1 − 0.999^new_state_0_t
     v35 = float(1 - float(np.power(0.9, new_state_0_t)))      # f64~   1 − 0.9^new_state_0_t
-    # bool[n0,n1]   |model_layers_0_weight_bar| < ∞
-    v37 = np.abs(model_layers_0_weight_bar) < np.inf
-    # f32[n0,n1]   maximum(model_layers_0_weight_bar, −9.22337e+18)
-    v38 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
-    v39 = np.minimum(v38, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v38, 9.22337e+18)
-    # f32[n0,n1]   v39 if v37 else model_layers_0_weight_bar
-    v40 = np.where(v37, v39, model_layers_0_weight_bar)
-    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v40
-    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v40
-    v45 = 0.0010000000000000009 * np.square(v40)              # f32[n0,n1]   0.001 · v40²
-    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v45  # f32[n0,n1]
-    # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v33)
-    v48 = np.sqrt(new_state_0_v_layers_0_weight / v33)
-    v50 = new_state_0_m_layers_0_weight / v35 / (v48 + 1e-08)  # f32[n0,n1]
-    v52 = np.abs(model_layers_0_bias_bar) < np.inf        # bool[n1]   |model_layers_0_bias_bar| < ∞
-    # f32[n1]   maximum(model_layers_0_bias_bar, −9.22337e+18)
-    v53 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
-    v54 = np.minimum(v53, 9.223372036854776e+18)              # f32[n1]   minimum(v53, 9.22337e+18)
-    # f32[n1]   v54 if v52 else model_layers_0_bias_bar
-    v55 = np.where(v52, v54, model_layers_0_bias_bar)
-    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v55
-    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v55
-    v60 = 0.0010000000000000009 * np.square(v55)              # f32[n1]   0.001 · v55²
-    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v60  # f32[n1]
-    # f32[n1]   √(new_state_0_v_layers_0_bias / v33)
-    v63 = np.sqrt(new_state_0_v_layers_0_bias / v33)
-    v65 = new_state_0_m_layers_0_bias / v35 / (v63 + 1e-08)   # f32[n1]
-    # bool[n1,n2]   |model_layers_2_weight_bar| < ∞
-    v67 = np.abs(model_layers_2_weight_bar) < np.inf
-    # f32[n1,n2]   maximum(model_layers_2_weight_bar, −9.22337e+18)
-    v68 = np.maximum(model_layers_2_weight_bar, -9.223372036854776e+18)
-    v69 = np.minimum(v68, 9.223372036854776e+18)            # f32[n1,n2]   minimum(v68, 9.22337e+18)
-    # f32[n1,n2]   v69 if v67 else model_layers_2_weight_bar
-    v70 = np.where(v67, v69, model_layers_2_weight_bar)
-    # f32[n1,n2]   0.9 · state_0_m_layers_2_weight + 0.1 · v70
-    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + 0.09999999999999998 * v70
-    v75 = 0.0010000000000000009 * np.square(v70)              # f32[n1,n2]   0.001 · v70²
-    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v75  # f32[n1,n2]
-    # f32[n1,n2]   √(new_state_0_v_layers_2_weight / v33)
-    v78 = np.sqrt(new_state_0_v_layers_2_weight / v33)
-    v80 = new_state_0_m_layers_2_weight / v35 / (v78 + 1e-08)  # f32[n1,n2]
-    v82 = np.abs(model_layers_2_bias_bar) < np.inf        # bool[n2]   |model_layers_2_bias_bar| < ∞
-    # f32[n2]   maximum(model_layers_2_bias_bar, −9.22337e+18)
-    v83 = np.maximum(model_layers_2_bias_bar, -9.223372036854776e+18)
-    v84 = np.minimum(v83, 9.223372036854776e+18)              # f32[n2]   minimum(v83, 9.22337e+18)
-    # f32[n2]   v84 if v82 else model_layers_2_bias_bar
-    v85 = np.where(v82, v84, model_layers_2_bias_bar)
-    # f32[n2]   0.9 · state_0_m_layers_2_bias + 0.1 · v85
-    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + 0.09999999999999998 * v85
-    v90 = 0.0010000000000000009 * np.square(v85)              # f32[n2]   0.001 · v85²
-    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v90  # f32[n2]
-    # f32[n2]   √(new_state_0_v_layers_2_bias / v33)
-    v93 = np.sqrt(new_state_0_v_layers_2_bias / v33)
-    v95 = new_state_0_m_layers_2_bias / v35 / (v93 + 1e-08)   # f32[n2]
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v50  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v65  # f32[n1]
-    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v80  # f32[n1,n2]
-    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v95  # f32[n2]
+    # f32[n0,n1]   0.1 · model_layers_0_weight_bar
+    v37 = 0.09999999999999998 * model_layers_0_weight_bar
+    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + v37  # f32[n0,n1]
+    # f32[n0,n1]   0.001 · model_layers_0_weight_bar²
+    v40 = 0.0010000000000000009 * np.square(model_layers_0_weight_bar)
+    v41 = 0.999 * state_0_v_layers_0_weight + v40             # f32[n0,n1]
+    # f32[n0,n1]   new_state_0_m_layers_0_weight / v35 / (√(v41 / v33) + 1e-08)
+    v46 = new_state_0_m_layers_0_weight / v35 / (np.sqrt(v41 / v33) + 1e-08)
+    # f32[n0,n1]   v41 if v41 < ∞ else NaN
+    new_state_0_v_layers_0_weight = np.where(v41 < np.inf, v41, np.nan)
+    v49 = 0.09999999999999998 * model_layers_0_bias_bar    # f32[n1]   0.1 · model_layers_0_bias_bar
+    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + v49  # f32[n1]
+    # f32[n1]   0.001 · model_layers_0_bias_bar²
+    v52 = 0.0010000000000000009 * np.square(model_layers_0_bias_bar)
+    v53 = 0.999 * state_0_v_layers_0_bias + v52               # f32[n1]
+    # f32[n1]   new_state_0_m_layers_0_bias / v35 / (√(v53 / v33) + 1e-08)
+    v58 = new_state_0_m_layers_0_bias / v35 / (np.sqrt(v53 / v33) + 1e-08)
+    # f32[n1]   v53 if v53 < ∞ else NaN
+    new_state_0_v_layers_0_bias = np.where(v53 < np.inf, v53, np.nan)
+    # f32[n1,n2]   0.1 · model_layers_2_weight_bar
+    v61 = 0.09999999999999998 * model_layers_2_weight_bar
+    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + v61  # f32[n1,n2]
+    # f32[n1,n2]   0.001 · model_layers_2_weight_bar²
+    v64 = 0.0010000000000000009 * np.square(model_layers_2_weight_bar)
+    v65 = 0.999 * state_0_v_layers_2_weight + v64             # f32[n1,n2]
+    # f32[n1,n2]   new_state_0_m_layers_2_weight / v35 / (√(v65 / v33) + 1e-08)
+    v70 = new_state_0_m_layers_2_weight / v35 / (np.sqrt(v65 / v33) + 1e-08)
+    # f32[n1,n2]   v65 if v65 < ∞ else NaN
+    new_state_0_v_layers_2_weight = np.where(v65 < np.inf, v65, np.nan)
+    v73 = 0.09999999999999998 * model_layers_2_bias_bar    # f32[n2]   0.1 · model_layers_2_bias_bar
+    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + v73  # f32[n2]
+    # f32[n2]   0.001 · model_layers_2_bias_bar²
+    v76 = 0.0010000000000000009 * np.square(model_layers_2_bias_bar)
+    v77 = 0.999 * state_0_v_layers_2_bias + v76               # f32[n2]
+    # f32[n2]   new_state_0_m_layers_2_bias / v35 / (√(v77 / v33) + 1e-08)
+    v82 = new_state_0_m_layers_2_bias / v35 / (np.sqrt(v77 / v33) + 1e-08)
+    # f32[n2]   v77 if v77 < ∞ else NaN
+    new_state_0_v_layers_2_bias = np.where(v77 < np.inf, v77, np.nan)
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v46  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v58  # f32[n1]
+    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v70  # f32[n1,n2]
+    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v82  # f32[n2]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_2_weight,
         new_model_layers_2_bias, new_state_0_m_layers_0_weight, new_state_0_m_layers_0_bias,

@@ -91,128 +91,116 @@ def nest10_greater_nan_or_zero_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_la
 
 
 @njit(**KERNEL)
-def nest12_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v35,
+def nest12_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight, v35,
     v33, model_layers_0_weight,
 ):
     r35 = v35[0]
     r33 = v33[0]
     for j in range(lo, hi):
-        t36 = abs(model_layers_0_weight_bar[j])
-        t37 = t36 < f32(inf)
-        t38 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
-        t39 = minimum(t38, f32(9.223372036854776e+18))
-        t40 = (t39 if t37 else model_layers_0_weight_bar[j])
-        t41 = f32(0.9) * state_0_m_layers_0_weight[j]
-        t42 = f32(0.09999999999999998) * t40
-        new_state_0_m_layers_0_weight_j = t41 + t42
-        t43 = f32(0.999) * state_0_v_layers_0_weight[j]
-        t44 = t40 * t40
-        t45 = f32(0.0010000000000000009) * t44
-        new_state_0_v_layers_0_weight_j = t43 + t45
-        t46 = new_state_0_m_layers_0_weight_j / f32(r35)
-        t47 = new_state_0_v_layers_0_weight_j / f32(r33)
-        t48 = sqrt(t47)
-        t49 = t48 + f32(1e-08)
-        t50 = t46 / t49
-        t96 = f32(-0.001) * t50
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t96
+        t36 = f32(0.9) * state_0_m_layers_0_weight[j]
+        t37 = f32(0.09999999999999998) * model_layers_0_weight_bar[j]
+        new_state_0_m_layers_0_weight_j = t36 + t37
+        t38 = f32(0.999) * state_0_v_layers_0_weight[j]
+        t39 = model_layers_0_weight_bar[j] * model_layers_0_weight_bar[j]
+        t40 = f32(0.0010000000000000009) * t39
+        t41 = t38 + t40
+        t42 = new_state_0_m_layers_0_weight_j / f32(r35)
+        t43 = t41 / f32(r33)
+        t44 = sqrt(t43)
+        t45 = t44 + f32(1e-08)
+        t46 = t42 / t45
+        t47 = t41 < f32(inf)
+        new_state_0_v_layers_0_weight_j = (t41 if t47 else f32(nan))
+        t84 = f32(-0.001) * t46
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t84
         state_0_m_layers_0_weight[j] = new_state_0_m_layers_0_weight_j
         state_0_v_layers_0_weight[j] = new_state_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
 
 
 @njit(**KERNEL)
-def nest13_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight, v35,
+def nest13_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_2_weight, model_layers_2_weight_bar, state_0_v_layers_2_weight, v35,
     v33, model_layers_2_weight,
 ):
     r35 = v35[0]
     r33 = v33[0]
     for j in range(lo, hi):
-        t66 = abs(model_layers_2_weight_bar[j])
-        t67 = t66 < f32(inf)
-        t68 = maximum(model_layers_2_weight_bar[j], f32(-9.223372036854776e+18))
-        t69 = minimum(t68, f32(9.223372036854776e+18))
-        t70 = (t69 if t67 else model_layers_2_weight_bar[j])
-        t71 = f32(0.9) * state_0_m_layers_2_weight[j]
-        t72 = f32(0.09999999999999998) * t70
-        new_state_0_m_layers_2_weight_j = t71 + t72
-        t73 = f32(0.999) * state_0_v_layers_2_weight[j]
-        t74 = t70 * t70
-        t75 = f32(0.0010000000000000009) * t74
-        new_state_0_v_layers_2_weight_j = t73 + t75
-        t76 = new_state_0_m_layers_2_weight_j / f32(r35)
-        t77 = new_state_0_v_layers_2_weight_j / f32(r33)
-        t78 = sqrt(t77)
-        t79 = t78 + f32(1e-08)
-        t80 = t76 / t79
-        t98 = f32(-0.001) * t80
-        new_model_layers_2_weight_j = model_layers_2_weight[j] + t98
+        t60 = f32(0.9) * state_0_m_layers_2_weight[j]
+        t61 = f32(0.09999999999999998) * model_layers_2_weight_bar[j]
+        new_state_0_m_layers_2_weight_j = t60 + t61
+        t62 = f32(0.999) * state_0_v_layers_2_weight[j]
+        t63 = model_layers_2_weight_bar[j] * model_layers_2_weight_bar[j]
+        t64 = f32(0.0010000000000000009) * t63
+        t65 = t62 + t64
+        t66 = new_state_0_m_layers_2_weight_j / f32(r35)
+        t67 = t65 / f32(r33)
+        t68 = sqrt(t67)
+        t69 = t68 + f32(1e-08)
+        t70 = t66 / t69
+        t71 = t65 < f32(inf)
+        new_state_0_v_layers_2_weight_j = (t65 if t71 else f32(nan))
+        t86 = f32(-0.001) * t70
+        new_model_layers_2_weight_j = model_layers_2_weight[j] + t86
         state_0_m_layers_2_weight[j] = new_state_0_m_layers_2_weight_j
         state_0_v_layers_2_weight[j] = new_state_0_v_layers_2_weight_j
         model_layers_2_weight[j] = new_model_layers_2_weight_j
 
 
 @njit(**KERNEL)
-def nest14_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v35, v33,
+def nest14_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v35, v33,
     model_layers_0_bias,
 ):
     r35 = v35[0]
     r33 = v33[0]
     for j in range(lo, hi):
-        t51 = abs(model_layers_0_bias_bar[j])
-        t52 = t51 < f32(inf)
-        t53 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
-        t54 = minimum(t53, f32(9.223372036854776e+18))
-        t55 = (t54 if t52 else model_layers_0_bias_bar[j])
-        t56 = f32(0.9) * state_0_m_layers_0_bias[j]
-        t57 = f32(0.09999999999999998) * t55
-        new_state_0_m_layers_0_bias_j = t56 + t57
-        t58 = f32(0.999) * state_0_v_layers_0_bias[j]
-        t59 = t55 * t55
-        t60 = f32(0.0010000000000000009) * t59
-        new_state_0_v_layers_0_bias_j = t58 + t60
-        t61 = new_state_0_m_layers_0_bias_j / f32(r35)
-        t62 = new_state_0_v_layers_0_bias_j / f32(r33)
-        t63 = sqrt(t62)
-        t64 = t63 + f32(1e-08)
-        t65 = t61 / t64
-        t97 = f32(-0.001) * t65
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t97
+        t48 = f32(0.9) * state_0_m_layers_0_bias[j]
+        t49 = f32(0.09999999999999998) * model_layers_0_bias_bar[j]
+        new_state_0_m_layers_0_bias_j = t48 + t49
+        t50 = f32(0.999) * state_0_v_layers_0_bias[j]
+        t51 = model_layers_0_bias_bar[j] * model_layers_0_bias_bar[j]
+        t52 = f32(0.0010000000000000009) * t51
+        t53 = t50 + t52
+        t54 = new_state_0_m_layers_0_bias_j / f32(r35)
+        t55 = t53 / f32(r33)
+        t56 = sqrt(t55)
+        t57 = t56 + f32(1e-08)
+        t58 = t54 / t57
+        t59 = t53 < f32(inf)
+        new_state_0_v_layers_0_bias_j = (t53 if t59 else f32(nan))
+        t85 = f32(-0.001) * t58
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t85
         state_0_m_layers_0_bias[j] = new_state_0_m_layers_0_bias_j
         state_0_v_layers_0_bias[j] = new_state_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
 
 
 @njit(**KERNEL)
-def nest15_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v35, v33,
+def nest15_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_2_bias, model_layers_2_bias_bar, state_0_v_layers_2_bias, v35, v33,
     model_layers_2_bias,
 ):
     r35 = v35[0]
     r33 = v33[0]
     for j in range(lo, hi):
-        t81 = abs(model_layers_2_bias_bar[j])
-        t82 = t81 < f32(inf)
-        t83 = maximum(model_layers_2_bias_bar[j], f32(-9.223372036854776e+18))
-        t84 = minimum(t83, f32(9.223372036854776e+18))
-        t85 = (t84 if t82 else model_layers_2_bias_bar[j])
-        t86 = f32(0.9) * state_0_m_layers_2_bias[j]
-        t87 = f32(0.09999999999999998) * t85
-        new_state_0_m_layers_2_bias_j = t86 + t87
-        t88 = f32(0.999) * state_0_v_layers_2_bias[j]
-        t89 = t85 * t85
-        t90 = f32(0.0010000000000000009) * t89
-        new_state_0_v_layers_2_bias_j = t88 + t90
-        t91 = new_state_0_m_layers_2_bias_j / f32(r35)
-        t92 = new_state_0_v_layers_2_bias_j / f32(r33)
-        t93 = sqrt(t92)
-        t94 = t93 + f32(1e-08)
-        t95 = t91 / t94
-        t99 = f32(-0.001) * t95
-        new_model_layers_2_bias_j = model_layers_2_bias[j] + t99
+        t72 = f32(0.9) * state_0_m_layers_2_bias[j]
+        t73 = f32(0.09999999999999998) * model_layers_2_bias_bar[j]
+        new_state_0_m_layers_2_bias_j = t72 + t73
+        t74 = f32(0.999) * state_0_v_layers_2_bias[j]
+        t75 = model_layers_2_bias_bar[j] * model_layers_2_bias_bar[j]
+        t76 = f32(0.0010000000000000009) * t75
+        t77 = t74 + t76
+        t78 = new_state_0_m_layers_2_bias_j / f32(r35)
+        t79 = t77 / f32(r33)
+        t80 = sqrt(t79)
+        t81 = t80 + f32(1e-08)
+        t82 = t78 / t81
+        t83 = t77 < f32(inf)
+        new_state_0_v_layers_2_bias_j = (t77 if t83 else f32(nan))
+        t87 = f32(-0.001) * t82
+        new_model_layers_2_bias_j = model_layers_2_bias[j] + t87
         state_0_m_layers_2_bias[j] = new_state_0_m_layers_2_bias_j
         state_0_v_layers_2_bias[j] = new_state_0_v_layers_2_bias_j
         model_layers_2_bias[j] = new_model_layers_2_bias_j
@@ -241,20 +229,20 @@ def step(
     gemm(h1.T, h2_bar, out=model_layers_2_weight_bar)
     nest10_greater_nan_or_zero_where_sum(0, n3, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
     gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
-    nest12_abs_less_maximum_minimum_where_multiply(
-        0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
+    nest12_multiply_add_square_divide_sqrt_less(
+        0, n0 * n1, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight,
         v35, v33, model_layers_0_weight,
     )
-    nest13_abs_less_maximum_minimum_where_multiply(
-        0, n1 * n2, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight,
+    nest13_multiply_add_square_divide_sqrt_less(
+        0, n1 * n2, state_0_m_layers_2_weight, model_layers_2_weight_bar, state_0_v_layers_2_weight,
         v35, v33, model_layers_2_weight,
     )
-    nest14_abs_less_maximum_minimum_where_multiply(
-        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v35, v33,
+    nest14_multiply_add_square_divide_sqrt_less(
+        0, n1, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v35, v33,
         model_layers_0_bias,
     )
-    nest15_abs_less_maximum_minimum_where_multiply(
-        0, n2, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v35, v33,
+    nest15_multiply_add_square_divide_sqrt_less(
+        0, n2, state_0_m_layers_2_bias, model_layers_2_bias_bar, state_0_v_layers_2_bias, v35, v33,
         model_layers_2_bias,
     )
     return (

@@ -115,192 +115,174 @@ def nest15_greater_nan_or_zero_where_sum(lo, hi, h1, s, h1_bar, h0_bar, model_la
 
 
 @njit(**KERNEL)
-def nest17_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v40,
+def nest17_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight, v40,
     v38, model_layers_0_weight,
 ):
     r40 = v40[0]
     r38 = v38[0]
     for j in range(lo, hi):
-        t41 = abs(model_layers_0_weight_bar[j])
-        t42 = t41 < f32(inf)
-        t43 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
-        t44 = minimum(t43, f32(9.223372036854776e+18))
-        t45 = (t44 if t42 else model_layers_0_weight_bar[j])
-        t46 = f32(0.9) * state_0_m_layers_0_weight[j]
-        t47 = f32(0.09999999999999998) * t45
-        new_state_0_m_layers_0_weight_j = t46 + t47
-        t48 = f32(0.999) * state_0_v_layers_0_weight[j]
-        t49 = t45 * t45
-        t50 = f32(0.0010000000000000009) * t49
-        new_state_0_v_layers_0_weight_j = t48 + t50
-        t51 = new_state_0_m_layers_0_weight_j / f32(r40)
-        t52 = new_state_0_v_layers_0_weight_j / f32(r38)
-        t53 = sqrt(t52)
-        t54 = t53 + f32(1e-08)
-        t55 = t51 / t54
-        t131 = f32(-0.001) * t55
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t131
+        t41 = f32(0.9) * state_0_m_layers_0_weight[j]
+        t42 = f32(0.09999999999999998) * model_layers_0_weight_bar[j]
+        new_state_0_m_layers_0_weight_j = t41 + t42
+        t43 = f32(0.999) * state_0_v_layers_0_weight[j]
+        t44 = model_layers_0_weight_bar[j] * model_layers_0_weight_bar[j]
+        t45 = f32(0.0010000000000000009) * t44
+        t46 = t43 + t45
+        t47 = new_state_0_m_layers_0_weight_j / f32(r40)
+        t48 = t46 / f32(r38)
+        t49 = sqrt(t48)
+        t50 = t49 + f32(1e-08)
+        t51 = t47 / t50
+        t52 = t46 < f32(inf)
+        new_state_0_v_layers_0_weight_j = (t46 if t52 else f32(nan))
+        t113 = f32(-0.001) * t51
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t113
         state_0_m_layers_0_weight[j] = new_state_0_m_layers_0_weight_j
         state_0_v_layers_0_weight[j] = new_state_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
 
 
 @njit(**KERNEL)
-def nest18_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight, v40,
+def nest18_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_2_weight, model_layers_2_weight_bar, state_0_v_layers_2_weight, v40,
     v38, model_layers_2_weight,
 ):
     r40 = v40[0]
     r38 = v38[0]
     for j in range(lo, hi):
-        t71 = abs(model_layers_2_weight_bar[j])
-        t72 = t71 < f32(inf)
-        t73 = maximum(model_layers_2_weight_bar[j], f32(-9.223372036854776e+18))
-        t74 = minimum(t73, f32(9.223372036854776e+18))
-        t75 = (t74 if t72 else model_layers_2_weight_bar[j])
-        t76 = f32(0.9) * state_0_m_layers_2_weight[j]
-        t77 = f32(0.09999999999999998) * t75
-        new_state_0_m_layers_2_weight_j = t76 + t77
-        t78 = f32(0.999) * state_0_v_layers_2_weight[j]
-        t79 = t75 * t75
-        t80 = f32(0.0010000000000000009) * t79
-        new_state_0_v_layers_2_weight_j = t78 + t80
-        t81 = new_state_0_m_layers_2_weight_j / f32(r40)
-        t82 = new_state_0_v_layers_2_weight_j / f32(r38)
-        t83 = sqrt(t82)
-        t84 = t83 + f32(1e-08)
-        t85 = t81 / t84
-        t133 = f32(-0.001) * t85
-        new_model_layers_2_weight_j = model_layers_2_weight[j] + t133
+        t65 = f32(0.9) * state_0_m_layers_2_weight[j]
+        t66 = f32(0.09999999999999998) * model_layers_2_weight_bar[j]
+        new_state_0_m_layers_2_weight_j = t65 + t66
+        t67 = f32(0.999) * state_0_v_layers_2_weight[j]
+        t68 = model_layers_2_weight_bar[j] * model_layers_2_weight_bar[j]
+        t69 = f32(0.0010000000000000009) * t68
+        t70 = t67 + t69
+        t71 = new_state_0_m_layers_2_weight_j / f32(r40)
+        t72 = t70 / f32(r38)
+        t73 = sqrt(t72)
+        t74 = t73 + f32(1e-08)
+        t75 = t71 / t74
+        t76 = t70 < f32(inf)
+        new_state_0_v_layers_2_weight_j = (t70 if t76 else f32(nan))
+        t115 = f32(-0.001) * t75
+        new_model_layers_2_weight_j = model_layers_2_weight[j] + t115
         state_0_m_layers_2_weight[j] = new_state_0_m_layers_2_weight_j
         state_0_v_layers_2_weight[j] = new_state_0_v_layers_2_weight_j
         model_layers_2_weight[j] = new_model_layers_2_weight_j
 
 
 @njit(**KERNEL)
-def nest19_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_4_weight_bar, state_0_m_layers_4_weight, state_0_v_layers_4_weight, v40,
+def nest19_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_4_weight, model_layers_4_weight_bar, state_0_v_layers_4_weight, v40,
     v38, model_layers_4_weight,
 ):
     r40 = v40[0]
     r38 = v38[0]
     for j in range(lo, hi):
-        t101 = abs(model_layers_4_weight_bar[j])
-        t102 = t101 < f32(inf)
-        t103 = maximum(model_layers_4_weight_bar[j], f32(-9.223372036854776e+18))
-        t104 = minimum(t103, f32(9.223372036854776e+18))
-        t105 = (t104 if t102 else model_layers_4_weight_bar[j])
-        t106 = f32(0.9) * state_0_m_layers_4_weight[j]
-        t107 = f32(0.09999999999999998) * t105
-        new_state_0_m_layers_4_weight_j = t106 + t107
-        t108 = f32(0.999) * state_0_v_layers_4_weight[j]
-        t109 = t105 * t105
-        t110 = f32(0.0010000000000000009) * t109
-        new_state_0_v_layers_4_weight_j = t108 + t110
-        t111 = new_state_0_m_layers_4_weight_j / f32(r40)
-        t112 = new_state_0_v_layers_4_weight_j / f32(r38)
-        t113 = sqrt(t112)
-        t114 = t113 + f32(1e-08)
-        t115 = t111 / t114
-        t135 = f32(-0.001) * t115
-        new_model_layers_4_weight_j = model_layers_4_weight[j] + t135
+        t89 = f32(0.9) * state_0_m_layers_4_weight[j]
+        t90 = f32(0.09999999999999998) * model_layers_4_weight_bar[j]
+        new_state_0_m_layers_4_weight_j = t89 + t90
+        t91 = f32(0.999) * state_0_v_layers_4_weight[j]
+        t92 = model_layers_4_weight_bar[j] * model_layers_4_weight_bar[j]
+        t93 = f32(0.0010000000000000009) * t92
+        t94 = t91 + t93
+        t95 = new_state_0_m_layers_4_weight_j / f32(r40)
+        t96 = t94 / f32(r38)
+        t97 = sqrt(t96)
+        t98 = t97 + f32(1e-08)
+        t99 = t95 / t98
+        t100 = t94 < f32(inf)
+        new_state_0_v_layers_4_weight_j = (t94 if t100 else f32(nan))
+        t117 = f32(-0.001) * t99
+        new_model_layers_4_weight_j = model_layers_4_weight[j] + t117
         state_0_m_layers_4_weight[j] = new_state_0_m_layers_4_weight_j
         state_0_v_layers_4_weight[j] = new_state_0_v_layers_4_weight_j
         model_layers_4_weight[j] = new_model_layers_4_weight_j
 
 
 @njit(**KERNEL)
-def nest20_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v40, v38,
+def nest20_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v40, v38,
     model_layers_0_bias,
 ):
     r40 = v40[0]
     r38 = v38[0]
     for j in range(lo, hi):
-        t56 = abs(model_layers_0_bias_bar[j])
-        t57 = t56 < f32(inf)
-        t58 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
-        t59 = minimum(t58, f32(9.223372036854776e+18))
-        t60 = (t59 if t57 else model_layers_0_bias_bar[j])
-        t61 = f32(0.9) * state_0_m_layers_0_bias[j]
-        t62 = f32(0.09999999999999998) * t60
-        new_state_0_m_layers_0_bias_j = t61 + t62
-        t63 = f32(0.999) * state_0_v_layers_0_bias[j]
-        t64 = t60 * t60
-        t65 = f32(0.0010000000000000009) * t64
-        new_state_0_v_layers_0_bias_j = t63 + t65
-        t66 = new_state_0_m_layers_0_bias_j / f32(r40)
-        t67 = new_state_0_v_layers_0_bias_j / f32(r38)
-        t68 = sqrt(t67)
-        t69 = t68 + f32(1e-08)
-        t70 = t66 / t69
-        t132 = f32(-0.001) * t70
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t132
+        t53 = f32(0.9) * state_0_m_layers_0_bias[j]
+        t54 = f32(0.09999999999999998) * model_layers_0_bias_bar[j]
+        new_state_0_m_layers_0_bias_j = t53 + t54
+        t55 = f32(0.999) * state_0_v_layers_0_bias[j]
+        t56 = model_layers_0_bias_bar[j] * model_layers_0_bias_bar[j]
+        t57 = f32(0.0010000000000000009) * t56
+        t58 = t55 + t57
+        t59 = new_state_0_m_layers_0_bias_j / f32(r40)
+        t60 = t58 / f32(r38)
+        t61 = sqrt(t60)
+        t62 = t61 + f32(1e-08)
+        t63 = t59 / t62
+        t64 = t58 < f32(inf)
+        new_state_0_v_layers_0_bias_j = (t58 if t64 else f32(nan))
+        t114 = f32(-0.001) * t63
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t114
         state_0_m_layers_0_bias[j] = new_state_0_m_layers_0_bias_j
         state_0_v_layers_0_bias[j] = new_state_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
 
 
 @njit(**KERNEL)
-def nest21_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v40, v38,
+def nest21_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_2_bias, model_layers_2_bias_bar, state_0_v_layers_2_bias, v40, v38,
     model_layers_2_bias,
 ):
     r40 = v40[0]
     r38 = v38[0]
     for j in range(lo, hi):
-        t86 = abs(model_layers_2_bias_bar[j])
-        t87 = t86 < f32(inf)
-        t88 = maximum(model_layers_2_bias_bar[j], f32(-9.223372036854776e+18))
-        t89 = minimum(t88, f32(9.223372036854776e+18))
-        t90 = (t89 if t87 else model_layers_2_bias_bar[j])
-        t91 = f32(0.9) * state_0_m_layers_2_bias[j]
-        t92 = f32(0.09999999999999998) * t90
-        new_state_0_m_layers_2_bias_j = t91 + t92
-        t93 = f32(0.999) * state_0_v_layers_2_bias[j]
-        t94 = t90 * t90
-        t95 = f32(0.0010000000000000009) * t94
-        new_state_0_v_layers_2_bias_j = t93 + t95
-        t96 = new_state_0_m_layers_2_bias_j / f32(r40)
-        t97 = new_state_0_v_layers_2_bias_j / f32(r38)
-        t98 = sqrt(t97)
-        t99 = t98 + f32(1e-08)
-        t100 = t96 / t99
-        t134 = f32(-0.001) * t100
-        new_model_layers_2_bias_j = model_layers_2_bias[j] + t134
+        t77 = f32(0.9) * state_0_m_layers_2_bias[j]
+        t78 = f32(0.09999999999999998) * model_layers_2_bias_bar[j]
+        new_state_0_m_layers_2_bias_j = t77 + t78
+        t79 = f32(0.999) * state_0_v_layers_2_bias[j]
+        t80 = model_layers_2_bias_bar[j] * model_layers_2_bias_bar[j]
+        t81 = f32(0.0010000000000000009) * t80
+        t82 = t79 + t81
+        t83 = new_state_0_m_layers_2_bias_j / f32(r40)
+        t84 = t82 / f32(r38)
+        t85 = sqrt(t84)
+        t86 = t85 + f32(1e-08)
+        t87 = t83 / t86
+        t88 = t82 < f32(inf)
+        new_state_0_v_layers_2_bias_j = (t82 if t88 else f32(nan))
+        t116 = f32(-0.001) * t87
+        new_model_layers_2_bias_j = model_layers_2_bias[j] + t116
         state_0_m_layers_2_bias[j] = new_state_0_m_layers_2_bias_j
         state_0_v_layers_2_bias[j] = new_state_0_v_layers_2_bias_j
         model_layers_2_bias[j] = new_model_layers_2_bias_j
 
 
 @njit(**KERNEL)
-def nest22_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_4_bias_bar, state_0_m_layers_4_bias, state_0_v_layers_4_bias, v40, v38,
+def nest22_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_4_bias, model_layers_4_bias_bar, state_0_v_layers_4_bias, v40, v38,
     model_layers_4_bias,
 ):
     r40 = v40[0]
     r38 = v38[0]
     for j in range(lo, hi):
-        t116 = abs(model_layers_4_bias_bar[j])
-        t117 = t116 < f32(inf)
-        t118 = maximum(model_layers_4_bias_bar[j], f32(-9.223372036854776e+18))
-        t119 = minimum(t118, f32(9.223372036854776e+18))
-        t120 = (t119 if t117 else model_layers_4_bias_bar[j])
-        t121 = f32(0.9) * state_0_m_layers_4_bias[j]
-        t122 = f32(0.09999999999999998) * t120
-        new_state_0_m_layers_4_bias_j = t121 + t122
-        t123 = f32(0.999) * state_0_v_layers_4_bias[j]
-        t124 = t120 * t120
-        t125 = f32(0.0010000000000000009) * t124
-        new_state_0_v_layers_4_bias_j = t123 + t125
-        t126 = new_state_0_m_layers_4_bias_j / f32(r40)
-        t127 = new_state_0_v_layers_4_bias_j / f32(r38)
-        t128 = sqrt(t127)
-        t129 = t128 + f32(1e-08)
-        t130 = t126 / t129
-        t136 = f32(-0.001) * t130
-        new_model_layers_4_bias_j = model_layers_4_bias[j] + t136
+        t101 = f32(0.9) * state_0_m_layers_4_bias[j]
+        t102 = f32(0.09999999999999998) * model_layers_4_bias_bar[j]
+        new_state_0_m_layers_4_bias_j = t101 + t102
+        t103 = f32(0.999) * state_0_v_layers_4_bias[j]
+        t104 = model_layers_4_bias_bar[j] * model_layers_4_bias_bar[j]
+        t105 = f32(0.0010000000000000009) * t104
+        t106 = t103 + t105
+        t107 = new_state_0_m_layers_4_bias_j / f32(r40)
+        t108 = t106 / f32(r38)
+        t109 = sqrt(t108)
+        t110 = t109 + f32(1e-08)
+        t111 = t107 / t110
+        t112 = t106 < f32(inf)
+        new_state_0_v_layers_4_bias_j = (t106 if t112 else f32(nan))
+        t118 = f32(-0.001) * t111
+        new_model_layers_4_bias_j = model_layers_4_bias[j] + t118
         state_0_m_layers_4_bias[j] = new_state_0_m_layers_4_bias_j
         state_0_v_layers_4_bias[j] = new_state_0_v_layers_4_bias_j
         model_layers_4_bias[j] = new_model_layers_4_bias_j
@@ -337,28 +319,28 @@ def step(
     gemm(h1.T, h2_bar, out=model_layers_2_weight_bar)
     nest15_greater_nan_or_zero_where_sum(0, n4, h1, n1, h1_bar, h0_bar, model_layers_0_bias_bar, n1)
     gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
-    nest17_abs_less_maximum_minimum_where_multiply(
-        0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
+    nest17_multiply_add_square_divide_sqrt_less(
+        0, n0 * n1, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight,
         v40, v38, model_layers_0_weight,
     )
-    nest18_abs_less_maximum_minimum_where_multiply(
-        0, n1 * n2, model_layers_2_weight_bar, state_0_m_layers_2_weight, state_0_v_layers_2_weight,
+    nest18_multiply_add_square_divide_sqrt_less(
+        0, n1 * n2, state_0_m_layers_2_weight, model_layers_2_weight_bar, state_0_v_layers_2_weight,
         v40, v38, model_layers_2_weight,
     )
-    nest19_abs_less_maximum_minimum_where_multiply(
-        0, n2 * n3, model_layers_4_weight_bar, state_0_m_layers_4_weight, state_0_v_layers_4_weight,
+    nest19_multiply_add_square_divide_sqrt_less(
+        0, n2 * n3, state_0_m_layers_4_weight, model_layers_4_weight_bar, state_0_v_layers_4_weight,
         v40, v38, model_layers_4_weight,
     )
-    nest20_abs_less_maximum_minimum_where_multiply(
-        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v40, v38,
+    nest20_multiply_add_square_divide_sqrt_less(
+        0, n1, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v40, v38,
         model_layers_0_bias,
     )
-    nest21_abs_less_maximum_minimum_where_multiply(
-        0, n2, model_layers_2_bias_bar, state_0_m_layers_2_bias, state_0_v_layers_2_bias, v40, v38,
+    nest21_multiply_add_square_divide_sqrt_less(
+        0, n2, state_0_m_layers_2_bias, model_layers_2_bias_bar, state_0_v_layers_2_bias, v40, v38,
         model_layers_2_bias,
     )
-    nest22_abs_less_maximum_minimum_where_multiply(
-        0, n3, model_layers_4_bias_bar, state_0_m_layers_4_bias, state_0_v_layers_4_bias, v40, v38,
+    nest22_multiply_add_square_divide_sqrt_less(
+        0, n3, state_0_m_layers_4_bias, model_layers_4_bias_bar, state_0_v_layers_4_bias, v40, v38,
         model_layers_4_bias,
     )
     return (

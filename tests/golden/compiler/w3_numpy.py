@@ -46,93 +46,69 @@ def step(
     new_state_0_t = state_0_t + 1                             # i64
     v38 = float(1 - float(np.power(0.999, new_state_0_t)))    # f64~   1 − 0.999^new_state_0_t
     v40 = float(1 - float(np.power(0.9, new_state_0_t)))      # f64~   1 − 0.9^new_state_0_t
-    # bool[n0,n1]   |model_layers_0_weight_bar| < ∞
-    v42 = np.abs(model_layers_0_weight_bar) < np.inf
-    # f32[n0,n1]   maximum(model_layers_0_weight_bar, −9.22337e+18)
-    v43 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
-    v44 = np.minimum(v43, 9.223372036854776e+18)            # f32[n0,n1]   minimum(v43, 9.22337e+18)
-    # f32[n0,n1]   v44 if v42 else model_layers_0_weight_bar
-    v45 = np.where(v42, v44, model_layers_0_weight_bar)
-    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v45
-    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v45
-    v50 = 0.0010000000000000009 * np.square(v45)              # f32[n0,n1]   0.001 · v45²
-    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v50  # f32[n0,n1]
-    # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v38)
-    v53 = np.sqrt(new_state_0_v_layers_0_weight / v38)
-    v55 = new_state_0_m_layers_0_weight / v40 / (v53 + 1e-08)  # f32[n0,n1]
-    v57 = np.abs(model_layers_0_bias_bar) < np.inf        # bool[n1]   |model_layers_0_bias_bar| < ∞
-    # f32[n1]   maximum(model_layers_0_bias_bar, −9.22337e+18)
-    v58 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
-    v59 = np.minimum(v58, 9.223372036854776e+18)              # f32[n1]   minimum(v58, 9.22337e+18)
-    # f32[n1]   v59 if v57 else model_layers_0_bias_bar
-    v60 = np.where(v57, v59, model_layers_0_bias_bar)
-    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v60
-    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v60
-    v65 = 0.0010000000000000009 * np.square(v60)              # f32[n1]   0.001 · v60²
-    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v65  # f32[n1]
-    # f32[n1]   √(new_state_0_v_layers_0_bias / v38)
-    v68 = np.sqrt(new_state_0_v_layers_0_bias / v38)
-    v70 = new_state_0_m_layers_0_bias / v40 / (v68 + 1e-08)   # f32[n1]
-    # bool[n1,n2]   |model_layers_2_weight_bar| < ∞
-    v72 = np.abs(model_layers_2_weight_bar) < np.inf
-    # f32[n1,n2]   maximum(model_layers_2_weight_bar, −9.22337e+18)
-    v73 = np.maximum(model_layers_2_weight_bar, -9.223372036854776e+18)
-    v74 = np.minimum(v73, 9.223372036854776e+18)            # f32[n1,n2]   minimum(v73, 9.22337e+18)
-    # f32[n1,n2]   v74 if v72 else model_layers_2_weight_bar
-    v75 = np.where(v72, v74, model_layers_2_weight_bar)
-    # f32[n1,n2]   0.9 · state_0_m_layers_2_weight + 0.1 · v75
-    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + 0.09999999999999998 * v75
-    v80 = 0.0010000000000000009 * np.square(v75)              # f32[n1,n2]   0.001 · v75²
-    new_state_0_v_layers_2_weight = 0.999 * state_0_v_layers_2_weight + v80  # f32[n1,n2]
-    # f32[n1,n2]   √(new_state_0_v_layers_2_weight / v38)
-    v83 = np.sqrt(new_state_0_v_layers_2_weight / v38)
-    v85 = new_state_0_m_layers_2_weight / v40 / (v83 + 1e-08)  # f32[n1,n2]
-    v87 = np.abs(model_layers_2_bias_bar) < np.inf        # bool[n2]   |model_layers_2_bias_bar| < ∞
-    # f32[n2]   maximum(model_layers_2_bias_bar, −9.22337e+18)
-    v88 = np.maximum(model_layers_2_bias_bar, -9.223372036854776e+18)
-    v89 = np.minimum(v88, 9.223372036854776e+18)              # f32[n2]   minimum(v88, 9.22337e+18)
-    # f32[n2]   v89 if v87 else model_layers_2_bias_bar
-    v90 = np.where(v87, v89, model_layers_2_bias_bar)
-    # f32[n2]   0.9 · state_0_m_layers_2_bias + 0.1 · v90
-    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + 0.09999999999999998 * v90
-    v95 = 0.0010000000000000009 * np.square(v90)              # f32[n2]   0.001 · v90²
-    new_state_0_v_layers_2_bias = 0.999 * state_0_v_layers_2_bias + v95  # f32[n2]
-    # f32[n2]   √(new_state_0_v_layers_2_bias / v38)
-    v98 = np.sqrt(new_state_0_v_layers_2_bias / v38)
-    v100 = new_state_0_m_layers_2_bias / v40 / (v98 + 1e-08)  # f32[n2]
-    # bool[n2,n3]   |model_layers_4_weight_bar| < ∞
-    v102 = np.abs(model_layers_4_weight_bar) < np.inf
-    # f32[n2,n3]   maximum(model_layers_4_weight_bar, −9.22337e+18)
-    v103 = np.maximum(model_layers_4_weight_bar, -9.223372036854776e+18)
-    v104 = np.minimum(v103, 9.223372036854776e+18)         # f32[n2,n3]   minimum(v103, 9.22337e+18)
-    # f32[n2,n3]   v104 if v102 else model_layers_4_weight_bar
-    v105 = np.where(v102, v104, model_layers_4_weight_bar)
-    # f32[n2,n3]   0.9 · state_0_m_layers_4_weight + 0.1 · v105
-    new_state_0_m_layers_4_weight = 0.9 * state_0_m_layers_4_weight + 0.09999999999999998 * v105
-    v110 = 0.0010000000000000009 * np.square(v105)            # f32[n2,n3]   0.001 · v105²
-    new_state_0_v_layers_4_weight = 0.999 * state_0_v_layers_4_weight + v110  # f32[n2,n3]
-    # f32[n2,n3]   √(new_state_0_v_layers_4_weight / v38)
-    v113 = np.sqrt(new_state_0_v_layers_4_weight / v38)
-    v115 = new_state_0_m_layers_4_weight / v40 / (v113 + 1e-08)  # f32[n2,n3]
-    v117 = np.abs(model_layers_4_bias_bar) < np.inf       # bool[n3]   |model_layers_4_bias_bar| < ∞
-    # f32[n3]   maximum(model_layers_4_bias_bar, −9.22337e+18)
-    v118 = np.maximum(model_layers_4_bias_bar, -9.223372036854776e+18)
-    v119 = np.minimum(v118, 9.223372036854776e+18)            # f32[n3]   minimum(v118, 9.22337e+18)
-    # f32[n3]   v119 if v117 else model_layers_4_bias_bar
-    v120 = np.where(v117, v119, model_layers_4_bias_bar)
-    # f32[n3]   0.9 · state_0_m_layers_4_bias + 0.1 · v120
-    new_state_0_m_layers_4_bias = 0.9 * state_0_m_layers_4_bias + 0.09999999999999998 * v120
-    v125 = 0.0010000000000000009 * np.square(v120)            # f32[n3]   0.001 · v120²
-    new_state_0_v_layers_4_bias = 0.999 * state_0_v_layers_4_bias + v125  # f32[n3]
-    # f32[n3]   √(new_state_0_v_layers_4_bias / v38)
-    v128 = np.sqrt(new_state_0_v_layers_4_bias / v38)
-    v130 = new_state_0_m_layers_4_bias / v40 / (v128 + 1e-08)  # f32[n3]
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v55  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v70  # f32[n1]
-    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v85  # f32[n1,n2]
-    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v100  # f32[n2]
-    new_model_layers_4_weight = model_layers_4_weight + -0.001 * v115  # f32[n2,n3]
-    new_model_layers_4_bias = model_layers_4_bias + -0.001 * v130  # f32[n3]
+    # f32[n0,n1]   0.1 · model_layers_0_weight_bar
+    v42 = 0.09999999999999998 * model_layers_0_weight_bar
+    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + v42  # f32[n0,n1]
+    # f32[n0,n1]   0.001 · model_layers_0_weight_bar²
+    v45 = 0.0010000000000000009 * np.square(model_layers_0_weight_bar)
+    v46 = 0.999 * state_0_v_layers_0_weight + v45             # f32[n0,n1]
+    # f32[n0,n1]   new_state_0_m_layers_0_weight / v40 / (√(v46 / v38) + 1e-08)
+    v51 = new_state_0_m_layers_0_weight / v40 / (np.sqrt(v46 / v38) + 1e-08)
+    # f32[n0,n1]   v46 if v46 < ∞ else NaN
+    new_state_0_v_layers_0_weight = np.where(v46 < np.inf, v46, np.nan)
+    v54 = 0.09999999999999998 * model_layers_0_bias_bar    # f32[n1]   0.1 · model_layers_0_bias_bar
+    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + v54  # f32[n1]
+    # f32[n1]   0.001 · model_layers_0_bias_bar²
+    v57 = 0.0010000000000000009 * np.square(model_layers_0_bias_bar)
+    v58 = 0.999 * state_0_v_layers_0_bias + v57               # f32[n1]
+    # f32[n1]   new_state_0_m_layers_0_bias / v40 / (√(v58 / v38) + 1e-08)
+    v63 = new_state_0_m_layers_0_bias / v40 / (np.sqrt(v58 / v38) + 1e-08)
+    # f32[n1]   v58 if v58 < ∞ else NaN
+    new_state_0_v_layers_0_bias = np.where(v58 < np.inf, v58, np.nan)
+    # f32[n1,n2]   0.1 · model_layers_2_weight_bar
+    v66 = 0.09999999999999998 * model_layers_2_weight_bar
+    new_state_0_m_layers_2_weight = 0.9 * state_0_m_layers_2_weight + v66  # f32[n1,n2]
+    # f32[n1,n2]   0.001 · model_layers_2_weight_bar²
+    v69 = 0.0010000000000000009 * np.square(model_layers_2_weight_bar)
+    v70 = 0.999 * state_0_v_layers_2_weight + v69             # f32[n1,n2]
+    # f32[n1,n2]   new_state_0_m_layers_2_weight / v40 / (√(v70 / v38) + 1e-08)
+    v75 = new_state_0_m_layers_2_weight / v40 / (np.sqrt(v70 / v38) + 1e-08)
+    # f32[n1,n2]   v70 if v70 < ∞ else NaN
+    new_state_0_v_layers_2_weight = np.where(v70 < np.inf, v70, np.nan)
+    v78 = 0.09999999999999998 * model_layers_2_bias_bar    # f32[n2]   0.1 · model_layers_2_bias_bar
+    new_state_0_m_layers_2_bias = 0.9 * state_0_m_layers_2_bias + v78  # f32[n2]
+    # f32[n2]   0.001 · model_layers_2_bias_bar²
+    v81 = 0.0010000000000000009 * np.square(model_layers_2_bias_bar)
+    v82 = 0.999 * state_0_v_layers_2_bias + v81               # f32[n2]
+    # f32[n2]   new_state_0_m_layers_2_bias / v40 / (√(v82 / v38) + 1e-08)
+    v87 = new_state_0_m_layers_2_bias / v40 / (np.sqrt(v82 / v38) + 1e-08)
+    # f32[n2]   v82 if v82 < ∞ else NaN
+    new_state_0_v_layers_2_bias = np.where(v82 < np.inf, v82, np.nan)
+    # f32[n2,n3]   0.1 · model_layers_4_weight_bar
+    v90 = 0.09999999999999998 * model_layers_4_weight_bar
+    new_state_0_m_layers_4_weight = 0.9 * state_0_m_layers_4_weight + v90  # f32[n2,n3]
+    # f32[n2,n3]   0.001 · model_layers_4_weight_bar²
+    v93 = 0.0010000000000000009 * np.square(model_layers_4_weight_bar)
+    v94 = 0.999 * state_0_v_layers_4_weight + v93             # f32[n2,n3]
+    # f32[n2,n3]   new_state_0_m_layers_4_weight / v40 / (√(v94 / v38) + 1e-08)
+    v99 = new_state_0_m_layers_4_weight / v40 / (np.sqrt(v94 / v38) + 1e-08)
+    # f32[n2,n3]   v94 if v94 < ∞ else NaN
+    new_state_0_v_layers_4_weight = np.where(v94 < np.inf, v94, np.nan)
+    v102 = 0.09999999999999998 * model_layers_4_bias_bar   # f32[n3]   0.1 · model_layers_4_bias_bar
+    new_state_0_m_layers_4_bias = 0.9 * state_0_m_layers_4_bias + v102  # f32[n3]
+    # f32[n3]   0.001 · model_layers_4_bias_bar²
+    v105 = 0.0010000000000000009 * np.square(model_layers_4_bias_bar)
+    v106 = 0.999 * state_0_v_layers_4_bias + v105             # f32[n3]
+    # f32[n3]   new_state_0_m_layers_4_bias / v40 / (√(v106 / v38) + 1e-08)
+    v111 = new_state_0_m_layers_4_bias / v40 / (np.sqrt(v106 / v38) + 1e-08)
+    # f32[n3]   v106 if v106 < ∞ else NaN
+    new_state_0_v_layers_4_bias = np.where(v106 < np.inf, v106, np.nan)
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v51  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v63  # f32[n1]
+    new_model_layers_2_weight = model_layers_2_weight + -0.001 * v75  # f32[n1,n2]
+    new_model_layers_2_bias = model_layers_2_bias + -0.001 * v87  # f32[n2]
+    new_model_layers_4_weight = model_layers_4_weight + -0.001 * v99  # f32[n2,n3]
+    new_model_layers_4_bias = model_layers_4_bias + -0.001 * v111  # f32[n3]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_2_weight,
         new_model_layers_2_bias, new_model_layers_4_weight, new_model_layers_4_bias,

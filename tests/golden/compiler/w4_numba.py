@@ -331,448 +331,406 @@ def nest20_multiply_sum_divide_negative_add(
 
 
 @njit(**KERNEL)
-def nest22_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight, v159,
+def nest22_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight, v159,
     v157, model_layers_0_weight,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t160 = abs(model_layers_0_weight_bar[j])
-        t161 = t160 < f32(inf)
-        t162 = maximum(model_layers_0_weight_bar[j], f32(-9.223372036854776e+18))
-        t163 = minimum(t162, f32(9.223372036854776e+18))
-        t164 = (t163 if t161 else model_layers_0_weight_bar[j])
-        t165 = f32(0.9) * state_0_m_layers_0_weight[j]
-        t166 = f32(0.09999999999999998) * t164
-        new_state_0_m_layers_0_weight_j = t165 + t166
-        t167 = f32(0.999) * state_0_v_layers_0_weight[j]
-        t168 = t164 * t164
-        t169 = f32(0.0010000000000000009) * t168
-        new_state_0_v_layers_0_weight_j = t167 + t169
-        t170 = new_state_0_m_layers_0_weight_j / f32(r159)
-        t171 = new_state_0_v_layers_0_weight_j / f32(r157)
-        t172 = sqrt(t171)
-        t173 = t172 + f32(1e-08)
-        t174 = t170 / t173
-        t370 = f32(-0.001) * t174
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t370
+        t160 = f32(0.9) * state_0_m_layers_0_weight[j]
+        t161 = f32(0.09999999999999998) * model_layers_0_weight_bar[j]
+        new_state_0_m_layers_0_weight_j = t160 + t161
+        t162 = f32(0.999) * state_0_v_layers_0_weight[j]
+        t163 = model_layers_0_weight_bar[j] * model_layers_0_weight_bar[j]
+        t164 = f32(0.0010000000000000009) * t163
+        t165 = t162 + t164
+        t166 = new_state_0_m_layers_0_weight_j / f32(r159)
+        t167 = t165 / f32(r157)
+        t168 = sqrt(t167)
+        t169 = t168 + f32(1e-08)
+        t170 = t166 / t169
+        t171 = t165 < f32(inf)
+        new_state_0_v_layers_0_weight_j = (t165 if t171 else f32(nan))
+        t328 = f32(-0.001) * t170
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t328
         state_0_m_layers_0_weight[j] = new_state_0_m_layers_0_weight_j
         state_0_v_layers_0_weight[j] = new_state_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
 
 
 @njit(**KERNEL)
-def nest23_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_3_weight_bar, state_0_m_layers_3_weight, state_0_v_layers_3_weight, v159,
+def nest23_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_3_weight, model_layers_3_weight_bar, state_0_v_layers_3_weight, v159,
     v157, model_layers_3_weight,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t220 = abs(model_layers_3_weight_bar[j])
-        t221 = t220 < f32(inf)
-        t222 = maximum(model_layers_3_weight_bar[j], f32(-9.223372036854776e+18))
-        t223 = minimum(t222, f32(9.223372036854776e+18))
-        t224 = (t223 if t221 else model_layers_3_weight_bar[j])
-        t225 = f32(0.9) * state_0_m_layers_3_weight[j]
-        t226 = f32(0.09999999999999998) * t224
-        new_state_0_m_layers_3_weight_j = t225 + t226
-        t227 = f32(0.999) * state_0_v_layers_3_weight[j]
-        t228 = t224 * t224
-        t229 = f32(0.0010000000000000009) * t228
-        new_state_0_v_layers_3_weight_j = t227 + t229
-        t230 = new_state_0_m_layers_3_weight_j / f32(r159)
-        t231 = new_state_0_v_layers_3_weight_j / f32(r157)
-        t232 = sqrt(t231)
-        t233 = t232 + f32(1e-08)
-        t234 = t230 / t233
-        t374 = f32(-0.001) * t234
-        new_model_layers_3_weight_j = model_layers_3_weight[j] + t374
+        t208 = f32(0.9) * state_0_m_layers_3_weight[j]
+        t209 = f32(0.09999999999999998) * model_layers_3_weight_bar[j]
+        new_state_0_m_layers_3_weight_j = t208 + t209
+        t210 = f32(0.999) * state_0_v_layers_3_weight[j]
+        t211 = model_layers_3_weight_bar[j] * model_layers_3_weight_bar[j]
+        t212 = f32(0.0010000000000000009) * t211
+        t213 = t210 + t212
+        t214 = new_state_0_m_layers_3_weight_j / f32(r159)
+        t215 = t213 / f32(r157)
+        t216 = sqrt(t215)
+        t217 = t216 + f32(1e-08)
+        t218 = t214 / t217
+        t219 = t213 < f32(inf)
+        new_state_0_v_layers_3_weight_j = (t213 if t219 else f32(nan))
+        t332 = f32(-0.001) * t218
+        new_model_layers_3_weight_j = model_layers_3_weight[j] + t332
         state_0_m_layers_3_weight[j] = new_state_0_m_layers_3_weight_j
         state_0_v_layers_3_weight[j] = new_state_0_v_layers_3_weight_j
         model_layers_3_weight[j] = new_model_layers_3_weight_j
 
 
 @njit(**KERNEL)
-def nest24_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_6_weight_bar, state_0_m_layers_6_weight, state_0_v_layers_6_weight, v159,
+def nest24_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_6_weight, model_layers_6_weight_bar, state_0_v_layers_6_weight, v159,
     v157, model_layers_6_weight,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t280 = abs(model_layers_6_weight_bar[j])
-        t281 = t280 < f32(inf)
-        t282 = maximum(model_layers_6_weight_bar[j], f32(-9.223372036854776e+18))
-        t283 = minimum(t282, f32(9.223372036854776e+18))
-        t284 = (t283 if t281 else model_layers_6_weight_bar[j])
-        t285 = f32(0.9) * state_0_m_layers_6_weight[j]
-        t286 = f32(0.09999999999999998) * t284
-        new_state_0_m_layers_6_weight_j = t285 + t286
-        t287 = f32(0.999) * state_0_v_layers_6_weight[j]
-        t288 = t284 * t284
-        t289 = f32(0.0010000000000000009) * t288
-        new_state_0_v_layers_6_weight_j = t287 + t289
-        t290 = new_state_0_m_layers_6_weight_j / f32(r159)
-        t291 = new_state_0_v_layers_6_weight_j / f32(r157)
-        t292 = sqrt(t291)
-        t293 = t292 + f32(1e-08)
-        t294 = t290 / t293
-        t378 = f32(-0.001) * t294
-        new_model_layers_6_weight_j = model_layers_6_weight[j] + t378
+        t256 = f32(0.9) * state_0_m_layers_6_weight[j]
+        t257 = f32(0.09999999999999998) * model_layers_6_weight_bar[j]
+        new_state_0_m_layers_6_weight_j = t256 + t257
+        t258 = f32(0.999) * state_0_v_layers_6_weight[j]
+        t259 = model_layers_6_weight_bar[j] * model_layers_6_weight_bar[j]
+        t260 = f32(0.0010000000000000009) * t259
+        t261 = t258 + t260
+        t262 = new_state_0_m_layers_6_weight_j / f32(r159)
+        t263 = t261 / f32(r157)
+        t264 = sqrt(t263)
+        t265 = t264 + f32(1e-08)
+        t266 = t262 / t265
+        t267 = t261 < f32(inf)
+        new_state_0_v_layers_6_weight_j = (t261 if t267 else f32(nan))
+        t336 = f32(-0.001) * t266
+        new_model_layers_6_weight_j = model_layers_6_weight[j] + t336
         state_0_m_layers_6_weight[j] = new_state_0_m_layers_6_weight_j
         state_0_v_layers_6_weight[j] = new_state_0_v_layers_6_weight_j
         model_layers_6_weight[j] = new_model_layers_6_weight_j
 
 
 @njit(**KERNEL)
-def nest25_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_9_weight_bar, state_0_m_layers_9_weight, state_0_v_layers_9_weight, v159,
+def nest25_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_9_weight, model_layers_9_weight_bar, state_0_v_layers_9_weight, v159,
     v157, model_layers_9_weight,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t340 = abs(model_layers_9_weight_bar[j])
-        t341 = t340 < f32(inf)
-        t342 = maximum(model_layers_9_weight_bar[j], f32(-9.223372036854776e+18))
-        t343 = minimum(t342, f32(9.223372036854776e+18))
-        t344 = (t343 if t341 else model_layers_9_weight_bar[j])
-        t345 = f32(0.9) * state_0_m_layers_9_weight[j]
-        t346 = f32(0.09999999999999998) * t344
-        new_state_0_m_layers_9_weight_j = t345 + t346
-        t347 = f32(0.999) * state_0_v_layers_9_weight[j]
-        t348 = t344 * t344
-        t349 = f32(0.0010000000000000009) * t348
-        new_state_0_v_layers_9_weight_j = t347 + t349
-        t350 = new_state_0_m_layers_9_weight_j / f32(r159)
-        t351 = new_state_0_v_layers_9_weight_j / f32(r157)
-        t352 = sqrt(t351)
-        t353 = t352 + f32(1e-08)
-        t354 = t350 / t353
-        t382 = f32(-0.001) * t354
-        new_model_layers_9_weight_j = model_layers_9_weight[j] + t382
+        t304 = f32(0.9) * state_0_m_layers_9_weight[j]
+        t305 = f32(0.09999999999999998) * model_layers_9_weight_bar[j]
+        new_state_0_m_layers_9_weight_j = t304 + t305
+        t306 = f32(0.999) * state_0_v_layers_9_weight[j]
+        t307 = model_layers_9_weight_bar[j] * model_layers_9_weight_bar[j]
+        t308 = f32(0.0010000000000000009) * t307
+        t309 = t306 + t308
+        t310 = new_state_0_m_layers_9_weight_j / f32(r159)
+        t311 = t309 / f32(r157)
+        t312 = sqrt(t311)
+        t313 = t312 + f32(1e-08)
+        t314 = t310 / t313
+        t315 = t309 < f32(inf)
+        new_state_0_v_layers_9_weight_j = (t309 if t315 else f32(nan))
+        t340 = f32(-0.001) * t314
+        new_model_layers_9_weight_j = model_layers_9_weight[j] + t340
         state_0_m_layers_9_weight[j] = new_state_0_m_layers_9_weight_j
         state_0_v_layers_9_weight[j] = new_state_0_v_layers_9_weight_j
         model_layers_9_weight[j] = new_model_layers_9_weight_j
 
 
 @njit(**KERNEL)
-def nest26_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v159, v157,
+def nest26_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v159, v157,
     model_layers_0_bias,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t175 = abs(model_layers_0_bias_bar[j])
-        t176 = t175 < f32(inf)
-        t177 = maximum(model_layers_0_bias_bar[j], f32(-9.223372036854776e+18))
-        t178 = minimum(t177, f32(9.223372036854776e+18))
-        t179 = (t178 if t176 else model_layers_0_bias_bar[j])
-        t180 = f32(0.9) * state_0_m_layers_0_bias[j]
-        t181 = f32(0.09999999999999998) * t179
-        new_state_0_m_layers_0_bias_j = t180 + t181
-        t182 = f32(0.999) * state_0_v_layers_0_bias[j]
-        t183 = t179 * t179
-        t184 = f32(0.0010000000000000009) * t183
-        new_state_0_v_layers_0_bias_j = t182 + t184
-        t185 = new_state_0_m_layers_0_bias_j / f32(r159)
-        t186 = new_state_0_v_layers_0_bias_j / f32(r157)
-        t187 = sqrt(t186)
-        t188 = t187 + f32(1e-08)
-        t189 = t185 / t188
-        t371 = f32(-0.001) * t189
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t371
+        t172 = f32(0.9) * state_0_m_layers_0_bias[j]
+        t173 = f32(0.09999999999999998) * model_layers_0_bias_bar[j]
+        new_state_0_m_layers_0_bias_j = t172 + t173
+        t174 = f32(0.999) * state_0_v_layers_0_bias[j]
+        t175 = model_layers_0_bias_bar[j] * model_layers_0_bias_bar[j]
+        t176 = f32(0.0010000000000000009) * t175
+        t177 = t174 + t176
+        t178 = new_state_0_m_layers_0_bias_j / f32(r159)
+        t179 = t177 / f32(r157)
+        t180 = sqrt(t179)
+        t181 = t180 + f32(1e-08)
+        t182 = t178 / t181
+        t183 = t177 < f32(inf)
+        new_state_0_v_layers_0_bias_j = (t177 if t183 else f32(nan))
+        t329 = f32(-0.001) * t182
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t329
         state_0_m_layers_0_bias[j] = new_state_0_m_layers_0_bias_j
         state_0_v_layers_0_bias[j] = new_state_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
 
 
 @njit(**KERNEL)
-def nest27_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_1_scale_bar, state_0_m_layers_1_scale, state_0_v_layers_1_scale, v159,
+def nest27_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_1_scale, model_layers_1_scale_bar, state_0_v_layers_1_scale, v159,
     v157, model_layers_1_scale,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t190 = abs(model_layers_1_scale_bar[j])
-        t191 = t190 < f32(inf)
-        t192 = maximum(model_layers_1_scale_bar[j], f32(-9.223372036854776e+18))
-        t193 = minimum(t192, f32(9.223372036854776e+18))
-        t194 = (t193 if t191 else model_layers_1_scale_bar[j])
-        t195 = f32(0.9) * state_0_m_layers_1_scale[j]
-        t196 = f32(0.09999999999999998) * t194
-        new_state_0_m_layers_1_scale_j = t195 + t196
-        t197 = f32(0.999) * state_0_v_layers_1_scale[j]
-        t198 = t194 * t194
-        t199 = f32(0.0010000000000000009) * t198
-        new_state_0_v_layers_1_scale_j = t197 + t199
-        t200 = new_state_0_m_layers_1_scale_j / f32(r159)
-        t201 = new_state_0_v_layers_1_scale_j / f32(r157)
-        t202 = sqrt(t201)
-        t203 = t202 + f32(1e-08)
-        t204 = t200 / t203
-        t372 = f32(-0.001) * t204
-        new_model_layers_1_scale_j = model_layers_1_scale[j] + t372
+        t184 = f32(0.9) * state_0_m_layers_1_scale[j]
+        t185 = f32(0.09999999999999998) * model_layers_1_scale_bar[j]
+        new_state_0_m_layers_1_scale_j = t184 + t185
+        t186 = f32(0.999) * state_0_v_layers_1_scale[j]
+        t187 = model_layers_1_scale_bar[j] * model_layers_1_scale_bar[j]
+        t188 = f32(0.0010000000000000009) * t187
+        t189 = t186 + t188
+        t190 = new_state_0_m_layers_1_scale_j / f32(r159)
+        t191 = t189 / f32(r157)
+        t192 = sqrt(t191)
+        t193 = t192 + f32(1e-08)
+        t194 = t190 / t193
+        t195 = t189 < f32(inf)
+        new_state_0_v_layers_1_scale_j = (t189 if t195 else f32(nan))
+        t330 = f32(-0.001) * t194
+        new_model_layers_1_scale_j = model_layers_1_scale[j] + t330
         state_0_m_layers_1_scale[j] = new_state_0_m_layers_1_scale_j
         state_0_v_layers_1_scale[j] = new_state_0_v_layers_1_scale_j
         model_layers_1_scale[j] = new_model_layers_1_scale_j
 
 
 @njit(**KERNEL)
-def nest28_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_1_offset_bar, state_0_m_layers_1_offset, state_0_v_layers_1_offset, v159,
+def nest28_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_1_offset, model_layers_1_offset_bar, state_0_v_layers_1_offset, v159,
     v157, model_layers_1_offset,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t205 = abs(model_layers_1_offset_bar[j])
-        t206 = t205 < f32(inf)
-        t207 = maximum(model_layers_1_offset_bar[j], f32(-9.223372036854776e+18))
-        t208 = minimum(t207, f32(9.223372036854776e+18))
-        t209 = (t208 if t206 else model_layers_1_offset_bar[j])
-        t210 = f32(0.9) * state_0_m_layers_1_offset[j]
-        t211 = f32(0.09999999999999998) * t209
-        new_state_0_m_layers_1_offset_j = t210 + t211
-        t212 = f32(0.999) * state_0_v_layers_1_offset[j]
-        t213 = t209 * t209
-        t214 = f32(0.0010000000000000009) * t213
-        new_state_0_v_layers_1_offset_j = t212 + t214
-        t215 = new_state_0_m_layers_1_offset_j / f32(r159)
-        t216 = new_state_0_v_layers_1_offset_j / f32(r157)
-        t217 = sqrt(t216)
-        t218 = t217 + f32(1e-08)
-        t219 = t215 / t218
-        t373 = f32(-0.001) * t219
-        new_model_layers_1_offset_j = model_layers_1_offset[j] + t373
+        t196 = f32(0.9) * state_0_m_layers_1_offset[j]
+        t197 = f32(0.09999999999999998) * model_layers_1_offset_bar[j]
+        new_state_0_m_layers_1_offset_j = t196 + t197
+        t198 = f32(0.999) * state_0_v_layers_1_offset[j]
+        t199 = model_layers_1_offset_bar[j] * model_layers_1_offset_bar[j]
+        t200 = f32(0.0010000000000000009) * t199
+        t201 = t198 + t200
+        t202 = new_state_0_m_layers_1_offset_j / f32(r159)
+        t203 = t201 / f32(r157)
+        t204 = sqrt(t203)
+        t205 = t204 + f32(1e-08)
+        t206 = t202 / t205
+        t207 = t201 < f32(inf)
+        new_state_0_v_layers_1_offset_j = (t201 if t207 else f32(nan))
+        t331 = f32(-0.001) * t206
+        new_model_layers_1_offset_j = model_layers_1_offset[j] + t331
         state_0_m_layers_1_offset[j] = new_state_0_m_layers_1_offset_j
         state_0_v_layers_1_offset[j] = new_state_0_v_layers_1_offset_j
         model_layers_1_offset[j] = new_model_layers_1_offset_j
 
 
 @njit(**KERNEL)
-def nest29_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_3_bias_bar, state_0_m_layers_3_bias, state_0_v_layers_3_bias, v159, v157,
+def nest29_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_3_bias, model_layers_3_bias_bar, state_0_v_layers_3_bias, v159, v157,
     model_layers_3_bias,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t235 = abs(model_layers_3_bias_bar[j])
-        t236 = t235 < f32(inf)
-        t237 = maximum(model_layers_3_bias_bar[j], f32(-9.223372036854776e+18))
-        t238 = minimum(t237, f32(9.223372036854776e+18))
-        t239 = (t238 if t236 else model_layers_3_bias_bar[j])
-        t240 = f32(0.9) * state_0_m_layers_3_bias[j]
-        t241 = f32(0.09999999999999998) * t239
-        new_state_0_m_layers_3_bias_j = t240 + t241
-        t242 = f32(0.999) * state_0_v_layers_3_bias[j]
-        t243 = t239 * t239
-        t244 = f32(0.0010000000000000009) * t243
-        new_state_0_v_layers_3_bias_j = t242 + t244
-        t245 = new_state_0_m_layers_3_bias_j / f32(r159)
-        t246 = new_state_0_v_layers_3_bias_j / f32(r157)
-        t247 = sqrt(t246)
-        t248 = t247 + f32(1e-08)
-        t249 = t245 / t248
-        t375 = f32(-0.001) * t249
-        new_model_layers_3_bias_j = model_layers_3_bias[j] + t375
+        t220 = f32(0.9) * state_0_m_layers_3_bias[j]
+        t221 = f32(0.09999999999999998) * model_layers_3_bias_bar[j]
+        new_state_0_m_layers_3_bias_j = t220 + t221
+        t222 = f32(0.999) * state_0_v_layers_3_bias[j]
+        t223 = model_layers_3_bias_bar[j] * model_layers_3_bias_bar[j]
+        t224 = f32(0.0010000000000000009) * t223
+        t225 = t222 + t224
+        t226 = new_state_0_m_layers_3_bias_j / f32(r159)
+        t227 = t225 / f32(r157)
+        t228 = sqrt(t227)
+        t229 = t228 + f32(1e-08)
+        t230 = t226 / t229
+        t231 = t225 < f32(inf)
+        new_state_0_v_layers_3_bias_j = (t225 if t231 else f32(nan))
+        t333 = f32(-0.001) * t230
+        new_model_layers_3_bias_j = model_layers_3_bias[j] + t333
         state_0_m_layers_3_bias[j] = new_state_0_m_layers_3_bias_j
         state_0_v_layers_3_bias[j] = new_state_0_v_layers_3_bias_j
         model_layers_3_bias[j] = new_model_layers_3_bias_j
 
 
 @njit(**KERNEL)
-def nest30_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_4_scale_bar, state_0_m_layers_4_scale, state_0_v_layers_4_scale, v159,
+def nest30_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_4_scale, model_layers_4_scale_bar, state_0_v_layers_4_scale, v159,
     v157, model_layers_4_scale,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t250 = abs(model_layers_4_scale_bar[j])
-        t251 = t250 < f32(inf)
-        t252 = maximum(model_layers_4_scale_bar[j], f32(-9.223372036854776e+18))
-        t253 = minimum(t252, f32(9.223372036854776e+18))
-        t254 = (t253 if t251 else model_layers_4_scale_bar[j])
-        t255 = f32(0.9) * state_0_m_layers_4_scale[j]
-        t256 = f32(0.09999999999999998) * t254
-        new_state_0_m_layers_4_scale_j = t255 + t256
-        t257 = f32(0.999) * state_0_v_layers_4_scale[j]
-        t258 = t254 * t254
-        t259 = f32(0.0010000000000000009) * t258
-        new_state_0_v_layers_4_scale_j = t257 + t259
-        t260 = new_state_0_m_layers_4_scale_j / f32(r159)
-        t261 = new_state_0_v_layers_4_scale_j / f32(r157)
-        t262 = sqrt(t261)
-        t263 = t262 + f32(1e-08)
-        t264 = t260 / t263
-        t376 = f32(-0.001) * t264
-        new_model_layers_4_scale_j = model_layers_4_scale[j] + t376
+        t232 = f32(0.9) * state_0_m_layers_4_scale[j]
+        t233 = f32(0.09999999999999998) * model_layers_4_scale_bar[j]
+        new_state_0_m_layers_4_scale_j = t232 + t233
+        t234 = f32(0.999) * state_0_v_layers_4_scale[j]
+        t235 = model_layers_4_scale_bar[j] * model_layers_4_scale_bar[j]
+        t236 = f32(0.0010000000000000009) * t235
+        t237 = t234 + t236
+        t238 = new_state_0_m_layers_4_scale_j / f32(r159)
+        t239 = t237 / f32(r157)
+        t240 = sqrt(t239)
+        t241 = t240 + f32(1e-08)
+        t242 = t238 / t241
+        t243 = t237 < f32(inf)
+        new_state_0_v_layers_4_scale_j = (t237 if t243 else f32(nan))
+        t334 = f32(-0.001) * t242
+        new_model_layers_4_scale_j = model_layers_4_scale[j] + t334
         state_0_m_layers_4_scale[j] = new_state_0_m_layers_4_scale_j
         state_0_v_layers_4_scale[j] = new_state_0_v_layers_4_scale_j
         model_layers_4_scale[j] = new_model_layers_4_scale_j
 
 
 @njit(**KERNEL)
-def nest31_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_4_offset_bar, state_0_m_layers_4_offset, state_0_v_layers_4_offset, v159,
+def nest31_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_4_offset, model_layers_4_offset_bar, state_0_v_layers_4_offset, v159,
     v157, model_layers_4_offset,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t265 = abs(model_layers_4_offset_bar[j])
-        t266 = t265 < f32(inf)
-        t267 = maximum(model_layers_4_offset_bar[j], f32(-9.223372036854776e+18))
-        t268 = minimum(t267, f32(9.223372036854776e+18))
-        t269 = (t268 if t266 else model_layers_4_offset_bar[j])
-        t270 = f32(0.9) * state_0_m_layers_4_offset[j]
-        t271 = f32(0.09999999999999998) * t269
-        new_state_0_m_layers_4_offset_j = t270 + t271
-        t272 = f32(0.999) * state_0_v_layers_4_offset[j]
-        t273 = t269 * t269
-        t274 = f32(0.0010000000000000009) * t273
-        new_state_0_v_layers_4_offset_j = t272 + t274
-        t275 = new_state_0_m_layers_4_offset_j / f32(r159)
-        t276 = new_state_0_v_layers_4_offset_j / f32(r157)
-        t277 = sqrt(t276)
-        t278 = t277 + f32(1e-08)
-        t279 = t275 / t278
-        t377 = f32(-0.001) * t279
-        new_model_layers_4_offset_j = model_layers_4_offset[j] + t377
+        t244 = f32(0.9) * state_0_m_layers_4_offset[j]
+        t245 = f32(0.09999999999999998) * model_layers_4_offset_bar[j]
+        new_state_0_m_layers_4_offset_j = t244 + t245
+        t246 = f32(0.999) * state_0_v_layers_4_offset[j]
+        t247 = model_layers_4_offset_bar[j] * model_layers_4_offset_bar[j]
+        t248 = f32(0.0010000000000000009) * t247
+        t249 = t246 + t248
+        t250 = new_state_0_m_layers_4_offset_j / f32(r159)
+        t251 = t249 / f32(r157)
+        t252 = sqrt(t251)
+        t253 = t252 + f32(1e-08)
+        t254 = t250 / t253
+        t255 = t249 < f32(inf)
+        new_state_0_v_layers_4_offset_j = (t249 if t255 else f32(nan))
+        t335 = f32(-0.001) * t254
+        new_model_layers_4_offset_j = model_layers_4_offset[j] + t335
         state_0_m_layers_4_offset[j] = new_state_0_m_layers_4_offset_j
         state_0_v_layers_4_offset[j] = new_state_0_v_layers_4_offset_j
         model_layers_4_offset[j] = new_model_layers_4_offset_j
 
 
 @njit(**KERNEL)
-def nest32_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_6_bias_bar, state_0_m_layers_6_bias, state_0_v_layers_6_bias, v159, v157,
+def nest32_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_6_bias, model_layers_6_bias_bar, state_0_v_layers_6_bias, v159, v157,
     model_layers_6_bias,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t295 = abs(model_layers_6_bias_bar[j])
-        t296 = t295 < f32(inf)
-        t297 = maximum(model_layers_6_bias_bar[j], f32(-9.223372036854776e+18))
-        t298 = minimum(t297, f32(9.223372036854776e+18))
-        t299 = (t298 if t296 else model_layers_6_bias_bar[j])
-        t300 = f32(0.9) * state_0_m_layers_6_bias[j]
-        t301 = f32(0.09999999999999998) * t299
-        new_state_0_m_layers_6_bias_j = t300 + t301
-        t302 = f32(0.999) * state_0_v_layers_6_bias[j]
-        t303 = t299 * t299
-        t304 = f32(0.0010000000000000009) * t303
-        new_state_0_v_layers_6_bias_j = t302 + t304
-        t305 = new_state_0_m_layers_6_bias_j / f32(r159)
-        t306 = new_state_0_v_layers_6_bias_j / f32(r157)
-        t307 = sqrt(t306)
-        t308 = t307 + f32(1e-08)
-        t309 = t305 / t308
-        t379 = f32(-0.001) * t309
-        new_model_layers_6_bias_j = model_layers_6_bias[j] + t379
+        t268 = f32(0.9) * state_0_m_layers_6_bias[j]
+        t269 = f32(0.09999999999999998) * model_layers_6_bias_bar[j]
+        new_state_0_m_layers_6_bias_j = t268 + t269
+        t270 = f32(0.999) * state_0_v_layers_6_bias[j]
+        t271 = model_layers_6_bias_bar[j] * model_layers_6_bias_bar[j]
+        t272 = f32(0.0010000000000000009) * t271
+        t273 = t270 + t272
+        t274 = new_state_0_m_layers_6_bias_j / f32(r159)
+        t275 = t273 / f32(r157)
+        t276 = sqrt(t275)
+        t277 = t276 + f32(1e-08)
+        t278 = t274 / t277
+        t279 = t273 < f32(inf)
+        new_state_0_v_layers_6_bias_j = (t273 if t279 else f32(nan))
+        t337 = f32(-0.001) * t278
+        new_model_layers_6_bias_j = model_layers_6_bias[j] + t337
         state_0_m_layers_6_bias[j] = new_state_0_m_layers_6_bias_j
         state_0_v_layers_6_bias[j] = new_state_0_v_layers_6_bias_j
         model_layers_6_bias[j] = new_model_layers_6_bias_j
 
 
 @njit(**KERNEL)
-def nest33_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_7_scale_bar, state_0_m_layers_7_scale, state_0_v_layers_7_scale, v159,
+def nest33_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_7_scale, model_layers_7_scale_bar, state_0_v_layers_7_scale, v159,
     v157, model_layers_7_scale,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t310 = abs(model_layers_7_scale_bar[j])
-        t311 = t310 < f32(inf)
-        t312 = maximum(model_layers_7_scale_bar[j], f32(-9.223372036854776e+18))
-        t313 = minimum(t312, f32(9.223372036854776e+18))
-        t314 = (t313 if t311 else model_layers_7_scale_bar[j])
-        t315 = f32(0.9) * state_0_m_layers_7_scale[j]
-        t316 = f32(0.09999999999999998) * t314
-        new_state_0_m_layers_7_scale_j = t315 + t316
-        t317 = f32(0.999) * state_0_v_layers_7_scale[j]
-        t318 = t314 * t314
-        t319 = f32(0.0010000000000000009) * t318
-        new_state_0_v_layers_7_scale_j = t317 + t319
-        t320 = new_state_0_m_layers_7_scale_j / f32(r159)
-        t321 = new_state_0_v_layers_7_scale_j / f32(r157)
-        t322 = sqrt(t321)
-        t323 = t322 + f32(1e-08)
-        t324 = t320 / t323
-        t380 = f32(-0.001) * t324
-        new_model_layers_7_scale_j = model_layers_7_scale[j] + t380
+        t280 = f32(0.9) * state_0_m_layers_7_scale[j]
+        t281 = f32(0.09999999999999998) * model_layers_7_scale_bar[j]
+        new_state_0_m_layers_7_scale_j = t280 + t281
+        t282 = f32(0.999) * state_0_v_layers_7_scale[j]
+        t283 = model_layers_7_scale_bar[j] * model_layers_7_scale_bar[j]
+        t284 = f32(0.0010000000000000009) * t283
+        t285 = t282 + t284
+        t286 = new_state_0_m_layers_7_scale_j / f32(r159)
+        t287 = t285 / f32(r157)
+        t288 = sqrt(t287)
+        t289 = t288 + f32(1e-08)
+        t290 = t286 / t289
+        t291 = t285 < f32(inf)
+        new_state_0_v_layers_7_scale_j = (t285 if t291 else f32(nan))
+        t338 = f32(-0.001) * t290
+        new_model_layers_7_scale_j = model_layers_7_scale[j] + t338
         state_0_m_layers_7_scale[j] = new_state_0_m_layers_7_scale_j
         state_0_v_layers_7_scale[j] = new_state_0_v_layers_7_scale_j
         model_layers_7_scale[j] = new_model_layers_7_scale_j
 
 
 @njit(**KERNEL)
-def nest34_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_7_offset_bar, state_0_m_layers_7_offset, state_0_v_layers_7_offset, v159,
+def nest34_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_7_offset, model_layers_7_offset_bar, state_0_v_layers_7_offset, v159,
     v157, model_layers_7_offset,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t325 = abs(model_layers_7_offset_bar[j])
-        t326 = t325 < f32(inf)
-        t327 = maximum(model_layers_7_offset_bar[j], f32(-9.223372036854776e+18))
-        t328 = minimum(t327, f32(9.223372036854776e+18))
-        t329 = (t328 if t326 else model_layers_7_offset_bar[j])
-        t330 = f32(0.9) * state_0_m_layers_7_offset[j]
-        t331 = f32(0.09999999999999998) * t329
-        new_state_0_m_layers_7_offset_j = t330 + t331
-        t332 = f32(0.999) * state_0_v_layers_7_offset[j]
-        t333 = t329 * t329
-        t334 = f32(0.0010000000000000009) * t333
-        new_state_0_v_layers_7_offset_j = t332 + t334
-        t335 = new_state_0_m_layers_7_offset_j / f32(r159)
-        t336 = new_state_0_v_layers_7_offset_j / f32(r157)
-        t337 = sqrt(t336)
-        t338 = t337 + f32(1e-08)
-        t339 = t335 / t338
-        t381 = f32(-0.001) * t339
-        new_model_layers_7_offset_j = model_layers_7_offset[j] + t381
+        t292 = f32(0.9) * state_0_m_layers_7_offset[j]
+        t293 = f32(0.09999999999999998) * model_layers_7_offset_bar[j]
+        new_state_0_m_layers_7_offset_j = t292 + t293
+        t294 = f32(0.999) * state_0_v_layers_7_offset[j]
+        t295 = model_layers_7_offset_bar[j] * model_layers_7_offset_bar[j]
+        t296 = f32(0.0010000000000000009) * t295
+        t297 = t294 + t296
+        t298 = new_state_0_m_layers_7_offset_j / f32(r159)
+        t299 = t297 / f32(r157)
+        t300 = sqrt(t299)
+        t301 = t300 + f32(1e-08)
+        t302 = t298 / t301
+        t303 = t297 < f32(inf)
+        new_state_0_v_layers_7_offset_j = (t297 if t303 else f32(nan))
+        t339 = f32(-0.001) * t302
+        new_model_layers_7_offset_j = model_layers_7_offset[j] + t339
         state_0_m_layers_7_offset[j] = new_state_0_m_layers_7_offset_j
         state_0_v_layers_7_offset[j] = new_state_0_v_layers_7_offset_j
         model_layers_7_offset[j] = new_model_layers_7_offset_j
 
 
 @njit(**KERNEL)
-def nest35_abs_less_maximum_minimum_where_multiply(
-    lo, hi, model_layers_9_bias_bar, state_0_m_layers_9_bias, state_0_v_layers_9_bias, v159, v157,
+def nest35_multiply_add_square_divide_sqrt_less(
+    lo, hi, state_0_m_layers_9_bias, model_layers_9_bias_bar, state_0_v_layers_9_bias, v159, v157,
     model_layers_9_bias,
 ):
     r159 = v159[0]
     r157 = v157[0]
     for j in range(lo, hi):
-        t355 = abs(model_layers_9_bias_bar[j])
-        t356 = t355 < f32(inf)
-        t357 = maximum(model_layers_9_bias_bar[j], f32(-9.223372036854776e+18))
-        t358 = minimum(t357, f32(9.223372036854776e+18))
-        t359 = (t358 if t356 else model_layers_9_bias_bar[j])
-        t360 = f32(0.9) * state_0_m_layers_9_bias[j]
-        t361 = f32(0.09999999999999998) * t359
-        new_state_0_m_layers_9_bias_j = t360 + t361
-        t362 = f32(0.999) * state_0_v_layers_9_bias[j]
-        t363 = t359 * t359
-        t364 = f32(0.0010000000000000009) * t363
-        new_state_0_v_layers_9_bias_j = t362 + t364
-        t365 = new_state_0_m_layers_9_bias_j / f32(r159)
-        t366 = new_state_0_v_layers_9_bias_j / f32(r157)
-        t367 = sqrt(t366)
-        t368 = t367 + f32(1e-08)
-        t369 = t365 / t368
-        t383 = f32(-0.001) * t369
-        new_model_layers_9_bias_j = model_layers_9_bias[j] + t383
+        t316 = f32(0.9) * state_0_m_layers_9_bias[j]
+        t317 = f32(0.09999999999999998) * model_layers_9_bias_bar[j]
+        new_state_0_m_layers_9_bias_j = t316 + t317
+        t318 = f32(0.999) * state_0_v_layers_9_bias[j]
+        t319 = model_layers_9_bias_bar[j] * model_layers_9_bias_bar[j]
+        t320 = f32(0.0010000000000000009) * t319
+        t321 = t318 + t320
+        t322 = new_state_0_m_layers_9_bias_j / f32(r159)
+        t323 = t321 / f32(r157)
+        t324 = sqrt(t323)
+        t325 = t324 + f32(1e-08)
+        t326 = t322 / t325
+        t327 = t321 < f32(inf)
+        new_state_0_v_layers_9_bias_j = (t321 if t327 else f32(nan))
+        t341 = f32(-0.001) * t326
+        new_model_layers_9_bias_j = model_layers_9_bias[j] + t341
         state_0_m_layers_9_bias[j] = new_state_0_m_layers_9_bias_j
         state_0_v_layers_9_bias[j] = new_state_0_v_layers_9_bias_j
         model_layers_9_bias[j] = new_model_layers_9_bias_j
@@ -842,60 +800,60 @@ def step(
         model_layers_1_scale, v12, v148, v6, scratch(n1), h0_bar_3, model_layers_0_bias_bar,
     )
     gemm(x.T, h0_bar_3, out=model_layers_0_weight_bar)
-    nest22_abs_less_maximum_minimum_where_multiply(
-        0, n0 * n1, model_layers_0_weight_bar, state_0_m_layers_0_weight, state_0_v_layers_0_weight,
+    nest22_multiply_add_square_divide_sqrt_less(
+        0, n0 * n1, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight,
         v159, v157, model_layers_0_weight,
     )
-    nest23_abs_less_maximum_minimum_where_multiply(
-        0, n1 * n2, model_layers_3_weight_bar, state_0_m_layers_3_weight, state_0_v_layers_3_weight,
+    nest23_multiply_add_square_divide_sqrt_less(
+        0, n1 * n2, state_0_m_layers_3_weight, model_layers_3_weight_bar, state_0_v_layers_3_weight,
         v159, v157, model_layers_3_weight,
     )
-    nest24_abs_less_maximum_minimum_where_multiply(
-        0, n2 * n3, model_layers_6_weight_bar, state_0_m_layers_6_weight, state_0_v_layers_6_weight,
+    nest24_multiply_add_square_divide_sqrt_less(
+        0, n2 * n3, state_0_m_layers_6_weight, model_layers_6_weight_bar, state_0_v_layers_6_weight,
         v159, v157, model_layers_6_weight,
     )
-    nest25_abs_less_maximum_minimum_where_multiply(
-        0, n3 * n4, model_layers_9_weight_bar, state_0_m_layers_9_weight, state_0_v_layers_9_weight,
+    nest25_multiply_add_square_divide_sqrt_less(
+        0, n3 * n4, state_0_m_layers_9_weight, model_layers_9_weight_bar, state_0_v_layers_9_weight,
         v159, v157, model_layers_9_weight,
     )
-    nest26_abs_less_maximum_minimum_where_multiply(
-        0, n1, model_layers_0_bias_bar, state_0_m_layers_0_bias, state_0_v_layers_0_bias, v159,
+    nest26_multiply_add_square_divide_sqrt_less(
+        0, n1, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v159,
         v157, model_layers_0_bias,
     )
-    nest27_abs_less_maximum_minimum_where_multiply(
-        0, n1, model_layers_1_scale_bar, state_0_m_layers_1_scale, state_0_v_layers_1_scale, v159,
+    nest27_multiply_add_square_divide_sqrt_less(
+        0, n1, state_0_m_layers_1_scale, model_layers_1_scale_bar, state_0_v_layers_1_scale, v159,
         v157, model_layers_1_scale,
     )
-    nest28_abs_less_maximum_minimum_where_multiply(
-        0, n1, model_layers_1_offset_bar, state_0_m_layers_1_offset, state_0_v_layers_1_offset,
+    nest28_multiply_add_square_divide_sqrt_less(
+        0, n1, state_0_m_layers_1_offset, model_layers_1_offset_bar, state_0_v_layers_1_offset,
         v159, v157, model_layers_1_offset,
     )
-    nest29_abs_less_maximum_minimum_where_multiply(
-        0, n2, model_layers_3_bias_bar, state_0_m_layers_3_bias, state_0_v_layers_3_bias, v159,
+    nest29_multiply_add_square_divide_sqrt_less(
+        0, n2, state_0_m_layers_3_bias, model_layers_3_bias_bar, state_0_v_layers_3_bias, v159,
         v157, model_layers_3_bias,
     )
-    nest30_abs_less_maximum_minimum_where_multiply(
-        0, n2, model_layers_4_scale_bar, state_0_m_layers_4_scale, state_0_v_layers_4_scale, v159,
+    nest30_multiply_add_square_divide_sqrt_less(
+        0, n2, state_0_m_layers_4_scale, model_layers_4_scale_bar, state_0_v_layers_4_scale, v159,
         v157, model_layers_4_scale,
     )
-    nest31_abs_less_maximum_minimum_where_multiply(
-        0, n2, model_layers_4_offset_bar, state_0_m_layers_4_offset, state_0_v_layers_4_offset,
+    nest31_multiply_add_square_divide_sqrt_less(
+        0, n2, state_0_m_layers_4_offset, model_layers_4_offset_bar, state_0_v_layers_4_offset,
         v159, v157, model_layers_4_offset,
     )
-    nest32_abs_less_maximum_minimum_where_multiply(
-        0, n3, model_layers_6_bias_bar, state_0_m_layers_6_bias, state_0_v_layers_6_bias, v159,
+    nest32_multiply_add_square_divide_sqrt_less(
+        0, n3, state_0_m_layers_6_bias, model_layers_6_bias_bar, state_0_v_layers_6_bias, v159,
         v157, model_layers_6_bias,
     )
-    nest33_abs_less_maximum_minimum_where_multiply(
-        0, n3, model_layers_7_scale_bar, state_0_m_layers_7_scale, state_0_v_layers_7_scale, v159,
+    nest33_multiply_add_square_divide_sqrt_less(
+        0, n3, state_0_m_layers_7_scale, model_layers_7_scale_bar, state_0_v_layers_7_scale, v159,
         v157, model_layers_7_scale,
     )
-    nest34_abs_less_maximum_minimum_where_multiply(
-        0, n3, model_layers_7_offset_bar, state_0_m_layers_7_offset, state_0_v_layers_7_offset,
+    nest34_multiply_add_square_divide_sqrt_less(
+        0, n3, state_0_m_layers_7_offset, model_layers_7_offset_bar, state_0_v_layers_7_offset,
         v159, v157, model_layers_7_offset,
     )
-    nest35_abs_less_maximum_minimum_where_multiply(
-        0, n4, model_layers_9_bias_bar, state_0_m_layers_9_bias, state_0_v_layers_9_bias, v159,
+    nest35_multiply_add_square_divide_sqrt_less(
+        0, n4, state_0_m_layers_9_bias, model_layers_9_bias_bar, state_0_v_layers_9_bias, v159,
         v157, model_layers_9_bias,
     )
     return (

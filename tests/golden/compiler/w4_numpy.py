@@ -124,206 +124,156 @@ def step(
     new_state_0_t = state_0_t + 1                             # i64
     v157 = float(1 - float(np.power(0.999, new_state_0_t)))   # f64~   1 − 0.999^new_state_0_t
     v159 = float(1 - float(np.power(0.9, new_state_0_t)))     # f64~   1 − 0.9^new_state_0_t
-    # bool[n0,n1]   |model_layers_0_weight_bar| < ∞
-    v161 = np.abs(model_layers_0_weight_bar) < np.inf
-    # f32[n0,n1]   maximum(model_layers_0_weight_bar, −9.22337e+18)
-    v162 = np.maximum(model_layers_0_weight_bar, -9.223372036854776e+18)
-    v163 = np.minimum(v162, 9.223372036854776e+18)         # f32[n0,n1]   minimum(v162, 9.22337e+18)
-    # f32[n0,n1]   v163 if v161 else model_layers_0_weight_bar
-    v164 = np.where(v161, v163, model_layers_0_weight_bar)
-    # f32[n0,n1]   0.9 · state_0_m_layers_0_weight + 0.1 · v164
-    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + 0.09999999999999998 * v164
-    v169 = 0.0010000000000000009 * np.square(v164)            # f32[n0,n1]   0.001 · v164²
-    new_state_0_v_layers_0_weight = 0.999 * state_0_v_layers_0_weight + v169  # f32[n0,n1]
-    # f32[n0,n1]   √(new_state_0_v_layers_0_weight / v157)
-    v172 = np.sqrt(new_state_0_v_layers_0_weight / v157)
-    v174 = new_state_0_m_layers_0_weight / v159 / (v172 + 1e-08)  # f32[n0,n1]
-    v176 = np.abs(model_layers_0_bias_bar) < np.inf       # bool[n1]   |model_layers_0_bias_bar| < ∞
-    # f32[n1]   maximum(model_layers_0_bias_bar, −9.22337e+18)
-    v177 = np.maximum(model_layers_0_bias_bar, -9.223372036854776e+18)
-    v178 = np.minimum(v177, 9.223372036854776e+18)            # f32[n1]   minimum(v177, 9.22337e+18)
-    # f32[n1]   v178 if v176 else model_layers_0_bias_bar
-    v179 = np.where(v176, v178, model_layers_0_bias_bar)
-    # f32[n1]   0.9 · state_0_m_layers_0_bias + 0.1 · v179
-    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + 0.09999999999999998 * v179
-    v184 = 0.0010000000000000009 * np.square(v179)            # f32[n1]   0.001 · v179²
-    new_state_0_v_layers_0_bias = 0.999 * state_0_v_layers_0_bias + v184  # f32[n1]
-    # f32[n1]   √(new_state_0_v_layers_0_bias / v157)
-    v187 = np.sqrt(new_state_0_v_layers_0_bias / v157)
-    v189 = new_state_0_m_layers_0_bias / v159 / (v187 + 1e-08)  # f32[n1]
-    v191 = np.abs(model_layers_1_scale_bar) < np.inf     # bool[n1]   |model_layers_1_scale_bar| < ∞
-    # f32[n1]   maximum(model_layers_1_scale_bar, −9.22337e+18)
-    v192 = np.maximum(model_layers_1_scale_bar, -9.223372036854776e+18)
-    v193 = np.minimum(v192, 9.223372036854776e+18)            # f32[n1]   minimum(v192, 9.22337e+18)
-    # f32[n1]   v193 if v191 else model_layers_1_scale_bar
-    v194 = np.where(v191, v193, model_layers_1_scale_bar)
-    # f32[n1]   0.9 · state_0_m_layers_1_scale + 0.1 · v194
-    new_state_0_m_layers_1_scale = 0.9 * state_0_m_layers_1_scale + 0.09999999999999998 * v194
-    v199 = 0.0010000000000000009 * np.square(v194)            # f32[n1]   0.001 · v194²
-    new_state_0_v_layers_1_scale = 0.999 * state_0_v_layers_1_scale + v199  # f32[n1]
-    # f32[n1]   √(new_state_0_v_layers_1_scale / v157)
-    v202 = np.sqrt(new_state_0_v_layers_1_scale / v157)
-    v204 = new_state_0_m_layers_1_scale / v159 / (v202 + 1e-08)  # f32[n1]
-    v206 = np.abs(model_layers_1_offset_bar) < np.inf   # bool[n1]   |model_layers_1_offset_bar| < ∞
-    # f32[n1]   maximum(model_layers_1_offset_bar, −9.22337e+18)
-    v207 = np.maximum(model_layers_1_offset_bar, -9.223372036854776e+18)
-    v208 = np.minimum(v207, 9.223372036854776e+18)            # f32[n1]   minimum(v207, 9.22337e+18)
-    # f32[n1]   v208 if v206 else model_layers_1_offset_bar
-    v209 = np.where(v206, v208, model_layers_1_offset_bar)
-    # f32[n1]   0.9 · state_0_m_layers_1_offset + 0.1 · v209
-    new_state_0_m_layers_1_offset = 0.9 * state_0_m_layers_1_offset + 0.09999999999999998 * v209
-    v214 = 0.0010000000000000009 * np.square(v209)            # f32[n1]   0.001 · v209²
-    new_state_0_v_layers_1_offset = 0.999 * state_0_v_layers_1_offset + v214  # f32[n1]
-    # f32[n1]   √(new_state_0_v_layers_1_offset / v157)
-    v217 = np.sqrt(new_state_0_v_layers_1_offset / v157)
-    v219 = new_state_0_m_layers_1_offset / v159 / (v217 + 1e-08)  # f32[n1]
-    # bool[n1,n2]   |model_layers_3_weight_bar| < ∞
-    v221 = np.abs(model_layers_3_weight_bar) < np.inf
-    # f32[n1,n2]   maximum(model_layers_3_weight_bar, −9.22337e+18)
-    v222 = np.maximum(model_layers_3_weight_bar, -9.223372036854776e+18)
-    v223 = np.minimum(v222, 9.223372036854776e+18)         # f32[n1,n2]   minimum(v222, 9.22337e+18)
-    # f32[n1,n2]   v223 if v221 else model_layers_3_weight_bar
-    v224 = np.where(v221, v223, model_layers_3_weight_bar)
-    # f32[n1,n2]   0.9 · state_0_m_layers_3_weight + 0.1 · v224
-    new_state_0_m_layers_3_weight = 0.9 * state_0_m_layers_3_weight + 0.09999999999999998 * v224
-    v229 = 0.0010000000000000009 * np.square(v224)            # f32[n1,n2]   0.001 · v224²
-    new_state_0_v_layers_3_weight = 0.999 * state_0_v_layers_3_weight + v229  # f32[n1,n2]
-    # f32[n1,n2]   √(new_state_0_v_layers_3_weight / v157)
-    v232 = np.sqrt(new_state_0_v_layers_3_weight / v157)
-    v234 = new_state_0_m_layers_3_weight / v159 / (v232 + 1e-08)  # f32[n1,n2]
-    v236 = np.abs(model_layers_3_bias_bar) < np.inf       # bool[n2]   |model_layers_3_bias_bar| < ∞
-    # f32[n2]   maximum(model_layers_3_bias_bar, −9.22337e+18)
-    v237 = np.maximum(model_layers_3_bias_bar, -9.223372036854776e+18)
-    v238 = np.minimum(v237, 9.223372036854776e+18)            # f32[n2]   minimum(v237, 9.22337e+18)
-    # f32[n2]   v238 if v236 else model_layers_3_bias_bar
-    v239 = np.where(v236, v238, model_layers_3_bias_bar)
-    # f32[n2]   0.9 · state_0_m_layers_3_bias + 0.1 · v239
-    new_state_0_m_layers_3_bias = 0.9 * state_0_m_layers_3_bias + 0.09999999999999998 * v239
-    v244 = 0.0010000000000000009 * np.square(v239)            # f32[n2]   0.001 · v239²
-    new_state_0_v_layers_3_bias = 0.999 * state_0_v_layers_3_bias + v244  # f32[n2]
-    # f32[n2]   √(new_state_0_v_layers_3_bias / v157)
-    v247 = np.sqrt(new_state_0_v_layers_3_bias / v157)
-    v249 = new_state_0_m_layers_3_bias / v159 / (v247 + 1e-08)  # f32[n2]
-    v251 = np.abs(model_layers_4_scale_bar) < np.inf     # bool[n2]   |model_layers_4_scale_bar| < ∞
-    # f32[n2]   maximum(model_layers_4_scale_bar, −9.22337e+18)
-    v252 = np.maximum(model_layers_4_scale_bar, -9.223372036854776e+18)
-    v253 = np.minimum(v252, 9.223372036854776e+18)            # f32[n2]   minimum(v252, 9.22337e+18)
-    # f32[n2]   v253 if v251 else model_layers_4_scale_bar
-    v254 = np.where(v251, v253, model_layers_4_scale_bar)
-    # f32[n2]   0.9 · state_0_m_layers_4_scale + 0.1 · v254
-    new_state_0_m_layers_4_scale = 0.9 * state_0_m_layers_4_scale + 0.09999999999999998 * v254
-    v259 = 0.0010000000000000009 * np.square(v254)            # f32[n2]   0.001 · v254²
-    new_state_0_v_layers_4_scale = 0.999 * state_0_v_layers_4_scale + v259  # f32[n2]
-    # f32[n2]   √(new_state_0_v_layers_4_scale / v157)
-    v262 = np.sqrt(new_state_0_v_layers_4_scale / v157)
-    v264 = new_state_0_m_layers_4_scale / v159 / (v262 + 1e-08)  # f32[n2]
-    v266 = np.abs(model_layers_4_offset_bar) < np.inf   # bool[n2]   |model_layers_4_offset_bar| < ∞
-    # f32[n2]   maximum(model_layers_4_offset_bar, −9.22337e+18)
-    v267 = np.maximum(model_layers_4_offset_bar, -9.223372036854776e+18)
-    v268 = np.minimum(v267, 9.223372036854776e+18)            # f32[n2]   minimum(v267, 9.22337e+18)
-    # f32[n2]   v268 if v266 else model_layers_4_offset_bar
-    v269 = np.where(v266, v268, model_layers_4_offset_bar)
-    # f32[n2]   0.9 · state_0_m_layers_4_offset + 0.1 · v269
-    new_state_0_m_layers_4_offset = 0.9 * state_0_m_layers_4_offset + 0.09999999999999998 * v269
-    v274 = 0.0010000000000000009 * np.square(v269)            # f32[n2]   0.001 · v269²
-    new_state_0_v_layers_4_offset = 0.999 * state_0_v_layers_4_offset + v274  # f32[n2]
-    # f32[n2]   √(new_state_0_v_layers_4_offset / v157)
-    v277 = np.sqrt(new_state_0_v_layers_4_offset / v157)
-    v279 = new_state_0_m_layers_4_offset / v159 / (v277 + 1e-08)  # f32[n2]
-    # bool[n2,n3]   |model_layers_6_weight_bar| < ∞
-    v281 = np.abs(model_layers_6_weight_bar) < np.inf
-    # f32[n2,n3]   maximum(model_layers_6_weight_bar, −9.22337e+18)
-    v282 = np.maximum(model_layers_6_weight_bar, -9.223372036854776e+18)
-    v283 = np.minimum(v282, 9.223372036854776e+18)         # f32[n2,n3]   minimum(v282, 9.22337e+18)
-    # f32[n2,n3]   v283 if v281 else model_layers_6_weight_bar
-    v284 = np.where(v281, v283, model_layers_6_weight_bar)
-    # f32[n2,n3]   0.9 · state_0_m_layers_6_weight + 0.1 · v284
-    new_state_0_m_layers_6_weight = 0.9 * state_0_m_layers_6_weight + 0.09999999999999998 * v284
-    v289 = 0.0010000000000000009 * np.square(v284)            # f32[n2,n3]   0.001 · v284²
-    new_state_0_v_layers_6_weight = 0.999 * state_0_v_layers_6_weight + v289  # f32[n2,n3]
-    # f32[n2,n3]   √(new_state_0_v_layers_6_weight / v157)
-    v292 = np.sqrt(new_state_0_v_layers_6_weight / v157)
-    v294 = new_state_0_m_layers_6_weight / v159 / (v292 + 1e-08)  # f32[n2,n3]
-    v296 = np.abs(model_layers_6_bias_bar) < np.inf       # bool[n3]   |model_layers_6_bias_bar| < ∞
-    # f32[n3]   maximum(model_layers_6_bias_bar, −9.22337e+18)
-    v297 = np.maximum(model_layers_6_bias_bar, -9.223372036854776e+18)
-    v298 = np.minimum(v297, 9.223372036854776e+18)            # f32[n3]   minimum(v297, 9.22337e+18)
-    # f32[n3]   v298 if v296 else model_layers_6_bias_bar
-    v299 = np.where(v296, v298, model_layers_6_bias_bar)
-    # f32[n3]   0.9 · state_0_m_layers_6_bias + 0.1 · v299
-    new_state_0_m_layers_6_bias = 0.9 * state_0_m_layers_6_bias + 0.09999999999999998 * v299
-    v304 = 0.0010000000000000009 * np.square(v299)            # f32[n3]   0.001 · v299²
-    new_state_0_v_layers_6_bias = 0.999 * state_0_v_layers_6_bias + v304  # f32[n3]
-    # f32[n3]   √(new_state_0_v_layers_6_bias / v157)
-    v307 = np.sqrt(new_state_0_v_layers_6_bias / v157)
-    v309 = new_state_0_m_layers_6_bias / v159 / (v307 + 1e-08)  # f32[n3]
-    v311 = np.abs(model_layers_7_scale_bar) < np.inf     # bool[n3]   |model_layers_7_scale_bar| < ∞
-    # f32[n3]   maximum(model_layers_7_scale_bar, −9.22337e+18)
-    v312 = np.maximum(model_layers_7_scale_bar, -9.223372036854776e+18)
-    v313 = np.minimum(v312, 9.223372036854776e+18)            # f32[n3]   minimum(v312, 9.22337e+18)
-    # f32[n3]   v313 if v311 else model_layers_7_scale_bar
-    v314 = np.where(v311, v313, model_layers_7_scale_bar)
-    # f32[n3]   0.9 · state_0_m_layers_7_scale + 0.1 · v314
-    new_state_0_m_layers_7_scale = 0.9 * state_0_m_layers_7_scale + 0.09999999999999998 * v314
-    v319 = 0.0010000000000000009 * np.square(v314)            # f32[n3]   0.001 · v314²
-    new_state_0_v_layers_7_scale = 0.999 * state_0_v_layers_7_scale + v319  # f32[n3]
-    # f32[n3]   √(new_state_0_v_layers_7_scale / v157)
-    v322 = np.sqrt(new_state_0_v_layers_7_scale / v157)
-    v324 = new_state_0_m_layers_7_scale / v159 / (v322 + 1e-08)  # f32[n3]
-    v326 = np.abs(model_layers_7_offset_bar) < np.inf   # bool[n3]   |model_layers_7_offset_bar| < ∞
-    # f32[n3]   maximum(model_layers_7_offset_bar, −9.22337e+18)
-    v327 = np.maximum(model_layers_7_offset_bar, -9.223372036854776e+18)
-    v328 = np.minimum(v327, 9.223372036854776e+18)            # f32[n3]   minimum(v327, 9.22337e+18)
-    # f32[n3]   v328 if v326 else model_layers_7_offset_bar
-    v329 = np.where(v326, v328, model_layers_7_offset_bar)
-    # f32[n3]   0.9 · state_0_m_layers_7_offset + 0.1 · v329
-    new_state_0_m_layers_7_offset = 0.9 * state_0_m_layers_7_offset + 0.09999999999999998 * v329
-    v334 = 0.0010000000000000009 * np.square(v329)            # f32[n3]   0.001 · v329²
-    new_state_0_v_layers_7_offset = 0.999 * state_0_v_layers_7_offset + v334  # f32[n3]
-    # f32[n3]   √(new_state_0_v_layers_7_offset / v157)
-    v337 = np.sqrt(new_state_0_v_layers_7_offset / v157)
-    v339 = new_state_0_m_layers_7_offset / v159 / (v337 + 1e-08)  # f32[n3]
-    # bool[n3,n4]   |model_layers_9_weight_bar| < ∞
-    v341 = np.abs(model_layers_9_weight_bar) < np.inf
-    # f32[n3,n4]   maximum(model_layers_9_weight_bar, −9.22337e+18)
-    v342 = np.maximum(model_layers_9_weight_bar, -9.223372036854776e+18)
-    v343 = np.minimum(v342, 9.223372036854776e+18)         # f32[n3,n4]   minimum(v342, 9.22337e+18)
-    # f32[n3,n4]   v343 if v341 else model_layers_9_weight_bar
-    v344 = np.where(v341, v343, model_layers_9_weight_bar)
-    # f32[n3,n4]   0.9 · state_0_m_layers_9_weight + 0.1 · v344
-    new_state_0_m_layers_9_weight = 0.9 * state_0_m_layers_9_weight + 0.09999999999999998 * v344
-    v349 = 0.0010000000000000009 * np.square(v344)            # f32[n3,n4]   0.001 · v344²
-    new_state_0_v_layers_9_weight = 0.999 * state_0_v_layers_9_weight + v349  # f32[n3,n4]
-    # f32[n3,n4]   √(new_state_0_v_layers_9_weight / v157)
-    v352 = np.sqrt(new_state_0_v_layers_9_weight / v157)
-    v354 = new_state_0_m_layers_9_weight / v159 / (v352 + 1e-08)  # f32[n3,n4]
-    v356 = np.abs(model_layers_9_bias_bar) < np.inf       # bool[n4]   |model_layers_9_bias_bar| < ∞
-    # f32[n4]   maximum(model_layers_9_bias_bar, −9.22337e+18)
-    v357 = np.maximum(model_layers_9_bias_bar, -9.223372036854776e+18)
-    v358 = np.minimum(v357, 9.223372036854776e+18)            # f32[n4]   minimum(v357, 9.22337e+18)
-    # f32[n4]   v358 if v356 else model_layers_9_bias_bar
-    v359 = np.where(v356, v358, model_layers_9_bias_bar)
-    # f32[n4]   0.9 · state_0_m_layers_9_bias + 0.1 · v359
-    new_state_0_m_layers_9_bias = 0.9 * state_0_m_layers_9_bias + 0.09999999999999998 * v359
-    v364 = 0.0010000000000000009 * np.square(v359)            # f32[n4]   0.001 · v359²
-    new_state_0_v_layers_9_bias = 0.999 * state_0_v_layers_9_bias + v364  # f32[n4]
-    # f32[n4]   √(new_state_0_v_layers_9_bias / v157)
-    v367 = np.sqrt(new_state_0_v_layers_9_bias / v157)
-    v369 = new_state_0_m_layers_9_bias / v159 / (v367 + 1e-08)  # f32[n4]
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v174  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v189  # f32[n1]
-    new_model_layers_1_scale = model_layers_1_scale + -0.001 * v204  # f32[n1]
-    new_model_layers_1_offset = model_layers_1_offset + -0.001 * v219  # f32[n1]
-    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v234  # f32[n1,n2]
-    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v249  # f32[n2]
-    new_model_layers_4_scale = model_layers_4_scale + -0.001 * v264  # f32[n2]
-    new_model_layers_4_offset = model_layers_4_offset + -0.001 * v279  # f32[n2]
-    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v294  # f32[n2,n3]
-    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v309  # f32[n3]
-    new_model_layers_7_scale = model_layers_7_scale + -0.001 * v324  # f32[n3]
-    new_model_layers_7_offset = model_layers_7_offset + -0.001 * v339  # f32[n3]
-    new_model_layers_9_weight = model_layers_9_weight + -0.001 * v354  # f32[n3,n4]
-    new_model_layers_9_bias = model_layers_9_bias + -0.001 * v369  # f32[n4]
+    # f32[n0,n1]   0.1 · model_layers_0_weight_bar
+    v161 = 0.09999999999999998 * model_layers_0_weight_bar
+    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + v161  # f32[n0,n1]
+    # f32[n0,n1]   0.001 · model_layers_0_weight_bar²
+    v164 = 0.0010000000000000009 * np.square(model_layers_0_weight_bar)
+    v165 = 0.999 * state_0_v_layers_0_weight + v164           # f32[n0,n1]
+    # f32[n0,n1]   new_state_0_m_layers_0_weight / v159 / (√(v165 / v157) + 1e-08)
+    v170 = new_state_0_m_layers_0_weight / v159 / (np.sqrt(v165 / v157) + 1e-08)
+    # f32[n0,n1]   v165 if v165 < ∞ else NaN
+    new_state_0_v_layers_0_weight = np.where(v165 < np.inf, v165, np.nan)
+    v173 = 0.09999999999999998 * model_layers_0_bias_bar   # f32[n1]   0.1 · model_layers_0_bias_bar
+    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + v173  # f32[n1]
+    # f32[n1]   0.001 · model_layers_0_bias_bar²
+    v176 = 0.0010000000000000009 * np.square(model_layers_0_bias_bar)
+    v177 = 0.999 * state_0_v_layers_0_bias + v176             # f32[n1]
+    # f32[n1]   new_state_0_m_layers_0_bias / v159 / (√(v177 / v157) + 1e-08)
+    v182 = new_state_0_m_layers_0_bias / v159 / (np.sqrt(v177 / v157) + 1e-08)
+    # f32[n1]   v177 if v177 < ∞ else NaN
+    new_state_0_v_layers_0_bias = np.where(v177 < np.inf, v177, np.nan)
+    # f32[n1]   0.1 · model_layers_1_scale_bar
+    v185 = 0.09999999999999998 * model_layers_1_scale_bar
+    new_state_0_m_layers_1_scale = 0.9 * state_0_m_layers_1_scale + v185  # f32[n1]
+    # f32[n1]   0.001 · model_layers_1_scale_bar²
+    v188 = 0.0010000000000000009 * np.square(model_layers_1_scale_bar)
+    v189 = 0.999 * state_0_v_layers_1_scale + v188            # f32[n1]
+    # f32[n1]   new_state_0_m_layers_1_scale / v159 / (√(v189 / v157) + 1e-08)
+    v194 = new_state_0_m_layers_1_scale / v159 / (np.sqrt(v189 / v157) + 1e-08)
+    # f32[n1]   v189 if v189 < ∞ else NaN
+    new_state_0_v_layers_1_scale = np.where(v189 < np.inf, v189, np.nan)
+    # f32[n1]   0.1 · model_layers_1_offset_bar
+    v197 = 0.09999999999999998 * model_layers_1_offset_bar
+    new_state_0_m_layers_1_offset = 0.9 * state_0_m_layers_1_offset + v197  # f32[n1]
+    # f32[n1]   0.001 · model_layers_1_offset_bar²
+    v200 = 0.0010000000000000009 * np.square(model_layers_1_offset_bar)
+    v201 = 0.999 * state_0_v_layers_1_offset + v200           # f32[n1]
+    # f32[n1]   new_state_0_m_layers_1_offset / v159 / (√(v201 / v157) + 1e-08)
+    v206 = new_state_0_m_layers_1_offset / v159 / (np.sqrt(v201 / v157) + 1e-08)
+    # f32[n1]   v201 if v201 < ∞ else NaN
+    new_state_0_v_layers_1_offset = np.where(v201 < np.inf, v201, np.nan)
+    # f32[n1,n2]   0.1 · model_layers_3_weight_bar
+    v209 = 0.09999999999999998 * model_layers_3_weight_bar
+    new_state_0_m_layers_3_weight = 0.9 * state_0_m_layers_3_weight + v209  # f32[n1,n2]
+    # f32[n1,n2]   0.001 · model_layers_3_weight_bar²
+    v212 = 0.0010000000000000009 * np.square(model_layers_3_weight_bar)
+    v213 = 0.999 * state_0_v_layers_3_weight + v212           # f32[n1,n2]
+    # f32[n1,n2]   new_state_0_m_layers_3_weight / v159 / (√(v213 / v157) + 1e-08)
+    v218 = new_state_0_m_layers_3_weight / v159 / (np.sqrt(v213 / v157) + 1e-08)
+    # f32[n1,n2]   v213 if v213 < ∞ else NaN
+    new_state_0_v_layers_3_weight = np.where(v213 < np.inf, v213, np.nan)
+    v221 = 0.09999999999999998 * model_layers_3_bias_bar   # f32[n2]   0.1 · model_layers_3_bias_bar
+    new_state_0_m_layers_3_bias = 0.9 * state_0_m_layers_3_bias + v221  # f32[n2]
+    # f32[n2]   0.001 · model_layers_3_bias_bar²
+    v224 = 0.0010000000000000009 * np.square(model_layers_3_bias_bar)
+    v225 = 0.999 * state_0_v_layers_3_bias + v224             # f32[n2]
+    # f32[n2]   new_state_0_m_layers_3_bias / v159 / (√(v225 / v157) + 1e-08)
+    v230 = new_state_0_m_layers_3_bias / v159 / (np.sqrt(v225 / v157) + 1e-08)
+    # f32[n2]   v225 if v225 < ∞ else NaN
+    new_state_0_v_layers_3_bias = np.where(v225 < np.inf, v225, np.nan)
+    # f32[n2]   0.1 · model_layers_4_scale_bar
+    v233 = 0.09999999999999998 * model_layers_4_scale_bar
+    new_state_0_m_layers_4_scale = 0.9 * state_0_m_layers_4_scale + v233  # f32[n2]
+    # f32[n2]   0.001 · model_layers_4_scale_bar²
+    v236 = 0.0010000000000000009 * np.square(model_layers_4_scale_bar)
+    v237 = 0.999 * state_0_v_layers_4_scale + v236            # f32[n2]
+    # f32[n2]   new_state_0_m_layers_4_scale / v159 / (√(v237 / v157) + 1e-08)
+    v242 = new_state_0_m_layers_4_scale / v159 / (np.sqrt(v237 / v157) + 1e-08)
+    # f32[n2]   v237 if v237 < ∞ else NaN
+    new_state_0_v_layers_4_scale = np.where(v237 < np.inf, v237, np.nan)
+    # f32[n2]   0.1 · model_layers_4_offset_bar
+    v245 = 0.09999999999999998 * model_layers_4_offset_bar
+    new_state_0_m_layers_4_offset = 0.9 * state_0_m_layers_4_offset + v245  # f32[n2]
+    # f32[n2]   0.001 · model_layers_4_offset_bar²
+    v248 = 0.0010000000000000009 * np.square(model_layers_4_offset_bar)
+    v249 = 0.999 * state_0_v_layers_4_offset + v248           # f32[n2]
+    # f32[n2]   new_state_0_m_layers_4_offset / v159 / (√(v249 / v157) + 1e-08)
+    v254 = new_state_0_m_layers_4_offset / v159 / (np.sqrt(v249 / v157) + 1e-08)
+    # f32[n2]   v249 if v249 < ∞ else NaN
+    new_state_0_v_layers_4_offset = np.where(v249 < np.inf, v249, np.nan)
+    # f32[n2,n3]   0.1 · model_layers_6_weight_bar
+    v257 = 0.09999999999999998 * model_layers_6_weight_bar
+    new_state_0_m_layers_6_weight = 0.9 * state_0_m_layers_6_weight + v257  # f32[n2,n3]
+    # f32[n2,n3]   0.001 · model_layers_6_weight_bar²
+    v260 = 0.0010000000000000009 * np.square(model_layers_6_weight_bar)
+    v261 = 0.999 * state_0_v_layers_6_weight + v260           # f32[n2,n3]
+    # f32[n2,n3]   new_state_0_m_layers_6_weight / v159 / (√(v261 / v157) + 1e-08)
+    v266 = new_state_0_m_layers_6_weight / v159 / (np.sqrt(v261 / v157) + 1e-08)
+    # f32[n2,n3]   v261 if v261 < ∞ else NaN
+    new_state_0_v_layers_6_weight = np.where(v261 < np.inf, v261, np.nan)
+    v269 = 0.09999999999999998 * model_layers_6_bias_bar   # f32[n3]   0.1 · model_layers_6_bias_bar
+    new_state_0_m_layers_6_bias = 0.9 * state_0_m_layers_6_bias + v269  # f32[n3]
+    # f32[n3]   0.001 · model_layers_6_bias_bar²
+    v272 = 0.0010000000000000009 * np.square(model_layers_6_bias_bar)
+    v273 = 0.999 * state_0_v_layers_6_bias + v272             # f32[n3]
+    # f32[n3]   new_state_0_m_layers_6_bias / v159 / (√(v273 / v157) + 1e-08)
+    v278 = new_state_0_m_layers_6_bias / v159 / (np.sqrt(v273 / v157) + 1e-08)
+    # f32[n3]   v273 if v273 < ∞ else NaN
+    new_state_0_v_layers_6_bias = np.where(v273 < np.inf, v273, np.nan)
+    # f32[n3]   0.1 · model_layers_7_scale_bar
+    v281 = 0.09999999999999998 * model_layers_7_scale_bar
+    new_state_0_m_layers_7_scale = 0.9 * state_0_m_layers_7_scale + v281  # f32[n3]
+    # f32[n3]   0.001 · model_layers_7_scale_bar²
+    v284 = 0.0010000000000000009 * np.square(model_layers_7_scale_bar)
+    v285 = 0.999 * state_0_v_layers_7_scale + v284            # f32[n3]
+    # f32[n3]   new_state_0_m_layers_7_scale / v159 / (√(v285 / v157) + 1e-08)
+    v290 = new_state_0_m_layers_7_scale / v159 / (np.sqrt(v285 / v157) + 1e-08)
+    # f32[n3]   v285 if v285 < ∞ else NaN
+    new_state_0_v_layers_7_scale = np.where(v285 < np.inf, v285, np.nan)
+    # f32[n3]   0.1 · model_layers_7_offset_bar
+    v293 = 0.09999999999999998 * model_layers_7_offset_bar
+    new_state_0_m_layers_7_offset = 0.9 * state_0_m_layers_7_offset + v293  # f32[n3]
+    # f32[n3]   0.001 · model_layers_7_offset_bar²
+    v296 = 0.0010000000000000009 * np.square(model_layers_7_offset_bar)
+    v297 = 0.999 * state_0_v_layers_7_offset + v296           # f32[n3]
+    # f32[n3]   new_state_0_m_layers_7_offset / v159 / (√(v297 / v157) + 1e-08)
+    v302 = new_state_0_m_layers_7_offset / v159 / (np.sqrt(v297 / v157) + 1e-08)
+    # f32[n3]   v297 if v297 < ∞ else NaN
+    new_state_0_v_layers_7_offset = np.where(v297 < np.inf, v297, np.nan)
+    # f32[n3,n4]   0.1 · model_layers_9_weight_bar
+    v305 = 0.09999999999999998 * model_layers_9_weight_bar
+    new_state_0_m_layers_9_weight = 0.9 * state_0_m_layers_9_weight + v305  # f32[n3,n4]
+    # f32[n3,n4]   0.001 · model_layers_9_weight_bar²
+    v308 = 0.0010000000000000009 * np.square(model_layers_9_weight_bar)
+    v309 = 0.999 * state_0_v_layers_9_weight + v308           # f32[n3,n4]
+    # f32[n3,n4]   new_state_0_m_layers_9_weight / v159 / (√(v309 / v157) + 1e-08)
+    v314 = new_state_0_m_layers_9_weight / v159 / (np.sqrt(v309 / v157) + 1e-08)
+    # f32[n3,n4]   v309 if v309 < ∞ else NaN
+    new_state_0_v_layers_9_weight = np.where(v309 < np.inf, v309, np.nan)
+    v317 = 0.09999999999999998 * model_layers_9_bias_bar   # f32[n4]   0.1 · model_layers_9_bias_bar
+    new_state_0_m_layers_9_bias = 0.9 * state_0_m_layers_9_bias + v317  # f32[n4]
+    # f32[n4]   0.001 · model_layers_9_bias_bar²
+    v320 = 0.0010000000000000009 * np.square(model_layers_9_bias_bar)
+    v321 = 0.999 * state_0_v_layers_9_bias + v320             # f32[n4]
+    # f32[n4]   new_state_0_m_layers_9_bias / v159 / (√(v321 / v157) + 1e-08)
+    v326 = new_state_0_m_layers_9_bias / v159 / (np.sqrt(v321 / v157) + 1e-08)
+    # f32[n4]   v321 if v321 < ∞ else NaN
+    new_state_0_v_layers_9_bias = np.where(v321 < np.inf, v321, np.nan)
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v170  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v182  # f32[n1]
+    new_model_layers_1_scale = model_layers_1_scale + -0.001 * v194  # f32[n1]
+    new_model_layers_1_offset = model_layers_1_offset + -0.001 * v206  # f32[n1]
+    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v218  # f32[n1,n2]
+    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v230  # f32[n2]
+    new_model_layers_4_scale = model_layers_4_scale + -0.001 * v242  # f32[n2]
+    new_model_layers_4_offset = model_layers_4_offset + -0.001 * v254  # f32[n2]
+    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v266  # f32[n2,n3]
+    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v278  # f32[n3]
+    new_model_layers_7_scale = model_layers_7_scale + -0.001 * v290  # f32[n3]
+    new_model_layers_7_offset = model_layers_7_offset + -0.001 * v302  # f32[n3]
+    new_model_layers_9_weight = model_layers_9_weight + -0.001 * v314  # f32[n3,n4]
+    new_model_layers_9_bias = model_layers_9_bias + -0.001 * v326  # f32[n4]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_1_scale,
         new_model_layers_1_offset, new_model_layers_3_weight, new_model_layers_3_bias,

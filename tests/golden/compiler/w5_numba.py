@@ -10,30 +10,30 @@ from clearprop.compiler.native.kernel_imports import *
 
 @njit(**KERNEL)
 def nest1_identity_divide_add_pow_subtract(
-    lo, hi, v2, v9, size, v22, state_1_0_t, new_state_1_0_t, v103, v105, state_1_0_m_layers_6_bias,
-    v186, state_1_0_v_layers_6_bias, v188,
+    lo, hi, v2, v9, size, v22, state_1_0_t, new_state_1_0_t, v104, v106, state_1_0_m_layers_6_bias,
+    v167, state_1_0_v_layers_6_bias, v169,
 ):
     t2 = i64(0)
     t9 = i64(1)
     t22 = f32(1) / f32(size)
     state_1_0_t_r = state_1_0_t[0]
     new_state_1_0_t_j = i64(u64(state_1_0_t_r) + u64(1))
-    t102 = power(f64(0.999), f64(new_state_1_0_t_j))
-    t103 = f64(1) - t102
-    t104 = power(f64(0.9), f64(new_state_1_0_t_j))
-    t105 = f64(1) - t104
+    t103 = power(f64(0.999), f64(new_state_1_0_t_j))
+    t104 = f64(1) - t103
+    t105 = power(f64(0.9), f64(new_state_1_0_t_j))
+    t106 = f64(1) - t105
     state_1_0_m_layers_6_bias_r = state_1_0_m_layers_6_bias[0]
-    t186 = f32(0.9) * state_1_0_m_layers_6_bias_r
+    t167 = f32(0.9) * state_1_0_m_layers_6_bias_r
     state_1_0_v_layers_6_bias_r = state_1_0_v_layers_6_bias[0]
-    t188 = f32(0.999) * state_1_0_v_layers_6_bias_r
+    t169 = f32(0.999) * state_1_0_v_layers_6_bias_r
     v2[0] = t2
     v9[0] = t9
     v22[0] = t22
     new_state_1_0_t[0] = new_state_1_0_t_j
-    v103[0] = t103
-    v105[0] = t105
-    v186[0] = t186
-    v188[0] = t188
+    v104[0] = t104
+    v106[0] = t106
+    v167[0] = t167
+    v169[0] = t169
 
 
 @njit(**KERNEL)
@@ -220,7 +220,7 @@ def nest26_square_sum(lo, hi, model_layers_6_weight_bar, v59):
 
 @njit(**KERNEL)
 def nest27_add_less_where_astype_multiply_square(
-    lo, hi, v64, v59, v60, v69, model_layers_6_bias_bar, v85, v86,
+    lo, hi, v64, v59, v60, v66, v67, v69, model_layers_6_bias_bar, v85, v86,
 ):
     r64 = v64[0]
     r59 = v59[0]
@@ -233,6 +233,8 @@ def nest27_add_less_where_astype_multiply_square(
     model_layers_6_bias_bar_r = model_layers_6_bias_bar[0]
     t85 = model_layers_6_bias_bar_r * t69
     t86 = t85 * t85
+    v66[0] = t66
+    v67[0] = t67
     v69[0] = t69
     v85[0] = t85
     v86[0] = t86
@@ -317,220 +319,205 @@ def nest34_multiply_square_sum(lo, hi, model_layers_6_weight_bar, v69, v82, v84)
 
 
 @njit(**KERNEL)
-def nest35_add_sqrt_maximum_divide_multiply_abs(
-    lo, hi, v90, v84, v86, v69, v95, v85, v186, state_1_0_m_layers_6_bias, v188,
-    state_1_0_v_layers_6_bias, v105, v103, model_layers_6_bias,
+def nest35_add_where_sqrt_maximum_divide_multiply(
+    lo, hi, v90, v84, v86, v67, v66, v69, v96, v85, v167, state_1_0_m_layers_6_bias, v169, v106,
+    v104, state_1_0_v_layers_6_bias, model_layers_6_bias,
 ):
     r90 = v90[0]
     r84 = v84[0]
     t91 = r90 + r84
     r86 = v86[0]
     t92 = t91 + r86
-    t93 = sqrt(t92)
+    r67 = v67[0]
+    r66 = v66[0]
+    t93 = (r66 if r67 else t92)
+    t94 = sqrt(t93)
     r69 = v69[0]
-    t94 = maximum(t93, r69)
-    t95 = f32(1.0) / t94
+    t95 = maximum(t94, r69)
+    t96 = f32(1.0) / t95
     r85 = v85[0]
-    t101 = r85 * t95
-    t181 = abs(t101)
-    t182 = t181 < f32(inf)
-    t183 = maximum(t101, f32(-9.223372036854776e+18))
-    t184 = minimum(t183, f32(9.223372036854776e+18))
-    t185 = (t184 if t182 else t101)
-    t187 = f32(0.09999999999999998) * t185
-    r186 = v186[0]
-    new_state_1_0_m_layers_6_bias_j = r186 + t187
-    t189 = t185 * t185
-    t190 = f32(0.0010000000000000009) * t189
-    r188 = v188[0]
-    new_state_1_0_v_layers_6_bias_j = r188 + t190
-    r105 = v105[0]
-    t191 = new_state_1_0_m_layers_6_bias_j / f32(r105)
-    r103 = v103[0]
-    t192 = new_state_1_0_v_layers_6_bias_j / f32(r103)
-    t193 = sqrt(t192)
-    t194 = t193 + f32(1e-08)
-    t195 = t191 / t194
-    t207 = f32(-0.001) * t195
+    t102 = r85 * t96
+    t168 = f32(0.09999999999999998) * t102
+    r167 = v167[0]
+    new_state_1_0_m_layers_6_bias_j = r167 + t168
+    t170 = t102 * t102
+    t171 = f32(0.0010000000000000009) * t170
+    r169 = v169[0]
+    t172 = r169 + t171
+    r106 = v106[0]
+    t173 = new_state_1_0_m_layers_6_bias_j / f32(r106)
+    r104 = v104[0]
+    t174 = t172 / f32(r104)
+    t175 = sqrt(t174)
+    t176 = t175 + f32(1e-08)
+    t177 = t173 / t176
+    t178 = t172 < f32(inf)
+    new_state_1_0_v_layers_6_bias_j = (t172 if t178 else f32(nan))
+    t190 = f32(-0.001) * t177
     model_layers_6_bias_r = model_layers_6_bias[0]
-    new_model_layers_6_bias_j = model_layers_6_bias_r + t207
-    v95[0] = t95
+    new_model_layers_6_bias_j = model_layers_6_bias_r + t190
+    v96[0] = t96
     state_1_0_m_layers_6_bias[0] = new_state_1_0_m_layers_6_bias_j
     state_1_0_v_layers_6_bias[0] = new_state_1_0_v_layers_6_bias_j
     model_layers_6_bias[0] = new_model_layers_6_bias_j
 
 
 @njit(**KERNEL)
-def nest36_multiply_abs_less_maximum_minimum_where(
-    lo, hi, v70, v95, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v105, v103,
+def nest36_multiply_add_square_divide_sqrt_less(
+    lo, hi, v70, v96, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v106, v104,
     model_layers_0_weight,
 ):
-    r95 = v95[0]
-    r105 = v105[0]
-    r103 = v103[0]
+    r96 = v96[0]
+    r106 = v106[0]
+    r104 = v104[0]
     for j in range(lo, hi):
-        t96 = v70[j] * r95
-        t106 = abs(t96)
-        t107 = t106 < f32(inf)
-        t108 = maximum(t96, f32(-9.223372036854776e+18))
-        t109 = minimum(t108, f32(9.223372036854776e+18))
-        t110 = (t109 if t107 else t96)
-        t111 = f32(0.9) * state_1_0_m_layers_0_weight[j]
-        t112 = f32(0.09999999999999998) * t110
-        new_state_1_0_m_layers_0_weight_j = t111 + t112
-        t113 = f32(0.999) * state_1_0_v_layers_0_weight[j]
-        t114 = t110 * t110
-        t115 = f32(0.0010000000000000009) * t114
-        new_state_1_0_v_layers_0_weight_j = t113 + t115
-        t116 = new_state_1_0_m_layers_0_weight_j / f32(r105)
-        t117 = new_state_1_0_v_layers_0_weight_j / f32(r103)
-        t118 = sqrt(t117)
-        t119 = t118 + f32(1e-08)
-        t120 = t116 / t119
-        t196 = f32(0.01) * model_layers_0_weight[j]
-        t197 = t120 + t196
-        t202 = f32(-0.001) * t197
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t202
+        t97 = v70[j] * r96
+        t107 = f32(0.9) * state_1_0_m_layers_0_weight[j]
+        t108 = f32(0.09999999999999998) * t97
+        new_state_1_0_m_layers_0_weight_j = t107 + t108
+        t109 = f32(0.999) * state_1_0_v_layers_0_weight[j]
+        t110 = t97 * t97
+        t111 = f32(0.0010000000000000009) * t110
+        t112 = t109 + t111
+        t113 = new_state_1_0_m_layers_0_weight_j / f32(r106)
+        t114 = t112 / f32(r104)
+        t115 = sqrt(t114)
+        t116 = t115 + f32(1e-08)
+        t117 = t113 / t116
+        t118 = t112 < f32(inf)
+        new_state_1_0_v_layers_0_weight_j = (t112 if t118 else f32(nan))
+        t179 = f32(0.01) * model_layers_0_weight[j]
+        t180 = t117 + t179
+        t185 = f32(-0.001) * t180
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t185
         state_1_0_m_layers_0_weight[j] = new_state_1_0_m_layers_0_weight_j
         state_1_0_v_layers_0_weight[j] = new_state_1_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
 
 
 @njit(**KERNEL)
-def nest37_multiply_abs_less_maximum_minimum_where(
-    lo, hi, v76, v95, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v105, v103,
+def nest37_multiply_add_square_divide_sqrt_less(
+    lo, hi, v76, v96, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v106, v104,
     model_layers_3_weight,
 ):
-    r95 = v95[0]
-    r105 = v105[0]
-    r103 = v103[0]
+    r96 = v96[0]
+    r106 = v106[0]
+    r104 = v104[0]
     for j in range(lo, hi):
-        t98 = v76[j] * r95
-        t136 = abs(t98)
-        t137 = t136 < f32(inf)
-        t138 = maximum(t98, f32(-9.223372036854776e+18))
-        t139 = minimum(t138, f32(9.223372036854776e+18))
-        t140 = (t139 if t137 else t98)
-        t141 = f32(0.9) * state_1_0_m_layers_3_weight[j]
-        t142 = f32(0.09999999999999998) * t140
-        new_state_1_0_m_layers_3_weight_j = t141 + t142
-        t143 = f32(0.999) * state_1_0_v_layers_3_weight[j]
-        t144 = t140 * t140
-        t145 = f32(0.0010000000000000009) * t144
-        new_state_1_0_v_layers_3_weight_j = t143 + t145
-        t146 = new_state_1_0_m_layers_3_weight_j / f32(r105)
-        t147 = new_state_1_0_v_layers_3_weight_j / f32(r103)
-        t148 = sqrt(t147)
-        t149 = t148 + f32(1e-08)
-        t150 = t146 / t149
-        t198 = f32(0.01) * model_layers_3_weight[j]
-        t199 = t150 + t198
-        t204 = f32(-0.001) * t199
-        new_model_layers_3_weight_j = model_layers_3_weight[j] + t204
+        t99 = v76[j] * r96
+        t131 = f32(0.9) * state_1_0_m_layers_3_weight[j]
+        t132 = f32(0.09999999999999998) * t99
+        new_state_1_0_m_layers_3_weight_j = t131 + t132
+        t133 = f32(0.999) * state_1_0_v_layers_3_weight[j]
+        t134 = t99 * t99
+        t135 = f32(0.0010000000000000009) * t134
+        t136 = t133 + t135
+        t137 = new_state_1_0_m_layers_3_weight_j / f32(r106)
+        t138 = t136 / f32(r104)
+        t139 = sqrt(t138)
+        t140 = t139 + f32(1e-08)
+        t141 = t137 / t140
+        t142 = t136 < f32(inf)
+        new_state_1_0_v_layers_3_weight_j = (t136 if t142 else f32(nan))
+        t181 = f32(0.01) * model_layers_3_weight[j]
+        t182 = t141 + t181
+        t187 = f32(-0.001) * t182
+        new_model_layers_3_weight_j = model_layers_3_weight[j] + t187
         state_1_0_m_layers_3_weight[j] = new_state_1_0_m_layers_3_weight_j
         state_1_0_v_layers_3_weight[j] = new_state_1_0_v_layers_3_weight_j
         model_layers_3_weight[j] = new_model_layers_3_weight_j
 
 
 @njit(**KERNEL)
-def nest38_multiply_abs_less_maximum_minimum_where(
-    lo, hi, v73, v95, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v105, v103,
+def nest38_multiply_add_square_divide_sqrt_less(
+    lo, hi, v73, v96, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v106, v104,
     model_layers_0_bias,
 ):
-    r95 = v95[0]
-    r105 = v105[0]
-    r103 = v103[0]
+    r96 = v96[0]
+    r106 = v106[0]
+    r104 = v104[0]
     for j in range(lo, hi):
-        t97 = v73[j] * r95
-        t121 = abs(t97)
-        t122 = t121 < f32(inf)
-        t123 = maximum(t97, f32(-9.223372036854776e+18))
-        t124 = minimum(t123, f32(9.223372036854776e+18))
-        t125 = (t124 if t122 else t97)
-        t126 = f32(0.9) * state_1_0_m_layers_0_bias[j]
-        t127 = f32(0.09999999999999998) * t125
-        new_state_1_0_m_layers_0_bias_j = t126 + t127
-        t128 = f32(0.999) * state_1_0_v_layers_0_bias[j]
-        t129 = t125 * t125
-        t130 = f32(0.0010000000000000009) * t129
-        new_state_1_0_v_layers_0_bias_j = t128 + t130
-        t131 = new_state_1_0_m_layers_0_bias_j / f32(r105)
-        t132 = new_state_1_0_v_layers_0_bias_j / f32(r103)
-        t133 = sqrt(t132)
-        t134 = t133 + f32(1e-08)
-        t135 = t131 / t134
-        t203 = f32(-0.001) * t135
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t203
+        t98 = v73[j] * r96
+        t119 = f32(0.9) * state_1_0_m_layers_0_bias[j]
+        t120 = f32(0.09999999999999998) * t98
+        new_state_1_0_m_layers_0_bias_j = t119 + t120
+        t121 = f32(0.999) * state_1_0_v_layers_0_bias[j]
+        t122 = t98 * t98
+        t123 = f32(0.0010000000000000009) * t122
+        t124 = t121 + t123
+        t125 = new_state_1_0_m_layers_0_bias_j / f32(r106)
+        t126 = t124 / f32(r104)
+        t127 = sqrt(t126)
+        t128 = t127 + f32(1e-08)
+        t129 = t125 / t128
+        t130 = t124 < f32(inf)
+        new_state_1_0_v_layers_0_bias_j = (t124 if t130 else f32(nan))
+        t186 = f32(-0.001) * t129
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t186
         state_1_0_m_layers_0_bias[j] = new_state_1_0_m_layers_0_bias_j
         state_1_0_v_layers_0_bias[j] = new_state_1_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
 
 
 @njit(**KERNEL)
-def nest39_multiply_abs_less_maximum_minimum_where(
-    lo, hi, v79, v95, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v105, v103,
+def nest39_multiply_add_square_divide_sqrt_less(
+    lo, hi, v79, v96, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v106, v104,
     model_layers_3_bias,
 ):
-    r95 = v95[0]
-    r105 = v105[0]
-    r103 = v103[0]
+    r96 = v96[0]
+    r106 = v106[0]
+    r104 = v104[0]
     for j in range(lo, hi):
-        t99 = v79[j] * r95
-        t151 = abs(t99)
-        t152 = t151 < f32(inf)
-        t153 = maximum(t99, f32(-9.223372036854776e+18))
-        t154 = minimum(t153, f32(9.223372036854776e+18))
-        t155 = (t154 if t152 else t99)
-        t156 = f32(0.9) * state_1_0_m_layers_3_bias[j]
-        t157 = f32(0.09999999999999998) * t155
-        new_state_1_0_m_layers_3_bias_j = t156 + t157
-        t158 = f32(0.999) * state_1_0_v_layers_3_bias[j]
-        t159 = t155 * t155
-        t160 = f32(0.0010000000000000009) * t159
-        new_state_1_0_v_layers_3_bias_j = t158 + t160
-        t161 = new_state_1_0_m_layers_3_bias_j / f32(r105)
-        t162 = new_state_1_0_v_layers_3_bias_j / f32(r103)
-        t163 = sqrt(t162)
-        t164 = t163 + f32(1e-08)
-        t165 = t161 / t164
-        t205 = f32(-0.001) * t165
-        new_model_layers_3_bias_j = model_layers_3_bias[j] + t205
+        t100 = v79[j] * r96
+        t143 = f32(0.9) * state_1_0_m_layers_3_bias[j]
+        t144 = f32(0.09999999999999998) * t100
+        new_state_1_0_m_layers_3_bias_j = t143 + t144
+        t145 = f32(0.999) * state_1_0_v_layers_3_bias[j]
+        t146 = t100 * t100
+        t147 = f32(0.0010000000000000009) * t146
+        t148 = t145 + t147
+        t149 = new_state_1_0_m_layers_3_bias_j / f32(r106)
+        t150 = t148 / f32(r104)
+        t151 = sqrt(t150)
+        t152 = t151 + f32(1e-08)
+        t153 = t149 / t152
+        t154 = t148 < f32(inf)
+        new_state_1_0_v_layers_3_bias_j = (t148 if t154 else f32(nan))
+        t188 = f32(-0.001) * t153
+        new_model_layers_3_bias_j = model_layers_3_bias[j] + t188
         state_1_0_m_layers_3_bias[j] = new_state_1_0_m_layers_3_bias_j
         state_1_0_v_layers_3_bias[j] = new_state_1_0_v_layers_3_bias_j
         model_layers_3_bias[j] = new_model_layers_3_bias_j
 
 
 @njit(**KERNEL)
-def nest40_multiply_abs_less_maximum_minimum_where(
-    lo, hi, v82, v95, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v105, v103,
+def nest40_multiply_add_square_divide_sqrt_less(
+    lo, hi, v82, v96, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v106, v104,
     model_layers_6_weight,
 ):
-    r95 = v95[0]
-    r105 = v105[0]
-    r103 = v103[0]
+    r96 = v96[0]
+    r106 = v106[0]
+    r104 = v104[0]
     for j in range(lo, hi):
-        t100 = v82[j] * r95
-        t166 = abs(t100)
-        t167 = t166 < f32(inf)
-        t168 = maximum(t100, f32(-9.223372036854776e+18))
-        t169 = minimum(t168, f32(9.223372036854776e+18))
-        t170 = (t169 if t167 else t100)
-        t171 = f32(0.9) * state_1_0_m_layers_6_weight[j]
-        t172 = f32(0.09999999999999998) * t170
-        new_state_1_0_m_layers_6_weight_j = t171 + t172
-        t173 = f32(0.999) * state_1_0_v_layers_6_weight[j]
-        t174 = t170 * t170
-        t175 = f32(0.0010000000000000009) * t174
-        new_state_1_0_v_layers_6_weight_j = t173 + t175
-        t176 = new_state_1_0_m_layers_6_weight_j / f32(r105)
-        t177 = new_state_1_0_v_layers_6_weight_j / f32(r103)
-        t178 = sqrt(t177)
-        t179 = t178 + f32(1e-08)
-        t180 = t176 / t179
-        t200 = f32(0.01) * model_layers_6_weight[j]
-        t201 = t180 + t200
-        t206 = f32(-0.001) * t201
-        new_model_layers_6_weight_j = model_layers_6_weight[j] + t206
+        t101 = v82[j] * r96
+        t155 = f32(0.9) * state_1_0_m_layers_6_weight[j]
+        t156 = f32(0.09999999999999998) * t101
+        new_state_1_0_m_layers_6_weight_j = t155 + t156
+        t157 = f32(0.999) * state_1_0_v_layers_6_weight[j]
+        t158 = t101 * t101
+        t159 = f32(0.0010000000000000009) * t158
+        t160 = t157 + t159
+        t161 = new_state_1_0_m_layers_6_weight_j / f32(r106)
+        t162 = t160 / f32(r104)
+        t163 = sqrt(t162)
+        t164 = t163 + f32(1e-08)
+        t165 = t161 / t164
+        t166 = t160 < f32(inf)
+        new_state_1_0_v_layers_6_weight_j = (t160 if t166 else f32(nan))
+        t183 = f32(0.01) * model_layers_6_weight[j]
+        t184 = t165 + t183
+        t189 = f32(-0.001) * t184
+        new_model_layers_6_weight_j = model_layers_6_weight[j] + t189
         state_1_0_m_layers_6_weight[j] = new_state_1_0_m_layers_6_weight_j
         state_1_0_v_layers_6_weight[j] = new_state_1_0_v_layers_6_weight_j
         model_layers_6_weight[j] = new_model_layers_6_weight_j
@@ -548,8 +535,8 @@ def step(
     n2 = model_layers_3_weight.shape[1]
     n4 = x.shape[0]
     nest1_identity_divide_add_pow_subtract(
-        0, 1, v2, v9, n4, v22, state_1_0_t, new_state_1_0_t, v103, v105, state_1_0_m_layers_6_bias,
-        v186, state_1_0_v_layers_6_bias, v188,
+        0, 1, v2, v9, n4, v22, state_1_0_t, new_state_1_0_t, v104, v106, state_1_0_m_layers_6_bias,
+        v167, state_1_0_v_layers_6_bias, v169,
     )
     gemm(x, model_layers_0_weight, out=v1)
     fold_in(key, v2, out=v3)
@@ -587,7 +574,7 @@ def step(
     nest25_add(0, 1, v63, v57, v64)
     nest26_square_sum(0, n2, model_layers_6_weight_bar, v59)
     nest27_add_less_where_astype_multiply_square(
-        0, 1, v64, v59, v60, v69, model_layers_6_bias_bar, v85, v86,
+        0, 1, v64, v59, v60, v66, v67, v69, model_layers_6_bias_bar, v85, v86,
     )
     nest28_multiply_square_sum(0, n0 * n1, model_layers_0_weight_bar, v69, v70, v72)
     nest29_multiply_square_sum(0, n1 * n2, model_layers_3_weight_bar, v69, v76, v78)
@@ -596,28 +583,28 @@ def step(
     nest32_multiply_square_sum(0, n2, model_layers_3_bias_bar, v69, v79, v81)
     nest33_add(0, 1, v89, v81, v90)
     nest34_multiply_square_sum(0, n2, model_layers_6_weight_bar, v69, v82, v84)
-    nest35_add_sqrt_maximum_divide_multiply_abs(
-        0, 1, v90, v84, v86, v69, v95, v85, v186, state_1_0_m_layers_6_bias, v188,
-        state_1_0_v_layers_6_bias, v105, v103, model_layers_6_bias,
+    nest35_add_where_sqrt_maximum_divide_multiply(
+        0, 1, v90, v84, v86, v67, v66, v69, v96, v85, v167, state_1_0_m_layers_6_bias, v169, v106,
+        v104, state_1_0_v_layers_6_bias, model_layers_6_bias,
     )
-    nest36_multiply_abs_less_maximum_minimum_where(
-        0, n0 * n1, v70, v95, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v105, v103,
+    nest36_multiply_add_square_divide_sqrt_less(
+        0, n0 * n1, v70, v96, state_1_0_m_layers_0_weight, state_1_0_v_layers_0_weight, v106, v104,
         model_layers_0_weight,
     )
-    nest37_multiply_abs_less_maximum_minimum_where(
-        0, n1 * n2, v76, v95, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v105, v103,
+    nest37_multiply_add_square_divide_sqrt_less(
+        0, n1 * n2, v76, v96, state_1_0_m_layers_3_weight, state_1_0_v_layers_3_weight, v106, v104,
         model_layers_3_weight,
     )
-    nest38_multiply_abs_less_maximum_minimum_where(
-        0, n1, v73, v95, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v105, v103,
+    nest38_multiply_add_square_divide_sqrt_less(
+        0, n1, v73, v96, state_1_0_m_layers_0_bias, state_1_0_v_layers_0_bias, v106, v104,
         model_layers_0_bias,
     )
-    nest39_multiply_abs_less_maximum_minimum_where(
-        0, n2, v79, v95, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v105, v103,
+    nest39_multiply_add_square_divide_sqrt_less(
+        0, n2, v79, v96, state_1_0_m_layers_3_bias, state_1_0_v_layers_3_bias, v106, v104,
         model_layers_3_bias,
     )
-    nest40_multiply_abs_less_maximum_minimum_where(
-        0, n2, v82, v95, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v105, v103,
+    nest40_multiply_add_square_divide_sqrt_less(
+        0, n2, v82, v96, state_1_0_m_layers_6_weight, state_1_0_v_layers_6_weight, v106, v104,
         model_layers_6_weight,
     )
     return (

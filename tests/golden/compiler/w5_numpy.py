@@ -63,7 +63,8 @@ def step(
     # f32   sum(model_layers_6_weight_bar²)
     v57 = np.sum(np.square(model_layers_6_weight_bar), axis=(-2, -1))
     v59 = np.reshape(np.square(model_layers_6_bias_bar), ())  # f32   model_layers_6_bias_bar²
-    v65 = v49 + v51 + v53 + v55 + v57 + v59 < np.inf          # bool
+    v64 = v49 + v51 + v53 + v55 + v57 + v59                   # f32
+    v65 = v64 < np.inf                                        # bool
     v66 = float(np.where(v65, 1.0, 8.271806125530277e-25))    # f64~   1 if v65 else 8.27181e-25
     v67 = np.asarray(v66, np.float32)[()]                     # f32   v66
     v68 = model_layers_0_weight_bar * v67                     # f32[n0,n1]
@@ -77,87 +78,76 @@ def step(
     v87 = v86 + np.sum(np.square(v74), axis=(-2, -1))         # f32   v86 + sum(v74²)
     # f32   v87 + sum(v77²) + sum(v80²)
     v89 = v87 + np.sum(np.square(v77), axis=-1) + np.sum(np.square(v80), axis=(-2, -1))
-    v91 = np.sqrt(v89 + np.reshape(np.square(v83), ()))       # f32   √(v89 + v83²)
-    v93 = 1.0 / np.maximum(v91, v67)                          # f32   1 / maximum(v91, v67)
-    v94 = v68 * v93                                           # f32[n0,n1]
-    v95 = v71 * v93                                           # f32[n1]
-    v96 = v74 * v93                                           # f32[n1,n2]
-    v97 = v77 * v93                                           # f32[n2]
-    v98 = v80 * v93                                           # f32[n2,1]
-    v99 = v83 * v93                                           # f32[1]
+    # f32   v64 if v65 else v89 + v83²
+    v91 = np.where(v65, v64, v89 + np.reshape(np.square(v83), ()))
+    v94 = 1.0 / np.maximum(np.sqrt(v91), v67)                 # f32   1 / maximum(√v91, v67)
+    v95 = v68 * v94                                           # f32[n0,n1]
+    v96 = v71 * v94                                           # f32[n1]
+    v97 = v74 * v94                                           # f32[n1,n2]
+    v98 = v77 * v94                                           # f32[n2]
+    v99 = v80 * v94                                           # f32[n2,1]
+    v100 = v83 * v94                                          # f32[1]
     new_state_1_0_t = state_1_0_t + 1                         # i64
-    v100 = float(np.power(0.999, new_state_1_0_t))            # f64~   0.999^new_state_1_0_t
-    v101 = float(1 - v100)                                    # f64~   1 − v100
-    v103 = float(1 - float(np.power(0.9, new_state_1_0_t)))   # f64~   1 − 0.9^new_state_1_0_t
-    v106 = np.maximum(v94, -9.223372036854776e+18)         # f32[n0,n1]   maximum(v94, −9.22337e+18)
-    v107 = np.minimum(v106, 9.223372036854776e+18)         # f32[n0,n1]   minimum(v106, 9.22337e+18)
-    v108 = np.where(np.abs(v94) < np.inf, v107, v94)       # f32[n0,n1]   v107 if |v94| < ∞ else v94
-    # f32[n0,n1]   0.9 · state_1_0_m_layers_0_weight + 0.1 · v108
-    new_state_1_0_m_layers_0_weight = 0.9 * state_1_0_m_layers_0_weight + 0.09999999999999998 * v108
-    v113 = 0.0010000000000000009 * np.square(v108)            # f32[n0,n1]   0.001 · v108²
-    new_state_1_0_v_layers_0_weight = 0.999 * state_1_0_v_layers_0_weight + v113  # f32[n0,n1]
-    v114 = new_state_1_0_m_layers_0_weight / v103             # f32[n0,n1]
-    v115 = new_state_1_0_v_layers_0_weight / v101             # f32[n0,n1]
-    v121 = np.maximum(v95, -9.223372036854776e+18)            # f32[n1]   maximum(v95, −9.22337e+18)
-    v122 = np.minimum(v121, 9.223372036854776e+18)            # f32[n1]   minimum(v121, 9.22337e+18)
-    v123 = np.where(np.abs(v95) < np.inf, v122, v95)          # f32[n1]   v122 if |v95| < ∞ else v95
-    # f32[n1]   0.9 · state_1_0_m_layers_0_bias + 0.1 · v123
-    new_state_1_0_m_layers_0_bias = 0.9 * state_1_0_m_layers_0_bias + 0.09999999999999998 * v123
-    v128 = 0.0010000000000000009 * np.square(v123)            # f32[n1]   0.001 · v123²
-    new_state_1_0_v_layers_0_bias = 0.999 * state_1_0_v_layers_0_bias + v128  # f32[n1]
-    # f32[n1]   √(new_state_1_0_v_layers_0_bias / v101)
-    v131 = np.sqrt(new_state_1_0_v_layers_0_bias / v101)
-    v133 = new_state_1_0_m_layers_0_bias / v103 / (v131 + 1e-08)  # f32[n1]
-    v136 = np.maximum(v96, -9.223372036854776e+18)         # f32[n1,n2]   maximum(v96, −9.22337e+18)
-    v137 = np.minimum(v136, 9.223372036854776e+18)         # f32[n1,n2]   minimum(v136, 9.22337e+18)
-    v138 = np.where(np.abs(v96) < np.inf, v137, v96)       # f32[n1,n2]   v137 if |v96| < ∞ else v96
-    # f32[n1,n2]   0.9 · state_1_0_m_layers_3_weight + 0.1 · v138
-    new_state_1_0_m_layers_3_weight = 0.9 * state_1_0_m_layers_3_weight + 0.09999999999999998 * v138
-    v143 = 0.0010000000000000009 * np.square(v138)            # f32[n1,n2]   0.001 · v138²
-    new_state_1_0_v_layers_3_weight = 0.999 * state_1_0_v_layers_3_weight + v143  # f32[n1,n2]
-    v144 = new_state_1_0_m_layers_3_weight / v103             # f32[n1,n2]
-    v145 = new_state_1_0_v_layers_3_weight / v101             # f32[n1,n2]
-    v151 = np.maximum(v97, -9.223372036854776e+18)            # f32[n2]   maximum(v97, −9.22337e+18)
-    v152 = np.minimum(v151, 9.223372036854776e+18)            # f32[n2]   minimum(v151, 9.22337e+18)
-    v153 = np.where(np.abs(v97) < np.inf, v152, v97)          # f32[n2]   v152 if |v97| < ∞ else v97
-    # f32[n2]   0.9 · state_1_0_m_layers_3_bias + 0.1 · v153
-    new_state_1_0_m_layers_3_bias = 0.9 * state_1_0_m_layers_3_bias + 0.09999999999999998 * v153
-    v158 = 0.0010000000000000009 * np.square(v153)            # f32[n2]   0.001 · v153²
-    new_state_1_0_v_layers_3_bias = 0.999 * state_1_0_v_layers_3_bias + v158  # f32[n2]
-    # f32[n2]   √(new_state_1_0_v_layers_3_bias / v101)
-    v161 = np.sqrt(new_state_1_0_v_layers_3_bias / v101)
-    v163 = new_state_1_0_m_layers_3_bias / v103 / (v161 + 1e-08)  # f32[n2]
-    v166 = np.maximum(v98, -9.223372036854776e+18)          # f32[n2,1]   maximum(v98, −9.22337e+18)
-    v167 = np.minimum(v166, 9.223372036854776e+18)          # f32[n2,1]   minimum(v166, 9.22337e+18)
-    v168 = np.where(np.abs(v98) < np.inf, v167, v98)        # f32[n2,1]   v167 if |v98| < ∞ else v98
-    # f32[n2,1]   0.9 · state_1_0_m_layers_6_weight + 0.1 · v168
-    new_state_1_0_m_layers_6_weight = 0.9 * state_1_0_m_layers_6_weight + 0.09999999999999998 * v168
-    v173 = 0.0010000000000000009 * np.square(v168)            # f32[n2,1]   0.001 · v168²
-    new_state_1_0_v_layers_6_weight = 0.999 * state_1_0_v_layers_6_weight + v173  # f32[n2,1]
-    v174 = new_state_1_0_m_layers_6_weight / v103             # f32[n2,1]
-    v175 = new_state_1_0_v_layers_6_weight / v101             # f32[n2,1]
-    v181 = np.maximum(v99, -9.223372036854776e+18)            # f32[1]   maximum(v99, −9.22337e+18)
-    v182 = np.minimum(v181, 9.223372036854776e+18)            # f32[1]   minimum(v181, 9.22337e+18)
-    v183 = np.where(np.abs(v99) < np.inf, v182, v99)          # f32[1]   v182 if |v99| < ∞ else v99
-    # f32[1]   0.9 · state_1_0_m_layers_6_bias + 0.1 · v183
-    new_state_1_0_m_layers_6_bias = 0.9 * state_1_0_m_layers_6_bias + 0.09999999999999998 * v183
-    v188 = 0.0010000000000000009 * np.square(v183)            # f32[1]   0.001 · v183²
-    new_state_1_0_v_layers_6_bias = 0.999 * state_1_0_v_layers_6_bias + v188  # f32[1]
-    # f32[1]   √(new_state_1_0_v_layers_6_bias / v101)
-    v191 = np.sqrt(new_state_1_0_v_layers_6_bias / v101)
-    v193 = new_state_1_0_m_layers_6_bias / v103 / (v191 + 1e-08)  # f32[1]
-    # f32[n0,n1]   v114 / (√v115 + 1e-08) + 0.01 · model_layers_0_weight
-    v195 = v114 / (np.sqrt(v115) + 1e-08) + 0.01 * model_layers_0_weight
-    # f32[n1,n2]   v144 / (√v145 + 1e-08) + 0.01 · model_layers_3_weight
-    v197 = v144 / (np.sqrt(v145) + 1e-08) + 0.01 * model_layers_3_weight
-    # f32[n2,1]   v174 / (√v175 + 1e-08) + 0.01 · model_layers_6_weight
-    v199 = v174 / (np.sqrt(v175) + 1e-08) + 0.01 * model_layers_6_weight
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v195  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v133  # f32[n1]
-    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v197  # f32[n1,n2]
-    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v163  # f32[n2]
-    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v199  # f32[n2,1]
-    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v193  # f32[1]
+    v101 = float(np.power(0.999, new_state_1_0_t))            # f64~   0.999^new_state_1_0_t
+    v102 = float(1 - v101)                                    # f64~   1 − v101
+    v104 = float(1 - float(np.power(0.9, new_state_1_0_t)))   # f64~   1 − 0.9^new_state_1_0_t
+    # f32[n0,n1]   0.9 · state_1_0_m_layers_0_weight + 0.1 · v95
+    new_state_1_0_m_layers_0_weight = 0.9 * state_1_0_m_layers_0_weight + 0.09999999999999998 * v95
+    v109 = 0.0010000000000000009 * np.square(v95)             # f32[n0,n1]   0.001 · v95²
+    v110 = 0.999 * state_1_0_v_layers_0_weight + v109         # f32[n0,n1]
+    v111 = new_state_1_0_m_layers_0_weight / v104             # f32[n0,n1]
+    # f32[n0,n1]   v110 if v110 < ∞ else NaN
+    new_state_1_0_v_layers_0_weight = np.where(v110 < np.inf, v110, np.nan)
+    # f32[n1]   0.9 · state_1_0_m_layers_0_bias + 0.1 · v96
+    new_state_1_0_m_layers_0_bias = 0.9 * state_1_0_m_layers_0_bias + 0.09999999999999998 * v96
+    v121 = 0.0010000000000000009 * np.square(v96)             # f32[n1]   0.001 · v96²
+    v122 = 0.999 * state_1_0_v_layers_0_bias + v121           # f32[n1]
+    # f32[n1]   new_state_1_0_m_layers_0_bias / v104 / (√(v122 / v102) + 1e-08)
+    v127 = new_state_1_0_m_layers_0_bias / v104 / (np.sqrt(v122 / v102) + 1e-08)
+    # f32[n1]   v122 if v122 < ∞ else NaN
+    new_state_1_0_v_layers_0_bias = np.where(v122 < np.inf, v122, np.nan)
+    # f32[n1,n2]   0.9 · state_1_0_m_layers_3_weight + 0.1 · v97
+    new_state_1_0_m_layers_3_weight = 0.9 * state_1_0_m_layers_3_weight + 0.09999999999999998 * v97
+    v133 = 0.0010000000000000009 * np.square(v97)             # f32[n1,n2]   0.001 · v97²
+    v134 = 0.999 * state_1_0_v_layers_3_weight + v133         # f32[n1,n2]
+    v135 = new_state_1_0_m_layers_3_weight / v104             # f32[n1,n2]
+    # f32[n1,n2]   v134 if v134 < ∞ else NaN
+    new_state_1_0_v_layers_3_weight = np.where(v134 < np.inf, v134, np.nan)
+    # f32[n2]   0.9 · state_1_0_m_layers_3_bias + 0.1 · v98
+    new_state_1_0_m_layers_3_bias = 0.9 * state_1_0_m_layers_3_bias + 0.09999999999999998 * v98
+    v145 = 0.0010000000000000009 * np.square(v98)             # f32[n2]   0.001 · v98²
+    v146 = 0.999 * state_1_0_v_layers_3_bias + v145           # f32[n2]
+    # f32[n2]   new_state_1_0_m_layers_3_bias / v104 / (√(v146 / v102) + 1e-08)
+    v151 = new_state_1_0_m_layers_3_bias / v104 / (np.sqrt(v146 / v102) + 1e-08)
+    # f32[n2]   v146 if v146 < ∞ else NaN
+    new_state_1_0_v_layers_3_bias = np.where(v146 < np.inf, v146, np.nan)
+    # f32[n2,1]   0.9 · state_1_0_m_layers_6_weight + 0.1 · v99
+    new_state_1_0_m_layers_6_weight = 0.9 * state_1_0_m_layers_6_weight + 0.09999999999999998 * v99
+    v157 = 0.0010000000000000009 * np.square(v99)             # f32[n2,1]   0.001 · v99²
+    v158 = 0.999 * state_1_0_v_layers_6_weight + v157         # f32[n2,1]
+    v159 = new_state_1_0_m_layers_6_weight / v104             # f32[n2,1]
+    # f32[n2,1]   v158 if v158 < ∞ else NaN
+    new_state_1_0_v_layers_6_weight = np.where(v158 < np.inf, v158, np.nan)
+    # f32[1]   0.9 · state_1_0_m_layers_6_bias + 0.1 · v100
+    new_state_1_0_m_layers_6_bias = 0.9 * state_1_0_m_layers_6_bias + 0.09999999999999998 * v100
+    v169 = 0.0010000000000000009 * np.square(v100)            # f32[1]   0.001 · v100²
+    v170 = 0.999 * state_1_0_v_layers_6_bias + v169           # f32[1]
+    # f32[1]   new_state_1_0_m_layers_6_bias / v104 / (√(v170 / v102) + 1e-08)
+    v175 = new_state_1_0_m_layers_6_bias / v104 / (np.sqrt(v170 / v102) + 1e-08)
+    # f32[1]   v170 if v170 < ∞ else NaN
+    new_state_1_0_v_layers_6_bias = np.where(v170 < np.inf, v170, np.nan)
+    # f32[n0,n1]   v111 / (√(v110 / v102) + 1e-08) + 0.01 · model_layers_0_weight
+    v178 = v111 / (np.sqrt(v110 / v102) + 1e-08) + 0.01 * model_layers_0_weight
+    # f32[n1,n2]   v135 / (√(v134 / v102) + 1e-08) + 0.01 · model_layers_3_weight
+    v180 = v135 / (np.sqrt(v134 / v102) + 1e-08) + 0.01 * model_layers_3_weight
+    # f32[n2,1]   v159 / (√(v158 / v102) + 1e-08) + 0.01 · model_layers_6_weight
+    v182 = v159 / (np.sqrt(v158 / v102) + 1e-08) + 0.01 * model_layers_6_weight
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v178  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v127  # f32[n1]
+    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v180  # f32[n1,n2]
+    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v151  # f32[n2]
+    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v182  # f32[n2,1]
+    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v175  # f32[1]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_3_weight,
         new_model_layers_3_bias, new_model_layers_6_weight, new_model_layers_6_bias,
