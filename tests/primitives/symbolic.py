@@ -60,6 +60,7 @@ LEAVES: dict[str, Callable[..., Any]] = {
     "acosh": sp.acosh,
     "atanh": sp.atanh,
     "erf": sp.erf,
+    "nan_or_zero": lambda x: sp.Integer(0),  # symbols are numbers
 }
 
 CONSTANTS = {
