@@ -45,4 +45,4 @@ from clearprop.train import fit as fit
 from clearprop.train import load as load
 from clearprop.train import lr_range_test as lr_range_test
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
