@@ -179,3 +179,10 @@ def test_a_target_made_where_it_is_explained_has_no_name_of_its_own():
     total = cl.sum(x * x)
     named = cl.explain(total, wrt=x)
     assert [repr(e) for e in (opened[0], named[0])] == ["<∂y/∂x₀ = 2, 2 terms>", "<∂total/∂x₀ = 2, 2 terms>"]
+
+
+def test_names_are_kept_in_another_dtype():
+    model, rows = cl.nn.mlp([2, 2, 1], seed=0), np.array([[1.0, 2.0]], np.float32)
+    entry = cl.explain(lambda m, x: cl.sum(m(x)), "x", args=(model, rows), index=(0, 1))
+    for dtype in (np.float32, np.float64):
+        assert "layers[0].weight" in str(entry.at(dtype))

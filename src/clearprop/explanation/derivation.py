@@ -67,7 +67,8 @@ class Derivation(Immutable):
         if dtype not in self._twins:
             cast = casting(dtype)
             images = recorded_again(self.graph.part, list(self.graph.sources), cast)
-            arrays = [v for app, _, _ in self.graph.part.steps for v in app.raw if isinstance(v, np.ndarray)]
+            read = [pair for app, _, _ in self.graph.part.steps for pair in zip(app.inputs, app.raw, strict=True)]
+            arrays = [(raw(value), stored) for value, stored in read if isinstance(stored, np.ndarray)]
             sources = [images[v] for v in self.graph.sources]
             given, target = self.given.cast(arrays, cast), images[self.graph.target]
             self._twins[dtype] = Derivation(target, self.graph.at, sources, given, self.open_body), images

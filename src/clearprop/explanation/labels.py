@@ -50,10 +50,10 @@ class Given:
         """What `by_array` told, in another process."""
         return cls({id(a): n for a, n in values}, {id(a): n for a, n in columns}, **others)
 
-    def cast(self, arrays: Sequence[Any], cast: Callable[[Any], Any]) -> Given:
-        """The same names for the images of the arrays."""
-        values = {id(cast(a)): self.values[id(a)] for a in arrays if id(a) in self.values}
-        columns = {id(cast(a)): self.columns[id(a)] for a in arrays if id(a) in self.columns}
+    def cast(self, arrays: Sequence[tuple[Any, Any]], cast: Callable[[Any], Any]) -> Given:
+        """The same names for the images of the arrays, each given with what the tape stored of it."""
+        values = {id(cast(stored)): self.values[id(a)] for a, stored in arrays if id(a) in self.values}
+        columns = {id(cast(stored)): self.columns[id(a)] for a, stored in arrays if id(a) in self.columns}
         return replace(self, values={**self.values, **values}, columns={**self.columns, **columns})
 
 

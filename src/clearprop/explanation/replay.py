@@ -74,7 +74,8 @@ def recorded_again(part: Slice, sources: Sequence[Node], cast: Cast) -> dict[Nod
     before, RECORDING.on = RECORDING.on, True
     try:
         for app, nodes, links in part.steps:
-            inputs = list(map(cast, app.raw))
+            # arrays go in as tensors: of an array by itself the tape would keep a copy, which nobody has a name for
+            inputs = [Tensor(v) if isinstance(v, np.ndarray) else v for v in map(cast, app.raw)]
             for k, node in links:
                 inputs[k] = made[node]
             out = inputs[0] if app.primitive.name == "astype" else app.primitive(*inputs, **app.params)
