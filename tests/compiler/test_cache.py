@@ -187,13 +187,39 @@ def test_a_folder_of_another_user_is_not_used(fresh, monkeypatch):
     assert list(folder.iterdir()) == [] and cache.stats.folder == ""
 
 
-def test_a_folder_that_others_may_write_is_closed(fresh):
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_a_folder_that_others_may_write_is_not_used(fresh, mode):
+    """What lies there may be another's, and would be executed; the folder itself is left alone."""
     folder, _ = fresh
     folder.mkdir()
-    folder.chmod(0o777)
+    folder.chmod(mode)
     works(1)
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert cache.stats.note == ""
+    assert cache.stats.note == f"compiled kernels are not kept on disk: others can write in {folder}"
+    assert list(folder.iterdir()) == [] and stat.S_IMODE(folder.stat().st_mode) == mode
+
+
+def test_a_folder_of_the_users_files_keeps_them_and_its_mode(fresh, monkeypatch):
+    folder, _ = fresh
+    folder.mkdir(mode=0o755)
+    folder.chmod(0o755)
+    others = [folder / name for name in ("thesis.o", "kernel_notes.py", "probe", "old.tmp")]
+    for file in others:
+        file.write_bytes(b"mine")
+        os.utime(file, (1e9, 1e9))
+    monkeypatch.setattr(cache, "LIMIT", 1)
+    works(1)
+    assert all(file.read_bytes() == b"mine" for file in others)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+
+
+def test_a_pipe_in_the_place_of_an_entry_is_passed_over(fresh):
+    folder, forget = fresh
+    path = entry_of(folder, works(1))
+    path.unlink()
+    os.mkfifo(path)
+    forget()
+    works(1)
+    assert path.is_file()
 
 
 def test_a_folder_that_cannot_be_made_or_written(fresh, monkeypatch, tmp_path):
@@ -259,10 +285,10 @@ def test_the_folder_is_bounded(fresh, monkeypatch):
     for k, p in enumerate(paths):
         for file in (p, p.with_suffix(".py")):
             os.utime(file, (1e9 + k, 1e9 + k))
-    left = folder / "left.tmp"
+    left = folder / "kernel_left.tmp"
     left.write_bytes(b"half")
     os.utime(left, (1e9, 1e9))
-    young = folder / "young.tmp"
+    young = folder / "kernel_young.tmp"
     young.write_bytes(b"half")
     size = sum(f.stat().st_size for p in paths[1:] for f in (p, p.with_suffix(".py")))
     monkeypatch.setattr(cache, "LIMIT", size + 8)
@@ -270,7 +296,7 @@ def test_the_folder_is_bounded(fresh, monkeypatch):
     cache.cache_folder()
     kept = {f.name for f in folder.iterdir()}
     assert {p.name for p in paths[1:]} <= kept and paths[0].name not in kept
-    assert "left.tmp" not in kept and "young.tmp" in kept
+    assert "kernel_left.tmp" not in kept and "kernel_young.tmp" in kept
     assert time.time() - young.stat().st_mtime < cache.STALE
 
 

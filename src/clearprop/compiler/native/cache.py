@@ -1,8 +1,9 @@
 """Compiled kernels on disk: the text of each and its object code, named by a hash of the text.
 
-The folder belongs to the user alone (mode 0700, owner checked), because what lies there is executed; otherwise the
-cache is off and kernels are compiled anew.  Entries are written whole or not at all, carry a hash of themselves, and
-are rebuilt when they are damaged.  Nothing is unpickled.
+The folder belongs to the user, and nobody else can write in it, because what lies there is executed: what the user
+can write is trusted, what others can write is not.  Otherwise the cache is off and kernels are compiled anew.  Only
+files that are named here are bounded and removed; the mode of a folder that exists is left alone.  Entries are
+written whole or not at all, carry a hash of themselves, and are rebuilt when they are damaged.  Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -133,6 +135,8 @@ def runtime_key() -> str:
 def _load_entry(path: Path) -> int | None:
     """The address of a kernel kept on disk; None if there is none, or none that can be trusted."""
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # a pipe would wait for a writer
+            return None
         with path.open("rb") as file:
             data, owner = file.read(), os.fstat(file.fileno()).st_uid
     except OSError:
@@ -195,7 +199,7 @@ def _import(path: Path, text: str) -> ModuleType:
 
 def _write(path: Path, data: bytes) -> None:
     """The file appears whole, also when several processes write it at once."""
-    fd, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix="kernel_", suffix=".tmp")
     try:
         with os.fdopen(fd, "wb") as f:
             f.write(data)
@@ -227,16 +231,23 @@ def cache_folder() -> Path | None:
         if hasattr(os, "getuid") and info.st_uid != os.getuid():
             stats.note = _OFF.format(f"{folder} belongs to another user")
             return None
-        if stat.S_IMODE(info.st_mode) & 0o077:
-            folder.chmod(0o700)
-        _write(folder / "probe", b"x" * 4096)
-        (folder / "probe").unlink(missing_ok=True)
+        if stat.S_IMODE(info.st_mode) & 0o022:
+            stats.note = _OFF.format(f"others can write in {folder}")
+            return None
+        probe = folder / f"kernel_{os.getpid()}.probe"
+        _write(probe, b"x" * 4096)
+        probe.unlink(missing_ok=True)
     except OSError as error:
         stats.note = _OFF.format(f"{folder}: {error.strerror}")
         return None
     _bound(folder)
     stats.folder = str(folder)
     return folder
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file's name is one that is given here: nothing else in the folder is looked at or removed."""
+    return re.fullmatch(r"kernel_[0-9a-f]{20}\.(py|o)|kernel_\w+\.tmp", file.name) is not None
 
 
 STALE = 3600.0
@@ -246,7 +257,7 @@ STALE = 3600.0
 def _bound(folder: Path) -> None:
     """Remove the oldest entries when the folder has outgrown its limit, and what killed processes left."""
     files = []
-    for file in folder.iterdir():
+    for file in filter(_is_ours, folder.iterdir()):
         with contextlib.suppress(OSError):  # other processes write and remove at the same time
             info = file.stat()
             if stat.S_ISREG(info.st_mode):
