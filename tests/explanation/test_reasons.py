@@ -145,3 +145,16 @@ def test_a_difference_that_leaves_the_domain_cannot_confirm():
     x = cl.tensor(0.0, name="x", requires_grad=True)
     y = cl.log(x + 1e-30) * 1e-30
     assert "finite difference NaN: it leaves the domain, and cannot confirm 1" in str(cl.explain(y, wrt=x, index=()))
+
+
+def test_what_was_not_chosen_says_so():
+    x = cl.tensor([2.0, 0.0], name="x", requires_grad=True)
+    largest, first = cl.max(cl.log(x)), cl.sum(cl.log(x)[:1])
+    assert cl.explain(largest, wrt=x)[1].reason == "max gate closed: log(x₁) = −∞"
+    assert cl.explain(first, wrt=x)[1].reason == "not on any path: log(x₁) is not selected by getitem"
+    z = cl.tensor(0.0, name="z", requires_grad=True)
+    y = cl.where(z < 1, z, cl.sqrt(z))
+    entry = cl.explain(y, wrt=z, index=())
+    assert entry.value == 1
+    assert entry.rounding.difference == 0
+    assert "dwhere/dsqrt(z) · dsqrt(z)/dz = 0 · ∞ = 0: not chosen" in str(entry)
