@@ -5,6 +5,7 @@ The same check stands at every door: `cl.tensor`, `cl.asarray`, arguments of tra
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ def admit(value: Any) -> Any:
 
     Another byte order is turned; objects that are numbers become numbers, if none of them changes by it.
     """
-    if isinstance(value, np.ma.MaskedArray):
+    if is_masked_array(value):
         value = _unmasked(value)
     if isinstance(value, (np.ndarray, np.generic)):
         dtype = value.dtype
@@ -38,6 +39,12 @@ def admit(value: Any) -> Any:
     if isinstance(value, complex):
         raise unsupported(np.dtype(complex))
     return value
+
+
+def is_masked_array(value: Any) -> bool:
+    """Whether it is one of `numpy.ma`, which is loaded by nobody but those who use it: the name alone would load it."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(value, masked.MaskedArray)
 
 
 def _unmasked(value: np.ma.MaskedArray[Any, Any]) -> Any:
@@ -96,7 +103,7 @@ def admit_operands(args: tuple[Any, ...], values: list[Any]) -> tuple[tuple[Any,
 
 
 def _has_a_nodes_dtype(value: Any, args: Sequence[Any]) -> bool:
-    if isinstance(value, np.ma.MaskedArray) or not isinstance(value, (np.ndarray, np.generic)):
+    if is_masked_array(value) or not isinstance(value, (np.ndarray, np.generic)):
         return False
     return any(isinstance(a, Node) and type_of(a.value).dtype == value.dtype for a in args)
 
