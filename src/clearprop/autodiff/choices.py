@@ -97,14 +97,14 @@ def pull_back_chosen(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]
         after = choice if p.chosen[k] is None else both(choice, _own_choice(app, k, g, y, xs))
         if after is None or not getattr(g, "shape", ()):
             return c, after  # a number was not repeated
-        return c, _shrunk(after, shape_of(xs[k]))
+        return c, _shrink_mask(after, shape_of(xs[k]))
     if p.kind == "reduction":
-        wide = _widened(choice, params, xs[0])
+        wide = _widen_mask(choice, params, xs[0])
         if wide is not None and rule.names != ("g",):
             c = wide.hide_nan(c)
         return c, both(wide, _own_choice(app, k, g, y, xs))
     if p.kind == "structural":
-        return c, _moved(app, k, g, xs, choice)
+        return c, _move_mask(app, k, g, xs, choice)
     axis = params.get("axis")
     if choice is not None and p.kind == "general" and isinstance(axis, int) and choice.constant_along(axis):
         return choice.hide_nan(c), choice  # rows that were left, of an operation within rows
@@ -127,7 +127,7 @@ def _own_choice(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]) -> 
     return Choice(find_shape, lambda: chosen.call(g, y, xs, app.params))
 
 
-def _shrunk(choice: Choice | None, shape: Shape) -> Choice | None:
+def _shrink_mask(choice: Choice | None, shape: Shape) -> Choice | None:
     """For an operand that was repeated: chosen where one of its copies was."""
     if choice is None:
         return None
@@ -145,7 +145,7 @@ def _shrunk(choice: Choice | None, shape: Shape) -> Choice | None:
     return Choice(lambda: wanted, lambda: reshape_(any_of(choice.mask, axis=axes), shape=wanted))
 
 
-def _widened(choice: Choice | None, params: Params, x: Any) -> Choice | None:
+def _widen_mask(choice: Choice | None, params: Params, x: Any) -> Choice | None:
     """A reduction's output was chosen: so is what it took together."""
     if choice is None or params.get("keepdims", False):
         return choice
@@ -168,17 +168,17 @@ def _through_product(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]
     return app.primitive.pullback(k, g, y, xs, app.params), None
 
 
-def _moved(app: Application, k: int, g: Any, xs: Sequence[Any], choice: Choice | None) -> Choice | None:
+def _move_mask(app: Application, k: int, g: Any, xs: Sequence[Any], choice: Choice | None) -> Choice | None:
     """The choice where the entries came from; what a slice or an index left was not chosen."""
     p, params, shape = app.primitive, app.params, shape_of(xs[k])
     if p.name == "getitem":
         return _cut(shape, shape_of(g), params["key"], choice)
     if p.name == "take":
-        return _taken(shape, shape_of(g), xs[1], params["axis"], choice)
+        return _take_mask(shape, shape_of(g), xs[1], params["axis"], choice)
     if p.name == "take_along_axis":
         return _everywhere(app, k, g, xs, choice or Choice(lambda: (), lambda: True), shape)
     if choice is None or p.name == "broadcast_to":
-        return _shrunk(choice, shape)
+        return _shrink_mask(choice, shape)
     if p.name in ("reshape", "squeeze", "expand_dims"):
         lead = _shared_lead(choice.shape, shape_of(g), shape)
         if lead is not None:
@@ -223,7 +223,7 @@ def _cut(shape: Shape, output: Shape, key: Any, choice: Choice | None) -> Choice
     return Choice(lambda: tuple(wanted), lambda: greater(scatter_slice(marks(), shape=tuple(wanted), key=key), 0))
 
 
-def _taken(shape: Shape, output: Shape, indices: Value, axis: int, choice: Choice | None) -> Choice:
+def _take_mask(shape: Shape, output: Shape, indices: Value, axis: int, choice: Choice | None) -> Choice:
     """An index array: what it did not name was not chosen."""
     k, first = len(shape_of(indices)), len(shape) + axis
     given = () if choice is None else choice.shape

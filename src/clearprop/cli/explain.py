@@ -162,6 +162,7 @@ def _split_index(text: str) -> tuple[str, tuple[int, ...] | None]:
 
 def _form_text(found: Entry | Explanation | Explanations, format_: str, top: int, paths: int, native: bool) -> str:
     """The text of the file, or of the terminal."""
+    # Three kinds of answer meet two kinds of form: a list of all has only text, and only an entry has paths.
     if isinstance(found, Explanations):
         if format_ != "text":
             raise ArgumentError(

@@ -261,6 +261,7 @@ def _tell_data(data: Prepared) -> None:
 
 
 def _tell_plan(job: Job, asked: Mapping[str, Any], full: Settings) -> None:
+    # One sentence for rows, network and training each; what is not used (dropout, penalty, patience) is not named.
     console, data = output(), job.data
     parts = {"train": data.train, "validate": data.validation, "test": data.test}
     rows = ", ".join(f"{rows_in(part)} to {name}" for name, part in parts.items() if isinstance(part, tuple | DiskRows))

@@ -90,6 +90,7 @@ class Arguments:
     __slots__ = ("args", "exact", "fixed", "keywords", "leaves", "owner", "structure", "tensors", "tracked")
 
     def __init__(self, owner: Parameters, args: tuple[Any, ...], keywords: tuple[str, ...]) -> None:
+        # Every call passes here, so the leaves are looked at once: kind, history and donation in the same loop.
         self.owner, self.args, self.keywords = owner, args, keywords
         dynamic: Sequence[Any] = args
         self.fixed: tuple[Any, ...] = ()

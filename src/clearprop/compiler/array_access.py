@@ -103,6 +103,7 @@ def slice_axes(a: Access, key: Sequence[Any], shape: Sequence[Any]) -> Access:
 
 def reshape_axes(a: Access, shape: Sequence[Any]) -> Access | None:
     """The same elements in another shape; None when that needs a copy."""
+    # Axes of size 1 have no say in strides; what is left must be the same axes, or lie in memory as one.
     old = [(n, s) for n, s in zip(a.shape, a.strides, strict=True) if not is_one(n)]
     new = [n for n in shape if not is_one(n)]
     if [dim_key(n) for n, _ in old] == [dim_key(n) for n in new]:

@@ -98,6 +98,7 @@ class NumpySource:
     # --------------------------------------------------------------------------------------------- lines
     def _written(self, eq: Equation) -> list[Equation]:
         """The equations whose lines are due: none if this one can be written where it is used."""
+        # A short value that is used once and has no name of the user's is written where it is used.
         out = eq.outputs[0]
         if eq.primitive.facts.source == "size":
             self.trees[out] = self._parameter(eq.params["dim"])

@@ -105,6 +105,7 @@ class UnrolledEmitter(Emitter):
 
     def _accumulate_all(self, op: Statement, texts: Sequence[str]) -> None:
         """Running totals in registers: one, or one per column that is kept."""
+        # Long sums keep a carry beside every total (Kahan 1965), which is why each total may be three registers.
         part = self.parameter("part", self.buffer(op.out), "g", dtype_name(op.out.dtype))
         self.accumulators.append((op.out, op.equation.primitive.facts.reduction))
         kept = 1 in range(len(op.domain)) and 1 not in op.reduced

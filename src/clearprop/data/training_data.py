@@ -60,6 +60,7 @@ def prepare(data: Any, validation: Any, test: Any, seed: int, target: str | None
 
     Raises DataError or ArgumentError for data that cannot be learned from.
     """
+    # The kinds of data are told apart by what they are, from the most to the least definite; the last refuses.
     if isinstance(data, tuple):
         train = as_pair(data, "data")
         held = None if isinstance(validation, float) else validation

@@ -229,7 +229,7 @@ def _unpacking_lines(source: NumpySource, part: StepProgram, places: Sequence[tu
     for var, name in zip(source.program.arguments, part.inputs, strict=True):
         for prefix, dictionary in places:
             if name.startswith(prefix) and name not in ("x", "y", "rng"):
-                lines.append(f"    {source.names[var]} = {dictionary}[{_quoted(name.removeprefix(prefix))}]")
+                lines.append(f"    {source.names[var]} = {dictionary}[{_quote(name.removeprefix(prefix))}]")
                 break
     return lines
 
@@ -274,11 +274,11 @@ def _in_docstring(text: str) -> str:
     return printable(text).replace("\\", "\\\\").replace('"', "'")
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """A name of the user's as a literal of Python, in the double quotes of the file."""
     return printable(json.dumps(text, ensure_ascii=False))
 
 
 def _dictionary(prefix: str, results: dict[str, str]) -> str:
-    entries = [f"        {_quoted(k.removeprefix(prefix))}: {v}," for k, v in results.items() if k.startswith(prefix)]
+    entries = [f"        {_quote(k.removeprefix(prefix))}: {v}," for k, v in results.items() if k.startswith(prefix)]
     return "{\n" + "\n".join(entries) + "\n    }" if entries else "{}"

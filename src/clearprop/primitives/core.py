@@ -326,6 +326,7 @@ class Primitive:
         return self._infer_leaf(types, params)
 
     def _infer_elementwise(self, types: Sequence[Type], params: Mapping[str, Any]) -> Type:
+        # The shape first: of two mistakes it is the one that a user can see in the printed arrays.
         try:
             shape = broadcast(*(t.shape for t in types))
         except ValueError as error:

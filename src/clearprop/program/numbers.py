@@ -36,14 +36,14 @@ def fit_number(name: str, value: Any, dtype: DType, compares: bool) -> Any:
     if compares:
         return math.copysign(math.inf, value)
     raise DTypeError(
-        f"{name}: the number {_shown(value)} does not fit in {dtype.name}",
+        f"{name}: the number {_number_text(value)} does not fit in {dtype.name}",
         expected=f"{low} to {high}" if dtype.kind != "f" else f"at most {np.finfo(dtype).max:.3g}",
-        got=_shown(value),
+        got=_number_text(value),
         where=user_line(),
         try_="x.astype(np.int64), or np.float64, before it meets the number",
     )
 
 
-def _shown(value: int) -> str:
+def _number_text(value: int) -> str:
     text = str(value) if abs(value) < 10**40 else f"an integer of {value.bit_length()} bits"
     return text

@@ -25,7 +25,7 @@ def admit(value: Any) -> Any:
     Another byte order is turned; objects that are numbers become numbers, if none of them changes by it.
     """
     if is_masked_array(value):
-        value = _unmasked(value)
+        value = _without_mask(value)
     if isinstance(value, (np.ndarray, np.generic)):
         dtype = value.dtype
         if dtype in SUPPORTED:
@@ -35,9 +35,9 @@ def admit(value: Any) -> Any:
         native = dtype.newbyteorder("=")
         if native in SUPPORTED:
             return value.astype(native)
-        raise unsupported(dtype)
+        raise unsupported_error(dtype)
     if isinstance(value, complex):
-        raise unsupported(np.dtype(complex))
+        raise unsupported_error(np.dtype(complex))
     return value
 
 
@@ -47,7 +47,7 @@ def is_masked_array(value: Any) -> bool:
     return masked is not None and isinstance(value, masked.MaskedArray)
 
 
-def _unmasked(value: np.ma.MaskedArray[Any, Any]) -> Any:
+def _without_mask(value: np.ma.MaskedArray[Any, Any]) -> Any:
     if np.ma.is_masked(value):
         raise DTypeError(
             "a masked array has entries that are not there",
@@ -65,7 +65,7 @@ def _numbers_of_objects(objects: np.ndarray[Any, Any]) -> Any:
         a == b or a != a for a, b in zip(flat, numbers.reshape(-1).tolist(), strict=True)
     )
     if not same:
-        raise unsupported(objects.dtype)
+        raise unsupported_error(objects.dtype)
     return numbers.reshape(objects.shape)
 
 
@@ -75,7 +75,7 @@ _ADVICE = {
 }
 
 
-def unsupported(dtype: DType) -> DTypeError:
+def unsupported_error(dtype: DType) -> DTypeError:
     """The refusal of a dtype, with what to do about it."""
     floating = f"x.astype({'np.float32' if dtype.itemsize < 4 else 'np.float64'})" if dtype.kind == "f" else ""
     return DTypeError(
@@ -120,11 +120,11 @@ def keep_operands(args: tuple[Any, ...], values: list[Any]) -> tuple[tuple[Any, 
         if v.__class__ is np.ndarray and v.flags.writeable and _is_shared(a, v):
             kept = list(args) if kept is None else kept
             values[k] = v.copy()
-            kept[k] = values[k] if not isinstance(a, Node) else _renamed(Node.tensor(values[k]), a.name)
+            kept[k] = values[k] if not isinstance(a, Node) else _rename(Node.tensor(values[k]), a.name)
     return (args if kept is None else tuple(kept)), values
 
 
-def _renamed(node: Node, name: str) -> Node:
+def _rename(node: Node, name: str) -> Node:
     node.name = name
     return node
 

@@ -27,6 +27,7 @@ def names_of(runs: Sequence[Run]) -> list[str]:
 
 def results(runs: Sequence[Run]) -> TextTable:
     """How each run ended: its best epoch, and loss and metrics on the parts that judge."""
+    # Runs of other tasks have other metrics: every one that any of them has is a column, empty where it is not.
     parts = [("validation", "val"), ("test", "test")]
     measures = [
         (part, name, f"{short} {name}")

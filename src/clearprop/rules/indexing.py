@@ -107,10 +107,10 @@ def getitem(x: Value, key: Key) -> Any:
     out = x if all(isinstance(k, slice) and k == slice(None) for k in parts) else getitem_(x, key=tuple(parts))
     if new_axes:
         out = expand_dims(out, tuple(new_axes))
-    return _gathered(out, *gathers[0], given) if gathers else out
+    return _gather(out, *gathers[0], given) if gathers else out
 
 
-def _gathered(x: Value, axis: int, indices: Value, given: tuple[Any, ...]) -> Any:
+def _gather(x: Value, axis: int, indices: Value, given: tuple[Any, ...]) -> Any:
     """x at the indices, whose axes stand where the axis stood, or first where NumPy has them first.
 
     That is where they and an integer are separated by what is neither, even by an Ellipsis that stands for nothing.
@@ -149,7 +149,7 @@ def _complete_slice(k: slice, n: Any) -> slice:
         if not range(start, stop, step):
             return slice(0, 0, 1)
         return slice(start, None if stop < 0 else stop, step)
-    start, stop = _bound(k.start, n, 0), _bound(k.stop, n, n)
+    start, stop = _bound_index(k.start, n, 0), _bound_index(k.stop, n, n)
     return slice(start, start if stop < start else stop, 1)
 
 
@@ -167,7 +167,7 @@ def _slice_step(k: slice) -> int:
     return step
 
 
-def _bound(b: Any, n: Any, missing: Any) -> Any:
+def _bound_index(b: Any, n: Any, missing: Any) -> Any:
     """A bound of a slice within 0 … n; what is compared here is guarded, where sizes are symbolic."""
     if b is None:
         return missing

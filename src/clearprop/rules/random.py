@@ -211,12 +211,29 @@ def key(seed: int) -> Any:
 
 
 def fold_in(key: Any, data: Value) -> Any:
-    """The key that belongs to `data` (an integer, such as a step number) under `key`."""
+    """The key that belongs to `data` under `key`: another one for every number, so that streams do not overlap.
+
+    key   two 32-bit words, shape (2,)
+    data  an integer from 0, such as the number of a step; the low 32 bits count
+
+    >>> import clearprop as cl
+    >>> key = cl.random.fold_in(cl.random.key(0), 7)
+    >>> key.shape, str(key.dtype)
+    ((2,), 'uint32')
+    """
     return fold_in_(key, data)
 
 
 def split(key: Any, n: int = 2) -> list[Any]:
-    """N independent keys from one."""
+    """N independent keys from one: those that belong to 0, 1, … under it.
+
+    key  two 32-bit words, shape (2,)
+    n    how many
+
+    >>> import clearprop as cl
+    >>> len(cl.random.split(cl.random.key(0), 3))
+    3
+    """
     return [fold_in_(key, i) for i in range(n)]
 
 
@@ -225,7 +242,17 @@ def _as_shape(shape: Dim | Shape) -> tuple[Any, ...]:
 
 
 def uniform(key: Any, shape: Shape = (), low: Value = 0.0, high: Value = 1.0, dtype: DTypeLike = np.float64) -> Any:
-    """Numbers uniform on [low, high): 24 random bits in float32, 53 in float64."""
+    """Numbers uniform on [low, high): 24 random bits in float32, 53 in float64.
+
+    key        two 32-bit words: same key, same bits
+    shape      of the numbers, an integer or a tuple; () is one number
+    low, high  the ends
+    dtype      float64 or float32
+
+    >>> import clearprop as cl
+    >>> cl.random.uniform(cl.random.key(0), (2,), low=-1.0, high=1.0)
+    Tensor([-0.16308578, -0.37063656])
+    """
     shape, dtype = _as_shape(shape), np.dtype(dtype)
     if dtype == np.float32:
         u = uniform_float32(random_bits(key, shape=shape))
@@ -237,18 +264,45 @@ def uniform(key: Any, shape: Shape = (), low: Value = 0.0, high: Value = 1.0, dt
 
 
 def normal(key: Any, shape: Shape = (), mean: Value = 0.0, std: Value = 1.0, dtype: DTypeLike = np.float64) -> Any:
-    """Normal numbers with the given mean and standard deviation, from 32 random bits each."""
+    """Normal numbers with the given mean and standard deviation, from 32 random bits each (AS 241, Wichura 1988).
+
+    key        two 32-bit words: same key, same bits
+    shape      of the numbers, an integer or a tuple; () is one number
+    mean, std  of the distribution
+    dtype      float64 or float32
+
+    >>> import clearprop as cl
+    >>> cl.random.normal(cl.random.key(0), (2,)).shape
+    (2,)
+    """
     z = astype(normal_quantile(random_bits(key, shape=_as_shape(shape))), dtype=np.dtype(dtype))
     plain = type(mean) in PYTHON_SCALARS and type(std) in PYTHON_SCALARS and (mean, std) == (0, 1)
     return z if plain else z * std + mean
 
 
 def bernoulli(key: Any, p: Value = 0.5, shape: Shape = ()) -> Any:
-    """Booleans that are true with probability p."""
+    """Booleans that are true with probability p.
+
+    key    two 32-bit words: same key, same bits
+    p      from 0 to 1
+    shape  of the booleans, an integer or a tuple
+
+    >>> import clearprop as cl
+    >>> cl.random.bernoulli(cl.random.key(0), 1.0, (3,))
+    Tensor([True, True, True])
+    """
     return uniform_float32(random_bits(key, shape=_as_shape(shape))) < p
 
 
 def permutation(key: Any, n: int) -> Any:
-    """The integers 0 … n − 1 in random order (int64 array)."""
+    """The integers 0 … n − 1 in random order (int64 array).
+
+    key  two 32-bit words: same key, same order
+    n    how many
+
+    >>> import clearprop as cl
+    >>> sorted(cl.random.permutation(cl.random.key(0), 4).tolist())
+    [0, 1, 2, 3]
+    """
     words = random_bits(raw(key), shape=(2, n)).astype(np.uint64)
     return np.argsort((words[0] << np.uint64(32)) | words[1], kind="stable")

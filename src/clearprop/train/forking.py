@@ -29,6 +29,7 @@ CHANGEABLE = ("learning_rate", *(name for name in SETTINGS if name != "lr"))
 
 def forked_job(run: Run, step: int, change: Mapping[str, Any], out: Path | None, callbacks: Sequence[Callback]) -> Job:
     """The job of a fork: that of the run from a step on, with some settings changed."""
+    # All that can be wrong is said before the run is replayed, which may take as long as training did.
     for name in change:
         if name not in CHANGEABLE:
             raise unknown_name("setting", name, CHANGEABLE, user_line())

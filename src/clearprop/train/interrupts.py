@@ -13,10 +13,12 @@ class TrainingInterrupted(KeyboardInterrupt):
 
     It is a KeyboardInterrupt, so a script stops, unless it asks for the run:
 
-    >>> try:                                                            # doctest: +SKIP
-    ...     run = cl.fit(model, (x, y), epochs=1000)
+    >>> import clearprop as cl
+    >>> try:
+    ...     raise cl.TrainingInterrupted(run="the run as far as it came")      # what cl.fit does after Ctrl-C
     ... except cl.TrainingInterrupted as stop:
-    ...     run = stop.run
+    ...     print(stop.run)
+    the run as far as it came
     """
 
     def __init__(self, run: Any) -> None:

@@ -31,8 +31,14 @@ def load(path: str | Path, template: Any = None) -> Run:
 
     Raises RunError for a folder that is no run, is damaged, or cannot be trusted.
 
-    >>> run = cl.load("runs/digits-1")                                  # doctest: +SKIP
-    >>> run.predict("new.csv")                                          # doctest: +SKIP
+    >>> import tempfile
+    >>> import clearprop as cl
+    >>> import numpy as np
+    >>> x = np.eye(2, dtype=np.float32)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = cl.fit(cl.nn.Dense(2, 2), (x, np.array([0, 1])), epochs=2, out=f"{folder}/run")
+    ...     cl.load(f"{folder}/run").status
+    'done'
     """
     folder = RunFolder(path)
     config, preprocessing, history = folder.config(), folder.preprocessing(), folder.history()

@@ -43,6 +43,7 @@ def suitable_loss(model: Any, data: Prepared) -> str:
     cross-entropy.  All other numbers: mse.  An iterable is judged by its first batch; one that can only be gone
     through once gets cross-entropy.
     """
+    # The targets decide: names, whole numbers, shares, other numbers; the outputs settle what two of them leave open.
     if data.preprocessing is not None:
         return suitable_measures(bool(data.preprocessing.class_names))[0]
     pair = data.train if isinstance(data.train, tuple) else _first_batch(data.train)

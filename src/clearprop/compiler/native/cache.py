@@ -92,7 +92,7 @@ def prepare(texts: Sequence[str]) -> None:
     folder = cache_folder()
     missing = [t for t in texts if kernel_key(t) not in _loaded and not _is_kept(folder, t)]
     if folder is not None and len(missing) >= HELPED:
-        from clearprop.compiler.native.kernel_abi import load
+        from clearprop.compiler.native.kernel_abi import load  # start-up time: Numba
 
         load()  # before the process forks, once for both
         missing = _long_ones_at_both_ends(missing)
@@ -240,7 +240,7 @@ def cache_folder() -> Path | None:
     except OSError as error:
         stats.note = _OFF.format(f"{folder}: {error.strerror}")
         return None
-    _bound(folder)
+    _bound_folder(folder)
     stats.folder = str(folder)
     return folder
 
@@ -254,7 +254,7 @@ STALE = 3600.0
 """Seconds after which a half-written file belongs to a process that was killed."""
 
 
-def _bound(folder: Path) -> None:
+def _bound_folder(folder: Path) -> None:
     """Remove the oldest entries when the folder has outgrown its limit, and what killed processes left."""
     files = []
     for file in filter(_is_ours, folder.iterdir()):

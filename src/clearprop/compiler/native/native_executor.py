@@ -29,6 +29,7 @@ _DTYPES = frozenset({"float32", "float64", "int64", "int32", "bool", "uint32", "
 
 def obstacle(program: Program) -> str | None:
     """The first primitive that has no native form, as a sentence; None if there is none."""
+    # In the order of the program, so that the reason named is the first that a reader of it meets.
     checked = {*program.inputs, *(eq.outputs[0] for eq in program.equations if eq.primitive.facts.source == "size")}
     for eq in program.equations:
         p = eq.primitive
