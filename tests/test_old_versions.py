@@ -40,8 +40,8 @@ BOUND = 2e-4
 NUMBER = re.compile(r"-?\d+\.\d+(e[+-]?\d+)?|-?\d+e[+-]?\d+")
 
 
-OTHER_BITS = {"streamed"}
-"""Runs whose last bits changed in 0.2, which adds long sums in blocks, with compensation."""
+OTHER_BITS = {"streamed", "layers"}
+"""Runs whose last bits changed in 0.2: long sums are added in blocks, and gates carry what they chose."""
 
 
 def recorded(name):

@@ -118,6 +118,14 @@ ARITHMETIC = [
         differentiated=False,
         variant="narrow",
     ),
+    Row(
+        "nan_or_zero",
+        (ANY,),
+        with_params(ONE, dtype=np.dtype("float64")),
+        elementwise(lambda x, dtype: x - x),
+        ulps=0,
+        analytic=False,
+    ),
 ]
 
 COMPARISON = [

@@ -6,12 +6,13 @@ from typing import Any
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import composite
-from clearprop.program.types import Type, Value
+from clearprop.program.types import Type, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.elementwise import (
     abs,
     as_floating,
+    astype,
     equal,
     exp,
     isfinite,
@@ -103,7 +104,8 @@ def sigmoid_cross_entropy(logits: Value, labels: Value, /) -> Any:
     """
     usual = maximum(logits, 0.0) - logits * labels + log1p(exp(-abs(logits)))
     missed = where(logits > 0, 1 - labels, labels)  # at ±∞: no loss where the label is met exactly
-    return where(isfinite(logits), usual, where(equal(missed, 0), 0.0, abs(logits)))
+    infinite = astype(where(equal(missed, 0), 0.0, abs(logits)), dtype=type_of(raw(usual)).dtype)
+    return where(isfinite(logits), usual, infinite)
 
 
 @composite(
