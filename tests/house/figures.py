@@ -29,9 +29,9 @@ class Figure:
 FIGURES = [
     Figure("share of the largest folder, %", lambda: round(100 * max(layout.folder_shares().values()), 1), 13, 13),
     Figure("own imports inside functions", layout.late_imports, 30, 30),
-    Figure("own imports inside functions, without a reason", layout.unreasoned_imports, 1, 0),
+    Figure("own imports inside functions, without a reason", layout.unreasoned_imports, 0, 0),
     Figure("class names that stand for several", layout.repeated_classes, 0, 0),
-    Figure("functions of modules named by a bare participle", layout.participles, 12, 0),
-    Figure("functions above complexity 12 without a comment", lambda: layout.uncommented(12), 12, 0),
-    Figure("public names without an example that runs", layout.without_example, 14, 0),
+    Figure("functions of modules named by a bare participle", layout.participles, 0, 0),
+    Figure("functions above complexity 12 without a comment", lambda: layout.uncommented(12), 0, 0),
+    Figure("public names without an example that runs", layout.without_example, 6, 0),
 ]
