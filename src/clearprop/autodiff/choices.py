@@ -85,7 +85,7 @@ def either(a: Choice | None, b: Choice | None) -> Choice | None:
 def pull_back_chosen(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any], choice: Choice | None) -> Any:
     """The cotangent of operand k, 0 where the output was not chosen; and what is chosen of the operand."""
     p, params = app.primitive, app.params
-    if choice is not None and p.name == "matmul":
+    if choice is not None and p.facts.product:
         return _through_product(app, k, g, y, xs, choice)
     c = p.pullback(k, g, y, xs, params)
     rule = p.rules[0 if p.variadic else k]

@@ -10,7 +10,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import cache
@@ -62,10 +62,10 @@ def write_file(path: Path, write: Callable[[BinaryIO], None]) -> None:
         raise
 
 
-def write_files(folder: Path, content: Mapping[str, bytes], after: Sequence[Path] = (), durable: bool = True) -> None:
+def write_files(folder: Path, content: Mapping[str, bytes], after: Sequence[Path] = ()) -> None:
     """Put several files into `folder`, each in one step, in their order: a later one is there only with those before.
 
-    They are there once the files `after` are durable, too.  With `durable=False` a loss of power may still take them.
+    They are there once the files `after` are durable, too.
     Raises RunError if one cannot be written.
     """
     temporary = {folder / name: _temporary(folder / name) for name in content}
@@ -73,12 +73,10 @@ def write_files(folder: Path, content: Mapping[str, bytes], after: Sequence[Path
     try:
         for path, data in zip(temporary, content.values(), strict=True):
             _write_new(temporary[path], data)
-        if durable:
-            _sync_all([*temporary.values(), *after])
+        _sync_all([*temporary.values(), *after])
         for path in temporary:
             temporary[path].replace(path)
-        if durable:
-            _sync(folder)
+        _sync(folder)
     except OSError as problem:
         _unlink(*temporary.values())
         raise cannot_write(path, problem) from None
@@ -167,11 +165,6 @@ def _remove_partial(folder: Path, pattern: str) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             _unlink(path)
-
-
-def remove_files(folder: Path, names: Iterable[str]) -> None:
-    """Remove the files of these names from `folder`, as far as they are there and that is allowed."""
-    _unlink(*(folder / name for name in names))
 
 
 def make_folder(path: Path) -> None:

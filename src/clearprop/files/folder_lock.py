@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clearprop.errors import RunError
+from clearprop.files.atomic import cannot_write
 
 _HELD: set[int] = set()
 _BUSY = (errno.EWOULDBLOCK, errno.EACCES)
@@ -20,8 +21,8 @@ _UNKNOWN = (errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EINVAL, errno.ENOLCK
 def hold_folder(path: Path) -> Iterator[None]:
     """Hold the folder until the block ends; no file is written for it, and a process that is killed lets it go.
 
-    Raises RunError where another process, or another thread of this one, holds it.  A file system without locks is
-    written without one.
+    Raises RunError where another process, or another thread of this one, holds it, or it cannot be opened.  A file
+    system without locks is written without one.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as name, hold_folder(Path(name)):
@@ -31,7 +32,10 @@ def hold_folder(path: Path) -> Iterator[None]:
         ...
     clearprop.errors.RunError: ...
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as problem:
+        raise cannot_write(path, problem) from None
     _HELD.add(descriptor)
     try:
         _lock(descriptor, path)

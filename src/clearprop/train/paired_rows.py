@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from clearprop import nn
 from clearprop.errors import ShapeError, user_line
 from clearprop.program.ir import Equation
 from clearprop.program.tracing import trace
@@ -49,9 +50,12 @@ def _batches(shape: Any, rows: Any) -> int:
 
 
 def require_paired_rows(measures: Iterable[Measure], outputs: NDArray[Any], y: NDArray[Any]) -> None:
-    """Raise ShapeError for a loss or a metric that would compare every row with every other."""
+    """Raise ShapeError for a loss or a metric that would compare every row with every other.
+
+    The losses of `cl.nn` refuse that themselves, and need not be traced for it.
+    """
     for measure in measures:
-        crossed = crossed_shapes(measure, outputs, y)
+        crossed = None if measure.name in nn.LOSSES else crossed_shapes(measure, outputs, y)
         if crossed is not None:
             a, b = (tuple("rows" if not isinstance(n, int) else n for n in shape) for shape in crossed)
             raise ShapeError(

@@ -29,8 +29,6 @@ from clearprop.train.training_loop import Callback, Loop, Plan
 
 _FREE = ("epochs", "patience", "min_delta", "source")
 """Settings that may differ where a run is resumed, and where the data came from."""
-
-
 _JOINED = "a last batch of one row joins the one before it: the network takes statistics of its batches"
 
 
