@@ -19,7 +19,7 @@ def loss(model, x):
 
 
 @cl.composite("elementwise", d_x=lambda g, x: g * (1 + 2 * x))
-def parabola(x, /):
+def x_plus_square(x, /):
     """x + x²."""
     return x + x * x
 
@@ -36,7 +36,7 @@ def of_network():
 
 def of_composite():
     x = cl.tensor([1.0, 2.0], name="x", requires_grad=True)
-    y = cl.sum(parabola(x)[::-1] * np.array([2.0, 3.0]))
+    y = cl.sum(x_plus_square(x)[::-1] * np.array([2.0, 3.0]))
     return cl.explain(y, wrt=x)
 
 
@@ -106,7 +106,7 @@ def test_operations_on_what_was_restored_come_after_its_own():
 
 
 def test_a_primitive_is_pickled_by_its_name():
-    assert pickle.loads(pickle.dumps(parabola)) is parabola
+    assert pickle.loads(pickle.dumps(x_plus_square)) is x_plus_square
     assert copy.deepcopy(cl.relu) is cl.relu
     declared = cl.custom_rule(x=lambda g: g)(lambda x: x)
     with pytest.raises((pickle.PicklingError, AttributeError)):
