@@ -1,6 +1,7 @@
 """The architecture: imports follow the layers, names stay callable, generated files are true, imports stay light."""
 
 import ast
+import functools
 import pkgutil
 import re
 import subprocess
@@ -54,9 +55,15 @@ def layer_of(module):
     return parts[1] if len(parts) > 1 and parts[0] == "clearprop" else None
 
 
+@functools.cache
+def parse(path):
+    """The syntax tree of a file, which many tests read."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imported(path):
     """Every module of the package that a file imports, in functions too; not what only type checkers see."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parse(path)
     hidden = {
         id(inner)
         for node in ast.walk(tree)
@@ -110,15 +117,19 @@ def test_no_file_waits_for_itself():
     assert not circles_of(graph)
 
 
+@functools.cache
 def imports_of(path):
     """Modules that a file imports anywhere, for types too: `from package import module` names the module."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    modules = []
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
-            yield from (a.name for a in node.names)
+            modules += [a.name for a in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             base = PACKAGE.parent.joinpath(*node.module.split("."))
-            for a in node.names:
-                yield f"{node.module}.{a.name}" if (base / f"{a.name}.py").exists() else node.module
+            modules += [
+                f"{node.module}.{a.name}" if (base / f"{a.name}.py").exists() else node.module for a in node.names
+            ]
+    return modules
 
 
 def circles_of(graph):
@@ -148,13 +159,13 @@ def test_circles_are_found(graph, circles):
 
 def face(folder):
     """The names that a folder's `__init__` hands on; one of them may be called like a file."""
-    tree = ast.parse((PACKAGE / folder / "__init__.py").read_text(encoding="utf-8"))
+    tree = parse(PACKAGE / folder / "__init__.py")
     return {a.asname or a.name for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names}
 
 
 def open_modules(folder):
     """The modules that the docstring of a folder opens to other folders."""
-    said = ast.get_docstring(ast.parse((PACKAGE / folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    said = ast.get_docstring(parse(PACKAGE / folder / "__init__.py")) or ""
     listed = re.search(r"Open to other folders[^:]*: ((?:[^.;]|\.\w)*)", said)
     return set(re.findall(r"`([\w.]+)`", listed[1])) if listed else set()
 
