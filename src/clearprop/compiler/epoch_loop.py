@@ -22,6 +22,7 @@ from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.lowering import lower
 from clearprop.compiler.memory_plan import make_plan
 from clearprop.compiler.native.library_kernels import collect, gather
+from clearprop.compiler.native.row_order import native_permutation
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.compiler.threads import get_threads
 from clearprop.errors import DTypeError, ShapeError, user_line
@@ -87,6 +88,8 @@ class NativeLoop:
     The carry (model, optimizer state, counters) is copied once and then lives in the loop's own arrays.  Data that are
     `trusted` were looked at as a whole before: the steps do not check their labels again.
     """
+
+    permutation = staticmethod(native_permutation)
 
     def __init__(
         self,

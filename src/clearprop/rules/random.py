@@ -305,4 +305,8 @@ def permutation(key: Any, n: int) -> Any:
     [0, 1, 2, 3]
     """
     words = random_bits(raw(key), shape=(2, n)).astype(np.uint64)
-    return np.argsort((words[0] << np.uint64(32)) | words[1], kind="stable")
+    keys = (words[0] << np.uint64(32)) | words[1]
+    order = np.argsort(keys)
+    ordered = keys[order]
+    # equal keys, which hardly ever come, stay as they are; a sort that always sees to that takes ten times as long
+    return np.argsort(keys, kind="stable") if (ordered[1:] == ordered[:-1]).any() else order

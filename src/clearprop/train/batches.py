@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -17,6 +17,8 @@ from clearprop.program.values import raw
 from clearprop.rules import random
 
 Batch: TypeAlias = tuple[Any, Any]
+Permutation: TypeAlias = Callable[[Any, int], Any]
+"""`permutation(key, n)`: `random.permutation`, or what gives the same integers faster."""
 
 
 class Feed(Protocol):
@@ -104,16 +106,16 @@ class ArrayFeed:
         """The arrays that hold the rows of every block."""
         return self.x, self.y
 
-    def order(self, epoch: int) -> NDArray[np.int64]:
+    def order(self, epoch: int, permute: Permutation = random.permutation) -> NDArray[np.int64]:
         """The rows in the order of epoch `epoch`."""
         if not self.shuffle:
             return np.arange(len(self.x))
-        order: NDArray[np.int64] = raw(random.permutation(random.fold_in(self.key, epoch), len(self.x)))
+        order: NDArray[np.int64] = raw(permute(random.fold_in(self.key, epoch), len(self.x)))
         return order
 
-    def blocks(self, epoch: int, _first: int) -> Iterator[Block]:
+    def blocks(self, epoch: int, _first: int, permute: Permutation = random.permutation) -> Iterator[Block]:
         """All rows, as the only block of an epoch."""
-        yield Block(self.x, self.y, self.order(epoch), 0)
+        yield Block(self.x, self.y, self.order(epoch, permute), 0)
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on."""
@@ -156,7 +158,7 @@ class BlockFeed:
         """Whether the last batch of some block is larger than the others."""
         return any(map(self.batching.joins, self.rows.sizes.tolist()))
 
-    def blocks(self, epoch: int, first: int) -> Iterator[Block]:
+    def blocks(self, epoch: int, first: int, permute: Permutation = random.permutation) -> Iterator[Block]:
         """The blocks of an epoch from the one on that holds batch number `first`; they share their memory."""
         key = random.fold_in(self.key, epoch)
         visited = raw(random.permutation(key, self.rows.blocks)) if self.shuffle else np.arange(self.rows.blocks)
@@ -164,7 +166,8 @@ class BlockFeed:
         for place in range(int(np.searchsorted(ends, first, side="right")), len(visited)):
             block = int(visited[place])
             x, y = self._read(block)
-            yield Block(x, y, self._order(key, block, len(x)), int(ends[place - 1]) if place else 0)
+            order = self._order(key, block, len(x), permute)
+            yield Block(x, y, order, int(ends[place - 1]) if place else 0)
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on."""
@@ -175,11 +178,11 @@ class BlockFeed:
     def _batches(self, blocks: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.array([self.batching.count(rows) for rows in self.rows.sizes[blocks].tolist()], np.int64)
 
-    def _order(self, key: Any, block: int, rows: int) -> NDArray[np.int64]:
+    def _order(self, key: Any, block: int, rows: int, permute: Permutation) -> NDArray[np.int64]:
         if not self.shuffle:
             return np.arange(rows)
         own = key if self.rows.blocks == 1 else random.fold_in(key, block)
-        order: NDArray[np.int64] = raw(random.permutation(own, rows))
+        order: NDArray[np.int64] = raw(permute(own, rows))
         return order
 
     def _read(self, block: int) -> Any:

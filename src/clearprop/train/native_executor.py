@@ -94,7 +94,7 @@ class _NativeEpochs:
             self.loop.load((state.model, state.optimizer, np.array(state.step)))
         stop = feed.count if last is None else min(last, feed.count)
         if state.batch < stop:
-            for block in feed.blocks(state.epoch, state.batch):
+            for block in feed.blocks(state.epoch, state.batch, self.loop.permutation):
                 state, paused = self._through(state, block, feed.batching, stop, pause)
                 if paused or state.batch >= stop:
                     break

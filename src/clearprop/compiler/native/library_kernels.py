@@ -208,6 +208,19 @@ def random_bits() -> Kernel:
     return Kernel.of(text, "key:u32 out:u32 total:size half:size")
 
 
+def random_keys() -> Kernel:
+    """A key of 64 bits for each of n rows: word 0 of the counter above word 1, as `random.permutation` has them."""
+    text = (
+        "def kernel(lo, hi, key, out):\n"
+        f"{_KEY_WORDS}"
+        "    for c in range(lo, hi):\n"
+        f"        x = u32(u32(c) + k0)\n        y = u32(u32({STREAM_BITS}) + k1)\n"
+        f"{_rounds('        ')}"
+        "        out[c] = (u64(x) << u64(32)) | u64(y)\n"
+    )
+    return Kernel.of(text, "key:u32 out:u64")
+
+
 def fold_in(index: str) -> Kernel:
     """A new key from a key and an integer: the generator at the counter (data, 1)."""
     text = (
