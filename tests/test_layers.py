@@ -198,7 +198,7 @@ def submodules():
 
 
 def public_names():
-    return [n for n in vars(cl) if not n.startswith("_")]
+    return [n for n in dir(cl) if not n.startswith("_")]
 
 
 MODULES_BY_DESIGN = {"errors", "random", "nn", "optim"}
@@ -209,7 +209,8 @@ def test_importing_every_submodule_shadows_no_public_name():
     code = f"""
 import importlib, types
 import clearprop as cl
-names = {{n: v for n, v in vars(cl).items() if not n.startswith("_") and not isinstance(v, types.ModuleType)}}
+names = {{n: getattr(cl, n) for n in dir(cl)}}
+names = {{n: v for n, v in names.items() if not isinstance(v, types.ModuleType)}}
 for name in {submodules()!r}:
     importlib.import_module(name)
 for name, value in names.items():
@@ -233,6 +234,43 @@ def test_importing_clearprop_is_light():
     code = f"import sys, clearprop; print([m for m in {HEAVY!r} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+LATE = ["nn", "optim", "train", "explanation", "exporting", "compiler", "data", "runs"]
+
+
+def test_importing_clearprop_loads_the_engine_alone():
+    code = f"import sys, clearprop; print([m for m in {LATE!r} if 'clearprop.' + m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_what_is_loaded_when_asked_for_is_what_type_checkers_are_told():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (choice,) = (node for node in tree.body if isinstance(node, ast.If))
+    told = {a.asname: node.module for node in choice.body for a in node.names}
+    table = {name: f"clearprop.{home}" for name, home in cl._HOMES.items()}
+    assert table == {name: f"clearprop.{name}" if home == "clearprop" else home for name, home in told.items()}
+
+
+@pytest.mark.parametrize("around", ["cl.vmap({})(cl.tensor([1.0]))", "cl.hessian({})(1.0)", "cl.compile({})(1.0)"])
+def test_names_may_be_asked_for_the_first_time_while_a_function_is_traced(around):
+    """Loading computes nothing that a trace would record."""
+    code = f"""
+import clearprop as cl
+from clearprop.primitives import Primitive
+
+def f(x):
+    call, Primitive.__call__ = Primitive.__call__, None
+    for name in dir(cl):
+        getattr(cl, name)
+    Primitive.__call__ = call
+    return x * cl.relu(x)
+
+print({around.format("f")}.shape)
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert out.returncode == 0, out.stderr
 
 
 def test_importing_the_engine_and_using_it_stays_light():

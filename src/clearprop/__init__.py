@@ -1,19 +1,20 @@
 """clearprop: backpropagation in the clear.
 
 Networks that train fast on a CPU, and gradients that can be opened: the chain-rule factors as formulas and as
-numbers, multiplied out, summed and checked.  Everything public is a name of this module.
+numbers, multiplied out, summed and checked.  Everything public is a name of this module.  What stands on the engine
+(networks, training, explanations, the compiler) is loaded when it is first asked for.
 """
 
+import importlib as _importlib
+import typing as _typing
+
 from clearprop import errors as errors
-from clearprop import nn as nn
-from clearprop import optim as optim
 from clearprop.arrays import Tensor as Tensor
 from clearprop.arrays import asarray as asarray
 from clearprop.arrays import tensor as tensor
 from clearprop.arrays.functions import *  # noqa: F403 - made from the registry; functions.pyi lists them
 from clearprop.autodiff.batching import vmap as vmap
 from clearprop.autodiff.custom import custom_rule as custom_rule
-from clearprop.autodiff.derivative_check import check_grads as check_grads
 from clearprop.autodiff.transforms import grad as grad
 from clearprop.autodiff.transforms import hessian as hessian
 from clearprop.autodiff.transforms import hvp as hvp
@@ -23,14 +24,7 @@ from clearprop.autodiff.transforms import per_example_grad as per_example_grad
 from clearprop.autodiff.transforms import value_and_grad as value_and_grad
 from clearprop.autodiff.transforms import vjp as vjp
 from clearprop.autodiff.trees import tree_map as tree_map
-from clearprop.compiler import ExecutorWarning as ExecutorWarning
-from clearprop.compiler import compile as compile
-from clearprop.compiler import get_threads as get_threads
-from clearprop.compiler import set_threads as set_threads
 from clearprop.errors import ClearpropError as ClearpropError
-from clearprop.explanation import explain as explain
-from clearprop.explanation import explain_update as explain_update
-from clearprop.exporting import export as export
 from clearprop.primitives import Zero as Zero
 from clearprop.primitives import composite as composite
 from clearprop.primitives import primitive as primitive
@@ -38,11 +32,48 @@ from clearprop.program.ir import Program as Program
 from clearprop.program.typechecking import typecheck as typecheck
 from clearprop.program.values import no_grad as no_grad
 from clearprop.rules import random as random
-from clearprop.runs.tensorboard import TensorBoard as TensorBoard
-from clearprop.train import Run as Run
-from clearprop.train import TrainingInterrupted as TrainingInterrupted
-from clearprop.train import fit as fit
-from clearprop.train import load as load
-from clearprop.train import lr_range_test as lr_range_test
+
+if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the table below says the same
+    from clearprop import nn as nn
+    from clearprop import optim as optim
+    from clearprop.autodiff.derivative_check import check_grads as check_grads
+    from clearprop.compiler import ExecutorWarning as ExecutorWarning
+    from clearprop.compiler import compile as compile
+    from clearprop.compiler import get_threads as get_threads
+    from clearprop.compiler import set_threads as set_threads
+    from clearprop.explanation import explain as explain
+    from clearprop.explanation import explain_update as explain_update
+    from clearprop.exporting import export as export
+    from clearprop.runs.tensorboard import TensorBoard as TensorBoard
+    from clearprop.train import Run as Run
+    from clearprop.train import TrainingInterrupted as TrainingInterrupted
+    from clearprop.train import fit as fit
+    from clearprop.train import load as load
+    from clearprop.train import lr_range_test as lr_range_test
+else:
+    _NAMES = {
+        "nn": "nn",
+        "optim": "optim",
+        "autodiff.derivative_check": "check_grads",
+        "compiler": "ExecutorWarning compile get_threads set_threads",
+        "explanation": "explain explain_update",
+        "exporting": "export",
+        "runs.tensorboard": "TensorBoard",
+        "train": "Run TrainingInterrupted fit load lr_range_test",
+    }
+    _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
+    _OWN = {name for name, value in globals().items() if name[0] != "_" and not isinstance(value, type(errors))}
+    __all__ = sorted(_OWN | {"errors", "random"} | _HOMES.keys())  # no folders, which imports leave here
+
+    def __getattr__(name: str) -> object:
+        """A name that is asked for the first time, from its home (PEP 562); from then on it is an ordinary name."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = _importlib.import_module(f"{__name__}.{_HOMES[name]}")
+        return globals().setdefault(name, module if _HOMES[name] == name else getattr(module, name))
+
+    def __dir__() -> list[str]:
+        return [*__all__, "__version__"]
+
 
 __version__ = "0.2.0.dev0"

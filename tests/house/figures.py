@@ -33,5 +33,5 @@ FIGURES = [
     Figure("class names that stand for several", layout.repeated_classes, 0, 0),
     Figure("functions of modules named by a bare participle", layout.participles, 0, 0),
     Figure("functions above complexity 12 without a comment", lambda: layout.uncommented(12), 0, 0),
-    Figure("public names without an example that runs", layout.without_example, 6, 0),
+    Figure("public names without an example that runs", layout.without_example, 0, 0),
 ]

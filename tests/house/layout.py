@@ -141,7 +141,7 @@ def public_objects():
     faces = {"": (cl, "clearprop"), "nn.": (cl.nn, "clearprop"), "optim.": (cl.optim, "clearprop")}
     faces["random."] = (cl.random, cl.random.__name__)  # a module, which names what it imports as well
     for prefix, (module, home) in faces.items():
-        for name, value in vars(module).items():
+        for name, value in ((name, getattr(module, name)) for name in dir(module)):
             own = str(getattr(value, "__module__", "")).startswith(home)
             if not name.startswith("_") and callable(value) and own and not inspect.ismodule(value):
                 found[prefix + name] = value

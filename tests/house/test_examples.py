@@ -6,7 +6,7 @@ import pytest
 
 import clearprop as cl
 
-NAMES = [n for n, v in vars(cl).items() if not n.startswith("_") and not isinstance(v, types.ModuleType)]
+NAMES = [n for n in dir(cl) if not n.startswith("_") and not isinstance(getattr(cl, n), types.ModuleType)]
 
 
 @pytest.mark.parametrize("name", NAMES)

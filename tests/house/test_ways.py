@@ -30,6 +30,7 @@ sys.setprofile(None)
 print(*sorted(entered))
 """
 NEURON = """
+cl.explain  # loads what it needs
 x = cl.tensor([1.0, -2.0, 3.0], name="x", requires_grad=True)
 w = cl.tensor([-3.0, -1.0, 2.0], name="w", requires_grad=True)
 b = cl.tensor(1.0, name="b", requires_grad=True)
