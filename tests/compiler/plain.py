@@ -99,6 +99,8 @@ NAMES: dict[str, Any] = {
     "accumulate": lambda total, x: total + x,
     "sgemm": _gemm("f32"),
     "dgemm": _gemm("f64"),
+    "private_sgemm": _gemm("f32"),
+    "private_dgemm": _gemm("f64"),
     "inf": math.inf,
     "nan": math.nan,
 }

@@ -15,7 +15,7 @@ from clearprop.compiler.kernel_text import compute_dtype, dtype_name
 from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.long_sums import long_sums
 from clearprop.compiler.memory_plan import Instruction, MemoryPlan
-from clearprop.compiler.native import thin_products
+from clearprop.compiler.native import blas, thin_products
 from clearprop.compiler.native.library_kernels import combine_parts, product
 from clearprop.compiler.schedule import Nest, steps_of
 from clearprop.compiler.simd_rows import LANES
@@ -107,9 +107,8 @@ class Binding:
         In a loop the products alone count, since a step without any is bound by memory, which both threads share.
         """
         products = self.multiply_adds() / MULTIPLY_ADDS
-        if awake:
-            return products >= TWO_THREADS
-        return products + self.elements() / ELEMENTS >= WAKING * TWO_THREADS
+        enough = products >= TWO_THREADS if awake else products + self.elements() / ELEMENTS >= WAKING * TWO_THREADS
+        return enough and blas.private_library() is not None
 
     def elements(self) -> int:
         """The elements that nests compute."""
@@ -199,7 +198,7 @@ class Binding:
         return KernelCall(kernel, row, addresses)
 
     def _product(self, op: Statement) -> None:
-        kernel = product(dtype_name(op.out.dtype))
+        kernel = product(dtype_name(op.out.dtype), private=self.threads > 1)
         for layout in product_layouts(op, self.number):
             if self._thin_product(op, layout):
                 continue

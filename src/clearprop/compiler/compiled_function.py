@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from clearprop.autodiff.trees import unflatten
 from clearprop.compiler.arguments import Arguments, Donated, Parameters
 from clearprop.compiler.executor_choice import warn_once
+from clearprop.compiler.process_lock import holds, process_lock
 from clearprop.compiler.specialisation import Specialisation, function_name
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.program.ir import Program
@@ -39,12 +39,15 @@ class Compiled:
         self.entries: dict[Any, _ReadyCall] = {}
         self.last: Specialisation | None = None
         self.info = CacheInfo()
-        self.lock = threading.RLock()
+        self.lock = process_lock()
+        self._given: tuple[Any, ...] = (f, donate, static, executor)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the program for these arguments, tracing it first if there is none yet."""
         if builder() is not None:
             return self.function(*args, **kwargs)
+        if holds(self.lock):  # a handler of a signal came in the middle of a call: its memory is in use
+            return self._second(*args, **kwargs)
         with self.lock:
             call = self._take(args, kwargs)
             entry = None if call.tracked else self._entry(call)
@@ -55,6 +58,11 @@ class Compiled:
             f"Compile the function that takes the gradient, or give x.detach()"
         )
         return self.function(*args, **kwargs)
+
+    @functools.cached_property
+    def _second(self) -> Compiled:
+        """The same function compiled once more, for calls in the middle of a call."""
+        return Compiled(*self._given)
 
     @property
     def _name(self) -> str:
@@ -152,17 +160,23 @@ class _ReadyCall:
     def run(self, call: Arguments) -> Any:
         """Execute, wrap the results, and mark donated tensors."""
         s = self.specialisation
-        results = self.execute(s.inputs(call.leaves))
-        if self.donated:
-            site = call_site()
-            for i in self.donated:
-                if isinstance(call.tensors[i], Node):
-                    call.tensors[i].value = Donated(site)
+        results = self.execute(s.inputs(call.leaves), self._giver(call) if self.donated else None)
         if s.all_out:
             return unflatten(s.out_structure, [Node.tensor(r) for r in results])
         values = iter(results)
         flat = [Node.tensor(next(values)) if m else v for v, m in zip(s.out_flat, s.out_mask, strict=True)]
         return unflatten(s.out_structure, flat)
+
+    def _giver(self, call: Arguments) -> Callable[[], None]:
+        """What marks donated tensors, before their memory is written: Ctrl-C may come as soon as it is."""
+        site = call_site()
+
+        def give() -> None:
+            for i in self.donated:
+                if isinstance(call.tensors[i], Node):
+                    call.tensors[i].value = Donated(site)
+
+        return give
 
 
 def compile(

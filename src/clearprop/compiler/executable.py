@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from clearprop.compiler.binding import Binding, KernelCall
-from clearprop.compiler.native import blas
 from clearprop.compiler.native.cache import kernel_address, module_text, prepare
-from clearprop.compiler.native.instruction_driver import DRIVER, drive, run_side_by_side
+from clearprop.compiler.native.instruction_driver import DRIVER, SERVE, TEAM, drive, run_side_by_side
+from clearprop.compiler.native.loader import register_private_blas
 from clearprop.compiler.refusals import REFUSALS
 from clearprop.compiler.thread_turns import Turns
 from clearprop.program.ir import Var
@@ -79,7 +79,10 @@ class Executable:
         after = [p or q for p, q in zip(parallel, [*parallel[1:], *parallel[:1]], strict=True)]
         fences = [self.threads > 1 and f for f in after]
         calls = [c for t in range(self.threads) for c in binding.thread_calls(t) if c is not None]
-        prepare([module_text(c.kernel.text, c.kernel.parameters) for c in calls] + [DRIVER])
+        if self.threads > 1:
+            register_private_blas()
+        drivers = [DRIVER, TEAM, SERVE] if self.threads > 1 else [DRIVER]
+        prepare([module_text(c.kernel.text, c.kernel.parameters) for c in calls] + drivers)
         self.tables = [InstructionTable(list(binding.thread_calls(t)), fences) for t in range(self.threads)]
         self.turns = Turns()
         if self.threads > 1:  # the last table holds the shares of both, one after the other
@@ -113,10 +116,10 @@ class Executable:
 
     def run(self, start: int, stop: int) -> None:
         """Steps start … stop − 1 in one native call."""
+        self.binding.status[0] = 0  # an interrupted call may have left a refusal that nobody heard
         self._run(start, stop)
         if self.binding.status[0]:
             refusal = REFUSALS[int(self.binding.status[0])]
-            self.binding.status[0] = 0
             raise refusal()
 
     def _run(self, start: int, stop: int) -> None:
@@ -126,30 +129,19 @@ class Executable:
         while start < stop:
             side_by_side, steps = self.turns.next(stop - start)
             began = time.perf_counter()
-            if side_by_side:
-                self._run_together(start, start + steps)
-            else:
-                with blas.threads(1):
-                    self._drive(-1, start, start + steps)
-            self.turns.note(side_by_side, steps, time.perf_counter() - began)
+            if self._ran(side_by_side, start, start + steps):
+                self.turns.note(side_by_side, steps, time.perf_counter() - began)
             start += steps
 
-    def _run_together(self, start: int, stop: int) -> None:
-        self.barrier[0] = 0
-        run_side_by_side(lambda: self._surely(start, stop), lambda: self._drive(1, start, stop))
-
-    def _surely(self, start: int, stop: int) -> None:
-        """The first thread's share, also if Ctrl-C comes just before: the second waits for it at the barriers."""
-        cursor = self.tables[0].cursor
-        cursor[0] = start - 1
-        interrupt: KeyboardInterrupt | None = None
-        while cursor[0] < start < stop:
-            try:
-                self._drive(0, start, stop)
-            except KeyboardInterrupt as raised:
-                interrupt = raised
-        if interrupt is not None:
-            raise interrupt
+    def _ran(self, side_by_side: bool, start: int, stop: int) -> bool:
+        """Run the shares of both threads, and say whether in the way that was wished."""
+        if not side_by_side:
+            self._drive(-1, start, stop)
+            return True
+        for table in self.tables:
+            table.call[:2] = start, stop
+        mine, theirs, both = (table.call for table in self.tables)
+        return run_side_by_side(mine, theirs, both, self.barrier)
 
     def _drive(self, thread: int, start: int, stop: int) -> None:
         t = self.tables[thread]

@@ -28,7 +28,7 @@ class ExecutorWarning(UserWarning):
 class Executor(Protocol):
     """What runs a program: bound to sizes first, then called with inputs."""
 
-    def bind(self, inputs: Sequence[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    def bind(self, inputs: Sequence[Any]) -> Callable[..., Sequence[Any]]:
         """What computes the outputs for inputs of these sizes."""
 
     def renew(self, hidden: Sequence[Any]) -> None:

@@ -22,7 +22,7 @@ class NumpyExecutor:
         self.name = name
         self.source, self.function = compile_numpy(lowered, name)
 
-    def bind(self, inputs: Sequence[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    def bind(self, inputs: Sequence[Any]) -> Callable[..., Sequence[Any]]:
         """What computes the outputs for inputs of these sizes: the same for all."""
         return self._run
 
@@ -30,7 +30,7 @@ class NumpyExecutor:
         """Take these arrays for the captured ones from now on."""
         self.hidden = list(hidden)
 
-    def _run(self, inputs: Sequence[Any]) -> Sequence[Any]:
+    def _run(self, inputs: Sequence[Any], give: Callable[[], None] | None = None) -> Sequence[Any]:
         with np.errstate(all="ignore"):
             try:
                 results: Sequence[Any] = self.function(*inputs, *self.hidden)
@@ -46,4 +46,6 @@ class NumpyExecutor:
                     where=user_line(),
                     try_="the same call without cl.compile, which names the operation",
                 ) from error
+            if give is not None:
+                give()
             return results

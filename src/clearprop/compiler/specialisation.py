@@ -43,8 +43,11 @@ class Specialisation:
         self.captures = Captures(function, self.lowered.captured)
         self.executor = choose_executor(self.lowered, self.name, self.captures, self.donations, executor)
 
-    def bind(self, leaves: Sequence[Any]) -> Callable[[Sequence[Any]], Sequence[Any]]:
-        """What computes the outputs for arrays of these sizes, if they are ones for which there are outputs."""
+    def bind(self, leaves: Sequence[Any]) -> Callable[..., Sequence[Any]]:
+        """What computes the outputs for arrays of these sizes, if they are ones for which there are outputs.
+
+        It is called with the inputs, and with what to do before donated memory is written.
+        """
         require_elements(self.lowered, self.environment(leaves))
         return self.executor.bind(self.inputs(leaves))
 

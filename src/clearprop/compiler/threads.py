@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,6 @@ from clearprop.compiler.native import blas
 from clearprop.errors import ArgumentError, user_line
 
 _chosen: list[int] = []
-SMALL = 1 << 24
-"""Multiply-adds up to which waking a sleeping thread of BLAS takes longer than it saves."""
 
 
 def get_threads() -> int:
@@ -38,8 +34,8 @@ def get_threads() -> int:
 def set_threads(n: int) -> None:
     """Use at most n threads from here on, in native loops and in the BLAS pools of NumPy and SciPy.
 
-    Results are the same bits for the same number of threads.  A loop that runs on two threads keeps the pools at one
-    meanwhile, so that processors are never oversubscribed.
+    Results are the same bits for the same number of threads.  Only this function sets the pools of NumPy and SciPy:
+    loops that run on two threads use a copy of BLAS that has none.
 
     >>> import clearprop as cl
     >>> before = cl.get_threads()
@@ -51,16 +47,6 @@ def set_threads(n: int) -> None:
     _chosen[:] = [_valid_count(n, user_line())]
     blas.set_threads(n)
     _set_scipy(n)
-
-
-@contextmanager
-def products_of(multiply_adds: int) -> Iterator[None]:
-    """Matrix products with this much work, one after the other, on as many threads of BLAS as are worth waking."""
-    if multiply_adds > SMALL:
-        yield
-        return
-    with blas.threads(1):
-        yield
 
 
 def _valid_count(n: Any, where: str) -> int:

@@ -5,7 +5,6 @@ The numerical derivatives know nothing of our rules: they are differences of the
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import numpy as np
 
 from clearprop.arrays import Tensor
 from clearprop.autodiff.tape import Slice
+from clearprop.compiler import process_lock
 from clearprop.explanation.chain_rule import Graph
 from clearprop.explanation.record import Check
 from clearprop.primitives import REGISTRY, Zero
@@ -157,7 +157,7 @@ def _complex_step(graph: Graph, part: Slice, node: Node, at: int) -> float | Non
     return float(out.imag / _TINY) if isinstance(out, complex) and np.isfinite(out.imag) else None
 
 
-_FILTERS = threading.Lock()
+_FILTERS = process_lock()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.compiler import process_lock
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.errors import ArgumentError, DataError
 from clearprop.program.values import raw
@@ -145,7 +145,7 @@ class BlockFeed:
         self.rows, self.batch_size, self.shuffle, self.key = rows, batch_size, shuffle, key
         self.batching = Batching(batch_size, least)
         self.buffers = rows.buffers()
-        self.turn = threading.RLock()
+        self.turn = process_lock()
         self._held: tuple[int, Any] = (-1, None)
 
     @property

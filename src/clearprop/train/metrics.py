@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import nn
-from clearprop.compiler import products_of
 from clearprop.data.encodings import NumberTarget
 from clearprop.data.parts import Part
 from clearprop.data.preprocessing import Preprocessing
@@ -150,8 +149,7 @@ def _name(function: Any) -> str:
 
 def outputs_of(model: Any, x: Any) -> NDArray[Any]:
     """The model's outputs for all rows of x, as an array; computed without history, some rows at a time."""
-    weights = sum(math.prod(shape_of(p)) for p in model.parameters().values())
-    with no_grad(), products_of(min(len(x), ROWS_AT_ONCE) * weights):
+    with no_grad():
         parts = [np.asarray(raw(model(x[i : i + ROWS_AT_ONCE]))) for i in range(0, len(x), ROWS_AT_ONCE)]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

@@ -5,7 +5,6 @@ Where the step cannot be compiled it runs as it is written, and says so once.
 
 from __future__ import annotations
 
-import threading
 import time
 import warnings
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.compiler import Compiled, ExecutorWarning, native_obstacle
+from clearprop.compiler import Compiled, ExecutorWarning, native_obstacle, process_lock
 from clearprop.errors import TraceError
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
@@ -34,7 +33,7 @@ def choose_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
     native loop has one set of arrays.
     """
     known: list[Executor] = []
-    turn = threading.RLock()  # a callback may replay in the thread that trains
+    turn = process_lock()  # a callback may replay in the thread that trains
 
     def run(state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
         with turn, feed.turn:
@@ -92,6 +91,7 @@ class _NativeEpochs:
         assert isinstance(feed, ArrayFeed | BlockFeed)  # the loop was made for it
         if state is not self.held:
             self.loop.load((state.model, state.optimizer, np.array(state.step)))
+        self.held = None  # until the end: an interrupt may come when the arrays have gone on
         stop = feed.count if last is None else min(last, feed.count)
         if state.batch < stop:
             for block in feed.blocks(state.epoch, state.batch, self.loop.permutation):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,48 @@ _PLACES = (  # of the wheels: Linux and Windows, macOS
 
 
 @functools.cache
-def library() -> tuple[Any, str]:
-    """The loaded library and the suffix of its symbols; falls back to SciPy's where NumPy's is absent."""
+def _found() -> tuple[Any, str, Path]:
+    """The loaded library, the suffix of its symbols, and its file; falls back to SciPy's where NumPy's is absent."""
     root = Path(np.__file__).parent.parent
     for folder, pattern, suffix in _PLACES:
         for path in sorted((root / folder).glob(pattern)):
             lib = ctypes.CDLL(str(path))
             if hasattr(lib, f"scipy_cblas_sgemm{suffix}"):
-                return lib, suffix
+                return lib, suffix, path
     raise ImportError("no OpenBLAS was found beside NumPy or SciPy")
 
 
-def gemm_address(dtype: str) -> int:
-    """The address of `cblas_sgemm` or `cblas_dgemm`."""
-    lib, suffix = library()
-    function = getattr(lib, f"scipy_cblas_{'s' if dtype == 'float32' else 'd'}gemm{suffix}")
+def library() -> tuple[Any, str]:
+    """The loaded library and the suffix of its symbols."""
+    return _found()[:2]
+
+
+@functools.cache
+def private_library() -> Any:
+    """A second copy of the same library, which always works on the caller's thread; None where none can be loaded.
+
+    How many threads a copy uses is one setting for the whole process.  Loops that divide their products among two
+    threads of their own need one; were it set in the copy that NumPy uses, products of other threads would meanwhile
+    have other last bits, and so would those of a forked child for ever.
+    """
+    _, suffix, path = _found()
+    try:
+        with tempfile.TemporaryDirectory(prefix="clearprop-") as name:
+            folder = Path(name)
+            for other in path.parent.iterdir():  # what the library needs is looked for beside it
+                if other != path:
+                    (folder / other.name).symlink_to(other)
+            copy = ctypes.CDLL(str(shutil.copyfile(path, folder / path.name)))
+    except OSError:
+        return None
+    getattr(copy, f"scipy_openblas_set_num_threads{suffix}")(1)
+    return copy
+
+
+def gemm_address(dtype: str, lib: Any = None) -> int:
+    """The address of `cblas_sgemm` or `cblas_dgemm`, in NumPy's copy of the library or in another."""
+    own, suffix = library()
+    function = getattr(lib or own, f"scipy_cblas_{'s' if dtype == 'float32' else 'd'}gemm{suffix}")
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
@@ -54,19 +81,6 @@ def set_threads(n: int) -> None:
     """Set how many threads the library uses."""
     lib, suffix = library()
     getattr(lib, f"scipy_openblas_set_num_threads{suffix}")(n)
-
-
-@contextmanager
-def threads(n: int) -> Iterator[None]:
-    """The library limited to n threads within the block."""
-    before = get_threads()
-    if before != n:
-        set_threads(n)
-    try:
-        yield
-    finally:
-        if before != n:
-            set_threads(before)
 
 
 def kernel_name() -> str:

@@ -18,7 +18,6 @@ import re
 import stat
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ import platformdirs
 from clearprop.compiler.kernels import Parameter
 from clearprop.compiler.native import blas, loader
 from clearprop.compiler.native.compile_process import helper
+from clearprop.compiler.process_lock import awaited_lock
 from clearprop.rules import random
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Statistics:
 stats = Statistics()
 _loaded: dict[str, int] = {}
 _modules: list[ModuleType] = []  # code compiled in this process lives as long as its module
-_lock = threading.RLock()
+_lock = awaited_lock()
 
 
 def module_text(kernel: str, parameters: Sequence[Parameter]) -> str:

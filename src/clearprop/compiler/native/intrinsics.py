@@ -163,6 +163,8 @@ def _gemm(symbol: str, real: Any) -> Any:
 
 
 sgemm, dgemm = _gemm("clearprop_sgemm", ir.FloatType()), _gemm("clearprop_dgemm", ir.DoubleType())
+private_sgemm = _gemm("clearprop_private_sgemm", ir.FloatType())
+private_dgemm = _gemm("clearprop_private_dgemm", ir.DoubleType())
 
 
 @intrinsic
@@ -175,6 +177,17 @@ def call(typing: Any, function: Any, row: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.uint64, types.uint64), generate
+
+
+@intrinsic
+def invoke(typing: Any, function: Any, a: Any, b: Any, c: Any) -> Any:
+    """Call a function of the C library at an address with up to three words; the int that it returns."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        ft = ir.FunctionType(_I32, [_I64] * 3)
+        return builder.call(builder.inttoptr(args[0], ft.as_pointer()), list(args[1:]))
+
+    return types.int32(*([types.uint64] * 4)), generate
 
 
 @intrinsic

@@ -11,9 +11,12 @@ def _sum(dtype: str, a: str, b: str) -> str:
     return f"{a} + {b}" if dtype in ("f32", "f64") else f"{dtype}(u64({a}) + u64({b}))"
 
 
-def product(dtype: str) -> Kernel:
-    """C = A·B for `batches` matrices, row-major, operands transposed by flag."""
-    call = "sgemm" if dtype == "f32" else "dgemm"
+def product(dtype: str, private: bool = False) -> Kernel:
+    """C = A·B for `batches` matrices, row-major, operands transposed by flag.
+
+    A share of one of two threads calls the `private` library, which has no threads of its own.
+    """
+    call = ("private_" if private else "") + ("sgemm" if dtype == "f32" else "dgemm")
     item = 4 if dtype == "f32" else 8
     text = (
         "def kernel(lo, hi, ta, tb, m, n, k, a, lda, b, ldb, c, ldc, sa, sb, sc):\n"

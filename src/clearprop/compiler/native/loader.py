@@ -9,15 +9,15 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import threading
 from collections.abc import Iterable
 from typing import Any
 
 import llvmlite.binding as llvm
 
 from clearprop.compiler.native import blas
+from clearprop.compiler.process_lock import awaited_lock
 
-_LOCK = threading.Lock()
+_LOCK = awaited_lock()
 
 
 @functools.cache
@@ -25,6 +25,13 @@ def register_blas() -> None:
     """Give LLVM the addresses of the matrix products, by the names that kernels call."""
     for dtype, symbol in (("float32", "clearprop_sgemm"), ("float64", "clearprop_dgemm")):
         llvm.add_symbol(symbol, blas.gemm_address(dtype))
+
+
+@functools.cache
+def register_private_blas() -> None:
+    """Likewise those of the private library, which two-threaded loops call."""
+    for dtype, symbol in (("float32", "clearprop_private_sgemm"), ("float64", "clearprop_private_dgemm")):
+        llvm.add_symbol(symbol, blas.gemm_address(dtype, blas.private_library()))
 
 
 @functools.cache
@@ -66,8 +73,8 @@ def _register_unreachable() -> None:
 def can_load(names: Iterable[str]) -> bool:
     """Whether all functions that an object calls can be found without Numba."""
     process = ctypes.CDLL(None)
-    ours = {"clearprop_sgemm", "clearprop_dgemm", *_UNREACHABLE}
-    return all(n.startswith("llvm.") or n in ours or hasattr(process, n) for n in names)
+    ours = ("llvm.", "clearprop_", *_UNREACHABLE)
+    return all(n.startswith(ours) or hasattr(process, n) for n in names)
 
 
 def load_object(symbol: str, code: bytes) -> int:

@@ -103,7 +103,7 @@ class NativeExecutor:
         for bound in self.bound.values():
             bound.place_hidden(self.hidden)
 
-    def bind(self, inputs: Sequence[Any]) -> Callable[[Sequence[Any]], list[Any]]:
+    def bind(self, inputs: Sequence[Any]) -> Callable[..., list[Any]]:
         """What computes the outputs for inputs of these sizes."""
         arrays = [*map(np.asarray, inputs), *self.hidden]
         sizes = tuple(a.shape for a in arrays)
@@ -161,8 +161,8 @@ class _BoundCall:
                 self.fresh.append((buffer, tuple(map(number, o.shape)), o.dtype))
             self.places.append((at[buffer], type_of(o).weak))
 
-    def run(self, inputs: Sequence[Any]) -> list[Any]:
-        """One call."""
+    def run(self, inputs: Sequence[Any], give: Callable[[], None] | None = None) -> list[Any]:
+        """One call; `give` is called before memory that was given away is written."""
         for i, name, small in self.small:
             fit_number(name, inputs[i], small, compares=False)
         arrays: list[np.ndarray[Any, Any]] = []
@@ -171,6 +171,8 @@ class _BoundCall:
                 value = np.asarray(value, dtype, order="C")
             arrays.append(_own(value, sys.getrefcount(value)) if donated else value)
         arrays += [_allocate(shape, dtype) for _, shape, dtype in self.fresh]
+        if give is not None:
+            give()
         self.patch([_address(a) for a in arrays])
         self.executable.run(0, 1)
         return [_result_of(arrays[i], weak) for i, weak in self.places]

@@ -1,0 +1,198 @@
+"""Ctrl-C, signals, threads and forks in the middle of compiled calls: the next call is right, and nothing hangs."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop.compiler import binding
+from clearprop.compiler.native import blas
+
+PROLOGUE = """
+import os
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+
+import clearprop as cl
+
+cl.set_threads(2)
+rng = np.random.default_rng(0)
+a, b = rng.normal(size=(2, 400, 400))
+compiled = cl.compile(lambda a, b: (cl.sum(cl.tanh(a @ b)), a @ b + 1), executor="numba")
+
+
+def call():
+    return [np.asarray(v).tobytes() for v in compiled(a, b)]
+
+
+x, y = rng.normal(size=(600, 300)).astype(np.float32), rng.integers(0, 4, 600)
+net = cl.nn.mlp([300, 256, 4])
+
+
+def fit():
+    run = cl.fit(net, (x, y), epochs=2, batch_size=64, validation=0.25)
+    return run.replay(run.steps).digest, [e["validation"]["loss"] for e in run.history]
+"""
+
+
+def says(code, *arguments, seconds=240):
+    """What a new process prints; one that hangs is a failure, and so is one that ends otherwise than by itself."""
+    script = PROLOGUE + textwrap.dedent(code)
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.split()
+
+
+INTERRUPTED = """
+    import random
+
+    work, count, rng = {"call": call, "fit": fit}[sys.argv[1]], int(sys.argv[2]), random.Random(int(sys.argv[3]))
+    want = work()
+    began = time.perf_counter()
+    assert work() == want
+    took = time.perf_counter() - began
+
+
+    def press():
+        for _ in range(count):
+            time.sleep(rng.random() * took * 1.2)
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+    keys = threading.Thread(target=press)
+    wrong = stopped = 0
+    while True:
+        try:
+            if keys.ident is None:
+                keys.start()
+            while keys.is_alive():
+                wrong += work() != want
+            break
+        except KeyboardInterrupt:
+            stopped += 1
+    print(wrong, stopped > 0, work() == want, len(os.sched_getaffinity(0)) == os.cpu_count() or "pinned")
+"""
+
+
+@pytest.mark.parametrize("work", ["call", "fit"])
+def test_ctrl_c_at_any_moment(work):
+    assert says(INTERRUPTED, work, 12, 7)[:3] == ["0", "True", "True"]
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("work", ["call", "fit"])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_hundred_interrupts(work, seed):
+    assert says(INTERRUPTED, work, 100, seed, seconds=1200)[:3] == ["0", "True", "True"]
+
+
+def test_a_handler_of_a_signal_computes_in_the_middle_of_a_call():
+    found = says("""
+        want, inside = call(), []
+
+
+        def compute(*_):
+            inside.append(call())
+            signal.setitimer(signal.ITIMER_REAL, 0.001 * (1 + len(inside) % 7))
+
+
+        signal.signal(signal.SIGALRM, compute)
+        signal.setitimer(signal.ITIMER_REAL, 0.002)
+        outside = [call() for _ in range(15)]
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(all(o == want for o in outside), bool(inside), all(i == want for i in inside))
+    """)
+    assert found == ["True", "True", "True"]
+
+
+FORKED = """
+    want, started = (call(), fit()), threading.Event()
+    count, over = int(sys.argv[1]), threading.Event()
+
+
+    def compute():
+        while not over.is_set():
+            assert (call(), fit()) == want
+            started.set()
+
+
+    other = threading.Thread(target=compute)
+    other.start()
+    started.wait()
+    good = 0
+    for k in range(count):
+        time.sleep(0.002 * k)
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(60)
+            os._exit(0 if (call(), fit(), float(np.sum(a @ b))) == (*want, float(np.sum(a @ b))) else 1)
+        good += os.waitpid(pid, 0)[1] == 0
+    over.set()
+    other.join()
+    print(good)
+"""
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.verify)])
+def test_children_of_forks_while_another_thread_computes(count):
+    assert says(FORKED, count, seconds=1200) == [str(count)]
+
+
+def test_two_threaded_calls_leave_the_products_of_other_threads_alone():
+    found = says("""
+        big = rng.normal(size=(600, 900))
+        want, bits, over = call(), (big @ big.T[:, :500]).tobytes(), threading.Event()
+
+
+        def compute():
+            while not over.is_set():
+                call()
+
+
+        other = threading.Thread(target=compute)
+        other.start()
+        same = all((big @ big.T[:, :500]).tobytes() == bits for _ in range(25))
+        over.set()
+        other.join()
+        print(same, call() == want)
+    """)
+    assert found == ["True", "True"]
+
+
+def test_where_the_library_cannot_be_copied_one_thread_works(monkeypatch):
+    monkeypatch.setattr(blas, "private_library", lambda: None)
+    monkeypatch.setattr(binding, "TWO_THREADS", 0)
+    before = cl.get_threads()
+    cl.set_threads(2)
+    try:
+        compiled = cl.compile(lambda x: cl.sum(x @ x), executor="numba")
+        x = np.arange(4096.0).reshape(64, 64)
+        assert float(compiled(x)) == float(np.sum(x @ x))
+        assert {b.executable.threads for b in compiled.last.executor.bound.values()} == {1}
+    finally:
+        cl.set_threads(before)
+
+
+def test_an_interrupted_call_has_given_its_memory_away(monkeypatch):
+    """What was donated may hold new numbers as soon as native code has run, so it is marked before."""
+    compiled = cl.compile(lambda w: w * 2.0, donate=(0,), executor="numba")
+    w = compiled(cl.tensor([1.0, 2.0]))
+    compiled(cl.tensor([1.0, 2.0]))
+    bound = next(iter(compiled.last.executor.bound.values()))
+
+    def interrupted(start, stop):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bound.executable, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compiled(w)
+    with pytest.raises(cl.ClearpropError, match="donated"):
+        float(w[0])
