@@ -14,6 +14,5 @@ from clearprop.compiler.helper_text import closed_helpers as closed_helpers
 from clearprop.compiler.helper_text import helper_source as helper_source
 from clearprop.compiler.lowering import lower as lower
 from clearprop.compiler.numpy_source import NumpySource as NumpySource
-from clearprop.compiler.process_lock import process_lock as process_lock
 from clearprop.compiler.threads import get_threads as get_threads
 from clearprop.compiler.threads import set_threads as set_threads

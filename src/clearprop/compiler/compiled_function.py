@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 from clearprop.autodiff.trees import unflatten
 from clearprop.compiler.arguments import Arguments, Donated, Parameters
 from clearprop.compiler.executor_choice import warn_once
-from clearprop.compiler.process_lock import holds, process_lock
 from clearprop.compiler.specialisation import Specialisation, function_name
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.program.ir import Program
+from clearprop.program.process_lock import holds, process_lock
 from clearprop.program.tracing import builder
 from clearprop.program.values import Node, call_site
 
@@ -141,6 +142,36 @@ class Compiled:
 
     def __repr__(self) -> str:
         return f"<compiled {self._name}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """A decorated function is found by its name; of another the function is kept, and compiled where it arrives.
+
+        Raises ArgumentError for a function that no other process finds by its name.
+        """
+        found = _by_name(self.function)
+        if found is self:
+            return str(self.function.__qualname__)
+        if found is not self.function:
+            raise ArgumentError(
+                f"the compiled function {self._name} cannot be pickled",
+                expected="a function at the top of a module, which another process finds by its name",
+                got="a lambda, or a function inside a function",
+                where=user_line(),
+                try_="def step(...): ... at the top of a module, then cl.compile(step)",
+            )
+        return Compiled, self._given
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
+        return self  # as functions are copied
+
+    def __copy__(self) -> Compiled:
+        return self
+
+
+def _by_name(function: Any) -> Any:
+    """What stands under the name that a function has in its module."""
+    names = [getattr(function, "__module__", None), *getattr(function, "__qualname__", "<none>").split(".")]
+    return functools.reduce(lambda found, name: getattr(found, name, None), names[1:], sys.modules.get(str(names[0])))
 
 
 ENTRIES = 256

@@ -14,10 +14,10 @@ import numpy as np
 
 from clearprop.arrays import Tensor
 from clearprop.autodiff.tape import Slice
-from clearprop.compiler import process_lock
 from clearprop.explanation.chain_rule import Graph
 from clearprop.explanation.record import Check
 from clearprop.primitives import REGISTRY, Zero
+from clearprop.program.process_lock import process_lock
 from clearprop.program.types import PYTHON_SCALARS, is_floating
 from clearprop.program.values import RECORDING, Application, Node, raw
 

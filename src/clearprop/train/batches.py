@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.compiler import process_lock
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.errors import ArgumentError, DataError
+from clearprop.program.process_lock import process_lock
 from clearprop.program.values import raw
 from clearprop.rules import random
 

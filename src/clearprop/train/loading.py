@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -21,6 +22,7 @@ from clearprop.train.metrics import METRICS, Measure, find_loss, measures_for
 from clearprop.train.planning import job_for, optimizer_for
 from clearprop.train.run import Run, Workings
 from clearprop.train.training import train_fork
+from clearprop.train.training_loop import Plan
 
 
 def load(path: str | Path, template: Any = None) -> Run:
@@ -50,12 +52,12 @@ def load(path: str | Path, template: Any = None) -> Run:
     settings = config.settings
     loss = find_loss(settings.loss) if settings.loss in nn.LOSSES else None
     known = [name for name in settings.metrics if name in METRICS]
-    job = _job_maker(folder, config, model, loss, optimizer, preprocessing)
+    job = partial(_job, folder, config, model, loss, optimizer, preprocessing)
     workings = Workings(
         optimizer=optimizer,
         loss=loss,
         metrics=measures_for(known, preprocessing),
-        plan=lambda: make_plan(job()),
+        plan=partial(_plan, job),
         standing=standing,
         job=job,
         fork=train_fork,
@@ -109,28 +111,28 @@ def _networks(folder: RunFolder, config: Config, template: Any, optimizer: Any) 
     return model, optimizer.eval_params(standing.state.optimizer, standing.state.model), standing
 
 
-def _job_maker(
+def _job(
     folder: RunFolder, config: Config, model: Any, loss: Measure | None, optimizer: Any, fitted_before: Any
-) -> Callable[[], Job]:
-    """A function that makes the job when it is asked for, and says what is missing if it cannot."""
-
-    def make() -> Job:
-        if config.command is None or loss is None or optimizer is None:
-            raise RunError(
-                "the data of this run are not at hand",
-                expected="a run of `clearprop train`, or one that cl.fit returned",
-                got="a run of cl.fit, loaded from its folder",
-                where=str(folder.path),
-                try_="run = cl.fit(model, data, ..., resume=folder), which brings data and loss along",
-            )
-        data = data_again(config, str(folder.path))
-        metrics = measures_for(config.settings.metrics, fitted_before)
-        made = job_for(
-            data, config.settings, model, optimizer=optimizer, loss=loss, metrics=metrics, command=config.command
+) -> Job:
+    """The job, made again when it is asked for; RunError says what is missing if it cannot be."""
+    if config.command is None or loss is None or optimizer is None:
+        raise RunError(
+            "the data of this run are not at hand",
+            expected="a run of `clearprop train`, or one that cl.fit returned",
+            got="a run of cl.fit, loaded from its folder",
+            where=str(folder.path),
+            try_="run = cl.fit(model, data, ..., resume=folder), which brings data and loss along",
         )
-        return fit_to_model(made)
+    data = data_again(config, str(folder.path))
+    metrics = measures_for(config.settings.metrics, fitted_before)
+    made = job_for(
+        data, config.settings, model, optimizer=optimizer, loss=loss, metrics=metrics, command=config.command
+    )
+    return fit_to_model(made)
 
-    return make
+
+def _plan(job: Callable[[], Job]) -> Plan:
+    return make_plan(job())
 
 
 def command_of(config: Config, where: str) -> dict[str, Any]:

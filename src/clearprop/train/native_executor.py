@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.compiler import Compiled, ExecutorWarning, native_obstacle, process_lock
+from clearprop.compiler import Compiled, ExecutorWarning, native_obstacle
 from clearprop.errors import TraceError
+from clearprop.program.process_lock import process_lock
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.runs.state import State

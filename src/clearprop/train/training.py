@@ -22,7 +22,7 @@ from clearprop.runs.state import State
 from clearprop.train.batches import ArrayFeed, BlockFeed
 from clearprop.train.forking import forked_job
 from clearprop.train.interrupts import TrainingInterrupted
-from clearprop.train.job import Job, fit_to_model, make_plan
+from clearprop.train.job import Job, JobAtHand, fit_to_model, make_plan
 from clearprop.train.metrics import evaluate_part
 from clearprop.train.run import Run, Workings
 from clearprop.train.training_loop import Callback, Loop, Plan
@@ -211,7 +211,8 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
         loop.folder.finish(to_bytes(model), summary)
     forked_from = None if job.origin is None else job.origin.standing.state
     start = first if config.forked is None else forked_from
-    workings = Workings(job.optimizer, job.loss, job.metrics, lambda: plan, start, standing, lambda: job, train_fork)
+    held = JobAtHand(job, plan)
+    workings = Workings(job.optimizer, job.loss, job.metrics, held.plan, start, standing, held, train_fork)
     path = loop.folder.path if loop.folder else None
     last = plan.shown(loop.state)
     run = Run(model, last, loop.history, summary, config, job.data.preprocessing, path, workings)

@@ -21,7 +21,7 @@ _PLACES = (  # of the wheels: Linux and Windows, macOS
 
 
 @functools.cache
-def _found() -> tuple[Any, str, Path]:
+def _openblas() -> tuple[Any, str, Path]:
     """The loaded library, the suffix of its symbols, and its file; falls back to SciPy's where NumPy's is absent."""
     root = Path(np.__file__).parent.parent
     for folder, pattern, suffix in _PLACES:
@@ -34,7 +34,7 @@ def _found() -> tuple[Any, str, Path]:
 
 def library() -> tuple[Any, str]:
     """The loaded library and the suffix of its symbols."""
-    return _found()[:2]
+    return _openblas()[:2]
 
 
 @functools.cache
@@ -45,7 +45,7 @@ def private_library() -> Any:
     threads of their own need one; were it set in the copy that NumPy uses, products of other threads would meanwhile
     have other last bits, and so would those of a forked child for ever.
     """
-    _, suffix, path = _found()
+    _, suffix, path = _openblas()
     try:
         with tempfile.TemporaryDirectory(prefix="clearprop-") as name:
             folder = Path(name)

@@ -30,7 +30,7 @@ import platformdirs
 from clearprop.compiler.kernels import Parameter
 from clearprop.compiler.native import blas, loader
 from clearprop.compiler.native.compile_process import helper
-from clearprop.compiler.process_lock import awaited_lock
+from clearprop.program.process_lock import awaited_lock
 from clearprop.rules import random
 
 if TYPE_CHECKING:

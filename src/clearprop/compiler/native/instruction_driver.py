@@ -19,7 +19,7 @@ import numpy as np
 
 from clearprop.compiler.native.cache import kernel_address
 from clearprop.compiler.native.compile_process import PARTNER
-from clearprop.compiler.process_lock import process_lock
+from clearprop.program.process_lock import process_lock
 
 DRIVER = '''"""Generated; do not edit."""
 
