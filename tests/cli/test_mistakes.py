@@ -228,8 +228,9 @@ a resumed run keeps its settings
     "unknown option": (
         nothing, ("train", "iris", "--epoch", "1"), """\
 no option named '--epoch'
-  expected  one of: --activation, --batch-size, --config, --decimal, --delimiter, --dropout, --encoding, --epochs, \
---fork, --header, --hidden, --json, --l1, --l2, --learning-rate, --lr, --memory, --missing, --optimizer, --out, \
+  expected  one of: --activation, --batch-size, --config, --decimal, --delimiter, --drop, --dropout, --encoding, \
+--epochs, --fork, --header, --hidden, --json, --kind, --l1, --l2, --learning-rate, --lr, --memory, --missing, --only, \
+--optimizer, --out, \
 --patience, --resume, --seed, \
 --target, --task, --test, --val
   got       '--epoch'
@@ -264,8 +265,8 @@ the config 'train.toml' cannot be read
     "unknown key": (
         toml("hiden = [3]"), ("config", "train.toml"), """\
 no setting named 'hiden'
-  expected  one of: activation, batch_size, data, decimal, delimiter, dropout, encoding, epochs, header, \
-hidden, l1, l2, lr, memory, missing, optimizer, patience, seed, target, task, test, val
+  expected  one of: activation, batch_size, data, decimal, delimiter, drop, dropout, encoding, epochs, header, \
+hidden, kind, l1, l2, lr, memory, missing, only, optimizer, patience, seed, target, task, test, val
   got       'hiden'
   where     train.toml
   try       'hidden', the nearest name"""),

@@ -28,7 +28,7 @@ TYPES = {
     "truth": (polars.Series([None, False] * 15), "boolean", [np.nan, 0.0]),
     "text": (polars.Series(["u", None] * 15), "category", ["u", None]),
     "categorical": (polars.Series(["u", "é"] * 15, dtype=polars.Categorical), "category", ["u", "é"]),
-    "date": (polars.Series([datetime.date(2024, 1, 2), None] * 15), "category", ["2024-01-02", None]),
+    "date": (polars.Series([datetime.date(2024, 1, 2), None] * 15), "time", [1704153600.0, np.nan]),
 }
 
 

@@ -82,7 +82,7 @@ def test_kinds_missing_values_and_dropped_columns(tmp_path):
     }
     assert {d.name: d.reason for d in table.dropped} == {
         "id": "it counts the rows",
-        "name": "it identifies rows: 30 different texts in 30 rows",
+        "name": "it identifies rows: 30 different texts in 30 rows (--kind says otherwise)",
         "same": "it is constant: 7",
         "none": "it holds no value",
     }

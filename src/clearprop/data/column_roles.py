@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -14,12 +15,16 @@ from clearprop.data.columns import (
     ColumnKind,
     Frame,
     Locator,
+    as_category,
     as_number,
     is_number,
     name_list,
     number_text,
     quantity,
 )
+from clearprop.data.kinds.choice import AS_THEY_ARE, TARGET_KINDS, TIMES, ColumnChoice, levels_in, word_without_place
+from clearprop.data.kinds.lists import SIGNS, list_sign
+from clearprop.data.kinds.times import LONGEST_TIME, as_time, require_one_order, time_evidence
 from clearprop.errors import DataError, nearest, unknown_name
 
 Task = Literal["classification", "regression"]
@@ -32,6 +37,12 @@ FEW_VALUES = 20
 """Text with at most this many distinct values is never taken for an identifier."""
 MOST_TEXTS = 65_536
 """A column of more different texts than this is left out, and so many classes cannot be learned."""
+MOST_LEVELS = 100
+"""A category column has features for at most this many levels, the most frequent ones."""
+INDICATOR_SHARE = 0.05
+"""A column gets an indicator of missing values if more than this share of its training values is missing."""
+_IDENTIFIER = re.compile(r"(?:.*[_\s.-])?(?i:id|uuid|guid)|.*[a-z](?:Id|ID)")
+"""Names of columns that tell rows, customers, houses apart: what such numbers count up to means nothing."""
 _COUNTER = re.compile(r"(unnamed.*|column 1|index|id|.*_id|row.*|no\.?|nr\.?|number)", re.IGNORECASE)
 
 
@@ -44,8 +55,26 @@ class Dropped:
     missing: int = 0
 
 
-def choose_target(frame: Frame, asked: str | None) -> tuple[str, str]:
-    """The name of the target and the sentence that announces it.  Raises DataError for an unknown name."""
+def choose_target(frame: Frame, asked: str | None, choice: ColumnChoice = AS_THEY_ARE) -> tuple[str, str]:
+    """The name of the target and the sentence that announces it.
+
+    Raises DataError for an unknown name, and for a target of which something is said that holds for features alone.
+    """
+    name, note = _target_name(frame, asked)
+    kind = choice.kind_of(name)
+    if name in choice.drop or kind not in ("", *TARGET_KINDS):
+        said = "--drop" if name in choice.drop else f"--kind {name}={kind}"
+        raise DataError(
+            f"{name!r} is the target, for which {said} cannot be",
+            expected="a feature; of a target, " + " or ".join(f"--kind {name}={kind}" for kind in TARGET_KINDS),
+            got=said,
+            where=frame.source,
+            try_="--target with another column",
+        )
+    return name, note
+
+
+def _target_name(frame: Frame, asked: str | None) -> tuple[str, str]:
     if asked is not None:
         if asked not in frame.names:
             raise _no_column(frame, asked)
@@ -79,9 +108,10 @@ class ColumnFacts:
     """What a column holds in all its rows: enough to decide whether it is used, and as what.
 
     `distinct` is the number of different values that are there (None: more than `MOST_TEXTS`); of numbers that are no
-    target it is only told whether it is 0, 1 or more.  `first` is a value that is there, `whole` says that all are
-    whole numbers, `counts` that they count the rows; `spellings` in how many ways the values of a target are written
-    (0: not known); `slip` is the first text that is no number, and where it stands.
+    target, and not named as identifiers are, it is only told whether it is 0, 1 or more.  `first` is a value that is
+    there, `whole` says that all are whole numbers, `counts` that they count the rows; `spellings` in how many ways the
+    values of a target are written (0: not known); `slip` is the first text that is no number, and where it stands.
+    `use` is that of the column, and `asked` what the user says that it is.
     """
 
     name: str
@@ -94,14 +124,26 @@ class ColumnFacts:
     counts: bool = False
     spellings: int | None = 0
     slip: tuple[str, str] | None = None
+    use: str = ""
+    asked: str = ""
 
 
-def feature_facts(column: Column) -> ColumnFacts:
+def is_identifier(name: str) -> bool:
+    """Whether a column is named as identifiers are.
+
+    >>> [is_identifier(name) for name in ("customer_id", "PassengerId", "uuid", "acid", "paid")]
+    [True, True, True, False, False]
+    """
+    return _IDENTIFIER.fullmatch(name) is not None
+
+
+def feature_facts(column: Column, asked: str = "") -> ColumnFacts:
     """The facts of a feature column that is held in memory."""
     present = column.present
     some = len(present) > 0
-    if column.kind == "category":
-        distinct = len(set(present.tolist()))
+    if column.kind == "category" or (column.kind == "number" and is_identifier(column.name)):
+        number = len(set(present.tolist()))
+        distinct = number if column.kind == "category" or number <= MOST_TEXTS else None
     else:
         distinct = 0 if not some else 1 if present.min() == present.max() else 2
     return ColumnFacts(
@@ -111,7 +153,10 @@ def feature_facts(column: Column) -> ColumnFacts:
         present=len(present),
         distinct=distinct,
         first=present[0] if some else None,
+        whole=column.kind == "number" and bool(np.all(present == np.round(present))),
         counts=column.kind == "number" and counts_rows(column.values, 0, None),
+        use=column.use,
+        asked=asked,
     )
 
 
@@ -211,31 +256,65 @@ def text_in_regression(name: str, text: str, where: str) -> DataError:
 
 def drop_reason(facts: ColumnFacts, is_array: bool) -> str:
     """Why a feature column is left out; empty if it is used.  Columns of arrays are all used."""
+    # From what nobody can use to what somebody may want: what is asked for is left out for the former alone.
     if is_array:
         return ""
     if not facts.present:
         return "it holds no value"
-    if facts.distinct == 1:
+    if facts.distinct == 1 and facts.rows - facts.present <= INDICATOR_SHARE * facts.rows:
         return f"it is constant: {_value_text(facts.kind, facts.first)}"
-    if facts.kind == "category":
-        if facts.distinct is None or facts.distinct > MOST_TEXTS:
-            return f"it holds more than {MOST_TEXTS:,} different texts"
-        if facts.distinct > FEW_VALUES and 2 * facts.distinct > facts.present:
-            return f"it identifies rows: {facts.distinct} different texts in {facts.present} rows"
+    if facts.kind == "category" and (facts.distinct is None or facts.distinct > MOST_TEXTS):
+        return f"it holds more than {MOST_TEXTS:,} different texts"
+    if facts.asked or facts.use:
+        return ""
+    if facts.kind == "category" and _identifies(facts):
+        use = f"--kind {facts.name}=text reads it" if " " in str(facts.first).strip() else "--kind says otherwise"
+        return f"it identifies rows: {facts.distinct} different texts in {facts.present} rows ({use})"
     if facts.counts and facts.present == facts.rows > 2 and _COUNTER.fullmatch(facts.name):
         return "it counts the rows"
+    if facts.kind == "number" and facts.whole and is_identifier(facts.name) and _identifies(facts):
+        number = f"more than {MOST_TEXTS:,}" if facts.distinct is None else f"{facts.distinct}"
+        return f"it identifies rows: {number} different numbers in {facts.present} rows (--kind says otherwise)"
     return ""
 
 
+def _identifies(facts: ColumnFacts) -> bool:
+    """Whether most values are of one row alone."""
+    return facts.distinct is None or (facts.distinct > FEW_VALUES and 2 * facts.distinct > facts.present)
+
+
 def _value_text(kind: str, value: object) -> str:
+    if kind == "time":
+        return repr(as_category(Column("", "time", np.array([value], dtype=np.float64))).values[0])
     return repr(value) if kind == "category" else number_text(float(str(value)))
 
 
-def used_column(column: Column, place: Locator) -> Column:
-    """The column, checked: numbers are finite, and text is not numbers with a few slips among them.
+def used_column(column: Column, place: Locator, source: str = "", asked: str = "") -> Column:
+    """The column as what it is asked to be, or shows to be, and checked as `checked_column` does it.
 
-    Raises DataError, with the row, for an infinite number, and for text in a column that otherwise holds
-    numbers: see `is_mixed`.
+    Raises DataError, with the row, for an infinite number, for a value that is not what is asked for, for text in a
+    column that otherwise holds numbers (see `is_mixed`), and for dates that can be read in two ways.
+    """
+    if asked:
+        return _asked_column(column, place, source, asked)
+    if column.kind == "category" and may_be_times(column.values):
+        evidence = time_evidence(column.values)
+        if evidence.times:
+            return as_time(column, require_one_order(column.name, evidence, source), place)
+    column = checked_column(column, place)
+    return replace(column, use=use_of_texts(set(column.present.tolist()))) if column.kind == "category" else column
+
+
+def may_be_times(texts: NDArray[Any]) -> bool:
+    """A quick look at the first text that is there: most columns need no other to be known as no times."""
+    first = next((text for text in texts if text is not None), "")
+    return len(first) <= LONGEST_TIME and any(c.isdigit() for c in first) and bool(set("-/.: ") & set(first))
+
+
+def checked_column(column: Column, place: Locator) -> Column:
+    """The column, whose numbers are finite, and whose text is not numbers with a few slips among them.
+
+    Raises DataError, with the row, for a column that is not so: see `is_mixed`.
     """
     if column.kind == "number":
         return as_number(column, place)
@@ -247,6 +326,41 @@ def used_column(column: Column, place: Locator) -> Column:
             text, where = column.values[slips[0]], place(column.name, slips[0])
             raise mixed_column(column.name, text, where, len(slips), numbers)
     return column
+
+
+def _asked_column(column: Column, place: Locator, source: str, asked: str) -> Column:
+    if asked == "number":
+        return as_number(column, place)
+    if asked in TIMES:
+        if column.kind == "time":
+            return column
+        texts = as_category(column)
+        order = asked
+        if asked == "date":
+            order = require_one_order(column.name, time_evidence(texts.values, asked=True), source)
+        return as_time(texts, order, place)
+    words = as_category(column)
+    levels = levels_in(asked)
+    strange = next((row for row, text in enumerate(words.values) if text is not None and text not in levels), None)
+    if "<" in asked and strange is not None:
+        raise word_without_place(column.name, words.values[strange], levels, place(column.name, strange))
+    return replace(words, use=use_of_texts(set(words.present.tolist()), asked))
+
+
+def use_of_texts(texts: Collection[str], asked: str = "") -> str:
+    """What different texts are: empty for levels, `list` and the sign between items, `text`, or words in their order.
+
+    >>> use_of_texts({"a|b", "b|c", "a|c", "a"}), use_of_texts({"a|b", "c"}, "category")
+    ('list|', '')
+    """
+    if asked == "category" or (not asked and len(texts) > MOST_TEXTS):
+        return ""
+    if asked == "list":
+        return "list" + max(SIGNS, key=lambda sign: sum(sign in text for text in texts))
+    if asked:
+        return asked
+    sign = list_sign(texts) if any(sign in text for text in texts for sign in SIGNS) else ""
+    return f"list{sign}" if sign else ""
 
 
 def is_mixed(numbers: int, slips: int) -> bool:

@@ -1,4 +1,4 @@
-"""Columns and frames: what every data source is read into, before anything is inferred from it."""
+"""Columns and frames, what every data source is read into; and what encoding finds in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clearprop.errors import DataError
 
-ColumnKind = Literal["number", "boolean", "category"]
+ColumnKind = Literal["number", "boolean", "category", "time"]
 RowNumbers: TypeAlias = NDArray[np.intp]
 Locator: TypeAlias = Callable[[str, int], str]
 """`place(column, row)` says where a value stands, such as `houses.csv:17`."""
@@ -21,9 +21,12 @@ Locator: TypeAlias = Callable[[str, int], str]
 class Column:
     """One column, of shape `(rows,)`.
 
-    `values` are floats for `number` and `boolean` (NaN where missing), and text or None for `category`.
+    `values` are floats for `number`, `boolean` and `time` (seconds since 1970; NaN where missing), and text or None for
+    `category`.
     `shared` marks one quantity measured at many places, as pixels are: such columns share mean and deviation.
     `spelling` is how numbers and truth values were written, where that is known: of a target, whose classes keep it.
+    `use` is what else is known of the use of its values: the order of day and month in times, and of texts that are no
+    levels what they are (see `kinds.choice`).
     """
 
     name: str
@@ -31,6 +34,7 @@ class Column:
     values: NDArray[Any]
     shared: bool = False
     spelling: NDArray[Any] | None = None
+    use: str = ""
 
     @property
     def missing(self) -> NDArray[np.bool_]:
@@ -84,6 +88,27 @@ class Frame:
         return next(column for column in self.columns if column.name == name)
 
 
+@dataclass
+class Findings:
+    """What encoding met that training had not: counts by column."""
+
+    unseen: dict[str, dict[str, int]] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    far: dict[str, int] = field(default_factory=dict)
+
+    def note_missing(self, name: str, absent: NDArray[np.bool_]) -> None:
+        """Count the values of a column that are missing."""
+        if absent.any():
+            self.missing[name] = int(absent.sum())
+
+    def note_far(self, name: str, values: NDArray[np.float64], low: float, high: float) -> None:
+        """Count the values that lie further outside the range of training than it is wide."""
+        span = high - low
+        far = (values < low - span) | (values > high + span)
+        if span > 0 and far.any():
+            self.far[name] = int(far.sum())
+
+
 def number_text(value: float) -> str:
     """A number as a class name or a message shows it: whole numbers without a point.
 
@@ -113,6 +138,8 @@ def as_category(column: Column) -> Column:
 def _text(kind: ColumnKind, value: float) -> str | None:
     if np.isnan(value):
         return None
+    if kind == "time":
+        return str(np.datetime64(round(value * 10**6), "us")).removesuffix(".000000").replace("T", " ")
     return ("true" if value else "false") if kind == "boolean" else number_text(value)
 
 

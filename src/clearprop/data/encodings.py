@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.column_roles import INDICATOR_SHARE, MOST_LEVELS
 from clearprop.data.columns import (
     Column,
     ColumnKind,
+    Findings,
     Locator,
     as_boolean,
     as_category,
@@ -22,22 +24,10 @@ from clearprop.data.columns import (
     number_text,
     quantity,
 )
+from clearprop.data.kinds.time_encoding import TimeEncoding, fit_time
+from clearprop.data.kinds.word_encodings import WordEncoding, fit_words
 from clearprop.data.statistics import Numbers, summarise
 from clearprop.errors import DataError
-
-INDICATOR_SHARE = 0.05
-"""A column gets an indicator of missing values if more than this share of its training values is missing."""
-MOST_LEVELS = 100
-"""A category column has features for at most this many levels, the most frequent ones."""
-
-
-@dataclass
-class Findings:
-    """What encoding met that training had not: counts by column."""
-
-    unseen: dict[str, dict[str, int]] = field(default_factory=dict)
-    missing: dict[str, int] = field(default_factory=dict)
-    far: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,12 +77,8 @@ class NumberEncoding:
         return np.array(rows, dtype=np.float32)
 
     def _note(self, values: NDArray[np.float64], absent: NDArray[np.bool_], findings: Findings) -> None:
-        span = self.high - self.low
-        if absent.any():
-            findings.missing[self.name] = int(absent.sum())
-        far = (values < self.low - span) | (values > self.high + span)
-        if span > 0 and far.any():
-            findings.far[self.name] = int(far.sum())
+        findings.note_missing(self.name, absent)
+        findings.note_far(self.name, values, self.low, self.high)
 
     @property
     def encoding(self) -> str:
@@ -159,16 +145,23 @@ class CategoryEncoding:
         return "; ".join(notes)
 
 
-Encoding: TypeAlias = NumberEncoding | CategoryEncoding
+Encoding: TypeAlias = NumberEncoding | CategoryEncoding | TimeEncoding | WordEncoding
 
 
 def fit_encoding(column: Column, scale: tuple[float, float] | None = None) -> Encoding:
     """The encoding of a training column; `scale` is (centre, scale) where columns share them."""
     if column.kind == "category":
-        return fit_category(column.name, Counter(column.values.tolist()))
+        return fit_texts(column.name, column.use, Counter(column.values.tolist()))
     present = column.present.astype(np.float64)
     missing = len(column.values) - len(present)
+    if column.kind == "time":
+        return fit_time(column.name, column.use, lambda: [present], missing)
     return fit_number(column.name, column.kind, summarise(lambda: [present]), missing, scale, column.shared)
+
+
+def fit_texts(name: str, use: str, counts: Counter[Any]) -> Encoding:
+    """The encoding of a column of texts that occur so often in training: levels, or what `use` says."""
+    return fit_words(name, use, counts) if use else fit_category(name, counts)
 
 
 def fit_category(name: str, counts: Counter[Any]) -> CategoryEncoding:
@@ -352,7 +345,7 @@ def fit_classes(name: str, kind: ColumnKind, counts: Counter[Any]) -> ClassTarge
     if kind == "category" or not isinstance(keys[0], str):
         values = np.array(keys, dtype=object if kind == "category" else np.float64)
         names = tuple(as_category(Column(name, kind, values)).values.tolist())
-        return ClassTarget(name, "float" if kind == "number" else kind, names)
+        return ClassTarget(name, kind if kind in ("boolean", "category") else "float", names)
     if kind == "boolean":
         return ClassTarget(name, kind, tuple(keys))
     if all(map(_is_whole, keys)):

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import Dropped, Task
-from clearprop.data.columns import Column, Frame, Locator, RowNumbers, name_list, quantity
+from clearprop.data.columns import Column, Findings, Frame, Locator, RowNumbers, name_list, quantity
 from clearprop.data.encodings import (
     ClassTarget,
     Encoding,
-    Findings,
     NumberEncoding,
     NumberTarget,
     Target,
@@ -22,12 +21,15 @@ from clearprop.data.encodings import (
     fit_target,
     shared_scale,
 )
+from clearprop.data.kinds.choice import ColumnChoice
 from clearprop.data.preprocessing_json import preprocessing_from_json, preprocessing_to_json
 from clearprop.data.readers.reading import Reading
 from clearprop.data.readers.sources import read
 from clearprop.data.table import Table
 from clearprop.errors import ArgumentError, DataError
 
+TEXT_KINDS = ("category", "list", "ordinal", "text")
+"""The kinds of encoding that take text as it is written, even where it looks like numbers."""
 LONG_RUN = 30
 """More columns of one array than this are summed up in one row of the summary."""
 
@@ -108,7 +110,8 @@ class Preprocessing:
     @property
     def reading(self) -> Reading:
         """How text files are read for prediction: by what they show, with the missing words of training."""
-        return Reading(missing=self.missing)
+        texts = tuple((name, "category") for name in sorted(self.texts))
+        return Reading(missing=self.missing, columns=ColumnChoice(kinds=texts))
 
     @classmethod
     def fit(cls, train: Table) -> Preprocessing:
@@ -177,7 +180,7 @@ class Preprocessing:
     @property
     def texts(self) -> frozenset[str]:
         """The columns that stay text even where they look like numbers."""
-        return frozenset(c.name for c in (*self.columns, self.target) if c.kind == "category")
+        return frozenset(c.name for c in (*self.columns, self.target) if c.kind in TEXT_KINDS)
 
     def nothing_to_evaluate(self, rows: int, source: str) -> DataError:
         """The error for data in which no row has a target."""

@@ -16,6 +16,10 @@ from clearprop.data.encodings import (
     NumberTarget,
     Target,
 )
+from clearprop.data.kinds.lists import SIGNS
+from clearprop.data.kinds.time_encoding import PERIODS, TimeEncoding
+from clearprop.data.kinds.times import ORDERS
+from clearprop.data.kinds.word_encodings import BUCKETS, ListEncoding, OrdinalEncoding, TextEncoding
 from clearprop.files.strict_json import checked_value, parse_json, read_record, refuse, require_keys
 
 FORMAT = 1
@@ -64,9 +68,18 @@ def preprocessing_from_json(
     return task, columns, target, dropped, missing
 
 
+_KINDS: dict[str, type[Encoding]] = {
+    "category": CategoryEncoding,
+    "time": TimeEncoding,
+    "list": ListEncoding,
+    "ordinal": OrdinalEncoding,
+    "text": TextEncoding,
+}
+
+
 def _encoding(value: Any, where: str) -> Encoding:
-    category = isinstance(value, dict) and value.get("kind") == "category"
-    kind: type[Encoding] = CategoryEncoding if category else NumberEncoding
+    known = value.get("kind") if isinstance(value, dict) else None
+    kind: type[Encoding] = _KINDS.get(known, NumberEncoding) if isinstance(known, str) else NumberEncoding
     return read_record(kind, value, _WHAT, where)
 
 
@@ -80,11 +93,27 @@ def _check(columns: tuple[Encoding, ...], target: Target, dropped: tuple[Dropped
     if not columns:
         refuse(_WHAT, "at least one column", "none", f"{where}, columns")
     for part in (*columns, target):
-        if isinstance(part, NumberEncoding | NumberTarget) and part.scale <= 0:
+        if isinstance(part, NumberEncoding | NumberTarget | TimeEncoding) and part.scale <= 0:
             refuse(_WHAT, "a scale above 0", repr(part.scale), f"{where}, column {part.name!r}")
+    for encoding in columns:
+        _check_kind(encoding, where)
     for counted in (*columns, *dropped):
-        numbers = [counted.missing, counted.rare if isinstance(counted, CategoryEncoding) else 0]
+        numbers = [counted.missing, counted.rare if isinstance(counted, CategoryEncoding | ListEncoding) else 0]
         if min(numbers) < 0:
             refuse(_WHAT, "numbers of values, 0 or more", str(min(numbers)), f"{where}, column {counted.name!r}")
     if isinstance(target, ClassTarget) and not 2 <= len(set(target.classes)) == len(target.classes):
         refuse(_WHAT, "two or more different classes", repr(list(target.classes)), f"{where}, target")
+
+
+def _check_kind(encoding: Encoding, where: str) -> None:
+    """Refuse what could not encode a column."""
+    place = f"{where}, column {encoding.name!r}"
+    if isinstance(encoding, TextEncoding) and not 1 <= encoding.buckets <= BUCKETS:
+        refuse(_WHAT, f"buckets from 1 to {BUCKETS}", repr(encoding.buckets), place)
+    if isinstance(encoding, ListEncoding) and encoding.separator not in SIGNS:
+        refuse(_WHAT, f"a separator of {' '.join(SIGNS)}", repr(encoding.separator), place)
+    if isinstance(encoding, TimeEncoding):
+        if encoding.order not in ORDERS or not set(encoding.periods) <= set(PERIODS):
+            refuse(_WHAT, f"{' or '.join(ORDERS)}, periods of {', '.join(PERIODS)}", repr(encoding.periods), place)
+        if encoding.year_scale < 0:
+            refuse(_WHAT, "a scale of years, 0 or more", repr(encoding.year_scale), place)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clearprop.data.column_roles import (
     Dropped,
     Task,
+    checked_column,
     choose_target,
     decide_task,
     drop_reason,
@@ -21,6 +22,7 @@ from clearprop.data.column_roles import (
     used_column,
 )
 from clearprop.data.columns import Column, Frame, Locator, RowNumbers, as_number, quantity, with_one_spelling
+from clearprop.data.kinds.choice import ColumnChoice
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import read
 from clearprop.errors import DataError
@@ -93,7 +95,8 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
     ('regression', ['x[0]'])
     """
     frame = read(source, target=target, reading=reading)
-    name, target_note = choose_target(frame, target)
+    reading.columns.require_known(frame.names, frame.source)
+    name, target_note = choose_target(frame, target, reading.columns)
     goal = frame[name]
     lost = lost_rows(name, int(goal.missing.sum()), frame.rows, frame.source)
     kept = np.flatnonzero(~goal.missing)
@@ -102,13 +105,13 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
     def place(column: str, row: int) -> str:
         return frame.place(column, int(kept[row]))
 
-    if task != "classification":
-        known = used_column(known, place)
-    if known.kind == "number":
+    if task != "classification" and reading.columns.kind_of(name) != "category":
+        known = checked_column(known, place)
+    if known.kind == "number" or reading.columns.kind_of(name) == "number":
         known = as_number(known, place)
     known = with_one_spelling(known)
     decided, task_note = decide_task(target_facts(known, place), task, frame.source)
-    features, dropped = _features(frame, name, kept, place)
+    features, dropped = _features(frame, name, kept, place, reading.columns)
     return Table(
         source=frame.source,
         features=features,
@@ -139,7 +142,7 @@ def lost_rows(target: str, lost: int, rows: int, source: str) -> tuple[str, ...]
 
 
 def _features(
-    frame: Frame, target: str, kept: RowNumbers, place: Locator
+    frame: Frame, target: str, kept: RowNumbers, place: Locator, choice: ColumnChoice
 ) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
     """The columns to learn from, in order, and those left out with the reasons."""
     features: list[Column] = []
@@ -148,8 +151,10 @@ def _features(
         if column.name == target:
             continue
         rows = column if len(kept) == frame.rows else column.take(kept)
-        rows = used_column(rows, place)
-        reason = drop_reason(feature_facts(rows), frame.is_array)
+        reason, asked = choice.reason(column.name), choice.kind_of(column.name)
+        if not reason:
+            rows = used_column(rows, place, frame.source, asked)
+            reason = drop_reason(feature_facts(rows, choice.asked(column.name)), frame.is_array)
         if reason:
             dropped.append(Dropped(column.name, reason, int(rows.missing.sum())))
         else:

@@ -149,6 +149,27 @@ class Settings:
         "NA,-,999",
         metavar="WORDS",
     )
+    drop: str | None = _data(
+        None,
+        "Columns to leave out.",
+        "names of columns with commas between them",
+        "id,name",
+        metavar="COLS",
+    )
+    only: str | None = _data(
+        None,
+        "The columns to learn from; all others are left out.",
+        "names of columns with commas between them",
+        "size,age",
+        metavar="COLS",
+    )
+    kind: str | None = _data(
+        None,
+        "What columns are: number, category, date, day-first, month-first, text, list, or words in order: S<M<L.",
+        "COL=KIND, with commas between them",
+        "zip=category,size=S<M<L",
+        metavar="COL=KIND",
+    )
     memory: int | None = _data(
         None,
         "The most memory that data may take: 500MB, 2GB; "

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, Frame, quantity
+from clearprop.data.kinds.times import ticks_as_seconds
 from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.errors import DataError
 
@@ -86,18 +87,23 @@ class ParquetTable:
                 )
 
     def blocks(
-        self, rows: int, names: Collection[str] | None = None, spelled: str | None = None
+        self,
+        rows: int,
+        names: Collection[str] | None = None,
+        spelled: str | None = None,
+        as_text: Collection[str] = (),
     ) -> Iterator[tuple[Column, ...]]:
         """The rows in their order, at most `rows` at a time, as columns: those of the names, or all.
 
         Of the column `spelled` whole numbers are kept as they are written, too: a float holds them up to 2**53.
+        Columns `as_text` are texts, whatever their type.
         """
         chosen = self.names if names is None else tuple(names)
         with _reader_errors(self.source):
             found = 0
             for batch in self.file.iter_batches(rows, columns=list(chosen), use_threads=False):
                 found += batch.num_rows
-                yield tuple(_column(name, batch.column(name), name == spelled) for name in chosen)
+                yield tuple(_column(n, batch.column(n), n == spelled, n in as_text) for n in chosen)
             if found != self.rows:
                 raise _broken_error(self.source, f"{quantity(found, 'row')}, where the footer says {self.rows}")
 
@@ -106,10 +112,10 @@ class ParquetTable:
         return _place(self.source, column, row)
 
 
-def read_parquet(path: Path, source: str, target: str | None = None) -> Frame:
+def read_parquet(path: Path, source: str, target: str | None = None, as_text: frozenset[str] = frozenset()) -> Frame:
     """Read a Parquet file of numbers, truth values, dates and text into memory.
 
-    Of `target`, by default the last column, the spelling of whole numbers is kept.
+    Of `target`, by default the last column, the spelling of whole numbers is kept; columns `as_text` are texts.
 
     Raises DataError for a file that is damaged or empty, and for more than `PARQUET_LIMIT` bytes of values.
     """
@@ -123,7 +129,8 @@ def read_parquet(path: Path, source: str, target: str | None = None) -> Frame:
             where=source,
             try_="clearprop train --memory 1GB, which streams it; or fewer rows",
         )
-    parts = list(table.blocks(_ROWS_AT_ONCE, spelled=table.names[-1] if target is None else target))
+    spelled = table.names[-1] if target is None else target
+    parts = list(table.blocks(_ROWS_AT_ONCE, spelled=spelled, as_text=as_text))
     columns = tuple(_joined_column([part[i] for part in parts]) for i in range(len(table.names)))
     return Frame(source, columns, partial(_place, source))
 
@@ -227,12 +234,14 @@ def _is_usable(kind: Any) -> bool:
     return any(is_kind(kind) for is_kind in numbers)
 
 
-def _column(name: str, values: Any, spelled: bool) -> Column:
+def _column(name: str, values: Any, spelled: bool, as_text: bool) -> Column:
     import pyarrow as pa
     import pyarrow.types as types
 
     kind = values.type
-    if types.is_temporal(kind) or _is_text(kind):
+    if (types.is_timestamp(kind) or types.is_date(kind)) and not (spelled or as_text):
+        return Column(name, "time", _times(values))
+    if types.is_temporal(kind) or _is_text(kind) or (as_text and not types.is_dictionary(kind)):
         values = values.cast(pa.string()).dictionary_encode()
     if types.is_dictionary(values.type):
         return Column(name, "category", _texts(values))
@@ -243,6 +252,14 @@ def _column(name: str, values: Any, spelled: bool) -> Column:
     if not spelled or not types.is_integer(kind):
         return Column(name, "boolean" if types.is_boolean(kind) else "number", array)
     return Column(name, "number", array, spelling=_texts(values.cast(pa.string()).dictionary_encode()))
+
+
+def _times(values: Any) -> NDArray[np.float64]:
+    """Dates and times as seconds since 1970, to the microsecond; those with a zone are kept in UTC."""
+    import pyarrow as pa
+
+    ticks = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+    return ticks_as_seconds(ticks.to_pylist())
 
 
 def _texts(values: Any) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from clearprop.data.array_checks import plain_array, require_one_index
 from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, name_list
+from clearprop.data.kinds.times import ticks_as_seconds
 from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.data.readers.csv_file import read_csv
 from clearprop.data.readers.formats import CSV, DATA_FILE, PARQUET, SUFFIXES, FileForm, form_of
@@ -40,6 +41,7 @@ def read(
     text even where they look like numbers.  Of `target`, by default the last column, it is kept how numbers and truth
     values are spelled.  Raises DataError for what cannot be read.
     """
+    as_text |= reading.columns.texts
     if isinstance(source, Frame):
         return source
     if isinstance(source, str | Path):
@@ -50,7 +52,7 @@ def read(
         return read_arrays(source[0], source[1])
     if isinstance(source, np.ndarray):
         return read_arrays(source, None)
-    return _read_data_frame(source, target)
+    return _read_data_frame(source, target, as_text)
 
 
 def _no_source(got: str) -> DataError:
@@ -67,7 +69,7 @@ def _read_file(given: str | Path, as_text: frozenset[str], target: str | None, r
     form = file_form(path, source)
     if form is CSV:
         return read_csv(path, source, as_text, target, reading)
-    return read_parquet(path, source, target) if form is PARQUET else _read_npz(path, source)
+    return read_parquet(path, source, target, as_text) if form is PARQUET else _read_npz(path, source)
 
 
 def file_form(path: Path, source: str) -> FileForm:
@@ -241,7 +243,7 @@ def _checked_length(x: NDArray[Any], y: NDArray[Any], source: str) -> NDArray[An
     return x
 
 
-def _read_data_frame(data: Any, target: str | None) -> Frame:
+def _read_data_frame(data: Any, target: str | None, as_text: frozenset[str]) -> Frame:
     import narwhals as nw
 
     try:
@@ -264,16 +266,20 @@ def _read_data_frame(data: Any, target: str | None) -> Frame:
         )
     require_columns_in_bounds(frame.shape[1], "data frame")
     spelled = frame.columns[-1] if target is None else target
-    columns = tuple(_frame_column(series, series.name == spelled) for series in frame.iter_columns())
+    columns = tuple(
+        _frame_column(series, series.name == spelled, series.name in as_text) for series in frame.iter_columns()
+    )
     return Frame("data frame", columns, partial(_place, "data frame"))
 
 
-def _frame_column(series: Any, spelled: bool) -> Column:
-    """A column of a frame; with the spelling of its whole numbers, if it is `spelled`."""
+def _frame_column(series: Any, spelled: bool, as_text: bool) -> Column:
+    """A column of a frame; with the spelling of its whole numbers, if it is `spelled`; times as text, if so."""
     import narwhals as nw
 
     name, dtype = str(series.name), series.dtype
     kind = _kind_of_series(series)
+    if kind == "category" and dtype in (nw.Date, nw.Datetime) and not (spelled or as_text):
+        return Column(name, "time", _frame_times(series))
     if kind == "category" and dtype not in (nw.String, nw.Object):
         series = series.cast(nw.String)
     pairs = zip(series.to_list(), series.is_null().to_list(), strict=True)
@@ -284,6 +290,14 @@ def _frame_column(series: Any, spelled: bool) -> Column:
         return Column(name, kind, np.array([None if value is None else str(value) for value in values], dtype=object))
     numbers = np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
     return Column(name, kind, numbers, spelling=_spelling(values) if spelled and kind == "number" else None)
+
+
+def _frame_times(series: Any) -> NDArray[np.float64]:
+    """Dates and times as seconds since 1970, to the microsecond; NaN where one is missing."""
+    import narwhals as nw
+
+    ticks = series.cast(nw.Datetime("us") if series.dtype == nw.Date else series.dtype).dt.timestamp("us")
+    return ticks_as_seconds([None if tick is None or tick != tick else int(tick) for tick in ticks.to_list()])
 
 
 def _kind_of_series(series: Any) -> ColumnKind:

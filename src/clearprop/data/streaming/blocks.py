@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import Column, ColumnKind, Locator
+from clearprop.data.columns import Column, ColumnKind, Locator, as_category
 from clearprop.data.readers.csv_file import Cells, CsvFile, Records, blank_lines, no_rows_error, place_of
 from clearprop.data.readers.formats import CSV, PARQUET, FileForm
 from clearprop.data.readers.number_words import Evidence
@@ -68,7 +68,9 @@ class TextValues:
 
     def fits(self, kind: ColumnKind) -> bool:
         """Whether every value is of that kind."""
-        return {"number": self.cells.is_numbers, "boolean": self.cells.is_booleans}.get(kind, lambda: True)()
+        if kind == "category":
+            return True
+        return kind != "time" and {"number": self.cells.is_numbers, "boolean": self.cells.is_booleans}[kind]()
 
     def as_kind(self, kind: ColumnKind) -> Column:
         """The column as that kind."""
@@ -98,6 +100,11 @@ class TypedValues:
     def as_kind(self, _kind: ColumnKind) -> Column:
         """The column; it has one kind only."""
         return self.column
+
+
+def texts_in(values: Values) -> NDArray[Any]:
+    """The values as texts, None where one is missing."""
+    return as_category(values.as_kind("category" if values.fits("category") else values.kind)).values
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,8 +222,8 @@ class _Parquet:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, path: Path, source: str, _reading: Reading) -> None:
-        self.path, self.source = path, source
+    def __init__(self, path: Path, source: str, reading: Reading) -> None:
+        self.path, self.source, self.as_text = path, source, reading.columns.texts
         self.names = ParquetTable(path, source).names
 
     def prepare(self, _budget: Budget) -> None:
@@ -231,7 +238,7 @@ class _Parquet:
         """All rows of these columns, in their order."""
         table = ParquetTable(self.path, self.source)
         first = 0
-        for columns in table.blocks(budget.rows_read(len(names)), names, target):
+        for columns in table.blocks(budget.rows_read(len(names)), names, target, self.as_text):
             rows = len(columns[0].values)
             yield RowBlock(first, rows, {c.name: TypedValues(c) for c in columns}, _shift_rows(table.place, first))
             first += rows

@@ -19,12 +19,25 @@ from clearprop.data.column_roles import (
     counts_rows,
     decide_task,
     drop_reason,
+    is_identifier,
     is_mixed,
+    may_be_times,
     mixed_column,
+    use_of_texts,
 )
-from clearprop.data.columns import Column, ColumnKind, Frame, Locator, infinite_value, is_number
+from clearprop.data.columns import (
+    Column,
+    ColumnKind,
+    Frame,
+    Locator,
+    infinite_value,
+    is_number,
+    text_among_numbers,
+)
 from clearprop.data.encodings import ordered_classes
-from clearprop.data.streaming.blocks import UnchangingFile, Values
+from clearprop.data.kinds.choice import AS_THEY_ARE, TIMES, ColumnChoice, levels_in, word_without_place
+from clearprop.data.kinds.times import ORDERS, TimeEvidence, no_time, require_one_order, seconds_of, time_evidence
+from clearprop.data.streaming.blocks import UnchangingFile, Values, texts_in
 from clearprop.data.streaming.memory import Budget
 from clearprop.data.streaming.text_counts import TextLimit, Texts
 from clearprop.data.table import lost_rows, require_features
@@ -48,23 +61,28 @@ class ScannedTable:
     lost: tuple[str, ...]
 
 
-def scan_columns(watched: UnchangingFile, target: str | None, task: str, budget: Budget) -> ScannedTable:
+def scan_columns(
+    watched: UnchangingFile, target: str | None, task: str, budget: Budget, choice: ColumnChoice = AS_THEY_ARE
+) -> ScannedTable:
     """Read all rows once.  Raises the errors that `data.load_table` raises for the same table in memory."""
     # The order of the checks is that of `load_table`, so that the same table gives the same error in both ways.
     table = watched.table
     shape = Frame(table.source, tuple(Column(name, "number", np.empty(0)) for name in table.names), _nowhere)
-    name, target_note = choose_target(shape, target)
-    scans, rows, seen = _pass(watched, name, frozenset(), budget)
+    choice.require_known(table.names, table.source)
+    name, target_note = choose_target(shape, target, choice)
+    scans, rows, seen = _pass(watched, name, choice.as_written, budget, choice)
     passed_over = frozenset(scan.name for scan in scans if scan.must_recount())
     if passed_over:
-        scans, rows, seen = _pass(watched, name, passed_over, budget)
+        scans, rows, seen = _pass(watched, name, choice.as_written | passed_over, budget, choice)
     lost = lost_rows(name, seen - rows, seen, table.source)
     goal = next(scan for scan in scans if scan.is_target)
-    if task != "classification" or goal.kind == "number":
-        goal.require_used()
+    if (task != "classification" or goal.kind == "number") and choice.kind_of(name) != "category":
+        goal.require_checked()
+    if choice.kind_of(name) == "number":
+        goal.require_asked()
     facts = goal.facts()
     decided, task_note = decide_task(facts, task, table.source)
-    features, dropped = _features([scan for scan in scans if scan is not goal])
+    features, dropped = _features([scan for scan in scans if scan is not goal], choice)
     require_features(len(features), dropped, name, table.source)
     scans_of = {scan.name: scan for scan in scans}
     classes = goal.classes() if decided == "classification" else Counter()
@@ -86,12 +104,15 @@ def scan_columns(watched: UnchangingFile, target: str | None, task: str, budget:
 
 
 def _pass(
-    watched: UnchangingFile, target: str, as_text: frozenset[str], budget: Budget
+    watched: UnchangingFile, target: str, as_text: frozenset[str], budget: Budget, choice: ColumnChoice
 ) -> tuple[list[_ColumnScan], int, int]:
     """Read all rows: what they say of each column, how many have a target, how many there are."""
     table = watched.table
     limit = TextLimit(budget.memory // 8, table.source)
-    scans = {name: _ColumnScan(name, name == target, Texts(limit), name in as_text) for name in table.names}
+    scans = {
+        name: _ColumnScan(name, table.source, name == target, Texts(limit), name in as_text, choice)
+        for name in table.names
+    }
     rows = seen = 0
     for group in table.groups(budget):
         rows = seen = 0
@@ -108,14 +129,18 @@ def _nowhere(column: str, _row: int) -> str:
     return f"column {column!r}"
 
 
-def _features(scans: Sequence[_ColumnScan]) -> tuple[tuple[ColumnFacts, ...], tuple[Dropped, ...]]:
+def _features(
+    scans: Sequence[_ColumnScan], choice: ColumnChoice
+) -> tuple[tuple[ColumnFacts, ...], tuple[Dropped, ...]]:
     features, dropped = [], []
     for scan in scans:
-        scan.require_used()
-        facts = scan.facts()
-        reason = drop_reason(facts, is_array=False)
+        reason = choice.reason(scan.name)
+        if not reason:
+            scan.require_used()
+            facts = scan.facts()
+            reason = drop_reason(facts, is_array=False)
         if reason:
-            dropped.append(Dropped(scan.name, reason, facts.rows - facts.present))
+            dropped.append(Dropped(scan.name, reason, scan.rows - scan.present))
         else:
             features.append(facts)
     return tuple(features), tuple(dropped)
@@ -126,19 +151,25 @@ class _ColumnScan:
     """What the rows so far say of a column.
 
     `values` counts the different ones of a target, `spellings` the ways in which they are written, where that is kept;
-    they are None once there were more than `MOST_TEXTS`.  `numbers` and
-    `slips` are texts that are numbers, or are not.  Blocks in which all texts are numbers are passed over when texts
-    are counted, and those where a few are none, unless the column is known to be text (`as_text`): numbers are nearly
-    all different.
+    they are None once there were more than `MOST_TEXTS`.  `numbers` and `slips` are texts that are numbers, or are not.
+    Blocks in which all texts are numbers are passed over when texts are counted, and those where a few are none, unless
+    the column is known to be text (`as_text`), and so are times: they are nearly all different.  `time` says that the
+    file's type is a time, `evidence` what texts show of being times; `strange` is, for each order of day and month, the
+    first text that is no time, or for ordered words the first that is none, and where it stands.
     """
 
     name: str
+    source: str
     is_target: bool
     texts: Texts
     as_text: bool
+    choice: ColumnChoice
     passed_over: bool = False
     number: bool = True
     boolean: bool = True
+    time: bool = True
+    evidence: TimeEvidence | None = None
+    strange: dict[str, tuple[str, str]] = field(default_factory=dict)
     rows: int = 0
     present: int = 0
     values: Counter[float] | None = field(default_factory=Counter)
@@ -156,15 +187,24 @@ class _ColumnScan:
 
     @property
     def kind(self) -> ColumnKind:
-        """Numbers where all values are numbers, else truth values where all are these, else text."""
-        return "number" if self.number else "boolean" if self.boolean else "category"
+        """Numbers, truth values, or times that the file knows as such, where all values are these; else text."""
+        if self.name in self.choice.texts:
+            return "category"
+        return "number" if self.number else "boolean" if self.boolean else "time" if self.time else "category"
+
+    @property
+    def asked(self) -> str:
+        """What the column is said to be."""
+        return self.choice.kind_of(self.name)
 
     # ------------------------------------------------------------------------------------------------- a block more
     def add(self, values: Values, kept: NDArray[np.intp], before: int, place: Locator) -> None:
         """Take note of the rows `kept` of a block; `before` rows were kept in the blocks before it."""
+        # What the block says of the kind comes first: it decides as what its values are then looked at.
         here = values.fits("number")
         self.number = self.number and here
         self.boolean = self.boolean and (bool(values.missing.all()) if here else values.fits("boolean"))
+        self.time = self.time and values.kind == "time"
         present = int((~values.missing[kept]).sum())
 
         def where(row: int) -> str:
@@ -172,6 +212,8 @@ class _ColumnScan:
 
         if len(kept) and self.kind != "category":
             self._add_numbers(values.as_kind(self.kind).take(kept), before, where)
+        if self._may_be_times(here, present):
+            self._add_times(texts_in(values)[kept], where)
         if len(kept) and values.fits("category"):
             if here and not self.as_text:
                 self.numbers += present
@@ -194,11 +236,31 @@ class _ColumnScan:
             row = int(infinite[0])
             first, number, place = self.infinite or (float(values[row]), 0, where(row))
             self.infinite = (first, number + len(infinite), place)
-        if self.is_target:
+        if self.is_target or is_identifier(self.name):
             self.whole = self.whole and bool(np.all(present == np.round(present)))
             self.values = _add_counts(self.values, dict(zip(*_distinct_counts(present), strict=True)))
             if column.spelling is not None:
                 self.spellings = _add_counts(self.spellings, Counter(column.spelling.tolist()))
+
+    def _may_be_times(self, numbers: bool, present: int) -> bool:
+        """Whether texts are looked at as times: where that is asked for, or nothing yet speaks against it."""
+        if self.is_target or not present or self.time:
+            return False
+        if numbers and self.asked not in TIMES:
+            self.evidence = TimeEvidence(times=False)
+        return self.asked in TIMES or not (self.asked or (self.evidence and not self.evidence.times))
+
+    def _add_times(self, texts: NDArray[Any], where: Callable[[int], str]) -> None:
+        asked = self.asked in TIMES
+        found = time_evidence(texts, asked) if asked or may_be_times(texts) else TimeEvidence(times=False)
+        self.evidence = found if self.evidence is None else self.evidence | found
+        if self.asked not in TIMES:
+            return
+        for order in ORDERS:
+            lost = np.isnan(seconds_of(texts, order)) & np.array([text is not None for text in texts])
+            if lost.any() and order not in self.strange:
+                row = int(np.argmax(lost))
+                self.strange[order] = (texts[row], where(row))
 
     def _add_texts(self, values: NDArray[Any], where: Callable[[int], str]) -> None:
         # The first text and the first slip are kept with their places: errors that come at the end show them.
@@ -206,6 +268,9 @@ class _ColumnScan:
         counts.pop(None, None)
         if not counts:
             return
+        if "<" in self.asked and self.asked not in self.strange:
+            lost = next((i for i, t in enumerate(values) if t is not None and t not in levels_in(self.asked)), None)
+            self.strange |= {} if lost is None else {self.asked: (values[lost], where(lost))}
         slips = sum(number for text, number in counts.items() if not is_number(text))
         self.numbers += counts.total() - slips
         self.slips += slips
@@ -214,7 +279,7 @@ class _ColumnScan:
         if slips and self.slip is None:
             row = next(i for i, text in enumerate(values) if text is not None and not is_number(text))
             self.slip = (values[row], where(row))
-        if not self.as_text and is_mixed(self.numbers, self.slips):
+        if self._is_time() or (not self.as_text and is_mixed(self.numbers, self.slips)):
             self.passed_over = True
         else:
             self.texts.add(counts)
@@ -222,9 +287,19 @@ class _ColumnScan:
     # ------------------------------------------------------------------------------------------------------- the end
     def must_recount(self) -> bool:
         """Whether the column turned out to be text, and some of its texts were passed over as numbers."""
-        return self.passed_over and self.kind == "category" and not is_mixed(self.numbers, self.slips)
+        text = self.kind == "category" and not self._is_time()
+        return self.passed_over and text and not is_mixed(self.numbers, self.slips)
 
     def require_used(self) -> None:
+        """Raise DataError for what `column_roles.used_column` refuses."""
+        if self.asked:
+            self.require_asked()
+        elif self._is_time():
+            self._order()
+        else:
+            self.require_checked()
+
+    def require_checked(self) -> None:
         """Raise DataError for infinite numbers, and for numbers with a few texts among them."""
         if self.kind == "number" and self.infinite is not None:
             value, number, where = self.infinite
@@ -232,29 +307,72 @@ class _ColumnScan:
         if self.kind == "category" and self.slip is not None and is_mixed(self.numbers, self.slips):
             raise mixed_column(self.name, *self.slip, self.slips, self.numbers)
 
+    def require_asked(self) -> None:
+        """Raise DataError for values that are not what the column is said to be."""
+        if self.asked == "number" and self.kind == "category" and self.slip is not None:
+            text, where = self.slip
+            column = Column(self.name, "category", np.array([text], dtype=object))
+            raise text_among_numbers(column, 0, lambda *_: where)
+        if self.asked == "number":
+            self.require_checked()
+        if self.asked not in TIMES and self.asked in self.strange:
+            text, where = self.strange[self.asked]
+            raise word_without_place(self.name, text, levels_in(self.asked), where)
+        if self.asked in TIMES and self.kind != "time":
+            order = self._order()
+            if order in self.strange:
+                text, where = self.strange[order]
+                raise no_time(self.name, text, order, where)
+
+    def _is_time(self) -> bool:
+        """Whether all values are times, or are said to be."""
+        shown = self.kind == "category" and not self.asked and self.evidence is not None and self.evidence.times
+        return not self.is_target and (self.kind == "time" or self.asked in TIMES or shown)
+
+    def _order(self) -> str:
+        """The order of day and month.  Raises DataError where that cannot be told."""
+        if self.kind == "time":
+            return ""
+        if self.asked in ORDERS:
+            return self.asked
+        return require_one_order(self.name, self.evidence or TimeEvidence(), self.source)
+
     def facts(self) -> ColumnFacts:
         """What all rows say."""
-        text = self.kind == "category"
+        # Times apart, whose range was noted as text; of the others each kind has its own way to tell values apart.
+        if self._is_time():
+            return self._time_facts()
+        kind: ColumnKind = "number" if self.asked == "number" else self.kind
+        text = kind == "category"
         if text:
             distinct = self.texts.distinct
-        elif self.is_target:
+        elif self.is_target or (kind == "number" and is_identifier(self.name)):
             distinct = None if self.values is None else len(self.values)
         else:
             distinct = 0 if not self.present else 1 if self.low == self.high else 2
         first: Any = next(iter(self.texts.counts or ()), None) if text else self.low
-        counting = self.kind == "number" and self.counting
         return ColumnFacts(
             self.name,
-            self.kind,
+            kind,
             self.rows,
             self.present,
             distinct,
             first,
-            whole=self.kind != "category" and self.whole,
-            counts=counting,
+            whole=not text and self.whole,
+            counts=kind == "number" and self.counting,
             spellings=None if self.spellings is None else len(self.spellings),
             slip=self.slip or self.opening,
+            use=use_of_texts(self.texts.counts or (), self.asked) if text and not self.is_target else "",
+            asked=self.choice.asked(self.name),
         )
+
+    def _time_facts(self) -> ColumnFacts:
+        order, low, high = self._order(), self.low, self.high
+        if self.kind != "time":
+            low, high = (self.evidence or TimeEvidence()).ranges[ORDERS.index(order)]
+        distinct = 0 if not self.present else 1 if low == high else 2
+        asked = self.choice.asked(self.name)
+        return ColumnFacts(self.name, "time", self.rows, self.present, distinct, low, use=order, asked=asked)
 
     def classes(self) -> Counter[Any]:
         """How often each class occurs."""

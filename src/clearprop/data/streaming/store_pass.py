@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from clearprop.data.column_roles import ColumnFacts
 from clearprop.data.columns import Column
-from clearprop.data.streaming.blocks import UnchangingFile, Values
+from clearprop.data.kinds.times import seconds_of
+from clearprop.data.streaming.blocks import UnchangingFile, Values, texts_in
 from clearprop.data.streaming.memory import Budget
 from clearprop.data.streaming.scan_pass import ScannedTable
 from clearprop.data.streaming.scratch import Scratch, require_space
@@ -59,8 +61,9 @@ class ColumnStore:
             return Column(facts.name, "category" if spelled else facts.kind, classes[values.astype(np.intp)])
         if facts.kind == "category":
             levels = np.array([*found.levels[facts.name], None], dtype=object)
-            return Column(facts.name, "category", levels[np.nan_to_num(values, nan=-1).astype(np.intp)])
-        return Column(facts.name, facts.kind, values)
+            texts = levels[np.nan_to_num(values, nan=-1).astype(np.intp)]
+            return Column(facts.name, "category", texts, use=facts.use)
+        return Column(facts.name, facts.kind, values, use=facts.use)
 
 
 def store_columns(watched: UnchangingFile, found: ScannedTable, budget: Budget) -> ColumnStore:
@@ -102,9 +105,10 @@ def _stored_values(
     values: Values, facts: ColumnFacts, codes: dict[object, float] | None, kept: NDArray[np.intp]
 ) -> NDArray[np.float64] | None:
     """The values of the rows `kept` as they are stored; None if the first pass did not meet such values."""
-    if not values.fits(facts.kind):
+    found = _as_facts_say(values, facts)
+    if found is None:
         return None
-    column = values.as_kind(facts.kind).take(kept)
+    column = found.take(kept)
     if codes is None:
         return np.asarray(column.values, dtype=np.float64)
     keys = column.values if column.spelling is None else column.spelling
@@ -114,6 +118,20 @@ def _stored_values(
         return np.fromiter((codes[key] for key in keys.tolist()), np.float64, len(keys))
     except KeyError:
         return None
+
+
+def _as_facts_say(values: Values, facts: ColumnFacts) -> Column | None:
+    """The values as the kind that the first pass found; None if they do not fit it."""
+    if values.fits(facts.kind):
+        return values.as_kind(facts.kind)
+    if facts.kind == "number" and values.fits("boolean"):
+        return replace(values.as_kind("boolean"), kind="number")
+    if facts.kind != "time":
+        return None
+    texts = texts_in(values)
+    seconds = seconds_of(texts, facts.use)
+    known = np.array([text is not None for text in texts])
+    return None if (np.isnan(seconds) & known).any() else Column(facts.name, "time", seconds)
 
 
 def _spellings(keys: NDArray[Any], text: object) -> set[str]:

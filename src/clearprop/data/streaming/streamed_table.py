@@ -14,11 +14,12 @@ from clearprop.data.column_roles import ColumnFacts
 from clearprop.data.encodings import (
     Encoding,
     Target,
-    fit_category,
     fit_classes,
     fit_number,
     fit_number_target,
+    fit_texts,
 )
+from clearprop.data.kinds.time_encoding import fit_time
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.splits import check_fractions, checked_seed
@@ -72,7 +73,7 @@ def stream_table(
     budget.require_least(source)
     watched = UnchangingFile(path, source, budget, reading)
     watch(f"{source} is read in blocks, for the first of two times: kinds, classes, counts")
-    found = scan_columns(watched, target, task, budget)
+    found = scan_columns(watched, target, task, budget, reading.columns)
     watch(f"{source} is read again: {found.rows:,} rows are stored")
     held = store_columns(watched, found, budget)
     watch(f"{found.rows:,} rows are divided, measured and encoded")
@@ -112,9 +113,19 @@ def _fit_preprocessing(held: ColumnStore, division: Division, budget: Budget) ->
 
 def _encoding(held: ColumnStore, division: Division, k: int, facts: ColumnFacts, budget: Budget) -> Encoding:
     if facts.kind == "category":
-        return fit_category(facts.name, _level_counts(held, division, k, facts.name, budget))
+        return fit_texts(facts.name, facts.use, _level_counts(held, division, k, facts.name, budget))
+    if facts.kind == "time":
+        return _time_encoding(held, division, k, facts, budget)
     numbers, missing = _summary(held, division, k, budget)
     return fit_number(facts.name, facts.kind, numbers, missing)
+
+
+def _time_encoding(held: ColumnStore, division: Division, k: int, facts: ColumnFacts, budget: Budget) -> Encoding:
+    def present() -> Iterator[NDArray[np.float64]]:
+        return (values[~np.isnan(values)] for values in _training_values(held, division, k, budget))
+
+    number = sum(len(values) for values in present())
+    return fit_time(facts.name, facts.use, present, division.sizes[TRAIN] - number)
 
 
 def _target(held: ColumnStore, division: Division, budget: Budget) -> Target:

@@ -1,0 +1,106 @@
+"""How a column of dates and times becomes features: the time that has passed, and its place in year, week and day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.column_roles import INDICATOR_SHARE
+from clearprop.data.columns import Column, Findings, Locator
+from clearprop.data.kinds.times import DAY, ORDERS, as_time, parts_of, time_text
+from clearprop.data.statistics import Chunks, summarise
+
+PERIODS = ("year", "week", "day")
+"""The periods in which the place of a time may be a feature."""
+_LEAST_SPAN = {"year": 60 * DAY, "week": 2 * DAY, "day": 0}
+"""The seconds that the times of training must span for the place in a period to be a feature."""
+
+
+@dataclass(frozen=True)
+class TimeEncoding:
+    """t ↦ (t − centre) / scale, the year likewise, and sin, cos of 2π · the share of year, week and day that is over.
+
+    `centre` and `scale` are mean and population deviation of the training values in seconds, `year_centre` and
+    `year_scale` those of their years (scale 0: all of one year, no such feature).  `periods` are those whose place is
+    given.  A missing time is replaced by `fill`, the median; with `indicator` a last feature is 1 there.
+    """
+
+    name: str
+    order: str
+    fill: float
+    centre: float
+    scale: float
+    year_centre: float
+    year_scale: float
+    periods: tuple[str, ...]
+    low: float
+    high: float
+    indicator: bool
+    missing: int
+    kind: Literal["time"] = "time"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features."""
+        names = [self.name] + ([f"{self.name} year"] if self.year_scale else [])
+        names += [f"{self.name} {part} of {period}" for period in self.periods for part in ("sin", "cos")]
+        return (*names, f"{self.name} missing") if self.indicator else tuple(names)
+
+    def encode(self, column: Column, place: Locator, findings: Findings) -> NDArray[np.float32]:
+        """The features, `(features, rows)`.  Raises DataError for a text that is no time."""
+        times = as_time(column, self.order, place)
+        absent = times.missing
+        values = np.where(absent, self.fill, times.values)
+        findings.note_missing(self.name, absent)
+        findings.note_far(self.name, values, self.low, self.high)
+        parts = parts_of(values)
+        rows = [(values - self.centre) / self.scale]
+        rows += [(parts["year"] - self.year_centre) / self.year_scale] if self.year_scale else []
+        for period in self.periods:
+            angle = 2 * np.pi * parts[f"{period} share"]
+            rows += [np.sin(angle), np.cos(angle)]
+        rows += [absent.astype(np.float64)] if self.indicator else []
+        return np.array(rows, dtype=np.float32)
+
+    @property
+    def encoding(self) -> str:
+        """The encoding in a few words."""
+        parts = ["elapsed", *(["year"] if self.year_scale else []), *(f"sin, cos of {p}" for p in self.periods)]
+        return ", ".join(parts)
+
+    @property
+    def note(self) -> str:
+        """What a reader should know besides."""
+        first, last = (time_text(t, clock="day" in self.periods) for t in (self.low, self.high))
+        note = f"{first} to {last}" + ("" if self.order == "year-first" else f", {self.order}")
+        return note + (", missing: the median" if self.missing else "") + (", and marked" if self.indicator else "")
+
+
+def fit_time(name: str, order: str, chunks: Chunks, missing: int) -> TimeEncoding:
+    """The encoding of times in seconds that `chunks` gives anew at each call, and so many missing ones.
+
+    >>> fit_time("t", "day-first", lambda: [np.array([0.0, 86400.0])], 0).features
+    ('t',)
+    """
+    found = summarise(chunks)
+    years = summarise(lambda: (parts_of(values)["year"] for values in chunks()))
+    clock = any(bool((values % DAY != 0).any()) for values in chunks())
+    span = found.high - found.low
+    periods = tuple(p for p, least in _LEAST_SPAN.items() if span > least and (p != "day" or clock))
+    return TimeEncoding(
+        name=name,
+        order=order or ORDERS[-1],
+        fill=found.median,
+        centre=found.mean,
+        scale=found.deviation or 1.0,
+        year_centre=years.mean,
+        year_scale=years.deviation,
+        periods=periods,
+        low=found.low,
+        high=found.high,
+        indicator=missing > INDICATOR_SHARE * (found.count + missing),
+        missing=missing,
+    )
