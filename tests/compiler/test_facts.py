@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import clearprop as cl
 from clearprop.primitives import REGISTRY, Facts, Primitive
+from clearprop.program import facts
 from clearprop.program.ir import Equation, Var
 from clearprop.program.types import type_of
 
@@ -109,6 +112,133 @@ def test_a_reduction_is_its_operation_repeated(p):
     np.testing.assert_array_equal(p.run([x], {"axis": (-2,), "keepdims": False}), ufunc[p.facts.reduction].reduce(x, 1))
 
 
+@having("undefined_on")
+def test_an_operation_is_refused_where_it_has_no_meaning(p):
+    for kind in p.facts.undefined_on:
+        with pytest.raises(cl.errors.DTypeError, match="has no meaning"):
+            p(*[NUMBERS[kind]] * len(p.operands))
+    assert p(*[NUMBERS["f"]] * len(p.operands)).shape == NUMBERS["f"].shape
+
+
+@having("nonempty")
+def test_axes_that_are_reduced_must_have_elements(p):
+    with pytest.raises(cl.ClearpropError):
+        p(np.zeros((2, 0)), axis=(-1,), keepdims=False)
+    assert p(np.zeros((0, 2)), axis=(-1,), keepdims=False).shape == (0,)
+
+
+@having("nonnegative")
+def test_negative_integers_are_refused_where_they_must_not_be(p):
+    for position in p.facts.nonnegative:
+        operands = [np.array([2, 3])] * len(p.operands)
+        assert p.run(operands, {}).dtype.kind == "i"
+        operands[position] = np.array([1, -1])
+        with pytest.raises(ValueError, match="negative"):
+            p.run(operands, {})
+
+
+@having("modular")
+@pytest.mark.parametrize("narrow", [np.int8, np.uint16, np.int32])
+@given(numbers=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=2, max_size=2))
+def test_low_bits_depend_on_low_bits_alone(p, narrow, numbers):
+    operands = [np.array([n]) for n in numbers[: len(p.operands)]]
+    with np.errstate(over="ignore"):
+        wide, low = (p.run([x.astype(dtype) for x in operands], {}) for dtype in (np.int64, narrow))
+    assert_same_bits(low, wide.astype(narrow))
+
+
+@having("spelled_as")
+def test_a_number_makes_it_the_operation_that_is_named(p):
+    for position, number, name in p.facts.spelled_as:
+        operands = [NUMBERS["f"]] * len(p.operands)
+        operands[position] = number
+        with np.errstate(all="ignore"):
+            assert_same_bits(p.run(operands, {}), REGISTRY[name].run([NUMBERS["f"]], {}))
+
+
+@having("converts")
+@pytest.mark.parametrize("kind", NUMBERS)
+@pytest.mark.parametrize("dtype", [np.float32, np.bool_, np.float64])
+def test_a_conversion_is_the_operand_in_another_dtype(p, kind, dtype):
+    assert_same_bits(p.run([NUMBERS[kind]], {"dtype": np.dtype(dtype)}), NUMBERS[kind].astype(dtype))
+
+
+WORDS = np.array([2**32 - 1, 2**31 + 1, 7, 0], np.uint32)
+READ = {  # operands whose dtypes, or whose result's, would change them
+    "astype": ([np.array([0.5, 300.7, -1.5, 0.0])], {"dtype": np.dtype(np.int64)}),
+    "logical_and": ([np.array([0.5, 0.0]), np.array([256, 256])], {}),
+    "logical_or": ([np.array([0.5, 0.0]), np.array([0, 256])], {}),
+    "logical_not": ([np.array([0.5, 0.0])], {}),
+    "uniform_float32": ([WORDS], {}),
+    "uniform_float64": ([WORDS, WORDS[::-1].copy()], {}),
+    "normal_quantile": ([WORDS], {}),
+}
+
+
+@having("unconverted")
+def test_operands_are_read_in_their_own_dtypes(p):
+    """Also by the kernel; converted to the result's dtype before, they would give something else."""
+    operands, params = READ[p.name]
+    want = p.run(operands, params)
+    assert_same_bits(cl.compile(lambda *xs: p(*xs, **params))(*operands), want)
+    assert {x.dtype for x in operands} != {want.dtype}
+
+
+@having("one_dtype")
+@pytest.mark.parametrize("kinds", ["bi", "uf", "iu"])
+def test_operands_may_be_converted_to_the_dtype_of_the_result_before(p, kinds):
+    operands = [NUMBERS[kind] for kind in kinds][: None if p.variadic else 1]
+    want = p.run(operands, {"axis": -1})
+    assert_same_bits(p.run([x.astype(want.dtype) for x in operands], {"axis": -1}), want)
+
+
+MADE = {
+    "constant": ({"shape": (2, 3), "value": 2.5, "dtype": np.dtype(np.float32)}, np.full((2, 3), 2.5, np.float32)),
+    "indices": ({"size": 4, "dtype": np.dtype(np.int64)}, np.array([0, 1, 2, 3])),
+    "size": ({"dim": 7}, 7),
+}
+
+
+@having("source")
+def test_a_source_is_made_of_its_parameters(p):
+    params, want = MADE[p.facts.source]
+    assert p.operands == ()
+    np.testing.assert_array_equal(p.run([], params), want)
+
+
+@having("product")
+def test_a_product_is_rows_times_columns(p):
+    a, b = X, X.reshape(2, 4, 3)
+    want = [[[sum(a[n, i, k] * b[n, k, j] for k in range(4)) for j in range(3)] for i in range(3)] for n in range(2)]
+    np.testing.assert_array_equal(p.run([a, b], {}), want)
+
+
+@having("paired")
+def test_paired_operands_meet_row_by_row(p):
+    indices = np.array([[3, 0, 3, 1], [1, 1, 2, 2], [0, 3, 3, 0]])
+    params = {"axis": -1} | ({"size": 4} if "size" in p.params else {})
+    rows = [p.run([x, at], params) for x, at in zip(X[0], indices, strict=True)]
+    np.testing.assert_array_equal(p.run([X[0], indices], params), rows)
+
+
+@having("picks")
+def test_what_is_picked_is_named_by_the_indices(p):
+    if p.facts.picks == "slices":
+        indices, want = np.array([[2, 0], [1, 1]]), X[:, [[2, 0], [1, 1]]]
+    else:
+        indices = np.array([[[2, 0, 1, 1]], [[0, 0, 2, 1]]])
+        want = [[[X[n, indices[n, 0, j], j] for j in range(4)]] for n in range(2)]
+    np.testing.assert_array_equal(p.run([X, indices], {"axis": -2}), want)
+    assert p.is_gate
+
+
+def test_every_fact_is_checked():
+    """By a test that goes through all operations that state it."""
+    tree = ast.parse(Path(__file__).read_text(encoding="utf-8"))
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "having"]
+    assert {ast.literal_eval(c.args[0]) for c in calls} == set(facts.NAMES)
+
+
 def test_unknown_words_are_refused():
     with pytest.raises(ValueError, match="view is one of broadcast, flip, permute, reshape, slice, not 'transpose'"):
         Facts(view="transpose")
@@ -131,11 +261,12 @@ def test_an_operation_of_the_users_own_states_facts_too():
     assert not cl.compile(lambda x: upper(x, -np.inf)).lower(X).lowered.equations
 
 
-SOURCES = Path(cl.__file__).parent / "compiler"
+PACKAGE = Path(cl.__file__).parent
+ASKING = sorted(path for folder in ("compiler", "autodiff") for path in (PACKAGE / folder).rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", sorted(SOURCES.rglob("*.py")), ids=lambda p: p.name)
-def test_the_compiler_compares_no_names_of_operations(path):
+@pytest.mark.parametrize("path", ASKING, ids=lambda p: p.name)
+def test_compiler_and_autodiff_compare_no_names_of_operations(path):
     """What it must know of an operation it asks of the declaration's facts."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         sides = [ast.unparse(s) for s in (node.left, *node.comparators)] if isinstance(node, ast.Compare) else []

@@ -170,16 +170,16 @@ def _through_product(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]
 
 def _move_mask(app: Application, k: int, g: Any, xs: Sequence[Any], choice: Choice | None) -> Choice | None:
     """The choice where the entries came from; what a slice or an index left was not chosen."""
-    p, params, shape = app.primitive, app.params, shape_of(xs[k])
-    if p.name == "getitem":
+    facts, params, shape = app.primitive.facts, app.params, shape_of(xs[k])
+    if facts.view == "slice":
         return _cut(shape, shape_of(g), params["key"], choice)
-    if p.name == "take":
+    if facts.picks == "slices":
         return _take_mask(shape, shape_of(g), xs[1], params["axis"], choice)
-    if p.name == "take_along_axis":
+    if facts.picks == "entries":
         return _everywhere(app, k, g, xs, choice or Choice(lambda: (), lambda: True), shape)
-    if choice is None or p.name == "broadcast_to":
+    if choice is None or facts.view == "broadcast":
         return _shrink_mask(choice, shape)
-    if p.name in ("reshape", "squeeze", "expand_dims"):
+    if facts.view == "reshape":
         lead = _shared_lead(choice.shape, shape_of(g), shape)
         if lead is not None:
             wanted = (*lead, *[1] * (len(shape) - len(lead)))

@@ -69,7 +69,7 @@ def simplify_call(primitive: Operation, operands: tuple[Expression, ...], params
     # reader of a formula would say, and none of them knows a derivative.
     if primitive.tex == "{x}" and len(operands) == 1 and primitive.name != "stop_gradient":
         return operands[0]
-    if primitive.name == "size":
+    if primitive.facts.source == "size":
         return Number(int(params["dim"]))
     if primitive.kind == "elementwise" and operands and all(isinstance(o, Number) for o in operands):
         folded = _fold_numbers(primitive, operands, params)

@@ -59,7 +59,7 @@ def replay(part: Slice, start: Mapping[Node, Any], cast: Cast) -> dict[Node, Any
 
 
 def _run_again(app: Application, xs: list[Any]) -> Any:
-    return xs[0] if app.primitive.name == "astype" else app.primitive.run(xs, app.params)
+    return xs[0] if app.primitive.facts.converts else app.primitive.run(xs, app.params)
 
 
 def is_constant(app: Application, links: Sequence[tuple[int, Node]]) -> bool:
@@ -78,7 +78,7 @@ def recorded_again(part: Slice, sources: Sequence[Node], cast: Cast) -> dict[Nod
             inputs = [Tensor(v) if isinstance(v, np.ndarray) else v for v in map(cast, app.raw)]
             for k, node in links:
                 inputs[k] = made[node]
-            out = inputs[0] if app.primitive.name == "astype" else app.primitive(*inputs, **app.params)
+            out = inputs[0] if app.primitive.facts.converts else app.primitive(*inputs, **app.params)
             for node in nodes:
                 new = out[node.position] if type(out) is tuple else out
                 made[node] = _keep_name(new, node, app)

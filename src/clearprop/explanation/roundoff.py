@@ -112,7 +112,7 @@ def _pushed_error(primitive: Operation, k: int, error: Array, app: Application) 
         return np.abs(np.asarray(rule.call(error, app.outputs, xs, params))) if isinstance(rule, Rule) else np.zeros(())
     if primitive.kind == "reduction":
         addends = np.size(xs[0]) / max(1, np.size(app.outputs))
-        widened = error + (addends * np.abs(xs[0]) if primitive.name == "sum" else 0.0)
+        widened = error + (addends * np.abs(xs[0]) if primitive.facts.reduction == "sum" else 0.0)
         return np.asarray(primitive.pushforward([widened], app.outputs, xs, params))
     sizes = [np.abs(x) if j != k and is_floating(type_of(x).dtype) else x for j, x in enumerate(xs)]
     sizes[k] = error

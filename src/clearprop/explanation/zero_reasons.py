@@ -59,7 +59,7 @@ def factor_reason(labels: Labels, local: LocalJacobian, inner: int, out: int) ->
     name = short_name(local.primitive.name)
     if isinstance(local, Multilinear):
         return "multiplied by " + _with_value(labels, local.app.inputs[1 - local.k], local.partner(inner, out))
-    if local.primitive.name == "where":
+    if local.primitive.facts.chooses:
         return "masked by where: the condition chose the other branch"
     if isinstance(local.formula, Call) and local.formula.function.name == "where":
         return f"{name} gate closed: {under}"

@@ -56,7 +56,6 @@ class Primitive:
         dtype: str | Callable[..., Any] = "same",
         conditions: int = 0,
         batch: Callable[..., Any] | None = None,
-        selects: bool = False,
         public: bool = True,
         register: bool = True,
         facts: Facts = Facts(),  # noqa: B008 - frozen, and empty
@@ -74,7 +73,7 @@ class Primitive:
         self._split_parameters()
         self.rules = self._make_rules(rules)
         self.chosen = tuple(self._make_chosen(rules.get("chosen_" + o)) for o in self.operands)
-        self.is_gate = selects or any(c is not None for c in self.chosen)
+        self.is_gate = facts.selects or any(c is not None for c in self.chosen)
         self.has_rule = any(r is not None for r in self.rules)  # a composite without one is recorded as its body
         jvp = rules.get("jvp")
         self.jvp = make_rule(jvp, self.operands, list(self.params), self.name) if callable(jvp) else None

@@ -45,7 +45,7 @@ def composite(kind: str = "general", **declaration: Any) -> Callable[[Callable[.
 
 _OPTIONS = (
     *("numpy", "numba", "eager", "tex", "kink", "signature", "verb", "remedy"),
-    *("shape", "dtype", "conditions", "batch", "selects", "public"),
+    *("shape", "dtype", "conditions", "batch", "public"),
 )
 
 

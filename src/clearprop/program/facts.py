@@ -1,6 +1,6 @@
-"""What an optimiser may assume of an operation: stated once, by the operation's own declaration.
+"""What compiler and gradients may assume of an operation: stated once, by the operation's own declaration.
 
-The compiler compares no names: it asks for these facts, so an operation that states them is treated like the
+They compare no names: they ask for these facts, so an operation that states them is treated like the
 library's own.  Every fact is checked against values by `tests/compiler/test_facts.py`.
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 VIEWS = ("broadcast", "flip", "permute", "reshape", "slice")
 REDUCTIONS = ("all", "any", "max", "min", "sum")
 SOURCES = ("constant", "indices", "size")
+PICKS = ("slices", "entries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Facts:
     view         how the result walks its operand's memory: permute, broadcast, reshape, flip, slice
     reduction    what a reduction combines with: sum, max, min, all, any
     source       an array without operands: constant, indices (0, 1, 2 …), size
+    picks        what is picked of the first operand by indices that are the second, all else being left: slices along
+                 `axis`, whose place the axes of the indices take, or single entries, one for each index
     product      a matrix product over the last two axes
     paired       the operands agree on every axis but `axis`, where they must not be repeated
     """
@@ -55,11 +58,17 @@ class Facts:
     view: str = ""
     reduction: str = ""
     source: str = ""
+    picks: str = ""
     product: bool = False
     paired: bool = False
 
+    @property
+    def selects(self) -> bool:
+        """Whether entries of the first operand may be left: it is sliced, or picked from."""
+        return self.view == "slice" or bool(self.picks)
+
     def __post_init__(self) -> None:
-        for name, known in (("view", VIEWS), ("reduction", REDUCTIONS), ("source", SOURCES)):
+        for name, known in (("view", VIEWS), ("reduction", REDUCTIONS), ("source", SOURCES), ("picks", PICKS)):
             if getattr(self, name) not in ("", *known):
                 raise ValueError(f"{name} is one of {', '.join(known)}, not {getattr(self, name)!r}")
 

@@ -45,7 +45,7 @@ def _slice_shape(shape: Shape, key: Any) -> Any:
 
 
 @primitive(
-    "structural", selects=True, numpy="{x}[{key}]", tex="{x}",
+    "structural", numpy="{x}[{key}]", tex="{x}",
     shape=lambda x, key: _slice_shape(x.shape, key), view="slice",
     vjp_x=lambda g, x, key: scatter_slice(g, shape=x.shape, key=key),
     batch=lambda size, x, *, key: getitem_(x, key=(slice(None), *key)),
@@ -211,7 +211,8 @@ def slice_axis(x: Value, axis: int, start: Dim, stop: Dim) -> Any:
 
 # -------------------------------------------------------------------------------------------------- gathering
 @primitive(
-    "structural", selects=True, numpy="np.take({x}, {indices}, axis={axis})", numba="take", tex="{x}_{{{indices}}}",
+    "structural", numpy="np.take({x}, {indices}, axis={axis})", numba="take", tex="{x}_{{{indices}}}",
+    picks="slices",
     shape=lambda x, indices, axis: (*x.shape[:axis], *indices.shape, *x.shape[len(x.shape) + axis + 1 :]),
     dtype=lambda x, indices, axis: x.dtype,
     vjp_x=lambda g, x, indices, axis: take_transposed(g, indices, size=x.shape[axis], axis=axis),
@@ -294,8 +295,8 @@ def take_transposed(x: Value, indices: Value, /, *, size: Dim, axis: Axes) -> An
 
 
 @primitive(
-    "structural", selects=True, numpy="np.take_along_axis({x}, {indices}, {axis})", numba="take_along_axis",
-    tex="{x}_{{{indices}}}", paired=True,
+    "structural", numpy="np.take_along_axis({x}, {indices}, {axis})", numba="take_along_axis",
+    tex="{x}_{{{indices}}}", paired=True, picks="entries",
     shape=lambda x, indices, axis: indices.shape, dtype=lambda x, indices, axis: x.dtype,
     vjp_x=lambda g, x, indices, axis: along_transposed(g, indices, size=x.shape[axis], axis=axis),
 )  # fmt: skip
