@@ -24,8 +24,7 @@ from sklearn.preprocessing import StandardScaler
 import clearprop as cl
 from clearprop.data.training_data import from_source
 from clearprop.runs.settings import Settings
-from clearprop.train.defaults import recipe
-from clearprop.train.planning import job_for, with_defaults
+from clearprop.train.planning import job_for, recipe, with_defaults
 from clearprop.train.training import train
 
 OUT = Path(__file__).parent.parent / "docs" / "tables" / "accuracy.md"

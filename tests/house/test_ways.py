@@ -70,8 +70,8 @@ def files_entered(before, walk):
 @pytest.mark.parametrize(
     ("name", "before", "walk", "most"),
     [
-        ("an explanation of the neuron", NEURON, "str(cl.explain(y, wrt=w))", 36),
-        ("a training of the penguins, to its first native call", COMMAND, TRAIN, 110),
+        ("an explanation of the neuron", NEURON, "str(cl.explain(y, wrt=w))", 32),
+        ("a training of the penguins, to its first native call", COMMAND, TRAIN, 102),
     ],
 )
 def test_few_files_are_passed(name, before, walk, most):

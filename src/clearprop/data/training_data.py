@@ -17,7 +17,7 @@ from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.record import DataRecord
 from clearprop.data.splits import split_table
 from clearprop.data.streaming.disk_rows import DiskRows
-from clearprop.data.streaming.fits_in_memory import needs_streaming
+from clearprop.data.streaming.memory import needs_streaming
 from clearprop.data.streaming.streamed_table import stream_table
 from clearprop.data.table import load_table
 from clearprop.errors import ArgumentError, DataError, RunError, user_line

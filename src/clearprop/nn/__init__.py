@@ -3,7 +3,7 @@
 A model is an immutable tree of arrays: `y = model(x)` is inference, `y, model = cl.nn.apply(model, x, rng=key)` a
 training pass, and the gradient of a loss has the model's structure.
 
-Open to other folders beside the names here: `argument_checks`, `fields` (the kinds of fields), `module`, `penalty`,
+Open to other folders beside the names here: `argument_checks`, `fields` (the kinds of fields), `module`,
 `structure` (paths of a tree).
 """
 
@@ -30,6 +30,7 @@ from clearprop.nn.layers import Sequential as Sequential
 from clearprop.nn.losses import CLASS_LOSSES as CLASS_LOSSES
 from clearprop.nn.losses import LOSSES as LOSSES
 from clearprop.nn.losses import NUMBER_LOSSES as NUMBER_LOSSES
+from clearprop.nn.losses import Penalty as Penalty
 from clearprop.nn.losses import binary_cross_entropy as binary_cross_entropy
 from clearprop.nn.losses import cross_entropy as cross_entropy
 from clearprop.nn.losses import huber as huber
@@ -37,10 +38,9 @@ from clearprop.nn.losses import loss_named as loss_named
 from clearprop.nn.losses import mae as mae
 from clearprop.nn.losses import mse as mse
 from clearprop.nn.module import Module as Module
-from clearprop.nn.module_text import parameter_count as parameter_count
 from clearprop.nn.module_text import summary as summary
 from clearprop.nn.networks import mlp as mlp
 from clearprop.nn.norms import BatchNorm as BatchNorm
 from clearprop.nn.norms import LayerNorm as LayerNorm
-from clearprop.nn.penalty import Penalty as Penalty
 from clearprop.nn.structure import least_rows as least_rows
+from clearprop.nn.structure import parameter_count as parameter_count

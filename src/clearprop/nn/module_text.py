@@ -10,6 +10,7 @@ from clearprop.autodiff.trees import NAMESPACE
 from clearprop.errors import checked_call
 from clearprop.nn.argument_checks import require_module
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, HasFields, is_module
+from clearprop.nn.structure import parameter_count
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
@@ -51,20 +52,6 @@ def _row(path: str, module: HasFields) -> tuple[str, str, str, str]:
 def _count(arrays: list[tuple[str, str, Any]]) -> str:
     total = sum(size_of(shape_of(v)) for k, _, v in arrays if k == PARAMETER)
     return f"{total:,}" if isinstance(total, int) and total else ""
-
-
-@checked_call
-def parameter_count(model: HasFields) -> int:
-    """The number of trained numbers in a model.
-
-    model  a module
-
-    >>> import clearprop as cl
-    >>> cl.nn.parameter_count(cl.nn.mlp([4, 16, 3]))
-    131
-    """
-    require_module("parameter_count", model)
-    return sum(int(size_of(shape_of(v))) for v in model.parameters().values())
 
 
 @checked_call

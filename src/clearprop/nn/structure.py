@@ -1,4 +1,4 @@
-"""What a tree that holds modules says about its leaves: path, and whether training changes it."""
+"""What a tree that holds modules says about its leaves: path, number, and whether training changes it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from clearprop.autodiff.trees import NAMESPACE, flatten, has_derivative
 from clearprop.errors import checked_call
 from clearprop.nn.argument_checks import require_module
 from clearprop.nn.fields import CHILD, PARAMETER, HasFields, is_module
+from clearprop.program.tracing import shape_of
+from clearprop.shapes import size_of
 
 
 class LeafLayout(NamedTuple):
@@ -71,3 +73,17 @@ def least_rows(model: HasFields) -> int:
     held = (getattr(model, name) for name, kind in model.field_kinds.items() if kind == CHILD)
     children = optree.tree_leaves(list(held), is_leaf=is_module, namespace=NAMESPACE)
     return max([model.least_rows, *map(least_rows, children)])
+
+
+@checked_call
+def parameter_count(model: HasFields) -> int:
+    """The number of trained numbers in a model.
+
+    model  a module
+
+    >>> import clearprop as cl
+    >>> cl.nn.parameter_count(cl.nn.mlp([4, 16, 3]))
+    131
+    """
+    require_module("parameter_count", model)
+    return sum(int(size_of(shape_of(v))) for v in model.parameters().values())

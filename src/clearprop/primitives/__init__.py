@@ -14,10 +14,9 @@ A rule is ordinary Python over the library's own functions and takes what it nee
 again), and its argument names say which values the backward pass must keep.
 """
 
+from clearprop.primitives.callables import HELPERS, Rule, Zero
 from clearprop.primitives.core import REGISTRY, Primitive
 from clearprop.primitives.declare import composite, primitive
-from clearprop.primitives.numpy_spelling import HELPERS
-from clearprop.primitives.rule import Rule, Zero
 from clearprop.program.facts import Facts
 
 __all__ = ["HELPERS", "REGISTRY", "Facts", "Primitive", "Rule", "Zero", "composite", "primitive"]

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ArgumentError, ClearpropError, DTypeError, GradientError, ShapeError, TraceError, user_line
-from clearprop.primitives.fitting import fit_operands, meaningless
-from clearprop.primitives.numpy_spelling import function_of_spelling, values_of, without_warnings
-from clearprop.primitives.rule import Rule, Zero, make_rule
+from clearprop.primitives.callables import Rule, Zero, function_of_spelling, make_rule, values_of, without_warnings
 from clearprop.program.facts import Facts
 from clearprop.program.ir import Var
-from clearprop.program.operands import admit_operands, keep_operands
+from clearprop.program.operands import admit_operands, fit_operands, keep_operands, meaningless
 from clearprop.program.tracing import STACK, builder, has_size, rank_of, trace
 from clearprop.program.types import (
     BOOL,

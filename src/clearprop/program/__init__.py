@@ -1,7 +1,7 @@
 """The program as a value: types, variables, equations; tracing, evaluation, type check, printing.
 
-Open to other folders beside the names here: `facts`, `ir`, `numbers`, `operands`, `operation`, `process_lock`,
-`tracing`, `typechecking`, `types`, `values`.
+Open to other folders beside the names here: `facts`, `ir`, `operands`, `operation`, `process_lock`, `tracing`,
+`typechecking`, `types`, `values`.
 """
 
 from clearprop.program.ir import Equation, Program, Var

@@ -13,7 +13,7 @@ from typing import Any, Self, get_type_hints
 from clearprop.data.readers.formats import DATA_FILE, STREAMED, forms_text
 from clearprop.errors import ArgumentError, user_line
 from clearprop.files.strict_json import checked_value, refuse, require_keys
-from clearprop.nn.penalty import Penalty
+from clearprop.nn import Penalty
 from clearprop.optim.hyperparameters import Range
 
 LARGEST_LAYER = 65_536

@@ -1,7 +1,6 @@
 """Shapes: sizes, broadcasting, and gufunc signatures, with messages that name the axis."""
 
-from clearprop.shapes.broadcasting import broadcast, normalise_axes, normalise_axis
-from clearprop.shapes.signature import Remedy, Signature
+from clearprop.shapes.broadcasting import Remedy, Signature, broadcast, normalise_axes, normalise_axis
 from clearprop.shapes.sizes import (
     Dim,
     Scope,

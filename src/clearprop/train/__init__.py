@@ -13,6 +13,7 @@ from clearprop.train.forking import starting_from as starting_from
 from clearprop.train.gradient_check import check_run as check_run
 from clearprop.train.interrupts import TrainingInterrupted as TrainingInterrupted
 from clearprop.train.job import Job as Job
+from clearprop.train.job import require_suitable as require_suitable
 from clearprop.train.loading import command_of as command_of
 from clearprop.train.loading import load as load
 from clearprop.train.native_executor import choose_executor as choose_executor
@@ -26,7 +27,6 @@ from clearprop.train.run import Run as Run
 from clearprop.train.step import make_objective as make_objective
 from clearprop.train.step import make_step as make_step
 from clearprop.train.step import supplies as supplies
-from clearprop.train.suitability import require_suitable as require_suitable
 from clearprop.train.training import train as train
 from clearprop.train.training_loop import Plan as Plan
 from clearprop.train.training_loop import replay_steps as replay_steps

@@ -19,7 +19,6 @@ from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_r
 from clearprop.program.values import raw
 from clearprop.runs.settings import SUITED, Settings
 from clearprop.train.array_alignment import adapted_inputs
-from clearprop.train.defaults import recipe
 from clearprop.train.job import Job
 from clearprop.train.metrics import Measure, find_loss, measures_for, outputs_of
 from clearprop.train.rate_range import RateRange, lr_range_test
@@ -28,6 +27,8 @@ AUTO = "auto"
 """The learning rate that asks for the range test."""
 LARGEST_NETWORK = 500_000_000
 """The most parameters of a network that is built from settings."""
+SMALL, LARGE = 1_000, 20_000
+"""Below SMALL rows of the training part a data set is small, from LARGE rows on it is large."""
 
 
 def suitable_measures(classes: bool) -> tuple[str, tuple[str, ...]]:
@@ -189,3 +190,29 @@ def written_optimizer(optimizer: Any) -> dict[str, object] | None:
         return written
     except ArgumentError:
         return None
+
+
+def recipe(rows: int) -> Settings:
+    """What suits so many rows of the training part: network and training; patience counts only with validation.
+
+    The values were chosen on the bundled sets and on Friedman's function with and without noise;
+    `docs/tables/accuracy.md` shows what they reach.  Small data need strong regularisation: half of it by dropout,
+    half by the L2 penalty.
+    """
+    if rows < SMALL:
+        hidden, rate, dropout, l2, size, epochs, patience = (64, 64), 3e-3, 0.3, 0.01, 32, 400, 40
+    elif rows < LARGE:
+        hidden, rate, dropout, l2, size, epochs, patience = (128, 64), 1e-3, 0.2, round(1.0 / rows, 6), 32, 150, 20
+    else:
+        hidden, rate, dropout, l2, size, epochs, patience = (128, 128), 1e-3, 0.1, round(1.0 / rows, 8), 128, 60, 8
+    return Settings(
+        hidden=hidden,
+        activation="relu",
+        dropout=dropout,
+        optimizer="adam",
+        lr=rate,
+        epochs=epochs,
+        batch_size=size,
+        l2=l2,
+        patience=patience,
+    )

@@ -21,10 +21,10 @@ from clearprop.rules import random
 from clearprop.runs.state import State
 from clearprop.train.array_alignment import adaptation
 from clearprop.train.batches import ArrayFeed
+from clearprop.train.job import require_rows
 from clearprop.train.metrics import Measure, find_loss
 from clearprop.train.native_executor import choose_executor
 from clearprop.train.step import make_step
-from clearprop.train.suitability import require_rows
 
 SMOOTHING = 0.9
 """How much of the running average of the losses is kept in each step."""

@@ -19,7 +19,7 @@ from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.compiler.native.vocabulary import VOCABULARY
 from clearprop.compiler.threads import get_threads
 from clearprop.program.ir import Equation, Program, Var
-from clearprop.program.numbers import fit_number
+from clearprop.program.operands import fit_number
 from clearprop.program.operation import Operation
 from clearprop.program.types import DType, promote, type_of
 from clearprop.program.values import Node

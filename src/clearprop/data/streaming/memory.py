@@ -1,4 +1,4 @@
-"""How much memory data may take: what was asked for or what is free, and how many rows that is."""
+"""How much memory data may take: what was asked for or what is free, how many rows that is, and what fits into it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ import ctypes
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from clearprop.errors import ArgumentError
+from clearprop.data.readers.formats import CSV, PARQUET, STREAMED, forms_text
+from clearprop.data.readers.npz_file import values_in_npz
+from clearprop.data.readers.parquet_file import PARQUET_LIMIT, ParquetTable
+from clearprop.data.readers.plain_text import plain_text
+from clearprop.data.readers.sources import BUNDLED, file_form
+from clearprop.errors import ArgumentError, DataError
 
 SHARE_OF_FREE = 0.5
 """Without a limit that was asked for, data may take this share of the memory that is free."""
@@ -19,6 +25,12 @@ LEAST_ROWS = 256
 """A block holds at least so many rows, so that it can be shuffled."""
 _ORDER_BYTES = 96
 """Bytes per row that drawing the order of a block takes."""
+CSV_SHARE = 10
+"""Reading a CSV file at once takes at most about so many times its size; the shorter its cells, the more."""
+BYTES_PER_VALUE = 44
+"""Reading a Parquet file at once takes at most about so many bytes for each of its values."""
+BYTES_PER_NUMBER = 24
+"""Reading an NPZ file takes at most about so many bytes for each of its numbers."""
 
 
 def size_text(size: float) -> str:
@@ -125,3 +137,29 @@ class Budget:
                 try_=f"--memory {-(-least // 1000)}kB, or more",
             )
         return rows
+
+
+def needs_streaming(source: Any, memory: int, encoding: str | None = None) -> bool:
+    """Whether a source is a file that takes more than `memory` bytes when it is read at once, and can be streamed.
+
+    Raises DataError for a file that takes more and cannot be streamed.
+    """
+    if not isinstance(source, str | Path) or str(source) in BUNDLED:
+        return False
+    path = Path(source)
+    form = file_form(path, str(source))
+    if form is CSV:
+        return CSV_SHARE * plain_text(path, str(source), encoding).path.stat().st_size > memory
+    if form is PARQUET:
+        table = ParquetTable(path, str(source))
+        values = table.rows * len(table.names)
+        return BYTES_PER_VALUE * values > memory or 8 * values > PARQUET_LIMIT
+    if BYTES_PER_NUMBER * (values := values_in_npz(path, str(source))) > memory:
+        raise DataError(
+            f"{str(source)!r} does not fit into the memory that data may take",
+            expected=f"at most {size_text(memory)}; {forms_text('and', STREAMED)} files may be larger",
+            got=f"{values:,} numbers, which take {size_text(BYTES_PER_NUMBER * values)}",
+            where=f"--memory, {source}",
+            try_="more --memory, or the same table as a Parquet file",
+        )
+    return False
