@@ -17,6 +17,7 @@ from clearprop.primitives import REGISTRY, Primitive, Rule, Zero
 from clearprop.program.ir import Program, Var
 from clearprop.program.tracing import trace
 from clearprop.program.types import BOOL, FLOAT64, INT64, Type
+from clearprop.rules import on_demand
 from clearprop.shapes import Scope, Size
 
 HERE = Path(__file__).parent
@@ -35,6 +36,9 @@ FAMILIES = {
     "normalisation": "Normalisation",
     "losses": "Losses of one example",
     "random": "Random numbers",
+    "bits": "Bits of integers",
+    "division": "Division with a remainder",
+    "floating": "More functions of floating-point numbers",
 }
 KINDS = {
     "elementwise": "diagonal Jacobian",
@@ -59,11 +63,12 @@ def primitives_page() -> str:
         "transforms use them.",
         "",
     ]
-    for family, members in groupby(_shown(), key=_family):
+    for family, group in groupby(_shown(), key=_family):
+        members = list(group)
         lines += [
             f"## {FAMILIES[family]}",
             "",
-            f"Declared in [`rules/{family}.py`](../src/clearprop/rules/{family}.py).",
+            f"Declared in [`{_file(members[0])}`](../src/clearprop/{_file(members[0])}).",
             "",
         ]
         for p in members:
@@ -71,7 +76,12 @@ def primitives_page() -> str:
     return "\n".join(lines)
 
 
+def _file(p: Primitive) -> str:
+    return "/".join(p.__module__.split(".")[1:]) + ".py"
+
+
 def _shown() -> list[Primitive]:
+    on_demand.load_all()
     own = [p for p in REGISTRY.values() if p.__module__.startswith("clearprop.rules.")]
     return sorted(own, key=lambda p: list(FAMILIES).index(_family(p)))
 

@@ -11,12 +11,14 @@ from hypothesis import HealthCheck, settings
 
 from clearprop.program.tracing import builder
 from clearprop.program.values import RECORDING
+from clearprop.rules import on_demand
 from tests.fast import MODULES
 
 _REPEATABLE = {"derandomize": True, "deadline": None, "database": None, "print_blob": False}
 settings.register_profile("test", max_examples=25, suppress_health_check=[HealthCheck.too_slow], **_REPEATABLE)
 settings.register_profile("verify", max_examples=400, suppress_health_check=[HealthCheck.too_slow], **_REPEATABLE)
 settings.load_profile("test")
+on_demand.load_all()  # tables of every declaration are whole, whichever test is the first to use a name
 
 
 def pytest_configure(config):

@@ -11,6 +11,7 @@ import typing as _typing
 from clearprop import errors as errors
 from clearprop.arrays import Tensor as Tensor
 from clearprop.arrays import asarray as asarray
+from clearprop.arrays import functions as _functions
 from clearprop.arrays import tensor as tensor
 from clearprop.arrays.functions import *  # noqa: F403 - made from the registry; functions.pyi lists them
 from clearprop.autodiff.batching import vmap as vmap
@@ -68,12 +69,12 @@ else:
     def __getattr__(name: str) -> object:
         """A name that is asked for the first time, from its home (PEP 562); from then on it is an ordinary name."""
         if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return getattr(_functions, name)  # of a family of functions that is loaded now, a dtype, a constant
         module = _importlib.import_module(f"{__name__}.{_HOMES[name]}")
         return globals().setdefault(name, module if _HOMES[name] == name else getattr(module, name))
 
     def __dir__() -> list[str]:
-        return [*__all__, "__version__"]
+        return [*__all__, *_functions.late_names(), "__version__"]
 
 
 __version__ = "0.2.0.dev0"

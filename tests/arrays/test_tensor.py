@@ -130,7 +130,7 @@ def refusal(call, kind):
 
 def in_place(operator):
     def act():
-        x = cl.tensor([1.0, 2.0])
+        x = cl.tensor([1.0, 2.0], requires_grad=True)
         scope = {"x": x}
         exec(compile(f"x {operator} 1.0", "test_tensor.py", "exec"), scope)
 
@@ -146,6 +146,8 @@ def in_place(operator):
         ("/=", "x = x / y"),
         ("**=", "x = x ** y"),
         ("@=", "x = x @ y"),
+        ("//=", "x = x // y"),
+        ("%=", "x = x % y"),
     ],
 )
 def test_in_place_operators(operator, instead):
@@ -305,8 +307,9 @@ def test_transposing_a_vector():
     assert refusal(lambda: cl.tensor([1.0]).mT, ShapeError)[0] == "mT needs two axes"
 
 
-def test_bitwise_operators_are_for_booleans():
-    assert refusal(lambda: cl.tensor([6]) & 3, DTypeError) == (
-        "& combines conditions", "boolean operands", "int64 and int64",
-        "np.bitwise_and on the values; x != 0 makes a condition",
+def test_bitwise_operators_are_for_booleans_and_integers():
+    assert (cl.tensor([6]) & 3).tolist() == [2] and (True ^ cl.tensor([True, False])).tolist() == [False, True]
+    assert refusal(lambda: cl.tensor([6.0]) & 3, DTypeError) == (
+        "& combines conditions, or the bits of integers", "boolean or integer operands", "float64 and int64",
+        "x != 0 makes a condition, x.astype(np.int64) integers",
     )  # fmt: skip

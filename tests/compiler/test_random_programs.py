@@ -17,12 +17,11 @@ import pytest
 import clearprop as cl
 from clearprop.autodiff.trees import flatten
 from clearprop.compiler import native_obstacle
-from clearprop.primitives import REGISTRY
 from clearprop.program.values import raw
 from tests.compiler.bounds import assert_within, bounded, certain
 from tests.compiler.plain import plain
 from tests.compiler.program import RandomProgram
-from tests.compiler.programs import FAMILIES, other_inputs, random_program
+from tests.compiler.programs import FAMILIES, core, other_inputs, random_program
 
 FORMS: list[dict[str, Any]] = [
     {},
@@ -147,5 +146,5 @@ def test_every_primitive_is_met():
         p = random_program(seed, 6 + seed % 8)
         compiled = cl.compile(lambda *xs, p=p: p(*xs), executor="numpy").lower(*p.inputs)
         seen |= {eq.primitive.name for eq in compiled.program.equations + compiled.lowered.equations}
-    own = {name for name, p in REGISTRY.items() if p.__module__.startswith("clearprop.")}
+    own = {p.name for p in core() if p.__module__.startswith("clearprop.")}
     assert own - seen <= {"identity"}

@@ -14,7 +14,11 @@ def _unary():
     return [
         p
         for p in REGISTRY.values()
-        if p.kind == "elementwise" and len(p.operands) == 1 and isinstance(p.rules[0], Rule) and p.name not in _SKIPPED
+        if p.kind == "elementwise"
+        and len(p.operands) == 1
+        and isinstance(p.rules[0], Rule)
+        and p.name not in _SKIPPED
+        and ".on_demand." not in p.__module__
     ]
 
 

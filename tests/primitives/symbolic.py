@@ -60,6 +60,9 @@ LEAVES: dict[str, Callable[..., Any]] = {
     "acosh": sp.acosh,
     "atanh": sp.atanh,
     "erf": sp.erf,
+    "hypot": lambda a, b: sp.sqrt(a**2 + b**2),
+    "positive": lambda x: x,
+    "isnan": lambda x: sp.false,  # symbols are numbers
     "astype": lambda x: x,  # of a number: symbols are exact in every dtype
     "nan_or_zero": lambda x: sp.Integer(0),  # symbols are numbers
 }
@@ -71,6 +74,9 @@ CONSTANTS = {
     math.sqrt(0.5): sp.sqrt(2) / 2,
     math.log(2): sp.log(2),
     math.log(10): sp.log(10),
+    math.pi: sp.pi,
+    -(math.pi**2) / 3: -(sp.pi**2) / 3,
+    math.pi**4 / 30: sp.pi**4 / 30,
 }
 """Rounded numbers in rules and bodies that stand for these exact ones."""
 

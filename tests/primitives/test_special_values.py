@@ -10,6 +10,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.primitives import REGISTRY
+from clearprop.rules import on_demand
 from tests.primitives.factory import array
 
 inf, nan, pi = math.inf, math.nan, math.pi
@@ -57,6 +58,15 @@ UNARY = {
     "gelu": (nan, 0.0, 0.0, 0.5 * (1 + math.erf(math.sqrt(0.5))), inf, nan),
     "gelu_tanh": (nan, 0.0, 0.0, 0.8411919906082768, inf, nan),
     "silu": (nan, 0.0, 0.0, 1 / (1 + math.exp(-1)), inf, nan),
+    "trunc": (-inf, -0.0, 0.0, 1.0, inf, nan),
+    "positive": (-inf, -0.0, 0.0, 1.0, inf, nan),
+    "exp2": (0.0, 1.0, 1.0, 2.0, inf, nan),
+    "rsqrt": (nan, -inf, inf, 1.0, 0.0, nan),
+    "deg2rad": (-inf, -0.0, 0.0, pi / 180, inf, nan),
+    "rad2deg": (-inf, -0.0, 0.0, 180 / pi, inf, nan),
+    "logit": (nan, -inf, -inf, inf, nan, nan),
+    "softsign": (nan, 0.0, 0.0, 0.5, nan, nan),
+    "sinc": (nan, 1.0, 1.0, math.sin(pi) / pi, nan, nan),
 }
 POINTS = (-inf, -0.0, 0.0, 1.0, inf, nan)
 
@@ -100,6 +110,57 @@ BINARY = {
         (nan, 0.0, nan),
         (1000.0, 1000.0, 1000.0 + math.log(2)),
     ],
+    "floor_divide": [  # the standard's table
+        *((x, nan, nan) for x in (-1.0, 0.0, inf)),
+        *((s * inf, t * inf, nan) for s in (1, -1) for t in (1, -1)),
+        *((0.0, s * 0.0, nan) for s in (1, -1)),
+        *((s * 1.0, t * 0.0, s * t * inf) for s in (1, -1) for t in (1, -1)),
+        *((s * 1.0, s * inf, 0.0) for s in (1, -1)),
+        *((s * 1.0, -s * inf, -1.0) for s in (1, -1)),
+        (7.0, 2.0, 3.0),
+        (-7.0, 2.0, -4.0),
+    ],
+    "remainder": [  # the standard's table
+        *((x, nan, nan) for x in (-1.0, 0.0, inf)),
+        *((s * inf, 1.0, nan) for s in (1, -1)),
+        *((x, s * 0.0, nan) for x in (0.0, 1.0, -1.0) for s in (1, -1)),
+        (1.0, inf, 1.0),
+        (-1.0, -inf, -1.0),
+        (1.0, -inf, -inf),
+        (-1.0, inf, inf),
+        (0.0, 2.0, 0.0),
+        (-0.0, -2.0, -0.0),
+        (-7.0, 2.0, 1.0),
+    ],
+    "fmod": [(inf, 1.0, nan), (1.0, 0.0, nan), (1.0, inf, 1.0), (-7.0, 2.0, -1.0), (nan, 1.0, nan)],
+    "hypot": [  # an infinite side wins even over NaN
+        *((s * inf, x, inf) for s in (1, -1) for x in (nan, 0.0, inf)),
+        *((x, s * inf, inf) for s in (1, -1) for x in (nan, 0.0, inf)),
+        (nan, 1.0, nan),
+        (-0.0, -3.0, 3.0),
+        (HUGE, HUGE, math.hypot(HUGE, HUGE)),
+        (TINY, TINY, math.hypot(TINY, TINY)),
+    ],
+    "copysign": [
+        (1.0, -0.0, -1.0),
+        (-1.0, 0.0, 1.0),
+        (inf, -nan, -inf),
+        (0.0, -1.0, -0.0),
+        (-0.0, inf, 0.0),
+        (nan, 1.0, nan),
+    ],
+    "nextafter": [
+        (nan, 1.0, nan),
+        (1.0, nan, nan),
+        (0.0, 1.0, 5e-324),
+        (1.0, 1.0, 1.0),
+        (inf, 0.0, 1.7976931348623157e308),
+    ],
+    "xlogy": [(0.0, 0.0, 0.0), (0.0, inf, 0.0), (0.0, nan, nan), (1.0, 0.0, -inf), (0.0, -1.0, 0.0)],
+    "xlog1py": [(0.0, -1.0, 0.0), (0.0, inf, 0.0), (0.0, nan, nan), (1.0, -1.0, -inf)],
+    "fmax": [(nan, 1.0, 1.0), (1.0, nan, 1.0), (nan, nan, nan), (inf, -inf, inf)],
+    "fmin": [(nan, 1.0, 1.0), (1.0, nan, 1.0), (nan, nan, nan), (inf, -inf, -inf)],
+    "heaviside": [(-inf, 0.5, 0.0), (0.0, 0.5, 0.5), (-0.0, nan, nan), (inf, 0.5, 1.0), (nan, 0.5, nan)],
     "equal": [(nan, nan, False), (0.0, -0.0, True), (inf, inf, True)],
     "not_equal": [(nan, nan, True), (inf, -inf, True)],
     "less": [(nan, 1.0, False), (-inf, inf, True)],
@@ -168,7 +229,8 @@ def test_reduced(name):
 
 def test_every_elementwise_primitive_is_in_a_table():
     elsewhere = {"where", "clip", "astype", "logical_and", "logical_or", "logical_not", "isnan", "isfinite",
-                 "nan_or_zero", "uniform_float32", "uniform_float64", "normal_quantile"}  # fmt: skip
+                 "nan_or_zero", "uniform_float32", "uniform_float64", "normal_quantile",
+                 "signbit", "isinf", "lerp", *on_demand.FAMILIES["bits"]}  # fmt: skip
     declared = {n for n, p in REGISTRY.items() if p.kind == "elementwise" and p.__module__.startswith("clearprop.")}
     assert declared == set(UNARY) | set(BINARY) | elsewhere
 

@@ -74,6 +74,15 @@ KNOWN = {
     "absolute_error": ((a, b), sp.Abs(a - b), ORDERED),
     "huber_error": ((a, b), sp.Piecewise(((a - b) ** 2 / 2, sp.Abs(a - b) <= 1), (sp.Abs(a - b) - HALF, True)),
                     [{a: b + p / (1 + p)}, {a: b - p / (1 + p)}, {a: b + 1 + p}, {b: a + 1 + p}]),
+    "hypot": ((a, b), sp.sqrt(a**2 + b**2), [{a: p, b: q}, {a: -p, b: q}]),
+    "positive": ((x,), x, EVERYWHERE),
+    "exp2": ((x,), 2**x, EVERYWHERE),
+    "rsqrt": ((x,), 1 / sp.sqrt(x), [{x: p}]),
+    "xlogy": ((a, b), a * sp.log(b), [{a: p, b: q}, {a: -p, b: q}]),
+    "xlog1py": ((a, b), a * sp.log(1 + b), [{a: p, b: q}, {a: -p, b: q}]),
+    "logit": ((x,), sp.log(x / (1 - x)), [{x: p / (1 + p)}]),
+    "softsign": ((x,), x / (1 + sp.Abs(x)), BOTH_SIDES),
+    "sinc": ((x,), sp.sin(sp.pi * x) / (sp.pi * x), [{x: 1 + p}, {x: -1 - p}]),  # nearer to 0 the rule is a series
     "sigmoid_cross_entropy": ((x, b), -b * sp.log(LOGISTIC) - (1 - b) * sp.log(1 - LOGISTIC), BOTH_SIDES),
 }  # fmt: skip
 
@@ -133,6 +142,8 @@ def test_every_elementwise_rule_is_proved_or_excused():
         "where", "clip",  # choices: every branch is the operand itself; the matrix covers them
         "astype",
         "nan_or_zero",  # the derivative of a closed gate, itself closed
+        "floor_divide", "trunc", "remainder", "fmod",  # steps, and what lies between them
+        "copysign", "nextafter",  # moves of a sign and of a last bit; the matrix covers them
     }  # fmt: skip
     with_rules = {
         row.name

@@ -14,23 +14,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from clearprop.arrays.data_types import SHARED, require_cpu
 from clearprop.arrays.numpy_protocol import FUNCTIONS
-from clearprop.arrays.tensor import Tensor, asarray
+from clearprop.arrays.tensor import Tensor, asarray, from_dlpack
 from clearprop.errors import check_call
 from clearprop.primitives import REGISTRY
 from clearprop.program.types import Value
 from clearprop.program.values import Node
-from clearprop.rules import joining, linear, structural
+from clearprop.rules import joining, linear, standard_forms, structural
+from clearprop.rules.on_demand import names
 from clearprop.shapes import Shape, Size
 
-_LISTS = ("arrays", "shape", "axes", "axis")  # parameters that take a list as it is
+_LISTS = (
+    "arrays",
+    "shape",
+    "axes",
+    "axis",
+    "shift",
+    "repetitions",
+    "sections",
+    "width",
+)  # parameters that take a list as it is
 
 
 def as_tensor(out: Value) -> Any:
     """A result as users get it."""
     if isinstance(out, Node):
         return out
-    return tuple(map(as_tensor, out)) if type(out) is tuple else Tensor(out)
+    if isinstance(out, tuple):
+        tensors = map(as_tensor, out)
+        return tuple(tensors) if type(out) is tuple else type(out)(*tensors)
+    return Tensor(out)
 
 
 def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -60,15 +74,20 @@ def _list_as_array(argument: Any, array: bool) -> Any:
 
 
 def _creation(value: int) -> Callable[..., Any]:
-    def create(shape: Shape, dtype: DTypeLike = np.float64) -> Any:
+    def create(shape: Shape, dtype: DTypeLike | None = np.float64, *, device: str | None = None) -> Any:
+        if device is not None:
+            require_cpu(device)
         full = (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
-        return as_tensor(structural.full_(shape=full, value=value, dtype=np.dtype(dtype)))
+        return as_tensor(
+            structural.full_(shape=full, value=value, dtype=np.dtype(np.float64 if dtype is None else dtype))
+        )
 
     name = "ones" if value else "zeros"
     create.__doc__ = f"""An array of {name} of the given shape and dtype.
 
-    shape  its sizes: a number, or a sequence of them
-    dtype  its data type
+    shape   its sizes: a number, or a sequence of them
+    dtype   its data type; None is float64
+    device  "cpu" or None
 
     >>> import clearprop as cl
     >>> cl.{name}((2, 2))
@@ -81,8 +100,14 @@ def _creation(value: int) -> Callable[..., Any]:
 PLAIN: dict[str, Callable[..., Any]] = {
     "zeros": _creation(0),
     "ones": _creation(1),
-    "zeros_like": structural.zeros_like,
-    "ones_like": structural.ones_like,
+    "zeros_like": standard_forms.zeros_like,
+    "ones_like": standard_forms.ones_like,
+    "sum": standard_forms.sum,
+    "prod": standard_forms.prod,
+    "var": standard_forms.var,
+    "std": standard_forms.std,
+    "cumulative_sum": standard_forms.cumulative_sum,
+    "astype": standard_forms.astype,
     "stack": joining.stack,
     "matrix_transpose": structural.matrix_transpose,
     "swapaxes": structural.swapaxes,
@@ -98,6 +123,23 @@ def table() -> dict[str, Callable[..., Any]]:
     return {name: public(f, name) for name, f in {**declared, **PLAIN}.items() if name != "getitem"}
 
 
+FUNCTIONS.make_public = staticmethod(public)
 FUNCTIONS.update(table())
 globals().update(FUNCTIONS)
 __all__ = list(FUNCTIONS)
+_OTHERS: dict[str, Any] = {**SHARED, "from_dlpack": from_dlpack}
+
+
+def late_names() -> tuple[str, ...]:
+    """The public names that `__getattr__` finds: families that load at their first use, dtypes and constants."""
+    return (*names(), *_OTHERS)
+
+
+def __getattr__(name: str) -> Any:
+    """A name of a family that is loaded now, a dtype or a constant; the package asks here for what it has not."""
+    if name in _OTHERS:
+        return _OTHERS[name]
+    try:
+        return FUNCTIONS[name]
+    except KeyError:
+        raise AttributeError(f"clearprop has no name {name!r}") from None

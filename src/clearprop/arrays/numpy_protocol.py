@@ -13,8 +13,23 @@ from clearprop.primitives import REGISTRY
 from clearprop.program.types import Value, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules import elementwise as ew
+from clearprop.rules.on_demand import find
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
+
+class FunctionTable(dict[str, Callable[..., Any]]):
+    """Public functions by name; those of families that load at their first use enter when they are asked for."""
+
+    make_public: Callable[..., Any]
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        late = find(name)
+        if late is None:
+            raise KeyError(name)
+        self[name] = self.make_public(late, name)
+        return self[name]
+
+
+FUNCTIONS = FunctionTable()
 """Every public function by name; `functions` fills it, once the class exists that the functions return."""
 
 
@@ -27,6 +42,9 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Value], kwargs: M
         ours = REGISTRY.get(_UFUNCS.get(name, name))
         if ours is not None:
             return ours.public_function(*inputs)
+        late = find(_UFUNCS.get(name, name))
+        if late is not None:
+            return late(*inputs)
     raise _refusal(name)
 
 
@@ -37,9 +55,12 @@ def apply_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
     if function in _QUESTIONS:
         return function(*(np.asarray(Node.tensor(a.value)) if isinstance(a, Node) else a for a in args), **kwargs)
     name = function.__name__
-    ours = FUNCTIONS.get(_FUNCTIONS.get(name, name)) if function.__module__ == "numpy" else None
-    if ours is None:
+    if function.__module__ != "numpy":
         raise _refusal(name)
+    try:
+        ours = FUNCTIONS[_FUNCTIONS.get(name, name)]
+    except KeyError:
+        raise _refusal(name) from None
     args, kwargs = _axis_by_name(ours, args, kwargs)
     if not accepts(ours, args, kwargs):
         raise _refusal(name)
@@ -64,18 +85,23 @@ def accepts(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[s
     return True
 
 
-def combine(name: str, *conditions: Any) -> Any:
-    """`&`, `|` and `~` on conditions; on integers they would mean something else than in NumPy."""
-    sign, function = _CONDITIONS[name]
-    dtypes = [type_of(raw(c)).dtype for c in conditions]
-    if any(d.kind != "b" for d in dtypes):
+def combine(name: str, *operands: Any) -> Any:
+    """`&`, `|`, `^` and `~`: of conditions their logic, of integers their bits; of floats nothing."""
+    sign, logic = _CONDITIONS[name]
+    dtypes = [type_of(raw(c)).dtype for c in operands]
+    if all(d.kind == "b" for d in dtypes):
+        return logic(*operands)
+    if any(d.kind not in "biu" for d in dtypes):
         raise DTypeError(
-            f"{sign} combines conditions",
-            expected="boolean operands",
+            f"{sign} combines conditions, or the bits of integers",
+            expected="boolean or integer operands",
             got=" and ".join(d.name for d in dtypes),
-            try_=f"np.{name} on the values; x != 0 makes a condition",
+            where=user_line(),
+            try_="x != 0 makes a condition, x.astype(np.int64) integers",
         )
-    return function(*conditions)
+    bits = find("bitwise_invert" if name == "invert" else name)
+    assert bits is not None
+    return bits(*operands)
 
 
 def _refusal(name: str) -> TraceError:
@@ -91,10 +117,13 @@ def _refusal(name: str) -> TraceError:
 _CONDITIONS: dict[str, tuple[str, Callable[..., Any]]] = {
     "bitwise_and": ("&", ew.logical_and),
     "bitwise_or": ("|", ew.logical_or),
+    "bitwise_xor": ("^", ew.not_equal),
     "invert": ("~", ew.logical_not),
 }
 _UFUNCS = {f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "tan2", "sinh", "cosh", "tanh")}
 _UFUNCS |= {"absolute": "abs", "power": "pow", "rint": "round", "true_divide": "divide"}
+_UFUNCS |= {"left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift", "degrees": "rad2deg"}
+_UFUNCS |= {"radians": "deg2rad"}
 _FUNCTIONS = {"amax": "max", "amin": "min", "concatenate": "concat", "transpose": "permute_dims"}
 _ABOUT_SHAPE = (np.shape, np.ndim, np.size)
 # questions whose answer has no derivative: answering them detaches nothing

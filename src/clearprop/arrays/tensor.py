@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from clearprop.arrays.backward import backward
-from clearprop.arrays.numpy_protocol import apply_function, apply_ufunc, combine
+from clearprop.arrays.data_types import require_cpu
+from clearprop.arrays.numpy_protocol import apply_function, apply_ufunc
+from clearprop.arrays.operators import Operators
 from clearprop.arrays.tensor_text import tensor_text
 from clearprop.autodiff.tape import is_followed
 from clearprop.errors import ArgumentError, DTypeError, GradientError, TraceError, user_line
 from clearprop.program.ir import Var
 from clearprop.program.operands import admit
 from clearprop.program.types import PYTHON_SCALARS, Axes, Params, Value, is_floating, type_of
-from clearprop.program.values import RECORDING, Node
+from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules import elementwise as ew
-from clearprop.rules import indexing, joining, linear, reductions, structural
-from clearprop.rules.indexing import Key
+from clearprop.rules import joining, reductions, structural
 from clearprop.shapes import Shape, size_of
 
 
-class Tensor(Node):
+class Tensor(Operators):
     """An array, a number, or a variable of the program being traced, with its history on the tape.
 
     Made by `cl.tensor` (copies) or `cl.asarray` (shares memory).  It never changes: `+=` and item assignment
@@ -161,6 +163,9 @@ class Tensor(Node):
         self._require_constant("int(x)")
         return int(self.value)
 
+    def __complex__(self) -> complex:
+        return complex(float(self))
+
     def __index__(self) -> int:
         self._require_values("range(x)")
         if self.dtype.kind not in "iu":
@@ -188,85 +193,34 @@ class Tensor(Node):
         self._require_values("item()")
         return format(self.detach().item(), spec) if spec and self.shape == () else repr(self)
 
-    # ------------------------------------------------------------------------------------------ operators
-    def __add__(self, other: Value) -> Any:
-        return ew.add(self, other)
+    # ------------------------------------------------------------------------------ the array API's protocol
+    @property
+    def device(self) -> str:
+        """Where the numbers are: there is one place, "cpu"."""
+        return "cpu"
 
-    def __radd__(self, other: Value) -> Any:
-        return ew.add(other, self)
-
-    def __sub__(self, other: Value) -> Any:
-        return ew.subtract(self, other)
-
-    def __rsub__(self, other: Value) -> Any:
-        return ew.subtract(other, self)
-
-    def __mul__(self, other: Value) -> Any:
-        return ew.multiply(self, other)
-
-    def __rmul__(self, other: Value) -> Any:
-        return ew.multiply(other, self)
-
-    def __truediv__(self, other: Value) -> Any:
-        return ew.divide(self, other)
-
-    def __rtruediv__(self, other: Value) -> Any:
-        return ew.divide(other, self)
-
-    def __pow__(self, other: Value) -> Any:
-        return ew.pow(self, other)
-
-    def __rpow__(self, other: Value) -> Any:
-        return ew.pow(other, self)
-
-    def __neg__(self) -> Any:
-        return ew.negative(self)
-
-    def __pos__(self) -> Any:
+    def to_device(self, device: str, /, *, stream: None = None) -> Tensor:
+        """The tensor itself: there is one device, "cpu"; another is refused."""
+        require_cpu(device)
         return self
 
-    def __abs__(self) -> Any:
-        return ew.abs(self)
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
+            raise ArgumentError(
+                f"there is no namespace of version {api_version}",
+                expected="2024.12 or an earlier version of the array API standard",
+                got=repr(api_version),
+                where=user_line(),
+            )
+        return sys.modules[__name__.partition(".")[0]]
 
-    def __matmul__(self, other: Value) -> Any:
-        return linear.matmul(self, other)
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        values = self.numpy()
+        told = kwargs.get("max_version") or (0, 0)  # before 1.0 a consumer cannot be told that memory is read-only
+        return (values if told >= (1, 0) else values.copy()).__dlpack__(**kwargs)
 
-    def __rmatmul__(self, other: Value) -> Any:
-        return linear.matmul(other, self)
-
-    def __eq__(self, other: Any) -> Any:
-        return NotImplemented if other is None or isinstance(other, str) else ew.equal(self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return NotImplemented if other is None or isinstance(other, str) else ew.not_equal(self, other)
-
-    def __lt__(self, other: Value) -> Any:
-        return ew.less(self, other)
-
-    def __le__(self, other: Value) -> Any:
-        return ew.less_equal(self, other)
-
-    def __gt__(self, other: Value) -> Any:
-        return ew.greater(self, other)
-
-    def __ge__(self, other: Value) -> Any:
-        return ew.greater_equal(self, other)
-
-    def __and__(self, other: Value) -> Any:
-        return combine("bitwise_and", self, other)
-
-    __rand__ = __and__
-
-    def __or__(self, other: Value) -> Any:
-        return combine("bitwise_or", self, other)
-
-    __ror__ = __or__
-
-    def __invert__(self) -> Any:
-        return combine("invert", self)
-
-    def __getitem__(self, key: Key) -> Any:
-        return indexing.getitem(self, key)
+    def __dlpack_device__(self) -> Any:
+        return np.asarray(0.0).__dlpack_device__()
 
     # -------------------------------------------------------------------------------------------- methods
     @property
@@ -310,43 +264,6 @@ class Tensor(Node):
     def astype(self, dtype: DTypeLike) -> Any:
         """The values converted to another dtype."""
         return ew.astype(self, dtype=np.dtype(dtype))
-
-    # ----------------------------------------------------------------------------------- what is refused
-    def _refuse(self, what: str, instead: str) -> NoReturn:
-        raise ArgumentError(
-            f"a tensor never changes: {what} is refused",
-            expected="a new value",
-            got=what,
-            where=user_line(),
-            try_=instead,
-        )
-
-    def __setitem__(self, key: Key, value: Value) -> NoReturn:
-        self._refuse("item assignment", "cl.where(mask, new, x), or build the array in NumPy first")
-
-    def __iadd__(self, other: Value) -> NoReturn:
-        self._refuse("+=", "x = x + y; for a parameter w = w.updated(-lr * w.grad)")
-
-    def __isub__(self, other: Value) -> NoReturn:
-        self._refuse("-=", "x = x - y; for a parameter w = w.updated(-lr * w.grad)")
-
-    def __imul__(self, other: Value) -> NoReturn:
-        self._refuse("*=", "x = x * y")
-
-    def __itruediv__(self, other: Value) -> NoReturn:
-        self._refuse("/=", "x = x / y")
-
-    def __ipow__(self, other: Value) -> NoReturn:
-        self._refuse("**=", "x = x ** y")
-
-    def __imatmul__(self, other: Value) -> NoReturn:
-        self._refuse("@=", "x = x @ y")
-
-    def __iand__(self, other: Value) -> NoReturn:
-        self._refuse("&=", "x = x & y")
-
-    def __ior__(self, other: Value) -> NoReturn:
-        self._refuse("|=", "x = x | y")
 
     # ------------------------------------------------------------------------------------ NumPy's protocol
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Value, **kwargs: Any) -> Any:
@@ -422,21 +339,67 @@ def tensor(
     return out
 
 
-def asarray(a: Any, dtype: DTypeLike | None = None) -> Tensor:
+def asarray(a: Any, dtype: DTypeLike | None = None, *, device: str | None = None, copy: bool | None = None) -> Tensor:
     """A tensor that shares memory with `a` where it can; a tensor stays as it is, a list of tensors is stacked.
 
-    a      numbers: a NumPy array, nested lists, a tensor
-    dtype  of the result; None keeps that of `a`
+    a       numbers: a NumPy array, nested lists, a tensor
+    dtype   of the result; None keeps that of `a`
+    device  "cpu" or None
+    copy    True: memory of its own (a tensor is never written, so it may stay); False: refused if it must be copied
 
     >>> import clearprop as cl
     >>> cl.asarray([1, 2, 3])
     Tensor([1, 2, 3])
     """
+    if device is not None:
+        require_cpu(device)
+    if copy is False:
+        _require_no_copy(a, dtype)
+    if copy and not _holds_tensors(a):
+        return Tensor(_array(a, dtype, np.array))
     if not isinstance(a, Node) and _holds_tensors(a):
         a = joining.stack([asarray(v) for v in a])
     if isinstance(a, Tensor):
         return a if dtype is None or a.dtype == np.dtype(dtype) else ew.astype(a, dtype=np.dtype(dtype))
     return Tensor(_array(a, dtype, np.asarray))
+
+
+def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
+    """A tensor of the numbers of any array that speaks DLPack, in its memory where that can be.
+
+    x       an array with `__dlpack__`
+    device  "cpu" or None
+    copy    True: memory of its own; False: refused if it must be copied
+
+    >>> import clearprop as cl
+    >>> import numpy as np
+    >>> cl.from_dlpack(np.array([1.0, 2.0]))
+    Tensor([1.0, 2.0])
+    """
+    require_cpu(device)
+    try:
+        return asarray(np.from_dlpack(x, copy=copy))
+    except (BufferError, AttributeError, TypeError, RuntimeError) as error:
+        raise ArgumentError(
+            "from_dlpack cannot read this",
+            expected="an array in the memory of this processor",
+            got=str(error) or type(x).__name__,
+            where=user_line(),
+            try_="cl.asarray(x)",
+        ) from None
+
+
+def _require_no_copy(a: Any, dtype: DTypeLike | None) -> None:
+    """`copy=False` is a promise that is kept, or refused."""
+    shares = isinstance(a, (Node, np.ndarray)) and (dtype is None or type_of(raw(a)).dtype == np.dtype(dtype))
+    if not shares:
+        raise ArgumentError(
+            "asarray(copy=False) would have to copy",
+            expected="an array or a tensor of the wanted dtype",
+            got=type(a).__name__ if dtype is None else f"{type(a).__name__}, to be {np.dtype(dtype).name}",
+            where=user_line(),
+            try_="copy=None, which copies where it must",
+        )
 
 
 def _holds_tensors(a: Any) -> bool:

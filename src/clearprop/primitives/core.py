@@ -10,6 +10,7 @@ import numpy as np
 
 from clearprop.errors import ArgumentError, ClearpropError, DTypeError, GradientError, ShapeError, TraceError, user_line
 from clearprop.primitives.callables import Rule, Zero, function_of_spelling, make_rule, values_of, without_warnings
+from clearprop.primitives.registration import enter
 from clearprop.program.facts import Facts
 from clearprop.program.ir import Var
 from clearprop.program.operands import admit_operands, fit_operands, keep_operands, meaningless
@@ -81,10 +82,7 @@ class Primitive:
         )
         self._set_compute(eager or self.reference, arrays_only=bool(eager or numpy))
         if register:
-            known = REGISTRY.get(self.name)
-            if known is not None and known.__module__ != self.__module__:
-                raise ValueError(f"a primitive named {self.name!r} exists already, in {known.__module__}")
-            REGISTRY[self.name] = self
+            enter(REGISTRY, self)
 
     def __reduce__(self) -> str:
         return self.function.__qualname__  # pickled and copied as a function is: by its name in its module

@@ -1,7 +1,8 @@
 """The declarations: every primitive, by family.  Everything else is derived from them.
 
 Open to other folders beside the names here: `activations`, `checking`, `elementwise`, `indexing`, `joining`,
-`linear`, `losses`, `normalisation`, `random`, `reductions`, `structural`, `trigonometric`.
+`linear`, `losses`, `normalisation`, `on_demand`, `random`, `reductions`, `standard_forms`, `structural`,
+`trigonometric`.
 """
 
 from clearprop.rules import (
@@ -18,6 +19,7 @@ from clearprop.rules import (
     normalisation,
     random,
     reductions,
+    standard_forms,
     structural,
     trigonometric,
 )
@@ -36,6 +38,7 @@ __all__ = [
     "normalisation",
     "random",
     "reductions",
+    "standard_forms",
     "structural",
     "trigonometric",
 ]

@@ -236,6 +236,117 @@ _POWERS: tuple[Any, Any] = (lambda a, b: _integer_power(a, b)), (lambda a, b: np
 overload(power)(lambda a, b: _POWERS[isinstance(a, types.Float) or isinstance(b, types.Float)])
 
 
+trunc, hypot, copysign, nextafter = np.trunc, np.hypot, np.copysign, np.nextafter
+
+
+@njit(**OPTIONS)
+def _integer_quotient(a: Any, b: Any) -> Any:
+    """⌊a/b⌋, with 0 by 0 and the wrapped −a by −1, where the processor's own division would end the process."""
+    if b == 0:
+        return a - a
+    if b + 1 == 0:
+        return -a
+    return a // b
+
+
+@njit(**OPTIONS)
+def _integer_rest(a: Any, b: Any) -> Any:
+    return a - a if b == 0 or b + 1 == 0 else a % b
+
+
+@njit(**OPTIONS)
+def _integer_fmod(a: Any, b: Any) -> Any:
+    rest = _integer_rest(a, b)
+    return rest - b if rest != 0 and (a < 0) != (b < 0) else rest
+
+
+@njit(**OPTIONS)
+def _floating_rest(a: Any, b: Any) -> Any:
+    rest = np.fmod(a, b)
+    if rest == 0:
+        return math.copysign(rest, b) if b == b else rest
+    return rest + b if (b < 0) != (rest < 0) else rest
+
+
+@njit(**OPTIONS)
+def _floating_quotient(a: Any, b: Any) -> Any:
+    """NumPy's ⌊a/b⌋: from the rest, so that it agrees with it; the rounding of the quotient is undone."""
+    if b == 0:
+        return a / b
+    rest = np.fmod(a, b)
+    quotient = (a - rest) / b
+    if rest != 0 and (b < 0) != (rest < 0):
+        quotient -= type(a)(1)
+    if quotient == 0:
+        return math.copysign(quotient, a / b)
+    whole = np.floor(quotient)
+    return whole + type(a)(1) if quotient - whole > type(a)(0.5) else whole
+
+
+def floor_divide(a: Any, b: Any) -> Any:
+    """The largest integer not above a/b."""
+    return np.floor_divide(a, b)
+
+
+def remainder(a: Any, b: Any) -> Any:
+    """What is left of a after dividing by b and rounding down."""
+    return np.remainder(a, b)
+
+
+_QUOTIENTS: tuple[Any, Any] = (lambda a, b: _integer_quotient(a, b)), (lambda a, b: _floating_quotient(a, b))
+overload(floor_divide)(lambda a, b: _QUOTIENTS[isinstance(a, types.Float)])
+_RESTS: tuple[Any, Any] = (lambda a, b: _integer_rest(a, b)), (lambda a, b: _floating_rest(a, b))
+overload(remainder)(lambda a, b: _RESTS[isinstance(a, types.Float)])
+
+
+def fmod(a: Any, b: Any) -> Any:
+    """What is left of a after dividing by b and rounding towards 0."""
+    return np.fmod(a, b)
+
+
+_FMODS: tuple[Any, Any] = (lambda a, b: _integer_fmod(a, b)), (lambda a, b: np.fmod(a, b))
+overload(fmod)(lambda a, b: _FMODS[isinstance(a, types.Float)])
+
+
+def bitwise_invert(x: Any) -> Any:
+    """Every bit turned over; of a boolean, its opposite."""
+    return np.invert(x)
+
+
+_INVERSES: tuple[Any, Any] = (lambda x: ~x), (lambda x: not x)
+overload(bitwise_invert)(lambda x: _INVERSES[isinstance(x, types.Boolean)])
+
+
+def left_shift(a: Any, b: Any) -> Any:
+    """a·2ᵇ in the bits that there are."""
+    return np.left_shift(a, b)
+
+
+def right_shift(a: Any, b: Any) -> Any:
+    """⌊a/2ᵇ⌋."""
+    return np.right_shift(a, b)
+
+
+def _shifts(width: int, up: bool) -> Any:
+    """The shift of integers of a width: of more places than there are (or fewer than none) all bits leave."""
+    if up:
+        return lambda a, b: a << b if u64(b) < u64(width) else a - a
+    return lambda a, b: a >> b if u64(b) < u64(width) else (a - a - (a < 0))
+
+
+overload(left_shift)(lambda a, b: _shifts(a.bitwidth, True))
+overload(right_shift)(lambda a, b: _shifts(a.bitwidth, False))
+
+
+def signbit(x: Any) -> Any:
+    """Whether the sign bit is set."""
+    return np.signbit(x)
+
+
+_SIGNBITS: tuple[Any, Any] = (lambda x: x < 0), (lambda x: math.copysign(1.0, x) < 0)
+overload(signbit)(lambda x: _SIGNBITS[isinstance(x, types.Float)])
+
+
 _EXACT: dict[str, Any] = {
     "cache": True,
     "error_model": "numpy",

@@ -1,0 +1,53 @@
+"""Families of declarations that are loaded when one of their names is first used: an import need not pay for them.
+
+`FAMILIES` says which public names each module declares.  Nothing here is known to `import clearprop` but these words;
+`find` loads the family of a name, and `load_all` every family, for whoever looks at all declarations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "bits": (
+        *("bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor"),
+        "logical_xor",
+    ),
+    "division": ("floor_divide", "fmod", "remainder", "trunc"),
+    "floating": (
+        *("copysign", "deg2rad", "exp2", "fmax", "fmin", "heaviside", "hypot", "isinf", "lerp", "logit", "nan_to_num"),
+        *("nextafter", "positive", "rad2deg", "rsqrt", "signbit", "sinc", "softsign", "xlog1py", "xlogy"),
+    ),
+    "creation": (
+        *("arange", "empty", "empty_like", "eye", "full", "full_like", "linspace", "meshgrid", "tril", "triu"),
+    ),
+    "manipulation": (
+        *("atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "diff", "moveaxis", "pad", "ravel", "repeat"),
+        *("roll", "rot90", "split", "tile", "unstack"),
+    ),
+}
+"""The public names of each family, by module."""
+
+_HOME = {name: family for family, names in FAMILIES.items() for name in names}
+
+
+def names() -> tuple[str, ...]:
+    """Every public name of every family."""
+    return tuple(_HOME)
+
+
+def find(name: str) -> Callable[..., Any] | None:
+    """The function of this name, its family loaded; None if no family declares it."""
+    family = _HOME.get(name)
+    if family is None:
+        return None
+    found: Callable[..., Any] = getattr(import_module(f"{__name__}.{family}"), name)
+    return found
+
+
+def load_all() -> None:
+    """Every family declared, so that the registry is whole."""
+    for family in FAMILIES:
+        import_module(f"{__name__}.{family}")
