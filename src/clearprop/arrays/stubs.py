@@ -58,7 +58,6 @@ def stub(name: str) -> str:
 def stubs() -> str:
     """The whole file."""
     load_all()
-    load_all()
     lines = [stub(name) for name in sorted({*FUNCTIONS, *names()})]
     rest = "FUNCTIONS: dict[str, Any]\nPLAIN: dict[str, Any]\n\ndef as_tensor(out: Any) -> Any: ...\n"
     return "\n".join([head(), *lines, "", rest]) + "def late_names() -> tuple[str, ...]: ...\n"
