@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
-from tests.primitives.elementwise_rows import ANY, POSITIVE, SPECIAL, THREE, TIES, TWO, binary, unary
-from tests.primitives.rows import MP, Row, booleans, choice, elementwise, floats, integers
+import numpy as np
+
+from tests.primitives.elementwise_rows import ANY, ONE, POSITIVE, SPECIAL, THREE, TIES, TWO, binary, unary, with_params
+from tests.primitives.rows import MP, Row, along, booleans, case, choice, elementwise, floats, integers, spaced
 
 SMALL = integers(0, 60)
 
@@ -75,4 +77,112 @@ FLOATING = [
     unary("sinc", _sinc, -3, 3, scale=1, analytic=False, slope_scale=10),
 ]
 
-ROWS = [*DIVISION, *BITS, *FLOATING]
+PROBABILITY = floats(0.1, 0.9)
+
+SPECIAL_FUNCTIONS = [
+    unary("erfc", MP.erfc, -3, 3, ulps=16, analytic=False),
+    unary("erfinv", MP.erfinv, -0.9, 0.9, analytic=False, slope_scale=20),
+    unary("lgamma", MP.loggamma, 0.3, 5, scale=1, analytic=False, slope_scale=10),
+    unary("digamma", MP.digamma, 0.5, 5, scale=1, analytic=False, slope_scale=20),
+    Row("polygamma", (floats(0.6, 4),), with_params(ONE, order=1), elementwise(lambda x, order: MP.psi(order, x)),
+        ulps=8, analytic=False, slope_scale=100),
+    binary("gammainc", lambda a, x: MP.gammainc(a, 0, x, regularized=True), POSITIVE, POSITIVE, ulps=64,
+           analytic=False),
+    binary("gammaincc", lambda a, x: MP.gammainc(a, x, MP.inf, regularized=True), POSITIVE, POSITIVE, ulps=64,
+           analytic=False),
+    Row("betainc", (POSITIVE, POSITIVE, PROBABILITY), THREE,
+        elementwise(lambda a, b, x: MP.betainc(a, b, 0, x, regularized=True)), ulps=32, analytic=False, slope_scale=20),
+    binary("betaln", lambda a, b: MP.log(MP.beta(a, b)), POSITIVE, POSITIVE, scale=4, analytic=False, slope_scale=10),
+    unary("i0", lambda x: MP.besseli(0, x), -3, 3, analytic=False),
+    unary("i1", lambda x: MP.besseli(1, x), -3, 3, analytic=False),
+    unary("i0e", lambda x: MP.exp(-abs(x)) * MP.besseli(0, x), -3, 3, analytic=False),
+    unary("i1e", lambda x: MP.exp(-abs(x)) * MP.besseli(1, x), -3, 3, analytic=False),
+    unary("ndtr", MP.ncdf, -3, 3, ulps=16, analytic=False),
+    unary("log_ndtr", lambda x: MP.log(MP.ncdf(x)), -3, 3, ulps=16, analytic=False),
+    unary("ndtri", lambda x: MP.sqrt(2) * MP.erfinv(2 * x - 1), 0.1, 0.9, scale=1, analytic=False, slope_scale=50),
+    binary("zeta", MP.zeta, floats(2.1, 4.0), floats(0.6, 3.0), ulps=8, analytic=False, slope_scale=100),
+    unary("entr", lambda x: -x * MP.log(x), 0.1, 0.9, scale=1, analytic=False, slope_scale=20),
+]  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------------- orders
+def ascending(rng, shape, sizes):
+    return np.sort(rng.uniform(0.2, 3.0, shape))
+
+
+ORDERS = [
+    Row("argsort", (spaced(),), (case("n"), case("nm", axis=-2), case("bnm")),
+        along(lambda v: sorted(range(len(v)), key=v.__getitem__)), kind="i"),
+    Row("searchsorted", (ascending, floats(0.0, 4.0)), (case("n", "m"), case("n", "mk", side="right"), case("n", "")),
+        lambda a, b, side="left": np.array([sum(v < w for v in a) for w in np.ravel(b)]).reshape(np.shape(b)), kind="i"),
+]  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------------------------------- matrices
+def regular(rng, shape, sizes):
+    """Matrices with a large diagonal: regular, also when they are rounded to integers."""
+    return rng.uniform(-0.9, -0.1, shape) + (3 + rng.random(shape)) * np.eye(*shape[-2:])
+
+
+def definite(rng, shape, sizes):
+    x = rng.uniform(-0.9, -0.1, shape)
+    distinct = np.diag(4.0 + np.arange(shape[-1]))
+    return 0.5 * (x + np.swapaxes(x, -1, -2)) + distinct
+
+
+def rectangular(rng, shape, sizes):
+    return rng.uniform(0.2, 1.0, shape) + np.eye(*shape[-2:]) * (2.0 + np.arange(shape[-1]))
+
+
+def per_matrix(function):
+    """An oracle from a function of one matrix with numbers of 40 digits, or of a matrix and a right side."""
+
+    def oracle(*operands, **params):
+        lead = np.broadcast_shapes(*(x.shape[:-2] for x in operands))
+        wide = [np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in operands]
+        out = [function(*(MP.matrix(x[at].tolist()) for x in wide), **params) for at in np.ndindex(*lead)]
+        found = np.array([np.array(v.tolist(), float) if hasattr(v, "tolist") else float(v) for v in out])
+        return found.reshape((*lead, *found.shape[1:]))
+
+    return oracle
+
+
+def signed(vectors, lapack, axis):
+    """Vectors are known up to their sign, which is here that of LAPACK's."""
+
+    def oracle(x, **params):
+        found, theirs = per_matrix(vectors)(x), lapack(x)
+        return found * np.sign(np.sum(found * theirs, axis=axis, keepdims=True))
+
+    return oracle
+
+
+SQUARES = (case("nn"), case("bnn"), case("mm"))
+OF_ONE_MATRIX = {"scale": 1, "analytic": False, "slope_scale": 10}
+MATRICES = [
+    Row("inv", (regular,), SQUARES, per_matrix(MP.inverse), **OF_ONE_MATRIX),
+    Row("solve", (regular, ANY), (case("nn", "nk"), case("bnn", "nk"), case("nn", "bn1")), per_matrix(lambda a, b: MP.inverse(a) * b),
+        **OF_ONE_MATRIX),
+    Row("det", (regular,), SQUARES, per_matrix(MP.det), ulps=8, scale=1, analytic=False, slope_scale=100),
+    Row("logabsdet", (regular,), SQUARES, per_matrix(lambda x: MP.log(abs(MP.det(x)))), **OF_ONE_MATRIX),
+    Row("determinant_sign", (regular,), SQUARES, per_matrix(lambda x: MP.sign(MP.det(x))), differentiated=False),
+    Row("cholesky", (definite,), SQUARES, per_matrix(MP.cholesky), scale=1, differentiated=False),
+    Row("eigvalsh", (definite,), SQUARES, lambda x: np.squeeze(per_matrix(
+        lambda m: MP.matrix(sorted(MP.eigsy(m, eigvals_only=True))))(x), -1), ulps=16, scale=1, differentiated=False),
+    Row("eigenvectors", (definite,), SQUARES, signed(lambda m: MP.eigsy(m)[1], lambda x: np.linalg.eigh(x)[1], -2),
+        ulps=32, scale=1, differentiated=False),
+    Row("svdvals", (rectangular,), (case("nm"), case("mn"), case("bnm")), lambda x: np.squeeze(per_matrix(
+        lambda m: MP.svd_r(m, compute_uv=False))(x), -1), ulps=16, scale=1, differentiated=False, fixed="its size"),
+    Row("left_vectors", (rectangular,), (case("nm", whole=False), case("bnm", whole=False)),
+        signed(lambda m: MP.svd_r(m)[0], lambda x: np.linalg.svd(x, full_matrices=False)[0], -2),
+        ulps=32, scale=1, differentiated=False, fixed="its size"),
+    Row("right_vectors", (rectangular,), (case("nm", whole=False), case("bnm", whole=False)),
+        signed(lambda m: MP.svd_r(m)[2], lambda x: np.linalg.svd(x, full_matrices=False)[2], -1),
+        ulps=32, scale=1, differentiated=False, fixed="its size"),
+    Row("expm", (floats(-1.0, 1.0),), SQUARES, per_matrix(MP.expm), ulps=32, scale=4, analytic=False, slope_scale=10),
+    Row("pinv", (rectangular,), (case("nm"), case("bnm")),
+
+        per_matrix(lambda m, rtol=None: MP.inverse(m.T * m) * m.T), ulps=32, scale=1, analytic=False, slope_scale=10),
+]  # fmt: skip
+
+ROWS = [*DIVISION, *BITS, *FLOATING, *SPECIAL_FUNCTIONS, *ORDERS, *MATRICES]

@@ -67,6 +67,18 @@ UNARY = {
     "logit": (nan, -inf, -inf, inf, nan, nan),
     "softsign": (nan, 0.0, 0.0, 0.5, nan, nan),
     "sinc": (nan, 1.0, 1.0, math.sin(pi) / pi, nan, nan),
+    "erfc": (2.0, 1.0, 1.0, math.erfc(1), 0.0, nan),
+    "erfinv": (nan, 0.0, 0.0, inf, nan, nan),
+    "lgamma": (-inf, inf, inf, 0.0, inf, nan),  # at −∞ the logarithm has no limit; this is SciPy's value
+    "digamma": (nan, inf, -inf, -0.5772156649015329, inf, nan),
+    "i0": (nan, 1.0, 1.0, 1.2660658777520084, nan, nan),  # at ∞ SciPy's value is NaN: ∞ · 0
+    "i1": (nan, 0.0, 0.0, 0.5651591039924851, nan, nan),
+    "i0e": (0.0, 1.0, 1.0, 0.46575960759364043, 0.0, nan),
+    "i1e": (-0.0, 0.0, 0.0, 0.2079104153497085, 0.0, nan),
+    "ndtr": (0.0, 0.5, 0.5, 0.8413447460685429, 1.0, nan),
+    "log_ndtr": (-inf, math.log(0.5), math.log(0.5), math.log(0.8413447460685429), -0.0, nan),
+    "ndtri": (nan, -inf, -inf, inf, nan, nan),
+    "entr": (nan, 0.0, 0.0, 0.0, -inf, nan),
 }
 POINTS = (-inf, -0.0, 0.0, 1.0, inf, nan)
 
@@ -230,7 +242,8 @@ def test_reduced(name):
 def test_every_elementwise_primitive_is_in_a_table():
     elsewhere = {"where", "clip", "astype", "logical_and", "logical_or", "logical_not", "isnan", "isfinite",
                  "nan_or_zero", "uniform_float32", "uniform_float64", "normal_quantile",
-                 "signbit", "isinf", "lerp", *on_demand.FAMILIES["bits"]}  # fmt: skip
+                 "signbit", "isinf", "lerp", "polygamma", "gammainc", "gammaincc", "betainc", "betaln", "zeta",
+                 *on_demand.FAMILIES["bits"]}  # fmt: skip
     declared = {n for n, p in REGISTRY.items() if p.kind == "elementwise" and p.__module__.startswith("clearprop.")}
     assert declared == set(UNARY) | set(BINARY) | elsewhere
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from clearprop.primitives import REGISTRY
 from clearprop.program.types import Value
 from clearprop.program.values import Node
 from clearprop.rules import joining, linear, standard_forms, structural
-from clearprop.rules.on_demand import names
+from clearprop.rules.on_demand import NAMESPACES, names
 from clearprop.shapes import Shape, Size
 
 _LISTS = (
@@ -132,13 +133,15 @@ _OTHERS: dict[str, Any] = {**SHARED, "from_dlpack": from_dlpack}
 
 def late_names() -> tuple[str, ...]:
     """The public names that `__getattr__` finds: families that load at their first use, dtypes and constants."""
-    return (*names(), *_OTHERS)
+    return (*names(), *_OTHERS, *NAMESPACES)
 
 
 def __getattr__(name: str) -> Any:
     """A name of a family that is loaded now, a dtype or a constant; the package asks here for what it has not."""
     if name in _OTHERS:
         return _OTHERS[name]
+    if name in NAMESPACES:
+        return import_module(f"clearprop.arrays.{name}")
     try:
         return FUNCTIONS[name]
     except KeyError:

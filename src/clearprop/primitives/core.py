@@ -439,7 +439,7 @@ class Primitive:
         if self.jvp is not None:
             zeros = [_zero_like(x) if d is None else d for d, x in zip(dots, xs, strict=True)]
             return self.jvp.call(zeros, y, xs, params)
-        if self.kind == "general":
+        if self.kind == "general" and any(isinstance(r, Rule) for r in self.rules):
             raise GradientError(
                 f"{self.name} has no rule for forward mode",
                 expected="jvp= in its declaration",

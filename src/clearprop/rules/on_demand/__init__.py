@@ -27,8 +27,31 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "diff", "moveaxis", "pad", "ravel", "repeat"),
         *("roll", "rot90", "split", "tile", "unstack"),
     ),
+    "sorting": (
+        *("argsort", "bincount", "count_nonzero", "nonzero", "searchsorted", "segment_sum", "sort", "topk"),
+        *("unique_all", "unique_counts", "unique_inverse", "unique_values"),
+    ),
+    "special_functions": (
+        *("betainc", "betaln", "digamma", "entr", "erfc", "erfinv", "gammainc", "gammaincc", "i0", "i0e", "i1", "i1e"),
+        *("lgamma", "log_ndtr", "ndtr", "ndtri", "polygamma", "zeta"),
+    ),
+    "statistics": (
+        *("cummax", "cummin", "cumulative_prod", "logcumsumexp", "median", "nanmax", "nanmean", "nanmin", "nanstd"),
+        *("nansum", "nanvar", "quantile", "trapezoid"),
+    ),
 }
 """The public names of each family, by module."""
+
+NAMESPACES: dict[str, dict[str, tuple[str, ...]]] = {
+    "linalg": {
+        "matrices": ("cholesky", "det", "eigvalsh", "expm", "inv", "logabsdet", "pinv", "solve", "svdvals"),
+        "linalg": (
+            *("cross", "diagonal", "eigh", "kron", "matrix_norm", "matrix_power", "matrix_rank", "outer", "slogdet"),
+            *("svd", "trace", "vector_norm"),
+        ),
+    },
+}
+"""Names that stand in a namespace of their own, `cl.linalg`: its families, and what each declares."""
 
 _HOME = {name: family for family, names in FAMILIES.items() for name in names}
 
@@ -47,7 +70,16 @@ def find(name: str) -> Callable[..., Any] | None:
     return found
 
 
+def find_in(namespace: str, name: str) -> Callable[..., Any] | None:
+    """The function of this name in a namespace, its family loaded; None if there is none."""
+    for family, declared in NAMESPACES[namespace].items():
+        if name in declared:
+            found: Callable[..., Any] = getattr(import_module(f"{__name__}.{family}"), name)
+            return found
+    return None
+
+
 def load_all() -> None:
     """Every family declared, so that the registry is whole."""
-    for family in FAMILIES:
+    for family in [*FAMILIES, *(f for families in NAMESPACES.values() for f in families)]:
         import_module(f"{__name__}.{family}")

@@ -1,0 +1,30 @@
+"""Linear algebra: `cl.linalg`, the extension of the array API standard and what the field uses besides.
+
+>>> import clearprop as cl
+>>> cl.linalg.solve(cl.tensor([[2.0, 0.0], [0.0, 4.0]]), cl.tensor([2.0, 2.0]))
+Tensor([1.0, 0.5])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from clearprop.arrays.functions import FUNCTIONS, public
+from clearprop.rules.on_demand import NAMESPACES, find_in
+
+_SHARED = ("matmul", "matrix_transpose", "tensordot", "vecdot")
+_FOUND: dict[str, Callable[..., Any]] = {name: FUNCTIONS[name] for name in _SHARED}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FOUND:
+        function = find_in("linalg", name)
+        if function is None:
+            raise AttributeError(f"clearprop.linalg has no name {name!r}")
+        _FOUND[name] = public(function, name)
+    return _FOUND[name]
+
+
+def __dir__() -> list[str]:
+    return sorted([*_SHARED, *(name for names in NAMESPACES["linalg"].values() for name in names)])

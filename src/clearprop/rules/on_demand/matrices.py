@@ -1,0 +1,421 @@
+"""Primitives of linear algebra: inverses, solutions, decompositions, the exponential; batched over leading axes.
+
+NumPy (LAPACK) and SciPy compute them.  None but those made of products has a native form.  Derivatives after Giles
+(2008), "Collected matrix derivative results"; of vectors that belong to equal eigenvalues there is none, and the
+formula gives inf or NaN there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.errors import ArgumentError, ShapeError, user_line
+from clearprop.primitives import HELPERS, Zero, primitive
+from clearprop.program.types import Type, Value, type_of
+from clearprop.program.values import raw
+from clearprop.rules.elementwise import equal, where
+from clearprop.rules.indexing import getitem
+from clearprop.rules.joining import concat
+from clearprop.rules.linear import matmul_
+from clearprop.rules.on_demand.creation import eye, tril
+from clearprop.rules.reductions import sum
+from clearprop.rules.structural import expand_dims, matrix_transpose, squeeze
+from clearprop.shapes import Shape, same
+
+
+def _refusing(spelled: Callable[..., Any]) -> Callable[..., Any]:
+    """What runs: LAPACK's refusal of a matrix is told in our four parts."""
+
+    def run(*values: NDArray[Any], **params: Any) -> Any:
+        try:
+            return spelled(*values, **params)
+        except np.linalg.LinAlgError as error:
+            raise ArgumentError(
+                f"a matrix has no such result: {error}",
+                expected="regular matrices, and for cholesky symmetric positive definite ones",
+                got=" and ".join(f"{v.dtype.name}{list(v.shape)}" for v in values),
+                where=user_line(),
+                try_="cl.linalg.pinv(x) in place of an inverse; a small multiple of the identity added",
+            ) from None
+
+    return run
+
+
+def require_square(x: Type) -> Shape:
+    """The shape of square matrices; ShapeError for what is none."""
+    if x.ndim < 2 or not same(x.shape[-1], x.shape[-2]):
+        raise ShapeError("this needs square matrices", expected="shape (…, n, n)", got=f"shape {x.shape}")
+    return x.shape
+
+
+def _vector_of(x: Type) -> Shape:
+    return require_square(x)[:-1]
+
+
+def _number_of(x: Type) -> Shape:
+    return require_square(x)[:-2]
+
+
+def _t(x: Value) -> Any:
+    return matrix_transpose(x)
+
+
+def _wide(g: Value) -> Any:
+    """One number for each matrix, as a matrix of one entry."""
+    return expand_dims(expand_dims(g, -1), -1)
+
+
+def _diagonal_entries(x: Value) -> Any:
+    return sum(x * eye(type_of(raw(x)).shape[-1], dtype=type_of(raw(x)).dtype), axis=-1)
+
+
+def _half_lower(x: Value) -> Any:
+    """The lower triangle with half of the diagonal."""
+    lower = tril(x)
+    return lower - 0.5 * lower * eye(type_of(raw(x)).shape[-1], dtype=type_of(raw(x)).dtype)
+
+
+def _symmetric(x: Value) -> Any:
+    return 0.5 * (x + _t(x))
+
+
+@primitive(
+    "general",
+    numpy="np.linalg.inv({x})",
+    eager=_refusing(np.linalg.inv),
+    tex="{x}^{{-1}}",
+    shape=require_square,
+    dtype="float",
+    vjp_x=lambda g, y: -matmul_(matmul_(_t(y), g), _t(y)),
+    jvp=lambda x_dot, y: -matmul_(matmul_(y, x_dot), y),
+)
+def inv(x: Value, /) -> Any:
+    """The inverse of matrices.
+
+    x  regular matrices (…, n, n)
+
+    >>> import clearprop as cl
+    >>> cl.linalg.inv(cl.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    Tensor([[0.5, 0.0],
+            [0.0, 0.25]])
+    """
+
+
+@primitive(
+    "general",
+    numpy="np.linalg.solve({a}, {b})",
+    eager=_refusing(np.linalg.solve),
+    tex="{a}^{{-1}} {b}",
+    signature="(n,n),(n,k)->(n,k)",
+    verb="solve",
+    dtype="float",
+    vjp_a=lambda g, a, y: -matmul_(solve_(_t(a), g), _t(y)),
+    vjp_b=lambda g, a: solve_(_t(a), g),
+    jvp=lambda a_dot, b_dot, a, y: solve_(a, b_dot - matmul_(a_dot, y)),
+)
+def solve_(a: Value, b: Value, /) -> Any:
+    """The x for which a @ x = b.
+
+    a  regular matrices (…, n, n)
+    b  right sides: matrices (…, n, k), or one vector (n,)
+
+    >>> import clearprop as cl
+    >>> cl.linalg.solve(cl.tensor([[2.0, 0.0], [0.0, 4.0]]), cl.tensor([2.0, 2.0]))
+    Tensor([1.0, 0.5])
+    """
+
+
+@solve_.front
+def solve(a: Value, b: Value, /) -> Any:  # noqa: D103 - the declaration's docstring
+    if type_of(raw(b)).ndim == 1:
+        return squeeze(solve_(a, expand_dims(b, -1)), axis=-1)
+    return solve_(a, b)
+
+
+@primitive(
+    "general",
+    numpy="np.linalg.det({x})",
+    tex=r"\det {x}",
+    shape=_number_of,
+    dtype="float",
+    vjp_x=lambda g, x, y: _wide(g * y) * _t(inv(x)),
+    jvp=lambda x_dot, x, y: y * sum(_diagonal_entries(matmul_(inv(x), x_dot)), axis=-1),
+)
+def det(x: Value, /) -> Any:
+    """The determinant of matrices; its derivative needs the inverse, so at a singular matrix it is refused.
+
+    x  matrices (…, n, n)
+
+    >>> import clearprop as cl
+    >>> cl.linalg.det(cl.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    Tensor(8.0)
+    """
+
+
+@primitive(
+    "general",
+    numpy="np.linalg.slogdet({x})[1]",
+    tex=r"\log \lvert \det {x} \rvert",
+    shape=_number_of,
+    dtype="float",
+    vjp_x=lambda g, x: _wide(g) * _t(inv(x)),
+    jvp=lambda x_dot, x: sum(_diagonal_entries(matmul_(inv(x), x_dot)), axis=-1),
+)
+def logabsdet(x: Value, /) -> Any:
+    """log |det x|, which neither overflows nor underflows.
+
+    x  matrices (…, n, n)
+
+    >>> import clearprop as cl
+    >>> cl.linalg.logabsdet(cl.tensor([[1.0, 0.0], [0.0, -1.0]]))
+    Tensor(0.0)
+    """
+
+
+@primitive(
+    "general",
+    numpy="np.linalg.slogdet({x})[0]",
+    tex=r"\operatorname{{sign}} \det {x}",
+    shape=_number_of,
+    dtype="float",
+    public=False,
+    vjp_x=Zero("piecewise constant: its derivative is 0 wherever it has one"),
+)
+def determinant_sign(x: Value, /) -> Any:
+    """The sign of the determinant of matrices."""
+
+
+def _cholesky_pullback(g: Value, y: Value) -> Any:
+    inner = _half_lower(matmul_(_t(y), g))
+    return _symmetric(_t(solve_(_t(y), _t(solve_(_t(y), inner)))))
+
+
+def _cholesky_tangent(x_dot: Value, y: Value) -> Any:
+    return matmul_(y, _half_lower(_t(solve_(y, _t(solve_(y, _symmetric(x_dot)))))))
+
+
+@primitive(
+    "general",
+    numpy="np.linalg.cholesky({x})",
+    eager=_refusing(np.linalg.cholesky),
+    tex=r"\operatorname{{chol}} {x}",
+    shape=require_square,
+    dtype="float",
+    vjp_x=lambda g, y: _cholesky_pullback(g, y),
+    jvp=lambda x_dot, y: _cholesky_tangent(x_dot, y),
+)
+def cholesky_(x: Value, /) -> Any:
+    """The lower triangular L with L @ L.mT = x, of which the lower triangle is read.
+
+    x      symmetric positive definite matrices (…, n, n)
+    upper  whether the upper triangular L.mT is wanted
+
+    >>> import clearprop as cl
+    >>> cl.linalg.cholesky(cl.tensor([[4.0, 2.0], [2.0, 2.0]]))
+    Tensor([[2.0, 0.0],
+            [1.0, 1.0]])
+    """
+
+
+@cholesky_.front
+def cholesky(x: Value, /, *, upper: bool = False) -> Any:  # noqa: D103 - the declaration's docstring
+    return _t(cholesky_(x)) if upper else cholesky_(x)
+
+
+def _gaps(x: Value) -> Any:
+    """1/(w_j − w_i) beside the diagonal, 0 on it."""
+    w = eigvalsh(x)
+    n = type_of(raw(x)).shape[-1]
+    same_one = equal(eye(n), 1)
+    distance = expand_dims(w, -2) - expand_dims(w, -1)
+    return where(same_one, 0.0, 1.0 / where(same_one, 1.0, distance))
+
+
+@primitive(
+    "general",
+    numpy="np.linalg.eigvalsh({x})",
+    eager=_refusing(np.linalg.eigvalsh),
+    tex=r"\lambda({x})",
+    shape=_vector_of,
+    dtype="float",
+    vjp_x=lambda g, x: matmul_(eigenvectors(x) * expand_dims(g, -2), _t(eigenvectors(x))),
+    jvp=lambda x_dot, x: _diagonal_entries(matmul_(matmul_(_t(eigenvectors(x)), _symmetric(x_dot)), eigenvectors(x))),
+)
+def eigvalsh(x: Value, /) -> Any:
+    """The eigenvalues of symmetric matrices, in ascending order.
+
+    x  symmetric matrices (…, n, n)
+
+    >>> import clearprop as cl
+    >>> cl.linalg.eigvalsh(cl.tensor([[2.0, 0.0], [0.0, -1.0]]))
+    Tensor([-1.0, 2.0])
+    """
+
+
+def _eigenvectors_pullback(g: Value, x: Value, y: Value) -> Any:
+    return _symmetric(matmul_(matmul_(y, _gaps(x) * matmul_(_t(y), g)), _t(y)))
+
+
+@primitive(
+    "general",
+    numpy="np.linalg.eigh({x})[1]",
+    eager=_refusing(lambda x: np.linalg.eigh(x)[1]),
+    tex=r"V({x})",
+    shape=require_square,
+    dtype="float",
+    public=False,
+    vjp_x=lambda g, x, y: _eigenvectors_pullback(g, x, y),
+    jvp=lambda x_dot, x, y: matmul_(y, _gaps(x) * matmul_(matmul_(_t(y), _symmetric(x_dot)), y)),
+)
+def eigenvectors(x: Value, /) -> Any:
+    """The eigenvectors of symmetric matrices as columns, in the order of their eigenvalues."""
+
+
+def shorter_side(shape: Shape) -> Any:
+    """The smaller of the two sizes of matrices."""
+    n, m = shape[-2:]
+    return n if int(n) <= int(m) else m
+
+
+def require_matrices(x: Type) -> Shape:
+    """The shape of matrices; ShapeError for what has fewer than two axes."""
+    if x.ndim < 2:
+        raise ShapeError("this needs matrices", expected="at least two axes", got=f"shape {x.shape}")
+    return x.shape
+
+
+def _singular_shape(x: Type) -> Shape:
+    return (*require_matrices(x)[:-2], shorter_side(x.shape))
+
+
+@primitive(
+    "general",
+    numpy="np.linalg.svd({x}, compute_uv=False)",
+    eager=_refusing(lambda x: np.linalg.svd(x, compute_uv=False)),
+    tex=r"\sigma({x})",
+    shape=_singular_shape,
+    dtype="float",
+    vjp_x=lambda g, x: matmul_(left_vectors(x, whole=False) * expand_dims(g, -2), right_vectors(x, whole=False)),
+    jvp=lambda x_dot, x: _diagonal_entries(
+        matmul_(matmul_(_t(left_vectors(x, whole=False)), x_dot), _t(right_vectors(x, whole=False)))
+    ),
+)
+def svdvals(x: Value, /) -> Any:
+    """The singular values of matrices, in descending order; they have a first derivative, and a second is refused.
+
+    x  matrices (…, n, m)
+
+    >>> import clearprop as cl
+    >>> cl.linalg.svdvals(cl.tensor([[3.0, 0.0], [0.0, -4.0]]))
+    Tensor([4.0, 3.0])
+    """
+
+
+@primitive(
+    "general",
+    numpy="np.linalg.svd({x}, full_matrices={whole})[0]",
+    eager=_refusing(lambda x, whole: np.linalg.svd(x, full_matrices=whole)[0]),
+    tex="U({x})",
+    shape=lambda x, whole: (*x.shape[:-1], x.shape[-2] if whole else shorter_side(x.shape)),
+    dtype="float",
+    public=False,
+)
+def left_vectors(x: Value, /, *, whole: bool) -> Any:
+    """The left singular vectors of matrices as columns."""
+
+
+@primitive(
+    "general",
+    numpy="np.linalg.svd({x}, full_matrices={whole})[2]",
+    eager=_refusing(lambda x, whole: np.linalg.svd(x, full_matrices=whole)[2]),
+    tex=r"V^{{\top}}({x})",
+    shape=lambda x, whole: (*x.shape[:-2], x.shape[-1] if whole else shorter_side(x.shape), x.shape[-1]),
+    dtype="float",
+    public=False,
+)
+def right_vectors(x: Value, /, *, whole: bool) -> Any:
+    """The right singular vectors of matrices as rows."""
+
+
+def _scipy_expm(x: NDArray[Any]) -> Any:
+    from scipy import linalg
+
+    return linalg.expm(x)
+
+
+HELPERS["scipy_expm"] = _scipy_expm
+
+
+def _expm_tangent(direction: Value, x: Value) -> Any:
+    """The derivative of eˣ in a direction: the upper right block of e^[[x, d], [0, x]] (Najfeld & Havel 1995)."""
+    n = type_of(raw(x)).shape[-1]
+    lower = concat([0.0 * x, x], axis=-1)
+    whole = concat([concat([x, direction], axis=-1), lower], axis=-2)
+    return getitem(expm(whole), (Ellipsis, slice(0, n), slice(n, 2 * n)))
+
+
+@primitive(
+    "general",
+    numpy="scipy_expm({x})",
+    tex="e^{{{x}}}",
+    shape=require_square,
+    dtype="float",
+    vjp_x=lambda g, x: _expm_tangent(g, _t(x)),
+    jvp=lambda x_dot, x: _expm_tangent(x_dot, x),
+)
+def expm(x: Value, /) -> Any:
+    """The exponential Σ xᵏ/k! of matrices (Al-Mohy & Higham 2009).
+
+    x  matrices (…, n, n)
+
+    >>> import clearprop as cl
+    >>> cl.linalg.expm(cl.tensor([[0.0, 1.0], [0.0, 0.0]]))
+    Tensor([[1.0, 1.0],
+            [0.0, 1.0]])
+    """
+
+
+def _pinv_tangent(x_dot: Value, x: Value, y: Value) -> Any:
+    """−x⁺ẋx⁺ and two terms for what lies outside the ranges (Golub & Pereyra 1973, rank constant)."""
+    n, m = type_of(raw(x)).shape[-2:]
+    kind = type_of(raw(x)).dtype
+    outside, inside = eye(n, dtype=kind) - matmul_(x, y), eye(m, dtype=kind) - matmul_(y, x)
+    gram_left, gram_right = matmul_(y, _t(y)), matmul_(_t(y), y)
+    first = matmul_(matmul_(gram_left, _t(x_dot)), outside)
+    second = matmul_(matmul_(inside, _t(x_dot)), gram_right)
+    return first + second - matmul_(matmul_(y, x_dot), y)
+
+
+def _pinv_pullback(g: Value, x: Value, y: Value) -> Any:
+    n, m = type_of(raw(x)).shape[-2:]
+    kind = type_of(raw(x)).dtype
+    outside, inside = eye(n, dtype=kind) - matmul_(x, y), eye(m, dtype=kind) - matmul_(y, x)
+    first = _t(matmul_(matmul_(_t(matmul_(y, _t(y))), g), _t(outside)))
+    second = _t(matmul_(matmul_(_t(inside), g), _t(matmul_(_t(y), y))))
+    return first + second - matmul_(matmul_(_t(y), g), _t(y))
+
+
+@primitive(
+    "general",
+    numpy="np.linalg.pinv({x} / 1, rtol={rtol})",  # NumPy has none of integers
+    eager=_refusing(lambda x, rtol: np.linalg.pinv(x / 1, rtol=rtol)),
+    tex="{x}^{{+}}",
+    shape=lambda x, rtol: (*require_matrices(x)[:-2], x.shape[-1], x.shape[-2]),
+    dtype="float",
+    vjp_x=lambda g, x, y: _pinv_pullback(g, x, y),
+    jvp=lambda x_dot, x, y: _pinv_tangent(x_dot, x, y),
+)
+def pinv(x: Value, /, *, rtol: float | None = None) -> Any:
+    """The pseudo-inverse of matrices (Moore, Penrose); its derivative assumes that the rank does not change.
+
+    x     matrices (…, n, m)
+    rtol  singular values below this share of the largest count as 0; None is max(n, m)·eps
+
+    >>> import clearprop as cl
+    >>> cl.linalg.pinv(cl.tensor([[2.0], [0.0]]))
+    Tensor([[0.5, 0.0]])
+    """

@@ -1,0 +1,289 @@
+"""Order: sorting, searching, sets, counting.  An order has no derivative; what is moved by it has that of the move."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.errors import ArgumentError, ShapeError, user_line
+from clearprop.primitives import primitive
+from clearprop.program.types import INT64, Axes, Type, Value, type_of
+from clearprop.program.values import raw
+from clearprop.rules.elementwise import (
+    astype,
+    isnan,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    not_equal,
+    stop_gradient,
+)
+from clearprop.rules.indexing import slice_axis, take, take_along_axis, take_transposed
+from clearprop.rules.reductions import sum
+from clearprop.rules.structural import broadcast_to, expand_dims, flip, full_, reshape
+from clearprop.shapes import Shape, normalise_axis
+
+
+@primitive(
+    "general",
+    numpy='np.argsort({x}, axis={axis}, kind="stable")',
+    tex=r"\operatorname{{argsort}} {x}",
+    shape=lambda x, axis: x.shape,
+    dtype="int64",
+)
+def argsort_(x: Value, /, *, axis: Axes = -1) -> Any:
+    """The indices that bring x into order along an axis; equal entries keep theirs, NaN comes last.
+
+    x           numbers
+    axis        the axis to sort along
+    descending  from the largest to the smallest
+    stable      without effect: the order of equal entries is always kept
+
+    >>> import clearprop as cl
+    >>> cl.argsort(cl.tensor([3.0, 1.0, 2.0]))
+    Tensor([1, 2, 0])
+    """
+
+
+@argsort_.front
+def argsort(x: Value, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:  # noqa: D103 - the declaration's docstring
+    if not descending:
+        return argsort_(x, axis=axis)
+    at = normalise_axis(axis, type_of(raw(x)).ndim)
+    last = type_of(raw(x)).shape[at] - 1
+    return last - flip(argsort_(flip(x, axis=at), axis=at), axis=at)
+
+
+def sort(x: Value, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Any:
+    """x in order along an axis, NaN last; each entry takes its derivative along.
+
+    x           numbers
+    axis        the axis to sort along
+    descending  from the largest to the smallest
+    stable      without effect: the order of equal entries is always kept
+
+    >>> import clearprop as cl
+    >>> cl.sort(cl.tensor([3.0, 1.0, 2.0]))
+    Tensor([1.0, 2.0, 3.0])
+    >>> cl.grad(lambda x: cl.sort(x)[0])(cl.tensor([3.0, 1.0, 2.0]))
+    Tensor([0.0, 1.0, 0.0])
+    """
+    return take_along_axis(x, argsort(x, axis=axis, descending=descending), axis=axis)
+
+
+def topk(x: Value, k: int, /, *, axis: int = -1) -> tuple[Any, ...]:
+    """The k largest entries along an axis, from the largest on, and their indices.
+
+    x     numbers
+    k     how many
+    axis  the axis to search
+
+    >>> import clearprop as cl
+    >>> cl.topk(cl.tensor([3.0, 1.0, 2.0]), 2)
+    (Tensor([3.0, 2.0]), Tensor([0, 2]))
+    """
+    at = normalise_axis(axis, type_of(raw(x)).ndim)
+    n = type_of(raw(x)).shape[at]
+    if not 0 <= k <= int(n):
+        raise ShapeError(f"topk cannot take {k} of {n}", expected=f"k from 0 to {n}", got=f"k = {k}", where=user_line())
+    order = slice_axis(argsort(x, axis=at, descending=True), at, 0, k)
+    return take_along_axis(x, order, axis=at), order
+
+
+def _search_shape(a: Type, b: Type, side: str) -> Shape:
+    if a.ndim != 1:
+        raise ShapeError("searchsorted searches a vector", expected="one axis in the first operand", got=str(a.shape))
+    return b.shape
+
+
+def _count_before(a: Value, b: Value, side: str) -> Any:
+    """How many of a row of `a` come before each entry of a row of `b`, by comparing all with all; NaN is largest."""
+    own = type_of(raw(b)).shape
+    rows = reshape(a, (type_of(raw(a)).shape[0], *([1] * (len(own) - 1)), type_of(raw(a)).shape[1]))
+    b = expand_dims(b, -1)
+    nan = logical_and(isnan(b), logical_not(isnan(rows))) if side == "left" else isnan(b)
+    before = (less if side == "left" else less_equal)(rows, b)
+    return sum(astype(logical_or(before, nan), dtype=INT64), axis=-1)
+
+
+@primitive(
+    "general",
+    numpy="np.searchsorted({a}, {b}, side={side})",
+    tex=r"\operatorname{{searchsorted}}({a}, {b})",
+    shape=_search_shape,
+    dtype="int64",
+    batch=lambda size, a, b, *, side: _count_before(a, b, side),
+)
+def searchsorted_(a: Value, b: Value, /, *, side: str = "left") -> Any:
+    """Where entries would be put into a sorted vector so that it stays sorted.
+
+    a       a vector in ascending order
+    b       the entries to place
+    side    "left": before entries that are equal; "right": behind them
+    sorter  indices that bring `a` into order, where it is not
+
+    >>> import clearprop as cl
+    >>> cl.searchsorted(cl.tensor([1.0, 2.0, 4.0]), cl.tensor([2.0, 3.0]))
+    Tensor([1, 2])
+    """
+
+
+@searchsorted_.front
+def searchsorted(a: Value, b: Value, /, *, side: str = "left", sorter: Value | None = None) -> Any:  # noqa: D103 - the declaration's docstring
+    if side not in ("left", "right"):
+        raise ArgumentError(
+            'side is "left" or "right"', expected='"left" or "right"', got=repr(side), where=user_line()
+        )
+    return searchsorted_(a if sorter is None else take(a, sorter, axis=0), b, side=side)
+
+
+def count_nonzero(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
+    """How many entries are not 0, over axes.
+
+    x         numbers
+    axis      the axes to count over; None for all
+    keepdims  whether the axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.count_nonzero(cl.tensor([0.0, 3.0, -1.0]))
+    Tensor(2)
+    """
+    return sum(astype(not_equal(x, 0), dtype=INT64), axis=axis, keepdims=keepdims)
+
+
+# ------------------------------------------------------------------------------------------ sizes that depend on data
+def _numbers(x: Value) -> NDArray[Any]:
+    """The values, of which only an order or places are asked; a traced value has none, and says so."""
+    return np.asarray(stop_gradient(x))
+
+
+def nonzero(x: Value, /) -> tuple[Any, ...]:
+    """The indices of the entries that are not 0, one vector for each axis; not within a compiled function.
+
+    x  an array with at least one axis
+
+    >>> import clearprop as cl
+    >>> cl.nonzero(cl.tensor([0.0, 3.0, -1.0]))
+    (Tensor([1, 2]),)
+    """
+    if not type_of(raw(x)).shape:
+        raise ShapeError("nonzero needs an axis", expected="at least one axis", got="a number", where=user_line())
+    return tuple(np.nonzero(_numbers(x)))
+
+
+class UniqueAll(NamedTuple):
+    """What `unique_all` finds."""
+
+    values: Any
+    indices: Any
+    inverse_indices: Any
+    counts: Any
+
+
+class UniqueCounts(NamedTuple):
+    """What `unique_counts` finds."""
+
+    values: Any
+    counts: Any
+
+
+class UniqueInverse(NamedTuple):
+    """What `unique_inverse` finds."""
+
+    values: Any
+    inverse_indices: Any
+
+
+def unique_all(x: Value, /) -> Any:
+    """The distinct entries in ascending order, where each is first met, which of them each entry is, how often it is.
+
+    Every NaN is distinct.  Not within a compiled function: the sizes depend on the data.
+
+    x  numbers
+
+    >>> import clearprop as cl
+    >>> cl.unique_all(cl.tensor([2, 1, 2])).counts
+    Tensor([1, 2])
+    """
+    _, first, inverse, counts = np.unique(
+        _numbers(x), return_index=True, return_inverse=True, return_counts=True, equal_nan=False
+    )
+    values = take(reshape(x, (-1,)), first, axis=0)  # by their places, so that they keep their history
+    return UniqueAll(values, first, inverse.reshape(type_of(raw(x)).shape), counts)
+
+
+def unique_counts(x: Value, /) -> Any:
+    """The distinct entries in ascending order, and how often each is met.
+
+    x  numbers
+
+    >>> import clearprop as cl
+    >>> cl.unique_counts(cl.tensor([2, 1, 2])).values
+    Tensor([1, 2])
+    """
+    found = unique_all(x)
+    return UniqueCounts(found.values, found.counts)
+
+
+def unique_inverse(x: Value, /) -> Any:
+    """The distinct entries in ascending order, and which of them each entry is.
+
+    x  numbers
+
+    >>> import clearprop as cl
+    >>> cl.unique_inverse(cl.tensor([2, 1, 2])).inverse_indices
+    Tensor([1, 0, 1])
+    """
+    found = unique_all(x)
+    return UniqueInverse(found.values, found.inverse_indices)
+
+
+def unique_values(x: Value, /) -> Any:
+    """The distinct entries in ascending order.
+
+    x  numbers
+
+    >>> import clearprop as cl
+    >>> cl.unique_values(cl.tensor([2, 1, 2]))
+    Tensor([1, 2])
+    """
+    return unique_all(x).values
+
+
+# ------------------------------------------------------------------------------------------------------- collecting
+def segment_sum(x: Value, segments: Value, /, *, size: int) -> Any:
+    """The sum of the rows of x that belong to each segment.
+
+    x         an array (n, …)
+    segments  the segment of each row, n integers from 0
+    size      how many segments there are
+
+    >>> import clearprop as cl
+    >>> cl.segment_sum(cl.tensor([1.0, 2.0, 4.0]), [0, 1, 0], size=2)
+    Tensor([5.0, 2.0])
+    """
+    rank = type_of(raw(x)).ndim
+    return take_transposed(x, segments, size=size, axis=-rank)
+
+
+def bincount(x: Value, /, *, weights: Value | None = None, size: int | None = None) -> Any:
+    """How often each integer from 0 occurs, or the sum of the weights where it does.
+
+    x        integers from 0, one axis
+    weights  what each of them counts; None: 1
+    size     of the result, one more than the largest integer; None reads it from the values
+
+    >>> import clearprop as cl
+    >>> cl.bincount(cl.tensor([1, 1, 3]), size=4)
+    Tensor([0, 2, 0, 1])
+    """
+    if size is None:
+        values = _numbers(x)
+        size = int(values.max()) + 1 if values.size else 0
+    shape = type_of(raw(x)).shape
+    counted = full_(shape=shape, value=1, dtype=INT64) if weights is None else broadcast_to(weights, shape)
+    return take_transposed(counted, x, size=size, axis=-1)
