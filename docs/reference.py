@@ -39,6 +39,9 @@ FAMILIES = {
     "bits": "Bits of integers",
     "division": "Division with a remainder",
     "floating": "More functions of floating-point numbers",
+    "special_functions": "Special functions",
+    "sorting": "Order",
+    "matrices": "Linear algebra",
 }
 KINDS = {
     "elementwise": "diagonal Jacobian",
@@ -130,12 +133,12 @@ def _formulas(p: Primitive) -> Iterator[str]:
         if isinstance(rule, Zero):
             rows.append((f"to {operand}", f"0, {rule.reason}"))
         elif isinstance(rule, Rule):
-            shown = _printed(rule.formula, p, rule.names) or _source(p, operand)
+            shown = _printed(rule.formula, p, rule.names) or _source(p, f"d_{operand}", f"vjp_{operand}")
             rows.append((f"to {operand}", shown))
         elif p.has_rule:
             rows.append((f"to {operand}", "no derivative"))
     if p.jvp is not None:
-        rows.append(("forward", _printed(p.jvp.formula, p, p.jvp.names)))
+        rows.append(("forward", _printed(p.jvp.formula, p, p.jvp.names) or _source(p, "jvp")))
     if p.operands and not p.has_rule:
         rows.append(("to " + p.operands[0], _without_rule(p)))
     width = max((len(name) for name, _ in rows), default=0)
@@ -171,6 +174,8 @@ def _printed(function: Callable[..., Any], p: Primitive, names: Sequence[str]) -
 
 
 def _is_formula(p: Primitive, function: Callable[..., Any]) -> bool:
+    if _family(p) == "matrices":
+        return False  # numbers do not stand for matrices: their rules are shown as they are written
     if p.kind == "elementwise":
         return p.name != "astype"
     if p.kind == "multilinear":
@@ -246,9 +251,9 @@ def _exchanged(expression: Any, old: Any, new: Any) -> Any:
     return notation.Call(expression.function, operands, expression.params)
 
 
-def _source(p: Primitive, operand: str) -> str:
+def _source(p: Primitive, *names: str) -> str:
     """The rule as the declaration writes it."""
-    (keyword,) = [k for k in _declaration(p) if k.arg in (f"d_{operand}", f"vjp_{operand}")]
+    (keyword,) = [k for k in _declaration(p) if k.arg in names]
     body = keyword.value.body if isinstance(keyword.value, ast.Lambda) else keyword.value
     return re.sub(r"(?<=\w)_\(", "(", ast.unparse(body))
 

@@ -219,11 +219,11 @@ def wrong_call(call):
 
 def test_functions_say_what_they_take():
     assert wrong_call(lambda: cl.sum(X, axes=0)) == (
-        "sum does not take these arguments", "sum(x, /, *, axis=None, keepdims=False)",
+        "sum does not take these arguments", "sum(x, /, *, axis=None, dtype=None, keepdims=False)",
         "got an unexpected keyword argument 'axes'", "'axis', the nearest name",
     )  # fmt: skip
     assert wrong_call(lambda: cl.sum(X, 0)) == (
-        "sum does not take these arguments", "sum(x, /, *, axis=None, keepdims=False)",
+        "sum does not take these arguments", "sum(x, /, *, axis=None, dtype=None, keepdims=False)",
         "too many positional arguments", "give axis and keepdims by name",
     )  # fmt: skip
     assert wrong_call(lambda: cl.add(X)) == (

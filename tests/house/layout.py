@@ -26,7 +26,7 @@ IRREGULAR = set(
     "sunk swept sworn swum swung taken taught thought thrown told torn understood undone withdrawn withheld woken "
     "won worn wound woven written".split()
 )
-NO_PARTICIPLES = set("bed embed hundred red shed shred".split())
+NO_PARTICIPLES = set("bed embed hundred red searchsorted shed shred".split())
 BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.comprehension, ast.match_case)
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 

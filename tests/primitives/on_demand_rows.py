@@ -114,7 +114,7 @@ ORDERS = [
     Row("argsort", (spaced(),), (case("n"), case("nm", axis=-2), case("bnm")),
         along(lambda v: sorted(range(len(v)), key=v.__getitem__)), kind="i"),
     Row("searchsorted", (ascending, floats(0.0, 4.0)), (case("n", "m"), case("n", "mk", side="right"), case("n", "")),
-        lambda a, b, side="left": np.array([sum(v < w for v in a) for w in np.ravel(b)]).reshape(np.shape(b)), kind="i"),
+        lambda a, b, side="left": np.sum(np.asarray(b)[..., None] > a, axis=-1), kind="i"),
 ]  # fmt: skip
 
 
@@ -161,8 +161,8 @@ SQUARES = (case("nn"), case("bnn"), case("mm"))
 OF_ONE_MATRIX = {"scale": 1, "analytic": False, "slope_scale": 10}
 MATRICES = [
     Row("inv", (regular,), SQUARES, per_matrix(MP.inverse), **OF_ONE_MATRIX),
-    Row("solve", (regular, ANY), (case("nn", "nk"), case("bnn", "nk"), case("nn", "bn1")), per_matrix(lambda a, b: MP.inverse(a) * b),
-        **OF_ONE_MATRIX),
+    Row("solve", (regular, ANY), (case("nn", "nk"), case("bnn", "nk"), case("nn", "bn1")),
+        per_matrix(lambda a, b: MP.inverse(a) * b), **OF_ONE_MATRIX),
     Row("det", (regular,), SQUARES, per_matrix(MP.det), ulps=8, scale=1, analytic=False, slope_scale=100),
     Row("logabsdet", (regular,), SQUARES, per_matrix(lambda x: MP.log(abs(MP.det(x)))), **OF_ONE_MATRIX),
     Row("determinant_sign", (regular,), SQUARES, per_matrix(lambda x: MP.sign(MP.det(x))), differentiated=False),

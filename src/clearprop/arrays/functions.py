@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from clearprop.arrays.data_types import SHARED, require_cpu
+from clearprop.arrays.dlpack import from_dlpack
 from clearprop.arrays.numpy_protocol import FUNCTIONS
-from clearprop.arrays.tensor import Tensor, asarray, from_dlpack
+from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import check_call
 from clearprop.primitives import REGISTRY
 from clearprop.program.types import Value
@@ -145,4 +146,4 @@ def __getattr__(name: str) -> Any:
     try:
         return FUNCTIONS[name]
     except KeyError:
-        raise AttributeError(f"clearprop has no name {name!r}") from None
+        raise AttributeError(f"module 'clearprop' has no attribute {name!r}") from None

@@ -1,4 +1,4 @@
-"""The operators of tensors, and what is refused of them."""
+"""Operators of tensors that few programs use: division with a remainder, bits, in place; and what is refused."""
 
 from __future__ import annotations
 
@@ -10,40 +10,16 @@ from clearprop.program.ir import Var
 from clearprop.program.types import Value
 from clearprop.program.values import Node
 from clearprop.rules import elementwise as ew
-from clearprop.rules import indexing, linear
+from clearprop.rules import linear
 from clearprop.rules.indexing import Key
 from clearprop.rules.on_demand import find
 
 
 class Operators(Node):
-    """What `a + b` and its like do; every operator is a function of the rules."""
+    """What `a // b`, `a & b`, `a += b` and their like do; the operators that every program uses stand in `Tensor`."""
 
     __slots__ = ()
     __hash__ = object.__hash__
-
-    def __add__(self, other: Value) -> Any:
-        return ew.add(self, other)
-
-    def __radd__(self, other: Value) -> Any:
-        return ew.add(other, self)
-
-    def __sub__(self, other: Value) -> Any:
-        return ew.subtract(self, other)
-
-    def __rsub__(self, other: Value) -> Any:
-        return ew.subtract(other, self)
-
-    def __mul__(self, other: Value) -> Any:
-        return ew.multiply(self, other)
-
-    def __rmul__(self, other: Value) -> Any:
-        return ew.multiply(other, self)
-
-    def __truediv__(self, other: Value) -> Any:
-        return ew.divide(self, other)
-
-    def __rtruediv__(self, other: Value) -> Any:
-        return ew.divide(other, self)
 
     def __floordiv__(self, other: Value) -> Any:
         return _late("floor_divide", self, other)
@@ -56,45 +32,6 @@ class Operators(Node):
 
     def __rmod__(self, other: Value) -> Any:
         return _late("remainder", other, self)
-
-    def __pow__(self, other: Value) -> Any:
-        return ew.pow(self, other)
-
-    def __rpow__(self, other: Value) -> Any:
-        return ew.pow(other, self)
-
-    def __neg__(self) -> Any:
-        return ew.negative(self)
-
-    def __pos__(self) -> Any:
-        return self
-
-    def __abs__(self) -> Any:
-        return ew.abs(self)
-
-    def __matmul__(self, other: Value) -> Any:
-        return linear.matmul(self, other)
-
-    def __rmatmul__(self, other: Value) -> Any:
-        return linear.matmul(other, self)
-
-    def __eq__(self, other: Any) -> Any:
-        return NotImplemented if other is None or isinstance(other, str) else ew.equal(self, other)
-
-    def __ne__(self, other: Any) -> Any:
-        return NotImplemented if other is None or isinstance(other, str) else ew.not_equal(self, other)
-
-    def __lt__(self, other: Value) -> Any:
-        return ew.less(self, other)
-
-    def __le__(self, other: Value) -> Any:
-        return ew.less_equal(self, other)
-
-    def __gt__(self, other: Value) -> Any:
-        return ew.greater(self, other)
-
-    def __ge__(self, other: Value) -> Any:
-        return ew.greater_equal(self, other)
 
     def __and__(self, other: Value) -> Any:
         return combine("bitwise_and", self, other)
@@ -128,9 +65,6 @@ class Operators(Node):
 
     def __rrshift__(self, other: Value) -> Any:
         return _late("bitwise_right_shift", other, self)
-
-    def __getitem__(self, key: Key) -> Any:
-        return indexing.getitem(self, key)
 
     # ------------------------------------------------------------------------------------ in place, or refused
     def _require_unused(self, other: Any, sign: str, instead: str) -> None:
@@ -177,11 +111,11 @@ class Operators(Node):
 
     def __ipow__(self, other: Value) -> Any:
         self._require_unused(other, "**=", "x = x ** y")
-        return self**other
+        return ew.pow(self, other)
 
     def __imatmul__(self, other: Value) -> Any:
         self._require_unused(other, "@=", "x = x @ y")
-        return self @ other
+        return linear.matmul(self, other)
 
     def __iand__(self, other: Value) -> Any:
         self._require_unused(other, "&=", "x = x & y")

@@ -16,7 +16,7 @@ from clearprop.rules.on_demand import find, load_all, names
 def head() -> str:
     """What stands before the functions: imports, and the dtypes and constants that the package finds when asked."""
     shared = [name for name, value in SHARED.items() if callable(value) and not name.startswith("_")]
-    places = {"data_types": sorted(shared), "tensor": ["Tensor", "from_dlpack"]}
+    places = {"data_types": sorted(shared), "dlpack": ["from_dlpack"], "tensor": ["Tensor"]}
     lines = [f"from clearprop.arrays.{m} import {n} as {n}" for m, names in places.items() for n in names]
     kinds = {np.dtype: "np.dtype[Any]", float: "float"}
     values = [f"{name}: {text}" for name, v in SHARED.items() for kind, text in kinds.items() if isinstance(v, kind)]
@@ -60,7 +60,9 @@ def stubs() -> str:
     load_all()
     lines = [stub(name) for name in sorted({*FUNCTIONS, *names()})]
     rest = "FUNCTIONS: dict[str, Any]\nPLAIN: dict[str, Any]\n\ndef as_tensor(out: Any) -> Any: ...\n"
-    return "\n".join([head(), *lines, "", rest]) + "def late_names() -> tuple[str, ...]: ...\n"
+    return "\n".join([head(), *lines, "", rest]) + (
+        "def late_names() -> tuple[str, ...]: ...\ndef public(function: Any, name: str) -> Any: ...\n"
+    )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from clearprop.program.operands import admit
 from clearprop.program.types import PYTHON_SCALARS, Axes, Params, Value, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules import elementwise as ew
-from clearprop.rules import joining, reductions, structural
+from clearprop.rules import indexing, joining, linear, reductions, structural
+from clearprop.rules.indexing import Key
 from clearprop.shapes import Shape, size_of
 
 
@@ -193,6 +194,73 @@ class Tensor(Operators):
         self._require_values("item()")
         return format(self.detach().item(), spec) if spec and self.shape == () else repr(self)
 
+    # ------------------------------------------------------------------------------------------ operators
+    def __add__(self, other: Value) -> Any:
+        return ew.add(self, other)
+
+    def __radd__(self, other: Value) -> Any:
+        return ew.add(other, self)
+
+    def __sub__(self, other: Value) -> Any:
+        return ew.subtract(self, other)
+
+    def __rsub__(self, other: Value) -> Any:
+        return ew.subtract(other, self)
+
+    def __mul__(self, other: Value) -> Any:
+        return ew.multiply(self, other)
+
+    def __rmul__(self, other: Value) -> Any:
+        return ew.multiply(other, self)
+
+    def __truediv__(self, other: Value) -> Any:
+        return ew.divide(self, other)
+
+    def __rtruediv__(self, other: Value) -> Any:
+        return ew.divide(other, self)
+
+    def __pow__(self, other: Value) -> Any:
+        return ew.pow(self, other)
+
+    def __rpow__(self, other: Value) -> Any:
+        return ew.pow(other, self)
+
+    def __neg__(self) -> Any:
+        return ew.negative(self)
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return ew.abs(self)
+
+    def __matmul__(self, other: Value) -> Any:
+        return linear.matmul(self, other)
+
+    def __rmatmul__(self, other: Value) -> Any:
+        return linear.matmul(other, self)
+
+    def __eq__(self, other: Any) -> Any:
+        return NotImplemented if other is None or isinstance(other, str) else ew.equal(self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return NotImplemented if other is None or isinstance(other, str) else ew.not_equal(self, other)
+
+    def __lt__(self, other: Value) -> Any:
+        return ew.less(self, other)
+
+    def __le__(self, other: Value) -> Any:
+        return ew.less_equal(self, other)
+
+    def __gt__(self, other: Value) -> Any:
+        return ew.greater(self, other)
+
+    def __ge__(self, other: Value) -> Any:
+        return ew.greater_equal(self, other)
+
+    def __getitem__(self, key: Key) -> Any:
+        return indexing.getitem(self, key)
+
     # ------------------------------------------------------------------------------ the array API's protocol
     @property
     def device(self) -> str:
@@ -362,31 +430,6 @@ def asarray(a: Any, dtype: DTypeLike | None = None, *, device: str | None = None
     if isinstance(a, Tensor):
         return a if dtype is None or a.dtype == np.dtype(dtype) else ew.astype(a, dtype=np.dtype(dtype))
     return Tensor(_array(a, dtype, np.asarray))
-
-
-def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
-    """A tensor of the numbers of any array that speaks DLPack, in its memory where that can be.
-
-    x       an array with `__dlpack__`
-    device  "cpu" or None
-    copy    True: memory of its own; False: refused if it must be copied
-
-    >>> import clearprop as cl
-    >>> import numpy as np
-    >>> cl.from_dlpack(np.array([1.0, 2.0]))
-    Tensor([1.0, 2.0])
-    """
-    require_cpu(device)
-    try:
-        return asarray(np.from_dlpack(x, copy=copy))
-    except (BufferError, AttributeError, TypeError, RuntimeError) as error:
-        raise ArgumentError(
-            "from_dlpack cannot read this",
-            expected="an array in the memory of this processor",
-            got=str(error) or type(x).__name__,
-            where=user_line(),
-            try_="cl.asarray(x)",
-        ) from None
 
 
 def _require_no_copy(a: Any, dtype: DTypeLike | None) -> None:

@@ -9,15 +9,17 @@ import numpy as np
 
 from clearprop.errors import ArgumentError, user_line
 from clearprop.primitives import Zero, composite, primitive
-from clearprop.program.types import Value, type_of
+from clearprop.program.types import FLOAT64, Value, is_floating, promote, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import (
     abs,
     as_floating,
+    astype,
     equal,
     isnan,
     log,
     log1p,
+    logical_and,
     logical_not,
     maximum,
     minimum,
@@ -198,6 +200,12 @@ def lerp(a: Value, b: Value, t: Value, /) -> Any:
     return a + t * (b - a)
 
 
+def _in_common_dtype(x: Value, other: Value) -> Any:
+    """x in the floating dtype in which both meet: a Python number chosen from by a mask would become float64."""
+    dtype, weak = promote([type_of(raw(x)), type_of(raw(other))])
+    return as_floating(x) if weak else astype(x, dtype=dtype if is_floating(dtype) else FLOAT64)
+
+
 @composite(
     "elementwise",
     dtype="float",
@@ -216,7 +224,8 @@ def xlogy(a: Value, b: Value, /) -> Any:
     >>> cl.xlogy(cl.tensor([0.0, 2.0]), cl.tensor([0.0, 1.0]))
     Tensor([0.0, 0.0])
     """
-    nothing = equal(a, 0) & logical_not(isnan(as_floating(b)))
+    b = _in_common_dtype(b, a)
+    nothing = logical_and(equal(a, 0), logical_not(isnan(b)))
     return where(nothing, 0.0, a * log(where(nothing, 1.0, b)))
 
 
@@ -238,7 +247,8 @@ def xlog1py(a: Value, b: Value, /) -> Any:
     >>> cl.xlog1py(cl.tensor([0.0, 2.0]), cl.tensor([-1.0, 0.0]))
     Tensor([0.0, 0.0])
     """
-    nothing = equal(a, 0) & logical_not(isnan(as_floating(b)))
+    b = _in_common_dtype(b, a)
+    nothing = logical_and(equal(a, 0), logical_not(isnan(b)))
     return where(nothing, 0.0, a * log1p(where(nothing, 0.0, b)))
 
 

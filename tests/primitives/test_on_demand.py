@@ -1,0 +1,139 @@
+"""Functions in families that load at their first use: values by NumPy and SciPy, derivatives checked."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.special
+
+import clearprop as cl
+from clearprop.errors import ClearpropError
+
+L = cl.linalg
+X = np.random.default_rng(0).standard_normal((3, 5))
+HOLES = np.where(np.abs(X) < 0.3, np.nan, X)
+M = np.random.default_rng(1).uniform(-1, 1, (2, 3, 3)) + 2 * np.eye(3)
+S = M @ M.mT + np.eye(3)
+R = np.random.default_rng(2).standard_normal((2, 3, 4))
+
+
+def symmetric(f):
+    return lambda x: f(0.5 * (x + cl.matrix_transpose(x)))
+
+
+WITHOUT_NAN = ("nansum", "nanmean", "nanmax", "nanmin", "nanvar", "nanstd")
+
+
+def along(module, name):
+    function = getattr(module, name)
+    return lambda x: function(x, axis=1)
+
+
+# name: (ours, the oracle, operand, up to which order it is differentiated)
+FUNCTIONS = {
+    "sort": (lambda x: cl.sort(x, axis=0), lambda x: np.sort(x, axis=0), X, 2),
+    "topk": (lambda x: cl.topk(x, 2)[0], lambda x: -np.sort(-x)[:, :2], X, 2),
+    "median": (lambda x: cl.median(x, axis=1), lambda x: np.median(x, axis=1), X, 2),
+    "median of an even number": (lambda x: cl.median(x[:, :4]), lambda x: np.median(x[:, :4]), X, 2),
+    "quantile": (lambda x: cl.quantile(x, 0.3, axis=(0, 1), keepdims=True),
+                 lambda x: np.quantile(x, 0.3, axis=(0, 1), keepdims=True), X, 2),
+    "cumulative_prod": (lambda x: cl.cumulative_prod(x, axis=1), lambda x: np.cumprod(x, axis=1), X, 2),
+    "cummax": (lambda x: cl.cummax(x, axis=0), lambda x: np.maximum.accumulate(x, axis=0), X, 2),
+    "cummin": (lambda x: cl.cummin(x, axis=1), lambda x: np.minimum.accumulate(x, axis=1), X, 2),
+    "logcumsumexp": (lambda x: cl.logcumsumexp(x, axis=1), lambda x: np.logaddexp.accumulate(x, axis=1), X, 2),
+    "trapezoid": (lambda x: cl.trapezoid(x, dx=0.5, axis=0), lambda x: np.trapezoid(x, dx=0.5, axis=0), X, 2),
+    "trapezoid of places": (lambda x: cl.trapezoid(x, x[0] ** 2), lambda x: np.trapezoid(x, x[0] ** 2), X, 2),
+    "segment_sum": (lambda x: cl.segment_sum(x, [1, 0, 1], size=3),
+                    lambda x: np.stack([x[1], x[0] + x[2], 0 * x[0]]), X, 2),
+    "bincount": (lambda x: cl.bincount(np.array([1, 1, 3, 0, 1]), weights=x[0]),
+                 lambda x: np.bincount([1, 1, 3, 0, 1], x[0]), X, 2),
+    "unique_values": (lambda x: cl.unique_values(x), np.unique, X, 0),
+    "split": (lambda x: cl.split(x, [1, -1], axis=1)[1], lambda x: np.split(x, [1, -1], axis=1)[1], X, 2),
+    "rot90": (lambda x: cl.rot90(x, 3), lambda x: np.rot90(x, 3), X, 2),
+    "pad": (lambda x: cl.pad(x, ((1, 2), (0, 1)), value=3.0),
+            lambda x: np.pad(x, ((1, 2), (0, 1)), constant_values=3.0), X, 2),
+    **{f"pad, {mode}": (lambda x, mode=mode: cl.pad(x, 2, mode), lambda x, mode=mode: np.pad(x, 2, mode), X, 2)
+       for mode in ("edge", "reflect", "symmetric", "wrap")},
+    **{f"atleast_{n}d": (getattr(cl, f"atleast_{n}d"), getattr(np, f"atleast_{n}d"), X, 2) for n in (1, 2, 3)},
+    **{name: (along(cl, name), along(np, name), HOLES, 0) for name in WITHOUT_NAN},
+    **{f"{name} without holes": (along(cl, name), along(np, name), X, 2) for name in WITHOUT_NAN},
+    "cholesky": (symmetric(L.cholesky), np.linalg.cholesky, S, 2),
+    "eigvalsh": (symmetric(L.eigvalsh), np.linalg.eigvalsh, S, 2),
+    "eigenvectors": (symmetric(lambda x: L.eigh(x).eigenvectors ** 2), lambda x: np.linalg.eigh(x)[1] ** 2, S, 2),
+    "svdvals": (L.svdvals, lambda x: np.linalg.svd(x, compute_uv=False), R, 1),
+    "nuclear norm": (lambda x: L.matrix_norm(x, ord="nuc"), lambda x: np.linalg.norm(x, "nuc", (-2, -1)), R, 1),
+    "expm": (L.expm, scipy.linalg.expm, M, 2),
+    "kron": (lambda x: L.kron(x[0], x[1]), lambda x: np.kron(x[0], x[1]), R, 2),
+    "matrix_power": (lambda x: L.matrix_power(x, -3), lambda x: np.linalg.matrix_power(x, -3), M, 2),
+    "cross": (lambda x: L.cross(x, x[::-1], axis=1), lambda x: np.linalg.cross(x, x[::-1], axis=1), R, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_values_and_derivatives(name):
+    ours, oracle, x, order = FUNCTIONS[name]
+    want = oracle(x)
+    np.testing.assert_allclose(ours(x), want, rtol=1e-11, atol=1e-13)
+    single = ours(x.astype(np.float32))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, want, rtol=2e-3, atol=1e-4)
+    if order == 1:
+        cl.check_grads(ours, (x,), order=1)
+    if order:
+        cl.check_grads(ours, (x,), order=order)
+        np.testing.assert_allclose(cl.compile(ours, executor="numpy")(x), want, rtol=1e-11, atol=1e-13)
+        both = cl.vmap(ours)(np.stack([x, 1.25 * x]))
+        np.testing.assert_allclose(both, np.stack([want, oracle(1.25 * x)]), rtol=1e-10, atol=1e-12)
+
+
+def test_a_quantile_of_a_nan_is_nan():
+    assert np.isnan(cl.median(cl.tensor([1.0, np.nan, 2.0])).item())
+
+
+def test_what_is_not_a_number_passes_nothing_on():
+    g = cl.grad(lambda x: cl.sum(cl.nanmean(x, axis=1)))(HOLES)
+    assert np.array_equal(np.isnan(HOLES), g.numpy() == 0)
+
+
+CALLS = [
+    (lambda: cl.roll(X, (1, 2), axis=0), "roll needs one shift for each axis"),
+    (lambda: cl.split(X, 2), "split cannot cut 3 into 2 equal parts"),
+    (lambda: cl.pad(X, 1, "mirror"), "pad has no mode 'mirror'"),
+    (lambda: cl.pad(X, (1, 2, 3)), "pad needs widths for each axis"),
+    (lambda: cl.meshgrid(X), "meshgrid takes vectors"),
+    (lambda: cl.meshgrid(X[0], indexing="yx"), 'indexing is "xy" or "ij"'),
+    (lambda: cl.tril(X[0]), "tril needs two axes"),
+    (lambda: cl.full(3, X), "full repeats one value"),
+    (lambda: cl.arange(1, 2, 0), "arange needs a step"),
+    (lambda: cl.topk(X, 9), "topk cannot take 9 of 5"),
+    (lambda: cl.quantile(X, 1.5), "quantile takes a share"),
+    (lambda: cl.median(X[:0]), "no elements have no quantile"),
+    (lambda: cl.searchsorted(X[0], X, side="middle"), 'side is "left" or "right"'),
+    (lambda: cl.repeat(X, [1, 2], axis=0), "repeat takes one count for each entry"),
+    (lambda: cl.moveaxis(X, (0, 1), (0, 0)), "moveaxis moves each axis to a place of its own"),
+    (lambda: L.inv(np.zeros((2, 2))), "a matrix has no such result: Singular matrix"),
+    (lambda: L.cholesky(-S), "a matrix has no such result"),
+    (lambda: L.det(X), "this needs square matrices"),
+    (lambda: L.solve(M, X.T), "solve cannot solve"),
+    (lambda: L.matrix_norm(X, ord=3), "there is no matrix norm 3"),
+    (lambda: L.outer(X, X), "outer multiplies vectors"),
+    (lambda: L.cross(X, X), "cross multiplies vectors of three entries"),
+    (lambda: cl.grad(lambda x: cl.sum(L.svd(x).U))(X), "left_vectors has no derivative with respect to x"),
+    (lambda: cl.grad(lambda a: cl.gammainc(a, 1.0))(2.0), "gammainc has no derivative with respect to a"),
+    (lambda: cl.compile(cl.nonzero)(X), "np.asarray(x) needs numbers"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "headline"), CALLS, ids=[headline for _, headline in CALLS])
+def test_wrong_calls_are_refused_in_four_parts(call, headline):
+    with pytest.raises(ClearpropError) as caught:
+        call()
+    assert caught.value.headline.startswith(headline)
+    assert caught.value.expected and caught.value.got
+
+
+def test_the_printed_source_of_a_special_function_stands_alone():
+    f = cl.compile(lambda x: cl.sum(cl.lgamma(x) + cl.erfc(x)), executor="numpy")
+    x = np.array([0.5, 2.0])
+    want = np.sum(scipy.special.gammaln(x) + scipy.special.erfc(x))
+    assert f(x).item() == pytest.approx(want, rel=1e-15)
+    assert "from scipy import special" in f.source("numpy")
