@@ -6,7 +6,11 @@ import pytest
 
 import clearprop as cl
 
-NAMES = [n for n in dir(cl) if not n.startswith("_") and not isinstance(getattr(cl, n), types.ModuleType)]
+NAMES = [
+    n
+    for n in dir(cl)  # dtypes and constants are values of Python's and NumPy's own, and say nothing of themselves
+    if not n.startswith("_") and not isinstance(getattr(cl, n), types.ModuleType) and callable(getattr(cl, n))
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
