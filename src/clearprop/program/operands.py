@@ -189,10 +189,12 @@ def fit_operands(p: Operation, values: Sequence[Any], types: Sequence[Type]) -> 
 
 def meaningless(name: str, types: Sequence[Type]) -> DTypeError:
     """The error for dtypes on which an operation is not defined, such as a difference of booleans."""
+    floating = any(t.dtype.kind == "f" for t in types)
+    to_numbers = "x.astype(np.float32) makes 0 and 1 of false and true; cl.logical_not negates them"
     return DTypeError(
         f"{name} has no meaning for {' and '.join(dict.fromkeys(t.dtype.name for t in types))}",
-        expected="numbers",
+        expected="integers" if floating else "numbers",
         got=" and ".join(map(str, types)),
         where=user_line(),
-        try_="x.astype(np.float32) makes 0 and 1 of false and true; cl.logical_not negates them",
+        try_="x.astype(np.int64)" if floating else to_numbers,
     )

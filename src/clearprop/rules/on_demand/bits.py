@@ -122,7 +122,7 @@ def bitwise_right_shift(a: Value, b: Value, /) -> Any:
     """
 
 
-@composite("elementwise", dtype="bool", unconverted=True, tex=r"{a} \oplus {b}")
+@composite("elementwise", dtype="bool", tex=r"{a} \oplus {b}")
 def logical_xor(a: Value, b: Value, /) -> Any:
     """Whether one of a and b holds and the other does not.
 
