@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clearprop as cl
+from clearprop.compiler import epoch_loop
 from clearprop.compiler.native import row_order
 from clearprop.compiler.native.row_order import native_permutation, order_of
 from clearprop.program.values import raw
@@ -42,5 +43,5 @@ def test_training_has_the_same_bits_in_either_order(monkeypatch):
         return run.replay(run.steps).digest
 
     native = trained()
-    monkeypatch.setattr(row_order, "FEW", len(x))
+    monkeypatch.setattr(epoch_loop, "FEW", len(x))
     assert trained() == native

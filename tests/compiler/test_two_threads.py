@@ -1,6 +1,7 @@
 """Work that is long enough runs on two native threads, side by side or in turns, with the same bits."""
 
 import threading
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import pytest
 import clearprop as cl
 from clearprop.compiler import binding
 from clearprop.compiler.epoch_loop import NativeLoop
-from clearprop.compiler.thread_turns import AGAIN, SLOWER, TIMES, Turns
+from clearprop.compiler.native import instruction_driver
+from clearprop.compiler.thread_turns import AGAIN, ALONE, LONGEST, SLOWER, TIMES, WINDOW, Turns
 
 X = np.random.default_rng(0).normal(size=(64, 48))
 
@@ -92,6 +94,38 @@ def test_shares_run_in_turns_give_the_same_bits(divided, monkeypatch):
     assert outcomes[0] == outcomes[1]
 
 
+def test_a_partner_that_never_gets_a_processor_is_not_waited_for(divided, monkeypatch):
+    monkeypatch.setattr(Turns, "next", lambda self, left: (True, left))
+    want = trained()
+    monkeypatch.setattr(instruction_driver, "_partners", [])
+    monkeypatch.setattr(instruction_driver._Partner, "_serve", lambda self: None)
+    assert trained() == want
+
+
+@pytest.mark.parametrize("threads", [1, 2, 64])
+def test_shares_do_not_depend_on_the_number_of_threads(divided, threads):
+    want = trained()
+    cl.set_threads(threads)
+    compiled = cl.compile(step, executor="numba")
+    found = [np.asarray(v).tobytes() for v in compiled(np.linspace(-1, 1, 48 * 32).reshape(48, 32), X)]
+    assert found == want[:3]
+
+
+@pytest.mark.parametrize("sizes, rows", [([305, 128, 64, 1], 32), ([305, 512, 64, 1], 64)])
+def test_training_has_the_same_bits_on_one_thread_and_on_several(sizes, rows):
+    """Steps on one thread, whose products BLAS would divide among threads of its own, and steps of two shares."""
+    x = np.random.default_rng(0).normal(size=(200, 305)).astype("f")
+    before, digests = cl.get_threads(), set()
+    try:
+        for n in (1, 2, 64):
+            cl.set_threads(n)
+            run = cl.fit(cl.nn.mlp(sizes), (x, x[:, :1]), loss="mse", epochs=2, batch_size=rows, progress=False)
+            digests.add(run.replay(run.steps).digest)
+    finally:
+        cl.set_threads(before)
+    assert len(digests) == 1
+
+
 class Machine:
     """A clock, and how long a step takes side by side and in turns while other programs run, or do not."""
 
@@ -132,6 +166,33 @@ def test_on_a_busy_machine_they_take_turns_until_it_is_idle_again(call):
     machine.busy = False
     machine.run(int(2 * AGAIN / 0.002))
     assert machine.run(10_000) > 0.99
+
+
+def test_after_a_late_share_steps_run_alone_for_twice_as_long_each_time():
+    time = [0.0]
+    turns, pauses = Turns(lambda: time[0]), []
+    while time[0] < 30.0:
+        began = time[0]
+        while not turns.next(1)[0]:
+            time[0] += WINDOW
+            turns.note(False, 1, WINDOW)
+        pauses.append(time[0] - began)
+        time[0] += 0.004
+        turns.note_late()
+    assert pauses[1] == pytest.approx(ALONE, abs=1.5 * WINDOW)
+    assert all(b > 1.5 * a for a, b in pairwise(pauses[1:5]))
+    assert max(pauses) == pytest.approx(LONGEST, abs=1.5 * WINDOW)
+
+
+def test_a_late_share_long_after_another_is_the_first_again():
+    time = [100.0]
+    turns = Turns(lambda: time[0])
+    for _ in range(5):
+        turns.note_late()
+        assert turns.next(1) == (False, 1)
+        time[0] += ALONE
+        assert turns.next(1) == (True, 1)
+        time[0] += 60.0
 
 
 def test_one_slow_window_changes_nothing():

@@ -27,9 +27,11 @@ from clearprop.shapes import evaluate_size
 ALIGN = 64
 SPLIT_ELEMENTS = 1 << 14  # elements times operations: below this a nest is done before the other core has begun
 SPLIT_PRODUCT = 1 << 17  # multiply-adds
+ALONE = 1 << 18  # multiply-adds of a product up to which OpenBLAS stays on the caller's thread
 THIN_PRODUCT = 1 << 18  # multiply-adds up to which a product with a very short axis is written out
 MULTIPLY_ADDS, ELEMENTS = 40, 2  # of a product, of a nest: about so many a thread does in a nanosecond
 TWO_THREADS = (1 << 22) / MULTIPLY_ADDS  # nanoseconds of work from which a second thread helps in every step of a loop
+SHARES = 2  # of divided work, whatever the number of threads, so that bits do not depend on it
 WAKING = 5  # times as much, where it is woken for one call
 NARROW = 8  # rows shorter than this are worked on side by side
 _WORD = 2**64
@@ -60,6 +62,7 @@ class Binding:
         self.plan, self.env, self.threads, self.special = plan, env, threads, special
         self.temporaries: dict[Var, int] = {}
         self._pieces: list[Any] = []
+        self.private = False  # whether a product calls the library that has no threads of its own
         self.status = np.zeros(1, np.int64)  # kernels that meet an impossible index say so here
         self.arena = self._arena()
         self.calls: list[list[KernelCall | None]] = []
@@ -198,11 +201,17 @@ class Binding:
         return KernelCall(kernel, row, addresses)
 
     def _product(self, op: Statement) -> None:
-        kernel = product(dtype_name(op.out.dtype), private=self.threads > 1)
         for layout in product_layouts(op, self.number):
             if self._thin_product(op, layout):
                 continue
-            self.add([_product_call(kernel, op, part) for part in self._split_product(layout)])
+            self.add([self._product_call(op, part) for part in self._split_product(layout)])
+
+    def _product_call(self, op: Statement, g: ProductLayout) -> KernelCall:
+        # a pool of threads that is woken and waited for in every product costs more than it saves, and many times as
+        # much where other programs want the processors
+        private = g.m * g.n * g.k > ALONE and blas.private_library() is not None
+        self.private |= private
+        return _product_call(product(dtype_name(op.out.dtype), private), op, g)
 
     def _thin_product(self, op: Statement, g: ProductLayout) -> bool:
         """Write a product with a very short axis out, if that is the faster way."""

@@ -16,20 +16,20 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import flatten, paths, unflatten
-from clearprop.compiler.binding import SPLIT_ELEMENTS, Binding, KernelCall
+from clearprop.compiler.binding import SHARES, SPLIT_ELEMENTS, Binding, KernelCall
 from clearprop.compiler.executable import Executable
 from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.lowering import lower
 from clearprop.compiler.memory_plan import make_plan
 from clearprop.compiler.native.library_kernels import collect, gather
-from clearprop.compiler.native.row_order import native_permutation
+from clearprop.compiler.native.row_order import FEW, native_permutation
 from clearprop.compiler.native.structural_kernels import SPECIAL
-from clearprop.compiler.threads import get_threads
 from clearprop.errors import DTypeError, ShapeError, user_line
 from clearprop.program.ir import Var
 from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import Node, raw
+from clearprop.rules import random
 from clearprop.rules.checking import trusted_values
 from clearprop.shapes import Scope, hint
 
@@ -89,8 +89,6 @@ class NativeLoop:
     `trusted` were looked at as a whole before: the steps do not check their labels again.
     """
 
-    permutation = staticmethod(native_permutation)
-
     def __init__(
         self,
         f: Callable[..., Any],
@@ -105,7 +103,7 @@ class NativeLoop:
         flat, self.structure = flatten(carry)
         self.names = paths(carry)
         self.arrays = [np.array(raw(v), order="C") for v in flat]
-        self.threads = get_threads() if threads is None else threads
+        self.threads = threads
         self.traced = [_Traced(self, f, 2)]
         self.bound: dict[int, _BoundLoop] = {}
 
@@ -121,6 +119,11 @@ class NativeLoop:
                 return traced
         self.traced.append(_Traced(self, self.f, size))
         return self.traced[-1]
+
+    @staticmethod
+    def permutation(key: Any, n: int) -> np.ndarray[Any, Any]:
+        """The integers 0 … n − 1 in the order of `random.permutation`: natively where there are many."""
+        return native_permutation(key, n) if n > FEW else np.asarray(raw(random.permutation(key, n)))
 
     def load(self, carry: Any) -> None:
         """Set the carry."""
@@ -211,11 +214,11 @@ class _BoundLoop:
         self.scalars = [np.zeros(1, o.dtype if isinstance(o, Var) else type_of(o).dtype) for o in self.plan.outputs[n:]]
         env = self.traced.environment(size)
         self.binding = Binding(self.plan, env, 1, SPECIAL)
-        if loop.threads > 1 and self.binding.needs_two_threads(awake=True):
-            self.binding = Binding(self.plan, env, loop.threads, SPECIAL)
+        if self.binding.needs_two_threads(awake=True):
+            self.binding = Binding(self.plan, env, SHARES, SPECIAL)
         self._add_gathers()
         self._add_collections(n)
-        self.executable = Executable(self.binding)
+        self.executable = Executable(self.binding, loop.threads)
         self._place(n)
 
     def _add_gathers(self) -> None:

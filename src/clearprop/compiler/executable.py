@@ -10,15 +10,16 @@ import numpy as np
 
 from clearprop.compiler.binding import Binding, KernelCall
 from clearprop.compiler.native.cache import kernel_address, module_text, prepare
-from clearprop.compiler.native.instruction_driver import DRIVER, SERVE, TEAM, drive, run_side_by_side
+from clearprop.compiler.native.instruction_driver import DRIVER, SERVE, TEAM, drive, run_shares
 from clearprop.compiler.native.loader import register_private_blas
 from clearprop.compiler.refusals import REFUSALS
 from clearprop.compiler.thread_turns import Turns
+from clearprop.compiler.threads import get_threads
 from clearprop.program.ir import Var
 
 
 class InstructionTable:
-    """The instructions of one thread: addresses of kernels, their rows, and where a row holds an array's address."""
+    """The instructions of one share: addresses of kernels, their rows, and where a row holds an array's address."""
 
     def __init__(self, calls: Sequence[KernelCall | None], fences: Sequence[bool]) -> None:
         self.functions = np.array([0 if c is None else address_of(c) for c in calls], np.uint64)
@@ -39,7 +40,9 @@ class InstructionTable:
             for var, where in places.items()
         }
         self.cursor = np.zeros(1, np.int64)
-        self.call = np.zeros(10, np.uint64)  # what the driver is told; filled in when the table is complete
+        arrays = (self.functions, self.offsets, self.cursor)
+        words = [0, 0, self.functions.size, self.words.ctypes.data, *(a.ctypes.data for a in arrays)]
+        self.call = np.array(words, np.uint64)  # what the driver is told: steps, instructions, where all this is
 
     def place(self, var: Any, address: int) -> None:
         """Tell the rows where an array is."""
@@ -68,37 +71,37 @@ def address_of(c: KernelCall) -> int:
 
 
 class Executable:
-    """Calls of all threads, and one native loop over them."""
+    """The calls of all shares, and one native loop over them; `threads` says how many shares there are.
 
-    def __init__(self, binding: Binding) -> None:
-        # A barrier stands between two instructions when either is divided: one that is not may read what the other
-        # thread wrote, or write what it still reads.  After the last the first comes again, in the next step.
-        self.binding = binding
+    Two shares run side by side where `most` threads (None: `get_threads()`) allow it, else in turns on the caller's
+    thread: with the same bits.
+    """
+
+    def __init__(self, binding: Binding, most: int | None = None) -> None:
+        # A fence stands between two instructions when either is divided: one that is not may read what the other
+        # share wrote, or write what it still reads.  After the last the first comes again, in the next step.
+        self.binding, self.most = binding, most
         parallel = binding.parallel
         self.threads = binding.threads if any(parallel) else 1
         after = [p or q for p, q in zip(parallel, [*parallel[1:], *parallel[:1]], strict=True)]
         fences = [self.threads > 1 and f for f in after]
         calls = [c for t in range(self.threads) for c in binding.thread_calls(t) if c is not None]
-        if self.threads > 1:
+        if binding.private:
             register_private_blas()
-        drivers = [DRIVER, TEAM, SERVE] if self.threads > 1 else [DRIVER]
+        drivers = [TEAM, SERVE] if self.threads > 1 else [DRIVER]
         prepare([module_text(c.kernel.text, c.kernel.parameters) for c in calls] + drivers)
         self.tables = [InstructionTable(list(binding.thread_calls(t)), fences) for t in range(self.threads)]
+        self.phases = _phases(fences, parallel)
         self.turns = Turns()
-        if self.threads > 1:  # the last table holds the shares of both, one after the other
-            in_turn = [c for calls in binding.calls for c in calls if c is not None]
-            self.tables.append(InstructionTable(in_turn, [False] * len(in_turn)))
-        self.barrier = np.zeros(8, np.int64)
         start = binding.arena.ctypes.data
         for var, offset in binding.temporaries.items():
             self.place(var, start + offset)
         self.place("status", binding.status.ctypes.data)
         for table in self.tables:
             table.place("cursor", table.cursor.ctypes.data)
-            table.call = self._describe(table)
 
     def place(self, var: Any, address: int) -> None:
-        """Tell all threads where an array is."""
+        """Tell all shares where an array is."""
         for table in self.tables:
             table.place(var, address)
 
@@ -124,32 +127,29 @@ class Executable:
 
     def _run(self, start: int, stop: int) -> None:
         if self.threads == 1:
-            self._drive(0, start, stop)
+            call = self.tables[0].call
+            call[:2] = start, stop
+            drive(call)
             return
+        several = (get_threads() if self.most is None else self.most) > 1
         while start < stop:
-            side_by_side, steps = self.turns.next(stop - start)
+            together, steps = self.turns.next(stop - start) if several else (False, stop - start)
             began = time.perf_counter()
-            if self._ran(side_by_side, start, start + steps):
-                self.turns.note(side_by_side, steps, time.perf_counter() - began)
-            start += steps
+            reached, joined, late = self._run_shares(start, start + steps, together)
+            if late:
+                self.turns.note_late()
+            elif joined == together:
+                self.turns.note(together, reached - start, time.perf_counter() - began)
+            start = reached
 
-    def _ran(self, side_by_side: bool, start: int, stop: int) -> bool:
-        """Run the shares of both threads, and say whether in the way that was wished."""
-        if not side_by_side:
-            self._drive(-1, start, stop)
-            return True
+    def _run_shares(self, start: int, stop: int, together: bool) -> tuple[int, bool, bool]:
         for table in self.tables:
             table.call[:2] = start, stop
-        mine, theirs, both = (table.call for table in self.tables)
-        return run_side_by_side(mine, theirs, both, self.barrier)
+        mine, theirs = (table.call for table in self.tables)
+        return run_shares(mine, theirs, self.phases, together)
 
-    def _drive(self, thread: int, start: int, stop: int) -> None:
-        t = self.tables[thread]
-        t.call[:2] = start, stop
-        drive(t.call)
 
-    def _describe(self, table: InstructionTable) -> np.ndarray[Any, Any]:
-        """The row of words that the driver reads."""
-        arrays = (table.functions, table.offsets, table.fences, table.cursor)
-        words = [0, 0, table.functions.size, table.words.ctypes.data, self.threads, self.barrier.ctypes.data]
-        return np.array(words + [a.ctypes.data for a in arrays], np.uint64)
+def _phases(fences: Sequence[bool], parallel: Sequence[bool]) -> np.ndarray[Any, Any]:
+    """The instructions between fences: the first, the one after the last, and whether the second share has any."""
+    ends = [k + 1 for k, fence in enumerate(fences) if fence or k + 1 == len(fences)]
+    return np.array([(a, b, any(parallel[a:b])) for a, b in zip([0, *ends], ends, strict=False)], np.int64)

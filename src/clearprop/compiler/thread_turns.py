@@ -1,8 +1,9 @@
 """Side by side or in turns: how the shares of two threads run on a machine that may have other things to do.
 
-The second thread pays while it has a processor of its own.  Where other programs want that, the two wait for each other
-at every barrier, and a step takes several times as long as on one thread.  So the same shares can also be run one after
-the other by one thread, with the same bits, and now and then both ways are timed.
+The second thread pays while it has a processor of its own.  Where other programs want that, it may lose it in the
+middle of a share, and the first waits.  So the same shares can also be run one after the other by one thread, with the
+same bits.  At the first steps, and now and then after, both ways are timed; and after a share that came late the first
+thread goes on alone, each time for twice as long, so that trials on a busy machine cost a few hundredths of the time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ WINDOW = 20e-3
 """Seconds over which steps are timed: beginning side by side alone takes up to one, on a machine that sleeps deeply."""
 AGAIN = 1.0
 """Seconds between trials."""
+GAIN = 0.95
+"""Of the time in turns: a second thread that saves less than a twentieth is left to others."""
+ALONE, LONGEST = 0.1, 3.2
+"""Seconds alone after the first share that came late, and at most."""
 SLOWER, TIMES = 1.5, 3
 """Windows that ran side by side so much slower than ever, so often in a row, call for a trial."""
 
@@ -28,6 +33,7 @@ class Turns:
         self.best = math.inf  # seconds per step, side by side
         self.slow = 0
         self.tried = -math.inf
+        self.rest, self.pause, self.late_at = -math.inf, ALONE, -math.inf  # alone until then; how long the next time
         self.steps, self.seconds = 0, 0.0  # of the window that is open
         self._begin()
 
@@ -38,10 +44,26 @@ class Turns:
 
     def next(self, left: int) -> tuple[bool, int]:
         """Whether the next steps run side by side, and how many of those that are left."""
+        if self.rest > -math.inf:
+            if self.clock() < self.rest:
+                return False, self._slice(left)
+            self.rest = -math.inf
+            self._begin()
         if not self.trials:
             return self.together, left
+        return self.trials[0], self._slice(left)
+
+    def _slice(self, left: int) -> int:
+        """As many steps as the open window still takes."""
         missing = (WINDOW - self.seconds) * self.steps / self.seconds if self.steps else 1
-        return self.trials[0], max(1, min(left, math.ceil(missing)))
+        return max(1, min(left, math.ceil(missing)))
+
+    def note_late(self) -> None:
+        """Take in that the second thread lost its processor: alone for a while, longer if that was so before."""
+        time = self.clock()
+        self.pause = min(2 * self.pause, LONGEST) if time - self.late_at < 4 * self.pause else ALONE
+        self.rest, self.late_at = time + self.pause, time + self.pause
+        self.steps, self.seconds = 0, 0.0
 
     def note(self, way: bool, steps: int, seconds: float) -> None:
         """Take in how long steps took."""
@@ -50,6 +72,8 @@ class Turns:
             return
         pace = self.seconds / self.steps
         self.steps, self.seconds = 0, 0.0
+        if self.rest > -math.inf:
+            return
         if way:
             self.slow = self.slow + 1 if pace > SLOWER * self.best else 0
             self.best = min(self.best, pace)
@@ -61,5 +85,5 @@ class Turns:
     def _tried(self, way: bool, pace: float) -> None:
         self.found[way] = min(self.found[way], pace)
         if not self.trials:
-            self.together = self.found[True] <= self.found[False]
+            self.together = self.found[True] <= GAIN * self.found[False]
             self.tried, self.slow = self.clock(), 0

@@ -34,8 +34,8 @@ def get_threads() -> int:
 def set_threads(n: int) -> None:
     """Use at most n threads from here on, in native loops and in the BLAS pools of NumPy and SciPy.
 
-    Results are the same bits for the same number of threads.  Only this function sets the pools of NumPy and SciPy:
-    loops that run on two threads use a copy of BLAS that has none.
+    Native loops and compiled calls have the same bits for any number; NumPy's own products may differ in last bits.
+    Only this function sets the pools of NumPy and SciPy: native loops use a copy of BLAS that has none.
 
     >>> import clearprop as cl
     >>> before = cl.get_threads()

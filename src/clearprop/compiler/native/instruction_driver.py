@@ -1,10 +1,13 @@
 """The driver: one native loop over steps and instructions, the same for every program.
 
-With two threads both run it side by side, each on its own rows of the table; a barrier separates instructions of
-which one reads what the other thread wrote.
+Work that is divided has two shares.  Between two instructions of which one reads what the other share wrote stands a
+fence, and what lies between fences is a *phase*.  In each phase the caller begins with the first share, while a second
+thread, the partner, may claim the other; if it has not by then, the caller does that too.  So nobody waits for a thread
+that has no processor, except for one that lost it in the middle of its share; then the caller says so, and stops.  Who
+does a share changes no bit.
 
-Waking the second thread, working and waiting for it are one native call.  Python handles signals between such calls
-only, so Ctrl-C finds everything before it or after it, and a handler that computes finds the second thread free.
+Waking the partner, working and waiting for it are one native call.  Python handles signals between such calls only, so
+Ctrl-C finds everything before it or after it, and a handler that computes finds the partner free.
 """
 
 from __future__ import annotations
@@ -26,93 +29,121 @@ DRIVER = '''"""Generated; do not edit."""
 from clearprop.compiler.native.kernel_imports import *
 
 
-@entry("word", "word", "word", "word", "word", "word", "u64", "u64", "u8", "i64", shared=True)
-def kernel(start, stop, count, table, threads, barrier, functions, offsets, fences, cursor):
+@entry("word", "word", "word", "word", "u64", "u64", "i64", shared=True)
+def kernel(start, stop, count, table, functions, offsets, cursor):
     for step in range(i64(start), i64(stop)):
         cursor[u64(0)] = step
         for k in range(count):
             if functions[k] != 0:
                 call(functions[k], table + offsets[k])
-            if fences[k] == 0:
-                continue
-            # all threads arrive, then go on: spin, since the others are microseconds away, then give way
-            goal = (atomic_add(barrier, 1) // i64(threads) + 1) * i64(threads)
-            spins = 0
-            while atomic_load(barrier) < goal:
-                spins += 1
-                if spins > 20000:
-                    yield_processor()
-                    spins = 0
 '''
-
+"""One share alone."""
 
 TEAM = '''"""Generated; do not edit."""
 
 from clearprop.compiler.native.kernel_imports import *
 
 
-@entry("word", "word", "word", "word", "i64", "i64", "word", "u64", shared=True)
-def kernel(driver, mine, theirs, both, state, mail, at, system):
-    state[u64(0)] = 0  # the barrier
-    state[u64(1)] = 0  # whether the partner is done
-    state[u64(2)] = 0  # whether the two ran side by side
-    if atomic_add(at, 1) != 0:  # the partner works for somebody else
-        call(driver, both)
-        atomic_add(at, -1)
-        return
-    # each stays on a processor of its own: a scheduler wakes a thread where its waker runs
-    allowed, here, others, size = at + u64(512), at + u64(640), at + u64(768), u64(128)
-    pinned = False
-    if system[u64(4)] != 0 and invoke(system[u64(5)], u64(0), size, allowed) >= 0:
-        cpu = i64(invoke(system[u64(4)], u64(0), u64(0), u64(0)))
-        many = 0
-        for k in range(16):
-            mail[u64(80 + k)] = 0
-            mail[u64(96 + k)] = mail[u64(64 + k)]
-            many += i64(mail[u64(64 + k)] != 0) + i64((mail[u64(64 + k)] & (mail[u64(64 + k)] - 1)) != 0)
-        word, bit = u64(cpu >> 6), i64(1) << (cpu & 63)
-        if many > 1 and 0 <= cpu < 1024 and (mail[u64(64) + word] & bit) != 0:
-            mail[u64(80) + word] = bit
-            mail[u64(96) + word] &= ~bit
-            invoke(system[u64(6)], u64(mail[u64(2)]), size, others)
-            pinned = invoke(system[u64(6)], u64(0), size, here) == 0
-    mutex, condition = at + u64(64), at + u64(256)
-    invoke(system[u64(0)], mutex, u64(0), u64(0))
-    mail[u64(1)] = i64(theirs)
-    invoke(system[u64(3)], condition, u64(0), u64(0))
-    invoke(system[u64(1)], mutex, u64(0), u64(0))
-    call(driver, mine)
-    spins = 0
-    while atomic_load(address(state) + u64(8)) == 0:
-        spins += 1
-        if spins > 20000:
-            yield_processor()
+@entry("u64", "u64", "i64", "word", "i64", "i64", "word", "u64", "word", shared=True)
+def kernel(mine, theirs, phases, count, state, mail, at, system, together):
+    published, claimed, done = at + u64(24), at + u64(128), at + u64(192)
+    clock, time = system[u64(7)], at + u64(320)
+    alone = atomic_add(at, 1) != 0 or together == 0  # the partner works for somebody else, or is not wanted
+    if not alone:
+        # a scheduler wakes a thread where its waker runs, so the partner is kept away from there
+        size = u64(128)
+        if system[u64(4)] != 0 and invoke(system[u64(5)], u64(0), size, at + u64(512)) >= 0:
+            cpu = i64(invoke(system[u64(4)], u64(0), u64(0), u64(0)))
+            many = 0
+            for k in range(16):
+                mail[u64(80 + k)] = mail[u64(64 + k)]
+                many += i64(mail[u64(64 + k)] != 0) + i64((mail[u64(64 + k)] & (mail[u64(64 + k)] - 1)) != 0)
+            if many > 1 and 0 <= cpu < 1024:
+                mail[u64(80) + u64(cpu >> 6)] &= ~(i64(1) << (cpu & 63))
+                invoke(system[u64(6)], u64(mail[u64(2)]), size, at + u64(640))
+        mail[u64(4)] = i64(address(theirs))
+        invoke(system[u64(0)], at + u64(64), u64(0), u64(0))
+        atomic_add(at + u64(8), 1)
+        invoke(system[u64(3)], at + u64(256), u64(0), u64(0))
+        invoke(system[u64(1)], at + u64(64), u64(0), u64(0))
+    state[u64(1)] = i64(not alone)
+    late = False
+    step = i64(mine[u64(0)])
+    while step < i64(mine[u64(1)]) and not late:
+        atomic_store(mine[u64(6)], step)
+        atomic_store(theirs[u64(6)], step)
+        for p in range(count):
+            first, last = phases[u64(3) * p], phases[u64(3) * p + u64(1)]
+            shared = phases[u64(3) * p + u64(2)] != 0 and not alone and not late
+            base, finished, began = i64(0), i64(0), i64(0)
+            if shared:  # all that was published is claimed: the next number is the caller's own, the one after is open
+                finished = atomic_load(done)
+                mail[u64(5)], mail[u64(6)] = first, last
+                base = atomic_add(claimed, 1)
+                atomic_add(published, 2)
+                began = now(clock, time)
+            for k in range(first, last):
+                f = u64(atomic_load(mine[u64(4)] + u64(8 * k)))
+                if f != 0:
+                    call(f, mine[u64(3)] + u64(atomic_load(mine[u64(5)] + u64(8 * k))))
+            if not shared or compare_and_swap(claimed, base + 1, base + 2):
+                for k in range(first, last):
+                    f = u64(atomic_load(theirs[u64(4)] + u64(8 * k)))
+                    if f != 0:
+                        call(f, theirs[u64(3)] + u64(atomic_load(theirs[u64(5)] + u64(8 * k))))
+                continue
+            ready = i64(0)
             spins = 0
-    if pinned:
-        invoke(system[u64(6)], u64(0), size, allowed)
-    state[u64(2)] = 1
+            while atomic_load(done) == finished:
+                spins += 1
+                if spins > 1000:
+                    spins = 0
+                    if ready == 0:
+                        ready = now(clock, time)
+                    yield_processor()
+            if ready != 0:
+                waited = now(clock, time) - ready
+                late = waited > 500000 and waited > (ready - began) // 2
+        step += 1
+    if not alone:
+        atomic_add(at + u64(8), -1)
     atomic_add(at, -1)
+    state[u64(0)] = step
+    state[u64(2)] = i64(late)
 '''
-"""One caller's work with the partner, or without it."""
+"""Both shares, with the partner where it has a processor; it stops after a step in which that was lost."""
 
 SERVE = '''"""Generated; do not edit."""
 
 from clearprop.compiler.native.kernel_imports import *
 
 
-@entry("word", "i64", "word", "u64", shared=True)
-def kernel(driver, mail, at, system):
-    mutex, condition = at + u64(64), at + u64(256)
+@entry("i64", "word", "u64", shared=True)
+def kernel(mail, at, system):
+    published, claimed, done = at + u64(24), at + u64(128), at + u64(192)
     while True:
-        invoke(system[u64(0)], mutex, u64(0), u64(0))
+        invoke(system[u64(0)], at + u64(64), u64(0), u64(0))
         while atomic_load(at + u64(8)) == 0:
-            invoke(system[u64(2)], condition, mutex, u64(0))
-        work = u64(mail[u64(1)])
-        mail[u64(1)] = 0
-        invoke(system[u64(1)], mutex, u64(0), u64(0))
-        barrier = u64(atomic_load(work + u64(40)))
-        call(driver, work)
-        atomic_add(barrier + u64(8), 1)  # the caller may go: nothing of its memory is touched from here on
+            invoke(system[u64(2)], at + u64(256), at + u64(64), u64(0))
+        invoke(system[u64(1)], at + u64(64), u64(0), u64(0))
+        spins = 0
+        while atomic_load(at + u64(8)) != 0:
+            number = atomic_load(claimed)
+            # nothing of a caller's memory is touched before its share is claimed, nor after it is done
+            if number < atomic_load(published) and compare_and_swap(claimed, number, number + 1):
+                share = u64(atomic_load(at + u64(32)))
+                functions, offsets = atomic_load(share + u64(32)), atomic_load(share + u64(40))
+                table = u64(atomic_load(share + u64(24)))
+                for k in range(atomic_load(at + u64(40)), atomic_load(at + u64(48))):
+                    f = u64(atomic_load(u64(functions + 8 * k)))
+                    if f != 0:
+                        call(f, table + u64(atomic_load(u64(offsets + 8 * k))))
+                atomic_add(done, 1)
+                spins = 0
+            spins += 1
+            if spins > 1000:
+                yield_processor()
+                spins = 0
 '''
 """What the partner does as long as the process lives."""
 
@@ -124,7 +155,7 @@ def _entry(text: str) -> Any:
 
 
 def drive(words: np.ndarray[Any, Any]) -> None:
-    """Run the steps that a row of ten words describes."""
+    """Run the steps that a row of seven words describes."""
     _entry(DRIVER)(words.ctypes.data)
 
 
@@ -132,13 +163,15 @@ class _Partner:
     """A thread that waits for work: the second core of every two-threaded run in this process.
 
     It lives in native code, and needs neither the interpreter nor its lock.  `mail` holds, as `TEAM` and `SERVE` read
-    it: how many callers there are, the work, the thread's number, a mutex and a condition, three sets of processors.
+    it: how many callers there are, whether one wants help, the thread's number, how many shares were published, whose,
+    and the first and last instruction; a mutex; how many shares were claimed, and how many are done; a condition; a
+    time; two sets of processors.
     """
 
     def __init__(self) -> None:
         libc = ctypes.CDLL(None)
         self.system = np.array([_address(libc, name) for name in _SYSTEM], np.uint64)
-        self.mail = np.zeros(112, np.int64)
+        self.mail = np.zeros(96, np.int64)
         libc.pthread_mutex_init(ctypes.c_void_p(self.mail.ctypes.data + _MUTEX), None)
         libc.pthread_cond_init(ctypes.c_void_p(self.mail.ctypes.data + _CONDITION), None)
         thread = threading.Thread(target=self._serve, name=PARTNER, daemon=True)
@@ -146,8 +179,7 @@ class _Partner:
         self.mail[_NUMBER] = thread.native_id or 0
 
     def _serve(self) -> None:
-        words = [kernel_address(DRIVER), self.mail.ctypes.data, self.mail.ctypes.data, self.system.ctypes.data]
-        row = np.array(words, np.uint64)
+        row = np.array([self.mail.ctypes.data, self.mail.ctypes.data, self.system.ctypes.data], np.uint64)
         _entry(SERVE)(row.ctypes.data)
 
 
@@ -160,6 +192,7 @@ _SYSTEM = (
     "sched_getcpu",
     "sched_getaffinity",
     "sched_setaffinity",
+    "clock_gettime",
 )
 
 
@@ -181,16 +214,16 @@ def _partner() -> _Partner:
     return _partners[0]
 
 
-def run_side_by_side(
-    mine: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any], both: np.ndarray[Any, Any], state: np.ndarray[Any, Any]
-) -> bool:
-    """Run two rows of words at once, and return when both are done.
+def run_shares(
+    mine: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any], phases: np.ndarray[Any, Any], together: bool
+) -> tuple[int, bool, bool]:
+    """Run two rows of words, phase by phase, `together` with the partner where it is free and has a processor.
 
-    Where the second thread works for another caller, `both`, which holds the shares of the two, runs instead, with the
-    same bits; then the result is False.  `state` is eight words that the threads share.
+    `phases` has a row for each: the first instruction, the one after the last, and whether the second share has any.
+    Returns the step that was reached, whether the partner was free, and whether it lost its processor on the way.
     """
-    partner = _partner()
-    arrays = (mine, theirs, both, state, partner.mail, partner.mail, partner.system)
-    row = np.array([kernel_address(DRIVER), *(a.ctypes.data for a in arrays)], np.uint64)
+    partner, state = _partner(), np.zeros(3, np.int64)
+    words: list[Any] = [mine, theirs, phases, len(phases), state, partner.mail, partner.mail, partner.system, together]
+    row = np.array([w.ctypes.data if isinstance(w, np.ndarray) else int(w) for w in words], np.uint64)
     _entry(TEAM)(row.ctypes.data)
-    return bool(state[2])
+    return int(state[0]), bool(state[1]), bool(state[2])

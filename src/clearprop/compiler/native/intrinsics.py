@@ -211,6 +211,50 @@ def atomic_load(typing: Any, where: Any) -> Any:
 
 
 @intrinsic
+def atomic_store(typing: Any, where: Any, value: Any) -> Any:
+    """Write an int64 at an address, for other threads to see after what was written before it."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store_atomic(args[1], builder.inttoptr(args[0], _I64.as_pointer()), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64, types.int64), generate
+
+
+@intrinsic
+def compare_and_swap(typing: Any, where: Any, old: Any, new: Any) -> Any:
+    """Replace an int64 at an address if it is `old`, atomically; whether it was."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        at = builder.inttoptr(args[0], _I64.as_pointer())
+        return builder.extract_value(builder.cmpxchg(at, args[1], args[2], "seq_cst"), 1)
+
+    return types.boolean(types.uint64, types.int64, types.int64), generate
+
+
+@intrinsic
+def now(typing: Any, clock: Any, where: Any) -> Any:
+    """Nanoseconds of a clock that only goes on, by `clock_gettime`, which writes them at an address; 1 without one."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        ft = ir.FunctionType(_I32, [_I32, _I64])
+        with builder.if_else(builder.icmp_unsigned("!=", args[0], _I64(0))) as (there, absent):
+            with there:
+                builder.call(builder.inttoptr(args[0], ft.as_pointer()), [_I32(1), args[1]])
+                seconds = builder.load(builder.inttoptr(args[1], _I64.as_pointer()))
+                rest = builder.load(builder.inttoptr(builder.add(args[1], _I64(8)), _I64.as_pointer()))
+                found, from_there = builder.add(builder.mul(seconds, _I64(10**9)), rest), builder.block
+            with absent:
+                from_absent = builder.block
+        result = builder.phi(_I64)
+        result.add_incoming(found, from_there)
+        result.add_incoming(_I64(1), from_absent)
+        return result
+
+    return types.int64(types.uint64, types.uint64), generate
+
+
+@intrinsic
 def yield_processor(typing: Any) -> Any:
     """Let another thread run."""
 

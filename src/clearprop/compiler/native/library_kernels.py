@@ -14,7 +14,7 @@ def _sum(dtype: str, a: str, b: str) -> str:
 def product(dtype: str, private: bool = False) -> Kernel:
     """C = A·B for `batches` matrices, row-major, operands transposed by flag.
 
-    A share of one of two threads calls the `private` library, which has no threads of its own.
+    The `private` library has no threads of its own.
     """
     call = ("private_" if private else "") + ("sgemm" if dtype == "f32" else "dgemm")
     item = 4 if dtype == "f32" else 8

@@ -29,7 +29,7 @@ def register_blas() -> None:
 
 @functools.cache
 def register_private_blas() -> None:
-    """Likewise those of the private library, which two-threaded loops call."""
+    """Likewise those of the private library, which large products call."""
     for dtype, symbol in (("float32", "clearprop_private_sgemm"), ("float64", "clearprop_private_dgemm")):
         llvm.add_symbol(symbol, blas.gemm_address(dtype, blas.private_library()))
 

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.compiler.binding import Binding
+from clearprop.compiler.binding import SHARES, Binding
 from clearprop.compiler.captures import Captures
 from clearprop.compiler.executable import Executable
 from clearprop.compiler.memory_plan import make_plan
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.compiler.native.vocabulary import VOCABULARY
-from clearprop.compiler.threads import get_threads
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.program.operands import fit_number
 from clearprop.program.operation import Operation
@@ -130,9 +129,8 @@ class _BoundCall:
             for dim, n in zip(var.shape, a.shape, strict=True)
         )
         binding = Binding(plan, env, 1, SPECIAL)
-        threads = min(2, get_threads())
-        if threads > 1 and binding.needs_two_threads(awake=False):
-            binding = Binding(plan, env, threads, SPECIAL)
+        if binding.needs_two_threads(awake=False):
+            binding = Binding(plan, env, SHARES, SPECIAL)
         self.executable = Executable(binding)
         number = self.executable.binding.number
         self.inputs = plan.program.inputs[: len(plan.program.inputs) - len(self.hidden)]

@@ -16,7 +16,6 @@ from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.native.cache import kernel_address, module_text, prepare
 from clearprop.compiler.native.library_kernels import random_keys
 from clearprop.program.values import raw
-from clearprop.rules import random
 
 FEW = 1 << 12
 """Rows up to which sorting by NumPy takes less than a millisecond, for which no kernel need be compiled."""
@@ -63,8 +62,6 @@ def native_permutation(key: Any, n: int) -> NDArray[np.int64]:
     key  two 32-bit words: same key, same order
     n    how many
     """
-    if n <= FEW:
-        return np.asarray(raw(random.permutation(key, n)))
     prepare([_text(random_keys()), _text(sorted_places())])
     keys = np.empty(n, np.uint64)
     _run(random_keys(), n, np.ascontiguousarray(raw(key)), keys)
