@@ -7,6 +7,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.errors import ClearpropError
+from clearprop.train.metrics import METRICS
 
 X = np.arange(12.0).reshape(6, 2)
 Y = np.array([0, 1, 0, 1, 0, 1])
@@ -142,7 +143,7 @@ no loss named 'cross_entropi'
         lambda: fit(metrics=("acuracy",)),
         f"""\
 no metric named 'acuracy'
-  expected  one of: accuracy, mae, mse, r2, rmse
+  expected  one of: {", ".join(sorted(METRICS))}
   got       'acuracy'
   where     {HERE}
   try       'accuracy', the nearest name""",

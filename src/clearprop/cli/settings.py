@@ -15,7 +15,16 @@ from clearprop.errors import ArgumentError, unknown_name
 from clearprop.files.strict_json import parse_json, read_text
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
-from clearprop.runs.settings import LARGEST_LAYER, OPTIONS, SUITED, Settings, declaration_of, default_of, option_of
+from clearprop.runs.settings import (
+    LARGEST_LAYER,
+    OPTIONS,
+    RECIPES,
+    SUITED,
+    Settings,
+    declaration_of,
+    default_of,
+    option_of,
+)
 
 _LARGEST_DEPTH = 100
 
@@ -140,7 +149,7 @@ def _value_text(value: Any) -> str:
 
 
 def _check_names(asked: Mapping[str, Any], given: Mapping[str, Any], file: Path | None) -> None:
-    choices = {"task": ("auto", "classification", "regression"), "activation": hidden_activations()}
+    choices = {"task": ("auto", "classification", "regression"), "activation": hidden_activations(), "recipe": RECIPES}
     for name, known in choices.items():
         if name in asked and asked[name] not in known:
             raise unknown_name(name, asked[name], known, where=place(name, given, file))

@@ -267,7 +267,9 @@ def _tell_plan(job: Job, asked: Mapping[str, Any], full: Settings) -> None:
     rows = ", ".join(f"{rows_in(part)} to {name}" for name, part in parts.items() if isinstance(part, tuple | DiskRows))
     say(console, f"rows      {rows}")
     sizes = [job.data.told["features"], *full.hidden, job.model.layers[-1].bias.shape[0]]
-    extra = f", dropout {full.dropout:g}" if full.dropout else ""
+    pieces = any(isinstance(layer, nn.PiecewiseLinear) for layer in job.model.layers)
+    extra = f", numbers in {full.pieces} pieces" if pieces else ""
+    extra += f", dropout {full.dropout:g}" if full.dropout else ""
     network = " → ".join(map(str, sizes))
     say(console, f"network   {network}, {full.activation}{extra}: {nn.parameter_count(job.model):,} parameters")
     penalty = f", l2 {full.l2:g}" if full.l2 else ""
@@ -289,9 +291,11 @@ def _tell_run(run: Run) -> None:
     console, summary = output(), run.summary
     best = f"best epoch {summary.best_epoch} of {summary.epochs}" if summary.best_epoch else "no epoch was finished"
     say(console, f"{summary.status}: {best}, {summary.steps:,} steps, {summary.seconds:.1f} s")
-    parts = {"training": summary.train, "validation": summary.validation, "test": summary.test}
-    if any(parts.values()):
-        console.print(results_table(parts))
+    if run.results:
+        console.print(results_table(run.results))
+    if run.headline is not None:
+        console.print()
+        say(console, run.headline)
     console.print()
     if summary.status == "interrupted":
         say(console, f"saved in {run.folder}; clearprop train --resume {run.folder} goes on from there")

@@ -26,7 +26,10 @@ from clearprop.nn.initialisers import orthogonal as orthogonal
 from clearprop.nn.initialisers import small_random as small_random
 from clearprop.nn.layers import Dense as Dense
 from clearprop.nn.layers import Dropout as Dropout
+from clearprop.nn.layers import PiecewiseLinear as PiecewiseLinear
 from clearprop.nn.layers import Sequential as Sequential
+from clearprop.nn.layers import SmoothClip as SmoothClip
+from clearprop.nn.layers import quantile_edges as quantile_edges
 from clearprop.nn.losses import CLASS_LOSSES as CLASS_LOSSES
 from clearprop.nn.losses import LOSSES as LOSSES
 from clearprop.nn.losses import NUMBER_LOSSES as NUMBER_LOSSES

@@ -1,24 +1,35 @@
-"""Layers: `Dense`, `Dropout`, `Sequential`."""
+"""Layers: `Dense`, `Dropout`, `Sequential`; and before the first `Dense` of a table `SmoothClip`, `PiecewiseLinear`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ArgumentError, user_line
 from clearprop.nn.activations import as_layer
-from clearprop.nn.argument_checks import require_dtype, require_features, require_flag, require_fraction, require_size
+from clearprop.nn.argument_checks import (
+    require_dtype,
+    require_features,
+    require_flag,
+    require_fraction,
+    require_number,
+    require_size,
+)
 from clearprop.nn.context import is_training, next_key
-from clearprop.nn.fields import parameter, static
+from clearprop.nn.fields import parameter, state, static
 from clearprop.nn.initialisers import as_key, initialiser
 from clearprop.nn.module import Module
 from clearprop.program.tracing import shape_of
 from clearprop.program.values import name_variable
 from clearprop.rules import random
-from clearprop.rules.elementwise import where
+from clearprop.rules.elementwise import clip, sqrt, where
+from clearprop.rules.indexing import take
+from clearprop.rules.joining import concat
 from clearprop.rules.linear import matmul
 
 
@@ -98,6 +109,132 @@ class Dropout(Module):
             return x
         kept = random.bernoulli(next_key("Dropout"), 1 - self.rate, shape_of(x))
         return where(kept, x / (1 - self.rate), 0.0)
+
+
+class SmoothClip(Module):
+    """y = x / √(1 + (x/limit)²): about x near 0, and never beyond ±limit (Holzmüller, Grinsztajn, Steinwart 2024).
+
+    One wild value of a column then cannot decide the output, and no value is cut to the same number as another.
+
+    limit  where the values end, positive
+
+    >>> import clearprop as cl
+    >>> cl.nn.SmoothClip(3.0)(cl.tensor([0.1, 4.0, 1e6]))
+    Tensor([0.09994449, 2.4, 3.0])
+    """
+
+    limit: float = static(default=3.0)
+
+    def __init__(self, limit: float = 3.0) -> None:
+        limit = require_number("SmoothClip", "limit", limit, 3.0)
+        if not limit > 0:
+            raise ArgumentError(
+                "SmoothClip needs a positive limit",
+                expected="limit > 0 (default 3.0)",
+                got=f"limit = {limit!r}",
+                where=user_line(),
+            )
+        super().__init__(limit=limit)
+
+    def forward(self, x: Any) -> Any:
+        """Each value, drawn towards 0."""
+        x = asarray(x)
+        share = x / self.limit
+        return x / sqrt(1.0 + share * share)
+
+
+class PiecewiseLinear(Module):
+    """x, and behind it for every piece of a feature how far the value has come through it, from 0 to 1.
+
+    A feature with the edges b₀ < b₁ < … has the pieces eₜ = clip((x − bₜ₋₁)/(bₜ − bₜ₋₁), 0, 1) (Gorishniy, Rubachev,
+    Babenko 2022, "On Embeddings for Numerical Features in Tabular Deep Learning"): a first layer of weights on them is
+    a function with a slope of its own in every piece, which a network otherwise has to bend together.
+    The edges are fixed: training does not move them.
+
+    features  the size of x's last axis
+    edges     for each column that gets pieces, its edges in ascending order
+    dtype     of the edges
+
+    x (…, features), y (…, features + pieces).  Raises ArgumentError for edges that do not ascend or a column that x
+    does not have.
+
+    >>> import clearprop as cl
+    >>> layer = cl.nn.PiecewiseLinear(1, {0: [0.0, 1.0, 3.0]})
+    >>> layer(cl.tensor([[0.5], [2.0]]))
+    Tensor([[0.5, 0.5, 0.0],
+            [2.0, 1.0, 0.5]])
+    """
+
+    low: Tensor = state()
+    width: Tensor = state()
+    columns: tuple[int, ...] = static()
+    features: int = static()
+
+    def __init__(self, features: int, edges: Mapping[int, Sequence[float]], *, dtype: Any = np.float32) -> None:
+        features, dtype = require_size("PiecewiseLinear", "features", features), require_dtype("PiecewiseLinear", dtype)
+        ends = {column: _ascending(column, features, given) for column, given in sorted(edges.items())}
+        columns = tuple(column for column, given in ends.items() for _ in given[1:])
+        low = np.array([low for given in ends.values() for low in given[:-1]], dtype)
+        high = np.array([high for given in ends.values() for high in given[1:]], dtype)
+        super().__init__(low=low, width=high - low, columns=columns, features=features)
+
+    def forward(self, x: Any) -> Any:
+        """X with its pieces behind it."""
+        x = asarray(x)
+        require_features(self.label, self.features, x.shape)
+        if not self.columns:
+            return x
+        chosen = take(x, np.array(self.columns), axis=-1)
+        return concat([x, clip((chosen - self.low) / self.width, 0.0, 1.0)], axis=-1)
+
+    @property
+    def outputs(self) -> int:
+        """The size of y's last axis."""
+        return self.features + len(self.columns)
+
+    def label(self) -> str:
+        """`PiecewiseLinear(4 → 36)`."""
+        return f"PiecewiseLinear({self.features} → {self.outputs})"
+
+
+def _ascending(column: int, features: int, edges: Sequence[float]) -> list[float]:
+    values = [float(edge) for edge in edges]
+    rising = len(values) > 1 and all(a < b for a, b in itertools.pairwise(values))
+    if not 0 <= column < features or not rising or not np.isfinite(values).all():
+        raise ArgumentError(
+            f"PiecewiseLinear cannot cut column {column} into pieces",
+            expected=f"a column from 0 to {features - 1}, and two finite edges or more in ascending order",
+            got=f"the edges {values[:6]}" + (" …" if len(values) > 6 else ""),
+            where=user_line(),
+            try_="cl.nn.quantile_edges(x, 16)",
+        )
+    return values
+
+
+def quantile_edges(x: Any, pieces: int, columns: Sequence[int] | None = None) -> dict[int, list[float]]:
+    """Edges at the quantiles 0, 1/pieces, …, 1 of every column that has more than two values.
+
+    Equal quantiles are one edge; a column of two values (a category's feature) needs no pieces.
+
+    x        (rows, features), the training part
+    pieces   how many a column has at most
+    columns  those to cut; None: all
+
+    >>> import numpy as np
+    >>> import clearprop as cl
+    >>> cl.nn.quantile_edges(np.array([[0.0, 0.0], [1.0, 1.0], [3.0, 0.0]]), 2)
+    {0: [0.0, 1.0, 3.0]}
+    """
+    table: NDArray[Any] = np.asarray(x)
+    require_size("quantile_edges", "pieces", pieces)
+    places = np.linspace(0.0, 1.0, pieces + 1)
+    chosen = range(table.shape[1]) if columns is None else columns
+    edges = {
+        column: np.unique(np.quantile(table[:, column], places).astype(table.dtype)).tolist()
+        for column in chosen
+        if len(np.unique(table[:, column])) > 2
+    }
+    return {column: ends for column, ends in edges.items() if len(ends) > 1}
 
 
 class Sequential(Module):

@@ -27,6 +27,8 @@ _STYLE = (
     STYLE
     + f".bad {{ border-left: 4px solid {ALARM}; }}"
     + """
+
+.headline { font-size: 1.15rem; }
 .bad { color: var(--ink); padding: 0.4rem 0.8rem; background: var(--band); }
 .counts td { text-align: right; background: color-mix(in srgb, var(--c0) calc(var(--share) * 30%), transparent); }
 pre { background: var(--band); padding: 0.6rem 0.8rem; overflow-x: auto; white-space: pre-wrap;
@@ -111,8 +113,9 @@ def _outcome(run: Run) -> str:
     best = f", best epoch {summary.best_epoch}" if summary.best_epoch else ""
     told = f"{_quantity(summary.epochs, 'epoch')}, {_quantity(summary.steps, 'step')}, {summary.seconds:.1f} s{best}"
     lead = f"<p{style}>{html_text(_ENDS.get(summary.status, summary.status))}</p>\n<p>{html_text(told)}.</p>\n"
-    results = {"training": summary.train, "validation": summary.validation, "test": summary.test}
-    given = {part: values for part, values in results.items() if values}
+    given = run.results
+    if run.headline is not None:
+        lead = f'<p class="headline">{html_text(run.headline)}</p>\n{lead}'
     if not given:
         return lead + "<p>No epoch was evaluated.</p>\n"
     names = list(dict.fromkeys(name for values in given.values() for name in values))

@@ -24,7 +24,10 @@ _WHAT = "the checkpoint"
 
 @dataclass(frozen=True, eq=False)
 class Best:
-    """The best epoch so far: its model, its number (from 1), its step, and its validation results (None without)."""
+    """The best epoch so far: its model, its number (from 1), its step, and by what it is the best (None: the last one).
+
+    `loss` is the validation loss, or the metric that was chosen in its place: negative where more of it is better.
+    """
 
     model: Any
     epoch: int

@@ -21,6 +21,9 @@ from clearprop.errors import ClearpropError
 VERSION = 1
 """The version of the form of events."""
 
+SHARES = frozenset("accuracy balanced_accuracy auc average_precision f1 precision recall top_3".split())
+"""Metrics from 0 to 1, of which many runs reach 1."""
+
 Kind = Literal["start", "data", "epoch", "checkpoint", "warning", "finding", "stop", "end", "error"]
 Event: TypeAlias = dict[str, Any]
 Subscriber: TypeAlias = Callable[[Event], object]
@@ -107,7 +110,7 @@ def number(value: Any) -> str:
 
 def measure_text(name: str, value: Any) -> str:
     """A loss or metric to four digits; a share of rows always to four decimals, so that 1.0000 stands below 0.9815."""
-    return f"{value:.4f}" if name == "accuracy" and isinstance(value, int | float) else number(value)
+    return f"{value:.4f}" if name in SHARES and isinstance(value, int | float) else number(value)
 
 
 def _epoch(event: Mapping[str, Any]) -> str:

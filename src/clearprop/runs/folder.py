@@ -93,7 +93,11 @@ class Config:
 
 @dataclass(frozen=True)
 class Summary:
-    """The file `summary.json`: how the run ended, or `running`."""
+    """The file `summary.json`: how the run ended, or `running`.
+
+    `baseline` tells what the results stand beside: the part that was judged, and the loss and the metrics of the
+    `constant` answer and of the `linear` model there; None where they were not measured.
+    """
 
     status: str
     epochs: int
@@ -104,6 +108,7 @@ class Summary:
     test: dict[str, Any] | None
     seconds: float
     stopped_by: str | None
+    baseline: dict[str, Any] | None = None
 
 
 def require_free(path: Path, option: str = "--out") -> None:
@@ -218,7 +223,7 @@ class RunFolder:
         path = self.path / "summary.json"
         if not path.exists():
             return None
-        summary: Summary = _read(Summary, path, "the run's summary")
+        summary: Summary = _read(Summary, path, "the run's summary", {"baseline": None})
         if summary.status not in STATUSES:
             refuse("the run's summary", "status " + ", ".join(STATUSES), repr(summary.status), str(path))
         return summary

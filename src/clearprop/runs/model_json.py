@@ -23,12 +23,23 @@ Description = dict[str, Any]
 Wanted = dict[str, tuple[str, tuple[int, ...]]]
 
 STANDARD: dict[str, type[nn.Module]] = {
-    kind.__name__: kind for kind in (nn.Activation, nn.BatchNorm, nn.Dense, nn.Dropout, nn.LayerNorm, nn.Sequential)
+    kind.__name__: kind
+    for kind in (
+        nn.Activation,
+        nn.BatchNorm,
+        nn.Dense,
+        nn.Dropout,
+        nn.LayerNorm,
+        nn.PiecewiseLinear,
+        nn.Sequential,
+        nn.SmoothClip,
+    )
 }
 """The modules that a file can describe."""
 _REMAKE: dict[str, Callable[..., nn.Module]] = {
     "Activation": lambda name, options: nn.Activation(name, **dict(options)),
     "Dropout": nn.Dropout,
+    "SmoothClip": nn.SmoothClip,
     "Sequential": lambda layers: nn.Sequential(*layers),
 }
 _WHAT = "the stored network"

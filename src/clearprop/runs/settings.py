@@ -18,6 +18,8 @@ from clearprop.optim.hyperparameters import Range
 
 LARGEST_LAYER = 65_536
 """The most units of a hidden layer."""
+RECIPES = ("plain", "best")
+"""The names of the recipes for what is not asked for."""
 FIRST = "0.1"
 """The version whose records of runs had the first settings."""
 DATA, NETWORK, TRAINING = "Data", "Network", "Training"
@@ -202,6 +204,24 @@ class Settings:
         metavar="SHARE",
         suits=True,
     )
+    recipe: str = setting(
+        "plain",
+        "What suits the data where nothing else is asked for: plain (the default), or best, with numbers in pieces.",
+        "plain or best",
+        "best",
+        panel=NETWORK,
+        metavar="NAME",
+    )
+    pieces: int = setting(
+        0,
+        "Cuts every number into so many pieces, each with a slope of its own; 0 for none.",
+        "a whole number, 0 or more",
+        "16",
+        range=Range(0, 1025, "]", whole=True),
+        panel=NETWORK,
+        metavar="N",
+        suits=True,
+    )
     loss: str = _training(
         "cross_entropy",
         "The loss that training minimises.",
@@ -216,6 +236,15 @@ class Settings:
         "names of metrics",
         "accuracy",
         panel=None,
+        changes=False,
+    )
+    metric: str = _training(
+        "loss",
+        "What of the validation part chooses the best epoch: loss (the default), or a metric such as auc or mae.",
+        "loss, or the name of a metric",
+        "auc",
+        metavar="NAME",
+        since="0.2",
         changes=False,
     )
     optimizer: str | dict[str, object] | None = _training(

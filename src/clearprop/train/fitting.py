@@ -12,7 +12,7 @@ from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
 from clearprop.runs.settings import Settings, check_arguments, out_of_range, patience_needs_validation
-from clearprop.train.metrics import find_loss, find_metrics
+from clearprop.train.metrics import chosen_among, find_loss, find_metrics
 from clearprop.train.notebook import notebook_events
 from clearprop.train.planning import job_for, suitable_loss
 from clearprop.train.run import Run
@@ -31,6 +31,7 @@ def fit(
     validation: Any = None,
     test: Any = None,
     metrics: Sequence[str | Callable[[Any, Any], Any]] = (),
+    metric: str = "loss",
     l1: float = 0.0,
     l2: float = 0.0,
     patience: int | None = None,
@@ -57,7 +58,9 @@ def fit(
     optimizer   a transform of `cl.optim`, or its name; by default `cl.optim.adam(1e-3)`
     validation  None, a fraction of the rows such as 0.2, or `(x, y)`: it decides which epoch is the best
     test        `(x, y)`, evaluated once, after the best epoch is restored
-    metrics     names (accuracy, mae, mse, rmse, r2) or functions of outputs and y
+    metrics     names (`clearprop train --help` lists them: accuracy, auc, f1, r2, mae, …), or functions of outputs and
+                y; those of a regression are told in the target's own unit
+    metric      what of the validation chooses the best epoch: "loss", or the name of a metric
     patience    stop after so many epochs without a validation loss lower by more than `min_delta`
     callbacks   functions `(event, state)`; one that returns "stop" ends the training after the epoch
     seed        decides the order of the rows and what random layers draw: same seed, same bits
@@ -79,7 +82,7 @@ def fit(
     given = {"epochs": epochs, "batch_size": batch_size, "l1": l1, "l2": l2, "min_delta": min_delta}
     check_arguments(given if patience is None else {**given, "patience": patience})
     _check_others(checkpoint_seconds, patience, validation)
-    measures = find_metrics(metrics)
+    measures = find_metrics(chosen_among(metrics, metric))
     model = _network(model)
     chosen = _optimizer(optimizer)
     _check_places(out, resume)
@@ -92,6 +95,7 @@ def fit(
         l2=float(l2),
         patience=patience,
         min_delta=float(min_delta),
+        metric=metric,
         shuffle=bool(shuffle),
         seed=seed,
     )

@@ -24,7 +24,7 @@ from clearprop.runs.folder import Forked
 from clearprop.runs.settings import Settings
 from clearprop.train.array_alignment import adaptation, require_paired_rows
 from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, stream
-from clearprop.train.metrics import Measure, outputs_of
+from clearprop.train.metrics import Measure, outputs_of, with_outside
 from clearprop.train.native_executor import choose_executor
 from clearprop.train.step import make_step
 from clearprop.train.training_loop import Callback, Plan, Tick
@@ -135,6 +135,7 @@ def fit_to_model(job: Job) -> Job:
     if not isinstance(train, tuple):
         return job if iter(train) is train else _tried_stream(job, train)
     adapt, outputs = adaptation(job.model, train, job.loss)
+    job = replace(job, metrics=with_outside(job.metrics, outputs, adapt((train[0][:2], train[1][:2]))[1]))
 
     def fit(part: Part) -> Pair:
         if not isinstance(part, tuple):
@@ -169,7 +170,9 @@ def _require_float32(job: Job, rows: DiskRows) -> None:
 def _tried_stream(job: Job, source: Iterable[Any]) -> Job:
     for x, y in stream(source, job.settings.epochs).batches(0, 0):
         first = x[:2], y[:2]
-        require_paired_rows((job.loss, *job.metrics), outputs_of(job.model, first[0]), np.asarray(first[1]))
+        outputs, y = outputs_of(job.model, first[0]), np.asarray(first[1])
+        job = replace(job, metrics=with_outside(job.metrics, outputs, y))
+        require_paired_rows((job.loss, *job.metrics), outputs, y)
         _try_step(job, first)
         return job
     raise ArgumentError("the iterable gives no batch", expected="at least one batch (x, y)", got="none")
@@ -184,7 +187,8 @@ def _check_labels(loss: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> None
 def _try_step(job: Job, pair: Pair) -> None:
     """Take one step and leave its result: what does not fit is said before anything is written."""
     settings = job.settings
-    step = make_step(job.loss, job.metrics, job.optimizer, settings.penalty)
+    traced = [metric for metric in job.metrics if not metric.outside]
+    step = make_step(job.loss, traced, job.optimizer, settings.penalty)
     with np.errstate(all="ignore"):
         step(job.model, job.optimizer.init(job.model), *pair, random.key(0))
 

@@ -15,10 +15,10 @@ from clearprop.files.strict_json import refuse
 from clearprop.runs.checkpoints import Standing, checkpoint_model, checkpoint_steps, load_checkpoint
 from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.model_json import read_model
-from clearprop.runs.settings import Settings
+from clearprop.runs.settings import OPTIONS, Settings, default_of
 from clearprop.runs.state import State
 from clearprop.train.job import Job, fit_to_model, make_plan
-from clearprop.train.metrics import METRICS, Measure, find_loss, measures_for
+from clearprop.train.metrics import METRICS, Measure, find_loss, find_metrics, in_units
 from clearprop.train.planning import job_for, optimizer_for
 from clearprop.train.run import Run, Workings
 from clearprop.train.training import train_fork
@@ -52,11 +52,11 @@ def load(path: str | Path, template: Any = None) -> Run:
     settings = config.settings
     loss = find_loss(settings.loss) if settings.loss in nn.LOSSES else None
     known = [name for name in settings.metrics if name in METRICS]
-    job = partial(_job, folder, config, model, loss, optimizer, preprocessing)
+    job = partial(_job, folder, config, model, loss, optimizer)
     workings = Workings(
         optimizer=optimizer,
         loss=loss,
-        metrics=measures_for(known, preprocessing),
+        metrics=in_units(find_metrics(known), preprocessing),
         plan=partial(_plan, job),
         standing=standing,
         job=job,
@@ -111,9 +111,7 @@ def _networks(folder: RunFolder, config: Config, template: Any, optimizer: Any) 
     return model, optimizer.eval_params(standing.state.optimizer, standing.state.model), standing
 
 
-def _job(
-    folder: RunFolder, config: Config, model: Any, loss: Measure | None, optimizer: Any, fitted_before: Any
-) -> Job:
+def _job(folder: RunFolder, config: Config, model: Any, loss: Measure | None, optimizer: Any) -> Job:
     """The job, made again when it is asked for; RunError says what is missing if it cannot be."""
     if config.command is None or loss is None or optimizer is None:
         raise RunError(
@@ -124,10 +122,7 @@ def _job(
             try_="run = cl.fit(model, data, ..., resume=folder), which brings data and loss along",
         )
     data = data_again(config, str(folder.path))
-    metrics = measures_for(config.settings.metrics, fitted_before)
-    made = job_for(
-        data, config.settings, model, optimizer=optimizer, loss=loss, metrics=metrics, command=config.command
-    )
+    made = job_for(data, config.settings, model, optimizer=optimizer, loss=loss, command=config.command)
     return fit_to_model(made)
 
 
@@ -145,7 +140,8 @@ def command_of(config: Config, where: str) -> dict[str, Any]:
             where=where,
             try_="cl.fit(model, data, ..., resume=folder), which brings data and loss along",
         )
-    return dict(config.command)
+    newer = {name: default_of(name) for name in OPTIONS if name not in config.command}
+    return {**{name: value for name, value in newer.items() if value is not None}, **config.command}
 
 
 def data_again(config: Config, where: str) -> Prepared:

@@ -15,11 +15,12 @@ from clearprop.data.encodings import NumberTarget
 from clearprop.data.parts import Part
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, unknown_name, user_line
-from clearprop.program.tracing import shape_of
-from clearprop.program.types import is_floating, type_of
+from clearprop.program.tracing import shape_of, trace
+from clearprop.program.types import Type, is_floating, type_of
 from clearprop.program.values import no_grad, raw
 from clearprop.rules.elementwise import astype, equal, greater, sqrt, square
 from clearprop.rules.reductions import argmax, mean
+from clearprop.train.scores import SCORES
 from clearprop.train.step import Loss
 
 ROWS_AT_ONCE = 1024
@@ -30,18 +31,27 @@ ROWS_AT_ONCE = 1024
 class Measure:
     """A named function of outputs and targets.  `by_batch`: its mean over batches is its value over all rows.
 
-    Where it is not, `sums` gives numbers that add up over batches, and `of_sums` the value from their totals.
+    Where it is not, `sums` gives numbers that add up over batches, and `of_sums` the value from their totals; or it is
+    a function of NumPy arrays, `outside` of what is traced and compiled, and needs all rows at once.  `task` is what it
+    can judge, `higher` whether more of it is better.  A value is told times `unit`; a function outside, which may be
+    nothing that scales, is given outputs and targets as `restore` brings them back to the target's unit.
     """
 
     name: str
     function: Loss
     by_batch: bool = True
     unit: float = 1.0
+    task: str | None = None
+    higher: bool = False
+    outside: bool = False
+    restore: Callable[[NDArray[Any]], NDArray[np.float64]] | None = None
     sums: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]] | None = None
     of_sums: Callable[[NDArray[np.float64]], float] | None = None
 
     def __call__(self, outputs: Any, y: Any) -> Any:
         """The value, a scalar, in the target's unit."""
+        if self.restore is not None:
+            outputs, y = self.restore(outputs), self.restore(y)
         value = self.function(outputs, y)
         return value if self.unit == 1.0 else value * self.unit
 
@@ -81,11 +91,15 @@ def _r2_of(sums: NDArray[np.float64]) -> float:
 
 
 METRICS = {
-    "accuracy": Measure("accuracy", accuracy),
-    "mae": Measure("mae", nn.mae),
-    "mse": Measure("mse", nn.mse),
-    "rmse": Measure("rmse", rmse, by_batch=False, sums=_moments, of_sums=_rmse_of),
-    "r2": Measure("r2", r2, by_batch=False, sums=_moments, of_sums=_r2_of),
+    "accuracy": Measure("accuracy", accuracy, task="classes", higher=True),
+    "mae": Measure("mae", nn.mae, task="numbers"),
+    "mse": Measure("mse", nn.mse, task="numbers"),
+    "rmse": Measure("rmse", rmse, by_batch=False, task="numbers", sums=_moments, of_sums=_rmse_of),
+    "r2": Measure("r2", r2, by_batch=False, task="numbers", higher=True, sums=_moments, of_sums=_r2_of),
+    **{
+        name: Measure(name, score, by_batch=False, task=score.task, higher=score.higher, outside=True)
+        for name, score in SCORES.items()
+    },
 }
 """The metrics that have a name."""
 
@@ -121,13 +135,85 @@ def find_metrics(metrics: Sequence[Any]) -> tuple[Measure, ...]:
     return found
 
 
-def measures_for(names: Sequence[str], preprocessing: Preprocessing | None) -> tuple[Measure, ...]:
-    """The metrics of those names; errors of standardised targets are told in the target's own unit."""
-    found = find_metrics(names)
+def chosen_among(metrics: Sequence[Any], metric: str) -> Sequence[Any]:
+    """The metrics, with the one that chooses the best epoch if it is not the loss and not among them.
+
+    >>> chosen_among(("accuracy",), "auc"), chosen_among(("accuracy",), "loss")
+    (('accuracy', 'auc'), ('accuracy',))
+    """
+    among = metric == "loss" or any(metric in (m, getattr(m, "__name__", None)) for m in metrics)
+    return metrics if among else (*metrics, metric)
+
+
+def require_task(metrics: Sequence[Measure], classes: bool) -> None:
+    """Raise ArgumentError for a metric that judges the other task."""
+    task = "classes" if classes else "numbers"
+    stranger = next((m for m in metrics if m.task not in (None, task)), None)
+    if stranger is not None:
+        known = sorted(name for name, m in METRICS.items() if m.task == task)
+        raise ArgumentError(
+            f"{stranger.name} judges {stranger.task}, and the target is of {task}",
+            expected="one of: " + ", ".join(known),
+            got=stranger.name,
+            where=user_line(),
+            try_=known[0],
+        )
+
+
+def in_units(metrics: Sequence[Measure], preprocessing: Preprocessing | None) -> tuple[Measure, ...]:
+    """The metrics, told in the target's own unit where the network learns standardised values.
+
+    A function of the user's own is given outputs and targets in that unit.
+    """
     if preprocessing is None or not isinstance(preprocessing.target, NumberTarget):
-        return found
-    unit = preprocessing.target.scale
-    return tuple(replace(m, unit=unit) if m.name in ("mae", "rmse") else m for m in found)
+        return tuple(metrics)
+    target = preprocessing.target
+    return tuple(_in_units(m, target) for m in metrics)
+
+
+def _in_units(metric: Measure, target: NumberTarget) -> Measure:
+    powers = {"mae": 1, "rmse": 1, "mse": 2, "r2": 0}
+    if metric.name in powers:
+        return replace(metric, unit=target.scale ** powers[metric.name])
+    if metric.outside:
+        return replace(metric, restore=target.invert)
+    return replace(metric, function=InUnits(metric.function, target.centre, target.scale))
+
+
+@dataclass(frozen=True)
+class InUnits:
+    """A function of outputs and targets, given both in the unit of the target, from standardised ones."""
+
+    function: Loss
+    centre: float
+    scale: float
+
+    def __call__(self, outputs: Any, y: Any) -> Any:
+        """The function of both, brought back."""
+        return self.function(outputs * self.scale + self.centre, y * self.scale + self.centre)
+
+
+def with_outside(metrics: Sequence[Measure], outputs: NDArray[Any], y: NDArray[Any]) -> tuple[Measure, ...]:
+    """The metrics, of which those that are written for NumPy arrays stay outside of the compiled step.
+
+    What cannot be traced, and gives a number of arrays, is one of them; such a function sees all rows at once, after
+    every epoch.  One that does neither is left as it is: the trial of the step says what is wrong with it.
+    """
+    return tuple(replace(m, outside=True, by_batch=False) if _needs_arrays(m, outputs, y) else m for m in metrics)
+
+
+def _needs_arrays(metric: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> bool:
+    if metric.outside or METRICS.get(metric.name) is not None:
+        return metric.outside
+    types = [Type(array.shape, array.dtype) for array in (outputs, y)]
+    try:
+        trace(lambda said, true: [metric.function(said, true)], types)
+        return False
+    except Exception:  # whatever it is: a function that wants arrays is tried on arrays next
+        try:
+            return math.isfinite(float(metric.function(outputs, y)))
+        except Exception:  # the trial of the step tells the user what is wrong
+            return False
 
 
 def _metric(metric: Any) -> Measure:
@@ -173,15 +259,33 @@ def evaluate_part(model: Any, part: Part, loss: Measure, metrics: Sequence[Measu
 def evaluate_blocks(
     model: Any, pairs: Iterable[tuple[Any, Any]], loss: Measure, metrics: Sequence[Measure]
 ) -> dict[str, float]:
-    """`evaluate` over the rows of all pairs together: means weighted by rows, or from sums that add up."""
-    measures = (Measure("loss", loss.function), *metrics)
-    rows, totals = 0, [np.zeros(1)] * len(measures)
+    """`evaluate` over the rows of all pairs together: means weighted by rows, or from sums that add up.
+
+    Metrics outside need all rows at once: outputs and targets, not the inputs, are kept for them.
+    """
+    measures = [Measure("loss", loss.function), *(m for m in metrics if not m.outside)]
+    outside = [m for m in metrics if m.outside]
+    rows, totals, kept = 0, [np.zeros(1)] * len(measures), list[tuple[NDArray[Any], NDArray[Any]]]()
     for x, y in pairs:
         outputs = outputs_of(model, x)
         rows += len(x)
         totals = [total + _share(m, outputs, y) for m, total in zip(measures, totals, strict=True)]
-    pairs_of = zip(measures, totals, strict=True)
-    return {m.name: m.unit * m.of_sums(t) if m.of_sums else float(t[0] / rows) for m, t in pairs_of}
+        kept += [(outputs, y)] if outside else []
+    found = {m.name: _total(m, total, rows) for m, total in zip(measures, totals, strict=True)}
+    return _in_order(metrics, found, kept) if outside else found
+
+
+def _total(measure: Measure, total: NDArray[np.float64], rows: int) -> float:
+    return measure.unit * measure.of_sums(total) if measure.of_sums else float(total[0] / rows)
+
+
+def _in_order(
+    metrics: Sequence[Measure], found: dict[str, float], kept: list[tuple[NDArray[Any], NDArray[Any]]]
+) -> dict[str, float]:
+    """The loss and all metrics in their order, those outside computed from the outputs and targets of all rows."""
+    outputs, y = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    measured = {m.name: float(m(outputs, y)) if m.outside else found[m.name] for m in metrics}
+    return {"loss": found["loss"], **measured}
 
 
 def _share(measure: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import nn, optim
-from clearprop.data.parts import rows_in
+from clearprop.data.parts import rows_in, sample_rows
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError
@@ -20,15 +20,29 @@ from clearprop.program.values import raw
 from clearprop.runs.settings import SUITED, Settings
 from clearprop.train.array_alignment import adapted_inputs
 from clearprop.train.job import Job
-from clearprop.train.metrics import Measure, find_loss, measures_for, outputs_of
+from clearprop.train.metrics import (
+    Measure,
+    chosen_among,
+    find_loss,
+    find_metrics,
+    in_units,
+    outputs_of,
+    require_task,
+)
 from clearprop.train.rate_range import RateRange, lr_range_test
 
 AUTO = "auto"
 """The learning rate that asks for the range test."""
+QUANTILE_ROWS = 20_000
+"""The edges of pieces are quantiles of so many rows at most, evenly spread where there are more."""
+MOST_PIECES = 2048
+"""All numbers together have so many pieces at most; where there are more numbers than that, they have none."""
 LARGEST_NETWORK = 500_000_000
 """The most parameters of a network that is built from settings."""
 SMALL, LARGE = 1_000, 20_000
 """Below SMALL rows of the training part a data set is small, from LARGE rows on it is large."""
+FEW = 500
+"""Below FEW rows of the training part, a number comes in a few pieces only."""
 
 
 def suitable_measures(classes: bool) -> tuple[str, tuple[str, ...]]:
@@ -71,9 +85,11 @@ def _first_batch(batches: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
 def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
     """The settings that were asked for, with what suits the data in place of those that were not."""
     assert data.preprocessing is not None
-    chosen = recipe(rows_in(data.table))
+    classes = bool(data.preprocessing.class_names)
+    chosen = recipe(rows_in(data.table), asked.get("recipe", "plain"), classes)
     suits = {name: getattr(chosen, name) for name in SUITED}
-    suits["loss"], suits["metrics"] = suitable_measures(bool(data.preprocessing.class_names))
+    suits["loss"], suits["metrics"] = suitable_measures(classes)
+    suits["metrics"] = chosen_among(suits["metrics"], asked.get("metric", "loss"))
     optimizer = asked.get("optimizer", chosen.optimizer)
     if isinstance(optimizer, str) and not takes_rate(optimizer):
         del suits["lr"]
@@ -134,12 +150,40 @@ def tested_rate(settings: Settings, data: Prepared) -> RateRange:
 
 
 def network_for(settings: Settings, data: Prepared) -> Any:
-    """The multilayer perceptron of the settings, for the features and the outputs of the data."""
+    """The multilayer perceptron of the settings, for the features and the outputs of the data.
+
+    With pieces, numbers are clipped softly and cut at the quantiles of the training part before it.
+    """
     fitted = data.preprocessing
     assert fitted is not None
     sizes = [len(fitted.feature_names), *(settings.hidden), fitted.outputs]
+    front = _numbers_in_pieces(data, settings.pieces) if settings.pieces else ()
+    sizes[0] = front[-1].outputs if front else sizes[0]
     _require_buildable(sizes)
-    return nn.mlp(sizes, settings.activation, seed=settings.seed, dropout=settings.dropout)
+    network = nn.mlp(sizes, settings.activation, seed=settings.seed, dropout=settings.dropout)
+    return nn.Sequential(*front, *network.layers) if front else network
+
+
+def _numbers_in_pieces(data: Prepared, pieces: int) -> tuple[Any, ...]:
+    """The layers before the first dense one; none where no column is a number."""
+    x, _ = sample_rows(data.table, QUANTILE_ROWS)
+    numbers = _own_numbers(data)
+    most = MOST_PIECES // max(len(numbers), 1)
+    if not most:
+        return ()
+    clipped = nn.SmoothClip()
+    edges = nn.quantile_edges(raw(clipped(x)), min(pieces, most), numbers)
+    return (clipped, nn.PiecewiseLinear(x.shape[1], edges)) if edges else ()
+
+
+def _own_numbers(data: Prepared) -> list[int]:
+    """The features that are numbers of a column alone: not those that are one quantity together, such as pixels."""
+    assert data.preprocessing is not None
+    found, first = list[int](), 0
+    for column in data.preprocessing.columns:
+        found += [first] if column.kind == "number" and not column.shared else []
+        first += len(column.features)
+    return found
 
 
 def _require_buildable(sizes: list[int]) -> None:
@@ -170,8 +214,10 @@ def job_for(
     recorded in the settings of the job.  `more` are further fields of `Job`.
     """
     loss = find_loss(settings.loss) if loss is None else loss
-    metrics = measures_for(settings.metrics, data.preprocessing) if metrics is None else metrics
+    metrics = find_metrics(settings.metrics) if metrics is None else metrics
     optimizer = optimizer_for(settings) if optimizer is None else optimizer
+    if data.preprocessing is not None:
+        require_task(metrics, bool(data.preprocessing.class_names))
     model = network_for(settings, data) if model is None else model
     settings = replace(
         settings,
@@ -180,7 +226,7 @@ def job_for(
         metrics=tuple(m.name for m in metrics),
         optimizer=written_optimizer(optimizer),
     )
-    return Job(model, data, loss, metrics, optimizer, settings, **more)
+    return Job(model, data, loss, in_units(metrics, data.preprocessing), optimizer, settings, **more)
 
 
 def written_optimizer(optimizer: Any) -> dict[str, object] | None:
@@ -192,13 +238,23 @@ def written_optimizer(optimizer: Any) -> dict[str, object] | None:
         return None
 
 
-def recipe(rows: int) -> Settings:
+def recipe(rows: int, name: str = "plain", classes: bool = True) -> Settings:
     """What suits so many rows of the training part: network and training; patience counts only with validation.
 
-    The values were chosen on the bundled sets and on Friedman's function with and without noise;
-    `docs/tables/accuracy.md` shows what they reach.  Small data need strong regularisation: half of it by dropout,
-    half by the L2 penalty.
+    >>> recipe(300).hidden, recipe(300).pieces, recipe(300, "best").pieces
+    ((64, 64), 0, 4)
     """
+    plain = _plain(rows)
+    if name == "plain":
+        return plain
+    if rows < SMALL:
+        return replace(plain, pieces=4 if rows < FEW else 8)
+    if classes or rows >= LARGE:
+        return replace(plain, pieces=16)
+    return replace(plain, pieces=16, dropout=0.1, l2=1e-3)
+
+
+def _plain(rows: int) -> Settings:
     if rows < SMALL:
         hidden, rate, dropout, l2, size, epochs, patience = (64, 64), 3e-3, 0.3, 0.01, 32, 400, 40
     elif rows < LARGE:

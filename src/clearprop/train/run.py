@@ -27,6 +27,7 @@ from clearprop.runs.events import Event, measure_text
 from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.state import State
 from clearprop.train.array_alignment import adaptation, adapted_inputs
+from clearprop.train.headline import headline, results_by_part
 from clearprop.train.metrics import Measure, evaluate, evaluate_blocks, outputs_of
 from clearprop.train.training_loop import Plan, replay_steps
 
@@ -145,6 +146,16 @@ class Run:
     def steps(self) -> int:
         """The number of steps that were done."""
         return self.summary.steps
+
+    @property
+    def results(self) -> dict[str, Mapping[str, Any]]:
+        """Loss and metrics of the best epoch on each part of the data, and of the baselines if they were measured."""
+        return results_by_part(self.summary)
+
+    @property
+    def headline(self) -> str | None:
+        """One sentence that says how good the run is, and compared to what; None where no baseline was measured."""
+        return headline(self.summary, self.preprocessing, self.config.data)
 
     def __repr__(self) -> str:
         best = f", best epoch {self.summary.best_epoch}" if self.summary.best_epoch else ""

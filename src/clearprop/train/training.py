@@ -19,8 +19,10 @@ from clearprop.runs.folder import FORMAT, Config, RunFolder, Summary, require_fr
 from clearprop.runs.model_json import describe
 from clearprop.runs.settings import KEPT
 from clearprop.runs.state import State
+from clearprop.train.baselines import baselines_of
 from clearprop.train.batches import ArrayFeed, BlockFeed
 from clearprop.train.forking import forked_job
+from clearprop.train.headline import as_summary
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.job import Job, JobAtHand, fit_to_model, make_plan
 from clearprop.train.metrics import evaluate_part
@@ -206,6 +208,7 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
         test=tested,
         seconds=round(loop.seconds, 3),
         stopped_by=loop.stopped_by,
+        baseline=_baseline(job, loop.status),
     )
     if loop.folder is not None:
         loop.folder.finish(to_bytes(model), summary)
@@ -218,6 +221,13 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
     run = Run(model, last, loop.history, summary, config, job.data.preprocessing, path, workings)
     _tell_end(job.events, run)
     return run
+
+
+def _baseline(job: Job, status: str) -> dict[str, object] | None:
+    """What the results of a command stand beside; `cl.fit` measures it when it is asked for."""
+    if job.command is None or status != "done":
+        return None
+    return as_summary(baselines_of(job.data, job.loss, job.metrics))
 
 
 def _tell_end(events: Events, run: Run) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -50,6 +50,12 @@ class Plan:
     callbacks: Sequence[Callback] = ()
     tick: Tick | None = None
     checkpoint_seconds: float = 10.0
+
+    def judged_by(self, validation: Mapping[str, float]) -> float:
+        """What is lower for a better epoch: the validation loss, or the metric in its place."""
+        name = self.settings.metric
+        higher = any(metric.name == name and metric.higher for metric in self.metrics)
+        return -validation[name] if higher else validation[name]
 
     @property
     def by_batch(self) -> list[Measure]:
@@ -113,7 +119,9 @@ class Loop:
             self._stop("callback", "a callback asked to stop")
         elif settings.patience is not None and standing.waited >= settings.patience:
             best = standing.best.epoch if standing.best else 0
-            self._stop("patience", f"no better validation loss for {standing.waited} epochs (best: epoch {best})")
+            self._stop(
+                "patience", f"no better validation {settings.metric} for {standing.waited} epochs (best: epoch {best})"
+            )
         elif self.state.epoch >= settings.epochs:
             self.status, self.stopped_by = "done", "epochs"
         return self.status != "running"
@@ -153,7 +161,7 @@ class Loop:
         old = replace(self.standing, state=state, seconds=time.perf_counter() - self._started)
         if validation is None:
             return replace(old, best=Best(shown, state.epoch, state.step, None)), True
-        loss = validation["loss"]
+        loss = self.plan.judged_by(validation)
         reference = math.inf if old.reference is None else old.reference
         if loss < reference - self.plan.settings.min_delta:
             old = replace(old, reference=loss, waited=0)

@@ -1,0 +1,86 @@
+"""What every result stands beside: the answer that no column enters, and a linear model on the same encoded columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop import nn, optim
+from clearprop.data.parts import sample_rows
+from clearprop.data.training_data import Prepared
+from clearprop.errors import ClearpropError
+from clearprop.train.metrics import Measure, evaluate_part
+from clearprop.train.scores import labels_of
+
+MOST_ROWS = 20_000
+"""The linear model learns from so many rows at most, evenly spread where there are more."""
+_RIDGE = 1.0  # λ of ½‖Xw − y‖² + ½λ‖w‖² and of its like for classes: scikit-learn's default, for the same reasons
+_STEPS = 200
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """Loss and metrics on one part of the data: of the constant answer, and of the linear model.
+
+    `part` is test where there is one, else validation, else training.  The constant is the mean, or the shares of the
+    classes, of the training part.
+    """
+
+    part: str
+    constant: Mapping[str, float]
+    linear: Mapping[str, float]
+
+
+def baselines_of(data: Prepared, loss: Measure, metrics: Sequence[Measure]) -> Baselines | None:
+    """The baselines of a table of classes or numbers, measured as the network is; None for data of another form."""
+    if data.preprocessing is None:
+        return None
+    x, y = sample_rows(data.table, MOST_ROWS)
+    judged = {"test": data.test, "validation": data.validation, "training": data.table}
+    name, part = next((name, part) for name, part in judged.items() if part is not None)
+    classes = len(data.preprocessing.class_names)
+    constant = _constant_answer(x.shape[1], y, classes)
+    linear = _softmax_regression(x, y, constant) if classes else _ridge_regression(x, y)
+    return Baselines(name, *(evaluate_part(model, part, loss, metrics) for model in (constant, linear)))
+
+
+def _dense(weight: NDArray[Any], bias: NDArray[Any]) -> nn.Dense:
+    arrays = {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32)}
+    layer: nn.Dense = nn.Dense(*weight.shape).replace(arrays)
+    return layer
+
+
+def _constant_answer(features: int, y: NDArray[Any], classes: int) -> nn.Dense:
+    """Logits by which every class has its share of the rows, or the mean."""
+    if classes:
+        bias = np.log((np.bincount(labels_of(y), minlength=classes) + 0.5) / (len(y) + 0.5 * classes))
+    else:
+        bias = y.mean(axis=0, dtype=np.float64)
+    return _dense(np.zeros((features, len(bias))), bias)
+
+
+def _ridge_regression(x: NDArray[Any], y: NDArray[Any]) -> nn.Dense:
+    """w of min ‖X w + b − y‖² + λ‖w‖², the constant b free of the penalty (Hoerl & Kennard 1970)."""
+    wide, target = x.astype(np.float64), y.astype(np.float64)
+    centre, mean = wide.mean(axis=0), target.mean(axis=0)
+    centred = wide - centre
+    weight = np.linalg.solve(centred.T @ centred + _RIDGE * np.eye(x.shape[1]), centred.T @ (target - mean))
+    return _dense(weight, mean - centre @ weight)
+
+
+def _softmax_regression(x: NDArray[Any], y: NDArray[Any], start: nn.Dense) -> nn.Dense:
+    """The minimum of Σ cross-entropy + ½λ‖w‖² by a quasi-Newton method; the start where it finds none."""
+    penalty = nn.Penalty(l2=0.5 * _RIDGE / len(x))
+
+    def objective(model: Any) -> Any:
+        return nn.cross_entropy(model(x), y) + penalty(model)
+
+    try:
+        found: nn.Dense = optim.minimize(objective, start, tolerance=1e-3, steps=_STEPS, executor="eager").x
+        return found
+    except ClearpropError:
+        return start

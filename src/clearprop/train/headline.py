@@ -1,0 +1,78 @@
+"""One sentence that says how good a run is, and compared to what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from clearprop.data.preprocessing import Preprocessing
+from clearprop.data.record import DataRecord
+from clearprop.runs.folder import Summary
+from clearprop.train.baselines import Baselines
+
+
+def baselines_in(summary: Summary) -> Baselines | None:
+    """The baselines that a summary holds; None where none were measured."""
+    return None if summary.baseline is None else Baselines(**summary.baseline)
+
+
+def as_summary(baselines: Baselines | None) -> dict[str, object] | None:
+    """The baselines as `summary.json` holds them."""
+    return None if baselines is None else asdict(baselines)
+
+
+def results_by_part(summary: Summary) -> dict[str, Mapping[str, Any]]:
+    """Loss and metrics of the best epoch on each part, and of the baselines, by what a table calls them."""
+    parts = {"training": summary.train, "validation": summary.validation, "test": summary.test}
+    beside = baselines_in(summary)
+    if beside is not None:
+        parts[f"constant, {beside.part}"], parts[f"linear, {beside.part}"] = dict(beside.constant), dict(beside.linear)
+    return {part: values for part, values in parts.items() if values}
+
+
+def headline(summary: Summary, fitted: Preprocessing | None, data: DataRecord) -> str | None:
+    """What the run reaches on the part that its baselines were measured on, beside them.
+
+    None without baselines, or for a run that was not evaluated.
+    """
+    beside = baselines_in(summary)
+    if beside is None or fitted is None:
+        return None
+    reached = results_by_part(summary).get(beside.part)
+    if not reached:
+        return None
+    rows = {"test": data.test, "validation": data.validation, "training": data.train}[beside.part]
+    part = f"{rows:,} {beside.part} {'row' if rows == 1 else 'rows'}"
+    told = _of_classes if fitted.class_names else _of_numbers
+    return told(reached, beside, part, fitted.target.name)
+
+
+def _number(values: Mapping[str, object], name: str) -> float:
+    value = values[name]
+    return float(value) if isinstance(value, int | float | str) else float("nan")
+
+
+def _of_classes(reached: Mapping[str, object], beside: Baselines, part: str, target: str) -> str:
+    own, constant, linear = (_number(v, "accuracy") for v in (reached, beside.constant, beside.linear))
+    told = (
+        f"The class of {target!r} is right in {own:.1%} of {part}; "
+        f"the most frequent class alone would be in {constant:.1%}, a linear model is in {linear:.1%}"
+    )
+    return f"{told}: {_verdict(own, constant, linear, 'the most frequent class')}"
+
+
+def _of_numbers(reached: Mapping[str, object], beside: Baselines, part: str, target: str) -> str:
+    own, constant, linear = (_number(v, "mae") for v in (reached, beside.constant, beside.linear))
+    told = (
+        f"Predictions of {target!r} are off by {own:.4g} on average in {part} (R² {_number(reached, 'r2'):.3f}); "
+        f"the mean alone is off by {constant:.4g}, a linear model by {linear:.4g}"
+    )
+    return f"{told}: {_verdict(-own, -constant, -linear, 'the mean')}"
+
+
+def _verdict(own: float, constant: float, linear: float, plainest: str) -> str:
+    """More is better in all three."""
+    if not own > constant:
+        return f"no better than {plainest}, so nothing was learned that helps."
+    return "better than both." if own > linear else "no better than the linear model."

@@ -1,0 +1,156 @@
+"""Metrics of scikit-learn, computed outside the compiled step: over all rows of a part at once, in float64.
+
+Those of classes are given probabilities, those of numbers values in the target's own unit.  A metric that has no value
+for the rows at hand (AUC where all rows are of one class, R² of one row) is NaN, without a warning.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.errors import ArgumentError, user_line
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class OutsideMetric:
+    """A function of truth and prediction as NumPy arrays, and whether more of it is better.
+
+    For `classes` it is called with labels `(rows,)` and probabilities `(rows, classes)`, for `numbers` with values.
+    """
+
+    task: Literal["classes", "numbers"]
+    function: Callable[[NDArray[Any], Floats], float]
+    higher: bool
+
+    def __call__(self, outputs: NDArray[Any], y: NDArray[Any]) -> float:
+        """The score of a network's outputs: logits for classes, values for numbers."""
+        if self.task == "classes":
+            return float(self.function(labels_of(y), probabilities_of(outputs)))
+        truth = np.asarray(y, dtype=np.float64)
+        return float(self.function(truth, np.asarray(outputs, dtype=np.float64).reshape(truth.shape)))
+
+
+def probabilities_of(outputs: NDArray[Any]) -> Floats:
+    """Softmax of logits `(rows, classes)`; for a single output its sigmoid, as the second of two columns.
+
+    >>> probabilities_of(np.zeros((1, 1))).tolist(), probabilities_of(np.array([[0.0, np.log(3)]])).round(2).tolist()
+    ([[0.5, 0.5]], [[0.25, 0.75]])
+    """
+    logits = np.asarray(outputs, dtype=np.float64).reshape(len(outputs), -1)
+    if logits.shape[1] == 1:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    parts = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: Floats = parts / parts.sum(axis=1, keepdims=True)
+    return shares
+
+
+def labels_of(y: NDArray[Any]) -> NDArray[np.int64]:
+    """Labels `(rows,)`, from labels, a column of them, or probabilities.
+
+    >>> labels_of(np.array([[0.1, 0.9], [0.8, 0.2]])).tolist(), labels_of(np.array([[1.0], [0.0]])).tolist()
+    ([1, 0], [1, 0])
+    """
+    wide = y.ndim > 1 and y.shape[-1] > 1
+    labels: NDArray[np.int64] = (np.argmax(y, axis=-1) if wide else y.reshape(len(y)) > 0.5 if y.dtype.kind == "f"
+                                 else y.reshape(len(y))).astype(np.int64)  # fmt: skip
+    return labels
+
+
+def _metrics() -> Any:
+    """The module `sklearn.metrics`, loaded only when one of its metrics is asked for."""
+    try:
+        return importlib.import_module("sklearn.metrics")
+    except ImportError:
+        raise ArgumentError(
+            "this metric is computed by scikit-learn, which is not installed",
+            expected="the package scikit-learn",
+            got="no module sklearn",
+            where=user_line(),
+            try_="pip install 'clearprop[cli]', or one of accuracy, r2, mae, mse, rmse",
+        ) from None
+
+
+# ------------------------------------------------------------------------------------------------- classes
+def _class_by_class(name: str, y: NDArray[Any], shares: Floats) -> float:
+    """The mean over the classes against their rest (macro, one-vs-rest); of two classes, that of the second.
+
+    A class that no row has, or that all rows have, has no such score and does not enter the mean.
+    """
+    function = getattr(_metrics(), name)
+    classes = range(1, 2) if shares.shape[1] == 2 else range(shares.shape[1])
+    known = [k for k in classes if 0 < int((y == k).sum()) < len(y)]
+    return float(np.mean([function(y == k, shares[:, k]) for k in known])) if known else np.nan
+
+
+def _by_label(name: str, y: NDArray[Any], shares: Floats) -> float:
+    """F1, precision or recall: of two classes, that of the second; of several, the mean over the classes (macro)."""
+    average = "binary" if shares.shape[1] == 2 else "macro"
+    return float(getattr(_metrics(), name)(y, shares.argmax(axis=1), average=average, zero_division=0.0))
+
+
+def _balanced_accuracy(y: NDArray[Any], shares: Floats) -> float:
+    """The mean recall over the classes that the rows have."""
+    said = shares.argmax(axis=1)
+    return float(_metrics().recall_score(y, said, labels=np.unique(y), average="macro", zero_division=0.0))
+
+
+def _mcc(y: NDArray[Any], shares: Floats) -> float:
+    return float(_metrics().matthews_corrcoef(y, shares.argmax(axis=1)))
+
+
+def _log_loss(y: NDArray[Any], shares: Floats) -> float:
+    return float(_metrics().log_loss(y, shares, labels=range(shares.shape[1])))
+
+
+def _brier(y: NDArray[Any], shares: Floats) -> float:
+    """Of two classes, the mean of (1 − p)²; of several, the mean of Σ_c (y_c − p_c)² (Brier 1950)."""
+    if shares.shape[1] == 2:
+        return float(_metrics().brier_score_loss(y, shares[:, 1], labels=[0, 1]))
+    return float(_metrics().brier_score_loss(y, shares, labels=range(shares.shape[1])))
+
+
+def _top_3(y: NDArray[Any], shares: Floats) -> float:
+    """The share of rows whose class is among the three most probable ones."""
+    if shares.shape[1] <= 3:
+        return 1.0
+    return float(_metrics().top_k_accuracy_score(y, shares, k=3, labels=range(shares.shape[1])))
+
+
+# ------------------------------------------------------------------------------------------------- numbers
+def _of_numbers(name: str, y: NDArray[Any], said: Floats, **options: Any) -> float:
+    return float(getattr(_metrics(), name)(y, said, **options))
+
+
+def _poisson_deviance(y: NDArray[Any], said: Floats) -> float:
+    """NaN where a prediction is not positive, or a count negative: no such deviance."""
+    if (said <= 0).any() or (y < 0).any():
+        return np.nan
+    return float(_metrics().mean_poisson_deviance(y.reshape(-1), said.reshape(-1)))
+
+
+SCORES: dict[str, OutsideMetric] = {
+    "balanced_accuracy": OutsideMetric("classes", _balanced_accuracy, higher=True),
+    "auc": OutsideMetric("classes", partial(_class_by_class, "roc_auc_score"), higher=True),
+    "average_precision": OutsideMetric("classes", partial(_class_by_class, "average_precision_score"), higher=True),
+    "f1": OutsideMetric("classes", partial(_by_label, "f1_score"), higher=True),
+    "precision": OutsideMetric("classes", partial(_by_label, "precision_score"), higher=True),
+    "recall": OutsideMetric("classes", partial(_by_label, "recall_score"), higher=True),
+    "mcc": OutsideMetric("classes", _mcc, higher=True),
+    "top_3": OutsideMetric("classes", _top_3, higher=True),
+    "log_loss": OutsideMetric("classes", _log_loss, higher=False),
+    "brier": OutsideMetric("classes", _brier, higher=False),
+    "median_ae": OutsideMetric("numbers", partial(_of_numbers, "median_absolute_error"), higher=False),
+    "mape": OutsideMetric("numbers", partial(_of_numbers, "mean_absolute_percentage_error"), higher=False),
+    "pinball": OutsideMetric("numbers", partial(_of_numbers, "mean_pinball_loss", alpha=0.5), higher=False),
+    "poisson_deviance": OutsideMetric("numbers", _poisson_deviance, higher=False),
+}
+"""The metrics that scikit-learn computes, by our names for them."""

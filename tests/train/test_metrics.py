@@ -1,0 +1,138 @@
+"""Metrics beside scikit-learn's, in the target's unit, outside of the compiled step; what chooses the best epoch."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as sk
+
+import clearprop as cl
+from clearprop.errors import ArgumentError
+from clearprop.train.metrics import METRICS, evaluate, find_loss, find_metrics
+from clearprop.train.scores import SCORES, probabilities_of
+
+RNG = np.random.default_rng(5)
+LOGITS = RNG.normal(size=(60, 2)).astype(np.float32)
+LABELS = RNG.integers(0, 2, 60)
+MANY, CLASSES = RNG.normal(size=(80, 5)).astype(np.float32), RNG.integers(0, 5, 80)
+SAID, TRUE = (RNG.gamma(2.0, size=(50, 1)).astype(np.float32) for _ in range(2))
+P, Q = probabilities_of(LOGITS), probabilities_of(MANY)
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs", "y", "wanted"),
+    [
+        ("auc", LOGITS, LABELS, sk.roc_auc_score(LABELS, P[:, 1])),
+        ("auc", MANY, CLASSES, sk.roc_auc_score(CLASSES, Q, multi_class="ovr")),
+        ("average_precision", LOGITS, LABELS, sk.average_precision_score(LABELS, P[:, 1])),
+        ("average_precision", MANY, CLASSES, sk.average_precision_score(np.eye(5)[CLASSES], Q)),
+        ("balanced_accuracy", MANY, CLASSES, sk.balanced_accuracy_score(CLASSES, Q.argmax(1))),
+        ("f1", LOGITS, LABELS, sk.f1_score(LABELS, P.argmax(1))),
+        ("f1", MANY, CLASSES, sk.f1_score(CLASSES, Q.argmax(1), average="macro")),
+        ("precision", LOGITS, LABELS, sk.precision_score(LABELS, P.argmax(1))),
+        ("recall", MANY, CLASSES, sk.recall_score(CLASSES, Q.argmax(1), average="macro")),
+        ("mcc", MANY, CLASSES, sk.matthews_corrcoef(CLASSES, Q.argmax(1))),
+        ("log_loss", MANY, CLASSES, sk.log_loss(CLASSES, Q)),
+        ("brier", LOGITS, LABELS, np.mean((P[:, 1] - LABELS) ** 2)),
+        ("brier", MANY, CLASSES, np.mean(np.sum((Q - np.eye(5)[CLASSES]) ** 2, axis=1))),
+        ("top_3", MANY, CLASSES, sk.top_k_accuracy_score(CLASSES, Q, k=3)),
+        ("median_ae", SAID, TRUE, sk.median_absolute_error(TRUE, SAID)),
+        ("mape", SAID, TRUE, sk.mean_absolute_percentage_error(TRUE, SAID)),
+        ("pinball", SAID, TRUE, sk.mean_absolute_error(TRUE, SAID) / 2),
+        ("poisson_deviance", SAID, TRUE, sk.mean_poisson_deviance(TRUE[:, 0], SAID[:, 0])),
+    ],
+)
+def test_metrics_are_those_of_scikit_learn(name, outputs, y, wanted):
+    assert METRICS[name](outputs, y) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_single_output_is_the_second_of_two_classes():
+    column = (LOGITS[:, 1] - LOGITS[:, 0])[:, None]
+    for name in ("auc", "f1", "brier"):
+        assert METRICS[name](column, LABELS[:, None].astype(np.float32)) == pytest.approx(METRICS[name](LOGITS, LABELS))
+
+
+@pytest.mark.parametrize("name", sorted(SCORES))
+def test_one_row_or_one_class_gives_no_warning(name):
+    classes = SCORES[name].task == "classes"
+    outputs, y = (MANY[:1], CLASSES[:1]) if classes else (SAID[:1], TRUE[:1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        value = METRICS[name](outputs, y)
+    assert isinstance(value, float)
+    assert np.isnan(value) == (name in ("auc", "average_precision"))
+
+
+def test_negative_counts_have_no_poisson_deviance():
+    assert np.isnan(METRICS["poisson_deviance"](-SAID, TRUE))
+
+
+# ----------------------------------------------------------------------------------------------------- in a training
+def frame(rows=120):
+    x = RNG.normal(size=rows)
+    return pd.DataFrame({"x": x, "price": 5000 + 900 * x + RNG.normal(size=rows) * 50})
+
+
+def half_off(outputs, y):
+    return float(np.abs(np.asarray(outputs) - np.asarray(y)).mean() / 2)
+
+
+def traced_off(outputs, y):
+    return cl.mean(cl.abs(outputs - y))
+
+
+def test_every_metric_of_a_frame_is_in_the_unit_of_its_target():
+    table = frame()
+    metrics = ("mae", "mse", "rmse", "median_ae", half_off, traced_off)
+    run = cl.fit(cl.nn.mlp([1, 8, 1]), table, epochs=3, metrics=metrics, progress=False)
+    errors = run.predict(table) - table["price"].to_numpy()
+    found = run.evaluate(table)
+    assert found["mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-4)
+    assert found["mse"] == pytest.approx(np.square(errors).mean(), rel=1e-4)
+    assert found["rmse"] == pytest.approx(np.sqrt(np.square(errors).mean()), rel=1e-4)
+    assert found["median_ae"] == pytest.approx(np.median(np.abs(errors)), rel=1e-4)
+    assert found["half_off"] == pytest.approx(np.abs(errors).mean() / 2, rel=1e-4)
+    assert found["traced_off"] == pytest.approx(np.abs(errors).mean(), rel=1e-4)
+
+
+def test_a_metric_for_arrays_leaves_the_step_compiled(caplog):
+    table = frame()
+    with caplog.at_level("WARNING"):
+        run = cl.fit(cl.nn.mlp([1, 8, 1]), table, epochs=2, metrics=(half_off,), validation=0.2, progress=False)
+    assert [m.outside for m in run.workings.metrics] == [True]
+    assert not caplog.records
+    assert "half_off" in run.history[-1]["validation"] and "half_off" not in run.history[-1]["train"]
+
+
+def test_a_metric_chooses_the_best_epoch():
+    x = RNG.normal(size=(200, 3))
+    y = (x[:, 0] + RNG.normal(size=200) > 0).astype(int)
+    run = cl.fit(cl.nn.mlp([3, 16, 2]), (x, y), validation=0.3, epochs=12, metric="auc", progress=False)
+    values = [event["validation"]["auc"] for event in run.history]
+    assert run.summary.best_epoch == 1 + int(np.argmax(values))
+    assert run.config.settings.metric == "auc"
+
+
+def test_a_metric_of_the_other_task_is_refused():
+    with pytest.raises(ArgumentError, match="auc judges classes"):
+        cl.fit(cl.nn.mlp([1, 4, 1]), frame(), epochs=1, metrics=("auc",), progress=False)
+
+
+def test_measures_over_blocks_keep_the_order_of_the_metrics():
+    from clearprop.train.metrics import evaluate_blocks
+
+    model = cl.nn.mlp([3, 4, 2], seed=0)
+    x, y = RNG.normal(size=(90, 3)).astype(np.float32), RNG.integers(0, 2, 90)
+    loss, metrics = find_loss("cross_entropy"), find_metrics(("auc", "accuracy", "brier"))
+    whole = evaluate(model, x, y, loss, metrics)
+    blocks = evaluate_blocks(model, [(x[i : i + 30], y[i : i + 30]) for i in range(0, 90, 30)], loss, metrics)
+    assert list(blocks) == list(whole)
+    assert blocks == pytest.approx(whole, rel=1e-6)
+
+
+def test_a_run_with_such_metrics_can_be_pickled():
+    run = cl.fit(cl.nn.mlp([1, 4, 1]), frame(), epochs=1, metrics=("median_ae", "mape", traced_off), progress=False)
+    again = pickle.loads(pickle.dumps(run))
+    assert again.evaluate(frame()).keys() == {"loss", "median_ae", "mape", "traced_off"}
