@@ -8,6 +8,7 @@ import pytest
 import clearprop as cl
 from clearprop.compiler.epoch_loop import NativeLoop
 from clearprop.errors import ClearpropError
+from clearprop.rules.checking import require_range_
 from tests.compiler.plain import plain
 
 Z = np.random.default_rng(0).normal(size=(4, 3))
@@ -19,6 +20,17 @@ WRONG = {
     "negative probability": (cl.nn.cross_entropy, Z, np.array([[1.5, -0.5, 0.0]] * 4)),
     "binary, negative": (cl.nn.binary_cross_entropy, Z[:, 0], np.array([1, -1, 0, 0])),
     "binary, above": (cl.nn.binary_cross_entropy, Z[:, 0], np.array([0.0, 0.5, 1.5, 0.0])),
+    "probabilities that sum to more": (cl.nn.cross_entropy, Z, np.array([[0.5, 0.5, 0.5]] * 4)),
+    "probabilities, float32": (cl.nn.cross_entropy, Z, np.array([[0.5, 0.25, 0.0]] * 4, np.float32)),
+    "probabilities, not numbers": (cl.nn.cross_entropy, Z, np.array([[0.5, np.nan, 0.5]] * 4)),
+    "direct, too large": (cl.softmax_cross_entropy, Z, np.array([0, 3, 1, 2])),
+    "direct, negative": (cl.softmax_cross_entropy, Z, np.array([0, -1, 1, 2])),
+    "direct, bytes": (cl.softmax_cross_entropy, Z, np.array([0, 255, 1, 2], np.uint8)),
+    "direct, beyond int64": (cl.softmax_cross_entropy, Z, np.array([0, 2**64 - 1, 1, 2], np.uint64)),
+    "direct, negative probability": (cl.softmax_cross_entropy, Z, np.array([[1.5, -0.5, 0.0]] * 4)),
+    "direct, counts": (cl.softmax_cross_entropy, Z, np.array([[1.0, 2.0, 0.0]] * 4)),
+    "direct, binary": (cl.sigmoid_cross_entropy, Z, np.array([0.0, 1.0, -0.1])),
+    "direct, binary integers": (cl.sigmoid_cross_entropy, Z, np.array([0, 1, 2])),
     "binary, not a number": (cl.nn.binary_cross_entropy, Z[:, 0], np.array([0.0, 0.5, np.nan, 0.0])),
 }
 RIGHT = {
@@ -26,6 +38,12 @@ RIGHT = {
     "bytes": (cl.nn.cross_entropy, Z, np.array([0, 2, 1, 2], np.uint8)),
     "probabilities": (cl.nn.cross_entropy, Z, np.array([[0.2, 0.3, 0.5]] * 4)),
     "binary": (cl.nn.binary_cross_entropy, Z[:, 0], np.array([0.0, 0.5, 1.0, 0.0])),
+    "binary, truth": (cl.nn.binary_cross_entropy, Z[:, 0], np.array([True, False, True, False])),
+    "direct": (cl.softmax_cross_entropy, Z, np.array([0, 2, 1, 2], np.uint32)),
+    "direct, probabilities": (cl.softmax_cross_entropy, Z, np.array([[0.2, 0.3, 0.5]] * 4, np.float32)),
+    "direct, binary": (cl.sigmoid_cross_entropy, Z, np.array([0.0, 1.0, 0.5])),
+    "direct, truth": (cl.sigmoid_cross_entropy, Z, np.array([True, False, True])),
+    "no rows": (cl.softmax_cross_entropy, Z[:0], np.zeros((0, 3))),
     "nothing": (cl.nn.mse, np.zeros((2, 1)), np.ones((2, 1))),
 }
 
@@ -43,7 +61,7 @@ def run(f, z, labels, executor):
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_labels_are_refused(name, executor):
     f, z, labels = WRONG[name]
-    for loss in (f, lambda z, y: cl.grad(lambda z: f(z, y))(z)):
+    for loss in (f, lambda z, y: cl.grad(lambda z: cl.sum(f(z, y)))(z)):
         with pytest.raises(ClearpropError):
             run(loss, z, labels, executor)
 
@@ -52,8 +70,8 @@ def test_wrong_labels_are_refused(name, executor):
 @pytest.mark.parametrize("name", RIGHT)
 def test_right_labels_give_the_loss(name, executor):
     f, z, labels = RIGHT[name]
-    got = run(cl.value_and_grad(f), z, labels, executor)
-    for a, b in zip(got, cl.value_and_grad(f)(z, labels), strict=True):
+    loss = cl.value_and_grad(lambda z, y: cl.sum(f(z, y)))
+    for a, b in zip(run(loss, z, labels, executor), loss(z, labels), strict=True):
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-12)
 
 
@@ -80,3 +98,11 @@ def test_the_class_of_labels_is_mapped_over_a_batch():
     np.testing.assert_allclose(np.asarray(f(Z, np.array([0, 1, 2, 2]))).shape, (4,))
     with pytest.raises(ClearpropError):
         f(Z, np.array([0, 1, 2, 3]))
+
+
+def test_tangents_of_labels_are_no_labels():
+    """Forward mode through the check of labels passes the tangent on, whatever it is."""
+    z, y, tangent = Z[:, 0], np.array([0.2, 0.5, 1.0, 0.0]), np.array([5.0, -3.0, 2.0, 9.0])
+    checked = lambda y: cl.sum(z * require_range_(y, low=0, high=1, name="f"))
+    for f in (lambda y, t: cl.jvp(checked, (y,), (t,))[1], cl.compile(lambda y, t: cl.jvp(checked, (y,), (t,))[1])):
+        np.testing.assert_allclose(float(f(y, tangent)), float(z @ tangent))

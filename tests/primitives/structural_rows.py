@@ -11,6 +11,7 @@ import numpy as np
 from tests.primitives.rows import (
     Row,
     case,
+    distributions,
     floats,
     integers,
 )
@@ -217,12 +218,21 @@ STRUCTURAL = [
         "require_range",
         (ANY,),
         (
-            case("n", low=-10, high=None, name="f"),
+            case("n", low=-10, high=11, name="f"),
             case("nm", low=-10, high=10, name="f"),
             case("0n", low=0, high=1, name="f"),
         ),
         moved(lambda at, x, **_: at, lambda x, **_: x.shape),
         ulps=0,
+    ),
+    Row(
+        "require_probabilities",
+        (distributions(),),
+        (case("m", name="f"), case("nm", name="f"), case("0m", name="f")),
+        moved(lambda at, x, **_: at, lambda x, **_: x.shape),
+        ulps=0,
+        variant="probabilities",
+        analytic=False,
     ),
     Row(
         "concat",

@@ -107,7 +107,7 @@ Dense(2 → 3) cannot take an input of shape (2, 1)
         lambda: fit((X, Y + 5)),
         f"""\
 cross_entropy got a label outside its range
-  expected  labels from 0 to 1 for 2 classes
+  expected  labels from 0 to 1
   got       label 5 at index 0
   where     {HERE}
   try       count classes from 0, and give the last layer one output per class""",
@@ -116,7 +116,7 @@ cross_entropy got a label outside its range
         lambda: fit(validation=(X, Y + 1)),
         f"""\
 cross_entropy got a label outside its range
-  expected  labels from 0 to 1 for 2 classes
+  expected  labels from 0 to 1
   got       label 2 at index 1
   where     {HERE}
   try       count classes from 0, and give the last layer one output per class""",

@@ -9,6 +9,7 @@ from clearprop.primitives import composite
 from clearprop.program.types import Type, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules.activations import sigmoid
+from clearprop.rules.checking import require_classes, require_range
 from clearprop.rules.elementwise import (
     abs,
     as_floating,
@@ -67,7 +68,7 @@ def _excess(logits: Value, labels: Value) -> Any:
     dtype="float",
     d_logits=lambda g, logits, labels: g * _excess(logits, labels),
 )  # fmt: skip
-def softmax_cross_entropy(logits: Value, labels: Value, /) -> Any:
+def softmax_cross_entropy_(logits: Value, labels: Value, /) -> Any:
     """−Σ_c p_c log softmax(z)_c for each row z of logits; p is the label's one-hot row, or given.
 
     Its derivative is softmax(z) − p (Bridle 1990): no quotient, no logarithm of a vanishing probability.
@@ -88,11 +89,17 @@ def softmax_cross_entropy(logits: Value, labels: Value, /) -> Any:
     return lse * sum(target, axis=-1) - sum(where(target > 0, target * shifted, 0.0), axis=-1)
 
 
+@softmax_cross_entropy_.front
+def softmax_cross_entropy(logits: Value, labels: Value, /) -> Any:  # noqa: D103 - the declaration's docstring
+    _per_example(type_of(raw(logits)), type_of(raw(labels)))
+    return softmax_cross_entropy_(logits, require_classes(labels, raw(logits).shape[-1], "softmax_cross_entropy"))
+
+
 @composite(
     "elementwise", dtype="float", tex=r"-\left({labels}\log\sigma({logits}) + (1-{labels})\log\sigma(-{logits})\right)",
     d_logits=lambda g, logits, labels: g * (sigmoid(logits) - labels),
 )  # fmt: skip
-def sigmoid_cross_entropy(logits: Value, labels: Value, /) -> Any:
+def sigmoid_cross_entropy_(logits: Value, labels: Value, /) -> Any:
     """−p log σ(z) − (1 − p) log σ(−z), element by element, without overflow; its derivative is σ(z) − p.
 
     logits  scores of the class 1
@@ -106,6 +113,11 @@ def sigmoid_cross_entropy(logits: Value, labels: Value, /) -> Any:
     missed = where(logits > 0, 1 - labels, labels)  # at ±∞: no loss where the label is met exactly
     infinite = astype(where(equal(missed, 0), 0.0, abs(logits)), dtype=type_of(raw(usual)).dtype)
     return where(isfinite(logits), usual, infinite)
+
+
+@sigmoid_cross_entropy_.front
+def sigmoid_cross_entropy(logits: Value, labels: Value, /) -> Any:  # noqa: D103 - the declaration's docstring
+    return sigmoid_cross_entropy_(logits, require_range(labels, 0, 1, "sigmoid_cross_entropy"))
 
 
 @composite(

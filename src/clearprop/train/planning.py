@@ -17,6 +17,7 @@ from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError
 from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_rate
 from clearprop.program.values import raw
+from clearprop.rules.checking import ROUNDING
 from clearprop.runs.settings import SUITED, Settings
 from clearprop.train.array_alignment import adapted_inputs
 from clearprop.train.job import Job
@@ -71,7 +72,7 @@ def suitable_loss(model: Any, data: Prepared) -> str:
         two = not several and bool(np.isin(y, (0, 1)).all())
         return "cross_entropy" if several else "binary_cross_entropy" if two else "mse"
     shares = several and y.shape[1:] == outputs.shape[1:] and y.dtype.kind == "f" and bool((y >= 0).all())
-    return "cross_entropy" if shares and np.allclose(y.sum(axis=-1), 1.0, atol=nn.losses.ROUNDING) else "mse"
+    return "cross_entropy" if shares and np.allclose(y.sum(axis=-1), 1.0, atol=ROUNDING) else "mse"
 
 
 def _first_batch(batches: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:

@@ -88,6 +88,6 @@ def step(
 
 
 def require_range(x, low, high, name):
-    if np.size(x) and not (np.min(x) >= low and (high is None or np.max(x) <= high)):
+    if np.size(x) and not (np.min(x) >= low and np.max(x) <= high):
         raise ValueError(f"{name} got a label outside its range, {low} to {high}")
     return x

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clearprop.compiler.kernels import Kernel, Parameter
+from clearprop.rules.checking import ROUNDING
 from clearprop.rules.random import BLOCKS, PARITY, ROTATIONS, STREAM_BITS, STREAM_FOLD
 
 
@@ -136,18 +137,33 @@ def along_transposed(dtype: str, index: str) -> Kernel:
     return _indexing_kernel(body, dtype, index, _INNER + _index_check(f"indices[{here}]", _ENTRY))
 
 
-def require_range(dtype: str, bounded: bool) -> Kernel:
-    """A copy; an element outside low … high (or below low) is reported."""
+def require_range(dtype: str) -> Kernel:
+    """A copy; an element outside low … high is reported."""
     number = "f64" if dtype in ("f32", "f64") else "i64"
-    within = f"v >= {number}(i64(low))" + (f" and v <= {number}(i64(high))" if bounded else "")
     text = (
         "def kernel(lo, hi, x, out, low, high, status):\n"
         "    for i in range(lo, hi):\n"
         "        out[i] = x[i]\n"
         f"        v = {number}(x[i])\n"
-        f"        if not ({within}):\n            status[0] = 2\n"
+        f"        if not (v >= {number}(i64(low)) and v <= {number}(i64(high))):\n            status[0] = 2\n"
     )
     return Kernel.of(text, f"x:{dtype} out:{dtype} low:size high:size status:i64")
+
+
+def require_probabilities(dtype: str) -> Kernel:
+    """A copy of rows of n; a row with a number below 0, or whose sum is not 1 but for rounding, is reported."""
+    text = (
+        "def kernel(lo, hi, x, out, n, status):\n"
+        "    for i in range(lo, hi):\n"
+        "        total = f64(0)\n"
+        "        for j in range(n):\n"
+        "            v = f64(x[i * n + j])\n"
+        "            out[i * n + j] = x[i * n + j]\n"
+        "            total = total + v\n"
+        "            if not v >= f64(0):\n                status[0] = 2\n"
+        f"        if not abs(total - f64(1)) <= f64({ROUNDING}):\n            status[0] = 2\n"
+    )
+    return Kernel.of(text, f"x:{dtype} out:{dtype} n:size status:i64")
 
 
 def cumulative_sum(dtype: str) -> Kernel:

@@ -121,11 +121,16 @@ def _cumulative(binding: Binding, op: Statement) -> None:
 
 
 def _require_range(binding: Binding, op: Statement) -> None:
-    low, high = op.equation.params["low"], op.equation.params["high"]
-    kernel = library_kernels.require_range(dtype_name(op.out.dtype), high is not None)
+    kernel = library_kernels.require_range(dtype_name(op.out.dtype))
     count = math.prod(map(binding.number, op.out.shape))
-    ends = [low, 0 if high is None else binding.number(high)]
+    ends = [op.equation.params["low"], binding.number(op.equation.params["high"])]
     _serial(binding, kernel, count, [_input(binding, op, 0), (op.out, 0), *ends, ("status", 0)])
+
+
+def _require_probabilities(binding: Binding, op: Statement) -> None:
+    kernel = library_kernels.require_probabilities(dtype_name(op.out.dtype))
+    rows, n, _ = _sizes(binding, op.out.shape, -1)
+    _serial(binding, kernel, rows if n else 0, [_input(binding, op, 0), (op.out, 0), n, ("status", 0)])
 
 
 def _argument(order: str) -> Callable[[Binding, Statement], None]:
@@ -172,6 +177,7 @@ SPECIAL: dict[str, Callable[[Binding, Statement], None]] = {
     "cumulative_sum": _cumulative,
     "fold_in": _fold_in,
     "random_bits": _random_bits,
+    "require_probabilities": _require_probabilities,
     "require_range": _require_range,
     "scatter_slice": _scatter_slice,
     "take": _take,
