@@ -1,5 +1,7 @@
 """No zero without its reason."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -158,3 +160,26 @@ def test_what_was_not_chosen_says_so():
     assert entry.value == 1
     assert entry.rounding.difference == 0
     assert "dwhere/dsqrt(z) · dsqrt(z)/dz = 0 · ∞ = 0: not chosen" in str(entry)
+
+
+def test_a_term_that_was_not_chosen_is_told_apart_from_a_zero_that_was_computed():
+    """Both meet an infinite slope; the first is 0 by the choice, the second is not a number."""
+    z = cl.tensor(0.0, name="z", requires_grad=True)
+    y = cl.where(z > 0, cl.sqrt(z), z) + cl.sqrt(z) ** 2
+    entry = cl.explain(y, wrt=z, index=())
+    left, computed = (p for p in entry.paths(5) if "sqrt" in str(p))
+    if math.isnan(left.value):
+        left, computed = computed, left
+    assert left.value == 0 and left.was_left and str(left).endswith("not chosen")
+    assert math.isnan(computed.value) and not computed.was_left
+    assert math.isnan(entry.value)
+    values = [t.value for t in entry.terms]
+    assert sum(map(math.isnan, values)) == 1 and 0.0 in values and 1.0 in values
+
+
+def test_a_gate_is_called_closed_by_its_choice_and_not_by_a_zero():
+    x = cl.tensor([0.0, 3.0], name="x", requires_grad=True)
+    error = cl.sum(cl.huber_error(x, cl.tensor([0.0, 1.0])))
+    assert "gate" not in cl.explain(error, wrt=x)[0].reason
+    assert "gate closed" in cl.explain(cl.sum(cl.relu(x - 1.0)), wrt=x)[0].reason
+    assert "gate closed" in cl.explain(cl.max(x), wrt=x)[0].reason

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clearprop.primitives import Rule
 from clearprop.program.tracing import shape_of
@@ -51,6 +52,9 @@ class Choice:
             self._mask = self._compute()
         return self._mask
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _known_choice, (np.asarray(self.mask),)
+
     def constant_along(self, axis: int) -> bool:
         """Whether all entries along an axis, counted from the end, were chosen or left together."""
         return -axis > len(self.shape) or is_one(self.shape[axis])
@@ -66,6 +70,10 @@ class Choice:
         else:
             nan = not isinstance(cotangent, np.ndarray) or bool(np.isnan(cotangent).any())
         return where(logical_or(equal(cotangent, cotangent), self.mask), cotangent, 0.0) if nan else cotangent
+
+
+def _known_choice(mask: NDArray[Any]) -> Choice:
+    return Choice(lambda: mask.shape, lambda: mask)
 
 
 def both(a: Choice | None, b: Choice | None) -> Choice | None:
@@ -94,7 +102,7 @@ def pull_back_chosen(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]
     if p.kind == "elementwise":
         if choice is not None and rule.names != ("g",):
             c = choice.hide_nan(c)
-        after = choice if p.chosen[k] is None else both(choice, _own_choice(app, k, g, y, xs))
+        after = choice if p.chosen[k] is None else both(choice, own_choice(app, k, y, xs))
         if after is None or not getattr(g, "shape", ()):
             return c, after  # a number was not repeated
         return c, _shrink_mask(after, shape_of(xs[k]))
@@ -102,17 +110,24 @@ def pull_back_chosen(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]
         wide = _widen_mask(choice, params, xs[0])
         if wide is not None and rule.names != ("g",):
             c = wide.hide_nan(c)
-        return c, both(wide, _own_choice(app, k, g, y, xs))
+        return c, both(wide, own_choice(app, k, y, xs))
     if p.kind == "structural":
         return c, _move_mask(app, k, g, xs, choice)
-    axis = params.get("axis")
-    if choice is not None and p.kind == "general" and isinstance(axis, int) and choice.constant_along(axis):
-        return choice.hide_nan(c), choice  # rows that were left, of an operation within rows
+    if choice is not None and keeps_apart(app, choice):
+        return choice.hide_nan(c), choice
     return c, None
 
 
-def _own_choice(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]) -> Choice | None:
-    """What a gate itself chooses of its operand."""
+def keeps_apart(app: Application, choice: Choice) -> bool:
+    """Whether what was left of an output is still apart from the rest on the way to an operand, and so stays 0."""
+    if app.primitive.facts.product:  # rows or columns that were left
+        return choice.constant_along(-1) or choice.constant_along(-2)
+    axis = app.params.get("axis")  # rows that were left, of an operation within rows
+    return app.primitive.kind != "general" or (isinstance(axis, int) and choice.constant_along(axis))
+
+
+def own_choice(app: Application, k: int, y: Any, xs: Sequence[Any]) -> Choice | None:
+    """What a gate itself chooses of its operand, in the shape of its output, or of what a reduction takes together."""
     p = app.primitive
     chosen = p.chosen[0 if p.variadic else k]
     if chosen is None:
@@ -124,7 +139,7 @@ def _own_choice(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]) -> 
         known = {"y": y, **dict(zip(p.operands, xs, strict=True))}
         return broadcast(*(shape_of(known[n]) for n in chosen.names if n in known))
 
-    return Choice(find_shape, lambda: chosen.call(g, y, xs, app.params))
+    return Choice(find_shape, lambda: chosen.call(None, y, xs, app.params))
 
 
 def _shrink_mask(choice: Choice | None, shape: Shape) -> Choice | None:

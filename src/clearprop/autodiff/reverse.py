@@ -37,14 +37,18 @@ def reader(part: Slice, traced: bool) -> Reader:
     return raw
 
 
-def sweep(part: Slice, cotangents: dict[Node, Any], read: Reader) -> dict[Node, Any]:
+def sweep(
+    part: Slice, cotangents: dict[Node, Any], read: Reader, choices: dict[Node, Choice] | None = None
+) -> dict[Node, Any]:
     """Cotangents of all nodes of the slice that the given ones reach; `cotangents` is consumed.
+
+    In `choices`, if it is given, stands afterwards what was chosen of each node; of others, everything.
 
     From the last application to the first: what arrived at its outputs is pulled back to each operand, and added
     to what arrived there from elsewhere.
     """
     b = builder()
-    choices: dict[Node, Choice] = {}
+    choices = {} if choices is None else choices
     contribution, cotangents = (
         (_contribution, cotangents) if b is None else (_traced_contribution, _Named(cotangents, b))
     )

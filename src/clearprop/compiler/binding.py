@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.compiler.address_bounds import require_matrix_inside, require_statement_inside
 from clearprop.compiler.array_access import Access, SizeNumber
 from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernel_text import compute_dtype, dtype_name
@@ -154,6 +155,8 @@ class Binding:
         nest, emit = instruction.nest, instruction.emit
         assert nest is not None
         assert emit is not None
+        for op in nest.ops:
+            require_statement_inside(op, self.number)
         domain = [self.number(n) for n in nest.domain]
         form, columns = "rows", 0
         if len(domain) == 2 and 0 < domain[1] <= COLUMNS <= domain[0]:
@@ -202,6 +205,7 @@ class Binding:
 
     def _product(self, op: Statement) -> None:
         for layout in product_layouts(op, self.number):
+            self._require_matrices_inside(op, layout)
             if self._thin_product(op, layout):
                 continue
             self.add([self._product_call(op, part) for part in self._split_product(layout)])
@@ -212,6 +216,14 @@ class Binding:
         private = g.m * g.n * g.k > ALONE and blas.private_library() is not None
         self.private |= private
         return _product_call(product(dtype_name(op.out.dtype), private), op, g)
+
+    def _require_matrices_inside(self, op: Statement, g: ProductLayout) -> None:
+        a, b = ((g.k, g.m) if g.ta else (g.m, g.k)), ((g.n, g.k) if g.tb else (g.k, g.n))
+        bases = (op.reads[0].base, op.reads[1].base, op.out)
+        for base, at, (rows, columns), far, leading in zip(
+            bases, g.offsets, (a, b, (g.m, g.n)), g.strides, (g.lda, g.ldb, g.ldc), strict=True
+        ):
+            require_matrix_inside(base, at, (g.batches, rows, columns), (far, leading), self.number)
 
     def _thin_product(self, op: Statement, g: ProductLayout) -> bool:
         """Write a product with a very short axis out, if that is the faster way."""
@@ -250,6 +262,7 @@ class Binding:
         return [g.columns(lo, hi) for lo, hi in self.shares(g.n, worth)]
 
     def _special(self, op: Statement) -> None:
+        require_statement_inside(op, self.number)
         self.special[op.equation.primitive.numba](self, op)
 
     # ---------------------------------------------------------------------------------------------- table

@@ -6,16 +6,26 @@ into products and a sum, and a sum of a sum is one sum, as on paper: relu(x @ w 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from clearprop.autodiff.choices import Choice, keeps_apart, own_choice
 from clearprop.autodiff.reverse import sweep
 from clearprop.autodiff.tape import Slice
 from clearprop.explanation.general_jacobians import General, Reduction
-from clearprop.explanation.jacobians import Array, Elementwise, LocalJacobian, Multilinear, Structural, shape_of
+from clearprop.explanation.jacobians import (
+    Array,
+    Elementwise,
+    LocalJacobian,
+    Multilinear,
+    Structural,
+    gather_entries,
+    shape_of,
+)
 from clearprop.program.types import type_of
 from clearprop.program.values import Application, Node, raw
 
@@ -50,7 +60,8 @@ class Graph:
                 self.consumers.setdefault(operand, []).extend(made)
         seed = np.zeros(shape_of(raw(target)), type_of(raw(target)).dtype)
         seed.reshape(-1)[at] = 1
-        self._cotangents = sweep(self.part, {target: seed[()]}, raw)
+        self._choices: dict[Node, Choice] = {}
+        self._cotangents = sweep(self.part, {target: seed[()]}, raw, self._choices)
 
     def delta(self, node: Node) -> Array | None:
         """∂target/∂node, flat; None where nothing arrived."""
@@ -61,6 +72,13 @@ class Graph:
         """Entries of ∂target/∂node in float64; 0 where nothing arrived."""
         found = self.delta(node)
         return np.zeros(len(ats)) if found is None else np.asarray(found[ats], np.float64)
+
+    def was_left(self, local: LocalJacobian, out: Array) -> Array:
+        """Whether the gates behind an output left its entries, and that is still known where they meet the operand."""
+        choice = self._choices.get(local.node)
+        if choice is None or not keeps_apart(local.app, choice):
+            return np.zeros(len(out), bool)
+        return ~gather_entries(np.asarray(choice.mask), local.out_shape, out)
 
     def value_at(self, node: Any, at: int) -> Any:
         """One entry of a stored value, as a Python number."""
@@ -77,7 +95,8 @@ class Bundle:
 
     `inner` are the entries of the operand of `local` (None: the entry only moves, and arrives at the target),
     `out` those of its output, `end` those of `node`, where the level ends.  Between them stand sums that pass
-    everything on: `sums` is the last of these, with its entries.
+    everything on: `sums` is the last of these, with its entries.  `left` says which terms gates behind the output left,
+    and `closed` to which the application itself is a gate that is closed: both by the choice, never by a 0.
     """
 
     local: LocalJacobian | None
@@ -89,6 +108,8 @@ class Bundle:
     delta: Array
     product: Array
     sums: tuple[Node, Array] | None
+    left: Array
+    closed: Array
 
     def __len__(self) -> int:
         return len(self.end)
@@ -126,29 +147,33 @@ def arrivals(graph: Graph, node: Node, ats: Array) -> Iterator[tuple[LocalJacobi
 
 
 def bundles(graph: Graph, node: Node, at: int) -> list[Bundle]:
-    """The level of one entry.
-
-    A term 0 · ∞ or 0 · NaN is 0 where the run's gradient is a number: what was not chosen contributed nothing.
-    """
-    level = [
+    """The level of one entry.  A term 0 · ∞ or 0 · NaN is 0 where its output was not chosen."""
+    return [
         _bundle(graph, local, here, there)
         for local, here, _, there in arrivals(graph, node, np.array([at], dtype=np.int64))
     ]
-    delta = graph.delta(node)
-    if delta is None or np.isnan(delta[at]):
-        return level
-    return [replace(b, product=np.where(np.isnan(b.product) & (b.delta == 0), 0.0, b.product)) for b in level]
 
 
 def _bundle(graph: Graph, local: LocalJacobian | None, here: Node, there: Array) -> Bundle:
     if local is None:
         ones = np.ones(len(there))
-        return Bundle(None, there, there, here, there, ones, ones, ones, None)
+        return Bundle(None, there, there, here, there, ones, ones, ones, None, ones == 0, ones == 0)
     columns = local.columns(there)
     node, end, sums = _through_sums(graph, local, columns.out)
     delta = graph.delta_at(node, end)
-    product = local.products(columns, delta)
-    return Bundle(local, there[columns.source], columns.out, node, end, columns.factor, delta, product, sums)
+    product, inner = local.products(columns, delta), there[columns.source]
+    left, closed = graph.was_left(local, columns.out), _closed(local, inner, columns.out)
+    product = np.where(left & np.isnan(product), 0.0, product)
+    return Bundle(local, inner, columns.out, node, end, columns.factor, delta, product, sums, left, closed)
+
+
+def _closed(local: LocalJacobian, inner: Array, out: Array) -> Array:
+    """Which entries of its operand a gate leaves."""
+    choice = own_choice(local.app, local.k, local.app.outputs, local.app.raw) if local.primitive.is_gate else None
+    if choice is None:
+        return np.zeros(len(out), bool)
+    shape, at = (local.shape, inner) if local.primitive.kind == "reduction" else (local.out_shape, out)
+    return ~gather_entries(np.asarray(choice.mask), shape, at)
 
 
 def _through_sums(graph: Graph, local: LocalJacobian, out: Array) -> tuple[Node, Array, tuple[Node, Array] | None]:
@@ -186,6 +211,24 @@ def _only_sum(graph: Graph, node: Node, ats: Array) -> tuple[Node, Array, bool] 
 Way = tuple[tuple[Bundle, int], ...]
 """One whole path from an entry to the target: the bundle, and the term in it, of every level, outermost first."""
 _LONGEST = 64
+
+
+def way_value(way: Way, factors: Sequence[Sequence[float]]) -> tuple[float, bool]:
+    """The product along a path, from the factors of each of its terms; and whether it is 0 since a gate left it."""
+    value, closed, left = 1.0, False, False
+    for (bundle, i), own in zip(way, factors, strict=True):
+        closed = closed and (bundle.local is None or _stays_closed(bundle.local))
+        for factor in own:
+            value *= factor
+        if math.isnan(value) and (closed or bundle.left[i]):
+            value, left = 0.0, True
+        closed = closed or bool(bundle.closed[i] or bundle.left[i])
+    return value, left
+
+
+def _stays_closed(local: LocalJacobian) -> bool:
+    """Whether entries that a gate left are not mixed with others by this operation."""
+    return not local.primitive.facts.product and local.primitive.kind != "general"
 
 
 def all_ways(graph: Graph, node: Node, at: int, most: int) -> list[Way] | None:

@@ -5,6 +5,7 @@ An `Entry` keeps the derivation that it was opened from, and its place there, fo
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import DTypeError, printable, unknown_name, user_line
-from clearprop.explanation.chain_rule import Bundle, Way, all_ways, bundles
+from clearprop.explanation.chain_rule import Bundle, Way, all_ways, bundles, way_value
 from clearprop.explanation.derivation import Derivation
 from clearprop.explanation.formulas import with_nan_told
 from clearprop.explanation.jacobians import Array, LocalJacobian, Multilinear, shape_of
@@ -116,11 +117,8 @@ class Path(Printable):
 
     factors: tuple[Factor, ...]
     value: float
-
-    @property
-    def was_left(self) -> bool:
-        """Whether it is 0 though a factor is not finite: a gate on the way did not choose it."""
-        return self.value == 0 and not all(math.isfinite(f.value) for f in self.factors)
+    was_left: bool = False
+    """Whether it is 0 though a factor is not finite: a gate on the way did not choose it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +190,9 @@ class Entry(Presentable):
     def _paths(self, ways: Iterable[Way]) -> tuple[Path, ...]:
         found = []
         for way in ways:
-            factors = tuple(f for bundle, i in way for f in factors_of(self._derivation, bundle, i))
-            value = math.prod(f.value for f in factors)
-            left = math.isnan(value) and not math.isnan(self.value) and any(f.value == 0 for f in factors)
-            found.append(Path(factors, 0.0 if left else value))
+            terms = [factors_of(self._derivation, bundle, i) for bundle, i in way]
+            value, left = way_value(way, [[f.value for f in factors] for factors in terms])
+            found.append(Path(tuple(itertools.chain.from_iterable(terms)), value, left))
         return tuple(found)
 
     def at(self, dtype: Any) -> Entry:

@@ -287,6 +287,9 @@ class Structural(LocalJacobian):
     """Entries that move or repeat.  What goes where is found by moving the positions themselves."""
 
     def _moved(self, entries: Array) -> Array:
+        if self.primitive.jvp is not None:  # what checks its operand takes no positions for it
+            dots = [entries if j == self.k else None for j in range(len(self.app.raw))]
+            return np.asarray(self.primitive.pushforward(dots, self.app.outputs, self.app.raw, self.app.params))
         xs = [
             entries if j == self.k else np.zeros(shape_of(v)) if self._is_active(j) else v
             for j, v in enumerate(self.app.raw)

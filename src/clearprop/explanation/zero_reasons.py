@@ -10,7 +10,6 @@ from clearprop.explanation.chain_rule import Bundle, Graph, bundles
 from clearprop.explanation.jacobians import Elementwise, LocalJacobian, Multilinear
 from clearprop.explanation.labels import Labels, short_name
 from clearprop.notation import number_text, text
-from clearprop.notation.expressions import Call
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 
@@ -30,7 +29,8 @@ def zero_reason(graph: Graph, labels: Labels, node: Node, at: int) -> str:
         (closed,) = np.nonzero(bundle.factor == 0)
         if len(closed) and bundle.local is not None:
             i = int(closed[0])
-            return factor_reason(labels, bundle.local, int(bundle.inner[i]), int(bundle.out[i])) + many
+            where = int(bundle.inner[i]), int(bundle.out[i])
+            return factor_reason(labels, bundle.local, *where, closed=bool(bundle.closed[i])) + many
         node, at = bundle.node, int(bundle.end[0])
 
 
@@ -51,7 +51,7 @@ def _lost_reason(level: Sequence[Bundle], node: Node) -> str:
     return f"too small for {type_of(raw(node)).dtype.name}: the terms sum to {number_text(float(np.sum(terms)))}"
 
 
-def factor_reason(labels: Labels, local: LocalJacobian, inner: int, out: int) -> str:
+def factor_reason(labels: Labels, local: LocalJacobian, inner: int, out: int, *, closed: bool) -> str:
     """Why a local factor is zero: a declared constant, a closed gate, a product with zero, or the formula itself."""
     if local.reason:
         return local.reason
@@ -61,7 +61,7 @@ def factor_reason(labels: Labels, local: LocalJacobian, inner: int, out: int) ->
         return "multiplied by " + _with_value(labels, local.app.inputs[1 - local.k], local.partner(inner, out))
     if local.primitive.facts.chooses:
         return "masked by where: the condition chose the other branch"
-    if isinstance(local.formula, Call) and local.formula.function.name == "where":
+    if closed:
         return f"{name} gate closed: {under}"
     if isinstance(local, Elementwise) and local.primitive.name == "multiply":
         return "multiplied by " + _with_value(labels, *_other(local, out))

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from clearprop.compiler.address_bounds import require_inside
 from clearprop.compiler.array_access import slice_axes, whole_array
 from clearprop.compiler.binding import SPLIT_ELEMENTS, Binding, KernelCall
 from clearprop.compiler.iteration_domains import Statement
@@ -64,6 +65,7 @@ def _concat(binding: Binding, op: Statement) -> None:
 def _scatter_slice(binding: Binding, op: Statement) -> None:
     _fill(binding, op)
     target = slice_axes(whole_array(op.out), op.equation.params["key"], op.reads[0].shape)
+    require_inside(target, binding.number)
     shape = [binding.number(n) for n in target.shape]
     strides = [binding.number(s) for s in target.strides]
     kernel = library_kernels.scatter(dtype_name(op.out.dtype), len(shape))
