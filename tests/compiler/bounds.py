@@ -167,6 +167,8 @@ def _moved(eq: Equation, y: Any, operands: list[Values], params: dict[str, Any])
     """Entries in other places: so are their bounds."""
     if not operands:
         return np.zeros(np.shape(y))
+    if eq.primitive.name.startswith("require_"):  # a check of values, which bounds are not
+        return operands[0][1]
     return eq.primitive(*(e for _, e in operands), **params)
 
 

@@ -129,6 +129,8 @@ class Binding:
                     fit_number(op.equation.primitive.name, self.number(read.base.dim), dtype, compares=False)
 
     def _instruct(self, instruction: Instruction) -> None:
+        for op in steps_of(instruction.nest or instruction.step):
+            require_statement_inside(op, self.number)
         if isinstance(instruction.step, Nest):
             self._nest(instruction)
         elif instruction.step.kind == "product":
@@ -155,8 +157,6 @@ class Binding:
         nest, emit = instruction.nest, instruction.emit
         assert nest is not None
         assert emit is not None
-        for op in nest.ops:
-            require_statement_inside(op, self.number)
         domain = [self.number(n) for n in nest.domain]
         form, columns = "rows", 0
         if len(domain) == 2 and 0 < domain[1] <= COLUMNS <= domain[0]:
@@ -262,7 +262,6 @@ class Binding:
         return [g.columns(lo, hi) for lo, hi in self.shares(g.n, worth)]
 
     def _special(self, op: Statement) -> None:
-        require_statement_inside(op, self.number)
         self.special[op.equation.primitive.numba](self, op)
 
     # ---------------------------------------------------------------------------------------------- table

@@ -162,12 +162,12 @@ def _bundle(graph: Graph, local: LocalJacobian | None, here: Node, there: Array)
     node, end, sums = _through_sums(graph, local, columns.out)
     delta = graph.delta_at(node, end)
     product, inner = local.products(columns, delta), there[columns.source]
-    left, closed = graph.was_left(local, columns.out), _closed(local, inner, columns.out)
+    left, closed = graph.was_left(local, columns.out), _closed_entries(local, inner, columns.out)
     product = np.where(left & np.isnan(product), 0.0, product)
     return Bundle(local, inner, columns.out, node, end, columns.factor, delta, product, sums, left, closed)
 
 
-def _closed(local: LocalJacobian, inner: Array, out: Array) -> Array:
+def _closed_entries(local: LocalJacobian, inner: Array, out: Array) -> Array:
     """Which entries of its operand a gate leaves."""
     choice = own_choice(local.app, local.k, local.app.outputs, local.app.raw) if local.primitive.is_gate else None
     if choice is None:

@@ -72,7 +72,7 @@ def tan(x: Value, /) -> Any:
     numba="asin({x})",
     tex=r"\arcsin {x}",
     dtype="float",
-    d_x=lambda g, x: g / sqrt(1 - x * x),
+    d_x=lambda g, x: g / sqrt((1 - x) * (1 + x)),  # 1 - x * x loses digits near 1
 )
 def asin(x: Value, /) -> Any:
     """Inverse sine on [−1, 1]; NaN outside.
@@ -91,7 +91,7 @@ def asin(x: Value, /) -> Any:
     numba="acos({x})",
     tex=r"\arccos {x}",
     dtype="float",
-    d_x=lambda g, x: -g / sqrt(1 - x * x),
+    d_x=lambda g, x: -g / sqrt((1 - x) * (1 + x)),
 )
 def acos(x: Value, /) -> Any:
     """Inverse cosine on [−1, 1]; NaN outside.
@@ -252,7 +252,7 @@ def acosh(x: Value, /) -> Any:
     numba="atanh({x})",
     tex=r"\operatorname{{artanh}} {x}",
     dtype="float",
-    d_x=lambda g, x: g / (1 - x * x),
+    d_x=lambda g, x: g / ((1 - x) * (1 + x)),
 )
 def atanh(x: Value, /) -> Any:
     """Inverse hyperbolic tangent on (−1, 1).
