@@ -19,12 +19,13 @@ from clearprop.arrays.data_types import SHARED, require_cpu
 from clearprop.arrays.dlpack import from_dlpack
 from clearprop.arrays.numpy_protocol import FUNCTIONS
 from clearprop.arrays.tensor import Tensor, asarray
-from clearprop.errors import check_call
+from clearprop.errors import ClearpropError
 from clearprop.primitives import REGISTRY
 from clearprop.program.types import Value
 from clearprop.program.values import Node
 from clearprop.rules import joining, linear, standard_forms, structural
 from clearprop.rules.on_demand import NAMESPACES, names
+from clearprop.rules.refusals import FAILURES, refusal
 from clearprop.shapes import Shape, Size
 
 _LISTS = (
@@ -59,9 +60,10 @@ def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         try:
             out = function(*args, **kwargs)
             return out if isinstance(out, Node) else as_tensor(out)
-        except TypeError:
-            check_call(function, name, args, kwargs)
+        except ClearpropError:
             raise
+        except FAILURES as problem:
+            raise refusal(function, name, args, kwargs, problem) from problem
 
     functools.update_wrapper(called, function, assigned=("__doc__",))
     called.__name__ = called.__qualname__ = name

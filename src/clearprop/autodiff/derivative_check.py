@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from clearprop.autodiff.transforms import jvp, vjp
 from clearprop.autodiff.trees import flatten, has_derivative, is_array, unflatten
-from clearprop.errors import GradientError, user_line
+from clearprop.errors import ArgumentError, GradientError, checked_call, user_line
 from clearprop.program.operands import admit
 from clearprop.program.types import Tree, Value, type_of
 from clearprop.program.values import raw
+from clearprop.rules.refusals import require_function
 
 
+@checked_call
 def check_grads(
     f: Callable[..., Any],
     args: Sequence[Any],
@@ -34,6 +36,15 @@ def check_grads(
     >>> import clearprop as cl
     >>> cl.check_grads(lambda x: cl.sum(cl.sin(x) * x), [np.array([0.3, -1.2])])
     """
+    require_function(f, "check_grads")
+    settings = isinstance(order, int) and isinstance(tolerance, float | int) and isinstance(modes, tuple | list)
+    if not settings or not isinstance(seed, int) or seed < 0 or not isinstance(args, tuple | list):
+        raise ArgumentError(
+            "check_grads takes a function, its arguments in a list, and settings",
+            expected="check_grads(f, [x, ...], order=2, modes=('fwd', 'rev'), tolerance=1e-6, seed=0)",
+            got=f"{type(args).__name__}, {order=!r:.40}, {modes=!r:.40}, {tolerance=!r:.40}, {seed=!r:.40}",
+            where=user_line(),
+        )
     rng = np.random.default_rng(seed)
     args = [_as_float64(a) for a in args]
     smooth = [i for i, a in enumerate(args) if any(map(has_derivative, flatten(a)[0]))] or range(len(args))

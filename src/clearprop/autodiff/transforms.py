@@ -33,6 +33,7 @@ from clearprop.program.operands import admit
 from clearprop.program.tracing import STACK, builder, shape_of
 from clearprop.program.types import Tree, Value, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, now, raw
+from clearprop.rules.refusals import require_function
 from clearprop.rules.structural import full_, permute_dims_, reshape_, zeros_like
 from clearprop.shapes import Dim, Shape, same, size_of
 
@@ -43,6 +44,7 @@ class _Run:
     def __init__(
         self, f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], positions: Sequence[int], name: str
     ) -> None:
+        require_function(f, name)
         start = now()
         self.leaves: list[Node] = []
         self.parts: list[tuple[Any, list[Node | None]]] = []
@@ -258,6 +260,13 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     >>> cl.jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 0.0))
     (Tensor(6.0), Tensor(3.0))
     """
+    if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
+        raise ArgumentError(
+            "jvp takes the primals and the tangents as tuples",
+            expected="jvp(f, (x, ...), (v, ...))",
+            got=f"{type(primals).__name__} and {type(tangents).__name__}",
+            where=user_line(),
+        )
     if len(primals) != len(tangents):
         raise ArgumentError(
             "jvp needs one tangent per primal",
@@ -341,6 +350,7 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
     Tensor([[2.0, 0.0],
             [0.0, 4.0]])
     """
+    require_function(f, "jacobian")
 
     @functools.wraps(f)
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:

@@ -50,7 +50,16 @@ class Parameters:
 
     def __init__(self, f: Callable[..., Any], donate: Any, static: Any) -> None:
         self.function = f
-        self.signature = inspect.signature(f)
+        try:
+            self.signature = inspect.signature(f)
+        except ValueError:
+            raise ArgumentError(
+                "the parameters of this function are not known",
+                expected="a function written in Python",
+                got=repr(f),
+                where=user_line(),
+                try_="cl.compile(lambda x: f(x))",
+            ) from None
         self.names = list(self.signature.parameters)
         self.donate = _positions(donate, self.names, "donate")
         self.static = _positions(static, self.names, "static")

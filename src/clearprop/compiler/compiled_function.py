@@ -12,11 +12,12 @@ from clearprop.autodiff.trees import unflatten
 from clearprop.compiler.arguments import Arguments, Donated, Parameters
 from clearprop.compiler.executor_choice import warn_once
 from clearprop.compiler.specialisation import Specialisation, function_name
-from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.program.ir import Program
 from clearprop.program.process_lock import holds, process_lock
 from clearprop.program.tracing import builder
 from clearprop.program.values import Node, call_site
+from clearprop.rules.refusals import require_function
 
 
 @dataclass
@@ -210,6 +211,7 @@ class _ReadyCall:
         return give
 
 
+@checked_call
 def compile(
     f: Callable[..., Any] | None = None, *, donate: Any = (), static: Any = (), executor: str | None = None
 ) -> Any:
@@ -228,8 +230,10 @@ def compile(
     >>> f(cl.tensor([1.0, 2.0]))
     Tensor(5.0)
     """
-    if executor not in (None, "numba", "numpy"):
+    if executor is not None and (not isinstance(executor, str) or executor not in ("numba", "numpy")):
         raise unknown_name("executor", str(executor), ("numba", "numpy"), user_line())
+    if f is not None:
+        require_function(f, "compile")
     if f is None:
         return lambda function: Compiled(function, donate, static, executor)
     return Compiled(f, donate, static, executor)

@@ -19,6 +19,7 @@ from clearprop.program.types import PYTHON_SCALARS, Value
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.indexing import getitem
+from clearprop.rules.refusals import with_refusals
 from clearprop.shapes import Dim, Shape, Size, broadcast
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -227,6 +228,7 @@ def normal_quantile(bits: Value, /) -> Any:
     """
 
 
+@with_refusals
 def key(seed: int) -> Any:
     """A key from a seed, an integer of up to 64 bits.
 
@@ -245,6 +247,7 @@ def key(seed: int) -> Any:
     return Node.tensor(np.array([bits >> 32, bits & 0xFFFFFFFF], dtype=np.uint32))
 
 
+@with_refusals
 def fold_in(key: Any, data: Value) -> Any:
     """The key that belongs to `data` under `key`: another one for every number, so that streams do not overlap.
 
@@ -259,6 +262,7 @@ def fold_in(key: Any, data: Value) -> Any:
     return fold_in_(key, data)
 
 
+@with_refusals
 def split(key: Any, n: int = 2) -> list[Any]:
     """N independent keys from one: those that belong to 0, 1, … under it.
 
@@ -269,6 +273,8 @@ def split(key: Any, n: int = 2) -> list[Any]:
     >>> len(cl.random.split(cl.random.key(0), 3))
     3
     """
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 0 <= n <= 2**32:
+        raise ArgumentError("a key is split into a number of keys", expected="0 <= n <= 2**32", got=f"n = {n!r:.60}")
     return [fold_in_(key, i) for i in range(n)]
 
 
@@ -276,6 +282,7 @@ def _as_shape(shape: Dim | Shape) -> tuple[Any, ...]:
     return (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
 
 
+@with_refusals
 def uniform(key: Any, shape: Shape = (), low: Value = 0.0, high: Value = 1.0, dtype: DTypeLike = np.float64) -> Any:
     """Numbers uniform on [low, high): 24 random bits in float32, 53 in float64.
 
@@ -298,6 +305,7 @@ def uniform(key: Any, shape: Shape = (), low: Value = 0.0, high: Value = 1.0, dt
     return u if plain else u * (high - low) + low
 
 
+@with_refusals
 def normal(key: Any, shape: Shape = (), mean: Value = 0.0, std: Value = 1.0, dtype: DTypeLike = np.float64) -> Any:
     """Normal numbers with the given mean and standard deviation, from 32 random bits each (AS 241, Wichura 1988).
 
@@ -315,6 +323,7 @@ def normal(key: Any, shape: Shape = (), mean: Value = 0.0, std: Value = 1.0, dty
     return z if plain else z * std + mean
 
 
+@with_refusals
 def bernoulli(key: Any, p: Value = 0.5, shape: Shape = ()) -> Any:
     """Booleans that are true with probability p.
 
@@ -329,6 +338,7 @@ def bernoulli(key: Any, p: Value = 0.5, shape: Shape = ()) -> Any:
     return uniform_float32(random_bits(key, shape=_as_shape(shape))) < p
 
 
+@with_refusals
 def permutation(key: Any, n: int) -> Any:
     """The integers 0 … n − 1 in random order (int64 array).
 

@@ -19,7 +19,6 @@ from clearprop.train.loading import load as load
 from clearprop.train.native_executor import choose_executor as choose_executor
 from clearprop.train.planning import AUTO as AUTO
 from clearprop.train.planning import job_for as job_for
-from clearprop.train.planning import suitable_measures as suitable_measures
 from clearprop.train.planning import tested_rate as tested_rate
 from clearprop.train.planning import with_defaults as with_defaults
 from clearprop.train.rate_range import lr_range_test as lr_range_test
@@ -27,6 +26,7 @@ from clearprop.train.run import Run as Run
 from clearprop.train.step import make_objective as make_objective
 from clearprop.train.step import make_step as make_step
 from clearprop.train.step import supplies as supplies
+from clearprop.train.suitable_loss import suitable_measures as suitable_measures
 from clearprop.train.training import train as train
 from clearprop.train.training_loop import Plan as Plan
 from clearprop.train.training_loop import replay_steps as replay_steps

@@ -8,18 +8,20 @@ from typing import Any
 
 from clearprop import nn, optim
 from clearprop.data.training_data import prepare
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, checked_call, user_line
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
 from clearprop.runs.settings import Settings, check_arguments, out_of_range, patience_needs_validation
 from clearprop.train.metrics import chosen_among, find_loss, find_metrics
 from clearprop.train.notebook import notebook_events
-from clearprop.train.planning import job_for, suitable_loss
+from clearprop.train.planning import job_for
 from clearprop.train.run import Run
+from clearprop.train.suitable_loss import suitable_loss
 from clearprop.train.training import train
 from clearprop.train.training_loop import Callback
 
 
+@checked_call
 def fit(
     model: Any,
     data: Any,

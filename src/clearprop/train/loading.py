@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from clearprop import nn, optim
 from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.training_data import Prepared, from_source
-from clearprop.errors import ClearpropError, RunError
+from clearprop.errors import ArgumentError, ClearpropError, RunError, checked_call, user_line
 from clearprop.files.strict_json import refuse
 from clearprop.runs.checkpoints import Standing, checkpoint_model, checkpoint_steps, load_checkpoint
 from clearprop.runs.folder import Config, RunFolder, Summary
@@ -25,6 +25,7 @@ from clearprop.train.training import train_fork
 from clearprop.train.training_loop import Plan
 
 
+@checked_call
 def load(path: str | Path, template: Any = None) -> Run:
     """The run that a run folder holds: to predict, to evaluate, to replay.
 
@@ -42,6 +43,14 @@ def load(path: str | Path, template: Any = None) -> Run:
     ...     cl.load(f"{folder}/run").status
     'done'
     """
+    if not isinstance(path, str | Path):
+        raise ArgumentError(
+            "a run is loaded from its folder",
+            expected="a path",
+            got=f"a value of type {type(path).__name__}",
+            where=user_line(),
+            try_="cl.load('runs/first')",
+        )
     folder = RunFolder(path)
     config, preprocessing, history = folder.config(), folder.preprocessing(), folder.history()
     optimizer = _optimizer(config, folder)

@@ -7,19 +7,13 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from clearprop import nn, optim
 from clearprop.data.parts import rows_in, sample_rows
-from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError
 from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_rate
 from clearprop.program.values import raw
-from clearprop.rules.checking import ROUNDING
 from clearprop.runs.settings import SUITED, Settings
-from clearprop.train.array_alignment import adapted_inputs
 from clearprop.train.job import Job
 from clearprop.train.metrics import (
     Measure,
@@ -27,10 +21,10 @@ from clearprop.train.metrics import (
     find_loss,
     find_metrics,
     in_units,
-    outputs_of,
     require_task,
 )
 from clearprop.train.rate_range import RateRange, lr_range_test
+from clearprop.train.suitable_loss import suitable_measures
 
 AUTO = "auto"
 """The learning rate that asks for the range test."""
@@ -44,43 +38,6 @@ SMALL, LARGE = 1_000, 20_000
 """Below SMALL rows of the training part a data set is small, from LARGE rows on it is large."""
 FEW = 500
 """Below FEW rows of the training part, a number comes in a few pieces only."""
-
-
-def suitable_measures(classes: bool) -> tuple[str, tuple[str, ...]]:
-    """The loss and the metrics that suit a task, by name: a choice among classes, or numbers."""
-    return ("cross_entropy", ("accuracy",)) if classes else ("mse", ("r2", "mae"))
-
-
-def suitable_loss(model: Any, data: Prepared) -> str:
-    """The loss that suits the targets and the outputs of a network, by name.
-
-    Classes by name (a data frame): cross-entropy.  Whole numbers, one a row: cross-entropy for several outputs, binary
-    cross-entropy for one output and targets 0 and 1.  Probabilities, one for each output, that sum to 1:
-    cross-entropy.  All other numbers: mse.  An iterable is judged by its first batch; one that can only be gone
-    through once gets cross-entropy.
-    """
-    # The targets decide: names, whole numbers, shares, other numbers; the outputs settle what two of them leave open.
-    if data.preprocessing is not None:
-        return suitable_measures(bool(data.preprocessing.class_names))[0]
-    pair = data.train if isinstance(data.train, tuple) else _first_batch(data.train)
-    if pair is None:
-        return "cross_entropy"
-    x, y = pair
-    outputs = outputs_of(model, adapted_inputs(model, x[:2]))
-    several = outputs.shape[-1] > 1
-    if y.dtype.kind in "biu" and not (several and y.ndim == outputs.ndim):
-        two = not several and bool(np.isin(y, (0, 1)).all())
-        return "cross_entropy" if several else "binary_cross_entropy" if two else "mse"
-    shares = several and y.shape[1:] == outputs.shape[1:] and y.dtype.kind == "f" and bool((y >= 0).all())
-    return "cross_entropy" if shares and np.allclose(y.sum(axis=-1), 1.0, atol=ROUNDING) else "mse"
-
-
-def _first_batch(batches: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """The first batch of what can be gone through again; None of what cannot."""
-    if isinstance(batches, DiskRows) or iter(batches) is batches:
-        return None
-    first = next(iter(batches), None)
-    return first if first is None else (np.asarray(raw(first[0])), np.asarray(raw(first[1])))
 
 
 def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:

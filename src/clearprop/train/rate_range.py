@@ -15,7 +15,7 @@ from clearprop import nn, optim
 from clearprop.charts.chart import Axis, Chart, Curve, save_chart
 from clearprop.data.parts import Pair
 from clearprop.data.training_data import prepare
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, checked_call, user_line
 from clearprop.optim.inspection import with_rate
 from clearprop.rules import random
 from clearprop.runs.state import State
@@ -25,6 +25,7 @@ from clearprop.train.job import require_rows
 from clearprop.train.metrics import Measure, find_loss
 from clearprop.train.native_executor import choose_executor
 from clearprop.train.step import make_step
+from clearprop.train.suitable_loss import suitable_loss
 
 SMOOTHING = 0.9
 """How much of the running average of the losses is kept in each step."""
@@ -60,11 +61,12 @@ class RateRange:
         return save_chart(path, Chart("Learning-rate range test", [measured, smooth], x, y, marks=[mark]))
 
 
+@checked_call
 def lr_range_test(
     model: Any,
     data: Any,
     *,
-    loss: str | Callable[[Any, Any], Any] = "cross_entropy",
+    loss: str | Callable[[Any, Any], Any] | None = None,
     optimizer: Any = None,
     lowest: float = 1e-6,
     highest: float = 10.0,
@@ -90,7 +92,8 @@ def lr_range_test(
     >>> 1e-3 < found.suggestion < 1
     True
     """
-    if not 0 < lowest < highest < math.inf or not isinstance(steps, int) or steps < 10:
+    numbers = all(isinstance(v, float | int) for v in (lowest, highest, steps))
+    if not numbers or not 0 < lowest < highest < math.inf or not isinstance(steps, int) or steps < 10:
         raise ArgumentError(
             "lr_range_test needs a range of rates",
             expected="0 < lowest < highest, and at least 10 steps",
@@ -102,9 +105,11 @@ def lr_range_test(
         optim.adam() if optimizer is None else optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
     )
     rising = optim.exponential(lowest, every=steps - 1, factor=highest / lowest)
-    measured, train = find_loss(loss), prepare(data, None, None, seed, None, "auto").train
+    prepared = prepare(data, None, None, seed, None, "auto")
+    train = prepared.train
     if not isinstance(train, tuple):
         raise ArgumentError("lr_range_test needs arrays", expected="(x, y)", got=type(data).__name__, where=user_line())
+    measured = find_loss(suitable_loss(model, prepared) if loss is None else loss)
     losses = _losses(model, train, measured, with_rate(chosen, rising), steps, batch_size, nn.Penalty(l1, l2), seed)
     rates = lowest * (highest / lowest) ** (np.arange(len(losses)) / (steps - 1))
     return suggest_rate(rates, losses)
