@@ -19,7 +19,7 @@ from clearprop.arrays.data_types import SHARED, require_cpu
 from clearprop.arrays.dlpack import from_dlpack
 from clearprop.arrays.numpy_protocol import FUNCTIONS
 from clearprop.arrays.tensor import Tensor, asarray
-from clearprop.errors import ClearpropError
+from clearprop.errors import ClearpropError, DTypeError, check_call
 from clearprop.primitives import REGISTRY
 from clearprop.program.types import Value
 from clearprop.program.values import Node
@@ -60,6 +60,9 @@ def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         try:
             out = function(*args, **kwargs)
             return out if isinstance(out, Node) else as_tensor(out)
+        except DTypeError:  # of an operand that is not there, too
+            check_call(function, name, args, kwargs)
+            raise
         except ClearpropError:
             raise
         except FAILURES as problem:
