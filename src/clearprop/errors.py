@@ -273,3 +273,17 @@ def check_call(function: Callable[..., Any], name: str, args: tuple[Any, ...], k
             where=user_line(),
             try_=f"give {' and '.join(named)} by name" if named and "positional" in str(error) else remedy,
         ) from None
+
+
+def require_function(f: Any, name: str) -> None:
+    """Raise ArgumentError unless `f` can be called.
+
+    >>> require_function(abs, "grad")
+    """
+    if not callable(f):
+        raise ArgumentError(
+            f"{name} takes a function",
+            expected="a function of arrays, such as lambda x: cl.sum(x * x)",
+            got=ascii(f)[:80],
+            where=user_line(),
+        )

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from clearprop.autodiff.transforms import jvp, vjp
 from clearprop.autodiff.trees import flatten, has_derivative, is_array, unflatten
-from clearprop.errors import ArgumentError, GradientError, checked_call, user_line
+from clearprop.errors import ArgumentError, GradientError, checked_call, require_function, user_line
 from clearprop.program.operands import admit
 from clearprop.program.types import Tree, Value, type_of
 from clearprop.program.values import raw
-from clearprop.rules.refusals import require_function
 
 
 @checked_call

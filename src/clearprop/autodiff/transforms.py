@@ -27,13 +27,12 @@ from clearprop.autodiff.trees import (
     structure_text,
     unflatten,
 )
-from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, user_line
+from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, require_function, user_line
 from clearprop.program.ir import Var
 from clearprop.program.operands import admit
 from clearprop.program.tracing import STACK, builder, shape_of
 from clearprop.program.types import Tree, Value, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, now, raw
-from clearprop.rules.refusals import require_function
 from clearprop.rules.structural import full_, permute_dims_, reshape_, zeros_like
 from clearprop.shapes import Dim, Shape, same, size_of
 

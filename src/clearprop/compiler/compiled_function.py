@@ -12,12 +12,11 @@ from clearprop.autodiff.trees import unflatten
 from clearprop.compiler.arguments import Arguments, Donated, Parameters
 from clearprop.compiler.executor_choice import warn_once
 from clearprop.compiler.specialisation import Specialisation, function_name
-from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
+from clearprop.errors import ArgumentError, checked_call, require_function, unknown_name, user_line
 from clearprop.program.ir import Program
 from clearprop.program.process_lock import holds, process_lock
 from clearprop.program.tracing import builder
 from clearprop.program.values import Node, call_site
-from clearprop.rules.refusals import require_function
 
 
 @dataclass

@@ -87,34 +87,20 @@ def refusal(
             return ArgumentError(
                 f"{name} does not take this {parameter}",
                 expected=what,
-                got=f"{parameter} = {_shown(value)}",
+                got=f"{parameter} = {_as_text(value)}",
                 where=user_line(),
                 try_=f"help(cl.{name}), which has an example",
             )
     return ArgumentError(
         f"{name} cannot be computed from these arguments",
         expected="arguments of kinds, shapes and sizes that belong together",
-        got=f"{', '.join(map(_shown, bound.values()))}: {problem or type(problem).__name__}"[: 3 * SHOWN],
+        got=f"{', '.join(map(_as_text, bound.values()))}: {problem or type(problem).__name__}"[: 3 * SHOWN],
         where=user_line(),
         try_=f"help(cl.{name}), which has an example",
     )
 
 
-def require_function(f: Any, name: str) -> None:
-    """Raise ArgumentError unless `f` can be called.
-
-    >>> require_function(abs, "grad")
-    """
-    if not callable(f):
-        raise ArgumentError(
-            f"{name} takes a function",
-            expected="a function of arrays, such as lambda x: cl.sum(x * x)",
-            got=_shown(f),
-            where=user_line(),
-        )
-
-
-def _shown(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if isinstance(value, np.ndarray | np.generic | Node):
         array = raw(value)
         return f"{type(array).__name__} of {getattr(array, 'dtype', type(array).__name__)}{list(np.shape(array))}"

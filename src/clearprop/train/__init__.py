@@ -16,6 +16,7 @@ from clearprop.train.job import Job as Job
 from clearprop.train.job import require_suitable as require_suitable
 from clearprop.train.loading import command_of as command_of
 from clearprop.train.loading import load as load
+from clearprop.train.metrics import suitable_measures as suitable_measures
 from clearprop.train.native_executor import choose_executor as choose_executor
 from clearprop.train.planning import AUTO as AUTO
 from clearprop.train.planning import job_for as job_for
@@ -26,7 +27,6 @@ from clearprop.train.run import Run as Run
 from clearprop.train.step import make_objective as make_objective
 from clearprop.train.step import make_step as make_step
 from clearprop.train.step import supplies as supplies
-from clearprop.train.suitable_loss import suitable_measures as suitable_measures
 from clearprop.train.training import train as train
 from clearprop.train.training_loop import Plan as Plan
 from clearprop.train.training_loop import replay_steps as replay_steps

@@ -233,6 +233,11 @@ def _name(function: Any) -> str:
     return name if function is ours else f"{name} (own)"
 
 
+def suitable_measures(classes: bool) -> tuple[str, tuple[str, ...]]:
+    """The loss and the metrics that suit a task, by name: a choice among classes, or numbers."""
+    return ("cross_entropy", ("accuracy",)) if classes else ("mse", ("r2", "mae"))
+
+
 def outputs_of(model: Any, x: Any) -> NDArray[Any]:
     """The model's outputs for all rows of x, as an array; computed without history, some rows at a time."""
     with no_grad():

@@ -22,9 +22,9 @@ from clearprop.train.metrics import (
     find_metrics,
     in_units,
     require_task,
+    suitable_measures,
 )
 from clearprop.train.rate_range import RateRange, lr_range_test
-from clearprop.train.suitable_loss import suitable_measures
 
 AUTO = "auto"
 """The learning rate that asks for the range test."""

@@ -12,12 +12,7 @@ from clearprop.data.training_data import Prepared
 from clearprop.program.values import raw
 from clearprop.rules.checking import ROUNDING
 from clearprop.train.array_alignment import adapted_inputs
-from clearprop.train.metrics import outputs_of
-
-
-def suitable_measures(classes: bool) -> tuple[str, tuple[str, ...]]:
-    """The loss and the metrics that suit a task, by name: a choice among classes, or numbers."""
-    return ("cross_entropy", ("accuracy",)) if classes else ("mse", ("r2", "mae"))
+from clearprop.train.metrics import outputs_of, suitable_measures
 
 
 def suitable_loss(model: Any, data: Prepared) -> str:
