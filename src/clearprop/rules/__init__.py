@@ -1,7 +1,7 @@
 """The declarations: every primitive, by family.  Everything else is derived from them.
 
 Open to other folders beside the names here: `activations`, `checking`, `elementwise`, `indexing`, `joining`,
-`linear`, `losses`, `normalisation`, `on_demand`, `random`, `reductions`, `standard_forms`, `structural`,
+`linear`, `losses`, `normalisation`, `on_demand`, `random`, `reductions`, `standard_forms`, `refusals`, `structural`,
 `trigonometric`.
 """
 
