@@ -65,8 +65,9 @@ training  adam 0.003, batches of 32, l2 0.01, up to 2 epochs, until 40 without a
 """
     )
     assert [line.split()[0] for line in end.splitlines() if line.strip()] == [
-        "loss", "training", "validation", "test", "saved"
+        "loss", "training", "validation", "test", "constant,", "linear,", "The", "saved"
     ]  # fmt: skip
+    assert "The class of 'target' is right in " in end and "a linear model is in " in end
     assert told.endswith("saved in runs/iris-1; next: clearprop predict runs/iris-1 DATA")
     assert [line.partition("  ")[0] for line in result.err.splitlines()] == ["epoch 1/2", "epoch 2/2"]
 
