@@ -229,9 +229,9 @@ a resumed run keeps its settings
         nothing, ("train", "iris", "--epoch", "1"), """\
 no option named '--epoch'
   expected  one of: --activation, --batch-size, --config, --decimal, --delimiter, --drop, --dropout, --encoding, \
---epochs, --fork, --header, --hidden, --json, --kind, --l1, --l2, --learning-rate, --lr, --memory, --missing, --only, \
---optimizer, --out, \
---patience, --resume, --seed, \
+--epochs, --fork, --header, --hidden, --json, --kind, --l1, --l2, --learning-rate, --lr, --memory, \
+--metric, --missing, --only, --optimizer, --out, \
+--patience, --pieces, --recipe, --resume, --seed, \
 --target, --task, --test, --val
   got       '--epoch'
   where     clearprop train
@@ -266,7 +266,8 @@ the config 'train.toml' cannot be read
         toml("hiden = [3]"), ("config", "train.toml"), """\
 no setting named 'hiden'
   expected  one of: activation, batch_size, data, decimal, delimiter, drop, dropout, encoding, epochs, header, \
-hidden, kind, l1, l2, lr, memory, missing, only, optimizer, patience, seed, target, task, test, val
+hidden, kind, l1, l2, lr, memory, metric, missing, only, optimizer, patience, pieces, recipe, seed, \
+target, task, test, val
   got       'hiden'
   where     train.toml
   try       'hidden', the nearest name"""),
