@@ -8,12 +8,11 @@ import pandas
 import polars
 import pytest
 
-from clearprop.data.kinds.choice import ColumnChoice
 from clearprop.data.kinds.lists import list_sign
 from clearprop.data.kinds.times import ORDERS, parts_of, seconds_of, time_evidence
 from clearprop.data.kinds.word_encodings import hashed_text
 from clearprop.data.preprocessing import Preprocessing
-from clearprop.data.readers.reading import Reading
+from clearprop.data.readers.reading import ColumnChoice, Reading
 from clearprop.data.streaming import memory
 from clearprop.data.streaming.encoded_source import encoded_blocks
 from clearprop.data.streaming.streamed_table import stream_table

@@ -184,8 +184,8 @@ def test_tiny_classes_stay_in_training_and_are_named():
     parts = split_table(load_table((np.arange(82.0).reshape(41, 2), y)))
     assert set(parts.train.target.values) == {"a", "b", "few", "rare"}
     assert parts.notes == (
-        "class 'few' has only 2 rows: none in the validation and test part",
-        "class 'rare' has only 1 row: none in the validation and test part",
+        "2 classes have too few rows to be in every part: 'few' (2 rows), 'rare' (1 row); "
+        "none in the validation or test part",
     )
 
 

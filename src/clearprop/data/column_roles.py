@@ -22,15 +22,17 @@ from clearprop.data.columns import (
     number_text,
     quantity,
 )
-from clearprop.data.kinds.choice import AS_THEY_ARE, TARGET_KINDS, TIMES, ColumnChoice, levels_in, word_without_place
 from clearprop.data.kinds.lists import SIGNS, list_sign
 from clearprop.data.kinds.times import LONGEST_TIME, as_time, require_one_order, time_evidence
+from clearprop.data.readers.reading import AS_THEY_ARE, TARGET_KINDS, TIMES, ColumnChoice, levels_in, word_without_place
 from clearprop.errors import DataError, nearest, unknown_name
 
 Task = Literal["classification", "regression"]
 
 MOST_CLASSES = 20
 """Whole numbers with more distinct values than this are taken for a quantity, not for classes."""
+FEW_CLASSES = 10
+"""With more classes that are whole numbers it is told that they may be counts."""
 ROWS_PER_CLASS = 3
 """Whole numbers are taken for classes only with at least this many rows per distinct value."""
 FEW_VALUES = 20
@@ -211,7 +213,9 @@ def decide_task(facts: ColumnFacts, asked: str, source: str) -> tuple[Task, str]
         distinct = MOST_TEXTS + 1 if facts.distinct is None else facts.distinct
     check_target(facts, task, distinct, source)
     number = f"more than {MOST_TEXTS:,}" if facts.distinct is None else f"{distinct}"
-    return task, f"{task}{how}: the target {facts.name!r} holds {number} different {values}"
+    counts = asked == "auto" and task == "classification" and facts.kind == "number" and distinct > FEW_CLASSES
+    hint = " (--task regression, if they count something)" if counts else ""
+    return task, f"{task}{how}: the target {facts.name!r} holds {number} different {values}{hint}"
 
 
 def check_target(facts: ColumnFacts, task: Task, distinct: int, source: str) -> None:

@@ -26,7 +26,7 @@ class Column:
     `shared` marks one quantity measured at many places, as pixels are: such columns share mean and deviation.
     `spelling` is how numbers and truth values were written, where that is known: of a target, whose classes keep it.
     `use` is what else is known of the use of its values: the order of day and month in times, and of texts that are no
-    levels what they are (see `kinds.choice`).
+    levels what they are (see `readers.reading`).
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,13 @@ from clearprop.data.kinds.time_encoding import TimeEncoding, fit_time
 from clearprop.data.kinds.word_encodings import WordEncoding, fit_words
 from clearprop.data.statistics import Numbers, summarise
 from clearprop.errors import DataError
+
+MISSING_NUMBERS = (99.0, 999.0, 9999.0, 99999.0)
+"""Numbers that people write, with either sign, where a value is missing."""
+_CODE = re.compile(r"(?:.*[_\s.-])?(?:zip|zip[_ -]?code|plz|postcode|postal[_ -]?code|code)", re.IGNORECASE)
+"""Names of columns whose numbers are codes, as a rule."""
+FAR = 5
+"""Such a number is told if it lies so many times further from the median than the other end of the values."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +100,22 @@ class NumberEncoding:
     @property
     def note(self) -> str:
         """What a reader should know besides."""
+        word = self._missing_word
+        told = f"{word} may stand for a missing value (--missing {word})" if word else ""
+        if self.kind == "number" and _CODE.fullmatch(self.name):
+            told = f"if these are codes: --kind {self.name}=category"
         if not self.missing:
-            return "constant in the training part" if self.low == self.high and not self.shared else ""
+            return told or ("constant in the training part" if self.low == self.high and not self.shared else "")
         fill = ("true" if self.fill else "false") if self.kind == "boolean" else f"{self.fill:.4g}"
-        return f"missing: {fill}" + (", and marked" if self.indicator else "")
+        return f"missing: {fill}" + (", and marked" if self.indicator else "") + (f"; {told}" if told else "")
+
+    @property
+    def _missing_word(self) -> str:
+        """A number such as 999 that lies far from all others, as text; empty if there is none."""
+        below, above = self.fill - self.low, self.high - self.fill
+        if self.high in MISSING_NUMBERS and above > FAR * below:
+            return number_text(self.high)
+        return number_text(self.low) if -self.low in MISSING_NUMBERS and below > FAR * above else ""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A part of the data, in memory or on disk: how many rows and batches it has, and its hash."""
+"""A part of the data, in memory or on disk: its rows, batches and hash, and what looks wrong about it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.columns import name_list, quantity
 from clearprop.data.streaming.disk_rows import DiskRows
 
 Pair: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
@@ -16,6 +17,14 @@ Pair: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
 Part: TypeAlias = Pair | DiskRows
 """A part of the data: arrays x and y, or rows on disk."""
 _ROWS_HASHED = 4096
+LEAST_ROWS = 30
+"""With fewer rows chance alone makes a column look suspicious."""
+MOST_ROWS = 20_000
+"""So many rows are looked at, the first ones."""
+NEARLY_ONE = 0.9999
+"""A column whose correlation with the target is at least so large tells nearly all of it."""
+_SHARED = 0.01
+"""The share of the rows of a part that may stand in the training part, too, without being told."""
 
 
 def batches_in(part: Part, size: int) -> int:
@@ -65,3 +74,78 @@ def digest(parts: Sequence[Part]) -> str:
         for piece in [array] if isinstance(array, np.ndarray) else array.pieces(_ROWS_HASHED):
             total.update(np.ascontiguousarray(piece).data)
     return total.hexdigest()
+
+
+# ------------------------------------------------------------------------------- what is told and not acted on
+def suspicions(columns: Sequence[str], train: Pair, others: dict[str, Pair]) -> list[str]:
+    """Sentences about features of the training part, `columns` says of which column each is, and about shared rows.
+
+    >>> y = np.arange(40.0)[:, None]
+    >>> suspicions(["a"], (y.astype(np.float32), y), {})
+    ["column 'a' tells the target by itself (--drop leaves it out, if it is not known beforehand)"]
+    """
+    x, y = train[0][:MOST_ROWS], train[1][:MOST_ROWS]
+    if len(x) < LEAST_ROWS:
+        return []
+    groups = {name: np.flatnonzero([c == name for c in columns]) for name in dict.fromkeys(columns)}
+    return [*_doubles(groups, x), *_tell_tales(groups, x, y), *_shared_rows((x, y), others)]
+
+
+def _doubles(groups: dict[str, NDArray[np.intp]], x: NDArray[np.float32]) -> list[str]:
+    """Columns that hold the same as another one."""
+    seen: dict[bytes, str] = {}
+    notes = []
+    for name, features in groups.items():
+        known = seen.setdefault(np.ascontiguousarray(x[:, features]).tobytes(), name)
+        if known != name:
+            notes.append(f"columns {known!r} and {name!r} hold the same")
+    return notes
+
+
+def _tell_tales(groups: dict[str, NDArray[np.intp]], x: NDArray[np.float32], y: NDArray[np.generic]) -> list[str]:
+    classes = y.ndim == 1
+    tells = _separates if classes else _follows
+    found = [name for name, features in groups.items() if tells(x[:, features], y)]
+    if not found:
+        return []
+    hint = "(--drop leaves it out, if it is not known beforehand)"
+    one = f"column {found[0]!r} tells the target by itself {hint}"
+    many = f"each of the columns {name_list(found)} tells the target by itself {hint.replace('it', 'them', 1)}"
+    return [one if len(found) == 1 else many]
+
+
+def _follows(x: NDArray[np.float32], y: NDArray[np.generic]) -> bool:
+    """Whether the first feature of a column is the target but for unit and zero."""
+    a, b = x[:, 0].astype(np.float64), y[:, 0].astype(np.float64)
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return size > 0 and abs(float((a * b).sum())) >= NEARLY_ONE * size
+
+
+def _separates(x: NDArray[np.float32], labels: NDArray[np.generic]) -> bool:
+    """Whether the classes are intervals of a single number, or each value of few has one class."""
+    classes = len(np.unique(labels))
+    if x.shape[1] == 1:
+        order = np.lexsort((labels, x[:, 0]))
+        ordered, values = labels[order], x[order, 0]
+        changes = np.flatnonzero(ordered[1:] != ordered[:-1])
+        return len(changes) == classes - 1 and bool((values[changes] < values[changes + 1]).all())
+    values, codes = np.unique(x, axis=0, return_inverse=True)
+    pairs = np.unique(np.stack([codes.ravel(), labels.astype(np.intp)]), axis=1)
+    return len(values) * 5 <= len(x) and pairs.shape[1] == len(values)
+
+
+def _shared_rows(train: Pair, others: dict[str, Pair]) -> list[str]:
+    """How many rows of other parts stand in the training part, too."""
+    known = set(_row_bytes(train))
+    notes = []
+    for part, (x, y) in others.items():
+        shared = sum(row in known for row in _row_bytes((x[:MOST_ROWS], y[:MOST_ROWS])))
+        if shared > max(1, _SHARED * min(len(x), MOST_ROWS)):
+            notes.append(f"{quantity(shared, 'row')} of the {part} part stand in the training part, too")
+    return notes
+
+
+def _row_bytes(pair: Pair) -> list[bytes]:
+    x, y = pair
+    return [row.tobytes() + label.tobytes() for row, label in zip(np.ascontiguousarray(x), y, strict=True)]

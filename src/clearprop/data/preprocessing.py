@@ -21,9 +21,8 @@ from clearprop.data.encodings import (
     fit_target,
     shared_scale,
 )
-from clearprop.data.kinds.choice import ColumnChoice
 from clearprop.data.preprocessing_json import preprocessing_from_json, preprocessing_to_json
-from clearprop.data.readers.reading import Reading
+from clearprop.data.readers.reading import ColumnChoice, Reading
 from clearprop.data.readers.sources import read
 from clearprop.data.table import Table
 from clearprop.errors import ArgumentError, DataError

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import RowNumbers, as_category, quantity
+from clearprop.data.columns import RowNumbers, as_category, name_list, quantity
 from clearprop.data.table import Table
 from clearprop.errors import ArgumentError, DataError
 
@@ -185,11 +185,14 @@ def _small_classes(table: Table, codes: RowNumbers, parts: dict[str, RowNumbers]
 
 
 def small_classes(names: list[str], counts: RowNumbers, parts: dict[str, RowNumbers]) -> tuple[str, ...]:
-    """A note for each class that is too small to be in every part; `parts` are the rows of each class in each."""
-    notes = []
-    for c, name in enumerate(names):
-        absent = [part for part, held in parts.items() if not held[c]]
-        if absent:
-            few = quantity(int(counts[c]), "row")
-            notes.append(f"class {name!r} has only {few}: none in the {' and '.join(absent)} part")
-    return tuple(notes)
+    """A note on the classes that are too small to be in every part; `parts` are the rows of each class in each."""
+    lacking = {c: [part for part, held in parts.items() if not held[c]] for c in range(len(names))}
+    small = {c: absent for c, absent in lacking.items() if absent}
+    if len(small) > 1:
+        told = name_list([f"{names[c]!r} ({quantity(int(counts[c]), 'row')})" for c in small], 6)
+        places = " or ".join(part for part in parts if any(part in absent for absent in small.values()))
+        return (f"{len(small)} classes have too few rows to be in every part: {told}; none in the {places} part",)
+    return tuple(
+        f"class {names[c]!r} has only {quantity(int(counts[c]), 'row')}: none in the {' and '.join(absent)} part"
+        for c, absent in small.items()
+    )

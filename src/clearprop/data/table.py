@@ -22,8 +22,7 @@ from clearprop.data.column_roles import (
     used_column,
 )
 from clearprop.data.columns import Column, Frame, Locator, RowNumbers, as_number, quantity, with_one_spelling
-from clearprop.data.kinds.choice import ColumnChoice
-from clearprop.data.readers.reading import AS_SHOWN, Reading
+from clearprop.data.readers.reading import AS_SHOWN, ColumnChoice, Reading
 from clearprop.data.readers.sources import read
 from clearprop.errors import DataError
 

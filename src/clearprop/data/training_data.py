@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.array_checks import plain_array, require_one_index
-from clearprop.data.parts import Pair, Part, digest, rows_in
+from clearprop.data.parts import Pair, Part, digest, rows_in, suspicions
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.record import DataRecord
@@ -161,18 +161,24 @@ def from_source(
     """
     if memory is not None and needs_streaming(source, memory, reading.encoding):
         found = stream_table(Path(source), str(source), target, task, validation, test, seed, memory, watch, reading)
-        told = _inferred_record(found.preprocessing, found.notes)
+        block = found.train.read(0, *found.train.buffers())
+        doubts = suspicions(found.preprocessing.feature_columns, block, {})
+        told = _inferred_record(found.preprocessing, (*found.notes, *doubts))
         return Prepared(found.train, found.validation, found.test, found.preprocessing, found.source, told)
     table = load_table(source, target, task, reading)
     parts = split_table(table, validation, test, seed)
     fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing)
+    train = fitted.transform(parts.train)
+    held = {"validation": parts.validation, "test": parts.test}
+    others = {name: fitted.transform(part) for name, part in held.items() if part is not None}
+    doubts = [] if table.is_array else suspicions(fitted.feature_columns, train, others)
     return Prepared(
-        train=fitted.transform(parts.train),
-        validation=None if parts.validation is None else fitted.transform(parts.validation),
-        test=None if parts.test is None else fitted.transform(parts.test),
+        train=train,
+        validation=others.get("validation"),
+        test=others.get("test"),
         preprocessing=fitted,
         source=table.source,
-        told=_inferred_record(fitted, (table.target_note, table.task_note, *table.notes, *parts.notes)),
+        told=_inferred_record(fitted, (table.target_note, table.task_note, *table.notes, *parts.notes, *doubts)),
     )
 
 

@@ -1,1 +1,1 @@
-"""Kinds of column beyond numbers and levels: times, lists, ordered words, text; and what a user says of columns."""
+"""Kinds of column beyond numbers and levels: times, lists, ordered words, text."""

@@ -35,8 +35,8 @@ from clearprop.data.columns import (
     text_among_numbers,
 )
 from clearprop.data.encodings import ordered_classes
-from clearprop.data.kinds.choice import AS_THEY_ARE, TIMES, ColumnChoice, levels_in, word_without_place
 from clearprop.data.kinds.times import ORDERS, TimeEvidence, no_time, require_one_order, seconds_of, time_evidence
+from clearprop.data.readers.reading import AS_THEY_ARE, TIMES, ColumnChoice, levels_in, word_without_place
 from clearprop.data.streaming.blocks import UnchangingFile, Values, texts_in
 from clearprop.data.streaming.memory import Budget
 from clearprop.data.streaming.text_counts import TextLimit, Texts
