@@ -229,7 +229,7 @@ def test_mistakes(case):
 
 # ------------------------------------------------------------------------------------------------ executors
 @cl.primitive("elementwise", numpy="np.sinc({x})", d_x=lambda g, x: g)
-def sinc(x, /):
+def wavelet(x, /):
     """sin(πx)/(πx)."""
 
 
@@ -238,7 +238,7 @@ def rolled(x, /):
     """The entries moved on by one."""
 
 
-for _name in ("sinc", "rolled"):
+for _name in ("wavelet", "rolled"):
     del REGISTRY[_name]
 
 
@@ -249,7 +249,7 @@ def unsaid(monkeypatch):
 
 @pytest.mark.parametrize(
     ("leaf", "reason"),
-    [(sinc, "sinc is spelled with np.sinc, which kernels do not know"), (rolled, "rolled has no native form")],
+    [(wavelet, "wavelet is spelled with np.sinc, which kernels do not know"), (rolled, "rolled has no native form")],
 )
 def test_a_leaf_without_native_form_runs_on_numpy_and_says_so_once(leaf, reason, unsaid):
     def filtered(x):
@@ -260,7 +260,7 @@ def test_a_leaf_without_native_form_runs_on_numpy_and_says_so_once(leaf, reason,
         got = compiled(X)
     assert [str(w.message) for w in said] == [f"filtered runs on the NumPy executor: {reason}"]
     assert said[0].filename == __file__
-    want = np.exp(np.sinc(X) if leaf is sinc else np.roll(X, 1))
+    want = np.exp(np.sinc(X) if leaf is wavelet else np.roll(X, 1))
     np.testing.assert_allclose(np.asarray(got), want, rtol=1e-15)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

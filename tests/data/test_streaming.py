@@ -72,7 +72,8 @@ def test_rows_without_a_target_and_blank_lines(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("\ufeffv,kind\n" + "\n".join(lines) + "\n", encoding="utf-8")
     known, found = from_source(path, None, "auto", 0.2, 0.1, 0), stream(path, val=0.2, test=0.1)
-    assert found.notes[:-1] == tuple(known.told["notes"])
+    whole = [note for note in known.told["notes"] if "stand in the training part" not in note]  # asks for all rows
+    assert found.notes[:-1] == tuple(whole)
     assert "2 blank lines skipped" in found.notes
     np.testing.assert_array_equal(arrays(found.train)[0], known.train[0])
 

@@ -22,7 +22,8 @@ NUMBERS = ([[1.0, 2.0]], [[0.5, 0.0]])
 RIGHT = {
     "nn.Activation": ("relu",), "nn.Function": (cl.tanh,), "nn.suited_to": ("relu",), "nn.apply": (MODEL, X),
     "nn.is_training": (), "nn.parameter": (), "nn.state": (), "nn.static": (), "nn.Dense": (3, 2), "nn.Dropout": (0.1,),
-    "nn.Sequential": (nn.Dense(3, 2), "relu"), "nn.BatchNorm": (3,), "nn.LayerNorm": (3,), "nn.mlp": ([3, 4, 2],),
+    "nn.Sequential": (nn.Dense(3, 2), "relu"),
+    "nn.PiecewiseLinear": (3, {0: [0.0, 1.0]}), "nn.quantile_edges": (X, 2), "nn.BatchNorm": (3,), "nn.LayerNorm": (3,), "nn.mlp": ([3, 4, 2],),
     "nn.mse": NUMBERS, "nn.mae": NUMBERS, "nn.huber": NUMBERS, "nn.cross_entropy": ([[1.0, 2.0]], [1]),
     "nn.binary_cross_entropy": ([[1.0, 2.0]], [[1.0, 0.0]]), "nn.loss_named": ("mse",), "nn.least_rows": (MODEL,),
     "nn.parameter_count": (MODEL,), "nn.summary": (MODEL,),

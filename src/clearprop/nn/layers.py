@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.arrays.tensor import Tensor, asarray
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, checked_call, user_line
 from clearprop.nn.activations import as_layer
 from clearprop.nn.argument_checks import (
     require_dtype,
@@ -25,7 +25,7 @@ from clearprop.nn.fields import parameter, state, static
 from clearprop.nn.initialisers import as_key, initialiser
 from clearprop.nn.module import Module
 from clearprop.program.tracing import shape_of
-from clearprop.program.values import name_variable
+from clearprop.program.values import name_variable, raw
 from clearprop.rules import random
 from clearprop.rules.elementwise import clip, sqrt, where
 from clearprop.rules.indexing import take
@@ -172,6 +172,14 @@ class PiecewiseLinear(Module):
 
     def __init__(self, features: int, edges: Mapping[int, Sequence[float]], *, dtype: Any = np.float32) -> None:
         features, dtype = require_size("PiecewiseLinear", "features", features), require_dtype("PiecewiseLinear", dtype)
+        if not isinstance(edges, Mapping):
+            raise ArgumentError(
+                "PiecewiseLinear takes edges by column",
+                expected="a mapping from a column to its edges in ascending order",
+                got=f"edges = {edges!r}",
+                where=user_line(),
+                try_="cl.nn.quantile_edges(x, 16)",
+            )
         ends = {column: _ascending(column, features, given) for column, given in sorted(edges.items())}
         columns = tuple(column for column, given in ends.items() for _ in given[1:])
         low = np.array([low for given in ends.values() for low in given[:-1]], dtype)
@@ -211,6 +219,7 @@ def _ascending(column: int, features: int, edges: Sequence[float]) -> list[float
     return values
 
 
+@checked_call
 def quantile_edges(x: Any, pieces: int, columns: Sequence[int] | None = None) -> dict[int, list[float]]:
     """Edges at the quantiles 0, 1/pieces, …, 1 of every column that has more than two values.
 
@@ -220,21 +229,47 @@ def quantile_edges(x: Any, pieces: int, columns: Sequence[int] | None = None) ->
     pieces   how many a column has at most
     columns  those to cut; None: all
 
+    Raises ArgumentError for what is no table of real numbers, or a column that it does not have.
+
     >>> import numpy as np
     >>> import clearprop as cl
     >>> cl.nn.quantile_edges(np.array([[0.0, 0.0], [1.0, 1.0], [3.0, 0.0]]), 2)
     {0: [0.0, 1.0, 3.0]}
     """
-    table: NDArray[Any] = np.asarray(x)
-    require_size("quantile_edges", "pieces", pieces)
-    places = np.linspace(0.0, 1.0, pieces + 1)
-    chosen = range(table.shape[1]) if columns is None else columns
+    table = _table(x)
+    places = np.linspace(0.0, 1.0, require_size("quantile_edges", "pieces", pieces) + 1)
+    chosen = range(table.shape[1]) if columns is None else _columns_of(table, columns)
     edges = {
         column: np.unique(np.quantile(table[:, column], places).astype(table.dtype)).tolist()
         for column in chosen
         if len(np.unique(table[:, column])) > 2
     }
     return {column: ends for column, ends in edges.items() if len(ends) > 1}
+
+
+def _table(x: Any) -> NDArray[Any]:
+    table: NDArray[Any] = np.asarray(raw(x))
+    if table.ndim != 2 or table.dtype.kind not in "buif":
+        raise ArgumentError(
+            "quantile_edges takes a table of numbers",
+            expected="x of shape (rows, features), of real numbers",
+            got=f"an array of shape {table.shape} and dtype {table.dtype}",
+            where=user_line(),
+        )
+    return table.astype(np.uint8) if table.dtype == bool else table
+
+
+def _columns_of(table: NDArray[Any], columns: Sequence[int]) -> Sequence[int]:
+    listed = isinstance(columns, (list, tuple, range))
+    if not listed or not all(isinstance(c, (int, np.integer)) and 0 <= c < table.shape[1] for c in columns):
+        raise ArgumentError(
+            "quantile_edges cannot cut these columns",
+            expected=f"a list of whole numbers from 0 to {table.shape[1] - 1}",
+            got=f"columns = {columns!r}",
+            where=user_line(),
+            try_="columns=None, for all of them",
+        )
+    return columns
 
 
 class Sequential(Module):

@@ -140,7 +140,17 @@ def chosen_among(metrics: Sequence[Any], metric: str) -> Sequence[Any]:
 
     >>> chosen_among(("accuracy",), "auc"), chosen_among(("accuracy",), "loss")
     (('accuracy', 'auc'), ('accuracy',))
+
+    Raises ArgumentError where it is no name.
     """
+    if not isinstance(metric, str):
+        raise ArgumentError(
+            "fit cannot choose the best epoch by this metric",
+            expected="the name of a metric, or 'loss'",
+            got=f"metric = {metric!r}",
+            where=user_line(),
+            try_="metric='loss'; functions belong to metrics=",
+        )
     among = metric == "loss" or any(metric in (m, getattr(m, "__name__", None)) for m in metrics)
     return metrics if among else (*metrics, metric)
 
@@ -221,7 +231,7 @@ def _metric(metric: Any) -> Measure:
         return metric
     if callable(metric):
         return Measure(_name(metric), metric)
-    if metric not in METRICS:
+    if not isinstance(metric, str) or metric not in METRICS:
         raise unknown_name("metric", str(metric), METRICS, where=user_line())
     return METRICS[metric]
 
