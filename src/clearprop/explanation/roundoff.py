@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays import Tensor
+from clearprop.autodiff.reverse import undo_broadcasting
 from clearprop.autodiff.tape import Slice
 from clearprop.explanation.chain_rule import Bundle, Graph
 from clearprop.explanation.jacobians import Array, Elementwise, LocalJacobian, shape_of, wide
@@ -50,7 +51,8 @@ def pullback_error(local: LocalJacobian, g: Array, y: Any, xs: Sequence[Any]) ->
     leaves = [_leaf(v) for v in (g, y, *xs)]
 
     def pull() -> Any:
-        return local.primitive.pullback(local.k, leaves[0], leaves[1], leaves[2:], params)
+        found = local.primitive.pullback(local.k, leaves[0], leaves[1], leaves[2:], params)
+        return found if isinstance(local, Elementwise) else undo_broadcasting(found, xs[local.k])
 
     return running_error(pull, {v: np.zeros(shape_of(raw(v))) for v in leaves if isinstance(v, Tensor)})
 
@@ -114,6 +116,25 @@ def _pushed_error(primitive: Operation, k: int, error: Array, app: Application) 
         addends = np.size(xs[0]) / max(1, np.size(app.outputs))
         widened = error + (addends * np.abs(xs[0]) if primitive.facts.reduction == "sum" else 0.0)
         return np.asarray(primitive.pushforward([widened], app.outputs, xs, params))
+    if primitive.kind == "general" and not primitive.facts.product:
+        return _pushed_by_entries(primitive, k, error, app)
     sizes = [np.abs(x) if j != k and is_floating(type_of(x).dtype) else x for j, x in enumerate(xs)]
     sizes[k] = error
     return np.asarray(primitive(*sizes, **params))
+
+
+def _pushed_by_entries(primitive: Operation, k: int, error: Array, app: Application) -> Array:
+    """|∂out/∂operand| · error for what is linear in no operand, as an inverse: entry by entry, since signs cancel.
+
+    What LAPACK returns is right for an operand that differs by n units in the last place (backward stability, Higham
+    2002, "Accuracy and Stability of Numerical Algorithms"), which adds to the error.
+    """
+    operand = wide(app.raw[k])
+    widened = np.broadcast_to(error + np.shape(operand)[-1] * np.abs(operand), np.shape(operand))
+    total = np.zeros(shape_of(app.outputs))
+    for at in np.ndindex(np.shape(operand)):
+        dots: list[Array | None] = [None] * len(app.raw)
+        dots[k] = np.zeros(np.shape(operand))
+        dots[k][at] = widened[at]  # type: ignore[index]
+        total = total + np.abs(np.asarray(primitive.pushforward(dots, app.outputs, app.raw, app.params)))
+    return total
