@@ -137,3 +137,19 @@ def test_the_printed_source_of_a_special_function_stands_alone():
     want = np.sum(scipy.special.gammaln(x) + scipy.special.erfc(x))
     assert f(x).item() == pytest.approx(want, rel=1e-15)
     assert "from scipy import special" in f.source("numpy")
+
+
+@pytest.mark.parametrize(
+    ("function", "at", "slope"),
+    [
+        (lambda x: cl.gammainc(1.0, x), 0.0, 1.0),
+        (lambda x: cl.gammaincc(1.0, x), 0.0, -1.0),
+        (lambda x: cl.gammainc(2.0, x), 0.0, 0.0),
+        (lambda x: cl.gammainc(0.5, x), 0.0, np.inf),
+        (lambda x: cl.betainc(1.0, 2.0, x), 0.0, 2.0),
+        (lambda x: cl.betainc(2.0, 1.0, x), 1.0, 2.0),
+    ],
+)
+def test_slopes_at_the_ends_of_a_domain(function, at, slope):
+    """A density at the end of its support: 0 · log 0 is 0 there."""
+    assert float(cl.grad(function)(at)) == pytest.approx(slope, rel=1e-12)

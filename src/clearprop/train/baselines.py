@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from clearprop import nn, optim
 from clearprop.data.parts import sample_rows
 from clearprop.data.training_data import Prepared
-from clearprop.errors import ClearpropError
 from clearprop.train.metrics import Measure, evaluate_part
 from clearprop.train.scores import labels_of
 
@@ -73,14 +72,11 @@ def _ridge_regression(x: NDArray[Any], y: NDArray[Any]) -> nn.Dense:
 
 
 def _softmax_regression(x: NDArray[Any], y: NDArray[Any], start: nn.Dense) -> nn.Dense:
-    """The minimum of Σ cross-entropy + ½λ‖w‖² by a quasi-Newton method; the start where it finds none."""
+    """The minimum of Σ cross-entropy + ½λ‖w‖² by a quasi-Newton method."""
     penalty = nn.Penalty(l2=0.5 * _RIDGE / len(x))
 
     def objective(model: Any) -> Any:
         return nn.cross_entropy(model(x), y) + penalty(model)
 
-    try:
-        found: nn.Dense = optim.minimize(objective, start, tolerance=1e-3, steps=_STEPS, executor="eager").x
-        return found
-    except ClearpropError:
-        return start
+    found: nn.Dense = optim.minimize(objective, start, tolerance=1e-3, steps=_STEPS, executor="eager").x
+    return found

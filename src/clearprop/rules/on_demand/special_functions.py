@@ -12,7 +12,8 @@ import numpy as np
 
 from clearprop.primitives import HELPERS, composite, primitive
 from clearprop.program.types import Value
-from clearprop.rules.elementwise import as_floating, equal, exp, log, log1p, sign, square, where
+from clearprop.rules.elementwise import as_floating, equal, exp, log, sign, square, where
+from clearprop.rules.on_demand.floating import xlog1py, xlogy
 
 
 def _scipy_special(name: str, *values: Any) -> Any:
@@ -122,7 +123,7 @@ def polygamma(x: Value, /, *, order: int = 1) -> Any:
     numpy='scipy_special("gammainc", {a}, {x})',
     tex=r"P({a}, {x})",
     dtype="float",
-    d_x=lambda g, a, x: g * exp((a - 1) * log(x) - x - lgamma(a)),
+    d_x=lambda g, a, x: g * exp(xlogy(a - 1, x) - x - lgamma(a)),
 )
 def gammainc(a: Value, x: Value, /) -> Any:
     """Regularised lower incomplete gamma function P(a, x) (DLMF 8.2.4); it has a derivative with respect to x alone.
@@ -141,7 +142,7 @@ def gammainc(a: Value, x: Value, /) -> Any:
     numpy='scipy_special("gammaincc", {a}, {x})',
     tex=r"Q({a}, {x})",
     dtype="float",
-    d_x=lambda g, a, x: -g * exp((a - 1) * log(x) - x - lgamma(a)),
+    d_x=lambda g, a, x: -g * exp(xlogy(a - 1, x) - x - lgamma(a)),
 )
 def gammaincc(a: Value, x: Value, /) -> Any:
     """Regularised upper incomplete gamma function 1 − P(a, x) (DLMF 8.2.4); differentiable with respect to x alone.
@@ -160,7 +161,7 @@ def gammaincc(a: Value, x: Value, /) -> Any:
     numpy='scipy_special("betainc", {a}, {b}, {x})',
     tex="I_{{{x}}}({a}, {b})",
     dtype="float",
-    d_x=lambda g, a, b, x: g * exp((a - 1) * log(x) + (b - 1) * log1p(-x) - betaln(a, b)),
+    d_x=lambda g, a, b, x: g * exp(xlogy(a - 1, x) + xlog1py(b - 1, -x) - betaln(a, b)),
 )
 def betainc(a: Value, b: Value, x: Value, /) -> Any:
     """Regularised incomplete beta function Iₓ(a, b) (DLMF 8.17.2); it has a derivative with respect to x alone.
