@@ -10,14 +10,16 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 
-from clearprop.autodiff.trees import flatten, paths, unflatten
+from clearprop.autodiff.trees import Structure, flatten, paths, unflatten
 from clearprop.compiler.binding import SHARES, SPLIT_ELEMENTS, Binding, KernelCall
 from clearprop.compiler.executable import Executable
+from clearprop.compiler.executor_choice import native_obstacle
 from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.lowering import lower
 from clearprop.compiler.memory_plan import make_plan
@@ -26,6 +28,7 @@ from clearprop.compiler.native.row_order import FEW, native_permutation
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.errors import DTypeError, ShapeError, user_line
 from clearprop.program.ir import Var
+from clearprop.program.process_lock import process_lock
 from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import Node, raw
@@ -38,8 +41,8 @@ class _Traced:
     """The program of a step, for all sizes of batch or, where the step looks at the size, for one."""
 
     def __init__(self, loop: NativeLoop, f: Callable[..., Any], size: int) -> None:
-        self.loop, self.scope = loop, Scope()
-        n = len(loop.arrays)
+        self.scope = Scope()
+        self.carried = n = len(loop.arrays)
         batch = 1 if size == 1 else self.scope.new(size)
         types = [self._type(a.shape, a.dtype) for a in loop.arrays]
         types += [Type((batch, *self._type(d.shape[1:], d.dtype).shape), d.dtype) for d in loop.data]
@@ -58,13 +61,25 @@ class _Traced:
         structure, self.scalars = found[0]
         if structure != loop.structure:
             raise ValueError("the loop's function must return a carry of the same structure")
-        for name, before, after in zip(loop.names, types[:n], self.program.outputs[:n], strict=True):
-            _require_same_type(name, before, type_of(after))
-        for path, value in zip(
-            paths(unflatten(self.scalars, self.program.outputs[n:])), self.program.outputs[n:], strict=True
-        ):
-            _require_number(path, type_of(value))
+        _require_fitting_outputs(loop.names, types, self.program.outputs, self.scalars)
         self.lowered = lower(self.program)
+        self._find_hidden(loop)
+
+    def _find_hidden(self, loop: NativeLoop) -> None:
+        """The arrays that the step uses besides its arguments, and which of them a loop is given anew each time."""
+        captured = [raw(c) for c in self.lowered.captured]
+        self.places = [next((i for i, g in enumerate(loop.given) if g is c), None) for c in captured]
+        self.own = [np.asarray(c, order="C") for i, c in zip(self.places, captured, strict=True) if i is None]
+
+    @property
+    def shared(self) -> bool:
+        """Whether the program holds no array but those that every loop is given anew."""
+        return not self.own
+
+    def hidden_of(self, loop: NativeLoop) -> list[np.ndarray[Any, Any]]:
+        """The arrays that the step uses besides its arguments."""
+        own = iter(self.own)
+        return [next(own) if i is None else np.asarray(loop.given[i], order="C") for i in self.places]
 
     def _type(self, shape: Sequence[int], dtype: Any) -> Type:
         return Type(tuple(1 if n == 1 else self.scope.new(n) for n in shape), dtype)
@@ -72,12 +87,17 @@ class _Traced:
     @functools.cached_property
     def plan(self) -> Any:
         """The plan; every carried value may be updated in place."""
-        return make_plan(self.lowered, {i: i for i in range(len(self.loop.arrays))})
+        return make_plan(self.lowered, {i: i for i in range(self.carried)})
 
-    def environment(self, size: int) -> dict[Any, int]:
+    @functools.cached_property
+    def obstacle(self) -> str | None:
+        """Why the program has no native form; None if it has one."""
+        return native_obstacle(self.lowered)
+
+    def environment(self, loop: NativeLoop, size: int) -> dict[Any, int]:
         """Numbers for the sizes, for batches of `size` rows."""
-        shapes = [a.shape for a in self.loop.arrays] + [(size, *d.shape[1:]) for d in self.loop.data]
-        shapes += [np.shape(raw(c)) for c in self.lowered.captured]
+        shapes = [a.shape for a in loop.arrays] + [(size, *d.shape[1:]) for d in loop.data]
+        shapes += [h.shape for h in self.hidden_of(loop)]
         pairs = zip(self.lowered.inputs, shapes, strict=True)
         return self.scope.bind((dim, n) for var, shape in pairs for dim, n in zip(var.shape, shape, strict=True))
 
@@ -87,6 +107,10 @@ class NativeLoop:
 
     The carry (model, optimizer state, counters) is copied once and then lives in the loop's own arrays.  Data that are
     `trusted` were looked at as a whole before: the steps do not check their labels again.
+
+    `known_as` is equal for functions that compute the same (None: for no other); their programs are then traced,
+    lowered and planned once in a process.  `given` are arrays that the function uses besides its arguments, and that
+    may be others each time.
     """
 
     def __init__(
@@ -97,28 +121,38 @@ class NativeLoop:
         threads: int | None = None,
         *,
         trusted: bool = False,
+        known_as: Hashable = None,
+        given: Sequence[np.ndarray[Any, Any]] = (),
     ) -> None:
-        self.f, self.trusted = f, trusted
+        self.f, self.trusted, self.given = f, trusted, given
         self.data = [np.asarray(raw(d), order="C") for d in data]
         flat, self.structure = flatten(carry)
         self.names = paths(carry)
         self.arrays = [np.array(raw(v), order="C") for v in flat]
         self.threads = threads
-        self.traced = [_Traced(self, f, 2)]
+        self.traced = [] if known_as is None else _known_programs(self._key(known_as))
         self.bound: dict[int, _BoundLoop] = {}
+        first = self._for(2)
+        self.lowered, self.scalars, self.obstacle = first.lowered, first.scalars, first.obstacle
 
-    @property
-    def lowered(self) -> Any:
-        """The lowered program of a step."""
-        return self.traced[0].lowered
+    def _key(self, known_as: Hashable) -> Hashable:
+        """What programs are special to: the function, and dtypes and shapes but for the number of rows.
+
+        A program holds for other shapes too, but how it is planned may depend on those that it was traced with.
+        """
+        kinds = [(a.dtype.str, a.shape) for a in self.arrays] + [(d.dtype.str, d.shape[1:]) for d in self.data]
+        return known_as, self.structure, tuple(self.names), self.trusted, *kinds
 
     def _for(self, size: int) -> _Traced:
         """The program for batches of this size; a step that looks at the size has one for each."""
-        for traced in self.traced:
-            if traced.scope.holds(traced.environment(size)):
+        for traced in list(self.traced):
+            if traced.scope.holds(traced.environment(self, size)):
                 return traced
-        self.traced.append(_Traced(self, self.f, size))
-        return self.traced[-1]
+        new = _Traced(self, self.f, size)
+        if not new.shared:  # what others may find holds nothing of this loop
+            self.traced = list(self.traced)
+        self.traced.append(new)
+        return new
 
     @staticmethod
     def permutation(key: Any, n: int) -> np.ndarray[Any, Any]:
@@ -165,13 +199,40 @@ class NativeLoop:
             if until is not None and time.perf_counter() > until:
                 break
         return at, unflatten(
-            self.traced[0].scalars, [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+            self.scalars, [np.concatenate(parts) for parts in zip(*rows, strict=True)]
         ) if rows else None
 
     def _bound(self, size: int) -> _BoundLoop:
         if size not in self.bound:
             self.bound[size] = _BoundLoop(self, size)
         return self.bound[size]
+
+
+_PROGRAMS: OrderedDict[Hashable, list[_Traced]] = OrderedDict()
+_TURN = process_lock()
+KNOWN = 64
+"""Kinds of loops whose programs are kept."""
+
+
+def _known_programs(key: Hashable) -> list[_Traced]:
+    """The programs of loops of this kind so far; what is traced more is added by the loop."""
+    with _TURN:
+        known = _PROGRAMS.pop(key, [])
+        _PROGRAMS[key] = known  # the last that was asked for goes last
+        while len(_PROGRAMS) > KNOWN:
+            _PROGRAMS.popitem(last=False)
+        return known
+
+
+def _require_fitting_outputs(
+    names: Sequence[str], types: Sequence[Type], outputs: Sequence[Any], scalars: Structure
+) -> None:
+    """What a step returns fits where it is written: carried values over themselves, numbers in their places."""
+    n = len(names)
+    for name, before, after in zip(names, types[:n], outputs[:n], strict=True):
+        _require_same_type(name, before, type_of(after))
+    for path, value in zip(paths(unflatten(scalars, outputs[n:])), outputs[n:], strict=True):
+        _require_number(path, type_of(value))
 
 
 def _require_same_type(name: str, before: Type, after: Type) -> None:
@@ -210,9 +271,9 @@ class _BoundLoop:
         self.lowered, self.plan = self.traced.lowered, self.traced.plan
         n = len(loop.arrays)
         self.batches = [np.empty((size, *d.shape[1:]), d.dtype) for d in loop.data]
-        self.hidden = [np.asarray(raw(c), order="C") for c in self.lowered.captured]
+        self.hidden = self.traced.hidden_of(loop)
         self.scalars = [np.zeros(1, o.dtype if isinstance(o, Var) else type_of(o).dtype) for o in self.plan.outputs[n:]]
-        env = self.traced.environment(size)
+        env = self.traced.environment(loop, size)
         self.binding = Binding(self.plan, env, 1, SPECIAL)
         if self.binding.needs_two_threads(awake=True):
             self.binding = Binding(self.plan, env, SHARES, SPECIAL)

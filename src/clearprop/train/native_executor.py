@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.compiler import Compiled, ExecutorWarning, native_obstacle
+from clearprop.compiler import Compiled, ExecutorWarning
 from clearprop.errors import TraceError
 from clearprop.program.process_lock import process_lock
 from clearprop.program.values import Node, raw
@@ -21,7 +21,7 @@ from clearprop.rules import random
 from clearprop.runs.state import State
 from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, Feed
 from clearprop.train.executor import Executor, Pause, add_batch, eager_executor
-from clearprop.train.step import Step
+from clearprop.train.step import Step, identity_of
 
 PAUSE_SECONDS = 0.1
 """About how long the native loop runs between two looks at the clock."""
@@ -71,10 +71,10 @@ def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayF
         return (model, optimizer, number + 1), (loss, *metrics)
 
     carry = (state.model, state.optimizer, Node.tensor(np.array(state.step)))
-    loop = NativeLoop(body, carry, list(feed.buffers), trusted=True)
-    reason = native_obstacle(loop.lowered)
-    if reason is not None:
-        _say(f"training runs on the NumPy executor: {reason}")
+    known_as = identity_of((step, state.model)) if isinstance(step, Step) else None
+    loop = NativeLoop(body, carry, list(feed.buffers), trusted=True, known_as=known_as, given=(key,))
+    if loop.obstacle is not None:
+        _say(f"training runs on the NumPy executor: {loop.obstacle}")
         return None
     return loop
 

@@ -5,39 +5,54 @@ It is here and nowhere else: the eager executor calls it, a compiled one traces 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+import sys
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeAlias
 
 from clearprop import nn, optim
 from clearprop.autodiff.transforms import hvp, value_and_grad
+from clearprop.nn.fields import PARAMETER, STATE
 from clearprop.program.values import name_variable
 
 Loss: TypeAlias = Callable[[Any, Any], Any]
 """`loss(outputs, y)`: a scalar, the mean over the rows."""
-Step: TypeAlias = Callable[[Any, Any, Any, Any, Any], tuple[Any, Any, Any, tuple[Any, ...]]]
-"""`step(model, opt_state, x, y, rng) -> (model, opt_state, loss, metrics)`."""
 Objective: TypeAlias = Callable[[Any, Any, Any, Any], tuple[Any, tuple[Any, tuple[Any, ...], Any]]]
 """`objective(model, x, y, rng) -> (loss + penalty, (loss, metrics, model with new state))`."""
 NONE = nn.Penalty()
 """No penalty."""
 
 
-def make_step(loss: Loss, metrics: Sequence[Loss], optimizer: Any, penalty: nn.Penalty = NONE) -> Step:
+@dataclass(frozen=True, eq=False)
+class Step:
     """One step of training: forward, loss + penalty, backward, update.
 
-    It minimises L(f(x), y) + penalty(f).  The `loss` that it returns is L alone; the metrics are those of the same
-    batch, before the update.
+    `step(model, opt_state, x, y, rng) -> (model, opt_state, loss, metrics)` minimises L(f(x), y) + penalty(f).  The
+    `loss` that it returns is L alone; the metrics are those of the same batch, before the update.  Its fields are all
+    that it is made of, so that `identity_of` tells steps that compute something else apart.
     """
-    objective = make_objective(loss, metrics, penalty)
-    gradient = value_and_grad(objective, has_aux=True)
 
-    def step(model: Any, opt_state: Any, x: Any, y: Any, rng: Any) -> Any:
+    loss: Loss
+    metrics: tuple[Loss, ...]
+    optimizer: Any
+    penalty: nn.Penalty
+
+    def __call__(self, model: Any, opt_state: Any, x: Any, y: Any, rng: Any) -> Any:
+        """The model and the optimizer's state after a batch; its loss and metrics."""
+        objective = make_objective(self.loss, self.metrics, self.penalty)
+        gradient = value_and_grad(objective, has_aux=True)
         (total, (value, measured, trained)), grads = gradient(model, x, y, rng)
-        extra = supplies(optimizer, total, lambda m: objective(m, x, y, rng)[0], model, rng)
-        updates, opt_state = optimizer.update(grads, opt_state, model, **extra)
+        extra = supplies(self.optimizer, total, lambda m: objective(m, x, y, rng)[0], model, rng)
+        updates, opt_state = self.optimizer.update(grads, opt_state, model, **extra)
         return optim.apply_updates(trained, updates), opt_state, value, measured
 
-    return step
+
+def make_step(loss: Loss, metrics: Sequence[Loss], optimizer: Any, penalty: nn.Penalty = NONE) -> Step:
+    """The step that minimises a loss plus a penalty, and measures metrics."""
+    return Step(loss, tuple(metrics), optimizer, penalty)
 
 
 def supplies(optimizer: Any, value: Any, f: Callable[[Any], Any], model: Any, rng: Any) -> dict[str, Any]:
@@ -57,3 +72,62 @@ def make_objective(loss: Loss, metrics: Sequence[Loss] = (), penalty: nn.Penalty
         return total, (value, measured, trained)
 
     return objective
+
+
+# ------------------------------------------------------------------------------------------------------- identity
+class _OfTheUser(Exception):
+    """A part is no value of the library's own: what it computes may be something else the next time."""
+
+
+_PACKAGE = str(Path(nn.__file__).parents[1])
+_VALUES = (type(None), bool, int, float, complex, str, bytes)
+
+
+def identity_of(value: Any) -> Hashable:
+    """What is equal for two values only if they compute the same; None where a part was written by the user.
+
+    Everything that a value of the library holds counts, but not the numbers in the parameters of a module.  A
+    function of the user's is not looked into: it may use variables that change.
+
+    >>> from clearprop import optim
+    >>> rule = identity_of(optim.sgd(0.1))
+    >>> rule == identity_of(optim.sgd(0.1)), rule == identity_of(optim.sgd(0.2))
+    (True, False)
+    >>> identity_of(lambda outputs, y: outputs - y) is None
+    True
+    """
+    try:
+        return _identity(value)
+    except _OfTheUser:
+        return None
+
+
+def _identity(value: Any) -> Hashable:
+    kind: Any = type(value)
+    if kind in _VALUES:
+        return kind, repr(value)  # 1, 1.0 and True are equal, and so are 0.0 and -0.0, but they do not compute the same
+    if kind in (tuple, list):
+        return kind, *map(_identity, value)
+    if kind is dict:
+        return kind, *((_identity(k), _identity(v)) for k, v in value.items())
+    if kind is FunctionType and value.__code__.co_filename.startswith(_PACKAGE) and _stands_in_module(value):
+        return kind, value
+    if not kind.__module__.startswith("clearprop.") or not _stands_in_module(kind):
+        raise _OfTheUser
+    if isinstance(value, tuple):
+        return kind, *map(_identity, value)
+    if is_dataclass(value):
+        arrays = (PARAMETER, STATE) if isinstance(value, nn.Module) else ()
+        kinds = getattr(kind, "field_kinds", {})
+        return kind, *(
+            (f.name, _identity(getattr(value, f.name))) for f in fields(value) if kinds.get(f.name) not in arrays
+        )
+    raise _OfTheUser
+
+
+def _stands_in_module(named: Any) -> bool:
+    """Whether a function or class is what stands under its name, and no other that was made like it."""
+    module = sys.modules.get(named.__module__)
+    return (
+        functools.reduce(lambda found, name: getattr(found, name, None), named.__qualname__.split("."), module) is named
+    )
