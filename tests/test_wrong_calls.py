@@ -8,6 +8,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.arrays import functions
+from clearprop.rules import on_demand
 
 X = np.arange(6.0).reshape(2, 3)
 WRONG = [
@@ -19,8 +20,9 @@ WRONG = [
 OF_ARRAYS = [n for n in cl.__all__ if n in functions.__all__]
 OF_RANDOM = ["key", "fold_in", "split", "uniform", "normal", "bernoulli", "permutation"]
 OTHERS = ["check_grads", "compile", "fit", "load", "lr_range_test"]
-FUNCTIONS = {f"cl.{n}": getattr(cl, n) for n in OF_ARRAYS + OTHERS}
+FUNCTIONS = {f"cl.{n}": getattr(cl, n) for n in (*OF_ARRAYS, *on_demand.names(), *OTHERS)}
 FUNCTIONS |= {f"cl.random.{n}": getattr(cl.random, n) for n in OF_RANDOM}
+FUNCTIONS |= {f"cl.linalg.{n}": getattr(cl.linalg, n) for n in dir(cl.linalg)}
 
 
 def calls(function):

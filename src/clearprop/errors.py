@@ -254,6 +254,10 @@ def checked_call(function: Callable[_P, _R], name: str = "") -> Callable[_P, _R]
     return call
 
 
+_FORMS_OF_OTHERS = {("where", 1): "cl.nonzero(condition), for the indices at which it holds"}
+"""What is meant by a call that other libraries take, by the name and how many arguments there are."""
+
+
 def check_call(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Raise ArgumentError, which says what the function takes, if it does not take these arguments."""
     signature = inspect.signature(function)
@@ -264,7 +268,7 @@ def check_call(function: Callable[..., Any], name: str, args: tuple[Any, ...], k
         named = [q.name for q in known if q.kind is q.KEYWORD_ONLY]
         unknown = next((key for key in kwargs if key not in signature.parameters), "")
         close = nearest(unknown, signature.parameters)
-        remedy = f"{close!r}, the nearest name" if close else ""
+        remedy = f"{close!r}, the nearest name" if close else _FORMS_OF_OTHERS.get((name, len(args) + len(kwargs)), "")
         plain = inspect.Signature([q.replace(annotation=q.empty) for q in known if q.name not in ("self", "cls")])
         raise ArgumentError(
             f"{name} does not take these arguments",

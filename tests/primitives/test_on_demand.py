@@ -46,6 +46,7 @@ FUNCTIONS = {
                     lambda x: np.stack([x[1], x[0] + x[2], 0 * x[0]]), X, 2),
     "bincount": (lambda x: cl.bincount(np.array([1, 1, 3, 0, 1]), weights=x[0]),
                  lambda x: np.bincount([1, 1, 3, 0, 1], x[0]), X, 2),
+    "linspace": (lambda x: cl.linspace(cl.asarray(x[0]), 2.0, 4), lambda x: np.linspace(x[0], 2.0, 4), X, 2),
     "unique_values": (lambda x: cl.unique_values(x), np.unique, X, 0),
     "split": (lambda x: cl.split(x, [1, -1], axis=1)[1], lambda x: np.split(x, [1, -1], axis=1)[1], X, 2),
     "rot90": (lambda x: cl.rot90(x, 3), lambda x: np.rot90(x, 3), X, 2),

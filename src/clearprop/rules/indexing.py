@@ -76,10 +76,31 @@ def scatter_slice(x: Value, /, *, shape: Shape, key: Key) -> Any:
 @getitem_.front
 def getitem(x: Value, key: Key) -> Any:
     """x[key] for slices, integers, None, Ellipsis and one integer array, which gathers along its axis, as in NumPy."""
-    # One pass sorts the entries into what one primitive each can do, in the order in which they are applied: slices
-    # and integers cut, None inserts, and an index array gathers last, at the place where its axis then stands.
     shape = raw(x).shape if type(raw(x)) not in PYTHON_SCALARS else ()
     given = key if isinstance(key, tuple) else (key,)
+    parts, new_axes, gathers = sorted_key(given, shape)
+    if len(gathers) > 1:
+        raise ShapeError(
+            "only one index array at a time",
+            expected="one integer array among the indices",
+            got=f"{len(gathers)} arrays",
+            try_="take_along_axis, or index in two steps",
+        )
+    out = x if all(isinstance(k, slice) and k == slice(None) for k in parts) else getitem_(x, key=tuple(parts))
+    if new_axes:
+        out = expand_dims(out, tuple(new_axes))
+    return _gather(out, *gathers[0], given) if gathers else out
+
+
+def sorted_key(given: tuple[Any, ...], shape: Shape) -> tuple[list[Any], list[int], list[tuple[int, Any]]]:
+    """The entries of a key as what one primitive each can do: cuts, new axes, index arrays and where they stand.
+
+    In that order they are applied: slices and integers cut every axis, None inserts, and an index array gathers last,
+    at the place where its axis then stands.
+
+    >>> sorted_key((None, 1, slice(0, 2)), (3, 4))
+    ([1, slice(0, 2, 1)], [0], [])
+    """
     parts: list[Any] = []
     new_axes: list[int] = []
     gathers: list[tuple[int, Any]] = []
@@ -97,17 +118,7 @@ def getitem(x: Value, key: Key) -> Any:
             parts.append(slice(None))
             gathers.append((position, _index_array(k)))
         position += 1
-    if len(gathers) > 1:
-        raise ShapeError(
-            "only one index array at a time",
-            expected="one integer array among the indices",
-            got=f"{len(gathers)} arrays",
-            try_="take_along_axis, or index in two steps",
-        )
-    out = x if all(isinstance(k, slice) and k == slice(None) for k in parts) else getitem_(x, key=tuple(parts))
-    if new_axes:
-        out = expand_dims(out, tuple(new_axes))
-    return _gather(out, *gathers[0], given) if gathers else out
+    return parts, new_axes, gathers
 
 
 def _gather(x: Value, axis: int, indices: Value, given: tuple[Any, ...]) -> Any:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 FAMILIES: dict[str, tuple[str, ...]] = {
+    "contractions": ("einsum", "inner"),
     "bits": (
         *("bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor"),
         "logical_xor",

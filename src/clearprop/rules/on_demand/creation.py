@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, user_line
-from clearprop.program.types import INT64, Value, type_of
-from clearprop.program.values import raw
+from clearprop.program.types import INT64, Value, promote, type_of
+from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype, equal, greater_equal, where
 from clearprop.rules.indexing import iota
 from clearprop.rules.structural import arange_, broadcast_to, full_, reshape
@@ -117,19 +117,26 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, dtype: DTypeLike | No
     return arange_(size=end - first, dtype=np.dtype(INT64 if dtype is None else dtype)) + first
 
 
-def linspace(start: float, stop: float, /, num: int, *, dtype: DTypeLike | None = None, endpoint: bool = True) -> Any:
-    """`num` numbers at equal distances from start to stop.
+def linspace(start: Any, stop: Any, /, num: int, *, dtype: DTypeLike | None = None, endpoint: bool = True) -> Any:
+    """`num` numbers at equal distances from start to stop, along a first axis where the ends are arrays.
 
-    start, stop  the ends
+    start, stop  the ends; a derivative flows into those that are tensors
     num          how many
-    dtype        its data type; None is float64
+    dtype        its data type; None is float64, and of floating tensors theirs
     endpoint     whether stop is the last of them
 
     >>> import clearprop as cl
     >>> cl.linspace(0, 1, 3)
     Tensor([0.0, 0.5, 1.0])
     """
-    return np.linspace(start, stop, num, endpoint=endpoint, dtype=np.float64 if dtype is None else dtype)
+    if not isinstance(start, Node) and not isinstance(stop, Node):
+        return np.linspace(start, stop, num, endpoint=endpoint, dtype=np.float64 if dtype is None else dtype)
+    types = [type_of(raw(end)) for end in (start, stop)]
+    share = np.linspace(0.0, 1.0, num, endpoint=endpoint).reshape((-1, *[1] * max(t.ndim for t in types)))
+    kind, _ = promote(types)
+    share = share.astype(kind) if kind.kind == "f" else share
+    numbers = start * (1.0 - share) + stop * share
+    return numbers if dtype is None else astype(numbers, dtype=np.dtype(dtype))
 
 
 def eye(n_rows: Dim, n_cols: Dim | None = None, /, *, k: int = 0, dtype: DTypeLike | None = None) -> Any:
