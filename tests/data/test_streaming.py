@@ -275,12 +275,15 @@ def test_explanations_of_a_step_and_of_a_row(streamed_run):
     run, path = cl.load(streamed_run[0]), streamed_run[1]
     entry = cl.explain(run, "layers[0].weight", step=30, index=(0, 1))
     assert entry.check().agrees
-    x = from_source(path, None, "auto", 0.15, 0.15, 0).train[0]
-    assert np.array_equal(run.workings.plan().feed.rows.row(7)[0][0], x[7])
-    assert cl.explain(run, "layers[0].weight", row=7, index=(0, 1)).check().agrees
+    whole, rows = from_source(path, None, "auto", 0.15, 0.15, 0), run.workings.plan().feed.rows
+    assert np.array_equal(rows.row(7)[0][0], whole.train[0][7])
+    numbers = whole.rows["training"].numbers
+    assert [rows.numbers[k] for k in range(len(rows))] == numbers.tolist()
+    opened = cl.explain(run, "layers[0].weight", row=int(numbers[7]))
+    assert opened[0, 1].check().agrees and f"training row {numbers[7]}," in opened.where
     with pytest.raises(ArgumentError) as caught:
         cl.explain(run, "layers[0].weight")
-    assert "streamed data cannot be opened" in str(caught.value) and "step=1, or row=1049" in str(caught.value)
+    assert "streamed data cannot be opened" in str(caught.value) and f"step=1, or row={numbers[0]}" in str(caught.value)
 
 
 def test_a_report_judges_by_some_of_the_rows(streamed_run, monkeypatch):

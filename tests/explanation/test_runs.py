@@ -121,7 +121,7 @@ MESSAGES = {
     ),
     "row": (
         {"wrt": "layers[0].bias", "row": -1},
-        ["the training data have no such row", "  expected  a row from 0 to 59", "  got       -1"],
+        ["the data have no such row", "  expected  a row from 0 to 59", "  got       -1"],
     ),
     "name": (
         {"wrt": "layers[0].wight"},
@@ -210,7 +210,7 @@ MISTAKES = {
         "--param layers[0].wight[1]",
     ),
     "index": (("--param", "layers[0].bias[99]"), "layers[0].bias has no entry [99]", "--param layers[0].bias[99]"),
-    "row": (("--param", "layers[0].bias[1]", "--row", "500"), "the training data have no such row", "--row 500"),
+    "row": (("--param", "layers[0].bias[1]", "--row", "500"), "the data have no such row", "--row 500"),
     "step": (("--param", "layers[0].bias[1]", "--step", "0"), "the run has no such step", "--step 0"),
     "input": (("--input", "petal"), "no parameter or input named 'petal'", "--input petal"),
     "format": (("--format", "pdf"), "no format named 'pdf'", "--format"),

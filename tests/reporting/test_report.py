@@ -107,7 +107,7 @@ def test_it_passes_the_rules_of_axe(name, scheme, opened, runs, tmp_path):
 def test_confusions_calibration_and_losses_are_true(runs):
     run = runs["classes"][0]
     data = run.workings.job().data
-    held = held_rows(run, data.validation, data.train)
+    held = held_rows(run, data, data.train)
     x, y = data.validation
     said = run.predict(x)
     counts = confusion(held)

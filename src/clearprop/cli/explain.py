@@ -30,7 +30,9 @@ def explain(
     input_: Annotated[
         str | None, typer.Option("--input", metavar="COLUMN", help="An input: how much it matters.")
     ] = None,
-    row: Annotated[int | None, typer.Option(metavar="N", help="The loss of this row of the training data.")] = None,
+    row: Annotated[
+        int | None, typer.Option(metavar="N", help="The loss of this row of the data, from 0: its number in the file.")
+    ] = None,
     step: Annotated[int | None, typer.Option(metavar="K", help="What this step of the training minimised.")] = None,
     top: Annotated[int, typer.Option(metavar="N", help="So many of the largest terms.")] = 8,
     paths: Annotated[int, typer.Option(metavar="N", help="So many of the largest whole paths, too.")] = 0,

@@ -12,6 +12,7 @@ from clearprop.cli.console import messages, say
 from clearprop.cli.exit_codes import DONE
 from clearprop.data.preprocessing import Encoded
 from clearprop.data.readers.formats import forms_text
+from clearprop.data.readers.reading import require_names, words_of
 from clearprop.data.streaming.encoded_source import merge_reports
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import write_file
@@ -28,6 +29,10 @@ def predict(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write a CSV file instead of stdout.")
     ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="COLS", help="Further columns of DATA to write, with commas between them."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace FILE if it exists.")] = False,
     quote_formulas: Annotated[
         bool, typer.Option(help="Put ' before a name that a spreadsheet would take for a formula.")
@@ -36,7 +41,7 @@ def predict(
     """Predict with a run: one line of CSV per row of DATA.
 
     Columns are encoded as in training: their order does not matter, further columns are ignored, and values that
-    training did not meet are reported on stderr.
+    training did not meet are reported on stderr.  Columns that tell rows apart are written, too.
 
     **Examples**
 
@@ -51,7 +56,7 @@ def predict(
     loaded, remarks = load(run), list[str]()
 
     def write(file: BinaryIO) -> None:
-        remarks.extend(write_predictions(loaded, data, file, quote_formulas))
+        remarks.extend(write_predictions(loaded, data, file, quote_formulas, words_of(keep)))
 
     def tell() -> None:
         for remark in remarks:
@@ -82,9 +87,12 @@ def require_new(out: Path) -> None:
         )
 
 
-def write_predictions(run: Run, data: str, file: BinaryIO, quote_formulas: bool = True) -> list[str]:
+def write_predictions(
+    run: Run, data: str, file: BinaryIO, quote_formulas: bool = True, keep: Sequence[str] = ()
+) -> list[str]:
     """Write the predictions as CSV, and give remarks on the data: `row` is the number of the row in DATA, from 0.
 
+    Identifiers of rows and the columns to `keep` follow it, as they stand in DATA.
     Names are printable and, unless `quote_formulas` is false, none is a formula: see `spreadsheet_text`.
     """
     import csv
@@ -93,29 +101,37 @@ def write_predictions(run: Run, data: str, file: BinaryIO, quote_formulas: bool 
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
     reports, classes = [], list[str]()
-    for number, encoded in enumerate(run.encoded(data)):
+    known = () if run.preprocessing is None else run.preprocessing.identifiers
+    for number, encoded in enumerate(run.encoded(data, keep=tuple(dict.fromkeys((*known, *keep))))):
         if not number:
             fitted = run.preprocessing
             assert fitted is not None  # encoded has checked it
             names = (fitted.target.name, *fitted.class_names)
             target, *classes = [spreadsheet_text(name, quote_formulas) for name in names]
-            writer.writerow(["row", target, *(f"p({name})" for name in classes)])
-        writer.writerows(_rows(run, encoded, classes))
+            kept = [column.name for column in encoded.kept]
+            require_names(keep, tuple(kept), "--keep", data)
+            target = f"predicted {target}" if fitted.target.name in kept else target
+            heads = ["row", *(spreadsheet_text(name, quote_formulas) for name in kept), target]
+            writer.writerow([*heads, *(f"p({name})" for name in classes)])
+        writer.writerows(_rows(run, encoded, classes, quote_formulas))
         reports.append(encoded.report)
     text.detach()  # flushes, and leaves the file open
     return merge_reports(reports).lines()
 
 
-def _rows(run: Run, encoded: Encoded, classes: Sequence[str]) -> Iterator[list[object]]:
+def _rows(run: Run, encoded: Encoded, classes: Sequence[str], quote_formulas: bool) -> Iterator[list[object]]:
     import numpy as np
 
     fitted = run.preprocessing
     assert fitted is not None  # encoded has checked it
     outputs = run.outputs(encoded.x)
+    values = [column.values.tolist() for column in encoded.kept]
+    texts = [["" if v is None else spreadsheet_text(v, quote_formulas) for v in column] for column in values]
+    heads = [[row, *cells] for row, *cells in zip(encoded.rows, *texts, strict=True)]
     if fitted.class_names:
         shares = np.asarray(softmax(outputs.astype(np.float64)))
-        for row, share in zip(encoded.rows, shares, strict=True):
-            yield [row, classes[int(share.argmax())], *(f"{p:.4f}" for p in share)]
+        for head, share in zip(heads, shares, strict=True):
+            yield [*head, classes[int(share.argmax())], *(f"{p:.4f}" for p in share)]
     else:
-        values = fitted.target_values(outputs)[:, 0]
-        yield from ([row, f"{value:.6g}"] for row, value in zip(encoded.rows, values, strict=True))
+        numbers = fitted.target_values(outputs)[:, 0]
+        yield from ([*head, f"{number:.6g}"] for head, number in zip(heads, numbers, strict=True))

@@ -45,6 +45,8 @@ INDICATOR_SHARE = 0.05
 """A column gets an indicator of missing values if more than this share of its training values is missing."""
 _IDENTIFIER = re.compile(r"(?:.*[_\s.-])?(?i:id|uuid|guid)|.*[a-z](?:Id|ID)")
 """Names of columns that tell rows, customers, houses apart: what such numbers count up to means nothing."""
+IDENTIFIES, COUNTS = "it identifies rows", "it counts the rows"
+"""The reasons, as they begin, for which a column is left out that tells rows apart."""
 _COUNTER = re.compile(r"(unnamed.*|column 1|index|id|.*_id|row.*|no\.?|nr\.?|number)", re.IGNORECASE)
 
 
@@ -55,6 +57,11 @@ class Dropped:
     name: str
     reason: str
     missing: int = 0
+
+    @property
+    def identifies(self) -> bool:
+        """Whether it was left out because it tells rows apart."""
+        return self.reason.startswith((IDENTIFIES, COUNTS))
 
 
 def choose_target(frame: Frame, asked: str | None, choice: ColumnChoice = AS_THEY_ARE) -> tuple[str, str]:
@@ -273,12 +280,12 @@ def drop_reason(facts: ColumnFacts, is_array: bool) -> str:
         return ""
     if facts.kind == "category" and _identifies(facts):
         use = f"--kind {facts.name}=text reads it" if " " in str(facts.first).strip() else "--kind says otherwise"
-        return f"it identifies rows: {facts.distinct} different texts in {facts.present} rows ({use})"
+        return f"{IDENTIFIES}: {facts.distinct} different texts in {facts.present} rows ({use})"
     if facts.counts and facts.present == facts.rows > 2 and _COUNTER.fullmatch(facts.name):
-        return "it counts the rows"
+        return COUNTS
     if facts.kind == "number" and facts.whole and is_identifier(facts.name) and _identifies(facts):
         number = f"more than {MOST_TEXTS:,}" if facts.distinct is None else f"{facts.distinct}"
-        return f"it identifies rows: {number} different numbers in {facts.present} rows (--kind says otherwise)"
+        return f"{IDENTIFIES}: {number} different numbers in {facts.present} rows (--kind says otherwise)"
     return ""
 
 

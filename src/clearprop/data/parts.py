@@ -3,19 +3,58 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import name_list, quantity
+from clearprop.data.columns import Column, as_category, name_list, quantity
 from clearprop.data.streaming.disk_rows import DiskRows
+from clearprop.data.streaming.scratch import Scratch
 
 Pair: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
 """Arrays x and y, with equally many rows."""
 Part: TypeAlias = Pair | DiskRows
 """A part of the data: arrays x and y, or rows on disk."""
+
+
+@dataclass(frozen=True, eq=False)
+class SourceRows:
+    """The rows of its source that a part holds.
+
+    Arguments:
+        numbers: their numbers in the source, from 0, rising: header, blank lines and comments are no rows.
+        source: what the source is called.
+        lines: the lines at which they start, of a text file.
+        identifiers: the columns that tell rows apart.
+
+    >>> rows = SourceRows(np.array([2, 5]), "t.csv", lines=np.array([4, 8]))
+    >>> rows.position(5), rows.position(3), rows.text(1)
+    (1, None, '5 (t.csv:8)')
+    """
+
+    numbers: NDArray[np.intp] | Scratch
+    source: str = ""
+    lines: NDArray[np.int64] | None = None
+    identifiers: tuple[Column, ...] = ()
+
+    def position(self, number: int) -> int | None:
+        """The place in the part of the row of that number; None if it is not there."""
+        place = bisect_left(self.numbers, number)
+        return place if place < len(self.numbers) and self.numbers[place] == number else None
+
+    def text(self, position: int) -> str:
+        """What a row is called: its number, its line in a text file, and what tells it apart."""
+        line = [] if self.lines is None else [f"{Path(self.source).name}:{self.lines[position]}"]
+        names = (as_category(column.take(np.array([position]))) for column in self.identifiers)
+        told = [*line, *(f"{column.name} {column.values[0]}" for column in names if column.values[0] is not None)]
+        return f"{self.numbers[position]}" + (f" ({', '.join(told)})" if told else "")
+
+
 _ROWS_HASHED = 4096
 LEAST_ROWS = 30
 """With fewer rows chance alone makes a column look suspicious."""

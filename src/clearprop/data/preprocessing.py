@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import Dropped, Task
-from clearprop.data.columns import Column, Findings, Frame, Locator, RowNumbers, name_list, quantity
+from clearprop.data.columns import Column, Findings, Frame, Locator, RowNumbers, as_category, name_list, quantity
 from clearprop.data.encodings import (
     ClassTarget,
     Encoding,
@@ -79,13 +79,14 @@ class EncodingReport:
 class Encoded:
     """Encoded rows: `x` `(rows, features)` float32, `y` as `Preprocessing.transform` gives it or None.
 
-    `rows` are the numbers of the encoded rows in the source, from 0.
+    `rows` are the numbers of the encoded rows in the source, from 0; `kept` are columns as they stand there, as texts.
     """
 
     x: NDArray[np.float32]
     y: NDArray[Any] | None
     rows: RowNumbers
     report: EncodingReport
+    kept: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,13 @@ class Preprocessing:
 
     @property
     def reading(self) -> Reading:
-        """How text files are read for prediction: by what they show, with the missing words of training."""
+        """How files are read for prediction: by what they show, with the missing words of training."""
+        return self.reading_with(())
+
+    def reading_with(self, keep: Collection[str]) -> Reading:
+        """The same, with columns of which it is kept how they are written."""
         texts = tuple((name, "category") for name in sorted(self.texts))
-        return Reading(missing=self.missing, columns=ColumnChoice(kinds=texts))
+        return Reading(missing=self.missing, columns=ColumnChoice(kinds=texts), spelled=frozenset(keep))
 
     @classmethod
     def fit(cls, train: Table) -> Preprocessing:
@@ -160,18 +165,19 @@ class Preprocessing:
         x = self._matrix(columns, len(table), table.where, Findings())
         return x, self.target.encode(table.target, table.where)
 
-    def encode(self, source: Any, with_target: bool = False) -> Encoded:
+    def encode(self, source: Any, with_target: bool = False, keep: Sequence[str] = ()) -> Encoded:
         """Encode a Table or any source of `sources.read`, for prediction or (`with_target`) evaluation.
 
         Columns may stand in another order, and further ones are ignored; arrays go by position.  With the
-        target, rows that lack it are left out.  Raises DataError for missing columns, which it lists, and
-        for values that do not fit their column.
+        target, rows that lack it are left out.  Columns to `keep` come as texts, too, where the source has them.
+
+        Raises DataError for missing columns, which it lists, and for values that do not fit their column.
         """
         if isinstance(source, Table):
             source = source.frame
-        frame = self._named(read(source, self.texts, self.target.name, self.reading))
+        frame = self._named(read(source, target=self.target.name, reading=self.reading_with(keep)))
         self.require_columns(frame.names, frame.source, with_target)
-        encoded = self.encode_frame(frame, frame.names, with_target)
+        encoded = self.encode_frame(frame, frame.names, with_target, keep)
         if not len(encoded.rows):
             raise self.nothing_to_evaluate(frame.rows, frame.source)
         return encoded
@@ -195,7 +201,14 @@ class Preprocessing:
         """Raise DataError, which lists them, if columns of training are missing from a source."""
         self._require(names, source, (self.target.name,) if with_target else ())
 
-    def encode_frame(self, frame: Frame, names: tuple[str, ...], with_target: bool) -> Encoded:
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """The columns that were left out because they tell rows apart."""
+        return tuple(d.name for d in self.dropped if d.identifies)
+
+    def encode_frame(
+        self, frame: Frame, names: tuple[str, ...], with_target: bool, keep: Sequence[str] = ()
+    ) -> Encoded:
         """Encode a frame that has the columns of training; `names` are all columns of the source that it is from."""
         needed = [column.name for column in self.columns]
         kept = np.flatnonzero(~frame[self.target.name].missing) if with_target else np.arange(frame.rows)
@@ -205,19 +218,24 @@ class Preprocessing:
 
         findings = Findings()
         by_name = {column.name: column for column in frame.columns}
-        chosen = [by_name[name].take(kept) for name in needed]
+        chosen = [replace(by_name[name].take(kept), spelling=None) for name in needed]
         x = self._matrix(chosen, len(kept), place, findings)
         y = self.target.encode(by_name[self.target.name].take(kept), place) if with_target else None
+        report = self._report(names, findings, frame.rows - len(kept))
+        wanted = [as_category(by_name[name].take(kept)) for name in keep if name in by_name]
+        return Encoded(x, y, kept, report, tuple(wanted))
+
+    def _report(self, names: tuple[str, ...], findings: Findings, left_out: int) -> EncodingReport:
+        needed = [column.name for column in self.columns]
         known = {*needed, self.target.name, *(d.name for d in self.dropped)}
-        report = EncodingReport(
+        return EncodingReport(
             reordered=[n for n in names if n in set(needed)] != needed,
             ignored=tuple(name for name in names if name not in known),
             unseen=findings.unseen,
             missing=findings.missing,
             far=findings.far,
-            left_out=frame.rows - len(kept),
+            left_out=left_out,
         )
-        return Encoded(x, y, kept, report)
 
     def _matrix(self, columns: list[Column], rows: int, place: Locator, findings: Findings) -> NDArray[np.float32]:
         out = np.empty((len(self.feature_names), rows), dtype=np.float32)

@@ -33,7 +33,8 @@ class Table:
 
     `rows` are the numbers of the rows in the source, from 0; `test_rows` are those (positions in this table)
     that the source sets aside for the test.  `target_note` and `task_note` are the announced sentences,
-    `notes` what else the user should know.
+    `notes` what else the user should know.  `lines` are the lines of a text file at which all its rows start,
+    `identifiers` the columns that are left out because they tell rows apart.
     """
 
     source: str
@@ -48,14 +49,22 @@ class Table:
     place: Locator = field(repr=False)
     test_rows: RowNumbers | None = None
     is_array: bool = False
+    lines: NDArray[np.int64] | None = None
+    identifiers: tuple[Column, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, rows: RowNumbers) -> Table:
         """The chosen rows (positions in this table) as a table; it sets no test rows aside."""
-        features = tuple(column.take(rows) for column in self.features)
-        return replace(self, features=features, target=self.target.take(rows), rows=self.rows[rows], test_rows=None)
+        return replace(
+            self,
+            features=tuple(column.take(rows) for column in self.features),
+            target=self.target.take(rows),
+            rows=self.rows[rows],
+            test_rows=None,
+            identifiers=tuple(column.take(rows) for column in self.identifiers),
+        )
 
     def where(self, column: str, row: int) -> str:
         """Where the value in `row` (a position in this table) stands in the source."""
@@ -124,6 +133,8 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
         place=frame.place,
         test_rows=None if frame.test_rows is None else np.flatnonzero(np.isin(kept, frame.test_rows)),
         is_array=frame.is_array,
+        lines=frame.lines,
+        identifiers=tuple(frame[gone.name].take(kept) for gone in dropped if gone.identifies),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.array_checks import plain_array, require_one_index
-from clearprop.data.parts import Pair, Part, digest, rows_in, suspicions
+from clearprop.data.parts import Pair, Part, SourceRows, digest, rows_in, suspicions
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.record import DataRecord
-from clearprop.data.splits import split_table
+from clearprop.data.splits import SplitTable, split_table
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.memory import needs_streaming
 from clearprop.data.streaming.streamed_table import stream_table
@@ -29,7 +29,7 @@ from clearprop.rules import random
 class Prepared:
     """Training data (a pair of arrays, rows on disk, or an iterable of batches), and what is set aside from it.
 
-    `told` is what the `data` event says besides the numbers of rows.
+    `told` is what the `data` event says besides the numbers of rows; `rows` are the rows of the source in each part.
     """
 
     train: Part | Iterable[Any]
@@ -38,6 +38,21 @@ class Prepared:
     preprocessing: Preprocessing | None = None
     source: str = "arrays"
     told: dict[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, SourceRows] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The parts whose rows can be read again: `training`, `validation` and `test`, as far as they are there."""
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in parts.items() if isinstance(part, tuple | DiskRows)}
+
+    def locate(self, number: int) -> tuple[str, int] | None:
+        """The part that row `number` of the source is in, and its place there; None if it is in none."""
+        for name, rows in self.rows.items():
+            place = rows.position(number)
+            if place is not None:
+                return name, place
+        return None
 
     def record(self) -> DataRecord:
         """What `config.json` says of the data."""
@@ -64,7 +79,8 @@ def prepare(data: Any, validation: Any, test: Any, seed: int, target: str | None
     if isinstance(data, tuple):
         train = as_pair(data, "data")
         held = None if isinstance(validation, float) else validation
-        parts = Prepared(train, held and as_pair(held, "validation"), test and as_pair(test, "test"))
+        rows = {"training": SourceRows(np.arange(len(train[0])))}
+        parts = Prepared(train, held and as_pair(held, "validation"), test and as_pair(test, "test"), rows=rows)
         return _hold_out(parts, validation, seed) if isinstance(validation, float) else parts
     if hasattr(data, "columns") or isinstance(data, str | Path):
         return _from_frame(data, validation, test, seed, target, task)
@@ -134,7 +150,8 @@ def _hold_out(parts: Prepared, fraction: float, seed: int) -> Prepared:
         )
     order = raw(random.permutation(random.fold_in(random.key(seed), 0), len(x)))
     kept, aside = np.sort(order[held:]), np.sort(order[:held])
-    return replace(parts, train=(x[kept], y[kept]), validation=(x[aside], y[aside]))
+    rows = {"training": SourceRows(kept), "validation": SourceRows(aside)}
+    return replace(parts, train=(x[kept], y[kept]), validation=(x[aside], y[aside]), rows=rows)
 
 
 def from_source(
@@ -164,7 +181,9 @@ def from_source(
         block = found.train.read(0, *found.train.buffers())
         doubts = suspicions(found.preprocessing.feature_columns, block, {})
         told = _inferred_record(found.preprocessing, (*found.notes, *doubts))
-        return Prepared(found.train, found.validation, found.test, found.preprocessing, found.source, told)
+        on_disk = {"training": found.train, "validation": found.validation, "test": found.test}
+        rows = {name: SourceRows(part.numbers, found.source) for name, part in on_disk.items() if part is not None}
+        return Prepared(found.train, found.validation, found.test, found.preprocessing, found.source, told, rows)
     table = load_table(source, target, task, reading)
     parts = split_table(table, validation, test, seed)
     fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing)
@@ -179,7 +198,17 @@ def from_source(
         preprocessing=fitted,
         source=table.source,
         told=_inferred_record(fitted, (table.target_note, table.task_note, *table.notes, *parts.notes, *doubts)),
+        rows=_source_rows(parts),
     )
+
+
+def _source_rows(parts: SplitTable) -> dict[str, SourceRows]:
+    tables = {"training": parts.train, "validation": parts.validation, "test": parts.test}
+    return {
+        name: SourceRows(t.rows, t.source, None if t.lines is None else t.lines[t.rows], t.identifiers)
+        for name, t in tables.items()
+        if t is not None
+    }
 
 
 def _inferred_record(fitted: Preprocessing, notes: Sequence[str]) -> dict[str, Any]:
@@ -205,6 +234,7 @@ def _from_frame(data: Any, validation: Any, test: Any, seed: int, target: str | 
         test=None if test is None else _encoded_pair(fitted, test),
         preprocessing=fitted,
         source=table.source,
+        rows=_source_rows(parts),
     )
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import flatten, paths
+from clearprop.data.streaming.disk_rows import DiskRows
+from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, RunError, unknown_name, user_line
 from clearprop.optim.transform import ParameterView, Transform
 from clearprop.program.values import raw
@@ -127,43 +129,43 @@ def _loss_of(plan: Plan) -> Callable[..., Any]:
 
 def _rows(plan: Plan, row: int | None) -> tuple[Any, Any, str]:
     feed = plan.feed
-    if isinstance(feed, BlockFeed):
-        return _streamed_row(feed, row)
-    if not isinstance(feed, ArrayFeed):
+    if not isinstance(feed, ArrayFeed | BlockFeed):
         raise ArgumentError(
             "this run learned from an iterable of batches",
             expected="step=, the number of a step",
             got=f"row = {row}" if row is not None else "no step",
             where=user_line(),
         )
-    if row is None:
-        return feed.x, feed.y, f"all {len(feed.x)} training rows"
-    _require_row(row, len(feed.x))
-    return feed.x[row : row + 1], feed.y[row : row + 1], f"training row {row}"
-
-
-def _require_row(row: int, rows: int) -> None:
-    if isinstance(row, bool) or not isinstance(row, int | np.integer) or not 0 <= row < rows:
-        raise ArgumentError(
-            "the training data have no such row",
-            expected=f"a row from 0 to {rows - 1}",
-            got=repr(row),
-            where=user_line(),
-        )
-
-
-def _streamed_row(feed: BlockFeed, row: int | None) -> tuple[Any, Any, str]:
-    """One row of data that are streamed; all of them are not in memory at once."""
-    if row is None:
+    if row is not None:
+        return _row(plan.data, row)
+    if isinstance(feed, BlockFeed):  # all rows are not in memory at once
         raise ArgumentError(
             "the loss over all rows of streamed data cannot be opened",
             expected="one step or one row: its terms are held in memory",
             got=f"all {len(feed.rows):,} training rows",
             where=user_line(),
-            try_=f"step=1, or row={len(feed.rows) - 1}",
+            try_=f"step=1, or row={feed.rows.numbers[0]}",
         )
-    _require_row(row, len(feed.rows))
-    return *feed.rows.row(int(row)), f"training row {row}"
+    return feed.x, feed.y, f"all {len(feed.x)} training rows"
+
+
+def _row(data: Prepared, row: int) -> tuple[Any, Any, str]:
+    """The row of that number in the source, whatever part it is in, as arrays of one row."""
+    whole = isinstance(row, int | np.integer) and not isinstance(row, bool)
+    place = data.locate(int(row)) if whole else None
+    if place is None:
+        last = max(int(rows.numbers[len(rows.numbers) - 1]) for rows in data.rows.values())
+        left_out = whole and 0 <= row <= last
+        raise ArgumentError(
+            "the data have no such row" + (" with a value in the target" if left_out else ""),
+            expected=f"a row from 0 to {last}" + (" that was not left out" if left_out else ""),
+            got=repr(row),
+            where=user_line(),
+        )
+    name, at = place
+    part = data.parts[name]
+    pair = part.row(at) if isinstance(part, DiskRows) else tuple(array[at : at + 1] for array in part)
+    return pair[0], pair[1], f"{name} row {data.rows[name].text(at)}"
 
 
 def input_features(run: Run, opened: RunFunction, name: str, parameters: list[str]) -> list[int]:

@@ -7,7 +7,7 @@ import re
 from clearprop.errors import printable
 
 _FORMULA = re.compile(r"\s*[=+\-@\t\r]")
-_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d[\d.,]*|[.,]\d+)([eE][+-]?\d+)?")
 
 
 def spreadsheet_text(text: str, quote_formulas: bool = True) -> str:

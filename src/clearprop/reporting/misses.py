@@ -29,7 +29,8 @@ def missed_section(run: Run, held: Held) -> str:
 
 def _missed_row(run: Run, held: Held, row: int, loss: float) -> str:
     head = (
-        f"<h3>{html_text(held.part.capitalize())} row {held.numbers[row]}: {html_text(_answer(run, held, row))}</h3>\n"
+        f"<h3>{html_text(held.part.capitalize())} row {html_text(held.row_text(row))}: "
+        f"{html_text(_answer(run, held, row))}</h3>\n"
     )
     told = f"<p>Its loss is {number_text(loss)}.</p>\n"
     try:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.autodiff.transforms import value_and_grad
-from clearprop.data.parts import Part, rows_in
+from clearprop.data.parts import Part, SourceRows, rows_in
+from clearprop.data.training_data import Prepared
 from clearprop.nn import CLASS_LOSSES
 from clearprop.program.values import raw
 from clearprop.rules import random
@@ -29,7 +30,7 @@ STEPS, BINS = 8, 10
 class Held:
     """The rows that a report judges by, with the network's outputs for them, as float64.
 
-    `numbers` are their numbers within the part, which has `total` rows.
+    `places` are their places within the part, which has `total` rows; `rows` says which rows of the source these are.
     """
 
     part: str
@@ -37,8 +38,14 @@ class Held:
     y: NDArray[Any]
     outputs: NDArray[np.float64]
     classes: tuple[str, ...]
-    numbers: NDArray[np.int64]
+    places: NDArray[np.int64]
     total: int
+    rows: SourceRows | None = None
+
+    def row_text(self, row: int) -> str:
+        """What a row is called: see `SourceRows.text`."""
+        place = int(self.places[row])
+        return str(place) if self.rows is None else self.rows.text(place)
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -57,19 +64,20 @@ class Held:
         return labels
 
 
-def held_rows(run: Run, validation: Part | None, train: Part | None) -> Held | None:
+def held_rows(run: Run, data: Prepared, train: Part | None) -> Held | None:
     """The validation rows, or without them those of the training; None for an iterable of batches.
 
     Of rows on disk at most `MOST_ROWS`, evenly spread.
     """
-    part, rows = ("validation", validation) if validation is not None else ("training", train)
+    part, rows = ("validation", data.validation) if data.validation is not None else ("training", train)
     if rows is None:
         return None
     total = rows_in(rows)
-    numbers = np.arange(total) if isinstance(rows, tuple) else rows.spread(MOST_ROWS)
+    places = np.arange(total) if isinstance(rows, tuple) else rows.spread(MOST_ROWS)
     x, y = rows if isinstance(rows, tuple) else rows.sample(MOST_ROWS)
     outputs = np.asarray(run.outputs(x), dtype=np.float64)
-    return Held(part, x, y, outputs.reshape(len(x), -1), _classes(run, outputs), numbers, total)
+    classes = _classes(run, outputs)
+    return Held(part, x, y, outputs.reshape(len(x), -1), classes, places, total, data.rows.get(part))
 
 
 def _classes(run: Run, outputs: NDArray[Any]) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ def make_plan(job: Job) -> Plan:
         shown=lambda state: optimizer.eval_params(state.optimizer, state.model),
         loss=job.loss,
         metrics=job.metrics,
-        validation=job.data.validation,
+        data=job.data,
         keys=Keys(tuple(order.tolist()), tuple(layers.tolist())),
         callbacks=job.callbacks,
         tick=job.tick,

@@ -170,7 +170,7 @@ class Run:
         return f"<Run{where}: {'; '.join([head, ', '.join(results)] if results else [head])}>"
 
     # ------------------------------------------------------------------------------------------ using it
-    def encode(self, data: Any, with_target: bool = False) -> Encoded:
+    def encode(self, data: Any, with_target: bool = False, keep: Sequence[str] = ()) -> Encoded:
         """Data as the network takes them, encoded as in training, with a report of what differed."""
         if self.preprocessing is None:
             raise ArgumentError(
@@ -179,14 +179,14 @@ class Run:
                 got=type(data).__name__,
                 try_="run.predict(x)",
             )
-        return self.preprocessing.encode(data, with_target)
+        return self.preprocessing.encode(data, with_target, keep)
 
-    def encoded(self, data: Any, with_target: bool = False) -> Iterator[Encoded]:
+    def encoded(self, data: Any, with_target: bool = False, keep: Sequence[str] = ()) -> Iterator[Encoded]:
         """`encode`, a block of rows after another for a CSV or Parquet file, which may be larger than memory."""
         if self.preprocessing is None:
-            yield self.encode(data, with_target)
+            yield self.encode(data, with_target, keep)
         else:
-            yield from encoded_blocks(self.preprocessing, data, with_target)
+            yield from encoded_blocks(self.preprocessing, data, with_target, keep)
 
     def _outputs_of_source(self, data: Any) -> NDArray[Any]:
         return np.concatenate([self.outputs(block.x) for block in self.encoded(data)])

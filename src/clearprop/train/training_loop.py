@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from clearprop.data.parts import Part
+from clearprop.data.training_data import Prepared
 from clearprop.errors import RunError
 from clearprop.runs.checkpoints import Best, Keys, Standing, checkpoint_steps, remove_old, save_checkpoint
 from clearprop.runs.events import Event, Events
@@ -45,7 +46,7 @@ class Plan:
     shown: Callable[[State], Any]
     loss: Measure
     metrics: Sequence[Measure]
-    validation: Part | None
+    data: Prepared
     keys: Keys
     callbacks: Sequence[Callback] = ()
     tick: Tick | None = None
@@ -56,6 +57,11 @@ class Plan:
         name = self.settings.metric
         higher = any(metric.name == name and metric.higher for metric in self.metrics)
         return -validation[name] if higher else validation[name]
+
+    @property
+    def validation(self) -> Part | None:
+        """The rows that choose the best epoch."""
+        return self.data.validation
 
     @property
     def by_batch(self) -> list[Measure]:

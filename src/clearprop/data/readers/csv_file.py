@@ -213,11 +213,12 @@ def read_csv(
     texts = table.texts(table.path, records.header, kept, headed=table.form.header)
     table.decide_numbers(evidence_of(texts) if table.needs_evidence else ())
     cells = table.cells(texts, records.header)
-    spelled = records.header[-1] if target is None else target
+    spelled = reading.spelled | {records.header[-1] if target is None else target}
     kinds: list[ColumnKind] = ["category" if cell.name in as_text else cell.kind for cell in cells]
-    columns = tuple(cell.as_kind(kind, cell.name == spelled) for cell, kind in zip(cells, kinds, strict=True))
+    columns = tuple(cell.as_kind(kind, cell.name in spelled) for cell, kind in zip(cells, kinds, strict=True))
     notes = table.notes + blank_lines(int((~kept).sum()) - table.plain.blanked)
-    return Frame(source, columns, partial(place_of, source, starts[kept]), notes=notes)
+    lines = starts[kept]
+    return Frame(source, columns, partial(place_of, source, lines), notes=notes, lines=lines)
 
 
 def blank_lines(number: int) -> tuple[str, ...]:

@@ -90,20 +90,21 @@ class ParquetTable:
         self,
         rows: int,
         names: Collection[str] | None = None,
-        spelled: str | None = None,
+        target: str | None = None,
         as_text: Collection[str] = (),
+        spelled: Collection[str] = (),
     ) -> Iterator[tuple[Column, ...]]:
         """The rows in their order, at most `rows` at a time, as columns: those of the names, or all.
 
-        Of the column `spelled` whole numbers are kept as they are written, too: a float holds them up to 2**53.
-        Columns `as_text` are texts, whatever their type.
+        Of `target` and columns `spelled` whole numbers are kept as they are written, too: a float holds them up to
+        2**53.  Columns `as_text` are texts, whatever their type, and so are the times of a target.
         """
         chosen = self.names if names is None else tuple(names)
         with _reader_errors(self.source):
             found = 0
             for batch in self.file.iter_batches(rows, columns=list(chosen), use_threads=False):
                 found += batch.num_rows
-                yield tuple(_column(n, batch.column(n), n == spelled, n in as_text) for n in chosen)
+                yield tuple(_column(n, batch.column(n), n == target, n in as_text, n in spelled) for n in chosen)
             if found != self.rows:
                 raise _broken_error(self.source, f"{quantity(found, 'row')}, where the footer says {self.rows}")
 
@@ -112,10 +113,17 @@ class ParquetTable:
         return _place(self.source, column, row)
 
 
-def read_parquet(path: Path, source: str, target: str | None = None, as_text: frozenset[str] = frozenset()) -> Frame:
+def read_parquet(
+    path: Path,
+    source: str,
+    target: str | None = None,
+    as_text: frozenset[str] = frozenset(),
+    spelled: frozenset[str] = frozenset(),
+) -> Frame:
     """Read a Parquet file of numbers, truth values, dates and text into memory.
 
-    Of `target`, by default the last column, the spelling of whole numbers is kept; columns `as_text` are texts.
+    Of `target`, by default the last column, and of columns `spelled` the spelling of whole numbers is kept; columns
+    `as_text` are texts.
 
     Raises DataError for a file that is damaged or empty, and for more than `PARQUET_LIMIT` bytes of values.
     """
@@ -129,8 +137,8 @@ def read_parquet(path: Path, source: str, target: str | None = None, as_text: fr
             where=source,
             try_="clearprop train --memory 1GB, which streams it; or fewer rows",
         )
-    spelled = table.names[-1] if target is None else target
-    parts = list(table.blocks(_ROWS_AT_ONCE, spelled=spelled, as_text=as_text))
+    goal = table.names[-1] if target is None else target
+    parts = list(table.blocks(_ROWS_AT_ONCE, target=goal, as_text=as_text, spelled=spelled))
     columns = tuple(_joined_column([part[i] for part in parts]) for i in range(len(table.names)))
     return Frame(source, columns, partial(_place, source))
 
@@ -234,12 +242,12 @@ def _is_usable(kind: Any) -> bool:
     return any(is_kind(kind) for is_kind in numbers)
 
 
-def _column(name: str, values: Any, spelled: bool, as_text: bool) -> Column:
+def _column(name: str, values: Any, target: bool, as_text: bool, spelled: bool) -> Column:
     import pyarrow as pa
     import pyarrow.types as types
 
     kind = values.type
-    if (types.is_timestamp(kind) or types.is_date(kind)) and not (spelled or as_text):
+    if (types.is_timestamp(kind) or types.is_date(kind)) and not (target or as_text):
         return Column(name, "time", _times(values))
     if types.is_temporal(kind) or _is_text(kind) or (as_text and not types.is_dictionary(kind)):
         values = values.cast(pa.string()).dictionary_encode()
@@ -249,7 +257,7 @@ def _column(name: str, values: Any, spelled: bool, as_text: bool) -> Column:
         pa.float64(), safe=False
     )  # to the nearest
     array = np.array(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
-    if not spelled or not types.is_integer(kind):
+    if not (target or spelled) or not types.is_integer(kind):
         return Column(name, "boolean" if types.is_boolean(kind) else "number", array)
     return Column(name, "number", array, spelling=_texts(values.cast(pa.string()).dictionary_encode()))
 

@@ -171,6 +171,7 @@ class Reading:
         header: whether the first line holds the names of the columns.
         missing: the words for a missing value, in place of the usual ones; an empty cell always is one.
         columns: which columns are used, and as what.
+        spelled: the columns of which it is kept how they are written, besides the target.
 
     >>> Reading(delimiter="tab").separator, Reading(missing=("-",)).missing_words
     ('\t', ('', '-'))
@@ -182,6 +183,7 @@ class Reading:
     header: bool | None = None
     missing: tuple[str, ...] | None = None
     columns: ColumnChoice = AS_THEY_ARE
+    spelled: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.delimiter is not None and self.separator not in DELIMITERS:

@@ -52,7 +52,7 @@ def read(
         return read_arrays(source[0], source[1])
     if isinstance(source, np.ndarray):
         return read_arrays(source, None)
-    return _read_data_frame(source, target, as_text)
+    return _read_data_frame(source, target, as_text, reading.spelled)
 
 
 def _no_source(got: str) -> DataError:
@@ -69,7 +69,7 @@ def _read_file(given: str | Path, as_text: frozenset[str], target: str | None, r
     form = file_form(path, source)
     if form is CSV:
         return read_csv(path, source, as_text, target, reading)
-    return read_parquet(path, source, target, as_text) if form is PARQUET else _read_npz(path, source)
+    return read_parquet(path, source, target, as_text, reading.spelled) if form is PARQUET else _read_npz(path, source)
 
 
 def file_form(path: Path, source: str) -> FileForm:
@@ -243,7 +243,7 @@ def _checked_length(x: NDArray[Any], y: NDArray[Any], source: str) -> NDArray[An
     return x
 
 
-def _read_data_frame(data: Any, target: str | None, as_text: frozenset[str]) -> Frame:
+def _read_data_frame(data: Any, target: str | None, as_text: frozenset[str], spelled: frozenset[str]) -> Frame:
     import narwhals as nw
 
     try:
@@ -265,20 +265,21 @@ def _read_data_frame(data: Any, target: str | None, as_text: frozenset[str]) -> 
             try_="check the filter or the query that made it",
         )
     require_columns_in_bounds(frame.shape[1], "data frame")
-    spelled = frame.columns[-1] if target is None else target
+    goal = frame.columns[-1] if target is None else target
     columns = tuple(
-        _frame_column(series, series.name == spelled, series.name in as_text) for series in frame.iter_columns()
+        _frame_column(series, series.name == goal, series.name in as_text, series.name in spelled)
+        for series in frame.iter_columns()
     )
     return Frame("data frame", columns, partial(_place, "data frame"))
 
 
-def _frame_column(series: Any, spelled: bool, as_text: bool) -> Column:
-    """A column of a frame; with the spelling of its whole numbers, if it is `spelled`; times as text, if so."""
+def _frame_column(series: Any, target: bool, as_text: bool, spelled: bool) -> Column:
+    """A column of a frame; with the spelling of its whole numbers, if it is the target or `spelled`."""
     import narwhals as nw
 
     name, dtype = str(series.name), series.dtype
     kind = _kind_of_series(series)
-    if kind == "category" and dtype in (nw.Date, nw.Datetime) and not (spelled or as_text):
+    if kind == "category" and dtype in (nw.Date, nw.Datetime) and not (target or as_text):
         return Column(name, "time", _frame_times(series))
     if kind == "category" and dtype not in (nw.String, nw.Object):
         series = series.cast(nw.String)
@@ -289,7 +290,7 @@ def _frame_column(series: Any, spelled: bool, as_text: bool) -> Column:
     if kind == "category":
         return Column(name, kind, np.array([None if value is None else str(value) for value in values], dtype=object))
     numbers = np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
-    return Column(name, kind, numbers, spelling=_spelling(values) if spelled and kind == "number" else None)
+    return Column(name, kind, numbers, spelling=_spelling(values) if (target or spelled) and kind == "number" else None)
 
 
 def _frame_times(series: Any) -> NDArray[np.float64]:

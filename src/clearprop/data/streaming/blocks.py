@@ -170,7 +170,11 @@ class _Csv:
             if rows:
                 place = partial(place_of, self.source, starts[kept])
                 cells = self.table.cells(texts, self.names)
-                columns = {c.name: TextValues(c, c.name == target) for c in cells if c.name in names}
+                columns = {
+                    c.name: TextValues(c, c.name == target or c.name in self.table.reading.spelled)
+                    for c in cells
+                    if c.name in names
+                }
                 yield RowBlock(first, rows, columns, place)
             first += rows
         if not first:
@@ -223,7 +227,8 @@ class _Parquet:
     notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path, source: str, reading: Reading) -> None:
-        self.path, self.source, self.as_text = path, source, reading.columns.texts
+        self.path, self.source = path, source
+        self.asked = reading.columns.texts, reading.spelled
         self.names = ParquetTable(path, source).names
 
     def prepare(self, _budget: Budget) -> None:
@@ -238,7 +243,7 @@ class _Parquet:
         """All rows of these columns, in their order."""
         table = ParquetTable(self.path, self.source)
         first = 0
-        for columns in table.blocks(budget.rows_read(len(names)), names, target, self.as_text):
+        for columns in table.blocks(budget.rows_read(len(names)), names, target, *self.asked):
             rows = len(columns[0].values)
             yield RowBlock(first, rows, {c.name: TypedValues(c) for c in columns}, _shift_rows(table.place, first))
             first += rows

@@ -47,12 +47,16 @@ class Dealing:
 
 
 class DiskRows:
-    """Encoded rows `x`, `y` on disk.  Block b holds the rows from `dealing.starts[b]` up to `dealing.starts[b + 1]`."""
+    """Encoded rows `x`, `y` on disk.  Block b holds the rows from `dealing.starts[b]` up to `dealing.starts[b + 1]`.
+
+    `numbers` are the numbers that the rows have in their source, in its order.
+    """
 
     def __init__(self, dealing: Dealing, features: int, y_tail: tuple[int, ...], y_dtype: Any) -> None:
         self.dealing = dealing
         self.x = Scratch(dealing.rows, (features,), np.float32)
         self.y = Scratch(dealing.rows, y_tail, y_dtype)
+        self.numbers = Scratch(dealing.rows, (), np.int64)
 
     def __len__(self) -> int:
         return self.dealing.rows
@@ -72,8 +76,9 @@ class DiskRows:
         """The number of rows of each block."""
         return np.diff(self.dealing.starts)
 
-    def write(self, first: int, x: NDArray[np.float32], y: NDArray[Any]) -> None:
-        """Keep rows number `first`, … of the source."""
+    def write(self, first: int, x: NDArray[np.float32], y: NDArray[Any], numbers: NDArray[np.int64]) -> None:
+        """Keep rows from `first` on; `numbers` are theirs in the source."""
+        self.numbers.write(first, numbers)
         places = self.dealing.places(first, first + len(x))
         order = np.argsort(places)
         places, x, y = places[order], x[order], y[order]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from clearprop.data.columns import Frame
 from clearprop.data.preprocessing import Encoded, EncodingReport, Preprocessing
@@ -22,26 +24,29 @@ MOST_UNSEEN = 1000
 _FURTHER = "any further value"
 
 
-def encoded_blocks(fitted: Preprocessing, source: Any, with_target: bool = False) -> Iterator[Encoded]:
+def encoded_blocks(
+    fitted: Preprocessing, source: Any, with_target: bool = False, keep: Sequence[str] = ()
+) -> Iterator[Encoded]:
     """What `Preprocessing.encode` gives, a block after another for a CSV or Parquet file, and whole for other sources.
 
     Raises the errors of `encode`; those of a row when its block is reached.
     """
     if not _is_table_file(source):
-        yield fitted.encode(source, with_target)
+        yield fitted.encode(source, with_target, keep)
         return
     budget = Budget(MEMORY)
-    watched = UnchangingFile(Path(source), str(source), budget, fitted.reading)
+    watched = UnchangingFile(Path(source), str(source), budget, fitted.reading_with(keep))
     table = watched.table
     fitted.require_columns(table.names, table.source, with_target)
     needed = [c.name for c in fitted.columns] + ([fitted.target.name] if with_target else [])
+    needed = list(dict.fromkeys([*needed, *(name for name in keep if name in table.names)]))
     size = budget.rows_encoded(len(needed), len(fitted.feature_names))
     rows = found = 0
     for block in watched.blocks(budget, needed, fitted.target.name):
         frame = _frame(block, table.source, fitted.texts)
         rows += block.rows
         for first in range(0, block.rows, size):
-            encoded = fitted.encode_frame(_piece(frame, first, first + size), table.names, with_target)
+            encoded = fitted.encode_frame(_piece(frame, first, first + size), table.names, with_target, keep)
             found += len(encoded.rows)
             if len(encoded.rows):
                 yield replace(encoded, rows=encoded.rows + block.first + first)
@@ -64,7 +69,8 @@ def _frame(block: RowBlock, source: str, texts: frozenset[str]) -> Frame:
 
 
 def _piece(frame: Frame, first: int, last: int) -> Frame:
-    columns = tuple(replace(column, values=column.values[first:last]) for column in frame.columns)
+    rows = np.arange(first, min(last, frame.rows))
+    columns = tuple(column.take(rows) for column in frame.columns)
     return replace(frame, columns=columns, place=lambda column, row: frame.place(column, first + row))
 
 

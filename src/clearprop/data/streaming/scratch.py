@@ -68,6 +68,12 @@ class Scratch:
         self.close = weakref.finalize(self, os.close, self.file)
         """Gives the space on disk back."""
 
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, row: int) -> Any:
+        return self.get(row, row + 1)[0]
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the array."""

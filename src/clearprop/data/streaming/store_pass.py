@@ -28,9 +28,11 @@ class ColumnStore:
     def __init__(self, found: ScannedTable) -> None:
         self.found = found
         self.columns: tuple[ColumnFacts, ...] = (*found.features, found.target)
-        size = found.rows * (8 * len(self.columns) + 1)
+        size = found.rows * (8 * len(self.columns) + 9)
         require_space(size)
         self.numbers = Scratch(found.rows * len(self.columns), (), np.float64)
+        self.rows = Scratch(found.rows, (), np.int64)
+        """The number of each row in the source."""
 
     def write(self, k: int, first: int, values: NDArray[np.float64]) -> None:
         """Write values of column number k, from row `first` on."""
@@ -79,6 +81,8 @@ def store_columns(watched: UnchangingFile, found: ScannedTable, budget: Budget) 
             kept = np.flatnonzero(~block.columns[goal].missing)
             if first + len(kept) > found.rows:
                 raise watched.changed()
+            if goal in used:
+                result.rows.write(first, block.first + kept)
             for name in used:
                 k = places[name]
                 values = _stored_values(block.columns[name], result.columns[k], codes[name], kept)

@@ -83,9 +83,10 @@ def stream_table(
     give_back()
     features = len(fitted.feature_names)
     largest = budget.block_rows(features, fitted.outputs, source)
-    require_space(found.rows * (4 * features + 8))
+    require_space(found.rows * (4 * features + 16))
     train, *others = _encode_parts(held, division, fitted, budget, largest, seed)
     held.numbers.close()
+    held.rows.close()
     division.parts.close()
     give_back()
     assert train is not None  # a split leaves rows to train on
@@ -178,11 +179,11 @@ def _encode_parts(
     for first in range(0, held.found.rows, step):
         last = min(first + step, held.found.rows)
         x, y = fitted.transform(_table(held, first, last))
-        where = division.parts.get(first, last)
+        where, numbers = division.parts.get(first, last), held.rows.get(first, last)
         for part, rows in enumerate(parts):
             chosen = where == part
             if rows is not None and chosen.any():
-                rows.write(done[part], x[chosen], y[chosen])
+                rows.write(done[part], x[chosen], y[chosen], numbers[chosen])
                 done[part] += int(chosen.sum())
     return parts
 
