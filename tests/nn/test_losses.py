@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import mean_pinball_loss, mean_tweedie_deviance
 
 import clearprop as cl
 from clearprop import nn
@@ -19,13 +20,34 @@ def soft(z):
     return e / e.sum(axis=-1, keepdims=True)
 
 
+COUNTS = RNG.poisson(2.0, size=(5, 3))
 P = soft(TARGET)
+RIGHT = soft(PREDICTION)[np.arange(5), LABELS]
 E = PREDICTION - TARGET
 UNIT = 1 / (1 + np.exp(-TARGET))
 ELEMENTS = {
     "mse": ((PREDICTION, TARGET), E**2),
     "mae": ((PREDICTION, TARGET), np.abs(E)),
     "huber": ((PREDICTION, TARGET), np.where(np.abs(E) <= 1, E**2 / 2, np.abs(E) - 0.5)),
+    "pinball": ((PREDICTION, TARGET), np.abs(E) / 2),
+    "pinball:0.9": ((PREDICTION, TARGET), np.where(E < 0, -0.9 * E, 0.1 * E)),
+    "quantile:0.2": ((PREDICTION, TARGET), np.where(E < 0, -0.2 * E, 0.8 * E)),
+    "log_cosh": ((PREDICTION, TARGET), np.log(np.cosh(E))),
+    "poisson": ((PREDICTION, COUNTS), np.exp(PREDICTION) - COUNTS * PREDICTION),
+    "tweedie:1.3": (
+        (PREDICTION, COUNTS),
+        np.exp(0.7 * PREDICTION) / 0.7 + COUNTS * np.exp(-0.3 * PREDICTION) / 0.3,
+    ),
+    "focal": ((PREDICTION, LABELS), -((1 - RIGHT) ** 2) * np.log(RIGHT)),
+    "focal:gamma=1.5": ((PREDICTION, LABELS), -((1 - RIGHT) ** 1.5) * np.log(RIGHT)),
+    "cross_entropy:label_smoothing=0.1": (
+        (PREDICTION, LABELS),
+        -((0.9 * np.eye(3)[LABELS] + 0.1 / 3) * np.log(soft(PREDICTION))).sum(axis=-1),
+    ),
+    "binary_cross_entropy:0.2": (
+        (PREDICTION, UNIT),
+        np.log1p(np.exp(PREDICTION)) - (0.8 * UNIT + 0.1) * PREDICTION,
+    ),
     "cross_entropy": ((PREDICTION, LABELS), -np.log(soft(PREDICTION)[np.arange(5), LABELS])),
     "cross_entropy of probabilities": ((PREDICTION, P), -(P * np.log(soft(PREDICTION))).sum(axis=-1)),
     "binary_cross_entropy": (
@@ -36,7 +58,7 @@ ELEMENTS = {
 
 
 def loss_of(name):
-    return nn.LOSSES[name.split(" ")[0]]
+    return nn.loss_named(name.split(" ")[0])
 
 
 @pytest.mark.parametrize("name", ELEMENTS)
@@ -113,3 +135,47 @@ def test_losses_trace(name):
 
 def test_losses_by_name():
     assert nn.loss_named("mse") is nn.mse
+    assert nn.loss_named("quantile:0.9") == nn.loss_named("pinball:quantile=0.9")
+    assert {nn.loss_named("quantile:0.9").name, nn.loss_named("huber:2").name} == {
+        "pinball:quantile=0.9",
+        "huber:delta=2.0",
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["mse:2", "huber:two", "huber:0", "huber:gamma=2", "pinball:1", "quantile:0", "focal:0.5", "tweedie:2"]
+)
+def test_settings_that_a_loss_does_not_have_are_refused(text):
+    with pytest.raises(cl.errors.ArgumentError):
+        nn.loss_named(text)
+
+
+@pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])
+def test_pinball_is_scikit_learns(quantile):
+    wanted = mean_pinball_loss(TARGET, PREDICTION, alpha=quantile)
+    assert float(nn.pinball(PREDICTION, TARGET, quantile=quantile)) == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize(("loss", "power"), [("poisson", 1), ("tweedie:1.2", 1.2), ("tweedie:1.9", 1.9)])
+def test_losses_of_amounts_differ_from_half_the_deviance_by_what_no_prediction_changes(loss, power):
+    def excess(prediction):
+        deviance = mean_tweedie_deviance(COUNTS.ravel(), np.exp(prediction).ravel(), power=power)
+        return float(nn.loss_named(loss)(prediction, COUNTS)) - deviance / 2
+
+    assert excess(PREDICTION) == pytest.approx(excess(TARGET), rel=1e-10)
+
+
+def test_log_cosh_is_near_a_parabola_and_far_a_line():
+    e = np.array([0.0, 1e-3, 1e3])
+    found = np.asarray(nn.log_cosh(e, np.zeros(3), reduction="none"))
+    np.testing.assert_allclose(found, [0.0, 5e-7, 1e3 - np.log(2)], rtol=1e-6)
+    np.testing.assert_allclose(np.asarray(cl.grad(nn.log_cosh)(e, np.zeros(3))), np.tanh(e) / 3, rtol=1e-9)
+
+
+@pytest.mark.parametrize("executor", [lambda f: f, lambda f: cl.compile(f, executor="numpy"), cl.compile])
+@pytest.mark.parametrize("loss", [nn.poisson, nn.tweedie])
+def test_negative_amounts_are_refused_by_every_executor(executor, loss):
+    run = executor(loss)
+    assert float(run(np.zeros(2), np.array([0.0, 3.0]))) > 0
+    with pytest.raises(cl.errors.ArgumentError):
+        run(np.zeros(2), np.array([0.0, -3.0]))

@@ -60,5 +60,5 @@ def test_no_better_than_nothing_is_said():
 def test_without_baselines_there_is_no_sentence():
     x = np.arange(8.0).reshape(4, 2)
     run = cl.fit(cl.nn.mlp([2, 1]), (x, x[:, 0]), loss="mse", epochs=1, progress=False)
-    assert run.headline is None and headline(run.summary, None, run.config.data) is None
+    assert run.headline is None and headline(run.summary, None, run.config.data, "mse") is None
     assert list(run.results) == ["training"]

@@ -23,6 +23,7 @@ _COMPLETIONS: dict[str, Callable[[], Iterable[str]]] = {
     "task": lambda: ("auto", "classification", "regression"),
     "activation": hidden_activations,
     "optimizer": optim.optimizers,
+    "loss": lambda: nn.LOSSES,
 }
 
 

@@ -133,5 +133,5 @@ def _rows(run: Run, encoded: Encoded, classes: Sequence[str], quote_formulas: bo
         for head, share in zip(heads, shares, strict=True):
             yield [*head, classes[int(share.argmax())], *(f"{p:.4f}" for p in share)]
     else:
-        numbers = fitted.target_values(outputs)[:, 0]
+        numbers = run.values(outputs)[:, 0]
         yield from ([*head, f"{number:.6g}"] for head, number in zip(heads, numbers, strict=True))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, Va
 from clearprop.cli.options import hidden_activations
 from clearprop.errors import ArgumentError, unknown_name
 from clearprop.files.strict_json import parse_json, read_text
+from clearprop.nn import loss_named
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
 from clearprop.runs.settings import (
@@ -49,11 +50,22 @@ def _sizes(value: Any) -> Any:
     return value
 
 
+def _weights(value: Any) -> Any:
+    """`yes=5,no=1` as weights by class."""
+    if not isinstance(value, str) or "=" not in value:
+        return value
+    pairs = [part.rpartition("=") for part in value.split(",") if part.strip()]
+    return {name.strip(): float(weight) for name, _, weight in pairs}
+
+
 _HINTS = get_type_hints(Settings)
 # what is typed otherwise than it is kept: sizes in words, text for an optimizer, `auto` for a rate
 _TYPED: Mapping[str, Any] = {
     "hidden": Annotated[tuple[int, ...], BeforeValidator(_sizes)],
     "memory": ByteSize | None,
+    "class_weight": Annotated[
+        Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None, BeforeValidator(_weights)
+    ],
     "optimizer": str | None,
     "lr": Annotated[float, Field(**_limits(declaration_of("lr").range))] | Literal["auto"] | None,
 }
@@ -153,8 +165,18 @@ def _check_names(asked: Mapping[str, Any], given: Mapping[str, Any], file: Path 
     for name, known in choices.items():
         if name in asked and asked[name] not in known:
             raise unknown_name(name, asked[name], known, where=place(name, given, file))
+    if "loss" in asked:
+        _check_loss(asked["loss"], place("loss", given, file))
     if "optimizer" in asked:
         parse(asked["optimizer"], place("optimizer", given, file))
+
+
+def _check_loss(text: str, where: str) -> None:
+    try:
+        loss_named(text)
+    except ArgumentError as mistake:
+        said = {name: getattr(mistake, name) for name in ("expected", "got", "try_")}
+        raise ArgumentError(mistake.headline, **said, where=where) from None
 
 
 def as_toml(asked: Mapping[str, Any], comments: bool = False) -> str:
@@ -176,4 +198,6 @@ def as_toml(asked: Mapping[str, Any], comments: bool = False) -> str:
 
 
 def _toml_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(k, ensure_ascii=False)} = {v}" for k, v in value.items()) + " }"
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)

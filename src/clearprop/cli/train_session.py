@@ -21,6 +21,7 @@ from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.memory import default_memory
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ArgumentError, ClearpropError
+from clearprop.nn.losses import task_under
 from clearprop.runs.events import Events, log_events
 from clearprop.runs.folder import RunFolder, require_free
 from clearprop.runs.settings import CHANGEABLE, OPTIONS, Settings, option_of
@@ -161,7 +162,7 @@ class Session:
         origin: Callable[[Job], Job] | None = None,
     ) -> None:
         """Train, and tell how it went.  `origin` makes the job start elsewhere than at step 0."""
-        settings = Settings(**asked)
+        settings = Settings(**{**asked, "task": task_under(asked.get("task", "auto"), asked.get("loss"))})
         source = settings.data or ""
         again = resume is not None or origin is not None
         # a run that goes on keeps its blocks, which its memory decides, whatever is free here and now

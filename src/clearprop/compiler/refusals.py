@@ -26,7 +26,7 @@ def label_out_of_range() -> ArgumentError:
     """The error for labels that lie outside the range that the loss has for them."""
     return ArgumentError(
         "a label lies outside its range",
-        expected="labels from 0 to the number of classes less 1, probabilities from 0 to 1",
+        expected="labels from 0 to the number of classes less 1, probabilities from 0 to 1, counts from 0",
         got="a label outside, met while the compiled function ran",
         where=user_line(),
         try_="the same call without cl.compile, which names the label",

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from clearprop.compiler import NumpySource, closed_helpers, helper_source
-from clearprop.errors import printable
+from clearprop.errors import ArgumentError, printable, user_line
 from clearprop.exporting.rule_text import rule_source
 from clearprop.exporting.step_programs import StepProgram
 from clearprop.primitives import HELPERS, REGISTRY
 from clearprop.program.ir import Equation
+from clearprop.program.values import raw
 
 _TEMPLATE = '''"""{title}
 
@@ -155,6 +158,10 @@ if __name__ == "__main__":
 '''
 
 
+LARGEST_CONSTANT = 10_000
+"""The most numbers of an array that is written into the file."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """What the run fixed beside its functions."""
@@ -231,7 +238,23 @@ def _unpacking_lines(source: NumpySource, part: StepProgram, places: Sequence[tu
             if name.startswith(prefix) and name not in ("x", "y", "rng"):
                 lines.append(f"    {source.names[var]} = {dictionary}[{_quote(name.removeprefix(prefix))}]")
                 break
-    return lines
+    return [*lines, *_constant_lines(source)]
+
+
+def _constant_lines(source: NumpySource) -> Iterator[str]:
+    """Lines that give the arrays of the surrounding code, such as the weights of classes, their names."""
+    program = source.program
+    for var, value in zip(program.inputs[len(program.arguments) :], program.captured, strict=True):
+        array = np.asarray(raw(value))
+        if array.size > LARGEST_CONSTANT:
+            raise ArgumentError(
+                "an array that the loss or the network uses is too large for a Python file",
+                expected=f"at most {LARGEST_CONSTANT:,} numbers",
+                got=f"{array.size:,}",
+                where=user_line(),
+                try_="cl.export(run, 'safetensors'), which holds the network's weights",
+            )
+        yield f"    {source.names[var]} = np.array({array.tolist()}, np.{array.dtype.name})"
 
 
 def _function(source: NumpySource, body: Sequence[str], part: StepProgram, arguments: str, doc: str) -> str:

@@ -3,8 +3,8 @@
 A model is an immutable tree of arrays: `y = model(x)` is inference, `y, model = cl.nn.apply(model, x, rng=key)` a
 training pass, and the gradient of a loss has the model's structure.
 
-Open to other folders beside the names here: `argument_checks`, `fields` (the kinds of fields), `module`,
-`structure` (paths of a tree).
+Open to other folders beside the names here: `argument_checks`, `fields` (the kinds of fields), `losses`
+and `loss_text`, `module`, `structure` (paths of a tree).
 """
 
 from clearprop.nn.activations import ACTIVATIONS as ACTIVATIONS
@@ -36,10 +36,15 @@ from clearprop.nn.losses import NUMBER_LOSSES as NUMBER_LOSSES
 from clearprop.nn.losses import Penalty as Penalty
 from clearprop.nn.losses import binary_cross_entropy as binary_cross_entropy
 from clearprop.nn.losses import cross_entropy as cross_entropy
+from clearprop.nn.losses import focal as focal
 from clearprop.nn.losses import huber as huber
+from clearprop.nn.losses import log_cosh as log_cosh
 from clearprop.nn.losses import loss_named as loss_named
 from clearprop.nn.losses import mae as mae
 from clearprop.nn.losses import mse as mse
+from clearprop.nn.losses import pinball as pinball
+from clearprop.nn.losses import poisson as poisson
+from clearprop.nn.losses import tweedie as tweedie
 from clearprop.nn.module import Module as Module
 from clearprop.nn.module_text import summary as summary
 from clearprop.nn.networks import mlp as mlp

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, checked_call, unknown_name, user_line
-from clearprop.nn.argument_checks import is_number
+from clearprop.nn.argument_checks import is_number, require_fraction
+from clearprop.nn.loss_text import with_settings
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import raw
 from clearprop.rules import losses
-from clearprop.rules.checking import require_classes, require_range
-from clearprop.rules.elementwise import abs, square
+from clearprop.rules.checking import require_amounts, require_classes, require_range
+from clearprop.rules.elementwise import abs, exp, expm1, log1p, maximum, pow, square
+from clearprop.rules.normalisation import log_softmax
 from clearprop.rules.reductions import mean, sum
 from clearprop.rules.structural import broadcast_to, reshape
 from clearprop.shapes import same
@@ -68,20 +71,111 @@ def huber(
     Tensor(1.0)
     """
     if not is_number(delta) or not delta > 0:
-        raise ArgumentError(
-            "huber needs a positive delta", expected="delta > 0 (default 1.0)", got=f"delta = {delta!r}",
-            where=user_line(),
-        )  # fmt: skip
+        raise _unsuitable("huber needs a positive delta", "delta > 0 (default 1.0)", delta=delta)
     prediction, target = _same_shaped_pair("huber", prediction, target)
     return _reduce("huber", losses.huber_error(prediction, target, delta=delta), reduction, sample_weight)
 
 
 @checked_call
-def cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
+def pinball(
+    prediction: Any, target: Any, *, quantile: float = 0.5, reduction: str = "mean", sample_weight: Any = None
+) -> Any:
+    """Mean of max(q·e, (q − 1)·e) with e = target − prediction, least at the q-quantile (Koenker & Bassett 1978).
+
+    prediction, target, reduction, sample_weight  as in `mse`
+    quantile  q, the share of targets that shall lie below the prediction: above 0, below 1
+
+    Its derivative by the prediction is −q where the target lies above it, 1 − q where it lies below.
+
+    >>> import clearprop as cl
+    >>> cl.nn.pinball(cl.tensor([1.0, 1.0]), cl.tensor([2.0, 0.0]), quantile=0.9)
+    Tensor(0.5)
+    """
+    if not is_number(quantile) or not 0 < quantile < 1:
+        raise _unsuitable("pinball needs a quantile", "0 < quantile < 1 (default 0.5, the median)", quantile=quantile)
+    prediction, target = _pair_of_numbers("pinball", prediction, target)
+    below = target - prediction
+    return _reduce("pinball", maximum(quantile * below, (quantile - 1) * below), reduction, sample_weight)
+
+
+@checked_call
+def log_cosh(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
+    """Mean of log cosh e, e = prediction − target: ½e² near 0, |e| − log 2 far away (Saleh & Saleh 2022).
+
+    prediction, target, reduction, sample_weight  as in `mse`
+
+    Its derivative is tanh e, so no row pulls harder than 1.  It is computed as |e| + log((1 + e^(−2|e|)) / 2), which
+    does not overflow.
+
+    >>> import clearprop as cl
+    >>> cl.nn.log_cosh(cl.tensor([0.0, 1000.0]), cl.tensor([0.0, 0.0]), reduction="none")
+    Tensor([0.0, 999.30685282])
+    """
+    prediction, target = _pair_of_numbers("log_cosh", prediction, target)
+    size = abs(prediction - target)
+    return _reduce("log_cosh", size + log1p(0.5 * expm1(-2.0 * size)), reduction, sample_weight)
+
+
+@checked_call
+def poisson(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
+    """Mean of e^o − y·o, o the prediction and y the target: counts whose mean is e^o (Nelder & Wedderburn 1972).
+
+    prediction  o, the logarithm of the expected count
+    target      y, of the same shape: counts, or other amounts that are not negative
+    reduction, sample_weight  as in `mse`
+
+    It is −log of the Poisson probability without log y!, which no prediction changes; its derivative is e^o − y.
+
+    Raises ShapeError where the shapes differ, ArgumentError for a negative target.
+
+    >>> import clearprop as cl
+    >>> cl.nn.poisson(cl.tensor([0.0, 0.0]), cl.tensor([0.0, 3.0]))
+    Tensor(1.0)
+    """
+    prediction, target = _pair_of_numbers("poisson", prediction, target)
+    target = require_amounts(target, "poisson")
+    return _reduce("poisson", exp(prediction) - target * prediction, reduction, sample_weight)
+
+
+@checked_call
+def tweedie(
+    prediction: Any, target: Any, *, power: float = 1.5, reduction: str = "mean", sample_weight: Any = None
+) -> Any:
+    """Mean of e^((2−p)o)/(2−p) − y·e^((1−p)o)/(1−p): amounts of which some are 0 (Tweedie 1984; Jørgensen 1987).
+
+    prediction  o, the logarithm of the expected amount
+    target      y, of the same shape: 0 or more
+    power       p, above 1 and below 2: the variance is proportional to the mean to the p-th; near 1 it is `poisson`
+    reduction, sample_weight  as in `mse`
+
+    It is half the Tweedie deviance without what no prediction changes; its derivative is e^((2−p)o) − y·e^((1−p)o).
+
+    Raises ShapeError where the shapes differ, ArgumentError for another power or a negative target.
+
+    >>> import clearprop as cl
+    >>> cl.nn.tweedie(cl.tensor([0.0, 0.0]), cl.tensor([0.0, 3.0]))
+    Tensor(5.0)
+    """
+    if not is_number(power) or not 1 < power < 2:
+        raise _unsuitable(
+            "tweedie needs a power between 1 and 2", "1 < power < 2 (default 1.5)", "poisson for 1", power=power
+        )
+    prediction, target = _pair_of_numbers("tweedie", prediction, target)
+    target = require_amounts(target, "tweedie")
+    at_mean, at_target = exp((2.0 - power) * prediction), target * exp((1.0 - power) * prediction)
+    return _reduce("tweedie", at_mean / (2.0 - power) - at_target / (1.0 - power), reduction, sample_weight)
+
+
+@checked_call
+def cross_entropy(
+    logits: Any, labels: Any, *, label_smoothing: float = 0.0, reduction: str = "mean", sample_weight: Any = None
+) -> Any:
     """Mean of −log softmax(logits)[label] over examples.
 
     logits  (…, classes): the network's outputs, without softmax
     labels  integers of shape (…) from 0 to classes − 1, or probabilities of the logits' shape
+    label_smoothing  ε, from 0 to below 1: a share of ε is spread over all classes, so that the target of a class is
+            1 − ε + ε/classes in place of 1 (Szegedy et al. 2016)
     reduction, sample_weight  as in `mse`
 
     Raises ShapeError or DTypeError where the shapes do not fit, or there is only one class; ArgumentError for a label
@@ -91,17 +185,49 @@ def cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_w
     >>> cl.nn.cross_entropy(cl.tensor([[0.0, 0.0]]), cl.tensor([1]))
     Tensor(0.69314718)
     """
+    share = require_fraction("cross_entropy", "label_smoothing", label_smoothing, 0.0)
     logits, labels = asarray(logits), asarray(labels)
-    labels = _checked_labels(logits, labels)
-    return _reduce("cross_entropy", losses.softmax_cross_entropy_(logits, labels), reduction, sample_weight)
+    loss = losses.softmax_cross_entropy_(logits, _checked_labels("cross_entropy", logits, labels))
+    if share:
+        loss = (1.0 - share) * loss - share * mean(log_softmax(logits), axis=-1)
+    return _reduce("cross_entropy", loss, reduction, sample_weight)
 
 
 @checked_call
-def binary_cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
+def focal(logits: Any, labels: Any, *, gamma: float = 2.0, reduction: str = "mean", sample_weight: Any = None) -> Any:
+    """Mean of −(1 − p)^γ·log p, p = softmax(logits)[label]: rows that are right already count little (Lin et al. 2017).
+
+    logits  (…, classes): the network's outputs, without softmax
+    labels  integers of shape (…) from 0 to classes − 1
+    gamma   γ, 1 or more; `cross_entropy` is the loss of γ = 0
+    reduction, sample_weight  as in `mse`
+
+    Raises ShapeError or DTypeError where the shapes do not fit, ArgumentError for a label out of range or another γ.
+
+    >>> import clearprop as cl
+    >>> cl.nn.focal(cl.tensor([[0.0, 0.0]]), cl.tensor([1]))
+    Tensor(0.1732868)
+    """
+    if not is_number(gamma) or not 1 <= gamma < math.inf:
+        raise _unsuitable(
+            "focal cannot work with this gamma", "gamma >= 1 (default 2.0)", "cross_entropy for gamma = 0", gamma=gamma
+        )
+    logits, labels = asarray(logits), asarray(labels)
+    if is_floating(labels.dtype):
+        raise _label_shape("focal", logits, labels, whole=_agree(logits.shape[:-1], labels.shape))
+    loss = losses.softmax_cross_entropy_(logits, _checked_labels("focal", logits, labels))
+    return _reduce("focal", pow(-expm1(-loss), gamma) * loss, reduction, sample_weight)
+
+
+@checked_call
+def binary_cross_entropy(
+    logits: Any, labels: Any, *, label_smoothing: float = 0.0, reduction: str = "mean", sample_weight: Any = None
+) -> Any:
     """Mean of −p·log σ(z) − (1 − p)·log σ(−z) over all elements.
 
     logits  z, the network's outputs, without sigmoid
     labels  p, of the same shape: 0, 1, or between
+    label_smoothing  ε, from 0 to below 1: p becomes (1 − ε)·p + ε/2
     reduction, sample_weight  as in `mse`
 
     Raises ShapeError where the shapes differ, ArgumentError for a label outside [0, 1].
@@ -110,36 +236,90 @@ def binary_cross_entropy(logits: Any, labels: Any, *, reduction: str = "mean", s
     >>> cl.nn.binary_cross_entropy(cl.tensor([0.0, 0.0]), cl.tensor([1, 0]))
     Tensor(0.69314718)
     """
+    share = require_fraction("binary_cross_entropy", "label_smoothing", label_smoothing, 0.0)
     logits, labels = _same_shaped_pair("binary_cross_entropy", logits, labels)
     labels = require_range(labels, 0, 1, "binary_cross_entropy")
     if labels.dtype.kind not in "f":
         labels = labels.astype(logits.dtype)
+    if share:
+        labels = (1.0 - share) * labels + 0.5 * share
     return _reduce("binary_cross_entropy", losses.sigmoid_cross_entropy_(logits, labels), reduction, sample_weight)
 
 
-NUMBER_LOSSES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (mse, mae, huber)}
+NUMBER_LOSSES: dict[str, Callable[..., Any]] = {
+    f.__name__: f for f in (mse, mae, huber, pinball, log_cosh, poisson, tweedie)
+}
 """The losses that compare numbers with numbers."""
-CLASS_LOSSES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (cross_entropy, binary_cross_entropy)}
+CLASS_LOSSES: dict[str, Callable[..., Any]] = {f.__name__: f for f in (cross_entropy, binary_cross_entropy, focal)}
 """The losses that compare logits with labels."""
 LOSSES = NUMBER_LOSSES | CLASS_LOSSES
 """All losses by name."""
+_SHORT = {"quantile": "pinball:quantile"}
 
 
 @checked_call
 def loss_named(name: str) -> Any:
     """The loss of that name, a function `(prediction, target, *, reduction, sample_weight)`.
 
-    name  one of `cl.nn.LOSSES`
+    name  one of `cl.nn.LOSSES`, perhaps with settings: `huber:delta=2`, `pinball:0.9` (which is `quantile:0.9`, too),
+          `cross_entropy:label_smoothing=0.1`
 
-    Raises ArgumentError for another name, and tells the nearest.
+    Raises ArgumentError for another name, and tells the nearest, and for settings that the loss does not have.
 
     >>> import clearprop as cl
     >>> cl.nn.loss_named("mae")(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
     Tensor(1.5)
     """
-    if not isinstance(name, str) or name not in LOSSES:
-        raise unknown_name("loss", name, LOSSES, user_line())
-    return LOSSES[name]
+    word, _, rest = name.partition(":") if isinstance(name, str) else (name, "", "")
+    if word in _SHORT and rest:
+        return loss_named(f"{_SHORT[word]}={rest.removeprefix('quantile=')}")
+    if not isinstance(word, str) or word not in LOSSES:
+        raise unknown_name("loss", word, LOSSES, user_line())
+    if not rest:
+        return LOSSES[word]
+    made = with_settings(LOSSES[word], name)
+    made([[0.0, 0.0]], [1] if word in ("cross_entropy", "focal") else [[1.0, 1.0]])  # refuses what is out of its range
+    return made
+
+
+def loss_task(name: str) -> Literal["classes", "numbers"] | None:
+    """What the loss of that name, or text, compares; None for a name that is no loss of ours.
+
+    >>> loss_task("cross_entropy"), loss_task("pinball:quantile=0.9"), loss_task("mine")
+    ('classes', 'numbers', None)
+    """
+    word = name.partition(":")[0]
+    word = _SHORT.get(word, word).partition(":")[0]
+    return "classes" if word in CLASS_LOSSES else "numbers" if word in NUMBER_LOSSES else None
+
+
+def task_under(task: str, loss: object) -> str:
+    """The task, where it is to be inferred and the loss is one of numbers: regression, whole numbers or not.
+
+    >>> task_under("auto", "poisson"), task_under("auto", "focal"), task_under("classification", "mse")
+    ('regression', 'auto', 'classification')
+    """
+    of_numbers = isinstance(loss, str) and loss_task(loss) == "numbers"
+    return "regression" if task == "auto" and of_numbers else task
+
+
+def has_log_link(name: str) -> bool:
+    """Whether predictions under the loss of that name, or text, are logarithms of what is expected.
+
+    >>> has_log_link("tweedie:power=1.3"), has_log_link("mse")
+    (True, False)
+    """
+    return name.partition(":")[0] in ("poisson", "tweedie")
+
+
+def quantile_of(name: str) -> float | None:
+    """The quantile that the loss of that name, or text, learns; None for other losses.
+
+    >>> quantile_of("pinball:quantile=0.9"), quantile_of("pinball"), quantile_of("mse")
+    (0.9, 0.5, None)
+    """
+    word, _, rest = name.partition(":")
+    return float(rest.partition("=")[2] or 0.5) if word == "pinball" else None
 
 
 # ------------------------------------------------------------------------------------------------- checks
@@ -161,6 +341,14 @@ def _same_shaped_pair(name: str, prediction: Any, target: Any) -> tuple[Any, Any
     return prediction, target
 
 
+def _pair_of_numbers(name: str, prediction: Any, target: Any) -> tuple[Any, Any]:
+    """Both of one shape, whole numbers as floats of the other's kind."""
+    prediction, target = _same_shaped_pair(name, prediction, target)
+    if not is_floating(prediction.dtype):
+        prediction = prediction.astype(target.dtype if is_floating(target.dtype) else float)
+    return prediction, target if is_floating(target.dtype) else target.astype(prediction.dtype)
+
+
 def _remedy(prediction: Any, target: Any) -> str:
     if len(prediction) == len(target) + 1 and same(prediction[-1], 1):
         return "prediction[..., 0]: drop the axis of size 1"
@@ -169,22 +357,27 @@ def _remedy(prediction: Any, target: Any) -> str:
     return "check the number of outputs of the last layer"
 
 
-def _checked_labels(logits: Any, labels: Any) -> Any:
+def _unsuitable(headline: str, expected: str, remedy: str = "", **got: Any) -> ArgumentError:
+    ((name, value),) = got.items()
+    return ArgumentError(headline, expected=expected, got=f"{name} = {value!r}", where=user_line(), try_=remedy)
+
+
+def _checked_labels(name: str, logits: Any, labels: Any) -> Any:
     """The labels, if they fit the logits; where values are not known yet, the program looks at them."""
     classes = logits.shape[-1] if logits.shape else 0
     if same(classes, 1):
-        raise _one_output(logits.shape)
+        raise _one_output(name, logits.shape)
     if not is_floating(labels.dtype):
         if not _agree(logits.shape[:-1], labels.shape):
-            raise _label_shape(logits, labels, whole=False)
+            raise _label_shape(name, logits, labels, whole=False)
     elif not _agree(logits.shape, labels.shape):
-        raise _label_shape(logits, labels, whole=_agree(logits.shape[:-1], labels.shape))
-    return require_classes(labels, classes, "cross_entropy")
+        raise _label_shape(name, logits, labels, whole=_agree(logits.shape[:-1], labels.shape))
+    return require_classes(labels, classes, name)
 
 
-def _one_output(shape: Any) -> ShapeError:
+def _one_output(name: str, shape: Any) -> ShapeError:
     return ShapeError(
-        "cross_entropy over one output is 0, whatever the network says",
+        f"{name} over one output is 0, whatever the network says",
         expected="logits of shape (…, classes), two classes or more",
         got=f"logits of shape {tuple(shape)}",
         where=user_line(),
@@ -192,12 +385,13 @@ def _one_output(shape: Any) -> ShapeError:
     )
 
 
-def _label_shape(logits: Any, labels: Any, *, whole: bool) -> ShapeError | DTypeError:
+def _label_shape(name: str, logits: Any, labels: Any, *, whole: bool) -> ShapeError | DTypeError:
     kind: type[ShapeError | DTypeError] = DTypeError if whole else ShapeError
     extra = len(labels.shape) == len(logits.shape) and same(labels.shape[-1], 1)
     return kind(
-        f"cross_entropy cannot compare logits {logits.shape} with labels {labels.shape} of {labels.dtype.name}",
-        expected=f"integers of shape {logits.shape[:-1]}, or probabilities of shape {logits.shape}",
+        f"{name} cannot compare logits {logits.shape} with labels {labels.shape} of {labels.dtype.name}",
+        expected=f"integers of shape {logits.shape[:-1]}"
+        + ("" if name == "focal" else f", or probabilities of shape {logits.shape}"),
         got=f"{labels.dtype.name} of shape {labels.shape}",
         where=user_line(),
         try_="labels.astype(int)" if whole else "labels[..., 0]: drop the axis of size 1" if extra else "",

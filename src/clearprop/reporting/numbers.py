@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.autodiff.transforms import value_and_grad
+from clearprop.data.encodings import NumberTarget
 from clearprop.data.parts import Part, SourceRows, rows_in
 from clearprop.data.training_data import Prepared
-from clearprop.nn import CLASS_LOSSES
+from clearprop.nn.losses import has_log_link, loss_task
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.activations import sigmoid
@@ -75,13 +76,22 @@ def held_rows(run: Run, data: Prepared, train: Part | None) -> Held | None:
     total = rows_in(rows)
     places = np.arange(total) if isinstance(rows, tuple) else rows.spread(MOST_ROWS)
     x, y = rows if isinstance(rows, tuple) else rows.sample(MOST_ROWS)
-    outputs = np.asarray(run.outputs(x), dtype=np.float64)
+    outputs = _comparable(run, np.asarray(run.outputs(x), dtype=np.float64))
     classes = _classes(run, outputs)
     return Held(part, x, y, outputs.reshape(len(x), -1), classes, places, total, data.rows.get(part))
 
 
+def _comparable(run: Run, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Outputs as targets are: the logarithms of amounts brought back."""
+    if not has_log_link(run.config.settings.loss):
+        return outputs
+    values = run.values(outputs)
+    target = None if run.preprocessing is None else run.preprocessing.target
+    return (values - target.centre) / target.scale if isinstance(target, NumberTarget) else values
+
+
 def _classes(run: Run, outputs: NDArray[Any]) -> tuple[str, ...]:
-    if run.config.settings.loss not in CLASS_LOSSES:
+    if loss_task(run.config.settings.loss) != "classes":
         return ()
     names = run.preprocessing.class_names if run.preprocessing is not None else ()
     return names or tuple(str(k) for k in range(max(2, outputs.shape[-1])))

@@ -19,6 +19,8 @@ from clearprop.shapes import Dim
 
 ROUNDING = 1e-3
 """By how much the sum of probabilities may differ from 1: those of half precision, of many classes."""
+LARGEST_AMOUNT = 2**62
+"""The largest target of a loss of counts or amounts: kernels compare with whole numbers."""
 _CLASSES = "count classes from 0, and give the last layer one output per class"
 _TWO_CLASSES = "cl.nn.cross_entropy for several classes"
 _ADVICE = {
@@ -26,6 +28,7 @@ _ADVICE = {
     "softmax_cross_entropy": _CLASSES,
     "binary_cross_entropy": _TWO_CLASSES,
     "sigmoid_cross_entropy": _TWO_CLASSES,
+    "focal": _CLASSES,
 }
 _TRUSTED: ContextVar[bool] = ContextVar("trusted", default=False)
 
@@ -137,6 +140,26 @@ def require_classes(labels: Value, classes: Dim, name: str) -> Any:
         return require_probabilities_(labels, name=name)
     _rows_of_probabilities(np.asarray(raw(labels)), name)
     return labels
+
+
+def require_amounts(target: Value, name: str) -> Any:
+    """Targets of a loss of counts or amounts, refused where one is negative or out of all bounds."""
+    if _is_sure(target):
+        return target
+    if isinstance(raw(target), Var):
+        return require_range_(target, low=0, high=LARGEST_AMOUNT, name=name)
+    value = np.asarray(raw(target))
+    good = (value >= 0) & (value <= LARGEST_AMOUNT)
+    if not good.all():
+        at = np.unravel_index(int(np.argmin(good)), value.shape)
+        raise ArgumentError(
+            f"{name} got a target that is no count or amount",
+            expected=f"0 or more, at most {LARGEST_AMOUNT:.1e}",
+            got=f"{value[at]}{_at_index(at)}",
+            where=user_line(),
+            try_="mse, mae or huber, which compare any numbers",
+        )
+    return target
 
 
 def _is_sure(labels: Value) -> bool:

@@ -224,10 +224,21 @@ class Settings:
     )
     loss: str = _training(
         "cross_entropy",
-        "The loss that training minimises.",
-        "the name of a loss",
+        "The loss that training minimises: huber:2, quantile:0.9, poisson, focal, cross_entropy:label_smoothing=0.1, …",
+        "the name of a loss, perhaps with a setting: quantile:0.9",
         "mse",
-        panel=None,
+        metavar="NAME[:VALUE]",
+        changes=False,
+        suits=True,
+    )
+    class_weight: str | dict[str, float] | None = _training(
+        None,
+        "balanced, so that rare classes weigh as much as frequent ones, or the weights of classes: yes=5,no=1.",
+        "balanced, or CLASS=WEIGHT with commas between them, weights from 0 up",
+        "balanced",
+        metavar="WEIGHTS",
+        since="0.2",
+        absent=True,
         changes=False,
     )
     metrics: tuple[str, ...] = _training(
@@ -364,9 +375,7 @@ class Settings:
         hints = get_type_hints(cls)
         for name, item in given.items():
             place = f"{where}, {name}"
-            checked_value(
-                dict[str, object] if name == "optimizer" and item is not None else hints[name], item, what, place
-            )
+            checked_value(_RECORDED.get(name, hints[name]), item, what, place)
             if item is None and not known[name].absent:
                 refuse(what, "a value", "null", place)
         return cls(**{**given, "metrics": tuple(given["metrics"])})
@@ -390,6 +399,8 @@ def option_of(name: str) -> str:
     return (*declaration_of(name).words, "--" + name.replace("_", "-"))[0]
 
 
+_RECORDED: Mapping[str, Any] = {"optimizer": dict[str, object] | None, "class_weight": dict[str, float] | None}
+"""The types that a record holds where the command line holds text."""
 _FIELDS: Mapping[str, Field[Any]] = {f.name: f for f in fields(Settings)}
 OPTIONS = tuple(name for name in _FIELDS if declaration_of(name).panel)
 """The settings that `clearprop train` has options for."""

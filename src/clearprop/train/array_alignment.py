@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop import nn
 from clearprop.data.array_checks import plain_array
 from clearprop.data.parts import Pair
 from clearprop.errors import ShapeError, user_line
+from clearprop.nn.losses import loss_task
 from clearprop.program.ir import Equation
 from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
@@ -62,10 +62,11 @@ def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArr
     dtype = dtype_of(model)
     first = adapted_inputs(model, x[:2])
     outputs = outputs_of(model, first)
-    floating = y.dtype.kind == "f" or loss.name in nn.NUMBER_LOSSES
+    task = loss_task(loss.name)
+    floating = y.dtype.kind == "f" or task == "numbers"
     column = y.ndim == 1 and outputs.shape[1:] == (1,)
-    if loss.name in nn.LOSSES:
-        column = column and loss.name in (*nn.NUMBER_LOSSES, "binary_cross_entropy")
+    if task is not None:
+        column = column and (task == "numbers" or loss.name.startswith("binary_cross_entropy"))
     else:
         column = column and crossed_shapes(loss, outputs, y) is not None
     return Adaptation(None if first.dtype == x.dtype else dtype, dtype if floating else None, column), outputs
@@ -111,7 +112,7 @@ def require_paired_rows(measures: Iterable[Measure], outputs: NDArray[Any], y: N
     The losses of `cl.nn` refuse that themselves, and need not be traced for it.
     """
     for measure in measures:
-        crossed = None if measure.name in nn.LOSSES else crossed_shapes(measure, outputs, y)
+        crossed = None if loss_task(measure.name) else crossed_shapes(measure, outputs, y)
         if crossed is not None:
             a, b = (tuple("rows" if not isinstance(n, int) else n for n in shape) for shape in crossed)
             raise ShapeError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from clearprop import nn, optim
 from clearprop.data.parts import sample_rows
 from clearprop.data.training_data import Prepared
+from clearprop.nn.losses import has_log_link, quantile_of
 from clearprop.train.metrics import Measure, evaluate_part
 from clearprop.train.scores import labels_of
 
@@ -42,8 +43,11 @@ def baselines_of(data: Prepared, loss: Measure, metrics: Sequence[Measure]) -> B
     judged = {"test": data.test, "validation": data.validation, "training": data.table}
     name, part = next((name, part) for name, part in judged.items() if part is not None)
     classes = len(data.preprocessing.class_names)
-    constant = _constant_answer(x.shape[1], y, classes)
-    linear = _softmax_regression(x, y, constant) if classes else _ridge_regression(x, y)
+    constant = _constant_answer(x.shape[1], y, classes, quantile_of(loss.name))
+    fits_loss = classes or has_log_link(loss.name) or quantile_of(loss.name)
+    linear = (
+        _regression(x, y, constant, loss if not classes else nn.cross_entropy) if fits_loss else _ridge_regression(x, y)
+    )
     return Baselines(name, *(evaluate_part(model, part, loss, metrics) for model in (constant, linear)))
 
 
@@ -53,10 +57,12 @@ def _dense(weight: NDArray[Any], bias: NDArray[Any]) -> nn.Dense:
     return layer
 
 
-def _constant_answer(features: int, y: NDArray[Any], classes: int) -> nn.Dense:
-    """Logits by which every class has its share of the rows, or the mean."""
+def _constant_answer(features: int, y: NDArray[Any], classes: int, quantile: float | None) -> nn.Dense:
+    """Logits by which every class has its share of the rows; or the mean, or the quantile where that is learned."""
     if classes:
         bias = np.log((np.bincount(labels_of(y), minlength=classes) + 0.5) / (len(y) + 0.5 * classes))
+    elif quantile is not None:
+        bias = np.quantile(y, quantile, axis=0)
     else:
         bias = y.mean(axis=0, dtype=np.float64)
     return _dense(np.zeros((features, len(bias))), bias)
@@ -71,12 +77,12 @@ def _ridge_regression(x: NDArray[Any], y: NDArray[Any]) -> nn.Dense:
     return _dense(weight, mean - centre @ weight)
 
 
-def _softmax_regression(x: NDArray[Any], y: NDArray[Any], start: nn.Dense) -> nn.Dense:
-    """The minimum of Σ cross-entropy + ½λ‖w‖² by a quasi-Newton method."""
+def _regression(x: NDArray[Any], y: NDArray[Any], start: nn.Dense, loss: Callable[[Any, Any], Any]) -> nn.Dense:
+    """The minimum of Σ loss + ½λ‖w‖² by a quasi-Newton method."""
     penalty = nn.Penalty(l2=0.5 * _RIDGE / len(x))
 
     def objective(model: Any) -> Any:
-        return nn.cross_entropy(model(x), y) + penalty(model)
+        return loss(model(x), y) + penalty(model)
 
     found: nn.Dense = optim.minimize(objective, start, tolerance=1e-3, steps=_STEPS, executor="eager").x
     return found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from clearprop import nn, optim
 from clearprop.data.training_data import prepare
 from clearprop.errors import ArgumentError, checked_call, user_line
+from clearprop.nn.losses import task_under
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
 from clearprop.runs.settings import Settings, check_arguments, out_of_range, patience_needs_validation
@@ -27,6 +28,7 @@ def fit(
     data: Any,
     *,
     loss: str | Callable[[Any, Any], Any] | None = None,
+    class_weight: str | Mapping[Any, float] | None = None,
     optimizer: Any = None,
     epochs: int = 100,
     batch_size: int = 32,
@@ -54,9 +56,11 @@ def fit(
     columns are encoded as `clearprop train` does it), or an iterable of batches `(x, y)`.  Each step minimises the loss
     plus l1·Σ|w| + l2·Σw² over the weights (parameters with two axes or more).
 
-    loss        a name of `cl.nn` (cross_entropy, binary_cross_entropy, mse, mae, huber), or a function of outputs and
-                y; by default what suits the targets: cross_entropy for classes, binary_cross_entropy for one output
-                and targets 0 and 1, mse for numbers
+    loss        a name of `cl.nn.LOSSES` (cross_entropy, focal, mse, mae, poisson, …), perhaps with a setting
+                ("huber:2", "quantile:0.9"), or a function of outputs and y; by default what suits the targets:
+                cross_entropy for classes, binary_cross_entropy for one output and targets 0 and 1, mse for numbers
+    class_weight  "balanced", which is rows / (classes · rows of the class), or {class: weight}: the loss of a row
+                counts so much, and the sum is divided by the number of rows, not by their weights
     optimizer   a transform of `cl.optim`, or its name; by default `cl.optim.adam(1e-3)`
     validation  None, a fraction of the rows such as 0.2, or `(x, y)`: it decides which epoch is the best
     test        `(x, y)`, evaluated once, after the best epoch is restored
@@ -88,7 +92,7 @@ def fit(
     model = _network(model)
     chosen = _optimizer(optimizer)
     _check_places(out, resume)
-    prepared = prepare(data, validation, test, seed, target, task)
+    prepared = prepare(data, validation, test, seed, target, task_under(task, loss))
     measured = find_loss(suitable_loss(model, prepared) if loss is None else loss)
     settings = Settings(
         epochs=epochs,
@@ -98,6 +102,7 @@ def fit(
         patience=patience,
         min_delta=float(min_delta),
         metric=metric,
+        class_weight=class_weight if class_weight is None or isinstance(class_weight, str) else dict(class_weight),
         shuffle=bool(shuffle),
         seed=seed,
     )

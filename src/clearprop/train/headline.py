@@ -8,6 +8,7 @@ from typing import Any
 
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.record import DataRecord
+from clearprop.nn.losses import quantile_of
 from clearprop.runs.folder import Summary
 from clearprop.train.baselines import Baselines
 
@@ -31,8 +32,8 @@ def results_by_part(summary: Summary) -> dict[str, Mapping[str, Any]]:
     return {part: values for part, values in parts.items() if values}
 
 
-def headline(summary: Summary, fitted: Preprocessing | None, data: DataRecord) -> str | None:
-    """What the run reaches on the part that its baselines were measured on, beside them.
+def headline(summary: Summary, fitted: Preprocessing | None, data: DataRecord, loss: str) -> str | None:
+    """What the run reaches on the part that its baselines were measured on, beside them.  `loss` is its loss by name.
 
     None without baselines, or for a run that was not evaluated.
     """
@@ -44,6 +45,9 @@ def headline(summary: Summary, fitted: Preprocessing | None, data: DataRecord) -
         return None
     rows = {"test": data.test, "validation": data.validation, "training": data.train}[beside.part]
     part = f"{rows:,} {beside.part} {'row' if rows == 1 else 'rows'}"
+    quantile = quantile_of(loss)
+    if quantile is not None:
+        return _of_quantile(reached, beside, part, f"{quantile:g}-quantile of {fitted.target.name!r}")
     told = _of_classes if fitted.class_names else _of_numbers
     return told(reached, beside, part, fitted.target.name)
 
@@ -69,6 +73,15 @@ def _of_numbers(reached: Mapping[str, object], beside: Baselines, part: str, tar
         f"the mean alone is off by {constant:.4g}, a linear model by {linear:.4g}"
     )
     return f"{told}: {_verdict(-own, -constant, -linear, 'the mean')}"
+
+
+def _of_quantile(reached: Mapping[str, object], beside: Baselines, part: str, quantile: str) -> str:
+    own, constant, linear = (_number(v, "loss") for v in (reached, beside.constant, beside.linear))
+    told = (
+        f"For the {quantile} the pinball loss in {part} is {own:.4g}; "
+        f"a constant quantile has {constant:.4g}, a linear model {linear:.4g}"
+    )
+    return f"{told}: {_verdict(-own, -constant, -linear, 'the constant')}"
 
 
 def _verdict(own: float, constant: float, linear: float, plainest: str) -> str:

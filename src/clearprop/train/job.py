@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop import nn
 from clearprop.data.parts import Pair, Part, rows_in
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, user_line
+from clearprop.nn.losses import has_log_link, loss_task
 from clearprop.optim.inspection import full_batch_part
 from clearprop.program.values import no_grad, raw
 from clearprop.rules import random
@@ -141,7 +141,7 @@ def fit_to_model(job: Job) -> Job:
         if not isinstance(part, tuple):
             raise ArgumentError("training on arrays needs arrays", expected="validation=(x, y)", got="rows on disk")
         pair = adapt(part)
-        if job.loss.name in nn.CLASS_LOSSES:
+        if loss_task(job.loss.name) == "classes" or has_log_link(job.loss.name):
             _check_labels(job.loss, outputs[:1], pair[1])
         return pair
 

@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from clearprop import nn, optim
+from clearprop import optim
 from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ArgumentError, ClearpropError, RunError, checked_call, user_line
 from clearprop.files.strict_json import refuse
+from clearprop.nn.losses import loss_task, task_under
 from clearprop.runs.checkpoints import Standing, checkpoint_model, checkpoint_steps, load_checkpoint
 from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.model_json import read_model
@@ -19,7 +20,7 @@ from clearprop.runs.settings import OPTIONS, Settings, default_of
 from clearprop.runs.state import State
 from clearprop.train.job import Job, fit_to_model, make_plan
 from clearprop.train.metrics import METRICS, Measure, find_loss, find_metrics, in_units
-from clearprop.train.planning import job_for, optimizer_for
+from clearprop.train.planning import job_for, optimizer_for, suited_to_target
 from clearprop.train.run import Run, Workings
 from clearprop.train.training import train_fork
 from clearprop.train.training_loop import Plan
@@ -59,13 +60,13 @@ def load(path: str | Path, template: Any = None) -> Run:
     if summary.status == "running":
         summary = _unfinished_summary(standing)
     settings = config.settings
-    loss = find_loss(settings.loss) if settings.loss in nn.LOSSES else None
+    loss = _loss(config, str(folder.path / "config.json"))
     known = [name for name in settings.metrics if name in METRICS]
     job = partial(_job, folder, config, model, loss, optimizer)
     workings = Workings(
         optimizer=optimizer,
-        loss=loss,
-        metrics=in_units(find_metrics(known), preprocessing),
+        loss=loss and suited_to_target(loss, preprocessing, settings.class_weight),  # type: ignore[arg-type]  # in a record weights are by name
+        metrics=in_units(find_metrics(known), preprocessing, settings.loss),
         plan=partial(_plan, job),
         standing=standing,
         job=job,
@@ -93,6 +94,16 @@ def _optimizer(config: Config, folder: RunFolder) -> Any:
     if found is not None and not isinstance(found, optim.Transform):
         refuse("the stored optimizer", "an optimizer of cl.optim", repr(found), where)
     return found
+
+
+def _loss(config: Config, where: str) -> Measure | None:
+    """The loss as it was written down; None for one of the user's own."""
+    if loss_task(config.settings.loss) is None:
+        return None
+    try:
+        return find_loss(config.settings.loss)
+    except ClearpropError as problem:
+        refuse("the stored loss", "a loss of cl.nn", str(problem).partition("\n")[0], where)
 
 
 def _networks(folder: RunFolder, config: Config, template: Any, optimizer: Any) -> tuple[Any, Any, Standing | None]:
@@ -149,7 +160,7 @@ def command_of(config: Config, where: str) -> dict[str, Any]:
             where=where,
             try_="cl.fit(model, data, ..., resume=folder), which brings data and loss along",
         )
-    newer = {name: default_of(name) for name in OPTIONS if name not in config.command}
+    newer = {name: default_of(name) for name in OPTIONS if name not in config.command and name != "loss"}
     return {**{name: value for name, value in newer.items() if value is not None}, **config.command}
 
 
@@ -158,6 +169,8 @@ def data_again(config: Config, where: str) -> Prepared:
     command = command_of(config, where)
     kinds = {**get_type_hints(Settings), "data": str}
     given = {name: command.get(name) for name in ("data", "target", "task", "val", "test", "seed", "memory")}
+    if isinstance(given["task"], str):
+        given["task"] = task_under(given["task"], command.get("loss"))
     for name, value in given.items():
         kind = kinds[name]
         if not isinstance(value, kind):

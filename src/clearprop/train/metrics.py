@@ -15,16 +15,38 @@ from clearprop.data.encodings import NumberTarget
 from clearprop.data.parts import Part
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.nn.loss_text import SetLoss
+from clearprop.nn.losses import has_log_link, loss_task
 from clearprop.program.tracing import shape_of, trace
 from clearprop.program.types import Type, is_floating, type_of
 from clearprop.program.values import no_grad, raw
-from clearprop.rules.elementwise import astype, equal, greater, sqrt, square
+from clearprop.rules.elementwise import astype, equal, exp, greater, sqrt, square
 from clearprop.rules.reductions import argmax, mean
 from clearprop.train.scores import SCORES
 from clearprop.train.step import Loss
 
 ROWS_AT_ONCE = 1024
 """A model is applied to this many rows at a time."""
+
+
+@dataclass(frozen=True)
+class TargetUnit:
+    """How a network's answers and its targets, which are (y − centre) / scale, come back to the unit of the data.
+
+    With `log` an answer is the logarithm of what is expected, in units of the mean.
+    """
+
+    centre: float = 0.0
+    scale: float = 1.0
+    log: bool = False
+
+    def of_outputs(self, outputs: Any) -> Any:
+        """Answers in the unit of the data."""
+        return exp(outputs) * (self.centre or 1.0) if self.log else self.of_targets(outputs)
+
+    def of_targets(self, y: Any) -> Any:
+        """Targets in the unit of the data."""
+        return y * self.scale + self.centre
 
 
 @dataclass(frozen=True)
@@ -44,14 +66,14 @@ class Measure:
     task: str | None = None
     higher: bool = False
     outside: bool = False
-    restore: Callable[[NDArray[Any]], NDArray[np.float64]] | None = None
+    restore: TargetUnit | None = None
     sums: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]] | None = None
     of_sums: Callable[[NDArray[np.float64]], float] | None = None
 
     def __call__(self, outputs: Any, y: Any) -> Any:
         """The value, a scalar, in the target's unit."""
         if self.restore is not None:
-            outputs, y = self.restore(outputs), self.restore(y)
+            outputs, y = self.restore.of_outputs(outputs), self.restore.of_targets(y)
         value = self.function(outputs, y)
         return value if self.unit == 1.0 else value * self.unit
 
@@ -106,9 +128,10 @@ METRICS = {
 
 def find_loss(loss: str | Callable[[Any, Any], Any]) -> Measure:
     """The loss of that name, or the function as a loss.  Raises ArgumentError for an unknown name."""
-    if callable(loss):
-        return Measure(_name(loss), loss)
-    return Measure(loss, nn.loss_named(loss))
+    if isinstance(loss, Measure):
+        return loss
+    found = loss if callable(loss) else nn.loss_named(loss)
+    return Measure(_name(found), found)
 
 
 def find_metrics(metrics: Sequence[Any]) -> tuple[Measure, ...]:
@@ -170,37 +193,60 @@ def require_task(metrics: Sequence[Measure], classes: bool) -> None:
         )
 
 
-def in_units(metrics: Sequence[Measure], preprocessing: Preprocessing | None) -> tuple[Measure, ...]:
-    """The metrics, told in the target's own unit where the network learns standardised values.
+def require_loss_task(name: str, fitted: Preprocessing) -> None:
+    """Raise ArgumentError for a loss that compares classes where the target is of numbers, or numbers for classes."""
+    wanted = "classes" if fitted.class_names else "numbers"
+    task = loss_task(name)
+    if task not in (None, wanted):
+        known = nn.CLASS_LOSSES if wanted == "classes" else nn.NUMBER_LOSSES
+        suits = [word for word in known if word != "binary_cross_entropy"]  # a table has one output for each class
+        raise ArgumentError(
+            f"{name} compares {task}, and the target {fitted.target.name!r} is of {wanted}",
+            expected="one of: " + ", ".join(suits),
+            got=name,
+            where=user_line(),
+            try_=suits[0],
+        )
+
+
+def target_unit(fitted: Preprocessing | None, loss: str) -> TargetUnit | None:
+    """How outputs and targets under a loss come back to the unit of the data; None where they are in it, or classes."""
+    log = has_log_link(loss)
+    if fitted is None:
+        return TargetUnit(log=log) if log else None
+    target = fitted.target
+    return TargetUnit(target.centre, target.scale, log) if isinstance(target, NumberTarget) else None
+
+
+def in_units(metrics: Sequence[Measure], fitted: Preprocessing | None, loss: str) -> tuple[Measure, ...]:
+    """The metrics, told in the target's own unit where the network learns standardised values, or logarithms.
 
     A function of the user's own is given outputs and targets in that unit.
     """
-    if preprocessing is None or not isinstance(preprocessing.target, NumberTarget):
-        return tuple(metrics)
-    target = preprocessing.target
-    return tuple(_in_units(m, target) for m in metrics)
+    unit = target_unit(fitted, loss)
+    return tuple(metrics) if unit is None else tuple(_in_unit(m, unit) for m in metrics)
 
 
-def _in_units(metric: Measure, target: NumberTarget) -> Measure:
+def _in_unit(metric: Measure, unit: TargetUnit) -> Measure:
     powers = {"mae": 1, "rmse": 1, "mse": 2, "r2": 0}
-    if metric.name in powers:
-        return replace(metric, unit=target.scale ** powers[metric.name])
+    if metric.name in powers and not unit.log:
+        return replace(metric, unit=unit.scale ** powers[metric.name])
     if metric.outside:
-        return replace(metric, restore=target.invert)
-    return replace(metric, function=InUnits(metric.function, target.centre, target.scale))
+        return replace(metric, restore=unit)
+    sums = None if metric.sums is None else InUnit(metric.sums, unit)
+    return replace(metric, function=InUnit(metric.function, unit), sums=sums)
 
 
 @dataclass(frozen=True)
-class InUnits:
-    """A function of outputs and targets, given both in the unit of the target, from standardised ones."""
+class InUnit:
+    """A function of outputs and targets, given both in the unit of the data."""
 
-    function: Loss
-    centre: float
-    scale: float
+    function: Callable[[Any, Any], Any]
+    unit: TargetUnit
 
     def __call__(self, outputs: Any, y: Any) -> Any:
         """The function of both, brought back."""
-        return self.function(outputs * self.scale + self.centre, y * self.scale + self.centre)
+        return self.function(self.unit.of_outputs(outputs), self.unit.of_targets(y))
 
 
 def with_outside(metrics: Sequence[Measure], outputs: NDArray[Any], y: NDArray[Any]) -> tuple[Measure, ...]:
@@ -238,6 +284,8 @@ def _metric(metric: Any) -> Measure:
 
 def _name(function: Any) -> str:
     """The name of a function; ours keep theirs, and another function of such a name is told apart."""
+    if isinstance(function, SetLoss):
+        return function.name
     name = str(getattr(function, "__name__", type(function).__name__))
     ours = nn.LOSSES.get(name, METRICS[name].function if name in METRICS else function)
     return name if function is ours else f"{name} (own)"

@@ -8,9 +8,12 @@ from itertools import pairwise
 from typing import Any
 
 from clearprop import nn, optim
+from clearprop.data.encodings import NumberTarget
 from clearprop.data.parts import rows_in, sample_rows
+from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError
+from clearprop.nn.losses import has_log_link
 from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_rate
 from clearprop.program.values import raw
 from clearprop.runs.settings import SUITED, Settings
@@ -21,10 +24,12 @@ from clearprop.train.metrics import (
     find_loss,
     find_metrics,
     in_units,
+    require_loss_task,
     require_task,
     suitable_measures,
 )
 from clearprop.train.rate_range import RateRange, lr_range_test
+from clearprop.train.target_loss import Amounts, ClassWeighted, class_weights, require_amounts
 
 AUTO = "auto"
 """The learning rate that asks for the range test."""
@@ -95,10 +100,11 @@ def tested_rate(settings: Settings, data: Prepared) -> RateRange:
             where="--lr",
             try_="--optimizer adam --lr auto",
         )
+    job = job_for(data, replace(settings, lr=None))
     return lr_range_test(
-        network_for(settings, data),
+        job.model,
         part if isinstance(part, tuple) else next(part.pairs()),
-        loss=settings.loss,
+        loss=job.loss,
         optimizer=parse(text),
         batch_size=settings.batch_size,
         l1=settings.l1,
@@ -174,17 +180,35 @@ def job_for(
     loss = find_loss(settings.loss) if loss is None else loss
     metrics = find_metrics(settings.metrics) if metrics is None else metrics
     optimizer = optimizer_for(settings) if optimizer is None else optimizer
-    if data.preprocessing is not None:
-        require_task(metrics, bool(data.preprocessing.class_names))
+    fitted = data.preprocessing
+    if fitted is not None:
+        require_task(metrics, bool(fitted.class_names))
+        require_loss_task(loss.name, fitted)
+    if has_log_link(loss.name):
+        require_amounts(loss.name, data)
     model = network_for(settings, data) if model is None else model
+    asked = settings.class_weight
+    weights = None if asked is None else class_weights(asked, loss.name, data, model)
     settings = replace(
         settings,
         least_rows=nn.least_rows(model),
         loss=loss.name,
+        class_weight=weights,
         metrics=tuple(m.name for m in metrics),
         optimizer=written_optimizer(optimizer),
     )
-    return Job(model, data, loss, in_units(metrics, data.preprocessing), optimizer, settings, **more)
+    metrics = in_units(metrics, fitted, loss.name)
+    return Job(model, data, suited_to_target(loss, fitted, weights), metrics, optimizer, settings, **more)
+
+
+def suited_to_target(loss: Measure, fitted: Preprocessing | None, weights: Mapping[str, float] | None) -> Measure:
+    """The loss for a target that is standardised, or whose classes have weights."""
+    target = None if fitted is None else fitted.target
+    if has_log_link(loss.name) and isinstance(target, NumberTarget):
+        loss = replace(loss, function=Amounts(loss.function, target.scale / target.centre))
+    if weights is None:
+        return loss
+    return replace(loss, function=ClassWeighted(loss.function, tuple(weights.values())))
 
 
 def written_optimizer(optimizer: Any) -> dict[str, object] | None:

@@ -18,7 +18,7 @@ from clearprop.data.streaming.encoded_source import encoded_blocks
 from clearprop.data.training_data import as_pair
 from clearprop.errors import ArgumentError, RunError
 from clearprop.files.tree_arrays import to_bytes
-from clearprop.nn import CLASS_LOSSES
+from clearprop.nn.losses import loss_task
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.normalisation import softmax
 from clearprop.runs.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint, save_checkpoint
@@ -28,7 +28,7 @@ from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.state import State
 from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.headline import headline, results_by_part
-from clearprop.train.metrics import Measure, evaluate, evaluate_blocks, outputs_of
+from clearprop.train.metrics import Measure, evaluate, evaluate_blocks, outputs_of, target_unit
 from clearprop.train.training_loop import Plan, replay_steps
 
 
@@ -155,7 +155,7 @@ class Run:
     @property
     def headline(self) -> str | None:
         """One sentence that says how good the run is, and compared to what; None where no baseline was measured."""
-        return headline(self.summary, self.preprocessing, self.config.data)
+        return headline(self.summary, self.preprocessing, self.config.data, self.config.settings.loss)
 
     def __repr__(self) -> str:
         best = f", best epoch {self.summary.best_epoch}" if self.summary.best_epoch else ""
@@ -203,19 +203,30 @@ class Run:
         """
         if self.preprocessing is None:
             outputs = self.outputs(adapted_inputs(self.model, x))
-            return self._labels(outputs) if self.config.settings.loss in CLASS_LOSSES else outputs
+            return self._labels(outputs) if self._has_classes else self.values(outputs)
         outputs = self._outputs_of_source(x)
         if self.preprocessing.class_names:
             return self.preprocessing.class_labels[self._labels(outputs)]
-        values: NDArray[Any] = self.preprocessing.target_values(outputs)[:, 0]
-        return values
+        return self.values(outputs)[:, 0]
+
+    def values(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Outputs of the network for numbers as values in the unit of the data."""
+        unit = target_unit(self.preprocessing, self.config.settings.loss)
+        if unit is None:
+            return outputs
+        wide = outputs if self.preprocessing is None else np.asarray(outputs, dtype=np.float64)
+        return np.asarray(unit.of_outputs(wide))
+
+    @property
+    def _has_classes(self) -> bool:
+        return loss_task(self.config.settings.loss) == "classes"
 
     def probabilities(self, x: Any) -> NDArray[Any]:
         """The probability of every class, `(rows, classes)`: softmax of the outputs.
 
         Raises ArgumentError if the loss has no probabilities.
         """
-        if self.config.settings.loss not in CLASS_LOSSES:
+        if not self._has_classes:
             raise ArgumentError(
                 "this run has no probabilities",
                 expected="the loss cross_entropy or binary_cross_entropy",

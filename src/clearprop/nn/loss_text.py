@@ -1,0 +1,59 @@
+"""Losses with settings of their own, and the text that says them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from clearprop.errors import ArgumentError, user_line
+
+
+@dataclass(frozen=True)
+class SetLoss:
+    """A loss with settings of its own, as its text says them: `huber:delta=2.0`.
+
+    >>> import clearprop as cl
+    >>> cl.nn.loss_named("huber:2").name
+    'huber:delta=2.0'
+    """
+
+    function: Callable[..., Any]
+    settings: tuple[tuple[str, float], ...]
+
+    @property
+    def name(self) -> str:
+        """The text that gives this loss again."""
+        return f"{self.function.__name__}:" + ",".join(f"{key}={value!r}" for key, value in self.settings)
+
+    def __call__(self, prediction: Any, target: Any, **more: Any) -> Any:
+        """The loss with its settings; `more` are reduction and sample_weight."""
+        return self.function(prediction, target, **dict(self.settings), **more)
+
+
+def with_settings(function: Callable[..., Any], text: str) -> SetLoss:
+    """The loss with the settings that stand behind the colon of its text.  Raises ArgumentError for others."""
+    items = text.partition(":")[2].split(",")
+    return SetLoss(function, tuple(_setting_of(text, function, item) for item in items))
+
+
+def _setting_of(text: str, function: Callable[..., Any], item: str) -> tuple[str, float]:
+    """`delta=2`, or `2` for the only setting that a loss has, as its name and number."""
+    word, parameters = function.__name__, inspect.signature(function).parameters.values()
+    known = [p.name for p in parameters if isinstance(p.default, float)]
+    key, equals, value = (part.strip() for part in item.partition("="))
+    if not equals and known:
+        key, value = known[0], key
+    try:
+        if key in known:
+            return key, float(value)
+    except ValueError:
+        pass
+    raise ArgumentError(
+        f"the loss {text!r} cannot be read",
+        expected=f"{word}:{known[0]}=NUMBER" if known else f"{word}, which has no settings",
+        got=repr(item),
+        where=user_line(),
+        try_=f"{word}:{known[0]}=0.5" if known else word,
+    )

@@ -1,0 +1,167 @@
+"""Losses that know their target: classes of which some weigh more, amounts whose logarithm the network gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop import nn
+from clearprop.arrays.tensor import asarray
+from clearprop.data.encodings import NumberTarget
+from clearprop.data.parts import Part
+from clearprop.data.training_data import Prepared
+from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.nn.losses import has_log_link, loss_task
+from clearprop.program.types import is_floating, type_of
+from clearprop.program.values import raw
+from clearprop.rules.elementwise import maximum
+from clearprop.rules.indexing import take
+from clearprop.rules.reductions import mean
+from clearprop.train.array_alignment import adapted_inputs
+from clearprop.train.metrics import outputs_of
+
+BALANCED = "balanced"
+"""The class weights by which every class weighs as much as any other."""
+
+
+@dataclass(frozen=True)
+class ClassWeighted:
+    """The mean of w[y]·loss over the rows: every row counts by the weight of its class.
+
+    `weights` has one number for each class.  The sum is divided by the rows, not by their weights, so that batches
+    add up to the loss of all rows, whatever classes they hold.
+    """
+
+    loss: Any
+    weights: tuple[float, ...]
+
+    def __call__(self, outputs: Any, y: Any) -> Any:
+        """The weighted loss, a scalar."""
+        return mean(self.loss(outputs, y, reduction="none", sample_weight=self._of_rows(y)))
+
+    def _of_rows(self, y: Any) -> Any:
+        weights = np.array(self.weights, np.float32)
+        if is_floating(type_of(raw(y)).dtype):  # labels 0 and 1 of a single output
+            return weights[0] + (weights[1] - weights[0]) * y
+        return take(asarray(weights), y, axis=0)
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """A loss of amounts for a target that is standardised: it is brought back, in units of its mean.
+
+    `ratio` is deviation / mean, so that the amount is 1 + ratio·y; the network gives the logarithm of that.
+    """
+
+    loss: Any
+    ratio: float
+
+    def __call__(self, outputs: Any, y: Any, **more: Any) -> Any:
+        """The loss, a scalar."""
+        return self.loss(outputs, maximum(1.0 + self.ratio * y, 0.0), **more)  # rounding may go below 0
+
+
+def require_amounts(name: str, data: Prepared) -> None:
+    """Raise ArgumentError for a loss of amounts where the training part of a table has a negative target, or only 0."""
+    fitted = data.preprocessing
+    if fitted is None or not has_log_link(name) or not isinstance(fitted.target, NumberTarget):
+        return
+    target = fitted.target
+    lowest = min(float(target.invert(y).min()) for y in _targets(data.table))
+    if lowest < -1e-6 * target.scale or target.centre <= 0:
+        raise ArgumentError(
+            f"{name} is a loss of counts and amounts",
+            expected=f"a target {target.name!r} of 0 or more, somewhere above 0",
+            got=f"{target.name} = {lowest:.6g} in the training part",
+            where=user_line(),
+            try_="mse, mae or huber, which compare any numbers",
+        )
+
+
+def class_weights(asked: str | Mapping[Any, float], loss: str, data: Prepared, model: Any) -> dict[str, float]:
+    """The weight of every class by its name, in the order of the labels.
+
+    `asked` is "balanced", n / (classes · n_k) for a class with n_k of the n training rows (King & Zeng 2001), or
+    weights by class, where those that are not named weigh 1.
+
+    Raises ArgumentError for a loss of numbers, a class that is not there, and weights that are negative or all 0.
+    """
+    if loss_task(loss) != "classes":
+        raise ArgumentError(
+            "class weights need a loss of classes",
+            expected="one of: " + ", ".join(nn.CLASS_LOSSES),
+            got=loss,
+            where=user_line(),
+            try_="no class_weight",
+        )
+    fitted = data.preprocessing
+    names = fitted.class_names if fitted is not None else _label_names(data, model)
+    if asked == BALANCED:
+        return dict(zip(names, _balanced_weights(data, len(names)).tolist(), strict=True))
+    if not isinstance(asked, Mapping):
+        raise _no_weights(asked)
+    labels = {} if fitted is None else dict(zip(fitted.class_labels.tolist(), names, strict=True))
+    given = {_class_named(key, names, labels): weight for key, weight in asked.items()}
+    weights = {name: given.get(name, 1.0) for name in names}
+    if not all(map(_is_weight, weights.values())) or not any(weights.values()):
+        raise _no_weights(asked)
+    return {name: float(weight) for name, weight in weights.items()}
+
+
+def _is_weight(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value < math.inf
+
+
+def _label_names(data: Prepared, model: Any) -> tuple[str, ...]:
+    """The classes of labels in an array: one for each output, two for a single one."""
+    x, _ = data.table if isinstance(data.table, tuple) else data.table.sample(2)
+    outputs = outputs_of(model, adapted_inputs(model, x[:2])).shape[-1]
+    return tuple(map(str, range(max(outputs, 2))))
+
+
+def _class_named(key: Any, names: Sequence[str], labels: Mapping[Any, str]) -> str:
+    """The class that a key means: its name, or the label itself."""
+    if str(key) in names:
+        return str(key)
+    if key in labels:
+        return labels[key]
+    raise unknown_name("class", str(key), names, user_line())
+
+
+def _balanced_weights(data: Prepared, classes: int) -> NDArray[np.float64]:
+    """n / (K·n_k), K the classes that the training rows have; 1 for one that they lack."""
+    counts = sum(np.bincount(_labels(y), minlength=classes) for y in _targets(data.table))
+    present = np.count_nonzero(counts)
+    return np.where(counts > 0, np.sum(counts) / (present * np.maximum(counts, 1)), 1.0)
+
+
+def _labels(y: NDArray[Any]) -> NDArray[np.int64]:
+    if y.size != len(y):
+        raise ArgumentError(
+            "class weights need one class a row",
+            expected="labels: whole numbers, one for each row",
+            got=f"targets of shape {y.shape}",
+            where=user_line(),
+            try_="sample_weight=, one weight for each row",
+        )
+    return y.reshape(-1).astype(np.int64)
+
+
+def _targets(part: Part) -> list[NDArray[Any]]:
+    """The targets of a part, those of rows on disk block by block."""
+    return [part[1]] if isinstance(part, tuple) else [np.array(y) for _, y in part.pairs()]
+
+
+def _no_weights(asked: Any) -> ArgumentError:
+    return ArgumentError(
+        "these are no class weights",
+        expected="'balanced', or {class: weight}, weights from 0 up and not all 0",
+        got=repr(asked),
+        where=user_line(),
+        try_="class_weight='balanced'",
+    )
