@@ -15,6 +15,7 @@ FAST = {
     "files": ["train/test_run_folder"],
     "data": ["data/test_tables", "data/test_preprocessing", "data/test_csv_messages"],
     "arrays": ["arrays/test_tensor", "arrays/test_backward", "arrays/test_numpy_protocol"],
+    "control": ["control/test_scan"],
     "compiler": ["compiler/test_compile", "compiler/test_compile_messages", "compiler/test_cache"],
     "nn": ["nn/test_modules", "nn/test_layers", "nn/test_messages"],
     "optim": ["optim/test_links", "optim/test_learner", "optim/test_messages"],

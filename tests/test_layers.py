@@ -27,6 +27,7 @@ LAYERS = [
     "files",
     "data",
     "arrays",
+    "control",
     "compiler",
     "nn",
     "optim",
@@ -239,7 +240,7 @@ def test_importing_clearprop_is_light():
     assert out.stdout.strip() == "[]"
 
 
-LATE = ["nn", "optim", "train", "explanation", "exporting", "compiler", "data", "runs"]
+LATE = ["control", "nn", "optim", "train", "explanation", "exporting", "compiler", "data", "runs"]
 
 
 def test_importing_clearprop_loads_the_engine_alone():

@@ -42,6 +42,9 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.compiler import compile as compile
     from clearprop.compiler import get_threads as get_threads
     from clearprop.compiler import set_threads as set_threads
+    from clearprop.control import fori_loop as fori_loop
+    from clearprop.control import map as map
+    from clearprop.control import scan as scan
     from clearprop.explanation import explain as explain
     from clearprop.explanation import explain_update as explain_update
     from clearprop.exporting import export as export
@@ -57,6 +60,7 @@ else:
         "optim": "optim",
         "autodiff.derivative_check": "check_grads",
         "compiler": "ExecutorWarning compile get_threads set_threads",
+        "control": "fori_loop map scan",
         "explanation": "explain explain_update",
         "exporting": "export",
         "runs.tensorboard": "TensorBoard",

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clearprop as cl
+from clearprop.control.scan_operation import scan_
 from clearprop.primitives import REGISTRY, Facts, Primitive
 from clearprop.program import facts
 from clearprop.program.ir import Equation, Var
@@ -22,7 +23,7 @@ NUMBERS = {
     "u": np.array([0, 1, 2, 255], np.uint8),
     "f": np.array([-np.inf, -2.5, -1.0, -0.0, 0.0, 1e-310, 0.5, 1.0, 3.0, np.inf, np.nan]),
 }
-STATED = [p for p in REGISTRY.values() if p.facts != Facts()]
+STATED = [p for p in [*REGISTRY.values(), scan_] if p.facts != Facts()]
 
 
 def having(fact):
@@ -231,6 +232,18 @@ def test_what_is_picked_is_named_by_the_indices(p):
         want = [[[X[n, indices[n, 0, j], j] for j in range(4)]] for n in range(2)]
     np.testing.assert_array_equal(p.run([X, indices], {"axis": -2}), want)
     assert p.is_gate
+
+
+LOOPS = {"scan": (lambda x: cl.scan(lambda c, x: (c + x, c), 0.0, x), "for i in range(n0):")}
+
+
+@having("control")
+def test_programs_are_run_and_written_as_stated(p):
+    f, line = LOOPS[p.facts.control]
+    compiled = cl.compile(f, executor="numpy")
+    x = np.array([1.0, 2.0, 4.0])
+    cl.tree_map(assert_same_bits, compiled(x), f(x))
+    assert line in compiled.source()
 
 
 def test_every_fact_is_checked():

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from clearprop.autodiff.trees import Structure, as_leaf_value, flatten, is_array, unflatten
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.program.ir import Program, Var
-from clearprop.program.operation import Operation
+from clearprop.program.operation import JointOperation, Operation
 from clearprop.program.tracing import builder, shape_of, trace
 from clearprop.program.types import Axes, Params, Tree, Type, Value, type_of
 from clearprop.program.values import Node, raw
@@ -131,27 +131,35 @@ def _one_example(t: Type) -> Type:
 
 def run_batched(program: Program, arguments: Sequence[Value], size: Dim) -> list[Any]:
     """Evaluate a program traced for one example on batches; every result gets the leading axis."""
-    env: dict[Any, tuple[Any, bool]] = {v: (x, True) for v, x in zip(program.arguments, arguments, strict=True)}
-    hidden = program.inputs[len(program.arguments) :]
-    env |= {v: (c, False) for v, c in zip(hidden, program.captured, strict=True)}
+    values = [*arguments, *program.captured]
+    mapped = [True] * len(arguments) + [False] * len(program.captured)
+    return [as_batch(*out, size) for out in batched_values(program, values, mapped, size)]
+
+
+def batched_values(
+    program: Program, values: Sequence[Value], mapped: Sequence[bool], size: Dim
+) -> list[tuple[Any, bool]]:
+    """The outputs of a program some of whose inputs have a batch axis, and whether each of them has one."""
+    env: dict[Any, tuple[Any, bool]] = dict(zip(program.inputs, zip(values, mapped, strict=True), strict=True))
 
     def read(atom: Value) -> tuple[Any, bool]:
         return env[atom] if isinstance(atom, Var) else (atom, False)
 
     for eq in program.equations:
-        values, flags = zip(*map(read, eq.inputs), strict=True) if eq.inputs else ((), ())
+        own, flags = zip(*map(read, eq.inputs), strict=True) if eq.inputs else ((), ())
         ranks = [len(a.shape) if isinstance(a, Var) else 0 for a in eq.inputs]
         if any(flags):
-            out = _batch_equation(eq.primitive, size, values, flags, ranks, eq.params)
+            out = _batch_equation(eq.primitive, size, own, flags, ranks, eq.params)
         else:
-            out = eq.primitive(*values, **eq.params)
+            out = eq.primitive(*own, **eq.params)
         many = out if len(eq.outputs) > 1 else (out,)
         for var, value in zip(eq.outputs, many, strict=True):
             env[var] = (value, any(flags))
-    return [_as_batch(*read(a), size) for a in program.outputs]
+    return list(map(read, program.outputs))
 
 
-def _as_batch(value: Value, batched: bool, size: Dim) -> Any:
+def as_batch(value: Value, batched: bool, size: Dim) -> Any:
+    """A value with a batch axis: its own, or one along which it is repeated."""
     if not batched:
         value = broadcast_to_(value, shape=(size, *shape_of(value)))
     return value if isinstance(value, Node) else Node.tensor(value)
@@ -164,6 +172,8 @@ def _batch_equation(
     if p.kind == "elementwise":
         rank = max(ranks)
         return p(*(_pad(v, rank - r) if f else v for v, f, r in zip(values, flags, ranks, strict=True)), **params)
+    if p.joint:
+        return cast(JointOperation, p).lift(size, values, flags, params)
     full = [v if f else broadcast_to_(v, shape=(size, *shape_of(v))) for v, f in zip(values, flags, strict=True)]
     if p.batch_rule is not None:
         return p.batch_rule(size, *full, **params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop.autodiff.reverse import Reader
-from clearprop.autodiff.tape import Slice
+from clearprop.autodiff.tape import Slice, outputs_of
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import PYTHON_SCALARS, Value
 from clearprop.program.values import Node, quiet, raw
@@ -24,13 +24,14 @@ def push(part: Slice, tangents: dict[Node, Any], read: Reader) -> dict[Node, Any
             if all(d is None for d in dots):
                 continue
             xs: Any = app.raw if read is raw else [read(a) for a in app.inputs]
-            y = app.outputs if read is raw else read(nodes[0])
+            y = app.outputs if read is raw else outputs_of(app, nodes, read)
             out = app.primitive.pushforward(dots, y, xs, app.params)
             if out is None:
                 continue
             for node in nodes:
                 dot = out[node.position] if type(app.outputs) is tuple else out
-                tangents[node] = _in_the_shape_of(dot, node)
+                if dot is not None:
+                    tangents[node] = _in_the_shape_of(dot, node)
     return tangents
 
 

@@ -7,15 +7,16 @@ then differentiates the sweep itself).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from clearprop.autodiff.choices import Choice, either, pull_back_chosen
-from clearprop.autodiff.tape import Slice
+from clearprop.autodiff.tape import Slice, outputs_of
 from clearprop.errors import GradientError
 from clearprop.program.ir import Var
+from clearprop.program.operation import JointOperation
 from clearprop.program.tracing import Builder, builder, shape_of
 from clearprop.program.types import PYTHON_SCALARS, Value
 from clearprop.program.values import Application, Node, quiet, raw
@@ -57,7 +58,11 @@ def sweep(
             g = cotangents.get(nodes[0]) if type(app.outputs) is not tuple else _of_several(app, nodes, cotangents)
             if g is None:
                 continue
-            xs, y = (app.raw, app.outputs) if read is raw else (list(map(read, app.inputs)), read(nodes[0]))
+            xs, y = (
+                (app.raw, app.outputs) if read is raw else (list(map(read, app.inputs)), outputs_of(app, nodes, read))
+            )
+            if app.primitive.joint:
+                g = _Joint(app, [k for k, _ in links], g, y, xs)
             for k, operand in links:
                 c, choice = contribution(part, app, k, operand, g, y, xs, choices.get(nodes[0]))
                 if c is not None:  # summed, never in place: an identity's rule hands the same array on
@@ -74,7 +79,9 @@ def _contribution(
     """What one application gives to the cotangent of operand `k` (None: zero), and what of the operand was chosen."""
     p, before = app.primitive, None
     try:
-        if choice is None and not p.is_gate:
+        if p.joint:
+            c = g.of(k)
+        elif choice is None and not p.is_gate:
             c = p.pullback(k, g, y, xs, app.params)
         else:
             c, before = pull_back_chosen(app, k, g, y, xs, choice)
@@ -99,8 +106,26 @@ def _of_several(app: Application, nodes: list[Node], cotangents: dict[Node, Any]
     """The cotangents of several outputs, None where nothing came; None if nothing came at all."""
     out = [None] * len(app.outputs)
     for node in nodes:
-        out[node.position] = cotangents.get(node)
+        c, known = cotangents.get(node), out[node.position]
+        out[node.position] = c if known is None else known if c is None else known + c
     return None if all(g is None for g in out) else out
+
+
+class _Joint:
+    """What a rule gives to all operands together: computed once, when the first of them is asked for."""
+
+    __slots__ = ("_compute", "_parts")
+
+    def __init__(self, app: Application, wanted: Sequence[int], g: Any, y: Any, xs: Sequence[Any]) -> None:
+        operation = cast(JointOperation, app.primitive)
+        self._compute: Callable[[], Mapping[int, Any]] = lambda: operation.pull_together(wanted, g, y, xs, app.params)
+        self._parts: Mapping[int, Any] | None = None
+
+    def of(self, k: int) -> Any:
+        """The cotangent of operand k; None where it is zero."""
+        if self._parts is None:
+            self._parts = self._compute()
+        return self._parts[k]
 
 
 class _Named(dict[Node, Any]):

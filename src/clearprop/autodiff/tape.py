@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
 from clearprop.primitives import Zero
+from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import RECORDING, Application, Node
 from clearprop.rules.elementwise import identity
 
@@ -72,6 +73,19 @@ class Slice:
                 kept.append((app, nodes, own))
                 self.surrounded = self.surrounded or len(own) < len(links)
         self.steps = kept
+
+
+def outputs_of(app: Application, nodes: Sequence[Node], read: Callable[[Any], Any]) -> Any:
+    """The outputs of an application as a sweep sees them; those that nobody met are made nodes again."""
+    if type(app.outputs) is not tuple:
+        return read(nodes[0])
+    met = {node.position: node for node in nodes}
+    return tuple(read(met[i] if i in met else _output(app, i)) for i in range(len(app.outputs)))
+
+
+def _output(app: Application, position: int) -> Node:
+    value = app.outputs[position]
+    return Node.tensor(value, app if is_floating(type_of(value).dtype) else None, position)
 
 
 def is_followed(node: Node) -> bool:

@@ -9,11 +9,11 @@ the sign of zero and NaN included.  So x · 0 is not 0, x + 0 is not x, and noth
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clearprop.primitives import REGISTRY
-from clearprop.program.ir import Equation, Program, Var, prune
+from clearprop.program.ir import Equation, Program, Var, holds_programs, prune
 from clearprop.program.operation import Operation
 from clearprop.program.tracing import Builder, tracing
 from clearprop.program.types import BOOL, PYTHON_SCALARS, DType, type_of
@@ -49,7 +49,8 @@ def _repeat(program: Program, b: Builder, inputs: Sequence[Var]) -> list[Any]:
     env: dict[Any, Any] = dict(zip(program.inputs, map(Node.tensor, inputs), strict=True))
     for eq in program.equations:
         b.origin = eq
-        out = eq.primitive(*(env[a] if isinstance(a, Var) else a for a in eq.inputs), **eq.params)
+        params = _lower_held(eq.params) if b.expand else eq.params
+        out = eq.primitive(*(env[a] if isinstance(a, Var) else a for a in eq.inputs), **params)
         for var, value in zip(eq.outputs, out if len(eq.outputs) > 1 else (out,), strict=True):
             env[var] = value
             own = raw(value)
@@ -57,6 +58,13 @@ def _repeat(program: Program, b: Builder, inputs: Sequence[Var]) -> list[Any]:
                 own.name = var.name
     b.origin = None
     return [env[a] if isinstance(a, Var) else a for a in program.outputs]
+
+
+def _lower_held(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Parameters, the programs in them lowered."""
+    held = {k: v for k, v in params.items() if holds_programs(v)}
+    lowered = {k: tuple(map(lower, v)) if isinstance(v, tuple) else lower(v) for k, v in held.items()}
+    return {**params, **lowered} if held else params
 
 
 class _Simplifier(Builder):

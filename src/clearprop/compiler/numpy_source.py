@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.compiler.control_text import control_lines
 from clearprop.compiler.helper_text import closed_helpers, helper_source
 from clearprop.notation import Call, Expression, Name, Number, text
 from clearprop.notation.expressions import fill_spelling
@@ -62,6 +63,27 @@ class NumpySource:
                 lines += [f"    # {above}"] * bool(above) + self._lines(written)
         return self.size_lines() + lines
 
+    def block(self, program: Program, inputs: Sequence[str]) -> tuple[list[str], list[str]]:
+        """The lines of a program within this one, whose inputs are known by these sources; and its outputs."""
+        sizes = {n for n, _ in self.sizes.values()}
+        self.names |= identifiers(program.names(), {*_RESERVED, *HELPERS, *sizes, *self.names.values()})
+        self.uses |= _uses(program)
+        for v, source in zip(program.inputs, inputs, strict=True):
+            self.trees[v], self.formulas[v] = _parse_expression(source), Name(source)
+        lines = [line for eq in program.equations for due in self._written(eq) for line in self._lines(due)]
+        return lines, [ast.unparse(self._atom(o)) for o in program.outputs]
+
+    def fresh(self, name: str) -> str:
+        """A name that nothing in the source has."""
+        taken = {*_RESERVED, *HELPERS, *self.names.values(), *(n for n, _ in self.sizes.values())}
+        own = next(n for k in itertools.count(1) if (n := name if k == 1 else f"{name}_{k}") not in taken)
+        self.names[Var(Type((), np.dtype(np.int64)), own)] = own
+        return own
+
+    def source_of(self, atom: Any) -> str:
+        """What stands for an input of an equation."""
+        return ast.unparse(self._atom(atom))
+
     def results(self) -> list[str]:
         """The outputs as source; known after `body`."""
         return [ast.unparse(self._atom(o)) for o in self.program.outputs]
@@ -106,6 +128,8 @@ class NumpySource:
             self.formulas[out] = Name(size if size.isidentifier() else f"({size.replace('*', '·')})")
             return []
         inside = [a for a in eq.inputs if isinstance(a, Var) and a in self.pending]
+        if eq.primitive.facts.control:  # what is read in every step is computed before, once
+            return [*(self._due(a) for a in inside), eq]
         self.trees[out], self.formulas[out] = self._tree(eq), self._formula(eq)
         length = len(ast.unparse(self.trees[out]))
         if self.uses.get(out, 0) == 1 and not out.name and length < _INLINE:
@@ -115,12 +139,15 @@ class NumpySource:
             return []
         due = []
         if length + len(self.names[out]) + 7 > _WIDTH:
-            due = [self.pending[a] for a in inside]
-            for a in inside:
-                self._name(a)
+            due = list(map(self._due, inside))
         for a in inside:
             self.pending.pop(a, None)
         return [*due, eq]
+
+    def _due(self, pending: Var) -> Equation:
+        """The equation of a value that was to be written where it is used, and now has a line of its own."""
+        self._name(pending)
+        return self.pending.pop(pending)
 
     def _name(self, out: Var) -> None:
         """From here on the value is known by its name."""
@@ -128,6 +155,10 @@ class NumpySource:
 
     def _lines(self, eq: Equation) -> list[str]:
         """The line of an equation with its comment, which stands above where it would be too long."""
+        if eq.primitive.facts.control:
+            for v in eq.outputs:
+                self._name(v)
+            return control_lines(self, eq)
         out = eq.outputs[0]
         source = ast.unparse(self._tree(eq))
         shown = text(self._formula(eq))

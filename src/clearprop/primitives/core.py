@@ -38,6 +38,8 @@ KINDS = ("elementwise", "reduction", "multilinear", "structural", "general")
 class Primitive:
     """A declared operation.  Calling it computes on arrays, and traces or records on nodes."""
 
+    joint = False  # whether one rule gives the cotangents of all operands: `program.operation.JointOperation`
+
     def __init__(
         self,
         function: Callable[..., Any],

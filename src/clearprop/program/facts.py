@@ -13,6 +13,7 @@ VIEWS = ("broadcast", "flip", "permute", "reshape", "slice")
 REDUCTIONS = ("all", "any", "max", "min", "sum")
 SOURCES = ("constant", "indices", "size")
 PICKS = ("slices", "entries")
+CONTROLS = ("scan", "switch", "while")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Facts:
     picks        what is picked of the first operand by indices that are the second, all else being left: slices along
                  `axis`, whose place the axes of the indices take, or single entries, one for each index
     product      a matrix product over the last two axes
+    control      how the programs that its parameters hold are run: scan, over the elements of arrays; switch, one of
+                 several; while, as long as a condition holds
     paired       the operands agree on every axis but `axis`, where they must not be repeated
     """
 
@@ -61,6 +64,7 @@ class Facts:
     picks: str = ""
     product: bool = False
     paired: bool = False
+    control: str = ""
 
     @property
     def selects(self) -> bool:
@@ -68,7 +72,8 @@ class Facts:
         return self.view == "slice" or bool(self.picks)
 
     def __post_init__(self) -> None:
-        for name, known in (("view", VIEWS), ("reduction", REDUCTIONS), ("source", SOURCES), ("picks", PICKS)):
+        words = {"view": VIEWS, "reduction": REDUCTIONS, "source": SOURCES, "picks": PICKS, "control": CONTROLS}
+        for name, known in words.items():
             if getattr(self, name) not in ("", *known):
                 raise ValueError(f"{name} is one of {', '.join(known)}, not {getattr(self, name)!r}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -110,9 +111,17 @@ class Program:
         lines = [f"program({', '.join(f'{names[v]}: {v.type}' for v in self.inputs)}):"]
         for eq in self.equations:
             left = ", ".join(f"{names[v]}: {v.type}" for v in eq.outputs)
-            given = [*map(text, eq.inputs), *(f"{k}={v}" for k, v in eq.params.items())]
+            within = [(k, v) for k, v in eq.params.items() if holds_programs(v)]
+            given = [*map(text, eq.inputs), *(f"{k}={v}" for k, v in eq.params.items() if not holds_programs(v))]
             lines.append(f"  {left} = {eq.primitive.name}({', '.join(given)})")
+            held = [(k, p) for k, v in within for p in (v if isinstance(v, tuple) else (v,))]
+            lines += [textwrap.indent(f"{name}: {program}", "    ") for name, program in held]
         return "\n".join([*lines, f"  return {', '.join(map(text, self.outputs))}"])
+
+
+def holds_programs(param: Any) -> bool:
+    """Whether a parameter of an operation is a program, or several."""
+    return isinstance(param, Program) or (isinstance(param, tuple) and any(map(holds_programs, param)))
 
 
 def prune(program: Program) -> Program:

@@ -32,6 +32,7 @@ class Operation(Protocol):
     signature: Signature | None
     shape_rule: Callable[..., Any] | None
     batch_rule: Callable[..., Any] | None
+    joint: bool  # whether one rule gives the cotangents of all operands together
 
     def __call__(self, *operands: Any, **params: Any) -> Any:
         """Compute on arrays; trace or record on nodes."""
@@ -57,3 +58,15 @@ class Operation(Protocol):
 
     def pushforward(self, dots: Sequence[Any], y: Any, xs: Sequence[Any], params: Mapping[str, Any]) -> Any:
         """The tangent of the output from those of the operands."""
+
+
+class JointOperation(Operation, Protocol):
+    """An operation that holds programs: it says for all operands together what others say for each."""
+
+    def pull_together(
+        self, wanted: Sequence[int], g: Any, y: Any, xs: Sequence[Any], params: Mapping[str, Any]
+    ) -> Mapping[int, Any]:
+        """The cotangents of the wanted operands, by position, from those of the output or outputs (None: zero)."""
+
+    def lift(self, size: Any, values: Sequence[Any], mapped: Sequence[bool], params: Mapping[str, Any]) -> Any:
+        """The outputs for a batch of this size, each with a leading axis; `mapped` operands have one."""

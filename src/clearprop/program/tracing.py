@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from clearprop.program.ir import Equation, Program, Var, prune
 from clearprop.program.operation import Operation
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
 from clearprop.program.values import Node, call_site, depends_on_earlier, named_site, now, raw
-from clearprop.shapes import Scope, Size, dim_key, evaluate_size
+from clearprop.shapes import Scope, Size, Symbol, dim_key, evaluate_size
 
 _ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)(?!\s*lambda\b)")
 
@@ -72,7 +73,8 @@ class Builder:
                     got=f"a traced value of type {value.type}",
                     try_="return the value from the traced function instead of storing it outside",
                 )
-            known = self.captured[id(held)] = (held, self.new(type_of(value)))
+            name = value.name if isinstance(value, Var) else ""
+            known = self.captured[id(held)] = (held, self.new(type_of(value), name))
         return known[1]
 
     def emit(self, primitive: Operation, values: Sequence[Any], params: dict[str, Any]) -> tuple[Var, ...]:
@@ -134,9 +136,31 @@ def substitute(value: Any, env: dict[Any, Any]) -> Any:
         return evaluate_size(value, env)
     if isinstance(value, tuple):
         return tuple(substitute(v, env) for v in value)
+    if isinstance(value, Program):
+        return _with_sizes(value, env) if has_size(value) else value
     if isinstance(value, slice):
         return slice(*(substitute(v, env) for v in (value.start, value.stop, value.step)))
     return value
+
+
+def _with_sizes(program: Program, env: dict[Any, Any]) -> Program:
+    """A program within an equation, whose sizes are those of the program around it."""
+    new = {v: Var(Type(substitute(v.type.shape, env), v.type.dtype, v.type.weak), v.name) for v in program.variables()}
+
+    def read(atom: Any) -> Any:
+        return new[atom] if isinstance(atom, Var) else atom
+
+    equations = [
+        replace(
+            eq,
+            inputs=tuple(map(read, eq.inputs)),
+            params={k: substitute(v, env) for k, v in eq.params.items()},
+            outputs=tuple(map(read, eq.outputs)),
+        )
+        for eq in program.equations
+    ]
+    inputs, outputs = tuple(map(read, program.inputs)), tuple(map(read, program.outputs))
+    return Program(inputs, tuple(equations), outputs, program.captured, program.scope)
 
 
 @contextmanager
@@ -178,7 +202,8 @@ def evaluate(program: Program, arguments: Sequence[Any]) -> list[Any]:
     `arguments` are the values of all inputs, hidden ones included.
     """
     env: dict[Any, Any] = dict(zip(program.inputs, arguments, strict=True))
-    sizes = program.scope.bind(
+    sizes = _Sizes()
+    sizes |= program.scope.bind(
         (dim, n)
         for var, value in zip(program.inputs, arguments, strict=True)
         for dim, n in zip(var.type.shape, shape_of(value), strict=True)
@@ -192,6 +217,13 @@ def evaluate(program: Program, arguments: Sequence[Any]) -> list[Any]:
         out = eq.primitive(*map(read, eq.inputs), **params)
         env.update(zip(eq.outputs, out if len(eq.outputs) > 1 else (out,), strict=True))
     return [read(a) for a in program.outputs]
+
+
+class _Sizes(dict[Any, Any]):
+    """Numbers for sizes.  Of a program within another those that no input of its own has stay as they are."""
+
+    def __missing__(self, symbol: Symbol) -> Size:
+        return Size({(symbol,): 1}, symbol.scope)
 
 
 def shape_of(value: Any) -> Any:
@@ -213,4 +245,6 @@ def has_size(value: Any) -> bool:
     """Whether a parameter holds a symbolic size, so that the call belongs into the program."""
     if isinstance(value, slice):
         value = (value.start, value.stop, value.step)
+    if isinstance(value, Program):
+        value = (*(v.type.shape for v in value.variables()), *(tuple(eq.params.values()) for eq in value.equations))
     return any(map(has_size, value)) if isinstance(value, (tuple, list)) else isinstance(value, Size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clearprop.errors import ClearpropError, ProgramError
-from clearprop.program.ir import Equation, Program, Var
+from clearprop.program.ir import Equation, Program, Var, holds_programs
 from clearprop.program.types import type_of
 
 
@@ -36,6 +36,9 @@ def typecheck(program: Program) -> None:
                     expected="inputs and earlier outputs",
                     where=place,
                 )
+        for param in eq.params.values():
+            for held in (param if isinstance(param, tuple) else (param,)) if holds_programs(param) else ():
+                typecheck(held)
         _check_types(eq, place)
         for var in eq.outputs:
             if var in defined:

@@ -1,0 +1,79 @@
+"""`ControlOperation`: an operation whose parameters hold programs, with the rules that all of them share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from clearprop.primitives import Facts, Primitive
+from clearprop.program.ir import Program
+from clearprop.program.tracing import evaluate
+from clearprop.program.types import Params, Type, Value, type_of
+from clearprop.program.values import raw
+from clearprop.rules.structural import full_, permute_dims_
+
+
+class ControlOperation(Primitive):
+    """An operation that runs programs: loops and branches.
+
+    Its operands are flat: what the programs read from outside first, then what they work on.  A subclass says the
+    value, the types, and three rules that make operations of its own kind out of derived programs, so that they
+    differentiate again: tangents, cotangents of all operands together, and the batch.
+    """
+
+    joint = True
+
+    control = ""
+
+    def __init__(self, declaration: Callable[..., Any]) -> None:
+        name = declaration.__name__.rstrip("_")
+        super().__init__(
+            declaration,
+            "general",
+            numpy=f"{name}(*{{operands}})",
+            eager=self.compute,
+            shape=self.types,
+            register=False,
+            facts=Facts(control=self.control),
+            rules={"vjp_operands": lambda g: g},  # that there is one; `pull_together` is the rule
+        )
+
+    @abstractmethod
+    def compute(self, *operands: Any, **params: Any) -> Any:
+        """The value on arrays: a tuple, or the only output."""
+
+    @abstractmethod
+    def types(self, operands: Sequence[Type], **params: Any) -> list[Type]:
+        """The types of the outputs."""
+
+    @abstractmethod
+    def pull_together(
+        self, wanted: Sequence[int], g: Any, y: Any, xs: Sequence[Any], params: Params
+    ) -> Mapping[int, Any]:
+        """See `program.operation.JointOperation`."""
+
+    @abstractmethod
+    def lift(self, size: Any, values: Sequence[Any], mapped: Sequence[bool], params: Params) -> Any:
+        """See `program.operation.JointOperation`."""
+
+    def pullback(self, k: int, g: Any, y: Any, xs: Sequence[Any], params: Params) -> Any:
+        """The cotangent of one operand."""
+        return self.pull_together([k], g, y, xs, params)[k]
+
+
+def call(program: Program, operands: Sequence[Any]) -> list[Any]:
+    """The program bound on the operands: on nodes of a trace it is written into that trace."""
+    return evaluate(program, list(operands))
+
+
+def zeros_of(value: Value) -> Any:
+    """Zeros of a value's shape and dtype."""
+    t = type_of(raw(value))
+    return full_(shape=t.shape, value=0, dtype=t.dtype)
+
+
+def swap_leading(x: Value) -> Any:
+    """(a, b, …) → (b, a, …)."""
+    n = type_of(raw(x)).ndim
+    return permute_dims_(x, axes=(1 - n, -n, *range(2 - n, 0)))

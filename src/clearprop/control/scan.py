@@ -1,0 +1,218 @@
+"""`cl.scan`, `cl.map` and `cl.fori_loop`: loops whose step is a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.autodiff.trees import flatten, is_array, structure_text, unflatten
+from clearprop.control.carries import (
+    check_carry,
+    checked_count,
+    checked_integer,
+    refuse_leaf,
+    settle_types,
+    strong_outputs,
+)
+from clearprop.control.scan_operation import scan_
+from clearprop.control.subprograms import Closed, as_outputs, close, leaf_names
+from clearprop.errors import ArgumentError, ShapeError, require_function, user_line
+from clearprop.program.operands import admit
+from clearprop.program.tracing import shape_of
+from clearprop.program.types import INT64, Tree, Type, type_of
+from clearprop.program.values import Node, name_variable, raw
+from clearprop.rules.structural import arange_
+from clearprop.shapes import Dim, same
+
+
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Tree,
+    xs: Tree = None,
+    length: int | None = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """A loop that carries something along: (hₜ₊₁, yₜ) = f(hₜ, xₜ); returns `(last carry, ys stacked)`.
+
+    f        the step: takes the carry and one element, returns the next carry and an output
+    init     the first carry, any tree of arrays; every step returns a carry of its structure, shapes and dtypes
+    xs       a tree of arrays over whose leading axis the loop runs; None for steps without elements
+    length   the number of steps, where xs does not say it
+    reverse  from the last element to the first; ys stand where their elements stand
+
+    The step is traced once, whatever the length.  Arrays that it reads from around it are differentiated like
+    arguments.  For derivatives the carries before each step are kept, and nothing else.
+
+    Raises ArgumentError if the step does not return a pair or changes the carry's structure, ShapeError or DTypeError
+    if it changes a shape or dtype, ShapeError if lengths differ.
+
+    >>> import clearprop as cl
+    >>> total, sums = cl.scan(lambda c, x: (c + x, c + x), 0.0, cl.tensor([1.0, 2.0, 3.0]))
+    >>> total, sums
+    (Tensor(6.0), Tensor([1.0, 3.0, 6.0]))
+    >>> cl.grad(lambda w: cl.scan(lambda c, x: (w * c + x, None), 0.0, cl.tensor([1.0, 2.0, 3.0]))[0])(2.0)
+    Tensor(6.0)
+    """
+    require_function(f, "scan")
+    carry, carry_structure = flatten(init)
+    elements, x_structure = flatten(xs)
+    carry = [_leaf(v, "init") for v in carry]
+    elements = [_leaf(v, "xs") for v in elements]
+    count = _length(elements, length)
+    step = _Step(f, init, xs, carry_structure, x_structure)
+    closed, carry = step.close(carry, [_element_type(x) for x in elements])
+    outputs: Sequence[Any] = ()
+    if closed.program.outputs:
+        outputs = as_outputs(
+            scan_(
+                *closed.constants,
+                *carry,
+                *elements,
+                body=closed.program,
+                constants=len(closed.constants),
+                carries=len(carry),
+                length=count,
+                reverse=bool(reverse),
+                keep=False,
+            )
+        )
+    results = [v if isinstance(v, Node) else Node.tensor(v) for v in outputs]
+    for value, name in zip(results, leaf_names(f, (init,)), strict=False):
+        name_variable(value, name)
+    return unflatten(carry_structure, results[: len(carry)]), unflatten(step.y_structure, results[len(carry) :])
+
+
+class _Step:
+    """The function of one step, and what tracing finds out about it."""
+
+    def __init__(self, f: Callable[..., Any], init: Tree, xs: Tree, carry_structure: Any, x_structure: Any) -> None:
+        self.f, self.trees = f, (init, xs)
+        self.carry_structure, self.x_structure = carry_structure, x_structure
+        self.y_structure: Any = None
+        self.carry_types: list[Type] = []
+
+    def close(self, carry: Sequence[Any], elements: Sequence[Type]) -> tuple[Closed, list[Any]]:
+        """The closed program, and the first carry, whose Python numbers have the dtypes that the steps give them."""
+        types = [type_of(raw(v)) for v in carry]
+        names = leaf_names(self.f, self.trees)
+        if any(t.weak for t in types):
+            self._trace(types, elements, names, final=False)
+            types = settle_types(types, self.carry_types)
+        return self._trace(types, elements, names, final=True), [
+            _convert(v, t) for v, t in zip(carry, types, strict=True)
+        ]
+
+    def _trace(self, types: Sequence[Type], elements: Sequence[Type], names: Sequence[str], *, final: bool) -> Closed:
+        count = len(types)
+
+        def flat(*values: Any) -> list[Any]:
+            carry, x = unflatten(self.carry_structure, values[:count]), unflatten(self.x_structure, values[count:])
+            after, ys = self._pair(self.f(carry, x))
+            leaves, structure = flatten(after)
+            self.carry_types = check_carry("scan", self.carry_structure, types, structure, leaves, final=final)
+            outputs, self.y_structure = flatten(ys)
+            return [*strong_outputs(leaves, types), *strong_outputs([_leaf(y, "an output") for y in outputs])]
+
+        return close(flat, [*types, *elements], names)
+
+    def _pair(self, result: Any) -> tuple[Any, Any]:
+        if isinstance(result, tuple) and len(result) == 2:
+            return result[0], result[1]
+        raise ArgumentError(
+            "a step of scan returns two things",
+            expected="(carry, output); the output may be None",
+            got=structure_text(flatten(result)[1]),
+            where=user_line(),
+            try_="return carry, None",
+        )
+
+
+def _leaf(value: Any, what: str) -> Any:
+    """A leaf as operations take it; what is no array is refused."""
+    if not is_array(value):
+        refuse_leaf("scan", what, value)
+    return admit(value)
+
+
+def _convert(value: Any, t: Type) -> Any:
+    """A first carry in the dtype that it settled to."""
+    own = raw(value)
+    if type(own) in (bool, int, float):
+        return np.asarray(own, t.dtype)[()]
+    return value.astype(t.dtype) if type_of(own).weak else value
+
+
+def _element_type(x: Any) -> Type:
+    t = type_of(raw(x))
+    return Type(t.shape[1:], t.dtype)
+
+
+def _length(elements: Sequence[Any], length: int | None) -> Dim:
+    """The number of steps: what all leading axes agree on."""
+    sizes: list[Dim] = []
+    for x in elements:
+        shape = shape_of(x)
+        if not shape:
+            raise ShapeError(
+                "scan runs over the leading axis of xs, and a number has none",
+                expected="arrays with at least one axis in xs",
+                got=f"a value of type {type_of(raw(x))}",
+                where=user_line(),
+                try_="read it in the step from around it: what does not change is no element",
+            )
+        sizes.append(shape[0])
+    sizes += [] if length is None else [checked_count(length, "length")]
+    if not sizes:
+        raise ArgumentError(
+            "scan does not know how many steps to take",
+            expected="arrays in xs, or length=",
+            got="neither",
+            where=user_line(),
+            try_="length=100",
+        )
+    if any(not same(sizes[0], n) for n in sizes[1:]):
+        raise ShapeError(
+            "scan needs one length",
+            expected=f"{sizes[0]} steps" if length is None else f"{length} steps, as length= says",
+            got="leading axes of sizes " + ", ".join(str(shape_of(x)[0]) for x in elements),
+            where=user_line(),
+            try_="cut the arrays to one length, or pad them and carry a mask",
+        )
+    return sizes[0]
+
+
+def map_(f: Callable[[Any], Any], xs: Tree) -> Any:
+    """f of every element along the leading axis, one after the other; results are stacked.
+
+    f   a function of one element (a tree like xs, without the leading axis)
+    xs  a tree of arrays
+
+    `cl.vmap` computes the same with whole arrays: faster, and with the memory of all elements at once.
+
+    >>> import clearprop as cl
+    >>> cl.map(lambda x: x * x, cl.tensor([1.0, 2.0, 3.0]))
+    Tensor([1.0, 4.0, 9.0])
+    """
+    require_function(f, "map")
+    return scan(lambda _, x: (None, f(x)), None, xs)[1]
+
+
+def fori_loop(lower: int, upper: int, f: Callable[[Any, Any], Any], init: Tree) -> Any:
+    """The carry after c ← f(i, c) for i = lower … upper − 1.
+
+    lower, upper  integers, or sizes of traced arrays
+    f             takes the index, an int64 scalar, and the carry; returns the next carry
+    init          the first carry, any tree of arrays
+
+    Raises as `cl.scan` does.
+
+    >>> import clearprop as cl
+    >>> cl.fori_loop(1, 5, lambda i, c: c * i, 1)
+    Tensor(24)
+    """
+    require_function(f, "fori_loop")
+    first, end = checked_integer(lower, "fori_loop", "lower"), checked_integer(upper, "fori_loop", "upper")
+    indices = arange_(size=end - first if end > first else 0, dtype=INT64) + first
+    return scan(lambda c, i: (f(i, c), None), init, indices)[0]

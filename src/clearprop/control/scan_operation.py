@@ -1,0 +1,270 @@
+"""The loop as an operation: a program run for every element of some arrays, each time on what the last step gave.
+
+With constants w, carry h and elements x a step is (h′, y) = f(w, h, x).  What is kept for derivatives are the carries
+before each step.  Tangents are a loop in the same direction, linear in the tangents; cotangents are a loop in the
+other direction:
+
+    ḣ′, ẏ = ∂f · (ẇ, ḣ, ẋ)              h̄, x̄, w̄ += ∂fᵀ · (h̄′, ȳ)
+
+Each of their steps computes what it needs of f again from the kept carry: n carries are kept, and nothing else.  Both
+are loops of this same operation, so they differentiate again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from clearprop.autodiff.batching import as_batch, batched_values
+from clearprop.autodiff.transforms import jvp, vjp
+from clearprop.control.operation import ControlOperation, call, swap_leading, zeros_of
+from clearprop.control.subprograms import (
+    active_carries,
+    as_outputs,
+    dependents,
+    derive,
+    or_one,
+    put_back,
+    runner,
+    select,
+    split,
+)
+from clearprop.program.ir import Program
+from clearprop.program.types import Params, Type, type_of
+from clearprop.program.values import raw
+from clearprop.shapes import Dim
+
+
+@dataclass(frozen=True, slots=True)
+class _Operands:
+    """The operands of a loop, or what belongs to them, in their three groups."""
+
+    constants: list[Any]
+    carries: list[Any]
+    xs: list[Any]
+
+    @classmethod
+    def of(cls, values: Sequence[Any], params: Params) -> _Operands:
+        return cls(*split(values, params["constants"], params["carries"]))
+
+    def flat(self) -> list[Any]:
+        return [*self.constants, *self.carries, *self.xs]
+
+
+def _are_given(values: Sequence[Any]) -> list[bool]:
+    return [v is not None for v in values]
+
+
+def _types(values: Sequence[Any]) -> list[Type]:
+    return [type_of(raw(v)) for v in values]
+
+
+def _element(t: Type) -> Type:
+    return Type(t.shape[1:], t.dtype)
+
+
+class Scan(ControlOperation):
+    """The class of the one operation `scan_`."""
+
+    control = "scan"
+
+    def types(self, operands: Sequence[Type], **params: Any) -> list[Type]:
+        """Carries as they came in; what the steps give, and the kept carries, with a leading axis."""
+        body, count, length = params["body"], params["carries"], params["length"]
+        own = _Operands.of(operands, params)
+        outputs = [type_of(a) for a in body.outputs[count:]]
+        kept = own.carries if params["keep"] else []
+        return [*own.carries, *(Type((length, *t.shape), t.dtype) for t in [*outputs, *kept])]
+
+    def compute(self, *operands: Any, **params: Any) -> Any:
+        """The loop on arrays."""
+        count, length = params["carries"], params["length"]
+        own = _Operands.of(operands, params)
+        carries, step = list(own.carries), runner(params["body"])
+        _, stacks = split([np.empty(t.shape, t.dtype) for t in self.types(_types(operands), **params)], count)
+        for i in reversed(range(length)) if params["reverse"] else range(length):
+            before = carries if params["keep"] else []
+            results = step([*own.constants, *carries, *(x[i] for x in own.xs)])
+            carries, ys = results[:count], results[count:]
+            for stack, value in zip(stacks, [*ys, *before], strict=True):
+                stack[i] = value
+        return or_one([*(_own_memory(v, operands) for v in carries), *stacks])
+
+    def _record(self, args: Any, values: Any, params: dict[str, Any], links: Any, compute: Any) -> Any:
+        """What is recorded keeps its carries; they are outputs of their own, which nobody asked for."""
+        out = as_outputs(super()._record(args, values, {**params, "keep": True}, links, compute))
+        return or_one(out if params["keep"] else out[: len(out) - params["carries"]])
+
+    # ---------------------------------------------------------------------------------------- derivatives
+    def pushforward(self, dots: Sequence[Any], y: Any, xs: Sequence[Any], params: Params) -> Any:
+        """The tangents of the outputs: a loop in the same direction."""
+        own, own_dots, body = _Operands.of(xs, params), _Operands.of(dots, params), params["body"]
+        moved = _passed_operands(body, _Operands(*map(_are_given, (own_dots.constants, own_dots.carries, own_dots.xs))))
+        after = dependents(body, moved.flat())
+        kept = _kept_carries(y, params)
+        start = [zeros_of(h) if d is None else d for h, d in zip(own.carries, own_dots.carries, strict=True)]
+        groups = [own.constants, select(own_dots.constants, moved.constants), select(start, moved.carries)]
+        elements = [kept, own.xs, select(own_dots.xs, moved.xs)]
+        operands = list(chain(*groups, *elements))
+
+        def step(*values: Any) -> list[Any]:
+            w, w_dot, h_dot, h, x, x_dot = split(values, *map(len, (*groups, *elements[:2])))
+            primals = select([*w, *h, *x], moved.flat())
+            _, out = jvp(_of_active(body, [*w, *h, *x], moved.flat(), None), primals, [*w_dot, *h_dot, *x_dot])
+            h_after, ys = out[: params["carries"]], out[params["carries"] :]
+            return [*select(h_after, moved.carries), *select(ys, after[params["carries"] :])]
+
+        counts = {"constants": len(groups[0]) + len(groups[1]), "carries": len(groups[2])}
+        found = _loop(body, ("tangent", tuple(moved.flat())), step, operands, params, counts, keep=params["keep"])
+        h_dots, y_dots, kept_dots = split(found, len(groups[2]), sum(after[params["carries"] :]))
+        return or_one(
+            [
+                *put_back(h_dots, moved.carries),
+                *put_back(y_dots, after[params["carries"] :]),
+                *(put_back(kept_dots, moved.carries) if params["keep"] else []),
+            ]
+        )
+
+    def pull_together(
+        self, wanted: Sequence[int], g: Any, y: Any, xs: Sequence[Any], params: Params
+    ) -> Mapping[int, Any]:
+        """The cotangents of the wanted operands: a loop in the other direction, with sums for the constants."""
+        own, body, count = _Operands.of(xs, params), params["body"], params["carries"]
+        asked = _Operands.of([k in wanted for k in range(len(xs))], params)
+        moved = _passed_operands(body, asked)
+        after = dependents(body, moved.flat())
+        h_bar, y_bar, kept_bar = split(as_list(g), count, len(body.outputs) - count)
+        y_seeds = [a and c is not None for a, c in zip(after[count:], y_bar, strict=True)]
+        kept_seeds = [m and c is not None for m, c in zip(moved.carries, kept_bar or [None] * count, strict=True)]
+        end = [zeros_of(h) if c is None else c for h, c in zip(own.carries, h_bar, strict=True)]
+        sums = [zeros_of(w) for w in select(own.constants, moved.constants)]
+        carries = [*select(end, moved.carries), *sums]
+        elements = [
+            _kept_carries(y, params),
+            own.xs,
+            select(y_bar, y_seeds),
+            select(kept_bar or [None] * count, kept_seeds),
+        ]
+        width = sum(moved.carries)
+
+        def step(*values: Any) -> list[Any]:
+            w, h_bar, w_bar, h, x, y_bar, extra = split(
+                values, len(own.constants), width, len(sums), *map(len, elements[:3])
+            )
+            primals, seeds = [*w, *h, *x], [*moved.carries, *y_seeds]
+            _, pull = vjp(_of_active(body, primals, moved.flat(), seeds), *select(primals, moved.flat()))
+            w_add, h_before, x_bar = split(pull([*h_bar, *y_bar]), len(sums), width)
+            more = put_back(extra, select(kept_seeds, moved.carries))
+            h_before = [h if m is None else h + m for h, m in zip(h_before, more, strict=True)]
+            return [*h_before, *(a + b for a, b in zip(w_bar, w_add, strict=True)), *x_bar]
+
+        key = ("cotangent", *map(tuple, (moved.flat(), y_seeds, kept_seeds)))
+        operands = [*own.constants, *carries, *chain(*elements)]
+        counts = {"constants": len(own.constants), "carries": len(carries)}
+        turned = {**params, "reverse": not params["reverse"]}
+        found = _loop(body, key, step, operands, turned, counts, keep=False)
+        h_found, w_found, x_found = split(found, width, len(sums))
+        parts = _Operands(
+            put_back(w_found, moved.constants), put_back(h_found, moved.carries), put_back(x_found, moved.xs)
+        ).flat()
+        return {k: parts[k] for k in wanted}
+
+    # ------------------------------------------------------------------------------------------- batching
+    def lift(self, size: Any, values: Sequence[Any], mapped: Sequence[bool], params: Params) -> Any:
+        """The loop over a batch: carries that depend on a mapped operand have its axis, constants need not."""
+        own, body, count = _Operands.of(values, params), params["body"], params["carries"]
+        given = _Operands.of(mapped, params)
+        carried = active_carries(body, given.constants, given.carries, given.xs, floating=False)
+        flags = [*given.constants, *carried, *given.xs]
+        init = [as_batch(h, m, size) if c else h for h, m, c in zip(own.carries, given.carries, carried, strict=True)]
+        elements = [swap_leading(x) if m else x for x, m in zip(own.xs, given.xs, strict=True)]
+        operands = [*own.constants, *init, *elements]
+
+        def step(*inputs: Any) -> list[Any]:
+            out = batched_values(body, inputs, flags, size)
+            after = [as_batch(v, m, size) if c else v for (v, m), c in zip(out, carried, strict=False)]
+            return [*after, *(as_batch(v, m, size) for v, m in out[count:])]
+
+        counts = {k: params[k] for k in ("constants", "carries")}
+        key = ("batch", tuple(flags), getattr(size, "key", lambda: size)())
+        found = _loop(body, key, step, operands, params, counts, keep=params["keep"])
+        h_after, ys, kept = split(found, count, len(body.outputs) - count)
+        stacked = [(v, True) for v in ys] + [(v, c) for v, c in zip(kept, carried, strict=False)]
+        return or_one(
+            [
+                *(as_batch(h, c, size) for h, c in zip(h_after, carried, strict=True)),
+                *(swap_leading(v) if m else as_batch(v, m, size) for v, m in stacked),
+            ]
+        )
+
+
+@Scan
+def scan_(*operands: Any, body: Program, constants: int, carries: int, length: Dim, reverse: bool, keep: bool) -> Any:
+    """The loop over the leading axis of arrays: final carries, what the steps give, and on demand the carries before.
+
+    operands   what every step reads, the first carries, and the arrays whose elements the steps read
+    body       the program of one step
+    constants  how many operands every step reads
+    carries    how many are carried from step to step
+    length     the number of steps
+    reverse    whether the last element is the first
+    keep       whether the carries before each step are outputs too
+    """
+
+
+def as_list(g: Any) -> list[Any]:
+    """The cotangents of the outputs, also of an only one."""
+    return list(g) if isinstance(g, (list, tuple)) else [g]
+
+
+def _kept_carries(y: Any, params: Params) -> list[Any]:
+    count = params["carries"]
+    outputs = as_outputs(y)
+    return list(outputs[len(outputs) - count :]) if count else []
+
+
+def _passed_operands(body: Program, given: _Operands) -> _Operands:
+    """The floating operands that derivatives pass: those given, and carries that depend on them in some step."""
+    carries = active_carries(body, given.constants, given.carries, given.xs)
+    return _Operands(given.constants, carries, given.xs)
+
+
+def _of_active(body: Program, values: Sequence[Any], active: Sequence[bool], outputs: Sequence[bool] | None) -> Any:
+    """The step as a function of its active inputs alone, which gives the outputs that are asked for."""
+
+    def of_active(*own: Any) -> list[Any]:
+        rest = iter(own)
+        found = call(body, [next(rest) if a else v for v, a in zip(values, active, strict=True)])
+        return found if outputs is None else select(found, outputs)
+
+    return of_active
+
+
+def _loop(
+    body: Program,
+    key: Any,
+    step: Any,
+    operands: Sequence[Any],
+    params: Params,
+    counts: Mapping[str, int],
+    *,
+    keep: bool,
+) -> list[Any]:
+    """A loop whose step is made of the step of another."""
+    inner = counts["constants"] + counts["carries"]
+    types = [t if i < inner else _element(t) for i, t in enumerate(_types(operands))]
+    made = derive(body, key, step, types)
+    count = counts["constants"] + len(made.constants)
+    own = {"constants": count, "carries": counts["carries"], "keep": keep}
+    return list(as_outputs(scan_(*made.constants, *operands, **{**params, "body": made.program, **own})))
+
+
+def _own_memory(value: Any, operands: Sequence[Any]) -> Any:
+    """A final carry may be an operand, or a view of one, whose memory others may write."""
+    if not isinstance(value, np.ndarray):
+        return value
+    return value.copy() if value.base is not None or any(value is o for o in operands) else value

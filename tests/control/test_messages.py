@@ -1,0 +1,92 @@
+"""What a loop refuses, literally."""
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+
+X = np.ones((3, 2))
+
+REFUSED = {
+    "shape": (
+        lambda: cl.scan(lambda c, x: ({"h": cl.concat([c["h"], x]), "t": c["t"]}, None), {"h": cl.ones(2), "t": 0}, X),
+        cl.errors.ShapeError,
+        "scan: a step changes the shape of the carry",
+        "expected  ['h']: f64[2]",
+        "got       ['h']: f64[4]",
+    ),
+    "dtype": (
+        lambda: cl.scan(lambda c, x: (c.astype(np.float32), None), cl.ones(2), X),
+        cl.errors.DTypeError,
+        "scan: a step changes the dtype of the carry",
+        "expected  f64[2]",
+        "got       f32[2]",
+        "try       start with it: init.astype(np.float32), or convert in the step",
+    ),
+    "structure": (
+        lambda: cl.scan(lambda c, x: ({"h": c["h"]}, None), {"h": cl.ones(2), "t": 0}, X),
+        cl.errors.ArgumentError,
+        "scan: a step returns a carry of another structure than it takes",
+        "expected  {'h': *, 't': *}",
+        "got       {'h': *}",
+    ),
+    "no pair": (
+        lambda: cl.scan(lambda c, x: c, cl.ones(2), X),
+        cl.errors.ArgumentError,
+        "a step of scan returns two things",
+        "try       return carry, None",
+    ),
+    "lengths": (
+        lambda: cl.scan(lambda c, x: (c, None), 0.0, {"a": X, "b": np.ones(4)}),
+        cl.errors.ShapeError,
+        "scan needs one length",
+        "got       leading axes of sizes 3, 4",
+    ),
+    "length": (
+        lambda: cl.scan(lambda c, x: (c, None), 0.0, X, length=4),
+        cl.errors.ShapeError,
+        "expected  4 steps, as length= says",
+    ),
+    "no length": (
+        lambda: cl.scan(lambda c, x: (c, None), 0.0),
+        cl.errors.ArgumentError,
+        "scan does not know how many steps to take",
+    ),
+    "half a step": (
+        lambda: cl.scan(lambda c, x: (c, None), 0.0, length=2.5),
+        cl.errors.ArgumentError,
+        "got       float 2.5",
+    ),
+    "negative": (
+        lambda: cl.scan(lambda c, x: (c, None), 0.0, length=-1),
+        cl.errors.ArgumentError,
+        "got       length = -1",
+    ),
+    "a number": (
+        lambda: cl.scan(lambda c, x: (c, None), 0.0, 3.0),
+        cl.errors.ShapeError,
+        "scan runs over the leading axis of xs, and a number has none",
+    ),
+    "text": (
+        lambda: cl.scan(lambda c, x: (c, None), "a", X),
+        cl.errors.ArgumentError,
+        "scan: init holds something that is no array",
+        "got       str 'a'",
+    ),
+    "no function": (lambda: cl.scan(3, 0.0, X), cl.errors.ArgumentError, "scan takes a function"),
+    "a traced bound": (
+        lambda: cl.compile(lambda n: cl.fori_loop(0, n, lambda i, c: c, 0.0))(3),
+        cl.errors.ArgumentError,
+        "fori_loop needs upper before it begins",
+        "try       cl.while_loop, whose steps may depend on values",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case):
+    call, kind, *lines = REFUSED[case]
+    with pytest.raises(kind) as error:
+        call()
+    for line in [*lines, "test_messages.py"]:
+        assert line in str(error.value)
