@@ -41,6 +41,7 @@ FAMILIES = {
     "floating": "More functions of floating-point numbers",
     "special_functions": "Special functions",
     "sorting": "Order",
+    "scattering": "Writing entries",
     "matrices": "Linear algebra",
 }
 KINDS = {

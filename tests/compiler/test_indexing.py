@@ -157,14 +157,14 @@ def test_sizes_as_bounds(name, executor):
 @pytest.mark.parametrize(
     ("key", "text"),
     [
-        ((np.array([0, 1]), np.array([0, 1])), "only one index array at a time"),
+        ((np.array([0, 1]), np.array([0, 1, 2])), "index arrays of one key cannot be paired"),
         ((0, 0, 0, 0), "too many indices"),
         ((Ellipsis, 0, Ellipsis), "too many indices"),
         ((2,), "index 2 is out of range on axis 0"),
         ((0, -4), "index -4 is out of range on axis 1"),
         ((slice(0.5, 2),), "a slice is made of integers, and its step is not 0"),
         ((True,), "this index is not supported"),
-        ((np.array([True, False]),), "this index is not supported"),
+        ((np.array([True, False, True]),), "a mask"),
         ((0.0,), "this index is not supported"),
         (("a",), "this index is not supported"),
     ],

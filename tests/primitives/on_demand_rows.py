@@ -118,6 +118,19 @@ ORDERS = [
 ]  # fmt: skip
 
 
+def _last(indices, size):
+    out = np.zeros((*indices.shape[:-1], size), np.int64)
+    for at in np.ndindex(*indices.shape):
+        out[(*at[:-1], indices[at])] = max(out[(*at[:-1], indices[at])], 1 + at[-1])
+    return out
+
+
+WRITERS = [
+    Row("last_writer", (integers(0, "n"),), (case("k", given=lambda n: {"size": n}),
+        case("bk", given=lambda n: {"size": n}), case("0", given=lambda n: {"size": n})), _last, ulps=0, kind="i"),
+]  # fmt: skip
+
+
 # ----------------------------------------------------------------------------------------------------------- matrices
 def regular(rng, shape, sizes):
     """Matrices with a large diagonal: regular, also when they are rounded to integers."""
@@ -185,4 +198,4 @@ MATRICES = [
         per_matrix(lambda m, rtol=None: MP.inverse(m.T * m) * m.T), ulps=32, scale=1, analytic=False, slope_scale=10),
 ]  # fmt: skip
 
-ROWS = [*DIVISION, *BITS, *FLOATING, *SPECIAL_FUNCTIONS, *ORDERS, *MATRICES]
+ROWS = [*DIVISION, *BITS, *FLOATING, *SPECIAL_FUNCTIONS, *ORDERS, *WRITERS, *MATRICES]

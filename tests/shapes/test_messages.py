@@ -114,20 +114,19 @@ MESSAGES = {
         "  where     {line}",
     ),
     "a mask as index": (
-        lambda: cl.tensor(A)[A > 0],
-        "this index is not supported\n"
-        "  expected  integers, slices, None, Ellipsis or an integer array\n"
-        "  got       ndarray of bool\n"
-        "  where     {line}\n"
-        "  try       cl.where(mask, x, 0) keeps the shape; np.flatnonzero(mask) makes an integer index",
+        lambda: cl.tensor(A)[A[0] > 0],
+        "a mask has the sizes of the axes that it stands for\n"
+        "  expected  shape (3,)\n"
+        "  got       shape (4,)\n"
+        "  where     {line}",
     ),
     "a float as index": (
         lambda: cl.tensor(A)[1.0],
         "this index is not supported\n"
-        "  expected  integers, slices, None, Ellipsis or an integer array\n"
+        "  expected  integers, slices, None, Ellipsis, integer arrays or a mask\n"
         "  got       float of no dtype\n"
         "  where     {line}\n"
-        "  try       cl.where(mask, x, 0) keeps the shape; np.flatnonzero(mask) makes an integer index",
+        "  try       x.astype(np.int64) makes integers",
     ),
     "an axis": (
         lambda: cl.sum(A, axis=2),

@@ -24,6 +24,7 @@ from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules import elementwise as ew
 from clearprop.rules import indexing, joining, linear, reductions, structural
 from clearprop.rules.indexing import Key
+from clearprop.rules.on_demand import late_method
 from clearprop.shapes import Shape, size_of
 
 
@@ -308,6 +309,16 @@ class Tensor(Operators):
                 try_="x.mT, or cl.permute_dims(x, axes)",
             )
         return structural.matrix_transpose(self)
+
+    @property
+    def at(self) -> Any:
+        """`x.at[key].set(values)`, `.add`, `.multiply`, `.max`, …: a new tensor with these entries changed.
+
+        >>> import clearprop as cl
+        >>> cl.tensor([1.0, 2.0, 3.0]).at[1:].set(0.0)
+        Tensor([1.0, 0.0, 0.0])
+        """
+        return late_method("at")(self)
 
     def sum(self, axis: Axes = None, keepdims: bool = False) -> Any:
         """Sum over axes."""

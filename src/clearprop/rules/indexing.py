@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import HELPERS, composite, primitive
+from clearprop.program.ir import Var
 from clearprop.program.types import FLOAT64, INT64, PYTHON_SCALARS, Axes, Value
 from clearprop.program.values import raw
 from clearprop.rules import eager
@@ -75,38 +77,32 @@ def scatter_slice(x: Value, /, *, shape: Shape, key: Key) -> Any:
 
 @getitem_.front
 def getitem(x: Value, key: Key) -> Any:
-    """x[key] for slices, integers, None, Ellipsis and one integer array, which gathers along its axis, as in NumPy."""
-    shape = raw(x).shape if type(raw(x)) not in PYTHON_SCALARS else ()
+    """x[key] for slices, integers, None, Ellipsis, integer arrays, which gather along their axes, and known masks."""
     given = key if isinstance(key, tuple) else (key,)
-    parts, new_axes, gathers = sorted_key(given, shape)
-    if len(gathers) > 1:
-        raise ShapeError(
-            "only one index array at a time",
-            expected="one integer array among the indices",
-            got=f"{len(gathers)} arrays",
-            try_="take_along_axis, or index in two steps",
-        )
+    parts, new_axes, gathers = sorted_key(x, given)
     out = x if all(isinstance(k, slice) and k == slice(None) for k in parts) else getitem_(x, key=tuple(parts))
     if new_axes:
         out = expand_dims(out, tuple(new_axes))
-    return _gather(out, *gathers[0], given) if gathers else out
+    return _gather(out, gathers, given) if gathers else out
 
 
-def sorted_key(given: tuple[Any, ...], shape: Shape) -> tuple[list[Any], list[int], list[tuple[int, Any]]]:
+def sorted_key(x: Value, given: tuple[Any, ...]) -> tuple[list[Any], list[int], list[tuple[int, Any]]]:
     """The entries of a key as what one primitive each can do: cuts, new axes, index arrays and where they stand.
 
-    In that order they are applied: slices and integers cut every axis, None inserts, and an index array gathers last,
-    at the place where its axis then stands.
+    In that order they are applied: slices and integers cut every axis, None inserts, and index arrays gather last, at
+    the places where their axes then stand.
 
-    >>> sorted_key((None, 1, slice(0, 2)), (3, 4))
+    >>> sorted_key(np.zeros((3, 4)), (None, 1, slice(0, 2)))
     ([1, slice(0, 2, 1)], [0], [])
     """
+    shape = raw(x).shape if type(raw(x)) not in PYTHON_SCALARS else ()
+    # `position` counts the axes of the result of cuts and new axes; integers leave none behind
     parts: list[Any] = []
     new_axes: list[int] = []
     gathers: list[tuple[int, Any]] = []
     position = 0
     for k in _fill_ellipsis(given, len(shape)):
-        n = shape[len(parts)] if k is not None else 1
+        n = shape[len(parts)] if k is not None and len(parts) < len(shape) else 1
         if k is None:
             new_axes.append(position)
         elif isinstance(k, slice):
@@ -115,17 +111,54 @@ def sorted_key(given: tuple[Any, ...], shape: Shape) -> tuple[list[Any], list[in
             parts.append(_checked_index(k, n, len(parts), shape))
             continue
         else:
-            parts.append(slice(None))
-            gathers.append((position, _index_array(k)))
+            arrays = _places_of(k, x, len(parts)) if is_mask(k) else [_index_array(k)]
+            parts += [slice(None)] * len(arrays)
+            gathers += [(position + i, indices) for i, indices in enumerate(arrays)]
+            position += len(arrays) - 1
         position += 1
     return parts, new_axes, gathers
 
 
-def _gather(x: Value, axis: int, indices: Value, given: tuple[Any, ...]) -> Any:
-    """x at the indices, whose axes stand where the axis stood, or first where NumPy has them first.
+def is_mask(k: Any) -> bool:
+    """Whether an entry of a key is an array of truth values.
+
+    >>> is_mask(np.array([True, False])), is_mask([0, 1])
+    (True, False)
+    """
+    if isinstance(k, (list, tuple)) and k:
+        return isinstance(k[0], (bool, np.bool_)) or is_mask(k[0])
+    dtype = getattr(raw(k), "dtype", None)
+    return dtype is not None and dtype.kind == "b" and len(raw(k).shape) > 0
+
+
+def _places_of(mask: Any, x: Value, axis: int) -> list[Any]:
+    """The indices at which a mask holds, one array for each of its axes; `axis` of x is the first of them."""
+    value = raw(mask)
+    if isinstance(value, Var) or isinstance(raw(x), Var):
+        raise ShapeError(
+            "a mask cannot index what is being traced: how many entries it chooses is no part of the program",
+            expected="integers, slices, None, Ellipsis or integer arrays",
+            got=f"a mask of shape {np.shape(value) if isinstance(value, list) else value.shape}",
+            try_="cl.where(mask, x, 0) keeps the shape; np.nonzero(mask), outside, makes integer indices",
+        )
+    value = np.asarray(value)
+    sizes = raw(x).shape[axis : axis + value.ndim]
+    if value.shape != sizes:
+        raise ShapeError(
+            "a mask has the sizes of the axes that it stands for",
+            expected=f"shape {sizes}",
+            got=f"shape {value.shape}",
+        )
+    return list(np.nonzero(value))
+
+
+def _gather(x: Value, gathers: Sequence[tuple[int, Any]], given: tuple[Any, ...]) -> Any:
+    """x at the indices, whose axes stand where the first axis stood, or first where NumPy has them first.
 
     That is where they and an integer are separated by what is neither, even by an Ellipsis that stands for nothing.
     """
+    axis = gathers[0][0]
+    x, indices = (x, gathers[0][1]) if len(gathers) == 1 else _as_one_axis(x, gathers)
     out = take(x, indices, axis=axis)
     picks = [i for i, k in enumerate(given) if not (k is None or k is Ellipsis or isinstance(k, slice))]
     if picks[-1] - picks[0] == len(picks) - 1:
@@ -135,13 +168,36 @@ def _gather(x: Value, axis: int, indices: Value, given: tuple[Any, ...]) -> Any:
     return permute_dims(out, [*moved, *(i for i in range(n) if i not in moved)])
 
 
+def _as_one_axis(x: Value, gathers: Sequence[tuple[int, Any]]) -> tuple[Any, Any]:
+    """x with the axes that are indexed made one, at the first one's place, and the index along it."""
+    shape, axes = raw(x).shape, [axis for axis, _ in gathers]
+    before, behind = list(range(axes[0])), [i for i in range(axes[0], len(shape)) if i not in axes]
+    try:
+        broadcast(*(raw(indices).shape for _, indices in gathers))
+    except ValueError as error:
+        raise ShapeError(
+            "index arrays of one key cannot be paired",
+            expected="axes that are equal or 1, counted from the last",
+            got=str(error),
+        ) from None
+    flat: Any = 0
+    for axis, indices in gathers:
+        # taken from 0 … n − 1, an index is checked, and one from the end is counted from the front
+        flat = flat * shape[axis] + take(arange_(size=shape[axis], dtype=INT64), indices)
+    together = reshape(
+        permute_dims(x, [*before, *axes, *behind]),
+        (*(shape[i] for i in before), size_of(shape[i] for i in axes), *(shape[i] for i in behind)),
+    )
+    return together, flat
+
+
 def _is_integer(k: Any) -> bool:
     return isinstance(k, (int, np.integer, Size)) and not isinstance(k, bool)
 
 
 def _fill_ellipsis(given: tuple[Any, ...], ndim: int) -> list[Any]:
     entries = list(given)
-    used = sum(k is not None and k is not Ellipsis for k in entries)
+    used = sum(np.ndim(raw(k)) if is_mask(k) else 1 for k in entries if k is not None and k is not Ellipsis)
     if used > ndim:
         raise ShapeError("too many indices", expected=f"at most {ndim}", got=f"{used} indices")
     if sum(k is Ellipsis for k in entries) > 1:
@@ -206,9 +262,9 @@ def _index_array(k: Any) -> Any:
     if getattr(value, "dtype", np.dtype("O")).kind not in "iu":
         raise ShapeError(
             "this index is not supported",
-            expected="integers, slices, None, Ellipsis or an integer array",
+            expected="integers, slices, None, Ellipsis, integer arrays or a mask",
             got=f"{type(k).__name__} of {getattr(value, 'dtype', 'no dtype')}",
-            try_="cl.where(mask, x, 0) keeps the shape; np.flatnonzero(mask) makes an integer index",
+            try_="x.astype(np.int64) makes integers",
         )
     return k if raw(k) is value else value
 

@@ -137,6 +137,12 @@ def along_transposed(dtype: str, index: str) -> Kernel:
     return _indexing_kernel(body, dtype, index, _INNER + _index_check(f"indices[{here}]", _ENTRY))
 
 
+def last_writer(index: str) -> Kernel:
+    """out[o, indices[o, k]] = k + 1, in order."""
+    body = _ROW + "out[o * n + p] = i64(k) + i64(1)\n"
+    return _indexing_kernel(body, "i64", index, _index_check("indices[o * many + k]", _ROW))
+
+
 def require_range(dtype: str) -> Kernel:
     """A copy; an element outside low … high is reported."""
     number = "f64" if dtype in ("f32", "f64") else "i64"

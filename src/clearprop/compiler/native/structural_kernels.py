@@ -112,6 +112,14 @@ def _along_transposed(binding: Binding, op: Statement) -> None:
     _serial(binding, kernel, outer, values)
 
 
+def _last_writer(binding: Binding, op: Statement) -> None:
+    _fill(binding, op)
+    outer, many, _ = _sizes(binding, op.reads[0].shape, -1)
+    kernel = library_kernels.last_writer(dtype_name(op.reads[0].base.dtype))
+    indices, n = _input(binding, op, 0), binding.number(op.out.shape[-1])
+    _serial(binding, kernel, outer, [indices, indices, (op.out, 0), n, 1, many, ("status", 0)])
+
+
 def _cumulative(binding: Binding, op: Statement) -> None:
     outer, n, inner = _sizes(binding, op.out.shape, op.equation.params["axis"])
     _serial(
@@ -178,6 +186,7 @@ SPECIAL: dict[str, Callable[[Binding, Statement], None]] = {
     "concat": _concat,
     "cumulative_sum": _cumulative,
     "fold_in": _fold_in,
+    "last_writer": _last_writer,
     "random_bits": _random_bits,
     "require_probabilities": _require_probabilities,
     "require_range": _require_range,

@@ -28,8 +28,19 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "diff", "moveaxis", "pad", "ravel", "repeat"),
         *("roll", "rot90", "split", "tile", "unstack"),
     ),
+    "scattering": ("index_add", "masked_fill", "put_along_axis"),
     "sorting": (
-        *("argsort", "bincount", "count_nonzero", "nonzero", "searchsorted", "segment_sum", "sort", "topk"),
+        *(
+            "argsort",
+            "bincount",
+            "count_nonzero",
+            "histogram",
+            "nonzero",
+            "searchsorted",
+            "segment_sum",
+            "sort",
+            "topk",
+        ),
         *("unique_all", "unique_counts", "unique_inverse", "unique_values"),
     ),
     "special_functions": (
@@ -54,6 +65,9 @@ NAMESPACES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """Names that stand in a namespace of their own, `cl.linalg`: its families, and what each declares."""
 
+METHODS = {"at": "scattering"}
+"""What is asked of a tensor and no function of the package, by family."""
+
 _HOME = {name: family for family, names in FAMILIES.items() for name in names}
 
 
@@ -68,6 +82,12 @@ def find(name: str) -> Callable[..., Any] | None:
     if family is None:
         return None
     found: Callable[..., Any] = getattr(import_module(f"{__name__}.{family}"), name)
+    return found
+
+
+def late_method(name: str) -> Callable[..., Any]:
+    """The function behind an attribute of tensors, its family loaded."""
+    found: Callable[..., Any] = getattr(import_module(f"{__name__}.{METHODS[name]}"), name)
     return found
 
 

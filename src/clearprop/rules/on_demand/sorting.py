@@ -13,6 +13,7 @@ from clearprop.program.types import INT64, Axes, Type, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import (
     astype,
+    equal,
     isnan,
     less,
     less_equal,
@@ -21,8 +22,9 @@ from clearprop.rules.elementwise import (
     logical_or,
     not_equal,
     stop_gradient,
+    where,
 )
-from clearprop.rules.indexing import slice_axis, take, take_along_axis, take_transposed
+from clearprop.rules.indexing import getitem, slice_axis, take, take_along_axis, take_transposed
 from clearprop.rules.reductions import sum
 from clearprop.rules.structural import broadcast_to, expand_dims, flip, full_, reshape
 from clearprop.shapes import Shape, normalise_axis
@@ -255,6 +257,55 @@ def unique_values(x: Value, /) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------------- collecting
+class HistogramResult(NamedTuple):
+    """How much lies in each bin, and the ends of the bins, one more than there are bins."""
+
+    counts: Any
+    edges: Any
+
+
+def histogram(
+    x: Value, /, bins: Any = 10, *, range: Any = None, weights: Value | None = None, density: bool = False
+) -> Any:
+    """How many entries lie in each of some bins; the last bin has its right end, and what lies outside is left out.
+
+    x        numbers
+    bins     how many bins of equal width, or their ends in ascending order
+    range    (low, high) of equal bins; None reads the smallest and largest entry, which needs their values
+    weights  what each entry counts, in the shape of x, with a derivative; None: 1
+    density  whether counts are divided by their sum and the widths, so that they are a density
+
+    >>> import clearprop as cl
+    >>> cl.histogram(cl.tensor([0.1, 0.2, 0.9]), 2, range=(0.0, 1.0)).counts
+    Tensor([2, 1])
+    """
+    x = reshape(x, (-1,))
+    edges = _equal_bins(x, bins, range) if isinstance(bins, int) else np.asarray(bins) if type(bins) is list else bins
+    n = int(type_of(raw(edges)).shape[0]) - 1
+    place = searchsorted(edges, x, side="right") - 1
+    place = where(equal(x, getitem(edges, n)), n - 1, place)
+    inside = logical_and(less_equal(getitem(edges, 0), x), less_equal(x, getitem(edges, n)))
+    counts = bincount(where(inside, place, n), weights=None if weights is None else reshape(weights, (-1,)), size=n + 1)
+    counts = slice_axis(counts, -1, 0, n)
+    if density:
+        counts = counts / (slice_axis(edges, -1, 1, n + 1) - slice_axis(edges, -1, 0, n)) / sum(counts)
+    return HistogramResult(counts, edges)
+
+
+def _equal_bins(x: Value, bins: int, ends: Any) -> NDArray[Any]:
+    values = _numbers(x) if ends is None else np.asarray(ends, np.float64)
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    if bins < 1 or not (np.isfinite(low) and np.isfinite(high)) or (ends is not None and values.shape != (2,)):
+        raise ArgumentError(
+            "histogram needs bins of a width",
+            expected="a number of bins from 1, between two finite numbers",
+            got=f"{bins} bins from {low} to {high}",
+            where=user_line(),
+            try_="range=(low, high), which leaves out what lies outside",
+        )
+    return np.linspace(*((low - 0.5, high + 0.5) if low == high else (low, high)), bins + 1)
+
+
 def segment_sum(x: Value, segments: Value, /, *, size: int) -> Any:
     """The sum of the rows of x that belong to each segment.
 
