@@ -3,6 +3,8 @@
 A page is one session in an empty folder.  A `python` block is run; a `text` block right after it is what it printed,
 or the error that it raised.  A `console` block holds lines `$ command`, each followed by its output.  In what a page
 shows, `…` stands for any text within a line, and a line that is `…` alone for any lines; the width of columns is free.
+
+A command `clearprop …` runs in this process, which has loaded everything already; a line that needs a shell gets one.
 """
 
 import contextlib
@@ -10,12 +12,18 @@ import io
 import linecache
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
+
+from clearprop.cli import main
 
 ROOT = Path(__file__).parents[2]
+_SHELL = frozenset("|&;<>$`*?")
+"""Signs by which a line asks for more than one command with its words."""
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -72,19 +80,27 @@ def _run_commands(text, place):
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     environment |= {"NO_COLOR": "1", "COLUMNS": "100"}
     for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
-        done = subprocess.run(
-            command,
-            shell=True,
-            text=True,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
+        words = shlex.split(command)
+        ours = words[0] == "clearprop" and not _SHELL.intersection(command)
+        code, printed = _run_here(words[1:], environment) if ours else _run_in_a_shell(command, environment)
         if shown:
-            compare(done.stdout, shown, f"{place}, $ {command}")
+            compare(printed, shown, f"{place}, $ {command}")
         else:
-            assert done.returncode == 0, f"{place}, $ {command}: exit {done.returncode}\n{done.stdout}"
+            assert code == 0, f"{place}, $ {command}: exit {code}\n{printed}"
+
+
+def _run_here(arguments, environment):
+    """The exit code of `clearprop ARGUMENTS`, and what it prints on both streams."""
+    printed = io.StringIO()
+    with mock.patch.dict(os.environ, environment), contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stderr(printed):
+            return main(arguments), printed.getvalue()
+
+
+def _run_in_a_shell(command, environment):
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, shell=True, text=True, env=environment, check=False, **both)
+    return done.returncode, done.stdout
 
 
 def compare(happened, shown, place):
