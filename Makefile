@@ -8,6 +8,7 @@ ifneq ($(origin PYTHON),file)
   VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 endif
 BIN := $(VENV)/bin
+unexport PYTHONDONTWRITEBYTECODE  # the tests start some two hundred processes, and each would compile the package again
 
 .PHONY: help demo test fast check verify bench clean
 help:            ## list the commands

@@ -57,36 +57,58 @@ def package(tmp_path_factory):
 
 @pytest.fixture
 def run(package, tmp_path):
-    """Run Python or the command line with that package."""
+    """Run Python with that package."""
 
-    def call(*arguments):
+    def call(code, *arguments):
         env = {**os.environ, "PYTHONPATH": str(package), "COLUMNS": "120"}
         return subprocess.run(
-            [sys.executable, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+            [sys.executable, "-c", code, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
         )
 
     return call
 
 
+COMMANDS = """
+import contextlib, io, json, sys
+from clearprop.cli import main
+from clearprop.train import job
+from clearprop.train.executor import eager_executor
+
+job.choose_executor = eager_executor
+
+def result(words):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(words)
+    return code, out.getvalue(), err.getvalue()
+
+print(json.dumps([result(words) for words in json.loads(sys.argv[1])]))
+"""
+"""Runs several commands in one process, uncompiled; prints exit code, output and messages of each."""
+
+
 def test_the_command_line_has_it(run, tmp_path):
-    assert "--temper" in run("-m", "clearprop", "train", "--help").stdout
-    assert (
-        "# temper" in run("-m", "clearprop", "config").stdout
-        or "temper = 1.0" in run("-m", "clearprop", "config").stdout
-    )
-    refused = run("-m", "clearprop", "train", "iris", "--temper", "-1")
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("--temper cannot be '-1'\n  expected  a number, 0 or more\n")
     (tmp_path / "t.toml").write_text("temper = 2.0\n")
-    done = run("-m", "clearprop", "train", "iris", *QUICK, "--config", "t.toml", "--out", "first")
+    asked = [
+        ["train", "--help"],
+        ["config"],
+        ["train", "penguins", "--temper", "-1"],
+        ["train", "penguins", *QUICK, "--config", "t.toml", "--out", "first"],
+        ["train", "--fork", "first@1", "--temper", "0.5", "--out", "second"],
+        ["train", "--resume", "first", "--epochs", "3"],
+    ]
+    done = run(COMMANDS, json.dumps(asked))
     assert done.returncode == 0, done.stderr
+    helped, shown, refused, trained, forked, resumed = json.loads(done.stdout)
+    assert [code for code, _, _ in (helped, shown, trained, forked, resumed)] == [0] * 5, done.stdout
+    assert "--temper" in helped[1]
+    assert "# temper" in shown[1] or "temper = 1.0" in shown[1]
+    assert refused[0] == 2
+    assert refused[2].startswith("--temper cannot be '-1'\n  expected  a number, 0 or more\n")
     config = json.loads((tmp_path / "first" / "config.json").read_text())
     assert config["settings"]["temper"] == config["command"]["temper"] == 2.0
-    forked = run("-m", "clearprop", "train", "--fork", "first@1", "--temper", "0.5", "--out", "second")
-    assert forked.returncode == 0, forked.stderr
-    assert "--temper 0.5" in forked.stdout
+    assert "--temper 0.5" in forked[1]
     assert json.loads((tmp_path / "second" / "config.json").read_text())["settings"]["temper"] == 0.5
-    assert run("-m", "clearprop", "train", "--resume", "first", "--epochs", "3").returncode == 0
 
 
 PYTHON = """
@@ -115,7 +137,7 @@ print(cl.load("run").config.settings.temper)
 
 
 def test_python_has_it(run):
-    told = run("-c", PYTHON)
+    told = run(PYTHON)
     assert told.stdout.splitlines() == [
         "True False", "fit cannot work with this temper | temper = -1.0", "2.0", "1.0"
     ], told.stderr  # fmt: skip
