@@ -92,9 +92,9 @@ def _run_commands(text, place):
 def _run_here(arguments, environment):
     """The exit code of `clearprop ARGUMENTS`, and what it prints on both streams."""
     printed = io.StringIO()
-    with mock.patch.dict(os.environ, environment), contextlib.redirect_stdout(printed):
-        with contextlib.redirect_stderr(printed):
-            return main(arguments), printed.getvalue()
+    streams = contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed)
+    with mock.patch.dict(os.environ, environment), streams[0], streams[1]:
+        return main(arguments), printed.getvalue()
 
 
 def _run_in_a_shell(command, environment):
