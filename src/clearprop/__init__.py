@@ -14,7 +14,6 @@ from clearprop.arrays import asarray as asarray
 from clearprop.arrays import functions as _functions
 from clearprop.arrays import tensor as tensor
 from clearprop.arrays.functions import *  # noqa: F403 - made from the registry; functions.pyi lists them
-from clearprop.autodiff.batching import vmap as vmap
 from clearprop.autodiff.custom import custom_rule as custom_rule
 from clearprop.autodiff.transforms import grad as grad
 from clearprop.autodiff.transforms import hessian as hessian
@@ -24,6 +23,7 @@ from clearprop.autodiff.transforms import jvp as jvp
 from clearprop.autodiff.transforms import per_example_grad as per_example_grad
 from clearprop.autodiff.transforms import value_and_grad as value_and_grad
 from clearprop.autodiff.transforms import vjp as vjp
+from clearprop.autodiff.transforms import vmap as vmap
 from clearprop.autodiff.trees import tree_map as tree_map
 from clearprop.errors import ClearpropError as ClearpropError
 from clearprop.primitives import Zero as Zero

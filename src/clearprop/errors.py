@@ -165,6 +165,7 @@ MEANINGS: Mapping[str, tuple[str, ...]] = {
     "batch": ("batchnorm", "batch_norm", "batch_normalization"),
     "binary_cross_entropy": ("bce", "binary_crossentropy", "logistic_loss", "log_loss"),
     "cross_entropy": ("ce", "crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "nll"),
+    "data": ("x", "x_train", "train_data", "training_data", "dataset"),
     "epochs": ("n_epochs", "num_epochs", "iterations", "max_iter"),
     "glorot": ("xavier", "glorot_uniform", "xavier_uniform"),
     "he": ("kaiming", "he_normal", "kaiming_normal"),
@@ -224,10 +225,10 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def checked_call(function: Callable[_P, _R], name: str = "") -> Callable[_P, _R]:
+def checked_call(function: Callable[_P, _R], name: str = "", remedy: str = "") -> Callable[_P, _R]:
     """The function, whose callers hear in our own form of an argument that it does not take or did not get.
 
-    `name` is what the message calls it, by default its own name.
+    `name` is what the message calls it, by default its own name; `remedy` what to try with too many arguments.
 
     >>> @checked_call
     ... def area(width, height=1.0):
@@ -248,7 +249,7 @@ def checked_call(function: Callable[_P, _R], name: str = "") -> Callable[_P, _R]
             return function(*args, **kwargs)
         except TypeError as error:
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the call itself failed
-                check_call(function, name or function.__name__, args, kwargs)
+                check_call(function, name or function.__name__, args, kwargs, remedy)
             raise
 
     return call
@@ -256,27 +257,43 @@ def checked_call(function: Callable[_P, _R], name: str = "") -> Callable[_P, _R]
 
 _FORMS_OF_OTHERS = {("where", 1): "cl.nonzero(condition), for the indices at which it holds"}
 """What is meant by a call that other libraries take, by the name and how many arguments there are."""
+MOST_NAMES = 4
+"""Up to how many names of arguments are listed as advice."""
 
 
-def check_call(function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+def check_call(
+    function: Callable[..., Any], name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], remedy: str = ""
+) -> None:
     """Raise ArgumentError, which says what the function takes, if it does not take these arguments."""
     signature = inspect.signature(function)
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
         known = signature.parameters.values()
-        named = [q.name for q in known if q.kind is q.KEYWORD_ONLY]
-        unknown = next((key for key in kwargs if key not in signature.parameters), "")
-        close = nearest(unknown, signature.parameters)
-        remedy = f"{close!r}, the nearest name" if close else _FORMS_OF_OTHERS.get((name, len(args) + len(kwargs)), "")
+        too_many = "positional" in str(error)
+        meant = _FORMS_OF_OTHERS.get((name, len(args) + len(kwargs)), "")
         plain = inspect.Signature([q.replace(annotation=q.empty) for q in known if q.name not in ("self", "cls")])
         raise ArgumentError(
             f"{name} does not take these arguments",
             expected=f"{name}{plain}",
             got=str(error),
             where=user_line(),
-            try_=f"give {' and '.join(named)} by name" if named and "positional" in str(error) else remedy,
+            try_=(remedy or _by_name(known)) if too_many else _nearest_parameter(kwargs, signature.parameters) or meant,
         ) from None
+
+
+def _by_name(parameters: Iterable[inspect.Parameter]) -> str:
+    named = [q.name for q in parameters if q.kind is q.KEYWORD_ONLY]
+    if not named:
+        return ""
+    return f"give {' and '.join(named) if len(named) <= MOST_NAMES else 'what follows'} by name"
+
+
+def _nearest_parameter(given: Iterable[str], known: Mapping[str, Any]) -> str:
+    """Advice about the first argument that is not known."""
+    unknown = next((name for name in given if name not in known), "")
+    close = nearest(unknown, known)
+    return f"{close!r}, the nearest name" if close else ""
 
 
 def require_function(f: Any, name: str) -> None:

@@ -289,9 +289,33 @@ def test_a_traced_value_used_as_a_number(case):
     )  # fmt: skip
 
 
-def test_truth_of_several_elements():
-    with pytest.raises(ValueError, match="ambiguous"):
-        bool(cl.tensor([1.0, 2.0]))
+OF_MANY = {
+    "if x": bool,
+    "float(x)": float,
+    "int(x)": int,
+    "item()": lambda x: x.item(),
+}
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], []], ids=str)
+@pytest.mark.parametrize("what", OF_MANY)
+def test_one_number_of_several_elements(what, values):
+    headline, expected, got, advice = refusal(lambda: OF_MANY[what](cl.tensor(values)), ShapeError)
+    assert (headline, expected) == (f"{what} needs one number", "a tensor with one element")
+    assert got == f"shape ({len(values)},)" and advice
+
+
+@pytest.mark.parametrize("what", OF_MANY)
+def test_one_number_of_one_element(what):
+    assert OF_MANY[what](cl.tensor([[3.0]])) == OF_MANY[what](3.0 if what != "item()" else cl.tensor(3.0))
+
+
+def test_the_length_of_a_number():
+    for call in (len, list):
+        with pytest.raises(TypeError) as caught:
+            call(cl.tensor(1.0))
+        assert isinstance(caught.value, ShapeError) and caught.value.headline == "a number has no length"
+    assert pickle.loads(pickle.dumps(caught.value)).message == caught.value.message
 
 
 def test_an_index_that_is_no_integer():

@@ -119,3 +119,74 @@ print(run.replay(1).digest, *run.predict(np.eye(4, dtype=np.float32)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [run.replay(1).digest, *map(str, run.predict(np.eye(4, dtype=np.float32)))]
+
+
+def slope_of(x):
+    return cl.sum(x**3)
+
+
+@cl.grad
+def decorated_slope(x):
+    return slope_of(x)
+
+
+@cl.compile
+@cl.grad
+def compiled_slope(x):
+    return slope_of(x)
+
+
+DERIVED = {
+    "grad": (cl.grad(slope_of), (2.0,)),
+    "value_and_grad": (cl.value_and_grad(slope_of, has_aux=False), (2.0,)),
+    "second order": (cl.grad(cl.grad(slope_of)), (2.0,)),
+    "jacobian": (cl.jacobian(cl.sin), (np.arange(2.0),)),
+    "hessian": (cl.hessian(slope_of), (np.arange(2.0),)),
+    "vmap": (cl.vmap(slope_of), (np.arange(2.0),)),
+    "per example": (cl.per_example_grad(cl.multiply, in_axes=(None, 0)), (2.0, np.arange(2.0))),
+    "compiled where it is used": (cl.compile(cl.grad(slope_of)), (np.arange(2.0),)),
+    "decorated": (decorated_slope, (2.0,)),
+    "compiled": (compiled_slope, (2.0,)),
+    "linear algebra": (cl.grad(cl.linalg.det), (np.eye(2),)),
+    "late family": (cl.grad(cl.erfc), (0.5,)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", DERIVED)
+def test_derivatives_travel(name, way):
+    function, args = DERIVED[name]
+    again = WAYS[way](function)
+    for found, expected in zip(cl_leaves(again(*args)), cl_leaves(function(*args)), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert again.__name__ == function.__name__
+
+
+def cl_leaves(tree):
+    return [np.asarray(v) for v in (tree if isinstance(tree, tuple) else (tree,))]
+
+
+def test_the_derivative_of_a_lambda_is_refused_with_advice():
+    with pytest.raises(cl.errors.ArgumentError, match="grad of <lambda> cannot be pickled") as caught:
+        pickle.dumps(cl.grad(lambda x: x))
+    assert "top of a module" in caught.value.expected
+
+
+def test_a_derivative_stands_in_a_class_as_a_method():
+    class Cubic:
+        scale = 2.0
+
+        def value(self, x):
+            return self.scale * x**3
+
+        slope = cl.grad(value, argnums=1)
+
+    assert Cubic().slope(2.0).item() == 24.0
+
+
+@pytest.mark.parametrize("home", [cl, cl.nn, cl.optim, cl.random, cl.linalg], ids=lambda m: m.__name__)
+def test_every_public_function_can_be_pickled(home):
+    for name in dir(home):
+        found = getattr(home, name)
+        if name[0] != "_" and callable(found) and getattr(found, "__module__", "").startswith("clearprop."):
+            assert pickle.loads(pickle.dumps(found)) is found, name

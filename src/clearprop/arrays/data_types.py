@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from clearprop.errors import ArgumentError, DTypeError, user_line
+from clearprop.errors import ArgumentError, DTypeError, checked_call, user_line
 from clearprop.program.types import DType, Type, promote, type_of
 from clearprop.program.values import Node, raw
 from clearprop.shapes import Shape, broadcast
@@ -57,20 +58,21 @@ class IntegerInfo:
 
 def _dtype_of(of: Any) -> DType:
     """The dtype that is meant: of a tensor or array, or itself."""
-    if isinstance(of, (Node, np.ndarray, np.generic)):
-        return type_of(raw(of)).dtype
     try:
-        dtype: DType = np.dtype(of)
-        return dtype
-    except TypeError:
+        dtype = type_of(raw(of)).dtype if isinstance(of, (Node, np.ndarray, np.generic)) else np.dtype(of)
+    except (TypeError, ValueError):
+        dtype = np.dtype(object)
+    if dtype.kind not in "biufc":
         raise DTypeError(
-            f"{of!r} is no data type",
+            f"{ascii(of)[:80]} is no data type of numbers",
             expected="a dtype such as cl.float32, or an array",
             got=type(of).__name__,
             where=user_line(),
-        ) from None
+        )
+    return dtype
 
 
+@checked_call
 def finfo(type: Any, /) -> FloatInfo:
     """The limits of a floating-point dtype, as Python numbers.
 
@@ -94,6 +96,7 @@ def finfo(type: Any, /) -> FloatInfo:
     return FloatInfo(found.bits, eps, high, low, normal, dtype)
 
 
+@checked_call
 def iinfo(type: Any, /) -> IntegerInfo:
     """The limits of an integer dtype, as Python numbers.
 
@@ -116,6 +119,7 @@ def iinfo(type: Any, /) -> IntegerInfo:
     return IntegerInfo(found.bits, int(found.max), int(found.min), dtype)
 
 
+@checked_call
 def isdtype(dtype: DTypeLike, kind: Any) -> bool:
     """Whether a dtype is of a kind, or of one of several.
 
@@ -138,6 +142,7 @@ def isdtype(dtype: DTypeLike, kind: Any) -> bool:
     return False
 
 
+@checked_call
 def result_type(*arrays_and_dtypes: Any) -> DType:
     """The dtype in which arrays, dtypes and Python numbers meet.
 
@@ -149,14 +154,14 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
     """
     if not arrays_and_dtypes:
         raise ArgumentError("result_type needs something to promote", expected="arrays or dtypes", got="nothing")
-    numbers = (bool, int, float)
     types = [
-        type_of(raw(v)) if isinstance(v, (Node, np.ndarray, np.generic, *numbers)) else Type((), _dtype_of(v))
+        type_of(raw(v)) if isinstance(raw(v), (bool, int, float)) else Type(np.shape(raw(v)), _dtype_of(v))
         for v in arrays_and_dtypes
     ]
     return promote(types)[0]
 
 
+@checked_call
 def can_cast(from_: Any, to: DTypeLike, /) -> bool:
     """Whether promotion leads from a dtype to another.
 
@@ -174,6 +179,7 @@ def can_cast(from_: Any, to: DTypeLike, /) -> bool:
         return False
 
 
+@checked_call
 def broadcast_shapes(*shapes: Shape) -> Shape:
     """The shape in which arrays of these shapes meet.
 
@@ -184,8 +190,8 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
     (3, 2)
     """
     try:
-        return broadcast(*shapes)
-    except ValueError as error:
+        return broadcast(*(tuple(map(operator.index, shape)) for shape in shapes))
+    except (ValueError, TypeError) as error:
         raise ArgumentError(
             "these shapes do not broadcast",
             expected="axes that are equal or 1, counted from the last",
@@ -227,11 +233,11 @@ class NamespaceInfo:
 
 def require_cpu(device: str | None) -> None:
     """There is one device; another one is a mistake that is said."""
-    if device not in (None, "cpu"):
+    if not isinstance(device, str | None) or device not in (None, "cpu"):
         raise ArgumentError(
-            f"there is no device {device!r}",
+            f"there is no device {device!r:.80}",
             expected='"cpu", or None',
-            got=repr(device),
+            got=f"{device!r:.80}",
             where=user_line(),
             try_="leave device= out",
         )

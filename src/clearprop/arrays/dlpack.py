@@ -8,9 +8,10 @@ import numpy as np
 
 from clearprop.arrays.data_types import require_cpu
 from clearprop.arrays.tensor import Tensor, asarray
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, checked_call, user_line
 
 
+@checked_call
 def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
     """A tensor of the numbers of any array that speaks DLPack, in its memory where that can be.
 
@@ -26,7 +27,7 @@ def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = Non
     require_cpu(device)
     try:
         return asarray(np.from_dlpack(x, copy=copy))
-    except (BufferError, AttributeError, TypeError, RuntimeError) as error:
+    except (BufferError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise ArgumentError(
             "from_dlpack cannot read this",
             expected="an array in the memory of this processor",

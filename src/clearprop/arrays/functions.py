@@ -21,6 +21,7 @@ from clearprop.arrays.numpy_protocol import FUNCTIONS
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ClearpropError, DTypeError, check_call
 from clearprop.primitives import REGISTRY
+from clearprop.program.operands import SUPPORTED, checked_dtype, unsupported_error
 from clearprop.program.types import Value
 from clearprop.program.values import Node
 from clearprop.rules import joining, linear, standard_forms, structural
@@ -47,16 +48,22 @@ def as_tensor(out: Value) -> Any:
     if isinstance(out, tuple):
         tensors = map(as_tensor, out)
         return tuple(tensors) if type(out) is tuple else type(out)(*tensors)
+    if isinstance(out, np.ndarray | np.generic) and out.dtype not in SUPPORTED:
+        raise unsupported_error(out.dtype)
     return Tensor(out)
 
 
-def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The user's form of a function of the rules: lists become arrays, results become tensors."""
-    takes_arrays = [q not in _LISTS for q in inspect.signature(function).parameters]
+def public(function: Callable[..., Any], name: str, home: str = "cl") -> Callable[..., Any]:
+    """The user's form of a function of the rules, found in `home`: lists become arrays, results become tensors."""
+    parameters = list(inspect.signature(function).parameters)
+    takes_arrays = [q not in _LISTS for q in parameters]
+    dtype_at = parameters.index("dtype") if "dtype" in parameters else None
 
     def called(*args: Any, **kwargs: Any) -> Any:
         if list in map(type, args):
             args = tuple(map(_list_as_array, args, takes_arrays)) + args[len(takes_arrays) :]
+        if dtype_at is not None:
+            args, kwargs = _with_known_dtype(args, kwargs, dtype_at)
         try:
             out = function(*args, **kwargs)
             return out if isinstance(out, Node) else as_tensor(out)
@@ -66,11 +73,20 @@ def public(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         except ClearpropError:
             raise
         except FAILURES as problem:
-            raise refusal(function, name, args, kwargs, problem) from problem
+            raise refusal(function, name, args, kwargs, problem, home) from problem
 
     functools.update_wrapper(called, function, assigned=("__doc__",))
     called.__name__ = called.__qualname__ = name
     return called
+
+
+def _with_known_dtype(args: tuple[Any, ...], kwargs: dict[str, Any], at: int) -> tuple[Any, Any]:
+    """The arguments, their `dtype` one that tensors have; None stays where a function says what it means."""
+    if kwargs.get("dtype") is not None:
+        kwargs["dtype"] = checked_dtype(kwargs["dtype"])
+    elif len(args) > at and args[at] is not None:
+        args = (*args[:at], checked_dtype(args[at]), *args[at + 1 :])
+    return args, kwargs
 
 
 def _list_as_array(argument: Any, array: bool) -> Any:

@@ -22,7 +22,8 @@ def __getattr__(name: str) -> Any:
         function = find_in("linalg", name)
         if function is None:
             raise AttributeError(f"clearprop.linalg has no name {name!r}")
-        _FOUND[name] = public(function, name)
+        found = _FOUND[name] = public(function, name, "cl.linalg")
+        found.__module__ = __name__
     return _FOUND[name]
 
 

@@ -61,7 +61,7 @@ def stubs() -> str:
     lines = [stub(name) for name in sorted({*FUNCTIONS, *names()})]
     rest = "FUNCTIONS: dict[str, Any]\nPLAIN: dict[str, Any]\n\ndef as_tensor(out: Any) -> Any: ...\n"
     return "\n".join([head(), *lines, "", rest]) + (
-        "def late_names() -> tuple[str, ...]: ...\ndef public(function: Any, name: str) -> Any: ...\n"
+        "def late_names() -> tuple[str, ...]: ...\ndef public(function: Any, name: str, home: str = ...) -> Any: ...\n"
     )
 
 

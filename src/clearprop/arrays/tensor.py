@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,20 +12,24 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from clearprop.arrays.backward import backward
 from clearprop.arrays.data_types import require_cpu
+from clearprop.arrays.number_refusals import NoLengthError, detached_number, many_numbers, traced_number
 from clearprop.arrays.numpy_protocol import apply_function, apply_ufunc
 from clearprop.arrays.operators import Operators
 from clearprop.arrays.tensor_text import tensor_text
 from clearprop.autodiff.tape import is_followed
-from clearprop.errors import ArgumentError, DTypeError, GradientError, TraceError, user_line
+from clearprop.errors import ArgumentError, DTypeError, GradientError, checked_call, user_line
 from clearprop.program.ir import Var
-from clearprop.program.operands import admit
+from clearprop.program.operands import admit, checked_dtype
 from clearprop.program.types import PYTHON_SCALARS, Axes, Params, Value, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules import elementwise as ew
 from clearprop.rules import indexing, joining, linear, reductions, structural
 from clearprop.rules.indexing import Key
 from clearprop.rules.on_demand import late_method
+from clearprop.rules.refusals import with_refusals
 from clearprop.shapes import Shape, size_of
+
+_method = functools.partial(with_refusals, home="cl.Tensor")
 
 
 class Tensor(Operators):
@@ -80,6 +84,7 @@ class Tensor(Operators):
         return isinstance(self.value, Var)
 
     # ------------------------------------------------------------------------------------ differentiation
+    @checked_call
     def backward(self) -> None:
         """Compute ∂self/∂leaf for every leaf with `requires_grad` and add it to the leaf's `.grad`.
 
@@ -87,10 +92,12 @@ class Tensor(Operators):
         """
         backward(self)
 
+    @checked_call
     def detach(self) -> Tensor:
         """The same values without history."""
         return Tensor(self.value)
 
+    @_method
     def updated(self, change: Value) -> Tensor:
         """A new leaf of the same name with `change` added and no gradient: w ← w + change.
 
@@ -107,15 +114,19 @@ class Tensor(Operators):
         return new
 
     # ---------------------------------------------------------------------------------------- as numbers
+    @_method
     def numpy(self) -> np.ndarray[Any, Any]:
         """The values as a NumPy array (a read-only view)."""
         return self.__array__()
 
+    @_method
     def item(self) -> Any:
         """The value of a one-element tensor as a Python number."""
         self._require_constant("item()")
+        self._require_one("item()")
         return self.value if type(self.value) in PYTHON_SCALARS else self.value.item()
 
+    @_method
     def tolist(self) -> Any:
         """The values as nested Python lists."""
         return self.numpy().tolist()
@@ -131,39 +142,32 @@ class Tensor(Operators):
 
     def _require_values(self, what: str) -> None:
         if isinstance(self.value, Var):
-            where = user_line()
-            what = _construct_on_line(what, where)
-            raise TraceError(
-                f"{what} needs numbers, and this value is being traced",
-                expected="operations that can be part of the program",
-                got=f"a traced value of type {self.value.type}",
-                where=where,
-                try_=_INSTEAD[what],
-            )
+            raise traced_number(what, self.value.type)
 
     def _require_constant(self, what: str) -> None:
         """Numbers carry no history: what a transform follows is not made numbers without a word."""
         self._require_values(what)
         if is_followed(self):
-            raise GradientError(
-                f"{what} would cut off a derivative that is being computed",
-                expected="functions of clearprop from the argument to the result",
-                got=f"a value that depends on the argument, of shape {self.shape}",
-                where=user_line(),
-                try_=f"{_WITH_HISTORY.get(what, _KEPT)}; cl.stop_gradient(x) first, if a constant is meant",
-            )
+            raise detached_number(what, self.shape)
+
+    def _require_one(self, what: str) -> None:
+        if self.size != 1:
+            raise many_numbers(what, self.shape)
 
     def __bool__(self) -> bool:
         self._require_values("if x")
+        self._require_one("if x")
         return bool(self.value)
 
     def __float__(self) -> float:
         self._require_constant("float(x)")
-        return float(self.value)
+        self._require_one("float(x)")
+        return float(np.reshape(self.value, ()))
 
     def __int__(self) -> int:
         self._require_constant("int(x)")
-        return int(self.value)
+        self._require_one("int(x)")
+        return int(np.reshape(self.value, ()))
 
     def __complex__(self) -> complex:
         return complex(float(self))
@@ -181,7 +185,7 @@ class Tensor(Operators):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len() of a tensor without axes")
+            raise NoLengthError()
         return int(self.shape[0])
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -268,6 +272,7 @@ class Tensor(Operators):
         """Where the numbers are: there is one place, "cpu"."""
         return "cpu"
 
+    @checked_call
     def to_device(self, device: str, /, *, stream: None = None) -> Tensor:
         """The tensor itself: there is one device, "cpu"; another is refused."""
         require_cpu(device)
@@ -320,29 +325,35 @@ class Tensor(Operators):
         """
         return late_method("at")(self)
 
+    @_method
     def sum(self, axis: Axes = None, keepdims: bool = False) -> Any:
         """Sum over axes."""
         return reductions.sum(self, axis=axis, keepdims=keepdims)
 
+    @_method
     def mean(self, axis: Axes = None, keepdims: bool = False) -> Any:
         """Arithmetic mean over axes."""
         return reductions.mean(self, axis=axis, keepdims=keepdims)
 
+    @_method
     def max(self, axis: Axes = None, keepdims: bool = False) -> Any:
         """Largest element over axes."""
         return reductions.max(self, axis=axis, keepdims=keepdims)
 
+    @_method
     def min(self, axis: Axes = None, keepdims: bool = False) -> Any:
         """Smallest element over axes."""
         return reductions.min(self, axis=axis, keepdims=keepdims)
 
+    @_method
     def reshape(self, *shape: Shape) -> Any:
         """The same elements in another shape."""
         return structural.reshape(self, shape[0] if len(shape) == 1 else shape)
 
+    @_method
     def astype(self, dtype: DTypeLike) -> Any:
         """The values converted to another dtype."""
-        return ew.astype(self, dtype=np.dtype(dtype))
+        return ew.astype(self, dtype=checked_dtype(dtype))
 
     # ------------------------------------------------------------------------------------ NumPy's protocol
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Value, **kwargs: Any) -> Any:
@@ -352,39 +363,7 @@ class Tensor(Operators):
         return apply_function(function, args, kwargs)
 
 
-_KEPT = "keep the tensor: cl.sin, cl.exp and their like take it"
-_WITH_HISTORY = {
-    "np.asarray(x)": "cl.stack and cl.concat join tensors, cl.sin and its like take them",
-    "int(x)": "cl.floor keeps the tensor",
-}
-_INSTEAD = {
-    "if x": "cl.where(condition, a, b) chooses element by element; a choice that is fixed goes into static=",
-    "while x": "a fixed number of rounds: for _ in range(n): x = cl.where(go_on, step(x), x)",
-    "assert x": "return the condition and check it outside; cl.isfinite and its like can be part of the program",
-    "x and y": "cl.logical_and(x, y)",
-    "x or y": "cl.logical_or(x, y)",
-    "not x": "cl.logical_not(x)",
-    "float(x)": "keep the tensor, which every operation takes; float(...) of the returned value, outside",
-    "int(x)": "keep the tensor, x.astype(int) if it must be an integer; int(...) of the returned value, outside",
-    "item()": "keep the tensor, which every operation takes; .item() of the returned value, outside",
-    "range(x)": "a Python integer given in static=, or x.shape[i]",
-    "np.asarray(x)": "return the value from the function and convert it outside",
-}
-
-
-def _construct_on_line(what: str, where: str) -> str:
-    """The construct that asked for a truth value, as the user's line has it."""
-    if what != "if x":
-        return what
-    line = where.partition("  ")[2]
-    found = re.match(r"(?:el)?if\b|while\b|assert\b", line)
-    word = found[0] if found else ""
-    inside = re.search(r"\b(and|or|not)\b", line)
-    if inside:
-        return {"and": "x and y", "or": "x or y", "not": "not x"}[inside[0]]
-    return {"while": "while x", "assert": "assert x"}.get(word, "if x")
-
-
+@checked_call
 def tensor(
     a: ArrayLike, *, name: str | None = None, requires_grad: bool = False, dtype: DTypeLike | None = None
 ) -> Tensor:
@@ -403,7 +382,14 @@ def tensor(
     """
     if _holds_tensors(a):
         a = _values_to_copy(asarray(a))
-    value = _array(a, dtype, np.array)
+    value = _array(a, None if dtype is None else checked_dtype(dtype), np.array)
+    if not isinstance(name, str | None) or not isinstance(requires_grad, bool | np.bool_):
+        raise ArgumentError(
+            "tensor does not take these options",
+            expected="name: text or None; requires_grad: True or False",
+            got=f"name = {name!r:.60}, requires_grad = {requires_grad!r:.60}",
+            where=user_line(),
+        )
     out = Tensor(value)
     out.name = name or ""
     if requires_grad and not is_floating(out.dtype):
@@ -418,6 +404,7 @@ def tensor(
     return out
 
 
+@checked_call
 def asarray(a: Any, dtype: DTypeLike | None = None, *, device: str | None = None, copy: bool | None = None) -> Tensor:
     """A tensor that shares memory with `a` where it can; a tensor stays as it is, a list of tensors is stacked.
 
@@ -432,25 +419,29 @@ def asarray(a: Any, dtype: DTypeLike | None = None, *, device: str | None = None
     """
     if device is not None:
         require_cpu(device)
-    if copy is False:
-        _require_no_copy(a, dtype)
+    if dtype is not None:
+        dtype = checked_dtype(dtype)
+    if copy is not None:
+        _check_copy(copy, a, dtype)
     if copy and not _holds_tensors(a):
         return Tensor(_array(a, dtype, np.array))
     if not isinstance(a, Node) and _holds_tensors(a):
         a = joining.stack([asarray(v) for v in a])
     if isinstance(a, Tensor):
-        return a if dtype is None or a.dtype == np.dtype(dtype) else ew.astype(a, dtype=np.dtype(dtype))
+        return a if dtype is None or a.dtype == dtype else ew.astype(a, dtype=dtype)
     return Tensor(_array(a, dtype, np.asarray))
 
 
-def _require_no_copy(a: Any, dtype: DTypeLike | None) -> None:
+def _check_copy(copy: bool, a: Any, dtype: np.dtype[Any] | None) -> None:
     """`copy=False` is a promise that is kept, or refused."""
-    shares = isinstance(a, (Node, np.ndarray)) and (dtype is None or type_of(raw(a)).dtype == np.dtype(dtype))
-    if not shares:
+    if not isinstance(copy, bool | np.bool_):
+        raise ArgumentError("copy is a yes or no", expected="True, False or None", got=f"copy = {copy!r:.80}")
+    shares = isinstance(a, (Node, np.ndarray)) and (dtype is None or type_of(raw(a)).dtype == dtype)
+    if not copy and not shares:
         raise ArgumentError(
             "asarray(copy=False) would have to copy",
             expected="an array or a tensor of the wanted dtype",
-            got=type(a).__name__ if dtype is None else f"{type(a).__name__}, to be {np.dtype(dtype).name}",
+            got=type(a).__name__ if dtype is None else f"{type(a).__name__}, to be {dtype.name}",
             where=user_line(),
             try_="copy=None, which copies where it must",
         )

@@ -6,11 +6,12 @@ parameters hold shapes say how in their declaration.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-from clearprop.autodiff.trees import Structure, as_leaf_value, flatten, is_array, unflatten
+import numpy as np
+
+from clearprop.autodiff.trees import Structure, as_leaf_value, flatten, is_array, structure_text, unflatten
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.program.ir import Program, Var
 from clearprop.program.operation import JointOperation, Operation
@@ -21,49 +22,58 @@ from clearprop.rules.structural import broadcast_to_, permute_dims_, reshape_
 from clearprop.shapes import Dim, same
 
 
-def vmap(f: Callable[..., Any], in_axes: int | Sequence[Any] | None = 0) -> Callable[..., Any]:
-    """The function that maps f over a batch axis of its arguments; results are stacked on axis 0.
+def over_examples(f: Callable[..., Any], in_axes: int | Sequence[Any] | None = 0) -> Callable[..., Any]:
+    """The function that maps f over a batch axis of its arguments: `vmap`, for use inside.
 
-    `in_axes` is one axis for all arguments, or one per argument; None means "the same for every example".  For a
-    tree argument the axis applies to all its leaves.
-
-    Raises ArgumentError if no argument is mapped, ShapeError if batch sizes differ.
-
-    >>> import clearprop as cl
-    >>> cl.vmap(lambda x, w: x @ w, in_axes=(0, None))(cl.tensor([[1.0, 2.0], [3.0, 4.0]]), cl.tensor([1.0, 1.0]))
-    Tensor([3.0, 7.0])
+    >>> over_examples(lambda x: x * 2)(np.ones(2))
+    Tensor([2.0, 2.0])
     """
+    return lambda *args: map_over(f, in_axes, args, {})
 
+
+def map_over(
+    f: Callable[..., Any], in_axes: int | Sequence[Any] | None, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Any:
+    """The results of f for every example in `args`, stacked on axis 0."""
+    _refuse_named(kwargs)
     # f is traced once, for one example; leaves that are no arrays pass around the trace and keep their places.
-    @functools.wraps(f)
-    def mapped(*args: Any) -> Any:
-        axes = _axes_per_leaf(args, in_axes)
-        flat, structure = flatten(args)
-        size = _batch_size(flat, axes)
-        moved = [_to_front(as_leaf_value(v), a) if a is not None else v for v, a in zip(flat, axes, strict=True)]
-        arrays = [i for i, (v, a) in enumerate(zip(flat, axes, strict=True)) if a is not None]
-        types = [_one_example(type_of(raw(moved[i]))) for i in arrays]
-        out_structure: list[Any] = []
+    axes = _axes_per_leaf(args, in_axes)
+    flat, structure = flatten(args)
+    size = _batch_size(flat, axes)
+    moved = [_to_front(as_leaf_value(v), a) if a is not None else v for v, a in zip(flat, axes, strict=True)]
+    arrays = [i for i, (v, a) in enumerate(zip(flat, axes, strict=True)) if a is not None]
+    types = [_one_example(type_of(raw(moved[i]))) for i in arrays]
+    out_structure: list[Any] = []
 
-        def flat_f(*examples: Any) -> Sequence[Any]:
-            leaves = list(moved)
-            for i, x in zip(arrays, examples, strict=True):
-                leaves[i] = x
-            outs, out_tree = flatten(f(*unflatten(structure, leaves)))
-            out_structure.append((out_tree, [is_array(o) for o in outs], outs))
-            return [o for o in outs if is_array(o)]
+    def flat_f(*examples: Any) -> Sequence[Any]:
+        leaves = list(moved)
+        for i, x in zip(arrays, examples, strict=True):
+            leaves[i] = x
+        outs, out_tree = flatten(f(*unflatten(structure, leaves)))
+        out_structure.append((out_tree, [is_array(o) for o in outs], outs))
+        return [o for o in outs if is_array(o)]
 
-        outer = builder()
-        program = trace(flat_f, types, scope=outer.scope if outer is not None else None)
-        results = iter(run_batched(program, [moved[i] for i in arrays], size))
-        out_tree, mask, outs = out_structure[0]
-        return unflatten(out_tree, [next(results) if m else o for m, o in zip(mask, outs, strict=True)])
+    outer = builder()
+    program = trace(flat_f, types, scope=outer.scope if outer is not None else None)
+    results = iter(run_batched(program, [moved[i] for i in arrays], size))
+    out_tree, mask, outs = out_structure[0]
+    return unflatten(out_tree, [next(results) if m else o for m, o in zip(mask, outs, strict=True)])
 
-    return mapped
+
+def _refuse_named(kwargs: dict[str, Any]) -> None:
+    """Arguments by name have no entry in `in_axes`: whether they are mapped would be a guess."""
+    if kwargs:
+        raise ArgumentError(
+            "vmap takes its arguments by position",
+            expected="one positional argument per axis in in_axes",
+            got=f"{', '.join(kwargs)} by name",
+            where=user_line(),
+            try_="functools.partial(f, name=value) for what is the same for every example",
+        )
 
 
 def _axes_per_leaf(args: Sequence[Any], in_axes: Any) -> list[int | None]:
-    per_argument = [in_axes] * len(args) if in_axes is None or isinstance(in_axes, int) else list(in_axes)
+    per_argument = list(in_axes) if isinstance(in_axes, tuple | list) else [in_axes] * len(args)
     if len(per_argument) != len(args):
         raise ArgumentError(
             "vmap needs one axis per argument",
@@ -74,10 +84,10 @@ def _axes_per_leaf(args: Sequence[Any], in_axes: Any) -> list[int | None]:
     out: list[int | None] = []
     for arg, axis in zip(args, per_argument, strict=True):
         flat, structure = flatten(arg)
-        if axis is None or isinstance(axis, int):
+        if axis is None or _is_axis(axis):
             out += [axis if is_array(v) else None for v in flat]
         else:
-            out += flatten_like(axis, structure)
+            out += _axes_like(axis, structure)
     if all(a is None for a in out):
         raise ArgumentError(
             "vmap has nothing to map over",
@@ -88,9 +98,24 @@ def _axes_per_leaf(args: Sequence[Any], in_axes: Any) -> list[int | None]:
     return out
 
 
-def flatten_like(axes: Axes, structure: Structure) -> list[Any]:
+def _is_axis(axis: Any) -> bool:
+    return isinstance(axis, int | np.integer) and not isinstance(axis, bool)
+
+
+def _axes_like(axes: Axes, structure: Structure) -> list[Any]:
     """Axes given as a tree of the argument's structure."""
-    return list(structure.flatten_up_to(axes))
+    try:
+        found = list(structure.flatten_up_to(axes))
+    except (ValueError, TypeError):
+        found = [axes]
+    if not all(a is None or _is_axis(a) for a in found):
+        raise ArgumentError(
+            "vmap does not take these in_axes",
+            expected="an integer or None for each argument, or a tree of them like the argument",
+            got=f"in_axes = {axes!r:.80} for an argument {structure_text(structure)}",
+            where=user_line(),
+        )
+    return found
 
 
 def _batch_size(flat: Sequence[Tree], axes: Sequence[int | None]) -> Any:
@@ -178,7 +203,7 @@ def _batch_equation(
     if p.batch_rule is not None:
         return p.batch_rule(size, *full, **params)
     if p.is_composite and p.kind == "general" and p.shape_rule is None:
-        return p.batched(params, vmap)(*full)
+        return p.batched(params, over_examples)(*full)
     if p.signature is not None:
         loops = [r - len(core) for r, core in zip(ranks, p.signature.inputs, strict=True)]
         full = [_pad(v, max(loops) - loop) for v, loop in zip(full, loops, strict=True)]

@@ -7,34 +7,88 @@ any order, and work the same on numbers and while a program is traced.
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from clearprop.autodiff.batching import vmap
+from clearprop.autodiff.batching import map_over, over_examples
+from clearprop.autodiff.directions import start_cotangents, start_tangents
 from clearprop.autodiff.forward import push
+from clearprop.autodiff.pickling import pickled_by_name
 from clearprop.autodiff.reverse import reader, sweep
 from clearprop.autodiff.tape import Slice, fresh_leaf
 from clearprop.autodiff.trees import (
-    as_leaf_value,
     checked_argnums,
     flatten,
     has_derivative,
     is_array,
     refuse_without_floating,
-    structure_text,
     unflatten,
 )
-from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, require_function, user_line
+from clearprop.errors import (
+    ArgumentError,
+    DTypeError,
+    GradientError,
+    checked_call,
+    require_function,
+    user_line,
+)
 from clearprop.program.ir import Var
 from clearprop.program.operands import admit
 from clearprop.program.tracing import STACK, builder, shape_of
 from clearprop.program.types import Tree, Value, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, now, raw
 from clearprop.rules.structural import full_, permute_dims_, reshape_, zeros_like
-from clearprop.shapes import Dim, Shape, same, size_of
+from clearprop.shapes import Dim, Shape, size_of
+
+
+class Derived:
+    """`compute(f, *options, args, kwargs)` as a function of `args` and `kwargs`, with the name and text of f.
+
+    >>> import pickle
+    >>> import clearprop as cl
+    >>> slope = pickle.loads(pickle.dumps(cl.grad(cl.tanh)))
+    >>> slope(0.0)
+    Tensor(1.0)
+    """
+
+    __name__: str
+
+    def __init__(self, transform: str, compute: Callable[..., Any], f: Callable[..., Any], *options: Any) -> None:
+        require_function(f, transform)
+        functools.update_wrapper(self, f, updated=())
+        self._transform, self._compute, self._given = transform, compute, (f, *options)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Compute it for these arguments of f."""
+        return self._compute(*self._given, args, kwargs)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """A method, where it stands in a class."""
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<{self._transform} of {getattr(self, '__name__', 'a function')}>"
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """A decorated function is found by its name; of another the function is kept.
+
+        Raises ArgumentError for a function that no other process finds by its name.
+        """
+        f = self._given[0]
+        return pickled_by_name(self, f, f"{self._transform} of") or (
+            Derived,
+            (self._transform, self._compute, *self._given),
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Derived:
+        return self  # as functions are copied
+
+    def __copy__(self) -> Derived:
+        return self
 
 
 class _Run:
@@ -43,7 +97,6 @@ class _Run:
     def __init__(
         self, f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], positions: Sequence[int], name: str
     ) -> None:
-        require_function(f, name)
         start = now()
         self.leaves: list[Node] = []
         self.parts: list[tuple[Any, list[Node | None]]] = []
@@ -98,6 +151,7 @@ def _or_zeros(value: Any, like: Node) -> Any:
     return value if isinstance(value, Node) else Node.tensor(value)
 
 
+@checked_call
 def value_and_grad(
     f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
@@ -113,20 +167,17 @@ def value_and_grad(
     >>> cl.value_and_grad(lambda x: x ** 3)(2.0)
     (Tensor(8.0), Tensor(12.0))
     """
-
-    @functools.wraps(f)
-    def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        return _differentiate(f, argnums, has_aux, args, kwargs)
-
-    return value_and_gradient
+    if has_aux is not False and has_aux is not True:
+        raise _no_flag(has_aux)
+    return Derived("value_and_grad", _value_and_gradient, f, argnums, has_aux)
 
 
-def _differentiate(
+def _value_and_gradient(
     f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> tuple[Any, Any]:
     """The value of f (with what it returns beside it) and the gradient."""
     run = _Run(f, args, kwargs, checked_argnums(argnums, len(args), "grad"), "grad")
-    out, aux = run.result if has_aux else (run.result, None)
+    out, aux = _with_aux(run.result) if has_aux else (run.result, None)
     if not isinstance(out, Node) or out.value.__class__ is not np.float64:
         _require_scalar(out)
     run.slice([out])
@@ -135,7 +186,25 @@ def _differentiate(
     if has_aux:
         flat, structure = flatten(aux)
         value = (value, unflatten(structure, [run.value(a) for a in flat]))
-    return value, gradients[0] if isinstance(argnums, int) else tuple(gradients)
+    return value, gradients[0] if isinstance(argnums, int | np.integer) else tuple(gradients)
+
+
+def _no_flag(has_aux: Any) -> ArgumentError:
+    return ArgumentError(
+        "has_aux is a yes or no", expected="True or False", got=f"has_aux = {has_aux!r:.80}", where=user_line()
+    )
+
+
+def _with_aux(result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise GradientError(
+            "with has_aux=True, grad needs a function that returns two things",
+            expected="(loss, aux)",
+            got=f"{len(result)} values" if isinstance(result, tuple) else f"{type(result).__name__}",
+            where=user_line(),
+            try_="return loss, aux; leave has_aux out for a function that returns the loss alone",
+        )
+    return result
 
 
 def _one(value: Any) -> Any:
@@ -185,6 +254,7 @@ def _require_scalar(out: Value) -> None:
         )
 
 
+@checked_call
 def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The gradient ∂f/∂arg of a scalar function, as a function of the same arguments.
 
@@ -194,15 +264,19 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     >>> cl.grad(cl.grad(cl.tanh))(0.5)
     Tensor(-0.72686198)
     """
-
-    @functools.wraps(f)
-    def gradient(*args: Any, **kwargs: Any) -> Any:
-        value, g = _differentiate(f, argnums, has_aux, args, kwargs)
-        return (g, value[1]) if has_aux else g
-
-    return gradient
+    if has_aux is not False and has_aux is not True:
+        raise _no_flag(has_aux)
+    return Derived("grad", _gradient, f, argnums, has_aux)
 
 
+def _gradient(
+    f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Any:
+    value, g = _value_and_gradient(f, argnums, has_aux, args, kwargs)
+    return (g, value[1]) if has_aux else g
+
+
+@checked_call
 def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """`(out, pullback)`: the value, and the map from a cotangent of the output to those of the primals.
 
@@ -213,45 +287,18 @@ def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[[Any], tup
     >>> pullback(2.0)
     (Tensor(2.0),)
     """
+    require_function(f, "vjp")
     run = _Run(f, primals, {}, range(len(primals)), "vjp")
     outs, structure = flatten(run.result)
     run.slice(outs)
 
     def pullback(ct: Value) -> tuple[Any, ...]:
-        given, ct_structure = flatten(ct)
-        if len(given) != len(outs) or (len(outs) > 1 and ct_structure != structure):
-            raise ArgumentError(
-                "the cotangent has another structure than the output",
-                expected=structure_text(structure),
-                got=structure_text(ct_structure),
-                where=user_line(),
-            )
-        cotangents: dict[Node, Any] = {}
-        for out, c in zip(outs, given, strict=True):
-            c = as_leaf_value(c)
-            if not _agree(shape_of(c), shape_of(out)):
-                raise ShapeError(
-                    "the cotangent has another shape than the output",
-                    expected=f"shape {shape_of(out)}",
-                    got=f"shape {shape_of(c)}",
-                    where=user_line(),
-                )
-            if isinstance(out, Node):
-                known = cotangents.get(out)
-                cotangents[out] = _without_node(c) if known is None else known + _without_node(c)
-        read = run.read
-        return tuple(run.gradients(sweep(run.part, cotangents, read)))
+        return tuple(run.gradients(sweep(run.part, start_cotangents(outs, structure, ct), run.read)))
 
     return unflatten(structure, [run.value(o) for o in outs]), pullback
 
 
-def _without_node(value: Value) -> Any:
-    """An untracked concrete node as its array, so that sweeps stay on arrays."""
-    if isinstance(value, Node) and not value.tracked and not isinstance(value.value, Var):
-        return value.value
-    return value
-
-
+@checked_call
 def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     """`(out, tangent)`: the value, and J·v for the tangents v of the primals.
 
@@ -259,6 +306,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     >>> cl.jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 0.0))
     (Tensor(6.0), Tensor(3.0))
     """
+    require_function(f, "jvp")
     if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
         raise ArgumentError(
             "jvp takes the primals and the tangents as tuples",
@@ -276,53 +324,12 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
     run = _Run(f, primals, {}, range(len(primals)), "jvp")
     outs, structure = flatten(run.result)
     run.slice(outs)
-    dots = push(run.part, _start_tangents(run, tangents), run.read)
+    dots = push(run.part, start_tangents(run.parts, tangents), run.read)
     out_dots = [_or_zeros(dots.get(o), o) if isinstance(o, Node) else None for o in outs]
     return unflatten(structure, [run.value(o) for o in outs]), unflatten(structure, out_dots)
 
 
-def _start_tangents(run: _Run, tangents: Any) -> dict[Node, Any]:
-    start: dict[Node, Any] = {}
-    for (structure, nodes), tangent in zip(run.parts, tangents, strict=True):
-        flat, own = flatten(tangent)
-        if own != structure and len(flat) != len([n for n in nodes if n is not None]):
-            raise ArgumentError(
-                "a tangent has another structure than its primal",
-                expected=structure_text(structure),
-                got=structure_text(own),
-                where=user_line(),
-            )
-        given = flat if len(flat) == len(nodes) else _align_tangents(flat, nodes)
-        for node, value in zip(nodes, given, strict=True):
-            if node is None:
-                continue
-            if not _agree(shape_of(value), shape_of(node)):
-                raise ShapeError(
-                    "a tangent has another shape than its primal",
-                    expected=f"shape {shape_of(node)}",
-                    got=f"shape {shape_of(value)}",
-                    where=user_line(),
-                )
-            start[node] = _without_node(_as_dtype(as_leaf_value(value), type_of(node.value).dtype))
-    return start
-
-
-def _agree(a: Shape, b: Shape) -> bool:
-    """Whether two shapes are equal; while tracing, sizes of two arguments that agree become one."""
-    return len(a) == len(b) and all(map(same, a, b))
-
-
-def _as_dtype(value: Value, dtype: DTypeLike) -> Any:
-    if isinstance(value, (np.ndarray, np.generic, int, float)):
-        return np.asarray(value, dtype)[()]
-    return value
-
-
-def _align_tangents(flat: Sequence[Tree], nodes: Sequence[Any]) -> list[Any]:
-    rest = iter(flat)
-    return [None if n is None else next(rest) for n in nodes]
-
-
+@checked_call
 def hvp(f: Callable[..., Any], primals: Any, vectors: Any) -> Any:
     """Hessian-vector product H·v of a scalar function, forward over reverse: exact, at the cost of two gradients.
 
@@ -334,11 +341,19 @@ def hvp(f: Callable[..., Any], primals: Any, vectors: Any) -> Any:
     Tensor([6.0, 12.0])
     """
     single = not isinstance(primals, tuple)
+    if not single and not isinstance(vectors, tuple | list):
+        raise ArgumentError(
+            "hvp takes vectors as its primals",
+            expected="hvp(f, (x, ...), (v, ...)), or hvp(f, x, v)",
+            got=f"{type(primals).__name__} and {type(vectors).__name__}",
+            where=user_line(),
+        )
     args, dots = ((primals,), (vectors,)) if single else (primals, tuple(vectors))
     _, out = jvp(grad(f, argnums=tuple(range(len(args)))), args, dots)
     return out[0] if single else out
 
 
+@checked_call
 def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """The Jacobian: for output shape s and argument shape t an array of shape s + t, rows by reverse mode.
 
@@ -349,33 +364,31 @@ def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callabl
     Tensor([[2.0, 0.0],
             [0.0, 4.0]])
     """
-    require_function(f, "jacobian")
+    return Derived("jacobian", _jacobian, f, argnums)
 
-    @functools.wraps(f)
-    def jacobian_of(*args: Any, **kwargs: Any) -> Any:
-        positions = checked_argnums(argnums, len(args), "jacobian")
 
-        def of_chosen(*selected: Any) -> Any:
-            full = list(args)
-            for p, s in zip(positions, selected, strict=True):
-                full[p] = s
-            return f(*full, **kwargs)
+def _jacobian(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    positions = checked_argnums(argnums, len(args), "jacobian")
 
-        out, pullback = vjp(of_chosen, *(args[p] for p in positions))
-        outs, structure = flatten(out)
-        rows = []
-        for i, o in enumerate(outs):
-            n, shape = size_of(shape_of(o)), shape_of(o)
-            basis = [
-                _basis(n, shape, type_of(raw(o)).dtype) if j == i else zeros_like(_batch_of_zeros(n, q))
-                for j, q in enumerate(outs)
-            ]
-            parts = vmap(lambda *cts: pullback(unflatten(structure, list(cts))))(*basis)
-            shaped = tuple(_reshape_rows(part, shape) for part in parts)
-            rows.append(shaped[0] if isinstance(argnums, int) else shaped)
-        return unflatten(structure, rows)
+    def of_chosen(*selected: Any) -> Any:
+        full = list(args)
+        for p, s in zip(positions, selected, strict=True):
+            full[p] = s
+        return f(*full, **kwargs)
 
-    return jacobian_of
+    out, pullback = vjp(of_chosen, *(args[p] for p in positions))
+    outs, structure = flatten(out)
+    rows = []
+    for i, o in enumerate(outs):
+        n, shape = size_of(shape_of(o)), shape_of(o)
+        basis = [
+            _basis(n, shape, type_of(raw(o)).dtype) if j == i else zeros_like(_batch_of_zeros(n, q))
+            for j, q in enumerate(outs)
+        ]
+        parts = over_examples(lambda *cts: pullback(unflatten(structure, list(cts))))(*basis)
+        shaped = tuple(_reshape_rows(part, shape) for part in parts)
+        rows.append(shaped[0] if isinstance(argnums, int | np.integer) else shaped)
+    return unflatten(structure, rows)
 
 
 def _basis(n: Dim, shape: Shape, dtype: DTypeLike) -> Any:
@@ -392,6 +405,7 @@ def _reshape_rows(tree: Tree, shape: Shape) -> Any:
     return unflatten(structure, [None if v is None else reshape_(v, shape=(*shape, *shape_of(v)[1:])) for v in flat])
 
 
+@checked_call
 def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     """The matrix of second derivatives of a scalar function, shape t + t for argument shape t; forward over reverse.
 
@@ -402,29 +416,36 @@ def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
     Tensor([[0.0, 4.0],
             [4.0, 6.0]])
     """
+    return Derived("hessian", _hessian, f, argnums)
 
-    @functools.wraps(f)
-    def hessian_of(*args: Any, **kwargs: Any) -> Any:
-        (position,) = checked_argnums(argnums, len(args), "hessian")
 
-        def of_one(x: Value) -> Any:
-            return f(*args[:position], x, *args[position + 1 :], **kwargs)
+def _hessian(f: Callable[..., Any], argnums: int, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    position, *others = checked_argnums(argnums, len(args), "hessian")
+    if others:
+        raise ArgumentError(
+            "hessian differentiates one argument",
+            expected="argnums: one position",
+            got=f"argnums = {argnums}",
+            where=user_line(),
+            try_="one argument that is a tuple or a dict: its hessian is a tree of trees",
+        )
 
-        run = _Run(grad(of_one), (args[position],), {}, (0,), "hessian")
-        rows, structure = flatten(run.result)
-        run.slice([r for r in rows if r is not None])
-        columns: list[list[Any]] = []
-        for leaf in run.leaves:
-            n, shape = size_of(shape_of(leaf)), shape_of(leaf)
-            basis = _basis(n, shape, type_of(leaf.value).dtype)
-            columns.append(
-                [_last_axes(c, shape) for c in vmap(lambda v, leaf=leaf: _push_rows(run, rows, leaf, v))(basis)]
-            )
-        inner = run.parts[0][0]
-        blocks = [unflatten(inner, [columns[j][i] for j in range(len(columns))]) for i in range(len(rows))]
-        return unflatten(structure, blocks)
+    def of_one(x: Value) -> Any:
+        return f(*args[:position], x, *args[position + 1 :], **kwargs)
 
-    return hessian_of
+    run = _Run(grad(of_one), (args[position],), {}, (0,), "hessian")
+    rows, structure = flatten(run.result)
+    run.slice([r for r in rows if r is not None])
+    columns: list[list[Any]] = []
+    for leaf in run.leaves:
+        n, shape = size_of(shape_of(leaf)), shape_of(leaf)
+        basis = _basis(n, shape, type_of(leaf.value).dtype)
+        columns.append(
+            [_last_axes(c, shape) for c in over_examples(lambda v, leaf=leaf: _push_rows(run, rows, leaf, v))(basis)]
+        )
+    inner = run.parts[0][0]
+    blocks = [unflatten(inner, [columns[j][i] for j in range(len(columns))]) for i in range(len(rows))]
+    return unflatten(structure, blocks)
 
 
 def _push_rows(run: _Run, rows: Sequence[Any], leaf: Node, v: Any) -> list[Any]:
@@ -440,6 +461,7 @@ def _last_axes(column: Value, shape: Shape) -> Any:
     return reshape_(moved, shape=(*row, *shape))
 
 
+@checked_call
 def per_example_grad(
     f: Callable[..., Any], argnums: int = 0, in_axes: Sequence[int | None] = (None, 0, 0)
 ) -> Callable[..., Any]:
@@ -449,4 +471,21 @@ def per_example_grad(
     >>> cl.per_example_grad(lambda w, x: (w * x) ** 2, in_axes=(None, 0))(1.0, cl.tensor([1.0, 2.0]))
     Tensor([2.0, 8.0])
     """
+    require_function(f, "per_example_grad")
     return vmap(grad(f, argnums), in_axes=in_axes)
+
+
+@checked_call
+def vmap(f: Callable[..., Any], in_axes: int | Sequence[Any] | None = 0) -> Callable[..., Any]:
+    """The function that maps f over a batch axis of its arguments; results are stacked on axis 0.
+
+    `in_axes` is one axis for all arguments, or one per argument; None means "the same for every example".  For a
+    tree argument the axis applies to all its leaves.
+
+    Raises ArgumentError if no argument is mapped, ShapeError if batch sizes differ.
+
+    >>> import clearprop as cl
+    >>> cl.vmap(lambda x, w: x @ w, in_axes=(0, None))(cl.tensor([[1.0, 2.0], [3.0, 4.0]]), cl.tensor([1.0, 1.0]))
+    Tensor([3.0, 7.0])
+    """
+    return Derived("vmap", map_over, f, in_axes)

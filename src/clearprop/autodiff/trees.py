@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TypeAlias
 import numpy as np
 import optree
 
-from clearprop.errors import ArgumentError, DTypeError, user_line
+from clearprop.errors import ArgumentError, DTypeError, checked_call, require_function, user_line
 from clearprop.program.ir import Var
 from clearprop.program.types import Tree, Value, is_floating, type_of
 from clearprop.program.values import Node, raw
@@ -38,14 +38,32 @@ def unflatten(structure: Structure, leaves: Sequence[Tree]) -> Any:
     return optree.tree_unflatten(structure, leaves)
 
 
+@checked_call
 def tree_map(f: Callable[..., Any], tree: Tree, *rest: Tree) -> Any:
     """F over the leaves of trees of equal structure.
+
+    Raises ArgumentError for trees of other structures.
 
     >>> import clearprop as cl
     >>> cl.tree_map(lambda a, b: a + b, {"x": 1, "y": [2]}, {"x": 10, "y": [20]})
     {'x': 11, 'y': [22]}
     """
-    return optree.tree_map(f, tree, *rest, namespace=NAMESPACE)
+    require_function(f, "tree_map")
+    leaves, structure = flatten(tree)
+    others = [_leaves_like(structure, other) for other in rest]
+    return unflatten(structure, [f(*each) for each in zip(leaves, *others, strict=True)])
+
+
+def _leaves_like(structure: Structure, tree: Tree) -> list[Any]:
+    try:
+        return list(structure.flatten_up_to(tree))
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(
+            "tree_map needs trees of one structure",
+            expected=structure_text(structure),
+            got=f"{structure_text(flatten(tree)[1])}: {error}"[:300],
+            where=user_line(),
+        ) from None
 
 
 def paths(tree: Tree) -> list[str]:
@@ -84,8 +102,16 @@ def as_leaf_value(leaf: Value) -> Any:
 
 def checked_argnums(argnums: int | Sequence[int], count: int, name: str) -> tuple[int, ...]:
     """The chosen argument positions, checked."""
-    wanted = (argnums,) if isinstance(argnums, int) else tuple(argnums)
-    out = []
+    if type(argnums) is int and 0 <= argnums < count:  # nearly always
+        return (argnums,)
+    wanted: tuple[Any, ...] = tuple(argnums) if isinstance(argnums, Sequence) else (argnums,)
+    if not wanted or not all(isinstance(i, int | np.integer) and not isinstance(i, bool) for i in wanted):
+        raise ArgumentError(
+            f"{name} does not take these argnums",
+            expected="the position of an argument, or a tuple of positions",
+            got=f"argnums = {argnums!r:.80}",
+            where=user_line(),
+        )
     for i in wanted:
         if not -count <= i < count:
             raise ArgumentError(
@@ -95,8 +121,15 @@ def checked_argnums(argnums: int | Sequence[int], count: int, name: str) -> tupl
                 where=user_line(),
                 try_="pass the argument by position",
             )
-        out.append(i % count)
-    return tuple(out)
+    out = tuple(int(i) % count for i in wanted)
+    if len(set(out)) < len(out):
+        raise ArgumentError(
+            f"{name} got an argument to differentiate twice",
+            expected="different positions",
+            got=f"argnums = {argnums} with {count} positional arguments",
+            where=user_line(),
+        )
+    return out
 
 
 def refuse_without_floating(leaves: Sequence[Any], position: int, name: str) -> NoReturn:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 from typer.main import get_command
 
 from clearprop import __version__
@@ -23,7 +24,7 @@ from clearprop.cli.lesson import lesson
 from clearprop.cli.predict import predict
 from clearprop.cli.report import report
 from clearprop.cli.train import train
-from clearprop.errors import ClearpropError, unknown_name
+from clearprop.errors import ArgumentError, ClearpropError, unknown_name
 
 NAME = "clearprop"
 _HELP = """Train neural networks on your data, and see how they learn.
@@ -51,8 +52,40 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     check,
     config,
 )
+
+
+class EachOnce(TyperCommand):
+    """A command that refuses an option which is given twice: the last of two would win without a word.
+
+    >>> from clearprop.cli import main
+    >>> main(["train", "digits", "--epochs", "1", "--epochs", "2"])  # prints the refusal on stderr
+    2
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; ArgumentError for an option that comes twice."""
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        met: set[Any] = set()
+        for parameter in order:
+            if parameter in met and not getattr(parameter, "multiple", True):
+                raise _twice(parameter, ctx)
+            met.add(parameter)
+        return super().parse_args(ctx, args)
+
+
+def _twice(parameter: Any, ctx: Any) -> ArgumentError:
+    names = ", ".join([*parameter.opts, *parameter.secondary_opts])
+    return ArgumentError(
+        f"{parameter.opts[0]} is given twice",
+        expected="each option once",
+        got=f"{names}: two values, of which one would be lost",
+        where=ctx.command_path,
+        try_="leave one of them out",
+    )
+
+
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=EachOnce)(command)
 
 
 def _version(asked: bool) -> None:

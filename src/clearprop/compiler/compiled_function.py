@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from clearprop.autodiff.pickling import pickled_by_name
 from clearprop.autodiff.trees import unflatten
 from clearprop.compiler.arguments import Arguments, Donated, Parameters
 from clearprop.compiler.executor_choice import warn_once
@@ -148,30 +148,13 @@ class Compiled:
 
         Raises ArgumentError for a function that no other process finds by its name.
         """
-        found = _by_name(self.function)
-        if found is self:
-            return str(self.function.__qualname__)
-        if found is not self.function:
-            raise ArgumentError(
-                f"the compiled function {self._name} cannot be pickled",
-                expected="a function at the top of a module, which another process finds by its name",
-                got="a lambda, or a function inside a function",
-                where=user_line(),
-                try_="def step(...): ... at the top of a module, then cl.compile(step)",
-            )
-        return Compiled, self._given
+        return pickled_by_name(self, self.function, "compiled function") or (Compiled, self._given)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
         return self  # as functions are copied
 
     def __copy__(self) -> Compiled:
         return self
-
-
-def _by_name(function: Any) -> Any:
-    """What stands under the name that a function has in its module."""
-    names = [getattr(function, "__module__", None), *getattr(function, "__qualname__", "<none>").split(".")]
-    return functools.reduce(lambda found, name: getattr(found, name, None), names[1:], sys.modules.get(str(names[0])))
 
 
 ENTRIES = 256

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.compiler.native import blas
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, checked_call, user_line
 
 _chosen: list[int] = []
 
 
+@checked_call
 def get_threads() -> int:
     """The most threads that a computation uses; small work stays on one.
 
@@ -31,6 +32,7 @@ def get_threads() -> int:
     return _valid_count(int(given) if given.isdigit() else given, "the environment variable CLEARPROP_THREADS")
 
 
+@checked_call
 def set_threads(n: int) -> None:
     """Use at most n threads from here on, in native loops and in the BLAS pools of NumPy and SciPy.
 

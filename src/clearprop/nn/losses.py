@@ -364,7 +364,15 @@ def _unsuitable(headline: str, expected: str, remedy: str = "", **got: Any) -> A
 
 def _checked_labels(name: str, logits: Any, labels: Any) -> Any:
     """The labels, if they fit the logits; where values are not known yet, the program looks at them."""
-    classes = logits.shape[-1] if logits.shape else 0
+    if not logits.shape:
+        raise ShapeError(
+            "cross_entropy needs an axis of classes",
+            expected="logits of shape (…, classes)",
+            got="a number",
+            where=user_line(),
+            try_="a list with one number per class; binary_cross_entropy for a number and its label",
+        )
+    classes = logits.shape[-1]
     if same(classes, 1):
         raise _one_output(name, logits.shape)
     if not is_floating(labels.dtype):

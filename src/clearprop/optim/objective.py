@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.autodiff.batching import vmap
+from clearprop.autodiff.batching import over_examples
 from clearprop.autodiff.transforms import hvp, jacobian, jvp, value_and_grad
 from clearprop.autodiff.trees import as_leaf_value, flatten
 from clearprop.compiler import Compiled, ExecutorWarning
@@ -219,7 +219,7 @@ class Objective:
         directions = [
             b.reshape(n, *s).astype(d) for b, s, d in zip(basis, self.space.shapes, self.space.dtypes, strict=True)
         ]
-        return residuals, vmap(lambda *v: jvp(self.of_leaves, leaves, v)[1])(*directions)
+        return residuals, over_examples(lambda *v: jvp(self.of_leaves, leaves, v)[1])(*directions)
 
     def _second_along(self, *both: Any) -> tuple[Any, ...]:
         n = len(both) // 2

@@ -89,6 +89,28 @@ def unsupported_error(dtype: DType) -> DTypeError:
     )
 
 
+def checked_dtype(dtype: Any) -> DType:
+    """The dtype that is meant, in the processor's byte order; DTypeError for one that no tensor has.
+
+    >>> checked_dtype("float32"), checked_dtype(int)
+    (dtype('float32'), dtype('int64'))
+    """
+    try:
+        if dtype is None:  # which NumPy takes for float64
+            raise TypeError("None")
+        found: DType = np.dtype(dtype).newbyteorder("=")
+    except (TypeError, ValueError) as error:
+        raise DTypeError(
+            "this is no data type",
+            expected="a data type of numbers, such as np.float32",
+            got=f"{ascii(dtype)[:80]}: {error}"[:200],
+            where=user_line(),
+        ) from None
+    if found not in SUPPORTED:
+        raise unsupported_error(found)
+    return found
+
+
 _NUMBERS = (float, int, bool, np.float64, np.float32)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from clearprop.errors import ClearpropError, ProgramError
+from clearprop.errors import ArgumentError, ClearpropError, ProgramError, checked_call, user_line
 from clearprop.program.ir import Equation, Program, Var, holds_programs
 from clearprop.program.types import type_of
 
 
+@checked_call
 def typecheck(program: Program) -> None:
     """Raise ProgramError unless the program is well formed; returns nothing.
 
@@ -20,6 +21,13 @@ def typecheck(program: Program) -> None:
     Tensor([2.0, 4.0])
     >>> cl.typecheck(double.program)
     """
+    if not isinstance(program, Program):
+        raise ArgumentError(
+            "typecheck takes a program",
+            expected="a Program, such as step.program of a compiled function",
+            got=ascii(program)[:80],
+            where=user_line(),
+        )
     # One walk in order of assignment: what is read must be in `defined` already, what is assigned must not.
     names = program.names()
     defined: set[Var] = set()

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from clearprop.errors import describe_line
+from clearprop.errors import checked_call, describe_line
 from clearprop.program.operation import Operation
 
 _PACKAGE = str(Path(__file__).parent.parent)
@@ -144,6 +144,7 @@ RECORDING = _Recording()
 
 
 @contextmanager
+@checked_call
 def no_grad() -> Iterator[None]:
     """Within this block nothing is recorded for differentiation.
 

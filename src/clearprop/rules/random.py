@@ -7,15 +7,18 @@ exponential or logarithm, on vectorisation, or on the executor.
 
 from __future__ import annotations
 
+import functools
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from clearprop.errors import ArgumentError
+from clearprop.errors import ArgumentError, DTypeError, user_line
 from clearprop.primitives import HELPERS, primitive
-from clearprop.program.types import PYTHON_SCALARS, Value
+from clearprop.program.operands import checked_dtype
+from clearprop.program.types import PYTHON_SCALARS, Value, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.indexing import getitem
@@ -228,7 +231,7 @@ def normal_quantile(bits: Value, /) -> Any:
     """
 
 
-@with_refusals
+@functools.partial(with_refusals, home="cl.random")
 def key(seed: int) -> Any:
     """A key from a seed, an integer of up to 64 bits.
 
@@ -247,7 +250,7 @@ def key(seed: int) -> Any:
     return Node.tensor(np.array([bits >> 32, bits & 0xFFFFFFFF], dtype=np.uint32))
 
 
-@with_refusals
+@functools.partial(with_refusals, home="cl.random")
 def fold_in(key: Any, data: Value) -> Any:
     """The key that belongs to `data` under `key`: another one for every number, so that streams do not overlap.
 
@@ -259,10 +262,15 @@ def fold_in(key: Any, data: Value) -> Any:
     >>> key.shape, str(key.dtype)
     ((2,), 'uint32')
     """
+    _require_key(key)
+    if type_of(raw(data)).dtype.kind not in "iu":
+        raise DTypeError(
+            "fold_in takes an integer", expected="the number of a step", got=ascii(data)[:80], where=user_line()
+        )
     return fold_in_(key, data)
 
 
-@with_refusals
+@functools.partial(with_refusals, home="cl.random")
 def split(key: Any, n: int = 2) -> list[Any]:
     """N independent keys from one: those that belong to 0, 1, … under it.
 
@@ -273,16 +281,50 @@ def split(key: Any, n: int = 2) -> list[Any]:
     >>> len(cl.random.split(cl.random.key(0), 3))
     3
     """
+    _require_key(key)
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 0 <= n <= 2**32:
         raise ArgumentError("a key is split into a number of keys", expected="0 <= n <= 2**32", got=f"n = {n!r:.60}")
     return [fold_in_(key, i) for i in range(n)]
+
+
+def _require_key(key: Any) -> None:
+    """Other numbers would give bits, too: those of a key that nobody meant."""
+    t = type_of(raw(key))
+    if t.dtype != np.uint32 or t.shape[-1:] != (2,):
+        raise ArgumentError(
+            "random numbers are made from a key",
+            expected="two numbers of 32 bits: uint32, shape (2,)",
+            got=f"{t.dtype.name}{list(t.shape)}",
+            where=user_line(),
+            try_="cl.random.key(0), and cl.random.fold_in(key, step) for the next",
+        )
+
+
+def _require_where_known(name: str, value: Value, holds: Callable[[Any], Any], what: str) -> None:
+    """Refuse a parameter of a distribution that cannot be one; while tracing nobody knows."""
+    known = raw(value)
+    if isinstance(known, bool | int | float | np.ndarray | np.generic) and not np.all(holds(np.asarray(known))):
+        raise ArgumentError(f"there is no such {name}", expected=what, got=f"{name} = {known!r:.80}", where=user_line())
+
+
+def _floating(dtype: DTypeLike) -> Any:
+    found = checked_dtype(dtype)
+    if found.kind != "f":
+        raise DTypeError(
+            "random numbers of a distribution are floating",
+            expected="float32 or float64",
+            got=found.name,
+            where=user_line(),
+            try_="cl.random.permutation, or cl.floor(n * cl.random.uniform(key, shape)).astype(int)",
+        )
+    return found
 
 
 def _as_shape(shape: Dim | Shape) -> tuple[Any, ...]:
     return (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
 
 
-@with_refusals
+@functools.partial(with_refusals, home="cl.random")
 def uniform(key: Any, shape: Shape = (), low: Value = 0.0, high: Value = 1.0, dtype: DTypeLike = np.float64) -> Any:
     """Numbers uniform on [low, high): 24 random bits in float32, 53 in float64.
 
@@ -295,7 +337,8 @@ def uniform(key: Any, shape: Shape = (), low: Value = 0.0, high: Value = 1.0, dt
     >>> cl.random.uniform(cl.random.key(0), (2,), low=-1.0, high=1.0)
     Tensor([-0.16308578, -0.37063656])
     """
-    shape, dtype = _as_shape(shape), np.dtype(dtype)
+    _require_key(key)
+    shape, dtype = _as_shape(shape), _floating(dtype)
     if dtype == np.float32:
         u = uniform_float32(random_bits(key, shape=shape))
     else:
@@ -305,7 +348,7 @@ def uniform(key: Any, shape: Shape = (), low: Value = 0.0, high: Value = 1.0, dt
     return u if plain else u * (high - low) + low
 
 
-@with_refusals
+@functools.partial(with_refusals, home="cl.random")
 def normal(key: Any, shape: Shape = (), mean: Value = 0.0, std: Value = 1.0, dtype: DTypeLike = np.float64) -> Any:
     """Normal numbers with the given mean and standard deviation, from 32 random bits each (AS 241, Wichura 1988).
 
@@ -318,12 +361,14 @@ def normal(key: Any, shape: Shape = (), mean: Value = 0.0, std: Value = 1.0, dty
     >>> cl.random.normal(cl.random.key(0), (2,)).shape
     (2,)
     """
-    z = astype(normal_quantile(random_bits(key, shape=_as_shape(shape))), dtype=np.dtype(dtype))
+    _require_key(key)
+    _require_where_known("std", std, lambda v: v >= 0, "a number from 0")
+    z = astype(normal_quantile(random_bits(key, shape=_as_shape(shape))), dtype=_floating(dtype))
     plain = type(mean) in PYTHON_SCALARS and type(std) in PYTHON_SCALARS and (mean, std) == (0, 1)
     return z if plain else z * std + mean
 
 
-@with_refusals
+@functools.partial(with_refusals, home="cl.random")
 def bernoulli(key: Any, p: Value = 0.5, shape: Shape = ()) -> Any:
     """Booleans that are true with probability p.
 
@@ -335,10 +380,12 @@ def bernoulli(key: Any, p: Value = 0.5, shape: Shape = ()) -> Any:
     >>> cl.random.bernoulli(cl.random.key(0), 1.0, (3,))
     Tensor([True, True, True])
     """
+    _require_key(key)
+    _require_where_known("p", p, lambda v: (v >= 0) & (v <= 1), "a probability, from 0 to 1")
     return uniform_float32(random_bits(key, shape=_as_shape(shape))) < p
 
 
-@with_refusals
+@functools.partial(with_refusals, home="cl.random")
 def permutation(key: Any, n: int) -> Any:
     """The integers 0 … n − 1 in random order (int64 array).
 
@@ -349,6 +396,7 @@ def permutation(key: Any, n: int) -> Any:
     >>> sorted(cl.random.permutation(cl.random.key(0), 4).tolist())
     [0, 1, 2, 3]
     """
+    _require_key(key)
     words = random_bits(raw(key), shape=(2, n)).astype(np.uint64)
     keys = (words[0] << np.uint64(32)) | words[1]
     order = np.argsort(keys)

@@ -69,9 +69,16 @@ _ANYTHING: tuple[Callable[[Any], bool], str] = (lambda value: True, "")
 
 
 def refusal(
-    function: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Mapping[str, Any], problem: Exception
+    function: Callable[..., Any],
+    name: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    problem: Exception,
+    home: str = "cl",
 ) -> ClearpropError:
     """The error for a call that ended in `problem`: about the argument that is of a wrong kind, if one is.
+
+    `home` is where the user finds the function, by its name.
 
     >>> print(refusal(np.sum, "sum", (np.ones(2), "x"), {}, TypeError("no")).got)
     axis = 'x'
@@ -89,14 +96,14 @@ def refusal(
                 expected=what,
                 got=f"{parameter} = {_as_text(value)}",
                 where=user_line(),
-                try_=f"help(cl.{name}), which has an example",
+                try_=f"help({home}.{name}), which has an example",
             )
     return ArgumentError(
         f"{name} cannot be computed from these arguments",
         expected="arguments of kinds, shapes and sizes that belong together",
         got=f"{', '.join(map(_as_text, bound.values()))}: {problem or type(problem).__name__}"[: 3 * SHOWN],
         where=user_line(),
-        try_=f"help(cl.{name}), which has an example",
+        try_=f"help({home}.{name}), which has an example",
     )
 
 
@@ -108,8 +115,8 @@ def _as_text(value: Any) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
-def with_refusals(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """The function, whose callers hear of wrong arguments in our own form.
+def with_refusals(function: Callable[_P, _R], home: str = "cl") -> Callable[_P, _R]:
+    """The function, whose callers hear of wrong arguments in our own form; `home` is where they find it.
 
     >>> @with_refusals
     ... def tail(x, axis):
@@ -131,6 +138,6 @@ def with_refusals(function: Callable[_P, _R]) -> Callable[_P, _R]:
         except ClearpropError:
             raise
         except FAILURES as problem:
-            raise refusal(function, function.__name__, args, kwargs, problem) from problem
+            raise refusal(function, function.__name__, args, kwargs, problem, home) from problem
 
     return call

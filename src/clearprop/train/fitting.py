@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from clearprop.train.training import train
 from clearprop.train.training_loop import Callback
 
 
-@checked_call
+@functools.partial(checked_call, remedy="cl.fit(model, (X, y)): inputs and targets are one argument, a pair")
 def fit(
     model: Any,
     data: Any,

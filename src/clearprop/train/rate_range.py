@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class RateRange:
         return save_chart(path, Chart("Learning-rate range test", [measured, smooth], x, y, marks=[mark]))
 
 
-@checked_call
+@functools.partial(checked_call, remedy="cl.lr_range_test(model, (X, y)): inputs and targets are one argument")
 def lr_range_test(
     model: Any,
     data: Any,

@@ -1,0 +1,90 @@
+"""What is said where a tensor is asked for a Python number that it cannot give, and what to write instead."""
+
+from __future__ import annotations
+
+import re
+
+from clearprop.errors import GradientError, ShapeError, TraceError, user_line
+from clearprop.program.types import Type
+from clearprop.shapes import Shape
+
+_KEPT = "keep the tensor: cl.sin, cl.exp and their like take it"
+_WITH_HISTORY = {
+    "np.asarray(x)": "cl.stack and cl.concat join tensors, cl.sin and its like take them",
+    "int(x)": "cl.floor keeps the tensor",
+}
+_OF_MANY = {
+    "if x": "cl.all(x) or cl.any(x) of a condition; x.size for whether there is anything",
+    "float(x)": "x.tolist() for many, cl.sum(x) or cl.mean(x) for one of them all",
+    "int(x)": "x.tolist() for many, cl.sum(x) for one of them all",
+    "item()": "x.tolist() for many, x[i].item() for one",
+}
+_INSTEAD = {
+    "if x": "cl.where(condition, a, b) chooses element by element; a choice that is fixed goes into static=",
+    "while x": "a fixed number of rounds: for _ in range(n): x = cl.where(go_on, step(x), x)",
+    "assert x": "return the condition and check it outside; cl.isfinite and its like can be part of the program",
+    "x and y": "cl.logical_and(x, y)",
+    "x or y": "cl.logical_or(x, y)",
+    "not x": "cl.logical_not(x)",
+    "float(x)": "keep the tensor, which every operation takes; float(...) of the returned value, outside",
+    "int(x)": "keep the tensor, x.astype(int) if it must be an integer; int(...) of the returned value, outside",
+    "item()": "keep the tensor, which every operation takes; .item() of the returned value, outside",
+    "range(x)": "a Python integer given in static=, or x.shape[i]",
+    "np.asarray(x)": "return the value from the function and convert it outside",
+}
+
+
+def traced_number(what: str, of: Type) -> TraceError:
+    """The error for a number that is asked of a value which has none yet, with what to write instead."""
+    where = user_line()
+    what = _construct_on_line(what, where)
+    return TraceError(
+        f"{what} needs numbers, and this value is being traced",
+        expected="operations that can be part of the program",
+        got=f"a traced value of type {of}",
+        where=where,
+        try_=_INSTEAD[what],
+    )
+
+
+def detached_number(what: str, shape: Shape) -> GradientError:
+    """The error for a number that is asked of a value through which a transform differentiates."""
+    return GradientError(
+        f"{what} would cut off a derivative that is being computed",
+        expected="functions of clearprop from the argument to the result",
+        got=f"a value that depends on the argument, of shape {shape}",
+        where=user_line(),
+        try_=f"{_WITH_HISTORY.get(what, _KEPT)}; cl.stop_gradient(x) first, if a constant is meant",
+    )
+
+
+def many_numbers(what: str, shape: Shape) -> ShapeError:
+    """The error for one number that is asked of several, or of none."""
+    return ShapeError(
+        f"{what} needs one number",
+        expected="a tensor with one element",
+        got=f"shape {shape}",
+        where=user_line(),
+        try_=_OF_MANY[what],
+    )
+
+
+class NoLengthError(ShapeError, TypeError):
+    """len() of a number; Python's protocols ask for a TypeError."""
+
+    def __init__(self, headline: str = "a number has no length", **parts: str) -> None:
+        parts = parts or {"expected": "a tensor with an axis", "got": "shape ()", "try_": "cl.reshape(x, (1,)), or [x]"}
+        super().__init__(headline, **parts)
+
+
+def _construct_on_line(what: str, where: str) -> str:
+    """The construct that asked for a truth value, as the user's line has it."""
+    if what != "if x":
+        return what
+    line = where.partition("  ")[2]
+    found = re.match(r"(?:el)?if\b|while\b|assert\b", line)
+    word = found[0] if found else ""
+    inside = re.search(r"\b(and|or|not)\b", line)
+    if inside:
+        return {"and": "x and y", "or": "x or y", "not": "not x"}[inside[0]]
+    return {"while": "while x", "assert": "assert x"}.get(word, "if x")
