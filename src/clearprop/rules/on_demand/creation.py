@@ -21,20 +21,6 @@ def _as_shape(shape: Dim | Shape) -> tuple[Any, ...]:
     return (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
 
 
-def _scalar(value: Value, name: str, remedy: str = "") -> Any:
-    """The value, which may have no axes."""
-    shape = type_of(raw(value)).shape
-    if shape:
-        raise ShapeError(
-            f"{name} takes one value",
-            expected="a number, or a tensor without axes",
-            got=f"shape {shape}",
-            where=user_line(),
-            try_=remedy,
-        )
-    return value
-
-
 def full(shape: Dim | Shape, fill_value: Value, dtype: DTypeLike | None = None) -> Any:
     """An array of one repeated value.
 
@@ -46,7 +32,15 @@ def full(shape: Dim | Shape, fill_value: Value, dtype: DTypeLike | None = None) 
     >>> cl.full((2,), 7.0)
     Tensor([7.0, 7.0])
     """
-    own = type_of(raw(_scalar(fill_value, "full", "cl.broadcast_to(x, shape) repeats an array")))
+    own = type_of(raw(fill_value))
+    if own.shape:
+        raise ShapeError(
+            "full repeats one value",
+            expected="a number, or a tensor without axes",
+            got=f"shape {own.shape}",
+            where=user_line(),
+            try_="cl.broadcast_to(x, shape) repeats an array",
+        )
     kind = own.dtype if dtype is None else np.dtype(dtype)
     if own.weak and isinstance(raw(fill_value), (bool, int, float)):
         return full_(shape=_as_shape(shape), value=raw(fill_value), dtype=kind)
