@@ -168,21 +168,11 @@ class Interpreter:
 
     def pointer(self, x: Any, address: int, owner: Any, dtype: str) -> Pointer:
         """The array of an argument, with the bounds of the variable that it holds."""
-        if owner is None:
-            base, size = _piece_at(x.binding, address)
-        else:
-            var, offset = owner
-            base = (address - offset) % 2**64
-            size = x.binding.bytes(var) if isinstance(var, Var) else None
+        assert owner is not None, "an address that belongs to no memory"
+        var, offset = owner
+        base = (address - offset) % 2**64
+        size = x.binding.bytes(var) if isinstance(var, Var) else var.size if isinstance(var, binding.Piece) else None
         return Pointer(base, size, address, dtype)
-
-
-def _piece_at(binding: Any, address: int) -> tuple[int, int]:
-    for memory in binding._pieces:
-        start = memory.ctypes.data
-        if start <= address < start + memory.size:
-            return start, memory.size
-    raise AssertionError("an address that belongs to no scratch memory")
 
 
 class _Always(int):

@@ -23,6 +23,7 @@ import clearprop as cl
 from clearprop.compiler import binding, native_obstacle
 from clearprop.compiler.native import native_executor
 from clearprop.errors import ClearpropError
+from clearprop.program.ir import Var
 from tests.compiler.dtype_table import DTYPES, NATIVE
 
 SMOOTH = "add subtract multiply divide maximum minimum squared_error".split()
@@ -177,15 +178,10 @@ def guarded(size: int, at_end: bool) -> np.ndarray:
 def guard_pages(at_end: bool) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
     """Within this block every buffer of native code lies between guard pages; gives a function that copies inputs."""
 
-    def piece(self: Any, size: int) -> np.ndarray:
-        self._pieces.append(guarded(size, at_end))
-        return self._pieces[-1]
-
-    def arena(self: Any) -> np.ndarray:
-        base = self.piece(1)
-        for var in self.plan.lifetimes:
-            self.temporaries[var] = self.piece(max(self.bytes(var), 1)).ctypes.data - base.ctypes.data
-        return base
+    def between_pages(self: Any) -> tuple[Any, dict[Any, int]]:
+        sizes = {held: self.bytes(held) if isinstance(held, Var) else held.size for held in self.layout}
+        pieces = {held: guarded(max(size, 1), at_end) for held, size in sizes.items()}
+        return pieces, {held: memory.ctypes.data for held, memory in pieces.items()}
 
     def allocate(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
@@ -197,8 +193,7 @@ def guard_pages(at_end: bool) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
         return out
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(binding.Binding, "piece", piece)
-        patch.setattr(binding.Binding, "_arena", arena)
+        patch.setattr(binding.Binding, "allocate", between_pages)
         patch.setattr(native_executor, "_allocate", allocate)
         yield copied
 

@@ -41,6 +41,13 @@ _WORD = 2**64
 SpecialKernel = Callable[["Binding", Statement], None]
 
 
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Scratch memory of a call, of so many bytes; where it lies is known when there is memory."""
+
+    size: int
+
+
 @dataclass
 class KernelCall:
     """One entry of the table for one thread: which kernel, and its row; `slots` are positions that hold addresses."""
@@ -51,8 +58,9 @@ class KernelCall:
 
 
 class Binding:
-    """A plan with numbers: the calls of every thread and the memory between them.
+    """A plan with numbers: the calls of every thread, and how the memory between them is laid out.
 
+    It has no memory and no address itself, so that any number of executables may be made of it.
     `special` says, by the name of its kernel, how an operation that is neither a nest nor a matrix product becomes
     calls; it is handed in (`structural_kernels.SPECIAL`), since what stands there is written in terms of a binding.
     """
@@ -61,11 +69,10 @@ class Binding:
         self, plan: MemoryPlan, env: Mapping[Any, int], threads: int, special: Mapping[str, SpecialKernel]
     ) -> None:
         self.plan, self.env, self.threads, self.special = plan, env, threads, special
-        self.temporaries: dict[Var, int] = {}
-        self._pieces: list[Any] = []
         self.private = False  # whether a product calls the library that has no threads of its own
-        self.status = np.zeros(1, np.int64)  # kernels that meet an impossible index say so here
-        self.arena = self._arena()
+        self.size = 0  # bytes of memory
+        self.layout: dict[Var | Piece, int] = {}
+        self._lay_out_temporaries()
         self.calls: list[list[KernelCall | None]] = []
         self.parallel: list[bool] = []
         for instruction in plan.instructions:
@@ -81,24 +88,28 @@ class Binding:
         """The memory of a variable."""
         return math.prod(self.number(n) for n in var.shape) * int(var.dtype.itemsize)
 
-    def _arena(self) -> np.ndarray[Any, Any]:
+    def _lay_out_temporaries(self) -> None:
         """Place temporaries so that those alive together do not overlap: first fit, large first."""
         placed: list[tuple[int, int, int, int]] = []
-        total = 0
         for var, (first, last) in sorted(self.plan.lifetimes.items(), key=lambda item: -self.bytes(item[0])):
-            need = -(-max(self.bytes(var), 1) // ALIGN) * ALIGN
+            need = _aligned(max(self.bytes(var), 1))
             at = _first_gap([(a, b) for a, b, f, e in placed if f <= last and first <= e], need)
             placed.append((at, at + need, first, last))
-            self.temporaries[var] = at
-            total = max(total, at + need)
-        return self.piece(total)
+            self.layout[var] = at
+            self.size = max(self.size, at + need)
 
-    def piece(self, size: int) -> np.ndarray[Any, Any]:
-        """Aligned memory that lives as long as the binding."""
-        memory = np.zeros(size + ALIGN, np.uint8)
-        start = -memory.ctypes.data % ALIGN
-        self._pieces.append(memory)
-        return memory[start : start + size]
+    def piece(self, size: int) -> Piece:
+        """Memory for one call alone."""
+        new = Piece(size)
+        self.layout[new] = self.size
+        self.size += _aligned(size)
+        return new
+
+    def allocate(self) -> tuple[np.ndarray[Any, Any], dict[Any, int]]:
+        """Memory, all zeros, and where in it everything stands."""
+        memory = np.zeros(self.size + ALIGN, np.uint8)
+        start = _aligned(memory.ctypes.data)
+        return memory, {held: start + offset for held, offset in self.layout.items()}
 
     def multiply_adds(self) -> int:
         """The work of the matrix products."""
@@ -172,35 +183,35 @@ class Binding:
         for var, memory in parts.items():
             self._combine(var, memory)
 
-    def _parts(self, kernel: Kernel, threads: int) -> dict[Var, list[int]]:
+    def _parts(self, kernel: Kernel, threads: int) -> dict[Var, list[Piece]]:
         """Where each thread accumulates, if more than one does."""
         if threads == 1:
             return {}
         return {
-            self.plan.buffer(v): [self.piece(self.bytes(v)).ctypes.data for _ in range(threads)]
-            for v, _ in kernel.accumulators
+            self.plan.buffer(v): [self.piece(self.bytes(v)) for _ in range(threads)] for v, _ in kernel.accumulators
         }
 
-    def _combine(self, var: Var, memory: list[int]) -> None:
+    def _combine(self, var: Var, memory: list[Piece]) -> None:
         count = math.prod(self.number(n) for n in var.shape)
-        self.add([KernelCall(combine_parts(dtype_name(var.dtype)), [0, count, *memory, 0], [(4, var, 0)])])
+        places = [(at, held, 0) for at, held in enumerate([*memory, var], start=2)]
+        self.add([KernelCall(combine_parts(dtype_name(var.dtype)), [0, count] + [0] * len(places), places)])
 
-    def _row(self, kernel: Kernel, lo: int, hi: int, thread: int, parts: Mapping[Var, list[int]]) -> KernelCall:
-        row, addresses = [lo, hi], []
+    def _row(self, kernel: Kernel, lo: int, hi: int, thread: int, parts: Mapping[Var, list[Piece]]) -> KernelCall:
+        row, addresses = [lo, hi], list[tuple[int, Any, int]]()
         for p in kernel.parameters:
             if p.kind in ("size", "stride"):
                 row.append(self.number(p.what) % _WORD)
-            elif p.kind in ("row", "lane"):
-                row.append(
-                    self.piece(8 * LANES * (self.number(kernel.domain[-1]) if p.kind == "row" else 1)).ctypes.data
-                )
+                continue
+            if p.kind in ("row", "lane"):
+                length = self.number(kernel.domain[-1]) if p.kind == "row" else 1
+                addresses.append((len(row), self.piece(8 * LANES * length), 0))
             elif p.kind == "carry":
-                row.append(self.piece(self.bytes(p.what[1])).ctypes.data)
+                addresses.append((len(row), self.piece(self.bytes(p.what[1])), 0))
             elif p.kind == "part" and p.what in parts:
-                row.append(parts[p.what][thread])
+                addresses.append((len(row), parts[p.what][thread], 0))
             else:
                 addresses.append((len(row), p.what, self.number(p.offset) * p.what.dtype.itemsize))
-                row.append(0)
+            row.append(0)
         return KernelCall(kernel, row, addresses)
 
     def _product(self, op: Statement) -> None:
@@ -235,21 +246,23 @@ class Binding:
         )
         if g.k <= thin_products.SHORT and g.n >= 16:
             if g.tb:  # rows of B, one after the other, first
-                scratch = self.piece(g.k * g.n * item).ctypes.data
-                self.add([KernelCall(thin_products.transpose(kind), [0, g.k, 0, g.ldb, scratch, g.n], [(2, b, bo)])])
-                where, ldb, places = scratch, g.n, []
+                scratch = self.piece(g.k * g.n * item)
+                row, places = [0, g.k, 0, g.ldb, 0, g.n], [(2, b, bo), (4, scratch, 0)]
+                self.add([KernelCall(thin_products.transpose(kind), row, places)])
+                ldb, second = g.n, (5, scratch, 0)
             else:
-                where, ldb, places = 0, g.ldb, [(5, b, bo)]
+                ldb, second = g.ldb, (5, b, bo)
             down, right = (1, g.lda) if g.ta else (g.lda, 1)
             kernel = thin_products.outer(kind, g.k)
-            rest = [0, down, right, where, ldb, 0, g.ldc, g.n]
+            rest = [0, down, right, 0, ldb, 0, g.ldc, g.n]
             shares = self.shares(g.m, g.m * g.n * g.k >= SPLIT_PRODUCT)
-            self.add([KernelCall(kernel, [lo, hi, *rest], [(2, a, ao), *places, (7, c, co)]) for lo, hi in shares])
+            self.add([KernelCall(kernel, [lo, hi, *rest], [(2, a, ao), second, (7, c, co)]) for lo, hi in shares])
             return True
         if g.n <= thin_products.FEW and g.ta and not g.tb and g.m >= 16:
-            scratch = self.piece(g.n * g.m * item).ctypes.data
-            row = [0, g.k, 0, g.lda, 0, g.ldb, 0, g.ldc, g.m, scratch]
-            self.add([KernelCall(thin_products.inner(kind, g.n), row, [(2, a, ao), (4, b, bo), (6, c, co)])])
+            scratch = self.piece(g.n * g.m * item)
+            row = [0, g.k, 0, g.lda, 0, g.ldb, 0, g.ldc, g.m, 0]
+            places = [(2, a, ao), (4, b, bo), (6, c, co), (9, scratch, 0)]
+            self.add([KernelCall(thin_products.inner(kind, g.n), row, places)])
             return True
         return False
 
@@ -303,6 +316,11 @@ class ProductLayout:
 
     def _with(self, **changes: Any) -> ProductLayout:
         return ProductLayout(**{**self.__dict__, **changes})
+
+
+def _aligned(bytes: int) -> int:
+    """The next multiple of a line of the cache."""
+    return -(-bytes // ALIGN) * ALIGN
 
 
 def _first_gap(taken: list[tuple[int, int]], need: int) -> int:

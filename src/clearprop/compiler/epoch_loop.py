@@ -18,7 +18,7 @@ import numpy as np
 
 from clearprop.autodiff.trees import Structure, flatten, paths, unflatten
 from clearprop.compiler.binding import SHARES, SPLIT_ELEMENTS, Binding, KernelCall
-from clearprop.compiler.executable import Executable
+from clearprop.compiler.executable import Executable, Instructions
 from clearprop.compiler.executor_choice import native_obstacle
 from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.lowering import lower
@@ -42,6 +42,8 @@ class _Traced:
 
     def __init__(self, loop: NativeLoop, f: Callable[..., Any], size: int) -> None:
         self.scope = Scope()
+        self.turn = process_lock()
+        self._sized: OrderedDict[int, _SizedLoop] = OrderedDict()
         self.carried = n = len(loop.arrays)
         batch = 1 if size == 1 else self.scope.new(size)
         types = [self._type(a.shape, a.dtype) for a in loop.arrays]
@@ -93,6 +95,15 @@ class _Traced:
     def obstacle(self) -> str | None:
         """Why the program has no native form; None if it has one."""
         return native_obstacle(self.lowered)
+
+    def sized(self, loop: NativeLoop, size: int) -> _SizedLoop:
+        """The instructions for batches of this size; they are those of every loop that has this program."""
+        with self.turn:
+            found = self._sized.pop(size, None) or _SizedLoop(self, loop, size)
+            self._sized[size] = found  # the last that was asked for goes last
+            while len(self._sized) > SIZES:
+                self._sized.popitem(last=False)
+            return found
 
     def environment(self, loop: NativeLoop, size: int) -> dict[Any, int]:
         """Numbers for the sizes, for batches of `size` rows."""
@@ -212,6 +223,8 @@ _PROGRAMS: OrderedDict[Hashable, list[_Traced]] = OrderedDict()
 _TURN = process_lock()
 KNOWN = 64
 """Kinds of loops whose programs are kept."""
+SIZES = 4
+"""Sizes of batches for which the instructions of a program are kept."""
 
 
 def _known_programs(key: Hashable) -> list[_Traced]:
@@ -262,68 +275,70 @@ def _identifier(path: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in path).strip("_").replace("__", "_")
 
 
-class _BoundLoop:
-    """The loop for one batch size."""
+class _SizedLoop:
+    """The instructions of a loop for one batch size, without its arrays: gather rows, a step, collect its scalars."""
 
-    def __init__(self, loop: NativeLoop, size: int) -> None:
-        self.loop, self.size = loop, size
-        self.traced = loop._for(size)
-        self.lowered, self.plan = self.traced.lowered, self.traced.plan
-        n = len(loop.arrays)
-        self.batches = [np.empty((size, *d.shape[1:]), d.dtype) for d in loop.data]
-        self.hidden = self.traced.hidden_of(loop)
-        self.scalars = [np.zeros(1, o.dtype if isinstance(o, Var) else type_of(o).dtype) for o in self.plan.outputs[n:]]
-        env = self.traced.environment(loop, size)
-        self.binding = Binding(self.plan, env, 1, SPECIAL)
+    def __init__(self, traced: _Traced, loop: NativeLoop, size: int) -> None:
+        self.traced, self.size = traced, size
+        env = traced.environment(loop, size)
+        self.binding = Binding(traced.plan, env, 1, SPECIAL)
         if self.binding.needs_two_threads(awake=True):
-            self.binding = Binding(self.plan, env, SHARES, SPECIAL)
-        self._add_gathers()
-        self._add_collections(n)
-        self.executable = Executable(self.binding, loop.threads)
-        self._place(n)
+            self.binding = Binding(traced.plan, env, SHARES, SPECIAL)
+        self._add_gathers(loop.data)
+        self._add_collections()
+        self.instructions = Instructions(self.binding)
 
-    def _add_gathers(self) -> None:
+    def _add_gathers(self, data: Sequence[np.ndarray[Any, Any]]) -> None:
         calls, parallel = self.binding.calls, self.binding.parallel
         before = len(calls)
-        for k, data in enumerate(self.loop.data):
-            width = math.prod(data.shape[1:])
-            kernel = gather(dtype_name(data.dtype))
+        for k, rows in enumerate(data):
+            width = math.prod(rows.shape[1:])
+            kernel = gather(dtype_name(rows.dtype))
             shares = self.binding.shares(self.size, self.size * width >= SPLIT_ELEMENTS, 1)
             places = [(2, ("batch", k), 0), (3, ("data", k), 0), (4, "index", 0), (7, "cursor", 0)]
             self.binding.add(
-                [KernelCall(kernel, [lo, hi, 0, 0, 0, width, self.batch_word(), 0], list(places)) for lo, hi in shares]
+                [KernelCall(kernel, [lo, hi, 0, 0, 0, width, self.size, 0], list(places)) for lo, hi in shares]
             )
         moved = len(calls) - before
         calls[:] = calls[-moved:] + calls[:-moved] if moved else calls
         parallel[:] = parallel[-moved:] + parallel[:-moved] if moved else parallel
 
-    def batch_word(self) -> int:
-        """The distance between batches in the order: patched per run, since the last batch may be shorter."""
-        return self.size
-
-    def _add_collections(self, n: int) -> None:
-        for k, o in enumerate(self.plan.outputs[n:]):
+    def _add_collections(self) -> None:
+        for k, o in enumerate(self.traced.plan.outputs[self.traced.carried :]):
             kernel = collect(dtype_name(o.dtype))
             self.binding.add(
                 [KernelCall(kernel, [0, 1, 0, 0, 0], [(2, ("losses", k), 0), (3, ("scalar", k), 0), (4, "cursor", 0)])]
             )
 
+
+class _BoundLoop:
+    """The loop for one batch size, with its arrays."""
+
+    def __init__(self, loop: NativeLoop, size: int) -> None:
+        self.loop, self.size = loop, size
+        self.traced = loop._for(size)
+        n = len(loop.arrays)
+        self.batches = [np.empty((size, *d.shape[1:]), d.dtype) for d in loop.data]
+        self.hidden = self.traced.hidden_of(loop)
+        outputs = self.traced.plan.outputs[n:]
+        self.scalars = [np.zeros(1, o.dtype if isinstance(o, Var) else type_of(o).dtype) for o in outputs]
+        self.executable = Executable(self.traced.sized(loop, size).instructions, loop.threads)
+        self._place(n)
+
     def _place(self, n: int) -> None:
-        x, loop, plan = self.executable, self.loop, self.plan
-        for var, array in zip(self.lowered.inputs, [*loop.arrays, *self.batches, *self.hidden], strict=True):
-            x.place(var, array.ctypes.data)
+        loop, plan, inputs = self.loop, self.traced.plan, self.traced.lowered.inputs
+        where: dict[Any, np.ndarray[Any, Any]] = {}
+        where |= zip(inputs, [*loop.arrays, *self.batches, *self.hidden], strict=True)
         for k, (batch, data) in enumerate(zip(self.batches, loop.data, strict=True)):
-            x.place(("batch", k), batch.ctypes.data)
-            x.place(("data", k), data.ctypes.data)
+            where |= {("batch", k): batch, ("data", k): data}
         for k, (o, s) in enumerate(zip(plan.outputs[n:], self.scalars, strict=True)):
-            x.place(plan.buffer(o), s.ctypes.data)
-            x.place(("scalar", k), s.ctypes.data)
+            where |= {plan.buffer(o): s, ("scalar", k): s}
         self.unplaced = []
         for o, array in zip(plan.outputs[:n], loop.arrays, strict=True):
-            if plan.buffer(o) not in self.lowered.inputs:
-                fresh = np.empty_like(array)
-                x.place(plan.buffer(o), fresh.ctypes.data)
+            if plan.buffer(o) not in inputs:
+                fresh = where[plan.buffer(o)] = np.empty_like(array)
                 self.unplaced.append((fresh, array))
+        self.executable.place_all({held: array.ctypes.data for held, array in where.items()})
 
     def run(self, order: np.ndarray[Any, Any], batch: int, start: int, stop: int) -> list[np.ndarray[Any, Any]]:
         """Native steps; the scalars of each."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -39,6 +40,16 @@ class InstructionTable:
             var: (np.array([p for p, _ in where]), np.array([o % 2**64 for _, o in where], np.uint64))
             for var, where in places.items()
         }
+        self._begin()
+
+    def copy(self) -> InstructionTable:
+        """The same instructions, for other arrays."""
+        new = copy(self)
+        new.words = self.words.copy()
+        new._begin()
+        return new
+
+    def _begin(self) -> None:
         self.cursor = np.zeros(1, np.int64)
         arrays = (self.functions, self.offsets, self.cursor)
         words = [0, 0, self.functions.size, self.words.ctypes.data, *(a.ctypes.data for a in arrays)]
@@ -51,18 +62,20 @@ class InstructionTable:
             positions, offsets = where
             self.words[positions] = offsets + np.uint64(address)
 
-    def patcher(self, variables: Sequence[Var]) -> Callable[[Sequence[int]], None]:
-        """A function that places all these arrays at once, given their addresses."""
+    def patcher(self, variables: Sequence[Any]) -> Patch:
+        """A function that places all these arrays at once, given their addresses, in this table or in a copy of it."""
         where = [self.places.get(v) for v in variables]
         positions = np.concatenate([w[0] for w in where if w is not None] or [np.zeros(0, np.int64)])
         offsets = np.concatenate([w[1] for w in where if w is not None] or [np.zeros(0, np.uint64)])
         sources = np.repeat(np.arange(len(where)), [0 if w is None else len(w[0]) for w in where])
-        words = self.words
 
-        def patch(addresses: Sequence[int]) -> None:
-            words[positions] = np.array(addresses, np.uint64)[sources] + offsets
+        def patch(table: InstructionTable, addresses: np.ndarray[Any, Any]) -> None:
+            table.words[positions] = addresses[sources] + offsets
 
         return patch
+
+
+Patch: TypeAlias = Callable[[InstructionTable, np.ndarray[Any, Any]], None]
 
 
 def address_of(c: KernelCall) -> int:
@@ -70,17 +83,13 @@ def address_of(c: KernelCall) -> int:
     return kernel_address(module_text(c.kernel.text, c.kernel.parameters))
 
 
-class Executable:
-    """The calls of all shares, and one native loop over them; `threads` says how many shares there are.
+class Instructions:
+    """The calls of a binding as a table for each share.  They have no memory: any number of executables share them."""
 
-    Two shares run side by side where `most` threads (None: `get_threads()`) allow it, else in turns on the caller's
-    thread: with the same bits.
-    """
-
-    def __init__(self, binding: Binding, most: int | None = None) -> None:
+    def __init__(self, binding: Binding) -> None:
         # A fence stands between two instructions when either is divided: one that is not may read what the other
         # share wrote, or write what it still reads.  After the last the first comes again, in the next step.
-        self.binding, self.most = binding, most
+        self.binding = binding
         parallel = binding.parallel
         self.threads = binding.threads if any(parallel) else 1
         after = [p or q for p, q in zip(parallel, [*parallel[1:], *parallel[:1]], strict=True)]
@@ -92,11 +101,29 @@ class Executable:
         prepare([module_text(c.kernel.text, c.kernel.parameters) for c in calls] + drivers)
         self.tables = [InstructionTable(list(binding.thread_calls(t)), fences) for t in range(self.threads)]
         self.phases = _phases(fences, parallel)
-        self.turns = Turns()
-        start = binding.arena.ctypes.data
-        for var, offset in binding.temporaries.items():
-            self.place(var, start + offset)
-        self.place("status", binding.status.ctypes.data)
+        self._patches: dict[tuple[Any, ...], list[Patch]] = {}
+
+    def patches(self, variables: tuple[Any, ...]) -> list[Patch]:
+        """For each table what places all these arrays at once; it is made once for the same variables."""
+        if variables not in self._patches:
+            self._patches[variables] = [table.patcher(variables) for table in self.tables]
+        return self._patches[variables]
+
+
+class Executable:
+    """Instructions with memory of their own, and one native loop over them; `threads` says how many shares there are.
+
+    Two shares run side by side where `most` threads (None: `get_threads()`) allow it, else in turns on the caller's
+    thread: with the same bits.
+    """
+
+    def __init__(self, instructions: Instructions, most: int | None = None) -> None:
+        self.instructions, self.binding, self.threads = instructions, instructions.binding, instructions.threads
+        self.most, self.turns = most, Turns()
+        self.tables = [table.copy() for table in instructions.tables]
+        self.status = np.zeros(1, np.int64)  # kernels that meet an impossible index say so here
+        self.memory, where = self.binding.allocate()
+        self.place_all({**where, "status": self.status.ctypes.data})
         for table in self.tables:
             table.place("cursor", table.cursor.ctypes.data)
 
@@ -105,24 +132,29 @@ class Executable:
         for table in self.tables:
             table.place(var, address)
 
+    def place_all(self, where: Mapping[Any, int]) -> None:
+        """Tell all shares where these arrays are."""
+        addresses = np.array(list(where.values()), np.uint64)
+        for table, patch in zip(self.tables, self.instructions.patches(tuple(where)), strict=True):
+            patch(table, addresses)
+
     def patcher(self, variables: Sequence[Var]) -> Callable[[Sequence[int]], None]:
         """A function that places all these arrays at once, given their addresses."""
-        patches = [table.patcher(variables) for table in self.tables]
-        if len(patches) == 1:
-            return patches[0]
+        pairs = list(zip(self.tables, self.instructions.patches(tuple(variables)), strict=True))
 
         def patch(addresses: Sequence[int]) -> None:
-            for one in patches:
-                one(addresses)
+            given = np.array(addresses, np.uint64)
+            for table, one in pairs:
+                one(table, given)
 
         return patch
 
     def run(self, start: int, stop: int) -> None:
         """Steps start … stop − 1 in one native call."""
-        self.binding.status[0] = 0  # an interrupted call may have left a refusal that nobody heard
+        self.status[0] = 0  # an interrupted call may have left a refusal that nobody heard
         self._run(start, stop)
-        if self.binding.status[0]:
-            refusal = REFUSALS[int(self.binding.status[0])]
+        if self.status[0]:
+            refusal = REFUSALS[int(self.status[0])]
             raise refusal()
 
     def _run(self, start: int, stop: int) -> None:
@@ -146,7 +178,7 @@ class Executable:
         for table in self.tables:
             table.call[:2] = start, stop
         mine, theirs = (table.call for table in self.tables)
-        return run_shares(mine, theirs, self.phases, together)
+        return run_shares(mine, theirs, self.instructions.phases, together)
 
 
 def _phases(fences: Sequence[bool], parallel: Sequence[bool]) -> np.ndarray[Any, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from clearprop.compiler.binding import SHARES, Binding
 from clearprop.compiler.captures import Captures
-from clearprop.compiler.executable import Executable
+from clearprop.compiler.executable import Executable, Instructions
 from clearprop.compiler.memory_plan import make_plan
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.compiler.native.vocabulary import VOCABULARY
@@ -131,7 +131,7 @@ class _BoundCall:
         binding = Binding(plan, env, 1, SPECIAL)
         if binding.needs_two_threads(awake=False):
             binding = Binding(plan, env, SHARES, SPECIAL)
-        self.executable = Executable(binding)
+        self.executable = Executable(Instructions(binding))
         number = self.executable.binding.number
         self.inputs = plan.program.inputs[: len(plan.program.inputs) - len(self.hidden)]
         self.dtypes = [v.dtype for v in self.inputs]
