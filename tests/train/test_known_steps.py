@@ -12,6 +12,8 @@ import pytest
 import clearprop as cl
 from clearprop.compiler import epoch_loop
 from clearprop.nn import Penalty
+from clearprop.program.process_lock import Remembered
+from clearprop.train import job
 from clearprop.train.metrics import find_loss, find_metrics
 from clearprop.train.step import Step, identity_of
 
@@ -33,7 +35,8 @@ def fit(sizes=(3, 4, 2), x=X, y=Y, dropout=0.0, activation="relu", **given):
 @pytest.fixture
 def traced(monkeypatch):
     """How many programs were traced, in a process that knows none."""
-    monkeypatch.setattr(epoch_loop, "_PROGRAMS", type(epoch_loop._PROGRAMS)())
+    monkeypatch.setattr(epoch_loop, "_PROGRAMS", Remembered(epoch_loop.KNOWN))
+    monkeypatch.setattr(job, "_TRIED", Remembered(64))
     found = []
     init = epoch_loop._Traced.__init__
 
@@ -71,7 +74,7 @@ VARIANTS = {
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_known_step_gives_the_bits_of_a_new_one(traced, name):
     want = fit(**VARIANTS[name])
-    epoch_loop._PROGRAMS.clear()
+    epoch_loop._PROGRAMS.values.clear()
     for other in ("the same", "dropout", "another penalty", name):  # what is known may be another's
         fit(**VARIANTS[other])
     count = len(traced)
@@ -253,7 +256,7 @@ def test_nothing_of_a_training_is_kept_alive(traced):
     traced.clear()
     gc.collect()
     assert [ref() for ref in gone] == [None] * len(gone)
-    assert len(epoch_loop._PROGRAMS) == 1
+    assert len(epoch_loop._PROGRAMS.values) == 1
 
 
 def test_trainings_in_several_threads_share_what_is_known(traced):
@@ -284,8 +287,37 @@ def test_what_users_wrote_is_traced_each_time(traced):
     assert len(traced) >= count + 2
 
 
+def test_what_does_not_fit_is_said_also_when_a_like_step_is_known(traced):
+    fit()
+    for wrong in ({"y": Y + 1}, {"x": X[:, :2].copy()}, {"sizes": (3, 4, 1)}, {"y": Y[:, None].copy()}):
+        with pytest.raises(cl.errors.ClearpropError):
+            fit(**wrong)
+    fit()
+
+
+def test_instructions_are_those_of_the_size(traced, monkeypatch):
+    """Batches of many sizes: no more are kept than that, and each training has its own arrays."""
+    monkeypatch.setattr(epoch_loop, "SIZES", 2)
+    want = [fit(batch_size=n) for n in (1, 2, 3, 5, 8)]
+    assert [fit(batch_size=n) for n in (8, 5, 3, 2, 1)] == want[::-1]
+    assert max(len(program._sized.values) for program in traced) <= 2
+
+
+def test_a_training_does_not_disturb_another_of_its_kind():
+    """One goes on after another has run to its end: they share instructions, and no memory."""
+    want = fit(epochs=3)
+    inner = []
+
+    def train_another(event, state):
+        if event["event"] == "epoch":
+            inner.append(fit(epochs=3))
+
+    assert fit(epochs=3, callbacks=[train_another]) == want
+    assert inner == [want] * 3
+
+
 def test_the_programs_that_are_kept_are_bounded(traced, monkeypatch):
-    monkeypatch.setattr(epoch_loop, "KNOWN", 2)
+    monkeypatch.setattr(epoch_loop._PROGRAMS, "most", 2)
     for hidden in (2, 3, 4, 5):
         fit(sizes=(3, hidden, 2))
-    assert len(epoch_loop._PROGRAMS) == 2
+    assert len(epoch_loop._PROGRAMS.values) == 2

@@ -92,7 +92,7 @@ class Binding:
         """Place temporaries so that those alive together do not overlap: first fit, large first."""
         placed: list[tuple[int, int, int, int]] = []
         for var, (first, last) in sorted(self.plan.lifetimes.items(), key=lambda item: -self.bytes(item[0])):
-            need = _aligned(max(self.bytes(var), 1))
+            need = _round_up(max(self.bytes(var), 1))
             at = _first_gap([(a, b) for a, b, f, e in placed if f <= last and first <= e], need)
             placed.append((at, at + need, first, last))
             self.layout[var] = at
@@ -102,13 +102,13 @@ class Binding:
         """Memory for one call alone."""
         new = Piece(size)
         self.layout[new] = self.size
-        self.size += _aligned(size)
+        self.size += _round_up(size)
         return new
 
     def allocate(self) -> tuple[np.ndarray[Any, Any], dict[Any, int]]:
         """Memory, all zeros, and where in it everything stands."""
         memory = np.zeros(self.size + ALIGN, np.uint8)
-        start = _aligned(memory.ctypes.data)
+        start = _round_up(memory.ctypes.data)
         return memory, {held: start + offset for held, offset in self.layout.items()}
 
     def multiply_adds(self) -> int:
@@ -318,7 +318,7 @@ class ProductLayout:
         return ProductLayout(**{**self.__dict__, **changes})
 
 
-def _aligned(bytes: int) -> int:
+def _round_up(bytes: int) -> int:
     """The next multiple of a line of the cache."""
     return -(-bytes // ALIGN) * ALIGN
 

@@ -10,7 +10,6 @@ import contextlib
 import functools
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -28,7 +27,7 @@ from clearprop.compiler.native.row_order import FEW, native_permutation
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.errors import DTypeError, ShapeError, user_line
 from clearprop.program.ir import Var
-from clearprop.program.process_lock import process_lock
+from clearprop.program.process_lock import Remembered
 from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import Node, raw
@@ -36,14 +35,18 @@ from clearprop.rules import random
 from clearprop.rules.checking import trusted_values
 from clearprop.shapes import Scope, hint
 
+KNOWN = 64
+"""Kinds of loops whose programs are kept."""
+SIZES = 4
+"""Sizes of batches for which the instructions of a program are kept."""
+
 
 class _Traced:
     """The program of a step, for all sizes of batch or, where the step looks at the size, for one."""
 
     def __init__(self, loop: NativeLoop, f: Callable[..., Any], size: int) -> None:
         self.scope = Scope()
-        self.turn = process_lock()
-        self._sized: OrderedDict[int, _SizedLoop] = OrderedDict()
+        self._sized = Remembered[_SizedLoop](SIZES)
         self.carried = n = len(loop.arrays)
         batch = 1 if size == 1 else self.scope.new(size)
         types = [self._type(a.shape, a.dtype) for a in loop.arrays]
@@ -98,12 +101,7 @@ class _Traced:
 
     def sized(self, loop: NativeLoop, size: int) -> _SizedLoop:
         """The instructions for batches of this size; they are those of every loop that has this program."""
-        with self.turn:
-            found = self._sized.pop(size, None) or _SizedLoop(self, loop, size)
-            self._sized[size] = found  # the last that was asked for goes last
-            while len(self._sized) > SIZES:
-                self._sized.popitem(last=False)
-            return found
+        return self._sized.get(size, lambda: _SizedLoop(self, loop, size))
 
     def environment(self, loop: NativeLoop, size: int) -> dict[Any, int]:
         """Numbers for the sizes, for batches of `size` rows."""
@@ -111,6 +109,9 @@ class _Traced:
         shapes += [h.shape for h in self.hidden_of(loop)]
         pairs = zip(self.lowered.inputs, shapes, strict=True)
         return self.scope.bind((dim, n) for var, shape in pairs for dim, n in zip(var.shape, shape, strict=True))
+
+
+_PROGRAMS = Remembered[list[_Traced]](KNOWN)
 
 
 class NativeLoop:
@@ -141,7 +142,7 @@ class NativeLoop:
         self.names = paths(carry)
         self.arrays = [np.array(raw(v), order="C") for v in flat]
         self.threads = threads
-        self.traced = [] if known_as is None else _known_programs(self._key(known_as))
+        self.traced = [] if known_as is None else _PROGRAMS.get(self._key(known_as), list)
         self.bound: dict[int, _BoundLoop] = {}
         first = self._for(2)
         self.lowered, self.scalars, self.obstacle = first.lowered, first.scalars, first.obstacle
@@ -217,24 +218,6 @@ class NativeLoop:
         if size not in self.bound:
             self.bound[size] = _BoundLoop(self, size)
         return self.bound[size]
-
-
-_PROGRAMS: OrderedDict[Hashable, list[_Traced]] = OrderedDict()
-_TURN = process_lock()
-KNOWN = 64
-"""Kinds of loops whose programs are kept."""
-SIZES = 4
-"""Sizes of batches for which the instructions of a program are kept."""
-
-
-def _known_programs(key: Hashable) -> list[_Traced]:
-    """The programs of loops of this kind so far; what is traced more is added by the loop."""
-    with _TURN:
-        known = _PROGRAMS.pop(key, [])
-        _PROGRAMS[key] = known  # the last that was asked for goes last
-        while len(_PROGRAMS) > KNOWN:
-            _PROGRAMS.popitem(last=False)
-        return known
 
 
 def _require_fitting_outputs(

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.autodiff.trees import flatten
 from clearprop.data.parts import Pair, Part, rows_in
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, user_line
 from clearprop.nn.losses import has_log_link, loss_task
 from clearprop.optim.inspection import full_batch_part
+from clearprop.program.process_lock import Remembered
 from clearprop.program.values import no_grad, raw
 from clearprop.rules import random
 from clearprop.runs.checkpoints import Keys, Standing
@@ -26,7 +28,7 @@ from clearprop.train.array_alignment import adaptation, require_paired_rows
 from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, stream
 from clearprop.train.metrics import Measure, outputs_of, with_outside
 from clearprop.train.native_executor import choose_executor
-from clearprop.train.step import make_step
+from clearprop.train.step import identity_of, make_step
 from clearprop.train.training_loop import Callback, Plan, Tick
 
 _ORDER, _LAYERS = 1, 2
@@ -184,13 +186,27 @@ def _check_labels(loss: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> None
         loss(np.broadcast_to(outputs, (len(y), *outputs.shape[1:])), y)
 
 
+_TRIED = Remembered[None](64)
+
+
 def _try_step(job: Job, pair: Pair) -> None:
-    """Take one step and leave its result: what does not fit is said before anything is written."""
-    settings = job.settings
+    """Take one step and leave its result: what does not fit is said before anything is written.
+
+    A step of the library's parts that fitted before fits again, whatever the numbers are.
+    """
     traced = [metric for metric in job.metrics if not metric.outside]
-    step = make_step(job.loss, traced, job.optimizer, settings.penalty)
-    with np.errstate(all="ignore"):
-        step(job.model, job.optimizer.init(job.model), *pair, random.key(0))
+    step = make_step(job.loss, traced, job.optimizer, job.settings.penalty)
+
+    def take() -> None:
+        with np.errstate(all="ignore"):
+            step(job.model, job.optimizer.init(job.model), *pair, random.key(0))
+
+    known_as = identity_of((step, job.model))
+    if known_as is None:
+        return take()
+    leaves, structure = flatten(job.model)
+    kinds = [(a.dtype.str, a.shape) for a in map(raw, [*leaves, *pair])]
+    return _TRIED.get((known_as, structure, *kinds), take)
 
 
 def require_suitable(optimizer: Any, rows: int | None, batch_size: int | None, command: bool) -> None:
