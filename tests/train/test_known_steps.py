@@ -66,9 +66,15 @@ VARIANTS = {
     "one hidden unit": {"sizes": (3, 1, 2)},
     "another activation": {"activation": "tanh"},
     "another loss": {"loss": "mse", "sizes": (3, 4, 1), "y": X[:, :1].copy()},
+    "a loss with a setting": {"loss": "cross_entropy:label_smoothing=0.1"},
+    "class weights": {"class_weight": {0: 1.0, 1: 3.0}},
     "dropout": {"dropout": 0.5},
     "dropout, another seed": {"dropout": 0.5, "seed": 3},
 }
+
+
+WITH_ARRAYS = ("class weights",)
+"""Steps that hold arrays of their own are traced each time."""
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -79,7 +85,7 @@ def test_a_known_step_gives_the_bits_of_a_new_one(traced, name):
         fit(**VARIANTS[other])
     count = len(traced)
     assert fit(**VARIANTS[name]) == want
-    assert len(traced) == count
+    assert (len(traced) == count) is (name not in WITH_ARRAYS)
 
 
 PLAIN = {
@@ -105,7 +111,7 @@ def sequential(*layers):
 
 DIFFERENT = [
     {},
-    *({"loss": name} for name in ("mae", "huber", "cross_entropy", "binary_cross_entropy")),
+    *({"loss": name} for name in ("mae", "huber", "huber:2", "huber:3", "cross_entropy", "pinball:0.9")),
     *({"metrics": names} for names in (("mae",), ("rmse",), ("mae", "rmse"), ("rmse", "mae"))),
     *({"penalty": Penalty(*p)} for p in ((0.1, 0.0), (0.0, 0.1), (1e-300, 0.0), (-0.0, 0.0), (0, 0), (False, 0.0))),
     *(
