@@ -228,10 +228,9 @@ a resumed run keeps its settings
     "unknown option": (
         nothing, ("train", "iris", "--epoch", "1"), """\
 no option named '--epoch'
-  expected  one of: --activation, --batch-size, --config, --decimal, --delimiter, --drop, --dropout, --encoding, \
---epochs, --fork, --header, --hidden, --json, --kind, --l1, --l2, --learning-rate, --lr, --memory, \
---metric, --missing, --only, --optimizer, --out, \
---patience, --pieces, --recipe, --resume, --seed, \
+  expected  one of: --activation, --batch-size, --class-weight, --config, --decimal, --delimiter, --drop, --dropout, \
+--encoding, --epochs, --fork, --group, --header, --hidden, --json, --kind, --l1, --l2, --learning-rate, --loss, --lr, \
+--memory, --metric, --missing, --only, --optimizer, --out, --patience, --pieces, --recipe, --resume, --seed, --split, \
 --target, --task, --test, --val
   got       '--epoch'
   where     clearprop train
@@ -265,9 +264,9 @@ the config 'train.toml' cannot be read
     "unknown key": (
         toml("hiden = [3]"), ("config", "train.toml"), """\
 no setting named 'hiden'
-  expected  one of: activation, batch_size, data, decimal, delimiter, drop, dropout, encoding, epochs, header, \
-hidden, kind, l1, l2, lr, memory, metric, missing, only, optimizer, patience, pieces, recipe, seed, \
-target, task, test, val
+  expected  one of: activation, batch_size, class_weight, data, decimal, delimiter, drop, dropout, encoding, epochs, \
+group, header, hidden, kind, l1, l2, loss, lr, memory, metric, missing, only, optimizer, patience, pieces, recipe, \
+seed, split, target, task, test, val
   got       'hiden'
   where     train.toml
   try       'hidden', the nearest name"""),

@@ -134,7 +134,7 @@ grad needs a scalar loss
         lambda: fit(loss="cross_entropi"),
         f"""\
 no loss named 'cross_entropi'
-  expected  one of: binary_cross_entropy, cross_entropy, huber, mae, mse
+  expected  one of: binary_cross_entropy, cross_entropy, focal, huber, log_cosh, mae, mse, pinball, poisson, tweedie
   got       'cross_entropi'
   where     {HERE}
   try       'cross_entropy', the nearest name""",

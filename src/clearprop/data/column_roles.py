@@ -24,7 +24,15 @@ from clearprop.data.columns import (
 )
 from clearprop.data.kinds.lists import SIGNS, list_sign
 from clearprop.data.kinds.times import LONGEST_TIME, as_time, require_one_order, time_evidence
-from clearprop.data.readers.reading import AS_THEY_ARE, TARGET_KINDS, TIMES, ColumnChoice, levels_in, word_without_place
+from clearprop.data.readers.reading import (
+    AS_THEY_ARE,
+    GROUPS,
+    TARGET_KINDS,
+    TIMES,
+    ColumnChoice,
+    levels_in,
+    word_without_place,
+)
 from clearprop.errors import DataError, nearest, unknown_name
 
 Task = Literal["classification", "regression"]
@@ -61,7 +69,7 @@ class Dropped:
     @property
     def identifies(self) -> bool:
         """Whether it was left out because it tells rows apart."""
-        return self.reason.startswith((IDENTIFIES, COUNTS))
+        return self.reason.startswith((IDENTIFIES, COUNTS, GROUPS))
 
 
 def choose_target(frame: Frame, asked: str | None, choice: ColumnChoice = AS_THEY_ARE) -> tuple[str, str]:

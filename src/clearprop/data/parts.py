@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import Column, as_category, name_list, quantity
+from clearprop.data.columns import Column, RowNumbers, as_category, name_list, quantity
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.scratch import Scratch
 
@@ -55,6 +55,9 @@ class SourceRows:
         return f"{self.numbers[position]}" + (f" ({', '.join(told)})" if told else "")
 
 
+PARTS = ("training", "validation", "test")
+TRAIN, VALIDATION, TEST = range(3)
+"""The parts of the data, by their numbers."""
 _ROWS_HASHED = 4096
 LEAST_ROWS = 30
 """With fewer rows chance alone makes a column look suspicious."""
@@ -113,6 +116,33 @@ def digest(parts: Sequence[Part]) -> str:
         for piece in [array] if isinstance(array, np.ndarray) else array.pieces(_ROWS_HASHED):
             total.update(np.ascontiguousarray(piece).data)
     return total.hexdigest()
+
+
+def draw_rows(order: RowNumbers, codes: RowNumbers, number: int) -> RowNumbers:
+    """Draw `number` of the rows in `order`, each class by its share; one row of each class stays behind."""
+    classes, counts = np.unique(codes[order], return_counts=True)
+    take = quotas(counts, number)
+    drawn: list[NDArray[np.intp]] = [
+        order[codes[order] == label][:quota] for label, quota in zip(classes, take, strict=True)
+    ]
+    return np.concatenate(drawn)
+
+
+def quotas(counts: RowNumbers, number: int) -> RowNumbers:
+    """How many of `number` rows each class gives, by its share of the rows (largest remainders), all but one at most.
+
+    `counts` are the rows of each class, in the alphabetical order of the classes.
+
+    >>> quotas(np.array([10, 5, 1]), 4).tolist()
+    [3, 1, 0]
+    """
+    room = counts - 1
+    exact = number * counts / max(int(counts.sum()), 1)
+    take = np.minimum(np.floor(exact).astype(np.intp), room)
+    for c in np.argsort(take - exact, kind="stable"):
+        if take.sum() < number and take[c] < room[c]:
+            take[c] += 1
+    return take
 
 
 # ------------------------------------------------------------------------------- what is told and not acted on

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from clearprop.data.columns import RowNumbers, as_category, name_list, quantity
+from clearprop.data.columns import Column, RowNumbers, as_category, name_list, quantity
+from clearprop.data.parts import PARTS, draw_rows
 from clearprop.data.table import Table
 from clearprop.errors import ArgumentError, DataError
 
@@ -31,7 +32,8 @@ def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed
     In a classification each class gives its share to each part (largest remainders), and keeps at least one
     row for training.  The order comes from raw bits of Philox with key `seed`, which no version of NumPy
     changes, so equal seeds give equal parts everywhere.  Where the source brings its own test rows, these
-    are the test part, and `validation` is a fraction of the others.
+    are the test part, and `validation` is a fraction of the others.  Where `table` names a column to divide by,
+    `column_splits.divide_by` says how.
 
     Raises ArgumentError for fractions or a seed out of range, DataError if a part would be empty.
 
@@ -40,29 +42,59 @@ def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed
     >>> len(parts.train), len(parts.validation), len(parts.test)
     (90, 30, 30)
     """
-    check_fractions(validation, test, own_test=table.test_rows is not None)
-    raw = np.random.Philox(key=checked_seed(seed)).random_raw(len(table))
+    own = table.test_rows is not None or table.split.way == "column"
+    check_fractions(validation, test, own_test=own)
+    seed, codes = checked_seed(seed), _class_codes(table)
+    if table.divider is not None:
+        parts, notes, wanted = _by_column(table, table.divider, codes, (validation, test), seed)
+    else:
+        parts, notes, wanted = _at_random(table, codes, (validation, test), seed)
+    check_parts(table.source, len(table), len(parts["training"]), wanted)
+    tables = {name: table.take(np.sort(rows)) for name, rows in parts.items() if len(rows)}
+    others = {name: rows for name, rows in parts.items() if name != "training" and len(rows)}
+    notes += _small_classes(table, codes, others)
+    return SplitTable(tables["training"], tables.get("validation"), tables.get("test"), notes)
+
+
+_Parts: TypeAlias = tuple[dict[str, RowNumbers], tuple[str, ...], dict[str, tuple[float, int]]]
+"""The rows of each part, what is told, and for validation and test the share that was wanted and the rows it got."""
+
+
+def _at_random(table: Table, codes: RowNumbers, shares: tuple[float, float], seed: int) -> _Parts:
+    validation, test = shares
+    raw = np.random.Philox(key=seed).random_raw(len(table))
     order = np.argsort(raw, kind="stable")
-    codes = _class_codes(table)
     notes: tuple[str, ...] = ()
+    base = len(table)
     if table.test_rows is not None:
         chosen = table.test_rows
         order = order[~np.isin(order, chosen)]
-        _check_own_classes(table, codes, order)
-        notes = (f"the test part is the source's own: {quantity(len(chosen), 'row')}",)
+        _check_own_classes(table, codes, order, chosen, "test")
+        notes, base, test = (f"the test part is the source's own: {quantity(len(chosen), 'row')}",), len(order), 0.0
     else:
-        chosen = _draw(order, codes, round(test * len(table)))
+        chosen = draw_rows(order, codes, round(test * len(table)))
         order = order[~np.isin(order, chosen)]
-    base = len(order) if table.test_rows is not None else len(table)
-    held = _draw(order, codes, round(validation * base))
-    train = order[~np.isin(order, held)]
-    wanted_test = test if table.test_rows is None else 0.0
-    wanted = {"validation": (validation, len(held)), "test": (wanted_test, len(chosen))}
-    check_parts(table.source, len(table), len(train), wanted)
-    parts = {name: rows for name, rows in (("validation", held), ("test", chosen)) if len(rows)}
-    tables = {name: table.take(np.sort(rows)) for name, rows in parts.items()}
-    notes += _small_classes(table, codes, parts)
-    return SplitTable(table.take(np.sort(train)), tables.get("validation"), tables.get("test"), notes)
+    held = draw_rows(order, codes, round(validation * base))
+    parts = {"training": order[~np.isin(order, held)], "validation": held, "test": chosen}
+    return parts, notes, {"validation": (validation, len(held)), "test": (test, len(chosen))}
+
+
+def _by_column(table: Table, divider: Column, codes: RowNumbers, shares: tuple[float, float], seed: int) -> _Parts:
+    from clearprop.data.column_splits import divide_by  # start-up time: only where a column was named
+
+    found, notes = divide_by(table.split, divider, codes, shares, seed, table.where, table.source)
+    parts = {name: np.flatnonzero(found == k) for k, name in enumerate(PARTS)}
+    for name in PARTS[1:]:
+        _check_own_classes(table, codes, parts["training"], parts[name], name)
+    return (
+        parts,
+        notes,
+        {
+            name: (share, len(parts[name]))
+            for name, share in zip(PARTS[1:], shares, strict=True)
+            if table.split.way != "column"
+        },
+    )
 
 
 def checked_seed(seed: int) -> int:
@@ -111,46 +143,24 @@ def _class_codes(table: Table) -> RowNumbers:
     return np.unique(values, return_inverse=True)[1].astype(np.intp)
 
 
-def _draw(order: RowNumbers, codes: RowNumbers, number: int) -> RowNumbers:
-    """Draw `number` of the rows in `order`, each class by its share; one row of each class stays behind."""
-    classes, counts = np.unique(codes[order], return_counts=True)
-    take = quotas(counts, number)
-    drawn: list[NDArray[np.intp]] = [
-        order[codes[order] == label][:quota] for label, quota in zip(classes, take, strict=True)
-    ]
-    return np.concatenate(drawn)
-
-
-def quotas(counts: RowNumbers, number: int) -> RowNumbers:
-    """How many of `number` rows each class gives, by its share of the rows (largest remainders), all but one at most.
-
-    `counts` are the rows of each class, in the alphabetical order of the classes.
-
-    >>> quotas(np.array([10, 5, 1]), 4).tolist()
-    [3, 1, 0]
-    """
-    room = counts - 1
-    exact = number * counts / max(int(counts.sum()), 1)
-    take = np.minimum(np.floor(exact).astype(np.intp), room)
-    for c in np.argsort(take - exact, kind="stable"):
-        if take.sum() < number and take[c] < room[c]:
-            take[c] += 1
-    return take
-
-
-def _check_own_classes(table: Table, codes: RowNumbers, order: RowNumbers) -> None:
-    """Raise DataError if the source's own test rows hold a class that its training rows lack."""
-    strange = np.flatnonzero(~np.isin(codes, codes[order]))
+def _check_own_classes(table: Table, codes: RowNumbers, train: RowNumbers, rows: RowNumbers, part: str) -> None:
+    """Raise DataError if the rows of a part, which were not drawn, hold a class that the training rows lack."""
+    strange = rows[~np.isin(codes[rows], codes[train])]
     if len(strange):
-        row = int(strange[0])
         name = as_category(table.target.take(strange[:1])).values[0]
-        raise DataError(
-            "the test part holds a class that the training part lacks",
-            expected="every class among the training rows",
-            got=f"class {name!r} in {quantity(len(strange), 'row')} of the test part only",
-            where=table.where(table.target.name, row),
-            try_="move some of its rows into the training part",
-        )
+        where = table.where(table.target.name, int(strange[0]))
+        raise strange_class(str(name), part, len(strange), where, table.divider is not None)
+
+
+def strange_class(name: str, part: str, rows: int, where: str, divided: bool) -> DataError:
+    """The error for a class that the training rows lack, in rows that were not drawn at random."""
+    return DataError(
+        f"the {part} part holds a class that the training part lacks",
+        expected="every class among the training rows",
+        got=f"class {name!r} in {quantity(rows, 'row')} of the {part} part only",
+        where=where,
+        try_="another --seed or --split" if divided else "move some of its rows into the training part",
+    )
 
 
 def check_parts(source: str, rows: int, train: int, parts: dict[str, tuple[float, int]]) -> None:

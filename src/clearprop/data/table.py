@@ -21,8 +21,17 @@ from clearprop.data.column_roles import (
     target_facts,
     used_column,
 )
-from clearprop.data.columns import Column, Frame, Locator, RowNumbers, as_number, quantity, with_one_spelling
-from clearprop.data.readers.reading import AS_SHOWN, ColumnChoice, Reading
+from clearprop.data.columns import (
+    Column,
+    Frame,
+    Locator,
+    RowNumbers,
+    as_category,
+    as_number,
+    quantity,
+    with_one_spelling,
+)
+from clearprop.data.readers.reading import AS_SHOWN, RANDOM, ColumnChoice, Reading, Splitting
 from clearprop.data.readers.sources import read
 from clearprop.errors import DataError
 
@@ -34,7 +43,8 @@ class Table:
     `rows` are the numbers of the rows in the source, from 0; `test_rows` are those (positions in this table)
     that the source sets aside for the test.  `target_note` and `task_note` are the announced sentences,
     `notes` what else the user should know.  `lines` are the lines of a text file at which all its rows start,
-    `identifiers` the columns that are left out because they tell rows apart.
+    `identifiers` the columns that are left out because they tell rows apart.  `divider` is the column by which rows are
+    `split`, if one was named.
     """
 
     source: str
@@ -51,6 +61,8 @@ class Table:
     is_array: bool = False
     lines: NDArray[np.int64] | None = None
     identifiers: tuple[Column, ...] = ()
+    split: Splitting = RANDOM
+    divider: Column | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,6 +76,7 @@ class Table:
             rows=self.rows[rows],
             test_rows=None,
             identifiers=tuple(column.take(rows) for column in self.identifiers),
+            divider=None if self.divider is None else self.divider.take(rows),
         )
 
     def where(self, column: str, row: int) -> str:
@@ -102,7 +115,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
     >>> table.task, [column.name for column in table.features]
     ('regression', ['x[0]'])
     """
-    frame = read(source, target=target, reading=reading)
+    frame = read(source, target=target, reading=reading.with_spelled_divider())
     reading.columns.require_known(frame.names, frame.source)
     name, target_note = choose_target(frame, target, reading.columns)
     goal = frame[name]
@@ -135,7 +148,17 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
         is_array=frame.is_array,
         lines=frame.lines,
         identifiers=tuple(frame[gone.name].take(kept) for gone in dropped if gone.identifies),
+        split=reading.columns.split,
+        divider=_divider(frame, kept, place, reading.columns),
     )
+
+
+def _divider(frame: Frame, kept: RowNumbers, place: Locator, choice: ColumnChoice) -> Column | None:
+    """The column by which rows are divided, as what it must be: times or numbers in an order, or words."""
+    if choice.split.column is None:
+        return None
+    column, asked = frame[choice.split.column].take(kept), choice.kind_of(choice.split.column)
+    return used_column(column, place, frame.source, asked) if choice.split.way == "time" else as_category(column)
 
 
 def lost_rows(target: str, lost: int, rows: int, source: str) -> tuple[str, ...]:

@@ -70,20 +70,31 @@ class Prepared:
         raise RunError("the data cannot be read again", expected="arrays, or a table", got=self.source)
 
 
-def prepare(data: Any, validation: Any, test: Any, seed: int, target: str | None, task: str) -> Prepared:
-    """The data of `cl.fit`.  `validation` is None, a fraction, or `(x, y)`; `test` is None or `(x, y)`.
+def prepare(
+    data: Any,
+    validation: Any,
+    test: Any,
+    seed: int,
+    target: str | None,
+    task: str,
+    reading: Reading = AS_SHOWN,
+) -> Prepared:
+    """The data of `cl.fit`.  `validation` and `test` are None, a fraction, or `(x, y)`.
+
+    A fraction to test, and what is said of columns and files in `reading`, are for tables.
 
     Raises DataError or ArgumentError for data that cannot be learned from.
     """
     # The kinds of data are told apart by what they are, from the most to the least definite; the last refuses.
+    if hasattr(data, "columns") or isinstance(data, str | Path):
+        return _from_frame(data, validation, test, seed, target, task, reading)
+    _require_no_table_words(test, reading)
     if isinstance(data, tuple):
         train = as_pair(data, "data")
         held = None if isinstance(validation, float) else validation
         rows = {"training": SourceRows(np.arange(len(train[0])))}
         parts = Prepared(train, held and as_pair(held, "validation"), test and as_pair(test, "test"), rows=rows)
         return _hold_out(parts, validation, seed) if isinstance(validation, float) else parts
-    if hasattr(data, "columns") or isinstance(data, str | Path):
-        return _from_frame(data, validation, test, seed, target, task)
     if not isinstance(data, Iterable) or isinstance(data, bytes | dict | np.ndarray):
         raise DataError(
             "this is nothing to train on",
@@ -101,6 +112,18 @@ def prepare(data: Any, validation: Any, test: Any, seed: int, target: str | None
         )
     return Prepared(data, validation and as_pair(validation, "validation"), test and as_pair(test, "test"),
                     source=type(data).__name__)  # fmt: skip
+
+
+def _require_no_table_words(test: Any, reading: Reading) -> None:
+    """Raise ArgumentError for what is said of columns and files that are not there."""
+    if reading != AS_SHOWN or isinstance(test, float):
+        raise ArgumentError(
+            "arrays have no columns with names",
+            expected="a data frame or the path of a file, for words on columns, their split and a share to test",
+            got=f"test={test}" if isinstance(test, float) else "arrays, or batches, and such words",
+            where=user_line(),
+            try_="test=(x, y)" if isinstance(test, float) else "cl.fit(model, frame, …)",
+        )
 
 
 def as_pair(pair: Any, what: str) -> Pair:
@@ -222,16 +245,21 @@ def _inferred_record(fitted: Preprocessing, notes: Sequence[str]) -> dict[str, A
     }
 
 
-def _from_frame(data: Any, validation: Any, test: Any, seed: int, target: str | None, task: str) -> Prepared:
-    table = load_table(data, target, task)
-    fraction = validation if isinstance(validation, float) else 0.0
-    parts = split_table(table, fraction, 0.0, seed)
-    fitted = Preprocessing.fit(parts.train)
-    held = parts.validation if parts.validation is not None else None if isinstance(validation, float) else validation
+def _from_frame(
+    data: Any, validation: Any, test: Any, seed: int, target: str | None, task: str, reading: Reading
+) -> Prepared:
+    table = load_table(data, target, task, reading)
+    shares = [part if isinstance(part, float) else 0.0 for part in (validation, test)]
+    parts = split_table(table, shares[0], shares[1], seed)
+    fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing)
+    held, tested = (
+        own if own is not None else None if isinstance(given, float) else given
+        for own, given in ((parts.validation, validation), (parts.test, test))
+    )
     return Prepared(
         train=fitted.transform(parts.train),
         validation=None if held is None else _encoded_pair(fitted, held),
-        test=None if test is None else _encoded_pair(fitted, test),
+        test=None if tested is None else _encoded_pair(fitted, tested),
         preprocessing=fitted,
         source=table.source,
         rows=_source_rows(parts),

@@ -172,6 +172,17 @@ class Settings:
         "zip=category,size=S<M<L",
         metavar="COL=KIND",
     )
+    split: str = _data(
+        "random",
+        "How rows are divided: random (the default), time:COL (the latest test), group:COL (rows of one value stay "
+        "together) or column:COL (it says train, validation or test).",
+        "random, time:COL, group:COL or column:COL",
+        "time:date",
+        metavar="WAY",
+    )
+    group: str | None = _data(
+        None, "Rows with one value in this column stay in one part.", "the name of a column", "customer", metavar="COL"
+    )
     memory: int | None = _data(
         None,
         "The most memory that data may take: 500MB, 2GB; "

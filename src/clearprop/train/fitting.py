@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop import nn, optim
+from clearprop.data.readers.reading import Reading, reading_words
 from clearprop.data.training_data import prepare
 from clearprop.errors import ArgumentError, checked_call, user_line
 from clearprop.nn.losses import task_under
@@ -46,6 +47,16 @@ def fit(
     seed: int = 0,
     target: str | None = None,
     task: str = "auto",
+    split: str = "random",
+    group: str | None = None,
+    drop: str | Sequence[str] | None = None,
+    only: str | Sequence[str] | None = None,
+    kind: str | Mapping[str, str] | None = None,
+    missing: str | Sequence[str] | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    header: str | bool | None = None,
     out: str | Path | None = None,
     resume: str | Path | None = None,
     checkpoint_seconds: float = 10.0,
@@ -64,13 +75,18 @@ def fit(
                 counts so much, and the sum is divided by the number of rows, not by their weights
     optimizer   a transform of `cl.optim`, or its name; by default `cl.optim.adam(1e-3)`
     validation  None, a fraction of the rows such as 0.2, or `(x, y)`: it decides which epoch is the best
-    test        `(x, y)`, evaluated once, after the best epoch is restored
+    test        `(x, y)`, or of a table a fraction of the rows, evaluated once, after the best epoch is restored
     metrics     names (`clearprop train --help` lists them: accuracy, auc, f1, r2, mae, …), or functions of outputs and
                 y; those of a regression are told in the target's own unit
     metric      what of the validation chooses the best epoch: "loss", or the name of a metric
     patience    stop after so many epochs without a validation loss lower by more than `min_delta`
     callbacks   functions `(event, state)`; one that returns "stop" ends the training after the epoch
     seed        decides the order of the rows and what random layers draw: same seed, same bits
+    split       how the rows of a table are divided: random, time:COL, group:COL or column:COL; `group` is short for the
+                third
+    drop, only, kind, missing  columns of a table to leave out or to use, what they are, words for missing values, as on
+                the command line, or as lists and {column: kind}
+    encoding, delimiter, decimal, header  of a text file, where they are not what it shows
     out         a new folder for the run (config, weights, history, checkpoints); None writes nothing
     resume      the folder of an interrupted or finished run that is continued, with the same model, data and settings
     checkpoint_seconds  save after an epoch if the last time is so long ago; 0 saves after every epoch
@@ -93,7 +109,11 @@ def fit(
     model = _network(model)
     chosen = _optimizer(optimizer)
     _check_places(out, resume)
-    prepared = prepare(data, validation, test, seed, target, task_under(task, loss))
+    words = reading_words(
+        encoding=encoding, delimiter=delimiter, decimal=decimal, header=header, missing=missing,
+        drop=drop, only=only, kind=kind, split=split, group=group,
+    )  # fmt: skip
+    prepared = prepare(data, validation, test, seed, target, task_under(task, loss), Reading.from_words(**words))
     measured = find_loss(suitable_loss(model, prepared) if loss is None else loss)
     settings = Settings(
         epochs=epochs,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import codecs
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from clearprop.data.columns import name_list
-from clearprop.errors import ArgumentError, DataError, nearest
+from clearprop.errors import ArgumentError, DataError, nearest, user_line
 
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "null", "NULL", "None", "?")
 """The spellings of a missing value, unless the user says others."""
@@ -25,9 +26,66 @@ TARGET_KINDS = ("number", "category")
 _AS_TEXT = ("category", "text", "list")
 
 
+WAYS = ("random", "time", "group", "column")
+"""The ways to divide rows into parts."""
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How rows are divided into parts: at `random`, or by a column.
+
+    `time`: the earliest rows train, the latest test; `group`: rows with one value of the column stay together;
+    `column`: its words name the parts.
+
+    >>> Splitting.from_words("time:sold"), Splitting.from_words(None, "customer").option
+    (Splitting(way='time', column='sold'), '--split group:customer')
+    """
+
+    way: str = "random"
+    column: str | None = None
+
+    @classmethod
+    def from_words(cls, split: str | None = None, group: str | None = None) -> Splitting:
+        """The same from `random`, `time:COL`, `group:COL` or `column:COL`; `group` is short for `group:COL`.
+
+        Raises ArgumentError for anything else, and for both at once.
+        """
+        if group is not None and split not in (None, "random"):
+            raise ArgumentError(
+                "rows are divided in one way",
+                expected="--group or --split",
+                got=f"--group {group} and --split {split}",
+                where="--group",
+                try_=f"--split group:{group}",
+            )
+        if group is not None:
+            return cls("group", group)
+        way, _, column = ("random" if split is None else split).partition(":")
+        if way not in WAYS or (way == "random") == bool(column.strip()):
+            raise _option_error("--split", "random, time:COL, group:COL or column:COL", str(split), "--split time:date")
+        return cls(way, column.strip() or None)
+
+    @property
+    def option(self) -> str:
+        """The option that asks for it."""
+        return f"--split {self.way}" + ("" if self.column is None else f":{self.column}")
+
+    def reason(self, name: str) -> str:
+        """Why a column is no feature: it says which rows belong together, or to which part; empty if it does not."""
+        if name != self.column or self.way == "time":
+            return ""
+        return f"{GROUPS} ({self.option})" if self.way == "group" else f"it names the parts ({self.option})"
+
+
+RANDOM = Splitting()
+"""Rows are divided at random."""
+GROUPS = "it tells groups of rows apart"
+"""The reason, as it begins, for which a column is left out whose values stay together."""
+
+
 @dataclass(frozen=True)
 class ColumnChoice:
-    """Columns to `drop`, to use `only`, and the `kinds` of some, by name.  Nothing that is said is passed over.
+    """Columns to `drop`, to use `only`, the `kinds` of some, and how rows are `split`.  Nothing said is passed over.
 
     >>> choice = ColumnChoice.from_words(drop="a, b", kind="size=S<M<L,zip=category")
     >>> choice.kind_of("size"), choice.reason("a"), choice.texts == {"size", "zip"}
@@ -37,12 +95,20 @@ class ColumnChoice:
     drop: tuple[str, ...] = ()
     only: tuple[str, ...] | None = None
     kinds: tuple[tuple[str, str], ...] = ()
+    split: Splitting = RANDOM
 
     @classmethod
-    def from_words(cls, drop: str | None = None, only: str | None = None, kind: str | None = None) -> ColumnChoice:
+    def from_words(
+        cls,
+        drop: str | None = None,
+        only: str | None = None,
+        kind: str | None = None,
+        split: str | None = None,
+        group: str | None = None,
+    ) -> ColumnChoice:
         """The same from names with commas between them, and from `name=kind`; quotes hold a name with a comma together.
 
-        Raises ArgumentError for a kind that there is not.
+        `split` and `group` are those of `Splitting.from_words`.  Raises ArgumentError for a kind that there is not.
         """
         kinds = []
         for word in words_of(kind):
@@ -56,7 +122,8 @@ class ColumnChoice:
                     try_=f"--kind {(name.strip() or 'zip') if sign else word.strip()}=category",
                 )
             kinds.append((name.strip(), what.strip()))
-        return cls(words_of(drop), None if only is None else words_of(only), tuple(kinds))
+        used = None if only is None else words_of(only)
+        return cls(words_of(drop), used, tuple(kinds), Splitting.from_words(split, group))
 
     @property
     def texts(self) -> frozenset[str]:
@@ -78,12 +145,15 @@ class ColumnChoice:
 
     def reason(self, name: str) -> str:
         """Why a feature column is left out, by what is asked for; empty if it is not."""
-        return "as asked" if name in self.drop or (self.only is not None and name not in self.only) else ""
+        if name in self.drop or (self.only is not None and name not in self.only):
+            return "as asked"
+        return "" if name in (self.only or ()) else self.split.reason(name)
 
     def require_known(self, names: Iterable[str], source: str) -> None:
         """Raise DataError for a name that no column has."""
         known = tuple(names)
         said = {"--drop": self.drop, "--only": self.only or (), "--kind": tuple(name for name, _ in self.kinds)}
+        said["--split"] = () if self.split.column is None else (self.split.column,)
         for option, columns in said.items():
             require_names(columns, known, option, source)
 
@@ -222,6 +292,13 @@ class Reading:
         choice = ColumnChoice.from_words(**columns)
         return cls(encoding, delimiter, decimal, known[header or "auto"], words, choice)
 
+    def with_spelled_divider(self) -> Reading:
+        """The same, and it is kept how the groups or parts of rows are written."""
+        split = self.columns.split
+        if split.column is None or split.way == "time":
+            return self
+        return replace(self, spelled=self.spelled | {split.column})
+
     @property
     def separator(self) -> str | None:
         """The delimiter as a character."""
@@ -237,7 +314,47 @@ def _option_error(option: str, expected: str, got: str, try_: str) -> ArgumentEr
     return ArgumentError(f"{option} cannot be {got!r}", expected=expected, got=repr(got), where=option, try_=try_)
 
 
-READING = ("encoding", "delimiter", "decimal", "header", "missing", "drop", "only", "kind")
+READING = ("encoding", "delimiter", "decimal", "header", "missing", "drop", "only", "kind", "split", "group")
 """The words of `Reading.from_words`, as settings and options are called."""
+
+
+def reading_words(**given: Any) -> dict[str, str | None]:
+    """What `cl.fit` is given for a file and its columns, as the words of `Reading.from_words`.
+
+    Names and words may come as a list, kinds as a mapping, `header` as a truth value.
+
+    >>> reading_words(drop=["a", "b"], kind={"zip": "category"}, header=False, split="random")
+    {'drop': 'a,b', 'kind': 'zip=category', 'header': 'no', 'split': 'random'}
+    """
+    return {name: _as_words(name, value) for name, value in given.items()}
+
+
+_ALSO = {
+    "header": "auto, yes or no, True or False",
+    "kind": "a text, or {'zip': 'category'}",
+    **dict.fromkeys(("drop", "only", "missing"), "a text, or a list of texts"),
+}
+"""What else than a text is taken."""
+
+
+def _as_words(name: str, value: Any) -> str | None:
+    # From what is a text already to what only some words may be; the last refuses.
+    if value is None or isinstance(value, str):
+        return value
+    if name == "header" and isinstance(value, bool):
+        return "yes" if value else "no"
+    if name == "kind" and isinstance(value, Mapping) and all(isinstance(w, str) for w in [*value, *value.values()]):
+        return kinds_from(value)
+    several = isinstance(value, Iterable) and not isinstance(value, bytes | Mapping)
+    if name in ("drop", "only", "missing") and several and all(isinstance(word, str) for word in value):
+        return quoted_words(value)
+    raise ArgumentError(
+        f"fit cannot work with this {name}",
+        expected=_ALSO.get(name, "a text"),
+        got=f"{name} = {value!r}",
+        where=user_line(),
+    )
+
+
 AS_SHOWN = Reading()
 """Nothing is said: the file shows all."""

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.column_splits import divide_by
 from clearprop.data.columns import Column, as_category
-from clearprop.data.splits import check_parts, quotas, small_classes
+from clearprop.data.parts import PARTS, TEST, TRAIN, VALIDATION, quotas
+from clearprop.data.readers.reading import RANDOM, Splitting
+from clearprop.data.splits import check_parts, small_classes, strange_class
 from clearprop.data.statistics import order_statistics
-from clearprop.data.streaming.memory import Budget
+from clearprop.data.streaming.blocks import UnchangingFile, texts_in
+from clearprop.data.streaming.memory import Budget, size_text
 from clearprop.data.streaming.scan_pass import ScannedTable
 from clearprop.data.streaming.scratch import Scratch
 from clearprop.data.streaming.store_pass import ColumnStore
-
-TRAIN, VALIDATION, TEST = 0, 1, 2
+from clearprop.errors import ArgumentError
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +31,16 @@ class Division:
     notes: tuple[str, ...]
 
 
-def divide_rows(stored: ColumnStore, validation: float, test: float, seed: int, budget: Budget) -> Division:
-    """Choose the part of each row.
+def divide_rows(
+    stored: ColumnStore,
+    validation: float,
+    test: float,
+    seed: int,
+    budget: Budget,
+    split: Splitting = RANDOM,
+    divider: Column | None = None,
+) -> Division:
+    """Choose the part of each row: by `divider`, if there is one, as `column_splits.divide_by` does it; else at random.
 
     `split_table` sorts all rows by random numbers and takes the first of each class.  Here the number at which a class
     has given its share is found by exact selection, and every row is compared with the number of its class.  Equal
@@ -37,6 +48,8 @@ def divide_rows(stored: ColumnStore, validation: float, test: float, seed: int, 
     """
     found = stored.found
     names, counts, group = _classes(found)
+    if divider is not None:
+        return _divide_by(split, divider, stored, (validation, test), seed)
     tested = quotas(counts, round(test * found.rows))
     held = quotas(counts - tested, round(validation * found.rows))
 
@@ -63,6 +76,72 @@ def divide_rows(stored: ColumnStore, validation: float, test: float, seed: int, 
     by_part = {name: sizes[:, k] for name, k in numbers.items() if total[k]}
     notes = small_classes(names, counts, by_part) if found.task == "classification" else ()
     return Division(parts, (int(total[0]), int(total[1]), int(total[2])), notes)
+
+
+_BYTES_OF_TIME, _BYTES_OF_TEXT = 40, 120
+"""What a row may take in memory while rows are divided by a column."""
+
+
+def read_divider(watched: UnchangingFile, stored: ColumnStore, split: Splitting, budget: Budget) -> Column | None:
+    """The column that rows are divided by, in memory; None if they are divided at random.
+
+    Raises ArgumentError where there is no memory for it, or for a column of times that is not stored.
+    """
+    if split.column is None:
+        return None
+    found, name = stored.found, split.column
+    size = found.rows * (_BYTES_OF_TIME if split.way == "time" else _BYTES_OF_TEXT)
+    if size > budget.memory:
+        raise ArgumentError(
+            f"{split.option} needs more memory than data may take",
+            expected=f"{size_text(size)}: the whole column is held for a moment",
+            got=f"--memory {size_text(budget.memory)}",
+            where="--split",
+            try_=f"--memory {size_text(size)}, or --split random",
+        )
+    if split.way != "time":
+        goal = found.target.name
+        blocks = watched.blocks(budget, {name, goal}, goal)
+        texts = [texts_in(block.columns[name])[~block.columns[goal].missing] for block in blocks]
+        return Column(name, "category", np.concatenate(texts))
+    places = {facts.name: k for k, facts in enumerate(stored.columns)}
+    if name not in places:
+        raise ArgumentError(
+            f"{name!r} is left out, and rows that are streamed cannot be divided by it",
+            expected="a column that is learned from",
+            got=split.option,
+            where="--split",
+            try_="more --memory, so that nothing is streamed",
+        )
+    return stored.column(places[name], 0, found.rows)
+
+
+def _divide_by(
+    split: Splitting, divider: Column, stored: ColumnStore, shares: tuple[float, float], seed: int
+) -> Division:
+    found = stored.found
+    names, counts, group = _classes(found)
+
+    def place(column: str, row: int) -> str:
+        return f"{found.source}, row {stored.rows[row]} (the first is 0), column {column!r}"
+
+    classes = group[stored.labels(0, found.rows)]
+    parts, notes = divide_by(split, divider, classes, shares, seed, place, found.source)
+    held = {name: np.bincount(classes[parts == k], minlength=len(names)) for k, name in enumerate(PARTS)}
+    for name in PARTS[1:]:
+        strange = (held[name] > 0) & (held["training"] == 0)
+        if strange.any():
+            first = int(np.argmax(strange[classes] & (parts == PARTS.index(name))))
+            rows = int(held[name][strange].sum())
+            raise strange_class(names[classes[first]], name, rows, place(found.target.name, first), divided=True)
+    sizes = {name: int(held[name].sum()) for name in PARTS}
+    wanted = dict(zip(PARTS[1:], shares, strict=True)) if split.way != "column" else {}
+    check_parts(found.source, found.rows, sizes["training"], {name: (s, sizes[name]) for name, s in wanted.items()})
+    stored_parts = Scratch(found.rows, (), np.uint8)
+    stored_parts.write(0, parts)
+    others = {name: held[name] for name in PARTS[1:] if sizes[name]}
+    notes += small_classes(names, counts, others) if found.task == "classification" else ()
+    return Division(stored_parts, (sizes["training"], sizes["validation"], sizes["test"]), notes)
 
 
 def _classes(found: ScannedTable) -> tuple[list[str], NDArray[np.int64], NDArray[np.intp]]:

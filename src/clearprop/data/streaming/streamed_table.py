@@ -20,6 +20,7 @@ from clearprop.data.encodings import (
     fit_texts,
 )
 from clearprop.data.kinds.time_encoding import fit_time
+from clearprop.data.parts import TRAIN
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.splits import check_fractions, checked_seed
@@ -27,7 +28,7 @@ from clearprop.data.statistics import Numbers, summarise
 from clearprop.data.streaming.blocks import UnchangingFile
 from clearprop.data.streaming.disk_rows import Dealing, DiskRows
 from clearprop.data.streaming.memory import Budget, give_back, size_text
-from clearprop.data.streaming.row_split import TRAIN, Division, divide_rows
+from clearprop.data.streaming.row_split import Division, divide_rows, read_divider
 from clearprop.data.streaming.scan_pass import scan_columns
 from clearprop.data.streaming.scratch import require_space
 from clearprop.data.streaming.store_pass import ColumnStore, store_columns
@@ -67,17 +68,19 @@ def stream_table(
     Raises DataError for data that cannot be read or learned from and for a file that changes meanwhile, ArgumentError
     for a memory that is too small, RunError for a disk that is.
     """
-    check_fractions(validation, test)
+    split = reading.columns.split
+    check_fractions(validation, test, own_test=split.way == "column")
     checked_seed(seed)
     budget = Budget(memory)
     budget.require_least(source)
-    watched = UnchangingFile(path, source, budget, reading)
+    watched = UnchangingFile(path, source, budget, reading.with_spelled_divider())
     watch(f"{source} is read in blocks, for the first of two times: kinds, classes, counts")
     found = scan_columns(watched, target, task, budget, reading.columns)
     watch(f"{source} is read again: {found.rows:,} rows are stored")
     held = store_columns(watched, found, budget)
     watch(f"{found.rows:,} rows are divided, measured and encoded")
-    division = divide_rows(held, validation, test, seed, budget)
+    divider = read_divider(watched, held, split, budget)
+    division = divide_rows(held, validation, test, seed, budget, split, divider)
     give_back()
     fitted = replace(_fit_preprocessing(held, division, budget), missing=reading.missing)
     give_back()
