@@ -43,6 +43,7 @@ FAMILIES = {
     "sorting": "Order",
     "scattering": "Writing entries",
     "matrices": "Linear algebra",
+    "decompositions": "Factors of matrices",
 }
 KINDS = {
     "elementwise": "diagonal Jacobian",
@@ -175,7 +176,7 @@ def _printed(function: Callable[..., Any], p: Primitive, names: Sequence[str]) -
 
 
 def _is_formula(p: Primitive, function: Callable[..., Any]) -> bool:
-    if _family(p) == "matrices":
+    if _family(p) in ("matrices", "decompositions"):
         return False  # numbers do not stand for matrices: their rules are shown as they are written
     if p.kind == "elementwise":
         return p.name != "astype"

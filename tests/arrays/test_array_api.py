@@ -349,7 +349,7 @@ def test_every_family_declares_what_is_said_of_it():
             and getattr(v, "__module__", "") == f"clearprop.rules.on_demand.{family}"
         }
         private = {n for n, v in own.items() if getattr(v, "public", True) is False or inspect.isclass(v)}
-        helpers = {"require_matrices", "require_square", "shorter_side", *on_demand.METHODS}
+        helpers = {"require_matrices", "require_square", "shorter_side", "lapack_refusals", *on_demand.METHODS}
         assert {n.rstrip("_") for n in set(own) - private - helpers} == set(names), family
 
 

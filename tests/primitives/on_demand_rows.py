@@ -170,12 +170,55 @@ def signed(vectors, lapack, axis):
     return oracle
 
 
+def eliminated(m):
+    """Gaussian elimination by rows with the largest pivot: the places of the rows, and both factors in one matrix."""
+    n, order = m.rows, list(range(m.rows))
+    rows = [[m[i, j] for j in range(n)] for i in range(n)]
+    for k in range(n):
+        best = max(range(k, n), key=lambda i: abs(rows[i][k]))
+        rows[k], rows[best], order[k], order[best] = rows[best], rows[k], order[best], order[k]
+        for i in range(k + 1, n):
+            rows[i][k] /= rows[k][k]
+            rows[i][k + 1 :] = [a - rows[i][k] * b for a, b in zip(rows[i][k + 1 :], rows[k][k + 1 :], strict=True)]
+    return MP.matrix([order.index(i) for i in range(n)]), MP.matrix(rows)
+
+
+def shuffled(rng, shape, sizes):
+    """Regular matrices whose rows stand in another order."""
+    return regular(rng, shape, sizes)[..., ::-1, :]
+
+
+def triangle(m, lower, unit):
+    n = m.rows
+    kept = [[m[i, j] if (j < i if lower else j > i) else 0 for j in range(n)] for i in range(n)]
+    for i in range(n):
+        kept[i][i] = 1 if unit else m[i, i]
+    return MP.matrix(kept)
+
+
 SQUARES = (case("nn"), case("bnn"), case("mm"))
 OF_ONE_MATRIX = {"scale": 1, "analytic": False, "slope_scale": 10}
 MATRICES = [
     Row("inv", (regular,), SQUARES, per_matrix(MP.inverse), **OF_ONE_MATRIX),
     Row("solve", (regular, ANY), (case("nn", "nk"), case("bnn", "nk"), case("nn", "bn1")),
         per_matrix(lambda a, b: MP.inverse(a) * b), **OF_ONE_MATRIX),
+    *(Row("solve_triangular", (regular, ANY),
+          (case("nn", "nk", lower=lower, unit=unit), case("bnn", "nk", lower=lower, unit=unit)),
+          per_matrix(lambda a, b, lower, unit: MP.inverse(triangle(a, lower, unit)) * b),
+          variant=f"{'lower' if lower else 'upper'}{', ones' if unit else ''}", **OF_ONE_MATRIX)
+      for lower in (False, True) for unit in (False, True)),
+    Row("orthonormal_factor", (rectangular,), (case("nm"), case("bnm"), case("nn")),
+        signed(lambda m: MP.qr(m, mode="skinny")[0], lambda x: np.linalg.qr(x)[0], -2), ulps=32, fixed="its size",
+        **OF_ONE_MATRIX),
+    Row("triangular_factor", (rectangular,), (case("nm"), case("bnm"), case("nn")),
+        signed(lambda m: MP.qr(m, mode="skinny")[1], lambda x: np.linalg.qr(x)[1], -1), ulps=32, fixed="its size",
+        **OF_ONE_MATRIX),
+    Row("complete_factor", (rectangular,), (case("nm"), case("bnm")),
+        signed(lambda m: MP.qr(m, mode="full")[0], lambda x: np.linalg.qr(x, mode="complete")[0], -2), ulps=32,
+        scale=1, differentiated=False),
+    Row("pivot_places", (shuffled,), SQUARES, lambda x: np.squeeze(per_matrix(lambda m: eliminated(m)[0])(x), -1),
+        kind="i"),
+    Row("packed_lu", (shuffled,), SQUARES, per_matrix(lambda m: eliminated(m)[1]), **OF_ONE_MATRIX),
     Row("det", (regular,), SQUARES, per_matrix(MP.det), ulps=8, scale=1, analytic=False, slope_scale=100),
     Row("logabsdet", (regular,), SQUARES, per_matrix(lambda x: MP.log(abs(MP.det(x)))), **OF_ONE_MATRIX),
     Row("determinant_sign", (regular,), SQUARES, per_matrix(lambda x: MP.sign(MP.det(x))), differentiated=False),

@@ -62,6 +62,28 @@ FUNCTIONS = {
     "eigenvectors": (symmetric(lambda x: L.eigh(x).eigenvectors ** 2), lambda x: np.linalg.eigh(x)[1] ** 2, S, 2),
     "svdvals": (L.svdvals, lambda x: np.linalg.svd(x, compute_uv=False), R, 1),
     "nuclear norm": (lambda x: L.matrix_norm(x, ord="nuc"), lambda x: np.linalg.norm(x, "nuc", (-2, -1)), R, 1),
+    "svdvals again": (L.svdvals, lambda x: np.linalg.svd(x, compute_uv=False), R, 2),
+    "left singular vectors": (lambda x: L.svd(x, full_matrices=False).U ** 2,
+                              lambda x: np.linalg.svd(x, full_matrices=False)[0] ** 2, R, 2),
+    "right singular vectors": (lambda x: L.svd(x, full_matrices=False).Vh ** 2,
+                               lambda x: np.linalg.svd(x, full_matrices=False)[2] ** 2, R, 2),
+    "qr of tall ones": (lambda x: L.qr(cl.matrix_transpose(x)).Q, lambda x: np.linalg.qr(x.mT)[0], R, 2),
+    "qr of wide ones": (lambda x: L.qr(x).R, lambda x: np.linalg.qr(x)[1], R, 2),
+    "complete qr": (lambda x: L.qr(cl.matrix_transpose(x), mode="complete").R,
+                    lambda x: np.linalg.qr(x.mT, mode="complete")[1], R, 2),
+    "lu": (lambda x: cl.concat(L.lu(x), axis=-1), lambda x: np.concatenate(scipy.linalg.lu(x), axis=-1), M, 2),
+    "lstsq of tall ones": (lambda x: L.lstsq(cl.matrix_transpose(x), cl.exp(x[:, 0, :, None])).solution,
+                           lambda x: np.linalg.pinv(x.mT) @ np.exp(x[:, 0, :, None]), R, 2),
+    "lstsq of wide ones": (lambda x: L.lstsq(x, cl.exp(x[..., :1])).solution,
+                           lambda x: np.linalg.pinv(x) @ np.exp(x[..., :1]), R, 2),
+    "residuals": (lambda x: L.lstsq(cl.matrix_transpose(x[0]), x[1, 0]).residuals,
+                  lambda x: np.linalg.lstsq(x[0].mT, x[1, 0])[1][0], R, 2),
+    "cholesky_solve": (lambda x: L.cholesky_solve(x, x), lambda x: np.linalg.inv(np.tril(x) @ np.tril(x).mT) @ x, M, 2),
+    "logdet": (L.logdet, lambda x: np.linalg.slogdet(x)[1], M, 2),
+    "cond": (L.cond, np.linalg.cond, R, 2),
+    "cond in the norm of columns": (lambda x: L.cond(x, ord=1), lambda x: np.linalg.cond(x, 1), M, 1),
+    "multi_dot": (lambda x: L.multi_dot([x[0], cl.matrix_transpose(x[1]), x[0], x[1, 0]]),
+                  lambda x: np.linalg.multi_dot([x[0], x[1].mT, x[0], x[1, 0]]), R, 2),
     "expm": (L.expm, scipy.linalg.expm, M, 2),
     "kron": (lambda x: L.kron(x[0], x[1]), lambda x: np.kron(x[0], x[1]), R, 2),
     "matrix_power": (lambda x: L.matrix_power(x, -3), lambda x: np.linalg.matrix_power(x, -3), M, 2),
@@ -95,6 +117,12 @@ def test_what_is_not_a_number_passes_nothing_on():
     assert np.array_equal(np.isnan(HOLES), g.numpy() == 0)
 
 
+def test_vectors_of_equal_values_have_no_derivative():
+    for f in (lambda x: L.eigh(x).eigenvectors, lambda x: L.svd(x).U):
+        assert np.all(np.isnan(cl.grad(lambda x, f=f: cl.sum(f(x)))(np.eye(2))))
+    assert cl.grad(lambda x: cl.sum(L.eigvalsh(x)))(np.eye(2)).tolist() == [[1.0, 0.0], [0.0, 1.0]]
+
+
 CALLS = [
     (lambda: cl.roll(X, (1, 2), axis=0), "roll needs one shift for each axis"),
     (lambda: cl.split(X, 2), "split cannot cut 3 into 2 equal parts"),
@@ -118,7 +146,14 @@ CALLS = [
     (lambda: L.matrix_norm(X, ord=3), "there is no matrix norm 3"),
     (lambda: L.outer(X, X), "outer multiplies vectors"),
     (lambda: L.cross(X, X), "cross multiplies vectors of three entries"),
-    (lambda: cl.grad(lambda x: cl.sum(L.svd(x).U))(X), "left_vectors has no derivative with respect to x"),
+    (lambda: cl.grad(lambda x: cl.sum(L.svd(x).U))(X.T), "singular vectors beyond the range of a matrix"),
+    (lambda: cl.grad(lambda x: cl.sum(L.qr(x, mode="complete").Q))(X.T), "complete_factor has no derivative"),
+    (lambda: L.qr(X, mode="raw"), "qr has no mode 'raw'"),
+    (lambda: L.lu(X), "this needs square matrices"),
+    (lambda: L.solve_triangular(np.zeros((2, 2)), np.ones(2)), "a matrix has no such result"),
+    (lambda: L.solve_triangular(X, X), "solve_triangular cannot solve"),
+    (lambda: L.multi_dot([X]), "multi_dot multiplies matrices"),
+    (lambda: L.multi_dot([X, M]), "multi_dot multiplies matrices"),
     (lambda: cl.grad(lambda a: cl.gammainc(a, 1.0))(2.0), "gammainc has no derivative with respect to a"),
     (lambda: cl.compile(cl.nonzero)(X), "np.asarray(x) needs numbers"),
 ]  # fmt: skip

@@ -5,18 +5,18 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from clearprop.compiler.captures import Captures
 from clearprop.compiler.numpy_executor import NumpyExecutor
 from clearprop.errors import ArgumentError
-from clearprop.program.ir import Program
+from clearprop.program.ir import Equation, Program
 
 
 class ExecutorWarning(UserWarning):
-    """A compiled function runs on the NumPy executor, and why.
+    """A compiled function runs on the NumPy executor, wholly or in part, and why.
 
     >>> import warnings
     >>> import clearprop as cl
@@ -54,8 +54,32 @@ def choose_executor(
             got=reason,
             try_='executor="numpy"',
         )
-    warn_once(f"{name} runs on the NumPy executor: {reason}")
-    return NumpyExecutor(lowered, name, captures)
+    foreign = foreign_equations(lowered)
+    if not foreign or not any(_computes(eq) for eq in lowered.equations if eq not in foreign):
+        warn_once(f"{name} runs on the NumPy executor: {reason}")
+        return NumpyExecutor(lowered, name, captures)
+    # start-up time, as above
+    from clearprop.compiler.mixed_executor import MixedExecutor
+
+    warn_once(f"{name} runs in part on the NumPy executor: {reason}")
+    return MixedExecutor(lowered, name, captures, foreign)
+
+
+def foreign_equations(program: Program) -> Collection[Equation]:
+    """The equations that have no native form, where the rest can run natively; none where nothing can."""
+    if importlib.util.find_spec("numba") is None:
+        return ()
+    try:
+        # start-up time, as above; and a Numba that is installed may still not load
+        from clearprop.compiler.native.native_executor import obstacles
+    except ImportError:
+        return ()
+    return obstacles(program)
+
+
+def _computes(eq: Equation) -> bool:
+    """Whether an equation does more than name what is there already in another way."""
+    return not (eq.primitive.facts.view or eq.primitive.facts.source)
 
 
 def native_obstacle(program: Program) -> str | None:

@@ -74,7 +74,7 @@ def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayF
     known_as = identity_of((step, state.model)) if isinstance(step, Step) else None
     loop = NativeLoop(body, carry, list(feed.buffers), trusted=True, known_as=known_as, given=(key,))
     if loop.obstacle is not None:
-        _say(f"training runs on the NumPy executor: {loop.obstacle}")
+        _say(f"training runs batch by batch, not as one native loop: {loop.obstacle}")
         return None
     return loop
 

@@ -26,26 +26,39 @@ from clearprop.program.values import Node
 _DTYPES = frozenset({"float32", "float64", "int64", "int32", "bool", "uint32", "uint8"})
 
 
+def obstacles(program: Program) -> dict[Equation, str]:
+    """The equations that have no native form, and why, in the order of the program."""
+    checked = {*program.inputs, *(eq.outputs[0] for eq in program.equations if eq.primitive.facts.source == "size")}
+    reasons = {eq: _obstacle(eq, checked) for eq in program.equations}
+    return {eq: reason for eq, reason in reasons.items() if reason}
+
+
 def obstacle(program: Program) -> str | None:
     """The first primitive that has no native form, as a sentence; None if there is none."""
     # In the order of the program, so that the reason named is the first that a reader of it meets.
-    checked = {*program.inputs, *(eq.outputs[0] for eq in program.equations if eq.primitive.facts.source == "size")}
-    for eq in program.equations:
-        p = eq.primitive
-        if p.kind == "elementwise":
-            reason = _late_integer(eq, checked) or _unknown_sign(eq)
-            if reason:
-                return reason
-            unknown = set(re.findall(r"([A-Za-z_][\w.]*)\(", p.numba)) - VOCABULARY
-            if unknown:
-                return f"{p.name} is spelled with {sorted(unknown)[0]}, which kernels do not know"
-        elif not _is_known(p):
-            return f"{p.name} has no native form"
-        elif p.facts.product and eq.outputs[0].dtype.kind != "f":
-            return f"{p.name} of {eq.outputs[0].dtype.name} has no native form"
-    atoms = [*program.inputs, *program.outputs, *(v for eq in program.equations for v in (*eq.inputs, *eq.outputs))]
+    return next(iter(obstacles(program).values()), None) or _foreign_dtype([*program.inputs, *program.outputs]) or None
+
+
+def _obstacle(eq: Equation, checked: set[Var]) -> str:
+    p = eq.primitive
+    if p.kind == "elementwise":
+        reason = _late_integer(eq, checked) or _unknown_sign(eq)
+        if reason:
+            return reason
+        unknown = set(re.findall(r"([A-Za-z_][\w.]*)\(", p.numba)) - VOCABULARY
+        if unknown:
+            return f"{p.name} is spelled with {sorted(unknown)[0]}, which kernels do not know"
+    elif not _is_known(p):
+        return f"{p.name} has no native form"
+    elif p.facts.product and eq.outputs[0].dtype.kind != "f":
+        return f"{p.name} of {eq.outputs[0].dtype.name} has no native form"
+    return _foreign_dtype([*eq.inputs, *eq.outputs])
+
+
+def _foreign_dtype(atoms: Sequence[Any]) -> str:
+    """A dtype that kernels do not know, as a sentence."""
     foreign = next((v.dtype.name for v in atoms if isinstance(v, Var) and v.dtype.name not in _DTYPES), None)
-    return None if foreign is None else f"{foreign} has no native form"
+    return "" if foreign is None else f"{foreign} has no native form"
 
 
 def _late_integer(eq: Equation, checked: set[Var]) -> str:

@@ -57,9 +57,10 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 NAMESPACES: dict[str, dict[str, tuple[str, ...]]] = {
     "linalg": {
         "matrices": ("cholesky", "det", "eigvalsh", "expm", "inv", "logabsdet", "pinv", "solve", "svdvals"),
+        "decompositions": ("solve_triangular",),
         "linalg": (
-            *("cross", "diagonal", "eigh", "kron", "matrix_norm", "matrix_power", "matrix_rank", "outer", "slogdet"),
-            *("svd", "trace", "vector_norm"),
+            *("cholesky_solve", "cond", "cross", "diagonal", "eigh", "kron", "logdet", "lstsq", "lu", "matrix_norm"),
+            *("matrix_power", "matrix_rank", "multi_dot", "outer", "qr", "slogdet", "svd", "trace", "vector_norm"),
         ),
     },
 }

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import math
+import string
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +14,20 @@ import numpy as np
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.program.types import INT64, Axes, Value, type_of
 from clearprop.program.values import raw
-from clearprop.rules.elementwise import abs, as_floating, astype, equal, greater, not_equal, where
+from clearprop.rules.elementwise import abs, as_floating, astype, equal, greater, less, not_equal, square, where
 from clearprop.rules.indexing import getitem, take
+from clearprop.rules.joining import concat
 from clearprop.rules.linear import matmul_
-from clearprop.rules.on_demand.creation import eye
+from clearprop.rules.on_demand.contractions import einsum
+from clearprop.rules.on_demand.creation import eye, tril, triu
+from clearprop.rules.on_demand.decompositions import (
+    complete_factor,
+    orthonormal_factor,
+    packed_lu,
+    pivot_places,
+    solve_triangular,
+    triangular_factor,
+)
 from clearprop.rules.on_demand.matrices import (
     determinant_sign,
     eigenvectors,
@@ -22,6 +35,7 @@ from clearprop.rules.on_demand.matrices import (
     inv,
     left_vectors,
     logabsdet,
+    pinv,
     require_matrices,
     require_square,
     right_vectors,
@@ -29,7 +43,7 @@ from clearprop.rules.on_demand.matrices import (
     svdvals,
 )
 from clearprop.rules.reductions import max, min, norm, sum
-from clearprop.rules.structural import expand_dims, reshape
+from clearprop.rules.structural import arange_, expand_dims, full_, matrix_transpose, reshape, squeeze
 
 
 class SlogdetResult(NamedTuple):
@@ -70,6 +84,164 @@ def eigh(x: Value, /) -> Any:
     return EighResult(eigvalsh(x), eigenvectors(x))
 
 
+class QRResult(NamedTuple):
+    """Orthonormal columns, and an upper triangular matrix."""
+
+    Q: Any
+    R: Any
+
+
+def qr(x: Value, /, *, mode: str = "reduced") -> Any:
+    """The factors of x = Q @ R: orthonormal columns, and an upper triangular matrix; differentiated at full rank.
+
+    x     matrices (…, n, m)
+    mode  "reduced": Q has min(n, m) columns; "complete": n, of which those beyond the range of x have no derivative
+
+    >>> import clearprop as cl
+    >>> cl.linalg.qr(cl.tensor([[3.0, 1.0], [4.0, 2.0]])).R.shape
+    (2, 2)
+    """
+    if mode not in ("reduced", "complete"):
+        raise ArgumentError(
+            f"qr has no mode {mode!r}", expected='"reduced" or "complete"', got=repr(mode), where=user_line()
+        )
+    n, m = require_matrices(type_of(raw(x)))[-2:]
+    tall = getitem(x, (Ellipsis, slice(0, int(shorter_side((n, m))))))
+    r = triangular_factor(tall)
+    if int(m) > int(n):
+        q = orthonormal_factor(tall)
+        return QRResult(q, concat([r, matmul_(matrix_transpose(q), getitem(x, (Ellipsis, slice(n, m))))], axis=-1))
+    if mode == "complete" and int(n) > int(m):
+        below = full_(shape=(*type_of(raw(r)).shape[:-2], n - m, m), value=0, dtype=type_of(raw(r)).dtype)
+        return QRResult(complete_factor(x), concat([r, below], axis=-2))
+    return QRResult(orthonormal_factor(tall), r)
+
+
+class LUResult(NamedTuple):
+    """A permutation matrix, a lower triangular one with a diagonal of ones, and an upper triangular one."""
+
+    P: Any
+    L: Any
+    U: Any
+
+
+def lu(x: Value, /) -> Any:
+    """The factors of x = P @ L @ U by Gaussian elimination with the largest pivot of each column first.
+
+    x  square matrices (…, n, n)
+
+    >>> import clearprop as cl
+    >>> cl.linalg.lu(cl.tensor([[1.0, 2.0], [4.0, 4.0]])).U
+    Tensor([[4.0, 4.0],
+            [0.0, 1.0]])
+    """
+    packed, places = packed_lu(x), pivot_places(x)
+    t = type_of(raw(packed))
+    order = equal(expand_dims(places, -1), arange_(size=t.shape[-1], dtype=INT64))
+    return LUResult(astype(order, dtype=t.dtype), tril(packed, k=-1) + eye(t.shape[-1], dtype=t.dtype), triu(packed))
+
+
+class LstsqResult(NamedTuple):
+    """The solution, the sum of squares that it leaves, and the rank and singular values of the matrix."""
+
+    solution: Any
+    residuals: Any
+    rank: Any
+    singular_values: Any
+
+
+def lstsq(a: Value, b: Value, /, *, rtol: float | None = None) -> Any:
+    """The x with the smallest Σ(a @ x − b)², and of several the shortest; its derivative assumes that a keeps its rank.
+
+    a     matrices (…, n, m)
+    b     right sides: matrices (…, n, k), or one vector (n,)
+    rtol  singular values below this share of the largest count as 0; None is max(n, m)·eps
+
+    >>> import clearprop as cl
+    >>> cl.linalg.lstsq(cl.tensor([[1.0], [1.0]]), cl.tensor([1.0, 3.0])).solution
+    Tensor([2.0])
+    """
+    right = expand_dims(b, -1) if type_of(raw(b)).ndim == 1 else b
+    solution = matmul_(pinv(a, rtol=rtol), right)
+    residuals = sum(square(matmul_(a, solution) - right), axis=-2)
+    if type_of(raw(b)).ndim == 1:
+        solution, residuals = squeeze(solution, axis=-1), squeeze(residuals, axis=-1)
+    return LstsqResult(solution, residuals, matrix_rank(a, rtol=rtol), svdvals(a))
+
+
+def cholesky_solve(factor: Value, b: Value, /, *, upper: bool = False) -> Any:
+    """The x for which a @ x = b, from the Cholesky factor of a: two triangular solutions.
+
+    factor  lower triangular matrices (…, n, n) with factor @ factor.mT = a
+    b       right sides: matrices (…, n, k), or one vector (n,)
+    upper   whether the factor is upper triangular, factor.mT @ factor = a
+
+    >>> import clearprop as cl
+    >>> cl.linalg.cholesky_solve(cl.linalg.cholesky(cl.tensor([[4.0]])), cl.tensor([8.0]))
+    Tensor([2.0])
+    """
+    lower = matrix_transpose(factor) if upper else factor
+    inner = solve_triangular(lower, b, lower=True)
+    return solve_triangular(matrix_transpose(lower), inner, lower=False)
+
+
+def logdet(x: Value, /) -> Any:
+    """log det x; NaN where the determinant is negative.
+
+    x  matrices (…, n, n)
+
+    >>> import clearprop as cl
+    >>> cl.linalg.logdet(cl.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    Tensor(0.0)
+    """
+    return where(less(determinant_sign(x), 0), math.nan, logabsdet(x))
+
+
+def cond(x: Value, /, *, ord: float | str = 2) -> Any:
+    """The condition number ‖x‖·‖x⁻¹‖ of matrices: by how much a relative error may grow.
+
+    x    matrices (…, n, m), square unless ord is 2 or −2
+    ord  which norm, as in `matrix_norm`
+
+    >>> import clearprop as cl
+    >>> cl.linalg.cond(cl.tensor([[4.0, 0.0], [0.0, 2.0]]))
+    Tensor(2.0)
+    """
+    if ord in (2, -2):
+        sigma = svdvals(x)
+        ratio = max(sigma, axis=-1) / min(sigma, axis=-1)
+        return ratio if ord == 2 else 1 / ratio
+    return matrix_norm(x, ord=ord) * matrix_norm(inv(x), ord=ord)
+
+
+def multi_dot(arrays: Sequence[Value], /) -> Any:
+    """The product of several matrices, in the order that needs the fewest multiplications.
+
+    arrays  matrices; the first and the last may be vectors
+
+    >>> import clearprop as cl
+    >>> cl.linalg.multi_dot([cl.tensor([1.0, 2.0]), cl.tensor([[3.0], [4.0]]), cl.tensor([[5.0]])])
+    Tensor([55.0])
+    """
+    # Each matrix has the letters of its two axes, neighbours share one; a vector at an end has that alone.
+    letters = string.ascii_letters[: len(arrays) + 1]
+    terms = [a + b for a, b in itertools.pairwise(letters)]
+    if arrays and type_of(raw(arrays[0])).ndim == 1:
+        terms[0] = terms[0][1:]
+    if len(arrays) > 1 and type_of(raw(arrays[-1])).ndim == 1:
+        terms[-1] = terms[-1][:1]
+    wrong = [type_of(raw(a)).shape for a, term in zip(arrays, terms, strict=True) if type_of(raw(a)).ndim != len(term)]
+    if wrong or len(arrays) < 2:
+        raise ShapeError(
+            "multi_dot multiplies matrices",
+            expected="two or more, of two axes; the first and the last may be vectors",
+            got=" and ".join(map(str, wrong)) or f"{len(arrays)} arrays",
+            where=user_line(),
+        )
+    ends = "".join(c for c in (letters[0], letters[-1]) if "".join(terms).count(c) == 1)
+    return einsum(",".join(terms) + "->" + ends, *arrays)
+
+
 class SVDResult(NamedTuple):
     """Left singular vectors as columns, singular values in descending order, right singular vectors as rows."""
 
@@ -79,7 +251,7 @@ class SVDResult(NamedTuple):
 
 
 def svd(x: Value, /, *, full_matrices: bool = True) -> Any:
-    """The singular value decomposition x = U · diag(S) · Vh; a derivative flows through S, and is refused of U and Vh.
+    """The singular value decomposition x = U · diag(S) · Vh; vectors beyond the range of x have no derivative.
 
     x              matrices (…, n, m)
     full_matrices  whether U and Vh are square

@@ -1,33 +1,34 @@
 """Primitives of linear algebra: inverses, solutions, decompositions, the exponential; batched over leading axes.
 
 NumPy (LAPACK) and SciPy compute them.  None but those made of products has a native form.  Derivatives after Giles
-(2008), "Collected matrix derivative results"; of vectors that belong to equal eigenvalues there is none, and the
-formula gives inf or NaN there.
+(2008), "Collected matrix derivative results".  Vectors that belong to equal eigenvalues or singular
+values are any that span their space, so they have no derivative: it is NaN there.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.errors import ArgumentError, ShapeError, user_line
+from clearprop.errors import ArgumentError, GradientError, ShapeError, user_line
 from clearprop.primitives import HELPERS, Zero, primitive
 from clearprop.program.types import Type, Value, type_of
 from clearprop.program.values import raw
-from clearprop.rules.elementwise import equal, where
+from clearprop.rules.elementwise import abs, equal, less_equal, where
 from clearprop.rules.indexing import getitem
 from clearprop.rules.joining import concat
 from clearprop.rules.linear import matmul_
 from clearprop.rules.on_demand.creation import eye, tril
-from clearprop.rules.reductions import sum
+from clearprop.rules.reductions import max, sum
 from clearprop.rules.structural import expand_dims, matrix_transpose, squeeze
-from clearprop.shapes import Shape, same
+from clearprop.shapes import Dim, Shape, same
 
 
-def _refusing(spelled: Callable[..., Any]) -> Callable[..., Any]:
+def lapack_refusals(spelled: Callable[..., Any]) -> Callable[..., Any]:
     """What runs: LAPACK's refusal of a matrix is told in our four parts."""
 
     def run(*values: NDArray[Any], **params: Any) -> Any:
@@ -86,7 +87,7 @@ def _symmetric(x: Value) -> Any:
 @primitive(
     "general",
     numpy="np.linalg.inv({x})",
-    eager=_refusing(np.linalg.inv),
+    eager=lapack_refusals(np.linalg.inv),
     tex="{x}^{{-1}}",
     shape=require_square,
     dtype="float",
@@ -108,7 +109,7 @@ def inv(x: Value, /) -> Any:
 @primitive(
     "general",
     numpy="np.linalg.solve({a}, {b})",
-    eager=_refusing(np.linalg.solve),
+    eager=lapack_refusals(np.linalg.solve),
     tex="{a}^{{-1}} {b}",
     signature="(n,n),(n,k)->(n,k)",
     verb="solve",
@@ -201,7 +202,7 @@ def _cholesky_tangent(x_dot: Value, y: Value) -> Any:
 @primitive(
     "general",
     numpy="np.linalg.cholesky({x})",
-    eager=_refusing(np.linalg.cholesky),
+    eager=lapack_refusals(np.linalg.cholesky),
     tex=r"\operatorname{{chol}} {x}",
     shape=require_square,
     dtype="float",
@@ -226,19 +227,34 @@ def cholesky(x: Value, /, *, upper: bool = False) -> Any:  # noqa: D103 - the de
     return _t(cholesky_(x)) if upper else cholesky_(x)
 
 
-def _gaps(x: Value) -> Any:
-    """1/(w_j − w_i) beside the diagonal, 0 on it."""
-    w = eigvalsh(x)
-    n = type_of(raw(x)).shape[-1]
-    same_one = equal(eye(n), 1)
-    distance = expand_dims(w, -2) - expand_dims(w, -1)
-    return where(same_one, 0.0, 1.0 / where(same_one, 1.0, distance))
+def _pairs(w: Value) -> tuple[Any, Any, Any]:
+    """Of each pair of numbers in order of size: the later less the earlier, their sum, and whether they are equal.
+
+    They count as equal if rounding alone may have parted them: within n·eps of the largest.
+    """
+    earlier, later = expand_dims(w, -1), expand_dims(w, -2)
+    t = type_of(raw(w))
+    rounding = t.shape[-1] * float(np.finfo(t.dtype if t.dtype.kind == "f" else np.float64).eps)
+    distance = later - earlier
+    return distance, later + earlier, less_equal(abs(distance), _wide(rounding * max(abs(w), axis=-1)))
+
+
+def _gaps(w: Value, *, squares: bool = False) -> Any:
+    """1/(w_j − w_i), or 1/(w_j² − w_i²), and 0 on the diagonal; NaN where the two are equal.
+
+    Vectors that belong to equal numbers are any that span their space: they have no derivative, and rounding would
+    only make up a large one.
+    """
+    distance, total, equal_ones = _pairs(w)
+    gap = distance * total if squares else distance
+    on_diagonal = equal(eye(type_of(raw(w)).shape[-1]), 1)
+    return where(on_diagonal, 0.0, where(equal_ones, math.nan, 1.0 / where(equal_ones, 1.0, gap)))
 
 
 @primitive(
     "general",
     numpy="np.linalg.eigvalsh({x})",
-    eager=_refusing(np.linalg.eigvalsh),
+    eager=lapack_refusals(np.linalg.eigvalsh),
     tex=r"\lambda({x})",
     shape=_vector_of,
     dtype="float",
@@ -257,19 +273,19 @@ def eigvalsh(x: Value, /) -> Any:
 
 
 def _eigenvectors_pullback(g: Value, x: Value, y: Value) -> Any:
-    return _symmetric(matmul_(matmul_(y, _gaps(x) * matmul_(_t(y), g)), _t(y)))
+    return _symmetric(matmul_(matmul_(y, _gaps(eigvalsh(x)) * matmul_(_t(y), g)), _t(y)))
 
 
 @primitive(
     "general",
     numpy="np.linalg.eigh({x})[1]",
-    eager=_refusing(lambda x: np.linalg.eigh(x)[1]),
+    eager=lapack_refusals(lambda x: np.linalg.eigh(x)[1]),
     tex=r"V({x})",
     shape=require_square,
     dtype="float",
     public=False,
     vjp_x=lambda g, x, y: _eigenvectors_pullback(g, x, y),
-    jvp=lambda x_dot, x, y: matmul_(y, _gaps(x) * matmul_(matmul_(_t(y), _symmetric(x_dot)), y)),
+    jvp=lambda x_dot, x, y: matmul_(y, _gaps(eigvalsh(x)) * matmul_(matmul_(_t(y), _symmetric(x_dot)), y)),
 )
 def eigenvectors(x: Value, /) -> Any:
     """The eigenvectors of symmetric matrices as columns, in the order of their eigenvalues."""
@@ -295,7 +311,7 @@ def _singular_shape(x: Type) -> Shape:
 @primitive(
     "general",
     numpy="np.linalg.svd({x}, compute_uv=False)",
-    eager=_refusing(lambda x: np.linalg.svd(x, compute_uv=False)),
+    eager=lapack_refusals(lambda x: np.linalg.svd(x, compute_uv=False)),
     tex=r"\sigma({x})",
     shape=_singular_shape,
     dtype="float",
@@ -305,7 +321,7 @@ def _singular_shape(x: Type) -> Shape:
     ),
 )
 def svdvals(x: Value, /) -> Any:
-    """The singular values of matrices, in descending order; they have a first derivative, and a second is refused.
+    """The singular values of matrices, in descending order.
 
     x  matrices (…, n, m)
 
@@ -315,14 +331,60 @@ def svdvals(x: Value, /) -> Any:
     """
 
 
+def _require_determined(whole: bool, n: Dim, m: Dim) -> None:
+    if whole and int(n) > int(m):
+        raise GradientError(
+            "singular vectors beyond the range of a matrix have no derivative: any that complete it would do",
+            expected="as many vectors as singular values",
+            got=f"{n} vectors, {m} singular values",
+            where=user_line(),
+            try_="cl.linalg.svd(x, full_matrices=False)",
+        )
+
+
+def _right_columns(x: Value, u: Value, whole: bool) -> Any:
+    """The right singular vectors that belong to the left ones u; of the same call, so that signs agree."""
+    n, m = type_of(raw(x)).shape[-2:]
+    _require_determined(whole, n, m)
+    return getitem(_t(right_vectors(x, whole=whole)), (Ellipsis, slice(0, type_of(raw(u)).shape[-1])))
+
+
+def _left_columns(x: Value, v: Value, whole: bool) -> Any:
+    """The left singular vectors that belong to the right ones, the rows of v."""
+    n, m = type_of(raw(x)).shape[-2:]
+    _require_determined(whole, m, n)
+    return getitem(left_vectors(x, whole=whole), (Ellipsis, slice(0, type_of(raw(v)).shape[-2])))
+
+
+def _vectors_pullback(g: Value, x: Value, u: Value, v: Value, s: Value) -> Any:
+    """The cotangent of x = u·diag(s)·vᵀ from that of u (Townsend 2016)."""
+    n, m = type_of(raw(x)).shape[-2:]
+    inside, columns = matmul_(_t(u), g), expand_dims(s, -2)
+    turned = _gaps(s, squares=True) * inside
+    total = matmul_(u, (turned + _t(turned)) * columns)
+    if int(n) > int(m):  # else the vectors fill the space, and nothing lies outside
+        total = total + (g - matmul_(u, inside)) / columns
+    return matmul_(total, _t(v))
+
+
+def _vectors_tangent(x_dot: Value, u: Value, v: Value, s: Value) -> Any:
+    n, m = type_of(raw(x_dot)).shape[-2:]
+    moved, columns = matmul_(x_dot, v), expand_dims(s, -2)
+    inside = matmul_(_t(u), moved)
+    total = matmul_(u, _gaps(s, squares=True) * (inside * columns + expand_dims(s, -1) * _t(inside)))
+    return total + (moved - matmul_(u, inside)) / columns if int(n) > int(m) else total
+
+
 @primitive(
     "general",
     numpy="np.linalg.svd({x}, full_matrices={whole})[0]",
-    eager=_refusing(lambda x, whole: np.linalg.svd(x, full_matrices=whole)[0]),
+    eager=lapack_refusals(lambda x, whole: np.linalg.svd(x, full_matrices=whole)[0]),
     tex="U({x})",
-    shape=lambda x, whole: (*x.shape[:-1], x.shape[-2] if whole else shorter_side(x.shape)),
+    shape=lambda x, whole: (*require_matrices(x)[:-1], x.shape[-2] if whole else shorter_side(x.shape)),
     dtype="float",
     public=False,
+    vjp_x=lambda g, x, y, whole: _vectors_pullback(g, x, y, _right_columns(x, y, whole), svdvals(x)),
+    jvp=lambda x_dot, x, y, whole: _vectors_tangent(x_dot, y, _right_columns(x, y, whole), svdvals(x)),
 )
 def left_vectors(x: Value, /, *, whole: bool) -> Any:
     """The left singular vectors of matrices as columns."""
@@ -331,11 +393,13 @@ def left_vectors(x: Value, /, *, whole: bool) -> Any:
 @primitive(
     "general",
     numpy="np.linalg.svd({x}, full_matrices={whole})[2]",
-    eager=_refusing(lambda x, whole: np.linalg.svd(x, full_matrices=whole)[2]),
+    eager=lapack_refusals(lambda x, whole: np.linalg.svd(x, full_matrices=whole)[2]),
     tex=r"V^{{\top}}({x})",
-    shape=lambda x, whole: (*x.shape[:-2], x.shape[-1] if whole else shorter_side(x.shape), x.shape[-1]),
+    shape=lambda x, whole: (*require_matrices(x)[:-2], x.shape[-1] if whole else shorter_side(x.shape), x.shape[-1]),
     dtype="float",
     public=False,
+    vjp_x=lambda g, x, y, whole: _t(_vectors_pullback(_t(g), _t(x), _t(y), _left_columns(x, y, whole), svdvals(x))),
+    jvp=lambda x_dot, x, y, whole: _t(_vectors_tangent(_t(x_dot), _t(y), _left_columns(x, y, whole), svdvals(x))),
 )
 def right_vectors(x: Value, /, *, whole: bool) -> Any:
     """The right singular vectors of matrices as rows."""
@@ -402,7 +466,7 @@ def _pinv_pullback(g: Value, x: Value, y: Value) -> Any:
 @primitive(
     "general",
     numpy="np.linalg.pinv({x} / 1, rtol={rtol})",  # NumPy has none of integers
-    eager=_refusing(lambda x, rtol: np.linalg.pinv(x / 1, rtol=rtol)),
+    eager=lapack_refusals(lambda x, rtol: np.linalg.pinv(x / 1, rtol=rtol)),
     tex="{x}^{{+}}",
     shape=lambda x, rtol: (*require_matrices(x)[:-2], x.shape[-1], x.shape[-2]),
     dtype="float",

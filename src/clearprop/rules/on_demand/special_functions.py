@@ -1,6 +1,6 @@
 """Special functions; SciPy computes them, and each has its derivative here in terms of the others.
 
-None of them has a native form: a compiled function that calls one runs on the NumPy executor.
+None of them has a native form: a compiled function computes them by NumPy, and the rest around them natively.
 """
 
 from __future__ import annotations

@@ -1,0 +1,105 @@
+"""Programs in which some operations have no native form: the rest stays native, the results are NumPy's."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop.compiler.mixed_executor import MixedExecutor
+
+R = np.random.default_rng(0)
+X, W = R.standard_normal((6, 4)), R.standard_normal((4, 3))
+
+
+def forward(x, w):
+    h = cl.tanh(x @ w)
+    ordered = cl.sort(h, axis=0)
+    return cl.sum(cl.exp(-ordered * ordered)) + cl.sum(cl.lgamma(h + 2.0)), h
+
+
+def slopes(x, w):
+    return cl.value_and_grad(lambda w: forward(x, w)[0])(w)
+
+
+def decomposed(x, w):
+    inverse = cl.linalg.inv(x[:4] + 9.0 * cl.eye(4))
+    return cl.relu(inverse @ w), x, 3.0 * x.shape[0]
+
+
+def counted(x, w):
+    small = cl.astype(x > 0, np.int8)
+    return cl.sum(cl.astype(small, np.float64) * cl.exp(x)), cl.argsort(w) + cl.argmax(x)
+
+
+PROGRAMS = [forward, slopes, decomposed, counted]
+
+
+@pytest.mark.parametrize("f", PROGRAMS, ids=lambda f: f.__name__)
+def test_stages_compute_what_numpy_computes(f):
+    compiled, plain = cl.compile(f), cl.compile(f, executor="numpy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for x in (X, X[:5], X[:5]):
+            for got, want in zip(compiled(x, W), plain(x, W), strict=True):
+                got, want = np.asarray(got), np.asarray(want)
+                assert got.dtype == want.dtype
+                np.testing.assert_allclose(got, want, rtol=1e-13, atol=1e-15)
+    assert isinstance(compiled.last.executor, MixedExecutor)
+
+
+def test_a_stage_takes_all_that_can_be_computed():
+    compiled = cl.compile(slopes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled(X, W)
+    assert len(compiled.last.executor.stages) == 3  # before the order and ψ, these, and behind them
+
+
+def test_a_result_that_is_an_argument_has_memory_of_its_own():
+    x = X.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, same, _ = cl.compile(decomposed)(x, W)
+    x[:] = 0.0
+    assert np.array_equal(same, X)
+
+
+def test_captured_arrays_are_looked_at_again():
+    scale = cl.tensor(2.0)
+    f = cl.compile(lambda x: cl.sort(x * scale) + 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert f(np.array([3.0, 1.0])).tolist() == [3.0, 7.0]
+        scale = cl.tensor(10.0)
+        assert f(np.array([3.0, 1.0])).tolist() == [11.0, 31.0]
+
+
+def test_donated_arrays_are_spent():
+    x = cl.tensor([3.0, 1.0])
+    f = cl.compile(lambda x: cl.sort(x) * 2.0, donate=("x",))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert f(x).tolist() == [2.0, 6.0]
+    with pytest.raises(cl.errors.ClearpropError):
+        x + 1.0
+
+
+def test_an_index_outside_is_refused_by_either_kind_of_stage():
+    f = cl.compile(lambda x, i: cl.exp(cl.take(cl.sort(x), i)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(cl.errors.ArgumentError, match="an index is out of range"):
+            f(np.array([1.0, 2.0]), np.array([5]))
+
+
+def test_a_network_with_an_order_in_its_loss_trains_natively_around_it():
+    def spread(output, target):
+        return cl.mean((cl.sort(output, axis=0) - cl.sort(target, axis=0)) ** 2)
+
+    data = R.standard_normal((64, 4)), R.standard_normal((64, 1))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        run = cl.fit(cl.nn.mlp([4, 8, 1], seed=0), data, loss=spread, epochs=3, batch_size=16)
+    assert run.history[-1]["train"]["loss"] < run.history[0]["train"]["loss"]
+    assert any("batch by batch" in str(w.message) and "argsort" in str(w.message) for w in said)
