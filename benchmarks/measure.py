@@ -39,16 +39,27 @@ class Failure(Exception):
 
 
 class Process:
-    """The process of one contender, and the conversation with it (see `worker`)."""
+    """The process of one contender, and the conversation with it (see `worker`).
 
-    def __init__(self, contender: Contender, row: Workload, python: str, folder: Path, patience: float) -> None:
+    `source` is the folder of a package that is tried in place of the installed one.
+    """
+
+    def __init__(
+        self,
+        contender: Contender,
+        row: Workload,
+        python: str,
+        folder: Path,
+        patience: float,
+        source: Path | None = None,
+    ) -> None:
         self.contender, self.patience = contender, patience
         self.said = (folder / "stderr.txt").open("w+")
         caches = {"CLEARPROP_CACHE_DIR": folder / "kernels", "TORCHINDUCTOR_CACHE_DIR": folder / "inductor"}
         self.child = subprocess.Popen(
             [python, "-m", "benchmarks.worker", contender.name, row.name],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.said, text=True, cwd=ROOT,
-            env=environment(**{k: str(v) for k, v in caches.items()}),
+            env=environment(**{k: str(v) for k, v in caches.items()}) | ({"PYTHONPATH": str(source)} if source else {}),
         )  # fmt: skip
 
     def ask(self, **request: Any) -> dict[str, Any]:
@@ -138,7 +149,7 @@ class Live:
     def __init__(self, process: Process, result: Result, row: Workload) -> None:
         self.process, self.result, self.row = process, result, row
         self.own: list[float] = []
-        self.calls = 1
+        self.calls, self.clock = 1, "perf_counter"
 
     def prepare(self, effort: Effort) -> None:
         said = self.process.ask(do="prepare")
@@ -150,7 +161,7 @@ class Live:
         self.calls = max(1, round(effort.seconds / max(once["wall"], 1e-7)))
 
     def sample(self) -> None:
-        said = self.process.ask(do="time", calls=self.calls)
+        said = self.process.ask(do="time", calls=self.calls, clock=self.clock)
         self.own.append(said["seconds"] / said["calls"] / self.row.parts)
 
     def finish(self) -> None:

@@ -124,3 +124,28 @@ def test_elsewhere_a_product_mixes():
     mask = np.array([[True, False], [False, True], [True, True]])
     got = cl.grad(lambda w: cl.sum(cl.where(mask, ROWS @ w, 0.0)))(W)
     assert np.isnan(np.asarray(got)).any()
+
+
+@pytest.mark.parametrize("repeat", [False, True], ids=["same", "repeated"])
+def test_a_way_through_thousands_of_gates_is_no_recursion(repeat):
+    row = cl.tensor([[0.0, 0.0, 0.0]])
+
+    def f(x):
+        h = cl.sqrt(x)
+        for _ in range(2000):
+            h = cl.relu(h) + row if repeat else cl.relu(h)
+        return cl.sum(h)
+
+    x = cl.tensor([0.0, 1.0, 4.0], requires_grad=True)
+    f(x).backward()
+    np.testing.assert_array_equal(x.grad, [0.0, 0.5, 0.25])
+
+
+def test_ways_that_part_and_meet_again_are_looked_at_once():
+    x = cl.tensor([0.0, 1.0, 4.0], requires_grad=True)
+    h = cl.sqrt(x)
+    for _ in range(200):
+        h = cl.relu(h) + cl.relu(h * 0.5)
+        h = h / 1.5
+    cl.sum(h).backward()
+    assert x.grad[0] == 0 and np.allclose(x.grad[1:], [0.5, 0.25])

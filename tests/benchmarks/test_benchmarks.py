@@ -4,9 +4,10 @@ import re
 import sys
 import time
 
+import numpy as np
 import pytest
 
-from benchmarks import contenders, machine, report, workloads
+from benchmarks import contenders, cost, machine, report, workloads
 from benchmarks.busy import busy_processors
 from benchmarks.calls import clearprop, count
 from benchmarks.contenders import CONTENDERS, FAMILIES, taking_part
@@ -95,9 +96,8 @@ def test_rows_of_doors_take_full_batches_and_have_contenders():
             assert "clearprop.fit" in {c.name for c in taking_part(w, set(FAMILIES))}
 
 
-def test_an_epoch_through_a_door_is_the_difference_of_two_lengths(monkeypatch):
+def test_an_epoch_through_a_door_is_the_difference_of_two_lengths():
     clock, trained = [0.0], []
-    monkeypatch.setattr(contenders.time, "perf_counter", lambda: clock[0])
 
     def train(epochs):
         trained.append(epochs)
@@ -105,6 +105,7 @@ def test_an_epoch_through_a_door_is_the_difference_of_two_lengths(monkeypatch):
         return 0.5
 
     door = contenders.Door(workloads.named("W0f"), train)
+    door.clock = lambda: clock[0]
     door.first()
     assert door.check == 0.5
     assert door.call() == pytest.approx(0.01)
@@ -142,6 +143,25 @@ def test_a_limit_holds_for_every_contender(monkeypatch):
 def test_peers_have_versions():
     for peer in PEERS.values():
         assert all(re.fullmatch(r"[a-z-]+==[0-9.]+", package) for package in peer.packages)
+
+
+def test_a_confidence_interval_of_a_median_is_that_of_the_binomial():
+    """With 31 values, ranks 10 and 22 hold the median with 97 %, and 11 and 21 with 93 % only (Thompson's table)."""
+    assert cost.interval(range(1, 32)) == (10, 22)
+    assert cost.interval([3.0, 1.0, 2.0]) == (1.0, 3.0)
+    drawn = np.random.default_rng(0).exponential(size=(2000, 31))
+    held = [low <= np.log(2) <= high for low, high in map(cost.interval, drawn)]
+    assert 0.95 <= np.mean(held) <= 0.99
+
+
+def test_a_change_is_measured_on_two_sources():
+    row = workloads.named("W9c")
+    with cost.source(None) as here:
+        found = cost.measure(row, (here, here), pairs=2, starts=1)
+    assert len(found.before) == len(found.after) == 2 and min(found.before) > 0
+    assert f"| {row.name}: {row.title} |" in cost.page("command", {"no change": [found]}, 2, 1)
+    with pytest.raises(SystemExit, match="git knows no source of"), cost.source("no-such-commit"):
+        pass
 
 
 def test_batches_are_full_and_epochs_are_permutations():

@@ -29,12 +29,15 @@ from clearprop.shapes import Shape, broadcast, is_one, same_shape
 
 
 class Choice:
-    """Which entries were chosen: a mask that broadcasts against the value; shape and mask are found when asked for."""
+    """Which entries were chosen: a mask that broadcasts against the value; shape and mask are found when asked for.
 
-    __slots__ = ("_compute", "_find_shape", "_mask", "_shape")
+    `sources` are the choices that `find_shape` and `compute` look at.
+    """
 
-    def __init__(self, find_shape: Callable[[], Shape], compute: Callable[[], Any]) -> None:
-        self._find_shape, self._compute = find_shape, compute
+    __slots__ = ("_compute", "_find_shape", "_mask", "_shape", "_sources")
+
+    def __init__(self, find_shape: Callable[[], Shape], compute: Callable[[], Any], *sources: Choice) -> None:
+        self._find_shape, self._compute, self._sources = find_shape, compute, sources
         self._shape: Shape | None = None
         self._mask: Any = None
 
@@ -42,15 +45,32 @@ class Choice:
     def shape(self) -> Shape:
         """The shape of the mask, known without the mask."""
         if self._shape is None:
-            self._shape = tuple(self._find_shape())
-        return self._shape
+            if self._sources:
+                self._settle("_shape", lambda one: tuple(one._find_shape()))
+            else:
+                self._shape = tuple(self._find_shape())
+        return self._shape  # type: ignore[return-value]
 
     @property
     def mask(self) -> Any:
         """True where something was chosen."""
         if self._mask is None:
-            self._mask = self._compute()
+            self._settle("_mask", lambda one: one._compute())
         return self._mask
+
+    def _settle(self, slot: str, find: Callable[[Choice], Any]) -> None:
+        """Find what a slot holds, of the sources first: in a loop, since a way may be thousands of gates long."""
+        todo = [self]
+        while todo:
+            one = todo[-1]
+            known = getattr(one, slot) is not None
+            waiting = [] if known else [s for s in reversed(one._sources) if getattr(s, slot) is None]
+            if waiting:
+                todo += waiting
+                continue
+            todo.pop()
+            if not known:
+                setattr(one, slot, find(one))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _known_choice, (np.asarray(self.mask),)
@@ -80,14 +100,14 @@ def both(a: Choice | None, b: Choice | None) -> Choice | None:
     """Chosen by one gate after the other."""
     if a is None or b is None:
         return b if a is None else a
-    return Choice(lambda: broadcast(a.shape, b.shape), lambda: logical_and(a.mask, b.mask))
+    return Choice(lambda: broadcast(a.shape, b.shape), lambda: logical_and(a.mask, b.mask), a, b)
 
 
 def either(a: Choice | None, b: Choice | None) -> Choice | None:
     """Chosen on one way or on another; None, which means everything, wins."""
     if a is None or b is None:
         return None
-    return Choice(lambda: broadcast(a.shape, b.shape), lambda: logical_or(a.mask, b.mask))
+    return Choice(lambda: broadcast(a.shape, b.shape), lambda: logical_or(a.mask, b.mask), a, b)
 
 
 def pull_back_chosen(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any], choice: Choice | None) -> Any:
@@ -103,9 +123,12 @@ def pull_back_chosen(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]
         if choice is not None and rule.names != ("g",):
             c = choice.hide_nan(c)
         after = choice if p.chosen[k] is None else both(choice, own_choice(app, k, y, xs))
-        if after is None or not getattr(g, "shape", ()):
-            return c, after  # a number was not repeated
-        return c, _shrink_mask(after, shape_of(xs[k]))
+        if after is None:
+            return c, None
+        given, own = getattr(g, "shape", ()), getattr(xs[k], "shape", ())
+        if not given or (given == own if type(g) is np.ndarray else same_shape(given, own)):
+            return c, after  # the operand was not repeated
+        return c, _shrink_mask(after, own)
     if p.kind == "reduction":
         wide = _widen_mask(choice, params, xs[0])
         if wide is not None and rule.names != ("g",):
@@ -135,29 +158,40 @@ def own_choice(app: Application, k: int, y: Any, xs: Sequence[Any]) -> Choice | 
     if p.kind == "reduction":
         _, y = p.widen(y, y, xs[0], app.params)
 
+    def compute() -> Any:
+        return chosen.call(None, y, xs, app.params)
+
+    if chosen.names == ("y",):
+        return Choice(lambda: shape_of(y), compute)
+
     def find_shape() -> Shape:
         known = {"y": y, **dict(zip(p.operands, xs, strict=True))}
         return broadcast(*(shape_of(known[n]) for n in chosen.names if n in known))
 
-    return Choice(find_shape, lambda: chosen.call(None, y, xs, app.params))
+    return Choice(find_shape, compute)
 
 
 def _shrink_mask(choice: Choice | None, shape: Shape) -> Choice | None:
     """For an operand that was repeated: chosen where one of its copies was."""
     if choice is None:
         return None
-    extra = max(len(choice.shape) - len(shape), 0)
-    kept = choice.shape[extra:]
-    repeated = tuple(
-        i - len(kept) for i, n in enumerate(kept) if not is_one(n) and is_one(shape[len(shape) - len(kept) + i])
-    )
-    if not extra and not repeated:
-        return choice
-    axes = (*range(-len(choice.shape), -len(kept)), *repeated)
-    if not axes:
-        return choice
-    wanted = tuple(1 if i - len(kept) in repeated else n for i, n in enumerate(kept))
-    return Choice(lambda: wanted, lambda: reshape_(any_of(choice.mask, axis=axes), shape=wanted))
+
+    def repeated() -> tuple[Shape, tuple[int, ...]]:
+        """The sizes of the mask on the operand's axes, and along which of them the operand was repeated."""
+        kept = choice.shape[max(len(choice.shape) - len(shape), 0) :]
+        own = shape[len(shape) - len(kept) :]
+        return kept, tuple(i - len(kept) for i, n in enumerate(kept) if not is_one(n) and is_one(own[i]))
+
+    def find_shape() -> Shape:
+        kept, axes = repeated()
+        return tuple(1 if i - len(kept) in axes else n for i, n in enumerate(kept))
+
+    def compute() -> Any:
+        kept, axes = repeated()
+        axes = (*range(-len(choice.shape), -len(kept)), *axes)
+        return reshape_(any_of(choice.mask, axis=axes), shape=find_shape()) if axes else choice.mask
+
+    return Choice(find_shape, compute, choice)
 
 
 def _widen_mask(choice: Choice | None, params: Params, x: Any) -> Choice | None:
@@ -169,7 +203,7 @@ def _widen_mask(choice: Choice | None, params: Params, x: Any) -> Choice | None:
     outer = [i for i in range(n) if i not in axes]
     sizes = dict(zip(outer[::-1], choice.shape[::-1], strict=False))
     wanted = tuple(sizes.get(i, 1) for i in range(n))
-    return Choice(lambda: wanted, lambda: reshape_(choice.mask, shape=wanted))
+    return Choice(lambda: wanted, lambda: reshape_(choice.mask, shape=wanted), choice)
 
 
 def _through_product(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any], choice: Choice) -> Any:
@@ -198,7 +232,7 @@ def _move_mask(app: Application, k: int, g: Any, xs: Sequence[Any], choice: Choi
         lead = _shared_lead(choice.shape, shape_of(g), shape)
         if lead is not None:
             wanted = (*lead, *[1] * (len(shape) - len(lead)))
-            return Choice(lambda: wanted, lambda: reshape_(choice.mask, shape=wanted))
+            return Choice(lambda: wanted, lambda: reshape_(choice.mask, shape=wanted), choice)
     return _everywhere(app, k, g, xs, choice, shape)
 
 
@@ -216,7 +250,7 @@ def _everywhere(app: Application, k: int, g: Any, xs: Sequence[Any], choice: Cho
         marks = _marks(choice, shape_of(g))()
         return greater(app.primitive.pullback(k, marks, None, xs, app.params), 0)
 
-    return Choice(lambda: shape, compute)
+    return Choice(lambda: shape, compute, choice)
 
 
 def _cut(shape: Shape, output: Shape, key: Any, choice: Choice | None) -> Choice | None:
@@ -234,8 +268,10 @@ def _cut(shape: Shape, output: Shape, key: Any, choice: Choice | None) -> Choice
         if isinstance(k, slice):
             sizes.append(own if all_of_it else taken)
 
-    marks = _marks(choice, tuple(sizes))
-    return Choice(lambda: tuple(wanted), lambda: greater(scatter_slice(marks(), shape=tuple(wanted), key=key), 0))
+    marks, sources = _marks(choice, tuple(sizes)), () if choice is None else (choice,)
+    return Choice(
+        lambda: tuple(wanted), lambda: greater(scatter_slice(marks(), shape=tuple(wanted), key=key), 0), *sources
+    )
 
 
 def _take_mask(shape: Shape, output: Shape, indices: Value, axis: int, choice: Choice | None) -> Choice:
@@ -245,8 +281,12 @@ def _take_mask(shape: Shape, output: Shape, indices: Value, axis: int, choice: C
     padded = (*[1] * (len(output) - len(given)), *given)
     before, after = padded[:first], padded[first + k :]
     wanted = (*before, shape[axis], *after)
-    marks = _marks(choice, (*before, *output[first : first + k], *after))
-    return Choice(lambda: wanted, lambda: greater(take_transposed(marks(), indices, size=shape[axis], axis=axis), 0))
+    marks, sources = _marks(choice, (*before, *output[first : first + k], *after)), () if choice is None else (choice,)
+
+    def compute() -> Any:
+        return greater(take_transposed(marks(), indices, size=shape[axis], axis=axis), 0)
+
+    return Choice(lambda: wanted, compute, *sources)
 
 
 def _marks(choice: Choice | None, shape: Shape) -> Callable[[], Any]:

@@ -63,13 +63,19 @@ def sweep(
             )
             if app.primitive.joint:
                 g = _Joint(app, [k for k, _ in links], g, y, xs)
+            chosen = choices.get(nodes[0]) if choices else None
             for k, operand in links:
-                c, choice = contribution(part, app, k, operand, g, y, xs, choices.get(nodes[0]))
+                c, before = contribution(part, app, k, operand, g, y, xs, chosen)
                 if c is not None:  # summed, never in place: an identity's rule hands the same array on
                     known = cotangents.get(operand)
-                    cotangents[operand] = c if known is None else known + c
-                    if choice is not None or operand in choices:
-                        _choose(choices, operand, choice, known is None)
+                    if known is None:
+                        cotangents[operand] = c
+                        if before is not None:
+                            choices[operand] = before
+                    else:
+                        cotangents[operand] = known + c
+                        if choices:
+                            _choose(choices, operand, before)
     return cotangents
 
 
@@ -95,9 +101,9 @@ def _contribution(
     return undo_broadcasting(c, x), before
 
 
-def _choose(choices: dict[Node, Choice], operand: Node, choice: Choice | None, first: bool) -> None:
-    """What was chosen of an operand on all ways so far; no entry: everything."""
-    now = choice if first else either(choices.pop(operand, None), choice)
+def _choose(choices: dict[Node, Choice], operand: Node, choice: Choice | None) -> None:
+    """What was chosen of an operand on one more way; no entry: everything."""
+    now = either(choices.pop(operand, None), choice)
     if now is not None:
         choices[operand] = now
 

@@ -147,7 +147,7 @@ class Primitive:
         # The commonest way of all calls: one loop finds out everything, without a call of Python in it.
         if self.params:
             args, params = self._bind_params(args, params)
-        traced = nodes = outside = False
+        traced = nodes = constants = outside = False
         values = []
         links: list[tuple[int, Node]] = []
         for k, a in enumerate(args):
@@ -155,8 +155,10 @@ class Primitive:
                 nodes = True
                 if a.application is not None or a.requires_grad:
                     links.append((k, a))
+                else:
+                    constants = True
                 a = a.value
-            else:
+            elif type(a) is not float and type(a) is not int:
                 outside = True
             if isinstance(a, (Var, Size)):
                 traced = True
@@ -169,7 +171,8 @@ class Primitive:
             return self.run(values, params)
         if not links or not RECORDING.on:
             return self._wrap(self.run(values, params))
-        args, values = keep_operands(args, values)
+        if constants or outside:
+            args, values = keep_operands(args, values)
         return self._record(args, values, params, links, self.run)
 
     def _bind_params(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
