@@ -33,6 +33,7 @@ LAYERS = [
     "optim",
     "charts",
     "runs",
+    "attribution",
     "train",
     "explanation",
     "comparison",

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.attribution import Importance, PredictionExplanation
+from clearprop.data.parts import MOST_ROWS, Pair, sample_rows
 from clearprop.data.preprocessing import Encoded, Preprocessing
 from clearprop.data.streaming.encoded_source import encoded_blocks
-from clearprop.data.training_data import as_pair
-from clearprop.errors import ArgumentError, RunError
+from clearprop.data.training_data import Prepared, as_pair
+from clearprop.errors import ArgumentError, RunError, user_line
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn.losses import loss_task
 from clearprop.rules.activations import sigmoid
@@ -26,6 +28,7 @@ from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, measure_text
 from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.state import State
+from clearprop.train.answers import Answers, explanation_of, importance_of, one_row, row_of
 from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.headline import headline, results_by_part
 from clearprop.train.metrics import Measure, evaluate, evaluate_blocks, outputs_of, target_unit
@@ -262,6 +265,95 @@ class Run:
         if second is None:
             return evaluate(self.model, *first, loss, metrics)
         return evaluate_blocks(self.model, chain((first, second), pairs), loss, metrics)
+
+    # ------------------------------------------------------------------------------------------ taking it apart
+    def importance(
+        self, data: Any = None, y: Any = None, *, metric: str | None = None, repeats: int = 10, seed: int = 0
+    ) -> Importance:
+        """How much the network hangs on each column: what a score loses when the column is shuffled.
+
+        data     a source with the target in it, or x of arrays with `y`; by default the validation rows of the run, or
+                 those of the training where there are none.  Of rows on disk at most 20,000
+        y        the targets, for arrays
+        metric   the score, by name; by default accuracy, or R² for numbers
+        repeats  how often each column is shuffled
+        seed     decides the shuffles
+
+        The result prints as a table: the mean loss of the score with its 95 % interval, and the mean effect
+        |Σ x·∂answer/∂x|.  Columns that tell the same can each be lost without harm, so both look unimportant.
+
+        Raises RunError if no data are given and those of the run are not at hand, ArgumentError for other arguments.
+
+        >>> import clearprop as cl
+        >>> x = np.random.default_rng(0).normal(size=(60, 2))
+        >>> run = cl.fit(cl.nn.mlp([2, 1]), (x, 3 * x[:, 0]), optimizer=cl.optim.adam(0.1), epochs=30, progress=False)
+        >>> [column.column for column in run.importance().columns]
+        ['x[0]', 'x[1]']
+        """
+        answers = Answers(self.model, self.preprocessing, self.config.settings.loss)
+        part, rows = ("given", self._given_rows(data, y)) if data is not None else self._own_rows()
+        loss = self.workings.loss if self.workings is not None else None
+        task = {"classes": "accuracy", "numbers": "r2"}.get(loss_task(answers.loss) or "", "loss")
+        return importance_of(answers, part, rows, metric or task, loss, repeats, seed)
+
+    def explain_prediction(self, row: Any, beside: Any = None) -> PredictionExplanation:
+        """A prediction as a sum: what each column adds on the way from the average row, in the target's unit.
+
+        row     {column: value}, a source of one row, the number of a row of the data, or x of one row for arrays
+        beside  a source or an array whose mean row is the start; by default the training rows
+
+        For classes the sum is the probability of the class that is predicted.  The parts are integrated gradients, and
+        what their sum over finite pieces misses is told as the rest.
+
+        Raises RunError if the training rows are needed and not at hand, ArgumentError for more than one row.
+
+        >>> import clearprop as cl
+        >>> x = np.random.default_rng(0).normal(size=(60, 2))
+        >>> run = cl.fit(cl.nn.mlp([2, 1]), (x, 3 * x[:, 0]), epochs=30, progress=False)
+        >>> found = run.explain_prediction(x[0])
+        >>> bool(abs(found.start + sum(c.added for c in found.contributions) + found.rest - found.predicted) < 1e-6)
+        True
+        """
+        answers = Answers(self.model, self.preprocessing, self.config.settings.loss)
+        x = self._one_row(row)
+        others = sample_rows(self._data().table, MOST_ROWS)[0] if beside is None else self._encoded_rows(beside)
+        return explanation_of(answers, x, others.mean(axis=0).astype(x.dtype))
+
+    def _data(self) -> Prepared:
+        if self.workings is None or self.workings.job is None:
+            raise RunError("the data of this run are not at hand", got="a run without its workings", try_="data=")
+        data: Prepared = self.workings.job().data
+        return data
+
+    def _own_rows(self) -> tuple[str, Pair]:
+        data = self._data()
+        name, part = ("validation", data.validation) if data.validation is not None else ("training", data.table)
+        return name, sample_rows(part, MOST_ROWS)
+
+    def _given_rows(self, data: Any, y: Any) -> Pair:
+        if self.preprocessing is None:
+            pair = as_pair((data, y), "the data")
+            return adaptation(self.model, pair, self._measures()[0])[0](pair)
+        encoded = self.encode(data, with_target=True)
+        assert encoded.y is not None
+        return encoded.x, encoded.y
+
+    def _encoded_rows(self, data: Any) -> NDArray[Any]:
+        return adapted_inputs(self.model, data) if self.preprocessing is None else self.encode(data).x
+
+    def _one_row(self, row: Any) -> NDArray[Any]:
+        if isinstance(row, int | np.integer) and not isinstance(row, bool):
+            found = self._data().locate(int(row))
+            if found is None:
+                raise ArgumentError(
+                    "the data have no such row", expected="the number of a row", got=repr(row), where=user_line()
+                )
+            return row_of(self._data().parts[found[0]], found[1])
+        rows = self._encoded_rows(one_row(row) if isinstance(row, Mapping) else row)
+        rows = rows[None] if rows.ndim == 1 else rows
+        if len(rows) != 1:
+            raise ArgumentError("one row is explained at a time", got=f"{len(rows)} rows", where=user_line())
+        return np.asarray(rows[0])
 
     def _measures(self) -> tuple[Measure, Sequence[Measure]]:
         workings = self.workings

@@ -1,0 +1,199 @@
+"""What a run answers, as one number a row that can be taken apart: its importance and its explanation by columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.attribution import (
+    ColumnImportance,
+    Contribution,
+    Importance,
+    PredictionExplanation,
+    by_column,
+    gradient_effects,
+    mean_interval,
+    path_contributions,
+    permutation_drops,
+)
+from clearprop.data.encodings import CategoryEncoding, Encoding, NumberEncoding
+from clearprop.data.parts import Pair, Part
+from clearprop.data.preprocessing import Preprocessing
+from clearprop.errors import ArgumentError, user_line
+from clearprop.nn.losses import loss_task
+from clearprop.notation import number_text
+from clearprop.program.values import no_grad, raw
+from clearprop.rules.activations import sigmoid
+from clearprop.rules.normalisation import softmax
+from clearprop.rules.reductions import mean, sum
+from clearprop.train.metrics import Measure, find_metrics, in_units, outputs_of, target_unit
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The answers of a network under a loss: values of the target, or classes, by `names` where they have them."""
+
+    model: Any
+    fitted: Preprocessing | None
+    loss: str
+
+    @property
+    def are_classes(self) -> bool:
+        """Whether the network chooses among classes."""
+        return loss_task(self.loss) == "classes"
+
+    @property
+    def target(self) -> str:
+        """What is predicted."""
+        return "output" if self.fitted is None else self.fitted.target.name
+
+    def outputs(self, x: NDArray[Any]) -> NDArray[Any]:
+        """The network's outputs for encoded rows."""
+        return outputs_of(self.model, x)
+
+    def values(self, x: Any) -> Any:
+        """For numbers: the prediction of every row, in the unit of the data."""
+        unit = target_unit(self.fitted, self.loss)
+        outputs = self.model(x)[:, 0]
+        return outputs if unit is None else unit.of_outputs(outputs)
+
+    def probability(self, chosen: int) -> Callable[[Any], Any]:
+        """For classes: the probability of one class, of every row."""
+
+        def share(x: Any) -> Any:
+            outputs = self.model(x)
+            if outputs.shape[-1] == 1:
+                return sigmoid(outputs[:, 0] if chosen else -outputs[:, 0])
+            return softmax(outputs)[:, chosen]
+
+        return share
+
+    def margins(self, x: Any) -> Any:
+        """For classes: the output of the class that is chosen, less the mean of all outputs, of every row."""
+        outputs = self.model(x)
+        if outputs.shape[-1] == 1:
+            return outputs[:, 0]
+        chosen = np.eye(outputs.shape[-1], dtype=np.float32)[np.argmax(np.asarray(raw(self.model(raw(x)))), axis=-1)]
+        return sum(chosen * outputs, axis=-1) - mean(outputs, axis=-1)
+
+    def columns(self, features: int) -> tuple[str, ...]:
+        """The column that each feature comes from; a feature of an array is a column of its own."""
+        return tuple(f"x[{j}]" for j in range(features)) if self.fitted is None else self.fitted.feature_columns
+
+
+def importance_of(
+    answers: Answers, part: str, rows: Pair, metric: str, loss: Measure | None, repeats: int, seed: int
+) -> Importance:
+    """The importance of every column for a score of these rows.
+
+    Raises ArgumentError for rows that are no table, and for too few repeats.
+    """
+    x, y = rows
+    _require_table(x, repeats)
+    names = answers.columns(x.shape[1])
+    groups = {name: [j for j, own in enumerate(names) if own == name] for name in dict.fromkeys(names)}
+    base, drops = permutation_drops(_score(answers, metric, loss, y), x, groups, repeats, seed)
+    effects = gradient_effects(answers.margins if answers.are_classes else answers.values, x, groups)
+    found = [ColumnImportance(name, *mean_interval(drops[name]), effects[name]) for name in groups]
+    found.sort(key=lambda column: -column.drop)
+    told = "the chosen class's output" if answers.are_classes else answers.target
+    return Importance(metric, base if _higher(metric) else -base, part, len(x), repeats, told, tuple(found))
+
+
+def _require_table(x: NDArray[Any], repeats: object) -> None:
+    if x.ndim != 2 or x.dtype.kind != "f":
+        raise ArgumentError(
+            "importance is of columns",
+            expected="rows of numbers: x of shape (rows, columns)",
+            got=f"x of shape {x.shape}, {x.dtype}",
+            where=user_line(),
+        )
+    if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+        raise ArgumentError(
+            "every column is shuffled some times",
+            expected="a whole number of repeats, 1 or more",
+            got=f"repeats = {repeats!r}",
+            where=user_line(),
+            try_="repeats=10",
+        )
+
+
+def _higher(metric: str) -> bool:
+    return metric != "loss" and find_metrics([metric])[0].higher
+
+
+def _score(answers: Answers, metric: str, loss: Measure | None, y: NDArray[Any]) -> Callable[[NDArray[Any]], float]:
+    """The score of rows with these targets, of which more is better."""
+    if metric == "loss":
+        if loss is None:
+            raise ArgumentError("the loss of this run is not at hand", expected="a metric by name", where=user_line())
+        measure = loss
+    else:
+        measure = in_units(find_metrics([metric]), answers.fitted, answers.loss)[0]
+    sign = 1.0 if _higher(metric) else -1.0
+
+    def score(x: NDArray[Any]) -> float:
+        with no_grad():
+            return sign * float(raw(measure(answers.outputs(x), y)))
+
+    return score
+
+
+def explanation_of(answers: Answers, x: NDArray[Any], start: NDArray[Any]) -> PredictionExplanation:
+    """What every column adds to the answer for an encoded row, on the way from another row."""
+    name: str = answers.target
+    answer: Callable[[Any], Any] = answers.values
+    if answers.are_classes:
+        shares = answers.outputs(x[None])[0]
+        chosen = int(shares[0] > 0) if len(shares) == 1 else int(np.argmax(shares))
+        classes = () if answers.fitted is None else answers.fitted.class_names
+        name, answer = f"p({classes[chosen] if classes else chosen})", answers.probability(chosen)
+    predicted, begun, added = path_contributions(answer, x, start)
+    told = _told_columns(answers.fitted, x)
+    sums = by_column(added, answers.columns(len(x)))
+    found = [Contribution(column, *told[i], value) for i, (column, value) in enumerate(sums.items())]
+    found.sort(key=lambda part: -abs(part.added))
+    return PredictionExplanation(name, predicted, begun, tuple(found), predicted - begun - float(added.sum()))
+
+
+def _told_columns(fitted: Preprocessing | None, x: NDArray[Any]) -> Sequence[tuple[str, str]]:
+    """The value and the encoding of every column."""
+    if fitted is None:
+        return [(number_text(float(v)), "as it is") for v in x]
+    told, first = list[tuple[str, str]](), 0
+    for column in fitted.columns:
+        last = first + len(column.features)
+        told.append((_value_text(column, x[first:last]), column.encoding))
+        first = last
+    return told
+
+
+def _value_text(column: Encoding, features: NDArray[Any]) -> str:
+    """A value as the file has it, from its features; empty for kinds that do not come back from them."""
+    if isinstance(column, NumberEncoding):
+        if column.indicator and features[1]:
+            return f"missing, taken as {number_text(column.fill)}"
+        value = float(features[0]) * column.scale + column.centre
+        return str(bool(value)).lower() if column.kind == "boolean" else number_text(value)
+    if isinstance(column, CategoryEncoding):
+        if not features.any():
+            return "none of the known levels"
+        return (*column.levels, "missing")[int(np.argmax(features))]
+    return ""
+
+
+def row_of(part: Part, place: int) -> NDArray[Any]:
+    """One encoded row of a part, in memory or on disk."""
+    x: NDArray[Any] = part[0][place] if isinstance(part, tuple) else part.row(place)[0][0]
+    return x
+
+
+def one_row(row: Mapping[str, Any]) -> Any:
+    """A data frame of one row, from the values of its columns."""
+    import polars  # start-up time
+
+    return polars.DataFrame({name: [value] for name, value in row.items()})
