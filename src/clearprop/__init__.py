@@ -42,9 +42,13 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.compiler import compile as compile
     from clearprop.compiler import get_threads as get_threads
     from clearprop.compiler import set_threads as set_threads
+    from clearprop.control import cond as cond
     from clearprop.control import fori_loop as fori_loop
     from clearprop.control import map as map
+    from clearprop.control import remat as remat
     from clearprop.control import scan as scan
+    from clearprop.control import switch as switch
+    from clearprop.control import while_loop as while_loop
     from clearprop.explanation import explain as explain
     from clearprop.explanation import explain_update as explain_update
     from clearprop.exporting import export as export
@@ -60,7 +64,7 @@ else:
         "optim": "optim",
         "autodiff.derivative_check": "check_grads",
         "compiler": "ExecutorWarning compile get_threads set_threads",
-        "control": "fori_loop map scan",
+        "control": "cond fori_loop map remat scan switch while_loop",
         "explanation": "explain explain_update",
         "exporting": "export",
         "runs.tensorboard": "TensorBoard",

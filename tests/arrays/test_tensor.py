@@ -240,7 +240,8 @@ TRACED = {
         lambda x: 1 if x[0] > 0 else 2,
         "if x needs numbers, and this value is being traced",
         "a traced value of type bool",
-        "cl.where(condition, a, b) chooses element by element; a choice that is fixed goes into static=",
+        "cl.cond(x[0] > 0, f, g, x) is f(x) or g(x), cl.where(x[0] > 0, a, b) chooses element by element; "
+        "what is fixed goes into static=",
     ),
     "float(x)": (
         lambda x: float(x[0]),
@@ -270,7 +271,7 @@ TRACED = {
         lambda x: range(cl.argmax(x)),
         "range(x) needs numbers, and this value is being traced",
         "a traced value of type i64",
-        "a Python integer given in static=, or x.shape[i]",
+        "cl.while_loop with a counter; cl.fori_loop where the number is x.shape[i] or given in static=",
     ),
     "item()": (
         lambda x: cl.sum(x).item(),

@@ -65,13 +65,14 @@ CONTROL_FLOW = {
         "if x needs numbers, and this value is being traced",
         "a traced value of type bool",
         "if x[0] > 0:",
-        "cl.where(condition, a, b) chooses element by element; a choice that is fixed goes into static=",
+        "cl.cond(x[0] > 0, f, g, x) is f(x) or g(x), cl.where(x[0] > 0, a, b) chooses element by element; "
+        "what is fixed goes into static=",
     ),
     repeated: (
         "while x needs numbers, and this value is being traced",
         "a traced value of type bool",
         "while cl.sum(x) < 10:",
-        "a fixed number of rounds: for _ in range(n): x = cl.where(go_on, step(x), x)",
+        "cl.while_loop(lambda x: cl.sum(x) < 10, step, x), with max_steps= where gradients flow through it",
     ),
     asserted: (
         "assert x needs numbers, and this value is being traced",
@@ -119,7 +120,7 @@ CONTROL_FLOW = {
         "range(x) needs numbers, and this value is being traced",
         "a traced value of type i64",
         "return sum(x[i] for i in range(cl.argmax(x)))",
-        "a Python integer given in static=, or x.shape[i]",
+        "cl.while_loop with a counter; cl.fori_loop where the number is x.shape[i] or given in static=",
     ),
 }
 

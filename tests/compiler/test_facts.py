@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 import clearprop as cl
 from clearprop.control.scan_operation import scan_
+from clearprop.control.switch_operation import switch_
+from clearprop.control.while_operation import while_loop_
 from clearprop.primitives import REGISTRY, Facts, Primitive
 from clearprop.program import facts
 from clearprop.program.ir import Equation, Var
@@ -23,7 +25,7 @@ NUMBERS = {
     "u": np.array([0, 1, 2, 255], np.uint8),
     "f": np.array([-np.inf, -2.5, -1.0, -0.0, 0.0, 1e-310, 0.5, 1.0, 3.0, np.inf, np.nan]),
 }
-STATED = [p for p in [*REGISTRY.values(), scan_] if p.facts != Facts()]
+STATED = [p for p in [*REGISTRY.values(), scan_, switch_, while_loop_] if p.facts != Facts()]
 
 
 def having(fact):
@@ -234,7 +236,11 @@ def test_what_is_picked_is_named_by_the_indices(p):
     assert p.is_gate
 
 
-LOOPS = {"scan": (lambda x: cl.scan(lambda c, x: (c + x, c), 0.0, x), "for i in range(n0):")}
+LOOPS = {
+    "scan": (lambda x: cl.scan(lambda c, x: (c + x, c), 0.0, x), "for i in range(n0):"),
+    "switch": (lambda x: cl.cond(cl.sum(x) > 2, lambda: cl.sin(x), lambda: cl.cos(x)), "else:"),
+    "while": (lambda x: cl.while_loop(lambda c: cl.sum(c) < 50, lambda c: 2 * c, x), "while True:"),
+}
 
 
 @having("control")

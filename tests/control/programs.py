@@ -15,10 +15,15 @@ class Pair:
     """A scalar function of some arrays, with a loop and written out."""
 
     name: str
-    loop: Any
-    written: Any
+    program: Any
     args: tuple[Any, ...]
     wrt: tuple[int, ...]
+
+    def loop(self, *args):
+        return self.program(cl.scan, *args)
+
+    def written(self, *args):
+        return self.program(unrolled, *args)
 
     def __str__(self) -> str:
         return self.name
@@ -37,11 +42,6 @@ def unrolled(f, init, xs=None, length=None, reverse=False):
         x = None if not leaves else xs[i] if not isinstance(xs, dict) else {k: v[i] for k, v in xs.items()}
         carry, ys[i] = f(carry, x)
     return carry, None if ys[0] is None else cl.tree_map(lambda *parts: cl.stack(list(parts)), *ys)
-
-
-def of(program):
-    """A program that takes the loop as its first argument, with each of the two."""
-    return lambda *args: program(cl.scan, *args), lambda *args: program(unrolled, *args)
 
 
 def recurrence(scan, a, x):
@@ -107,14 +107,14 @@ def constants_computed_within(scan, w, x):
 
 TREE = {"k": np.float64(1.3), "q": np.float64(0.7)}
 PAIRS = [
-    Pair("recurrence", *of(recurrence), (np.float64(0.8), numbers(0, 7)), (0, 1)),
-    Pair("network", *of(network), (numbers(1, 4, 4), numbers(2, 3, 4), numbers(3, 5, 3), numbers(4, 4)), (0, 1, 2, 3)),
-    Pair("from the end", *of(from_the_end), (numbers(5, 3), numbers(6, 4, 3)), (0, 1)),
-    Pair("trees", *of(trees), (TREE, {"force": numbers(7, 6)}), (0, 1)),
-    Pair("nested", *of(nested), (np.float64(0.9), numbers(8, 3, 4)), (0, 1)),
-    Pair("nested over a carry", *of(nested_over_a_carry), (np.float64(0.9), numbers(9, 3, 4)), (0, 1)),
-    Pair("a counter", *of(a_counter), (np.float64(0.9), numbers(10, 5)), (0, 1)),
-    Pair("no elements", *of(no_elements), (numbers(11, 2),), (0,)),
-    Pair("a gradient within", *of(a_gradient_within), (numbers(12, 3), numbers(13, 4, 3)), (0, 1)),
-    Pair("constants computed within", *of(constants_computed_within), (numbers(14, 3), numbers(15, 4, 3)), (0, 1)),
+    Pair("recurrence", recurrence, (np.float64(0.8), numbers(0, 7)), (0, 1)),
+    Pair("network", network, (numbers(1, 4, 4), numbers(2, 3, 4), numbers(3, 5, 3), numbers(4, 4)), (0, 1, 2, 3)),
+    Pair("from the end", from_the_end, (numbers(5, 3), numbers(6, 4, 3)), (0, 1)),
+    Pair("trees", trees, (TREE, {"force": numbers(7, 6)}), (0, 1)),
+    Pair("nested", nested, (np.float64(0.9), numbers(8, 3, 4)), (0, 1)),
+    Pair("nested over a carry", nested_over_a_carry, (np.float64(0.9), numbers(9, 3, 4)), (0, 1)),
+    Pair("a counter", a_counter, (np.float64(0.9), numbers(10, 5)), (0, 1)),
+    Pair("no elements", no_elements, (numbers(11, 2),), (0,)),
+    Pair("a gradient within", a_gradient_within, (numbers(12, 3), numbers(13, 4, 3)), (0, 1)),
+    Pair("constants computed within", constants_computed_within, (numbers(14, 3), numbers(15, 4, 3)), (0, 1)),
 ]

@@ -20,8 +20,9 @@ _OF_MANY = {
     "item()": "x.tolist() for many, x[i].item() for one",
 }
 _INSTEAD = {
-    "if x": "cl.where(condition, a, b) chooses element by element; a choice that is fixed goes into static=",
-    "while x": "a fixed number of rounds: for _ in range(n): x = cl.where(go_on, step(x), x)",
+    "if x": "cl.cond({0}, f, g, x) is f(x) or g(x), cl.where({0}, a, b) chooses element by element; "
+    "what is fixed goes into static=",
+    "while x": "cl.while_loop(lambda x: {0}, step, x), with max_steps= where gradients flow through it",
     "assert x": "return the condition and check it outside; cl.isfinite and its like can be part of the program",
     "x and y": "cl.logical_and(x, y)",
     "x or y": "cl.logical_or(x, y)",
@@ -29,7 +30,7 @@ _INSTEAD = {
     "float(x)": "keep the tensor, which every operation takes; float(...) of the returned value, outside",
     "int(x)": "keep the tensor, x.astype(int) if it must be an integer; int(...) of the returned value, outside",
     "item()": "keep the tensor, which every operation takes; .item() of the returned value, outside",
-    "range(x)": "a Python integer given in static=, or x.shape[i]",
+    "range(x)": "cl.while_loop with a counter; cl.fori_loop where the number is x.shape[i] or given in static=",
     "np.asarray(x)": "return the value from the function and convert it outside",
 }
 
@@ -43,7 +44,7 @@ def traced_number(what: str, of: Type) -> TraceError:
         expected="operations that can be part of the program",
         got=f"a traced value of type {of}",
         where=where,
-        try_=_INSTEAD[what],
+        try_=_INSTEAD[what].format(_condition_on_line(where)),
     )
 
 
@@ -88,3 +89,9 @@ def _construct_on_line(what: str, where: str) -> str:
     if inside:
         return {"and": "x and y", "or": "x or y", "not": "not x"}[inside[0]]
     return {"while": "while x", "assert": "assert x"}.get(word, "if x")
+
+
+def _condition_on_line(where: str) -> str:
+    """The condition after `if` or `while` in the user's line."""
+    found = re.search(r"\b(?:if|while)\s+(.+?)(?::|\s+else\b|$)", where.partition("  ")[2])
+    return found[1] if found else "condition"

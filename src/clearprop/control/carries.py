@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from clearprop.autodiff.trees import is_array, paths, structure_text, unflatten
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, user_line
 from clearprop.program.ir import Var
+from clearprop.program.operands import admit
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype
@@ -31,11 +32,7 @@ def check_carry(
             where=user_line(),
             try_="return the carry with the same keys, lengths and types of containers",
         )
-    after = []
-    for leaf in leaves:
-        if not is_array(leaf):
-            refuse_leaf(name, "the carry", leaf)
-        after.append(type_of(raw(leaf)))
+    after = [type_of(raw(check_leaf(name, "the carry", leaf))) for leaf in leaves]
     if final:
         _check_types(name, structure, types, after)
     return after
@@ -47,16 +44,16 @@ def _check_types(name: str, structure: Any, types: Sequence[Type], after: Sequen
     if any(shapes):
         raise ShapeError(
             f"{name}: a step changes the shape of the carry",
-            expected=_differing_text(structure, types, shapes),
-            got=_differing_text(structure, after, shapes),
+            expected=differing_text(structure, types, shapes),
+            got=differing_text(structure, after, shapes),
             where=user_line(),
             try_="start with the shape that the steps return: broadcast the first carry, or reduce in the step",
         )
     if any(dtypes):
         raise DTypeError(
             f"{name}: a step changes the dtype of the carry",
-            expected=_differing_text(structure, types, dtypes),
-            got=_differing_text(structure, after, dtypes),
+            expected=differing_text(structure, types, dtypes),
+            got=differing_text(structure, after, dtypes),
             where=user_line(),
             try_=f"start with it: init.astype(np.{after[dtypes.index(True)].dtype.name}), or convert in the step",
         )
@@ -66,6 +63,11 @@ def _agree(a: Sequence[Any], b: Sequence[Any]) -> bool:
     return len(a) == len(b) and all(map(same, a, b))
 
 
+def can_become(found: Type, wanted: Type) -> bool:
+    """Whether a value of one type can stand for one of another: it has it, or is a number that adopts its dtype."""
+    return _agree(found.shape, wanted.shape) and _adopts(found, wanted)
+
+
 def _adopts(after: Type, carried: Type) -> bool:
     """Whether what a step returned has the carry's dtype, or is a Python number that can have it."""
     return after.dtype == carried.dtype or (
@@ -73,7 +75,7 @@ def _adopts(after: Type, carried: Type) -> bool:
     )
 
 
-def _differing_text(structure: Any, types: Sequence[Type], differs: Sequence[bool]) -> str:
+def differing_text(structure: Any, types: Sequence[Type], differs: Sequence[bool]) -> str:
     """The leaves that differ with their types, after their paths."""
     where = paths(unflatten(structure, [np.float64(0)] * len(types)))
     return ", ".join(f"{p}: {t}" if p else str(t) for p, t, d in zip(where, types, differs, strict=True) if d)
@@ -87,6 +89,14 @@ def settle_types(types: Sequence[Type], after: Sequence[Type]) -> list[Type]:
 def _settle(number: Type, after: Type) -> Type:
     lower = after.weak and _KINDS.index(after.dtype.kind) < _KINDS.index(number.dtype.kind)
     return Type((), number.dtype if lower else after.dtype)
+
+
+def convert(value: Any, t: Type) -> Any:
+    """A first carry in the dtype that it settled to."""
+    own = raw(value)
+    if type(own) in PYTHON_SCALARS:
+        return full_(shape=(), value=own, dtype=t.dtype)
+    return astype(value, dtype=t.dtype) if type_of(own).weak else value
 
 
 def strong_outputs(leaves: Sequence[Any], types: Sequence[Type] = ()) -> list[Any]:
@@ -103,14 +113,16 @@ def strong_outputs(leaves: Sequence[Any], types: Sequence[Type] = ()) -> list[An
     return out
 
 
-def refuse_leaf(name: str, what: str, value: Any) -> NoReturn:
-    """Raise ArgumentError for what no loop can carry."""
+def check_leaf(name: str, what: str, value: Any) -> Any:
+    """A leaf as operations take it; ArgumentError for what no loop can carry."""
+    if is_array(value):
+        return admit(value)
     raise ArgumentError(
         f"{name}: {what} holds something that is no array",
         expected="a tree of arrays and numbers",
         got=f"{type(value).__name__} {value!r}"[:80],
         where=user_line(),
-        try_="leave it out, and read it in the step from around it",
+        try_="leave it out, and read it in the function from around it",
     )
 
 

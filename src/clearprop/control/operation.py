@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from clearprop.control.subprograms import select
 from clearprop.primitives import Facts, Primitive
 from clearprop.program.ir import Program
 from clearprop.program.tracing import evaluate
@@ -77,3 +78,26 @@ def swap_leading(x: Value) -> Any:
     """(a, b, …) → (b, a, …)."""
     n = type_of(raw(x)).ndim
     return permute_dims_(x, axes=(1 - n, -n, *range(2 - n, 0)))
+
+
+def select_active(
+    program: Program, values: Sequence[Any], active: Sequence[bool], outputs: Sequence[bool] | None
+) -> Callable[..., list[Any]]:
+    """The program as a function of its active inputs alone, which gives the outputs that are asked for (None: all)."""
+
+    def of_active(*own: Any) -> list[Any]:
+        rest = iter(own)
+        found = call(program, [next(rest) if a else v for v, a in zip(values, active, strict=True)])
+        return found if outputs is None else select(found, outputs)
+
+    return of_active
+
+
+def as_list(g: Any) -> list[Any]:
+    """The cotangents of the outputs, also of an only one."""
+    return list(g) if isinstance(g, (list, tuple)) else [g]
+
+
+def types_of(values: Sequence[Any]) -> list[Type]:
+    """The types of arrays, numbers, variables and nodes."""
+    return [type_of(raw(v)) for v in values]

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from clearprop.autodiff.trees import flatten, is_array, structure_text, unflatten
+from clearprop.autodiff.trees import flatten, structure_text, unflatten
 from clearprop.control.carries import (
     check_carry,
+    check_leaf,
     checked_count,
     checked_integer,
-    refuse_leaf,
+    convert,
     settle_types,
     strong_outputs,
 )
+from clearprop.control.chunks import loop_of_loops, written_out
 from clearprop.control.scan_operation import scan_
 from clearprop.control.subprograms import Closed, as_outputs, close, leaf_names
 from clearprop.errors import ArgumentError, ShapeError, require_function, user_line
-from clearprop.program.operands import admit
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import INT64, Tree, Type, type_of
 from clearprop.program.values import Node, name_variable, raw
@@ -33,6 +33,8 @@ def scan(
     xs: Tree = None,
     length: int | None = None,
     reverse: bool = False,
+    unroll: int = 1,
+    remat: bool = False,
 ) -> tuple[Any, Any]:
     """A loop that carries something along: (hₜ₊₁, yₜ) = f(hₜ, xₜ); returns `(last carry, ys stacked)`.
 
@@ -41,6 +43,9 @@ def scan(
     xs       a tree of arrays over whose leading axis the loop runs; None for steps without elements
     length   the number of steps, where xs does not say it
     reverse  from the last element to the first; ys stand where their elements stand
+
+    unroll   how many steps stand in one turn of the loop, written out
+    remat    with derivatives, keep the carries of about 2·√n steps instead of n, and take each step once more
 
     The step is traced once, whatever the length.  Arrays that it reads from around it are differentiated like
     arguments.  For derivatives the carries before each step are kept, and nothing else.
@@ -58,9 +63,15 @@ def scan(
     require_function(f, "scan")
     carry, carry_structure = flatten(init)
     elements, x_structure = flatten(xs)
-    carry = [_leaf(v, "init") for v in carry]
-    elements = [_leaf(v, "xs") for v in elements]
+    carry = [check_leaf("scan", "init", v) for v in carry]
+    elements = [check_leaf("scan", "xs", v) for v in elements]
     count = _length(elements, length)
+    turns = checked_count(unroll, "unroll")
+    if turns > 1 and count > 1:
+        size = min(int(turns), int(count))
+        return loop_of_loops(scan, written_out, f, init, xs, int(count), size, reverse)
+    if remat and count > 3:
+        return loop_of_loops(scan, scan, f, init, xs, int(count), math.isqrt(int(count)), reverse)
     step = _Step(f, init, xs, carry_structure, x_structure)
     closed, carry = step.close(carry, [_element_type(x) for x in elements])
     outputs: Sequence[Any] = ()
@@ -101,7 +112,7 @@ class _Step:
             self._trace(types, elements, names, final=False)
             types = settle_types(types, self.carry_types)
         return self._trace(types, elements, names, final=True), [
-            _convert(v, t) for v, t in zip(carry, types, strict=True)
+            convert(v, t) for v, t in zip(carry, types, strict=True)
         ]
 
     def _trace(self, types: Sequence[Type], elements: Sequence[Type], names: Sequence[str], *, final: bool) -> Closed:
@@ -113,7 +124,8 @@ class _Step:
             leaves, structure = flatten(after)
             self.carry_types = check_carry("scan", self.carry_structure, types, structure, leaves, final=final)
             outputs, self.y_structure = flatten(ys)
-            return [*strong_outputs(leaves, types), *strong_outputs([_leaf(y, "an output") for y in outputs])]
+            outputs = [check_leaf("scan", "an output", y) for y in outputs]
+            return [*strong_outputs(leaves, types), *strong_outputs(outputs)]
 
         return close(flat, [*types, *elements], names)
 
@@ -127,21 +139,6 @@ class _Step:
             where=user_line(),
             try_="return carry, None",
         )
-
-
-def _leaf(value: Any, what: str) -> Any:
-    """A leaf as operations take it; what is no array is refused."""
-    if not is_array(value):
-        refuse_leaf("scan", what, value)
-    return admit(value)
-
-
-def _convert(value: Any, t: Type) -> Any:
-    """A first carry in the dtype that it settled to."""
-    own = raw(value)
-    if type(own) in (bool, int, float):
-        return np.asarray(own, t.dtype)[()]
-    return value.astype(t.dtype) if type_of(own).weak else value
 
 
 def _element_type(x: Any) -> Type:

@@ -21,7 +21,7 @@ import numpy as np
 
 from clearprop.autodiff.batching import as_batch, batched_values
 from clearprop.autodiff.transforms import jvp, vjp
-from clearprop.control.operation import ControlOperation, call, swap_leading, zeros_of
+from clearprop.control.operation import ControlOperation, as_list, select_active, swap_leading, types_of, zeros_of
 from clearprop.control.subprograms import (
     active_carries,
     as_outputs,
@@ -35,7 +35,6 @@ from clearprop.control.subprograms import (
 )
 from clearprop.program.ir import Program
 from clearprop.program.types import Params, Type, type_of
-from clearprop.program.values import raw
 from clearprop.shapes import Dim
 
 
@@ -57,10 +56,6 @@ class _Operands:
 
 def _are_given(values: Sequence[Any]) -> list[bool]:
     return [v is not None for v in values]
-
-
-def _types(values: Sequence[Any]) -> list[Type]:
-    return [type_of(raw(v)) for v in values]
 
 
 def _element(t: Type) -> Type:
@@ -85,7 +80,7 @@ class Scan(ControlOperation):
         count, length = params["carries"], params["length"]
         own = _Operands.of(operands, params)
         carries, step = list(own.carries), runner(params["body"])
-        _, stacks = split([np.empty(t.shape, t.dtype) for t in self.types(_types(operands), **params)], count)
+        _, stacks = split([np.empty(t.shape, t.dtype) for t in self.types(types_of(operands), **params)], count)
         for i in reversed(range(length)) if params["reverse"] else range(length):
             before = carries if params["keep"] else []
             results = step([*own.constants, *carries, *(x[i] for x in own.xs)])
@@ -114,7 +109,7 @@ class Scan(ControlOperation):
         def step(*values: Any) -> list[Any]:
             w, w_dot, h_dot, h, x, x_dot = split(values, *map(len, (*groups, *elements[:2])))
             primals = select([*w, *h, *x], moved.flat())
-            _, out = jvp(_of_active(body, [*w, *h, *x], moved.flat(), None), primals, [*w_dot, *h_dot, *x_dot])
+            _, out = jvp(select_active(body, [*w, *h, *x], moved.flat(), None), primals, [*w_dot, *h_dot, *x_dot])
             h_after, ys = out[: params["carries"]], out[params["carries"] :]
             return [*select(h_after, moved.carries), *select(ys, after[params["carries"] :])]
 
@@ -156,7 +151,7 @@ class Scan(ControlOperation):
                 values, len(own.constants), width, len(sums), *map(len, elements[:3])
             )
             primals, seeds = [*w, *h, *x], [*moved.carries, *y_seeds]
-            _, pull = vjp(_of_active(body, primals, moved.flat(), seeds), *select(primals, moved.flat()))
+            _, pull = vjp(select_active(body, primals, moved.flat(), seeds), *select(primals, moved.flat()))
             w_add, h_before, x_bar = split(pull([*h_bar, *y_bar]), len(sums), width)
             more = put_back(extra, select(kept_seeds, moved.carries))
             h_before = [h if m is None else h + m for h, m in zip(h_before, more, strict=True)]
@@ -216,11 +211,6 @@ def scan_(*operands: Any, body: Program, constants: int, carries: int, length: D
     """
 
 
-def as_list(g: Any) -> list[Any]:
-    """The cotangents of the outputs, also of an only one."""
-    return list(g) if isinstance(g, (list, tuple)) else [g]
-
-
 def _kept_carries(y: Any, params: Params) -> list[Any]:
     count = params["carries"]
     outputs = as_outputs(y)
@@ -231,17 +221,6 @@ def _passed_operands(body: Program, given: _Operands) -> _Operands:
     """The floating operands that derivatives pass: those given, and carries that depend on them in some step."""
     carries = active_carries(body, given.constants, given.carries, given.xs)
     return _Operands(given.constants, carries, given.xs)
-
-
-def _of_active(body: Program, values: Sequence[Any], active: Sequence[bool], outputs: Sequence[bool] | None) -> Any:
-    """The step as a function of its active inputs alone, which gives the outputs that are asked for."""
-
-    def of_active(*own: Any) -> list[Any]:
-        rest = iter(own)
-        found = call(body, [next(rest) if a else v for v, a in zip(values, active, strict=True)])
-        return found if outputs is None else select(found, outputs)
-
-    return of_active
 
 
 def _loop(
@@ -256,7 +235,7 @@ def _loop(
 ) -> list[Any]:
     """A loop whose step is made of the step of another."""
     inner = counts["constants"] + counts["carries"]
-    types = [t if i < inner else _element(t) for i, t in enumerate(_types(operands))]
+    types = [t if i < inner else _element(t) for i, t in enumerate(types_of(operands))]
     made = derive(body, key, step, types)
     count = counts["constants"] + len(made.constants)
     own = {"constants": count, "carries": counts["carries"], "keep": keep}
