@@ -119,7 +119,7 @@ column 'size' holds an infinite value
   expected  2 fields, as in the header
   got       3 fields: 2, b, c
   where     data.csv:3
-  try       put a field that contains the separator in quotes, or fill the row up"""),
+  try       put a field that contains the separator in quotes, fill the row up, or delete a title or a note"""),
     "objects": (
         npz(x=np.array([1, None], dtype=object), y=np.arange(2)), ("train", "data.npz"), """\
 'data.npz' holds objects, which are not read

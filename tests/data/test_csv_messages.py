@@ -165,7 +165,7 @@ cannot read 'data.csv': it is not a text file
   expected  3 fields, as in the header
   got       2 fields: 1, 2
   where     data.csv:3
-  try       put a field that contains the separator in quotes, or fill the row up""",
+  try       put a field that contains the separator in quotes, fill the row up, or delete a title or a note""",
         id="ragged",
     ),
     pytest.param(
@@ -175,7 +175,7 @@ cannot read 'data.csv': it is not a text file
   expected  3 fields, as in the header
   got       4 fields: 1, c, d, 2
   where     data.csv:5
-  try       put a field that contains the separator in quotes, or fill the row up""",
+  try       put a field that contains the separator in quotes, fill the row up, or delete a title or a note""",
         id="ragged after a field of two lines",
     ),
     pytest.param(

@@ -50,7 +50,7 @@ READ = {
     "tiny.csv": ({}, {"a": [2, 4], "b": [3, 5], "y": [5, 9]}, []),
     "trailing_comma.csv": ({}, PLAIN, ["a separator at the end of lines is no column"]),
     "utf16.csv": ({}, TOWN, ["the text is read as utf-16"]),
-    "yesno01.csv": ({}, {"a": ["yes", "yes"], "b": ["Y", "Y"], "y": ["true", "true"]}, []),
+    "yesno01.csv": ({}, {"a": ["true", "true"], "b": ["true", "true"], "y": ["true", "true"]}, []),
     "zipcode_number.csv": (
         {"kind": "zip=category"},
         {"zip": ["16979", "10997"], "a": [5.29, 9], "y": [21.53, 3.9]},

@@ -73,7 +73,7 @@ column 'size' must hold numbers
         lambda: predict("size,island,old\n1,A,true\n1,A,maybe\n"),
         """\
 column 'old' must hold truth values
-  expected  true or false (or 1 and 0), as in training
+  expected  true or false, yes or no, or 1 and 0, as in training
   got       'maybe'
   where     new.csv:3, column 'old'
   try       correct the value, or leave it empty""",

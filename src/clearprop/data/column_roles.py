@@ -15,6 +15,8 @@ from clearprop.data.columns import (
     ColumnKind,
     Frame,
     Locator,
+    are_truths,
+    as_boolean,
     as_category,
     as_number,
     is_number,
@@ -23,7 +25,7 @@ from clearprop.data.columns import (
     quantity,
 )
 from clearprop.data.kinds.lists import SIGNS, list_sign
-from clearprop.data.kinds.times import LONGEST_TIME, as_time, require_one_order, time_evidence
+from clearprop.data.kinds.times import LONGEST_TIME, as_time, fits_time, require_one_order, time_evidence
 from clearprop.data.readers.reading import (
     AS_THEY_ARE,
     GROUPS,
@@ -55,6 +57,7 @@ _IDENTIFIER = re.compile(r"(?:.*[_\s.-])?(?i:id|uuid|guid)|.*[a-z](?:Id|ID)")
 """Names of columns that tell rows, customers, houses apart: what such numbers count up to means nothing."""
 IDENTIFIES, COUNTS = "it identifies rows", "it counts the rows"
 """The reasons, as they begin, for which a column is left out that tells rows apart."""
+_COMMA_NUMBER, _GROUPED_NUMBER = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _COUNTER = re.compile(r"(unnamed.*|column 1|index|id|.*_id|row.*|no\.?|nr\.?|number)", re.IGNORECASE)
 
 
@@ -320,8 +323,15 @@ def used_column(column: Column, place: Locator, source: str = "", asked: str = "
         evidence = time_evidence(column.values)
         if evidence.times:
             return as_time(column, require_one_order(column.name, evidence, source), place)
+        slips = evidence.texts - evidence.fits
+        if is_mixed(evidence.fits, slips):
+            row = int(np.argmax(~fits_time(column.values)))
+            raise mixed_times(column.name, column.values[row], place(column.name, row), slips, evidence.fits)
     column = checked_column(column, place)
-    return replace(column, use=use_of_texts(set(column.present.tolist()))) if column.kind == "category" else column
+    if column.kind != "category":
+        return column
+    texts = set(column.present.tolist())
+    return as_boolean(column, place) if are_truths(texts) else replace(column, use=use_of_texts(texts))
 
 
 def may_be_times(texts: NDArray[Any]) -> bool:
@@ -341,9 +351,12 @@ def checked_column(column: Column, place: Locator) -> Column:
         texts = [(row, text) for row, text in enumerate(column.values) if text is not None]
         slips = [row for row, text in texts if not is_number(text)]
         numbers = len(texts) - len(slips)
-        if is_mixed(numbers, len(slips)):
+        if slips:
             text, where = column.values[slips[0]], place(column.name, slips[0])
-            raise mixed_column(column.name, text, where, len(slips), numbers)
+            if not numbers and are_comma_numbers(column.present.tolist()):
+                raise comma_decimals(column.name, text, where)
+            if is_mixed(numbers, len(slips)):
+                raise mixed_column(column.name, text, where, len(slips), numbers)
     return column
 
 
@@ -389,6 +402,37 @@ def is_mixed(numbers: int, slips: int) -> bool:
     (True, False)
     """
     return slips > 0 and numbers > FEW_VALUES and numbers >= 9 * slips
+
+
+def are_comma_numbers(texts: Collection[str]) -> bool:
+    """Whether texts are numbers with a comma before their decimals.
+
+    >>> are_comma_numbers(["0,5", "-12,25"]), are_comma_numbers(["1,000"]), are_comma_numbers(["a,b"])
+    (True, False, False)
+    """
+    return all(map(_COMMA_NUMBER.fullmatch, texts)) and not all(map(_GROUPED_NUMBER.fullmatch, texts))
+
+
+def comma_decimals(name: str, text: str, where: str) -> DataError:
+    """The error for numbers whose decimals follow a comma, in a file where commas stand between fields."""
+    return DataError(
+        f"column {name!r} holds numbers with a comma before their decimals",
+        expected="a point before decimals, where a comma stands between fields",
+        got=repr(text),
+        where=where,
+        try_=f"--decimal ,   (or --kind {name}=category, if these are words)",
+    )
+
+
+def mixed_times(name: str, text: str, where: str, slips: int, times: int) -> DataError:
+    """The error for a column of dates or times with a few texts among them; the first of them is shown."""
+    return DataError(
+        f"column {name!r} holds text among its dates",
+        expected="dates or times, and an empty cell where one is missing",
+        got=f"{text!r} among {quantity(times, 'date')}" + (f", and {slips - 1} further" if slips > 1 else ""),
+        where=where,
+        try_=f"correct it or leave it empty, or --missing {text!r}; --kind {name}=category takes all as words",
+    )
 
 
 def mixed_column(name: str, text: str, where: str, slips: int, numbers: int) -> DataError:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.errors import DataError
+from clearprop.errors import DataError, printable
 
 ColumnKind = Literal["number", "boolean", "category", "time"]
 RowNumbers: TypeAlias = NDArray[np.intp]
@@ -185,11 +185,29 @@ def infinite_value(name: str, value: float, number: int, where: str) -> DataErro
     )
 
 
+TRUTHS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1", "ja", "j", "oui", "vrai", "si", "sí", "sim", "wahr"), 1.0),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0", "nein", "non", "faux", "não", "falsch"), 0.0),
+}
+"""What words for truth values mean, in small letters."""
+
+
+def are_truths(texts: Collection[str]) -> bool:
+    """Whether different texts are truth values: both of them are there, in words and not in digits alone.
+
+    >>> are_truths({"Yes", "no", "NO"}), are_truths({"yes"}), are_truths({"0", "1"}), are_truths({"TRUE", "0"})
+    (True, False, False, True)
+    """
+    if not 2 <= len(texts) <= 4 * len(TRUTHS):
+        return False
+    words = {text.lower() for text in texts}
+    return words <= TRUTHS.keys() and not words <= {"0", "1"} and len({TRUTHS[word] for word in words}) == 2
+
+
 def as_boolean(column: Column, place: Locator) -> Column:
-    """The column as truth values 0 and 1.  Raises DataError where something else stands."""
+    """The column as truth values 0 and 1.  Raises DataError where something else stands than `TRUTHS`."""
     if column.kind == "category":
-        known = {"true": 1.0, "1": 1.0, "false": 0.0, "0": 0.0}
-        values = np.array([np.nan if t is None else known.get(t.lower(), -1.0) for t in column.values])
+        values = np.array([np.nan if t is None else TRUTHS.get(t.lower(), -1.0) for t in column.values])
     else:
         values = column.values
     strange = ~np.isnan(values) & (values != 0) & (values != 1)
@@ -198,7 +216,7 @@ def as_boolean(column: Column, place: Locator) -> Column:
         value = column.values[row]
         raise DataError(
             f"column {column.name!r} must hold truth values",
-            expected="true or false (or 1 and 0), as in training",
+            expected="true or false, yes or no, or 1 and 0, as in training",
             got=repr(value) if column.kind == "category" else number_text(value),
             where=place(column.name, row),
             try_="correct the value, or leave it empty",
@@ -236,9 +254,8 @@ def name_list(names: list[str] | tuple[str, ...], limit: int = 12) -> str:
     >>> name_list(["a", "b", "c"], limit=2)
     'a, b, … (3 in all)'
     """
-    if len(names) <= limit:
-        return ", ".join(names)
-    return ", ".join(names[:limit]) + f", … ({len(names)} in all)"
+    shown = ", ".join(printable(name) for name in names[:limit])
+    return shown if len(names) <= limit else f"{shown}, … ({len(names)} in all)"
 
 
 def quantity(number: int, what: str, plural: str = "") -> str:

@@ -34,6 +34,8 @@ MISSING_NUMBERS = (99.0, 999.0, 9999.0, 99999.0)
 """Numbers that people write, with either sign, where a value is missing."""
 _CODE = re.compile(r"(?:.*[_\s.-])?(?:zip|zip[_ -]?code|plz|postcode|postal[_ -]?code|code)", re.IGNORECASE)
 """Names of columns whose numbers are codes, as a rule."""
+_DATE = re.compile(r"(?:.*[_\s.-])?(?:date|datum|day|yyyymmdd)|.*[a-z](?:Date|DATE)", re.IGNORECASE)
+"""Names of columns whose numbers of eight digits are dates, as a rule."""
 FAR = 5
 """Such a number is told if it lies so many times further from the median than the other end of the values."""
 
@@ -100,14 +102,21 @@ class NumberEncoding:
     @property
     def note(self) -> str:
         """What a reader should know besides."""
-        word = self._missing_word
-        told = f"{word} may stand for a missing value (--missing {word})" if word else ""
-        if self.kind == "number" and _CODE.fullmatch(self.name):
-            told = f"if these are codes: --kind {self.name}=category"
+        told = self._doubt if self.kind == "number" else ""
         if not self.missing:
             return told or ("constant in the training part" if self.low == self.high and not self.shared else "")
         fill = ("true" if self.fill else "false") if self.kind == "boolean" else f"{self.fill:.4g}"
         return f"missing: {fill}" + (", and marked" if self.indicator else "") + (f"; {told}" if told else "")
+
+    @property
+    def _doubt(self) -> str:
+        """What the numbers may be instead."""
+        if 1900_01_01 <= self.low <= self.high <= 2100_12_31 and _DATE.fullmatch(self.name):
+            return f"if these are dates: --kind {self.name}=date"
+        if _CODE.fullmatch(self.name):
+            return f"if these are codes: --kind {self.name}=category"
+        word = self._missing_word
+        return f"{word} may stand for a missing value (--missing {word})" if word else ""
 
     @property
     def _missing_word(self) -> str:

@@ -160,15 +160,29 @@ def suspicions(columns: Sequence[str], train: Pair, others: dict[str, Pair]) -> 
     return [*_doubles(groups, x), *_tell_tales(groups, x, y), *_shared_rows((x, y), others)]
 
 
+def class_doubts(names: Sequence[str]) -> list[str]:
+    """A sentence about classes that differ in capital letters alone.
+
+    >>> class_doubts(["Yes", "no", "yes"])
+    ["classes that differ in capital letters alone are told apart: 'Yes', 'yes'"]
+    """
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(name.casefold(), []).append(name)
+    found = [repr(name) for same in alike.values() if len(same) > 1 for name in same]
+    return [f"classes that differ in capital letters alone are told apart: {name_list(found, 6)}"] if found else []
+
+
 def _doubles(groups: dict[str, NDArray[np.intp]], x: NDArray[np.float32]) -> list[str]:
     """Columns that hold the same as another one."""
-    seen: dict[bytes, str] = {}
-    notes = []
+    seen: dict[bytes, list[str]] = {}
     for name, features in groups.items():
-        known = seen.setdefault(np.ascontiguousarray(x[:, features]).tobytes(), name)
-        if known != name:
-            notes.append(f"columns {known!r} and {name!r} hold the same")
-    return notes
+        seen.setdefault(np.ascontiguousarray(x[:, features]).tobytes(), []).append(name)
+    alike = [names for names in seen.values() if len(names) > 1]
+    if len(alike) > 3:
+        further = [name for names in alike for name in names[1:]]
+        return [f"{len(further)} columns hold the same as others: {name_list(further, 6)}"]
+    return [f"columns {' and '.join(map(repr, names))} hold the same" for names in alike]
 
 
 def _tell_tales(groups: dict[str, NDArray[np.intp]], x: NDArray[np.float32], y: NDArray[np.generic]) -> list[str]:

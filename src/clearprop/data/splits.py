@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, RowNumbers, as_category, name_list, quantity
 from clearprop.data.parts import PARTS, draw_rows
@@ -95,6 +96,36 @@ def _by_column(table: Table, divider: Column, codes: RowNumbers, shares: tuple[f
             if table.split.way != "column"
         },
     )
+
+
+_TOTALS = ("total", "totals", "grand total", "sum", "summe", "gesamt", "average", "mean", "mittelwert", "subtotal")
+"""The words with which rows begin that sum up those above them."""
+_MANY_TIMES = 20
+
+
+def table_doubts(table: Table) -> list[str]:
+    """Sentences about rows that are in order of time and divided at random, and a last row that looks like a total.
+
+    >>> from clearprop.data.table import load_table
+    >>> table_doubts(load_table("iris"))
+    []
+    """
+    doubts = []
+    for column in table.features:
+        texts = column.values[-1:].tolist() if column.kind == "category" else []
+        if texts and str(texts[0]).strip().lower() in _TOTALS:
+            doubts.append(f"the last row may sum up those above it: {texts[0]!r} in column {column.name!r}")
+        if column.kind == "time" and table.split.way == "random" and _in_order(column.present):
+            doubts.append(
+                f"rows are in order of the times in {column.name!r}, and divided at random: they are tested on times "
+                f"between those of training (--split time:{column.name} tests on the latest)"
+            )
+    return doubts
+
+
+def _in_order(times: NDArray[np.float64]) -> bool:
+    steps = np.diff(times)
+    return int((steps != 0).sum()) >= _MANY_TIMES and bool((steps >= 0).all() or (steps <= 0).all())
 
 
 def checked_seed(seed: int) -> int:

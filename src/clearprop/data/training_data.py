@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.array_checks import plain_array, require_one_index
-from clearprop.data.parts import Pair, Part, SourceRows, digest, rows_in, suspicions
+from clearprop.data.parts import Pair, Part, SourceRows, class_doubts, digest, rows_in, suspicions
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.record import DataRecord
-from clearprop.data.splits import SplitTable, split_table
+from clearprop.data.splits import SplitTable, split_table, table_doubts
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.memory import needs_streaming
 from clearprop.data.streaming.streamed_table import stream_table
@@ -203,6 +203,7 @@ def from_source(
         found = stream_table(Path(source), str(source), target, task, validation, test, seed, memory, watch, reading)
         block = found.train.read(0, *found.train.buffers())
         doubts = suspicions(found.preprocessing.feature_columns, block, {})
+        doubts += class_doubts(found.preprocessing.class_names)
         told = _inferred_record(found.preprocessing, (*found.notes, *doubts))
         on_disk = {"training": found.train, "validation": found.validation, "test": found.test}
         rows = {name: SourceRows(part.numbers, found.source) for name, part in on_disk.items() if part is not None}
@@ -214,6 +215,7 @@ def from_source(
     held = {"validation": parts.validation, "test": parts.test}
     others = {name: fitted.transform(part) for name, part in held.items() if part is not None}
     doubts = [] if table.is_array else suspicions(fitted.feature_columns, train, others)
+    doubts += [*class_doubts(fitted.class_names), *table_doubts(table)]
     return Prepared(
         train=train,
         validation=others.get("validation"),

@@ -52,7 +52,7 @@ class TimeEvidence:
     """What texts show: whether all are times, and whether in some the day, or the month, must come first.
 
     `ordered` says that some date ends in its year; `example` is one that can be read in two ways; `ranges` are the
-    first and the last time in each of `ORDERS`.
+    first and the last time in each of `ORDERS`; of so many `texts` `fits` are times, in the order that suits most.
     """
 
     times: bool = True
@@ -61,6 +61,8 @@ class TimeEvidence:
     month_first: bool = False
     example: str = ""
     ranges: tuple[tuple[float, float], ...] = ((np.inf, -np.inf),) * len(ORDERS)
+    texts: int = 0
+    fits: int = 0
 
     def __or__(self, other: TimeEvidence) -> TimeEvidence:
         """The evidence of both."""
@@ -72,6 +74,8 @@ class TimeEvidence:
             self.month_first or other.month_first,
             self.example or other.example,
             tuple((min(a[0], b[0]), max(a[1], b[1])) for a, b in pairs),
+            self.texts + other.texts,
+            self.fits + other.fits,
         )
 
     @property
@@ -108,7 +112,15 @@ def time_evidence(texts: Iterable[str | None], asked: bool = False) -> TimeEvide
         month_first=bool((other > 12).any()),
         example=str(text[int(np.argmax(either))]) if either.any() else "",
         ranges=tuple((float(s.min()), float(s.max())) if len(s) else (np.inf, -np.inf) for s in known),
+        texts=len(text),
+        fits=max(len(seconds) for seconds in known),
     )
+
+
+def fits_time(texts: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which texts are times in some order of day and month, or missing."""
+    known = np.stack([~np.isnan(seconds_of(texts, order)) for order in ORDERS]).any(axis=0)
+    return np.asarray(known | np.fromiter((text is None for text in texts), bool, len(texts)))
 
 
 def require_one_order(name: str, evidence: TimeEvidence, source: str) -> DayOrder:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from clearprop.data.columns import Column, ColumnKind, Frame, name_list, quantity
 from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.data.readers.number_words import Evidence, NumberForm, decide_numbers
-from clearprop.data.readers.plain_text import not_text_error, plain_text
+from clearprop.data.readers.plain_text import not_text_error, plain_text, without_first_lines
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.text_form import TextForm, find_form
 from clearprop.errors import DataError
@@ -128,8 +128,12 @@ class CsvFile:
 
     def __init__(self, path: Path, source: str, reading: Reading = AS_SHOWN) -> None:
         self.plain = plain_text(path, source, reading.encoding)
-        self.path, self.source, self.reading = self.plain.path, source, reading
-        self.form = find_form(self.path, reading)
+        self.source, self.reading = source, reading
+        self.form = find_form(self.plain.path, reading)
+        if self.form.above:
+            self.plain = without_first_lines(self.plain, self.form.above)
+            self.form = find_form(self.plain.path, reading)
+        self.path = self.plain.path
         self.numbers = NumberForm()
 
     @property
@@ -186,9 +190,10 @@ class CsvFile:
             try_="save the table as CSV anew",
         )
 
-    def cells(self, texts: polars.DataFrame, header: tuple[str, ...]) -> list[Cells]:
-        """The texts by column."""
-        return [Cells(name, texts.to_series(i), self.numbers) for i, name in enumerate(header)]
+    def cells(self, texts: polars.DataFrame, header: tuple[str, ...], target: str) -> list[Cells]:
+        """The texts by column; those of the target, and what is said to be a number, hold no codes."""
+        plain = {name for name in header if name == target or self.reading.columns.kind_of(name) == "number"}
+        return [Cells(name, texts.to_series(i), self.numbers, name not in plain) for i, name in enumerate(header)]
 
 
 def read_csv(
@@ -212,8 +217,8 @@ def read_csv(
     kept = starts > 0
     texts = table.texts(table.path, records.header, kept, headed=table.form.header)
     table.decide_numbers(evidence_of(texts) if table.needs_evidence else ())
-    cells = table.cells(texts, records.header)
-    spelled = reading.spelled | {records.header[-1] if target is None else target}
+    goal = records.header[-1] if target is None else target
+    cells, spelled = table.cells(texts, records.header, goal), reading.spelled | {goal}
     kinds: list[ColumnKind] = ["category" if cell.name in as_text else cell.kind for cell in cells]
     columns = tuple(cell.as_kind(kind, cell.name in spelled) for cell, kind in zip(cells, kinds, strict=True))
     notes = table.notes + blank_lines(int((~kept).sum()) - table.plain.blanked)
@@ -262,7 +267,7 @@ def _ragged_error(row: list[str], header: tuple[str, ...], source: str, line: in
         expected=f"{quantity(len(header), 'field')}, as in the header",
         got=f"{quantity(len(row), 'field')}: {name_list(row, 6)}",
         where=f"{source}:{line}",
-        try_="put a field that contains the separator in quotes, or fill the row up",
+        try_="put a field that contains the separator in quotes, fill the row up, or delete a title or a note",
     )
 
 
@@ -290,10 +295,12 @@ class Cells:
     name: str
     text: polars.Series
     form: NumberForm
+    codes: bool = True
 
     def is_numbers(self) -> bool:
-        """Whether every value is a number."""
-        return self._numbers.null_count() == self.text.null_count()
+        """Whether every value is a number, and no code such as `0815`, of a column where `codes` may be."""
+        numbers = self._numbers.null_count() == self.text.null_count()
+        return numbers and not (self.codes and bool(self.text.str.contains(r"^0\d{2,}$").any()))
 
     def is_booleans(self) -> bool:
         """Whether every value is `true` or `false`."""

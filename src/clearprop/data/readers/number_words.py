@@ -50,6 +50,7 @@ class NumberForm:
         plain = (
             column.str.replace_all("\u2212", "-", literal=True)
             .str.replace(r"^\((.+)\)$", "-$1")
+            .str.replace(r"^(\d[\d.,]*)-$", "-$1")
             .str.replace(r"^([+-]?)\s*[$€£¥]\s*", "$1")
             .str.replace(r"\s*[$€£¥%]$", "")
         )

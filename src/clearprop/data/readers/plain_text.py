@@ -9,6 +9,7 @@ import io
 import lzma
 import os
 import re
+import shutil
 import tempfile
 import weakref
 import zipfile
@@ -79,6 +80,18 @@ def _plain_text(path: Path, source: str, encoding: str | None, _stamp: tuple[int
             where=source,
             try_="write the file anew",
         ) from None
+
+
+def without_first_lines(plain: PlainText, lines: int) -> PlainText:
+    """A copy of a text whose first lines are blank, so that all others keep their numbers."""
+    note = f"{quantity(lines, 'line')} above the names skipped (--header yes takes the first line for names)"
+    scratch, handle = _scratch_file()
+    with os.fdopen(handle, "wb") as copy, plain.path.open("rb") as file:
+        for _ in range(lines):
+            file.readline()
+            copy.write(b"\n")
+        shutil.copyfileobj(file, copy, _PIECE)
+    return _kept_while_used(PlainText(scratch, (*plain.notes, note), plain.blanked))
 
 
 def not_text_error(source: str, encoding: str | None = None) -> DataError:
@@ -170,16 +183,23 @@ def _begins_with_comment(head: str) -> bool:
 
 
 def _rewritten(path: Path, source: str, encoding: str, returns: bool, comments: bool) -> PlainText:
-    handle, name = tempfile.mkstemp(suffix=".csv", prefix="clearprop-")
-    scratch = Path(name)
+    scratch, handle = _scratch_file()
     try:
         with os.fdopen(handle, "wb") as file:
             notes, blanked = _rewrite(path, source, encoding, returns, comments, file)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
-    plain = PlainText(scratch, notes, blanked)
-    weakref.finalize(plain, scratch.unlink, missing_ok=True)
+    return _kept_while_used(PlainText(scratch, notes, blanked))
+
+
+def _scratch_file() -> tuple[Path, int]:
+    handle, name = tempfile.mkstemp(suffix=".csv", prefix="clearprop-")
+    return Path(name), handle
+
+
+def _kept_while_used(plain: PlainText) -> PlainText:
+    weakref.finalize(plain, plain.path.unlink, missing_ok=True)
     return plain
 
 

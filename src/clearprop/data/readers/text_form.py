@@ -12,15 +12,21 @@ from clearprop.data.readers.reading import DELIMITERS, Reading
 _SAMPLE = 1 << 18
 """The characters that are looked at to decide the form."""
 _ROWS = 500
+_MOST_TITLES = 20
+"""So many rows may stand above the names."""
 
 
 @dataclass(frozen=True)
 class TextForm:
-    """The separator, whether one stands at the end of lines, too, and whether the first line holds names."""
+    """The separator, whether one stands at the end of lines, too, and whether the first line holds names.
+
+    `above` is the number of lines above the line of names that belong to no table, such as a title.
+    """
 
     separator: str
     trailing: bool
     header: bool
+    above: int = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -52,6 +58,9 @@ def find_form(path: Path, reading: Reading) -> TextForm:
     tables = {separator: _rows(lines, separator) for separator in known}
     separator = max(known, key=lambda s: _score(tables[s], s))
     rows = tables[separator]
+    titles = 0 if reading.header is not None else _titles(rows)
+    if titles:
+        return TextForm(separator, False, True, above=_lines_of(lines, separator, titles))
     header = _has_header(rows) if reading.header is None else reading.header
     return TextForm(separator, _is_trailing(rows, header), header)
 
@@ -68,6 +77,32 @@ def _rows(lines: list[str], separator: str) -> list[list[str]]:
     except csv.Error:  # said when the file is read
         pass
     return rows
+
+
+def _titles(rows: list[list[str]]) -> int:
+    """How many rows stand above the one with the names: at most their first cell is filled, and names follow.
+
+    >>> _titles([["Sales 2024", ""], ["area", "price"], ["1", "2"], ["3", "4"]])
+    1
+    """
+    widths = Counter(len(row) for row in rows)
+    width = widths.most_common(1)[0][0] if rows else 0
+    for number, row in enumerate(rows[: _MOST_TITLES + 1]):
+        if any(cell.strip() for cell in row[1:]):
+            whole = len(row) == width > 1 and sum(bool(cell.strip()) for cell in row) >= max(2, width - 1)
+            return number if whole and _has_header(rows[number:]) and len(rows) > number + 1 else 0
+    return 0
+
+
+def _lines_of(lines: list[str], separator: str, rows: int) -> int:
+    """The number of lines that the first rows take, with blank ones."""
+    reader = csv.reader(lines, delimiter=separator)
+    seen = 0
+    for row in reader:
+        seen += bool(row)
+        if seen == rows:
+            break
+    return reader.line_num
 
 
 def _score(rows: list[list[str]], separator: str) -> tuple[float, ...]:

@@ -169,7 +169,7 @@ class _Csv:
             blank += len(kept) - rows
             if rows:
                 place = partial(place_of, self.source, starts[kept])
-                cells = self.table.cells(texts, self.names)
+                cells = self.table.cells(texts, self.names, target)
                 columns = {
                     c.name: TextValues(c, c.name == target or c.name in self.table.reading.spelled)
                     for c in cells

@@ -15,7 +15,9 @@ from clearprop.data.column_roles import (
     ColumnFacts,
     Dropped,
     Task,
+    are_comma_numbers,
     choose_target,
+    comma_decimals,
     counts_rows,
     decide_task,
     drop_reason,
@@ -23,6 +25,7 @@ from clearprop.data.column_roles import (
     is_mixed,
     may_be_times,
     mixed_column,
+    mixed_times,
     use_of_texts,
 )
 from clearprop.data.columns import (
@@ -30,12 +33,21 @@ from clearprop.data.columns import (
     ColumnKind,
     Frame,
     Locator,
+    are_truths,
     infinite_value,
     is_number,
     text_among_numbers,
 )
 from clearprop.data.encodings import ordered_classes
-from clearprop.data.kinds.times import ORDERS, TimeEvidence, no_time, require_one_order, seconds_of, time_evidence
+from clearprop.data.kinds.times import (
+    ORDERS,
+    TimeEvidence,
+    fits_time,
+    no_time,
+    require_one_order,
+    seconds_of,
+    time_evidence,
+)
 from clearprop.data.readers.reading import AS_THEY_ARE, TIMES, ColumnChoice, levels_in, word_without_place
 from clearprop.data.streaming.blocks import UnchangingFile, Values, texts_in
 from clearprop.data.streaming.memory import Budget
@@ -184,6 +196,7 @@ class _ColumnScan:
     slips: int = 0
     slip: tuple[str, str] | None = None
     opening: tuple[str, str] | None = None
+    no_time: tuple[str, str] | None = None
 
     @property
     def kind(self) -> ColumnKind:
@@ -248,11 +261,16 @@ class _ColumnScan:
             return False
         if numbers and self.asked not in TIMES:
             self.evidence = TimeEvidence(times=False)
-        return self.asked in TIMES or not (self.asked or (self.evidence and not self.evidence.times))
+        if self.asked or self.evidence is None or self.evidence.times:
+            return self.asked in TIMES or not self.asked
+        return is_mixed(self.evidence.fits, self.evidence.texts - self.evidence.fits)
 
     def _add_times(self, texts: NDArray[Any], where: Callable[[int], str]) -> None:
         asked = self.asked in TIMES
         found = time_evidence(texts, asked) if asked or may_be_times(texts) else TimeEvidence(times=False)
+        if self.no_time is None and found.fits < found.texts:
+            row = int(np.argmax(~fits_time(texts)))
+            self.no_time = (texts[row], where(row))
         self.evidence = found if self.evidence is None else self.evidence | found
         if self.asked not in TIMES:
             return
@@ -304,7 +322,17 @@ class _ColumnScan:
         if self.kind == "number" and self.infinite is not None:
             value, number, where = self.infinite
             raise infinite_value(self.name, value, number, where)
-        if self.kind == "category" and self.slip is not None and is_mixed(self.numbers, self.slips):
+        if self.kind == "category":
+            self._require_no_slips()
+
+    def _require_no_slips(self) -> None:
+        """Raise DataError for dates or numbers with a few texts among them, and for numbers with decimal commas."""
+        seen = self.evidence
+        if seen is not None and self.no_time is not None and is_mixed(seen.fits, seen.texts - seen.fits):
+            raise mixed_times(self.name, *self.no_time, seen.texts - seen.fits, seen.fits)
+        if self.slip is not None and are_comma_numbers(self.texts.counts or ("",)):
+            raise comma_decimals(self.name, *self.slip)
+        if self.slip is not None and is_mixed(self.numbers, self.slips):
             raise mixed_column(self.name, *self.slip, self.slips, self.numbers)
 
     def require_asked(self) -> None:
@@ -344,6 +372,10 @@ class _ColumnScan:
             return self._time_facts()
         kind: ColumnKind = "number" if self.asked == "number" else self.kind
         text = kind == "category"
+        if text and self.is_truths():
+            return ColumnFacts(
+                self.name, "boolean", self.rows, self.present, 2, 0.0, asked=self.choice.asked(self.name)
+            )
         if text:
             distinct = self.texts.distinct
         elif self.is_target or (kind == "number" and is_identifier(self.name)):
@@ -365,6 +397,11 @@ class _ColumnScan:
             use=use_of_texts(self.texts.counts or (), self.asked) if text and not self.is_target else "",
             asked=self.choice.asked(self.name),
         )
+
+    def is_truths(self) -> bool:
+        """Whether the texts of a feature are truth values."""
+        shown = self.kind == "category" and not self.asked and not self.is_target
+        return shown and are_truths(self.texts.counts or ())
 
     def _time_facts(self) -> ColumnFacts:
         order, low, high = self._order(), self.low, self.high

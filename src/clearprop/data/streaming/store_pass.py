@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import ColumnFacts
-from clearprop.data.columns import Column
+from clearprop.data.columns import TRUTHS, Column, as_boolean
 from clearprop.data.kinds.times import seconds_of
 from clearprop.data.streaming.blocks import UnchangingFile, Values, texts_in
 from clearprop.data.streaming.memory import Budget
@@ -130,9 +130,12 @@ def _as_facts_say(values: Values, facts: ColumnFacts) -> Column | None:
         return values.as_kind(facts.kind)
     if facts.kind == "number" and values.fits("boolean"):
         return replace(values.as_kind("boolean"), kind="number")
-    if facts.kind != "time":
+    if facts.kind not in ("time", "boolean"):
         return None
     texts = texts_in(values)
+    if facts.kind == "boolean":
+        fit = all(text is None or text.lower() in TRUTHS for text in texts)
+        return as_boolean(Column(facts.name, "category", texts), lambda *_: "") if fit else None
     seconds = seconds_of(texts, facts.use)
     known = np.array([text is not None for text in texts])
     return None if (np.isnan(seconds) & known).any() else Column(facts.name, "time", seconds)

@@ -1,0 +1,233 @@
+"""Files as people have them: each is read as a person expects, or refused with what settles it; never silently wrong.
+
+At once and in blocks: the same encodings, the same rows, the same refusals.
+"""
+
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+from clearprop.data.readers.reading import Reading
+from clearprop.data.training_data import from_source
+from clearprop.errors import DataError
+
+N = 60
+A = [f"{(k * 37 % 61) / 7:.3f}" for k in range(N)]
+Y = [f"{3 * float(a) + k % 5:.2f}" for k, a in enumerate(A)]
+
+
+def table(cells, head="v,b,price", sep=","):
+    """A first column of these cells, two numbers, a target."""
+    rows = [sep.join([cells(k), str(k % 4), Y[k]]) for k in range(N)]
+    return "\n".join([head, *rows, ""])
+
+
+PLAIN = table(lambda k: A[k], "area,rooms,price")
+DAY, MONTH = [k % 28 + 1 for k in range(N)], [k % 12 + 1 for k in range(N)]
+TWO = {"kind": "boolean", "encoding": "false 0, true 1"}
+# the text; the words that are said; what is expected of the first column (kind, beginning of the encoding, of the
+# note), and a part of the notes
+READ = {
+    "a title above": ("Sales 2024\nprinted 3.1.2024\n\n" + PLAIN, {}, {"kind": "number"}, "2 lines above the names"),
+    "a title with separators": ("Sales 2024,,\n,,\n" + PLAIN, {}, {"kind": "number"}, "2 lines above the names"),
+    "the first line of Excel": ("sep=;\n" + table(lambda k: A[k], "v;b;price", ";"), {}, {"kind": "number"}, "above"),
+    "no title where it is said": (PLAIN, {"header": "yes"}, {"kind": "number"}, ""),
+    "blank lines": (PLAIN.replace("\n", "\n\n"), {}, {"kind": "number"}, "blank lines skipped"),
+    "all in quotes": (table(lambda k: f'"{A[k]}"', '"v","b","price"'), {}, {"kind": "number"}, ""),
+    "spaces everywhere": (table(lambda k: f"  {A[k]} ", " v , b , price "), {}, {"kind": "number"}, ""),
+    "a column of numbers without name": (table(str, ",b,price"), {}, {"note": "it counts the rows"}, ""),
+    "codes with leading zeros": (
+        table(lambda k: f"0{1000 + k % 7}"),
+        {},
+        {"kind": "category", "encoding": "one-hot: 01000"},
+        "",
+    ),
+    "phone numbers": (table(lambda k: f"0{79000000 + k * 13}"), {}, {"note": "it identifies rows"}, ""),
+    "international phone numbers": (table(lambda k: f"+41 79 {100 + k} {10 + k}"), {}, {"note": "it identifies"}, ""),
+    "codes that are numbers": (table(lambda k: f"0{1000 + k % 7}"), {"kind": "v=number"}, {"kind": "number"}, ""),
+    "hours with zeros": (table(lambda k: f"{k % 24:02}"), {}, {"kind": "number"}, ""),
+    "yes and no": (table(lambda k: ("yes", "no")[k % 2]), {}, TWO, ""),
+    "ja and nein, some missing": (table(lambda k: ("ja", "Nein", "", "JA")[k % 4]), {}, TWO, ""),
+    "truth values of four spellings": (table(lambda k: ("TRUE", "False", "1", "0")[k % 4]), {}, TWO, ""),
+    "t and f": (table(lambda k: "tf"[k % 2]), {}, TWO, ""),
+    "yes, no and words": (table(lambda k: ("yes", "no", "maybe")[k % 3]), {}, {"kind": "category"}, ""),
+    "truth values kept as words": (table(lambda k: "tf"[k % 2]), {"kind": "v=category"}, {"kind": "category"}, ""),
+    "percentages, some without sign": (table(lambda k: f"{k % 9}" + "%" * (k % 2)), {}, {"kind": "number"}, ""),
+    "dates, year first": (table(lambda k: f"2024-{MONTH[k]:02}-{DAY[k]:02}"), {}, {"kind": "time"}, ""),
+    "dates, day first": (table(lambda k: f"{DAY[k]:02}.{MONTH[k]:02}.2024"), {}, {"kind": "time"}, ""),
+    "dates, years of two digits": (table(lambda k: f"{DAY[k]:02}.{MONTH[k]:02}.24"), {}, {"kind": "time"}, ""),
+    "dates, month first": (table(lambda k: f"{MONTH[k]}/{DAY[k]}/2024"), {}, {"kind": "time"}, ""),
+    "dates, months in letters": (table(lambda k: f"{DAY[k]} {('Jan', 'March')[k % 2]} 2024"), {}, {"kind": "time"}, ""),
+    "dates in two forms": (
+        table(lambda k: (f"2024-0{k % 9 + 1}-01", f"{DAY[k]:02}.0{k % 9 + 1}.2024")[k % 2]),
+        {},
+        {"kind": "time"},
+        "",
+    ),
+    "dates as eight digits": (
+        table(lambda k: f"2024{MONTH[k]:02}{DAY[k]:02}", "date,b,price"),
+        {},
+        {"note": "if these are dates: --kind date=date"},
+        "",
+    ),
+    "eight digits that are dates": (
+        table(lambda k: f"2024{MONTH[k]:02}{DAY[k]:02}"),
+        {"kind": "v=date"},
+        {"kind": "time"},
+        "",
+    ),
+    "times with a zone": (table(lambda k: f"2024-{MONTH[k]:02}-01T10:{k % 60:02}:00+02:00"), {}, {"kind": "time"}, ""),
+    "times of day": (
+        table(lambda k: f"{k % 24:02}:{k:02}"),
+        {},
+        {"kind": "time", "encoding": "elapsed, sin, cos of day"},
+        "",
+    ),
+    "one date that is a word": (
+        table(lambda k: "unknown" if k == 30 else f"2024-01-{DAY[k]:02}"),
+        {"missing": "unknown"},
+        {"kind": "time"},
+        "",
+    ),
+    "rows in order of time": (
+        table(lambda k: f"2024-{k // 28 + 1:02}-{k % 28 + 1:02}"),
+        {},
+        {"kind": "time"},
+        "rows are in order of the times in 'v'",
+    ),
+    "missing in five ways": (
+        table(lambda k: ("NA", "n/a", "", "null", "?")[k % 5] if k % 2 else A[k]),
+        {},
+        {"kind": "number"},
+        "",
+    ),
+    "errors of a spreadsheet": (table(lambda k: "#DIV/0!" if k % 9 == 0 else A[k]), {}, {"kind": "number"}, ""),
+    "999 for missing": (table(lambda k: "-999" if k % 6 == 0 else f"{k % 50}"), {}, {"note": "-999 may stand for"}, ""),
+    "numbers of twenty digits": (table(lambda k: f"{10**19 + k * 10**17}"), {}, {"kind": "number"}, ""),
+    "keys": (table(lambda k: f"{k * 7919:016x}-ab"), {}, {"note": "it identifies rows"}, ""),
+    "decimal commas": (
+        table(lambda k: A[k], "v;b;price", ";").replace(".", ","),
+        {},
+        {"kind": "number"},
+        "a comma stands before",
+    ),
+    "decimal commas in quotes": (
+        table(lambda k: f'"{A[k].replace(".", ",")}"'),
+        {"decimal": ","},
+        {"kind": "number"},
+        "",
+    ),
+    "points for thousands": (
+        table(lambda k: f"{1000 + k * 97:,}".replace(",", "."), "v;b;price", ";").replace(f";{Y[3]}\n", ";7,5\n"),
+        {},
+        {"kind": "number"},
+        "",
+    ),
+    "negative in parentheses": (table(lambda k: f"({A[k]})"), {}, {"kind": "number", "encoding": "(v +"}, ""),
+    "a minus behind": (table(lambda k: f"{A[k]}-"), {}, {"kind": "number", "encoding": "(v +"}, ""),
+    "a typographic minus": (table(lambda k: f"\u2212{A[k]}"), {}, {"kind": "number", "encoding": "(v +"}, ""),
+    "powers of ten": (table(lambda k: f"{float(A[k]) * 1e-9:.3e}"), {}, {"kind": "number"}, ""),
+    "money": (table(lambda k: f"${A[k]}"), {}, {"kind": "number"}, ""),
+    "hard spaces": (table(lambda k: f"\u00a0{A[k]}\u00a0"), {}, {"kind": "number"}, ""),
+    "ranges": (table(lambda k: f"{k % 5 * 10}-{k % 5 * 10 + 9}"), {}, {"kind": "category"}, ""),
+    "lines within quotes": (table(lambda k: f'"line {k % 3}\nmore"'), {}, {"encoding": "one-hot: line 0\\nmore"}, ""),
+    "labels with spaces behind": (
+        "\n".join(["a,b,cls", *(f"{A[k]},{k % 7},{('yes', 'yes ', 'no', ' no')[k % 4]}" for k in range(N))]),
+        {},
+        {"kind": "number"},
+        "2 different texts",
+    ),
+    "labels of two spellings": (
+        "\n".join(["a,b,cls", *(f"{A[k]},{k % 7},{('Yes', 'yes', 'no')[k * 5 % 3]}" for k in range(N))]),
+        {},
+        {"kind": "number"},
+        "differ in capital letters alone",
+    ),
+    "a total of words": (
+        table(lambda k: f"town {k % 5}") + "Total,9,182.3\n",
+        {},
+        {"kind": "category"},
+        "the last row may sum up those above it",
+    ),
+    "many columns alike": (
+        "\n".join(
+            [
+                ",".join(f"f{i}" for i in range(200)) + ",price",
+                *(",".join(f"{k * i % 11}" for i in range(200)) + f",{Y[k]}" for k in range(N)),
+            ]
+        ),
+        {},
+        {},
+        "columns hold the same as others",
+    ),
+}
+REFUSED = {
+    "a note below": (PLAIN + "\nSource: office\n", "is ragged", "delete a title or a note"),
+    "a total of numbers": (PLAIN + "Total,,182.3\n", "holds text among its numbers", "correct it"),
+    "a row of units": (PLAIN.replace("price\n", "price\nm2,,EUR\n"), "holds text among its numbers", "--missing"),
+    "names again within": (PLAIN.replace(f"{Y[9]}\n", f"{Y[9]}\narea,rooms,price\n"), "holds text among", "--missing"),
+    "two columns of one name": (table(lambda k: A[k], "b,b,price"), "two columns of one name", "rename"),
+    "one column": ("price\n" + "\n".join(Y), "there is no column to learn from", "add a column"),
+    "one row": ("a,b,price\n1,2,3\n", "has one value only", "add the rows"),
+    "a short row": (PLAIN.replace(f",{Y[20]}\n", "\n"), "is ragged", "fill the row up"),
+    "one date that is a word": (
+        table(lambda k: "unknown" if k == 30 else f"2024-01-{DAY[k]:02}"),
+        "text among its dates",
+        "--missing 'unknown'",
+    ),
+    "dates of either order": (
+        table(lambda k: f"0{k % 9 + 1}/0{k % 8 + 1}/2024"),
+        "day or month",
+        "--kind 'v=day-first'",
+    ),
+    "decimal commas in quotes": (
+        table(lambda k: f'"{A[k].replace(".", ",")}"'),
+        "with a comma before their decimals",
+        "--decimal ,",
+    ),
+    "points for thousands or decimals": (
+        "\n".join(
+            ["v;b;price", *(f"{1000 + k * 97:,}".replace(",", ".") + f";{k % 4};{k * 7 % 50}" for k in range(N))]
+        ),
+        "it cannot be told what '.' means",
+        "--decimal ','",
+    ),
+    "infinity": (table(lambda k: "inf" if k == 3 else A[k]), "holds an infinite value", "leave it empty"),
+    "two tables": (PLAIN + "\n" + table(lambda k: "x", "c,d,e"), "holds text among its numbers", "correct it"),
+}
+
+
+def read(path, words, in_blocks):
+    test = 0.2
+    with patch("clearprop.data.training_data.needs_streaming", lambda *_: in_blocks):
+        return from_source(str(path), None, "auto", 0.2, test, 1, 24 * 10**6, reading=Reading.from_words(**words))
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_file_is_read_as_a_person_expects(name, tmp_path):
+    text, words, expected, told = READ[name]
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding="utf-8")
+    whole, blocks = read(path, words, False), read(path, words, True)
+    shown = {column["column"]: column for column in whole.told["columns"]}
+    named = next(name for name in ("v", "area", "date", "column 1", "a", "f1") if name in shown)
+    assert {key: str(shown[named][key])[: len(str(value))] for key, value in expected.items()} == {
+        key: str(value) for key, value in expected.items()
+    }
+    assert told in " ".join(whole.told["notes"])
+    assert blocks.preprocessing == whole.preprocessing
+    assert np.array_equal(blocks.train.x.get(0, len(blocks.train)), whole.train[0])
+
+
+@pytest.mark.parametrize("in_blocks", [False, True])
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_read_with_certainty_is_refused(name, in_blocks, tmp_path):
+    text, headline, remedy = REFUSED[name]
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read(path, {}, in_blocks)
+    assert headline in caught.value.headline
+    assert remedy in caught.value.try_
+    assert str(path) in caught.value.where
