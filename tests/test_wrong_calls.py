@@ -8,7 +8,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.arrays import functions
-from clearprop.rules.on_demand import names
+from clearprop.rules.on_demand import NAMESPACES, names
 
 X = np.arange(6.0).reshape(2, 3)
 WRONG = [
@@ -19,6 +19,7 @@ WRONG = [
 ]  # fmt: skip
 OF_ARRAYS = [n for n in cl.__all__ if n in functions.__all__]
 OF_RANDOM = ["key", "fold_in", "split", "uniform", "normal", "bernoulli", "permutation"]
+OF_RANDOM += [n for found in NAMESPACES["random"].values() for n in found]
 OF_DTYPES = ["broadcast_shapes", "can_cast", "finfo", "iinfo", "isdtype", "result_type"]
 OTHERS = [
     *("asarray", "check_grads", "compile", "explain", "explain_update", "export", "fit", "from_dlpack", "load"),

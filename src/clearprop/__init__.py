@@ -82,7 +82,7 @@ else:
         return globals().setdefault(name, module if _HOMES[name] == name else getattr(module, name))
 
     def __dir__() -> list[str]:
-        return [*__all__, *_functions.late_names(), "__version__"]
+        return sorted({*__all__, *_functions.late_names(), "__version__"})
 
 
 __version__ = "0.2.0.dev0"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import scipy.special
 
+from clearprop.rules.random import threefry
 from tests.primitives.elementwise_rows import ANY, ONE, POSITIVE, SPECIAL, THREE, TIES, TWO, binary, unary, with_params
-from tests.primitives.rows import MP, Row, along, booleans, case, choice, elementwise, floats, integers, spaced
+from tests.primitives.rows import MP, Row, along, booleans, case, choice, elementwise, floats, integers, spaced, words
 
 SMALL = integers(0, 60)
 
@@ -241,4 +243,62 @@ MATRICES = [
         per_matrix(lambda m, rtol=None: MP.inverse(m.T * m) * m.T), ulps=32, scale=1, analytic=False, slope_scale=10),
 ]  # fmt: skip
 
-ROWS = [*DIVISION, *BITS, *FLOATING, *SPECIAL_FUNCTIONS, *ORDERS, *WRITERS, *MATRICES]
+
+# ------------------------------------------------------------------------------------------------------ random numbers
+def uniform_of(words):
+    high, low = (int(w) for w in words)
+    return ((high >> 6) * 2**26 + (low >> 6) + 0.5) / 2**52
+
+
+def attempt(key, number, place, stream):
+    return threefry(threefry(key, number, 1), place, stream)
+
+
+def gamma_number(key, a, place):
+    """One number by the squeeze-free form of Marsaglia & Tsang, entry by entry with Python's own functions."""
+    d, number = (a + 1 if a < 1 else a) - 1 / 3, 0
+    while True:
+        x = scipy.special.ndtri((int(attempt(key, number, place, 2)[0]) + 0.5) / 2**32)
+        v = (1 + x / math.sqrt(9 * d)) ** 3
+        if v > 0 and math.log(uniform_of(attempt(key, number, place, 3))) < x * x / 2 + d * (1 - v + math.log(v)):
+            power = uniform_of(attempt(key, 2**32 - 1, place, 2)) ** (1 / a) if a < 1 else 1.0
+            return d * v * power
+        number += 1
+
+
+def poisson_number(key, rate, place):
+    u, k, p = uniform_of(attempt(key, 0, place, 2)), 0, MP.exp(-rate)
+    total = p
+    while u > total:
+        k += 1
+        p *= rate / k
+        total += p
+    return k
+
+
+def drawn(number):
+    def oracle(key, parameters):
+        keys, rows = key.reshape(-1, 2), parameters.reshape(len(key.reshape(-1, 2)), -1)
+        return np.array([[number(k, v, i) for i, v in enumerate(r)] for k, r in zip(keys, rows, strict=True)]).reshape(
+            parameters.shape
+        )
+
+    return oracle
+
+
+def gamma_slope_of(a, z):
+    moved = MP.diff(lambda a: MP.gammainc(a, 0, z, regularized=True), a)
+    return -moved * MP.gamma(a) * MP.exp(z) / z ** (a - 1)
+
+
+PER_KEY = (case("2", "n"), case("2", "nm"), case("b2", "bn"), case("2", ""))
+RANDOM = [
+    binary("open_uniform", lambda high, low: (MP.floor(high / 64) * 2**26 + MP.floor(low / 64) + 0.5) / 2**52,
+           words(), words(), ulps=0),
+    unary("exact_log", MP.log, 0.1, 9, ulps=4, scale=1, differentiated=False),
+    binary("gamma_slope", gamma_slope_of, POSITIVE, POSITIVE, ulps=1e5, differentiated=False),
+    Row("gamma_numbers", (words(), POSITIVE), PER_KEY, drawn(gamma_number), ulps=256, differentiated=False),
+    Row("poisson_numbers", (words(), floats(0.2, 8.0)), PER_KEY, drawn(poisson_number), ulps=0, kind="i"),
+]  # fmt: skip
+
+ROWS = [*DIVISION, *BITS, *FLOATING, *SPECIAL_FUNCTIONS, *ORDERS, *WRITERS, *MATRICES, *RANDOM]

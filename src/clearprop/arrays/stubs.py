@@ -12,6 +12,9 @@ from clearprop.arrays.functions import FUNCTIONS, PLAIN
 from clearprop.primitives import REGISTRY
 from clearprop.rules.on_demand import find, load_all, names
 
+LINE = 120
+"""Characters of a line, as the formatter keeps them."""
+
 
 def head() -> str:
     """What stands before the functions: imports, and the dtypes and constants that the package finds when asked."""
@@ -52,7 +55,9 @@ def stub(name: str) -> str:
     signature = inspect.Signature(parameters)
     text = str(signature).replace("'", "").replace("Ellipsis", "...")
     given = str(inspect.signature(function).return_annotation)
-    return f"def {name}{text} -> {'tuple[Tensor, ...]' if given.startswith('tuple') else 'Tensor'}: ..."
+    result = "tuple[Tensor, ...]" if given.startswith("tuple") else "Tensor"
+    line = f"def {name}{text} -> {result}: ..."
+    return line if len(line) <= LINE else f"def {name}(\n    {text[1:-1]}\n) -> {result}: ..."
 
 
 def stubs() -> str:

@@ -6,6 +6,7 @@ import ast
 import inspect
 import itertools
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,15 +19,25 @@ def closed_helpers(helpers: Mapping[str, Callable[..., Any]]) -> list[Callable[.
 
     def add(f: Callable[..., Any]) -> None:
         scope = inspect.getmodule(f)
-        for name in re.findall(r"\b(_\w+|threefry)\(", _text_of(f)):
+        for name in _free_names(_text_of(f)):
             inner = getattr(scope, name, None)
-            if inspect.isfunction(inner) and inner is not f and inner.__name__ not in out:
+            if not inspect.isfunction(inner) or not inner.__module__.startswith("clearprop."):
+                continue
+            if inner is not f and inner.__name__ not in out:
                 add(inner)
         out.setdefault(f.__name__, f)
 
     for f in helpers.values():
         add(f)
     return list(out.values())
+
+
+def _free_names(source: str) -> list[str]:
+    """The names that a function reads and neither takes nor assigns."""
+    nodes = list(ast.walk(ast.parse(textwrap.dedent(source))))
+    own = {n.arg for n in nodes if isinstance(n, ast.arg)}
+    own |= {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return sorted({n.id for n in nodes if isinstance(n, ast.Name)} - own)
 
 
 def helper_source(f: Callable[..., Any]) -> str:

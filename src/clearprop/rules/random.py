@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -22,8 +22,24 @@ from clearprop.program.types import PYTHON_SCALARS, Value, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.indexing import getitem
+from clearprop.rules.on_demand import NAMESPACES, find_in
 from clearprop.rules.refusals import with_refusals
 from clearprop.shapes import Dim, Shape, Size, broadcast
+
+_R = TypeVar("_R")
+
+
+def __getattr__(name: str) -> Any:
+    """A distribution, whose family is loaded when it is first asked for."""
+    found = find_in("random", name)
+    if found is None:
+        raise AttributeError(f"clearprop.random has no name {name!r}")
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *(name for names in NAMESPACES["random"].values() for name in names)})
+
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 """How far the words are rotated in the four rounds of an even and of an odd block of Threefry-2x32."""
@@ -74,8 +90,12 @@ ODD_SERIES = tuple(1.0 / (2 * k + 1) for k in range(12, -1, -1))
 """Coefficients of artanh(s)/s in s², the highest first: log((1 + s)/(1 − s)) = 2·artanh s."""
 
 
-def _deterministic_log(x: Any) -> Any:
-    """log x for 0 < x from correctly rounded operations: exponent and mantissa, then an odd series."""
+def exact_log(x: Any) -> Any:
+    """log x for 0 < x < ∞ from correctly rounded operations: exponent and mantissa, then an odd series.
+
+    >>> float(exact_log(np.float64(1.0)))
+    0.0
+    """
     m, e = np.frexp(x)
     low = m < HALF_ROOT
     m, e = np.where(low, m + m, m), np.where(low, e - 1, e)
@@ -117,13 +137,17 @@ def _ratio(coefficients: Any, r: Any) -> Any:
     return p / q
 
 
-def _normal_quantile(bits: Value) -> Any:
-    """The standard normal quantile of (bits + ½)/2³² (algorithm AS 241, Wichura 1988)."""
+def quantile_of_bits(bits: Value) -> Any:
+    """The standard normal quantile of (bits + ½)/2³² (algorithm AS 241, Wichura 1988).
+
+    >>> quantile_of_bits(np.array([0, 2**32 - 1], np.uint32)).round(6).tolist()
+    [-6.337958, 6.337958]
+    """
     u = (np.asarray(bits, np.float64) + 0.5) * 2.0**-32
     q = u - 0.5
     central = np.abs(q) <= CENTRAL
     inner = q * _ratio(CENTRE, np.where(central, SHIFT - q * q, 0.0))
-    r = np.sqrt(-_deterministic_log(np.where(central, 0.5, np.minimum(u, 1.0 - u))))
+    r = np.sqrt(-exact_log(np.where(central, 0.5, np.minimum(u, 1.0 - u))))
     near = r <= SPLIT
     tails = _ratio(NEAR, np.where(near, r - NEAR_SHIFT, 0.0)), _ratio(FAR, np.where(near, 0.0, r - SPLIT))
     outer = np.where(near, *tails)
@@ -133,7 +157,7 @@ def _normal_quantile(bits: Value) -> Any:
 HELPERS.update(
     random_bits=_random_bits,
     fold_in=_fold_in,
-    normal_quantile=_normal_quantile,
+    normal_quantile=quantile_of_bits,
 )
 
 
@@ -262,7 +286,7 @@ def fold_in(key: Any, data: Value) -> Any:
     >>> key.shape, str(key.dtype)
     ((2,), 'uint32')
     """
-    _require_key(key)
+    require_key(key)
     if type_of(raw(data)).dtype.kind not in "iu":
         raise DTypeError(
             "fold_in takes an integer", expected="the number of a step", got=ascii(data)[:80], where=user_line()
@@ -281,14 +305,17 @@ def split(key: Any, n: int = 2) -> list[Any]:
     >>> len(cl.random.split(cl.random.key(0), 3))
     3
     """
-    _require_key(key)
+    require_key(key)
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or not 0 <= n <= 2**32:
         raise ArgumentError("a key is split into a number of keys", expected="0 <= n <= 2**32", got=f"n = {n!r:.60}")
     return [fold_in_(key, i) for i in range(n)]
 
 
-def _require_key(key: Any) -> None:
-    """Other numbers would give bits, too: those of a key that nobody meant."""
+def require_key(key: Any) -> None:
+    """Refuse what is no key: other numbers would give bits, too, and nobody meant them.
+
+    >>> require_key(np.zeros(2, np.uint32))
+    """
     t = type_of(raw(key))
     if t.dtype != np.uint32 or t.shape[-1:] != (2,):
         raise ArgumentError(
@@ -300,14 +327,41 @@ def _require_key(key: Any) -> None:
         )
 
 
-def _require_where_known(name: str, value: Value, holds: Callable[[Any], Any], what: str) -> None:
-    """Refuse a parameter of a distribution that cannot be one; while tracing nobody knows."""
+def distribution(function: Callable[..., _R]) -> Callable[..., _R]:
+    """The function of a key, refused without a key, its other wrong arguments told in our own form.
+
+    >>> @distribution
+    ... def zeros(key, n):
+    ...     return np.zeros(n)
+    >>> zeros(np.zeros(2, np.uint32), 3).tolist()
+    [0.0, 0.0, 0.0]
+    """
+
+    @functools.partial(with_refusals, home="cl.random")
+    @functools.wraps(function)
+    def draw(key: Any, *args: Any, **kwargs: Any) -> _R:
+        require_key(key)
+        return function(key, *args, **kwargs)
+
+    return draw
+
+
+def require_where_known(name: str, value: Value, holds: Callable[[Any], Any], what: str) -> None:
+    """Refuse a parameter of a distribution that cannot be one; while tracing nobody knows.
+
+    >>> require_where_known("std", 1.0, lambda v: v >= 0, "a number from 0")
+    """
     known = raw(value)
     if isinstance(known, bool | int | float | np.ndarray | np.generic) and not np.all(holds(np.asarray(known))):
         raise ArgumentError(f"there is no such {name}", expected=what, got=f"{name} = {known!r:.80}", where=user_line())
 
 
-def _floating(dtype: DTypeLike) -> Any:
+def floating_dtype(dtype: DTypeLike) -> Any:
+    """The dtype of floating numbers; DTypeError for another.
+
+    >>> floating_dtype("float32")
+    dtype('float32')
+    """
     found = checked_dtype(dtype)
     if found.kind != "f":
         raise DTypeError(
@@ -320,7 +374,12 @@ def _floating(dtype: DTypeLike) -> Any:
     return found
 
 
-def _as_shape(shape: Dim | Shape) -> tuple[Any, ...]:
+def as_shape(shape: Dim | Shape) -> tuple[Any, ...]:
+    """A shape that may be given as one size.
+
+    >>> as_shape(3)
+    (3,)
+    """
     return (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
 
 
@@ -337,8 +396,8 @@ def uniform(key: Any, shape: Shape = (), low: Value = 0.0, high: Value = 1.0, dt
     >>> cl.random.uniform(cl.random.key(0), (2,), low=-1.0, high=1.0)
     Tensor([-0.16308578, -0.37063656])
     """
-    _require_key(key)
-    shape, dtype = _as_shape(shape), _floating(dtype)
+    require_key(key)
+    shape, dtype = as_shape(shape), floating_dtype(dtype)
     if dtype == np.float32:
         u = uniform_float32(random_bits(key, shape=shape))
     else:
@@ -361,9 +420,9 @@ def normal(key: Any, shape: Shape = (), mean: Value = 0.0, std: Value = 1.0, dty
     >>> cl.random.normal(cl.random.key(0), (2,)).shape
     (2,)
     """
-    _require_key(key)
-    _require_where_known("std", std, lambda v: v >= 0, "a number from 0")
-    z = astype(normal_quantile(random_bits(key, shape=_as_shape(shape))), dtype=_floating(dtype))
+    require_key(key)
+    require_where_known("std", std, lambda v: v >= 0, "a number from 0")
+    z = astype(normal_quantile(random_bits(key, shape=as_shape(shape))), dtype=floating_dtype(dtype))
     plain = type(mean) in PYTHON_SCALARS and type(std) in PYTHON_SCALARS and (mean, std) == (0, 1)
     return z if plain else z * std + mean
 
@@ -380,9 +439,9 @@ def bernoulli(key: Any, p: Value = 0.5, shape: Shape = ()) -> Any:
     >>> cl.random.bernoulli(cl.random.key(0), 1.0, (3,))
     Tensor([True, True, True])
     """
-    _require_key(key)
-    _require_where_known("p", p, lambda v: (v >= 0) & (v <= 1), "a probability, from 0 to 1")
-    return uniform_float32(random_bits(key, shape=_as_shape(shape))) < p
+    require_key(key)
+    require_where_known("p", p, lambda v: (v >= 0) & (v <= 1), "a probability, from 0 to 1")
+    return uniform_float32(random_bits(key, shape=as_shape(shape))) < p
 
 
 @functools.partial(with_refusals, home="cl.random")
@@ -396,7 +455,7 @@ def permutation(key: Any, n: int) -> Any:
     >>> sorted(cl.random.permutation(cl.random.key(0), 4).tolist())
     [0, 1, 2, 3]
     """
-    _require_key(key)
+    require_key(key)
     words = random_bits(raw(key), shape=(2, n)).astype(np.uint64)
     keys = (words[0] << np.uint64(32)) | words[1]
     order = np.argsort(keys)

@@ -376,7 +376,8 @@ def uniform_float64(high: Any, low: Any) -> Any:
 
 
 @njit(**_EXACT)
-def _exact_log(x: Any) -> Any:
+def exact_log(x: Any) -> Any:
+    """log x for 0 < x < ∞ from correctly rounded operations."""
     i = bits_of_f64(x)
     e = f64((i >> i64(52)) - i64(1022))
     m = f64_of_bits((i & i64(0xFFFFFFFFFFFFF)) | i64(0x3FE0000000000000))
@@ -408,7 +409,7 @@ def normal_quantile(bits: Any) -> Any:
     q = u - 0.5
     if abs(q) <= random.CENTRAL:
         return q * _ratio(random.CENTRE, random.SHIFT - q * q)
-    r = np.sqrt(-_exact_log(min(u, 1.0 - u)))
+    r = np.sqrt(-exact_log(min(u, 1.0 - u)))
     near = r <= random.SPLIT
     y = _ratio(random.NEAR, r - random.NEAR_SHIFT) if near else _ratio(random.FAR, r - random.SPLIT)
     return -y if q < 0 else y

@@ -19,6 +19,7 @@ VOCABULARY = frozenset(
         "cos",
         "cosh",
         "erf",
+        "exact_log",
         "exp",
         "expm1",
         "f32",

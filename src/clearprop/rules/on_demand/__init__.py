@@ -63,8 +63,16 @@ NAMESPACES: dict[str, dict[str, tuple[str, ...]]] = {
             *("matrix_power", "matrix_rank", "multi_dot", "outer", "qr", "slogdet", "svd", "trace", "vector_norm"),
         ),
     },
+    "random": {
+        "distributions": (
+            *("cauchy", "exponential", "gumbel", "laplace", "logistic", "lognormal", "multivariate_normal", "pareto"),
+            *("rayleigh", "truncated_normal", "weibull"),
+        ),
+        "discrete": ("binomial", "categorical", "choice", "geometric", "integers", "poisson", "rademacher", "shuffle"),
+        "gamma_family": ("beta", "chisquare", "dirichlet", "gamma", "inverse_gamma", "student_t"),
+    },
 }
-"""Names that stand in a namespace of their own, `cl.linalg`: its families, and what each declares."""
+"""Names that stand in a namespace of their own, `cl.linalg`, `cl.random`: its families, and what each declares."""
 
 METHODS = {"at": "scattering"}
 """What is asked of a tensor and no function of the package, by family."""
