@@ -200,6 +200,7 @@ def plain(*, threads: int = 1, first: int = 0, form: str = "", thin: bool = True
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(executable, "address_of", it.address_of)
         patch.setattr(executable, "prepare", lambda texts: None)
+        patch.setattr(executable, "READS_OBJECTS", False)
         patch.setattr(executable.Executable, "_run", lambda x, start, stop: it.run(x, start, stop))
         if threads > 1:
             patch.setattr(binding, "SPLIT_ELEMENTS", 1)

@@ -188,10 +188,10 @@ def test_an_interrupted_call_has_given_its_memory_away(monkeypatch):
     compiled(cl.tensor([1.0, 2.0]))
     bound = next(iter(compiled.last.executor.bound.values()))
 
-    def interrupted(start, stop):
+    def interrupted(arrays):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bound.executable, "run", interrupted)
+    monkeypatch.setattr(bound.executable, "call", interrupted)
     with pytest.raises(KeyboardInterrupt):
         compiled(w)
     with pytest.raises(cl.ClearpropError, match="donated"):

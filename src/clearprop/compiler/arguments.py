@@ -118,7 +118,7 @@ class Arguments:
                 if v.__class__ is Donated:
                     v.refuse()
             self.leaves.append(v)
-            if isinstance(v, (np.ndarray, np.generic)):
+            if v.__class__ is np.ndarray or isinstance(v, (np.ndarray, np.generic)):
                 kinds += (v.dtype, v.shape)
             else:
                 kinds.append(type(v) if type(v) in PYTHON_SCALARS else ("static", v))

@@ -176,7 +176,7 @@ class _ReadyCall:
         s = self.specialisation
         results = self.execute(s.inputs(call.leaves), self._giver(call) if self.donated else None)
         if s.all_out:
-            return unflatten(s.out_structure, [Node.tensor(r) for r in results])
+            return unflatten(s.out_structure, list(map(Node.tensor, results)))
         values = iter(results)
         flat = [Node.tensor(next(values)) if m else v for v, m in zip(s.out_flat, s.out_mask, strict=True)]
         return unflatten(s.out_structure, flat)
@@ -186,9 +186,10 @@ class _ReadyCall:
         site = call_site()
 
         def give() -> None:
+            gone, tensors = Donated(site), call.tensors
             for i in self.donated:
-                if isinstance(call.tensors[i], Node):
-                    call.tensors[i].value = Donated(site)
+                if isinstance(tensors[i], Node):
+                    tensors[i].value = gone
 
         return give
 

@@ -5,18 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
 from clearprop.compiler.binding import Binding, KernelCall
 from clearprop.compiler.native.cache import kernel_address, module_text, prepare
-from clearprop.compiler.native.instruction_driver import DRIVER, SERVE, TEAM, drive, run_shares
+from clearprop.compiler.native.instruction_driver import (
+    DATA,
+    DRIVER,
+    READS_OBJECTS,
+    SERVE,
+    TEAM,
+    driver,
+    run_shares,
+)
 from clearprop.compiler.native.loader import register_private_blas
 from clearprop.compiler.refusals import REFUSALS
 from clearprop.compiler.thread_turns import Turns
 from clearprop.compiler.threads import get_threads
 from clearprop.program.ir import Var
+
+Numbers: TypeAlias = np.ndarray[Any, Any]
 
 
 class InstructionTable:
@@ -52,7 +62,19 @@ class InstructionTable:
     def _begin(self) -> None:
         self.cursor = np.zeros(1, np.int64)
         arrays = (self.functions, self.offsets, self.cursor)
-        words = [0, 0, self.functions.size, self.words.ctypes.data, *(a.ctypes.data for a in arrays)]
+        words = [
+            0,
+            0,
+            self.functions.size,
+            self.words.ctypes.data,
+            *(a.ctypes.data for a in arrays),
+            0,
+            DATA,
+            0,
+            0,
+            0,
+            0,
+        ]
         self.call = np.array(words, np.uint64)  # what the driver is told: steps, instructions, where all this is
 
     def place(self, var: Any, address: int) -> None:
@@ -62,12 +84,27 @@ class InstructionTable:
             positions, offsets = where
             self.words[positions] = offsets + np.uint64(address)
 
-    def patcher(self, variables: Sequence[Any]) -> Patch:
-        """A function that places all these arrays at once, given their addresses, in this table or in a copy of it."""
+    def places_of(self, variables: Sequence[Any]) -> tuple[Numbers, Numbers, Numbers]:
+        """Of every word that holds the address of one of these arrays: where it is, which array, and its offset."""
         where = [self.places.get(v) for v in variables]
         positions = np.concatenate([w[0] for w in where if w is not None] or [np.zeros(0, np.int64)])
         offsets = np.concatenate([w[1] for w in where if w is not None] or [np.zeros(0, np.uint64)])
-        sources = np.repeat(np.arange(len(where)), [0 if w is None else len(w[0]) for w in where])
+        return positions, np.repeat(np.arange(len(where)), [0 if w is None else len(w[0]) for w in where]), offsets
+
+    def place_in_calls(self, variables: Sequence[Any]) -> Numbers:
+        """Let the driver place these arrays itself; the numbers that are returned hold the identities of the arrays."""
+        positions, sources, offsets = self.places_of(variables)
+        objects = np.zeros(len(variables), np.uint64)
+        places = np.uint64(self.words.ctypes.data) + 8 * positions.astype(np.uint64)
+        self._placed = (objects, sources, offsets, places)
+        self.call[:2] = 0, 1
+        self.call[7] = len(places)
+        self.call[9:] = [a.ctypes.data for a in self._placed]
+        return objects
+
+    def patcher(self, variables: Sequence[Any]) -> Patch:
+        """A function that places all these arrays at once, given their addresses, in this table or in a copy of it."""
+        positions, sources, offsets = self.places_of(variables)
 
         def patch(table: InstructionTable, addresses: np.ndarray[Any, Any]) -> None:
             table.words[positions] = addresses[sources] + offsets
@@ -138,30 +175,42 @@ class Executable:
         for table, patch in zip(self.tables, self.instructions.patches(tuple(where)), strict=True):
             patch(table, addresses)
 
-    def patcher(self, variables: Sequence[Var]) -> Callable[[Sequence[int]], None]:
-        """A function that places all these arrays at once, given their addresses."""
-        pairs = list(zip(self.tables, self.instructions.patches(tuple(variables)), strict=True))
+    def prepare_calls(self, variables: Sequence[Var]) -> None:
+        """Make ready for `call` with arrays for these variables."""
+        self._variables = tuple(variables)
+        self._direct: tuple[Numbers, Any, int] | None = None
+        if self.threads == 1 and READS_OBJECTS:
+            table = self.tables[0]
+            self._direct = table.place_in_calls(variables), driver(), table.call.ctypes.data
 
-        def patch(addresses: Sequence[int]) -> None:
-            given = np.array(addresses, np.uint64)
-            for table, one in pairs:
-                one(table, given)
-
-        return patch
+    def call(self, arrays: Sequence[Numbers]) -> None:
+        """One step on these arrays."""
+        if self._direct is None:
+            self.place_all({v: a.ctypes.data for v, a in zip(self._variables, arrays, strict=True)})
+            self.run(0, 1)
+            return
+        objects, drive, row = self._direct
+        objects[:] = list(map(id, arrays))
+        self.status[0] = 0
+        drive(row)
+        if self.status[0]:
+            self._refuse()
 
     def run(self, start: int, stop: int) -> None:
         """Steps start … stop − 1 in one native call."""
         self.status[0] = 0  # an interrupted call may have left a refusal that nobody heard
         self._run(start, stop)
         if self.status[0]:
-            refusal = REFUSALS[int(self.status[0])]
-            raise refusal()
+            self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise REFUSALS[int(self.status[0])]()
 
     def _run(self, start: int, stop: int) -> None:
         if self.threads == 1:
             call = self.tables[0].call
             call[:2] = start, stop
-            drive(call)
+            driver()(call.ctypes.data)
             return
         several = (get_threads() if self.most is None else self.most) > 1
         while start < stop:

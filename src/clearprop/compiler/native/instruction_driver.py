@@ -29,15 +29,18 @@ DRIVER = '''"""Generated; do not edit."""
 from clearprop.compiler.native.kernel_imports import *
 
 
-@entry("word", "word", "word", "word", "u64", "u64", "i64", shared=True)
-def kernel(start, stop, count, table, functions, offsets, cursor):
+@entry("word", "word", "word", "word", "u64", "u64", "i64", "word", "word", "u64", "i64", "u64", "u64", shared=True)
+def kernel(start, stop, count, table, functions, offsets, cursor, many, data, objects, sources, shifts, places):
+    for i in range(many):
+        atomic_store(places[i], atomic_load(objects[sources[i]] + data) + i64(shifts[i]))
     for step in range(i64(start), i64(stop)):
         cursor[u64(0)] = step
         for k in range(count):
             if functions[k] != 0:
                 call(functions[k], table + offsets[k])
 '''
-"""One share alone."""
+"""One share alone.  First `many` addresses of arrays are put into their places: they are read from the array objects,
+`data` bytes behind the beginning of each."""
 
 TEAM = '''"""Generated; do not edit."""
 
@@ -154,9 +157,21 @@ def _entry(text: str) -> Any:
     return ctypes.CFUNCTYPE(None, ctypes.c_uint64)(kernel_address(text))
 
 
-def drive(words: np.ndarray[Any, Any]) -> None:
-    """Run the steps that a row of seven words describes."""
-    _entry(DRIVER)(words.ctypes.data)
+def driver() -> Any:
+    """What runs one share alone, given the address of its row of words."""
+    return _entry(DRIVER)
+
+
+DATA = object.__basicsize__
+"""Where an array object holds the address of its data: behind the object's header."""
+
+
+def _has_data_there(array: np.ndarray[Any, Any]) -> bool:
+    return ctypes.c_size_t.from_address(id(array) + DATA).value == array.ctypes.data
+
+
+READS_OBJECTS = all(map(_has_data_there, (np.arange(3.0), np.arange(9)[3:])))
+"""Whether native code may read addresses from array objects; where they are made otherwise, Python asks for them."""
 
 
 class _Partner:

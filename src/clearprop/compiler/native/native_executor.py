@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import functools
 import re
 import sys
 import weakref
@@ -152,7 +152,7 @@ class _BoundCall:
         self.small = _small_integers(plan.program)
         self.place_hidden(executor.hidden)
         self._describe_outputs(number)
-        self.patch = self.executable.patcher([*self.inputs, *(v for v, _, _ in self.fresh)])
+        self.executable.prepare_calls([*self.inputs, *(v for v, _, _ in self.fresh)])
 
     def place_hidden(self, hidden: Sequence[np.ndarray[Any, Any]]) -> None:
         """Tell the kernels where the captured arrays are."""
@@ -164,13 +164,14 @@ class _BoundCall:
         """Outputs in memory of their own, and where each output is found: a donated input or a fresh array."""
         at = {v: i for i, v in enumerate(self.inputs)}
         self.fresh: list[tuple[Var, tuple[int, ...], Any]] = []
-        self.places: list[tuple[int, bool]] = []  # position among inputs and fresh arrays; whether it is weak
+        # position among inputs and fresh arrays; whether it has axes; whether it is weak
+        self.places: list[tuple[int, bool, bool]] = []
         for o in self.plan.outputs:
             buffer = self.plan.buffer(o)
             if buffer not in at:
                 at[buffer] = len(self.inputs) + len(self.fresh)
                 self.fresh.append((buffer, tuple(map(number, o.shape)), o.dtype))
-            self.places.append((at[buffer], type_of(o).weak))
+            self.places.append((at[buffer], bool(o.shape), type_of(o).weak))
 
     def run(self, inputs: Sequence[Any], give: Callable[[], None] | None = None) -> list[Any]:
         """One call; `give` is called before memory that was given away is written."""
@@ -184,13 +185,12 @@ class _BoundCall:
         arrays += [_allocate(shape, dtype) for _, shape, dtype in self.fresh]
         if give is not None:
             give()
-        self.patch([_address(a) for a in arrays])
-        self.executable.run(0, 1)
-        return [_result_of(arrays[i], weak) for i, weak in self.places]
+        self.executable.call(arrays)
+        return [arrays[i] if plain else _number_of(arrays[i], weak) for i, plain, weak in self.places]
 
 
-_OWNED: weakref.WeakValueDictionary[int, np.ndarray[Any, Any]] = weakref.WeakValueDictionary()
-"""Arrays that compiled calls allocated: only these are ever written in place."""
+_OWNED: dict[int, weakref.ref[np.ndarray[Any, Any]]] = {}
+"""Arrays that compiled calls allocated, by their identity: only these are ever written in place."""
 
 
 def _count_holders() -> int:
@@ -206,40 +206,24 @@ def _count_holders() -> int:
 _HOLDERS = _count_holders()
 
 
-_DATA = object.__basicsize__
-"""Where an array object holds the address of its data: behind the object's header."""
-
-
-def _address(array: np.ndarray[Any, Any]) -> int:
-    """The address of an array's data; `array.ctypes.data`, at a fifth of the cost."""
-    return ctypes.c_size_t.from_address(id(array) + _DATA).value
-
-
-def _slow_address(array: np.ndarray[Any, Any]) -> int:
-    return int(array.ctypes.data)
-
-
-_probe = np.arange(3.0)
-if _address(_probe) != _slow_address(_probe):
-    _address = _slow_address
-
-
 def _allocate(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
     out = np.empty(shape, dtype)
-    _OWNED[id(out)] = out
+    key = id(out)
+    _OWNED[key] = weakref.ref(
+        out, functools.partial(_OWNED.pop, key)
+    )  # the reference itself is what pop gives by default
     return out
 
 
 def _own(array: np.ndarray[Any, Any], references: int) -> np.ndarray[Any, Any]:
     """The array if a compiled call made it and nobody else holds it, else a copy: what others see never changes."""
-    if _OWNED.get(id(array)) is array and references <= _HOLDERS:
+    known = _OWNED.get(id(array))
+    if known is not None and known() is array and references <= _HOLDERS:
         return array
     copy = _allocate(array.shape, array.dtype)
     copy[...] = array
     return copy
 
 
-def _result_of(array: np.ndarray[Any, Any], weak: bool) -> Any:
-    if array.ndim:
-        return array
+def _number_of(array: np.ndarray[Any, Any], weak: bool) -> Any:
     return array.item() if weak else array[()]
