@@ -21,6 +21,7 @@ from clearprop.cli.exit_codes import DONE, FAULT, INTERRUPTED, MISTAKE
 from clearprop.cli.explain import explain
 from clearprop.cli.export import export
 from clearprop.cli.lesson import lesson
+from clearprop.cli.options import with_threads
 from clearprop.cli.predict import predict
 from clearprop.cli.report import report
 from clearprop.cli.train import train
@@ -40,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-COMMANDS: tuple[Callable[..., Any], ...] = (
+_DECLARED: tuple[Callable[..., Any], ...] = (
     train,
     predict,
     evaluate,
@@ -52,6 +53,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     check,
     config,
 )
+COMMANDS = tuple(command if command in (export, config) else with_threads(command) for command in _DECLARED)
 
 
 class EachOnce(TyperCommand):

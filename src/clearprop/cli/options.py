@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
@@ -41,6 +42,31 @@ def with_settings(command: Callable[..., int]) -> Callable[..., int]:
     command.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]  # read by inspect
     command.__annotations__ = {**made, **{p.name: hints[p.name] for p in own}, "return": int}
     return command
+
+
+_Threads = Annotated[
+    str | None,
+    typer.Option("--threads", metavar="N", help="The most threads to use; by default one for each processor."),
+]
+
+
+def with_threads(command: Callable[..., int]) -> Callable[..., int]:
+    """The command with an option for the number of native threads, for this process alone: no run keeps it."""
+
+    @functools.wraps(command)
+    def call(*, threads: str | None = None, **given: Any) -> int:
+        if threads is not None:
+            from clearprop.compiler import set_threads, thread_count  # start-up time: BLAS is asked for
+
+            set_threads(thread_count(threads, "--threads"))
+        return command(**given)
+
+    known = inspect.signature(command).parameters.values()
+    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in known]
+    parameters.append(inspect.Parameter("threads", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_Threads))
+    call.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]  # as above
+    call.__annotations__ = {**inspect.get_annotations(command, eval_str=True), "threads": _Threads}
+    return call
 
 
 def setting_option(name: str) -> Any:

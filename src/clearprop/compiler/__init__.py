@@ -16,3 +16,4 @@ from clearprop.compiler.lowering import lower as lower
 from clearprop.compiler.numpy_source import NumpySource as NumpySource
 from clearprop.compiler.threads import get_threads as get_threads
 from clearprop.compiler.threads import set_threads as set_threads
+from clearprop.compiler.threads import thread_count as thread_count

@@ -29,7 +29,7 @@ def get_threads() -> int:
     given = os.environ.get("CLEARPROP_THREADS", "")
     if not given:
         return blas.cores()
-    return _valid_count(int(given) if given.isdigit() else given, "the environment variable CLEARPROP_THREADS")
+    return thread_count(given, "the environment variable CLEARPROP_THREADS")
 
 
 @checked_call
@@ -46,19 +46,25 @@ def set_threads(n: int) -> None:
     1
     >>> cl.set_threads(before)
     """
-    _chosen[:] = [_valid_count(n, user_line())]
+    _chosen[:] = [thread_count(n, user_line())]
     blas.set_threads(n)
     _set_scipy(n)
 
 
-def _valid_count(n: Any, where: str) -> int:
+def thread_count(given: Any, where: str) -> int:
+    """A number of threads, perhaps as text.  Raises ArgumentError for anything else; it was given at `where`.
+
+    >>> thread_count("2", "--threads")
+    2
+    """
+    n = int(given) if isinstance(given, str) and given.isascii() and given.isdecimal() else given
     if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 1024:
         raise ArgumentError(
             "the number of threads is a positive integer",
             expected=f"1 to 1024 (this process may use {blas.cores()})",
-            got=repr(n),
+            got=repr(given),
             where=where,
-            try_="cl.set_threads(2)",
+            try_=f"{where} 2" if where.startswith("--") else "cl.set_threads(2)",
         )
     return n
 
