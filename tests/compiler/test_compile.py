@@ -10,7 +10,7 @@ import pytest
 
 import clearprop as cl
 from clearprop import nn, optim
-from clearprop.compiler import Compiled, ExecutorWarning
+from clearprop.compiler import Compiled, ExecutorWarning, executable
 from clearprop.errors import ShapeError, TraceError
 
 X = np.array([1.0, 2.0, 3.0])
@@ -294,6 +294,17 @@ def test_donated_tensors_become_invalid_and_name_the_call(executor):
         assert error.got == "a tensor given away in an earlier call"
         assert error.where.startswith("test_compile.py:") and "second = f(first, X)" in error.where
         assert error.try_ == "use the returned value, or leave the argument out of donate="
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_native_code_finds_arrays_in_their_objects_or_is_told(monkeypatch, reads):
+    monkeypatch.setattr(executable, "READS_OBJECTS", reads)
+    f = cl.compile(lambda a, b: (a * 2 + b, cl.sum(a)), executor="numba")
+    base = np.arange(24.0)
+    for a in (base[:6], base[3:9], base[::4], base[6:12][::-1], cl.tensor(base[6:12]), base[:6] + 1):
+        doubled, total = f(a, base[-6:])
+        close(doubled, 2 * np.asarray(a) + base[-6:])
+        close(total, np.asarray(a).sum())
 
 
 def test_donated_memory_is_reused_and_nobody_elses():
