@@ -42,6 +42,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.compiler import compile as compile
     from clearprop.compiler import get_threads as get_threads
     from clearprop.compiler import set_threads as set_threads
+    from clearprop.control import associative_scan as associative_scan
     from clearprop.control import cond as cond
     from clearprop.control import fori_loop as fori_loop
     from clearprop.control import map as map
@@ -64,7 +65,7 @@ else:
         "optim": "optim",
         "autodiff.derivative_check": "check_grads",
         "compiler": "ExecutorWarning compile get_threads set_threads",
-        "control": "cond fori_loop map remat scan switch while_loop",
+        "control": "associative_scan cond fori_loop map remat scan switch while_loop",
         "explanation": "explain explain_update",
         "exporting": "export",
         "runs.tensorboard": "TensorBoard",

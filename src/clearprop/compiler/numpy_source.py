@@ -41,6 +41,7 @@ class NumpySource:
         self.uses = _uses(program)
         self.trees: dict[Var, ast.expr] = {v: ast.Name(self.names[v]) for v in program.inputs}
         self.formulas: dict[Var, Expression] = {}
+        self.depth = 0  # of the loops and branches around the lines that are being written
         self.pending: dict[Var, Equation] = {}  # written inside other lines so far
         self.sizes = self._sizes()
         self.used_sizes: set[str] = set()
@@ -70,7 +71,9 @@ class NumpySource:
         self.uses |= _uses(program)
         for v, source in zip(program.inputs, inputs, strict=True):
             self.trees[v], self.formulas[v] = _parse_expression(source), Name(source)
+        self.depth += 1
         lines = [line for eq in program.equations for due in self._written(eq) for line in self._lines(due)]
+        self.depth -= 1
         return lines, [ast.unparse(self._atom(o)) for o in program.outputs]
 
     def fresh(self, name: str) -> str:
@@ -167,9 +170,10 @@ class NumpySource:
         parts = [self._type(out.type), f"∂{eq.rule}" if eq.rule else ""]
         parts.append("" if "operand_" in shown or _reads_alike(shown, source) else shown)
         comment = "# " + "   ".join(p for p in parts if p)
-        if len(line) + 2 + len(comment) <= _WIDTH:
-            return [line.ljust(min(_COMMENT, _WIDTH - 2 - len(comment))) + "  " + comment]
-        return [*textwrap.wrap(comment, _WIDTH, initial_indent="    ", subsequent_indent="    #     "), line]
+        width, column = _WIDTH - 4 * self.depth, _COMMENT - 4 * self.depth
+        if len(line) + 2 + len(comment) <= width:
+            return [line.ljust(min(column, width - 2 - len(comment))) + "  " + comment]
+        return [*textwrap.wrap(comment, width, initial_indent="    ", subsequent_indent="    #     "), line]
 
     def _type(self, t: Type) -> str:
         return str(Type(tuple(map(self.value, t.shape)), t.dtype, t.weak))

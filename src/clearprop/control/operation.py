@@ -58,6 +58,10 @@ class ControlOperation(Primitive):
     def lift(self, size: Any, values: Sequence[Any], mapped: Sequence[bool], params: Params) -> Any:
         """See `program.operation.JointOperation`."""
 
+    @abstractmethod
+    def written_out(self, *operands: Any, **params: Any) -> Any:
+        """See `program.operation.JointOperation`."""
+
     def pullback(self, k: int, g: Any, y: Any, xs: Sequence[Any], params: Params) -> Any:
         """The cotangent of one operand."""
         return self.pull_together([k], g, y, xs, params)[k]

@@ -44,6 +44,10 @@ class Remat(ControlOperation):
         """The program on arrays."""
         return or_one(runner(params["program"])(operands))
 
+    def written_out(self, *operands: Any, **params: Any) -> Any:
+        """The operations of the program."""
+        return or_one(call(params["program"], operands))
+
     def pushforward(self, dots: Sequence[Any], y: Any, xs: Sequence[Any], params: Params) -> Any:
         """The tangents of the outputs."""
         program, active = params["program"], [d is not None for d in dots]

@@ -12,7 +12,7 @@ are loops of this same operation, so they differentiate again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 
 from clearprop.autodiff.batching import as_batch, batched_values
 from clearprop.autodiff.transforms import jvp, vjp
-from clearprop.control.operation import ControlOperation, as_list, select_active, swap_leading, types_of, zeros_of
+from clearprop.control.operation import ControlOperation, as_list, call, select_active, swap_leading, types_of, zeros_of
 from clearprop.control.subprograms import (
     active_carries,
     as_outputs,
@@ -35,6 +35,8 @@ from clearprop.control.subprograms import (
 )
 from clearprop.program.ir import Program
 from clearprop.program.types import Params, Type, type_of
+from clearprop.program.values import Node
+from clearprop.rules.joining import stack
 from clearprop.shapes import Dim
 
 
@@ -80,14 +82,31 @@ class Scan(ControlOperation):
         count, length = params["carries"], params["length"]
         own = _Operands.of(operands, params)
         carries, step = list(own.carries), runner(params["body"])
-        _, stacks = split([np.empty(t.shape, t.dtype) for t in self.types(types_of(operands), **params)], count)
-        for i in reversed(range(length)) if params["reverse"] else range(length):
+        _, types = split(self.types(types_of(operands), **params), count)
+        stacks: list[Any] = [np.empty(t.shape, t.dtype) for t in types] if not length else []
+        for i in _order(params):
             before = carries if params["keep"] else []
             results = step([*own.constants, *carries, *(x[i] for x in own.xs)])
-            carries, ys = results[:count], results[count:]
-            for stack, value in zip(stacks, [*ys, *before], strict=True):
-                stack[i] = value
+            carries, outputs = results[:count], [*results[count:], *before]
+            stacks = stacks or [_rows_for(v, length, operands) for v in outputs]
+            for rows, value in zip(stacks, outputs, strict=True):
+                rows[i] = value
         return or_one([*(_own_memory(v, operands) for v in carries), *stacks])
+
+    def written_out(self, *operands: Any, **params: Any) -> Any:
+        """The operations of all steps; a carry is called after its step."""
+        count, body = params["carries"], params["body"]
+        own = _Operands.of(operands, params)
+        carries = list(own.carries)
+        rows: list[list[Any]] = [[] for _ in range(params["length"])]
+        for number, i in enumerate(_order(params), start=1):
+            before = carries if params["keep"] else []
+            results = call(body, [*own.constants, *carries, *(x[i] for x in own.xs)])
+            carries, rows[i] = results[:count], [*results[count:], *before]
+            for value, variable in zip(carries, body.inputs[params["constants"] :], strict=False):
+                if isinstance(value, Node) and variable.name and not value.name:
+                    value.name = f"{variable.name}{number}"
+        return or_one([*carries, *(stack(list(column)) for column in zip(*rows, strict=True))])
 
     def _record(self, args: Any, values: Any, params: dict[str, Any], links: Any, compute: Any) -> Any:
         """What is recorded keeps its carries; they are outputs of their own, which nobody asked for."""
@@ -211,6 +230,12 @@ def scan_(*operands: Any, body: Program, constants: int, carries: int, length: D
     """
 
 
+def _order(params: Params) -> Iterable[int]:
+    """The indices of the elements in the order of the steps."""
+    indices = range(params["length"])
+    return reversed(indices) if params["reverse"] else indices
+
+
 def _kept_carries(y: Any, params: Params) -> list[Any]:
     count = params["carries"]
     outputs = as_outputs(y)
@@ -240,6 +265,12 @@ def _loop(
     count = counts["constants"] + len(made.constants)
     own = {"constants": count, "carries": counts["carries"], "keep": keep}
     return list(as_outputs(scan_(*made.constants, *operands, **{**params, "body": made.program, **own})))
+
+
+def _rows_for(value: Any, length: int, operands: Sequence[Any]) -> Any:
+    """Memory for all rows, in the dtype of the first; in a complex step the first may still be real."""
+    dtype = np.complex128 if value.dtype.kind == "f" and any(map(np.iscomplexobj, operands)) else value.dtype
+    return np.empty((length, *value.shape), dtype)
 
 
 def _own_memory(value: Any, operands: Sequence[Any]) -> Any:

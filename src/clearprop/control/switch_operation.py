@@ -7,7 +7,7 @@ from typing import Any
 
 from clearprop.autodiff.batching import as_batch, batched_values
 from clearprop.autodiff.transforms import jvp, vjp
-from clearprop.control.operation import ControlOperation, as_list, select_active, types_of
+from clearprop.control.operation import ControlOperation, as_list, call, select_active, types_of
 from clearprop.control.subprograms import (
     Closed,
     as_outputs,
@@ -23,6 +23,7 @@ from clearprop.control.subprograms import (
 from clearprop.program.ir import Program
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import Params, Type, type_of
+from clearprop.program.values import raw
 from clearprop.rules.elementwise import equal, less_equal, where
 from clearprop.rules.structural import reshape_
 
@@ -38,9 +39,11 @@ class Switch(ControlOperation):
 
     def compute(self, *operands: Any, **params: Any) -> Any:
         """The branch of that number, on arrays; numbers outside are the nearest branch's."""
-        branches = params["branches"]
-        index = min(max(int(operands[0]), 0), len(branches) - 1)
-        return or_one(runner(branches[index])(operands[1:]))
+        return or_one(runner(params["branches"][_nearest(operands[0], params)])(operands[1:]))
+
+    def written_out(self, *operands: Any, **params: Any) -> Any:
+        """The operations of the branch that is taken."""
+        return or_one(call(params["branches"][_nearest(operands[0], params)], operands[1:]))
 
     # ---------------------------------------------------------------------------------------- derivatives
     def pushforward(self, dots: Sequence[Any], y: Any, xs: Sequence[Any], params: Params) -> Any:
@@ -104,6 +107,11 @@ def switch_(*operands: Any, branches: tuple[Program, ...]) -> Any:
     operands  the number of the branch, or a truth for the second of two; then the inputs that all branches share
     branches  programs of the same inputs, whose outputs have the same types
     """
+
+
+def _nearest(index: Any, params: Params) -> int:
+    """The number of the branch that is taken."""
+    return min(max(int(raw(index)), 0), len(params["branches"]) - 1)
 
 
 def _any_dependent(branches: Sequence[Program], active: Sequence[bool]) -> list[bool]:

@@ -26,6 +26,7 @@ from clearprop.errors import GradientError, user_line
 from clearprop.program.ir import Program
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import Params, Type
+from clearprop.program.values import raw
 from clearprop.rules.elementwise import where
 from clearprop.rules.reductions import any as any_of
 from clearprop.rules.structural import reshape_
@@ -48,6 +49,13 @@ class While(ControlOperation):
             carries = step([*constants, *carries])
         fresh = [v.copy() if isinstance(v, np.ndarray) and any(v is o for o in operands) else v for v in carries]
         return or_one(fresh)
+
+    def written_out(self, *operands: Any, **params: Any) -> Any:
+        """The operations of the steps, one after the other."""
+        outer, constants, carries = _groups(operands, params)
+        while raw(call(params["condition"], [*outer, *carries])[0]):
+            carries = call(params["body"], [*constants, *carries])
+        return or_one(carries)
 
     # ---------------------------------------------------------------------------------------- derivatives
     def pushforward(self, dots: Sequence[Any], y: Any, xs: Sequence[Any], params: Params) -> Any:

@@ -43,7 +43,7 @@ def _inputs(labels: Labels, local: LocalJacobian, inner: int, out: int) -> tuple
 
 def _record_body(local: LocalJacobian, inputs: Sequence[Any]) -> Node:
     """The output of the body, with the user's line as the line of every operation in it."""
-    body = local.primitive.body
+    body = local.body
     assert body is not None
     before, RECORDING.on = RECORDING.on, True
     try:

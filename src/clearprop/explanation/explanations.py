@@ -368,7 +368,7 @@ def factors_of(derivation: Derivation, bundle: Bundle, i: int) -> tuple[Factor, 
     factor = Factor(
         over, under, float(bundle.factor[i]), local.formula, derivation.operands(local, inner, out),
         operation, where,
-        None if local.primitive.body is None else (derivation, local, inner, out),
+        None if local.body is None else (derivation, local, inner, out),
     )  # fmt: skip
     return (factor,) if bundle.sums is None else (_sum_factor(derivation, bundle, i, over, where), factor)
 

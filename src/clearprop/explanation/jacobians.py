@@ -8,16 +8,16 @@ in float64 on the stored values.  The declared kind of the Jacobian says where t
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from clearprop.explanation.formulas import UNIT, rule_formula, symbol_type
 from clearprop.notation.expressions import Expression, Number
 from clearprop.primitives import REGISTRY, Rule, Zero
-from clearprop.program.operation import Operation
+from clearprop.program.operation import JointOperation, Operation
 from clearprop.program.types import PYTHON_SCALARS, is_floating
 from clearprop.program.values import Application, Node, raw
 
@@ -76,6 +76,12 @@ class LocalJacobian:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.app, self.k, self.node)  # what was computed since is computed again
+
+    @property
+    def body(self) -> Callable[..., Any] | None:
+        """What computes the same by other operations, which can be looked into: of composites, loops and branches."""
+        primitive = self.primitive
+        return cast(JointOperation, primitive).written_out if primitive.joint else primitive.body
 
     @property
     def reason(self) -> str:

@@ -128,7 +128,7 @@ def numerical_check(graph: Graph, node: Node, at: int, gradient: float) -> Check
 
 def part_is_smooth(part: Slice) -> bool:
     """Whether every rule on the way is the derivative of its function, and not one that a user declared to be."""
-    return all(REGISTRY.get(app.primitive.name) is app.primitive for app, _, _ in part.steps)
+    return all(app.primitive.joint or REGISTRY.get(app.primitive.name) is app.primitive for app, _, _ in part.steps)
 
 
 def _central(graph: Graph, part: Slice, node: Node, at: int, h: float = 0.0) -> tuple[float, float, float]:

@@ -9,17 +9,18 @@ an operation is what its operands' errors become, plus a rounding of its own (ru
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from clearprop.arrays import Tensor
 from clearprop.autodiff.reverse import undo_broadcasting
 from clearprop.autodiff.tape import Slice
+from clearprop.autodiff.transforms import vjp
 from clearprop.explanation.chain_rule import Bundle, Graph
 from clearprop.explanation.jacobians import Array, Elementwise, LocalJacobian, shape_of, wide
 from clearprop.primitives import Rule
-from clearprop.program.operation import Operation
+from clearprop.program.operation import JointOperation, Operation
 from clearprop.program.types import PYTHON_SCALARS, is_floating, type_of
 from clearprop.program.values import Application, Node, raw
 
@@ -35,12 +36,14 @@ def rule_error(graph: Graph, bundle: Bundle) -> float:
         xs, y = local.picked(bundle.out)
         return float(np.sum(pullback_error(local, bundle.delta, y, xs)))
     delta = graph.delta(local.node)
-    if type(local.app.outputs) is tuple or delta is None:
+    if delta is None or (type(local.app.outputs) is tuple and not local.primitive.joint):
         return _PER_OPERATION * float(np.sum(np.abs(bundle.product)))
     whole = graph.errors.get(local)
     if whole is None:
         g = np.asarray(delta, np.float64).reshape(local.out_shape)
-        found = pullback_error(local, g, wide(local.app.outputs), [wide(v) for v in local.app.raw])
+        xs = [wide(v) for v in local.app.raw]
+        joint = local.primitive.joint
+        found = _written_out_error(local, g, xs) if joint else pullback_error(local, g, wide(local.app.outputs), xs)
         whole = graph.errors[local] = np.ravel(np.broadcast_to(found, local.shape))
     return float(np.sum(whole[np.unique(bundle.inner)]))
 
@@ -57,6 +60,21 @@ def pullback_error(local: LocalJacobian, g: Array, y: Any, xs: Sequence[Any]) ->
     return running_error(pull, {v: np.zeros(shape_of(raw(v))) for v in leaves if isinstance(v, Tensor)})
 
 
+def _written_out_error(local: LocalJacobian, g: Array, xs: Sequence[Any]) -> Array:
+    """The same of a loop or a branch, whose steps round one after the other."""
+    assert local.body is not None
+    body, leaves, seed = local.body, list(map(_leaf, xs)), _leaf(g[()])
+
+    def of_operand(x: Any) -> Any:
+        outputs = body(*leaves[: local.k], x, *leaves[local.k + 1 :], **local.app.params)
+        return outputs[local.node.position] if type(outputs) is tuple else outputs
+
+    def pull() -> Any:
+        return vjp(of_operand, leaves[local.k])[1](seed)[0]
+
+    return running_error(pull, {v: np.zeros(shape_of(raw(v))) for v in [seed, *leaves] if isinstance(v, Tensor)})
+
+
 def _leaf(value: Any) -> Any:
     if type(value) in PYTHON_SCALARS or not is_floating(value.dtype):
         return value
@@ -68,21 +86,25 @@ def _leaf(value: Any) -> Any:
 # ---------------------------------------------------------------------------------------- running the error
 def running_error(function: Callable[[], Any], errors: dict[Node, Array]) -> Array:
     """The error of what the function returns, from the errors of the nodes that it reads."""
-    out = function()
-    if not isinstance(out, Node):
-        return np.zeros(shape_of(out))
+    return _running_errors([function()], errors)[0]
+
+
+def _running_errors(outputs: Sequence[Any], errors: dict[Node, Array]) -> list[Array]:
     known = dict(errors)
-    for app, nodes, _ in Slice([out], list(errors)).steps:
+    for app, nodes, _ in Slice([o for o in outputs if isinstance(o, Node)], list(errors)).steps:
         found = _error_after(app, known)
         for node in nodes:
-            known[node] = np.broadcast_to(found, shape_of(raw(node)))
-    return known.get(out, np.zeros(shape_of(raw(out))))
+            own = found[node.position] if app.primitive.joint else found
+            known[node] = np.broadcast_to(own, shape_of(raw(node)))
+    return [known.get(o, np.zeros(shape_of(raw(o)))) if isinstance(o, Node) else np.zeros(shape_of(o)) for o in outputs]
 
 
-def _error_after(app: Application, known: dict[Node, Array]) -> Array:
-    """The error of one operation's output; composites are opened, because their insides round."""
+def _error_after(app: Application, known: dict[Node, Array]) -> Any:
+    """The error of one operation's output, of loops and branches those of all; what is made of others is opened."""
+    if app.primitive.joint:
+        return _of_body(app, cast(JointOperation, app.primitive).written_out, known)
     if app.primitive.body is not None and app.primitive.kind != "structural":
-        return _of_body(app, known)
+        return _of_body(app, app.primitive.body, known)[0]
     own = np.abs(np.asarray(app.outputs, np.float64))
     total = own * _PER_OPERATION
     for k, operand in enumerate(app.inputs):
@@ -94,16 +116,15 @@ def _error_after(app: Application, known: dict[Node, Array]) -> Array:
     return np.asarray(total)
 
 
-def _of_body(app: Application, known: dict[Node, Array]) -> Array:
-    body = app.primitive.body
-    assert body is not None
+def _of_body(app: Application, body: Callable[..., Any], known: dict[Node, Array]) -> list[Array]:
     inside = [_leaf(wide(v)) for v in app.raw]
     errors = {
         leaf: known.get(a, np.zeros(shape_of(raw(leaf)))) if isinstance(a, Node) else np.zeros(shape_of(raw(leaf)))
         for leaf, a in zip(inside, app.inputs, strict=True)
         if isinstance(leaf, Node)
     }
-    return running_error(lambda: body(*inside, **app.params), errors)
+    out = body(*inside, **app.params)
+    return _running_errors(out if type(out) is tuple else (out,), errors)
 
 
 def _pushed_error(primitive: Operation, k: int, error: Array, app: Application) -> Array:

@@ -70,3 +70,6 @@ class JointOperation(Operation, Protocol):
 
     def lift(self, size: Any, values: Sequence[Any], mapped: Sequence[bool], params: Mapping[str, Any]) -> Any:
         """The outputs for a batch of this size, each with a leading axis; `mapped` operands have one."""
+
+    def written_out(self, *operands: Any, **params: Any) -> Any:
+        """The value again, by the operations of the programs themselves: steps and branches that can be looked into."""
