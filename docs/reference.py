@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from clearprop import notation
+from clearprop.compiler.native.native_executor import missing_form
 from clearprop.explanation.formulas import simplify_call
 from clearprop.primitives import REGISTRY, Primitive, Rule, Zero
 from clearprop.program.ir import Program, Var
@@ -324,7 +325,42 @@ def _option(name: str, kind: Any, declared: Any) -> str:
     return names if kind is bool else f"{names} {value}"
 
 
-PAGES = {"primitives.md": primitives_page, "command-line.md": command_line_page}
+# ------------------------------------------------------------------------------------------------ native forms
+WITHOUT_KERNELS = {
+    "special_functions": "SciPy computes them, to its accuracy; kernels of our own would have to be proved as exact",
+    "matrices": "LAPACK computes them, by NumPy and SciPy",
+    "decompositions": "LAPACK computes them, by NumPy and SciPy",
+    "sorting": "NumPy sorts and searches",
+    "gamma_family": "drawn by rejection: how many attempts it takes is not known before",
+    "discrete": "drawn by rejection: how many attempts it takes is not known before",
+}
+
+
+def native_forms_page() -> str:
+    """The primitives that no kernel computes, by family, and why."""
+    lines = [
+        "# What has no native form",
+        "",
+        "Made from the declarations by `python docs/reference.py`. A compiled function computes these primitives by",
+        "NumPy, between native parts, and says so once; everything else runs natively: elementwise functions and",
+        "reductions, moves of entries and products. Functions that are made of these (`sort`, `median`, `quantile`,",
+        "`svd`) do so in part. Data types that kernels do not know (`int8`, `int16`, `uint16`, `uint64`) and integer",
+        "products are computed by NumPy, too.",
+        "",
+        "| primitives | why |",
+        "|---|---|",
+    ]
+    missing = [p for p in _shown() if not p.is_composite and missing_form(p)]
+    for family, members in groupby(missing, key=_family):
+        lines.append(f"| {', '.join(f'`{p.name}`' for p in members)} | {WITHOUT_KERNELS[family]} |")
+    return "\n".join([*lines, ""])
+
+
+PAGES = {
+    "primitives.md": primitives_page,
+    "command-line.md": command_line_page,
+    "native-forms.md": native_forms_page,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

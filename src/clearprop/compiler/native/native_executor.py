@@ -39,20 +39,21 @@ def obstacle(program: Program) -> str | None:
     return next(iter(obstacles(program).values()), None) or _foreign_dtype([*program.inputs, *program.outputs]) or None
 
 
+def missing_form(p: Operation) -> str:
+    """Why kernels cannot compute a primitive, whatever it is given; empty where they can."""
+    if p.kind != "elementwise":
+        return "" if _is_known(p) else f"{p.name} has no native form"
+    unknown = set(re.findall(r"([A-Za-z_][\w.]*)\(", p.numba)) - VOCABULARY
+    return f"{p.name} is spelled with {sorted(unknown)[0]}, which kernels do not know" if unknown else ""
+
+
 def _obstacle(eq: Equation, checked: set[Var]) -> str:
     p = eq.primitive
-    if p.kind == "elementwise":
-        reason = _late_integer(eq, checked) or _unknown_sign(eq)
-        if reason:
-            return reason
-        unknown = set(re.findall(r"([A-Za-z_][\w.]*)\(", p.numba)) - VOCABULARY
-        if unknown:
-            return f"{p.name} is spelled with {sorted(unknown)[0]}, which kernels do not know"
-    elif not _is_known(p):
-        return f"{p.name} has no native form"
-    elif p.facts.product and eq.outputs[0].dtype.kind != "f":
+    reason = _late_integer(eq, checked) or _unknown_sign(eq) if p.kind == "elementwise" else ""
+    reason = reason or missing_form(p)
+    if not reason and p.facts.product and eq.outputs[0].dtype.kind != "f":
         return f"{p.name} of {eq.outputs[0].dtype.name} has no native form"
-    return _foreign_dtype([*eq.inputs, *eq.outputs])
+    return reason or _foreign_dtype([*eq.inputs, *eq.outputs])
 
 
 def _foreign_dtype(atoms: Sequence[Any]) -> str:
