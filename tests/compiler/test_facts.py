@@ -53,6 +53,18 @@ def test_a_neutral_number_gives_back_the_other_operand(p, kind):
         assert_same_bits(p.run(operands, {}), x)
 
 
+@having("negates")
+@pytest.mark.parametrize("kind", "if")  # −1 is no unsigned number
+def test_a_number_that_negates_gives_the_other_operand_negated(p, kind):
+    x = NUMBERS[kind]
+    for position, other, number in p.facts.negates:
+        if kind == "i" and p.dtype_rule == "float":
+            continue  # the result has another type
+        operands = [None, None]
+        operands[position], operands[other] = int(number) if kind != "f" else number, x
+        assert_same_bits(p.run(operands, {}), REGISTRY["negative"].run([x], {}))
+
+
 @having("truth")
 def test_a_comparison_of_a_truth_is_the_truth(p):
     x = NUMBERS["b"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from clearprop.notation import number_text, text
 from clearprop.notation.expressions import Call, Expression, Name, Number
-from clearprop.primitives import REGISTRY, Primitive
+from clearprop.primitives import REGISTRY, Zero
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.program.operation import Operation
 from clearprop.program.tracing import evaluate, trace
@@ -64,21 +64,21 @@ def _constant(value: Any) -> Expression:
 
 
 def simplify_call(primitive: Operation, operands: tuple[Expression, ...], params: dict[str, Any]) -> Expression:
-    """A call without what a reader would leave away: factors 1, and arithmetic on numbers alone."""
+    """A call without what a reader would leave away: neutral numbers, and arithmetic on numbers alone."""
     # One test per thing that is left away, first the calls that show nothing at all: every one is a sentence that the
     # reader of a formula would say, and none of them knows a derivative.
-    if primitive.tex == "{x}" and len(operands) == 1 and primitive.name != "stop_gradient":
-        return operands[0]
+    if primitive.tex == "{x}" and len(operands) == 1 and not isinstance(primitive.rules[0], Zero):
+        return operands[0]  # what stops the gradient looks like its operand, and is shown
     if primitive.facts.source == "size":
         return Number(int(params["dim"]))
     if primitive.kind == "elementwise" and operands and all(isinstance(o, Number) for o in operands):
         folded = _fold_numbers(primitive, operands, params)
-        if primitive.name != "divide" or len(number_text(folded)) <= _SHORT:
+        if not primitive.tex.startswith(r"\frac") or len(number_text(folded)) <= _SHORT:
             return Number(folded)
-    if primitive is REGISTRY["multiply"]:
-        return _product(primitive, *operands)
-    if primitive is REGISTRY["divide"] and operands[1] == Number(1):
-        return operands[0]
+    if (other := _beside(primitive.facts.neutral, operands)) is not None:
+        return other
+    if (other := _beside(primitive.facts.negates, operands)) is not None:
+        return Call(REGISTRY["negative"], (other,))
     return Call(primitive, operands, params)
 
 
@@ -93,13 +93,9 @@ def _fold_numbers(primitive: Operation, operands: tuple[Expression, ...], params
     return out if type(out) in PYTHON_SCALARS else np.asarray(out).item()
 
 
-def _product(multiply: Primitive, a: Expression, b: Expression) -> Expression:
-    for one, other in ((a, b), (b, a)):
-        if one == Number(1):
-            return other
-        if one == Number(-1):
-            return Call(REGISTRY["negative"], (other,))
-    return Call(multiply, (a, b))
+def _beside(stated: tuple[tuple[int, int, Any], ...], operands: tuple[Expression, ...]) -> Expression | None:
+    """The operand beside a number that a fact of the operation states; None without such a number."""
+    return next((operands[other] for at, other, number in stated if operands[at] == Number(number)), None)
 
 
 def with_nan_told(expression: Expression) -> Expression:

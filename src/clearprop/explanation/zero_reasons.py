@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from clearprop.explanation.chain_rule import Bundle, Graph, bundles
-from clearprop.explanation.jacobians import Elementwise, LocalJacobian, Multilinear
+from clearprop.explanation.jacobians import LocalJacobian, Multilinear
 from clearprop.explanation.labels import Labels, short_name
 from clearprop.notation import number_text, text
+from clearprop.notation.expressions import Name
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 
@@ -63,13 +64,9 @@ def factor_reason(labels: Labels, local: LocalJacobian, inner: int, out: int, *,
         return "masked by where: the condition chose the other branch"
     if closed:
         return f"{name} gate closed: {under}"
-    if isinstance(local, Elementwise) and local.primitive.name == "multiply":
-        return "multiplied by " + _with_value(labels, *_other(local, out))
+    if isinstance(local.formula, Name) and local.formula.name in local.primitive.operands:  # it is an operand itself
+        return "multiplied by " + _with_value(labels, *local.values_at(out)[local.formula.name])
     return f"∂{name} = {text(local.formula)} is 0 at {under}"
-
-
-def _other(local: Elementwise, out: int) -> tuple[object, int]:
-    return local.values_at(out)[local.primitive.operands[1 - local.k]]
 
 
 def _with_value(labels: Labels, value: object, at: int) -> str:

@@ -1,4 +1,4 @@
-"""What compiler and gradients may assume of an operation: stated once, by the operation's own declaration.
+"""What compiler, gradients and explanations may assume of an operation: stated once, by the operation's own declaration.
 
 They compare no names: they ask for these facts, so an operation that states them is treated like the
 library's own.  Every fact is checked against values by `tests/compiler/test_facts.py`.
@@ -22,7 +22,8 @@ class Facts:
 
     neutral      (position, other, number): with this number at this operand the result *is* the other operand, to the
                  bit: x − 0, x · 1, x + (−0.0); not x + 0, which makes 0 of −0.0 (in integers both zeros are one)
-    truth        likewise, where the other operand is a boolean that was made a number: b > 0 is b
+    negates      likewise, where the result is the other operand with its sign changed: x · −1, x / −1
+    truth        as neutral, where the other operand is a boolean that was made a number: b > 0 is b
     same_on      the kinds of dtype ("biuf") on which the operation gives back its operand
     undefined_on the kinds of dtype for which the operation has no meaning and is refused
     nonempty     the axes that are reduced must have elements
@@ -46,6 +47,7 @@ class Facts:
     """
 
     neutral: tuple[tuple[int, int, Any], ...] = ()
+    negates: tuple[tuple[int, int, Any], ...] = ()
     truth: tuple[tuple[int, int, Any], ...] = ()
     same_on: str = ""
     undefined_on: str = ""

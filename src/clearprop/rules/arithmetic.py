@@ -62,7 +62,7 @@ def subtract(a: Value, b: Value, /) -> Any:
 
 @primitive(
     "elementwise", numpy="{a} * {b}", modular=True, tex=r"{a} \odot {b}", neutral=((0, 1, 1), (1, 0, 1)),
-    d_a=lambda g, b: g * b, d_b=lambda g, a: g * a,
+    negates=((0, 1, -1), (1, 0, -1)), d_a=lambda g, b: g * b, d_b=lambda g, a: g * a,
 )  # fmt: skip
 def multiply(a: Value, b: Value, /) -> Any:
     """Product a · b, element by element, with broadcasting.
@@ -81,6 +81,7 @@ def multiply(a: Value, b: Value, /) -> Any:
     tex=r"\frac{{{a}}}{{{b}}}",
     dtype="float",
     neutral=((1, 0, 1),),
+    negates=((1, 0, -1),),
     d_a=lambda g, b: g / b,
     d_b=lambda g, b, y: -g * y / b,
 )

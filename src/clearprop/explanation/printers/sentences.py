@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeGuard
 
 from clearprop.explanation.explanations import Entry, Explanation, Factor, Path, Term
 from clearprop.explanation.printers.terminal import ENTRIES, local_text, rule_text, written_paths
@@ -80,7 +81,7 @@ def _with_value(place: Place) -> str:
 def gate_sentence(factor: Factor) -> str:
     """`z = 6 > 0, the gate is open, the gradient passes unchanged`; empty for a rule that is no gate."""
     rule = factor.formula
-    if not isinstance(rule, Call) or rule.function.name != "where":
+    if not _is_choice(rule):
         return ""
     condition, chosen, other = rule.operands
     holds = _holds(condition, factor)
@@ -91,6 +92,12 @@ def gate_sentence(factor: Factor) -> str:
         return f"{_condition(condition, factor, holds)}, the gate is closed, nothing passes."
     passed = "unchanged" if factor.value == 1 else f"multiplied by {number_text(factor.value)}"
     return f"{_condition(condition, factor, holds)}, the gate is open, the gradient passes {passed}."
+
+
+def _is_choice(rule: Expression) -> TypeGuard[Call]:
+    """Whether a rule takes one of two values by a condition."""
+    primitive = REGISTRY.get(rule.function.name) if isinstance(rule, Call) else None
+    return primitive is not None and primitive.facts.chooses
 
 
 def _holds(condition: Expression, factor: Factor) -> bool | None:
