@@ -25,10 +25,10 @@ demo: $(VENV)/ready    ## train on two real data sets and open one gradient
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/ready    ## the tests, at most 5 minutes on two cores
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not verify'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not verify'
 
 fast: $(VENV)/ready    ## a part of the tests that touches every folder, at most 2 minutes
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'fast and not verify'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'fast and not verify'
 
 check: test            ## tests, lint, format, types, and the figures of the house
 	$(BIN)/ruff check .

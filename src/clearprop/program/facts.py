@@ -1,4 +1,4 @@
-"""What compiler, gradients and explanations may assume of an operation: stated once, by the operation's own declaration.
+"""What compiler, gradients, explanations may assume of an operation: stated once, by the operation's own declaration.
 
 They compare no names: they ask for these facts, so an operation that states them is treated like the
 library's own.  Every fact is checked against values by `tests/compiler/test_facts.py`.
