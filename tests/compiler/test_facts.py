@@ -188,6 +188,7 @@ READ = {  # operands whose dtypes, or whose result's, would change them
     "uniform_float32": ([WORDS], {}),
     "uniform_float64": ([WORDS, WORDS[::-1].copy()], {}),
     "normal_quantile": ([WORDS], {}),
+    "open_uniform": ([WORDS, WORDS[::-1].copy()], {}),
 }
 
 
