@@ -18,7 +18,7 @@ $(VENV)/ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "clearprop needs Python 3.11 or newer; set PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[cli,tensorboard,test,check]'
+	$(BIN)/python -m pip install --quiet --editable '.[cli,excel,tensorboard,test,check]'
 	touch $@
 
 demo: $(VENV)/ready    ## train on two real data sets and open one gradient

@@ -35,19 +35,22 @@ CASES = {
     "missing file": (
         nothing, ("train", "houses.csv"), """\
 no file and no bundled data set named 'houses.csv'
-  expected  a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins, spirals
+  expected  a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file, or one of: digits, iris, wine, \
+breast-cancer, diabetes, penguins, spirals
   got       'houses.csv'
   try       check the path, or use one of the names above"""),
     "bundled set misspelt": (
         nothing, ("train", "digit"), """\
 no file and no bundled data set named 'digit'
-  expected  a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins, spirals
+  expected  a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file, or one of: digits, iris, wine, \
+breast-cancer, diabetes, penguins, spirals
   got       'digit'
   try       'digits', the nearest name"""),
     "no data": (
         nothing, ("train",), """\
 there is nothing to train on
-  expected  DATA: a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins, spirals
+  expected  DATA: a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file, or one of: digits, iris, wine, \
+breast-cancer, diabetes, penguins, spirals
   got       no DATA
   try       clearprop train digits"""),
     "empty file": (
@@ -60,7 +63,7 @@ there is nothing to train on
     "unreadable file": (
         csv(bytes(range(256))), TABLE, """\
 cannot read 'data.csv': it is not a text file
-  expected  text in UTF-8, or a CSV, Parquet or NPZ file
+  expected  text in UTF-8, or a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file
   got       bytes that are not UTF-8 text
   where     data.csv
   try       save the table as CSV with the encoding UTF-8"""),

@@ -73,7 +73,7 @@ CASES = [
         lambda: npz(images=X, labels=Y),
         """\
 'data.npz' does not hold the arrays that training needs
-  expected  x and y, or x_train and y_train with or without x_test and y_test
+  expected  x and y, or x_train and y_train with or without x_test and y_test, or columns with other names
   got       images, labels
   where     data.npz
   try       numpy.savez(file, x=x, y=y)""",

@@ -64,7 +64,8 @@ CASES = [
         lambda: load_table("penguin"),
         """\
 no file and no bundled data set named 'penguin'
-  expected  a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins, spirals
+  expected  a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file, or one of: digits, iris, wine, \
+breast-cancer, diabetes, penguins, spirals
   got       'penguin'
   try       'penguins', the nearest name""",
         id="no such file",
@@ -73,7 +74,8 @@ no file and no bundled data set named 'penguin'
         near,
         """\
 no file and no bundled data set named 'house.csv'
-  expected  a CSV, Parquet or NPZ file, or one of: digits, iris, wine, breast-cancer, diabetes, penguins, spirals
+  expected  a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file, or one of: digits, iris, wine, \
+breast-cancer, diabetes, penguins, spirals
   got       'house.csv'
   try       'houses.csv', the nearest name""",
         id="no such file, one like it",
@@ -82,7 +84,7 @@ no file and no bundled data set named 'house.csv'
         folder,
         """\
 cannot read 'd': it is a directory
-  expected  a CSV, Parquet or NPZ file
+  expected  a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file
   got       a directory
   where     d
   try       name the file in it""",
@@ -122,7 +124,7 @@ cannot read 'data.csv'
         lambda: csv(bytes(range(256))),
         """\
 cannot read 'data.csv': it is not a text file
-  expected  text in UTF-8, or a CSV, Parquet or NPZ file
+  expected  text in UTF-8, or a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file
   got       bytes that are not UTF-8 text
   where     data.csv
   try       save the table as CSV with the encoding UTF-8""",
@@ -132,7 +134,7 @@ cannot read 'data.csv': it is not a text file
         lambda: csv(b"\0" * 64),
         """\
 cannot read 'data.csv': it is not a text file
-  expected  text in UTF-8, or a CSV, Parquet or NPZ file
+  expected  text in UTF-8, or a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file
   got       bytes that are not UTF-8 text
   where     data.csv
   try       save the table as CSV with the encoding UTF-8""",

@@ -222,7 +222,7 @@ def read_csv(
     kinds: list[ColumnKind] = ["category" if cell.name in as_text else cell.kind for cell in cells]
     columns = tuple(cell.as_kind(kind, cell.name in spelled) for cell, kind in zip(cells, kinds, strict=True))
     notes = table.notes + blank_lines(int((~kept).sum()) - table.plain.blanked)
-    lines = starts[kept]
+    lines = starts[kept] - table.plain.shift
     return Frame(source, columns, partial(place_of, source, lines), notes=notes, lines=lines)
 
 

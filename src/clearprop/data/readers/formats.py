@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,17 +24,24 @@ class FileForm:
 
 
 CSV = FileForm("CSV", (".csv", ".tsv", ".txt"), streams=True)
+JSON = FileForm("JSON lines", (".jsonl", ".ndjson", ".json"), streams=True)
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+EXCEL = FileForm("Excel", (".xlsx", ".xls", ".xlsb", ".xlsm", ".ods"), (_OLD_EXCEL,), streams=True)
 PARQUET = FileForm("Parquet", (".parquet", ".pq"), (b"PAR1",), streams=True)
 NPZ = FileForm("NPZ", (".npz",), (b"PK",))
-FORMS = (CSV, PARQUET, NPZ)
+ARROW = FileForm("Arrow", (".arrow", ".feather", ".ipc"), (b"ARROW1",))
+NPY = FileForm("NPY", (".npy",), (b"\x93NUMPY",))
+FORMS = (CSV, PARQUET, JSON, EXCEL, ARROW, NPY, NPZ)
 """All forms, the one that is assumed of other files first."""
+_TEXTS = (JSON, EXCEL)
+"""The forms that are written out as text before they are read."""
 
 
 def forms_text(conjunction: str = "or", forms: tuple[FileForm, ...] = FORMS) -> str:
     """The names of forms in a row.
 
     >>> forms_text()
-    'CSV, Parquet or NPZ'
+    'CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ'
     """
     *most, last = [form.name for form in forms]
     return f"{', '.join(most)} {conjunction} {last}" if most else last
@@ -47,8 +55,22 @@ SUFFIXES = tuple(suffix for form in FORMS for suffix in form.suffixes)
 """The suffixes by which data files are found in a folder."""
 
 
+def holds_workbook(path: Path) -> bool:
+    """Whether a file is a workbook of Excel or OpenDocument, by its content."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    if not start.startswith(b"PK"):
+        return start.startswith(_OLD_EXCEL)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return path.suffix.lower() in EXCEL.suffixes
+    return bool(names & {"xl/workbook.xml", "xl/workbook.bin"}) or {"content.xml", "mimetype"} <= names
+
+
 def form_of(path: Path, source: str) -> FileForm:
-    """The form of a file, by its first bytes; by its name only where the content shows none.
+    """The form of a file, by its first bytes; by its name only where the content shows none (CSV: all text).
 
     Raises DataError for what is there but cannot be read: a folder, a device, a file without permission.
     """
@@ -79,7 +101,8 @@ def form_of(path: Path, source: str) -> FileForm:
             where=source,
             try_="check the file's permissions",
         ) from None
-    if start[:2] == b"PK" and path.suffix.lower() == ".zip":
+    if start[:2] == b"PK" and (path.suffix.lower() == ".zip" or holds_workbook(path)):
         return CSV  # packed text
     by_name = [form for form in FORMS if path.suffix.lower() in form.suffixes]
-    return next((form for form in FORMS if form.fits(start)), by_name[0] if by_name else CSV)
+    found = next((form for form in FORMS if form.fits(start)), by_name[0] if by_name else CSV)
+    return CSV if found in _TEXTS else found

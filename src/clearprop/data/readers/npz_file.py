@@ -28,7 +28,7 @@ NPZ_LIMIT = 2 * 2**30
 
 
 def read_npz(path: Path, source: str) -> dict[str, NDArray[Any]]:
-    """The arrays `x, y` or `x_train, y_train[, x_test, y_test]` of an NPZ file; others are not touched.
+    """The arrays `x, y` or `x_train, y_train[, x_test, y_test]` of an NPZ file, without others; else all arrays.
 
     `y` may be absent.  Raises DataError for a broken archive, an archive without x, arrays of objects, an
     array whose header and size disagree, and arrays of more than `NPZ_LIMIT` bytes in all.
@@ -77,9 +77,11 @@ def _wanted_names(present: list[str], source: str) -> list[str]:
             found = [name for name in names if name in present]
             if ("x_test" in found) == ("y_test" in found):
                 return found
+    if present and not {"x", "y", "x_train", "y_train", "x_test", "y_test"} & set(present):
+        return present  # columns
     raise DataError(
         f"{source!r} does not hold the arrays that training needs",
-        expected="x and y, or x_train and y_train with or without x_test and y_test",
+        expected="x and y, or x_train and y_train with or without x_test and y_test, or columns with other names",
         got=", ".join(present) or "no array",
         where=source,
         try_="numpy.savez(file, x=x, y=y)",

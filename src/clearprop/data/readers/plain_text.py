@@ -14,7 +14,7 @@ import tempfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,7 +23,9 @@ from typing import IO, Any
 
 from clearprop.data.columns import quantity
 from clearprop.data.readers.bounds import require_unpacked_in_bounds
-from clearprop.data.readers.formats import DATA_FILE
+from clearprop.data.readers.excel_file import write_excel_as_csv
+from clearprop.data.readers.formats import DATA_FILE, JSON, holds_workbook
+from clearprop.data.readers.json_rows import is_json, write_json_as_csv
 from clearprop.errors import DataError
 
 _PIECE = 1 << 20
@@ -37,12 +39,14 @@ _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, Va
 class PlainText:
     """A file that holds the text as UTF-8, line by line as in the original; `notes` say what was done to it.
 
-    `blanked` is the number of lines of comment below the header.  A temporary file is gone when nothing refers to this.
+    `blanked` is the number of lines of comment below the header; numbers of lines are `shift` lower in the original.  A
+    temporary file is gone when nothing refers to this.
     """
 
     path: Path
     notes: tuple[str, ...] = ()
     blanked: int = 0
+    shift: int = 0
 
 
 def plain_text(path: Path, source: str, encoding: str | None = None) -> PlainText:
@@ -50,7 +54,8 @@ def plain_text(path: Path, source: str, encoding: str | None = None) -> PlainTex
 
     It is unpacked (gzip, bzip2, xz, Zstandard, ZIP with one file), decoded (by its byte order mark, as UTF-8, or as
     cp1252 or Latin-1 where it is no UTF-8), its lines end in a line feed even where the old ones end in a carriage
-    return alone, and lines of comment (`# …`, where the file begins with one) are blank.
+    return alone, and lines of comment (`# …`, where the file begins with one) are blank.  Rows of JSON and sheets of
+    workbooks are written out as text.
 
     Raises DataError for what is no text, or packed to excess.
     """
@@ -61,15 +66,21 @@ def plain_text(path: Path, source: str, encoding: str | None = None) -> PlainTex
 @lru_cache(maxsize=2)  # a file is opened several times, for the same text
 def _plain_text(path: Path, source: str, encoding: str | None, _stamp: tuple[int, ...]) -> PlainText:
     try:
+        if holds_workbook(path):
+            return _as_written(lambda out: write_excel_as_csv(path, out, source))
         packed = _packing(path)
         found = encoding or _encoding(path, source)
         with _open_unpacked(path) as file, io.TextIOWrapper(file, encoding=found, newline="") as text:
             head = text.read(_PIECE)
+        if (head.lstrip()[:1] in ("{", "[") or _suffix(path) in JSON.suffixes) and is_json(head, _suffix(path)):
+            return _json_as_text(path, source, found)
         returns = "\r" in head and "\n" not in head
         comments = _begins_with_comment(head)
         if not (packed or returns or comments) and found in ("utf-8", "utf-8-sig"):
             return PlainText(path)
         return _rewritten(path, source, found, returns, comments)
+    except DataError:
+        raise
     except (UnicodeError, LookupError):
         raise not_text_error(source, encoding) from None
     except _DAMAGE as problem:
@@ -82,6 +93,34 @@ def _plain_text(path: Path, source: str, encoding: str | None, _stamp: tuple[int
         ) from None
 
 
+def _suffix(path: Path) -> str:
+    """The end of a file's name that says what is in it, without what packs it."""
+    packed = path.suffix.lower() in (".gz", ".bz2", ".xz", ".zst", ".zip")
+    return Path(path.stem).suffix.lower() if packed else path.suffix.lower()
+
+
+def _json_as_text(path: Path, source: str, encoding: str) -> PlainText:
+    def write(out: IO[str]) -> tuple[str, ...]:
+        with _open_unpacked(path) as one, _open_unpacked(path) as two:
+            first, second = (io.TextIOWrapper(file, encoding=encoding) for file in (one, two))
+            write_json_as_csv(first, second, out, source)
+        return ()
+
+    return _as_written(write, shift=1)
+
+
+def _as_written(write: Callable[[IO[str]], tuple[str, ...]], shift: int = 0) -> PlainText:
+    """What `write` writes, as a text file; it gives what should be told."""
+    scratch, handle = _scratch_file()
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
+            notes = write(out)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    return _kept_while_used(PlainText(scratch, notes, shift=shift))
+
+
 def without_first_lines(plain: PlainText, lines: int) -> PlainText:
     """A copy of a text whose first lines are blank, so that all others keep their numbers."""
     note = f"{quantity(lines, 'line')} above the names skipped (--header yes takes the first line for names)"
@@ -91,7 +130,7 @@ def without_first_lines(plain: PlainText, lines: int) -> PlainText:
             file.readline()
             copy.write(b"\n")
         shutil.copyfileobj(file, copy, _PIECE)
-    return _kept_while_used(PlainText(scratch, (*plain.notes, note), plain.blanked))
+    return _kept_while_used(PlainText(scratch, (*plain.notes, note), plain.blanked, plain.shift))
 
 
 def not_text_error(source: str, encoding: str | None = None) -> DataError:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from clearprop.data.array_checks import plain_array, require_one_index
 from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, name_list
 from clearprop.data.kinds.times import ticks_as_seconds
+from clearprop.data.readers.array_tables import columns_of, read_arrow, read_npy
 from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.data.readers.csv_file import read_csv
-from clearprop.data.readers.formats import CSV, DATA_FILE, PARQUET, SUFFIXES, FileForm, form_of
+from clearprop.data.readers.formats import ARROW, CSV, DATA_FILE, NPY, PARQUET, SUFFIXES, FileForm, form_of
 from clearprop.data.readers.npz_file import read_npz
 from clearprop.data.readers.parquet_file import read_parquet
 from clearprop.data.readers.reading import AS_SHOWN, Reading
@@ -69,7 +70,21 @@ def _read_file(given: str | Path, as_text: frozenset[str], target: str | None, r
     form = file_form(path, source)
     if form is CSV:
         return read_csv(path, source, as_text, target, reading)
-    return read_parquet(path, source, target, as_text, reading.spelled) if form is PARQUET else _read_npz(path, source)
+    if form is PARQUET:
+        return read_parquet(path, source, target, as_text, reading.spelled)
+    if form in (ARROW, NPY):
+        data = read_arrow(path, source) if form is ARROW else _as_frame(read_npy(path, source))
+        return _read_data_frame(data, target, as_text, reading.spelled, source)
+    arrays = read_npz(path, source)
+    if "x" in arrays or "x_train" in arrays:
+        return _read_npz(arrays, source)
+    return _read_data_frame(_as_frame(columns_of(arrays, source)), target, as_text, reading.spelled, source)
+
+
+def _as_frame(columns: dict[str, NDArray[Any]]) -> Any:
+    import polars as pl
+
+    return pl.DataFrame(columns)
 
 
 def file_form(path: Path, source: str) -> FileForm:
@@ -215,8 +230,7 @@ def _target_column(value: Any, rows: int, source: str) -> Column:
     return Column("y", "boolean" if y.dtype.kind == "b" else "number", numbers, spelling=spelling)
 
 
-def _read_npz(path: Path, source: str) -> Frame:
-    arrays = read_npz(path, source)
+def _read_npz(arrays: dict[str, NDArray[Any]], source: str) -> Frame:
     if "x" in arrays:
         return read_arrays(arrays["x"], arrays.get("y"), source)
     x, y = arrays["x_train"], arrays.get("y_train")
@@ -243,7 +257,13 @@ def _checked_length(x: NDArray[Any], y: NDArray[Any], source: str) -> NDArray[An
     return x
 
 
-def _read_data_frame(data: Any, target: str | None, as_text: frozenset[str], spelled: frozenset[str]) -> Frame:
+def _read_data_frame(
+    data: Any,
+    target: str | None,
+    as_text: frozenset[str],
+    spelled: frozenset[str],
+    source: str = "data frame",
+) -> Frame:
     import narwhals as nw
 
     try:
@@ -264,13 +284,13 @@ def _read_data_frame(data: Any, target: str | None, as_text: frozenset[str], spe
             got=f"shape {frame.shape}",
             try_="check the filter or the query that made it",
         )
-    require_columns_in_bounds(frame.shape[1], "data frame")
+    require_columns_in_bounds(frame.shape[1], source)
     goal = frame.columns[-1] if target is None else target
     columns = tuple(
         _frame_column(series, series.name == goal, series.name in as_text, series.name in spelled)
         for series in frame.iter_columns()
     )
-    return Frame("data frame", columns, partial(_place, "data frame"))
+    return Frame(source, columns, partial(_place, source))
 
 
 def _frame_column(series: Any, target: bool, as_text: bool, spelled: bool) -> Column:

@@ -168,7 +168,7 @@ class _Csv:
             rows = int(kept.sum())
             blank += len(kept) - rows
             if rows:
-                place = partial(place_of, self.source, starts[kept])
+                place = partial(place_of, self.source, starts[kept] - self.table.plain.shift)
                 cells = self.table.cells(texts, self.names, target)
                 columns = {
                     c.name: TextValues(c, c.name == target or c.name in self.table.reading.spelled)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clearprop.data.readers.formats import CSV, PARQUET, STREAMED, forms_text
+from clearprop.data.readers.formats import CSV, NPZ, PARQUET, STREAMED, forms_text
 from clearprop.data.readers.npz_file import values_in_npz
 from clearprop.data.readers.parquet_file import PARQUET_LIMIT, ParquetTable
 from clearprop.data.readers.plain_text import plain_text
@@ -154,7 +154,8 @@ def needs_streaming(source: Any, memory: int, encoding: str | None = None) -> bo
         table = ParquetTable(path, str(source))
         values = table.rows * len(table.names)
         return BYTES_PER_VALUE * values > memory or 8 * values > PARQUET_LIMIT
-    if BYTES_PER_NUMBER * (values := values_in_npz(path, str(source))) > memory:
+    values = values_in_npz(path, str(source)) if form is NPZ else path.stat().st_size // 8
+    if BYTES_PER_NUMBER * values > memory:
         raise DataError(
             f"{str(source)!r} does not fit into the memory that data may take",
             expected=f"at most {size_text(memory)}; {forms_text('and', STREAMED)} files may be larger",

@@ -1,0 +1,86 @@
+"""Tables of typed columns that are read at once: Arrow and Feather files, NPY arrays, NPZ archives of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from clearprop.data.readers.bounds import require_columns_in_bounds
+from clearprop.errors import DataError
+
+NPY_LIMIT = 2 * 2**30
+"""The largest size in bytes of an array that is read."""
+
+
+def read_arrow(path: Path, source: str) -> Any:
+    """The table of an Arrow IPC or Feather file.  Raises DataError for one that is damaged."""
+    import pyarrow as pa
+
+    try:
+        with pa.memory_map(str(path)) as file:
+            return pa.ipc.open_file(file).read_all()
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as problem:
+        raise DataError(
+            f"cannot read {source!r} as Arrow",
+            expected="an Arrow IPC or Feather file (version 2) that was written out whole",
+            got=" ".join(str(problem).split())[:200] or type(problem).__name__,
+            where=source,
+            try_="write the file anew",
+        ) from None
+
+
+def read_npy(path: Path, source: str) -> dict[str, NDArray[Any]]:
+    """The columns of an array of shape `(rows, columns)`, or of one with named fields.  Nothing is unpickled.
+
+    Raises DataError for objects, other shapes, a size that the header does not bear out, more than `NPY_LIMIT` bytes.
+    """
+    with path.open("rb") as file:
+        shape, dtype = _header(file, source)
+        held = path.stat().st_size - file.tell()
+        if prod(shape) * dtype.itemsize != held or held > NPY_LIMIT:
+            raise _broken_error(source, f"shape {shape} and dtype {dtype}, with {held:,} bytes of values"[:200])
+        file.seek(0)
+        array = npy.read_array(file, allow_pickle=False)
+    if array.dtype.names:
+        return columns_of({name: array[name] for name in array.dtype.names}, source)
+    if array.ndim != 2 or 0 in array.shape:
+        raise _broken_error(source, f"an array of shape {array.shape}")
+    require_columns_in_bounds(array.shape[1], source)
+    return {f"column {i + 1}": array[:, i] for i in range(array.shape[1])}
+
+
+def columns_of(arrays: Mapping[str, NDArray[Any]], source: str) -> dict[str, NDArray[Any]]:
+    """Arrays as the columns of a table.  Raises DataError unless all have one axis and one length."""
+    shapes = {array.shape for array in arrays.values()}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        raise _broken_error(source, ", ".join(f"{name} {array.shape}" for name, array in arrays.items())[:200])
+    require_columns_in_bounds(len(arrays), source)
+    return {name: np.char.decode(a, "utf-8") if a.dtype.kind == "S" else a for name, a in arrays.items()}
+
+
+def _header(file: Any, source: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    try:
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(file)
+    except Exception as problem:  # NumPy's parser of headers lets out nearly anything
+        raise _broken_error(source, str(problem).partition("\n")[0][:200] or type(problem).__name__) from None
+    if dtype.hasobject:
+        raise _broken_error(source, f"objects of dtype {dtype}, which could run code when they are loaded")
+    return shape, dtype
+
+
+def _broken_error(source: str, detail: str) -> DataError:
+    return DataError(
+        f"cannot read {source!r} as a table",
+        expected=f"an array of shape (rows, columns), or columns of one length, of at most {NPY_LIMIT:,} bytes",
+        got=detail,
+        where=source,
+        try_="numpy.savez(file, x=x, y=y), or numpy.savez(file, area=area, price=price)",
+    )

@@ -1,0 +1,166 @@
+"""The same table in every form of file: JSON lines, Excel, Arrow, NPY, NPZ; and what is refused of them."""
+
+import gzip
+import json
+import zipfile
+from unittest.mock import patch
+
+import numpy as np
+import polars
+import pytest
+
+from clearprop.data.readers.reading import Reading
+from clearprop.data.readers.sources import read
+from clearprop.data.training_data import from_source
+from clearprop.errors import DataError
+
+N = 60
+ROWS = [
+    {"area": k % 17 + 0.5, "rooms": None if k == 7 else k % 5, "kind": "abc"[k % 3], "sold": f"2024-01-{k % 28 + 1:02}",
+     "garden": k % 2 == 0, "price": k % 17 * 2.0 + k / 8}
+    for k in range(N)
+]  # fmt: skip
+NAMES = tuple(ROWS[0])
+FRAME = polars.DataFrame(ROWS)
+NUMBERS = FRAME.select("area", "rooms", "price")
+
+
+def json_lines(rows=ROWS):
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def workbook(path, rows, sheets=("Sheet1",), **parts):
+    """A workbook with one table on each sheet, written by hand."""
+
+    def cell(value):
+        if value is None:
+            return "<c/>"
+        if isinstance(value, bool):
+            return f'<c t="b"><v>{int(value)}</v></c>'
+        if isinstance(value, str):
+            return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+        return f"<c><v>{value}</v></c>"
+
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006/relationships"
+    body = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+    listed = "".join(f'<sheet name="{s}" sheetId="{i}" r:id="r{i}"/>' for i, s in enumerate(sheets, 1))
+    linked = "".join(f'<Relationship Id="r{i}" Type="{relations}/worksheet" Target="worksheets/sheet{i}.xml"/>'
+                     for i in range(1, len(sheets) + 1))  # fmt: skip
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        root = f'<Relationship Id="r0" Type="{relations}/officeDocument" Target="xl/workbook.xml"/>'
+        archive.writestr("_rels/.rels", f'<Relationships xmlns="{package}">{root}</Relationships>')
+        archive.writestr(
+            "xl/workbook.xml", f'<workbook xmlns="{main}" xmlns:r="{relations}"><sheets>{listed}</sheets></workbook>'
+        )
+        archive.writestr("xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{package}">{linked}</Relationships>')
+        for i in range(1, len(sheets) + 1):
+            archive.writestr(
+                f"xl/worksheets/sheet{i}.xml", f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>'
+            )
+        for name, content in parts.items():
+            archive.writestr(f"xl/{name}", content)
+
+
+def table_rows():
+    return [NAMES, *(tuple(row.values()) for row in ROWS)]
+
+
+def structured():
+    array = np.zeros(N, dtype=[("area", "f8"), ("rooms", "f4"), ("price", "f8")])
+    for name in array.dtype.names:
+        array[name] = NUMBERS[name].cast(polars.Float64).fill_null(np.nan).to_numpy()
+    return array
+
+
+# the name of the file, what writes it, and whether it holds the numbers alone
+FORMS = {
+    "JSON lines": ("t.jsonl", lambda p: p.write_bytes(json_lines()), False),
+    "JSON lines, packed": ("t.jsonl.gz", lambda p: p.write_bytes(gzip.compress(json_lines())), False),
+    "JSON lines by another name": ("t.txt", lambda p: p.write_bytes(json_lines()), False),
+    "a JSON array": ("t.json", lambda p: p.write_text(json.dumps(ROWS, indent=1)), False),
+    "a workbook": ("t.xlsx", lambda p: workbook(p, table_rows()), False),
+    "a workbook with a title": ("t.xlsx", lambda p: workbook(p, [("Sales",), (), *table_rows()]), False),
+    "a workbook by another name": ("t.dat", lambda p: workbook(p, table_rows()), False),
+    "Feather": ("t.feather", lambda p: FRAME.write_ipc(p, compression="lz4"), False),
+    "Arrow": ("t.arrow", lambda p: FRAME.write_ipc(p), False),
+    "columns in NPZ": ("t.npz", lambda p: np.savez(p, **{name: structured()[name] for name in structured().dtype.names}), True),
+    "fields in NPY": ("t.npy", lambda p: np.save(p, structured()), True),
+}  # fmt: skip
+AS_TEXT = ("JSON", "workbook")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_table_is_the_same_in_every_form(form, tmp_path):
+    name, write, numbers = FORMS[form]
+    path, plain = tmp_path / name, tmp_path / "plain.csv"
+    write(path)
+    (NUMBERS if numbers else FRAME).write_csv(plain)
+    known, found = (from_source(str(p), "price", "auto", 0.2, 0.2, 0) for p in (plain, path))
+    assert found.preprocessing == known.preprocessing
+    assert all(np.array_equal(a, b) for a, b in zip(found.train, known.train, strict=True))
+    if any(word in form for word in AS_TEXT):
+        with patch("clearprop.data.training_data.needs_streaming", lambda *_: True):
+            blocks = from_source(str(path), "price", "auto", 0.2, 0.2, 0, 24 * 10**6)
+        assert blocks.preprocessing == known.preprocessing
+        assert np.array_equal(blocks.train.x.get(0, len(blocks.train)), known.train[0])
+
+
+def test_a_matrix_in_npy_is_a_table_of_numbered_columns(tmp_path):
+    np.save(tmp_path / "t.npy", np.arange(24.0).reshape(8, 3))
+    frame = read(tmp_path / "t.npy")
+    assert frame.names == ("column 1", "column 2", "column 3")
+    assert frame["column 2"].values.tolist() == [1 + 3.0 * k for k in range(8)]
+
+
+def test_lists_and_lines_of_json(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"tags": ["a", "b"], "y": 1}\n\n{"y": 2, "new": 0.5}\n')
+    frame = read(path)
+    assert frame.names == ("tags", "y", "new")
+    assert frame["tags"].values.tolist() == ["a|b", None]
+    assert frame.lines.tolist() == [1, 3] and frame.place("y", 1).endswith("t.jsonl:3, column 'y'")
+
+
+def test_the_first_sheet_with_rows_is_read_and_told(tmp_path):
+    workbook(tmp_path / "t.xlsx", table_rows(), sheets=("One", "Two"))
+    assert "the sheet 'One' is read, and not 'Two'" in read(tmp_path / "t.xlsx").notes
+
+
+def big_part(path):
+    workbook(path, table_rows(), **{"worksheets/sheet2.xml": b"0" * (80 * 2**20)})
+
+
+REFUSED = {
+    "no object": ("t.jsonl", lambda p: p.write_text('{"a": 1}\n[1]\n'), "t.jsonl:2"),
+    "no JSON": ("t.jsonl", lambda p: p.write_text('{"a": 1}\n{"a": \n'), "t.jsonl:2"),
+    "an object within": ("t.jsonl", lambda p: p.write_text('{"a": {"b": 1}}\n'), "an object in 'a'"),
+    "an empty array": ("t.json", lambda p: p.write_text("[]"), "no object with a key"),
+    "deep JSON": ("t.json", lambda p: p.write_text("[" * 10**5), "rows of JSON"),
+    "an empty workbook": ("t.xlsx", lambda p: workbook(p, []), "no sheet with a row of names"),
+    "half a workbook": ("t.xlsx", lambda p: (workbook(p, table_rows()), p.write_bytes(p.read_bytes()[:900])), "t.xlsx"),
+    "a workbook that unpacks to much": ("t.xlsx", big_part, "would unpack to more than it should"),
+    "half an Arrow file": ("t.arrow", lambda p: (FRAME.write_ipc(p), p.write_bytes(p.read_bytes()[:500])), "as Arrow"),
+    "objects": ("t.npy", lambda p: np.save(p, np.array([[{}, 1]], dtype=object)), "objects of dtype"),
+    "half an array": ("t.npy", lambda p: (np.save(p, np.eye(9)), p.write_bytes(p.read_bytes()[:300])), "as a table"),
+    "one axis": ("t.npy", lambda p: np.save(p, np.arange(9.0)), "an array of shape (9,)"),
+    "columns of two lengths": ("t.npz", lambda p: np.savez(p, a=np.arange(3.0), b=np.arange(4.0)), "a (3,), b (4,)"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name, tmp_path):
+    file, write, told = REFUSED[name]
+    write(tmp_path / file)
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / file)
+    assert told in str(caught.value)
+
+
+def test_a_workbook_without_its_reader_is_refused_with_what_to_install(tmp_path):
+    workbook(tmp_path / "t.xlsx", table_rows())
+    with patch.dict("sys.modules", {"python_calamine": None}), pytest.raises(DataError) as caught:
+        read(tmp_path / "t.xlsx", reading=Reading())
+    assert "pip install 'clearprop[excel]'" in caught.value.try_
