@@ -86,7 +86,7 @@ FORMS = {
     "a workbook by another name": ("t.dat", lambda p: workbook(p, table_rows()), False),
     "Feather": ("t.feather", lambda p: FRAME.write_ipc(p, compression="lz4"), False),
     "Arrow": ("t.arrow", lambda p: FRAME.write_ipc(p), False),
-    "columns in NPZ": ("t.npz", lambda p: np.savez(p, **{name: structured()[name] for name in structured().dtype.names}), True),
+    "columns in NPZ": ("t.npz", lambda p: np.savez(p, **{n: structured()[n] for n in structured().dtype.names}), True),
     "fields in NPY": ("t.npy", lambda p: np.save(p, structured()), True),
 }  # fmt: skip
 AS_TEXT = ("JSON", "workbook")

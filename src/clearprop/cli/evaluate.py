@@ -10,6 +10,7 @@ import typer
 
 from clearprop.cli.console import messages, output, results_table, say
 from clearprop.cli.exit_codes import DONE
+from clearprop.cli.standard_input import given_data
 from clearprop.data.preprocessing import Encoded, EncodingReport
 from clearprop.data.readers.formats import forms_text
 from clearprop.data.streaming.encoded_source import merge_reports
@@ -38,12 +39,13 @@ def evaluate(
     loaded = load(run)
     seen: list[tuple[int, EncodingReport]] = []
 
-    def noted() -> Iterator[Encoded]:
-        for block in loaded.encoded(data, with_target=True):
+    def noted(source: str) -> Iterator[Encoded]:
+        for block in loaded.encoded(source, with_target=True):
             seen.append((len(block.x), block.report))
             yield block
 
-    results = loaded.measured(noted())
+    with given_data(data) as source:
+        results = loaded.measured(noted(source))
     rows = sum(number for number, _ in seen)
     for remark in merge_reports(report for _, report in seen).lines():
         say(messages(), remark)

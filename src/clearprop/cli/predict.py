@@ -10,6 +10,7 @@ import typer
 
 from clearprop.cli.console import messages, say
 from clearprop.cli.exit_codes import DONE
+from clearprop.cli.standard_input import given_data
 from clearprop.data.preprocessing import Encoded
 from clearprop.data.readers.formats import forms_text
 from clearprop.data.readers.reading import require_names, words_of
@@ -24,7 +25,10 @@ from clearprop.train import Run, load
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
     data: Annotated[
-        str, typer.Argument(metavar="DATA", help=f"A {forms_text()} file, or a bundled set.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="DATA", help=f"A {forms_text()} file, a bundled set, or - for standard input.", show_default=False
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write a CSV file instead of stdout.")
@@ -56,7 +60,8 @@ def predict(
     loaded, remarks = load(run), list[str]()
 
     def write(file: BinaryIO) -> None:
-        remarks.extend(write_predictions(loaded, data, file, quote_formulas, words_of(keep)))
+        with given_data(data) as source:
+            remarks.extend(write_predictions(loaded, source, file, quote_formulas, words_of(keep)))
 
     def tell() -> None:
         for remark in remarks:

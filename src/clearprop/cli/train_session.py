@@ -13,6 +13,7 @@ from clearprop import nn
 from clearprop.cli.console import Display, messages, output, print_json, results_table, say, table
 from clearprop.cli.exit_codes import DONE, INTERRUPTED, MISTAKE
 from clearprop.cli.settings import settings_from
+from clearprop.cli.standard_input import NAME, given_data
 from clearprop.data.parts import batches_in, rows_in
 from clearprop.data.readers.formats import DATA_FILE
 from clearprop.data.readers.reading import READING, Reading
@@ -33,6 +34,7 @@ from clearprop.train import (
     command_of,
     job_for,
     load,
+    require_kept,
     starting_from,
     tested_rate,
     train,
@@ -163,14 +165,29 @@ class Session:
     ) -> None:
         """Train, and tell how it went.  `origin` makes the job start elsewhere than at step 0."""
         settings = Settings(**{**asked, "task": task_under(asked.get("task", "auto"), asked.get("loss"))})
-        source = settings.data or ""
         again = resume is not None or origin is not None
+        if again:
+            require_kept(settings.data, str(resume or out or "--fork"))
+        with given_data(settings.data or "") as source:
+            self._train(source, settings, asked, again, out, resume, origin)
+
+    def _train(
+        self,
+        source: str,
+        settings: Settings,
+        asked: Mapping[str, Any],
+        again: bool,
+        out: Path | None,
+        resume: Path | None,
+        origin: Callable[[Job], Job] | None,
+    ) -> None:
         # a run that goes on keeps its blocks, which its memory decides, whatever is free here and now
         memory = settings.memory if settings.memory is not None or again else default_memory()
         data = self._read(source, settings, memory)
         if isinstance(data.table, DiskRows):
             asked = {**asked, "memory": memory}
-        where = source if source in BUNDLED else str(Path(source).resolve())
+        kept = source in BUNDLED or settings.data == NAME
+        where = settings.data if kept else str(Path(source).resolve())
         full = self._rated(replace(with_defaults(asked, data), data=where), data)
         job = job_for(
             data,

@@ -90,7 +90,8 @@ class Settings:
 
     data: str | None = _data(
         None,
-        f"A {forms_text()} file, or a bundled set: digits, iris, wine, breast-cancer, diabetes, penguins, spirals.",
+        f"A {forms_text()} file, - for standard input, or a bundled set: "
+        "digits, iris, wine, breast-cancer, diabetes, penguins, spirals.",
         f"{DATA_FILE}, or a bundled set",
         "digits",
         metavar="DATA",

@@ -164,9 +164,22 @@ def command_of(config: Config, where: str) -> dict[str, Any]:
     return {**{name: value for name, value in newer.items() if value is not None}, **config.command}
 
 
+def require_kept(data: object, where: str) -> None:
+    """Raise RunError for data of standard input, which cannot be read again."""
+    if data == "-":
+        raise RunError(
+            "the data of this run came on standard input, and are gone",
+            expected="a run that learned from a file",
+            got="-",
+            where=where,
+            try_="train again, from a file; predict and evaluate work as they are",
+        )
+
+
 def data_again(config: Config, where: str) -> Prepared:
     """The data of a run of `clearprop train`, read again.  Raises RunError if they are not the same any more."""
     command = command_of(config, where)
+    require_kept(command.get("data"), where)
     kinds = {**get_type_hints(Settings), "data": str}
     given = {name: command.get(name) for name in ("data", "target", "task", "val", "test", "seed", "memory")}
     if isinstance(given["task"], str):
