@@ -15,6 +15,7 @@ HOSTS = {
     "keepachangelog.com",
     "matplotlib.org",  # in what it writes into SVG files, as is the next
     "purl.org",
+    "schemas.openxmlformats.org",  # in what workbooks hold
     "semver.org",
     "www.w3.org",
 }

@@ -62,7 +62,8 @@ class Frame:
 
     `target` is the target that the source itself names (None: the last column, where one is needed).
     `test_rows` are the rows that the source sets aside for the test.  `is_array`: columns have no names of
-    their own and go by position.  `lines` are the lines of a text file at which its rows start.
+    their own and go by position.  `lines` are the lines of a text file at which its rows start, `decimal` is the sign
+    before its decimals.
     """
 
     source: str
@@ -73,6 +74,7 @@ class Frame:
     test_rows: RowNumbers | None = None
     is_array: bool = False
     lines: NDArray[np.int64] | None = None
+    decimal: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from clearprop.data.encodings import (
     shared_scale,
 )
 from clearprop.data.preprocessing_json import preprocessing_from_json, preprocessing_to_json
-from clearprop.data.readers.reading import ColumnChoice, Reading
+from clearprop.data.readers.reading import PLAIN, ColumnChoice, Reading, TextHabit
 from clearprop.data.readers.sources import read
 from clearprop.data.table import Table
 from clearprop.errors import ArgumentError, DataError
@@ -93,7 +93,8 @@ class Encoded:
 class Preprocessing:
     """How the columns of a source become arrays.  Immutable; equal after `from_json(to_json())`.
 
-    `missing` are the words for missing values that were asked for in place of the usual ones.
+    `missing` are the words for missing values that were asked for in place of the usual ones, `habit` is how the text
+    was written.
 
     >>> from clearprop.data.table import load_table
     >>> fitted = Preprocessing.fit(load_table("iris"))
@@ -106,6 +107,7 @@ class Preprocessing:
     target: Target
     dropped: tuple[Dropped, ...] = ()
     missing: tuple[str, ...] | None = None
+    habit: TextHabit = PLAIN
 
     @property
     def reading(self) -> Reading:
@@ -115,7 +117,9 @@ class Preprocessing:
     def reading_with(self, keep: Collection[str]) -> Reading:
         """The same, with columns of which it is kept how they are written."""
         texts = tuple((name, "category") for name in sorted(self.texts))
-        return Reading(missing=self.missing, columns=ColumnChoice(kinds=texts), spelled=frozenset(keep))
+        return Reading(
+            missing=self.missing, columns=ColumnChoice(kinds=texts), spelled=frozenset(keep), habit=self.habit
+        )
 
     @classmethod
     def fit(cls, train: Table) -> Preprocessing:
@@ -308,7 +312,7 @@ class Preprocessing:
 
     def to_json(self) -> str:
         """The object as JSON text; numbers keep every bit."""
-        return preprocessing_to_json(self.task, self.columns, self.target, self.dropped, self.missing)
+        return preprocessing_to_json(self.task, self.columns, self.target, self.dropped, self.missing, self.habit)
 
     @classmethod
     def from_json(cls, text: str, where: str = "preprocessing.json") -> Preprocessing:

@@ -20,6 +20,7 @@ from clearprop.data.kinds.lists import SIGNS
 from clearprop.data.kinds.time_encoding import PERIODS, TimeEncoding
 from clearprop.data.kinds.times import ORDERS
 from clearprop.data.kinds.word_encodings import BUCKETS, ListEncoding, OrdinalEncoding, TextEncoding
+from clearprop.data.readers.reading import PLAIN, TextHabit
 from clearprop.files.strict_json import checked_value, parse_json, read_record, refuse, require_keys
 
 FORMAT = 1
@@ -33,6 +34,7 @@ def preprocessing_to_json(
     target: Target,
     dropped: tuple[Dropped, ...],
     missing: tuple[str, ...] | None = None,
+    habit: TextHabit = PLAIN,
 ) -> str:
     """The parts of a Preprocessing as JSON text."""
     document = {
@@ -42,16 +44,17 @@ def preprocessing_to_json(
         "columns": [asdict(column) for column in columns],
         "dropped": [asdict(column) for column in dropped],
         **({} if missing is None else {"missing": missing}),
+        **({} if habit == PLAIN else {"habit": asdict(habit)}),
     }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def preprocessing_from_json(
     text: str, where: str
-) -> tuple[Task, tuple[Encoding, ...], Target, tuple[Dropped, ...], tuple[str, ...] | None]:
+) -> tuple[Task, tuple[Encoding, ...], Target, tuple[Dropped, ...], tuple[str, ...] | None, TextHabit]:
     """The parts of a Preprocessing.  Raises RunError for text that `preprocessing_to_json` did not write."""
     document = parse_json(text, _WHAT, where)
-    words = document.pop("missing", None) if isinstance(document, dict) else None
+    words, written = (document.pop(k, None) if isinstance(document, dict) else None for k in ("missing", "habit"))
     document = require_keys(document, {"format", "task", "target", "columns", "dropped"}, _WHAT, where)
     if document["format"] != FORMAT:
         refuse(_WHAT, f"format {FORMAT}", f"format {document['format']!r}", where)
@@ -65,7 +68,8 @@ def preprocessing_from_json(
     dropped = checked_value(tuple[Dropped, ...], document["dropped"], _WHAT, f"{where}, dropped")
     _check(columns, target, dropped, where)
     missing = checked_value(tuple[str, ...] | None, words, _WHAT, f"{where}, missing")
-    return task, columns, target, dropped, missing
+    habit = PLAIN if written is None else read_record(TextHabit, written, _WHAT, f"{where}, habit")
+    return task, columns, target, dropped, missing, habit
 
 
 _KINDS: dict[str, type[Encoding]] = {

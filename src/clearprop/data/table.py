@@ -44,7 +44,7 @@ class Table:
     that the source sets aside for the test.  `target_note` and `task_note` are the announced sentences,
     `notes` what else the user should know.  `lines` are the lines of a text file at which all its rows start,
     `identifiers` the columns that are left out because they tell rows apart.  `divider` is the column by which rows are
-    `split`, if one was named.
+    `split`, if one was named; `decimal` the sign before decimals of a text file.
     """
 
     source: str
@@ -61,6 +61,7 @@ class Table:
     is_array: bool = False
     lines: NDArray[np.int64] | None = None
     identifiers: tuple[Column, ...] = ()
+    decimal: str | None = None
     split: Splitting = RANDOM
     divider: Column | None = None
 
@@ -148,6 +149,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
         is_array=frame.is_array,
         lines=frame.lines,
         identifiers=tuple(frame[gone.name].take(kept) for gone in dropped if gone.identifies),
+        decimal=frame.decimal,
         split=reading.columns.split,
         divider=_divider(frame, kept, place, reading.columns),
     )

@@ -210,7 +210,7 @@ def from_source(
         return Prepared(found.train, found.validation, found.test, found.preprocessing, found.source, told, rows)
     table = load_table(source, target, task, reading)
     parts = split_table(table, validation, test, seed)
-    fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing)
+    fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing, habit=reading.habit_with(table.decimal))
     train = fitted.transform(parts.train)
     held = {"validation": parts.validation, "test": parts.test}
     others = {name: fitted.transform(part) for name, part in held.items() if part is not None}
@@ -253,7 +253,7 @@ def _from_frame(
     table = load_table(data, target, task, reading)
     shares = [part if isinstance(part, float) else 0.0 for part in (validation, test)]
     parts = split_table(table, shares[0], shares[1], seed)
-    fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing)
+    fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing, habit=reading.habit_with(table.decimal))
     held, tested = (
         own if own is not None else None if isinstance(given, float) else given
         for own, given in ((parts.validation, validation), (parts.test, test))

@@ -127,7 +127,7 @@ class CsvFile:
     """
 
     def __init__(self, path: Path, source: str, reading: Reading = AS_SHOWN) -> None:
-        self.plain = plain_text(path, source, reading.encoding)
+        self.plain = plain_text(path, source, reading.encoding, reading.habit.encoding)
         self.source, self.reading = source, reading
         self.form = find_form(self.plain.path, reading)
         if self.form.above:
@@ -144,7 +144,7 @@ class CsvFile:
     @property
     def needs_evidence(self) -> bool:
         """Whether all rows must be looked at to decide the form of numbers."""
-        return self.form.separator != "," and self.reading.decimal is None
+        return self.reading.decimal is None and (self.form.separator != "," or self.reading.habit.decimal is not None)
 
     @contextmanager
     def records(self, keep: bool = False, size: int = 1 << 18) -> Iterator[Records]:
@@ -154,7 +154,9 @@ class CsvFile:
 
     def decide_numbers(self, evidence: Iterable[Evidence]) -> None:
         """Decide the form of numbers for the whole file.  Raises DataError where two readings differ."""
-        self.numbers = decide_numbers(self.form.separator, self.reading.decimal, evidence, self.source)
+        self.numbers = decide_numbers(
+            self.form.separator, self.reading.decimal, evidence, self.source, self.reading.habit.decimal
+        )
 
     def texts(
         self, file: Path | bytes, header: tuple[str, ...], kept: NDArray[np.bool_], headed: bool
@@ -223,7 +225,8 @@ def read_csv(
     columns = tuple(cell.as_kind(kind, cell.name in spelled) for cell, kind in zip(cells, kinds, strict=True))
     notes = table.notes + blank_lines(int((~kept).sum()) - table.plain.blanked)
     lines = starts[kept] - table.plain.shift
-    return Frame(source, columns, partial(place_of, source, lines), notes=notes, lines=lines)
+    place = partial(place_of, source, lines)
+    return Frame(source, columns, place, notes=notes, lines=lines, decimal=table.numbers.decimal)
 
 
 def blank_lines(number: int) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def _array_items(start: str, rest: IO[str], source: str) -> Iterator[tuple[int, 
     whole = start + rest.read(LARGEST_ARRAY)
     if len(whole) > LARGEST_ARRAY:
         raise _no_table(source, 1, f"an array of more than {LARGEST_ARRAY:,} characters")
-    items = _parsed(whole, 1, source)
+    items = _json_value(whole, 1, source)
     if not isinstance(items, list):
         raise _no_table(source, 1, f"a {type(items).__name__}")
     for number, item in enumerate(items, 1):
@@ -77,13 +77,13 @@ def _array_items(start: str, rest: IO[str], source: str) -> Iterator[tuple[int, 
 
 
 def _object(line: str, number: int, source: str) -> dict[str, Any]:
-    item = _parsed(line, number, source)
+    item = _json_value(line, number, source)
     if not isinstance(item, dict):
         raise _no_table(source, number, f"a {type(item).__name__}")
     return item
 
 
-def _parsed(text: str, number: int, source: str) -> Any:
+def _json_value(text: str, number: int, source: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as problem:

@@ -35,11 +35,15 @@ def read_npz(path: Path, source: str) -> dict[str, NDArray[Any]]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return {name: _load(archive, name, source) for name in _checked_names(archive, source)}
+            arrays = {name: _load(archive, name, source) for name in _checked_names(archive, source)}
     except DataError:
         raise
     except _DAMAGE as problem:
         raise _broken_error(source, str(problem)) from None
+    shapes = {array.shape for array in arrays.values()}
+    if not {"x", "x_train"} & arrays.keys() and (len(shapes) > 1 or any(len(shape) != 1 for shape in shapes)):
+        raise _lacking_error(list(arrays), source)
+    return arrays
 
 
 def values_in_npz(path: Path, source: str) -> int:
@@ -79,7 +83,11 @@ def _wanted_names(present: list[str], source: str) -> list[str]:
                 return found
     if present and not {"x", "y", "x_train", "y_train", "x_test", "y_test"} & set(present):
         return present  # columns
-    raise DataError(
+    raise _lacking_error(present, source)
+
+
+def _lacking_error(present: list[str], source: str) -> DataError:
+    return DataError(
         f"{source!r} does not hold the arrays that training needs",
         expected="x and y, or x_train and y_train with or without x_test and y_test, or columns with other names",
         got=", ".join(present) or "no array",

@@ -96,10 +96,12 @@ class Evidence:
                 setattr(self, f"{name}_either", str(either[0]))
 
 
-def decide_numbers(separator: str, decimal: str | None, evidence: Iterable[Evidence], source: str) -> NumberForm:
+def decide_numbers(
+    separator: str, decimal: str | None, evidence: Iterable[Evidence], source: str, habit: str | None = None
+) -> NumberForm:
     """The form of the numbers in a file: as asked for, as commas between fields demand, or as the numbers show.
 
-    Raises DataError where what is found can be read in two ways.
+    `habit` decides where what is found can be read in two ways; without it DataError is raised there.
 
     >>> decide_numbers(";", None, [Evidence(comma_decimals=True)], "t.csv")
     NumberForm(decimal=',', thousands='.', lenient=False)
@@ -107,18 +109,22 @@ def decide_numbers(separator: str, decimal: str | None, evidence: Iterable[Evide
     # In the order of certainty: what was asked for, what the separator demands, what some number shows beyond doubt.
     if decimal is not None:
         return NumberForm(decimal, "." if decimal == "," else ",")
-    if separator == ",":
+    if separator == "," and habit is None:
         return NumberForm()
     found = Evidence()
     for one in evidence:
         for field in fields(one):
             setattr(found, field.name, getattr(found, field.name) or getattr(one, field.name))
+    if separator == "," and not found.comma_decimals:
+        return NumberForm()
     if found.comma_decimals and found.point_decimals:
         return NumberForm(",", "", lenient=True)
     if found.comma_decimals or (found.point_groups and not found.point_decimals):
         return NumberForm(",", ".")
     if found.point_decimals or found.comma_groups or not (found.comma_either or found.point_either):
         return NumberForm()
+    if habit is not None:
+        return NumberForm(habit, "." if habit == "," else ",")
     example = found.point_either or found.comma_either
     sign = "." if found.point_either else ","
     group, comma = f"--decimal '{'.' if sign == ',' else ','}'", f"--decimal '{sign}'"

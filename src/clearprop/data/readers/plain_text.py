@@ -49,27 +49,27 @@ class PlainText:
     shift: int = 0
 
 
-def plain_text(path: Path, source: str, encoding: str | None = None) -> PlainText:
+def plain_text(path: Path, source: str, encoding: str | None = None, habit: str | None = None) -> PlainText:
     """The text of a file: itself where it is UTF-8 already, else a copy that is.
 
     It is unpacked (gzip, bzip2, xz, Zstandard, ZIP with one file), decoded (by its byte order mark, as UTF-8, or as
     cp1252 or Latin-1 where it is no UTF-8), its lines end in a line feed even where the old ones end in a carriage
     return alone, and lines of comment (`# …`, where the file begins with one) are blank.  Rows of JSON and sheets of
-    workbooks are written out as text.
+    workbooks are written out as text.  `habit` is the encoding of what is no UTF-8 and has no mark, in place of cp1252.
 
     Raises DataError for what is no text, or packed to excess.
     """
     info = path.stat()
-    return _plain_text(path, source, encoding, (info.st_size, info.st_mtime_ns, info.st_ino))
+    return _plain_text(path, source, encoding, habit, (info.st_size, info.st_mtime_ns, info.st_ino))
 
 
 @lru_cache(maxsize=2)  # a file is opened several times, for the same text
-def _plain_text(path: Path, source: str, encoding: str | None, _stamp: tuple[int, ...]) -> PlainText:
+def _plain_text(path: Path, source: str, encoding: str | None, habit: str | None, _stamp: tuple[int, ...]) -> PlainText:
     try:
         if holds_workbook(path):
             return _as_written(lambda out: write_excel_as_csv(path, out, source))
         packed = _packing(path)
-        found = encoding or _encoding(path, source)
+        found = encoding or _encoding(path, source, habit)
         with _open_unpacked(path) as file, io.TextIOWrapper(file, encoding=found, newline="") as text:
             head = text.read(_PIECE)
         if (head.lstrip()[:1] in ("{", "[") or _suffix(path) in JSON.suffixes) and is_json(head, _suffix(path)):
@@ -175,7 +175,7 @@ def _open_unpacked(path: Path) -> Iterator[IO[bytes]]:
             yield file
 
 
-def _encoding(path: Path, source: str) -> str:
+def _encoding(path: Path, source: str, habit: str | None = None) -> str:
     """The encoding: by a mark at the start, by zeros between the letters, by what can be decoded as a whole."""
     with _open_unpacked(path) as file:
         start = file.read(4096)
@@ -188,7 +188,7 @@ def _encoding(path: Path, source: str) -> str:
             return "utf-16-le" if even == 0 else "utf-16-be"
     if _CONTROLS.search(start.decode("latin-1")):
         return "utf-8"  # no text of one byte a character; what it holds is said when it is read
-    return next((name for name in ("utf-8", "cp1252") if _decodes(path, source, name)), "latin-1")
+    return next((name for name in ("utf-8", habit or "cp1252") if _decodes(path, source, name)), "latin-1")
 
 
 def _decodes(path: Path, source: str, encoding: str) -> bool:

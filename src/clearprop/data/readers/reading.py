@@ -234,6 +234,26 @@ def quoted_words(words: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True)
+class TextHabit:
+    """How the text that a run learned from was written, where that is not as usual or was said.
+
+    A file to predict may be written in another way: this decides only where it does not show how.
+
+    >>> TextHabit(decimal=",") == TextHabit(), TextHabit() == TextHabit()
+    (False, True)
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
+    header: bool | None = None
+
+
+PLAIN = TextHabit()
+"""Nothing is out of the usual."""
+
+
+@dataclass(frozen=True)
 class Reading:
     r"""What a user says of a file and its columns; None where the file itself shall show it.
 
@@ -245,6 +265,7 @@ class Reading:
         missing: the words for a missing value, in place of the usual ones; an empty cell always is one.
         columns: which columns are used, and as what.
         spelled: the columns of which it is kept how they are written, besides the target.
+        habit: what decides where a file does not show how it is written.
 
     >>> Reading(delimiter="tab").separator, Reading(missing=("-",)).missing_words
     ('\t', ('', '-'))
@@ -257,6 +278,7 @@ class Reading:
     missing: tuple[str, ...] | None = None
     columns: ColumnChoice = AS_THEY_ARE
     spelled: frozenset[str] = frozenset()
+    habit: TextHabit = PLAIN
 
     def __post_init__(self) -> None:
         if self.delimiter is not None and self.separator not in DELIMITERS:
@@ -301,6 +323,11 @@ class Reading:
         if split.column is None or split.way == "time":
             return self
         return replace(self, spelled=self.spelled | {split.column})
+
+    def habit_with(self, decimal: str | None) -> TextHabit:
+        """The habit of a file that was read so, with this sign before decimals (None: it is no text)."""
+        sign = "," if decimal == "," else self.decimal
+        return TextHabit(self.encoding, self.separator, sign, self.header)
 
     @property
     def separator(self) -> str | None:

@@ -56,12 +56,17 @@ def find_form(path: Path, reading: Reading) -> TextForm:
         lines.pop()
     known = [reading.separator] if reading.separator is not None else list(DELIMITERS)
     tables = {separator: _rows(lines, separator) for separator in known}
-    separator = max(known, key=lambda s: _score(tables[s], s))
+    scores = {separator: _score(rows, separator) for separator, rows in tables.items()}
+    separator = max(known, key=lambda s: scores[s])
+    habit = reading.habit.delimiter
+    if habit in scores and scores[habit][0] >= scores[separator][0]:
+        separator = habit
     rows = tables[separator]
-    titles = 0 if reading.header is not None else _titles(rows)
+    said = reading.habit.header if reading.header is None else reading.header
+    titles = 0 if said is not None else _titles(rows)
     if titles:
         return TextForm(separator, False, True, above=_lines_of(lines, separator, titles))
-    header = _has_header(rows) if reading.header is None else reading.header
+    header = _has_header(rows) if said is None else said
     return TextForm(separator, _is_trailing(rows, header), header)
 
 

@@ -124,6 +124,11 @@ class RowFile(Protocol):
     names: tuple[str, ...]
     notes: tuple[str, ...]
 
+    @property
+    def decimal(self) -> str | None:
+        """The sign before decimals, of a text file."""
+        ...
+
     def prepare(self, budget: Budget) -> None:
         """Decide what must be known of all rows before any is read."""
         ...
@@ -160,6 +165,11 @@ class _Csv:
             for found, text in zip(every, texts.iter_columns(), strict=True):
                 found.add(text)
         self.table.decide_numbers(every)
+
+    @property
+    def decimal(self) -> str | None:
+        """The sign before decimals."""
+        return self.table.numbers.decimal
 
     def blocks(self, budget: Budget, names: Collection[str], target: str) -> Iterator[RowBlock]:
         """All rows of these columns, in their order."""
@@ -225,6 +235,7 @@ class _Parquet:
     """A Parquet file; its row groups are cut into blocks of rows."""
 
     notes: tuple[str, ...] = ()
+    decimal: str | None = None
 
     def __init__(self, path: Path, source: str, reading: Reading) -> None:
         self.path, self.source = path, source
