@@ -49,6 +49,56 @@ def holds(lock: Any) -> bool:
     return bool(lock._is_owned())  # as `threading.Condition` asks
 
 
+PATIENCE = 5.0
+"""Seconds that a fork waits at most for work in other threads."""
+
+
+class AwaitedWork:
+    """Work that any number of threads may be at, and that a fork waits for, unless it takes too long.
+
+    NumPy's products use the threads of OpenBLAS, and OpenBLAS ends them before a fork: it hangs if another thread is
+    just giving them work.
+
+    >>> work = AwaitedWork()
+    >>> with work:
+    ...     work.count
+    1
+    """
+
+    def __init__(self) -> None:
+        self.count, self._own = 0, threading.local()
+        self._free()
+        os.register_at_fork(before=self._wait, after_in_parent=self._go_on, after_in_child=self._free)
+
+    def _free(self) -> None:
+        self._changed, self._forks = threading.Condition(), 0
+        self.count = getattr(self._own, "depth", 0)  # of a child's threads there is only this one
+
+    def __enter__(self) -> None:
+        depth = getattr(self._own, "depth", 0)
+        with self._changed:
+            if not depth:
+                self._changed.wait_for(lambda: not self._forks, PATIENCE)
+            self.count += 1
+        self._own.depth = depth + 1
+
+    def __exit__(self, *exception: object) -> None:
+        self._own.depth -= 1
+        with self._changed:
+            self.count -= 1
+            self._changed.notify_all()
+
+    def _wait(self) -> None:
+        with self._changed:
+            self._forks += 1
+            self._changed.wait_for(lambda: self.count == getattr(self._own, "depth", 0), PATIENCE)
+
+    def _go_on(self) -> None:
+        with self._changed:
+            self._forks -= 1
+            self._changed.notify_all()
+
+
 class Remembered(Generic[T]):
     """Values that were made once and are found again by their keys: the `most` that were asked for last.
 

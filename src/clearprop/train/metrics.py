@@ -17,6 +17,7 @@ from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.nn.loss_text import SetLoss
 from clearprop.nn.losses import has_log_link, loss_task
+from clearprop.program.process_lock import AwaitedWork
 from clearprop.program.tracing import shape_of, trace
 from clearprop.program.types import Type, is_floating, type_of
 from clearprop.program.values import no_grad, raw
@@ -299,8 +300,16 @@ def suitable_measures(classes: bool) -> tuple[str, tuple[str, ...]]:
 def outputs_of(model: Any, x: Any) -> NDArray[Any]:
     """The model's outputs for all rows of x, as an array; computed without history, some rows at a time."""
     with no_grad():
-        parts = [np.asarray(raw(model(x[i : i + ROWS_AT_ONCE]))) for i in range(0, len(x), ROWS_AT_ONCE)]
+        parts = [_outputs_at_once(model, x[i : i + ROWS_AT_ONCE]) for i in range(0, len(x), ROWS_AT_ONCE)]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _outputs_at_once(model: Any, x: Any) -> NDArray[Any]:
+    with _PRODUCTS:
+        return np.asarray(raw(model(x)))
+
+
+_PRODUCTS = AwaitedWork()
 
 
 def evaluate(model: Any, x: Any, y: Any, loss: Measure, metrics: Sequence[Measure]) -> dict[str, float]:
