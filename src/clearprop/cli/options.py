@@ -61,11 +61,12 @@ def with_threads(command: Callable[..., int]) -> Callable[..., int]:
             set_threads(thread_count(threads, "--threads"))
         return command(**given)
 
+    hints = inspect.get_annotations(command, eval_str=True)
     known = inspect.signature(command).parameters.values()
-    parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in known]
+    parameters = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in known]
     parameters.append(inspect.Parameter("threads", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_Threads))
     call.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]  # as above
-    call.__annotations__ = {**inspect.get_annotations(command, eval_str=True), "threads": _Threads}
+    call.__annotations__ = {**hints, "threads": _Threads}
     return call
 
 
