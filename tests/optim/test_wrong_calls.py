@@ -26,6 +26,8 @@ RIGHT = {
     "nn.PiecewiseLinear": (3, {0: [0.0, 1.0]}), "nn.quantile_edges": (X, 2),
     "nn.BatchNorm": (3,), "nn.LayerNorm": (3,), "nn.mlp": ([3, 4, 2],),
     "nn.mse": NUMBERS, "nn.mae": NUMBERS, "nn.huber": NUMBERS, "nn.cross_entropy": ([[1.0, 2.0]], [1]),
+    "nn.pinball": NUMBERS, "nn.log_cosh": NUMBERS, "nn.poisson": NUMBERS, "nn.tweedie": NUMBERS,
+    "nn.focal": ([[1.0, 2.0]], [1]),
     "nn.binary_cross_entropy": ([[1.0, 2.0]], [[1.0, 0.0]]), "nn.loss_named": ("mse",), "nn.least_rows": (MODEL,),
     "nn.parameter_count": (MODEL,), "nn.summary": (MODEL,),
     **{f"nn.{name}": (KEY, (3, 2)) for name in nn.INITIALISERS},

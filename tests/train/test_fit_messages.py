@@ -39,7 +39,7 @@ fit trains a network
   expected  a module of cl.nn with parameters
   got       function
   where     {HERE}
-  try       cl.nn.mlp([inputs, 16, outputs])""",
+  try       cl.nn.mlp(hidden=[64, 64])""",
     ),
     "no parameters": (
         lambda: fit(model=cl.nn.Dropout(0.5)),
@@ -48,7 +48,7 @@ fit trains a network
   expected  a module of cl.nn with parameters
   got       Dropout without parameters
   where     {HERE}
-  try       cl.nn.mlp([inputs, 16, outputs])""",
+  try       cl.nn.mlp(hidden=[64, 64])""",
     ),
     "no data": (
         lambda: fit(X),

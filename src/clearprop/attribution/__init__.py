@@ -10,5 +10,6 @@ from clearprop.attribution.contributions import path_contributions as path_contr
 from clearprop.attribution.importance import ColumnImportance as ColumnImportance
 from clearprop.attribution.importance import Importance as Importance
 from clearprop.attribution.importance import gradient_effects as gradient_effects
+from clearprop.attribution.importance import html_rows as html_rows
 from clearprop.attribution.importance import mean_interval as mean_interval
 from clearprop.attribution.importance import permutation_drops as permutation_drops

@@ -222,7 +222,7 @@ def _train_one(data: Prepared, rule: Transform, setup: Setup, seed: int) -> Trac
             ends.append(time.process_time())
 
     began = time.process_time()
-    run = train(job_for(only, settings, optimizer=rule, callbacks=(clock,)))
+    run = train(job_for(only, settings, optimizer=rule, callbacks=(clock,), baseline=False))
     return _trace(run, seed, cost, metrics[0], np.array(ends) - began)
 
 

@@ -4,7 +4,7 @@ A model is an immutable tree of arrays: `y = model(x)` is inference, `y, model =
 training pass, and the gradient of a loss has the model's structure.
 
 Open to other folders beside the names here: `argument_checks`, `fields` (the kinds of fields), `losses`
-and `loss_text`, `module`, `structure` (paths of a tree).
+and `loss_text`, `module`, `networks`, `structure` (paths of a tree).
 """
 
 from clearprop.nn.activations import ACTIVATIONS as ACTIVATIONS

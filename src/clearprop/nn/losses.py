@@ -271,7 +271,7 @@ def loss_named(name: str) -> Any:
     Tensor(1.5)
     """
     word, _, rest = name.partition(":") if isinstance(name, str) else (name, "", "")
-    if word in _SHORT and rest:
+    if isinstance(word, str) and word in _SHORT and rest:
         return loss_named(f"{_SHORT[word]}={rest.removeprefix('quantile=')}")
     if not isinstance(word, str) or word not in LOSSES:
         raise unknown_name("loss", word, LOSSES, user_line())

@@ -69,7 +69,8 @@ def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArr
         column = column and (task == "numbers" or loss.name.startswith("binary_cross_entropy"))
     else:
         column = column and crossed_shapes(loss, outputs, y) is not None
-    return Adaptation(None if first.dtype == x.dtype else dtype, dtype if floating else None, column), outputs
+    y_dtype = dtype if floating else np.dtype(np.int64) if y.dtype.kind == "b" and outputs.shape[-1] > 1 else None
+    return Adaptation(None if first.dtype == x.dtype else dtype, y_dtype, column), outputs
 
 
 _ROWS = 7  # how many rows are pretended while the function is traced; what it finds holds for any number

@@ -9,17 +9,18 @@ from typing import Any
 
 from clearprop import nn, optim
 from clearprop.data.readers.reading import Reading, reading_words
-from clearprop.data.training_data import prepare
+from clearprop.data.training_data import Prepared, prepare
 from clearprop.errors import ArgumentError, checked_call, user_line
 from clearprop.nn.losses import task_under
+from clearprop.nn.networks import UnsizedMLP
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
 from clearprop.runs.settings import Settings, check_arguments, out_of_range, patience_needs_validation
-from clearprop.train.metrics import chosen_among, find_loss, find_metrics
+from clearprop.train.metrics import chosen_among, find_loss, find_metrics, suitable_measures
 from clearprop.train.notebook import notebook_events
 from clearprop.train.planning import job_for
 from clearprop.train.run import Run
-from clearprop.train.suitable_loss import suitable_loss
+from clearprop.train.suitable_loss import sizes_for, suitable_loss
 from clearprop.train.training import train
 from clearprop.train.training_loop import Callback
 
@@ -36,7 +37,7 @@ def fit(
     batch_size: int = 32,
     validation: Any = None,
     test: Any = None,
-    metrics: Sequence[str | Callable[[Any, Any], Any]] = (),
+    metrics: Sequence[str | Callable[[Any, Any], Any]] | None = None,
     metric: str = "loss",
     l1: float = 0.0,
     l2: float = 0.0,
@@ -60,9 +61,12 @@ def fit(
     out: str | Path | None = None,
     resume: str | Path | None = None,
     checkpoint_seconds: float = 10.0,
+    baseline: bool = True,
     progress: bool = True,
 ) -> Run:
     """Train a network by mini-batches; `model` itself is not changed.
+
+    `model` is a network, or `cl.nn.mlp(hidden=[64, 64])`, whose inputs and outputs the data decide.
 
     `data` is a pair of arrays `(x, y)`, a data frame or the path of a file (its last column, or `target`, is learned;
     columns are encoded as `clearprop train` does it), or an iterable of batches `(x, y)`.  Each step minimises the loss
@@ -77,7 +81,8 @@ def fit(
     validation  None, a fraction of the rows such as 0.2, or `(x, y)`: it decides which epoch is the best
     test        `(x, y)`, or of a table a fraction of the rows, evaluated once, after the best epoch is restored
     metrics     names (`clearprop train --help` lists them: accuracy, auc, f1, r2, mae, …), or functions of outputs and
-                y; those of a regression are told in the target's own unit
+                y; those of a regression are told in the target's own unit; by default accuracy, or r2 and mae, for a
+                table, and none for arrays
     metric      what of the validation chooses the best epoch: "loss", or the name of a metric
     patience    stop after so many epochs without a validation loss lower by more than `min_delta`
     callbacks   functions `(event, state)`; one that returns "stop" ends the training after the epoch
@@ -90,6 +95,8 @@ def fit(
     out         a new folder for the run (config, weights, history, checkpoints); None writes nothing
     resume      the folder of an interrupted or finished run that is continued, with the same model, data and settings
     checkpoint_seconds  save after an epoch if the last time is so long ago; 0 saves after every epoch
+    baseline    measure the constant answer and a linear model beside the network, for a table; `run.headline` says how
+                good it is, and compared to what
     progress    in a notebook, show one line that tells how training goes; elsewhere nothing is printed
 
     Ctrl-C finishes the step, saves, and raises `TrainingInterrupted`, which holds the run; a second one stops at once.
@@ -105,7 +112,7 @@ def fit(
     given = {"epochs": epochs, "batch_size": batch_size, "l1": l1, "l2": l2, "min_delta": min_delta}
     check_arguments(given if patience is None else {**given, "patience": patience})
     _check_others(checkpoint_seconds, patience, validation)
-    measures = find_metrics(chosen_among(metrics, metric))
+    find_metrics(chosen_among(metrics or (), metric))  # refuses what is wrong before data are read
     model = _network(model)
     chosen = _optimizer(optimizer)
     _check_places(out, resume)
@@ -114,6 +121,9 @@ def fit(
         drop=drop, only=only, kind=kind, split=split, group=group,
     )  # fmt: skip
     prepared = prepare(data, validation, test, seed, target, task_under(task, loss), Reading.from_words(**words))
+    measures = find_metrics(chosen_among(_suitable_metrics(prepared) if metrics is None else metrics, metric))
+    if isinstance(model, UnsizedMLP):
+        model = model.sized(*sizes_for(prepared, loss))
     measured = find_loss(suitable_loss(model, prepared) if loss is None else loss)
     settings = Settings(
         epochs=epochs,
@@ -141,6 +151,7 @@ def fit(
         events=events,
         tick=tick,
         checkpoint_seconds=checkpoint_seconds,
+        baseline=bool(baseline),
     )
     return train(job)
 
@@ -190,13 +201,20 @@ def _check_places(out: Any, resume: Any) -> None:
         )
 
 
+def _suitable_metrics(data: Prepared) -> tuple[str, ...]:
+    """Those that a table is judged by; none for arrays."""
+    return () if data.preprocessing is None else suitable_measures(bool(data.preprocessing.class_names))[1]
+
+
 def _network(model: Any) -> Any:
+    if isinstance(model, UnsizedMLP):
+        return model
     if not isinstance(model, nn.Module) or not model.parameters():
         raise ArgumentError(
             "fit trains a network",
             expected="a module of cl.nn with parameters",
             got=f"{type(model).__name__}" + (" without parameters" if isinstance(model, nn.Module) else ""),
             where=user_line(),
-            try_="cl.nn.mlp([inputs, 16, outputs])",
+            try_="cl.nn.mlp(hidden=[64, 64])",
         )
     return model

@@ -48,6 +48,9 @@ def headline(summary: Summary, fitted: Preprocessing | None, data: DataRecord, l
     quantile = quantile_of(loss)
     if quantile is not None:
         return _of_quantile(reached, beside, part, f"{quantile:g}-quantile of {fitted.target.name!r}")
+    judged = ("accuracy",) if fitted.class_names else ("mae", "r2")
+    if not all(name in reached for name in judged):
+        return _of_loss(reached, beside, part, loss)
     told = _of_classes if fitted.class_names else _of_numbers
     return told(reached, beside, part, fitted.target.name)
 
@@ -73,6 +76,13 @@ def _of_numbers(reached: Mapping[str, object], beside: Baselines, part: str, tar
         f"the mean alone is off by {constant:.4g}, a linear model by {linear:.4g}"
     )
     return f"{told}: {_verdict(-own, -constant, -linear, 'the mean')}"
+
+
+def _of_loss(reached: Mapping[str, object], beside: Baselines, part: str, loss: str) -> str:
+    """Where the usual metrics were not asked for."""
+    own, constant, linear = (_number(v, "loss") for v in (reached, beside.constant, beside.linear))
+    told = f"The loss {loss} of {part} is {own:.4g}; a constant answer has {constant:.4g}, a linear model {linear:.4g}"
+    return f"{told}: {_verdict(-own, -constant, -linear, 'the constant')}"
 
 
 def _of_quantile(reached: Mapping[str, object], beside: Baselines, part: str, quantile: str) -> str:

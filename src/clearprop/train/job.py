@@ -61,6 +61,7 @@ class Job:
     command: dict[str, object] | None = None
     checkpoint_seconds: float = 10.0
     origin: Origin | None = None
+    baseline: bool = True
 
 
 class JobAtHand:

@@ -32,6 +32,7 @@ from clearprop.train.answers import Answers, explanation_of, importance_of, one_
 from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.headline import headline, results_by_part
 from clearprop.train.metrics import Measure, evaluate, evaluate_blocks, outputs_of, target_unit
+from clearprop.train.run_html import run_html
 from clearprop.train.training_loop import Plan, replay_steps
 
 
@@ -171,6 +172,11 @@ class Run:
         where = f" in {self.folder}" if self.folder else ""
         head = f"{self.status} after {self.summary.epochs} epochs, {self.steps} steps{best}"
         return f"<Run{where}: {'; '.join([head, ', '.join(results)] if results else [head])}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how good the run is, beside what, and the curve of its loss."""
+        told = repr(self).strip("<>").partition("; ")[0]
+        return run_html(told, self.headline, self.results, self.history, self.summary.best_epoch)
 
     # ------------------------------------------------------------------------------------------ using it
     def encode(self, data: Any, with_target: bool = False, keep: Sequence[str] = ()) -> Encoded:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
+from clearprop.errors import ArgumentError, user_line
+from clearprop.nn.losses import loss_task
 from clearprop.program.values import raw
 from clearprop.rules.checking import ROUNDING
 from clearprop.train.array_alignment import adapted_inputs
@@ -37,6 +39,36 @@ def suitable_loss(model: Any, data: Prepared) -> str:
         return "cross_entropy" if several else "binary_cross_entropy" if two else "mse"
     shares = several and y.shape[1:] == outputs.shape[1:] and y.dtype.kind == "f" and bool((y >= 0).all())
     return "cross_entropy" if shares and np.allclose(y.sum(axis=-1), 1.0, atol=ROUNDING) else "mse"
+
+
+def sizes_for(data: Prepared, loss: object) -> tuple[int, int]:
+    """The inputs and outputs of a network for the data, under a loss by name, or under the one that suits them.
+
+    A table decides both by how it is encoded.  Of arrays the axis of x is the inputs; whole numbers, one a row, are
+    classes unless the loss compares numbers, other targets have an output for each of their columns.
+
+    Raises ArgumentError for data that do not say it: an iterable that can only be gone through once, x of another form.
+    """
+    if data.preprocessing is not None:
+        return len(data.preprocessing.feature_names), data.preprocessing.outputs
+    pair = data.train if isinstance(data.train, tuple) else _first_batch(data.train)
+    if pair is None or pair[0].ndim != 2:
+        raise ArgumentError(
+            "these data do not say the sizes of the network",
+            expected="a table, or arrays x (rows, features) and y",
+            got="batches that can be gone through once" if pair is None else f"x of shape {pair[0].shape}",
+            where=user_line(),
+            try_="cl.nn.mlp([inputs, 64, 64, outputs])",
+        )
+    return pair[0].shape[1], _outputs_for(pair[1], loss)
+
+
+def _outputs_for(y: NDArray[Any], loss: object) -> int:
+    name = loss if isinstance(loss, str) else ""
+    whole = y.dtype.kind in "biu" and y.size == len(y)
+    if whole and (loss is None or loss_task(name) == "classes"):
+        return 1 if name.startswith("binary_cross_entropy") else max(int(y.max()) + 1, 2)
+    return y.size // len(y)
 
 
 def _first_batch(batches: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:

@@ -224,8 +224,8 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
 
 
 def _baseline(job: Job, status: str) -> dict[str, object] | None:
-    """What the results of a command stand beside; `cl.fit` measures it when it is asked for."""
-    if job.command is None or status != "done":
+    """What the results stand beside."""
+    if not job.baseline or status != "done":
         return None
     return as_summary(baselines_of(job.data, job.loss, job.metrics))
 
