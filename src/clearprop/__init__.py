@@ -38,6 +38,10 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop import nn as nn
     from clearprop import optim as optim
     from clearprop.autodiff.derivative_check import check_grads as check_grads
+    from clearprop.autodiff.linear_maps import ggn_vp as ggn_vp
+    from clearprop.autodiff.linear_maps import jacfwd as jacfwd
+    from clearprop.autodiff.linear_maps import jacrev as jacrev
+    from clearprop.autodiff.linear_maps import linearize as linearize
     from clearprop.compiler import ExecutorWarning as ExecutorWarning
     from clearprop.compiler import compile as compile
     from clearprop.compiler import get_threads as get_threads
@@ -65,6 +69,7 @@ else:
         "optim": "optim",
         "autodiff.derivative_check": "check_grads",
         "compiler": "ExecutorWarning compile get_threads set_threads",
+        "autodiff.linear_maps": "ggn_vp jacfwd jacrev linearize",
         "control": "associative_scan cond fori_loop map remat scan switch while_loop",
         "explanation": "explain explain_update",
         "exporting": "export",

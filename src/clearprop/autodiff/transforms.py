@@ -91,7 +91,7 @@ class Derived:
         return self
 
 
-class _Run:
+class FollowedRun:
     """One run of f with fresh leaves in place of the floating leaves of the chosen arguments."""
 
     def __init__(
@@ -136,7 +136,7 @@ class _Run:
         """Per chosen argument: a tree of gradients; zeros where nothing arrived, None for other leaves."""
         out = []
         for structure, nodes in self.parts:
-            out.append(unflatten(structure, [None if n is None else _or_zeros(cotangents.get(n), n) for n in nodes]))
+            out.append(unflatten(structure, [None if n is None else or_zeros(cotangents.get(n), n) for n in nodes]))
         return out
 
 
@@ -144,7 +144,8 @@ def _is_variable(value: Value) -> bool:
     return isinstance(raw(value), Var)
 
 
-def _or_zeros(value: Any, like: Node) -> Any:
+def or_zeros(value: Any, like: Node) -> Any:
+    """A derivative; where none arrived, zeros like what it belongs to."""
     if value is None:
         t = type_of(like.value)
         value = full_(shape=t.shape, value=0, dtype=t.dtype)
@@ -176,7 +177,7 @@ def _value_and_gradient(
     f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> tuple[Any, Any]:
     """The value of f (with what it returns beside it) and the gradient."""
-    run = _Run(f, args, kwargs, checked_argnums(argnums, len(args), "grad"), "grad")
+    run = FollowedRun(f, args, kwargs, checked_argnums(argnums, len(args), "grad"), "grad")
     out, aux = _with_aux(run.result) if has_aux else (run.result, None)
     if not isinstance(out, Node) or out.value.__class__ is not np.float64:
         _require_scalar(out)
@@ -288,7 +289,7 @@ def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[[Any], tup
     (Tensor(2.0),)
     """
     require_function(f, "vjp")
-    run = _Run(f, primals, {}, range(len(primals)), "vjp")
+    run = FollowedRun(f, primals, {}, range(len(primals)), "vjp")
     outs, structure = flatten(run.result)
     run.slice(outs)
 
@@ -321,11 +322,11 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
             got=f"{len(tangents)}",
             where=user_line(),
         )
-    run = _Run(f, primals, {}, range(len(primals)), "jvp")
+    run = FollowedRun(f, primals, {}, range(len(primals)), "jvp")
     outs, structure = flatten(run.result)
     run.slice(outs)
     dots = push(run.part, start_tangents(run.parts, tangents), run.read)
-    out_dots = [_or_zeros(dots.get(o), o) if isinstance(o, Node) else None for o in outs]
+    out_dots = [or_zeros(dots.get(o), o) if isinstance(o, Node) else None for o in outs]
     return unflatten(structure, [run.value(o) for o in outs]), unflatten(structure, out_dots)
 
 
@@ -382,7 +383,7 @@ def _jacobian(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequenc
     for i, o in enumerate(outs):
         n, shape = size_of(shape_of(o)), shape_of(o)
         basis = [
-            _basis(n, shape, type_of(raw(o)).dtype) if j == i else zeros_like(_batch_of_zeros(n, q))
+            unit_vectors(n, shape, type_of(raw(o)).dtype) if j == i else zeros_like(_batch_of_zeros(n, q))
             for j, q in enumerate(outs)
         ]
         parts = over_examples(lambda *cts: pullback(unflatten(structure, list(cts))))(*basis)
@@ -391,7 +392,8 @@ def _jacobian(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequenc
     return unflatten(structure, rows)
 
 
-def _basis(n: Dim, shape: Shape, dtype: DTypeLike) -> Any:
+def unit_vectors(n: Dim, shape: Shape, dtype: DTypeLike) -> Any:
+    """All n unit vectors of a shape, the first axis counting them."""
     return Node.tensor(np.eye(int(n), dtype=dtype).reshape((int(n), *map(int, shape))))
 
 
@@ -433,27 +435,27 @@ def _hessian(f: Callable[..., Any], argnums: int, args: Sequence[Any], kwargs: d
     def of_one(x: Value) -> Any:
         return f(*args[:position], x, *args[position + 1 :], **kwargs)
 
-    run = _Run(grad(of_one), (args[position],), {}, (0,), "hessian")
+    run = FollowedRun(grad(of_one), (args[position],), {}, (0,), "hessian")
     rows, structure = flatten(run.result)
     run.slice([r for r in rows if r is not None])
     columns: list[list[Any]] = []
     for leaf in run.leaves:
         n, shape = size_of(shape_of(leaf)), shape_of(leaf)
-        basis = _basis(n, shape, type_of(leaf.value).dtype)
+        basis = unit_vectors(n, shape, type_of(leaf.value).dtype)
         columns.append(
-            [_last_axes(c, shape) for c in over_examples(lambda v, leaf=leaf: _push_rows(run, rows, leaf, v))(basis)]
+            [columns_last(c, shape) for c in over_examples(lambda v, leaf=leaf: _push_rows(run, rows, leaf, v))(basis)]
         )
     inner = run.parts[0][0]
     blocks = [unflatten(inner, [columns[j][i] for j in range(len(columns))]) for i in range(len(rows))]
     return unflatten(structure, blocks)
 
 
-def _push_rows(run: _Run, rows: Sequence[Any], leaf: Node, v: Any) -> list[Any]:
+def _push_rows(run: FollowedRun, rows: Sequence[Any], leaf: Node, v: Any) -> list[Any]:
     dots = push(run.part, {leaf: v}, run.read)
-    return [_or_zeros(dots.get(r), r) for r in rows]
+    return [or_zeros(dots.get(r), r) for r in rows]
 
 
-def _last_axes(column: Value, shape: Shape) -> Any:
+def columns_last(column: Value, shape: Shape) -> Any:
     """(n, *row) → (*row, *shape): the batch of basis vectors becomes the last axes."""
     row = shape_of(column)[1:]
     n = len(row) + 1
