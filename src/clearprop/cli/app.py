@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -109,8 +111,10 @@ def _start(
 
 def run(args: list[str]) -> int:
     """Run the command line and return its exit code; a mistake is one message on stderr."""
+    _open_streams()
     try:
         code = get_command(app)(args, prog_name=NAME, standalone_mode=False)
+        sys.stdout.flush()  # here a full disk can still be told, and at the end of the process no more
         return code if isinstance(code, int) else DONE
     except ClearpropError as mistake:
         return _say(mistake.message, MISTAKE)
@@ -119,19 +123,48 @@ def run(args: list[str]) -> int:
     except KeyboardInterrupt:
         return _say("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return DONE
     except MemoryError:
         return _say(_NO_MEMORY.message, MISTAKE)
     except OSError as problem:
-        if problem.filename is None:
+        if problem.filename is not None:
+            return _say(_refused_file(problem).message, MISTAKE)
+        if problem.errno not in _REFUSED:
             return _say(_fault(problem), FAULT)
-        return _say(_refused_file(problem).message, MISTAKE)
+        _drop_output()
+        return _say(_refused_output(problem).message, MISTAKE)
     except Exception as problem:
         usage = getattr(problem, "format_message", None)
         if usage is not None:
             return _say(_usage(problem, usage()), MISTAKE)
         return _say(_fault(problem), FAULT)
+
+
+def _open_streams() -> None:
+    """What a shell has closed (`>&-`) is opened again, to nowhere: or the next file would be taken for it."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115 - as long as we run
+
+
+_REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""What a system says where stdout or stderr, which have no name, is a file on a full or broken disk."""
+
+
+def _drop_output() -> None:
+    """Send what is printed from now on, and what waits to be written, nowhere: it would be tried at the end again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _refused_output(problem: OSError) -> ClearpropError:
+    return ClearpropError(
+        "cannot write the output",
+        expected="a terminal, a pipe, or a file on a disk with space left, after >",
+        got=problem.strerror or type(problem).__name__,
+        where="stdout",
+        try_="free some space, or send it elsewhere; files that were written before are whole",
+    )
 
 
 _NO_MEMORY = ClearpropError(
@@ -155,7 +188,8 @@ def _refused_file(problem: OSError) -> ClearpropError:
 
 
 def _say(text: str, code: int) -> int:
-    typer.echo(text, err=True)
+    with suppress(OSError):  # where stderr is refused too, the exit code alone is left to tell
+        typer.echo(text, err=True)
     return code
 
 

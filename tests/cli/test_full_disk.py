@@ -1,0 +1,114 @@
+"""Commands whose files, or whose output, a full disk refuses: one error, exit 2, and no half of a file."""
+
+import itertools
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.files.faults import FULL, READ_ONLY, faults
+
+TRAIN = ("train", "iris", "--epochs", "2", "--hidden", "4")
+DOORS = {
+    "train": (*TRAIN, "--out", "new/run"),
+    "resume": ("train", "--resume", "new/kept", "--epochs", "3"),
+    "fork": ("train", "--fork", "kept@2", "--epochs", "3", "--out", "new/fork"),
+    "predict": ("predict", "kept", "flowers.csv", "--out", "new/predicted.csv"),
+    "export": ("export", "kept", "--out", "new/network.py"),
+    "weights": ("export", "kept", "--format", "safetensors", "--out", "new/network.safetensors"),
+    "report": ("report", "kept", "--out", "new/report.html"),
+    "plots": ("report", "kept", "--out", "new/report.html", "--plots", "new/plots"),
+    "explain": ("explain", "kept", "--out", "new/gradient.txt"),
+    "compare": ("compare", "kept", "kept", "--out", "new/side"),
+}
+
+
+@pytest.fixture
+def kept(eager, command):
+    """A finished run in `kept`, and a table for it."""
+    assert command(*TRAIN, "--out", "kept").code == 0
+    Path("flowers.csv").write_text(
+        "sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n5.1,3.5,1.4,0.2\n"
+    )
+
+
+STEPS = {"train": 9, "resume": 9, "fork": 9}
+"""Every so many-th write is tried of doors that train, whose writes are all tried in Python; of others, every one."""
+
+
+@pytest.mark.parametrize("name", DOORS)
+@pytest.mark.parametrize("number", [FULL, pytest.param(READ_ONLY, marks=pytest.mark.verify)])
+def test_writes_of_a_command_may_be_refused(name, number, kept, command, monkeypatch):
+    new = Path("new").resolve()
+    for at in itertools.count(1, STEPS.get(name, 1)):
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        shutil.copytree("kept", new / "kept")
+        with faults(monkeypatch, new, at, number) as disk:
+            code, out, err = command(*DOORS[name])
+        if disk.count < at:
+            assert code == 0 and at > 3
+            return
+        assert code == 2, f"write {at}: {code} {out} {err}"
+        assert err.count("  expected  ") == err.count("  try       ") == 1, f"write {at}: {err}"
+        assert "Traceback" not in err, f"write {at}: {err}"
+        assert not [p for p in new.rglob(".*") if "partial" in p.name], f"write {at}"
+        for run in (new / "run", new / "fork", new / "kept"):
+            if name in STEPS and run.exists():
+                assert command("train", "--resume", run, "--epochs", "3").code == 0, f"write {at}"
+
+
+PRINTING = {
+    "version": ("--version",),
+    "predict": ("predict", "kept", "flowers.csv"),
+    "train --json": (*TRAIN, "--out", "new", "--json"),
+}
+LONGER = {
+    "help": ("--help",),
+    "config": ("config",),
+    "train": (*TRAIN, "--out", "new"),
+    "evaluate": ("evaluate", "kept", "iris", "--json"),
+    "explain": ("explain", "kept"),
+    "export": ("export", "kept", "--out", "network.py"),
+    "report": ("report", "kept", "--out", "page.html"),
+    "lesson": ("lesson",),
+    "check": ("check", "kept"),
+    "compare": ("compare", "kept", "kept"),
+}
+ALL = [*PRINTING.values(), *(pytest.param(v, marks=pytest.mark.verify) for v in LONGER.values())]
+
+
+def shell(line):
+    """A line of the shell, in which `clearprop` is ours."""
+    command = line.replace("clearprop", f"{sys.executable} -m clearprop", 1)
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("words", ALL, ids=[*PRINTING, *LONGER])
+def test_output_may_be_refused(words, kept):
+    done = shell(f"clearprop {' '.join(words)} >/dev/full")
+    assert done.returncode == 2
+    *before, headline, expected, got, where, advice = done.stderr.splitlines()
+    assert headline == "cannot write the output"
+    assert got == "  got       No space left on device"
+    assert not [line for line in before if not line.startswith("epoch ")]
+    if "--json" in words:
+        assert shell("clearprop train --resume new").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("clearprop --version >&-", 0),
+        ("clearprop predict nothing flowers.csv 2>/dev/full", 2),
+        ("clearprop predict kept flowers.csv --out new.csv >&- 2>&- <&-", 0),
+    ],
+)
+def test_streams_may_be_closed_or_full(line, code, kept):
+    done = shell(line)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+    if "new.csv" in line:
+        assert Path("new.csv").read_text().startswith("row,target,")

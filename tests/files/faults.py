@@ -1,0 +1,88 @@
+"""A disk that refuses: every operation that writes under a folder is counted, and from one of them on it fails.
+
+Counted are the opening of a file for writing, each write to it, `fsync`, and what makes, renames or removes: whatever
+an operating system may answer with "No space left on device", "Read-only file system" or "Input/output error".
+"""
+
+import builtins
+import errno
+import io
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+FULL, READ_ONLY, BROKEN = errno.ENOSPC, errno.EROFS, errno.EIO
+CHANGING = ("replace", "rename", "mkdir")
+
+
+class Disk:
+    """The operations under `folder` so far; the one with number `at`, and if `lasting` all later ones, fail."""
+
+    def __init__(self, folder, at=None, number=FULL, lasting=True):
+        self.folder, self.at, self.number, self.lasting = str(folder), at, number, lasting
+        self.count = 0
+
+    def holds(self, path):
+        try:
+            return os.path.abspath(os.fspath(path)).startswith(self.folder)
+        except TypeError:  # a descriptor
+            return False
+
+    def touch(self, path):
+        self.count += 1
+        if self.at is not None and (self.count == self.at or (self.lasting and self.count > self.at)):
+            raise OSError(self.number, os.strerror(self.number), str(path))
+
+
+class Written:
+    """A file whose writes are counted."""
+
+    def __init__(self, file, disk, path):
+        self._file, self._disk, self._path = file, disk, path
+
+    def write(self, data):
+        self._disk.touch(self._path)
+        return self._file.write(data)
+
+    def __enter__(self):
+        self._file.__enter__()
+        return self
+
+    def __exit__(self, *problem):
+        return self._file.__exit__(*problem)
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+@contextmanager
+def faults(monkeypatch, folder, at=None, number=FULL, lasting=True):
+    """Within the block, the disk under `folder` is one that refuses."""
+    disk, opened, synced = Disk(Path(folder).resolve(), at, number, lasting), io.open, os.fsync
+
+    def open_file(path, mode="r", *args, **options):
+        if not set(mode) & set("wax+") or not disk.holds(path):
+            return opened(path, mode, *args, **options)
+        disk.touch(path)
+        return Written(opened(path, mode, *args, **options), disk, path)
+
+    def sync(descriptor):
+        disk.touch("fsync")
+        return synced(descriptor)
+
+    def counted(change):
+        def changed(path, *args, **options):
+            if disk.holds(path):
+                disk.touch(path)
+            return change(path, *args, **options)
+
+        return changed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "open", open_file)
+        patch.setattr(builtins, "open", open_file)
+        patch.setattr(Path, "open", lambda path, *args, **options: open_file(path, *args, **options))
+        patch.setattr(os, "fsync", sync)
+        for name in CHANGING:
+            patch.setattr(os, name, counted(getattr(os, name)))
+        yield disk

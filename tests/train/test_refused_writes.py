@@ -1,0 +1,73 @@
+"""A disk that fills, turns read-only or breaks at any write: one error of ours, exit 2, and nothing lost."""
+
+import itertools
+import shutil
+
+import pytest
+
+import clearprop as cl
+from tests.files.faults import BROKEN, FULL, READ_ONLY, faults
+from tests.train import killed
+from tests.train.conftest import bits
+
+EPOCHS = 3
+ONCE, FROM_THEN_ON = False, True
+DISKS = [
+    (FULL, FROM_THEN_ON, 1),
+    (BROKEN, ONCE, 5),
+    pytest.param((FULL, ONCE, 1), marks=pytest.mark.verify),
+    pytest.param((READ_ONLY, FROM_THEN_ON, 1), marks=pytest.mark.verify),
+    pytest.param((BROKEN, ONCE, 1), marks=pytest.mark.verify),
+]
+"""The error, whether it stays, and that every so many-th write is tried."""
+
+
+def every_write(monkeypatch, folder, prepare, act, disk):
+    """Do something until no write of it is refused; yields the number of the write, and the error or None."""
+    number, lasting, step = disk
+    for at in itertools.count(1, step):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        prepare()
+        with faults(monkeypatch, folder, at, number, lasting) as found:
+            try:
+                act()
+                problem = None
+            except cl.errors.ClearpropError as caught:
+                problem = caught
+        if found.count < at:
+            assert problem is None and at > 3
+            return
+        assert problem is not None or not lasting, f"write {at} was refused, and nobody said so"
+        assert problem is None or is_whole(problem), f"write {at}: {problem}"
+        yield at, problem
+
+
+def is_whole(problem):
+    return (
+        problem.headline.startswith("cannot ") and problem.expected and problem.got and problem.where and problem.try_
+    )
+
+
+@pytest.mark.parametrize("disk", DISKS)
+@pytest.mark.parametrize("before", [0, 2], ids=["new", "resumed"])
+def test_a_training_that_is_refused_anywhere_goes_on(before, disk, eager, tmp_path, monkeypatch):
+    runs, kept = tmp_path / "runs", tmp_path / "kept"
+    folder = runs / "run"
+    if before:
+        killed.train(out=kept, epochs=before)
+    want = killed.train(epochs=EPOCHS)
+
+    def prepare():
+        if before:
+            shutil.copytree(kept, folder)
+
+    def train():
+        there = folder.exists() and any(folder.iterdir())
+        return killed.train(**{"resume" if there else "out": folder}, epochs=EPOCHS)
+
+    for at, _ in every_write(monkeypatch, runs, prepare, train, disk):
+        run = train()
+        assert (run.status, run.steps, len(run.history)) == ("done", want.steps, EPOCHS), f"write {at}"
+        assert bits(run.last) == bits(want.last) and bits(run.model) == bits(want.model), f"write {at}"
+        assert not [p for p in tmp_path.rglob(".*") if "partial" in p.name], f"write {at}"
