@@ -91,7 +91,7 @@ def shell(line):
 def test_output_may_be_refused(words, kept):
     done = shell(f"clearprop {' '.join(words)} >/dev/full")
     assert done.returncode == 2
-    *before, headline, expected, got, where, advice = done.stderr.splitlines()
+    *before, headline, _, got, _, _ = done.stderr.splitlines()
     assert headline == "cannot write the output"
     assert got == "  got       No space left on device"
     assert not [line for line in before if not line.startswith("epoch ")]

@@ -24,7 +24,7 @@ class Disk:
 
     def holds(self, path):
         try:
-            return os.path.abspath(os.fspath(path)).startswith(self.folder)
+            return str(Path(path).absolute()).startswith(self.folder)
         except TypeError:  # a descriptor
             return False
 
