@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.files.faults import FULL, READ_ONLY, faults
+from tests.files.faults import FULL, READ_ONLY, Disk, faults
 
 TRAIN = ("train", "iris", "--epochs", "2", "--hidden", "4")
 DOORS = {
@@ -46,7 +46,7 @@ def test_writes_of_a_command_may_be_refused(name, number, kept, command, monkeyp
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
         shutil.copytree("kept", new / "kept")
-        with faults(monkeypatch, new, at, number) as disk:
+        with faults(monkeypatch, Disk(new, at, number)) as disk:
             code, out, err = command(*DOORS[name])
         if disk.count < at:
             assert code == 0 and at > 3

@@ -1,4 +1,4 @@
-"""A disk that refuses: every operation that writes under a folder is counted, and from one of them on it fails.
+"""A disk that refuses, or a process that is killed: every operation that writes under a folder is counted.
 
 Counted are the opening of a file for writing, each write to it, `fsync`, and what makes, renames or removes: whatever
 an operating system may answer with "No space left on device", "Read-only file system" or "Input/output error".
@@ -8,6 +8,7 @@ import builtins
 import errno
 import io
 import os
+import signal
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +20,7 @@ class Disk:
     """The operations under `folder` so far; the one with number `at`, and if `lasting` all later ones, fail."""
 
     def __init__(self, folder, at=None, number=FULL, lasting=True):
-        self.folder, self.at, self.number, self.lasting = str(folder), at, number, lasting
+        self.folder, self.at, self.number, self.lasting = str(Path(folder).resolve()), at, number, lasting
         self.count = 0
 
     def holds(self, path):
@@ -28,10 +29,23 @@ class Disk:
         except TypeError:  # a descriptor
             return False
 
-    def touch(self, path):
+    def touch(self, path, file=None, data=b""):
+        """An operation begins: before it, or in the middle of a write, the disk may refuse."""
         self.count += 1
         if self.at is not None and (self.count == self.at or (self.lasting and self.count > self.at)):
             raise OSError(self.number, os.strerror(self.number), str(path))
+
+
+class Killer(Disk):
+    """At operation `at` the process is killed; of a write, half is done by then."""
+
+    def touch(self, path, file=None, data=b""):
+        self.count += 1
+        if self.count == self.at:
+            if file is not None:
+                file.write(data[: len(data) // 2])
+                file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Written:
@@ -41,7 +55,7 @@ class Written:
         self._file, self._disk, self._path = file, disk, path
 
     def write(self, data):
-        self._disk.touch(self._path)
+        self._disk.touch(self._path, self._file, data)
         return self._file.write(data)
 
     def __enter__(self):
@@ -56,9 +70,9 @@ class Written:
 
 
 @contextmanager
-def faults(monkeypatch, folder, at=None, number=FULL, lasting=True):
-    """Within the block, the disk under `folder` is one that refuses."""
-    disk, opened, synced = Disk(Path(folder).resolve(), at, number, lasting), io.open, os.fsync
+def faults(monkeypatch, disk):
+    """Within the block, files are those of the disk."""
+    opened, synced = io.open, os.fsync
 
     def open_file(path, mode="r", *args, **options):
         if not set(mode) & set("wax+") or not disk.holds(path):

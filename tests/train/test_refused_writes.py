@@ -1,12 +1,15 @@
 """A disk that fills, turns read-only or breaks at any write: one error of ours, exit 2, and nothing lost."""
 
 import itertools
+import os
 import shutil
+import signal
+import warnings
 
 import pytest
 
 import clearprop as cl
-from tests.files.faults import BROKEN, FULL, READ_ONLY, faults
+from tests.files.faults import BROKEN, FULL, READ_ONLY, Disk, Killer, faults
 from tests.train import killed
 from tests.train.conftest import bits
 
@@ -29,7 +32,7 @@ def every_write(monkeypatch, folder, prepare, act, disk):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         prepare()
-        with faults(monkeypatch, folder, at, number, lasting) as found:
+        with faults(monkeypatch, Disk(folder, at, number, lasting)) as found:
             try:
                 act()
                 problem = None
@@ -71,3 +74,44 @@ def test_a_training_that_is_refused_anywhere_goes_on(before, disk, eager, tmp_pa
         assert (run.status, run.steps, len(run.history)) == ("done", want.steps, EPOCHS), f"write {at}"
         assert bits(run.last) == bits(want.last) and bits(run.model) == bits(want.model), f"write {at}"
         assert not [p for p in tmp_path.rglob(".*") if "partial" in p.name], f"write {at}"
+
+
+@pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.verify)])
+@pytest.mark.parametrize("before", [0, 1], ids=["new", "resumed"])
+def test_a_training_that_is_killed_at_any_write_is_not_there_or_goes_on(before, step, eager, tmp_path, monkeypatch):
+    """Every moment of a run of two epochs, from the first folder to the last summary; writes are cut in halves."""
+    runs, kept = tmp_path / "runs", tmp_path / "kept"
+    folder = runs / "run"
+    if before:
+        killed.train(out=kept, epochs=before)
+    want = killed.train(epochs=2)
+    for at in itertools.count(1, step):
+        shutil.rmtree(runs, ignore_errors=True)
+        if before:
+            shutil.copytree(kept, folder)
+        if killed_at(monkeypatch, Killer(runs, at), before, folder) == 0:
+            break
+        assert not folder.exists() or (folder / "config.json").exists(), f"write {at}: neither empty nor a run"
+        run = killed.train(**{"resume" if folder.exists() else "out": folder}, epochs=2)
+        assert (run.status, len(run.history)) == ("done", 2), f"write {at}"
+        assert bits(run.last) == bits(want.last) and bits(run.model) == bits(want.model), f"write {at}"
+        assert not [p for p in tmp_path.rglob(".*") if "partial" in p.name], f"write {at}"
+    assert at > 30
+
+
+def killed_at(monkeypatch, disk, before, folder):
+    """How a child ends that trains on such a disk: 0, or killed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads that wait for the disk hold nothing here
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            with faults(monkeypatch, disk):
+                killed.train(**{"resume" if before else "out": folder}, epochs=2)
+            code = 0
+        finally:
+            os._exit(code)
+    status = os.waitpid(child, 0)[1]
+    assert status == 0 or os.WTERMSIG(status) == signal.SIGKILL
+    return status
