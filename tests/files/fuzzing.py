@@ -7,9 +7,12 @@ many cases of which kind were refused and how many harmless, what failed, what w
 the peak of memory rose, and how many seconds the slowest took.
 """
 
+import bz2
 import copy
+import gzip
 import io
 import json
+import lzma
 import os
 import random
 import resource
@@ -26,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import polars
+import pyarrow
 
 import clearprop as cl
 from clearprop.cli.settings import as_toml, settings_from
@@ -192,7 +196,7 @@ def read_run(folder):
 def csv_file(rng):
     spoiled = rng.choice([0, 0, 0.003, 0.03])
     rows = [["a", "b", "c", "y"]]
-    separator = rng.choice([",", ",", ";", "\t"])
+    separator = rng.choice([",", ",", ";", "\t", "|"])
     pool = [
         "1.5",
         "-2",
@@ -219,8 +223,29 @@ def csv_file(rng):
                 : 3 if rng.random() < spoiled / 10 else 4
             ]
         )
-    data = rng.choice(["\n", "\r\n"]).join(separator.join(row) for row in rows).encode()
+    text = rng.choice(["\n", "\r\n", "\r"]).join(separator.join(row) for row in rows)
+    data = text.encode(rng.choice(["utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp1252"]), "replace")
     return rng.choice([lambda d, r: d, lambda d, r: d, *BYTES])(data, rng)
+
+
+def zipped(data):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("table.csv", data)
+    return file.getvalue()
+
+
+PACKINGS = {
+    ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zip": zipped,
+    ".zst": lambda data: pyarrow.compress(data, "zstd", asbytes=True),
+}  # fmt: skip
+INFLATED = (b"a,b\n", b"1,2\n", b" ", b"\0", b'"', b"a,", b"\n")
+
+
+def packed_file(suffix, rng):
+    """A table that is packed, damaged after or before; one in twenty unpacks to some hundred times its size."""
+    data = csv_file(rng) if rng.random() > 0.05 else rng.choice(INFLATED) * rng.choice([10**4, 10**5, 10**6])
+    return rng.choice([lambda d, r: d, lambda d, r: d, *BYTES])(PACKINGS[suffix](data), rng)
 
 
 def npy(array, rng):
@@ -339,9 +364,11 @@ class Cases:
         return told, lambda: read_run(target)
 
     def data(self, rng):
-        make, suffix = rng.choice([(csv_file, ".csv"), (npz_file, ".npz"), (parquet_file, ".parquet")])
-        target = self.folder / ("case" + suffix)
-        target.write_bytes(make(rng))
+        make, suffix = rng.choice(
+            [(csv_file, ".csv"), (npz_file, ".npz"), (parquet_file, ".parquet"), (packed_file, rng.choice([*PACKINGS]))]
+        )
+        target = self.folder / ("case" + (".csv" if make is packed_file else "") + suffix)
+        target.write_bytes(packed_file(suffix, rng) if make is packed_file else make(rng))
         return make.__name__, lambda: read_data(target)
 
     def config(self, rng):

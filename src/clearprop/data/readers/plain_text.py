@@ -69,6 +69,8 @@ def _plain_text(path: Path, source: str, encoding: str | None, habit: str | None
         if holds_workbook(path):
             return _as_written(lambda out: write_excel_as_csv(path, out, source))
         packed = _packing(path)
+        if packed:
+            _require_unpacked(path, source)
         found = encoding or _encoding(path, source, habit)
         with _open_unpacked(path) as file, io.TextIOWrapper(file, encoding=found, newline="") as text:
             head = text.read(_PIECE)
@@ -206,6 +208,15 @@ def _decodes(path: Path, source: str, encoding: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _require_unpacked(path: Path, source: str) -> None:
+    """Raise DataError for what unpacks to too much, before a line of it is read: it may be one line."""
+    read = 0
+    with _open_unpacked(path) as file:
+        while piece := file.read(_PIECE):
+            read += len(piece)
+            _require_bounds(path, source, read)
 
 
 def _require_bounds(path: Path, source: str, unpacked: int) -> None:
