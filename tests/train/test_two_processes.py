@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ import clearprop as cl
 from clearprop.files.folder_lock import hold_folder
 from clearprop.runs.folder import Stretch
 from tests.train import killed
+from tests.train.conftest import bits
 
 pytestmark = pytest.mark.usefixtures("eager")
 
@@ -66,6 +68,34 @@ def test_the_child_of_a_fork_does_not_keep_the_lock(tmp_path):
     finally:
         os.close(writing)
         os.waitpid(child, 0)
+
+
+def test_the_child_of_a_fork_does_not_go_on_with_the_run(tmp_path):
+    """A callback forks and both return: the child is refused, and the parent's run is as if there had been none."""
+    own, reading, writing = os.getpid(), *os.pipe()
+
+    def fork(event, state):
+        if event["event"] == "epoch" and event["epoch"] == 2 and os.getpid() == own:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # a process with threads may be forked
+                os.fork()
+
+    try:
+        run = killed.train(out=tmp_path / "run", epochs=4, callbacks=[fork])
+    except BaseException as problem:
+        if os.getpid() != own:
+            os.write(writing, str(problem).encode())
+            os._exit(0)
+        raise
+    finally:
+        if os.getpid() != own:
+            os._exit(1)
+    os.wait()
+    told = os.read(reading, 1000).decode()
+    assert told.startswith("this run is trained by the process that forked this one\n  expected  "), told
+    stored = cl.load(run.folder, template=run.model)
+    assert (stored.status, len(stored.history)) == ("done", 4)
+    assert bits(stored.last) == bits(killed.train(epochs=4).last)
 
 
 def test_steps_keep_the_environment_that_made_them(run):

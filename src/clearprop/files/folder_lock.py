@@ -42,11 +42,13 @@ def hold_folder(path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(OSError):  # a child of a fork that has not let go yet shares the lock
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
+            if descriptor in _HELD:
+                with suppress(OSError):  # a child of a fork that has not let go yet shares the lock
+                    fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
-        _HELD.discard(descriptor)
-        os.close(descriptor)
+        if descriptor in _HELD:  # not in a child of a fork, where it is closed and its number may be another file's
+            _HELD.discard(descriptor)
+            os.close(descriptor)
 
 
 def _lock(descriptor: int, path: Path) -> None:

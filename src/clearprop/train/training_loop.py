@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -80,6 +81,7 @@ class Loop:
         self.stopped_by: str | None = None
         self.status = "running"
         self._asked_to_stop = False
+        self._process = os.getpid()
         self._started = time.perf_counter() - standing.seconds
         self._saved_at, self._saving_took = time.perf_counter(), 0.0
         self._writer = None if folder is None else HistoryWriter(folder.history_file)
@@ -216,6 +218,7 @@ class Loop:
     def _save(self, reason: str) -> None:
         if self.folder is None:
             return
+        self._require_own_process(self.folder)
         began = time.perf_counter()
         state = self.standing.state
         path = self.folder.checkpoints / str(state.step)
@@ -231,6 +234,19 @@ class Loop:
         for callback in self.plan.callbacks:
             if callback(event, self.state) == STOP:
                 self._asked_to_stop = True
+        if self.folder is not None:
+            self._require_own_process(self.folder)
+
+    def _require_own_process(self, folder: RunFolder) -> None:
+        """Raise RunError in a child that a callback forked: what it wrote would stand between its parent's lines."""
+        if os.getpid() != self._process:
+            raise RunError(
+                "this run is trained by the process that forked this one",
+                expected="a run folder that one process writes",
+                got="a child of a fork that goes on with the training",
+                where=str(folder.path),
+                try_="end the child with os._exit, or start it with multiprocessing's spawn",
+            )
 
     @property
     def seconds(self) -> float:
