@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import clearprop as cl
+from clearprop.arrays import functions
 from clearprop.errors import DTypeError
 from clearprop.program.tracing import evaluate, trace
 from clearprop.program.types import Type, type_of
+from clearprop.rules import on_demand
 from clearprop.shapes import Scope
 
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -212,3 +214,46 @@ def test_integers_to_negative_powers():
     with pytest.raises(cl.ClearpropError) as caught:
         cl.tensor([2, 3]) ** -1
     assert caught.value.headline == "pow: Integers to negative integer powers are not allowed."
+
+
+# ------------------------------------------------------------------------------------------ small integers
+NARROW = {"take", "take_along_axis", "one_hot"}
+"""What reads its operands as places, which the numbers below are not."""
+EVERY = {f"cl.{n}": getattr(cl, n) for n in (*functions.__all__, *on_demand.names()) if n not in NARROW}
+EVERY |= {f"cl.linalg.{n}": getattr(cl.linalg, n) for n in dir(cl.linalg)}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16"])
+def test_what_is_computed_of_small_integers_is_what_is_computed_of_wide_ones(dtype):
+    """A result that is floating, or of 64 bits, has lost nothing on the way: no sum or difference wrapped around."""
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    x = np.random.default_rng(0).integers(low, high, (3, 3), endpoint=True).astype(dtype)
+    x[0, :2] = low, high
+    compared = 0
+    for name, function in EVERY.items():
+        for args in ((x,), (x, x), (x, np.array([0, 1, 1])), (x[0],), (x[0], x[0]), (x, x, x)):
+            for options in ({}, {"axis": 0}, {"size": 3}, {"bins": 3}):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    try:
+                        found, wide = function(*args, **options), function(*(a.astype(int) for a in args), **options)
+                    except cl.ClearpropError:
+                        continue
+                pairs = zip(found, wide, strict=True) if isinstance(found, tuple | list) else [(found, wide)]
+                for a, b in pairs:
+                    if isinstance(a, cl.Tensor) and (a.dtype.kind == "f" or a.dtype.itemsize == 8):
+                        compared += 1
+                        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, err_msg=f"{name}{args} {options}")
+    assert compared > 300
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_what_is_computed_of_float32_is_float32(name):
+    x = np.array([[0.3, 0.7], [0.2, 0.9]], np.float32)
+    for args in ((x,), (x, x), (x, x, x)):
+        try:
+            found = EVERY[name](*args)
+        except cl.ClearpropError:
+            continue
+        for out in found if isinstance(found, tuple | list) else [found]:
+            assert getattr(out, "dtype", None) != np.float64 or name == "cl.histogram"  # whose edges are its own

@@ -189,3 +189,24 @@ def test_the_printed_source_of_a_special_function_stands_alone():
 def test_slopes_at_the_ends_of_a_domain(function, at, slope):
     """A density at the end of its support: 0 · log 0 is 0 there."""
     assert float(cl.grad(function)(at)) == pytest.approx(slope, rel=1e-12)
+
+
+@pytest.mark.parametrize("values", [[1.0, np.nan, 3.0], [np.nan, np.inf, 1.0], [np.inf, -np.inf], [np.nan], [2.0, 2.0]])
+@pytest.mark.parametrize("name", ["nanvar", "nanstd", "nansum", "nanmean", "nanmax", "nanmin"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of what is compared with
+def test_what_leaves_nan_out_keeps_infinities(name, values):
+    np.testing.assert_array_equal(getattr(cl, name)(values), getattr(np, name)(values))
+
+
+def test_nanstd_has_squares_that_fit_and_a_derivative_where_all_is_the_same():
+    for dtype, size in (("float32", 1e30), ("float64", 1e200), ("float32", 1e-30), ("float64", 1e-200)):
+        x = np.array([1.0, np.nan, 3.0], dtype) * np.dtype(dtype).type(size)
+        np.testing.assert_allclose(cl.nanstd(x).numpy(), size, rtol=1e-6)
+    assert cl.grad(cl.nanstd)(np.array([2.0, np.nan, 2.0])).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_counts_of_small_integers_do_not_wrap_around():
+    weights, places = np.array([200, 100, 90, 50], np.uint8), np.array([0, 1, 1, 1])
+    assert cl.bincount(places, weights=weights).tolist() == [200, 240]
+    assert cl.bincount(places, weights=weights > 60).tolist() == [1, 2]
+    assert cl.segment_sum(weights, np.zeros(4, int), size=1).tolist() == [440]

@@ -81,6 +81,7 @@ def softmax_cross_entropy_(logits: Value, labels: Value, /) -> Any:
     Tensor([0.69314718, 0.0001234])
     """
     _per_example(raw(logits), raw(labels))
+    logits = as_floating(logits)  # differences of small integers would wrap around
     shifted = logits - stop_gradient(max(logits, axis=-1, keepdims=True))
     lse = log(sum(exp(shifted), axis=-1))
     target = _probabilities(logits, labels)

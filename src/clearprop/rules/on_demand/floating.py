@@ -373,5 +373,5 @@ def nan_to_num(x: Value, nan: float = 0.0, posinf: float | None = None, neginf: 
     limits = np.finfo(dtype)
     high = float(limits.max) if posinf is None else posinf
     low = float(limits.min) if neginf is None else neginf
-    finite = where(isinf(x), where(x > 0, high, low), x)
+    finite = where(equal(x, math.inf), high, where(equal(x, -math.inf), low, x))
     return where(isnan(x), nan, finite)

@@ -25,7 +25,7 @@ from clearprop.rules.elementwise import (
     where,
 )
 from clearprop.rules.indexing import getitem, slice_axis, take, take_along_axis, take_transposed
-from clearprop.rules.reductions import sum
+from clearprop.rules.reductions import sum, sum_dtype
 from clearprop.rules.structural import broadcast_to, expand_dims, flip, full_, reshape
 from clearprop.shapes import Shape, normalise_axis
 
@@ -306,6 +306,12 @@ def _equal_bins(x: Value, bins: int, ends: Any) -> NDArray[Any]:
     return np.linspace(*((low - 0.5, high + 0.5) if low == high else (low, high)), bins + 1)
 
 
+def _widen(x: Value) -> Any:
+    """What is summed: integers in 64 bits, as `sum` does; small ones would wrap around."""
+    wide = sum_dtype(type_of(raw(x)))
+    return x if wide == type_of(raw(x)).dtype else astype(x, dtype=wide)
+
+
 def segment_sum(x: Value, segments: Value, /, *, size: int) -> Any:
     """The sum of the rows of x that belong to each segment.
 
@@ -318,6 +324,7 @@ def segment_sum(x: Value, segments: Value, /, *, size: int) -> Any:
     Tensor([5.0, 2.0])
     """
     rank = type_of(raw(x)).ndim
+    x = _widen(x)
     return take_transposed(x, segments, size=size, axis=-rank)
 
 
@@ -336,5 +343,5 @@ def bincount(x: Value, /, *, weights: Value | None = None, size: int | None = No
         values = _numbers(x)
         size = int(values.max()) + 1 if values.size else 0
     shape = type_of(raw(x)).shape
-    counted = full_(shape=shape, value=1, dtype=INT64) if weights is None else broadcast_to(weights, shape)
+    counted = full_(shape=shape, value=1, dtype=INT64) if weights is None else broadcast_to(_widen(weights), shape)
     return take_transposed(counted, x, size=size, axis=-1)

@@ -195,9 +195,14 @@ def nanvar(x: Value, /, *, axis: Axes = None, correction: float = 0.0, keepdims:
     >>> cl.nanvar(cl.tensor([1.0, float('nan'), 3.0]))
     Tensor(1.0)
     """
-    centred = x - nanmean(x, axis=axis, keepdims=True)
-    total = nansum(centred * centred, axis=axis, keepdims=keepdims)
+    centred = _centred_numbers(x, axis)
+    total = reductions.sum(centred * centred, axis=axis, keepdims=keepdims)
     return total / ew.maximum(_count_numbers(x, axis, keepdims) - correction, 0.0)
+
+
+def _centred_numbers(x: Value, axis: Axes) -> Any:
+    """The distance of each number from their mean, 0 where there is none; of infinities it is NaN, and stays."""
+    return ew.where(ew.isnan(x), 0.0, x - nanmean(x, axis=axis, keepdims=True))
 
 
 def nanstd(x: Value, /, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Any:
@@ -212,7 +217,8 @@ def nanstd(x: Value, /, *, axis: Axes = None, correction: float = 0.0, keepdims:
     >>> cl.nanstd(cl.tensor([1.0, float('nan'), 3.0]))
     Tensor(1.0)
     """
-    return ew.sqrt(nanvar(x, axis=axis, correction=correction, keepdims=keepdims))
+    deviation = reductions.norm(_centred_numbers(x, axis), axis=axis, keepdims=keepdims)  # squares that fit
+    return deviation / ew.sqrt(ew.maximum(_count_numbers(x, axis, keepdims) - correction, 0.0))
 
 
 def _extreme_number(x: Value, axis: Axes, keepdims: bool, sign: float) -> Any:
@@ -264,6 +270,7 @@ def trapezoid(y: Value, x: Value | None = None, /, *, dx: float = 1.0, axis: int
     >>> cl.trapezoid(cl.tensor([0.0, 1.0, 4.0]))
     Tensor(3.0)
     """
+    y, x = ew.as_floating(y), None if x is None else ew.as_floating(x)  # sums of small integers would wrap around
     at = normalise_axis(axis, type_of(raw(y)).ndim)
     n = type_of(raw(y)).shape[at]
     pairs = slice_axis(y, at, 1, n) + slice_axis(y, at, 0, n - 1)
