@@ -47,6 +47,7 @@ FAMILIES = {
     "sorting": "Order",
     "scattering": "Writing entries",
     "matrices": "Linear algebra",
+    "determinants": "Determinants",
     "decompositions": "Factors of matrices",
 }
 KINDS = {
@@ -180,7 +181,7 @@ def _printed(function: Callable[..., Any], p: Primitive, names: Sequence[str]) -
 
 
 def _is_formula(p: Primitive, function: Callable[..., Any]) -> bool:
-    if _family(p) in ("matrices", "decompositions"):
+    if _family(p) in ("matrices", "determinants", "decompositions"):
         return False  # numbers do not stand for matrices: their rules are shown as they are written
     if p.kind == "elementwise":
         return p.name != "astype"

@@ -222,6 +222,7 @@ MATRICES = [
         kind="i"),
     Row("packed_lu", (shuffled,), SQUARES, per_matrix(lambda m: eliminated(m)[1]), **OF_ONE_MATRIX),
     Row("det", (regular,), SQUARES, per_matrix(MP.det), ulps=8, scale=1, analytic=False, slope_scale=100),
+    Row("cofactors", (regular,), SQUARES, per_matrix(lambda x: MP.det(x) * MP.inverse(x).T), ulps=16, scale=1, analytic=False, slope_scale=100),
     Row("logabsdet", (regular,), SQUARES, per_matrix(lambda x: MP.log(abs(MP.det(x)))), **OF_ONE_MATRIX),
     Row("determinant_sign", (regular,), SQUARES, per_matrix(lambda x: MP.sign(MP.det(x))), differentiated=False),
     Row("cholesky", (definite,), SQUARES, per_matrix(MP.cholesky), scale=1, differentiated=False),

@@ -210,3 +210,55 @@ def test_counts_of_small_integers_do_not_wrap_around():
     assert cl.bincount(places, weights=weights).tolist() == [200, 240]
     assert cl.bincount(places, weights=weights > 60).tolist() == [1, 2]
     assert cl.segment_sum(weights, np.zeros(4, int), size=1).tolist() == [440]
+
+
+SINGULAR = {
+    "rank 1": np.outer([1.0, 2.0, 3.0], [1.0, 0.0, 2.0]),
+    "rank 2": np.array([[1.0, 2.0, 0.5], [0.0, 1.0, 1.0], [1.0, 3.0, 1.5]]),
+    "zeros": np.zeros((2, 2)),
+    "one number": np.zeros((1, 1)),
+    "a determinant that overflows": 2e15 * np.eye(3),
+    "a determinant that underflows": 1e-18 * np.eye(3),
+}
+
+
+def minors(x):
+    """The cofactors by their definition: determinants of what is left without a row and a column."""
+    n = range(len(x))
+    of = [[np.delete(np.delete(x, i, 0), j, 1) for j in n] for i in n]
+    return np.array([[(-1) ** (i + j) * (np.linalg.det(of[i][j]) if len(x) > 1 else 1.0) for j in n] for i in n])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", SINGULAR)
+def test_the_determinant_has_a_derivative_at_singular_matrices(name, dtype):
+    x = SINGULAR[name].astype(dtype)
+    expected, tolerance = minors(x), 1e-5 if dtype == np.float32 else 1e-12
+    found = cl.grad(cl.linalg.det)(x).numpy()
+    np.testing.assert_allclose(found, expected, atol=tolerance * max(1.0, np.abs(expected).max()))
+    together = cl.grad(lambda m: cl.sum(cl.linalg.det(m)))(np.stack([x, np.eye(len(x), dtype=dtype)])).numpy()
+    np.testing.assert_allclose(together[0], found, rtol=tolerance, atol=tolerance)
+    _, tangent = cl.jvp(cl.linalg.det, (x,), (np.ones_like(x),))
+    np.testing.assert_allclose(tangent.numpy(), found.sum(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("ord", [1.5, 3, 4])
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("float32", 1e25), ("float32", 1e-30), ("float64", 1e200), ("float64", 1e-200)]
+)
+def test_norms_of_powers_stay_in_range_and_have_a_derivative_at_0(ord, dtype, size):
+    small = np.array([[3.0, -4.0, 0.0], [1.0, 2.0, 2.0]], dtype)
+    x = small * np.dtype(dtype).type(size)
+    expected = np.sum(np.abs(small.astype(float)) ** ord, axis=1) ** (1 / ord)
+    np.testing.assert_allclose(L.vector_norm(x, axis=1, ord=ord).numpy() / size, expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        L.vector_norm(x, axis=1, keepdims=True, ord=ord).numpy()[:, 0] / size, expected, rtol=1e-6
+    )
+    slope = cl.grad(lambda v: cl.sum(L.vector_norm(v, axis=1, ord=ord)))
+    np.testing.assert_allclose(slope(x).numpy(), slope(small).numpy(), rtol=1e-5)
+    assert slope(np.zeros((2, 2), dtype)).tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    assert L.vector_norm(np.zeros((2, 0), dtype), axis=1, ord=ord).tolist() == [0.0, 0.0]
+    assert (
+        np.isnan(L.vector_norm([np.nan, 1.0], ord=ord).item())
+        and L.vector_norm([np.inf, 1.0], ord=ord).item() == np.inf
+    )

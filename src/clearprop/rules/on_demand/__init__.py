@@ -56,7 +56,8 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 
 NAMESPACES: dict[str, dict[str, tuple[str, ...]]] = {
     "linalg": {
-        "matrices": ("cholesky", "det", "eigvalsh", "expm", "inv", "logabsdet", "pinv", "solve", "svdvals"),
+        "matrices": ("cholesky", "eigvalsh", "expm", "inv", "pinv", "solve", "svdvals"),
+        "determinants": ("det", "logabsdet"),
         "decompositions": ("solve_triangular",),
         "linalg": (
             *("cholesky_solve", "cond", "cross", "diagonal", "eigh", "kron", "logdet", "lstsq", "lu", "matrix_norm"),

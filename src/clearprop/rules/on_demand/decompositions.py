@@ -176,8 +176,9 @@ def _solve_triangular(a: NDArray[Any], b: NDArray[Any], lower: bool, unit: bool)
     from scipy import linalg
 
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    a, b = (np.broadcast_to(v, (*lead, *v.shape[-2:])) for v in (a, b))
-    out = np.empty(b.shape, np.result_type(a, b, np.float32 if a.dtype == b.dtype == np.float32 else np.float64))
+    dtype = np.result_type(a, b, np.float32 if a.dtype == b.dtype == np.float32 else np.float64)
+    a, b = (np.broadcast_to(v.astype(dtype, copy=False), (*lead, *v.shape[-2:])) for v in (a, b))
+    out = np.empty(b.shape, dtype)
     for at in np.ndindex(*lead):
         if b[at].size:
             out[at] = linalg.solve_triangular(a[at], b[at], lower=lower, unit_diagonal=unit, check_finite=False)

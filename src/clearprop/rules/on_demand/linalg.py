@@ -14,7 +14,20 @@ import numpy as np
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.program.types import INT64, Axes, Value, type_of
 from clearprop.program.values import raw
-from clearprop.rules.elementwise import abs, as_floating, astype, equal, greater, less, not_equal, square, where
+from clearprop.rules.elementwise import (
+    abs,
+    as_floating,
+    astype,
+    equal,
+    greater,
+    isfinite,
+    less,
+    logical_and,
+    not_equal,
+    square,
+    stop_gradient,
+    where,
+)
 from clearprop.rules.indexing import getitem, take
 from clearprop.rules.joining import concat
 from clearprop.rules.linear import matmul_
@@ -28,13 +41,12 @@ from clearprop.rules.on_demand.decompositions import (
     solve_triangular,
     triangular_factor,
 )
+from clearprop.rules.on_demand.determinants import determinant_sign, logabsdet
 from clearprop.rules.on_demand.matrices import (
-    determinant_sign,
     eigenvectors,
     eigvalsh,
     inv,
     left_vectors,
-    logabsdet,
     pinv,
     require_matrices,
     require_square,
@@ -42,8 +54,9 @@ from clearprop.rules.on_demand.matrices import (
     shorter_side,
     svdvals,
 )
-from clearprop.rules.reductions import max, min, norm, sum
+from clearprop.rules.reductions import max, min, norm, reduced_shape, sum
 from clearprop.rules.structural import arange_, expand_dims, full_, matrix_transpose, reshape, squeeze
+from clearprop.shapes import normalise_axes
 
 
 class SlogdetResult(NamedTuple):
@@ -135,6 +148,7 @@ def lu(x: Value, /) -> Any:
     Tensor([[4.0, 4.0],
             [0.0, 1.0]])
     """
+    x = as_floating(x)  # LAPACK would take small integers in single precision
     packed, places = packed_lu(x), pivot_places(x)
     t = type_of(raw(packed))
     order = equal(expand_dims(places, -1), arange_(size=t.shape[-1], dtype=INT64))
@@ -395,13 +409,28 @@ def vector_norm(x: Value, /, *, axis: Axes = None, keepdims: bool = False, ord: 
     x = as_floating(x)
     if ord == 2:
         return norm(x, axis=axis, keepdims=keepdims)
+    if ord not in (0, 1, math.inf, -math.inf):
+        return _norm_of_powers(x, axis, keepdims, ord)
     size = abs(x)
     if ord in (math.inf, -math.inf):
         return (max if ord > 0 else min)(size, axis=axis, keepdims=keepdims)
     if ord == 0:
         return sum(astype(not_equal(x, 0), dtype=type_of(raw(x)).dtype), axis=axis, keepdims=keepdims)
-    total = sum(size if ord == 1 else size**ord, axis=axis, keepdims=keepdims)
-    return total if ord == 1 else total ** (1 / ord)
+    return sum(size, axis=axis, keepdims=keepdims)
+
+
+def _norm_of_powers(x: Value, axis: Axes, keepdims: bool, ord: float) -> Any:
+    """m·(Σ (|x|/m)ᵒ)^(1/o) with m the largest |x|, so that no power leaves the range; at 0 its derivative is 0."""
+    size = abs(x)
+    t = type_of(raw(x))
+    if 0 in [n for n in t.shape if isinstance(n, int)]:
+        return sum(size, axis=axis, keepdims=keepdims)
+    largest = stop_gradient(max(size, axis=axis, keepdims=True))
+    scale = where(logical_and(largest > 0, isfinite(largest)), largest, 1.0)
+    total = sum((size / scale) ** ord, axis=axis, keepdims=True)
+    nothing = equal(total, 0)
+    found = where(nothing, 0.0, scale * where(nothing, 1.0, total) ** (1 / ord))
+    return found if keepdims else reshape(found, reduced_shape(t, normalise_axes(axis, t.ndim)))
 
 
 def matrix_norm(x: Value, /, *, keepdims: bool = False, ord: float | str = "fro") -> Any:

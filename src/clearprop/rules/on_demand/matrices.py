@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.errors import ArgumentError, GradientError, ShapeError, user_line
-from clearprop.primitives import HELPERS, Zero, primitive
+from clearprop.primitives import HELPERS, primitive
 from clearprop.program.types import Type, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import abs, equal, less_equal, where
@@ -57,20 +57,17 @@ def _vector_of(x: Type) -> Shape:
     return require_square(x)[:-1]
 
 
-def _number_of(x: Type) -> Shape:
-    return require_square(x)[:-2]
-
-
 def _t(x: Value) -> Any:
     return matrix_transpose(x)
 
 
-def _wide(g: Value) -> Any:
+def one_entry(g: Value) -> Any:
     """One number for each matrix, as a matrix of one entry."""
     return expand_dims(expand_dims(g, -1), -1)
 
 
-def _diagonal_entries(x: Value) -> Any:
+def diagonal_entries(x: Value) -> Any:
+    """The diagonals of square matrices."""
     return sum(x * eye(type_of(raw(x)).shape[-1], dtype=type_of(raw(x)).dtype), axis=-1)
 
 
@@ -137,59 +134,6 @@ def solve(a: Value, b: Value, /) -> Any:  # noqa: D103 - the declaration's docst
     return solve_(a, b)
 
 
-@primitive(
-    "general",
-    numpy="np.linalg.det({x})",
-    tex=r"\det {x}",
-    shape=_number_of,
-    dtype="float",
-    vjp_x=lambda g, x, y: _wide(g * y) * _t(inv(x)),
-    jvp=lambda x_dot, x, y: y * sum(_diagonal_entries(matmul_(inv(x), x_dot)), axis=-1),
-)
-def det(x: Value, /) -> Any:
-    """The determinant of matrices; its derivative needs the inverse, so at a singular matrix it is refused.
-
-    x  matrices (…, n, n)
-
-    >>> import clearprop as cl
-    >>> cl.linalg.det(cl.tensor([[2.0, 0.0], [0.0, 4.0]]))
-    Tensor(8.0)
-    """
-
-
-@primitive(
-    "general",
-    numpy="np.linalg.slogdet({x})[1]",
-    tex=r"\log \lvert \det {x} \rvert",
-    shape=_number_of,
-    dtype="float",
-    vjp_x=lambda g, x: _wide(g) * _t(inv(x)),
-    jvp=lambda x_dot, x: sum(_diagonal_entries(matmul_(inv(x), x_dot)), axis=-1),
-)
-def logabsdet(x: Value, /) -> Any:
-    """log |det x|, which neither overflows nor underflows.
-
-    x  matrices (…, n, n)
-
-    >>> import clearprop as cl
-    >>> cl.linalg.logabsdet(cl.tensor([[1.0, 0.0], [0.0, -1.0]]))
-    Tensor(0.0)
-    """
-
-
-@primitive(
-    "general",
-    numpy="np.linalg.slogdet({x})[0]",
-    tex=r"\operatorname{{sign}} \det {x}",
-    shape=_number_of,
-    dtype="float",
-    public=False,
-    vjp_x=Zero("piecewise constant: its derivative is 0 wherever it has one"),
-)
-def determinant_sign(x: Value, /) -> Any:
-    """The sign of the determinant of matrices."""
-
-
 def _cholesky_pullback(g: Value, y: Value) -> Any:
     inner = _half_lower(matmul_(_t(y), g))
     return _symmetric(_t(solve_(_t(y), _t(solve_(_t(y), inner)))))
@@ -236,7 +180,7 @@ def _pairs(w: Value) -> tuple[Any, Any, Any]:
     t = type_of(raw(w))
     rounding = t.shape[-1] * float(np.finfo(t.dtype if t.dtype.kind == "f" else np.float64).eps)
     distance = later - earlier
-    return distance, later + earlier, less_equal(abs(distance), _wide(rounding * max(abs(w), axis=-1)))
+    return distance, later + earlier, less_equal(abs(distance), one_entry(rounding * max(abs(w), axis=-1)))
 
 
 def _gaps(w: Value, *, squares: bool = False) -> Any:
@@ -259,7 +203,7 @@ def _gaps(w: Value, *, squares: bool = False) -> Any:
     shape=_vector_of,
     dtype="float",
     vjp_x=lambda g, x: matmul_(eigenvectors(x) * expand_dims(g, -2), _t(eigenvectors(x))),
-    jvp=lambda x_dot, x: _diagonal_entries(matmul_(matmul_(_t(eigenvectors(x)), _symmetric(x_dot)), eigenvectors(x))),
+    jvp=lambda x_dot, x: diagonal_entries(matmul_(matmul_(_t(eigenvectors(x)), _symmetric(x_dot)), eigenvectors(x))),
 )
 def eigvalsh(x: Value, /) -> Any:
     """The eigenvalues of symmetric matrices, in ascending order.
@@ -316,7 +260,7 @@ def _singular_shape(x: Type) -> Shape:
     shape=_singular_shape,
     dtype="float",
     vjp_x=lambda g, x: matmul_(left_vectors(x, whole=False) * expand_dims(g, -2), right_vectors(x, whole=False)),
-    jvp=lambda x_dot, x: _diagonal_entries(
+    jvp=lambda x_dot, x: diagonal_entries(
         matmul_(matmul_(_t(left_vectors(x, whole=False)), x_dot), _t(right_vectors(x, whole=False)))
     ),
 )
