@@ -257,3 +257,62 @@ def test_what_is_computed_of_float32_is_float32(name):
             continue
         for out in found if isinstance(found, tuple | list) else [found]:
             assert getattr(out, "dtype", None) != np.float64 or name == "cl.histogram"  # whose edges are its own
+
+
+# ------------------------------------------------------------------------------------------- one table for all
+MEETING = {
+    "add": lambda a, b: cl.add(a, b),
+    "maximum": lambda a, b: cl.maximum(a, b),
+    "concat": lambda a, b: cl.concat([a, b]),
+    "concat in three": lambda a, b: cl.concat([b, a, b]),
+    "stack": lambda a, b: cl.stack([a, b]),
+    "where": lambda a, b: cl.where(np.array([True, False]), a, b),
+    "matmul": lambda a, b: cl.matmul(a, b),
+    "a matrix product": lambda a, b: cl.matmul(cl.stack([a, a]), cl.stack([b, b])),
+    "tensordot": lambda a, b: cl.tensordot(a, b, axes=1),
+    "vecdot": lambda a, b: cl.vecdot(a, b),
+    "outer": lambda a, b: cl.linalg.outer(a, b),
+}
+"""Functions in which two arrays meet."""
+EXECUTORS = {
+    "arrays": lambda f, *args: f(*args),
+    "eager": lambda f, *args: f(*map(cl.tensor, args)),
+    "recorded": lambda f, *args: f(*(cl.tensor(a, requires_grad=a.dtype.kind == "f") for a in args)),
+    "traced": lambda f, *args: cl.compile(f, executor="numpy")(*map(cl.tensor, args)),
+}
+PAIRS = list(itertools.product(["bool", *INTEGERS, *FLOATS], repeat=2))
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("name", MEETING)
+def test_one_table_decides_wherever_two_arrays_meet(name, executor):
+    """The standard's, where it has an answer; and that of a maximum where it has none."""
+    for a, b in PAIRS:
+        x, y = np.ones(2).astype(a), np.array([1, 0]).astype(b)
+        try:
+            expected = cl.result_type(x, y)
+        except DTypeError:
+            with pytest.raises(DTypeError):
+                EXECUTORS[executor](MEETING[name], x, y)
+            continue
+        found = EXECUTORS[executor](MEETING[name], x, y)
+        assert found.dtype == expected, (a, b)
+        wide = MEETING[name](x.astype(float), y.astype(float))
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(wide).astype(expected), err_msg=f"{a} {b}")
+        assert strict_result(a, b) in (None, str(expected))
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("dtype", ["bool", *INTEGERS, *FLOATS])
+def test_python_numbers_adopt_the_dtype_of_what_they_are_joined_with(dtype, executor):
+    x = np.ones((), dtype)
+    for number in (True, 2, 2.5):
+        expected = cl.result_type(x, number)
+        for f in (lambda v, n=number: cl.stack([v, n]), lambda v, n=number: cl.stack([n, v])):
+            found = EXECUTORS[executor](f, x)
+            assert found.dtype == expected and sorted(found.tolist()) == sorted([1, number])
+
+
+def test_a_python_number_that_does_not_fit_is_refused():
+    with pytest.raises(DTypeError, match="stack: the number 300 does not fit in uint8"):
+        cl.stack([np.uint8(1), 300])

@@ -7,7 +7,10 @@ from typing import Any
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import primitive
-from clearprop.program.types import Axes, Type, Value
+from clearprop.program.operands import fit_number
+from clearprop.program.types import Axes, Type, Value, promote, type_of
+from clearprop.program.values import raw
+from clearprop.rules.elementwise import astype
 from clearprop.rules.indexing import slice_axis
 from clearprop.rules.structural import expand_dims, reshape
 from clearprop.shapes import same
@@ -55,10 +58,24 @@ def concat_(*arrays: Value, axis: Axes = 0) -> Any:
     """
 
 
+def in_one_dtype(name: str, values: Sequence[Value]) -> Sequence[Any]:
+    """The operands in the dtype that they promote to, as in a sum; Python numbers beside arrays adopt it."""
+    types = [type_of(raw(v)) for v in values]
+    if all(t.weak for t in types) or not any(t.weak or t.dtype != types[0].dtype for t in types):
+        return values
+    dtype, _ = promote(types)
+    kept = [t.dtype == dtype and not t.weak for t in types]
+    return [
+        v if keep else astype(fit_number(name, v, dtype, compares=False), dtype=dtype)
+        for v, keep in zip(values, kept, strict=True)
+    ]
+
+
 @concat_.front
 def concat(arrays: Sequence[Value], axis: int | None = 0) -> Any:  # noqa: D103 - the declaration's docstring
     if len(arrays) == 0:
         raise ShapeError("concat needs at least one array", expected="a sequence of arrays", got="an empty sequence")
+    arrays = in_one_dtype("concat", arrays)
     if axis is None:
         return concat_(*(reshape(a, (-1,)) for a in arrays), axis=0)
     return concat_(*arrays, axis=axis)
@@ -75,4 +92,4 @@ def stack(arrays: Sequence[Value], axis: int = 0) -> Any:
     Tensor([[1.0, 2.0],
             [3.0, 4.0]])
     """
-    return concat([expand_dims(a, axis) for a in arrays], axis=axis)
+    return concat([expand_dims(a, axis) for a in in_one_dtype("stack", arrays)], axis=axis)

@@ -9,7 +9,8 @@ from clearprop.errors import ShapeError
 from clearprop.primitives import primitive
 from clearprop.program.types import Value
 from clearprop.program.values import raw
-from clearprop.rules.elementwise import astype
+from clearprop.rules.elementwise import astype, multiply
+from clearprop.rules.joining import in_one_dtype
 from clearprop.rules.reductions import sum
 from clearprop.rules.structural import expand_dims, matrix_transpose, permute_dims, reshape, squeeze
 from clearprop.shapes import Shape, hint, normalise_axis, same, size_of
@@ -59,6 +60,8 @@ def matmul(a: Value, b: Value) -> Any:  # noqa: D103 - the declaration's docstri
             got="a number",
             try_="a * b",
         )
+    if raw(a).dtype is not raw(b).dtype:
+        a, b = in_one_dtype("matmul", (a, b))
     if na > 1 and nb > 1:
         return matmul_(a, b)
     if na == 1 and nb == 1 and not same(raw(a).shape[0], raw(b).shape[0]):
@@ -100,7 +103,7 @@ def tensordot(a: Value, b: Value, axes: int | Sequence[Sequence[int]] = 2) -> An
     paired = size_of(sa[i] for i in left)
     rows = reshape(permute_dims(a, keep_a + left), (size_of(sa[i] for i in keep_a), paired))
     columns = reshape(permute_dims(b, right + keep_b), (paired, size_of(sb[j] for j in keep_b)))
-    return reshape(matmul_(rows, columns), tuple(sa[i] for i in keep_a) + tuple(sb[j] for j in keep_b))
+    return reshape(matmul(rows, columns), tuple(sa[i] for i in keep_a) + tuple(sb[j] for j in keep_b))
 
 
 def vecdot(a: Value, b: Value, axis: int = -1) -> Any:
@@ -113,7 +116,7 @@ def vecdot(a: Value, b: Value, axis: int = -1) -> Any:
     >>> cl.vecdot(cl.tensor([1.0, 2.0]), cl.tensor([3.0, 4.0]))
     Tensor(11.0)
     """
-    products = a * b
+    products = multiply(a, b)
     dtype = raw(products).dtype
     total = sum(products, axis=axis)
     return total if raw(total).dtype == dtype else astype(total, dtype=dtype)

@@ -24,7 +24,7 @@ def _cofactors(x: NDArray[Any]) -> NDArray[Any]:
     """det x · x⁻ᵀ; of matrices without an inverse in this dtype det(u)·det(v)·u·diag(∏_{j≠i} σⱼ)·vᵀ of their u·σ·vᵀ."""
     with np.errstate(all="ignore"):
         try:
-            found = np.linalg.det(x)[..., None, None] * np.linalg.inv(x).swapaxes(-1, -2)
+            found: NDArray[Any] = np.linalg.det(x)[..., None, None] * np.linalg.inv(x).swapaxes(-1, -2)
         except np.linalg.LinAlgError:
             found = np.full(x.shape, np.nan, x.dtype)
         bad = ~np.isfinite(found).all(axis=(-2, -1)) & np.isfinite(x).all(axis=(-2, -1))

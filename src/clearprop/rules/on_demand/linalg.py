@@ -23,6 +23,7 @@ from clearprop.rules.elementwise import (
     isfinite,
     less,
     logical_and,
+    multiply,
     not_equal,
     square,
     stop_gradient,
@@ -334,7 +335,7 @@ def outer(a: Value, b: Value, /) -> Any:
             got=f"{type_of(raw(a)).shape} and {type_of(raw(b)).shape}",
             where=user_line(),
         )
-    return expand_dims(a, -1) * expand_dims(b, -2)
+    return multiply(expand_dims(a, -1), expand_dims(b, -2))
 
 
 def diagonal(x: Value, /, *, offset: int = 0) -> Any:
@@ -390,7 +391,7 @@ def kron(a: Value, b: Value, /) -> Any:
             [10.0, 20.0]])
     """
     (n, m), (p, q) = (require_matrices(type_of(raw(v)))[-2:] for v in (a, b))
-    blocks = reshape(a, (n, 1, m, 1)) * reshape(b, (1, p, 1, q))
+    blocks = multiply(reshape(a, (n, 1, m, 1)), reshape(b, (1, p, 1, q)))
     return reshape(blocks, (n * p, m * q))
 
 
