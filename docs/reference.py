@@ -330,6 +330,7 @@ def _option(name: str, kind: Any, declared: Any) -> str:
 WITHOUT_KERNELS = {
     "special_functions": "SciPy computes them, to its accuracy; kernels of our own would have to be proved as exact",
     "matrices": "LAPACK computes them, by NumPy and SciPy",
+    "determinants": "LAPACK computes them, by NumPy and SciPy",
     "decompositions": "LAPACK computes them, by NumPy and SciPy",
     "sorting": "NumPy sorts and searches",
     "gamma_family": "drawn by rejection: how many attempts it takes is not known before",
