@@ -13,8 +13,9 @@ from typing import Any
 from clearprop.arrays.functions import FUNCTIONS, public
 from clearprop.rules.on_demand import NAMESPACES, find_in
 
-_SHARED = ("matmul", "matrix_transpose", "tensordot", "vecdot")
-_FOUND: dict[str, Callable[..., Any]] = {name: FUNCTIONS[name] for name in _SHARED}
+SHARED_FUNCTIONS = ("matmul", "matrix_transpose", "tensordot", "vecdot")
+"""Functions of `cl` that the standard names here, too."""
+_FOUND: dict[str, Callable[..., Any]] = {name: FUNCTIONS[name] for name in SHARED_FUNCTIONS}
 
 
 def __getattr__(name: str) -> Any:
@@ -28,4 +29,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*_SHARED, *(name for names in NAMESPACES["linalg"].values() for name in names)])
+    return sorted([*SHARED_FUNCTIONS, *(name for names in NAMESPACES["linalg"].values() for name in names)])

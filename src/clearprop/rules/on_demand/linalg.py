@@ -67,7 +67,7 @@ class SlogdetResult(NamedTuple):
     logabsdet: Any
 
 
-def slogdet(x: Value, /) -> Any:
+def slogdet(x: Value, /) -> SlogdetResult:
     """The sign of the determinant, and log |det|.
 
     x  matrices (…, n, n)
@@ -86,7 +86,7 @@ class EighResult(NamedTuple):
     eigenvectors: Any
 
 
-def eigh(x: Value, /) -> Any:
+def eigh(x: Value, /) -> EighResult:
     """The eigenvalues of symmetric matrices in ascending order, and the eigenvectors as columns.
 
     x  symmetric matrices (…, n, n)
@@ -105,7 +105,7 @@ class QRResult(NamedTuple):
     R: Any
 
 
-def qr(x: Value, /, *, mode: str = "reduced") -> Any:
+def qr(x: Value, /, *, mode: str = "reduced") -> QRResult:
     """The factors of x = Q @ R: orthonormal columns, and an upper triangular matrix; differentiated at full rank.
 
     x     matrices (…, n, m)
@@ -139,7 +139,7 @@ class LUResult(NamedTuple):
     U: Any
 
 
-def lu(x: Value, /) -> Any:
+def lu(x: Value, /) -> LUResult:
     """The factors of x = P @ L @ U by Gaussian elimination with the largest pivot of each column first.
 
     x  square matrices (…, n, n)
@@ -165,7 +165,7 @@ class LstsqResult(NamedTuple):
     singular_values: Any
 
 
-def lstsq(a: Value, b: Value, /, *, rtol: float | None = None) -> Any:
+def lstsq(a: Value, b: Value, /, *, rtol: float | None = None) -> LstsqResult:
     """The x with the smallest Σ(a @ x − b)², and of several the shortest; its derivative assumes that a keeps its rank.
 
     a     matrices (…, n, m)
@@ -265,7 +265,7 @@ class SVDResult(NamedTuple):
     Vh: Any
 
 
-def svd(x: Value, /, *, full_matrices: bool = True) -> Any:
+def svd(x: Value, /, *, full_matrices: bool = True) -> SVDResult:
     """The singular value decomposition x = U · diag(S) · Vh; vectors beyond the range of x have no derivative.
 
     x              matrices (…, n, m)

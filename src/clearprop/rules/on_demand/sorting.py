@@ -200,7 +200,7 @@ class UniqueInverse(NamedTuple):
     inverse_indices: Any
 
 
-def unique_all(x: Value, /) -> Any:
+def unique_all(x: Value, /) -> UniqueAll:
     """The distinct entries in ascending order, where each is first met, which of them each entry is, how often it is.
 
     Every NaN is distinct.  Not within a compiled function: the sizes depend on the data.
@@ -218,7 +218,7 @@ def unique_all(x: Value, /) -> Any:
     return UniqueAll(values, first, inverse.reshape(type_of(raw(x)).shape), counts)
 
 
-def unique_counts(x: Value, /) -> Any:
+def unique_counts(x: Value, /) -> UniqueCounts:
     """The distinct entries in ascending order, and how often each is met.
 
     x  numbers
@@ -231,7 +231,7 @@ def unique_counts(x: Value, /) -> Any:
     return UniqueCounts(found.values, found.counts)
 
 
-def unique_inverse(x: Value, /) -> Any:
+def unique_inverse(x: Value, /) -> UniqueInverse:
     """The distinct entries in ascending order, and which of them each entry is.
 
     x  numbers
@@ -266,7 +266,7 @@ class HistogramResult(NamedTuple):
 
 def histogram(
     x: Value, /, bins: Any = 10, *, range: Any = None, weights: Value | None = None, density: bool = False
-) -> Any:
+) -> HistogramResult:
     """How many entries lie in each of some bins; the last bin has its right end, and what lies outside is left out.
 
     x        numbers
