@@ -20,6 +20,7 @@ from clearprop.autodiff.tape import is_followed
 from clearprop.errors import ArgumentError, DTypeError, GradientError, checked_call, user_line
 from clearprop.program.ir import Var
 from clearprop.program.operands import admit, checked_dtype
+from clearprop.program.tracing import builder
 from clearprop.program.types import PYTHON_SCALARS, Axes, Params, Value, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules import elementwise as ew
@@ -95,7 +96,8 @@ class Tensor(Operators):
     @checked_call
     def detach(self) -> Tensor:
         """The same values without history."""
-        return Tensor(self.value)
+        around = builder() if self.is_traced else None
+        return ew.stop_gradient(self) if around is not None and around.differentiated else Tensor(self.value)
 
     @_method
     def updated(self, change: Value) -> Tensor:

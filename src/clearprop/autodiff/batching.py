@@ -54,7 +54,7 @@ def map_over(
         return [o for o in outs if is_array(o)]
 
     outer = builder()
-    program = trace(flat_f, types, scope=outer.scope if outer is not None else None)
+    program = trace(flat_f, types, scope=outer.scope if outer is not None else None, differentiated=True)
     results = iter(run_batched(program, [moved[i] for i in arrays], size))
     out_tree, mask, outs = out_structure[0]
     return unflatten(out_tree, [next(results) if m else o for m, o in zip(mask, outs, strict=True)])

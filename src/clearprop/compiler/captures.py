@@ -6,18 +6,15 @@ functions that it calls) are looked at again at every call, so that `w = w.updat
 
 from __future__ import annotations
 
-import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from clearprop.autodiff.trees import flatten, is_array
+from clearprop.compiler.surroundings import GONE, variables_around
 from clearprop.program.types import type_of
 from clearprop.program.values import RECORDING, Node, raw
-
-_DEPTH = 4
-_LIBRARIES = ("clearprop.", "numpy.", "scipy.")
 
 
 class Captures:
@@ -33,7 +30,7 @@ class Captures:
             places: dict[int, list[int]] = {}
             for k, v in enumerate(self.values):
                 places.setdefault(id(v), []).append(k)
-            self.sources = [s for read in _variables(function) if (s := _source(read, places)) is not None]
+            self.sources = [s for read in variables_around(function) if (s := _source(read, places)) is not None]
 
     @property
     def tracked(self) -> bool:
@@ -57,76 +54,40 @@ class Captures:
         return changed
 
 
+def surrounding_arrays(function: Callable[..., Any]) -> frozenset[int]:
+    """Identities of the arrays that the variables around a function hold: what it computes from them is no constant."""
+    leaves = (leaf for read in variables_around(function) for leaf in flatten(read())[0])
+    return frozenset(id(v) for v in map(raw, leaves) if isinstance(v, (np.ndarray, np.generic)))
+
+
 class _Holder:
     """A variable, the object that it held last, and which captured arrays are leaves of that object."""
 
-    def __init__(self, read: Callable[[], Any], value: Any, structure: Any, leaves: dict[int, list[int]]) -> None:
-        self.read, self.value, self.structure, self.leaves = read, value, structure, leaves
+    def __init__(self, read: Callable[[], Any], value: Any, leaves: dict[int, list[int]]) -> None:
+        self.read, self.value, self.leaves = read, value, leaves
+        self.before, self.structure = flatten(value)
+        self.changes = isinstance(value, (list, dict, tuple))  # what is in it may be another, and it the same
 
     def changed(self) -> list[tuple[int, Any]] | None:
         """Positions and new arrays, if the variable holds another object; None if it is of another kind."""
         try:
             value = self.read()
-        except (NameError, KeyError, ValueError):  # deleted since: the arrays are still known
+        except GONE:  # deleted since: the arrays are still known
             return []
-        if value is self.value:
+        if value is self.value and not self.changes:
             return []
         leaves, structure = flatten(value)
         if structure != self.structure:
             return None
-        before, _ = flatten(self.value)
-        for k in self.leaves:
-            if not is_array(leaves[k]) or type_of(raw(leaves[k])).key() != type_of(raw(before[k])).key():
+        new = [k for k in self.leaves if leaves[k] is not self.before[k]]
+        for k in new:
+            if not is_array(leaves[k]) or type_of(raw(leaves[k])).key() != type_of(raw(self.before[k])).key():
                 return None
-        self.value = value
-        return [(p, leaves[k]) for k, positions in self.leaves.items() for p in positions]
+        self.value, self.before = value, leaves
+        return [(p, leaves[k]) for k in new for p in self.leaves[k]]
 
 
 def _source(read: Callable[[], Any], places: dict[int, list[int]]) -> _Holder | None:
-    try:
-        value = read()
-    except (NameError, KeyError, ValueError):
-        return None
-    if isinstance(value, (types.ModuleType, type)):
-        return None
-    leaves, structure = flatten(value)
-    held = {k: places[id(raw(v))] for k, v in enumerate(leaves) if id(raw(v)) in places}
-    return _Holder(read, value, structure, held) if held else None
-
-
-def _variables(function: Any, depth: int = 0, seen: set[int] | None = None) -> Iterator[Callable[[], Any]]:
-    """Readers of the variables that a function, and the functions among them, take from outside."""
-    seen = set() if seen is None else seen
-    function = getattr(function, "function", function)  # a compiled function's own
-    function = getattr(function, "__func__", function)
-    if depth > _DEPTH or id(function) in seen or not isinstance(function, types.FunctionType):
-        return
-    seen.add(id(function))
-    if (function.__module__ or "").startswith(_LIBRARIES):
-        return
-    readers = [_cell_reader(cell) for cell in function.__closure__ or ()]
-    readers += [_global_reader(function.__globals__, name) for name in _names(function.__code__)]
-    for read in readers:
-        yield read
-        try:
-            value = read()
-        except (NameError, KeyError, ValueError):
-            continue
-        if callable(value):
-            yield from _variables(value, depth + 1, seen)
-
-
-def _names(code: types.CodeType) -> Iterator[str]:
-    """Global names that code and the functions inside it mention."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names(constant)
-
-
-def _cell_reader(cell: Any) -> Callable[[], Any]:
-    return lambda: cell.cell_contents
-
-
-def _global_reader(scope: dict[str, Any], name: str) -> Callable[[], Any]:
-    return lambda: scope[name]
+    value = read()
+    held = {k: places[id(raw(v))] for k, v in enumerate(flatten(value)[0]) if id(raw(v)) in places}
+    return _Holder(read, value, held) if held else None

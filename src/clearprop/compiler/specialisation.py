@@ -7,7 +7,7 @@ from typing import Any
 
 from clearprop.autodiff.trees import flatten, is_array, unflatten
 from clearprop.compiler.arguments import Arguments
-from clearprop.compiler.captures import Captures
+from clearprop.compiler.captures import Captures, surrounding_arrays
 from clearprop.compiler.executor_choice import choose_executor
 from clearprop.compiler.lowering import lower
 from clearprop.compiler.numba_source import numba_source
@@ -36,7 +36,7 @@ class Specialisation:
         self.arrays = [is_array(v) for v in call.leaves]
         self.all_in = all(self.arrays)
         self.types = [self._type(v) for v in self.inputs(call.leaves)]
-        self._trace(call)
+        self._trace(call, surrounding_arrays(function))
         self.all_out = all(self.out_mask)
         self.lowered = lower(self.program)
         self.donations = self._match(call.donated())
@@ -70,7 +70,7 @@ class Specialisation:
             return Type((), t.dtype, weak=True)
         return Type(tuple(1 if n == 1 else self.scope.new(n) for n in t.shape), t.dtype.newbyteorder("="))
 
-    def _trace(self, call: Arguments) -> None:
+    def _trace(self, call: Arguments, around: frozenset[int]) -> None:
         names = call.names()
         out: list[Any] = []
 
@@ -83,7 +83,7 @@ class Specialisation:
             out.append((structure, [_is_computed(v) for v in flat], flat, result))
             return [v for v in flat if _is_computed(v)]
 
-        self.program = trace(flat_f, self.types, names, self.scope)
+        self.program = trace(flat_f, self.types, names, self.scope, around=around)
         self.out_structure, self.out_mask, self.out_flat, result = out[0]
         _name_results(self.program, call, result)
 

@@ -269,6 +269,7 @@ def _loop(
 
 def _rows_for(value: Any, length: int, operands: Sequence[Any]) -> Any:
     """Memory for all rows, in the dtype of the first; in a complex step the first may still be real."""
+    value = np.asarray(value)
     dtype = np.complex128 if value.dtype.kind == "f" and any(map(np.iscomplexobj, operands)) else value.dtype
     return np.empty((length, *value.shape), dtype)
 

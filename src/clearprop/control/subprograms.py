@@ -34,7 +34,8 @@ def close(
 ) -> Closed:
     """The closed program of a flat function; it shares its sizes with the trace around it."""
     around = builder()
-    program = trace(f, types, names, scope or (around.scope if around is not None else None))
+    scope = scope or (around.scope if around is not None else None)
+    program = trace(f, types, names, scope, differentiated=True)
     count = len(program.arguments)
     inputs = program.inputs[count:] + program.inputs[:count]
     return Closed(without_unread_steps(replace(program, inputs=inputs, captured=())), program.captured)

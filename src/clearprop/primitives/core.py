@@ -14,7 +14,7 @@ from clearprop.primitives.registration import enter
 from clearprop.program.facts import Facts
 from clearprop.program.ir import Var
 from clearprop.program.operands import admit_operands, fit_operands, keep_operands, meaningless
-from clearprop.program.tracing import STACK, builder, has_size, rank_of, trace
+from clearprop.program.tracing import STACK, belongs_to_trace, builder, rank_of, trace
 from clearprop.program.types import (
     BOOL,
     FLOAT64,
@@ -165,7 +165,7 @@ class Primitive:
             values.append(a)
         if nodes and outside:
             args, values = admit_operands(args, values)
-        if traced or (STACK.builders and (not values or has_size(tuple(params.values())))):
+        if traced or (STACK.builders and belongs_to_trace(values, params)):
             return self._call_traced(args, values, params, links)
         if not nodes:
             return self.run(values, params)
@@ -232,6 +232,8 @@ class Primitive:
 
         def emit(values: list[Value], params: dict[str, Any]) -> Any:
             out = b.emit(self, self._cast(args), params)
+            if b.differentiated and not RECORDING.on:  # within `no_grad`
+                out = tuple(b.emit(REGISTRY["stop_gradient"], [v], {})[0] for v in out)
             return out if len(out) > 1 else out[0]
 
         if links and RECORDING.on:

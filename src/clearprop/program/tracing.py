@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ from clearprop.errors import TraceError, describe_line
 from clearprop.program.ir import Equation, Program, Var, prune
 from clearprop.program.operation import Operation
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
-from clearprop.program.values import Node, call_site, depends_on_earlier, named_site, now, raw
+from clearprop.program.values import RECORDING, Node, call_site, depends_on_earlier, named_site, now, raw
 from clearprop.shapes import Scope, Size, Symbol, dim_key, evaluate_size
 
 _ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)(?!\s*lambda\b)")
@@ -36,12 +36,23 @@ def builder() -> Builder | None:
     return STACK.builders[-1] if STACK.builders else None
 
 
+def belongs_to_trace(values: Sequence[Any], params: Mapping[str, Any]) -> bool:
+    """Whether a call without a traced operand is part of the program in progress all the same.
+
+    It is where there are no operands, where its parameters are sizes, and where it reads what variables outside hold.
+    """
+    around = STACK.builders[-1].around
+    return not values or (bool(around) and any(id(v) in around for v in values)) or has_size(tuple(params.values()))
+
+
 class Builder:
     """Collects equations.  Identical equations are shared (hash-consing), so rules may recompute freely."""
 
     def __init__(self, scope: Scope | None = None, *, expand: bool = False) -> None:
         self.scope = scope or Scope()
         self.expand = expand
+        self.differentiated = False  # derivatives are taken of the program: what the user cuts off is cut in it
+        self.around: frozenset[int] = STACK.builders[-1].around if STACK.builders else frozenset()
         self.start = now()
         self.equations: list[Equation] = []
         self.captured: dict[int, tuple[Any, Var]] = {}
@@ -178,9 +189,19 @@ def trace(
     types: Sequence[Type],
     names: Sequence[str] = (),
     scope: Scope | None = None,
+    *,
+    differentiated: bool = False,
+    around: frozenset[int] = frozenset(),
 ) -> Program:
-    """The program of `f`, a function of flat positional values that returns a flat sequence of values."""
+    """The program of `f`, a function of flat positional values that returns a flat sequence of values.
+
+    differentiated  derivatives are taken of the program: `no_grad` and `detach` become `stop_gradient` in it
+    around          identities of arrays that variables outside hold and that may change: what is computed from them
+                    belongs to the program as well
+    """
     b = Builder(scope)
+    b.differentiated = differentiated and RECORDING.on
+    b.around |= around
     inputs = [b.new(t, n) for t, n in zip(types, names or [""] * len(types), strict=True)]
     with tracing(b):
         results = f(*(Node.tensor(v) for v in inputs))

@@ -1,0 +1,133 @@
+"""What a compiled function reads from around it is read at every call: a table of places × ways to use it."""
+
+import functools
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop.errors import TraceError
+
+X = np.array([0.5, -1.0])
+USES = {
+    "itself": lambda w: w,
+    "computed from": cl.exp,
+    "an entry of it": lambda w: w[0],
+    "with a number": lambda w: w * 2,
+    "with a constant": lambda w: w + cl.arange(2) * 3,
+    "squared and summed": lambda w: cl.sum(w**2),
+}
+KINDS = {
+    "tensor": lambda v: cl.tensor(np.asarray(v, float)),
+    "array": lambda v: np.asarray(v, float),
+}
+
+
+class Holder:
+    """A user's object with an array, read in each way that a method may have."""
+
+    def __init__(self, w, use):
+        self.w, self.use = w, use
+        self.step = cl.compile(self.forward)
+
+    @property
+    def weight(self):
+        return self.w
+
+    def helper(self):
+        return self.use(self.w)
+
+    def forward(self, x):
+        return x * cl.sum(self.helper()) + cl.sum(self.use(self.weight)) + self.use(self.w)
+
+    def __call__(self, x):
+        return x * self.use(self.w)
+
+
+def by_closure(w, use):
+    f = cl.compile(lambda x: x * use(w))
+
+    def put(new):
+        nonlocal w
+        w = new
+
+    return f, put, lambda v, x: x * use(v)
+
+
+def by_dictionary(w, use):
+    held = {"w": w, "other": cl.tensor(1.0)}
+    return cl.compile(lambda x: x * use(held["w"])), lambda new: held.update(w=new), lambda v, x: x * use(v)
+
+
+def by_list(w, use):
+    held = [[w]]
+    return cl.compile(lambda x: x * use(held[0][0])), lambda new: held[0].__setitem__(0, new), lambda v, x: x * use(v)
+
+
+def by_method(w, use):
+    held = Holder(w, use)
+    expected = lambda v, x: x * cl.sum(use(v)) + cl.sum(use(v)) + use(v)
+    return held.step, lambda new: setattr(held, "w", new), expected
+
+
+def by_callable_object(w, use):
+    held = Holder(w, use)
+    return cl.compile(held), lambda new: setattr(held, "w", new), lambda v, x: x * use(v)
+
+
+def by_attribute(w, use):
+    held = Holder(w, use)
+    return cl.compile(lambda x: x * use(held.w)), lambda new: setattr(held, "w", new), lambda v, x: x * use(v)
+
+
+def by_object_that_is_called(w, use):
+    held = Holder(w, use)
+    return cl.compile(lambda x: held(x) + 1), lambda new: setattr(held, "w", new), lambda v, x: x * use(v) + 1
+
+
+PLACES = [by_closure, by_dictionary, by_list, by_method, by_callable_object, by_attribute, by_object_that_is_called]
+
+
+BY_NUMPY = {"an entry of it", "with a number", "squared and summed"}
+"""Of an array of NumPy these are numbers before the program could hold them."""
+CASES = [
+    ("numpy", kind, use, place)
+    for kind in KINDS
+    for use in USES
+    for place in PLACES
+    if kind == "tensor" or use not in BY_NUMPY
+]
+NATIVE = [("numba", "tensor", "computed from", by_closure), ("numba", "array", "computed from", by_method)]
+
+
+@pytest.mark.parametrize(("executor", "kind", "use", "place"), CASES + NATIVE)
+def test_what_is_put_there_later_is_seen(executor, kind, use, place):
+    make = KINDS[kind]
+    step, put, expected = place(make([1.0, 2.0]), USES[use])
+    step.executor = executor
+    for values in ([1.0, 2.0], [0.5, -3.0], [2.0, 2.0]):
+        new = make(values)
+        put(new)
+        assert np.allclose(np.asarray(step(X)), np.asarray(expected(new, X)), rtol=1e-12), values
+
+
+def test_an_array_that_changes_in_place_is_seen():
+    w = np.array([1.0, 2.0])
+    f = cl.compile(lambda x: x + cl.exp(w), executor="numpy")
+    g = cl.compile(functools.partial(lambda v, x: x + cl.exp(v), w), executor="numpy")
+    for values in ([1.0, 2.0], [0.0, 3.0]):
+        w[:] = values
+        assert np.array_equal(np.asarray(f(X)), X + np.exp(w))
+        assert np.array_equal(np.asarray(g(X)), X + np.exp(w))
+
+
+def test_a_number_of_what_may_change_is_refused():
+    w = cl.tensor([1.0, 2.0])
+    f = cl.compile(lambda x: x if cl.sum(w) > 0 else -x, executor="numpy")
+    with pytest.raises(TraceError, match="being traced"):
+        f(X)
+
+
+def test_what_is_made_inside_is_a_constant():
+    f = cl.compile(lambda x: x if int(cl.sum(cl.arange(3))) == 3 else -x, executor="numpy")
+    assert np.array_equal(np.asarray(f(X)), X)
