@@ -234,7 +234,7 @@ no option named '--epoch'
   expected  one of: --activation, --batch-size, --class-weight, --config, --decimal, --delimiter, --drop, --dropout, \
 --encoding, --epochs, --fork, --group, --header, --hidden, --json, --kind, --l1, --l2, --learning-rate, --loss, --lr, \
 --memory, --metric, --missing, --only, --optimizer, --out, --patience, --pieces, --recipe, --resume, --seed, --split, \
---target, --task, --test, --val
+--target, --task, --test, --threads, --val
   got       '--epoch'
   where     clearprop train
   try       '--epochs', the nearest name"""),

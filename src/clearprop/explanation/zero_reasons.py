@@ -47,8 +47,11 @@ def _unused_reason(graph: Graph, labels: Labels, node: Node, at: int) -> str:
 def _lost_reason(level: Sequence[Bundle], node: Node) -> str:
     """The reason where terms are not zero, but the gradient is."""
     terms = np.concatenate([b.product for b in level])
-    if float(np.sum(terms)) == 0:
+    total, rounding = float(np.sum(terms)), len(terms) * np.finfo(np.float64).eps * float(np.sum(np.abs(terms)))
+    if total == 0:
         return f"the {len(terms)} terms cancel"
+    if abs(total) <= rounding:
+        return f"the {len(terms)} terms cancel: what is left of their sum, {number_text(total)}, is rounding"
     return f"too small for {type_of(raw(node)).dtype.name}: the terms sum to {number_text(float(np.sum(terms)))}"
 
 
