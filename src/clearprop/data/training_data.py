@@ -93,7 +93,7 @@ def prepare(
         train = as_pair(data, "data")
         held = None if isinstance(validation, float) else validation
         rows = {"training": SourceRows(np.arange(len(train[0])))}
-        parts = Prepared(train, held and as_pair(held, "validation"), test and as_pair(test, "test"), rows=rows)
+        parts = Prepared(train, _other_part(held, "validation"), _other_part(test, "test"), rows=rows)
         return _hold_out(parts, validation, seed) if isinstance(validation, float) else parts
     if not isinstance(data, Iterable) or isinstance(data, bytes | dict | np.ndarray):
         raise DataError(
@@ -110,8 +110,8 @@ def prepare(
             got=f"validation={validation}",
             where=user_line(),
         )
-    return Prepared(data, validation and as_pair(validation, "validation"), test and as_pair(test, "test"),
-                    source=type(data).__name__)  # fmt: skip
+    held, tested = _other_part(validation, "validation"), _other_part(test, "test")
+    return Prepared(data, held, tested, source=type(data).__name__)
 
 
 def _require_no_table_words(test: Any, reading: Reading) -> None:
@@ -124,6 +124,10 @@ def _require_no_table_words(test: Any, reading: Reading) -> None:
             where=user_line(),
             try_="test=(x, y)" if isinstance(test, float) else "cl.fit(model, frame, …)",
         )
+
+
+def _other_part(pair: Any, what: str) -> Pair | None:
+    return None if pair is None else as_pair(pair, what)
 
 
 def as_pair(pair: Any, what: str) -> Pair:

@@ -22,7 +22,7 @@ from clearprop.train.planning import job_for
 from clearprop.train.run import Run
 from clearprop.train.suitable_loss import sizes_for, suitable_loss
 from clearprop.train.training import train
-from clearprop.train.training_loop import Callback
+from clearprop.train.training_loop import Callback, as_callbacks
 
 
 @functools.partial(checked_call, remedy="cl.fit(model, (X, y)): inputs and targets are one argument, a pair")
@@ -112,7 +112,7 @@ def fit(
     given = {"epochs": epochs, "batch_size": batch_size, "l1": l1, "l2": l2, "min_delta": min_delta}
     check_arguments(given if patience is None else {**given, "patience": patience})
     _check_others(checkpoint_seconds, patience, validation)
-    find_metrics(chosen_among(metrics or (), metric))  # refuses what is wrong before data are read
+    find_metrics(chosen_among(() if metrics is None else metrics, metric))  # refuses what is wrong before data are read
     model = _network(model)
     chosen = _optimizer(optimizer)
     _check_places(out, resume)
@@ -147,7 +147,7 @@ def fit(
         metrics=measures,
         out=None if out is None else Path(out),
         resume=None if resume is None else Path(resume),
-        callbacks=tuple(callbacks),
+        callbacks=as_callbacks(callbacks),
         events=events,
         tick=tick,
         checkpoint_seconds=checkpoint_seconds,

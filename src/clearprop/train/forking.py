@@ -21,7 +21,7 @@ from clearprop.train.job import Job, Origin
 from clearprop.train.notebook import notebook_events
 from clearprop.train.planning import written_optimizer
 from clearprop.train.run import Run
-from clearprop.train.training_loop import Callback
+from clearprop.train.training_loop import Callback, as_callbacks
 
 CHANGEABLE = ("learning_rate", *(name for name in SETTINGS if name != "lr"))
 """What a fork may change, by its names in Python."""
@@ -50,7 +50,7 @@ def forked_job(run: Run, step: int, change: Mapping[str, Any], out: Path | None,
         optimizer=optimizer,
         out=out,
         resume=None,
-        callbacks=tuple(callbacks),
+        callbacks=as_callbacks(callbacks),
         events=events,
         tick=tick,
         command=job.command and {**job.command, **_as_options(given, optimizer, change.get("optimizer"))},

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from clearprop.data.parts import Part
 from clearprop.data.training_data import Prepared
-from clearprop.errors import RunError
+from clearprop.errors import ArgumentError, RunError, user_line
 from clearprop.runs.checkpoints import Best, Keys, Standing, checkpoint_steps, remove_old, save_checkpoint
 from clearprop.runs.events import Event, Events
 from clearprop.runs.folder import HistoryWriter, RunFolder
@@ -32,6 +32,21 @@ Callback: TypeAlias = Callable[[Event, State], object]
 """`callback(event, state)`: called with every event; it may return "stop"."""
 Tick: TypeAlias = Callable[[State], object]
 """Called with the state every now and then within an epoch: for displays."""
+
+
+def as_callbacks(callbacks: Any) -> tuple[Callback, ...]:
+    """The functions.  Raises ArgumentError for anything else."""
+    given = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+    wrong = next((c for c in given if not callable(c)), None)
+    if wrong is not None or given is not callbacks:
+        raise ArgumentError(
+            "callbacks are a list of functions",
+            expected="functions (event, state) in a list",
+            got=repr(callbacks if wrong is None else wrong)[:60],
+            where=user_line(),
+            try_="callbacks=[lambda event, state: print(event['event'])]",
+        )
+    return tuple(given)
 
 
 @dataclass(frozen=True, eq=False)
