@@ -32,7 +32,15 @@ def counted(x, w):
     return cl.sum(cl.astype(small, np.float64) * cl.exp(x)), cl.argsort(w) + cl.argmax(x)
 
 
-PROGRAMS = [forward, slopes, decomposed, counted]
+def flattened(x, w):
+    flat = cl.sort(cl.reshape(cl.tanh(x), (-1,)))  # between stages: n·m entries, 2 n, n + 1, n + m
+    twice, more = cl.sort(cl.concat([x[:, 0], x[:, 1]])), cl.sort(cl.concat([x[:, 0], w[0, :1]]))
+    joined = cl.sort(cl.exp(cl.concat([x[:, 0], x[0]])))
+    rows = cl.reshape(cl.exp(flat), x.shape) + cl.reshape(twice * 2.0, (2, -1))[0][:, None]
+    return rows, cl.exp(twice), cl.exp(more) * x.shape[0], joined + 1.0, cl.sort(flat * 2.0 + cl.sum(x) / x.shape[0])
+
+
+PROGRAMS = [forward, slopes, decomposed, counted, flattened]
 
 
 @pytest.mark.parametrize("f", PROGRAMS, ids=lambda f: f.__name__)

@@ -24,7 +24,7 @@ from clearprop.notation.expressions import fill_spelling
 from clearprop.primitives import HELPERS
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.program.types import Type, type_of
-from clearprop.shapes import Size, Symbol
+from clearprop.shapes import Size, Symbol, lone_symbol
 
 _PLAIN = {"b": "bool", "i": "int", "f": "float", "c": "complex"}
 _WIDTH, _COMMENT, _INLINE = 100, 60, 38
@@ -242,10 +242,10 @@ class NumpySource:
         free = (n for k in itertools.count() if (n := f"n{k}") not in taken)
         for v in self.program.inputs:
             for axis, dim in enumerate(v.shape):
-                for (symbol,) in dim.terms if isinstance(dim, Size) else ():
-                    root = symbol.root()
-                    if isinstance(root, Symbol) and root not in found:
-                        found[root] = next(free), (v, axis)
+                symbol = lone_symbol(dim)
+                root = None if symbol is None else symbol.root()
+                if isinstance(root, Symbol) and root not in found:
+                    found[root] = next(free), (v, axis)
         return found
 
     def _size(self, size: Size) -> str:

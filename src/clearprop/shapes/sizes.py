@@ -52,15 +52,18 @@ class Scope:
         return Size({(Symbol(hint, self, made),): 1}, self)
 
     def bind(self, pairs: Iterable[tuple[Any, Any]]) -> dict[Symbol, Any]:
-        """Numbers for the symbols, from `(axis of an input's type, its size)` pairs."""
+        """Numbers for the symbols, from `(axis of an input's type, its size)` pairs.
+
+        A computed size, such as `2*n0*n1`, tells of no symbol: each of its symbols is the size of an axis as well.
+        """
         found: dict[Symbol, Any] = {}
         for dim, number in pairs:
-            if isinstance(dim, Size):
-                for (symbol,) in dim.terms:
-                    found[symbol] = number
-                    root = symbol.root()
-                    if isinstance(root, Symbol):
-                        found.setdefault(root, number)
+            symbol = lone_symbol(dim)
+            if symbol is not None:
+                found[symbol] = number
+                root = symbol.root()
+                if isinstance(root, Symbol):
+                    found.setdefault(root, number)
         return found
 
     def holds(self, env: dict[Symbol, Any]) -> bool:
@@ -219,7 +222,7 @@ class Size:
         a, b = self.canonical(), other.canonical() if isinstance(other, Size) else other
         if not isinstance(b, (int, float, Size)):
             return NotImplemented
-        if kind == "==" and b == 1 and type(b) is int and _lone(a) is not None:
+        if kind == "==" and b == 1 and type(b) is int and lone_symbol(a) is not None:
             return False  # an axis of size 1 is an integer, so a symbolic axis has another size
         number = tuple(x.hint if isinstance(x, Size) else x for x in (a, b))
         seen = {"==": operator.eq, "<": operator.lt, "<=": operator.le}[kind](*number)
@@ -330,9 +333,9 @@ def same(a: Any, b: Any) -> bool:
         return False
     a, b = (x.canonical() if isinstance(x, Size) else x for x in (a, b))
     for one, other in ((b, a), (a, b)):
-        symbol = _lone(one)
+        symbol = lone_symbol(one)
         if symbol is not None and symbol.made is None:
-            target = other if isinstance(other, int) else _lone(other)
+            target = other if isinstance(other, int) else lone_symbol(other)
             if target is not None:
                 symbol.merged = target
                 symbol.scope.merges += 1
@@ -341,7 +344,7 @@ def same(a: Any, b: Any) -> bool:
     return True
 
 
-def _lone(dim: Any) -> Symbol | None:
+def lone_symbol(dim: Any) -> Symbol | None:
     """The symbol of a size that is one symbol alone."""
     if isinstance(dim, Size) and list(dim.terms.values()) == [1]:
         (monomial,) = dim.terms
