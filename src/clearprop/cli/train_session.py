@@ -31,6 +31,7 @@ from clearprop.train import (
     Job,
     Run,
     TrainingInterrupted,
+    as_in_training,
     command_of,
     job_for,
     load,
@@ -79,7 +80,7 @@ def resume(folder: Path, given: Mapping[str, Any], *, out: Path | None, config: 
                 try_=f"clearprop train --resume {folder}, or a new run with {other[0]}",
             )
         stored = command_of(RunFolder(folder).config(), str(folder / "config.json"))
-        session.do(settings_from({**stored, **given}), resume=folder)
+        session.do(settings_from({**stored, **given}), resume=folder, before=folder)
     return session.code
 
 
@@ -113,7 +114,7 @@ def fork(
             )
         asked = settings_from({**command_of(run.config, str(path / "config.json")), **given})
         changed = {name: asked[name] for name in given}
-        session.do(asked, out=out, origin=lambda job: starting_from(job, run, step, changed))
+        session.do(asked, out=out, before=path, origin=lambda job: starting_from(job, run, step, changed))
     return session.code
 
 
@@ -161,29 +162,32 @@ class Session:
         asked: Mapping[str, Any],
         out: Path | None = None,
         resume: Path | None = None,
+        before: Path | None = None,
         origin: Callable[[Job], Job] | None = None,
     ) -> None:
-        """Train, and tell how it went.  `origin` makes the job start elsewhere than at step 0."""
+        """Train, and tell how it went.
+
+        `before` is the folder of the run that goes on; `origin` makes the job start elsewhere than at step 0.
+        """
         settings = Settings(**{**asked, "task": task_under(asked.get("task", "auto"), asked.get("loss"))})
-        again = resume is not None or origin is not None
-        if again:
-            require_kept(settings.data, str(resume or out or "--fork"))
+        if before is not None:
+            require_kept(settings.data, str(before))
         with given_data(settings.data or "") as source:
-            self._train(source, settings, asked, again, out, resume, origin)
+            self._train(source, settings, asked, before, out, resume, origin)
 
     def _train(
         self,
         source: str,
         settings: Settings,
         asked: Mapping[str, Any],
-        again: bool,
+        before: Path | None,
         out: Path | None,
         resume: Path | None,
         origin: Callable[[Job], Job] | None,
     ) -> None:
         # a run that goes on keeps its blocks, which its memory decides, whatever is free here and now
-        memory = settings.memory if settings.memory is not None or again else default_memory()
-        data = self._read(source, settings, memory)
+        memory = settings.memory if settings.memory is not None or before is not None else default_memory()
+        data = self._read(source, settings, memory, before)
         if isinstance(data.table, DiskRows):
             asked = {**asked, "memory": memory}
         kept = source in BUNDLED or settings.data == NAME
@@ -217,10 +221,11 @@ class Session:
         if run.status == "diverged":
             raise _divergence(run, full)
 
-    def _read(self, source: str, settings: Settings, memory: int | None) -> Prepared:
+    def _read(self, source: str, settings: Settings, memory: int | None, before: Path | None) -> Prepared:
         """The data; on a terminal a line says meanwhile what is being done."""
         asked = (settings.target, settings.task, settings.val, settings.test, settings.seed, memory)
         reading = Reading.from_words(**{name: getattr(settings, name) for name in READING})
+        reading = reading if before is None else as_in_training(reading, RunFolder(before))
         if self.json:
             return from_source(source, *asked, reading=reading)
         with messages().status(f"{source} is read") as status:

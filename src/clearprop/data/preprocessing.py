@@ -121,6 +121,15 @@ class Preprocessing:
             missing=self.missing, columns=ColumnChoice(kinds=texts), spelled=frozenset(keep), habit=self.habit
         )
 
+    def reading_again(self, said: Reading) -> Reading:
+        """How the data of the training are read once more: words and numbers as they were taken for then.
+
+        What is said of columns holds; a later version may take others for something else, which the network is not.
+        """
+        known = dict(said.columns.kinds)
+        again: dict[str, str] = {c.name: c.kind for c in self.columns if c.kind in ("category", "number")}
+        return replace(said, columns=replace(said.columns, kinds=tuple({**again, **known}.items())))
+
     @classmethod
     def fit(cls, train: Table) -> Preprocessing:
         """Fit on `train`, the training part alone: no number of another part enters."""

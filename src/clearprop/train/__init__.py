@@ -14,6 +14,7 @@ from clearprop.train.gradient_check import check_run as check_run
 from clearprop.train.interrupts import TrainingInterrupted as TrainingInterrupted
 from clearprop.train.job import Job as Job
 from clearprop.train.job import require_suitable as require_suitable
+from clearprop.train.loading import as_in_training as as_in_training
 from clearprop.train.loading import command_of as command_of
 from clearprop.train.loading import load as load
 from clearprop.train.loading import require_kept as require_kept

@@ -15,8 +15,10 @@ from clearprop.nn.losses import task_under
 from clearprop.nn.networks import UnsizedMLP
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
+from clearprop.runs.folder import RunFolder
 from clearprop.runs.settings import Settings, check_arguments, out_of_range, patience_needs_validation
-from clearprop.train.metrics import chosen_among, find_loss, find_metrics, suitable_measures
+from clearprop.train.loading import as_in_training
+from clearprop.train.metrics import METRICS, chosen_among, find_loss, find_metrics, suitable_measures
 from clearprop.train.notebook import notebook_events
 from clearprop.train.planning import job_for
 from clearprop.train.run import Run
@@ -120,8 +122,10 @@ def fit(
         encoding=encoding, delimiter=delimiter, decimal=decimal, header=header, missing=missing,
         drop=drop, only=only, kind=kind, split=split, group=group,
     )  # fmt: skip
-    prepared = prepare(data, validation, test, seed, target, task_under(task, loss), Reading.from_words(**words))
-    measures = find_metrics(chosen_among(_suitable_metrics(prepared) if metrics is None else metrics, metric))
+    before, reading = None if resume is None else Path(resume), Reading.from_words(**words)
+    reading = reading if before is None else as_in_training(reading, RunFolder(before))
+    prepared = prepare(data, validation, test, seed, target, task_under(task, loss), reading)
+    measures = find_metrics(chosen_among(_suitable_metrics(prepared, before) if metrics is None else metrics, metric))
     if isinstance(model, UnsizedMLP):
         model = model.sized(*sizes_for(prepared, loss))
     measured = find_loss(suitable_loss(model, prepared) if loss is None else loss)
@@ -146,7 +150,7 @@ def fit(
         loss=measured,
         metrics=measures,
         out=None if out is None else Path(out),
-        resume=None if resume is None else Path(resume),
+        resume=before,
         callbacks=as_callbacks(callbacks),
         events=events,
         tick=tick,
@@ -201,8 +205,10 @@ def _check_places(out: Any, resume: Any) -> None:
         )
 
 
-def _suitable_metrics(data: Prepared) -> tuple[str, ...]:
-    """Those that a table is judged by; none for arrays."""
+def _suitable_metrics(data: Prepared, before: Path | None) -> tuple[str, ...]:
+    """Those that a table is judged by, none for arrays; a run that goes on keeps its own."""
+    if before is not None and set(kept := RunFolder(before).config().settings.metrics) <= set(METRICS):
+        return kept
     return () if data.preprocessing is None else suitable_measures(bool(data.preprocessing.class_names))[1]
 
 

@@ -141,7 +141,7 @@ def _job(folder: RunFolder, config: Config, model: Any, loss: Measure | None, op
             where=str(folder.path),
             try_="run = cl.fit(model, data, ..., resume=folder), which brings data and loss along",
         )
-    data = data_again(config, str(folder.path))
+    data = data_again(config, folder)
     made = job_for(data, config.settings, model, optimizer=optimizer, loss=loss, command=config.command)
     return fit_to_model(made)
 
@@ -176,8 +176,15 @@ def require_kept(data: object, where: str) -> None:
         )
 
 
-def data_again(config: Config, where: str) -> Prepared:
+def as_in_training(reading: Reading, folder: RunFolder) -> Reading:
+    """How the data of a run are read once more."""
+    fitted = folder.preprocessing()
+    return reading if fitted is None else fitted.reading_again(reading)
+
+
+def data_again(config: Config, folder: RunFolder) -> Prepared:
     """The data of a run of `clearprop train`, read again.  Raises RunError if they are not the same any more."""
+    where = str(folder.path)
     command = command_of(config, where)
     require_kept(command.get("data"), where)
     kinds = {**get_type_hints(Settings), "data": str}
@@ -192,7 +199,7 @@ def data_again(config: Config, where: str) -> Prepared:
     for name, word in words.items():
         if not isinstance(word, str | None):
             refuse("the run's config", f"a text for {name}", repr(word)[:60], where)
-    reading = Reading.from_words(**words)
+    reading = as_in_training(Reading.from_words(**words), folder)
     data: Prepared = from_source(*given.values(), reading=reading)  # type: ignore[arg-type, misc]  # checked just above
     if data.record().digest != config.data.digest:
         raise RunError(
