@@ -1,6 +1,5 @@
 """Commands whose files, or whose output, a full disk refuses: one error, exit 2, and no half of a file."""
 
-import itertools
 import shutil
 import subprocess
 import sys
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.files.faults import FULL, READ_ONLY, Disk, faults
+from tests.files.faults import FULL, READ_ONLY, Disk, faults, numbers_to_refuse
 
 TRAIN = ("train", "iris", "--epochs", "2", "--hidden", "4")
 DOORS = {
@@ -34,30 +33,40 @@ def kept(eager, command):
     )
 
 
-STEPS = {"train": 9, "resume": 9, "fork": 9}
-"""Every so many-th write is tried of doors that train, whose writes are all tried in Python; of others, every one."""
+TRAINING = ("train", "resume", "fork")
+"""Doors whose runs go on after a refusal."""
+WRITES = [
+    (FULL, None),
+    pytest.param((FULL, 1), marks=pytest.mark.verify),
+    pytest.param((READ_ONLY, 1), marks=pytest.mark.verify),
+]
+"""The error, and that every so many-th write is tried beside some of each kind; charts are drawn again for each."""
 
 
 @pytest.mark.parametrize("name", DOORS)
-@pytest.mark.parametrize("number", [FULL, pytest.param(READ_ONLY, marks=pytest.mark.verify)])
-def test_writes_of_a_command_may_be_refused(name, number, kept, command, monkeypatch):
+@pytest.mark.parametrize("writes", WRITES, ids=["some", "every", "every, read-only"])
+def test_writes_of_a_command_may_be_refused(name, writes, kept, command, monkeypatch):
     new = Path("new").resolve()
-    for at in itertools.count(1, STEPS.get(name, 1)):
+    number, step = writes
+
+    def run(at=None):
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
         shutil.copytree("kept", new / "kept")
         with faults(monkeypatch, Disk(new, at, number)) as disk:
-            code, out, err = command(*DOORS[name])
-        if disk.count < at:
-            assert code == 0 and at > 3
-            return
+            return command(*DOORS[name]), disk.kinds
+
+    done, kinds = run()
+    assert done.code == 0 and len(kinds) >= 3
+    for at in numbers_to_refuse(kinds, step):
+        (code, out, err), _ = run(at)
         assert code == 2, f"write {at}: {code} {out} {err}"
         assert err.count("  expected  ") == err.count("  try       ") == 1, f"write {at}: {err}"
         assert "Traceback" not in err, f"write {at}: {err}"
         assert not [p for p in new.rglob(".*") if "partial" in p.name], f"write {at}"
-        for run in (new / "run", new / "fork", new / "kept"):
-            if name in STEPS and run.exists():
-                assert command("train", "--resume", run, "--epochs", "3").code == 0, f"write {at}"
+        for folder in (new / "run", new / "fork", new / "kept"):
+            if name in TRAINING and folder.exists():
+                assert command("train", "--resume", folder, "--epochs", "3").code == 0, f"write {at}"
 
 
 PRINTING = {

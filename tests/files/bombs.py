@@ -9,7 +9,6 @@ peak of memory in bytes.
 import io
 import json
 import os
-import resource
 import struct
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from clearprop.cli.settings import settings_from
 from clearprop.data.training_data import from_source
 from clearprop.files.strict_json import read_json
 from clearprop.runs.folder import RunFolder
+from tests.files.memory import peak_memory
 
 
 def header(descr, shape):
@@ -215,7 +215,7 @@ def main():
                 told[name] = [time.perf_counter() - began, f"FAILED {type(problem).__name__}: {problem}"[:300]]
             if path.is_file() and not path.is_symlink():
                 path.unlink()
-    json.dump({"told": told, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}, sys.stdout, indent=1)
+    json.dump({"told": told, "memory": peak_memory()}, sys.stdout, indent=1)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,11 @@ class Disk:
 
     def __init__(self, folder, at=None, number=FULL, lasting=True):
         self.folder, self.at, self.number, self.lasting = str(Path(folder).resolve()), at, number, lasting
-        self.count = 0
+        self.kinds = []
+
+    @property
+    def count(self):
+        return len(self.kinds)
 
     def holds(self, path):
         try:
@@ -29,9 +33,9 @@ class Disk:
         except TypeError:  # a descriptor
             return False
 
-    def touch(self, path, file=None, data=b""):
+    def touch(self, kind, path, file=None, data=b""):
         """An operation begins: before it, or in the middle of a write, the disk may refuse."""
-        self.count += 1
+        self.kinds.append(kind)
         if self.at is not None and (self.count == self.at or (self.lasting and self.count > self.at)):
             raise OSError(self.number, os.strerror(self.number), str(path))
 
@@ -39,8 +43,8 @@ class Disk:
 class Killer(Disk):
     """At operation `at` the process is killed; of a write, half is done by then."""
 
-    def touch(self, path, file=None, data=b""):
-        self.count += 1
+    def touch(self, kind, path, file=None, data=b""):
+        self.kinds.append(kind)
         if self.count == self.at:
             if file is not None:
                 file.write(data[: len(data) // 2])
@@ -55,7 +59,7 @@ class Written:
         self._file, self._disk, self._path = file, disk, path
 
     def write(self, data):
-        self._disk.touch(self._path, self._file, data)
+        self._disk.touch("write", self._path, self._file, data)
         return self._file.write(data)
 
     def __enter__(self):
@@ -69,6 +73,13 @@ class Written:
         return getattr(self._file, name)
 
 
+def numbers_to_refuse(kinds, step=None):
+    """The first, the middle and the last operation, the first of each kind, and every so many-th if there is a step."""
+    last = len(kinds)
+    chosen = {1, (last + 1) // 2, last, *(kinds.index(kind) + 1 for kind in kinds)}
+    return sorted(chosen | set(range(1, last + 1, step or last)))
+
+
 @contextmanager
 def faults(monkeypatch, disk):
     """Within the block, files are those of the disk."""
@@ -77,17 +88,19 @@ def faults(monkeypatch, disk):
     def open_file(path, mode="r", *args, **options):
         if not set(mode) & set("wax+") or not disk.holds(path):
             return opened(path, mode, *args, **options)
-        disk.touch(path)
+        disk.touch("open", path)
         return Written(opened(path, mode, *args, **options), disk, path)
 
     def sync(descriptor):
-        disk.touch("fsync")
+        disk.touch("fsync", "a descriptor")
         return synced(descriptor)
 
-    def counted(change):
+    def counted(name):
+        change = getattr(os, name)
+
         def changed(path, *args, **options):
             if disk.holds(path):
-                disk.touch(path)
+                disk.touch(name, path)
             return change(path, *args, **options)
 
         return changed
@@ -98,5 +111,5 @@ def faults(monkeypatch, disk):
         patch.setattr(Path, "open", lambda path, *args, **options: open_file(path, *args, **options))
         patch.setattr(os, "fsync", sync)
         for name in CHANGING:
-            patch.setattr(os, name, counted(getattr(os, name)))
+            patch.setattr(os, name, counted(name))
         yield disk

@@ -15,7 +15,6 @@ import json
 import lzma
 import os
 import random
-import resource
 import shutil
 import struct
 import sys
@@ -41,6 +40,7 @@ from clearprop.data.training_data import from_source
 from clearprop.reporting.runs_side_by_side import comparison_charts, differences, results
 from clearprop.train import job
 from clearprop.train.executor import eager_executor
+from tests.files.memory import peak_memory
 
 EXECUTING = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "pickle.find_class", "socket.connect")
 HOSTILE = [
@@ -395,7 +395,7 @@ def main():
         read_run(cases.folder / "arrays")
         read_run(cases.folder / "table")
         (cases.folder / "case.npz").write_bytes(bomb_file())
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak_memory()
         for number in range(count):
             rng = random.Random(seed * 1_000_003 + number)
             kind = ("run", "run", "data", "config")[number % 4] if number else "bomb"
@@ -413,7 +413,7 @@ def main():
                 failures.append([number, kind, what, "".join(traceback.format_exception(problem)[-3:])])
             watching, slowest = False, max(slowest, time.perf_counter() - began)
             cases.clear()
-        rose = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+        rose = peak_memory() - before
         marked = Path(MARK).exists()
     print(json.dumps({"told": told, "failures": failures, "executed": executed, "marked": marked, "memory": rose,
                       "slowest": slowest}))  # fmt: skip

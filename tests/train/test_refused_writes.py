@@ -9,38 +9,42 @@ import warnings
 import pytest
 
 import clearprop as cl
-from tests.files.faults import BROKEN, FULL, READ_ONLY, Disk, Killer, faults
+from tests.files.faults import BROKEN, FULL, READ_ONLY, Disk, Killer, faults, numbers_to_refuse
 from tests.train import killed
 from tests.train.conftest import bits
 
 EPOCHS = 3
 ONCE, FROM_THEN_ON = False, True
 DISKS = [
-    (FULL, FROM_THEN_ON, 1),
-    (BROKEN, ONCE, 5),
+    (FULL, FROM_THEN_ON, 9),
+    (BROKEN, ONCE, 9),
+    pytest.param((FULL, FROM_THEN_ON, 1), marks=pytest.mark.verify),
     pytest.param((FULL, ONCE, 1), marks=pytest.mark.verify),
     pytest.param((READ_ONLY, FROM_THEN_ON, 1), marks=pytest.mark.verify),
     pytest.param((BROKEN, ONCE, 1), marks=pytest.mark.verify),
 ]
-"""The error, whether it stays, and that every so many-th write is tried."""
+"""The error, whether it stays, and that every so many-th write is tried beside some of each kind."""
 
 
-def every_write(monkeypatch, folder, prepare, act, disk):
-    """Do something until no write of it is refused; yields the number of the write, and the error or None."""
+def refused_writes(monkeypatch, folder, prepare, act, disk):
+    """Do something while writes of it are refused; yields the number of the write, and the error or None."""
     number, lasting, step = disk
-    for at in itertools.count(1, step):
+
+    def attempt(at=None):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         prepare()
         with faults(monkeypatch, Disk(folder, at, number, lasting)) as found:
             try:
                 act()
-                problem = None
-            except cl.errors.ClearpropError as caught:
-                problem = caught
-        if found.count < at:
-            assert problem is None and at > 3
-            return
+            except cl.errors.ClearpropError as problem:
+                return problem, found.kinds
+        return None, found.kinds
+
+    problem, kinds = attempt()
+    assert problem is None and len(kinds) >= 3
+    for at in numbers_to_refuse(kinds, step):
+        problem, _ = attempt(at)
         assert problem is not None or not lasting, f"write {at} was refused, and nobody said so"
         assert problem is None or is_whole(problem), f"write {at}: {problem}"
         yield at, problem
@@ -69,7 +73,7 @@ def test_a_training_that_is_refused_anywhere_goes_on(before, disk, eager, tmp_pa
         there = folder.exists() and any(folder.iterdir())
         return killed.train(**{"resume" if there else "out": folder}, epochs=EPOCHS)
 
-    for at, _ in every_write(monkeypatch, runs, prepare, train, disk):
+    for at, _ in refused_writes(monkeypatch, runs, prepare, train, disk):
         run = train()
         assert (run.status, run.steps, len(run.history)) == ("done", want.steps, EPOCHS), f"write {at}"
         assert bits(run.last) == bits(want.last) and bits(run.model) == bits(want.model), f"write {at}"
