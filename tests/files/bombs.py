@@ -6,6 +6,7 @@ Every one must be refused with an error of ours, or read; prints one JSON object
 peak of memory in bytes.
 """
 
+import gzip
 import io
 import json
 import os
@@ -119,6 +120,16 @@ CSV = {
     "long cells": text("a,b\n" + f"{'9' * 1_000_000},1\n" * 5),
     "empty lines": text("a,b\n1,2\n" + "\n" * 2_000_000),
 }
+
+
+def packed_line(path):
+    """A line of 480 MB that packs to more than a hundredth of that, which other bounds allow."""
+    words = np.random.default_rng(0).integers(97, 123, 6_000_000, np.uint8).tobytes()
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for first in range(0, len(words), 1000):
+            file.write(words[first : first + 1000] + b"a" * 79_000)
+
+
 BACKSLASHES = '{"a": "' + '\\"' * 200_000
 JSON = {
     "backslashes": text(BACKSLASHES),
@@ -183,6 +194,7 @@ CASES = [
     *((f"npz with little memory, {name}", "x.npz", NPZ[name], little) for name in ("deflated bytes", "wide")),
     *((f"csv, {name}", "x.csv", make, data) for name, make in CSV.items()),
     *((f"csv with little memory, {name}", "x.csv", make, little) for name, make in CSV.items()),
+    ("csv, one packed line", "x.csv.gz", packed_line, data),
     *((f"json, {name}", "x.json", make, document) for name, make in JSON.items()),
     *((f"config, {name}", "x.json", JSON[name], config) for name in ("backslashes", "deep", "lone surrogate")),
     ("parquet, zeros", "x.parquet", parquet, data),

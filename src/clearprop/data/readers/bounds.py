@@ -9,6 +9,8 @@ MOST_COLUMNS = 32_768
 MOST_UNPACKED = 100
 """Compressed data that unpack to more than this many times their size, and to more than `LARGE_PART`, are refused."""
 LARGE_PART = 64 * 2**20
+LONGEST_LINE = 1 << 24
+"""A text with a line of more characters is refused: a line is held as a whole."""
 
 
 def require_columns_in_bounds(number: int, source: str) -> None:
@@ -39,3 +41,18 @@ def require_unpacked_in_bounds(packed: int, unpacked: int, source: str, where: s
             where=where,
             try_=try_,
         )
+
+
+def long_line_error(source: str, line: int) -> DataError:
+    """The error for a line of more than `LONGEST_LINE` characters.
+
+    >>> long_line_error("t.csv", 3).where
+    't.csv:3'
+    """
+    return DataError(
+        f"cannot read {source!r}: a line is too long",
+        expected=f"lines of at most {LONGEST_LINE:,} characters",
+        got="a longer one",
+        where=f"{source}:{line}",
+        try_="check that lines end in a line feed, and that it is a table",
+    )

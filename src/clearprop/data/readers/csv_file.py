@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, ColumnKind, Frame, name_list, quantity
-from clearprop.data.readers.bounds import require_columns_in_bounds
+from clearprop.data.readers.bounds import LONGEST_LINE, long_line_error, require_columns_in_bounds
 from clearprop.data.readers.number_words import Evidence, NumberForm, decide_numbers
 from clearprop.data.readers.plain_text import not_text_error, plain_text, without_first_lines
 from clearprop.data.readers.reading import AS_SHOWN, Reading
@@ -27,9 +27,6 @@ from clearprop.errors import DataError
 
 if TYPE_CHECKING:
     import polars
-
-LONGEST_LINE = 1 << 24
-"""The most characters in a line."""
 
 
 class Records:
@@ -92,7 +89,7 @@ class Records:
         while piece := file.read(self.size):
             rest = "" if piece.endswith("\n") else file.readline(LONGEST_LINE)
             if len(rest) == LONGEST_LINE:
-                raise _long_line_error(self.source, self.reader.line_num + piece.count("\n") + 1)
+                raise long_line_error(self.source, self.reader.line_num + piece.count("\n") + 1)
             piece += rest
             if self.keep:
                 self.pieces.append(piece)
@@ -107,16 +104,6 @@ def _quote_error(source: str, line: int, detail: str) -> DataError:
         got=detail,
         where=f"{source}:{line}",
         try_="close the quote in the record that starts there",
-    )
-
-
-def _long_line_error(source: str, line: int) -> DataError:
-    return DataError(
-        f"cannot read {source!r}: a line is too long",
-        expected=f"lines of at most {LONGEST_LINE:,} characters",
-        got="a longer one",
-        where=f"{source}:{line}",
-        try_="check that lines end in a line feed, and that it is a table",
     )
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from clearprop.data.columns import quantity
-from clearprop.data.readers.bounds import require_unpacked_in_bounds
+from clearprop.data.readers.bounds import LONGEST_LINE, long_line_error, require_unpacked_in_bounds
 from clearprop.data.readers.excel_file import write_excel_as_csv
 from clearprop.data.readers.formats import DATA_FILE, JSON, holds_workbook
 from clearprop.data.readers.json_rows import is_json, write_json_as_csv
@@ -253,6 +253,18 @@ def _kept_while_used(plain: PlainText) -> PlainText:
     return plain
 
 
+def _groups_of_lines(text: IO[str], source: str) -> Iterator[list[str]]:
+    """The lines of a text with their ends, some at a time; raises DataError before a line that is too long is held."""
+    number = 1
+    while piece := text.read(_PIECE):
+        rest = "" if piece.endswith("\n") else text.readline(LONGEST_LINE)
+        lines = io.StringIO(piece + rest, newline="").readlines()
+        number += len(lines)
+        if len(rest) == LONGEST_LINE:
+            raise long_line_error(source, number - 1)
+        yield lines
+
+
 def _rewrite(
     path: Path, source: str, encoding: str, returns: bool, comments: bool, scratch: IO[bytes]
 ) -> tuple[tuple[str, ...], int]:
@@ -263,7 +275,7 @@ def _rewrite(
         _open_unpacked(path) as file,
         io.TextIOWrapper(file, encoding=encoding, newline=None if returns else "") as text,
     ):
-        while lines := text.readlines(_PIECE):
+        for lines in _groups_of_lines(text, source):
             for i, line in enumerate(lines):
                 if comments and not inside and line.startswith("#"):
                     lines[i] = "\n"
