@@ -24,8 +24,6 @@ on_demand.load_all()  # tables of every declaration are whole, whichever test is
 def pytest_configure(config):
     if hasattr(config, "cache"):
         os.environ.setdefault("CLEARPROP_CACHE_DIR", str(config.cache.mkdir("kernels")))
-    if config.getoption("numprocesses", None):  # threads of several processes that wait for one another take ten times
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if config.getoption("markexpr", "") == "verify":
         settings.load_profile("verify")
 

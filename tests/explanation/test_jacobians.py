@@ -12,6 +12,15 @@ EVERY = pytest.param(4, marks=pytest.mark.verify)
 CASES = [pytest.param(s, k, id=f"{s.row.id}-{s.case}-{k}") for r in TABLE for s in samples(r) for k in s.smooth]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Threads of BLAS in several test processes wait for one another over matrices of three rows."""
+    before = cl.get_threads()
+    cl.set_threads(1)
+    yield
+    cl.set_threads(before)
+
+
 @pytest.mark.parametrize(("sample", "k"), CASES)
 @pytest.mark.parametrize("most", [2, EVERY])
 def test_opened_entries_are_those_of_forward_mode(sample, k, most):
