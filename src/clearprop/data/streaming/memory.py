@@ -105,7 +105,7 @@ class Budget:
         return max(1 << 16, min(self.usable // 60, 1 << 23))
 
     def rows_read(self, columns: int) -> int:
-        """The rows of a Parquet file that are read at a time; a text takes 120 bytes, 180 more while it is looked at."""
+        """The rows of a Parquet file that are read at a time; a text takes some 120 bytes, and more to look at."""
         return self._rows(300 * columns, 65_536)
 
     def rows_encoded(self, columns: int, features: int) -> int:
