@@ -85,7 +85,44 @@ def by_object_that_is_called(w, use):
     return cl.compile(lambda x: held(x) + 1), lambda new: setattr(held, "w", new), lambda v, x: x * use(v) + 1
 
 
-PLACES = [by_closure, by_dictionary, by_list, by_method, by_callable_object, by_attribute, by_object_that_is_called]
+def by_gradient(w, use):
+    held = Holder(w, use)
+    slope = cl.grad(lambda x: cl.sum(x * x * use(held.w)) / 2)
+    return cl.compile(slope), lambda new: setattr(held, "w", new), lambda v, x: x * use(v)
+
+
+def by_gradient_that_is_called(w, use):
+    held = Holder(w, use)
+    slope = cl.grad(cl.grad(lambda x: cl.sum(x**3 * use(held.w)) / 6))
+    many = cl.vmap(lambda x: slope(x) + 0 * cl.sum(use(held.w)))
+    return cl.compile(lambda x: many(x)), lambda new: setattr(held, "w", new), lambda v, x: x * cl.sum(use(v))
+
+
+def by_gradient_of_a_method(w, use):
+    class Learner(Holder):
+        slope = cl.grad(lambda self, x: cl.sum(x * x * self.helper()) / 2, argnums=1)
+
+    held = Learner(w, use)
+    return cl.compile(held.slope), lambda new: setattr(held, "w", new), lambda v, x: x * use(v)
+
+
+def by_function_with_a_rule(w, use):
+    held = Holder(w, use)
+    scaled = cl.custom_rule(x=lambda g: g)(lambda x: x * use(held.w))
+    return cl.compile(scaled), lambda new: setattr(held, "w", new), lambda v, x: x * use(v)
+
+
+def by_object_with_a_function(w, use):
+    held = Holder(w, use)
+    held.function = cl.tanh  # its own name for it, nothing of ours
+    return cl.compile(held), lambda new: setattr(held, "w", new), lambda v, x: x * use(v)
+
+
+PLACES = [
+    *(by_closure, by_dictionary, by_list, by_method, by_callable_object, by_attribute, by_object_that_is_called),
+    *(by_gradient, by_gradient_that_is_called, by_gradient_of_a_method),
+    *(by_function_with_a_rule, by_object_with_a_function),
+]
 
 
 BY_NUMPY = {"an entry of it", "with a number", "squared and summed"}

@@ -21,14 +21,18 @@ from clearprop.program.values import Node, raw
 from clearprop.shapes import is_one, same_shape
 
 
-def lower(program: Program) -> Program:
-    """The program over leaves alone: expanded, shared, simplified, without dead code."""
+def lower(program: Program, around: frozenset[int] = frozenset()) -> Program:
+    """The program over leaves alone: expanded, shared, simplified, without dead code.
+
+    around  as `program.tracing.trace` takes it: bodies of composites may read what variables outside hold
+    """
     # twice: bodies of composites only become visible, and constants in them only meet, once they are written out
-    return _retrace(_retrace(program, expand=True), expand=False)
+    return _retrace(_retrace(program, around, expand=True), around, expand=False)
 
 
-def _retrace(program: Program, *, expand: bool) -> Program:
+def _retrace(program: Program, around: frozenset[int], *, expand: bool) -> Program:
     b = _Simplifier(program.scope, expand=expand)
+    b.around |= around
     inputs = [b.new(v.type, v.name) for v in program.inputs]
     with tracing(b):
         outputs = _repeat(program, b, inputs)

@@ -36,9 +36,10 @@ class Specialisation:
         self.arrays = [is_array(v) for v in call.leaves]
         self.all_in = all(self.arrays)
         self.types = [self._type(v) for v in self.inputs(call.leaves)]
-        self._trace(call, surrounding_arrays(function))
+        around = surrounding_arrays(function)
+        self._trace(call, around)
         self.all_out = all(self.out_mask)
-        self.lowered = lower(self.program)
+        self.lowered = lower(self.program, around)
         self.donations = self._match(call.donated())
         self.captures = Captures(function, self.lowered.captured)
         self.executor = choose_executor(self.lowered, self.name, self.captures, self.donations, executor)

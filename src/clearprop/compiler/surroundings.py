@@ -30,24 +30,36 @@ def variables_around(function: Callable[..., Any]) -> Iterator[Callable[[], Any]
 
 
 def _of_function(function: Any, depth: int, seen: set[tuple[int, int]]) -> Iterator[Callable[[], Any]]:
-    function = getattr(function, "function", function)  # a compiled function's own
+    function = _code_behind(function)
     if isinstance(function, functools.partial):
         yield from map(_holder, (*function.args, *function.keywords.values()))
         yield from _of_function(function.func, depth, seen)
         return
-    if not isinstance(function, types.FunctionType | types.MethodType):
-        call = getattr(type(function), "__call__", None)  # noqa: B004  # the function behind it is wanted
-        if not isinstance(call, types.FunctionType) or _is_library(call):
-            return
-        function = types.MethodType(call, function)
-    plain = getattr(function, "__func__", function)
-    if _is_library(plain):
+    if function is None:
         return
+    plain = getattr(function, "__func__", function)
     readers = [_cell_reader(cell) for cell in plain.__closure__ or ()]
     readers += [_global_reader(plain.__globals__, name) for name in _names(plain.__code__)]
     readers += [_holder(function.__self__)] if plain is not function else []
     for read in readers:
         yield from _follow(read, plain.__code__, depth + 1, seen)
+
+
+def _code_behind(function: Any) -> Any:
+    """What of the user's runs when it is called: a function, a method or a partial; None for the library's own.
+
+    Of what the library made of a function (compiled, transformed, declared) it is that function.
+    """
+    if isinstance(function, functools.partial):
+        return function
+    if isinstance(function, types.MethodType):
+        own = _code_behind(function.__func__)
+        return types.MethodType(own, function.__self__) if isinstance(own, types.FunctionType) else None
+    call = function if isinstance(function, types.FunctionType) else getattr(type(function), "__call__", None)  # noqa: B004  # the function behind it is wanted
+    if isinstance(call, types.FunctionType) and not _is_library(call):
+        return call if call is function else types.MethodType(call, function)
+    inner = getattr(function, "__wrapped__", getattr(function, "function", None))
+    return None if inner is None else _code_behind(inner)
 
 
 def _follow(
