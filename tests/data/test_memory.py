@@ -10,7 +10,7 @@ import pytest
 from benchmarks.memory import write
 
 ROOT = Path(__file__).parents[2]
-LIMIT = 28 * 10**6
+LIMIT = 24 * 10**6
 """The least memory that can be asked for."""
 FLAT = 5 * 10**6
 """The peaks of equal trainings differ by less than this."""

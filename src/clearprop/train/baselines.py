@@ -18,6 +18,8 @@ from clearprop.train.scores import labels_of
 
 MOST_ROWS = 20_000
 """The linear model learns from so many rows at most, evenly spread where there are more."""
+MOST_VALUES = 1 << 20
+"""And from so many values, for the sake of wide tables on disk, which may take only the memory that they were given."""
 _RIDGE = 1.0  # λ of ½‖Xw − y‖² + ½λ‖w‖² and of its like for classes: scikit-learn's default, for the same reasons
 _STEPS = 200
 
@@ -39,7 +41,8 @@ def baselines_of(data: Prepared, loss: Measure, metrics: Sequence[Measure]) -> B
     """The baselines of a table of classes or numbers, measured as the network is; None for data of another form."""
     if data.preprocessing is None:
         return None
-    x, y = sample_rows(data.table, MOST_ROWS)
+    width = max(1, len(data.preprocessing.feature_names))
+    x, y = sample_rows(data.table, max(1, min(MOST_ROWS, MOST_VALUES // width)))
     judged = {"test": data.test, "validation": data.validation, "training": data.table}
     name, part = next((name, part) for name, part in judged.items() if part is not None)
     classes = len(data.preprocessing.class_names)
@@ -72,8 +75,8 @@ def _ridge_regression(x: NDArray[Any], y: NDArray[Any]) -> nn.Dense:
     """w of min ‖X w + b − y‖² + λ‖w‖², the constant b free of the penalty (Hoerl & Kennard 1970)."""
     wide, target = x.astype(np.float64), y.astype(np.float64)
     centre, mean = wide.mean(axis=0), target.mean(axis=0)
-    centred = wide - centre
-    weight = np.linalg.solve(centred.T @ centred + _RIDGE * np.eye(x.shape[1]), centred.T @ (target - mean))
+    wide -= centre
+    weight = np.linalg.solve(wide.T @ wide + _RIDGE * np.eye(x.shape[1]), wide.T @ (target - mean))
     return _dense(weight, mean - centre @ weight)
 
 

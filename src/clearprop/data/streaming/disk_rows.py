@@ -115,5 +115,11 @@ class DiskRows:
 
     def sample(self, number: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """At most so many rows, evenly spread over the source, as arrays."""
-        pairs = [self.row(int(k)) for k in self.spread(number)]
-        return np.concatenate([x for x, _ in pairs]), np.concatenate([y for _, y in pairs])
+        chosen = self.spread(number).tolist()
+        x = np.empty((len(chosen), self.features), np.float32)
+        y = np.empty((len(chosen), *self.y.tail), self.y.dtype)
+        for i, row in enumerate(chosen):
+            place = int(self.dealing.places(row, row + 1)[0])
+            self.x.read(place, x[i : i + 1])
+            self.y.read(place, y[i : i + 1])
+        return x, y

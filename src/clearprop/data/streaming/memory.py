@@ -105,8 +105,8 @@ class Budget:
         return max(1 << 16, min(self.usable // 60, 1 << 23))
 
     def rows_read(self, columns: int) -> int:
-        """The rows of a Parquet file that are read at a time; a text takes some 120 bytes, and more to look at."""
-        return self._rows(300 * columns, 65_536)
+        """The rows of a Parquet file that are read at a time; a text takes some 120 bytes."""
+        return self._rows(120 * columns, 65_536)
 
     def rows_encoded(self, columns: int, features: int) -> int:
         """The rows that are encoded at a time: as they were read, as features by column, and as rows."""
