@@ -47,12 +47,12 @@ def _unused_reason(graph: Graph, labels: Labels, node: Node, at: int) -> str:
 def _lost_reason(level: Sequence[Bundle], node: Node) -> str:
     """The reason where terms are not zero, but the gradient is."""
     terms = np.concatenate([b.product for b in level])
-    total, rounding = float(np.sum(terms)), len(terms) * np.finfo(np.float64).eps * float(np.sum(np.abs(terms)))
+    total, dtype = float(np.sum(terms)), type_of(raw(node)).dtype
     if total == 0:
         return f"the {len(terms)} terms cancel"
-    if abs(total) <= rounding:
-        return f"the {len(terms)} terms cancel: what is left of their sum, {number_text(total)}, is rounding"
-    return f"too small for {type_of(raw(node)).dtype.name}: the terms sum to {number_text(float(np.sum(terms)))}"
+    if abs(total) < float(np.finfo(dtype).smallest_subnormal):
+        return f"too small for {dtype.name}: the terms sum to {number_text(total)}"
+    return f"the {len(terms)} terms cancel but for rounding: they sum to {number_text(total)}"
 
 
 def factor_reason(labels: Labels, local: LocalJacobian, inner: int, out: int, *, closed: bool) -> str:
