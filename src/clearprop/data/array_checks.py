@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -77,6 +77,36 @@ def _masked_error(value: np.ma.MaskedArray[Any, Any], name: str, where: str) -> 
         where=where or user_line(),
         try_="leave those rows out, or fill them in: x.filled(x.mean())",
     )
+
+
+def column_names(value: Any) -> tuple[str, ...] | None:
+    """The names of the columns of a frame; None for anything else, and where they are no different texts.
+
+    >>> column_names(np.zeros((2, 3))) is None
+    True
+    """
+    names = tuple(getattr(value, "columns", ()))
+    texts = bool(names) and all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
+    return names if texts else None
+
+
+def in_columns(value: Any, names: Sequence[str] | None, what: str) -> Any:
+    """A frame with its columns in this order; what has no names, or where `names` is None, as it is.
+
+    Raises DataError for a frame of other columns: by position, columns that do not belong would meet.
+    """
+    own = column_names(value)
+    if names is None or own is None or own == tuple(names):
+        return value
+    if set(own) != set(names):
+        raise DataError(
+            f"{what} has other columns than the data of the training",
+            expected=", ".join(names),
+            got=", ".join(own),
+            where=user_line(),
+            try_="frame[[…]] with these columns, or frame.to_numpy() if only their order counts",
+        )
+    return value[list(names)]
 
 
 def require_one_index(parts: Iterable[Any], what: str) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class DataRecord:
     """What a run learns from.  `digest` is the SHA-256 of all parts, encoded; None for an iterable of batches.
 
-    `source` is how it was called; the same data may come from another place.
+    `source` is how it was called; the same data may come from another place.  `columns` are the names of the columns of
+    x where it was a frame whose numbers were taken as they are.
     """
 
     source: str
@@ -17,3 +18,4 @@ class DataRecord:
     train: int | None
     validation: int
     test: int
+    columns: tuple[str, ...] | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.array_checks import plain_array, require_one_index
+from clearprop.data.array_checks import column_names, in_columns, plain_array, require_one_index
 from clearprop.data.parts import Pair, Part, SourceRows, class_doubts, digest, rows_in, suspicions
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading
@@ -30,6 +30,7 @@ class Prepared:
     """Training data (a pair of arrays, rows on disk, or an iterable of batches), and what is set aside from it.
 
     `told` is what the `data` event says besides the numbers of rows; `rows` are the rows of the source in each part.
+    `columns` are the names of columns that are taken as they are.
     """
 
     train: Part | Iterable[Any]
@@ -39,6 +40,7 @@ class Prepared:
     source: str = "arrays"
     told: dict[str, Any] = field(default_factory=dict)
     rows: Mapping[str, SourceRows] = field(default_factory=dict)
+    columns: tuple[str, ...] | None = None
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -56,11 +58,11 @@ class Prepared:
 
     def record(self) -> DataRecord:
         """What `config.json` says of the data."""
-        rows = [0 if part is None else rows_in(part) for part in (self.validation, self.test)]
+        validation, test = (0 if part is None else rows_in(part) for part in (self.validation, self.test))
         if isinstance(self.train, tuple | DiskRows):
             parts = [part for part in (self.train, self.validation, self.test) if part is not None]
-            return DataRecord(self.source, digest(parts), rows_in(self.train), *rows)
-        return DataRecord(self.source, None, None, *rows)
+            return DataRecord(self.source, digest(parts), rows_in(self.train), validation, test, self.columns)
+        return DataRecord(self.source, None, None, validation, test)
 
     @property
     def table(self) -> Part:
@@ -93,7 +95,9 @@ def prepare(
         train = as_pair(data, "data")
         held = None if isinstance(validation, float) else validation
         rows = {"training": SourceRows(np.arange(len(train[0])))}
-        parts = Prepared(train, _other_part(held, "validation"), _other_part(test, "test"), rows=rows)
+        names = column_names(data[0])
+        aside, tested = _other_part(held, "validation", names), _other_part(test, "test", names)
+        parts = Prepared(train, aside, tested, rows=rows, columns=names)
         return _hold_out(parts, validation, seed) if isinstance(validation, float) else parts
     if not isinstance(data, Iterable) or isinstance(data, bytes | dict | np.ndarray):
         raise DataError(
@@ -126,16 +130,17 @@ def _require_no_table_words(test: Any, reading: Reading) -> None:
         )
 
 
-def _other_part(pair: Any, what: str) -> Pair | None:
-    return None if pair is None else as_pair(pair, what)
+def _other_part(pair: Any, what: str, columns: Sequence[str] | None = None) -> Pair | None:
+    return None if pair is None else as_pair(pair, what, columns)
 
 
-def as_pair(pair: Any, what: str) -> Pair:
-    """A pair of finite arrays with equally many rows.  Raises DataError for anything else."""
+def as_pair(pair: Any, what: str, columns: Sequence[str] | None = None) -> Pair:
+    """A pair of finite arrays with equally many rows, x with these columns.  Raises DataError for anything else."""
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         got = f"{type(pair).__name__}" + (f" of {len(pair)}" if isinstance(pair, tuple | list) else "")
         raise DataError(f"{what} must be a pair (x, y)", expected="(x, y)", got=got, where=user_line())
     require_one_index(pair, what)
+    pair = in_columns(pair[0], columns, f"x of {what}"), pair[1]
     x, y = (_array(part, name, what) for part, name in zip(pair, "xy", strict=True))
     if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
         raise DataError(

@@ -194,7 +194,8 @@ class RunFolder:
 
     def config(self) -> Config:
         """Read `config.json`."""
-        config: Config = _read(Config, self.path / "config.json", "the run's config", {"earlier": []})
+        since = {"earlier": [], "data": {"columns": None}}
+        config: Config = _read(Config, self.path / "config.json", "the run's config", since)
         return config
 
     def write_config(self, config: Config) -> None:
@@ -302,14 +303,20 @@ def _others(path: Path) -> str:
 
 
 def _read(kind: type[Any], path: Path, what: str, since: Mapping[str, Any] = MappingProxyType({})) -> Any:
-    """`since` holds what files of earlier versions do not have."""
+    """`since` holds what files of earlier versions do not have, also within an object of theirs."""
     value = read_json(path, what)
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         got = f"format {value.get('format')!r}" if isinstance(value, dict) else type(value).__name__
         refuse(what, f"format {FORMAT}", got, str(path))
     if "format" not in kind.__dataclass_fields__:
         value = {name: item for name, item in value.items() if name != "format"}
-    return read_record(kind, {**since, **value}, what, str(path))
+    return read_record(kind, _with_new_fields(value, since), what, str(path))
+
+
+def _with_new_fields(value: Mapping[str, Any], since: Mapping[str, Any]) -> dict[str, Any]:
+    objects = [name for name, new in since.items() if isinstance(new, dict) and isinstance(value.get(name), dict)]
+    inner = {name: {**since[name], **value[name]} for name in objects}
+    return {**since, **value, **inner}
 
 
 def _as_json(value: dict[str, Any]) -> bytes:

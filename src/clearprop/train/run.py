@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.attribution import Importance, PredictionExplanation
+from clearprop.data.array_checks import in_columns
 from clearprop.data.parts import MOST_ROWS, Pair, sample_rows
 from clearprop.data.preprocessing import Encoded, Preprocessing
 from clearprop.data.streaming.encoded_source import encoded_blocks
@@ -211,7 +212,7 @@ class Run:
         its columns.  A classification gives the class with the largest output, `(rows,)`; anything else the outputs.
         """
         if self.preprocessing is None:
-            outputs = self.outputs(adapted_inputs(self.model, x))
+            outputs = self.outputs(self._encoded_rows(x))
             return self._labels(outputs) if self._has_classes else self.values(outputs)
         outputs = self._outputs_of_source(x)
         if self.preprocessing.class_names:
@@ -243,7 +244,7 @@ class Run:
                 try_="run.predict(x)",
             )
         coded = self.preprocessing is not None
-        outputs = self._outputs_of_source(x) if coded else self.outputs(adapted_inputs(self.model, x))
+        outputs = self._outputs_of_source(x) if coded else self.outputs(self._encoded_rows(x))
         return np.asarray(sigmoid(outputs) if outputs.shape[-1] == 1 else softmax(outputs))
 
     def _labels(self, outputs: NDArray[Any]) -> NDArray[np.int64]:
@@ -258,7 +259,7 @@ class Run:
         if y is None:
             return self.measured(self.encoded(x, with_target=True))
         loss, metrics = self._measures()
-        pair = as_pair((x, y), "the data")
+        pair = as_pair((x, y), "the data", self.config.data.columns)
         x, y = adaptation(self.model, pair, loss)[0](pair)
         return evaluate(self.model, x, y, loss, metrics)
 
@@ -338,14 +339,16 @@ class Run:
 
     def _given_rows(self, data: Any, y: Any) -> Pair:
         if self.preprocessing is None:
-            pair = as_pair((data, y), "the data")
+            pair = as_pair((data, y), "the data", self.config.data.columns)
             return adaptation(self.model, pair, self._measures()[0])[0](pair)
         encoded = self.encode(data, with_target=True)
         assert encoded.y is not None
         return encoded.x, encoded.y
 
     def _encoded_rows(self, data: Any) -> NDArray[Any]:
-        return adapted_inputs(self.model, data) if self.preprocessing is None else self.encode(data).x
+        if self.preprocessing is not None:
+            return self.encode(data).x
+        return adapted_inputs(self.model, in_columns(data, self.config.data.columns, "x"))
 
     def _one_row(self, row: Any) -> NDArray[Any]:
         if isinstance(row, int | np.integer) and not isinstance(row, bool):

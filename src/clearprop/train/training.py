@@ -29,8 +29,8 @@ from clearprop.train.metrics import evaluate_part
 from clearprop.train.run import Run, Workings
 from clearprop.train.training_loop import Callback, Loop, Plan
 
-_FREE = ("epochs", "patience", "min_delta", "source")
-"""Settings that may differ where a run is resumed, and where the data came from."""
+_FREE = ("epochs", "patience", "min_delta", "source", "columns")
+"""Settings that may differ where a run is resumed, and where the data came from and what their columns are called."""
 _JOINED = "a last batch of one row joins the one before it: the network takes statistics of its batches"
 
 
