@@ -143,7 +143,18 @@ def test_losses_by_name():
 
 
 @pytest.mark.parametrize(
-    "text", ["mse:2", "huber:two", "huber:0", "huber:gamma=2", "pinball:1", "quantile:0", "focal:0.5", "tweedie:2"]
+    "text",
+    [
+        "mse:2",
+        "huber:two",
+        "huber:0",
+        "huber:gamma=2",
+        "huber:1,2",
+        "pinball:1",
+        "quantile:0",
+        "focal:0.5",
+        "tweedie:2",
+    ],
 )
 def test_settings_that_a_loss_does_not_have_are_refused(text):
     with pytest.raises(cl.errors.ArgumentError):

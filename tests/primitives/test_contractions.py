@@ -25,6 +25,8 @@ CONTRACTIONS = [
     ("...ij,...jk", (1, 2, 3), (5, 3, 4)),
     ("...ij,jk", (5, 2, 3), (3, 4)),
     ("...i->...", (2, 3, 4)),
+    ("...i,Zi->...", (3, 2), (3, 2)),
+    ("...i,Zi->Z...", (3, 2), (3, 2)),
     ("ij,jk", (2, 1), (3, 2)),
     ("i,i,i", (3,), (3,), (3,)),
     ("i,j,k,l->lkji", (2,), (3,), (4,), (2,)),
@@ -93,6 +95,7 @@ def test_inner_products_are_numpys():
     a, b = draw([(2, 3), (4, 3)])
     np.testing.assert_allclose(cl.inner(a, b), np.inner(a, b), rtol=1e-13)
     assert cl.inner(2.0, cl.tensor([1.0, 2.0])).tolist() == [2.0, 4.0]
+    assert cl.inner(np.int64(2), np.ones(2, np.float32)).dtype == np.float32
 
 
 A, B = np.ones((2, 3)), np.ones((4, 3))

@@ -182,10 +182,39 @@ def test_vectors():
     np.testing.assert_allclose(6 * shares.mean(axis=0), [1.0, 2.0, 3.0], atol=0.05)
 
 
+def test_each_parameter_has_its_own_number():
+    p = np.full(N, 0.5)
+    for drawn in (cl.random.geometric(KEY, p), cl.random.binomial(KEY, 2, p), cl.random.poisson(KEY, p)):
+        assert drawn.shape == (N,) and len(set(drawn.tolist())) > 2
+    assert cl.random.binomial(KEY, 3, np.array([0.0, 1.0, 1.0])).tolist() == [0, 3, 3]
+
+
+def test_waiting_for_the_least_likely_takes_the_largest_integer():
+    assert cl.random.geometric(KEY, 1e-300, (3,)).tolist() == [2**63 - 1024] * 3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_truncated_numbers_keep_their_bounds(dtype):
+    far = cl.random.truncated_normal(KEY, 20.0, np.inf, (N,), dtype=dtype).numpy()
+    assert far.dtype == dtype and far.min() >= 20.0 and far.mean() == pytest.approx(20.0498, rel=1e-4)
+
+
+def test_students_numbers_have_the_dtype_that_is_asked_for():
+    assert cl.random.student_t(KEY, np.array([3.0]), dtype="float32").dtype == np.float32
+
+
 WRONG = [
     (lambda: cl.random.integers(KEY, 3, 3), "integers are drawn from a range"),
     (lambda: cl.random.choice(KEY, 3, (4,), replace=False), "there are too few entries to choose from"),
     (lambda: cl.random.choice(KEY, 0), "there are too few entries to choose from"),
+    (lambda: cl.random.choice(KEY, 3, p=np.full(4, 0.25)), "choice needs a probability for each entry"),
+    (lambda: cl.random.choice(KEY, 2, p=np.array([-0.5, 1.5])), "there is no such p"),
+    (lambda: cl.random.choice(KEY, 2, (2,), replace=False, p=np.array([0.0, 1.0])), "there is no such p"),
+    (lambda: cl.random.binomial(KEY, -1, 0.5), "there is no such n"),
+    (lambda: cl.random.gamma(KEY, 2.0, scale=-1.0), "there is no such scale"),
+    (lambda: cl.random.inverse_gamma(KEY, 2.0, scale=-1.0), "there is no such scale"),
+    (lambda: cl.random.truncated_normal(KEY, 40.0, 41.0), "there is no such low"),
+    (lambda: cl.random.truncated_normal(KEY, -41.0, -40.0), "there is no such high"),
     (lambda: cl.random.multivariate_normal(KEY, 0.0, np.eye(2)), "multivariate_normal needs a mean"),
     (lambda: cl.random.poisson(KEY, -1.0), "there is no such rate"),
     (lambda: cl.random.poisson(KEY, np.nan), "there is no such rate"),

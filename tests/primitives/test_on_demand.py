@@ -1,5 +1,7 @@
 """Functions in families that load at their first use: values by NumPy and SciPy, derivatives checked."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -262,3 +264,14 @@ def test_norms_of_powers_stay_in_range_and_have_a_derivative_at_0(ord, dtype, si
         np.isnan(L.vector_norm([np.nan, 1.0], ord=ord).item())
         and L.vector_norm([np.inf, 1.0], ord=ord).item() == np.inf
     )
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-300, 1e300])
+def test_norms_of_negative_powers_stay_in_range(size):
+    found = L.vector_norm(size * np.array([[2.0, -2.0], [1e-5, 3.0]]), axis=1, ord=-2)
+    np.testing.assert_allclose(found.numpy() / size, [math.sqrt(2.0), 1e-5], rtol=1e-9)
+    assert L.vector_norm(np.array([0.0, 1.0]), ord=-2).item() == 0.0
+
+
+def test_integers_between_tensors_are_rounded_as_between_numbers():
+    assert cl.linspace(cl.tensor(0.0), -5.0, 4, dtype=int).tolist() == cl.linspace(0.0, -5.0, 4, dtype=int).tolist()

@@ -153,6 +153,15 @@ def test_the_dtype_is_kept(dtype):
     assert x.at[1].set(dtype(1)).tolist() == [0, 1, 0]
 
 
+@pytest.mark.parametrize("key", [0, [0, 2], np.array([True, False, False])], ids=str)
+def test_python_numbers_fit_or_are_refused(key):
+    x = cl.asarray(np.array([3, 2, 3], np.uint8))
+    assert x.at[key].subtract(1)[0].item() == 2 and x.at[key].set(255)[0].item() == 255
+    for change in (lambda: x.at[key].set(300), lambda: x.at[key].add(-1), lambda: cl.masked_fill(x, x > 2, 256)):
+        with pytest.raises(ClearpropError, match="does not fit in uint8"):
+            change()
+
+
 def test_entries_along_an_axis():
     indices = np.argmin(X, axis=1, keepdims=True)
     want = X.copy()
@@ -191,6 +200,8 @@ CALLS = [
     (lambda x: cl.masked_fill(x, x, 0.0), "masked_fill chooses by truth values"),
     (lambda x: cl.histogram(x, 0), "histogram needs bins of a width"),
     (lambda x: cl.histogram(x, 3, range=(0.0, np.inf)), "histogram needs bins of a width"),
+    (lambda x: cl.histogram(x, np.int64(3), range=(1.0, 0.0)), "histogram needs bins of a width"),
+    (lambda x: cl.histogram(x, [0.0, 1.0, 0.5]), "histogram needs the ends of bins in ascending order"),
     (lambda x: cl.where(x > 0), "where does not take these arguments"),
 ]  # fmt: skip
 

@@ -27,7 +27,7 @@ from clearprop.program.values import Node
 from clearprop.rules import joining, linear, standard_forms, structural
 from clearprop.rules.on_demand import NAMESPACES, names
 from clearprop.rules.refusals import FAILURES, refusal
-from clearprop.shapes import Shape, Size
+from clearprop.shapes import Shape, as_shape
 
 _LISTS = (
     "arrays",
@@ -100,7 +100,7 @@ def _creation(value: int) -> Callable[..., Any]:
     def create(shape: Shape, dtype: DTypeLike | None = np.float64, *, device: str | None = None) -> Any:
         if device is not None:
             require_cpu(device)
-        full = (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
+        full = as_shape(shape)
         return as_tensor(
             structural.full_(shape=full, value=value, dtype=np.dtype(np.float64 if dtype is None else dtype))
         )

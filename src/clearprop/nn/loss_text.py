@@ -34,8 +34,15 @@ class SetLoss:
 
 def with_settings(function: Callable[..., Any], text: str) -> SetLoss:
     """The loss with the settings that stand behind the colon of its text.  Raises ArgumentError for others."""
-    items = text.partition(":")[2].split(",")
-    return SetLoss(function, tuple(_setting_of(text, function, item) for item in items))
+    settings = [_setting_of(text, function, item) for item in text.partition(":")[2].split(",")]
+    if len(dict(settings)) < len(settings):
+        raise ArgumentError(
+            f"the loss {text!r} has a setting twice",
+            expected="one number for each setting",
+            got=text.partition(":")[2],
+            where=user_line(),
+        )
+    return SetLoss(function, tuple(settings))
 
 
 def _setting_of(text: str, function: Callable[..., Any], item: str) -> tuple[str, float]:

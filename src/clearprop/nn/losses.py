@@ -315,11 +315,11 @@ def has_log_link(name: str) -> bool:
 def quantile_of(name: str) -> float | None:
     """The quantile that the loss of that name, or text, learns; None for other losses.
 
-    >>> quantile_of("pinball:quantile=0.9"), quantile_of("pinball"), quantile_of("mse")
-    (0.9, 0.5, None)
+    >>> quantile_of("pinball:quantile=0.9"), quantile_of("pinball"), quantile_of("quantile:0.2"), quantile_of("mse")
+    (0.9, 0.5, 0.2, None)
     """
     word, _, rest = name.partition(":")
-    return float(rest.partition("=")[2] or 0.5) if word == "pinball" else None
+    return float(rest.rpartition("=")[2] or 0.5) if word in ("pinball", *_SHORT) else None
 
 
 # ------------------------------------------------------------------------------------------------- checks
@@ -366,7 +366,7 @@ def _checked_labels(name: str, logits: Any, labels: Any) -> Any:
     """The labels, if they fit the logits; where values are not known yet, the program looks at them."""
     if not logits.shape:
         raise ShapeError(
-            "cross_entropy needs an axis of classes",
+            f"{name} needs an axis of classes",
             expected="logits of shape (…, classes)",
             got="a number",
             where=user_line(),

@@ -60,16 +60,23 @@ HELPERS["require_range"] = _require_range  # what is printed stands alone, and r
 HELPERS["require_probabilities"] = _require_probabilities
 
 
+def _entry_outside(value: NDArray[Any], low: int, high: int) -> str:
+    """The first entry that is not in low … high, and where it is; "" if there is none."""
+    inside = (value >= low) & (value <= high)
+    if inside.all():
+        return ""
+    at = np.unravel_index(int(np.argmin(inside)), value.shape)
+    return f"{value[at]}{_at_index(at)}"
+
+
 def _label_in_range(x: NDArray[Any], low: int, high: int, name: str) -> NDArray[Any]:
     """The check of eager code, which says which label it is."""
-    value = np.asarray(x)
-    inside = (value >= low) & (value <= high)
-    if not inside.all():
-        at = np.unravel_index(int(np.argmin(inside)), value.shape)
+    outside = _entry_outside(np.asarray(x), low, high)
+    if outside:
         raise ArgumentError(
             f"{name} got a label outside its range",
             expected=f"labels from {low} to {high}",
-            got=f"label {value[at]}{_at_index(at)}",
+            got=f"label {outside}",
             where=user_line(),
             try_=_ADVICE.get(name, ""),
         )
@@ -148,14 +155,12 @@ def require_amounts(target: Value, name: str) -> Any:
         return target
     if isinstance(raw(target), Var):
         return require_range_(target, low=0, high=LARGEST_AMOUNT, name=name)
-    value = np.asarray(raw(target))
-    good = (value >= 0) & (value <= LARGEST_AMOUNT)
-    if not good.all():
-        at = np.unravel_index(int(np.argmin(good)), value.shape)
+    outside = _entry_outside(np.asarray(raw(target)), 0, LARGEST_AMOUNT)
+    if outside:
         raise ArgumentError(
             f"{name} got a target that is no count or amount",
             expected=f"0 or more, at most {LARGEST_AMOUNT:.1e}",
-            got=f"{value[at]}{_at_index(at)}",
+            got=outside,
             where=user_line(),
             try_="mse, mae or huber, which compare any numbers",
         )

@@ -23,8 +23,8 @@ from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.indexing import getitem
 from clearprop.rules.on_demand import NAMESPACES, find_in
-from clearprop.rules.refusals import with_refusals
-from clearprop.shapes import Dim, Shape, Size, broadcast
+from clearprop.rules.refusals import is_key, with_refusals
+from clearprop.shapes import Shape, as_shape, broadcast
 
 _R = TypeVar("_R")
 
@@ -105,6 +105,16 @@ def exact_log(x: Any) -> Any:
     for c in ODD_SERIES:
         total = total * z + c
     return 2.0 * s * total + e * LOG_2
+
+
+def open_interval(high: Any, low: Any) -> Any:
+    """52 of the bits of two words as numbers in (0, 1).
+
+    >>> open_interval(np.array([2**31], np.uint32), np.array([0], np.uint32)).round(6).tolist()
+    [0.5]
+    """
+    numbers = (np.float64(high >> 6) * 67108864.0 + np.float64(low >> 6) + 0.5) * 2.0**-52
+    return np.asarray(numbers)[()]
 
 
 # fmt: off
@@ -316,8 +326,8 @@ def require_key(key: Any) -> None:
 
     >>> require_key(np.zeros(2, np.uint32))
     """
-    t = type_of(raw(key))
-    if t.dtype != np.uint32 or t.shape[-1:] != (2,):
+    if not is_key(key):
+        t = type_of(raw(key))
         raise ArgumentError(
             "random numbers are made from a key",
             expected="two numbers of 32 bits: uint32, shape (2,)",
@@ -356,6 +366,14 @@ def require_where_known(name: str, value: Value, holds: Callable[[Any], Any], wh
         raise ArgumentError(f"there is no such {name}", expected=what, got=f"{name} = {known!r:.80}", where=user_line())
 
 
+def require_scale(scale: Value) -> None:
+    """Refuse a negative scale.
+
+    >>> require_scale(2.0)
+    """
+    require_where_known("scale", scale, lambda v: v >= 0, "a number from 0")
+
+
 def floating_dtype(dtype: DTypeLike) -> Any:
     """The dtype of floating numbers; DTypeError for another.
 
@@ -374,16 +392,7 @@ def floating_dtype(dtype: DTypeLike) -> Any:
     return found
 
 
-def as_shape(shape: Dim | Shape) -> tuple[Any, ...]:
-    """A shape that may be given as one size.
-
-    >>> as_shape(3)
-    (3,)
-    """
-    return (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
-
-
-@functools.partial(with_refusals, home="cl.random")
+@distribution
 def uniform(key: Any, shape: Shape = (), low: Value = 0.0, high: Value = 1.0, dtype: DTypeLike = np.float64) -> Any:
     """Numbers uniform on [low, high): 24 random bits in float32, 53 in float64.
 
@@ -396,7 +405,6 @@ def uniform(key: Any, shape: Shape = (), low: Value = 0.0, high: Value = 1.0, dt
     >>> cl.random.uniform(cl.random.key(0), (2,), low=-1.0, high=1.0)
     Tensor([-0.16308578, -0.37063656])
     """
-    require_key(key)
     shape, dtype = as_shape(shape), floating_dtype(dtype)
     if dtype == np.float32:
         u = uniform_float32(random_bits(key, shape=shape))
@@ -407,7 +415,7 @@ def uniform(key: Any, shape: Shape = (), low: Value = 0.0, high: Value = 1.0, dt
     return u if plain else u * (high - low) + low
 
 
-@functools.partial(with_refusals, home="cl.random")
+@distribution
 def normal(key: Any, shape: Shape = (), mean: Value = 0.0, std: Value = 1.0, dtype: DTypeLike = np.float64) -> Any:
     """Normal numbers with the given mean and standard deviation, from 32 random bits each (AS 241, Wichura 1988).
 
@@ -420,14 +428,13 @@ def normal(key: Any, shape: Shape = (), mean: Value = 0.0, std: Value = 1.0, dty
     >>> cl.random.normal(cl.random.key(0), (2,)).shape
     (2,)
     """
-    require_key(key)
     require_where_known("std", std, lambda v: v >= 0, "a number from 0")
     z = astype(normal_quantile(random_bits(key, shape=as_shape(shape))), dtype=floating_dtype(dtype))
     plain = type(mean) in PYTHON_SCALARS and type(std) in PYTHON_SCALARS and (mean, std) == (0, 1)
     return z if plain else z * std + mean
 
 
-@functools.partial(with_refusals, home="cl.random")
+@distribution
 def bernoulli(key: Any, p: Value = 0.5, shape: Shape = ()) -> Any:
     """Booleans that are true with probability p.
 
@@ -439,12 +446,11 @@ def bernoulli(key: Any, p: Value = 0.5, shape: Shape = ()) -> Any:
     >>> cl.random.bernoulli(cl.random.key(0), 1.0, (3,))
     Tensor([True, True, True])
     """
-    require_key(key)
     require_where_known("p", p, lambda v: (v >= 0) & (v <= 1), "a probability, from 0 to 1")
     return uniform_float32(random_bits(key, shape=as_shape(shape))) < p
 
 
-@functools.partial(with_refusals, home="cl.random")
+@distribution
 def permutation(key: Any, n: int) -> Any:
     """The integers 0 … n − 1 in random order (int64 array).
 
@@ -455,7 +461,6 @@ def permutation(key: Any, n: int) -> Any:
     >>> sorted(cl.random.permutation(cl.random.key(0), 4).tolist())
     [0, 1, 2, 3]
     """
-    require_key(key)
     words = random_bits(raw(key), shape=(2, n)).astype(np.uint64)
     keys = (words[0] << np.uint64(32)) | words[1]
     order = np.argsort(keys)

@@ -43,15 +43,21 @@ def count(x: Any, axis: Any) -> Any:
     return size_of(raw(x).shape[a] for a in axis)
 
 
-def sum_dtype(x: Type, axis: Axes = None, keepdims: bool = False) -> Any:
+def _sum_dtype(x: Type, axis: Axes = None, keepdims: bool = False) -> Any:
     """The dtype of a sum: integers are added in 64 bits, so that small ones do not wrap around."""
     return INT64 if x.dtype.kind in "bi" else np.dtype("uint64") if x.dtype.kind == "u" else x.dtype
+
+
+def in_sum_dtype(x: Value) -> Any:
+    """What is summed: integers in 64 bits, so that small ones do not wrap around."""
+    wide = _sum_dtype(type_of(raw(x)))
+    return x if wide == type_of(raw(x)).dtype else astype(x, dtype=wide)
 
 
 @primitive(
     "reduction", numpy="np.sum({x}, axis={axis}, keepdims={keepdims})", numba="add", eager=eager.total,
     tex=r"\textstyle\sum {x}",
-    shape=reduced_shape, dtype=sum_dtype, reduction="sum", d_x=lambda g: g,
+    shape=reduced_shape, dtype=_sum_dtype, reduction="sum", d_x=lambda g: g,
 )  # fmt: skip
 def sum(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """Sum over axes (None: all).
@@ -187,9 +193,7 @@ def prod(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     >>> cl.grad(cl.prod)(cl.tensor([2.0, 0.0, 4.0]))
     Tensor([0.0, 8.0, 0.0])
     """
-    dtype = sum_dtype(type_of(raw(x)))  # integers widen, as in a sum
-    if type_of(raw(x)).dtype != dtype:
-        x = astype(x, dtype=dtype)
+    x = in_sum_dtype(x)
     for a in axis:
         while not is_one(n := raw(x).shape[a]):
             n = int(n)
@@ -368,7 +372,7 @@ def argmin(x: Value, /, *, axis: int | None = None, keepdims: bool = False) -> A
 
 @primitive(
     "structural", numpy="np.cumulative_sum({x}, axis={axis})", numba="cumulative_sum",
-    tex=r"\operatorname{{cumsum}} {x}", shape=lambda x, axis: x.shape, dtype=sum_dtype, one_dtype=True,
+    tex=r"\operatorname{{cumsum}} {x}", shape=lambda x, axis: x.shape, dtype=_sum_dtype, one_dtype=True,
     vjp_x=lambda g, axis: flip(cumulative_sum_(flip(g, axis=axis), axis=axis), axis=axis),
 )  # fmt: skip
 def cumulative_sum_(x: Value, /, *, axis: Axes = -1) -> Any:

@@ -42,7 +42,12 @@ def _is_dtype(value: Any) -> bool:
         return False
 
 
-def _is_key(value: Any) -> bool:
+def is_key(value: Any) -> bool:
+    """Whether a value is a key of random numbers, or a batch of them.
+
+    >>> is_key(np.zeros(2, np.uint32)), is_key(7)
+    (True, False)
+    """
     value = raw(value)
     return getattr(value, "dtype", None) == np.uint32 and value.shape[-1:] == (2,)
 
@@ -61,7 +66,7 @@ _ALLOWED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "keepdims": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
     "shape": (_is_shape, "sizes: integers from 0, one for each axis"),
     "dtype": (_is_dtype, "a data type of numbers, such as np.float32"),
-    "key": (_is_key, "a key, such as clearprop.random.key(0)"),
+    "key": (is_key, "a key, such as clearprop.random.key(0)"),
 }
 _ARRAY = (_is_array, "an array or a tensor of integers or floating-point numbers, or a number of 64 bits")
 

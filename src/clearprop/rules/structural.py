@@ -13,7 +13,18 @@ from clearprop.primitives import primitive
 from clearprop.program.types import PYTHON_SCALARS, Axes, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules import eager
-from clearprop.shapes import Dim, Shape, Size, broadcast, divide, normalise_axes, normalise_axis, same, size_of
+from clearprop.shapes import (
+    Dim,
+    Shape,
+    Size,
+    as_shape,
+    broadcast,
+    divide,
+    normalise_axes,
+    normalise_axis,
+    same,
+    size_of,
+)
 
 
 # ------------------------------------------------------------------------------------------------- creation
@@ -123,7 +134,7 @@ def reshape_(x: Value, /, shape: Shape) -> Any:
 
 @reshape_.front
 def reshape(x: Any, shape: Dim | Shape) -> Any:  # noqa: D103 - the declaration's docstring
-    shape = (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
+    shape = as_shape(shape)
     return reshape_(x, shape=_complete_shape(_shape(x), shape))
 
 

@@ -400,6 +400,15 @@ def divide(a: Any, b: Any) -> Any:
     return Size(out, terms_a.scope).canonical()
 
 
+def as_shape(shape: Dim | Shape) -> tuple[Any, ...]:
+    """A shape that may be given as one size.
+
+    >>> as_shape(3), as_shape([2, 3])
+    ((3,), (2, 3))
+    """
+    return (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
+
+
 def size_of(shape: Iterable[Any]) -> Any:
     """The number of elements of a shape: the product of its sizes."""
     return functools.reduce(operator.mul, shape, 1)

@@ -15,15 +15,12 @@ import numpy as np
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.program.types import Value, promote, type_of
 from clearprop.program.values import raw
-from clearprop.rules.elementwise import astype
+from clearprop.rules.elementwise import astype, multiply
 from clearprop.rules.indexing import getitem
 from clearprop.rules.linear import matmul_, tensordot
 from clearprop.rules.reductions import sum
 from clearprop.rules.structural import permute_dims, reshape, squeeze
 from clearprop.shapes import Dim, Shape, hint, is_one, same, size_of
-
-_UNNAMED = "ZYXWVUTS"
-"""Letters of the axes that "..." stands for, from the last axis on; capitals from the end are the rarest in use."""
 
 
 def _shape(x: Value) -> Shape:
@@ -49,7 +46,7 @@ def einsum(subscripts: str, /, *operands: Value) -> Any:
     terms, result = _letters(subscripts, [_shape(x) for x in operands])
     dtype, _ = promote([type_of(raw(x)) for x in operands])
     cast = [x if type_of(raw(x)).dtype == dtype else astype(x, dtype=dtype) for x in operands]
-    parts = _without_lone_ones([_with_diagonals(x, term) for x, term in zip(cast, terms, strict=True)])
+    parts = _without_lone_ones([_with_diagonals(x, term) for x, term in zip(cast, terms, strict=True)], subscripts)
     for a, b in _order(parts, result):
         taken = parts[a], parts[b]
         parts = [part for i, part in enumerate(parts) if i not in (a, b)]
@@ -84,7 +81,8 @@ def _letters(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[str], str]:
         raise _unreadable(f"it names {len(terms)} operands", f"{len(shapes)} operands for {subscripts!r}")
     if any(set(term.replace("...", "", 1)) - set(string.ascii_letters) for term in (*terms, result)):
         raise _unreadable("axes are named by letters, others by ... once", repr(subscripts))
-    unnamed = [_rest_of(term, shape) for term, shape in zip(terms, shapes, strict=True)]
+    spare = "".join(c for c in reversed(string.ascii_letters) if c not in text + result)
+    unnamed = [_rest_of(term, shape, spare) for term, shape in zip(terms, shapes, strict=True)]
     longest = max(unnamed, key=len)
     if not arrow:
         result = "..." + "".join(sorted(c for c in set(text) - set(".,") if text.count(c) == 1))
@@ -95,17 +93,17 @@ def _letters(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[str], str]:
     return named, result
 
 
-def _rest_of(term: str, shape: Shape) -> str:
-    """Letters for the axes of one operand that "..." stands for."""
+def _rest_of(term: str, shape: Shape, spare: str) -> str:
+    """Letters for the axes of one operand that "..." stands for: those that nobody uses, from the last axis on."""
     n = len(shape) - len(term.replace("...", ""))
-    if n < 0 or (n and "..." not in term) or n > len(_UNNAMED) or (n and set(_UNNAMED[:n]) & set(term)):
+    if n < 0 or (n and "..." not in term) or n > len(spare):
         raise ShapeError(
             f"einsum cannot read {term!r} off an array of {len(shape)} axes",
             expected="one letter for each axis, or ... for the rest",
             got=f"{term!r}, shape {shape}",
             where=user_line(),
         )
-    return _UNNAMED[:n][::-1]
+    return spare[:n][::-1]
 
 
 def _unreadable(expected: str, got: str) -> ArgumentError:
@@ -127,7 +125,7 @@ def _with_diagonals(x: Value, term: str) -> tuple[Any, str]:
         rest = [k for k in range(len(term)) if k not in (i, j)]
         shape = _shape(x)
         if not same(shape[i], shape[j]):
-            raise _unequal(letter, shape[i], shape[j])
+            raise _unequal(f"axis {letter}", shape[i], shape[j])
         n = int(shape[i])
         flat = reshape(permute_dims(x, [*rest, i, j]), (*(shape[k] for k in rest), n * n))
         x = getitem(flat, (Ellipsis, slice(None, None, n + 1)))
@@ -135,7 +133,7 @@ def _with_diagonals(x: Value, term: str) -> tuple[Any, str]:
     return x, term
 
 
-def _without_lone_ones(parts: Sequence[tuple[Any, str]]) -> list[tuple[Any, str]]:
+def _without_lone_ones(parts: Sequence[tuple[Any, str]], named: str) -> list[tuple[Any, str]]:
     """The parts without their axes of size 1 where another part has more along that letter: so they repeat."""
     # First the size of each letter, the largest that any part has; then what stands beside it with 1 loses that axis.
     sizes: dict[str, Dim] = {}
@@ -143,7 +141,7 @@ def _without_lone_ones(parts: Sequence[tuple[Any, str]]) -> list[tuple[Any, str]
         for letter, n in zip(term, _shape(x), strict=True):
             known = sizes.get(letter, 1)
             if not (is_one(n) or is_one(known) or same(n, known)):
-                raise _unequal(letter, known, n)
+                raise _unequal(f"axis {letter}" if letter in named else "an axis without a letter", known, n)
             sizes[letter] = n if is_one(known) else known
     out = []
     for x, term in parts:
@@ -153,8 +151,7 @@ def _without_lone_ones(parts: Sequence[tuple[Any, str]]) -> list[tuple[Any, str]
     return out
 
 
-def _unequal(letter: str, a: Dim, b: Dim) -> ShapeError:
-    axis = "an axis without a letter" if letter in _UNNAMED else f"axis {letter}"
+def _unequal(axis: str, a: Dim, b: Dim) -> ShapeError:
     return ShapeError(
         f"einsum meets two sizes along {axis}",
         expected="one size for each letter, or 1",
@@ -202,5 +199,5 @@ def inner(a: Value, b: Value, /) -> Any:
     Tensor([11.0, 17.0])
     """
     if not _shape(a) or not _shape(b):
-        return a * b
+        return multiply(a, b)
     return tensordot(a, b, axes=([-1], [-1]))

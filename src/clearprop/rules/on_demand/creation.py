@@ -11,14 +11,10 @@ from numpy.typing import DTypeLike
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, user_line
 from clearprop.program.types import INT64, Value, promote, type_of
 from clearprop.program.values import Node, raw
-from clearprop.rules.elementwise import astype, equal, greater_equal, where
+from clearprop.rules.elementwise import astype, equal, floor, greater_equal, where
 from clearprop.rules.indexing import iota
 from clearprop.rules.structural import arange_, broadcast_to, full_, reshape
-from clearprop.shapes import Dim, Shape, Size
-
-
-def _as_shape(shape: Dim | Shape) -> tuple[Any, ...]:
-    return (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
+from clearprop.shapes import Dim, Shape, Size, as_shape
 
 
 def full(shape: Dim | Shape, fill_value: Value, dtype: DTypeLike | None = None) -> Any:
@@ -43,8 +39,8 @@ def full(shape: Dim | Shape, fill_value: Value, dtype: DTypeLike | None = None) 
         )
     kind = own.dtype if dtype is None else np.dtype(dtype)
     if own.weak and isinstance(raw(fill_value), (bool, int, float)):
-        return full_(shape=_as_shape(shape), value=raw(fill_value), dtype=kind)
-    return broadcast_to(astype(fill_value, dtype=kind), _as_shape(shape))
+        return full_(shape=as_shape(shape), value=raw(fill_value), dtype=kind)
+    return broadcast_to(astype(fill_value, dtype=kind), as_shape(shape))
 
 
 def full_like(x: Value, fill_value: Value, dtype: DTypeLike | None = None) -> Any:
@@ -72,7 +68,7 @@ def empty(shape: Dim | Shape, dtype: DTypeLike | None = None) -> Any:
     >>> cl.empty((2, 3)).shape
     (2, 3)
     """
-    return full_(shape=_as_shape(shape), value=0, dtype=np.dtype(np.float64 if dtype is None else dtype))
+    return full_(shape=as_shape(shape), value=0, dtype=np.dtype(np.float64 if dtype is None else dtype))
 
 
 def empty_like(x: Value, dtype: DTypeLike | None = None) -> Any:
@@ -136,7 +132,9 @@ def linspace(start: Any, stop: Any, /, num: int, *, dtype: DTypeLike | None = No
     kind, _ = promote(types)
     share = share.astype(kind) if kind.kind == "f" else share
     numbers = start * (1.0 - share) + stop * share
-    return numbers if dtype is None else astype(numbers, dtype=np.dtype(dtype))
+    if dtype is None:
+        return numbers
+    return astype(floor(numbers) if np.dtype(dtype).kind in "iu" else numbers, dtype=np.dtype(dtype))  # as NumPy does
 
 
 def eye(n_rows: Dim, n_cols: Dim | None = None, /, *, k: int = 0, dtype: DTypeLike | None = None) -> Any:

@@ -8,25 +8,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.primitives import HELPERS, primitive
 from clearprop.program.types import INT64, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules import random
-from clearprop.rules.elementwise import as_floating, astype, floor, log, log1p, stop_gradient, where
+from clearprop.rules.elementwise import as_floating, astype, floor, log, log1p, minimum, stop_gradient, where
 from clearprop.rules.indexing import take
 from clearprop.rules.on_demand import distributions
-from clearprop.rules.on_demand.distributions import open_uniforms
-from clearprop.rules.on_demand.gamma_family import attempt_words, by_key, exact_exp, open_interval
+from clearprop.rules.on_demand.gamma_family import attempt_words, by_key, exact_exp
 from clearprop.rules.on_demand.sorting import topk
-from clearprop.rules.random import exact_log
+from clearprop.rules.random import exact_log, open_interval
 from clearprop.rules.reductions import argmax, sum
 from clearprop.rules.structural import broadcast_to, reshape
-from clearprop.shapes import Dim, Shape, broadcast, normalise_axis, size_of
+from clearprop.shapes import Dim, Shape, as_shape, broadcast, normalise_axis, same, size_of
+
+_LARGEST = 2.0**63 - 1024
+"""The largest floating-point number that is an int64."""
 
 
-def _uniforms(key: Any, shape: Shape) -> Any:
-    return random.uniform(key, shape)
+def _with_parameter(shape: Dim | Shape, parameter: Value) -> Shape:
+    """The shape of what is drawn, one number for each parameter."""
+    return broadcast(as_shape(shape), type_of(raw(parameter)).shape)
 
 
 @random.distribution
@@ -49,7 +52,7 @@ def integers(key: Any, low: int, high: int, shape: Dim | Shape = ()) -> Any:
             got=f"low = {low}, high = {high}",
             where=user_line(),
         )
-    return astype(floor(_uniforms(key, random.as_shape(shape)) * float(high - low)), dtype=INT64) + low
+    return astype(floor(random.uniform(key, shape) * float(high - low)), dtype=INT64) + low
 
 
 @random.distribution
@@ -64,7 +67,7 @@ def rademacher(key: Any, shape: Dim | Shape = (), dtype: DTypeLike = np.float64)
     >>> cl.abs(cl.random.rademacher(cl.random.key(0), (2,)))
     Tensor([1.0, 1.0])
     """
-    up = random.random_bits(key, shape=random.as_shape(shape)) < 2**31
+    up = random.random_bits(key, shape=as_shape(shape)) < 2**31
     return astype(where(up, 1, -1), dtype=random.floating_dtype(dtype))
 
 
@@ -74,15 +77,16 @@ def geometric(key: Any, p: Value, shape: Dim | Shape = ()) -> Any:
 
     key    two 32-bit words: same key, same bits
     p      from 0, which is left out, to 1
-    shape  of the integers, an integer or a tuple; () is one
+    shape  of the integers, with which p broadcasts; () is that of p
 
     >>> import clearprop as cl
     >>> cl.random.geometric(cl.random.key(0), 1.0)
     Tensor(1)
     """
     random.require_where_known("p", p, lambda v: (v > 0) & (v <= 1), "a probability above 0, up to 1")
-    trials = floor(distributions.exact_log(open_uniforms(key, random.as_shape(shape))) / log1p(-p)) + 1.0
-    return astype(trials, dtype=INT64)
+    whole = _with_parameter(shape, p)
+    trials = floor(-distributions.standard_exponential(key, whole) / log1p(-p)) + 1.0
+    return astype(minimum(trials, _LARGEST), dtype=INT64)
 
 
 @random.distribution
@@ -91,15 +95,16 @@ def binomial(key: Any, n: int, p: Value, shape: Dim | Shape = ()) -> Any:
 
     key    two 32-bit words: same key, same bits
     n      how many trials
-    p      from 0 to 1, a number or an array that broadcasts to the shape
-    shape  of the integers, an integer or a tuple; () is one
+    p      from 0 to 1
+    shape  of the integers, with which p broadcasts; () is that of p
 
     >>> import clearprop as cl
     >>> cl.random.binomial(cl.random.key(0), 5, 1.0)
     Tensor(5)
     """
     n = operator.index(n)
-    return sum(astype(random.bernoulli(key, p, (n, *random.as_shape(shape))), dtype=INT64), axis=0)
+    random.require_where_known("n", n, lambda v: v >= 0, "a number of trials, from 0")
+    return sum(astype(random.bernoulli(key, p, (n, *_with_parameter(shape, p))), dtype=INT64), axis=0)
 
 
 @random.distribution
@@ -117,7 +122,7 @@ def categorical(key: Any, logits: Value, shape: Dim | Shape = (), *, axis: int =
     """
     t = type_of(raw(logits))
     at = normalise_axis(axis, t.ndim)
-    noise = -distributions.exact_log(-distributions.exact_log(open_uniforms(key, (*random.as_shape(shape), *t.shape))))
+    noise = distributions.standard_gumbel(key, (*as_shape(shape), *t.shape))
     return argmax(logits + astype(noise, dtype=t.dtype if t.dtype.kind == "f" else np.dtype(float)), axis=at)
 
 
@@ -153,8 +158,8 @@ def choice(
     >>> cl.sort(cl.random.choice(cl.random.key(0), 3, (3,), replace=False))
     Tensor([0, 1, 2])
     """
-    shape = random.as_shape(shape)
-    n = operator.index(x) if isinstance(x, int) else int(type_of(raw(x)).shape[axis])
+    shape = as_shape(shape)
+    n = int(x) if isinstance(x, int | np.integer) else int(type_of(raw(x)).shape[axis])
     many = int(size_of(shape))
     if n < 1 or (not replace and many > n):
         raise ArgumentError(
@@ -164,18 +169,31 @@ def choice(
             where=user_line(),
         )
     places = reshape(_places(key, n, many, replace, p), shape)
-    return places if isinstance(x, int) else take(x, places, axis=axis)
+    return places if isinstance(x, int | np.integer) else take(x, places, axis=axis)
 
 
 def _places(key: Any, n: int, many: int, replace: bool, p: Value | None) -> Any:
-    if p is not None:
-        logits = log(p)
-        if replace:
-            return categorical(key, logits, (many,))
-        return topk(logits - distributions.exact_log(-distributions.exact_log(open_uniforms(key, (n,)))), many)[
-            1
-        ]  # Gumbel's largest, in order
-    return integers(key, 0, n, (many,)) if replace else take(random.permutation(key, n), np.arange(many))
+    if p is None:
+        return integers(key, 0, n, (many,)) if replace else take(random.permutation(key, n), np.arange(many))
+    _require_shares(p, n, 1 if replace else many)
+    if replace:
+        return categorical(key, log(p), (many,))
+    return topk(log(p) + distributions.standard_gumbel(key, (n,)), many)[1]  # the largest are drawn first
+
+
+def _require_shares(p: Value, n: int, least: int) -> None:
+    """Probabilities, one for each of n entries, of which at least so many can be drawn."""
+    shape = type_of(raw(p)).shape
+    if len(shape) != 1 or not same(shape[0], n):
+        raise ShapeError(
+            "choice needs a probability for each entry",
+            expected=f"shape ({n},)",
+            got=f"shape {shape}",
+            where=user_line(),
+        )
+    random.require_where_known(
+        "p", p, lambda v: np.all(v >= 0) and np.count_nonzero(v) >= least, f"numbers from 0, {least} or more above 0"
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ Poisson
@@ -185,7 +203,7 @@ _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188)
 """Coefficients of Stirling's series of log Γ(x) in 1/x, 1/x³, … (DLMF 5.11.1)."""
 
 
-HALF_LOG_2_PI = 0.9189385332046727
+_HALF_LOG_2_PI = 0.9189385332046727
 _LARGEST_RATE = 1e15
 
 
@@ -195,7 +213,7 @@ def _log_factorial(k: NDArray[Any]) -> NDArray[Any]:
     series = np.zeros_like(x)
     for c in reversed(_STIRLING):
         series = c + series / (x * x)
-    large = (x - 0.5) * exact_log(x) - x + HALF_LOG_2_PI + series / x
+    large = (x - 0.5) * exact_log(x) - x + _HALF_LOG_2_PI + series / x
     small = np.cumsum(np.concatenate([[0.0], exact_log(np.arange(1.0, 11.0))]))
     return np.asarray(np.where(k < 10, small[np.clip(k, 0, 10).astype(np.int64)], large))
 
@@ -278,4 +296,4 @@ def poisson(key: Any, rate: Value, shape: Dim | Shape = ()) -> Any:
     """
     random.require_where_known("rate", rate, lambda v: (v >= 0) & (v <= _LARGEST_RATE), f"from 0 to {_LARGEST_RATE:g}")
     rate = astype(as_floating(stop_gradient(rate)), dtype=np.dtype(np.float64))
-    return poisson_numbers(key, broadcast_to(rate, broadcast(random.as_shape(shape), type_of(raw(rate)).shape)))
+    return poisson_numbers(key, broadcast_to(rate, _with_parameter(shape, rate)))

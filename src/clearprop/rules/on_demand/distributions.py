@@ -17,19 +17,21 @@ from clearprop.primitives import HELPERS, primitive
 from clearprop.program.types import Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules import random
-from clearprop.rules.elementwise import astype, divide, exp, sqrt, where
+from clearprop.rules.elementwise import astype, divide, exp, maximum, minimum, sqrt, where
 from clearprop.rules.indexing import getitem
 from clearprop.rules.linear import matmul
 from clearprop.rules.on_demand.matrices import cholesky
 from clearprop.rules.on_demand.special_functions import ndtr, ndtri
-from clearprop.shapes import Dim, Shape
+from clearprop.shapes import Dim, Shape, as_shape
 
-HELPERS["exact_log"] = random.exact_log
+HELPERS.update(exact_log=random.exact_log, open_interval=random.open_interval)
+_FARTHEST = 37.0
+"""How far from the mean the normal integral is still a normal number of float64."""
 
 
 @primitive(
     "elementwise",
-    numpy="(np.float64({high} >> 6) * 67108864.0 + np.float64({low} >> 6) + 0.5) * 2.0**-52",
+    numpy="open_interval({high}, {low})",
     numba="(f64({high} >> u32(6)) * 67108864.0 + f64({low} >> u32(6)) + 0.5) * 2.220446049250313e-16",
     tex=r"2^{{-52}}(({high}, {low}) + \tfrac12)",
     dtype=lambda high, low: np.float64,
@@ -64,24 +66,35 @@ def exact_log(x: Value, /) -> Any:
     """
 
 
-def open_uniforms(key: Any, shape: Shape) -> Any:
-    """Numbers in (0, 1) of 52 random bits each.
-
-    >>> import clearprop as cl
-    >>> open_uniforms(cl.random.key(0), (2,)).shape
-    (2,)
-    """
+def _open_uniforms(key: Any, shape: Shape) -> Any:
+    """Numbers in (0, 1) of 52 random bits each."""
     bits = random.random_bits(key, shape=(2, *shape))
     return open_uniform(getitem(bits, (Ellipsis, 0, *[slice(None)] * len(shape))),
                         getitem(bits, (Ellipsis, 1, *[slice(None)] * len(shape))))  # fmt: skip
 
 
-def _standard_exponential(key: Any, shape: Shape) -> Any:
-    return -exact_log(open_uniforms(key, shape))
+def standard_exponential(key: Any, shape: Shape) -> Any:
+    """Numbers of the density e^(−x) from 0 on.
+
+    >>> import clearprop as cl
+    >>> standard_exponential(cl.random.key(0), (2,)).shape
+    (2,)
+    """
+    return -exact_log(_open_uniforms(key, shape))
+
+
+def standard_gumbel(key: Any, shape: Shape) -> Any:
+    """Numbers of the distribution exp(−e^(−x)): the largest of them + log p is at i with probability pᵢ.
+
+    >>> import clearprop as cl
+    >>> standard_gumbel(cl.random.key(0), (2,)).shape
+    (2,)
+    """
+    return -exact_log(standard_exponential(key, shape))
 
 
 def _scaled_by(standard: Value, scale: Value, dtype: DTypeLike) -> Any:
-    random.require_where_known("scale", scale, lambda v: v >= 0, "a number from 0")
+    random.require_scale(scale)
     return astype(standard, dtype=random.floating_dtype(dtype)) * scale
 
 
@@ -106,7 +119,7 @@ def exponential(key: Any, shape: Dim | Shape = (), scale: Value = 1.0, dtype: DT
     >>> bool(cl.random.exponential(cl.random.key(0)) > 0)
     True
     """
-    return _scaled_by(_standard_exponential(key, random.as_shape(shape)), scale, dtype)
+    return _scaled_by(standard_exponential(key, as_shape(shape)), scale, dtype)
 
 
 @random.distribution
@@ -124,8 +137,8 @@ def laplace(
     >>> cl.random.laplace(cl.random.key(0), (3,)).shape
     (3,)
     """
-    shape = random.as_shape(shape)
-    size = _standard_exponential(random.fold_in_(key, 0), shape)
+    shape = as_shape(shape)
+    size = standard_exponential(random.fold_in_(key, 0), shape)
     sign = random.random_bits(random.fold_in_(key, 1), shape=shape) < 2**31
     return _from_standard(where(sign, size, -size), loc, scale, dtype)
 
@@ -145,7 +158,7 @@ def gumbel(
     >>> cl.random.gumbel(cl.random.key(0), (3,)).shape
     (3,)
     """
-    return _from_standard(-exact_log(_standard_exponential(key, random.as_shape(shape))), loc, scale, dtype)
+    return _from_standard(standard_gumbel(key, as_shape(shape)), loc, scale, dtype)
 
 
 @random.distribution
@@ -163,7 +176,7 @@ def logistic(
     >>> cl.random.logistic(cl.random.key(0), (3,)).shape
     (3,)
     """
-    u = open_uniforms(key, random.as_shape(shape))
+    u = _open_uniforms(key, as_shape(shape))
     return _from_standard(exact_log(u) - exact_log(1.0 - u), loc, scale, dtype)
 
 
@@ -182,7 +195,7 @@ def cauchy(
     >>> cl.random.cauchy(cl.random.key(0), (3,)).shape
     (3,)
     """
-    shape = random.as_shape(shape)
+    shape = as_shape(shape)
     a, b = (random.normal_quantile(random.random_bits(random.fold_in_(key, i), shape=shape)) for i in (0, 1))
     return _from_standard(divide(a, b), loc, scale, dtype)
 
@@ -200,7 +213,7 @@ def rayleigh(key: Any, shape: Dim | Shape = (), scale: Value = 1.0, dtype: DType
     >>> bool(cl.random.rayleigh(cl.random.key(0)) > 0)
     True
     """
-    return _scaled_by(sqrt(2.0 * _standard_exponential(key, random.as_shape(shape))), scale, dtype)
+    return _scaled_by(sqrt(2.0 * standard_exponential(key, as_shape(shape))), scale, dtype)
 
 
 @random.distribution
@@ -219,7 +232,7 @@ def weibull(key: Any, shape: Dim | Shape = (), concentration: Value = 1.0, scale
     True
     """
     _require_positive(concentration)
-    standard = astype(_standard_exponential(key, random.as_shape(shape)), dtype=random.floating_dtype(dtype))
+    standard = astype(standard_exponential(key, as_shape(shape)), dtype=random.floating_dtype(dtype))
     return _scaled_by(standard ** (1.0 / concentration), scale, dtype)
 
 
@@ -239,7 +252,7 @@ def pareto(key: Any, shape: Dim | Shape = (), concentration: Value = 1.0, scale:
     True
     """
     _require_positive(concentration)
-    standard = astype(_standard_exponential(key, random.as_shape(shape)), dtype=random.floating_dtype(dtype))
+    standard = astype(standard_exponential(key, as_shape(shape)), dtype=random.floating_dtype(dtype))
     return _scaled_by(exp(standard / concentration), scale, dtype)
 
 
@@ -258,14 +271,15 @@ def lognormal(
     >>> bool(cl.random.lognormal(cl.random.key(0)) > 0)
     True
     """
-    return exp(random.normal(key, random.as_shape(shape), mean, std, dtype))
+    return exp(random.normal(key, as_shape(shape), mean, std, dtype))
 
 
 @random.distribution
 def truncated_normal(key: Any, low: Value, high: Value, shape: Dim | Shape = (), dtype: DTypeLike = np.float64) -> Any:
     """Normal numbers between two bounds, as Φ⁻¹(Φ(low) + u·(Φ(high) − Φ(low))); a derivative flows into the bounds.
 
-    Where both bounds are above 0 it is computed on the other side, on which Φ has its precision.
+    Where both bounds are above 0 it is computed on the other side, on which Φ has its precision; beyond 37 standard
+    deviations it has none.
 
     key        two 32-bit words: same key, same bits
     low, high  the bounds, in standard deviations from the mean
@@ -277,13 +291,17 @@ def truncated_normal(key: Any, low: Value, high: Value, shape: Dim | Shape = (),
     >>> bool((x > -1.0) & (x < 2.0))
     True
     """
+    dtype = random.floating_dtype(dtype)
     random.require_where_known("pair of bounds", high - low, lambda v: v > 0, "low < high")
-    u = astype(open_uniforms(key, random.as_shape(shape)), dtype=random.floating_dtype(dtype))
+    random.require_where_known("low", low, lambda v: v < _FARTHEST, f"a number below {_FARTHEST:g}")
+    random.require_where_known("high", high, lambda v: v > -_FARTHEST, f"a number above {-_FARTHEST:g}")
+    u = _open_uniforms(key, as_shape(shape))  # in half as many bits Φ would be 1 already before a far bound
     turned = low > 0
     below, above = where(turned, -high, low), where(turned, -low, high)
     share = where(turned, 1.0 - u, u)
     z = ndtri(ndtr(below) + share * (ndtr(above) - ndtr(below)))
-    return where(turned, -z, z)
+    z = minimum(maximum(z, below), above)  # rounding may pass a bound, up to infinity
+    return astype(where(turned, -z, z), dtype=dtype)
 
 
 @random.distribution
@@ -310,9 +328,5 @@ def multivariate_normal(
             got=f"shape {t.shape}",
             where=user_line(),
         )
-    z = random.normal(key, (*random.as_shape(shape), t.shape[0]), dtype=dtype)
-    return matmul(z, _transposed_root(covariance)) + mean
-
-
-def _transposed_root(covariance: Value) -> Any:
-    return cholesky(covariance, upper=True)
+    z = random.normal(key, (*as_shape(shape), t.shape[0]), dtype=dtype)
+    return matmul(z, cholesky(covariance, upper=True)) + mean

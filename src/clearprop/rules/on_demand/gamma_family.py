@@ -18,10 +18,10 @@ from clearprop.program.types import Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.elementwise import as_floating, astype, sqrt
-from clearprop.rules.random import STREAM_FOLD, exact_log, quantile_of_bits, threefry
+from clearprop.rules.random import STREAM_FOLD, exact_log, open_interval, quantile_of_bits, threefry
 from clearprop.rules.reductions import sum
 from clearprop.rules.structural import broadcast_to
-from clearprop.shapes import Dim, Shape, broadcast
+from clearprop.shapes import Dim, Shape, as_shape, broadcast
 
 _LN2 = (0.6931471803691238, 1.9082149292705877e-10)
 """log 2 in two parts, the first with 21 bits to spare (fdlibm)."""
@@ -43,16 +43,6 @@ def exact_exp(x: NDArray[Any]) -> NDArray[Any]:
     for c in _FACTORIALS:
         total = total * r + c
     return np.asarray(np.ldexp(total, k.astype(np.int32)))
-
-
-def open_interval(high: NDArray[Any], low: NDArray[Any]) -> NDArray[Any]:
-    """52 of the bits of two words as numbers in (0, 1).
-
-    >>> open_interval(np.array([2**31], np.uint32), np.array([0], np.uint32)).round(6).tolist()
-    [0.5]
-    """
-    numbers = (np.float64(high >> 6) * 67108864.0 + np.float64(low >> 6) + 0.5) * 2.0**-52
-    return np.asarray(numbers)
 
 
 def attempt_words(key: NDArray[Any], attempt: int, places: NDArray[Any], stream: int) -> tuple[Any, Any]:
@@ -169,7 +159,7 @@ def gamma_numbers(key: Any, a: Value, /) -> Any:
 def _standard_gamma(key: Any, a: Value, shape: Dim | Shape) -> Any:
     random.require_where_known("concentration", a, lambda v: v > 0, "a number above 0")
     a = astype(as_floating(a), dtype=np.dtype(np.float64))
-    return gamma_numbers(key, broadcast_to(a, broadcast(random.as_shape(shape), type_of(raw(a)).shape)))
+    return gamma_numbers(key, broadcast_to(a, broadcast(as_shape(shape), type_of(raw(a)).shape)))
 
 
 @random.distribution
@@ -188,6 +178,7 @@ def gamma(
     >>> bool(cl.random.gamma(cl.random.key(0), 2.0) > 0)
     True
     """
+    random.require_scale(scale)
     return astype(_standard_gamma(key, concentration, shape), dtype=random.floating_dtype(dtype)) * scale
 
 
@@ -207,6 +198,7 @@ def inverse_gamma(
     >>> bool(cl.random.inverse_gamma(cl.random.key(0), 2.0) > 0)
     True
     """
+    random.require_scale(scale)
     return scale / gamma(key, concentration, shape, dtype=dtype)
 
 
@@ -241,7 +233,8 @@ def student_t(key: Any, df: Value, shape: Dim | Shape = (), dtype: DTypeLike = n
     """
     half = as_floating(df) * 0.5
     spread = gamma(random.fold_in_(key, 1), half, shape, dtype=dtype)
-    return random.normal(random.fold_in_(key, 0), type_of(raw(spread)).shape, dtype=dtype) * sqrt(half / spread)
+    standard = random.normal(random.fold_in_(key, 0), type_of(raw(spread)).shape, dtype=dtype)
+    return standard * sqrt(astype(half, dtype=random.floating_dtype(dtype)) / spread)
 
 
 @random.distribution
@@ -258,7 +251,7 @@ def beta(key: Any, a: Value, b: Value, shape: Dim | Shape = (), dtype: DTypeLike
     >>> bool((x > 0) & (x < 1))
     True
     """
-    whole = broadcast(random.as_shape(shape), type_of(raw(a)).shape, type_of(raw(b)).shape)
+    whole = broadcast(as_shape(shape), type_of(raw(a)).shape, type_of(raw(b)).shape)
     x, y = (gamma(random.fold_in_(key, i), v, whole, dtype=dtype) for i, v in enumerate((a, b)))
     return x / (x + y)
 
@@ -277,6 +270,6 @@ def dirichlet(key: Any, concentration: Value, shape: Dim | Shape = (), dtype: DT
     1.0
     """
     own = type_of(raw(concentration)).shape
-    lead = broadcast(random.as_shape(shape), own[:-1])
+    lead = broadcast(as_shape(shape), own[:-1])
     x = gamma(key, concentration, (*lead, own[-1]), dtype=dtype)
     return x / sum(x, axis=-1, keepdims=True)

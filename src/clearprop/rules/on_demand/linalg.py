@@ -25,6 +25,7 @@ from clearprop.rules.elementwise import (
     logical_and,
     multiply,
     not_equal,
+    pow,
     square,
     stop_gradient,
     where,
@@ -421,14 +422,14 @@ def vector_norm(x: Value, /, *, axis: Axes = None, keepdims: bool = False, ord: 
 
 
 def _norm_of_powers(x: Value, axis: Axes, keepdims: bool, ord: float) -> Any:
-    """m·(Σ (|x|/m)ᵒ)^(1/o) with m the largest |x|, so that no power leaves the range; at 0 its derivative is 0."""
+    """m·(Σ (|x|/m)ᵒ)^(1/o), m the |x| that counts most, so that no power leaves the range; at 0 its derivative is 0."""
     size = abs(x)
     t = type_of(raw(x))
     if 0 in [n for n in t.shape if isinstance(n, int)]:
         return sum(size, axis=axis, keepdims=keepdims)
-    largest = stop_gradient(max(size, axis=axis, keepdims=True))
-    scale = where(logical_and(largest > 0, isfinite(largest)), largest, 1.0)
-    total = sum((size / scale) ** ord, axis=axis, keepdims=True)
+    most = stop_gradient((max if ord > 0 else min)(size, axis=axis, keepdims=True))
+    scale = where(logical_and(most > 0, isfinite(most)), most, 1.0)
+    total = sum(pow(size / scale, ord), axis=axis, keepdims=True)
     nothing = equal(total, 0)
     found = where(nothing, 0.0, scale * where(nothing, 1.0, total) ** (1 / ord))
     return found if keepdims else reshape(found, reduced_shape(t, normalise_axes(axis, t.ndim)))

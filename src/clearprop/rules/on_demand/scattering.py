@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from clearprop.errors import DTypeError, user_line
 from clearprop.primitives import HELPERS, primitive
 from clearprop.program.ir import Var
+from clearprop.program.operands import fit_number
 from clearprop.program.types import INT64, Value, promote, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype, divide, equal, maximum, minimum, multiply, negative, where
@@ -195,7 +196,9 @@ def _fitting(values: Value, x: Value) -> Any:
             where=user_line(),
             try_=f"x.astype(np.{given.dtype.name}) first, or values.astype(np.{own.dtype.name})",
         )
-    return values if given.dtype == own.dtype and not given.weak else astype(values, dtype=own.dtype)
+    if given.dtype == own.dtype and not given.weak:
+        return values
+    return astype(fit_number("at", values, own.dtype, compares=False), dtype=own.dtype)
 
 
 def _target(x: Value, key: Key, values_rank: int) -> Any:
@@ -213,7 +216,13 @@ def _target(x: Value, key: Key, values_rank: int) -> Any:
         return _Cut(x, tuple(parts), key)
     if len(gathers) == 1 and not new_axes and all(isinstance(p, slice) and p == slice(None) for p in parts):
         return _along_axis(x, gathers[0][1], gathers[0][0] - len(shape))
-    places = getitem(reshape(arange_(size=size_of(shape), dtype=INT64), shape), key)
+    return _entry_by_entry(x, lambda numbers: getitem(numbers, key))
+
+
+def _entry_by_entry(x: Value, read: Callable[[Any], Any]) -> _Gathered:
+    """The entries that `read` gives of an array of the shape of x."""
+    shape = _shape(x)
+    places = read(reshape(arange_(size=size_of(shape), dtype=INT64), shape))
     return _Gathered(x, reshape(x, (-1,)), -1, reshape(places, (-1,)), _shape(places))
 
 
@@ -249,7 +258,7 @@ class Entries:
 
     def subtract(self, values: Value) -> Any:
         """The array with the values subtracted."""
-        return self.add(negative(_as_array(values)))
+        return self.add(negative(_fitting(_as_array(values), self._x)))
 
     def multiply(self, values: Value) -> Any:
         """The array with these entries multiplied, by every value that comes to them."""
@@ -270,7 +279,10 @@ class Entries:
         return self._combine(minimum, minimum, values)
 
     def apply(self, function: Callable[[Any], Any]) -> Any:
-        """The array with these entries replaced by a function of them."""
+        """The array with these entries replaced by a function of each by itself, such as `cl.exp`.
+
+        For a mask the function is called with the whole array, since how many entries it chooses may not be known.
+        """
         target = self._target(0)
         return target.write(function(target.read()))
 
@@ -328,10 +340,7 @@ def put_along_axis(x: Value, indices: Value, values: Value, /, *, axis: int = -1
     Tensor([[1.0, 0.0],
             [0.0, 4.0]])
     """
-    shape = _shape(x)
-    flat = reshape(arange_(size=size_of(shape), dtype=INT64), shape)
-    places = take_along_axis(flat, indices, axis=axis)
-    return _Gathered(x, reshape(x, (-1,)), -1, reshape(places, (-1,)), _shape(places)).write(values)
+    return _entry_by_entry(x, lambda numbers: take_along_axis(numbers, indices, axis=axis)).write(values)
 
 
 def masked_fill(x: Value, mask: Value, value: Value, /) -> Any:

@@ -25,7 +25,7 @@ from clearprop.rules.elementwise import (
     where,
 )
 from clearprop.rules.indexing import getitem, slice_axis, take, take_along_axis, take_transposed
-from clearprop.rules.reductions import sum, sum_dtype
+from clearprop.rules.reductions import in_sum_dtype, sum
 from clearprop.rules.structural import broadcast_to, expand_dims, flip, full_, reshape
 from clearprop.shapes import Shape, normalise_axis
 
@@ -280,7 +280,7 @@ def histogram(
     Tensor([2, 1])
     """
     x = reshape(x, (-1,))
-    edges = _equal_bins(x, bins, range) if isinstance(bins, int) else np.asarray(bins) if type(bins) is list else bins
+    edges = _equal_bins(x, int(bins), range) if isinstance(bins, int | np.integer) else _ascending_ends(bins)
     n = int(type_of(raw(edges)).shape[0]) - 1
     place = searchsorted(edges, x, side="right") - 1
     place = where(equal(x, getitem(edges, n)), n - 1, place)
@@ -293,12 +293,14 @@ def histogram(
 
 
 def _equal_bins(x: Value, bins: int, ends: Any) -> NDArray[Any]:
-    values = _numbers(x) if ends is None else np.asarray(ends, np.float64)
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    if bins < 1 or not (np.isfinite(low) and np.isfinite(high)) or (ends is not None and values.shape != (2,)):
+    if ends is None:
+        values = _numbers(x)
+        ends = (values.min(), values.max()) if values.size else (0.0, 1.0)
+    low, high = map(float, ends)
+    if bins < 1 or not (-np.inf < low <= high < np.inf):
         raise ArgumentError(
             "histogram needs bins of a width",
-            expected="a number of bins from 1, between two finite numbers",
+            expected="a number of bins from 1, between two finite numbers in ascending order",
             got=f"{bins} bins from {low} to {high}",
             where=user_line(),
             try_="range=(low, high), which leaves out what lies outside",
@@ -306,10 +308,17 @@ def _equal_bins(x: Value, bins: int, ends: Any) -> NDArray[Any]:
     return np.linspace(*((low - 0.5, high + 0.5) if low == high else (low, high)), bins + 1)
 
 
-def _widen(x: Value) -> Any:
-    """What is summed: integers in 64 bits, as `sum` does; small ones would wrap around."""
-    wide = sum_dtype(type_of(raw(x)))
-    return x if wide == type_of(raw(x)).dtype else astype(x, dtype=wide)
+def _ascending_ends(bins: Any) -> Any:
+    ends = np.asarray(bins) if type(bins) is list else bins
+    value = raw(ends)
+    if isinstance(value, np.ndarray) and (value.ndim != 1 or len(value) < 2 or not np.all(value[:-1] <= value[1:])):
+        raise ArgumentError(
+            "histogram needs the ends of bins in ascending order",
+            expected="two numbers or more, none smaller than the one before it",
+            got=f"bins = {value!r:.80}",
+            where=user_line(),
+        )
+    return ends
 
 
 def segment_sum(x: Value, segments: Value, /, *, size: int) -> Any:
@@ -324,7 +333,7 @@ def segment_sum(x: Value, segments: Value, /, *, size: int) -> Any:
     Tensor([5.0, 2.0])
     """
     rank = type_of(raw(x)).ndim
-    x = _widen(x)
+    x = in_sum_dtype(x)
     return take_transposed(x, segments, size=size, axis=-rank)
 
 
@@ -343,5 +352,7 @@ def bincount(x: Value, /, *, weights: Value | None = None, size: int | None = No
         values = _numbers(x)
         size = int(values.max()) + 1 if values.size else 0
     shape = type_of(raw(x)).shape
-    counted = full_(shape=shape, value=1, dtype=INT64) if weights is None else broadcast_to(_widen(weights), shape)
+    counted = (
+        full_(shape=shape, value=1, dtype=INT64) if weights is None else broadcast_to(in_sum_dtype(weights), shape)
+    )
     return take_transposed(counted, x, size=size, axis=-1)
