@@ -301,6 +301,29 @@ def test_what_does_not_fit_is_said_also_when_a_like_step_is_known(traced):
     fit()
 
 
+class Batches:
+    """Batches that can be gone through again, with these labels."""
+
+    def __init__(self, y):
+        self.y = y
+
+    def __iter__(self):
+        return ((X[i : i + 8], self.y[i : i + 8]) for i in range(0, 16, 8))
+
+
+def test_labels_of_batches_are_looked_at_also_when_a_like_step_is_known(traced, tmp_path):
+    """Before anything is written, in the words of the first time."""
+    told = []
+    for y in (Y + 5, Y, Y + 5):
+        try:
+            cl.fit(cl.nn.mlp([3, 4, 2]), Batches(y), epochs=1, progress=False, out=tmp_path / f"run-{len(told)}")
+            told.append("")
+        except cl.errors.ArgumentError as refused:
+            told.append(refused.headline)
+    assert told == ["cross_entropy got a label outside its range", "", told[0]]
+    assert [path.name for path in tmp_path.iterdir()] == ["run-1"]
+
+
 def test_instructions_are_those_of_the_size(traced, monkeypatch):
     """Batches of many sizes: no more are kept than that, and each training has its own arrays."""
     monkeypatch.setattr(epoch_loop, "SIZES", 2)

@@ -144,8 +144,7 @@ def fit_to_model(job: Job) -> Job:
         if not isinstance(part, tuple):
             raise ArgumentError("training on arrays needs arrays", expected="validation=(x, y)", got="rows on disk")
         pair = adapt(part)
-        if loss_task(job.loss.name) == "classes" or has_log_link(job.loss.name):
-            _check_labels(job.loss, outputs[:1], pair[1])
+        _check_labels(job.loss, outputs[:1], pair[1])
         return pair
 
     held, tested = job.data.validation, job.data.test
@@ -176,15 +175,17 @@ def _tried_stream(job: Job, source: Iterable[Any]) -> Job:
         outputs, y = outputs_of(job.model, first[0]), np.asarray(first[1])
         job = replace(job, metrics=with_outside(job.metrics, outputs, y))
         require_paired_rows((job.loss, *job.metrics), outputs, y)
+        _check_labels(job.loss, outputs[:1], y)
         _try_step(job, first)
         return job
     raise ArgumentError("the iterable gives no batch", expected="at least one batch (x, y)", got="none")
 
 
 def _check_labels(loss: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> None:
-    """Let the loss itself check all labels: a compiled step cannot."""
-    with no_grad():
-        loss(np.broadcast_to(outputs, (len(y), *outputs.shape[1:])), y)
+    """Let the loss itself check labels, or amounts: a step that is compiled, or known, does not look at values."""
+    if loss_task(loss.name) == "classes" or has_log_link(loss.name):
+        with no_grad():
+            loss(np.broadcast_to(outputs, (len(y), *outputs.shape[1:])), y)
 
 
 _TRIED = Remembered[None](64)
