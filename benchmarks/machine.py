@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,25 @@ def _own_seconds() -> float:
     """Processor time of this process and of those it has started and ended."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def resident(name: str) -> int | None:
+    """A size of this process's resident memory in bytes: VmRSS now, VmHWM at its peak; None where no /proc tells."""
+    size = _field("/proc/self/status", name)
+    return None if size is None else int(size.split()[0]) * 1024
+
+
+def peak_memory() -> int:
+    """The peak of this program's resident memory in bytes.
+
+    Linux counts it in /proc from when the program began; `ru_maxrss` begins with what the process that started it took,
+    so that a child of a process of a gibibyte seems to have taken a gibibyte.
+    """
+    peak = resident("VmHWM")
+    if peak is not None:
+        return peak
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def description() -> dict[str, Any]:

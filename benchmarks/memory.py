@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import polars
 
+from benchmarks.machine import peak_memory, resident
 from clearprop.data.streaming.memory import give_back
 from clearprop.data.streaming.scratch import scratch_folder
 
@@ -81,12 +82,6 @@ def train_once(path: Path, memory: int | None) -> tuple[str, float]:
     return data.told["notes"][-1], time.perf_counter() - began
 
 
-def resident(name: str) -> int:
-    """A line of /proc/self/status, in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(name)).split()[1]) * 1024
-
-
 def measure(warm: Path, paths: list[Path], memory: int | None) -> list[dict[str, float | str]]:
     """Peak of memory and seconds for each file, one after the other in this process."""
     for _ in range(2):
@@ -98,9 +93,10 @@ def measure(warm: Path, paths: list[Path], memory: int | None) -> list[dict[str,
         give_back()  # what the training before left behind would hide as much of this one
         Path("/proc/self/clear_refs").write_text("5")
         before, began = resident("VmRSS"), time.perf_counter()
+        assert before is not None  # where there is clear_refs
         said, training = train_once(path, memory)
         seconds = time.perf_counter() - began
-        peak = resident("VmHWM") - before
+        peak = peak_memory() - before
         found.append({"peak": peak, "reading": seconds - training, "epoch": training / 2, "said": said})
     return found
 

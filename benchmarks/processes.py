@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import tempfile
 import time
@@ -46,7 +45,7 @@ def recorded(installed: dict[str, Installed], effort: Effort) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="clearprop-bench-") as name:
         file = _digits(Path(name))
         command = [installed["clearprop"].python, "-m", "benchmarks.digits.recorded", str(file)]
-        code, _, _, out, err = run([*command, str(effort.starts * PAIRS), "300"])
+        code, _, out, err = run([*command, str(effort.starts * PAIRS), "300"])
     said = {} if code else json.loads(out.strip().splitlines()[-1])
     for kind, result in results.items():
         result.samples = said.get(kind, [])
@@ -70,26 +69,26 @@ def _once(result: Result, installed: dict[str, Installed], file: Path, seed: int
     family, _, state = result.contender.partition(".")
     cache = folder / f"kernels{seed if state == 'cold' else 0}"  # the warm one is what the first cold run left
     command = [installed[family].python, "-m", f"benchmarks.digits.{family}_", str(file), str(seed)]
-    code, seconds, memory, out, err = run(command, CLEARPROP_CACHE_DIR=str(cache))
+    code, seconds, out, err = run(command, CLEARPROP_CACHE_DIR=str(cache))
     if code:
         result.error = (err.strip().splitlines() or [f"exit code {code}"])[-1]
         return
     said = json.loads(out.strip().splitlines()[-1])
     result.samples.append(seconds)
-    result.memory = max(result.memory, memory)
+    result.memory = max(result.memory, said["memory"])
     result.version = installed[family].version
     result.notes.setdefault("epochs", []).append(said["epochs"])
     result.notes.setdefault("accuracy", []).append(said["accuracy"])
 
 
-def run(command: list[str], **variables: Any) -> tuple[int, float, int, str, str]:
-    """Exit code, seconds from start to exit, peak memory in bytes, and what was printed."""
+def run(command: list[str], **variables: Any) -> tuple[int, float, str, str]:
+    """Exit code, seconds from start to exit, and what was printed."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.perf_counter()
-        child = subprocess.Popen(command, stdout=out, stderr=err, env=environment(**variables), cwd=ROOT)
-        _, status, usage = os.wait4(child.pid, 0)
+        code = subprocess.run(
+            command, stdout=out, stderr=err, env=environment(**variables), cwd=ROOT, check=False
+        ).returncode
         seconds = time.perf_counter() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
-        return child.returncode, seconds, usage.ru_maxrss * 1024, out.read(), err.read()
+        return code, seconds, out.read(), err.read()

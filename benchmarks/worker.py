@@ -13,13 +13,13 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import resource
 import sys
 import time
 import traceback
 from typing import Any
 
 from benchmarks.contenders import CONTENDERS, Runner
+from benchmarks.machine import peak_memory
 from benchmarks.workloads import named
 
 
@@ -59,7 +59,7 @@ class Worker:
         return {"seconds": parts or whole, "wall": whole, "calls": calls}
 
     def memory(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
+        return {"bytes": peak_memory()}
 
 
 def blas() -> list[str]:

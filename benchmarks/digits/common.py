@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import peak_memory
+
 SIZES, BATCH, RATE, GOAL, MOST = (64, 64, 64, 10), 32, 1e-3, 0.97, 100
 ROWS = 1408
 """44 full batches; the other 389 digits are for validation."""
@@ -30,4 +32,4 @@ def initial(seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def done(epochs: int, accuracy: Any) -> None:
-    print(json.dumps({"epochs": epochs, "accuracy": float(accuracy)}))
+    print(json.dumps({"epochs": epochs, "accuracy": float(accuracy), "memory": peak_memory()}))

@@ -1,6 +1,7 @@
 """The measuring itself, on the smallest rows: figures come from processes, failures stay in their row."""
 
 import re
+import subprocess
 import sys
 import time
 
@@ -12,7 +13,7 @@ from benchmarks.busy import busy_processors
 from benchmarks.calls import clearprop, count
 from benchmarks.contenders import CONTENDERS, FAMILIES, taking_part
 from benchmarks.measure import Effort, Result, side_by_side
-from benchmarks.peers import PEERS, Installed
+from benchmarks.peers import PEERS, ROOT, Installed
 from benchmarks.targets import TARGETS, Target, against, against_all, over_floor
 
 SHORT = Effort(rounds=2, seconds=0.001, starts=1, pause=0.0)
@@ -175,3 +176,11 @@ def test_batches_are_full_and_epochs_are_permutations():
 
 def test_from_operation_to_gradient_at_most_80_python_calls():
     assert count(clearprop()) <= 80
+
+
+def test_the_peak_of_memory_is_the_programs_own():
+    """A child of a process that holds a quarter of a gibibyte takes what it takes."""
+    asked = "import benchmarks.machine as m; print(m.peak_memory())"
+    held = f"import subprocess, sys; x = bytearray(2**28); subprocess.run([sys.executable, '-c', {asked!r}])"
+    done = subprocess.run([sys.executable, "-c", held], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert 2**20 < int(done.stdout) < 2**27

@@ -22,11 +22,11 @@ import pyarrow
 import pyarrow.parquet
 
 import clearprop as cl
+from benchmarks.machine import peak_memory
 from clearprop.cli.settings import settings_from
 from clearprop.data.training_data import from_source
 from clearprop.files.strict_json import read_json
 from clearprop.runs.folder import RunFolder
-from tests.files.memory import peak_memory
 
 
 def header(descr, shape):

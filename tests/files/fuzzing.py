@@ -31,6 +31,7 @@ import polars
 import pyarrow
 
 import clearprop as cl
+from benchmarks.machine import peak_memory
 from clearprop.cli.settings import as_toml, settings_from
 from clearprop.data.readers.formats import NPZ
 from clearprop.data.readers.sources import file_form
@@ -40,7 +41,6 @@ from clearprop.data.training_data import from_source
 from clearprop.reporting.runs_side_by_side import comparison_charts, differences, results
 from clearprop.train import job
 from clearprop.train.executor import eager_executor
-from tests.files.memory import peak_memory
 
 EXECUTING = ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "pickle.find_class", "socket.connect")
 HOSTILE = [
