@@ -156,8 +156,20 @@ def suspicions(columns: Sequence[str], train: Pair, others: dict[str, Pair]) -> 
     x, y = train[0][:MOST_ROWS], train[1][:MOST_ROWS]
     if len(x) < LEAST_ROWS:
         return []
-    groups = {name: np.flatnonzero([c == name for c in columns]) for name in dict.fromkeys(columns)}
+    groups = features_of(columns)
     return [*_doubles(groups, x), *_tell_tales(groups, x, y), *_shared_rows((x, y), others)]
+
+
+def features_of(columns: Sequence[str]) -> dict[str, list[int]]:
+    """The places of the features of each column; `columns` says of which column each feature is.
+
+    >>> features_of(["area", "colour", "colour"])
+    {'area': [0], 'colour': [1, 2]}
+    """
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(columns):
+        places.setdefault(name, []).append(place)
+    return places
 
 
 def class_doubts(names: Sequence[str]) -> list[str]:
@@ -173,7 +185,7 @@ def class_doubts(names: Sequence[str]) -> list[str]:
     return [f"classes that differ in capital letters alone are told apart: {name_list(found, 6)}"] if found else []
 
 
-def _doubles(groups: dict[str, NDArray[np.intp]], x: NDArray[np.float32]) -> list[str]:
+def _doubles(groups: dict[str, list[int]], x: NDArray[np.float32]) -> list[str]:
     """Columns that hold the same as another one."""
     seen: dict[bytes, list[str]] = {}
     for name, features in groups.items():
@@ -185,7 +197,7 @@ def _doubles(groups: dict[str, NDArray[np.intp]], x: NDArray[np.float32]) -> lis
     return [f"columns {' and '.join(map(repr, names))} hold the same" for names in alike]
 
 
-def _tell_tales(groups: dict[str, NDArray[np.intp]], x: NDArray[np.float32], y: NDArray[np.generic]) -> list[str]:
+def _tell_tales(groups: dict[str, list[int]], x: NDArray[np.float32], y: NDArray[np.generic]) -> list[str]:
     classes = y.ndim == 1
     tells = _separates if classes else _follows
     found = [name for name, features in groups.items() if tells(x[:, features], y)]

@@ -239,10 +239,10 @@ class Preprocessing:
         return Encoded(x, y, kept, report, tuple(wanted))
 
     def _report(self, names: tuple[str, ...], findings: Findings, left_out: int) -> EncodingReport:
-        needed = [column.name for column in self.columns]
+        needed = dict.fromkeys(column.name for column in self.columns)
         known = {*needed, self.target.name, *(d.name for d in self.dropped)}
         return EncodingReport(
-            reordered=[n for n in names if n in set(needed)] != needed,
+            reordered=[n for n in names if n in needed] != [*needed],
             ignored=tuple(name for name in names if name not in known),
             unseen=findings.unseen,
             missing=findings.missing,

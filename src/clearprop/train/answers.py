@@ -21,7 +21,7 @@ from clearprop.attribution import (
     permutation_drops,
 )
 from clearprop.data.encodings import CategoryEncoding, Encoding, NumberEncoding
-from clearprop.data.parts import Pair, Part
+from clearprop.data.parts import Pair, Part, features_of
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, user_line
 from clearprop.nn.losses import loss_task
@@ -94,8 +94,7 @@ def importance_of(
     """
     x, y = rows
     _require_table(x, repeats)
-    names = answers.columns(x.shape[1])
-    groups = {name: [j for j, own in enumerate(names) if own == name] for name in dict.fromkeys(names)}
+    groups = features_of(answers.columns(x.shape[1]))
     base, drops = permutation_drops(_score(answers, metric, loss, y), x, groups, repeats, seed)
     effects = gradient_effects(answers.margins if answers.are_classes else answers.values, x, groups)
     found = [ColumnImportance(name, *mean_interval(drops[name]), effects[name]) for name in groups]
