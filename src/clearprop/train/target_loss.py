@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from clearprop.train.metrics import outputs_of
 
 BALANCED = "balanced"
 """The class weights by which every class weighs as much as any other."""
+_ROWS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,9 @@ def _labels(y: NDArray[Any]) -> NDArray[np.int64]:
     return y.reshape(-1).astype(np.int64)
 
 
-def _targets(part: Part) -> list[NDArray[Any]]:
-    """The targets of a part, those of rows on disk block by block."""
-    return [part[1]] if isinstance(part, tuple) else [np.array(y) for _, y in part.pairs()]
+def _targets(part: Part) -> Iterable[NDArray[Any]]:
+    """The targets of a part, those of rows on disk some at a time."""
+    return [part[1]] if isinstance(part, tuple) else part.y.pieces(_ROWS_AT_ONCE)
 
 
 def _no_weights(asked: Any) -> ArgumentError:
