@@ -371,15 +371,22 @@ def test_version(command):
     assert command("--version") == (0, f"clearprop {cl.__version__}\n", "")
 
 
-def test_completion_for_the_shell(tmp_path):
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    {
+        "clearprop train di": ["digits", "diabetes"],
+        "clearprop train digits --seed 1 --seed 2 --sp": ["--split"],  # what is given twice is refused when it runs
+    }.items(),
+)
+def test_completion_for_the_shell(typed, offered):
     script = Path(sys.executable).parent / "clearprop"
     environment = os.environ | {
         "_CLEARPROP_COMPLETE": "complete_bash",
-        "COMP_WORDS": "clearprop train di",
-        "COMP_CWORD": "2",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(typed.split()) - 1),
     }
     done = subprocess.run([script], env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["digits", "diabetes"]
+    assert (done.stdout.split(), done.stderr) == (offered, "")
 
 
 def in_terminal(folder, *args, **environment):

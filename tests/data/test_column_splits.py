@@ -7,9 +7,11 @@ from unittest.mock import patch
 import numpy as np
 import polars
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import clearprop as cl
-from clearprop.data.readers.reading import Reading
+from clearprop.data.readers.reading import Reading, quoted_words, words_of
 from clearprop.data.training_data import from_source
 from clearprop.errors import ArgumentError, DataError
 from tests.cli.conftest import command, eager
@@ -170,3 +172,8 @@ def test_fit_takes_the_words_of_tables(tmp_path):
     for name, value in {"drop": 3, "kind": ["a"], "header": 2, "decimal": 1.0}.items():
         with pytest.raises(ArgumentError, match=f"fit cannot work with this {name}"):
             cl.fit(cl.nn.mlp([1, 1]), DATA, **{name: value})
+
+
+@given(st.lists(st.text("ab,;\"'= \n").map(str.strip).filter(bool)))
+def test_words_come_back_from_their_text(words):
+    assert words_of(quoted_words(words)) == tuple(words)

@@ -72,7 +72,7 @@ class EachOnce(TyperCommand):
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         met: set[Any] = set()
         for parameter in order:
-            if parameter in met and not getattr(parameter, "multiple", True):
+            if parameter in met and not ctx.resilient_parsing and not getattr(parameter, "multiple", True):
                 raise _twice(parameter, ctx)
             met.add(parameter)
         return super().parse_args(ctx, args)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError, create_model
 
 from clearprop.cli.options import hidden_activations
+from clearprop.data.readers.reading import words_of
 from clearprop.errors import ArgumentError, unknown_name
 from clearprop.files.strict_json import parse_json, read_text
 from clearprop.nn import loss_named
@@ -54,7 +55,7 @@ def _weights(value: Any) -> Any:
     """`yes=5,no=1` as weights by class."""
     if not isinstance(value, str) or "=" not in value:
         return value
-    pairs = [part.rpartition("=") for part in value.split(",") if part.strip()]
+    pairs = [word.rpartition("=") for word in words_of(value)]
     return {name.strip(): float(weight) for name, _, weight in pairs}
 
 

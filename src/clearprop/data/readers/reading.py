@@ -6,6 +6,7 @@ import codecs
 import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from clearprop.data.columns import name_list
@@ -140,7 +141,11 @@ class ColumnChoice:
 
     def kind_of(self, name: str) -> str:
         """What is said of the kind of a column; empty if nothing is."""
-        return dict(self.kinds).get(name, "")
+        return self._kinds_by_name.get(name, "")
+
+    @cached_property
+    def _kinds_by_name(self) -> dict[str, str]:
+        return dict(self.kinds)
 
     def asked(self, name: str) -> str:
         """What is asked for of a column: its kind, or that it is one of those to be used; empty if nothing is."""
@@ -203,8 +208,9 @@ def word_without_place(name: str, word: str, levels: tuple[str, ...], where: str
 
 def require_names(columns: Iterable[str], known: tuple[str, ...], option: str, source: str) -> None:
     """Raise DataError for a column, named in an option, that a source does not have."""
+    there = frozenset(known)
     for name in columns:
-        if name not in known:
+        if name not in there:
             close = nearest(name, known)
             raise DataError(
                 f"no column named {name!r}",
@@ -227,10 +233,14 @@ def kinds_from(said: Mapping[str, str]) -> str:
 def quoted_words(words: Iterable[str]) -> str:
     """Words as the text that `words_of` reads.
 
-    >>> quoted_words(["a", "c, d"])
-    'a,"c, d"'
+    >>> quoted_words(["a", "c, d"]), words_of(quoted_words(['5", round', "b"]))
+    ('a,"c, d"', ('5", round', 'b'))
     """
-    return ",".join(f'"{word}"' if "," in word else word for word in words)
+    return ",".join(_quoted_word(word) if any(sign in word for sign in ',"\r\n') else word for word in words)
+
+
+def _quoted_word(word: str) -> str:
+    return '"' + word.replace('"', '""') + '"'
 
 
 @dataclass(frozen=True)
