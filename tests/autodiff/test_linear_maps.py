@@ -31,6 +31,18 @@ def test_trees_of_arguments_and_what_is_not_floating():
     same(got["x"], cl.jacobian(lambda x: g({"x": x, "k": 2}))(X))
 
 
+def test_a_hessian_has_no_entries_for_what_is_not_floating():
+    got = cl.hessian(lambda p: cl.sum(p["x"] ** 3) * p["k"] * p["s"])({"x": X, "k": 2, "s": 1.5})
+    assert got["k"] is None and got["x"]["k"] is None
+    same(got["x"]["x"], np.diag(18 * X))
+    same((got["x"]["s"], got["s"]["x"], got["s"]["s"]), (6 * X**2, 6 * X**2, 0.0))
+
+
+def test_an_output_that_hangs_on_nothing_has_zeros():
+    for outputs in (lambda x: (x * 2, 3.0), lambda x: (x * 2, X)):
+        same(cl.jacfwd(outputs)(X), cl.jacobian(outputs)(X))
+
+
 def test_columns_differentiate_again():
     g = lambda x: cl.sum(x**3) * x[0]
     same(cl.jacfwd(cl.grad(g))(X), cl.hessian(g)(X))

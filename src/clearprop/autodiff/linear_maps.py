@@ -12,21 +12,17 @@ from clearprop.autodiff.forward import push
 from clearprop.autodiff.transforms import (
     Derived,
     FollowedRun,
-    columns_last,
+    derivative_by_columns,
     hvp,
     jacobian,
     jvp,
     or_zeros,
-    unit_vectors,
     vjp,
-    vmap,
 )
-from clearprop.autodiff.trees import checked_argnums, flatten, has_derivative, unflatten
+from clearprop.autodiff.trees import checked_argnums, flatten, unflatten
 from clearprop.errors import checked_call, require_function
-from clearprop.program.tracing import shape_of
-from clearprop.program.types import Tree, type_of
-from clearprop.program.values import Node, raw
-from clearprop.shapes import size_of
+from clearprop.program.types import Tree
+from clearprop.program.values import Node
 
 
 @checked_call
@@ -82,43 +78,8 @@ def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[
 def _by_columns(
     f: Callable[..., Any], argnums: int | Sequence[int], args: Sequence[Any], kwargs: dict[str, Any]
 ) -> Any:
-    positions = checked_argnums(argnums, len(args), "jacfwd")
-
-    def of_chosen(*selected: Any) -> Any:
-        full = list(args)
-        for p, s in zip(positions, selected, strict=True):
-            full[p] = s
-        return f(*full, **kwargs)
-
-    primals = [args[p] for p in positions]
-    out, times = linearize(of_chosen, *primals)
-    outs, structure = flatten(out)
-    blocks: list[list[Any]] = [[] for _ in outs]
-    for which, primal in enumerate(primals):
-        leaves, inner = flatten(primal)
-        columns = [_columns(times, primals, which, k) if has_derivative(v) else None for k, v in enumerate(leaves)]
-        for j, block in enumerate(blocks):
-            own = [None if c is None else columns_last(c[j], shape_of(v)) for c, v in zip(columns, leaves, strict=True)]
-            block.append(unflatten(inner, own))
-    single = isinstance(argnums, int | np.integer)
-    return unflatten(structure, [block[0] if single else tuple(block) for block in blocks])
-
-
-def _columns(times: Callable[..., Any], primals: Sequence[Tree], which: int, k: int) -> list[Any]:
-    """J times every unit vector of one leaf, for each output with the number of the vector as leading axis."""
-    leaf = flatten(primals[which])[0][k]
-    basis = unit_vectors(size_of(shape_of(leaf)), shape_of(leaf), type_of(raw(leaf)).dtype)
-
-    def column(v: Any) -> list[Any]:
-        trees = []
-        for i, primal in enumerate(primals):
-            flat, structure = flatten(primal)
-            zeros = [np.zeros(shape_of(x), type_of(raw(x)).dtype) for x in flat]
-            trees.append(unflatten(structure, [v if (i, j) == (which, k) else z for j, z in enumerate(zeros)]))
-        return flatten(times(*trees))[0]
-
-    found: list[Any] = vmap(column)(basis)
-    return found
+    positions, single = checked_argnums(argnums, len(args), "jacfwd"), isinstance(argnums, int | np.integer)
+    return derivative_by_columns(f, args, kwargs, positions, "jacfwd", single=single)
 
 
 @checked_call

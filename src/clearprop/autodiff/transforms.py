@@ -383,7 +383,7 @@ def _jacobian(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequenc
     for i, o in enumerate(outs):
         n, shape = size_of(shape_of(o)), shape_of(o)
         basis = [
-            unit_vectors(n, shape, type_of(raw(o)).dtype) if j == i else zeros_like(_batch_of_zeros(n, q))
+            _unit_vectors(n, shape, type_of(raw(o)).dtype) if j == i else zeros_like(_batch_of_zeros(n, q))
             for j, q in enumerate(outs)
         ]
         parts = over_examples(lambda *cts: pullback(unflatten(structure, list(cts))))(*basis)
@@ -392,7 +392,7 @@ def _jacobian(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequenc
     return unflatten(structure, rows)
 
 
-def unit_vectors(n: Dim, shape: Shape, dtype: DTypeLike) -> Any:
+def _unit_vectors(n: Dim, shape: Shape, dtype: DTypeLike) -> Any:
     """All n unit vectors of a shape, the first axis counting them."""
     return Node.tensor(np.eye(int(n), dtype=dtype).reshape((int(n), *map(int, shape))))
 
@@ -435,27 +435,44 @@ def _hessian(f: Callable[..., Any], argnums: int, args: Sequence[Any], kwargs: d
     def of_one(x: Value) -> Any:
         return f(*args[:position], x, *args[position + 1 :], **kwargs)
 
-    run = FollowedRun(grad(of_one), (args[position],), {}, (0,), "hessian")
-    rows, structure = flatten(run.result)
-    run.slice([r for r in rows if r is not None])
-    columns: list[list[Any]] = []
-    for leaf in run.leaves:
-        n, shape = size_of(shape_of(leaf)), shape_of(leaf)
-        basis = unit_vectors(n, shape, type_of(leaf.value).dtype)
-        columns.append(
-            [columns_last(c, shape) for c in over_examples(lambda v, leaf=leaf: _push_rows(run, rows, leaf, v))(basis)]
-        )
-    inner = run.parts[0][0]
-    blocks = [unflatten(inner, [columns[j][i] for j in range(len(columns))]) for i in range(len(rows))]
+    return derivative_by_columns(grad(of_one), (args[position],), {}, (0,), "hessian", single=True)
+
+
+def derivative_by_columns(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    positions: Sequence[int],
+    name: str,
+    *,
+    single: bool,
+) -> Any:
+    """For each output of f a tree of derivatives like each chosen argument (`single`: like the only one)."""
+    run = FollowedRun(f, args, kwargs, positions, name)
+    outs, structure = flatten(run.result)
+    outs = [Node.tensor(o) if is_array(o) and not isinstance(o, Node) else o for o in outs]  # constant: zeros
+    run.slice(outs)
+    columns = {leaf: _columns(run, outs, leaf) for leaf in run.leaves}
+    blocks = []
+    for i in range(len(outs)):
+        parts = [unflatten(inner, [None if n is None else columns[n][i] for n in nodes]) for inner, nodes in run.parts]
+        blocks.append(parts[0] if single else tuple(parts))
     return unflatten(structure, blocks)
 
 
-def _push_rows(run: FollowedRun, rows: Sequence[Any], leaf: Node, v: Any) -> list[Any]:
-    dots = push(run.part, {leaf: v}, run.read)
-    return [or_zeros(dots.get(r), r) for r in rows]
+def _columns(run: FollowedRun, outs: Sequence[Any], leaf: Node) -> list[Any]:
+    """J times every unit vector of one leaf, for each output, the axes of the leaf last; None for what has no J."""
+    shape = shape_of(leaf)
+
+    def push_one(v: Any) -> list[Any]:
+        dots = push(run.part, {leaf: v}, run.read)
+        return [or_zeros(dots.get(o), o) if isinstance(o, Node) else None for o in outs]
+
+    basis = _unit_vectors(size_of(shape), shape, type_of(leaf.value).dtype)
+    return [None if c is None else _columns_last(c, shape) for c in over_examples(push_one)(basis)]
 
 
-def columns_last(column: Value, shape: Shape) -> Any:
+def _columns_last(column: Value, shape: Shape) -> Any:
     """(n, *row) → (*row, *shape): the batch of basis vectors becomes the last axes."""
     row = shape_of(column)[1:]
     n = len(row) + 1
