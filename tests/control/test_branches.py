@@ -110,10 +110,12 @@ def test_a_loop_without_a_bound_has_no_reverse_mode():
 
 
 def test_results_are_no_memory_of_the_users():
-    init = np.zeros(2)
-    out = cl.while_loop(lambda c: cl.sum(c) > 0, lambda c: c, init)
-    init[:] = 7
-    assert out.tolist() == [0, 0]
+    for bound, step in ((3, lambda c: c), (1.5, cl.flip)):  # no step; a step that gives a view
+        init = np.array([2.0, 1.0])
+        out = cl.while_loop(lambda c, bound=bound: c[0] > bound, step, init)
+        want = out.tolist()
+        init[:] = 7
+        assert out.tolist() == want
 
 
 # ----------------------------------------------------------------------------------------------------- remat

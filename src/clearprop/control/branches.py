@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from clearprop.autodiff.trees import flatten, is_array, structure_text, unflatten
-from clearprop.control.carries import can_become, check_leaf, differing_text, strong_outputs
-from clearprop.control.operation import types_of
+from clearprop.autodiff.trees import flatten, structure_text, unflatten
+from clearprop.control.carries import can_become, check_leaf, check_scalar, differing_text, strong_outputs
+from clearprop.control.operation import as_tensors, types_of
 from clearprop.control.subprograms import Closed, close, leaf_names
 from clearprop.control.switch_operation import run_branch
-from clearprop.errors import ArgumentError, DTypeError, require_function, user_line
-from clearprop.program.types import Tree, Type, promote, type_of
-from clearprop.program.values import Node, raw
+from clearprop.errors import ArgumentError, require_function, user_line
+from clearprop.program.types import Tree, Type, promote
 
 
 def cond(predicate: Any, if_true: Callable[..., Any], if_false: Callable[..., Any], *operands: Tree) -> Any:
@@ -35,15 +34,13 @@ def cond(predicate: Any, if_true: Callable[..., Any], if_false: Callable[..., An
     """
     for f in (if_true, if_false):
         require_function(f, "cond")
-    t = type_of(raw(predicate)) if is_array(predicate) else None
-    if t is None or t.ndim or t.dtype.kind != "b":
-        raise DTypeError(
-            "cond needs a predicate that is true or false",
-            expected="a boolean without axes",
-            got=f"{type(predicate).__name__} {predicate!r}"[:60] if t is None else str(t),
-            where=user_line(),
-            try_="x > 0 for a number; cl.any(x) or cl.all(x) for an array, or cl.where, which chooses entry by entry",
-        )
+    check_scalar(
+        predicate,
+        "b",
+        "cond needs a predicate that is true or false",
+        expected="a boolean without axes",
+        try_="x > 0 for a number; cl.any(x) or cl.all(x) for an array, or cl.where, which chooses entry by entry",
+    )
     return _branch("cond", predicate, (if_false, if_true), operands, ("if_false", "if_true"))
 
 
@@ -64,15 +61,13 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Tree) 
         raise ArgumentError("switch has no branches", expected="at least one function", got="none", where=user_line())
     for f in branches:
         require_function(f, "switch")
-    t = type_of(raw(index)) if is_array(index) else None
-    if t is None or t.ndim or t.dtype.kind not in "iu":
-        raise DTypeError(
-            "switch needs the number of a branch",
-            expected="an integer without axes",
-            got=f"{type(index).__name__} {index!r}"[:60] if t is None else str(t),
-            where=user_line(),
-            try_="cl.cond(predicate, if_true, if_false) for a truth",
-        )
+    check_scalar(
+        index,
+        "iu",
+        "switch needs the number of a branch",
+        expected="an integer without axes",
+        try_="cl.cond(predicate, if_true, if_false) for a truth",
+    )
     return _branch("switch", index, branches, operands, [f"branch {k}" for k in range(len(branches))])
 
 
@@ -87,7 +82,7 @@ def _branch(
     if any(t.weak for b in branches for t in b.results):
         closed = [b.close(wanted) for b in branches]
     found = run_branch(index, leaves, closed) if wanted else []
-    return unflatten(branches[0].structure, [v if isinstance(v, Node) else Node.tensor(v) for v in found])
+    return unflatten(branches[0].structure, as_tensors(found))
 
 
 class _Branch:

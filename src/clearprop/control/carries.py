@@ -126,6 +126,19 @@ def check_leaf(name: str, what: str, value: Any) -> Any:
     )
 
 
+def check_scalar(value: Any, kinds: str, problem: str, expected: str, try_: str) -> None:
+    """Refuse what is no value without axes of one of these kinds of dtype ("b", "iu")."""
+    t = type_of(raw(value)) if is_array(value) else None
+    if t is None or t.ndim or t.dtype.kind not in kinds:
+        raise DTypeError(
+            problem,
+            expected=expected,
+            got=f"{type(value).__name__} {value!r}"[:60] if t is None else str(t),
+            where=user_line(),
+            try_=try_,
+        )
+
+
 def checked_integer(value: Any, name: str, what: str) -> Any:
     """An integer or the size of a traced array; refused otherwise."""
     if isinstance(value, (int, np.integer, Size)) and not isinstance(value, bool):

@@ -6,13 +6,15 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from clearprop.control.subprograms import select
 from clearprop.primitives import Facts, Primitive
 from clearprop.program.ir import Program
-from clearprop.program.tracing import evaluate
+from clearprop.program.tracing import evaluate, shape_of
 from clearprop.program.types import Params, Type, Value, type_of
-from clearprop.program.values import raw
-from clearprop.rules.structural import full_, permute_dims_
+from clearprop.program.values import Node, raw
+from clearprop.rules.structural import full_, permute_dims_, reshape_
 
 
 class ControlOperation(Primitive):
@@ -95,6 +97,23 @@ def select_active(
         return found if outputs is None else select(found, outputs)
 
     return of_active
+
+
+def along_rows(x: Value, like: Value) -> Any:
+    """One value a row, with axes of size 1 for the others of `like`: it meets whole rows."""
+    return reshape_(x, shape=(shape_of(x)[0], *(1,) * (len(shape_of(like)) - 1)))
+
+
+def own_memory(value: Any, operands: Sequence[Any]) -> Any:
+    """A result that may be an operand, or a view of one, whose memory others may write: a copy of it."""
+    if not isinstance(value, np.ndarray):
+        return value
+    return value.copy() if value.base is not None or any(value is o for o in operands) else value
+
+
+def as_tensors(values: Sequence[Any]) -> list[Any]:
+    """What an operation gave, as users get it."""
+    return [v if isinstance(v, Node) else Node.tensor(v) for v in values]
 
 
 def as_list(g: Any) -> list[Any]:

@@ -10,7 +10,7 @@ from clearprop.autodiff.batching import as_batch, batched_values
 from clearprop.autodiff.directions import without_node
 from clearprop.autodiff.transforms import jvp, vjp
 from clearprop.autodiff.trees import flatten, is_array, unflatten
-from clearprop.control.operation import ControlOperation, as_list, call, select_active, types_of
+from clearprop.control.operation import ControlOperation, as_list, as_tensors, call, select_active, types_of
 from clearprop.control.subprograms import (
     as_outputs,
     close,
@@ -26,7 +26,7 @@ from clearprop.errors import require_function
 from clearprop.program.ir import Program
 from clearprop.program.operands import admit
 from clearprop.program.types import Params, Type, type_of
-from clearprop.program.values import Node
+from clearprop.shapes import dim_key
 
 
 class Remat(ControlOperation):
@@ -74,7 +74,7 @@ class Remat(ControlOperation):
         def batch(*own: Any) -> list[Any]:
             return [as_batch(*out, size) for out in batched_values(program, own, mapped, size)]
 
-        key = ("batch", tuple(mapped), getattr(size, "key", lambda: size)())
+        key = ("batch", tuple(mapped), dim_key(size))
         made = derive(program, key, batch, types_of(values))
         return remat_(*made.constants, *values, program=made.program)
 
@@ -124,7 +124,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
         if not any(computed):
             return unflatten(tree, outputs)
         results = as_outputs(remat_(*closed.constants, *operands, program=closed.program))
-        rest = iter(v if isinstance(v, Node) else Node.tensor(v) for v in results)
+        rest = iter(as_tensors(results))
         return unflatten(tree, [next(rest) if c else o for c, o in zip(computed, outputs, strict=True)])
 
     return rematerialised

@@ -17,12 +17,13 @@ from clearprop.control.carries import (
     strong_outputs,
 )
 from clearprop.control.chunks import loop_of_loops, written_out
-from clearprop.control.scan_operation import scan_
+from clearprop.control.operation import as_tensors, types_of
+from clearprop.control.scan_operation import element_type, scan_
 from clearprop.control.subprograms import Closed, as_outputs, close, leaf_names
 from clearprop.errors import ArgumentError, ShapeError, require_function, user_line
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import INT64, Tree, Type, type_of
-from clearprop.program.values import Node, name_variable, raw
+from clearprop.program.values import name_variable, raw
 from clearprop.rules.structural import arange_
 from clearprop.shapes import Dim, same
 
@@ -73,7 +74,7 @@ def scan(
     if remat and count > 3:
         return loop_of_loops(scan, scan, f, init, xs, int(count), math.isqrt(int(count)), reverse)
     step = _Step(f, init, xs, carry_structure, x_structure)
-    closed, carry = step.close(carry, [_element_type(x) for x in elements])
+    closed, carry = step.close(carry, list(map(element_type, types_of(elements))))
     outputs: Sequence[Any] = ()
     if closed.program.outputs:
         outputs = as_outputs(
@@ -89,7 +90,7 @@ def scan(
                 keep=False,
             )
         )
-    results = [v if isinstance(v, Node) else Node.tensor(v) for v in outputs]
+    results = as_tensors(outputs)
     for value, name in zip(results, leaf_names(f, (init,)), strict=False):
         name_variable(value, name)
     return unflatten(carry_structure, results[: len(carry)]), unflatten(step.y_structure, results[len(carry) :])
@@ -106,7 +107,7 @@ class _Step:
 
     def close(self, carry: Sequence[Any], elements: Sequence[Type]) -> tuple[Closed, list[Any]]:
         """The closed program, and the first carry, whose Python numbers have the dtypes that the steps give them."""
-        types = [type_of(raw(v)) for v in carry]
+        types = types_of(carry)
         names = leaf_names(self.f, self.trees)
         if any(t.weak for t in types):
             self._trace(types, elements, names, final=False)
@@ -139,11 +140,6 @@ class _Step:
             where=user_line(),
             try_="return carry, None",
         )
-
-
-def _element_type(x: Any) -> Type:
-    t = type_of(raw(x))
-    return Type(t.shape[1:], t.dtype)
 
 
 def _length(elements: Sequence[Any], length: int | None) -> Dim:

@@ -21,7 +21,16 @@ import numpy as np
 
 from clearprop.autodiff.batching import as_batch, batched_values
 from clearprop.autodiff.transforms import jvp, vjp
-from clearprop.control.operation import ControlOperation, as_list, call, select_active, swap_leading, types_of, zeros_of
+from clearprop.control.operation import (
+    ControlOperation,
+    as_list,
+    call,
+    own_memory,
+    select_active,
+    swap_leading,
+    types_of,
+    zeros_of,
+)
 from clearprop.control.subprograms import (
     active_carries,
     as_outputs,
@@ -37,7 +46,7 @@ from clearprop.program.ir import Program
 from clearprop.program.types import Params, Type, type_of
 from clearprop.program.values import Node
 from clearprop.rules.joining import stack
-from clearprop.shapes import Dim
+from clearprop.shapes import Dim, dim_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +69,8 @@ def _are_given(values: Sequence[Any]) -> list[bool]:
     return [v is not None for v in values]
 
 
-def _element(t: Type) -> Type:
+def element_type(t: Type) -> Type:
+    """The type of an array's elements along its leading axis."""
     return Type(t.shape[1:], t.dtype)
 
 
@@ -91,7 +101,7 @@ class Scan(ControlOperation):
             stacks = stacks or [_rows_for(v, length, operands) for v in outputs]
             for rows, value in zip(stacks, outputs, strict=True):
                 rows[i] = value
-        return or_one([*(_own_memory(v, operands) for v in carries), *stacks])
+        return or_one([*(own_memory(v, operands) for v in carries), *stacks])
 
     def written_out(self, *operands: Any, **params: Any) -> Any:
         """The operations of all steps; a carry is called after its step."""
@@ -204,7 +214,7 @@ class Scan(ControlOperation):
             return [*after, *(as_batch(v, m, size) for v, m in out[count:])]
 
         counts = {k: params[k] for k in ("constants", "carries")}
-        key = ("batch", tuple(flags), getattr(size, "key", lambda: size)())
+        key = ("batch", tuple(flags), dim_key(size))
         found = _loop(body, key, step, operands, params, counts, keep=params["keep"])
         h_after, ys, kept = split(found, count, len(body.outputs) - count)
         stacked = [(v, True) for v in ys] + [(v, c) for v, c in zip(kept, carried, strict=False)]
@@ -260,7 +270,7 @@ def _loop(
 ) -> list[Any]:
     """A loop whose step is made of the step of another."""
     inner = counts["constants"] + counts["carries"]
-    types = [t if i < inner else _element(t) for i, t in enumerate(types_of(operands))]
+    types = [t if i < inner else element_type(t) for i, t in enumerate(types_of(operands))]
     made = derive(body, key, step, types)
     count = counts["constants"] + len(made.constants)
     own = {"constants": count, "carries": counts["carries"], "keep": keep}
@@ -272,10 +282,3 @@ def _rows_for(value: Any, length: int, operands: Sequence[Any]) -> Any:
     value = np.asarray(value)
     dtype = np.complex128 if value.dtype.kind == "f" and any(map(np.iscomplexobj, operands)) else value.dtype
     return np.empty((length, *value.shape), dtype)
-
-
-def _own_memory(value: Any, operands: Sequence[Any]) -> Any:
-    """A final carry may be an operand, or a view of one, whose memory others may write."""
-    if not isinstance(value, np.ndarray):
-        return value
-    return value.copy() if value.base is not None or any(value is o for o in operands) else value

@@ -81,8 +81,19 @@ def share_constants(branches: Sequence[Closed]) -> tuple[tuple[Program, ...], li
     return tuple(programs), list(shared.values())
 
 
-def runner(program: Program) -> Callable[[Sequence[Any]], list[Any]]:
+Runner = Callable[[Sequence[Any]], list[Any]]
+_RUNNERS: WeakKeyDictionary[Program, Runner] = WeakKeyDictionary()
+
+
+def runner(program: Program) -> Runner:
     """What computes a program on arrays, made once for many steps: no tape, no checks, a list of values."""
+    known = _RUNNERS.get(program)
+    if known is None:
+        known = _RUNNERS[program] = _make_runner(program)
+    return known
+
+
+def _make_runner(program: Program) -> Runner:
     place: dict[Var, int] = {v: i for i, v in enumerate(program.variables())}
     values: list[Any] = [None] * len(place)
 

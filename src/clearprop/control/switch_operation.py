@@ -7,7 +7,7 @@ from typing import Any
 
 from clearprop.autodiff.batching import as_batch, batched_values
 from clearprop.autodiff.transforms import jvp, vjp
-from clearprop.control.operation import ControlOperation, as_list, call, select_active, types_of
+from clearprop.control.operation import ControlOperation, along_rows, as_list, call, select_active, types_of
 from clearprop.control.subprograms import (
     Closed,
     as_outputs,
@@ -21,11 +21,10 @@ from clearprop.control.subprograms import (
     split,
 )
 from clearprop.program.ir import Program
-from clearprop.program.tracing import shape_of
 from clearprop.program.types import Params, Type, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import equal, less_equal, where
-from clearprop.rules.structural import reshape_
+from clearprop.shapes import dim_key
 
 
 class Switch(ControlOperation):
@@ -94,7 +93,7 @@ class Switch(ControlOperation):
             return lambda *own: [as_batch(*out, size) for out in batched_values(branch, own, mapped[1:], size)]
 
         if not mapped[0]:
-            key = ("batch", tuple(mapped), getattr(size, "key", lambda: size)())
+            key = ("batch", tuple(mapped), dim_key(size))
             return or_one(_branches(key, batch, values[0], values[1:], branches))
         each = [batch(branch)(*values[1:]) for branch in branches]
         return or_one([_chosen_rows(values[0], list(outs)) for outs in zip(*each, strict=True)])
@@ -139,9 +138,8 @@ def run_branch(index: Any, operands: Sequence[Any], branches: Sequence[Closed]) 
 
 def _chosen_rows(index: Any, each: Sequence[Any]) -> Any:
     """Row by row of a batch what the branch of its number gave."""
-    ones = (1,) * (len(shape_of(each[0])) - 1)
-    index = reshape_(index, shape=(shape_of(index)[0], *ones))
-    if type_of(getattr(index, "value", index)).dtype.kind == "b":
+    index = along_rows(index, each[0])
+    if type_of(raw(index)).dtype.kind == "b":
         return where(index, each[1], each[0])
     out = each[-1]
     for k in reversed(range(len(each) - 1)):

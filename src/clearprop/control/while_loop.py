@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from clearprop.autodiff.trees import flatten, is_array, unflatten
+from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.control.branches import cond
-from clearprop.control.carries import check_carry, check_leaf, checked_count, convert, settle_types, strong_outputs
-from clearprop.control.operation import types_of
+from clearprop.control.carries import (
+    check_carry,
+    check_leaf,
+    check_scalar,
+    checked_count,
+    convert,
+    settle_types,
+    strong_outputs,
+)
+from clearprop.control.operation import as_tensors, types_of
 from clearprop.control.scan import scan
 from clearprop.control.subprograms import Closed, close, leaf_names
 from clearprop.control.while_operation import run_while
-from clearprop.errors import DTypeError, require_function, user_line
-from clearprop.program.types import Tree, Type, type_of
-from clearprop.program.values import Node, raw
+from clearprop.errors import require_function
+from clearprop.program.types import Tree, Type
 
 
 def while_loop(
@@ -63,7 +70,7 @@ def while_loop(
     body: Closed = close(step, types, names)
     start = [convert(v, t) for v, t in zip(leaves, types, strict=True)]
     out = run_while(close(holds, types, leaf_names(condition, (init,))), body, [], [], start)
-    return unflatten(structure, [v if isinstance(v, Node) else Node.tensor(v) for v in out])
+    return unflatten(structure, as_tensors(out))
 
 
 def _loop_of_at_most(condition: Callable[[Any], Any], f: Callable[[Any], Any], init: Tree, count: Any) -> Any:
@@ -76,13 +83,11 @@ def _loop_of_at_most(condition: Callable[[Any], Any], f: Callable[[Any], Any], i
 
 
 def _truth(value: Any) -> Any:
-    t = type_of(raw(value)) if is_array(value) else None
-    if t is None or t.ndim or t.dtype.kind != "b":
-        raise DTypeError(
-            "while_loop needs a condition that is true or false",
-            expected="a boolean without axes",
-            got=f"{type(value).__name__} {value!r}"[:60] if t is None else str(t),
-            where=user_line(),
-            try_="c > 0 for a number; cl.any(c) or cl.all(c) for an array",
-        )
+    check_scalar(
+        value,
+        "b",
+        "while_loop needs a condition that is true or false",
+        expected="a boolean without axes",
+        try_="c > 0 for a number; cl.any(c) or cl.all(c) for an array",
+    )
     return value

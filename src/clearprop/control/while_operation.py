@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-import numpy as np
-
 from clearprop.autodiff.batching import as_batch, batched_values
 from clearprop.autodiff.transforms import jvp
-from clearprop.control.operation import ControlOperation, call, select_active, types_of, zeros_of
+from clearprop.control.operation import (
+    ControlOperation,
+    along_rows,
+    call,
+    own_memory,
+    select_active,
+    types_of,
+    zeros_of,
+)
 from clearprop.control.subprograms import (
     Closed,
     active_carries,
@@ -24,12 +30,11 @@ from clearprop.control.subprograms import (
 )
 from clearprop.errors import GradientError, user_line
 from clearprop.program.ir import Program
-from clearprop.program.tracing import shape_of
 from clearprop.program.types import Params, Type
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import where
 from clearprop.rules.reductions import any as any_of
-from clearprop.rules.structural import reshape_
+from clearprop.shapes import dim_key
 
 
 class While(ControlOperation):
@@ -47,8 +52,7 @@ class While(ControlOperation):
         holds, step = runner(params["condition"]), runner(params["body"])
         while holds([*outer, *carries])[0]:
             carries = step([*constants, *carries])
-        fresh = [v.copy() if isinstance(v, np.ndarray) and any(v is o for o in operands) else v for v in carries]
-        return or_one(fresh)
+        return or_one([own_memory(v, operands) for v in carries])
 
     def written_out(self, *operands: Any, **params: Any) -> Any:
         """The operations of the steps, one after the other."""
@@ -113,9 +117,9 @@ class While(ControlOperation):
             if not each:
                 return after
             [(truth, _)] = batched_values(condition, [*own_outer, *h], [*outer_flags, *flags], size)
-            return [_rows(truth, new, old) for new, old in zip(after, h, strict=True)]
+            return [where(along_rows(truth, new), new, old) for new, old in zip(after, h, strict=True)]
 
-        key = ("batch", tuple(flags), tuple(constant_flags), tuple(outer_flags), getattr(size, "key", lambda: size)())
+        key = ("batch", tuple(flags), tuple(constant_flags), tuple(outer_flags), dim_key(size))
         own_constants = [*outer, *constants]
         made_condition = derive(condition, key, holds, types_of([*outer, *start]))
         made = derive(body, key, step, types_of([*own_constants, *start]))
@@ -148,12 +152,6 @@ def run_while(
     counts = {"condition_constants": len(first), "constants": len(second)}
     out = while_loop_(*first, *second, *carries, condition=condition.program, body=body.program, **counts)
     return list(as_outputs(out))
-
-
-def _rows(truth: Any, new: Any, old: Any) -> Any:
-    """Row by row of a batch what is new where the truth holds."""
-    ones = (1,) * (len(shape_of(new)) - 1)
-    return where(reshape_(truth, shape=(shape_of(truth)[0], *ones)), new, old)
 
 
 def _refuse_reverse() -> NoReturn:
