@@ -22,6 +22,7 @@ class MixedExecutor:
 
     def __init__(self, lowered: Program, name: str, captures: Captures, foreign: Iterable[Equation]) -> None:
         self.program, self.hidden = lowered, list(captures.values)
+        self.returned = {v for v in lowered.inputs if v in lowered.outputs}
         nothing = Captures(_part, ())
         self.stages: list[tuple[Any, tuple[Var, ...], tuple[Var, ...]]] = []
         for is_native, equations in _stages(lowered, set(foreign)):
@@ -46,7 +47,8 @@ class MixedExecutor:
             env.update(zip(made, executor.bind(values)(values), strict=True))
         if give is not None:
             give()
-        env.update((v, np.array(a)[()]) for v, a in zip(self.program.inputs, given, strict=True))  # memory of its own
+        copied = zip(self.program.inputs, given, strict=True)
+        env.update((v, np.array(a)[()]) for v, a in copied if v in self.returned)  # memory of its own
         return [env[o] if isinstance(o, Var) else o for o in self.program.outputs]
 
 
