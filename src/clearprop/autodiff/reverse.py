@@ -61,7 +61,7 @@ def sweep(
             xs, y = (
                 (app.raw, app.outputs) if read is raw else (list(map(read, app.inputs)), outputs_of(app, nodes, read))
             )
-            if app.primitive.joint:
+            if not app.primitive.is_plain and app.primitive.joint:
                 g = _Joint(app, [k for k, _ in links], g, y, xs)
             chosen = choices.get(nodes[0]) if choices else None
             for k, operand in links:
@@ -85,10 +85,10 @@ def _contribution(
     """What one application gives to the cotangent of operand `k` (None: zero), and what of the operand was chosen."""
     p, before = app.primitive, None
     try:
-        if p.joint:
-            c = g.of(k)
-        elif choice is None and not p.is_gate:
+        if choice is None and p.is_plain:
             c = p.pullback(k, g, y, xs, app.params)
+        elif p.joint:
+            c = g.of(k)
         else:
             c, before = pull_back_chosen(app, k, g, y, xs, choice)
     except GradientError:

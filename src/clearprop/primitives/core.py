@@ -75,6 +75,7 @@ class Primitive:
         self.rules = self._make_rules(rules)
         self.chosen = tuple(self._make_chosen(rules.get("chosen_" + o)) for o in self.operands)
         self.is_gate = facts.selects or any(c is not None for c in self.chosen)
+        self.is_plain = not (self.is_gate or self.joint)
         self.has_rule = any(r is not None for r in self.rules)  # a composite without one is recorded as its body
         jvp = rules.get("jvp")
         self.jvp = make_rule(jvp, self.operands, list(self.params), self.name) if callable(jvp) else None
