@@ -16,7 +16,6 @@ from clearprop.arrays import tensor as tensor
 from clearprop.arrays.functions import *  # noqa: F403 - made from the registry; functions.pyi lists them
 from clearprop.autodiff.custom import custom_rule as custom_rule
 from clearprop.autodiff.transforms import grad as grad
-from clearprop.autodiff.transforms import hessian as hessian
 from clearprop.autodiff.transforms import hvp as hvp
 from clearprop.autodiff.transforms import jacobian as jacobian
 from clearprop.autodiff.transforms import jvp as jvp
@@ -39,6 +38,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop import optim as optim
     from clearprop.autodiff.derivative_check import check_grads as check_grads
     from clearprop.autodiff.linear_maps import ggn_vp as ggn_vp
+    from clearprop.autodiff.linear_maps import hessian as hessian
     from clearprop.autodiff.linear_maps import jacfwd as jacfwd
     from clearprop.autodiff.linear_maps import jacrev as jacrev
     from clearprop.autodiff.linear_maps import linearize as linearize
@@ -69,7 +69,7 @@ else:
         "optim": "optim",
         "autodiff.derivative_check": "check_grads",
         "compiler": "ExecutorWarning compile get_threads set_threads",
-        "autodiff.linear_maps": "ggn_vp jacfwd jacrev linearize",
+        "autodiff.linear_maps": "ggn_vp hessian jacfwd jacrev linearize",
         "control": "associative_scan cond fori_loop map remat scan switch while_loop",
         "explanation": "explain explain_update",
         "exporting": "export",

@@ -7,22 +7,27 @@ from typing import Any
 
 import numpy as np
 
+from clearprop.autodiff.batching import over_examples
 from clearprop.autodiff.directions import start_tangents
 from clearprop.autodiff.forward import push
 from clearprop.autodiff.transforms import (
     Derived,
     FollowedRun,
-    derivative_by_columns,
+    grad,
     hvp,
     jacobian,
     jvp,
     or_zeros,
+    unit_vectors,
     vjp,
 )
-from clearprop.autodiff.trees import checked_argnums, flatten, unflatten
-from clearprop.errors import checked_call, require_function
-from clearprop.program.types import Tree
+from clearprop.autodiff.trees import checked_argnums, flatten, is_array, unflatten
+from clearprop.errors import ArgumentError, checked_call, require_function, user_line
+from clearprop.program.tracing import shape_of
+from clearprop.program.types import Tree, Value, type_of
 from clearprop.program.values import Node
+from clearprop.rules.structural import permute_dims_, reshape_
+from clearprop.shapes import Shape, size_of
 
 
 @checked_call
@@ -59,7 +64,7 @@ def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[
     Tensor([[2.0, 0.0],
             [0.0, 4.0]])
     """
-    return Derived("jacfwd", _by_columns, f, argnums)
+    return Derived("jacfwd", _jacfwd, f, argnums)
 
 
 @checked_call
@@ -75,11 +80,82 @@ def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[
     return jacobian_of
 
 
-def _by_columns(
-    f: Callable[..., Any], argnums: int | Sequence[int], args: Sequence[Any], kwargs: dict[str, Any]
-) -> Any:
+def _jacfwd(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     positions, single = checked_argnums(argnums, len(args), "jacfwd"), isinstance(argnums, int | np.integer)
-    return derivative_by_columns(f, args, kwargs, positions, "jacfwd", single=single)
+    return _by_columns(f, args, kwargs, positions, "jacfwd", single=single)
+
+
+@checked_call
+def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+    """The matrix of second derivatives of a scalar function, shape t + t for argument shape t; forward over reverse.
+
+    For a tree argument: a tree of trees, rows outside.
+
+    >>> import clearprop as cl
+    >>> cl.hessian(lambda x: x[0] * x[1] ** 2)(cl.tensor([3.0, 2.0]))
+    Tensor([[0.0, 4.0],
+            [4.0, 6.0]])
+    """
+    return Derived("hessian", _hessian, f, argnums)
+
+
+def _hessian(f: Callable[..., Any], argnums: int, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    position, *others = checked_argnums(argnums, len(args), "hessian")
+    if others:
+        raise ArgumentError(
+            "hessian differentiates one argument",
+            expected="argnums: one position",
+            got=f"argnums = {argnums}",
+            where=user_line(),
+            try_="one argument that is a tuple or a dict: its hessian is a tree of trees",
+        )
+
+    def of_one(x: Value) -> Any:
+        return f(*args[:position], x, *args[position + 1 :], **kwargs)
+
+    return _by_columns(grad(of_one), (args[position],), {}, (0,), "hessian", single=True)
+
+
+def _by_columns(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    positions: Sequence[int],
+    name: str,
+    *,
+    single: bool,
+) -> Any:
+    """For each output of f a tree of derivatives like each chosen argument (`single`: like the only one)."""
+    run = FollowedRun(f, args, kwargs, positions, name)
+    outs, structure = flatten(run.result)
+    outs = [Node.tensor(o) if is_array(o) and not isinstance(o, Node) else o for o in outs]  # constant: zeros
+    run.slice(outs)
+    columns = {leaf: _columns(run, outs, leaf) for leaf in run.leaves}
+    blocks = []
+    for i in range(len(outs)):
+        parts = [unflatten(inner, [None if n is None else columns[n][i] for n in nodes]) for inner, nodes in run.parts]
+        blocks.append(parts[0] if single else tuple(parts))
+    return unflatten(structure, blocks)
+
+
+def _columns(run: FollowedRun, outs: Sequence[Any], leaf: Node) -> list[Any]:
+    """J times every unit vector of one leaf, for each output, the axes of the leaf last; None for what has no J."""
+    shape = shape_of(leaf)
+
+    def push_one(v: Any) -> list[Any]:
+        dots = push(run.part, {leaf: v}, run.read)
+        return [or_zeros(dots.get(o), o) if isinstance(o, Node) else None for o in outs]
+
+    basis = unit_vectors(size_of(shape), shape, type_of(leaf.value).dtype)
+    return [None if c is None else _columns_last(c, shape) for c in over_examples(push_one)(basis)]
+
+
+def _columns_last(column: Value, shape: Shape) -> Any:
+    """(n, *row) → (*row, *shape): the batch of basis vectors becomes the last axes."""
+    row = shape_of(column)[1:]
+    n = len(row) + 1
+    moved = permute_dims_(column, axes=(*range(1 - n, 0), -n)) if n > 1 else column
+    return reshape_(moved, shape=(*row, *shape))
 
 
 @checked_call

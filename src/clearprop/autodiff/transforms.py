@@ -41,7 +41,7 @@ from clearprop.program.operands import admit
 from clearprop.program.tracing import STACK, builder, shape_of
 from clearprop.program.types import Tree, Value, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, now, raw
-from clearprop.rules.structural import full_, permute_dims_, reshape_, zeros_like
+from clearprop.rules.structural import full_, reshape_, zeros_like
 from clearprop.shapes import Dim, Shape, size_of
 
 
@@ -383,7 +383,7 @@ def _jacobian(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequenc
     for i, o in enumerate(outs):
         n, shape = size_of(shape_of(o)), shape_of(o)
         basis = [
-            _unit_vectors(n, shape, type_of(raw(o)).dtype) if j == i else zeros_like(_batch_of_zeros(n, q))
+            unit_vectors(n, shape, type_of(raw(o)).dtype) if j == i else zeros_like(_batch_of_zeros(n, q))
             for j, q in enumerate(outs)
         ]
         parts = over_examples(lambda *cts: pullback(unflatten(structure, list(cts))))(*basis)
@@ -392,7 +392,7 @@ def _jacobian(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequenc
     return unflatten(structure, rows)
 
 
-def _unit_vectors(n: Dim, shape: Shape, dtype: DTypeLike) -> Any:
+def unit_vectors(n: Dim, shape: Shape, dtype: DTypeLike) -> Any:
     """All n unit vectors of a shape, the first axis counting them."""
     return Node.tensor(np.eye(int(n), dtype=dtype).reshape((int(n), *map(int, shape))))
 
@@ -405,79 +405,6 @@ def _batch_of_zeros(n: Dim, like: Value) -> Any:
 def _reshape_rows(tree: Tree, shape: Shape) -> Any:
     flat, structure = flatten(tree)
     return unflatten(structure, [None if v is None else reshape_(v, shape=(*shape, *shape_of(v)[1:])) for v in flat])
-
-
-@checked_call
-def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
-    """The matrix of second derivatives of a scalar function, shape t + t for argument shape t; forward over reverse.
-
-    For a tree argument: a tree of trees, rows outside.
-
-    >>> import clearprop as cl
-    >>> cl.hessian(lambda x: x[0] * x[1] ** 2)(cl.tensor([3.0, 2.0]))
-    Tensor([[0.0, 4.0],
-            [4.0, 6.0]])
-    """
-    return Derived("hessian", _hessian, f, argnums)
-
-
-def _hessian(f: Callable[..., Any], argnums: int, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    position, *others = checked_argnums(argnums, len(args), "hessian")
-    if others:
-        raise ArgumentError(
-            "hessian differentiates one argument",
-            expected="argnums: one position",
-            got=f"argnums = {argnums}",
-            where=user_line(),
-            try_="one argument that is a tuple or a dict: its hessian is a tree of trees",
-        )
-
-    def of_one(x: Value) -> Any:
-        return f(*args[:position], x, *args[position + 1 :], **kwargs)
-
-    return derivative_by_columns(grad(of_one), (args[position],), {}, (0,), "hessian", single=True)
-
-
-def derivative_by_columns(
-    f: Callable[..., Any],
-    args: Sequence[Any],
-    kwargs: dict[str, Any],
-    positions: Sequence[int],
-    name: str,
-    *,
-    single: bool,
-) -> Any:
-    """For each output of f a tree of derivatives like each chosen argument (`single`: like the only one)."""
-    run = FollowedRun(f, args, kwargs, positions, name)
-    outs, structure = flatten(run.result)
-    outs = [Node.tensor(o) if is_array(o) and not isinstance(o, Node) else o for o in outs]  # constant: zeros
-    run.slice(outs)
-    columns = {leaf: _columns(run, outs, leaf) for leaf in run.leaves}
-    blocks = []
-    for i in range(len(outs)):
-        parts = [unflatten(inner, [None if n is None else columns[n][i] for n in nodes]) for inner, nodes in run.parts]
-        blocks.append(parts[0] if single else tuple(parts))
-    return unflatten(structure, blocks)
-
-
-def _columns(run: FollowedRun, outs: Sequence[Any], leaf: Node) -> list[Any]:
-    """J times every unit vector of one leaf, for each output, the axes of the leaf last; None for what has no J."""
-    shape = shape_of(leaf)
-
-    def push_one(v: Any) -> list[Any]:
-        dots = push(run.part, {leaf: v}, run.read)
-        return [or_zeros(dots.get(o), o) if isinstance(o, Node) else None for o in outs]
-
-    basis = _unit_vectors(size_of(shape), shape, type_of(leaf.value).dtype)
-    return [None if c is None else _columns_last(c, shape) for c in over_examples(push_one)(basis)]
-
-
-def _columns_last(column: Value, shape: Shape) -> Any:
-    """(n, *row) → (*row, *shape): the batch of basis vectors becomes the last axes."""
-    row = shape_of(column)[1:]
-    n = len(row) + 1
-    moved = permute_dims_(column, axes=(*range(1 - n, 0), -n)) if n > 1 else column
-    return reshape_(moved, shape=(*row, *shape))
 
 
 @checked_call

@@ -77,8 +77,8 @@ class Primitive:
         self.is_gate = facts.selects or any(c is not None for c in self.chosen)
         self.is_plain = not (self.is_gate or self.joint)
         self.has_rule = any(r is not None for r in self.rules)  # a composite without one is recorded as its body
-        jvp = rules.get("jvp")
-        self.jvp = make_rule(jvp, self.operands, list(self.params), self.name) if callable(jvp) else None
+        names = self.operands, list(self.params), self.name
+        self.jvp = make_rule(jvp, *names) if callable(jvp := rules.get("jvp")) else None
         self.body = None if numpy else function
         self.reference = (
             function_of_spelling(numpy, self.operands, self.params, self.variadic) if numpy else values_of(function)
@@ -357,8 +357,7 @@ class Primitive:
             shape = self.signature.infer(self.name, self.operands, [t.shape for t in types])
         else:
             assert self.shape_rule is not None
-            given = (list(types),) if self.variadic else types
-            shape = self.shape_rule(*given, **params)
+            shape = self.shape_rule(*((list(types),) if self.variadic else types), **params)
         if isinstance(shape, list):  # several outputs: types already
             return shape
         return [Type(tuple(map(one_or_size, shape)), self._infer_dtype(types, params))]
