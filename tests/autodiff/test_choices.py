@@ -149,3 +149,28 @@ def test_ways_that_part_and_meet_again_are_looked_at_once():
         h = h / 1.5
     cl.sum(h).backward()
     assert x.grad[0] == 0 and np.allclose(x.grad[1:], [0.5, 0.25])
+
+
+# ------------------------------------------------------------------------------ matrices that several products share
+@pytest.mark.parametrize(
+    "mask", [(2, 3, 1, 1), (3, 1, 1), (2, 1, 1, 1), (1, 3, 4, 1), (3, 1, 2), (4, 1), (1, 1, 1, 1)], ids=str
+)
+@pytest.mark.parametrize("shared", [(5, 2), (1, 5, 2), (3, 5, 2), (2, 1, 5, 2)], ids=str)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_matrix_that_several_products_share_counts_once(mask, shared, side):
+    """A gate behind the product is a factor 0 or 1; before the matrix stand steps that look at the choice."""
+    rng = np.random.default_rng(3)
+    x, w, s = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=shared), rng.normal(size=2)
+    kept = rng.random(mask) < 0.6
+    product = {"right": lambda x, w: x @ w, "left": lambda x, w: cl.matrix_transpose(w.mT @ cl.matrix_transpose(x))}[
+        side
+    ]
+
+    def loss(gate):
+        return lambda x, w, s: cl.sum(cl.square(gate(product(cl.exp(x), w * cl.sqrt(s * s)) / 0.5)))
+
+    gated = loss(lambda y: cl.where(kept, y, 0.0))
+    wanted = cl.grad(loss(lambda y: y * kept), argnums=(0, 1, 2))(x, w, s)
+    for way in (cl.grad(gated, argnums=(0, 1, 2)), cl.compile(cl.grad(gated, argnums=(0, 1, 2)), executor="numpy")):
+        for found, value in zip(way(x, w, s), wanted, strict=True):
+            np.testing.assert_allclose(np.asarray(found), np.asarray(value), rtol=1e-12)

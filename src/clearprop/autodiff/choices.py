@@ -137,7 +137,7 @@ def pull_back_chosen(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]
     if p.kind == "structural":
         return c, _move_mask(app, k, g, xs, choice)
     if choice is not None and keeps_apart(app, choice):
-        return choice.hide_nan(c), choice
+        return choice.hide_nan(c), _shrink_mask(choice, shape_of(xs[k]))
     return c, None
 
 
@@ -209,8 +209,9 @@ def _widen_mask(choice: Choice | None, params: Params, x: Any) -> Choice | None:
 def _through_product(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any], choice: Choice) -> Any:
     """Rows (and columns) of a product that were left: what they meet is selected away, everything else is mixed."""
     along, across = (-1, -2) if k == 0 else (-2, -1)
-    if choice.constant_along(along):  # whole rows of this operand's cotangent
-        return choice.hide_nan(app.primitive.pullback(k, g, y, xs, app.params)), choice
+    if choice.constant_along(along):  # whole rows of this operand's cotangent; it may serve several matrices
+        c = choice.hide_nan(app.primitive.pullback(k, g, y, xs, app.params))
+        return c, _shrink_mask(choice, shape_of(xs[k]))
     if choice.constant_along(across):
         partner = choice.select(xs[1 - k])
         xs = [xs[0], partner] if k == 0 else [partner, xs[1]]
