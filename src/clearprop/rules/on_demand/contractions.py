@@ -73,24 +73,31 @@ def _order(parts: Sequence[tuple[Any, str]], result: str) -> Iterator[tuple[int,
 # ---------------------------------------------------------------------------------------------- reading the letters
 def _letters(subscripts: str, shapes: Sequence[Shape]) -> tuple[list[str], str]:
     """The letters of each operand and of the result, every axis with one."""
-    if not isinstance(subscripts, str):
-        raise _unreadable("the subscripts come first, as text", f"{type(subscripts).__name__}")
-    text, arrow, result = subscripts.replace(" ", "").partition("->")
-    terms = text.split(",")
-    if len(terms) != len(shapes):
-        raise _unreadable(f"it names {len(terms)} operands", f"{len(shapes)} operands for {subscripts!r}")
-    if any(set(term.replace("...", "", 1)) - set(string.ascii_letters) for term in (*terms, result)):
-        raise _unreadable("axes are named by letters, others by ... once", repr(subscripts))
-    spare = "".join(c for c in reversed(string.ascii_letters) if c not in text + result)
+    terms, result = _read_subscripts(subscripts, len(shapes))
+    text = "".join(terms)
+    spare = "".join(c for c in reversed(string.ascii_letters) if c not in text + (result or ""))
     unnamed = [_rest_of(term, shape, spare) for term, shape in zip(terms, shapes, strict=True)]
     longest = max(unnamed, key=len)
-    if not arrow:
-        result = "..." + "".join(sorted(c for c in set(text) - set(".,") if text.count(c) == 1))
+    if result is None:
+        result = "..." + "".join(sorted(c for c in set(text) - {"."} if text.count(c) == 1))
     result = result.replace("...", longest)
     named = [term.replace("...", own) for term, own in zip(terms, unnamed, strict=True)]
     if len(set(result)) < len(result) or not set(result) <= set("".join(named)):
         raise _unreadable("each letter of the result stands there once, and in an operand", repr(subscripts))
     return named, result
+
+
+def _read_subscripts(subscripts: str, operands: int) -> tuple[list[str], str | None]:
+    """What stands for each operand, and for the result; None where there is no arrow."""
+    if not isinstance(subscripts, str):
+        raise _unreadable("the subscripts come first, as text", f"{type(subscripts).__name__}")
+    text, arrow, result = subscripts.replace(" ", "").partition("->")
+    terms = text.split(",")
+    if len(terms) != operands:
+        raise _unreadable(f"it names {len(terms)} operands", f"{operands} operands for {subscripts!r}")
+    if any(set(term.replace("...", "", 1)) - set(string.ascii_letters) for term in (*terms, result)):
+        raise _unreadable("axes are named by letters, others by ... once", repr(subscripts))
+    return terms, result if arrow else None
 
 
 def _rest_of(term: str, shape: Shape, spare: str) -> str:
