@@ -3,7 +3,8 @@
 The way of a program: `compiled_function` takes the arguments, `specialisation` traces and lowers (`lowering`), the plan
 (`memory_plan`) resolves views to strides (`array_access`), orders operations into nests (`schedule`) and writes their
 loops (`kernels`); `binding` puts in numbers, `executable` makes the table that native code reads, and `native/` holds
-what needs Numba.  Open to other folders beside the names here: `epoch_loop`, which loads Numba, and `native.blas`.
+what needs Numba; `row_products` are what predictions are made of.
+Open to other folders beside the names here: `epoch_loop`, which loads Numba, and `native.blas`.
 """
 
 from clearprop.compiler.compiled_function import Compiled as Compiled
@@ -14,6 +15,7 @@ from clearprop.compiler.helper_text import closed_helpers as closed_helpers
 from clearprop.compiler.helper_text import helper_source as helper_source
 from clearprop.compiler.lowering import lower as lower
 from clearprop.compiler.numpy_source import NumpySource as NumpySource
+from clearprop.compiler.row_products import row_products as row_products
 from clearprop.compiler.threads import get_threads as get_threads
 from clearprop.compiler.threads import set_threads as set_threads
 from clearprop.compiler.threads import thread_count as thread_count

@@ -84,7 +84,7 @@ def _computes(eq: Equation) -> bool:
 
 def native_obstacle(program: Program) -> str | None:
     """Why a lowered program cannot run natively, or None."""
-    if importlib.util.find_spec("numba") is None:
+    if not can_compile():
         return "Numba is not installed"
     try:
         # start-up time, as above; and a Numba that is installed may still not load
@@ -92,6 +92,11 @@ def native_obstacle(program: Program) -> str | None:
     except ImportError as error:
         return f"Numba cannot be used ({error})"
     return obstacle(program)
+
+
+def can_compile() -> bool:
+    """Whether Numba is installed."""
+    return importlib.util.find_spec("numba") is not None
 
 
 _SAID: set[str] = set()

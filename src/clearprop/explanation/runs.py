@@ -21,7 +21,17 @@ from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.structural import zeros_like
 from clearprop.runs.state import State
-from clearprop.train import ArrayFeed, BlockFeed, Plan, Run, batch_at, choose_executor, make_objective, make_step
+from clearprop.train import (
+    ArrayFeed,
+    BlockFeed,
+    Plan,
+    Run,
+    batch_at,
+    choose_executor,
+    make_objective,
+    make_step,
+    outputs_as_predicted,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +131,7 @@ def _loss_of(plan: Plan) -> Callable[..., Any]:
     settings = plan.settings
 
     def loss(model: Any, x: Any, y: Any) -> Any:
-        value = plan.loss(model(x), y)
+        value = plan.loss(outputs_as_predicted(model, x), y)
         return value + settings.penalty(model) if settings.penalty else value
 
     return loss

@@ -14,7 +14,7 @@ from clearprop.explanation.printers.terminal import check_text
 from clearprop.notation import number_text
 from clearprop.notation.escaping import html_text
 from clearprop.reporting.numbers import Held, losses_by_row
-from clearprop.train import Run
+from clearprop.train import Run, outputs_as_predicted
 
 SHOWN, INPUTS = 3, 6
 """So many rows, and of each so many inputs with the largest effect."""
@@ -62,13 +62,13 @@ def _explain_answer(run: Run, held: Held, row: int) -> tuple[Explanation, str]:
     model, x = run.model, held.x[row]
     said, true = int(np.argmax(held.probabilities[row])) if held.classes else 0, 0
     if not held.classes or held.outputs.shape[1] == 1:
-        found = _opened_by_input(lambda x: model(x[None])[0, 0], x)
+        found = _opened_by_input(lambda x: outputs_as_predicted(model, x[None])[0, 0], x)
         return found, "What the output hangs on: its gradient by each input, the largest effects first."
     true = int(held.labels[row])
     other = true if true != said else int(np.argsort(held.outputs[row])[-2])
 
     def margin(x: Any) -> Any:
-        outputs = model(x[None])
+        outputs = outputs_as_predicted(model, x[None])
         return outputs[0, said] - outputs[0, other]
 
     names = held.classes[said], held.classes[other]

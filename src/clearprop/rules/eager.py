@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar, Token
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -25,9 +26,36 @@ MANY = 1 << 10
 _MASKS: dict[Any, Any] = {np.dtype(np.float32): np.dtype(np.int32), np.dtype(np.float64): np.dtype(np.int64)}
 
 
+_PRODUCT: ContextVar[Callable[[Any, Any], Any]] = ContextVar("product", default=np.matmul)
+
+
+class products_by:
+    """Within the block this function of two arrays computes matrix products, and sums are not taken as products.
+
+    >>> import clearprop as cl
+    >>> with products_by(lambda a, b: 0 * (a @ b)):
+    ...     print(cl.tensor([[1.0]]) @ cl.tensor([[2.0]]))
+    Tensor([[0.0]])
+    """
+
+    def __init__(self, multiply: Callable[[Any, Any], Any]) -> None:
+        self._multiply = multiply
+
+    def __enter__(self) -> None:
+        self._token: Token[Callable[[Any, Any], Any]] = _PRODUCT.set(self._multiply)
+
+    def __exit__(self, *exception: object) -> None:
+        _PRODUCT.reset(self._token)
+
+
+def product(a: NDArray[Any], b: NDArray[Any]) -> Any:
+    """The matrix product."""
+    return _PRODUCT.get()(a, b)
+
+
 def total(x: NDArray[Any], axis: Sequence[int], keepdims: bool) -> Any:
     """Σ over axes; over one axis of a small matrix it is a product with ones, which BLAS adds up."""
-    if _is_small_matrix(x) and len(axis) == 1:
+    if _is_small_matrix(x) and len(axis) == 1 and _PRODUCT.get() is np.matmul:
         rows, columns = x.shape
         if axis[0] == -2:
             out = _ones(rows, x.dtype) @ x

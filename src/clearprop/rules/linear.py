@@ -9,6 +9,7 @@ from clearprop.errors import ShapeError
 from clearprop.primitives import primitive
 from clearprop.program.types import Value
 from clearprop.program.values import raw
+from clearprop.rules import eager
 from clearprop.rules.elementwise import astype, multiply
 from clearprop.rules.joining import in_one_dtype
 from clearprop.rules.reductions import sum
@@ -30,7 +31,7 @@ def _how_to_multiply(operands: Sequence[str], shapes: Sequence[Shape], axis: str
 
 
 @primitive(
-    "multilinear", numpy="{a} @ {b}", tex=r"{a}\,{b}", signature="(n,k),(k,m)->(n,m)",
+    "multilinear", numpy="{a} @ {b}", eager=eager.product, tex=r"{a}\,{b}", signature="(n,k),(k,m)->(n,m)",
     product=True, verb="multiply", remedy=_how_to_multiply,
     vjp_a=lambda g, b: matmul_(g, matrix_transpose(b)),
     vjp_b=lambda g, a: matmul_(matrix_transpose(a), g),

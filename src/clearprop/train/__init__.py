@@ -18,6 +18,7 @@ from clearprop.train.loading import as_in_training as as_in_training
 from clearprop.train.loading import command_of as command_of
 from clearprop.train.loading import load as load
 from clearprop.train.loading import require_kept as require_kept
+from clearprop.train.metrics import outputs_as_predicted as outputs_as_predicted
 from clearprop.train.metrics import suitable_measures as suitable_measures
 from clearprop.train.native_executor import choose_executor as choose_executor
 from clearprop.train.planning import AUTO as AUTO

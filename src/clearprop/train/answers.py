@@ -30,7 +30,7 @@ from clearprop.program.values import no_grad, raw
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.normalisation import softmax
 from clearprop.rules.reductions import mean, sum
-from clearprop.train.metrics import Measure, find_metrics, in_units, outputs_of, target_unit
+from clearprop.train.metrics import Measure, find_metrics, in_units, outputs_as_predicted, outputs_of, target_unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,14 +58,14 @@ class Answers:
     def values(self, x: Any) -> Any:
         """For numbers: the prediction of every row, in the unit of the data."""
         unit = target_unit(self.fitted, self.loss)
-        outputs = self.model(x)[:, 0]
+        outputs = outputs_as_predicted(self.model, x)[:, 0]
         return outputs if unit is None else unit.of_outputs(outputs)
 
     def probability(self, chosen: int) -> Callable[[Any], Any]:
         """For classes: the probability of one class, of every row."""
 
         def share(x: Any) -> Any:
-            outputs = self.model(x)
+            outputs = outputs_as_predicted(self.model, x)
             if outputs.shape[-1] == 1:
                 return sigmoid(outputs[:, 0] if chosen else -outputs[:, 0])
             return softmax(outputs)[:, chosen]
@@ -74,10 +74,11 @@ class Answers:
 
     def margins(self, x: Any) -> Any:
         """For classes: the output of the class that is chosen, less the mean of all outputs, of every row."""
-        outputs = self.model(x)
+        outputs = outputs_as_predicted(self.model, x)
         if outputs.shape[-1] == 1:
             return outputs[:, 0]
-        chosen = np.eye(outputs.shape[-1], dtype=np.float32)[np.argmax(np.asarray(raw(self.model(raw(x)))), axis=-1)]
+        values = np.asarray(raw(outputs_as_predicted(self.model, raw(x))))
+        chosen = np.eye(outputs.shape[-1], dtype=np.float32)[np.argmax(values, axis=-1)]
         return sum(chosen * outputs, axis=-1) - mean(outputs, axis=-1)
 
     def columns(self, features: int) -> tuple[str, ...]:

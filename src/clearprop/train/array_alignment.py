@@ -18,7 +18,7 @@ from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import raw
 from clearprop.shapes import Scope, same
-from clearprop.train.metrics import Measure, outputs_of
+from clearprop.train.metrics import Measure, outputs_on_trial
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def adapted_inputs(model: Any, x: Any) -> NDArray[Any]:
     """Floats in the network's dtype; integers too, where the network computes with them as with floats."""
     array, dtype = plain_array(x, "x"), dtype_of(model)
     integers = array.dtype.kind != "f"
-    if integers and (not len(array) or outputs_of(model, array[:1]).dtype == dtype):
+    if integers and (not len(array) or outputs_on_trial(model, array[:1]).dtype == dtype):
         return array
     return array.astype(dtype, copy=False)
 
@@ -61,7 +61,7 @@ def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArr
     x, y = pair
     dtype = dtype_of(model)
     first = adapted_inputs(model, x[:2])
-    outputs = outputs_of(model, first)
+    outputs = outputs_on_trial(model, first)
     task = loss_task(loss.name)
     floating = y.dtype.kind == "f" or task == "numbers"
     column = y.ndim == 1 and outputs.shape[1:] == (1,)

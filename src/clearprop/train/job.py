@@ -26,7 +26,7 @@ from clearprop.runs.folder import Forked
 from clearprop.runs.settings import Settings
 from clearprop.train.array_alignment import adaptation, require_paired_rows
 from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, stream
-from clearprop.train.metrics import Measure, outputs_of, with_outside
+from clearprop.train.metrics import Measure, outputs_on_trial, with_outside
 from clearprop.train.native_executor import choose_executor
 from clearprop.train.step import identity_of, make_step
 from clearprop.train.training_loop import Callback, Plan, Tick
@@ -172,7 +172,7 @@ def _require_float32(job: Job, rows: DiskRows) -> None:
 def _tried_stream(job: Job, source: Iterable[Any]) -> Job:
     for x, y in stream(source, job.settings.epochs).batches(0, 0):
         first = x[:2], y[:2]
-        outputs, y = outputs_of(job.model, first[0]), np.asarray(first[1])
+        outputs, y = outputs_on_trial(job.model, first[0]), np.asarray(first[1])
         job = replace(job, metrics=with_outside(job.metrics, outputs, y))
         require_paired_rows((job.loss, *job.metrics), outputs, y)
         _check_labels(job.loss, outputs[:1], y)

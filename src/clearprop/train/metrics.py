@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import nn
+from clearprop.compiler import row_products
 from clearprop.data.encodings import NumberTarget
 from clearprop.data.parts import Part
 from clearprop.data.preprocessing import Preprocessing
@@ -297,6 +298,18 @@ def suitable_measures(classes: bool) -> tuple[str, tuple[str, ...]]:
     return ("cross_entropy", ("accuracy",)) if classes else ("mse", ("r2", "mae"))
 
 
+def outputs_on_trial(model: Any, x: Any) -> NDArray[Any]:
+    """The model's outputs for a few rows of x, of which shape and dtype are asked: no kernel is loaded for them."""
+    with no_grad():
+        return np.asarray(raw(model(x)))
+
+
+def outputs_as_predicted(model: Any, x: Any) -> Any:
+    """`model(x)`, each row with the bits that it has in every table: alone, in any order, and however it is cut."""
+    with row_products():
+        return model(x)
+
+
 def outputs_of(model: Any, x: Any) -> NDArray[Any]:
     """The model's outputs for all rows of x, as an array; computed without history, some rows at a time."""
     with no_grad():
@@ -306,7 +319,7 @@ def outputs_of(model: Any, x: Any) -> NDArray[Any]:
 
 def _outputs_at_once(model: Any, x: Any) -> NDArray[Any]:
     with _PRODUCTS:
-        return np.asarray(raw(model(x)))
+        return np.asarray(raw(outputs_as_predicted(model, x)))
 
 
 _PRODUCTS = AwaitedWork()

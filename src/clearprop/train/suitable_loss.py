@@ -14,7 +14,7 @@ from clearprop.nn.losses import loss_task
 from clearprop.program.values import raw
 from clearprop.rules.checking import ROUNDING
 from clearprop.train.array_alignment import adapted_inputs
-from clearprop.train.metrics import outputs_of, suitable_measures
+from clearprop.train.metrics import outputs_on_trial, suitable_measures
 
 
 def suitable_loss(model: Any, data: Prepared) -> str:
@@ -32,7 +32,7 @@ def suitable_loss(model: Any, data: Prepared) -> str:
     if pair is None:
         return "cross_entropy"
     x, y = pair
-    outputs = outputs_of(model, adapted_inputs(model, x[:2]))
+    outputs = outputs_on_trial(model, adapted_inputs(model, x[:2]))
     several = outputs.shape[-1] > 1
     if y.dtype.kind in "biu" and not (several and y.ndim == outputs.ndim):
         two = not several and bool(np.isin(y, (0, 1)).all())

@@ -23,7 +23,7 @@ from clearprop.rules.elementwise import maximum
 from clearprop.rules.indexing import take
 from clearprop.rules.reductions import mean
 from clearprop.train.array_alignment import adapted_inputs
-from clearprop.train.metrics import outputs_of
+from clearprop.train.metrics import outputs_on_trial
 
 BALANCED = "balanced"
 """The class weights by which every class weighs as much as any other."""
@@ -121,7 +121,7 @@ def _is_weight(value: Any) -> bool:
 def _label_names(data: Prepared, model: Any) -> tuple[str, ...]:
     """The classes of labels in an array: one for each output, two for a single one."""
     x, _ = data.table if isinstance(data.table, tuple) else data.table.sample(2)
-    outputs = outputs_of(model, adapted_inputs(model, x[:2])).shape[-1]
+    outputs = outputs_on_trial(model, adapted_inputs(model, x[:2])).shape[-1]
     return tuple(map(str, range(max(outputs, 2))))
 
 

@@ -124,9 +124,8 @@ def runtime_key() -> str:
     """What compiled code depends on beside its own text: the runtime's sources, Numba, LLVM, processor, BLAS."""
     versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
     digest = hashlib.sha256(" ".join([*versions, loader.processor(), str(blas.integer_bits())]).encode())
-    own = [
-        Path(__file__).with_name(f"{n}.py") for n in ("intrinsics", "kernel_abi", "kernel_imports", "math_functions")
-    ]
+    names = ("intrinsics", "kernel_abi", "kernel_imports", "math_functions", "vectors")
+    own = [Path(__file__).with_name(f"{name}.py") for name in names]
     for path in [*own, Path(random.__file__)]:  # the last holds constants that the functions are compiled with
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -30,6 +30,16 @@ from clearprop.compiler.native.intrinsics import (
 from clearprop.compiler.native.kernel_abi import entry
 from clearprop.compiler.native.math_functions import *  # noqa: F403 - the vocabulary of the spellings
 from clearprop.compiler.native.math_functions import f32, f64, i32, i64, u8, u32, u64
+from clearprop.compiler.native.vectors import (
+    add_outer,
+    add_outer_first,
+    add_tile,
+    add_tile_first,
+    keep_tile,
+    keep_tile_first,
+    zero_tile_f32,
+    zero_tile_f64,
+)
 
 KERNEL = {
     "_nrt": False,

@@ -1,0 +1,102 @@
+"""Matrix products of NumPy arrays by tiles: what a row of the result is does not depend on the other rows."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.compiler.binding import KernelCall
+from clearprop.compiler.executable import InstructionTable
+from clearprop.compiler.kernels import Kernel
+from clearprop.compiler.native.cache import kernel_address, module_text
+from clearprop.compiler.native.instruction_driver import DATA, READS_OBJECTS, run_shares
+from clearprop.compiler.native.loader import processor
+from clearprop.compiler.tiles import BLOCK, VECTOR_BYTES, pack_panels, panel_columns, tile_product
+
+PACKED, NEAR = 64, 1 << 15
+"""From so many rows on a right operand of more bytes, which leaves the nearest cache, is packed into panels first."""
+_Entry = Callable[[bytes], None]
+_NAMES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+
+
+@functools.cache
+def tile_shape() -> tuple[int, int]:
+    """Rows and vectors of a tile: as many as this processor's registers hold beside what is multiplied."""
+    return (8, 2) if "+avx512f" in processor() else (6, 1)
+
+
+def product_of_rows(a: NDArray[Any], b: NDArray[Any], threads: int) -> NDArray[Any]:
+    """A·B as `numpy.matmul` has it, for matrices of float32 or float64 of one dtype; leading axes broadcast."""
+    if a.ndim == b.ndim == 2:
+        out = np.empty((a.shape[0], b.shape[1]), a.dtype)
+        _multiply(a, b, out, threads)
+        return out
+    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    out = np.empty((*lead, a.shape[-2], b.shape[-1]), a.dtype)
+    if b.ndim == 2 and a.flags.c_contiguous:  # all rows are one matrix's
+        _multiply(a.reshape(-1, a.shape[-1]), b, out.reshape(-1, b.shape[-1]), threads)
+        return out
+    a, b = (np.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (a, b))
+    for at in np.ndindex(*lead):
+        _multiply(a[at], b[at], out[at], threads)
+    return out
+
+
+def _multiply(a: NDArray[Any], b: NDArray[Any], out: NDArray[Any], threads: int) -> None:
+    """One product; `out` is a matrix in plain order."""
+    (m, k), n, item, dtype = a.shape, b.shape[1], a.itemsize, _NAMES[a.dtype]
+    vectors = tile_shape()[1]
+    b = b if b.flags.c_contiguous else np.ascontiguousarray(b)
+    start, step, panel = _address(b), n * item, vectors * VECTOR_BYTES
+    if m >= PACKED and b.nbytes > NEAR:
+        wide = panel_columns(dtype, vectors)
+        packed = np.empty((-(-n // wide), k, wide), b.dtype)
+        _call(_packing(dtype), 0, len(packed), start, n, 1, _address(packed), n, k)
+        start, step, panel = _address(packed), wide * item, k * wide * item
+    rest = (_address(a), *a.strides, start, step, panel, _address(out), n * item, n, k)
+    if threads > 1 and (middle := -(-m // (2 * BLOCK)) * BLOCK) < m:
+        _call_side_by_side(tile_product(dtype, *tile_shape()), (0, middle, *rest), (middle, m, *rest))
+    else:
+        _call(_product(dtype), 0, m, *rest)
+
+
+def _call_side_by_side(kernel: Kernel, first: Sequence[int], second: Sequence[int]) -> None:
+    """Call a kernel with two rows of words, on two threads."""
+    mine, theirs = (InstructionTable([KernelCall(kernel, list(row), [])], [False]) for row in (first, second))
+    reached = 0
+    while reached < 1:
+        for table in (mine, theirs):
+            table.call[:2] = reached, 1
+        reached, _, _ = run_shares(mine.call, theirs.call, np.array([[0, 1, 1]], np.int64), True)
+
+
+@functools.cache
+def _product(dtype: str) -> _Entry:
+    return _entry(tile_product(dtype, *tile_shape()))
+
+
+@functools.cache
+def _packing(dtype: str) -> _Entry:
+    return _entry(pack_panels(dtype, tile_shape()[1]))
+
+
+def _entry(kernel: Kernel) -> _Entry:
+    """The compiled kernel, called without the interpreter's lock."""
+    address = kernel_address(module_text(kernel.text, kernel.parameters))
+    return ctypes.CFUNCTYPE(None, ctypes.c_char_p)(address)
+
+
+def _call(kernel: _Entry, *words: int) -> None:
+    """Call a kernel with these words; a distance backwards is one forwards, modulo 2⁶⁴."""
+    kernel(struct.pack(f"{len(words)}q", *words))
+
+
+def _address(array: NDArray[Any]) -> int:
+    """Where the data are; NumPy's own `ctypes.data` takes as long as a small product."""
+    return ctypes.c_size_t.from_address(id(array) + DATA).value if READS_OBJECTS else array.ctypes.data

@@ -1,0 +1,198 @@
+"""Tiles: matrices of a few rows and columns that stay in vector registers while a product is summed.
+
+A tile of P rows and Q vectors is a value of its own kind, in LLVM an array of vectors, which it splits into registers
+as long as P·Q + Q + 1 are not more than the processor has.  LLVM does not come to this form from loops over numbers.
+
+Every element is a chain of fused multiply-adds, in the order of the terms: whatever the tile's shape, whichever rows
+and columns stand beside it, and however wide the processor's vectors are, its bits are the same.  No flag here lets the
+compiler reorder a sum.  Addresses and distances are unsigned, in bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+from clearprop.compiler.tiles import VECTOR_BYTES
+
+_FUSED = ("contract", "nsz")  # not llvm.fma, which is a slow call where the processor has no such instruction
+_I64, _I32, _I1 = ir.IntType(64), ir.IntType(32), ir.IntType(1)
+_REAL = {"f32": ir.FloatType(), "f64": ir.DoubleType()}
+_ITEM = {"f32": 4, "f64": 8}
+
+
+class Tile(types.Type):  # type: ignore[misc]  # Numba has no types
+    """The Numba type of a tile of `rows` rows of `vectors` vectors."""
+
+    def __init__(self, dtype: str, rows: int, vectors: int) -> None:
+        self.dtype, self.rows, self.vectors = dtype, rows, vectors
+        super().__init__(f"tile_{dtype}_{rows}x{vectors}")
+
+    @property
+    def lanes(self) -> int:
+        """Numbers in a vector."""
+        return VECTOR_BYTES // _ITEM[self.dtype]
+
+    @property
+    def vector(self) -> Any:
+        """The LLVM type of a vector."""
+        return ir.VectorType(_REAL[self.dtype], self.lanes)
+
+
+@register_model(Tile)
+class _TileModel(models.PrimitiveModel):  # type: ignore[misc]  # Numba has no types
+    def __init__(self, manager: Any, tile: Tile) -> None:
+        super().__init__(manager, tile, ir.ArrayType(tile.vector, tile.rows * tile.vectors))
+
+
+def _spread(builder: Any, vector: Any, value: Any) -> Any:
+    """A vector of one number."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, value, _I32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, vector.count), None))
+
+
+def _pointer(builder: Any, address: Any, target: Any) -> Any:
+    return builder.inttoptr(address, target.as_pointer())
+
+
+def _row_address(builder: Any, address: Any, count: int, distance: Any) -> Any:
+    return builder.add(address, builder.mul(distance, _I64(count))) if count else address
+
+
+def _first_lanes(builder: Any, tile: Tile, count: Any) -> Any:
+    """The mask of the first `count` lanes."""
+    numbers = ir.VectorType(_I32, tile.lanes)
+    lanes = ir.Constant(numbers, list(range(tile.lanes)))
+    return builder.icmp_unsigned("<", lanes, _spread(builder, numbers, builder.trunc(count, _I32)))
+
+
+def _mask_function(module: Any, name: str, tile: Tile, result: Any, arguments: Any) -> Any:
+    kind = f"v{tile.lanes}{tile.dtype}"
+    return cgutils.get_or_insert_function(module, ir.FunctionType(result, arguments), f"llvm.masked.{name}.{kind}.p0")
+
+
+def _mask_type(tile: Tile) -> Any:
+    return ir.VectorType(_I1, tile.lanes)
+
+
+def _load_first(builder: Any, tile: Tile, address: Any, count: Any) -> Any:
+    """A vector of which only the first lanes are in memory; the others are 0."""
+    vector = tile.vector
+    arguments = [vector.as_pointer(), _I32, _mask_type(tile), vector]
+    f = _mask_function(builder.module, "load", tile, vector, arguments)
+    mask = _first_lanes(builder, tile, count)
+    align = _I32(_ITEM[tile.dtype])
+    return builder.call(f, [_pointer(builder, address, vector), align, mask, ir.Constant(vector, None)])
+
+
+def _opaque(builder: Any, number: Any) -> Any:
+    """The same number, of which LLVM does not know how it was computed.
+
+    It would step from a row's address to the next by one addition after the other, which take longer than the sums.
+    """
+    same = ir.FunctionType(_I64, [_I64])
+    return builder.asm(same, "", "=r,0", [number], side_effect=False)
+
+
+def _add_outer(builder: Any, tile: Tile, value: Any, a: Any, down: Any, rows: list[Any]) -> Any:
+    """The tile plus (numbers at a, a + down, …) times the vectors."""
+    for p in range(tile.rows):
+        place = builder.add(a, _opaque(builder, builder.mul(down, _I64(p)))) if p else a
+        at = _pointer(builder, place, _REAL[tile.dtype])
+        x = _spread(builder, tile.vector, builder.load(at, align=_ITEM[tile.dtype]))
+        for q, row in enumerate(rows):
+            k = p * tile.vectors + q
+            total = builder.fadd(builder.fmul(x, row, flags=_FUSED), builder.extract_value(value, k), flags=_FUSED)
+            value = builder.insert_value(value, total, k)
+    return value
+
+
+def _zero_tile(dtype: str) -> Any:
+    @intrinsic(prefer_literal=True)
+    def zero(typing: Any, rows: Any, vectors: Any) -> Any:
+        tile = Tile(dtype, rows.literal_value, vectors.literal_value)
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return ir.Constant(ir.ArrayType(tile.vector, tile.rows * tile.vectors), None)
+
+        return tile(rows, vectors), generate
+
+    return zero
+
+
+zero_tile_f32, zero_tile_f64 = _zero_tile("f32"), _zero_tile("f64")
+
+
+@intrinsic
+def add_outer(typing: Any, tile: Any, a: Any, down: Any, b: Any) -> Any:
+    """tile[p, q] + (number at a + p·down)·(vector q at b)."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, a, down, b = args
+        starts = [builder.add(b, _I64(VECTOR_BYTES * q)) for q in range(tile.vectors)]
+        rows = [builder.load(_pointer(builder, s, tile.vector), align=_ITEM[tile.dtype]) for s in starts]
+        return _add_outer(builder, tile, value, a, down, rows)
+
+    return tile(tile, types.uint64, types.uint64, types.uint64), generate
+
+
+@intrinsic
+def add_outer_first(typing: Any, tile: Any, a: Any, down: Any, b: Any, columns: Any) -> Any:
+    """`add_outer` for a tile of one vector, of which only the first columns exist."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, a, down, b, columns = args
+        return _add_outer(builder, tile, value, a, down, [_load_first(builder, tile, b, columns)])
+
+    return tile(tile, types.uint64, types.uint64, types.uint64, types.uint64), generate
+
+
+def _write(adds: bool) -> Any:
+    @intrinsic
+    def write(typing: Any, out: Any, down: Any, tile: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            out, down, value = args
+            align = _ITEM[tile.dtype]
+            for k in range(tile.rows * tile.vectors):
+                row, q = divmod(k, tile.vectors)
+                at = builder.add(_row_address(builder, out, row, down), _I64(VECTOR_BYTES * q))
+                place, vector = _pointer(builder, at, tile.vector), builder.extract_value(value, k)
+                if adds:
+                    vector = builder.fadd(builder.load(place, align=align), vector)
+                builder.store(vector, place, align=align)
+            return context.get_dummy_value()
+
+        return types.void(types.uint64, types.uint64, tile), generate
+
+    return write
+
+
+def _write_first(adds: bool) -> Any:
+    @intrinsic
+    def write(typing: Any, out: Any, down: Any, tile: Any, columns: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            out, down, value, columns = args
+            arguments = [tile.vector, tile.vector.as_pointer(), _I32, _mask_type(tile)]
+            f = _mask_function(builder.module, "store", tile, ir.VoidType(), arguments)
+            mask, align = _first_lanes(builder, tile, columns), _I32(_ITEM[tile.dtype])
+            for row in range(tile.rows):
+                at, vector = _row_address(builder, out, row, down), builder.extract_value(value, row)
+                if adds:
+                    vector = builder.fadd(_load_first(builder, tile, at, columns), vector)
+                builder.call(f, [vector, _pointer(builder, at, tile.vector), align, mask])
+            return context.get_dummy_value()
+
+        return types.void(types.uint64, types.uint64, tile, types.uint64), generate
+
+    return write
+
+
+keep_tile, add_tile = _write(adds=False), _write(adds=True)
+"""(out, down, tile): write vector q of row p to out + p·down + q vectors, or add it to what is there."""
+keep_tile_first, add_tile_first = _write_first(adds=False), _write_first(adds=True)
+"""(out, down, tile, columns): the same for a tile of one vector, of which only the first columns exist."""

@@ -1,0 +1,70 @@
+"""Matrix products of which each row is computed as if it were alone: what predictions are made of.
+
+By tiles where Numba is, else a row after the other by NumPy, which takes some ten times as long.  The bits of the two
+differ; those of tiles are the same for every BLAS kernel, and on every processor with fused multiply-adds.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.compiler.executor_choice import can_compile
+from clearprop.compiler.threads import get_threads
+from clearprop.rules.eager import products_by
+
+SMALL = 1 << 24
+"""Multiply-adds up to which waking a second thread takes longer than it saves."""
+
+
+def row_products() -> products_by:
+    """Within the block a row of a product `a @ b` has the same bits whatever other rows a has, and in any order.
+
+    It holds for what is computed at once, on arrays and tensors; compiled functions have their own products.
+
+    >>> import numpy as np
+    >>> import clearprop as cl
+    >>> a, b = cl.asarray(np.ones((3, 2))), cl.asarray(np.ones((2, 2)))
+    >>> with row_products():
+    ...     print((a @ b)[0])
+    Tensor([2.0, 2.0])
+    """
+    return products_by(_multiply)
+
+
+def _multiply(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """a @ b, of which rows of floats are computed by themselves; sums of integers have one value in any order."""
+    dtype = a.dtype if a.dtype == b.dtype else np.result_type(a, b)
+    if dtype.kind != "f":
+        return np.asarray(np.matmul(a, b))
+    return _rows_of_floats()(_plain(a, dtype), _plain(b, dtype))
+
+
+def _plain(x: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The array in this dtype, with every element where the processor expects one."""
+    return x if x.dtype == dtype and x.flags.aligned else np.require(x, dtype, "A")
+
+
+@functools.cache
+def _rows_of_floats() -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]:
+    """How rows are multiplied here."""
+    if not can_compile():
+        return _one_after_the_other
+    # start-up time: LLVM is loaded when something is to be predicted
+    from clearprop.compiler.native.tile_products import product_of_rows
+
+    def multiply(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+        multiply_adds = math.prod(a.shape) * b.shape[-1]
+        return product_of_rows(a, b, get_threads() if multiply_adds > SMALL else 1)
+
+    return multiply
+
+
+def _one_after_the_other(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """Each row of a as a matrix of its own, so that BLAS takes the same way for all."""
+    return np.asarray(np.matmul(a[..., None, :], b[..., None, :, :])[..., 0, :])

@@ -1,0 +1,101 @@
+"""What is predicted for a row does not depend on the table that it stands in: alone, in any order, in any block."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop.explanation.runs import open_run
+from clearprop.program.values import raw
+from clearprop.train import metrics
+
+ROWS = 1300
+NETWORKS = {
+    "narrow": ([4, 16, 3], "relu"),
+    "one output": ([13, 40, 1], "tanh"),
+    "wide": ([200, 130, 70, 10], "gelu"),
+    "deep sums": ([700, 20, 2], "sigmoid"),
+}
+
+
+def network(name, dtype=np.float32):
+    sizes, activation = NETWORKS[name]
+    x = np.random.default_rng(3).normal(size=(ROWS, sizes[0])).astype(dtype)
+    return cl.nn.mlp(sizes, activation=activation, seed=0, dtype=dtype), x
+
+
+def assert_rows_stand_by_themselves(model, x):
+    whole = metrics.outputs_of(model, x)
+    order = np.random.default_rng(4).permutation(len(x))
+    assert np.array_equal(metrics.outputs_of(model, x[order]), whole[order])
+    for i in range(0, len(x), 97):
+        assert np.array_equal(metrics.outputs_of(model, x[i : i + 1]), whole[i : i + 1])
+    for lo, hi in [(0, 2), (5, 14), (100, 400), (3, len(x))]:
+        assert np.array_equal(metrics.outputs_of(model, x[lo:hi]), whole[lo:hi])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_rows_stand_by_themselves(name, dtype):
+    assert_rows_stand_by_themselves(*network(name, dtype))
+
+
+def test_layers_that_look_at_whole_rows():
+    x = network("narrow")[1]
+    first, last = cl.nn.Dense(4, 24, rng=1), cl.nn.Dense(24, 3, rng=2)
+    model = cl.nn.Sequential(first, cl.nn.LayerNorm(24), cl.nn.BatchNorm(24), last)
+    assert_rows_stand_by_themselves(model, x)
+
+
+def test_blocks_of_any_length_are_the_same(monkeypatch):
+    model, x = network("wide")
+    whole = metrics.outputs_of(model, x)
+    for rows in (1, 7, 64, 1024):
+        monkeypatch.setattr(metrics, "ROWS_AT_ONCE", rows)
+        assert np.array_equal(metrics.outputs_of(model, x[:200]), whole[:200])
+
+
+EVERY = """
+import json
+from tests.train import test_rows
+print(json.dumps(test_rows.unstable()))
+"""
+
+
+def unstable():
+    """The networks that fail, here."""
+    found = []
+    for name in NETWORKS:
+        try:
+            assert_rows_stand_by_themselves(*network(name))
+        except AssertionError:
+            found.append(name)
+    return found
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("kernel", ["", "Haswell", "Nehalem"])
+def test_every_kernel_of_openblas(kernel):
+    env = {**os.environ, "OPENBLAS_CORETYPE": kernel} if kernel else dict(os.environ)
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", EVERY], env=env, cwd=root, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def test_a_run_gives_a_row_one_value_at_every_door():
+    """Predicted in a table and alone, evaluated, and opened by an explanation."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(150, 30)).astype(np.float32)
+    y = (x[:, 0] + x[:, 1] ** 2).astype(np.float32)
+    run = cl.fit(cl.nn.mlp([30, 50, 1], seed=0), (x, y), epochs=2, validation=None, loss="mse")
+    whole = run.predict(x)
+    for row in (0, 77, 149):
+        alone = x[row : row + 1], y[row : row + 1]
+        assert np.array_equal(run.predict(alone[0]), whole[row : row + 1])
+        opened = open_run(run, None, row)
+        assert float(raw(opened.function(opened.model, opened.x, opened.y))) == run.evaluate(*alone)["loss"]
