@@ -103,15 +103,16 @@ def sample_rows(part: Part, number: int) -> Pair:
     return x[chosen], y[chosen]
 
 
-def digest(parts: Sequence[Part]) -> str:
-    """SHA-256 of shapes, dtypes and values of all parts, hexadecimal.
+def digest(parts: Sequence[Part], further: Sequence[NDArray[Any]] = ()) -> str:
+    """SHA-256 of shapes, dtypes and values of all parts, and of further arrays, hexadecimal.
 
     >>> pair = np.zeros((5, 2)), np.zeros(5)
     >>> digest([pair]) == digest([pair]), len(digest([pair]))
     (True, 64)
     """
     total = hashlib.sha256()
-    for array in (array for part in parts for array in (part if isinstance(part, tuple) else (part.x, part.y))):
+    of_parts = [array for part in parts for array in (part if isinstance(part, tuple) else part.kept)]
+    for array in (*of_parts, *further):
         total.update(f"{array.dtype.str}{array.shape}".encode())
         for piece in [array] if isinstance(array, np.ndarray) else array.pieces(_ROWS_HASHED):
             total.update(np.ascontiguousarray(piece).data)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.array_checks import column_names, in_columns, plain_array, require_one_index
-from clearprop.data.parts import Pair, Part, SourceRows, class_doubts, digest, rows_in, suspicions
+from clearprop.data.parts import PARTS, Pair, Part, SourceRows, class_doubts, digest, rows_in, suspicions
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.record import DataRecord
@@ -30,7 +30,8 @@ class Prepared:
     """Training data (a pair of arrays, rows on disk, or an iterable of batches), and what is set aside from it.
 
     `told` is what the `data` event says besides the numbers of rows; `rows` are the rows of the source in each part.
-    `columns` are the names of columns that are taken as they are.
+    `columns` are the names of columns that are taken as they are.  `weights` say how much each row of a part in memory
+    counts, `(rows,)` with a mean of 1; rows on disk have theirs with them.
     """
 
     train: Part | Iterable[Any]
@@ -41,6 +42,12 @@ class Prepared:
     told: dict[str, Any] = field(default_factory=dict)
     rows: Mapping[str, SourceRows] = field(default_factory=dict)
     columns: tuple[str, ...] | None = None
+    weights: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the rows to train on have weights."""
+        return "training" in self.weights or (isinstance(self.train, DiskRows) and self.train.weight is not None)
 
     @property
     def parts(self) -> dict[str, Part]:
@@ -60,8 +67,8 @@ class Prepared:
         """What `config.json` says of the data."""
         validation, test = (0 if part is None else rows_in(part) for part in (self.validation, self.test))
         if isinstance(self.train, tuple | DiskRows):
-            parts = [part for part in (self.train, self.validation, self.test) if part is not None]
-            return DataRecord(self.source, digest(parts), rows_in(self.train), validation, test, self.columns)
+            arrays = list(self.parts.values()), tuple(self.weights[name] for name in PARTS if name in self.weights)
+            return DataRecord(self.source, digest(*arrays), rows_in(self.train), validation, test, self.columns)
         return DataRecord(self.source, None, None, validation, test)
 
     @property
@@ -80,15 +87,18 @@ def prepare(
     target: str | None,
     task: str,
     reading: Reading = AS_SHOWN,
+    weight: Any = None,
 ) -> Prepared:
-    """The data of `cl.fit`.  `validation` and `test` are None, a fraction, or `(x, y)`.
+    """The data of `cl.fit`.  `validation` and `test` are None, a fraction, `(x, y)` or `(x, y, weight)`.
 
-    A fraction to test, and what is said of columns and files in `reading`, are for tables.
+    A fraction to test, and what is said of columns and files in `reading`, are for tables.  `weight` says how much each
+    row of arrays counts.
 
     Raises DataError or ArgumentError for data that cannot be learned from.
     """
     # The kinds of data are told apart by what they are, from the most to the least definite; the last refuses.
     if hasattr(data, "columns") or isinstance(data, str | Path):
+        _require_no_weight_array(weight)
         return _from_frame(data, validation, test, seed, target, task, reading)
     _require_no_table_words(test, reading)
     if isinstance(data, tuple):
@@ -96,8 +106,12 @@ def prepare(
         held = None if isinstance(validation, float) else validation
         rows = {"training": SourceRows(np.arange(len(train[0])))}
         names = column_names(data[0])
-        aside, tested = _other_part(held, "validation", names), _other_part(test, "test", names)
-        parts = Prepared(train, aside, tested, rows=rows, columns=names)
+        given = {"validation": held, "test": test}
+        pairs, weights = {}, {} if weight is None else {"training": scaled_weights(weight, len(train[0]), "data")}
+        for name, part in given.items():
+            pairs[name], own = _with_weights(part, name, names)
+            weights |= {} if own is None else {name: own}
+        parts = Prepared(train, pairs["validation"], pairs["test"], rows=rows, columns=names, weights=weights)
         return _hold_out(parts, validation, seed) if isinstance(validation, float) else parts
     if not isinstance(data, Iterable) or isinstance(data, bytes | dict | np.ndarray):
         raise DataError(
@@ -106,6 +120,13 @@ def prepare(
             got=type(data).__name__,
             where=user_line(),
             try_="cl.fit(model, (x, y)), or cl.fit(model, 'houses.csv')",
+        )
+    if weight is not None:
+        raise ArgumentError(
+            "batches of an iterable have no weights",
+            expected="sample_weight beside arrays (x, y)",
+            got=f"sample_weight and {type(data).__name__}",
+            where=user_line(),
         )
     if isinstance(validation, float):
         raise ArgumentError(
@@ -116,6 +137,17 @@ def prepare(
         )
     held, tested = _other_part(validation, "validation"), _other_part(test, "test")
     return Prepared(data, held, tested, source=type(data).__name__)
+
+
+def _require_no_weight_array(weight: Any) -> None:
+    """Raise ArgumentError for weights beside a table: they would not follow its rows."""
+    if weight is not None:
+        raise ArgumentError(
+            "weights of arrays do not follow the rows of a table",
+            expected="sample_weight beside arrays (x, y)",
+            got="sample_weight and a table",
+            where=user_line(),
+        )
 
 
 def _require_no_table_words(test: Any, reading: Reading) -> None:
@@ -132,6 +164,37 @@ def _require_no_table_words(test: Any, reading: Reading) -> None:
 
 def _other_part(pair: Any, what: str, columns: Sequence[str] | None = None) -> Pair | None:
     return None if pair is None else as_pair(pair, what, columns)
+
+
+def _with_weights(
+    part: Any, what: str, columns: Sequence[str] | None
+) -> tuple[Pair | None, NDArray[np.float64] | None]:
+    """A part that is given as `(x, y)` or `(x, y, weight)`."""
+    if not isinstance(part, tuple | list) or len(part) != 3:
+        return _other_part(part, what, columns), None
+    given, target, weight = part
+    pair = as_pair((given, target), what, columns)
+    return pair, scaled_weights(weight, len(pair[0]), what)
+
+
+def scaled_weights(weight: Any, rows: int, what: str) -> NDArray[np.float64]:
+    """Weights of so many rows, divided by their mean.  Raises DataError for what cannot be weights.
+
+    >>> scaled_weights([1, 3], 2, "data").tolist()
+    [0.5, 1.5]
+    """
+    array = _array(weight, "sample_weight", what)
+    if array.shape != (rows,) or (array < 0).any() or not array.any():
+        odd = np.flatnonzero(array < 0) if array.ndim == 1 else ()
+        raise DataError(
+            f"these are no weights of the rows of {what}",
+            expected=f"{rows} numbers, 0 or more and not all 0: shape ({rows},)",
+            got=f"{array[odd[0]]} at [{odd[0]}]" if len(odd) else "0 for every row" if array.shape == (rows,)
+            else f"shape {array.shape}",
+            where=user_line(),
+        )  # fmt: skip
+    wide = array.astype(np.float64)
+    return np.asarray(wide / wide.mean())
 
 
 def as_pair(pair: Any, what: str, columns: Sequence[str] | None = None) -> Pair:
@@ -182,8 +245,14 @@ def _hold_out(parts: Prepared, fraction: float, seed: int) -> Prepared:
         )
     order = raw(random.permutation(random.fold_in(random.key(seed), 0), len(x)))
     kept, aside = np.sort(order[held:]), np.sort(order[:held])
-    rows = {"training": SourceRows(kept), "validation": SourceRows(aside)}
-    return replace(parts, train=(x[kept], y[kept]), validation=(x[aside], y[aside]), rows=rows)
+    places = {"training": kept, "validation": aside}
+    rows = {name: SourceRows(chosen) for name, chosen in places.items()}
+    weight = parts.weights.get("training")
+    own = (
+        {} if weight is None else {name: scaled_weights(weight[rows], len(rows), name) for name, rows in places.items()}
+    )
+    weights = {**parts.weights, **own}
+    return replace(parts, train=(x[kept], y[kept]), validation=(x[aside], y[aside]), rows=rows, weights=weights)
 
 
 def from_source(
@@ -210,8 +279,8 @@ def from_source(
     """
     if memory is not None and needs_streaming(source, memory, reading.encoding):
         found = stream_table(Path(source), str(source), target, task, validation, test, seed, memory, watch, reading)
-        block = found.train.read(0, *found.train.buffers())
-        doubts = suspicions(found.preprocessing.feature_columns, block, {})
+        x, y, *_ = found.train.read(0, *found.train.buffers())
+        doubts = suspicions(found.preprocessing.feature_columns, (x, y), {})
         doubts += class_doubts(found.preprocessing.class_names)
         told = _inferred_record(found.preprocessing, (*found.notes, *doubts))
         on_disk = {"training": found.train, "validation": found.validation, "test": found.test}

@@ -56,9 +56,9 @@ def open_run(run: Run, step: int | None, row: int | None) -> RunFunction:
     model = run.model if step is None else run.replay(step - 1).model
     if step is not None and row is None:
         return _of_step(run, plan, step, columns)
-    x, y, title = _rows(plan, row)
+    x, y, title, *weight = _rows(plan, row)
     when = "the run's model" if step is None else f"the model before step {step}"
-    return RunFunction(_loss_of(plan), model, x, y, columns, f"loss of {title}, {when}")
+    return RunFunction(_loss_of(plan, *weight), model, x, y, columns, f"loss of {title}, {when}")
 
 
 _PLANS: weakref.WeakKeyDictionary[Run, Plan] = weakref.WeakKeyDictionary()
@@ -90,15 +90,15 @@ def _of_step(run: Run, plan: Plan, step: int, columns: tuple[str, ...]) -> RunFu
     state = run.replay(step - 1).state
     if state.batch == plan.feed.count:
         state = state.next_epoch()
-    x, y = batch_at(plan.feed, state.epoch, state.batch)
+    x, y, *weight = batch_at(plan.feed, state.epoch, state.batch)
     rng = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
     settings = plan.settings
     objective = make_objective(plan.loss, (), settings.penalty)
 
     def loss(model: Any, x: Any, y: Any) -> Any:
-        return objective(model, x, y, rng)[0]
+        return objective(model, x, y, rng, *weight)[0]
 
-    title = f"objective of step {step}, {len(x)} rows"
+    title = f"objective of step {step}, {len(x)} rows" + (", by their weights" if weight else "")
     return RunFunction(loss, state.model, x, y, columns, title, lambda: native_gradients(plan, state))
 
 
@@ -127,17 +127,18 @@ def native_gradients(plan: Plan, state: State) -> dict[str, Any]:
     return {name: np.array(raw(value)) for name, value in named.items() if value is not None}
 
 
-def _loss_of(plan: Plan) -> Callable[..., Any]:
+def _loss_of(plan: Plan, *weight: Any) -> Callable[..., Any]:
     settings = plan.settings
 
     def loss(model: Any, x: Any, y: Any) -> Any:
-        value = plan.loss(outputs_as_predicted(model, x), y)
+        value = plan.loss(outputs_as_predicted(model, x), y, *weight)
         return value + settings.penalty(model) if settings.penalty else value
 
     return loss
 
 
-def _rows(plan: Plan, row: int | None) -> tuple[Any, Any, str]:
+def _rows(plan: Plan, row: int | None) -> tuple[Any, ...]:
+    """x, y and what they are called, and their weights if there are several rows that have some."""
     feed = plan.feed
     if not isinstance(feed, ArrayFeed | BlockFeed):
         raise ArgumentError(
@@ -156,7 +157,10 @@ def _rows(plan: Plan, row: int | None) -> tuple[Any, Any, str]:
             where=user_line(),
             try_=f"step=1, or row={feed.rows.numbers[0]}",
         )
-    return feed.x, feed.y, f"all {len(feed.x)} training rows"
+    title = f"all {len(feed.x)} training rows"
+    return (
+        (feed.x, feed.y, title) if feed.weight is None else (feed.x, feed.y, f"{title}, by their weights", feed.weight)
+    )
 
 
 def _row(data: Prepared, row: int) -> tuple[Any, Any, str]:

@@ -137,12 +137,12 @@ class _ReplayedStep:
 
     def __init__(self, plan: Plan, state: State, optimizer: Transform) -> None:
         state = state.next_epoch() if state.batch == plan.feed.count else state
-        x, y = batch_at(plan.feed, state.epoch, state.batch)
+        x, y, *weight = batch_at(plan.feed, state.epoch, state.batch)
         rng = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
         objective = make_objective(plan.loss, (), plan.settings.penalty)
 
         def loss(model: Any) -> Any:
-            return objective(model, x, y, rng)[0]
+            return objective(model, x, y, rng, *weight)[0]
 
         value, grads = value_and_grad(loss)(state.model)
         extra = supplies(optimizer, value, loss, state.model, rng)

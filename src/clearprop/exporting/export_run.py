@@ -115,6 +115,14 @@ def _python(run: Run, path: Path) -> list[Path]:
             got="batches",
             where=user_line(),
         )
+    if feed.weight is not None:
+        raise ArgumentError(
+            "a run whose rows have weights cannot be exported with its training",
+            expected="a run without sample_weight",
+            got=f"weights of {len(feed.weight):,} rows",
+            where=user_line(),
+            try_="--format safetensors (in Python a path that ends in .safetensors), which holds the network alone",
+        )
     if optimizer.needs:
         raise ArgumentError(
             "this optimizer cannot be written as an update rule alone",

@@ -173,13 +173,13 @@ def spread_steps(first: int, last: int, count: int = STEPS) -> list[int]:
 def _sizes(run: Run, plan: Plan, state: State, number: int) -> Sizes:
     assert run.workings is not None  # the plan is theirs
     settings, optimizer = plan.settings, run.workings.optimizer
-    x, y = next(plan.feed.batches(state.epoch, state.batch))
+    x, y, *weight = next(plan.feed.batches(state.epoch, state.batch))
     key = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
     objective = make_objective(plan.loss, (), settings.penalty)
     step = make_step(plan.loss, (), optimizer, settings.penalty)
     with np.errstate(all="ignore"):
-        _, gradients = value_and_grad(lambda m: objective(m, x, y, key)[0])(state.model)
-        after, *_ = step(state.model, state.optimizer, x, y, key)
+        _, gradients = value_and_grad(lambda m: objective(m, x, y, key, *weight)[0])(state.model)
+        after, *_ = step(state.model, state.optimizer, x, y, key, *weight)
         before, moved = _arrays(state.model), _arrays(after)
         updates = {name: _size(moved[name] - value) for name, value in before.items()}
         return Sizes(number, {name: _size(g) for name, g in _arrays(gradients).items()}, updates)

@@ -226,7 +226,7 @@ def _with_rows(run: Run, plan: Plan | None, why: str, part: Callable[[Run, Held]
     if plan is None:
         return f"<p>Not shown: {html_text(why)}.</p>\n"
     feed = plan.feed
-    train = feed.buffers if isinstance(feed, ArrayFeed) else feed.rows if isinstance(feed, BlockFeed) else None
+    train = (feed.x, feed.y) if isinstance(feed, ArrayFeed) else feed.rows if isinstance(feed, BlockFeed) else None
     held = held_rows(run, plan.data, train)
     if held is None:
         return "<p>Not shown: the run learned from an iterable of batches.</p>\n"

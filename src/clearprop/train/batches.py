@@ -16,7 +16,10 @@ from clearprop.program.process_lock import process_lock
 from clearprop.program.values import raw
 from clearprop.rules import random
 
-Batch: TypeAlias = tuple[Any, Any]
+Batch: TypeAlias = tuple[Any, ...]
+"""Rows x and y, and their weights where rows have some."""
+Arrays: TypeAlias = tuple[NDArray[Any], ...]
+"""All rows of a block: x and y, and weights where rows have some."""
 Permutation: TypeAlias = Callable[[Any, int], Any]
 """`permutation(key, n)`: `random.permutation`, or what gives the same integers faster."""
 
@@ -75,7 +78,8 @@ class Batching:
 class ArrayFeed:
     """Batches of `batch_size` rows of `x` and `y`; the last one of an epoch holds the rest (see `Batching`).
 
-    With `shuffle` the order of epoch e is the permutation that belongs to e under `key`.
+    With `shuffle` the order of epoch e is the permutation that belongs to e under `key`.  With `weight` `(rows,)` a
+    batch has the weights of its rows, too.
     """
 
     x: NDArray[Any]
@@ -84,6 +88,7 @@ class ArrayFeed:
     shuffle: bool
     key: NDArray[np.uint32]
     least: int = 1
+    weight: NDArray[Any] | None = None
     turn: ClassVar[AbstractContextManager[Any]] = nullcontext()
 
     @property
@@ -102,9 +107,9 @@ class ArrayFeed:
         return self.batching.joins(len(self.x))
 
     @property
-    def buffers(self) -> tuple[NDArray[Any], NDArray[Any]]:
+    def buffers(self) -> Arrays:
         """The arrays that hold the rows of every block."""
-        return self.x, self.y
+        return (self.x, self.y) if self.weight is None else (self.x, self.y, self.weight)
 
     def order(self, epoch: int, permute: Permutation = random.permutation) -> NDArray[np.int64]:
         """The rows in the order of epoch `epoch`."""
@@ -115,20 +120,19 @@ class ArrayFeed:
 
     def blocks(self, epoch: int, _first: int, permute: Permutation = random.permutation) -> Iterator[Block]:
         """All rows, as the only block of an epoch."""
-        yield Block(self.x, self.y, self.order(epoch, permute), 0)
+        yield Block(self.buffers, self.order(epoch, permute), 0)
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on."""
         for rows in self.batching.cut(self.order(epoch), first):
-            yield self.x[rows], self.y[rows]
+            yield tuple(array[rows] for array in self.buffers)
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Rows `x`, `y` that are in memory, the order they are taken in, and the number of their first batch."""
+    """Rows that are in memory (x, y, perhaps weights), the order they are taken in, the number of their first batch."""
 
-    x: NDArray[Any]
-    y: NDArray[Any]
+    arrays: Arrays
     order: NDArray[np.int64]
     first: int
 
@@ -165,15 +169,15 @@ class BlockFeed:
         ends = np.cumsum(self._batches(visited))
         for place in range(int(np.searchsorted(ends, first, side="right")), len(visited)):
             block = int(visited[place])
-            x, y = self._read(block)
-            order = self._order(key, block, len(x), permute)
-            yield Block(x, y, order, int(ends[place - 1]) if place else 0)
+            arrays = self._read(block)
+            order = self._order(key, block, len(arrays[0]), permute)
+            yield Block(arrays, order, int(ends[place - 1]) if place else 0)
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on."""
         for block in self.blocks(epoch, first):
             for rows in self.batching.cut(block.order, max(first - block.first, 0)):
-                yield block.x[rows], block.y[rows]
+                yield tuple(array[rows] for array in block.arrays)
 
     def _batches(self, blocks: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.array([self.batching.count(rows) for rows in self.rows.sizes[blocks].tolist()], np.int64)

@@ -32,11 +32,11 @@ def eager_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
     """Run the step as it is written, operation by operation; it pauses after every step."""
 
     def run(state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
-        for x, y in feed.batches(state.epoch, state.batch):
+        for x, y, *weight in feed.batches(state.epoch, state.batch):
             if state.batch == last:
                 return state, False
             rng = random.fold_in(key, state.step)
-            model, optimizer, loss, metrics = step(state.model, state.optimizer, x, y, rng)
+            model, optimizer, loss, metrics = step(state.model, state.optimizer, x, y, rng, *weight)
             totals = add_batch(state.totals, len(x), (loss, *metrics))
             state = State(model, optimizer, state.step + 1, state.epoch, state.batch + 1, totals)
             if pause(state):

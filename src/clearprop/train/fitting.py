@@ -34,6 +34,7 @@ def fit(
     *,
     loss: str | Callable[[Any, Any], Any] | None = None,
     class_weight: str | Mapping[Any, float] | None = None,
+    sample_weight: Any = None,
     optimizer: Any = None,
     epochs: int = 100,
     batch_size: int = 32,
@@ -79,9 +80,12 @@ def fit(
                 cross_entropy for classes, binary_cross_entropy for one output and targets 0 and 1, mse for numbers
     class_weight  "balanced", which is rows / (classes · rows of the class), or {class: weight}: the loss of a row
                 counts so much, and the sum is divided by the number of rows, not by their weights
+    sample_weight  how much each row of arrays counts, 0 or more: numbers `(rows,)`, taken in proportion to their mean,
+                so that a row of weight 2 counts as if it stood there twice; loss and metrics are means by weight
     optimizer   a transform of `cl.optim`, or its name; by default `cl.optim.adam(1e-3)`
-    validation  None, a fraction of the rows such as 0.2, or `(x, y)`: it decides which epoch is the best
-    test        `(x, y)`, or of a table a fraction of the rows, evaluated once, after the best epoch is restored
+    validation  None, a fraction of the rows such as 0.2, `(x, y)` or `(x, y, weight)`: it decides which epoch is best
+    test        `(x, y)`, `(x, y, weight)`, or of a table a fraction of the rows, evaluated once, after the best epoch
+                is restored
     metrics     names (`clearprop train --help` lists them: accuracy, auc, f1, r2, mae, …), or functions of outputs and
                 y; those of a regression are told in the target's own unit; by default accuracy, or r2 and mae, for a
                 table, and none for arrays
@@ -124,7 +128,7 @@ def fit(
     )  # fmt: skip
     before, reading = None if resume is None else Path(resume), Reading.from_words(**words)
     reading = reading if before is None else as_in_training(reading, RunFolder(before))
-    prepared = prepare(data, validation, test, seed, target, task_under(task, loss), reading)
+    prepared = prepare(data, validation, test, seed, target, task_under(task, loss), reading, sample_weight)
     measures = find_metrics(chosen_among(_suitable_metrics(prepared, before) if metrics is None else metrics, metric))
     if isinstance(model, UnsizedMLP):
         model = model.sized(*sizes_for(prepared, loss))

@@ -61,10 +61,10 @@ def _objective(run: Run, rows: int) -> tuple[Callable[[Any], Any], Any]:
     if not isinstance(feed, ArrayFeed | BlockFeed):
         raise RunError("this run cannot be checked", expected="rows to learn from", got="an iterable of batches")
     block = next(feed.blocks(0, 0))
-    x, y = (_wide(part[block.order[:rows]]) for part in (block.x, block.y))
+    x, y, *weight = (_wide(part[block.order[:rows]]) for part in block.arrays)
     whole = make_objective(work.loss, (), run.config.settings.penalty)
     key = random.key(run.config.settings.seed)
-    return lambda model: whole(model, x, y, key)[0], tree_map(_wide, run.model)
+    return lambda model: whole(model, x, y, key, *weight)[0], tree_map(_wide, run.model)
 
 
 def _wide(value: Any) -> Any:

@@ -24,9 +24,9 @@ from clearprop.runs.checkpoints import Keys, Standing
 from clearprop.runs.events import Event, Events
 from clearprop.runs.folder import Forked
 from clearprop.runs.settings import Settings
-from clearprop.train.array_alignment import adaptation, require_paired_rows
+from clearprop.train.array_alignment import adaptation, dtype_of, require_paired_rows
 from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, stream
-from clearprop.train.metrics import Measure, outputs_on_trial, with_outside
+from clearprop.train.metrics import Measure, outputs_on_trial, require_weighable, with_outside
 from clearprop.train.native_executor import choose_executor
 from clearprop.train.step import identity_of, make_step
 from clearprop.train.training_loop import Callback, Plan, Tick
@@ -118,7 +118,9 @@ def _feed(job: Job, order: NDArray[np.uint32]) -> Feed:
     data, settings = job.data.train, job.settings
     if isinstance(data, tuple):
         x, y = data
-        return ArrayFeed(x, y, settings.batch_size or len(x), settings.shuffle, order, settings.least_rows)
+        weight = job.data.weights.get("training")
+        size = settings.batch_size or len(x)
+        return ArrayFeed(x, y, size, settings.shuffle, order, settings.least_rows, weight)
     if isinstance(data, DiskRows):
         return BlockFeed(data, settings.batch_size or len(data), settings.shuffle, order, settings.least_rows)
     return stream(data, settings.epochs)
@@ -127,6 +129,8 @@ def _feed(job: Job, order: NDArray[np.uint32]) -> Feed:
 def fit_to_model(job: Job) -> Job:
     """The job with data in the model's dtype, after a trial of model, loss and step on the first two rows."""
     train = job.data.train
+    if job.data.weighted:
+        require_weighable((job.loss, *job.metrics))
     rows = rows_in(train) if isinstance(train, tuple | DiskRows) else None
     require_suitable(job.optimizer, rows, job.settings.batch_size, job.command is not None)
     if rows is not None:
@@ -148,11 +152,12 @@ def fit_to_model(job: Job) -> Job:
         return pair
 
     held, tested = job.data.validation, job.data.test
-    data = replace(job.data, train=fit(train), validation=held and fit(held), test=tested and fit(tested))
-    job = replace(job, data=data)
+    weights = {name: weight.astype(dtype_of(job.model)) for name, weight in job.data.weights.items()}
+    own, aside, last = fit(train), held and fit(held), tested and fit(tested)
+    job = replace(job, data=replace(job.data, train=own, validation=aside, test=last, weights=weights))
     first = adapt((train[0][:2], train[1][:2]))
     require_paired_rows((job.loss, *job.metrics), outputs, first[1])
-    _try_step(job, first)
+    _try_step(job, first, *(weight[:2] for name, weight in weights.items() if name == "training"))
     return job
 
 
@@ -191,7 +196,7 @@ def _check_labels(loss: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> None
 _TRIED = Remembered[None](64)
 
 
-def _try_step(job: Job, pair: Pair) -> None:
+def _try_step(job: Job, pair: Pair, *weight: NDArray[Any]) -> None:
     """Take one step and leave its result: what does not fit is said before anything is written.
 
     A step of the library's parts that fitted before fits again, whatever the numbers are.
@@ -201,13 +206,13 @@ def _try_step(job: Job, pair: Pair) -> None:
 
     def take() -> None:
         with np.errstate(all="ignore"):
-            step(job.model, job.optimizer.init(job.model), *pair, random.key(0))
+            step(job.model, job.optimizer.init(job.model), *pair, random.key(0), *weight)
 
     known_as = identity_of((step, job.model))
     if known_as is None:
         return take()
     leaves, structure = flatten(job.model)
-    kinds = [(a.dtype.str, a.shape) for a in map(raw, [*leaves, *pair])]
+    kinds = [(a.dtype.str, a.shape) for a in map(raw, [*leaves, *pair, *weight])]
     return _TRIED.get((known_as, structure, *kinds), take)
 
 

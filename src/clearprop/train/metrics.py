@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from clearprop.program.types import Type, is_floating, type_of
 from clearprop.program.values import no_grad, raw
 from clearprop.rules.elementwise import astype, equal, exp, greater, sqrt, square
 from clearprop.rules.reductions import argmax, mean
+from clearprop.rules.structural import reshape
 from clearprop.train.scores import SCORES
 from clearprop.train.step import Loss
 
@@ -59,6 +61,8 @@ class Measure:
     a function of NumPy arrays, `outside` of what is traced and compiled, and needs all rows at once.  `task` is what it
     can judge, `higher` whether more of it is better.  A value is told times `unit`; a function outside, which may be
     nothing that scales, is given outputs and targets as `restore` brings them back to the target's unit.
+
+    Weights of rows, `(rows,)` with a mean of 1, make every mean over rows a weighted one: Σ w·v / Σ w.
     """
 
     name: str
@@ -69,40 +73,77 @@ class Measure:
     higher: bool = False
     outside: bool = False
     restore: TargetUnit | None = None
-    sums: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]] | None = None
+    sums: Callable[..., NDArray[np.float64]] | None = None
     of_sums: Callable[[NDArray[np.float64]], float] | None = None
 
-    def __call__(self, outputs: Any, y: Any) -> Any:
+    def __call__(self, outputs: Any, y: Any, weight: Any = None) -> Any:
         """The value, a scalar, in the target's unit."""
         if self.restore is not None:
             outputs, y = self.restore.of_outputs(outputs), self.restore.of_targets(y)
-        value = self.function(outputs, y)
+        value = self.function(outputs, y) if weight is None else self._weighted(outputs, y, weight)
         return value if self.unit == 1.0 else value * self.unit
 
+    def _weighted(self, outputs: Any, y: Any, weight: Any) -> Any:
+        """The value by weights whose mean over all rows is 1.
 
-def accuracy(outputs: Any, y: Any) -> Any:
+        A loss divides by the number of rows, not by their weights, so that batches add up to the loss of all rows.
+        """
+        if self.outside or loss_task(self.name) is None:
+            return self.function(outputs, y, sample_weight=weight)
+        return mean(self.function(outputs, y, reduction="none", sample_weight=weight))
+
+    @property
+    def knows_weights(self) -> bool:
+        """Whether rows can have weights: so with all of the library's own, and functions with `sample_weight`."""
+        if self.name in METRICS or loss_task(self.name) is not None:
+            return True
+        try:
+            taken = inspect.signature(self.function).parameters
+        except (TypeError, ValueError):  # a function that does not tell what it takes
+            return False
+        return "sample_weight" in taken
+
+
+def accuracy(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
     """The share of rows whose largest output is the label's; for a single output, whose sign is the label's."""
     if shape_of(outputs)[-1] == 1:
         label = y if len(shape_of(y)) == len(shape_of(outputs)) else y[..., None]
-        return mean(astype(equal(greater(outputs, 0), greater(label, 0.5)), dtype=np.dtype(np.float64)))
-    label = y if not is_floating(type_of(raw(y)).dtype) else argmax(y, axis=-1)
-    return mean(astype(equal(argmax(outputs, axis=-1), label), dtype=np.dtype(np.float64)))
+        right = equal(greater(outputs, 0), greater(label, 0.5))
+    else:
+        label = y if not is_floating(type_of(raw(y)).dtype) else argmax(y, axis=-1)
+        right = equal(argmax(outputs, axis=-1), label)
+    return mean(_weighed(astype(right, dtype=np.dtype(np.float64)), sample_weight))
 
 
-def rmse(outputs: Any, y: Any) -> Any:
+def rmse(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
     """The square root of the mean squared error."""
-    return sqrt(mean(square(outputs - y)))
+    return sqrt(mean(_weighed(square(outputs - y), sample_weight)))
 
 
-def r2(outputs: Any, y: Any) -> Any:
+def r2(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
     """1 − Σ(y − ŷ)² / Σ(y − ȳ)²: the share of the target's variance that is explained."""
-    return 1.0 - mean(square(outputs - y)) / mean(square(y - mean(y, axis=0)))
+    centre = mean(_weighed(y, sample_weight), axis=0)
+    unexplained, whole = square(outputs - y), square(y - centre)
+    return 1.0 - mean(_weighed(unexplained, sample_weight)) / mean(_weighed(whole, sample_weight))
 
 
-def _moments(outputs: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """n, Σ(y − ŷ)², Σy and Σy² of one target."""
+def _weighed(values: Any, weight: Any) -> Any:
+    """Values of rows times the weights of the rows, which have a mean of 1; as they are without weights."""
+    if weight is None:
+        return values
+    shape = shape_of(values)
+    return values * reshape(weight, (shape[0], *(1 for _ in shape[1:])))
+
+
+def _moments(
+    outputs: NDArray[np.float64], y: NDArray[np.float64], sample_weight: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """n, Σ(y − ŷ)², Σy and Σy² of one target; with weights Σw, Σw(y − ŷ)², Σwy and Σwy²."""
     errors = np.square(outputs.reshape(y.shape) - y)
-    return np.array([y.size, errors.sum(), y.sum(), np.square(y).sum()])
+    if sample_weight is None:
+        return np.array([y.size, errors.sum(), y.sum(), np.square(y).sum()])
+    weight = np.broadcast_to(sample_weight.reshape(-1, *(1 for _ in y.shape[1:])), y.shape)
+    return np.array([np.sum(weight * part) for part in (np.ones(y.shape), errors, y, np.square(y))])
 
 
 def _rmse_of(sums: NDArray[np.float64]) -> float:
@@ -243,12 +284,26 @@ def _in_unit(metric: Measure, unit: TargetUnit) -> Measure:
 class InUnit:
     """A function of outputs and targets, given both in the unit of the data."""
 
-    function: Callable[[Any, Any], Any]
+    function: Callable[..., Any]
     unit: TargetUnit
 
-    def __call__(self, outputs: Any, y: Any) -> Any:
-        """The function of both, brought back."""
-        return self.function(self.unit.of_outputs(outputs), self.unit.of_targets(y))
+    def __call__(self, outputs: Any, y: Any, **more: Any) -> Any:
+        """The function of both, brought back; `more` are weights of rows and what a loss takes besides."""
+        return self.function(self.unit.of_outputs(outputs), self.unit.of_targets(y), **more)
+
+
+def require_weighable(measures: Iterable[Measure]) -> None:
+    """Raise ArgumentError for a loss or a metric of the user's that does not take weights of rows."""
+    stranger = next((m for m in measures if not m.knows_weights), None)
+    if stranger is not None:
+        name = stranger.name.removesuffix(" (own)")
+        raise ArgumentError(
+            f"{name} does not take weights of rows",
+            expected=f"a function {name}(outputs, y, sample_weight), whose weights have a mean of 1 over all rows",
+            got=f"{name}(outputs, y), and rows with weights",
+            where=user_line(),
+            try_="a loss or metric of the library by its name, or no sample_weight",
+        )
 
 
 def with_outside(metrics: Sequence[Measure], outputs: NDArray[Any], y: NDArray[Any]) -> tuple[Measure, ...]:
@@ -325,56 +380,67 @@ def _outputs_at_once(model: Any, x: Any) -> NDArray[Any]:
 _PRODUCTS = AwaitedWork()
 
 
-def evaluate(model: Any, x: Any, y: Any, loss: Measure, metrics: Sequence[Measure]) -> dict[str, float]:
-    """The loss and the metrics of a model over all rows, by name."""
+def evaluate(
+    model: Any, x: Any, y: Any, loss: Measure, metrics: Sequence[Measure], weight: NDArray[Any] | None = None
+) -> dict[str, float]:
+    """The loss and the metrics of a model over all rows, by name; by `weight` `(rows,)`, where rows have some."""
     outputs = outputs_of(model, x)
+    more = () if weight is None else (weight / weight.mean(dtype=np.float64),)
     with no_grad():
-        return {m.name: float(raw(m(outputs, y))) for m in (Measure("loss", loss.function), *metrics)}
+        return {name: float(raw(m(outputs, y, *more))) for name, m in _by_name(loss, metrics).items()}
 
 
-def evaluate_part(model: Any, part: Part, loss: Measure, metrics: Sequence[Measure]) -> dict[str, float]:
-    """`evaluate` for arrays, or for rows on disk, of which one block at a time is read."""
+def _by_name(loss: Measure, metrics: Iterable[Measure]) -> dict[str, Measure]:
+    return {"loss": loss, **{m.name: m for m in metrics}}
+
+
+def evaluate_part(
+    model: Any, part: Part, loss: Measure, metrics: Sequence[Measure], weight: NDArray[Any] | None = None
+) -> dict[str, float]:
+    """`evaluate` for arrays and their weights, or for rows on disk, of which one block at a time is read."""
     if isinstance(part, tuple):
-        return evaluate(model, *part, loss, metrics)
+        return evaluate(model, *part, loss, metrics, weight)
     if part.blocks == 1:
-        return evaluate(model, *next(part.pairs()), loss, metrics)
-    return evaluate_blocks(model, part.pairs(), loss, metrics)
+        x, y, *own = next(part.batches())
+        return evaluate(model, x, y, loss, metrics, *own)
+    return evaluate_blocks(model, part.batches(), loss, metrics)
 
 
 def evaluate_blocks(
-    model: Any, pairs: Iterable[tuple[Any, Any]], loss: Measure, metrics: Sequence[Measure]
+    model: Any, blocks: Iterable[tuple[Any, ...]], loss: Measure, metrics: Sequence[Measure]
 ) -> dict[str, float]:
-    """`evaluate` over the rows of all pairs together: means weighted by rows, or from sums that add up.
+    """`evaluate` over the rows of all blocks together: means weighted by rows, or from sums that add up.
 
     Metrics outside need all rows at once: outputs and targets, not the inputs, are kept for them.
     """
-    measures = [Measure("loss", loss.function), *(m for m in metrics if not m.outside)]
+    measures = _by_name(loss, (m for m in metrics if not m.outside))
     outside = [m for m in metrics if m.outside]
-    rows, totals, kept = 0, [np.zeros(1)] * len(measures), list[tuple[NDArray[Any], NDArray[Any]]]()
-    for x, y in pairs:
+    rows, totals, kept = 0.0, dict.fromkeys(measures, np.zeros(1)), list[tuple[NDArray[Any], ...]]()
+    for x, y, *weight in blocks:
         outputs = outputs_of(model, x)
-        rows += len(x)
-        totals = [total + _share(m, outputs, y) for m, total in zip(measures, totals, strict=True)]
-        kept += [(outputs, y)] if outside else []
-    found = {m.name: _total(m, total, rows) for m, total in zip(measures, totals, strict=True)}
+        rows += float(weight[0].sum(dtype=np.float64)) if weight else len(x)
+        totals = {name: totals[name] + _share(m, outputs, y, *weight) for name, m in measures.items()}
+        kept += [(outputs, y, *weight)] if outside else []
+    found = {name: _total(m, totals[name], rows) for name, m in measures.items()}
     return _in_order(metrics, found, kept) if outside else found
 
 
-def _total(measure: Measure, total: NDArray[np.float64], rows: int) -> float:
+def _total(measure: Measure, total: NDArray[np.float64], rows: float) -> float:
     return measure.unit * measure.of_sums(total) if measure.of_sums else float(total[0] / rows)
 
 
 def _in_order(
-    metrics: Sequence[Measure], found: dict[str, float], kept: list[tuple[NDArray[Any], NDArray[Any]]]
+    metrics: Sequence[Measure], found: dict[str, float], kept: list[tuple[NDArray[Any], ...]]
 ) -> dict[str, float]:
     """The loss and all metrics in their order, those outside computed from the outputs and targets of all rows."""
-    outputs, y = (np.concatenate(parts) for parts in zip(*kept, strict=True))
-    measured = {m.name: float(m(outputs, y)) if m.outside else found[m.name] for m in metrics}
+    arrays = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
+    measured = {m.name: float(m(*arrays)) if m.outside else found[m.name] for m in metrics}
     return {"loss": found["loss"], **measured}
 
 
-def _share(measure: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+def _share(measure: Measure, outputs: NDArray[Any], y: NDArray[Any], *weight: NDArray[Any]) -> NDArray[np.float64]:
     if measure.sums is not None:
-        return measure.sums(outputs.astype(np.float64), y.astype(np.float64))
+        more = {"sample_weight": weight[0].astype(np.float64)} if weight else {}
+        return measure.sums(outputs.astype(np.float64), y.astype(np.float64), **more)
     with no_grad():
-        return np.array([len(y) * float(raw(measure(outputs, y)))])
+        return np.array([len(y) * float(raw(measure(outputs, y, *weight)))])

@@ -65,9 +65,9 @@ def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayF
         _say(f"training runs on the NumPy executor: Numba cannot be used ({error})")
         return None
 
-    def body(carry: Any, x: Any, y: Any) -> Any:
+    def body(carry: Any, x: Any, y: Any, *weight: Any) -> Any:
         model, optimizer, number = carry
-        model, optimizer, loss, metrics = step(model, optimizer, x, y, random.fold_in(key, number))
+        model, optimizer, loss, metrics = step(model, optimizer, x, y, random.fold_in(key, number), *weight)
         return (model, optimizer, number + 1), (loss, *metrics)
 
     carry = (state.model, state.optimizer, Node.tensor(np.array(state.step)))
@@ -148,17 +148,17 @@ def _add_batches(
 def _compiled_steps(step: Step, key: NDArray[np.uint32]) -> Executor:
     """One compiled call per batch, for batches that an iterable gives."""
 
-    def one(model: Any, optimizer: Any, number: Any, x: Any, y: Any) -> Any:
-        return step(model, optimizer, x, y, random.fold_in(key, number))
+    def one(model: Any, optimizer: Any, number: Any, x: Any, y: Any, *weight: Any) -> Any:
+        return step(model, optimizer, x, y, random.fold_in(key, number), *weight)
 
     compiled = Compiled(one, (), (), None)  # nothing is donated: the run's first state is replayed from
 
     def run(state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
-        for x, y in feed.batches(state.epoch, state.batch):
+        for x, y, *weight in feed.batches(state.epoch, state.batch):
             if state.batch == last:
                 return state, False
             number = np.array(state.step)
-            model, optimizer, loss, metrics = compiled(state.model, state.optimizer, number, x, y)
+            model, optimizer, loss, metrics = compiled(state.model, state.optimizer, number, x, y, *weight)
             totals = add_batch(state.totals, len(x), (raw(loss), *map(raw, metrics)))
             state = State(model, optimizer, state.step + 1, state.epoch, state.batch + 1, totals)
             if pause(state):

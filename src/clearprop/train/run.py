@@ -18,7 +18,7 @@ from clearprop.data.array_checks import in_columns
 from clearprop.data.parts import MOST_ROWS, Pair, sample_rows
 from clearprop.data.preprocessing import Encoded, Preprocessing
 from clearprop.data.streaming.encoded_source import encoded_blocks
-from clearprop.data.training_data import Prepared, as_pair
+from clearprop.data.training_data import Prepared, as_pair, scaled_weights
 from clearprop.errors import ArgumentError, RunError, user_line
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn.losses import loss_task
@@ -32,7 +32,7 @@ from clearprop.runs.state import State
 from clearprop.train.answers import Answers, explanation_of, importance_of, one_row, row_of
 from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.headline import headline, results_by_part
-from clearprop.train.metrics import Measure, evaluate, evaluate_blocks, outputs_of, target_unit
+from clearprop.train.metrics import Measure, evaluate, evaluate_blocks, outputs_of, require_weighable, target_unit
 from clearprop.train.run_html import run_html
 from clearprop.train.training_loop import Plan, replay_steps
 
@@ -251,17 +251,21 @@ class Run:
         single = outputs.shape[-1] == 1 or self.config.settings.loss == "binary_cross_entropy"
         return (outputs > 0).astype(np.int64) if single else np.argmax(outputs, axis=-1)
 
-    def evaluate(self, x: Any, y: Any = None) -> dict[str, float]:
+    def evaluate(self, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, float]:
         """The loss and the metrics of the model on other data, by name.
 
-        Arrays `x, y` as in training; a run with preprocessing also takes one source with the target in it.
+        Arrays `x, y` as in training, with `sample_weight` `(rows,)` means by weight; a run with preprocessing also
+        takes one source with the target in it.
         """
         if y is None:
             return self.measured(self.encoded(x, with_target=True))
         loss, metrics = self._measures()
         pair = as_pair((x, y), "the data", self.config.data.columns)
         x, y = adaptation(self.model, pair, loss)[0](pair)
-        return evaluate(self.model, x, y, loss, metrics)
+        if sample_weight is None:
+            return evaluate(self.model, x, y, loss, metrics)
+        require_weighable((loss, *metrics))
+        return evaluate(self.model, x, y, loss, metrics, scaled_weights(sample_weight, len(x), "the data"))
 
     def measured(self, blocks: Iterable[Encoded]) -> dict[str, float]:
         """The loss and the metrics over all rows of blocks that are encoded with the target."""

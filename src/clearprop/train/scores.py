@@ -24,19 +24,21 @@ Floats = NDArray[np.float64]
 class OutsideMetric:
     """A function of truth and prediction as NumPy arrays, and whether more of it is better.
 
-    For `classes` it is called with labels `(rows,)` and probabilities `(rows, classes)`, for `numbers` with values.
+    For `classes` it is called with labels `(rows,)` and probabilities `(rows, classes)`, for `numbers` with values;
+    last come weights `(rows,)`, or None.
     """
 
     task: Literal["classes", "numbers"]
-    function: Callable[[NDArray[Any], Floats], float]
+    function: Callable[..., float]
     higher: bool
 
-    def __call__(self, outputs: NDArray[Any], y: NDArray[Any]) -> float:
-        """The score of a network's outputs: logits for classes, values for numbers."""
+    def __call__(self, outputs: NDArray[Any], y: NDArray[Any], sample_weight: Any = None) -> float:
+        """The score of a network's outputs: logits for classes, values for numbers; rows count by their weights."""
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         if self.task == "classes":
-            return float(self.function(labels_of(y), probabilities_of(outputs)))
+            return float(self.function(labels_of(y), probabilities_of(outputs), weight))
         truth = np.asarray(y, dtype=np.float64)
-        return float(self.function(truth, np.asarray(outputs, dtype=np.float64).reshape(truth.shape)))
+        return float(self.function(truth, np.asarray(outputs, dtype=np.float64).reshape(truth.shape), weight))
 
 
 def probabilities_of(outputs: NDArray[Any]) -> Floats:
@@ -80,61 +82,66 @@ def _metrics() -> Any:
 
 
 # ------------------------------------------------------------------------------------------------- classes
-def _class_by_class(name: str, y: NDArray[Any], shares: Floats) -> float:
+def _class_by_class(name: str, y: NDArray[Any], shares: Floats, weight: Floats | None) -> float:
     """The mean over the classes against their rest (macro, one-vs-rest); of two classes, that of the second.
 
     A class that no row has, or that all rows have, has no such score and does not enter the mean.
     """
     function = getattr(_metrics(), name)
     classes = range(1, 2) if shares.shape[1] == 2 else range(shares.shape[1])
-    known = [k for k in classes if 0 < int((y == k).sum()) < len(y)]
-    return float(np.mean([function(y == k, shares[:, k]) for k in known])) if known else np.nan
+    sizes = np.bincount(y, weight, minlength=shares.shape[1])
+    known = [k for k in classes if 0 < sizes[k] < sizes.sum()]
+    scores = [function(y == k, shares[:, k], sample_weight=weight) for k in known]
+    return float(np.mean(scores)) if known else np.nan
 
 
-def _by_label(name: str, y: NDArray[Any], shares: Floats) -> float:
+def _by_label(name: str, y: NDArray[Any], shares: Floats, weight: Floats | None) -> float:
     """F1, precision or recall: of two classes, that of the second; of several, the mean over the classes (macro)."""
     average = "binary" if shares.shape[1] == 2 else "macro"
-    return float(getattr(_metrics(), name)(y, shares.argmax(axis=1), average=average, zero_division=0.0))
+    options = {"average": average, "zero_division": 0.0, "sample_weight": weight}
+    return float(getattr(_metrics(), name)(y, shares.argmax(axis=1), **options))
 
 
-def _balanced_accuracy(y: NDArray[Any], shares: Floats) -> float:
+def _balanced_accuracy(y: NDArray[Any], shares: Floats, weight: Floats | None) -> float:
     """The mean recall over the classes that the rows have."""
     said = shares.argmax(axis=1)
-    return float(_metrics().recall_score(y, said, labels=np.unique(y), average="macro", zero_division=0.0))
+    options = {"average": "macro", "zero_division": 0.0, "sample_weight": weight}
+    return float(_metrics().recall_score(y, said, labels=np.unique(y), **options))
 
 
-def _mcc(y: NDArray[Any], shares: Floats) -> float:
-    return float(_metrics().matthews_corrcoef(y, shares.argmax(axis=1)))
+def _mcc(y: NDArray[Any], shares: Floats, weight: Floats | None) -> float:
+    return float(_metrics().matthews_corrcoef(y, shares.argmax(axis=1), sample_weight=weight))
 
 
-def _log_loss(y: NDArray[Any], shares: Floats) -> float:
-    return float(_metrics().log_loss(y, shares, labels=range(shares.shape[1])))
+def _log_loss(y: NDArray[Any], shares: Floats, weight: Floats | None) -> float:
+    return float(_metrics().log_loss(y, shares, labels=range(shares.shape[1]), sample_weight=weight))
 
 
-def _brier(y: NDArray[Any], shares: Floats) -> float:
+def _brier(y: NDArray[Any], shares: Floats, weight: Floats | None) -> float:
     """Of two classes, the mean of (1 − p)²; of several, the mean of Σ_c (y_c − p_c)² (Brier 1950)."""
     if shares.shape[1] == 2:
-        return float(_metrics().brier_score_loss(y, shares[:, 1], labels=[0, 1]))
-    return float(_metrics().brier_score_loss(y, shares, labels=range(shares.shape[1])))
+        return float(_metrics().brier_score_loss(y, shares[:, 1], labels=[0, 1], sample_weight=weight))
+    return float(_metrics().brier_score_loss(y, shares, labels=range(shares.shape[1]), sample_weight=weight))
 
 
-def _top_3(y: NDArray[Any], shares: Floats) -> float:
+def _top_3(y: NDArray[Any], shares: Floats, weight: Floats | None) -> float:
     """The share of rows whose class is among the three most probable ones."""
     if shares.shape[1] <= 3:
         return 1.0
-    return float(_metrics().top_k_accuracy_score(y, shares, k=3, labels=range(shares.shape[1])))
+    labels = range(shares.shape[1])
+    return float(_metrics().top_k_accuracy_score(y, shares, k=3, labels=labels, sample_weight=weight))
 
 
 # ------------------------------------------------------------------------------------------------- numbers
-def _of_numbers(name: str, y: NDArray[Any], said: Floats, **options: Any) -> float:
-    return float(getattr(_metrics(), name)(y, said, **options))
+def _of_numbers(name: str, y: NDArray[Any], said: Floats, weight: Floats | None, **options: Any) -> float:
+    return float(getattr(_metrics(), name)(y, said, sample_weight=weight, **options))
 
 
-def _poisson_deviance(y: NDArray[Any], said: Floats) -> float:
+def _poisson_deviance(y: NDArray[Any], said: Floats, weight: Floats | None) -> float:
     """NaN where a prediction is not positive, or a count negative: no such deviance."""
     if (said <= 0).any() or (y < 0).any():
         return np.nan
-    return float(_metrics().mean_poisson_deviance(y.reshape(-1), said.reshape(-1)))
+    return float(_metrics().mean_poisson_deviance(y.reshape(-1), said.reshape(-1), sample_weight=weight))
 
 
 SCORES: dict[str, OutsideMetric] = {

@@ -18,10 +18,10 @@ from clearprop.autodiff.transforms import hvp, value_and_grad
 from clearprop.nn.fields import PARAMETER, STATE
 from clearprop.program.values import name_variable
 
-Loss: TypeAlias = Callable[[Any, Any], Any]
-"""`loss(outputs, y)`: a scalar, the mean over the rows."""
-Objective: TypeAlias = Callable[[Any, Any, Any, Any], tuple[Any, tuple[Any, tuple[Any, ...], Any]]]
-"""`objective(model, x, y, rng) -> (loss + penalty, (loss, metrics, model with new state))`."""
+Loss: TypeAlias = Callable[..., Any]
+"""`loss(outputs, y)`: a scalar, the mean over the rows; `loss(outputs, y, weight)` where rows have weights."""
+Objective: TypeAlias = Callable[..., tuple[Any, tuple[Any, tuple[Any, ...], Any]]]
+"""`objective(model, x, y, rng[, weight]) -> (loss + penalty, (loss, metrics, model with new state))`."""
 NONE = nn.Penalty()
 """No penalty."""
 
@@ -31,8 +31,9 @@ class Step:
     """One step of training: forward, loss + penalty, backward, update.
 
     `step(model, opt_state, x, y, rng) -> (model, opt_state, loss, metrics)` minimises L(f(x), y) + penalty(f).  The
-    `loss` that it returns is L alone; the metrics are those of the same batch, before the update.  Its fields are all
-    that it is made of, so that `identity_of` tells steps that compute something else apart.
+    `loss` that it returns is L alone; the metrics are those of the same batch, before the update.  A last argument
+    `weight` `(rows,)` says how much each row counts.  Its fields are all that it is made of, so that `identity_of`
+    tells steps that compute something else apart.
     """
 
     loss: Loss
@@ -40,12 +41,12 @@ class Step:
     optimizer: Any
     penalty: nn.Penalty
 
-    def __call__(self, model: Any, opt_state: Any, x: Any, y: Any, rng: Any) -> Any:
+    def __call__(self, model: Any, opt_state: Any, x: Any, y: Any, rng: Any, *weight: Any) -> Any:
         """The model and the optimizer's state after a batch; its loss and metrics."""
         objective = make_objective(self.loss, self.metrics, self.penalty)
         gradient = value_and_grad(objective, has_aux=True)
-        (total, (value, measured, trained)), grads = gradient(model, x, y, rng)
-        extra = supplies(self.optimizer, total, lambda m: objective(m, x, y, rng)[0], model, rng)
+        (total, (value, measured, trained)), grads = gradient(model, x, y, rng, *weight)
+        extra = supplies(self.optimizer, total, lambda m: objective(m, x, y, rng, *weight)[0], model, rng)
         updates, opt_state = self.optimizer.update(grads, opt_state, model, **extra)
         return optim.apply_updates(trained, updates), opt_state, value, measured
 
@@ -64,10 +65,10 @@ def supplies(optimizer: Any, value: Any, f: Callable[[Any], Any], model: Any, rn
 def make_objective(loss: Loss, metrics: Sequence[Loss] = (), penalty: nn.Penalty = NONE) -> Objective:
     """What a step minimises, as a function of the model; the loss alone, the metrics and the new state come along."""
 
-    def objective(model: Any, x: Any, y: Any, rng: Any) -> Any:
+    def objective(model: Any, x: Any, y: Any, rng: Any, *weight: Any) -> Any:
         outputs, trained = nn.apply(model, x, train=True, rng=rng)
-        value = name_variable(loss(outputs, y), "loss")
-        measured = tuple(metric(outputs, y) for metric in metrics)
+        value = name_variable(loss(outputs, y, *weight), "loss")
+        measured = tuple(metric(outputs, y, *weight) for metric in metrics)
         total = value + penalty(model) if penalty else value
         return total, (value, measured, trained)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,17 @@ from clearprop import nn
 from clearprop.arrays.tensor import asarray
 from clearprop.data.encodings import NumberTarget
 from clearprop.data.parts import Part
+from clearprop.data.streaming.scratch import Scratch
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.nn.losses import has_log_link, loss_task
+from clearprop.program.tracing import shape_of
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import maximum
 from clearprop.rules.indexing import take
 from clearprop.rules.reductions import mean
+from clearprop.rules.structural import reshape
 from clearprop.train.array_alignment import adapted_inputs
 from clearprop.train.metrics import outputs_on_trial
 
@@ -35,15 +38,20 @@ class ClassWeighted:
     """The mean of w[y]·loss over the rows: every row counts by the weight of its class.
 
     `weights` has one number for each class.  The sum is divided by the rows, not by their weights, so that batches
-    add up to the loss of all rows, whatever classes they hold.
+    add up to the loss of all rows, whatever classes they hold.  Where rows have weights of their own, a row counts by
+    the product.
     """
 
     loss: Any
     weights: tuple[float, ...]
 
-    def __call__(self, outputs: Any, y: Any) -> Any:
-        """The weighted loss, a scalar."""
-        return mean(self.loss(outputs, y, reduction="none", sample_weight=self._of_rows(y)))
+    def __call__(self, outputs: Any, y: Any, *, reduction: str = "mean", sample_weight: Any = None) -> Any:
+        """The weighted loss, a scalar; with `reduction="none"` that of every row."""
+        weight = self._of_rows(y)
+        if sample_weight is not None:
+            weight = weight * reshape(sample_weight, shape_of(weight))
+        losses = self.loss(outputs, y, reduction="none", sample_weight=weight)
+        return mean(losses) if reduction == "mean" else losses
 
     def _of_rows(self, y: Any) -> Any:
         weights = np.array(self.weights, np.float32)
@@ -135,10 +143,14 @@ def _class_named(key: Any, names: Sequence[str], labels: Mapping[Any, str]) -> s
 
 
 def _balanced_weights(data: Prepared, classes: int) -> NDArray[np.float64]:
-    """n / (K·n_k), K the classes that the training rows have; 1 for one that they lack."""
-    counts = sum(np.bincount(_labels(y), minlength=classes) for y in _targets(data.table))
-    present = np.count_nonzero(counts)
-    return np.where(counts > 0, np.sum(counts) / (present * np.maximum(counts, 1)), 1.0)
+    """n / (K·n_k), K the classes that the training rows have, by their weights; 1 for one that they lack."""
+    counts: NDArray[np.float64] = np.zeros(classes)
+    for y, weight in _targets_with_weights(data):
+        counts += np.bincount(_labels(y), weight, minlength=classes)
+    weights = np.ones(classes)
+    there = counts > 0
+    weights[there] = counts.sum() / (there.sum() * counts[there])
+    return weights
 
 
 def _labels(y: NDArray[Any]) -> NDArray[np.int64]:
@@ -156,6 +168,18 @@ def _labels(y: NDArray[Any]) -> NDArray[np.int64]:
 def _targets(part: Part) -> Iterable[NDArray[Any]]:
     """The targets of a part, those of rows on disk some at a time."""
     return [part[1]] if isinstance(part, tuple) else part.y.pieces(_ROWS_AT_ONCE)
+
+
+def _targets_with_weights(data: Prepared) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
+    """Training targets, those of rows on disk some at a time, with the weights of their rows where they have some."""
+    part = data.table
+    weights = data.weights.get("training") if isinstance(part, tuple) else part.weight
+    if weights is None:
+        yield from ((y, None) for y in _targets(part))
+    elif isinstance(weights, Scratch):
+        yield from zip(_targets(part), weights.pieces(_ROWS_AT_ONCE), strict=True)
+    else:
+        yield from zip(_targets(part), [weights], strict=True)
 
 
 def _no_weights(asked: Any) -> ArgumentError:

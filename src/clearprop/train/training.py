@@ -197,7 +197,7 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
     results: Event = next((e for e in loop.history if best and e["epoch"] == best.epoch), {})
     tested = None
     if job.data.test is not None and loop.status == "done":
-        tested = evaluate_part(model, job.data.test, job.loss, job.metrics)
+        tested = evaluate_part(model, job.data.test, job.loss, job.metrics, job.data.weights.get("test"))
     summary = Summary(
         status=loop.status,
         epochs=standing.state.epoch,

@@ -162,7 +162,8 @@ class Loop:
         state = state.next_epoch()
         shown = plan.shown(state)
         held = plan.validation
-        validation = None if held is None else evaluate_part(shown, held, plan.loss, plan.metrics)
+        weight = plan.data.weights.get("validation")
+        validation = None if held is None else evaluate_part(shown, held, plan.loss, plan.metrics, weight)
         standing, improved = self._judged(state, shown, validation)
         self.history.append(
             self.events.emit(

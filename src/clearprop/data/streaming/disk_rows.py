@@ -49,13 +49,17 @@ class Dealing:
 class DiskRows:
     """Encoded rows `x`, `y` on disk.  Block b holds the rows from `dealing.starts[b]` up to `dealing.starts[b + 1]`.
 
-    `numbers` are the numbers that the rows have in their source, in its order.
+    `numbers` are the numbers that the rows have in their source, in its order.  Rows that are `weighted` have a
+    `weight` each.
     """
 
-    def __init__(self, dealing: Dealing, features: int, y_tail: tuple[int, ...], y_dtype: Any) -> None:
+    def __init__(
+        self, dealing: Dealing, features: int, y_tail: tuple[int, ...], y_dtype: Any, weighted: bool = False
+    ) -> None:
         self.dealing = dealing
         self.x = Scratch(dealing.rows, (features,), np.float32)
         self.y = Scratch(dealing.rows, y_tail, y_dtype)
+        self.weight = Scratch(dealing.rows, (), np.float32) if weighted else None
         self.numbers = Scratch(dealing.rows, (), np.int64)
 
     def __len__(self) -> int:
@@ -76,27 +80,35 @@ class DiskRows:
         """The number of rows of each block."""
         return np.diff(self.dealing.starts)
 
-    def write(self, first: int, x: NDArray[np.float32], y: NDArray[Any], numbers: NDArray[np.int64]) -> None:
-        """Keep rows from `first` on; `numbers` are theirs in the source."""
-        self.numbers.write(first, numbers)
-        places = self.dealing.places(first, first + len(x))
-        order = np.argsort(places)
-        places, x, y = places[order], x[order], y[order]
-        ends = np.flatnonzero(np.diff(places) != 1) + 1
-        for a, b in zip([0, *ends.tolist()], [*ends.tolist(), len(places)], strict=True):
-            if b > a:
-                self.x.write(int(places[a]), x[a:b])
-                self.y.write(int(places[a]), y[a:b])
+    @property
+    def kept(self) -> tuple[Scratch, ...]:
+        """What is on disk of every row: x, y, and the weight where rows have one."""
+        return (self.x, self.y) if self.weight is None else (self.x, self.y, self.weight)
 
-    def buffers(self) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    def write(self, first: int, numbers: NDArray[np.int64], *arrays: NDArray[Any]) -> None:
+        """Keep rows from `first` on: x, y, and their weights if they have some; `numbers` are theirs in the source."""
+        self.numbers.write(first, numbers)
+        places = self.dealing.places(first, first + len(numbers))
+        order = np.argsort(places)
+        places = places[order]
+        ends = np.flatnonzero(np.diff(places) != 1) + 1
+        for scratch, array in zip(self.kept, arrays, strict=True):
+            ordered = array[order]
+            for a, b in zip([0, *ends.tolist()], [*ends.tolist(), len(places)], strict=True):
+                if b > a:
+                    scratch.write(int(places[a]), ordered[a:b])
+
+    def buffers(self) -> tuple[NDArray[Any], ...]:
         """Arrays in which every block has room."""
         largest = int(self.sizes.max())
-        return np.empty((largest, self.features), np.float32), np.empty((largest, *self.y.tail), self.y.dtype)
+        return tuple(np.empty((largest, *scratch.tail), scratch.dtype) for scratch in self.kept)
 
-    def read(self, block: int, x: NDArray[np.float32], y: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    def read(self, block: int, *buffers: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Read a block into the buffers; gives the part of them that it fills."""
         first, last = (int(n) for n in self.dealing.starts[block : block + 2])
-        return self.x.read(first, x[: last - first]), self.y.read(first, y[: last - first])
+        return tuple(
+            scratch.read(first, into[: last - first]) for scratch, into in zip(self.kept, buffers, strict=True)
+        )
 
     def row(self, number: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Row number `number` of the source's order, as arrays of one row."""
@@ -105,9 +117,14 @@ class DiskRows:
 
     def pairs(self) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
         """The blocks in their order.  A pair is good until the next one is asked for: they share their memory."""
-        x, y = self.buffers()
+        for x, y, *_ in self.batches():
+            yield x, y
+
+    def batches(self) -> Iterator[tuple[NDArray[Any], ...]]:
+        """The blocks in their order, with weights where rows have some; good until the next one is asked for."""
+        buffers = self.buffers()
         for block in range(self.blocks):
-            yield self.read(block, x, y)
+            yield self.read(block, *buffers)
 
     def spread(self, number: int) -> NDArray[np.int64]:
         """The numbers of at most so many rows, evenly spread over the source."""

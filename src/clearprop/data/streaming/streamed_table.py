@@ -187,7 +187,7 @@ def _encode_parts(
         for part, rows in enumerate(parts):
             chosen = where == part
             if rows is not None and chosen.any():
-                rows.write(done[part], x[chosen], y[chosen], numbers[chosen])
+                rows.write(done[part], numbers[chosen], x[chosen], y[chosen])
                 done[part] += int(chosen.sum())
     return parts
 
