@@ -185,11 +185,11 @@ def scaled_weights(weight: Any, rows: int, what: str) -> NDArray[np.float64]:
     """
     array = _array(weight, "sample_weight", what)
     if array.shape != (rows,) or (array < 0).any() or not array.any():
-        odd = np.flatnonzero(array < 0) if array.ndim == 1 else ()
+        odd = np.flatnonzero(array.ravel() < 0)
         raise DataError(
             f"these are no weights of the rows of {what}",
             expected=f"{rows} numbers, 0 or more and not all 0: shape ({rows},)",
-            got=f"{array[odd[0]]} at [{odd[0]}]" if len(odd) else "0 for every row" if array.shape == (rows,)
+            got=f"{array.ravel()[odd[0]]} at [{odd[0]}]" if len(odd) else "0 for every row" if array.shape == (rows,)
             else f"shape {array.shape}",
             where=user_line(),
         )  # fmt: skip

@@ -157,8 +157,13 @@ def fit_to_model(job: Job) -> Job:
     job = replace(job, data=replace(job.data, train=own, validation=aside, test=last, weights=weights))
     first = adapt((train[0][:2], train[1][:2]))
     require_paired_rows((job.loss, *job.metrics), outputs, first[1])
-    _try_step(job, first, *(weight[:2] for name, weight in weights.items() if name == "training"))
+    _try_step(job, first, *_first_weights(job.data))
     return job
+
+
+def _first_weights(data: Prepared) -> list[NDArray[Any]]:
+    """The weights of the first two rows to train on, where rows have some."""
+    return [data.weights["training"][:2]] if "training" in data.weights else []
 
 
 def _require_float32(job: Job, rows: DiskRows) -> None:

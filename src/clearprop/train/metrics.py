@@ -112,22 +112,22 @@ def accuracy(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
     else:
         label = y if not is_floating(type_of(raw(y)).dtype) else argmax(y, axis=-1)
         right = equal(argmax(outputs, axis=-1), label)
-    return mean(_weighed(astype(right, dtype=np.dtype(np.float64)), sample_weight))
+    return mean(_times_weight(astype(right, dtype=np.dtype(np.float64)), sample_weight))
 
 
 def rmse(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
     """The square root of the mean squared error."""
-    return sqrt(mean(_weighed(square(outputs - y), sample_weight)))
+    return sqrt(mean(_times_weight(square(outputs - y), sample_weight)))
 
 
 def r2(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
     """1 − Σ(y − ŷ)² / Σ(y − ȳ)²: the share of the target's variance that is explained."""
-    centre = mean(_weighed(y, sample_weight), axis=0)
+    centre = mean(_times_weight(y, sample_weight), axis=0)
     unexplained, whole = square(outputs - y), square(y - centre)
-    return 1.0 - mean(_weighed(unexplained, sample_weight)) / mean(_weighed(whole, sample_weight))
+    return 1.0 - mean(_times_weight(unexplained, sample_weight)) / mean(_times_weight(whole, sample_weight))
 
 
-def _weighed(values: Any, weight: Any) -> Any:
+def _times_weight(values: Any, weight: Any) -> Any:
     """Values of rows times the weights of the rows, which have a mean of 1; as they are without weights."""
     if weight is None:
         return values
