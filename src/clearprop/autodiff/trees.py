@@ -23,6 +23,32 @@ _LEAF = optree.tree_structure(0.0)
 _PLAIN = (float, int, np.ndarray, np.float64, np.float32)
 
 
+FIELDS: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+"""Of classes that are trees by their fields: which of them hold trees, and which are part of the structure."""
+
+
+def register_fields(cls: type, dynamic: tuple[str, ...], fixed: tuple[str, ...]) -> None:
+    """Make a class a tree: `dynamic` fields hold trees, `fixed` ones belong to the structure."""
+    # a compiled call takes its trees apart and puts new ones together, so no field costs more than it must
+    make = object.__new__
+
+    def take_apart(module: Any) -> tuple[list[Any], tuple[Any, ...], tuple[str, ...]]:
+        values = module.__dict__
+        return [values[n] for n in dynamic], tuple([values[n] for n in fixed]) if fixed else (), dynamic
+
+    def put_together(statics: tuple[Any, ...], children: tuple[Any, ...]) -> Any:
+        new: Any = make(cls)
+        values = new.__dict__
+        for name, value in zip(fixed, statics):  # noqa: B905 - as many as were taken apart, here and below
+            values[name] = value
+        for name, value in zip(dynamic, children):  # noqa: B905
+            values[name] = value
+        return new
+
+    FIELDS[cls] = dynamic, fixed
+    optree.register_pytree_node(cls, take_apart, put_together, path_entry_type=optree.GetAttrEntry, namespace=NAMESPACE)
+
+
 def flatten(tree: Tree) -> tuple[list[Any], Any]:
     """Leaves and structure."""
     if type(tree) in _PLAIN or isinstance(tree, Node):

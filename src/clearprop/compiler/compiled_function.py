@@ -10,6 +10,7 @@ from typing import Any
 from clearprop.autodiff.pickling import pickled_by_name
 from clearprop.autodiff.trees import unflatten
 from clearprop.compiler.arguments import Arguments, Donated, Parameters
+from clearprop.compiler.direct_call import MISSED, DirectCall, direct_call
 from clearprop.compiler.executor_choice import warn_once
 from clearprop.compiler.specialisation import Specialisation, function_name
 from clearprop.errors import ArgumentError, checked_call, require_function, unknown_name, user_line
@@ -38,6 +39,7 @@ class Compiled:
         self.executor = executor
         self.specialisations: dict[Any, list[Specialisation]] = {}
         self.entries: dict[Any, _ReadyCall] = {}
+        self.direct: list[tuple[_ReadyCall, DirectCall]] = []
         self.last: Specialisation | None = None
         self.info = CacheInfo()
         self.lock = process_lock()
@@ -50,15 +52,40 @@ class Compiled:
         if holds(self.lock):  # a handler of a signal came in the middle of a call: its memory is in use
             return self._second(*args, **kwargs)
         with self.lock:
+            if self.direct and not kwargs:
+                result = self._run_directly(args)
+                if result is not MISSED:
+                    return result
             call = self._take(args, kwargs)
             entry = None if call.tracked else self._entry(call)
             if entry is not None and not (entry.surrounded and entry.specialisation.captures.tracked):
-                return entry.run(call)
+                return self._run(entry, call)
         warn_once(
             f"{self._name} runs uncompiled: a gradient may flow through the call.  "
             f"Compile the function that takes the gradient, or give x.detach()"
         )
         return self.function(*args, **kwargs)
+
+    def _run_directly(self, args: tuple[Any, ...]) -> Any:
+        """The result of a call of a kind that came before; MISSED if it is of none."""
+        for entry, run in self.direct:
+            # what the variables around hold now is looked at first
+            s = entry.specialisation
+            if not entry.surrounded or not (s.stale() or s.captures.tracked):
+                result = run(args)
+                if result is not MISSED:
+                    self.info.hits += 1
+                    self.last = s
+                    return result
+        return MISSED
+
+    def _run(self, entry: _ReadyCall, call: Arguments) -> Any:
+        """The result; a kind of call that comes again gets a function of its own, by which it is found directly."""
+        result = entry.run(call)
+        run = entry.direct(call, result)
+        if run is not None and all(run is not known for _, known in self.direct):
+            self.direct = [(entry, run), *self.direct[: DIRECT - 1]]
+        return result
 
     @functools.cached_property
     def _second(self) -> Compiled:
@@ -159,17 +186,24 @@ class Compiled:
 
 ENTRIES = 256
 """How many kinds of call, with their exact sizes, are kept ready."""
+DIRECT = 4
+"""How many of them are tried one after the other, before the general way is gone."""
+AGAIN = 3
+"""From this run on a kind of call is worth a function of its own."""
 
 
 class _ReadyCall:
     """A kind of call made ready: a program bound to sizes."""
 
-    __slots__ = ("donated", "execute", "specialisation", "surrounded")
+    __slots__ = ("again", "donated", "execute", "specialisation", "surrounded")
 
     def __init__(self, s: Specialisation, execute: Callable[..., Sequence[Any]], donated: list[bool]) -> None:
         self.specialisation, self.execute = s, execute
         self.donated = [i for i, d in enumerate(donated) if d]
         self.surrounded = bool(s.captures.held)  # whether it uses arrays of the code around it
+        self.again: dict[
+            tuple[type, ...], int | DirectCall | None
+        ] = {}  # by the classes of leaves: runs until there is one
 
     def run(self, call: Arguments) -> Any:
         """Execute, wrap the results, and mark donated tensors."""
@@ -180,6 +214,18 @@ class _ReadyCall:
         values = iter(results)
         flat = [Node.tensor(next(values)) if m else v for v, m in zip(s.out_flat, s.out_mask, strict=True)]
         return unflatten(s.out_structure, flat)
+
+    def direct(self, call: Arguments, result: Any) -> DirectCall | None:
+        """The function for calls like this one, when it has come often enough."""
+        kind = tuple(map(type, call.tensors))
+        known = self.again.get(kind, 0)
+        if isinstance(known, int):
+            known += 1
+            self.again[kind] = (
+                known if known < AGAIN else direct_call(call, result, self.specialisation.out_mask, self.execute)
+            )
+            return None
+        return known
 
     def _giver(self, call: Arguments) -> Callable[[], None]:
         """What marks donated tensors, before their memory is written: Ctrl-C may come as soon as it is."""

@@ -14,6 +14,8 @@ from clearprop.compiler.native.cache import kernel_address, module_text, prepare
 from clearprop.compiler.native.instruction_driver import (
     DATA,
     DRIVER,
+    ITEMS,
+    OBJECTS,
     READS_OBJECTS,
     SERVE,
     TEAM,
@@ -91,16 +93,14 @@ class InstructionTable:
         offsets = np.concatenate([w[1] for w in where if w is not None] or [np.zeros(0, np.uint64)])
         return positions, np.repeat(np.arange(len(where)), [0 if w is None else len(w[0]) for w in where]), offsets
 
-    def place_in_calls(self, variables: Sequence[Any]) -> Numbers:
-        """Let the driver place these arrays itself; the numbers that are returned hold the identities of the arrays."""
+    def place_in_calls(self, variables: Sequence[Any]) -> None:
+        """Let the driver place these arrays itself, which it finds in a tuple at `self.call[OBJECTS]`."""
         positions, sources, offsets = self.places_of(variables)
-        objects = np.zeros(len(variables), np.uint64)
         places = np.uint64(self.words.ctypes.data) + 8 * positions.astype(np.uint64)
-        self._placed = (objects, sources, offsets, places)
+        self._placed = (sources, offsets, places)
         self.call[:2] = 0, 1
         self.call[7] = len(places)
-        self.call[9:] = [a.ctypes.data for a in self._placed]
-        return objects
+        self.call[OBJECTS + 1 :] = [a.ctypes.data for a in self._placed]
 
     def patcher(self, variables: Sequence[Any]) -> Patch:
         """A function that places all these arrays at once, given their addresses, in this table or in a copy of it."""
@@ -181,7 +181,8 @@ class Executable:
         self._direct: tuple[Numbers, Any, int] | None = None
         if self.threads == 1 and READS_OBJECTS:
             table = self.tables[0]
-            self._direct = table.place_in_calls(variables), driver(), table.call.ctypes.data
+            table.place_in_calls(variables)
+            self._direct = table.call, driver(), table.call.ctypes.data
 
     def call(self, arrays: Sequence[Numbers]) -> None:
         """One step on these arrays."""
@@ -189,8 +190,9 @@ class Executable:
             self.place_all({v: a.ctypes.data for v, a in zip(self._variables, arrays, strict=True)})
             self.run(0, 1)
             return
-        objects, drive, row = self._direct
-        objects[:] = list(map(id, arrays))
+        words, drive, row = self._direct
+        held = tuple(arrays)
+        words[OBJECTS] = id(held) + ITEMS
         self.status[0] = 0
         drive(row)
         if self.status[0]:

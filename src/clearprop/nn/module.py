@@ -10,7 +10,7 @@ import numpy as np
 import optree
 
 from clearprop.arrays.tensor import Tensor, tensor
-from clearprop.autodiff.trees import NAMESPACE, flatten, tree_map, unflatten
+from clearprop.autodiff.trees import NAMESPACE, flatten, register_fields, tree_map, unflatten
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, check_call, checked_call, unknown_name, user_line
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, STATIC, kind_of, parameter, state, static
 from clearprop.nn.module_text import module_text
@@ -155,25 +155,9 @@ class Module:
 
 
 def _register(cls: type[Module]) -> None:
-    # a compiled call takes its trees apart and puts new ones together, so no field costs more than it must
     dynamic = tuple(n for n, k in cls.field_kinds.items() if k != STATIC)
     fixed = tuple(n for n, k in cls.field_kinds.items() if k == STATIC)
-    make = object.__new__
-
-    def take_apart(module: Module) -> tuple[list[Any], tuple[Any, ...], tuple[str, ...]]:
-        values = module.__dict__
-        return [values[n] for n in dynamic], tuple([values[n] for n in fixed]) if fixed else (), dynamic
-
-    def put_together(statics: tuple[Any, ...], children: tuple[Any, ...]) -> Module:
-        new = make(cls)
-        values = new.__dict__
-        for name, value in zip(fixed, statics):  # noqa: B905 - as many as were taken apart, here and below
-            values[name] = value
-        for name, value in zip(dynamic, children):  # noqa: B905
-            values[name] = value
-        return new
-
-    optree.register_pytree_node(cls, take_apart, put_together, path_entry_type=optree.GetAttrEntry, namespace=NAMESPACE)
+    register_fields(cls, dynamic, fixed)
 
 
 # ------------------------------------------------------------------------------------------ checking fields

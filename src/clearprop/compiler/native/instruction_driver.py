@@ -164,14 +164,23 @@ def driver() -> Any:
 
 DATA = object.__basicsize__
 """Where an array object holds the address of its data: behind the object's header."""
+ITEMS = tuple.__basicsize__
+"""Where a tuple holds the identities of its items, one after the other."""
+OBJECTS = 9
+"""Which word of the driver's row says where the identities of arrays are."""
 
 
 def _has_data_there(array: np.ndarray[Any, Any]) -> bool:
     return ctypes.c_size_t.from_address(id(array) + DATA).value == array.ctypes.data
 
 
-READS_OBJECTS = all(map(_has_data_there, (np.arange(3.0), np.arange(9)[3:])))
-"""Whether native code may read addresses from array objects; where they are made otherwise, Python asks for them."""
+def _has_items_there(held: tuple[Any, ...]) -> bool:
+    return all(ctypes.c_size_t.from_address(id(held) + ITEMS + 8 * i).value == id(a) for i, a in enumerate(held))
+
+
+_EXAMPLES = (np.arange(3.0), np.arange(9)[3:])
+READS_OBJECTS = all(map(_has_data_there, _EXAMPLES)) and _has_items_there(_EXAMPLES)
+"""Whether native code may read addresses from objects; where they are made otherwise, Python asks for them."""
 
 
 class _Partner:

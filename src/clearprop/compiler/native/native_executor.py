@@ -148,12 +148,13 @@ class _BoundCall:
         self.executable = Executable(Instructions(binding))
         number = self.executable.binding.number
         self.inputs = plan.program.inputs[: len(plan.program.inputs) - len(self.hidden)]
-        self.dtypes = [v.dtype for v in self.inputs]
-        self.donated = [self.inputs[i] in set(plan.buffers.values()) for i in range(len(self.inputs))]
+        given = set(plan.buffers.values())
+        self.read = [(i, v.dtype) for i, v in enumerate(self.inputs) if v not in given]
+        self.written = [(i, v.dtype) for i, v in enumerate(self.inputs) if v in given]
         self.small = _small_integers(plan.program)
         self.place_hidden(executor.hidden)
         self._describe_outputs(number)
-        self.executable.prepare_calls([*self.inputs, *(v for v, _, _ in self.fresh)])
+        self.executable.prepare_calls([*self.inputs, *(v for v, *_ in self.fresh)])
 
     def place_hidden(self, hidden: Sequence[np.ndarray[Any, Any]]) -> None:
         """Tell the kernels where the captured arrays are."""
@@ -164,26 +165,34 @@ class _BoundCall:
     def _describe_outputs(self, number: Callable[[Any], int]) -> None:
         """Outputs in memory of their own, and where each output is found: a donated input or a fresh array."""
         at = {v: i for i, v in enumerate(self.inputs)}
-        self.fresh: list[tuple[Var, tuple[int, ...], Any]] = []
+        # an output that is a number in every place where it stands is computed in the same memory in every call
+        axes = {self.plan.buffer(o) for o in self.plan.outputs if o.shape}
+        self.fresh: list[tuple[Var, tuple[int, ...], Any, np.ndarray[Any, Any] | None]] = []
         # position among inputs and fresh arrays; whether it has axes; whether it is weak
         self.places: list[tuple[int, bool, bool]] = []
         for o in self.plan.outputs:
             buffer = self.plan.buffer(o)
             if buffer not in at:
                 at[buffer] = len(self.inputs) + len(self.fresh)
-                self.fresh.append((buffer, tuple(map(number, o.shape)), o.dtype))
+                scalar = None if buffer in axes else np.empty((), o.dtype)
+                self.fresh.append((buffer, tuple(map(number, o.shape)), o.dtype, scalar))
             self.places.append((at[buffer], bool(o.shape), type_of(o).weak))
 
     def run(self, inputs: Sequence[Any], give: Callable[[], None] | None = None) -> list[Any]:
         """One call; `give` is called before memory that was given away is written."""
         for i, name, small in self.small:
             fit_number(name, inputs[i], small, compares=False)
-        arrays: list[np.ndarray[Any, Any]] = []
-        for value, dtype, donated in zip(inputs, self.dtypes, self.donated, strict=True):
-            if type(value) is not np.ndarray or not value.flags.c_contiguous or value.dtype is not dtype:
-                value = np.asarray(value, dtype, order="C")
-            arrays.append(_own(value, sys.getrefcount(value)) if donated else value)
-        arrays += [_allocate(shape, dtype) for _, shape, dtype in self.fresh]
+        arrays = list(inputs)
+        for i, dtype in self.read:
+            value = arrays[i]
+            if type(value) is not np.ndarray or value.dtype is not dtype or not value.flags.c_contiguous:
+                arrays[i] = np.asarray(value, dtype, order="C")
+        for i, dtype in self.written:
+            value = arrays[i]
+            known = _OWNED.get(id(value))
+            if known is None or known() is not value or sys.getrefcount(value) > _HOLDERS:
+                arrays[i] = _copy(value, dtype)  # what others see never changes
+        arrays += [scalar if scalar is not None else _allocate(shape, dtype) for _, shape, dtype, scalar in self.fresh]
         if give is not None:
             give()
         self.executable.call(arrays)
@@ -198,10 +207,9 @@ def _count_holders() -> int:
     """References to an array that only a tensor holds, counted as `run` counts them."""
     tensor = Node.tensor(np.empty(1))
     leaves = [tensor.value]
-    counts: list[int] = []
-    for value, _ in zip(leaves, [None], strict=True):
-        counts.append((lambda _array, references: references)(value, sys.getrefcount(value)))
-    return counts[0]
+    arrays = list(leaves)
+    value = arrays[0]
+    return sys.getrefcount(value)
 
 
 _HOLDERS = _count_holders()
@@ -216,12 +224,8 @@ def _allocate(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
     return out
 
 
-def _own(array: np.ndarray[Any, Any], references: int) -> np.ndarray[Any, Any]:
-    """The array if a compiled call made it and nobody else holds it, else a copy: what others see never changes."""
-    known = _OWNED.get(id(array))
-    if known is not None and known() is array and references <= _HOLDERS:
-        return array
-    copy = _allocate(array.shape, array.dtype)
+def _copy(array: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    copy = _allocate(array.shape, dtype)
     copy[...] = array
     return copy
 

@@ -1,0 +1,165 @@
+"""Calls that came before are found directly: whatever differs from them is seen, and what is found is the same."""
+
+import warnings
+from collections import OrderedDict, namedtuple
+
+import numpy as np
+import optree
+import pytest
+
+import clearprop as cl
+from clearprop import nn
+from clearprop.autodiff.trees import NAMESPACE
+from clearprop.compiler import ExecutorWarning
+from clearprop.compiler.direct_call import MISSED
+from clearprop.errors import TraceError
+
+Pair = namedtuple("Pair", "left right")
+
+
+class Registered:
+    """A node of a user's own, told to the library of trees and not to us."""
+
+    def __init__(self, x, tag):
+        self.x, self.tag = x, tag
+
+
+optree.register_pytree_node(
+    Registered, lambda r: ([r.x], r.tag, ("x",)), lambda tag, c: Registered(c[0], tag), namespace=NAMESPACE
+)
+
+
+def value(tree):
+    """Every leaf twice as large, in a tree of the same structure."""
+    return cl.tree_map(lambda leaf: leaf if isinstance(leaf, str) else leaf * 2, tree)
+
+
+def text_of(tree):
+    """What a tree is, to the bit: structure, classes, dtypes, numbers."""
+    leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
+    return structure, [(type(v), getattr(v, "dtype", None), str(np.asarray(v).tolist())) for v in leaves]
+
+
+def found_directly(compiled, argument):
+    """Whether the general way is not gone for this argument."""
+    return compiled._run_directly((argument,)) is not MISSED
+
+
+X, Y = np.arange(6, dtype=np.float32).reshape(2, 3), np.arange(4.0)
+T, U = cl.tensor(X), cl.tensor(Y)
+DENSE, WIDE = nn.Dense(3, 2, rng=0), nn.Dense(3, 4, rng=0)
+KINDS = {
+    "array": [X, X.astype(np.float64), X[:1], X.T, X.astype(">f4"), T, 1.5, [X], X.astype(int)],
+    "tensor": [T, T * 1.0, cl.tensor(2.0), U, X],
+    "number": [1.5, 2, True, np.float32(1.5), np.float64(1.5), cl.tensor(1.5)],
+    "transposed": [X.T, X, np.asfortranarray(X), X[:, ::-1]],
+    "tuple": [(X, Y), [X, Y], (X,), (X, Y, Y), Pair(X, Y), (X, (Y,)), (X, None), {"a": X, "b": Y}],
+    "list": [[T, U], (T, U), [T], [T, U, U], []],
+    "pair": [Pair(T, Y), (T, Y), Pair(Y, T), Pair((T,), Y)],
+    "dictionary": [{"b": X, "a": Y}, {"a": Y, "b": X}, {"b": X, "c": Y}, {"b": X}, OrderedDict(b=X, a=Y)],
+    "nothing": [{"a": None, "b": X}, {"a": Y, "b": X}, {"a": None, "b": Y}, {"a": [], "b": X}],
+    "registered": [Registered(X, 1), Registered(X, 2), Registered(Y, 1), [Registered(X, 1)]],
+    "layer": [DENSE, WIDE, nn.Dense(3, 2, bias=False, rng=0), {"w": X}, nn.Sequential((DENSE,))],
+    "network": [
+        nn.mlp([3, 4, 2], seed=0), nn.mlp([3, 4, 2], activation="tanh", seed=0), nn.mlp([3, 4, 4, 2], seed=0),
+        nn.mlp([3, 4, 2], norm="layer", seed=0), nn.mlp([3, 4, 2], dtype="float64", seed=0),
+    ],
+    "text": [("double", X), ("twice", X), ("double", Y), (1, X)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_differs_from_calls_that_came_before_is_seen(kind):
+    first, *others = KINDS[kind]
+    compiled = cl.compile(value, executor="numpy")
+    want = text_of(cl.compile(value, executor="numpy")(first))
+    assert [text_of(compiled(first)) for _ in range(5)] == [want] * 5
+    assert found_directly(compiled, first)
+    for other in others:
+        want_other = text_of(cl.compile(value, executor="numpy")(other))
+        assert [text_of(compiled(other)) for _ in range(5)] == [want_other] * 5, other
+        assert text_of(compiled(first)) == want
+    assert compiled.cache_info().hits + compiled.cache_info().misses == 5 + 6 * len(others) + 1
+
+
+def test_arguments_that_are_part_of_the_program_are_told_apart():
+    compiled = cl.compile(lambda x, power, *, scale=1: x**power * scale, static=("power", "scale"), executor="numpy")
+    for _ in range(5):
+        assert [float(compiled(cl.tensor(3.0), p)) for p in (1, 2, 3)] == [3.0, 9.0, 27.0]
+        assert float(compiled(cl.tensor(3.0), 2, scale=10)) == 90.0
+        assert float(compiled(power=2, x=cl.tensor(3.0))) == 9.0
+    with pytest.raises(TypeError):
+        compiled(cl.tensor(3.0))
+
+
+def test_results_that_are_the_same_in_every_call_stay_what_they_are():
+    compiled = cl.compile(lambda x: {"y": x * 2, "name": "double", "n": 3, "parts": (), "none": None}, executor="numpy")
+    for n in range(6):
+        out = compiled(cl.tensor(float(n)))
+        assert (float(out.pop("y")), out) == (2.0 * n, {"name": "double", "n": 3, "parts": (), "none": None})
+        out["parts"] = "another"  # nobody else has this dictionary
+
+
+def test_arrays_around_a_function_are_looked_at_before():
+    around = {"w": cl.tensor([1.0, 2.0])}
+    compiled = cl.compile(lambda x: x * around["w"])
+    for n in range(8):
+        around["w"] = cl.tensor([float(n), 1.0]) if n != 6 else cl.tensor([6, 1])
+        assert compiled(cl.tensor([1.0, 1.0])).tolist() == [float(n), 1.0]
+    around["w"] = cl.tensor([5.0, 1.0], requires_grad=True)
+    with warnings.catch_warnings(action="ignore", category=ExecutorWarning):  # which is given once
+        cl.sum(compiled(cl.tensor([1.0, 1.0]))).backward()
+    assert around["w"].grad.tolist() == [1.0, 1.0]
+
+
+def test_a_gradient_flows_through_whatever_came_before():
+    compiled = cl.compile(lambda x: cl.sum(x * x))
+    for _ in range(5):
+        compiled(cl.tensor([1.0, 2.0]))
+    x = cl.tensor([1.0, 2.0], requires_grad=True)
+    with warnings.catch_warnings(action="ignore", category=ExecutorWarning):  # which is given once
+        compiled(x).backward()
+    assert x.grad.tolist() == [2.0, 4.0]
+    with cl.no_grad():
+        assert float(compiled(x)) == 5.0
+    assert float(cl.grad(lambda y: compiled(y))(cl.tensor([1.0, 2.0])).sum()) == 6.0
+
+
+@pytest.mark.parametrize("executor", ["numba", "numpy"])
+def test_donated_memory_is_taken_over_only_where_nobody_else_holds_it(executor):
+    @cl.compile(donate="state", executor=executor)
+    def step(state, x):
+        return {"m": state["m"] * 0.5 + x, "n": state["n"] + 1}, cl.sum(state["m"])
+
+    state, x, want = {"m": cl.tensor(np.ones(4)), "n": cl.tensor(0)}, cl.tensor(np.arange(4.0)), np.ones(4)
+    kept = []
+    for n in range(12):
+        given, seen = state, want.copy()
+        if n % 4 == 1:
+            kept.append((state["m"].detach(), seen))  # another tensor of the same array
+        if n % 4 == 2:
+            kept.append((state["m"].numpy()[1:], seen[1:]))  # a view
+        state, total = step(state, x)
+        assert float(total) == want.sum()
+        want = want * 0.5 + np.arange(4.0)
+        assert (state["m"].tolist(), int(state["n"])) == (want.tolist(), n + 1)
+        with pytest.raises(TraceError, match="was donated"):
+            given["m"] + 1
+    with pytest.raises(TraceError, match="was donated"):
+        step(given, x)
+    assert all(np.array_equal(held, as_it_was) for held, as_it_was in kept)
+    same = cl.compile(lambda a, b: (a + 1, b + 2), donate=(0, 1), executor=executor)
+    a = cl.tensor(np.zeros(3))
+    for _ in range(6):
+        left, _ = same(a, a)
+        a = cl.asarray(left)
+        assert same(cl.tensor(np.zeros(3)), cl.tensor(np.zeros(3)))[1].tolist() == [2.0] * 3
+
+
+def test_memory_that_is_written_is_the_same_from_call_to_call():
+    step = cl.compile(lambda w: w * 0.5, donate=0)
+    w, places = cl.tensor(np.ones(8)), []
+    for _ in range(6):
+        w = step(w)
+        places.append(w.value.ctypes.data)
+    assert len(set(places)) == 1
