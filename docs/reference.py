@@ -309,6 +309,8 @@ def _options(command: Callable[..., Any]) -> Iterator[str]:
     yield "|---|---|"
     hints = get_type_hints(command, include_extras=True)
     for name, parameter in inspect.signature(command).parameters.items():
+        if not get_args(hints[name]):
+            continue  # what typer hands over itself
         kind, declared = get_args(hints[name])
         told = parameter.default not in (None, False, inspect.Parameter.empty)
         meaning = declared.help.removesuffix(".") + (f"; default: {parameter.default}." if told else ".")

@@ -280,10 +280,17 @@ def test_predict_needs_the_columns_of_training(command):
   expected  sepal length (cm), sepal width (cm), petal length (cm), petal width (cm)
   got       petal width (cm)
   where     new.csv
-  try       add the missing columns; the order does not matter, and single cells may be empty
+  try       add the missing columns; the order does not matter, and single cells may be empty; \
+to take them as empty: --fill 'sepal length (cm),sepal width (cm),petal length (cm)'
 """
     )
     assert not Path("out.csv").exists()
+    Path("other.csv").write_text("petal width (cm);sepal width (cm);target\n1,5;3,1;setosa\nk.A.;3,2;setosa\n")
+    said = ("--decimal", ",", "--missing", "k.A.", "--fill", "sepal length (cm),petal length (cm)")
+    filled = "sepal length (cm) (2), petal length (cm) (2), petal width (cm) (1)"
+    for do in ("predict", "evaluate"):
+        result = command(do, "runs/iris-1", "other.csv", *said)
+        assert (result.code, filled in result.err) == (0, True)
 
 
 @pytest.mark.usefixtures("eager")

@@ -35,6 +35,17 @@ def test_with_a_grid_the_rates_are_drawn_and_told(command):
     assert Path("c/curves.svg").read_text().count('id="axes_') == 4
 
 
+def test_columns_are_taken_as_in_training(command):
+    Path("t.csv").write_text("a;b;c;d\n" + "".join(f"{k},5;{k % 3};{k % 2};{k % 5}\n" for k in range(60)))
+    said = ("--target", "c", "--task", "classification", "--kind", "b=category", "--drop", "d", "--decimal", ",")
+    told = command("compare", "t.csv", "--optimizers", "adam", *QUICK, *said)
+    assert told.code == 0 and "accuracy" in told.out
+    assert "no column named 'e'" in command("compare", "t.csv", "--drop", "e").err
+    for option in (("--drop", "d"), ("--seeds", "3")):
+        refused = command("compare", ".", ".", *option)
+        assert (refused.code, refused.err.split(",")[0]) == (2, f"{option[0]} is for data")
+
+
 MISTAKES = {
     "optimizer": (["--optimizers", "adamm"], "no optimizer named 'adamm'"),
     "full batch": (["--optimizers", "rprop"], "rprop needs all rows in every step"),

@@ -170,7 +170,7 @@ def test_fit_takes_the_words_of_tables(tmp_path):
         with pytest.raises(ArgumentError, match="arrays have no columns with names"):
             cl.fit(cl.nn.mlp([1, 1]), (x, x), **wrong)
     for name, value in {"drop": 3, "kind": ["a"], "header": 2, "decimal": 1.0}.items():
-        with pytest.raises(ArgumentError, match=f"fit cannot work with this {name}"):
+        with pytest.raises(ArgumentError, match=f"this {name} is not understood"):
             cl.fit(cl.nn.mlp([1, 1]), DATA, **{name: value})
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.data.readers.reading import PLAIN
-from clearprop.errors import DataError
+from clearprop.errors import ArgumentError, DataError
 
 N = 80
 K = np.arange(N)
@@ -132,3 +132,71 @@ def test_a_run_of_decimal_commas_reads_points(tmp_path):
     one = tmp_path / "one.csv"
     one.write_text("town;area;rooms;sold;garden\nBern;1.014;3;2024-01-05;yes\n")
     assert run.encode(one).x[0][3] == run.encode(DATA.head(1).with_columns(area=1014.0)).x[0][3]
+
+
+GAPS = DATA.with_columns(area=polars.when(polars.col("rooms") == 3).then(None).otherwise(polars.col("area")))
+NOW_SAID = {
+    "another word for a missing value": (
+        lambda p: GAPS.write_csv(p, null_value="k.A."),
+        {"missing": ["k.A."]},
+        GAPS,
+    ),
+    "decimal commas within commas": (lambda p: p.write_text(lines(",", ",")), {"decimal": ","}, DATA),
+    "letters between fields that look like dots": (
+        lambda p: p.write_text(lines("|", ",")),
+        {"delimiter": "bar", "decimal": ",", "header": True},
+        DATA,
+    ),
+    "another alphabet": (
+        lambda p: p.write_bytes(lines().replace("Zürich", "Łódź").encode("iso8859-2", "replace")),
+        {"encoding": "iso8859-2"},
+        DATA.with_columns(polars.col("town").replace({"Zürich": "Łódź", "Genève": "Gen?ve"})),
+    ),
+    "a column less": (
+        lambda p: DATA.drop("area").write_csv(p),
+        {"fill": "area"},
+        DATA.with_columns(area=polars.lit(None, polars.Float64)),
+    ),
+    "a column of words and one of dates less": (
+        lambda p: DATA.drop("town", "sold").write_parquet(p),
+        {"fill": ["town", "sold"]},
+        DATA.with_columns(town=polars.lit(None, polars.String), sold=polars.lit(None, polars.String)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOW_SAID)
+def test_what_is_said_at_prediction_holds(name, run, tmp_path):
+    write, words, same = NOW_SAID[name]
+    write(tmp_path / "new")
+    expected = run.encode(same).x
+    assert np.array_equal(run.encode(tmp_path / "new", **words).x, expected)
+    assert np.array_equal(np.concatenate([b.x for b in run.encoded(tmp_path / "new", **words)]), expected)
+    assert np.array_equal(run.predict(tmp_path / "new", **words), run.predict(same))
+    assert run.evaluate(tmp_path / "new", **words) == run.evaluate(same)
+
+
+WRONG = {
+    "no such column": ({"fill": "aera"}, "no column named 'aera'"),
+    "the target": ({"fill": "price"}, "no column named 'price'"),
+    "every column": ({"fill": DATA.columns[:-1]}, "5 columns of training missing"),
+    "no sign": ({"decimal": ";"}, "--decimal cannot be ';'"),
+    "no text": ({"missing": 3}, "this missing is not understood"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_said_wrongly_is_refused(name, run, tmp_path):
+    words, headline = WRONG[name]
+    (tmp_path / "new.csv").write_text("other,price\n1,2\n")
+    for use in (run.predict, run.evaluate, lambda data, **w: next(run.encoded(data, **w))):
+        with pytest.raises((ArgumentError, DataError), match=headline):
+            use(tmp_path / "new.csv", **words)
+
+
+def test_a_run_on_arrays_takes_no_words_on_files():
+    x = np.arange(8.0).reshape(4, 2)
+    run = cl.fit(cl.nn.mlp([2, 1], seed=0), (x, x[:, 0]), epochs=1, progress=False)
+    for use in (lambda: run.predict(x, decimal=","), lambda: run.evaluate(x, x[:, 0], decimal=",")):
+        with pytest.raises(ArgumentError, match="trained on arrays as they are"):
+            use()

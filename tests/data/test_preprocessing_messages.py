@@ -46,7 +46,8 @@ CASES = [
   expected  size, island, old
   got       kind, size
   where     new.csv
-  try       add the missing columns; the order does not matter, and single cells may be empty""",
+  try       add the missing columns; the order does not matter, and single cells may be empty; \
+to take them as empty: --fill island,old""",
         id="missing columns",
     ),
     pytest.param(
@@ -66,7 +67,7 @@ column 'size' must hold numbers
   expected  a number in every row; an empty cell where one is missing
   got       the text 'big'
   where     new.csv:3, column 'size'
-  try       correct the value, or leave it empty""",
+  try       correct the value, or leave it empty; if it stands for a missing one: --missing big""",
         id="text number",
     ),
     pytest.param(

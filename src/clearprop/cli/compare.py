@@ -12,11 +12,13 @@ import typer
 from clearprop.cli.compare_runs import compare_runs
 from clearprop.cli.console import messages, output, say, table
 from clearprop.cli.exit_codes import DONE
+from clearprop.cli.options import with_settings
 from clearprop.comparison.page import draw, heads, notes, record, rows
 from clearprop.comparison.trials import Outcome, Setup
 from clearprop.comparison.trials import compare as run
 from clearprop.comparison.verdict import verdict
 from clearprop.data.readers.formats import forms_text
+from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.training_data import from_source
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import write_text
@@ -26,7 +28,9 @@ from clearprop.train import suitable_measures
 DEFAULT = "sgd:momentum=0.9,adam,adamw,rmsprop,lion,schedule_free"
 
 
+@with_settings(("target", "task", *READING))
 def compare(
+    context: typer.Context,
     what: Annotated[
         list[str],
         typer.Argument(
@@ -47,9 +51,9 @@ def compare(
     epochs: Annotated[int, typer.Option(metavar="N", min=1, help="The budget, at one gradient per step.")] = 30,
     batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Rows per step.")] = 32,
     hidden: Annotated[str, typer.Option(metavar="SIZES", help="The sizes of the hidden layers.")] = "32,32",
-    target: Annotated[str | None, typer.Option(metavar="COL", help="The column to learn.")] = None,
     out: Annotated[Path | None, typer.Option(help="A new folder for plots and numbers.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    **columns: str | None,
 ) -> int:
     """Compare optimizers on a data set, or runs that exist.
 
@@ -74,32 +78,57 @@ def compare(
 
     folders = [Path(name) for name in what]
     if len(folders) > 1 or folders[0].is_dir():
+        _require_none_for_data(context)
         return compare_runs(folders, out, json)
     data = what[0]
     if judged is not None and not grid:
         raise _no_grid(judged)
     if out is not None:
         require_free(out)
-    sizes = settings_from({"data": data, "hidden": hidden})["hidden"]
+    asked = settings_from({"data": data, "hidden": hidden, **columns})
     names = split_names(optimizers)
-    prepared = from_source(data, target, "auto", 0.2, 0.0, 0)
-    setup = Setup(tuple(sizes), epochs=epochs, batch_size=batch_size, seeds=seeds, grid=grid, judged=judged)
+    reading = Reading.from_words(**{name: asked.get(name) for name in READING})
+    prepared = from_source(data, asked.get("target"), asked.get("task", "auto"), 0.2, 0.0, 0, reading=reading)
+    setup = Setup(tuple(asked["hidden"]), epochs=epochs, batch_size=batch_size, seeds=seeds, grid=grid, judged=judged)
     console = messages()
     outcomes = run(prepared, names, setup, lambda text: None if json else say(console, text))
     if out is not None:
         _write(out, outcomes, setup)
     if json:
         typer.echo(json_module.dumps(record(outcomes, setup)))
-        return DONE
+    else:
+        _show(outcomes, setup, metric_of(prepared), out)
+    return DONE
+
+
+def _show(outcomes: Sequence[Outcome], setup: Setup, metric: str, out: Path | None) -> None:
     result = output()
-    result.print(table(heads(metric_of(prepared)), rows(outcomes), right=range(1, 9)))
+    result.print(table(heads(metric), rows(outcomes), right=range(1, 9)))
     result.print()
     say(result, verdict(outcomes, setup))
     for note in notes(outcomes):
         say(result, note)
     if out is not None:
         say(result, f"plots and numbers are in {out}")
-    return DONE
+
+
+_FOR_RUNS = ("what", "out", "json", "threads")
+"""The parameters that mean something where runs are compared."""
+
+
+def _require_none_for_data(context: typer.Context) -> None:
+    """Raise ArgumentError for an option that is about data, where runs are compared."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE" and parameter.name not in _FOR_RUNS:
+            option = parameter.opts[0]
+            raise ArgumentError(
+                f"{option} is for data, and these are runs, which were trained already",
+                expected="DATA, or the folders of runs with --out and --json alone",
+                got=option,
+                where=option,
+                try_=f"leave {option} out, or train again",
+            )
 
 
 def split_names(text: str) -> list[str]:

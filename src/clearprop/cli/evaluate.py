@@ -10,21 +10,26 @@ import typer
 
 from clearprop.cli.console import messages, output, results_table, say
 from clearprop.cli.exit_codes import DONE
+from clearprop.cli.options import Fill, form_words, with_settings
 from clearprop.cli.standard_input import given_data
 from clearprop.data.preprocessing import Encoded, EncodingReport
 from clearprop.data.readers.formats import forms_text
+from clearprop.data.readers.reading import FORM
 from clearprop.data.streaming.encoded_source import merge_reports
 from clearprop.runs.events import as_line, plain
 from clearprop.train import load
 
 
+@with_settings(FORM)
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
     data: Annotated[
         str,
         typer.Argument(metavar="DATA", help=f"A {forms_text()} file with the target in it.", show_default=False),
     ],
+    fill: Fill = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    **form: str | None,
 ) -> int:
     """Measure a run on data that hold the target.
 
@@ -35,12 +40,14 @@ def evaluate(
     * `clearprop evaluate runs/houses-1 houses-2024.csv`
 
     * `clearprop evaluate runs/digits-1 digits --json`
+
+    * `clearprop evaluate runs/houses-1 häuser.csv --decimal , --missing k.A.`
     """
-    loaded = load(run)
+    loaded, said = load(run), form_words(fill, form)
     seen: list[tuple[int, EncodingReport]] = []
 
     def noted(source: str) -> Iterator[Encoded]:
-        for block in loaded.encoded(source, with_target=True):
+        for block in loaded.encoded(source, with_target=True, **said):
             seen.append((len(block.x), block.report))
             yield block
 

@@ -10,10 +10,11 @@ import typer
 
 from clearprop.cli.console import messages, say
 from clearprop.cli.exit_codes import DONE
+from clearprop.cli.options import Fill, form_words, with_settings
 from clearprop.cli.standard_input import given_data
 from clearprop.data.preprocessing import Encoded
 from clearprop.data.readers.formats import forms_text
-from clearprop.data.readers.reading import require_names, words_of
+from clearprop.data.readers.reading import FORM, FormWords, require_names, words_of
 from clearprop.data.streaming.encoded_source import merge_reports
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import write_file
@@ -22,6 +23,7 @@ from clearprop.rules.normalisation import softmax
 from clearprop.train import Run, load
 
 
+@with_settings(FORM)
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
     data: Annotated[
@@ -37,10 +39,12 @@ def predict(
         str | None,
         typer.Option(metavar="COLS", help="Further columns of DATA to write, with commas between them."),
     ] = None,
+    fill: Fill = None,
     overwrite: Annotated[bool, typer.Option(help="Replace FILE if it exists.")] = False,
     quote_formulas: Annotated[
         bool, typer.Option(help="Put ' before a name that a spreadsheet would take for a formula.")
     ] = True,
+    **form: str | None,
 ) -> int:
     """Predict with a run: one line of CSV per row of DATA.
 
@@ -52,16 +56,18 @@ def predict(
     * `clearprop predict runs/digits-1 digits`
 
     * `clearprop predict runs/houses-1 new.csv -o predicted.csv`
+
+    * `clearprop predict runs/houses-1 neu.csv --delimiter ';' --decimal , --fill garden`
     """
     import tempfile
 
     if out is not None and not overwrite:
         require_new(out)
-    loaded, remarks = load(run), list[str]()
+    loaded, said, remarks = load(run), form_words(fill, form), list[str]()
 
     def write(file: BinaryIO) -> None:
         with given_data(data) as source:
-            remarks.extend(write_predictions(loaded, source, file, quote_formulas, words_of(keep)))
+            remarks.extend(write_predictions(loaded, source, file, quote_formulas, words_of(keep), said))
 
     def tell() -> None:
         for remark in remarks:
@@ -93,11 +99,16 @@ def require_new(out: Path) -> None:
 
 
 def write_predictions(
-    run: Run, data: str, file: BinaryIO, quote_formulas: bool = True, keep: Sequence[str] = ()
+    run: Run,
+    data: str,
+    file: BinaryIO,
+    quote_formulas: bool = True,
+    keep: Sequence[str] = (),
+    form: FormWords | None = None,
 ) -> list[str]:
     """Write the predictions as CSV, and give remarks on the data: `row` is the number of the row in DATA, from 0.
 
-    Identifiers of rows and the columns to `keep` follow it, as they stand in DATA.
+    Identifiers of rows and the columns to `keep` follow it, as they stand in DATA, whose file has this `form`.
     Names are printable and, unless `quote_formulas` is false, none is a formula: see `spreadsheet_text`.
     """
     import csv
@@ -107,7 +118,8 @@ def write_predictions(
     writer = csv.writer(text, lineterminator="\n")
     reports, classes = [], list[str]()
     known = () if run.preprocessing is None else run.preprocessing.identifiers
-    for number, encoded in enumerate(run.encoded(data, keep=tuple(dict.fromkeys((*known, *keep))))):
+    wanted = tuple(dict.fromkeys((*known, *keep)))
+    for number, encoded in enumerate(run.encoded(data, keep=wanted, **(form or {}))):
         if not number:
             fitted = run.preprocessing
             assert fitted is not None  # encoded has checked it

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from clearprop.cli.options import with_settings
+from clearprop.runs.settings import OPTIONS
 
 _RUN = "Run"
 
 
-@with_settings
+@with_settings(OPTIONS)
 def train(
     out: Annotated[
         Path | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
@@ -54,6 +55,11 @@ class Column:
     def take(self, rows: RowNumbers | NDArray[np.bool_]) -> Column:
         """The chosen rows, in the order asked for."""
         return replace(self, values=self.values[rows], spelling=None if self.spelling is None else self.spelling[rows])
+
+
+def blank_column(name: str, rows: int) -> Column:
+    """A column in which every value is missing."""
+    return Column(name, "category", np.full(rows, None, dtype=object))
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,14 +245,20 @@ def is_number(text: str) -> bool:
     return True
 
 
+LONGEST_WORD = 12
+"""The most letters of a text that may stand for a missing number."""
+
+
 def text_among_numbers(column: Column, row: int, place: Locator) -> DataError:
     """The error for a text where a number must be."""
+    text = str(column.values[row])
+    word = f"; if it stands for a missing one: --missing {shlex.quote(text)}" if len(text) <= LONGEST_WORD else ""
     return DataError(
         f"column {column.name!r} must hold numbers",
         expected="a number in every row; an empty cell where one is missing",
-        got=f"the text {column.values[row]!r}",
+        got=f"the text {text!r}",
         where=place(column.name, row),
-        try_="correct the value, or leave it empty",
+        try_="correct the value, or leave it empty" + word,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import Dropped, Task
-from clearprop.data.columns import Column, Findings, Frame, Locator, RowNumbers, as_category, name_list, quantity
+from clearprop.data.columns import (
+    Column,
+    Findings,
+    Frame,
+    Locator,
+    RowNumbers,
+    as_category,
+    blank_column,
+    name_list,
+    quantity,
+)
 from clearprop.data.encodings import (
     ClassTarget,
     Encoding,
@@ -22,7 +33,15 @@ from clearprop.data.encodings import (
     shared_scale,
 )
 from clearprop.data.preprocessing_json import preprocessing_from_json, preprocessing_to_json
-from clearprop.data.readers.reading import PLAIN, ColumnChoice, Reading, TextHabit
+from clearprop.data.readers.reading import (
+    AS_SHOWN,
+    PLAIN,
+    ColumnChoice,
+    Reading,
+    TextHabit,
+    quoted_words,
+    require_names,
+)
 from clearprop.data.readers.sources import read
 from clearprop.data.table import Table
 from clearprop.errors import ArgumentError, DataError
@@ -114,12 +133,12 @@ class Preprocessing:
         """How files are read for prediction: by what they show, with the missing words of training."""
         return self.reading_with(())
 
-    def reading_with(self, keep: Collection[str]) -> Reading:
-        """The same, with columns of which it is kept how they are written."""
+    def reading_with(self, keep: Collection[str], said: Reading = AS_SHOWN) -> Reading:
+        """The same, with what is `said` of the form of a file, and columns of which it is kept how they are written."""
         texts = tuple((name, "category") for name in sorted(self.texts))
-        return Reading(
-            missing=self.missing, columns=ColumnChoice(kinds=texts), spelled=frozenset(keep), habit=self.habit
-        )
+        missing = self.missing if said.missing is None else said.missing
+        choice = ColumnChoice(kinds=texts)
+        return replace(said, missing=missing, columns=choice, spelled=frozenset(keep), habit=self.habit)
 
     def reading_again(self, said: Reading) -> Reading:
         """How the data of the training are read once more: words and numbers as they were taken for then.
@@ -178,18 +197,21 @@ class Preprocessing:
         x = self._matrix(columns, len(table), table.where, Findings())
         return x, self.target.encode(table.target, table.where)
 
-    def encode(self, source: Any, with_target: bool = False, keep: Sequence[str] = ()) -> Encoded:
+    def encode(
+        self, source: Any, with_target: bool = False, keep: Sequence[str] = (), said: Reading = AS_SHOWN
+    ) -> Encoded:
         """Encode a Table or any source of `sources.read`, for prediction or (`with_target`) evaluation.
 
         Columns may stand in another order, and further ones are ignored; arrays go by position.  With the
         target, rows that lack it are left out.  Columns to `keep` come as texts, too, where the source has them.
+        What is `said` of the form of a file holds, and columns that it may lack are missing in every row.
 
         Raises DataError for missing columns, which it lists, and for values that do not fit their column.
         """
         if isinstance(source, Table):
             source = source.frame
-        frame = self._named(read(source, target=self.target.name, reading=self.reading_with(keep)))
-        self.require_columns(frame.names, frame.source, with_target)
+        frame = self._named(read(source, target=self.target.name, reading=self.reading_with(keep, said)))
+        self.require_columns(frame.names, frame.source, with_target, said.fill)
         encoded = self.encode_frame(frame, frame.names, with_target, keep)
         if not len(encoded.rows):
             raise self.nothing_to_evaluate(frame.rows, frame.source)
@@ -210,9 +232,17 @@ class Preprocessing:
             try_="predict needs no target",
         )
 
-    def require_columns(self, names: tuple[str, ...], source: str, with_target: bool) -> None:
-        """Raise DataError, which lists them, if columns of training are missing from a source."""
-        self._require(names, source, (self.target.name,) if with_target else ())
+    def require_columns(
+        self, names: tuple[str, ...], source: str, with_target: bool, fill: tuple[str, ...] = ()
+    ) -> None:
+        """Raise DataError, which lists them, if columns of training are missing from a source, but for those to fill.
+
+        No source may lack all of them: it would be another table.
+        """
+        features = tuple(column.name for column in self.columns)
+        require_names(fill, features, "--fill", source)
+        usable = fill if set(features) & set(names) else ()
+        self._require((*names, *usable), source, (self.target.name,) if with_target else ())
 
     @property
     def identifiers(self) -> tuple[str, ...]:
@@ -222,8 +252,7 @@ class Preprocessing:
     def encode_frame(
         self, frame: Frame, names: tuple[str, ...], with_target: bool, keep: Sequence[str] = ()
     ) -> Encoded:
-        """Encode a frame that has the columns of training; `names` are all columns of the source that it is from."""
-        needed = [column.name for column in self.columns]
+        """Encode a frame; `names` are all columns of its source.  A column that it lacks is missing in every row."""
         kept = np.flatnonzero(~frame[self.target.name].missing) if with_target else np.arange(frame.rows)
 
         def place(column: str, row: int) -> str:
@@ -231,7 +260,8 @@ class Preprocessing:
 
         findings = Findings()
         by_name = {column.name: column for column in frame.columns}
-        chosen = [replace(by_name[name].take(kept), spelling=None) for name in needed]
+        features = [by_name.get(c.name) or blank_column(c.name, frame.rows) for c in self.columns]
+        chosen = [replace(column.take(kept), spelling=None) for column in features]
         x = self._matrix(chosen, len(kept), place, findings)
         y = self.target.encode(by_name[self.target.name].take(kept), place) if with_target else None
         report = self._report(names, findings, frame.rows - len(kept))
@@ -239,10 +269,10 @@ class Preprocessing:
         return Encoded(x, y, kept, report, tuple(wanted))
 
     def _report(self, names: tuple[str, ...], findings: Findings, left_out: int) -> EncodingReport:
-        needed = dict.fromkeys(column.name for column in self.columns)
+        needed, present = dict.fromkeys(column.name for column in self.columns), set(names)
         known = {*needed, self.target.name, *(d.name for d in self.dropped)}
         return EncodingReport(
-            reordered=[n for n in names if n in needed] != [*needed],
+            reordered=[n for n in names if n in needed] != [n for n in needed if n in present],
             ignored=tuple(name for name in names if name not in known),
             unseen=findings.unseen,
             missing=findings.missing,
@@ -282,12 +312,14 @@ class Preprocessing:
         present = set(names)
         absent = [name for name in needed if name not in present]
         if absent:
+            fillable = [name for name in absent if name not in further] if len(absent) < len(needed) else []
+            fill = f"; to take them as empty: --fill {shlex.quote(quoted_words(fillable))}" if fillable else ""
             raise DataError(
                 f"{quantity(len(absent), 'column')} of training missing: {name_list(absent)}",
                 expected=name_list(needed),
                 got=name_list(names),
                 where=source,
-                try_="add the missing columns; the order does not matter, and single cells may be empty",
+                try_="add the missing columns; the order does not matter, and single cells may be empty" + fill,
             )
 
     def target_values(self, y: NDArray[Any]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from clearprop.attribution import Importance, PredictionExplanation
 from clearprop.data.array_checks import in_columns
 from clearprop.data.parts import MOST_ROWS, Pair, sample_rows
 from clearprop.data.preprocessing import Encoded, Preprocessing
+from clearprop.data.readers.reading import FormWords, reading_of
 from clearprop.data.streaming.encoded_source import encoded_blocks
 from clearprop.data.training_data import Prepared, as_pair, scaled_weights
 from clearprop.errors import ArgumentError, RunError, user_line
@@ -180,8 +181,14 @@ class Run:
         return run_html(told, self.headline, self.results, self.history, self.summary.best_epoch)
 
     # ------------------------------------------------------------------------------------------ using it
-    def encode(self, data: Any, with_target: bool = False, keep: Sequence[str] = ()) -> Encoded:
-        """Data as the network takes them, encoded as in training, with a report of what differed."""
+    def encode(
+        self, data: Any, with_target: bool = False, keep: Sequence[str] = (), **form: Unpack[FormWords]
+    ) -> Encoded:
+        """Data as the network takes them, encoded as in training, with a report of what differed.
+
+        `form` says how a file is written where it does not show it (encoding, delimiter, decimal, header, missing), and
+        which columns it may lack (fill).
+        """
         if self.preprocessing is None:
             raise ArgumentError(
                 "this run was trained on arrays as they are",
@@ -189,32 +196,37 @@ class Run:
                 got=type(data).__name__,
                 try_="run.predict(x)",
             )
-        return self.preprocessing.encode(data, with_target, keep)
+        return self.preprocessing.encode(data, with_target, keep, reading_of(form))
 
-    def encoded(self, data: Any, with_target: bool = False, keep: Sequence[str] = ()) -> Iterator[Encoded]:
+    def encoded(
+        self, data: Any, with_target: bool = False, keep: Sequence[str] = (), **form: Unpack[FormWords]
+    ) -> Iterator[Encoded]:
         """`encode`, a block of rows after another for a CSV or Parquet file, which may be larger than memory."""
         if self.preprocessing is None:
-            yield self.encode(data, with_target, keep)
+            yield self.encode(data, with_target, keep, **form)
         else:
-            yield from encoded_blocks(self.preprocessing, data, with_target, keep)
+            yield from encoded_blocks(self.preprocessing, data, with_target, keep, reading_of(form))
 
-    def _outputs_of_source(self, data: Any) -> NDArray[Any]:
-        return np.concatenate([self.outputs(block.x) for block in self.encoded(data)])
+    def _source_outputs(self, data: Any, form: FormWords) -> NDArray[Any]:
+        """The outputs for data of any kind that the run takes."""
+        if self.preprocessing is not None:
+            return np.concatenate([self.outputs(block.x) for block in self.encoded(data, **form)])
+        return self.outputs(self._encoded_rows(data) if not form else self.encode(data, **form).x)
 
     def outputs(self, x: Any) -> NDArray[Any]:
         """The network's outputs for encoded rows: logits, or standardised values."""
         return outputs_of(self.model, np.asarray(x))
 
-    def predict(self, x: Any) -> NDArray[Any]:
+    def predict(self, x: Any, **form: Unpack[FormWords]) -> NDArray[Any]:
         """Predictions: labels of the type that they came with (whole numbers, floats, truth values, text), or numbers.
 
         `x` is an array like the x of training; a run with preprocessing takes any source of data that has
-        its columns.  A classification gives the class with the largest output, `(rows,)`; anything else the outputs.
+        its columns, and the `form` of its file as `encode` does.  A classification gives the class with the largest
+        output, `(rows,)`; anything else the outputs.
         """
+        outputs = self._source_outputs(x, form)
         if self.preprocessing is None:
-            outputs = self.outputs(self._encoded_rows(x))
             return self._labels(outputs) if self._has_classes else self.values(outputs)
-        outputs = self._outputs_of_source(x)
         if self.preprocessing.class_names:
             return self.preprocessing.class_labels[self._labels(outputs)]
         return self.values(outputs)[:, 0]
@@ -231,8 +243,8 @@ class Run:
     def _has_classes(self) -> bool:
         return loss_task(self.config.settings.loss) == "classes"
 
-    def probabilities(self, x: Any) -> NDArray[Any]:
-        """The probability of every class, `(rows, classes)`: softmax of the outputs.
+    def probabilities(self, x: Any, **form: Unpack[FormWords]) -> NDArray[Any]:
+        """The probability of every class, `(rows, classes)`: softmax of the outputs.  Data as `predict` takes them.
 
         Raises ArgumentError if the loss has no probabilities.
         """
@@ -243,22 +255,21 @@ class Run:
                 got=self.config.settings.loss,
                 try_="run.predict(x)",
             )
-        coded = self.preprocessing is not None
-        outputs = self._outputs_of_source(x) if coded else self.outputs(self._encoded_rows(x))
+        outputs = self._source_outputs(x, form)
         return np.asarray(sigmoid(outputs) if outputs.shape[-1] == 1 else softmax(outputs))
 
     def _labels(self, outputs: NDArray[Any]) -> NDArray[np.int64]:
         single = outputs.shape[-1] == 1 or self.config.settings.loss == "binary_cross_entropy"
         return (outputs > 0).astype(np.int64) if single else np.argmax(outputs, axis=-1)
 
-    def evaluate(self, x: Any, y: Any = None, sample_weight: Any = None) -> dict[str, float]:
+    def evaluate(self, x: Any, y: Any = None, sample_weight: Any = None, **form: Unpack[FormWords]) -> dict[str, float]:
         """The loss and the metrics of the model on other data, by name.
 
         Arrays `x, y` as in training, with `sample_weight` `(rows,)` means by weight; a run with preprocessing also
-        takes one source with the target in it.
+        takes one source with the target in it, and the `form` of its file as `encode` does.
         """
-        if y is None:
-            return self.measured(self.encoded(x, with_target=True))
+        if y is None or form:
+            return self.measured(self.encoded(x if y is None else (x, y), with_target=True, **form))
         loss, metrics = self._measures()
         pair = as_pair((x, y), "the data", self.config.data.columns)
         x, y = adaptation(self.model, pair, loss)[0](pair)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
 from clearprop.data.columns import name_list
 from clearprop.errors import ArgumentError, DataError, nearest, user_line
@@ -273,6 +273,7 @@ class Reading:
         decimal: the sign before the decimals, `.` or `,`; the other one may group thousands.
         header: whether the first line holds the names of the columns.
         missing: the words for a missing value, in place of the usual ones; an empty cell always is one.
+        fill: columns of the training that the file may lack: missing in every row.
         columns: which columns are used, and as what.
         spelled: the columns of which it is kept how they are written, besides the target.
         habit: what decides where a file does not show how it is written.
@@ -286,6 +287,7 @@ class Reading:
     decimal: str | None = None
     header: bool | None = None
     missing: tuple[str, ...] | None = None
+    fill: tuple[str, ...] = ()
     columns: ColumnChoice = AS_THEY_ARE
     spelled: frozenset[str] = frozenset()
     habit: TextHabit = PLAIN
@@ -311,6 +313,7 @@ class Reading:
         decimal: str | None = None,
         header: str | None = None,
         missing: str | None = None,
+        fill: str | None = None,
         **columns: str | None,
     ) -> Reading:
         """The same from words of the command line: `header` is auto, yes or no, `missing` words with commas between.
@@ -325,7 +328,7 @@ class Reading:
             raise _option_error("--header", "auto, yes or no", header, "--header no")
         words = None if missing is None else tuple(word.strip() for word in missing.split(","))
         choice = ColumnChoice.from_words(**columns)
-        return cls(encoding, delimiter, decimal, known[header or "auto"], words, choice)
+        return cls(encoding, delimiter, decimal, known[header or "auto"], words, words_of(fill), choice)
 
     def with_spelled_divider(self) -> Reading:
         """The same, and it is kept how the groups or parts of rows are written."""
@@ -354,8 +357,25 @@ def _option_error(option: str, expected: str, got: str, try_: str) -> ArgumentEr
     return ArgumentError(f"{option} cannot be {got!r}", expected=expected, got=repr(got), where=option, try_=try_)
 
 
-READING = ("encoding", "delimiter", "decimal", "header", "missing", "drop", "only", "kind", "split", "group")
-"""The words of `Reading.from_words`, as settings and options are called."""
+FORM = ("encoding", "delimiter", "decimal", "header", "missing")
+"""The words of `Reading.from_words` on how a file is written, as settings and options are called."""
+READING = (*FORM, "drop", "only", "kind", "split", "group")
+"""Those on the columns, too: what training is told of its data."""
+
+
+class FormWords(TypedDict, total=False):
+    """How a file to predict or to evaluate is written, where it is not what it shows or what training was told.
+
+    encoding, delimiter, decimal, header, missing  as for `cl.fit`
+    fill  columns of the training that the data may lack, which are then missing in every row
+    """
+
+    encoding: str | None
+    delimiter: str | None
+    decimal: str | None
+    header: str | bool | None
+    missing: str | Sequence[str] | None
+    fill: str | Sequence[str] | None
 
 
 def reading_words(**given: Any) -> dict[str, str | None]:
@@ -369,10 +389,19 @@ def reading_words(**given: Any) -> dict[str, str | None]:
     return {name: _as_words(name, value) for name, value in given.items()}
 
 
+def reading_of(form: FormWords) -> Reading:
+    """How a file is read of which this is said.
+
+    >>> reading_of({"decimal": ",", "fill": ["age"]}).fill
+    ('age',)
+    """
+    return Reading.from_words(**reading_words(**form))
+
+
 _ALSO = {
     "header": "auto, yes or no, True or False",
     "kind": "a text, or {'zip': 'category'}",
-    **dict.fromkeys(("drop", "only", "missing"), "a text, or a list of texts"),
+    **dict.fromkeys(("drop", "only", "missing", "fill"), "a text, or a list of texts"),
 }
 """What else than a text is taken."""
 
@@ -386,10 +415,10 @@ def _as_words(name: str, value: Any) -> str | None:
     if name == "kind" and isinstance(value, Mapping) and all(isinstance(w, str) for w in [*value, *value.values()]):
         return kinds_from(value)
     several = isinstance(value, Iterable) and not isinstance(value, bytes | Mapping)
-    if name in ("drop", "only", "missing") and several and all(isinstance(word, str) for word in value):
+    if name in ("drop", "only", "missing", "fill") and several and all(isinstance(word, str) for word in value):
         return quoted_words(value)
     raise ArgumentError(
-        f"fit cannot work with this {name}",
+        f"this {name} is not understood",
         expected=_ALSO.get(name, "a text"),
         got=f"{name} = {value!r}",
         where=user_line(),

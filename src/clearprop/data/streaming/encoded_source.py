@@ -13,6 +13,7 @@ import numpy as np
 from clearprop.data.columns import Frame
 from clearprop.data.preprocessing import Encoded, EncodingReport, Preprocessing
 from clearprop.data.readers.formats import STREAMED
+from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import BUNDLED, file_form
 from clearprop.data.streaming.blocks import RowBlock, UnchangingFile
 from clearprop.data.streaming.memory import Budget
@@ -25,21 +26,26 @@ _FURTHER = "any further value"
 
 
 def encoded_blocks(
-    fitted: Preprocessing, source: Any, with_target: bool = False, keep: Sequence[str] = ()
+    fitted: Preprocessing,
+    source: Any,
+    with_target: bool = False,
+    keep: Sequence[str] = (),
+    said: Reading = AS_SHOWN,
 ) -> Iterator[Encoded]:
     """What `Preprocessing.encode` gives, a block after another for a CSV or Parquet file, and whole for other sources.
 
     Raises the errors of `encode`; those of a row when its block is reached.
     """
     if not _is_table_file(source):
-        yield fitted.encode(source, with_target, keep)
+        yield fitted.encode(source, with_target, keep, said)
         return
     budget = Budget(MEMORY)
-    watched = UnchangingFile(Path(source), str(source), budget, fitted.reading_with(keep))
+    watched = UnchangingFile(Path(source), str(source), budget, fitted.reading_with(keep, said))
     table = watched.table
-    fitted.require_columns(table.names, table.source, with_target)
-    needed = [c.name for c in fitted.columns] + ([fitted.target.name] if with_target else [])
-    needed = list(dict.fromkeys([*needed, *(name for name in keep if name in table.names)]))
+    fitted.require_columns(table.names, table.source, with_target, said.fill)
+    there = set(table.names)
+    wanted = [*(c.name for c in fitted.columns), *([fitted.target.name] if with_target else []), *keep]
+    needed = [name for name in dict.fromkeys(wanted) if name in there]
     size = budget.rows_encoded(len(needed), len(fitted.feature_names))
     rows = found = 0
     for block in watched.blocks(budget, needed, fitted.target.name):
