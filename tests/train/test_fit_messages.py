@@ -76,14 +76,41 @@ x and y of data do not fit together
   where     {HERE}
   try       check that both come from the same rows""",
     ),
-    "text": (
-        lambda: fit((X, ["a", "b"] * 3)),
+    "text in x": (
+        lambda: fit((X.astype(str), Y)),
         f"""\
-y of data must hold numbers
+x of data must hold numbers
   expected  an array of integers, truth values, float32 or float64
-  got       dtype <U1
+  got       dtype <U32
   where     {HERE}
   try       encode text as integers 0, 1, …; .astype(np.float32) for other floats; lists must not be ragged""",
+    ),
+    "text with gaps": (
+        lambda: fit((X, np.array(["a", "b", None] * 2, dtype=object))),
+        f"""\
+y of data cannot be used as labels
+  expected  text in every row, or numbers in every row
+  got       None beside text; 2 rows without text
+  where     {HERE}
+  try       leave those rows out, or name what is missing: 'unknown'""",
+    ),
+    "outputs": (
+        lambda: fit((X, ["a", "b", "c"] * 2)),
+        f"""\
+the outputs of the network are not as many as the classes
+  expected  3 outputs, one for each class
+  got       2 for 3 classes: a, b, c
+  where     {HERE}
+  try       a last layer of 3, or cl.nn.mlp(hidden=[64, 64]), which takes its sizes from the data""",
+    ),
+    "class of the validation part": (
+        lambda: fit((X, ["a", "b"] * 3), validation=(X, ["a", "c"] * 3)),
+        """\
+the target 'y' holds a class that training did not have
+  expected  one of: a, b
+  got       'c'
+  where     y of validation, row 1
+  try       leave those rows out, or train again with them""",
     ),
     "not finite": (
         lambda: fit((np.where(X == 5, np.nan, X), Y)),
@@ -104,11 +131,11 @@ Dense(2 → 3) cannot take an input of shape (2, 1)
   try       check the columns of the data and the sizes of the layers before""",
     ),
     "labels": (
-        lambda: fit((X, Y + 5)),
+        lambda: fit((X, 5 * Y + np.arange(len(Y)))),
         f"""\
 cross_entropy got a label outside its range
   expected  labels from 0 to 1
-  got       label 5 at index 0
+  got       label 6 at index 1
   where     {HERE}
   try       count classes from 0, and give the last layer one output per class""",
     ),

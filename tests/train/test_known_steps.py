@@ -295,7 +295,12 @@ def test_what_users_wrote_is_traced_each_time(traced):
 
 def test_what_does_not_fit_is_said_also_when_a_like_step_is_known(traced):
     fit()
-    for wrong in ({"y": Y + 1}, {"x": X[:, :2].copy()}, {"sizes": (3, 4, 1)}, {"y": Y[:, None].copy()}):
+    for wrong in (
+        {"y": 2 * Y - (X[:, 0] > 0)},
+        {"x": X[:, :2].copy()},
+        {"sizes": (3, 4, 1)},
+        {"y": np.eye(2, dtype=int)[Y]},
+    ):
         with pytest.raises(cl.errors.ClearpropError):
             fit(**wrong)
     fit()

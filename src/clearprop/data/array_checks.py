@@ -32,7 +32,7 @@ def plain_array(value: Any, name: str, where: str = "") -> NDArray[Any]:
     """
     if isinstance(value, np.ma.MaskedArray):
         if np.ma.is_masked(value):
-            raise _masked_error(value, name, where)
+            raise masked_error(value, name, where)
         value = value.data
     try:
         array = np.asarray(raw(value))
@@ -68,7 +68,8 @@ def _numbers_error(name: str, got: str, where: str) -> DataError:
     )
 
 
-def _masked_error(value: np.ma.MaskedArray[Any, Any], name: str, where: str) -> DataError:
+def masked_error(value: np.ma.MaskedArray[Any, Any], name: str, where: str) -> DataError:
+    """The error for an array of which some values are masked."""
     number = int(np.ma.getmaskarray(value).sum())
     return DataError(
         f"{name} holds masked values",

@@ -152,6 +152,19 @@ def _text(kind: ColumnKind, value: float) -> str | None:
     return ("true" if value else "false") if kind == "boolean" else number_text(value)
 
 
+def target_column(y: NDArray[Any]) -> Column:
+    """The column of a target in an array `(rows,)`: text, truth values, or numbers, whole ones with their spelling.
+
+    >>> target_column(np.array([2**53 + 1])).spelling.tolist()
+    ['9007199254740993']
+    """
+    if y.dtype.kind in "USTO":
+        text = np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y
+        return Column("y", "category", np.array([str(item) for item in text], dtype=object))
+    spelling = y.astype(str).astype(object) if y.dtype.kind in "iu" else None
+    return Column("y", "boolean" if y.dtype.kind == "b" else "number", y.astype(np.float64), spelling=spelling)
+
+
 def with_one_spelling(column: Column) -> Column:
     """The column; without its spelling if truth values are spelled in several ways, which are not several classes."""
     if column.kind != "boolean" or column.spelling is None:

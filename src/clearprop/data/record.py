@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from clearprop.data.array_labels import ArrayLabels
+
 
 @dataclass(frozen=True)
 class DataRecord:
     """What a run learns from.  `digest` is the SHA-256 of all parts, encoded; None for an iterable of batches.
 
     `source` is how it was called; the same data may come from another place.  `columns` are the names of the columns of
-    x where it was a frame whose numbers were taken as they are.
+    x where it was a frame whose numbers were taken as they are, `labels` the classes of a y that was an array.
     """
 
     source: str
@@ -19,3 +21,4 @@ class DataRecord:
     validation: int
     test: int
     columns: tuple[str, ...] | None = None
+    labels: ArrayLabels | None = None

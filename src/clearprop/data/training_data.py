@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.array_checks import column_names, in_columns, plain_array, require_one_index
+from clearprop.data.array_labels import ArrayLabels, text_labels
+from clearprop.data.encodings import ClassTarget
 from clearprop.data.parts import PARTS, Pair, Part, SourceRows, class_doubts, digest, rows_in, suspicions
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading
@@ -31,7 +33,8 @@ class Prepared:
 
     `told` is what the `data` event says besides the numbers of rows; `rows` are the rows of the source in each part.
     `columns` are the names of columns that are taken as they are.  `weights` say how much each row of a part in memory
-    counts, `(rows,)` with a mean of 1; rows on disk have theirs with them.
+    counts, `(rows,)` with a mean of 1; rows on disk have theirs with them.  `labels` are the classes of an
+    array y, where it is known that they are classes: y is encoded by them.
     """
 
     train: Part | Iterable[Any]
@@ -42,6 +45,7 @@ class Prepared:
     told: dict[str, Any] = field(default_factory=dict)
     rows: Mapping[str, SourceRows] = field(default_factory=dict)
     columns: tuple[str, ...] | None = None
+    labels: ArrayLabels | None = None
     weights: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
@@ -54,6 +58,13 @@ class Prepared:
         """The parts whose rows can be read again: `training`, `validation` and `test`, as far as they are there."""
         parts = {"training": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in parts.items() if isinstance(part, tuple | DiskRows)}
+
+    @property
+    def class_target(self) -> ClassTarget | None:
+        """The classes of the target, of a table or of labels in an array; None where it has none, or none are known."""
+        labels = self.labels and self.labels.target
+        target = labels if self.preprocessing is None else self.preprocessing.target
+        return target if isinstance(target, ClassTarget) else None
 
     def locate(self, number: int) -> tuple[str, int] | None:
         """The part that row `number` of the source is in, and its place there; None if it is in none."""
@@ -68,7 +79,8 @@ class Prepared:
         validation, test = (0 if part is None else rows_in(part) for part in (self.validation, self.test))
         if isinstance(self.train, tuple | DiskRows):
             arrays = list(self.parts.values()), tuple(self.weights[name] for name in PARTS if name in self.weights)
-            return DataRecord(self.source, digest(*arrays), rows_in(self.train), validation, test, self.columns)
+            rows = rows_in(self.train)
+            return DataRecord(self.source, digest(*arrays), rows, validation, test, self.columns, self.labels)
         return DataRecord(self.source, None, None, validation, test)
 
     @property
@@ -102,16 +114,18 @@ def prepare(
         return _from_frame(data, validation, test, seed, target, task, reading)
     _require_no_table_words(test, reading)
     if isinstance(data, tuple):
-        train = as_pair(data, "data")
+        labels = _labels_by_name(data)
+        train = as_pair(data, "data", labels=labels)
         held = None if isinstance(validation, float) else validation
         rows = {"training": SourceRows(np.arange(len(train[0])))}
         names = column_names(data[0])
         given = {"validation": held, "test": test}
         pairs, weights = {}, {} if weight is None else {"training": scaled_weights(weight, len(train[0]), "data")}
         for name, part in given.items():
-            pairs[name], own = _with_weights(part, name, names)
+            pairs[name], own = _with_weights(part, name, names, labels)
             weights |= {} if own is None else {name: own}
-        parts = Prepared(train, pairs["validation"], pairs["test"], rows=rows, columns=names, weights=weights)
+        held, tested = pairs["validation"], pairs["test"]
+        parts = Prepared(train, held, tested, rows=rows, columns=names, labels=labels, weights=weights)
         return _hold_out(parts, validation, seed) if isinstance(validation, float) else parts
     if not isinstance(data, Iterable) or isinstance(data, bytes | dict | np.ndarray):
         raise DataError(
@@ -135,7 +149,9 @@ def prepare(
             got=f"validation={validation}",
             where=user_line(),
         )
-    held, tested = _other_part(validation, "validation"), _other_part(test, "test")
+    held, tested = (
+        None if pair is None else as_pair(pair, what) for pair, what in ((validation, "validation"), (test, "test"))
+    )
     return Prepared(data, held, tested, source=type(data).__name__)
 
 
@@ -162,18 +178,20 @@ def _require_no_table_words(test: Any, reading: Reading) -> None:
         )
 
 
-def _other_part(pair: Any, what: str, columns: Sequence[str] | None = None) -> Pair | None:
-    return None if pair is None else as_pair(pair, what, columns)
+def _labels_by_name(data: tuple[Any, ...]) -> ArrayLabels | None:
+    """The labels of y where they are text, and so cannot be anything but classes."""
+    names = text_labels(data[1], "y of data") if len(data) == 2 else None
+    return None if names is None else ArrayLabels.of(names)
 
 
 def _with_weights(
-    part: Any, what: str, columns: Sequence[str] | None
+    part: Any, what: str, columns: Sequence[str] | None, labels: ArrayLabels | None
 ) -> tuple[Pair | None, NDArray[np.float64] | None]:
     """A part that is given as `(x, y)` or `(x, y, weight)`."""
     if not isinstance(part, tuple | list) or len(part) != 3:
-        return _other_part(part, what, columns), None
+        return None if part is None else as_pair(part, what, columns, labels), None
     given, target, weight = part
-    pair = as_pair((given, target), what, columns)
+    pair = as_pair((given, target), what, columns, labels)
     return pair, scaled_weights(weight, len(pair[0]), what)
 
 
@@ -197,14 +215,17 @@ def scaled_weights(weight: Any, rows: int, what: str) -> NDArray[np.float64]:
     return np.asarray(wide / wide.mean())
 
 
-def as_pair(pair: Any, what: str, columns: Sequence[str] | None = None) -> Pair:
-    """A pair of finite arrays with equally many rows, x with these columns.  Raises DataError for anything else."""
+def as_pair(pair: Any, what: str, columns: Sequence[str] | None = None, labels: ArrayLabels | None = None) -> Pair:
+    """A pair of finite arrays with equally many rows: x with these columns, y encoded by `labels`.
+
+    Raises DataError for anything else.
+    """
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         got = f"{type(pair).__name__}" + (f" of {len(pair)}" if isinstance(pair, tuple | list) else "")
         raise DataError(f"{what} must be a pair (x, y)", expected="(x, y)", got=got, where=user_line())
     require_one_index(pair, what)
     pair = in_columns(pair[0], columns, f"x of {what}"), pair[1]
-    x, y = (_array(part, name, what) for part, name in zip(pair, "xy", strict=True))
+    x, y = _array(pair[0], "x", what), _targets(pair[1], what, labels)
     if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
         raise DataError(
             f"x and y of {what} do not fit together",
@@ -214,6 +235,13 @@ def as_pair(pair: Any, what: str, columns: Sequence[str] | None = None) -> Pair:
             try_="check that both come from the same rows",
         )
     return x, y
+
+
+def _targets(value: Any, what: str, labels: ArrayLabels | None) -> NDArray[Any]:
+    name = f"y of {what}"
+    text = None if labels is None else text_labels(value, name)
+    y = _array(value, "y", what) if text is None else text
+    return y if labels is None or y.ndim == 0 or y.size != len(y) else labels.encode(y, name)
 
 
 def _array(value: Any, name: str, what: str) -> NDArray[Any]:

@@ -93,8 +93,7 @@ def _comparable(run: Run, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
 def _classes(run: Run, outputs: NDArray[Any]) -> tuple[str, ...]:
     if loss_task(run.config.settings.loss) != "classes":
         return ()
-    names = run.preprocessing.class_names if run.preprocessing is not None else ()
-    return names or tuple(str(k) for k in range(max(2, outputs.shape[-1])))
+    return run.class_names or tuple(str(k) for k in range(max(2, outputs.shape[-1])))
 
 
 def confusion(held: Held) -> NDArray[np.int64]:

@@ -194,7 +194,7 @@ class RunFolder:
 
     def config(self) -> Config:
         """Read `config.json`."""
-        since = {"earlier": [], "data": {"columns": None}}
+        since = {"earlier": [], "data": {"columns": None, "labels": None}}
         config: Config = _read(Config, self.path / "config.json", "the run's config", since)
         return config
 

@@ -20,7 +20,7 @@ from clearprop.attribution import (
     path_contributions,
     permutation_drops,
 )
-from clearprop.data.encodings import CategoryEncoding, Encoding, NumberEncoding
+from clearprop.data.encodings import CategoryEncoding, ClassTarget, Encoding, NumberEncoding
 from clearprop.data.parts import Pair, Part, features_of
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, user_line
@@ -30,7 +30,15 @@ from clearprop.program.values import no_grad, raw
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.normalisation import softmax
 from clearprop.rules.reductions import mean, sum
-from clearprop.train.metrics import Measure, find_metrics, in_units, outputs_as_predicted, outputs_of, target_unit
+from clearprop.train.metrics import (
+    Measure,
+    find_metrics,
+    in_units,
+    outputs_as_predicted,
+    outputs_of,
+    require_outputs,
+    target_unit,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +48,7 @@ class Answers:
     model: Any
     fitted: Preprocessing | None
     loss: str
+    classes: tuple[str, ...] = ()
 
     @property
     def are_classes(self) -> bool:
@@ -150,8 +159,7 @@ def explanation_of(answers: Answers, x: NDArray[Any], start: NDArray[Any]) -> Pr
     if answers.are_classes:
         shares = answers.outputs(x[None])[0]
         chosen = int(shares[0] > 0) if len(shares) == 1 else int(np.argmax(shares))
-        classes = () if answers.fitted is None else answers.fitted.class_names
-        name, answer = f"p({classes[chosen] if classes else chosen})", answers.probability(chosen)
+        name, answer = f"p({answers.classes[chosen] if answers.classes else chosen})", answers.probability(chosen)
     predicted, begun, added = path_contributions(answer, x, start)
     told = _told_columns(answers.fitted, x)
     sums = by_column(added, answers.columns(len(x)))
@@ -184,6 +192,19 @@ def _value_text(column: Encoding, features: NDArray[Any]) -> str:
             return "none of the known levels"
         return (*column.levels, "missing")[int(np.argmax(features))]
     return ""
+
+
+def chosen_codes(outputs: NDArray[Any], loss: str, target: ClassTarget | None) -> NDArray[np.int64]:
+    """The place of the class with the largest output, `(rows,)`; under binary_cross_entropy 1 for outputs above 0.
+
+    Several outputs under binary_cross_entropy answer each for itself, `(rows, outputs)`.  Raises ArgumentError where
+    the outputs are not as many as the classes that are known.
+    """
+    if loss == "binary_cross_entropy" and outputs.shape[-1] > 1:
+        return (outputs > 0).astype(np.int64)
+    if target is not None:
+        require_outputs(outputs.shape[-1], target)
+    return (outputs[..., 0] > 0).astype(np.int64) if outputs.shape[-1] == 1 else np.argmax(outputs, axis=-1)
 
 
 def row_of(part: Part, place: int) -> NDArray[Any]:

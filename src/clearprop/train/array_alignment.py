@@ -23,17 +23,19 @@ from clearprop.train.metrics import Measure, outputs_on_trial
 
 @dataclass(frozen=True)
 class Adaptation:
-    """Dtypes to convert x and y to (None: as they are), and whether y of shape (rows,) becomes a column."""
+    """Dtypes to convert x and y to (None: as they are), and whether y becomes a column, or one of labels `flat`."""
 
     x_dtype: np.dtype[Any] | None
     y_dtype: np.dtype[Any] | None
     column: bool
+    flat: bool
 
     def __call__(self, pair: Pair) -> Pair:
         """The pair, adapted."""
         x, y = pair
         x = x if self.x_dtype is None else x.astype(self.x_dtype, copy=False)
         y = y if self.y_dtype is None else y.astype(self.y_dtype, copy=False)
+        y = y[:, 0] if self.flat and y.shape[1:] == (1,) else y
         return x, y[:, None] if self.column and y.ndim == 1 else y
 
 
@@ -54,9 +56,9 @@ def adapted_inputs(model: Any, x: Any) -> NDArray[Any]:
 def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArray[Any]]:
     """How the pair is made to fit, and the network's outputs for its first two rows.
 
-    Labels stay integers, whatever they are compared with; the targets of losses of numbers become floats, and a
-    column where the network has one output; so do those of a loss of the user's own that would compare a column with
-    a row, every output with every target.
+    Labels stay integers, whatever they are compared with, and lose an axis of one where there are several outputs; the
+    targets of losses of numbers become floats, and a column where the network has one output; so do those of a loss of
+    the user's own that would compare a column with a row, every output with every target.
     """
     x, y = pair
     dtype = dtype_of(model)
@@ -70,7 +72,14 @@ def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArr
     else:
         column = column and crossed_shapes(loss, outputs, y) is not None
     y_dtype = dtype if floating else np.dtype(np.int64) if y.dtype.kind == "b" and outputs.shape[-1] > 1 else None
-    return Adaptation(None if first.dtype == x.dtype else dtype, y_dtype, column), outputs
+    return Adaptation(
+        None if first.dtype == x.dtype else dtype, y_dtype, column, _has_flat_labels(task, outputs)
+    ), outputs
+
+
+def _has_flat_labels(task: str | None, outputs: NDArray[Any]) -> bool:
+    """Whether a label stands for a row of outputs, so that an axis of one says nothing."""
+    return task == "classes" and outputs.ndim == 2 and outputs.shape[-1] > 1
 
 
 _ROWS = 7  # how many rows are pretended while the function is traced; what it finds holds for any number

@@ -13,6 +13,7 @@ from clearprop import nn, optim
 from clearprop.data.parts import sample_rows
 from clearprop.data.training_data import Prepared
 from clearprop.nn.losses import has_log_link, quantile_of
+from clearprop.program.values import raw
 from clearprop.train.metrics import Measure, evaluate_part
 from clearprop.train.scores import labels_of
 
@@ -46,18 +47,27 @@ def baselines_of(data: Prepared, loss: Measure, metrics: Sequence[Measure]) -> B
     judged = {"test": data.test, "validation": data.validation, "training": data.table}
     name, part = next((name, part) for name, part in judged.items() if part is not None)
     classes = len(data.preprocessing.class_names)
+    single = bool(classes) and y.ndim > 1  # a network of one output tells two classes apart
+    y = labels_of(y) if classes else y
     constant = _constant_answer(x.shape[1], y, classes, quantile_of(loss.name))
     fits_loss = classes or has_log_link(loss.name) or quantile_of(loss.name)
     linear = (
         _regression(x, y, constant, loss if not classes else nn.cross_entropy) if fits_loss else _ridge_regression(x, y)
     )
-    return Baselines(name, *(evaluate_part(model, part, loss, metrics) for model in (constant, linear)))
+    models = [_with_one_output(model) if single else model for model in (constant, linear)]
+    return Baselines(name, *(evaluate_part(model, part, loss, metrics) for model in models))
 
 
 def _dense(weight: NDArray[Any], bias: NDArray[Any]) -> nn.Dense:
     arrays = {"weight": weight.astype(np.float32), "bias": bias.astype(np.float32)}
     layer: nn.Dense = nn.Dense(*weight.shape).replace(arrays)
     return layer
+
+
+def _with_one_output(model: nn.Dense) -> nn.Dense:
+    """The model of two classes whose output is by how much the second is the likelier one."""
+    weight, bias = (raw(model.parameters()[name]) for name in ("weight", "bias"))
+    return _dense(weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1])
 
 
 def _constant_answer(features: int, y: NDArray[Any], classes: int, quantile: float | None) -> nn.Dense:

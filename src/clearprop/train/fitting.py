@@ -105,6 +105,10 @@ def fit(
                 good it is, and compared to what
     progress    in a notebook, show one line that tells how training goes; elsewhere nothing is printed
 
+    Labels in an array may be whole numbers, truth values, text, and under a loss of classes floats, `(rows,)` or
+    `(rows, 1)`: whole numbers that count the outputs from 0 are learned as they are, others are classes by their
+    values, as many as there are outputs.  `run.predict` gives them back as they came.
+
     Ctrl-C finishes the step, saves, and raises `TrainingInterrupted`, which holds the run; a second one stops at once.
     Raises our errors, before anything is written, for what does not fit together.
 

@@ -26,7 +26,7 @@ from clearprop.runs.folder import Forked
 from clearprop.runs.settings import Settings
 from clearprop.train.array_alignment import adaptation, dtype_of, require_paired_rows
 from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, stream
-from clearprop.train.metrics import Measure, outputs_on_trial, require_weighable, with_outside
+from clearprop.train.metrics import Measure, outputs_on_trial, require_outputs, require_weighable, with_outside
 from clearprop.train.native_executor import choose_executor
 from clearprop.train.step import identity_of, make_step
 from clearprop.train.training_loop import Callback, Plan, Tick
@@ -142,6 +142,7 @@ def fit_to_model(job: Job) -> Job:
     if not isinstance(train, tuple):
         return job if iter(train) is train else _tried_stream(job, train)
     adapt, outputs = adaptation(job.model, train, job.loss)
+    _require_suited_outputs(job, outputs.shape[-1])
     job = replace(job, metrics=with_outside(job.metrics, outputs, adapt((train[0][:2], train[1][:2]))[1]))
 
     def fit(part: Part) -> Pair:
@@ -189,6 +190,13 @@ def _tried_stream(job: Job, source: Iterable[Any]) -> Job:
         _try_step(job, first)
         return job
     raise ArgumentError("the iterable gives no batch", expected="at least one batch (x, y)", got="none")
+
+
+def _require_suited_outputs(job: Job, outputs: int) -> None:
+    """Raise ArgumentError for a table whose classes are not as many as the outputs that a loss of classes compares."""
+    target = job.data.class_target
+    if target is not None and job.data.preprocessing is not None and loss_task(job.loss.name) == "classes":
+        require_outputs(outputs, target)
 
 
 def _check_labels(loss: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clearprop import nn
 from clearprop.compiler import row_products
-from clearprop.data.encodings import NumberTarget
+from clearprop.data.encodings import ClassTarget, NumberTarget, Target
 from clearprop.data.parts import Part
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, unknown_name, user_line
@@ -236,15 +236,28 @@ def require_task(metrics: Sequence[Measure], classes: bool) -> None:
         )
 
 
-def require_loss_task(name: str, fitted: Preprocessing) -> None:
+def require_outputs(outputs: int, target: ClassTarget) -> None:
+    """Raise ArgumentError unless there is an output for each class, or a single one for two of them."""
+    classes = len(target.classes)
+    if outputs != classes and (outputs, classes) != (1, 2):
+        raise ArgumentError(
+            "the outputs of the network are not as many as the classes",
+            expected=f"{classes} outputs, one for each class" + (", or one" if classes == 2 else ""),
+            got=f"{outputs} for {target.encoding}",
+            where=user_line(),
+            try_=f"a last layer of {classes}, or cl.nn.mlp(hidden=[64, 64]), which takes its sizes from the data",
+        )
+
+
+def require_loss_task(name: str, target: Target) -> None:
     """Raise ArgumentError for a loss that compares classes where the target is of numbers, or numbers for classes."""
-    wanted = "classes" if fitted.class_names else "numbers"
+    wanted = "classes" if isinstance(target, ClassTarget) else "numbers"
     task = loss_task(name)
     if task not in (None, wanted):
         known = nn.CLASS_LOSSES if wanted == "classes" else nn.NUMBER_LOSSES
         suits = [word for word in known if word != "binary_cross_entropy"]  # a table has one output for each class
         raise ArgumentError(
-            f"{name} compares {task}, and the target {fitted.target.name!r} is of {wanted}",
+            f"{name} compares {task}, and the target {target.name!r} is of {wanted}",
             expected="one of: " + ", ".join(suits),
             got=name,
             where=user_line(),

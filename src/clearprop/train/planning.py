@@ -17,6 +17,7 @@ from clearprop.nn.losses import has_log_link
 from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_rate
 from clearprop.program.values import raw
 from clearprop.runs.settings import SUITED, Settings
+from clearprop.train.array_classes import with_labels
 from clearprop.train.job import Job
 from clearprop.train.metrics import (
     Measure,
@@ -183,10 +184,12 @@ def job_for(
     fitted = data.preprocessing
     if fitted is not None:
         require_task(metrics, bool(fitted.class_names))
-        require_loss_task(loss.name, fitted)
+        require_loss_task(loss.name, fitted.target)
     if has_log_link(loss.name):
         require_amounts(loss.name, data)
     model = network_for(settings, data) if model is None else model
+    if fitted is None:
+        data = with_labels(data, loss, model)
     asked = settings.class_weight
     weights = None if asked is None else class_weights(asked, loss.name, data, model)
     settings = replace(

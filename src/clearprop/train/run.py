@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clearprop.attribution import Importance, PredictionExplanation
 from clearprop.data.array_checks import in_columns
+from clearprop.data.encodings import ClassTarget
 from clearprop.data.parts import MOST_ROWS, Pair, sample_rows
 from clearprop.data.preprocessing import Encoded, Preprocessing
 from clearprop.data.readers.reading import FormWords, reading_of
@@ -30,7 +31,7 @@ from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, measure_text
 from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.state import State
-from clearprop.train.answers import Answers, explanation_of, importance_of, one_row, row_of
+from clearprop.train.answers import Answers, chosen_codes, explanation_of, importance_of, one_row, row_of
 from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.headline import headline, results_by_part
 from clearprop.train.metrics import Measure, evaluate, evaluate_blocks, outputs_of, require_weighable, target_unit
@@ -225,11 +226,10 @@ class Run:
         output, `(rows,)`; anything else the outputs.
         """
         outputs = self._source_outputs(x, form)
-        if self.preprocessing is None:
-            return self._labels(outputs) if self._has_classes else self.values(outputs)
-        if self.preprocessing.class_names:
-            return self.preprocessing.class_labels[self._labels(outputs)]
-        return self.values(outputs)[:, 0]
+        if self._has_classes or self.class_names:
+            return self._labels(outputs)
+        values = self.values(outputs)
+        return values if self.preprocessing is None else values[:, 0]
 
     def values(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Outputs of the network for numbers as values in the unit of the data."""
@@ -258,9 +258,25 @@ class Run:
         outputs = self._source_outputs(x, form)
         return np.asarray(sigmoid(outputs) if outputs.shape[-1] == 1 else softmax(outputs))
 
-    def _labels(self, outputs: NDArray[Any]) -> NDArray[np.int64]:
-        single = outputs.shape[-1] == 1 or self.config.settings.loss == "binary_cross_entropy"
-        return (outputs > 0).astype(np.int64) if single else np.argmax(outputs, axis=-1)
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes of a table or of an array by name, in the order of the outputs; empty where none are known."""
+        target = self._class_target
+        return () if target is None else target.classes
+
+    @property
+    def _class_target(self) -> ClassTarget | None:
+        labels = self.config.data.labels
+        target = self.preprocessing.target if self.preprocessing is not None else labels and labels.target
+        return target if isinstance(target, ClassTarget) else None
+
+    def _labels(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """The chosen classes as they came, `(rows,)`; or yes and no of every output, `(rows, outputs)`."""
+        codes = chosen_codes(outputs, self.config.settings.loss, self._class_target)
+        if self.preprocessing is not None and self.class_names:
+            return np.asarray(self.preprocessing.class_labels[codes])
+        labels = self.config.data.labels
+        return codes if labels is None else labels.decode(codes)
 
     def evaluate(self, x: Any, y: Any = None, sample_weight: Any = None, **form: Unpack[FormWords]) -> dict[str, float]:
         """The loss and the metrics of the model on other data, by name.
@@ -271,7 +287,7 @@ class Run:
         if y is None or form:
             return self.measured(self.encoded(x if y is None else (x, y), with_target=True, **form))
         loss, metrics = self._measures()
-        pair = as_pair((x, y), "the data", self.config.data.columns)
+        pair = as_pair((x, y), "the data", self.config.data.columns, self.config.data.labels)
         x, y = adaptation(self.model, pair, loss)[0](pair)
         if sample_weight is None:
             return evaluate(self.model, x, y, loss, metrics)
@@ -312,7 +328,7 @@ class Run:
         >>> [column.column for column in run.importance().columns]
         ['x[0]', 'x[1]']
         """
-        answers = Answers(self.model, self.preprocessing, self.config.settings.loss)
+        answers = Answers(self.model, self.preprocessing, self.config.settings.loss, self.class_names)
         part, rows = ("given", self._given_rows(data, y)) if data is not None else self._own_rows()
         loss = self.workings.loss if self.workings is not None else None
         task = {"classes": "accuracy", "numbers": "r2"}.get(loss_task(answers.loss) or "", "loss")
@@ -336,7 +352,7 @@ class Run:
         >>> bool(abs(found.start + sum(c.added for c in found.contributions) + found.rest - found.predicted) < 1e-6)
         True
         """
-        answers = Answers(self.model, self.preprocessing, self.config.settings.loss)
+        answers = Answers(self.model, self.preprocessing, self.config.settings.loss, self.class_names)
         x = self._one_row(row)
         others = sample_rows(self._data().table, MOST_ROWS)[0] if beside is None else self._encoded_rows(beside)
         return explanation_of(answers, x, others.mean(axis=0).astype(x.dtype))
@@ -354,7 +370,7 @@ class Run:
 
     def _given_rows(self, data: Any, y: Any) -> Pair:
         if self.preprocessing is None:
-            pair = as_pair((data, y), "the data", self.config.data.columns)
+            pair = as_pair((data, y), "the data", self.config.data.columns, self.config.data.labels)
             return adaptation(self.model, pair, self._measures()[0])[0](pair)
         encoded = self.encode(data, with_target=True)
         assert encoded.y is not None

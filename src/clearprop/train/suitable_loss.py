@@ -14,6 +14,7 @@ from clearprop.nn.losses import loss_task
 from clearprop.program.values import raw
 from clearprop.rules.checking import ROUNDING
 from clearprop.train.array_alignment import adapted_inputs
+from clearprop.train.array_classes import outputs_needed
 from clearprop.train.metrics import outputs_on_trial, suitable_measures
 
 
@@ -34,8 +35,8 @@ def suitable_loss(model: Any, data: Prepared) -> str:
     x, y = pair
     outputs = outputs_on_trial(model, adapted_inputs(model, x[:2]))
     several = outputs.shape[-1] > 1
-    if y.dtype.kind in "biu" and not (several and y.ndim == outputs.ndim):
-        two = not several and bool(np.isin(y, (0, 1)).all())
+    if y.dtype.kind in "biu" and not (several and y.size != len(y)):
+        two = not several and (data.labels is not None or bool(np.isin(y, (0, 1)).all()))
         return "cross_entropy" if several else "binary_cross_entropy" if two else "mse"
     shares = several and y.shape[1:] == outputs.shape[1:] and y.dtype.kind == "f" and bool((y >= 0).all())
     return "cross_entropy" if shares and np.allclose(y.sum(axis=-1), 1.0, atol=ROUNDING) else "mse"
@@ -45,7 +46,7 @@ def sizes_for(data: Prepared, loss: object) -> tuple[int, int]:
     """The inputs and outputs of a network for the data, under a loss by name, or under the one that suits them.
 
     A table decides both by how it is encoded.  Of arrays the axis of x is the inputs; whole numbers, one a row, are
-    classes unless the loss compares numbers, other targets have an output for each of their columns.
+    classes unless the loss compares numbers, as many as differ; other targets have an output for each of their columns.
 
     Raises ArgumentError for data that do not say it: an iterable that can only be gone through once, x of another form.
     """
@@ -60,14 +61,14 @@ def sizes_for(data: Prepared, loss: object) -> tuple[int, int]:
             where=user_line(),
             try_="cl.nn.mlp([inputs, 64, 64, outputs])",
         )
-    return pair[0].shape[1], _outputs_for(pair[1], loss)
+    return pair[0].shape[1], _outputs_for(data, pair[1], loss)
 
 
-def _outputs_for(y: NDArray[Any], loss: object) -> int:
+def _outputs_for(data: Prepared, y: NDArray[Any], loss: object) -> int:
+    classes = loss is None if y.dtype.kind in "biu" else False
     name = loss if isinstance(loss, str) else ""
-    whole = y.dtype.kind in "biu" and y.size == len(y)
-    if whole and (loss is None or loss_task(name) == "classes"):
-        return 1 if name.startswith("binary_cross_entropy") else max(int(y.max()) + 1, 2)
+    if y.size == len(y) and (classes or loss_task(name) == "classes" or data.labels is not None):
+        return outputs_needed(data, y, name.startswith("binary_cross_entropy"))
     return y.size // len(y)
 
 

@@ -108,13 +108,13 @@ def class_weights(asked: str | Mapping[Any, float], loss: str, data: Prepared, m
             where=user_line(),
             try_="no class_weight",
         )
-    fitted = data.preprocessing
-    names = fitted.class_names if fitted is not None else _label_names(data, model)
+    known = data.class_target
+    names = _label_names(data, model) if known is None else known.classes
     if asked == BALANCED:
         return dict(zip(names, _balanced_weights(data, len(names)).tolist(), strict=True))
     if not isinstance(asked, Mapping):
         raise _no_weights(asked)
-    labels = {} if fitted is None else dict(zip(fitted.class_labels.tolist(), names, strict=True))
+    labels = {} if known is None else dict(zip(known.labels.tolist(), names, strict=True))
     given = {_class_named(key, names, labels): weight for key, weight in asked.items()}
     weights = {name: given.get(name, 1.0) for name in names}
     if not all(map(_is_weight, weights.values())) or not any(weights.values()):

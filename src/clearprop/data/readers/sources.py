@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.array_checks import plain_array, require_one_index
-from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, name_list
+from clearprop.data.array_labels import text_labels
+from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, name_list, target_column
 from clearprop.data.kinds.times import ticks_as_seconds
 from clearprop.data.readers.array_tables import columns_of, read_arrow, read_npy
 from clearprop.data.readers.bounds import require_columns_in_bounds
@@ -183,18 +184,10 @@ def _with_gaps(x: Any, where: str) -> NDArray[Any]:
     return plain_array(x, "x", where)
 
 
-def _texts(value: Any) -> NDArray[Any] | None:
-    """An array of texts; None if it is something else."""
-    if isinstance(value, np.ma.MaskedArray):
-        return None
-    array = np.asarray(value)
-    objects = array.dtype == object and array.size > 0 and all(isinstance(item, str) for item in array.ravel())
-    return array.astype(str) if objects or array.dtype.kind in "US" else None
-
-
 def _target_column(value: Any, rows: int, source: str) -> Column:
-    y = _texts(value)
-    y = plain_array(value, "y", "" if source == "arrays" else source) if y is None else y
+    where = "" if source == "arrays" else source
+    y = text_labels(value, "y", where)
+    y = plain_array(value, "y", where) if y is None else y
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
@@ -213,10 +206,7 @@ def _target_column(value: Any, rows: int, source: str) -> Column:
             where=source,
             try_="check that both come from the same rows",
         )
-    if y.dtype.kind in "US":
-        return Column("y", "category", y.astype(str).astype(object))
-    numbers = y.astype(np.float64)
-    unknown = np.isnan(numbers)
+    unknown = np.isnan(y) if y.dtype.kind == "f" else np.zeros(0, dtype=bool)
     if unknown.any():
         raise DataError(
             "y holds NaN",
@@ -225,9 +215,7 @@ def _target_column(value: Any, rows: int, source: str) -> Column:
             where=_place(source, "y", int(np.argmax(unknown))),
             try_="leave those rows out: keep = ~np.isnan(y); x[keep], y[keep]",
         )
-    whole = y.dtype.kind in "iu"
-    spelling = y.astype(str).astype(object) if whole else None
-    return Column("y", "boolean" if y.dtype.kind == "b" else "number", numbers, spelling=spelling)
+    return target_column(y)
 
 
 def _read_npz(arrays: dict[str, NDArray[Any]], source: str) -> Frame:
