@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from clearprop import notation
+from clearprop import nn, notation
 from clearprop.compiler.native.native_executor import missing_form
 from clearprop.explanation.formulas import simplify_call
 from clearprop.primitives import REGISTRY, Primitive, Rule, Zero
@@ -28,6 +28,7 @@ FAMILIES = {
     "exponentials": "Powers and exponentials",
     "trigonometric": "Trigonometric and hyperbolic functions",
     "activations": "Activations",
+    "further_activations": "More activations",
     "structural": "Shape and order",
     "indexing": "Indexing",
     "joining": "Joining",
@@ -360,8 +361,60 @@ def native_forms_page() -> str:
     return "\n".join([*lines, ""])
 
 
+# ---------------------------------------------------------------------------------------------------- layers
+LAYERS = {
+    "Layers of every network": ("layers", "activations", "norms"),
+    "Normalisation": ("group_norms",),
+    "Gates and learned activations": ("gates",),
+    "Networks of layers": ("combinations", "dropping"),
+    "Embeddings and positions": ("embedding", "positions"),
+    "Attention": ("attention",),
+    "Recurrent layers": ("recurrent", "cells"),
+    "Losses": ("losses",),
+    "Whole networks": ("networks",),
+}
+"""What `cl.nn` has for networks, by heading and file."""
+
+
+def layers_page() -> str:
+    """Layers, losses and whole networks: formula, shapes, arguments and example of each, from its docstring."""
+    lines = [
+        "# Layers and losses",
+        "",
+        "Made from the docstrings by `python docs/reference.py`, whose examples are run as tests. All are names of",
+        "`cl.nn`; channels and features are the last axis. What a layer raises tells what was expected and what came.",
+        "",
+    ]
+    for heading, files in LAYERS.items():
+        lines += [f"## {heading}", ""]
+        for name in _names_declared_in(files):
+            lines += [*_described(name, getattr(nn, name)), ""]
+    return "\n".join(lines)
+
+
+def _names_declared_in(files: Sequence[str]) -> list[str]:
+    """The public classes and functions of `cl.nn` that these files declare, in the order in which they stand there."""
+    homes = [f"clearprop.nn.{file}" for file in files]
+    own = [n for n in dir(nn) if n[0] != "_" and getattr(getattr(nn, n), "__module__", "") in homes]
+    place = {n: inspect.getsourcelines(inspect.unwrap(getattr(nn, n)))[1] for n in own}
+    return sorted(own, key=lambda n: (homes.index(getattr(nn, n).__module__), place[n]))
+
+
+def _described(name: str, value: Any) -> Iterator[str]:
+    text, found, example = (inspect.getdoc(value) or "").partition(">>> ")
+    shown = inspect.signature(value)
+    plain = [q.replace(annotation=inspect.Parameter.empty) for q in shown.parameters.values()]
+    yield from (f"### {name}", "")
+    call = f"{name}{shown.replace(parameters=plain, return_annotation=inspect.Signature.empty)}"
+    yield from ("```", re.sub(r"<class 'numpy\.(\w+)'>", r"np.\1", call), "```", "")
+    yield from _with_arguments_as_list(text.strip())
+    if found:
+        yield from ("", "```", f">>> {example}".rstrip(), "```")
+
+
 PAGES = {
     "primitives.md": primitives_page,
+    "layers.md": layers_page,
     "command-line.md": command_line_page,
     "native-forms.md": native_forms_page,
 }

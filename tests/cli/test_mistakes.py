@@ -168,10 +168,10 @@ too few rows: the validation part would be empty
     "unknown activation": (
         csv(GOOD), (*TABLE, "--activation", "rellu"), """\
 no activation named 'rellu'
-  expected  one of: elu, gelu, gelu_tanh, leaky_relu, linear, relu, relu6, selu, sigmoid, silu, softplus, tanh
+  expected  one of: elu, gelu, gelu_tanh, hard_sigmoid, hard_silu, hard_tanh, leaky_relu, linear, mish, relu, relu6, selu, sigmoid, silu, softplus, softsign, tanh
   got       'rellu'
   where     --activation
-  try       'relu', the nearest name"""),
+  try       'relu', the nearest name"""),  # noqa: E501 - the message is one line
     "unknown task": (
         csv(GOOD), (*TABLE, "--task", "cluster"), """\
 no task named 'cluster'

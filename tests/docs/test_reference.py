@@ -6,6 +6,7 @@ import runpy
 import pytest
 from typer.testing import CliRunner
 
+from clearprop import nn
 from clearprop.cli.app import COMMANDS, app
 from clearprop.primitives import REGISTRY
 from tests.docs.pages import ROOT
@@ -24,6 +25,12 @@ def test_every_primitive_is_on_the_page():
     own = [p for p in REGISTRY.values() if p.__module__.startswith("clearprop.")]
     assert len(own) > 90
     assert [p.name for p in own if f"### {p.name}\n" not in page and f"### ({p.name})\n" not in page] == []
+
+
+def test_every_layer_and_loss_is_on_the_page():
+    page = PAGES["layers.md"]()
+    layers = [n for n in dir(nn) if isinstance(getattr(nn, n), type) and issubclass(getattr(nn, n), nn.Module)]
+    assert [n for n in {*layers, *nn.LOSSES} - {"Module"} if f"### {n}\n" not in page] == []
 
 
 def test_rules_are_shown_as_formulas():

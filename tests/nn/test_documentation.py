@@ -8,10 +8,10 @@ import pytest
 from clearprop import nn, optim
 
 PUBLIC = [
-    (f"{module.__name__.rpartition('.')[2]}.{name}", value)
+    (f"{module.__name__.rpartition('.')[2]}.{name}", getattr(module, name))
     for module in (nn, optim)
-    for name, value in vars(module).items()
-    if callable(value) and not name.startswith("_")
+    for name in dir(module)
+    if callable(getattr(module, name)) and not name.startswith("_")
 ]
 
 

@@ -25,7 +25,7 @@ def message(call):
 def test_unknown_activation():
     assert message(lambda: nn.Activation("rellu")) == lines("""
 no activation named 'rellu'
-  expected  one of: elu, gelu, gelu_tanh, leaky_relu, linear, log_softmax, relu, relu6, selu, sigmoid, silu, softmax, softplus, tanh
+  expected  one of: elu, gelu, gelu_tanh, hard_sigmoid, hard_silu, hard_tanh, leaky_relu, linear, log_softmax, mish, relu, relu6, selu, sigmoid, silu, softmax, softplus, softsign, tanh
   got       'rellu'
   try       'relu', the nearest name
 """)  # noqa: E501 - the message is one line

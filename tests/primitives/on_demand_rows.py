@@ -76,6 +76,10 @@ FLOATING = [
     binary("heaviside", lambda x, h: h if x == 0 else MP.mpf(x > 0), TIES, ANY, ulps=0, differentiated=False),
     unary("logit", lambda x: MP.log(x / (1 - x)), 0.1, 0.9, scale=3, slope_scale=20),
     unary("softsign", lambda x: x / (1 + abs(x)), -3, 3, analytic=False, avoid=lambda x: abs(x) < 1e-3),
+    unary("mish", lambda x: x * MP.tanh(MP.log1p(MP.exp(x))), -4, 4, scale=4, analytic=False),
+    unary("hard_tanh", lambda x: min(max(x, MP.mpf(-1)), MP.mpf(1)), -3, 3, ulps=0, analytic=False),
+    unary("hard_sigmoid", lambda x: min(max(x + 3, MP.mpf(0)), MP.mpf(6)) / 6, -4, 4, scale=1, analytic=False),
+    unary("hard_silu", lambda x: x * min(max(x + 3, MP.mpf(0)), MP.mpf(6)) / 6, -4, 4, scale=4, analytic=False),
     unary("sinc", _sinc, -3, 3, scale=1, analytic=False, slope_scale=10),
 ]
 

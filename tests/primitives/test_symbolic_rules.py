@@ -83,6 +83,10 @@ KNOWN = {
     "xlog1py": ((a, b), a * sp.log(1 + b), [{a: p, b: q}, {a: -p, b: q}]),
     "logit": ((x,), sp.log(x / (1 - x)), [{x: p / (1 + p)}]),
     "softsign": ((x,), x / (1 + sp.Abs(x)), BOTH_SIDES),
+    "mish": ((x,), x * ((1 + sp.exp(x)) ** 2 - 1) / ((1 + sp.exp(x)) ** 2 + 1), BOTH_SIDES),
+    "hard_tanh": ((x,), sp.Min(sp.Max(x, -1), 1), [{x: -1 - p}, {x: p / (1 + p)}, {x: 1 + p}]),
+    "hard_sigmoid": ((x,), sp.Min(sp.Max(x + 3, 0), 6) / 6, [{x: -3 - p}, {x: 3 * p / (1 + p)}, {x: 3 + p}]),
+    "hard_silu": ((x,), x * sp.Min(sp.Max(x + 3, 0), 6) / 6, [{x: -3 - p}, {x: 3 * p / (1 + p)}, {x: 3 + p}]),
     "sinc": ((x,), sp.sin(sp.pi * x) / (sp.pi * x), [{x: 1 + p}, {x: -1 - p}]),  # nearer to 0 the rule is a series
     "sigmoid_cross_entropy": ((x, b), -b * sp.log(LOGISTIC) - (1 - b) * sp.log(1 - LOGISTIC), BOTH_SIDES),
 }  # fmt: skip

@@ -1,11 +1,15 @@
 """Neural networks: modules, initialisers, losses.
 
 A model is an immutable tree of arrays: `y = model(x)` is inference, `y, model = cl.nn.apply(model, x, rng=key)` a
-training pass, and the gradient of a loss has the model's structure.
+training pass, and the gradient of a loss has the model's structure.  Layers that not every network has are loaded when
+they are first asked for.
 
 Open to other folders beside the names here: `argument_checks`, `fields` (the kinds of fields), `losses`
 and `loss_text`, `module`, `networks`, `structure` (paths of a tree).
 """
+
+import importlib as _importlib
+import typing as _typing
 
 from clearprop.nn.activations import ACTIVATIONS as ACTIVATIONS
 from clearprop.nn.activations import Activation as Activation
@@ -52,3 +56,55 @@ from clearprop.nn.norms import BatchNorm as BatchNorm
 from clearprop.nn.norms import LayerNorm as LayerNorm
 from clearprop.nn.structure import least_rows as least_rows
 from clearprop.nn.structure import parameter_count as parameter_count
+
+if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the table below says the same
+    from clearprop.nn.attention import MultiHeadAttention as MultiHeadAttention
+    from clearprop.nn.attention import TransformerBlock as TransformerBlock
+    from clearprop.nn.cells import GRUCell as GRUCell
+    from clearprop.nn.cells import LSTMCell as LSTMCell
+    from clearprop.nn.cells import RNNCell as RNNCell
+    from clearprop.nn.combinations import Flatten as Flatten
+    from clearprop.nn.combinations import Parallel as Parallel
+    from clearprop.nn.combinations import Residual as Residual
+    from clearprop.nn.dropping import Dropout2d as Dropout2d
+    from clearprop.nn.dropping import DropPath as DropPath
+    from clearprop.nn.embedding import Embedding as Embedding
+    from clearprop.nn.embedding import EmbeddingBag as EmbeddingBag
+    from clearprop.nn.gates import GLU as GLU
+    from clearprop.nn.gates import PReLU as PReLU
+    from clearprop.nn.gates import SwiGLU as SwiGLU
+    from clearprop.nn.group_norms import GroupNorm as GroupNorm
+    from clearprop.nn.group_norms import InstanceNorm as InstanceNorm
+    from clearprop.nn.group_norms import RMSNorm as RMSNorm
+    from clearprop.nn.group_norms import WeightNorm as WeightNorm
+    from clearprop.nn.positions import LearnedPositions as LearnedPositions
+    from clearprop.nn.positions import SinusoidalPositions as SinusoidalPositions
+    from clearprop.nn.positions import causal_mask as causal_mask
+    from clearprop.nn.positions import length_mask as length_mask
+    from clearprop.nn.positions import rotary as rotary
+    from clearprop.nn.recurrent import GRU as GRU
+    from clearprop.nn.recurrent import LSTM as LSTM
+    from clearprop.nn.recurrent import RNN as RNN
+else:
+    _NAMES = {
+        "attention": "MultiHeadAttention TransformerBlock",
+        "cells": "GRUCell LSTMCell RNNCell",
+        "combinations": "Flatten Parallel Residual",
+        "dropping": "DropPath Dropout2d",
+        "embedding": "Embedding EmbeddingBag",
+        "gates": "GLU PReLU SwiGLU",
+        "group_norms": "GroupNorm InstanceNorm RMSNorm WeightNorm",
+        "positions": "LearnedPositions SinusoidalPositions causal_mask length_mask rotary",
+        "recurrent": "GRU LSTM RNN",
+    }
+    _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
+
+    def __getattr__(name: str) -> object:
+        """A layer that is asked for the first time, from its home (PEP 562); from then on it is an ordinary name."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = _importlib.import_module(f"{__name__}.{_HOMES[name]}")
+        return globals().setdefault(name, getattr(module, name))
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_HOMES})

@@ -39,6 +39,18 @@ def require_size(owner: str, name: str, value: Any) -> int:
     return int(value)
 
 
+def require_count(owner: str, name: str, value: Any) -> int:
+    """A number of things, which may be 0."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, (bool, np.bool_)) or value < 0:
+        raise ArgumentError(
+            f"{owner} cannot work with this {name}",
+            expected=f"{name}: an integer of at least 0",
+            got=f"{name} = {value!r}",
+            where=user_line(),
+        )
+    return int(value)
+
+
 def require_fraction(owner: str, name: str, value: Any, default: float) -> float:
     """A share from 0 to just below 1."""
     if not is_number(value) or not 0 <= value < 1:

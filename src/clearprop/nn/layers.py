@@ -293,7 +293,7 @@ class Sequential(Module):
     def __init__(self, *layers: Any) -> None:
         given = layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers
         super().__init__(layers=tuple(map(as_layer, given)))
-        _require_distinct(self.layers)
+        require_distinct(self.layers)
 
     def forward(self, x: Any) -> Any:
         """The last layer of … of the first of x."""
@@ -308,7 +308,7 @@ class Sequential(Module):
         return len(self.layers)
 
 
-def _require_distinct(layers: tuple[Module, ...]) -> None:
+def require_distinct(layers: tuple[Module, ...]) -> None:
     """A module in two places would be two after the first update: a tree holds values, not references."""
     seen: dict[int, int] = {}
     for i, layer in enumerate(layers):

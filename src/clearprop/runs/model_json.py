@@ -22,26 +22,19 @@ from clearprop.program.values import Node, raw
 Description = dict[str, Any]
 Wanted = dict[str, tuple[str, tuple[int, ...]]]
 
-STANDARD: dict[str, type[nn.Module]] = {
-    kind.__name__: kind
-    for kind in (
-        nn.Activation,
-        nn.BatchNorm,
-        nn.Dense,
-        nn.Dropout,
-        nn.LayerNorm,
-        nn.PiecewiseLinear,
-        nn.Sequential,
-        nn.SmoothClip,
-    )
-}
-"""The modules that a file can describe."""
+STANDARD = frozenset(
+    "Activation BatchNorm Dense Dropout Dropout2d DropPath Embedding EmbeddingBag Flatten GLU GroupNorm GRU GRUCell "
+    "InstanceNorm LayerNorm LearnedPositions LSTM LSTMCell MultiHeadAttention Parallel PiecewiseLinear PReLU "
+    "Residual RMSNorm RNN RNNCell Sequential SinusoidalPositions SmoothClip SwiGLU TransformerBlock WeightNorm".split()
+)
+"""The modules that a file can describe, by their names in `cl.nn`, where those that a network has are loaded."""
 _REMAKE: dict[str, Callable[..., nn.Module]] = {
     "Activation": lambda name, options: nn.Activation(name, **dict(options)),
-    "Dropout": nn.Dropout,
-    "SmoothClip": nn.SmoothClip,
     "Sequential": lambda layers: nn.Sequential(*layers),
 }
+"""How a module is made again whose constructor takes other arguments than its fields."""
+_OWN_FIELDS = frozenset("DropPath Dropout Dropout2d Flatten GLU SinusoidalPositions SmoothClip".split())
+"""The modules whose constructor takes their fields, and checks them."""
 _WHAT = "the stored network"
 
 
@@ -59,7 +52,7 @@ class _NotStandard(Exception):
 
 def _describe(module: Any) -> Description:
     name = type(module).__name__
-    if STANDARD.get(name) is not type(module):
+    if name not in STANDARD or getattr(nn, name) is not type(module):
         raise _NotStandard
     fields = {n: _field(kind, getattr(module, n)) for n, kind in module.field_kinds.items()}
     return {"module": name, "fields": fields}
@@ -112,9 +105,9 @@ def read_model(path: Path, description: Description | None, template: Any = None
 
 def _checked_module(description: Any, where: str) -> tuple[type[nn.Module], dict[str, Any]]:
     given = require_keys(description, {"module", "fields"}, _WHAT, where)
-    kind = STANDARD.get(given["module"]) if isinstance(given["module"], str) else None
-    if kind is None:
-        refuse(_WHAT, "one of the modules " + ", ".join(STANDARD), repr(given["module"])[:60], where)
+    if not isinstance(given["module"], str) or given["module"] not in STANDARD:
+        refuse(_WHAT, "one of the modules " + ", ".join(sorted(STANDARD)), repr(given["module"])[:60], where)
+    kind: type[nn.Module] = getattr(nn, given["module"])
     return kind, dict(require_keys(given["fields"], set(kind.field_kinds), _WHAT, where))
 
 
@@ -174,7 +167,11 @@ def _make_module(name: str, values: dict[str, Any], where: str) -> nn.Module:
     try:
         if name in _REMAKE:
             return _REMAKE[name](**values)
-        new = object.__new__(STANDARD[name])
+        kind = getattr(nn, name)
+        if name in _OWN_FIELDS:
+            made: nn.Module = kind(**values)
+            return made
+        new: nn.Module = object.__new__(kind)
         nn.Module.__init__(new, **values)
         return new
     except (ClearpropError, TypeError, ValueError) as problem:

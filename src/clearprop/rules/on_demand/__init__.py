@@ -28,6 +28,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "diff", "moveaxis", "pad", "ravel", "repeat"),
         *("roll", "rot90", "split", "tile", "unstack"),
     ),
+    "further_activations": ("hard_sigmoid", "hard_silu", "hard_tanh", "mish"),
     "scattering": ("index_add", "masked_fill", "put_along_axis"),
     "sorting": (
         *(
