@@ -4,7 +4,7 @@ import re
 
 from tests.project.tree import texts
 
-GENERATED = ("docs/primitives.md", "docs/command-line.md", "tests/golden/")
+GENERATED = ("docs/primitives.md", "docs/layers.md", "docs/command-line.md", "tests/golden/")
 LIMIT = 500
 # What links may point to: texts that the code follows, and standards.  Package registries are not among them.
 HOSTS = {
