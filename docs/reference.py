@@ -50,6 +50,9 @@ FAMILIES = {
     "matrices": "Linear algebra",
     "determinants": "Determinants",
     "decompositions": "Factors of matrices",
+    "eigenvalues": "Eigenvalues of any matrices",
+    "complex_numbers": "Complex numbers",
+    "fourier": "Fourier transforms",
 }
 KINDS = {
     "elementwise": "diagonal Jacobian",
@@ -182,7 +185,7 @@ def _printed(function: Callable[..., Any], p: Primitive, names: Sequence[str]) -
 
 
 def _is_formula(p: Primitive, function: Callable[..., Any]) -> bool:
-    if _family(p) in ("matrices", "determinants", "decompositions"):
+    if _family(p) in ("matrices", "determinants", "decompositions", "eigenvalues", "complex_numbers", "fourier"):
         return False  # numbers do not stand for matrices: their rules are shown as they are written
     if p.kind == "elementwise":
         return p.name != "astype"
@@ -335,6 +338,9 @@ WITHOUT_KERNELS = {
     "matrices": "LAPACK computes them, by NumPy and SciPy",
     "determinants": "LAPACK computes them, by NumPy and SciPy",
     "decompositions": "LAPACK computes them, by NumPy and SciPy",
+    "eigenvalues": "LAPACK computes them, by NumPy",
+    "complex_numbers": "kernels are of real numbers",
+    "fourier": "NumPy's pocketfft computes them",
     "sorting": "NumPy sorts and searches",
     "gamma_family": "drawn by rejection: how many attempts it takes is not known before",
     "discrete": "drawn by rejection: how many attempts it takes is not known before",
@@ -349,8 +355,8 @@ def native_forms_page() -> str:
         "Made from the declarations by `python docs/reference.py`. A compiled function computes these primitives by",
         "NumPy, between native parts, and says so once; everything else runs natively: elementwise functions and",
         "reductions, moves of entries and products. Functions that are made of these (`sort`, `median`, `quantile`,",
-        "`svd`) do so in part. Data types that kernels do not know (`int8`, `int16`, `uint16`, `uint64`) and integer",
-        "products are computed by NumPy, too.",
+        "`svd`) do so in part. Data types that kernels do not know (`int8`, `int16`, `uint16`, `uint64`, complex",
+        "numbers) and integer products are computed by NumPy, too.",
         "",
         "| primitives | why |",
         "|---|---|",

@@ -204,7 +204,7 @@ def public_names():
     return [n for n in dir(cl) if not n.startswith("_")]
 
 
-MODULES_BY_DESIGN = {"errors", "random", "nn", "optim", "linalg"}
+MODULES_BY_DESIGN = {"errors", "random", "nn", "optim", "fft", "linalg"}
 VALUES = {"__version__", *(n for n, v in SHARED.items() if not callable(v))}
 """Public names that are no functions, classes or modules: the version, dtypes, constants."""
 

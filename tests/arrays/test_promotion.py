@@ -195,11 +195,6 @@ def test_gradients_keep_the_dtype_of_what_they_belong_to(case):
     assert cl.jvp(f, (x,), (x,))[1].dtype == f(cl.tensor(x)).dtype
 
 
-def test_complex_numbers_are_refused():
-    with pytest.raises(DTypeError):
-        cl.tensor([1j])
-
-
 def test_activations_of_integers_are_floating_in_eager_and_traced_code():
     for f in (cl.relu, cl.sigmoid, cl.softplus, cl.gelu, cl.elu, cl.erf, cl.silu, cl.relu6, cl.leaky_relu):
         x = np.array([-1, 0, 2])

@@ -224,10 +224,10 @@ def test_other_changes():
 
 
 def test_text_objects_and_ragged_lists():
-    want = ("a tensor holds numbers", "floats (float32, float64), integers or booleans")
+    want = ("a tensor holds numbers", "floats, integers, booleans or complex numbers")
     assert refusal(lambda: cl.tensor(["a"]), DTypeError)[:2] == want
     assert refusal(lambda: cl.tensor([None]), DTypeError)[:2] == want
-    assert refusal(lambda: cl.tensor([1.0 + 2j]), DTypeError)[:2] == want
+    assert refusal(lambda: cl.tensor(np.float16([1.0])), DTypeError)[:2] == want
     assert refusal(lambda: cl.tensor([[1.0], [2.0, 3.0]]), DTypeError) == (
         *want,
         "a ragged list",

@@ -10,7 +10,8 @@ from clearprop.autodiff.reverse import sweep
 from clearprop.autodiff.tape import Slice
 from clearprop.errors import GradientError, TraceError, user_line
 from clearprop.program.ir import Var
-from clearprop.program.types import Value
+from clearprop.program.operands import complex_error
+from clearprop.program.types import Value, is_complex
 from clearprop.program.values import Node, raw
 
 _SWEPT: Any = "swept"
@@ -34,6 +35,8 @@ def backward(out: Any) -> None:
             where=user_line(),
             try_="cl.mean(loss).backward(), or cl.vjp for a cotangent of your own",
         )
+    if is_complex(out.dtype):
+        raise complex_error(out.dtype, "backward() needs a real loss", try_="cl.real(loss) or cl.abs(loss)")
     if out.application is None:
         _require_history(out)
         _accumulate(out, _one(out.value))

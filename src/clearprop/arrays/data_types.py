@@ -15,12 +15,16 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from clearprop.errors import ArgumentError, DTypeError, checked_call, user_line
-from clearprop.program.types import DType, Type, promote, type_of
+from clearprop.program.types import DType, Type, promote, real_dtype, type_of
 from clearprop.program.values import Node, raw
 from clearprop.shapes import Shape, broadcast
 
 DTYPES: dict[str, DType] = {
-    name: np.dtype(name) for name in "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()
+    name: np.dtype(name)
+    for name in (
+        *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+        *("float32", "float64", "complex64", "complex128"),
+    )
 }
 """Every dtype that a tensor may have, by its name."""
 _KINDS = {
@@ -76,13 +80,14 @@ def _dtype_of(of: Any) -> DType:
 def finfo(type: Any, /) -> FloatInfo:
     """The limits of a floating-point dtype, as Python numbers.
 
-    type  a dtype, or an array that has it
+    type  a dtype, or an array that has it; a complex one has the limits of its parts
 
     >>> import clearprop as cl
     >>> cl.finfo(cl.float32).eps
     1.1920928955078125e-07
     """
     dtype = _dtype_of(type)
+    dtype = real_dtype(dtype)
     if dtype.kind != "f":
         raise DTypeError(
             "finfo is about floating-point numbers",
@@ -155,7 +160,7 @@ def result_type(*arrays_and_dtypes: Any) -> DType:
     if not arrays_and_dtypes:
         raise ArgumentError("result_type needs something to promote", expected="arrays or dtypes", got="nothing")
     types = [
-        type_of(raw(v)) if isinstance(raw(v), (bool, int, float)) else Type(np.shape(raw(v)), _dtype_of(v))
+        type_of(raw(v)) if isinstance(raw(v), (bool, int, float, complex)) else Type(np.shape(raw(v)), _dtype_of(v))
         for v in arrays_and_dtypes
     ]
     return promote(types)[0]
@@ -223,7 +228,8 @@ class NamespaceInfo:
     def default_dtypes(self, *, device: str | None = None) -> dict[str, DType]:
         """The dtypes that Python numbers and indices get."""
         require_cpu(device)
-        return {"real floating": DTYPES["float64"], "integral": DTYPES["int64"], "indexing": DTYPES["int64"]}
+        kinds = {"real floating": "float64", "complex floating": "complex128", "integral": "int64", "indexing": "int64"}
+        return {kind: DTYPES[name] for kind, name in kinds.items()}
 
     def dtypes(self, *, device: str | None = None, kind: Any = None) -> dict[str, DType]:
         """The dtypes by name, all or those of a kind."""

@@ -17,6 +17,7 @@ _OF_MANY = {
     "if x": "cl.all(x) or cl.any(x) of a condition; x.size for whether there is anything",
     "float(x)": "x.tolist() for many, cl.sum(x) or cl.mean(x) for one of them all",
     "int(x)": "x.tolist() for many, cl.sum(x) for one of them all",
+    "complex(x)": "x.tolist() for many, cl.sum(x) or cl.mean(x) for one of them all",
     "item()": "x.tolist() for many, x[i].item() for one",
 }
 _INSTEAD = {
@@ -29,6 +30,7 @@ _INSTEAD = {
     "not x": "cl.logical_not(x)",
     "float(x)": "keep the tensor, which every operation takes; float(...) of the returned value, outside",
     "int(x)": "keep the tensor, x.astype(int) if it must be an integer; int(...) of the returned value, outside",
+    "complex(x)": "keep the tensor, which every operation takes; complex(...) of the returned value, outside",
     "item()": "keep the tensor, which every operation takes; .item() of the returned value, outside",
     "range(x)": "cl.while_loop with a counter; cl.fori_loop where the number is x.shape[i] or given in static=",
     "np.asarray(x)": "return the value from the function and convert it outside",

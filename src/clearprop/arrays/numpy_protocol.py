@@ -123,7 +123,7 @@ _CONDITIONS: dict[str, tuple[str, Callable[..., Any]]] = {
 _UFUNCS = {f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "tan2", "sinh", "cosh", "tanh")}
 _UFUNCS |= {"absolute": "abs", "power": "pow", "rint": "round", "true_divide": "divide"}
 _UFUNCS |= {"left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift", "degrees": "rad2deg"}
-_UFUNCS |= {"radians": "deg2rad"}
+_UFUNCS |= {"radians": "deg2rad", "conjugate": "conj"}
 _FUNCTIONS = {"amax": "max", "amin": "min", "concatenate": "concat", "transpose": "permute_dims"}
 _ABOUT_SHAPE = (np.shape, np.ndim, np.size)
 # questions whose answer has no derivative: answering them detaches nothing

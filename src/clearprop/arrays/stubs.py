@@ -1,9 +1,9 @@
-"""Writes `functions.pyi` and `linalg.pyi`: what type checkers and completion know of the generated functions."""
+"""Writes the `.pyi` files beside this one: what type checkers and completion know of the generated functions."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ def head() -> str:
         "",
         "import numpy as np",
         "",
+        "from clearprop.arrays import fft as fft",
         "from clearprop.arrays import linalg as linalg",
         *lines,
         "",
@@ -97,19 +98,24 @@ def stubs() -> str:
     )
 
 
-def linalg_stubs() -> str:
-    """The file of `cl.linalg`."""
+def namespace_stubs(name: str, shared: Sequence[str] = ()) -> str:
+    """The file of a namespace, `cl.linalg` or `cl.fft`; `shared` are functions of the package that it has, too."""
     load_all()
-    found = {name: find_in("linalg", name) for family in NAMESPACES["linalg"].values() for name in family}
-    functions = {name: f for name, f in sorted(found.items()) if f is not None}
-    shared = [f"from clearprop.arrays.functions import {name} as {name}" for name in SHARED_FUNCTIONS]
-    start = [TITLE, "", "from typing import Any, NamedTuple", "", *shared]
+    found = {n: find_in(name, n) for family in NAMESPACES[name].values() for n in family}
+    functions = {n: f for n, f in sorted(found.items()) if f is not None}
+    classes = _classes(functions.values())
+    start = [TITLE, "", "from typing import Any, NamedTuple" if classes else "from typing import Any", ""]
+    start += [f"from clearprop.arrays.functions import {n} as {n}" for n in shared]
     start += ["from clearprop.arrays.tensor import Tensor as Tensor", "", "ArrayLike = Any"]
-    start += ["SHARED_FUNCTIONS: tuple[str, ...]", ""]
-    return "\n".join([*start, *_classes(functions.values()), *(stub(n, f) for n, f in functions.items()), ""])
+    start += ["SHARED_FUNCTIONS: tuple[str, ...]", ""] if shared else [""]
+    return "\n".join([*start, *classes, *(stub(n, f) for n, f in functions.items()), ""])
 
 
-PAGES = {"functions.pyi": stubs, "linalg.pyi": linalg_stubs}
+PAGES: dict[str, Callable[[], str]] = {
+    "functions.pyi": stubs,
+    "fft.pyi": lambda: namespace_stubs("fft"),
+    "linalg.pyi": lambda: namespace_stubs("linalg", SHARED_FUNCTIONS),
+}
 """The files, and what writes each."""
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from clearprop.arrays.tensor_text import tensor_text
 from clearprop.autodiff.tape import is_followed
 from clearprop.errors import ArgumentError, DTypeError, GradientError, checked_call, user_line
 from clearprop.program.ir import Var
-from clearprop.program.operands import admit, checked_dtype
+from clearprop.program.operands import admit, checked_dtype, complex_error
 from clearprop.program.tracing import builder
-from clearprop.program.types import PYTHON_SCALARS, Axes, Params, Value, is_floating, type_of
+from clearprop.program.types import PYTHON_SCALARS, Axes, Params, Value, is_complex, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules import elementwise as ew
 from clearprop.rules import indexing, joining, linear, reductions, structural
@@ -156,6 +156,10 @@ class Tensor(Operators):
         if self.size != 1:
             raise many_numbers(what, self.shape)
 
+    def _require_real(self, what: str) -> None:
+        if is_complex(self.dtype):
+            raise complex_error(self.dtype, f"{what} would drop the imaginary part")
+
     def __bool__(self) -> bool:
         self._require_values("if x")
         self._require_one("if x")
@@ -164,15 +168,19 @@ class Tensor(Operators):
     def __float__(self) -> float:
         self._require_constant("float(x)")
         self._require_one("float(x)")
+        self._require_real("float(x)")
         return float(np.reshape(self.value, ()))
 
     def __int__(self) -> int:
         self._require_constant("int(x)")
         self._require_one("int(x)")
+        self._require_real("int(x)")
         return int(np.reshape(self.value, ()))
 
     def __complex__(self) -> complex:
-        return complex(float(self))
+        self._require_constant("complex(x)")
+        self._require_one("complex(x)")
+        return complex(np.reshape(self.value, ()))
 
     def __index__(self) -> int:
         self._require_values("range(x)")
@@ -394,6 +402,8 @@ def tensor(
         )
     out = Tensor(value)
     out.name = name or ""
+    if requires_grad and is_complex(out.dtype):
+        raise complex_error(out.dtype, "a tensor with a gradient of its own is real")
     if requires_grad and not is_floating(out.dtype):
         raise DTypeError(
             "only a floating tensor can require a gradient",
@@ -467,16 +477,18 @@ def _values_to_copy(a: Tensor) -> np.ndarray[Any, Any]:
 
 
 def _array(a: object, dtype: DTypeLike | None, make: Callable[..., Any]) -> Any:
-    """The array or number that a tensor holds: real numbers, nothing else."""
+    """The array or number that a tensor holds: numbers, nothing else."""
     try:
         given = admit(a)
+        if dtype is not None and np.iscomplexobj(given) and not is_complex(np.dtype(dtype)):
+            raise complex_error(np.dtype(complex), f"complex numbers are not converted to {dtype}")
         value = admit(make(given, dtype=dtype))
     except DTypeError:
         raise
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise DTypeError(
             "a tensor holds numbers",
-            expected="floats (float32, float64), integers or booleans",
+            expected="floats, integers, booleans or complex numbers",
             got="a ragged list" if "inhomogeneous" in str(error) else str(error),
             try_="encode text as integers; lists must not be ragged",
         ) from None

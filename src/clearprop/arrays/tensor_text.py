@@ -32,7 +32,7 @@ def tensor_text(t: Node) -> str:
 
 def _numbers(value: object) -> str:
     if type(value) in PYTHON_SCALARS:
-        return repr(value)
+        return _one(value) if isinstance(value, complex) else repr(value)
     array = np.asarray(value)
     if array.ndim == 0:
         return _one(array[()])
@@ -43,4 +43,7 @@ def _one(x: object) -> str:
     if isinstance(x, (np.floating, float)):
         plain = x == 0 or 1e-4 <= abs(float(x)) < 1e10
         return np.format_float_positional(x, precision=8, trim="0") if plain else f"{float(x):.8g}"
+    if isinstance(x, (np.complexfloating, complex)):
+        imaginary = _one(abs(x.imag))
+        return f"{_one(x.real)}{'-' if np.signbit(x.imag) else '+'}{imaginary}j"
     return str(x)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clearprop.autodiff.transforms import jvp, vjp
 from clearprop.autodiff.trees import flatten, has_derivative, is_array, unflatten
 from clearprop.errors import ArgumentError, GradientError, checked_call, require_function, user_line
-from clearprop.program.operands import admit
+from clearprop.program.operands import admit_real
 from clearprop.program.types import Tree, Value, type_of
 from clearprop.program.values import raw
 
@@ -62,7 +62,7 @@ def _holding(f: Callable[..., Any], args: Sequence[Any], free: Sequence[int]) ->
 
 def _as_float64(tree: Tree) -> Any:
     flat, structure = flatten(tree)
-    flat = [admit(v) for v in flat]
+    flat = [admit_real(v) for v in flat]
     return unflatten(structure, [np.asarray(raw(v), np.float64) if has_derivative(v) else v for v in flat])
 
 

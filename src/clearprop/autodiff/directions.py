@@ -10,9 +10,9 @@ import numpy as np
 from clearprop.autodiff.trees import Structure, flatten, has_derivative, is_array, structure_text, unflatten
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.program.ir import Var
-from clearprop.program.operands import admit
+from clearprop.program.operands import admit, complex_error
 from clearprop.program.tracing import shape_of
-from clearprop.program.types import Tree, Value, type_of
+from clearprop.program.types import Tree, Value, is_complex, type_of
 from clearprop.program.values import Node
 from clearprop.rules.elementwise import astype
 from clearprop.shapes import Shape, same
@@ -81,6 +81,8 @@ def _vector(value: Value, like: Value, name: str, of: str) -> Any:
     value = without_node(value if isinstance(value, Node) else admit(value))
     if not has_derivative(like) or type_of(value).dtype == expected.dtype:
         return value
+    if is_complex(type_of(value).dtype) and not is_complex(expected.dtype):
+        raise complex_error(type_of(value).dtype, f"{name} of a real value is real")
     return astype(value, dtype=expected.dtype) if isinstance(value, Node) else np.asarray(value, expected.dtype)[()]
 
 

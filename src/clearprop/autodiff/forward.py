@@ -9,7 +9,7 @@ from clearprop.autodiff.tape import Slice, outputs_of
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import PYTHON_SCALARS, Value
 from clearprop.program.values import Node, quiet, raw
-from clearprop.rules.elementwise import astype
+from clearprop.rules.elementwise import derivative_as
 from clearprop.rules.structural import broadcast_to_
 from clearprop.shapes import same_shape
 
@@ -41,5 +41,5 @@ def _in_the_shape_of(dot: Value, node: Node) -> Any:
     if not same_shape(shape_of(value), shape_of(own)):
         dot = broadcast_to_(dot, shape=shape_of(own))
     if type(own) not in PYTHON_SCALARS and (type(value) in PYTHON_SCALARS or value.dtype != own.dtype):
-        dot = astype(dot, dtype=own.dtype)
+        dot = derivative_as(dot, own.dtype)
     return dot

@@ -20,7 +20,7 @@ from clearprop.program.operation import JointOperation
 from clearprop.program.tracing import Builder, builder, shape_of
 from clearprop.program.types import PYTHON_SCALARS, Value
 from clearprop.program.values import Application, Node, quiet, raw
-from clearprop.rules.elementwise import astype
+from clearprop.rules.elementwise import derivative_as
 from clearprop.rules.reductions import sum as _sum
 from clearprop.rules.structural import broadcast_to_
 from clearprop.shapes import Shape, is_one, same_shape
@@ -171,7 +171,7 @@ def undo_broadcasting(cotangent: Any, operand: Any) -> Any:
     if not same_shape(have, want):
         cotangent = _unbroadcast(cotangent, have, want)
     if type(own) not in PYTHON_SCALARS and (type(value) in PYTHON_SCALARS or value.dtype != own.dtype):
-        cotangent = astype(cotangent, dtype=own.dtype)
+        cotangent = derivative_as(cotangent, own.dtype)
     return cotangent
 
 

@@ -37,9 +37,9 @@ from clearprop.errors import (
     user_line,
 )
 from clearprop.program.ir import Var
-from clearprop.program.operands import admit
+from clearprop.program.operands import admit, complex_error
 from clearprop.program.tracing import STACK, builder, shape_of
-from clearprop.program.types import Tree, Value, is_floating, type_of
+from clearprop.program.types import Tree, Value, is_complex, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, now, raw
 from clearprop.rules.structural import full_, reshape_, zeros_like
 from clearprop.shapes import Dim, Shape, size_of
@@ -245,11 +245,14 @@ def _require_scalar(out: Value) -> None:
             where=user_line(),
             try_="cl.mean(loss) or cl.sum(loss); cl.jacobian for the derivative of every element",
         )
-    if not is_floating(type_of(raw(out)).dtype):
+    dtype = type_of(raw(out)).dtype
+    if is_complex(dtype):
+        raise complex_error(dtype, "grad needs a real loss", "cl.real(loss) or cl.abs(loss); cl.vjp of what is complex")
+    if not is_floating(dtype):
         raise DTypeError(
             "grad needs a floating loss",
             expected="float32 or float64",
-            got=type_of(raw(out)).dtype.name,
+            got=dtype.name,
             where=user_line(),
             try_="loss.astype(float), if it depends on the arguments smoothly at all",
         )
@@ -393,7 +396,9 @@ def _jacobian(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequenc
 
 
 def unit_vectors(n: Dim, shape: Shape, dtype: DTypeLike) -> Any:
-    """All n unit vectors of a shape, the first axis counting them."""
+    """All n unit vectors of a shape, the first axis counting them; real ones, of which a derivative is made."""
+    if is_complex(np.dtype(dtype)):
+        raise complex_error(np.dtype(dtype), "a matrix of derivatives has real rows and columns", "cl.vjp or cl.jvp")
     return Node.tensor(np.eye(int(n), dtype=dtype).reshape((int(n), *map(int, shape))))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from clearprop.autodiff.trees import is_array, paths, structure_text, unflatten
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, user_line
 from clearprop.program.ir import Var
-from clearprop.program.operands import admit
+from clearprop.program.operands import admit_real
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype
@@ -116,7 +116,7 @@ def strong_outputs(leaves: Sequence[Any], types: Sequence[Type] = ()) -> list[An
 def check_leaf(name: str, what: str, value: Any) -> Any:
     """A leaf as operations take it; ArgumentError for what no loop can carry."""
     if is_array(value):
-        return admit(value)
+        return admit_real(value)
     raise ArgumentError(
         f"{name}: {what} holds something that is no array",
         expected="a tree of arrays and numbers",

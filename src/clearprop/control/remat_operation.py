@@ -24,7 +24,7 @@ from clearprop.control.subprograms import (
 )
 from clearprop.errors import require_function
 from clearprop.program.ir import Program
-from clearprop.program.operands import admit
+from clearprop.program.operands import admit_real
 from clearprop.program.types import Params, Type, type_of
 from clearprop.shapes import dim_key
 
@@ -109,7 +109,7 @@ def remat(f: Callable[..., Any]) -> Callable[..., Any]:
     def rematerialised(*args: Any, **kwargs: Any) -> Any:
         leaves, structure = flatten((args, kwargs))
         arrays = [is_array(v) for v in leaves]
-        operands = [admit(v) for v in select(leaves, arrays)]
+        operands = [admit_real(v) for v in select(leaves, arrays)]
         found: list[Any] = []
 
         def flat(*own: Any) -> list[Any]:

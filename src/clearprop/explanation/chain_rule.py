@@ -26,7 +26,8 @@ from clearprop.explanation.jacobians import (
     gather_entries,
     shape_of,
 )
-from clearprop.program.types import type_of
+from clearprop.program.operands import complex_error
+from clearprop.program.types import is_complex, type_of
 from clearprop.program.values import Application, Node, raw
 
 _KINDS: dict[str, type[LocalJacobian]] = {
@@ -43,6 +44,14 @@ def local_jacobian(app: Application, k: int, out: Node) -> LocalJacobian:
     return _KINDS[app.primitive.kind](app, k, out)
 
 
+def _require_real(part: Slice) -> None:
+    """Terms are real numbers: what comes by way of complex ones is differentiated, and not opened."""
+    for app, nodes, _ in part.steps:
+        found = next((type_of(raw(v)).dtype for v in (*app.raw, *nodes) if is_complex(type_of(raw(v)).dtype)), None)
+        if found is not None:
+            raise complex_error(found, f"explain opens real functions, and {app.primitive.name} is complex here")
+
+
 class Graph:
     """The applications through which one entry of `target` depends on `sources`, and its cotangents.
 
@@ -52,6 +61,7 @@ class Graph:
     def __init__(self, target: Node, at: int, sources: Sequence[Node]) -> None:
         self.target, self.at, self.sources = target, at, frozenset(sources)
         self.part = Slice([target], sources)
+        _require_real(self.part)
         self.consumers: dict[Node, list[LocalJacobian]] = {}
         self.errors: dict[LocalJacobian, Array] = {}
         for app, nodes, links in self.part.steps:

@@ -19,7 +19,7 @@ from clearprop.explanation.record import Check
 from clearprop.primitives import REGISTRY, Zero
 from clearprop.program.process_lock import process_lock
 from clearprop.program.types import PYTHON_SCALARS, is_floating
-from clearprop.program.values import RECORDING, Application, Node, raw
+from clearprop.program.values import RECORDING, Application, Node, complex_step, raw
 
 Cast = Callable[[Any], Any]
 
@@ -150,7 +150,7 @@ def _value_shifted(graph: Graph, part: Slice, node: Node, at: int, step: Any, dt
 def _complex_step(graph: Graph, part: Slice, node: Node, at: int) -> float | None:
     """Im f(x + ih)/h, or None where a function on the way has no complex form."""
     try:
-        with _warnings_as_errors(part):
+        with _warnings_as_errors(part), complex_step():
             out = _value_shifted(graph, part, node, at, 1j * _TINY, np.complex128)
     except (TypeError, ValueError, ArithmeticError, Warning):
         return None

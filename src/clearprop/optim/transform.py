@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clearprop.arrays import Tensor
-from clearprop.autodiff.trees import flatten, unflatten
+from clearprop.autodiff.trees import flatten, is_array, unflatten
 from clearprop.errors import ArgumentError, ClearpropError, checked_call, user_line
 from clearprop.nn.structure import is_trained, layout
 from clearprop.optim.hyperparameters import Configured
 from clearprop.program.ir import Var
+from clearprop.program.operands import admit_real
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import add, astype
@@ -47,6 +48,9 @@ class ParameterView:
 
     def __init__(self, params: Any) -> None:
         leaves, self.structure = flatten(params)
+        for v in leaves:
+            if is_array(v):
+                admit_real(v)
         self.paths, kinds = layout(self.structure)
         self.trained = [is_trained(v, k) for v, k in zip(leaves, kinds, strict=True)]
         self.leaves = list(map(operand, leaves))

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.program.types import Value
+from clearprop.errors import GradientError, user_line
+from clearprop.program.types import Value, type_of
 from clearprop.program.values import quiet, raw
 
 HELPERS: dict[str, Callable[..., Any]] = {}
@@ -100,3 +101,53 @@ def make_rule(formula: Callable[..., Any], operands: Sequence[str], params: Sequ
     text = f"lambda g, y, xs, p: f({', '.join(source[n] for n in names)})"
     call = eval(compile(text, __file__, "eval"), {"f": formula})  # a file of ours, so that it is no user's line
     return Rule(formula, names, call)
+
+
+def map_over_batch(many: Any, params: Mapping[str, Any], vmap: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the copy of a composite its body and rules, each mapped over the leading axis; return what computes it."""
+    body = many.function
+
+    def lifted(rule: Rule) -> Rule:
+        def call(g: Value, y: Value, xs: Sequence[Value], _: Any) -> Any:
+            return vmap(lambda g, y, *xs: rule.call(g, y, xs, params))(g, y, *xs)
+
+        return Rule(rule.formula, rule.names, call)
+
+    many.function = many.body = lambda *xs: vmap(lambda *x: body(*x, **params))(*xs)
+    many.rules = tuple(lifted(r) if isinstance(r, Rule) else r for r in many.rules)
+    many.jvp = None if many.jvp is None else lifted(many.jvp)
+    return lambda *xs: raw(many.body(*xs))
+
+
+def no_derivative(name: str, operand: str, others: Sequence[str]) -> GradientError:
+    """The error for a gradient that flows into an operand without a rule; `others` have one."""
+    return GradientError(
+        f"{name} has no derivative with respect to {operand}",
+        expected="a derivative with respect to " + " or ".join(others or ["nothing"]),
+        got=f"a gradient that flows into {operand}",
+        where=user_line(),
+        try_=f"cl.stop_gradient({operand}) if it is meant to be constant",
+    )
+
+
+def no_forward_rule(name: str) -> GradientError:
+    """The error for forward mode through an operation that has a reverse rule alone."""
+    return GradientError(
+        f"{name} has no rule for forward mode",
+        expected="jvp= in its declaration",
+        got="jvp, hvp or hessian through it",
+        where=user_line(),
+        try_="give jvp=lambda x_dot, ...: the tangent of the output",
+    )
+
+
+def require_real_point(name: str, xs: Sequence[Any]) -> None:
+    """Refuse a derivative at complex operands, for an operation whose rule is that of real ones."""
+    if any(type_of(raw(x)).dtype.kind == "c" for x in xs):
+        raise GradientError(
+            f"{name} has no derivative for complex numbers",
+            expected="real operands",
+            got=" and ".join(str(type_of(raw(x))) for x in xs),
+            where=user_line(),
+            try_=f"cl.stop_gradient(x) before {name}, or the same function of real and imaginary part",
+        )

@@ -8,12 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import ArgumentError, ClearpropError, DTypeError, GradientError, ShapeError, TraceError, user_line
-from clearprop.primitives.callables import Rule, Zero, function_of_spelling, make_rule, values_of, without_warnings
+from clearprop.errors import ArgumentError, ClearpropError, DTypeError, ShapeError, TraceError, user_line
+from clearprop.primitives.callables import (
+    Rule,
+    Zero,
+    function_of_spelling,
+    make_rule,
+    map_over_batch,
+    no_derivative,
+    no_forward_rule,
+    require_real_point,
+    values_of,
+    without_warnings,
+)
 from clearprop.primitives.registration import enter
 from clearprop.program.facts import Facts
 from clearprop.program.ir import Var
-from clearprop.program.operands import admit_operands, fit_operands, keep_operands, meaningless
+from clearprop.program.operands import (
+    admit_operands,
+    fit_operands,
+    holds_complex,
+    keep_operands,
+    meaningless,
+    require_real,
+)
 from clearprop.program.tracing import STACK, belongs_to_trace, builder, rank_of, trace
 from clearprop.program.types import (
     BOOL,
@@ -24,6 +42,7 @@ from clearprop.program.types import (
     Value,
     is_floating,
     promote,
+    real_dtype,
     type_of,
 )
 from clearprop.program.values import RECORDING, Application, Node, raw
@@ -69,6 +88,7 @@ class Primitive:
         self.__doc__, self.__name__, self.__module__ = function.__doc__, self.name, function.__module__
         self.__signature__ = inspect.signature(function)
         self.facts = facts
+        self.on_complex = facts.on_complex or ("differentiated" if kind in ("multilinear", "structural") else "refused")
         self.signature = Signature(signature, verb, remedy) if signature else None
         self.shape_rule, self.dtype_rule, self.conditions = shape, dtype, conditions
         self._split_parameters()
@@ -208,8 +228,8 @@ class Primitive:
         if type(out) is tuple:
             app = Application(self, args, values, params, out, links)
             return tuple(Node.tensor(o, app if is_floating(type_of(o).dtype) else None, i) for i, o in enumerate(out))
-        kind = FLOAT64 if type(out) is float else BOOL if type(out) in PYTHON_SCALARS else out.dtype
-        if kind.kind != "f":
+        kind = type_of(out).dtype if type(out) in PYTHON_SCALARS else out.dtype
+        if kind.kind != "f" and kind.kind != "c":
             return Node.tensor(out)
         return Node.tensor(out, Application(self, args, values, params, out, links))
 
@@ -263,6 +283,8 @@ class Primitive:
 
     # ------------------------------------------------------------------------------------- value and type
     def _run_whole(self, values: Sequence[Value], params: Mapping[str, Any]) -> Any:
+        if self.on_complex == "refused" and holds_complex(values):
+            require_real(self.name, list(map(type_of, values)))
         try:
             out = (self._compute if RECORDING.quiet else self._compute_quietly)(*values, **params)
             # a body may end in a Python number; only sizes and elementwise functions of numbers are weak
@@ -322,6 +344,8 @@ class Primitive:
 
     def infer(self, types: Sequence[Type], params: Mapping[str, Any]) -> list[Type]:
         """The types of the outputs; raises ShapeError or DTypeError with the user's line."""
+        if self.on_complex == "refused":
+            require_real(self.name, types)
         if self.kind == "elementwise":
             return [self._infer_elementwise(types, params)]
         if self.shape_rule is None and self.signature is None:
@@ -349,7 +373,7 @@ class Primitive:
             return Type(shape, BOOL, weak and not shape)
         if self.dtype_rule == "float" and not is_floating(dtype):
             return Type(shape, FLOAT64, weak or not shape)
-        return Type(shape, dtype, weak and not shape)
+        return Type(shape, real_dtype(dtype) if self.dtype_rule == "real" else dtype, weak and not shape)
 
     def _infer_leaf(self, types: Sequence[Type], params: Mapping[str, Any]) -> list[Type]:
         shape: Any
@@ -373,9 +397,8 @@ class Primitive:
 
     def _infer_body(self, types: Sequence[Type], params: Mapping[str, Any]) -> list[Type]:
         assert self.body is not None
-        outer = builder()
+        outer, body = builder(), self.body
         scope = outer.scope if outer is not None else None
-        body = self.body
 
         def flat(*xs: Value) -> tuple[Any, ...]:
             out = body(*xs, **params)
@@ -390,6 +413,8 @@ class Primitive:
         For elementwise primitives it may still have the output's shape: the engine undoes broadcasting.
         """
         rule = self.rules[0] if self.variadic else self.rules[k]
+        if self.on_complex == "value":
+            require_real_point(self.name, xs)
         if isinstance(rule, Rule):
             if self.kind == "reduction":
                 g, y = self.widen(g, y if "y" in rule.names else None, xs[0], params)
@@ -397,13 +422,7 @@ class Primitive:
                 return rule.call(g, y, (xs,), params)[k]
             return rule.call(g, y, xs, params)
         if rule is None:
-            raise GradientError(
-                f"{self.name} has no derivative with respect to {self.operands[k]}",
-                expected="a derivative with respect to " + " or ".join(self._differentiable() or ["nothing"]),
-                got=f"a gradient that flows into {self.operands[k]}",
-                where=user_line(),
-                try_=f"cl.stop_gradient({self.operands[k]}) if it is meant to be constant",
-            )
+            raise no_derivative(self.name, self.operands[k], self._differentiable())
         return None
 
     def _differentiable(self) -> list[str]:
@@ -420,40 +439,22 @@ class Primitive:
 
     def batched(self, params: Mapping[str, Any], vmap: Callable[..., Any]) -> Primitive:
         """The composite for a batch of examples: body and rules, each mapped over the leading axis."""
-        body = self.function
-
-        def lifted(rule: Rule) -> Rule:
-            def call(g: Value, y: Value, xs: Sequence[Value], _: Any) -> Any:
-                return vmap(lambda g, y, *xs: rule.call(g, y, xs, params))(g, y, *xs)
-
-            return Rule(rule.formula, rule.names, call)
-
-        def run(*xs: Value) -> Any:
-            return raw(vmap(lambda *x: body(*x, **params))(*xs))
-
         many = object.__new__(Primitive)
         many.__dict__.update(self.__dict__)
         many.params, many._one_axis, many._many_axes = {}, False, False
-        many.function = many.body = lambda *xs: vmap(lambda *x: body(*x, **params))(*xs)
-        many._set_compute(run, arrays_only=False)
-        many.rules = tuple(lifted(r) if isinstance(r, Rule) else r for r in self.rules)
-        many.jvp = None if self.jvp is None else lifted(self.jvp)
+        many._set_compute(map_over_batch(many, params, vmap), arrays_only=False)
         return many
 
     def pushforward(self, dots: Sequence[Any], y: Value, xs: Sequence[Value], params: Mapping[str, Any]) -> Any:
         """The tangent of the output from the operands' tangents (None: zero); None where it is zero."""
         # By the kind of the Jacobian: a rule of its own; linear in all operands together; or a sum over the operands.
+        if self.on_complex == "value":
+            require_real_point(self.name, xs)
         if self.jvp is not None:
             zeros = [_zero_like(x) if d is None else d for d, x in zip(dots, xs, strict=True)]
             return self.jvp.call(zeros, y, xs, params)
         if self.kind == "general" and any(isinstance(r, Rule) for r in self.rules):
-            raise GradientError(
-                f"{self.name} has no rule for forward mode",
-                expected="jvp= in its declaration",
-                got="jvp, hvp or hessian through it",
-                where=user_line(),
-                try_="give jvp=lambda x_dot, ...: the tangent of the output",
-            )
+            raise no_forward_rule(self.name)
         if self.kind == "structural" and (self.variadic or len(self._differentiable()) > 1):
             zeros = [
                 _zero_like(x) if d is None and r is not None else x if d is None else d

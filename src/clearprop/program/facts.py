@@ -14,6 +14,7 @@ REDUCTIONS = ("all", "any", "max", "min", "sum")
 SOURCES = ("constant", "indices", "size")
 PICKS = ("slices", "entries")
 CONTROLS = ("scan", "switch", "while")
+ON_COMPLEX = ("differentiated", "value", "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Facts:
     product      a matrix product over the last two axes
     control      how the programs that its parameters hold are run: scan, over the elements of arrays; switch, one of
                  several; while, as long as a condition holds
+    on_complex   what becomes of complex operands: differentiated, by the same rules as real ones; value, their
+                 derivative refused; refused, which is so unless the operation is linear in each operand by its kind
     paired       the operands agree on every axis but `axis`, where they must not be repeated
     """
 
@@ -67,6 +70,7 @@ class Facts:
     product: bool = False
     paired: bool = False
     control: str = ""
+    on_complex: str = ""
 
     @property
     def selects(self) -> bool:
@@ -75,6 +79,7 @@ class Facts:
 
     def __post_init__(self) -> None:
         words = {"view": VIEWS, "reduction": REDUCTIONS, "source": SOURCES, "picks": PICKS, "control": CONTROLS}
+        words["on_complex"] = ON_COMPLEX
         for name, known in words.items():
             if getattr(self, name) not in ("", *known):
                 raise ValueError(f"{name} is one of {', '.join(known)}, not {getattr(self, name)!r}")

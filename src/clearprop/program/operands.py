@@ -15,11 +15,21 @@ import numpy as np
 
 from clearprop.errors import DTypeError, user_line
 from clearprop.program.operation import Operation
-from clearprop.program.types import INT64, DType, Type, promote, type_of
-from clearprop.program.values import Node
+from clearprop.program.types import COMPLEX64, COMPLEX128, INT64, DType, Type, promote, type_of
+from clearprop.program.values import RECORDING, Node
 
-SUPPORTED = frozenset(np.dtype(c) for c in "?bhilqBHILQfd")
+REAL = frozenset(np.dtype(c) for c in "?bhilqBHILQfd")
 """Booleans, integers, float32 and float64, in the processor's byte order."""
+SUPPORTED = REAL | {COMPLEX64, COMPLEX128}
+"""Every dtype of a tensor, in the processor's byte order."""
+
+
+def admit_real(value: Any) -> Any:
+    """As `admit`, at a door behind which everything is real: complex numbers are refused, in a tensor too."""
+    kind = getattr(getattr(value, "value", value), "dtype", None)
+    if isinstance(getattr(value, "value", value), complex) or getattr(kind, "kind", "") == "c":
+        raise complex_error(COMPLEX128 if kind is None else kind)
+    return admit(value)
 
 
 def admit(value: Any) -> Any:
@@ -39,8 +49,6 @@ def admit(value: Any) -> Any:
         if native in SUPPORTED:
             return value.astype(native)
         raise unsupported_error(dtype)
-    if isinstance(value, complex):
-        raise unsupported_error(np.dtype(complex))
     return value
 
 
@@ -74,8 +82,22 @@ def _numbers_of_objects(objects: np.ndarray[Any, Any]) -> Any:
 
 _ADVICE = {
     "O": "np.asarray(x, dtype=float), once missing values are filled",
-    "c": "keep real and imaginary part as two arrays: x.real, x.imag",
+    "c": "x.astype(np.complex128)",
 }
+
+
+_PARTS = "keep real and imaginary part as two arrays: cl.real(x), cl.imag(x)"
+
+
+def complex_error(dtype: DType, what: str = "this computes with real numbers", try_: str = _PARTS) -> DTypeError:
+    """The refusal of complex numbers where only real ones have a meaning."""
+    return DTypeError(
+        what,
+        expected="floats, integers or booleans",
+        got=f"dtype {dtype}",
+        where=user_line(),
+        try_=try_,
+    )
 
 
 def unsupported_error(dtype: DType) -> DTypeError:
@@ -83,7 +105,7 @@ def unsupported_error(dtype: DType) -> DTypeError:
     floating = f"x.astype({'np.float32' if dtype.itemsize < 4 else 'np.float64'})" if dtype.kind == "f" else ""
     return DTypeError(
         "a tensor holds numbers",
-        expected="floats (float32, float64), integers or booleans",
+        expected="floats, integers, booleans or complex numbers",
         got=f"dtype {dtype}",
         try_=_ADVICE.get(dtype.kind, floating or "encode text as integers; lists must not be ragged"),
     )
@@ -109,6 +131,26 @@ def checked_dtype(dtype: Any) -> DType:
     if found not in SUPPORTED:
         raise unsupported_error(found)
     return found
+
+
+_COMPLEX = (complex, np.complex128, np.complex64)
+
+
+def holds_complex(values: Sequence[Any]) -> bool:
+    """Whether one of these arrays and numbers is complex."""
+    return any(v.__class__ in _COMPLEX or (v.__class__ is np.ndarray and v.dtype.kind == "c") for v in values)
+
+
+def require_real(name: str, types: Sequence[Type]) -> None:
+    """Refuse complex operands of an operation that is declared for real ones; `complex_step` lets them pass."""
+    if not RECORDING.continued and any(t.dtype.kind == "c" for t in types):
+        raise DTypeError(
+            f"{name} is not defined for complex numbers",
+            expected="real operands",
+            got=" and ".join(map(str, types)),
+            where=user_line(),
+            try_="cl.real(x), cl.imag(x) or cl.abs(x), whichever is meant",
+        )
 
 
 _NUMBERS = (float, int, bool, np.float64, np.float32)

@@ -24,8 +24,9 @@ Axes: TypeAlias = int | Sequence[int] | None
 Params: TypeAlias = Mapping[str, Any]
 """The parameters of an operation by name: axes, shapes, dtypes, constants."""
 BOOL, INT64, FLOAT32, FLOAT64 = (np.dtype(t) for t in ("bool", "int64", "float32", "float64"))
+COMPLEX64, COMPLEX128 = (np.dtype(t) for t in ("complex64", "complex128"))
 PYTHON_SCALARS = (bool, int, float, complex)
-_OF_SCALAR = {bool: BOOL, int: INT64, float: FLOAT64, complex: np.dtype("complex128")}
+_OF_SCALAR = {bool: BOOL, int: INT64, float: FLOAT64, complex: COMPLEX128}
 _RANK = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}
 
 
@@ -95,11 +96,21 @@ def is_floating(dtype: DType) -> bool:
     return dtype.kind == "f" or dtype.kind == "c"
 
 
+def is_complex(dtype: DType) -> bool:
+    """Whether values of this dtype have an imaginary part."""
+    return dtype.kind == "c"
+
+
+def real_dtype(dtype: DType) -> DType:
+    """The dtype of real and imaginary part; a real dtype is its own."""
+    return np.dtype(dtype.char.lower()) if dtype.kind == "c" else dtype
+
+
 def promote(types: Iterable[Type]) -> tuple[DType, bool]:
     """The dtype that operands meet in, and whether it is weak.
 
-    The array API standard's table within a kind; a floating array wins over integers and booleans; weak
-    operands adopt the dtype of the others if their kind allows it.
+    The array API standard's table within a kind, and of real floating and complex arrays together; a floating array
+    wins over integers and booleans; weak operands adopt the dtype of the others if their kind allows it.
     """
     # Three questions in this order: the highest kind among the strong operands, their common dtype within it, and
     # whether a weak operand is of a higher kind still (a Python float beside integers), which alone changes the dtype.
@@ -109,15 +120,17 @@ def promote(types: Iterable[Type]) -> tuple[DType, bool]:
         top = max(weak, key=lambda t: _RANK[t.dtype.kind])
         return top.dtype, True
     rank = max(_RANK[t.dtype.kind] for t in strong)
-    chosen = [t.dtype for t in strong if _RANK[t.dtype.kind] == rank]
+    chosen = [t.dtype for t in strong if _RANK[t.dtype.kind] == rank or (rank == 3 and t.dtype.kind == "f")]
     dtype = chosen[0]
     for other in chosen[1:]:
         if other != dtype:
             dtype = _within_kind(dtype, other)
     stronger = max((_RANK[t.dtype.kind] for t in weak), default=-1)
     if stronger > rank and stronger >= 2:
+        if rank == 2:  # a complex number beside floats keeps their precision
+            return np.promote_types(dtype, COMPLEX64), False
         # a Python float beside integers: float64, and still weak if nothing has axes
-        return (FLOAT64 if stronger == 2 else _OF_SCALAR[complex]), all(t.ndim == 0 for t in strong)
+        return (FLOAT64 if stronger == 2 else COMPLEX128), all(t.ndim == 0 for t in strong)
     if stronger > rank:
         return INT64, False
     return dtype, False

@@ -137,6 +137,7 @@ def depends_on_earlier(node: Node, start: int) -> bool:
 class _Recording(threading.local):
     on = True
     quiet = False  # NumPy's warnings are off already, so that no primitive need do it again
+    continued = False  # any operation takes complex numbers, as its NumPy spelling does
     followed: tuple[tuple[int, frozenset[Node]], ...] = ()  # of each transform that runs f: when it began, its leaves
 
 
@@ -161,6 +162,17 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         RECORDING.on = before
+
+
+@contextmanager
+def complex_step() -> Iterator[None]:
+    """Within this block operations on real numbers take complex ones, for a derivative Im f(x + ih)/h."""
+    before = RECORDING.continued
+    RECORDING.continued = True
+    try:
+        yield
+    finally:
+        RECORDING.continued = before
 
 
 class quiet:

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from clearprop.primitives import Zero, composite, primitive
-from clearprop.program.types import FLOAT64, Value, is_floating, type_of
-from clearprop.program.values import raw
+from clearprop.program.operands import complex_error
+from clearprop.program.types import FLOAT64, DType, Type, Value, is_complex, is_floating, type_of
+from clearprop.program.values import RECORDING, raw
 from clearprop.rules import eager
 from clearprop.rules.comparison import equal, isnan, logical_and, logical_not, logical_or, nan_or_zero_, where
+from clearprop.rules.on_demand import late_function
 
 _CONSTANT = Zero("piecewise constant: its derivative is 0 wherever it has one")
 
@@ -31,7 +33,8 @@ def nan_or_zero(x: Value) -> Any:
 
 
 @primitive(
-    "elementwise", numpy="{a} + {b}", modular=True, tex="{a} + {b}", neutral=((0, 1, -0.0), (1, 0, -0.0)),
+    "elementwise", on_complex="differentiated",
+    numpy="{a} + {b}", modular=True, tex="{a} + {b}", neutral=((0, 1, -0.0), (1, 0, -0.0)),
     d_a=lambda g: g, d_b=lambda g: g,
 )  # fmt: skip
 def add(a: Value, b: Value, /) -> Any:
@@ -46,7 +49,8 @@ def add(a: Value, b: Value, /) -> Any:
 
 
 @primitive(
-    "elementwise", numpy="{a} - {b}", modular=True, tex="{a} - {b}", neutral=((1, 0, 0),), undefined_on="b",
+    "elementwise", on_complex="differentiated",
+    numpy="{a} - {b}", modular=True, tex="{a} - {b}", neutral=((1, 0, 0),), undefined_on="b",
     d_a=lambda g: g, d_b=lambda g: -g,
 )  # fmt: skip
 def subtract(a: Value, b: Value, /) -> Any:
@@ -61,7 +65,8 @@ def subtract(a: Value, b: Value, /) -> Any:
 
 
 @primitive(
-    "elementwise", numpy="{a} * {b}", modular=True, tex=r"{a} \odot {b}", neutral=((0, 1, 1), (1, 0, 1)),
+    "elementwise", on_complex="differentiated",
+    numpy="{a} * {b}", modular=True, tex=r"{a} \odot {b}", neutral=((0, 1, 1), (1, 0, 1)),
     negates=((0, 1, -1), (1, 0, -1)), d_a=lambda g, b: g * b, d_b=lambda g, a: g * a,
 )  # fmt: skip
 def multiply(a: Value, b: Value, /) -> Any:
@@ -77,6 +82,7 @@ def multiply(a: Value, b: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="{a} / {b}",
     tex=r"\frac{{{a}}}{{{b}}}",
     dtype="float",
@@ -96,7 +102,15 @@ def divide(a: Value, b: Value, /) -> Any:
     """
 
 
-@primitive("elementwise", numpy="-{x}", undefined_on="b", modular=True, tex="-{x}", d_x=lambda g: -g)
+@primitive(
+    "elementwise",
+    on_complex="differentiated",
+    numpy="-{x}",
+    undefined_on="b",
+    modular=True,
+    tex="-{x}",
+    d_x=lambda g: -g,
+)
 def negative(x: Value, /) -> Any:
     """Negation −x.
 
@@ -109,7 +123,8 @@ def negative(x: Value, /) -> Any:
 
 
 @primitive(
-    "elementwise", numpy="np.square({x})", numba="{x} * {x}", tex="{x}^2", same_on="b", modular=True,
+    "elementwise", on_complex="differentiated",
+    numpy="np.square({x})", numba="{x} * {x}", tex="{x}^2", same_on="b", modular=True,
     d_x=lambda g, x: 2 * g * x,
 )  # fmt: skip
 def square(x: Value, /) -> Any:
@@ -123,12 +138,23 @@ def square(x: Value, /) -> Any:
     """
 
 
+def _direction(x: Value) -> Any:
+    """The derivative of |x|: its sign, and for complex numbers x̄/|x|; 0 at 0."""
+    return conjugate(_of_length_one(x)) if is_complex(type_of(raw(x)).dtype) else sign(x)
+
+
+def _of_length_one(x: Value) -> Any:
+    """x/|x|, and 0 at 0."""
+    length = abs(x)
+    return where(equal(length, 0), 0.0, x / where(equal(length, 0), 1.0, length))
+
+
 @primitive(
-    "elementwise", numpy="np.abs({x})", numba="abs({x})", tex=r"\lvert {x} \rvert", kink=lambda x: x,
-    d_x=lambda g, x: g * sign(x),
+    "elementwise", on_complex="differentiated", numpy="np.abs({x})", numba="abs({x})", tex=r"\lvert {x} \rvert",
+    kink=lambda x: x, dtype="real", d_x=lambda g, x: g * _direction(x),
 )  # fmt: skip
 def abs(x: Value, /) -> Any:
-    """Absolute value |x|.  By convention the derivative at 0 is 0.
+    """Absolute value |x|, √(Re² + Im²) of complex numbers.  By convention the derivative at 0 is 0.
 
     x  numbers: a tensor, an array, or a Python number
 
@@ -150,7 +176,7 @@ def abs(x: Value, /) -> Any:
     d_x=_CONSTANT,
 )
 def sign(x: Value, /) -> Any:
-    """Sign of x: −1, 0 or 1; NaN stays NaN.
+    """Sign of x: −1, 0 or 1, and x/|x| of complex numbers; NaN stays NaN.
 
     x  numbers: a tensor, an array, or a Python number
 
@@ -158,6 +184,11 @@ def sign(x: Value, /) -> Any:
     >>> cl.sign(cl.tensor([2.0, 0.0, -3.0]))
     Tensor([1.0, 0.0, -1.0])
     """
+
+
+@sign.front
+def _sign(x: Value, /) -> Any:
+    return _of_length_one(x) if is_complex(type_of(raw(x)).dtype) else sign(x)
 
 
 @primitive(
@@ -240,6 +271,7 @@ def ceil(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.rint({x})",
     numba="rint({x})",
     tex=r"\operatorname{{round}} {x}",
@@ -258,7 +290,14 @@ def round(x: Value, /) -> Any:
     """
 
 
-@primitive("elementwise", numpy="{x}", tex="{x}", same_on="biufc", d_x=Zero("stopped by stop_gradient"))
+@primitive(
+    "elementwise",
+    on_complex="differentiated",
+    numpy="{x}",
+    tex="{x}",
+    same_on="biufc",
+    d_x=Zero("stopped by stop_gradient"),
+)
 def stop_gradient(x: Value, /) -> Any:
     """The value of x, as a constant: no derivative flows through.
 
@@ -270,7 +309,9 @@ def stop_gradient(x: Value, /) -> Any:
     """
 
 
-@primitive("elementwise", numpy="{x}", tex="{x}", public=False, same_on="biufc", d_x=lambda g: g)
+@primitive(
+    "elementwise", on_complex="differentiated", numpy="{x}", tex="{x}", public=False, same_on="biufc", d_x=lambda g: g
+)
 def identity(x: Value, /) -> Any:
     """The value of x: a fresh variable for a transform to differentiate with respect to."""
 
@@ -308,19 +349,43 @@ def clip(x: Value, min: Value | None = None, max: Value | None = None) -> Any:  
     return clip_(x, widest[0] if min is None else min, widest[1] if max is None else max)
 
 
+def _conversion_target(x: Type, dtype: DType) -> DType:
+    if is_complex(x.dtype) and not is_complex(dtype) and not RECORDING.continued:
+        raise complex_error(x.dtype, f"complex numbers are not converted to {dtype}")
+    return dtype
+
+
 @primitive(
     "elementwise",
     numpy="np.asarray({x}, {dtype})[()]",
     numba="{dtype}({x})",
     tex="{x}",
-    dtype=lambda x, dtype: dtype,
+    dtype=lambda x, dtype: _conversion_target(x, np.dtype(dtype)),
     public=False,
     converts=True,
     unconverted=True,
-    d_x=lambda g, x: astype(g, dtype=x.dtype),
+    on_complex="differentiated",
+    d_x=lambda g, x: derivative_as(g, x.dtype),
 )
 def astype(x: Value, /, *, dtype: DTypeLike) -> Any:
     """x converted to another dtype."""
+
+
+def derivative_as(g: Value, dtype: DType) -> Any:
+    """A derivative in a dtype: that with respect to a real value, or of one, is the real part of a complex one."""
+    if is_complex(type_of(raw(g)).dtype) and not is_complex(dtype):
+        g = real_part(g)
+    return astype(g, dtype=dtype)
+
+
+def real_part(x: Value) -> Any:
+    """Re x."""
+    return late_function("real")(x)
+
+
+def conjugate(x: Value) -> Any:
+    """Re x − i·Im x; a real x is its own."""
+    return late_function("conj")(x) if is_complex(type_of(raw(x)).dtype) else x
 
 
 def as_floating(x: Value) -> Any:

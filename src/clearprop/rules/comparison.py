@@ -11,7 +11,7 @@ from clearprop.program.types import Value
 from clearprop.rules import eager
 
 
-@primitive("elementwise", numpy="{a} == {b}", tex="{a} = {b}", dtype="bool")
+@primitive("elementwise", on_complex="differentiated", numpy="{a} == {b}", tex="{a} = {b}", dtype="bool")
 def equal(a: Value, b: Value, /) -> Any:
     """Whether a = b.
 
@@ -23,7 +23,7 @@ def equal(a: Value, b: Value, /) -> Any:
     """
 
 
-@primitive("elementwise", numpy="{a} != {b}", tex=r"{a} \ne {b}", dtype="bool")
+@primitive("elementwise", on_complex="differentiated", numpy="{a} != {b}", tex=r"{a} \ne {b}", dtype="bool")
 def not_equal(a: Value, b: Value, /) -> Any:
     """Whether a ≠ b.
 
@@ -84,7 +84,8 @@ def greater_equal(a: Value, b: Value, /) -> Any:
 
 
 @primitive(
-    "elementwise", numpy="np.logical_and({a}, {b})", numba="({a} != 0) & ({b} != 0)", tex=r"{a} \land {b}",
+    "elementwise", on_complex="differentiated",
+    numpy="np.logical_and({a}, {b})", numba="({a} != 0) & ({b} != 0)", tex=r"{a} \land {b}",
     dtype="bool", unconverted=True,
 )  # fmt: skip
 def logical_and(a: Value, b: Value, /) -> Any:
@@ -99,7 +100,8 @@ def logical_and(a: Value, b: Value, /) -> Any:
 
 
 @primitive(
-    "elementwise", numpy="np.logical_or({a}, {b})", numba="({a} != 0) | ({b} != 0)", tex=r"{a} \lor {b}",
+    "elementwise", on_complex="differentiated",
+    numpy="np.logical_or({a}, {b})", numba="({a} != 0) | ({b} != 0)", tex=r"{a} \lor {b}",
     dtype="bool", unconverted=True,
 )  # fmt: skip
 def logical_or(a: Value, b: Value, /) -> Any:
@@ -114,7 +116,13 @@ def logical_or(a: Value, b: Value, /) -> Any:
 
 
 @primitive(
-    "elementwise", numpy="np.logical_not({x})", numba="{x} == 0", tex=r"\lnot {x}", dtype="bool", unconverted=True
+    "elementwise",
+    on_complex="differentiated",
+    numpy="np.logical_not({x})",
+    numba="{x} == 0",
+    tex=r"\lnot {x}",
+    dtype="bool",
+    unconverted=True,
 )
 def logical_not(x: Value, /) -> Any:
     """Whether x does not hold.
@@ -127,7 +135,14 @@ def logical_not(x: Value, /) -> Any:
     """
 
 
-@primitive("elementwise", numpy="np.isnan({x})", numba="{x} != {x}", tex=r"{x} = \text{{NaN}}", dtype="bool")
+@primitive(
+    "elementwise",
+    on_complex="differentiated",
+    numpy="np.isnan({x})",
+    numba="{x} != {x}",
+    tex=r"{x} = \text{{NaN}}",
+    dtype="bool",
+)
 def isnan(x: Value, /) -> Any:
     """Whether x is NaN.
 
@@ -141,6 +156,7 @@ def isnan(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.isfinite({x})",
     numba="isfinite({x})",
     tex=r"\lvert {x} \rvert < \infty",
@@ -158,7 +174,8 @@ def isfinite(x: Value, /) -> Any:
 
 
 @primitive(
-    "elementwise", numpy="np.where({condition}, {a}, {b})", eager=eager.choose, numba="({a} if {condition} else {b})",
+    "elementwise", on_complex="differentiated",
+    numpy="np.where({condition}, {a}, {b})", eager=eager.choose, numba="({a} if {condition} else {b})",
     tex=r"\begin{{cases}}{a} & {condition}\\{b} & \text{{otherwise}}\end{{cases}}", conditions=1,
     chooses=True,
     d_a=lambda g, condition: where(condition, g, 0.0),
@@ -182,6 +199,7 @@ def where(condition: Value, a: Value, b: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.where(np.isnan({x}), {x}, 0.0)",
     numba="({x} if {x} != {x} else {dtype}(0))",
     tex="0",

@@ -16,6 +16,7 @@ HELPERS["erf"] = _erf
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.power({a}, {b})",
     numba="power({a}, {b})",
     nonnegative=(1,),
@@ -51,6 +52,7 @@ def _power_slope(a: Value, b: Value) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.exp({x})",
     numba="exp({x})",
     tex="e^{{{x}}}",
@@ -70,6 +72,7 @@ def exp(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.expm1({x})",
     numba="expm1({x})",
     tex="e^{{{x}}} - 1",
@@ -89,6 +92,7 @@ def expm1(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.log({x})",
     numba="log({x})",
     tex=r"\log {x}",
@@ -108,6 +112,7 @@ def log(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.log1p({x})",
     numba="log1p({x})",
     tex=r"\log(1 + {x})",
@@ -127,6 +132,7 @@ def log1p(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.log2({x})",
     numba="log2({x})",
     tex=r"\log_2 {x}",
@@ -146,6 +152,7 @@ def log2(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.log10({x})",
     numba="log10({x})",
     tex=r"\log_{{10}} {x}",
@@ -165,6 +172,7 @@ def log10(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.sqrt({x})",
     numba="sqrt({x})",
     tex=r"\sqrt{{{x}}}",
@@ -182,7 +190,14 @@ def sqrt(x: Value, /) -> Any:
     """
 
 
-@primitive("elementwise", numpy="1.0 / {x}", tex=r"\frac{{1}}{{{x}}}", dtype="float", d_x=lambda g, y: -g * y * y)
+@primitive(
+    "elementwise",
+    on_complex="differentiated",
+    numpy="1.0 / {x}",
+    tex=r"\frac{{1}}{{{x}}}",
+    dtype="float",
+    d_x=lambda g, y: -g * y * y,
+)
 def reciprocal(x: Value, /) -> Any:
     """Reciprocal 1/x.
 

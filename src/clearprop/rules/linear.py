@@ -10,7 +10,7 @@ from clearprop.primitives import primitive
 from clearprop.program.types import Value
 from clearprop.program.values import raw
 from clearprop.rules import eager
-from clearprop.rules.elementwise import astype, multiply
+from clearprop.rules.elementwise import astype, conjugate, multiply
 from clearprop.rules.joining import in_one_dtype
 from clearprop.rules.reductions import sum
 from clearprop.rules.structural import expand_dims, matrix_transpose, permute_dims, reshape, squeeze
@@ -108,7 +108,7 @@ def tensordot(a: Value, b: Value, axes: int | Sequence[Sequence[int]] = 2) -> An
 
 
 def vecdot(a: Value, b: Value, axis: int = -1) -> Any:
-    """Sum of products along one axis.
+    """Sum of products along one axis; of complex a the conjugate is taken.
 
     a, b  arrays of shapes that broadcast
     axis  the axis to sum over
@@ -117,7 +117,7 @@ def vecdot(a: Value, b: Value, axis: int = -1) -> Any:
     >>> cl.vecdot(cl.tensor([1.0, 2.0]), cl.tensor([3.0, 4.0]))
     Tensor(11.0)
     """
-    products = multiply(a, b)
+    products = multiply(conjugate(a), b)
     dtype = raw(products).dtype
     total = sum(products, axis=axis)
     return total if raw(total).dtype == dtype else astype(total, dtype=dtype)

@@ -55,7 +55,8 @@ def in_sum_dtype(x: Value) -> Any:
 
 
 @primitive(
-    "reduction", numpy="np.sum({x}, axis={axis}, keepdims={keepdims})", numba="add", eager=eager.total,
+    "reduction", on_complex="differentiated",
+    numpy="np.sum({x}, axis={axis}, keepdims={keepdims})", numba="add", eager=eager.total,
     tex=r"\textstyle\sum {x}",
     shape=reduced_shape, dtype=_sum_dtype, reduction="sum", d_x=lambda g: g,
 )  # fmt: skip
@@ -74,6 +75,7 @@ def sum(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
 
 @composite(
     "reduction",
+    on_complex="differentiated",
     tex=r"\operatorname{{mean}} {x}",
     shape=reduced_shape,
     dtype="float",
@@ -179,7 +181,7 @@ def logsumexp(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     )
 
 
-@composite(tex=r"\textstyle\prod {x}")
+@composite(on_complex="differentiated", tex=r"\textstyle\prod {x}")
 def prod(x: Any, /, *, axis: Any = None, keepdims: bool = False) -> Any:
     """Product over axes, as a balanced tree of products: so every derivative is right, zeros included.
 
@@ -267,6 +269,7 @@ def std(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
 
 @primitive(
     "reduction",
+    on_complex="differentiated",
     numpy="np.all({x}, axis={axis}, keepdims={keepdims})",
     tex=r"\forall {x}",
     shape=reduced_shape,
@@ -288,6 +291,7 @@ def all(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
 
 @primitive(
     "reduction",
+    on_complex="differentiated",
     numpy="np.any({x}, axis={axis}, keepdims={keepdims})",
     tex=r"\exists {x}",
     shape=reduced_shape,

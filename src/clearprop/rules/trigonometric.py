@@ -11,6 +11,7 @@ from clearprop.rules.elementwise import abs, maximum, sqrt, stop_gradient, where
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.sin({x})",
     numba="sin({x})",
     tex=r"\sin {x}",
@@ -30,6 +31,7 @@ def sin(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.cos({x})",
     numba="cos({x})",
     tex=r"\cos {x}",
@@ -49,6 +51,7 @@ def cos(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.tan({x})",
     numba="tan({x})",
     tex=r"\tan {x}",
@@ -68,6 +71,7 @@ def tan(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.arcsin({x})",
     numba="asin({x})",
     tex=r"\arcsin {x}",
@@ -87,6 +91,7 @@ def asin(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.arccos({x})",
     numba="acos({x})",
     tex=r"\arccos {x}",
@@ -106,6 +111,7 @@ def acos(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.arctan({x})",
     numba="atan({x})",
     tex=r"\arctan {x}",
@@ -148,6 +154,7 @@ def atan2(a: Value, b: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.sinh({x})",
     numba="sinh({x})",
     tex=r"\sinh {x}",
@@ -167,6 +174,7 @@ def sinh(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.cosh({x})",
     numba="cosh({x})",
     tex=r"\cosh {x}",
@@ -186,6 +194,7 @@ def cosh(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.tanh({x})",
     numba="tanh({x})",
     tex=r"\tanh {x}",
@@ -210,6 +219,7 @@ def _hypotenuse(x: Value) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.arcsinh({x})",
     numba="asinh({x})",
     tex=r"\operatorname{{arsinh}} {x}",
@@ -229,6 +239,7 @@ def asinh(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.arccosh({x})",
     numba="acosh({x})",
     tex=r"\operatorname{{arcosh}} {x}",
@@ -248,6 +259,7 @@ def acosh(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
+    on_complex="differentiated",
     numpy="np.arctanh({x})",
     numba="atanh({x})",
     tex=r"\operatorname{{artanh}} {x}",

@@ -21,6 +21,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("copysign", "deg2rad", "exp2", "fmax", "fmin", "heaviside", "hypot", "isinf", "lerp", "logit", "nan_to_num"),
         *("nextafter", "positive", "rad2deg", "rsqrt", "signbit", "sinc", "softsign", "xlog1py", "xlogy"),
     ),
+    "complex_numbers": ("angle", "conj", "imag", "real"),
     "creation": (
         *("arange", "empty", "empty_like", "eye", "full", "full_like", "linspace", "meshgrid", "tril", "triu"),
     ),
@@ -60,9 +61,16 @@ NAMESPACES: dict[str, dict[str, tuple[str, ...]]] = {
         "matrices": ("cholesky", "eigvalsh", "expm", "inv", "pinv", "solve", "svdvals"),
         "determinants": ("det", "logabsdet"),
         "decompositions": ("solve_triangular",),
+        "eigenvalues": ("eig", "eigvals"),
         "linalg": (
             *("cholesky_solve", "cond", "cross", "diagonal", "eigh", "kron", "logdet", "lstsq", "lu", "matrix_norm"),
             *("matrix_power", "matrix_rank", "multi_dot", "outer", "qr", "slogdet", "svd", "trace", "vector_norm"),
+        ),
+    },
+    "fft": {
+        "fourier": (
+            *("fft", "fftfreq", "fftn", "fftshift", "hfft", "ifft", "ifftn", "ifftshift", "ihfft", "irfft", "irfftn"),
+            *("rfft", "rfftfreq", "rfftn"),
         ),
     },
     "random": {
@@ -93,6 +101,14 @@ def find(name: str) -> Callable[..., Any] | None:
     if family is None:
         return None
     found: Callable[..., Any] = getattr(import_module(f"{__name__}.{family}"), name)
+    return found
+
+
+def late_function(name: str) -> Callable[..., Any]:
+    """The function of this name, for declarations that need one of a family here and there."""
+    found = find(name)
+    if found is None:
+        raise KeyError(name)
     return found
 
 

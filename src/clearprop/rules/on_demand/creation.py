@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, user_line
-from clearprop.program.types import INT64, Value, promote, type_of
+from clearprop.program.types import COMPLEX128, FLOAT64, INT64, Value, promote, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype, equal, floor, greater_equal, where
 from clearprop.rules.indexing import iota
@@ -38,7 +38,7 @@ def full(shape: Dim | Shape, fill_value: Value, dtype: DTypeLike | None = None) 
             try_="cl.broadcast_to(x, shape) repeats an array",
         )
     kind = own.dtype if dtype is None else np.dtype(dtype)
-    if own.weak and isinstance(raw(fill_value), (bool, int, float)):
+    if own.weak and isinstance(raw(fill_value), (bool, int, float, complex)):
         return full_(shape=as_shape(shape), value=raw(fill_value), dtype=kind)
     return broadcast_to(astype(fill_value, dtype=kind), as_shape(shape))
 
@@ -118,7 +118,7 @@ def linspace(start: Any, stop: Any, /, num: int, *, dtype: DTypeLike | None = No
 
     start, stop  the ends; a derivative flows into those that are tensors
     num          how many
-    dtype        its data type; None is float64, and of floating tensors theirs
+    dtype        its data type; None is float64, complex128 of complex numbers, and of floating tensors theirs
     endpoint     whether stop is the last of them
 
     >>> import clearprop as cl
@@ -126,7 +126,8 @@ def linspace(start: Any, stop: Any, /, num: int, *, dtype: DTypeLike | None = No
     Tensor([0.0, 0.5, 1.0])
     """
     if not isinstance(start, Node) and not isinstance(stop, Node):
-        return np.linspace(start, stop, num, endpoint=endpoint, dtype=np.float64 if dtype is None else dtype)
+        number = COMPLEX128 if isinstance(start, complex) or isinstance(stop, complex) else FLOAT64
+        return np.linspace(start, stop, num, endpoint=endpoint, dtype=number if dtype is None else dtype)
     types = [type_of(raw(end)) for end in (start, stop)]
     share = np.linspace(0.0, 1.0, num, endpoint=endpoint).reshape((-1, *[1] * max(t.ndim for t in types)))
     kind, _ = promote(types)

@@ -72,6 +72,7 @@ def _r_pullback(g: Value, x: Value, r: Value) -> Any:
 
 @primitive(
     "general",
+    on_complex="value",
     numpy="np.linalg.qr({x})[0]",
     tex="Q({x})",
     shape=lambda x: (*require_matrices(x)[:-1], shorter_side(x.shape)),
@@ -86,6 +87,7 @@ def orthonormal_factor(x: Value, /) -> Any:
 
 @primitive(
     "general",
+    on_complex="value",
     numpy='np.linalg.qr({x}, mode="r")',
     tex="R({x})",
     shape=lambda x: (*require_matrices(x)[:-2], shorter_side(x.shape), x.shape[-1]),
@@ -100,6 +102,7 @@ def triangular_factor(x: Value, /) -> Any:
 
 @primitive(
     "general",
+    on_complex="value",
     numpy='np.linalg.qr({x}, mode="complete")[0]',
     tex="Q({x})",
     shape=lambda x: (*require_matrices(x)[:-1], x.shape[-2]),
@@ -147,6 +150,7 @@ def _lu_pullback(g: Value, x: Value, y: Value) -> Any:
 
 @primitive(
     "general",
+    on_complex="value",
     numpy="pivot_places({x})",
     tex=r"\pi({x})",
     shape=lambda x: require_square(x)[:-1],
@@ -159,6 +163,7 @@ def pivot_places(x: Value, /) -> Any:
 
 @primitive(
     "general",
+    on_complex="differentiated",
     numpy="packed_lu({x})",
     tex="LU({x})",
     shape=require_square,
@@ -198,6 +203,7 @@ def _triangular_tangent(a_dot: Value, b_dot: Value, a: Value, y: Value, lower: b
 
 @primitive(
     "general",
+    on_complex="differentiated",
     numpy="solve_triangular({a}, {b}, {lower}, {unit})",
     eager=lapack_refusals(_solve_triangular),
     tex="{a}^{{-1}} {b}",

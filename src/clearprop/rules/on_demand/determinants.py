@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clearprop.primitives import HELPERS, Zero, primitive
 from clearprop.program.types import Type, Value
 from clearprop.rules.linear import matmul_
-from clearprop.rules.on_demand.matrices import diagonal_entries, inv, one_entry, require_square
+from clearprop.rules.on_demand.matrices import diagonal_entries, inv, one_entry, real_result, require_square
 from clearprop.rules.reductions import sum
 from clearprop.rules.structural import matrix_transpose
 from clearprop.shapes import Shape
@@ -32,7 +32,7 @@ def _cofactors(x: NDArray[Any]) -> NDArray[Any]:
             u, sigma, v = np.linalg.svd(x[bad])
             others = np.where(np.eye(x.shape[-1], dtype=bool), 1, sigma[..., None, :]).prod(axis=-1)
             sign = np.linalg.det(u) * np.linalg.det(v)
-            found[bad] = sign[..., None, None] * (u * others[..., None, :]) @ v
+            found[bad] = sign[..., None, None] * (np.conj(u) * others[..., None, :]) @ np.conj(v)
     return found
 
 
@@ -48,6 +48,7 @@ def _cofactors_vjp(g: Value, x: Value) -> Any:
 
 @primitive(
     "general",
+    on_complex="differentiated",
     numpy="cofactors({x})",
     tex=r"\operatorname{{cof}} {x}",
     shape=require_square,
@@ -62,6 +63,7 @@ def cofactors(x: Value, /) -> Any:
 
 @primitive(
     "general",
+    on_complex="differentiated",
     numpy="np.linalg.det({x})",
     tex=r"\det {x}",
     shape=_number_of,
@@ -84,10 +86,11 @@ def det(x: Value, /) -> Any:
 
 @primitive(
     "general",
+    on_complex="differentiated",
     numpy="np.linalg.slogdet({x})[1]",
     tex=r"\log \lvert \det {x} \rvert",
     shape=_number_of,
-    dtype="float",
+    dtype=real_result,
     vjp_x=lambda g, x: one_entry(g) * matrix_transpose(inv(x)),
     jvp=lambda x_dot, x: sum(diagonal_entries(matmul_(inv(x), x_dot)), axis=-1),
 )
@@ -113,3 +116,16 @@ def logabsdet(x: Value, /) -> Any:
 )
 def determinant_sign(x: Value, /) -> Any:
     """The sign of the determinant of matrices."""
+
+
+@primitive(
+    "general",
+    on_complex="value",
+    numpy="np.linalg.slogdet({x})[0]",
+    tex=r"\operatorname{{sign}} \det {x}",
+    shape=_number_of,
+    dtype="float",
+    public=False,
+)
+def determinant_phase(x: Value, /) -> Any:
+    """The determinant of complex matrices divided by its absolute value; its derivative is not declared."""

@@ -109,7 +109,7 @@ def signbit(x: Value, /) -> Any:
     """
 
 
-@composite("elementwise", dtype="bool", tex=r"\lvert {x} \rvert = \infty")
+@composite("elementwise", on_complex="differentiated", dtype="bool", tex=r"\lvert {x} \rvert = \infty")
 def isinf(x: Value, /) -> Any:
     """Whether x is infinite.
 
@@ -122,7 +122,16 @@ def isinf(x: Value, /) -> Any:
     return equal(abs(as_floating(x)), math.inf)
 
 
-@primitive("elementwise", numpy="+{x}", numba="{x}", undefined_on="b", tex="{x}", modular=True, d_x=lambda g: g)
+@primitive(
+    "elementwise",
+    on_complex="differentiated",
+    numpy="+{x}",
+    numba="{x}",
+    undefined_on="b",
+    tex="{x}",
+    modular=True,
+    d_x=lambda g: g,
+)
 def positive(x: Value, /) -> Any:
     """x itself; `+x`.
 

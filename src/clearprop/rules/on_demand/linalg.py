@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clearprop.errors import ArgumentError, ShapeError, user_line
-from clearprop.program.types import INT64, Axes, Value, type_of
+from clearprop.program.types import INT64, Axes, Value, is_complex, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import (
     abs,
@@ -43,8 +43,9 @@ from clearprop.rules.on_demand.decompositions import (
     solve_triangular,
     triangular_factor,
 )
-from clearprop.rules.on_demand.determinants import determinant_sign, logabsdet
+from clearprop.rules.on_demand.determinants import determinant_phase, determinant_sign, logabsdet
 from clearprop.rules.on_demand.matrices import (
+    adjoint,
     eigenvectors,
     eigvalsh,
     inv,
@@ -57,7 +58,7 @@ from clearprop.rules.on_demand.matrices import (
     svdvals,
 )
 from clearprop.rules.reductions import max, min, norm, reduced_shape, sum
-from clearprop.rules.structural import arange_, expand_dims, full_, matrix_transpose, reshape, squeeze
+from clearprop.rules.structural import arange_, expand_dims, full_, reshape, squeeze
 from clearprop.shapes import normalise_axes
 
 
@@ -69,7 +70,7 @@ class SlogdetResult(NamedTuple):
 
 
 def slogdet(x: Value, /) -> SlogdetResult:
-    """The sign of the determinant, and log |det|.
+    """The sign of the determinant, and log |det|; of complex matrices det/|det|, which has no derivative here.
 
     x  matrices (…, n, n)
 
@@ -77,7 +78,8 @@ def slogdet(x: Value, /) -> SlogdetResult:
     >>> cl.linalg.slogdet(cl.tensor([[1.0, 0.0], [0.0, -1.0]])).sign
     Tensor(-1.0)
     """
-    return SlogdetResult(determinant_sign(x), logabsdet(x))
+    phase = determinant_phase if is_complex(type_of(raw(x)).dtype) else determinant_sign
+    return SlogdetResult(phase(x), logabsdet(x))
 
 
 class EighResult(NamedTuple):
@@ -125,7 +127,7 @@ def qr(x: Value, /, *, mode: str = "reduced") -> QRResult:
     r = triangular_factor(tall)
     if int(m) > int(n):
         q = orthonormal_factor(tall)
-        return QRResult(q, concat([r, matmul_(matrix_transpose(q), getitem(x, (Ellipsis, slice(n, m))))], axis=-1))
+        return QRResult(q, concat([r, matmul_(adjoint(q), getitem(x, (Ellipsis, slice(n, m))))], axis=-1))
     if mode == "complete" and int(n) > int(m):
         below = full_(shape=(*type_of(raw(r)).shape[:-2], n - m, m), value=0, dtype=type_of(raw(r)).dtype)
         return QRResult(complete_factor(x), concat([r, below], axis=-2))
@@ -179,7 +181,7 @@ def lstsq(a: Value, b: Value, /, *, rtol: float | None = None) -> LstsqResult:
     """
     right = expand_dims(b, -1) if type_of(raw(b)).ndim == 1 else b
     solution = matmul_(pinv(a, rtol=rtol), right)
-    residuals = sum(square(matmul_(a, solution) - right), axis=-2)
+    residuals = sum(square(_size(matmul_(a, solution) - right)), axis=-2)
     if type_of(raw(b)).ndim == 1:
         solution, residuals = squeeze(solution, axis=-1), squeeze(residuals, axis=-1)
     return LstsqResult(solution, residuals, matrix_rank(a, rtol=rtol), svdvals(a))
@@ -196,9 +198,9 @@ def cholesky_solve(factor: Value, b: Value, /, *, upper: bool = False) -> Any:
     >>> cl.linalg.cholesky_solve(cl.linalg.cholesky(cl.tensor([[4.0]])), cl.tensor([8.0]))
     Tensor([2.0])
     """
-    lower = matrix_transpose(factor) if upper else factor
+    lower = adjoint(factor) if upper else factor
     inner = solve_triangular(lower, b, lower=True)
-    return solve_triangular(matrix_transpose(lower), inner, lower=False)
+    return solve_triangular(adjoint(lower), inner, lower=False)
 
 
 def logdet(x: Value, /) -> Any:
@@ -408,7 +410,7 @@ def vector_norm(x: Value, /, *, axis: Axes = None, keepdims: bool = False, ord: 
     >>> cl.linalg.vector_norm(cl.tensor([3.0, -4.0])), cl.linalg.vector_norm(cl.tensor([3.0, -4.0]), ord=1)
     (Tensor(5.0), Tensor(7.0))
     """
-    x = as_floating(x)
+    x = _size(as_floating(x))
     if ord == 2:
         return norm(x, axis=axis, keepdims=keepdims)
     if ord not in (0, 1, math.inf, -math.inf):
@@ -419,6 +421,11 @@ def vector_norm(x: Value, /, *, axis: Axes = None, keepdims: bool = False, ord: 
     if ord == 0:
         return sum(astype(not_equal(x, 0), dtype=type_of(raw(x)).dtype), axis=axis, keepdims=keepdims)
     return sum(size, axis=axis, keepdims=keepdims)
+
+
+def _size(x: Value) -> Any:
+    """|x| of complex numbers; real ones as they are, whose sign a norm does not see."""
+    return abs(x) if is_complex(type_of(raw(x)).dtype) else x
 
 
 def _norm_of_powers(x: Value, axis: Axes, keepdims: bool, ord: float) -> Any:
@@ -449,7 +456,7 @@ def matrix_norm(x: Value, /, *, keepdims: bool = False, ord: float | str = "fro"
     require_matrices(type_of(raw(x)))
     x = as_floating(x)
     if ord == "fro":
-        return norm(x, axis=(-2, -1), keepdims=keepdims)
+        return norm(_size(x), axis=(-2, -1), keepdims=keepdims)
     if ord in ("nuc", 2, -2):
         sigma = svdvals(x)
         found = sum(sigma, axis=-1) if ord == "nuc" else (max if ord == 2 else min)(sigma, axis=-1)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from clearprop.errors import ArgumentError, GradientError, ShapeError, user_line
 from clearprop.primitives import HELPERS, primitive
-from clearprop.program.types import Type, Value, type_of
+from clearprop.program.types import FLOAT64, DType, Type, Value, is_floating, real_dtype, type_of
 from clearprop.program.values import raw
-from clearprop.rules.elementwise import abs, equal, less_equal, where
+from clearprop.rules.elementwise import abs, conjugate, equal, less_equal, where
 from clearprop.rules.indexing import getitem
 from clearprop.rules.joining import concat
 from clearprop.rules.linear import matmul_
@@ -77,12 +77,23 @@ def _half_lower(x: Value) -> Any:
     return lower - 0.5 * lower * eye(type_of(raw(x)).shape[-1], dtype=type_of(raw(x)).dtype)
 
 
+def adjoint(x: Value) -> Any:
+    """The conjugate transpose of matrices; of real ones the transpose."""
+    return conjugate(_t(x))
+
+
 def _symmetric(x: Value) -> Any:
-    return 0.5 * (x + _t(x))
+    return 0.5 * (x + adjoint(x))
+
+
+def real_result(x: Type) -> DType:
+    """The dtype of real numbers that are computed from matrices."""
+    return real_dtype(x.dtype) if is_floating(x.dtype) else FLOAT64
 
 
 @primitive(
     "general",
+    on_complex="differentiated",
     numpy="np.linalg.inv({x})",
     eager=lapack_refusals(np.linalg.inv),
     tex="{x}^{{-1}}",
@@ -105,6 +116,7 @@ def inv(x: Value, /) -> Any:
 
 @primitive(
     "general",
+    on_complex="differentiated",
     numpy="np.linalg.solve({a}, {b})",
     eager=lapack_refusals(np.linalg.solve),
     tex="{a}^{{-1}} {b}",
@@ -145,6 +157,7 @@ def _cholesky_tangent(x_dot: Value, y: Value) -> Any:
 
 @primitive(
     "general",
+    on_complex="value",
     numpy="np.linalg.cholesky({x})",
     eager=lapack_refusals(np.linalg.cholesky),
     tex=r"\operatorname{{chol}} {x}",
@@ -154,9 +167,9 @@ def _cholesky_tangent(x_dot: Value, y: Value) -> Any:
     jvp=lambda x_dot, y: _cholesky_tangent(x_dot, y),
 )
 def cholesky_(x: Value, /) -> Any:
-    """The lower triangular L with L @ L.mT = x, of which the lower triangle is read.
+    """The lower triangular L with L @ L.mT = x, of which the lower triangle is read; of complex x, L̅ᵀ for L.mT.
 
-    x      symmetric positive definite matrices (…, n, n)
+    x      symmetric positive definite matrices (…, n, n), or complex Hermitian ones, of which it has no derivative
     upper  whether the upper triangular L.mT is wanted
 
     >>> import clearprop as cl
@@ -168,7 +181,7 @@ def cholesky_(x: Value, /) -> Any:
 
 @cholesky_.front
 def cholesky(x: Value, /, *, upper: bool = False) -> Any:  # noqa: D103 - the declaration's docstring
-    return _t(cholesky_(x)) if upper else cholesky_(x)
+    return adjoint(cholesky_(x)) if upper else cholesky_(x)
 
 
 def _pairs(w: Value) -> tuple[Any, Any, Any]:
@@ -197,18 +210,21 @@ def _gaps(w: Value, *, squares: bool = False) -> Any:
 
 @primitive(
     "general",
+    on_complex="differentiated",
     numpy="np.linalg.eigvalsh({x})",
     eager=lapack_refusals(np.linalg.eigvalsh),
     tex=r"\lambda({x})",
     shape=_vector_of,
-    dtype="float",
-    vjp_x=lambda g, x: matmul_(eigenvectors(x) * expand_dims(g, -2), _t(eigenvectors(x))),
-    jvp=lambda x_dot, x: diagonal_entries(matmul_(matmul_(_t(eigenvectors(x)), _symmetric(x_dot)), eigenvectors(x))),
+    dtype=real_result,
+    vjp_x=lambda g, x: matmul_(conjugate(eigenvectors(x)) * expand_dims(g, -2), _t(eigenvectors(x))),
+    jvp=lambda x_dot, x: diagonal_entries(
+        matmul_(matmul_(adjoint(eigenvectors(x)), _symmetric(x_dot)), eigenvectors(x))
+    ),
 )
 def eigvalsh(x: Value, /) -> Any:
     """The eigenvalues of symmetric matrices, in ascending order.
 
-    x  symmetric matrices (…, n, n)
+    x  symmetric matrices (…, n, n), or complex Hermitian ones
 
     >>> import clearprop as cl
     >>> cl.linalg.eigvalsh(cl.tensor([[2.0, 0.0], [0.0, -1.0]]))
@@ -222,6 +238,7 @@ def _eigenvectors_pullback(g: Value, x: Value, y: Value) -> Any:
 
 @primitive(
     "general",
+    on_complex="value",
     numpy="np.linalg.eigh({x})[1]",
     eager=lapack_refusals(lambda x: np.linalg.eigh(x)[1]),
     tex=r"V({x})",
@@ -254,14 +271,17 @@ def _singular_shape(x: Type) -> Shape:
 
 @primitive(
     "general",
+    on_complex="differentiated",
     numpy="np.linalg.svd({x}, compute_uv=False)",
     eager=lapack_refusals(lambda x: np.linalg.svd(x, compute_uv=False)),
     tex=r"\sigma({x})",
     shape=_singular_shape,
-    dtype="float",
-    vjp_x=lambda g, x: matmul_(left_vectors(x, whole=False) * expand_dims(g, -2), right_vectors(x, whole=False)),
+    dtype=real_result,
+    vjp_x=lambda g, x: matmul_(
+        conjugate(left_vectors(x, whole=False)) * expand_dims(g, -2), conjugate(right_vectors(x, whole=False))
+    ),
     jvp=lambda x_dot, x: diagonal_entries(
-        matmul_(matmul_(_t(left_vectors(x, whole=False)), x_dot), _t(right_vectors(x, whole=False)))
+        matmul_(matmul_(adjoint(left_vectors(x, whole=False)), x_dot), adjoint(right_vectors(x, whole=False)))
     ),
 )
 def svdvals(x: Value, /) -> Any:
@@ -321,6 +341,7 @@ def _vectors_tangent(x_dot: Value, u: Value, v: Value, s: Value) -> Any:
 
 @primitive(
     "general",
+    on_complex="value",
     numpy="np.linalg.svd({x}, full_matrices={whole})[0]",
     eager=lapack_refusals(lambda x, whole: np.linalg.svd(x, full_matrices=whole)[0]),
     tex="U({x})",
@@ -336,6 +357,7 @@ def left_vectors(x: Value, /, *, whole: bool) -> Any:
 
 @primitive(
     "general",
+    on_complex="value",
     numpy="np.linalg.svd({x}, full_matrices={whole})[2]",
     eager=lapack_refusals(lambda x, whole: np.linalg.svd(x, full_matrices=whole)[2]),
     tex=r"V^{{\top}}({x})",
@@ -368,6 +390,7 @@ def _expm_tangent(direction: Value, x: Value) -> Any:
 
 @primitive(
     "general",
+    on_complex="differentiated",
     numpy="scipy_expm({x})",
     tex="e^{{{x}}}",
     shape=require_square,
@@ -409,6 +432,7 @@ def _pinv_pullback(g: Value, x: Value, y: Value) -> Any:
 
 @primitive(
     "general",
+    on_complex="value",
     numpy="np.linalg.pinv({x} / 1, rtol={rtol})",  # NumPy has none of integers
     eager=lapack_refusals(lambda x, rtol: np.linalg.pinv(x / 1, rtol=rtol)),
     tex="{x}^{{+}}",
