@@ -14,9 +14,11 @@ import clearprop as cl
 from clearprop.control.scan_operation import scan_
 from clearprop.control.switch_operation import switch_
 from clearprop.control.while_operation import while_loop_
+from clearprop.errors import DTypeError
 from clearprop.primitives import REGISTRY, Facts, Primitive
 from clearprop.program import facts
 from clearprop.program.ir import Equation, Var
+from clearprop.program.tracing import trace
 from clearprop.program.types import type_of
 
 NUMBERS = {
@@ -263,6 +265,21 @@ def test_programs_are_run_and_written_as_stated(p):
     x = np.array([1.0, 2.0, 4.0])
     cl.tree_map(assert_same_bits, compiled(x), f(x))
     assert line in compiled.source()
+
+
+COMPLEX = np.array([[4.0, 1j, 0.5], [-1j, 5.0, 1 - 1j], [0.5, 1 + 1j, 6.0]])
+
+
+@having("on_complex")
+def test_complex_operands_give_what_is_inferred_or_are_refused(p):
+    operands = [COMPLEX == COMPLEX] * p.conditions + [COMPLEX] * (len(p.operands) - p.conditions)
+    params = {"dtype": COMPLEX.dtype} if "dtype" in p.params else {}
+    if p.facts.on_complex == "refused":
+        with pytest.raises(DTypeError, match="not defined for complex numbers"):
+            p(*operands, **params)
+        return
+    program = trace(lambda *xs: [p(*xs, **params)], list(map(type_of, operands)))
+    assert type_of(p(*operands, **params)) == program.outputs[0].type
 
 
 def test_every_fact_is_checked():
