@@ -376,7 +376,7 @@ LAYERS = {
     "Embeddings and positions": ("embedding", "positions"),
     "Attention": ("attention",),
     "Recurrent layers": ("recurrent", "cells"),
-    "Losses": ("losses",),
+    "Losses": ("losses", "further_losses"),
     "Whole networks": ("networks",),
 }
 """What `cl.nn` has for networks, by heading and file."""

@@ -95,4 +95,13 @@ LAYERS = [
     Case("hardswish", nn.Activation("hard_silu")),
     Case("softsign", nn.Activation("softsign")),
     *(case for kind in (nn.RNN, nn.LSTM, nn.GRU) for case in _recurrent(kind)),
+    Case("nll", nn.nll),
+    Case("kl", nn.kl_divergence),
+    Case("hinge", lambda x, y: nn.hinge(x, y, margin=0.7)),
+    Case("multi margin", lambda x, y: nn.multi_margin(x, y, margin=0.7)),
+    Case("gaussian nll", nn.gaussian_nll),
+    Case("cosine distance", nn.cosine_distance),
+    Case("contrastive", lambda a, b, alike: nn.contrastive(a, b, alike, margin=2.5)),
+    Case("triplet", nn.triplet),
+    Case("label smoothing", lambda x, y: nn.cross_entropy(x, y, label_smoothing=0.1)),
 ]

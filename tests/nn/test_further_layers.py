@@ -242,6 +242,33 @@ def test_a_shared_layer_is_refused():
             make()
 
 
+WRONG_LOSSES = [
+    lambda: nn.nll([[0.0, 0.0]], [2]),
+    lambda: nn.nll([[0.0, 0.0]], [1.0]),
+    lambda: nn.nll([[0.0, 0.0]], [[1]]),
+    lambda: nn.kl_divergence([[0.0, 0.0]], [[0.5, 1.5]]),
+    lambda: nn.kl_divergence(0.0, 1.0),
+    lambda: nn.hinge([0.0, 1.0], [-1, 1]),
+    lambda: nn.hinge([0.0, 1.0], [0, 1], margin=0.0),
+    lambda: nn.multi_margin([[0.0]], [0]),
+    lambda: nn.gaussian_nll([0.0], [1.0], [-1.0]),
+    lambda: nn.gaussian_nll([0.0], [1.0], [1.0, 1.0]),
+    lambda: nn.gaussian_nll([0.0], [1.0], [1.0], least=0.0),
+    lambda: nn.cosine_distance([1.0, 2.0], [[1.0, 2.0]]),
+    lambda: nn.contrastive([[1.0]], [[2.0]], [[1]]),
+    lambda: nn.contrastive([[1.0]], [[2.0]], [2]),
+    lambda: nn.triplet([[1.0]], [[2.0]], [[2.0, 1.0]]),
+    lambda: nn.triplet([[1.0]], [[2.0]], [[2.0]], reduction="average"),
+]
+
+
+@pytest.mark.parametrize("call", WRONG_LOSSES)
+def test_a_wrong_loss_is_refused(call):
+    with pytest.raises(ClearpropError) as caught:
+        call()
+    assert "where     test_further_layers.py:" in str(caught.value)
+
+
 # ------------------------------------------------------------------------------------------------------- files
 def test_every_layer_is_described_and_made_again(tmp_path):
     """What a run folder keeps of a network is enough to build it."""

@@ -70,6 +70,14 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.nn.dropping import DropPath as DropPath
     from clearprop.nn.embedding import Embedding as Embedding
     from clearprop.nn.embedding import EmbeddingBag as EmbeddingBag
+    from clearprop.nn.further_losses import contrastive as contrastive
+    from clearprop.nn.further_losses import cosine_distance as cosine_distance
+    from clearprop.nn.further_losses import gaussian_nll as gaussian_nll
+    from clearprop.nn.further_losses import hinge as hinge
+    from clearprop.nn.further_losses import kl_divergence as kl_divergence
+    from clearprop.nn.further_losses import multi_margin as multi_margin
+    from clearprop.nn.further_losses import nll as nll
+    from clearprop.nn.further_losses import triplet as triplet
     from clearprop.nn.gates import GLU as GLU
     from clearprop.nn.gates import PReLU as PReLU
     from clearprop.nn.gates import SwiGLU as SwiGLU
@@ -92,6 +100,7 @@ else:
         "combinations": "Flatten Parallel Residual",
         "dropping": "DropPath Dropout2d",
         "embedding": "Embedding EmbeddingBag",
+        "further_losses": "contrastive cosine_distance gaussian_nll hinge kl_divergence multi_margin nll triplet",
         "gates": "GLU PReLU SwiGLU",
         "group_norms": "GroupNorm InstanceNorm RMSNorm WeightNorm",
         "positions": "LearnedPositions SinusoidalPositions causal_mask length_mask rotary",

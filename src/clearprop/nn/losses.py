@@ -39,8 +39,8 @@ def mse(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight:
     >>> cl.nn.mse(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
     Tensor(2.5)
     """
-    prediction, target = _same_shaped_pair("mse", prediction, target)
-    return _reduce("mse", losses.squared_error(prediction, target), reduction, sample_weight)
+    prediction, target = same_shaped_pair("mse", prediction, target)
+    return reduce_loss("mse", losses.squared_error(prediction, target), reduction, sample_weight)
 
 
 @checked_call
@@ -53,8 +53,8 @@ def mae(prediction: Any, target: Any, *, reduction: str = "mean", sample_weight:
     >>> cl.nn.mae(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
     Tensor(1.5)
     """
-    prediction, target = _same_shaped_pair("mae", prediction, target)
-    return _reduce("mae", losses.absolute_error(prediction, target), reduction, sample_weight)
+    prediction, target = same_shaped_pair("mae", prediction, target)
+    return reduce_loss("mae", losses.absolute_error(prediction, target), reduction, sample_weight)
 
 
 @checked_call
@@ -71,9 +71,9 @@ def huber(
     Tensor(1.0)
     """
     if not is_number(delta) or not delta > 0:
-        raise _unsuitable("huber needs a positive delta", "delta > 0 (default 1.0)", delta=delta)
-    prediction, target = _same_shaped_pair("huber", prediction, target)
-    return _reduce("huber", losses.huber_error(prediction, target, delta=delta), reduction, sample_weight)
+        raise unsuitable_setting("huber needs a positive delta", "delta > 0 (default 1.0)", delta=delta)
+    prediction, target = same_shaped_pair("huber", prediction, target)
+    return reduce_loss("huber", losses.huber_error(prediction, target, delta=delta), reduction, sample_weight)
 
 
 @checked_call
@@ -92,10 +92,12 @@ def pinball(
     Tensor(0.5)
     """
     if not is_number(quantile) or not 0 < quantile < 1:
-        raise _unsuitable("pinball needs a quantile", "0 < quantile < 1 (default 0.5, the median)", quantile=quantile)
-    prediction, target = _pair_of_numbers("pinball", prediction, target)
+        raise unsuitable_setting(
+            "pinball needs a quantile", "0 < quantile < 1 (default 0.5, the median)", quantile=quantile
+        )
+    prediction, target = pair_of_numbers("pinball", prediction, target)
     below = target - prediction
-    return _reduce("pinball", maximum(quantile * below, (quantile - 1) * below), reduction, sample_weight)
+    return reduce_loss("pinball", maximum(quantile * below, (quantile - 1) * below), reduction, sample_weight)
 
 
 @checked_call
@@ -111,9 +113,9 @@ def log_cosh(prediction: Any, target: Any, *, reduction: str = "mean", sample_we
     >>> cl.nn.log_cosh(cl.tensor([0.0, 1000.0]), cl.tensor([0.0, 0.0]), reduction="none")
     Tensor([0.0, 999.30685282])
     """
-    prediction, target = _pair_of_numbers("log_cosh", prediction, target)
+    prediction, target = pair_of_numbers("log_cosh", prediction, target)
     size = abs(prediction - target)
-    return _reduce("log_cosh", size + log1p(0.5 * expm1(-2.0 * size)), reduction, sample_weight)
+    return reduce_loss("log_cosh", size + log1p(0.5 * expm1(-2.0 * size)), reduction, sample_weight)
 
 
 @checked_call
@@ -132,9 +134,9 @@ def poisson(prediction: Any, target: Any, *, reduction: str = "mean", sample_wei
     >>> cl.nn.poisson(cl.tensor([0.0, 0.0]), cl.tensor([0.0, 3.0]))
     Tensor(1.0)
     """
-    prediction, target = _pair_of_numbers("poisson", prediction, target)
+    prediction, target = pair_of_numbers("poisson", prediction, target)
     target = require_amounts(target, "poisson")
-    return _reduce("poisson", exp(prediction) - target * prediction, reduction, sample_weight)
+    return reduce_loss("poisson", exp(prediction) - target * prediction, reduction, sample_weight)
 
 
 @checked_call
@@ -157,13 +159,13 @@ def tweedie(
     Tensor(5.0)
     """
     if not is_number(power) or not 1 < power < 2:
-        raise _unsuitable(
+        raise unsuitable_setting(
             "tweedie needs a power between 1 and 2", "1 < power < 2 (default 1.5)", "poisson for 1", power=power
         )
-    prediction, target = _pair_of_numbers("tweedie", prediction, target)
+    prediction, target = pair_of_numbers("tweedie", prediction, target)
     target = require_amounts(target, "tweedie")
     at_mean, at_target = exp((2.0 - power) * prediction), target * exp((1.0 - power) * prediction)
-    return _reduce("tweedie", at_mean / (2.0 - power) - at_target / (1.0 - power), reduction, sample_weight)
+    return reduce_loss("tweedie", at_mean / (2.0 - power) - at_target / (1.0 - power), reduction, sample_weight)
 
 
 @checked_call
@@ -187,10 +189,10 @@ def cross_entropy(
     """
     share = require_fraction("cross_entropy", "label_smoothing", label_smoothing, 0.0)
     logits, labels = asarray(logits), asarray(labels)
-    loss = losses.softmax_cross_entropy_(logits, _checked_labels("cross_entropy", logits, labels))
+    loss = losses.softmax_cross_entropy_(logits, checked_labels("cross_entropy", logits, labels))
     if share:
         loss = (1.0 - share) * loss - share * mean(log_softmax(logits), axis=-1)
-    return _reduce("cross_entropy", loss, reduction, sample_weight)
+    return reduce_loss("cross_entropy", loss, reduction, sample_weight)
 
 
 @checked_call
@@ -209,14 +211,14 @@ def focal(logits: Any, labels: Any, *, gamma: float = 2.0, reduction: str = "mea
     Tensor(0.1732868)
     """
     if not is_number(gamma) or not 1 <= gamma < math.inf:
-        raise _unsuitable(
+        raise unsuitable_setting(
             "focal cannot work with this gamma", "gamma >= 1 (default 2.0)", "cross_entropy for gamma = 0", gamma=gamma
         )
     logits, labels = asarray(logits), asarray(labels)
     if is_floating(labels.dtype):
-        raise _label_shape("focal", logits, labels, whole=_agree(logits.shape[:-1], labels.shape))
-    loss = losses.softmax_cross_entropy_(logits, _checked_labels("focal", logits, labels))
-    return _reduce("focal", pow(-expm1(-loss), gamma) * loss, reduction, sample_weight)
+        raise _label_shape("focal", logits, labels, whole=shapes_agree(logits.shape[:-1], labels.shape))
+    loss = losses.softmax_cross_entropy_(logits, checked_labels("focal", logits, labels))
+    return reduce_loss("focal", pow(-expm1(-loss), gamma) * loss, reduction, sample_weight)
 
 
 @checked_call
@@ -237,13 +239,13 @@ def binary_cross_entropy(
     Tensor(0.69314718)
     """
     share = require_fraction("binary_cross_entropy", "label_smoothing", label_smoothing, 0.0)
-    logits, labels = _same_shaped_pair("binary_cross_entropy", logits, labels)
+    logits, labels = same_shaped_pair("binary_cross_entropy", logits, labels)
     labels = require_range(labels, 0, 1, "binary_cross_entropy")
     if labels.dtype.kind not in "f":
         labels = labels.astype(logits.dtype)
     if share:
         labels = (1.0 - share) * labels + 0.5 * share
-    return _reduce("binary_cross_entropy", losses.sigmoid_cross_entropy_(logits, labels), reduction, sample_weight)
+    return reduce_loss("binary_cross_entropy", losses.sigmoid_cross_entropy_(logits, labels), reduction, sample_weight)
 
 
 NUMBER_LOSSES: dict[str, Callable[..., Any]] = {
@@ -323,14 +325,15 @@ def quantile_of(name: str) -> float | None:
 
 
 # ------------------------------------------------------------------------------------------------- checks
-def _agree(a: Any, b: Any) -> bool:
+def shapes_agree(a: Any, b: Any) -> bool:
+    """Whether two shapes are one."""
     return len(a) == len(b) and all(same(m, n) for m, n in zip(a, b, strict=True))
 
 
-def _same_shaped_pair(name: str, prediction: Any, target: Any) -> tuple[Any, Any]:
+def same_shaped_pair(name: str, prediction: Any, target: Any) -> tuple[Any, Any]:
     """Both as tensors of one shape: broadcasting (n, 1) against (n,) would silently compare all pairs."""
     prediction, target = asarray(prediction), asarray(target)
-    if not _agree(prediction.shape, target.shape):
+    if not shapes_agree(prediction.shape, target.shape):
         raise ShapeError(
             f"{name} cannot compare {prediction.shape} with {target.shape}",
             expected="predictions and targets of one shape",
@@ -341,9 +344,9 @@ def _same_shaped_pair(name: str, prediction: Any, target: Any) -> tuple[Any, Any
     return prediction, target
 
 
-def _pair_of_numbers(name: str, prediction: Any, target: Any) -> tuple[Any, Any]:
+def pair_of_numbers(name: str, prediction: Any, target: Any) -> tuple[Any, Any]:
     """Both of one shape, whole numbers as floats of the other's kind."""
-    prediction, target = _same_shaped_pair(name, prediction, target)
+    prediction, target = same_shaped_pair(name, prediction, target)
     if not is_floating(prediction.dtype):
         prediction = prediction.astype(target.dtype if is_floating(target.dtype) else float)
     return prediction, target if is_floating(target.dtype) else target.astype(prediction.dtype)
@@ -357,12 +360,13 @@ def _remedy(prediction: Any, target: Any) -> str:
     return "check the number of outputs of the last layer"
 
 
-def _unsuitable(headline: str, expected: str, remedy: str = "", **got: Any) -> ArgumentError:
+def unsuitable_setting(headline: str, expected: str, remedy: str = "", **got: Any) -> ArgumentError:
+    """The error for a setting of a loss that is out of its range."""
     ((name, value),) = got.items()
     return ArgumentError(headline, expected=expected, got=f"{name} = {value!r}", where=user_line(), try_=remedy)
 
 
-def _checked_labels(name: str, logits: Any, labels: Any) -> Any:
+def checked_labels(name: str, logits: Any, labels: Any) -> Any:
     """The labels, if they fit the logits; where values are not known yet, the program looks at them."""
     if not logits.shape:
         raise ShapeError(
@@ -376,10 +380,10 @@ def _checked_labels(name: str, logits: Any, labels: Any) -> Any:
     if same(classes, 1):
         raise _one_output(name, logits.shape)
     if not is_floating(labels.dtype):
-        if not _agree(logits.shape[:-1], labels.shape):
+        if not shapes_agree(logits.shape[:-1], labels.shape):
             raise _label_shape(name, logits, labels, whole=False)
-    elif not _agree(logits.shape, labels.shape):
-        raise _label_shape(name, logits, labels, whole=_agree(logits.shape[:-1], labels.shape))
+    elif not shapes_agree(logits.shape, labels.shape):
+        raise _label_shape(name, logits, labels, whole=shapes_agree(logits.shape[:-1], labels.shape))
     return require_classes(labels, classes, name)
 
 
@@ -406,7 +410,8 @@ def _label_shape(name: str, logits: Any, labels: Any, *, whole: bool) -> ShapeEr
     )
 
 
-def _reduce(name: str, loss: Any, reduction: str, sample_weight: Any) -> Any:
+def reduce_loss(name: str, loss: Any, reduction: str, sample_weight: Any) -> Any:
+    """The mean, the sum, or all the losses; with weights Σ w·loss / Σ w for the mean."""
     if not isinstance(reduction, str) or reduction not in _REDUCTIONS:
         raise unknown_name("reduction", reduction, _REDUCTIONS, user_line())
     if sample_weight is None:
@@ -421,7 +426,7 @@ def _reduce(name: str, loss: Any, reduction: str, sample_weight: Any) -> Any:
 def _weights_like(name: str, sample_weight: Any, loss: Any) -> Any:
     """One weight per example, repeated over the other axes; or one per element."""
     weight, shape = asarray(sample_weight), shape_of(loss)
-    if not _agree(weight.shape, shape[:1]) and not _agree(weight.shape, shape):
+    if not shapes_agree(weight.shape, shape[:1]) and not shapes_agree(weight.shape, shape):
         raise ShapeError(
             f"{name} cannot weigh losses of shape {shape} by weights of shape {weight.shape}",
             expected=f"one weight per example: shape {shape[:1]}",

@@ -246,7 +246,31 @@ def recurrents():
         record(f"{kind} of one step", lambda x, call=call: call(x)[0], [numbers(1, 1, 4)], w)
 
 
-for family in (embeddings, attentions, blocks, norms, gates, recurrents):
+# ---------------------------------------------------------------------------------------------------- losses
+def losses():
+    labels, pairs = whole(2, 0, 1, 1), whole(1, 0, 1, 0)
+    record("nll", lambda x, y: F.nll_loss(x, y), [numbers(4, 3), labels])
+    target = torch.softmax(torch.tensor(RNG.normal(size=(4, 3))), dim=-1).requires_grad_()
+    kl = lambda x, p: F.kl_div(x, p, reduction="batchmean")
+    record("kl", kl, [numbers(4, 3), target])
+    record("hinge", lambda x, y: F.relu(0.7 - (2 * y - 1) * x).mean(), [numbers(4), pairs])
+    record("multi margin", lambda x, y: F.multi_margin_loss(x, y, margin=0.7), [numbers(4, 3), labels])
+    variance = torch.tensor(RNG.uniform(0.2, 3, size=(4, 2)), requires_grad=True)
+    record("gaussian nll", F.gaussian_nll_loss, [numbers(4, 2), numbers(4, 2), variance])
+    cosine = lambda a, b: (1 - F.cosine_similarity(a, b)).mean()
+    record("cosine distance", cosine, [numbers(4, 3), numbers(4, 3)])
+
+    def contrastive(a, b, alike):
+        d = F.pairwise_distance(a, b)
+        return (alike * d**2 + (1 - alike) * F.relu(2.5 - d) ** 2).mean()
+
+    record("contrastive", contrastive, [numbers(4, 3), numbers(4, 3), pairs])
+    record("triplet", F.triplet_margin_loss, [numbers(4, 3), numbers(4, 3), numbers(4, 3)])
+    smooth = lambda x, y: F.cross_entropy(x, y, label_smoothing=0.1)
+    record("label smoothing", smooth, [numbers(4, 3), labels])
+
+
+for family in (embeddings, attentions, blocks, norms, gates, recurrents, losses):
     family()
 np.savez_compressed(Path(__file__).with_name("torch.npz"), **RECORDED)
 print(
