@@ -34,6 +34,7 @@ FAMILIES = {
     "joining": "Joining",
     "checking": "Checks",
     "linear": "Matrix products",
+    "convolution": "Convolution",
     "reductions": "Reductions",
     "normalisation": "Normalisation",
     "losses": "Losses of one example",
@@ -139,6 +140,7 @@ def _parameters(p: Primitive) -> list[str]:
 def _formulas(p: Primitive) -> Iterator[str]:
     """`y = …`, then what each operand receives."""
     value = _printed(p.body or p, p, [*p.operands, *_numbers(p)])
+    value = value.replace("hole_", "")  # parameters stand in the value under their own names
     rows = [("y", f"= {value}")] if value else []
     for operand, rule in zip(p.operands, p.rules, strict=True):
         if isinstance(rule, Zero):
@@ -342,6 +344,7 @@ WITHOUT_KERNELS = {
     "complex_numbers": "kernels are of real numbers",
     "fourier": "NumPy's pocketfft computes them",
     "sorting": "NumPy sorts and searches",
+    "convolution": "patches, and one matrix product for each group of channels",
     "gamma_family": "drawn by rejection: how many attempts it takes is not known before",
     "discrete": "drawn by rejection: how many attempts it takes is not known before",
 }

@@ -55,8 +55,12 @@ def stub(name: str, function: Callable[..., Any]) -> str:
         default = q.default if q.default is q.empty else ...
         parameters.append(q.replace(annotation=kind, default=default))
     text = str(inspect.Signature(parameters)).replace("'", "").replace("Ellipsis", "...")
-    line = f"def {name}{text} -> {_result(function)}: ..."
-    return line if len(line) <= LINE else f"def {name}(\n    {text[1:-1]}\n) -> {_result(function)}: ..."
+    line, inside = f"def {name}{text} -> {_result(function)}: ...", f"    {text[1:-1]}"
+    if len(line) <= LINE:
+        return line
+    if len(inside) > LINE:  # as the formatter has it: one parameter a line
+        inside = inside.replace(", ", ",\n    ") + ","
+    return f"def {name}(\n{inside}\n) -> {_result(function)}: ..."
 
 
 def _result(function: Callable[..., Any]) -> str:

@@ -145,6 +145,8 @@ def keeps_apart(app: Application, choice: Choice) -> bool:
     """Whether what was left of an output is still apart from the rest on the way to an operand, and so stays 0."""
     if app.primitive.facts.product:  # rows or columns that were left
         return choice.constant_along(-1) or choice.constant_along(-2)
+    if app.primitive.kind == "multilinear":  # sums over windows mix what was left with the rest
+        return False
     axis = app.params.get("axis")  # rows that were left, of an operation within rows
     return app.primitive.kind != "general" or (isinstance(axis, int) and choice.constant_along(axis))
 

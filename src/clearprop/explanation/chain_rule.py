@@ -26,6 +26,7 @@ from clearprop.explanation.jacobians import (
     gather_entries,
     shape_of,
 )
+from clearprop.explanation.window_jacobians import Windows
 from clearprop.program.operands import complex_error
 from clearprop.program.types import is_complex, type_of
 from clearprop.program.values import Application, Node, raw
@@ -41,7 +42,9 @@ _KINDS: dict[str, type[LocalJacobian]] = {
 
 def local_jacobian(app: Application, k: int, out: Node) -> LocalJacobian:
     """∂out/∂operand `k`, by the declared kind of the application's primitive."""
-    return _KINDS[app.primitive.kind](app, k, out)
+    p = app.primitive
+    windows = p.kind == "multilinear" and p.signature is None
+    return Windows(app, k, out) if windows else _KINDS[p.kind](app, k, out)
 
 
 def _require_real(part: Slice) -> None:

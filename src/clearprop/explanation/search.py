@@ -104,14 +104,14 @@ def _jacobians_between(graph: Graph, node: Node) -> list[LocalJacobian]:
 
 def spread(local: LocalJacobian, ats: Array) -> Array:
     """The entries of the output that depend on these entries of the operand."""
-    if isinstance(local, Multilinear):
+    if type(local) is Multilinear:  # axes by letters; windows have none
         return largest_products.reached_outputs(local, ats)
     return np.unique(local.columns(ats).out)
 
 
 def best_before(local: LocalJacobian, ats: Array, beyond: Array) -> Array:
     """max over outputs of |local factor| · best beyond, for entries of the operand; −1 where nothing is reached."""
-    if isinstance(local, Multilinear):
+    if type(local) is Multilinear:
         return largest_products.best_beyond(local, ats, beyond)
     columns = local.columns(ats)
     best = np.full(len(ats), -1.0)

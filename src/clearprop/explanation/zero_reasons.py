@@ -9,6 +9,7 @@ import numpy as np
 from clearprop.explanation.chain_rule import Bundle, Graph, bundles
 from clearprop.explanation.jacobians import LocalJacobian, Multilinear
 from clearprop.explanation.labels import Labels, short_name
+from clearprop.explanation.window_jacobians import Windows
 from clearprop.notation import number_text, text
 from clearprop.notation.expressions import Name
 from clearprop.program.types import type_of
@@ -39,6 +40,8 @@ def _unused_reason(graph: Graph, labels: Labels, node: Node, at: int) -> str:
     """The reason where nothing reads the entry."""
     readers = [c.primitive.name for c in graph.consumers.get(node, [])]
     name = labels.entry(node, at).text
+    if any(isinstance(c, Windows) for c in graph.consumers.get(node, [])):
+        return f"not on any path: {name} is outside the receptive field of {' and '.join(dict.fromkeys(readers))}"
     if readers:
         return f"not on any path: {name} is not selected by {' or '.join(dict.fromkeys(readers))}"
     return f"not on any path from {name} to {labels.target}"

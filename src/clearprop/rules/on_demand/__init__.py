@@ -12,6 +12,8 @@ from typing import Any
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "contractions": ("einsum", "inner"),
+    "convolution": ("conv", "conv_transpose"),
+    "pooling": ("avg_pool", "max_pool"),
     "bits": (
         *("bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor"),
         "logical_xor",
