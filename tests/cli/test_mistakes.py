@@ -234,7 +234,7 @@ no option named '--epoch'
   expected  one of: --activation, --batch-size, --class-weight, --config, --decimal, --delimiter, --drop, --dropout, \
 --encoding, --epochs, --fork, --group, --header, --hidden, --json, --kind, --l1, --l2, --learning-rate, --loss, --lr, \
 --memory, --metric, --missing, --only, --optimizer, --out, --patience, --pieces, --recipe, --resume, --seed, --split, \
---target, --task, --test, --threads, --val
+--target, --task, --test, --threads, --val, --weight
   got       '--epoch'
   where     clearprop train
   try       '--epochs', the nearest name"""),
@@ -269,7 +269,7 @@ the config 'train.toml' cannot be read
 no setting named 'hiden'
   expected  one of: activation, batch_size, class_weight, data, decimal, delimiter, drop, dropout, encoding, epochs, \
 group, header, hidden, kind, l1, l2, loss, lr, memory, metric, missing, only, optimizer, patience, pieces, recipe, \
-seed, split, target, task, test, val
+seed, split, target, task, test, val, weight
   got       'hiden'
   where     train.toml
   try       'hidden', the nearest name"""),

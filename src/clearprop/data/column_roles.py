@@ -82,8 +82,8 @@ def choose_target(frame: Frame, asked: str | None, choice: ColumnChoice = AS_THE
     """
     name, note = _target_name(frame, asked)
     kind = choice.kind_of(name)
-    if name in choice.drop or kind not in ("", *TARGET_KINDS):
-        said = "--drop" if name in choice.drop else f"--kind {name}={kind}"
+    if name in (*choice.drop, choice.weight) or kind not in ("", *TARGET_KINDS):
+        said = "--drop" if name in choice.drop else "--weight" if name == choice.weight else f"--kind {name}={kind}"
         raise DataError(
             f"{name!r} is the target, for which {said} cannot be",
             expected="a feature; of a target, " + " or ".join(f"--kind {name}={kind}" for kind in TARGET_KINDS),

@@ -18,6 +18,7 @@ from clearprop.data.columns import (
     Locator,
     RowNumbers,
     as_category,
+    as_weights,
     blank_column,
     name_list,
     quantity,
@@ -99,6 +100,7 @@ class Encoded:
     """Encoded rows: `x` `(rows, features)` float32, `y` as `Preprocessing.transform` gives it or None.
 
     `rows` are the numbers of the encoded rows in the source, from 0; `kept` are columns as they stand there, as texts.
+    With the target comes the `weight` of each row, where rows of the training had some.
     """
 
     x: NDArray[np.float32]
@@ -106,6 +108,7 @@ class Encoded:
     rows: RowNumbers
     report: EncodingReport
     kept: tuple[Column, ...] = ()
+    weight: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class Preprocessing:
     """How the columns of a source become arrays.  Immutable; equal after `from_json(to_json())`.
 
     `missing` are the words for missing values that were asked for in place of the usual ones, `habit` is how the text
-    was written.
+    was written, `weight` the column that says how much each row counts.
 
     >>> from clearprop.data.table import load_table
     >>> fitted = Preprocessing.fit(load_table("iris"))
@@ -127,6 +130,7 @@ class Preprocessing:
     dropped: tuple[Dropped, ...] = ()
     missing: tuple[str, ...] | None = None
     habit: TextHabit = PLAIN
+    weight: str | None = None
 
     @property
     def reading(self) -> Reading:
@@ -156,7 +160,8 @@ class Preprocessing:
         scale = shared_scale(together) if together else None
         columns = tuple(fit_encoding(c, scale if c.shared else None) for c in train.features)
         target = fit_target(train.target, train.task == "classification")
-        return cls(train.task, columns, target, train.dropped)
+        weight = None if train.weight is None else train.weight.name
+        return cls(train.task, columns, target, train.dropped, weight=weight)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -242,7 +247,12 @@ class Preprocessing:
         features = tuple(column.name for column in self.columns)
         require_names(fill, features, "--fill", source)
         usable = fill if set(features) & set(names) else ()
-        self._require((*names, *usable), source, (self.target.name,) if with_target else ())
+        self._require((*names, *usable), source, self.judged_by if with_target else ())
+
+    @property
+    def judged_by(self) -> tuple[str, ...]:
+        """The columns that evaluation needs besides the features: the target, and the weights of rows."""
+        return (self.target.name,) if self.weight is None else (self.target.name, self.weight)
 
     @property
     def identifiers(self) -> tuple[str, ...]:
@@ -266,7 +276,8 @@ class Preprocessing:
         y = self.target.encode(by_name[self.target.name].take(kept), place) if with_target else None
         report = self._report(names, findings, frame.rows - len(kept))
         wanted = [as_category(by_name[name].take(kept)) for name in keep if name in by_name]
-        return Encoded(x, y, kept, report, tuple(wanted))
+        counted = as_weights(by_name[self.weight].take(kept), place) if with_target and self.weight else None
+        return Encoded(x, y, kept, report, tuple(wanted), None if counted is None else counted.values)
 
     def _report(self, names: tuple[str, ...], findings: Findings, left_out: int) -> EncodingReport:
         needed, present = dict.fromkeys(column.name for column in self.columns), set(names)
@@ -353,7 +364,9 @@ class Preprocessing:
 
     def to_json(self) -> str:
         """The object as JSON text; numbers keep every bit."""
-        return preprocessing_to_json(self.task, self.columns, self.target, self.dropped, self.missing, self.habit)
+        return preprocessing_to_json(
+            self.task, self.columns, self.target, self.dropped, self.missing, self.habit, self.weight
+        )
 
     @classmethod
     def from_json(cls, text: str, where: str = "preprocessing.json") -> Preprocessing:

@@ -35,6 +35,7 @@ def preprocessing_to_json(
     dropped: tuple[Dropped, ...],
     missing: tuple[str, ...] | None = None,
     habit: TextHabit = PLAIN,
+    weight: str | None = None,
 ) -> str:
     """The parts of a Preprocessing as JSON text."""
     document = {
@@ -45,16 +46,18 @@ def preprocessing_to_json(
         "dropped": [asdict(column) for column in dropped],
         **({} if missing is None else {"missing": missing}),
         **({} if habit == PLAIN else {"habit": asdict(habit)}),
+        **({} if weight is None else {"weight": weight}),
     }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def preprocessing_from_json(
     text: str, where: str
-) -> tuple[Task, tuple[Encoding, ...], Target, tuple[Dropped, ...], tuple[str, ...] | None, TextHabit]:
+) -> tuple[Task, tuple[Encoding, ...], Target, tuple[Dropped, ...], tuple[str, ...] | None, TextHabit, str | None]:
     """The parts of a Preprocessing.  Raises RunError for text that `preprocessing_to_json` did not write."""
     document = parse_json(text, _WHAT, where)
-    words, written = (document.pop(k, None) if isinstance(document, dict) else None for k in ("missing", "habit"))
+    further = ("missing", "habit", "weight")
+    words, written, weight = (document.pop(k, None) if isinstance(document, dict) else None for k in further)
     document = require_keys(document, {"format", "task", "target", "columns", "dropped"}, _WHAT, where)
     if document["format"] != FORMAT:
         refuse(_WHAT, f"format {FORMAT}", f"format {document['format']!r}", where)
@@ -69,7 +72,8 @@ def preprocessing_from_json(
     _check(columns, target, dropped, where)
     missing = checked_value(tuple[str, ...] | None, words, _WHAT, f"{where}, missing")
     habit = PLAIN if written is None else read_record(TextHabit, written, _WHAT, f"{where}, habit")
-    return task, columns, target, dropped, missing, habit
+    column = checked_value(str | None, weight, _WHAT, f"{where}, weight")
+    return task, columns, target, dropped, missing, habit, column
 
 
 _KINDS: dict[str, type[Encoding]] = {

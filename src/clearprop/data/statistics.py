@@ -56,6 +56,15 @@ def summarise(chunks: Chunks) -> Numbers:
     return Numbers(count, low, high, mean, math.sqrt(squares / count), _median(chunks, count))
 
 
+def mean_of(chunks: Chunks) -> float:
+    """The mean of values, of which there is at least one: that of `summarise`.
+
+    >>> mean_of(lambda: [np.array([1.0, 2.0]), np.array([6.0])])
+    3.0
+    """
+    return _sum(_aligned_chunks(chunks())) / sum(map(len, chunks()))
+
+
 def _sum(chunks: Iterable[NDArray[np.float64]]) -> float:
     try:
         return math.fsum(float(np.add.reduce(values)) for values in chunks)

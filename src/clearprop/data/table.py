@@ -28,6 +28,7 @@ from clearprop.data.columns import (
     RowNumbers,
     as_category,
     as_number,
+    as_weights,
     quantity,
     with_one_spelling,
 )
@@ -44,7 +45,8 @@ class Table:
     that the source sets aside for the test.  `target_note` and `task_note` are the announced sentences,
     `notes` what else the user should know.  `lines` are the lines of a text file at which all its rows start,
     `identifiers` the columns that are left out because they tell rows apart.  `divider` is the column by which rows are
-    `split`, if one was named; `decimal` the sign before decimals of a text file.
+    `split`, if one was named, `weight` the one that says how much each counts; `decimal` the sign before decimals of a
+    text file.
     """
 
     source: str
@@ -64,6 +66,7 @@ class Table:
     decimal: str | None = None
     split: Splitting = RANDOM
     divider: Column | None = None
+    weight: Column | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -78,6 +81,7 @@ class Table:
             test_rows=None,
             identifiers=tuple(column.take(rows) for column in self.identifiers),
             divider=None if self.divider is None else self.divider.take(rows),
+            weight=None if self.weight is None else self.weight.take(rows),
         )
 
     def where(self, column: str, row: int) -> str:
@@ -134,6 +138,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
     known = with_one_spelling(known)
     decided, task_note = decide_task(target_facts(known, place), task, frame.source)
     features, dropped = _features(frame, name, kept, place, reading.columns)
+    weight = reading.columns.weight
     return Table(
         source=frame.source,
         features=features,
@@ -152,6 +157,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
         decimal=frame.decimal,
         split=reading.columns.split,
         divider=_divider(frame, kept, place, reading.columns),
+        weight=None if weight is None else as_weights(frame[weight].take(kept), place),
     )
 
 

@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 
 from clearprop.data.array_checks import column_names, in_columns, plain_array, require_one_index
 from clearprop.data.array_labels import ArrayLabels, text_labels
+from clearprop.data.columns import no_row_counts
 from clearprop.data.encodings import ClassTarget
-from clearprop.data.parts import PARTS, Pair, Part, SourceRows, class_doubts, digest, rows_in, suspicions
+from clearprop.data.parts import PARTS, Pair, Part, SourceRows, class_doubts, digest, rows_in, sample_rows, suspicions
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.record import DataRecord
 from clearprop.data.splits import SplitTable, split_table, table_doubts
+from clearprop.data.statistics import mean_of
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.memory import needs_streaming
 from clearprop.data.streaming.streamed_table import stream_table
-from clearprop.data.table import load_table
+from clearprop.data.table import Table, load_table
 from clearprop.errors import ArgumentError, DataError, RunError, user_line
 from clearprop.program.values import raw
 from clearprop.rules import random
@@ -78,9 +80,9 @@ class Prepared:
         """What `config.json` says of the data."""
         validation, test = (0 if part is None else rows_in(part) for part in (self.validation, self.test))
         if isinstance(self.train, tuple | DiskRows):
-            arrays = list(self.parts.values()), tuple(self.weights[name] for name in PARTS if name in self.weights)
-            rows = rows_in(self.train)
-            return DataRecord(self.source, digest(*arrays), rows, validation, test, self.columns, self.labels)
+            weights = [self.weights[name].astype(np.float32) for name in PARTS if name in self.weights]
+            said = digest(list(self.parts.values()), weights)
+            return DataRecord(self.source, said, rows_in(self.train), validation, test, self.columns, self.labels)
         return DataRecord(self.source, None, None, validation, test)
 
     @property
@@ -89,6 +91,14 @@ class Prepared:
         if isinstance(self.train, tuple | DiskRows):
             return self.train
         raise RunError("the data cannot be read again", expected="arrays, or a table", got=self.source)
+
+
+def sample_weights(data: Prepared, number: int) -> NDArray[Any] | None:
+    """The weights of the rows that `sample_rows` gives of those to train on; None where rows have none."""
+    if isinstance(data.table, DiskRows):
+        return data.table.sample_weights(number)
+    weight = data.weights.get("training")
+    return None if weight is None else sample_rows((weight, weight), number)[0]
 
 
 def prepare(
@@ -160,9 +170,10 @@ def _require_no_weight_array(weight: Any) -> None:
     if weight is not None:
         raise ArgumentError(
             "weights of arrays do not follow the rows of a table",
-            expected="sample_weight beside arrays (x, y)",
-            got="sample_weight and a table",
+            expected="the name of a column",
+            got="sample_weight of another kind, and a table",
             where=user_line(),
+            try_="sample_weight='weight', for a column of that name",
         )
 
 
@@ -211,8 +222,20 @@ def scaled_weights(weight: Any, rows: int, what: str) -> NDArray[np.float64]:
             else f"shape {array.shape}",
             where=user_line(),
         )  # fmt: skip
-    wide = array.astype(np.float64)
-    return np.asarray(wide / wide.mean())
+    return _by_mean(array.astype(np.float64))
+
+
+def _by_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values / mean_of(lambda: [values])
+
+
+def _weights_of(tables: Mapping[str, Table | None], source: str) -> dict[str, NDArray[np.float64]]:
+    """The weights of the rows of each part, from a column of the source if there is one."""
+    found = {name: t.weight for name, t in tables.items() if t is not None and t.weight is not None}
+    for name, column in found.items():
+        if not column.values.any():
+            raise no_row_counts(column.name, name, source)
+    return {name: _by_mean(column.values) for name, column in found.items()}
 
 
 def as_pair(pair: Any, what: str, columns: Sequence[str] | None = None, labels: ArrayLabels | None = None) -> Pair:
@@ -330,11 +353,16 @@ def from_source(
         source=table.source,
         told=_inferred_record(fitted, (table.target_note, table.task_note, *table.notes, *parts.notes, *doubts)),
         rows=_source_rows(parts),
+        weights=_weights_of(_tables_of(parts), table.source),
     )
 
 
+def _tables_of(parts: SplitTable) -> dict[str, Table | None]:
+    return {"training": parts.train, "validation": parts.validation, "test": parts.test}
+
+
 def _source_rows(parts: SplitTable) -> dict[str, SourceRows]:
-    tables = {"training": parts.train, "validation": parts.validation, "test": parts.test}
+    tables = _tables_of(parts)
     return {
         name: SourceRows(t.rows, t.source, None if t.lines is None else t.lines[t.rows], t.identifiers)
         for name, t in tables.items()
@@ -360,21 +388,27 @@ def _from_frame(
     shares = [part if isinstance(part, float) else 0.0 for part in (validation, test)]
     parts = split_table(table, shares[0], shares[1], seed)
     fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing, habit=reading.habit_with(table.decimal))
-    held, tested = (
-        own if own is not None else None if isinstance(given, float) else given
-        for own, given in ((parts.validation, validation), (parts.test, test))
-    )
+    weights = _weights_of(_tables_of(parts), table.source)
+    others: dict[str, Pair | None] = {}
+    for name, own, given in (("validation", parts.validation, validation), ("test", parts.test, test)):
+        source = own if own is not None else None if isinstance(given, float) else given
+        others[name], weight = (None, None) if source is None else _encoded_part(fitted, source)
+        weights |= {} if weight is None else {name: _by_mean(weight)}
     return Prepared(
         train=fitted.transform(parts.train),
-        validation=None if held is None else _encoded_pair(fitted, held),
-        test=None if tested is None else _encoded_pair(fitted, tested),
+        validation=others["validation"],
+        test=others["test"],
         preprocessing=fitted,
         source=table.source,
         rows=_source_rows(parts),
+        weights=weights,
     )
 
 
-def _encoded_pair(fitted: Preprocessing, source: Any) -> Pair:
+def _encoded_part(fitted: Preprocessing, source: Any) -> tuple[Pair, NDArray[np.float64] | None]:
+    """A part that came by itself, and the weights of its rows where they have some."""
+    if isinstance(source, Table):
+        return fitted.transform(source), None if source.weight is None else source.weight.values
     encoded = fitted.encode(source, with_target=True)
     assert encoded.y is not None
-    return encoded.x, encoded.y
+    return (encoded.x, encoded.y), encoded.weight

@@ -184,6 +184,13 @@ class Settings:
     group: str | None = _data(
         None, "Rows with one value in this column stay in one part.", "the name of a column", "customer", metavar="COL"
     )
+    weight: str | None = _data(
+        None,
+        "The column of numbers, 0 or more, that says how much each row counts.",
+        "the name of a column",
+        "weight",
+        metavar="COL",
+    )
     memory: int | None = _data(
         None,
         "The most memory that data may take: 500MB, 2GB; "

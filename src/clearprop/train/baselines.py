@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from clearprop import nn, optim
 from clearprop.data.parts import sample_rows
-from clearprop.data.training_data import Prepared
+from clearprop.data.training_data import Prepared, sample_weights
 from clearprop.nn.losses import has_log_link, quantile_of
 from clearprop.program.values import raw
 from clearprop.train.metrics import Measure, evaluate_part
@@ -43,19 +44,22 @@ def baselines_of(data: Prepared, loss: Measure, metrics: Sequence[Measure]) -> B
     if data.preprocessing is None:
         return None
     width = max(1, len(data.preprocessing.feature_names))
-    x, y = sample_rows(data.table, max(1, min(MOST_ROWS, MOST_VALUES // width)))
+    number = max(1, min(MOST_ROWS, MOST_VALUES // width))
+    (x, y), weight = sample_rows(data.table, number), sample_weights(data, number)
     judged = {"test": data.test, "validation": data.validation, "training": data.table}
     name, part = next((name, part) for name, part in judged.items() if part is not None)
     classes = len(data.preprocessing.class_names)
     single = bool(classes) and y.ndim > 1  # a network of one output tells two classes apart
     y = labels_of(y) if classes else y
-    constant = _constant_answer(x.shape[1], y, classes, quantile_of(loss.name))
-    fits_loss = classes or has_log_link(loss.name) or quantile_of(loss.name)
-    linear = (
-        _regression(x, y, constant, loss if not classes else nn.cross_entropy) if fits_loss else _ridge_regression(x, y)
-    )
+    constant = _constant_answer(x.shape[1], y, classes, quantile_of(loss.name), weight)
+    if classes or has_log_link(loss.name) or quantile_of(loss.name):
+        fitting = Measure("cross_entropy", nn.cross_entropy) if classes else loss
+        linear = _regression(x, y, constant, fitting, weight)
+    else:
+        linear = _ridge_regression(x, y, weight)
     models = [_with_one_output(model) if single else model for model in (constant, linear)]
-    return Baselines(name, *(evaluate_part(model, part, loss, metrics) for model in models))
+    own = data.weights.get(name)
+    return Baselines(name, *(evaluate_part(model, part, loss, metrics, own) for model in models))
 
 
 def _dense(weight: NDArray[Any], bias: NDArray[Any]) -> nn.Dense:
@@ -70,32 +74,46 @@ def _with_one_output(model: nn.Dense) -> nn.Dense:
     return _dense(weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1])
 
 
-def _constant_answer(features: int, y: NDArray[Any], classes: int, quantile: float | None) -> nn.Dense:
+def _constant_answer(
+    features: int, y: NDArray[Any], classes: int, quantile: float | None, weight: NDArray[Any] | None
+) -> nn.Dense:
     """Logits by which every class has its share of the rows; or the mean, or the quantile where that is learned."""
     if classes:
-        bias = np.log((np.bincount(labels_of(y), minlength=classes) + 0.5) / (len(y) + 0.5 * classes))
+        counts = np.bincount(labels_of(y), weight, minlength=classes)
+        bias = np.log((counts + 0.5) / (len(y) + 0.5 * classes))
     elif quantile is not None:
-        bias = np.quantile(y, quantile, axis=0)
+        bias = (
+            np.quantile(y, quantile, axis=0)
+            if weight is None
+            else np.quantile(y, quantile, axis=0, weights=weight, method="inverted_cdf")
+        )
     else:
-        bias = y.mean(axis=0, dtype=np.float64)
+        bias = y.mean(axis=0, dtype=np.float64) if weight is None else np.average(y, axis=0, weights=weight)
     return _dense(np.zeros((features, len(bias))), bias)
 
 
-def _ridge_regression(x: NDArray[Any], y: NDArray[Any]) -> nn.Dense:
-    """w of min ‖X w + b − y‖² + λ‖w‖², the constant b free of the penalty (Hoerl & Kennard 1970)."""
+def _ridge_regression(x: NDArray[Any], y: NDArray[Any], counted: NDArray[Any] | None) -> nn.Dense:
+    """w of min ‖X w + b − y‖² + λ‖w‖², the constant b free of the penalty (Hoerl & Kennard 1970).
+
+    Rows that are `counted` by weights have them in the sum of squares.
+    """
     wide, target = x.astype(np.float64), y.astype(np.float64)
-    centre, mean = wide.mean(axis=0), target.mean(axis=0)
+    of_rows = np.mean if counted is None else partial(np.average, weights=counted)
+    centre, mean = of_rows(wide, axis=0), of_rows(target, axis=0)
     wide -= centre
-    weight = np.linalg.solve(wide.T @ wide + _RIDGE * np.eye(x.shape[1]), wide.T @ (target - mean))
+    scaled = wide if counted is None else wide * counted[:, None]
+    weight = np.linalg.solve(scaled.T @ wide + _RIDGE * np.eye(x.shape[1]), scaled.T @ (target - mean))
     return _dense(weight, mean - centre @ weight)
 
 
-def _regression(x: NDArray[Any], y: NDArray[Any], start: nn.Dense, loss: Callable[[Any, Any], Any]) -> nn.Dense:
+def _regression(
+    x: NDArray[Any], y: NDArray[Any], start: nn.Dense, loss: Measure, weight: NDArray[Any] | None
+) -> nn.Dense:
     """The minimum of Σ loss + ½λ‖w‖² by a quasi-Newton method."""
     penalty = nn.Penalty(l2=0.5 * _RIDGE / len(x))
 
     def objective(model: Any) -> Any:
-        return loss(model(x), y) + penalty(model)
+        return loss(model(x), y, weight) + penalty(model)
 
     found: nn.Dense = optim.minimize(objective, start, tolerance=1e-3, steps=_STEPS, executor="eager").x
     return found

@@ -80,8 +80,9 @@ def fit(
                 cross_entropy for classes, binary_cross_entropy for one output and targets 0 and 1, mse for numbers
     class_weight  "balanced", which is rows / (classes · rows of the class), or {class: weight}: the loss of a row
                 counts so much, and the sum is divided by the number of rows, not by their weights
-    sample_weight  how much each row of arrays counts, 0 or more: numbers `(rows,)`, taken in proportion to their mean,
-                so that a row of weight 2 counts as if it stood there twice; loss and metrics are means by weight
+    sample_weight  how much each row counts, 0 or more: numbers `(rows,)` for arrays, the name of a column for a table.
+                They are taken in proportion to their mean: a row of weight 2 counts as if it stood there twice, in
+                the loss and in every metric
     optimizer   a transform of `cl.optim`, or its name; by default `cl.optim.adam(1e-3)`
     validation  None, a fraction of the rows such as 0.2, `(x, y)` or `(x, y, weight)`: it decides which epoch is best
     test        `(x, y)`, `(x, y, weight)`, or of a table a fraction of the rows, evaluated once, after the best epoch
@@ -129,10 +130,12 @@ def fit(
     words = reading_words(
         encoding=encoding, delimiter=delimiter, decimal=decimal, header=header, missing=missing,
         drop=drop, only=only, kind=kind, split=split, group=group,
+        weight=sample_weight if isinstance(sample_weight, str) else None,
     )  # fmt: skip
+    weight = None if isinstance(sample_weight, str) else sample_weight
     before, reading = None if resume is None else Path(resume), Reading.from_words(**words)
     reading = reading if before is None else as_in_training(reading, RunFolder(before))
-    prepared = prepare(data, validation, test, seed, target, task_under(task, loss), reading, sample_weight)
+    prepared = prepare(data, validation, test, seed, target, task_under(task, loss), reading, weight)
     measures = find_metrics(chosen_among(_suitable_metrics(prepared, before) if metrics is None else metrics, metric))
     if isinstance(model, UnsizedMLP):
         model = model.sized(*sizes_for(prepared, loss))

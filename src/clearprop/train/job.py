@@ -137,7 +137,8 @@ def fit_to_model(job: Job) -> Job:
         require_rows(job.settings.least_rows, rows, job.settings.batch_size or rows, job.command is not None)
     if isinstance(train, DiskRows):
         _require_float32(job, train)
-        _try_step(job, train.sample(2))
+        sample = train.sample(2)
+        _try_step(job, sample, *([] if train.weight is None else [train.weight.get(0, len(sample[0]))]))
         return job
     if not isinstance(train, tuple):
         return job if iter(train) is train else _tried_stream(job, train)

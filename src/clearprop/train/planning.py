@@ -102,16 +102,22 @@ def tested_rate(settings: Settings, data: Prepared) -> RateRange:
             try_="--optimizer adam --lr auto",
         )
     job = job_for(data, replace(settings, lr=None))
+    x, y, *weight = (*part, *_training_weights(data)) if isinstance(part, tuple) else next(part.batches())
     return lr_range_test(
         job.model,
-        part if isinstance(part, tuple) else next(part.pairs()),
+        (x, y),
         loss=job.loss,
         optimizer=parse(text),
         batch_size=settings.batch_size,
         l1=settings.l1,
         l2=settings.l2,
         seed=settings.seed,
+        sample_weight=weight[0] if weight else None,
     )
+
+
+def _training_weights(data: Prepared) -> list[Any]:
+    return [data.weights["training"]] if "training" in data.weights else []
 
 
 def network_for(settings: Settings, data: Prepared) -> Any:

@@ -20,7 +20,7 @@ from clearprop.errors import ArgumentError, checked_call, user_line
 from clearprop.optim.inspection import with_rate
 from clearprop.rules import random
 from clearprop.runs.state import State
-from clearprop.train.array_alignment import adaptation
+from clearprop.train.array_alignment import adaptation, dtype_of
 from clearprop.train.batches import ArrayFeed
 from clearprop.train.job import require_rows
 from clearprop.train.metrics import Measure, find_loss
@@ -76,12 +76,14 @@ def lr_range_test(
     l1: float = 0.0,
     l2: float = 0.0,
     seed: int = 0,
+    sample_weight: Any = None,
 ) -> RateRange:
     """Train for `steps` steps while the rate rises from `lowest` to `highest` by equal factors; the model is unchanged.
 
-    `data` is `(x, y)`; `optimizer` one with a learning rate, by default `cl.optim.adam()`.  Suggested is the rate where
-    the smoothed loss falls fastest per factor of the rate, but at most a tenth of the rate where it is lowest.  It is
-    an estimate from one short run: noisy, and for the state at the start of training.
+    `data` is `(x, y)`, whose rows count by `sample_weight` `(rows,)`; `optimizer` one with a learning rate, by default
+    `cl.optim.adam()`.  Suggested is the rate where the smoothed loss falls fastest per factor of the rate, but at most
+    a tenth of the rate where it is lowest.  It is an estimate from one short run: noisy, and for the state at the start
+    of training.
 
     Raises ArgumentError for a range that is none, for an optimizer without a learning rate, and where no rate lowers
     the loss.
@@ -106,12 +108,13 @@ def lr_range_test(
         optim.adam() if optimizer is None else optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
     )
     rising = optim.exponential(lowest, every=steps - 1, factor=highest / lowest)
-    prepared = prepare(data, None, None, seed, None, "auto")
+    prepared = prepare(data, None, None, seed, None, "auto", weight=sample_weight)
     train = prepared.train
     if not isinstance(train, tuple):
         raise ArgumentError("lr_range_test needs arrays", expected="(x, y)", got=type(data).__name__, where=user_line())
     measured = find_loss(suitable_loss(model, prepared) if loss is None else loss)
-    losses = _losses(model, train, measured, with_rate(chosen, rising), steps, batch_size, nn.Penalty(l1, l2), seed)
+    weight, penalty = prepared.weights.get("training"), nn.Penalty(l1, l2)
+    losses = _losses(model, train, measured, with_rate(chosen, rising), steps, batch_size, penalty, seed, weight)
     rates = lowest * (highest / lowest) ** (np.arange(len(losses)) / (steps - 1))
     return suggest_rate(rates, losses)
 
@@ -125,13 +128,16 @@ def _losses(
     batch: int,
     penalty: nn.Penalty,
     seed: int,
+    weight: NDArray[np.float64] | None,
 ) -> NDArray[np.float64]:
     """The loss of every step, up to the first that is not finite or far above the lowest."""
     adapt, _ = adaptation(model, train, loss)
     key = random.key(seed)
     least = nn.least_rows(model)
     require_rows(least, len(train[0]), batch, command=False)
-    feed = ArrayFeed(*adapt(train), min(batch, len(train[0])), True, np.asarray(random.fold_in(key, 1)), least)
+    order = np.asarray(random.fold_in(key, 1))
+    counted = None if weight is None else weight.astype(dtype_of(model))
+    feed = ArrayFeed(*adapt(train), min(batch, len(train[0])), True, order, least, counted)
     run = choose_executor(make_step(loss, (), optimizer, penalty), np.asarray(random.fold_in(key, 2)))
     state, seen, average = State(model, optimizer.init(model)), list[float](), _Average()
     lowest = math.inf

@@ -297,12 +297,13 @@ class Run:
     def measured(self, blocks: Iterable[Encoded]) -> dict[str, float]:
         """The loss and the metrics over all rows of blocks that are encoded with the target."""
         loss, metrics = self._measures()
-        pairs = ((block.x, block.y) for block in blocks)
-        first = next(pairs)
-        second = next(pairs, None)
+        parts = ((b.x, b.y) if b.weight is None else (b.x, b.y, b.weight) for b in blocks)
+        first = next(parts)
+        second = next(parts, None)
         if second is None:
-            return evaluate(self.model, *first, loss, metrics)
-        return evaluate_blocks(self.model, chain((first, second), pairs), loss, metrics)
+            x, y, *weight = first
+            return evaluate(self.model, x, y, loss, metrics, *weight)
+        return evaluate_blocks(self.model, chain((first, second), parts), loss, metrics)
 
     # ------------------------------------------------------------------------------------------ taking it apart
     def importance(

@@ -89,7 +89,9 @@ GROUPS = "it tells groups of rows apart"
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """Columns to `drop`, to use `only`, the `kinds` of some, and how rows are `split`.  Nothing said is passed over.
+    """Columns to `drop`, to use `only`, the `kinds` of some, how rows are `split`, the column that is their `weight`.
+
+    Nothing said is passed over.
 
     >>> choice = ColumnChoice.from_words(drop="a, b", kind="size=S<M<L,zip=category")
     >>> choice.kind_of("size"), choice.reason("a"), choice.texts == {"size", "zip"}
@@ -100,6 +102,7 @@ class ColumnChoice:
     only: tuple[str, ...] | None = None
     kinds: tuple[tuple[str, str], ...] = ()
     split: Splitting = RANDOM
+    weight: str | None = None
 
     @classmethod
     def from_words(
@@ -109,6 +112,7 @@ class ColumnChoice:
         kind: str | None = None,
         split: str | None = None,
         group: str | None = None,
+        weight: str | None = None,
     ) -> ColumnChoice:
         """The same from names with commas between them, and from `name=kind`; quotes hold a name with a comma together.
 
@@ -127,7 +131,7 @@ class ColumnChoice:
                 )
             kinds.append((name.strip(), what.strip()))
         used = None if only is None else words_of(only)
-        return cls(words_of(drop), used, tuple(kinds), Splitting.from_words(split, group))
+        return cls(words_of(drop), used, tuple(kinds), Splitting.from_words(split, group), weight)
 
     @property
     def texts(self) -> frozenset[str]:
@@ -153,6 +157,8 @@ class ColumnChoice:
 
     def reason(self, name: str) -> str:
         """Why a feature column is left out, by what is asked for; empty if it is not."""
+        if name == self.weight:
+            return f"it weighs the rows (--weight {name})"
         if name in self.drop or (self.only is not None and name not in self.only):
             return "as asked"
         return "" if name in (self.only or ()) else self.split.reason(name)
@@ -161,6 +167,7 @@ class ColumnChoice:
         """Raise DataError for a name that no column has."""
         known = tuple(names)
         said = {"--drop": self.drop, "--only": self.only or (), "--kind": tuple(name for name, _ in self.kinds)}
+        said["--weight"] = () if self.weight is None else (self.weight,)
         said["--split"] = () if self.split.column is None else (self.split.column,)
         for option, columns in said.items():
             require_names(columns, known, option, source)
@@ -359,7 +366,7 @@ def _option_error(option: str, expected: str, got: str, try_: str) -> ArgumentEr
 
 FORM = ("encoding", "delimiter", "decimal", "header", "missing")
 """The words of `Reading.from_words` on how a file is written, as settings and options are called."""
-READING = (*FORM, "drop", "only", "kind", "split", "group")
+READING = (*FORM, "drop", "only", "kind", "split", "group", "weight")
 """Those on the columns, too: what training is told of its data."""
 
 

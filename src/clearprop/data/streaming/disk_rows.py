@@ -130,6 +130,12 @@ class DiskRows:
         """The numbers of at most so many rows, evenly spread over the source."""
         return np.unique(np.linspace(0, len(self) - 1, min(number, len(self))).astype(np.int64))
 
+    def sample_weights(self, number: int) -> NDArray[np.float32] | None:
+        """The weights of the rows that `sample` gives; None where rows have none."""
+        if self.weight is None:
+            return None
+        return np.array([self.weight[int(self.dealing.places(row, row + 1)[0])] for row in self.spread(number)])
+
     def sample(self, number: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """At most so many rows, evenly spread over the source, as arrays."""
         chosen = self.spread(number).tolist()

@@ -44,7 +44,7 @@ def encoded_blocks(
     table = watched.table
     fitted.require_columns(table.names, table.source, with_target, said.fill)
     there = set(table.names)
-    wanted = [*(c.name for c in fitted.columns), *([fitted.target.name] if with_target else []), *keep]
+    wanted = [*(c.name for c in fitted.columns), *(fitted.judged_by if with_target else []), *keep]
     needed = [name for name in dict.fromkeys(wanted) if name in there]
     size = budget.rows_encoded(len(needed), len(fitted.feature_names))
     rows = found = 0

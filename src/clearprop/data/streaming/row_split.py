@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_splits import divide_by
-from clearprop.data.columns import Column, as_category
+from clearprop.data.columns import Column, as_category, as_weights, no_row_counts
 from clearprop.data.parts import PARTS, TEST, TRAIN, VALIDATION, quotas
 from clearprop.data.readers.reading import RANDOM, Splitting
 from clearprop.data.splits import check_parts, small_classes, strange_class
-from clearprop.data.statistics import order_statistics
-from clearprop.data.streaming.blocks import UnchangingFile, texts_in
+from clearprop.data.statistics import mean_of, order_statistics
+from clearprop.data.streaming.blocks import RowBlock, UnchangingFile, texts_in
 from clearprop.data.streaming.memory import Budget, size_text
 from clearprop.data.streaming.scan_pass import ScannedTable
 from clearprop.data.streaming.scratch import Scratch
@@ -114,6 +115,46 @@ def read_divider(watched: UnchangingFile, stored: ColumnStore, split: Splitting,
             try_="more --memory, so that nothing is streamed",
         )
     return stored.column(places[name], 0, found.rows)
+
+
+def read_weights(watched: UnchangingFile, stored: ColumnStore, name: str | None, budget: Budget) -> Scratch | None:
+    """The column that says how much each row counts, on disk; None if there is none.  Raises DataError as in memory."""
+    if name is None:
+        return None
+    found, goal, first = Scratch(stored.found.rows, (), np.float64), stored.found.target.name, 0
+    for block in watched.blocks(budget, {name, goal}, goal):
+        kept = np.flatnonzero(~block.columns[goal].missing)
+        values = block.columns[name]
+        column = values.as_kind("number" if values.fits("number") else values.kind).take(kept)
+
+        def place(column: str, row: int, block: RowBlock = block, kept: NDArray[np.intp] = kept) -> str:
+            return block.place(column, int(kept[row]))
+
+        found.write(first, as_weights(column, place).values)
+        first += len(kept)
+    return found
+
+
+class PartWeights:
+    """Weights of all rows, divided by their mean over each part as `scaled_weights` does it in memory."""
+
+    def __init__(self, weights: Scratch, division: Division, budget: Budget, name: str, source: str) -> None:
+        self.weights, self.means = weights, [0.0] * len(PARTS)
+        for part, size in enumerate(division.sizes):
+            if size:
+                self.means[part] = mean_of(partial(_values_of_part, weights, division, part, budget.values))
+                if not self.means[part]:
+                    raise no_row_counts(name, PARTS[part], source)
+
+    def scaled(self, part: int, first: int, last: int) -> NDArray[np.float32]:
+        """Rows `first` … `last` − 1, as if all of them were of that part."""
+        return (self.weights.get(first, last) / self.means[part]).astype(np.float32)
+
+
+def _values_of_part(values: Scratch, division: Division, part: int, size: int) -> Iterator[NDArray[np.float64]]:
+    for first in range(0, len(values), size):
+        last = min(first + size, len(values))
+        yield values.get(first, last)[division.parts.get(first, last) == part]
 
 
 def _divide_by(

@@ -28,7 +28,7 @@ from clearprop.data.statistics import Numbers, summarise
 from clearprop.data.streaming.blocks import UnchangingFile
 from clearprop.data.streaming.disk_rows import Dealing, DiskRows
 from clearprop.data.streaming.memory import Budget, give_back, size_text
-from clearprop.data.streaming.row_split import Division, divide_rows, read_divider
+from clearprop.data.streaming.row_split import Division, PartWeights, divide_rows, read_divider, read_weights
 from clearprop.data.streaming.scan_pass import scan_columns
 from clearprop.data.streaming.scratch import require_space
 from clearprop.data.streaming.store_pass import ColumnStore, store_columns
@@ -81,14 +81,17 @@ def stream_table(
     watch(f"{found.rows:,} rows are divided, measured and encoded")
     divider = read_divider(watched, held, split, budget)
     division = divide_rows(held, validation, test, seed, budget, split, divider)
+    weights = read_weights(watched, held, reading.columns.weight, budget)
     give_back()
     habit = reading.habit_with(watched.table.decimal)
-    fitted = replace(_fit_preprocessing(held, division, budget), missing=reading.missing, habit=habit)
+    fitted = _fit_preprocessing(held, division, budget)
+    fitted = replace(fitted, missing=reading.missing, habit=habit, weight=reading.columns.weight)
     give_back()
     features = len(fitted.feature_names)
     largest = budget.block_rows(features, fitted.outputs, source)
     require_space(found.rows * (4 * features + 16))
-    train, *others = _encode_parts(held, division, fitted, budget, largest, seed)
+    counted = None if weights is None else PartWeights(weights, division, budget, fitted.weight or "", source)
+    train, *others = _encode_parts(held, division, fitted, budget, largest, seed, counted)
     held.numbers.close()
     held.rows.close()
     division.parts.close()
@@ -168,7 +171,13 @@ def _level_counts(held: ColumnStore, division: Division, k: int, name: str, budg
 
 # ------------------------------------------------------------------------------------------------- encoded rows
 def _encode_parts(
-    held: ColumnStore, division: Division, fitted: Preprocessing, budget: Budget, largest: int, seed: int
+    held: ColumnStore,
+    division: Division,
+    fitted: Preprocessing,
+    budget: Budget,
+    largest: int,
+    seed: int,
+    weights: PartWeights | None,
 ) -> list[DiskRows | None]:
     """The rows of each part, encoded; a block has at most `largest`."""
     features, classes = len(fitted.feature_names), bool(fitted.class_names)
@@ -177,7 +186,7 @@ def _encode_parts(
     for part, size in enumerate(division.sizes):
         blocks = -(-size // largest)
         dealing = Dealing(size, blocks, seed, shuffled=part == TRAIN) if size else None
-        parts.append(None if dealing is None else DiskRows(dealing, features, tail, dtype))
+        parts.append(None if dealing is None else DiskRows(dealing, features, tail, dtype, weights is not None))
     done = [0, 0, 0]
     step = budget.rows_encoded(len(held.columns), features)
     for first in range(0, held.found.rows, step):
@@ -187,7 +196,8 @@ def _encode_parts(
         for part, rows in enumerate(parts):
             chosen = where == part
             if rows is not None and chosen.any():
-                rows.write(done[part], numbers[chosen], x[chosen], y[chosen])
+                more = () if weights is None else (weights.scaled(part, first, last)[chosen],)
+                rows.write(done[part], numbers[chosen], x[chosen], y[chosen], *more)
                 done[part] += int(chosen.sum())
     return parts
 
