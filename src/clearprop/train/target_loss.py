@@ -14,7 +14,6 @@ from clearprop import nn
 from clearprop.arrays.tensor import asarray
 from clearprop.data.encodings import NumberTarget
 from clearprop.data.parts import Part
-from clearprop.data.streaming.scratch import Scratch
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.nn.losses import has_log_link, loss_task
@@ -173,13 +172,12 @@ def _targets(part: Part) -> Iterable[NDArray[Any]]:
 def _targets_with_weights(data: Prepared) -> Iterator[tuple[NDArray[Any], NDArray[Any] | None]]:
     """Training targets, those of rows on disk some at a time, with the weights of their rows where they have some."""
     part = data.table
-    weights = data.weights.get("training") if isinstance(part, tuple) else part.weight
-    if weights is None:
+    if isinstance(part, tuple):
+        yield part[1], data.weights.get("training")
+    elif part.weight is None:
         yield from ((y, None) for y in _targets(part))
-    elif isinstance(weights, Scratch):
-        yield from zip(_targets(part), weights.pieces(_ROWS_AT_ONCE), strict=True)
     else:
-        yield from zip(_targets(part), [weights], strict=True)
+        yield from zip(_targets(part), part.weight.pieces(_ROWS_AT_ONCE), strict=True)
 
 
 def _no_weights(asked: Any) -> ArgumentError:
