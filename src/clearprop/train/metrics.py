@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -436,6 +437,17 @@ def evaluate_blocks(
         kept += [(outputs, y, *weight)] if outside else []
     found = {name: _total(m, totals[name], rows) for name, m in measures.items()}
     return _in_order(metrics, found, kept) if outside else found
+
+
+def evaluate_encoded(
+    model: Any, blocks: Iterator[tuple[Any, ...]], loss: Measure, metrics: Sequence[Measure]
+) -> dict[str, float]:
+    """`evaluate` over blocks that each have their own memory: of a single one as for arrays, else as in blocks."""
+    first, second = next(blocks), next(blocks, None)
+    if second is None:
+        x, y, *weight = first
+        return evaluate(model, x, y, loss, metrics, *weight)
+    return evaluate_blocks(model, chain((first, second), blocks), loss, metrics)
 
 
 def _total(measure: Measure, total: NDArray[np.float64], rows: float) -> float:

@@ -6,7 +6,6 @@ import hashlib
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -34,7 +33,7 @@ from clearprop.runs.state import State
 from clearprop.train.answers import Answers, chosen_codes, explanation_of, importance_of, one_row, row_of
 from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.headline import headline, results_by_part
-from clearprop.train.metrics import Measure, evaluate, evaluate_blocks, outputs_of, require_weighable, target_unit
+from clearprop.train.metrics import Measure, evaluate, evaluate_encoded, outputs_of, require_weighable, target_unit
 from clearprop.train.run_html import run_html
 from clearprop.train.training_loop import Plan, replay_steps
 
@@ -298,12 +297,7 @@ class Run:
         """The loss and the metrics over all rows of blocks that are encoded with the target."""
         loss, metrics = self._measures()
         parts = ((b.x, b.y) if b.weight is None else (b.x, b.y, b.weight) for b in blocks)
-        first = next(parts)
-        second = next(parts, None)
-        if second is None:
-            x, y, *weight = first
-            return evaluate(self.model, x, y, loss, metrics, *weight)
-        return evaluate_blocks(self.model, chain((first, second), parts), loss, metrics)
+        return evaluate_encoded(self.model, parts, loss, metrics)
 
     # ------------------------------------------------------------------------------------------ taking it apart
     def importance(
