@@ -40,6 +40,10 @@ def predict(
         typer.Option(metavar="COLS", help="Further columns of DATA to write, with commas between them."),
     ] = None,
     fill: Fill = None,
+    interval: Annotated[
+        float | None,
+        typer.Option(metavar="LEVEL", help="Write the ends between which a number lies with this probability: 0.9."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace FILE if it exists.")] = False,
     quote_formulas: Annotated[
         bool, typer.Option(help="Put ' before a name that a spreadsheet would take for a formula.")
@@ -67,7 +71,7 @@ def predict(
 
     def write(file: BinaryIO) -> None:
         with given_data(data) as source:
-            remarks.extend(write_predictions(loaded, source, file, quote_formulas, words_of(keep), said))
+            remarks.extend(write_predictions(loaded, source, file, quote_formulas, words_of(keep), said, interval))
 
     def tell() -> None:
         for remark in remarks:
@@ -105,15 +109,19 @@ def write_predictions(
     quote_formulas: bool = True,
     keep: Sequence[str] = (),
     form: FormWords | None = None,
+    interval: float | None = None,
 ) -> list[str]:
     """Write the predictions as CSV, and give remarks on the data: `row` is the number of the row in DATA, from 0.
 
-    Identifiers of rows and the columns to `keep` follow it, as they stand in DATA, whose file has this `form`.
+    Identifiers of rows and the columns to `keep` follow it, as they stand in DATA, whose file has this `form`; with an
+    `interval` its ends follow the prediction.
     Names are printable and, unless `quote_formulas` is false, none is a formula: see `spreadsheet_text`.
     """
     import csv
     import io
 
+    if interval is not None:
+        run.require_interval(interval)
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
     reports, classes = [], list[str]()
@@ -129,14 +137,17 @@ def write_predictions(
             require_names(keep, tuple(kept), "--keep", data)
             target = f"predicted {target}" if fitted.target.name in kept else target
             heads = ["row", *(spreadsheet_text(name, quote_formulas) for name in kept), target]
-            writer.writerow([*heads, *(f"p({name})" for name in classes)])
-        writer.writerows(_rows(run, encoded, classes, quote_formulas))
+            ends = [] if interval is None else [f"{target} from", f"{target} to"]
+            writer.writerow([*heads, *ends, *(f"p({name})" for name in classes)])
+        writer.writerows(_rows(run, encoded, classes, quote_formulas, interval))
         reports.append(encoded.report)
     text.detach()  # flushes, and leaves the file open
     return merge_reports(reports).lines()
 
 
-def _rows(run: Run, encoded: Encoded, classes: Sequence[str], quote_formulas: bool) -> Iterator[list[object]]:
+def _rows(
+    run: Run, encoded: Encoded, classes: Sequence[str], quote_formulas: bool, interval: float | None
+) -> Iterator[list[object]]:
     import numpy as np
 
     fitted = run.preprocessing
@@ -150,5 +161,8 @@ def _rows(run: Run, encoded: Encoded, classes: Sequence[str], quote_formulas: bo
         for head, share in zip(heads, shares, strict=True):
             yield [*head, classes[int(share.argmax())], *(f"{p:.4f}" for p in share)]
     else:
-        numbers = run.values(outputs)[:, 0]
-        yield from ([*head, f"{number:.6g}"] for head, number in zip(heads, numbers, strict=True))
+        numbers = run.values(outputs)[:, :1]
+        if interval is not None:
+            numbers = np.concatenate([numbers, run.interval_around(numbers[:, 0], interval)], axis=1)
+        told = ([f"{number:.6g}" for number in row] for row in numbers)
+        yield from ([*head, *row] for head, row in zip(heads, told, strict=True))

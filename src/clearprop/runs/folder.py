@@ -96,7 +96,8 @@ class Summary:
     """The file `summary.json`: how the run ended, or `running`.
 
     `baseline` tells what the results stand beside: the part that was judged, and the loss and the metrics of the
-    `constant` answer and of the `linear` model there; None where they were not measured.
+    `constant` answer and of the `linear` model there; None where they were not measured.  `errors` are quantiles of the
+    errors of validation rows, of which intervals around predictions are made; None where there are none.
     """
 
     status: str
@@ -109,6 +110,7 @@ class Summary:
     seconds: float
     stopped_by: str | None
     baseline: dict[str, Any] | None = None
+    errors: dict[str, Any] | None = None
 
 
 def require_free(path: Path, option: str = "--out") -> None:
@@ -224,7 +226,7 @@ class RunFolder:
         path = self.path / "summary.json"
         if not path.exists():
             return None
-        summary: Summary = _read(Summary, path, "the run's summary", {"baseline": None})
+        summary: Summary = _read(Summary, path, "the run's summary", {"baseline": None, "errors": None})
         if summary.status not in STATUSES:
             refuse("the run's summary", "status " + ", ".join(STATUSES), repr(summary.status), str(path))
         return summary

@@ -21,9 +21,10 @@ from clearprop.runs.state import State
 from clearprop.train.job import Job, fit_to_model, make_plan
 from clearprop.train.metrics import METRICS, Measure, find_loss, find_metrics, in_units
 from clearprop.train.planning import job_for, optimizer_for, suited_to_target
-from clearprop.train.run import Run, Workings
+from clearprop.train.run import Run
 from clearprop.train.training import train_fork
 from clearprop.train.training_loop import Plan
+from clearprop.train.workings import Workings
 
 
 @checked_call

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -33,9 +32,11 @@ from clearprop.runs.state import State
 from clearprop.train.answers import Answers, chosen_codes, explanation_of, importance_of, one_row, row_of
 from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.headline import headline, results_by_part
+from clearprop.train.intervals import interval_around
 from clearprop.train.metrics import Measure, evaluate, evaluate_encoded, outputs_of, require_weighable, target_unit
 from clearprop.train.run_html import run_html
-from clearprop.train.training_loop import Plan, replay_steps
+from clearprop.train.training_loop import replay_steps
+from clearprop.train.workings import Workings
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,55 +69,6 @@ class Replayed:
     def step(self) -> int:
         """The number of the step; 0 is the start."""
         return self.state.step
-
-
-@dataclass(eq=False)
-class Workings:
-    """What a run needs to be evaluated and replayed: the parts that no file holds, as far as they are at hand.
-
-    `plan` and `job` give the plan and the job, with the data, or raise RunError; `first`, the state that the run
-    started from, and `standing` are known where training was done in this process; `fork` trains a fork of the run.
-
-    In a pickle a function of the user's that cannot be found by its name stays behind, and with it what needs it.
-    """
-
-    optimizer: Any
-    loss: Measure | None
-    metrics: Sequence[Measure]
-    plan: Callable[[], Plan]
-    first: State | None = None
-    standing: Standing | None = None
-    job: Callable[[], Any] | None = None
-    fork: Callable[..., Any] | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        optimizer, loss = (v if _travels(v) else None for v in (self.optimizer, self.loss))
-        metrics = tuple(m for m in self.metrics if _travels(m))
-        if (optimizer, loss, len(metrics)) == (self.optimizer, self.loss, len(self.metrics)) and _travels(self.job):
-            return Workings, tuple(getattr(self, f.name) for f in fields(self))
-        return Workings, (optimizer, loss, metrics, left_behind, self.first, self.standing, left_behind, self.fork)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Workings:
-        return replace(self)  # nothing in it is ever changed
-
-
-def _travels(value: Any) -> bool:
-    """Whether another process finds the functions in it by their names."""
-    try:
-        pickle.dumps(value)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return False
-    return True
-
-
-def left_behind() -> Any:
-    """Raise the error for what a pickle of a run could not hold."""
-    raise RunError(
-        "a part of this run was left behind when it was pickled",
-        expected="data in arrays, and losses, metrics and schedules that another process finds by their names",
-        got="batches from an iterable, rows on disk, a lambda, or a function inside a function",
-        try_="def my_loss(outputs, y): ... at the top of a module",
-    )
 
 
 @dataclass(eq=False, repr=False)
@@ -229,6 +181,33 @@ class Run:
             return self._labels(outputs)
         values = self.values(outputs)
         return values if self.preprocessing is None else values[:, 0]
+
+    def interval(self, x: Any, level: float = 0.9, **form: Unpack[FormWords]) -> NDArray[Any]:
+        """The ends `(rows, 2)` between which the target lies with probability `level`, in the unit of the data.
+
+        `x` and `form` are those of `predict`.  The interval is the prediction ± w, w the ⌈(n + 1)·level⌉-th smallest
+        error of the n validation rows: split conformal prediction (Vovk et al. 2005; Lei et al. 2018), which holds
+        whatever the network is, where new rows come as those did.  It is as wide for every row.
+
+        Raises ArgumentError for a run that does not predict one number a row, has no validation rows or rows with
+        weights, and for a level that so few rows cannot promise.
+
+        >>> import clearprop as cl
+        >>> x = np.random.default_rng(0).normal(size=(60, 2))
+        >>> run = cl.fit(cl.nn.mlp([2, 1]), (x, 3 * x[:, 0]), validation=0.3, epochs=3, progress=False)
+        >>> run.interval(x, level=0.9).shape
+        (60, 2)
+        """
+        self.require_interval(level)
+        return self.interval_around(np.asarray(self.predict(x, **form)).reshape(-1), level)
+
+    def require_interval(self, level: float) -> None:
+        """Raise, before anything is predicted, what `interval` raises for this run and level."""
+        self.interval_around(np.zeros(0), level)
+
+    def interval_around(self, values: NDArray[Any], level: float) -> NDArray[Any]:
+        """The ends `(rows, 2)` around predictions `(rows,)` of this run; it raises what `interval` raises."""
+        return interval_around(values, self.summary.errors, level, str(self.folder or "the run"))
 
     def values(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Outputs of the network for numbers as values in the unit of the data."""

@@ -12,6 +12,7 @@ from clearprop import nn
 from clearprop.errors import RunError
 from clearprop.files.folder_lock import hold_folder
 from clearprop.files.tree_arrays import to_bytes
+from clearprop.nn.losses import loss_task
 from clearprop.runs.checkpoints import Standing, checkpoint_files, checkpoint_steps, load_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, Events
@@ -24,10 +25,12 @@ from clearprop.train.batches import ArrayFeed, BlockFeed
 from clearprop.train.forking import forked_job
 from clearprop.train.headline import as_summary
 from clearprop.train.interrupts import TrainingInterrupted
+from clearprop.train.intervals import validation_errors
 from clearprop.train.job import Job, JobAtHand, fit_to_model, make_plan
-from clearprop.train.metrics import evaluate_part
-from clearprop.train.run import Run, Workings
+from clearprop.train.metrics import evaluate_part, target_unit
+from clearprop.train.run import Run
 from clearprop.train.training_loop import Callback, Loop, Plan
+from clearprop.train.workings import Workings
 
 _FREE = ("epochs", "patience", "min_delta", "source", "columns")
 """Settings that may differ where a run is resumed, and where the data came from and what their columns are called."""
@@ -211,6 +214,7 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
         seconds=round(loop.seconds, 3),
         stopped_by=loop.stopped_by,
         baseline=_baseline(job, loop.status),
+        errors=_errors(job, model, loop.status),
     )
     if loop.folder is not None:
         loop.folder.finish(to_bytes(model), summary)
@@ -230,6 +234,15 @@ def _baseline(job: Job, status: str) -> dict[str, object] | None:
     if not job.baseline or status != "done":
         return None
     return as_summary(baselines_of(job.data, job.loss, job.metrics))
+
+
+def _errors(job: Job, model: Any, status: str) -> dict[str, object] | None:
+    """What intervals around predictions are made of: the errors of numbers, of validation rows that count alike."""
+    data, loss = job.data, job.loss.name
+    numbers = loss_task(loss) == "numbers" if data.preprocessing is None else not data.preprocessing.class_names
+    if status != "done" or data.validation is None or not numbers or data.weighted or "validation" in data.weights:
+        return None
+    return validation_errors(model, data.validation, target_unit(data.preprocessing, loss))
 
 
 def _tell_end(events: Events, run: Run) -> None:
