@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,10 @@ def validation_errors(model: Any, part: Part, unit: TargetUnit | None) -> dict[s
     if unit is not None:
         said, known = np.asarray(unit.of_outputs(said)), np.asarray(unit.of_targets(known))
     errors = np.abs(said - known)
-    return asdict(ErrorQuantiles.of(errors)) if np.isfinite(errors).all() else None
+    if not np.isfinite(errors).all():
+        return None
+    found = ErrorQuantiles.of(errors)
+    return {"rows": found.rows, "quantiles": list(found.quantiles)}
 
 
 def interval_around(values: NDArray[Any], stored: Mapping[str, Any] | None, level: float, where: str) -> NDArray[Any]:
