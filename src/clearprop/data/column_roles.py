@@ -348,15 +348,17 @@ def checked_column(column: Column, place: Locator) -> Column:
     if column.kind == "number":
         return as_number(column, place)
     if column.kind == "category":
-        texts = [(row, text) for row, text in enumerate(column.values) if text is not None]
-        slips = [row for row, text in texts if not is_number(text)]
-        numbers = len(texts) - len(slips)
+        texts = column.present.tolist()
+        known = {text: is_number(text) for text in set(texts)}  # each once: many rows have few levels
+        numbers = sum(map(known.__getitem__, texts))
+        slips = len(texts) - numbers
         if slips:
-            text, where = column.values[slips[0]], place(column.name, slips[0])
-            if not numbers and are_comma_numbers(column.present.tolist()):
+            row = next(i for i, text in enumerate(column.values) if text is not None and not known[text])
+            text, where = column.values[row], place(column.name, row)
+            if not numbers and are_comma_numbers(texts):
                 raise comma_decimals(column.name, text, where)
-            if is_mixed(numbers, len(slips)):
-                raise mixed_column(column.name, text, where, len(slips), numbers)
+            if is_mixed(numbers, slips):
+                raise mixed_column(column.name, text, where, slips, numbers)
     return column
 
 

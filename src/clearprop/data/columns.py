@@ -42,7 +42,7 @@ class Column:
         """Where no value is, `(rows,)`."""
         absent: NDArray[np.bool_]
         if self.kind == "category":
-            absent = np.fromiter((v is None for v in self.values), dtype=bool, count=len(self.values))
+            absent = np.equal(self.values.astype(object, copy=False), None)  # type: ignore[call-overload]  # objects have it
         else:
             absent = np.isnan(self.values)
         return absent

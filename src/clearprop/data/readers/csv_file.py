@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from array import array
@@ -200,7 +201,11 @@ def read_csv(
     """
     table = CsvFile(path, source, reading)
     with table.records() as records:
-        starts = np.array(array("q", records), dtype=np.int64)
+        regular = count_regular_rows(table, records)
+        if regular is None:
+            starts = np.array(array("q", records), dtype=np.int64)
+        else:
+            starts = np.arange(records.begin, records.begin + regular)
     if not (starts > 0).any():
         raise no_rows_error(records.header, source)
     kept = starts > 0
@@ -214,6 +219,63 @@ def read_csv(
     lines = starts[kept] - table.plain.shift
     place = partial(place_of, source, lines)
     return Frame(source, columns, place, notes=notes, lines=lines, decimal=table.numbers.decimal)
+
+
+def count_regular_rows(table: CsvFile, records: Records) -> int | None:
+    """How many rows there are, where each line below the header is one; None where `Records` must look closer.
+
+    Most tables are such, and that is seen on many lines at once.
+    """
+    rows, width, separator = 0, len(records.header), table.form.separator
+    if table.form.trailing or width < 2:
+        return None
+    for piece in pieces_of_lines(table.path, records.begin - 1, 1 << 18):
+        lines = _count_lines(piece, separator, width)
+        if lines is None:
+            return None
+        rows += lines
+    return rows or None
+
+
+def pieces_of_lines(path: Path, skip: int, size: int) -> Iterator[bytes]:
+    """The bytes of a file behind its first `skip` lines, in pieces of about `size` that end where a line does."""
+    with path.open("rb") as file:
+        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+            file.seek(0)
+        for _ in range(skip):
+            file.readline()
+        while piece := file.read(size):
+            piece += b"" if piece.endswith(b"\n") else file.readline(LONGEST_LINE)
+            yield piece
+
+
+def _count_lines(piece: bytes, separator: str, width: int) -> int | None:
+    """How many lines a piece has, if each is `width` fields in UTF-8 and nothing in it could be read otherwise.
+
+    None where there is a quote, a line that ends otherwise than in a line feed, or one longer than a field may be.
+    """
+    if b'"' in piece or piece.count(b"\r") != piece.count(b"\r\n") or not _is_text(piece):
+        return None
+    text = np.frombuffer(piece, np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))
+    if not piece.endswith(b"\n"):
+        ends = np.append(ends, len(text))
+    signs = np.flatnonzero(text == ord(separator))
+    if len(signs) != (width - 1) * len(ends) or np.diff(ends, prepend=-1).max() > csv.field_size_limit():
+        return None
+    by_line = signs.reshape(len(ends), width - 1)
+    inside = (by_line[:, -1] < ends).all() and (by_line[1:, 0] > ends[:-1]).all()
+    return len(ends) if inside else None
+
+
+def _is_text(piece: bytes) -> bool:
+    if piece.isascii():
+        return True
+    try:
+        piece.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def blank_lines(number: int) -> tuple[str, ...]:
@@ -290,7 +352,11 @@ class Cells:
     def is_numbers(self) -> bool:
         """Whether every value is a number, and no code such as `0815`, of a column where `codes` may be."""
         numbers = self._numbers.null_count() == self.text.null_count()
-        return numbers and not (self.codes and bool(self.text.str.contains(r"^0\d{2,}$").any()))
+        return numbers and not (self.codes and self._has_codes())
+
+    def _has_codes(self) -> bool:
+        zeros = self.text.filter(self.text.str.starts_with("0") & (self.text.str.len_bytes() > 2))
+        return bool(zeros.str.contains(r"^0\d{2,}$").any())
 
     def is_booleans(self) -> bool:
         """Whether every value is `true` or `false`."""
@@ -325,7 +391,8 @@ def _trim(data: polars.DataFrame, missing: tuple[str, ...]) -> polars.DataFrame:
     import polars as pl
 
     data.columns = [f"c{i}" for i in range(data.width)]
-    return data.select(pl.all().str.strip_chars().replace(list(missing), None))
+    texts = data.select(pl.all().str.strip_chars())
+    return texts.select(pl.when(~pl.all().is_in(list(missing))).then(pl.all())) if missing else texts
 
 
 def evidence_of(texts: polars.DataFrame) -> Iterator[Evidence]:

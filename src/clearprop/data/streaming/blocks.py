@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, ColumnKind, Locator, as_category
-from clearprop.data.readers.csv_file import Cells, CsvFile, Records, blank_lines, no_rows_error, place_of
+from clearprop.data.readers.csv_file import (
+    Cells,
+    CsvFile,
+    Records,
+    blank_lines,
+    count_regular_rows,
+    no_rows_error,
+    pieces_of_lines,
+    place_of,
+)
 from clearprop.data.readers.formats import CSV, PARQUET, FileForm
 from clearprop.data.readers.number_words import Evidence
 from clearprop.data.readers.parquet_file import ParquetTable
@@ -194,9 +203,32 @@ class _Csv:
     def _texts(self, budget: Budget) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_], Any]]:
         """The texts of rows some at a time, with their lines and which of these hold a row."""
         with self.table.records(keep=True, size=budget.text) as records:
+            if count_regular_rows(self.table, records) is not None:
+                yield from self._regular_texts(records, budget)
+                return
             for starts, text in _cut_rows(records):
                 kept = starts > 0
                 yield starts, kept, self.table.texts(text.encode(), records.header, kept, headed=True)
+
+    def _regular_texts(
+        self, records: Records, budget: Budget
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_], Any]]:
+        """The same where every line is a row."""
+        head, begin = _heading(records).encode(), records.begin
+        for piece in pieces_of_lines(self.table.path, begin - 1, budget.text):
+            kept = np.ones(piece.count(b"\n") + (not piece.endswith(b"\n")), np.bool_)
+            yield (
+                np.arange(begin, begin + len(kept)),
+                kept,
+                self.table.texts(head + piece, records.header, kept, headed=True),
+            )
+            begin += len(kept)
+
+
+def _heading(records: Records) -> str:
+    """A line of names for a part of a file."""
+    width = len(records.header) + records.form.trailing
+    return records.form.separator.join(f"c{i}" for i in range(width)) + "\n"
 
 
 def _cut_rows(records: Records) -> Iterator[tuple[NDArray[np.int64], str]]:
@@ -204,9 +236,7 @@ def _cut_rows(records: Records) -> Iterator[tuple[NDArray[np.int64], str]]:
 
     The text is cut where a piece of it and a row begin with the same line.
     """
-    width = len(records.header) + records.form.trailing
-    head = records.form.separator.join(f"c{i}" for i in range(width)) + "\n"
-    begin = records.begin
+    head, begin = _heading(records), records.begin
     lines, seen = array("q"), len(records.starts)
     for line in records:
         if len(records.starts) > seen:

@@ -1,0 +1,79 @@
+"""Files in which every line is a row are seen to be such on many lines at once: never where a closer look differs."""
+
+import codecs
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearprop.data.readers import csv_file
+from clearprop.data.readers.csv_file import CsvFile, count_regular_rows, pieces_of_lines, read_csv
+from clearprop.data.readers.text_form import TextForm
+from clearprop.errors import DataError
+
+PARTS = ["a", "0815", ",", ",", ";", '"', "\n", "\n", "\r\n", "\r", " ", "é", "\0", "\u2028", "1,2,3\n", "x,y,z\r\n"]
+
+
+def compared(path, text, header=True, separator=","):
+    """How many rows were counted, and the lines that the closer look finds; None where it refuses."""
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    table = CsvFile(path, "t.csv")
+    table.form = TextForm(separator, False, header)
+    with table.records() as records:
+        counted, begin = count_regular_rows(table, records), records.begin
+        try:
+            return counted, begin, list(records)
+        except DataError:
+            return counted, begin, None
+
+
+@given(parts=st.lists(st.sampled_from(PARTS), max_size=30), header=st.booleans(), separator=st.sampled_from(",;"))
+def test_what_is_counted_is_what_a_closer_look_finds(parts, header, separator, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    try:
+        counted, begin, lines = compared(path, "x,y,z\n" + "".join(parts), header, separator)
+    except DataError:
+        return  # refused before a row is looked at
+    assert counted is None or lines == list(range(begin, begin + counted))
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("x,y\n1,2\n3,4\n", 2), ("x,y\n1,2\n3,4", 2), ("x,y\r\n1,2\r\n", 1), ("\n\nx,y\n1,2\n", 1), ("x,y\né,2\n", 1),
+        ('"x","y"\n1,2\n', 1), (codecs.BOM_UTF8 + b"x,y\n1,2\n", 1), ("x,y\n1,2\n\n", None), ("x,y\n1\n2,3,4\n", None),
+        ('x,y\n"1",2\n', None), ("x\n1\n", None), (f"x,y\n1,{'a' * 200_000}\n", None),
+    ],
+)  # fmt: skip
+def test_most_files_are_regular(text, rows, tmp_path):
+    counted, _, lines = compared(tmp_path / "t.csv", text)
+    assert counted == rows
+    assert rows is None or len(lines) == rows
+
+
+def test_pieces_end_where_lines_do(tmp_path):
+    path = tmp_path / "t.csv"
+    text = codecs.BOM_UTF8 + b"".join(b"%d,%d\n" % (n, n * n) for n in range(300))
+    path.write_bytes(text)
+    pieces = list(pieces_of_lines(path, 0, 100))
+    assert len(pieces) > 20 and all(p.endswith(b"\n") for p in pieces)
+    assert b"".join(pieces) == text.removeprefix(codecs.BOM_UTF8)
+    assert b"".join(pieces_of_lines(path, 2, 100)) == text.partition(b"1,1\n")[2]
+
+
+@pytest.mark.parametrize("bom", [b"", codecs.BOM_UTF8])
+def test_values_are_those_of_the_closer_look(bom, tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    path.write_bytes(bom + b"x,code,word,truth,y\r\n1.5, 0815,a,true,1\r\nNA,12,NA,false,2\r\n-3e2,, b ,True,3\r\n")
+    fast = read_csv(path, "t.csv")
+    monkeypatch.setattr(csv_file, "count_regular_rows", lambda *_: None)
+    close = read_csv(path, "t.csv")
+    assert [c.name for c in fast.columns] == ["x", "code", "word", "truth", "y"]
+    assert [c.kind for c in fast.columns] == ["number", "category", "category", "boolean", "number"]
+    for a, b in zip(fast.columns, close.columns, strict=True):
+        assert (a.name, a.kind, a.values.dtype) == (b.name, b.kind, b.values.dtype)
+        assert np.array_equal(a.values, b.values, equal_nan=a.kind != "category")
+    assert fast.columns[1].values.tolist() == ["0815", "12", None]
+    assert fast.columns[2].values.tolist() == ["a", None, "b"]
+    assert np.array_equal(fast.lines, close.lines) and fast.notes == close.notes
