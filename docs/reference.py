@@ -373,6 +373,7 @@ def native_forms_page() -> str:
 # ---------------------------------------------------------------------------------------------------- layers
 LAYERS = {
     "Layers of every network": ("layers", "activations", "norms"),
+    "Convolutions and pools": ("convolution", "pooling"),
     "Normalisation": ("group_norms",),
     "Gates and learned activations": ("gates",),
     "Networks of layers": ("combinations", "dropping"),

@@ -84,6 +84,20 @@ def test_a_batch_is_its_examples(case):
         np.testing.assert_allclose(np.asarray(g).sum(axis=0), wanted, rtol=1e-10, atol=1e-12, err_msg=path)
 
 
+@pytest.mark.parametrize("layer", [nn.LSTM(3, 2), nn.GRU(3, 2, layers=2)], ids=lambda v: v.label())
+def test_a_sequence_in_pieces_is_the_sequence(layer):
+    """`run` goes on from a state; and what fills a short sequence up does not matter, whatever it is."""
+    x = RNG.normal(size=(4, 7, 3)).astype(np.float32)
+    whole, end = layer.run(x)
+    first, state = layer.run(x[:, :3])
+    second, last = layer.run(x[:, 3:], state)
+    np.testing.assert_allclose(np.concatenate([first, second], axis=1), np.asarray(whole), rtol=1e-5, atol=1e-6)
+    cl.tree_map(lambda a, b: np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-5, atol=1e-6), last, end)
+    mask = nn.length_mask([7, 2, 4, 1], 7)
+    other = np.where(np.asarray(mask)[..., None], x, 1e3).astype(np.float32)
+    np.testing.assert_array_equal(np.asarray(layer(x, mask=mask)), np.asarray(layer(other, mask=mask)))
+
+
 @pytest.mark.parametrize("executor", ["numpy", pytest.param(None, marks=pytest.mark.verify)])  # 40 s of compiling
 def test_a_compiled_step_of_a_whole_network_equals_the_eager_one(executor):
     """One program with most of the layers: a training step on sequences of numbers, with masks and dropout."""
@@ -164,6 +178,19 @@ WRONG = [
     (nn.Parallel(nn.Dense(8, 1), "relu", join="sum"), np.ones((4, 8)), "Parallel cannot add outputs"),
     (nn.Flatten(3), np.ones((4, 8)), "3 axes or more"),
     (nn.Dropout2d(), np.ones((4, 8)), "(…, height, width, channels)"),
+    (nn.LSTM(3, 4), np.ones((2, 5, 2)), "3 numbers in the last axis"),
+    (nn.GRU(3, 4), np.ones(3), "no axis of steps"),
+    (nn.RNNCell(3, 4), np.ones(2), "3 numbers in the last axis"),
+    (nn.Conv2d(3, 4, 3), np.ones((2, 8, 8, 1)), "3 numbers in the last axis"),
+    (nn.Conv2d(3, 4, 3), np.ones((8, 3)), "2 axes of places before the channels"),
+    (nn.Conv2d(3, 4, 5), np.ones((1, 4, 4, 3)), "conv"),
+    (nn.ConvTranspose1d(3, 4, 2), np.ones((2, 5, 4)), "3 numbers in the last axis"),
+    (nn.ConvTranspose1d(3, 4, 2, padding=3), np.ones((2, 5, 3)), "conv_transpose has nothing left"),
+    (nn.MaxPool(2), np.ones((4, 3)), "2 axes of places before the channels"),
+    (nn.AvgPool(3, space=1), np.ones((2, 2, 3)), "avg_pool"),
+    (nn.GlobalPool(), np.ones((4, 3)), "2 axes of places before the channels"),
+    (nn.AdaptivePool(2), np.ones(3), "2 axes of places before the channels"),
+    (nn.Upsample(2), np.ones((4, 3)), "2 axes of places before the channels"),
 ]
 
 
@@ -225,6 +252,29 @@ MADE_WRONG = [
     lambda: nn.GLU("siluu"),
     lambda: nn.PReLU(slope=-1.0),
     lambda: nn.DropPath(1.5),
+    lambda: nn.LSTM(3, 0),
+    lambda: nn.LSTM(3, 4, layers=0),
+    lambda: nn.GRU(3, 4, output="first"),
+    lambda: nn.RNN(3, 4, activation="tan"),
+    lambda: nn.GRU(3, 4)(np.ones((2, 5, 3)), mask=np.ones((2, 5))),
+    lambda: nn.GRU(3, 4)(np.ones((2, 5, 3)), mask=np.ones((2, 4), bool)),
+    lambda: nn.GRU(3, 4).run(np.ones((2, 5, 3)), [1, 2]),
+    lambda: nn.Conv2d(3, 4, 0),
+    lambda: nn.Conv2d(3, 4, (3, 3, 3)),
+    lambda: nn.Conv2d(3, 4, 3, stride=0),
+    lambda: nn.Conv2d(3, 4, 3, padding="full"),
+    lambda: nn.Conv2d(3, 4, 3, padding=-1),
+    lambda: nn.Conv2d(3, 4, 3, padding=None),
+    lambda: nn.Conv2d(4, 4, 3, groups=3),
+    lambda: nn.ConvTranspose2d(3, 4, 3, padding="same"),
+    lambda: nn.ConvTranspose2d(3, 4, 3, output_padding=1)(np.ones((1, 2, 2, 3))),
+    lambda: nn.MaxPool(0),
+    lambda: nn.MaxPool(2, padding=2),
+    lambda: nn.MaxPool(2, padding="some"),
+    lambda: nn.AvgPool(2, space=0),
+    lambda: nn.GlobalPool("sum"),
+    lambda: nn.AdaptivePool((2, 2, 2)),
+    lambda: nn.Upsample(2, mode="cubic"),
 ]
 
 

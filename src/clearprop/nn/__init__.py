@@ -66,6 +66,12 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.nn.combinations import Flatten as Flatten
     from clearprop.nn.combinations import Parallel as Parallel
     from clearprop.nn.combinations import Residual as Residual
+    from clearprop.nn.convolution import Conv1d as Conv1d
+    from clearprop.nn.convolution import Conv2d as Conv2d
+    from clearprop.nn.convolution import Conv3d as Conv3d
+    from clearprop.nn.convolution import ConvTranspose1d as ConvTranspose1d
+    from clearprop.nn.convolution import ConvTranspose2d as ConvTranspose2d
+    from clearprop.nn.convolution import ConvTranspose3d as ConvTranspose3d
     from clearprop.nn.dropping import Dropout2d as Dropout2d
     from clearprop.nn.dropping import DropPath as DropPath
     from clearprop.nn.embedding import Embedding as Embedding
@@ -85,6 +91,11 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.nn.group_norms import InstanceNorm as InstanceNorm
     from clearprop.nn.group_norms import RMSNorm as RMSNorm
     from clearprop.nn.group_norms import WeightNorm as WeightNorm
+    from clearprop.nn.pooling import AdaptivePool as AdaptivePool
+    from clearprop.nn.pooling import AvgPool as AvgPool
+    from clearprop.nn.pooling import GlobalPool as GlobalPool
+    from clearprop.nn.pooling import MaxPool as MaxPool
+    from clearprop.nn.pooling import Upsample as Upsample
     from clearprop.nn.positions import LearnedPositions as LearnedPositions
     from clearprop.nn.positions import SinusoidalPositions as SinusoidalPositions
     from clearprop.nn.positions import causal_mask as causal_mask
@@ -98,11 +109,13 @@ else:
         "attention": "MultiHeadAttention TransformerBlock",
         "cells": "GRUCell LSTMCell RNNCell",
         "combinations": "Flatten Parallel Residual",
+        "convolution": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d",
         "dropping": "DropPath Dropout2d",
         "embedding": "Embedding EmbeddingBag",
         "further_losses": "contrastive cosine_distance gaussian_nll hinge kl_divergence multi_margin nll triplet",
         "gates": "GLU PReLU SwiGLU",
         "group_norms": "GroupNorm InstanceNorm RMSNorm WeightNorm",
+        "pooling": "AdaptivePool AvgPool GlobalPool MaxPool Upsample",
         "positions": "LearnedPositions SinusoidalPositions causal_mask length_mask rotary",
         "recurrent": "GRU LSTM RNN",
     }

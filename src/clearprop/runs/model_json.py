@@ -23,9 +23,11 @@ Description = dict[str, Any]
 Wanted = dict[str, tuple[str, tuple[int, ...]]]
 
 STANDARD = frozenset(
-    "Activation BatchNorm Dense Dropout Dropout2d DropPath Embedding EmbeddingBag Flatten GLU GroupNorm GRU GRUCell "
-    "InstanceNorm LayerNorm LearnedPositions LSTM LSTMCell MultiHeadAttention Parallel PiecewiseLinear PReLU "
-    "Residual RMSNorm RNN RNNCell Sequential SinusoidalPositions SmoothClip SwiGLU TransformerBlock WeightNorm".split()
+    "Activation AdaptivePool AvgPool BatchNorm Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d "
+    "ConvTranspose3d Dense Dropout Dropout2d DropPath Embedding EmbeddingBag Flatten GlobalPool GLU GroupNorm GRU "
+    "GRUCell InstanceNorm LayerNorm LearnedPositions LSTM LSTMCell MaxPool MultiHeadAttention Parallel "
+    "PiecewiseLinear PReLU Residual RMSNorm RNN RNNCell Sequential SinusoidalPositions SmoothClip SwiGLU "
+    "TransformerBlock Upsample WeightNorm".split()
 )
 """The modules that a file can describe, by their names in `cl.nn`, where those that a network has are loaded."""
 _REMAKE: dict[str, Callable[..., nn.Module]] = {

@@ -270,7 +270,63 @@ def losses():
     record("label smoothing", smooth, [numbers(4, 3), labels])
 
 
-for family in (embeddings, attentions, blocks, norms, gates, recurrents, losses):
+# ---------------------------------------------------------------------------------------- convolutions and pools
+def convolutions():
+    rows = {
+        "conv1d": ((2, 9, 3), (4,), 5, {"stride": 2, "padding": 1}),
+        "conv2d": ((2, 6, 7, 3), (3, 2), 4, {}),
+        "conv2d same": ((2, 5, 7, 2), (3, 3), 4, {"padding": "same"}),
+        "conv2d strided, dilated": ((1, 9, 8, 2), (3, 2), 3, {"stride": (2, 3), "padding": (2, 1), "dilation": (2, 1)}),
+        "conv2d groups": ((2, 5, 5, 4), (2, 3), 6, {"groups": 2, "padding": 1}),
+        "conv2d depthwise": ((2, 5, 5, 3), (3, 3), 6, {"groups": 3, "padding": 1}),
+        "conv2d of one place": ((1, 1, 1, 2), (1, 1), 3, {}),
+        "conv3d": ((1, 3, 4, 5, 2), (2, 2, 3), 3, {"padding": (0, 1, 1)}),
+    }
+    for name, (shape, kernel, outputs, options) in rows.items():
+        groups = options.get("groups", 1)
+        w = {"weight": numbers(*kernel, shape[-1] // groups, outputs), "bias": numbers(outputs)}
+        peer = getattr(F, f"conv{len(kernel)}d")
+        call = lambda x, w=w, peer=peer, o=options: peer(x, w["weight"].movedim((-1, -2), (0, 1)), w["bias"], **o)
+        record(name, channels_first(call), [numbers(*shape)], w)
+    rows = {
+        "conv transpose 1d": ((2, 5, 3), (4,), 2, {"stride": 2, "padding": 1}),
+        "conv transpose 2d": ((2, 3, 4, 2), (3, 2), 3, {"stride": 2, "padding": 1, "output_padding": 1, "dilation": 2}),
+        "conv transpose groups": ((1, 3, 4, 4), (3, 3), 2, {"stride": (1, 2), "groups": 2}),
+        "conv transpose 3d": ((1, 2, 2, 3, 2), (2, 2, 2), 1, {"stride": 2}),
+    }
+    for name, (shape, kernel, outputs, options) in rows.items():
+        w = {"weight": numbers(*kernel, outputs // options.get("groups", 1), shape[-1]), "bias": numbers(outputs)}
+        peer = getattr(F, f"conv_transpose{len(kernel)}d")
+        call = lambda x, w=w, peer=peer, o=options: peer(x, w["weight"].movedim((-1, -2), (0, 1)), w["bias"], **o)
+        record(name, channels_first(call), [numbers(*shape)], w)
+
+
+def pools():
+    rows = {
+        "max pool": (F.max_pool2d, {"kernel_size": 2}, (2, 6, 7, 3)),
+        "max pool, padded": (F.max_pool2d, {"kernel_size": 3, "stride": 2, "padding": 1}, (2, 5, 6, 3)),
+        "max pool, dilated": (F.max_pool1d, {"kernel_size": 2, "stride": 1, "dilation": 3}, (2, 9, 3)),
+        "max pool of a volume": (F.max_pool3d, {"kernel_size": (1, 2, 2)}, (1, 2, 4, 4, 2)),
+        "avg pool": (F.avg_pool2d, {"kernel_size": (2, 3), "stride": 1}, (2, 4, 5, 2)),
+        "avg pool, padded": (F.avg_pool2d, {"kernel_size": 3, "stride": 2, "padding": 1}, (2, 5, 5, 2)),
+        "avg pool, padding left out": (
+            F.avg_pool1d, {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False}, (2, 6, 2)
+        ),
+        "global mean": (lambda x: x.mean((-1, -2), keepdim=True), {}, (2, 3, 4, 2)),
+        "global max": (lambda x: x.amax((-1, -2), keepdim=True), {}, (2, 3, 4, 2)),
+        "adaptive mean": (F.adaptive_avg_pool2d, {"output_size": (3, 2)}, (2, 7, 5, 2)),
+        "adaptive max": (F.adaptive_max_pool1d, {"output_size": 4}, (2, 6, 2)),
+        "upsample": (F.interpolate, {"scale_factor": (2, 3), "mode": "nearest"}, (2, 3, 2, 2)),
+        "upsample linear": (F.interpolate, {"scale_factor": 3, "mode": "linear"}, (2, 4, 2)),
+        "upsample bilinear": (F.interpolate, {"scale_factor": (2, 3), "mode": "bilinear"}, (2, 3, 4, 2)),
+    }  # fmt: skip
+    for name, (pool, options, shape) in rows.items():
+        call = channels_first(lambda x, pool=pool, options=options: pool(x, **options))
+        flat = (lambda x, call=call: call(x)[:, 0, 0]) if name.startswith("global") else call
+        record(name, flat, [numbers(*shape)])
+
+
+for family in (embeddings, attentions, blocks, norms, gates, recurrents, losses, convolutions, pools):
     family()
 np.savez_compressed(Path(__file__).with_name("torch.npz"), **RECORDED)
 print(
