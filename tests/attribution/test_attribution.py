@@ -144,7 +144,7 @@ def test_a_linear_network_is_explained_exactly():
     found = {c.column: c.added for c in run.explain_prediction(X[5]).contributions}
     for j in range(3):
         assert found[f"x[{j}]"] == pytest.approx(weight[j] * (X[5, j] - X[:, j].mean()), abs=1e-5)
-    assert total(run.explain_prediction(X[5], beside=X[:9])) == pytest.approx(run.predict(X[5:6])[0, 0], rel=1e-5)
+    assert total(run.explain_prediction(X[5], beside=X[:9])) == pytest.approx(run.predict(X[5:6])[0], rel=1e-5)
 
 
 def test_probabilities_of_one_output_and_of_several_are_explained():

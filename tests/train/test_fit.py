@@ -178,7 +178,7 @@ def test_targets_as_column_and_integers_as_floats():
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 9, size=(30, 3)), rng.integers(0, 9, size=30)
     run = cl.fit(cl.nn.mlp([3, 4, 1]), (x, y), loss="mse", metrics=("mae", "rmse", "r2"), epochs=2, validation=0.3)
-    assert run.predict(x.astype(np.float32)).shape == (30, 1)
+    assert run.predict(x.astype(np.float32)).shape == (30,)
     outputs = run.outputs(x.astype(np.float32))[:, 0]
     results = run.evaluate(x.astype(float), y[:, None].astype(float))
     assert results["rmse"] == pytest.approx(np.sqrt(np.mean((outputs - y) ** 2)), rel=1e-5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from clearprop.data.encodings import ClassTarget
 from clearprop.data.parts import PARTS, Pair, Part, SourceRows, class_doubts, digest, rows_in, sample_rows, suspicions
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading
+from clearprop.data.readers.sources import is_table
 from clearprop.data.record import DataRecord
 from clearprop.data.splits import SplitTable, split_table, table_doubts
 from clearprop.data.statistics import mean_of
@@ -119,7 +120,9 @@ def prepare(
     Raises DataError or ArgumentError for data that cannot be learned from.
     """
     # The kinds of data are told apart by what they are, from the most to the least definite; the last refuses.
-    if hasattr(data, "columns") or isinstance(data, str | Path):
+    if callable(data) and not isinstance(data, Iterable):
+        data = EachTime(data)
+    if is_table(data):
         _require_no_weight_array(weight)
         return _from_frame(data, validation, test, seed, target, task, reading)
     _require_no_table_words(test, reading)
@@ -163,6 +166,21 @@ def prepare(
         None if pair is None else as_pair(pair, what) for pair, what in ((validation, "validation"), (test, "test"))
     )
     return Prepared(data, held, tested, source=type(data).__name__)
+
+
+@dataclass(frozen=True)
+class EachTime:
+    """Batches that a function gives anew whenever they are gone through: a generator function, for one.
+
+    >>> batches = EachTime(lambda: iter([1, 2]))
+    >>> list(batches), list(batches)
+    ([1, 2], [1, 2])
+    """
+
+    function: Callable[[], Iterable[Any]]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.function())
 
 
 def _require_no_weight_array(weight: Any) -> None:
@@ -337,24 +355,7 @@ def from_source(
         on_disk = {"training": found.train, "validation": found.validation, "test": found.test}
         rows = {name: SourceRows(part.numbers, found.source) for name, part in on_disk.items() if part is not None}
         return Prepared(found.train, found.validation, found.test, found.preprocessing, found.source, told, rows)
-    table = load_table(source, target, task, reading)
-    parts = split_table(table, validation, test, seed)
-    fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing, habit=reading.habit_with(table.decimal))
-    train = fitted.transform(parts.train)
-    held = {"validation": parts.validation, "test": parts.test}
-    others = {name: fitted.transform(part) for name, part in held.items() if part is not None}
-    doubts = [] if table.is_array else suspicions(fitted.feature_columns, train, others)
-    doubts += [*class_doubts(fitted.class_names), *table_doubts(table)]
-    return Prepared(
-        train=train,
-        validation=others.get("validation"),
-        test=others.get("test"),
-        preprocessing=fitted,
-        source=table.source,
-        told=_inferred_record(fitted, (table.target_note, table.task_note, *table.notes, *parts.notes, *doubts)),
-        rows=_source_rows(parts),
-        weights=_weights_of(_tables_of(parts), table.source),
-    )
+    return _from_frame(source, validation, test, seed, target, task, reading)
 
 
 def _tables_of(parts: SplitTable) -> dict[str, Table | None]:
@@ -389,17 +390,22 @@ def _from_frame(
     parts = split_table(table, shares[0], shares[1], seed)
     fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing, habit=reading.habit_with(table.decimal))
     weights = _weights_of(_tables_of(parts), table.source)
-    others: dict[str, Pair | None] = {}
+    others: dict[str, Pair] = {}
     for name, own, given in (("validation", parts.validation, validation), ("test", parts.test, test)):
         source = own if own is not None else None if isinstance(given, float) else given
-        others[name], weight = (None, None) if source is None else _encoded_part(fitted, source)
-        weights |= {} if weight is None else {name: _by_mean(weight)}
+        if source is not None:
+            others[name], weight = _encoded_part(fitted, source)
+            weights |= {} if weight is None else {name: _by_mean(weight)}
+    train = fitted.transform(parts.train)
+    doubts = [] if table.is_array else suspicions(fitted.feature_columns, train, others)
+    doubts += [*class_doubts(fitted.class_names), *table_doubts(table)]
     return Prepared(
-        train=fitted.transform(parts.train),
-        validation=others["validation"],
-        test=others["test"],
+        train=train,
+        validation=others.get("validation"),
+        test=others.get("test"),
         preprocessing=fitted,
         source=table.source,
+        told=_inferred_record(fitted, (table.target_note, table.task_note, *table.notes, *parts.notes, *doubts)),
         rows=_source_rows(parts),
         weights=weights,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Final, Literal, overload
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from clearprop.nn.module import Module
 from clearprop.nn.norms import BatchNorm, LayerNorm
 from clearprop.rules import random
 
+AUTO: Final = "auto"
+"""The word for sizes that the data decide."""
 _NORMS: dict[str, Callable[..., Module]] = {"layer": LayerNorm, "batch": BatchNorm}
 
 
@@ -24,7 +26,7 @@ _NORMS: dict[str, Callable[..., Module]] = {"layer": LayerNorm, "batch": BatchNo
 class UnsizedMLP:
     """A multilayer perceptron whose numbers of inputs and outputs the data will say: `cl.fit` gives them.
 
-    hidden   the sizes of the hidden layers
+    hidden   the sizes of the hidden layers; None where the number of rows decides them, too
     options  what else `cl.nn.mlp` is given
 
     >>> import clearprop as cl
@@ -32,12 +34,12 @@ class UnsizedMLP:
     3
     """
 
-    hidden: tuple[int, ...]
+    hidden: tuple[int, ...] | None
     options: Mapping[str, Any]
 
     def sized(self, inputs: int, outputs: int) -> Sequential:
         """The network for so many inputs and outputs."""
-        return mlp([inputs, *self.hidden, outputs], **self.options)
+        return mlp([inputs, *(self.hidden or ()), outputs], **self.options)
 
 
 @overload
@@ -53,6 +55,17 @@ def mlp(
 ) -> Sequential: ...
 @overload
 def mlp(
+    sizes: Literal["auto"],
+    activation: Any = ...,
+    *,
+    seed: int = ...,
+    dropout: float = ...,
+    norm: str | None = ...,
+    init: str | Callable[..., Any] | None = ...,
+    dtype: Any = ...,
+) -> UnsizedMLP: ...
+@overload
+def mlp(
     sizes: None = ...,
     activation: Any = ...,
     *,
@@ -65,7 +78,7 @@ def mlp(
 ) -> UnsizedMLP: ...
 @checked_call
 def mlp(
-    sizes: Sequence[int] | None = None,
+    sizes: Sequence[int] | Literal["auto"] | None = None,
     activation: Any = "relu",
     *,
     hidden: Sequence[int] | None = None,
@@ -80,7 +93,7 @@ def mlp(
     After each hidden `Dense` come, as asked for, normalisation, activation, dropout; the output is linear.  Before a
     batch normalisation, which subtracts the mean, `Dense` has no bias: the normalisation's offset takes its place.
 
-    sizes       [inputs, hidden …, outputs]
+    sizes       [inputs, hidden …, outputs], or "auto" for `cl.fit`: the data decide all of them
     hidden      in place of sizes: the hidden ones alone, for `cl.fit`, which takes the others from the data
     activation  a name of `cl.nn.ACTIVATIONS`, a module without arrays or a function of one array
     seed        what the weights depend on, and nothing else does
@@ -100,10 +113,11 @@ def mlp(
       131 parameters, float32
     )
     """
-    if hidden is not None:
+    if hidden is not None or sizes == AUTO:
         options: dict[str, Any] = {"seed": seed, "dropout": dropout, "norm": norm, "init": init, "dtype": dtype}
-        mlp(_sizes_around(sizes, hidden), activation, **options)  # refuses what is wrong
-        return UnsizedMLP(tuple(hidden), {"activation": activation, **options})
+        own = None if hidden is None else tuple(hidden)
+        mlp([1, 1] if own is None else _sizes_around(sizes, hidden), activation, **options)  # refuses what is wrong
+        return UnsizedMLP(own, {"activation": activation, **options})
     sizes = _checked_sizes(sizes)
     require_fraction("mlp", "dropout", dropout, 0.0)
     if norm is not None and (not isinstance(norm, str) or norm not in _NORMS):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -211,10 +211,3 @@ def row_of(part: Part, place: int) -> NDArray[Any]:
     """One encoded row of a part, in memory or on disk."""
     x: NDArray[Any] = part[0][place] if isinstance(part, tuple) else part.row(place)[0][0]
     return x
-
-
-def one_row(row: Mapping[str, Any]) -> Any:
-    """A data frame of one row, from the values of its columns."""
-    import polars  # start-up time
-
-    return polars.DataFrame({name: [value] for name, value in row.items()})

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from clearprop import nn, optim
+from clearprop.data.parts import rows_in
 from clearprop.data.readers.reading import Reading, reading_words
 from clearprop.data.training_data import Prepared, prepare
 from clearprop.errors import ArgumentError, checked_call, user_line
 from clearprop.nn.losses import task_under
-from clearprop.nn.networks import UnsizedMLP
+from clearprop.nn.networks import AUTO, UnsizedMLP
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
 from clearprop.runs.folder import RunFolder
 from clearprop.runs.settings import Settings, check_arguments, out_of_range, patience_needs_validation
 from clearprop.train.loading import as_in_training
 from clearprop.train.metrics import METRICS, chosen_among, find_loss, find_metrics, suitable_measures
+from clearprop.train.narration import Narrator
 from clearprop.train.notebook import notebook_events
-from clearprop.train.planning import job_for
+from clearprop.train.planning import job_for, recipe
 from clearprop.train.run import Run
 from clearprop.train.suitable_loss import sizes_for, suitable_loss
 from clearprop.train.training import train
@@ -30,7 +33,7 @@ from clearprop.train.training_loop import Callback, as_callbacks
 @functools.partial(checked_call, remedy="cl.fit(model, (X, y)): inputs and targets are one argument, a pair")
 def fit(
     model: Any,
-    data: Any,
+    data: Any = None,
     *,
     loss: str | Callable[[Any, Any], Any] | None = None,
     class_weight: str | Mapping[Any, float] | None = None,
@@ -66,14 +69,17 @@ def fit(
     checkpoint_seconds: float = 10.0,
     baseline: bool = True,
     progress: bool = True,
+    verbose: bool = False,
 ) -> Run:
     """Train a network by mini-batches; `model` itself is not changed.
 
-    `model` is a network, or `cl.nn.mlp(hidden=[64, 64])`, whose inputs and outputs the data decide.
+    `model` is a network, `cl.nn.mlp(hidden=[64, 64])`, whose inputs and outputs the data decide, or
+    `cl.nn.mlp("auto")`, of which they decide all sizes; `cl.fit(data)` alone takes the last.
 
-    `data` is a pair of arrays `(x, y)`, a data frame or the path of a file (its last column, or `target`, is learned;
-    columns are encoded as `clearprop train` does it), or an iterable of batches `(x, y)`.  Each step minimises the loss
-    plus l1·Σ|w| + l2·Σw² over the weights (parameters with two axes or more).
+    `data` is a pair of arrays `(x, y)`, a data frame (a lazy one, too), columns by name or the path of a file (its last
+    column, or `target`, is learned; columns are encoded as `clearprop train` does it), an iterable of batches `(x, y)`,
+    or a function that gives one anew at each call.  Each step minimises the loss plus l1·Σ|w| + l2·Σw² over the weights
+    (parameters with two axes or more).
 
     loss        a name of `cl.nn.LOSSES` (cross_entropy, focal, mse, mae, poisson, …), perhaps with a setting
                 ("huber:2", "quantile:0.9"), or a function of outputs and y; by default what suits the targets:
@@ -105,6 +111,7 @@ def fit(
     baseline    measure the constant answer and a linear model beside the network, for a table; `run.headline` says how
                 good it is, and compared to what
     progress    in a notebook, show one line that tells how training goes; elsewhere nothing is printed
+    verbose     print what was inferred and left out, how training goes, and how good the result is
 
     Labels in an array may be whole numbers, truth values, text, and under a loss of classes floats, `(rows,)` or
     `(rows, 1)`: whole numbers that count the outputs from 0 are learned as they are, others are classes by their
@@ -124,7 +131,7 @@ def fit(
     check_arguments(given if patience is None else {**given, "patience": patience})
     _check_others(checkpoint_seconds, patience, validation)
     find_metrics(chosen_among(() if metrics is None else metrics, metric))  # refuses what is wrong before data are read
-    model = _network(model)
+    model, data = _model_and_data(model, data)
     chosen = _optimizer(optimizer)
     _check_places(out, resume)
     words = reading_words(
@@ -138,7 +145,7 @@ def fit(
     prepared = prepare(data, validation, test, seed, target, task_under(task, loss), reading, weight)
     measures = find_metrics(chosen_among(_suitable_metrics(prepared, before) if metrics is None else metrics, metric))
     if isinstance(model, UnsizedMLP):
-        model = model.sized(*sizes_for(prepared, loss))
+        model = _size_network(model, prepared, loss)
     measured = find_loss(suitable_loss(model, prepared) if loss is None else loss)
     settings = Settings(
         epochs=epochs,
@@ -153,6 +160,9 @@ def fit(
         seed=seed,
     )
     events, tick = notebook_events(progress)
+    narrator = Narrator()
+    if verbose:
+        events.subscribe(narrator)
     job = job_for(
         prepared,
         settings,
@@ -168,7 +178,10 @@ def fit(
         checkpoint_seconds=checkpoint_seconds,
         baseline=bool(baseline),
     )
-    return train(job)
+    run = train(job)
+    if verbose and run.headline:
+        narrator.tell(run.headline)
+    return run
 
 
 # ------------------------------------------------------------------------------------------------- checking options
@@ -221,6 +234,20 @@ def _suitable_metrics(data: Prepared, before: Path | None) -> tuple[str, ...]:
     if before is not None and set(kept := RunFolder(before).config().settings.metrics) <= set(METRICS):
         return kept
     return () if data.preprocessing is None else suitable_measures(bool(data.preprocessing.class_names))[1]
+
+
+def _model_and_data(model: Any, data: Any) -> tuple[Any, Any]:
+    """The network and the data; data alone get the network that suits them."""
+    if data is None and not isinstance(model, nn.Module | UnsizedMLP):
+        return nn.mlp(AUTO), model
+    return _network(model), data
+
+
+def _size_network(model: UnsizedMLP, data: Prepared, loss: Any) -> Any:
+    """The network for the data; the recipe for so many rows gives hidden layers that were left open."""
+    if model.hidden is None:
+        model = replace(model, hidden=recipe(rows_in(data.table)).hidden)
+    return model.sized(*sizes_for(data, loss))
 
 
 def _network(model: Any) -> Any:

@@ -29,7 +29,7 @@ from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, measure_text
 from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.state import State
-from clearprop.train.answers import Answers, chosen_codes, explanation_of, importance_of, one_row, row_of
+from clearprop.train.answers import Answers, chosen_codes, explanation_of, importance_of, row_of
 from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.headline import headline, results_by_part
 from clearprop.train.intervals import interval_around
@@ -173,14 +173,13 @@ class Run:
         """Predictions: labels of the type that they came with (whole numbers, floats, truth values, text), or numbers.
 
         `x` is an array like the x of training; a run with preprocessing takes any source of data that has
-        its columns, and the `form` of its file as `encode` does.  A classification gives the class with the largest
-        output, `(rows,)`; anything else the outputs.
+        its columns, and the `form` of its file as `encode` does.  There is one answer a row, `(rows,)`: the class with
+        the largest output, or the value; of several outputs that are no classes, all of them.
         """
         outputs = self._source_outputs(x, form)
-        if self._has_classes or self.class_names:
-            return self._labels(outputs)
-        values = self.values(outputs)
-        return values if self.preprocessing is None else values[:, 0]
+        classes = self._has_classes or self.class_names
+        answers: NDArray[Any] = self._labels(outputs) if classes else self.values(outputs)
+        return answers[..., 0] if answers.ndim == outputs.ndim <= 2 and outputs.shape[-1] == 1 else answers
 
     def interval(self, x: Any, level: float = 0.9, **form: Unpack[FormWords]) -> NDArray[Any]:
         """The ends `(rows, 2)` between which the target lies with probability `level`, in the unit of the data.
@@ -363,7 +362,7 @@ class Run:
                     "the data have no such row", expected="the number of a row", got=repr(row), where=user_line()
                 )
             return row_of(self._data().parts[found[0]], found[1])
-        rows = self._encoded_rows(one_row(row) if isinstance(row, Mapping) else row)
+        rows = self._encoded_rows(row)
         rows = rows[None] if rows.ndim == 1 else rows
         if len(rows) != 1:
             raise ArgumentError("one row is explained at a time", got=f"{len(rows)} rows", where=user_line())

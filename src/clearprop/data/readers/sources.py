@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date
 from decimal import Decimal
@@ -37,7 +38,7 @@ BUNDLED = ("digits", "iris", "wine", "breast-cancer", "diabetes", "penguins", "s
 def read(
     source: Any, as_text: frozenset[str] = frozenset(), target: str | None = None, reading: Reading = AS_SHOWN
 ) -> Frame:
-    """Read any source: a bundled name, a path, `x`, `(x, y)`, a data frame (pandas, polars, …) or a Frame.
+    """Read any source: a bundled name, a path, `x`, `(x, y)`, a data frame, columns by name, rows by name, a Frame.
 
     A bundled name wins over a file of that name; `./digits` is the file.  Columns named in `as_text` stay
     text even where they look like numbers.  Of `target`, by default the last column, it is kept how numbers and truth
@@ -54,13 +55,40 @@ def read(
         return read_arrays(source[0], source[1])
     if isinstance(source, np.ndarray):
         return read_arrays(source, None)
+    if isinstance(source, Mapping) or (isinstance(source, list) and source and isinstance(source[0], Mapping)):
+        source = _frame_of_values(source)
     return _read_data_frame(source, target, as_text, reading.spelled)
+
+
+def _frame_of_values(values: Any) -> Any:
+    """A data frame of columns by name, or of rows that each have their values by name; single values are one row."""
+    import polars as pl
+
+    try:
+        return pl.DataFrame(values, infer_schema_length=None) if isinstance(values, list) else pl.DataFrame({**values})
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as problem:
+        raise DataError(
+            "these values are no table",
+            expected="columns by name, all of one length and each of one kind, or a list of such rows",
+            got=" ".join(str(problem).split()),
+            try_='{"size": [75.0, 90.0], "place": ["town", "sea"]}',
+        ) from None
+
+
+def is_table(source: Any) -> bool:
+    """Whether a source has columns with names: a file, a data frame (a lazy one, too), or columns by name.
+
+    >>> is_table("houses.csv"), is_table({"size": [1, 2]}), is_table(np.zeros((2, 2)))
+    (True, True, False)
+    """
+    # the type is asked: the columns of a lazy frame are found out by reading it
+    return isinstance(source, str | Path | Mapping | Frame) or hasattr(type(source), "columns")
 
 
 def _no_source(got: str) -> DataError:
     return DataError(
         "this is no data source",
-        expected="a path, a bundled name, an array x, a pair (x, y) or a data frame",
+        expected="a path, a bundled name, an array x, a pair (x, y), a data frame or columns by name",
         got=got,
         try_="(x, y) with one row of x for every y",
     )
@@ -255,7 +283,8 @@ def _read_data_frame(
     import narwhals as nw
 
     try:
-        frame = nw.from_native(data, eager_only=True)
+        found = nw.from_native(data)
+        frame = found.collect() if isinstance(found, nw.LazyFrame) else found
     except TypeError:
         raise _no_source(f"an object of type {type(data).__name__}") from None
     except ValueError as problem:

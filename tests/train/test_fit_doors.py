@@ -1,0 +1,106 @@
+"""What `cl.fit` takes in place of a network and of a pair of arrays, and what it tells."""
+
+import numpy as np
+import polars
+import pyarrow
+import pytest
+
+import clearprop as cl
+from clearprop.errors import ArgumentError, ClearpropError, DataError
+from clearprop.train import job
+from clearprop.train.executor import eager_executor
+
+K = np.arange(60)
+COLUMNS = {"size": K % 17 + 0.5, "place": np.array(["town", "land", "sea"])[K % 3], "price": 3.0 * (K % 17) + K % 3}
+FRAME = polars.DataFrame(COLUMNS)
+X, Y = (K[:, None] % np.array([7, 5])).astype(np.float32), (K % 7).astype(np.float64)
+ONCE = {"epochs": 2, "progress": False}
+
+
+@pytest.fixture(autouse=True)
+def eager(monkeypatch):
+    monkeypatch.setattr(job, "choose_executor", eager_executor)
+
+
+def batches():
+    for i in range(0, 60, 20):
+        yield X[i : i + 20], Y[i : i + 20, None]
+
+
+TABLES = {
+    "columns by name": lambda _: COLUMNS,
+    "a lazy frame": lambda _: FRAME.lazy(),
+    "a lazy file": lambda folder: (FRAME.write_csv(folder / "t.csv"), polars.scan_csv(folder / "t.csv"))[1],
+    "pandas": lambda _: FRAME.to_pandas(),
+    "Arrow": lambda _: pyarrow.table(COLUMNS),
+    "a path": lambda folder: (FRAME.write_csv(folder / "t.csv"), folder / "t.csv")[1],
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_a_table_however_it_comes(name, tmp_path):
+    known = cl.fit(cl.nn.mlp(hidden=[4]), FRAME, validation=0.25, **ONCE)
+    data = TABLES[name](tmp_path)
+    found = cl.fit(cl.nn.mlp(hidden=[4]), data, validation=0.25, **ONCE)
+    assert found.replay(4).digest == known.replay(4).digest
+    assert np.array_equal(found.predict(data), known.predict(FRAME))
+
+
+def test_data_alone_get_the_network_that_suits_them():
+    run = cl.fit(FRAME, target="price", **ONCE)
+    assert [layer.weight.shape for layer in run.model.layers if isinstance(layer, cl.nn.Dense)] == [
+        (4, 64),
+        (64, 64),
+        (64, 1),
+    ]
+    for same in (cl.fit(cl.nn.mlp("auto"), FRAME, **ONCE), cl.fit(cl.nn.mlp(hidden=[64, 64]), FRAME, **ONCE)):
+        assert same.replay(4).digest == run.replay(4).digest
+    assert cl.fit((X, Y), **ONCE).predict(X).shape == (60,)
+
+
+def test_a_function_gives_batches_anew_and_its_run_can_be_replayed():
+    run = cl.fit(cl.nn.mlp([2, 4, 1]), batches, **ONCE)
+    assert run.replay(run.steps).digest == cl.fit(cl.nn.mlp([2, 4, 1]), list(batches()), **ONCE).replay(6).digest
+
+
+@pytest.mark.parametrize("y", [Y, Y[:, None]], ids=["flat", "a column"])
+def test_predictions_have_one_shape(y):
+    run = cl.fit(cl.nn.mlp(hidden=[4]), (X, y), **ONCE)
+    assert run.predict(X).shape == (60,) and run.predict(X[0]).shape == ()
+    assert np.array_equal(run.predict(X), run.outputs(X)[:, 0])
+    two = cl.fit(cl.nn.mlp(hidden=[4]), (X, np.stack([Y, Y], 1)), **ONCE)
+    assert two.predict(X).shape == (60, 2)
+
+
+def test_rows_to_predict_may_be_written_down():
+    run = cl.fit(cl.nn.mlp(hidden=[4]), FRAME, **ONCE)
+    row = FRAME.drop("price").row(7, named=True)
+    expected = run.predict(FRAME)[7]
+    assert run.predict(row) == run.predict([row]) == run.predict({n: [v] for n, v in row.items()}) == expected
+
+
+MISTAKES = {
+    "a network alone": (lambda: cl.fit(cl.nn.mlp([2, 1])), DataError, "nothing to train on"),
+    "columns of several lengths": (lambda: cl.fit({"a": [1, 2], "b": [1, 2, 3]}), DataError, "no table"),
+    "nothing": (lambda: cl.fit(None), DataError, "nothing to train on"),
+    "both sizes": (lambda: cl.nn.mlp("auto", hidden=[3]), ArgumentError, "all sizes, or the hidden ones"),
+    "another word": (lambda: cl.nn.mlp("car"), ArgumentError, "at least two layers"),
+    "batches for auto": (lambda: cl.fit(cl.nn.mlp("auto"), batches), ClearpropError, "cannot be read again"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes(name):
+    do, kind, headline = MISTAKES[name]
+    with pytest.raises(kind, match=headline):
+        do()
+
+
+def test_what_was_inferred_is_told_where_that_is_asked(capsys):
+    cl.fit(FRAME, **ONCE)
+    assert capsys.readouterr().out == ""
+    cl.fit(FRAME, validation=0.25, verbose=True, **ONCE)
+    told = capsys.readouterr().out
+    for part in ("the target is 'price', the last column", "the loss is mse", "one-hot: land, sea, town", "epoch 2/2"):
+        assert part in told, part
+    assert told.splitlines()[-1].startswith("Predictions of 'price' are off by")
