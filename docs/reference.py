@@ -381,7 +381,7 @@ LAYERS = {
     "Attention": ("attention",),
     "Recurrent layers": ("recurrent", "cells"),
     "Losses": ("losses", "further_losses"),
-    "Whole networks": ("networks",),
+    "Whole networks": ("networks", "architectures"),
 }
 """What `cl.nn` has for networks, by heading and file."""
 

@@ -58,6 +58,11 @@ from clearprop.nn.structure import least_rows as least_rows
 from clearprop.nn.structure import parameter_count as parameter_count
 
 if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the table below says the same
+    from clearprop.nn.architectures import autoencoder as autoencoder
+    from clearprop.nn.architectures import lenet as lenet
+    from clearprop.nn.architectures import lstm_classifier as lstm_classifier
+    from clearprop.nn.architectures import resnet as resnet
+    from clearprop.nn.architectures import transformer as transformer
     from clearprop.nn.attention import MultiHeadAttention as MultiHeadAttention
     from clearprop.nn.attention import TransformerBlock as TransformerBlock
     from clearprop.nn.cells import GRUCell as GRUCell
@@ -106,6 +111,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.nn.recurrent import RNN as RNN
 else:
     _NAMES = {
+        "architectures": "autoencoder lenet lstm_classifier resnet transformer",
         "attention": "MultiHeadAttention TransformerBlock",
         "cells": "GRUCell LSTMCell RNNCell",
         "combinations": "Flatten Parallel Residual",
