@@ -344,7 +344,6 @@ WITHOUT_KERNELS = {
     "complex_numbers": "kernels are of real numbers",
     "fourier": "NumPy's pocketfft computes them",
     "sorting": "NumPy sorts and searches",
-    "convolution": "patches, and one matrix product for each group of channels",
     "gamma_family": "drawn by rejection: how many attempts it takes is not known before",
     "discrete": "drawn by rejection: how many attempts it takes is not known before",
 }

@@ -112,9 +112,21 @@ class Binding:
         return memory, {held: start + offset for held, offset in self.layout.items()}
 
     def multiply_adds(self) -> int:
-        """The work of the matrix products."""
-        products = (i.step for i in self.plan.instructions if not isinstance(i.step, Nest) and i.step.kind == "product")
-        return sum(g.batches * g.m * g.n * g.k for op in products for g in product_layouts(op, self.number))
+        """The work of the matrix products, and of sums over windows."""
+        steps = [i.step for i in self.plan.instructions if not isinstance(i.step, Nest)]
+        products = sum(
+            g.batches * g.m * g.n * g.k
+            for op in steps
+            if op.kind == "product"
+            for g in product_layouts(op, self.number)
+        )
+        windows = (op for op in steps if op.kind != "product" and op.equation.primitive.kind == "multilinear")
+        return products + sum(map(self._window_work, windows))
+
+    def _window_work(self, op: Statement) -> int:
+        """At least so many multiply-adds, as of a matrix product of operands and a result of these sizes."""
+        shapes = [op.reads[0].shape, op.reads[1].shape, op.out.shape]
+        return math.isqrt(math.prod(self.number(n) for shape in shapes for n in shape))
 
     def needs_two_threads(self, awake: bool) -> bool:
         """Whether a second thread pays: in a loop over steps it is `awake`, in a call by itself it is woken first.

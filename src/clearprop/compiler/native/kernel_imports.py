@@ -32,6 +32,8 @@ from clearprop.compiler.native.math_functions import *  # noqa: F403 - the vocab
 from clearprop.compiler.native.math_functions import f32, f64, i32, i64, u8, u32, u64
 from clearprop.compiler.native.vectors import (
     add_outer,
+    add_outer_by,
+    add_outer_by_first,
     add_outer_first,
     add_tile,
     add_tile_first,

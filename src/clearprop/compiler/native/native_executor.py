@@ -51,7 +51,7 @@ def _obstacle(eq: Equation, checked: set[Var]) -> str:
     p = eq.primitive
     reason = _late_integer(eq, checked) or _unknown_sign(eq) if p.kind == "elementwise" else ""
     reason = reason or missing_form(p)
-    if not reason and p.facts.product and eq.outputs[0].dtype.kind != "f":
+    if not reason and p.kind == "multilinear" and eq.outputs[0].dtype.kind != "f":
         return f"{p.name} of {eq.outputs[0].dtype.name} has no native form"
     return reason or _foreign_dtype([*eq.inputs, *eq.outputs])
 

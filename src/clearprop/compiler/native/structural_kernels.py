@@ -15,7 +15,7 @@ from clearprop.compiler.binding import SPLIT_ELEMENTS, Binding, KernelCall
 from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.kernels import Kernel
-from clearprop.compiler.native import library_kernels
+from clearprop.compiler.native import library_kernels, window_calls
 
 
 def _sizes(binding: Binding, shape: Sequence[Any], axis: int) -> tuple[int, int, int]:
@@ -182,6 +182,7 @@ def _fold_in(binding: Binding, op: Statement) -> None:
 SPECIAL: dict[str, Callable[[Binding, Statement], None]] = {
     "argmax": _argument(">"),
     "argmin": _argument("<"),
+    **window_calls.SPECIAL,
     "along_transposed": _along_transposed,
     "concat": _concat,
     "cumulative_sum": _cumulative,

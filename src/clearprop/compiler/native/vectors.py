@@ -100,9 +100,10 @@ def _opaque(builder: Any, number: Any) -> Any:
 
 
 def _add_outer(builder: Any, tile: Tile, value: Any, a: Any, down: Any, rows: list[Any]) -> Any:
-    """The tile plus (numbers at a, a + down, …) times the vectors."""
+    """The tile plus (numbers at a, a + down, …) times the vectors; a known distance needs no register for each row."""
     for p in range(tile.rows):
-        place = builder.add(a, _opaque(builder, builder.mul(down, _I64(p)))) if p else a
+        far = _I64(p * down) if isinstance(down, int) else _opaque(builder, builder.mul(down, _I64(p))) if p else None
+        place = builder.add(a, far) if p else a
         at = _pointer(builder, place, _REAL[tile.dtype])
         x = _spread(builder, tile.vector, builder.load(at, align=_ITEM[tile.dtype]))
         for q, row in enumerate(rows):
@@ -139,6 +140,30 @@ def add_outer(typing: Any, tile: Any, a: Any, down: Any, b: Any) -> Any:
         return _add_outer(builder, tile, value, a, down, rows)
 
     return tile(tile, types.uint64, types.uint64, types.uint64), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_outer_by(typing: Any, tile: Any, a: Any, down: Any, b: Any) -> Any:
+    """`add_outer` with a number for the distance."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, a, _, b = args
+        starts = [builder.add(b, _I64(VECTOR_BYTES * q)) for q in range(tile.vectors)]
+        rows = [builder.load(_pointer(builder, s, tile.vector), align=_ITEM[tile.dtype]) for s in starts]
+        return _add_outer(builder, tile, value, a, down.literal_value, rows)
+
+    return tile(tile, types.uint64, down, types.uint64), generate
+
+
+@intrinsic(prefer_literal=True)
+def add_outer_by_first(typing: Any, tile: Any, a: Any, down: Any, b: Any, columns: Any) -> Any:
+    """`add_outer_first` with a number for the distance."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, a, _, b, columns = args
+        return _add_outer(builder, tile, value, a, down.literal_value, [_load_first(builder, tile, b, columns)])
+
+    return tile(tile, types.uint64, down, types.uint64, types.uint64), generate
 
 
 @intrinsic
