@@ -123,7 +123,7 @@ class RNNCell(RecurrentCell):
         return h, h
 
 
-class LSTMCell(RecurrentCell):
+class LSTMCell(RecurrentCell, init=False):
     """c′ = f·c + i·g and h′ = o·tanh(c′) (Hochreiter & Schmidhuber 1997; Gers et al. 2000); a state is (h, c).
 
     i, f, o = σ and g = tanh of the four parts of x·W + h·U + b, in the order i, f, g, o; the bias of f starts at 1.

@@ -112,7 +112,7 @@ class Convolution(Module):
         return f"{type(self).__name__}({', '.join(words)})"
 
 
-class Conv1d(Convolution):
+class Conv1d(Convolution, init=False):
     """A convolution along one axis (LeCun et al. 1989): x (…, length, inputs), y (…, out, outputs).
 
     y[t, o] = bias[o] + Σ over taps k and channels c of weight[k, c, o]·x[stride·t + dilation·k − before, c]; nothing is
@@ -141,7 +141,7 @@ class Conv1d(Convolution):
     space: ClassVar[int] = 1
 
 
-class Conv2d(Convolution):
+class Conv2d(Convolution, init=False):
     """A convolution of images (LeCun et al. 1989): x (…, height, width, inputs), y (…, *out, outputs).
 
     As `Conv1d`, along two axes: weight (*kernel, inputs/groups, outputs).
@@ -172,7 +172,7 @@ class Conv2d(Convolution):
     space: ClassVar[int] = 2
 
 
-class Conv3d(Convolution):
+class Conv3d(Convolution, init=False):
     """A convolution of volumes: x (…, depth, height, width, inputs), y (…, *out, outputs).
 
     As `Conv1d`, along three axes: weight (*kernel, inputs/groups, outputs).
@@ -227,7 +227,7 @@ class TransposedConvolution(Convolution):
         )
 
 
-class ConvTranspose1d(TransposedConvolution):
+class ConvTranspose1d(TransposedConvolution, init=False):
     """The transpose of a convolution along one axis (Zeiler et al. 2010): x (…, length, inputs), y (…, out, outputs).
 
     Every place of x puts the weight, times its value, where the convolution would read it: out = (length − 1)·stride +
@@ -247,7 +247,7 @@ class ConvTranspose1d(TransposedConvolution):
     space: ClassVar[int] = 1
 
 
-class ConvTranspose2d(TransposedConvolution):
+class ConvTranspose2d(TransposedConvolution, init=False):
     """The transpose of a convolution of images: x (…, height, width, inputs), y (…, *out, outputs).
 
     As `ConvTranspose1d`, along two axes: weight (*kernel, outputs/groups, inputs).
@@ -262,7 +262,7 @@ class ConvTranspose2d(TransposedConvolution):
     space: ClassVar[int] = 2
 
 
-class ConvTranspose3d(TransposedConvolution):
+class ConvTranspose3d(TransposedConvolution, init=False):
     """The transpose of a convolution of volumes: x (…, depth, height, width, inputs), y (…, *out, outputs).
 
     As `ConvTranspose1d`, along three axes: weight (*kernel, outputs/groups, inputs).

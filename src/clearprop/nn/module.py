@@ -48,9 +48,10 @@ class Module:
     _handwritten: ClassVar[bool] = False
     _has_state: ClassVar[bool] = False
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, init: bool = True, **options: Any) -> None:
         super().__init_subclass__(**options)
-        cls._handwritten = cls._handwritten or "__init__" in cls.__dict__
+        # with init=False, which type checkers read, a class is made as its base is
+        cls._handwritten = cls._handwritten or "__init__" in cls.__dict__ or not init
         dataclasses.dataclass(frozen=True, eq=False, repr=False, init=not cls._handwritten)(cls)
         cls.field_kinds = {f.name: kind_of(f) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # it is one now
         cls._has_state = STATE in cls.field_kinds.values()

@@ -141,7 +141,7 @@ class Recurrent(Module):
         return f"{type(self).__name__}({', '.join([*words, *(['both ways'] if self.bidirectional else [])])})"
 
 
-class RNN(Recurrent):
+class RNN(Recurrent, init=False):
     """hₜ = tanh(xₜ·W + hₜ₋₁·U + b), over the steps of a sequence (Elman 1990).
 
     x (…, length, inputs), y (…, length, size), or (…, size) with output="last"; twice as wide for two directions.
@@ -174,7 +174,7 @@ class RNN(Recurrent):
     cell: ClassVar[type[RecurrentCell]] = RNNCell
 
 
-class LSTM(Recurrent):
+class LSTM(Recurrent, init=False):
     """cₜ = f·cₜ₋₁ + i·g, hₜ = o·tanh(cₜ), over a sequence (Hochreiter & Schmidhuber 1997; Gers et al. 2000).
 
     i, f, o = σ and g = tanh of the four parts of xₜ·W + hₜ₋₁·U + b, in the order i, f, g, o.  Along c the gradient is
@@ -204,7 +204,7 @@ class LSTM(Recurrent):
     cell: ClassVar[type[RecurrentCell]] = LSTMCell
 
 
-class GRU(Recurrent):
+class GRU(Recurrent, init=False):
     """hₜ = (1 − z)·n + z·hₜ₋₁, over the steps of a sequence (Cho et al. 2014).
 
     r, z = σ of the first two parts of xₜ·W + hₜ₋₁·U + b, and n = tanh(xₜ·Wₙ + bₙ + r·(hₜ₋₁·Uₙ + b′)), the third.
