@@ -32,24 +32,35 @@ def test_every_name_is_there(name):
     assert name in dir(cl)
 
 
+SPACES = {"": (cl, strict), "linalg.": (cl.linalg, strict.linalg), "fft.": (cl.fft, strict.fft)}
 FUNCTIONS = [n for n in standard_names() if inspect.isfunction(getattr(strict, n))]
-# what is called otherwise here, and why
-DEVIATIONS = {
-    "asarray": "`a` may be given by name; `obj` is positional in the standard",
-    "concat": "arrays first, as in the standard; `/` is not enforced",
-    "where": "three operands",
-    "clip": "`/` is not enforced",
-}
+FUNCTIONS += [f"{space}.{n}" for space in ("linalg", "fft") for n in getattr(strict, space).__all__]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_signature_takes_the_standard_calls(name):
     """Every parameter that the standard gives by name is taken by name, and as many are taken by position."""
-    own = inspect.signature(getattr(cl, name))
-    for parameter in inspect.signature(getattr(strict, name)).parameters.values():
-        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in ("device", "stream", "copy"):
-            found = own.parameters.get(parameter.name)
+    space, _, short = name.rpartition(".")
+    own, theirs = (inspect.signature(getattr(xp, short)).parameters for xp in SPACES[space + "." * bool(space)])
+    front = [[q for q in p.values() if q.kind in (q.POSITIONAL_ONLY, q.POSITIONAL_OR_KEYWORD)] for p in (own, theirs)]
+    assert len(front[0]) >= len(front[1]) or any(q.kind is q.VAR_POSITIONAL for q in own.values())
+    for parameter in theirs.values():
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            found = own.get(parameter.name)
             assert found is not None and found.kind in (found.KEYWORD_ONLY, found.POSITIONAL_OR_KEYWORD), parameter
+            assert found.default is not found.empty or parameter.default is parameter.empty, parameter
+
+
+@pytest.mark.parametrize("name", ["arange", "empty", "eye", "full", "linspace", "ones", "zeros", "fft.fftfreq"])
+def test_there_is_one_device(name):
+    create = {"arange": (3,), "eye": (2,), "full": ((2,), 1), "linspace": (0, 1, 3), "fft.fftfreq": (4,)}.get(
+        name, ((2,),)
+    )
+    space, _, short = name.rpartition(".")
+    function = getattr(SPACES[space + "." * bool(space)][0], short)
+    assert function(*create, device="cpu").shape == function(*create).shape
+    with pytest.raises(ClearpropError, match="there is no device 'gpu'"):
+        function(*create, device="gpu")
 
 
 def numbers(dtype, rng):
@@ -72,13 +83,18 @@ def assert_same(got, want):
         np.testing.assert_allclose(g.numpy(), w, rtol=1e-6 if w.dtype in (np.float32, np.complex64) else 1e-14, atol=0)
 
 
+OUTSIDE = []
+"""The calls that the oracle refuses: they are no part of the standard, and `conformance` does not count them."""
+
+
 def both(call, *values):
-    """The call with the package and with the oracle; both refuse, or both give the same."""
+    """The call with the package and with the oracle, which give the same wherever the standard has it."""
     with np.errstate(all="ignore"):
         try:
             want = call(strict, *map(strict.asarray, values))
         except TypeError:
-            return  # outside the standard
+            OUTSIDE.append(call)
+            return
         assert_same(call(cl, *map(cl.asarray, values)), want)
 
 

@@ -58,8 +58,11 @@ def public(function: Callable[..., Any], name: str, home: str = "cl") -> Callabl
     parameters = list(inspect.signature(function).parameters)
     takes_arrays = [q not in _LISTS for q in parameters]
     dtype_at = parameters.index("dtype") if "dtype" in parameters else None
+    creates = "device" in parameters
 
     def called(*args: Any, **kwargs: Any) -> Any:
+        if creates:
+            require_cpu(kwargs.get("device"))
         if list in map(type, args):
             args = tuple(map(_list_as_array, args, takes_arrays)) + args[len(takes_arrays) :]
         if dtype_at is not None:

@@ -229,8 +229,8 @@ class Primitive:
             app = Application(self, args, values, params, out, links)
             return tuple(Node.tensor(o, app if is_floating(type_of(o).dtype) else None, i) for i, o in enumerate(out))
         kind = type_of(out).dtype if type(out) in PYTHON_SCALARS else out.dtype
-        app = Application(self, args, values, params, out, links) if kind.kind in "fc" else None
-        return Node.tensor(out, app)
+        recorded = kind.kind in "fc"
+        return Node.tensor(out, Application(self, args, values, params, out, links) if recorded else None)
 
     def _wrap(self, out: Any) -> Any:
         return tuple(map(Node.tensor, out)) if type(out) is tuple else Node.tensor(out)

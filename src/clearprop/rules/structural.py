@@ -124,6 +124,7 @@ def reshape_(x: Value, /, shape: Shape) -> Any:
 
     x      an array
     shape  the new sizes: a number, or a sequence of them; one may be −1
+    copy   without effect: a tensor never changes, so it need not be copied
 
     >>> import clearprop as cl
     >>> cl.reshape(cl.tensor([1.0, 2.0, 3.0, 4.0]), (2, -1))
@@ -133,7 +134,7 @@ def reshape_(x: Value, /, shape: Shape) -> Any:
 
 
 @reshape_.front
-def reshape(x: Any, shape: Dim | Shape) -> Any:  # noqa: D103 - the declaration's docstring
+def reshape(x: Any, shape: Dim | Shape, *, copy: bool | None = None) -> Any:  # noqa: D103 - the declaration's docstring
     shape = as_shape(shape)
     return reshape_(x, shape=_complete_shape(_shape(x), shape))
 

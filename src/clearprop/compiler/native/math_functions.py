@@ -10,7 +10,7 @@ log      1         1
 tanh     1.5       1.5
 erf      6         1 (the C library's)
 
-inf, 0, NaN, overflow and underflow stand where NumPy has them.  The sign of a zero is not kept (`nsz`): tanh(−0) is 0.
+inf, 0, NaN, overflow and underflow stand where NumPy has them.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def _tanh32(x: Any) -> Any:
     large = f32(1.0) - f32(2.0) / (_exp32(min(a, f32(20.0)) * f32(2.0)) + f32(1.0))
     large = -large if x < f32(0.0) else large
     y = small if a < f32(0.625) else large
-    return y if x == x else x
+    return y if a > f32(0.0) else x  # NaN, and both zeros with their signs
 
 
 @njit(**OPTIONS)
@@ -148,7 +148,7 @@ def _tanh64(x: Any) -> Any:
     large = 1.0 - 2.0 / (_exp64(min(a, 30.0) * 2.0) + 1.0)
     large = -large if x < 0.0 else large
     y = small if a < 0.625 else large
-    return y if x == x else x
+    return y if a > 0.0 else x
 
 
 @njit(**OPTIONS)

@@ -17,12 +17,13 @@ from clearprop.rules.structural import arange_, broadcast_to, full_, reshape
 from clearprop.shapes import Dim, Shape, Size, as_shape
 
 
-def full(shape: Dim | Shape, fill_value: Value, dtype: DTypeLike | None = None) -> Any:
+def full(shape: Dim | Shape, fill_value: Value, dtype: DTypeLike | None = None, *, device: str | None = None) -> Any:
     """An array of one repeated value.
 
     shape       its sizes: a number, or a sequence of them
     fill_value  the value, a number or a tensor without axes, through which a derivative flows
     dtype       its data type; None is that of the value
+    device      "cpu" or None
 
     >>> import clearprop as cl
     >>> cl.full((2,), 7.0)
@@ -43,12 +44,13 @@ def full(shape: Dim | Shape, fill_value: Value, dtype: DTypeLike | None = None) 
     return broadcast_to(astype(fill_value, dtype=kind), as_shape(shape))
 
 
-def full_like(x: Value, fill_value: Value, dtype: DTypeLike | None = None) -> Any:
+def full_like(x: Value, fill_value: Value, dtype: DTypeLike | None = None, *, device: str | None = None) -> Any:
     """An array of one repeated value, with the shape of x and its dtype unless another is given.
 
     x           an array
     fill_value  the value
     dtype       its data type; None is that of x
+    device      "cpu" or None
 
     >>> import clearprop as cl
     >>> cl.full_like(cl.tensor([1.0, 2.0]), 3)
@@ -58,11 +60,12 @@ def full_like(x: Value, fill_value: Value, dtype: DTypeLike | None = None) -> An
     return full(t.shape, fill_value, t.dtype if dtype is None else dtype)
 
 
-def empty(shape: Dim | Shape, dtype: DTypeLike | None = None) -> Any:
+def empty(shape: Dim | Shape, dtype: DTypeLike | None = None, *, device: str | None = None) -> Any:
     """An array to be replaced: zeros, since a tensor never changes (the standard leaves its numbers open).
 
-    shape  its sizes: a number, or a sequence of them
-    dtype  its data type; None is float64
+    shape   its sizes: a number, or a sequence of them
+    dtype   its data type; None is float64
+    device  "cpu" or None
 
     >>> import clearprop as cl
     >>> cl.empty((2, 3)).shape
@@ -71,11 +74,12 @@ def empty(shape: Dim | Shape, dtype: DTypeLike | None = None) -> Any:
     return full_(shape=as_shape(shape), value=0, dtype=np.dtype(np.float64 if dtype is None else dtype))
 
 
-def empty_like(x: Value, dtype: DTypeLike | None = None) -> Any:
+def empty_like(x: Value, dtype: DTypeLike | None = None, *, device: str | None = None) -> Any:
     """An array of x's shape to be replaced: zeros.
 
-    x      an array
-    dtype  its data type; None is that of x
+    x       an array
+    dtype   its data type; None is that of x
+    device  "cpu" or None
 
     >>> import clearprop as cl
     >>> cl.empty_like(cl.tensor([1.0, 2.0])).shape
@@ -84,12 +88,15 @@ def empty_like(x: Value, dtype: DTypeLike | None = None) -> Any:
     return full_like(x, 0, dtype)
 
 
-def arange(start: Any, /, stop: Any = None, step: Any = 1, dtype: DTypeLike | None = None) -> Any:
+def arange(
+    start: Any, /, stop: Any = None, step: Any = 1, dtype: DTypeLike | None = None, *, device: str | None = None
+) -> Any:
     """The numbers start, start + step, … before stop; `arange(n)` is 0, 1, …, n − 1.
 
     start, stop  the first number, and the end, which is not reached; of one argument, it is the end
     step         the distance; not 0
     dtype        its data type; None is int64 of integers, float64 of floats
+    device       "cpu" or None
 
     >>> import clearprop as cl
     >>> cl.arange(3), cl.arange(1, 2, 0.5)
@@ -113,12 +120,22 @@ def arange(start: Any, /, stop: Any = None, step: Any = 1, dtype: DTypeLike | No
     return arange_(size=end - first, dtype=np.dtype(INT64 if dtype is None else dtype)) + first
 
 
-def linspace(start: Any, stop: Any, /, num: int, *, dtype: DTypeLike | None = None, endpoint: bool = True) -> Any:
+def linspace(
+    start: Any,
+    stop: Any,
+    /,
+    num: int,
+    *,
+    dtype: DTypeLike | None = None,
+    device: str | None = None,
+    endpoint: bool = True,
+) -> Any:
     """`num` numbers at equal distances from start to stop, along a first axis where the ends are arrays.
 
     start, stop  the ends; a derivative flows into those that are tensors
     num          how many
     dtype        its data type; None is float64, complex128 of complex numbers, and of floating tensors theirs
+    device       "cpu" or None
     endpoint     whether stop is the last of them
 
     >>> import clearprop as cl
@@ -138,12 +155,15 @@ def linspace(start: Any, stop: Any, /, num: int, *, dtype: DTypeLike | None = No
     return astype(floor(numbers) if np.dtype(dtype).kind in "iu" else numbers, dtype=np.dtype(dtype))  # as NumPy does
 
 
-def eye(n_rows: Dim, n_cols: Dim | None = None, /, *, k: int = 0, dtype: DTypeLike | None = None) -> Any:
+def eye(
+    n_rows: Dim, n_cols: Dim | None = None, /, *, k: int = 0, dtype: DTypeLike | None = None, device: str | None = None
+) -> Any:
     """Ones on a diagonal, zeros elsewhere.
 
     n_rows, n_cols  the sizes; as many columns as rows unless they are given
     k               which diagonal: 0 is the main one, 1 the next above
     dtype           its data type; None is float64
+    device          "cpu" or None
 
     >>> import clearprop as cl
     >>> cl.eye(2)

@@ -348,12 +348,13 @@ def _check_frequencies(n: int, d: float, name: str) -> Any:
         )
 
 
-def fftfreq(n: int, /, *, d: float = 1.0, dtype: DTypeLike | None = None) -> Any:
+def fftfreq(n: int, /, *, d: float = 1.0, dtype: DTypeLike | None = None, device: str | None = None) -> Any:
     """The frequencies of the n terms of `fft`: 0, 1, …, then the negative ones, each divided by n·d.
 
-    n      how many terms
-    d      the distance of two entries
-    dtype  its data type; None is float64
+    n       how many terms
+    d       the distance of two entries
+    dtype   its data type; None is float64
+    device  "cpu" or None
 
     >>> import clearprop as cl
     >>> cl.fft.fftfreq(4)
@@ -363,12 +364,13 @@ def fftfreq(n: int, /, *, d: float = 1.0, dtype: DTypeLike | None = None) -> Any
     return np.fft.fftfreq(n, d).astype(np.float64 if dtype is None else dtype)
 
 
-def rfftfreq(n: int, /, *, d: float = 1.0, dtype: DTypeLike | None = None) -> Any:
+def rfftfreq(n: int, /, *, d: float = 1.0, dtype: DTypeLike | None = None, device: str | None = None) -> Any:
     """The frequencies of the n//2 + 1 terms of `rfft`: 0, 1, …, each divided by n·d.
 
-    n      how many entries were transformed
-    d      the distance of two entries
-    dtype  its data type; None is float64
+    n       how many entries were transformed
+    d       the distance of two entries
+    dtype   its data type; None is float64
+    device  "cpu" or None
 
     >>> import clearprop as cl
     >>> cl.fft.rfftfreq(4)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.program.types import INT64, Axes, Value, is_complex, type_of
@@ -305,17 +306,19 @@ def matrix_power(x: Value, n: int, /) -> Any:
     return total
 
 
-def trace(x: Value, /, *, offset: int = 0) -> Any:
+def trace(x: Value, /, *, offset: int = 0, dtype: DTypeLike | None = None) -> Any:
     """The sum of a diagonal of matrices.
 
     x       matrices (…, n, m)
     offset  which diagonal: 0 is the main one, 1 the next above
+    dtype   in which it is summed; None is as in `sum`
 
     >>> import clearprop as cl
     >>> cl.linalg.trace(cl.tensor([[1.0, 2.0], [3.0, 4.0]]))
     Tensor(5.0)
     """
     n, m = require_matrices(type_of(raw(x)))[-2:]
+    x = x if dtype is None else astype(x, dtype=np.dtype(dtype))
     on_it = equal(eye(n, m, k=offset), 1)
     zero = astype(0, dtype=type_of(raw(x)).dtype)
     return sum(where(on_it, x, zero), axis=(-2, -1))
