@@ -120,8 +120,9 @@ def page():
     lines = [
         "# The array API standard",
         "",
-        "clearprop follows the [array API standard](https://data-apis.org/array-api/2024.12/) 2024.12: every function,",
-        "constant, data type and operator, and the extensions `linalg` and `fft`. `x.__array_namespace__()` is `clearprop`.",
+        "clearprop follows version 2024.12 of the standard of the Consortium for Python Data API Standards: every",
+        "function, constant, data type and operator, and the extensions `linalg` and `fft`;",
+        "`x.__array_namespace__()` is `clearprop`.",
         "",
         "`python -m tests.arrays.conformance` prints how many of its cases are as it says, by part. The suite of the",
         "standard's authors is no package; `array-api-strict` stands in for data types, shapes and values, and the",

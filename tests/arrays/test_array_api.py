@@ -394,6 +394,7 @@ def test_every_family_declares_what_is_said_of_it():
         private = {n for n, v in own.items() if getattr(v, "public", True) is False or inspect.isclass(v)}
         helpers = {"require_matrices", "require_square", "shorter_side", "lapack_refusals", *on_demand.METHODS}
         helpers |= {"attempt_words", "by_key", "exact_exp", "standard_exponential", "standard_gumbel"}
+        helpers |= {"numbers_of", "padding_widths", "steps_along", "outputs_of_windows"}
         helpers |= {"adjoint", "diagonal_entries", "one_entry", "real_result"}
         assert {n.rstrip("_") for n in set(own) - private - helpers} == set(names), family
 
