@@ -39,7 +39,7 @@ SETS = {
 
 def network(x, y, classes, seed):
     """Our defaults for data of this size: the network, trained with a part of the rows held out to stop by."""
-    chosen = recipe(len(x))
+    chosen = recipe(len(x), classes=bool(classes))
     held = train_test_split(x, y, test_size=0.15, random_state=seed, stratify=y if classes else None)
     xt, xv, yt, yv = held
     model = cl.nn.mlp([x.shape[1], *chosen.hidden, classes or 1], chosen.activation, seed=seed, dropout=chosen.dropout)

@@ -72,6 +72,14 @@ def test_the_column_is_stored_and_evaluation_needs_it(path, tmp_path):
         again.evaluate(tested.drop("w"))
 
 
+def test_importance_begins_with_the_score_by_weight(path):
+    settings = {"target": "y", "sample_weight": "w", "validation": 0.3, "epochs": 2, "progress": False}
+    run = cl.fit(cl.nn.mlp(hidden=[4]), path, metrics=("r2",), **settings)
+    assert run.importance(repeats=1).base == pytest.approx(run.results["validation"]["r2"], rel=1e-5)
+    given = FRAME.drop("c")
+    assert run.importance(given, repeats=1).base == pytest.approx(run.evaluate(given)["r2"], rel=1e-5)
+
+
 def test_validation_frames_bring_their_own_weights():
     train, held = FRAME.drop("c")[:60], FRAME.drop("c")[60:]
     settings = {"target": "y", "epochs": 2, "progress": False, "metrics": ("mae",)}

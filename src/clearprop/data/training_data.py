@@ -94,11 +94,12 @@ class Prepared:
         raise RunError("the data cannot be read again", expected="arrays, or a table", got=self.source)
 
 
-def sample_weights(data: Prepared, number: int) -> NDArray[Any] | None:
-    """The weights of the rows that `sample_rows` gives of those to train on; None where rows have none."""
-    if isinstance(data.table, DiskRows):
-        return data.table.sample_weights(number)
-    weight = data.weights.get("training")
+def sample_weights(data: Prepared, number: int, name: str = "training") -> NDArray[Any] | None:
+    """The weights of the rows that `sample_rows` gives of a part; None where rows have none."""
+    part = data.parts[name]
+    if isinstance(part, DiskRows):
+        return part.sample_weights(number)
+    weight = data.weights.get(name)
     return None if weight is None else sample_rows((weight, weight), number)[0]
 
 

@@ -31,7 +31,8 @@ STEPS, BINS = 8, 10
 class Held:
     """The rows that a report judges by, with the network's outputs for them, as float64.
 
-    `places` are their places within the part, which has `total` rows; `rows` says which rows of the source these are.
+    `places` are their places within the part, which has `total` rows; `rows` says which rows of the source these are,
+    `weighted` whether rows have weights, by which nothing of a report counts but loss and metrics.
     """
 
     part: str
@@ -42,6 +43,7 @@ class Held:
     places: NDArray[np.int64]
     total: int
     rows: SourceRows | None = None
+    weighted: bool = False
 
     def row_text(self, row: int) -> str:
         """What a row is called: see `SourceRows.text`."""
@@ -78,7 +80,8 @@ def held_rows(run: Run, data: Prepared, train: Part | None) -> Held | None:
     x, y = rows if isinstance(rows, tuple) else rows.sample(MOST_ROWS)
     outputs = _comparable(run, np.asarray(run.outputs(x), dtype=np.float64))
     classes = _classes(run, outputs)
-    return Held(part, x, y, outputs.reshape(len(x), -1), classes, places, total, data.rows.get(part))
+    wide = outputs.reshape(len(x), -1)
+    return Held(part, x, y, wide, classes, places, total, data.rows.get(part), data.weighted)
 
 
 def _comparable(run: Run, outputs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -239,8 +239,9 @@ def _judgement(run: Run, held: Held, charts: Charts) -> str:
     rows = f"the {held.total} rows"
     if len(held.x) < held.total:
         rows = f"{len(held.x):,} of the {held.total:,} rows, evenly spread,"
+    counted = " Here every row counts once; loss and metrics are by the weights of the rows." if held.weighted else ""
     before = "" if run.summary.best_epoch else " This is the network as it began: no epoch was finished."
-    lead = f"<p>Judged by {rows} of the {held.part} part.{before}</p>\n"
+    lead = f"<p>Judged by {rows} of the {held.part} part.{counted}{before}</p>\n"
     if held.classes:
         return lead + _confusion(held) + _calibration(held, charts)
     return lead + _residuals(run, held, charts)

@@ -96,16 +96,23 @@ class Answers:
 
 
 def importance_of(
-    answers: Answers, part: str, rows: Pair, metric: str, loss: Measure | None, repeats: int, seed: int
+    answers: Answers,
+    part: str,
+    rows: Pair,
+    metric: str,
+    loss: Measure | None,
+    repeats: int,
+    seed: int,
+    weight: NDArray[Any] | None = None,
 ) -> Importance:
-    """The importance of every column for a score of these rows.
+    """The importance of every column for a score of these rows, which count by `weight` `(rows,)` if there is one.
 
     Raises ArgumentError for rows that are no table, and for too few repeats.
     """
     x, y = rows
     _require_table(x, repeats)
     groups = features_of(answers.columns(x.shape[1]))
-    base, drops = permutation_drops(_score(answers, metric, loss, y), x, groups, repeats, seed)
+    base, drops = permutation_drops(_score(answers, metric, loss, y, weight), x, groups, repeats, seed)
     effects = gradient_effects(answers.margins if answers.are_classes else answers.values, x, groups)
     found = [ColumnImportance(name, *mean_interval(drops[name]), effects[name]) for name in groups]
     found.sort(key=lambda column: -column.drop)
@@ -135,7 +142,9 @@ def _higher(metric: str) -> bool:
     return metric != "loss" and find_metrics([metric])[0].higher
 
 
-def _score(answers: Answers, metric: str, loss: Measure | None, y: NDArray[Any]) -> Callable[[NDArray[Any]], float]:
+def _score(
+    answers: Answers, metric: str, loss: Measure | None, y: NDArray[Any], weight: NDArray[Any] | None
+) -> Callable[[NDArray[Any]], float]:
     """The score of rows with these targets, of which more is better."""
     if metric == "loss":
         if loss is None:
@@ -144,10 +153,11 @@ def _score(answers: Answers, metric: str, loss: Measure | None, y: NDArray[Any])
     else:
         measure = in_units(find_metrics([metric]), answers.fitted, answers.loss)[0]
     sign = 1.0 if _higher(metric) else -1.0
+    more = () if weight is None else (weight / weight.mean(dtype=np.float64),)
 
     def score(x: NDArray[Any]) -> float:
         with no_grad():
-            return sign * float(raw(measure(answers.outputs(x), y)))
+            return sign * float(raw(measure(answers.outputs(x), y, *more)))
 
     return score
 

@@ -43,7 +43,7 @@ LARGEST_NETWORK = 500_000_000
 SMALL, LARGE = 1_000, 20_000
 """Below SMALL rows of the training part a data set is small, from LARGE rows on it is large."""
 FEW = 500
-"""Below FEW rows of the training part, a number comes in a few pieces only."""
+"""Below FEW rows of the training part, a number comes in a few pieces only, and dropout is that of classes."""
 
 
 def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
@@ -232,12 +232,17 @@ def written_optimizer(optimizer: Any) -> dict[str, object] | None:
 def recipe(rows: int, name: str = "plain", classes: bool = True) -> Settings:
     """What suits so many rows of the training part: network and training; patience counts only with validation.
 
+    Chosen on the tables of `python -m benchmarks.recipes`, whose page shows all that was tried.  Where rows are not
+    few, numbers want less dropout than classes.
+
     >>> recipe(300).hidden, recipe(300).pieces, recipe(300, "best").pieces
     ((64, 64), 0, 4)
+    >>> recipe(900).dropout, recipe(900, classes=False).dropout, recipe(300, classes=False).dropout
+    (0.3, 0.1, 0.3)
     """
     plain = _plain(rows)
     if name == "plain":
-        return plain
+        return plain if classes or rows < FEW else replace(plain, dropout=0.1)
     if rows < SMALL:
         return replace(plain, pieces=4 if rows < FEW else 8)
     if classes or rows >= LARGE:

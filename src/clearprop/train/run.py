@@ -18,7 +18,7 @@ from clearprop.data.parts import MOST_ROWS, Pair, sample_rows
 from clearprop.data.preprocessing import Encoded, Preprocessing
 from clearprop.data.readers.reading import FormWords, reading_of
 from clearprop.data.streaming.encoded_source import encoded_blocks
-from clearprop.data.training_data import Prepared, as_pair, scaled_weights
+from clearprop.data.training_data import Prepared, as_pair, sample_weights, scaled_weights
 from clearprop.errors import ArgumentError, RunError, user_line
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn.losses import loss_task
@@ -302,10 +302,10 @@ class Run:
         ['x[0]', 'x[1]']
         """
         answers = Answers(self.model, self.preprocessing, self.config.settings.loss, self.class_names)
-        part, rows = ("given", self._given_rows(data, y)) if data is not None else self._own_rows()
+        part, rows, *weight = self._own_rows() if data is None else ("given", *self._given_rows(data, y))
         loss = self.workings.loss if self.workings is not None else None
         task = {"classes": "accuracy", "numbers": "r2"}.get(loss_task(answers.loss) or "", "loss")
-        return importance_of(answers, part, rows, metric or task, loss, repeats, seed)
+        return importance_of(answers, part, rows, metric or task, loss, repeats, seed, *weight)
 
     def explain_prediction(self, row: Any, beside: Any = None) -> PredictionExplanation:
         """A prediction as a sum: what each column adds on the way from the average row, in the target's unit.
@@ -336,18 +336,18 @@ class Run:
         data: Prepared = self.workings.job().data
         return data
 
-    def _own_rows(self) -> tuple[str, Pair]:
+    def _own_rows(self) -> tuple[str, Pair, NDArray[Any] | None]:
         data = self._data()
         name, part = ("validation", data.validation) if data.validation is not None else ("training", data.table)
-        return name, sample_rows(part, MOST_ROWS)
+        return name, sample_rows(part, MOST_ROWS), sample_weights(data, MOST_ROWS, name)
 
-    def _given_rows(self, data: Any, y: Any) -> Pair:
+    def _given_rows(self, data: Any, y: Any) -> tuple[Pair, NDArray[Any] | None]:
         if self.preprocessing is None:
             pair = as_pair((data, y), "the data", self.config.data.columns, self.config.data.labels)
-            return adaptation(self.model, pair, self._measures()[0])[0](pair)
+            return adaptation(self.model, pair, self._measures()[0])[0](pair), None
         encoded = self.encode(data, with_target=True)
         assert encoded.y is not None
-        return encoded.x, encoded.y
+        return (encoded.x, encoded.y), encoded.weight
 
     def _encoded_rows(self, data: Any) -> NDArray[Any]:
         if self.preprocessing is not None:
