@@ -8,6 +8,7 @@ from sklearn.metrics import mean_squared_error
 
 import clearprop as cl
 from clearprop.cli import main
+from clearprop.comparison.trials import Setup, compare
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import Reading
 from clearprop.data.streaming.streamed_table import stream_table
@@ -78,6 +79,15 @@ def test_importance_begins_with_the_score_by_weight(path):
     assert run.importance(repeats=1).base == pytest.approx(run.results["validation"]["r2"], rel=1e-5)
     given = FRAME.drop("c")
     assert run.importance(given, repeats=1).base == pytest.approx(run.evaluate(given)["r2"], rel=1e-5)
+
+
+def test_optimizers_are_compared_on_weighted_rows(path):
+    setup, found = Setup(hidden=(4,), epochs=1, batch_size=100, seeds=1), []
+    for words in ({"weight": "w"}, {"drop": "w"}):
+        data = from_source(str(path), "y", "auto", 0.2, 0.0, 0, reading=Reading.from_words(**words))
+        found.append(compare(data, ["sgd"], setup)[0].traces[0].train[0])
+    weighted, plain = found
+    assert weighted != pytest.approx(plain, rel=1e-3)
 
 
 def test_validation_frames_bring_their_own_weights():

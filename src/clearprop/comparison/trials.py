@@ -214,7 +214,7 @@ def _train_one(data: Prepared, rule: Transform, setup: Setup, seed: int) -> Trac
         batch_size=setup.batch_size,
         seed=seed,
     )
-    only = Prepared(data.train, data.validation, None, fitted, data.source)
+    only = Prepared(data.train, data.validation, None, fitted, data.source, weights=data.weights)
     ends: list[float] = []
 
     def clock(event: Event, state: State) -> None:
