@@ -184,7 +184,7 @@ def _command_text() -> str:
         f"validation. Of larger tables {MOST_ROWS:,} rows are taken. Scores are means over the splits; scikit-learn's "
         "models have their defaults. Choices were made on these tables alone, and all that was tried is shown; means "
         "are over the splits that all methods have in common. Chosen: `plain`, the default, with dropout 0.1 for "
-        "numbers from 500 training rows on (with more it was behind the perceptron on concrete and ames), else 0.3 or "
+        "numbers from 500 training rows on (with more it was farther behind the perceptron on concrete), else 0.3 or "
         "0.2; `best` cuts numbers into pieces and clips them smoothly."
     )
 
