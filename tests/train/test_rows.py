@@ -99,3 +99,16 @@ def test_a_run_gives_a_row_one_value_at_every_door():
         assert np.array_equal(run.predict(alone[0]), whole[row : row + 1])
         opened = open_run(run, None, row)
         assert float(raw(opened.function(opened.model, opened.x, opened.y))) == run.evaluate(*alone)["loss"]
+
+
+def test_images_stand_by_themselves():
+    """A convolution of images is a product of rows, too."""
+    images = np.random.default_rng(6).normal(size=(40, 9, 9, 3)).astype(np.float32)
+    w = np.random.default_rng(7).normal(size=(3, 3, 3, 20)).astype(np.float32)
+
+    def outputs(x):
+        return np.asarray(raw(metrics.outputs_as_predicted(lambda x: cl.conv(x, w, padding="same"), x)))
+
+    whole = outputs(images)
+    assert np.array_equal(outputs(images[7:8]), whole[7:8])
+    assert np.array_equal(outputs(images[::-1]), whole[::-1])

@@ -74,14 +74,15 @@ def copy_rows(dtype: str) -> Kernel:
     return Kernel.of(text, f"source:{dtype} out:{dtype} width:size step:size")
 
 
-def scatter(dtype: str, rank: int) -> Kernel:
-    """A plain array of `rank` axes written with strides."""
+def scatter(dtype: str, rank: int, unit: bool = False) -> Kernel:
+    """A plain array of `rank` axes written with strides; `unit`: the last one is 1, so that whole rows are copied."""
     sizes, strides = [f"n{k}" for k in range(1, rank)], [f"s{k}" for k in range(rank)]
     names = ["source", "out", *sizes, *strides]
     lines = [f"def kernel(lo, hi, {', '.join(names)}):", "    at = u64(0)"]
     bounds = ["lo, hi", *sizes]
     lines += ["    " * (k + 1) + f"for i{k} in range({bound}):" for k, bound in enumerate(bounds)]
-    place = " + ".join(f"i{k} * s{k}" for k in range(rank)) or "0"
+    steps = [f"i{k} * s{k}" for k in range(rank)]
+    place = " + ".join([*steps[:-1], f"i{rank - 1}"] if unit else steps) or "0"
     pad = "    " * (max(rank, 1) + 1)
     lines += [f"{pad}out[{place}] = source[at]", f"{pad}at += u64(1)"]
     words = [f"source:{dtype}", f"out:{dtype}", *(f"{n}:size" for n in sizes + strides)]

@@ -17,6 +17,9 @@ from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.native import library_kernels, window_calls
 
+SPLIT_COPIES = 1 << 16
+"""Elements from which two threads copy."""
+
 
 def _sizes(binding: Binding, shape: Sequence[Any], axis: int) -> tuple[int, int, int]:
     """L, n, T around an axis counted from the end."""
@@ -63,14 +66,22 @@ def _concat(binding: Binding, op: Statement) -> None:
 
 
 def _scatter_slice(binding: Binding, op: Statement) -> None:
-    _fill(binding, op)
+    count, item = math.prod(map(binding.number, op.out.shape)), op.out.dtype.itemsize
+    zeros, worth = library_kernels.fill_zeros(dtype_name(op.out.dtype)), count >= SPLIT_COPIES
+    binding.add([KernelCall(zeros, [lo, hi, 0], [(2, op.out, 0)]) for lo, hi in binding.shares(count, worth)])
     target = slice_axes(whole_array(op.out), op.equation.params["key"], op.reads[0].shape)
     require_inside(target, binding.number)
     shape = [binding.number(n) for n in target.shape]
     strides = [binding.number(s) for s in target.strides]
-    kernel = library_kernels.scatter(dtype_name(op.out.dtype), len(shape))
-    out = (op.out, binding.number(target.offset) * op.out.dtype.itemsize)
-    _serial(binding, kernel, shape[0] if shape else 1, [_input(binding, op, 0), out, *shape[1:], *strides])
+    kernel = library_kernels.scatter(dtype_name(op.out.dtype), len(shape), bool(strides) and strides[-1] == 1)
+    (source, at), start, row = _input(binding, op, 0), binding.number(target.offset), math.prod(shape[1:])
+    binding.add([
+        KernelCall(
+            kernel, [0, hi - lo, 0, 0, *shape[1:], *strides],
+            [(2, source, at + lo * row * item), (3, op.out, (start + lo * sum(strides[:1])) * item)],
+        )
+        for lo, hi in binding.shares(shape[0] if shape else 1, worth, 1)
+    ])  # fmt: skip
 
 
 def _take(binding: Binding, op: Statement) -> None:

@@ -173,7 +173,7 @@ def _turn_around(binding: Binding, g: ConvolutionSizes, w: Place, y: Place) -> t
     _fill(binding, wide, turned.numbers[0], g)
     steps = [g.outputs * math.prod(space[k + 1 :]) for k in range(len(space))]
     start = sum(r * step for r, step in zip(reach, steps, strict=True))
-    image, kernel = g.outputs * math.prod(space), library_kernels.scatter(g.dtype, len(space) + 2)
+    image, kernel = g.outputs * math.prod(space), library_kernels.scatter(g.dtype, len(space) + 2, unit=True)
     strides = [image, *(s * step for s, step in zip(g.stride, steps, strict=True)), 1]
     per_image = g.numbers[2] // max(g.images, 1)
     binding.add([
