@@ -326,6 +326,41 @@ def test_evaluate_measures(command):
     assert results["accuracy"] == pytest.approx(np.mean(np.array(predicted) == truth))
 
 
+# ------------------------------------------------------------------------------------------------- what it hangs on
+@pytest.mark.usefixtures("eager")
+def test_importance_and_a_prediction_opened(command):
+    Path("houses.csv").write_text(HOUSES)
+    command("train", "houses.csv", "--epochs", "30", "--lr", "0.02", "--hidden", "8")
+    run = cl.load("runs/houses-1")
+    told = command("importance", "runs/houses-1", "--repeats", "3").out.splitlines()
+    assert told[0].startswith("r2 ") and {line.split()[0] for line in told[2:]} == {"size", "place"}
+    given = json.loads(command("importance", "runs/houses-1", "houses.csv", "--metric", "mae", "--json").out)
+    assert (given["part"], given["rows"]) == ("given", 120)
+    wanted = {c.column: c.drop for c in run.importance("houses.csv", metric="mae").columns}
+    assert {c["column"]: c["drop"] for c in given["columns"]} == wanted
+    assert command("explain", "runs/houses-1", "--row", "3", "--prediction").out == f"{run.explain_prediction(3)}\n"
+    page = command("explain", "runs/houses-1", "--row", "3", "--prediction", "--format", "html", "-o", "why.html")
+    assert page.code == 0 and "the average row" in Path("why.html").read_text()
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(
+    ("args", "headline"),
+    [
+        (("importance", "runs/houses-1", "--metric", "auc"), "auc judges classes, and the target is of numbers"),
+        (("importance", "runs/houses-1", "--repeats", "0"), "every column is shuffled some times"),
+        (("explain", "runs/houses-1", "--prediction"), "a prediction is that of one row"),
+        (("explain", "runs/houses-1", "--prediction", "--row", "3", "--step", "1"), "a prediction is that of one row"),
+        (("explain", "runs/houses-1", "--prediction", "--row", "120"), "the data have no such row"),
+    ],
+)
+def test_what_cannot_be_opened_is_refused(args, headline, command):
+    Path("houses.csv").write_text(HOUSES)
+    command("train", "houses.csv", *QUICK)
+    told = command(*args)
+    assert (told.code, told.err.splitlines()[0]) == (2, headline)
+
+
 # ------------------------------------------------------------------------------------------------------------ check
 @pytest.mark.usefixtures("eager")
 def test_check_agrees_with_central_differences(command):

@@ -49,28 +49,34 @@ class Importance:
     answer: str
     columns: tuple[ColumnImportance, ...]
 
-    def _heads(self) -> tuple[str, ...]:
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """What stands above the columns of the table."""
         return "column", f"{self.metric} lost", "95 % interval", f"effect on {self.answer}"
 
-    def _cells(self) -> list[tuple[str, ...]]:
+    @property
+    def cells(self) -> list[tuple[str, ...]]:
+        """The rows of the table, as texts."""
         return [
             (c.column, number_text(c.drop), f"{number_text(c.low)} … {number_text(c.high)}", number_text(c.effect))
             for c in self.columns
         ]
 
-    def _caption(self) -> str:
+    @property
+    def caption(self) -> str:
+        """What the table shows."""
         what = f"{self.metric} {number_text(self.base)} of {self.rows:,} {self.part} rows"
         return f"{what}, and what it loses when a column is shuffled ({self.repeats} times)"
 
     def __repr__(self) -> str:
-        table = [self._heads(), *self._cells()]
+        table = [self.heads, *self.cells]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(text.ljust(n) for text, n in zip(row, widths, strict=True)).rstrip() for row in table]
-        return "\n".join([self._caption(), *lines])
+        return "\n".join([self.caption, *lines])
 
     def _repr_html_(self) -> str:
         """The table, for a notebook."""
-        return html_rows(self._caption(), self._heads(), self._cells())
+        return html_rows(self.caption, self.heads, self.cells)
 
 
 def html_rows(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -23,6 +23,7 @@ from clearprop.cli.evaluate import evaluate
 from clearprop.cli.exit_codes import DONE, FAULT, INTERRUPTED, MISTAKE
 from clearprop.cli.explain import explain
 from clearprop.cli.export import export
+from clearprop.cli.importance import importance
 from clearprop.cli.lesson import lesson
 from clearprop.cli.options import with_threads
 from clearprop.cli.predict import predict
@@ -49,6 +50,7 @@ _DECLARED: tuple[Callable[..., Any], ...] = (
     predict,
     evaluate,
     explain,
+    importance,
     compare,
     report,
     export,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from clearprop.attribution import PredictionExplanation
 from clearprop.cli.exit_codes import DONE
 from clearprop.cli.predict import require_new
 from clearprop.errors import ArgumentError, ClearpropError, unknown_name
@@ -15,7 +17,7 @@ from clearprop.explanation import Entry, Explanation, Explanations, explain_upda
 from clearprop.explanation import explain as opened
 from clearprop.explanation.printers.terminal import chain_lines, native_text
 from clearprop.files.atomic import write_text
-from clearprop.train import load
+from clearprop.train import Run, load
 
 FORMATS = ("text", "latex", "html", "json", "sentences")
 _INDEXED = re.compile(r"(?P<name>.*\S)\s*\[(?P<index>\s*-?\d+\s*(?:,\s*-?\d+\s*)*)\]")
@@ -37,6 +39,9 @@ def explain(
     top: Annotated[int, typer.Option(metavar="N", help="So many of the largest terms.")] = 8,
     paths: Annotated[int, typer.Option(metavar="N", help="So many of the largest whole paths, too.")] = 0,
     native: Annotated[bool, typer.Option("--native", help="Compare with the compiled step, for --step.")] = False,
+    prediction: Annotated[
+        bool, typer.Option("--prediction", help="Open the prediction for --row N: what each column adds to it.")
+    ] = False,
     update: Annotated[
         bool, typer.Option("--update", help="Open the update Δw of one weight in step K instead of its gradient.")
     ] = False,
@@ -50,6 +55,7 @@ def explain(
 
     Without `--row` and `--step` it is the gradient of the loss over all training rows, at the run's model; `--step`
     replays the training up to that step.  Without `--param` and `--input` the gradients of all parameters are listed.
+    `--prediction` opens what the model says of a row instead: a sum over the columns, in the target's unit.
 
     **Examples**
 
@@ -62,21 +68,54 @@ def explain(
     * `clearprop explain runs/iris-1 --param 'layers[0].bias[1]' --step 40 --format html -o why.html`
 
     * `clearprop explain runs/iris-1 --param 'layers[0].bias[1]' --step 40 --update`
+
+    * `clearprop explain runs/iris-1 --row 3 --prediction`
     """
     _check(param, input_, top, paths, format_, native and step is None)
     if out is not None and not overwrite:
         require_new(out)
+    if prediction:
+        _require_a_row(row, {"--param": param, "--input": input_, "--step": step, "--update": update or None}, format_)
+        found_sum = _prediction(load(run), row)
+        text = found_sum._repr_html_() if format_ == "html" else repr(found_sum)
+        _write(text, out)
+        return DONE
     if update:
         typer.echo(_update(load(run), param, step))
         return DONE
     title, found = _open_entries(load(run), param, input_, row, step)
     text = _form_text(found, format_, top, paths, native)
     text = f"{title}\n{text}" if format_ == "text" and not text.startswith(title) else text
+    _write(text, out)
+    return DONE
+
+
+def _write(text: str, out: Path | None) -> None:
     if out is None:
         typer.echo(text)
     else:
         write_text(out, text + "\n")
-    return DONE
+
+
+def _require_a_row(row: int | None, others: Mapping[str, Any], format_: str) -> None:
+    """Raise ArgumentError for what does not go together with a prediction."""
+    given = [name for name, value in others.items() if value is not None]
+    if row is None or given or format_ not in ("text", "html"):
+        raise ArgumentError(
+            "a prediction is that of one row",
+            expected="--prediction with --row N, perhaps with --format html",
+            got="no --row" if row is None else given[0] if given else f"--format {format_}",
+            where="--prediction",
+            try_="--row 3 --prediction",
+        )
+
+
+def _prediction(run: Run, row: int | None) -> PredictionExplanation:
+    """The prediction for a row of the run's data, as a sum over the columns."""
+    try:
+        return run.explain_prediction(row)
+    except ClearpropError as mistake:
+        raise _at_option(mistake, None, None, row, None) from None
 
 
 def _check(param: str | None, input_: str | None, top: int, paths: int, format_: str, no_step: bool) -> None:

@@ -37,6 +37,7 @@ from clearprop.train.metrics import (
     outputs_as_predicted,
     outputs_of,
     require_outputs,
+    require_task,
     target_unit,
 )
 
@@ -151,7 +152,10 @@ def _score(
             raise ArgumentError("the loss of this run is not at hand", expected="a metric by name", where=user_line())
         measure = loss
     else:
-        measure = in_units(find_metrics([metric]), answers.fitted, answers.loss)[0]
+        found = find_metrics([metric])
+        if loss_task(answers.loss) is not None:
+            require_task(found, answers.are_classes)
+        measure = in_units(found, answers.fitted, answers.loss)[0]
     sign = 1.0 if _higher(metric) else -1.0
     more = () if weight is None else (weight / weight.mean(dtype=np.float64),)
 

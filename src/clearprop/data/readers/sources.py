@@ -23,6 +23,7 @@ from clearprop.data.kinds.times import ticks_as_seconds
 from clearprop.data.readers.array_tables import columns_of, read_arrow, read_npy
 from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.data.readers.csv_file import read_csv
+from clearprop.data.readers.example_sets import EXAMPLES, read_example
 from clearprop.data.readers.formats import ARROW, CSV, DATA_FILE, NPY, PARQUET, SUFFIXES, FileForm, form_of
 from clearprop.data.readers.npz_file import read_npz
 from clearprop.data.readers.parquet_file import read_parquet
@@ -145,22 +146,11 @@ def read_bundled(name: str) -> Frame:
         return Frame("penguins", frame.columns, frame.place, target="species")
     if name == "spirals":
         return spirals()
-    from sklearn import datasets
-
-    loaders = {
-        "digits": datasets.load_digits,
-        "iris": datasets.load_iris,
-        "wine": datasets.load_wine,
-        "breast-cancer": datasets.load_breast_cancer,
-        "diabetes": partial(datasets.load_diabetes, scaled=False),
-    }
-    bunch = loaders[name]()
-    columns = _feature_columns(np.asarray(bunch.data), list(bunch.feature_names), shared=name == "digits")
-    if name in ("digits", "diabetes"):
-        target = Column("target", "number", np.asarray(bunch.target, dtype=np.float64))
-    else:
-        names = np.array([str(c) for c in bunch.target_names], dtype=object)
-        target = Column("target", "category", names[bunch.target])
+    x, y, classes = read_example(name)
+    columns = _feature_columns(x, list(EXAMPLES[name].columns), shared=name == "digits")
+    target = Column("target", "number", y)
+    if classes:
+        target = Column("target", "category", np.array(classes, dtype=object)[y.astype(int)])
     return Frame(name, (*columns, target), partial(_place, name), target="target", is_array=name == "digits")
 
 
