@@ -104,6 +104,8 @@ NAMES: dict[str, Any] = {
     "dgemm": _gemm("f64"),
     "private_sgemm": _gemm("f32"),
     "private_dgemm": _gemm("f64"),
+    "address": lambda array: 0,
+    "now": lambda clock, where: 1,
     "inf": math.inf,
     "nan": math.nan,
 }
@@ -148,15 +150,23 @@ class Interpreter:
         table = x.tables[t]
         for step in range(start, stop):
             table.cursor[0] = step
-            for k, number in enumerate(table.functions):
-                if number:
-                    self.call(x, self.calls[int(number) - 1], table.words[int(table.offsets[k]) // 8 :])
-                if table.fences[k]:
+            for k, fence in enumerate(table.fences):
+                if table.functions[k]:
+                    self.call(x, table, self.calls[int(table.functions[k]) - 1], int(table.offsets[k]) // 8, {})
+                if fence:
                     yield True
 
-    def call(self, x: Any, call: Any, words: Any) -> None:
-        """One kernel on its row of the table."""
-        owners = {at: (var, offset) for at, var, offset in call.addresses}
+    def call(self, x: Any, table: Any, call: Any, begin: int, moved: dict[Any, dict[int, Any]]) -> None:
+        """One kernel on its row of the table; `moved` are the arrays of addresses that loops around it have written."""
+        words = table.words[begin:]
+        owners = {at: (var, int(words[at]) - offset) for at, var, offset in call.addresses} | moved.get(call, {})
+        for m in call.moves:
+            moved.setdefault(m.call, {})[m.word] = owners[m.begin]
+        row = table.words.ctypes.data
+
+        def run(number: int, address: int) -> None:
+            self.call(x, table, self.calls[int(number) - 1], (int(address) - row) // 8, moved)
+
         arguments: list[Any] = [int(words[0]), int(words[1])]
         for at, p in enumerate(call.kernel.parameters, start=2):
             word = int(words[at])
@@ -164,13 +174,14 @@ class Interpreter:
                 arguments.append(word - 2**64 if word >= 2**63 else word)
             else:
                 arguments.append(self.pointer(x, word, owners.get(at), p.dtype))
-        self.function(call.kernel.text)(*arguments)
+        function = self.function(call.kernel.text)
+        function.__globals__["call"] = run
+        function(*arguments)
 
     def pointer(self, x: Any, address: int, owner: Any, dtype: str) -> Pointer:
-        """The array of an argument, with the bounds of the variable that it holds."""
+        """The array of an argument, with the bounds of the variable that it holds, and where that begins."""
         assert owner is not None, "an address that belongs to no memory"
-        var, offset = owner
-        base = (address - offset) % 2**64
+        var, base = owner
         size = x.binding.bytes(var) if isinstance(var, Var) else var.size if isinstance(var, binding.Piece) else None
         return Pointer(base, size, address, dtype)
 

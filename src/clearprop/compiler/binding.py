@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,13 +49,38 @@ class Piece:
     size: int
 
 
-@dataclass
+@dataclass(eq=False)
 class KernelCall:
-    """One entry of the table for one thread: which kernel, and its row; `slots` are positions that hold addresses."""
+    """One entry of the table for one thread: which kernel, and its row; `addresses` are positions that hold addresses.
+
+    A loop or a branch holds calls of its own, in groups, and says which addresses in them differ from turn to turn.
+    """
 
     kernel: Kernel
     row: list[int]
     addresses: list[tuple[int, Any, int]]
+    held: list[list[KernelCall]] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+
+    def all_calls(self) -> Iterator[KernelCall]:
+        """The call itself, and those that it holds."""
+        yield self
+        for call in itertools.chain(*self.held):
+            yield from call.all_calls()
+
+
+@dataclass(frozen=True)
+class Move:
+    """An address that differs from turn to turn: the word of a call, and which word of the loop's row it begins at.
+
+    It goes on by so many bytes in each turn, or `alternates` between two places.
+    """
+
+    call: KernelCall
+    word: int
+    begin: int
+    stride: int
+    alternates: bool
 
 
 class Binding:
@@ -132,7 +158,10 @@ class Binding:
         """Whether a second thread pays: in a loop over steps it is `awake`, in a call by itself it is woken first.
 
         In a loop the products alone count, since a step without any is bound by memory, which both threads share.
+        Programs with loops of their own run on one thread, which can pause in the middle of them.
         """
+        if self.plan.held:
+            return False
         products = self.multiply_adds() / MULTIPLY_ADDS
         enough = products >= TWO_THREADS if awake else products + self.elements() / ELEMENTS >= WAKING * TWO_THREADS
         return enough and blas.private_library() is not None
@@ -163,7 +192,8 @@ class Binding:
 
     def add(self, calls: Sequence[KernelCall | None]) -> None:
         """One instruction: a call per thread, None where a thread has nothing to do."""
-        for call in filter(None, calls):  # a product may write over what a donated input held, as a nest may
+        for call in (own for c in calls if c is not None for own in c.all_calls()):
+            # a product may write over what a donated input held, as a nest may
             call.addresses = [(at, self.plan.buffer(var), offset) for at, var, offset in call.addresses]
         padded = [*calls, *[None] * (self.threads - len(calls))]
         self.calls.append(padded)
@@ -287,7 +317,8 @@ class Binding:
         return [g.columns(lo, hi) for lo, hi in self.shares(g.n, worth)]
 
     def _special(self, op: Statement) -> None:
-        self.special[op.equation.primitive.numba](self, op)
+        p = op.equation.primitive
+        self.special[p.facts.control or p.numba](self, op)
 
     # ---------------------------------------------------------------------------------------------- table
     def thread_calls(self, thread: int) -> Iterator[KernelCall | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -11,6 +12,7 @@ import numpy as np
 
 from clearprop.compiler.binding import Binding, KernelCall
 from clearprop.compiler.native.cache import kernel_address, module_text, prepare
+from clearprop.compiler.native.control_kernels import MOVE, HeldRow
 from clearprop.compiler.native.instruction_driver import (
     DATA,
     DRIVER,
@@ -35,18 +37,18 @@ class InstructionTable:
     """The instructions of one share: addresses of kernels, their rows, and where a row holds an array's address."""
 
     def __init__(self, calls: Sequence[KernelCall | None], fences: Sequence[bool]) -> None:
-        self.functions = np.array([0 if c is None else address_of(c) for c in calls], np.uint64)
-        self.fences = np.array(fences, np.uint8)
-        offsets: list[int] = []
+        self.fences, self.count = np.array(fences, np.uint8), len(calls)
+        ordered, ranges = _with_held(calls)
+        self.functions = np.array([0 if c is None else address_of(c) for c in ordered], np.uint64)
+        offsets, begins = _layout(ordered)
         words: list[int] = []
         places: dict[Any, list[tuple[int, int]]] = {}
-        for c in calls:
-            offsets.append(8 * len(words))
-            if c is not None:
-                for at, var, offset in c.addresses:
-                    places.setdefault(var, []).append((len(words) + at, offset))
-                words += c.row
-        self.offsets = np.array(offsets, np.uint64)
+        for c, begin in begins.items():
+            for at, var, offset in c.addresses:
+                places.setdefault(var, []).append((begin + at, offset))
+            words += _row_of(c, begins, ranges.get(c, []))
+        self.pauses = np.array([begins[c] + HeldRow.TURN for c in ranges], np.int64)
+        self.offsets = np.array(offsets, np.uint64) * np.uint64(8)
         self.words = np.array([w % 2**64 for w in words] or [0], np.uint64)
         self.places = {
             var: (np.array([p for p, _ in where]), np.array([o % 2**64 for _, o in where], np.uint64))
@@ -62,22 +64,29 @@ class InstructionTable:
         return new
 
     def _begin(self) -> None:
-        self.cursor = np.zeros(1, np.int64)
-        arrays = (self.functions, self.offsets, self.cursor)
-        words = [
-            0,
-            0,
-            self.functions.size,
-            self.words.ctypes.data,
-            *(a.ctypes.data for a in arrays),
-            0,
-            DATA,
-            0,
-            0,
-            0,
-            0,
-        ]
+        self.cursor, self.pause = np.zeros(1, np.int64), np.zeros(6, np.int64)
+        own = (self.words, self.functions, self.offsets, self.cursor)
+        words = [0, 0, self.count, *(a.ctypes.data for a in own), 0, DATA, 0, 0, 0, 0, self.pause.ctypes.data]
         self.call = np.array(words, np.uint64)  # what the driver is told: steps, instructions, where all this is
+        for name in ("words", "functions", "offsets", "cursor", "pause"):
+            self.place(name, getattr(self, name).ctypes.data)
+
+    @property
+    def drive(self) -> Callable[[int], None]:
+        """What runs the instructions, given the address of `call`."""
+        return self._drive_in_parts if self.pauses.size else driver()
+
+    def _drive_in_parts(self, row: int) -> None:
+        """With loops among them there may be several native calls, between which Python handles signals.
+
+        If a handler raises there, the next call begins anew.
+        """
+        self.pause[:] = 0
+        self.words[self.pauses] = self.words[self.pauses + 1] = 0
+        run = driver()
+        run(row)
+        while self.pause[0]:
+            run(row)
 
     def place(self, var: Any, address: int) -> None:
         """Tell the rows where an array is."""
@@ -100,7 +109,7 @@ class InstructionTable:
         self._placed = (sources, offsets, places)
         self.call[:2] = 0, 1
         self.call[7] = len(places)
-        self.call[OBJECTS + 1 :] = [a.ctypes.data for a in self._placed]
+        self.call[OBJECTS + 1 : OBJECTS + 4] = [a.ctypes.data for a in self._placed]
 
     def patcher(self, variables: Sequence[Any]) -> Patch:
         """A function that places all these arrays at once, given their addresses, in this table or in a copy of it."""
@@ -117,7 +126,39 @@ Patch: TypeAlias = Callable[[InstructionTable, np.ndarray[Any, Any]], None]
 
 def address_of(c: KernelCall) -> int:
     """The compiled kernel of a call."""
-    return kernel_address(module_text(c.kernel.text, c.kernel.parameters))
+    return kernel_address(module_text(c.kernel))
+
+
+def _with_held(
+    calls: Sequence[KernelCall | None],
+) -> tuple[list[KernelCall | None], dict[KernelCall, list[tuple[int, int]]]]:
+    """The calls, and behind them those that they hold; and where each group of these stands."""
+    ordered, ranges = list(calls), dict[KernelCall, list[tuple[int, int]]]()
+    for c in ordered:  # which grows on the way
+        if c is not None and c.held:
+            ranges[c] = []
+            for group in c.held:
+                ranges[c].append((len(ordered), len(ordered) + len(group)))
+                ordered += group
+    return ordered, ranges
+
+
+def _layout(calls: Sequence[KernelCall | None]) -> tuple[list[int], dict[KernelCall, int]]:
+    """Where the rows begin, one after the other."""
+    lengths = [0 if c is None else len(c.row) + MOVE * len(c.moves) for c in calls]
+    offsets = list(itertools.accumulate(lengths, initial=0))[:-1]
+    return offsets, {c: at for c, at in zip(calls, offsets, strict=True) if c is not None}
+
+
+def _row_of(c: KernelCall, begins: Mapping[KernelCall, int], ranges: Sequence[tuple[int, int]]) -> list[int]:
+    """The words of a call; of one that holds others with where they stand, and which of their addresses differ."""
+    row, begin = list(c.row), begins[c]
+    if ranges:
+        row[HeldRow.AT], row[HeldRow.MANY], row[HeldRow.MOVES] = begin, len(c.moves), begin + len(c.row)
+        row[HeldRow.RANGES : HeldRow.RANGES + 2 * len(ranges)] = itertools.chain(*ranges)
+    for m in c.moves:
+        row += [begin + m.begin, begins[m.call] + m.word, m.stride, 1 if m.alternates else -1]
+    return row
 
 
 class Instructions:
@@ -131,11 +172,12 @@ class Instructions:
         self.threads = binding.threads if any(parallel) else 1
         after = [p or q for p, q in zip(parallel, [*parallel[1:], *parallel[:1]], strict=True)]
         fences = [self.threads > 1 and f for f in after]
-        calls = [c for t in range(self.threads) for c in binding.thread_calls(t) if c is not None]
+        shares = [c for t in range(self.threads) for c in binding.thread_calls(t) if c is not None]
+        calls = [held for c in shares for held in c.all_calls()]
         if binding.private:
             register_private_blas()
         drivers = [TEAM, SERVE] if self.threads > 1 else [DRIVER]
-        prepare([module_text(c.kernel.text, c.kernel.parameters) for c in calls] + drivers)
+        prepare([module_text(c.kernel) for c in calls] + drivers)
         self.tables = [InstructionTable(list(binding.thread_calls(t)), fences) for t in range(self.threads)]
         self.phases = _phases(fences, parallel)
         self._patches: dict[tuple[Any, ...], list[Patch]] = {}
@@ -161,8 +203,6 @@ class Executable:
         self.status = np.zeros(1, np.int64)  # kernels that meet an impossible index say so here
         self.memory, where = self.binding.allocate()
         self.place_all({**where, "status": self.status.ctypes.data})
-        for table in self.tables:
-            table.place("cursor", table.cursor.ctypes.data)
 
     def place(self, var: Any, address: int) -> None:
         """Tell all shares where an array is."""
@@ -178,11 +218,11 @@ class Executable:
     def prepare_calls(self, variables: Sequence[Var]) -> None:
         """Make ready for `call` with arrays for these variables."""
         self._variables = tuple(variables)
-        self._direct: tuple[Numbers, Any, int] | None = None
+        self._direct: tuple[Numbers, Callable[[int], None], int] | None = None
         if self.threads == 1 and READS_OBJECTS:
             table = self.tables[0]
             table.place_in_calls(variables)
-            self._direct = table.call, driver(), table.call.ctypes.data
+            self._direct = table.call, table.drive, table.call.ctypes.data
 
     def call(self, arrays: Sequence[Numbers]) -> None:
         """One step on these arrays."""
@@ -212,7 +252,7 @@ class Executable:
         if self.threads == 1:
             call = self.tables[0].call
             call[:2] = start, stop
-            driver()(call.ctypes.data)
+            self.tables[0].drive(call.ctypes.data)
             return
         several = (get_threads() if self.most is None else self.most) > 1
         while start < stop:

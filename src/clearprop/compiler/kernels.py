@@ -67,12 +67,14 @@ class Kernel:
     parameters: list[Parameter]
     domain: tuple[Any, ...] = ()
     accumulators: list[tuple[Var, str]] = field(default_factory=list)
+    shared: bool = False  # whether what it calls may read and write its arrays
 
     @classmethod
-    def of(cls, text: str, words: str) -> Kernel:
+    def of(cls, text: str, words: str, *, shared: bool = False) -> Kernel:
         """A kernel from its text and its parameters as `name:size` or `name:dtype` words."""
         given = (word.split(":") for word in words.split())
-        return cls(text, [Parameter(n, "size", n) if k == "size" else Parameter(n, "array", n, k) for n, k in given])
+        parameters = [Parameter(n, "size", n) if k == "size" else Parameter(n, "array", n, k) for n, k in given]
+        return cls(text, parameters, shared=shared)
 
 
 def is_cheap(op: Statement) -> bool:

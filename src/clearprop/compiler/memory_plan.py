@@ -10,6 +10,7 @@ from typing import Any
 
 from clearprop.compiler.array_access import Access, contiguous_strides, resolve_accesses
 from clearprop.compiler.axis_merging import merge_axes
+from clearprop.compiler.control_programs import held_programs
 from clearprop.compiler.iteration_domains import Statement, statement
 from clearprop.compiler.kernels import Emitter, Kernel
 from clearprop.compiler.schedule import Nest, PlanStep, Scheduler, steps_of
@@ -37,13 +38,17 @@ class Instruction:
 
 @dataclass
 class MemoryPlan:
-    """Everything about a program that does not depend on sizes and addresses."""
+    """Everything about a program that does not depend on sizes and addresses.
+
+    `held` are the plans of the programs that its loops and branches hold.
+    """
 
     program: Program
     instructions: list[Instruction]
     outputs: tuple[Any, ...]
     buffers: dict[Var, Var]
     lifetimes: dict[Var, tuple[int, int]] = field(default_factory=dict)
+    held: dict[Equation, list[MemoryPlan]] = field(default_factory=dict)
 
     def buffer(self, var: Var) -> Var:
         """The variable in whose memory a value lives."""
@@ -63,6 +68,7 @@ def make_plan(program: Program, donated: Mapping[int, int]) -> MemoryPlan:
     for step in steps:
         plan.instructions.append(_instruction(step, stored, plan))
     plan.lifetimes = _lifetimes(steps, stored, plan, outputs)
+    plan.held = {eq: [make_plan(*held) for held in held_programs(eq)] for eq in work if eq.primitive.facts.control}
     return plan
 
 

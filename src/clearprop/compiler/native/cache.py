@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from clearprop.compiler.kernels import Parameter
+from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.native import blas, loader
 from clearprop.compiler.native.compile_process import helper
 from clearprop.program.process_lock import awaited_lock
@@ -61,12 +61,13 @@ _modules: list[ModuleType] = []  # code compiled in this process lives as long a
 _lock = awaited_lock()
 
 
-def module_text(kernel: str, parameters: Sequence[Parameter]) -> str:
+def module_text(kernel: Kernel) -> str:
     """The module of a kernel: the loop, and what the words of its row in the table are."""
-    words = ["word", "word", *(p.dtype or "word" for p in parameters)]
+    words = ["word", "word", *(p.dtype or "word" for p in kernel.parameters)]
+    options = [*map(repr, words), *(["shared=True"] if kernel.shared else [])]
     return (
         '"""Generated; do not edit."""\n\nfrom clearprop.compiler.native.kernel_imports import *\n\n\n'
-        f"@entry({', '.join(f'{w!r}' for w in words)})\n{kernel}\n"
+        f"@entry({', '.join(options)})\n{kernel.text}\n"
     )
 
 

@@ -29,18 +29,32 @@ DRIVER = '''"""Generated; do not edit."""
 from clearprop.compiler.native.kernel_imports import *
 
 
-@entry("word", "word", "word", "word", "u64", "u64", "i64", "word", "word", "u64", "i64", "u64", "u64", shared=True)
-def kernel(start, stop, count, table, functions, offsets, cursor, many, data, objects, sources, shifts, places):
-    for i in range(many):
-        atomic_store(places[i], atomic_load(objects[sources[i]] + data) + i64(shifts[i]))
-    for step in range(i64(start), i64(stop)):
+@entry(
+    "word", "word", "word", "word", "u64", "u64", "i64", "word", "word", "u64", "i64", "u64", "u64", "i64", shared=True
+)
+def kernel(start, stop, count, table, functions, offsets, cursor, many, data, objects, sources, shifts, places, pause):
+    step, k = i64(start), u64(0)
+    if pause[0] != 0:
+        step, k = pause[2], u64(pause[3])
+        pause[0] = pause[1] = 0
+    else:
+        for i in range(many):
+            atomic_store(places[i], atomic_load(objects[sources[i]] + data) + i64(shifts[i]))
+    while step < i64(stop):
         cursor[u64(0)] = step
-        for k in range(count):
+        while k < count:
             if functions[k] != 0:
                 call(functions[k], table + offsets[k])
+                if pause[0] != 0:
+                    pause[2], pause[3] = step, i64(k)
+                    return
+            k += u64(1)
+        k = u64(0)
+        step += 1
 '''
 """One share alone.  First `many` addresses of arrays are put into their places: they are read from the array objects,
-`data` bytes behind the beginning of each."""
+`data` bytes behind the beginning of each.  Where a loop paused (`control_kernels`), so does the driver: `pause` holds
+that it did, when the call began, the step, the instruction, and room for a time."""
 
 TEAM = '''"""Generated; do not edit."""
 
@@ -157,6 +171,7 @@ def _entry(text: str) -> Any:
     return ctypes.CFUNCTYPE(None, ctypes.c_uint64)(kernel_address(text))
 
 
+@functools.cache
 def driver() -> Any:
     """What runs one share alone, given the address of its row of words."""
     return _entry(DRIVER)

@@ -13,6 +13,7 @@ import numpy as np
 
 from clearprop.compiler.binding import SHARES, Binding
 from clearprop.compiler.captures import Captures
+from clearprop.compiler.control_programs import held_programs
 from clearprop.compiler.executable import Executable, Instructions
 from clearprop.compiler.memory_plan import make_plan
 from clearprop.compiler.native.structural_kernels import SPECIAL
@@ -28,7 +29,12 @@ _DTYPES = frozenset({"float32", "float64", "int64", "int32", "bool", "uint32", "
 
 def obstacles(program: Program) -> dict[Equation, str]:
     """The equations that have no native form, and why, in the order of the program."""
-    checked = {*program.inputs, *(eq.outputs[0] for eq in program.equations if eq.primitive.facts.source == "size")}
+    return _obstacles(program, {*program.inputs})
+
+
+def _obstacles(program: Program, checked: set[Var]) -> dict[Equation, str]:
+    """`checked` are Python integers that were seen to fit."""
+    checked |= {eq.outputs[0] for eq in program.equations if eq.primitive.facts.source == "size"}
     reasons = {eq: _obstacle(eq, checked) for eq in program.equations}
     return {eq: reason for eq, reason in reasons.items() if reason}
 
@@ -49,6 +55,10 @@ def missing_form(p: Operation) -> str:
 
 def _obstacle(eq: Equation, checked: set[Var]) -> str:
     p = eq.primitive
+    if p.facts.control:
+        return missing_form(p) or next(
+            (r for held, _ in held_programs(eq) for r in _obstacles(held, set()).values()), ""
+        )
     reason = _late_integer(eq, checked) or _unknown_sign(eq) if p.kind == "elementwise" else ""
     reason = reason or missing_form(p)
     if not reason and p.kind == "multilinear" and eq.outputs[0].dtype.kind != "f":
@@ -99,7 +109,7 @@ def _small_integers(program: Program) -> list[tuple[int, str, DType]]:
 def _is_known(p: Operation) -> bool:
     """Whether a nest, a matrix product or a kernel of its own computes it, or nothing need be computed at all."""
     f = p.facts
-    return bool(f.view or f.source or f.reduction or f.product) or p.numba in SPECIAL
+    return bool(f.view or f.source or f.reduction or f.product) or (f.control or p.numba) in SPECIAL
 
 
 class NativeExecutor:

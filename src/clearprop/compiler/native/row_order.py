@@ -62,7 +62,7 @@ def native_permutation(key: Any, n: int) -> NDArray[np.int64]:
     key  two 32-bit words: same key, same order
     n    how many
     """
-    prepare([_text(random_keys()), _text(sorted_places())])
+    prepare([module_text(random_keys()), module_text(sorted_places())])
     keys = np.empty(n, np.uint64)
     _run(random_keys(), n, np.ascontiguousarray(raw(key)), keys)
     return order_of(keys)
@@ -80,11 +80,7 @@ def order_of(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     return order
 
 
-def _text(kernel: Kernel) -> str:
-    return module_text(kernel.text, kernel.parameters)
-
-
 def _run(kernel: Kernel, n: int, *given: NDArray[Any] | int) -> None:
     """Run a kernel over 0 … n − 1, with these arrays and numbers."""
     row = np.array([0, n, *(g if isinstance(g, int) else g.ctypes.data for g in given)], np.uint64)
-    ctypes.CFUNCTYPE(None, ctypes.c_uint64)(kernel_address(_text(kernel)))(row.ctypes.data)
+    ctypes.CFUNCTYPE(None, ctypes.c_uint64)(kernel_address(module_text(kernel)))(row.ctypes.data)

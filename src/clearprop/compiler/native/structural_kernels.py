@@ -16,6 +16,7 @@ from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.native import library_kernels, window_calls
+from clearprop.compiler.native.control_calls import CONTROL
 
 SPLIT_COPIES = 1 << 16
 """Elements from which two threads copy."""
@@ -191,6 +192,7 @@ def _fold_in(binding: Binding, op: Statement) -> None:
 
 
 SPECIAL: dict[str, Callable[[Binding, Statement], None]] = {
+    **CONTROL,
     "argmax": _argument(">"),
     "argmin": _argument("<"),
     **window_calls.SPECIAL,

@@ -88,7 +88,7 @@ def _packing(dtype: str) -> _Entry:
 
 def _entry(kernel: Kernel) -> _Entry:
     """The compiled kernel, called without the interpreter's lock."""
-    address = kernel_address(module_text(kernel.text, kernel.parameters))
+    address = kernel_address(module_text(kernel))
     return ctypes.CFUNCTYPE(None, ctypes.c_char_p)(address)
 
 
