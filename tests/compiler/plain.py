@@ -160,7 +160,7 @@ class Interpreter:
         """One kernel on its row of the table; `moved` are the arrays of addresses that loops around it have written."""
         words = table.words[begin:]
         owners = {at: (var, int(words[at]) - offset) for at, var, offset in call.addresses} | moved.get(call, {})
-        for m in call.moves:
+        for m in (m for m in call.moves if m.begin in owners):  # not the numbers
             moved.setdefault(m.call, {})[m.word] = owners[m.begin]
         row = table.words.ctypes.data
 

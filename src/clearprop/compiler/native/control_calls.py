@@ -17,7 +17,7 @@ from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.memory_plan import MemoryPlan
-from clearprop.compiler.native import control_kernels
+from clearprop.compiler.native import control_kernels, number_loops
 from clearprop.compiler.native.control_kernels import HeldRow
 from clearprop.compiler.native.library_kernels import copy_rows
 from clearprop.program.ir import Var
@@ -49,10 +49,46 @@ def _bind_scan(binding: Binding, op: Statement) -> None:
     rows += zip(plan.outputs[count:], map(ArrayPlace, eq.outputs[count:]), strict=True)
     for inside, around in rows:
         places[inside] = _row(around, step.bytes(inside), turns, params["reverse"])
-    binding.add([_holding(control_kernels.loop(), [_placed_calls(binding, step, places)], turns)])
+    only = step.calls[0][0] if len(step.calls) == 1 else None
+    if only is not None and number_loops.is_of_numbers(only):
+        carries = [(c, plan.buffer(o)) for c, o in zip(inputs[first : first + count], plan.outputs, strict=False)]
+        _add_loop_of_numbers(binding, only, carries, [inside for inside, _ in rows], places, turns)
+        parity = 0
+    else:
+        binding.add([_holding(control_kernels.loop(), [_placed_calls(binding, step, places)], turns)])
+        parity = turns % 2
     for pair, target in changing:
-        last = ArrayPlace(pair.held, pair.offset + turns % 2 * pair.stride)
+        last = ArrayPlace(pair.held, pair.offset + parity * pair.stride)
         binding.add([_copy_call(binding, target, last, ArrayPlace(target)).call])
+
+
+def _add_loop_of_numbers(
+    binding: Binding,
+    call: KernelCall,
+    carries: Sequence[tuple[Var, Var]],
+    rows: Sequence[Var],
+    places: Places,
+    turns: int,
+) -> None:
+    """A loop that stands in its kernel, called for so many steps at once that between calls it can be paused."""
+    strides = {v: places[v].stride // v.dtype.itemsize for v in rows}
+    kernel = number_loops.with_the_loop(call, carries, strides)
+    fixed = {v: ArrayPlace(place.held, 0 if place.alternates else place.offset) for v, place in places.items()}
+    many, rest = divmod(turns, number_loops.TURNS)
+
+    def steps(first: int, last: int) -> _PlacedCall:
+        row = [first, last, *call.row[2:], *(p.what % 2**64 for p in kernel.parameters[len(call.kernel.parameters) :])]
+        return _place_call(KernelCall(kernel, row, list(call.addresses)), fixed)
+
+    if many:
+        part, size = steps(0, number_loops.TURNS), number_loops.TURNS
+        loop = _holding(control_kernels.loop(), [[part]], many)
+        for word in (0, 1):
+            loop.moves.append(Move(part.call, word, len(loop.row), size, alternates=False))
+            loop.row.append(word * size)
+        binding.add([loop])
+    if rest:
+        binding.add([steps(turns - rest, turns).call])
 
 
 def _bind_while(binding: Binding, op: Statement) -> None:
