@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from tests.control.programs import PAIRS, numbers
+from tests.control.programs import PAIRS, numbers, unrolled
 
 pairs = pytest.mark.parametrize("pair", PAIRS, ids=str)
 
@@ -88,6 +88,23 @@ def test_gradients_of_batches(pair):
     got = cl.grad(lambda *args: cl.sum(cl.vmap(pair.loop, axes)(*args)), pair.wrt)(*args, batch)
     each = lambda *args: sum(pair.written(*args[:-1], cl.tree_map(lambda a, i=i: a[i], args[-1])) for i in range(3))
     close(got, cl.grad(each, pair.wrt)(*args, batch), 1e-11)
+
+
+@pytest.mark.parametrize("inner", ["loop", "branch"])
+def test_what_a_step_carries_on_and_gives_out_too(inner):
+    """One output of a loop or a branch, returned twice: its cotangents are added, once each."""
+
+    def step(w, y):
+        if inner == "loop":
+            return cl.fori_loop(0, 2, lambda i, y: y - 0.1 * w * y, y)
+        return cl.cond(y > 0, lambda y: y - 0.1 * w * y, lambda y: y, y)
+
+    def loss(scan, w):
+        last, ys = scan(lambda y, _: (step(w, y),) * 2, 1.0, None, 3)
+        return last * last + cl.sum(ys)
+
+    close(cl.grad(lambda w: loss(cl.scan, w))(0.5), cl.grad(lambda w: loss(unrolled, w))(0.5))
+    cl.check_grads(lambda w: loss(cl.scan, w), (0.5,), order=2)
 
 
 def test_a_learners_loop():

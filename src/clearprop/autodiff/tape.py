@@ -28,7 +28,7 @@ class Slice:
         stop = set(leaves or ())
         seen: dict[Application, list[Node]] = {}
         self.leaves: list[Node] = []
-        todo = list(outputs)
+        todo = list(dict.fromkeys(outputs))  # one may be given out twice
         known = set(todo)
         while todo:
             node = todo.pop()
