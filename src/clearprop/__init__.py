@@ -37,6 +37,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop import nn as nn
     from clearprop import optim as optim
     from clearprop.autodiff.derivative_check import check_grads as check_grads
+    from clearprop.autodiff.linear_maps import fisher_vp as fisher_vp
     from clearprop.autodiff.linear_maps import ggn_vp as ggn_vp
     from clearprop.autodiff.linear_maps import hessian as hessian
     from clearprop.autodiff.linear_maps import jacfwd as jacfwd
@@ -48,9 +49,12 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.compiler import set_threads as set_threads
     from clearprop.control import associative_scan as associative_scan
     from clearprop.control import cond as cond
+    from clearprop.control import fixed_point as fixed_point
     from clearprop.control import fori_loop as fori_loop
     from clearprop.control import map as map
+    from clearprop.control import odeint as odeint
     from clearprop.control import remat as remat
+    from clearprop.control import root as root
     from clearprop.control import scan as scan
     from clearprop.control import switch as switch
     from clearprop.control import while_loop as while_loop
@@ -69,8 +73,8 @@ else:
         "optim": "optim",
         "autodiff.derivative_check": "check_grads",
         "compiler": "ExecutorWarning compile get_threads set_threads",
-        "autodiff.linear_maps": "ggn_vp hessian jacfwd jacrev linearize",
-        "control": "associative_scan cond fori_loop map remat scan switch while_loop",
+        "autodiff.linear_maps": "fisher_vp ggn_vp hessian jacfwd jacrev linearize",
+        "control": "associative_scan cond fixed_point fori_loop map odeint remat root scan switch while_loop",
         "explanation": "explain explain_update",
         "exporting": "export",
         "runs.tensorboard": "TensorBoard",

@@ -72,3 +72,46 @@ def test_the_gauss_newton_product_is_that_of_its_matrix():
     v = np.cos(np.arange(6.0)).reshape(2, 3)
     same(cl.ggn_vp(model, loss, W, v), (j.T @ h @ j @ v.reshape(-1)).reshape(2, 3))
     same(cl.compile(lambda w, v: cl.ggn_vp(model, loss, w, v))(W, v), cl.ggn_vp(model, loss, W, v))
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def bernoulli(z):
+    """Outcomes with their probabilities, and the derivative of log p by z."""
+    return [(sigmoid(z), 1 - sigmoid(z)), (1 - sigmoid(z), -sigmoid(z))]
+
+
+def poisson(z):
+    k, mean = np.arange(60), np.exp(z)
+    p = np.exp(k * z - mean - np.array([sum(np.log(np.arange(1, n + 1))) for n in k]))
+    return list(zip(p, k - mean, strict=True))
+
+
+def categorical(z):
+    p = np.exp(z) / np.exp(z).sum()
+    return [(q, np.eye(len(z))[i] - p) for i, q in enumerate(p)]
+
+
+@pytest.mark.parametrize("outcomes", [bernoulli, poisson, categorical], ids=lambda f: f.__name__)
+def test_the_fisher_information_is_that_of_all_outcomes(outcomes):
+    """E[s·sᵀ] of the score s = Jᵀ·∂log p/∂z, outcome by outcome."""
+    v = np.cos(np.arange(6.0)).reshape(2, 3)
+    j = np.kron(np.eye(2), X)  # of w ↦ w @ x, flat
+    z = W @ X
+    information = np.zeros((2, 2))
+    if outcomes is categorical:
+        information += sum(p * np.outer(s, s) for p, s in outcomes(z))
+    else:
+        information += np.diag([sum(p * s * s for p, s in outcomes(one)) for one in z])
+    got = cl.fisher_vp(lambda w: w @ X, W, v, outcomes.__name__)
+    np.testing.assert_allclose(got.numpy(), (j.T @ information @ j @ v.ravel()).reshape(2, 3), rtol=1e-10)
+
+
+def test_the_fisher_information_of_normal_predictions_is_gauss_and_newtons():
+    v = np.cos(np.arange(6.0)).reshape(2, 3)
+    model = lambda w: cl.tanh(w @ X)
+    same(cl.fisher_vp(model, W, v), cl.ggn_vp(model, lambda z: 0.5 * cl.sum(z * z), W, v))
+    with pytest.raises(cl.errors.ArgumentError, match="no distribution named 'gauss'"):
+        cl.fisher_vp(model, W, v, "gauss")
