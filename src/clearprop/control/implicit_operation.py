@@ -24,6 +24,7 @@ from clearprop.program.ir import Program
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import Params, Type
 from clearprop.rules.arithmetic import negative, stop_gradient, subtract
+from clearprop.rules.on_demand import find_in
 from clearprop.rules.structural import permute_dims_
 from clearprop.shapes import is_one
 
@@ -63,7 +64,7 @@ class Implicit(ControlOperation):
             _, moved = jvp(_of_active(program, w, x, active), select(w, active), list(own))
             return [negative(solved_for(slopes_of(program, w, x), moved))]
 
-        return _computed(
+        return _evaluate(
             program, ("tangent", tuple(active)), tangent, [*xs[first:-1], y, *select(dots[first:-1], active)]
         )[0]
 
@@ -83,7 +84,7 @@ class Implicit(ControlOperation):
             _, pull = vjp(_of_active(program, w, x, active), *select(w, active))
             return list(pull(negative(solved_for(slopes, own))))
 
-        found = iter(_computed(program, ("cotangent", tuple(active)), cotangent, [*xs[first:-1], y, bar]))
+        found = iter(_evaluate(program, ("cotangent", tuple(active)), cotangent, [*xs[first:-1], y, bar]))
         return {k: next(found) if first <= k < first + count else None for k in sorted(wanted)}
 
     # ------------------------------------------------------------------------------------------- batching
@@ -146,12 +147,12 @@ def solved_for(matrix: Any, vector: Any) -> Any:
     """J⁻¹ · r; of one equation a quotient, which has a native form."""
     if is_one(shape_of(vector)[0]):
         return vector / matrix[0]
-    from clearprop.rules.on_demand.matrices import solve  # start-up time: linear algebra
-
+    solve = find_in("linalg", "solve")
+    assert solve is not None
     return solve(matrix, vector)
 
 
-def _computed(program: Program, key: Any, f: Callable[..., list[Any]], operands: Sequence[Any]) -> list[Any]:
+def _evaluate(program: Program, key: Any, f: Callable[..., list[Any]], operands: Sequence[Any]) -> list[Any]:
     """What a function that is made of the program computes."""
     made = derive(program, key, f, types_of(operands))
     return call(made.program, [*made.constants, *operands])
