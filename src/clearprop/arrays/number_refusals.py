@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from clearprop.errors import GradientError, ShapeError, TraceError, user_line
+from clearprop.errors import ArgumentError, GradientError, ShapeError, TraceError, nearest, user_line
+from clearprop.primitives import REGISTRY
 from clearprop.program.types import Type
+from clearprop.rules.on_demand import find
 from clearprop.shapes import Shape
 
 _KEPT = "keep the tensor: cl.sin, cl.exp and their like take it"
@@ -14,6 +18,7 @@ _WITH_HISTORY = {
     "int(x)": "cl.floor keeps the tensor",
 }
 _OF_MANY = {
+    "range(x)": "x[i] for one of them, cl.take(values, x) for many",
     "if x": "cl.all(x) or cl.any(x) of a condition; x.size for whether there is anything",
     "float(x)": "x.tolist() for many, cl.sum(x) or cl.mean(x) for one of them all",
     "int(x)": "x.tolist() for many, cl.sum(x) for one of them all",
@@ -69,6 +74,59 @@ def many_numbers(what: str, shape: Shape) -> ShapeError:
         got=f"shape {shape}",
         where=user_line(),
         try_=_OF_MANY[what],
+    )
+
+
+def whole_number(what: str, value: Any, convert: Callable[[Any], int]) -> int:
+    """A number as a Python integer, which NaN and infinity are not."""
+    try:
+        return convert(value)
+    except (ValueError, OverflowError):
+        raise ArgumentError(
+            f"{what} needs a finite number",
+            expected="a number that an integer can hold",
+            got=str(value),
+            where=user_line(),
+            try_="cl.isfinite(x) tells beforehand; cl.nan_to_num(x) puts numbers in their place",
+        ) from None
+
+
+def format_number(value: Any, shape: Shape, spec: str) -> str:
+    """A number in the form that was asked for."""
+    if shape != ():
+        raise ShapeError(
+            "a format is for one number",
+            expected="a tensor of shape ()",
+            got=f"format {spec!r} for shape {shape}",
+            where=user_line(),
+            try_="np.array2string(x.numpy(), precision=2), or f'{x[0]:.2f}' for one of them",
+        )
+    try:
+        return format(value, spec)
+    except ValueError as problem:
+        raise ArgumentError(
+            "this format does not suit the number",
+            expected="a format of Python's for floats, integers or truth values, such as '.3f'",
+            got=f"{spec!r} for {value!r}: {problem}",
+            where=user_line(),
+            try_="f'{x:.3f}'; f'{int(x):d}' for a whole number",
+        ) from None
+
+
+class NoAttributeError(ArgumentError, AttributeError):
+    """An attribute that no tensor has; `hasattr` and `getattr` ask for an AttributeError."""
+
+
+def no_attribute(name: str, known: Sequence[str]) -> NoAttributeError:
+    """The error for an attribute that no tensor has, with the function or the attribute that was meant."""
+    function = find(name) or name in REGISTRY
+    close = nearest(name, known)
+    return NoAttributeError(
+        f"a tensor has no attribute {name!r}",
+        expected=f"one of: {', '.join(known)}",
+        got=name,
+        where=user_line(),
+        try_=f"cl.{name}(x)" if function else f"x.{close}, the nearest name" if close else "a function of cl",
     )
 
 

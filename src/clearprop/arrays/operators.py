@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from typing import Any, NoReturn
 
+import numpy as np
+
+from clearprop.arrays.number_refusals import NoAttributeError, no_attribute, whole_number
 from clearprop.arrays.numpy_protocol import combine
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, DTypeError, user_line
 from clearprop.program.ir import Var
 from clearprop.program.types import Value
 from clearprop.program.values import Node
@@ -13,6 +18,7 @@ from clearprop.rules import elementwise as ew
 from clearprop.rules import linear
 from clearprop.rules.indexing import Key
 from clearprop.rules.on_demand import find
+from clearprop.rules.reductions import any
 
 
 class Operators(Node):
@@ -20,6 +26,10 @@ class Operators(Node):
 
     __slots__ = ()
     __hash__ = object.__hash__
+
+    def __contains__(self, item: Any) -> bool:
+        equal = self == item
+        return bool(any(equal)) if isinstance(equal, Node) else bool(equal)
 
     def __floordiv__(self, other: Value) -> Any:
         return _late("floor_divide", self, other)
@@ -32,6 +42,39 @@ class Operators(Node):
 
     def __rmod__(self, other: Value) -> Any:
         return _late("remainder", other, self)
+
+    def __divmod__(self, other: Value) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Value) -> Any:
+        return other // self, other % self
+
+    def __index__(self: Any) -> int:
+        self._require_values("range(x)")
+        if self.dtype.kind not in "iu":
+            raise DTypeError(
+                "only an integer can be an index",
+                expected="an integer tensor",
+                got=self.dtype.name,
+                where=user_line(),
+            )
+        self._require_one("range(x)")
+        return int(np.reshape(self.value, ()))
+
+    def __bytes__(self) -> bytes:
+        return np.asarray(self).tobytes()
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return _round_to(self, digits)
+
+    def __floor__(self) -> int:
+        return whole_number("math.floor(x)", _number(self), math.floor)
+
+    def __ceil__(self) -> int:
+        return whole_number("math.ceil(x)", _number(self), math.ceil)
+
+    def __trunc__(self) -> int:
+        return whole_number("math.trunc(x)", _number(self), math.trunc)
 
     def __and__(self, other: Value) -> Any:
         return combine("bitwise_and", self, other)
@@ -82,8 +125,32 @@ class Operators(Node):
             try_=instead,
         )
 
+    def _require_no_modulo(self, modulo: Any) -> None:
+        if modulo is not None:
+            raise ArgumentError(
+                "powers of tensors take no modulus",
+                expected="pow(x, y)",
+                got=f"pow(x, y, {modulo!r})",
+                where=user_line(),
+                try_="cl.remainder(x ** y, m)",
+            )
+
     def __setitem__(self, key: Key, value: Value) -> NoReturn:
         self._refuse("item assignment", "cl.where(mask, new, x), or build the array in NumPy first")
+
+    def __delitem__(self, key: Key) -> NoReturn:
+        raise NoAttributeError(
+            "a tensor never changes: leaving an item out is refused",
+            expected="a new value",
+            got="del x[…]",
+            where=user_line(),
+            try_="x[keep] with a mask, or with the numbers of the others",
+        )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):  # protocols ask for these, and go on without them
+            raise AttributeError(f"'Tensor' object has no attribute {name!r}", name=name, obj=self)
+        raise no_attribute(name, [n for n in dir(type(self)) if not n.startswith("_")])
 
     def __iadd__(self, other: Value) -> Any:
         self._require_unused(other, "+=", "x = x + y; for a parameter w = w.updated(-lr * w.grad)")
@@ -136,6 +203,27 @@ class Operators(Node):
     def __irshift__(self, other: Value) -> Any:
         self._require_unused(other, ">>=", "x = x >> y")
         return self >> other
+
+
+def _number(x: Any) -> float | int:
+    """The only element; of integers without the way by floats, which not all of them survive."""
+    return float(x) if x.dtype.kind == "f" else int(x)
+
+
+def _round_to(x: Any, digits: Any) -> Any:
+    """x rounded to so many decimals, halves to the even neighbour, as NumPy does; integers stay what they are."""
+    places = 0 if digits is None else operator.index(digits)
+    if not places or (places > 0 and x.dtype.kind != "f"):
+        return ew.round(x)
+    if x.dtype.kind != "f":
+        raise ArgumentError(
+            "integers are rounded to whole numbers alone",
+            expected="0 digits or more",
+            got=f"round(x, {places}) of {x.dtype.name}",
+            where=user_line(),
+            try_=f"round(x.astype(float), {places})",
+        )
+    return ew.round(x * 10.0**places) / 10.0**places if places > 0 else ew.round(x / 10.0**-places) * 10.0**-places
 
 
 def _late(name: str, *operands: Any) -> Any:

@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from clearprop.arrays.backward import backward
 from clearprop.arrays.data_types import require_cpu
-from clearprop.arrays.number_refusals import NoLengthError, detached_number, many_numbers, traced_number
+from clearprop.arrays.number_refusals import (
+    NoLengthError,
+    detached_number,
+    format_number,
+    many_numbers,
+    traced_number,
+    whole_number,
+)
 from clearprop.arrays.numpy_protocol import apply_function, apply_ufunc
 from clearprop.arrays.operators import Operators
 from clearprop.arrays.tensor_text import tensor_text
@@ -175,23 +182,12 @@ class Tensor(Operators):
         self._require_constant("int(x)")
         self._require_one("int(x)")
         self._require_real("int(x)")
-        return int(np.reshape(self.value, ()))
+        return whole_number("int(x)", np.reshape(self.value, ()), int)
 
     def __complex__(self) -> complex:
         self._require_constant("complex(x)")
         self._require_one("complex(x)")
         return complex(np.reshape(self.value, ()))
-
-    def __index__(self) -> int:
-        self._require_values("range(x)")
-        if self.dtype.kind not in "iu":
-            raise DTypeError(
-                "only an integer can be an index",
-                expected="an integer tensor",
-                got=self.dtype.name,
-                where=user_line(),
-            )
-        return int(self.value)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -207,7 +203,7 @@ class Tensor(Operators):
 
     def __format__(self, spec: str) -> str:
         self._require_values("item()")
-        return format(self.detach().item(), spec) if spec and self.shape == () else repr(self)
+        return format_number(self.detach().tolist(), self.shape, spec) if spec else repr(self)
 
     # ------------------------------------------------------------------------------------------ operators
     def __add__(self, other: Value) -> Any:
@@ -234,7 +230,8 @@ class Tensor(Operators):
     def __rtruediv__(self, other: Value) -> Any:
         return ew.divide(other, self)
 
-    def __pow__(self, other: Value) -> Any:
+    def __pow__(self, other: Value, modulo: Any = None) -> Any:
+        self._require_no_modulo(modulo)
         return ew.pow(self, other)
 
     def __rpow__(self, other: Value) -> Any:

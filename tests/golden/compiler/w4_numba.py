@@ -10,32 +10,32 @@ from clearprop.compiler.native.kernel_imports import *
 
 @njit(**KERNEL)
 def nest1_divide_add_pow_subtract(
-    lo, hi, size, v74, size_2, v98, size_3, v123, size_4, v148, state_0_t, new_state_0_t, v157,
-    v159,
+    lo, hi, size, v80, size_2, v104, size_3, v129, size_4, v154, state_0_t, new_state_0_t, v163,
+    v165,
 ):
-    t74 = f32(1) / f32(size)
-    t98 = f64(2) / f64(size_2)
-    t123 = f64(2) / f64(size_3)
-    t148 = f64(2) / f64(size_4)
+    t80 = f32(1) / f32(size)
+    t104 = f64(2) / f64(size_2)
+    t129 = f64(2) / f64(size_3)
+    t154 = f64(2) / f64(size_4)
     state_0_t_r = state_0_t[0]
     new_state_0_t_j = i64(u64(state_0_t_r) + u64(1))
-    t156 = power(f64(0.999), f64(new_state_0_t_j))
-    t157 = f64(1) - t156
-    t158 = power(f64(0.9), f64(new_state_0_t_j))
-    t159 = f64(1) - t158
-    v74[0] = t74
-    v98[0] = t98
-    v123[0] = t123
-    v148[0] = t148
+    t162 = power(f64(0.999), f64(new_state_0_t_j))
+    t163 = f64(1) - t162
+    t164 = power(f64(0.9), f64(new_state_0_t_j))
+    t165 = f64(1) - t164
+    v80[0] = t80
+    v104[0] = t104
+    v129[0] = t129
+    v154[0] = t154
     new_state_0_t[0] = new_state_0_t_j
-    v157[0] = t157
-    v159[0] = t159
+    v163[0] = t163
+    v165[0] = t165
 
 
 @njit(**KERNEL)
 def nest4_add_sum_divide_subtract_multiply_sqrt(
-    lo, hi, v1, s, model_layers_0_bias, size, v6, v12, v13, model_layers_1_scale,
-    model_layers_1_offset, h2, v137,
+    lo, hi, v1, s, model_layers_0_bias, size, v6, v14, v15, model_layers_1_scale,
+    model_layers_1_offset, h2, v143,
 ):
     for i0 in range(lo, hi):
         o = i0 * s
@@ -51,309 +51,315 @@ def nest4_add_sum_divide_subtract_multiply_sqrt(
             s8 = accumulate(s8, t7)
             v6[o + j] = t6
         t10 = s8 / f32(size)
-        t11 = t10 + f32(1e-05)
-        t12 = sqrt(t11)
-        v12[i0] = t12
+        t11 = t10 - t10
+        t12 = t10 + t11
+        t13 = t12 + f32(1e-05)
+        t14 = sqrt(t13)
+        v14[i0] = t14
         for j in range(size):
-            t13 = v6[o + j] / t12
-            t14 = model_layers_1_scale[j] * t13
-            h1_j = t14 + model_layers_1_offset[j]
-            t15 = h1_j * f32(0.7071067811865476)
-            t16 = erf(t15)
-            t17 = f32(1) + t16
-            t18 = f32(0.5) * t17
-            h2_j = h1_j * t18
-            t132 = f32(-0.5) * h1_j
-            t133 = t132 * h1_j
-            t134 = exp(t133)
-            t135 = h1_j * t134
-            t136 = t135 * f32(0.3989422804014327)
-            t137 = t18 + t136
-            v13[o + j] = t13
+            t15 = v6[o + j] / t14
+            t16 = model_layers_1_scale[j] * t15
+            h1_j = t16 + model_layers_1_offset[j]
+            t17 = h1_j * f32(0.7071067811865476)
+            t18 = erf(t17)
+            t19 = f32(1) + t18
+            t20 = f32(0.5) * t19
+            h2_j = h1_j * t20
+            t138 = f32(-0.5) * h1_j
+            t139 = t138 * h1_j
+            t140 = exp(t139)
+            t141 = h1_j * t140
+            t142 = t141 * f32(0.3989422804014327)
+            t143 = t20 + t142
+            v15[o + j] = t15
             h2[o + j] = h2_j
-            v137[o + j] = t137
+            v143[o + j] = t143
 
 
 @njit(**KERNEL)
 def nest6_add_sum_divide_subtract_multiply_sqrt(
-    lo, hi, v19, s, model_layers_3_bias, size, v24, v30, v31, model_layers_4_scale,
-    model_layers_4_offset, h5, v112,
+    lo, hi, v21, s, model_layers_3_bias, size, v26, v34, v35, model_layers_4_scale,
+    model_layers_4_offset, h5, v118,
 ):
     for i0 in range(lo, hi):
         o = i0 * s
-        s20 = f32(0)
+        s22 = f32(0)
         for j in range(size):
-            h3_j = v19[o + j] + model_layers_3_bias[j]
-            s20 = accumulate(s20, h3_j)
-        t23 = s20 / f32(size)
-        s26 = f32(0)
+            h3_j = v21[o + j] + model_layers_3_bias[j]
+            s22 = accumulate(s22, h3_j)
+        t25 = s22 / f32(size)
+        s28 = f32(0)
         for j in range(size):
-            t24 = (v19[o + j] + model_layers_3_bias[j]) - t23
-            t25 = t24 * t24
-            s26 = accumulate(s26, t25)
-            v24[o + j] = t24
-        t28 = s26 / f32(size)
-        t29 = t28 + f32(1e-05)
-        t30 = sqrt(t29)
-        v30[i0] = t30
+            t26 = (v21[o + j] + model_layers_3_bias[j]) - t25
+            t27 = t26 * t26
+            s28 = accumulate(s28, t27)
+            v26[o + j] = t26
+        t30 = s28 / f32(size)
+        t31 = t30 - t30
+        t32 = t30 + t31
+        t33 = t32 + f32(1e-05)
+        t34 = sqrt(t33)
+        v34[i0] = t34
         for j in range(size):
-            t31 = v24[o + j] / t30
-            t32 = model_layers_4_scale[j] * t31
-            h4_j = t32 + model_layers_4_offset[j]
-            t33 = h4_j * f32(0.7071067811865476)
-            t34 = erf(t33)
-            t35 = f32(1) + t34
-            t36 = f32(0.5) * t35
-            h5_j = h4_j * t36
-            t107 = f32(-0.5) * h4_j
-            t108 = t107 * h4_j
-            t109 = exp(t108)
-            t110 = h4_j * t109
-            t111 = t110 * f32(0.3989422804014327)
-            t112 = t36 + t111
-            v31[o + j] = t31
+            t35 = v26[o + j] / t34
+            t36 = model_layers_4_scale[j] * t35
+            h4_j = t36 + model_layers_4_offset[j]
+            t37 = h4_j * f32(0.7071067811865476)
+            t38 = erf(t37)
+            t39 = f32(1) + t38
+            t40 = f32(0.5) * t39
+            h5_j = h4_j * t40
+            t113 = f32(-0.5) * h4_j
+            t114 = t113 * h4_j
+            t115 = exp(t114)
+            t116 = h4_j * t115
+            t117 = t116 * f32(0.3989422804014327)
+            t118 = t40 + t117
+            v35[o + j] = t35
             h5[o + j] = h5_j
-            v112[o + j] = t112
+            v118[o + j] = t118
 
 
 @njit(**KERNEL)
 def nest8_add_sum_divide_subtract_multiply_sqrt(
-    lo, hi, v37, s, model_layers_6_bias, size, v42, v48, v49, model_layers_7_scale,
-    model_layers_7_offset, h8, v87,
+    lo, hi, v41, s, model_layers_6_bias, size, v46, v54, v55, model_layers_7_scale,
+    model_layers_7_offset, h8, v93,
 ):
     for i0 in range(lo, hi):
         o = i0 * s
-        s38 = f32(0)
+        s42 = f32(0)
         for j in range(size):
-            h6_j = v37[o + j] + model_layers_6_bias[j]
-            s38 = accumulate(s38, h6_j)
-        t41 = s38 / f32(size)
-        s44 = f32(0)
+            h6_j = v41[o + j] + model_layers_6_bias[j]
+            s42 = accumulate(s42, h6_j)
+        t45 = s42 / f32(size)
+        s48 = f32(0)
         for j in range(size):
-            t42 = (v37[o + j] + model_layers_6_bias[j]) - t41
-            t43 = t42 * t42
-            s44 = accumulate(s44, t43)
-            v42[o + j] = t42
-        t46 = s44 / f32(size)
-        t47 = t46 + f32(1e-05)
-        t48 = sqrt(t47)
-        v48[i0] = t48
+            t46 = (v41[o + j] + model_layers_6_bias[j]) - t45
+            t47 = t46 * t46
+            s48 = accumulate(s48, t47)
+            v46[o + j] = t46
+        t50 = s48 / f32(size)
+        t51 = t50 - t50
+        t52 = t50 + t51
+        t53 = t52 + f32(1e-05)
+        t54 = sqrt(t53)
+        v54[i0] = t54
         for j in range(size):
-            t49 = v42[o + j] / t48
-            t50 = model_layers_7_scale[j] * t49
-            h7_j = t50 + model_layers_7_offset[j]
-            t51 = h7_j * f32(0.7071067811865476)
-            t52 = erf(t51)
-            t53 = f32(1) + t52
-            t54 = f32(0.5) * t53
-            h8_j = h7_j * t54
-            t82 = f32(-0.5) * h7_j
-            t83 = t82 * h7_j
-            t84 = exp(t83)
-            t85 = h7_j * t84
-            t86 = t85 * f32(0.3989422804014327)
-            t87 = t54 + t86
-            v49[o + j] = t49
+            t55 = v46[o + j] / t54
+            t56 = model_layers_7_scale[j] * t55
+            h7_j = t56 + model_layers_7_offset[j]
+            t57 = h7_j * f32(0.7071067811865476)
+            t58 = erf(t57)
+            t59 = f32(1) + t58
+            t60 = f32(0.5) * t59
+            h8_j = h7_j * t60
+            t88 = f32(-0.5) * h7_j
+            t89 = t88 * h7_j
+            t90 = exp(t89)
+            t91 = h7_j * t90
+            t92 = t91 * f32(0.3989422804014327)
+            t93 = t60 + t92
+            v55[o + j] = t55
             h8[o + j] = h8_j
-            v87[o + j] = t87
+            v93[o + j] = t93
 
 
 @njit(**KERNEL)
 def nest10_add_max_subtract_exp_sum_log_equal(
-    lo, hi, v55, s, model_layers_9_bias, v56, v70, row, v74, h9_bar, model_layers_9_bias_bar, m,
+    lo, hi, v61, s, model_layers_9_bias, v62, v76, row, v80, h9_bar, model_layers_9_bias_bar, m,
 ):
-    s70 = f32(0)
-    r74 = v74[0]
+    s76 = f32(0)
+    r80 = v80[0]
     for z in range(m):
         model_layers_9_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
-        r56 = v56[i0]
-        s57 = f32(-inf)
+        r62 = v62[i0]
+        s63 = f32(-inf)
         for j in range(m):
-            h9_j = v55[o + j] + model_layers_9_bias[j]
-            s57 = maximum(s57, h9_j)
-        s61 = f32(0)
-        s68 = f32(0)
+            h9_j = v61[o + j] + model_layers_9_bias[j]
+            s63 = maximum(s63, h9_j)
+        s67 = f32(0)
+        s74 = f32(0)
         for j in range(m):
-            t59 = (v55[o + j] + model_layers_9_bias[j]) - s57
-            t60 = exp(t59)
-            s61 = accumulate(s61, t60)
-            t67 = (t59 if (r56 == i64(j)) else f32(0.0))
-            s68 = accumulate(s68, t67)
-            row[j] = t60
-        t62 = log(s61)
-        t69 = t62 - s68
-        s70 = accumulate(s70, t69)
+            t65 = (v61[o + j] + model_layers_9_bias[j]) - s63
+            t66 = exp(t65)
+            s67 = accumulate(s67, t66)
+            t73 = (t65 if (r62 == i64(j)) else f32(0.0))
+            s74 = accumulate(s74, t73)
+            row[j] = t66
+        t68 = log(s67)
+        t75 = t68 - s74
+        s76 = accumulate(s76, t75)
         for j in range(m):
-            t78 = row[j] / s61
-            t79 = t78 - (f32((r56 == i64(j))))
-            h9_bar_j = r74 * t79
+            t84 = row[j] / s67
+            t85 = t84 - (f32((r62 == i64(j))))
+            h9_bar_j = r80 * t85
             model_layers_9_bias_bar[j] = accumulate(model_layers_9_bias_bar[j], h9_bar_j)
             h9_bar[o + j] = h9_bar_j
-    v70[0] = s70
+    v76[0] = s76
 
 
 @njit(**KERNEL)
-def nest11_divide(lo, hi, v70, size, v72):
-    r70 = v70[0]
-    t72 = r70 / f32(size)
-    v72[0] = t72
+def nest11_divide(lo, hi, v76, size, v78):
+    r76 = v76[0]
+    t78 = r76 / f32(size)
+    v78[0] = t78
 
 
 @njit(**KERNEL)
 def nest14_multiply_sum_divide_negative_add(
-    lo, hi, h8_bar, s, v87, model_layers_7_offset_bar, m, v49, model_layers_7_scale_bar,
-    model_layers_7_scale, v48, v98, v42, row, h6_bar_3, model_layers_6_bias_bar,
+    lo, hi, h8_bar, s, v93, model_layers_7_offset_bar, m, v55, model_layers_7_scale_bar,
+    model_layers_7_scale, v54, v104, v46, row, h6_bar_3, model_layers_6_bias_bar,
 ):
     for z in range(m):
         model_layers_7_offset_bar[z] = f32(0)
     for z in range(m):
         model_layers_7_scale_bar[z] = f32(0)
-    r98 = v98[0]
+    r104 = v104[0]
     for z in range(m):
         model_layers_6_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
-        r48 = v48[i0]
-        s94 = f32(0)
-        s101 = f32(0)
+        r54 = v54[i0]
+        s100 = f32(0)
+        s107 = f32(0)
         for j in range(m):
-            h7_bar_j = h8_bar[o + j] * v87[o + j]
+            h7_bar_j = h8_bar[o + j] * v93[o + j]
             model_layers_7_offset_bar[j] = accumulate(model_layers_7_offset_bar[j], h7_bar_j)
-            t88 = h7_bar_j * v49[o + j]
-            model_layers_7_scale_bar[j] = accumulate(model_layers_7_scale_bar[j], t88)
-            t89 = h7_bar_j * model_layers_7_scale[j]
-            t90 = t89 / r48
-            t91 = -t89
-            t92 = t91 * v49[o + j]
-            t93 = t92 / r48
-            s94 = accumulate(s94, t93)
-            row[j] = t90
-            t100 = -row[j]
-            s101 = accumulate(s101, t100)
-        t96 = f32(0.5) * s94
-        t97 = t96 / r48
-        t99 = t97 * f32(r98)
-        t103 = s101 / f32(m)
+            t94 = h7_bar_j * v55[o + j]
+            model_layers_7_scale_bar[j] = accumulate(model_layers_7_scale_bar[j], t94)
+            t95 = h7_bar_j * model_layers_7_scale[j]
+            t96 = t95 / r54
+            t97 = -t95
+            t98 = t97 * v55[o + j]
+            t99 = t98 / r54
+            s100 = accumulate(s100, t99)
+            row[j] = t96
+            t106 = -row[j]
+            s107 = accumulate(s107, t106)
+        t102 = f32(0.5) * s100
+        t103 = t102 / r54
+        t105 = t103 * f32(r104)
+        t109 = s107 / f32(m)
         for j in range(m):
-            h6_bar_j = t99 * v42[o + j]
+            h6_bar_j = t105 * v46[o + j]
             h6_bar_2_j = h6_bar_j + row[j]
-            h6_bar_3_j = h6_bar_2_j + t103
+            h6_bar_3_j = h6_bar_2_j + t109
             model_layers_6_bias_bar[j] = accumulate(model_layers_6_bias_bar[j], h6_bar_3_j)
             h6_bar_3[o + j] = h6_bar_3_j
 
 
 @njit(**KERNEL)
 def nest17_multiply_sum_divide_negative_add(
-    lo, hi, h5_bar, s, v112, model_layers_4_offset_bar, m, v31, model_layers_4_scale_bar,
-    model_layers_4_scale, v30, v123, v24, row, h3_bar_3, model_layers_3_bias_bar,
+    lo, hi, h5_bar, s, v118, model_layers_4_offset_bar, m, v35, model_layers_4_scale_bar,
+    model_layers_4_scale, v34, v129, v26, row, h3_bar_3, model_layers_3_bias_bar,
 ):
     for z in range(m):
         model_layers_4_offset_bar[z] = f32(0)
     for z in range(m):
         model_layers_4_scale_bar[z] = f32(0)
-    r123 = v123[0]
+    r129 = v129[0]
     for z in range(m):
         model_layers_3_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
-        r30 = v30[i0]
-        s119 = f32(0)
-        s126 = f32(0)
+        r34 = v34[i0]
+        s125 = f32(0)
+        s132 = f32(0)
         for j in range(m):
-            h4_bar_j = h5_bar[o + j] * v112[o + j]
+            h4_bar_j = h5_bar[o + j] * v118[o + j]
             model_layers_4_offset_bar[j] = accumulate(model_layers_4_offset_bar[j], h4_bar_j)
-            t113 = h4_bar_j * v31[o + j]
-            model_layers_4_scale_bar[j] = accumulate(model_layers_4_scale_bar[j], t113)
-            t114 = h4_bar_j * model_layers_4_scale[j]
-            t115 = t114 / r30
-            t116 = -t114
-            t117 = t116 * v31[o + j]
-            t118 = t117 / r30
-            s119 = accumulate(s119, t118)
-            row[j] = t115
-            t125 = -row[j]
-            s126 = accumulate(s126, t125)
-        t121 = f32(0.5) * s119
-        t122 = t121 / r30
-        t124 = t122 * f32(r123)
-        t128 = s126 / f32(m)
+            t119 = h4_bar_j * v35[o + j]
+            model_layers_4_scale_bar[j] = accumulate(model_layers_4_scale_bar[j], t119)
+            t120 = h4_bar_j * model_layers_4_scale[j]
+            t121 = t120 / r34
+            t122 = -t120
+            t123 = t122 * v35[o + j]
+            t124 = t123 / r34
+            s125 = accumulate(s125, t124)
+            row[j] = t121
+            t131 = -row[j]
+            s132 = accumulate(s132, t131)
+        t127 = f32(0.5) * s125
+        t128 = t127 / r34
+        t130 = t128 * f32(r129)
+        t134 = s132 / f32(m)
         for j in range(m):
-            h3_bar_j = t124 * v24[o + j]
+            h3_bar_j = t130 * v26[o + j]
             h3_bar_2_j = h3_bar_j + row[j]
-            h3_bar_3_j = h3_bar_2_j + t128
+            h3_bar_3_j = h3_bar_2_j + t134
             model_layers_3_bias_bar[j] = accumulate(model_layers_3_bias_bar[j], h3_bar_3_j)
             h3_bar_3[o + j] = h3_bar_3_j
 
 
 @njit(**KERNEL)
 def nest20_multiply_sum_divide_negative_add(
-    lo, hi, h2_bar, s, v137, model_layers_1_offset_bar, m, v13, model_layers_1_scale_bar,
-    model_layers_1_scale, v12, v148, v6, row, h0_bar_3, model_layers_0_bias_bar,
+    lo, hi, h2_bar, s, v143, model_layers_1_offset_bar, m, v15, model_layers_1_scale_bar,
+    model_layers_1_scale, v14, v154, v6, row, h0_bar_3, model_layers_0_bias_bar,
 ):
     for z in range(m):
         model_layers_1_offset_bar[z] = f32(0)
     for z in range(m):
         model_layers_1_scale_bar[z] = f32(0)
-    r148 = v148[0]
+    r154 = v154[0]
     for z in range(m):
         model_layers_0_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
-        r12 = v12[i0]
-        s144 = f32(0)
-        s151 = f32(0)
+        r14 = v14[i0]
+        s150 = f32(0)
+        s157 = f32(0)
         for j in range(m):
-            h1_bar_j = h2_bar[o + j] * v137[o + j]
+            h1_bar_j = h2_bar[o + j] * v143[o + j]
             model_layers_1_offset_bar[j] = accumulate(model_layers_1_offset_bar[j], h1_bar_j)
-            t138 = h1_bar_j * v13[o + j]
-            model_layers_1_scale_bar[j] = accumulate(model_layers_1_scale_bar[j], t138)
-            t139 = h1_bar_j * model_layers_1_scale[j]
-            t140 = t139 / r12
-            t141 = -t139
-            t142 = t141 * v13[o + j]
-            t143 = t142 / r12
-            s144 = accumulate(s144, t143)
-            row[j] = t140
-            t150 = -row[j]
-            s151 = accumulate(s151, t150)
-        t146 = f32(0.5) * s144
-        t147 = t146 / r12
-        t149 = t147 * f32(r148)
-        t153 = s151 / f32(m)
+            t144 = h1_bar_j * v15[o + j]
+            model_layers_1_scale_bar[j] = accumulate(model_layers_1_scale_bar[j], t144)
+            t145 = h1_bar_j * model_layers_1_scale[j]
+            t146 = t145 / r14
+            t147 = -t145
+            t148 = t147 * v15[o + j]
+            t149 = t148 / r14
+            s150 = accumulate(s150, t149)
+            row[j] = t146
+            t156 = -row[j]
+            s157 = accumulate(s157, t156)
+        t152 = f32(0.5) * s150
+        t153 = t152 / r14
+        t155 = t153 * f32(r154)
+        t159 = s157 / f32(m)
         for j in range(m):
-            h0_bar_j = t149 * v6[o + j]
+            h0_bar_j = t155 * v6[o + j]
             h0_bar_2_j = h0_bar_j + row[j]
-            h0_bar_3_j = h0_bar_2_j + t153
+            h0_bar_3_j = h0_bar_2_j + t159
             model_layers_0_bias_bar[j] = accumulate(model_layers_0_bias_bar[j], h0_bar_3_j)
             h0_bar_3[o + j] = h0_bar_3_j
 
 
 @njit(**KERNEL)
 def nest22_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight, v159,
-    v157, model_layers_0_weight,
+    lo, hi, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight, v165,
+    v163, model_layers_0_weight,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t160 = f32(0.9) * state_0_m_layers_0_weight[j]
-        t161 = f32(0.09999999999999998) * model_layers_0_weight_bar[j]
-        new_state_0_m_layers_0_weight_j = t160 + t161
-        t162 = f32(0.999) * state_0_v_layers_0_weight[j]
-        t163 = model_layers_0_weight_bar[j] * model_layers_0_weight_bar[j]
-        t164 = f32(0.0010000000000000009) * t163
-        t165 = t162 + t164
-        t166 = new_state_0_m_layers_0_weight_j / f32(r159)
-        t167 = t165 / f32(r157)
-        t168 = sqrt(t167)
-        t169 = t168 + f32(1e-08)
-        t170 = t166 / t169
-        t171 = t165 < f32(inf)
-        new_state_0_v_layers_0_weight_j = (t165 if t171 else f32(nan))
-        t328 = f32(-0.001) * t170
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t328
+        t166 = f32(0.9) * state_0_m_layers_0_weight[j]
+        t167 = f32(0.09999999999999998) * model_layers_0_weight_bar[j]
+        new_state_0_m_layers_0_weight_j = t166 + t167
+        t168 = f32(0.999) * state_0_v_layers_0_weight[j]
+        t169 = model_layers_0_weight_bar[j] * model_layers_0_weight_bar[j]
+        t170 = f32(0.0010000000000000009) * t169
+        t171 = t168 + t170
+        t172 = new_state_0_m_layers_0_weight_j / f32(r165)
+        t173 = t171 / f32(r163)
+        t174 = sqrt(t173)
+        t175 = t174 + f32(1e-08)
+        t176 = t172 / t175
+        t177 = t171 < f32(inf)
+        new_state_0_v_layers_0_weight_j = (t171 if t177 else f32(nan))
+        t334 = f32(-0.001) * t176
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t334
         state_0_m_layers_0_weight[j] = new_state_0_m_layers_0_weight_j
         state_0_v_layers_0_weight[j] = new_state_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
@@ -361,28 +367,28 @@ def nest22_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest23_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_3_weight, model_layers_3_weight_bar, state_0_v_layers_3_weight, v159,
-    v157, model_layers_3_weight,
+    lo, hi, state_0_m_layers_3_weight, model_layers_3_weight_bar, state_0_v_layers_3_weight, v165,
+    v163, model_layers_3_weight,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t208 = f32(0.9) * state_0_m_layers_3_weight[j]
-        t209 = f32(0.09999999999999998) * model_layers_3_weight_bar[j]
-        new_state_0_m_layers_3_weight_j = t208 + t209
-        t210 = f32(0.999) * state_0_v_layers_3_weight[j]
-        t211 = model_layers_3_weight_bar[j] * model_layers_3_weight_bar[j]
-        t212 = f32(0.0010000000000000009) * t211
-        t213 = t210 + t212
-        t214 = new_state_0_m_layers_3_weight_j / f32(r159)
-        t215 = t213 / f32(r157)
-        t216 = sqrt(t215)
-        t217 = t216 + f32(1e-08)
-        t218 = t214 / t217
-        t219 = t213 < f32(inf)
-        new_state_0_v_layers_3_weight_j = (t213 if t219 else f32(nan))
-        t332 = f32(-0.001) * t218
-        new_model_layers_3_weight_j = model_layers_3_weight[j] + t332
+        t214 = f32(0.9) * state_0_m_layers_3_weight[j]
+        t215 = f32(0.09999999999999998) * model_layers_3_weight_bar[j]
+        new_state_0_m_layers_3_weight_j = t214 + t215
+        t216 = f32(0.999) * state_0_v_layers_3_weight[j]
+        t217 = model_layers_3_weight_bar[j] * model_layers_3_weight_bar[j]
+        t218 = f32(0.0010000000000000009) * t217
+        t219 = t216 + t218
+        t220 = new_state_0_m_layers_3_weight_j / f32(r165)
+        t221 = t219 / f32(r163)
+        t222 = sqrt(t221)
+        t223 = t222 + f32(1e-08)
+        t224 = t220 / t223
+        t225 = t219 < f32(inf)
+        new_state_0_v_layers_3_weight_j = (t219 if t225 else f32(nan))
+        t338 = f32(-0.001) * t224
+        new_model_layers_3_weight_j = model_layers_3_weight[j] + t338
         state_0_m_layers_3_weight[j] = new_state_0_m_layers_3_weight_j
         state_0_v_layers_3_weight[j] = new_state_0_v_layers_3_weight_j
         model_layers_3_weight[j] = new_model_layers_3_weight_j
@@ -390,28 +396,28 @@ def nest23_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest24_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_6_weight, model_layers_6_weight_bar, state_0_v_layers_6_weight, v159,
-    v157, model_layers_6_weight,
+    lo, hi, state_0_m_layers_6_weight, model_layers_6_weight_bar, state_0_v_layers_6_weight, v165,
+    v163, model_layers_6_weight,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t256 = f32(0.9) * state_0_m_layers_6_weight[j]
-        t257 = f32(0.09999999999999998) * model_layers_6_weight_bar[j]
-        new_state_0_m_layers_6_weight_j = t256 + t257
-        t258 = f32(0.999) * state_0_v_layers_6_weight[j]
-        t259 = model_layers_6_weight_bar[j] * model_layers_6_weight_bar[j]
-        t260 = f32(0.0010000000000000009) * t259
-        t261 = t258 + t260
-        t262 = new_state_0_m_layers_6_weight_j / f32(r159)
-        t263 = t261 / f32(r157)
-        t264 = sqrt(t263)
-        t265 = t264 + f32(1e-08)
-        t266 = t262 / t265
-        t267 = t261 < f32(inf)
-        new_state_0_v_layers_6_weight_j = (t261 if t267 else f32(nan))
-        t336 = f32(-0.001) * t266
-        new_model_layers_6_weight_j = model_layers_6_weight[j] + t336
+        t262 = f32(0.9) * state_0_m_layers_6_weight[j]
+        t263 = f32(0.09999999999999998) * model_layers_6_weight_bar[j]
+        new_state_0_m_layers_6_weight_j = t262 + t263
+        t264 = f32(0.999) * state_0_v_layers_6_weight[j]
+        t265 = model_layers_6_weight_bar[j] * model_layers_6_weight_bar[j]
+        t266 = f32(0.0010000000000000009) * t265
+        t267 = t264 + t266
+        t268 = new_state_0_m_layers_6_weight_j / f32(r165)
+        t269 = t267 / f32(r163)
+        t270 = sqrt(t269)
+        t271 = t270 + f32(1e-08)
+        t272 = t268 / t271
+        t273 = t267 < f32(inf)
+        new_state_0_v_layers_6_weight_j = (t267 if t273 else f32(nan))
+        t342 = f32(-0.001) * t272
+        new_model_layers_6_weight_j = model_layers_6_weight[j] + t342
         state_0_m_layers_6_weight[j] = new_state_0_m_layers_6_weight_j
         state_0_v_layers_6_weight[j] = new_state_0_v_layers_6_weight_j
         model_layers_6_weight[j] = new_model_layers_6_weight_j
@@ -419,28 +425,28 @@ def nest24_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest25_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_9_weight, model_layers_9_weight_bar, state_0_v_layers_9_weight, v159,
-    v157, model_layers_9_weight,
+    lo, hi, state_0_m_layers_9_weight, model_layers_9_weight_bar, state_0_v_layers_9_weight, v165,
+    v163, model_layers_9_weight,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t304 = f32(0.9) * state_0_m_layers_9_weight[j]
-        t305 = f32(0.09999999999999998) * model_layers_9_weight_bar[j]
-        new_state_0_m_layers_9_weight_j = t304 + t305
-        t306 = f32(0.999) * state_0_v_layers_9_weight[j]
-        t307 = model_layers_9_weight_bar[j] * model_layers_9_weight_bar[j]
-        t308 = f32(0.0010000000000000009) * t307
-        t309 = t306 + t308
-        t310 = new_state_0_m_layers_9_weight_j / f32(r159)
-        t311 = t309 / f32(r157)
-        t312 = sqrt(t311)
-        t313 = t312 + f32(1e-08)
-        t314 = t310 / t313
-        t315 = t309 < f32(inf)
-        new_state_0_v_layers_9_weight_j = (t309 if t315 else f32(nan))
-        t340 = f32(-0.001) * t314
-        new_model_layers_9_weight_j = model_layers_9_weight[j] + t340
+        t310 = f32(0.9) * state_0_m_layers_9_weight[j]
+        t311 = f32(0.09999999999999998) * model_layers_9_weight_bar[j]
+        new_state_0_m_layers_9_weight_j = t310 + t311
+        t312 = f32(0.999) * state_0_v_layers_9_weight[j]
+        t313 = model_layers_9_weight_bar[j] * model_layers_9_weight_bar[j]
+        t314 = f32(0.0010000000000000009) * t313
+        t315 = t312 + t314
+        t316 = new_state_0_m_layers_9_weight_j / f32(r165)
+        t317 = t315 / f32(r163)
+        t318 = sqrt(t317)
+        t319 = t318 + f32(1e-08)
+        t320 = t316 / t319
+        t321 = t315 < f32(inf)
+        new_state_0_v_layers_9_weight_j = (t315 if t321 else f32(nan))
+        t346 = f32(-0.001) * t320
+        new_model_layers_9_weight_j = model_layers_9_weight[j] + t346
         state_0_m_layers_9_weight[j] = new_state_0_m_layers_9_weight_j
         state_0_v_layers_9_weight[j] = new_state_0_v_layers_9_weight_j
         model_layers_9_weight[j] = new_model_layers_9_weight_j
@@ -448,28 +454,28 @@ def nest25_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest26_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v159, v157,
+    lo, hi, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v165, v163,
     model_layers_0_bias,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t172 = f32(0.9) * state_0_m_layers_0_bias[j]
-        t173 = f32(0.09999999999999998) * model_layers_0_bias_bar[j]
-        new_state_0_m_layers_0_bias_j = t172 + t173
-        t174 = f32(0.999) * state_0_v_layers_0_bias[j]
-        t175 = model_layers_0_bias_bar[j] * model_layers_0_bias_bar[j]
-        t176 = f32(0.0010000000000000009) * t175
-        t177 = t174 + t176
-        t178 = new_state_0_m_layers_0_bias_j / f32(r159)
-        t179 = t177 / f32(r157)
-        t180 = sqrt(t179)
-        t181 = t180 + f32(1e-08)
-        t182 = t178 / t181
-        t183 = t177 < f32(inf)
-        new_state_0_v_layers_0_bias_j = (t177 if t183 else f32(nan))
-        t329 = f32(-0.001) * t182
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t329
+        t178 = f32(0.9) * state_0_m_layers_0_bias[j]
+        t179 = f32(0.09999999999999998) * model_layers_0_bias_bar[j]
+        new_state_0_m_layers_0_bias_j = t178 + t179
+        t180 = f32(0.999) * state_0_v_layers_0_bias[j]
+        t181 = model_layers_0_bias_bar[j] * model_layers_0_bias_bar[j]
+        t182 = f32(0.0010000000000000009) * t181
+        t183 = t180 + t182
+        t184 = new_state_0_m_layers_0_bias_j / f32(r165)
+        t185 = t183 / f32(r163)
+        t186 = sqrt(t185)
+        t187 = t186 + f32(1e-08)
+        t188 = t184 / t187
+        t189 = t183 < f32(inf)
+        new_state_0_v_layers_0_bias_j = (t183 if t189 else f32(nan))
+        t335 = f32(-0.001) * t188
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t335
         state_0_m_layers_0_bias[j] = new_state_0_m_layers_0_bias_j
         state_0_v_layers_0_bias[j] = new_state_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
@@ -477,28 +483,28 @@ def nest26_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest27_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_1_scale, model_layers_1_scale_bar, state_0_v_layers_1_scale, v159,
-    v157, model_layers_1_scale,
+    lo, hi, state_0_m_layers_1_scale, model_layers_1_scale_bar, state_0_v_layers_1_scale, v165,
+    v163, model_layers_1_scale,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t184 = f32(0.9) * state_0_m_layers_1_scale[j]
-        t185 = f32(0.09999999999999998) * model_layers_1_scale_bar[j]
-        new_state_0_m_layers_1_scale_j = t184 + t185
-        t186 = f32(0.999) * state_0_v_layers_1_scale[j]
-        t187 = model_layers_1_scale_bar[j] * model_layers_1_scale_bar[j]
-        t188 = f32(0.0010000000000000009) * t187
-        t189 = t186 + t188
-        t190 = new_state_0_m_layers_1_scale_j / f32(r159)
-        t191 = t189 / f32(r157)
-        t192 = sqrt(t191)
-        t193 = t192 + f32(1e-08)
-        t194 = t190 / t193
-        t195 = t189 < f32(inf)
-        new_state_0_v_layers_1_scale_j = (t189 if t195 else f32(nan))
-        t330 = f32(-0.001) * t194
-        new_model_layers_1_scale_j = model_layers_1_scale[j] + t330
+        t190 = f32(0.9) * state_0_m_layers_1_scale[j]
+        t191 = f32(0.09999999999999998) * model_layers_1_scale_bar[j]
+        new_state_0_m_layers_1_scale_j = t190 + t191
+        t192 = f32(0.999) * state_0_v_layers_1_scale[j]
+        t193 = model_layers_1_scale_bar[j] * model_layers_1_scale_bar[j]
+        t194 = f32(0.0010000000000000009) * t193
+        t195 = t192 + t194
+        t196 = new_state_0_m_layers_1_scale_j / f32(r165)
+        t197 = t195 / f32(r163)
+        t198 = sqrt(t197)
+        t199 = t198 + f32(1e-08)
+        t200 = t196 / t199
+        t201 = t195 < f32(inf)
+        new_state_0_v_layers_1_scale_j = (t195 if t201 else f32(nan))
+        t336 = f32(-0.001) * t200
+        new_model_layers_1_scale_j = model_layers_1_scale[j] + t336
         state_0_m_layers_1_scale[j] = new_state_0_m_layers_1_scale_j
         state_0_v_layers_1_scale[j] = new_state_0_v_layers_1_scale_j
         model_layers_1_scale[j] = new_model_layers_1_scale_j
@@ -506,28 +512,28 @@ def nest27_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest28_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_1_offset, model_layers_1_offset_bar, state_0_v_layers_1_offset, v159,
-    v157, model_layers_1_offset,
+    lo, hi, state_0_m_layers_1_offset, model_layers_1_offset_bar, state_0_v_layers_1_offset, v165,
+    v163, model_layers_1_offset,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t196 = f32(0.9) * state_0_m_layers_1_offset[j]
-        t197 = f32(0.09999999999999998) * model_layers_1_offset_bar[j]
-        new_state_0_m_layers_1_offset_j = t196 + t197
-        t198 = f32(0.999) * state_0_v_layers_1_offset[j]
-        t199 = model_layers_1_offset_bar[j] * model_layers_1_offset_bar[j]
-        t200 = f32(0.0010000000000000009) * t199
-        t201 = t198 + t200
-        t202 = new_state_0_m_layers_1_offset_j / f32(r159)
-        t203 = t201 / f32(r157)
-        t204 = sqrt(t203)
-        t205 = t204 + f32(1e-08)
-        t206 = t202 / t205
-        t207 = t201 < f32(inf)
-        new_state_0_v_layers_1_offset_j = (t201 if t207 else f32(nan))
-        t331 = f32(-0.001) * t206
-        new_model_layers_1_offset_j = model_layers_1_offset[j] + t331
+        t202 = f32(0.9) * state_0_m_layers_1_offset[j]
+        t203 = f32(0.09999999999999998) * model_layers_1_offset_bar[j]
+        new_state_0_m_layers_1_offset_j = t202 + t203
+        t204 = f32(0.999) * state_0_v_layers_1_offset[j]
+        t205 = model_layers_1_offset_bar[j] * model_layers_1_offset_bar[j]
+        t206 = f32(0.0010000000000000009) * t205
+        t207 = t204 + t206
+        t208 = new_state_0_m_layers_1_offset_j / f32(r165)
+        t209 = t207 / f32(r163)
+        t210 = sqrt(t209)
+        t211 = t210 + f32(1e-08)
+        t212 = t208 / t211
+        t213 = t207 < f32(inf)
+        new_state_0_v_layers_1_offset_j = (t207 if t213 else f32(nan))
+        t337 = f32(-0.001) * t212
+        new_model_layers_1_offset_j = model_layers_1_offset[j] + t337
         state_0_m_layers_1_offset[j] = new_state_0_m_layers_1_offset_j
         state_0_v_layers_1_offset[j] = new_state_0_v_layers_1_offset_j
         model_layers_1_offset[j] = new_model_layers_1_offset_j
@@ -535,28 +541,28 @@ def nest28_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest29_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_3_bias, model_layers_3_bias_bar, state_0_v_layers_3_bias, v159, v157,
+    lo, hi, state_0_m_layers_3_bias, model_layers_3_bias_bar, state_0_v_layers_3_bias, v165, v163,
     model_layers_3_bias,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t220 = f32(0.9) * state_0_m_layers_3_bias[j]
-        t221 = f32(0.09999999999999998) * model_layers_3_bias_bar[j]
-        new_state_0_m_layers_3_bias_j = t220 + t221
-        t222 = f32(0.999) * state_0_v_layers_3_bias[j]
-        t223 = model_layers_3_bias_bar[j] * model_layers_3_bias_bar[j]
-        t224 = f32(0.0010000000000000009) * t223
-        t225 = t222 + t224
-        t226 = new_state_0_m_layers_3_bias_j / f32(r159)
-        t227 = t225 / f32(r157)
-        t228 = sqrt(t227)
-        t229 = t228 + f32(1e-08)
-        t230 = t226 / t229
-        t231 = t225 < f32(inf)
-        new_state_0_v_layers_3_bias_j = (t225 if t231 else f32(nan))
-        t333 = f32(-0.001) * t230
-        new_model_layers_3_bias_j = model_layers_3_bias[j] + t333
+        t226 = f32(0.9) * state_0_m_layers_3_bias[j]
+        t227 = f32(0.09999999999999998) * model_layers_3_bias_bar[j]
+        new_state_0_m_layers_3_bias_j = t226 + t227
+        t228 = f32(0.999) * state_0_v_layers_3_bias[j]
+        t229 = model_layers_3_bias_bar[j] * model_layers_3_bias_bar[j]
+        t230 = f32(0.0010000000000000009) * t229
+        t231 = t228 + t230
+        t232 = new_state_0_m_layers_3_bias_j / f32(r165)
+        t233 = t231 / f32(r163)
+        t234 = sqrt(t233)
+        t235 = t234 + f32(1e-08)
+        t236 = t232 / t235
+        t237 = t231 < f32(inf)
+        new_state_0_v_layers_3_bias_j = (t231 if t237 else f32(nan))
+        t339 = f32(-0.001) * t236
+        new_model_layers_3_bias_j = model_layers_3_bias[j] + t339
         state_0_m_layers_3_bias[j] = new_state_0_m_layers_3_bias_j
         state_0_v_layers_3_bias[j] = new_state_0_v_layers_3_bias_j
         model_layers_3_bias[j] = new_model_layers_3_bias_j
@@ -564,28 +570,28 @@ def nest29_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest30_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_4_scale, model_layers_4_scale_bar, state_0_v_layers_4_scale, v159,
-    v157, model_layers_4_scale,
+    lo, hi, state_0_m_layers_4_scale, model_layers_4_scale_bar, state_0_v_layers_4_scale, v165,
+    v163, model_layers_4_scale,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t232 = f32(0.9) * state_0_m_layers_4_scale[j]
-        t233 = f32(0.09999999999999998) * model_layers_4_scale_bar[j]
-        new_state_0_m_layers_4_scale_j = t232 + t233
-        t234 = f32(0.999) * state_0_v_layers_4_scale[j]
-        t235 = model_layers_4_scale_bar[j] * model_layers_4_scale_bar[j]
-        t236 = f32(0.0010000000000000009) * t235
-        t237 = t234 + t236
-        t238 = new_state_0_m_layers_4_scale_j / f32(r159)
-        t239 = t237 / f32(r157)
-        t240 = sqrt(t239)
-        t241 = t240 + f32(1e-08)
-        t242 = t238 / t241
-        t243 = t237 < f32(inf)
-        new_state_0_v_layers_4_scale_j = (t237 if t243 else f32(nan))
-        t334 = f32(-0.001) * t242
-        new_model_layers_4_scale_j = model_layers_4_scale[j] + t334
+        t238 = f32(0.9) * state_0_m_layers_4_scale[j]
+        t239 = f32(0.09999999999999998) * model_layers_4_scale_bar[j]
+        new_state_0_m_layers_4_scale_j = t238 + t239
+        t240 = f32(0.999) * state_0_v_layers_4_scale[j]
+        t241 = model_layers_4_scale_bar[j] * model_layers_4_scale_bar[j]
+        t242 = f32(0.0010000000000000009) * t241
+        t243 = t240 + t242
+        t244 = new_state_0_m_layers_4_scale_j / f32(r165)
+        t245 = t243 / f32(r163)
+        t246 = sqrt(t245)
+        t247 = t246 + f32(1e-08)
+        t248 = t244 / t247
+        t249 = t243 < f32(inf)
+        new_state_0_v_layers_4_scale_j = (t243 if t249 else f32(nan))
+        t340 = f32(-0.001) * t248
+        new_model_layers_4_scale_j = model_layers_4_scale[j] + t340
         state_0_m_layers_4_scale[j] = new_state_0_m_layers_4_scale_j
         state_0_v_layers_4_scale[j] = new_state_0_v_layers_4_scale_j
         model_layers_4_scale[j] = new_model_layers_4_scale_j
@@ -593,28 +599,28 @@ def nest30_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest31_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_4_offset, model_layers_4_offset_bar, state_0_v_layers_4_offset, v159,
-    v157, model_layers_4_offset,
+    lo, hi, state_0_m_layers_4_offset, model_layers_4_offset_bar, state_0_v_layers_4_offset, v165,
+    v163, model_layers_4_offset,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t244 = f32(0.9) * state_0_m_layers_4_offset[j]
-        t245 = f32(0.09999999999999998) * model_layers_4_offset_bar[j]
-        new_state_0_m_layers_4_offset_j = t244 + t245
-        t246 = f32(0.999) * state_0_v_layers_4_offset[j]
-        t247 = model_layers_4_offset_bar[j] * model_layers_4_offset_bar[j]
-        t248 = f32(0.0010000000000000009) * t247
-        t249 = t246 + t248
-        t250 = new_state_0_m_layers_4_offset_j / f32(r159)
-        t251 = t249 / f32(r157)
-        t252 = sqrt(t251)
-        t253 = t252 + f32(1e-08)
-        t254 = t250 / t253
-        t255 = t249 < f32(inf)
-        new_state_0_v_layers_4_offset_j = (t249 if t255 else f32(nan))
-        t335 = f32(-0.001) * t254
-        new_model_layers_4_offset_j = model_layers_4_offset[j] + t335
+        t250 = f32(0.9) * state_0_m_layers_4_offset[j]
+        t251 = f32(0.09999999999999998) * model_layers_4_offset_bar[j]
+        new_state_0_m_layers_4_offset_j = t250 + t251
+        t252 = f32(0.999) * state_0_v_layers_4_offset[j]
+        t253 = model_layers_4_offset_bar[j] * model_layers_4_offset_bar[j]
+        t254 = f32(0.0010000000000000009) * t253
+        t255 = t252 + t254
+        t256 = new_state_0_m_layers_4_offset_j / f32(r165)
+        t257 = t255 / f32(r163)
+        t258 = sqrt(t257)
+        t259 = t258 + f32(1e-08)
+        t260 = t256 / t259
+        t261 = t255 < f32(inf)
+        new_state_0_v_layers_4_offset_j = (t255 if t261 else f32(nan))
+        t341 = f32(-0.001) * t260
+        new_model_layers_4_offset_j = model_layers_4_offset[j] + t341
         state_0_m_layers_4_offset[j] = new_state_0_m_layers_4_offset_j
         state_0_v_layers_4_offset[j] = new_state_0_v_layers_4_offset_j
         model_layers_4_offset[j] = new_model_layers_4_offset_j
@@ -622,28 +628,28 @@ def nest31_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest32_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_6_bias, model_layers_6_bias_bar, state_0_v_layers_6_bias, v159, v157,
+    lo, hi, state_0_m_layers_6_bias, model_layers_6_bias_bar, state_0_v_layers_6_bias, v165, v163,
     model_layers_6_bias,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t268 = f32(0.9) * state_0_m_layers_6_bias[j]
-        t269 = f32(0.09999999999999998) * model_layers_6_bias_bar[j]
-        new_state_0_m_layers_6_bias_j = t268 + t269
-        t270 = f32(0.999) * state_0_v_layers_6_bias[j]
-        t271 = model_layers_6_bias_bar[j] * model_layers_6_bias_bar[j]
-        t272 = f32(0.0010000000000000009) * t271
-        t273 = t270 + t272
-        t274 = new_state_0_m_layers_6_bias_j / f32(r159)
-        t275 = t273 / f32(r157)
-        t276 = sqrt(t275)
-        t277 = t276 + f32(1e-08)
-        t278 = t274 / t277
-        t279 = t273 < f32(inf)
-        new_state_0_v_layers_6_bias_j = (t273 if t279 else f32(nan))
-        t337 = f32(-0.001) * t278
-        new_model_layers_6_bias_j = model_layers_6_bias[j] + t337
+        t274 = f32(0.9) * state_0_m_layers_6_bias[j]
+        t275 = f32(0.09999999999999998) * model_layers_6_bias_bar[j]
+        new_state_0_m_layers_6_bias_j = t274 + t275
+        t276 = f32(0.999) * state_0_v_layers_6_bias[j]
+        t277 = model_layers_6_bias_bar[j] * model_layers_6_bias_bar[j]
+        t278 = f32(0.0010000000000000009) * t277
+        t279 = t276 + t278
+        t280 = new_state_0_m_layers_6_bias_j / f32(r165)
+        t281 = t279 / f32(r163)
+        t282 = sqrt(t281)
+        t283 = t282 + f32(1e-08)
+        t284 = t280 / t283
+        t285 = t279 < f32(inf)
+        new_state_0_v_layers_6_bias_j = (t279 if t285 else f32(nan))
+        t343 = f32(-0.001) * t284
+        new_model_layers_6_bias_j = model_layers_6_bias[j] + t343
         state_0_m_layers_6_bias[j] = new_state_0_m_layers_6_bias_j
         state_0_v_layers_6_bias[j] = new_state_0_v_layers_6_bias_j
         model_layers_6_bias[j] = new_model_layers_6_bias_j
@@ -651,28 +657,28 @@ def nest32_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest33_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_7_scale, model_layers_7_scale_bar, state_0_v_layers_7_scale, v159,
-    v157, model_layers_7_scale,
+    lo, hi, state_0_m_layers_7_scale, model_layers_7_scale_bar, state_0_v_layers_7_scale, v165,
+    v163, model_layers_7_scale,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t280 = f32(0.9) * state_0_m_layers_7_scale[j]
-        t281 = f32(0.09999999999999998) * model_layers_7_scale_bar[j]
-        new_state_0_m_layers_7_scale_j = t280 + t281
-        t282 = f32(0.999) * state_0_v_layers_7_scale[j]
-        t283 = model_layers_7_scale_bar[j] * model_layers_7_scale_bar[j]
-        t284 = f32(0.0010000000000000009) * t283
-        t285 = t282 + t284
-        t286 = new_state_0_m_layers_7_scale_j / f32(r159)
-        t287 = t285 / f32(r157)
-        t288 = sqrt(t287)
-        t289 = t288 + f32(1e-08)
-        t290 = t286 / t289
-        t291 = t285 < f32(inf)
-        new_state_0_v_layers_7_scale_j = (t285 if t291 else f32(nan))
-        t338 = f32(-0.001) * t290
-        new_model_layers_7_scale_j = model_layers_7_scale[j] + t338
+        t286 = f32(0.9) * state_0_m_layers_7_scale[j]
+        t287 = f32(0.09999999999999998) * model_layers_7_scale_bar[j]
+        new_state_0_m_layers_7_scale_j = t286 + t287
+        t288 = f32(0.999) * state_0_v_layers_7_scale[j]
+        t289 = model_layers_7_scale_bar[j] * model_layers_7_scale_bar[j]
+        t290 = f32(0.0010000000000000009) * t289
+        t291 = t288 + t290
+        t292 = new_state_0_m_layers_7_scale_j / f32(r165)
+        t293 = t291 / f32(r163)
+        t294 = sqrt(t293)
+        t295 = t294 + f32(1e-08)
+        t296 = t292 / t295
+        t297 = t291 < f32(inf)
+        new_state_0_v_layers_7_scale_j = (t291 if t297 else f32(nan))
+        t344 = f32(-0.001) * t296
+        new_model_layers_7_scale_j = model_layers_7_scale[j] + t344
         state_0_m_layers_7_scale[j] = new_state_0_m_layers_7_scale_j
         state_0_v_layers_7_scale[j] = new_state_0_v_layers_7_scale_j
         model_layers_7_scale[j] = new_model_layers_7_scale_j
@@ -680,28 +686,28 @@ def nest33_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest34_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_7_offset, model_layers_7_offset_bar, state_0_v_layers_7_offset, v159,
-    v157, model_layers_7_offset,
+    lo, hi, state_0_m_layers_7_offset, model_layers_7_offset_bar, state_0_v_layers_7_offset, v165,
+    v163, model_layers_7_offset,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t292 = f32(0.9) * state_0_m_layers_7_offset[j]
-        t293 = f32(0.09999999999999998) * model_layers_7_offset_bar[j]
-        new_state_0_m_layers_7_offset_j = t292 + t293
-        t294 = f32(0.999) * state_0_v_layers_7_offset[j]
-        t295 = model_layers_7_offset_bar[j] * model_layers_7_offset_bar[j]
-        t296 = f32(0.0010000000000000009) * t295
-        t297 = t294 + t296
-        t298 = new_state_0_m_layers_7_offset_j / f32(r159)
-        t299 = t297 / f32(r157)
-        t300 = sqrt(t299)
-        t301 = t300 + f32(1e-08)
-        t302 = t298 / t301
-        t303 = t297 < f32(inf)
-        new_state_0_v_layers_7_offset_j = (t297 if t303 else f32(nan))
-        t339 = f32(-0.001) * t302
-        new_model_layers_7_offset_j = model_layers_7_offset[j] + t339
+        t298 = f32(0.9) * state_0_m_layers_7_offset[j]
+        t299 = f32(0.09999999999999998) * model_layers_7_offset_bar[j]
+        new_state_0_m_layers_7_offset_j = t298 + t299
+        t300 = f32(0.999) * state_0_v_layers_7_offset[j]
+        t301 = model_layers_7_offset_bar[j] * model_layers_7_offset_bar[j]
+        t302 = f32(0.0010000000000000009) * t301
+        t303 = t300 + t302
+        t304 = new_state_0_m_layers_7_offset_j / f32(r165)
+        t305 = t303 / f32(r163)
+        t306 = sqrt(t305)
+        t307 = t306 + f32(1e-08)
+        t308 = t304 / t307
+        t309 = t303 < f32(inf)
+        new_state_0_v_layers_7_offset_j = (t303 if t309 else f32(nan))
+        t345 = f32(-0.001) * t308
+        new_model_layers_7_offset_j = model_layers_7_offset[j] + t345
         state_0_m_layers_7_offset[j] = new_state_0_m_layers_7_offset_j
         state_0_v_layers_7_offset[j] = new_state_0_v_layers_7_offset_j
         model_layers_7_offset[j] = new_model_layers_7_offset_j
@@ -709,28 +715,28 @@ def nest34_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest35_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_9_bias, model_layers_9_bias_bar, state_0_v_layers_9_bias, v159, v157,
+    lo, hi, state_0_m_layers_9_bias, model_layers_9_bias_bar, state_0_v_layers_9_bias, v165, v163,
     model_layers_9_bias,
 ):
-    r159 = v159[0]
-    r157 = v157[0]
+    r165 = v165[0]
+    r163 = v163[0]
     for j in range(lo, hi):
-        t316 = f32(0.9) * state_0_m_layers_9_bias[j]
-        t317 = f32(0.09999999999999998) * model_layers_9_bias_bar[j]
-        new_state_0_m_layers_9_bias_j = t316 + t317
-        t318 = f32(0.999) * state_0_v_layers_9_bias[j]
-        t319 = model_layers_9_bias_bar[j] * model_layers_9_bias_bar[j]
-        t320 = f32(0.0010000000000000009) * t319
-        t321 = t318 + t320
-        t322 = new_state_0_m_layers_9_bias_j / f32(r159)
-        t323 = t321 / f32(r157)
-        t324 = sqrt(t323)
-        t325 = t324 + f32(1e-08)
-        t326 = t322 / t325
-        t327 = t321 < f32(inf)
-        new_state_0_v_layers_9_bias_j = (t321 if t327 else f32(nan))
-        t341 = f32(-0.001) * t326
-        new_model_layers_9_bias_j = model_layers_9_bias[j] + t341
+        t322 = f32(0.9) * state_0_m_layers_9_bias[j]
+        t323 = f32(0.09999999999999998) * model_layers_9_bias_bar[j]
+        new_state_0_m_layers_9_bias_j = t322 + t323
+        t324 = f32(0.999) * state_0_v_layers_9_bias[j]
+        t325 = model_layers_9_bias_bar[j] * model_layers_9_bias_bar[j]
+        t326 = f32(0.0010000000000000009) * t325
+        t327 = t324 + t326
+        t328 = new_state_0_m_layers_9_bias_j / f32(r165)
+        t329 = t327 / f32(r163)
+        t330 = sqrt(t329)
+        t331 = t330 + f32(1e-08)
+        t332 = t328 / t331
+        t333 = t327 < f32(inf)
+        new_state_0_v_layers_9_bias_j = (t327 if t333 else f32(nan))
+        t347 = f32(-0.001) * t332
+        new_model_layers_9_bias_j = model_layers_9_bias[j] + t347
         state_0_m_layers_9_bias[j] = new_state_0_m_layers_9_bias_j
         state_0_v_layers_9_bias[j] = new_state_0_v_layers_9_bias_j
         model_layers_9_bias[j] = new_model_layers_9_bias_j
@@ -757,104 +763,104 @@ def step(
     n4 = model_layers_9_weight.shape[1]
     n5 = x.shape[0]
     nest1_divide_add_pow_subtract(
-        0, 1, n5, v74, n3, v98, n2, v123, n1, v148, state_0_t, new_state_0_t, v157, v159,
+        0, 1, n5, v80, n3, v104, n2, v129, n1, v154, state_0_t, new_state_0_t, v163, v165,
     )
     gemm(x, model_layers_0_weight, out=v1)
-    require_range(y, low=0, high=n4 - 1, name='cross_entropy', out=v56)
+    require_range(y, low=0, high=n4 - 1, name='cross_entropy', out=v62)
     nest4_add_sum_divide_subtract_multiply_sqrt(
-        0, n5, v1, n1, model_layers_0_bias, n1, v6, v12, v13, model_layers_1_scale,
-        model_layers_1_offset, h2, v137,
+        0, n5, v1, n1, model_layers_0_bias, n1, v6, v14, v15, model_layers_1_scale,
+        model_layers_1_offset, h2, v143,
     )
-    gemm(h2, model_layers_3_weight, out=v19)
+    gemm(h2, model_layers_3_weight, out=v21)
     nest6_add_sum_divide_subtract_multiply_sqrt(
-        0, n5, v19, n2, model_layers_3_bias, n2, v24, v30, v31, model_layers_4_scale,
-        model_layers_4_offset, h5, v112,
+        0, n5, v21, n2, model_layers_3_bias, n2, v26, v34, v35, model_layers_4_scale,
+        model_layers_4_offset, h5, v118,
     )
-    gemm(h5, model_layers_6_weight, out=v37)
+    gemm(h5, model_layers_6_weight, out=v41)
     nest8_add_sum_divide_subtract_multiply_sqrt(
-        0, n5, v37, n3, model_layers_6_bias, n3, v42, v48, v49, model_layers_7_scale,
-        model_layers_7_offset, h8, v87,
+        0, n5, v41, n3, model_layers_6_bias, n3, v46, v54, v55, model_layers_7_scale,
+        model_layers_7_offset, h8, v93,
     )
-    gemm(h8, model_layers_9_weight, out=v55)
+    gemm(h8, model_layers_9_weight, out=v61)
     nest10_add_max_subtract_exp_sum_log_equal(
-        0, n5, v55, n4, model_layers_9_bias, v56, v70, scratch(n4), v74, h9_bar,
+        0, n5, v61, n4, model_layers_9_bias, v62, v76, scratch(n4), v80, h9_bar,
         model_layers_9_bias_bar, n4,
     )
-    nest11_divide(0, 1, v70, n5, v72)
+    nest11_divide(0, 1, v76, n5, v78)
     gemm(h9_bar, model_layers_9_weight.T, out=h8_bar)
     gemm(h8.T, h9_bar, out=model_layers_9_weight_bar)
     nest14_multiply_sum_divide_negative_add(
-        0, n5, h8_bar, n3, v87, model_layers_7_offset_bar, n3, v49, model_layers_7_scale_bar,
-        model_layers_7_scale, v48, v98, v42, scratch(n3), h6_bar_3, model_layers_6_bias_bar,
+        0, n5, h8_bar, n3, v93, model_layers_7_offset_bar, n3, v55, model_layers_7_scale_bar,
+        model_layers_7_scale, v54, v104, v46, scratch(n3), h6_bar_3, model_layers_6_bias_bar,
     )
     gemm(h6_bar_3, model_layers_6_weight.T, out=h5_bar)
     gemm(h5.T, h6_bar_3, out=model_layers_6_weight_bar)
     nest17_multiply_sum_divide_negative_add(
-        0, n5, h5_bar, n2, v112, model_layers_4_offset_bar, n2, v31, model_layers_4_scale_bar,
-        model_layers_4_scale, v30, v123, v24, scratch(n2), h3_bar_3, model_layers_3_bias_bar,
+        0, n5, h5_bar, n2, v118, model_layers_4_offset_bar, n2, v35, model_layers_4_scale_bar,
+        model_layers_4_scale, v34, v129, v26, scratch(n2), h3_bar_3, model_layers_3_bias_bar,
     )
     gemm(h3_bar_3, model_layers_3_weight.T, out=h2_bar)
     gemm(h2.T, h3_bar_3, out=model_layers_3_weight_bar)
     nest20_multiply_sum_divide_negative_add(
-        0, n5, h2_bar, n1, v137, model_layers_1_offset_bar, n1, v13, model_layers_1_scale_bar,
-        model_layers_1_scale, v12, v148, v6, scratch(n1), h0_bar_3, model_layers_0_bias_bar,
+        0, n5, h2_bar, n1, v143, model_layers_1_offset_bar, n1, v15, model_layers_1_scale_bar,
+        model_layers_1_scale, v14, v154, v6, scratch(n1), h0_bar_3, model_layers_0_bias_bar,
     )
     gemm(x.T, h0_bar_3, out=model_layers_0_weight_bar)
     nest22_multiply_add_square_divide_sqrt_less(
         0, n0 * n1, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight,
-        v159, v157, model_layers_0_weight,
+        v165, v163, model_layers_0_weight,
     )
     nest23_multiply_add_square_divide_sqrt_less(
         0, n1 * n2, state_0_m_layers_3_weight, model_layers_3_weight_bar, state_0_v_layers_3_weight,
-        v159, v157, model_layers_3_weight,
+        v165, v163, model_layers_3_weight,
     )
     nest24_multiply_add_square_divide_sqrt_less(
         0, n2 * n3, state_0_m_layers_6_weight, model_layers_6_weight_bar, state_0_v_layers_6_weight,
-        v159, v157, model_layers_6_weight,
+        v165, v163, model_layers_6_weight,
     )
     nest25_multiply_add_square_divide_sqrt_less(
         0, n3 * n4, state_0_m_layers_9_weight, model_layers_9_weight_bar, state_0_v_layers_9_weight,
-        v159, v157, model_layers_9_weight,
+        v165, v163, model_layers_9_weight,
     )
     nest26_multiply_add_square_divide_sqrt_less(
-        0, n1, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v159,
-        v157, model_layers_0_bias,
+        0, n1, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v165,
+        v163, model_layers_0_bias,
     )
     nest27_multiply_add_square_divide_sqrt_less(
-        0, n1, state_0_m_layers_1_scale, model_layers_1_scale_bar, state_0_v_layers_1_scale, v159,
-        v157, model_layers_1_scale,
+        0, n1, state_0_m_layers_1_scale, model_layers_1_scale_bar, state_0_v_layers_1_scale, v165,
+        v163, model_layers_1_scale,
     )
     nest28_multiply_add_square_divide_sqrt_less(
         0, n1, state_0_m_layers_1_offset, model_layers_1_offset_bar, state_0_v_layers_1_offset,
-        v159, v157, model_layers_1_offset,
+        v165, v163, model_layers_1_offset,
     )
     nest29_multiply_add_square_divide_sqrt_less(
-        0, n2, state_0_m_layers_3_bias, model_layers_3_bias_bar, state_0_v_layers_3_bias, v159,
-        v157, model_layers_3_bias,
+        0, n2, state_0_m_layers_3_bias, model_layers_3_bias_bar, state_0_v_layers_3_bias, v165,
+        v163, model_layers_3_bias,
     )
     nest30_multiply_add_square_divide_sqrt_less(
-        0, n2, state_0_m_layers_4_scale, model_layers_4_scale_bar, state_0_v_layers_4_scale, v159,
-        v157, model_layers_4_scale,
+        0, n2, state_0_m_layers_4_scale, model_layers_4_scale_bar, state_0_v_layers_4_scale, v165,
+        v163, model_layers_4_scale,
     )
     nest31_multiply_add_square_divide_sqrt_less(
         0, n2, state_0_m_layers_4_offset, model_layers_4_offset_bar, state_0_v_layers_4_offset,
-        v159, v157, model_layers_4_offset,
+        v165, v163, model_layers_4_offset,
     )
     nest32_multiply_add_square_divide_sqrt_less(
-        0, n3, state_0_m_layers_6_bias, model_layers_6_bias_bar, state_0_v_layers_6_bias, v159,
-        v157, model_layers_6_bias,
+        0, n3, state_0_m_layers_6_bias, model_layers_6_bias_bar, state_0_v_layers_6_bias, v165,
+        v163, model_layers_6_bias,
     )
     nest33_multiply_add_square_divide_sqrt_less(
-        0, n3, state_0_m_layers_7_scale, model_layers_7_scale_bar, state_0_v_layers_7_scale, v159,
-        v157, model_layers_7_scale,
+        0, n3, state_0_m_layers_7_scale, model_layers_7_scale_bar, state_0_v_layers_7_scale, v165,
+        v163, model_layers_7_scale,
     )
     nest34_multiply_add_square_divide_sqrt_less(
         0, n3, state_0_m_layers_7_offset, model_layers_7_offset_bar, state_0_v_layers_7_offset,
-        v159, v157, model_layers_7_offset,
+        v165, v163, model_layers_7_offset,
     )
     nest35_multiply_add_square_divide_sqrt_less(
-        0, n4, state_0_m_layers_9_bias, model_layers_9_bias_bar, state_0_v_layers_9_bias, v159,
-        v157, model_layers_9_bias,
+        0, n4, state_0_m_layers_9_bias, model_layers_9_bias_bar, state_0_v_layers_9_bias, v165,
+        v163, model_layers_9_bias,
     )
     return (
         model_layers_0_weight, model_layers_0_bias, model_layers_1_scale, model_layers_1_offset,
@@ -869,5 +875,5 @@ def step(
         state_0_v_layers_1_scale, state_0_v_layers_1_offset, state_0_v_layers_3_weight,
         state_0_v_layers_3_bias, state_0_v_layers_4_scale, state_0_v_layers_4_offset,
         state_0_v_layers_6_weight, state_0_v_layers_6_bias, state_0_v_layers_7_scale,
-        state_0_v_layers_7_offset, state_0_v_layers_9_weight, state_0_v_layers_9_bias, v72,
+        state_0_v_layers_7_offset, state_0_v_layers_9_weight, state_0_v_layers_9_bias, v78,
     )

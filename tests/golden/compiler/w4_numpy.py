@@ -26,254 +26,257 @@ def step(
     v3 = np.reshape(np.sum(h0, axis=-1), (n5, 1))             # f32[n5,1]   sum(h0)
     v6 = h0 - v3 / n1                                         # f32[n5,n1]
     v9 = np.reshape(np.sum(v6 * v6, axis=-1), (n5, 1))        # f32[n5,1]   sum(v6 · v6)
-    v12 = np.sqrt(v9 / n1 + 1e-05)                            # f32[n5,1]   √(v9 / n1 + 1e-05)
-    v13 = v6 / v12                                            # f32[n5,n1]
-    h1 = model_layers_1_scale * v13 + model_layers_1_offset   # f32[n5,n1]
-    v18 = 0.5 * (1 + erf(h1 * 0.7071067811865476))     # f32[n5,n1]   0.5 · (1 + erf(h1 · 0.707107))
-    h2 = h1 * v18                                             # f32[n5,n1]
+    v10 = v9 / n1                                             # f32[n5,1]
+    v14 = np.sqrt(v10 + (v10 - v10) + 1e-05)                # f32[n5,1]   √(v10 + v10 − v10 + 1e-05)
+    v15 = v6 / v14                                            # f32[n5,n1]
+    h1 = model_layers_1_scale * v15 + model_layers_1_offset   # f32[n5,n1]
+    v20 = 0.5 * (1 + erf(h1 * 0.7071067811865476))     # f32[n5,n1]   0.5 · (1 + erf(h1 · 0.707107))
+    h2 = h1 * v20                                             # f32[n5,n1]
     h3 = h2 @ model_layers_3_weight + model_layers_3_bias     # f32[n5,n2]
-    v21 = np.reshape(np.sum(h3, axis=-1), (n5, 1))            # f32[n5,1]   sum(h3)
-    v24 = h3 - v21 / n2                                       # f32[n5,n2]
-    v27 = np.reshape(np.sum(v24 * v24, axis=-1), (n5, 1))     # f32[n5,1]   sum(v24 · v24)
-    v30 = np.sqrt(v27 / n2 + 1e-05)                           # f32[n5,1]   √(v27 / n2 + 1e-05)
-    v31 = v24 / v30                                           # f32[n5,n2]
-    h4 = model_layers_4_scale * v31 + model_layers_4_offset   # f32[n5,n2]
-    v36 = 0.5 * (1 + erf(h4 * 0.7071067811865476))     # f32[n5,n2]   0.5 · (1 + erf(h4 · 0.707107))
-    h5 = h4 * v36                                             # f32[n5,n2]
+    v23 = np.reshape(np.sum(h3, axis=-1), (n5, 1))            # f32[n5,1]   sum(h3)
+    v26 = h3 - v23 / n2                                       # f32[n5,n2]
+    v29 = np.reshape(np.sum(v26 * v26, axis=-1), (n5, 1))     # f32[n5,1]   sum(v26 · v26)
+    v30 = v29 / n2                                            # f32[n5,1]
+    v34 = np.sqrt(v30 + (v30 - v30) + 1e-05)                # f32[n5,1]   √(v30 + v30 − v30 + 1e-05)
+    v35 = v26 / v34                                           # f32[n5,n2]
+    h4 = model_layers_4_scale * v35 + model_layers_4_offset   # f32[n5,n2]
+    v40 = 0.5 * (1 + erf(h4 * 0.7071067811865476))     # f32[n5,n2]   0.5 · (1 + erf(h4 · 0.707107))
+    h5 = h4 * v40                                             # f32[n5,n2]
     h6 = h5 @ model_layers_6_weight + model_layers_6_bias     # f32[n5,n3]
-    v39 = np.reshape(np.sum(h6, axis=-1), (n5, 1))            # f32[n5,1]   sum(h6)
-    v42 = h6 - v39 / n3                                       # f32[n5,n3]
-    v45 = np.reshape(np.sum(v42 * v42, axis=-1), (n5, 1))     # f32[n5,1]   sum(v42 · v42)
-    v48 = np.sqrt(v45 / n3 + 1e-05)                           # f32[n5,1]   √(v45 / n3 + 1e-05)
-    v49 = v42 / v48                                           # f32[n5,n3]
-    h7 = model_layers_7_scale * v49 + model_layers_7_offset   # f32[n5,n3]
-    v54 = 0.5 * (1 + erf(h7 * 0.7071067811865476))     # f32[n5,n3]   0.5 · (1 + erf(h7 · 0.707107))
-    h8 = h7 * v54                                             # f32[n5,n3]
+    v43 = np.reshape(np.sum(h6, axis=-1), (n5, 1))            # f32[n5,1]   sum(h6)
+    v46 = h6 - v43 / n3                                       # f32[n5,n3]
+    v49 = np.reshape(np.sum(v46 * v46, axis=-1), (n5, 1))     # f32[n5,1]   sum(v46 · v46)
+    v50 = v49 / n3                                            # f32[n5,1]
+    v54 = np.sqrt(v50 + (v50 - v50) + 1e-05)                # f32[n5,1]   √(v50 + v50 − v50 + 1e-05)
+    v55 = v46 / v54                                           # f32[n5,n3]
+    h7 = model_layers_7_scale * v55 + model_layers_7_offset   # f32[n5,n3]
+    v60 = 0.5 * (1 + erf(h7 * 0.7071067811865476))     # f32[n5,n3]   0.5 · (1 + erf(h7 · 0.707107))
+    h8 = h7 * v60                                             # f32[n5,n3]
     h9 = h8 @ model_layers_9_weight + model_layers_9_bias     # f32[n5,n4]
-    v56 = require_range(y, 0, n4 - 1, 'cross_entropy')        # i64[n5]   y
-    v58 = np.reshape(np.max(h9, axis=-1), (n5, 1))            # f32[n5,1]   max(h9)
-    v59 = h9 - v58                                            # f32[n5,n4]
-    v60 = np.exp(v59)                                         # f32[n5,n4]
-    v61 = np.sum(v60, axis=-1)                                # f32[n5]   sum(v60)
-    v65 = np.expand_dims(v56, -1) == np.arange(n4, dtype=np.int64)  # bool[n5,n4]   v56 = arange(n4)
-    v68 = np.sum(np.where(v65, v59, 0.0), axis=-1)            # f32[n5]   sum(v59 if v65 else 0)
-    v72 = np.sum(np.log(v61) - v68, axis=-1) / n5             # f32   sum(log(v61) − v68) / n5
-    v75 = np.broadcast_to(np.full((), 1, np.float32) / n5, (n5,))  # f32[n5]   ∂mean   1 / n5
-    # f32[n5,n4]   ∂softmax_cross_entropy   v60 / v61 − v65
-    v79 = v60 / np.reshape(v61, (n5, 1)) - v65.astype(np.float32)
-    h9_bar = np.reshape(v75, (n5, 1)) * v79        # f32[n5,n4]   ∂softmax_cross_entropy   v75 · v79
+    v62 = require_range(y, 0, n4 - 1, 'cross_entropy')        # i64[n5]   y
+    v64 = np.reshape(np.max(h9, axis=-1), (n5, 1))            # f32[n5,1]   max(h9)
+    v65 = h9 - v64                                            # f32[n5,n4]
+    v66 = np.exp(v65)                                         # f32[n5,n4]
+    v67 = np.sum(v66, axis=-1)                                # f32[n5]   sum(v66)
+    v71 = np.expand_dims(v62, -1) == np.arange(n4, dtype=np.int64)  # bool[n5,n4]   v62 = arange(n4)
+    v74 = np.sum(np.where(v71, v65, 0.0), axis=-1)            # f32[n5]   sum(v65 if v71 else 0)
+    v78 = np.sum(np.log(v67) - v74, axis=-1) / n5             # f32   sum(log(v67) − v74) / n5
+    v81 = np.broadcast_to(np.full((), 1, np.float32) / n5, (n5,))  # f32[n5]   ∂mean   1 / n5
+    # f32[n5,n4]   ∂softmax_cross_entropy   v66 / v67 − v71
+    v85 = v66 / np.reshape(v67, (n5, 1)) - v71.astype(np.float32)
+    h9_bar = np.reshape(v81, (n5, 1)) * v85        # f32[n5,n4]   ∂softmax_cross_entropy   v81 · v85
     model_layers_9_bias_bar = np.sum(h9_bar, axis=-2)         # f32[n4]   ∂add   sum(h9_bar)
     h8_bar = h9_bar @ model_layers_9_weight.T                 # f32[n5,n3]   ∂matmul
     model_layers_9_weight_bar = h8.T @ h9_bar                 # f32[n3,n4]   ∂matmul
     # f32[n5,n3]   ∂gelu   h7 · exp(−0.5 · h7 · h7) · 0.398942
-    v86 = h7 * np.exp(-0.5 * h7 * h7) * 0.3989422804014327
-    h7_bar = h8_bar * (v54 + v86)                             # f32[n5,n3]   ∂gelu
+    v92 = h7 * np.exp(-0.5 * h7 * h7) * 0.3989422804014327
+    h7_bar = h8_bar * (v60 + v92)                             # f32[n5,n3]   ∂gelu
     model_layers_7_offset_bar = np.sum(h7_bar, axis=-2)       # f32[n3]   ∂add   sum(h7_bar)
-    # f32[n3]   ∂multiply   sum(h7_bar · v49)
-    model_layers_7_scale_bar = np.sum(h7_bar * v49, axis=-2)
-    v89 = h7_bar * model_layers_7_scale                       # f32[n5,n3]   ∂multiply
-    v90 = v89 / v48                                           # f32[n5,n3]   ∂divide
-    # f32[n5,1]   ∂divide   sum(−v89 · v49 / v48)
-    v95 = np.reshape(np.sum(-v89 * v49 / v48, axis=-1), (n5, 1))
-    # f32[n5,n3]   ∂var   0.5 · v95 / v48 · 2 / n3 · v42
-    h6_bar = 0.5 * v95 / v48 * float(2 / n3) * v42
-    h6_bar_2 = h6_bar + v90                                   # f32[n5,n3]   ∂subtract
-    v102 = np.reshape(np.sum(-v90, axis=-1), (n5, 1))         # f32[n5,1]   ∂subtract   sum(−v90)
-    # f32[n5,n3]   ∂mean   h6_bar_2 + v102 / n3
-    h6_bar_3 = h6_bar_2 + np.broadcast_to(v102 / n3, (n5, n3))
+    # f32[n3]   ∂multiply   sum(h7_bar · v55)
+    model_layers_7_scale_bar = np.sum(h7_bar * v55, axis=-2)
+    v95 = h7_bar * model_layers_7_scale                       # f32[n5,n3]   ∂multiply
+    v96 = v95 / v54                                           # f32[n5,n3]   ∂divide
+    # f32[n5,1]   ∂divide   sum(−v95 · v55 / v54)
+    v101 = np.reshape(np.sum(-v95 * v55 / v54, axis=-1), (n5, 1))
+    # f32[n5,n3]   ∂var   0.5 · v101 / v54 · 2 / n3 · v46
+    h6_bar = 0.5 * v101 / v54 * float(2 / n3) * v46
+    h6_bar_2 = h6_bar + v96                                   # f32[n5,n3]   ∂subtract
+    v108 = np.reshape(np.sum(-v96, axis=-1), (n5, 1))         # f32[n5,1]   ∂subtract   sum(−v96)
+    # f32[n5,n3]   ∂mean   h6_bar_2 + v108 / n3
+    h6_bar_3 = h6_bar_2 + np.broadcast_to(v108 / n3, (n5, n3))
     model_layers_6_bias_bar = np.sum(h6_bar_3, axis=-2)       # f32[n3]   ∂add   sum(h6_bar_3)
     h5_bar = h6_bar_3 @ model_layers_6_weight.T               # f32[n5,n2]   ∂matmul
     model_layers_6_weight_bar = h5.T @ h6_bar_3               # f32[n2,n3]   ∂matmul
     # f32[n5,n2]   ∂gelu   h4 · exp(−0.5 · h4 · h4) · 0.398942
-    v111 = h4 * np.exp(-0.5 * h4 * h4) * 0.3989422804014327
-    h4_bar = h5_bar * (v36 + v111)                            # f32[n5,n2]   ∂gelu
+    v117 = h4 * np.exp(-0.5 * h4 * h4) * 0.3989422804014327
+    h4_bar = h5_bar * (v40 + v117)                            # f32[n5,n2]   ∂gelu
     model_layers_4_offset_bar = np.sum(h4_bar, axis=-2)       # f32[n2]   ∂add   sum(h4_bar)
-    # f32[n2]   ∂multiply   sum(h4_bar · v31)
-    model_layers_4_scale_bar = np.sum(h4_bar * v31, axis=-2)
-    v114 = h4_bar * model_layers_4_scale                      # f32[n5,n2]   ∂multiply
-    v115 = v114 / v30                                         # f32[n5,n2]   ∂divide
-    # f32[n5,1]   ∂divide   sum(−v114 · v31 / v30)
-    v120 = np.reshape(np.sum(-v114 * v31 / v30, axis=-1), (n5, 1))
-    # f32[n5,n2]   ∂var   0.5 · v120 / v30 · 2 / n2 · v24
-    h3_bar = 0.5 * v120 / v30 * float(2 / n2) * v24
-    h3_bar_2 = h3_bar + v115                                  # f32[n5,n2]   ∂subtract
-    v127 = np.reshape(np.sum(-v115, axis=-1), (n5, 1))        # f32[n5,1]   ∂subtract   sum(−v115)
-    # f32[n5,n2]   ∂mean   h3_bar_2 + v127 / n2
-    h3_bar_3 = h3_bar_2 + np.broadcast_to(v127 / n2, (n5, n2))
+    # f32[n2]   ∂multiply   sum(h4_bar · v35)
+    model_layers_4_scale_bar = np.sum(h4_bar * v35, axis=-2)
+    v120 = h4_bar * model_layers_4_scale                      # f32[n5,n2]   ∂multiply
+    v121 = v120 / v34                                         # f32[n5,n2]   ∂divide
+    # f32[n5,1]   ∂divide   sum(−v120 · v35 / v34)
+    v126 = np.reshape(np.sum(-v120 * v35 / v34, axis=-1), (n5, 1))
+    # f32[n5,n2]   ∂var   0.5 · v126 / v34 · 2 / n2 · v26
+    h3_bar = 0.5 * v126 / v34 * float(2 / n2) * v26
+    h3_bar_2 = h3_bar + v121                                  # f32[n5,n2]   ∂subtract
+    v133 = np.reshape(np.sum(-v121, axis=-1), (n5, 1))        # f32[n5,1]   ∂subtract   sum(−v121)
+    # f32[n5,n2]   ∂mean   h3_bar_2 + v133 / n2
+    h3_bar_3 = h3_bar_2 + np.broadcast_to(v133 / n2, (n5, n2))
     model_layers_3_bias_bar = np.sum(h3_bar_3, axis=-2)       # f32[n2]   ∂add   sum(h3_bar_3)
     h2_bar = h3_bar_3 @ model_layers_3_weight.T               # f32[n5,n1]   ∂matmul
     model_layers_3_weight_bar = h2.T @ h3_bar_3               # f32[n1,n2]   ∂matmul
     # f32[n5,n1]   ∂gelu   h1 · exp(−0.5 · h1 · h1) · 0.398942
-    v136 = h1 * np.exp(-0.5 * h1 * h1) * 0.3989422804014327
-    h1_bar = h2_bar * (v18 + v136)                            # f32[n5,n1]   ∂gelu
+    v142 = h1 * np.exp(-0.5 * h1 * h1) * 0.3989422804014327
+    h1_bar = h2_bar * (v20 + v142)                            # f32[n5,n1]   ∂gelu
     model_layers_1_offset_bar = np.sum(h1_bar, axis=-2)       # f32[n1]   ∂add   sum(h1_bar)
-    # f32[n1]   ∂multiply   sum(h1_bar · v13)
-    model_layers_1_scale_bar = np.sum(h1_bar * v13, axis=-2)
-    v139 = h1_bar * model_layers_1_scale                      # f32[n5,n1]   ∂multiply
-    v140 = v139 / v12                                         # f32[n5,n1]   ∂divide
-    # f32[n5,1]   ∂divide   sum(−v139 · v13 / v12)
-    v145 = np.reshape(np.sum(-v139 * v13 / v12, axis=-1), (n5, 1))
-    # f32[n5,n1]   ∂var   0.5 · v145 / v12 · 2 / n1 · v6
-    h0_bar = 0.5 * v145 / v12 * float(2 / n1) * v6
-    h0_bar_2 = h0_bar + v140                                  # f32[n5,n1]   ∂subtract
-    v152 = np.reshape(np.sum(-v140, axis=-1), (n5, 1))        # f32[n5,1]   ∂subtract   sum(−v140)
-    # f32[n5,n1]   ∂mean   h0_bar_2 + v152 / n1
-    h0_bar_3 = h0_bar_2 + np.broadcast_to(v152 / n1, (n5, n1))
+    # f32[n1]   ∂multiply   sum(h1_bar · v15)
+    model_layers_1_scale_bar = np.sum(h1_bar * v15, axis=-2)
+    v145 = h1_bar * model_layers_1_scale                      # f32[n5,n1]   ∂multiply
+    v146 = v145 / v14                                         # f32[n5,n1]   ∂divide
+    # f32[n5,1]   ∂divide   sum(−v145 · v15 / v14)
+    v151 = np.reshape(np.sum(-v145 * v15 / v14, axis=-1), (n5, 1))
+    # f32[n5,n1]   ∂var   0.5 · v151 / v14 · 2 / n1 · v6
+    h0_bar = 0.5 * v151 / v14 * float(2 / n1) * v6
+    h0_bar_2 = h0_bar + v146                                  # f32[n5,n1]   ∂subtract
+    v158 = np.reshape(np.sum(-v146, axis=-1), (n5, 1))        # f32[n5,1]   ∂subtract   sum(−v146)
+    # f32[n5,n1]   ∂mean   h0_bar_2 + v158 / n1
+    h0_bar_3 = h0_bar_2 + np.broadcast_to(v158 / n1, (n5, n1))
     model_layers_0_bias_bar = np.sum(h0_bar_3, axis=-2)       # f32[n1]   ∂add   sum(h0_bar_3)
     model_layers_0_weight_bar = x.T @ h0_bar_3                # f32[n0,n1]   ∂matmul
     new_state_0_t = state_0_t + 1                             # i64
-    v157 = float(1 - float(np.power(0.999, new_state_0_t)))   # f64~   1 − 0.999^new_state_0_t
-    v159 = float(1 - float(np.power(0.9, new_state_0_t)))     # f64~   1 − 0.9^new_state_0_t
+    v163 = float(1 - float(np.power(0.999, new_state_0_t)))   # f64~   1 − 0.999^new_state_0_t
+    v165 = float(1 - float(np.power(0.9, new_state_0_t)))     # f64~   1 − 0.9^new_state_0_t
     # f32[n0,n1]   0.1 · model_layers_0_weight_bar
-    v161 = 0.09999999999999998 * model_layers_0_weight_bar
-    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + v161  # f32[n0,n1]
+    v167 = 0.09999999999999998 * model_layers_0_weight_bar
+    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + v167  # f32[n0,n1]
     # f32[n0,n1]   0.001 · model_layers_0_weight_bar²
-    v164 = 0.0010000000000000009 * np.square(model_layers_0_weight_bar)
-    v165 = 0.999 * state_0_v_layers_0_weight + v164           # f32[n0,n1]
-    # f32[n0,n1]   new_state_0_m_layers_0_weight / v159 / (√(v165 / v157) + 1e-08)
-    v170 = new_state_0_m_layers_0_weight / v159 / (np.sqrt(v165 / v157) + 1e-08)
-    # f32[n0,n1]   v165 if v165 < ∞ else NaN
-    new_state_0_v_layers_0_weight = np.where(v165 < np.inf, v165, np.nan)
-    v173 = 0.09999999999999998 * model_layers_0_bias_bar   # f32[n1]   0.1 · model_layers_0_bias_bar
-    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + v173  # f32[n1]
+    v170 = 0.0010000000000000009 * np.square(model_layers_0_weight_bar)
+    v171 = 0.999 * state_0_v_layers_0_weight + v170           # f32[n0,n1]
+    # f32[n0,n1]   new_state_0_m_layers_0_weight / v165 / (√(v171 / v163) + 1e-08)
+    v176 = new_state_0_m_layers_0_weight / v165 / (np.sqrt(v171 / v163) + 1e-08)
+    # f32[n0,n1]   v171 if v171 < ∞ else NaN
+    new_state_0_v_layers_0_weight = np.where(v171 < np.inf, v171, np.nan)
+    v179 = 0.09999999999999998 * model_layers_0_bias_bar   # f32[n1]   0.1 · model_layers_0_bias_bar
+    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + v179  # f32[n1]
     # f32[n1]   0.001 · model_layers_0_bias_bar²
-    v176 = 0.0010000000000000009 * np.square(model_layers_0_bias_bar)
-    v177 = 0.999 * state_0_v_layers_0_bias + v176             # f32[n1]
-    # f32[n1]   new_state_0_m_layers_0_bias / v159 / (√(v177 / v157) + 1e-08)
-    v182 = new_state_0_m_layers_0_bias / v159 / (np.sqrt(v177 / v157) + 1e-08)
-    # f32[n1]   v177 if v177 < ∞ else NaN
-    new_state_0_v_layers_0_bias = np.where(v177 < np.inf, v177, np.nan)
+    v182 = 0.0010000000000000009 * np.square(model_layers_0_bias_bar)
+    v183 = 0.999 * state_0_v_layers_0_bias + v182             # f32[n1]
+    # f32[n1]   new_state_0_m_layers_0_bias / v165 / (√(v183 / v163) + 1e-08)
+    v188 = new_state_0_m_layers_0_bias / v165 / (np.sqrt(v183 / v163) + 1e-08)
+    # f32[n1]   v183 if v183 < ∞ else NaN
+    new_state_0_v_layers_0_bias = np.where(v183 < np.inf, v183, np.nan)
     # f32[n1]   0.1 · model_layers_1_scale_bar
-    v185 = 0.09999999999999998 * model_layers_1_scale_bar
-    new_state_0_m_layers_1_scale = 0.9 * state_0_m_layers_1_scale + v185  # f32[n1]
+    v191 = 0.09999999999999998 * model_layers_1_scale_bar
+    new_state_0_m_layers_1_scale = 0.9 * state_0_m_layers_1_scale + v191  # f32[n1]
     # f32[n1]   0.001 · model_layers_1_scale_bar²
-    v188 = 0.0010000000000000009 * np.square(model_layers_1_scale_bar)
-    v189 = 0.999 * state_0_v_layers_1_scale + v188            # f32[n1]
-    # f32[n1]   new_state_0_m_layers_1_scale / v159 / (√(v189 / v157) + 1e-08)
-    v194 = new_state_0_m_layers_1_scale / v159 / (np.sqrt(v189 / v157) + 1e-08)
-    # f32[n1]   v189 if v189 < ∞ else NaN
-    new_state_0_v_layers_1_scale = np.where(v189 < np.inf, v189, np.nan)
+    v194 = 0.0010000000000000009 * np.square(model_layers_1_scale_bar)
+    v195 = 0.999 * state_0_v_layers_1_scale + v194            # f32[n1]
+    # f32[n1]   new_state_0_m_layers_1_scale / v165 / (√(v195 / v163) + 1e-08)
+    v200 = new_state_0_m_layers_1_scale / v165 / (np.sqrt(v195 / v163) + 1e-08)
+    # f32[n1]   v195 if v195 < ∞ else NaN
+    new_state_0_v_layers_1_scale = np.where(v195 < np.inf, v195, np.nan)
     # f32[n1]   0.1 · model_layers_1_offset_bar
-    v197 = 0.09999999999999998 * model_layers_1_offset_bar
-    new_state_0_m_layers_1_offset = 0.9 * state_0_m_layers_1_offset + v197  # f32[n1]
+    v203 = 0.09999999999999998 * model_layers_1_offset_bar
+    new_state_0_m_layers_1_offset = 0.9 * state_0_m_layers_1_offset + v203  # f32[n1]
     # f32[n1]   0.001 · model_layers_1_offset_bar²
-    v200 = 0.0010000000000000009 * np.square(model_layers_1_offset_bar)
-    v201 = 0.999 * state_0_v_layers_1_offset + v200           # f32[n1]
-    # f32[n1]   new_state_0_m_layers_1_offset / v159 / (√(v201 / v157) + 1e-08)
-    v206 = new_state_0_m_layers_1_offset / v159 / (np.sqrt(v201 / v157) + 1e-08)
-    # f32[n1]   v201 if v201 < ∞ else NaN
-    new_state_0_v_layers_1_offset = np.where(v201 < np.inf, v201, np.nan)
+    v206 = 0.0010000000000000009 * np.square(model_layers_1_offset_bar)
+    v207 = 0.999 * state_0_v_layers_1_offset + v206           # f32[n1]
+    # f32[n1]   new_state_0_m_layers_1_offset / v165 / (√(v207 / v163) + 1e-08)
+    v212 = new_state_0_m_layers_1_offset / v165 / (np.sqrt(v207 / v163) + 1e-08)
+    # f32[n1]   v207 if v207 < ∞ else NaN
+    new_state_0_v_layers_1_offset = np.where(v207 < np.inf, v207, np.nan)
     # f32[n1,n2]   0.1 · model_layers_3_weight_bar
-    v209 = 0.09999999999999998 * model_layers_3_weight_bar
-    new_state_0_m_layers_3_weight = 0.9 * state_0_m_layers_3_weight + v209  # f32[n1,n2]
+    v215 = 0.09999999999999998 * model_layers_3_weight_bar
+    new_state_0_m_layers_3_weight = 0.9 * state_0_m_layers_3_weight + v215  # f32[n1,n2]
     # f32[n1,n2]   0.001 · model_layers_3_weight_bar²
-    v212 = 0.0010000000000000009 * np.square(model_layers_3_weight_bar)
-    v213 = 0.999 * state_0_v_layers_3_weight + v212           # f32[n1,n2]
-    # f32[n1,n2]   new_state_0_m_layers_3_weight / v159 / (√(v213 / v157) + 1e-08)
-    v218 = new_state_0_m_layers_3_weight / v159 / (np.sqrt(v213 / v157) + 1e-08)
-    # f32[n1,n2]   v213 if v213 < ∞ else NaN
-    new_state_0_v_layers_3_weight = np.where(v213 < np.inf, v213, np.nan)
-    v221 = 0.09999999999999998 * model_layers_3_bias_bar   # f32[n2]   0.1 · model_layers_3_bias_bar
-    new_state_0_m_layers_3_bias = 0.9 * state_0_m_layers_3_bias + v221  # f32[n2]
+    v218 = 0.0010000000000000009 * np.square(model_layers_3_weight_bar)
+    v219 = 0.999 * state_0_v_layers_3_weight + v218           # f32[n1,n2]
+    # f32[n1,n2]   new_state_0_m_layers_3_weight / v165 / (√(v219 / v163) + 1e-08)
+    v224 = new_state_0_m_layers_3_weight / v165 / (np.sqrt(v219 / v163) + 1e-08)
+    # f32[n1,n2]   v219 if v219 < ∞ else NaN
+    new_state_0_v_layers_3_weight = np.where(v219 < np.inf, v219, np.nan)
+    v227 = 0.09999999999999998 * model_layers_3_bias_bar   # f32[n2]   0.1 · model_layers_3_bias_bar
+    new_state_0_m_layers_3_bias = 0.9 * state_0_m_layers_3_bias + v227  # f32[n2]
     # f32[n2]   0.001 · model_layers_3_bias_bar²
-    v224 = 0.0010000000000000009 * np.square(model_layers_3_bias_bar)
-    v225 = 0.999 * state_0_v_layers_3_bias + v224             # f32[n2]
-    # f32[n2]   new_state_0_m_layers_3_bias / v159 / (√(v225 / v157) + 1e-08)
-    v230 = new_state_0_m_layers_3_bias / v159 / (np.sqrt(v225 / v157) + 1e-08)
-    # f32[n2]   v225 if v225 < ∞ else NaN
-    new_state_0_v_layers_3_bias = np.where(v225 < np.inf, v225, np.nan)
+    v230 = 0.0010000000000000009 * np.square(model_layers_3_bias_bar)
+    v231 = 0.999 * state_0_v_layers_3_bias + v230             # f32[n2]
+    # f32[n2]   new_state_0_m_layers_3_bias / v165 / (√(v231 / v163) + 1e-08)
+    v236 = new_state_0_m_layers_3_bias / v165 / (np.sqrt(v231 / v163) + 1e-08)
+    # f32[n2]   v231 if v231 < ∞ else NaN
+    new_state_0_v_layers_3_bias = np.where(v231 < np.inf, v231, np.nan)
     # f32[n2]   0.1 · model_layers_4_scale_bar
-    v233 = 0.09999999999999998 * model_layers_4_scale_bar
-    new_state_0_m_layers_4_scale = 0.9 * state_0_m_layers_4_scale + v233  # f32[n2]
+    v239 = 0.09999999999999998 * model_layers_4_scale_bar
+    new_state_0_m_layers_4_scale = 0.9 * state_0_m_layers_4_scale + v239  # f32[n2]
     # f32[n2]   0.001 · model_layers_4_scale_bar²
-    v236 = 0.0010000000000000009 * np.square(model_layers_4_scale_bar)
-    v237 = 0.999 * state_0_v_layers_4_scale + v236            # f32[n2]
-    # f32[n2]   new_state_0_m_layers_4_scale / v159 / (√(v237 / v157) + 1e-08)
-    v242 = new_state_0_m_layers_4_scale / v159 / (np.sqrt(v237 / v157) + 1e-08)
-    # f32[n2]   v237 if v237 < ∞ else NaN
-    new_state_0_v_layers_4_scale = np.where(v237 < np.inf, v237, np.nan)
+    v242 = 0.0010000000000000009 * np.square(model_layers_4_scale_bar)
+    v243 = 0.999 * state_0_v_layers_4_scale + v242            # f32[n2]
+    # f32[n2]   new_state_0_m_layers_4_scale / v165 / (√(v243 / v163) + 1e-08)
+    v248 = new_state_0_m_layers_4_scale / v165 / (np.sqrt(v243 / v163) + 1e-08)
+    # f32[n2]   v243 if v243 < ∞ else NaN
+    new_state_0_v_layers_4_scale = np.where(v243 < np.inf, v243, np.nan)
     # f32[n2]   0.1 · model_layers_4_offset_bar
-    v245 = 0.09999999999999998 * model_layers_4_offset_bar
-    new_state_0_m_layers_4_offset = 0.9 * state_0_m_layers_4_offset + v245  # f32[n2]
+    v251 = 0.09999999999999998 * model_layers_4_offset_bar
+    new_state_0_m_layers_4_offset = 0.9 * state_0_m_layers_4_offset + v251  # f32[n2]
     # f32[n2]   0.001 · model_layers_4_offset_bar²
-    v248 = 0.0010000000000000009 * np.square(model_layers_4_offset_bar)
-    v249 = 0.999 * state_0_v_layers_4_offset + v248           # f32[n2]
-    # f32[n2]   new_state_0_m_layers_4_offset / v159 / (√(v249 / v157) + 1e-08)
-    v254 = new_state_0_m_layers_4_offset / v159 / (np.sqrt(v249 / v157) + 1e-08)
-    # f32[n2]   v249 if v249 < ∞ else NaN
-    new_state_0_v_layers_4_offset = np.where(v249 < np.inf, v249, np.nan)
+    v254 = 0.0010000000000000009 * np.square(model_layers_4_offset_bar)
+    v255 = 0.999 * state_0_v_layers_4_offset + v254           # f32[n2]
+    # f32[n2]   new_state_0_m_layers_4_offset / v165 / (√(v255 / v163) + 1e-08)
+    v260 = new_state_0_m_layers_4_offset / v165 / (np.sqrt(v255 / v163) + 1e-08)
+    # f32[n2]   v255 if v255 < ∞ else NaN
+    new_state_0_v_layers_4_offset = np.where(v255 < np.inf, v255, np.nan)
     # f32[n2,n3]   0.1 · model_layers_6_weight_bar
-    v257 = 0.09999999999999998 * model_layers_6_weight_bar
-    new_state_0_m_layers_6_weight = 0.9 * state_0_m_layers_6_weight + v257  # f32[n2,n3]
+    v263 = 0.09999999999999998 * model_layers_6_weight_bar
+    new_state_0_m_layers_6_weight = 0.9 * state_0_m_layers_6_weight + v263  # f32[n2,n3]
     # f32[n2,n3]   0.001 · model_layers_6_weight_bar²
-    v260 = 0.0010000000000000009 * np.square(model_layers_6_weight_bar)
-    v261 = 0.999 * state_0_v_layers_6_weight + v260           # f32[n2,n3]
-    # f32[n2,n3]   new_state_0_m_layers_6_weight / v159 / (√(v261 / v157) + 1e-08)
-    v266 = new_state_0_m_layers_6_weight / v159 / (np.sqrt(v261 / v157) + 1e-08)
-    # f32[n2,n3]   v261 if v261 < ∞ else NaN
-    new_state_0_v_layers_6_weight = np.where(v261 < np.inf, v261, np.nan)
-    v269 = 0.09999999999999998 * model_layers_6_bias_bar   # f32[n3]   0.1 · model_layers_6_bias_bar
-    new_state_0_m_layers_6_bias = 0.9 * state_0_m_layers_6_bias + v269  # f32[n3]
+    v266 = 0.0010000000000000009 * np.square(model_layers_6_weight_bar)
+    v267 = 0.999 * state_0_v_layers_6_weight + v266           # f32[n2,n3]
+    # f32[n2,n3]   new_state_0_m_layers_6_weight / v165 / (√(v267 / v163) + 1e-08)
+    v272 = new_state_0_m_layers_6_weight / v165 / (np.sqrt(v267 / v163) + 1e-08)
+    # f32[n2,n3]   v267 if v267 < ∞ else NaN
+    new_state_0_v_layers_6_weight = np.where(v267 < np.inf, v267, np.nan)
+    v275 = 0.09999999999999998 * model_layers_6_bias_bar   # f32[n3]   0.1 · model_layers_6_bias_bar
+    new_state_0_m_layers_6_bias = 0.9 * state_0_m_layers_6_bias + v275  # f32[n3]
     # f32[n3]   0.001 · model_layers_6_bias_bar²
-    v272 = 0.0010000000000000009 * np.square(model_layers_6_bias_bar)
-    v273 = 0.999 * state_0_v_layers_6_bias + v272             # f32[n3]
-    # f32[n3]   new_state_0_m_layers_6_bias / v159 / (√(v273 / v157) + 1e-08)
-    v278 = new_state_0_m_layers_6_bias / v159 / (np.sqrt(v273 / v157) + 1e-08)
-    # f32[n3]   v273 if v273 < ∞ else NaN
-    new_state_0_v_layers_6_bias = np.where(v273 < np.inf, v273, np.nan)
+    v278 = 0.0010000000000000009 * np.square(model_layers_6_bias_bar)
+    v279 = 0.999 * state_0_v_layers_6_bias + v278             # f32[n3]
+    # f32[n3]   new_state_0_m_layers_6_bias / v165 / (√(v279 / v163) + 1e-08)
+    v284 = new_state_0_m_layers_6_bias / v165 / (np.sqrt(v279 / v163) + 1e-08)
+    # f32[n3]   v279 if v279 < ∞ else NaN
+    new_state_0_v_layers_6_bias = np.where(v279 < np.inf, v279, np.nan)
     # f32[n3]   0.1 · model_layers_7_scale_bar
-    v281 = 0.09999999999999998 * model_layers_7_scale_bar
-    new_state_0_m_layers_7_scale = 0.9 * state_0_m_layers_7_scale + v281  # f32[n3]
+    v287 = 0.09999999999999998 * model_layers_7_scale_bar
+    new_state_0_m_layers_7_scale = 0.9 * state_0_m_layers_7_scale + v287  # f32[n3]
     # f32[n3]   0.001 · model_layers_7_scale_bar²
-    v284 = 0.0010000000000000009 * np.square(model_layers_7_scale_bar)
-    v285 = 0.999 * state_0_v_layers_7_scale + v284            # f32[n3]
-    # f32[n3]   new_state_0_m_layers_7_scale / v159 / (√(v285 / v157) + 1e-08)
-    v290 = new_state_0_m_layers_7_scale / v159 / (np.sqrt(v285 / v157) + 1e-08)
-    # f32[n3]   v285 if v285 < ∞ else NaN
-    new_state_0_v_layers_7_scale = np.where(v285 < np.inf, v285, np.nan)
+    v290 = 0.0010000000000000009 * np.square(model_layers_7_scale_bar)
+    v291 = 0.999 * state_0_v_layers_7_scale + v290            # f32[n3]
+    # f32[n3]   new_state_0_m_layers_7_scale / v165 / (√(v291 / v163) + 1e-08)
+    v296 = new_state_0_m_layers_7_scale / v165 / (np.sqrt(v291 / v163) + 1e-08)
+    # f32[n3]   v291 if v291 < ∞ else NaN
+    new_state_0_v_layers_7_scale = np.where(v291 < np.inf, v291, np.nan)
     # f32[n3]   0.1 · model_layers_7_offset_bar
-    v293 = 0.09999999999999998 * model_layers_7_offset_bar
-    new_state_0_m_layers_7_offset = 0.9 * state_0_m_layers_7_offset + v293  # f32[n3]
+    v299 = 0.09999999999999998 * model_layers_7_offset_bar
+    new_state_0_m_layers_7_offset = 0.9 * state_0_m_layers_7_offset + v299  # f32[n3]
     # f32[n3]   0.001 · model_layers_7_offset_bar²
-    v296 = 0.0010000000000000009 * np.square(model_layers_7_offset_bar)
-    v297 = 0.999 * state_0_v_layers_7_offset + v296           # f32[n3]
-    # f32[n3]   new_state_0_m_layers_7_offset / v159 / (√(v297 / v157) + 1e-08)
-    v302 = new_state_0_m_layers_7_offset / v159 / (np.sqrt(v297 / v157) + 1e-08)
-    # f32[n3]   v297 if v297 < ∞ else NaN
-    new_state_0_v_layers_7_offset = np.where(v297 < np.inf, v297, np.nan)
+    v302 = 0.0010000000000000009 * np.square(model_layers_7_offset_bar)
+    v303 = 0.999 * state_0_v_layers_7_offset + v302           # f32[n3]
+    # f32[n3]   new_state_0_m_layers_7_offset / v165 / (√(v303 / v163) + 1e-08)
+    v308 = new_state_0_m_layers_7_offset / v165 / (np.sqrt(v303 / v163) + 1e-08)
+    # f32[n3]   v303 if v303 < ∞ else NaN
+    new_state_0_v_layers_7_offset = np.where(v303 < np.inf, v303, np.nan)
     # f32[n3,n4]   0.1 · model_layers_9_weight_bar
-    v305 = 0.09999999999999998 * model_layers_9_weight_bar
-    new_state_0_m_layers_9_weight = 0.9 * state_0_m_layers_9_weight + v305  # f32[n3,n4]
+    v311 = 0.09999999999999998 * model_layers_9_weight_bar
+    new_state_0_m_layers_9_weight = 0.9 * state_0_m_layers_9_weight + v311  # f32[n3,n4]
     # f32[n3,n4]   0.001 · model_layers_9_weight_bar²
-    v308 = 0.0010000000000000009 * np.square(model_layers_9_weight_bar)
-    v309 = 0.999 * state_0_v_layers_9_weight + v308           # f32[n3,n4]
-    # f32[n3,n4]   new_state_0_m_layers_9_weight / v159 / (√(v309 / v157) + 1e-08)
-    v314 = new_state_0_m_layers_9_weight / v159 / (np.sqrt(v309 / v157) + 1e-08)
-    # f32[n3,n4]   v309 if v309 < ∞ else NaN
-    new_state_0_v_layers_9_weight = np.where(v309 < np.inf, v309, np.nan)
-    v317 = 0.09999999999999998 * model_layers_9_bias_bar   # f32[n4]   0.1 · model_layers_9_bias_bar
-    new_state_0_m_layers_9_bias = 0.9 * state_0_m_layers_9_bias + v317  # f32[n4]
+    v314 = 0.0010000000000000009 * np.square(model_layers_9_weight_bar)
+    v315 = 0.999 * state_0_v_layers_9_weight + v314           # f32[n3,n4]
+    # f32[n3,n4]   new_state_0_m_layers_9_weight / v165 / (√(v315 / v163) + 1e-08)
+    v320 = new_state_0_m_layers_9_weight / v165 / (np.sqrt(v315 / v163) + 1e-08)
+    # f32[n3,n4]   v315 if v315 < ∞ else NaN
+    new_state_0_v_layers_9_weight = np.where(v315 < np.inf, v315, np.nan)
+    v323 = 0.09999999999999998 * model_layers_9_bias_bar   # f32[n4]   0.1 · model_layers_9_bias_bar
+    new_state_0_m_layers_9_bias = 0.9 * state_0_m_layers_9_bias + v323  # f32[n4]
     # f32[n4]   0.001 · model_layers_9_bias_bar²
-    v320 = 0.0010000000000000009 * np.square(model_layers_9_bias_bar)
-    v321 = 0.999 * state_0_v_layers_9_bias + v320             # f32[n4]
-    # f32[n4]   new_state_0_m_layers_9_bias / v159 / (√(v321 / v157) + 1e-08)
-    v326 = new_state_0_m_layers_9_bias / v159 / (np.sqrt(v321 / v157) + 1e-08)
-    # f32[n4]   v321 if v321 < ∞ else NaN
-    new_state_0_v_layers_9_bias = np.where(v321 < np.inf, v321, np.nan)
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v170  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v182  # f32[n1]
-    new_model_layers_1_scale = model_layers_1_scale + -0.001 * v194  # f32[n1]
-    new_model_layers_1_offset = model_layers_1_offset + -0.001 * v206  # f32[n1]
-    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v218  # f32[n1,n2]
-    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v230  # f32[n2]
-    new_model_layers_4_scale = model_layers_4_scale + -0.001 * v242  # f32[n2]
-    new_model_layers_4_offset = model_layers_4_offset + -0.001 * v254  # f32[n2]
-    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v266  # f32[n2,n3]
-    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v278  # f32[n3]
-    new_model_layers_7_scale = model_layers_7_scale + -0.001 * v290  # f32[n3]
-    new_model_layers_7_offset = model_layers_7_offset + -0.001 * v302  # f32[n3]
-    new_model_layers_9_weight = model_layers_9_weight + -0.001 * v314  # f32[n3,n4]
-    new_model_layers_9_bias = model_layers_9_bias + -0.001 * v326  # f32[n4]
+    v326 = 0.0010000000000000009 * np.square(model_layers_9_bias_bar)
+    v327 = 0.999 * state_0_v_layers_9_bias + v326             # f32[n4]
+    # f32[n4]   new_state_0_m_layers_9_bias / v165 / (√(v327 / v163) + 1e-08)
+    v332 = new_state_0_m_layers_9_bias / v165 / (np.sqrt(v327 / v163) + 1e-08)
+    # f32[n4]   v327 if v327 < ∞ else NaN
+    new_state_0_v_layers_9_bias = np.where(v327 < np.inf, v327, np.nan)
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v176  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v188  # f32[n1]
+    new_model_layers_1_scale = model_layers_1_scale + -0.001 * v200  # f32[n1]
+    new_model_layers_1_offset = model_layers_1_offset + -0.001 * v212  # f32[n1]
+    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v224  # f32[n1,n2]
+    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v236  # f32[n2]
+    new_model_layers_4_scale = model_layers_4_scale + -0.001 * v248  # f32[n2]
+    new_model_layers_4_offset = model_layers_4_offset + -0.001 * v260  # f32[n2]
+    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v272  # f32[n2,n3]
+    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v284  # f32[n3]
+    new_model_layers_7_scale = model_layers_7_scale + -0.001 * v296  # f32[n3]
+    new_model_layers_7_offset = model_layers_7_offset + -0.001 * v308  # f32[n3]
+    new_model_layers_9_weight = model_layers_9_weight + -0.001 * v320  # f32[n3,n4]
+    new_model_layers_9_bias = model_layers_9_bias + -0.001 * v332  # f32[n4]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_1_scale,
         new_model_layers_1_offset, new_model_layers_3_weight, new_model_layers_3_bias,
@@ -289,7 +292,7 @@ def step(
         new_state_0_v_layers_3_weight, new_state_0_v_layers_3_bias, new_state_0_v_layers_4_scale,
         new_state_0_v_layers_4_offset, new_state_0_v_layers_6_weight, new_state_0_v_layers_6_bias,
         new_state_0_v_layers_7_scale, new_state_0_v_layers_7_offset, new_state_0_v_layers_9_weight,
-        new_state_0_v_layers_9_bias, v72,
+        new_state_0_v_layers_9_bias, v78,
     )
 
 
