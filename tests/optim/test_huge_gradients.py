@@ -73,6 +73,7 @@ SQUARED = {
     "rmsprop": optim.rmsprop(0.1),
     "centered": optim.rmsprop(0.1, centered=True),
     "adagrad": optim.adagrad(0.1),
+    "adadelta": optim.adadelta(0.1),
     "schedule_free": optim.schedule_free(0.1),
     "diag_newton": optim.diag_newton(0.1),
 }

@@ -21,6 +21,8 @@ SAME = {
     "torch/rmsprop": optim.rmsprop(0.05),
     "torch/rmsprop centered": optim.rmsprop(0.05, 0.95, momentum=0.5, centered=True),
     "torch/adagrad": optim.adagrad(0.1),
+    "torch/adadelta": optim.adadelta(0.5, 0.95, 1e-5, weight_decay=0.1),
+    "torch/adamax": optim.adamax(0.05, 0.8, 0.95, weight_decay=0.1),
     "torch/rprop": optim.rprop(0.05),
     "torch/cosine": optim.sgd(optim.cosine(0.1, 120)),
     "torch/step": optim.sgd(optim.step(0.1, 30)),

@@ -21,6 +21,8 @@ FORMS = {
     "nadam and radam": optim.adam(0.02, b2=0.9, nesterov=True, rectify=True),
     "rmsprop": optim.rmsprop(0.02, momentum=0.5, centered=True),
     "adagrad": optim.adagrad(0.1),
+    "adadelta": optim.adadelta(0.5, weight_decay=1e-3),
+    "adamax": optim.adamax(0.01, weight_decay=1e-3),
     "lion": optim.lion(0.005, weight_decay=0.1),
     "rprop": optim.rprop(),
     "schedule_free": optim.schedule_free(0.02, warmup=4),

@@ -38,6 +38,10 @@ from clearprop.optim.first_order import sgd as sgd
 from clearprop.optim.fractional import caputo as caputo
 from clearprop.optim.fractional import cfgd as cfgd
 from clearprop.optim.fractional import fractional_memory as fractional_memory
+from clearprop.optim.further_adaptive import adadelta as adadelta
+from clearprop.optim.further_adaptive import adamax as adamax
+from clearprop.optim.further_adaptive import scale_by_adadelta as scale_by_adadelta
+from clearprop.optim.further_adaptive import scale_by_adamax as scale_by_adamax
 from clearprop.optim.gauss_newton import levenberg_marquardt as levenberg_marquardt
 from clearprop.optim.hybrid import memetic as memetic
 from clearprop.optim.hybrid import relay as relay

@@ -77,6 +77,8 @@ TORCH = {
     "rmsprop": lambda p: O.RMSprop(p, 0.05, alpha=0.9),
     "rmsprop centered": lambda p: O.RMSprop(p, 0.05, alpha=0.95, momentum=0.5, centered=True),
     "adagrad": lambda p: O.Adagrad(p, 0.1),
+    "adadelta": lambda p: O.Adadelta(p, 0.5, rho=0.95, eps=1e-5, weight_decay=0.1),
+    "adamax": lambda p: O.Adamax(p, 0.05, betas=(0.8, 0.95), weight_decay=0.1),
     "rprop": lambda p: O.Rprop(p, 0.05),
 }
 SCHEDULED = {
