@@ -113,7 +113,7 @@ def mlp(
       131 parameters, float32
     )
     """
-    if hidden is not None or sizes == AUTO:
+    if hidden is not None or (isinstance(sizes, str) and sizes == AUTO):
         options: dict[str, Any] = {"seed": seed, "dropout": dropout, "norm": norm, "init": init, "dtype": dtype}
         own = None if hidden is None else tuple(hidden)
         mlp([1, 1] if own is None else _sizes_around(sizes, hidden), activation, **options)  # refuses what is wrong
