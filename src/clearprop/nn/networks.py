@@ -115,9 +115,9 @@ def mlp(
     """
     if hidden is not None or (isinstance(sizes, str) and sizes == AUTO):
         options: dict[str, Any] = {"seed": seed, "dropout": dropout, "norm": norm, "init": init, "dtype": dtype}
-        own = None if hidden is None else tuple(hidden)
-        mlp([1, 1] if own is None else _sizes_around(sizes, hidden), activation, **options)  # refuses what is wrong
-        return UnsizedMLP(own, {"activation": activation, **options})
+        tried = [1, 1] if hidden is None else _sizes_around(sizes, hidden)
+        mlp(tried, activation, **options)  # refuses what is wrong
+        return UnsizedMLP(None if hidden is None else tuple(hidden), {"activation": activation, **options})
     sizes = _checked_sizes(sizes)
     require_fraction("mlp", "dropout", dropout, 0.0)
     if norm is not None and (not isinstance(norm, str) or norm not in _NORMS):
