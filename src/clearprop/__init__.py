@@ -36,6 +36,7 @@ from clearprop.rules import random as random
 if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the table below says the same
     from clearprop import nn as nn
     from clearprop import optim as optim
+    from clearprop import sklearn as sklearn
     from clearprop.autodiff.derivative_check import check_grads as check_grads
     from clearprop.autodiff.linear_maps import fisher_vp as fisher_vp
     from clearprop.autodiff.linear_maps import ggn_vp as ggn_vp
@@ -71,6 +72,7 @@ else:
     _NAMES = {
         "nn": "nn",
         "optim": "optim",
+        "sklearn": "sklearn",
         "autodiff.derivative_check": "check_grads",
         "compiler": "ExecutorWarning compile get_threads set_threads",
         "autodiff.linear_maps": "fisher_vp ggn_vp hessian jacfwd jacrev linearize",

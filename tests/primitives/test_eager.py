@@ -15,7 +15,7 @@ SPECIAL = st.sampled_from([0.0, -0.0, 1.0, -2.5, np.inf, -np.inf, np.nan, 1e-40,
 REPLACED = {"sum", "max", "min", "where", "broadcast_to", "softmax", "one_hot", "relu",
             "require_range", "require_probabilities", "cholesky", "eigenvectors", "eigvalsh", "inv", "left_vectors",
             "pinv", "right_vectors", "solve", "solve_triangular", "svdvals",
-            "eigvals", "general_eigenvectors"}  # fmt: skip
+            "eigvals", "general_eigenvectors", "matmul", "conv"}  # fmt: skip
 
 
 def test_these_primitives_have_an_eager_form():
@@ -47,6 +47,21 @@ def test_extremes_equal_the_spelling_everywhere(x, axis, keepdims):
     for name in ("max", "min"):
         p = REGISTRY[name]
         got, wanted = (f(x, axis=axis, keepdims=keepdims) for f in (p._compute, p.reference))
+        assert got.dtype == wanted.dtype
+        np.testing.assert_array_equal(got, wanted)
+
+
+@given(x=matrices(), columns=st.integers(1, 40))
+def test_products_are_the_spelling_unless_a_prediction_asks_for_an_order_of_sums(x, columns):
+    w = np.random.default_rng(1).standard_normal((x.shape[1], columns)).astype(x.dtype)
+    image, kernel = x[None, :, :, None], w[:1, :1].reshape(1, 1, 1, 1)
+    for name, operands, params in (
+        ("matmul", (x, w), {}),
+        ("conv", (image, kernel), {"stride": (1, 1), "dilation": (1, 1), "groups": 1}),
+    ):
+        p = REGISTRY[name]
+        with np.errstate(all="ignore"):
+            got, wanted = (f(*operands, **params) for f in (p._compute, p.reference))
         assert got.dtype == wanted.dtype
         np.testing.assert_array_equal(got, wanted)
 

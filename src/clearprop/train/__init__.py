@@ -13,12 +13,15 @@ from clearprop.train.forking import starting_from as starting_from
 from clearprop.train.gradient_check import check_run as check_run
 from clearprop.train.interrupts import TrainingInterrupted as TrainingInterrupted
 from clearprop.train.job import Job as Job
+from clearprop.train.job import Origin as Origin
 from clearprop.train.job import require_suitable as require_suitable
 from clearprop.train.loading import as_in_training as as_in_training
 from clearprop.train.loading import command_of as command_of
 from clearprop.train.loading import load as load
 from clearprop.train.loading import require_kept as require_kept
+from clearprop.train.metrics import Measure as Measure
 from clearprop.train.metrics import outputs_as_predicted as outputs_as_predicted
+from clearprop.train.metrics import outputs_of as outputs_of
 from clearprop.train.metrics import suitable_measures as suitable_measures
 from clearprop.train.native_executor import choose_executor as choose_executor
 from clearprop.train.planning import AUTO as AUTO

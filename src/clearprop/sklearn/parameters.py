@@ -1,0 +1,82 @@
+"""What the parameters of the estimators may be: checked in `fit`, as scikit-learn's conventions ask."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import ArgumentError, user_line
+
+Rule = tuple[Callable[[Any], bool], str]
+"""Whether a value will do, and what would, in words."""
+
+
+def one_of(*words: str) -> Rule:
+    """One of these words."""
+    return lambda value: isinstance(value, str) and value in words, ", ".join(words)
+
+
+def whole_from(low: int) -> Rule:
+    """A whole number from `low` on."""
+    return lambda value: _is(value, Integral) and value >= low, f"a whole number, {low} or more"
+
+
+def number_in(low: float, high: float = math.inf, *, low_too: bool = True, high_too: bool = False) -> Rule:
+    """A number between two others."""
+
+    def holds(value: Any) -> bool:
+        above = _is(value, Real) and (value >= low if low_too else value > low)
+        return above and (value <= high if high_too else value < high)
+
+    lower = f"{low:g} or more" if low_too else f"above {low:g}"
+    upper = "" if math.isinf(high) else f", {'at most' if high_too else 'below'} {high:g}"
+    return holds, f"a number, {lower}{upper}"
+
+
+def either(*rules: Rule) -> Rule:
+    """What one of several rules allows."""
+    return lambda value: any(holds(value) for holds, _ in rules), ", or ".join(words for _, words in rules)
+
+
+FLAG: Rule = (lambda value: isinstance(value, bool | np.bool_), "True or False")
+VERBOSE: Rule = (lambda value: isinstance(value, bool | np.bool_ | Integral), "True or False")
+INFINITE: Rule = (lambda value: _is(value, Real) and value == math.inf, "np.inf")
+SIZES: Rule = (
+    lambda value: all(_is(n, Integral) and n > 0 for n in layer_sizes(value)),
+    "sizes of hidden layers, each a whole number > 0",
+)
+_SOME = (Integral, np.random.RandomState)
+SEED: Rule = (
+    lambda value: value is None or (isinstance(value, _SOME) and not isinstance(value, bool)),
+    "None, a whole number or a np.random.RandomState",
+)
+
+
+def layer_sizes(value: Any) -> list[Any]:
+    """The sizes of hidden layers, which may be given as one number.
+
+    >>> layer_sizes(10), layer_sizes((8, 4))
+    ([10], [8, 4])
+    """
+    return list(value) if isinstance(value, tuple | list | np.ndarray) else [value]
+
+
+def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
+    """Raise ArgumentError for the first parameter of an estimator that its rule does not allow."""
+    for name, (holds, words) in rules.items():
+        value = getattr(estimator, name)
+        if not holds(value):
+            raise ArgumentError(
+                f"{type(estimator).__name__} cannot work with this {name}",
+                expected=f"{name}: {words}",
+                got=f"{name} = {value!r:.80}",
+                where=user_line(),
+            )
+
+
+def _is(value: Any, kind: type[Any]) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool | np.bool_)

@@ -1,0 +1,268 @@
+"""From the parameters of a perceptron to one training of ours: network, loss, optimizer, and when to stop."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import r2_score
+
+from clearprop import nn, optim
+from clearprop.data.training_data import prepare
+from clearprop.nn.losses import binary_cross_entropy, cross_entropy
+from clearprop.optim.hyperparameters import NOT_NEGATIVE, hyper
+from clearprop.rules.elementwise import exp, floor, square, where
+from clearprop.rules.reductions import mean, sum
+from clearprop.runs.checkpoints import Standing
+from clearprop.runs.events import Event
+from clearprop.runs.folder import Forked
+from clearprop.runs.settings import Settings
+from clearprop.train import Job, Measure, Origin, Run, TrainingInterrupted, job_for, train
+
+SMALLEST_RATE = 1e-6
+"""An adaptive learning rate is not divided again below it."""
+
+
+# ------------------------------------------------------------------------------------------------------ the network
+def drawn_layers(
+    rng: np.random.RandomState, sizes: Sequence[int], activation: str, dtype: Any
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Weights and biases, uniform within ±√(6 / (inputs + outputs)), or √2 for `logistic` (Glorot & Bengio 2010).
+
+    They are drawn from NumPy's generator in scikit-learn's order, so that both start from the same network.
+    """
+    coefs, intercepts = list[NDArray[Any]](), list[NDArray[Any]]()
+    for inputs, outputs in itertools.pairwise(sizes):
+        bound = math.sqrt((2.0 if activation == "logistic" else 6.0) / (inputs + outputs))
+        coefs.append(rng.uniform(-bound, bound, (inputs, outputs)).astype(dtype))
+        intercepts.append(rng.uniform(-bound, bound, outputs).astype(dtype))
+    return coefs, intercepts
+
+
+_LAYERS = {"identity": None, "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+ACTIVATIONS = tuple(_LAYERS)
+"""The activations of hidden layers, by scikit-learn's names."""
+
+
+def network_of(coefs: Sequence[Any], intercepts: Sequence[Any], activation: str) -> nn.Sequential:
+    """The network of these weights and biases."""
+    between = _LAYERS[activation]
+    layers: list[Any] = []
+    for weight, bias in zip(coefs, intercepts, strict=True):
+        given = np.asarray(weight)
+        dense = nn.Dense(*given.shape, init=lambda *_, given=given: given, dtype=given.dtype)
+        layers += [dense.replace({"bias": bias}), *([] if between is None else [nn.Activation(between)])]
+    return nn.Sequential(*(layers if between is None else layers[:-1]))
+
+
+def layers_of(network: Any) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """The weights and biases of a network, as arrays of their own."""
+    arrays = [np.array(value) for value in network.parameters().values()]
+    return arrays[::2], arrays[1::2]
+
+
+# --------------------------------------------------------------------------------------------------------- the loss
+def _mean_by_weight(values: Any, sample_weight: Any) -> Any:
+    """The mean of one value a row, or of the values times weights whose mean is 1."""
+    return mean(values if sample_weight is None else values * sample_weight)
+
+
+def log_loss_of_labels(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
+    """The cross-entropies of several labels, each 0 or 1, summed for a row; the mean over the rows."""
+    return _mean_by_weight(sum(binary_cross_entropy(outputs, y, reduction="none"), axis=-1), sample_weight)
+
+
+def half_squared_error(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
+    """½·(ŷ − y)², summed over the outputs; the mean over the rows."""
+    return _mean_by_weight(sum(0.5 * square(outputs - y), axis=-1), sample_weight)
+
+
+def poisson_loss(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
+    """exp(z) − y·z for the logarithm z of what is expected, summed over the outputs; the mean over the rows."""
+    return _mean_by_weight(sum(exp(outputs) - y * outputs, axis=-1), sample_weight)
+
+
+LOSSES: Mapping[str, Callable[..., Any]] = {
+    "softmax": cross_entropy,
+    "logistic": binary_cross_entropy,
+    "labels": log_loss_of_labels,
+    "identity": half_squared_error,
+    "exp": poisson_loss,
+}
+"""The loss for what the outputs are; that of scikit-learn."""
+
+
+def share_right(outputs: Any, y: Any, sample_weight: Any = None) -> float:
+    """The share of rows whose class is found, or all of whose labels are."""
+    if y.ndim == 1:
+        right = outputs.argmax(axis=-1) == y
+    else:
+        right = np.all((outputs > 0) == (y > 0.5), axis=-1)
+    return float(np.average(right, weights=sample_weight)) if np.isfinite(outputs).all() else math.nan
+
+
+def explained_share(outputs: Any, y: Any, sample_weight: Any = None) -> float:
+    """R², the mean over the outputs."""
+    return float(r2_score(y, outputs, sample_weight=sample_weight)) if np.isfinite(outputs).all() else math.nan
+
+
+def explained_share_of_counts(outputs: Any, y: Any, sample_weight: Any = None) -> float:
+    """R² of exp(outputs)."""
+    return explained_share(np.exp(outputs), y, sample_weight)
+
+
+def score_for(kind: str) -> Measure:
+    """What `score` measures, as a metric that chooses the best epoch."""
+    function = {"identity": explained_share, "exp": explained_share_of_counts}.get(kind, share_right)
+    return Measure("score", function, by_batch=False, higher=True, outside=True)
+
+
+# ---------------------------------------------------------------------------------------------------- the optimizer
+class inverse_scaling(optim.Schedule):
+    """η_t = value / (rows seen before the epoch + 1)^power, and `value` in the first epoch: scikit-learn's invscaling.
+
+    value    η in the first epoch
+    power    how fast it falls
+    rows     the rows of an epoch
+    batches  the batches of an epoch
+    before   the rows seen before the first epoch
+    """
+
+    value: float = hyper(default=1e-3, within=NOT_NEGATIVE)
+    power: float = hyper(default=0.5, within=NOT_NEGATIVE)
+    rows: float = hyper(default=1.0, within=NOT_NEGATIVE)
+    batches: float = hyper(default=1.0, within=NOT_NEGATIVE)
+    before: float = hyper(default=0.0, within=NOT_NEGATIVE)
+
+    def at(self, t: Any) -> Any:
+        """The formula."""
+        epoch = floor(t / self.batches)
+        return self.value * (where(epoch > 0, self.before + epoch * self.rows, 0.0) + 1.0) ** -self.power
+
+
+def optimizer_of(estimator: Any, rate: float, rows: int, batch: int) -> Any:
+    """The optimizer of an estimator, at a learning rate."""
+    if estimator.solver == "adam":
+        return optim.adam(rate, float(estimator.beta_1), float(estimator.beta_2), float(estimator.epsilon))
+    momentum = float(estimator.momentum)
+    schedule: Any = rate
+    if estimator.learning_rate == "invscaling":
+        batches = -(-rows // batch)
+        before = float(getattr(estimator, "t_", 0))
+        schedule = inverse_scaling(rate, float(estimator.power_t), float(rows), float(batches), before)
+    if not momentum:
+        return optim.sgd(schedule)
+    # the rate comes before the average here, which differs from `optim.sgd` where the rate changes
+    average = optim.trace_momentum(momentum, bool(estimator.nesterovs_momentum))
+    return optim.chain(optim.scale_by_learning_rate(schedule), average)
+
+
+# --------------------------------------------------------------------------------------------------- when to stop
+@dataclass
+class Watch:
+    """What scikit-learn's rule of stopping has seen: a callback of the training.
+
+    Training stops after more than `most` epochs in a row that are not better by `tol` than the best before them: in
+    the loss of training, penalty included, or where `by_score` in the score of the rows set aside.
+    """
+
+    tol: float
+    most: float
+    by_score: bool
+    l2: float
+    verbose: bool
+    curve: list[float]
+    scores: list[float] | None
+    best: float
+    waited: int = 0
+    epochs: int = field(default=0, init=False)
+    asked: bool = field(default=False, init=False)
+
+    def __call__(self, event: Event, state: Any) -> object:
+        """Take an epoch in; "stop" where it was the last."""
+        if event["event"] != "epoch":
+            return None
+        self.epochs += 1
+        weights, _ = layers_of(state.model)
+        self.curve.append(event["train"]["loss"] + self.l2 * float(np.sum([np.sum(np.square(w)) for w in weights])))
+        if self.verbose:
+            print(f"Iteration {self.epochs}, loss = {self.curve[-1]:.8f}")  # noqa: T201 - what `verbose` asks for
+        value = -self.curve[-1]
+        if self.scores is not None and self.by_score:
+            value = float(event["validation"]["score"])
+            self.scores.append(value)
+        self.waited = 0 if value >= self.best + self.tol else self.waited + 1
+        self.best = max(self.best, value)
+        self.asked = self.waited > self.most
+        return "stop" if self.asked else None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be trained: a network, rows with targets and weights, and rows set aside (or None)."""
+
+    network: Any
+    kind: str
+    rows: tuple[Any, ...]
+    aside: tuple[Any, ...] | None
+    seed: int
+    batch: int
+
+
+def train_perceptron(estimator: Any, task: Task, watch: Watch, standing: Standing | None, epochs: int) -> Run:
+    """Train for so many epochs more, or until the watch says stop; an adaptive rate is divided by 5 there at first."""
+    rate = float(getattr(estimator, "_rate", None) or estimator.learning_rate_init)
+    history: list[Event] = []
+    last = (0 if standing is None else standing.state.epoch) + epochs
+    while True:
+        job = _job(estimator, task, rate, watch, last)
+        if standing is not None:
+            job = replace(job, origin=Origin(standing, history, Forked(None, standing.state.step, {})))
+        run = _train(job)
+        assert run.workings is not None
+        standing, history = run.workings.standing, run.history
+        again = watch.asked and estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
+        estimator._rate = rate
+        if not again or rate <= SMALLEST_RATE or standing is None or standing.state.epoch >= last:
+            return run
+        rate, watch.waited, watch.asked = rate / 5, 0, False
+        estimator._rate = rate
+
+
+def _job(estimator: Any, task: Task, rate: float, watch: Watch, epochs: int) -> Job:
+    x, y, *weight = task.rows
+    score = score_for(task.kind) if task.aside is not None else None
+    settings = Settings(
+        epochs=epochs,
+        batch_size=task.batch,
+        l2=watch.l2,
+        metric="loss" if score is None else score.name,
+        shuffle=bool(estimator.shuffle),
+        seed=task.seed,
+    )
+    loss = Measure(LOSSES[task.kind].__name__, LOSSES[task.kind])
+    return job_for(
+        prepare((x, y), task.aside, None, task.seed, None, "auto", weight=weight[0] if weight else None),
+        settings,
+        task.network,
+        optimizer=optimizer_of(estimator, rate, len(x), task.batch),
+        loss=loss,
+        metrics=() if score is None else (score,),
+        callbacks=(watch,),
+        baseline=False,
+    )
+
+
+def _train(job: Job) -> Run:
+    try:
+        return train(job)
+    except TrainingInterrupted as stop:
+        warnings.warn("Training interrupted by user.", stacklevel=5)
+        run: Run = stop.run
+        return run

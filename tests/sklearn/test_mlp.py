@@ -1,0 +1,177 @@
+"""The perceptrons of scikit-learn's form: its own checks of estimators, and what its own perceptrons give."""
+
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sklearn.neural_network
+from sklearn.base import clone
+from sklearn.datasets import load_iris, make_regression
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+import clearprop as cl
+from clearprop.errors import ArgumentError, RunError
+
+X, Y = load_iris(return_X_y=True)
+X = StandardScaler().fit_transform(X)
+NUMBERS = make_regression(120, 4, noise=1.0, random_state=0)
+NUMBERS = NUMBERS[0], NUMBERS[1] / NUMBERS[1].std()
+ESTIMATORS = ["MLPClassifier", "MLPRegressor"]
+
+
+def both(name, **parameters):
+    """Ours and scikit-learn's."""
+    return [getattr(home, name)(random_state=0, **parameters) for home in (cl.sklearn, sklearn.neural_network)]
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_scikit_learn_finds_nothing_wrong(name):
+    found = check_estimator(getattr(cl.sklearn, name)(max_iter=100), on_fail=None, on_skip=None)
+    wrong = {check["check_name"]: repr(check["exception"]) for check in found if check["status"] == "failed"}
+    assert not wrong
+    assert sum(check["status"] == "passed" for check in found) > 50
+
+
+# ------------------------------------------------------------------------------- the same numbers as scikit-learn's
+ROWS = {"MLPClassifier": (X, Y), "MLPRegressor": NUMBERS}
+ONE_BATCH = {"batch_size": 150, "shuffle": False, "max_iter": 5, "tol": 0.0, "epsilon": 1e-14}
+"""Adam's ε stands elsewhere in scikit-learn, so it is next to nothing here."""
+SAME = {
+    "adam": {"solver": "adam", "beta_1": 0.8},
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.05},
+    "plain sgd": {"solver": "sgd", "momentum": 0.0},
+    "heavy ball": {"solver": "sgd", "nesterovs_momentum": False, "alpha": 0.5},
+    "falling rate": {"solver": "sgd", "learning_rate": "invscaling", "power_t": 0.7, "learning_rate_init": 0.1},
+    "logistic units": {"activation": "logistic", "hidden_layer_sizes": (6, 3)},
+    "linear units": {"activation": "identity"},
+    "batches in their order": {"batch_size": 50, "activation": "tanh"},
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("case", SAME)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:Got `batch_size`")
+def test_weights_are_those_of_scikit_learn(name, case):
+    """Without a shuffle both see the same batches, so every weight and every loss agrees."""
+    x, y = ROWS[name]
+    ours, theirs = (
+        estimator.fit(x[:100], y[:100])
+        for estimator in both(name, **{"hidden_layer_sizes": 7, **ONE_BATCH, **SAME[case]})
+    )
+    for a, b in zip([*ours.coefs_, *ours.intercepts_], [*theirs.coefs_, *theirs.intercepts_], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(ours.predict(x), theirs.predict(x), rtol=1e-6)
+    assert (ours.n_iter_, ours.t_, ours.out_activation_) == (theirs.n_iter_, theirs.t_, theirs.out_activation_)
+
+
+@pytest.mark.parametrize("kind", ["several labels", "several numbers", "counts", "weights", "two classes"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:Got `batch_size`")
+def test_every_kind_of_target_is_that_of_scikit_learn(kind, solver):
+    rng, more = np.random.default_rng(0), {}
+    name, y = {
+        "several labels": ("MLPClassifier", np.stack([Y == 0, X[:, 0] > 0], axis=1).astype(int)),
+        "several numbers": ("MLPRegressor", X[:, :2] * [1.0, 2.0]),
+        "counts": ("MLPRegressor", rng.poisson(2.0, len(X)).astype(float)),
+        "weights": ("MLPRegressor", X[:, 0]),
+        "two classes": ("MLPClassifier", np.where(Y == 0, "yes", "no")),
+    }[kind]
+    settings = {"hidden_layer_sizes": 5, "solver": solver, **ONE_BATCH, "max_iter": 4, "alpha": 0.1}
+    ours, theirs = both(name, **settings, **({"loss": "poisson"} if kind == "counts" else {}))
+    if kind == "weights":
+        more = {"sample_weight": rng.uniform(0.5, 2.0, len(X))}
+    ours, theirs = ours.fit(X, y, **more), theirs.fit(X, y, **more)
+    ask = "predict_proba" if name == "MLPClassifier" else "predict"
+    np.testing.assert_allclose(getattr(ours, ask)(X), getattr(theirs, ask)(X), rtol=1e-5, atol=1e-7)
+    assert np.array_equal(ours.predict(X), theirs.predict(X)) or name == "MLPRegressor"
+
+
+@pytest.mark.verify
+def test_the_tests_of_scikit_learn(tmp_path):
+    """Its own tests of its perceptrons, run on ours: all of public behaviour pass."""
+    text = (Path(sklearn.neural_network.__file__).parent / "tests" / "test_mlp.py").read_text(encoding="utf-8")
+    ours = re.sub(r"from sklearn.neural_network import (MLPC.*)", r"from clearprop.sklearn import \1", text)
+    assert ours != text
+    (tmp_path / "test_theirs.py").write_text(ours, encoding="utf-8")
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\n\n@pytest.fixture\ndef global_random_seed():\n    return 42\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-rf", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    failed = set(re.findall(r"^FAILED .*::(\w+)", done.stdout, re.MULTILINE))
+    assert failed <= {
+        "test_gradient",  # calls a method that is private there
+        "test_learning_rate_warmstart",  # looks at the private _optimizer
+        "test_adaptive_learning_rate",  # likewise
+        "test_early_stopping_stratified",  # asks that the class 1 is called True in a message
+    }, done.stdout[-3000:]
+
+
+# --------------------------------------------------------------------------------------------- at home in scikit-learn
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.verify)])
+def test_a_grid_search_in_a_pipeline(jobs):
+    perceptron = cl.sklearn.MLPClassifier(16, max_iter=400, learning_rate_init=0.02, tol=1e-3, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), perceptron)
+    search = GridSearchCV(pipeline, {"mlpclassifier__alpha": [1e-4, 1.0]}, cv=2, n_jobs=jobs).fit(X, Y)
+    assert search.best_score_ > 0.9
+    assert search.best_estimator_[-1].run_.status == "done"
+
+
+def test_a_pickle_holds_the_network_but_not_the_rows():
+    fitted = cl.sklearn.MLPClassifier(8, max_iter=200, tol=1e-2, random_state=0).fit(X, Y)
+    again = pickle.loads(pickle.dumps(fitted))
+    assert np.array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    assert not hasattr(again, "run_")
+    assert len(pickle.dumps(fitted)) < len(pickle.dumps(fitted.run_))
+    with pytest.raises(RunError, match="no run to explain"):
+        again.explain(X)
+    ours, theirs = fitted.partial_fit(X, Y).coefs_, again.partial_fit(X, Y).coefs_
+    assert all(map(np.array_equal, ours, theirs))
+    assert not hasattr(clone(fitted), "coefs_")
+
+
+def test_what_clearprop_tells_of_a_run():
+    fitted = cl.sklearn.MLPClassifier(8, max_iter=200, tol=1e-2, random_state=0).fit(X, Y)
+    assert fitted.run_.history[-1]["epoch"] == fitted.n_iter_ == len(fitted.loss_curve_)
+    told = fitted.explain(X, 3)
+    chances = fitted.predict_proba(X)
+    assert told.predicted == pytest.approx(chances[3].max(), rel=1e-5)
+    assert told.start + sum(c.added for c in told.contributions) + told.rest == pytest.approx(told.predicted, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    {
+        "solver": ("adagrad", "lbfgs, sgd, adam"),
+        "hidden_layer_sizes": ((4, 0), "each a whole number > 0"),
+        "alpha": (-1.0, "0 or more"),
+        "momentum": (1.0, "below 1"),
+        "batch_size": ("all", "auto, or a whole number"),
+        "random_state": ("x", "RandomState"),
+        "early_stopping": (1, "True or False"),
+    }.items(),
+)
+def test_parameters_are_checked_in_fit(wrong, said):
+    estimator = cl.sklearn.MLPClassifier(**{wrong: said[0]})
+    with pytest.raises(ArgumentError, match=re.escape(said[1])):
+        estimator.fit(X, Y)
+
+
+def test_an_end_without_convergence_is_said():
+    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached"):
+        cl.sklearn.MLPClassifier(4, max_iter=2).fit(X, Y)
+    with pytest.raises(ArgumentError, match="non-finite"):
+        cl.sklearn.MLPRegressor(
+            hidden_layer_sizes=8, activation="identity", solver="sgd", learning_rate_init=1e3, max_iter=50
+        ).fit(*NUMBERS)
