@@ -116,6 +116,14 @@ def test_rows_in_two_parts_and_columns_that_are_the_same_are_told(tmp_path):
     assert any(note.endswith("rows of the test part stand in the training part, too") for note in notes)
 
 
+@pytest.mark.parametrize("first", [10**18, 1.7e9])
+def test_numbers_whose_digits_are_lost_are_told(tmp_path, first):
+    rows = [f"{first + i * 7 % 120},{i * 7 % 5},{i % 17}" for i in range(170)]
+    (tmp_path / "t.csv").write_text("\n".join(["big,c,y", *rows]) + "\n")
+    notes = from_source(str(tmp_path / "t.csv"), None, "regression", 0.2, 0.2, 0).told["notes"]
+    assert any("column big" in note and "digits are lost" in note for note in notes) is isinstance(first, int)
+
+
 @pytest.mark.parametrize("target", ["number", "class"])
 def test_a_column_that_gives_the_target_away_is_told_and_no_other(tmp_path, target):
     rng = np.random.default_rng(0)

@@ -165,3 +165,9 @@ def test_what_cannot_be_weights_is_refused(weight, got):
 def test_weights_beside_a_table_or_batches_are_refused(data):
     with pytest.raises(cl.errors.ArgumentError, match="weights"):
         cl.fit(cl.nn.mlp([3, 2]), data, sample_weight=np.ones(40), epochs=1)
+
+
+def test_weights_beside_a_source_to_evaluate_are_refused():
+    run = cl.fit(cl.nn.mlp("auto"), "iris", epochs=1)
+    with pytest.raises(cl.errors.ArgumentError, match="weights of a source stand in the source"):
+        run.evaluate("iris", sample_weight=np.ones(150))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clearprop.data.array_checks import column_names, in_columns, plain_array, require_one_index
 from clearprop.data.array_labels import ArrayLabels, text_labels
 from clearprop.data.columns import no_row_counts
-from clearprop.data.encodings import ClassTarget
+from clearprop.data.encodings import ClassTarget, digit_doubts
 from clearprop.data.parts import PARTS, Pair, Part, SourceRows, class_doubts, digest, rows_in, sample_rows, suspicions
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading
@@ -351,7 +351,7 @@ def from_source(
         found = stream_table(Path(source), str(source), target, task, validation, test, seed, memory, watch, reading)
         x, y, *_ = found.train.read(0, *found.train.buffers())
         doubts = suspicions(found.preprocessing.feature_columns, (x, y), {})
-        doubts += class_doubts(found.preprocessing.class_names)
+        doubts += [*class_doubts(found.preprocessing.class_names), *digit_doubts(found.preprocessing.columns)]
         told = _inferred_record(found.preprocessing, (*found.notes, *doubts))
         on_disk = {"training": found.train, "validation": found.validation, "test": found.test}
         rows = {name: SourceRows(part.numbers, found.source) for name, part in on_disk.items() if part is not None}
@@ -399,7 +399,7 @@ def _from_frame(
             weights |= {} if weight is None else {name: _by_mean(weight)}
     train = fitted.transform(parts.train)
     doubts = [] if table.is_array else suspicions(fitted.feature_columns, train, others)
-    doubts += [*class_doubts(fitted.class_names), *table_doubts(table)]
+    doubts += [*class_doubts(fitted.class_names), *digit_doubts(fitted.columns), *table_doubts(table)]
     return Prepared(
         train=train,
         validation=others.get("validation"),

@@ -262,6 +262,14 @@ class Run:
         takes one source with the target in it, and the `form` of its file as `encode` does.
         """
         if y is None or form:
+            if sample_weight is not None:
+                raise ArgumentError(
+                    "the weights of a source stand in the source",
+                    expected="the column that was named in training: it is read with the rows",
+                    got="sample_weight beside one source",
+                    where=user_line(),
+                    try_="run.evaluate(x, y, sample_weight=weights), with arrays",
+                )
             return self.measured(self.encoded(x if y is None else (x, y), with_target=True, **form))
         loss, metrics = self._measures()
         pair = as_pair((x, y), "the data", self.config.data.columns, self.config.data.labels)
