@@ -18,6 +18,7 @@ import pytest
 
 from clearprop.compiler import binding, executable
 from clearprop.compiler.native import native_executor
+from clearprop.compiler.tiles import VECTOR_BYTES
 from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Var
 
@@ -87,6 +88,42 @@ def _gemm(dtype: str) -> Any:
     return gemm
 
 
+def _numbers(address: int, count: int, dtype: Any) -> np.ndarray:
+    block = (ctypes.c_char * (int(count) * dtype.itemsize)).from_address(int(address))
+    return np.frombuffer(block, dtype)
+
+
+def _zero_tile(dtype: str) -> Any:
+    kind = np.dtype(DTYPES[dtype])
+    return lambda rows, vectors: np.zeros((rows, vectors * VECTOR_BYTES // kind.itemsize), kind)
+
+
+def _add_outer(tile: np.ndarray, a: int, down: int, b: int, columns: int | None = None) -> np.ndarray:
+    """What the registers of a tile hold after one term more; of the first columns alone, where only these exist."""
+    many = tile.shape[1] if columns is None else int(columns)
+    left = np.array([_numbers(a + p * down, 1, tile.dtype)[0] for p in range(len(tile))])
+    total = tile.copy()
+    total[:, :many] += np.outer(left, _numbers(b, many, tile.dtype))
+    return total
+
+
+def _write_tile(adds: bool) -> Any:
+    def write(out: int, down: int, tile: np.ndarray, columns: int | None = None) -> None:
+        many = tile.shape[1] if columns is None else int(columns)
+        for p, row in enumerate(tile):
+            place = _numbers(out + p * down, many, tile.dtype)
+            place[...] = place + row[:many] if adds else row[:many]
+
+    return write
+
+
+TILES: dict[str, Any] = {
+    **{f"zero_tile_{dtype}": _zero_tile(dtype) for dtype in ("f32", "f64")},
+    **{f"add_outer{way}": _add_outer for way in ("", "_by", "_first", "_by_first")},
+    **{f"keep_tile{way}": _write_tile(adds=False) for way in ("", "_first")},
+    **{f"add_tile{way}": _write_tile(adds=True) for way in ("", "_first")},
+}
+"""Tiles of products and convolutions as arrays; what they read and write is looked at by guard pages alone."""
 _REGISTERED = {n: REGISTRY[n]._compute for n in ("uniform_float32", "uniform_float64", "normal_quantile")}
 NAMES: dict[str, Any] = {
     **{name: _cast(name) for name in DTYPES},
@@ -97,6 +134,7 @@ NAMES: dict[str, Any] = {
     **{n: getattr(np, n) for n in ("left_shift", "right_shift", "nextafter", "fmod")},
     "bitwise_invert": np.invert,
     **_REGISTERED,
+    **TILES,
     "u64": int,
     "erf": lambda x: np.asarray(math.erf(x), x.dtype)[()],
     "accumulate": lambda total, x: total + x,

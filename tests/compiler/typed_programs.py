@@ -24,11 +24,15 @@ from clearprop.compiler import binding, native_obstacle
 from clearprop.compiler.native import native_executor
 from clearprop.errors import ClearpropError
 from clearprop.program.ir import Var
+from tests.compiler.control_steps import draw_control
 from tests.compiler.dtype_table import DTYPES, NATIVE
 
 SMOOTH = "add subtract multiply divide maximum minimum squared_error".split()
 EXACT = "negative abs maximum minimum".split()
 JUMPS = "equal less greater_equal floor sign logical_not argmax count cast".split()
+KINDS = "binary unary jump reduce number move take where cast".split()
+WITH_CONTROL = 3
+"""Every so many programs may hold loops, branches and convolutions, which take longer to compile."""
 SMOOTH_REDUCTIONS = "sum mean max min prod".split()
 
 
@@ -103,7 +107,7 @@ def _step(rng: np.random.Generator, p: Typed, env: list[Any], dtypes: list[str])
     """Name, operands, function, and whether the result is the same to the bit everywhere."""
     at = int(rng.integers(len(env)))
     other = int(rng.integers(len(env)))
-    kind = str(rng.choice(["binary", "unary", "jump", "reduce", "number", "move", "take", "where", "cast"]))
+    kind = str(rng.choice([*KINDS, "control"] if p.seed % WITH_CONTROL == 0 else KINDS))
     same = not p.tolerance[at]
     integers = all(np.asarray(env[i]).dtype.kind != "f" for i in (at, other))
     if kind == "binary":
@@ -125,6 +129,9 @@ def _step(rng: np.random.Generator, p: Typed, env: list[Any], dtypes: list[str])
     if kind == "take":
         indices = rng.integers(0, 2, 5)
         return "take", (at,), lambda x: cl.take(x, indices - 1, axis=0), same
+    if kind == "control":
+        name, f, exact = draw_control(rng, same, np.asarray(env[at]).dtype.kind != "f")
+        return name, (at,), f, exact
     if not same or p.tolerance[other]:  # what follows may jump
         return "abs", (at,), cl.abs, same
     if kind == "where":
