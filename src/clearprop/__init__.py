@@ -31,7 +31,6 @@ from clearprop.primitives import primitive as primitive
 from clearprop.program.ir import Program as Program
 from clearprop.program.typechecking import typecheck as typecheck
 from clearprop.program.values import no_grad as no_grad
-from clearprop.rules import random as random
 
 if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the table below says the same
     from clearprop import nn as nn

@@ -1,18 +1,47 @@
-"""Type checkers know what functions return: mypy reads typical code and finds nothing unknown."""
+"""Type checkers and completion know what there is: nothing of typical code is unknown, every name says what it is."""
 
+import inspect
+import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import clearprop as cl
 from tests.docs.pages import ROOT
+
+USE = Path(__file__).with_name("typed_use.py")
 
 
 @pytest.mark.verify
 def test_typical_code_has_types(tmp_path):
     api = pytest.importorskip("mypy.api", reason="mypy is installed by clearprop[check]")
-    file = Path(__file__).with_name("typed_use.py")
     options = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(tmp_path)]
     options += ["--python-executable", sys.executable, "--disallow-any-unimported"]
-    said, errors, code = api.run([*options, str(file)])
+    said, errors, code = api.run([*options, str(USE)])
     assert code == 0, said + errors
+
+
+@pytest.mark.verify
+def test_nothing_is_unknown_to_pyright(tmp_path):
+    pytest.importorskip("pyright", reason="pyright is no dependency: pip install pyright")
+    settings = {"typeCheckingMode": "strict", "include": [str(USE)], "extraPaths": [str(ROOT / "src")]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    call = [sys.executable, "-m", "pyright", "--project", str(tmp_path), "--pythonpath", sys.executable]
+    done = subprocess.run(call, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("place", ["cl", "cl.nn", "cl.optim", "cl.random", "cl.fft", "cl.linalg"])
+def test_completion_says_what_every_name_is(place):
+    space = eval(place)
+    values = {name: getattr(space, name) for name in dir(space) if not name.startswith("_")}
+    assert [name for name, value in values.items() if callable(value) and not inspect.getdoc(value)] == []
+
+
+@pytest.mark.parametrize("place", ["random", "fft", "linalg"])
+def test_completion_of_a_namespace_lists_its_functions_only(place):
+    space = getattr(cl, place)
+    assert len(dir(space)) >= 14
+    assert [name for name in dir(space) if not callable(getattr(space, name))] == []

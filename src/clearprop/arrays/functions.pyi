@@ -6,6 +6,7 @@ import numpy as np
 
 from clearprop.arrays import fft as fft
 from clearprop.arrays import linalg as linalg
+from clearprop.arrays import random as random
 from clearprop.arrays.data_types import broadcast_shapes as broadcast_shapes
 from clearprop.arrays.data_types import can_cast as can_cast
 from clearprop.arrays.data_types import finfo as finfo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
@@ -31,16 +31,16 @@ class Operators(Node):
         equal = self == item
         return bool(any(equal)) if isinstance(equal, Node) else bool(equal)
 
-    def __floordiv__(self, other: Value) -> Any:
+    def __floordiv__(self, other: Value) -> Self:
         return _late("floor_divide", self, other)
 
-    def __rfloordiv__(self, other: Value) -> Any:
+    def __rfloordiv__(self, other: Value) -> Self:
         return _late("floor_divide", other, self)
 
-    def __mod__(self, other: Value) -> Any:
+    def __mod__(self, other: Value) -> Self:
         return _late("remainder", self, other)
 
-    def __rmod__(self, other: Value) -> Any:
+    def __rmod__(self, other: Value) -> Self:
         return _late("remainder", other, self)
 
     def __divmod__(self, other: Value) -> Any:
@@ -76,37 +76,37 @@ class Operators(Node):
     def __trunc__(self) -> int:
         return whole_number("math.trunc(x)", _number(self), math.trunc)
 
-    def __and__(self, other: Value) -> Any:
+    def __and__(self, other: Value) -> Self:
         return combine("bitwise_and", self, other)
 
-    def __rand__(self, other: Value) -> Any:
+    def __rand__(self, other: Value) -> Self:
         return combine("bitwise_and", other, self)
 
-    def __or__(self, other: Value) -> Any:
+    def __or__(self, other: Value) -> Self:
         return combine("bitwise_or", self, other)
 
-    def __ror__(self, other: Value) -> Any:
+    def __ror__(self, other: Value) -> Self:
         return combine("bitwise_or", other, self)
 
-    def __xor__(self, other: Value) -> Any:
+    def __xor__(self, other: Value) -> Self:
         return combine("bitwise_xor", self, other)
 
-    def __rxor__(self, other: Value) -> Any:
+    def __rxor__(self, other: Value) -> Self:
         return combine("bitwise_xor", other, self)
 
-    def __invert__(self) -> Any:
+    def __invert__(self) -> Self:
         return combine("invert", self)
 
-    def __lshift__(self, other: Value) -> Any:
+    def __lshift__(self, other: Value) -> Self:
         return _late("bitwise_left_shift", self, other)
 
-    def __rlshift__(self, other: Value) -> Any:
+    def __rlshift__(self, other: Value) -> Self:
         return _late("bitwise_left_shift", other, self)
 
-    def __rshift__(self, other: Value) -> Any:
+    def __rshift__(self, other: Value) -> Self:
         return _late("bitwise_right_shift", self, other)
 
-    def __rrshift__(self, other: Value) -> Any:
+    def __rrshift__(self, other: Value) -> Self:
         return _late("bitwise_right_shift", other, self)
 
     # ------------------------------------------------------------------------------------ in place, or refused
@@ -152,55 +152,55 @@ class Operators(Node):
             raise AttributeError(f"'Tensor' object has no attribute {name!r}", name=name, obj=self)
         raise no_attribute(name, [n for n in dir(type(self)) if not n.startswith("_")])
 
-    def __iadd__(self, other: Value) -> Any:
+    def __iadd__(self, other: Value) -> Self:
         self._require_unused(other, "+=", "x = x + y; for a parameter w = w.updated(-lr * w.grad)")
         return self + other
 
-    def __isub__(self, other: Value) -> Any:
+    def __isub__(self, other: Value) -> Self:
         self._require_unused(other, "-=", "x = x - y; for a parameter w = w.updated(-lr * w.grad)")
         return self - other
 
-    def __imul__(self, other: Value) -> Any:
+    def __imul__(self, other: Value) -> Self:
         self._require_unused(other, "*=", "x = x * y")
         return self * other
 
-    def __itruediv__(self, other: Value) -> Any:
+    def __itruediv__(self, other: Value) -> Self:
         self._require_unused(other, "/=", "x = x / y")
         return self / other
 
-    def __ifloordiv__(self, other: Value) -> Any:
+    def __ifloordiv__(self, other: Value) -> Self:
         self._require_unused(other, "//=", "x = x // y")
         return self // other
 
-    def __imod__(self, other: Value) -> Any:
+    def __imod__(self, other: Value) -> Self:
         self._require_unused(other, "%=", "x = x % y")
         return self % other
 
-    def __ipow__(self, other: Value) -> Any:
+    def __ipow__(self, other: Value) -> Self:
         self._require_unused(other, "**=", "x = x ** y")
         return ew.pow(self, other)
 
-    def __imatmul__(self, other: Value) -> Any:
+    def __imatmul__(self, other: Value) -> Self:
         self._require_unused(other, "@=", "x = x @ y")
         return linear.matmul(self, other)
 
-    def __iand__(self, other: Value) -> Any:
+    def __iand__(self, other: Value) -> Self:
         self._require_unused(other, "&=", "x = x & y")
         return self & other
 
-    def __ior__(self, other: Value) -> Any:
+    def __ior__(self, other: Value) -> Self:
         self._require_unused(other, "|=", "x = x | y")
         return self | other
 
-    def __ixor__(self, other: Value) -> Any:
+    def __ixor__(self, other: Value) -> Self:
         self._require_unused(other, "^=", "x = x ^ y")
         return self ^ other
 
-    def __ilshift__(self, other: Value) -> Any:
+    def __ilshift__(self, other: Value) -> Self:
         self._require_unused(other, "<<=", "x = x << y")
         return self << other
 
-    def __irshift__(self, other: Value) -> Any:
+    def __irshift__(self, other: Value) -> Self:
         self._require_unused(other, ">>=", "x = x >> y")
         return self >> other
 

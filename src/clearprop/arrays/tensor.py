@@ -206,71 +206,71 @@ class Tensor(Operators):
         return format_number(self.detach().tolist(), self.shape, spec) if spec else repr(self)
 
     # ------------------------------------------------------------------------------------------ operators
-    def __add__(self, other: Value) -> Any:
+    def __add__(self, other: Value) -> Tensor:
         return ew.add(self, other)
 
-    def __radd__(self, other: Value) -> Any:
+    def __radd__(self, other: Value) -> Tensor:
         return ew.add(other, self)
 
-    def __sub__(self, other: Value) -> Any:
+    def __sub__(self, other: Value) -> Tensor:
         return ew.subtract(self, other)
 
-    def __rsub__(self, other: Value) -> Any:
+    def __rsub__(self, other: Value) -> Tensor:
         return ew.subtract(other, self)
 
-    def __mul__(self, other: Value) -> Any:
+    def __mul__(self, other: Value) -> Tensor:
         return ew.multiply(self, other)
 
-    def __rmul__(self, other: Value) -> Any:
+    def __rmul__(self, other: Value) -> Tensor:
         return ew.multiply(other, self)
 
-    def __truediv__(self, other: Value) -> Any:
+    def __truediv__(self, other: Value) -> Tensor:
         return ew.divide(self, other)
 
-    def __rtruediv__(self, other: Value) -> Any:
+    def __rtruediv__(self, other: Value) -> Tensor:
         return ew.divide(other, self)
 
-    def __pow__(self, other: Value, modulo: Any = None) -> Any:
+    def __pow__(self, other: Value, modulo: Any = None) -> Tensor:
         self._require_no_modulo(modulo)
         return ew.pow(self, other)
 
-    def __rpow__(self, other: Value) -> Any:
+    def __rpow__(self, other: Value) -> Tensor:
         return ew.pow(other, self)
 
-    def __neg__(self) -> Any:
+    def __neg__(self) -> Tensor:
         return ew.negative(self)
 
-    def __pos__(self) -> Any:
+    def __pos__(self) -> Tensor:
         return self
 
-    def __abs__(self) -> Any:
+    def __abs__(self) -> Tensor:
         return ew.abs(self)
 
-    def __matmul__(self, other: Value) -> Any:
+    def __matmul__(self, other: Value) -> Tensor:
         return linear.matmul(self, other)
 
-    def __rmatmul__(self, other: Value) -> Any:
+    def __rmatmul__(self, other: Value) -> Tensor:
         return linear.matmul(other, self)
 
-    def __eq__(self, other: Any) -> Any:
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
         return NotImplemented if other is None or isinstance(other, str) else ew.equal(self, other)
 
-    def __ne__(self, other: Any) -> Any:
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
         return NotImplemented if other is None or isinstance(other, str) else ew.not_equal(self, other)
 
-    def __lt__(self, other: Value) -> Any:
+    def __lt__(self, other: Value) -> Tensor:
         return ew.less(self, other)
 
-    def __le__(self, other: Value) -> Any:
+    def __le__(self, other: Value) -> Tensor:
         return ew.less_equal(self, other)
 
-    def __gt__(self, other: Value) -> Any:
+    def __gt__(self, other: Value) -> Tensor:
         return ew.greater(self, other)
 
-    def __ge__(self, other: Value) -> Any:
+    def __ge__(self, other: Value) -> Tensor:
         return ew.greater_equal(self, other)
 
-    def __getitem__(self, key: Key) -> Any:
+    def __getitem__(self, key: Key) -> Tensor:
         return indexing.getitem(self, key)
 
     # ------------------------------------------------------------------------------ the array API's protocol
@@ -305,12 +305,12 @@ class Tensor(Operators):
 
     # -------------------------------------------------------------------------------------------- methods
     @property
-    def mT(self) -> Any:
+    def mT(self) -> Tensor:
         """The last two axes exchanged."""
         return structural.matrix_transpose(self)
 
     @property
-    def T(self) -> Any:
+    def T(self) -> Tensor:
         """The transpose of a matrix."""
         if self.ndim != 2:
             raise ArgumentError(
@@ -333,32 +333,32 @@ class Tensor(Operators):
         return late_method("at")(self)
 
     @_method
-    def sum(self, axis: Axes = None, keepdims: bool = False) -> Any:
+    def sum(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
         """Sum over axes."""
         return reductions.sum(self, axis=axis, keepdims=keepdims)
 
     @_method
-    def mean(self, axis: Axes = None, keepdims: bool = False) -> Any:
+    def mean(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
         """Arithmetic mean over axes."""
         return reductions.mean(self, axis=axis, keepdims=keepdims)
 
     @_method
-    def max(self, axis: Axes = None, keepdims: bool = False) -> Any:
+    def max(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
         """Largest element over axes."""
         return reductions.max(self, axis=axis, keepdims=keepdims)
 
     @_method
-    def min(self, axis: Axes = None, keepdims: bool = False) -> Any:
+    def min(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
         """Smallest element over axes."""
         return reductions.min(self, axis=axis, keepdims=keepdims)
 
     @_method
-    def reshape(self, *shape: Shape) -> Any:
+    def reshape(self, *shape: int | Shape) -> Tensor:
         """The same elements in another shape."""
         return structural.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     @_method
-    def astype(self, dtype: DTypeLike) -> Any:
+    def astype(self, dtype: DTypeLike) -> Tensor:
         """The values converted to another dtype."""
         return ew.astype(self, dtype=checked_dtype(dtype))
 

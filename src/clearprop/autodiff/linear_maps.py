@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 
@@ -33,6 +33,8 @@ from clearprop.rules.reductions import sum as sum_
 from clearprop.rules.structural import permute_dims_, reshape_
 from clearprop.shapes import Shape, size_of
 
+_P = ParamSpec("_P")
+
 
 @checked_call
 def linearize(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[..., Any]]:
@@ -60,7 +62,7 @@ def linearize(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[...,
 
 
 @checked_call
-def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def jacfwd(f: Callable[_P, Any], argnums: int | Sequence[int] = 0) -> Callable[_P, Any]:
     """The Jacobian as `cl.jacobian` gives it, by columns in forward mode: cheaper where f has more outputs than inputs.
 
     >>> import clearprop as cl
@@ -72,7 +74,7 @@ def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[
 
 
 @checked_call
-def jacrev(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def jacrev(f: Callable[_P, Any], argnums: int | Sequence[int] = 0) -> Callable[_P, Any]:
     """`cl.jacobian`, which goes by rows in reverse mode, under the name beside `cl.jacfwd`.
 
     >>> import clearprop as cl
@@ -90,7 +92,7 @@ def _jacfwd(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequence[
 
 
 @checked_call
-def hessian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
+def hessian(f: Callable[_P, Any], argnums: int = 0) -> Callable[_P, Any]:
     """The matrix of second derivatives of a scalar function, shape t + t for argument shape t; forward over reverse.
 
     For a tree argument: a tree of trees, rows outside.

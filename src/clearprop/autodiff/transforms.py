@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -43,6 +43,8 @@ from clearprop.program.types import Tree, Value, is_complex, is_floating, type_o
 from clearprop.program.values import RECORDING, Node, now, raw
 from clearprop.rules.structural import full_, reshape_, zeros_like
 from clearprop.shapes import Dim, Shape, size_of
+
+_P = ParamSpec("_P")
 
 
 class Derived:
@@ -154,8 +156,8 @@ def or_zeros(value: Any, like: Node) -> Any:
 
 @checked_call
 def value_and_grad(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
-) -> Callable[..., Any]:
+    f: Callable[_P, Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[_P, tuple[Any, Any]]:
     """The function that returns `(f(*args), gradient)`.
 
     The gradient ∂f/∂arg has the structure of the chosen argument (a tuple of them for several `argnums`); every
@@ -259,7 +261,7 @@ def _require_scalar(out: Value) -> None:
 
 
 @checked_call
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad(f: Callable[_P, Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[_P, Any]:
     """The gradient ∂f/∂arg of a scalar function, as a function of the same arguments.
 
     See `value_and_grad`; with `has_aux` the result is `(gradient, aux)`.
@@ -358,7 +360,7 @@ def hvp(f: Callable[..., Any], primals: Any, vectors: Any) -> Any:
 
 
 @checked_call
-def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def jacobian(f: Callable[_P, Any], argnums: int | Sequence[int] = 0) -> Callable[_P, Any]:
     """The Jacobian: for output shape s and argument shape t an array of shape s + t, rows by reverse mode.
 
     Trees give trees: the output's structure outside, the argument's inside.

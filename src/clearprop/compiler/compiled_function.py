@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
 from clearprop.autodiff.pickling import pickled_by_name
 from clearprop.autodiff.trees import unflatten
@@ -19,6 +19,9 @@ from clearprop.program.process_lock import holds, process_lock
 from clearprop.program.tracing import builder
 from clearprop.program.values import Node, call_site
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
 
 @dataclass
 class CacheInfo:
@@ -29,10 +32,10 @@ class CacheInfo:
     programs: list[str] = field(default_factory=list)
 
 
-class Compiled:
+class Compiled(Generic[_P, _R]):
     """A function compiled by `cl.compile`; call it like the original."""
 
-    def __init__(self, f: Callable[..., Any], donate: Any, static: Any, executor: str | None) -> None:
+    def __init__(self, f: Callable[_P, _R], donate: Any, static: Any, executor: str | None) -> None:
         functools.update_wrapper(self, f)
         self.function = f
         self.parameters = Parameters(f, donate, static)
@@ -45,7 +48,7 @@ class Compiled:
         self.lock = process_lock()
         self._given: tuple[Any, ...] = (f, donate, static, executor)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run the program for these arguments, tracing it first if there is none yet."""
         if builder() is not None:
             return self.function(*args, **kwargs)
@@ -53,7 +56,7 @@ class Compiled:
             return self._second(*args, **kwargs)
         with self.lock:
             if self.direct and not kwargs:
-                result = self._run_directly(args)
+                result: _R = self._run_directly(args)
                 if result is not MISSED:
                     return result
             call = self._take(args, kwargs)
@@ -79,16 +82,16 @@ class Compiled:
                     return result
         return MISSED
 
-    def _run(self, entry: _ReadyCall, call: Arguments) -> Any:
+    def _run(self, entry: _ReadyCall, call: Arguments) -> _R:
         """The result; a kind of call that comes again gets a function of its own, by which it is found directly."""
-        result = entry.run(call)
+        result: _R = entry.run(call)
         run = entry.direct(call, result)
         if run is not None and all(run is not known for _, known in self.direct):
             self.direct = [(entry, run), *self.direct[: DIRECT - 1]]
         return result
 
     @functools.cached_property
-    def _second(self) -> Compiled:
+    def _second(self) -> Compiled[_P, _R]:
         """The same function compiled once more, for calls in the middle of a call."""
         return Compiled(*self._given)
 
@@ -177,10 +180,10 @@ class Compiled:
         """
         return pickled_by_name(self, self.function, "compiled function") or (Compiled, self._given)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Compiled:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Compiled[..., Any]:
         return self  # as functions are copied
 
-    def __copy__(self) -> Compiled:
+    def __copy__(self) -> Compiled[..., Any]:
         return self
 
 
@@ -238,6 +241,18 @@ class _ReadyCall:
                     tensors[i].value = gone
 
         return give
+
+
+@overload
+def compile(
+    f: Callable[_P, _R], *, donate: Any = ..., static: Any = ..., executor: str | None = ...
+) -> Compiled[_P, _R]: ...
+
+
+@overload
+def compile(
+    f: None = None, *, donate: Any = ..., static: Any = ..., executor: str | None = ...
+) -> Callable[[Callable[_P, _R]], Compiled[_P, _R]]: ...
 
 
 @checked_call

@@ -252,7 +252,9 @@ class Objective:
             self.executor = "eager"
             return g
 
-    def _lowered(self, g: Callable[..., Any], args: Sequence[Any], executor: str | None) -> tuple[Compiled, int]:
+    def _lowered(
+        self, g: Callable[..., Any], args: Sequence[Any], executor: str | None
+    ) -> tuple[Compiled[..., Any], int]:
         """The compiled function, and how many numbers it reads."""
         compiled = Compiled(_with_name(g, getattr(self.f, "__name__", "f")), (), (), executor)
         known = compiled.lower(*args)

@@ -22,7 +22,7 @@ from clearprop.program.types import PYTHON_SCALARS, Value, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.indexing import getitem
-from clearprop.rules.on_demand import NAMESPACES, find_in
+from clearprop.rules.on_demand import find_in
 from clearprop.rules.refusals import is_key, with_refusals
 from clearprop.shapes import Shape, as_shape, broadcast
 
@@ -35,10 +35,6 @@ def __getattr__(name: str) -> Any:
     if found is None:
         raise AttributeError(f"clearprop.random has no name {name!r}")
     return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *(name for names in NAMESPACES["random"].values() for name in names)})
 
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
