@@ -71,7 +71,7 @@ def run(opt, dtype=np.float32):
 
 def test_the_table_has_every_optimizer_schedule_and_wrapper():
     kinds = {n for n, kind in Configured.registry.items() if issubclass(kind, optim.Schedule)}
-    kinds = {n for n in kinds if Configured.registry[n].__module__.startswith("clearprop.")}
+    kinds = {n for n in kinds if Configured.registry[n].__module__.startswith("clearprop.optim.")}
     assert kinds <= set(SCHEDULES)
     assert set(NAMES) - set(RATED) == {"armijo", "polyak", "rprop"}
 

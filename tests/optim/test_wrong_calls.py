@@ -19,6 +19,18 @@ WRONG = [
 ]  # fmt: skip
 NUMBERS = ([[1.0, 2.0]], [[0.5, 0.0]])
 
+SEQUENCE, IMAGE, WORDS = np.ones((2, 5, 4), np.float32), np.ones((2, 8, 8, 4), np.float32), np.array([[0, 1, 2]])
+INPUTS = {
+    **{f"nn.{name}": WORDS for name in ("Embedding", "EmbeddingBag", "transformer", "lstm_classifier")},
+    **{f"nn.{name}": SEQUENCE for name in ("Conv1d", "ConvTranspose1d", "MultiHeadAttention", "TransformerBlock", "RNN",
+                                           "LSTM", "GRU", "LearnedPositions", "SinusoidalPositions")},
+    **{f"nn.{name}": IMAGE for name in ("Conv2d", "ConvTranspose2d", "MaxPool", "AvgPool", "GlobalPool", "AdaptivePool",
+                                        "Upsample", "GroupNorm", "InstanceNorm", "Dropout2d", "resnet", "GLU")},
+    "nn.Conv3d": np.ones((2, 4, 4, 4, 4), np.float32), "nn.ConvTranspose3d": np.ones((2, 4, 4, 4, 4), np.float32),
+    "nn.lenet": np.ones((1, 28, 28, 4), np.float32),
+}  # fmt: skip
+"""What modules of other inputs than rows of three numbers take."""
+
 RIGHT = {
     "nn.Activation": ("relu",), "nn.Function": (cl.tanh,), "nn.suited_to": ("relu",), "nn.apply": (MODEL, X),
     "nn.is_training": (), "nn.parameter": (), "nn.state": (), "nn.static": (), "nn.Dense": (3, 2), "nn.Dropout": (0.1,),
@@ -31,6 +43,19 @@ RIGHT = {
     "nn.binary_cross_entropy": ([[1.0, 2.0]], [[1.0, 0.0]]), "nn.loss_named": ("mse",), "nn.least_rows": (MODEL,),
     "nn.parameter_count": (MODEL,), "nn.summary": (MODEL,),
     **{f"nn.{name}": (KEY, (3, 2)) for name in nn.INITIALISERS},
+    "nn.Embedding": (4, 3), "nn.EmbeddingBag": (4, 3), "nn.LearnedPositions": (8, 4), "nn.SinusoidalPositions": (4,),
+    "nn.MultiHeadAttention": (4, 2), "nn.TransformerBlock": (4, 2), "nn.causal_mask": (3,), "nn.rotary": (SEQUENCE,),
+    "nn.length_mask": ([1, 2], 3), "nn.GroupNorm": (2, 4), "nn.InstanceNorm": (4,), "nn.RMSNorm": (3,),
+    "nn.WeightNorm": (nn.Dense(3, 2),), "nn.Residual": ("relu",), "nn.Parallel": ("relu", "tanh"),
+    "nn.SwiGLU": (3, 4), "nn.GLU": (), "nn.Dropout2d": (0.1,),
+    **{f"nn.{name}": (4, 2) for name in ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")},
+    **{f"nn.Conv{turn}{n}d": (4, 2, 2) for n in (1, 2, 3) for turn in ("", "Transpose")},
+    **{f"nn.{name}": (2,) for name in ("MaxPool", "AvgPool", "AdaptivePool", "Upsample")},
+    "nn.lenet": (4, 2), "nn.resnet": (4, 2), "nn.transformer": (4,), "nn.lstm_classifier": (4, 2),
+    "nn.autoencoder": ([3, 2],),
+    "nn.nll": ([[-0.1, -2.0]], [1]), "nn.hinge": ([0.5, -2.0], [1, 0]), "nn.multi_margin": ([[1.0, 2.0]], [1]),
+    "nn.kl_divergence": ([[-0.7, -0.7]], [[0.4, 0.6]]), "nn.gaussian_nll": (*NUMBERS, [[1.0, 2.0]]),
+    "nn.cosine_distance": NUMBERS, "nn.contrastive": (*NUMBERS, [1]), "nn.triplet": (*NUMBERS, [[0.0, 1.0]]),
     "optim.apply_updates": (P, P), "optim.by_name": ("adam",), "optim.from_config": ({"name": "adam"},),
     "optim.optimizers": (), "optim.minimize": (lambda x: (x - 1.0) ** 2, 0.5),
     "optim.least_squares": (lambda x: cl.stack([x - 1.0, 2 * x]), 0.5),
@@ -49,8 +74,8 @@ INSIDE = {
 PUBLIC = {
     f"{module.__name__.rpartition('.')[2]}.{name}": value
     for module in (nn, optim)
-    for name, value in vars(module).items()
-    if callable(value) and not name.startswith("_")
+    for name in dir(module)  # those that are loaded late, too
+    if not name.startswith("_") and callable(value := getattr(module, name))
 }
 CALLED = sorted(set(PUBLIC) - set(INSIDE))
 FUNCTIONS = {"activation", "f", "function", "init", "layers", "mask", "model", "residuals", "watch"}
@@ -66,7 +91,8 @@ def used(name, value):
         needs = {"value": 1.0, "f": lambda p: cl.sum(p["w"] ** 2), "hvp": lambda v: v, "rng": KEY}
         value.update(P, value.init(P), P, **{n: needs[n] for n in value.needs})
     elif isinstance(value, nn.Module) and name != "nn.Function":
-        nn.apply(value, X, rng=KEY)
+        inputs = SEQUENCE[:, 0] if name.endswith("Cell") else INPUTS.get(name, X)
+        nn.apply(value, inputs, rng=KEY)
 
 
 def refuses(name, *args, **kwargs):

@@ -219,6 +219,14 @@ def _optimizer(optimizer: Any) -> Any:
 
 
 def _check_places(out: Any, resume: Any) -> None:
+    if not isinstance(resume, str | Path | None):
+        raise ArgumentError(
+            "fit resumes the folder of a run",
+            expected="resume: a path, or None",
+            got=f"resume = {resume!r:.80}",
+            where=user_line(),
+            try_="resume=run.folder",
+        )
     if out is not None and resume is not None and Path(out) != Path(resume):
         raise ArgumentError(
             "a resumed run stays in its folder",
