@@ -35,6 +35,7 @@ FAMILIES = {
     "checking": "Checks",
     "linear": "Matrix products",
     "convolution": "Convolution",
+    "pooling": "Pools",
     "reductions": "Reductions",
     "normalisation": "Normalisation",
     "losses": "Losses of one example",

@@ -1,4 +1,4 @@
-"""Rows of the three sums over windows; values by loops over every output, tap and channel."""
+"""Rows of the three sums over windows, and of the largest; values by loops over every output, tap and channel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.primitives.rows import Row, case, floats
+from tests.primitives.rows import Row, case, floats, spaced
 
 ANY = floats(-2.0, 2.0)
 FIXED = "a program is made for one size of space"
@@ -55,6 +55,14 @@ def by_conv_weight(x: Any, dy: Any, kernel: Any, stride: Any, dilation: Any, gro
     return w
 
 
+def by_max_pool(x: Any, window: Any, stride: Any, dilation: Any) -> Any:
+    out = outputs(x.shape[1:-1], window, stride, dilation)
+    y = np.full((len(x), *out, x.shape[-1]), -np.inf)
+    for p, _, i in meetings(x.shape[1:-1], window, out, stride, dilation):
+        y[:, *i] = np.maximum(y[:, *i], x[:, *p])
+    return y
+
+
 LINE = {"stride": (1,), "dilation": (1,), "groups": 1}
 PLANE = {"stride": (2, 1), "dilation": (1, 2), "groups": 1}
 PARTS = {"stride": (1, 2), "dilation": (2, 1), "groups": 2}
@@ -70,4 +78,9 @@ ROWS = [
     Row("conv_weight", (ANY, ANY), (case("n5k", "n4m", kernel=(2,), **LINE),
         case("n64k", "n22m", kernel=(3, 2), **PLANE), case("n564", "n324", kernel=(2, 3), **PARTS),
         case("2343k", "2222m", kernel=(2, 1, 2), **SPACE)), by_conv_weight, **FORM),
+    Row("max_pool", (spaced(),), (case("n5k", window=(2,), stride=(2,), dilation=(1,)),
+        case("n5k", window=(1,), stride=(2,), dilation=(1,)),
+        case("n45k", window=(3, 2), stride=(1, 2), dilation=(1, 2)), case("n56k", window=(2, 2), stride=(3, 2),
+        dilation=(1, 1)), case("2343k", window=(2, 1, 2), stride=(1, 2, 1), dilation=(1, 1, 1))),
+        by_max_pool, slope_scale=10, analytic=False, fixed=FIXED),
 ]  # fmt: skip

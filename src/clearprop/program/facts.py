@@ -40,7 +40,8 @@ class Facts:
     reduction    what a reduction combines with: sum, max, min, all, any
     source       an array without operands: constant, indices (0, 1, 2 …), size
     picks        what is picked of the first operand by indices that are the second, all else being left: slices along
-                 `axis`, whose place the axes of the indices take, or single entries, one for each index
+                 `axis`, whose place the axes of the indices take, or single entries, one for each index, or
+                 those that the rule names
     product      a matrix product over the last two axes
     control      how the programs that its parameters hold are run: scan, over the elements of arrays; switch, one of
                  several; while, as long as a condition holds
