@@ -58,7 +58,7 @@ def _spread(g: Value, x: Value, window: Steps, stride: Steps, dilation: Steps) -
     apart = (shape[0], *itertools.chain(*((n, 1) for n in out)), shape[-1])
     number, g = reshape(broadcast_to(number, type_of(raw(g)).shape), apart), reshape(g, apart)
     pieces = (
-        _placed(where(equal(number, taps), g, 0.0), shape, [q * s for q, s in zip(turn, stride, strict=True)], out)
+        _lay_out(where(equal(number, taps), g, 0.0), shape, [q * s for q, s in zip(turn, stride, strict=True)], out)
         for turn, taps in _taps_by_turn(window, stride, dilation)
     )
     return functools.reduce(add, pieces)
@@ -75,7 +75,7 @@ def _taps_by_turn(window: Steps, stride: Steps, dilation: Steps) -> Iterator[tup
     yield from ((turn, found[turn].reshape(blocks)) for turn in sorted(found, reverse=True))
 
 
-def _placed(blocks: Value, shape: Shape, start: Sequence[int], out: Steps) -> Any:
+def _lay_out(blocks: Value, shape: Shape, start: Sequence[int], out: Steps) -> Any:
     """Blocks side by side, from a position on, in zeros of the given shape; what lies outside is 0 and cut off."""
     space = numbers_of(shape[1:-1])
     found = type_of(raw(blocks)).shape[2:-1:2]
@@ -131,7 +131,7 @@ def max_pool_(x: Value, /, *, window: Steps, stride: Steps, dilation: Steps) -> 
 def max_pool(  # noqa: D103 - the declaration's docstring
     x: Value, window: Sequence[int], /, *, stride: Any = None, padding: Padding = "valid", dilation: Any = 1
 ) -> Any:
-    whole, taps, strides, spread = _padded("max_pool", x, window, stride, padding, dilation, -math.inf)
+    whole, taps, strides, spread = _with_padding("max_pool", x, window, stride, padding, dilation, -math.inf)
     return max_pool_(whole, window=taps, stride=strides, dilation=spread)
 
 
@@ -169,11 +169,11 @@ def _windows(
     name: str, x: Value, window: Sequence[int], stride: Any, padding: Padding, dilation: Any, around: float
 ) -> Iterator[Any]:
     """For every tap of the window, in order, the entries that it meets: (n, *out, channels)."""
-    whole, taps, strides, spread = _padded(name, x, window, stride, padding, dilation, around)
+    whole, taps, strides, spread = _with_padding(name, x, window, stride, padding, dilation, around)
     yield from _cut(whole, taps, _outputs(whole, taps, strides, spread), strides, spread)
 
 
-def _padded(
+def _with_padding(
     name: str, x: Value, window: Sequence[int], stride: Any, padding: Padding, dilation: Any, around: float
 ) -> tuple[Any, Steps, Steps, Steps]:
     """x within its padding, and window, stride and dilation along each axis, checked."""
