@@ -17,10 +17,10 @@ from clearprop.shapes import same_shape
 def push(part: Slice, tangents: dict[Node, Any], read: Reader) -> dict[Node, Any]:
     """Tangents of all active nodes from the leaves' tangents; `tangents` is extended."""
     with quiet():
-        for app, nodes, links in part.steps:
+        for app, nodes, positions in part.steps():
             dots: list[Any] = [None] * len(app.inputs)
-            for k, a in links:
-                dots[k] = tangents.get(a)
+            for k in positions:
+                dots[k] = tangents.get(app.inputs[k])
             if all(d is None for d in dots):
                 continue
             xs: Any = app.raw if read is raw else [read(a) for a in app.inputs]

@@ -54,7 +54,7 @@ def sweep(
         (_contribution, cotangents) if b is None else (_traced_contribution, _Named(cotangents, b))
     )
     with quiet():
-        for app, nodes, links in reversed(part.steps):
+        for app, nodes, positions in part.steps(backwards=True):
             g = cotangents.get(nodes[0]) if type(app.outputs) is not tuple else _of_several(app, nodes, cotangents)
             if g is None:
                 continue
@@ -62,9 +62,10 @@ def sweep(
                 (app.raw, app.outputs) if read is raw else (list(map(read, app.inputs)), outputs_of(app, nodes, read))
             )
             if not app.primitive.is_plain and app.primitive.joint:
-                g = _Joint(app, [k for k, _ in links], g, y, xs)
+                g = _Joint(app, positions, g, y, xs)
             chosen = choices.get(nodes[0]) if choices else None
-            for k, operand in links:
+            for k in positions:
+                operand = app.inputs[k]
                 c, before = contribution(part, app, k, operand, g, y, xs, chosen)
                 if c is not None:  # summed, never in place: an identity's rule hands the same array on
                     known = cotangents.get(operand)
@@ -108,7 +109,7 @@ def _choose(choices: dict[Node, Choice], operand: Node, choice: Choice | None) -
         choices[operand] = now
 
 
-def _of_several(app: Application, nodes: list[Node], cotangents: dict[Node, Any]) -> Any:
+def _of_several(app: Application, nodes: Sequence[Node], cotangents: dict[Node, Any]) -> Any:
     """The cotangents of several outputs, None where nothing came; None if nothing came at all."""
     out = [None] * len(app.outputs)
     for node in nodes:

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from clearprop.primitives import Zero
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import RECORDING, Application, Node
 from clearprop.rules.elementwise import identity
 
-_ORDER = attrgetter("order")
+_ORDER, _TRACKED = attrgetter("order"), attrgetter("tracked")
+
+Step: TypeAlias = tuple[Application, Sequence[Node], tuple[int, ...]]
 
 
 class Slice:
     """The applications through which `outputs` depend on `leaves`, oldest first.
 
-    `steps` are triples: an application, its output nodes that were met, and the links to inputs that matter.
     `surrounded` says whether something tracked by an enclosing transform flows in as well.
     """
 
-    __slots__ = ("leaves", "steps", "surrounded")
+    __slots__ = ("_applications", "_met", "_positions", "_several", "leaves", "surrounded")
 
     def __init__(self, outputs: Iterable[Node], leaves: Sequence[Node] | None = None) -> None:
         """Walk back from the outputs, without recursion, stopping at the leaves (None: all the user's leaves)."""
         stop = set(leaves or ())
-        seen: dict[Application, list[Node]] = {}
+        met: dict[Application, Node] = {}
+        several: dict[Application, list[Node]] = {}
         self.leaves: list[Node] = []
         todo = list(dict.fromkeys(outputs))  # one may be given out twice
         known = set(todo)
@@ -35,18 +37,32 @@ class Slice:
             app = node.application
             if app is None or node in stop:
                 self.leaves.append(node)
-            elif app in seen:
-                seen[app].append(node)
+            elif app in met:
+                several.setdefault(app, [met[app]]).append(node)
             else:
-                seen[app] = [node]
-                for _, a in app.links:
+                met[app] = node
+                for k in app.tracked:
+                    a = app.inputs[k]
                     if a not in known:
                         known.add(a)
                         todo.append(a)
         self.surrounded = any(map(_continues_history, stop))
-        self.steps = [(app, seen[app], app.links) for app in sorted(seen, key=_ORDER)]
+        self._met, self._several = met, several
+        self._applications = sorted(met, key=_ORDER)
+        self._positions = list(map(_TRACKED, self._applications))
         if leaves is not None:
             self._keep_active(stop)
+
+    def steps(self, *, backwards: bool = False) -> Iterator[Step]:
+        """Applications, each with its output nodes that were met and the positions of the inputs that matter."""
+        # Triples and lists of one node are made on the way: kept, the collector of cycles would walk through them too
+        apps, positions = self._applications, self._positions
+        if backwards:
+            apps, positions = apps[::-1], positions[::-1]
+        met: Iterable[Sequence[Node]] = zip(map(self._met.__getitem__, apps), strict=True)
+        if self._several:
+            met = [self._several.get(app, one) for app, one in zip(apps, met, strict=True)]
+        return zip(apps, met, positions, strict=True)
 
     def reaches(self, node: Node) -> bool:
         """Whether a derivative flows from `node` to a leaf: not where every way is a `stop_gradient` or a step."""
@@ -58,21 +74,21 @@ class Slice:
             app = current.application
             if app is not None:
                 rules = app.primitive.rules * (len(app.inputs) if app.primitive.variadic else 1)
-                ways = [a for k, a in app.links if not isinstance(rules[k], Zero) and a not in seen]
+                ways = [a for k in app.tracked if not isinstance(rules[k], Zero) and (a := app.inputs[k]) not in seen]
                 seen.update(ways)
                 todo += ways
         return False
 
     def _keep_active(self, active: set[Node]) -> None:
         """Only what depends on a leaf; the rest belongs to enclosing transforms."""
-        kept = []
-        for app, nodes, links in self.steps:
-            own = [link for link in links if link[1] in active]
+        steps, self._applications, self._positions = self.steps(), [], []
+        for app, nodes, positions in steps:
+            own = tuple([k for k in positions if app.inputs[k] in active])
             if own:
                 active.update(nodes)
-                kept.append((app, nodes, own))
-                self.surrounded = self.surrounded or len(own) < len(links)
-        self.steps = kept
+                self._applications.append(app)
+                self._positions.append(own)
+                self.surrounded = self.surrounded or len(own) < len(positions)
 
 
 def outputs_of(app: Application, nodes: Sequence[Node], read: Callable[[Any], Any]) -> Any:
@@ -102,7 +118,7 @@ def is_followed(node: Node) -> bool:
         app = current.application
         if app is not None and app.order > start:
             rules = app.primitive.rules * (len(app.inputs) if app.primitive.variadic else 1)
-            ways = [a for k, a in app.links if not isinstance(rules[k], Zero) and a not in seen]
+            ways = [a for k in app.tracked if not isinstance(rules[k], Zero) and (a := app.inputs[k]) not in seen]
             seen.update(ways)
             todo += ways
     return False
@@ -112,8 +128,8 @@ def fresh_leaf(value: Any) -> Any:
     """A new leaf with the value of `value`, linked to it, so that transforms nest."""
     known = isinstance(value, Node)
     own = value.value if known else value
-    links = [(0, value)] if known and (value.application is not None or value.requires_grad) else []
-    leaf = Node.tensor(own, Application(identity, (value,), [own], {}, own, links))
+    tracked = (0,) if known and (value.application is not None or value.requires_grad) else ()
+    leaf = Node.tensor(own, Application(identity, (value,), [own], {}, own, tracked))
     if known:
         leaf.name = value.name
     return leaf

@@ -118,9 +118,9 @@ class Scan(ControlOperation):
                     value.name = f"{variable.name}{number}"
         return or_one([*carries, *(stack(list(column)) for column in zip(*rows, strict=True))])
 
-    def _record(self, args: Any, values: Any, params: dict[str, Any], links: Any, compute: Any) -> Any:
+    def _record(self, args: Any, values: Any, params: dict[str, Any], tracked: Any, compute: Any) -> Any:
         """What is recorded keeps its carries; they are outputs of their own, which nobody asked for."""
-        out = as_outputs(super()._record(args, values, {**params, "keep": True}, links, compute))
+        out = as_outputs(super()._record(args, values, {**params, "keep": True}, tracked, compute))
         return or_one(out if params["keep"] else out[: len(out) - params["carries"]])
 
     # ---------------------------------------------------------------------------------------- derivatives

@@ -49,7 +49,7 @@ def local_jacobian(app: Application, k: int, out: Node) -> LocalJacobian:
 
 def _require_real(part: Slice) -> None:
     """Terms are real numbers: what comes by way of complex ones is differentiated, and not opened."""
-    for app, nodes, _ in part.steps:
+    for app, nodes, _ in part.steps():
         found = next((type_of(raw(v)).dtype for v in (*app.raw, *nodes) if is_complex(type_of(raw(v)).dtype)), None)
         if found is not None:
             raise complex_error(found, f"explain opens real functions, and {app.primitive.name} is complex here")
@@ -67,10 +67,10 @@ class Graph:
         _require_real(self.part)
         self.consumers: dict[Node, list[LocalJacobian]] = {}
         self.errors: dict[LocalJacobian, Array] = {}
-        for app, nodes, links in self.part.steps:
-            for k, operand in links:
+        for app, nodes, positions in self.part.steps():
+            for k in positions:
                 made = [local_jacobian(app, k, node) for node in nodes]
-                self.consumers.setdefault(operand, []).extend(made)
+                self.consumers.setdefault(app.inputs[k], []).extend(made)
         seed = np.zeros(shape_of(raw(target)), type_of(raw(target)).dtype)
         seed.reshape(-1)[at] = 1
         self._choices: dict[Node, Choice] = {}

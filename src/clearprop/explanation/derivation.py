@@ -67,7 +67,7 @@ class Derivation(Immutable):
         if dtype not in self._twins:
             cast = casting(dtype)
             images = recorded_again(self.graph.part, list(self.graph.sources), cast)
-            read = [pair for app, _, _ in self.graph.part.steps for pair in zip(app.inputs, app.raw, strict=True)]
+            read = [pair for app, _, _ in self.graph.part.steps() for pair in zip(app.inputs, app.raw, strict=True)]
             arrays = [(raw(value), stored) for value, stored in read if isinstance(stored, np.ndarray)]
             sources = [images[v] for v in self.graph.sources]
             given, target = self.given.cast(arrays, cast), images[self.graph.target]
@@ -76,7 +76,7 @@ class Derivation(Immutable):
 
     def is_double(self) -> bool:
         """Whether all of it was computed in float64."""
-        dtypes = {type_of(raw(n)).dtype for _, nodes, _ in self.graph.part.steps for n in nodes}
+        dtypes = {type_of(raw(n)).dtype for _, nodes, _ in self.graph.part.steps() for n in nodes}
         return dtypes <= {np.dtype(np.float64)}
 
     def check(self, node: Node, at: int) -> Check:

@@ -116,7 +116,7 @@ class Labels:
         # A value that is made and read on one line is a part of an expression, and has no name of its own.  Moves
         # (reshape, a slice) are looked through: it is their operand that the user's line named.
         found = {v: _assigned_to(v) for v in graph.sources if not v.name}
-        todo = [(app.site, a) for app, _, _ in graph.part.steps for a in app.inputs]
+        todo = [(app.site, a) for app, _, _ in graph.part.steps() for a in app.inputs]
         for site, value in todo:
             made = value.application if isinstance(value, Node) and value not in found else None
             if made is None or made in self._made:
@@ -130,7 +130,7 @@ class Labels:
     def _user_names(self, graph: Graph) -> list[tuple[Node, str]]:
         """Every value of the tape, and the name that the user's line assigns to the last one it makes."""
         found = []
-        steps = graph.part.steps
+        steps = list(graph.part.steps())
         for i, (app, nodes, _) in enumerate(steps):
             last = i + 1 == len(steps) or steps[i + 1][0].site != app.site
             for node in nodes:

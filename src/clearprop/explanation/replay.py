@@ -48,11 +48,11 @@ def replay(part: Slice, start: Mapping[Node, Any], cast: Cast) -> dict[Node, Any
     """
     values: dict[Node, Any] = dict(start)
     with np.errstate(all="ignore"):
-        for app, nodes, links in part.steps:
+        for app, nodes, positions in part.steps():
             xs = list(map(cast, app.raw))
-            for k, node in links:
-                xs[k] = values[node]
-            out = cast(app.outputs) if is_constant(app, links) else _run_again(app, xs)
+            for k in positions:
+                xs[k] = values[app.inputs[k]]
+            out = cast(app.outputs) if is_constant(app, positions) else _run_again(app, xs)
             for node in nodes:
                 values[node] = out[node.position] if type(app.outputs) is tuple else out
     return values
@@ -62,10 +62,10 @@ def _run_again(app: Application, xs: list[Any]) -> Any:
     return xs[0] if app.primitive.facts.converts else app.primitive.run(xs, app.params)
 
 
-def is_constant(app: Application, links: Sequence[tuple[int, Node]]) -> bool:
+def is_constant(app: Application, positions: Sequence[int]) -> bool:
     """Whether every derivative with respect to what varies is declared zero."""
     rules = app.primitive.rules
-    return all(isinstance(rules[0 if app.primitive.variadic else k], Zero) for k, _ in links)
+    return all(isinstance(rules[0 if app.primitive.variadic else k], Zero) for k in positions)
 
 
 def recorded_again(part: Slice, sources: Sequence[Node], cast: Cast) -> dict[Node, Node]:
@@ -73,11 +73,11 @@ def recorded_again(part: Slice, sources: Sequence[Node], cast: Cast) -> dict[Nod
     made: dict[Node, Node] = {v: _leaf(cast(raw(v)), v.name) for v in sources}
     before, RECORDING.on = RECORDING.on, True
     try:
-        for app, nodes, links in part.steps:
+        for app, nodes, positions in part.steps():
             # arrays go in as tensors: of an array by itself the tape would keep a copy, which nobody has a name for
             inputs = [Tensor(v) if isinstance(v, np.ndarray) else v for v in map(cast, app.raw)]
-            for k, node in links:
-                inputs[k] = made[node]
+            for k in positions:
+                inputs[k] = made[app.inputs[k]]
             out = inputs[0] if app.primitive.facts.converts else app.primitive(*inputs, **app.params)
             for node in nodes:
                 new = out[node.position] if type(out) is tuple else out
@@ -128,7 +128,7 @@ def numerical_check(graph: Graph, node: Node, at: int, gradient: float) -> Check
 
 def part_is_smooth(part: Slice) -> bool:
     """Whether every rule on the way is the derivative of its function, and not one that a user declared to be."""
-    return all(app.primitive.joint or REGISTRY.get(app.primitive.name) is app.primitive for app, _, _ in part.steps)
+    return all(app.primitive.joint or REGISTRY.get(app.primitive.name) is app.primitive for app, _, _ in part.steps())
 
 
 def _central(graph: Graph, part: Slice, node: Node, at: int, h: float = 0.0) -> tuple[float, float, float]:
@@ -166,7 +166,7 @@ def _warnings_as_errors(part: Slice) -> Iterator[None]:
 
     Filters of warnings belong to the whole process: they are touched only where they must be, by one thread at a time.
     """
-    if all(app.primitive.__module__.startswith(_OURS) for app, _, _ in part.steps):
+    if all(app.primitive.__module__.startswith(_OURS) for app, _, _ in part.steps()):
         yield
         return
     with _FILTERS, warnings.catch_warnings():

@@ -91,7 +91,7 @@ def running_error(function: Callable[[], Any], errors: dict[Node, Array]) -> Arr
 
 def _running_errors(outputs: Sequence[Any], errors: dict[Node, Array]) -> list[Array]:
     known = dict(errors)
-    for app, nodes, _ in Slice([o for o in outputs if isinstance(o, Node)], list(errors)).steps:
+    for app, nodes, _ in Slice([o for o in outputs if isinstance(o, Node)], list(errors)).steps():
         found = _error_after(app, known)
         for node in nodes:
             own = found[node.position] if app.primitive.joint else found

@@ -96,8 +96,8 @@ def best_products(graph: Graph, node: Node, at: int) -> dict[Node, Array]:
 def _jacobians_between(graph: Graph, node: Node) -> list[LocalJacobian]:
     """Every local Jacobian on the way from a value to the target, in the order of the program."""
     found = []
-    for app, _, links in Slice([graph.target], [node]).steps:
-        for operand in dict.fromkeys(v for _, v in links):
+    for app, _, positions in Slice([graph.target], [node]).steps():
+        for operand in dict.fromkeys(app.inputs[k] for k in positions):
             found += [local for local in graph.consumers.get(operand, []) if local.app is app]
     return found
 

@@ -170,12 +170,12 @@ class Primitive:
             args, params = self._bind_params(args, params)
         traced = nodes = constants = outside = False
         values = []
-        links: list[tuple[int, Node]] = []
+        tracked: tuple[int, ...] = ()
         for k, a in enumerate(args):
             if isinstance(a, Node):
                 nodes = True
                 if a.application is not None or a.requires_grad:
-                    links.append((k, a))
+                    tracked += (k,)
                 else:
                     constants = True
                 a = a.value
@@ -187,14 +187,14 @@ class Primitive:
         if nodes and outside:
             args, values = admit_operands(args, values)
         if traced or (STACK.builders and belongs_to_trace(values, params)):
-            return self._call_traced(args, values, params, links)
+            return self._call_traced(args, values, params, tracked)
         if not nodes:
             return self.run(values, params)
-        if not links or not RECORDING.on:
+        if not tracked or not RECORDING.on:
             return self._wrap(self.run(values, params))
         if constants or outside:
             args, values = keep_operands(args, values)
-        return self._record(args, values, params, links, self.run)
+        return self._record(args, values, params, tracked, self.run)
 
     def _bind_params(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         n = len(self.operands)
@@ -218,7 +218,7 @@ class Primitive:
         args: Sequence[Any],
         values: list[Value],
         params: dict[str, Any],
-        links: list[tuple[int, Node]],
+        tracked: tuple[int, ...],
         compute: Callable[..., Any],
     ) -> Any:
         """Compute and put an application on the tape."""
@@ -226,17 +226,17 @@ class Primitive:
             return self.body(*args, **params)
         out = compute(values, params)
         if type(out) is tuple:
-            app = Application(self, args, values, params, out, links)
+            app = Application(self, args, values, params, out, tracked)
             return tuple(Node.tensor(o, app if is_floating(type_of(o).dtype) else None, i) for i, o in enumerate(out))
         kind = type_of(out).dtype if type(out) in PYTHON_SCALARS else out.dtype
         recorded = kind.kind in "fc"
-        return Node.tensor(out, Application(self, args, values, params, out, links) if recorded else None)
+        return Node.tensor(out, Application(self, args, values, params, out, tracked) if recorded else None)
 
     def _wrap(self, out: Any) -> Any:
         return tuple(map(Node.tensor, out)) if type(out) is tuple else Node.tensor(out)
 
     def _call_traced(
-        self, args: Sequence[Any], values: list[Value], params: dict[str, Any], links: list[tuple[int, Node]]
+        self, args: Sequence[Any], values: list[Value], params: dict[str, Any], tracked: tuple[int, ...]
     ) -> Any:
         b = builder()
         if b is None:
@@ -256,8 +256,8 @@ class Primitive:
                 out = tuple(b.emit(REGISTRY["stop_gradient"], [v], {})[0] for v in out)
             return out if len(out) > 1 else out[0]
 
-        if links and RECORDING.on:
-            return self._record(args, values, params, links, emit)
+        if tracked and RECORDING.on:
+            return self._record(args, values, params, tracked, emit)
         return self._wrap(emit(values, params))
 
     def _cast(self, args: Sequence[Any]) -> Sequence[Any]:

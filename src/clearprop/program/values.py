@@ -28,22 +28,24 @@ _ORDER = itertools.count(1)
 class Application:
     """One application of a primitive, as the tape holds it: what was read, what came out, where.
 
-    `links` are the tracked inputs after their positions; `raw` are all inputs as arrays, numbers or variables.
+    `tracked` are the positions of the tracked inputs; `raw` are all inputs as arrays, numbers or variables.
     """
 
-    __slots__ = ("inputs", "links", "order", "outputs", "params", "primitive", "raw", "site")
+    # Python's collector of cycles walks through all that a long tape holds, again and again: so an application is few
+    # objects, and tuples of arrays or numbers, which it leaves alone
+    __slots__ = ("inputs", "order", "outputs", "params", "primitive", "raw", "site", "tracked")
 
     def __init__(
         self,
         primitive: Operation,
         inputs: Sequence[Any],
-        raw: list[Any],
+        raw: Sequence[Any],
         params: dict[str, Any],
         outputs: Any,
-        links: list[tuple[int, Node]],
+        tracked: tuple[int, ...],
     ) -> None:
-        self.primitive, self.inputs, self.raw, self.params = primitive, inputs, raw, params
-        self.outputs, self.links = outputs, links
+        self.primitive, self.inputs, self.raw, self.params = primitive, inputs, tuple(raw), params
+        self.outputs, self.tracked = outputs, tracked
         self.order = next(_ORDER)
         self.site = call_site()
 
@@ -128,7 +130,7 @@ def depends_on_earlier(node: Node, start: int) -> bool:
         elif app.order < start:
             return True
         else:
-            fresh = [a for _, a in app.links if a not in seen]
+            fresh = [a for k in app.tracked if (a := app.inputs[k]) not in seen]
             seen.update(fresh)
             todo += fresh
     return False
