@@ -20,7 +20,7 @@ from clearprop.arrays.dlpack import from_dlpack
 from clearprop.arrays.numpy_protocol import FUNCTIONS
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ClearpropError, DTypeError, check_call
-from clearprop.primitives import REGISTRY
+from clearprop.primitives import REGISTRY, Primitive
 from clearprop.program.operands import SUPPORTED, checked_dtype, unsupported_error
 from clearprop.program.types import Value
 from clearprop.program.values import Node
@@ -39,6 +39,7 @@ _LISTS = (
     "sections",
     "width",
 )  # parameters that take a list as it is
+_ARRAYS = (np.ndarray, np.generic)
 
 
 def as_tensor(out: Value) -> Any:
@@ -59,6 +60,8 @@ def public(function: Callable[..., Any], name: str, home: str = "cl") -> Callabl
     takes_arrays = [q not in _LISTS for q in parameters]
     dtype_at = parameters.index("dtype") if "dtype" in parameters else None
     creates = "device" in parameters
+    meeting = _operands(function)
+    several = meeting.count(True) > 1 and not isinstance(function, Primitive)  # which casts its operands itself
 
     def called(*args: Any, **kwargs: Any) -> Any:
         if creates:
@@ -67,6 +70,8 @@ def public(function: Callable[..., Any], name: str, home: str = "cl") -> Callabl
             args = tuple(map(_list_as_array, args, takes_arrays)) + args[len(takes_arrays) :]
         if dtype_at is not None:
             args, kwargs = _with_known_dtype(args, kwargs, dtype_at)
+        if several:
+            args = _of_one_table(args, meeting)
         try:
             out = function(*args, **kwargs)
             return out if isinstance(out, Node) else as_tensor(out)
@@ -90,6 +95,22 @@ def _with_known_dtype(args: tuple[Any, ...], kwargs: dict[str, Any], at: int) ->
     elif len(args) > at and args[at] is not None:
         args = (*args[:at], checked_dtype(args[at]), *args[at + 1 :])
     return args, kwargs
+
+
+def _operands(function: Callable[..., Any]) -> tuple[bool, ...]:
+    """Of each positional parameter: whether it is declared to be a value, which places and sizes are not."""
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(str(q.annotation).startswith("Value") for q in parameters if q.kind is not q.KEYWORD_ONLY)
+
+
+def _of_one_table(args: tuple[Any, ...], meeting: tuple[bool, ...]) -> tuple[Any, ...]:
+    """The arguments, arrays of several dtypes as tensors: what meets in an operator then promotes by our table.
+
+    NumPy's would make float64 of int32 and float32.  Arrays of one dtype are the same by both, and stay as they are.
+    """
+    met = {k for k, (a, value) in enumerate(zip(args, meeting, strict=False)) if value and isinstance(a, _ARRAYS)}
+    mixed = len({args[k].dtype for k in met}) > 1
+    return tuple(asarray(a) if k in met else a for k, a in enumerate(args)) if mixed else args
 
 
 def _list_as_array(argument: Any, array: bool) -> Any:

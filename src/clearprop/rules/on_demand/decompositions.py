@@ -16,6 +16,7 @@ from clearprop.primitives import HELPERS, primitive
 from clearprop.program.types import Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules.indexing import take_along_axis
+from clearprop.rules.joining import in_one_dtype
 from clearprop.rules.linear import matmul_
 from clearprop.rules.on_demand.creation import tril, triu
 from clearprop.rules.on_demand.matrices import lapack_refusals, require_matrices, require_square, shorter_side
@@ -232,6 +233,7 @@ def solve_triangular_(a: Value, b: Value, /, *, lower: bool = False, unit: bool 
 
 @solve_triangular_.front
 def solve_triangular(a: Value, b: Value, /, *, lower: bool = False, unit: bool = False) -> Any:  # noqa: D103 - the declaration's docstring
+    a, b = in_one_dtype("solve_triangular", (a, b))
     if type_of(raw(b)).ndim == 1:
         return squeeze(solve_triangular_(a, expand_dims(b, -1), lower=lower, unit=unit), axis=-1)
     return solve_triangular_(a, b, lower=lower, unit=unit)

@@ -32,7 +32,7 @@ from clearprop.rules.elementwise import (
     where,
 )
 from clearprop.rules.indexing import getitem, take
-from clearprop.rules.joining import concat
+from clearprop.rules.joining import concat, in_one_dtype
 from clearprop.rules.linear import matmul_
 from clearprop.rules.on_demand.contractions import einsum
 from clearprop.rules.on_demand.creation import eye, tril, triu
@@ -180,6 +180,7 @@ def lstsq(a: Value, b: Value, /, *, rtol: float | None = None) -> LstsqResult:
     >>> cl.linalg.lstsq(cl.tensor([[1.0], [1.0]]), cl.tensor([1.0, 3.0])).solution
     Tensor([2.0])
     """
+    a, b = in_one_dtype("lstsq", (a, b))
     right = expand_dims(b, -1) if type_of(raw(b)).ndim == 1 else b
     solution = matmul_(pinv(a, rtol=rtol), right)
     residuals = sum(square(_size(matmul_(a, solution) - right)), axis=-2)

@@ -20,7 +20,7 @@ from clearprop.program.types import FLOAT64, DType, Type, Value, is_floating, re
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import abs, conjugate, equal, less_equal, where
 from clearprop.rules.indexing import getitem
-from clearprop.rules.joining import concat
+from clearprop.rules.joining import concat, in_one_dtype
 from clearprop.rules.linear import matmul_
 from clearprop.rules.on_demand.creation import eye, tril
 from clearprop.rules.reductions import max, sum
@@ -141,6 +141,7 @@ def solve_(a: Value, b: Value, /) -> Any:
 
 @solve_.front
 def solve(a: Value, b: Value, /) -> Any:  # noqa: D103 - the declaration's docstring
+    a, b = in_one_dtype("solve", (a, b))
     if type_of(raw(b)).ndim == 1:
         return squeeze(solve_(a, expand_dims(b, -1)), axis=-1)
     return solve_(a, b)

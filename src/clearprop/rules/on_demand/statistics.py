@@ -14,7 +14,7 @@ from clearprop.program.values import raw
 from clearprop.rules import elementwise as ew
 from clearprop.rules import reductions, standard_forms
 from clearprop.rules.indexing import slice_axis
-from clearprop.rules.joining import concat
+from clearprop.rules.joining import concat, in_one_dtype
 from clearprop.rules.on_demand.sorting import sort
 from clearprop.rules.structural import only_axis, permute_dims, reshape, squeeze
 from clearprop.shapes import normalise_axes, normalise_axis, size_of
@@ -270,6 +270,8 @@ def trapezoid(y: Value, x: Value | None = None, /, *, dx: float = 1.0, axis: int
     >>> cl.trapezoid(cl.tensor([0.0, 1.0, 4.0]))
     Tensor(3.0)
     """
+    if x is not None:
+        y, x = in_one_dtype("trapezoid", (y, x))
     y, x = ew.as_floating(y), None if x is None else ew.as_floating(x)  # sums of small integers would wrap around
     at = normalise_axis(axis, type_of(raw(y)).ndim)
     n = type_of(raw(y)).shape[at]
