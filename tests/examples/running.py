@@ -4,7 +4,9 @@ import contextlib
 import functools
 import io
 import runpy
+import sys
 from pathlib import Path
+from unittest import mock
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -13,7 +15,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def ran(name):
     """`(output, variables)` of an example."""
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    with contextlib.redirect_stdout(printed), mock.patch.object(sys, "argv", [f"{name}.py"]):
         variables = runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     return printed.getvalue(), variables
 

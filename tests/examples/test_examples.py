@@ -38,6 +38,27 @@ def test_spirals_are_told_apart():
     assert set("".join(picture)) == {".", "#"}
 
 
+def test_images_are_read():
+    values = ran("images")[1]
+    assert values["run"].evaluate(*values["test"])["accuracy"] >= 0.93
+
+
+@pytest.fixture
+def image_file(tmp_path):
+    """A file of images in the form that the example takes: four of each class, told apart by which half is bright."""
+    x = np.zeros((8, 8, 8), np.uint8)
+    x[::2, :4] = x[1::2, 4:] = 255
+    path = tmp_path / "halves.npz"
+    np.savez(path, x_train=x, y_train=np.arange(8) % 2, x_test=x[:3], y_test=np.arange(3) % 2)
+    return path
+
+
+def test_images_of_a_file_are_scaled(image_file):
+    (x, y), (x_test, _) = ran("images")[1]["images"](image_file)
+    assert (x.shape, x_test.shape, x.dtype, y[:2].tolist()) == ((8, 8, 8, 1), (3, 8, 8, 1), np.float32, [0, 1])
+    assert (x.min(), x.max()) == (0.0, 1.0)
+
+
 def test_own_primitive():
     printed = ran("own_primitive")[0]
     x = 1.0

@@ -6,6 +6,7 @@ from sklearn.metrics import mean_pinball_loss, mean_tweedie_deviance
 
 import clearprop as cl
 from clearprop import nn
+from clearprop.nn import further_losses
 from clearprop.program.tracing import trace
 from clearprop.program.types import type_of
 
@@ -159,6 +160,17 @@ def test_losses_by_name():
 def test_settings_that_a_loss_does_not_have_are_refused(text):
     with pytest.raises(cl.errors.ArgumentError):
         nn.loss_named(text)
+
+
+FURTHER = [n for n, f in vars(further_losses).items() if getattr(f, "__module__", "") == further_losses.__name__]
+
+
+@pytest.mark.parametrize("name", [n for n in FURTHER if not n.startswith("_")])
+def test_every_loss_without_a_name_says_how_it_is_given(name):
+    for text in (name, f"{name}:2"):
+        with pytest.raises(cl.errors.ArgumentError, match=f"{name} is no loss by name") as caught:
+            nn.loss_named(text)
+        assert f"cl.nn.{name}" in caught.value.try_
 
 
 @pytest.mark.parametrize("quantile", [0.1, 0.5, 0.9])

@@ -1,9 +1,9 @@
-"""Losses with settings of their own, and the text that says them."""
+"""Losses with settings of their own, the text that says them, and losses that no text can say."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,30 @@ class SetLoss:
     def __call__(self, prediction: Any, target: Any, **more: Any) -> Any:
         """The loss with its settings; `more` are reduction and sample_weight."""
         return self.function(prediction, target, **dict(self.settings), **more)
+
+
+FUNCTIONS_ONLY = {
+    "nll": "loss=cl.nn.nll, for outputs of log_softmax; of logits, 'cross_entropy' is the same",
+    "kl_divergence": "loss=cl.nn.kl_divergence, for outputs of log_softmax and probabilities as targets",
+    "hinge": "loss=cl.nn.hinge, with labels of the outputs' shape, y[:, None]",
+    "multi_margin": "loss=cl.nn.multi_margin",
+    "cosine_distance": "loss=cl.nn.cosine_distance, with targets of the outputs' shape",
+    "gaussian_nll": "loss=lambda z, y: cl.nn.gaussian_nll(z[:, :1], y, cl.softplus(z[:, 1:]))",
+    "contrastive": "loss=lambda z, alike: cl.nn.contrastive(z[:, 0], z[:, 1], alike), for outputs in pairs",
+    "triplet": "loss=lambda z, y: cl.nn.triplet(z[:, 0], z[:, 1], z[:, 2]), for outputs in threes",
+}
+"""Losses of `cl.nn` that a name would not decide: what the network has to give them, and what is right, is not said."""
+
+
+def function_only(name: str, known: Iterable[str], where: str) -> ArgumentError:
+    """The error for a loss of `FUNCTIONS_ONLY` that is asked for by its name."""
+    return ArgumentError(
+        f"{name} is no loss by name: what it compares depends on the network",
+        expected="a function for cl.fit, or one of: " + ", ".join(sorted(known)),
+        got=repr(name),
+        where=where,
+        try_=FUNCTIONS_ONLY[name],
+    )
 
 
 def with_settings(function: Callable[..., Any], text: str) -> SetLoss:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, checked_call, unknown_name, user_line
 from clearprop.nn.argument_checks import is_number, require_fraction
-from clearprop.nn.loss_text import with_settings
+from clearprop.nn.loss_text import FUNCTIONS_ONLY, function_only, with_settings
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import raw
@@ -266,7 +266,8 @@ def loss_named(name: str) -> Any:
     name  one of `cl.nn.LOSSES`, perhaps with settings: `huber:delta=2`, `pinball:0.9` (which is `quantile:0.9`, too),
           `cross_entropy:label_smoothing=0.1`
 
-    Raises ArgumentError for another name, and tells the nearest, and for settings that the loss does not have.
+    Raises ArgumentError for another name, and tells the nearest, for a loss of `cl.nn` that is given as a function
+    (`hinge`, `nll`, …), and for settings that the loss does not have.
 
     >>> import clearprop as cl
     >>> cl.nn.loss_named("mae")(cl.tensor([1.0, 3.0]), cl.tensor([0.0, 1.0]))
@@ -275,6 +276,8 @@ def loss_named(name: str) -> Any:
     word, _, rest = name.partition(":") if isinstance(name, str) else (name, "", "")
     if isinstance(word, str) and word in _SHORT and rest:
         return loss_named(f"{_SHORT[word]}={rest.removeprefix('quantile=')}")
+    if isinstance(word, str) and word in FUNCTIONS_ONLY:
+        raise function_only(word, LOSSES, user_line())
     if not isinstance(word, str) or word not in LOSSES:
         raise unknown_name("loss", word, LOSSES, user_line())
     if not rest:
