@@ -46,7 +46,7 @@ RIGHT = {
     "nn.Embedding": (4, 3), "nn.EmbeddingBag": (4, 3), "nn.LearnedPositions": (8, 4), "nn.SinusoidalPositions": (4,),
     "nn.MultiHeadAttention": (4, 2), "nn.TransformerBlock": (4, 2), "nn.causal_mask": (3,), "nn.rotary": (SEQUENCE,),
     "nn.length_mask": ([1, 2], 3), "nn.GroupNorm": (2, 4), "nn.InstanceNorm": (4,), "nn.RMSNorm": (3,),
-    "nn.WeightNorm": (nn.Dense(3, 2),), "nn.Residual": ("relu",), "nn.Parallel": ("relu", "tanh"),
+    "nn.WeightNorm": (nn.Dense(3, 2),), "nn.Residual": ("relu",), "nn.Parallel": ("relu",),
     "nn.SwiGLU": (3, 4), "nn.GLU": (), "nn.Dropout2d": (0.1,),
     **{f"nn.{name}": (4, 2) for name in ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")},
     **{f"nn.Conv{turn}{n}d": (4, 2, 2) for n in (1, 2, 3) for turn in ("", "Transpose")},

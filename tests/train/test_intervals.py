@@ -50,8 +50,8 @@ def test_few_rows_keep_every_error_and_the_rank_is_that_of_the_paper():
 def test_an_interval_of_a_run_covers_and_is_loaded_as_it_was(run):
     ends = run.interval(X[150:300], level=0.9)
     assert 0.84 <= np.mean((ends[:, 0] <= Y[150:300]) & (Y[150:300] <= ends[:, 1])) <= 0.96
-    assert ends.mean(axis=1) == pytest.approx(run.predict(X[150:300])[:, 0], abs=1e-6)
-    width = np.sort(np.abs(run.predict(X[:150])[:, 0] - Y[:150]))[int(np.ceil(151 * 0.9)) - 1]
+    assert ends.mean(axis=1) == pytest.approx(run.predict(X[150:300]), abs=1e-6)
+    width = np.sort(np.abs(run.predict(X[:150]) - Y[:150]))[int(np.ceil(151 * 0.9)) - 1]
     assert np.diff(ends, axis=1) == pytest.approx(2 * width, rel=1e-5)
     assert np.array_equal(cl.load(run.folder).interval(X[150:300], 0.9), ends)
 

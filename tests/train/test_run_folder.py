@@ -172,7 +172,7 @@ the run's summary cannot be trusted
         other_class,
         """\
 the stored network cannot be trusted
-  expected  one of the modules Activation, BatchNorm, Dense, Dropout, LayerNorm, PiecewiseLinear, Sequential, SmoothClip
+  expected  a module of cl.nn, such as Dense
   got       'os.system'
   where     RUN/config.json
   try       restore the file as the run wrote it, or train again""",

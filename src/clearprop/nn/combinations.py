@@ -42,7 +42,7 @@ class Residual(Module):
     def forward(self, x: Any) -> Any:
         """The layer's output added to the input."""
         x = asarray(x)
-        y, passed = self.layer(x), self.shortcut(x)
+        y, passed = asarray(self.layer(x)), asarray(self.shortcut(x))
         _require_equal_shapes("Residual", y.shape, passed.shape)
         return y + passed
 
@@ -75,7 +75,7 @@ class Parallel(Module):
 
     def forward(self, x: Any) -> Any:
         """All outputs, joined."""
-        outputs = [layer(x) for layer in self.layers]
+        outputs = [asarray(layer(x)) for layer in self.layers]
         if self.join == "concat":
             return concat(outputs, axis=-1)
         total = outputs[0]

@@ -23,6 +23,9 @@ from clearprop.shapes import size_of
 MODES = ("mean", "max")
 """How a pool makes one number of several."""
 
+MOST_WINDOWS = 10_000
+"""The most windows of an adaptive pool along an axis: each is a slice of its own."""
+
 
 class MaxPool(Module):
     """The largest number of every window, channel by channel: x (…, *space, channels) (Riesenhuber & Poggio 1999).
@@ -165,7 +168,15 @@ class AdaptivePool(Module):
 
     def __init__(self, size: int | tuple[int, ...], *, mode: str = "mean", space: int = 2) -> None:
         space = require_size("AdaptivePool", "space", space)
-        super().__init__(size=steps_along(size, space, "size"), mode=_checked_mode(mode))
+        windows = steps_along(size, space, "size")
+        if any(n > MOST_WINDOWS for n in windows):
+            raise ArgumentError(
+                "AdaptivePool has an impossible size",
+                expected=f"size: 1 to {MOST_WINDOWS:,} windows along each axis",
+                got=f"size = {size!r:.80}",
+                where=user_line(),
+            )
+        super().__init__(size=windows, mode=_checked_mode(mode))
 
     def forward(self, x: Any) -> Any:
         """One number for every window: a mean over a rectangle is the mean of its rows' means."""
@@ -203,7 +214,8 @@ class Upsample(Module):
         if not isinstance(mode, str) or mode not in ("nearest", "linear"):
             raise unknown_name("mode", mode, ("nearest", "linear"), user_line())
         space = require_size("Upsample", "space", space)
-        super().__init__(factor=steps_along(factor, space, "factor"), mode=mode)
+        steps = steps_along(factor, space, "factor")
+        super().__init__(factor=tuple(require_size("Upsample", "factor", step) for step in steps), mode=mode)
 
     def forward(self, x: Any) -> Any:
         """X with more places."""

@@ -22,7 +22,7 @@ from clearprop.rules.indexing import slice_axis
 from clearprop.rules.joining import concat
 from clearprop.rules.structural import arange_, expand_dims, reshape
 from clearprop.rules.trigonometric import cos, sin
-from clearprop.shapes import Dim
+from clearprop.shapes import Dim, Size
 
 BASE = 10_000.0
 """The longest wavelength of positions, divided by 2π (Vaswani et al. 2017)."""
@@ -157,6 +157,8 @@ def causal_mask(queries: Dim, keys: Dim | None = None) -> Any:
             [1, 1, 0],
             [1, 1, 1]])
     """
+    _require_number("causal_mask", "queries", queries)
+    _require_number("causal_mask", "keys", queries if keys is None else keys)
     at_key = arange_(size=queries if keys is None else keys, dtype=INT64)
     return asarray(less_equal(at_key, expand_dims(arange_(size=queries, dtype=INT64), -1)))
 
@@ -184,7 +186,14 @@ def length_mask(lengths: Any, longest: Dim) -> Any:
             where=user_line(),
             try_="lengths.astype(int)",
         )
+    _require_number("length_mask", "longest", longest)
     return less(arange_(size=longest, dtype=INT64), expand_dims(lengths, -1))
+
+
+def _require_number(owner: str, name: str, value: Any) -> None:
+    """Refuse what is no number of elements; one that is traced is one."""
+    if not isinstance(value, Size):
+        require_size(owner, name, value)
 
 
 def _require_even(owner: str, name: str, value: Any) -> int:

@@ -108,7 +108,7 @@ def read_model(path: Path, description: Description | None, template: Any = None
 def _checked_module(description: Any, where: str) -> tuple[type[nn.Module], dict[str, Any]]:
     given = require_keys(description, {"module", "fields"}, _WHAT, where)
     if not isinstance(given["module"], str) or given["module"] not in STANDARD:
-        refuse(_WHAT, "one of the modules " + ", ".join(sorted(STANDARD)), repr(given["module"])[:60], where)
+        refuse(_WHAT, "a module of cl.nn, such as Dense", repr(given["module"])[:60], where)
     kind: type[nn.Module] = getattr(nn, given["module"])
     return kind, dict(require_keys(given["fields"], set(kind.field_kinds), _WHAT, where))
 

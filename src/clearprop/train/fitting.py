@@ -12,7 +12,7 @@ from clearprop import nn, optim
 from clearprop.data.parts import rows_in
 from clearprop.data.readers.reading import Reading, reading_words
 from clearprop.data.training_data import Prepared, prepare
-from clearprop.errors import ArgumentError, checked_call, user_line
+from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.nn.losses import task_under
 from clearprop.nn.networks import AUTO, UnsizedMLP
 from clearprop.optim.hyperparameters import Range
@@ -142,6 +142,8 @@ def fit(
     weight = None if isinstance(sample_weight, str) else sample_weight
     before, reading = None if resume is None else Path(resume), Reading.from_words(**words)
     reading = reading if before is None else as_in_training(reading, RunFolder(before))
+    if not isinstance(task, str):
+        raise unknown_name("task", task, ("auto", "classification", "regression"), user_line())
     prepared = prepare(data, validation, test, seed, target, task_under(task, loss), reading, weight)
     measures = find_metrics(chosen_among(_suitable_metrics(prepared, before) if metrics is None else metrics, metric))
     if isinstance(model, UnsizedMLP):

@@ -421,7 +421,7 @@ def _as_words(name: str, value: Any) -> str | None:
         return "yes" if value else "no"
     if name == "kind" and isinstance(value, Mapping) and all(isinstance(w, str) for w in [*value, *value.values()]):
         return kinds_from(value)
-    several = isinstance(value, Iterable) and not isinstance(value, bytes | Mapping)
+    several = isinstance(value, Iterable) and not isinstance(value, bytes | Mapping) and getattr(value, "ndim", 1) == 1
     if name in ("drop", "only", "missing", "fill") and several and all(isinstance(word, str) for word in value):
         return quoted_words(value)
     raise ArgumentError(

@@ -377,7 +377,7 @@ def padding_widths(
     >>> padding_widths("same", (28, 28), (5, 4), (1, 1), (1, 1))
     [(2, 2), (1, 2)]
     """
-    if padding != "same":
+    if not (isinstance(padding, str) and padding == "same"):
         return _given_widths(padding, len(space))
     found = []
     for n, k, s, e in zip(space, kernel, stride, dilation, strict=True):
@@ -388,12 +388,12 @@ def padding_widths(
 
 
 def _given_widths(padding: Padding, axes: int) -> list[tuple[int, int]]:
-    pairs: Any = (0, 0) if padding == "valid" else padding
+    none = isinstance(padding, str) and padding == "valid"
     try:
-        array = np.asarray(pairs)
+        array = np.asarray((0, 0) if none else padding)
         if array.dtype.kind not in "iu":
             raise ValueError("no whole numbers")
-        array = array[:, None] if array.ndim == 1 and padding != "valid" else array
+        array = array[:, None] if array.ndim == 1 and not none else array
         full = np.broadcast_to(array, (axes, 2)).tolist()
         if min(map(min, full)) < 0:
             raise ValueError("a width below 0")
