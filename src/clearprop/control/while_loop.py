@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -48,8 +49,7 @@ def while_loop(
     """
     require_function(condition, "while_loop")
     require_function(f, "while_loop")
-    if max_steps is not None:
-        return _loop_of_at_most(condition, f, init, checked_count(max_steps, "max_steps"))
+    count = None if max_steps is None else checked_count(max_steps, "max_steps")
     leaves, structure = flatten(init)
     leaves = [check_leaf("while_loop", "init", v) for v in leaves]
     found: list[Type] = []
@@ -67,8 +67,10 @@ def while_loop(
     if any(t.weak for t in types):
         close(step, types, names)
         types = settle_types(types, found)
-    body: Closed = close(step, types, names)
     start = [convert(v, t) for v, t in zip(leaves, types, strict=True)]
+    if count is not None:
+        return _loop_of_at_most(condition, f, unflatten(structure, start), count)
+    body: Closed = close(step, types, names)
     out = run_while(close(holds, types, leaf_names(condition, (init,))), body, [], [], start)
     return unflatten(structure, as_tensors(out))
 
@@ -76,8 +78,16 @@ def while_loop(
 def _loop_of_at_most(condition: Callable[[Any], Any], f: Callable[[Any], Any], init: Tree, count: Any) -> Any:
     """As a scan, whose steps pass the carry on once the condition has failed."""
 
+    @functools.wraps(f)  # whose parameter names the values
+    def checked(carry: Any) -> Any:
+        leaves, structure = flatten(carry)
+        after = f(carry)
+        found, own = flatten(after)
+        check_carry("while_loop", structure, types_of(leaves), own, found, final=True)
+        return after
+
     def step(carry: Any, _: None) -> tuple[Any, None]:
-        return cond(_truth(condition(carry)), f, lambda c: c, carry), None
+        return cond(_truth(condition(carry)), checked, lambda c: c, carry), None
 
     return scan(step, init, length=count)[0]
 
