@@ -4,7 +4,7 @@
     python examples/images.py mnist.npz  # 28×28 digits, or images of the same form, minutes on two cores
 
 The file holds `x_train, y_train, x_test, y_test`, images `(rows, height, width)` of bytes, labels from 0: the form in
-which Keras offers MNIST (https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz).
+which Keras offers MNIST (`keras.datasets.mnist`).
 """
 
 import sys

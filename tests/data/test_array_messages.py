@@ -283,7 +283,7 @@ too few rows: nothing is left to train on
         lambda: load_table((X, Y, Y)),
         """\
 this is no data source
-  expected  a path, a bundled name, an array x, a pair (x, y) or a data frame
+  expected  a path, a bundled name, an array x, a pair (x, y), a data frame or columns by name
   got       a tuple of 3
   try       (x, y) with one row of x for every y""",
         id="three arrays",
@@ -292,7 +292,7 @@ this is no data source
         lambda: load_table(3),
         """\
 this is no data source
-  expected  a path, a bundled name, an array x, a pair (x, y) or a data frame
+  expected  a path, a bundled name, an array x, a pair (x, y), a data frame or columns by name
   got       an object of type int
   try       (x, y) with one row of x for every y""",
         id="no source",

@@ -212,29 +212,6 @@ def test_a_traced_training_pass_equals_the_eager_one(norm):
         assert np.asarray(traced).dtype == eager.dtype
 
 
-@pytest.mark.parametrize(("dtype", "factor"), [(np.float32, 2.0**66), (np.float32, 2.0**127), (np.float64, 2.0**1000)])
-@pytest.mark.parametrize("executor", ["eager", "numpy"])
-def test_no_column_of_a_batch_is_lost_whose_squares_overflow(dtype, factor, executor):
-    """Without eps a normalised column does not know how large it was; its derivative is that much smaller."""
-    x = (RNG.normal(size=(6, 4)) / 4).astype(dtype)
-    x[:, 3] = 0.25  # a constant column
-    ct = RNG.normal(size=x.shape).astype(dtype)
-
-    def value(layer, ct, x):
-        y = nn.apply(layer, x)[0]
-        return cl.sum(y * ct), y
-
-    slope = cl.value_and_grad(value, argnums=2, has_aux=True)
-    taken = slope if executor == "eager" else cl.compile(slope, executor=executor)
-    (_, y), g = taken(nn.BatchNorm(4, dtype=dtype), ct, x * dtype(factor))
-    exact = nn.BatchNorm(4, dtype=np.float64, eps=1e-30)
-    (_, y0), g0 = slope(exact, ct.astype(np.float64), x.astype(np.float64))
-    np.testing.assert_allclose(np.asarray(y), np.asarray(y0), rtol=1e-4, atol=1e-5)
-    assert np.isfinite(np.asarray(g)).all()
-    scaled = np.asarray(g)[:, :3].astype(np.float64) * factor
-    np.testing.assert_allclose(scaled, np.asarray(g0)[:, :3], rtol=1e-3, atol=1e-4)
-
-
 @pytest.mark.parametrize("executor", ["eager", "numpy", pytest.param("numba", marks=pytest.mark.verify)])
 def test_a_row_whose_squares_overflow_is_no_number(executor):
     """By an infinite variance it would be 0; rows beside it stay what they are."""
@@ -248,7 +225,8 @@ def test_a_row_whose_squares_overflow_is_no_number(executor):
 def test_a_running_variance_that_no_float_holds_is_no_number():
     """In inference everything would be 0 by an infinite one."""
     x = (RNG.normal(size=(6, 2)) * 1e25).astype(np.float32)
-    _, after = nn.apply(nn.BatchNorm(2), x)
+    y, after = nn.apply(nn.BatchNorm(2), x)
+    assert np.isnan(np.asarray(y)).all()
     assert np.isnan(np.asarray(after.variance)).all()
     assert np.isnan(np.asarray(after(x))).all()
     _, after = nn.apply(nn.BatchNorm(2), (x * 1e-25).astype(np.float32))

@@ -13,20 +13,15 @@ from clearprop.nn.context import is_training, remember
 from clearprop.nn.fields import parameter, state, static
 from clearprop.nn.module import Module
 from clearprop.program.tracing import shape_of
-from clearprop.rules.elementwise import astype, maximum, sqrt, stop_gradient, where
-from clearprop.rules.reductions import count, mean, sum, var
+from clearprop.rules.elementwise import maximum, sqrt, stop_gradient
+from clearprop.rules.reductions import count, mean, var
 from clearprop.shapes import same
 
 
-def _shrinking(x: Any, axis: Any, *, keepdims: bool = False) -> Any:
-    """1, or the power of two by which numbers are multiplied whose squares, added, their dtype does not hold.
-
-    It rounds nothing.  No variance is larger than the mean square, so that alone is looked at.  An eps times it stays
-    above 0, where eps times its square would not, and is as nothing beside any deviation of such numbers.
-    """
-    dtype = x.dtype
-    held = sum(x * x, axis=axis, keepdims=keepdims) < float(np.finfo(dtype).max) / 8
-    return stop_gradient(astype(where(held, 1.0, 2.0 ** (-np.finfo(dtype).maxexp * 5 // 8)), dtype=dtype))
+def _variance(x: Any, axis: Any, *, keepdims: bool = False) -> Any:
+    """The variance, NaN where its dtype does not hold it: what an infinite one divides would be 0, without a word."""
+    v = var(x, axis=axis, keepdims=keepdims)
+    return v + stop_gradient(v - v)
 
 
 class LayerNorm(Module):
@@ -57,8 +52,7 @@ class LayerNorm(Module):
         x = asarray(x)
         require_features(self.label, shape_of(self.scale)[0], x.shape)
         centred = x - mean(x, axis=-1, keepdims=True)
-        v = var(x, axis=-1, keepdims=True)
-        v = v + stop_gradient(v - v)  # an infinite variance is NaN: it would make a row 0 without a word
+        v = _variance(x, -1, keepdims=True)
         return self.scale * (centred / sqrt(v + self.eps)) + self.offset
 
     def label(self) -> str:
@@ -105,22 +99,18 @@ class BatchNorm(Module):
         """Each feature normalised."""
         x = asarray(x)
         require_features(self.label, shape_of(self.scale)[0], x.shape)
-        if not is_training():
-            return self.scale * ((x - self.mean) / sqrt(self.variance + self.eps)) + self.offset
+        mu, v = self._batch(x) if is_training() else (self.mean, self.variance)
+        return self.scale * ((x - mu) / sqrt(v + self.eps)) + self.offset
+
+    def _batch(self, x: Any) -> tuple[Any, Any]:
         axes = tuple(range(len(x.shape) - 1))
         self._require_several(x.shape)
-        by = _shrinking(x, axes)
-        x = x * by
-        mu, v = mean(x, axis=axes), var(x, axis=axes)
-        self._keep(mu / by, v / (by * by), count(x, axes))
-        return self.scale * ((x - mu) / sqrt(v + self.eps * by)) + self.offset
-
-    def _keep(self, mu: Any, v: Any, n: Any) -> None:
-        """Renew the running statistics; a variance that its dtype cannot hold is NaN, by which all is not 0 later."""
+        mu, v = mean(x, axis=axes), _variance(x, axes)
+        n = count(x, axes)
         unbiased = v * (n / maximum(n - 1, 1))
-        unbiased = where(unbiased < np.inf, unbiased, np.nan)
         fade = 1 - self.decay
         remember(self, mean=self.decay * self.mean + fade * mu, variance=self.decay * self.variance + fade * unbiased)
+        return mu, v
 
     def _require_several(self, shape: Any) -> None:
         """One row is its own mean: it would become 0, and nothing below would learn."""
