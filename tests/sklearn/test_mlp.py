@@ -75,6 +75,17 @@ def test_weights_are_those_of_scikit_learn(name, case):
     assert (ours.n_iter_, ours.t_, ours.out_activation_) == (theirs.n_iter_, theirs.t_, theirs.out_activation_)
 
 
+@pytest.mark.parametrize("learning_rate", ["constant", "invscaling"])
+def test_training_goes_on_as_that_of_scikit_learn(learning_rate):
+    """Epoch by epoch, on rows of other numbers each time."""
+    fitted = both("MLPRegressor", hidden_layer_sizes=5, solver="sgd", learning_rate=learning_rate, shuffle=False,
+                  learning_rate_init=0.05, power_t=0.3)  # fmt: skip
+    for rows in (40, 40, 25, 60):
+        ours, theirs = (estimator.partial_fit(X[:rows], X[:rows, 0]) for estimator in fitted)
+        np.testing.assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-6, atol=1e-8)
+        assert ours.t_ == theirs.t_
+
+
 @pytest.mark.parametrize("kind", ["several labels", "several numbers", "counts", "weights", "two classes"])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:Got `batch_size`")

@@ -20,7 +20,7 @@ from clearprop.sklearn.parameters import check_parameters
 from clearprop.sklearn.perceptron import RULES, Perceptron, dense, has_epochs
 
 
-class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
+class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]  # scikit-learn has no types
     """A multilayer perceptron for classes: scikit-learn's `MLPClassifier`, trained by clearprop.
 
     Parameters and attributes have the names and meanings of `sklearn.neural_network.MLPClassifier` (Pedregosa et al.
@@ -80,7 +80,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     def _strata(self, y: NDArray[Any]) -> Any:
         return None if self._several else self.classes_[y.reshape(len(y)).astype(int)]
 
-    @available_if(has_epochs)  # type: ignore[untyped-decorator]
+    @available_if(has_epochs)  # type: ignore[untyped-decorator]  # likewise
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train one epoch more on these rows.  The first call names all `classes`."""
         check_parameters(self, RULES)

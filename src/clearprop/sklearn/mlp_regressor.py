@@ -16,7 +16,7 @@ from clearprop.sklearn.parameters import check_parameters
 from clearprop.sklearn.perceptron import RULES, Perceptron, dense, has_epochs
 
 
-class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
+class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]  # scikit-learn has no types
     """A multilayer perceptron for numbers: scikit-learn's `MLPRegressor`, trained by clearprop.
 
     It minimises ½·mean (ŷ − y)², or the Poisson loss of exp(z), plus alpha/(2·batch)·Σw².  Parameters and attributes
@@ -32,6 +32,7 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
     True
     """
 
+    # scikit-learn reads parameters off the signature, so that all stand here once more
     def __init__(
         self,
         loss: str = "squared_error",
@@ -118,7 +119,7 @@ class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
     def _strata(self, y: NDArray[Any]) -> None:
         return None
 
-    @available_if(has_epochs)  # type: ignore[untyped-decorator]
+    @available_if(has_epochs)  # type: ignore[untyped-decorator]  # likewise
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train one epoch more on these rows."""
         check_parameters(self, RULES)

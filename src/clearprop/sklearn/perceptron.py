@@ -81,7 +81,7 @@ def has_epochs(estimator: Any) -> bool:
     return True
 
 
-class Perceptron(BaseEstimator):  # type: ignore[misc]
+class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both perceptrons share."""
 
     loss = "log_loss"
@@ -201,7 +201,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             self._standing, self._rate = None, None
         network = network_of(self.coefs_, self.intercepts_, self.activation)
         task = Task(network, self._loss_kind(), rows, aside, self._seed, batch)
-        run = train_perceptron(self, task, watch, self._from_here(network), 1 if more else int(self.max_iter))
+        rate = float(self.learning_rate_init if self._rate is None else self._rate)
+        epochs = 1 if more else int(self.max_iter)
+        run, self._rate = train_perceptron(self, task, watch, self._from_here(network), rate, epochs)
         self._take(run, watch, len(rows[0]), more=more)
 
     def _from_here(self, network: Any) -> Standing | None:

@@ -15,9 +15,9 @@ from sklearn.metrics import r2_score
 
 from clearprop import nn, optim
 from clearprop.data.training_data import prepare
-from clearprop.nn.losses import binary_cross_entropy, cross_entropy
+from clearprop.nn.losses import binary_cross_entropy, cross_entropy, mse, poisson
 from clearprop.optim.hyperparameters import NOT_NEGATIVE, hyper
-from clearprop.rules.elementwise import exp, floor, square, where
+from clearprop.rules.elementwise import floor, where
 from clearprop.rules.reductions import mean, sum
 from clearprop.runs.checkpoints import Standing
 from clearprop.runs.events import Event
@@ -80,12 +80,12 @@ def log_loss_of_labels(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
 
 def half_squared_error(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
     """½·(ŷ − y)², summed over the outputs; the mean over the rows."""
-    return _mean_by_weight(sum(0.5 * square(outputs - y), axis=-1), sample_weight)
+    return _mean_by_weight(0.5 * sum(mse(outputs, y, reduction="none"), axis=-1), sample_weight)
 
 
 def poisson_loss(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
     """exp(z) − y·z for the logarithm z of what is expected, summed over the outputs; the mean over the rows."""
-    return _mean_by_weight(sum(exp(outputs) - y * outputs, axis=-1), sample_weight)
+    return _mean_by_weight(sum(poisson(outputs, y, reduction="none"), axis=-1), sample_weight)
 
 
 LOSSES: Mapping[str, Callable[..., Any]] = {
@@ -131,31 +131,35 @@ class inverse_scaling(optim.Schedule):
     power    how fast it falls
     rows     the rows of an epoch
     batches  the batches of an epoch
-    before   the rows seen before the first epoch
+    before   the rows seen before step 0, counted in epochs of so many rows
+    goes_on  whether the first epoch was trained before
     """
 
     value: float = hyper(default=1e-3, within=NOT_NEGATIVE)
     power: float = hyper(default=0.5, within=NOT_NEGATIVE)
     rows: float = hyper(default=1.0, within=NOT_NEGATIVE)
     batches: float = hyper(default=1.0, within=NOT_NEGATIVE)
-    before: float = hyper(default=0.0, within=NOT_NEGATIVE)
+    before: float = 0.0
+    goes_on: bool = False
 
     def at(self, t: Any) -> Any:
         """The formula."""
         epoch = floor(t / self.batches)
-        return self.value * (where(epoch > 0, self.before + epoch * self.rows, 0.0) + 1.0) ** -self.power
+        seen = self.before + epoch * self.rows
+        return self.value * ((seen if self.goes_on else where(epoch > 0, seen, 0.0)) + 1.0) ** -self.power
 
 
-def optimizer_of(estimator: Any, rate: float, rows: int, batch: int) -> Any:
-    """The optimizer of an estimator, at a learning rate."""
+def optimizer_of(estimator: Any, rate: float, rows: int, batch: int, standing: Standing | None) -> Any:
+    """The optimizer of an estimator, at a learning rate, as it goes on from where training stands."""
     if estimator.solver == "adam":
         return optim.adam(rate, float(estimator.beta_1), float(estimator.beta_2), float(estimator.epsilon))
     momentum = float(estimator.momentum)
     schedule: Any = rate
     if estimator.learning_rate == "invscaling":
         batches = -(-rows // batch)
-        before = float(getattr(estimator, "t_", 0))
-        schedule = inverse_scaling(rate, float(estimator.power_t), float(rows), float(batches), before)
+        done = 0 if standing is None else standing.state.step // batches * rows
+        before, goes_on = float(estimator.t_ - done), standing is not None
+        schedule = inverse_scaling(rate, float(estimator.power_t), float(rows), float(batches), before, goes_on)
     if not momentum:
         return optim.sgd(schedule)
     # the rate comes before the average here, which differs from `optim.sgd` where the rate changes
@@ -215,27 +219,31 @@ class Task:
     batch: int
 
 
-def train_perceptron(estimator: Any, task: Task, watch: Watch, standing: Standing | None, epochs: int) -> Run:
-    """Train for so many epochs more, or until the watch says stop; an adaptive rate is divided by 5 there at first."""
-    rate = float(getattr(estimator, "_rate", None) or estimator.learning_rate_init)
+def train_perceptron(
+    estimator: Any, task: Task, watch: Watch, standing: Standing | None, rate: float, epochs: int
+) -> tuple[Run, float]:
+    """Train for so many epochs more, or until the watch says stop; an adaptive rate is divided by 5 there at first.
+
+    Gives the run, and the rate that it ended with.
+    """
     history: list[Event] = []
     last = (0 if standing is None else standing.state.epoch) + epochs
     while True:
-        job = _job(estimator, task, rate, watch, last)
+        job = _job(estimator, task, optimizer_of(estimator, rate, len(task.rows[0]), task.batch, standing), watch, last)
         if standing is not None:
             job = replace(job, origin=Origin(standing, history, Forked(None, standing.state.step, {})))
         run = _train(job)
         assert run.workings is not None
         standing, history = run.workings.standing, run.history
         again = watch.asked and estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
-        estimator._rate = rate
-        if not again or rate <= SMALLEST_RATE or standing is None or standing.state.epoch >= last:
-            return run
+        if not again or rate <= SMALLEST_RATE or standing is None:
+            return run, rate
         rate, watch.waited, watch.asked = rate / 5, 0, False
-        estimator._rate = rate
+        if standing.state.epoch >= last:
+            return run, rate
 
 
-def _job(estimator: Any, task: Task, rate: float, watch: Watch, epochs: int) -> Job:
+def _job(estimator: Any, task: Task, optimizer: Any, watch: Watch, epochs: int) -> Job:
     x, y, *weight = task.rows
     score = score_for(task.kind) if task.aside is not None else None
     settings = Settings(
@@ -251,7 +259,7 @@ def _job(estimator: Any, task: Task, rate: float, watch: Watch, epochs: int) -> 
         prepare((x, y), task.aside, None, task.seed, None, "auto", weight=weight[0] if weight else None),
         settings,
         task.network,
-        optimizer=optimizer_of(estimator, rate, len(x), task.batch),
+        optimizer=optimizer,
         loss=loss,
         metrics=() if score is None else (score,),
         callbacks=(watch,),
