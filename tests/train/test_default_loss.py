@@ -44,7 +44,11 @@ def test_arrays(model, y, loss):
 
 @pytest.mark.parametrize(
     ("y", "outputs", "loss"),
-    [(NUMBERS, 1, "mse"), (np.array(["yes", "no"])[LABELS % 2], 2, "cross_entropy")],
+    [
+        (NUMBERS, 1, "mse"),
+        (np.array(["yes", "no"])[LABELS % 2], 2, "cross_entropy"),
+        (np.array(["yes", "no"])[LABELS % 2], 1, "binary_cross_entropy"),
+    ],
 )
 def test_frames(y, outputs, loss):
     run = cl.fit(cl.nn.mlp([2, outputs], seed=0), FRAME.with_columns(y=polars.Series(y)), epochs=1)

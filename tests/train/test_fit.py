@@ -191,7 +191,7 @@ def test_one_output_is_a_binary_classification(data):
     run = cl.fit(cl.nn.mlp([4, 8, 1]), data, loss="binary_cross_entropy", metrics=("accuracy",), epochs=30,
                  optimizer=cl.optim.adam(0.05))  # fmt: skip
     assert np.mean(run.predict(data[0]) == data[1]) == run.evaluate(*data)["accuracy"] > 0.9
-    assert run.probabilities(data[0]).shape == (40, 1)
+    assert run.probabilities(data[0]).shape == (40, 2)
 
 
 def test_data_frame_with_names_and_gaps():

@@ -19,8 +19,7 @@ from clearprop.data.streaming.encoded_source import merge_reports
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import write_file
 from clearprop.files.spreadsheet import spreadsheet_text
-from clearprop.rules.normalisation import softmax
-from clearprop.train import Run, load
+from clearprop.train import Run, class_probabilities, load
 
 
 @with_settings(FORM)
@@ -157,7 +156,7 @@ def _rows(
     texts = [["" if v is None else spreadsheet_text(v, quote_formulas) for v in column] for column in values]
     heads = [[row, *cells] for row, *cells in zip(encoded.rows, *texts, strict=True)]
     if fitted.class_names:
-        shares = np.asarray(softmax(outputs.astype(np.float64)))
+        shares = class_probabilities(outputs.astype(np.float64), run.config.settings.loss)
         for head, share in zip(heads, shares, strict=True):
             yield [*head, classes[int(share.argmax())], *(f"{p:.4f}" for p in share)]
     else:

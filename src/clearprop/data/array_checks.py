@@ -39,32 +39,37 @@ def plain_array(value: Any, name: str, where: str = "") -> NDArray[Any]:
     except (TypeError, ValueError, RuntimeError) as problem:  # a ragged list, a tensor of another library
         raise _numbers_error(name, " ".join(str(problem).split())[:120], where) from None
     if array.dtype == object:
-        array = _from_objects(array, name, where)
+        array = _from_objects(array, name, where, column_names(value) is not None)
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind not in "fiub" or (kind == "f" and size not in _FLOATS):
         raise _numbers_error(name, f"dtype {array.dtype}", where)
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _from_objects(array: NDArray[Any], name: str, where: str) -> NDArray[Any]:
+def _from_objects(array: NDArray[Any], name: str, where: str, is_frame: bool) -> NDArray[Any]:
     """Objects as numbers, which all of them must be."""
     items = array.ravel().tolist()
     odd = next((item for item in items if not isinstance(item, Real)), None)
     if odd is not None or not items:
-        raise _numbers_error(name, f"dtype object, with {odd!r} of type {type(odd).__name__} in it", where)
+        got = f"dtype object, with {odd!r} of type {type(odd).__name__} in it"
+        raise _numbers_error(name, got, where, _AS_A_TABLE if is_frame else _AS_NUMBERS)
     plain: NDArray[Any] = np.array(items)
     if plain.dtype == object:
         raise _numbers_error(name, "integers of more than 64 bits", where)
     return plain.reshape(array.shape)
 
 
-def _numbers_error(name: str, got: str, where: str) -> DataError:
+_AS_NUMBERS = "encode text as integers 0, 1, …; .astype(np.float32) for other floats; lists must not be ragged"
+_AS_A_TABLE = "cl.fit(frame, target='column'): a frame with its target in it is encoded column by column"
+
+
+def _numbers_error(name: str, got: str, where: str, remedy: str = _AS_NUMBERS) -> DataError:
     return DataError(
         f"{name} must hold numbers",
         expected="an array of integers, truth values, float32 or float64",
         got=got,
         where=where or user_line(),
-        try_="encode text as integers 0, 1, …; .astype(np.float32) for other floats; lists must not be ragged",
+        try_=remedy,
     )
 
 

@@ -211,7 +211,16 @@ def _require_no_table_words(test: Any, reading: Reading) -> None:
 def _labels_by_name(data: tuple[Any, ...]) -> ArrayLabels | None:
     """The labels of y where they are text, and so cannot be anything but classes."""
     names = text_labels(data[1], "y of data") if len(data) == 2 else None
-    return None if names is None else ArrayLabels.of(names)
+    labels = None if names is None else ArrayLabels.of(names)
+    if labels is not None and len(labels.target.classes) == 1:
+        raise DataError(
+            "y of data has one class only",
+            expected="at least two classes",
+            got=f"{labels.target.classes[0]!r} in every row",
+            where=user_line(),
+            try_="choose another target, or add the rows that are missing",
+        )
+    return labels
 
 
 def _with_weights(

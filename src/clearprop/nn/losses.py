@@ -317,6 +317,15 @@ def has_log_link(name: str) -> bool:
     return name.partition(":")[0] in ("poisson", "tweedie")
 
 
+def is_binary(name: str) -> bool:
+    """Whether every output answers yes or no by itself under the loss of that name, or text.
+
+    >>> is_binary("binary_cross_entropy:label_smoothing=0.1"), is_binary("cross_entropy")
+    (True, False)
+    """
+    return name.partition(":")[0] == "binary_cross_entropy"
+
+
 def quantile_of(name: str) -> float | None:
     """The quantile that the loss of that name, or text, learns; None for other losses.
 

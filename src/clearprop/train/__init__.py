@@ -5,6 +5,7 @@ folder and lets the `training_loop` take `batches` through the `step`, run by an
 `loading` brings it back.
 """
 
+from clearprop.train.answers import class_probabilities as class_probabilities
 from clearprop.train.batches import ArrayFeed as ArrayFeed
 from clearprop.train.batches import BlockFeed as BlockFeed
 from clearprop.train.batches import batch_at as batch_at

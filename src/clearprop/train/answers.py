@@ -24,7 +24,7 @@ from clearprop.data.encodings import CategoryEncoding, ClassTarget, Encoding, Nu
 from clearprop.data.parts import Pair, Part, features_of
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, user_line
-from clearprop.nn.losses import loss_task
+from clearprop.nn.losses import is_binary, loss_task
 from clearprop.notation import number_text
 from clearprop.program.values import no_grad, raw
 from clearprop.rules.activations import sigmoid
@@ -214,11 +214,21 @@ def chosen_codes(outputs: NDArray[Any], loss: str, target: ClassTarget | None) -
     Several outputs under binary_cross_entropy answer each for itself, `(rows, outputs)`.  Raises ArgumentError where
     the outputs are not as many as the classes that are known.
     """
-    if loss == "binary_cross_entropy" and outputs.shape[-1] > 1:
+    if is_binary(loss) and outputs.shape[-1] > 1:
         return (outputs > 0).astype(np.int64)
     if target is not None:
         require_outputs(outputs.shape[-1], target)
     return (outputs[..., 0] > 0).astype(np.int64) if outputs.shape[-1] == 1 else np.argmax(outputs, axis=-1)
+
+
+def class_probabilities(outputs: NDArray[Any], loss: str) -> NDArray[Any]:
+    """The probability of every class, `(rows, classes)`: softmax of the outputs; 1 − σ and σ of a single one.
+
+    Several outputs under binary_cross_entropy answer each for itself: σ of each.
+    """
+    if outputs.shape[-1] == 1:
+        return np.asarray(sigmoid(np.concatenate([-outputs, outputs], axis=-1)))
+    return np.asarray(sigmoid(outputs) if is_binary(loss) else softmax(outputs))
 
 
 def row_of(part: Part, place: int) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clearprop.data.array_checks import plain_array
 from clearprop.data.parts import Pair
 from clearprop.errors import ShapeError, user_line
-from clearprop.nn.losses import loss_task
+from clearprop.nn.losses import is_binary, loss_task
 from clearprop.program.ir import Equation
 from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
@@ -68,7 +68,7 @@ def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArr
     floating = y.dtype.kind == "f" or task == "numbers"
     column = y.ndim == 1 and outputs.shape[1:] == (1,)
     if task is not None:
-        column = column and (task == "numbers" or loss.name.startswith("binary_cross_entropy"))
+        column = column and (task == "numbers" or is_binary(loss.name))
     else:
         column = column and crossed_shapes(loss, outputs, y) is not None
     y_dtype = dtype if floating else np.dtype(np.int64) if y.dtype.kind == "b" and outputs.shape[-1] > 1 else None

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from clearprop.data.array_labels import ArrayLabels
 from clearprop.data.training_data import Prepared
-from clearprop.nn.losses import loss_task
+from clearprop.nn.losses import is_binary, loss_task
 from clearprop.train.array_alignment import adapted_inputs
 from clearprop.train.metrics import Measure, outputs_on_trial, require_loss_task, require_outputs
-
-_BINARY = "binary_cross_entropy"
 
 
 def with_labels(data: Prepared, loss: Measure, model: Any) -> Prepared:
@@ -36,7 +34,7 @@ def with_labels(data: Prepared, loss: Measure, model: Any) -> Prepared:
         if classes:
             require_outputs(outputs, data.labels.target)
         return data
-    labels = _labels_of_numbers(data, outputs, loss.name.startswith(_BINARY))
+    labels = _labels_of_numbers(data, outputs, is_binary(loss.name))
     if labels is None or not (labels.counted or first.ndim == 2):
         return data
     return replace(_with_targets(data, lambda y: labels.encode(y, "y")), labels=labels)

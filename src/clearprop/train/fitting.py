@@ -83,7 +83,7 @@ def fit(
 
     loss        a name of `cl.nn.LOSSES` (cross_entropy, focal, mse, mae, poisson, …), perhaps with a setting
                 ("huber:2", "quantile:0.9"), or a function of outputs and y; by default what suits the targets:
-                cross_entropy for classes, binary_cross_entropy for one output and targets 0 and 1, mse for numbers
+                cross_entropy for classes, binary_cross_entropy for one output and two classes, mse for numbers
     class_weight  "balanced", which is rows / (classes · rows of the class), or {class: weight}: the loss of a row
                 counts so much, and the sum is divided by the number of rows, not by their weights
     sample_weight  how much each row counts, 0 or more: numbers `(rows,)` for arrays, the name of a column for a table.

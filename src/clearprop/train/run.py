@@ -22,14 +22,12 @@ from clearprop.data.training_data import Prepared, as_pair, sample_weights, scal
 from clearprop.errors import ArgumentError, RunError, user_line
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn.losses import loss_task
-from clearprop.rules.activations import sigmoid
-from clearprop.rules.normalisation import softmax
 from clearprop.runs.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint, save_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, measure_text
 from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.state import State
-from clearprop.train.answers import Answers, chosen_codes, explanation_of, importance_of, row_of
+from clearprop.train.answers import Answers, chosen_codes, class_probabilities, explanation_of, importance_of, row_of
 from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.headline import headline, results_by_part
 from clearprop.train.intervals import interval_around
@@ -223,6 +221,9 @@ class Run:
     def probabilities(self, x: Any, **form: Unpack[FormWords]) -> NDArray[Any]:
         """The probability of every class, `(rows, classes)`: softmax of the outputs.  Data as `predict` takes them.
 
+        A single output tells two classes apart, with 1 − σ and σ.  Several outputs under binary_cross_entropy answer
+        each for itself, with σ of each.
+
         Raises ArgumentError if the loss has no probabilities.
         """
         if not self._has_classes:
@@ -232,8 +233,7 @@ class Run:
                 got=self.config.settings.loss,
                 try_="run.predict(x)",
             )
-        outputs = self._source_outputs(x, form)
-        return np.asarray(sigmoid(outputs) if outputs.shape[-1] == 1 else softmax(outputs))
+        return class_probabilities(self._source_outputs(x, form), self.config.settings.loss)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -282,8 +282,18 @@ class Run:
     def measured(self, blocks: Iterable[Encoded]) -> dict[str, float]:
         """The loss and the metrics over all rows of blocks that are encoded with the target."""
         loss, metrics = self._measures()
-        parts = ((b.x, b.y) if b.weight is None else (b.x, b.y, b.weight) for b in blocks)
-        return evaluate_encoded(self.model, parts, loss, metrics)
+
+        def part(block: Encoded) -> tuple[Any, ...]:
+            pair = self._as_trained(block, loss)
+            return pair if block.weight is None else (*pair, block.weight)
+
+        return evaluate_encoded(self.model, map(part, blocks), loss, metrics)
+
+    def _as_trained(self, block: Encoded, loss: Measure) -> Pair:
+        """Rows of a table with the targets as the network's outputs are compared with them."""
+        assert block.y is not None
+        pair = block.x, block.y
+        return adaptation(self.model, pair, loss)[0](pair)
 
     # ------------------------------------------------------------------------------------------ taking it apart
     def importance(
@@ -355,7 +365,8 @@ class Run:
             return adaptation(self.model, pair, self._measures()[0])[0](pair), None
         encoded = self.encode(data, with_target=True)
         assert encoded.y is not None
-        return (encoded.x, encoded.y), encoded.weight
+        loss = self.workings and self.workings.loss
+        return self._as_trained(encoded, loss) if loss else (encoded.x, encoded.y), encoded.weight
 
     def _encoded_rows(self, data: Any) -> NDArray[Any]:
         if self.preprocessing is not None:

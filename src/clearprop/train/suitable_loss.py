@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.parts import sample_rows
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, user_line
-from clearprop.nn.losses import loss_task
+from clearprop.nn.losses import is_binary, loss_task
 from clearprop.program.values import raw
 from clearprop.rules.checking import ROUNDING
 from clearprop.train.array_alignment import adapted_inputs
@@ -21,14 +23,14 @@ from clearprop.train.metrics import outputs_on_trial, suitable_measures
 def suitable_loss(model: Any, data: Prepared) -> str:
     """The loss that suits the targets and the outputs of a network, by name.
 
-    Classes by name (a data frame): cross-entropy.  Whole numbers, one a row: cross-entropy for several outputs, binary
-    cross-entropy for one output and targets 0 and 1.  Probabilities, one for each output, that sum to 1:
-    cross-entropy.  All other numbers: mse.  An iterable is judged by its first batch; one that can only be gone
-    through once gets cross-entropy.
+    Classes by name (a data frame): cross-entropy, or for two of them and one output binary cross-entropy.  Whole
+    numbers, one a row: cross-entropy for several outputs, binary cross-entropy for one output and targets 0 and 1.
+    Probabilities, one for each output, that sum to 1: cross-entropy.  All other numbers: mse.  An iterable is judged by
+    its first batch; one that can only be gone through once gets cross-entropy.
     """
     # The targets decide: names, whole numbers, shares, other numbers; the outputs settle what two of them leave open.
     if data.preprocessing is not None:
-        return suitable_measures(bool(data.preprocessing.class_names))[0]
+        return _suitable_for_table(model, data, data.preprocessing.class_names)
     pair = data.train if isinstance(data.train, tuple) else _first_batch(data.train)
     if pair is None:
         return "cross_entropy"
@@ -40,6 +42,14 @@ def suitable_loss(model: Any, data: Prepared) -> str:
         return "cross_entropy" if several else "binary_cross_entropy" if two else "mse"
     shares = several and y.shape[1:] == outputs.shape[1:] and y.dtype.kind == "f" and bool((y >= 0).all())
     return "cross_entropy" if shares and np.allclose(y.sum(axis=-1), 1.0, atol=ROUNDING) else "mse"
+
+
+def _suitable_for_table(model: Any, data: Prepared, classes: Sequence[str]) -> str:
+    if len(classes) == 2:
+        outputs = outputs_on_trial(model, adapted_inputs(model, sample_rows(data.table, 2)[0]))
+        if outputs.shape[-1] == 1:
+            return "binary_cross_entropy"
+    return suitable_measures(bool(classes))[0]
 
 
 def sizes_for(data: Prepared, loss: object) -> tuple[int, int]:
@@ -68,7 +78,7 @@ def _outputs_for(data: Prepared, y: NDArray[Any], loss: object) -> int:
     classes = loss is None if y.dtype.kind in "biu" else False
     name = loss if isinstance(loss, str) else ""
     if y.size == len(y) and (classes or loss_task(name) == "classes" or data.labels is not None):
-        return outputs_needed(data, y, name.startswith("binary_cross_entropy"))
+        return outputs_needed(data, y, is_binary(name))
     return y.size // len(y)
 
 
