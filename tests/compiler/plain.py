@@ -208,7 +208,10 @@ class Interpreter:
         arguments: list[Any] = [int(words[0]), int(words[1])]
         for at, p in enumerate(call.kernel.parameters, start=2):
             word = int(words[at])
-            if not p.dtype:
+            if p.kind == "number":
+                kind = np.dtype(DTYPES[p.dtype])
+                arguments.append(np.array(word, f"u{kind.itemsize}").view(kind)[()])
+            elif not p.dtype:
                 arguments.append(word - 2**64 if word >= 2**63 else word)
             else:
                 arguments.append(self.pointer(x, word, owners.get(at), p.dtype))

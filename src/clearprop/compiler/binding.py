@@ -244,6 +244,9 @@ class Binding:
             if p.kind in ("size", "stride"):
                 row.append(self.number(p.what) % _WORD)
                 continue
+            if p.kind == "number":
+                row.append(p.what.word)
+                continue
             if p.kind in ("row", "lane"):
                 length = self.number(kernel.domain[-1]) if p.kind == "row" else 1
                 addresses.append((len(row), self.piece(8 * LANES * length), 0))

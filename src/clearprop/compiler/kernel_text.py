@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from clearprop.compiler.iteration_domains import Statement
 from clearprop.program.ir import Var
 from clearprop.program.types import INT64, DType, promote, type_of
@@ -43,6 +45,31 @@ def compute_dtype(op: Statement, position: int) -> DType | None:
         return own
     late = any(isinstance(a, Var) and type_of(a).weak for a in op.equation.inputs)
     return INT64 if own.kind == "b" and dtype.kind in "iu" and late else dtype
+
+
+_INITIAL = {"sum": "0", "max": "-inf", "min": "inf", "all": "1", "any": "0"}
+_COMBINE = {
+    "sum": "accumulate({0}, {1})",
+    "max": "maximum({0}, {1})",
+    "min": "minimum({0}, {1})",
+    "all": "{0} & {1}",
+    "any": "{0} | {1}",
+}
+
+
+def reduction_step(op: Statement, old: str, new: str) -> str:
+    """One step of a reduction."""
+    return _COMBINE[op.equation.primitive.facts.reduction].format(old, new)
+
+
+def reduction_start(op: Statement) -> str:
+    """What a reduction starts from."""
+    dtype, name = op.out.dtype, op.equation.primitive.facts.reduction
+    value = _INITIAL[name]
+    if dtype.kind in "iub" and "inf" in value:  # integers have no infinity, only a least and a largest
+        low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        value = str(low if name == "max" else high)
+    return f"{dtype_name(dtype)}({value})"
 
 
 def indent_lines(lines: Sequence[str]) -> list[str]:

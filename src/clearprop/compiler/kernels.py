@@ -17,8 +17,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from clearprop.compiler.array_access import IOTA, Access, Constant, SizeNumber, contiguous_strides
 from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernel_text import (
@@ -29,28 +27,22 @@ from clearprop.compiler.kernel_text import (
     enclose_operand,
     indent_lines,
     literal_text,
+    reduction_start,
+    reduction_step,
     unsigned_text,
     without_dead,
 )
 from clearprop.compiler.long_sums import block_lines, closing_line, two_sum_lines
+from clearprop.compiler.run_time_numbers import run_time_number
 from clearprop.compiler.schedule import Nest, is_accumulated
 from clearprop.program.ir import Var
-from clearprop.program.types import INT64
+from clearprop.program.types import INT64, DType
 from clearprop.shapes import dim_key, size_of
-
-_INITIAL = {"sum": "0", "max": "-inf", "min": "inf", "all": "1", "any": "0"}
-_COMBINE = {
-    "sum": "accumulate({0}, {1})",
-    "max": "maximum({0}, {1})",
-    "min": "minimum({0}, {1})",
-    "all": "{0} & {1}",
-    "any": "{0} | {1}",
-}
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One argument of a kernel: `kind` is size, array, part (an accumulator), row (a scratch row) or stride."""
+    """One argument of a kernel: `kind` is size, stride, number, array, part (an accumulator) or row (a scratch row)."""
 
     name: str
     kind: str
@@ -85,7 +77,11 @@ def is_cheap(op: Statement) -> bool:
 
 
 class Emitter:
-    """Writes the kernel of one nest.  `stored` are the variables that other steps read from memory."""
+    """Writes the kernel of one nest.
+
+    `stored` are the variables that other steps read from memory; `literal` says that every number is to stand in the
+    text, for whoever reads it.
+    """
 
     row_index = "j"  # where an element of the row stands in a scratch row
 
@@ -96,8 +92,11 @@ class Emitter:
         buffer: Callable[[Var], Var],
         name: Callable[[Any, str], str],
         long: frozenset[Var] = frozenset(),
+        *,
+        literal: bool = False,
     ) -> None:
         self.nest, self.stored, self.buffer, self.name, self.long = nest, stored, buffer, name, long
+        self.literal = literal
         self.rank = len(nest.domain)
         self.parameters: dict[Any, Parameter] = {}
         self.values: dict[Var, tuple[str, int, str]] = {}
@@ -173,15 +172,22 @@ class Emitter:
         read = op.reads[position]
         wanted = compute_dtype(op, position)
         if not isinstance(read, Access):
-            return literal_text(read, wanted)
+            return self.number(op, position, read, wanted)
         if isinstance(read.base, Constant):
-            return literal_text(read.base.value, wanted or read.base.dtype)
+            return self.number(op, position, read.base.value, wanted or read.base.dtype)
         if isinstance(read.base, SizeNumber):
             return cast_text(self.parameter("size", read.base.dim, "size"), "int64", wanted)
         if read.base == IOTA:
             return cast_text(self._iota(read, op), "int64", wanted)
         text = self.value(read, op, stage)
         return cast_text(text, read.base.dtype.name, wanted)
+
+    def number(self, op: Statement, position: int, value: Any, dtype: DType | None) -> str:
+        """A number: given at run time if it may be, else in the text."""
+        given = None if self.literal else run_time_number(op, position, value, dtype)
+        if given is None:
+            return literal_text(value, dtype)
+        return self.parameter("number", given, "c", dtype_name(given.dtype))
 
     def _iota(self, read: Access, op: Statement) -> str:
         row = self.nest.is_row(op)
@@ -474,18 +480,3 @@ class Emitter:
 
 def _is_zero(strides: Sequence[Any]) -> bool:
     return all(isinstance(s, int) and s == 0 for s in strides)
-
-
-def reduction_step(op: Statement, old: str, new: str) -> str:
-    """One step of a reduction."""
-    return _COMBINE[op.equation.primitive.facts.reduction].format(old, new)
-
-
-def reduction_start(op: Statement) -> str:
-    """What a reduction starts from."""
-    dtype, name = op.out.dtype, op.equation.primitive.facts.reduction
-    value = _INITIAL[name]
-    if dtype.kind in "iub" and "inf" in value:  # integers have no infinity, only a least and a largest
-        low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-        value = str(low if name == "max" else high)
-    return f"{dtype_name(dtype)}({value})"

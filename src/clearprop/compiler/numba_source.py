@@ -112,7 +112,7 @@ class _Writer:
             else:
                 self.calls.append(self._whole(instruction.step))
             return
-        kernel = Emitter(instruction.nest, self.stored, self.plan.buffer, _KernelNames(self.names)).emit()
+        kernel = Emitter(instruction.nest, self.stored, self.plan.buffer, _KernelNames(self.names), literal=True).emit()
         title = "_".join(dict.fromkeys(op.equation.primitive.name for op in instruction.step.ops))
         short = textwrap.shorten(title.replace("_", " "), _TITLE, placeholder="").replace(" ", "_")
         function = f"{self.prefix}nest{number}_{short}"

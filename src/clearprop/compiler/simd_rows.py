@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from clearprop.compiler.iteration_domains import Statement
-from clearprop.compiler.kernel_text import indent_lines
-from clearprop.compiler.kernels import Emitter, reduction_start, reduction_step
+from clearprop.compiler.kernel_text import indent_lines, reduction_start, reduction_step
+from clearprop.compiler.kernels import Emitter
 
 LANES = 64
 """Rows that are worked on together."""

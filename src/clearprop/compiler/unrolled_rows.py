@@ -11,8 +11,8 @@ from typing import Any
 
 from clearprop.compiler.array_access import Access
 from clearprop.compiler.iteration_domains import Statement
-from clearprop.compiler.kernel_text import dtype_name, indent_lines
-from clearprop.compiler.kernels import Emitter, reduction_start, reduction_step
+from clearprop.compiler.kernel_text import dtype_name, indent_lines, reduction_start, reduction_step
+from clearprop.compiler.kernels import Emitter
 from clearprop.compiler.long_sums import block_lines, closing_line
 from clearprop.compiler.schedule import is_accumulated
 from clearprop.program.ir import Var

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from clearprop.compiler.kernels import Kernel
+from clearprop.compiler.kernels import Kernel, Parameter
 from clearprop.compiler.native import blas, loader
 from clearprop.compiler.native.compile_process import helper
 from clearprop.program.process_lock import awaited_lock
@@ -63,12 +63,17 @@ _lock = awaited_lock()
 
 def module_text(kernel: Kernel) -> str:
     """The module of a kernel: the loop, and what the words of its row in the table are."""
-    words = ["word", "word", *(p.dtype or "word" for p in kernel.parameters)]
+    words = ["word", "word", *map(_word_of, kernel.parameters)]
     options = [*map(repr, words), *(["shared=True"] if kernel.shared else [])]
     return (
         '"""Generated; do not edit."""\n\nfrom clearprop.compiler.native.kernel_imports import *\n\n\n'
         f"@entry({', '.join(options)})\n{kernel.text}\n"
     )
+
+
+def _word_of(p: Parameter) -> str:
+    """What a word of the row holds, as `kernel_abi.entry` reads it."""
+    return f"number {p.dtype}" if p.kind == "number" else p.dtype or "word"
 
 
 def kernel_key(text: str) -> str:

@@ -33,7 +33,10 @@ WORDS: dict[str, Any] = {
     "u8": types.uint8,
     "b1": types.boolean,
 }
-"""What a word of the row holds: a number, or the address of an array of this dtype."""
+"""What a word of the row holds: a whole number, or the address of an array of this dtype.
+
+`number f32` is a number of this dtype itself, by its bits.
+"""
 
 OPTIONS: dict[str, Any] = {
     "_nrt": False,
@@ -72,13 +75,21 @@ def entry(*words: str, shared: bool = False) -> Callable[[Callable[..., None]], 
 
     Unless `shared`, no two arrays overlap, and nothing that the kernel calls writes into them.
     """
-    arguments = tuple(WORDS[w] if w == "word" else types.Array(WORDS[w], 1, "C") for w in words)
+    arguments = tuple(map(_argument, words))
 
     def compiled(kernel: Callable[..., None]) -> CompiledKernel:
         with global_compiler_lock, _lean(registry.cpu_target.target_context):
             return _compile_with_entry(kernel, arguments, shared)
 
     return compiled
+
+
+def _argument(word: str) -> Any:
+    """The type of the kernel's argument that a word gives."""
+    kind, _, number = word.rpartition(" ")
+    if kind == "number":
+        return WORDS[number]
+    return WORDS[word] if word == "word" else types.Array(WORDS[word], 1, "C")
 
 
 @contextmanager
@@ -151,11 +162,20 @@ class _Lower(Lower):  # type: ignore[misc]  # Numba has no types
         values = []
         for position, kind in enumerate(fndesc.argtypes):
             word = builder.load(builder.gep(row, [ir.Constant(ir.IntType(64), position)]))
-            values.append(word if kind is types.uint64 else array_at(context, builder, kind, word))
+            values.append(_value_of(context, builder, kind, word))
         context.call_conv.call_function(builder, callee, types.none, fndesc.argtypes, values)
         builder.ret_void()
         self.library.add_ir_module(module)
         self.library._final_module.get_function(fndesc.llvm_func_name).linkage = "internal"
+
+
+def _value_of(context: Any, builder: Any, kind: Any, word: Any) -> Any:
+    """The argument that stands in a word: the word itself, a number by its bits, or the array at an address."""
+    if isinstance(kind, types.Array):
+        return array_at(context, builder, kind, word)
+    if not isinstance(kind, types.Float):
+        return word
+    return builder.bitcast(builder.trunc(word, ir.IntType(kind.bitwidth)), context.get_value_type(kind))
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)

@@ -21,7 +21,9 @@ TURNS = 1 << 14
 def is_of_numbers(call: KernelCall) -> bool:
     """Whether a kernel reads and writes single elements alone, without a loop."""
     k = call.kernel
-    simple = all(p.kind in ("array", "size") for p in k.parameters) and not (k.domain or k.accumulators or k.shared)
+    simple = all(p.kind in ("array", "size", "number") for p in k.parameters) and not (
+        k.domain or k.accumulators or k.shared
+    )
     return simple and " for " not in k.text and "while " not in k.text
 
 
