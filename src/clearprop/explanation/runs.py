@@ -93,7 +93,7 @@ def _of_step(run: Run, plan: Plan, step: int, columns: tuple[str, ...]) -> RunFu
     x, y, *weight = batch_at(plan.feed, state.epoch, state.batch)
     rng = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
     settings = plan.settings
-    objective = make_objective(plan.loss, (), settings.penalty)
+    objective = make_objective(plan.loss, (), settings.penalty, settings.grad_shards)
 
     def loss(model: Any, x: Any, y: Any) -> Any:
         return objective(model, x, y, rng, *weight)[0]
@@ -118,7 +118,7 @@ class _Kept(Transform):
 def native_gradients(plan: Plan, state: State) -> dict[str, Any]:
     """The gradients of the next step as the run's own executor computes them, by parameter."""
     settings, probe = plan.settings, _Kept()
-    step = make_step(plan.loss, (), probe, settings.penalty)
+    step = make_step(plan.loss, (), probe, settings.penalty, settings.grad_shards)
     executor = choose_executor(step, np.array(plan.keys.layers, dtype=np.uint32))
     start = replace(state, optimizer=probe.init(state.model), totals=())
     after, _ = executor(start, plan.feed, state.batch + 1, lambda _: True)

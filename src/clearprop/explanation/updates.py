@@ -139,7 +139,7 @@ class _ReplayedStep:
         state = state.next_epoch() if state.batch == plan.feed.count else state
         x, y, *weight = batch_at(plan.feed, state.epoch, state.batch)
         rng = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
-        objective = make_objective(plan.loss, (), plan.settings.penalty)
+        objective = make_objective(plan.loss, (), plan.settings.penalty, plan.settings.grad_shards)
 
         def loss(model: Any) -> Any:
             return objective(model, x, y, rng, *weight)[0]

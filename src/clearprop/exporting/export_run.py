@@ -16,7 +16,7 @@ from clearprop.files.atomic import write_bytes, write_text
 from clearprop.nn.module import Module
 from clearprop.program.tracing import shape_of
 from clearprop.program.values import raw
-from clearprop.train import ArrayFeed, BlockFeed, Run, make_objective
+from clearprop.train import ArrayFeed, BlockFeed, Plan, Run, make_objective
 
 FORMATS = ("python", "safetensors")
 
@@ -95,11 +95,9 @@ def _weights(arrays: dict[str, np.ndarray[Any, Any]], path: Path) -> Path:
     return path
 
 
-def _python(run: Run, path: Path) -> list[Path]:
-    if run.workings is None or run.workings.optimizer is None:
-        raise RunError("this run cannot be exported", got="a run without its workings", try_="cl.load(folder)")
-    plan, optimizer = run.workings.plan(), run.workings.optimizer
-    feed, settings = plan.feed, plan.settings
+def _exportable_feed(plan: Plan) -> ArrayFeed:
+    """The batches of a run, if a program of its own can make them again.  Raises ArgumentError if not."""
+    feed = plan.feed
     if isinstance(feed, BlockFeed):
         raise ArgumentError(
             "a run on streamed data cannot be exported with its data",
@@ -115,6 +113,14 @@ def _python(run: Run, path: Path) -> list[Path]:
             got="batches",
             where=user_line(),
         )
+    if plan.settings.grad_shards > 1:
+        raise ArgumentError(
+            "a run whose batches are sums over shards cannot be exported with its training",
+            expected="a run with grad_shards = 1",
+            got=f"grad_shards = {plan.settings.grad_shards}",
+            where=user_line(),
+            try_="--format safetensors (in Python a path that ends in .safetensors), which holds the network alone",
+        )
     if feed.weight is not None:
         raise ArgumentError(
             "a run whose rows have weights cannot be exported with its training",
@@ -123,6 +129,14 @@ def _python(run: Run, path: Path) -> list[Path]:
             where=user_line(),
             try_="--format safetensors (in Python a path that ends in .safetensors), which holds the network alone",
         )
+    return feed
+
+
+def _python(run: Run, path: Path) -> list[Path]:
+    if run.workings is None or run.workings.optimizer is None:
+        raise RunError("this run cannot be exported", got="a run without its workings", try_="cl.load(folder)")
+    plan, optimizer = run.workings.plan(), run.workings.optimizer
+    feed, settings = _exportable_feed(plan), plan.settings
     if optimizer.needs:
         raise ArgumentError(
             "this optimizer cannot be written as an update rule alone",

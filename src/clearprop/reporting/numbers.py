@@ -177,8 +177,8 @@ def _sizes(run: Run, plan: Plan, state: State, number: int) -> Sizes:
     settings, optimizer = plan.settings, run.workings.optimizer
     x, y, *weight = next(plan.feed.batches(state.epoch, state.batch))
     key = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
-    objective = make_objective(plan.loss, (), settings.penalty)
-    step = make_step(plan.loss, (), optimizer, settings.penalty)
+    objective = make_objective(plan.loss, (), settings.penalty, settings.grad_shards)
+    step = make_step(plan.loss, (), optimizer, settings.penalty, settings.grad_shards)
     with np.errstate(all="ignore"):
         _, gradients = value_and_grad(lambda m: objective(m, x, y, key, *weight)[0])(state.model)
         after, *_ = step(state.model, state.optimizer, x, y, key, *weight)

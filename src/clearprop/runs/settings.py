@@ -313,6 +313,18 @@ class Settings:
         changes=False,
         since="0.2",
     )
+    grad_shards: int = _training(
+        1,
+        "The gradient of a batch is a sum over so many shards of it, a power of two: the same bits on 1, 2, … "
+        "processes up to that number.",
+        "a power of two from 1 to 4096",
+        "8",
+        range=Range(1, 4097, "]", whole=True),
+        metavar="S",
+        fit="8",
+        changes=False,
+        since="0.2",
+    )
     l1: float = _training(
         0.0,
         "Adds l1·Σ|w| over the weights to the loss.",

@@ -41,6 +41,7 @@ def fit(
     optimizer: Any = None,
     epochs: int = 100,
     batch_size: int = 32,
+    grad_shards: int = 1,
     validation: Any = None,
     test: Any = None,
     metrics: Sequence[str | Callable[[Any, Any], Any]] | None = None,
@@ -90,6 +91,8 @@ def fit(
                 They are taken in proportion to their mean: a row of weight 2 counts as if it stood there twice, in
                 the loss and in every metric
     optimizer   a transform of `cl.optim`, or its name; by default `cl.optim.adam(1e-3)`
+    grad_shards  S, a power of two: the gradient of a batch is the mean over S shards of it, summed in a binary tree;
+                random layers draw per shard, and batch statistics are those of a shard.  1 is an ordinary step
     validation  None, a fraction of the rows such as 0.2, `(x, y)` or `(x, y, weight)`: it decides which epoch is best
     test        `(x, y)`, `(x, y, weight)`, or of a table a fraction of the rows, evaluated once, after the best epoch
                 is restored
@@ -127,7 +130,8 @@ def fit(
     >>> run.predict(x)
     array([0, 1, 1, 0])
     """
-    given = {"epochs": epochs, "batch_size": batch_size, "l1": l1, "l2": l2, "min_delta": min_delta}
+    given: dict[str, float] = {"epochs": epochs, "batch_size": batch_size, "grad_shards": grad_shards}
+    given |= {"l1": l1, "l2": l2, "min_delta": min_delta}
     check_arguments(given if patience is None else {**given, "patience": patience})
     _check_others(checkpoint_seconds, patience, validation)
     find_metrics(chosen_among(() if metrics is None else metrics, metric))  # refuses what is wrong before data are read
@@ -152,6 +156,7 @@ def fit(
     settings = Settings(
         epochs=epochs,
         batch_size=batch_size if isinstance(prepared.train, tuple) else None,
+        grad_shards=grad_shards,
         l1=float(l1),
         l2=float(l2),
         patience=patience,

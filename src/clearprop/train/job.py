@@ -28,6 +28,7 @@ from clearprop.train.array_alignment import adaptation, dtype_of, require_paired
 from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, stream
 from clearprop.train.metrics import Measure, outputs_on_trial, require_outputs, require_weighable, with_outside
 from clearprop.train.native_executor import choose_executor
+from clearprop.train.shards import require_shardable
 from clearprop.train.step import identity_of, make_step
 from clearprop.train.training_loop import Callback, Plan, Tick
 
@@ -91,7 +92,7 @@ def make_plan(job: Job) -> Plan:
     """The plan of a job whose data fit its model."""
     settings, optimizer = job.settings, job.optimizer
     by_batch = [metric for metric in job.metrics if metric.by_batch]
-    step = make_step(job.loss, by_batch, optimizer, settings.penalty)
+    step = make_step(job.loss, by_batch, optimizer, settings.penalty, settings.grad_shards)
     order, layers = _keys(settings.seed)
     return Plan(
         settings=settings,
@@ -132,9 +133,7 @@ def fit_to_model(job: Job) -> Job:
     if job.data.weighted:
         require_weighable((job.loss, *job.metrics))
     rows = rows_in(train) if isinstance(train, tuple | DiskRows) else None
-    require_suitable(job.optimizer, rows, job.settings.batch_size, job.command is not None)
-    if rows is not None:
-        require_rows(job.settings.least_rows, rows, job.settings.batch_size or rows, job.command is not None)
+    _require_batches(job, rows)
     if isinstance(train, DiskRows):
         _require_float32(job, train)
         sample = train.sample(2)
@@ -161,6 +160,16 @@ def fit_to_model(job: Job) -> Job:
     require_paired_rows((job.loss, *job.metrics), outputs, first[1])
     _try_step(job, first, *_first_weights(job.data))
     return job
+
+
+def _require_batches(job: Job, rows: int | None) -> None:
+    """Raise ArgumentError for batches that do not suit the optimizer, the network or the shards."""
+    settings, command = job.settings, job.command is not None
+    require_suitable(job.optimizer, rows, settings.batch_size, command)
+    if settings.grad_shards > 1:
+        require_shardable(settings, job.model, job.optimizer, rows, command)
+    elif rows is not None:
+        require_rows(settings.least_rows, rows, settings.batch_size or rows, command)
 
 
 def _first_weights(data: Prepared) -> list[NDArray[Any]]:

@@ -21,6 +21,7 @@ from clearprop.rules import random
 from clearprop.runs.state import State
 from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, Feed
 from clearprop.train.executor import Executor, Pause, add_batch, eager_executor
+from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.step import Step, identity_of
 
 PAUSE_SECONDS = 0.1
@@ -33,6 +34,8 @@ def choose_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
     The random layers of step n use the key that belongs to n under `key`.  Threads that replay one run take turns: the
     native loop has one set of arrays.
     """
+    if isinstance(step, Step) and step.shards > 1:
+        return sharded_executor(step, key)
     known: list[Executor] = []
     turn = process_lock()  # a callback may replay in the thread that trains
 

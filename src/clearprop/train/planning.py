@@ -200,7 +200,7 @@ def job_for(
     weights = None if asked is None else class_weights(asked, loss.name, data, model)
     settings = replace(
         settings,
-        least_rows=nn.least_rows(model),
+        least_rows=nn.least_rows(model) * settings.grad_shards,
         loss=loss.name,
         class_weight=weights,
         metrics=tuple(m.name for m in metrics),

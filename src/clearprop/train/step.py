@@ -17,11 +17,14 @@ from clearprop import nn, optim
 from clearprop.autodiff.transforms import hvp, value_and_grad
 from clearprop.nn.fields import PARAMETER, STATE
 from clearprop.program.values import name_variable
+from clearprop.train.shards import mean_over_shards, state_change, with_change
 
 Loss: TypeAlias = Callable[..., Any]
 """`loss(outputs, y)`: a scalar, the mean over the rows; `loss(outputs, y, weight)` where rows have weights."""
 Objective: TypeAlias = Callable[..., tuple[Any, tuple[Any, tuple[Any, ...], Any]]]
 """`objective(model, x, y, rng[, weight]) -> (loss + penalty, (loss, metrics, model with new state))`."""
+ShardTerms: TypeAlias = tuple[Any, dict[str, Any], tuple[Any, ...]]
+"""The gradient, the change of each state field by path, and (objective, loss, metric, …): of a shard, or their mean."""
 NONE = nn.Penalty()
 """No penalty."""
 
@@ -32,37 +35,57 @@ class Step:
 
     `step(model, opt_state, x, y, rng) -> (model, opt_state, loss, metrics)` minimises L(f(x), y) + penalty(f).  The
     `loss` that it returns is L alone; the metrics are those of the same batch, before the update.  A last argument
-    `weight` `(rows,)` says how much each row counts.  Its fields are all that it is made of, so that `identity_of`
-    tells steps that compute something else apart.
+    `weight` `(rows,)` says how much each row counts.  With `shards` a batch is the mean of so many (see `shards`).
+    Its fields are all that it is made of, so that `identity_of` tells steps that compute something else apart.
     """
 
     loss: Loss
     metrics: tuple[Loss, ...]
     optimizer: Any
     penalty: nn.Penalty
+    shards: int = 1
 
     def __call__(self, model: Any, opt_state: Any, x: Any, y: Any, rng: Any, *weight: Any) -> Any:
         """The model and the optimizer's state after a batch; its loss and metrics."""
-        objective = make_objective(self.loss, self.metrics, self.penalty)
+        objective = make_objective(self.loss, self.metrics, self.penalty, self.shards)
         gradient = value_and_grad(objective, has_aux=True)
         (total, (value, measured, trained)), grads = gradient(model, x, y, rng, *weight)
         extra = supplies(self.optimizer, total, lambda m: objective(m, x, y, rng, *weight)[0], model, rng)
         updates, opt_state = self.optimizer.update(grads, opt_state, model, **extra)
         return optim.apply_updates(trained, updates), opt_state, value, measured
 
+    def of_shard(self, model: Any, x: Any, y: Any, rng: Any, *weight: Any) -> ShardTerms:
+        """What one shard gives: the gradient, by how much it changes each state, and objective, loss and metrics."""
+        objective = make_objective(self.loss, self.metrics, self.penalty)
+        gradient = value_and_grad(objective, has_aux=True)
+        (total, (value, measured, trained)), grads = gradient(model, x, y, rng, *weight)
+        return grads, state_change(model, trained), (total, value, *measured)
 
-def make_step(loss: Loss, metrics: Sequence[Loss], optimizer: Any, penalty: nn.Penalty = NONE) -> Step:
+    def after(self, model: Any, opt_state: Any, rng: Any, mean: ShardTerms) -> tuple[Any, Any]:
+        """The model and the optimizer's state after a batch, of whose shards `mean` is the mean."""
+        grads, change, (total, *_) = mean
+        extra = supplies(self.optimizer, total, None, model, rng)
+        updates, opt_state = self.optimizer.update(grads, opt_state, model, **extra)
+        return optim.apply_updates(with_change(model, change), updates), opt_state
+
+
+def make_step(loss: Loss, metrics: Sequence[Loss], optimizer: Any, penalty: nn.Penalty = NONE, shards: int = 1) -> Step:
     """The step that minimises a loss plus a penalty, and measures metrics."""
-    return Step(loss, tuple(metrics), optimizer, penalty)
+    return Step(loss, tuple(metrics), optimizer, penalty, shards)
 
 
-def supplies(optimizer: Any, value: Any, f: Callable[[Any], Any], model: Any, rng: Any) -> dict[str, Any]:
-    """What the optimizer needs besides gradients: the loss, the loss as a function, v ↦ Hv, the step's key."""
-    offered = {"value": value, "f": f, "hvp": lambda v: hvp(f, model, v), "rng": rng}
+def supplies(optimizer: Any, value: Any, f: Callable[[Any], Any] | None, model: Any, rng: Any) -> dict[str, Any]:
+    """What the optimizer needs besides gradients: the loss, the loss as a function, v ↦ Hv, the step's key.
+
+    `f` is None where `require_shardable` saw to it that nobody needs the loss as a function.
+    """
+    offered = {"value": value, "rng": rng}
+    if f is not None:
+        offered |= {"f": f, "hvp": lambda v: hvp(f, model, v)}
     return {name: offered[name] for name in optimizer.needs if name in offered}
 
 
-def make_objective(loss: Loss, metrics: Sequence[Loss] = (), penalty: nn.Penalty = NONE) -> Objective:
+def make_objective(loss: Loss, metrics: Sequence[Loss] = (), penalty: nn.Penalty = NONE, shards: int = 1) -> Objective:
     """What a step minimises, as a function of the model; the loss alone, the metrics and the new state come along."""
 
     def objective(model: Any, x: Any, y: Any, rng: Any, *weight: Any) -> Any:
@@ -72,7 +95,7 @@ def make_objective(loss: Loss, metrics: Sequence[Loss] = (), penalty: nn.Penalty
         total = value + penalty(model) if penalty else value
         return total, (value, measured, trained)
 
-    return objective
+    return objective if shards == 1 else mean_over_shards(objective, shards)
 
 
 # ------------------------------------------------------------------------------------------------------- identity

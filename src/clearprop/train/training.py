@@ -35,6 +35,7 @@ from clearprop.train.workings import Workings
 _FREE = ("epochs", "patience", "min_delta", "source", "columns")
 """Settings that may differ where a run is resumed, and where the data came from and what their columns are called."""
 _JOINED = "a last batch of one row joins the one before it: the network takes statistics of its batches"
+_FEW_FOR_SHARDS = "a last batch of too few rows for its shards joins the one before it"
 
 
 def train(job: Job) -> Run:
@@ -84,7 +85,7 @@ def _config(job: Job) -> Config:
 def _remarks(plan: Plan, config: Config, state: State) -> Iterator[str]:
     """What is to be known before the first step."""
     if isinstance(plan.feed, ArrayFeed | BlockFeed) and plan.feed.joins:
-        yield _JOINED
+        yield _JOINED if plan.settings.grad_shards == 1 else _FEW_FOR_SHARDS
     if config.earlier and config.earlier[-1].until == state.step:
         changed = "; ".join(config.earlier[-1].environment.differences(config.environment))
         yield f"the run goes on in another environment, so its bits may differ from here on: {changed}"

@@ -1,0 +1,158 @@
+"""A batch as S shards: where each begins, how much it counts, and the objective of the batch as their mean.
+
+Which rows are in which shard, and what its random layers draw, is decided by their place in the batch alone, so a
+step is the same wherever its shards are computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from clearprop.errors import ArgumentError, user_line
+from clearprop.program.types import is_floating
+from clearprop.program.values import raw
+from clearprop.rules import random
+from clearprop.runs.settings import Settings
+
+_WHOLE_BATCH = {"f": "the loss as a function", "hvp": "the curvature of the loss"}
+
+
+def bounds(rows: int, shards: int) -> list[tuple[int, int]]:
+    """Where each shard of a batch begins and ends; sizes differ by one row at most.
+
+    >>> bounds(10, 4)
+    [(0, 2), (2, 5), (5, 7), (7, 10)]
+    """
+    cuts = [s * rows // shards for s in range(shards + 1)]
+    return list(pairwise(cuts))
+
+
+def shares(rows: int, shards: int, weight: Any = None) -> list[float]:
+    """How much each shard counts in the mean over a batch: by its rows, or by their weights `(rows,)`.
+
+    >>> shares(10, 4), shares(2, 2, [3.0, 1.0])
+    ([0.2, 0.3, 0.2, 0.3], [0.75, 0.25])
+    """
+    if weight is None:
+        return [(end - begin) / rows for begin, end in bounds(rows, shards)]
+    amounts = np.asarray(raw(weight), np.float64)
+    return [float(amounts[begin:end].sum() / amounts.sum()) for begin, end in bounds(rows, shards)]
+
+
+def tree_sum(terms: Sequence[Any]) -> Any:
+    """The sum in the order of a binary tree: neighbours first.
+
+    >>> tree_sum(["a", "b", "c"])
+    'abc'
+    """
+    while len(terms) > 1:
+        pairs = [a + b for a, b in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs + list(terms[len(pairs) * 2 :])
+    return terms[0]
+
+
+def mean_over_shards(objective: Callable[..., Any], shards: int) -> Callable[..., Any]:
+    """The objective of a batch as the mean over its shards, each with a key and with batch statistics of its own.
+
+    A state field of the model changes by the mean of what each shard would change it by.
+    """
+
+    def whole(model: Any, x: Any, y: Any, rng: Any, *weight: Any) -> Any:
+        rows = raw(x).shape[0]
+        counted = shares(rows, shards, *weight)
+        found, parts = [], []
+        for s, (begin, end) in enumerate(bounds(rows, shards)):
+            if counted[s]:  # rows of weight 0 alone have no mean
+                found.append(
+                    objective(model, *(a[begin:end] for a in (x, y)), _key(rng, s), *(w[begin:end] for w in weight))
+                )
+                parts.append(counted[s])
+
+        def mean(values: Any) -> Any:
+            return tree_sum([part * value for part, value in zip(parts, values, strict=True)])
+
+        totals, others = zip(*found, strict=True)
+        losses, metrics, trained = zip(*others, strict=True)
+        changes = [state_change(model, new) for new in trained]
+        change = {path: mean([c[path] for c in changes]) for path in changes[0]}
+        return mean(totals), (mean(losses), tuple(map(mean, zip(*metrics, strict=True))), with_change(model, change))
+
+    return whole
+
+
+def _key(rng: Any, shard: int) -> Any:
+    return random.fold_in(rng, shard)
+
+
+def state_change(old: Any, new: Any) -> dict[str, Any]:
+    """By how much a pass changed each state field of a model, by path."""
+    before = old.state()
+    return {path: value - before[path] for path, value in new.state().items()} if new is not old else {}
+
+
+def with_change(model: Any, change: dict[str, Any]) -> Any:
+    """The model with its state fields changed."""
+    before = model.state() if change else {}
+    return model.replace({path: before[path] + value for path, value in change.items()}) if change else model
+
+
+# ------------------------------------------------------------------------------------------------- what cannot be
+def require_shardable(settings: Settings, model: Any, optimizer: Any, rows: int | None, command: bool) -> None:
+    """Raise ArgumentError for shards that these settings, this network or this optimizer cannot have.
+
+    `rows` are those to train on, None for an iterable of batches; `command` says that the command line asked.
+    """
+    _require_power_of_two(settings.grad_shards, command)
+    where = "--grad-shards" if command else "grad_shards"
+    needed = [_WHOLE_BATCH[name] for name in optimizer.needs if name in _WHOLE_BATCH]
+    if needed:
+        raise ArgumentError(
+            f"{type(optimizer).__name__} cannot learn from shards of a batch",
+            expected="an optimizer that works from the gradient",
+            got=f"one that needs {needed[0]}, which no shard has",
+            where=where,
+            try_="adam, or one shard",
+        )
+    odd = next((path for path, value in model.state().items() if not is_floating(raw(value).dtype)), None)
+    if odd is not None:
+        raise ArgumentError(
+            "the state of this network has no mean over shards",
+            expected="state fields that are floating",
+            got=f"{odd} of dtype {raw(model.state()[odd]).dtype}",
+            where=where,
+            try_="one shard",
+        )
+    if rows is not None:
+        _require_rows(settings, min(rows, settings.batch_size or rows), command)
+
+
+def _require_power_of_two(count: int, command: bool) -> None:
+    if not count & (count - 1):
+        return
+    lower = 1 << (count.bit_length() - 1)
+    raise ArgumentError(
+        "the number of shards is a power of two",
+        expected="1, 2, 4, 8, …: they are summed in a binary tree",
+        got=f"--grad-shards {count}" if command else f"grad_shards={count}",
+        where="--grad-shards" if command else user_line(),
+        try_=f"--grad-shards {lower}" if command else f"grad_shards={lower}",
+    )
+
+
+def _require_rows(settings: Settings, size: int, command: bool) -> None:
+    count, least = settings.grad_shards, settings.least_rows
+    if size >= least:
+        return
+    enough = max(32, least)
+    raise ArgumentError(
+        "a batch has too few rows for its shards",
+        expected=f"{least} rows or more in every batch: {count} shards"
+        + (f" of {least // count} rows, of which statistics are taken" if least > count else ""),
+        got=f"batches of {size} rows",
+        where="--grad-shards" if command else user_line(),
+        try_=f"--batch-size {enough}" if command else f"batch_size={enough}",
+    )
