@@ -26,6 +26,7 @@ FAST = {
     "explanation": ["explanation/test_neuron", "explanation/test_entries", "explanation/test_json"],
     "comparison": ["train/test_judging"],
     "exporting": ["exporting/test_python_file"],
+    "interop": ["interop/test_onnx_loading"],
     "sklearn": ["sklearn/test_mlp"],
     "lessons": ["lessons/test_lessons"],
     "reporting": ["reporting/test_comparison"],

@@ -61,6 +61,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.explanation import explain as explain
     from clearprop.explanation import explain_update as explain_update
     from clearprop.exporting import export as export
+    from clearprop.interop import onnx as onnx
     from clearprop.runs.tensorboard import TensorBoard as TensorBoard
     from clearprop.train import Run as Run
     from clearprop.train import TrainingInterrupted as TrainingInterrupted
@@ -78,6 +79,7 @@ else:
         "control": "associative_scan cond fixed_point fori_loop map odeint remat root scan switch while_loop",
         "explanation": "explain explain_update",
         "exporting": "export",
+        "interop": "onnx",
         "runs.tensorboard": "TensorBoard",
         "train": "Run TrainingInterrupted fit load lr_range_test",
     }

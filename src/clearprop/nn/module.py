@@ -48,12 +48,13 @@ class Module:
     _handwritten: ClassVar[bool] = False
     _has_state: ClassVar[bool] = False
 
-    def __init_subclass__(cls, init: bool = True, **options: Any) -> None:
+    def __init_subclass__(cls, init: bool = True, names: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init_subclass__(**options)
         # with init=False, which type checkers read, a class is made as its base is
         cls._handwritten = cls._handwritten or "__init__" in cls.__dict__ or not init
         dataclasses.dataclass(frozen=True, eq=False, repr=False, init=not cls._handwritten)(cls)
         cls.field_kinds = {f.name: kind_of(f) for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # it is one now
+        cls.field_kinds |= names or {}  # arrays of a file have its names, such as conv1.weight, which no field can have
         cls._has_state = STATE in cls.field_kinds.values()
         if "__init__" in cls.__dict__:
             cls.__init__ = checked_call(cls.__init__, cls.__name__)  # type: ignore[method-assign]  # the same, with advice

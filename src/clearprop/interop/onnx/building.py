@@ -1,0 +1,276 @@
+"""From the nodes of a file to calls of the table's functions; what cannot be taken is collected and said at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+import clearprop.interop.onnx.operators  # noqa: F401 - fills the table
+from clearprop.errors import ArgumentError, DataError, user_line
+from clearprop.interop.onnx.graph import Context, NodeCall, NodeGraph
+from clearprop.interop.onnx.package import onnx_package
+from clearprop.interop.onnx.reading import DTYPES, Source, dtype_name, tensor_array
+from clearprop.interop.onnx.table import Operator, find, known_operators
+
+OLDEST = 7
+"""The oldest version of the operator set that is taken: before it, broadcasting had another form."""
+MOST_NODES = 500_000
+"""The most nodes after functions are written out, so that no small file becomes an endless network."""
+MOST_DEPTH = 24
+"""The most functions within functions."""
+_DTYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "output_datatype")
+_STANDARD = ("", "ai.onnx")
+
+
+class Building:
+    """What is gathered while the graph of a file is built: what was refused, and how its arrays are used."""
+
+    def __init__(self, source: Source) -> None:
+        self.folder = source.folder
+        self.versions = versions_of(source.proto.opset_import)
+        self.functions = {(_domain(f.domain), f.name): f for f in source.proto.functions}
+        self.refused: dict[str, int] = {}
+        self.input_dtypes: dict[str, Any] = {}
+        self.nodes = 0
+        self.depth = 0
+        self._uses: dict[str, set[str]] = {}
+        version = self.versions.get("", OLDEST)
+        if version < OLDEST:
+            self.refuse(f"version {version} of the operator set; {OLDEST} is the oldest (onnx.version_converter)")
+
+    def refuse(self, what: str) -> None:
+        """Something cannot be taken."""
+        self.refused[what] = self.refused.get(what, 0) + 1
+
+    def use(self, name: str, role: str) -> None:
+        """An array is read by an operator: as a weight, a setting or a statistic."""
+        self._uses.setdefault(name, set()).add(role)
+
+    def only_setting(self, name: str) -> bool:
+        """Whether the array is read as a setting of operators alone."""
+        return self._uses.get(name) == {"setting"}
+
+    def only_statistic(self, name: str) -> bool:
+        """Whether the array is read as statistics of a batch norm alone."""
+        return self._uses.get(name) == {"statistic"}
+
+    def count_nodes(self, number: int) -> None:
+        """Raise DataError when too many nodes have been built."""
+        self.nodes += number
+        if self.nodes > MOST_NODES:
+            raise DataError(
+                "the model is too large",
+                expected=f"at most {MOST_NODES:,} nodes with its functions written out",
+                got="more",
+            )
+
+    def require_nothing_refused(self) -> None:
+        """Raise ArgumentError, which lists everything that was refused."""
+        if not self.refused:
+            return
+        lines = [what + (f" ({n} times)" if n > 1 else "") for what, n in self.refused.items()]
+        raise ArgumentError(
+            "the model holds what cannot be taken",
+            expected=f"the {len(known_operators())} operators of the table, dtypes {', '.join(DTYPES.values())}",
+            got="\n".join(lines[:40] + (["…"] if len(lines) > 40 else [])),
+            where=user_line(),
+            try_="export the model without them, or with another version of the operator set",
+        )
+
+
+def _domain(domain: str) -> str:
+    return "" if domain in _STANDARD else domain
+
+
+def versions_of(imports: Iterable[Any]) -> dict[str, int]:
+    """The version of each operator set that is used."""
+    return {_domain(entry.domain): int(entry.version) for entry in imports}
+
+
+def build_graph(
+    building: Building, proto: Any, bound: Mapping[str, Any] | None = None, outer: bool = True
+) -> tuple[NodeGraph, dict[str, np.ndarray[Any, Any]]]:
+    """The graph and its arrays; a body that is no outermost graph keeps its arrays as constants."""
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for tensor in proto.initializer:
+        try:
+            arrays[tensor.name] = tensor_array(tensor, building.folder)
+        except DataError as problem:
+            if tensor.data_type in DTYPES:
+                raise
+            building.refuse(f"{dtype_name(tensor.data_type)} of the array {problem.headline.split(chr(39))[1]!r}")
+    if proto.sparse_initializer:
+        building.refuse("sparse arrays (sparse_initializer)")
+    for value in proto.input:
+        _note_dtype(building, value, keep=outer)
+    calls = build_calls(building, proto.node, bound or {})
+    graph = NodeGraph(
+        tuple(v.name for v in proto.input),
+        tuple(v.name for v in proto.output),
+        {} if outer else arrays,
+        calls,
+    )
+    return graph, arrays
+
+
+def _note_dtype(building: Building, value: Any, keep: bool) -> None:
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        return
+    number = value.type.tensor_type.elem_type
+    if number and number not in DTYPES:
+        building.refuse(f"{dtype_name(number)} of the input {value.name!r}")
+    elif keep and number:
+        building.input_dtypes[value.name] = np.dtype(DTYPES[number])
+
+
+def build_calls(building: Building, nodes: Iterable[Any], bound: Mapping[str, Any]) -> tuple[NodeCall, ...]:
+    """The calls of nodes; `bound` are the attributes of the function that they stand in."""
+    built = []
+    for node in nodes:
+        building.count_nodes(1)
+        call = _build_call(building, node, bound)
+        if call is not None:
+            built.append(call)
+    return tuple(built)
+
+
+def _build_call(building: Building, node: Any, bound: Mapping[str, Any]) -> NodeCall | None:
+    domain = _domain(node.domain)
+    version = building.versions.get(domain)
+    function = building.functions.get((domain, node.op_type))
+    if function is not None:
+        return _function_call(building, node, function, bound)
+    if version is None:
+        building.refuse(f"{_title(node)}: the model imports no operator set {domain or 'ai.onnx'!r}")
+        return None
+    entry = find(domain, node.op_type, version)
+    if entry is None:
+        body = _standard_body(domain, node.op_type, version)
+        if body is None:
+            building.refuse(f"{_title(node)} of version {version}")
+            return None
+        return _function_call(building, node, body, bound)
+    return _operator_call(building, node, entry, bound)
+
+
+def _title(node: Any) -> str:
+    return f"operator {node.domain}.{node.op_type}" if node.domain else f"operator {node.op_type}"
+
+
+def _operator_call(building: Building, node: Any, entry: Operator, bound: Mapping[str, Any]) -> NodeCall | None:
+    attributes = _attributes(building, node, bound)
+    for name, value in attributes.items():
+        if name not in entry.attributes:
+            building.refuse(f"{_title(node)} with the attribute {name!r}")
+        elif name in _DTYPE_ATTRIBUTES and value not in DTYPES:
+            building.refuse(f"{_title(node)} with {name}={dtype_name(value)}")
+    inputs = tuple(node.input)
+    least, most = entry.inputs
+    while len(inputs) > least and not inputs[-1]:
+        inputs = inputs[:-1]
+    if not least <= len(inputs) <= most:
+        building.refuse(f"{_title(node)} with {len(inputs)} inputs")
+        return None
+    for place, name in enumerate(inputs):
+        building.use(name, entry.role(place))
+    return NodeCall(entry, node.name, inputs, tuple(node.output), attributes)
+
+
+def _attributes(building: Building, node: Any, bound: Mapping[str, Any]) -> dict[str, Any]:
+    found = {}
+    for attribute in node.attribute:
+        if attribute.ref_attr_name:
+            if attribute.ref_attr_name in bound:
+                found[attribute.name] = bound[attribute.ref_attr_name]
+            continue
+        try:
+            found[attribute.name] = _attribute_value(building, attribute, bound)
+        except DataError as problem:
+            building.refuse(f"{_title(node)} with the attribute {attribute.name!r}: {problem.got}")
+    return found
+
+
+def _attribute_value(building: Building, attribute: Any, bound: Mapping[str, Any]) -> Any:
+    """A number, a text, an array, a body, or a tuple of numbers or texts."""
+    kind = onnx_package().AttributeProto.AttributeType.Name(attribute.type)
+    if kind in ("FLOAT", "INT"):
+        return attribute.f if kind == "FLOAT" else attribute.i
+    if kind == "STRING":
+        return _text(attribute.s)
+    if kind in ("FLOATS", "INTS"):
+        return tuple(attribute.floats if kind == "FLOATS" else attribute.ints)
+    if kind == "STRINGS":
+        return tuple(_text(s) for s in attribute.strings)
+    if kind == "TENSOR":
+        return tensor_array(attribute.t, building.folder)
+    if kind == "GRAPH":
+        return _body(building, attribute.g, bound)
+    raise DataError("an attribute of this kind is not taken", expected="numbers, text, arrays, graphs", got=kind)
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "replace")
+
+
+def _body(building: Building, proto: Any, bound: Mapping[str, Any]) -> NodeGraph:
+    _enter(building)
+    graph, _ = build_graph(building, proto, bound, outer=False)
+    building.depth -= 1
+    return graph
+
+
+def _enter(building: Building) -> None:
+    building.depth += 1
+    if building.depth > MOST_DEPTH:
+        raise DataError(
+            "graphs and functions are nested too deeply", expected=f"at most {MOST_DEPTH} levels", got="more"
+        )
+
+
+# ------------------------------------------------------------------------------------------------- functions
+def _standard_body(domain: str, name: str, version: int) -> Any:
+    """The body that the standard gives an operator composed of others, with its defaults, or None."""
+    package = onnx_package()
+    try:
+        schema = package.defs.get_schema(name, version, domain)
+    except package.defs.SchemaError:
+        return None
+    if not schema.has_function:
+        return None
+    body = package.FunctionProto()
+    body.CopyFrom(schema.function_body)
+    body.attribute_proto.extend(a.default_value for a in schema.attributes.values() if a.default_value.name)
+    return body
+
+
+def _function_call(building: Building, node: Any, function: Any, bound: Mapping[str, Any]) -> NodeCall | None:
+    """A call that runs the body of a function, with its attributes put in."""
+    defaults = {a.name: _attribute_value(building, a, {}) for a in function.attribute_proto}
+    given = {**defaults, **_attributes(building, node, bound)}
+    _enter(building)
+    outside, building.versions = building.versions, {**building.versions, **versions_of(function.opset_import)}
+    try:
+        calls = build_calls(building, function.node, given)
+    finally:
+        building.versions = outside
+        building.depth -= 1
+    graph = NodeGraph(tuple(function.input), tuple(function.output), {}, calls)
+    for name in node.input:
+        building.use(name, "weight")
+    entry = Operator(node.op_type, node.domain, 1, _Body(graph), (), ("context",), (0, len(graph.inputs)))
+    return NodeCall(entry, node.name, tuple(node.input), tuple(node.output), {})
+
+
+class _Body:
+    """The body of a function, as a function of its inputs; what it holds is hidden from around it."""
+
+    def __init__(self, graph: NodeGraph) -> None:
+        self.graph = graph
+
+    def __call__(self, *inputs: Any, context: Context) -> tuple[Any, ...]:
+        """The outputs; inputs that were left out are not there."""
+        given = [*inputs, *[None] * (len(self.graph.inputs) - len(inputs))]
+        return tuple(self.graph.run(dict(zip(self.graph.inputs, given, strict=True))))

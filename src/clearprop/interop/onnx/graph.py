@@ -1,0 +1,155 @@
+"""A network as a plan: calls of functions of the table, in the order of the file."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from clearprop.arrays.tensor import Tensor, asarray
+from clearprop.errors import ArgumentError, ClearpropError
+from clearprop.interop.onnx.table import Operator
+from clearprop.interop.onnx.values import is_known, settle
+
+Environment = MutableMapping[str, Any]
+"""Values by their names in the graph."""
+
+
+@dataclass(frozen=True, eq=False)
+class NodeCall:
+    """A node: an operator with its attributes, the names of what it reads and of what it gives."""
+
+    operator: Operator
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"node {self.name!r} ({self.operator.name})" if self.name else f"a node {self.operator.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class NodeGraph:
+    """Calls in order, what they start from and what is read of them; a body of a loop or branch is one, too."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    constants: Mapping[str, np.ndarray[Any, Any]]
+    calls: tuple[NodeCall, ...]
+
+    def run(self, values: Mapping[str, Any], around: Mapping[str, Any] | None = None) -> list[Any]:
+        """The outputs for these values by name; what is not found in the graph is read from around it."""
+        own: dict[str, Any] = {**self.constants, **values}
+        environment: Environment = own if around is None else ChainMap(own, dict(around))
+        for call in self.calls:
+            _run_call(call, environment)
+        return [_lookup(environment, name) for name in self.outputs]
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What an operator may know beside its inputs: the values around it."""
+
+    environment: Environment
+
+    def run(self, graph: NodeGraph, inputs: Iterable[Any]) -> list[Any]:
+        """The outputs of a body for these inputs."""
+        return graph.run(dict(zip(graph.inputs, inputs, strict=True)), self.environment)
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """All of a model but its arrays: the graph, its inputs with their dtypes, and names for people.
+
+    names  under which name the module holds each array of the file
+    """
+
+    title: str
+    graph: NodeGraph
+    dtypes: Mapping[str, Any]
+    names: Mapping[str, str]
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the inputs, in order."""
+        return self.graph.inputs
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs, in order."""
+        return self.graph.outputs
+
+    def run(self, arrays: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs by name."""
+        given = {name: _as_input(value, name, self.dtypes.get(name)) for name, value in inputs.items()}
+        results = self.graph.run({**arrays, **given})
+        return {n: asarray(v) if is_known(v) else v for n, v in zip(self.outputs, results, strict=True)}
+
+
+def _as_input(value: Any, name: str, dtype: Any) -> Any:
+    """An input as a tensor (or a list of them) in the dtype that the model declares."""
+    if value is None or isinstance(value, (list, tuple)):
+        return value if value is None else [_as_input(v, name, None) for v in value]
+    tensor = value if isinstance(value, Tensor) else asarray(value)
+    if dtype is None or tensor.dtype == dtype:
+        return tensor
+    if tensor.dtype.kind != np.dtype(dtype).kind:
+        raise ArgumentError(
+            f"the input {name!r} has another dtype",
+            expected=np.dtype(dtype).name,
+            got=tensor.dtype.name,
+            try_=f"array.astype({np.dtype(dtype).name!r})",
+        )
+    return tensor.astype(dtype)
+
+
+def _lookup(environment: Environment, name: str) -> Any:
+    if name not in environment:
+        raise ArgumentError(f"the graph reads {name!r}, which nothing gives", expected="an input, an initialiser or an "
+                            "output of a node before", got=repr(name))  # fmt: skip
+    return environment[name]
+
+
+def _run_call(call: NodeCall, environment: Environment) -> None:
+    values = [_lookup(environment, name) if name else None for name in call.inputs]
+    try:
+        results = _results(call, values, environment)
+    except ClearpropError as error:
+        raise _with_place(error, call) from error
+    except (ValueError, TypeError, IndexError, KeyError, OverflowError, ZeroDivisionError) as error:
+        raise ArgumentError(
+            f"{call.operator.name} cannot be computed with these values",
+            expected="values that the operator is defined for",
+            got=f"{type(error).__name__}: {error}"[:300],
+            where=str(call),
+        ) from error
+    for name, value in zip(call.outputs, results, strict=False):
+        if name:
+            environment[name] = value
+
+
+def _with_place(error: ClearpropError, call: NodeCall) -> ClearpropError:
+    """The error with the node in which it happened."""
+    where = error.where if error.where.startswith(("node ", "a node ")) else str(call)
+    return type(error)(error.headline, expected=error.expected, got=error.got, where=where, try_=error.try_)
+
+
+def _results(call: NodeCall, values: list[Any], environment: Environment) -> list[Any]:
+    operator = call.operator
+    extra: dict[str, Any] = {}
+    if "outputs" in operator.reserved:
+        extra["outputs"] = len(call.outputs)
+    if operator.takes_context:
+        extra["context"] = Context(environment)
+    result = operator.function(*values, **call.attributes, **extra)
+    results = list(result) if isinstance(result, tuple) else [result]
+    foldable = not operator.takes_context and all(v is None or is_known(v) for v in values)
+    return [settle(r) for r in results] if foldable else results

@@ -1,0 +1,86 @@
+"""Values while a graph runs: arrays that are known (NumPy's, folded as they come) and tensors.
+
+What is known stays NumPy: shapes, indices and all that is computed of constants alone.  So shapes that a model computes
+are numbers when a program is traced, and no part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from clearprop.arrays.tensor import Tensor
+from clearprop.errors import ArgumentError, TraceError
+from clearprop.program.tracing import shape_of
+from clearprop.program.types import type_of
+from clearprop.program.values import raw
+
+MOST_ELEMENTS = 2**31
+"""The most elements of one array that a model may ask for by its numbers: a larger one is refused before it is made."""
+
+
+def is_known(value: Any) -> bool:
+    """Whether a value is a constant of the graph, or computed of such alone."""
+    return isinstance(value, (np.ndarray, np.generic))
+
+
+def known_numbers(value: Any, what: str) -> np.ndarray[Any, Any]:
+    """The numbers of a value that a program is made for: a shape, axes, a number of copies.
+
+    Raises TraceError if they are computed from what is traced.
+    """
+    if is_known(value):
+        return np.asarray(value)
+    held = raw(value)
+    if isinstance(held, (np.ndarray, np.generic)):
+        return np.asarray(held)
+    raise TraceError(
+        f"{what} depends on numbers that are known only when the program runs",
+        expected=f"{what} from constants, or from shapes of the inputs",
+        got="a traced value",
+        try_="call the model outside of compile, or export it with a fixed shape",
+    )
+
+
+def integers(value: Any, what: str) -> tuple[int, ...]:
+    """Known whole numbers: a tuple, also for a single one."""
+    return tuple(int(v) for v in known_numbers(value, what).reshape(-1))
+
+
+def sizes(x: Any) -> tuple[int, ...]:
+    """The shape as numbers; a symbolic size becomes its number, and the program is made for it."""
+    return tuple(int(n) for n in shape_of(x))
+
+
+def rank(x: Any) -> int:
+    """How many axes a value has."""
+    return len(shape_of(x))
+
+
+def dtype_of(x: Any) -> np.dtype[Any]:
+    """The dtype of a value."""
+    return np.dtype(type_of(raw(x)).dtype)
+
+
+def checked_shape(shape: Sequence[Any], what: str) -> tuple[Any, ...]:
+    """The shape, if an array of it may be made; raises ArgumentError for one that is negative or too large."""
+    count = 1
+    for n in shape:
+        count *= int(n)
+        if int(n) < 0 or count > MOST_ELEMENTS:
+            raise ArgumentError(
+                f"{what} asks for an array that cannot be made",
+                expected=f"sizes from 0, at most {MOST_ELEMENTS:,} elements",
+                got=f"shape {tuple(int(n) for n in shape)}",
+            )
+    return tuple(shape)
+
+
+def settle(value: Any) -> Any:
+    """A result of constants alone as NumPy has it, so that it stays known."""
+    if isinstance(value, Tensor):
+        held = raw(value)
+        return np.asarray(held) if isinstance(held, (np.ndarray, np.generic)) else value
+    return value
