@@ -24,6 +24,7 @@ from clearprop.data.columns import (
     name_list,
     number_text,
     quantity,
+    target_column,
 )
 from clearprop.data.kinds.time_encoding import TimeEncoding, fit_time
 from clearprop.data.kinds.word_encodings import WordEncoding, fit_words
@@ -288,6 +289,14 @@ class ClassTarget:
     def encoding(self) -> str:
         """The encoding in a few words."""
         return f"{len(self.classes)} classes: {name_list(self.classes, 10)}"
+
+    def codes_of(self, labels: NDArray[Any]) -> NDArray[np.int64]:
+        """Labels in an array `(rows,)`, of text, numbers or truth values, by their places among the classes.
+
+        >>> ClassTarget("y", "integer", ("7", "9")).codes_of(np.array([9.0, 7.0])).tolist()
+        [1, 0]
+        """
+        return self.encode(target_column(labels), lambda _, row: f"row {row}")
 
     def encode(self, column: Column, place: Locator) -> NDArray[np.int64]:
         """Labels, `(rows,)`: by the spelling of a class, else by its value, where labels are no text.

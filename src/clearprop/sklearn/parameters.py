@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clearprop.errors import ArgumentError, user_line
 
@@ -76,6 +77,21 @@ def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
                 got=f"{name} = {value!r:.80}",
                 where=user_line(),
             )
+
+
+def checked_weights(weight: Any, rows: int, dtype: Any) -> NDArray[Any]:
+    """The weights of so many rows, (rows,); a single number stands for all.  Raises ArgumentError for others."""
+    given = np.full(rows, weight, dtype) if np.isscalar(weight) else np.asarray(weight, dtype)
+    if given.shape != (rows,):
+        raise ArgumentError(
+            "sample_weight needs one weight for each row",
+            expected=f"numbers of shape ({rows},)",
+            got=f"shape {given.shape}",
+            where=user_line(),
+        )
+    if not np.any(given):
+        raise ArgumentError("the weight of every row is zero", expected="some sample_weight above 0", where=user_line())
+    return given
 
 
 def _is(value: Any, kind: type[Any]) -> bool:

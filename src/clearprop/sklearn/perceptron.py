@@ -27,6 +27,7 @@ from clearprop.sklearn.parameters import (
     VERBOSE,
     Rule,
     check_parameters,
+    checked_weights,
     either,
     layer_sizes,
     number_in,
@@ -155,7 +156,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
                 where=user_line(),
             )
         X, y = self._checked(X, y, more=more, reset=anew)
-        weight = None if weight is None else self._weights(weight, len(X), X.dtype)
+        weight = None if weight is None else checked_weights(weight, len(X), X.dtype)
         rng = check_random_state(self.random_state)
         if anew:
             self._begin(X, y, rng)
@@ -270,21 +271,6 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
             )
         return min(int(self.batch_size), rows)
-
-    def _weights(self, weight: Any, rows: int, dtype: Any) -> NDArray[Any]:
-        given = np.full(rows, weight, dtype) if np.isscalar(weight) else np.asarray(weight, dtype)
-        if given.shape != (rows,):
-            raise ArgumentError(
-                "sample_weight needs one weight for each row",
-                expected=f"numbers of shape ({rows},)",
-                got=f"shape {given.shape}",
-                where=user_line(),
-            )
-        if not np.any(given):
-            raise ArgumentError(
-                "the weight of every row is zero", expected="some sample_weight above 0", where=user_line()
-            )
-        return given
 
     # ------------------------------------------------------------------------------------------------ using it
     def _outputs(self, X: Any) -> NDArray[Any]:

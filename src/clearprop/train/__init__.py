@@ -24,6 +24,7 @@ from clearprop.train.metrics import Measure as Measure
 from clearprop.train.metrics import outputs_as_predicted as outputs_as_predicted
 from clearprop.train.metrics import outputs_of as outputs_of
 from clearprop.train.metrics import suitable_measures as suitable_measures
+from clearprop.train.narration import Narrator as Narrator
 from clearprop.train.native_executor import choose_executor as choose_executor
 from clearprop.train.planning import AUTO as AUTO
 from clearprop.train.planning import job_for as job_for

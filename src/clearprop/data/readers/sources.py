@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -34,6 +35,8 @@ from clearprop.files.presence import exists
 
 BUNDLED = ("digits", "iris", "wine", "breast-cancer", "diabetes", "penguins", "spirals")
 """The data sets that need no file: scikit-learn's, penguins (CC0) from this package, and computed spirals."""
+ROW_WEIGHT = "sample_weight"
+"""What the weights of rows are called that came beside them."""
 
 
 def read(
@@ -179,6 +182,35 @@ def read_arrays(x: Any, y: Any, source: str = "arrays", test_rows: RowNumbers | 
         return Frame(source, columns, place, is_array=True)
     target = _target_column(y, len(x), source)
     return Frame(source, (*columns, target), place, target="y", test_rows=test_rows, is_array=True)
+
+
+def read_rows(x: Any, y: NDArray[Any], target: str, weight: NDArray[Any] | None = None) -> Frame:
+    """Rows of a frame or an array with their targets beside them, `(rows,)`, and the weights of rows if there are some.
+
+    The target is called `target` and the weights, which come last, `ROW_WEIGHT`; where a column has that name already,
+    `_` follows it.  Rows that weigh nothing are left out.
+
+    >>> frame = read_rows({"size": [1.0, 2.0], "y": ["a", "b"]}, np.array([3, 4]), "y")
+    >>> frame.names, frame.target
+    (('size', 'y', 'y_'), 'y_')
+    """
+    features = read(x, target="")
+    name = _free_name(target, features.names)
+    columns = [*features.columns, replace(_target_column(y, features.rows, features.source), name=name)]
+    if weight is None:
+        return replace(features, columns=tuple(columns), target=name)
+    columns.append(Column(_free_name(ROW_WEIGHT, (*features.names, name)), "number", weight.astype(np.float64)))
+    kept = np.flatnonzero(weight)
+    return replace(
+        features,
+        columns=tuple(column.take(kept) for column in columns),
+        place=lambda column, row: features.place(column, int(kept[row])),
+        target=name,
+    )
+
+
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    return _free_name(f"{name}_", taken) if name in taken else name
 
 
 def _place(source: str, column: str, row: int) -> str:
