@@ -24,6 +24,7 @@ FAST = {
     "attribution": ["attribution/test_attribution"],
     "train": ["train/test_fit", "train/test_fit_messages", "train/test_resume"],
     "explanation": ["explanation/test_neuron", "explanation/test_entries", "explanation/test_json"],
+    "search": ["search/test_space"],
     "comparison": ["train/test_judging"],
     "exporting": ["exporting/test_python_file"],
     "interop": ["interop/test_onnx_loading"],

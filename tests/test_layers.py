@@ -36,6 +36,7 @@ LAYERS = [
     "attribution",
     "train",
     "explanation",
+    "search",
     "comparison",
     "distributed",
     "exporting",

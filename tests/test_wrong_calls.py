@@ -23,7 +23,7 @@ OF_RANDOM += [n for found in NAMESPACES["random"].values() for n in found]
 OF_DTYPES = ["broadcast_shapes", "can_cast", "finfo", "iinfo", "isdtype", "result_type"]
 OTHERS = [
     *("asarray", "check_grads", "compile", "explain", "explain_update", "export", "fit", "from_dlpack", "load"),
-    *("lr_range_test", "set_threads", "tensor", "typecheck", "get_threads", "no_grad"),
+    *("lr_range_test", "set_threads", "tensor", "typecheck", "get_threads", "no_grad", "sweep"),
 ]
 METHODS = [
     *("astype", "backward", "detach", "item", "max", "mean", "min", "numpy", "reshape", "sum", "to_device", "tolist"),

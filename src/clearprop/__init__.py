@@ -63,6 +63,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.exporting import export as export
     from clearprop.interop import onnx as onnx
     from clearprop.runs.tensorboard import TensorBoard as TensorBoard
+    from clearprop.search import sweep as sweep
     from clearprop.train import Run as Run
     from clearprop.train import TrainingInterrupted as TrainingInterrupted
     from clearprop.train import fit as fit
@@ -81,6 +82,7 @@ else:
         "exporting": "export",
         "interop": "onnx",
         "runs.tensorboard": "TensorBoard",
+        "search": "sweep",
         "train": "Run TrainingInterrupted fit load lr_range_test",
     }
     _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}

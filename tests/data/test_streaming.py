@@ -9,13 +9,13 @@ import polars
 import pytest
 
 import clearprop as cl
-from clearprop.cli.settings import settings_from
 from clearprop.data.statistics import order_statistics, summarise
 from clearprop.data.streaming import memory
 from clearprop.data.streaming.disk_rows import Dealing, DiskRows
 from clearprop.data.streaming.streamed_table import stream_table
 from clearprop.data.training_data import from_source
 from clearprop.errors import ArgumentError, ClearpropError, DataError
+from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.settings import Settings
 from clearprop.train.job import make_plan
 from clearprop.train.metrics import METRICS, evaluate, evaluate_part, find_loss

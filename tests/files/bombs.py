@@ -23,9 +23,9 @@ import pyarrow.parquet
 
 import clearprop as cl
 from benchmarks.machine import peak_memory
-from clearprop.cli.settings import settings_from
 from clearprop.data.training_data import from_source
 from clearprop.files.strict_json import read_json
+from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.folder import RunFolder
 
 

@@ -32,13 +32,13 @@ import pyarrow
 
 import clearprop as cl
 from benchmarks.machine import peak_memory
-from clearprop.cli.settings import as_toml, settings_from
 from clearprop.data.readers.formats import NPZ
 from clearprop.data.readers.sources import file_form
 from clearprop.data.streaming.memory import LEAST_MEMORY
 from clearprop.data.streaming.streamed_table import stream_table
 from clearprop.data.training_data import from_source
 from clearprop.reporting.runs_side_by_side import comparison_charts, differences, results
+from clearprop.runs.asked_settings import as_toml, settings_from
 from clearprop.train import job
 from clearprop.train.executor import eager_executor
 

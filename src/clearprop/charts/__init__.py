@@ -1,4 +1,4 @@
 """Charts: described as values, drawn by matplotlib, placed in pages.
 
-Open to other folders: `chart`, `colours`, `svg`.
+Open to other folders: `chart`, `colours`, `parallel`, `svg`.
 """

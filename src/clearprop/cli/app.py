@@ -28,6 +28,7 @@ from clearprop.cli.lesson import lesson
 from clearprop.cli.options import with_threads
 from clearprop.cli.predict import predict
 from clearprop.cli.report import report
+from clearprop.cli.sweep import sweep
 from clearprop.cli.train import train
 from clearprop.errors import ArgumentError, ClearpropError, unknown_name
 
@@ -52,13 +53,14 @@ _DECLARED: tuple[Callable[..., Any], ...] = (
     explain,
     importance,
     compare,
+    sweep,
     report,
     export,
     lesson,
     check,
     config,
 )
-COMMANDS = tuple(command if command in (export, config) else with_threads(command) for command in _DECLARED)
+COMMANDS = tuple(command if command in (sweep, export, config) else with_threads(command) for command in _DECLARED)
 
 
 class EachOnce(TyperCommand):

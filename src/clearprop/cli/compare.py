@@ -74,7 +74,7 @@ def compare(
 
     * `clearprop compare runs/digits-1 runs/digits-2 --out comparison`
     """
-    from clearprop.cli.settings import settings_from  # start-up time: pydantic
+    from clearprop.runs.asked_settings import settings_from  # start-up time: pydantic
 
     folders = [Path(name) for name in what]
     if len(folders) > 1 or folders[0].is_dir():

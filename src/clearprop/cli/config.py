@@ -30,7 +30,7 @@ def config(
 
     * `clearprop config runs/digits-1`
     """
-    from clearprop.cli.settings import as_toml, settings_from  # start-up time: pydantic
+    from clearprop.runs.asked_settings import as_toml, settings_from  # start-up time: pydantic
 
     if file is None:
         typer.echo("# clearprop train --config FILE; options on the command line win over it\n")

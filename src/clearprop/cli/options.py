@@ -12,13 +12,7 @@ import typer
 from clearprop import nn, optim
 from clearprop.data.readers.reading import FormWords
 from clearprop.data.readers.sources import BUNDLED
-from clearprop.runs.settings import declaration_of
-
-
-def hidden_activations() -> tuple[str, ...]:
-    """The activations for hidden layers, by name."""
-    return ("linear", *(name for name in nn.ACTIVATIONS if "softmax" not in name))
-
+from clearprop.runs.settings import declaration_of, hidden_activations
 
 _COMPLETIONS: dict[str, Callable[[], Iterable[str]]] = {
     "data": lambda: BUNDLED,

@@ -12,7 +12,6 @@ from typing import Any
 from clearprop import nn
 from clearprop.cli.console import Display, messages, output, print_json, results_table, say, table
 from clearprop.cli.exit_codes import DONE, INTERRUPTED, MISTAKE
-from clearprop.cli.settings import settings_from
 from clearprop.cli.standard_input import NAME, given_data
 from clearprop.data.parts import batches_in, rows_in
 from clearprop.data.readers.formats import DATA_FILE
@@ -23,6 +22,7 @@ from clearprop.data.streaming.memory import default_memory
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ArgumentError, ClearpropError
 from clearprop.nn.losses import task_under
+from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import Events, log_events
 from clearprop.runs.folder import RunFolder, require_free
 from clearprop.runs.settings import CHANGEABLE, OPTIONS, Settings, option_of

@@ -24,7 +24,9 @@ VERSION = 1
 SHARES = frozenset("accuracy balanced_accuracy auc average_precision f1 precision recall top_3".split())
 """Metrics from 0 to 1, of which many runs reach 1."""
 
-Kind = Literal["start", "data", "epoch", "checkpoint", "warning", "finding", "stop", "end", "error"]
+Kind = Literal[
+    "start", "data", "epoch", "checkpoint", "warning", "finding", "stop", "end", "error", "sweep", "trial", "choice"
+]
 Event: TypeAlias = dict[str, Any]
 Subscriber: TypeAlias = Callable[[Event], object]
 
@@ -125,6 +127,26 @@ def _end(event: Mapping[str, Any]) -> str:
     return ", ".join([f"{event['status']} after {event['seconds']:.1f} s{best}", *tested])
 
 
+def _trial(event: Mapping[str, Any]) -> str:
+    varied = ", ".join(f"{name} {setting_text(value)}" for name, value in event["settings"].items())
+    known = (
+        ""
+        if event["value"] is None
+        else f", validation {event['metric']} {measure_text(event['metric'], event['value'])}"
+    )
+    told = f": {event['message']}" if event["message"] else ""
+    return f"trial {event['number']} {event['status']}: {varied}{known}{told}"
+
+
+def setting_text(value: Any) -> str:
+    """A setting of an event as it is typed: sizes with commas between them.
+
+    >>> setting_text([64, 64]), setting_text(0.001)
+    ('64,64', '0.001')
+    """
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "start": lambda e: f"training {e['parameters']:,} parameters with {e['optimizer']}, seed {e['seed']}",
     "data": lambda e: f"data: {e['rows']['train']} rows to train on, {e['rows']['validation']} to validate on",
@@ -134,4 +156,7 @@ _SENTENCES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "stop": lambda e: f"stopped: {e['message']}",
     "end": _end,
     "error": lambda e: e["message"],
+    "sweep": lambda e: f"{e['search']} search: {e['trials']} trials on {e['source']}, judged by {e['metric']}",
+    "trial": _trial,
+    "choice": lambda e: e["message"],
 }

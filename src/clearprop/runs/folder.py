@@ -265,13 +265,13 @@ _EPOCH_FIELDS = tuple(EpochFields.__dataclass_fields__)
 
 
 class HistoryWriter:
-    """A subscriber that appends `epoch` events to a file while it is entered.
+    """A subscriber that appends events of one kind, or with None of any, to a file while it is entered.
 
     Every line is handed to the system at once: a process that is killed leaves what it has said.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, kind: str | None = "epoch") -> None:
+        self.path, self.kind = path, kind
         self._file: IO[str] | None = None
 
     def __enter__(self) -> Self:
@@ -282,8 +282,8 @@ class HistoryWriter:
         return self
 
     def __call__(self, event: Event) -> None:
-        """Append the event if it is an `epoch`.  Raises RunError if the disk refuses."""
-        if event["event"] != "epoch" or self._file is None:
+        """Append the event if it is of the kind.  Raises RunError if the disk refuses."""
+        if self.kind not in (None, event["event"]) or self._file is None:
             return
         try:
             self._file.write(as_line(event) + "\n")

@@ -13,7 +13,7 @@ from typing import Any, Self, get_type_hints
 from clearprop.data.readers.formats import DATA_FILE, STREAMED, forms_text
 from clearprop.errors import ArgumentError, user_line
 from clearprop.files.strict_json import checked_value, refuse, require_keys
-from clearprop.nn import Penalty
+from clearprop.nn import ACTIVATIONS, Penalty
 from clearprop.optim.hyperparameters import Range
 
 LARGEST_LAYER = 65_536
@@ -439,6 +439,11 @@ KEPT = tuple(name for name in _FIELDS if declaration_of(name).kept)
 """The settings that `config.json` keeps."""
 CHANGEABLE = tuple(name for name in _FIELDS if declaration_of(name).changes)
 """What a fork may change: all that keeps parameters, data and random numbers what they were."""
+
+
+def hidden_activations() -> tuple[str, ...]:
+    """The activations for hidden layers, by name."""
+    return ("linear", *(name for name in ACTIVATIONS if "softmax" not in name))
 
 
 SUITED = tuple(name for name in _FIELDS if declaration_of(name).suits)

@@ -15,12 +15,14 @@ from clearprop.train.gradient_check import check_run as check_run
 from clearprop.train.interrupts import TrainingInterrupted as TrainingInterrupted
 from clearprop.train.job import Job as Job
 from clearprop.train.job import Origin as Origin
+from clearprop.train.job import fit_to_model as fit_to_model
 from clearprop.train.job import require_suitable as require_suitable
 from clearprop.train.loading import as_in_training as as_in_training
 from clearprop.train.loading import command_of as command_of
 from clearprop.train.loading import load as load
 from clearprop.train.loading import require_kept as require_kept
 from clearprop.train.metrics import Measure as Measure
+from clearprop.train.metrics import higher_is_better as higher_is_better
 from clearprop.train.metrics import outputs_as_predicted as outputs_as_predicted
 from clearprop.train.metrics import outputs_of as outputs_of
 from clearprop.train.metrics import suitable_measures as suitable_measures
@@ -35,6 +37,7 @@ from clearprop.train.run import Run as Run
 from clearprop.train.step import make_objective as make_objective
 from clearprop.train.step import make_step as make_step
 from clearprop.train.step import supplies as supplies
+from clearprop.train.training import evaluate_test as evaluate_test
 from clearprop.train.training import train as train
 from clearprop.train.training_loop import Plan as Plan
 from clearprop.train.training_loop import replay_steps as replay_steps

@@ -46,7 +46,7 @@ class Origin:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """Everything that `cl.fit` or `clearprop train` decided."""
+    """Everything that `cl.fit` or `clearprop train` decided; a run that is not `tested` leaves the test part alone."""
 
     model: Any
     data: Prepared
@@ -63,6 +63,7 @@ class Job:
     checkpoint_seconds: float = 10.0
     origin: Origin | None = None
     baseline: bool = True
+    tested: bool = True
 
 
 class JobAtHand:

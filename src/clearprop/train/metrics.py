@@ -222,6 +222,15 @@ def chosen_among(metrics: Sequence[Any], metric: str) -> Sequence[Any]:
     return metrics if among else (*metrics, metric)
 
 
+def higher_is_better(name: str) -> bool:
+    """Whether more of the metric of that name is better; less is of a loss.
+
+    >>> higher_is_better("accuracy"), higher_is_better("loss")
+    (True, False)
+    """
+    return name in METRICS and METRICS[name].higher
+
+
 def require_task(metrics: Sequence[Measure], classes: bool) -> None:
     """Raise ArgumentError for a metric that judges the other task."""
     task = "classes" if classes else "numbers"

@@ -201,9 +201,6 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
     model = plan.shown(standing.state) if best is None else best.model
     loop.finish()
     results: Event = next((e for e in loop.history if best and e["epoch"] == best.epoch), {})
-    tested = None
-    if job.data.test is not None and loop.status == "done":
-        tested = evaluate_part(model, job.data.test, job.loss, job.metrics, job.data.weights.get("test"))
     summary = Summary(
         status=loop.status,
         epochs=standing.state.epoch,
@@ -211,7 +208,7 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
         best_epoch=best.epoch if best else None,
         train=results.get("train"),
         validation=results.get("validation"),
-        test=tested,
+        test=evaluate_test(job, model) if job.tested and loop.status == "done" else None,
         seconds=round(loop.seconds, 3),
         stopped_by=loop.stopped_by,
         baseline=_baseline(job, loop.status),
@@ -228,6 +225,13 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
     run = Run(model, last, loop.history, summary, config, job.data.preprocessing, path, workings)
     _tell_end(job.events, run)
     return run
+
+
+def evaluate_test(job: Job, model: Any) -> dict[str, float] | None:
+    """The loss and the metrics of a network on the test part of a job whose data fit it; None where there is none."""
+    if job.data.test is None:
+        return None
+    return evaluate_part(model, job.data.test, job.loss, job.metrics, job.data.weights.get("test"))
 
 
 def _baseline(job: Job, status: str) -> dict[str, object] | None:

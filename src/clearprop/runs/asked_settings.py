@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ByteSize, ConfigDict, Field, ValidationError, create_model
 
-from clearprop.cli.options import hidden_activations
 from clearprop.data.readers.reading import words_of
 from clearprop.errors import ArgumentError, unknown_name
 from clearprop.files.strict_json import parse_json, read_text
@@ -25,6 +24,7 @@ from clearprop.runs.settings import (
     Settings,
     declaration_of,
     default_of,
+    hidden_activations,
     option_of,
 )
 

@@ -1,0 +1,226 @@
+"""Where trainings are done side by side: processes of this machine, a Dask cluster, any executor of Python's form."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, TimeoutError
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+from clearprop.compiler.native import blas
+from clearprop.errors import ArgumentError, RunError, user_line
+from clearprop.runs.environment import environment
+
+T = TypeVar("T")
+PLACES = "local, local:N, dask://HOST:PORT or slurm-array"
+"""Where a sweep can be done, in words."""
+_ANSWER = 60.0
+"""Seconds in which an executor must answer at all."""
+_CONNECT = "10s"
+"""How long a Dask scheduler may take to answer."""
+_DASK = "dask://"
+_PRELOADED = ["clearprop.search.trial", "clearprop.compiler.epoch_loop"]
+"""What is imported once, in the process of which those of a pool are forked: Numba among it, which takes a second."""
+_UNKNOWN = 2
+"""So many trials at once, for an executor that does not tell how many workers it has."""
+
+
+class Pool(Protocol):
+    """Workers: `size` of them at once, which `renew` replaces where they have died."""
+
+    size: int
+
+    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Have `function(*arguments)` done."""
+
+    def renew(self) -> None:
+        """Replace workers that died.  Raises RunError where that is not ours to do."""
+
+    def close(self) -> None:
+        """Let go of what was made for this sweep."""
+
+
+class LocalPool:
+    """Processes of this machine, each forked of one that has imported all and done nothing.
+
+    They leave Ctrl-C to the process of the sweep, and end when it does.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._executor = self._start()
+
+    def _start(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(_PRELOADED)
+        return ProcessPoolExecutor(self.size, mp_context=context, initializer=_begin_worker)
+
+    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Have it done by the next process that is free."""
+        return self._executor.submit(function, *arguments)
+
+    def renew(self) -> None:
+        """Start processes anew: of a pool that one has died of, none goes on."""
+        self.close()
+        self._executor = self._start()
+
+    def close(self) -> None:
+        """End the processes, once what they do is done."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+class GivenPool:
+    """An executor that somebody else made, and keeps."""
+
+    def __init__(self, executor: Executor, size: int | None = None, name: str = "") -> None:
+        known = getattr(executor, "_max_workers", None) if size is None else size
+        self.size = known if isinstance(known, int) and known > 0 else _UNKNOWN
+        self._executor, self._name = executor, name or type(executor).__name__
+
+    def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Hand it to the executor."""
+        return self._executor.submit(function, *arguments)
+
+    def renew(self) -> None:
+        """Raise RunError: the executor is not ours."""
+        raise RunError(
+            "the executor has lost its workers",
+            expected="an executor that replaces workers which die",
+            got=f"{self._name}, which takes nothing more",
+            try_="sweep again with resume= and a new executor: what has ended is not done again",
+        )
+
+    def close(self) -> None:
+        """Leave the executor to its owner."""
+
+
+class DaskPool(GivenPool):
+    """The workers of a Dask cluster, which does again by itself what a worker that died had to do."""
+
+    def __init__(self, address: str) -> None:
+        self._client = _connect(address)
+        workers = self._client.scheduler_info(n_workers=-1)["workers"]
+        size = sum(worker["nthreads"] for worker in workers.values())
+        if not size:
+            self._client.close()
+            raise _unreachable(address, "a scheduler without workers")
+        super().__init__(self._client.get_executor(pure=False), size, "Dask's executor")
+
+    def renew(self) -> None:
+        """Do nothing: the cluster finds other workers."""
+
+    def close(self) -> None:
+        """Leave the cluster."""
+        self._client.close()
+
+
+def pool_for(on: str) -> Pool:
+    """The workers that `local`, `local:N` or `dask://HOST:PORT` names.
+
+    Raises ArgumentError for another place, a scheduler that does not answer, or without Dask.
+    """
+    if on.startswith(_DASK):
+        return DaskPool(on)
+    name, _, number = on.partition(":")
+    cores = blas.cores()
+    if name != "local" or (number and not (number.isascii() and number.isdecimal() and 1 <= int(number) <= 1024)):
+        raise ArgumentError(
+            f"--on cannot be {on!r}",
+            expected=PLACES,
+            got=repr(on),
+            where="--on",
+            try_=f"--on local:{cores}",
+        )
+    return LocalPool(int(number) if number else cores)
+
+
+def given_pool(executor: Any) -> Pool:
+    """The workers behind an executor of the form of `concurrent.futures`.  Raises ArgumentError for anything else."""
+    if not callable(getattr(executor, "submit", None)):
+        raise ArgumentError(
+            "this is no executor",
+            expected="an executor of concurrent.futures, or one of its form, such as Dask's client.get_executor()",
+            got=repr(executor)[:80],
+            where=user_line(),
+            try_='on="local:2", which makes one',
+        )
+    return GivenPool(executor)
+
+
+def require_workers(pool: Pool) -> None:
+    """Have something small done, so that what cannot work is said before anything starts.
+
+    Raises ArgumentError for an executor that refuses, does not answer or has other versions of what decides on bits.
+    """
+    try:
+        there = pool.submit(environment).result(timeout=_ANSWER)
+    except TimeoutError:
+        raise _no_workers(f"no answer within {_ANSWER:.0f} s") from None
+    except Exception as problem:  # an executor may fail in any way
+        raise _no_workers(f"{type(problem).__name__}: {problem}".partition("\n")[0]) from None
+    different = replace(environment(), threads=0).differences(replace(there, threads=0))
+    if different:
+        raise ArgumentError(
+            "the workers are not made as this process is",
+            expected="the same processor, BLAS kernel, NumPy and clearprop everywhere: else a trial has other bits",
+            got="; ".join(different),
+            where="--on",
+            try_="workers on machines of one kind, with the same versions installed",
+        )
+
+
+def _no_workers(got: str) -> ArgumentError:
+    return ArgumentError(
+        "the workers cannot train",
+        expected="workers that import clearprop, and take and return what pickle can write",
+        got=got,
+        where="--on",
+        try_="in a script, call cl.sweep below `if __name__ == '__main__':`; or --on local:2",
+    )
+
+
+def _connect(address: str) -> Any:
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise ArgumentError(
+            "dask:// needs Dask",
+            expected="the package distributed, in the version of the cluster",
+            got="no module named 'distributed'",
+            where=f"--on {address}",
+            try_="pip install distributed, or --on local:2",
+        ) from None
+    try:
+        return Client(f"tcp://{address.removeprefix(_DASK)}", timeout=_CONNECT, set_as_default=False)
+    except (OSError, ValueError, TypeError) as problem:
+        raise _unreachable(address, str(problem).partition("\n")[0]) from None
+
+
+def _unreachable(address: str, got: str) -> ArgumentError:
+    return ArgumentError(
+        "the scheduler cannot be reached",
+        expected=f"a Dask scheduler with workers, which answers within {_CONNECT}",
+        got=got,
+        where=f"--on {address}",
+        try_="dask scheduler, and dask worker HOST:PORT; or --on local:2",
+    )
+
+
+def _begin_worker() -> None:
+    """What a process of our own does first: leave Ctrl-C to the sweep, and end where the sweep does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the process that started this one: a sweep that is killed leaves nobody who trains on."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        with suppress(OSError):
+            parent.join()
+        os._exit(1)
