@@ -55,7 +55,7 @@ def test_events_fit_the_schema(command):
 
 @pytest.mark.usefixtures("here")
 def test_where_nothing_comes_to_a_result_it_is_a_mistake(command):
-    told = command("sweep", "iris", "--set", "optimizer=sgd:lr=1e30;rprop", "--trials", "2", *QUICK)
+    told = command("sweep", "diabetes", "--set", "optimizer=sgd:lr=1e30;rprop", "--trials", "2", *QUICK)
     assert told.code == 2 and "no trial came to a result" in told.err
 
 

@@ -1,4 +1,4 @@
-"""Parallel coordinates (Inselberg 1985): an upright axis for every quantity, a line through all of them for each case."""
+"""Parallel coordinates (Inselberg 1985): an upright axis for every quantity, a line through all of them a case."""
 
 from __future__ import annotations
 

@@ -96,23 +96,32 @@ def value_text(event: Event) -> str:
 
 # ------------------------------------------------------------------------------------------------- parallel coordinates
 def _chart(names: Sequence[str], ranked: Sequence[Event], choice: TrialChoice | None, metric: str) -> ParallelChart:
-    scales = [_scale([e["settings"].get(name) for e in ranked]) for name in names]
-    known = [e["value"] for e in ranked if _is_number(e["value"])]
     interval = None if choice is None else choice.validation.interval
-    place, shares = _numbers([*known, *(interval or ())], False) if known else (_nowhere, [])
-    axes = [ParallelAxis(name, ticks) for name, (_, ticks) in zip(names, scales, strict=True)]
-    axes.append(ParallelAxis(metric, [(share, measure_text(metric, float(text))) for share, text in shares]))
-    lines = [
-        ParallelLine(
-            [*(at(e["settings"].get(name)) for name, (at, _) in zip(names, scales, strict=True)), place(e["value"])],
-            _look(e, choice),
-            _title(e, names),
-        )
-        for e in ranked
-    ]
-    band = None if interval is None else (place(interval[0]) or 0.0, place(interval[1]) or 0.0)
-    told = f"{len(known)} trials with a result" + ("" if choice is None else f"; {choice.sentences()[0]}")
-    return ParallelChart("Trials", axes, lines, band, told)
+    known = [e["value"] for e in ranked if _is_number(e["value"])]
+    scales = [_scale([e["settings"].get(name) for e in ranked]) for name in names]
+    scales.append(_judging_scale([*known, *(interval or ())], metric))
+    axes = [ParallelAxis(name, ticks) for name, (_, ticks) in zip([*names, metric], scales, strict=True)]
+    lines = [ParallelLine(_places(e, names, scales), _look(e, choice), _title(e, names)) for e in ranked]
+    band = None if interval is None else _span(scales[-1][0], interval)
+    told = [f"{len(known)} trials with a result", *([] if choice is None else choice.sentences()[:1])]
+    return ParallelChart("Trials", axes, lines, band, "; ".join(told))
+
+
+def _span(place: Callable[[Any], float | None], interval: tuple[float, float]) -> tuple[float, float]:
+    low, high = map(place, interval)
+    return low or 0.0, high or 0.0
+
+
+def _judging_scale(values: Sequence[float], metric: str) -> _Scale:
+    if not values:
+        return _nowhere, []
+    place, ticks = _numbers(values, False)
+    return place, [(share, measure_text(metric, float(text))) for share, text in ticks]
+
+
+def _places(event: Event, names: Sequence[str], scales: Sequence[_Scale]) -> list[float | None]:
+    values = [*(event["settings"].get(name) for name in names), event["value"]]
+    return [at(value) for value, (at, _) in zip(values, scales, strict=True)]
 
 
 def _title(event: Event, names: Sequence[str]) -> str:

@@ -75,7 +75,9 @@ class TrialChoice:
         return told
 
 
-def choose(ranked: Sequence[Ended], folder: Path, job: Job, metric: str, seed: int, trials: int, test: bool) -> TrialChoice:
+def choose(
+    ranked: Sequence[Ended], folder: Path, job: Job, metric: str, seed: int, trials: int, test: bool
+) -> TrialChoice:
     """The best of the trials, whose job this is: its network, its data.  With `test`, it is tested, once."""
     best = ranked[0]
     value = best.outcome.value

@@ -196,20 +196,29 @@ def split_texts(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _setting_name(name: Any) -> str:
     """The setting of that name or option.  Raises ArgumentError for another one."""
-    words = {option_of(known).removeprefix(_OPTION): known for known in OPTIONS}
-    words |= {word.removeprefix(_OPTION): known for known in OPTIONS for word in declaration_of(known).words}
-    plain = name.removeprefix(_OPTION) if isinstance(name, str) else name
-    found = words.get(plain, plain) if isinstance(plain, str) else plain
+    words = {word.removeprefix(_OPTION): known for known in OPTIONS for word in _words_of(known)}
+    found = _plain_name(name, words)
     if found in VARIABLE:
-        return str(found)
-    if isinstance(found, str) and (found in OPTIONS or found == "DATA"):
+        return found
+    if found in (*OPTIONS, "DATA"):
         raise _wrong(
             found,
             f"{found} cannot vary in a sweep",
             "settings of the network and the training: all trials are judged on the same rows",
             f"{option_of(found) if found in OPTIONS else 'DATA'} beside the sweep, the same for all of its trials",
         )
-    raise unknown_name("setting to vary", name, VARIABLE, where=WHERE)
+    others = {word for word, known in words.items() if known in VARIABLE and word.replace("-", "_") not in VARIABLE}
+    raise unknown_name("setting to vary", name, {*VARIABLE, *others}, where=WHERE)
+
+
+def _plain_name(name: Any, words: Mapping[str, str]) -> str:
+    """The name without dashes before it; of an option, that of its setting."""
+    plain = name.removeprefix(_OPTION) if isinstance(name, str) else ""
+    return words.get(plain, plain)
+
+
+def _words_of(name: str) -> tuple[str, ...]:
+    return (option_of(name), *declaration_of(name).words)
 
 
 def _read_axis(name: str, given: Any) -> Axis:
