@@ -102,9 +102,9 @@ def test_weights_alone(tmp_path):
 def test_mistakes(tmp_path):
     model = cl.nn.mlp([4, 3])
     with pytest.raises(cl.ClearpropError) as caught:
-        cl.export(model, "onnx")
+        cl.export(model, "onyx")
     assert caught.value.message.startswith(
-        "no export format named 'onnx'\n  expected  one of: python, safetensors\n  got       'onnx'\n  where     test_"
+        "no export format named 'onyx'\n  expected  one of: onnx, python, safetensors\n  got       'onyx'\n  where     "
     )
     with pytest.raises(cl.ClearpropError, match="a Python file is written of a run"):
         cl.export(model, "python", tmp_path / "m.py")

@@ -16,20 +16,26 @@ from clearprop.train import load
 
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
-    format_: Annotated[str, typer.Option("--format", metavar="FORM", help="python or safetensors")] = "python",
+    format_: Annotated[str, typer.Option("--format", metavar="FORM", help="python, onnx or safetensors")] = "python",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="The file to write (default: the run's name).")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace files that exist.")] = False,
 ) -> int:
-    """Take a run away: as one Python file that needs NumPy alone, or as its weights.
+    """Take a run away: as one Python file that needs NumPy alone, as an ONNX file, or as its weights.
 
     The Python file holds the network, its backward pass line by line, the update rule, a training loop and a gradient
     check; run it, and it checks itself and repeats the first losses of the run.
 
+    The ONNX file takes the columns as they are (numbers; everything else as text, dates as 2021-12-31 or 2021-12-31
+    23:59:59) and gives the class with its probabilities, or the value; what ONNX cannot compute is said, and nothing is
+    written.
+
     **Examples**
 
     * `clearprop export runs/digits-1`
+
+    * `clearprop export runs/penguins-1 --format onnx`
 
     * `clearprop export runs/digits-1 --format safetensors -o weights.safetensors`
     """

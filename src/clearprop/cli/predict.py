@@ -156,7 +156,7 @@ def _rows(
     texts = [["" if v is None else spreadsheet_text(v, quote_formulas) for v in column] for column in values]
     heads = [[row, *cells] for row, *cells in zip(encoded.rows, *texts, strict=True)]
     if fitted.class_names:
-        shares = class_probabilities(outputs.astype(np.float64), run.config.settings.loss)
+        shares = np.asarray(class_probabilities(outputs.astype(np.float64), run.config.settings.loss))
         for head, share in zip(heads, shares, strict=True):
             yield [*head, classes[int(share.argmax())], *(f"{p:.4f}" for p in share)]
     else:

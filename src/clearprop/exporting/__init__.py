@@ -1,4 +1,4 @@
-"""Take it away: a run's network and training as one Python file that needs NumPy alone, or its weights.
+"""Take it away: a run as one Python file that needs NumPy alone, as an ONNX file, or its weights.
 
 Open to other folders beside the names here: `export_run`.
 """

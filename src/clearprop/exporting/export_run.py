@@ -1,4 +1,4 @@
-"""`cl.export`: a run taken away, as a Python file that needs NumPy alone or as its weights."""
+"""`cl.export`: a run taken away, as a Python file that needs NumPy alone, as an ONNX file, or as its weights."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from clearprop.autodiff.trees import flatten, paths
 from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
+from clearprop.exporting.onnx import network_model, run_model
 from clearprop.exporting.python_file import Setting, python_file
 from clearprop.exporting.step_programs import Tracer
 from clearprop.files.atomic import write_bytes, write_text
@@ -18,27 +19,43 @@ from clearprop.program.tracing import shape_of
 from clearprop.program.values import raw
 from clearprop.train import ArrayFeed, BlockFeed, Plan, Run, make_objective
 
-FORMATS = ("python", "safetensors")
+SUFFIXES = {"python": ".py", "onnx": ".onnx", "safetensors": ".safetensors"}
+"""The ending of the file of each format."""
+FORMATS = tuple(SUFFIXES)
 
 
 @checked_call
-def export(target: Any, format: str = "python", path: str | Path | None = None) -> list[Path]:
-    """Write a run (or, as safetensors, a model) in a form that others read; returns the files.
+def export(target: Any, format: str = "python", path: str | Path | None = None, *, example: Any = None) -> list[Path]:
+    """Write a run (or a model, where a form holds no training) so that others read it; returns the files.
 
-    target   a run; for safetensors also a module of `cl.nn`
+    target   a run; for onnx and safetensors also a module of `cl.nn`
     format   "python": one readable file with named layers, forward, backward line by line, the update rule, a training
              loop and its own gradient check; it needs NumPy alone and repeats the run's losses.  Beside it the weights
              (`.safetensors`) and the encoded training rows (`.npz`).
+             "onnx": one file that any ONNX runtime computes, raw columns in, class and probabilities or the value out,
+             the encoding of training within (operators of ONNX 1.15); of a module its outputs.  Needs the package
+             onnx, which `[onnx]` brings
              "safetensors": the weights alone, by parameter path
-    path     the file to write, in a folder that exists; `network.py` or `network.safetensors` if it is not given
+    path     the file to write, in a folder that exists; if it is not given, `network` with the ending of the format
+    example  for onnx, rows such as the network takes: of a module, and of a run on arrays whose data are not at hand
 
-    Raises ArgumentError for an unknown format or a target that the format cannot express.
+    Raises ArgumentError for an unknown format or a target that the format cannot express, of which it names all parts.
 
     >>> import clearprop as cl
     >>> [path.name for path in cl.export(cl.nn.mlp([2, 1]), "safetensors", "weights.safetensors")]
     ['weights.safetensors']
     """
     files = files_of(format, path)
+    if format != "onnx" and example is not None:
+        raise ArgumentError(
+            "an example is of rows for an ONNX file",
+            expected='format="onnx"',
+            got=f"format={format!r}",
+            where=user_line(),
+            try_="no example",
+        )
+    if format == "onnx":
+        return [_onnx(target, example, files[0])]
     if format == "safetensors":
         model = target.model if isinstance(target, Run) else target
         return [_weights(_parameters(model), files[0])]
@@ -61,7 +78,7 @@ def files_of(format: str, path: str | Path | None, name: str = "network") -> lis
         raise ArgumentError(
             "path names the file to write", expected="a str or a Path", got=type(path).__name__, where=user_line()
         )
-    suffix = ".py" if format == "python" else ".safetensors"
+    suffix = SUFFIXES[format]
     out = Path(name.replace("-", "_") + suffix if path is None else path)
     if out.suffix != suffix:
         raise ArgumentError(
@@ -92,6 +109,22 @@ def _weights(arrays: dict[str, np.ndarray[Any, Any]], path: Path) -> Path:
     from safetensors.numpy import save
 
     write_bytes(path, save({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in arrays.items()}))
+    return path
+
+
+def _onnx(target: Any, example: Any, path: Path) -> Path:
+    if isinstance(target, Run):
+        model = run_model(target, example)
+    elif isinstance(target, Module) and example is not None:
+        model = network_model(target, example)
+    else:
+        raise ArgumentError(
+            "an ONNX file is written of a run, or of a network with an example of its rows",
+            expected='a run, or cl.export(model, "onnx", example=x)',
+            got=f"{type(target).__name__}" + ("" if isinstance(target, Module) else ", which is no module of cl.nn"),
+            where=user_line(),
+        )
+    write_bytes(path, model.SerializeToString())
     return path
 
 

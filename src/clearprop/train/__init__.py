@@ -26,6 +26,7 @@ from clearprop.train.metrics import higher_is_better as higher_is_better
 from clearprop.train.metrics import outputs_as_predicted as outputs_as_predicted
 from clearprop.train.metrics import outputs_of as outputs_of
 from clearprop.train.metrics import suitable_measures as suitable_measures
+from clearprop.train.metrics import target_unit as target_unit
 from clearprop.train.narration import Narrator as Narrator
 from clearprop.train.native_executor import choose_executor as choose_executor
 from clearprop.train.planning import AUTO as AUTO

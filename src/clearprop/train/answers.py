@@ -28,6 +28,7 @@ from clearprop.nn.losses import is_binary, loss_task
 from clearprop.notation import number_text
 from clearprop.program.values import no_grad, raw
 from clearprop.rules.activations import sigmoid
+from clearprop.rules.joining import concat
 from clearprop.rules.normalisation import softmax
 from clearprop.rules.reductions import mean, sum
 from clearprop.train.metrics import (
@@ -221,14 +222,14 @@ def chosen_codes(outputs: NDArray[Any], loss: str, target: ClassTarget | None) -
     return (outputs[..., 0] > 0).astype(np.int64) if outputs.shape[-1] == 1 else np.argmax(outputs, axis=-1)
 
 
-def class_probabilities(outputs: NDArray[Any], loss: str) -> NDArray[Any]:
+def class_probabilities(outputs: Any, loss: str) -> Any:
     """The probability of every class, `(rows, classes)`: softmax of the outputs; 1 − σ and σ of a single one.
 
     Several outputs under binary_cross_entropy answer each for itself: σ of each.
     """
     if outputs.shape[-1] == 1:
-        return np.asarray(sigmoid(np.concatenate([-outputs, outputs], axis=-1)))
-    return np.asarray(sigmoid(outputs) if is_binary(loss) else softmax(outputs))
+        return sigmoid(concat([-outputs, outputs], axis=-1))
+    return sigmoid(outputs) if is_binary(loss) else softmax(outputs)
 
 
 def row_of(part: Part, place: int) -> NDArray[Any]:

@@ -233,7 +233,7 @@ class Run:
                 got=self.config.settings.loss,
                 try_="run.predict(x)",
             )
-        return class_probabilities(self._source_outputs(x, form), self.config.settings.loss)
+        return np.asarray(class_probabilities(self._source_outputs(x, form), self.config.settings.loss))
 
     @property
     def class_names(self) -> tuple[str, ...]:
