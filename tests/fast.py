@@ -27,7 +27,7 @@ FAST = {
     "search": ["search/test_space"],
     "comparison": ["train/test_judging"],
     "exporting": ["exporting/test_python_file"],
-    "interop": ["interop/test_onnx_loading"],
+    "interop": ["interop/test_onnx_loading", "interop/test_torch_modules"],
     "sklearn": ["sklearn/test_mlp"],
     "lessons": ["lessons/test_lessons"],
     "reporting": ["reporting/test_comparison"],

@@ -62,6 +62,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.explanation import explain_update as explain_update
     from clearprop.exporting import export as export
     from clearprop.interop import onnx as onnx
+    from clearprop.interop import torch as torch
     from clearprop.runs.tensorboard import TensorBoard as TensorBoard
     from clearprop.search import sweep as sweep
     from clearprop.train import Run as Run
@@ -80,7 +81,7 @@ else:
         "control": "associative_scan cond fixed_point fori_loop map odeint remat root scan switch while_loop",
         "explanation": "explain explain_update",
         "exporting": "export",
-        "interop": "onnx",
+        "interop": "onnx torch",
         "runs.tensorboard": "TensorBoard",
         "search": "sweep",
         "train": "Run TrainingInterrupted fit load lr_range_test",

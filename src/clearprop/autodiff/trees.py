@@ -23,6 +23,14 @@ _LEAF = optree.tree_structure(0.0)
 _PLAIN = (float, int, np.ndarray, np.float64, np.float32)
 
 
+class FieldEntry(optree.GetAttrEntry):  # type: ignore[misc]  # optree tells no types of it
+    """A step of a path to a field, whose name may be one that no attribute can be written with: `0.weight`."""
+
+    def codify(self, node: str = "") -> str:
+        """The path to the field."""
+        return f"{node}.{self.name}"
+
+
 FIELDS: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {}
 """Of classes that are trees by their fields: which of them hold trees, and which are part of the structure."""
 
@@ -46,7 +54,7 @@ def register_fields(cls: type, dynamic: tuple[str, ...], fixed: tuple[str, ...])
         return new
 
     FIELDS[cls] = dynamic, fixed
-    optree.register_pytree_node(cls, take_apart, put_together, path_entry_type=optree.GetAttrEntry, namespace=NAMESPACE)
+    optree.register_pytree_node(cls, take_apart, put_together, path_entry_type=FieldEntry, namespace=NAMESPACE)
 
 
 def flatten(tree: Tree) -> tuple[list[Any], Any]:

@@ -30,6 +30,12 @@ class NamedArrays(Module, init=False):
         self.__dict__.update({"description": description, **parameters, **state})
         self.__post_init__()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuilt by its names: its class is made for them, and is found in no module."""
+        held = {n: self.__dict__[n] for n, kind in self.field_kinds.items() if kind == PARAMETER}
+        kept = {n: self.__dict__[n] for n, kind in self.field_kinds.items() if kind == STATE}
+        return type(self).__bases__[0], (self.__dict__["description"], held, kept)
+
     def array(self, name: str) -> Any:
         """The array of this name."""
         return self.__dict__[name]

@@ -1,0 +1,186 @@
+"""Operators of ATen that make one number of many, and those that go along an axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clearprop.arrays import functions
+from clearprop.interop.torch.operators.table import operator
+
+
+def _axes(dim: Any) -> Any:
+    """An axis, several, or all of them: ATen writes an empty list for all."""
+    return dim if dim is None or isinstance(dim, int) else tuple(dim) or None
+
+
+def _in(self: Any, dtype: str | None) -> Any:
+    return self if dtype is None else functions.astype(self, dtype)
+
+
+@operator("sum")
+def sum(self: Any, dim: Any = None, keepdim: bool = False, dtype: str | None = None) -> Any:
+    """The sum."""
+    return functions.sum(_in(self, dtype), axis=_axes(dim), keepdims=keepdim)
+
+
+@operator("mean")
+def mean(self: Any, dim: Any = None, keepdim: bool = False, dtype: str | None = None) -> Any:
+    """The mean."""
+    return functions.mean(_in(self, dtype), axis=_axes(dim), keepdims=keepdim)
+
+
+@operator("prod")
+def prod(self: Any, dim: Any = None, keepdim: bool = False, dtype: str | None = None) -> Any:
+    """The product."""
+    return functions.prod(_in(self, dtype), axis=_axes(dim), keepdims=keepdim)
+
+
+@operator("var.correction")
+def var(self: Any, dim: Any = None, correction: Any = 1, keepdim: bool = False) -> Any:
+    """The variance; PyTorch divides by n − 1 where nothing is said."""
+    return functions.var(self, axis=_axes(dim), correction=1 if correction is None else correction, keepdims=keepdim)
+
+
+@operator("var.dim")
+def var_dim(self: Any, dim: Any, unbiased: bool = True, keepdim: bool = False) -> Any:
+    """The variance."""
+    return var(self, dim, int(unbiased), keepdim)
+
+
+@operator("std.correction")
+def std(self: Any, dim: Any = None, correction: Any = 1, keepdim: bool = False) -> Any:
+    """The standard deviation."""
+    return functions.sqrt(var(self, dim, correction, keepdim))
+
+
+@operator("std.dim")
+def std_dim(self: Any, dim: Any, unbiased: bool = True, keepdim: bool = False) -> Any:
+    """The standard deviation."""
+    return std(self, dim, int(unbiased), keepdim)
+
+
+@operator("var_mean.correction")
+def var_mean(self: Any, dim: Any = None, correction: Any = 1, keepdim: bool = False) -> Any:
+    """Variance and mean."""
+    return var(self, dim, correction, keepdim), mean(self, dim, keepdim)
+
+
+@operator("amax")
+def amax(self: Any, dim: Any = (), keepdim: bool = False) -> Any:
+    """The largest."""
+    return functions.max(self, axis=_axes(dim), keepdims=keepdim)
+
+
+@operator("amin")
+def amin(self: Any, dim: Any = (), keepdim: bool = False) -> Any:
+    """The smallest."""
+    return functions.min(self, axis=_axes(dim), keepdims=keepdim)
+
+
+@operator("max.default")
+def max_all(self: Any) -> Any:
+    """The largest of all entries."""
+    return functions.max(self)
+
+
+@operator("min.default")
+def min_all(self: Any) -> Any:
+    """The smallest of all entries."""
+    return functions.min(self)
+
+
+@operator("max.dim")
+def max_dim(self: Any, dim: int, keepdim: bool = False) -> Any:
+    """The largest along an axis, and their places."""
+    return functions.max(self, axis=dim, keepdims=keepdim), argmax(self, dim, keepdim)
+
+
+@operator("min.dim")
+def min_dim(self: Any, dim: int, keepdim: bool = False) -> Any:
+    """The smallest along an axis, and their places."""
+    return functions.min(self, axis=dim, keepdims=keepdim), argmin(self, dim, keepdim)
+
+
+@operator("argmax")
+def argmax(self: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The place of the largest."""
+    return functions.argmax(self, axis=dim, keepdims=keepdim)
+
+
+@operator("argmin")
+def argmin(self: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The place of the smallest."""
+    return functions.argmin(self, axis=dim, keepdims=keepdim)
+
+
+@operator("any")
+def any(self: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """Whether one is true."""
+    return functions.any(self, axis=_axes(dim), keepdims=keepdim)
+
+
+@operator("all")
+def all(self: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """Whether all are true."""
+    return functions.all(self, axis=_axes(dim), keepdims=keepdim)
+
+
+@operator("softmax", half_to_float=(False,))
+def softmax(self: Any, dim: int, dtype: str | None = None, half_to_float: bool = False) -> Any:
+    """eˣ, divided by its sum along an axis."""
+    return functions.softmax(_in(self, dtype or None), axis=dim)
+
+
+@operator("log_softmax", half_to_float=(False,))
+def log_softmax(self: Any, dim: int, dtype: str | None = None, half_to_float: bool = False) -> Any:
+    """The logarithm of softmax."""
+    return functions.log_softmax(_in(self, dtype or None), axis=dim)
+
+
+@operator("logsumexp")
+def logsumexp(self: Any, dim: Any, keepdim: bool = False) -> Any:
+    """log Σ eˣ."""
+    return functions.logsumexp(self, axis=_axes(dim), keepdims=keepdim)
+
+
+@operator("cumsum")
+def cumsum(self: Any, dim: int, dtype: str | None = None) -> Any:
+    """Sums up to each place."""
+    return functions.cumulative_sum(_in(self, dtype), axis=dim)
+
+
+@operator("linalg_vector_norm", ord=(2,), dtype=(None,))
+def vector_norm(self: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, dtype: str | None = None) -> Any:
+    """√Σx²."""
+    return functions.linalg.vector_norm(self, axis=_axes(dim), keepdims=keepdim)
+
+
+@operator("norm.ScalarOpt_dim", "norm.Scalar", p=(2,))
+def norm(self: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
+    """√Σx²."""
+    return vector_norm(self, 2, dim, keepdim)
+
+
+@operator("topk", largest=(True,))
+def topk(self: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
+    """The k largest along an axis, and their places."""
+    return functions.topk(self, k, axis=dim)
+
+
+@operator("sort.default")
+def sort(self: Any, /, dim: int = -1, descending: bool = False) -> Any:
+    """The entries in order, and their places."""
+    places = argsort(self, dim, descending)
+    return functions.take_along_axis(self, places, axis=dim), places
+
+
+@operator("sort.stable")
+def sort_stable(self: Any, *, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
+    """The entries in order, and their places."""
+    return sort(self, dim, descending)
+
+
+@operator("argsort.default")
+def argsort(self: Any, dim: int = -1, descending: bool = False) -> Any:
+    """The places of the entries in order."""
+    return functions.argsort(self, axis=dim, descending=descending)
