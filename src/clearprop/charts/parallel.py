@@ -15,7 +15,8 @@ _LABEL = 18
 
 PARALLEL_STYLE = """
 svg.parallel { width: 100%; max-width: 60rem; height: auto; display: block; font: 11px system-ui, sans-serif; }
-svg.parallel text { fill: var(--ink); } svg.parallel .axis { stroke: var(--soft); stroke-width: 1; }
+svg.parallel text { fill: var(--ink); paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
+svg.parallel .axis { stroke: var(--soft); stroke-width: 1; }
 svg.parallel polyline { fill: none; stroke-linejoin: round; }
 svg.parallel .far { stroke: var(--soft); stroke-width: 0.8; opacity: 0.55; }
 svg.parallel .lost { stroke: var(--soft); stroke-width: 0.8; stroke-dasharray: 2 3; }

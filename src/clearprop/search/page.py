@@ -15,6 +15,7 @@ from clearprop.notation.escaping import html_text
 from clearprop.runs.events import Event, measure_text, number, setting_text
 from clearprop.search.record import SweepConfig, SweepFolder
 from clearprop.search.selection import TrialChoice
+from clearprop.search.space import Axis, IntervalAxis, read_space
 
 EVERY = 2.0
 """While trials end, the page is written every so many seconds at most."""
@@ -54,8 +55,9 @@ def sweep_html(config: SweepConfig, trials: Sequence[Event], choice: TrialChoice
     told = choice.sentences() if choice is not None else [f"{len(trials)} of {config.trials} trials have ended so far"]
     head = "".join(f"<p>{html_text(text[:1].upper() + text[1:])}.</p>\n" for text in told)
     ranked = sorted(trials, key=lambda event: rank(event, higher))
-    names = list(config.space)
-    drawn = _chart(names, ranked, choice, config.metric).svg() if trials else ""
+    axes = read_space(config.space).axes
+    names = [axis.name for axis in axes]
+    drawn = _chart(axes, ranked, choice, config.metric).svg() if trials else ""
     key = (
         "<p>A line is a trial: the thick one is the best, coloured ones end within the interval of the best (the band "
         "on the last axis), dashed ones diverged or failed.</p>\n"
@@ -95,10 +97,11 @@ def value_text(event: Event) -> str:
 
 
 # ------------------------------------------------------------------------------------------------- parallel coordinates
-def _chart(names: Sequence[str], ranked: Sequence[Event], choice: TrialChoice | None, metric: str) -> ParallelChart:
+def _chart(varied: Sequence[Axis], ranked: Sequence[Event], choice: TrialChoice | None, metric: str) -> ParallelChart:
+    names = [axis.name for axis in varied]
     interval = None if choice is None else choice.validation.interval
     known = [e["value"] for e in ranked if _is_number(e["value"])]
-    scales = [_scale([e["settings"].get(name) for e in ranked]) for name in names]
+    scales = [_scale(axis, [e["settings"].get(axis.name) for e in ranked]) for axis in varied]
     scales.append(_judging_scale([*known, *(interval or ())], metric))
     axes = [ParallelAxis(name, ticks) for name, (_, ticks) in zip([*names, metric], scales, strict=True)]
     lines = [ParallelLine(_places(e, names, scales), _look(e, choice), _title(e, names)) for e in ranked]
@@ -152,11 +155,10 @@ _Scale = tuple[Callable[[Any], float | None], list[tuple[float, str]]]
 """Where a value stands on an axis, from 0 to 1, and the ticks."""
 
 
-def _scale(values: Sequence[Any]) -> _Scale:
-    """Numbers that are many by their size; anything else by its place in order."""
-    plain = [v for v in values if _is_number(v)]
-    if len(plain) == len(values) and len(set(plain)) > _MOST_TICKS:
-        return _numbers(plain, min(plain) > 0 and max(plain) > 20 * min(plain))
+def _scale(axis: Axis, values: Sequence[Any]) -> _Scale:
+    """An interval from end to end as it was drawn from; anything else by its place in order."""
+    if isinstance(axis, IntervalAxis):
+        return _numbers([axis.low, axis.high], axis.log)
     texts = sorted({setting_text(v) for v in values}, key=_in_order)
     places = {text: (i / (len(texts) - 1) if len(texts) > 1 else 0.5) for i, text in enumerate(texts)}
     shown = texts if len(texts) <= 2 * _MOST_TICKS else [texts[0], texts[-1]]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -27,13 +29,14 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Figure:
-    """A metric on some rows, with its interval where it has one."""
+    """A metric on some rows, with its interval where it has one, and how that was found."""
 
     part: str
     name: str
     value: float
     interval: tuple[float, float] | None
     rows: int
+    method: str = ""
 
     def __str__(self) -> str:
         """`validation auc 0.95 [0.92, 0.97]`."""
@@ -63,8 +66,7 @@ class TrialChoice:
         varied = ", ".join(f"{name} {setting_text(value)}" for name, value in self.settings.items())
         told = [f"best: trial {self.number} of {self.trials}, {varied}: {self.validation}, in {self.folder}"]
         if self.validation.interval is not None:
-            rows = f"{self.validation.rows} rows of which so many are drawn again"
-            head = f"the range in brackets holds {LEVEL:.0%} of the values on {rows}, {RESAMPLES:,} times"
+            head = f"in brackets the {LEVEL:.0%} interval over {self.validation.rows} rows ({self.validation.method})"
             doubt = f"{self.equal} of the other trials lie within it, so chance may have put this one first"
             told.append(f"{head}; {doubt if self.equal else 'no other trial lies within it'}")
         said = f"the best of {self.trials} looks better on the rows that chose it than it is"
@@ -83,48 +85,63 @@ def choose(
     value = best.outcome.value
     assert value is not None
     measure = next((m for m in job.metrics if m.name == metric), job.loss)
-    weights = job.data.weights
-    assert job.data.validation is not None
-    spread = interval_of(measure, job.model, job.data.validation, weights.get("validation"), seed)
-    validation = Figure("validation", metric, value, spread, _rows(job.data.validation))
-    tested = None
+    validation = _figure("validation", value, measure, job, seed)
     results = evaluate_test(job, job.model) if test else None
-    if results is not None and job.data.test is not None:
-        spread_there = interval_of(measure, job.model, job.data.test, weights.get("test"), seed)
-        tested = Figure("test", metric, results[metric], spread_there, _rows(job.data.test))
-    low, high = spread or (value, value)
+    tested = None if results is None else _figure("test", results[metric], measure, job, seed)
+    low, high = validation.interval or (value, value)
     rivals = [e for e in ranked[1:] if e.request.epochs == best.request.epochs]
     equal = sum(low <= e.outcome.value <= high for e in rivals if e.outcome.value is not None)
     return TrialChoice(best.request.number, folder, best.request.settings, trials, validation, tested, equal)
 
 
-def _rows(part: Part) -> int:
-    return len(part[0]) if isinstance(part, tuple) else len(part)
+def _figure(part: str, value: float, measure: Measure, job: Job, seed: int) -> Figure:
+    rows = job.data.parts[part]
+    number = len(rows[0]) if isinstance(rows, tuple) else len(rows)
+    name = measure.name if measure is not job.loss else "loss"
+    interval, method = interval_of(measure, job.model, rows, job.data.weights.get(part), seed)
+    return Figure(part, name, value, interval, number, method)
 
 
 def interval_of(
     measure: Measure, model: Any, part: Part, weight: NDArray[Any] | None, seed: int
-) -> tuple[float, float] | None:
-    """The percentile bootstrap (Efron 1979) of a metric: its middle `LEVEL` over rows that are drawn with replacement.
+) -> tuple[tuple[float, float] | None, str]:
+    """The interval of a metric at `LEVEL`, and the method that gives it.
 
-    The network stays what it is: this is the spread of its judges, not of its training.  None for rows on disk, and
-    where fewer than half of the resamples have a value.
+    A share of rows has that of Wilson (1927), which has a width where all rows are right; anything else the percentile
+    bootstrap (Efron 1979): the middle of its values over rows that are drawn with replacement.  The network stays what
+    it is: this is the spread of its judges, not of its training.  None for rows on disk, and where fewer than half of
+    the resamples have a value.
     """
     if not isinstance(part, tuple):
-        return None
+        return None, ""
     outputs, y = outputs_of(model, part[0]), part[1]
     draws = np.asarray(raw(random.uniform(random.key(seed), (RESAMPLES, len(y)))))
     rows = (draws * len(y)).astype(np.int64)
     if measure.by_batch and weight is None and len(y) < RESAMPLES:  # a mean of the rows, each of which is judged once
-        values = [_value(measure, outputs, y, None, np.array([i])) for i in range(len(y))]
-        values = np.array(values)[rows].mean(axis=1).tolist()
+        single = np.array([_value(measure, outputs, y, None, np.array([i])) for i in range(len(y))])
+        if np.isin(single, (0.0, 1.0)).all():
+            return wilson(float(single.mean()), len(y)), "Wilson"
+        values = single[rows].mean(axis=1)
     else:
-        values = [_value(measure, outputs, y, weight, chosen) for chosen in rows]
-    known = np.array([v for v in values if np.isfinite(v)])
+        values = np.array([_value(measure, outputs, y, weight, chosen) for chosen in rows])
+    known = values[np.isfinite(values)]
     if len(known) < RESAMPLES / 2:
-        return None
+        return None, ""
     low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return (float(low), float(high)), "bootstrap"
+
+
+def wilson(share: float, rows: int) -> tuple[float, float]:
+    """Wilson's interval (1927) of a share of so many rows: (p + z²/2n ± z·√(p(1−p)/n + z²/4n²)) / (1 + z²/n).
+
+    >>> [round(end, 3) for end in wilson(1.0, 27)]
+    [0.875, 1.0]
+    """
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    centre = share + z * z / (2 * rows)
+    width = z * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
+    scale = 1 + z * z / rows
+    return max(0.0, (centre - width) / scale), min(1.0, (centre + width) / scale)
 
 
 def _value(
