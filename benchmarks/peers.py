@@ -36,6 +36,8 @@ PEERS = {
     )
 }
 OURS = Peer("clearprop", (), "clearprop", ("clearprop",))
+ORACLES = {"onnxruntime": Peer("onnxruntime", ("onnxruntime==1.32.0",), "onnxruntime", ("onnxruntime",))}
+"""What answers are compared with by `make verify`; no contender in speed."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,11 @@ class Installed:
 def provide(names: list[str], *, install: bool = True) -> dict[str, Installed]:
     """The families asked for, clearprop always among them; a peer that cannot be had is reported as absent."""
     out = {"clearprop": _described(OURS, sys.executable)}
+    known = {**PEERS, **ORACLES}
     for name in names:
-        if name not in PEERS:
-            raise SystemExit(f"no peer is named {name}; there are {', '.join(PEERS)}")
-        peer = PEERS[name]
+        if name not in known:
+            raise SystemExit(f"no peer is named {name}; there are {', '.join(known)}")
+        peer = known[name]
         failure = _install(peer) if install and not _present(peer) else ""
         out[name] = Installed(name, str(PYTHON), absent=failure) if failure else _described(peer, str(PYTHON))
     out["floor"] = Installed("floor", sys.executable, version=importlib.metadata.version("numpy"))

@@ -13,7 +13,7 @@ from benchmarks.busy import busy_processors
 from benchmarks.calls import clearprop, count
 from benchmarks.contenders import CONTENDERS, FAMILIES, taking_part
 from benchmarks.measure import Effort, Result, side_by_side
-from benchmarks.peers import PEERS, ROOT, Installed
+from benchmarks.peers import ORACLES, PEERS, ROOT, Installed
 from benchmarks.targets import TARGETS, Target, against, against_all, over_floor
 
 SHORT = Effort(rounds=2, seconds=0.001, starts=1, pause=0.0)
@@ -142,7 +142,7 @@ def test_a_limit_holds_for_every_contender(monkeypatch):
 
 
 def test_peers_have_versions():
-    for peer in PEERS.values():
+    for peer in (*PEERS.values(), *ORACLES.values()):
         assert all(re.fullmatch(r"[a-z-]+==[0-9.]+", package) for package in peer.packages)
 
 

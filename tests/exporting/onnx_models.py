@@ -43,13 +43,17 @@ def write_table(path, names, rows):
     return str(path)
 
 
-def mixed_run(folder, task):
-    """A run on a table of everything, one epoch long, and rows to predict: its own, and strange ones."""
+def mixed_run(folder, task, columns=COLUMNS):
+    """A run on a table of everything, or some of it, one epoch long; rows to predict, its own and strange ones."""
+    places = [COLUMNS.index(name) for name in columns]
     rows = mixed_rows(task)
-    source = write_table(folder / f"{task}.csv", [*COLUMNS, "target"], rows)
-    run = cl.fit(cl.nn.mlp(hidden=[8]), source, target="target", kind=KINDS, epochs=1, progress=False)
-    new = [row[:-1] for row in rows] + STRANGE
-    return run, write_table(folder / f"{task}-new.csv", COLUMNS, new), new
+    own = [[*(row[i] for i in places), row[-1]] for row in rows]
+    name = f"{task}-{'-'.join(columns)}"
+    source = write_table(folder / f"{name}.csv", [*columns, "target"], own)
+    kind = ",".join(word for word in KINDS.split(",") if word.partition("=")[0] in columns)
+    run = cl.fit(cl.nn.mlp(hidden=[8]), source, target="target", kind=kind or None, epochs=1, progress=False)
+    new = [row[:-1] for row in own] + [[row[i] for i in places] for row in STRANGE]
+    return run, write_table(folder / f"{name}-new.csv", columns, new), new
 
 
 def feeds(model, columns):
