@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,9 @@ import clearprop.interop.onnx.operators  # noqa: F401 - fills the table
 from clearprop.errors import ArgumentError, DataError, user_line
 from clearprop.interop.onnx.graph import Context, NodeCall, NodeGraph
 from clearprop.interop.onnx.package import onnx_package
-from clearprop.interop.onnx.reading import DTYPES, Source, dtype_name, tensor_array
+from clearprop.interop.onnx.reading import DTYPES, dtype_name, tensor_array
 from clearprop.interop.onnx.table import Operator, find, known_operators
 
-OLDEST = 7
-"""The oldest version of the operator set that is taken: before it, broadcasting had another form."""
-MOST_NODES = 500_000
-"""The most nodes after functions are written out, so that no small file becomes an endless network."""
-MOST_DEPTH = 24
-"""The most functions within functions."""
 _DTYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "output_datatype")
 _STANDARD = ("", "ai.onnx")
 
@@ -27,18 +22,13 @@ _STANDARD = ("", "ai.onnx")
 class Building:
     """What is gathered while the graph of a file is built: what was refused, and how its arrays are used."""
 
-    def __init__(self, source: Source) -> None:
-        self.folder = source.folder
-        self.versions = versions_of(source.proto.opset_import)
-        self.functions = {(_domain(f.domain), f.name): f for f in source.proto.functions}
+    def __init__(self, model: Any, folder: Path | None) -> None:
+        self.folder = folder
+        self.versions = versions_of(model.opset_import)
+        self.functions = {(_domain(f.domain), f.name): f for f in model.functions}
         self.refused: dict[str, int] = {}
         self.input_dtypes: dict[str, Any] = {}
-        self.nodes = 0
-        self.depth = 0
         self._uses: dict[str, set[str]] = {}
-        version = self.versions.get("", OLDEST)
-        if version < OLDEST:
-            self.refuse(f"version {version} of the operator set; {OLDEST} is the oldest (onnx.version_converter)")
 
     def refuse(self, what: str) -> None:
         """Something cannot be taken."""
@@ -55,16 +45,6 @@ class Building:
     def only_statistic(self, name: str) -> bool:
         """Whether the array is read as statistics of a batch norm alone."""
         return self._uses.get(name) == {"statistic"}
-
-    def count_nodes(self, number: int) -> None:
-        """Raise DataError when too many nodes have been built."""
-        self.nodes += number
-        if self.nodes > MOST_NODES:
-            raise DataError(
-                "the model is too large",
-                expected=f"at most {MOST_NODES:,} nodes with its functions written out",
-                got="more",
-            )
 
     def require_nothing_refused(self) -> None:
         """Raise ArgumentError, which lists everything that was refused."""
@@ -130,7 +110,6 @@ def build_calls(building: Building, nodes: Iterable[Any], bound: Mapping[str, An
     """The calls of nodes; `bound` are the attributes of the function that they stand in."""
     built = []
     for node in nodes:
-        building.count_nodes(1)
         call = _build_call(building, node, bound)
         if call is not None:
             built.append(call)
@@ -206,6 +185,8 @@ def _attribute_value(building: Building, attribute: Any, bound: Mapping[str, Any
         return tuple(_text(s) for s in attribute.strings)
     if kind == "TENSOR":
         return tensor_array(attribute.t, building.folder)
+    if kind == "TYPE_PROTO":
+        return attribute.tp
     if kind == "GRAPH":
         return _body(building, attribute.g, bound)
     raise DataError("an attribute of this kind is not taken", expected="numbers, text, arrays, graphs", got=kind)
@@ -216,18 +197,8 @@ def _text(content: bytes) -> str:
 
 
 def _body(building: Building, proto: Any, bound: Mapping[str, Any]) -> NodeGraph:
-    _enter(building)
     graph, _ = build_graph(building, proto, bound, outer=False)
-    building.depth -= 1
     return graph
-
-
-def _enter(building: Building) -> None:
-    building.depth += 1
-    if building.depth > MOST_DEPTH:
-        raise DataError(
-            "graphs and functions are nested too deeply", expected=f"at most {MOST_DEPTH} levels", got="more"
-        )
 
 
 # ------------------------------------------------------------------------------------------------- functions
@@ -250,13 +221,11 @@ def _function_call(building: Building, node: Any, function: Any, bound: Mapping[
     """A call that runs the body of a function, with its attributes put in."""
     defaults = {a.name: _attribute_value(building, a, {}) for a in function.attribute_proto}
     given = {**defaults, **_attributes(building, node, bound)}
-    _enter(building)
     outside, building.versions = building.versions, {**building.versions, **versions_of(function.opset_import)}
     try:
         calls = build_calls(building, function.node, given)
     finally:
         building.versions = outside
-        building.depth -= 1
     graph = NodeGraph(tuple(function.input), tuple(function.output), {}, calls)
     for name in node.input:
         building.use(name, "weight")

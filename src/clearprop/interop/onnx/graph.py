@@ -45,8 +45,8 @@ class NodeGraph:
         """The outputs for these values by name; what is not found in the graph is read from around it."""
         own: dict[str, Any] = {**self.constants, **values}
         environment: Environment = own if around is None else ChainMap(own, dict(around))
-        for call in self.calls:
-            _run_call(call, environment)
+        for place, call in enumerate(self.calls):
+            _run_call(call, environment, self.calls[:place] if call.operator.takes_context else ())
         return [_lookup(environment, name) for name in self.outputs]
 
 
@@ -55,6 +55,17 @@ class Context:
     """What an operator may know beside its inputs: the values around it."""
 
     environment: Environment
+    calls: tuple[NodeCall, ...] = ()
+
+    def again(self, values: Mapping[str, Any], wanted: str) -> Any:
+        """What `wanted` is with other values of these names: the nodes before that depend on them run again."""
+        environment: Environment = ChainMap(dict(values), dict(self.environment))
+        changed = set(values)
+        for call in self.calls:
+            if changed.intersection(call.inputs) and not changed.issuperset(call.outputs):
+                _run_call(call, environment)
+                changed.update(call.outputs)
+        return _lookup(environment, wanted)
 
     def run(self, graph: NodeGraph, inputs: Iterable[Any]) -> list[Any]:
         """The outputs of a body for these inputs."""
@@ -118,10 +129,10 @@ def _lookup(environment: Environment, name: str) -> Any:
     return environment[name]
 
 
-def _run_call(call: NodeCall, environment: Environment) -> None:
+def _run_call(call: NodeCall, environment: Environment, before: tuple[NodeCall, ...] = ()) -> None:
     values = [_lookup(environment, name) if name else None for name in call.inputs]
     try:
-        results = _results(call, values, environment)
+        results = _results(call, values, environment, before)
     except ClearpropError as error:
         raise _with_place(error, call) from error
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, ZeroDivisionError) as error:
@@ -142,13 +153,13 @@ def _with_place(error: ClearpropError, call: NodeCall) -> ClearpropError:
     return type(error)(error.headline, expected=error.expected, got=error.got, where=where, try_=error.try_)
 
 
-def _results(call: NodeCall, values: list[Any], environment: Environment) -> list[Any]:
+def _results(call: NodeCall, values: list[Any], environment: Environment, before: tuple[NodeCall, ...]) -> list[Any]:
     operator = call.operator
     extra: dict[str, Any] = {}
     if "outputs" in operator.reserved:
         extra["outputs"] = len(call.outputs)
     if operator.takes_context:
-        extra["context"] = Context(environment)
+        extra["context"] = Context(environment, before)
     result = operator.function(*values, **call.attributes, **extra)
     results = list(result) if isinstance(result, tuple) else [result]
     foldable = not operator.takes_context and all(v is None or is_known(v) for v in values)

@@ -12,8 +12,10 @@ from clearprop.errors import ArgumentError, checked_call, unknown_name, user_lin
 from clearprop.interop.named_arrays import free_names
 from clearprop.interop.onnx.building import Building, build_graph
 from clearprop.interop.onnx.graph import Description, NodeGraph
+from clearprop.interop.onnx.limits import require_bounded
 from clearprop.interop.onnx.model import OnnxModel
-from clearprop.interop.onnx.reading import Source, read_model
+from clearprop.interop.onnx.old_versions import in_taken_version
+from clearprop.interop.onnx.reading import read_model
 
 
 @checked_call
@@ -24,8 +26,9 @@ def load(source: str | Path | bytes | Any, *, trained: Collection[str] | None = 
     trained  the names of the initialisers that training changes; by default all floating ones that have an axis and
              are no running statistics and no settings of an operator (bounds of `Clip`, scales of `Resize`)
 
-    Operators are those of the opsets from 7 on, composed of functions of clearprop.  What is not trained and floating
-    is state (`model.state()`); integers belong to the structure.  Sizes that the graph computes are numbers.
+    Operators are those of the opsets from 7 on, composed of functions of clearprop; the package onnx converts older
+    models.  What is floating and not trained is state (`model.state()`); integers belong to the structure.  Sizes that
+    the graph computes are numbers.
 
     Raises ArgumentError if the package onnx is not there or if the model holds what cannot be taken: operators,
     attributes, versions and dtypes are listed at once.  Raises DataError for a file that is no model, and for numbers
@@ -45,14 +48,16 @@ def load(source: str | Path | bytes | Any, *, trained: Collection[str] | None = 
             [4.0]], dtype=float32)
     """
     found = read_model(source)
-    building = Building(found)
-    graph, arrays = build_graph(building, found.proto.graph)
+    require_bounded(found.proto)
+    proto = in_taken_version(found.proto)
+    building = Building(proto, found.folder)
+    graph, arrays = build_graph(building, proto.graph)
     building.require_nothing_refused()
     parameters, state, constants = _sorted_arrays(building, arrays, trained)
     names = free_names([*parameters, *state])
     description = Description(
         found.name,
-        NodeGraph(_inputs(found, graph, arrays), graph.outputs, {**graph.constants, **constants}, graph.calls),
+        NodeGraph(_inputs(graph, arrays), graph.outputs, {**graph.constants, **constants}, graph.calls),
         building.input_dtypes,
         names,
     )
@@ -66,7 +71,7 @@ def load(source: str | Path | bytes | Any, *, trained: Collection[str] | None = 
 _Arrays = dict[str, np.ndarray[Any, Any]]
 
 
-def _inputs(found: Source, graph: NodeGraph, arrays: _Arrays) -> tuple[str, ...]:
+def _inputs(graph: NodeGraph, arrays: _Arrays) -> tuple[str, ...]:
     """Inputs without a value of their own first; before the fourth version of the format arrays are inputs as well."""
     return tuple(name for name in graph.inputs if name not in arrays)
 

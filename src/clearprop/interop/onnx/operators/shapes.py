@@ -166,8 +166,8 @@ def _cut(
     return asarray(x)[tuple(key)]
 
 
-def _pad_axes(x: Any, pads: tuple[int, ...], mode: str, value: Any, axes: tuple[int, ...]) -> Any:
-    """X with places before and after along axes; negative ones are cut off."""
+def pad_axes(x: Any, pads: tuple[int, ...], mode: str, value: Any, axes: tuple[int, ...]) -> Any:
+    """X with places before and after along axes: first all that come before, then all after; negative ones cut off."""
     half, count = len(pads) // 2, rank(x)
     widths = [(0, 0)] * count
     for place, axis in enumerate(axes):
@@ -214,14 +214,14 @@ def _repeat_edges(x: Any, added: list[tuple[int, int]], mode: str) -> Any:
 @operator("Pad", since=2)
 def pad_by_attributes(x: Any, *, pads: tuple[int, ...], mode: str = "constant", value: float = 0.0) -> Any:
     """X with places around it: a number, or numbers of x again."""
-    return _pad_axes(x, pads, mode, value, tuple(range(rank(x))))
+    return pad_axes(x, pads, mode, value, tuple(range(rank(x))))
 
 
 @operator("Pad", since=11, settings=(1, 2, 3))
 def pad(x: Any, pads: Any, constant_value: Any = None, axes: Any = None, *, mode: str = "constant") -> Any:
     """X with places around it: a number, or numbers of x again."""
     chosen = tuple(range(rank(x))) if axes is None else integers(axes, "the axes")
-    return _pad_axes(x, integers(pads, "the widths"), mode, constant_value, chosen)
+    return pad_axes(x, integers(pads, "the widths"), mode, constant_value, chosen)
 
 
 @operator("CenterCropPad", settings=(1,))
@@ -231,7 +231,7 @@ def center_crop_pad(x: Any, shape: Any, *, axes: tuple[int, ...] | None = None) 
     missing = [n - sizes(x)[a] for n, a in zip(integers(shape, "the shape"), chosen, strict=True)]
     before = tuple(m // 2 if m >= 0 else -((-m) // 2) for m in missing)
     after = tuple(m - b for m, b in zip(missing, before, strict=True))
-    return _pad_axes(x, before + after, "constant", 0, chosen)
+    return pad_axes(x, before + after, "constant", 0, chosen)
 
 
 @operator("DepthToSpace")
