@@ -65,6 +65,15 @@ def test_one_row_or_one_class_gives_no_warning(name):
     assert np.isnan(value) == (name in ("auc", "average_precision"))
 
 
+@pytest.mark.parametrize("weight", [None, np.ones(1)])
+def test_one_row_or_one_value_has_no_share_of_variance(weight):
+    """R² is NaN, without a warning and without an error, over all rows at once and over blocks."""
+    for rows in (TRUE[:1], np.full((1, 1), 3.0)):
+        assert np.isnan(float(np.asarray(METRICS["r2"](rows + 1.0, rows, *(() if weight is None else (weight,))))))
+    sums = METRICS["r2"].sums(*(part.astype(np.float64) for part in (TRUE[:1] + 1.0, TRUE[:1])))
+    assert np.isnan(METRICS["r2"].of_sums(sums))
+
+
 def test_negative_counts_have_no_poisson_deviance():
     assert np.isnan(METRICS["poisson_deviance"](-SAID, TRUE))
 

@@ -1,6 +1,6 @@
 """Data: a source becomes a table, the table parts, the parts arrays or rows on disk that a network takes.
 
 Open to other folders: `array_checks`, `array_labels`, `columns`, `encodings`, `kinds.time_encoding`, `kinds.times`,
-`kinds.word_encodings`, `parts`, `preprocessing`, `readers.formats`, `readers.reading`, `readers.sources`, `record`,
-`streaming.disk_rows`, `streaming.encoded_source`, `streaming.memory`, `training_data`.
+`kinds.word_encodings`, `parts`, `preprocessing`, `readers.formats`, `readers.frame_kinds`, `readers.reading`,
+`readers.sources`, `record`, `streaming.disk_rows`, `streaming.encoded_source`, `streaming.memory`, `training_data`.
 """

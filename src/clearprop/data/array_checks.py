@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.readers.frame_kinds import readable_frame
 from clearprop.errors import DataError, user_line
 from clearprop.program.values import raw
 
@@ -46,13 +47,13 @@ def plain_array(value: Any, name: str, where: str = "") -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _from_objects(array: NDArray[Any], name: str, where: str, is_frame: bool) -> NDArray[Any]:
+def _from_objects(array: NDArray[Any], name: str, where: str, named: bool) -> NDArray[Any]:
     """Objects as numbers, which all of them must be."""
     items = array.ravel().tolist()
     odd = next((item for item in items if not isinstance(item, Real)), None)
     if odd is not None or not items:
         got = f"dtype object, with {odd!r} of type {type(odd).__name__} in it"
-        raise _numbers_error(name, got, where, _AS_A_TABLE if is_frame else _AS_NUMBERS)
+        raise _numbers_error(name, got, where, _AS_A_TABLE if named else _AS_NUMBERS)
     plain: NDArray[Any] = np.array(items)
     if plain.dtype == object:
         raise _numbers_error(name, "integers of more than 64 bits", where)
@@ -91,7 +92,8 @@ def column_names(value: Any) -> tuple[str, ...] | None:
     >>> column_names(np.zeros((2, 3))) is None
     True
     """
-    names = tuple(getattr(value, "columns", ()))
+    own: Any = "column_names" if hasattr(value, "column_names") else "columns"  # the former are pyarrow's
+    names = tuple(getattr(value, own, ()))
     texts = bool(names) and all(isinstance(name, str) for name in names) and len(set(names)) == len(names)
     return names if texts else None
 
@@ -101,6 +103,7 @@ def in_columns(value: Any, names: Sequence[str] | None, what: str) -> Any:
 
     Raises DataError for a frame of other columns: by position, columns that do not belong would meet.
     """
+    value = readable_frame(value)
     own = column_names(value)
     if names is None or own is None or own == tuple(names):
         return value
@@ -112,7 +115,7 @@ def in_columns(value: Any, names: Sequence[str] | None, what: str) -> Any:
             where=user_line(),
             try_="frame[[…]] with these columns, or frame.to_numpy() if only their order counts",
         )
-    return value[list(names)]
+    return value.select(list(names)) if hasattr(value, "column_names") else value[list(names)]
 
 
 def require_one_index(parts: Iterable[Any], what: str) -> None:

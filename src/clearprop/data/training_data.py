@@ -16,6 +16,7 @@ from clearprop.data.columns import no_row_counts
 from clearprop.data.encodings import ClassTarget, digit_doubts
 from clearprop.data.parts import PARTS, Pair, Part, SourceRows, class_doubts, digest, rows_in, sample_rows, suspicions
 from clearprop.data.preprocessing import Preprocessing
+from clearprop.data.readers.frame_kinds import readable_frame
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import is_table
 from clearprop.data.record import DataRecord
@@ -128,6 +129,7 @@ def prepare(
         return _from_frame(data, validation, test, seed, target, task, reading)
     _require_no_table_words(test, reading)
     if isinstance(data, tuple):
+        data = tuple(map(readable_frame, data))
         labels = _labels_by_name(data)
         train = as_pair(data, "data", labels=labels)
         held = None if isinstance(validation, float) else validation

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clearprop.attribution import PredictionExplanation
 from clearprop.compiler import get_threads, set_threads
+from clearprop.data.readers.frame_kinds import is_frame, known_frame
 from clearprop.data.readers.reading import READING, Reading, reading_words
 from clearprop.data.readers.sources import read_rows
 from clearprop.data.training_data import Prepared, from_source
@@ -82,7 +83,8 @@ class Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def _features(self, X: Any, *, reset: bool) -> Any:
         """The rows as training and prediction read them: a frame or an array as it is, an array of text as a frame."""
-        if hasattr(type(X), "columns"):
+        if is_frame(X):
+            X = known_frame(X)
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
         least = 2 if reset else 1

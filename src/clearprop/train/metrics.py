@@ -24,7 +24,7 @@ from clearprop.program.process_lock import AwaitedWork
 from clearprop.program.tracing import shape_of, trace
 from clearprop.program.types import Type, is_floating, type_of
 from clearprop.program.values import no_grad, raw
-from clearprop.rules.elementwise import astype, equal, exp, greater, sqrt, square
+from clearprop.rules.elementwise import astype, equal, exp, greater, sqrt, square, where
 from clearprop.rules.reductions import argmax, mean
 from clearprop.rules.structural import reshape
 from clearprop.train.scores import SCORES
@@ -122,10 +122,11 @@ def rmse(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
 
 
 def r2(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
-    """1 − Σ(y − ŷ)² / Σ(y − ȳ)²: the share of the target's variance that is explained."""
+    """1 − Σ(y − ŷ)² / Σ(y − ȳ)²: the share of the target's variance that is explained; NaN where it has none."""
     centre = mean(_times_weight(y, sample_weight), axis=0)
-    unexplained, whole = square(outputs - y), square(y - centre)
-    return 1.0 - mean(_times_weight(unexplained, sample_weight)) / mean(_times_weight(whole, sample_weight))
+    unexplained = mean(_times_weight(square(outputs - y), sample_weight))
+    whole = mean(_times_weight(square(y - centre), sample_weight))
+    return 1.0 - unexplained / where(greater(whole, 0), whole, math.nan)
 
 
 def _times_weight(values: Any, weight: Any) -> Any:
@@ -153,7 +154,8 @@ def _rmse_of(sums: NDArray[np.float64]) -> float:
 
 def _r2_of(sums: NDArray[np.float64]) -> float:
     number, errors, total, squares = sums.tolist()
-    return float(1.0 - errors / (squares - total * total / number))
+    whole = squares - total * total / number
+    return float(1.0 - errors / whole) if whole > 0 else math.nan
 
 
 METRICS = {

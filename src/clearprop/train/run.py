@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from clearprop.data.array_checks import in_columns
 from clearprop.data.encodings import ClassTarget
 from clearprop.data.parts import MOST_ROWS, Pair, sample_rows
 from clearprop.data.preprocessing import Encoded, Preprocessing
+from clearprop.data.readers.frame_kinds import in_kind_of
 from clearprop.data.readers.reading import FormWords, reading_of
 from clearprop.data.streaming.encoded_source import encoded_blocks
 from clearprop.data.training_data import Prepared, as_pair, sample_weights, scaled_weights
@@ -32,41 +32,10 @@ from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.headline import headline, results_by_part
 from clearprop.train.intervals import interval_around
 from clearprop.train.metrics import Measure, evaluate, evaluate_encoded, outputs_of, require_weighable, target_unit
+from clearprop.train.replayed import Replayed
 from clearprop.train.run_html import run_html
 from clearprop.train.training_loop import replay_steps
 from clearprop.train.workings import Workings
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Replayed:
-    """A state that was reached again.  `difference` says why it may not be exact in every bit; empty if it is."""
-
-    state: State
-    difference: str = ""
-
-    def __repr__(self) -> str:
-        exact = f"not bit-exact here, because {self.difference}" if self.difference else "exact in every bit"
-        return f"<the state after step {self.step}: {exact}>"
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of all parameters and of the optimizer's state: two states with one digest agree in every bit."""
-        return hashlib.sha256(to_bytes(self.model) + to_bytes(self.optimizer)).hexdigest()
-
-    @property
-    def model(self) -> Any:
-        """The network after that step."""
-        return self.state.model
-
-    @property
-    def optimizer(self) -> Any:
-        """The optimizer's state after that step."""
-        return self.state.optimizer
-
-    @property
-    def step(self) -> int:
-        """The number of the step; 0 is the start."""
-        return self.state.step
 
 
 @dataclass(eq=False, repr=False)
@@ -167,17 +136,29 @@ class Run:
         """The network's outputs for encoded rows: logits, or standardised values."""
         return outputs_of(self.model, np.asarray(x))
 
-    def predict(self, x: Any, **form: Unpack[FormWords]) -> NDArray[Any]:
+    @overload
+    def predict(self, x: Any, *, as_given: Literal[False] = ..., **form: Unpack[FormWords]) -> NDArray[Any]: ...
+    @overload
+    def predict(self, x: Any, *, as_given: bool, **form: Unpack[FormWords]) -> Any: ...
+    def predict(self, x: Any, *, as_given: bool = False, **form: Unpack[FormWords]) -> Any:
         """Predictions: labels of the type that they came with (whole numbers, floats, truth values, text), or numbers.
 
         `x` is an array like the x of training; a run with preprocessing takes any source of data that has
         its columns, and the `form` of its file as `encode` does.  There is one answer a row, `(rows,)`: the class with
         the largest output, or the value; of several outputs that are no classes, all of them.
+
+        They are an array; with `as_given`, answers to a frame are a column (several outputs: a frame) of its kind:
+        pandas, under its index, polars, pyarrow and others that narwhals knows; polars for a kind it does not know.
         """
         outputs = self._source_outputs(x, form)
         classes = self._has_classes or self.class_names
         answers: NDArray[Any] = self._labels(outputs) if classes else self.values(outputs)
-        return answers[..., 0] if answers.ndim == outputs.ndim <= 2 and outputs.shape[-1] == 1 else answers
+        answers = answers[..., 0] if answers.ndim == outputs.ndim <= 2 and outputs.shape[-1] == 1 else answers
+        return in_kind_of(x, answers, self._target_name) if as_given else answers
+
+    @property
+    def _target_name(self) -> str:
+        return "predicted" if self.preprocessing is None else self.preprocessing.target.name
 
     def interval(self, x: Any, level: float = 0.9, **form: Unpack[FormWords]) -> NDArray[Any]:
         """The ends `(rows, 2)` between which the target lies with probability `level`, in the unit of the data.
@@ -218,8 +199,14 @@ class Run:
     def _has_classes(self) -> bool:
         return loss_task(self.config.settings.loss) == "classes"
 
-    def probabilities(self, x: Any, **form: Unpack[FormWords]) -> NDArray[Any]:
+    @overload
+    def probabilities(self, x: Any, *, as_given: Literal[False] = ..., **form: Unpack[FormWords]) -> NDArray[Any]: ...
+    @overload
+    def probabilities(self, x: Any, *, as_given: bool, **form: Unpack[FormWords]) -> Any: ...
+    def probabilities(self, x: Any, *, as_given: bool = False, **form: Unpack[FormWords]) -> Any:
         """The probability of every class, `(rows, classes)`: softmax of the outputs.  Data as `predict` takes them.
+
+        With `as_given`, answers to a frame are a frame of its kind with a column for each class.
 
         A single output tells two classes apart, with 1 − σ and σ.  Several outputs under binary_cross_entropy answer
         each for itself, with σ of each.
@@ -233,7 +220,8 @@ class Run:
                 got=self.config.settings.loss,
                 try_="run.predict(x)",
             )
-        return np.asarray(class_probabilities(self._source_outputs(x, form), self.config.settings.loss))
+        shares = np.asarray(class_probabilities(self._source_outputs(x, form), self.config.settings.loss))
+        return in_kind_of(x, shares, self._target_name, self.class_names) if as_given else shares
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.data.readers.csv_file import read_csv
 from clearprop.data.readers.example_sets import EXAMPLES, read_example
 from clearprop.data.readers.formats import ARROW, CSV, DATA_FILE, NPY, PARQUET, SUFFIXES, FileForm, form_of
+from clearprop.data.readers.frame_kinds import is_frame, known_frame
 from clearprop.data.readers.npz_file import read_npz
 from clearprop.data.readers.parquet_file import read_parquet
 from clearprop.data.readers.reading import AS_SHOWN, Reading
@@ -85,8 +86,7 @@ def is_table(source: Any) -> bool:
     >>> is_table("houses.csv"), is_table({"size": [1, 2]}), is_table(np.zeros((2, 2)))
     (True, True, False)
     """
-    # the type is asked: the columns of a lazy frame are found out by reading it
-    return isinstance(source, str | Path | Mapping | Frame) or hasattr(type(source), "columns")
+    return isinstance(source, str | Path | Mapping | Frame) or is_frame(source)
 
 
 def _no_source(got: str) -> DataError:
@@ -305,7 +305,7 @@ def _read_data_frame(
     import narwhals as nw
 
     try:
-        found = nw.from_native(data)
+        found = nw.from_native(known_frame(data))
         frame = found.collect() if isinstance(found, nw.LazyFrame) else found
     except TypeError:
         raise _no_source(f"an object of type {type(data).__name__}") from None
