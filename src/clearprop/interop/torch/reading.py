@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import itertools
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +33,9 @@ from clearprop.program.values import raw
 _KINDS = {"PARAMETER": PARAMETER, "BUFFER": BUFFER, "CONSTANT_TENSOR": CONSTANT, "USER_INPUT": GIVEN}
 _WITHOUT_MEANING = frozenset({"device", "layout", "pin_memory", "memory_format"})
 """Options of operators that say where and how values lie in memory, and not what they are."""
+
+_ORDER = "TOKEN"
+"""What PyTorch hands from one check of values to the next, to keep their order; it is no value itself."""
 
 _HELD = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
 
@@ -91,8 +96,7 @@ def _as_array(x: Any) -> NDArray[Any]:
 
 def _export(torch: Any, module: Any, example: tuple[Any, ...]) -> Any:
     """The program that PyTorch makes of the module, without writes in place; what our table has is still whole."""
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of PyTorch about itself
+    with _quiet(), torch.no_grad():
         try:
             shapes = _open_batch(torch, module, example)
             exported = torch.export.export(module, example, dynamic_shapes=shapes)
@@ -106,6 +110,19 @@ def _export(torch: Any, module: Any, example: tuple[Any, ...]) -> Any:
                 where=user_line(),
                 try_="torch.export.export(module, example), which says more; an example of the right shape and dtype",
             ) from problem
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what PyTorch warns of itself and writes to its log: what is wrong with a module is in its error."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 def _decompositions(torch: Any) -> Any:
@@ -144,11 +161,12 @@ def _graph_of(exported: Any, module: Any) -> TorchGraph:
 def _inputs_of(exported: Any, module: Any) -> tuple[Input, ...]:
     metadata = {node.name: node.meta.get("val") for node in exported.graph.nodes if node.op == "placeholder"}
     frozen = {name for name, p in module.named_parameters(remove_duplicate=False) if not p.requires_grad}
-    return tuple(_input_of(spec, metadata, frozen, exported) for spec in exported.graph_signature.input_specs)
+    specs = [spec for spec in exported.graph_signature.input_specs if spec.kind.name != _ORDER]
+    return tuple(_input_of(spec, metadata, frozen, exported) for spec in specs)
 
 
 def _require_outputs(kinds: set[str]) -> None:
-    others = kinds - {"USER_OUTPUT", "BUFFER_MUTATION"}
+    others = kinds - {"USER_OUTPUT", "BUFFER_MUTATION", _ORDER}
     if others:
         raise ArgumentError(
             "this module writes into what it is called with",
@@ -243,7 +261,7 @@ def _aliases(module: Any, targets: set[str]) -> tuple[tuple[str, str], ...]:
 # ------------------------------------------------------------------------------------------------------- the arrays
 def _arrays_of(exported: Any) -> dict[str, NDArray[Any]]:
     held = {**exported.constants, **exported.state_dict}
-    targets = [s.target for s in exported.graph_signature.input_specs if s.kind.name != "USER_INPUT"]
+    targets = [s.target for s in exported.graph_signature.input_specs if s.kind.name not in ("USER_INPUT", _ORDER)]
     wrong = [f"{name}: {_word(held[name].dtype)}" for name in targets if _word(held[name].dtype) not in _HELD]
     if wrong:
         raise DTypeError(
