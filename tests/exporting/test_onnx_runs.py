@@ -11,9 +11,15 @@ from onnx.reference import ReferenceEvaluator
 
 import clearprop as cl
 from clearprop.cli import main
+from clearprop.data.columns import Column, Findings
+from clearprop.data.encodings import NumberTarget
 from clearprop.data.kinds.time_encoding import fit_time
-from clearprop.data.kinds.times import parts_of, seconds_of
+from clearprop.data.kinds.times import ORDERS, parts_of, seconds_of
+from clearprop.data.preprocessing import Preprocessing
 from clearprop.exporting.onnx import models, network_model, run_model, times
+from clearprop.exporting.onnx.columns import encode_columns, inputs_of
+from clearprop.exporting.onnx.translation import checked_model
+from clearprop.program.types import Type
 from tests.exporting.onnx_models import COLUMNS, by_column, feeds, mixed_run
 
 TOLERANCE = 1e-5
@@ -75,10 +81,11 @@ def test_features_to_the_digit(classes):
 
 
 REFUSED = {
-    "size": "inf",
+    "size": "-inf",
+    "year_built": "1e200",
     "heated": "perhaps",
     "grade": "lowest",
-    "sold": "31/12/2021",
+    "sold": "31 Dec 2021",
     "seen": "2021-02-29 00:00",
 }
 
@@ -125,7 +132,8 @@ def test_the_calendar_is_that_of_the_encoding():
     dates = [np.datetime64(int(s), "s") for s in seconds]
     parts = [[*map(float, str(d).replace("T", "-").replace(":", "-").split("-"))] for d in dates]
     yes = np.ones((len(texts), 1), bool)
-    found = times.time_features(column, np.zeros((1, len(column.features)), np.float32))(cl.asarray(parts), yes, ~yes)
+    features = times.time_features(column, np.zeros((1, len(column.features)), np.float32))
+    found = features(cl.asarray(parts), yes, ~yes, ~yes)
     shares = parts_of(seconds)
     want = [(seconds - column.centre) / column.scale, (shares["year"] - column.year_centre) / column.year_scale]
     for period in column.periods:
@@ -133,6 +141,39 @@ def test_the_calendar_is_that_of_the_encoding():
         want += [np.sin(angle), np.cos(angle)]
     want += [np.zeros(len(texts))] if column.indicator else []
     np.testing.assert_allclose(np.asarray(found), np.array(want).T, atol=2e-6)
+
+
+FORMS = [
+    *("2021-12-31", "2021/2/03", "2021.02.03 7:05", "2021-12-31T23:59:59.25", "31.12.2021", "12.01.2021 00:00"),
+    *("05/06/2021", "13/06/2021 12:30", "05-06-2021", "23:59", "7:05:30", "2021-02-29", "32/01/2021", "2021-13-01"),
+    *("24:00", "2021-12-31 12:60", "31 Dec 2021", "yesterday", "1/2/21"),
+]
+"""Dates and times in their forms, some that do not exist, and some that the graph does not read."""
+UNREAD = ("31 Dec 2021", "1/2/21")
+
+
+def time_question(order):
+    """A model of a column of times, what it is given, and the features that are wanted: NaN where none are told."""
+    column = fit_time("when", order, lambda: [np.array([0.0, 1e9, 1.6e9])], 9)
+    builder = models.ModelBuilder()
+    fitted = Preprocessing("regression", (column,), NumberTarget("y", 0.0, 1.0))
+    (given,) = inputs_of(fitted, builder.graph)
+    builder.open_rows(given.name)
+    builder.graph.result(encode_columns(fitted, [given], builder.graph, builder.rows, builder.enter), "features")
+    types = Type((builder.rows, 1), given.dtype), Type((builder.rows, len(column.features)), np.dtype(np.float32))
+    infos = [builder.graph.value_info(n, t) for n, t in zip(("when", "features"), types, strict=True)]
+    texts = np.array([*FORMS, ""], dtype=object)
+    seconds = seconds_of(np.where(np.isin(texts, UNREAD), "never", texts), order)
+    wanted = column.encode(Column("when", "time", seconds), lambda *_: "", Findings()).T
+    wanted[np.isnan(seconds) & (texts != "")] = np.nan
+    return checked_model(builder.graph, infos[:1], infos[1:]), {"when": texts[:, None]}, wanted
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_times_are_read_as_the_files_are(order):
+    model, given, wanted = time_question(order)
+    assert 0.2 < np.isnan(wanted).mean() < 0.8
+    np.testing.assert_allclose(answers(model, given)["features"], wanted, atol=2e-6)
 
 
 # --------------------------------------------------------------------------------------------- arrays, networks

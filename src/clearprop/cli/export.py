@@ -27,9 +27,8 @@ def export(
     The Python file holds the network, its backward pass line by line, the update rule, a training loop and a gradient
     check; run it, and it checks itself and repeats the first losses of the run.
 
-    The ONNX file takes the columns as they are (numbers; everything else as text, dates as 2021-12-31 or 2021-12-31
-    23:59:59) and gives the class with its probabilities, or the value; what ONNX cannot compute is said, and nothing is
-    written.
+    The ONNX file takes the columns as they are (numbers; everything else as text, dates in numbers) and gives the class
+    with its probabilities, or the value; what ONNX cannot compute is said, and nothing is written.
 
     **Examples**
 

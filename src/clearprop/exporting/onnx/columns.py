@@ -24,8 +24,8 @@ from clearprop.data.readers.reading import MISSING
 from clearprop.errors import ArgumentError, user_line
 from clearprop.exporting.onnx.graph import ML, GraphBuilder, element_type
 from clearprop.exporting.onnx.times import PARTS, missing_pattern, read_times, time_features
-from clearprop.program.types import FLOAT32, FLOAT64, Type
-from clearprop.rules.elementwise import astype, isnan, where
+from clearprop.program.types import BOOL, FLOAT32, FLOAT64, Type
+from clearprop.rules.elementwise import abs, astype, isnan, less_equal, where
 from clearprop.rules.joining import concat
 
 Enter: TypeAlias = Callable[[Callable[..., Any], Sequence[Type], Sequence[str], GraphBuilder], str]
@@ -67,11 +67,13 @@ def _dtype(column: Encoding) -> np.dtype[Any]:
 def _note(column: Encoding) -> str:
     """What stands in an input, for its readers."""
     if isinstance(column, TimeEncoding):
-        return "a date or time as text, 2021-12-31 or 2021-12-31 23:59:59; empty where it is missing"
+        last = {"day-first": ", 31/12/2021", "month-first": ", 12/31/2021"}.get(column.order, "")
+        return f"a date or time as text: 2021-12-31{last}, with or without 23:59:59; empty where it is missing"
     if isinstance(column, ListEncoding):
         return f"text: items with {column.separator} between them; empty where it is missing"
     if isinstance(column, NumberEncoding):
-        return "number; NaN where it is missing" if column.kind == "number" else "text: true or false, yes or no"
+        numbers = column.kind == "number"
+        return "number; NaN where it is missing" if numbers else "text: true or false, yes or no; empty where missing"
     return "text; empty where it is missing"
 
 
@@ -114,7 +116,9 @@ def _encode_numbers(
 
     def encoded(v: Any) -> Any:
         absent = isnan(v)
-        features = astype((where(absent, fill, v) - centre) / scale, dtype=FLOAT32)
+        scaled = (where(absent, fill, v) - centre) / scale
+        usable = less_equal(abs(scaled), float(np.finfo(np.float32).max))
+        features = astype(where(usable, scaled, np.nan), dtype=FLOAT32)
         marks = [astype(absent[:, i : i + 1], dtype=FLOAT32) for i in marked]
         return concat([features, *marks], axis=1) if marks else features
 
@@ -126,10 +130,9 @@ def _encode_text(
     column: Encoding, name: str, graph: GraphBuilder, rows: Any, enter: Enter, words: Sequence[str]
 ) -> str:
     if isinstance(column, TimeEncoding):
-        parts, known, absent = read_times(name, graph, words)
         missing = encoded_rows(column, np.array([np.nan]))
-        types = [Type((rows, PARTS), FLOAT64), *[Type((rows, 1), np.dtype(bool))] * 2]
-        return enter(time_features(column, missing), types, [parts, known, absent], graph)
+        types = [Type((rows, PARTS), FLOAT64), *[Type((rows, 1), BOOL)] * 3]
+        return enter(time_features(column, missing), types, read_times(name, graph, words).names, graph)
     if isinstance(column, ListEncoding):
         return _encode_list(column, name, graph, words)
     texts, features = text_table(column, words)

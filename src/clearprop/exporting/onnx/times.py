@@ -1,4 +1,4 @@
-"""Dates and times in an ONNX graph: texts in the form of ISO 8601 taken apart, and the calendar as arithmetic.
+"""Dates and times in an ONNX graph: texts of numbers and signs taken apart, and the calendar as arithmetic.
 
 ONNX splits texts and makes numbers of them; that is all that is done with texts here.  What follows from year, month
 and day is computed by the library's own functions, and traced.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,15 +24,21 @@ from clearprop.rules.elementwise import (
     greater_equal,
     less_equal,
     logical_and,
+    logical_not,
+    logical_or,
     where,
 )
 from clearprop.rules.joining import concat
 from clearprop.rules.trigonometric import cos, sin
 
-TIME = r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?"
-"""The form of dates and times that the graph reads: 2021-12-31, 2021-12-31 23:59 or 2021-12-31T23:59:59.5."""
+CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?"
+"""The form of a time of day."""
+DATE = r"(?:[1-9]\d{3}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.][1-9]\d{3})"
+"""The form of a date, with the year first or last."""
+TIME = rf"(?:{DATE}(?:[ T]{CLOCK})?|{CLOCK})"
+"""The form of dates and times that the graph reads: 2021-12-31, 31/12/2021 23:59, 2021-12-31T23:59:59.5, 23:59."""
 PARTS = 6
-"""Year, month, day, hour, minute, second."""
+"""What stands between the signs of a date, in its order, and hour, minute, second."""
 EPOCH = 719_468
 """The days from 1 March of the year 0 to 1970."""
 
@@ -45,23 +52,59 @@ def missing_pattern(words: Sequence[str]) -> str:
     return rf"\s*(?:{'|'.join(map(re.escape, words))})\s*"
 
 
-def read_times(name: str, graph: GraphBuilder, words: Sequence[str]) -> tuple[str, str, str]:
-    """Texts `(N, 1)` as the parts of their times `(N, 6)` float64; which are of the form, and which are missing."""
-    known = graph.node("RegexFullMatch", name, pattern=TIME, name="is_time")
-    absent = graph.node("RegexFullMatch", name, pattern=missing_pattern(words), name="is_missing")
-    texts = graph.node("Where", known, name, graph.constant("1970-01-01", object), name="time")
+@dataclass(frozen=True)
+class TimeTexts:
+    """Texts `(N, 1)` taken apart: their `parts` `(N, 6)` float64; which are of the form, missing, dates with points."""
+
+    parts: str
+    known: str
+    absent: str
+    dotted: str
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the values, as `time_features` takes them."""
+        return [self.parts, self.known, self.absent, self.dotted]
+
+
+def read_times(name: str, graph: GraphBuilder, words: Sequence[str]) -> TimeTexts:
+    """Take the texts of an input apart; those that are no times have the parts of 1970-01-01."""
+    known, dateless = _match(graph, name, TIME), _match(graph, name, CLOCK)
+    dated = graph.node("Where", dateless, _join_texts(graph, _text(graph, "1970-1-1 "), name), name, name="dated")
+    texts = graph.node("Where", known, dated, _text(graph, "1970-1-1"), name="time")
     # what splits off something that may not be there is given it, so that the pieces can be counted
-    begun, after_blank = _pieces(graph, texts, " ", 2, after=" ")
-    date, after_t = _pieces(graph, begun, "T", 2, after="T")
-    clock = _join_texts(graph, graph.constant("0", object), after_blank, after_t, graph.constant(":0:0", object))
-    pieces = [*_pieces(graph, date, "-", 3), *_pieces(graph, clock, ":", 3)]
+    begun, after_blank = _pieces(graph, texts, " ", 2)
+    date, after_t = _pieces(graph, begun, "T", 2)
+    dotted = _match(graph, date, r"\d{1,2}\..*")
+    clock = _join_texts(graph, _text(graph, "0"), after_blank, after_t, _text(graph, ":0:0"))
+    pieces = [
+        *_pieces(graph, _hyphens_for(graph, "/", _hyphens_for(graph, ".", date)), "-", 3),
+        *_pieces(graph, clock, ":", 3),
+    ]
     whole = graph.node("Concat", *pieces, axis=1, name="pieces")
-    return graph.node("Cast", whole, to=element_type(FLOAT64), name="parts"), known, absent
+    parts = graph.node("Cast", whole, to=element_type(FLOAT64), name="parts")
+    return TimeTexts(parts, known, _match(graph, name, missing_pattern(words)), dotted)
 
 
-def _pieces(graph: GraphBuilder, texts: str, sign: str, count: int, after: str = "") -> list[str]:
-    """The first pieces between signs, each `(N, 1)`; `after` is put behind every text before."""
-    given = _join_texts(graph, texts, graph.constant(after, object)) if after else texts
+def _match(graph: GraphBuilder, texts: str, pattern: str) -> str:
+    return graph.node("RegexFullMatch", texts, pattern=pattern, name="is_of_form")
+
+
+def _text(graph: GraphBuilder, text: str) -> str:
+    return graph.constant(text, object)
+
+
+def _hyphens_for(graph: GraphBuilder, sign: str, dates: str) -> str:
+    """Dates with hyphens in place of a sign; those without it stay."""
+    first, second, third = _pieces(graph, dates, sign, 3)
+    there = _match(graph, second, ".+")
+    hyphen = graph.node("Where", there, _text(graph, "-"), _text(graph, ""), name="sign")
+    return _join_texts(graph, first, hyphen, second, hyphen, third)
+
+
+def _pieces(graph: GraphBuilder, texts: str, sign: str, count: int) -> list[str]:
+    """The first pieces between signs, each `(N, 1)`, empty where there are fewer."""
+    given = _join_texts(graph, texts, _text(graph, sign * (count - 1)))
     split, _ = graph.node_of_many("StringSplit", [given], ["pieces", "count"], delimiter=sign)
     return [graph.node("Gather", split, graph.constant(i, "int64"), axis=2, name="piece") for i in range(count)]
 
@@ -73,7 +116,7 @@ def _join_texts(graph: GraphBuilder, *texts: str) -> str:
     return found
 
 
-def time_features(column: TimeEncoding, missing: NDArray[np.float32]) -> Callable[[Any, Any, Any], Any]:
+def time_features(column: TimeEncoding, missing: NDArray[np.float32]) -> Callable[[Any, Any, Any, Any], Any]:
     """What gives the features of times by their parts `(N, 6)`, as `TimeEncoding` does.
 
     `missing` `(1, features)` are those of a missing time.  Texts that are no times, and dates that do not exist, have
@@ -84,12 +127,13 @@ def time_features(column: TimeEncoding, missing: NDArray[np.float32]) -> Callabl
     >>> column = fit_time("t", "", lambda: [np.array([0.0, 86400.0 * 100])], 0)
     >>> features = time_features(column, np.zeros((1, len(column.features)), np.float32))
     >>> yes, no = np.array([[True]]), np.array([[False]])
-    >>> features(cl.tensor([[1970.0, 4, 11, 0, 0, 0]]), yes, no)[0, :1]  # the hundredth day: one deviation above
+    >>> features(cl.tensor([[1970.0, 4, 11, 0, 0, 0]]), yes, no, no)[0, :1]  # the hundredth day: a deviation above
     Tensor([1.0], dtype=float32)
     """
 
-    def features(parts: Any, known: Any, absent: Any) -> Any:
-        year, month, day, hour, minute, second = (parts[:, i : i + 1] for i in range(PARTS))
+    def features(parts: Any, known: Any, absent: Any, dotted: Any) -> Any:
+        hour, minute, second = (parts[:, i : i + 1] for i in range(3, PARTS))
+        year, month, day, orderly = calendar_date(parts[:, :3], dotted, column.order)
         days, clock = days_since_1970(year, month, day), hour * 3600.0 + minute * 60.0 + second
         first = year * 0.0 + 1.0
         start, end = days_since_1970(year, first, first), days_since_1970(year + 1.0, first, first)
@@ -103,11 +147,30 @@ def time_features(column: TimeEncoding, missing: NDArray[np.float32]) -> Callabl
         for period in column.periods:
             rows += [sin(2 * np.pi * shares[period]), cos(2 * np.pi * shares[period])]
         rows += [year * 0.0] if column.indicator else []
-        there = logical_and(known, exists(year, month, day, hour, minute, second))
+        there = logical_and(logical_and(known, orderly), exists(year, month, day, hour, minute, second))
         found = where(there, astype(concat(rows, axis=1), dtype=FLOAT32), np.float32(np.nan))
         return where(absent, missing, found)
 
     return features
+
+
+def calendar_date(date: Any, dotted: Any, order: str) -> tuple[Any, Any, Any, Any]:
+    """Year, month, day of the three numbers of a date, and whether they can be told; each `(N, 1)`.
+
+    Where the year is last, points put the day first; else what the `order` of the column says, and nothing where no
+    date of training had that form.
+
+    >>> date = np.array([[12.0, 31.0, 2021.0]])
+    >>> [float(v[0, 0]) for v in calendar_date(date, np.array([[False]]), "month-first")]
+    [2021.0, 12.0, 31.0, 1.0]
+    """
+    first, second, third = (date[:, i : i + 1] for i in range(3))
+    year_last = less_equal(first, 999.0)
+    day_first = logical_or(dotted, np.array([[order != "month-first"]]))
+    day = where(year_last, where(day_first, first, second), third)
+    month = where(logical_and(year_last, logical_not(day_first)), first, second)
+    orderly = logical_or(logical_or(dotted, logical_not(year_last)), np.array([[order != "year-first"]]))
+    return where(year_last, third, first), month, day, orderly
 
 
 def days_since_1970(year: Any, month: Any, day: Any) -> Any:
