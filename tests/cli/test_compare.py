@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("eager")
 QUICK = ("--hidden", "4", "--epochs", "2", "--batch-size", "60", "--seeds", "3")
 
 
+@pytest.mark.usefixtures("eager")
 def test_a_table_a_verdict_and_plots(command):
     told = command("compare", "iris", "--optimizers", "sgd:lr=0.1,adam", *QUICK, "--out", "compared")
     assert told.code == 0, told.err
@@ -26,6 +26,7 @@ def test_a_table_a_verdict_and_plots(command):
     assert drawn.startswith("<?xml") and drawn.count('id="axes_') == 3
 
 
+@pytest.mark.usefixtures("eager")
 def test_with_a_grid_the_rates_are_drawn_and_told(command):
     told = command("compare", "iris", "--optimizers", "sgd", *QUICK, "--grid", "--judged", "2", "--json", "--out", "c")
     found = json.loads(told.out)
@@ -35,6 +36,7 @@ def test_with_a_grid_the_rates_are_drawn_and_told(command):
     assert Path("c/curves.svg").read_text().count('id="axes_') == 4
 
 
+@pytest.mark.usefixtures("eager")
 def test_columns_are_taken_as_in_training(command):
     Path("t.csv").write_text("a;b;c;d\n" + "".join(f"{k},5;{k % 3};{k % 2};{k % 5}\n" for k in range(60)))
     said = ("--target", "c", "--task", "classification", "--kind", "b=category", "--drop", "d", "--decimal", ",")
@@ -44,6 +46,21 @@ def test_columns_are_taken_as_in_training(command):
     for option in (("--drop", "d"), ("--seeds", "3")):
         refused = command("compare", ".", ".", *option)
         assert (refused.code, refused.err.split(",")[0]) == (2, f"{option[0]} is for data")
+
+
+def test_processes_give_the_same_outcomes(command):
+    """But for the seconds; native in both places."""
+    args = ("compare", "iris", "--optimizers", "sgd", "--hidden", "4", "--epochs", "2", "--seeds", "2", "--json")
+    args = (*args, "--batch-size", "200")
+    here, there = (json.loads(command(*args, *on).out) for on in ((), ("--on", "local:2")))
+    for found in (here, there):
+        for outcome in found["outcomes"]:
+            del outcome["seconds_per_epoch"]
+            for run in outcome["runs"]:
+                del run["seconds"]
+    assert here == there
+    refused = command(*args, "--on", "there")
+    assert (refused.code, refused.err.splitlines()[0]) == (2, "--on cannot be 'there'")
 
 
 MISTAKES = {

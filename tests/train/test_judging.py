@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from clearprop.comparison.trials import GRID, Outcome, Setup, Trace, contest
+from clearprop.comparison.trials import GRID, Outcome, Setup, Trace, contest, in_turn
 from clearprop.comparison.verdict import LEVEL, differences, holm, verdict
 from clearprop.errors import ClearpropError
 
@@ -103,7 +103,7 @@ def simulated(setup, rng, shift=0.0):
         ahead = shift if "rms" in repr(rule) else 0.0
         return trace(seed, np.exp(networks[seed] + rng.normal(scale=0.2) - ahead))
 
-    return [contest(name, setup, trial) for name in NAMES]
+    return [contest(name, setup, in_turn(trial)) for name in NAMES]
 
 
 def flattery(outcomes):
@@ -135,7 +135,7 @@ def test_where_there_is_a_difference_it_is_found():
 
 def test_the_simulation_tries_every_rate():
     seen = []
-    contest("sgd", Setup(grid=True, seeds=1), lambda rule, seed: seen.append(rule) or trace(seed, 1.0))
+    contest("sgd", Setup(grid=True, seeds=1), in_turn(lambda rule, seed: seen.append(rule) or trace(seed, 1.0)))
     assert len(seen) == len(GRID) + 1
     with pytest.raises(ClearpropError, match="no optimizer named 'sdg'"):
-        contest("sdg", Setup(), lambda rule, seed: trace(seed, 1.0))
+        contest("sdg", Setup(), in_turn(lambda rule, seed: trace(seed, 1.0)))

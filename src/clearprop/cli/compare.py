@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +15,12 @@ from clearprop.cli.console import messages, output, say, table
 from clearprop.cli.exit_codes import DONE
 from clearprop.cli.options import with_settings
 from clearprop.comparison.page import draw, heads, notes, record, rows
-from clearprop.comparison.trials import Outcome, Setup
+from clearprop.comparison.trials import Outcome, Setup, Trainings
 from clearprop.comparison.trials import compare as run
 from clearprop.comparison.verdict import verdict
 from clearprop.data.readers.formats import forms_text
 from clearprop.data.readers.reading import READING, Reading
-from clearprop.data.training_data import from_source
+from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import write_text
 from clearprop.runs.folder import require_free
@@ -51,6 +52,10 @@ def compare(
     epochs: Annotated[int, typer.Option(metavar="N", min=1, help="The budget, at one gradient per step.")] = 30,
     batch_size: Annotated[int, typer.Option(metavar="N", min=1, help="Rows per step.")] = 32,
     hidden: Annotated[str, typer.Option(metavar="SIZES", help="The sizes of the hidden layers.")] = "32,32",
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="Train several at once: local:N (processes), or dask://HOST:PORT."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="A new folder for plots and numbers.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
     **columns: str | None,
@@ -72,6 +77,8 @@ def compare(
 
     * `clearprop compare diabetes --optimizers adam,sgd:momentum=0.9,sam:inner=adam --grid --out comparison`
 
+    * `clearprop compare digits --grid --on local:2`
+
     * `clearprop compare runs/digits-1 runs/digits-2 --out comparison`
     """
     from clearprop.runs.asked_settings import settings_from  # start-up time: pydantic
@@ -91,7 +98,8 @@ def compare(
     prepared = from_source(data, asked.get("target"), asked.get("task", "auto"), 0.2, 0.0, 0, reading=reading)
     setup = Setup(tuple(asked["hidden"]), epochs=epochs, batch_size=batch_size, seeds=seeds, grid=grid, judged=judged)
     console = messages()
-    outcomes = run(prepared, names, setup, lambda text: None if json else say(console, text))
+    with _trainings(on, prepared, setup) as train_all:
+        outcomes = run(prepared, names, setup, lambda text: None if json else say(console, text), train_all)
     if out is not None:
         _write(out, outcomes, setup)
     if json:
@@ -99,6 +107,14 @@ def compare(
     else:
         _show(outcomes, setup, metric_of(prepared), out)
     return DONE
+
+
+def _trainings(on: str | None, data: Prepared, setup: Setup) -> AbstractContextManager[Trainings | None]:
+    if on is None:
+        return nullcontext()
+    from clearprop.comparison.side_by_side import trainings_on  # start-up time: processes, and what sweeps need
+
+    return trainings_on(on, data, setup)
 
 
 def _show(outcomes: Sequence[Outcome], setup: Setup, metric: str, out: Path | None) -> None:

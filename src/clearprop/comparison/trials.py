@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -148,11 +148,21 @@ class Outcome:
 
 Trial: TypeAlias = Callable[[Transform, int], Trace]
 """`trial(rule, seed)`: one network trained."""
+Trainings: TypeAlias = Callable[[Sequence[tuple[Transform, int]]], Iterator[Trace]]
+"""Networks trained, one for every rule and seed; the traces in their order."""
 Announce: TypeAlias = Callable[[str], object]
 
 
-def compare(data: Prepared, names: Sequence[str], setup: Setup, watch: Announce = lambda _: None) -> list[Outcome]:
+def compare(
+    data: Prepared,
+    names: Sequence[str],
+    setup: Setup,
+    watch: Announce = lambda _: None,
+    train_all: Trainings | None = None,
+) -> list[Outcome]:
     """Train the same networks with each optimizer, `NAME[:key=value,…]`; the best outcome first.
+
+    `train_all` trains networks elsewhere than here, one after another; the outcomes are the same, but for the seconds.
 
     With `setup.grid` every learning rate of a grid of 8 is tried; the one with the lowest mean validation loss is
     chosen, and judged on other networks.  `watch` is told each run as a sentence.  Raises ArgumentError for an
@@ -161,27 +171,37 @@ def compare(data: Prepared, names: Sequence[str], setup: Setup, watch: Announce 
     assert isinstance(data.train, tuple)
     for name in names:
         require_suitable(parse(name, "--optimizers"), len(data.train[0]), setup.batch_size, command=True)
-    outcomes = [contest(name, setup, lambda rule, seed: _train_one(data, rule, setup, seed), watch) for name in names]
+    here = in_turn(lambda rule, seed: train_one(data, rule, setup, seed))
+    outcomes = [contest(name, setup, train_all or here, watch) for name in names]
     return sorted(outcomes, key=lambda o: o.score)
 
 
-def contest(name: str, setup: Setup, trial: Trial, watch: Announce = lambda _: None) -> Outcome:
+def in_turn(trial: Trial) -> Trainings:
+    """One network trained after another."""
+    return lambda asked: (trial(rule, seed) for rule, seed in asked)
+
+
+def contest(name: str, setup: Setup, train_all: Trainings, watch: Announce = lambda _: None) -> Outcome:
     """Choose the learning rate of one optimizer, if there is one to choose, and judge it on fresh networks."""
     rule = parse(name)
 
-    def runs(rate: float | None, seeds: range) -> list[Trace]:
+    def runs(rates: Sequence[float | None], seeds: range) -> list[list[Trace]]:
+        asked = [(rate, seed) for rate in rates for seed in seeds]
+        rules = {rate: rule if rate is None else _at_rate(rule, rate) for rate in rates}
         traces = []
-        for seed in seeds:
-            traces.append(trial(rule if rate is None else _at_rate(rule, rate), seed))
-            told = "diverged" if traces[-1].diverged else f"validation loss {traces[-1].best:.4g}"
+        for (rate, seed), trace in zip(asked, train_all([(rules[rate], seed) for rate, seed in asked]), strict=True):
+            traces.append(trace)
+            told = "diverged" if trace.diverged else f"validation loss {trace.best:.4g}"
             watch(f"{name}{'' if rate is None else f' at {rate:.2g}'}, seed {seed}: {told}")
-        return traces
+        return [traces[i : i + len(seeds)] for i in range(0, len(traces), len(seeds))]
 
     own = _own_rate(rule)
     tried = [] if own is None or not setup.grid or says_rate(name) else [float(f"{own * f:.3g}") for f in GRID]
-    tuning = tuple(Tuning(rate, np.array([t.best for t in runs(rate, setup.choosing)])) for rate in tried)
+    found = runs(tried, setup.choosing) if tried else []
+    tuning = tuple(Tuning(r, np.array([t.best for t in traces])) for r, traces in zip(tried, found, strict=True))
     rate = min(tuning, key=lambda t: t.score).rate if tuning else own
-    return Outcome(name, rate, tuning, tuple(runs(rate, setup.judging)))
+    (judged,) = runs([rate], setup.judging)
+    return Outcome(name, rate, tuning, tuple(judged))
 
 
 def _own_rate(rule: Transform) -> float | None:
@@ -200,7 +220,8 @@ def _last(rule: Transform) -> Transform:
     return _last(rule.links[-1]) if isinstance(rule, Composed) and rule.links else rule
 
 
-def _train_one(data: Prepared, rule: Transform, setup: Setup, seed: int) -> Trace:
+def train_one(data: Prepared, rule: Transform, setup: Setup, seed: int) -> Trace:
+    """One network, trained by the rule."""
     fitted = data.preprocessing
     assert fitted is not None and isinstance(data.train, tuple)
     cost = gradients_per_step(rule)

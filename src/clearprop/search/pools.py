@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
-from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, TimeoutError
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, TimeoutError
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -19,11 +20,15 @@ from clearprop.runs.environment import environment
 T = TypeVar("T")
 PLACES = "local, local:N, dask://HOST:PORT or slurm-array"
 """Where a sweep can be done, in words."""
+MOST_LOSSES = 3
+"""So often workers may die during one piece of work, until it has failed."""
 _ANSWER = 60.0
 """Seconds in which an executor must answer at all."""
 _CONNECT = "10s"
 """How long a Dask scheduler may take to answer."""
 _DASK = "dask://"
+_LOCAL = re.compile(r"local(?::([0-9]{1,4}))?")
+_MOST_PROCESSES = 1024
 _PRELOADED = ["clearprop.search.trial", "clearprop.compiler.epoch_loop"]
 """What is imported once, in the process of which those of a pool are forked: Numba among it, which takes a second."""
 _UNKNOWN = 2
@@ -119,6 +124,38 @@ class DaskPool(GivenPool):
         self._client.close()
 
 
+def results(pool: Pool, function: Callable[..., T], arguments: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+    """`function(*a)` for every a of the arguments, in their order, done side by side; what workers lose is done again.
+
+    Raises what a call raises, and RunError where workers have died `MOST_LOSSES` times.
+
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> with ThreadPoolExecutor(2) as executor:
+    ...     list(results(given_pool(executor), pow, [(2, 3), (3, 2)]))
+    [8, 9]
+    """
+    futures = {number: pool.submit(function, *given) for number, given in enumerate(arguments)}
+    losses = 0
+    for number in range(len(arguments)):
+        while isinstance(problem := futures[number].exception(), BrokenExecutor):
+            losses += 1
+            if losses == MOST_LOSSES:
+                raise RunError(
+                    "workers keep dying",
+                    expected="workers that live as long as a training takes",
+                    got=f"{losses} times that they died: {problem}".partition("\n")[0],
+                    try_="fewer workers or a smaller network, if memory ran out",
+                )
+            pool.renew()
+            lost = [n for n in futures if n >= number and _is_lost(futures[n])]
+            futures |= {n: pool.submit(function, *arguments[n]) for n in lost}
+        yield futures[number].result()
+
+
+def _is_lost(future: Future[Any]) -> bool:
+    return future.cancelled() or isinstance(future.exception(), BrokenExecutor)
+
+
 def pool_for(on: str) -> Pool:
     """The workers that `local`, `local:N` or `dask://HOST:PORT` names.
 
@@ -126,9 +163,9 @@ def pool_for(on: str) -> Pool:
     """
     if on.startswith(_DASK):
         return DaskPool(on)
-    name, _, number = on.partition(":")
-    cores = blas.cores()
-    if name != "local" or (number and not (number.isascii() and number.isdecimal() and 1 <= int(number) <= 1024)):
+    cores, said = blas.cores(), _LOCAL.fullmatch(on)
+    size = int(said[1] or cores) if said else 0
+    if not 1 <= size <= _MOST_PROCESSES:
         raise ArgumentError(
             f"--on cannot be {on!r}",
             expected=PLACES,
@@ -136,7 +173,7 @@ def pool_for(on: str) -> Pool:
             where="--on",
             try_=f"--on local:{cores}",
         )
-    return LocalPool(int(number) if number else cores)
+    return LocalPool(size)
 
 
 def given_pool(executor: Any) -> Pool:

@@ -11,14 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clearprop.runs.events import Events
-from clearprop.search.pools import Pool
+from clearprop.search.pools import MOST_LOSSES, Pool
 from clearprop.search.record import SweepFolder
 from clearprop.search.shared_data import SharedData
 from clearprop.search.strategies import Request, Strategy
 from clearprop.search.trial import Order, TrialOutcome, outcome_in, run_trial
-
-MOST_LOSSES = 3
-"""A trial during which workers have died so often has failed."""
 
 
 @dataclass(frozen=True)
