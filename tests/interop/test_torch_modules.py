@@ -25,6 +25,7 @@ from tests.interop.torch_modules import (
     free_names,
     in_short,
     read_records,
+    table_rows,
     values,
     weights,
     worst,
@@ -206,15 +207,30 @@ def test_without_pytorch_the_message_says_what_to_do(monkeypatch):
     assert "pip install torch" in caught.value.message
 
 
-@pytest.mark.verify
-@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-5), ("float64", 1e-10)])
-def test_live_modules_agree(dtype, bound):
+def test_the_page_shows_the_table():
+    page = (ROOT / "docs" / "pytorch-models.md").read_text(encoding="utf-8")
+    assert [row for row in table_rows() if row not in page.splitlines()] == []
+
+
+def run_with_pytorch(*words):
+    """What `tests.interop.torch_modules` prints in a process that finds PyTorch behind everything of ours."""
     installed = provide(["torch"])["torch"]
     assert not installed.absent, installed.absent
     packages = sysconfig.get_path("purelib", vars={"base": str(ROOT / ".bench")})
-    command = [sys.executable, "-W", "ignore", "-m", "tests.interop.torch_modules", packages, dtype]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.interop.torch_modules", packages, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=dict(os.environ))
     assert done.returncode == 0, done.stderr[-2000:]
-    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return done.stdout
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-5), ("float64", 1e-10)])
+def test_live_modules_agree(dtype, bound):
+    found = [json.loads(line) for line in run_with_pytorch(dtype).splitlines()]
     assert {name.removesuffix(", training") for _, name, _ in found} == set(INPUTS)
     assert [row for row in found if row[2] > bound] == []
+
+
+@pytest.mark.verify
+def test_the_page_is_true():
+    run_with_pytorch("page")

@@ -2,14 +2,16 @@
 
 `python -m tests.interop.torch_modules PACKAGES` records them all; PACKAGES is the site-packages folder of an
 environment that has PyTorch, such as `.bench/lib/python3.11/site-packages`.  With `float32` or `float64` behind it, the
-modules are compared live.
+modules are compared live; with `page`, the page of the documentation is run.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.interop.torch.graph import TorchGraph, from_json, to_json
+from clearprop.interop.torch.operators import OPERATORS
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "torch_graphs"
 
@@ -198,11 +201,26 @@ def everything(torch: Any, dtype: str) -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
+def table_rows() -> list[str]:
+    """The table of operators as the page shows it, a row for each family."""
+    families: dict[str, list[str]] = {}
+    for name, entry in OPERATORS.items():
+        if not name.startswith("python."):
+            families.setdefault(entry.compute.__module__.rpartition(".")[2], []).append(name.partition(".")[0])
+    return [f"| {family} | {', '.join(f'`{n}`' for n in dict.fromkeys(names))} |" for family, names in families.items()]
+
+
 def main(packages: str, *dtypes: str) -> None:
-    """Record all, or say for each module by how much ours differ."""
+    """Record all, run the page, or say for each module by how much ours differ."""
     sys.path.append(packages)
     import torch
 
+    if dtypes == ("page",):
+        from tests.docs.pages import ROOT, run_page
+
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            run_page(ROOT / "docs" / "pytorch-models.md")
+        return
     if not dtypes:
         for name, records in everything(torch, "float64").items():
             write_records(name, records)

@@ -9,7 +9,7 @@ from clearprop.errors import ArgumentError, ClearpropError, ShapeError, user_lin
 from clearprop.interop.named_arrays import NamedArrays, free_names
 from clearprop.interop.torch.graph import BUFFER, CONSTANT, GIVEN, PARAMETER, Input, TorchGraph, TorchNode, resolve
 from clearprop.interop.torch.operators import operator_named
-from clearprop.nn import remember
+from clearprop.nn import parameter_count, remember
 
 
 class TorchModel(NamedArrays, init=False):
@@ -38,9 +38,19 @@ class TorchModel(NamedArrays, init=False):
         output = resolve(graph.output, values.__getitem__)
         return tuple(output) if isinstance(output, list) else output
 
+    def __repr__(self) -> str:
+        """The arrays of every layer, a line each."""
+        layers: dict[str, list[str]] = {}
+        for name, array in self.arrays().items():
+            layer, _, own = name.rpartition(".")
+            layers.setdefault(layer, []).append(f"{own} {tuple(array.shape)}")
+        width = max(map(len, layers), default=0)
+        rows = [f"  {layer:<{width}}  {', '.join(arrays)}" for layer, arrays in layers.items()]
+        return "\n".join([f"{self.label()}, {parameter_count(self):,} parameters", *rows])
+
     def label(self) -> str:
-        """`Sequential from PyTorch (9 nodes)`."""
-        return f"{self.graph.name} from PyTorch ({len(self.graph.nodes)} nodes)"
+        """`Sequential from PyTorch, 9 nodes`."""
+        return f"{self.graph.name} from PyTorch, {len(self.graph.nodes)} nodes"
 
 
 def model_of(graph: TorchGraph, arrays: dict[str, Any]) -> TorchModel:

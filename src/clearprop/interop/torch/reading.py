@@ -230,7 +230,7 @@ def _line_of(node: Any) -> str:
     places = [
         f"{line.split(chr(34))[1].rpartition('/')[2]}:{line.split('line ')[1].split(',')[0]}  {code.strip()}"
         for line, code in itertools.pairwise(trace)
-        if line.strip().startswith("File ") and "/torch/" not in line
+        if line.strip().startswith("File ") and "site-packages/torch/" not in line
     ]
     return places[-1] if places else ""
 
