@@ -1,4 +1,4 @@
 """Files: written whole or not at all, and read with suspicion.
 
-Open to other folders: `atomic`, `folder_lock`, `presence`, `spreadsheet`, `strict_json`, `tree_arrays`.
+Open to other folders: `atomic`, `folder_lock`, `onnx_package`, `presence`, `spreadsheet`, `strict_json`, `tree_arrays`.
 """

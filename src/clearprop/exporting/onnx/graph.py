@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.errors import ArgumentError
+from clearprop.files.onnx_package import onnx_package
 from clearprop.program.types import Type
 from clearprop.shapes import Shape, Size, Symbol, lone_symbol
 
@@ -21,20 +22,6 @@ ML = "ai.onnx.ml"
 BATCH = "N"
 """The name of the axis of rows."""
 INT64 = np.dtype(np.int64)
-
-
-def onnx_package() -> Any:
-    """The package `onnx`.  Raises ArgumentError where it is not installed."""
-    try:
-        import onnx
-    except ModuleNotFoundError:
-        raise ArgumentError(
-            "ONNX files need the package onnx",
-            expected="onnx, which the extra `onnx` brings",
-            got="no module named 'onnx'",
-            try_="pip install 'clearprop[onnx]'",
-        ) from None
-    return onnx
 
 
 @dataclass

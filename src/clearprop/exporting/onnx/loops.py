@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.exporting.onnx.call import EquationCall, Operand, Rule
-from clearprop.exporting.onnx.graph import GraphBuilder, onnx_package
+from clearprop.exporting.onnx.graph import GraphBuilder
+from clearprop.files.onnx_package import onnx_package
 from clearprop.program.ir import Program
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import raw

@@ -15,8 +15,9 @@ import numpy as np
 from clearprop.errors import ArgumentError, user_line
 from clearprop.exporting.onnx import elementwise, structural, windows
 from clearprop.exporting.onnx.call import EquationCall, Operand, Rule
-from clearprop.exporting.onnx.graph import ML, ML_OPSET, OPSET, GraphBuilder, onnx_package, values_read
+from clearprop.exporting.onnx.graph import ML, ML_OPSET, OPSET, GraphBuilder, values_read
 from clearprop.exporting.onnx.loops import control_rules
+from clearprop.files.onnx_package import onnx_package
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.program.tracing import trace
 from clearprop.program.types import type_of

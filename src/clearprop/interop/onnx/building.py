@@ -10,8 +10,8 @@ import numpy as np
 
 import clearprop.interop.onnx.operators  # noqa: F401 - fills the table
 from clearprop.errors import ArgumentError, DataError, user_line
+from clearprop.files.onnx_package import onnx_package
 from clearprop.interop.onnx.graph import Context, NodeCall, NodeGraph
-from clearprop.interop.onnx.package import onnx_package
 from clearprop.interop.onnx.reading import DTYPES, dtype_name, tensor_array
 from clearprop.interop.onnx.table import Operator, find, known_operators
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop.errors import ArgumentError, DataError
-from clearprop.interop.onnx.package import onnx_package
+from clearprop.files.onnx_package import onnx_package
 
 OLDEST = 7
 """The oldest version of the operator set whose forms are taken as they are."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import ArgumentError, DataError, user_line
+from clearprop.files.onnx_package import onnx_package
 from clearprop.files.presence import is_file
-from clearprop.interop.onnx.package import onnx_package
 
 MOST_BYTES = 2**31
 """The largest file, and the largest array in it or beside it: protocol buffers hold no more."""

@@ -1,4 +1,4 @@
-"""The package `onnx`, which reads the format: imported when a model is loaded, and said to be missing when it is."""
+"""The package `onnx`, imported when a model is loaded or written, and said to be missing when it is."""
 
 from __future__ import annotations
 
