@@ -21,6 +21,7 @@ FAST = {
     "optim": ["optim/test_links", "optim/test_learner", "optim/test_messages"],
     "charts": ["reporting/test_charts"],
     "runs": ["train/test_tensorboard"],
+    "distributed": ["distributed/test_sums"],
     "attribution": ["attribution/test_attribution"],
     "train": ["train/test_fit", "train/test_fit_messages", "train/test_resume"],
     "explanation": ["explanation/test_neuron", "explanation/test_entries", "explanation/test_json"],

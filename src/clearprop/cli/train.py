@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clearprop.cli.options import with_settings
+from clearprop.distributed import World
 from clearprop.runs.settings import OPTIONS
 
 _RUN = "Run"
@@ -38,6 +39,23 @@ def train(
     json: Annotated[
         bool, typer.Option("--json", help="Print events on stdout, one JSON object per line.", rich_help_panel=_RUN)
     ] = False,
+    world: Annotated[
+        str,
+        typer.Option(
+            metavar="WORD",
+            help="Whether processes that mpiexec or srun started share this training: auto, none or mpi.",
+            rich_help_panel=_RUN,
+        ),
+    ] = "auto",
+    rank_timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="A process that has waited so long for the others ends all, and prints where it waited.",
+            rich_help_panel=_RUN,
+            min=1.0,
+        ),
+    ] = 600.0,
     **settings: str | None,
 ) -> int:
     """Train a network on a table.
@@ -60,12 +78,19 @@ def train(
     * `clearprop train --fork runs/digits-1@400 --lr 1e-4`
 
     * `clearprop train iris --json > events.jsonl`
+
+    * `mpiexec -n 4 clearprop train houses.csv --grad-shards 4 --batch-size 512`
     """
     from clearprop.cli import train_session  # start-up time: pydantic, which the help does not need
 
     given = {name: value for name, value in settings.items() if value is not None}
-    if fork is not None:
-        return train_session.fork(fork, given, out=out, resume=resume, config=config, json=json)
-    if resume is not None:
-        return train_session.resume(resume, given, out=out, config=config, json=json)
-    return train_session.start(given, out=out, config=config, json=json)
+
+    def work(ranks: World | None) -> int:
+        session = train_session.Session(json, ranks)
+        if fork is not None:
+            return train_session.fork(session, fork, given, out=out, resume=resume, config=config)
+        if resume is not None:
+            return train_session.resume(session, resume, given, out=out, config=config)
+        return train_session.start(session, given, out=out, config=config)
+
+    return train_session.on_all_ranks(work, world, rank_timeout)

@@ -20,19 +20,23 @@ from clearprop.data.readers.sources import BUNDLED
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.memory import default_memory
 from clearprop.data.training_data import Prepared, from_source
+from clearprop.distributed import World, join_world
 from clearprop.errors import ArgumentError, ClearpropError
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
+from clearprop.runs.environment import is_one_of_several
 from clearprop.runs.events import Events, log_events
 from clearprop.runs.folder import RunFolder, require_free
 from clearprop.runs.settings import CHANGEABLE, OPTIONS, Settings, option_of
 from clearprop.train import (
     AUTO,
+    Decide,
     Job,
     Run,
     TrainingInterrupted,
     as_in_training,
     command_of,
+    decide_alone,
     job_for,
     load,
     require_kept,
@@ -47,9 +51,22 @@ _RESUMABLE = ("data", "epochs", "patience")
 _CHANGEABLE = ("lr", *(name for name in CHANGEABLE if name != "lr" and name in OPTIONS))
 
 
-def start(given: Mapping[str, Any], *, out: Path | None, config: Path | None, json: bool) -> int:
+def on_all_ranks(work: Callable[[World | None], int], world: str, rank_timeout: float) -> int:
+    """The exit code of `work(ranks)`: on this process alone, or on all that a launcher started, of which one speaks."""
+    if not is_one_of_several(world, "--world"):
+        return work(None)
+    ranks = join_world(rank_timeout)
+    try:
+        with ranks.united(), ranks.first_alone_speaks():
+            return work(ranks)
+    except ClearpropError:
+        if ranks.rank:
+            return MISTAKE  # the first rank tells it
+        raise
+
+
+def start(session: Session, given: Mapping[str, Any], *, out: Path | None, config: Path | None) -> int:
     """A new run."""
-    session = Session(json)
     with session:
         asked = settings_from(given, config)
         if "data" not in asked:
@@ -65,9 +82,8 @@ def start(given: Mapping[str, Any], *, out: Path | None, config: Path | None, js
     return session.code
 
 
-def resume(folder: Path, given: Mapping[str, Any], *, out: Path | None, config: Path | None, json: bool) -> int:
+def resume(session: Session, folder: Path, given: Mapping[str, Any], *, out: Path | None, config: Path | None) -> int:
     """A run that is continued, with its own settings; only epochs and patience may be others."""
-    session = Session(json)
     with session:
         other = [option_of(name) for name in given if name not in _RESUMABLE]
         other += [name for name, value in (("--out", out), ("--config", config)) if value is not None]
@@ -85,10 +101,15 @@ def resume(folder: Path, given: Mapping[str, Any], *, out: Path | None, config: 
 
 
 def fork(
-    place: str, given: Mapping[str, Any], *, out: Path | None, resume: Path | None, config: Path | None, json: bool
+    session: Session,
+    place: str,
+    given: Mapping[str, Any],
+    *,
+    out: Path | None,
+    resume: Path | None,
+    config: Path | None,
 ) -> int:
     """A new run from the state of a step of another one; only what keeps network and data may be changed."""
-    session = Session(json)
     with session:
         path, step = _place(place)
         other = [option_of(name) for name in given if name not in _CHANGEABLE]
@@ -138,8 +159,9 @@ class Session:
     A mistake within the `with` block is an event too.
     """
 
-    def __init__(self, json: bool) -> None:
-        self.json, self.code = json, DONE
+    def __init__(self, json: bool, world: World | None = None) -> None:
+        self.json, self.code, self.world = json, DONE, world
+        self.lead: Decide = decide_alone if world is None else world.lead
         self.events = Events([print_json] if json else [])
         self._before = warnings.showwarning
         logging.getLogger("clearprop").addHandler(logging.NullHandler())
@@ -172,6 +194,8 @@ class Session:
         settings = Settings(**{**asked, "task": task_under(asked.get("task", "auto"), asked.get("loss"))})
         if before is not None:
             require_kept(settings.data, str(before))
+        if settings.data == NAME and self.world is not None:
+            raise _one_input()
         with given_data(settings.data or "") as source:
             self._train(source, settings, asked, before, out, resume, origin)
 
@@ -186,7 +210,7 @@ class Session:
         origin: Callable[[Job], Job] | None,
     ) -> None:
         # a run that goes on keeps its blocks, which its memory decides, whatever is free here and now
-        memory = settings.memory if settings.memory is not None or before is not None else default_memory()
+        memory = settings.memory if settings.memory is not None or before is not None else self._memory()
         data = self._read(source, settings, memory, before)
         if isinstance(data.table, DiskRows):
             asked = {**asked, "memory": memory}
@@ -196,10 +220,11 @@ class Session:
         job = job_for(
             data,
             full,
-            out=out if resume else out or _next_run(source),
+            out=out if resume else out or self.lead(lambda: _next_run(source)),
             resume=resume,
             events=self.events,
             command=full.options(),
+            world=self.world,
         )
         job = job if origin is None else origin(job)
         if not self.json:
@@ -231,15 +256,30 @@ class Session:
         with messages().status(f"{source} is read") as status:
             return from_source(source, *asked, status.update, reading)
 
+    def _memory(self) -> int:
+        """The bytes that data may take on each process, the same on all."""
+        ranks = 1 if self.world is None else self.world.size
+        return self.lead(lambda: default_memory() // ranks)
+
     def _rated(self, full: Settings, data: Prepared) -> Settings:
         """The settings with the rate that a range test suggests in place of `auto`."""
         if full.lr != AUTO:
             return full
-        found = tested_rate(full, data)
+        found = self.lead(lambda: tested_rate(full, data))
         if not self.json:
             say(output(), found.reason)
             output().print()
         return replace(full, lr=found.suggestion)
+
+
+def _one_input() -> ArgumentError:
+    return ArgumentError(
+        "standard input comes to one process, and several want to read it",
+        expected="a file that every process can read",
+        got="-",
+        where="DATA",
+        try_="cat … > table.csv, then mpiexec … clearprop train table.csv",
+    )
 
 
 def _next_run(source: str) -> Path:

@@ -32,6 +32,17 @@ def get_threads() -> int:
     return thread_count(given, "the environment variable CLEARPROP_THREADS")
 
 
+def threads_asked() -> int | None:
+    """The number of threads that somebody asked for; None where nobody did.
+
+    >>> before = threads_asked()
+    >>> before is None or before >= 1
+    True
+    """
+    asked = bool(_chosen) or bool(os.environ.get("CLEARPROP_THREADS"))
+    return get_threads() if asked else None
+
+
 @checked_call
 def set_threads(n: int) -> None:
     """Use at most n threads from here on, in native loops and in the BLAS pools of NumPy and SciPy.

@@ -20,6 +20,7 @@ from clearprop.runs.settings import (
     LARGEST_LAYER,
     OPTIONS,
     RECIPES,
+    REDUCTIONS,
     SUITED,
     Settings,
     declaration_of,
@@ -163,6 +164,7 @@ def _value_text(value: Any) -> str:
 
 def _check_names(asked: Mapping[str, Any], given: Mapping[str, Any], file: Path | None) -> None:
     choices = {"task": ("auto", "classification", "regression"), "activation": hidden_activations(), "recipe": RECIPES}
+    choices |= {"reduce": REDUCTIONS}
     for name, known in choices.items():
         if name in asked and asked[name] not in known:
             raise unknown_name(name, asked[name], known, where=place(name, given, file))

@@ -18,6 +18,8 @@ from clearprop.optim.hyperparameters import Range
 
 LARGEST_LAYER = 65_536
 """The most units of a hidden layer."""
+REDUCTIONS = ("exact", "fast")
+"""How processes may add gradients."""
 RECIPES = ("plain", "best")
 """The names of the recipes for what is not asked for."""
 FIRST = "0.1"
@@ -322,6 +324,15 @@ class Settings:
         range=Range(1, 4097, "]", whole=True),
         metavar="S",
         fit="8",
+        changes=False,
+        since="0.2",
+    )
+    reduce: str = _training(
+        "exact",
+        "How processes add gradients: exact (the default), with the same bits whatever their number, or fast.",
+        "exact or fast",
+        "exact",
+        metavar="HOW",
         changes=False,
         since="0.2",
     )

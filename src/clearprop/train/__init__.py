@@ -40,5 +40,7 @@ from clearprop.train.step import make_step as make_step
 from clearprop.train.step import supplies as supplies
 from clearprop.train.training import evaluate_test as evaluate_test
 from clearprop.train.training import train as train
+from clearprop.train.training_loop import Decide as Decide
 from clearprop.train.training_loop import Plan as Plan
+from clearprop.train.training_loop import decide_alone as decide_alone
 from clearprop.train.training_loop import replay_steps as replay_steps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ from clearprop import nn, optim
 from clearprop.data.parts import rows_in
 from clearprop.data.readers.reading import Reading, reading_words
 from clearprop.data.training_data import Prepared, prepare
+from clearprop.distributed import World, join_world
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.nn.losses import task_under
 from clearprop.nn.networks import AUTO, UnsizedMLP
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
+from clearprop.runs.environment import is_one_of_several
 from clearprop.runs.folder import RunFolder
-from clearprop.runs.settings import Settings, check_arguments, out_of_range, patience_needs_validation
+from clearprop.runs.settings import REDUCTIONS, Settings, check_arguments, out_of_range, patience_needs_validation
+from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.loading import as_in_training
 from clearprop.train.metrics import METRICS, chosen_among, find_loss, find_metrics, suitable_measures
 from clearprop.train.narration import Narrator
@@ -42,6 +46,7 @@ def fit(
     epochs: int = 100,
     batch_size: int = 32,
     grad_shards: int = 1,
+    reduce: str = "exact",
     validation: Any = None,
     test: Any = None,
     metrics: Sequence[str | Callable[[Any, Any], Any]] | None = None,
@@ -71,6 +76,8 @@ def fit(
     baseline: bool = True,
     progress: bool = True,
     verbose: bool = False,
+    world: str = "auto",
+    rank_timeout: float = 600.0,
 ) -> Run:
     """Train a network by mini-batches; `model` itself is not changed.
 
@@ -93,6 +100,8 @@ def fit(
     optimizer   a transform of `cl.optim`, or its name; by default `cl.optim.adam(1e-3)`
     grad_shards  S, a power of two: the gradient of a batch is the mean over S shards of it, summed in a binary tree;
                 random layers draw per shard, and batch statistics are those of a shard.  1 is an ordinary step
+    reduce      how processes add gradients: "exact", with the same bits for 1, 2, 4, … processes, or "fast", in the
+                order that the MPI library finds best
     validation  None, a fraction of the rows such as 0.2, `(x, y)` or `(x, y, weight)`: it decides which epoch is best
     test        `(x, y)`, `(x, y, weight)`, or of a table a fraction of the rows, evaluated once, after the best epoch
                 is restored
@@ -114,6 +123,10 @@ def fit(
     baseline    measure the constant answer and a linear model beside the network, for a table; `run.headline` says how
                 good it is, and compared to what
     progress    in a notebook, show one line that tells how training goes; elsewhere nothing is printed
+    world       "auto": the processes that mpiexec or srun started together share the training, of which each has
+                `grad_shards` / processes shards (`docs/scale.md`); "none": this process trains alone; "mpi": as "auto",
+                whether a launcher is seen or not
+    rank_timeout  a process that has waited so many seconds for the others ends all, and prints where it waited
     verbose     print what was inferred and left out, how training goes, and how good the result is
 
     Labels in an array may be whole numbers, truth values, text, and under a loss of classes floats, `(rows,)` or
@@ -133,7 +146,9 @@ def fit(
     given: dict[str, float] = {"epochs": epochs, "batch_size": batch_size, "grad_shards": grad_shards}
     given |= {"l1": l1, "l2": l2, "min_delta": min_delta}
     check_arguments(given if patience is None else {**given, "patience": patience})
-    _check_others(checkpoint_seconds, patience, validation)
+    _check_others(checkpoint_seconds, rank_timeout, patience, validation)
+    if not isinstance(reduce, str) or reduce not in REDUCTIONS:
+        raise unknown_name("reduce", str(reduce), REDUCTIONS, user_line())
     find_metrics(chosen_among(() if metrics is None else metrics, metric))  # refuses what is wrong before data are read
     model, data = _model_and_data(model, data)
     chosen = _optimizer(optimizer)
@@ -157,6 +172,7 @@ def fit(
         epochs=epochs,
         batch_size=batch_size if isinstance(prepared.train, tuple) else None,
         grad_shards=grad_shards,
+        reduce=reduce,
         l1=float(l1),
         l2=float(l2),
         patience=patience,
@@ -170,33 +186,45 @@ def fit(
     narrator = Narrator()
     if verbose:
         events.subscribe(narrator)
-    job = job_for(
-        prepared,
-        settings,
-        model,
-        optimizer=chosen,
-        loss=measured,
-        metrics=measures,
-        out=None if out is None else Path(out),
-        resume=before,
-        callbacks=as_callbacks(callbacks),
-        events=events,
-        tick=tick,
-        checkpoint_seconds=checkpoint_seconds,
-        baseline=bool(baseline),
-    )
-    run = train(job)
-    if verbose and run.headline:
+    with _joined_ranks(world, rank_timeout) as ranks:
+        job = job_for(
+            prepared,
+            settings,
+            model,
+            optimizer=chosen,
+            loss=measured,
+            metrics=measures,
+            out=None if out is None else Path(out),
+            resume=before,
+            callbacks=as_callbacks(callbacks),
+            events=events,
+            tick=tick,
+            checkpoint_seconds=checkpoint_seconds,
+            baseline=bool(baseline),
+            world=ranks,
+        )
+        run = train(job)
+    if verbose and run.headline and (ranks is None or not ranks.rank):
         narrator.tell(run.headline)
     return run
 
 
+def _joined_ranks(world: str, rank_timeout: float) -> AbstractContextManager[World | None]:
+    """Within it, the processes that a launcher started end together; None where this one trains alone."""
+    if not is_one_of_several(world, user_line()):
+        return nullcontext()
+    return join_world(rank_timeout).united(TrainingInterrupted)
+
+
 # ------------------------------------------------------------------------------------------------- checking options
-def _check_others(checkpoint_seconds: Any, patience: int | None, validation: Any) -> None:
+def _check_others(checkpoint_seconds: Any, rank_timeout: Any, patience: int | None, validation: Any) -> None:
     """Raise ArgumentError for arguments that are no settings of the run and are out of their range."""
     seconds = Range(0.0, open_="]")
     if isinstance(checkpoint_seconds, bool) or not seconds.holds(checkpoint_seconds):
         raise out_of_range("checkpoint_seconds", checkpoint_seconds, seconds, "0.0")
+    limit = Range(0.0, open_="[]")
+    if isinstance(rank_timeout, bool) or not limit.holds(rank_timeout):
+        raise out_of_range("rank_timeout", rank_timeout, limit, "600.0")
     if patience is not None and validation is None:
         raise patience_needs_validation(patience)
 

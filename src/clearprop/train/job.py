@@ -14,6 +14,7 @@ from clearprop.autodiff.trees import flatten
 from clearprop.data.parts import Pair, Part, rows_in
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
+from clearprop.distributed import World
 from clearprop.errors import ArgumentError, user_line
 from clearprop.nn.losses import has_log_link, loss_task
 from clearprop.optim.inspection import full_batch_part
@@ -26,11 +27,13 @@ from clearprop.runs.folder import Forked
 from clearprop.runs.settings import Settings
 from clearprop.train.array_alignment import adaptation, dtype_of, require_paired_rows
 from clearprop.train.batches import ArrayFeed, BlockFeed, Feed, stream
+from clearprop.train.executor import Executor
 from clearprop.train.metrics import Measure, outputs_on_trial, require_outputs, require_weighable, with_outside
 from clearprop.train.native_executor import choose_executor
+from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.shards import require_shardable
-from clearprop.train.step import identity_of, make_step
-from clearprop.train.training_loop import Callback, Plan, Tick
+from clearprop.train.step import Step, identity_of, make_step
+from clearprop.train.training_loop import Callback, Plan, Tick, decide_alone
 
 _ORDER, _LAYERS = 1, 2
 
@@ -64,6 +67,7 @@ class Job:
     origin: Origin | None = None
     baseline: bool = True
     tested: bool = True
+    world: World | None = None
 
 
 class JobAtHand:
@@ -86,7 +90,7 @@ class JobAtHand:
         return self._plan
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"job": replace(self.job, callbacks=(), events=Events(), tick=None), "_plan": None}
+        return {"job": replace(self.job, callbacks=(), events=Events(), tick=None, world=None), "_plan": None}
 
 
 def make_plan(job: Job) -> Plan:
@@ -98,7 +102,7 @@ def make_plan(job: Job) -> Plan:
     return Plan(
         settings=settings,
         feed=_feed(job, order),
-        executor=choose_executor(step, layers),
+        executor=_executor(job, step, layers),
         shown=lambda state: optimizer.eval_params(state.optimizer, state.model),
         loss=job.loss,
         metrics=job.metrics,
@@ -107,7 +111,14 @@ def make_plan(job: Job) -> Plan:
         callbacks=job.callbacks,
         tick=job.tick,
         checkpoint_seconds=job.checkpoint_seconds,
+        decide=decide_alone if job.world is None else job.world.lead,
     )
+
+
+def _executor(job: Job, step: Step, key: NDArray[np.uint32]) -> Executor:
+    if job.world is None or step.shards == 1:
+        return choose_executor(step, key)
+    return sharded_executor(step, key, job.world, job.settings.reduce)
 
 
 def _keys(seed: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:

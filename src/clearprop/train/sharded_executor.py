@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -36,11 +37,11 @@ class Ranks(Protocol):
     rank: int
     size: int
 
-    def add(self, vector: NDArray[Any]) -> None:
-        """Replace `vector` by its sum over all ranks, of which all have the same bits."""
+    def add(self, vector: NDArray[Any], how: str) -> None:
+        """Replace `vector` by its sum over all ranks, of which all have the same bits; how is "exact" or "fast"."""
 
-    def require_equal(self, what: str, value: Any) -> None:
-        """Raise RunError on every rank unless all have the same value."""
+    def require_same(self, **facts: object) -> None:
+        """Raise RunError on every rank unless all have the same facts."""
 
 
 class OneRank:
@@ -48,19 +49,23 @@ class OneRank:
 
     rank, size = 0, 1
 
-    def add(self, vector: NDArray[Any]) -> None:
+    def add(self, vector: NDArray[Any], how: str) -> None:
         """The sum over one rank is what it has."""
 
-    def require_equal(self, what: str, value: Any) -> None:
+    def require_same(self, **facts: object) -> None:
         """One rank has what it has."""
 
 
-def sharded_executor(step: Step, key: NDArray[np.uint32], ranks: Ranks | None = None) -> Executor:
+def sharded_executor(
+    step: Step, key: NDArray[np.uint32], ranks: Ranks | None = None, reduce: str = "exact"
+) -> Executor:
     """The executor of a step with shards; shard s of step n draws its random numbers from (`key`, n, s).
+
+    `reduce` is how ranks add: "exact", in the tree, or "fast", in any order.
 
     Threads that replay one run take turns: the sums have one set of buffers.
     """
-    steps, turn = _ShardedSteps(step, key, OneRank() if ranks is None else ranks), process_lock()
+    steps, turn = _ShardedSteps(step, key, OneRank() if ranks is None else ranks, reduce), process_lock()
 
     def run(state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
         with turn, feed.turn:
@@ -72,14 +77,14 @@ def sharded_executor(step: Step, key: NDArray[np.uint32], ranks: Ranks | None = 
 class _ShardedSteps:
     """The compiled parts of a step, and what puts them together."""
 
-    def __init__(self, step: Step, key: NDArray[np.uint32], ranks: Ranks) -> None:
+    def __init__(self, step: Step, key: NDArray[np.uint32], ranks: Ranks, reduce: str) -> None:
         def terms(model: Any, number: Any, shard: Any, x: Any, y: Any, *weight: Any) -> Any:
             return step.of_shard(model, x, y, random.fold_in(random.fold_in(key, number), shard), *weight)
 
         def after(model: Any, optimizer: Any, number: Any, mean: Any) -> Any:
             return step.after(model, optimizer, random.fold_in(key, number), mean)
 
-        self.shards, self.ranks = step.shards, ranks
+        self.shards, self.ranks, self.reduce = step.shards, ranks, reduce
         self.terms, self.after = _Traceable(terms), _Traceable(after)
         self.layout: _Layout | None = None
         self.buffers: list[NDArray[Any]] = []
@@ -97,6 +102,8 @@ class _ShardedSteps:
             wanted = pause(state)
             if not math.isfinite(state.totals[1]) or (wanted if self.ranks.size == 1 else told):
                 return state, state.batch == feed.count
+        if self.ranks.size > 1:
+            self.ranks.require_same(weights_after_an_epoch=_checksum(state.model))
         return state, True
 
     def _agreed(self, batches: Iterator[Batch], feed: Feed) -> Iterator[Batch]:
@@ -105,10 +112,10 @@ class _ShardedSteps:
         for batch in batches:
             if not known:
                 self._require_rows(len(batch[0]))
-                self.ranks.require_equal("rows of the next batch", len(batch[0]))
+                self.ranks.require_same(number_of_rows_in_a_batch=len(batch[0]))
             yield batch
         if not known:
-            self.ranks.require_equal("rows of the next batch", 0)
+            self.ranks.require_same(number_of_rows_in_a_batch=0)
 
     def _require_rows(self, rows: int) -> None:
         if rows < self.shards:
@@ -125,7 +132,7 @@ class _ShardedSteps:
         each = self.shards // self.ranks.size
         total = self._tree_sum(_ShardsOf(state, batch, self.shards), each * self.ranks.rank, each)
         total[-1] = wanted and self.ranks.rank == 0
-        self.ranks.add(total)
+        self.ranks.add(total, self.reduce)
         assert self.layout is not None  # a shard was written
         mean = self.layout.read(total)
         model, optimizer = self.after(state.model, state.optimizer, np.array(state.step), mean)
@@ -146,11 +153,18 @@ class _ShardedSteps:
         rows = (array[begin:end] for array in shards.batch)
         found = self.terms(shards.state.model, np.array(shards.state.step), np.array(s), *rows)
         if self.layout is None:
-            self.layout = _Layout(found)
+            self.layout = _Layout(found, self.ranks.size)
             levels = (self.shards // self.ranks.size).bit_length()
             self.buffers = [self.layout.empty() for _ in range(levels)]
         self.layout.write(found, shards.shares[s], self.buffers[depth])
         return self.buffers[depth]
+
+
+def _checksum(model: Any) -> int:
+    found = 0
+    for leaf in flatten(model)[0]:
+        found = zlib.crc32(np.asarray(raw(leaf)).tobytes(), found)
+    return found
 
 
 class _ShardsOf:
@@ -165,14 +179,14 @@ class _ShardsOf:
 class _Layout:
     """Where the terms of a shard stand in one buffer, whose last number is a word between ranks."""
 
-    def __init__(self, terms: ShardTerms) -> None:
+    def __init__(self, terms: ShardTerms, ranks: int) -> None:
         leaves, self.structure = flatten(terms)
         arrays = [np.asarray(raw(leaf)) for leaf in leaves]
         self.dtype = np.result_type(*arrays)
         step = ALIGNED // self.dtype.itemsize
         ends = np.cumsum([-(-a.size // step) * step for a in arrays]).tolist()
         self.places = [(e, a.size, a.shape, a.dtype) for e, a in zip([0, *ends], arrays, strict=False)]
-        self.size = ends[-1] + step
+        self.size = -(-(ends[-1] + 1) // (step * ranks)) * step * ranks  # ranks take slices of one size
 
     def empty(self) -> NDArray[Any]:
         """A buffer."""

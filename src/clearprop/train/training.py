@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from clearprop import nn
+from clearprop.distributed import World
 from clearprop.errors import RunError
 from clearprop.files.folder_lock import hold_folder
 from clearprop.files.tree_arrays import to_bytes
@@ -29,7 +31,7 @@ from clearprop.train.intervals import validation_errors
 from clearprop.train.job import Job, JobAtHand, fit_to_model, make_plan
 from clearprop.train.metrics import evaluate_part, target_unit
 from clearprop.train.run import Run
-from clearprop.train.training_loop import Callback, Loop, Plan
+from clearprop.train.training_loop import Callback, Decide, Loop, Plan, decide_alone
 from clearprop.train.workings import Workings
 
 _FREE = ("epochs", "patience", "min_delta", "source", "columns")
@@ -43,16 +45,20 @@ def train(job: Job) -> Run:
 
     Raises TrainingInterrupted, which holds the run, after Ctrl-C, and errors of ours for what does not fit.
     """
-    if job.out is not None:
-        require_free(job.out)
-    if job.resume is not None:  # batches are cut as they were: version 0.1 left a single row alone
-        before = RunFolder(job.resume).config().settings
-        job = replace(job, settings=replace(job.settings, least_rows=before.least_rows))
+    job = _silent(job) if job.world is not None and job.world.rank else job
+    decide: Decide = decide_alone if job.world is None else job.world.lead
+    least = decide(lambda: _least_rows_before(job))
+    if least is not None:
+        job = replace(job, settings=replace(job.settings, least_rows=least))
     job = fit_to_model(job)
     plan = make_plan(job)
     first = State(job.model, job.optimizer.init(job.model))
+    config = _config(job)
+    if job.world is not None:
+        _shake_hands(job.world, job, config)
     with ExitStack() as held:
-        config, folder, standing, history = _open_folder(job, _config(job), plan, first, held)
+        config, folder, standing, history = decide(lambda: _open_folder(job, config, plan, first, held))
+        folder = None if job.world is not None and job.world.rank else folder
         loop = Loop(plan, standing, history, job.events, folder)
         _announce(job, config, standing.state, folder)
         for remark in _remarks(plan, config, standing.state):
@@ -62,6 +68,37 @@ def train(job: Job) -> Run:
     if loop.status == "interrupted":
         raise TrainingInterrupted(run)
     return run
+
+
+def _silent(job: Job) -> Job:
+    """The job of a rank that is not the first: it computes, and tells and writes nothing."""
+    return replace(job, events=Events(), callbacks=(), tick=None)
+
+
+def _least_rows_before(job: Job) -> int | None:
+    """How few rows a batch of the run that goes on has: version 0.1 left a single row alone.  None for a new run.
+
+    Raises ArgumentError for a folder that is to be made and is there.
+    """
+    if job.out is not None:
+        require_free(job.out)
+    return None if job.resume is None else RunFolder(job.resume).config().settings.least_rows
+
+
+def _shake_hands(world: World, job: Job, config: Config) -> None:
+    """Raise an error of ours on all ranks unless they can share the work, and are about to do the same."""
+    world.require_divisor(job.settings.grad_shards, job.command is not None)
+    here = config.environment
+    versions = {f"version_of_{name}": here.versions.get(name) for name in ("clearprop", "numpy", "numba")}
+    world.require_same(
+        **versions,
+        processor=here.processor,
+        BLAS_kernel=here.blas,
+        settings=config.settings.kept(),
+        data=(config.data.digest, config.data.source, config.data.train),
+        network=config.model,
+        start=zlib.crc32(to_bytes(job.model)),
+    )
 
 
 def train_fork(run: Run, step: int, change: Mapping[str, Any], out: Path | None, callbacks: Sequence[Callback]) -> Run:
@@ -200,8 +237,25 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
     standing, best = loop.standing, loop.standing.best
     model = plan.shown(standing.state) if best is None else best.model
     loop.finish()
+    summary = plan.decide(lambda: _summary(job, model, loop))
+    if loop.folder is not None:
+        loop.folder.finish(to_bytes(model), summary)
+    forked_from = None if job.origin is None else job.origin.standing.state
+    start = first if config.forked is None else forked_from
+    # what is replayed or forked later is computed by this process alone
+    held = JobAtHand(job, plan) if job.world is None else JobAtHand(replace(job, world=None))
+    workings = Workings(job.optimizer, job.loss, job.metrics, held.plan, start, standing, held, train_fork)
+    last = plan.shown(loop.state)
+    run = Run(model, last, loop.history, summary, config, job.data.preprocessing, job.resume or job.out, workings)
+    _tell_end(job.events, run)
+    return run
+
+
+def _summary(job: Job, model: Any, loop: Loop) -> Summary:
+    """How the run ended; the test part is touched here, and only here."""
+    standing, best = loop.standing, loop.standing.best
     results: Event = next((e for e in loop.history if best and e["epoch"] == best.epoch), {})
-    summary = Summary(
+    return Summary(
         status=loop.status,
         epochs=standing.state.epoch,
         steps=loop.state.step,
@@ -214,17 +268,6 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
         baseline=_baseline(job, loop.status),
         errors=_errors(job, model, loop.status),
     )
-    if loop.folder is not None:
-        loop.folder.finish(to_bytes(model), summary)
-    forked_from = None if job.origin is None else job.origin.standing.state
-    start = first if config.forked is None else forked_from
-    held = JobAtHand(job, plan)
-    workings = Workings(job.optimizer, job.loss, job.metrics, held.plan, start, standing, held, train_fork)
-    path = loop.folder.path if loop.folder else None
-    last = plan.shown(loop.state)
-    run = Run(model, last, loop.history, summary, config, job.data.preprocessing, path, workings)
-    _tell_end(job.events, run)
-    return run
 
 
 def evaluate_test(job: Job, model: Any) -> dict[str, float] | None:

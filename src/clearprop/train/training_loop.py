@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from clearprop.data.parts import Part
 from clearprop.data.training_data import Prepared
@@ -23,6 +23,7 @@ from clearprop.train.executor import Executor
 from clearprop.train.interrupts import Interrupts
 from clearprop.train.metrics import Measure, evaluate_part
 
+_T = TypeVar("_T")
 STOP = "stop"
 """What a callback returns to end the training after this epoch."""
 SHARE_OF_SAVING = 20
@@ -32,6 +33,11 @@ Callback: TypeAlias = Callable[[Event, State], object]
 """`callback(event, state)`: called with every event; it may return "stop"."""
 Tick: TypeAlias = Callable[[State], object]
 """Called with the state every now and then within an epoch: for displays."""
+
+
+def decide_alone(decide: Callable[[], _T]) -> _T:
+    """A decision of a training on one process."""
+    return decide()
 
 
 def as_callbacks(callbacks: Any) -> tuple[Callback, ...]:
@@ -49,11 +55,19 @@ def as_callbacks(callbacks: Any) -> tuple[Callback, ...]:
     return tuple(given)
 
 
+class Decide(Protocol):
+    """`decide(f)` is f(), found by the first of the processes that train together."""
+
+    def __call__(self, decide: Callable[[], _T], /) -> _T:
+        """The value, on every process."""
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What a run does, fixed before its first step.
 
-    `shown(state)` is the model to evaluate and to keep; `by_batch` are the metrics that the executor totals.
+    `shown(state)` is the model to evaluate and to keep; `by_batch` are the metrics that the executor totals; what the
+    clock, a signal or a callback settles is asked of `decide`.
     """
 
     settings: Settings
@@ -67,6 +81,7 @@ class Plan:
     callbacks: Sequence[Callback] = ()
     tick: Tick | None = None
     checkpoint_seconds: float = 10.0
+    decide: Decide = decide_alone
 
     def judged_by(self, validation: Mapping[str, float]) -> float:
         """What is lower for a better epoch: the validation loss, or the metric in its place."""
@@ -127,7 +142,7 @@ class Loop:
             self._diverged(state)
         elif finished:
             self._end_epoch(state)
-        if interrupts.asked and self.status == "running":
+        if self.status == "running" and self.plan.decide(lambda: interrupts.asked):
             self._interrupted()
 
     def _pause(self, state: State, interrupts: Interrupts) -> bool:
@@ -138,7 +153,7 @@ class Loop:
 
     def _is_over(self) -> bool:
         settings, standing = self.plan.settings, self.standing
-        if self._asked_to_stop:
+        if self.plan.decide(lambda: self._asked_to_stop):
             self._stop("callback", "a callback asked to stop")
         elif settings.patience is not None and standing.waited >= settings.patience:
             best = standing.best.epoch if standing.best else 0
@@ -163,7 +178,9 @@ class Loop:
         shown = plan.shown(state)
         held = plan.validation
         weight = plan.data.weights.get("validation")
-        validation = None if held is None else evaluate_part(shown, held, plan.loss, plan.metrics, weight)
+        validation = None
+        if held is not None:
+            validation = plan.decide(lambda: evaluate_part(shown, held, plan.loss, plan.metrics, weight))
         standing, improved = self._judged(state, shown, validation)
         self.history.append(
             self.events.emit(

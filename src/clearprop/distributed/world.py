@@ -1,0 +1,238 @@
+"""The processes of one MPI job that share a training: who decides, what must be equal, how all end together."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import functools
+import os
+import socket
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, NoReturn, TypeVar
+
+from numpy.typing import NDArray
+
+from clearprop.compiler import set_threads, threads_asked
+from clearprop.compiler.native import blas
+from clearprop.distributed.sums import ADDITIONS
+from clearprop.errors import ArgumentError, ClearpropError, RunError
+from clearprop.runs.environment import launched_processes
+
+_T = TypeVar("_T")
+FIRST_SECONDS = 600.0
+"""A rank may take so long to its first sum, whatever the limit between sums is: kernels are compiled."""
+GRACE_SECONDS = 1.0
+"""A mistake that all ranks made is told by the first: the others wait so long before they tell it."""
+REARM_SECONDS = 1.0
+"""The guard against ranks that hang is wound up no oftener than this."""
+MISTAKE, FAULT, INTERRUPTED = 2, 1, 130
+"""The exit code of the job after a user's mistake, any other exception, a second Ctrl-C."""
+
+
+def join_world(rank_timeout: float = FIRST_SECONDS) -> World:
+    """The world of all processes that the launcher started; the first call starts MPI.
+
+    rank_timeout  a rank that has waited so many seconds for the others ends the job, and prints where it waited
+
+    Threads are divided among the ranks of a machine, unless somebody asked for a number.
+
+    Raises RunError where mpi4py or MPI is not there, or is not that of the launcher; ArgumentError for more threads
+    than processors.
+    """
+    world = _world()
+    world.rank_timeout = rank_timeout
+    world.divide_threads()
+    return world
+
+
+@functools.cache
+def _world() -> World:
+    os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")  # the mistake is told by then (MPICH)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of a launcher of another MPI, which is said below
+            from mpi4py import MPI  # a dependency that is asked for, and starts MPI
+    except (ImportError, RuntimeError) as problem:  # RuntimeError: mpi4py found no MPI library
+        raise _no_mpi(str(problem).partition("\n")[0]) from None
+    launched, joined = launched_processes(), MPI.COMM_WORLD.Get_size()
+    if launched != joined and launched > 1:
+        raise RunError(
+            "the launcher and mpi4py belong to different MPIs",
+            expected=f"{launched} processes that find each other",
+            got=f"{joined} in {MPI.Get_library_version().partition(chr(10))[0][:60].strip()}",
+            try_="the mpiexec of that library: with clearprop[mpi-local] it is beside python",
+        )
+    return World(MPI.COMM_WORLD.Dup(), MPI.COMM_WORLD.Abort)
+
+
+def _no_mpi(got: str) -> RunError:
+    return RunError(
+        "several processes need mpi4py and an MPI library",
+        expected="pip install 'clearprop[mpi]' with the cluster's MPI, or 'clearprop[mpi-local]', which brings one",
+        got=got,
+        try_='pip install "clearprop[mpi-local]"; or world="none" (--world none) for trainings of their own',
+    )
+
+
+class World:
+    """The ranks of an MPI job.  Rank 0, the first, decides and writes; all compute."""
+
+    def __init__(self, comm: Any, abort: Callable[[int], object]) -> None:
+        self.comm, self.rank, self.size = comm, comm.Get_rank(), comm.Get_size()
+        self.host, self._abort = socket.gethostname(), abort
+        self.rank_timeout = FIRST_SECONDS
+        self._common: BaseException | None = None
+        self._added, self._wound = False, -REARM_SECONDS
+        if self.size > 1:
+            sys.excepthook = self._end_all
+
+    # ------------------------------------------------------------------------------------------------- together
+    def lead(self, decide: Callable[[], _T]) -> _T:
+        """What the first rank finds; an error of ours that it raises is raised by all."""
+        self._wind()
+        outcome: tuple[_T | None, ClearpropError | None] = (None, None)
+        if self.rank == 0:
+            try:
+                outcome = decide(), None
+            except ClearpropError as problem:
+                outcome = None, problem
+        found, mistake = self.comm.bcast(outcome, root=0)
+        if mistake is not None:
+            self._raise_common(mistake)
+        return found  # type: ignore[no-any-return]  # mpi4py is untyped
+
+    def add(self, vector: NDArray[Any], how: str) -> None:
+        """Replace `vector` by its sum over all ranks, of which all have the same bits; `how` is a name of ADDITIONS."""
+        self._wind()
+        ADDITIONS[how](self.comm, vector)
+        if not self._added:  # from now on nothing is compiled for the first time, and the guard may be shorter
+            self._added, self._wound = True, -REARM_SECONDS
+
+    def require_same(self, **facts: object) -> None:
+        """Raise RunError on every rank unless all have the same facts; it names what differs, the rank and its host."""
+        self._wind()
+        ranks = self.comm.allgather((self.host, facts))
+        first_host, expected = ranks[0]
+        for rank, (host, found) in enumerate(ranks):
+            differing = next((name for name in expected if found[name] != expected[name]), None)
+            if differing is not None:
+                self._raise_common(
+                    RunError(
+                        f"rank {rank} does not train what rank 0 does: another {differing.replace('_', ' ')}",
+                        expected=f"{_short(expected[differing])}, as rank 0 on {first_host}",
+                        got=f"{_short(found[differing])} on {host}",
+                        try_="the same program, data, packages and kind of processor on every host",
+                    )
+                )
+
+    def require_divisor(self, shards: int, command: bool) -> None:
+        """Raise ArgumentError unless the ranks can share so many shards equally."""
+        if shards % self.size == 0:
+            return
+        word, enough = "--grad-shards " if command else "grad_shards=", 1 << (self.size - 1).bit_length()
+        fits = self.size & (self.size - 1) == 0
+        self._raise_common(
+            ArgumentError(
+                f"{self.size} processes cannot share {shards} shard{'s' * (shards > 1)} equally",
+                expected="1, 2, 4, … processes, as many as shards or fewer",
+                got=f"{self.size} processes, {word}{shards}",
+                where=word.strip("= "),
+                try_=f"{word}{enough}" if fits else f"mpiexec -n {enough // 2} … {word}{max(shards, enough // 2)}",
+            )
+        )
+
+    def _raise_common(self, mistake: ClearpropError) -> NoReturn:
+        self._common = mistake
+        raise mistake
+
+    # -------------------------------------------------------------------------------------------------- threads
+    def divide_threads(self) -> None:
+        """Divide the processors of a machine among its ranks, unless a number of threads was asked for.
+
+        Raises ArgumentError where ranks with two threads or more have fewer processors than threads.
+        """
+        here = (self.host, threads_asked(), os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None)
+        ranks = [other for other in self.comm.allgather(here) if other[0] == self.host]
+        known = [other[2] for other in ranks if other[2] is not None]
+        processors = len(set().union(*known)) if known else blas.cores()
+        asked = threads_asked()
+        if asked is None:
+            set_threads(max(1, processors // len(ranks)))
+        elif asked > 1 and sum(other[1] or 1 for other in ranks) > processors:
+            raise ArgumentError(
+                "more threads than processors would make every rank slower",
+                expected=f"at most {processors} threads on {self.host}, over all of its ranks",
+                got=f"{len(ranks)} ranks of {asked} threads",
+                where="--threads",
+                try_=f"--threads {max(1, processors // len(ranks))}, or fewer ranks",
+            )
+
+    # -------------------------------------------------------------------------------------------- ending together
+    @contextlib.contextmanager
+    def united(self, *common: type[BaseException]) -> Iterator[World]:
+        """Within it, an exception of one rank ends all, with its message: nobody waits for a rank that has gone.
+
+        What all ranks raise together passes: what `lead` and the checks here raise, and exceptions of types `common`.
+        """
+        try:
+            yield self
+        except common:
+            raise
+        except BaseException as problem:
+            if self.size == 1 or problem is self._common:
+                raise
+            self._end_all(type(problem), problem, problem.__traceback__)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            self._added, self._wound = False, -REARM_SECONDS
+
+    @contextlib.contextmanager
+    def first_alone_speaks(self) -> Iterator[None]:
+        """Within it, what ranks but the first print goes nowhere."""
+        with contextlib.ExitStack() as stack:
+            if self.rank:
+                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123 - a device
+                stack.enter_context(contextlib.redirect_stdout(nowhere))
+                stack.enter_context(contextlib.redirect_stderr(nowhere))
+            yield
+
+    def _end_all(self, kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
+        """Tell an exception on the terminal, and end all processes of the job."""
+        if self.rank:
+            time.sleep(GRACE_SECONDS)
+        told, code = _last_words(kind, problem, trace)
+        place = f"rank {self.rank} of {self.size} on {self.host}: " if self.rank else ""
+        if sys.__stderr__ is not None:
+            sys.__stderr__.write(f"{place}{told}\n")
+            sys.__stderr__.flush()
+        self._abort(code)
+
+    def _wind(self) -> None:
+        """Wind up the guard: where this rank has not come here again in time, it prints its stacks, and all end."""
+        now = time.monotonic()
+        if self.size > 1 and now - self._wound >= REARM_SECONDS and sys.__stderr__ is not None:
+            limit = self.rank_timeout if self._added else max(self.rank_timeout, FIRST_SECONDS)
+            faulthandler.dump_traceback_later(limit, exit=True, file=sys.__stderr__)
+            self._wound = now
+
+
+def _last_words(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> tuple[str, int]:
+    """What is told of an exception that ends the job, and the exit code."""
+    if isinstance(problem, ClearpropError):
+        return problem.message, MISTAKE
+    if isinstance(problem, KeyboardInterrupt):
+        return "interrupted", INTERRUPTED
+    if isinstance(problem, SystemExit):
+        code = problem.code if isinstance(problem.code, int) and problem.code else FAULT
+        return f"the program left the training by sys.exit({problem.code!r})", code
+    return "".join(traceback.format_exception(kind, problem, trace)).rstrip(), FAULT
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 100 else text[:100] + " …"
