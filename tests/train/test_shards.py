@@ -110,10 +110,17 @@ class ThreadRanks:
     def __init__(self, rank, size, shared):
         self.rank, self.size, (self.barrier, self.held) = rank, size, shared
 
-    def add(self, vector):
+    def add(self, vector, how):
+        assert how == "exact"
         self.held[self.rank] = vector.copy()
         self.barrier.wait()
         vector[:] = tree_sum(self.held)
+        self.barrier.wait()
+
+    def require_same(self, **facts):
+        self.held[self.rank] = facts
+        self.barrier.wait()
+        assert all(held == facts for held in self.held)
         self.barrier.wait()
 
 
