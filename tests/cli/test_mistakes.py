@@ -232,9 +232,10 @@ a resumed run keeps its settings
         nothing, ("train", "iris", "--epoch", "1"), """\
 no option named '--epoch'
   expected  one of: --activation, --batch-size, --class-weight, --config, --decimal, --delimiter, --drop, --dropout, \
---encoding, --epochs, --fork, --group, --header, --hidden, --json, --kind, --l1, --l2, --learning-rate, --loss, --lr, \
---memory, --metric, --missing, --only, --optimizer, --out, --patience, --pieces, --recipe, --resume, --seed, --split, \
---target, --task, --test, --threads, --val, --weight
+--encoding, --epochs, --fork, --grad-shards, --group, --header, --hidden, --json, --kind, --l1, --l2, \
+--learning-rate, --loss, --lr, --memory, --metric, --missing, --only, --optimizer, --out, --patience, --pieces, \
+--rank-timeout, --recipe, --reduce, --resume, --seed, --split, --target, --task, --test, --threads, --val, --weight, \
+--world
   got       '--epoch'
   where     clearprop train
   try       '--epochs', the nearest name"""),
@@ -268,8 +269,8 @@ the config 'train.toml' cannot be read
         toml("hiden = [3]"), ("config", "train.toml"), """\
 no setting named 'hiden'
   expected  one of: activation, batch_size, class_weight, data, decimal, delimiter, drop, dropout, encoding, epochs, \
-group, header, hidden, kind, l1, l2, loss, lr, memory, metric, missing, only, optimizer, patience, pieces, recipe, \
-seed, split, target, task, test, val, weight
+grad_shards, group, header, hidden, kind, l1, l2, loss, lr, memory, metric, missing, only, optimizer, patience, \
+pieces, recipe, reduce, seed, split, target, task, test, val, weight
   got       'hiden'
   where     train.toml
   try       'hidden', the nearest name"""),
