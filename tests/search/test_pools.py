@@ -2,7 +2,7 @@
 
 import os
 import signal
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,9 @@ import pytest
 from clearprop.errors import ArgumentError, RunError
 from clearprop.runs.environment import environment
 from clearprop.search import pools
-from clearprop.search.pools import LocalPool, given_pool, pool_for, require_workers, results
+from clearprop.search.pools import GivenPool, LocalPool, given_pool, pool_for, require_workers, results
+from clearprop.search.record import SweepFolder
+from clearprop.search.sweeping import conduct, new_plan
 
 
 def die_once(marks, number):
@@ -95,3 +97,35 @@ def test_workers_with_other_versions_are_refused(monkeypatch):
         with pytest.raises(ArgumentError) as caught:
             require_workers(pool)
     assert "processor" in caught.value.got and "numpy" in caught.value.got
+
+
+class OneKills(GivenPool):
+    """Threads, but whoever takes trial 1 dies of it, and takes those beside it along."""
+
+    def __init__(self, executor):
+        super().__init__(executor, 2)
+        self.renewed = 0
+
+    def submit(self, function, *arguments):
+        if arguments and arguments[0].request.number == 1:
+            future = Future()
+            future.set_exception(BrokenProcessPool("a process died"))
+            return future
+        return super().submit(function, *arguments)
+
+    def renew(self):
+        self.renewed += 1
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_trial_that_kills_its_workers_has_failed_and_the_others_are_done(tmp_path):
+    settings = {"hidden": (4,), "batch_size": 110, "epochs": 1, "dropout": 0.0}
+    plan = new_plan("iris", {"lr": "0.1;0.2;0.3"}, settings, search="grid", trials=3, threads=1)
+    events = []
+    with ThreadPoolExecutor(2) as executor:
+        pool = OneKills(executor)
+        found = conduct(SweepFolder.make(tmp_path / "s", plan.config), plan, pool, [events.append])
+    assert [(e.request.number, e.outcome.status) for e in found.trials][-1] == (1, "failed")
+    assert found.trials[-1].outcome.message == "workers died 3 times: has the memory run out?"
+    assert [e.outcome.status for e in found.trials[:2]] == ["done", "done"] and pool.renewed == pools.MOST_LOSSES
+    assert [e["status"] for e in events if e.get("number") == 1][:4] == ["begun", "lost", "lost", "failed"]

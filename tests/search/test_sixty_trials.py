@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import clearprop as cl
@@ -87,3 +89,15 @@ def test_an_address_where_nobody_answers_is_said(dask):
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
     )
     assert done.stdout == "the scheduler cannot be reached\n", done.stderr
+
+
+def test_rows_that_stream_are_cut_alike_by_every_process(tmp_path):
+    numbers = np.random.default_rng(0).normal(size=(60_000, 7))
+    np.savetxt(tmp_path / "t.csv", numbers, delimiter=",", header="a,b,c,d,e,f,y", comments="", fmt="%.5f")
+    settings = {"hidden": (8,), "batch_size": 256, "memory": "24MB"}
+    space = {"epochs": "1;2"}
+    with ThreadPoolExecutor(1) as executor:
+        here = cl.sweep(tmp_path / "t.csv", space, executor=executor, out=tmp_path / "here", **settings)
+    there = cl.sweep(tmp_path / "t.csv", space, on="local:2", out=tmp_path / "there", **settings)
+    assert weights(here) == weights(there) and here.choice.number == there.choice.number
+    assert here.best.config.command["memory"] == 24_000_000 and here.choice.validation.interval is None

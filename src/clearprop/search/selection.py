@@ -67,7 +67,8 @@ class TrialChoice:
         told = [f"best: trial {self.number} of {self.trials}, {varied}: {self.validation}, in {self.folder}"]
         if self.validation.interval is not None:
             head = f"in brackets the {LEVEL:.0%} interval over {self.validation.rows} rows ({self.validation.method})"
-            doubt = f"{self.equal} of the other trials lie within it, so chance may have put this one first"
+            others = f"{self.equal} other trials lie" if self.equal > 1 else "1 other trial lies"
+            doubt = f"{others} within it, so chance may have put this one first"
             told.append(f"{head}; {doubt if self.equal else 'no other trial lies within it'}")
         said = f"the best of {self.trials} looks better on the rows that chose it than it is"
         if self.tested is None:

@@ -17,7 +17,6 @@ import numpy as np
 
 from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.streaming.disk_rows import DiskRows
-from clearprop.data.streaming.memory import default_memory
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import RunError
 from clearprop.nn.losses import task_under
@@ -36,11 +35,9 @@ def data_for(settings: Settings, source: Any = None) -> Prepared:
     """
     reading = Reading.from_words(**{name: getattr(settings, name) for name in READING})
     task = task_under(settings.task, settings.loss)
-    memory = settings.memory if settings.memory is not None else default_memory()
     named = settings.data if source is None else source
-    return from_source(
-        named, settings.target, task, settings.val, settings.test, settings.seed, memory, reading=reading
-    )
+    shares = settings.val, settings.test
+    return from_source(named, settings.target, task, *shares, settings.seed, settings.memory, reading=reading)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from typing import Any
 
 from clearprop.compiler import get_threads, set_threads, thread_count
 from clearprop.data.readers.sources import BUNDLED
+from clearprop.data.streaming.disk_rows import DiskRows
+from clearprop.data.streaming.memory import default_memory
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
 from clearprop.files.folder_lock import hold_folder
@@ -82,7 +84,8 @@ def sweep(
 ) -> Sweep:
     """Train with many settings, side by side, and choose the best by the validation rows.
 
-    data      the path of a table, a bundled set or a data frame; every trial learns from the same rows
+    data      the path of a table, a bundled set, a data frame or arrays `(x, y)`, whose columns are taken as a table's;
+              every trial learns from the same rows
     space     the settings that vary: `{"lr": "1e-4..1e-1:log", "hidden": [(32, 32), (64, 64)]}`, text as `--set` takes
               it, or a list of values
     trials    how many, at most: a grid may have fewer
@@ -210,7 +213,11 @@ def _tried_plan(config: SweepConfig, space: SearchSpace, asked: Mapping[str, Any
     """The plan, after a first trial was made ready and left: metric, network and optimizer fit the data."""
     given = {**asked, "data": config.data}
     settings = Settings(**{**given, "task": task_under(asked.get("task", "auto"), asked.get("loss"))})
+    settings = replace(settings, memory=settings.memory or default_memory())
     data = data_for(settings, source)
+    if isinstance(data.train, DiskRows):  # every process cuts the same blocks, which the memory decides
+        given["memory"] = settings.memory
+        config = replace(config, asked={**config.asked, "memory": settings.memory})
     if data.validation is None:
         raise ArgumentError(
             "a sweep chooses by validation rows, and there are none",
