@@ -1,6 +1,11 @@
 """Every node test of the package onnx whose types are held passes, or is listed with a reason."""
 
+from pathlib import Path
+
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, numpy_helper
 
 import clearprop as cl
 from clearprop.interop.onnx.table import known_operators
@@ -60,3 +65,21 @@ def test_models_of_several_nodes_pass_but_those_listed():
     """Written by hand (gradients among them) and exported by PyTorch, from operator sets as old as the sixth."""
     failed = {case.name for case in model_tests() if failure(case)}
     assert failed == {name for names in LEFT_MODELS.values() for name in names.split()}
+
+
+LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("*.onnx"))
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("path", LIGHT, ids=lambda path: path.stem)
+def test_networks_of_images_give_the_outputs_that_are_stored_with_them(path):
+    """Nine networks that won competitions, with weights that stand for theirs; the input is the package's."""
+    wanted = TensorProto.FromString(path.with_name(f"{path.stem}_output_0.pb").read_bytes())
+    count = 3 * 224 * 224
+    image = (np.arange(count).reshape(1, 3, 224, 224) / count).astype(np.float32)
+    found = np.asarray(cl.onnx.load(path)(image))
+    np.testing.assert_allclose(found, numpy_helper.to_array(wanted), rtol=1e-3, atol=1e-7)
+
+
+def test_the_networks_of_images_are_there():
+    assert len(LIGHT) == 9

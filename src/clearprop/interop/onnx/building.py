@@ -16,6 +16,7 @@ from clearprop.interop.onnx.reading import DTYPES, dtype_name, tensor_array
 from clearprop.interop.onnx.table import Operator, find, known_operators
 
 _DTYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "output_datatype")
+_NEWEST = 2**31 - 1  # the package onnx looks up versions of 32 bits
 _STANDARD = ("", "ai.onnx")
 
 
@@ -66,7 +67,7 @@ def _domain(domain: str) -> str:
 
 def versions_of(imports: Iterable[Any]) -> dict[str, int]:
     """The version of each operator set that is used."""
-    return {_domain(entry.domain): int(entry.version) for entry in imports}
+    return {_domain(entry.domain): min(int(entry.version), _NEWEST) for entry in imports}
 
 
 def build_graph(
@@ -150,8 +151,8 @@ def _operator_call(building: Building, node: Any, entry: Operator, bound: Mappin
     least, most = entry.inputs
     while len(inputs) > least and not inputs[-1]:
         inputs = inputs[:-1]
-    if not least <= len(inputs) <= most:
-        building.refuse(f"{_title(node)} with {len(inputs)} inputs")
+    if not least <= len(inputs) <= most or not all(inputs[:least]):
+        building.refuse(f"{_title(node)} with {sum(map(bool, inputs))} inputs")
         return None
     for place, name in enumerate(inputs):
         building.use(name, entry.role(place))

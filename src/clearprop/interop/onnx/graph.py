@@ -12,7 +12,7 @@ import numpy as np
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ArgumentError, ClearpropError
 from clearprop.interop.onnx.table import Operator
-from clearprop.interop.onnx.values import is_known, settle
+from clearprop.interop.onnx.values import is_known, require_bounded_broadcast, settle
 
 Environment = MutableMapping[str, Any]
 """Values by their names in the graph."""
@@ -129,13 +129,19 @@ def _lookup(environment: Environment, name: str) -> Any:
     return environment[name]
 
 
+_OF_VALUES = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError
+)  # fmt: skip
+"""What Python and NumPy raise where values are not those that an operator is defined for."""
+
+
 def _run_call(call: NodeCall, environment: Environment, before: tuple[NodeCall, ...] = ()) -> None:
     values = [_lookup(environment, name) if name else None for name in call.inputs]
     try:
         results = _results(call, values, environment, before)
     except ClearpropError as error:
         raise _with_place(error, call) from error
-    except (ValueError, TypeError, IndexError, KeyError, OverflowError, ZeroDivisionError) as error:
+    except _OF_VALUES as error:
         raise ArgumentError(
             f"{call.operator.name} cannot be computed with these values",
             expected="values that the operator is defined for",
@@ -155,6 +161,10 @@ def _with_place(error: ClearpropError, call: NodeCall) -> ClearpropError:
 
 def _results(call: NodeCall, values: list[Any], environment: Environment, before: tuple[NodeCall, ...]) -> list[Any]:
     operator = call.operator
+    if any(v is None for v in values[: operator.inputs[0]]):
+        raise ArgumentError(f"{operator.name} lacks an input", expected=f"{operator.inputs[0]} inputs", got="fewer")
+    if operator.broadcasts:
+        require_bounded_broadcast(values, operator.name)
     extra: dict[str, Any] = {}
     if "outputs" in operator.reserved:
         extra["outputs"] = len(call.outputs)

@@ -17,7 +17,7 @@ def in_taken_version(model: Any) -> Any:
 
     Raises DataError if the model cannot be converted, ArgumentError for slopes that the conversion would misplace.
     """
-    version = next((int(s.version) for s in model.opset_import if s.domain in ("", "ai.onnx")), OLDEST)
+    version = next((max(int(s.version), 1) for s in model.opset_import if s.domain in ("", "ai.onnx")), OLDEST)
     if version >= OLDEST or all(_keeps_form(node, version) for node in model.graph.node):
         return model
     _require_single_slopes(model.graph)

@@ -30,6 +30,7 @@ class Operator:
     inputs: tuple[int, int]
     settings: tuple[int, ...] = ()
     statistics: tuple[int, ...] = ()
+    broadcasts: bool = False
 
     def role(self, place: int) -> str:
         """What the operator reads at this place: a weight, a setting of its own, or statistics."""
@@ -64,9 +65,10 @@ def operator(
 
 
 def enter_all(functions: dict[str, Callable[..., Any]], since: int = 1, domain: str = "") -> None:
-    """Enter functions of the package that compute an operator as they stand."""
+    """Enter functions of the package that compute an operator as they stand: of several operands, they broadcast."""
     for name, function in functions.items():
-        _TABLE.setdefault((domain, name), []).append(_entry(name, domain, since, function, bare=True))
+        entry = _entry(name, domain, since, function, bare=True)
+        _TABLE.setdefault((domain, name), []).append(replace(entry, broadcasts=entry.inputs[1] > 1))
 
 
 def _entry(name: str, domain: str, since: int, function: Callable[..., Any], bare: bool = False) -> Operator:

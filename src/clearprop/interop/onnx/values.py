@@ -17,7 +17,7 @@ from clearprop.program.tracing import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 
-MOST_ELEMENTS = 2**31
+MOST_ELEMENTS = 2**28
 """The most elements of one array that a model may ask for by its numbers: a larger one is refused before it is made."""
 
 
@@ -76,6 +76,16 @@ def checked_shape(shape: Sequence[Any], what: str) -> tuple[Any, ...]:
                 got=f"shape {tuple(int(n) for n in shape)}",
             )
     return tuple(shape)
+
+
+def require_bounded_broadcast(operands: Sequence[Any], what: str) -> None:
+    """Raise ArgumentError where operands broadcast to an array that is too large: a column and a row are enough."""
+    shapes = [shape_of(v) for v in operands if v is not None]
+    if not all(isinstance(n, int) for shape in shapes for n in shape):
+        return  # sizes that are known when the program runs
+    count = max(map(len, shapes), default=0)
+    aligned = [(1,) * (count - len(shape)) + tuple(shape) for shape in shapes]
+    checked_shape([max(sizes) for sizes in zip(*aligned, strict=True)], what)
 
 
 def settle(value: Any) -> Any:

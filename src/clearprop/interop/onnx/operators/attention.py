@@ -12,7 +12,7 @@ from clearprop.arrays.tensor import asarray
 from clearprop.errors import ArgumentError, unknown_name
 from clearprop.interop.onnx.operators.logic import taken_dtype
 from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import dtype_of, known_numbers, rank, sizes
+from clearprop.interop.onnx.values import checked_shape, dtype_of, known_numbers, rank, sizes
 
 
 def _heads(x: Any, heads: int | None) -> Any:
@@ -116,6 +116,7 @@ def _attend(
     repeats = sizes(q)[1] // max(sizes(k)[1], 1)
     if repeats > 1:
         k, v = (f.repeat(x, repeats, axis=1) for x in (k, v))
+    checked_shape([*sizes(q)[:3], sizes(k)[2]], "Attention")
     root = np.asarray(math.sqrt(1 / math.sqrt(sizes(q)[3]) if scale is None else scale), dtype_of(q))
     raw = f.matmul(q * root, f.permute_dims(k, (0, 1, 3, 2)) * root)
     capped = f.tanh(raw / softcap) * softcap if softcap > 0 else raw

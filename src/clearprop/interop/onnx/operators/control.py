@@ -79,7 +79,7 @@ def scan_(
 
 @operator("Scan", since=8)
 def scan_of_batches(
-    lengths: Any,
+    lengths: Any = None,
     *values: Any,
     body: NodeGraph,
     num_scan_inputs: int,

@@ -69,6 +69,8 @@ def conv(
     count = rank(w) - 2
     steps, by = strides or (1,) * count, dilations or (1,) * count
     around = widths(_space(x, auto_pad, count), extents(sizes(w)[2:], by), steps, pads, auto_pad)
+    if pads is not None:
+        checked_shape([n + sum(pair) for n, pair in zip(sizes(x)[2:], around, strict=True)], "Conv")
     y = f.conv(channels_last(x), kernel_last(w), stride=steps, padding=around, dilation=by, groups=group)
     return channels_second(y if b is None else y + b)
 

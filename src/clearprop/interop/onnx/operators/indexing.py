@@ -26,6 +26,7 @@ def gather(x: Any, indices: Any, *, axis: int = 0) -> Any:
     axis = axis % rank(x)
     if rank(indices) == 1:
         return f.take(x, places, axis=axis)
+    checked_shape([math.prod(sizes(indices)), math.prod(sizes(x)) // max(sizes(x)[axis], 1)], "Gather")
     taken = f.take(x, f.reshape(places, (-1,)) if math.prod(sizes(indices)) else np.zeros(0, np.int64), axis=axis)
     old = sizes(x)
     return f.reshape(taken, (*old[:axis], *sizes(indices), *old[axis + 1 :]))

@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop.arrays import functions as f
-from clearprop.interop.onnx.table import enter_all, operator
+from clearprop.arrays.tensor import asarray
+from clearprop.interop.onnx.table import operator
+from clearprop.interop.onnx.values import checked_shape, rank, require_bounded_broadcast, sizes
 
-enter_all({"MatMul": f.matmul})
+
+@operator("MatMul")
+def matmul(a: Any, b: Any) -> Any:
+    """Y = A @ B, over the last two axes."""
+    require_bounded_broadcast(
+        [asarray(a)[..., :1], asarray(b)[..., :1, :]] if min(rank(a), rank(b)) > 1 else [], "MatMul"
+    )
+    return f.matmul(a, b)
 
 
 @operator("Gemm")
@@ -26,7 +35,13 @@ def gemm(
 @operator("Einsum")
 def einsum(*operands: Any, equation: str) -> Any:
     """Einstein's sum."""
-    return f.einsum(equation.replace(" ", ""), *operands)
+    equation = equation.replace(" ", "")
+    letters, _, result = equation.partition("->")
+    named = {
+        c: n for part, x in zip(letters.split(","), operands, strict=True) for c, n in zip(part, sizes(x), strict=False)
+    }
+    checked_shape([named.get(c, 1) for c in result], "Einsum")
+    return f.einsum(equation, *operands)
 
 
 @operator("Det")

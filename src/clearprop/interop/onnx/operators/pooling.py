@@ -31,6 +31,7 @@ class _Windows:
         self.counts = tuple(map(self._count, range(len(kernel)), itertools.repeat(ceil)))
         checked_shape([*sizes(x)[:2], *self.counts], "a pool")
         ends = [(c - 1) * s + e for c, s, e in zip(self.counts, self.strides, self.extent, strict=True)]
+        checked_shape([n + sum(pair) for n, pair in zip(self.space, self.given, strict=True)], "a pool")
         self.around = [(b, end - n - b) for (b, _), end, n in zip(self.given, ends, self.space, strict=True)]
 
     def _count(self, axis: int, ceil: int) -> int:

@@ -11,7 +11,7 @@ from clearprop.arrays import functions as f
 from clearprop.arrays.tensor import asarray
 from clearprop.errors import ArgumentError
 from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import checked_shape, dtype_of, integers, rank, sizes
+from clearprop.interop.onnx.values import checked_shape, dtype_of, integers, is_known, rank, sizes
 from clearprop.program.tracing import shape_of
 
 
@@ -94,6 +94,7 @@ def expand(x: Any, shape: Any) -> Any:
 @operator("Concat")
 def concat(*arrays: Any, axis: int) -> Any:
     """The arrays one after the other along an axis."""
+    checked_shape([sum(math.prod(sizes(a)) for a in arrays if is_known(a))], "Concat")
     return f.concat(list(arrays), axis=axis)
 
 

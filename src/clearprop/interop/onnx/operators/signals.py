@@ -26,6 +26,7 @@ def _as_parts(z: Any) -> Any:
 
 def _transform(x: Any, length: int | None, axis: int, inverse: int, onesided: int) -> Any:
     z, kind = _as_complex(x), dtype_of(x)
+    checked_shape([math.prod(sizes(z)) // max(sizes(z)[axis], 1), sizes(z)[axis] if length is None else length], "DFT")
     if inverse and onesided:
         y = f.fft.irfft(z, n=length, axis=axis)
         return f.astype(f.expand_dims(y, axis=-1), kind)
