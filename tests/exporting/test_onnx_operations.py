@@ -106,6 +106,7 @@ def scanned(reverse):
 
 IMAGES, KERNEL = numbers(ROWS, 6, 5, 4), numbers(3, 2, 2, 6, seed=1)
 STRIDES = {"stride": (2, 1), "dilation": (1, 2), "groups": 2}
+WEIGHT = abs(numbers(3, seed=1))
 PLACES = np.array([[0, 2, 1]] * ROWS)
 CASES = {
     "full": [(lambda x: full_(shape=(x.shape[0], 2), value=3, dtype=np.float32) + x, numbers(ROWS, 1))],
@@ -180,6 +181,10 @@ CASES = {
         (lambda x: cl.max_pool(x, (3, 3), padding=1, dilation=(1, 2)), IMAGES),
     ],
     "scan": [(scanned(reverse), numbers(ROWS, 3), numbers(3, seed=1)) for reverse in (False, True)],
+    "while_loop": [
+        (lambda x, w: cl.while_loop(lambda s: cl.sum(s) < 20, lambda s: s + w, x), abs(numbers(ROWS, 3)), WEIGHT),
+        (lambda x, w: cl.while_loop(lambda s: cl.sum(s) < 20, lambda s: s + w, x), numbers(ROWS, 3) + 9, WEIGHT),
+    ],
     "switch": [
         (lambda x, w: cl.cond(cl.sum(x) > 0, lambda a: a * w, lambda a: a - 1, x), numbers(ROWS, 3), numbers(3)),
         *[
@@ -198,6 +203,21 @@ def test_structural(name):
 
 def test_every_operation_of_the_table_has_a_case():
     assert TABLE.keys() == CASES.keys() | elementwise.RULES.keys()
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: cl.remat(lambda v: cl.sin(cl.sin(v)))(x),
+        lambda x: cl.var(x, axis=-1) + cl.logsumexp(x, axis=-1),
+        lambda x: cl.einsum("nab,mab->nm", x, x),
+        lambda x: cl.softplus(x) + cl.mish(x) + cl.clip(x, -1.0, 0.5) + cl.norm(x),
+        lambda x: cl.pad(x, [(0, 0), (1, 2), (0, 1)], value=3.0),
+        lambda x: cl.tril(cl.broadcast_to(x[:, :, :1], x.shape)),
+    ],
+)
+def test_what_has_a_body_is_written_out(f):
+    compare(f, numbers(ROWS, 2, 2), tolerance=1e-5)
 
 
 def test_the_axis_of_rows_is_open():

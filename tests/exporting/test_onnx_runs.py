@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -263,6 +264,14 @@ def test_free_text_is_named_and_nothing_written(folder, tmp_path):
     with pytest.raises(cl.errors.ArgumentError, match="free text cannot be exported") as found:
         cl.export(run, "onnx", tmp_path / "n.onnx")
     assert found.value.got == "'story'" and not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_rows_are_not_at_hand():
+    run, x, found = fitted(np.arange(12.0), "mse", 1)
+    bare = replace(run, workings=None)
+    with pytest.raises(cl.errors.ArgumentError, match="the shape of the rows is not at hand"):
+        run_model(bare)
+    assert np.array_equal(answers(run_model(bare, x[:1]), {"x": x})["value"], found["value"])
 
 
 def test_a_network_that_counts_its_rows():

@@ -43,7 +43,12 @@ class GraphBuilder:
         return GraphBuilder([], self.constants, self.sizes, self._taken, self._known)
 
     def unique(self, name: str) -> str:
-        """The name, or with a number behind where it stands already."""
+        """The name, or with a number behind where it stands already.
+
+        >>> graph = GraphBuilder()
+        >>> graph.unique("label"), graph.unique("label")
+        ('label', 'label_2')
+        """
         chosen, number = name, 1
         while chosen in self._taken:
             number += 1

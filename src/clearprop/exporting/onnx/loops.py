@@ -11,13 +11,13 @@ from clearprop.exporting.onnx.call import EquationCall, Operand, Rule
 from clearprop.exporting.onnx.graph import GraphBuilder
 from clearprop.files.onnx_package import onnx_package
 from clearprop.program.ir import Program
-from clearprop.program.types import Type, type_of
+from clearprop.program.types import BOOL, INT64, Type, type_of
 from clearprop.program.values import raw
 
 
 def control_rules() -> dict[str, Rule]:
     """What puts a loop or a branch into a graph."""
-    return {"scan": _scan, "switch": _switch}
+    return {"scan": _scan, "switch": _switch, "while_loop": _while}
 
 
 def _scan(call: EquationCall) -> list[str]:
@@ -50,6 +50,25 @@ def _turn_around(graph: GraphBuilder, name: str) -> str:
     """The array from its last element along the leading axis to the first."""
     ends = [graph.numbers([n]) for n in (-1, np.iinfo(np.int64).min, 0, -1)]
     return graph.node("Slice", name, *ends, name="turned")
+
+
+def _while(call: EquationCall) -> list[str]:
+    """The carries once the condition fails: it is asked before the loop, and after each of its steps."""
+    p = call.params
+    condition, body, first = p["condition"], p["body"], p["condition_constants"]
+    names = [call.operand(i) for i in range(len(call.operands))]
+    outer, constants = names[:first], names[first : first + p["constants"]]
+    carries, moving = names[first + p["constants"] :], body.arguments[p["constants"] :]
+    (begin,) = _outputs_of(call, condition, [*outer, *carries], call.graph)
+    inner = call.graph.within()
+    own = [inner.unique(name) for name in ("turn", "goes_on", *(v.name or "step" for v in moving))]
+    after = _outputs_of(call, body, [*constants, *own[2:]], inner)
+    (goes_on,) = _outputs_of(call, condition, [*outer, *after], inner)
+    types = [Type((), INT64), Type((), BOOL), *(v.type for v in moving)]
+    inputs = [inner.value_info(name, t) for name, t in zip(own, types, strict=True)]
+    outputs = [inner.value_info(name, t) for name, t in zip([goes_on, *after], types[1:], strict=True)]
+    labels = [v.name or call.label for v in call.equation.outputs]
+    return call.graph.node_of_many("Loop", ["", begin, *carries], labels, body=_graph_of(inner, inputs, outputs))
 
 
 def _outputs_of(call: EquationCall, program: Program, operands: Sequence[Operand], graph: GraphBuilder) -> list[str]:
