@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from clearprop.primitives import REGISTRY
 from clearprop.program.types import Value, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules import elementwise as ew
-from clearprop.rules.on_demand import find
+from clearprop.rules.on_demand import NAMESPACES, find, find_in
 
 
 class FunctionTable(dict[str, Callable[..., Any]]):
@@ -55,16 +56,59 @@ def apply_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
     if function in _QUESTIONS:
         return function(*(np.asarray(Node.tensor(a.value)) if isinstance(a, Node) else a for a in args), **kwargs)
     name = function.__name__
-    if function.__module__ != "numpy":
+    ours = _ours_for(function.__module__, name)
+    if ours is None:
         raise _refusal(name)
-    try:
-        ours = FUNCTIONS[_FUNCTIONS.get(name, name)]
-    except KeyError:
-        raise _refusal(name) from None
-    args, kwargs = _axis_by_name(ours, args, kwargs)
+    args, kwargs = _in_our_places(function, ours, args, kwargs)
     if not accepts(ours, args, kwargs):
         raise _refusal(name)
     return ours(*args, **kwargs)
+
+
+def _ours_for(module: str, name: str) -> Callable[..., Any] | None:
+    """The function that is NumPy's of that module and name, in NumPy's form or by its name; None if there is none."""
+    home = module.removeprefix("numpy").removeprefix(".")
+    forms = import_module("clearprop.arrays.numpy_forms").FORMS  # start-up time: who does not call NumPy does without
+    place = f"{home}.{name}" if home else name
+    form: Callable[..., Any] | None = forms.get(place)
+    if form is not None or place in _OTHERWISE:
+        return form
+    if home in NAMESPACES:
+        found = find_in(home, name)
+        if found is not None or home == "fft":
+            return found
+    try:
+        return FUNCTIONS[_FUNCTIONS.get(name, name)] if home in ("", "linalg") else None
+    except KeyError:
+        return None
+
+
+def _in_our_places(
+    function: Callable[..., Any], ours: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Any, Any]:
+    """What NumPy takes by position where we take it by name, such as the axis; its None for what is not given left out.
+
+    Functions of any number of operands have no such places.
+    """
+    try:
+        theirs = inspect.signature(function)
+    except ValueError:  # one of C, whose parameters are not told
+        return _axis_by_name(ours, args, kwargs)
+    if any(q.kind is q.VAR_POSITIONAL for q in theirs.parameters.values()):
+        return _axis_by_name(ours, args, kwargs)
+    places = list(theirs.parameters)
+    front = sum(
+        q.kind in (q.POSITIONAL_ONLY, q.POSITIONAL_OR_KEYWORD) for q in inspect.signature(ours).parameters.values()
+    )
+    taken, named = list[Any](), dict[str, Any]()
+    for name, value in theirs.bind(*args, **kwargs).arguments.items():
+        if value is None and theirs.parameters[name].default is None:
+            continue
+        if places.index(name) == len(taken) < front:
+            taken.append(value)
+        else:
+            named[name] = value
+    return taken, named
 
 
 def _axis_by_name(ours: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -124,7 +168,9 @@ _UFUNCS = {f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "tan2", "s
 _UFUNCS |= {"absolute": "abs", "power": "pow", "rint": "round", "true_divide": "divide"}
 _UFUNCS |= {"left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift", "degrees": "rad2deg"}
 _UFUNCS |= {"radians": "deg2rad", "conjugate": "conj"}
-_FUNCTIONS = {"amax": "max", "amin": "min", "concatenate": "concat", "transpose": "permute_dims"}
+_FUNCTIONS = {"amax": "max", "amin": "min", "concatenate": "concat"}
+# NumPy's residuals are another array where there are no more rows than columns, and the other one writes into its first
+_OTHERWISE = ("linalg.lstsq", "put_along_axis")
 _ABOUT_SHAPE = (np.shape, np.ndim, np.size)
 # questions whose answer has no derivative: answering them detaches nothing
-_QUESTIONS = (np.allclose, np.array_equal)
+_QUESTIONS = (np.allclose, np.array_equal, np.array_equiv, np.isclose, np.iscomplexobj, np.isrealobj)
