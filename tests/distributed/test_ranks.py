@@ -44,6 +44,11 @@ def test_two_processes_have_the_bits_of_one_and_one_voice(ranks, tmp_path, monke
     one, two = files_of(tmp_path / "one"), files_of(tmp_path / "two")
     assert [name for name in one if one[name] != two.get(name)] == [] and one.keys() == two.keys()
     assert any(name.endswith("optimizer.safetensors") for name in one)
+    # on one process the run of two is opened as any other
+    runs = [cl.load(tmp_path / name / "run") for name in ("one", "two")]
+    assert bits(runs[1].replay(9).model) == bits(runs[0].replay(9).model)
+    opened = [str(cl.explain(run, step=9, wrt="layers[0].bias")) for run in runs]
+    assert opened[0] == opened[1] and "objective of step 9, 36 rows" in opened[1]
 
 
 def test_what_breaks_one_ends_all_and_the_run_goes_on_with_the_same_bits(ranks, tmp_path):
