@@ -169,6 +169,20 @@ def test_time_that_is_up_saves_what_runs(tmp_path):
 
 
 @pytest.mark.usefixtures("eager")
+def test_when_the_test_rows_judge_a_second_trial_it_is_said(tmp_path):
+    settings = {"hidden": (4,), "batch_size": 110, "dropout": 0.0, "lr": 0.1}
+    place = tmp_path / "s"
+    with ThreadPoolExecutor(1) as executor:
+        found = cl.sweep("iris", {"epochs": "1;9"}, search="grid", executor=executor, out=place, **settings)
+        result = json.loads((place / "result.json").read_text())
+        assert found.choice.number == result["trial"] == 1 and found.choice.before is None
+        (place / "result.json").write_text(json.dumps({**result, "trial": 0}))  # as if the other had been the best
+        for _ in range(2):
+            found = cl.sweep(resume=place, executor=executor)
+            assert found.choice.before == 0 and "have judged trial 0 before" in found.choice.sentences()[-1]
+
+
+@pytest.mark.usefixtures("eager")
 def test_trials_that_diverge_or_fail_are_told_and_never_chosen(tmp_path):
     space = {"optimizer": "sgd:lr=1e30;adam;rprop"}
     with ThreadPoolExecutor(2) as executor:
@@ -256,3 +270,30 @@ def test_a_folder_that_is_none_or_taken_is_refused(tmp_path, reference):
         (broken / "sweep.json").write_text('{"format": 2}')
         with pytest.raises(RunError, match="the sweep cannot be trusted"):
             cl.sweep(resume=broken, executor=executor)
+
+
+DAMAGED = {
+    "sweep.json": ["", "[]", "{}", '{"format": 1}', '{"format": 1, "trials": "many"}'],
+    "events.jsonl": ["no\n", "[]\n", '{"event": "trial"}\n', '{"event": "trial", "number": "1", "status": 3}\n'],
+    "result.json": ["no", "[]"],
+}
+
+
+@pytest.mark.parametrize("name, text", [(name, text) for name, texts in DAMAGED.items() for text in texts])
+def test_a_damaged_folder_is_refused(name, text, reference, tmp_path):
+    place = tmp_path / "damaged"
+    shutil.copytree(reference.folder, place)
+    (place / name).write_text(text)
+    with ThreadPoolExecutor(1) as executor, pytest.raises(RunError):
+        cl.sweep(resume=place, executor=executor)
+
+
+def test_an_event_that_was_cut_short_is_taken_away(reference, tmp_path):
+    place = tmp_path / "cut"
+    shutil.copytree(reference.folder, place)
+    whole = (place / "events.jsonl").read_text()
+    (place / "events.jsonl").write_text(whole[:-20])
+    with ThreadPoolExecutor(1) as executor:
+        same(cl.sweep(resume=place, executor=executor), reference)
+    events = [json.loads(line) for line in (place / "events.jsonl").read_text().splitlines()]
+    assert [e["seq"] for e in events] == list(range(len(events)))

@@ -13,11 +13,11 @@ from clearprop.cli.console import say, table
 from clearprop.errors import printable
 from clearprop.runs.events import Event, as_sentence, setting_text
 from clearprop.search.page import rank, value_text
+from clearprop.search.trial import ENDED
 
 SHOWN = 10
 """So many trials stand in the table."""
 _WIDE = 18
-_RESULTS = ("done", "diverged", "failed")
 
 
 class SweepDisplay:
@@ -44,7 +44,7 @@ class SweepDisplay:
             return
         number, status = event["number"], event["status"]
         (self.running.add if status == "begun" else self.running.discard)(number)
-        if status in _RESULTS:
+        if status in ENDED:
             self.ended[number] = event
         if self._live is not None:
             self._live.update(Group(self.best(), Text(self._standing())), refresh=True)

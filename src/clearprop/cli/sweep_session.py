@@ -30,6 +30,7 @@ from clearprop.search.sweeping import (
     stored_plan,
     train_one,
 )
+from clearprop.search.trial import ENDED
 
 ARRAY = "slurm-array"
 """The place that is a script for Slurm."""
@@ -169,7 +170,7 @@ def _once_each(texts: Sequence[str]) -> dict[str, str]:
 
 def _tell(found: Sweep, plan: SweepPlan, folder: SweepFolder) -> None:
     console = output()
-    ended = [e for e in folder.events() if e.get("event") == "trial" and e["status"] in ("done", "diverged", "failed")]
+    ended = [e for e in folder.trial_events() if e["status"] in ENDED]
     newest = {event["number"]: event for event in ended}
     if newest:
         console.print(trials_table(list(newest.values()), list(plan.config.space), plan.config.metric, plan.higher))

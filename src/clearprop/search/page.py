@@ -16,11 +16,11 @@ from clearprop.runs.events import Event, measure_text, number, setting_text
 from clearprop.search.record import SweepConfig, SweepFolder
 from clearprop.search.selection import TrialChoice
 from clearprop.search.space import Axis, IntervalAxis, read_space
+from clearprop.search.trial import ENDED
 
 EVERY = 2.0
 """While trials end, the page is written every so many seconds at most."""
 _MOST_TICKS = 8
-_RESULTS = ("done", "diverged", "failed")
 
 
 class PageWriter:
@@ -30,7 +30,7 @@ class PageWriter:
         self.folder, self.config, self.higher = folder, config, higher
         self._written = -math.inf
         self.trials: dict[int, Event] = {}
-        for event in folder.events():
+        for event in folder.trial_events():
             self._take(event)
 
     def __call__(self, event: Event) -> None:
@@ -39,7 +39,7 @@ class PageWriter:
             self.write(None)
 
     def _take(self, event: Event) -> bool:
-        ended = event.get("event") == "trial" and event["status"] in _RESULTS
+        ended = event.get("event") == "trial" and event["status"] in ENDED
         if ended:
             self.trials[event["number"]] = event
         return ended

@@ -40,6 +40,25 @@ class SweepConfig:
     threads: int
 
 
+@dataclass(frozen=True)
+class TrialFields:
+    """What is read of a `trial` event."""
+
+    number: int
+    status: str
+    settings: dict[str, object]
+    epochs: int | None
+    epoch: int | None
+    metric: str
+    value: object
+    best_epoch: int | None
+    seconds: float
+    message: str
+
+
+_TRIAL_FIELDS = tuple(TrialFields.__dataclass_fields__)
+
+
 class SweepFolder:
     """The folder of a sweep that exists.  `make` starts one, the constructor opens one."""
 
@@ -95,16 +114,25 @@ class SweepFolder:
         file = self.path / "result.json"
         if not file.is_file():
             return None
-        value: dict[str, Any] = read_json(file, WHAT)
+        value = read_json(file, WHAT)
+        if not isinstance(value, dict):
+            refuse(WHAT, "an object", repr(value)[:60], str(file))
         return value
 
     def begun(self) -> list[dict[str, Any]]:
-        """What varied in the trials that were begun, by their numbers; as far as all before them were begun, too."""
+        """What varied in the trials that were begun, by their numbers."""
         found: dict[int, dict[str, Any]] = {}
-        for event in self.events():
-            if event.get("event") == "trial" and isinstance(event.get("settings"), dict):
-                found.setdefault(event["number"], event["settings"])
-        return [found[n] for n in range(len(found)) if n in found]
+        for event in self.trial_events():
+            found.setdefault(event["number"], event["settings"])
+        return [found[number] for number in sorted(found)]
+
+    def trial_events(self) -> Iterator[Event]:
+        """The events of trials so far, each with its fields.  Raises RunError for a file that cannot be trusted."""
+        for number, event in enumerate(self.events(), 1):
+            if event.get("event") == "trial":
+                fields = {name: event[name] for name in _TRIAL_FIELDS if name in event}
+                read_record(TrialFields, fields, WHAT, f"{self.events_file}:{number}")
+                yield event
 
     @property
     def events_file(self) -> Path:

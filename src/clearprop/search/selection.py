@@ -51,7 +51,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class TrialChoice:
-    """The best trial: `equal` other ones have a value within the interval of its own."""
+    """The best trial: `equal` other ones have a value within the interval of its own.
+
+    `before` is the number of another one that the test rows have judged already; None where there is none.
+    """
 
     number: int
     folder: Path
@@ -60,6 +63,7 @@ class TrialChoice:
     validation: Figure
     tested: Figure | None
     equal: int
+    before: int | None = None
 
     def sentences(self) -> list[str]:
         """What is to be known, the best trial first."""
@@ -70,11 +74,15 @@ class TrialChoice:
             others = f"{self.equal} other trials lie" if self.equal > 1 else "1 other trial lies"
             doubt = f"{others} within it, so chance may have put this one first"
             told.append(f"{head}; {doubt if self.equal else 'no other trial lies within it'}")
+            if self.validation.interval[0] == self.validation.interval[1]:
+                told.append("an interval without width says that no resample differs, which few rows do easily")
         said = f"the best of {self.trials} looks better on the rows that chose it than it is"
         if self.tested is None:
             told.append(f"{said}, and no test rows were kept aside to tell (--test 0.15)")
         else:
             told.append(f"{said}; on {self.tested.rows} rows that had no part in it, measured once: {self.tested}")
+        if self.before is not None:
+            told.append(f"the test rows have judged trial {self.before} before: their score of another is less honest")
         return told
 
 

@@ -18,6 +18,7 @@ from clearprop.data.streaming.memory import default_memory
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
 from clearprop.files.folder_lock import hold_folder
+from clearprop.files.strict_json import refuse
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import Events, Subscriber, plain
@@ -25,7 +26,7 @@ from clearprop.runs.folder import HistoryWriter
 from clearprop.runs.settings import OPTIONS, Settings
 from clearprop.search.page import PageWriter
 from clearprop.search.pools import Pool, given_pool, pool_for, require_workers
-from clearprop.search.record import FORMAT, SweepConfig, SweepFolder
+from clearprop.search.record import FORMAT, WHAT, SweepConfig, SweepFolder
 from clearprop.search.scheduler import Aim, Ended, TrialScheduler
 from clearprop.search.selection import TrialChoice, choose
 from clearprop.search.shared_data import SharedData, data_for, share
@@ -171,8 +172,7 @@ def new_plan(
 ) -> SweepPlan:
     """A sweep, read and tried: data, space and settings fit together.  Raises our errors for what does not."""
     require_trials(trials)
-    if not isinstance(search, str) or search not in SEARCHES:
-        raise unknown_name("search", search, SEARCHES, where="--search")
+    _require_search(search)
     if not isinstance(space, Mapping):
         raise _no_space(space)
     axes = read_space(space)
@@ -205,6 +205,8 @@ def stored_plan(folder: SweepFolder) -> SweepPlan:
             where=str(folder.path),
             try_="save the data as a file, and sweep again",
         )
+    require_trials(config.trials)
+    _require_search(config.search)
     asked = settings_from(config.asked)
     return _tried_plan(config, read_space(config.space), asked, config.data)
 
@@ -233,6 +235,11 @@ def _tried_plan(config: SweepConfig, space: SearchSpace, asked: Mapping[str, Any
     plan = replace(plan, epochs=full.epochs)
     plan.strategy([])
     return plan
+
+
+def _require_search(search: Any) -> None:
+    if not isinstance(search, str) or search not in SEARCHES:
+        raise unknown_name("search", search, SEARCHES, where="--search")
 
 
 def _read_settings(settings: Mapping[str, Any], space: SearchSpace, search: str) -> dict[str, Any]:
@@ -298,7 +305,11 @@ def conduct(
                     workers=pool.size, threads=config.threads)  # fmt: skip
         aim = Aim(shared, plan.asked, config.metric, plan.higher, config.threads)
         deadline = clock.monotonic() + limit
-        begun = [_settings_again(varied) for varied in folder.begun()] if config.search == "tpe" else []
+        begun = (
+            [_settings_again(varied, plan.space, folder.events_file) for varied in folder.begun()]
+            if config.search == "tpe"
+            else []
+        )
         work = TrialScheduler(plan.strategy(begun), pool, folder, aim, stream, deadline, watch)
         work.run()
         ranked = work.ranked()
@@ -341,7 +352,15 @@ def _choose(folder: SweepFolder, plan: SweepPlan, ranked: list[Ended], work: Tri
     model = load(path).model
     job: Job = fit_to_model(job_for(plan.data, settings_of(plan.asked, best, plan.data), model))
     test = work.stopped_by != "interrupted"
-    return choose(ranked, path, job, plan.config.metric, plan.config.seed, len(work.ended), test)
+    choice = choose(ranked, path, job, plan.config.metric, plan.config.seed, len(work.ended), test)
+    return replace(choice, before=_judged_before(folder, best.number))
+
+
+def _judged_before(folder: SweepFolder, number: int) -> int | None:
+    """The trial that the test rows have judged when the sweep stopped earlier, if it is another one."""
+    result = folder.result() or {}
+    judged = result.get("before") if result.get("before") is not None else result.get("test") and result.get("trial")
+    return judged if isinstance(judged, int) and judged != number else None
 
 
 def _tell_choice(stream: Events, choice: TrialChoice) -> None:
@@ -359,6 +378,7 @@ def _record(choice: TrialChoice) -> dict[str, Any]:
         "settings": dict(choice.settings),
         "trials": choice.trials,
         "equal": choice.equal,
+        "before": choice.before,
         **{
             part: f and {"metric": f.name, "value": f.value, "interval": f.interval, "rows": f.rows}
             for part, f in figures.items()
@@ -367,7 +387,10 @@ def _record(choice: TrialChoice) -> dict[str, Any]:
     }
 
 
-def _settings_again(varied: Mapping[str, Any]) -> dict[str, Any]:
+def _settings_again(varied: Mapping[str, Any], space: SearchSpace, where: Path) -> dict[str, Any]:
+    """What varied in a trial, as it was before it was written.  Raises RunError where something else varied."""
+    if set(varied) != set(space.names):
+        refuse(WHAT, ", ".join(space.names), ", ".join(varied) or "nothing", str(where))
     return {name: settings_from({name: value})[name] for name, value in varied.items()}
 
 
