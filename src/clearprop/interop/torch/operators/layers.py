@@ -10,7 +10,6 @@ import math
 from typing import Any
 
 from clearprop.arrays import functions
-from clearprop.errors import ArgumentError
 from clearprop.interop.torch.operators.linear import channels_first, channels_last, each, with_batch
 from clearprop.interop.torch.operators.table import operator
 from clearprop.nn import AdaptivePool, Dropout, is_training, next_key
@@ -18,21 +17,29 @@ from clearprop.rules import random
 
 
 # ------------------------------------------------------------------------------------------------------------ pools
-@operator("max_pool1d", "max_pool2d", "max_pool3d", ceil_mode=(False,))
+@operator("max_pool1d", "max_pool2d", "max_pool3d")
 def max_pool(
     self: Any, kernel_size: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
 ) -> Any:
-    """The largest of every window."""
+    """The largest of every window; in `ceil_mode` the last window may stand over the border."""
     space = len(kernel_size)
     x, alone = with_batch(self, space)
-    y = functions.max_pool(
-        channels_last(x),
-        each(kernel_size, space),
-        stride=each(stride or kernel_size, space),
-        padding=tuple((n, n) for n in each(padding, space)),
-        dilation=each(dilation, space),
-    )
+    window, steps, taps = each(kernel_size, space), each(stride or kernel_size, space), each(dilation, space)
+    widths = [(n, n) for n in each(padding, space)]
+    if ceil_mode:
+        reach = [d * (k - 1) + 1 for k, d in zip(window, taps, strict=True)]
+        sizes = [int(n) for n in x.shape[2:]]
+        over = map(_over, sizes, reach, steps, each(padding, space))
+        widths = [(p, p + more) for (p, _), more in zip(widths, over, strict=True)]
+    y = functions.max_pool(channels_last(x), window, stride=steps, padding=tuple(widths), dilation=taps)
     return channels_first(y)[0] if alone else channels_first(y)
+
+
+def _over(size: int, reach: int, step: int, padding: int) -> int:
+    """How far the last window stands over the border: it must begin within the image or the padding before it."""
+    windows = -(-(size + 2 * padding - reach) // step) + 1
+    windows -= (windows - 1) * step >= size + padding
+    return max(0, (windows - 1) * step + reach - size - 2 * padding)
 
 
 @operator("avg_pool1d", "avg_pool2d", "avg_pool3d", ceil_mode=(False,), divisor_override=(None,))
@@ -80,21 +87,6 @@ def _adaptive(x: Any, output_size: Any, mode: str) -> Any:
         sizes = tuple(int(x.shape[2 + i]) if n is None else n for i, n in enumerate(output_size))
         y = channels_first(AdaptivePool(sizes, space=space, mode=mode)(channels_last(x)))
     return y[0] if alone else y
-
-
-@operator("upsample_nearest1d.vec", "upsample_nearest2d.vec", "upsample_nearest3d.vec", output_size=(None,))
-def upsample_nearest(input: Any, output_size: Any, scale_factors: Any) -> Any:
-    """Every place again and again, whole times along each axis."""
-    for i, factor in enumerate(scale_factors):
-        if factor != int(factor):
-            raise ArgumentError(
-                "upsampling is done a whole number of times",
-                expected="scale factors such as 2",
-                got=f"scale_factor = {factor}",
-                try_="torch.nn.Upsample(scale_factor=2)",
-            )
-        input = functions.repeat(input, int(factor), axis=2 + i)
-    return input
 
 
 # ------------------------------------------------------------------------------------------------------------ norms
@@ -244,8 +236,9 @@ def embedding_bag(
 
     Bags stand behind each other in `indices`, and `offsets` says where each begins.
     """
-    bags, places = offsets.shape[0], functions.arange(indices.shape[0])
-    bag = functions.searchsorted(offsets, places, side="right") - 1
+    bags, n = offsets.shape[0], indices.shape[0]
+    begun = functions.segment_sum(functions.ones(offsets.shape, dtype="int64"), offsets, size=n + 1)
+    bag = functions.cumulative_sum(begun[:n]) - 1  # a bag that is empty at the end begins behind the last number
     rows = functions.take(weight, indices, axis=0)
     if per_sample_weights is not None:
         rows = rows * per_sample_weights[:, None]

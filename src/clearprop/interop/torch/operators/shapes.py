@@ -153,6 +153,13 @@ def index(self: Any, indices: Any) -> Any:
     return self[tuple(slice(None) if i is None else i for i in indices)]
 
 
+@operator("index_put")
+def index_put(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    """The tensor with other values at places, or with values added there."""
+    places = self.at[tuple(slice(None) if i is None else i for i in indices)]
+    return places.add(values) if accumulate else places.set(values)
+
+
 @operator("gather", sparse_grad=(False,))
 def gather(self: Any, dim: int, index: Any, sparse_grad: bool = False) -> Any:
     """Along an axis, the entry that is named for each place."""
@@ -210,9 +217,9 @@ def sym_size(self: Any, dim: int) -> Any:
     return self.shape[dim]
 
 
-@operator("zeros")
-def zeros(size: Any, dtype: str | None = None) -> Any:
-    """Zeros."""
+@operator("zeros", "empty.memory_format", "empty_permuted")
+def zeros(size: Any, physical_layout: Any = None, dtype: str | None = None) -> Any:
+    """Zeros; also for what PyTorch leaves to be filled."""
     return functions.zeros(tuple(size), dtype=dtype or "float32")
 
 
