@@ -33,7 +33,7 @@ from clearprop.compiler.kernel_text import (
     without_dead,
 )
 from clearprop.compiler.long_sums import block_lines, closing_line, two_sum_lines
-from clearprop.compiler.run_time_numbers import run_time_number
+from clearprop.compiler.run_time_numbers import run_time_number, takes_numbers
 from clearprop.compiler.schedule import Nest, is_accumulated
 from clearprop.program.ir import Var
 from clearprop.program.types import INT64, DType
@@ -96,7 +96,7 @@ class Emitter:
         literal: bool = False,
     ) -> None:
         self.nest, self.stored, self.buffer, self.name, self.long = nest, stored, buffer, name, long
-        self.literal = literal
+        self.literal = literal or not takes_numbers(nest)
         self.rank = len(nest.domain)
         self.parameters: dict[Any, Parameter] = {}
         self.values: dict[Var, tuple[str, int, str]] = {}

@@ -4,17 +4,21 @@ Programs that differ in such numbers alone share their kernels, so that another 
 
 Kept: every value to the bit.  The number is rounded to the dtype in which its operation computes, as the number in the
 text would be.  What LLVM might compute in another way for being a literal stays one: whole numbers, infinities and
-NaN, and exponents (x ** 1.5 has a root in it).
+NaN, and exponents (x ** 1.5 has a root in it).  So do all numbers of kernels whose bits hang on how LLVM vectorises
+them, which it decides by what everything in them costs: kernels that sum (`accumulate` leaves the order to it), and
+those of functions with branches (products and sums become one operation where they stand in one block).
 """
 
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from clearprop.compiler.iteration_domains import Statement
+from clearprop.compiler.schedule import Nest
 from clearprop.program.ir import Var
 from clearprop.program.types import DType
 
@@ -36,6 +40,20 @@ class RunTimeNumber(NamedTuple):
         with np.errstate(under="ignore"):
             rounded = np.array(self.value).astype(self.dtype)
         return int(rounded.view(f"u{self.dtype.itemsize}"))
+
+
+_ROUNDED = frozenset("dtype abs sign maximum minimum sqrt floor ceil rint isfinite power sin cos".split())
+"""What is one operation or a call of a library, in a vector and alone."""
+
+
+def takes_numbers(nest: Nest) -> bool:
+    """Whether a kernel has the same bits however it is vectorised, so that its numbers need not be in its text."""
+    return not any(op.kind == "reduce" and op.domain for op in nest.ops) and all(map(_is_rounded, nest.ops))
+
+
+def _is_rounded(op: Statement) -> bool:
+    p = op.equation.primitive
+    return p.kind != "elementwise" or set(re.findall(r"([a-z_]\w*)}?\(", p.numba)) <= _ROUNDED
 
 
 def run_time_number(op: Statement, position: int, value: Any, dtype: DType | None) -> RunTimeNumber | None:
