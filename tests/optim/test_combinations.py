@@ -33,6 +33,12 @@ WRAPPERS = {
     "lookahead": lambda rule: optim.lookahead(rule, every=2),
     "sam": lambda rule: optim.sam(rule),
     "hypergradient": lambda rule: optim.hypergradient(rule),
+    "frozen": lambda rule: optim.chain(optim.freeze(("scale",)), rule, optim.freeze(("scale",))),
+    "frozen, through every link": lambda rule: optim.chain(
+        *(optim.freeze(("scale",)), optim.clip_by_norm(1.0), optim.clip_by_value(0.5), optim.clip_adaptive()),
+        *(optim.add_weight_decay(0.01), optim.fractional_memory(0.7, window=2), optim.caputo(0.9), optim.cfgd(nodes=1)),
+        *(rule, optim.average(0.9), optim.reduce_on_plateau(0.5, patience=1), optim.freeze(("scale",))),
+    ),
     "masked": lambda rule: optim.masked(rule, ("weight",)),
     "groups": lambda rule: optim.groups(optim.sgd(0.01), ("*.bias", rule), ("scale", rule)),
     "sam in groups": lambda rule: optim.groups(optim.sam(rule), ("*.bias", optim.masked(optim.sam(rule), "all"))),
@@ -87,6 +93,7 @@ def test_every_optimizer_runs_with_every_schedule_in_every_wrapper(name, wrapper
             assert all(np.isfinite(np.asarray(v)).all() for v in tree.values())
         moved = {k: np.any(np.asarray(v) != np.float32(problem.START[k])) for k, v in params.items()}
         assert (moved["weight"] and moved["bias"]) or wrapper in ("masked", "sam in groups")
+        assert "frozen" not in wrapper or np.array_equal(params["scale"], np.float32(problem.START["scale"]))
         assert optim.from_config(opt.to_config()) == opt
 
 

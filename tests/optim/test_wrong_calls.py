@@ -62,7 +62,7 @@ RIGHT = {
     "optim.memetic": (lambda x: (x - 1.0) ** 2, 0.5), "optim.chain": (optim.adam(),),
     "optim.relay": ((optim.adam(), 2),),
     "optim.groups": (optim.adam(), ("*", optim.sgd())), "optim.masked": (optim.sgd(), "all"),
-    "optim.switch": (optim.adam(), optim.sgd(), 3), "optim.scale": (0.5,),
+    "optim.switch": (optim.adam(), optim.sgd(), 3), "optim.scale": (0.5,), "optim.freeze": ("all",),
 }  # fmt: skip
 """A right call of each; what is not here is a class of hyper-parameters, all of which have defaults."""
 INSIDE = {

@@ -38,6 +38,8 @@ FORMS = {
     "diag_newton, clipped": optim.diag_newton(0.1, clip=1.0),
     "clipped": optim.chain(optim.clip_by_norm(1.0), optim.clip_by_value(0.5), optim.clip_adaptive(), optim.adam(0.02)),
     "averaged": optim.chain(optim.sgd(0.05), optim.average(0.9)),
+    "frozen": optim.chain(optim.freeze(("*.bias",)), optim.sgd(0.05)),
+    "accumulated": optim.accumulate(optim.chain(optim.adam(0.02), optim.average(0.9)), every=3),
     "plateau": optim.chain(optim.scale(2.0), optim.adam(0.02), optim.reduce_on_plateau(0.5, patience=1, every=2)),
     "fractional_memory": optim.chain(optim.fractional_memory(0.7, window=3), optim.sgd(0.05)),
     "caputo": optim.chain(optim.caputo(0.9), optim.sgd(0.05)),

@@ -20,27 +20,30 @@ from clearprop.errors import ArgumentError, checked_call, printable, unknown_nam
 from clearprop.explanation.record import Label, Printable, flat_position
 from clearprop.explanation.runs import plan_of, require_step
 from clearprop.notation.symbols import subscript, subscript_tex
+from clearprop.optim import accumulate, average
 from clearprop.optim.basic_transforms import (
     add_weight_decay,
     clip_adaptive,
     clip_by_norm,
     clip_by_value,
+    freeze,
     scale_by_learning_rate,
     trace_momentum,
 )
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Composed, Transform, apply_updates
+from clearprop.optim.transform import Transform, apply_updates
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.runs.state import State
 from clearprop.train import Plan, Run, batch_at, make_objective, supplies
 
-GRADIENT, CLIPPING, HISTORY, ADAPTIVE, DECAY, SCHEDULE = (
-    "gradient now", "clipping", "momentum history", "adaptive scaling", "weight decay", "schedule",
+GRADIENT, CLIPPING, HISTORY, ADAPTIVE, DECAY, SCHEDULE, FREEZING, ACCUMULATION = (
+    "gradient now", "clipping", "momentum history", "adaptive scaling", "weight decay", "schedule", "freezing",
+    "accumulation",
 )  # fmt: skip
 _NAMES: dict[type[Transform], str] = {
     add_weight_decay: DECAY, clip_by_norm: CLIPPING, clip_by_value: CLIPPING, clip_adaptive: CLIPPING,
-    trace_momentum: HISTORY, scale_by_learning_rate: SCHEDULE,
+    trace_momentum: HISTORY, scale_by_learning_rate: SCHEDULE, freeze: FREEZING, accumulate: ACCUMULATION,
 }  # fmt: skip
 
 
@@ -165,12 +168,8 @@ class _Stage:
 
 
 def _stages(optimizer: Transform, grads: Any, state: State, extra: Mapping[str, Any]) -> Iterator[_Stage]:
-    if isinstance(optimizer, Composed):
-        found = optimizer.stages(grads, state.optimizer, state.model, **extra)
-    else:
-        found = [(optimizer, state.optimizer, optimizer.update(grads, state.optimizer, state.model, **extra)[0])]
     given = grads
-    for link, own, updates in found:
+    for link, own, updates in optimizer.stages(grads, state.optimizer, state.model, **extra):
         forgetful = updates
         if isinstance(own, dict) and "m" in own:
             empty = {**own, "m": tree_map(lambda m: m * 0, own["m"])}
@@ -221,7 +220,9 @@ def _parts(taken: _ReplayedStep, param: str, position: tuple[int, ...]) -> Itera
     given = float(taken.grads[param][position])
     found = {(GRADIENT, ""): _scale(bases) * given}
     for stage in taken.stages:
-        made, forgetful = (float(_numbers(tree)[param][position]) for tree in (stage.updates, stage.forgetful))
+        if isinstance(stage.link, average):
+            continue  # it looks on
+        made, forgetful = (_entry(tree, param, position) for tree in (stage.updates, stage.forgetful))
         link, name = repr(stage.link), _NAMES.get(type(stage.link), ADAPTIVE)
         if stage.base is not None:
             bases = bases[1:]
@@ -233,6 +234,12 @@ def _parts(taken: _ReplayedStep, param: str, position: tuple[int, ...]) -> Itera
                 found[title, link] = found.get((title, link), 0.0) + _scale(bases) * value
         given = made
     return (Part(title, value, link) for (title, link), value in found.items())
+
+
+def _entry(updates: Any, param: str, position: tuple[int, ...]) -> float:
+    """An entry of the updates; 0 where the parameter stays as it is."""
+    own = _numbers(updates).get(param)
+    return 0.0 if own is None else float(own[position])
 
 
 def _scale(bases: list[float]) -> float:

@@ -7,6 +7,7 @@ Open to other folders beside the names here: `transform` (what a rule of one's o
 `hyperparameters`, `inspection`, `schedules`; `objective` to benchmarks.
 """
 
+from clearprop.optim.accumulation import accumulate as accumulate
 from clearprop.optim.adaptive import scale_by_adagrad as scale_by_adagrad
 from clearprop.optim.adaptive import scale_by_adam as scale_by_adam
 from clearprop.optim.adaptive import scale_by_lion as scale_by_lion
@@ -22,6 +23,7 @@ from clearprop.optim.basic_transforms import add_weight_decay as add_weight_deca
 from clearprop.optim.basic_transforms import clip_adaptive as clip_adaptive
 from clearprop.optim.basic_transforms import clip_by_norm as clip_by_norm
 from clearprop.optim.basic_transforms import clip_by_value as clip_by_value
+from clearprop.optim.basic_transforms import freeze as freeze
 from clearprop.optim.basic_transforms import scale as scale
 from clearprop.optim.basic_transforms import scale_by_learning_rate as scale_by_learning_rate
 from clearprop.optim.basic_transforms import trace_momentum as trace_momentum

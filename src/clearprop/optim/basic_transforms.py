@@ -57,6 +57,36 @@ def require_match(pattern: str, view: ParameterView) -> None:
         )
 
 
+class freeze(Transform):
+    """These parameters stay as they are: their gradient is left out, and no rule behind this link moves them.
+
+    It belongs at the beginning of a chain, where no limit on a norm counts the gradients of what stays, and once more
+    at the end if a rule between finds gradients of its own.
+
+    mask  patterns of paths such as `("layers[0].*",)`, "matrices", "all", or a function `(path, parameter) -> bool`
+
+    >>> import clearprop as cl
+    >>> opt = cl.optim.chain(cl.optim.freeze(("weight",)), cl.optim.sgd(0.1))
+    >>> params = {"weight": cl.tensor(1.0), "bias": cl.tensor(1.0)}
+    >>> updates, _ = opt.update(params, opt.init(params), params)
+    >>> cl.optim.apply_updates(params, updates)
+    {'weight': Tensor(1.0), 'bias': Tensor(0.9)}
+    """
+
+    mask: Mask = hyper(within=MASKS)
+
+    def init(self, params: Any) -> dict[str, Any]:
+        """Nothing is kept; a pattern that fits nothing is a mistake."""
+        chosen_leaves(self.mask, ParameterView(params))
+        return {}
+
+    def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
+        """No gradient for what stays."""
+        view = ParameterView(params)
+        pairs = zip(view.gradients(grads), chosen_leaves(self.mask, view), strict=True)
+        return view.build([None if stays else g for g, stays in pairs]), state
+
+
 class scale(Leafwise):
     """The update u = factor · g.
 

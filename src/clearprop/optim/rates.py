@@ -161,7 +161,8 @@ class hypergradient(Transform):
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """The inner update by the factor."""
         view = ParameterView(params)
-        given, before = view.gradients(grads), view.gradients(state["before"])
+        given = view.gradients(grads)
+        before = [None if g is None else b for g, b in zip(given, view.of(state["before"]), strict=True)]
         new, old = length_of(given), length_of(before)
         shrunk = [[None if x is None else n.shrink(x) for x in xs] for n, xs in ((new, given), (old, before))]
         with np.errstate(over="ignore", invalid="ignore"):  # where it overflows the other product counts
@@ -172,7 +173,8 @@ class hypergradient(Transform):
         updates, inner = self.inner.update(grads, state["inner"], params, **extra)
         steps = view.gradients(updates)
         scaled = view.build([None if u is None else scalar_like(factor, u) * u for u in steps])
-        return scaled, {"factor": result(factor), "before": view.build(steps), "inner": inner}
+        kept = [b if u is None else u for u, b in zip(steps, view.of(state["before"]), strict=True)]
+        return scaled, {"factor": result(factor), "before": view.build(kept), "inner": inner}
 
     def eval_params(self, state: Any, params: Any) -> Any:
         """As the inner rule says."""

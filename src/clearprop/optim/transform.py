@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -124,9 +124,20 @@ class Transform(Configured):
         """`(updates, state)` after one step."""
         raise NotImplementedError
 
+    def stages(self, grads: Any, state: Any, params: Any, **extra: Any) -> list[Stage]:
+        """How the update came about: `(link, its state before, updates after it)`; one stage, where nothing is linked.
+
+        It looks at numbers, so it is not for compiled functions.
+        """
+        return [(self, state, self.update(grads, state, params, **extra)[0])]
+
     def eval_params(self, state: Any, params: Any) -> Any:
         """The parameters to evaluate and to keep; those trained, unless the rule averages them."""
         return params
+
+
+Stage: TypeAlias = tuple[Transform, Any, Any]
+"""A link of an optimizer, its state before a step, and the updates after it."""
 
 
 def _for_its_own_state(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -229,7 +240,7 @@ class Composed(Transform):
             states.append(own)
         return updates, tuple(states)
 
-    def stages(self, grads: Any, state: tuple[Any, ...], params: Any, **extra: Any) -> list[tuple[Transform, Any, Any]]:
+    def stages(self, grads: Any, state: tuple[Any, ...], params: Any, **extra: Any) -> list[Stage]:
         """What each link made of the update, `(link, its state before, updates after it)`, nested links opened.
 
         >>> import clearprop as cl
@@ -240,14 +251,11 @@ class Composed(Transform):
         add_weight_decay Tensor(1.2)
         scale_by_learning_rate Tensor(-0.6)
         """
-        updates, out = grads, list[tuple[Transform, Any, Any]]()
+        updates, out = grads, list[Stage]()
         for link, own in zip(self.links, state, strict=True):
-            if isinstance(link, Composed):
-                out += link.stages(updates, own, params, **extra)
-                updates = out[-1][2] if link.links else updates
-            else:
-                updates, _ = link.update(updates, own, params, **extra)
-                out.append((link, own, updates))
+            opened = link.stages(updates, own, params, **extra)
+            updates = opened[-1][2] if opened else updates
+            out += opened
         return out
 
     def eval_params(self, state: tuple[Any, ...], params: Any) -> Any:

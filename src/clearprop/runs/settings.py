@@ -11,7 +11,6 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, Self, get_type_hints
 
 from clearprop.data.readers.formats import DATA_FILE, STREAMED, forms_text
-from clearprop.errors import ArgumentError, user_line
 from clearprop.files.strict_json import checked_value, refuse, require_keys
 from clearprop.nn import ACTIVATIONS, Penalty
 from clearprop.optim.hyperparameters import Range
@@ -79,6 +78,7 @@ _WHOLE = "a whole number, 1 or more"
 _COUNT = Range(1, whole=True)
 _NOT_NEGATIVE = Range(0.0, open_="]")
 _SHARE = Range(0.0, 1.0, "]")
+_SHARE_OF_ONE = "a share from 0 up to, but not including, 1"
 _OF_ROWS = "a share of the rows from 0 up to, but not including, 1"
 
 
@@ -218,7 +218,7 @@ class Settings:
     dropout: float = setting(
         0.0,
         "The share of hidden units to drop.",
-        "a share from 0 up to, but not including, 1",
+        _SHARE_OF_ONE,
         "0.1",
         range=_SHARE,
         panel=NETWORK,
@@ -375,6 +375,39 @@ class Settings:
         panel=None,
         fit="0.0",
     )
+    freeze: str | None = _training(
+        None,
+        "Parameters that stay as they are, by patterns of their paths: layers[0].*",
+        "patterns of paths with commas between them",
+        "layers[0].*",
+        metavar="PATHS",
+        absent=True,
+        since="0.2",
+        changes=False,
+    )
+    accumulate: int = _training(
+        1,
+        "One update for the mean of the gradients of so many batches (1).",
+        _WHOLE,
+        "4",
+        range=_COUNT,
+        metavar="N",
+        fit="4",
+        since="0.2",
+        changes=False,
+    )
+    ema: float | None = _training(
+        None,
+        "Evaluate and keep a running average of the weights, of which a step keeps this share: 0.999.",
+        _SHARE_OF_ONE,
+        "0.999",
+        range=_SHARE,
+        metavar="SHARE",
+        fit="0.999",
+        absent=True,
+        since="0.2",
+        changes=False,
+    )
     shuffle: bool = _training(
         True,
         "Whether every epoch has an order of its own.",
@@ -459,37 +492,3 @@ def hidden_activations() -> tuple[str, ...]:
 
 SUITED = tuple(name for name in _FIELDS if declaration_of(name).suits)
 """The settings of which the command line chooses what suits the data."""
-
-
-def check_arguments(given: Mapping[str, Any]) -> None:
-    """Check arguments of `cl.fit` against the ranges of the settings.  Raises ArgumentError for one outside."""
-    for name, value in given.items():
-        said = declaration_of(name)
-        if said.fit is None or said.range is None:
-            continue
-        kinds = (int,) if said.range.whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kinds) or not said.range.holds(value):
-            raise out_of_range(name, value, said.range, said.fit)
-
-
-def out_of_range(name: str, value: Any, within: Range, example: str) -> ArgumentError:
-    """The error for an argument of `cl.fit` that is outside its range."""
-    kind = "a whole number" if within.whole else "a number"
-    return ArgumentError(
-        f"fit cannot work with this {name}",
-        expected=f"{kind} {name} >= {within.low:g}",
-        got=f"{name} = {value!r}",
-        where=user_line(),
-        try_=f"{name}={example}",
-    )
-
-
-def patience_needs_validation(patience: int) -> ArgumentError:
-    """The error for patience without validation data."""
-    return ArgumentError(
-        "patience needs validation data",
-        expected="validation=0.2 or validation=(x, y): patience counts epochs without a better validation loss",
-        got="validation=None",
-        where=user_line(),
-        try_=f"validation=0.2, patience={patience}",
-    )

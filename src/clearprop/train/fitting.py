@@ -21,7 +21,8 @@ from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse
 from clearprop.runs.environment import is_one_of_several
 from clearprop.runs.folder import RunFolder
-from clearprop.runs.settings import REDUCTIONS, Settings, check_arguments, out_of_range, patience_needs_validation
+from clearprop.runs.setting_checks import check_arguments, out_of_range, patience_needs_validation
+from clearprop.runs.settings import REDUCTIONS, Settings
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.loading import as_in_training
 from clearprop.train.metrics import METRICS, chosen_among, find_loss, find_metrics, suitable_measures
@@ -30,6 +31,7 @@ from clearprop.train.notebook import notebook_events
 from clearprop.train.planning import job_for, recipe
 from clearprop.train.run import Run
 from clearprop.train.suitable_loss import sizes_for, suitable_loss
+from clearprop.train.tailored_optimizer import tailor_optimizer, text_of_patterns
 from clearprop.train.training import train
 from clearprop.train.training_loop import Callback, as_callbacks
 
@@ -55,6 +57,9 @@ def fit(
     l2: float = 0.0,
     patience: int | None = None,
     min_delta: float = 0.0,
+    freeze: str | Sequence[str] | None = None,
+    accumulate: int = 1,
+    ema: float | None = None,
     callbacks: Sequence[Callback] = (),
     shuffle: bool = True,
     seed: int = 0,
@@ -110,6 +115,10 @@ def fit(
                 table, and none for arrays
     metric      what of the validation chooses the best epoch: "loss", or the name of a metric
     patience    stop after so many epochs without a validation loss lower by more than `min_delta`
+    freeze      patterns of the paths of parameters that stay as they are: "layers[0].*"
+    accumulate  one update for the mean of the gradients of so many batches
+    ema         the share that a running average of the weights keeps in each update, such as 0.999: the averages are
+                what is evaluated, and what `run.model` has
     callbacks   functions `(event, state)`; one that returns "stop" ends the training after the epoch
     seed        decides the order of the rows and what random layers draw: same seed, same bits
     split       how the rows of a table are divided: random, time:COL, group:COL or column:COL; `group` is short for the
@@ -144,8 +153,8 @@ def fit(
     array([0, 1, 1, 0])
     """
     given: dict[str, float] = {"epochs": epochs, "batch_size": batch_size, "grad_shards": grad_shards}
-    given |= {"l1": l1, "l2": l2, "min_delta": min_delta}
-    check_arguments(given if patience is None else {**given, "patience": patience})
+    given |= {"accumulate": accumulate, "l1": l1, "l2": l2, "min_delta": min_delta}
+    check_arguments(given | {n: v for n, v in (("patience", patience), ("ema", ema)) if v is not None})
     _check_others(checkpoint_seconds, rank_timeout, patience, validation)
     if not isinstance(reduce, str) or reduce not in REDUCTIONS:
         raise unknown_name("reduce", str(reduce), REDUCTIONS, user_line())
@@ -179,6 +188,9 @@ def fit(
         min_delta=float(min_delta),
         metric=metric,
         class_weight=class_weight if class_weight is None or isinstance(class_weight, str) else dict(class_weight),
+        freeze=text_of_patterns(freeze),
+        accumulate=accumulate,
+        ema=ema if ema is None else float(ema),
         shuffle=bool(shuffle),
         seed=seed,
     )
@@ -191,7 +203,7 @@ def fit(
             prepared,
             settings,
             model,
-            optimizer=chosen,
+            optimizer=tailor_optimizer(chosen, settings),
             loss=measured,
             metrics=measures,
             out=None if out is None else Path(out),

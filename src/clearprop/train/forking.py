@@ -14,13 +14,15 @@ from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_r
 from clearprop.runs.checkpoints import Standing
 from clearprop.runs.events import plain
 from clearprop.runs.folder import Forked
+from clearprop.runs.setting_checks import check_arguments, patience_needs_validation
 from clearprop.runs.settings import CHANGEABLE as SETTINGS
-from clearprop.runs.settings import OPTIONS, check_arguments, patience_needs_validation
+from clearprop.runs.settings import OPTIONS
 from clearprop.runs.state import State
 from clearprop.train.job import Job, Origin
 from clearprop.train.notebook import notebook_events
 from clearprop.train.planning import written_optimizer
 from clearprop.train.run import Run
+from clearprop.train.tailored_optimizer import tailor_optimizer
 from clearprop.train.training_loop import Callback, as_callbacks
 
 CHANGEABLE = ("learning_rate", *(name for name in SETTINGS if name != "lr"))
@@ -42,6 +44,8 @@ def forked_job(run: Run, step: int, change: Mapping[str, Any], out: Path | None,
     if settings.patience is not None and job.data.validation is None:
         raise patience_needs_validation(settings.patience)
     optimizer = _changed_optimizer(job.optimizer, change)
+    if "optimizer" in change:
+        optimizer = tailor_optimizer(optimizer, settings)
     settings = replace(settings, optimizer=written_optimizer(optimizer))
     events, tick = notebook_events(True)
     job = replace(
@@ -53,7 +57,7 @@ def forked_job(run: Run, step: int, change: Mapping[str, Any], out: Path | None,
         callbacks=as_callbacks(callbacks),
         events=events,
         tick=tick,
-        command=job.command and {**job.command, **_as_options(given, optimizer, change.get("optimizer"))},
+        command=job.command and {**job.command, **_as_options(given, job, optimizer, change.get("optimizer"))},
     )
     return starting_from(job, run, step, change)
 
@@ -146,18 +150,25 @@ def _from_text(text: str, rate: Any, before: Any) -> optim.Transform:
     return parse(text, user_line(), **({} if kept is None else {"learning_rate": kept}))
 
 
-def _as_options(given: Mapping[str, Any], optimizer: Any, told: Any) -> dict[str, object]:
+def _as_options(given: Mapping[str, Any], job: Job, optimizer: Any, told: Any) -> dict[str, object]:
     """The changes as options of `clearprop train`, so that the fork can be resumed there."""
     options = {name: value for name, value in given.items() if name in OPTIONS}
-    text = told if isinstance(told, str) else type(optimizer).__name__
+    before = (job.command or {}).get("optimizer")
+    texts = (told,) if isinstance(told, str) else (type(optimizer).__name__, str(before))
+    found = (_described_by(text, job, optimizer) for text in texts)
+    return options | next((words for words in found if words), {})
+
+
+def _described_by(text: str, job: Job, optimizer: Any) -> dict[str, object]:
+    """The options `--optimizer` and `--lr` with which that text gives the optimizer; none if it gives another."""
     rate = next((part.settings()["learning_rate"] for part in parts(optimizer) if has_rate(part)), None)
     try:
         read = parse(text)
         read = read if rate is None or says_rate(text) else with_rate(read, rate)
     except ClearpropError:
-        return options
+        return {}
     option = rate if isinstance(rate, float | int) and not says_rate(text) else None
-    return {**options, "optimizer": text, "lr": option} if read == optimizer else options
+    return {"optimizer": text, "lr": option} if tailor_optimizer(read, job.settings) == optimizer else {}
 
 
 def _change_record(value: Any) -> object:

@@ -30,6 +30,7 @@ from clearprop.train.metrics import (
     suitable_measures,
 )
 from clearprop.train.rate_range import RateRange, lr_range_test
+from clearprop.train.tailored_optimizer import tailor_optimizer
 from clearprop.train.target_loss import Amounts, ClassWeighted, class_weights, require_amounts
 
 AUTO = "auto"
@@ -77,7 +78,7 @@ def optimizer_for(settings: Settings) -> Any:
         return None if text is None else optim.from_config(text)
     rule = parse(text, "--optimizer")
     if not isinstance(rate, float) or says_rate(text):
-        return rule
+        return tailor_optimizer(rule, settings)
     if not any(map(has_rate, parts(rule))):
         raise ArgumentError(
             f"{text} has no learning rate",
@@ -86,7 +87,7 @@ def optimizer_for(settings: Settings) -> Any:
             where="--lr",
             try_=f"--optimizer {text}, or --optimizer adam --lr {rate:g}",
         )
-    return with_rate(rule, rate)
+    return tailor_optimizer(with_rate(rule, rate), settings)
 
 
 def tested_rate(settings: Settings, data: Prepared) -> RateRange:
@@ -107,7 +108,7 @@ def tested_rate(settings: Settings, data: Prepared) -> RateRange:
         job.model,
         (x, y),
         loss=job.loss,
-        optimizer=parse(text),
+        optimizer=tailor_optimizer(parse(text), replace(settings, accumulate=1, ema=None)),
         batch_size=settings.batch_size,
         l1=settings.l1,
         l2=settings.l2,

@@ -181,6 +181,7 @@ def _require_same(now: Config, before: Config, path: Path) -> None:
             names = [name for name in named if name not in _FREE]
             if part == "data" and old.labels is None and new.labels is not None and new.labels.counted:
                 old = replace(old, labels=new.labels)  # labels that are learned as they are were not always kept
+            names.sort(key=lambda name: name == "optimizer")  # last: other settings may be links of it
             differing = next((n for n in names if getattr(new, n) != getattr(old, n)), None)
             if differing is None:
                 continue

@@ -1,0 +1,146 @@
+"""Parts that stay, gradients of several batches, averages of weights: through every door, to the bit, and explained."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop.cli import main
+from clearprop.errors import ArgumentError, RunError
+from tests.train.conftest import bits
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(24, 3)).astype("f")
+Y = (X[:, 0] > 0).astype(int)
+ALL = {"freeze": "layers[0].*", "accumulate": 2, "ema": 0.75}
+pytestmark = pytest.mark.usefixtures("eager")
+
+
+def fit(**given):
+    given = {"epochs": 3, "batch_size": 8, "shuffle": False, "optimizer": cl.optim.sgd(0.5, momentum=0.5), **given}
+    return cl.fit(cl.nn.mlp([3, 4, 2]), (X, Y), progress=False, **given)
+
+
+def numbers(model):
+    return {path: np.asarray(p) for path, p in model.parameters().items()}
+
+
+@pytest.mark.parametrize(
+    "freeze", ["layers[0].*", ["layers[0].weight", "layers[0].bias"], "layers[0].weight,layers[0].bias"]
+)
+def test_what_is_frozen_stays_to_the_bit_and_all_else_moves(freeze):
+    before, after = numbers(cl.nn.mlp([3, 4, 2])), numbers(fit(freeze=freeze).last)
+    assert {path for path in before if (before[path] == after[path]).all()} == {"layers[0].weight", "layers[0].bias"}
+
+
+def test_a_limit_on_the_norm_does_not_count_what_stays():
+    clipped = cl.optim.chain(cl.optim.clip_by_norm(1e-3), cl.optim.sgd(1.0))
+    before, after = (
+        numbers(cl.nn.mlp([3, 4, 2])),
+        numbers(fit(optimizer=clipped, freeze="layers[0].*", epochs=1, batch_size=24).last),
+    )
+    length = np.sqrt(sum(np.sum((after[path] - before[path]) ** 2) for path in before))
+    assert length == pytest.approx(1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["sam", "polyak", "adam", "lookahead"])
+def test_rules_that_find_gradients_of_their_own_leave_it_too(name):
+    run = fit(optimizer=cl.optim.by_name(name), freeze="*.bias", epochs=1)
+    assert not any(np.asarray(run.last.parameters()[path]).any() for path in ("layers[0].bias", "layers[2].bias"))
+
+
+def test_gradients_of_batches_are_those_of_one_larger_batch():
+    small, large = fit(accumulate=3, l2=0.1), fit(batch_size=24, l2=0.1)
+    for a, b in zip(numbers(small.last).values(), numbers(large.last).values(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    assert small.steps == 3 * large.steps
+
+
+def test_between_updates_nothing_moves_and_what_is_summed_goes_on_in_the_next_epoch():
+    run = fit(accumulate=2)
+    digests = [run.replay(step).digest for step in range(10)]
+    moved = [step for step in range(1, 10) if digests[step] != digests[step - 1]]
+    states = [numbers(run.replay(step).state.model) for step in range(10)]
+    changed = [s for s in range(1, 10) if any((states[s][p] != states[s - 1][p]).any() for p in states[s])]
+    assert changed == [2, 4, 6, 8]
+    assert set(changed) <= set(moved)
+
+
+def test_the_averages_are_the_model_that_is_evaluated():
+    run = fit(ema=0.75)
+    average = numbers(run.replay(0).state.model)
+    for step in range(1, run.steps + 1):
+        new = numbers(run.replay(step).state.model)
+        average = {path: a + np.float32(0.25) * (new[path] - a) for path, a in average.items()}
+    for path, a in numbers(run.model).items():
+        np.testing.assert_allclose(a, average[path], rtol=1e-5, atol=1e-6)
+        assert (a != new[path]).any()
+
+
+def test_resumed_and_loaded_the_bits_are_the_same(tmp_path):
+    whole = fit(epochs=4, **ALL)
+    fit(epochs=2, out=tmp_path / "run", **ALL)
+    resumed = fit(epochs=4, resume=tmp_path / "run", **ALL)
+    assert bits(resumed.last) == bits(whole.last)
+    assert bits(cl.load(tmp_path / "run").model) == bits(whole.model)
+    assert resumed.replay(11).digest == whole.replay(11).digest
+    kept = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
+    assert {name: kept[name] for name in ALL} == ALL
+    with pytest.raises(RunError, match=r"settings.ema: 0.75"):
+        fit(epochs=5, resume=tmp_path / "run", **{**ALL, "ema": 0.5})
+
+
+@pytest.mark.parametrize(("path", "step", "titles"), [
+    ("layers[0].weight", 4, ["gradient now", "freezing"]),
+    ("layers[2].weight", 3, ["gradient now", "accumulation"]),
+    ("layers[2].weight", 4, ["gradient now", "accumulation", "momentum history"]),
+])  # fmt: skip
+def test_an_update_tells_what_stayed_and_what_was_summed(path, step, titles):
+    run = fit(**ALL)
+    update = cl.explain_update(run, path, (0, 0), step)
+    assert [part.name for part in update.parts] == titles
+    assert update.total == pytest.approx(update.applied, abs=1e-7)
+    assert (update.applied == 0.0) is (step == 3 or "freezing" in titles)
+
+
+def test_a_fork_with_another_optimizer_keeps_them():
+    run = fit(**ALL)
+    fork = run.fork(4, {"optimizer": cl.optim.sgd(0.1), "epochs": 4})
+    assert bits(fork.last.layers[0]) == bits(cl.nn.mlp([3, 4, 2]).layers[0])
+    assert fork.workings.optimizer.links[1].every == 2
+
+
+def test_the_command_line_has_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = lambda *words: main(list(words))
+    asked = ("--freeze", "layers[0].*", "--accumulate", "2", "--ema", "0.75", "--epochs", "3", "--batch-size", "35")
+    assert command("train", "iris", *asked, "--lr", "0.01", "--out", "run") == 0
+    kept = json.loads(Path("run/config.json").read_text())
+    assert {name: kept["settings"][name] for name in ALL} == ALL == {name: kept["command"][name] for name in ALL}
+    assert command("train", "--resume", "run", "--epochs", "4") == 0
+    assert command("train", "--fork", "run@4", "--lr", "0.1", "--out", "other") == 0
+    assert cl.load("other").replay(4).digest == cl.load("run").replay(4).digest
+    assert command("train", "--resume", "other", "--epochs", "5") == 0
+
+
+MISTAKES = {
+    "no such path": ({"freeze": "layer.*"}, "no parameter fits the pattern 'layer.*'"),
+    "no pattern": ({"freeze": 3}, "fit cannot work with this freeze"),
+    "an empty pattern": ({"freeze": ["layers[0].*", ""]}, "fit cannot work with this freeze"),
+    "no batch": ({"accumulate": 0}, "fit cannot work with this accumulate"),
+    "half a batch": ({"accumulate": 1.5}, "fit cannot work with this accumulate"),
+    "all of it": ({"ema": 1.0}, "fit cannot work with this ema"),
+    "text": ({"ema": "0.9"}, "fit cannot work with this ema"),
+    "a rule of one batch": ({"accumulate": 2, "optimizer": "sam"}, "accumulate cannot sum what sam needs"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_end_in_our_own_errors(name):
+    given, headline = MISTAKES[name]
+    with pytest.raises(ArgumentError) as mistake:
+        fit(**given)
+    assert mistake.value.headline == headline
+    assert mistake.value.expected and mistake.value.got
