@@ -79,6 +79,19 @@ def test_what_cannot_be_taken_is_said_all_at_once():
         assert part in caught.value.got
 
 
+def test_names_that_nothing_gives_are_said_when_the_model_is_loaded():
+    body = helper.make_graph([node("Add", "later ghost", "out")], "body", [], [value("out")])
+    nodes = [
+        helper.make_node("If", ["c"], ["a"], then_branch=body, else_branch=body),
+        node("Relu", "a", "later"),
+    ]
+    with pytest.raises(cl.ClearpropError) as caught:
+        cl.onnx.load(model(nodes, [value("c", [], TensorProto.BOOL)], [value("y")]))
+    assert caught.value.got.split("\n") == [
+        f"the name {name!r}, which nothing gives before it is read" for name in ("ghost", "later", "y")
+    ]
+
+
 @pytest.mark.parametrize(
     ("source", "headline"),
     [

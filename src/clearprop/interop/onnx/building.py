@@ -35,6 +35,11 @@ class Building:
         """Something cannot be taken."""
         self.refused[what] = self.refused.get(what, 0) + 1
 
+    def refuse_unknown_names(self, graph: NodeGraph, around: Iterable[str]) -> None:
+        """Names that nothing gives; where nodes were refused, what they give is missing for that reason alone."""
+        for name in sorted(graph.unknown_names(around)) if not self.refused else ():
+            self.refuse(f"the name {name!r}, which nothing gives before it is read")
+
     def use(self, name: str, role: str) -> None:
         """An array is read by an operator: as a weight, a setting or a statistic."""
         self._uses.setdefault(name, set()).add(role)
@@ -228,6 +233,7 @@ def _function_call(building: Building, node: Any, function: Any, bound: Mapping[
     finally:
         building.versions = outside
     graph = NodeGraph(tuple(function.input), tuple(function.output), {}, calls)
+    building.refuse_unknown_names(graph, ())
     for name in node.input:
         building.use(name, "weight")
     entry = Operator(node.op_type, node.domain, 1, _Body(graph), (), ("context",), (0, len(graph.inputs)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,17 @@ class NodeGraph:
             _run_call(call, environment, self.calls[:place] if call.operator.takes_context else ())
         return [_lookup(environment, name) for name in self.outputs]
 
+    def unknown_names(self, around: Iterable[str]) -> set[str]:
+        """Names that are read, here and in bodies, and that neither the graph nor what is around it gives before."""
+        given = {*around, *self.inputs, *self.constants}
+        missing: set[str] = set()
+        for call in self.calls:
+            missing |= {name for name in call.inputs if name and name not in given}
+            for body in (v for v in call.attributes.values() if isinstance(v, NodeGraph)):
+                missing |= body.unknown_names(given)
+            given.update(call.outputs)
+        return missing | {name for name in self.outputs if name not in given}
+
 
 @dataclass(frozen=True, eq=False)
 class Context:
@@ -83,7 +94,6 @@ class Description:
     graph: NodeGraph
     dtypes: Mapping[str, Any]
     names: Mapping[str, str]
-    notes: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.title
@@ -124,8 +134,11 @@ def _as_input(value: Any, name: str, dtype: Any) -> Any:
 
 def _lookup(environment: Environment, name: str) -> Any:
     if name not in environment:
-        raise ArgumentError(f"the graph reads {name!r}, which nothing gives", expected="an input, an initialiser or an "
-                            "output of a node before", got=repr(name))  # fmt: skip
+        raise ArgumentError(
+            f"the graph reads {name!r}, which nothing gives",
+            expected="an input, an initialiser or an output of a node before",
+            got=repr(name),
+        )
     return environment[name]
 
 

@@ -52,6 +52,7 @@ def load(source: str | Path | bytes | Any, *, trained: Collection[str] | None = 
     proto = in_taken_version(found.proto)
     building = Building(proto, found.folder)
     graph, arrays = build_graph(building, proto.graph)
+    building.refuse_unknown_names(graph, arrays)
     building.require_nothing_refused()
     parameters, state, constants = _sorted_arrays(building, arrays, trained)
     names = free_names([*parameters, *state])
