@@ -10,6 +10,8 @@ TRAIN, HVP, HESSIAN, PER_EXAMPLE = "train", "hvp", "hessian", "per_example"
 EAGER_LOSS, EAGER_CHAIN, FIRST, PROCESS, RECORDED = "eager_loss", "eager_chain", "first", "process", "recorded"
 WHOLE, SHORT, FIRST_FIT, BUSY = "whole", "short", "first_fit", "busy"
 STEP_CALL, PAIR_CALL = "step_call", "pair_call"
+TO_LOSS = "to_loss"
+"""`fit` of an estimator of scikit-learn's form, with as many epochs as a validation loss takes."""
 DOORS = (WHOLE, SHORT, FIRST_FIT, BUSY)
 """Trainings through the door that users take, `cl.fit`, against the peers' own."""
 
@@ -38,12 +40,16 @@ class Workload:
     """How long a short training is."""
     whole: bool = False
     """Eager rows: forward and backward together, instead of `.backward()` alone."""
+    source: str = ""
+    """A data set of scikit-learn's in place of computed rows."""
+    goal: float = 0.0
+    """The validation loss that a training to a loss ends at."""
     processes: int = 1
     """How often all contenders are started afresh: some programs have several modes, one per process."""
 
     @property
     def unit(self) -> str:
-        return {TRAIN: "step", WHOLE: "epoch"}.get(self.kind, "training" if self.kind in DOORS else "call")
+        return {TRAIN: "step", WHOLE: "epoch"}.get(self.kind, "training" if self.kind in (*DOORS, TO_LOSS) else "call")
 
     @property
     def parts(self) -> int:
@@ -101,6 +107,10 @@ WORKLOADS = [
     replace(_NET6, name="W6h", title="full Hessian (861 x 861), 20-20-20-1 tanh, float64, batch 100", kind=HESSIAN),
     Workload("W7", "per-example gradients, 784-128-10, batch 128", PER_EXAMPLE, (784, 128, 10), 128, 128),
     Workload("W8", "a process from start to exit: digits, 64-64-64-10, to 97 %", PROCESS, (64, 64, 64, 10), 32),
+    Workload("S1", "digits, 64-100-10, batch 200: `MLPClassifier.fit` to a validation loss of 0.1", TO_LOSS,
+             (64, 100, 10), 200, source="digits", goal=0.1),
+    Workload("S2", "100,000 rows, 50-100-2, batch 200: `MLPClassifier.fit` to a validation loss of 0.02", TO_LOSS,
+             (50, 100, 2), 200, 125_000, goal=0.02),
     replace(_W1, name="W9l", title="eager: backward of the W1 loss", kind=EAGER_LOSS, steps=1),
     replace(_W1, name="W9L", title="eager: forward and backward of the W1 loss", kind=EAGER_LOSS, steps=1, whole=True),
     Workload("W9c", "eager: backward of a chain of 1,000 scalar operations", EAGER_CHAIN),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from benchmarks import workloads as w
 
@@ -68,6 +71,8 @@ CONTENDERS = [
     _of("torch.fit", "PyTorch, a loop", *_TRAININGS),
     _of("torch.fit_compiled", "PyTorch, a loop with the loss compiled", w.WHOLE),
     _of("sklearn.classifier", "scikit-learn, `MLPClassifier.fit`", *_TRAININGS, rows=_CLASSIFIERS),
+    _of("clearprop.estimator", "clearprop, `cl.sklearn.MLPClassifier`", w.TO_LOSS),
+    _of("sklearn.estimator", "scikit-learn, `MLPClassifier`", w.TO_LOSS),
     _of("floor.epochs", "floor: products and gather", w.WHOLE, rows="W2f W3f"),
     _of("clearprop.call", "clearprop, `cl.compile`", *_CALLS),
     _of("jax.call", "JAX `jit`", *_CALLS),
@@ -125,3 +130,56 @@ class Door(Runner):
         middle = self.clock()
         self.train(1 + self.longer)
         return ((self.clock() - middle) - (middle - start)) / self.longer
+
+
+class ToLoss(Runner):
+    """`fit` of an estimator with as many epochs as it takes to a loss of the last fifth of the rows.
+
+    How many that are is found before anything is timed, an epoch after another: both libraries are asked for the same
+    network, and how good it is is no part of the time.
+    """
+
+    MOST = 200
+    """After so many epochs a loss counts as out of reach."""
+
+    def __init__(self, row: w.Workload, estimator: Callable[..., Any]) -> None:
+        x, y = _rows_of(row)
+        held = len(x) // 5
+        self.row, self.estimator = row, estimator
+        self.rows, self.held = (x[:-held], y[:-held]), (x[-held:], y[-held:])
+        self.epochs = 0
+
+    def first(self) -> None:
+        classes, trained = np.unique(self.rows[1]), self._afresh(1)
+        while not self.epochs or self._loss(trained) > self.row.goal:
+            if self.epochs == self.MOST:
+                raise RuntimeError(f"{self.row.name}: no validation loss of {self.row.goal} after {self.MOST} epochs")
+            trained.partial_fit(*self.rows, classes=classes)
+            self.epochs += 1
+        self.call()
+
+    def call(self) -> None:
+        self._afresh(self.epochs).fit(*self.rows)
+
+    def _afresh(self, epochs: int) -> Any:
+        row = self.row
+        return self.estimator(
+            row.sizes[1:-1], batch_size=row.batch, learning_rate_init=row.rate, max_iter=epochs, tol=0.0,
+            n_iter_no_change=10**9, random_state=0,
+        )  # fmt: skip
+
+    def _loss(self, trained: Any) -> float:
+        x, y = self.held
+        shares = trained.predict_proba(x)[np.arange(len(y)), y]
+        return float(-np.log(np.maximum(shares, 1e-12)).mean())
+
+
+def _rows_of(row: w.Workload) -> tuple[Any, Any]:
+    if not row.source:
+        return w.dataset(row)
+    import sklearn.datasets
+
+    x, y = getattr(sklearn.datasets, f"load_{row.source}")(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(x))  # the last rows are of other people
+    x, y = x[order], y[order]
+    return ((x - x.mean(axis=0)) / (x.std(axis=0) + 1e-6)).astype(row.dtype), y

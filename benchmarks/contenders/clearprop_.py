@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 import clearprop as cl
 from benchmarks import workloads as w
-from benchmarks.contenders import Door, Runner
+from benchmarks.contenders import Door, Runner, ToLoss
 from clearprop.compiler.native import blas
 
 VERSION = cl.__version__
@@ -18,7 +20,7 @@ ENGINE = [f"{blas.kernel_name()} x{blas.get_threads()}"]
 
 
 def prepare(row: w.Workload) -> Any:
-    if row.kind in (w.EAGER_CHAIN, w.PAIR_CALL):
+    if row.kind in (w.EAGER_CHAIN, w.PAIR_CALL, w.TO_LOSS):
         return None
     return *w.dataset(row), w.initial(row), w.order(row) if row.batch else None
 
@@ -32,6 +34,9 @@ def build(form: str, row: w.Workload, prepared: Any) -> Runner:
         return door(form, row, *prepared)
     if row.kind == w.PAIR_CALL:
         return PairCall(row)
+    if row.kind == w.TO_LOSS:
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is told to stop after so many epochs
+        return ToLoss(row, cl.sklearn.MLPClassifier)
     if row.kind == w.STEP_CALL:
         return StepCall(row, *prepared)
     return FORMS[form if row.kind in (w.TRAIN, w.FIRST) else row.kind](row, *prepared)
