@@ -92,6 +92,25 @@ def test_resumed_and_loaded_the_bits_are_the_same(tmp_path):
         fit(epochs=5, resume=tmp_path / "run", **{**ALL, "ema": 0.5})
 
 
+def test_a_training_begins_with_the_weights_of_another_run(tmp_path):
+    first = fit(out=tmp_path / "first", validation=0.25)
+    asked = {"initial_weights": tmp_path / "first", "freeze": "layers[0].*", "epochs": 2}
+    run = cl.fit(cl.nn.mlp([3, 4, 2], seed=9), (X, Y), out=tmp_path / "second", **asked)
+    assert bits(run.replay(0).state.model) == bits(first.model)
+    assert bits(run.model.layers[0]) == bits(first.model.layers[0])
+    longer = {**asked, "epochs": 4}
+    resumed = cl.fit(cl.nn.mlp([3, 4, 2], seed=9), (X, Y), resume=tmp_path / "second", **longer)
+    assert bits(resumed.last) == bits(cl.fit(cl.nn.mlp([3, 4, 2]), (X, Y), **longer).last)
+
+
+@pytest.mark.parametrize(("sizes", "said"), [([3, 5, 2], "layers[0].weight: float32 (3, 5)"), ([3, 2], "layers[0]")])
+def test_weights_of_another_network_are_refused_with_the_first_that_differs(tmp_path, sizes, said):
+    fit(out=tmp_path / "first", epochs=1)
+    with pytest.raises(RunError) as mistake:
+        cl.fit(cl.nn.mlp(sizes), (X, Y), initial_weights=tmp_path / "first")
+    assert said in mistake.value.expected
+
+
 @pytest.mark.parametrize(("path", "step", "titles"), [
     ("layers[0].weight", 4, ["gradient now", "freezing"]),
     ("layers[2].weight", 3, ["gradient now", "accumulation"]),
@@ -132,6 +151,7 @@ MISTAKES = {
     "no batch": ({"accumulate": 0}, "fit cannot work with this accumulate"),
     "half a batch": ({"accumulate": 1.5}, "fit cannot work with this accumulate"),
     "all of it": ({"ema": 1.0}, "fit cannot work with this ema"),
+    "no folder": ({"initial_weights": 3}, "initial weights come from the folder of a run"),
     "text": ({"ema": "0.9"}, "fit cannot work with this ema"),
     "a rule of one batch": ({"accumulate": 2, "optimizer": "sam"}, "accumulate cannot sum what sam needs"),
 }

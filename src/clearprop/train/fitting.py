@@ -24,7 +24,7 @@ from clearprop.runs.folder import RunFolder
 from clearprop.runs.setting_checks import check_arguments, out_of_range, patience_needs_validation
 from clearprop.runs.settings import REDUCTIONS, Settings
 from clearprop.train.interrupts import TrainingInterrupted
-from clearprop.train.loading import as_in_training
+from clearprop.train.loading import as_in_training, with_weights_of
 from clearprop.train.metrics import METRICS, chosen_among, find_loss, find_metrics, suitable_measures
 from clearprop.train.narration import Narrator
 from clearprop.train.notebook import notebook_events
@@ -60,6 +60,7 @@ def fit(
     freeze: str | Sequence[str] | None = None,
     accumulate: int = 1,
     ema: float | None = None,
+    initial_weights: str | Path | None = None,
     callbacks: Sequence[Callback] = (),
     shuffle: bool = True,
     seed: int = 0,
@@ -119,6 +120,8 @@ def fit(
     accumulate  one update for the mean of the gradients of so many batches
     ema         the share that a running average of the weights keeps in each update, such as 0.999: the averages are
                 what is evaluated, and what `run.model` has
+    initial_weights  the folder of a run whose best weights, and state, the training begins with: its network has the
+                same arrays
     callbacks   functions `(event, state)`; one that returns "stop" ends the training after the epoch
     seed        decides the order of the rows and what random layers draw: same seed, same bits
     split       how the rows of a table are divided: random, time:COL, group:COL or column:COL; `group` is short for the
@@ -176,6 +179,8 @@ def fit(
     measures = find_metrics(chosen_among(_suitable_metrics(prepared, before) if metrics is None else metrics, metric))
     if isinstance(model, UnsizedMLP):
         model = _size_network(model, prepared, loss)
+    if initial_weights is not None:
+        model = with_weights_of(initial_weights, model)
     measured = find_loss(suitable_loss(model, prepared) if loss is None else loss)
     settings = Settings(
         epochs=epochs,
