@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import sysconfig
+import types
 
 import numpy as np
 import pytest
@@ -226,6 +227,13 @@ def run_with_pytorch(*words):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=dict(os.environ))
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+def test_an_old_pytorch_is_told(monkeypatch):
+    old = types.SimpleNamespace(export=types.SimpleNamespace(), __version__="2.1.0")
+    monkeypatch.setitem(sys.modules, "torch", old)
+    with pytest.raises(ArgumentError, match="too old to be read"):
+        cl.torch.from_module(object(), np.ones((2, 3)))
 
 
 @pytest.mark.verify

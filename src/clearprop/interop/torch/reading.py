@@ -64,6 +64,14 @@ def import_torch() -> Any:
 def read_module(module: Any, example: Any) -> Read:
     """The graph and the arrays of a module, for inputs like the example."""
     torch = import_torch()
+    if not hasattr(torch.export, "default_decompositions"):
+        raise ArgumentError(
+            "this PyTorch is too old to be read",
+            expected="PyTorch 2.6 or newer, whose torch.export keeps layers whole",
+            got=f"PyTorch {torch.__version__}",
+            where=user_line(),
+            try_="pip install --upgrade torch",
+        )
     if not isinstance(module, torch.nn.Module):
         raise ArgumentError(
             "from_module reads a module of PyTorch",
