@@ -9,7 +9,7 @@ import clearprop as cl
 from clearprop.exporting.onnx import elementwise
 from clearprop.exporting.onnx.models import ROWS, ModelBuilder
 from clearprop.exporting.onnx.translation import TABLE, checked_model
-from clearprop.primitives import REGISTRY
+from clearprop.primitives import REGISTRY, Primitive
 from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
 from clearprop.rules.indexing import getitem_, scatter_slice
@@ -242,6 +242,15 @@ def test_all_that_has_no_form_is_told_at_once():
     assert message.startswith("the network computes what ONNX has no operator for\n")
     names = ("half_fourier", "real", "argsort", "erfinv", "scatter_slice", "test_onnx_operations.py")
     assert all(word in message for word in names)
+
+
+def test_an_operation_of_the_users_is_not_taken_for_ours():
+    def trunc(x, /):
+        """Not the integral part."""
+
+    own = Primitive(trunc, "elementwise", numpy="{x} * 3.0", register=False, rules={})
+    with pytest.raises(cl.errors.ArgumentError, match="trunc"):
+        model_of(own, [numbers(ROWS, 2)])
 
 
 def test_names_stand_once_and_constants_are_shared():

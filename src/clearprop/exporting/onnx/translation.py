@@ -25,6 +25,8 @@ from clearprop.program.values import raw
 
 TABLE: dict[str, Rule] = {**elementwise.RULES, **structural.RULES, **windows.RULES, **control_rules()}
 """What puts an operation into a graph, by its name: the operations that ONNX has a form for."""
+_PACKAGE = "clearprop."
+"""How the names of modules begin that declare what the table has."""
 
 
 class Translation:
@@ -51,7 +53,8 @@ class Translation:
     ) -> list[Operand]:
         operands = [known[a] if isinstance(a, Var) else a for a in equation.inputs]
         primitive = equation.primitive
-        rule = TABLE.get(primitive.name)
+        # a user's own operation may bear the name of one of ours that was never loaded
+        rule = TABLE.get(primitive.name) if primitive.__module__.startswith(_PACKAGE) else None
         found = rule and rule(EquationCall(graph, equation, operands, names[equation.outputs[0]], self.enter))
         if found is not None:
             return [found] if isinstance(found, str) else list(found)
