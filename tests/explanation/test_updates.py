@@ -23,6 +23,8 @@ OPTIMIZERS = {
     "warmup": (o.adam(o.warmup(20, 0.01)), ["gradient now", "adaptive scaling", "momentum history", "schedule"]),
     "lion": (o.lion(0.001), ["gradient now", "adaptive scaling"]),
 }
+_GROUPS = o.groups(o.adamw(0.02), ("layers[0].*", o.adamw(0.01, weight_decay=0.1)))
+OPTIMIZERS["groups"] = (_GROUPS, ["gradient now", "adaptive scaling", "momentum history", "weight decay"])
 ROWS = 96
 
 

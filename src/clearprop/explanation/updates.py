@@ -20,7 +20,7 @@ from clearprop.errors import ArgumentError, checked_call, printable, unknown_nam
 from clearprop.explanation.record import Label, Printable, flat_position
 from clearprop.explanation.runs import plan_of, require_step
 from clearprop.notation.symbols import subscript, subscript_tex
-from clearprop.optim import accumulate, average
+from clearprop.optim import accumulate, average, groups
 from clearprop.optim.basic_transforms import (
     add_weight_decay,
     clip_adaptive,
@@ -128,7 +128,7 @@ def explain_update(run: Run, param: str, index: Any, step: int) -> Update:
         raise unknown_name("parameter", str(param), parameters, user_line())
     shape = np.shape(raw(parameters[param]))
     at = flat_position(index, shape, param)
-    taken = _ReplayedStep(plan, before, optimizer)
+    taken = _ReplayedStep(plan, before, optimizer, param)
     position = tuple(map(int, np.unravel_index(at, shape))) if shape else ()
     return _update_of(
         taken, param, position, step, _numbers(parameters)[param][position], _numbers(after)[param][position]
@@ -138,7 +138,7 @@ def explain_update(run: Run, param: str, index: Any, step: int) -> Update:
 class _ReplayedStep:
     """One step of a run, done again by the readable executor, link by link."""
 
-    def __init__(self, plan: Plan, state: State, optimizer: Transform) -> None:
+    def __init__(self, plan: Plan, state: State, optimizer: Transform, param: str) -> None:
         state = state.next_epoch() if state.batch == plan.feed.count else state
         x, y, *weight = batch_at(plan.feed, state.epoch, state.batch)
         rng = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
@@ -149,7 +149,7 @@ class _ReplayedStep:
 
         value, grads = value_and_grad(loss)(state.model)
         extra = supplies(optimizer, value, loss, state.model, rng)
-        self.grads, self.stages = _numbers(grads), list(_stages(optimizer, grads, state, extra))
+        self.grads, self.stages = _numbers(grads), list(_stages(optimizer, grads, state, extra, param))
         last = self.stages[-1].updates if self.stages else tree_map(lambda g: g, grads)
         self.actual = float(raw(loss(apply_updates(state.model, last)))) - float(raw(value))
         updates = _numbers(last)
@@ -167,15 +167,23 @@ class _Stage:
     base: float | None
 
 
-def _stages(optimizer: Transform, grads: Any, state: State, extra: Mapping[str, Any]) -> Iterator[_Stage]:
+def _stages(optimizer: Transform, grads: Any, state: State, extra: Mapping[str, Any], param: str) -> Iterator[_Stage]:
+    """The stages of a step; where groups of parameters have rules of their own, those of the parameter's group."""
     given = grads
     for link, own, updates in optimizer.stages(grads, state.optimizer, state.model, **extra):
         forgetful = updates
-        if isinstance(own, dict) and "m" in own:
-            empty = {**own, "m": tree_map(lambda m: m * 0, own["m"])}
-            forgetful, _ = link.update(given, empty, state.model, **extra)
-        yield _Stage(link, updates, forgetful, *_rates(link, own))
+        its_link, its_state = link.rule_of(param, own) if isinstance(link, groups) else (link, own)
+        if isinstance(its_state, dict) and "m" in its_state:
+            forgetful, _ = link.update(given, _without_memory(own), state.model, **extra)
+        yield _Stage(its_link, updates, forgetful, *_rates(its_link, its_state))
         given = updates
+
+
+def _without_memory(own: Any) -> Any:
+    """A link's state as if there had been no gradients before; of several groups, that of each."""
+    if isinstance(own, tuple):
+        return tuple(map(_without_memory, own))
+    return {**own, "m": tree_map(lambda m: m * 0, own["m"])} if isinstance(own, dict) and "m" in own else own
 
 
 def _rates(link: Transform, own: Any) -> tuple[float | None, float | None]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.basic_transforms import MASKS, Mask, chosen_leaves, matches, require_match
 from clearprop.optim.hyperparameters import hyper
-from clearprop.optim.transform import ParameterView, Transform
+from clearprop.optim.transform import ParameterView, Stage, Transform
 from clearprop.rules.structural import zeros_like
 
 Group = dict[str, Any]
@@ -150,13 +151,33 @@ class groups(Transform):
     def update(self, grads: Any, state: tuple[Any, ...], params: Any, **extra: Any) -> tuple[Any, tuple[Any, ...]]:
         """Each parameter by its own rule."""
         view = ParameterView(params)
-        owner, n = self._owner(view), len(self._all)
-        columns = zip(
-            self._all,
-            _split_leaves(view, view.gradients(grads), owner, n),
-            state,
-            _split_leaves(view, view.leaves, owner, n),
-            strict=True,
-        )
-        done = [rule.update(g, s, p, **_offered_to(view, owner, k, extra)) for k, (rule, g, s, p) in enumerate(columns)]
+        owner = self._owner(view)
+        done = [rule.update(g, s, p, **more) for rule, g, s, p, more in self._columns(view, owner, grads, state, extra)]
         return view.build(_join_leaves(view, [u for u, _ in done], owner)), tuple(s for _, s in done)
+
+    def _columns(
+        self, view: ParameterView, owner: list[int], grads: Any, state: tuple[Any, ...], extra: dict[str, Any]
+    ) -> Iterator[tuple[Transform, Group, Any, Group, dict[str, Any]]]:
+        """Of every rule: itself, its gradients, its state, its parameters, and what it needs."""
+        given, own = (_split_leaves(view, v, owner, len(self._all)) for v in (view.gradients(grads), view.leaves))
+        for k, (rule, g, s, p) in enumerate(zip(self._all, given, state, own, strict=True)):
+            yield rule, g, s, p, _offered_to(view, owner, k, extra)
+
+    def rule_of(self, path: str, state: tuple[Any, ...]) -> tuple[Transform, Any]:
+        """The rule of the parameter at a path, and its state."""
+        k = next((k for k, (pattern, _) in enumerate(self.rules) if matches(pattern, path)), len(self.rules))
+        return self._all[k], state[k]
+
+    def stages(self, grads: Any, state: tuple[Any, ...], params: Any, **extra: Any) -> list[Stage]:
+        """The stages of all rules side by side, if they are chained alike; each is one of `groups` again."""
+        view = ParameterView(params)
+        owner = self._owner(view)
+        opened = [r.stages(g, s, p, **more) for r, g, s, p, more in self._columns(view, owner, grads, state, extra)]
+        if len({tuple(type(link) for link, _, _ in stages) for stages in opened}) > 1:
+            return super().stages(grads, state, params, **extra)
+        out = list[Stage]()
+        for column in zip(*opened, strict=True):
+            links, states, updates = zip(*column, strict=True)
+            pairs = ((pattern, link) for (pattern, _), link in zip(self.rules, links[:-1], strict=True))
+            out.append((groups(links[-1], *pairs), states, view.build(_join_leaves(view, list(updates), owner))))
+        return out
