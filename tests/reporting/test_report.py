@@ -10,6 +10,7 @@ import pytest
 import clearprop as cl
 from clearprop.reporting import report_html
 from clearprop.reporting.numbers import calibration, confusion, held_rows, losses_by_row, sizes_over_time, spread_steps
+from clearprop.runs.events import measure_text
 from clearprop.train import job
 from clearprop.train.executor import eager_executor
 from tests.reporting.axe import violations
@@ -61,6 +62,20 @@ def test_it_is_well_formed_and_loads_and_runs_nothing(name, runs):
         "Sizes of gradients and updates", "How to repeat it", "Environment",
     ]  # fmt: skip
     assert all(svg.attrib.get("aria-label") for svg in root.iter("svg") if svg.attrib.get("role") == "img")
+
+
+def test_what_charts_and_results_say(runs):
+    """The best epoch is marked, axes name the target, and numbers have as many digits as on the terminal."""
+    run, page = runs["numbers"]
+    best = run.summary.best_epoch
+    figures = re.findall(r"<figure>.*?</figure>", page, flags=re.DOTALL)
+    by_epoch = [figure for figure in figures if ">epoch</text>" in figure]
+    assert by_epoch and all(f"best epoch, {best}</li>" in figure for figure in by_epoch)
+    target = run.preprocessing.target.name if run.preprocessing else "target"
+    for name in (f"true {target}", f"predicted {target}", f"residual of {target}"):
+        assert f">{name}</text>" in page
+    for name, value in run.results["training"].items():
+        assert f'<td class="number">{measure_text(name, value)}</td>' in page
 
 
 def test_a_failed_run_says_so(runs):

@@ -82,6 +82,19 @@ def test_interrupted_time_and_again(network, data, undisturbed, tmp_path):
     assert bits(done.model) == bits(undisturbed.model)
 
 
+def test_interrupted_while_the_end_is_measured(network, data, undisturbed, tmp_path):
+    """All steps are there by then: nothing of them is lost, and resumed the run is measured."""
+    out = tmp_path / "run"
+    with pytest.raises(cl.TrainingInterrupted) as stop:
+        cl.fit(network, data, out=out, **watched(23))
+    assert (stop.value.run.steps, stop.value.run.results.get("training")) == (STEPS, None)
+    assert cl.load(out, template=network).status == "interrupted"
+    run = cl.fit(network, data, resume=out, **OPTIONS)
+    assert run.status == "done"
+    assert run.results == undisturbed.results
+    assert clockless(run.history) == clockless(undisturbed.history)
+
+
 @pytest.mark.parametrize("event", ["epoch", "checkpoint"])
 def test_interrupted_at_the_end_of_an_epoch(event, network, data, undisturbed, tmp_path):
     def interrupt(told, state):

@@ -6,7 +6,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ WIDTH, HEIGHT = 640, 300
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2.5), (1.2, 1.8), (6, 2, 1.2, 2))
 _CIRCLE = {"marker": "o", "markersize": 4.5, "markerfacecolor": "none", "markeredgewidth": 1.2}
 _FEW, _FEW_NAMES = 10, 4
+MARK: Mapping[str, Any] = {"color": INK, "linewidth": 1, "dashes": (1, 1.65)}
+"""How a vertical line is drawn, as matplotlib's arguments."""
 _LARGEST = 1e300
 """Beyond it a value is not drawn, as one that is not finite: an axis as long as that overflows.
 
@@ -177,7 +179,7 @@ def _draw(axes: Any, chart: Chart) -> None:
             low, high = _drawable(curve.low, chart.y), _drawable(curve.high, chart.y)
             axes.fill_between(x, low, high, color=pen["color"], alpha=0.15, linewidth=0)
     for place, text in chart.marks:
-        axes.axvline(place, color=INK, linewidth=1, linestyle=":", label=text)
+        axes.axvline(place, **MARK, label=text)
     for side, axis in (("x", chart.x), ("y", chart.y)):
         _set_axis(axes, side, axis, [v for c in chart.curves for v in _drawable(getattr(c, side), axis)])
     axes.grid(axis="y", color=LINE, linewidth=1)

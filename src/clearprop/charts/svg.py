@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.charts.chart import HEIGHT, WIDTH, Axis, Chart, Curve, draw_figure, pens
+from clearprop.charts.chart import HEIGHT, MARK, WIDTH, Axis, Chart, Curve, draw_figure, pens
 from clearprop.charts.colours import CURVES_STYLE, VARIABLES
 from clearprop.notation import number_text
 from clearprop.notation.escaping import html_text
@@ -37,7 +37,8 @@ class Charts:
         self.all.append(chart)
         picture = _picture(chart, f"chart{len(self.all)}-")
         keyed = zip(chart.curves, pens(chart.curves), strict=True)
-        items = "".join(f"<li>{_key(pen)}{html_text(curve.name)}</li>" for curve, pen in keyed)
+        named = [(pen, curve.name) for curve, pen in keyed] + [(MARK, text) for _, text in chart.marks]
+        items = "".join(f"<li>{_key(pen)}{html_text(name)}</li>" for pen, name in named)
         return (
             f"<figure>\n<figcaption>{html_text(chart.title)}</figcaption>\n"
             f'<ul class="key">{items}</ul>\n{picture}\n</figure>\n'

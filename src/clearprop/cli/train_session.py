@@ -356,6 +356,8 @@ def _tell_run(run: Run) -> None:
     say(console, f"{summary.status}: {best}, {summary.steps:,} steps, {summary.seconds:.1f} s")
     if run.results:
         console.print(results_table(run.results))
+    if run.about_training is not None:
+        say(console, run.about_training)
     if run.headline is not None:
         console.print()
         say(console, run.headline)

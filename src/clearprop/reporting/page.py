@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,18 @@ import numpy as np
 from clearprop.charts.chart import Axis, Chart, Curve
 from clearprop.charts.colours import ALARM
 from clearprop.charts.svg import STYLE, Charts, measure_chart, reliability_chart
-from clearprop.errors import ClearpropError
+from clearprop.errors import ClearpropError, printable
 from clearprop.explanation.printers.html import cell, html_table, number_cell, page
 from clearprop.notation import number_text
 from clearprop.notation.escaping import html_text
 from clearprop.reporting.misses import in_units, missed_section
 from clearprop.reporting.numbers import Held, Sizes, by_layer, calibration, confusion, held_rows, sizes_over_time
+from clearprop.runs.events import measure_text
 from clearprop.train import ArrayFeed, BlockFeed, Plan, Run
 
-LARGEST_CONFUSION, POINTS = 30, 1000
-"""Up to so many classes a table of confusions is shown; so many points of a scatter chart are drawn."""
+LARGEST_CONFUSION, POINTS, LONGEST_NAME = 30, 1000, 24
+"""Up to so many classes a table of confusions is shown; so many points of a scatter chart are drawn; so many characters
+of the target's name stand at an axis."""
 
 _STYLE = (
     STYLE
@@ -120,20 +122,20 @@ def _outcome(run: Run) -> str:
         return lead + "<p>No epoch was evaluated.</p>\n"
     names = list(dict.fromkeys(name for values in given.values() for name in values))
     rows = [
-        (f'<th scope="row">{part}</th>', *(_measure(values.get(name)) for name in names))
+        (f'<th scope="row">{part}</th>', *(_measure(name, values.get(name)) for name in names))
         for part, values in given.items()
     ]
-    return lead + html_table("results of the best epoch", ("part", *map(html_text, names)), rows)
+    remark = "" if run.about_training is None else f"<p>{html_text(run.about_training)}.</p>\n"
+    return lead + html_table("results of the best epoch", ("part", *map(html_text, names)), rows) + remark
 
 
 def _quantity(number: int, what: str) -> str:
     return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
-def _measure(value: Any) -> str:
-    return (
-        number_cell(value) if isinstance(value, int | float) else cell(html_text("" if value is None else str(value)))
-    )
+def _measure(name: str, value: Any) -> str:
+    """A loss or a metric, to as many digits as the terminal shows."""
+    return f'<td class="number">{"" if value is None else html_text(measure_text(name, value))}</td>'
 
 
 def _data(run: Run) -> str:
@@ -207,15 +209,21 @@ def _curves(run: Run, charts: Charts) -> str:
         return "<p>No epoch was finished, so there is no curve.</p>\n"
     epochs = [float(e["epoch"]) for e in history]
     names = list(dict.fromkeys(name for e in history for name in (*e["train"], *(e["validation"] or {}))))
+    best = run.summary.best_epoch
+    marks = [] if best is None else [(float(best), f"best epoch, {best}")]
     figures = []
     for name in names:
-        lines = []
-        for part in ("train", "validation"):
-            values = [_float((e[part] or {}).get(name)) for e in history]
-            if any(v == v for v in values):
-                lines.append(Curve({"train": "training"}.get(part, part), epochs, values))
-        figures.append(charts.add(measure_chart(name, lines, name)))
-    return "".join(figures)
+        lines = [Curve(part, epochs, values) for part, values in _by_epoch(history, name).items()]
+        figures.append(charts.add(replace(measure_chart(name, lines, name), marks=marks)))
+    told = "<p>The curve of training is the mean over the steps of each epoch, in training mode.</p>\n"
+    return told + "".join(figures)
+
+
+def _by_epoch(history: Sequence[Mapping[str, Any]], name: str) -> dict[str, list[float]]:
+    """A loss or a metric on the parts where it was measured."""
+    parts = {"training": "train", "validation": "validation"}
+    found = {told: [_float((e[part] or {}).get(name)) for e in history] for told, part in parts.items()}
+    return {told: values for told, values in found.items() if any(v == v for v in values)}
 
 
 def _float(value: Any) -> float:
@@ -296,11 +304,19 @@ def _residuals(run: Run, held: Held, charts: Charts) -> str:
     zero = Curve("no error", (min(said), max(said)), (0.0, 0.0), look="guide")
     first = Curve("rows", true, said, look="points")
     second = Curve("rows", said, residuals, look="points")
+    target = "target" if run.preprocessing is None else _for_an_axis(run.preprocessing.target.name)
+    known, guessed, off = (Axis(f"{what} {target}") for what in ("true", "predicted", "residual of"))
     return (
         _facts("residuals", facts)
-        + charts.add(Chart("Predicted against true", [first, equal], Axis("true"), Axis("predicted")))
-        + charts.add(Chart("Residuals", [second, zero], Axis("predicted"), Axis("residual")))
+        + charts.add(Chart("Predicted against true", [first, equal], known, guessed))
+        + charts.add(Chart("Residuals", [second, zero], guessed, off))
     )
+
+
+def _for_an_axis(name: str) -> str:
+    """A column's name, where there is room for so many characters only."""
+    told = printable(name)
+    return told if len(told) <= LONGEST_NAME else told[: LONGEST_NAME - 1] + "…"
 
 
 def _sizes(run: Run, plan: Plan | None, why: str, charts: Charts) -> str:

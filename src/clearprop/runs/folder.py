@@ -95,6 +95,9 @@ class Config:
 class Summary:
     """The file `summary.json`: how the run ended, or `running`.
 
+    `train`, `validation` and `test` are of the best epoch's network, as it predicts; `train_rows` says on how many rows
+    to train on `train` was measured.  It is None where they cannot be read again, and in folders of earlier versions:
+    there `train` is the mean over the steps of the best epoch, each before its update and in training mode.
     `baseline` tells what the results stand beside: the part that was judged, and the loss and the metrics of the
     `constant` answer and of the `linear` model there; None where they were not measured.  `errors` are quantiles of the
     errors of validation rows, of which intervals around predictions are made; None where there are none.
@@ -111,6 +114,7 @@ class Summary:
     stopped_by: str | None
     baseline: dict[str, Any] | None = None
     errors: dict[str, Any] | None = None
+    train_rows: int | None = None
 
 
 def require_free(path: Path, option: str = "--out") -> None:
@@ -226,7 +230,8 @@ class RunFolder:
         path = self.path / "summary.json"
         if not path.exists():
             return None
-        summary: Summary = _read(Summary, path, "the run's summary", {"baseline": None, "errors": None})
+        since = {"baseline": None, "errors": None, "train_rows": None}
+        summary: Summary = _read(Summary, path, "the run's summary", since)
         if summary.status not in STATUSES:
             refuse("the run's summary", "status " + ", ".join(STATUSES), repr(summary.status), str(path))
         return summary

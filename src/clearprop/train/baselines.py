@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop import nn, optim
-from clearprop.data.parts import sample_rows
+from clearprop.data.parts import Part, rows_in, sample_rows
 from clearprop.data.training_data import Prepared, sample_weights
 from clearprop.nn.losses import has_log_link, quantile_of
 from clearprop.program.values import raw
@@ -37,6 +38,16 @@ class Baselines:
     part: str
     constant: Mapping[str, float]
     linear: Mapping[str, float]
+
+
+def rows_to_measure(part: Part) -> int:
+    """How many rows of a part, evenly spread, are enough to measure a network on.
+
+    >>> rows_to_measure((np.zeros((5, 2)), np.zeros(5))), rows_to_measure((np.zeros((30_000, 2)), np.zeros(30_000)))
+    (5, 20000)
+    """
+    width = part[0].shape[1:] if isinstance(part, tuple) else (part.features,)
+    return min(rows_in(part), MOST_ROWS, max(1, MOST_VALUES // max(1, math.prod(width))))
 
 
 def baselines_of(data: Prepared, loss: Measure, metrics: Sequence[Measure]) -> Baselines | None:

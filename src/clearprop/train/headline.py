@@ -32,6 +32,15 @@ def results_by_part(summary: Summary) -> dict[str, Mapping[str, Any]]:
     return {part: values for part, values in parts.items() if values}
 
 
+def about_training(summary: Summary, data: DataRecord) -> str | None:
+    """What is to be known of the training row beside the others: of how many rows it is, or that it is of the steps."""
+    if not summary.train or (summary.train_rows is not None and summary.train_rows == data.train):
+        return None
+    if summary.train_rows is None:
+        return "training: the mean over the steps of the best epoch, in training mode"
+    return f"training: measured on {summary.train_rows:,} of {data.train:,} rows, evenly spread"
+
+
 def headline(summary: Summary, fitted: Preprocessing | None, data: DataRecord, loss: str) -> str | None:
     """What the run reaches on the part that its baselines were measured on, beside them.  `loss` is its loss by name.
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from clearprop.data.parts import Part, sample_rows
 from clearprop.errors import ArgumentError, user_line
 from clearprop.files.strict_json import read_record
-from clearprop.train.baselines import MOST_ROWS, MOST_VALUES
+from clearprop.train.baselines import rows_to_measure
 from clearprop.train.metrics import TargetUnit, outputs_of
 
 QUANTILES = 200
@@ -76,8 +76,7 @@ def validation_errors(model: Any, part: Part, unit: TargetUnit | None) -> dict[s
 
     Of a large part rows are taken that are evenly spread.  None for more than one target a row.
     """
-    width = part[0].shape[1:] if isinstance(part, tuple) else (part.features,)
-    x, y = sample_rows(part, max(1, min(MOST_ROWS, MOST_VALUES // max(1, math.prod(width)))))
+    x, y = sample_rows(part, rows_to_measure(part))
     outputs = outputs_of(model, x)
     if y.size != len(y) or outputs.size != len(y):
         return None

@@ -29,7 +29,7 @@ from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.state import State
 from clearprop.train.answers import Answers, chosen_codes, class_probabilities, explanation_of, importance_of, row_of
 from clearprop.train.array_alignment import adaptation, adapted_inputs
-from clearprop.train.headline import headline, results_by_part
+from clearprop.train.headline import about_training, headline, results_by_part
 from clearprop.train.intervals import interval_around
 from clearprop.train.metrics import Measure, evaluate, evaluate_encoded, outputs_of, require_weighable, target_unit
 from clearprop.train.replayed import Replayed
@@ -78,6 +78,11 @@ class Run:
         return results_by_part(self.summary)
 
     @property
+    def about_training(self) -> str | None:
+        """How `results` of the training part were measured, where that is not on all of its rows; else None."""
+        return about_training(self.summary, self.config.data)
+
+    @property
     def headline(self) -> str | None:
         """One sentence that says how good the run is, and compared to what; None where no baseline was measured."""
         return headline(self.summary, self.preprocessing, self.config.data, self.config.settings.loss)
@@ -97,7 +102,7 @@ class Run:
     def _repr_html_(self) -> str:
         """What a notebook shows: how good the run is, beside what, and the curve of its loss."""
         told = repr(self).strip("<>").partition("; ")[0]
-        return run_html(told, self.headline, self.results, self.history, self.summary.best_epoch)
+        return run_html(told, self.headline, self.results, self.about_training, self.history, self.summary.best_epoch)
 
     # ------------------------------------------------------------------------------------------ using it
     def encode(

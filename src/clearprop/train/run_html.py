@@ -20,6 +20,7 @@ def run_html(
     told: str,
     headline: str | None,
     results: Mapping[str, Mapping[str, Any]],
+    remark: str | None,
     history: Sequence[Event],
     best: int | None,
 ) -> str:
@@ -31,6 +32,8 @@ def run_html(
     rows = [(part, *(_measure(name, values.get(name)) for name in names)) for part, values in results.items()]
     if rows:
         parts.append(html_rows("results of the best epoch", ("part", *names), rows))
+    if remark is not None:
+        parts.append(f"<p>{escape(remark)}</p>\n")
     return "<div>\n" + "".join(parts) + _curve(history, best) + "</div>\n"
 
 

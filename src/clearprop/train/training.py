@@ -5,11 +5,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from clearprop import nn
+from clearprop.data.parts import sample_rows
+from clearprop.data.streaming.disk_rows import DiskRows
+from clearprop.data.training_data import sample_weights
 from clearprop.distributed import World
 from clearprop.errors import RunError
 from clearprop.files.folder_lock import hold_folder
@@ -22,7 +25,7 @@ from clearprop.runs.folder import FORMAT, Config, RunFolder, Summary, require_fr
 from clearprop.runs.model_json import describe
 from clearprop.runs.settings import KEPT
 from clearprop.runs.state import State
-from clearprop.train.baselines import baselines_of
+from clearprop.train.baselines import baselines_of, rows_to_measure
 from clearprop.train.batches import ArrayFeed, BlockFeed
 from clearprop.train.forking import forked_job
 from clearprop.train.headline import as_summary
@@ -239,6 +242,7 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
     model = plan.shown(standing.state) if best is None else best.model
     loop.finish()
     summary = plan.decide(lambda: _summary(job, model, loop))
+    loop.status = summary.status
     if loop.folder is not None:
         loop.folder.finish(to_bytes(model), summary)
     forked_from = None if job.origin is None else job.origin.standing.state
@@ -256,18 +260,20 @@ def _summary(job: Job, model: Any, loop: Loop) -> Summary:
     """How the run ended; the test part is touched here, and only here."""
     standing, best = loop.standing, loop.standing.best
     results: Event = next((e for e in loop.history if best and e["epoch"] == best.epoch), {})
+    status = loop.status
+    try:
+        measured = _measure_end(job, model, status, results.get("train"))
+    except KeyboardInterrupt:  # all steps are there: resumed, the run measures what is missing
+        status, measured = "interrupted", _Measured(None, None)
     return Summary(
-        status=loop.status,
+        status=status,
         epochs=standing.state.epoch,
         steps=loop.state.step,
         best_epoch=best.epoch if best else None,
-        train=results.get("train"),
         validation=results.get("validation"),
-        test=evaluate_test(job, model) if job.tested and loop.status == "done" else None,
         seconds=round(loop.seconds, 3),
-        stopped_by=loop.stopped_by,
-        baseline=_baseline(job, loop.status),
-        errors=_errors(job, model, loop.status),
+        stopped_by=loop.stopped_by if status == loop.status else status,
+        **vars(measured),
     )
 
 
@@ -276,6 +282,40 @@ def evaluate_test(job: Job, model: Any) -> dict[str, float] | None:
     if job.data.test is None:
         return None
     return evaluate_part(model, job.data.test, job.loss, job.metrics, job.data.weights.get("test"))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """The fields of a summary that are measured when a run has ended."""
+
+    train: dict[str, Any] | None
+    test: dict[str, Any] | None
+    baseline: dict[str, object] | None = None
+    errors: dict[str, object] | None = None
+    train_rows: int | None = None
+
+
+def _measure_end(job: Job, model: Any, status: str, in_steps: dict[str, Any] | None) -> _Measured:
+    """What the network of the best epoch reaches on rows to train on and on the test part, and beside what."""
+    tested = evaluate_test(job, model) if job.tested and status == "done" else None
+    trained, rows = _training_results(job, model, in_steps)
+    return _Measured(trained, tested, _baseline(job, status), _errors(job, model, status), rows)
+
+
+def _training_results(
+    job: Job, model: Any, in_steps: dict[str, Any] | None
+) -> tuple[dict[str, Any] | None, int | None]:
+    """What the best epoch's network reaches on rows that it learned from, and on how many of them.
+
+    It is measured as validation and test are, in inference mode and after the last update of the epoch.  An iterable of
+    batches cannot be read again: it has the means over the steps of that epoch, and no number of rows.
+    """
+    data = job.data
+    if in_steps is None or not isinstance(data.train, tuple | DiskRows):
+        return in_steps, None
+    number = rows_to_measure(data.train)
+    weight = sample_weights(data, number)
+    return evaluate_part(model, sample_rows(data.train, number), job.loss, job.metrics, weight), number
 
 
 def _baseline(job: Job, status: str) -> dict[str, object] | None:
