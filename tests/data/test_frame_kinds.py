@@ -118,6 +118,14 @@ def test_a_reader_is_read_once_and_a_stream_of_no_columns_is_refused(target):
         train(Stream(arrow(FRAME)["size"]), target)
 
 
+def test_a_row_of_gaps_has_columns_without_a_type(run):
+    """As one that is asked for by its values: nothing says what kind of column they are of."""
+    assert run.predict({"size": [None], "kind": [None]}).shape == (1,)
+    rows = FRAME.to_numpy(object)
+    found = cl.sklearn.TabularRegressor(hidden=4, epochs=2).fit(rows, PRICE)
+    assert found.predict(np.array([[None, "a"]], dtype=object)).shape == (1,)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "polars, lazy"])
 def test_estimators_take_it(kind):
     make = KINDS[kind][0]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from clearprop.data.array_checks import plain_array, require_one_index
 from clearprop.data.array_labels import text_labels
-from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, name_list, target_column
+from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, blank_column, name_list, target_column
 from clearprop.data.kinds.times import ticks_as_seconds
 from clearprop.data.readers.array_tables import columns_of, read_arrow, read_npy
 from clearprop.data.readers.bounds import require_columns_in_bounds
@@ -337,6 +337,8 @@ def _frame_column(series: Any, target: bool, as_text: bool, spelled: bool) -> Co
     import narwhals as nw
 
     name, dtype = str(series.name), series.dtype
+    if dtype == nw.Unknown and series.null_count() == len(series):  # a column of nothing but gaps has no type
+        return blank_column(name, len(series))
     kind = _kind_of_series(series)
     if kind == "category" and dtype in (nw.Date, nw.Datetime) and not (target or as_text):
         return Column(name, "time", _frame_times(series))
