@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import warnings
 from dataclasses import replace
 
@@ -52,6 +53,26 @@ with hold_folder(Path({str(tmp_path)!r})):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode < 0
     with hold_folder(tmp_path):
         pass
+
+
+def test_a_process_that_is_about_to_end_is_waited_for(tmp_path):
+    """A launcher may return before all that it killed has ended."""
+    release = threading.Event()
+
+    def hold():
+        with hold_folder(tmp_path):
+            held.set()
+            release.wait()
+
+    held, holder = threading.Event(), threading.Thread(target=hold)
+    holder.start()
+    held.wait()
+    ending = threading.Timer(0.1, release.set)
+    ending.start()
+    with hold_folder(tmp_path):
+        assert release.is_set()
+    holder.join()
+    ending.join()
 
 
 def test_the_child_of_a_fork_does_not_keep_the_lock(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from clearprop.files.atomic import cannot_write
 
 _HELD: set[int] = set()
 _BUSY = (errno.EWOULDBLOCK, errno.EACCES)
+GRACE = 2.0
+"""Seconds: so long a process that was killed may take to end, when its launcher has returned already."""
 _UNKNOWN = (errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EINVAL, errno.ENOLCK)
 
 
@@ -21,8 +24,8 @@ _UNKNOWN = (errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EINVAL, errno.ENOLCK
 def hold_folder(path: Path) -> Iterator[None]:
     """Hold the folder until the block ends; no file is written for it, and a process that is killed lets it go.
 
-    Raises RunError where another process, or another thread of this one, holds it, or it cannot be opened.  A file
-    system without locks is written without one.
+    Raises RunError where another process, or another thread of this one, still holds it after two seconds, or it cannot
+    be opened.  A file system without locks is written without one.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as name, hold_folder(Path(name)):
@@ -52,19 +55,29 @@ def hold_folder(path: Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int, path: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as problem:
-        if problem.errno in _BUSY:
+    end = time.monotonic() + GRACE
+    while not _is_locked(descriptor):
+        if time.monotonic() > end:
             raise RunError(
                 "this run is being trained already",
                 expected="a run folder that nobody else writes",
                 got="a folder that another process, or another thread, holds",
                 where=str(path),
                 try_="wait until it has ended, or take another --out",
-            ) from None
+            )
+        time.sleep(0.02)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """Whether the lock was taken, or the file system has none."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        if problem.errno in _BUSY:
+            return False
         if problem.errno not in _UNKNOWN:
             raise
+    return True
 
 
 def _let_go() -> None:
