@@ -70,8 +70,8 @@ def test_one_row_or_one_value_has_no_share_of_variance(weight):
     """R² is NaN, without a warning and without an error, over all rows at once and over blocks."""
     for rows in (TRUE[:1], np.full((1, 1), 3.0)):
         assert np.isnan(float(np.asarray(METRICS["r2"](rows + 1.0, rows, *(() if weight is None else (weight,))))))
-    sums = METRICS["r2"].sums(*(part.astype(np.float64) for part in (TRUE[:1] + 1.0, TRUE[:1])))
-    assert np.isnan(METRICS["r2"].of_sums(sums))
+    sums = METRICS["r2"].moments(*(part.astype(np.float64) for part in (TRUE[:1] + 1.0, TRUE[:1])))
+    assert np.isnan(METRICS["r2"].of_moments(sums))
 
 
 def test_negative_counts_have_no_poisson_deviance():
@@ -139,6 +139,32 @@ def test_measures_over_blocks_keep_the_order_of_the_metrics():
     blocks = evaluate_blocks(model, [(x[i : i + 30], y[i : i + 30]) for i in range(0, 90, 30)], loss, metrics)
     assert list(blocks) == list(whole)
     assert blocks == pytest.approx(whole, rel=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("targets", [(), (1,), (3,)])
+@pytest.mark.parametrize("centre", [0.0, 1e9])
+def test_r2_and_rmse_are_those_of_all_rows_however_they_are_cut(centre, targets, weighted):
+    """No large mean and no second target of another size spoils them."""
+    rng = np.random.default_rng(3)
+    y = centre + rng.normal(size=(50, *targets)) * np.array([1.0, 20.0, 300.0])[: int(np.prod(targets))].reshape(
+        targets
+    )
+    said = (y + rng.normal(size=y.shape)).reshape(50, -1)
+    weight = rng.uniform(0.1, 2.0, 50) if weighted else np.ones(50)
+    weight /= weight.mean()
+    cuts = [(a, b) for a, b in zip((0, 0, 7, 8, 40), (0, 7, 8, 40, 50), strict=True)]
+    for name in ("r2", "rmse"):
+        metric, share = METRICS[name], None
+        for a, b in cuts:
+            of_block = metric.moments(said[a:b], y[a:b], sample_weight=weight[a:b])
+            share = of_block if share is None else metric.merge(share, of_block)
+        columns = y.reshape(50, -1)
+        r2 = sk.r2_score(columns, said, sample_weight=weight, multioutput="variance_weighted")
+        wanted = {"r2": r2, "rmse": np.sqrt(sk.mean_squared_error(columns, said, sample_weight=weight))}[name]
+        assert metric.of_moments(share) == pytest.approx(wanted, rel=1e-9 + centre * np.finfo(float).eps)
+        at_once = metric.function(said, columns, sample_weight=weight)
+        assert float(at_once.numpy() if hasattr(at_once, "numpy") else at_once) == pytest.approx(wanted, rel=1e-6)
 
 
 def test_a_run_with_such_metrics_can_be_pickled():

@@ -58,10 +58,11 @@ class TargetUnit:
 class Measure:
     """A named function of outputs and targets.  `by_batch`: its mean over batches is its value over all rows.
 
-    Where it is not, `sums` gives numbers that add up over batches, and `of_sums` the value from their totals; or it is
-    a function of NumPy arrays, `outside` of what is traced and compiled, and needs all rows at once.  `task` is what it
-    can judge, `higher` whether more of it is better.  A value is told times `unit`; a function outside, which may be
-    nothing that scales, is given outputs and targets as `restore` brings them back to the target's unit.
+    Where it is not, `moments` gives numbers that `merge` makes those of two batches together, and `of_moments` the
+    value from those of all; or it is a function of NumPy arrays, `outside` of what is traced and compiled, and needs
+    all rows at once.  `task` is what it can judge, `higher` whether more of it is better.  A value is told times
+    `unit`; a function outside, which may be nothing that scales, is given outputs and targets as `restore` brings them
+    back to the target's unit.
 
     Weights of rows, `(rows,)` with a mean of 1, make every mean over rows a weighted one: Σ w·v / Σ w.
     """
@@ -74,8 +75,9 @@ class Measure:
     higher: bool = False
     outside: bool = False
     restore: TargetUnit | None = None
-    sums: Callable[..., NDArray[np.float64]] | None = None
-    of_sums: Callable[[NDArray[np.float64]], float] | None = None
+    moments: Callable[..., NDArray[np.float64]] | None = None
+    merge: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]] = np.add
+    of_moments: Callable[[NDArray[np.float64]], float] | None = None
 
     def __call__(self, outputs: Any, y: Any, weight: Any = None) -> Any:
         """The value, a scalar, in the target's unit."""
@@ -140,21 +142,30 @@ def _times_weight(values: Any, weight: Any) -> Any:
 def _moments(
     outputs: NDArray[np.float64], y: NDArray[np.float64], sample_weight: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """n, Σ(y − ŷ)², Σy and Σy² of one target; with weights Σw, Σw(y − ŷ)², Σwy and Σwy²."""
-    errors = np.square(outputs.reshape(y.shape) - y)
-    if sample_weight is None:
-        return np.array([y.size, errors.sum(), y.sum(), np.square(y).sum()])
-    weight = np.broadcast_to(sample_weight.reshape(-1, *(1 for _ in y.shape[1:])), y.shape)
-    return np.array([np.sum(weight * part) for part in (np.ones(y.shape), errors, y, np.square(y))])
+    """Of each target, with w = 1 where rows have no weights: Σw, Σw(y − ŷ)², ȳ = Σwy / Σw and Σw(y − ȳ)²."""
+    columns = y.reshape(len(y), math.prod(y.shape[1:]))
+    weight = np.ones(len(y)) if sample_weight is None else sample_weight
+    total = weight.sum()
+    centre = weight @ columns / (total or 1.0)
+    squares = [np.square(other - columns) for other in (outputs.reshape(columns.shape), centre)]
+    return np.stack([np.full_like(centre, total), weight @ squares[0], centre, weight @ squares[1]])
 
 
-def _rmse_of(sums: NDArray[np.float64]) -> float:
-    return math.sqrt(sums[1] / sums[0])
+def _merge_moments(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The moments of both parts together (Chan, Golub & LeVeque 1979), which a large mean does not spoil."""
+    total = one[0] + other[0]
+    share = other[0] / np.where(total == 0, 1.0, total)
+    apart = other[2] - one[2]
+    spread = one[3] + other[3] + np.square(apart) * one[0] * share
+    return np.stack([total, one[1] + other[1], one[2] + apart * share, spread])
 
 
-def _r2_of(sums: NDArray[np.float64]) -> float:
-    number, errors, total, squares = sums.tolist()
-    whole = squares - total * total / number
+def _rmse_of(moments: NDArray[np.float64]) -> float:
+    return math.sqrt(moments[1].sum() / moments[0].sum())
+
+
+def _r2_of(moments: NDArray[np.float64]) -> float:
+    _, errors, _, whole = moments.sum(axis=1).tolist()
     return float(1.0 - errors / whole) if whole > 0 else math.nan
 
 
@@ -162,8 +173,12 @@ METRICS = {
     "accuracy": Measure("accuracy", accuracy, task="classes", higher=True),
     "mae": Measure("mae", nn.mae, task="numbers"),
     "mse": Measure("mse", nn.mse, task="numbers"),
-    "rmse": Measure("rmse", rmse, by_batch=False, task="numbers", sums=_moments, of_sums=_rmse_of),
-    "r2": Measure("r2", r2, by_batch=False, task="numbers", higher=True, sums=_moments, of_sums=_r2_of),
+    "rmse": Measure(
+        "rmse", rmse, by_batch=False, task="numbers", moments=_moments, merge=_merge_moments, of_moments=_rmse_of
+    ),
+    "r2": Measure(
+        "r2", r2, by_batch=False, task="numbers", higher=True, moments=_moments, merge=_merge_moments, of_moments=_r2_of
+    ),
     **{
         name: Measure(name, score, by_batch=False, task=score.task, higher=score.higher, outside=True)
         for name, score in SCORES.items()
@@ -301,8 +316,8 @@ def _in_unit(metric: Measure, unit: TargetUnit) -> Measure:
         return replace(metric, unit=unit.scale ** powers[metric.name])
     if metric.outside:
         return replace(metric, restore=unit)
-    sums = None if metric.sums is None else InUnit(metric.sums, unit)
-    return replace(metric, function=InUnit(metric.function, unit), sums=sums)
+    moments = None if metric.moments is None else InUnit(metric.moments, unit)
+    return replace(metric, function=InUnit(metric.function, unit), moments=moments)
 
 
 @dataclass(frozen=True)
@@ -434,17 +449,19 @@ def evaluate_part(
 def evaluate_blocks(
     model: Any, blocks: Iterable[tuple[Any, ...]], loss: Measure, metrics: Sequence[Measure]
 ) -> dict[str, float]:
-    """`evaluate` over the rows of all blocks together: means weighted by rows, or from sums that add up.
+    """`evaluate` over the rows of all blocks together: means weighted by rows, or from moments.
 
     Metrics outside need all rows at once: outputs and targets, not the inputs, are kept for them.
     """
     measures = _by_name(loss, (m for m in metrics if not m.outside))
     outside = [m for m in metrics if m.outside]
-    rows, totals, kept = 0.0, dict.fromkeys(measures, np.zeros(1)), list[tuple[NDArray[Any], ...]]()
+    rows, totals, kept = 0.0, dict[str, NDArray[np.float64]](), list[tuple[NDArray[Any], ...]]()
     for x, y, *weight in blocks:
         outputs = outputs_of(model, x)
         rows += float(weight[0].sum(dtype=np.float64)) if weight else len(x)
-        totals = {name: totals[name] + _share(m, outputs, y, *weight) for name, m in measures.items()}
+        for name, m in measures.items():
+            share = _share(m, outputs, y, *weight)
+            totals[name] = m.merge(totals[name], share) if name in totals else share
         kept += [(outputs, y, *weight)] if outside else []
     found = {name: _total(m, totals[name], rows) for name, m in measures.items()}
     return _in_order(metrics, found, kept) if outside else found
@@ -462,7 +479,7 @@ def evaluate_encoded(
 
 
 def _total(measure: Measure, total: NDArray[np.float64], rows: float) -> float:
-    return measure.unit * measure.of_sums(total) if measure.of_sums else float(total[0] / rows)
+    return measure.unit * measure.of_moments(total) if measure.of_moments else float(total[0] / rows)
 
 
 def _in_order(
@@ -475,8 +492,8 @@ def _in_order(
 
 
 def _share(measure: Measure, outputs: NDArray[Any], y: NDArray[Any], *weight: NDArray[Any]) -> NDArray[np.float64]:
-    if measure.sums is not None:
+    if measure.moments is not None:
         more = {"sample_weight": weight[0].astype(np.float64)} if weight else {}
-        return measure.sums(outputs.astype(np.float64), y.astype(np.float64), **more)
+        return measure.moments(outputs.astype(np.float64), y.astype(np.float64), **more)
     with no_grad():
         return np.array([len(y) * float(raw(measure(outputs, y, *weight)))])
