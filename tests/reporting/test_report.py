@@ -9,7 +9,15 @@ import pytest
 
 import clearprop as cl
 from clearprop.reporting import report_html
-from clearprop.reporting.numbers import calibration, confusion, held_rows, losses_by_row, sizes_over_time, spread_steps
+from clearprop.reporting.numbers import (
+    calibration,
+    confusion,
+    count_labels,
+    held_rows,
+    losses_by_row,
+    sizes_over_time,
+    spread_steps,
+)
 from clearprop.runs.events import measure_text
 from clearprop.train import job
 from clearprop.train.executor import eager_executor
@@ -31,6 +39,14 @@ def _numbers():
     return cl.fit(cl.nn.mlp([3, 4, 1], seed=0), (x, y), loss="mse", epochs=3, validation=0.25)
 
 
+def _labels():
+    """Three labels, of which a row may have none and all; the last is nowhere."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(60, 3)).astype(np.float32)
+    y = np.stack([x[:, 0] > 0, x[:, 1] > 0.5, np.zeros(60)], axis=1).astype(np.float32)
+    return cl.fit(cl.nn.mlp([3, 4, 3], seed=0), (x, y), loss="binary_cross_entropy", epochs=4, validation=0.25)
+
+
 def _failed():
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(40, 3)).astype(np.float32), rng.normal(size=(40, 1)).astype(np.float32)
@@ -38,7 +54,7 @@ def _failed():
         return cl.fit(cl.nn.mlp([3, 4, 1]), (x, y), loss="mse", epochs=9, optimizer=cl.optim.sgd(1e9))
 
 
-RUNS = {"classes": _classes, "numbers": _numbers, "failed": _failed}
+RUNS = {"classes": _classes, "numbers": _numbers, "labels": _labels, "failed": _failed}
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +151,21 @@ def test_confusions_calibration_and_losses_are_true(runs):
     assert sum(b.rows * b.right for b in bins) == pytest.approx(np.sum(said == y))
     assert 0 <= error <= 1
     assert losses_by_row(held).mean() == pytest.approx(run.evaluate(x, y)["loss"], rel=1e-5)
+
+
+def test_labels_that_are_answered_for_themselves(runs):
+    run, page = runs["labels"]
+    data = run.workings.job().data
+    held = held_rows(run, data, data.train)
+    x, y = data.validation
+    said = run.probabilities(x) > 0.5
+    for k, label in enumerate(count_labels(held)):
+        both = (said[:, k] & (y[:, k] == 1)).sum()
+        assert (label.rows, label.said, label.both) == (y[:, k].sum(), said[:, k].sum(), both)
+        assert label.right == pytest.approx(np.mean(said[:, k] == y[:, k]))
+    assert losses_by_row(held).mean() == pytest.approx(run.evaluate(x, y)["loss"], rel=1e-5)
+    assert "labels, each answered for itself" in page and "taken to have" in page
+    assert "Calibration" not in page and "taken for" not in page
 
 
 def test_sizes_are_those_of_the_steps(runs):

@@ -46,8 +46,19 @@ def _answer(run: Run, held: Held, row: int) -> str:
         said, true = int(np.argmax(shares)), int(held.labels[row])
         verdict = f"taken for {held.classes[said]} with probability {number_text(float(shares[said]))}"
         return verdict + (f", is {held.classes[true]}" if said != true else ", which is right")
+    if held.labels_each:
+        said_each, true_each = (_label_names(held, flags) for flags in (held.outputs[row] > 0, _true_labels(held, row)))
+        return f"taken to have {said_each}" + (f", has {true_each}" if said_each != true_each else ", which is right")
     predicted, known = in_units(run, held.outputs[row, :1]), in_units(run, held.y[row].reshape(-1)[:1])
     return f"predicted {number_text(float(predicted[0]))}, is {number_text(float(known[0]))}"
+
+
+def _true_labels(held: Held, row: int) -> NDArray[np.bool_]:
+    return np.asarray(held.y[row].reshape(-1) > 0.5)
+
+
+def _label_names(held: Held, flags: NDArray[np.bool_]) -> str:
+    return ", ".join(name for name, flag in zip(held.labels_each, flags, strict=True) if flag) or "no label"
 
 
 def in_units(run: Run, values: NDArray[Any]) -> NDArray[np.float64]:
@@ -60,6 +71,12 @@ def in_units(run: Run, values: NDArray[Any]) -> NDArray[np.float64]:
 def _explain_answer(run: Run, held: Held, row: int) -> tuple[Explanation, str]:
     """The gradient of what decided the answer, and that in words."""
     model, x = run.model, held.x[row]
+    if held.labels_each:
+        signs = np.where(_true_labels(held, row), 1.0, -1.0)
+        worst = int(np.argmin(held.outputs[row] * signs))
+        found = _opened_by_input(lambda x: outputs_as_predicted(model, x[None])[0, worst], x)
+        told = f"What the output of {held.labels_each[worst]} hangs on, the most wrong one"
+        return found, f"{told}: its gradient by each input, the largest effects first."
     said, true = int(np.argmax(held.probabilities[row])) if held.classes else 0, 0
     if not held.classes or held.outputs.shape[1] == 1:
         found = _opened_by_input(lambda x: outputs_as_predicted(model, x[None])[0, 0], x)

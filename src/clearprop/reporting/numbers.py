@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from clearprop.autodiff.transforms import value_and_grad
 from clearprop.data.encodings import NumberTarget
 from clearprop.data.parts import Part, SourceRows, rows_in
 from clearprop.data.training_data import Prepared
-from clearprop.nn.losses import has_log_link, loss_task
+from clearprop.nn.losses import has_log_link, is_binary, loss_task
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.activations import sigmoid
@@ -32,7 +32,8 @@ class Held:
     """The rows that a report judges by, with the network's outputs for them, as float64.
 
     `places` are their places within the part, which has `total` rows; `rows` says which rows of the source these are,
-    `weighted` whether rows have weights, by which nothing of a report counts but loss and metrics.
+    `weighted` whether rows have weights, by which nothing of a report counts but loss and metrics.  Where every output
+    answers yes or no by itself, `labels_each` holds their names and `classes` is empty.
     """
 
     part: str
@@ -44,6 +45,7 @@ class Held:
     total: int
     rows: SourceRows | None = None
     weighted: bool = False
+    labels_each: tuple[str, ...] = ()
 
     def row_text(self, row: int) -> str:
         """What a row is called: see `SourceRows.text`."""
@@ -79,9 +81,11 @@ def held_rows(run: Run, data: Prepared, train: Part | None) -> Held | None:
     places = np.arange(total) if isinstance(rows, tuple) else rows.spread(MOST_ROWS)
     x, y = rows if isinstance(rows, tuple) else rows.sample(MOST_ROWS)
     outputs = _comparable(run, np.asarray(run.outputs(x), dtype=np.float64))
-    classes = _classes(run, outputs)
-    wide = outputs.reshape(len(x), -1)
-    return Held(part, x, y, wide, classes, places, total, data.rows.get(part), data.weighted)
+    classes, wide = _classes(run, outputs), outputs.reshape(len(x), -1)
+    labels = wide.shape[1] if is_binary(run.config.settings.loss) and wide.shape[1] > 1 else 0
+    each = tuple(f"label {k}" for k in range(labels))
+    classes = () if each else classes
+    return Held(part, x, y, wide, classes, places, total, data.rows.get(part), data.weighted, each)
 
 
 def _comparable(run: Run, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -128,8 +132,30 @@ def calibration(held: Held) -> tuple[list[Bin], float]:
     return bins, sum(b.rows * abs(b.right - b.confidence) for b in bins) / len(sure)
 
 
+class LabelCounts(NamedTuple):
+    """One of several labels: how many rows have it, for how many it was said (p > 1/2), and how often that is right."""
+
+    name: str
+    rows: int
+    said: int
+    both: int
+    right: float
+
+
+def count_labels(held: Held) -> list[LabelCounts]:
+    """Each of several labels that are answered for themselves."""
+    said, has = held.outputs > 0, held.y.reshape(held.outputs.shape) > 0.5
+    return [
+        LabelCounts(name, int(h.sum()), int(s.sum()), int((s & h).sum()), float((s == h).mean()))
+        for name, s, h in zip(held.labels_each, said.T, has.T, strict=True)
+    ]
+
+
 def losses_by_row(held: Held) -> NDArray[np.float64]:
-    """−log p of the true class, or the squared error."""
+    """−log p of the true class, its mean over labels that are answered for themselves, or the squared error."""
+    if held.labels_each:
+        z, y = held.outputs, held.y.reshape(held.outputs.shape)
+        return np.asarray(np.mean(np.logaddexp(0.0, z) - y * z, axis=1))
     if held.classes:
         shares = held.probabilities[np.arange(len(held.x)), held.labels]
         return np.asarray(-np.log(np.maximum(shares, 1e-300)))

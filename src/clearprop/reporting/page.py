@@ -17,7 +17,16 @@ from clearprop.explanation.printers.html import cell, html_table, number_cell, p
 from clearprop.notation import number_text
 from clearprop.notation.escaping import html_text
 from clearprop.reporting.misses import in_units, missed_section
-from clearprop.reporting.numbers import Held, Sizes, by_layer, calibration, confusion, held_rows, sizes_over_time
+from clearprop.reporting.numbers import (
+    Held,
+    Sizes,
+    by_layer,
+    calibration,
+    confusion,
+    count_labels,
+    held_rows,
+    sizes_over_time,
+)
 from clearprop.runs.events import measure_text
 from clearprop.train import ArrayFeed, BlockFeed, Plan, Run
 
@@ -252,6 +261,8 @@ def _judgement(run: Run, held: Held, charts: Charts) -> str:
     lead = f"<p>Judged by {rows} of the {held.part} part.{counted}{before}</p>\n"
     if held.classes:
         return lead + _confusion(held) + _calibration(held, charts)
+    if held.labels_each:
+        return lead + _labels(held)
     return lead + _residuals(run, held, charts)
 
 
@@ -278,6 +289,24 @@ def _confusion(held: Held) -> str:
     return f'<div class="counts">{html_table("confusions: rows of each class by the answer", heads, table)}</div>\n'
 
 
+def _labels(held: Held) -> str:
+    """Labels that are answered for themselves; no precision of one that was never said, no recall of one nowhere."""
+    heads = ("label", "rows with it", "rows said to have it", "precision", "recall", "right")
+    rows = []
+    for name, has, said, both, right in count_labels(held):
+        shares = [number_cell(both / n) if n else cell("") for n in (said, has)]
+        rows.append(
+            (
+                f'<th scope="row">{html_text(name)}</th>',
+                number_cell(has),
+                number_cell(said),
+                *shares,
+                number_cell(right),
+            )
+        )
+    return html_table("labels, each answered for itself", heads, rows)
+
+
 def _calibration(held: Held, charts: Charts) -> str:
     bins, error = calibration(held)
     chart = reliability_chart("Calibration", [b.confidence for b in bins], [b.right for b in bins])
@@ -301,13 +330,16 @@ def _residuals(run: Run, held: Held, charts: Charts) -> str:
     true, said, residuals = (v[:POINTS].tolist() for v in (true, said, residuals))
     ends = (min(true + said), max(true + said))
     equal = Curve("equal", ends, ends, look="guide")
+    targets = held.outputs.shape[1]
+    first_alone = f"<p>Of {targets} targets the first is shown.</p>\n" if targets > 1 else ""
     zero = Curve("no error", (min(said), max(said)), (0.0, 0.0), look="guide")
     first = Curve("rows", true, said, look="points")
     second = Curve("rows", said, residuals, look="points")
     target = "target" if run.preprocessing is None else _for_an_axis(run.preprocessing.target.name)
     known, guessed, off = (Axis(f"{what} {target}") for what in ("true", "predicted", "residual of"))
     return (
-        _facts("residuals", facts)
+        first_alone
+        + _facts("residuals", facts)
         + charts.add(Chart("Predicted against true", [first, equal], known, guessed))
         + charts.add(Chart("Residuals", [second, zero], guessed, off))
     )
