@@ -137,5 +137,11 @@ def page():
     return "\n".join([*lines, ""])
 
 
+def parts():
+    """The page as it is: what the table makes, and what is written by hand, from its first subheading on."""
+    made, heading, written = PAGE.read_text(encoding="utf-8").partition("\n## ")
+    return made, heading + written
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    PAGE.write_text(page() + parts()[1], encoding="utf-8")

@@ -92,10 +92,19 @@ KNOWN = {
 }  # fmt: skip
 
 
+def in_exponentials(difference):
+    """A fraction in exponentials, cancelled: a hundred times faster than to simplify, where it decides."""
+    try:
+        return sp.cancel(difference.rewrite(sp.exp))
+    except sp.PolynomialError:  # a function by pieces
+        return difference
+
+
 def proved_zero(difference):
     """Whether an expression is identically zero: simplified, or decided by SymPy's own zero test."""
     for attempt in (
         lambda d: d,
+        in_exponentials,
         sp.simplify,
         lambda d: sp.simplify(d.rewrite(sp.exp)),
         lambda d: sp.expand_log(sp.simplify(d), force=True),
