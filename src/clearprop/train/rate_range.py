@@ -17,7 +17,7 @@ from clearprop.charts.chart import Axis, Chart, Curve, save_chart
 from clearprop.data.parts import Pair
 from clearprop.data.training_data import prepare
 from clearprop.errors import ArgumentError, checked_call, user_line
-from clearprop.optim.inspection import with_rate
+from clearprop.optim.inspection import parts, with_rate
 from clearprop.rules import random
 from clearprop.runs.state import State
 from clearprop.train.array_alignment import adaptation, dtype_of
@@ -85,8 +85,8 @@ def lr_range_test(
     a tenth of the rate where it is lowest.  It is an estimate from one short run: noisy, and for the state at the start
     of training.
 
-    Raises ArgumentError for a range that is none, for an optimizer without a learning rate, and where no rate lowers
-    the loss.
+    Raises ArgumentError for a range that is none, for an optimizer without a learning rate or one that sums batches,
+    and where no rate lowers the loss.
 
     >>> import clearprop as cl
     >>> import numpy as np
@@ -107,6 +107,7 @@ def lr_range_test(
     chosen = (
         optim.adam() if optimizer is None else optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
     )
+    _require_update_each_step(chosen)
     rising = optim.exponential(lowest, every=steps - 1, factor=highest / lowest)
     prepared = prepare(data, None, None, seed, None, "auto", weight=sample_weight)
     train = prepared.train
@@ -117,6 +118,19 @@ def lr_range_test(
     losses = _losses(model, train, measured, with_rate(chosen, rising), steps, batch_size, penalty, seed, weight)
     rates = lowest * (highest / lowest) ** (np.arange(len(losses)) / (steps - 1))
     return suggest_rate(rates, losses)
+
+
+def _require_update_each_step(rule: Any) -> None:
+    """Raise ArgumentError for a rule that sums batches: a loss would not belong to the rate of its step."""
+    summing = next((p for p in parts(rule) if isinstance(p, optim.accumulate)), None)
+    if summing is not None:
+        raise ArgumentError(
+            "lr_range_test needs an update in every step",
+            expected="a rule that moves by each batch, so that each loss belongs to one rate",
+            got=f"{summing!r:.80}, which sums {summing.every} batches for one update",
+            where=user_line(),
+            try_=f"its inner rule, with a batch_size {summing.every} times as large",
+        )
 
 
 def _losses(
