@@ -107,15 +107,15 @@ def lr_range_test(
     chosen = (
         optim.adam() if optimizer is None else optim.by_name(optimizer) if isinstance(optimizer, str) else optimizer
     )
-    _require_update_each_step(chosen)
-    rising = optim.exponential(lowest, every=steps - 1, factor=highest / lowest)
+    rule = with_rate(chosen, optim.exponential(lowest, every=steps - 1, factor=highest / lowest))
+    _require_update_each_step(rule)
     prepared = prepare(data, None, None, seed, None, "auto", weight=sample_weight)
     train = prepared.train
     if not isinstance(train, tuple):
         raise ArgumentError("lr_range_test needs arrays", expected="(x, y)", got=type(data).__name__, where=user_line())
     measured = find_loss(suitable_loss(model, prepared) if loss is None else loss)
     weight, penalty = prepared.weights.get("training"), nn.Penalty(l1, l2)
-    losses = _losses(model, train, measured, with_rate(chosen, rising), steps, batch_size, penalty, seed, weight)
+    losses = _losses(model, train, measured, rule, steps, batch_size, penalty, seed, weight)
     rates = lowest * (highest / lowest) ** (np.arange(len(losses)) / (steps - 1))
     return suggest_rate(rates, losses)
 
