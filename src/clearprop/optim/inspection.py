@@ -56,8 +56,16 @@ def with_rate(rule: _T, rate: Any) -> _T:
     >>> with_rate(cl.optim.chain(cl.optim.clip_by_norm(1.0), cl.optim.sgd(0.1)), 0.5).links[1].learning_rate
     0.5
     """
+    if not isinstance(rule, Transform):
+        raise ArgumentError(
+            "this is no optimizer",
+            expected="a rule of cl.optim, such as cl.optim.adam(1e-3)",
+            got=f"{rule!r:.80}, {type(rule).__name__}",
+            where=user_line(),
+            try_="cl.optim.adam(1e-3), or its name",
+        )
     changed: _T = _with_rate(rule, rate)
-    if changed == rule and not any(map(has_rate, parts(rule))):  # type: ignore[arg-type]  # a rule is a Transform
+    if changed == rule and not any(map(has_rate, parts(rule))):
         raise ArgumentError(
             "this optimizer has no learning rate",
             expected="an optimizer with a setting learning_rate, such as adam or sgd",
