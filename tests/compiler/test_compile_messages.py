@@ -60,7 +60,37 @@ def counted(x):
     return sum(x[i] for i in range(cl.argmax(x)))
 
 
+def largest(x):
+    return x * max(x[0], 0.0)
+
+
+def in_order(x):
+    return x * sorted([x[0], x[1]])[0]
+
+
+def any_of_python(x):
+    return x if any(v > 0 for v in (x[0], x[1])) else -x
+
+
 CONTROL_FLOW = {
+    largest: (
+        "max(x, y) needs numbers, and this value is being traced",
+        "a traced value of type bool",
+        "return x * max(x[0], 0.0)",
+        "cl.maximum(x, y) of two, cl.max(cl.stack(values)) of many",
+    ),
+    in_order: (
+        "sorted(x) needs numbers, and this value is being traced",
+        "a traced value of type bool",
+        "return x * sorted([x[0], x[1]])[0]",
+        "cl.sort(cl.stack(values)) of many, cl.sort(x) of one array",
+    ),
+    any_of_python: (
+        "any(x) needs numbers, and this value is being traced",
+        "a traced value of type bool",
+        "return x if any(v > 0 for v in (x[0], x[1])) else -x",
+        "cl.any(cl.stack(values)) of many, cl.any(x) of one array",
+    ),
     chosen: (
         "if x needs numbers, and this value is being traced",
         "a traced value of type bool",

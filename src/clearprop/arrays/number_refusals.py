@@ -30,6 +30,11 @@ _INSTEAD = {
     "what is fixed goes into static=",
     "while x": "cl.while_loop(lambda x: {0}, step, x), with max_steps= where gradients flow through it",
     "assert x": "return the condition and check it outside; cl.isfinite and its like can be part of the program",
+    "max(x, y)": "cl.maximum(x, y) of two, cl.max(cl.stack(values)) of many",
+    "min(x, y)": "cl.minimum(x, y) of two, cl.min(cl.stack(values)) of many",
+    "sorted(x)": "cl.sort(cl.stack(values)) of many, cl.sort(x) of one array",
+    "any(x)": "cl.any(cl.stack(values)) of many, cl.any(x) of one array",
+    "all(x)": "cl.all(cl.stack(values)) of many, cl.all(x) of one array",
     "x and y": "cl.logical_and(x, y)",
     "x or y": "cl.logical_or(x, y)",
     "not x": "cl.logical_not(x)",
@@ -143,6 +148,9 @@ def _construct_on_line(what: str, where: str) -> str:
     if what != "if x":
         return what
     line = where.partition("  ")[2]
+    builtin = re.search(r"(?<![\w.])(max|min|sorted|any|all)\(", line)  # Python's own compare two values at a time
+    if builtin:
+        return {"max": "max(x, y)", "min": "min(x, y)"}.get(builtin[1], f"{builtin[1]}(x)")
     found = re.match(r"(?:el)?if\b|while\b|assert\b", line)
     word = found[0] if found else ""
     inside = re.search(r"\b(and|or|not)\b", line)
