@@ -58,11 +58,10 @@ class TargetUnit:
 class Measure:
     """A named function of outputs and targets.  `by_batch`: its mean over batches is its value over all rows.
 
-    Where it is not, `moments` gives numbers that `merge` makes those of two batches together, and `of_moments` the
+    Where it is not, `moments` gives numbers that `merge` (else a sum) makes those of two batches, and `of_moments` the
     value from those of all; or it is a function of NumPy arrays, `outside` of what is traced and compiled, and needs
     all rows at once.  `task` is what it can judge, `higher` whether more of it is better.  A value is told times
-    `unit`; a function outside, which may be nothing that scales, is given outputs and targets as `restore` brings them
-    back to the target's unit.
+    `unit`; one outside, which may be nothing that scales, is given what `restore` brings back to the target's unit.
 
     Weights of rows, `(rows,)` with a mean of 1, make every mean over rows a weighted one: Σ w·v / Σ w.
     """
@@ -76,7 +75,7 @@ class Measure:
     outside: bool = False
     restore: TargetUnit | None = None
     moments: Callable[..., NDArray[np.float64]] | None = None
-    merge: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]] = np.add
+    merge: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]] | None = None
     of_moments: Callable[[NDArray[np.float64]], float] | None = None
 
     def __call__(self, outputs: Any, y: Any, weight: Any = None) -> Any:
@@ -145,10 +144,9 @@ def _moments(
     """Of each target, with w = 1 where rows have no weights: Σw, Σw(y − ŷ)², ȳ = Σwy / Σw and Σw(y − ȳ)²."""
     columns = y.reshape(len(y), math.prod(y.shape[1:]))
     weight = np.ones(len(y)) if sample_weight is None else sample_weight
-    total = weight.sum()
-    centre = weight @ columns / (total or 1.0)
-    squares = [np.square(other - columns) for other in (outputs.reshape(columns.shape), centre)]
-    return np.stack([np.full_like(centre, total), weight @ squares[0], centre, weight @ squares[1]])
+    centre = weight @ columns / ((total := weight.sum()) or 1.0)
+    missed, apart = (weight @ np.square(other - columns) for other in (outputs.reshape(columns.shape), centre))
+    return np.stack([np.full_like(centre, total), missed, centre, apart])
 
 
 def _merge_moments(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -156,7 +154,7 @@ def _merge_moments(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDAr
     total = one[0] + other[0]
     share = other[0] / np.where(total == 0, 1.0, total)
     apart = other[2] - one[2]
-    spread = one[3] + other[3] + np.square(apart) * one[0] * share
+    spread = one[3] + other[3] + apart**2 * one[0] * share
     return np.stack([total, one[1] + other[1], one[2] + apart * share, spread])
 
 
@@ -165,7 +163,7 @@ def _rmse_of(moments: NDArray[np.float64]) -> float:
 
 
 def _r2_of(moments: NDArray[np.float64]) -> float:
-    _, errors, _, whole = moments.sum(axis=1).tolist()
+    errors, whole = moments[1].sum(), moments[3].sum()
     return float(1.0 - errors / whole) if whole > 0 else math.nan
 
 
@@ -459,9 +457,7 @@ def evaluate_blocks(
     for x, y, *weight in blocks:
         outputs = outputs_of(model, x)
         rows += float(weight[0].sum(dtype=np.float64)) if weight else len(x)
-        for name, m in measures.items():
-            share = _share(m, outputs, y, *weight)
-            totals[name] = m.merge(totals[name], share) if name in totals else share
+        totals = {name: _with_block(m, totals.get(name), outputs, y, *weight) for name, m in measures.items()}
         kept += [(outputs, y, *weight)] if outside else []
     found = {name: _total(m, totals[name], rows) for name, m in measures.items()}
     return _in_order(metrics, found, kept) if outside else found
@@ -476,6 +472,11 @@ def evaluate_encoded(
         x, y, *weight = first
         return evaluate(model, x, y, loss, metrics, *weight)
     return evaluate_blocks(model, chain((first, second), blocks), loss, metrics)
+
+
+def _with_block(measure: Measure, total: NDArray[np.float64] | None, *block: NDArray[Any]) -> NDArray[np.float64]:
+    share = _share(measure, *block)
+    return share if total is None else (measure.merge or np.add)(total, share)
 
 
 def _total(measure: Measure, total: NDArray[np.float64], rows: float) -> float:
