@@ -38,6 +38,18 @@ def test_what_a_dead_worker_had_to_do_is_done_again_in_order(tmp_path):
     assert found == [n * n for n in range(6)] and (tmp_path / "died").exists()
 
 
+def test_workers_that_died_before_they_were_asked_are_replaced():
+    """An idle worker is killed, and the executor has noticed it when more is handed to it."""
+    pool = LocalPool(1)
+    try:
+        os.kill(pool.submit(os.getpid).result(), signal.SIGKILL)
+        while not isinstance(pool.submit(abs, -1).exception(), BrokenProcessPool):
+            pass
+        assert list(results(pool, abs, [(-1,), (-2,)])) == [1, 2]
+    finally:
+        pool.close()
+
+
 class AlwaysBroken:
     """A pool whose workers die of whatever they are given."""
 

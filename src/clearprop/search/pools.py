@@ -41,13 +41,23 @@ class Pool(Protocol):
     size: int
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
-        """Have `function(*arguments)` done."""
+        """Have `function(*arguments)` done; of workers that have died the future tells, as if they died at it."""
 
     def renew(self) -> None:
         """Replace workers that died.  Raises RunError where that is not ours to do."""
 
     def close(self) -> None:
         """Let go of what was made for this sweep."""
+
+
+def _submit(executor: Executor, function: Callable[..., T], *arguments: Any) -> Future[T]:
+    """The future; a failed one where the executor has noticed already that a worker died, and takes nothing more."""
+    try:
+        return executor.submit(function, *arguments)
+    except BrokenExecutor as problem:
+        failed: Future[T] = Future()
+        failed.set_exception(problem)
+        return failed
 
 
 class LocalPool:
@@ -67,7 +77,7 @@ class LocalPool:
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Have it done by the next process that is free."""
-        return self._executor.submit(function, *arguments)
+        return _submit(self._executor, function, *arguments)
 
     def renew(self) -> None:
         """Start processes anew: of a pool that one has died of, none goes on."""
@@ -89,7 +99,7 @@ class GivenPool:
 
     def submit(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
         """Hand it to the executor."""
-        return self._executor.submit(function, *arguments)
+        return _submit(self._executor, function, *arguments)
 
     def renew(self) -> None:
         """Raise RunError: the executor is not ours."""
