@@ -46,6 +46,22 @@ def has_rate(rule: Any) -> bool:
     return isinstance(rule, Transform) and "learning_rate" in rule.settings()
 
 
+def require_transform(given: object, instead: str) -> None:
+    """Raise ArgumentError for what is no transform; `instead` is what to write where it was given.
+
+    >>> import clearprop as cl
+    >>> require_transform(cl.optim.sgd(0.1), "optimizer=cl.optim.adam(1e-3)")
+    """
+    if not isinstance(given, Transform):
+        raise ArgumentError(
+            "this is no optimizer",
+            expected='a transform of cl.optim, or its name, such as "adam"',
+            got=f"{given!r:.80}",
+            where=user_line(),
+            try_=instead,
+        )
+
+
 def with_rate(rule: _T, rate: Any) -> _T:
     """The same rule with another learning rate (a number or a schedule), wherever within it there is one.
 
@@ -56,16 +72,9 @@ def with_rate(rule: _T, rate: Any) -> _T:
     >>> with_rate(cl.optim.chain(cl.optim.clip_by_norm(1.0), cl.optim.sgd(0.1)), 0.5).links[1].learning_rate
     0.5
     """
-    if not isinstance(rule, Transform):
-        raise ArgumentError(
-            "this is no optimizer",
-            expected="a rule of cl.optim, such as cl.optim.adam(1e-3)",
-            got=f"{rule!r:.80}, {type(rule).__name__}",
-            where=user_line(),
-            try_="cl.optim.adam(1e-3), or its name",
-        )
+    require_transform(rule, "cl.optim.adam(1e-3)")
     changed: _T = _with_rate(rule, rate)
-    if changed == rule and not any(map(has_rate, parts(rule))):
+    if changed == rule and not any(map(has_rate, parts(rule))):  # type: ignore[arg-type]  # a rule is a Transform
         raise ArgumentError(
             "this optimizer has no learning rate",
             expected="an optimizer with a setting learning_rate, such as adam or sgd",

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from clearprop.errors import ClearpropError
+from clearprop.errors import ArgumentError, ClearpropError, user_line
 
 VERSION = 1
 """The version of the form of events."""
@@ -29,6 +29,25 @@ Kind = Literal[
 ]
 Event: TypeAlias = dict[str, Any]
 Subscriber: TypeAlias = Callable[[Event], object]
+
+
+def listed_functions(callbacks: Any, arguments: str) -> tuple[Callable[..., Any], ...]:
+    """The callbacks that a user gave, which are called with `arguments`.  Raises ArgumentError for anything else.
+
+    >>> listed_functions([print], "event")
+    (<built-in function print>,)
+    """
+    given = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+    wrong = next((c for c in given if not callable(c)), None)
+    if wrong is not None or given is not callbacks:
+        raise ArgumentError(
+            "callbacks are a list of functions",
+            expected=f"functions ({arguments}) in a list",
+            got=repr(callbacks if wrong is None else wrong)[:60],
+            where=user_line(),
+            try_=f"callbacks=[lambda {arguments}: print(event['event'])]",
+        )
+    return tuple(given)
 
 
 class Events:

@@ -21,7 +21,7 @@ from clearprop.files.folder_lock import hold_folder
 from clearprop.files.strict_json import refuse
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
-from clearprop.runs.events import Events, Subscriber, plain
+from clearprop.runs.events import Events, Subscriber, listed_functions, plain
 from clearprop.runs.folder import HistoryWriter
 from clearprop.runs.settings import OPTIONS, Settings
 from clearprop.search.page import PageWriter
@@ -115,7 +115,7 @@ def sweep(
     (2, 'done')
     """
     limit = read_time(time)
-    told = _functions(callbacks)
+    told = listed_functions(callbacks, "event")
     threads = thread_count(threads, user_line())
     if resume is not None:
         _require_nothing_else(data, space, settings, out)
@@ -455,20 +455,6 @@ def _as_text(given: Any, name: str) -> str:
             f"{name} says where, in words", expected='"local:2"', got=repr(given)[:80], where=user_line()
         )
     return given
-
-
-def _functions(callbacks: Any) -> tuple[Subscriber, ...]:
-    given = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
-    wrong = next((c for c in given if not callable(c)), None)
-    if wrong is not None or given is not callbacks:
-        raise ArgumentError(
-            "callbacks are a list of functions",
-            expected="functions of an event in a list",
-            got=repr(callbacks if wrong is None else wrong)[:60],
-            where=user_line(),
-            try_="callbacks=[lambda event: print(event['event'])]",
-        )
-    return tuple(given)
 
 
 def _no_space(space: Any) -> ArgumentError:

@@ -18,7 +18,7 @@ from clearprop.errors import ArgumentError, checked_call, unknown_name, user_lin
 from clearprop.nn.losses import task_under
 from clearprop.nn.networks import AUTO, UnsizedMLP
 from clearprop.optim.hyperparameters import Range
-from clearprop.optim.inspection import parse
+from clearprop.optim.inspection import parse, require_transform
 from clearprop.runs.environment import is_one_of_several
 from clearprop.runs.folder import RunFolder
 from clearprop.runs.setting_checks import check_arguments, out_of_range, patience_needs_validation
@@ -259,14 +259,7 @@ def _optimizer(optimizer: Any) -> Any:
             where=user_line(),
             try_=f"cl.optim.minimize(lambda m: cl.nn.cross_entropy(m(x), y), model, cl.optim.{name}())",
         )
-    if not isinstance(found, optim.Transform):
-        raise ArgumentError(
-            "this is no optimizer",
-            expected='a transform of cl.optim, or its name, such as "adam"',
-            got=repr(optimizer),
-            where=user_line(),
-            try_="optimizer=cl.optim.adam(1e-3)",
-        )
+    require_transform(found, "optimizer=cl.optim.adam(1e-3)")
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from clearprop import optim
 from clearprop.errors import ArgumentError, ClearpropError, RunError, unknown_name, user_line
 from clearprop.files.tree_arrays import tree_arrays, with_arrays
-from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_rate
+from clearprop.optim.inspection import has_rate, parse, parts, require_transform, says_rate, with_rate
 from clearprop.runs.checkpoints import Standing
 from clearprop.runs.events import plain
 from clearprop.runs.folder import Forked
@@ -115,14 +115,7 @@ def _changed_optimizer(optimizer: Any, change: Mapping[str, Any]) -> Any:
     rate = change.get("learning_rate")
     if isinstance(new, str):
         new = _from_text(new, rate, optimizer)
-    if not isinstance(new, optim.Transform):
-        raise ArgumentError(
-            "this is no optimizer",
-            expected='a transform of cl.optim, or its name, such as "adam" or "sgd:momentum=0.9"',
-            got=repr(new),
-            where=user_line(),
-            try_='{"optimizer": cl.optim.adam(1e-3)}',
-        )
+    require_transform(new, '{"optimizer": cl.optim.adam(1e-3)}')
     if rate is None:
         return new
     if not any(map(has_rate, parts(new))):

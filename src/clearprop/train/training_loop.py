@@ -12,9 +12,9 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from clearprop.data.parts import Part
 from clearprop.data.training_data import Prepared
-from clearprop.errors import ArgumentError, RunError, user_line
+from clearprop.errors import RunError
 from clearprop.runs.checkpoints import Best, Keys, Standing, checkpoint_steps, remove_old, save_checkpoint
-from clearprop.runs.events import Event, Events
+from clearprop.runs.events import Event, Events, listed_functions
 from clearprop.runs.folder import HistoryWriter, RunFolder
 from clearprop.runs.settings import Settings
 from clearprop.runs.state import State
@@ -42,17 +42,7 @@ def decide_alone(decide: Callable[[], _T]) -> _T:
 
 def as_callbacks(callbacks: Any) -> tuple[Callback, ...]:
     """The functions.  Raises ArgumentError for anything else."""
-    given = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
-    wrong = next((c for c in given if not callable(c)), None)
-    if wrong is not None or given is not callbacks:
-        raise ArgumentError(
-            "callbacks are a list of functions",
-            expected="functions (event, state) in a list",
-            got=repr(callbacks if wrong is None else wrong)[:60],
-            where=user_line(),
-            try_="callbacks=[lambda event, state: print(event['event'])]",
-        )
-    return tuple(given)
+    return listed_functions(callbacks, "event, state")
 
 
 class Decide(Protocol):

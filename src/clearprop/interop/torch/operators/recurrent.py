@@ -49,40 +49,28 @@ def gru(
     return y, functions.stack(states)
 
 
-@operator("rnn_tanh.input")
-def rnn_tanh(
-    input: Any,
-    hx: Any,
-    params: Any,
-    has_biases: bool,
-    num_layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
-    batch_first: bool,
-) -> Any:
-    """(y, h): h′ = tanh(W·x + U·h + b) (Elman 1990)."""
-    layers = _Layers(params, has_biases, num_layers, dropout if train else 0.0, bidirectional, batch_first)
-    y, states = layers.run(_simple_step(functions.tanh), input, [hx[i] for i in range(layers.count)])
-    return y, functions.stack(states)
+def _simple(activation: Callable[[Any], Any]) -> Callable[..., Any]:
+    def rnn(
+        input: Any,
+        hx: Any,
+        params: Any,
+        has_biases: bool,
+        num_layers: int,
+        dropout: float,
+        train: bool,
+        bidirectional: bool,
+        batch_first: bool,
+    ) -> Any:
+        """(y, h): h′ = act(W·x + U·h + b) (Elman 1990)."""
+        layers = _Layers(params, has_biases, num_layers, dropout if train else 0.0, bidirectional, batch_first)
+        y, states = layers.run(_simple_step(activation), input, [hx[i] for i in range(layers.count)])
+        return y, functions.stack(states)
+
+    return rnn
 
 
-@operator("rnn_relu.input")
-def rnn_relu(
-    input: Any,
-    hx: Any,
-    params: Any,
-    has_biases: bool,
-    num_layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
-    batch_first: bool,
-) -> Any:
-    """(y, h): h′ = relu(W·x + U·h + b)."""
-    layers = _Layers(params, has_biases, num_layers, dropout if train else 0.0, bidirectional, batch_first)
-    y, states = layers.run(_simple_step(functions.relu), input, [hx[i] for i in range(layers.count)])
-    return y, functions.stack(states)
+operator("rnn_tanh.input")(_simple(functions.tanh))
+operator("rnn_relu.input")(_simple(functions.relu))
 
 
 class _Layers:
