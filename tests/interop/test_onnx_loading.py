@@ -7,6 +7,7 @@ import pytest
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 import clearprop as cl
+from clearprop.errors import ArgumentError
 from tests.interop.models import B1, B2, W1, W2, model, node, perceptron, value
 
 X = np.linspace(-1.0, 1.0, 12).reshape(4, 3).astype(np.float32)
@@ -124,6 +125,42 @@ def test_wrong_inputs_are_said(net):
         with pytest.raises(cl.ClearpropError) as caught:
             call()
         assert caught.value.headline == headline
+
+
+def _ones(*shape, dtype=np.float32):
+    return np.ones(shape, dtype)
+
+
+CONTRADICTIONS = {
+    "Conv": ({"kernel_shape": [5, 5]}, _ones(1, 1, 6, 6), [_ones(1, 1, 3, 3)], "kernel_shape"),
+    "ConvTranspose": ({"kernel_shape": [2, 3]}, _ones(1, 1, 6, 6), [_ones(1, 1, 3, 3)], "kernel_shape"),
+    "ConvInteger": (
+        {"kernel_shape": [1, 1]}, _ones(1, 1, 6, 6, dtype=np.uint8), [_ones(1, 1, 3, 3, dtype=np.uint8)], "kernel_shape"
+    ),
+    "RNN": ({"hidden_size": 7}, _ones(3, 1, 2), [_ones(1, 4, 2), _ones(1, 4, 4)], "hidden_size"),
+    "GRU": ({"direction": "bidirectional"}, _ones(3, 1, 2), [_ones(1, 12, 2), _ones(1, 12, 4)], "directions"),
+    "LSTM": ({"activations": ["Tanh"]}, _ones(3, 1, 2), [_ones(1, 16, 2), _ones(1, 16, 4)], "activations"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CONTRADICTIONS)
+def test_attributes_that_contradict_the_weights_are_refused(kind):
+    attributes, x, weights, told = CONTRADICTIONS[kind]
+    dtype = helper.np_dtype_to_tensor_dtype(x.dtype)
+    arrays = {f"w{i}": w for i, w in enumerate(weights)}
+    nodes = [node(kind, " ".join(["x", *arrays]), "y", **attributes)]
+    net = cl.onnx.load(model(nodes, [value("x", None, dtype)], [value("y")], arrays))
+    with pytest.raises(ArgumentError, match=rf"{told} contradicts the weights"):
+        net(x)
+
+
+def test_statistics_of_every_place_are_refused():
+    arrays = {name: _ones(2) for name in ("scale", "bias", "mean", "var")}
+    nodes = [node("BatchNormalization", " ".join(["x", *arrays]), "y", spatial=0)]
+    net = cl.onnx.load(model(nodes, [value("x")], [value("y")], arrays, version=8))
+    assert net(_ones(3, 2)).shape == (3, 2)
+    with pytest.raises(ArgumentError, match="statistics of every place"):
+        net(_ones(3, 2, 1, 1))
 
 
 def test_numbers_without_axes_and_settings_are_not_trained():

@@ -78,6 +78,17 @@ def checked_shape(shape: Sequence[Any], what: str) -> tuple[Any, ...]:
     return tuple(shape)
 
 
+def require_agreement(attribute: str, told: Any, found: Any) -> None:
+    """Raise ArgumentError where an attribute contradicts the arrays that it describes; None says nothing."""
+    if told is not None and told != found:
+        raise ArgumentError(
+            f"{attribute} contradicts the weights",
+            expected=f"{attribute} = {found}, or none",
+            got=f"{attribute} = {told}",
+            try_="export the model again: a file is not changed by guessing which of both is meant",
+        )
+
+
 def require_bounded_broadcast(operands: Sequence[Any], what: str) -> None:
     """Raise ArgumentError where operands broadcast to an array that is too large: a column and a row are enough."""
     shapes = [shape_of(v) for v in operands if v is not None]

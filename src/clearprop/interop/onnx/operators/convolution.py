@@ -9,7 +9,7 @@ from clearprop.arrays import functions as f
 from clearprop.errors import unknown_name
 from clearprop.interop.onnx.operators.shapes import pad_axes
 from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import checked_shape, rank, sizes
+from clearprop.interop.onnx.values import checked_shape, rank, require_agreement, sizes
 
 Ints = tuple[int, ...]
 PADDINGS = ("NOTSET", "SAME_LOWER", "SAME_UPPER", "VALID")
@@ -66,6 +66,7 @@ def conv(
     strides: Ints | None = None,
 ) -> Any:
     """Convolution (nothing turned around) of x (n, channels, *space) with w (outputs, channels / groups, *kernel)."""
+    require_agreement("kernel_shape", kernel_shape, sizes(w)[2:])
     count = rank(w) - 2
     steps, by = strides or (1,) * count, dilations or (1,) * count
     around = widths(_space(x, auto_pad, count), extents(sizes(w)[2:], by), steps, pads, auto_pad)
@@ -96,6 +97,7 @@ def conv_transpose(
     strides: Ints | None = None,
 ) -> Any:
     """The transpose of a convolution; of its whole result `pads` are cut off."""
+    require_agreement("kernel_shape", kernel_shape, sizes(w)[2:])
     space = sizes(x)[2:]
     count = len(space)
     steps, by, extra = (v or (n,) * count for v, n in ((strides, 1), (dilations, 1), (output_padding, 0)))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays import functions as f
+from clearprop.errors import ArgumentError
 from clearprop.interop.onnx.operators.shapes import pad_axes
 from clearprop.interop.onnx.table import operator
 from clearprop.interop.onnx.values import dtype_of, rank, sizes
@@ -65,6 +66,13 @@ def batch_normalization(
 
     In training mode mean and variance are the batch's, and new running ones are outputs.
     """
+    if not spatial and rank(x) > 2:
+        raise ArgumentError(
+            "BatchNormalization has statistics of every place here",
+            expected="spatial = 1, statistics per channel",
+            got=f"spatial = 0, and x with {rank(x)} axes",
+            try_="a model of version 9 of the operator set or later, which has statistics per channel alone",
+        )
     if not training_mode:
         means, variances = (_per_channel(v, x) for v in (mean, var))
         return _normalise(x, means, variances, epsilon) * _per_channel(scale, x) + _per_channel(bias, x)

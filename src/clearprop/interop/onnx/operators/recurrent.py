@@ -15,7 +15,7 @@ from clearprop.control import scan
 from clearprop.errors import unknown_name
 from clearprop.interop.onnx.operators.indexing import reverse_sequence
 from clearprop.interop.onnx.table import operator
-from clearprop.interop.onnx.values import dtype_of, sizes
+from clearprop.interop.onnx.values import dtype_of, require_agreement, sizes
 
 Activation = Callable[..., Any]
 
@@ -121,7 +121,9 @@ def _layer(
     layout: int,
 ) -> _Layer:
     """The activations by name; alphas and betas belong in order to those that have them."""
-    chosen = names or usual * (2 if direction == "bidirectional" else 1)
+    directions = 2 if direction == "bidirectional" else 1
+    chosen = names or usual * directions
+    require_agreement("the number of activations", len(chosen), len(usual) * directions)
     with_alpha = ("affine", "elu", "hardsigmoid", "leakyrelu", "scaledtanh", "thresholdedrelu")
     with_beta = ("affine", "hardsigmoid", "scaledtanh")
     rest_a, rest_b = list(alphas), list(betas)
@@ -135,17 +137,21 @@ def _layer(
     return _Layer(direction, found, lengths, clip, layout)
 
 
-def _prepare(x: Any, w: Any, r: Any, b: Any, starts: Sequence[Any], layout: int) -> tuple[Any, Any, list[Any]]:
+def _prepare(
+    layer: _Layer, x: Any, w: Any, r: Any, b: Any, starts: Sequence[Any], hidden_size: int | None
+) -> tuple[Any, Any, list[Any]]:
     """X with steps first, the biases of input and state as (directions, 2, gates·size), and first carries."""
-    x = f.permute_dims(x, (1, 0, 2)) if layout else x
+    x = f.permute_dims(x, (1, 0, 2)) if layer.layout else x
     directions, size = sizes(r)[0], sizes(r)[2]
+    require_agreement("hidden_size", hidden_size, size)
+    require_agreement("the number of directions", len(layer.reversals), directions)
     wide = sizes(w)[1]
     biases = np.zeros((directions, 2, wide), dtype_of(x)) if b is None else f.reshape(b, (directions, 2, wide))
     first = [
         np.zeros((directions, sizes(x)[1], size), dtype_of(x))
         if s is None
         else f.permute_dims(s, (1, 0, 2))
-        if layout
+        if layer.layout
         else s
         for s in starts
     ]
@@ -175,7 +181,7 @@ def rnn(
 ) -> Any:
     """hₜ = act(W xₜ + R hₜ₋₁ + b) (Elman 1990)."""
     layer = _layer(activations, direction, ("Tanh",), activation_alpha, activation_beta, lengths, clip, layout)
-    x, biases, starts = _prepare(x, w, r, b, [h], layout)
+    x, biases, starts = _prepare(layer, x, w, r, b, [h], hidden_size)
 
     def cell(place: int) -> Callable[..., Any]:
         own, state, (act,) = asarray(w)[place], asarray(r)[place], layer.of(place)
@@ -207,7 +213,7 @@ def gru(
     layer = _layer(
         activations, direction, ("Sigmoid", "Tanh"), activation_alpha, activation_beta, lengths, clip, layout
     )
-    x, biases, starts = _prepare(x, w, r, b, [h], layout)
+    x, biases, starts = _prepare(layer, x, w, r, b, [h], hidden_size)
 
     def cell(place: int) -> Callable[..., Any]:
         own, state, (gate, new) = asarray(w)[place], asarray(r)[place], layer.of(place)
@@ -254,7 +260,7 @@ def lstm(
     layer = _layer(
         activations, direction, ("Sigmoid", "Tanh", "Tanh"), activation_alpha, activation_beta, lengths, clip, layout
     )
-    x, biases, starts = _prepare(x, w, r, b, [h, c], layout)
+    x, biases, starts = _prepare(layer, x, w, r, b, [h, c], hidden_size)
 
     def cell(place: int) -> Callable[..., Any]:
         own, state, (gate, new, out) = asarray(w)[place], asarray(r)[place], layer.of(place)
