@@ -5,6 +5,8 @@ stands in a file with its rules (`scan_operation`, `switch_operation`, `while_op
 users call is in `scan`, `branches`, `while_loop`, `associative`, `solutions`, `differential_equations` and
 `remat_operation`; `chunks` makes loops of loops, `carries` checks what goes from step to step, and `vectors` are trees
 as vectors.
+
+Open to other folders beside the names here: `implicit_operation`, `operation`, `subprograms`, `vectors`.
 """
 
 from clearprop.control.associative import associative_scan

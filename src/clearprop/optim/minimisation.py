@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ from clearprop.optim.methods import (
 from clearprop.optim.objective import Objective
 from clearprop.optim.quasi_newton_methods import quasi_newton
 from clearprop.optim.transform import Transform
-from clearprop.program.values import raw
+from clearprop.program.tracing import builder
+from clearprop.program.values import Node, no_grad, raw
 
 
 @checked_call
@@ -51,23 +53,59 @@ def minimize(
     Raises ArgumentError if f is not finite at x0, or is not the same when evaluated twice (mini-batches, dropout).
     Computes in the dtype of the leaves.  For a sum of squares, `least_squares` knows more than the sum.
 
+    Inside a loss the minimum is a function of everything w that f reads from around it, and has the derivative of the
+    implicit function theorem, ∂x/∂w = −(∂²f/∂x²)⁻¹ · ∂²f/∂x∂w, in both modes and to any order; x0 has none.  `value` is
+    a tensor then.  Raises GradientError where derivatives would pass what has not converged, or a minimum that is not
+    by itself.  In a program that is traced (`cl.compile`, `cl.vmap`, `cl.scan`) the search is part of it, by the
+    default method; a minimum that was not found is NaN there, and `converged` a tensor.
+
     >>> import clearprop as cl
     >>> found = cl.optim.minimize(lambda x: (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2, cl.tensor([-1.2, 1.0]))
     >>> found.converged, [round(float(v), 6) for v in found.x]
     (True, [1.0, 1.0])
+    >>> cl.grad(lambda w: cl.optim.minimize(lambda x: cl.exp(x) - w * x, 0.0).x)(2.0)  # of log(w)
+    Tensor(0.5)
     """
     require_function("minimize", "f", f)
     if watch is not None:
         require_function("minimize", "watch", watch)
     chosen = method_of(quasi_newton() if method is None else method)
     check_limits("minimize", tolerance, steps)
+    if builder() is not None:
+        _require_plain(method, executor, watch)
+        in_program: Result = differentiable().search_in_program(f, x0, tolerance, steps)
+        return in_program
     objective = Objective(f, x0, "minimize", executor)
     with np.errstate(all="ignore"):
-        _same_twice(objective, chosen)
-        start = objective.point(objective.space.start)
-        require_finite(start, "minimize")
-        allowed = default_tolerance(objective) if tolerance is None else tolerance
-        return drive(objective, start, chosen.steps(objective, start, allowed), steps, watch)
+        followed = _same_twice(objective, chosen)
+        with no_grad():
+            start = objective.point(objective.space.start)
+            require_finite(start, "minimize")
+            allowed = default_tolerance(objective) if tolerance is None else tolerance
+            found = drive(objective, start, chosen.steps(objective, start, allowed), steps, watch)
+        return differentiable().with_derivative(f, x0, found, "minimize") if followed else found
+
+
+def differentiable() -> ModuleType:
+    """The module that makes a minimum a function of what the function reads."""
+    # start-up time: loops and branches are loaded by minima through which derivatives pass
+    from clearprop.optim import implicit_minimum
+
+    return implicit_minimum
+
+
+def _require_plain(method: Any, executor: str | None, watch: Watch | None) -> None:
+    """In a program there is one way to search, and nobody to watch."""
+    chosen = {"method": method, "executor": executor, "watch": watch}
+    given = [f"{name} = {value!r:.60}" for name, value in chosen.items() if value not in (None, quasi_newton())]
+    if given:
+        raise ArgumentError(
+            "minimize searches by quasi-Newton steps where it is part of a program",
+            expected="the defaults of method, executor and watch inside cl.compile, cl.vmap and loops",
+            got=", ".join(given),
+            where=user_line(),
+            try_="leave them out; or minimize outside, and differentiate with cl.grad alone",
+        )
 
 
 def method_of(method: Any) -> Method:
@@ -85,15 +123,20 @@ def method_of(method: Any) -> Method:
     )
 
 
-def _same_twice(objective: Objective, method: Method) -> None:
-    """Refuse a function that differs from itself; rounding apart, in case threads sum in another order."""
-    first, second = map(_number, objective.twice())
+def _same_twice(objective: Objective, method: Method) -> bool:
+    """Refuse a function that differs from itself; rounding apart, in case threads sum in another order.
+
+    Returns whether derivatives pass what it reads from around it.
+    """
+    values = objective.twice()
+    first, second = map(_number, values)
+    followed = isinstance(values[0], Node) and values[0].tracked
     close = abs(first - second) <= 8 * float(np.finfo(objective.space.dtype).eps) * abs(first)
     if close or not np.isfinite([first, second]).all():
-        return
+        return followed
     if not method.deterministic:
         objective.executor = "eager"  # a traced program would draw the same numbers every time
-        return
+        return followed
     raise ArgumentError(
         f"{type(method).__name__} needs a function that is the same whenever it is evaluated",
         expected="f(x0) == f(x0)",
