@@ -64,6 +64,8 @@ KINDS = {
     "general": "rules for both modes",
 }
 INTEGERS = ("labels", "indices")
+PLOTS = "images/functions"
+"""Where `plots.py` leaves one picture for each function that has a plot."""
 LONG = 12  # characters that a letter saves
 
 
@@ -76,7 +78,8 @@ def primitives_page() -> str:
         "Made from the declarations by `python docs/reference.py`. `y` is the result, `g` the gradient that arrives",
         "at it; a rule says what each operand receives, before broadcasting is undone. *Leaf*: has a spelling per",
         "target; *composite*: has a body over other primitives. Primitives in brackets are not public: rules and",
-        "transforms use them.",
+        "transforms use them. Functions of numbers have a plot of themselves and their derivative, drawn by",
+        "`python docs/plots.py`; of several numbers all but one stay as its title says.",
         "",
     ]
     for family, group in groupby(_shown(), key=_family):
@@ -117,6 +120,8 @@ def _entry(p: Primitive) -> Iterator[str]:
     yield from (f"    {line}" for line in _formulas(p))
     yield "```"
     yield ""
+    if (HERE / PLOTS / f"{p.name}.svg").exists():
+        yield from (f"![{p.name} and its derivative]({PLOTS}/{p.name}.svg)", "")
     meaning = f": {KINDS[p.kind]}" if any(isinstance(rule, Rule) for rule in p.rules) else ""
     yield f"{'Composite' if p.is_composite else 'Leaf'}, {p.kind}{meaning}.{_kink(p)}"
 

@@ -308,3 +308,8 @@ def require_function(f: Any, name: str) -> None:
             got=ascii(f)[:80],
             where=user_line(),
         )
+
+
+def __dir__() -> list[str]:
+    """What completion shows: the classes of errors."""
+    return sorted(n for n, value in globals().items() if isinstance(value, type) and issubclass(value, ClearpropError))

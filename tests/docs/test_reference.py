@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from functools import cache
 
 import pytest
 from typer.testing import CliRunner
@@ -11,7 +12,7 @@ from clearprop.cli.app import COMMANDS, app
 from clearprop.primitives import REGISTRY
 from tests.docs.pages import ROOT
 
-PAGES = runpy.run_path(str(ROOT / "docs" / "reference.py"))["PAGES"]
+PAGES = {name: cache(page) for name, page in runpy.run_path(str(ROOT / "docs" / "reference.py"))["PAGES"].items()}
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -135,4 +135,6 @@ else:
         return globals().setdefault(name, getattr(module, name))
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *_HOMES})
+        """What completion shows: no folders and files, which imports leave here."""
+        own = {name for name, value in globals().items() if name[0] != "_" and not isinstance(value, type(_typing))}
+        return sorted(own | _HOMES.keys())

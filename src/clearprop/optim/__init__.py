@@ -7,6 +7,8 @@ Open to other folders beside the names here: `transform` (what a rule of one's o
 `hyperparameters`, `inspection`, `schedules`; `objective` to benchmarks.
 """
 
+import types as _types
+
 from clearprop.optim.accumulation import accumulate as accumulate
 from clearprop.optim.adaptive import scale_by_adagrad as scale_by_adagrad
 from clearprop.optim.adaptive import scale_by_adam as scale_by_adam
@@ -81,3 +83,8 @@ from clearprop.optim.transform import Transform as Transform
 from clearprop.optim.transform import apply_updates as apply_updates
 from clearprop.optim.transform import chain as chain
 from clearprop.optim.uncertainty import Estimate as Estimate
+
+
+def __dir__() -> list[str]:
+    """What completion shows: no files, which imports leave here."""
+    return sorted(n for n, value in globals().items() if n[0] != "_" and not isinstance(value, _types.ModuleType))

@@ -11,3 +11,8 @@ from clearprop.sklearn.tabular_classifier import TabularClassifier
 from clearprop.sklearn.tabular_regressor import TabularRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor"]
+
+
+def __dir__() -> list[str]:
+    """What completion shows."""
+    return __all__

@@ -9,3 +9,8 @@ from clearprop.interop.onnx.loading import load
 from clearprop.interop.onnx.model import OnnxModel
 
 __all__ = ["OnnxModel", "load"]
+
+
+def __dir__() -> list[str]:
+    """What completion shows."""
+    return __all__

@@ -10,3 +10,8 @@ from clearprop.interop.torch.model import TorchModel
 from clearprop.interop.torch.weights import load_state, state_dict
 
 __all__ = ["TorchModel", "from_module", "load_state", "state_dict"]
+
+
+def __dir__() -> list[str]:
+    """What completion shows."""
+    return __all__
