@@ -1,32 +1,36 @@
 """The order of rows: the native form gives the integers of `random.permutation`, whatever the keys and their number."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import clearprop as cl
 from clearprop.compiler import epoch_loop
 from clearprop.compiler.native import row_order
-from clearprop.compiler.native.row_order import native_permutation, order_of
+from clearprop.compiler.native.row_order import CALL, WORTH, Ledger, native_order
 from clearprop.program.values import raw
+from clearprop.train.batches import ArrayFeed, BlockFeed, drawn_order
+
+PATHS = {"none": (), "an epoch": (5,), "an epoch and a block": (0, 2**32 - 1), "a number beyond 32 bits": (2**32 + 7,)}
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 7, row_order.FEW, row_order.FEW + 1, 2**13, 38_400, 2**17 + 3])
-@pytest.mark.parametrize("seed", [0, 2**63 + 11])
-def test_the_native_order_is_that_of_random_permutation(n, seed):
-    key = cl.random.fold_in(cl.random.key(seed), 5)
-    words = raw(cl.random.random_bits(key, shape=(2, n))).astype(np.uint64)
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 7, 1437, 4096, 38_400, 2**17 + 3])
+@pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
+def test_the_native_order_is_that_of_random_permutation(n, path):
+    key = own = cl.random.key(2**63 + 11)
+    for number in path:
+        own = cl.random.fold_in(own, number)
+    words = raw(cl.random.random_bits(own, shape=(2, n))).astype(np.uint64)
     expected = np.argsort((words[0] << np.uint64(32)) | words[1], kind="stable")
-    assert np.array_equal(native_permutation(key, n), expected)
-    assert np.array_equal(cl.random.permutation(key, n), expected)
+    assert np.array_equal(native_order(key, path, n), expected)
+    assert np.array_equal(drawn_order(key, path, n), expected)
 
 
-@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3) | st.just(2**64 - 1), max_size=300))
-@settings(max_examples=200)
-def test_keys_are_ordered_stably_also_where_many_are_equal(keys):
-    keys = np.array(keys, np.uint64)
-    assert np.array_equal(order_of(keys), np.argsort(keys, kind="stable"))
+def test_ranges_may_hold_many_rows(monkeypatch):
+    monkeypatch.setattr(row_order, "RANGE_BITS", 2)
+    key = cl.random.key(1)
+    assert np.array_equal(native_order(key, (), 500), cl.random.permutation(key, 500))
 
 
 def test_equal_keys_stay_as_they_came_in_numpy_too(monkeypatch):
@@ -34,14 +38,35 @@ def test_equal_keys_stay_as_they_came_in_numpy_too(monkeypatch):
     assert np.array_equal(cl.random.permutation(cl.random.key(0), 1000), np.arange(1000))
 
 
-def test_training_has_the_same_bits_in_either_order(monkeypatch):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(row_order.FEW + 50, 3)).astype("f")
+def test_a_kernel_that_must_be_compiled_waits_until_it_pays(monkeypatch):
+    ready = []
+    monkeypatch.setattr(row_order, "_is_ready", lambda: bool(ready))
+    ledger, orders = Ledger(), WORTH // (1000 + CALL)
+    assert not any(ledger.is_worth(1000) for _ in range(orders))
+    assert ledger.is_worth(1000)
+    ready.append(True)
+    assert Ledger().is_worth(1)
 
-    def trained():
+
+def test_feeds_have_the_same_order_either_way():
+    x, key = np.zeros((50, 1)), raw(cl.random.key(3))
+    feed = ArrayFeed(x, x, 8, True, key)
+    assert np.array_equal(feed.order(4, native_order), feed.order(4))
+    for blocks in (1, 3):
+        sizes = np.full(blocks, 20)
+        disk = SimpleNamespace(blocks=blocks, sizes=sizes, buffers=lambda: (), read=lambda *_: (np.zeros(20),))
+        several = BlockFeed(disk, 8, True, key)
+        found = [[(b.first, *b.order) for b in several.blocks(4, 0, how)] for how in (native_order, drawn_order)]
+        assert found[0] == found[1]
+        assert len(found[0]) == blocks
+
+
+def test_training_has_the_same_bits_in_either_order(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(300, 3)).astype("f")
+
+    def trained(native):
+        monkeypatch.setattr(epoch_loop, "LEDGER", SimpleNamespace(is_worth=lambda _: native))
         run = cl.fit(cl.nn.mlp([3, 4, 1]), (x, x[:, :1]), loss="mse", epochs=2, batch_size=64, progress=False)
         return run.replay(run.steps).digest
 
-    native = trained()
-    monkeypatch.setattr(epoch_loop, "FEW", len(x))
-    assert trained() == native
+    assert trained(True) == trained(False)

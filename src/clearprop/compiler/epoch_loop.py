@@ -23,7 +23,7 @@ from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.lowering import lower
 from clearprop.compiler.memory_plan import make_plan
 from clearprop.compiler.native.library_kernels import collect, gather
-from clearprop.compiler.native.row_order import FEW, native_permutation
+from clearprop.compiler.native.row_order import LEDGER, native_order
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.errors import DTypeError, ShapeError, user_line
 from clearprop.program.ir import Var
@@ -31,7 +31,6 @@ from clearprop.program.process_lock import Remembered
 from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import Node, raw
-from clearprop.rules import random
 from clearprop.rules.checking import trusted_values
 from clearprop.shapes import Scope, hint
 
@@ -167,9 +166,9 @@ class NativeLoop:
         return new
 
     @staticmethod
-    def permutation(key: Any, n: int) -> np.ndarray[Any, Any]:
-        """The integers 0 … n − 1 in the order of `random.permutation`: natively where there are many."""
-        return native_permutation(key, n) if n > FEW else np.asarray(raw(random.permutation(key, n)))
+    def order(key: Any, path: Sequence[int], n: int) -> np.ndarray[Any, Any] | None:
+        """The order of n rows that belongs to a path under a key (`native_order`); None where NumPy has it sooner."""
+        return native_order(key, path, n) if LEDGER.is_worth(n) else None
 
     def load(self, carry: Any) -> None:
         """Set the carry."""

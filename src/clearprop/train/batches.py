@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeAlias
@@ -20,8 +21,14 @@ Batch: TypeAlias = tuple[Any, ...]
 """Rows x and y, and their weights where rows have some."""
 Arrays: TypeAlias = tuple[NDArray[Any], ...]
 """All rows of a block: x and y, and weights where rows have some."""
-Permutation: TypeAlias = Callable[[Any, int], Any]
-"""`permutation(key, n)`: `random.permutation`, or what gives the same integers faster."""
+Ordering: TypeAlias = Callable[[Any, Sequence[int], int], NDArray[np.int64]]
+"""`ordering(key, path, n)`: `drawn_order`, or what gives the same integers faster."""
+
+
+def drawn_order(key: Any, path: Sequence[int], n: int) -> NDArray[np.int64]:
+    """The permutation of n rows that belongs to the numbers of a path under a key, such as an epoch and a block."""
+    order: NDArray[np.int64] = raw(random.permutation(functools.reduce(random.fold_in, path, key), n))
+    return order
 
 
 class Feed(Protocol):
@@ -111,16 +118,13 @@ class ArrayFeed:
         """The arrays that hold the rows of every block."""
         return (self.x, self.y) if self.weight is None else (self.x, self.y, self.weight)
 
-    def order(self, epoch: int, permute: Permutation = random.permutation) -> NDArray[np.int64]:
+    def order(self, epoch: int, ordering: Ordering = drawn_order) -> NDArray[np.int64]:
         """The rows in the order of epoch `epoch`."""
-        if not self.shuffle:
-            return np.arange(len(self.x))
-        order: NDArray[np.int64] = raw(permute(random.fold_in(self.key, epoch), len(self.x)))
-        return order
+        return ordering(self.key, (epoch,), len(self.x)) if self.shuffle else np.arange(len(self.x))
 
-    def blocks(self, epoch: int, _first: int, permute: Permutation = random.permutation) -> Iterator[Block]:
+    def blocks(self, epoch: int, _first: int, ordering: Ordering = drawn_order) -> Iterator[Block]:
         """All rows, as the only block of an epoch."""
-        yield Block(self.buffers, self.order(epoch, permute), 0)
+        yield Block(self.buffers, self.order(epoch, ordering), 0)
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on."""
@@ -162,15 +166,15 @@ class BlockFeed:
         """Whether the last batch of some block is larger than the others."""
         return any(map(self.batching.joins, self.rows.sizes.tolist()))
 
-    def blocks(self, epoch: int, first: int, permute: Permutation = random.permutation) -> Iterator[Block]:
+    def blocks(self, epoch: int, first: int, ordering: Ordering = drawn_order) -> Iterator[Block]:
         """The blocks of an epoch from the one on that holds batch number `first`; they share their memory."""
-        key = random.fold_in(self.key, epoch)
-        visited = raw(random.permutation(key, self.rows.blocks)) if self.shuffle else np.arange(self.rows.blocks)
+        many = self.rows.blocks
+        visited = ordering(self.key, (epoch,), many) if self.shuffle else np.arange(many)
         ends = np.cumsum(self._batches(visited))
         for place in range(int(np.searchsorted(ends, first, side="right")), len(visited)):
             block = int(visited[place])
             arrays = self._read(block)
-            order = self._order(key, block, len(arrays[0]), permute)
+            order = self._order(epoch, block, len(arrays[0]), ordering)
             yield Block(arrays, order, int(ends[place - 1]) if place else 0)
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
@@ -182,12 +186,10 @@ class BlockFeed:
     def _batches(self, blocks: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.array([self.batching.count(rows) for rows in self.rows.sizes[blocks].tolist()], np.int64)
 
-    def _order(self, key: Any, block: int, rows: int, permute: Permutation) -> NDArray[np.int64]:
+    def _order(self, epoch: int, block: int, rows: int, ordering: Ordering) -> NDArray[np.int64]:
         if not self.shuffle:
             return np.arange(rows)
-        own = key if self.rows.blocks == 1 else random.fold_in(key, block)
-        order: NDArray[np.int64] = raw(permute(own, rows))
-        return order
+        return ordering(self.key, (epoch,) if self.rows.blocks == 1 else (epoch, block), rows)
 
     def _read(self, block: int) -> Any:
         if self._held[0] != block:

@@ -19,7 +19,7 @@ from clearprop.program.process_lock import process_lock
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.runs.state import State
-from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, Feed
+from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, Feed, drawn_order
 from clearprop.train.executor import Executor, Pause, add_batch, eager_executor
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.step import Step, identity_of
@@ -98,12 +98,17 @@ class _NativeEpochs:
         self.held = None  # until the end: an interrupt may come when the arrays have gone on
         stop = feed.count if last is None else min(last, feed.count)
         if state.batch < stop:
-            for block in feed.blocks(state.epoch, state.batch, self.loop.permutation):
+            for block in feed.blocks(state.epoch, state.batch, self._order):
                 state, paused = self._through(state, block, feed.batching, stop, pause)
                 if paused or state.batch >= stop:
                     break
         self.held = state
         return state, state.batch == feed.count
+
+    def _order(self, key: Any, path: Sequence[int], n: int) -> NDArray[np.int64]:
+        """An order of rows, natively or by NumPy: the same integers."""
+        native = self.loop.order(key, path, n)
+        return drawn_order(key, path, n) if native is None else native
 
     def _through(self, state: State, block: Block, cut: Batching, stop: int, pause: Pause) -> tuple[State, bool]:
         """Take the state through the batches of a block, up to batch number `stop` of the epoch."""

@@ -92,11 +92,16 @@ def kernel_address(text: str) -> int:
         return _loaded[key]
 
 
+def is_ready(text: str) -> bool:
+    """Whether a kernel module need not be compiled: it is loaded, or kept on disk."""
+    return kernel_key(text) in _loaded or _is_kept(cache_folder(), text)
+
+
 def prepare(texts: Sequence[str]) -> None:
     """Have all these kernels loaded.  Many new ones are compiled by two processes, from both ends of the list."""
     texts = list(dict.fromkeys(texts))
     folder = cache_folder()
-    missing = [t for t in texts if kernel_key(t) not in _loaded and not _is_kept(folder, t)]
+    missing = [t for t in texts if not is_ready(t)]
     if folder is not None and len(missing) >= HELPED:
         from clearprop.compiler.native.kernel_abi import load  # start-up time: Numba
 

@@ -234,17 +234,53 @@ def random_bits() -> Kernel:
     return Kernel.of(text, "key:u32 out:u32 total:size half:size")
 
 
-def random_keys() -> Kernel:
-    """A key of 64 bits for each of n rows: word 0 of the counter above word 1, as `random.permutation` has them."""
+def random_order() -> Kernel:
+    """The rows in the order of their keys of 64 bits: word 0 of a row's counter above word 1 (`random.permutation`).
+
+    The key of the generator belongs to the numbers of `path` under `key`, one after the other.  Random keys are spread
+    evenly, so each is put at once into one of about as many ranges (its highest bits) as there are keys; within a range
+    few are left to be compared, and equal ones stay as they came.  `ends` has a number for each range, all 0; `keys`
+    and `moved` are memory.
+    """
     text = (
-        "def kernel(lo, hi, key, out):\n"
-        f"{_KEY_WORDS}"
+        "def kernel(lo, hi, key, path, folds, keys, moved, order, ends, ranges, shift):\n"
+        "    k0, k1 = key[0], key[1]\n"
+        "    for i in range(folds):\n"
+        f"        k2 = u32(u32(k0 ^ k1) ^ u32({PARITY}))\n"
+        f"        x = u32(path[i] + k0)\n        y = u32(u32({STREAM_FOLD}) + k1)\n"
+        f"{_rounds('        ')}"
+        "        k0, k1 = x, y\n"
+        f"    k2 = u32(u32(k0 ^ k1) ^ u32({PARITY}))\n"
         "    for c in range(lo, hi):\n"
         f"        x = u32(u32(c) + k0)\n        y = u32(u32({STREAM_BITS}) + k1)\n"
         f"{_rounds('        ')}"
-        "        out[c] = (u64(x) << u64(32)) | u64(y)\n"
+        "        keys[c] = (u64(x) << u64(32)) | u64(y)\n"
+        "    for c in range(lo, hi):\n"
+        "        at = keys[c] >> shift\n"
+        "        ends[at] = u32(ends[at] + u32(1))\n"
+        "    before = u32(0)\n"
+        "    for r in range(ranges):\n"
+        "        count = ends[r]\n"
+        "        ends[r] = before\n"
+        "        before = u32(before + count)\n"
+        "    for c in range(lo, hi):\n"
+        "        own = keys[c]\n"
+        "        at = ends[own >> shift]\n"
+        "        ends[own >> shift] = u32(at + u32(1))\n"
+        "        moved[at] = own\n"
+        "        order[at] = i64(c)\n"
+        "    # a key passes those before it that are greater, all of its own range\n"
+        "    for c in range(lo + u64(1), hi):\n"
+        "        own, row, at = moved[c], order[c], u64(c)\n"
+        "        while at > lo and moved[at - u64(1)] > own:\n"
+        "            moved[at] = moved[at - u64(1)]\n"
+        "            order[at] = order[at - u64(1)]\n"
+        "            at -= u64(1)\n"
+        "        moved[at] = own\n"
+        "        order[at] = row\n"
     )
-    return Kernel.of(text, "key:u32 out:u64")
+    words = "key:u32 path:u32 folds:size keys:u64 moved:u64 order:i64 ends:u32 ranges:size shift:size"
+    return Kernel.of(text, words)
 
 
 def fold_in(index: str) -> Kernel:
