@@ -228,14 +228,19 @@ class Composed(Transform):
         """The links, first to last."""
         raise NotImplementedError
 
+    @functools.cached_property
+    def _kept_links(self) -> tuple[Transform, ...]:
+        """The links, made once: they check their hyper-parameters."""
+        return self.links
+
     def init(self, params: Any) -> tuple[Any, ...]:
         """The links' states."""
-        return tuple(link.init(params) for link in self.links)
+        return tuple(link.init(params) for link in self._kept_links)
 
     def update(self, grads: Any, state: tuple[Any, ...], params: Any, **extra: Any) -> tuple[Any, tuple[Any, ...]]:
         """Gradients through all links."""
         updates, states = grads, []
-        for link, own in zip(self.links, state, strict=True):
+        for link, own in zip(self._kept_links, state, strict=True):
             updates, own = link.update(updates, own, params, **extra)
             states.append(own)
         return updates, tuple(states)
@@ -252,7 +257,7 @@ class Composed(Transform):
         scale_by_learning_rate Tensor(-0.6)
         """
         updates, out = grads, list[Stage]()
-        for link, own in zip(self.links, state, strict=True):
+        for link, own in zip(self._kept_links, state, strict=True):
             opened = link.stages(updates, own, params, **extra)
             updates = opened[-1][2] if opened else updates
             out += opened
@@ -260,7 +265,7 @@ class Composed(Transform):
 
     def eval_params(self, state: tuple[Any, ...], params: Any) -> Any:
         """The parameters to evaluate, as the links say."""
-        for link, own in zip(self.links, state, strict=True):
+        for link, own in zip(self._kept_links, state, strict=True):
             params = link.eval_params(own, params)
         return params
 

@@ -80,8 +80,13 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+
+
 def plain(value: Any) -> Any:
     """The value as JSON can hold it: arrays become lists, numbers that are not finite the texts nan, inf, -inf."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
@@ -114,8 +119,9 @@ def as_line(event: Mapping[str, Any]) -> str:
 def log_events(event: Event) -> None:
     """A subscriber: the event as a record of the logger `clearprop`, whose attribute `event` holds it whole."""
     levels = {"error": logging.ERROR, "warning": logging.WARNING, "epoch": logging.DEBUG}
-    level = levels.get(event["event"], logging.INFO)
-    logging.getLogger("clearprop").log(level, "%s", as_sentence(event), extra={"event": event})
+    level, logger = levels.get(event["event"], logging.INFO), logging.getLogger("clearprop")
+    if logger.isEnabledFor(level):
+        logger.log(level, "%s", as_sentence(event), extra={"event": event})
 
 
 def as_sentence(event: Mapping[str, Any]) -> str:

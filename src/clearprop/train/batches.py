@@ -74,6 +74,13 @@ class Batching:
         ends[-1:] = rows
         return ends
 
+    def sizes(self, rows: int, first: int, last: int) -> NDArray[np.int64]:
+        """How many rows the batches first … last − 1 have."""
+        sizes = np.full(last - first, self.size)
+        if last == self.count(rows):
+            sizes[-1] = rows - (last - 1) * self.size
+        return sizes
+
     def cut(self, order: NDArray[np.int64], first: int) -> Iterator[NDArray[np.int64]]:
         """The rows of each batch from number `first` on."""
         for end in self.ends(len(order))[first:].tolist():

@@ -93,7 +93,7 @@ class _NativeEpochs:
     def __call__(self, state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
         """Take the state through batches up to number `last`, or to the end of the epoch."""
         assert isinstance(feed, ArrayFeed | BlockFeed)  # the loop was made for it
-        if state is not self.held:
+        if not self._holds(state):
             self.loop.load((state.model, state.optimizer, np.array(state.step)))
         self.held = None  # until the end: an interrupt may come when the arrays have gone on
         stop = feed.count if last is None else min(last, feed.count)
@@ -104,6 +104,13 @@ class _NativeEpochs:
                     break
         self.held = state
         return state, state.batch == feed.count
+
+    def _holds(self, state: State) -> bool:
+        """Whether the loop's arrays are at this state, which may have gone to the next epoch meanwhile."""
+        held = self.held
+        if held is None or held.step != state.step:
+            return False
+        return held.model is state.model and held.optimizer is state.optimizer
 
     def _order(self, key: Any, path: Sequence[int], n: int) -> NDArray[np.int64]:
         """An order of rows, natively or by NumPy: the same integers."""
@@ -125,21 +132,22 @@ class _NativeEpochs:
     def _advance(self, state: State, block: Block, cut: Batching, to: int) -> State:
         began = time.perf_counter()
         first, last = state.batch - block.first, to - block.first
-        scalars = self._run(block.order, cut, first, last)
+        rows = cut.sizes(len(block.order), first, last)
+        scalars = self._run(block.order, cut.size, first, last, int(rows[-1]))
         seconds = (time.perf_counter() - began) / (last - first)
         self.pace = min(self.pace, seconds) if self.pace else seconds if state.step else 0.0
-        rows = cut.ends(len(block.order))[first:last] - cut.size * np.arange(first, last)
         model, optimizer, _ = self.loop.carry()
         step = state.step + last - first
         return State(model, optimizer, step, state.epoch, to, _add_batches(state.totals, rows, scalars))
 
-    def _run(self, order: NDArray[np.int64], cut: Batching, first: int, last: int) -> Sequence[NDArray[Any]]:
+    def _run(
+        self, order: NDArray[np.int64], size: int, first: int, last: int, last_size: int
+    ) -> Sequence[NDArray[Any]]:
         """The scalars of these batches.  A last one that a rest joined has a size of its own, so it runs by itself."""
-        begin = (last - 1) * cut.size
-        size = int(cut.ends(len(order))[last - 1]) - begin
-        runs = [(order, cut.size, first, last)]
-        if size > cut.size:
-            runs = [(order, cut.size, first, last - 1), (order[begin:], size, 0, 1)]
+        if last_size <= size:
+            scalars: Sequence[NDArray[Any]] = self.loop.run(order, size, first, last)[1]
+            return scalars
+        runs = [(order, size, first, last - 1), (order[(last - 1) * size :], last_size, 0, 1)]
         found = [self.loop.run(*run)[1] for run in runs if run[2] < run[3]]
         return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
@@ -148,9 +156,12 @@ def _add_batches(
     totals: tuple[float, ...], rows: NDArray[np.int64], scalars: Sequence[NDArray[Any]]
 ) -> tuple[float, ...]:
     """The totals after these batches: the same sums in the same order as one batch at a time."""
-    parts = [rows.astype(float), *(rows * np.asarray(s, float) for s in scalars)]
-    before = totals or (0.0,) * len(parts)
-    return tuple(float(np.cumsum([t, *p])[-1]) for t, p in zip(before, parts, strict=True))
+    sums = np.empty((1 + len(scalars), 1 + len(rows)))
+    sums[:, 0] = totals or 0.0
+    sums[0, 1:] = rows
+    for own, scalar in zip(sums[1:, 1:], scalars, strict=True):
+        np.multiply(rows, scalar, out=own, dtype=np.float64)
+    return tuple(np.cumsum(sums, axis=1)[:, -1].tolist())
 
 
 def _compiled_steps(step: Step, key: NDArray[np.uint32]) -> Executor:
