@@ -235,7 +235,7 @@ no option named '--epoch'
 --drop, --dropout, --ema, --encoding, --epochs, --fork, --freeze, --grad-shards, --group, --header, --hidden, \
 --json, --kind, --l1, --l2, --learning-rate, --loss, --lr, --memory, --metric, --missing, --only, --optimizer, \
 --out, --patience, --pieces, --rank-timeout, --recipe, --reduce, --resume, --seed, --split, --target, --task, \
---test, --threads, --val, --weight, --world
+--test, --threads, --threshold, --val, --weight, --world
   got       '--epoch'
   where     clearprop train
   try       '--epochs', the nearest name"""),
@@ -270,7 +270,7 @@ the config 'train.toml' cannot be read
 no setting named 'hiden'
   expected  one of: accumulate, activation, batch_size, class_weight, data, decimal, delimiter, drop, dropout, \
 ema, encoding, epochs, freeze, grad_shards, group, header, hidden, kind, l1, l2, loss, lr, memory, metric, \
-missing, only, optimizer, patience, pieces, recipe, reduce, seed, split, target, task, test, val, weight
+missing, only, optimizer, patience, pieces, recipe, reduce, seed, split, target, task, test, threshold, val, weight
   got       'hiden'
   where     train.toml
   try       'hidden', the nearest name"""),

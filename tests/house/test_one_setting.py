@@ -18,10 +18,10 @@ MOST_FILES = 4
 CHANGES = {
     "runs/settings.py": [
         (
-            "    shuffle: bool = _training(",
-            '    temper: float = _training(1.0, "Multiplies the loss.", "a number, 0 or more", "1.5", '
-            'range=_NOT_NEGATIVE, metavar="FACTOR", fit="1.0", since="0.2")\n'
-            "    shuffle: bool = _training(",
+            "    shuffle: bool = training_setting(",
+            '    temper: float = training_setting(1.0, "Multiplies the loss.", "a number, 0 or more", "1.5", '
+            'range=NOT_NEGATIVE, metavar="FACTOR", fit="1.0", since="0.2")\n'
+            "    shuffle: bool = training_setting(",
         )
     ],
     "train/fitting.py": [

@@ -157,8 +157,8 @@ def _rows(
     heads = [[row, *cells] for row, *cells in zip(encoded.rows, *texts, strict=True)]
     if fitted.class_names:
         shares = np.asarray(class_probabilities(outputs.astype(np.float64), run.config.settings.loss))
-        for head, share in zip(heads, shares, strict=True):
-            yield [*head, classes[int(share.argmax())], *(f"{p:.4f}" for p in share)]
+        for head, code, share in zip(heads, run.chosen(outputs).tolist(), shares, strict=True):
+            yield [*head, classes[code], *(f"{p:.4f}" for p in share)]
     else:
         numbers = run.values(outputs)[:, :1]
         if interval is not None:

@@ -43,7 +43,7 @@ def _missed_row(run: Run, held: Held, row: int, loss: float) -> str:
 def _answer(run: Run, held: Held, row: int) -> str:
     if held.classes:
         shares = held.probabilities[row]
-        said, true = int(np.argmax(shares)), int(held.labels[row])
+        said, true = int(held.chosen[row]), int(held.labels[row])
         verdict = f"taken for {held.classes[said]} with probability {number_text(float(shares[said]))}"
         return verdict + (f", is {held.classes[true]}" if said != true else ", which is right")
     if held.labels_each:
@@ -77,7 +77,7 @@ def _explain_answer(run: Run, held: Held, row: int) -> tuple[Explanation, str]:
         found = _opened_by_input(lambda x: outputs_as_predicted(model, x[None])[0, worst], x)
         told = f"What the output of {held.labels_each[worst]} hangs on, the most wrong one"
         return found, f"{told}: its gradient by each input, the largest effects first."
-    said, true = int(np.argmax(held.probabilities[row])) if held.classes else 0, 0
+    said, true = int(held.chosen[row]) if held.classes else 0, 0
     if not held.classes or held.outputs.shape[1] == 1:
         found = _opened_by_input(lambda x: outputs_as_predicted(model, x[None])[0, 0], x)
         return found, "What the output hangs on: its gradient by each input, the largest effects first."

@@ -33,7 +33,8 @@ class Held:
 
     `places` are their places within the part, which has `total` rows; `rows` says which rows of the source these are,
     `weighted` whether rows have weights, by which nothing of a report counts but loss and metrics.  Where every output
-    answers yes or no by itself, `labels_each` holds their names and `classes` is empty.
+    answers yes or no by itself, `labels_each` holds their names and `classes` is empty.  `threshold` chooses between
+    two classes, where the run has one.
     """
 
     part: str
@@ -46,6 +47,7 @@ class Held:
     rows: SourceRows | None = None
     weighted: bool = False
     labels_each: tuple[str, ...] = ()
+    threshold: float | None = None
 
     def row_text(self, row: int) -> str:
         """What a row is called: see `SourceRows.text`."""
@@ -59,6 +61,13 @@ class Held:
             return np.asarray(softmax(self.outputs))
         positive = np.asarray(sigmoid(self.outputs[:, 0]))
         return np.stack([1.0 - positive, positive], axis=1)
+
+    @property
+    def chosen(self) -> NDArray[np.int64]:
+        """The classes that are chosen, `(rows,)`: the most probable ones, or those by the threshold."""
+        shares = self.probabilities
+        likelier = np.argmax(shares, axis=1) if self.threshold is None else shares[:, 1] > self.threshold
+        return np.asarray(likelier, dtype=np.int64)
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -85,7 +94,7 @@ def held_rows(run: Run, data: Prepared, train: Part | None) -> Held | None:
     labels = wide.shape[1] if is_binary(run.config.settings.loss) and wide.shape[1] > 1 else 0
     each = tuple(f"label {k}" for k in range(labels))
     classes = () if each else classes
-    return Held(part, x, y, wide, classes, places, total, data.rows.get(part), data.weighted, each)
+    return Held(part, x, y, wide, classes, places, total, data.rows.get(part), data.weighted, each, run.threshold)
 
 
 def _comparable(run: Run, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -106,7 +115,7 @@ def _classes(run: Run, outputs: NDArray[Any]) -> tuple[str, ...]:
 def confusion(held: Held) -> NDArray[np.int64]:
     """How often class i (row) was taken for class j (column)."""
     counts = np.zeros((len(held.classes),) * 2, dtype=np.int64)
-    np.add.at(counts, (held.labels, np.argmax(held.probabilities, axis=1)), 1)
+    np.add.at(counts, (held.labels, held.chosen), 1)
     return counts
 
 

@@ -259,6 +259,9 @@ def _judgement(run: Run, held: Held, charts: Charts) -> str:
     counted = " Here every row counts once; loss and metrics are by the weights of the rows." if held.weighted else ""
     before = "" if run.summary.best_epoch else " This is the network as it began: no epoch was finished."
     lead = f"<p>Judged by {rows} of the {held.part} part.{counted}{before}</p>\n"
+    if held.threshold is not None:
+        chosen = f"{html_text(held.classes[1])} is chosen where its probability is above {number_text(held.threshold)}"
+        lead += f"<p>{chosen}, the threshold; calibration is of the larger probability.</p>\n"
     if held.classes:
         return lead + _confusion(held) + _calibration(held, charts)
     if held.labels_each:

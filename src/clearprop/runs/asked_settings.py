@@ -61,7 +61,8 @@ def _weights(value: Any) -> Any:
 
 
 _HINTS = get_type_hints(Settings)
-# what is typed otherwise than it is kept: sizes in words, text for an optimizer, `auto` for a rate
+_OR_AUTO = ("lr", "threshold")
+# what is typed otherwise than it is kept: sizes in words, text for an optimizer, `auto` for a number
 _TYPED: Mapping[str, Any] = {
     "hidden": Annotated[tuple[int, ...], BeforeValidator(_sizes)],
     "memory": ByteSize | None,
@@ -69,13 +70,16 @@ _TYPED: Mapping[str, Any] = {
         Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None, BeforeValidator(_weights)
     ],
     "optimizer": str | None,
-    "lr": Annotated[float, Field(**_limits(declaration_of("lr").range))] | Literal["auto"] | None,
+    **{
+        name: Annotated[float, Field(**_limits(declaration_of(name).range))] | Literal["auto"] | None
+        for name in _OR_AUTO
+    },
 }
 
 
 def _definition(name: str) -> Any:
     kind = _TYPED.get(name, _HINTS[name])
-    limits: dict[str, Any] = {} if name == "lr" else _limits(declaration_of(name).range)
+    limits: dict[str, Any] = {} if name in _OR_AUTO else _limits(declaration_of(name).range)
     return (kind, Field(default_of(name), **limits))
 
 

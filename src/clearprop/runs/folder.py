@@ -100,7 +100,8 @@ class Summary:
     there `train` is the mean over the steps of the best epoch, each before its update and in training mode.
     `baseline` tells what the results stand beside: the part that was judged, and the loss and the metrics of the
     `constant` answer and of the `linear` model there; None where they were not measured.  `errors` are quantiles of the
-    errors of validation rows, of which intervals around predictions are made; None where there are none.
+    errors of validation rows, of which intervals around predictions are made; None where there are none.  `threshold`
+    is the one that was found for the choice between two classes; None where none was looked for.
     """
 
     status: str
@@ -115,6 +116,7 @@ class Summary:
     baseline: dict[str, Any] | None = None
     errors: dict[str, Any] | None = None
     train_rows: int | None = None
+    threshold: float | None = None
 
 
 def require_free(path: Path, option: str = "--out") -> None:
@@ -230,7 +232,7 @@ class RunFolder:
         path = self.path / "summary.json"
         if not path.exists():
             return None
-        since = {"baseline": None, "errors": None, "train_rows": None}
+        since = {"baseline": None, "errors": None, "train_rows": None, "threshold": None}
         summary: Summary = _read(Summary, path, "the run's summary", since)
         if summary.status not in STATUSES:
             refuse("the run's summary", "status " + ", ".join(STATUSES), repr(summary.status), str(path))

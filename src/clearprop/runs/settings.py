@@ -7,13 +7,28 @@ comparisons are made from these fields.  Another setting is one more field here,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import Field, asdict, dataclass, field, fields
+from dataclasses import Field, asdict, dataclass, fields
 from typing import Any, Self, get_type_hints
 
 from clearprop.data.readers.formats import DATA_FILE, STREAMED, forms_text
 from clearprop.files.strict_json import checked_value, refuse, require_keys
 from clearprop.nn import ACTIVATIONS, Penalty
 from clearprop.optim.hyperparameters import Range
+from clearprop.runs.declarations import (
+    COUNT,
+    FIRST,
+    NETWORK,
+    NOT_NEGATIVE,
+    OF_ROWS,
+    SHARE,
+    SHARE_OF_ONE,
+    WHOLE,
+    Declaration,
+    data_setting,
+    setting,
+    training_setting,
+)
+from clearprop.runs.declarations import DATA as DATA
 
 LARGEST_LAYER = 65_536
 """The most units of a hidden layer."""
@@ -21,65 +36,6 @@ REDUCTIONS = ("exact", "fast")
 """How processes may add gradients."""
 RECIPES = ("plain", "best")
 """The names of the recipes for what is not asked for."""
-FIRST = "0.1"
-"""The version whose records of runs had the first settings."""
-DATA, NETWORK, TRAINING = "Data", "Network", "Training"
-"""The panels of `clearprop train --help`."""
-
-
-@dataclass(frozen=True)
-class Declaration:
-    """What is declared of a setting.
-
-    meaning      one sentence for the help
-    expected     what it may be, in words
-    example      a value as it is typed
-    range        the numbers that it may be; None where it is no number, or where something else decides
-    panel        where the help of the command line shows it; None: the command line has no such option
-    metavar      what stands for the value in the help
-    words        its options, where they are not the field's name
-    fit          an example for `cl.fit`; None: it has no such argument, or checks it elsewhere
-    kept         whether `config.json` keeps it among the settings of the training
-    absent       whether a run may have none of it
-    since        the version that brought it: in the record of an older run it has its default
-    changes      whether a fork may change it
-    suits        whether the command line chooses what suits the data where nothing is asked for
-    """
-
-    meaning: str
-    expected: str
-    example: str
-    range: Range | None = None
-    panel: str | None = None
-    metavar: str | None = None
-    words: tuple[str, ...] = ()
-    fit: str | None = None
-    kept: bool = False
-    absent: bool = False
-    since: str = FIRST
-    changes: bool = False
-    suits: bool = False
-
-
-def setting(default: Any, meaning: str, expected: str, example: str, **more: Any) -> Any:
-    """A field of `Settings`, with its declaration."""
-    return field(default=default, metadata={"declared": Declaration(meaning, expected, example, **more)})
-
-
-def _data(default: Any, meaning: str, expected: str, example: str, **more: Any) -> Any:
-    return setting(default, meaning, expected, example, panel=DATA, **more)
-
-
-def _training(default: Any, meaning: str, expected: str, example: str, **more: Any) -> Any:
-    return setting(default, meaning, expected, example, **{"panel": TRAINING, "kept": True, "changes": True, **more})
-
-
-_WHOLE = "a whole number, 1 or more"
-_COUNT = Range(1, whole=True)
-_NOT_NEGATIVE = Range(0.0, open_="]")
-_SHARE = Range(0.0, 1.0, "]")
-_SHARE_OF_ONE = "a share from 0 up to, but not including, 1"
-_OF_ROWS = "a share of the rows from 0 up to, but not including, 1"
 
 
 @dataclass(frozen=True)
@@ -90,7 +46,7 @@ class Settings:
     record of a run, or None for one that cannot be written down.
     """
 
-    data: str | None = _data(
+    data: str | None = data_setting(
         None,
         f"A {forms_text()} file, - for standard input, or a bundled set: "
         "digits, iris, wine, breast-cancer, diabetes, penguins, spirals.",
@@ -98,84 +54,84 @@ class Settings:
         "digits",
         metavar="DATA",
     )
-    target: str | None = _data(
+    target: str | None = data_setting(
         None, "The column to learn; by default the last.", "the name of a column", "price", metavar="COL"
     )
-    task: str = _data(
+    task: str = data_setting(
         "auto",
         "auto (the default), classification or regression.",
         "auto, classification or regression",
         "auto",
     )
-    val: float = _data(
+    val: float = data_setting(
         0.15,
         "The share of rows that chooses the best epoch (0.15).",
-        _OF_ROWS,
+        OF_ROWS,
         "0.15",
-        range=_SHARE,
+        range=SHARE,
         metavar="SHARE",
     )
-    test: float = _data(
+    test: float = data_setting(
         0.15,
         "The share of rows that is used once, at the end (0.15).",
-        _OF_ROWS,
+        OF_ROWS,
         "0.15",
-        range=_SHARE,
+        range=SHARE,
         metavar="SHARE",
     )
-    encoding: str | None = _data(
+    encoding: str | None = data_setting(
         None,
         "The encoding of a text file; by default what it shows.",
         "the name of an encoding",
         "cp1252",
         metavar="NAME",
     )
-    delimiter: str | None = _data(
+    delimiter: str | None = data_setting(
         None,
         "What stands between the fields of a text file: , ; | tab or space.",
         ", ; | tab or space",
         ";",
         metavar="SIGN",
     )
-    decimal: str | None = _data(
+    decimal: str | None = data_setting(
         None, "What stands before decimals; the other sign groups thousands.", ". or ,", ",", metavar="SIGN"
     )
-    header: str | None = _data(
+    header: str | None = data_setting(
         None,
         "Whether the first line holds names: auto (the default), yes or no.",
         "auto, yes or no",
         "no",
         metavar="WORD",
     )
-    missing: str | None = _data(
+    missing: str | None = data_setting(
         None,
         "The words for a missing value, in place of NA, null, ? and the like; '' for empty cells alone.",
         "words with commas between them",
         "NA,-,999",
         metavar="WORDS",
     )
-    drop: str | None = _data(
+    drop: str | None = data_setting(
         None,
         "Columns to leave out.",
         "names of columns with commas between them",
         "id,name",
         metavar="COLS",
     )
-    only: str | None = _data(
+    only: str | None = data_setting(
         None,
         "The columns to learn from; all others are left out.",
         "names of columns with commas between them",
         "size,age",
         metavar="COLS",
     )
-    kind: str | None = _data(
+    kind: str | None = data_setting(
         None,
         "What columns are: number, category, date, day-first, month-first, text, list, or words in order: S<M<L.",
         "COL=KIND, with commas between them",
         "zip=category,size=S<M<L",
         metavar="COL=KIND",
     )
-    split: str = _data(
+    split: str = data_setting(
         "random",
         "How rows are divided: random (the default), time:COL (the latest test), group:COL (rows of one value stay "
         "together) or column:COL (it says train, validation or test).",
@@ -183,24 +139,24 @@ class Settings:
         "time:date",
         metavar="WAY",
     )
-    group: str | None = _data(
+    group: str | None = data_setting(
         None, "Rows with one value in this column stay in one part.", "the name of a column", "customer", metavar="COL"
     )
-    weight: str | None = _data(
+    weight: str | None = data_setting(
         None,
         "The column of numbers, 0 or more, that says how much each row counts.",
         "the name of a column",
         "weight",
         metavar="COL",
     )
-    memory: int | None = _data(
+    memory: int | None = data_setting(
         None,
         "The most memory that data may take: 500MB, 2GB; "
         f"larger {forms_text('and', STREAMED)} files are streamed. "
         "By default half of what is free.",
         "a size, such as 500MB or 2GB",
         "500MB",
-        range=_COUNT,
+        range=COUNT,
         metavar="SIZE",
     )
     hidden: tuple[int, ...] = setting(
@@ -218,9 +174,9 @@ class Settings:
     dropout: float = setting(
         0.0,
         "The share of hidden units to drop.",
-        _SHARE_OF_ONE,
+        SHARE_OF_ONE,
         "0.1",
-        range=_SHARE,
+        range=SHARE,
         panel=NETWORK,
         metavar="SHARE",
         suits=True,
@@ -243,7 +199,7 @@ class Settings:
         metavar="N",
         suits=True,
     )
-    loss: str = _training(
+    loss: str = training_setting(
         "cross_entropy",
         "The loss that training minimises: huber:2, quantile:0.9, poisson, focal, cross_entropy:label_smoothing=0.1, …",
         "the name of a loss, perhaps with a setting: quantile:0.9",
@@ -252,7 +208,7 @@ class Settings:
         changes=False,
         suits=True,
     )
-    class_weight: str | dict[str, float] | None = _training(
+    class_weight: str | dict[str, float] | None = training_setting(
         None,
         "balanced, so that rare classes weigh as much as frequent ones, or the weights of classes: yes=5,no=1.",
         "balanced, or CLASS=WEIGHT with commas between them, weights from 0 up",
@@ -262,7 +218,7 @@ class Settings:
         absent=True,
         changes=False,
     )
-    metrics: tuple[str, ...] = _training(
+    metrics: tuple[str, ...] = training_setting(
         (),
         "What is measured besides the loss.",
         "names of metrics",
@@ -270,7 +226,7 @@ class Settings:
         panel=None,
         changes=False,
     )
-    metric: str = _training(
+    metric: str = training_setting(
         "loss",
         "What of the validation part chooses the best epoch: loss (the default), or a metric such as auc or mae.",
         "loss, or the name of a metric",
@@ -279,7 +235,18 @@ class Settings:
         since="0.2",
         changes=False,
     )
-    optimizer: str | dict[str, object] | None = _training(
+    threshold: float | str | None = training_setting(
+        None,
+        "The probability above which the second of two classes is chosen; auto finds one on the validation part.",
+        "a number above 0 and below 1, or auto",
+        "0.3",
+        range=Range(0.0, 1.0, "[]"),
+        metavar="P",
+        since="0.2",
+        absent=True,
+        changes=False,
+    )
+    optimizer: str | dict[str, object] | None = training_setting(
         None,
         "adam, adamw, sgd:momentum=0.9, …",
         "the name of an optimizer, perhaps with settings: sgd:momentum=0.9",
@@ -288,7 +255,7 @@ class Settings:
         absent=True,
         suits=True,
     )
-    lr: float | str | None = _training(
+    lr: float | str | None = training_setting(
         None,
         "The learning rate; auto finds one.",
         "a number above 0 and at most 100, or auto",
@@ -299,23 +266,23 @@ class Settings:
         kept=False,
         suits=True,
     )
-    epochs: int = _training(
-        100, "At most so many epochs.", _WHOLE, "100", range=_COUNT, metavar="N", fit="100", suits=True
+    epochs: int = training_setting(
+        100, "At most so many epochs.", WHOLE, "100", range=COUNT, metavar="N", fit="100", suits=True
     )
-    batch_size: int | None = _training(
-        32, "Rows per step.", _WHOLE, "32", range=_COUNT, metavar="N", fit="32", absent=True, suits=True
+    batch_size: int | None = training_setting(
+        32, "Rows per step.", WHOLE, "32", range=COUNT, metavar="N", fit="32", absent=True, suits=True
     )
-    least_rows: int = _training(
+    least_rows: int = training_setting(
         1,
         "The fewest rows of a batch: a smaller last one joins the one before it.",
-        _WHOLE,
+        WHOLE,
         "1",
-        range=_COUNT,
+        range=COUNT,
         panel=None,
         changes=False,
         since="0.2",
     )
-    grad_shards: int = _training(
+    grad_shards: int = training_setting(
         1,
         "The gradient of a batch is a sum over so many shards of it, a power of two: the same bits on 1, 2, … "
         "processes up to that number.",
@@ -327,7 +294,7 @@ class Settings:
         changes=False,
         since="0.2",
     )
-    reduce: str = _training(
+    reduce: str = training_setting(
         "exact",
         "How processes add gradients: exact (the default), with the same bits whatever their number, or fast.",
         "exact or fast",
@@ -336,46 +303,46 @@ class Settings:
         changes=False,
         since="0.2",
     )
-    l1: float = _training(
+    l1: float = training_setting(
         0.0,
         "Adds l1·Σ|w| over the weights to the loss.",
         "a number, 0 or more",
         "0.001",
-        range=_NOT_NEGATIVE,
+        range=NOT_NEGATIVE,
         metavar="L1",
         fit="0.0",
     )
-    l2: float = _training(
+    l2: float = training_setting(
         0.0,
         "Adds l2·Σw² over the weights to the loss.",
         "a number, 0 or more",
         "0.001",
-        range=_NOT_NEGATIVE,
+        range=NOT_NEGATIVE,
         metavar="L2",
         fit="0.0",
         suits=True,
     )
-    patience: int | None = _training(
+    patience: int | None = training_setting(
         None,
         "Stop after so many epochs without a better validation loss.",
-        _WHOLE,
+        WHOLE,
         "20",
-        range=_COUNT,
+        range=COUNT,
         metavar="N",
         fit="10",
         absent=True,
         suits=True,
     )
-    min_delta: float = _training(
+    min_delta: float = training_setting(
         0.0,
         "By how much a validation loss must be lower to count as better.",
         "a number, 0 or more",
         "0.001",
-        range=_NOT_NEGATIVE,
+        range=NOT_NEGATIVE,
         panel=None,
         fit="0.0",
     )
-    freeze: str | None = _training(
+    freeze: str | None = training_setting(
         None,
         "Parameters that stay as they are, by patterns of their paths: layers[0].*",
         "patterns of paths with commas between them",
@@ -385,30 +352,30 @@ class Settings:
         since="0.2",
         changes=False,
     )
-    accumulate: int = _training(
+    accumulate: int = training_setting(
         1,
         "One update for the mean of the gradients of so many batches (1).",
-        _WHOLE,
+        WHOLE,
         "4",
-        range=_COUNT,
+        range=COUNT,
         metavar="N",
         fit="4",
         since="0.2",
         changes=False,
     )
-    ema: float | None = _training(
+    ema: float | None = training_setting(
         None,
         "Evaluate and keep a running average of the weights, of which a step keeps this share: 0.999.",
-        _SHARE_OF_ONE,
+        SHARE_OF_ONE,
         "0.999",
-        range=_SHARE,
+        range=SHARE,
         metavar="SHARE",
         fit="0.999",
         absent=True,
         since="0.2",
         changes=False,
     )
-    shuffle: bool = _training(
+    shuffle: bool = training_setting(
         True,
         "Whether every epoch has an order of its own.",
         "true or false",
@@ -416,7 +383,7 @@ class Settings:
         panel=None,
         changes=False,
     )
-    seed: int = _training(
+    seed: int = training_setting(
         0,
         "Same seed, same network, to the bit (0).",
         "a whole number from 0 up to 2**64 - 1",

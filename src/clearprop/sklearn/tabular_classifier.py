@@ -26,6 +26,8 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]  # scik
 
     hidden, activation, dropout, recipe, pieces  the network
     loss, class_weight, metric, optimizer, learning_rate, epochs, batch_size, l1, l2, patience, seed  the training
+    threshold  of two classes: above which probability the second of `classes_` is predicted; "auto" finds one on the
+        rows that `validation` set aside
     validation, split, group  how rows are set aside: a share, and random, time:COL, group:COL or column:COL
     drop, only, kind, missing  columns to leave out or to use, what they are, words for missing values
     threads   at most so many threads while it trains
@@ -60,7 +62,11 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]  # scik
     def predict(self, X: Any) -> NDArray[Any]:
         """The class of each row, (rows,)."""
         shares = self.predict_proba(X)
-        return np.asarray(self.classes_[shares.argmax(axis=1)])
+        limit = self.run_.threshold
+        if limit is None:
+            return np.asarray(self.classes_[shares.argmax(axis=1)])
+        first, second = self.classes_[np.argsort(self._outputs)]  # as the network has them
+        return np.asarray(np.where(shares[:, int(np.argmax(self._outputs))] > limit, second, first))
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probability of each class, (rows, classes), in the order of `classes_`."""

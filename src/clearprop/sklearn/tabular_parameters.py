@@ -14,11 +14,13 @@ from clearprop.train import AUTO
 _NAMES = {"lr": "learning_rate", "val": "validation"}
 """Settings whose parameter has a longer name than their option."""
 CHOSEN = (
-    "hidden", "activation", "dropout", "recipe", "pieces", "loss", "class_weight", "metric", "optimizer", "lr",
-    "epochs", "batch_size", "l1", "l2", "patience", "val", "split", "group", "drop", "only", "kind", "missing", "seed",
+    "hidden", "activation", "dropout", "recipe", "pieces", "loss", "class_weight", "metric", "threshold",
+    "optimizer", "lr", "epochs", "batch_size", "l1", "l2", "patience", "val", "split", "group", "drop",
+    "only", "kind", "missing", "seed",
 )  # fmt: skip
 """The settings that an estimator has as parameters."""
-_OF_CLASSES = ("class_weight",)
+_OF_CLASSES = ("class_weight", "threshold")
+_OR_AUTO = ("lr", "threshold")
 _OWN: Mapping[str, tuple[Any, Rule]] = {
     "threads": (None, either((lambda value: value is None, "None"), whole_from(1))),
     "baseline": (False, FLAG),
@@ -68,7 +70,7 @@ def _rule_of(setting: str) -> Rule:
     def holds(value: Any) -> bool:
         if value is None:
             return optional
-        if setting == "lr" and value == AUTO:
+        if setting in _OR_AUTO and isinstance(value, str) and value == AUTO:
             return True
         if said.range is not None:
             return _is(value, Integral if said.range.whole else Real) and said.range.holds(value)

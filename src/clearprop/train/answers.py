@@ -41,16 +41,21 @@ from clearprop.train.metrics import (
     require_task,
     target_unit,
 )
+from clearprop.train.thresholds import at_threshold, shift_by
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """The answers of a network under a loss: values of the target, or classes, by `names` where they have them."""
+    """The answers of a network under a loss: values of the target, or classes, by `classes` where they have names.
+
+    Between two classes the `threshold` chooses, where there is one.
+    """
 
     model: Any
     fitted: Preprocessing | None
     loss: str
     classes: tuple[str, ...] = ()
+    threshold: float | None = None
 
     @property
     def are_classes(self) -> bool:
@@ -156,7 +161,7 @@ def _score(
         found = find_metrics([metric])
         if loss_task(answers.loss) is not None:
             require_task(found, answers.are_classes)
-        measure = in_units(found, answers.fitted, answers.loss)[0]
+        measure = at_threshold(in_units(found, answers.fitted, answers.loss), answers.threshold)[0]
     sign = 1.0 if _higher(metric) else -1.0
     more = () if weight is None else (weight / weight.mean(dtype=np.float64),)
 
@@ -172,7 +177,7 @@ def explanation_of(answers: Answers, x: NDArray[Any], start: NDArray[Any]) -> Pr
     name: str = answers.target
     answer: Callable[[Any], Any] = answers.values
     if answers.are_classes:
-        shares = answers.outputs(x[None])[0]
+        shares = shift_by(answers.outputs(x[None]), answers.threshold)[0]
         chosen = int(shares[0] > 0) if len(shares) == 1 else int(np.argmax(shares))
         name, answer = f"p({answers.classes[chosen] if answers.classes else chosen})", answers.probability(chosen)
     predicted, begun, added = path_contributions(answer, x, start)
@@ -209,8 +214,12 @@ def _value_text(column: Encoding, features: NDArray[Any]) -> str:
     return ""
 
 
-def chosen_codes(outputs: NDArray[Any], loss: str, target: ClassTarget | None) -> NDArray[np.int64]:
+def chosen_codes(
+    outputs: NDArray[Any], loss: str, target: ClassTarget | None, threshold: float | None = None
+) -> NDArray[np.int64]:
     """The place of the class with the largest output, `(rows,)`; under binary_cross_entropy 1 for outputs above 0.
+
+    Of two classes the second one is chosen where its probability is above the `threshold`, if there is one.
 
     Several outputs under binary_cross_entropy answer each for itself, `(rows, outputs)`.  Raises ArgumentError where
     the outputs are not as many as the classes that are known.
@@ -219,6 +228,7 @@ def chosen_codes(outputs: NDArray[Any], loss: str, target: ClassTarget | None) -
         return (outputs > 0).astype(np.int64)
     if target is not None:
         require_outputs(outputs.shape[-1], target)
+    outputs = shift_by(outputs, threshold)
     return (outputs[..., 0] > 0).astype(np.int64) if outputs.shape[-1] == 1 else np.argmax(outputs, axis=-1)
 
 

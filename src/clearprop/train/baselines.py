@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -50,8 +50,13 @@ def rows_to_measure(part: Part) -> int:
     return min(rows_in(part), MOST_ROWS, max(1, MOST_VALUES // max(1, math.prod(width))))
 
 
-def baselines_of(data: Prepared, loss: Measure, metrics: Sequence[Measure]) -> Baselines | None:
-    """The baselines of a table of classes or numbers, measured as the network is; None for data of another form."""
+def baselines_of(
+    data: Prepared, loss: Measure, metrics: Sequence[Measure] | Callable[[Any], Sequence[Measure]]
+) -> Baselines | None:
+    """The baselines of a table of classes or numbers, measured as the network is; None for data of another form.
+
+    `metrics` may be a function that gives those of a model: with a threshold of its own, as the network has one.
+    """
     if data.preprocessing is None:
         return None
     width = max(1, len(data.preprocessing.feature_names))
@@ -70,7 +75,8 @@ def baselines_of(data: Prepared, loss: Measure, metrics: Sequence[Measure]) -> B
         linear = _ridge_regression(x, y, weight)
     models = [_with_one_output(model) if single else model for model in (constant, linear)]
     own = data.weights.get(name)
-    return Baselines(name, *(evaluate_part(model, part, loss, metrics, own) for model in models))
+    measures = metrics if callable(metrics) else lambda _: metrics
+    return Baselines(name, *(evaluate_part(model, part, loss, measures(model), own) for model in models))
 
 
 def _dense(weight: NDArray[Any], bias: NDArray[Any]) -> nn.Dense:

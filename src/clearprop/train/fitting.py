@@ -32,6 +32,7 @@ from clearprop.train.planning import job_for, recipe
 from clearprop.train.run import Run
 from clearprop.train.suitable_loss import sizes_for, suitable_loss
 from clearprop.train.tailored_optimizer import tailor_optimizer, text_of_patterns
+from clearprop.train.thresholds import checked_threshold
 from clearprop.train.training import train
 from clearprop.train.training_loop import Callback, as_callbacks
 
@@ -53,6 +54,7 @@ def fit(
     test: Any = None,
     metrics: Sequence[str | Callable[[Any, Any], Any]] | None = None,
     metric: str = "loss",
+    threshold: float | str | None = None,
     l1: float = 0.0,
     l2: float = 0.0,
     patience: int | None = None,
@@ -115,6 +117,8 @@ def fit(
                 y; those of a regression are told in the target's own unit; by default accuracy, or r2 and mae, for a
                 table, and none for arrays
     metric      what of the validation chooses the best epoch: "loss", or the name of a metric
+    threshold   for two classes, the probability above which the second one is chosen; "auto" is the one at which the
+                validation rows have the most of `metric` if that judges chosen classes, else of F1: `run.threshold`
     patience    stop after so many epochs without a validation loss lower by more than `min_delta`
     freeze      patterns of the paths of parameters that stay as they are: "layers[0].*"
     accumulate  one update for the mean of the gradients of so many batches
@@ -161,6 +165,7 @@ def fit(
     _check_others(checkpoint_seconds, rank_timeout, patience, validation)
     if not isinstance(reduce, str) or reduce not in REDUCTIONS:
         raise unknown_name("reduce", str(reduce), REDUCTIONS, user_line())
+    checked_threshold(threshold)
     find_metrics(chosen_among(() if metrics is None else metrics, metric))  # refuses what is wrong before data are read
     model, data = _model_and_data(model, data)
     chosen = _optimizer(optimizer)
@@ -192,6 +197,7 @@ def fit(
         patience=patience,
         min_delta=float(min_delta),
         metric=metric,
+        threshold=checked_threshold(threshold),
         class_weight=class_weight if class_weight is None or isinstance(class_weight, str) else dict(class_weight),
         freeze=text_of_patterns(freeze),
         accumulate=accumulate,

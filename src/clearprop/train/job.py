@@ -33,6 +33,7 @@ from clearprop.train.native_executor import choose_executor
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.shards import require_shardable
 from clearprop.train.step import Step, identity_of, make_step
+from clearprop.train.thresholds import at_threshold
 from clearprop.train.training_loop import Callback, Plan, Tick, decide_alone
 
 _ORDER, _LAYERS = 1, 2
@@ -96,7 +97,8 @@ class JobAtHand:
 def make_plan(job: Job) -> Plan:
     """The plan of a job whose data fit its model."""
     settings, optimizer = job.settings, job.optimizer
-    by_batch = [metric for metric in job.metrics if metric.by_batch]
+    metrics = job.metrics if settings.threshold is None else at_threshold(job.metrics, settings.threshold)
+    by_batch = [metric for metric in metrics if metric.by_batch]
     step = make_step(job.loss, by_batch, optimizer, settings.penalty, settings.grad_shards)
     order, layers = _keys(settings.seed)
     return Plan(
@@ -105,7 +107,7 @@ def make_plan(job: Job) -> Plan:
         executor=_executor(job, step, layers),
         shown=lambda state: optimizer.eval_params(state.optimizer, state.model),
         loss=job.loss,
-        metrics=job.metrics,
+        metrics=metrics,
         data=job.data,
         keys=Keys(tuple(order.tolist()), tuple(layers.tolist())),
         callbacks=job.callbacks,

@@ -22,6 +22,7 @@ from clearprop.train.job import Job, fit_to_model, make_plan
 from clearprop.train.metrics import METRICS, Measure, find_loss, find_metrics, in_units
 from clearprop.train.planning import job_for, optimizer_for, suited_to_target
 from clearprop.train.run import Run
+from clearprop.train.thresholds import at_threshold, checked_threshold
 from clearprop.train.training import train_fork
 from clearprop.train.training_loop import Plan
 from clearprop.train.workings import Workings
@@ -67,7 +68,9 @@ def load(path: str | Path, template: Any = None) -> Run:
     workings = Workings(
         optimizer=optimizer,
         loss=loss and suited_to_target(loss, preprocessing, settings.class_weight),  # type: ignore[arg-type]  # in a record weights are by name
-        metrics=in_units(find_metrics(known), preprocessing, settings.loss),
+        metrics=at_threshold(
+            in_units(find_metrics(known), preprocessing, settings.loss), _threshold(config, summary, folder)
+        ),
         plan=partial(_plan, job),
         standing=standing,
         job=job,
@@ -92,6 +95,15 @@ def with_weights_of(source: Any, model: Any) -> Any:
     folder = RunFolder(source)
     folder.config()  # or it is no run
     return read_model(folder.model_file, None, model)
+
+
+def _threshold(config: Config, summary: Summary, folder: RunFolder) -> float | None:
+    """The threshold that was asked for, or found."""
+    try:
+        asked = checked_threshold(config.settings.threshold)
+    except ArgumentError as problem:
+        refuse("the stored threshold", str(problem.expected), problem.got or "", str(folder.path / "config.json"))
+    return asked if isinstance(asked, float) else summary.threshold
 
 
 def _unfinished_summary(standing: Standing | None) -> Summary:

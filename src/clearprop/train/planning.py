@@ -32,6 +32,7 @@ from clearprop.train.metrics import (
 from clearprop.train.rate_range import RateRange, lr_range_test
 from clearprop.train.tailored_optimizer import tailor_optimizer
 from clearprop.train.target_loss import Amounts, ClassWeighted, class_weights, require_amounts
+from clearprop.train.thresholds import require_choice
 
 AUTO = "auto"
 """The learning rate that asks for the range test."""
@@ -197,6 +198,8 @@ def job_for(
     model = network_for(settings, data) if model is None else model
     if fitted is None:
         data = with_labels(data, loss, model)
+    if settings.threshold is not None:
+        require_choice(settings.threshold, loss.name, data, model)
     asked = settings.class_weight
     weights = None if asked is None else class_weights(asked, loss.name, data, model)
     settings = replace(

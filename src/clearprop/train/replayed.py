@@ -1,13 +1,18 @@
-"""`Replayed`: a state of a run that was reached again."""
+"""`Replayed`: a state of a run that was reached again, and the nearest one before it, from which that is done."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from clearprop.errors import RunError
 from clearprop.files.tree_arrays import to_bytes
+from clearprop.runs.checkpoints import Keys, checkpoint_steps, load_checkpoint
+from clearprop.runs.folder import Config, RunFolder
 from clearprop.runs.state import State
+from clearprop.train.workings import Workings
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,3 +45,36 @@ class Replayed:
     def step(self) -> int:
         """The number of the step; 0 is the start."""
         return self.state.step
+
+
+def nearest_state(config: Config, folder: Path | None, workings: Workings, keys: Keys, model: Any, step: int) -> State:
+    """The last state that is kept of a run up to a step: of a checkpoint, or the first one.
+
+    `model` has the structure of the run's network.  Raises RunError where none is left.
+    """
+    if folder is not None:
+        checkpoints = RunFolder(folder).checkpoints
+        saved = [s for s in checkpoint_steps(checkpoints) if s <= step]
+        if saved:
+            template = workings.optimizer.init(model)
+            return load_checkpoint(checkpoints / str(saved[-1]), model, template, keys).state
+    if workings.first is None or workings.first.step > step:
+        raise _not_reached(config, str(folder) if folder else "")
+    return workings.first
+
+
+def _not_reached(config: Config, where: str) -> RunError:
+    if config.forked is None:
+        return RunError(
+            "no checkpoint before that step is left",
+            expected="the checkpoint of step 0",
+            got="none",
+            where=where,
+            try_="train again",
+        )
+    return RunError(
+        f"this run was forked at step {config.forked.step}, and has no steps before it",
+        expected=f"a step from {config.forked.step} on",
+        where=where,
+        try_=f"replay {config.forked.run or 'the run it was forked from'}",
+    )

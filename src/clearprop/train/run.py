@@ -22,7 +22,7 @@ from clearprop.data.training_data import Prepared, as_pair, sample_weights, scal
 from clearprop.errors import ArgumentError, RunError, user_line
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn.losses import loss_task
-from clearprop.runs.checkpoints import Keys, Standing, checkpoint_steps, load_checkpoint, save_checkpoint
+from clearprop.runs.checkpoints import Standing, save_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, measure_text
 from clearprop.runs.folder import Config, RunFolder, Summary
@@ -32,7 +32,7 @@ from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.headline import about_training, headline, results_by_part
 from clearprop.train.intervals import interval_around
 from clearprop.train.metrics import Measure, evaluate, evaluate_encoded, outputs_of, require_weighable, target_unit
-from clearprop.train.replayed import Replayed
+from clearprop.train.replayed import Replayed, nearest_state
 from clearprop.train.run_html import run_html
 from clearprop.train.training_loop import replay_steps
 from clearprop.train.workings import Workings
@@ -150,7 +150,8 @@ class Run:
 
         `x` is an array like the x of training; a run with preprocessing takes any source of data that has
         its columns, and the `form` of its file as `encode` does.  There is one answer a row, `(rows,)`: the class with
-        the largest output, or the value; of several outputs that are no classes, all of them.
+        the largest output, or which `threshold` chooses, or the value; of several outputs that are no classes, all of
+        them.
 
         They are an array; with `as_given`, answers to a frame are a column (several outputs: a frame) of its kind:
         pandas, under its index, polars, pyarrow and others that narwhals knows; polars for a kind it does not know.
@@ -240,9 +241,26 @@ class Run:
         target = self.preprocessing.target if self.preprocessing is not None else labels and labels.target
         return target if isinstance(target, ClassTarget) else None
 
+    @property
+    def threshold(self) -> float | None:
+        """The probability above which the second of two classes is chosen, given or found; None: the larger one is.
+
+        >>> x = np.linspace(-1.0, 1.0, 40).reshape(40, 1)
+        >>> import clearprop as cl
+        >>> run = cl.fit(cl.nn.mlp([1, 2]), (x, (x[:, 0] > 0.5).astype(int)), threshold=0.3, epochs=2, progress=False)
+        >>> run.threshold, bool(np.all(run.predict(x) == (run.probabilities(x)[:, 1] > 0.3)))
+        (0.3, True)
+        """
+        asked = self.config.settings.threshold
+        return asked if isinstance(asked, float) else self.summary.threshold
+
+    def chosen(self, outputs: NDArray[Any]) -> NDArray[np.int64]:
+        """The place of the class that outputs `(rows, classes)` choose, `(rows,)`; of yes-or-no outputs 0 and 1."""
+        return chosen_codes(outputs, self.config.settings.loss, self._class_target, self.threshold)
+
     def _labels(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """The chosen classes as they came, `(rows,)`; or yes and no of every output, `(rows, outputs)`."""
-        codes = chosen_codes(outputs, self.config.settings.loss, self._class_target)
+        codes = self.chosen(outputs)
         if self.preprocessing is not None and self.class_names:
             return np.asarray(self.preprocessing.class_labels[codes])
         labels = self.config.data.labels
@@ -312,7 +330,7 @@ class Run:
         >>> [column.column for column in run.importance().columns]
         ['x[0]', 'x[1]']
         """
-        answers = Answers(self.model, self.preprocessing, self.config.settings.loss, self.class_names)
+        answers = Answers(self.model, self.preprocessing, self.config.settings.loss, self.class_names, self.threshold)
         part, rows, *weight = self._own_rows() if data is None else ("given", *self._given_rows(data, y))
         loss = self.workings.loss if self.workings is not None else None
         task = {"classes": "accuracy", "numbers": "r2"}.get(loss_task(answers.loss) or "", "loss")
@@ -336,7 +354,7 @@ class Run:
         >>> bool(abs(found.start + sum(c.added for c in found.contributions) + found.rest - found.predicted) < 1e-6)
         True
         """
-        answers = Answers(self.model, self.preprocessing, self.config.settings.loss, self.class_names)
+        answers = Answers(self.model, self.preprocessing, self.config.settings.loss, self.class_names, self.threshold)
         x = self._one_row(row)
         others = sample_rows(self._data().table, MOST_ROWS)[0] if beside is None else self._encoded_rows(beside)
         return explanation_of(answers, x, others.mean(axis=0).astype(x.dtype))
@@ -408,38 +426,9 @@ class Run:
         if self.workings is None:
             raise RunError("this run cannot be replayed", got="a run without its workings", try_="cl.load(folder)")
         plan = self.workings.plan()
-        nearest = self._nearest(self.workings, plan.keys, int(step))
+        nearest = nearest_state(self.config, self.folder, self.workings, plan.keys, self.model, int(step))
         state = replay_steps(plan, nearest, int(step))
         return Replayed(state, "; ".join(self.config.differences(nearest.step, int(step), environment())))
-
-    def _nearest(self, workings: Workings, keys: Keys, step: int) -> State:
-        if self.folder is not None:
-            folder = RunFolder(self.folder).checkpoints
-            saved = [s for s in checkpoint_steps(folder) if s <= step]
-            if saved:
-                template = workings.optimizer.init(self.model)
-                return load_checkpoint(folder / str(saved[-1]), self.model, template, keys).state
-        if workings.first is None or workings.first.step > step:
-            raise self._not_reached()
-        return workings.first
-
-    def _not_reached(self) -> RunError:
-        forked, where = self.config.forked, str(self.folder) if self.folder else ""
-        if forked is None:
-            got, remedy = "none", "train again"
-            return RunError(
-                "no checkpoint before that step is left",
-                expected="the checkpoint of step 0",
-                got=got,
-                where=where,
-                try_=remedy,
-            )
-        return RunError(
-            f"this run was forked at step {forked.step}, and has no steps before it",
-            expected=f"a step from {forked.step} to {self.steps}",
-            where=where,
-            try_=f"replay {forked.run or 'the run it was forked from'}",
-        )
 
     def fork(
         self,

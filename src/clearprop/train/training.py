@@ -32,8 +32,9 @@ from clearprop.train.headline import as_summary
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.intervals import validation_errors
 from clearprop.train.job import Job, JobAtHand, fit_to_model, make_plan
-from clearprop.train.metrics import evaluate_part, target_unit
+from clearprop.train.metrics import Measure, evaluate_part, target_unit
 from clearprop.train.run import Run
+from clearprop.train.thresholds import AUTO, DECIDED, at_threshold, decide_by
 from clearprop.train.training_loop import Callback, Decide, Loop, Plan, decide_alone
 from clearprop.train.workings import Workings
 
@@ -249,7 +250,9 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
     start = first if config.forked is None else forked_from
     # what is replayed or forked later is computed by this process alone
     held = JobAtHand(job, plan) if job.world is None else JobAtHand(replace(job, world=None))
-    workings = Workings(job.optimizer, job.loss, job.metrics, held.plan, start, standing, held, train_fork)
+    asked = job.settings.threshold
+    metrics = at_threshold(job.metrics, summary.threshold if asked == AUTO else asked)
+    workings = Workings(job.optimizer, job.loss, metrics, held.plan, start, standing, held, train_fork)
     last = plan.shown(loop.state)
     run = Run(model, last, loop.history, summary, config, job.data.preprocessing, job.resume or job.out, workings)
     _tell_end(job.events, run)
@@ -262,26 +265,29 @@ def _summary(job: Job, model: Any, loop: Loop) -> Summary:
     results: Event = next((e for e in loop.history if best and e["epoch"] == best.epoch), {})
     status = loop.status
     try:
-        measured = _measure_end(job, model, status, results.get("train"))
+        measured = _measure_end(job, model, status, results)
     except KeyboardInterrupt:  # all steps are there: resumed, the run measures what is missing
-        status, measured = "interrupted", _Measured(None, None)
+        status, measured = "interrupted", _Measured(None, results.get("validation"), None)
     return Summary(
         status=status,
         epochs=standing.state.epoch,
         steps=loop.state.step,
         best_epoch=best.epoch if best else None,
-        validation=results.get("validation"),
         seconds=round(loop.seconds, 3),
         stopped_by=loop.stopped_by if status == loop.status else status,
         **vars(measured),
     )
 
 
-def evaluate_test(job: Job, model: Any) -> dict[str, float] | None:
-    """The loss and the metrics of a network on the test part of a job whose data fit it; None where there is none."""
+def evaluate_test(job: Job, model: Any, metrics: Sequence[Measure] | None = None) -> dict[str, float] | None:
+    """The loss and the metrics of a network on the test part of a job whose data fit it; None where there is none.
+
+    The metrics are those of the job, at the threshold that it asks for, or `metrics`, which choose by theirs.
+    """
     if job.data.test is None:
         return None
-    return evaluate_part(model, job.data.test, job.loss, job.metrics, job.data.weights.get("test"))
+    measures = decide_by(model, job.data, job.settings, job.metrics)[1] if metrics is None else metrics
+    return evaluate_part(model, job.data.test, job.loss, measures, job.data.weights.get("test"))
 
 
 @dataclass(frozen=True)
@@ -289,21 +295,38 @@ class _Measured:
     """The fields of a summary that are measured when a run has ended."""
 
     train: dict[str, Any] | None
+    validation: dict[str, Any] | None
     test: dict[str, Any] | None
     baseline: dict[str, object] | None = None
     errors: dict[str, object] | None = None
     train_rows: int | None = None
+    threshold: float | None = None
 
 
-def _measure_end(job: Job, model: Any, status: str, in_steps: dict[str, Any] | None) -> _Measured:
+def _measure_end(job: Job, model: Any, status: str, in_epoch: Event) -> _Measured:
     """What the network of the best epoch reaches on rows to train on and on the test part, and beside what."""
-    tested = evaluate_test(job, model) if job.tested and status == "done" else None
-    trained, rows = _training_results(job, model, in_steps)
-    return _Measured(trained, tested, _baseline(job, status), _errors(job, model, status), rows)
+    done, found, metrics = status == "done", None, job.metrics
+    if done or job.settings.threshold != AUTO:
+        found, metrics = decide_by(model, job.data, job.settings, job.metrics)
+    tested = evaluate_test(job, model, metrics) if job.tested and done else None
+    trained, rows = _training_results(job, model, metrics, in_epoch.get("train"))
+    validated = in_epoch.get("validation")
+    if found is not None and validated is not None:
+        validated = _decided_anew(job, model, metrics, validated)
+    return _Measured(trained, validated, tested, _baseline(job, status), _errors(job, model, status), rows, found)
+
+
+def _decided_anew(job: Job, model: Any, metrics: Sequence[Measure], results: dict[str, Any]) -> dict[str, Any]:
+    """The results of the validation rows, whose metrics of chosen classes are those at a threshold found since."""
+    decided, part = [m for m in metrics if m.name in DECIDED], job.data.validation
+    if part is None or not decided:
+        return results
+    again = evaluate_part(model, part, job.loss, decided, job.data.weights.get("validation"))
+    return {**results, **{m.name: again[m.name] for m in decided}}
 
 
 def _training_results(
-    job: Job, model: Any, in_steps: dict[str, Any] | None
+    job: Job, model: Any, metrics: Sequence[Measure], in_steps: dict[str, Any] | None
 ) -> tuple[dict[str, Any] | None, int | None]:
     """What the best epoch's network reaches on rows that it learned from, and on how many of them.
 
@@ -315,14 +338,18 @@ def _training_results(
         return in_steps, None
     number = rows_to_measure(data.train)
     weight = sample_weights(data, number)
-    return evaluate_part(model, sample_rows(data.train, number), job.loss, job.metrics, weight), number
+    return evaluate_part(model, sample_rows(data.train, number), job.loss, metrics, weight), number
 
 
 def _baseline(job: Job, status: str) -> dict[str, object] | None:
     """What the results stand beside."""
     if not job.baseline or status != "done":
         return None
-    return as_summary(baselines_of(job.data, job.loss, job.metrics))
+
+    def decided(model: Any) -> Sequence[Measure]:
+        return decide_by(model, job.data, job.settings, job.metrics)[1]
+
+    return as_summary(baselines_of(job.data, job.loss, decided))
 
 
 def _errors(job: Job, model: Any, status: str) -> dict[str, object] | None:
