@@ -1,6 +1,7 @@
 """`cl.cond`, `cl.switch`, `cl.while_loop`, `cl.remat` against Python's own branches and loops."""
 
 import functools
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -182,3 +183,21 @@ def test_memory_grows_as_the_root_of_the_steps():
 
     memory(400)  # what is traced and imported for the first time is no carry
     assert memory(6400) < 5 * memory(400)  # √16 = 4, and what does not grow; all carries would take 16 times as much
+
+
+RECORDED = {
+    "scan": lambda w: cl.scan(lambda c, e: (c * e, None), 1.0, w)[0],
+    "cond": lambda w: cl.cond(w[0] > 0, cl.sum, lambda w: 1.0 * w[0], w),
+    "while_loop": lambda w: cl.while_loop(lambda c: c < 3, lambda c: c + cl.sum(w), 0.0, max_steps=5),
+    "remat": lambda w: cl.remat(lambda v: cl.sum(v * v))(w),
+    "root": lambda w: cl.root(lambda x: x - cl.sum(w), 1.0),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_what_was_recorded_goes_to_other_processes(name):
+    w = cl.tensor(np.array([0.5, 2.0, 1.5]), requires_grad=True)
+    twin, out = pickle.loads(pickle.dumps((w, RECORDED[name](w))))
+    out.backward()
+    RECORDED[name](w).backward()
+    close(twin.grad, w.grad)

@@ -1,73 +1,81 @@
-"""Random steps, with branches and loops in them: one operation against written out, eager against compiled."""
+"""Random loops: one operation against Python's own loops and branches; eager, NumPy's executor and native code agree.
+
+Value, gradient, tangent and a product with the Hessian are compared, and every entry of an explanation closes.  A few
+programs run in `make test`; in `make verify` there are many, whose number is in the names of the tests.
+"""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import clearprop as cl
-from tests.control.programs import numbers, unrolled
+from tests.compiler.plain import plain
+from tests.control.random_loops import ARGS, Written, instructions, program
 from tests.control.test_scan import close
 
-UNARY = [
-    cl.sin,
-    cl.tanh,
-    lambda v: v * v * 0.3,
-    lambda v: cl.exp(-v * v),
-    lambda v: cl.where(v > 0, v, 0.2 * v),
-    cl.flip,
-]
-BINARY = [lambda a, b: a + b, lambda a, b: a * b, lambda a, b: a - 0.5 * b, lambda a, b: a * cl.sum(b) * 0.2]
+MANY, NATIVE = 400, 40
+"""Programs in `make verify`: interpreted, and on Numba."""
 
 
-def branch(a, b):
-    return cl.cond(cl.sum(a) > 0.1, lambda: cl.sin(a) * b, lambda: a - b)
+def everything(loss):
+    """Value and gradient, a tangent, and a product with the Hessian."""
+
+    def found(*args):
+        return (
+            *cl.value_and_grad(loss, (0, 1, 2))(*args),
+            cl.jvp(loss, args, (args[1], args[0], 0.5 * args[2]))[1],
+            cl.hvp(loss, args, (args[1], args[0], 0.5 * args[2])),
+        )
+
+    return found
 
 
-def inner_loop(scan):
-    return lambda a, b: scan(lambda c, e: (cl.tanh(c * e + b), c), a, b)[0]
+def close_at_terms(loss):
+    """Terms add up to the entry, which a finite difference confirms."""
+    args = [cl.tensor(a, name=n, requires_grad=True) for a, n in zip(ARGS, "whx", strict=True)]
+    out = loss(*args)
+    for wrt in args:
+        entry = cl.explain(out, wrt=wrt, index=(1,) * len(wrt.shape))
+        assert entry.check().agrees
+        total = sum(term.value for term in entry.terms) + entry.rest
+        np.testing.assert_allclose(total, entry.value, rtol=1e-11, atol=1e-13)
 
 
-@st.composite
-def steps(draw):
-    """The instructions of a step: which operation, on which of the values so far."""
-    count = draw(st.integers(1, 6))
-    places = st.integers(0, 20)
-    return [(draw(st.integers(0, len(UNARY) + len(BINARY) + 1)), draw(places), draw(places)) for _ in range(count)]
+def check(seed, *, natively=False):
+    """A program in every way; `natively` on Numba, else its kernels are interpreted."""
+    rows, reverse = instructions(seed), bool(seed % 2)
+    loop, written = program(cl, rows, reverse), program(Written, rows, reverse)
+    want = everything(written)(*ARGS)
+    try:
+        close(everything(loop)(*ARGS), want, 1e-10)
+        close(cl.compile(everything(loop), executor="numpy")(*ARGS), want, 1e-10)
+        if natively:
+            close(cl.compile(everything(loop), executor="numba")(*ARGS), want, 1e-10)
+        else:
+            with plain():
+                close(cl.compile(everything(loop))(*ARGS), want, 1e-10)
+        close_at_terms(loop)
+    except AssertionError as error:
+        raise AssertionError(f"program {seed}: {rows}\n{error}") from error
 
 
-def program(scan, instructions, reverse):
-    """The loop of a step that does as instructed with the weight, the carry and the element."""
-
-    def loss(w, h, x):
-        def step(h, x):
-            values = [w, h, x]
-            for kind, i, j in instructions:
-                a, b = values[i % len(values)], values[j % len(values)]
-                several = [*BINARY, branch, inner_loop(scan)]
-                values.append(UNARY[kind](a) if kind < len(UNARY) else several[kind - len(UNARY)](a, b))
-            return cl.tanh(values[-1] + 0.5 * h), values[-1] * values[-2]
-
-        last, ys = scan(step, h, x, reverse=reverse)
-        return cl.sum(last * w) + cl.mean(ys**2)
-
-    return loss
+@pytest.mark.parametrize("seed", range(4))
+def test_a_loop_is_its_steps(seed):
+    check(seed)
 
 
-ARGS = (numbers(0, 3), numbers(1, 3), numbers(2, 4, 3))
+@pytest.mark.verify
+@pytest.mark.parametrize("first", range(1000, 1000 + MANY, 20), ids=lambda first: f"{first} to {first + 19}")
+def test_many_random_loops(first):
+    for seed in range(first, first + 20):
+        check(seed)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(steps(), st.booleans())
-def test_a_loop_is_its_steps(instructions, reverse):
-    loop, written = program(cl.scan, instructions, reverse), program(unrolled, instructions, reverse)
-    want = cl.value_and_grad(written, (0, 1, 2))(*ARGS)
-    close(cl.value_and_grad(loop, (0, 1, 2))(*ARGS), want, 1e-11)
-    close(cl.compile(cl.value_and_grad(loop, (0, 1, 2)), executor="numpy")(*ARGS), want, 1e-11)
-    close(cl.hvp(loop, ARGS, ARGS), cl.hvp(written, ARGS, ARGS), 1e-10)
+@pytest.mark.verify
+@pytest.mark.parametrize("seed", range(5000, 5000 + NATIVE))
+def test_random_loops_on_numba(seed):
+    check(seed, natively=True)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_loop_is_differentiated_as_it_is_differenced(seed):
-    instructions = [tuple(row) for row in np.random.default_rng(seed).integers(0, 11, (5, 3)).tolist()]
-    cl.check_grads(program(cl.scan, instructions, False), ARGS, order=2)
+    cl.check_grads(program(cl, instructions(seed + 100)), ARGS, order=2)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from clearprop.autodiff.pickling import pickled_by_name
 from clearprop.autodiff.trees import unflatten
 from clearprop.compiler.arguments import Arguments, Donated, Parameters
 from clearprop.compiler.direct_call import MISSED, DirectCall, direct_call
-from clearprop.compiler.executor_choice import warn_once
 from clearprop.compiler.specialisation import Specialisation, function_name
 from clearprop.errors import ArgumentError, checked_call, require_function, unknown_name, user_line
 from clearprop.program.ir import Program
 from clearprop.program.process_lock import holds, process_lock
 from clearprop.program.tracing import builder
 from clearprop.program.values import Node, call_site
+
+if TYPE_CHECKING:
+    from clearprop.compiler.recorded_call import RecordedFunction
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -42,6 +44,7 @@ class Compiled(Generic[_P, _R]):
         self.executor = executor
         self.specialisations: dict[Any, list[Specialisation]] = {}
         self.entries: dict[Any, _ReadyCall] = {}
+        self.recorded: dict[Any, RecordedFunction] = {}
         self.direct: list[tuple[_ReadyCall, DirectCall]] = []
         self.last: Specialisation | None = None
         self.info = CacheInfo()
@@ -63,11 +66,8 @@ class Compiled(Generic[_P, _R]):
             entry = None if call.tracked else self._entry(call)
             if entry is not None and not (entry.surrounded and entry.specialisation.captures.tracked):
                 return self._run(entry, call)
-        warn_once(
-            f"{self._name} runs uncompiled: a gradient may flow through the call.  "
-            f"Compile the function that takes the gradient, or give x.detach()"
-        )
-        return self.function(*args, **kwargs)
+            result = self._recorded(call)(call)
+            return result
 
     def _run_directly(self, args: tuple[Any, ...]) -> Any:
         """The result of a call of a kind that came before; MISSED if it is of none."""
@@ -89,6 +89,20 @@ class Compiled(Generic[_P, _R]):
         if run is not None and all(run is not known for _, known in self.direct):
             self.direct = [(entry, run), *self.direct[: DIRECT - 1]]
         return result
+
+    def _recorded(self, call: Arguments) -> RecordedFunction:
+        """The function as one operation, for a call through which a gradient may flow."""
+        # start-up time: what only such calls need is loaded by the first of them
+        from clearprop.compiler.recorded_call import RecordedFunction
+
+        if call.fixed:
+            call.require_hashable()
+        known = self.recorded.get(call.exact)
+        if known is None or not known.fits():
+            if len(self.recorded) >= ENTRIES:
+                self.recorded.clear()
+            known = self.recorded[call.exact] = RecordedFunction(self.function, self._name, call, self.executor)
+        return known
 
     @functools.cached_property
     def _second(self) -> Compiled[_P, _R]:
@@ -266,6 +280,9 @@ def compile(
     decorator, with or without arguments.  `executor` is "numba", "numpy", or None: native where possible.
 
     Specialised on structure, dtypes, ranks, which axes are 1, and on sizes that Python code looked at.
+
+    A call through which a gradient may flow is one operation, whose derivatives are compiled too: they compute the
+    function once more, and keep nothing of it.  Inside a function that is traced it is written out.
 
     >>> import clearprop as cl
     >>> @cl.compile

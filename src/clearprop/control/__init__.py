@@ -6,7 +6,8 @@ users call is in `scan`, `branches`, `while_loop`, `associative`, `solutions`, `
 `remat_operation`; `chunks` makes loops of loops, `carries` checks what goes from step to step, and `vectors` are trees
 as vectors.
 
-Open to other folders beside the names here: `implicit_operation`, `operation`, `subprograms`, `vectors`.
+Open to other folders beside the names here: `implicit_operation`, `operation`, `remat_operation`,
+`subprograms`, `vectors`.
 """
 
 from clearprop.control.associative import associative_scan

@@ -30,7 +30,8 @@ class ControlOperation(Primitive):
     control = ""
 
     def __init__(self, declaration: Callable[..., Any]) -> None:
-        name = declaration.__name__.rstrip("_")
+        self.declared = declaration.__name__
+        name = self.declared.rstrip("_")
         super().__init__(
             declaration,
             "general",
@@ -41,6 +42,9 @@ class ControlOperation(Primitive):
             facts=Facts(control=self.control),
             rules={"vjp_operands": lambda g: g},  # that there is one; `pull_together` is the rule
         )
+
+    def __reduce__(self) -> str:
+        return self.declared
 
     @abstractmethod
     def compute(self, *operands: Any, **params: Any) -> Any:
