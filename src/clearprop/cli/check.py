@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from clearprop.cli.console import output, say, table
 from clearprop.cli.exit_codes import DONE, FAULT
+from clearprop.cli.onnx_model import DataFile, Drawn, RunOrModel, check_outputs, is_model, refuse_for_a_run
 from clearprop.errors import ArgumentError
 from clearprop.train import check_run, load
 
-_VERDICT = {True: "agrees", False: "DIFFERS"}
-
 
 def check(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
-    rows: Annotated[int, typer.Option(metavar="N", help="So many rows of its training data.")] = 32,
+    run: RunOrModel,
+    rows: Annotated[int, typer.Option(metavar="N", help="So many rows of its training data, or of --data.")] = 32,
     entries: Annotated[int, typer.Option(metavar="N", help="At most so many entries of a parameter.")] = 20,
+    data: DataFile = None,
+    example: Drawn = False,
 ) -> int:
     """Check the gradients of a run: its own network, loss and data, parameter by parameter.
 
     Each checked entry of our gradient is compared, in float64, with the central difference
     (L(w + h) − L(w − h)) / 2h of the loss.  Entries where a kink of the network lies within ±h are told apart.
 
+    Of an ONNX model, which has no loss, it is the sum of all numbers that it gives, each with a weight of its own.
+
     **Examples**
 
     * `clearprop check runs/digits-1`
 
     * `clearprop check runs/digits-1 --entries 200`
+
+    * `clearprop check model.onnx --example`
+
+    * `clearprop check model.onnx --data inputs.npz`
     """
     for option, number in (("--rows", rows), ("--entries", entries)):
         if number < 1:
@@ -40,7 +46,11 @@ def check(
                 where=option,
                 try_=f"{option} 20",
             )
-    checked = check_run(load(run), rows=rows, entries=entries)
+    if is_model(run):
+        checked, seen = check_outputs(run, data, example, rows, entries)
+    else:
+        refuse_for_a_run(data, example)
+        checked, seen = check_run(load(run), rows=rows, entries=entries), f"{rows} rows"
     lines = [
         [
             c.path,
@@ -60,5 +70,5 @@ def check(
     if wrong:
         say(console, f"the gradient differs from the central difference in {', '.join(wrong)}")
         return FAULT
-    say(console, f"all gradients agree with central differences (float64, {rows} rows, error relative to the largest)")
+    say(console, f"all gradients agree with central differences (float64, {seen}, error relative to the largest)")
     return DONE

@@ -11,6 +11,15 @@ import typer
 
 from clearprop.attribution import PredictionExplanation
 from clearprop.cli.exit_codes import DONE
+from clearprop.cli.onnx_model import (
+    DataFile,
+    Drawn,
+    RunOrModel,
+    is_model,
+    open_output,
+    refuse_for_a_model,
+    refuse_for_a_run,
+)
 from clearprop.cli.predict import require_new
 from clearprop.errors import ArgumentError, ClearpropError, unknown_name
 from clearprop.explanation import Entry, Explanation, Explanations, explain_update
@@ -24,7 +33,7 @@ _INDEXED = re.compile(r"(?P<name>.*\S)\s*\[(?P<index>\s*-?\d+\s*(?:,\s*-?\d+\s*)
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)],
+    run: RunOrModel,
     param: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="A parameter, or one entry of it: 'layers[0].weight[3,5]'."),
@@ -36,6 +45,12 @@ def explain(
         int | None, typer.Option(metavar="N", help="The loss of this row of the data, from 0: its number in the file.")
     ] = None,
     step: Annotated[int | None, typer.Option(metavar="K", help="What this step of the training minimised.")] = None,
+    data: DataFile = None,
+    example: Drawn = False,
+    output: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of an ONNX model: the output that is opened, or one entry of it: 'y[0,2]'."),
+    ] = None,
     top: Annotated[int, typer.Option(metavar="N", help="So many of the largest terms.")] = 8,
     paths: Annotated[int, typer.Option(metavar="N", help="So many of the largest whole paths, too.")] = 0,
     native: Annotated[bool, typer.Option("--native", help="Compare with the compiled step, for --step.")] = False,
@@ -57,6 +72,8 @@ def explain(
     replays the training up to that step.  Without `--param` and `--input` the gradients of all parameters are listed.
     `--prediction` opens what the model says of a row instead: a sum over the columns, in the target's unit.
 
+    Of an ONNX model it is the gradient of one number that the model gives: that of `--output`, or the largest one.
+
     **Examples**
 
     * `clearprop explain runs/iris-1`
@@ -70,10 +87,21 @@ def explain(
     * `clearprop explain runs/iris-1 --param 'layers[0].bias[1]' --step 40 --update`
 
     * `clearprop explain runs/iris-1 --row 3 --prediction`
+
+    * `clearprop explain model.onnx --data images.npz --row 3 --output 'logits[0,7]' --param 'conv1.weight[0,0,1,1]'`
+
+    * `clearprop explain model.onnx --example --input image`
     """
     _check(param, input_, top, paths, format_, native and step is None)
     if out is not None and not overwrite:
         require_new(out)
+    if is_model(run):
+        refuse_for_a_model({"--step": step, "--prediction": prediction or None, "--update": update or None})
+        model_inputs = data, example, row
+        title, found = _open_model(run, output, param, input_, model_inputs)
+        _write(_titled_text(title, found, format_, top, paths, False), out)
+        return DONE
+    refuse_for_a_run(data, example, output)
     if prediction:
         _require_a_row(row, {"--param": param, "--input": input_, "--step": step, "--update": update or None}, format_)
         found_sum = _prediction(load(run), row)
@@ -84,9 +112,7 @@ def explain(
         typer.echo(_update(load(run), param, step))
         return DONE
     title, found = _open_entries(load(run), param, input_, row, step)
-    text = _form_text(found, format_, top, paths, native)
-    text = f"{title}\n{text}" if format_ == "text" and not text.startswith(title) else text
-    _write(text, out)
+    _write(_titled_text(title, found, format_, top, paths, native), out)
     return DONE
 
 
@@ -161,6 +187,23 @@ def _open_entries(
         raise _at_option(mistake, param, input_, row, step) from None
 
 
+def _open_model(
+    path: Path,
+    output: str | None,
+    param: str | None,
+    input_: str | None,
+    inputs: tuple[str | None, bool, int | None],
+) -> tuple[str, Entry | Explanation | Explanations]:
+    """What the options ask of an ONNX model, and which number it is the gradient of."""
+    name, index = _split_index(param or input_ or "")
+    wanted = (name if param else None), (name if input_ else None)
+    title, found = open_output(path, _split_index(output) if output else (None, None), wanted, inputs)
+    try:
+        return title, found if index is None or isinstance(found, Explanations) else found[index]
+    except ClearpropError as mistake:
+        raise _at_option(mistake, param, input_, None, None) from None
+
+
 def _update(run: Any, param: str | None, step: int | None) -> str:
     """The parts of the update of one weight."""
     name, index = _split_index(param or "")
@@ -199,6 +242,14 @@ def _split_index(text: str) -> tuple[str, tuple[int, ...] | None]:
     if found is None:
         return text, None
     return found["name"], tuple(int(part) for part in found["index"].split(","))
+
+
+def _titled_text(
+    title: str, found: Entry | Explanation | Explanations, format_: str, top: int, paths: int, native: bool
+) -> str:
+    """The text, under a line that says what is differentiated."""
+    text = _form_text(found, format_, top, paths, native)
+    return f"{title}\n{text}" if format_ == "text" and not text.startswith(title) else text
 
 
 def _form_text(found: Entry | Explanation | Explanations, format_: str, top: int, paths: int, native: bool) -> str:

@@ -2,5 +2,6 @@
 
 Open to other folders: `array_checks`, `array_labels`, `columns`, `encodings`, `kinds.time_encoding`, `kinds.times`,
 `kinds.word_encodings`, `parts`, `preprocessing`, `readers.formats`, `readers.frame_kinds`, `readers.reading`,
-`readers.sources`, `record`, `streaming.disk_rows`, `streaming.encoded_source`, `streaming.memory`, `training_data`.
+`readers.sources`, `readers.whole_arrays`, `record`, `streaming.disk_rows`, `streaming.encoded_source`,
+`streaming.memory`, `training_data`.
 """

@@ -60,13 +60,13 @@ def _class_with(base: type[NamedArrays], kinds: tuple[tuple[str, str], ...]) -> 
     return _WithNames
 
 
-def free_names(names: list[str]) -> dict[str, str]:
-    """For every name the one under which the module holds it: methods of modules keep theirs (`forward_`).
+def free_names(names: list[str], kind: type[NamedArrays]) -> dict[str, str]:
+    """For every name the one under which a module of this class holds it: its methods keep theirs (`forward_`).
 
-    >>> free_names(["conv1.weight", "forward"])
+    >>> free_names(["conv1.weight", "forward"], NamedArrays)
     {'conv1.weight': 'conv1.weight', 'forward': 'forward_'}
     """
-    taken = {*dir(NamedArrays), "description", "_original"}
+    taken = {*dir(kind), "description", "_original"}
     chosen: dict[str, str] = {}
     for name in names:
         new = name

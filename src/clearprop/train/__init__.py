@@ -11,6 +11,8 @@ from clearprop.train.batches import BlockFeed as BlockFeed
 from clearprop.train.batches import batch_at as batch_at
 from clearprop.train.fitting import fit as fit
 from clearprop.train.forking import starting_from as starting_from
+from clearprop.train.gradient_check import Checked as Checked
+from clearprop.train.gradient_check import check_objective as check_objective
 from clearprop.train.gradient_check import check_run as check_run
 from clearprop.train.interrupts import TrainingInterrupted as TrainingInterrupted
 from clearprop.train.job import Job as Job

@@ -47,7 +47,18 @@ def check_run(run: Run, rows: int = 32, entries: int = 20) -> list[Checked]:
     The loss is the one that training minimised, penalty included, on the first `rows` rows of its first epoch, with
     the random layers held fixed.  Raises RunError for a run whose data are not at hand.
     """
-    objective, model = _objective(run, rows)
+    return check_objective(*_objective(run, rows), entries)
+
+
+def check_objective(objective: Callable[[Any], Any], model: Any, entries: int = 20) -> list[Checked]:
+    """Compare gradient and central difference of a scalar function of a model in float64, as `check_run` does.
+
+    >>> import clearprop as cl
+    >>> model = cl.nn.mlp([2, 3, 1], activation="tanh").replace({"layers[0].bias": np.ones(3)})
+    >>> x = np.array([[1.0, 2.0]])
+    >>> [found.entries for found in check_objective(lambda model: cl.sum(model(x)), model, entries=2)]
+    [2, 2, 2, 1]
+    """
     gradient = grad(objective)(model).parameters()
     picker = np.random.Generator(np.random.Philox(0))
     return [_check(objective, model, path, np.asarray(g), entries, picker) for path, g in gradient.items()]

@@ -40,19 +40,24 @@ def read_npy(path: Path, source: str) -> dict[str, NDArray[Any]]:
 
     Raises DataError for objects, other shapes, a size that the header does not bear out, more than `NPY_LIMIT` bytes.
     """
-    with path.open("rb") as file:
-        shape, dtype = _header(file, source)
-        held = path.stat().st_size - file.tell()
-        if prod(shape) * dtype.itemsize != held or held > NPY_LIMIT:
-            raise _broken_error(source, f"shape {shape} and dtype {dtype}, with {held:,} bytes of values"[:200])
-        file.seek(0)
-        array = npy.read_array(file, allow_pickle=False)
+    array = read_npy_array(path, source)
     if array.dtype.names:
         return columns_of({name: array[name] for name in array.dtype.names}, source)
     if array.ndim != 2 or 0 in array.shape:
         raise _broken_error(source, f"an array of shape {array.shape}")
     require_columns_in_bounds(array.shape[1], source)
     return {f"column {i + 1}": array[:, i] for i in range(array.shape[1])}
+
+
+def read_npy_array(path: Path, source: str) -> NDArray[Any]:
+    """The array of an NPY file, of any shape.  Raises DataError as `read_npy` does, but for the shape."""
+    with path.open("rb") as file:
+        shape, dtype = _header(file, source)
+        held = path.stat().st_size - file.tell()
+        if prod(shape) * dtype.itemsize != held or held > NPY_LIMIT:
+            raise _broken_error(source, f"shape {shape} and dtype {dtype}, with {held:,} bytes of values"[:200])
+        file.seek(0)
+        return np.asarray(npy.read_array(file, allow_pickle=False))
 
 
 def columns_of(arrays: Mapping[str, NDArray[Any]], source: str) -> dict[str, NDArray[Any]]:

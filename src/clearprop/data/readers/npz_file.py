@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +24,8 @@ _DAMAGE = (
     OverflowError,
 )  # fmt: skip
 """What reading a damaged archive raises."""
+_Choice = Callable[[list[str], str], list[str]]
+"""Which of the arrays that are there are read; the second argument is what the file is called."""
 NPZ_LIMIT = 2 * 2**30
 """The largest size in bytes of the arrays that are read from one NPZ file, unpacked."""
 
@@ -33,24 +36,35 @@ def read_npz(path: Path, source: str) -> dict[str, NDArray[Any]]:
     `y` may be absent.  Raises DataError for a broken archive, an archive without x, arrays of objects, an
     array whose header and size disagree, and arrays of more than `NPZ_LIMIT` bytes in all.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = {name: _load(archive, name, source) for name in _checked_names(archive, source)}
-    except DataError:
-        raise
-    except _DAMAGE as problem:
-        raise _broken_error(source, str(problem)) from None
+    arrays = _read(path, source, _wanted_names)
     shapes = {array.shape for array in arrays.values()}
     if not {"x", "x_train"} & arrays.keys() and (len(shapes) > 1 or any(len(shape) != 1 for shape in shapes)):
         raise _lacking_error(list(arrays), source)
     return arrays
 
 
+def read_all_npz(path: Path, source: str) -> dict[str, NDArray[Any]]:
+    """Every array of an NPZ file, whatever its name and shape.  Raises DataError as `read_npz` does."""
+    return _read(path, source, lambda present, _: present)
+
+
+def _read(path: Path, source: str, wanted: _Choice) -> dict[str, NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {name: _load(archive, name, source) for name in _checked_names(archive, source, wanted)}
+    except DataError:
+        raise
+    except _DAMAGE as problem:
+        raise _broken_error(source, str(problem)) from None
+
+
 def values_in_npz(path: Path, source: str) -> int:
     """How many values the arrays that `read_npz` gives hold, by their headers.  Raises what it raises."""
     try:
         with zipfile.ZipFile(path) as archive:
-            headers = [_checked_header(archive, name, source) for name in _checked_names(archive, source)]
+            headers = [
+                _checked_header(archive, name, source) for name in _checked_names(archive, source, _wanted_names)
+            ]
             return sum(prod(shape) for shape, _ in headers)
     except DataError:
         raise
@@ -58,9 +72,9 @@ def values_in_npz(path: Path, source: str) -> int:
         raise _broken_error(source, str(problem)) from None
 
 
-def _checked_names(archive: zipfile.ZipFile, source: str) -> list[str]:
+def _checked_names(archive: zipfile.ZipFile, source: str, wanted: _Choice) -> list[str]:
     """The names of the arrays that are wanted; their sizes are within bounds."""
-    names = _wanted_names([n.removesuffix(".npy") for n in archive.namelist()], source)
+    names = wanted([n.removesuffix(".npy") for n in archive.namelist()], source)
     _check_sizes(archive, names, source)
     return names
 

@@ -15,7 +15,8 @@ from clearprop.interop.onnx.graph import Context, NodeCall, NodeGraph
 from clearprop.interop.onnx.reading import DTYPES, dtype_name, tensor_array
 from clearprop.interop.onnx.table import Operator, find, known_operators
 
-_DTYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "output_datatype")
+DTYPE_ATTRIBUTES = ("to", "dtype", "output_dtype", "output_datatype")
+"""The attributes that hold a dtype, by its number in the format."""
 _NEWEST = 2**31 - 1  # the package onnx looks up versions of 32 bits
 _STANDARD = ("", "ai.onnx")
 
@@ -29,6 +30,7 @@ class Building:
         self.functions = {(_domain(f.domain), f.name): f for f in model.functions}
         self.refused: dict[str, int] = {}
         self.input_dtypes: dict[str, Any] = {}
+        self.input_shapes: dict[str, tuple[int | str, ...]] = {}
         self._uses: dict[str, set[str]] = {}
 
     def refuse(self, what: str) -> None:
@@ -110,6 +112,14 @@ def _note_dtype(building: Building, value: Any, keep: bool) -> None:
         building.refuse(f"{dtype_name(number)} of the input {value.name!r}")
     elif keep and number:
         building.input_dtypes[value.name] = np.dtype(DTYPES[number])
+        if value.type.tensor_type.HasField("shape"):
+            sizes = value.type.tensor_type.shape.dim
+            building.input_shapes[value.name] = tuple(_size(value.name, i, size) for i, size in enumerate(sizes))
+
+
+def _size(name: str, axis: int, size: Any) -> int | str:
+    """The size of an axis, or the name of one that is open: that of the file, or one of its own."""
+    return int(size.dim_value) if size.HasField("dim_value") else size.dim_param or f"{name}.{axis}"
 
 
 def build_calls(building: Building, nodes: Iterable[Any], bound: Mapping[str, Any]) -> tuple[NodeCall, ...]:
@@ -150,7 +160,7 @@ def _operator_call(building: Building, node: Any, entry: Operator, bound: Mappin
     for name, value in attributes.items():
         if name not in entry.attributes:
             building.refuse(f"{_title(node)} with the attribute {name!r}")
-        elif name in _DTYPE_ATTRIBUTES and value not in DTYPES:
+        elif name in DTYPE_ATTRIBUTES and value not in DTYPES:
             building.refuse(f"{_title(node)} with {name}={dtype_name(value)}")
     inputs = tuple(node.input)
     least, most = entry.inputs
@@ -236,11 +246,11 @@ def _function_call(building: Building, node: Any, function: Any, bound: Mapping[
     building.refuse_unknown_names(graph, ())
     for name in node.input:
         building.use(name, "weight")
-    entry = Operator(node.op_type, node.domain, 1, _Body(graph), (), ("context",), (0, len(graph.inputs)))
+    entry = Operator(node.op_type, node.domain, 1, Body(graph), (), ("context",), (0, len(graph.inputs)))
     return NodeCall(entry, node.name, tuple(node.input), tuple(node.output), {})
 
 
-class _Body:
+class Body:
     """The body of a function, as a function of its inputs; what it holds is hidden from around it."""
 
     def __init__(self, graph: NodeGraph) -> None:

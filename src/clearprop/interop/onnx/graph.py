@@ -85,14 +85,16 @@ class Context:
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """All of a model but its arrays: the graph, its inputs with their dtypes, and names for people.
+    """All of a model but its arrays: the graph, its inputs with dtypes and shapes, and names for people.
 
-    names  under which name the module holds each array of the file
+    shapes  of the inputs that declare one: sizes, and names of sizes that are open
+    names   under which name the module holds each array of the file
     """
 
     title: str
     graph: NodeGraph
     dtypes: Mapping[str, Any]
+    shapes: Mapping[str, tuple[int | str, ...]]
     names: Mapping[str, str]
 
     def __str__(self) -> str:

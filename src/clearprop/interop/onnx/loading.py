@@ -55,11 +55,12 @@ def load(source: str | Path | bytes | Any, *, trained: Collection[str] | None = 
     building.refuse_unknown_names(graph, arrays)
     building.require_nothing_refused()
     parameters, state, constants = _sorted_arrays(building, arrays, trained)
-    names = free_names([*parameters, *state])
+    names = free_names([*parameters, *state], OnnxModel)
     description = Description(
         found.name,
         NodeGraph(_inputs(graph, arrays), graph.outputs, {**graph.constants, **constants}, graph.calls),
         building.input_dtypes,
+        building.input_shapes,
         names,
     )
     return OnnxModel(

@@ -63,7 +63,7 @@ def model_of(graph: TorchGraph, arrays: dict[str, Any]) -> TorchModel:
 
 def names_of(graph: TorchGraph) -> dict[str, str]:
     """The name under which the model holds each array: PyTorch's own, but where a method of modules has it."""
-    return free_names([i.target for i in graph.inputs if i.kind != GIVEN])
+    return free_names([i.target for i in graph.inputs if i.kind != GIVEN], TorchModel)
 
 
 def _value_of(node: TorchNode, values: dict[str, Any]) -> Any:
