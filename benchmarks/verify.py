@@ -50,12 +50,14 @@ def checks(part: str, workers: int) -> Iterator[Check]:
         for name, setting in kernels().items():
             folders = tuple(f"tests/{folder}" for folder in NUMERIC)
             yield Check((*pytest, "not verify", *folders), setting, f"the numeric tests with the BLAS kernel {name}")
+    elif part == "files":
+        yield Check(("tests.files", "--workers", str(workers)))
     else:
         yield Check((f"benchmarks.{MODULES[part]}",))
 
 
 MODULES = {"accuracy": "tables", "optimizers": "optimizers", "comparison": "comparison", "memory": "memory"}
-PARTS = ("tests", "kernels", *MODULES)
+PARTS = ("tests", "kernels", "files", *MODULES)
 
 
 def kernels() -> dict[str, dict[str, str | None]]:

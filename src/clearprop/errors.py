@@ -131,8 +131,12 @@ def printable(text: str, keep: str = "") -> str:
 _LONG_WORD = re.compile(r"(\S{200})\S{100,}(\S{20})")
 
 
+_LONGEST_PART = 1500
+
+
 def _message_text(text: str) -> str:
-    return _LONG_WORD.sub(r"\1 … \2", printable(text, keep="\n"))
+    words = _LONG_WORD.sub(r"\1 … \2", printable(text, keep="\n"))
+    return words if len(words) <= _LONGEST_PART else f"{words[:_LONGEST_PART]} …"
 
 
 def user_line() -> str:

@@ -27,6 +27,7 @@ from clearprop.data.training_data import from_source
 from clearprop.files.strict_json import read_json
 from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.folder import RunFolder
+from tests.files.table_cases import workbook
 
 
 def header(descr, shape):
@@ -104,6 +105,8 @@ NPZ = {
     "header: strange dtype": lambda p: npz(p, {"x": [header("<V99999999999", (3, 2))]}),
     "header: no dtype": lambda p: npz(p, {"x": [header(("a", 1, 2, 3), (3, 2))]}),
     "header: huge": lambda p: npz(p, {"x": [header("<f8", (2**62, 2**62))]}),
+    "header: texts of no characters": lambda p: npz(p, {"x": [header("<U0", (2**40,))], "y": Y}),
+    "header: negative twice": lambda p: npz(p, {"x": [header("<f8", (-2, -1)), bytes(16)], "y": Y}),
     "header: negative": lambda p: npz(p, {"x": [header("<f8", (-1, 2))]}),
     "header: truth values": lambda p: npz(p, {"x": [header("<f8", (True, "a"))]}),
     "header: complex exponent": lambda p: npz(p, {"x": [magic(b"{'descr': 9**9**9**9**9}" + b"\n")]}),
@@ -148,6 +151,87 @@ JSON = {
 def parquet(path):
     column = pyarrow.array(np.zeros(20_000_000))
     pyarrow.parquet.write_table(pyarrow.table({f"c{i}": column for i in range(8)}), path, compression="zstd")
+
+
+def arrow(columns, packing=None, change=lambda data: data):
+    """An Arrow file, changed behind its writer's back."""
+
+    def make(path):
+        file, table = io.BytesIO(), pyarrow.table(columns())
+        with pyarrow.ipc.new_file(file, table.schema, options=pyarrow.ipc.IpcWriteOptions(compression=packing)) as out:
+            out.write_table(table)
+        path.write_bytes(change(file.getvalue()))
+
+    return make
+
+
+def gaps():
+    nothing = pyarrow.Array.from_buffers(pyarrow.null(), 2**31 - 1, [None])
+    return {"a": nothing, "b": nothing}
+
+
+def one_long_text():
+    text = pyarrow.array(["x" * 10**6])
+    return {"a": pyarrow.DictionaryArray.from_arrays(np.zeros(10**5, np.int8), text), "b": np.arange(10**5) % 2}
+
+
+def one_text_in_view():
+    """A hundred thousand views of one text of a megabyte."""
+    view = struct.pack("<i4sii", 10**6, b"xxxx", 0, 0)
+    buffers = [None, *map(pyarrow.py_buffer, (view * 10**5, b"x" * 10**6))]
+    return {"a": pyarrow.Array.from_buffers(pyarrow.string_view(), 10**5, buffers), "b": np.arange(10**5) % 2}
+
+
+def zeros_of_a_column():
+    return {"a": np.zeros(2 * 10**7), "b": np.zeros(2 * 10**7)}
+
+
+def texts():
+    return {"a": ["four"] * 40, "b": [0, 1] * 20}
+
+
+def moved(data):
+    return data.replace(struct.pack("<ii", 4, 8), struct.pack("<ii", 4, 2**30))
+
+
+def no_text(data):
+    return data.replace(b"four", b"\xf0our")
+
+
+ARROW = {
+    "gaps": arrow(gaps),
+    "one text, again and again": arrow(one_long_text),
+    "one text, seen again and again": arrow(one_text_in_view),
+    "packed zeros": arrow(zeros_of_a_column, "zstd"),
+    "texts outside": arrow(texts, change=moved),
+    "no texts": arrow(texts, change=no_text),
+    "codes outside": arrow(lambda: {"a": pyarrow.DictionaryArray.from_arrays(
+        pyarrow.array([0, 7, -3, 2**30] * 10, pyarrow.int32()), pyarrow.array(["u", "v"]), safe=False)}),
+}  # fmt: skip
+
+
+def array(descr, shape, values=b""):
+    return lambda path: path.write_bytes(header(descr, shape) + values)
+
+
+NPY = {
+    "texts of no characters": array("<U0", (2**40,)),
+    "nothing": array("|V0", (10**9, 3)),
+    "fields of nothing": array([("a", "<U0"), ("b", "<U0")], (10**10,)),
+    "less than nothing": array("<f8", (-2, -1), bytes(16)),
+    "no characters": array("<U2", (4, 2), b"\xff\xff\xff\x7f" * 16),
+    "half characters": array("<U1", (4, 2), b"\x00\xd8\x00\x00" * 8),
+    "no text": array("|S1", (4, 2), b"\xff" * 8),
+}
+
+
+def far(place):
+    """A workbook with two cells, and one that is far away."""
+    row = '<row><c r="A1"><v>1</v></c><c r="B1"><v>1</v></c></row>'
+    return lambda path: path.write_bytes(workbook(f'{row}<row><c r="{place}"><v>1</v></c></row>'))
+
+
+EXCEL = {place: far(place) for place in ("XFD3000", "XFD1048576", "A0", "A99999999999")}
 
 
 def pipe(path):
@@ -198,6 +282,10 @@ CASES = [
     *((f"json, {name}", "x.json", make, document) for name, make in JSON.items()),
     *((f"config, {name}", "x.json", JSON[name], config) for name in ("backslashes", "deep", "lone surrogate")),
     ("parquet, zeros", "x.parquet", parquet, data),
+    *((f"arrow, {name}", "x.arrow", make, data) for name, make in ARROW.items()),
+    *((f"npy, {name}", "x.npy", make, data) for name, make in NPY.items()),
+    *((f"excel, {name}", "x.xlsx", make, data) for name, make in EXCEL.items()),
+    *((f"rows of json, {name}", "x.jsonl", make, data) for name, make in JSON.items()),
     *((f"{name} as {suffix}, {read.__name__}", "x." + suffix, make, read) for name, make in SPECIAL.items()
       for suffix, read in (("csv", data), ("npz", data), ("parquet", little), ("json", document), ("json", config))),
     *((f"history, {name}", "run", events(change), history) for name, change in WRONG.items()),

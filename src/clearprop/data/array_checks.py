@@ -134,3 +134,15 @@ def require_one_index(parts: Iterable[Any], what: str) -> None:
                 where=user_line(),
                 try_="y = y.loc[x.index]; or x.to_numpy() and y.to_numpy(), where rows belong together by position",
             )
+
+
+def holds_characters(texts: NDArray[Any]) -> bool:
+    """Whether an array of dtype U holds nothing but characters: memory and files may hold any number in their place.
+
+    >>> holds_characters(np.array(["a"])), holds_characters(np.array([0x7FFFFFFF], np.uint32).view("U1"))
+    (True, False)
+    """
+    if not texts.dtype.itemsize:
+        return True
+    codes = np.array(texts, texts.dtype.newbyteorder("="), order="C").reshape(-1).view(np.uint32)
+    return not bool(((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes <= 0xDFFF))).any())

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.array_checks import masked_error
+from clearprop.data.array_checks import holds_characters, masked_error
 from clearprop.data.columns import quantity, target_column
 from clearprop.data.encodings import ClassTarget, fit_classes
 from clearprop.errors import DataError, user_line
@@ -111,10 +111,9 @@ def text_labels(value: Any, name: str, where: str = "") -> NDArray[Any] | None:
         raise masked_error(value, name, where)
     if array.size != len(array):
         raise _text_error(name, "one label in every row: shape (rows,)", f"text of shape {array.shape}", where)
-    odd = next((item for item in array.flat if array.dtype.kind == "O" and not isinstance(item, str)), None)
-    gaps = sum(not isinstance(item, str) for item in array.flat) if array.dtype.kind == "O" else 0
-    if gaps:
-        got = f"{odd!r} beside text; {quantity(gaps, 'row')} without text"
+    odd = [item for item in array.flat if not isinstance(item, str)] if array.dtype.kind == "O" else []
+    if odd:
+        got = f"{odd[0]!r} beside text; {quantity(len(odd), 'row')} without text"
         raise _text_error(name, "text in every row, or numbers in every row", got, where)
     _require_writable(array, name, where)
     return array
@@ -122,6 +121,8 @@ def text_labels(value: Any, name: str, where: str = "") -> NDArray[Any] | None:
 
 def _require_writable(array: NDArray[Any], name: str, where: str) -> None:
     """Raise DataError for text that no file can hold."""
+    if array.dtype.kind == "U" and not holds_characters(array):
+        raise _text_error(name, "text that UTF-8 can write", "numbers that are no characters", where)
     for item in set(array.reshape(-1).tolist()):
         try:
             item.decode() if isinstance(item, bytes) else item.encode()

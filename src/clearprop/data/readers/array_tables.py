@@ -1,4 +1,4 @@
-"""Tables of typed columns that are read at once: Arrow and Feather files, NPY arrays, NPZ archives of columns."""
+"""Tables of typed columns that are read at once: NPY arrays, NPZ archives of columns."""
 
 from __future__ import annotations
 
@@ -11,28 +11,12 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from clearprop.data.array_checks import holds_characters
 from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.errors import DataError
 
 NPY_LIMIT = 2 * 2**30
 """The largest size in bytes of an array that is read."""
-
-
-def read_arrow(path: Path, source: str) -> Any:
-    """The table of an Arrow IPC or Feather file.  Raises DataError for one that is damaged."""
-    import pyarrow as pa
-
-    try:
-        with pa.memory_map(str(path)) as file:
-            return pa.ipc.open_file(file).read_all()
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as problem:
-        raise DataError(
-            f"cannot read {source!r} as Arrow",
-            expected="an Arrow IPC or Feather file (version 2) that was written out whole",
-            got=" ".join(str(problem).split())[:200] or type(problem).__name__,
-            where=source,
-            try_="write the file anew",
-        ) from None
 
 
 def read_npy(path: Path, source: str) -> dict[str, NDArray[Any]]:
@@ -45,8 +29,16 @@ def read_npy(path: Path, source: str) -> dict[str, NDArray[Any]]:
         return columns_of({name: array[name] for name in array.dtype.names}, source)
     if array.ndim != 2 or 0 in array.shape:
         raise _broken_error(source, f"an array of shape {array.shape}")
-    require_columns_in_bounds(array.shape[1], source)
-    return {f"column {i + 1}": array[:, i] for i in range(array.shape[1])}
+    return columns_of({f"column {i + 1}": array[:, i] for i in range(array.shape[1])}, source)
+
+
+def is_borne_out(shape: tuple[int, ...], dtype: np.dtype[Any], held: int) -> bool:
+    """Whether so many bytes hold an array: elements of no bytes would need none, however many there are.
+
+    >>> is_borne_out((2, 3), np.dtype("f4"), 24), is_borne_out((10**15,), np.dtype("U0"), 0)
+    (True, False)
+    """
+    return min(shape, default=0) >= 0 and dtype.itemsize > 0 and prod(shape) * dtype.itemsize == held
 
 
 def read_npy_array(path: Path, source: str) -> NDArray[Any]:
@@ -54,7 +46,7 @@ def read_npy_array(path: Path, source: str) -> NDArray[Any]:
     with path.open("rb") as file:
         shape, dtype = _header(file, source)
         held = path.stat().st_size - file.tell()
-        if prod(shape) * dtype.itemsize != held or held > NPY_LIMIT:
+        if not is_borne_out(shape, dtype, held) or held > NPY_LIMIT:
             raise _broken_error(source, f"shape {shape} and dtype {dtype}, with {held:,} bytes of values"[:200])
         file.seek(0)
         return np.asarray(npy.read_array(file, allow_pickle=False))
@@ -66,7 +58,20 @@ def columns_of(arrays: Mapping[str, NDArray[Any]], source: str) -> dict[str, NDA
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         raise _broken_error(source, ", ".join(f"{name} {array.shape}" for name, array in arrays.items())[:200])
     require_columns_in_bounds(len(arrays), source)
-    return {name: np.char.decode(a, "utf-8") if a.dtype.kind == "S" else a for name, a in arrays.items()}
+    return {name: _checked_texts(name, array, source) for name, array in arrays.items()}
+
+
+def _checked_texts(name: str, array: NDArray[Any], source: str) -> NDArray[Any]:
+    """Texts as texts, all of whose characters are some; other arrays as they are."""
+    if array.dtype.kind not in "SU":
+        return array
+    try:
+        texts = np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array
+    except UnicodeDecodeError as problem:
+        raise _broken_error(source, f"{name}: {problem}"[:200]) from None
+    if not holds_characters(texts):
+        raise _broken_error(source, f"numbers that are no characters in {name}")
+    return texts
 
 
 def _header(file: Any, source: str) -> tuple[tuple[int, ...], np.dtype[Any]]:

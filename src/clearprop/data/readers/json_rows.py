@@ -10,6 +10,7 @@ from typing import IO, Any
 from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.data.readers.formats import JSON
 from clearprop.errors import DataError
+from clearprop.files.strict_json import MOST_VALUES
 
 LARGEST_ARRAY = 1 << 28
 """The most characters of a JSON array, which is held as a whole."""
@@ -84,6 +85,8 @@ def _object(line: str, number: int, source: str) -> dict[str, Any]:
 
 
 def _json_value(text: str, number: int, source: str) -> Any:
+    if (values := sum(map(text.count, ",[{"))) > MOST_VALUES:
+        raise _no_table(source, number, f"one value that holds as many as {values:,}")
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as problem:

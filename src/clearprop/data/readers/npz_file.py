@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from clearprop.data.readers.array_tables import is_borne_out
 from clearprop.data.readers.bounds import require_unpacked_in_bounds
 from clearprop.errors import DataError
 
@@ -152,7 +153,7 @@ def _checked_header(archive: zipfile.ZipFile, name: str, source: str) -> tuple[t
                 try_=f"{name} = np.array({name}.tolist()) before saving",
             )
         held = info.file_size - file.tell()
-        if prod(shape) * dtype.itemsize != held:
+        if not is_borne_out(shape, dtype, held):
             told = f"{name} of shape {shape} and dtype {dtype}"[:200]
             raise _broken_error(source, f"{told}, but {held:,} bytes of values")
     return shape, dtype

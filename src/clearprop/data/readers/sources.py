@@ -21,7 +21,8 @@ from clearprop.data.array_checks import plain_array, require_one_index
 from clearprop.data.array_labels import text_labels
 from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, blank_column, name_list, target_column
 from clearprop.data.kinds.times import ticks_as_seconds
-from clearprop.data.readers.array_tables import columns_of, read_arrow, read_npy
+from clearprop.data.readers.array_tables import columns_of, read_npy
+from clearprop.data.readers.arrow_file import read_arrow
 from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.data.readers.csv_file import read_csv
 from clearprop.data.readers.example_sets import EXAMPLES, read_example
