@@ -15,7 +15,15 @@ from clearprop.lessons.engine import is_right, parse_number
 from clearprop.notation.symbols import number_text
 from clearprop.program.values import raw
 
-NAMES = ["relu-neuron", "two-layer-net", "softmax-cross-entropy", "vanishing-gradient", "dead-relu"]
+NAMES = [
+    "relu-neuron",
+    "two-layer-net",
+    "softmax-cross-entropy",
+    "vanishing-gradient",
+    "dead-relu",
+    "recurrent-cell",
+    "pendulum",
+]
 COMMAND = [sys.executable, "-c", "import sys; from clearprop.cli import main; sys.exit(main(sys.argv[1:]))", "lesson"]
 
 
@@ -81,6 +89,18 @@ def test_mazurs_published_numbers():
     assert float(raw(numbers["new_error"])) == pytest.approx(0.29102777369359933, rel=1e-14)
 
 
+def test_the_loops_by_hand_are_the_loops():
+    cell, swing = lesson("recurrent-cell").experiment(), lesson("pendulum").experiment()
+    assert cell["term1"] + cell["term2"] + cell["term3"] == pytest.approx(cell["dw"], rel=1e-14)
+    assert sorted(t.value for t in cell["opened"].terms) == pytest.approx(
+        sorted(cell[f"term{k}"] for k in (1, 2, 3)), rel=1e-13
+    )
+    assert float(raw(swing["by_reverse"])) == pytest.approx(swing["dk"], rel=1e-14)
+    assert sum(t.value for t in swing["opened"].terms) * swing["pull"] == pytest.approx(swing["dk"], rel=1e-13)
+    assert float(raw(swing["new_loss"])) < swing["loss"]
+    assert float(raw(swing["fitted_k"])) == pytest.approx(1.7, abs=1e-6)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_right_answers_on_a_terminal(name):
     right = answers(name)
@@ -124,7 +144,8 @@ def test_unknown_name():
         lesson("relu")
     assert caught.value.message == (
         "no lesson named 'relu'\n"
-        "  expected  one of: dead-relu, relu-neuron, softmax-cross-entropy, two-layer-net, vanishing-gradient\n"
+        "  expected  one of: dead-relu, pendulum, recurrent-cell, relu-neuron, softmax-cross-entropy, "
+        "two-layer-net, vanishing-gradient\n"
         "  got       'relu'\n"
         "  where     clearprop lesson\n"
         "  try       'dead-relu', the nearest name"

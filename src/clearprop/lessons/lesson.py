@@ -1,7 +1,8 @@
 """What a lesson is: a title, the experiment whose numbers it shows, and steps, read from a TOML file of the package.
 
 A step has `say` (text, with numbers of the experiment in braces), or `ask` and `answer` (the name of a number) with
-`say` as what is told after the answer, or `open` (the name of an explanation).  No number is written in a text.
+`say` as what is told after the answer, or `open` (the name of an explanation).  No number is written in a text.  The
+experiment is named by its module, which is loaded for its lessons alone, and its function.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.resources import files
 from typing import Any
 
 from clearprop.errors import checked_call, unknown_name
-from clearprop.lessons import experiments
 
 _TEXTS = files("clearprop.lessons") / "texts"
 
@@ -63,4 +64,5 @@ def lesson(name: str) -> Lesson:
         raise unknown_name("lesson", str(name), lessons(), where="clearprop lesson")
     text = tomllib.loads((_TEXTS / f"{name}.toml").read_text(encoding="utf-8"))
     steps = tuple(LessonStep(**step) for step in text["step"])
-    return Lesson(name, text["title"], getattr(experiments, text["experiment"]), steps)
+    module, _, function = text["experiment"].partition(".")
+    return Lesson(name, text["title"], getattr(import_module(f"clearprop.lessons.{module}"), function), steps)
