@@ -3,6 +3,7 @@
 Kernels that tests compile are kept from run to run, beside pytest's own cache and not in the user's.
 """
 
+import gc
 import os
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from clearprop.program.values import RECORDING
 from clearprop.rules import on_demand
 from tests.fast import MODULES
 
+gc.disable()  # until the tests are collected: what that makes stays to the end, and is not looked through again
 _REPEATABLE = {"derandomize": True, "deadline": None, "database": None, "print_blob": False}
 settings.register_profile("test", max_examples=25, suppress_health_check=[HealthCheck.too_slow], **_REPEATABLE)
 settings.register_profile("verify", max_examples=400, suppress_health_check=[HealthCheck.too_slow], **_REPEATABLE)
@@ -33,6 +35,11 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path in fast:
             item.add_marker(pytest.mark.fast)
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
+from tests.tiers import diagonal
 
 BAD = np.array([0.0, 1.0, 4.0])  # 0 is where √x, log x, 1/x have no derivative
 KEEP = np.array([False, True, True])
@@ -65,11 +66,16 @@ def backward(f, x):
     return np.asarray(leaf.grad)
 
 
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("gate", GATES)
-def test_what_was_left_contributes_nothing(gate, mode):
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "compiled"])
+def test_what_was_left_contributes_nothing(mode, gate):
     f, wanted = GATES[gate]
     np.testing.assert_allclose(MODES[mode](f, BAD), wanted, rtol=1e-15)
+
+
+@pytest.mark.parametrize(("mode", "gate"), diagonal(["compiled"], GATES, every=2))
+def test_what_was_left_contributes_nothing_natively(mode, gate):
+    test_what_was_left_contributes_nothing(mode, gate)
 
 
 @pytest.mark.parametrize("gate", ["where", "relu", "clip", "slice", "take", "max"])

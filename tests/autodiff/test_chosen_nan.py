@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
+from tests.tiers import diagonal
 
 X = np.array([1.0, np.nan, 2.0])
 CHOOSE = {
@@ -38,9 +39,7 @@ def forward(f, x):
     return np.array([cl.jvp(f, (x,), (unit,))[1].item() for unit in np.eye(len(x), dtype=x.dtype)])
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", CHOOSE)
+@pytest.mark.parametrize(("name", "way", "dtype"), diagonal(CHOOSE, WAYS, [np.float32, np.float64]))
 def test_a_nan_that_was_chosen_has_derivative_nan(name, way, dtype):
     x = X.astype(dtype)
     assert np.isnan(CHOOSE[name](cl.asarray(x)).item())

@@ -15,6 +15,7 @@ from benchmarks.contenders import CONTENDERS, FAMILIES, taking_part
 from benchmarks.measure import Effort, Result, side_by_side
 from benchmarks.peers import ORACLES, PEERS, ROOT, Installed
 from benchmarks.targets import TARGETS, Target, against, against_all, over_floor
+from tests.tiers import later
 
 SHORT = Effort(rounds=2, seconds=0.001, starts=1, pause=0.0)
 
@@ -116,7 +117,7 @@ def test_an_epoch_through_a_door_is_the_difference_of_two_lengths():
     assert short.call() is None and trained[-2:] == [10, 10]
 
 
-@pytest.mark.parametrize("name", ["C2", "W0e1"])
+@pytest.mark.parametrize("name", ["C2", *later(["W0e1"])])
 def test_a_door_and_a_call_are_measured(name):
     row = workloads.named(name)
     (ours,) = side_by_side(row, taking_part(row, {"clearprop"}), {"clearprop": Installed("", sys.executable)}, SHORT)

@@ -10,6 +10,7 @@ import pytest
 import clearprop as cl
 from clearprop.compiler.long_sums import BLOCK
 from tests.compiler.plain import plain
+from tests.tiers import diagonal
 
 LARGE = {
     "vector": (400_000,),
@@ -56,9 +57,7 @@ def assert_within_bound(got, x):
         assert np.all(error <= (BLOCK + 2) * eps * size), f"sum {k}: {np.max(error / size) / eps} eps"
 
 
-@pytest.mark.parametrize("kind", ["constant", "mixed"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize(("name", "dtype", "kind"), diagonal(LARGE, ["float32", "float64"], ["constant", "mixed"]))
 def test_native_sums(name, dtype, kind):
     x = draw(LARGE[name], dtype, kind)
     assert_within_bound(cl.compile(sums, executor="numba")(x), x)

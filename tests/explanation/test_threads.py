@@ -11,6 +11,7 @@ from clearprop.data.streaming.disk_rows import Dealing, DiskRows
 from clearprop.rules.special import erf
 from clearprop.train.batches import BlockFeed, batch_at
 from tests.explanation.neuron import product_form
+from tests.tiers import later
 
 THREADS = 8
 
@@ -72,7 +73,7 @@ def of_the_users_own():
     return cl.explain(y, wrt=x)
 
 
-@pytest.mark.parametrize("explained", [of_neuron, of_network, of_the_users_own])
+@pytest.mark.parametrize("explained", [of_neuron, of_the_users_own, *later([of_network])])
 def test_threads_find_what_one_finds(explained):
     before, alone = list(warnings.filters), everything(explained())
     assert at_once(lambda: everything(explained())) == [alone] * THREADS

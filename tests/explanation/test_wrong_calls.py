@@ -1,6 +1,7 @@
 """Everything public of explanations, exports and lessons, called with every wrong thing: no bare error comes out."""
 
 import warnings
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import pytest
 import clearprop as cl
 from clearprop import lessons
 from clearprop.errors import ArgumentError, ClearpropError
+from clearprop.train import job
+from clearprop.train.executor import eager_executor
 from tests.explanation.neuron import product_form
 
 WRONG = [
@@ -18,7 +21,8 @@ WRONG = [
 ]  # fmt: skip
 Y, LEAVES = product_form()
 X = np.arange(12.0).reshape(4, 3)
-RUN = cl.fit(cl.nn.mlp([3, 2, 1], seed=0), (X, X[:, 0]), loss="mse", epochs=2, batch_size=2, seed=0)
+with patch.object(job, "choose_executor", eager_executor):  # nothing is compiled to ask it wrong things
+    RUN = cl.fit(cl.nn.mlp([3, 2, 1], seed=0), (X, X[:, 0]), loss="mse", epochs=2, batch_size=2, seed=0)
 MODEL = RUN.model
 SUMMED = cl.explain(lambda a: cl.sum(cl.exp(a)), 0, args=(X,))
 ENTRY = SUMMED[0, 0]

@@ -12,14 +12,16 @@ from clearprop.data.readers.bounds import MOST_COLUMNS
 from clearprop.data.readers.sources import read
 from clearprop.errors import DataError, RunError
 from clearprop.files.strict_json import DEEPEST, LARGEST, MOST_VALUES, parse_json, read_text
+from tests.tiers import later
 
 ROOT = Path(__file__).parents[2]
 MEMORY, SECONDS = 2**30, 10
 
 
-def test_every_one_is_refused_in_time():
+@pytest.mark.parametrize("which", ["some", *later(["all"])])
+def test_every_one_is_refused_in_time(which):
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tests.files.bombs"],
+        [sys.executable, "-W", "error", "-m", "tests.files.bombs", which],
         cwd=ROOT,
         text=True,
         capture_output=True,

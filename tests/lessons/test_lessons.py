@@ -14,6 +14,7 @@ from clearprop.lessons import lesson, lessons, tell
 from clearprop.lessons.engine import is_right, parse_number
 from clearprop.notation.symbols import number_text
 from clearprop.program.values import raw
+from tests.tiers import later
 
 NAMES = [
     "relu-neuron",
@@ -102,6 +103,15 @@ def test_the_loops_by_hand_are_the_loops():
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_right_answers(name):
+    right, shown = answers(name), []
+    replies = iter([f"{a:.6g}" for a in right])
+    score = tell(lesson(name), shown.append, lambda prompt: next(replies))
+    assert (score.asked, score.right, score.finished) == (len(right), len(right), True)
+    assert f"{len(right)} of {len(right)} answers were right." in "\n".join(shown)
+
+
+@pytest.mark.parametrize("name", [NAMES[0], *later(NAMES[1:])])  # a process each
 def test_right_answers_on_a_terminal(name):
     right = answers(name)
     code, shown = through_a_terminal(name, [f"{a:.6g}\n" for a in right])

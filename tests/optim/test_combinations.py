@@ -80,12 +80,25 @@ def test_the_table_has_every_optimizer_schedule_and_wrapper():
     kinds = {n for n in kinds if Configured.registry[n].__module__.startswith("clearprop.optim.")}
     assert kinds <= set(SCHEDULES)
     assert set(NAMES) - set(RATED) == {"armijo", "polyak", "rprop"}
+    met = [(name, wrapper, *rates_of(name, wrapper, "one")) for name in RATED for wrapper in WRAPPERS]
+    assert len({(name, rate) for name, _, rate in met}) == len(RATED) * len(SCHEDULES)
+    assert len({(wrapper, rate) for _, wrapper, rate in met}) == len(WRAPPERS) * len(SCHEDULES)
 
 
+def rates_of(name, wrapper, schedules):
+    """Every schedule; or one by the places of name and wrapper: then every two values of the three tables meet."""
+    if name not in RATED:
+        return [None]
+    rates = list(SCHEDULES.values())
+    place = NAMES.index(name) + list(WRAPPERS).index(wrapper)
+    return rates if schedules == "every" else [rates[place % len(rates)]]
+
+
+@pytest.mark.parametrize("schedules", ["one", pytest.param("every", marks=pytest.mark.verify)])
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 @pytest.mark.parametrize("name", NAMES)
-def test_every_optimizer_runs_with_every_schedule_in_every_wrapper(name, wrapper):
-    for rate in SCHEDULES.values() if name in RATED else [None]:
+def test_every_optimizer_runs_with_every_schedule_in_every_wrapper(name, wrapper, schedules):
+    for rate in rates_of(name, wrapper, schedules):
         rule = optim.by_name(name)
         opt = WRAPPERS[wrapper](rule if rate is None else with_rate(rule, rate))
         params, shown = run(opt)

@@ -6,7 +6,11 @@ import pytest
 import clearprop as cl
 from clearprop import optim
 from clearprop.optim.diagonal import _STREAM
+from clearprop.train import job
+from clearprop.train.executor import eager_executor
+from clearprop.train.native_executor import choose_executor
 from tests.optim.problem import bits
+from tests.tiers import later
 
 START = {"b": np.array(0.7), "w": np.array([[1.0, -2.0], [0.5, 3.0]])}
 RULES = {
@@ -92,8 +96,10 @@ def test_on_a_diagonal_quadratic_the_probe_is_exact():
     np.testing.assert_allclose(np.asarray(found.x["x"]), 0, atol=1e-10)
 
 
-def test_fit_gives_the_step_what_the_rule_needs():
+@pytest.mark.parametrize("executor", [eager_executor, *later([choose_executor])])
+def test_fit_gives_the_step_what_the_rule_needs(executor, monkeypatch):
     """Batch statistics and dropout in the network; the numbers of a step are told link by link."""
+    monkeypatch.setattr(job, "choose_executor", executor)
     x = np.random.default_rng(0).normal(size=(64, 3)).astype(np.float32)
     model = cl.nn.mlp([3, 5, 2], norm="batch", dropout=0.1)
     y = (x[:, 0] > 0).astype(int)

@@ -9,6 +9,7 @@ from clearprop.optim.objective import Objective
 from problems import convex
 from problems.garbow import PROBLEMS
 from tests.optim.problem import bits
+from tests.tiers import diagonal
 
 METHODS = {
     "lbfgs": optim.quasi_newton("lbfgs"),
@@ -54,8 +55,7 @@ def test_least_squares_reaches_the_minimum(problem):
     assert found.evaluations.jacobians <= 100
 
 
-@every_method
-@pytest.mark.parametrize("data", convex.NAMES)
+@pytest.mark.parametrize(("data", "name"), diagonal(convex.NAMES, METHODS))
 def test_convex_networks_are_solved_to_1e_9(data, name):
     problem = convex.regression(data)
     assert float(problem.loss(problem.start)) == pytest.approx(problem.at_start, abs=1e-12)

@@ -80,6 +80,7 @@ def test_units_do_not_change_which_covariances_there_are():
     assert problem.deviation_digits(np.asarray(found.standard_errors) * np.array([1e-9, 1e6, 1e6])) > 9
 
 
+@pytest.mark.verify
 def test_standard_errors_are_right_in_repeated_experiments():
     """The deviation of 200 estimates is what each of them says of itself; 4 standard errors of a deviation allowed."""
     t, rng = np.linspace(0, 4, 40), np.random.default_rng(0)

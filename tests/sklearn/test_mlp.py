@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import clearprop as cl
 from clearprop.errors import ArgumentError, RunError
+from tests.tiers import diagonal
 
 X, Y = load_iris(return_X_y=True)
 X = StandardScaler().fit_transform(X)
@@ -59,10 +60,9 @@ SAME = {
 }
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
-@pytest.mark.parametrize("case", SAME)
+@pytest.mark.parametrize(("case", "name"), diagonal(SAME, ESTIMATORS))
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore:Got `batch_size`")
-def test_weights_are_those_of_scikit_learn(name, case):
+def test_weights_are_those_of_scikit_learn(case, name):
     """Without a shuffle both see the same batches, so every weight and every loss agrees."""
     x, y = ROWS[name]
     ours, theirs = (

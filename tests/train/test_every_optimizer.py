@@ -48,7 +48,6 @@ FORMS = {
     "masked": optim.chain(optim.masked(optim.clip_by_value(0.1), ("*.weight",)), optim.sgd(0.05)),
 }
 OPTIONS = {"batch_size": 8, "validation": 0.25, "seed": 3}
-STOP, END = 2, 5
 
 
 def named(rule):
@@ -68,31 +67,31 @@ def test_every_transform_that_there_is_has_a_form():
     assert own.intersection(optim.optimizers()) <= known
 
 
-def resumed_is_undisturbed(name, network, data, folder):
+def resumed_is_undisturbed(name, network, data, folder, stop, end):
     options = {**OPTIONS, "optimizer": FORMS[name]}
     if name == "rprop":
         options["batch_size"] = 30
-    undisturbed = cl.fit(network, data, epochs=END, **options)
-    cl.fit(network, data, epochs=STOP, out=folder, **options)
-    run = cl.fit(network, data, epochs=END, resume=folder, **options)
+    undisturbed = cl.fit(network, data, epochs=end, **options)
+    cl.fit(network, data, epochs=stop, out=folder, **options)
+    run = cl.fit(network, data, epochs=end, resume=folder, **options)
     assert bits(run.last) == bits(undisturbed.last)
     assert bits(run.replay(run.steps).optimizer) == bits(undisturbed.replay(undisturbed.steps).optimizer)
     losses = [e["train"]["loss"] for e in run.history]
     assert losses == [e["train"]["loss"] for e in undisturbed.history]
-    assert np.isfinite(losses).all() and len(set(losses)) == END
+    assert np.isfinite(losses).all() and len(set(losses)) == end
     return undisturbed
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_every_optimizer_resumes_exactly(name, eager, network, data, tmp_path):
-    resumed_is_undisturbed(name, network, data, tmp_path / "run")
+    resumed_is_undisturbed(name, network, data, tmp_path / "run", stop=1, end=3)
 
 
 @pytest.mark.verify
 @pytest.mark.parametrize("name", FORMS)
 def test_every_optimizer_compiles_into_the_native_loop_and_resumes_there(name, network, data, tmp_path, monkeypatch):
     """A step without a native form would warn, and warnings are errors."""
-    native = resumed_is_undisturbed(name, network, data, tmp_path / "run")
+    native = resumed_is_undisturbed(name, network, data, tmp_path / "run", stop=2, end=5)
     monkeypatch.setattr(job, "choose_executor", eager_executor)
     settings = {**OPTIONS, "batch_size": 30} if name == "rprop" else OPTIONS
     readable = cl.fit(network, data, epochs=1, optimizer=FORMS[name], **settings)
