@@ -90,7 +90,7 @@ def rates_of(name, wrapper, schedules):
     if name not in RATED:
         return [None]
     rates = list(SCHEDULES.values())
-    place = NAMES.index(name) + list(WRAPPERS).index(wrapper)
+    place = RATED.index(name) + list(WRAPPERS).index(wrapper)
     return rates if schedules == "every" else [rates[place % len(rates)]]
 
 
