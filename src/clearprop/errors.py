@@ -165,7 +165,7 @@ def describe_line(filename: str, lineno: int) -> str:
 
 MEANINGS: Mapping[str, tuple[str, ...]] = {
     "accuracy": ("acc", "score"),
-    "adam": ("nadam", "radam", "amsgrad", "adamax"),
+    "adam": ("amsgrad",),
     "batch": ("batchnorm", "batch_norm", "batch_normalization"),
     "binary_cross_entropy": ("bce", "binary_crossentropy", "logistic_loss", "log_loss"),
     "cross_entropy": ("ce", "crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "nll"),

@@ -22,6 +22,12 @@ OPTIMIZERS = {
     "rmsprop": (o.rmsprop(0.01, momentum=0.5), ["gradient now", "adaptive scaling", "momentum history"]),
     "warmup": (o.adam(o.warmup(20, 0.01)), ["gradient now", "adaptive scaling", "momentum history", "schedule"]),
     "lion": (o.lion(0.001), ["gradient now", "adaptive scaling"]),
+    "dampened": (o.sgd(0.1, momentum=0.9, dampening=0.5), ["gradient now", "momentum history"]),
+    "muon": (o.muon(0.01), ["gradient now", "adaptive scaling", "momentum history", "weight decay"]),
+    "adafactor": (
+        o.adafactor(0.5, weight_decay=0.1),
+        ["gradient now", *2 * ["adaptive scaling"], "schedule", "weight decay"],
+    ),
 }
 _GROUPS = o.groups(o.adamw(0.02), ("layers[0].*", o.adamw(0.01, weight_decay=0.1)))
 OPTIMIZERS["groups"] = (_GROUPS, ["gradient now", "adaptive scaling", "momentum history", "weight decay"])

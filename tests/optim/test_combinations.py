@@ -19,6 +19,7 @@ SCHEDULES = {
     "step": optim.step(0.01, every=2),
     "cosine": optim.cosine(0.01, steps=5),
     "exponential": optim.exponential(0.01, every=2),
+    "inverse_power": optim.inverse_power(0.01, factor=0.5),
     "one_cycle": optim.one_cycle(0.01, steps=5),
     "warmup": optim.warmup(2, optim.cosine(0.01, steps=5)),
 }

@@ -71,7 +71,7 @@ no optimizer named 'adamm'
 def test_unknown_hyper_parameter():
     assert without_where(message(lambda: optim.by_name("sgd", momentun=0.9))) == lines("""
 no hyper-parameter of sgd named 'momentun'
-  expected  one of: learning_rate, momentum, nesterov, weight_decay
+  expected  one of: dampening, learning_rate, momentum, nesterov, weight_decay
   got       'momentun'
   try       'momentum', the nearest name
 """)
@@ -80,7 +80,7 @@ no hyper-parameter of sgd named 'momentun'
 def test_unknown_mask():
     assert without_where(message(lambda: optim.adamw(mask="matrixes"))) == lines("""
 no mask of adamw named 'matrixes'
-  expected  one of: all, matrices
+  expected  one of: all, matrices, vectors
   got       'matrixes'
   try       'matrices', the nearest name
 """)
@@ -132,6 +132,6 @@ def test_optimizers_print_as_their_call():
     chained = optim.chain(optim.clip_by_norm(1.0), optim.sgd(optim.warmup(5, optim.cosine(0.1, 50))))
     assert repr(chained) == (
         "chain(clip_by_norm(limit=1.0), sgd(learning_rate=warmup(steps=5, then=cosine(value=0.1, steps=50, "
-        "floor=0.0)), momentum=0.0, nesterov=False, weight_decay=0.0))"
+        "floor=0.0)), momentum=0.0, nesterov=False, weight_decay=0.0, dampening=0.0))"
     )
     assert eval(repr(chained), vars(optim)) == chained

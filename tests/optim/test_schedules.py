@@ -32,6 +32,7 @@ FORMS = {
     "constant": (optim.constant(0.3), lambda t: 0.3),
     "step": (optim.step(0.5, every=7, factor=0.2), lambda t: 0.5 * 0.2 ** (t // 7)),
     "exponential": (optim.exponential(0.5, every=7, factor=0.2), lambda t: 0.5 * 0.2 ** (t / 7)),
+    "inverse_power": (optim.inverse_power(0.5, 0.2, 0.75), lambda t: 0.5 / (1 + 0.2 * t) ** 0.75),
     "cosine": (optim.cosine(0.5, steps=30, floor=0.1), cosine(0.5, 30, 0.1)),
     "warmup": (optim.warmup(10, then=0.4), lambda t: 0.4 * min((t + 1) / 10, 1)),
     "warmup, cosine": (

@@ -9,6 +9,7 @@ from clearprop import optim
 
 TAPES = dict(np.load(Path(__file__).with_name("tapes") / "peers.npz"))
 KEYS = ("bias", "weight")
+ASGD = optim.asgd(0.05, shrink=0.1, power=0.6, start=21, weight_decay=0.05)  # torch's t0 counts from 0
 SAME = {
     "torch/sgd": optim.sgd(0.05),
     "torch/momentum": optim.sgd(0.05, momentum=0.9, weight_decay=0.1),
@@ -24,6 +25,18 @@ SAME = {
     "torch/adadelta": optim.adadelta(0.5, 0.95, 1e-5, weight_decay=0.1),
     "torch/adamax": optim.adamax(0.05, 0.8, 0.95, weight_decay=0.1),
     "torch/rprop": optim.rprop(0.05),
+    "torch/dampened": optim.sgd(0.05, momentum=0.9, dampening=0.4),
+    "torch/maximized": optim.chain(optim.scale(-1.0), optim.sgd(0.05, momentum=0.9, weight_decay=0.1)),
+    "torch/nadam, all options": optim.nadam(0.05, 0.8, 0.95, 1e-3, momentum_decay=0.02, weight_decay=0.1),
+    "torch/nadam, decoupled": optim.nadam(0.05, weight_decay=0.1, decoupled=True),
+    "torch/radam, eps": optim.radam(0.05, 0.8, 0.95, 1e-2, weight_decay=0.1),
+    "torch/radam, decoupled": optim.radam(0.05, weight_decay=0.1, decoupled=True),
+    "torch/adafactor": optim.adafactor(0.3),
+    "torch/adafactor, all options": optim.adafactor(0.05, 0.6, 1.2, 1e-3, 0.5, weight_decay=0.1),
+    "torch/muon": optim.muon(0.05, weight_decay=0.0, scaling="width", b2=0.95),
+    "torch/muon, all options": optim.muon(0.05, 0.1, 0.8, nesterov=False, steps=3),
+    "torch/asgd": ASGD,
+    "torch/asgd, mean": ASGD,
     "torch/cosine": optim.sgd(optim.cosine(0.1, 120)),
     "torch/step": optim.sgd(optim.step(0.1, 30)),
     "torch/exponential": optim.sgd(optim.exponential(0.1, 1, 0.97)),
@@ -51,10 +64,30 @@ def test_equals_the_peer_step_for_step(name):
     for t in range(100):
         updates, state = opt.update({k: TAPES[f"gradients/{k}"][t] for k in KEYS}, state, params)
         params = optim.apply_updates(params, updates)
+        counts = opt.eval_params(state, params) if name.endswith("mean") else params
         for key in KEYS:
-            np.testing.assert_allclose(np.asarray(params[key]), TAPES[f"{name}/{key}"][t], rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(np.asarray(counts[key]), TAPES[f"{name}/{key}"][t], rtol=1e-12, atol=1e-12)
+
+
+def curved(params):
+    """The gradient of a convex function, as in `tapes/make.py`."""
+    flat = np.concatenate([np.ravel(np.asarray(params[k])) for k in KEYS])
+    mix = np.random.default_rng(5).normal(size=(flat.size, flat.size))
+    slope = mix.T @ (mix @ flat) + flat**3
+    return {"bias": slope[:1], "weight": slope[1:].reshape(2, 2)}
+
+
+def test_lbfgs_equals_optax_step_for_step():
+    """With gradients of a convex function; those of the tapes are noise, whose pairs it passes over."""
+    opt, params = optim.lbfgs(0.3, memory=3), {k: TAPES[f"start/{k}"] for k in KEYS}
+    state = opt.init(params)
+    for t in range(100):
+        updates, state = opt.update(curved(params), state, params)
+        params = optim.apply_updates(params, updates)
+        for key in KEYS:
+            np.testing.assert_allclose(np.asarray(params[key]), TAPES[f"curved/lbfgs/{key}"][t], rtol=1e-9, atol=1e-12)
 
 
 def test_every_tape_is_compared():
     recorded = {name.rsplit("/", 1)[0] for name in TAPES} - {"start", "gradients"}
-    assert recorded == set(SAME)
+    assert recorded == {*SAME, "curved/lbfgs"}

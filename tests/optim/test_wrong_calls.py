@@ -161,7 +161,7 @@ def test_every_public_name_is_called():
         (lambda: nn.loss_named("MSELoss"), "mse"),
         (lambda: nn.Dense(2, 3, init="xavier"), "glorot"),
         (lambda: nn.mlp([2, 3, 1], norm="BatchNorm"), "batch"),
-        (lambda: optim.by_name("nadam"), "adam"),
+        (lambda: optim.by_name("amsgrad"), "adam"),
         (lambda: optim.adam(lr=0.1), "learning_rate"),
         (lambda: optim.by_name("sgd", lr=0.1), "learning_rate"),
     ],

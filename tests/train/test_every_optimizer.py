@@ -23,6 +23,13 @@ FORMS = {
     "adagrad": optim.adagrad(0.1),
     "adadelta": optim.adadelta(0.5, weight_decay=1e-3),
     "adamax": optim.adamax(0.01, weight_decay=1e-3),
+    "nadam, PyTorch's form": optim.nadam(0.02, weight_decay=1e-3, decoupled=True),
+    "radam, PyTorch's form": optim.radam(0.02, b2=0.9, weight_decay=1e-3),
+    "adafactor": optim.adafactor(0.05, weight_decay=1e-3),
+    "asgd": optim.asgd(0.05, start=5),
+    "dampened": optim.sgd(0.05, momentum=0.9, dampening=0.5),
+    "muon": optim.muon(0.02),
+    "lbfgs": optim.lbfgs(0.1, memory=3),
     "lion": optim.lion(0.005, weight_decay=0.1),
     "rprop": optim.rprop(),
     "schedule_free": optim.schedule_free(0.02, warmup=4),
@@ -48,6 +55,7 @@ FORMS = {
     "masked": optim.chain(optim.masked(optim.clip_by_value(0.1), ("*.weight",)), optim.sgd(0.05)),
 }
 OPTIONS = {"batch_size": 8, "validation": 0.25, "seed": 3}
+FULL_BATCH = ("rprop", "lbfgs")
 
 
 def named(rule):
@@ -69,7 +77,7 @@ def test_every_transform_that_there_is_has_a_form():
 
 def resumed_is_undisturbed(name, network, data, folder, stop, end):
     options = {**OPTIONS, "optimizer": FORMS[name]}
-    if name == "rprop":
+    if name in FULL_BATCH:
         options["batch_size"] = 30
     undisturbed = cl.fit(network, data, epochs=end, **options)
     cl.fit(network, data, epochs=stop, out=folder, **options)
@@ -93,6 +101,6 @@ def test_every_optimizer_compiles_into_the_native_loop_and_resumes_there(name, n
     """A step without a native form would warn, and warnings are errors."""
     native = resumed_is_undisturbed(name, network, data, tmp_path / "run", stop=2, end=5)
     monkeypatch.setattr(job, "choose_executor", eager_executor)
-    settings = {**OPTIONS, "batch_size": 30} if name == "rprop" else OPTIONS
+    settings = {**OPTIONS, "batch_size": 30} if name in FULL_BATCH else OPTIONS
     readable = cl.fit(network, data, epochs=1, optimizer=FORMS[name], **settings)
     assert native.history[0]["train"]["loss"] == pytest.approx(readable.history[0]["train"]["loss"], rel=1e-4)

@@ -30,6 +30,7 @@ from clearprop.optim.basic_transforms import (
     scale_by_learning_rate,
     trace_momentum,
 )
+from clearprop.optim.factored import clip_by_rms, decay_weights, scale_by_relative_rate
 from clearprop.optim.schedules import Schedule
 from clearprop.optim.transform import Transform, apply_updates
 from clearprop.program.values import raw
@@ -43,6 +44,7 @@ GRADIENT, CLIPPING, HISTORY, ADAPTIVE, DECAY, SCHEDULE, FREEZING, ACCUMULATION =
 )  # fmt: skip
 _NAMES: dict[type[Transform], str] = {
     add_weight_decay: DECAY, clip_by_norm: CLIPPING, clip_by_value: CLIPPING, clip_adaptive: CLIPPING,
+    clip_by_rms: CLIPPING, decay_weights: DECAY, scale_by_relative_rate: SCHEDULE,
     trace_momentum: HISTORY, scale_by_learning_rate: SCHEDULE, freeze: FREEZING, accumulate: ACCUMULATION,
 }  # fmt: skip
 
@@ -188,10 +190,13 @@ def _without_memory(own: Any) -> Any:
 
 def _rates(link: Transform, own: Any) -> tuple[float | None, float | None]:
     """The learning rate of this step, and the one that a schedule varies."""
-    if not isinstance(link, scale_by_learning_rate):
+    if not isinstance(link, (scale_by_learning_rate, scale_by_relative_rate)):
         return None, None
     rate = link.learning_rate
-    now = float(raw(rate(own["t"]))) if isinstance(rate, Schedule) else float(raw(rate))
+    if isinstance(link, scale_by_relative_rate):
+        now = float(raw(link.rate_after(own["t"])))
+    else:
+        now = float(raw(rate(own["t"]))) if isinstance(rate, Schedule) else float(raw(rate))
     return now, _base(rate, now)
 
 

@@ -4,7 +4,7 @@
 updates)`.  An optimizer is a chain of links, so that each part of an update can be told.
 
 Open to other folders beside the names here: `transform` (what a rule of one's own needs), `basic_transforms`,
-`hyperparameters`, `inspection`, `schedules`; `objective` to benchmarks.
+`factored`, `hyperparameters`, `inspection`, `schedules`; `objective` to benchmarks.
 """
 
 import types as _types
@@ -18,6 +18,7 @@ from clearprop.optim.adaptive import scale_by_nradam as scale_by_nradam
 from clearprop.optim.adaptive import scale_by_radam as scale_by_radam
 from clearprop.optim.adaptive import scale_by_rms as scale_by_rms
 from clearprop.optim.adaptive import scale_by_rprop as scale_by_rprop
+from clearprop.optim.averages import asgd as asgd
 from clearprop.optim.averages import average as average
 from clearprop.optim.averages import lookahead as lookahead
 from clearprop.optim.averages import schedule_free as schedule_free
@@ -32,6 +33,12 @@ from clearprop.optim.basic_transforms import trace_momentum as trace_momentum
 from clearprop.optim.diagonal import diag_newton as diag_newton
 from clearprop.optim.diagonal import scale_by_clipped_curvature as scale_by_clipped_curvature
 from clearprop.optim.diagonal import scale_by_curvature as scale_by_curvature
+from clearprop.optim.factored import adafactor as adafactor
+from clearprop.optim.factored import clip_by_rms as clip_by_rms
+from clearprop.optim.factored import decay_weights as decay_weights
+from clearprop.optim.factored import scale_by_factored_rms as scale_by_factored_rms
+from clearprop.optim.factored import scale_by_parameter_rms as scale_by_parameter_rms
+from clearprop.optim.factored import scale_by_relative_rate as scale_by_relative_rate
 from clearprop.optim.first_order import adagrad as adagrad
 from clearprop.optim.first_order import adam as adam
 from clearprop.optim.first_order import adamw as adamw
@@ -44,6 +51,8 @@ from clearprop.optim.fractional import cfgd as cfgd
 from clearprop.optim.fractional import fractional_memory as fractional_memory
 from clearprop.optim.further_adaptive import adadelta as adadelta
 from clearprop.optim.further_adaptive import adamax as adamax
+from clearprop.optim.further_adaptive import nadam as nadam
+from clearprop.optim.further_adaptive import radam as radam
 from clearprop.optim.further_adaptive import scale_by_adadelta as scale_by_adadelta
 from clearprop.optim.further_adaptive import scale_by_adamax as scale_by_adamax
 from clearprop.optim.gauss_newton import levenberg_marquardt as levenberg_marquardt
@@ -52,12 +61,16 @@ from clearprop.optim.hybrid import relay as relay
 from clearprop.optim.hyperparameters import by_name as by_name
 from clearprop.optim.hyperparameters import from_config as from_config
 from clearprop.optim.hyperparameters import optimizers as optimizers
+from clearprop.optim.limited_memory import lbfgs as lbfgs
+from clearprop.optim.limited_memory import scale_by_lbfgs as scale_by_lbfgs
 from clearprop.optim.methods import Method as Method
 from clearprop.optim.methods import Progress as Progress
 from clearprop.optim.methods import Result as Result
 from clearprop.optim.minimisation import minimize as minimize
 from clearprop.optim.newton import newton_cg as newton_cg
 from clearprop.optim.objective import Evaluations as Evaluations
+from clearprop.optim.orthogonal import muon as muon
+from clearprop.optim.orthogonal import scale_by_muon as scale_by_muon
 from clearprop.optim.parameter_groups import groups as groups
 from clearprop.optim.parameter_groups import masked as masked
 from clearprop.optim.quasi_newton_methods import quasi_newton as quasi_newton
@@ -69,6 +82,7 @@ from clearprop.optim.schedules import Schedule as Schedule
 from clearprop.optim.schedules import constant as constant
 from clearprop.optim.schedules import cosine as cosine
 from clearprop.optim.schedules import exponential as exponential
+from clearprop.optim.schedules import inverse_power as inverse_power
 from clearprop.optim.schedules import one_cycle as one_cycle
 from clearprop.optim.schedules import step as step
 from clearprop.optim.schedules import warmup as warmup

@@ -154,12 +154,15 @@ class scale_by_radam(_Moments):
     et al. 2020; the border 5 as in optax, where the paper has ρ_t > 4).
 
     b1, b2, eps, amsgrad  as in `scale_by_adam`
+    early_eps             whether ε is added to √v before v is corrected, as in PyTorch, and not after
 
     >>> import clearprop as cl
     >>> link, p = cl.optim.scale_by_radam(), cl.tensor(1.0)
     >>> link.update(cl.tensor(3.0), link.init(p), p)[0]
     Tensor(3.0)
     """
+
+    early_eps: bool = False
 
     def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
         """What v and m are divided by, whether u is, and r_t."""
@@ -172,7 +175,8 @@ class scale_by_radam(_Moments):
         v = self.b2 * v + (1 - self.b2) * square(g)
         largest = [maximum(before, v) for before in largest]
         ahead = m / of_m
-        scaled = ahead / (sqrt((largest or [v])[0] / of_v) + self.eps)
+        eps = self.eps / sqrt(of_v) if self.early_eps else self.eps
+        scaled = ahead / (sqrt((largest or [v])[0] / of_v) + eps)
         return where(known, r * scaled, ahead), m, kept_square(v), *largest
 
 

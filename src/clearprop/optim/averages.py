@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor
+from clearprop.optim.basic_transforms import add_weight_decay, scale_by_learning_rate
 from clearprop.optim.first_order import adam
 from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, SHARE, Choices, Range, hyper
 from clearprop.optim.lengths import kept_square
-from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Leafwise, ParameterView, Transform, operand
+from clearprop.optim.schedules import Schedule, inverse_power
+from clearprop.optim.transform import Composed, Leafwise, ParameterView, Transform, operand
 from clearprop.rules.elementwise import floor, maximum, minimum, sqrt, square, where
 from clearprop.rules.structural import zeros_like
 
@@ -34,6 +35,7 @@ class average(Leafwise):
     It belongs behind the learning rate: it takes p + u for the parameter after the step.
 
     decay  the share of the average that a step keeps, or None
+    start  the steps after which it begins; until then a is θ
 
     >>> import clearprop as cl
     >>> opt, p = cl.optim.chain(cl.optim.sgd(1.0), cl.optim.average(0.75)), cl.tensor(1.0)
@@ -45,6 +47,7 @@ class average(Leafwise):
 
     slots, counts = ("average",), True
     decay: float | None = hyper(default=0.999, within=FRACTION._replace(or_none=True))
+    start: int = hyper(default=0, within=Range(0, 1e12, whole=True))
 
     def first(self, slot: str, p: Any) -> Any:
         """The parameter at the start."""
@@ -52,7 +55,10 @@ class average(Leafwise):
 
     def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
         """The weight of the newest."""
-        return ((1 / t if self.decay is None else 1 - self.decay,),)
+        if not self.start:
+            return ((1 / t if self.decay is None else 1 - self.decay,),)
+        later = 1 / maximum(t - self.start, 1) if self.decay is None else 1 - self.decay
+        return ((where(t > self.start, later, 1.0),),)
 
     def leaf(self, g: Any, p: Any, a: Any, weight: Any) -> tuple[Any, ...]:
         """The rule."""
@@ -61,6 +67,46 @@ class average(Leafwise):
     def eval_params(self, state: Any, params: Any) -> Any:
         """The averages."""
         return _with_averages(ParameterView(params), state["average"])
+
+
+class asgd(Composed):
+    """Averaged gradient descent: θ ← θ − η_t·(g + λθ), η_t = η/(1 + ληt)^α; the mean of θ is what counts.
+
+    Polyak & Juditsky 1992, with the rates of Bottou 2012; PyTorch's form and defaults.  PyTorch keeps the mean beside
+    the parameters, here it is what `eval_params` gives and what is evaluated.
+
+    learning_rate  η, the rate of the first step; a schedule is taken as it is, as η_t
+    shrink         λ, which pulls θ towards 0 and lowers the rate
+    power          α
+    start          the steps after which the mean begins; until then it is θ
+    weight_decay   adds this multiple of θ to the gradient first
+
+    >>> import clearprop as cl
+    >>> opt, p = cl.optim.asgd(0.5, shrink=0.0, start=1), cl.tensor(4.0)
+    >>> state = opt.init(p)
+    >>> for _ in range(3):
+    ...     updates, state = opt.update(p, state, p)  # the gradient of p²/2 is p
+    ...     p = cl.optim.apply_updates(p, updates)
+    >>> p, opt.eval_params(state, p)
+    (Tensor(0.5), Tensor(0.75))
+    """
+
+    complete = True
+    learning_rate: float | Schedule = hyper(default=1e-2, within=NOT_NEGATIVE, kind=Schedule)
+    shrink: float = hyper(default=1e-4, within=NOT_NEGATIVE)
+    power: float = hyper(default=0.75, within=NOT_NEGATIVE)
+    start: int = hyper(default=1_000_000, within=Range(0, 1e12, whole=True))
+    weight_decay: float = hyper(default=0.0, within=NOT_NEGATIVE)
+
+    @property
+    def links(self) -> tuple[Transform, ...]:
+        """Decay if any, learning rate, mean."""
+        pull = self.weight_decay + self.shrink
+        rate = self.learning_rate
+        if not isinstance(rate, Schedule):
+            rate = inverse_power(rate, self.shrink * rate, self.power)
+        decay = (add_weight_decay(pull, "all"),) if pull else ()
+        return *decay, scale_by_learning_rate(rate), average(None, self.start)
 
 
 class lookahead(Transform):

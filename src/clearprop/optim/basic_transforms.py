@@ -10,12 +10,12 @@ import numpy as np
 
 from clearprop.arrays.tensor import Tensor
 from clearprop.errors import ArgumentError, user_line
-from clearprop.optim.hyperparameters import ANY_NUMBER, FRACTION, NOT_NEGATIVE, POSITIVE, Choices, hyper
+from clearprop.optim.hyperparameters import ANY_NUMBER, FRACTION, NOT_NEGATIVE, POSITIVE, SHARE, Choices, hyper
 from clearprop.optim.lengths import length_of, unit_lengths
 from clearprop.optim.schedules import Schedule
 from clearprop.optim.transform import Leafwise, ParameterView, Transform, operand, scalar_like
 from clearprop.program.tracing import shape_of
-from clearprop.rules.elementwise import clip, maximum
+from clearprop.rules.elementwise import clip, maximum, where
 
 Mask = str | tuple[str, ...] | Callable[[str, Any], bool]
 
@@ -24,13 +24,16 @@ def _takes_mask(value: Any) -> bool:
     return callable(value) or (isinstance(value, (tuple, list)) and all(isinstance(p, str) for p in value))
 
 
-MASKS = Choices(("all", "matrices"), _takes_mask, "patterns of paths, or a function (path, parameter) -> bool")
+MASKS = Choices(
+    ("all", "matrices", "vectors"), _takes_mask, "patterns of paths, or a function (path, parameter) -> bool"
+)
 
 
 def chosen_leaves(mask: Mask, view: ParameterView) -> list[bool]:
-    """Which leaves a mask chooses: "all", "matrices" (two axes or more), path patterns, or a function."""
+    """Which leaves a mask chooses: "all", "matrices" (two axes or more), "vectors" (the rest), patterns, a function."""
     if isinstance(mask, str):
-        return [t and (mask == "all" or len(shape_of(p)) >= 2) for p, t in zip(view.leaves, view.trained, strict=True)]
+        wanted = {"all": (True, True), "matrices": (False, True), "vectors": (True, False)}[mask]
+        return [t and wanted[len(shape_of(p)) >= 2] for p, t in zip(view.leaves, view.trained, strict=True)]
     if not callable(mask):
         for pattern in mask:
             require_match(pattern, view)
@@ -132,10 +135,13 @@ class scale_by_learning_rate(Transform):
 
 
 class trace_momentum(Leafwise):
-    """Heavy ball: m ← βm + g, u = m (Polyak 1964); with `nesterov`, u = g + βm (Sutskever et al. 2013).
+    """Heavy ball: m ← βm + (1 − τ)g, u = m (Polyak 1964); with `nesterov`, u = g + βm (Sutskever et al. 2013).
 
-    momentum  β, the share of m that a step keeps
-    nesterov  whether the step looks one step ahead
+    The first m is g, undamped, as in PyTorch.
+
+    momentum   β, the share of m that a step keeps
+    nesterov   whether the step looks one step ahead
+    dampening  τ, the share of g that m leaves out; with τ = β, m is an average of g
 
     >>> import clearprop as cl
     >>> link, p = cl.optim.trace_momentum(0.5), cl.tensor(1.0)
@@ -147,10 +153,20 @@ class trace_momentum(Leafwise):
     slots = ("m",)
     momentum: float = hyper(default=0.9, within=FRACTION)
     nesterov: bool = False
+    dampening: float = hyper(default=0.0, within=SHARE)
 
-    def leaf(self, g: Any, p: Any, m: Any) -> tuple[Any, ...]:
+    @property
+    def counts(self) -> bool:  # type: ignore[override]  # here it depends on the dampening
+        """Only where the first step is another."""
+        return bool(self.dampening)
+
+    def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
+        """The share of g in m: all of it in the first step."""
+        return ((where(t > 1, 1 - self.dampening, 1.0),),)
+
+    def leaf(self, g: Any, p: Any, m: Any, *share: Any) -> tuple[Any, ...]:
         """The rule."""
-        m = self.momentum * m + g
+        m = self.momentum * m + (share[0] * g if share else g)
         return (g + self.momentum * m if self.nesterov else m), m
 
 
@@ -159,7 +175,8 @@ class add_weight_decay(Transform):
 
     weight_decay  λ
     mask          "matrices" (weights of two axes or more: biases, scales and offsets of normalisation are left out),
-                  "all", patterns of paths such as `("*.weight",)`, or a function `(path, parameter) -> bool`
+                  "vectors" (those alone), "all", patterns of paths such as `("*.weight",)`, or a function
+                  `(path, parameter) -> bool`
 
     >>> import clearprop as cl
     >>> link, p = cl.optim.add_weight_decay(0.5, "all"), cl.tensor(4.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clearprop.optim.adaptive import adam_variant, scale_by_adagrad, scale_by_lion, scale_by_rms, scale_by_rprop
 from clearprop.optim.basic_transforms import MASKS, Mask, add_weight_decay, scale_by_learning_rate, trace_momentum
-from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, hyper
+from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, SHARE, hyper
 from clearprop.optim.schedules import Schedule
 from clearprop.optim.transform import Composed, Transform
 
@@ -13,13 +13,14 @@ class sgd(Composed):
     """Gradient descent: θ ← θ − η·m, m ← βm + g (Robbins & Monro 1951; Polyak 1964).
 
     With `nesterov` the step is g + βm.  `weight_decay` adds λθ to the gradient first (an L2 penalty ½λ‖θ‖² on all
-    parameters).  The average is not damped: with momentum β the step is up to 1/(1 − β) times longer.
+    parameters).  Without `dampening` the step is up to 1/(1 − β) times longer with momentum β.
     These are PyTorch's conventions.
 
     learning_rate  η, a number or a schedule
     momentum       β, the share of m that a step keeps; 0: no m
     nesterov       whether the step looks one step ahead (Sutskever et al. 2013)
     weight_decay   λ
+    dampening      τ: m ← βm + (1 − τ)g from the second step on
 
     >>> import clearprop as cl
     >>> opt, params = cl.optim.sgd(0.1), {"w": cl.tensor(1.0)}
@@ -33,12 +34,13 @@ class sgd(Composed):
     momentum: float = hyper(default=0.0, within=FRACTION)
     nesterov: bool = False
     weight_decay: float = hyper(default=0.0, within=NOT_NEGATIVE)
+    dampening: float = hyper(default=0.0, within=SHARE)
 
     @property
     def links(self) -> tuple[Transform, ...]:
         """Decay, momentum, learning rate: those that are used."""
         decay = (add_weight_decay(self.weight_decay, "all"),) if self.weight_decay else ()
-        memory = (trace_momentum(self.momentum, self.nesterov),) if self.momentum else ()
+        memory = (trace_momentum(self.momentum, self.nesterov, self.dampening),) if self.momentum else ()
         return (*decay, *memory, scale_by_learning_rate(self.learning_rate))
 
 

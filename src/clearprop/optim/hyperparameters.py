@@ -201,7 +201,7 @@ def from_config(config: dict[str, Any]) -> Any:
 
     >>> import clearprop as cl
     >>> cl.optim.from_config(cl.optim.sgd(0.1, momentum=0.9).to_config())
-    sgd(learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)
+    sgd(learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=0.0, dampening=0.0)
     """
     if not isinstance(config, dict) or not isinstance(config.get("name"), str):
         raise ArgumentError(
@@ -218,6 +218,21 @@ def _revive(value: Any) -> Any:
     if isinstance(value, dict) and "name" in value:
         return from_config(value)
     return tuple(map(_revive, value)) if isinstance(value, list) else value
+
+
+def in_full(config: Any) -> Any:
+    """A configuration with every hyper-parameter that this version knows; anything else as it is.
+
+    A hyper-parameter that an earlier version did not have is at its default there.
+
+    >>> in_full({"name": "sgd", "learning_rate": 0.5})["momentum"]
+    0.0
+    """
+    try:
+        full: dict[str, Any] = from_config(config).to_config()
+    except ArgumentError:  # a rule of the user's own that is not defined here, or no configuration at all
+        return config
+    return full
 
 
 @checked_call

@@ -115,7 +115,7 @@ def parse(text: str, where: str = "", **settings: Any) -> Transform:
 
     >>> from clearprop.optim.inspection import parse
     >>> parse("sgd:learning_rate=0.1,momentum=0.9")
-    sgd(learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)
+    sgd(learning_rate=0.1, momentum=0.9, nesterov=False, weight_decay=0.0, dampening=0.0)
     >>> parse("sam:inner=adam,rho=0.1").inner.learning_rate
     0.001
     >>> parse("fractional_memory:alpha=0.7+sgd").links[0].alpha

@@ -118,6 +118,29 @@ class exponential(Schedule):
         return self.value * self.factor ** (t / self.every)
 
 
+class inverse_power(Schedule):
+    """η_t = value/(1 + factor·t)^power: falls for ever, and its sum grows for ever (Robbins & Monro 1951).
+
+    With 0.5 < power ≤ 1 the rates are those that stochastic approximation converges with.
+
+    value   η at the start
+    factor  how fast it falls
+    power   1 for 1/t
+
+    >>> import clearprop as cl
+    >>> [float(cl.optim.inverse_power(1.0, factor=1.0, power=1.0)(t)) for t in (0, 1, 3)]
+    [1.0, 0.5, 0.25]
+    """
+
+    value: float = hyper(default=1e-2, within=NOT_NEGATIVE)
+    factor: float = hyper(default=1e-3, within=NOT_NEGATIVE)
+    power: float = hyper(default=1.0, within=NOT_NEGATIVE)
+
+    def at(self, t: Any) -> Any:
+        """The formula."""
+        return self.value / (1 + self.factor * t) ** self.power
+
+
 class one_cycle(Schedule):
     """Up from peak/start to the peak during the first `rise` of all steps, down to peak/start/end (Smith 2018).
 

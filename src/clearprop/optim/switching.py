@@ -212,7 +212,7 @@ class swats(Composed):
 
     >>> import clearprop as cl
     >>> cl.optim.swats(0.01).links[0].second
-    sgd(learning_rate=0.09999999999999998, momentum=0.9, nesterov=False, weight_decay=0.0)
+    sgd(learning_rate=0.09999999999999998, momentum=0.9, nesterov=False, weight_decay=0.0, dampening=0.0)
     """
 
     complete = True

@@ -18,6 +18,7 @@ from clearprop.errors import RunError
 from clearprop.files.folder_lock import hold_folder
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn.losses import loss_task
+from clearprop.optim.hyperparameters import in_full
 from clearprop.runs.checkpoints import Standing, checkpoint_files, checkpoint_steps, load_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, Events
@@ -186,6 +187,8 @@ def _require_same(now: Config, before: Config, path: Path) -> None:
             if part == "data" and old.labels is None and new.labels is not None and new.labels.counted:
                 old = replace(old, labels=new.labels)  # labels that are learned as they are were not always kept
             names.sort(key=lambda name: name == "optimizer")  # last: other settings may be links of it
+            if part == "settings":  # an earlier version knew fewer hyper-parameters
+                new, old = (replace(s, optimizer=in_full(s.optimizer)) for s in (new, old))
             differing = next((n for n in names if getattr(new, n) != getattr(old, n)), None)
             if differing is None:
                 continue

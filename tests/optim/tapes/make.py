@@ -15,6 +15,7 @@ import torch
 from optax import contrib
 
 jax.config.update("jax_enable_x64", True)
+torch.Tensor.bfloat16 = torch.Tensor.clone  # Muon rounds to three digits: here not, so that the formula can be compared
 torch.set_default_dtype(torch.float64)  # NAdam keeps its product of momenta in the default dtype
 STEPS, SHAPES = 100, {"bias": (1,), "weight": (2, 2)}
 
@@ -32,8 +33,8 @@ def gradients():
     return start, steps
 
 
-def with_torch(make, schedule=None):
-    """The parameters after every step of a torch optimizer."""
+def with_torch(make, schedule=None, kept=None):
+    """The parameters after every step of a torch optimizer, or what it keeps of them under this name."""
     start, steps = gradients()
     params = {k: torch.nn.Parameter(torch.tensor(v)) for k, v in start.items()}
     opt = make(params.values())
@@ -46,7 +47,7 @@ def with_torch(make, schedule=None):
         if rate is not None and t < STEPS - 1:
             rate.step()
         for k, p in params.items():
-            path[k].append(p.detach().numpy().copy())
+            path[k].append((opt.state[p][kept] if kept else p).detach().numpy().copy())
     return {k: np.stack(v) for k, v in path.items()}
 
 
@@ -61,6 +62,19 @@ def with_optax(opt, wrap=lambda p: p, unwrap=lambda p: p):
         for k, p in unwrap(params).items():
             path[k].append(np.asarray(p))
     return {k: np.stack(v) for k, v in path.items()}
+
+
+class Both:
+    """PyTorch's Muon for the matrices and another of its optimizers for the rest."""
+
+    def __init__(self, params, other, of_other, of_muon):
+        params = list(params)
+        self.parts = [O.Muon([p for p in params if p.ndim == 2], **of_muon)]
+        self.parts += [other([p for p in params if p.ndim != 2], **of_other)]
+
+    def step(self):
+        for part in self.parts:
+            part.step()
 
 
 O = torch.optim  # noqa: E741 - short, for the table below
@@ -80,6 +94,29 @@ TORCH = {
     "adadelta": lambda p: O.Adadelta(p, 0.5, rho=0.95, eps=1e-5, weight_decay=0.1),
     "adamax": lambda p: O.Adamax(p, 0.05, betas=(0.8, 0.95), weight_decay=0.1),
     "rprop": lambda p: O.Rprop(p, 0.05),
+    "dampened": lambda p: O.SGD(p, 0.05, momentum=0.9, dampening=0.4),
+    "maximized": lambda p: O.SGD(p, 0.05, momentum=0.9, weight_decay=0.1, maximize=True),
+    "nadam, all options": lambda p: O.NAdam(p, 0.05, (0.8, 0.95), 1e-3, weight_decay=0.1, momentum_decay=0.02),
+    "nadam, decoupled": lambda p: O.NAdam(p, 0.05, weight_decay=0.1, decoupled_weight_decay=True),
+    "radam, eps": lambda p: O.RAdam(p, 0.05, (0.8, 0.95), 1e-2, weight_decay=0.1),
+    "radam, decoupled": lambda p: O.RAdam(p, 0.05, weight_decay=0.1, decoupled_weight_decay=True),
+    "adafactor": lambda p: O.Adafactor(p, 0.3),
+    "adafactor, all options": lambda p: O.Adafactor(p, 0.05, -0.6, (1e-3, 0.5), 1.2, weight_decay=0.1),
+    "muon": lambda p: Both(p, O.Adam, {"lr": 0.05, "betas": (0.9, 0.95)}, {"lr": 0.05, "weight_decay": 0.0}),
+    "muon, all options": lambda p: Both(
+        p,
+        O.Adam,
+        {"lr": 0.05},
+        {
+            "lr": 0.05,
+            "weight_decay": 0.1,
+            "momentum": 0.8,
+            "nesterov": False,
+            "ns_steps": 3,
+            "adjust_lr_fn": "match_rms_adamw",
+        },
+    ),
+    "asgd": lambda p: O.ASGD(p, 0.05, lambd=0.1, alpha=0.6, t0=20, weight_decay=0.05),
 }
 SCHEDULED = {
     "cosine": lambda o: S.CosineAnnealingLR(o, 120),
@@ -102,6 +139,27 @@ OPTAX = {
 }
 
 
+def curved(params):
+    """∇ of a convex function, half a square in coordinates that mix all parameters, and a wall of fourth power."""
+    flat = jnp.concatenate([params[k].ravel() for k in sorted(params)])
+    mix = jnp.asarray(np.random.default_rng(5).normal(size=(flat.size, flat.size)))
+    slope = mix.T @ (mix @ flat) + flat**3
+    ends = np.cumsum([params[k].size for k in sorted(params)])[:-1]
+    return {k: g.reshape(params[k].shape) for k, g in zip(sorted(params), jnp.split(slope, ends), strict=True)}
+
+
+def downhill(opt):
+    """The parameters after every step of an optax transformation that follows the gradient of `curved`."""
+    params = {k: jnp.asarray(v) for k, v in gradients()[0].items()}
+    state, path = opt.init(params), {k: [] for k in SHAPES}
+    for _ in range(STEPS):
+        updates, state = opt.update(curved(params), state, params)
+        params = optax.apply_updates(params, updates)
+        for k, p in params.items():
+            path[k].append(np.asarray(p))
+    return {k: np.stack(v) for k, v in path.items()}
+
+
 def main():
     start, steps = gradients()
     tapes = {f"start/{k}": v for k, v in start.items()} | {f"gradients/{k}": v for k, v in steps.items()}
@@ -111,6 +169,8 @@ def main():
     runs["optax/lookahead"] = with_optax(
         optax.lookahead(optax.adam(0.05), 5, 0.5), optax.LookaheadParams.init_synced, lambda p: p.fast
     )
+    runs["torch/asgd, mean"] = with_torch(TORCH["asgd"], kept="ax")
+    runs["curved/lbfgs"] = downhill(optax.lbfgs(0.3, memory_size=3, linesearch=None))
     for name, path in runs.items():
         tapes |= {f"{name}/{k}": v for k, v in path.items()}
     np.savez_compressed(Path(__file__).with_name("peers.npz"), **tapes)
