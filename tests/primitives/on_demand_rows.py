@@ -105,6 +105,7 @@ SPECIAL_FUNCTIONS = [
     unary("i1e", lambda x: MP.exp(-abs(x)) * MP.besseli(1, x), -3, 3, analytic=False),
     unary("ndtr", MP.ncdf, -3, 3, ulps=16, analytic=False),
     unary("log_ndtr", lambda x: MP.log(MP.ncdf(x)), -3, 3, ulps=16, analytic=False),
+    unary("inverse_mills", lambda x: MP.npdf(x) / MP.ncdf(x), -3, 3, ulps=16, analytic=False),
     unary("ndtri", lambda x: MP.sqrt(2) * MP.erfinv(2 * x - 1), 0.1, 0.9, scale=1, analytic=False, slope_scale=50),
     binary("zeta", MP.zeta, floats(2.1, 4.0), floats(0.6, 3.0), ulps=8, analytic=False, slope_scale=100),
     unary("entr", lambda x: -x * MP.log(x), 0.1, 0.9, scale=1, analytic=False, slope_scale=20),

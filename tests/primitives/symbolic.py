@@ -46,8 +46,9 @@ LEAVES: dict[str, Callable[..., Any]] = {
     "log10": lambda x: sp.log(x, 10),
     "sqrt": sp.sqrt,
     "reciprocal": lambda x: 1 / x,
-    "sin": sp.sin,
-    "cos": sp.cos,
+    "sin": lambda x: sp.sin(sp.expand(x)),
+    "cos": lambda x: sp.cos(sp.expand(x)),
+    "round": lambda x: sp.Symbol("n", integer=True),  # which whole number it is must not matter
     "tan": sp.tan,
     "asin": sp.asin,
     "acos": sp.acos,
@@ -75,8 +76,6 @@ CONSTANTS = {
     math.log(2): sp.log(2),
     math.log(10): sp.log(10),
     math.pi: sp.pi,
-    -(math.pi**2) / 3: -(sp.pi**2) / 3,
-    math.pi**4 / 30: sp.pi**4 / 30,
 }
 """Rounded numbers in rules and bodies that stand for these exact ones."""
 

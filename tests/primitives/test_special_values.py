@@ -81,6 +81,7 @@ UNARY = {
     "i1e": (-0.0, 0.0, 0.0, 0.2079104153497085, 0.0, nan),
     "ndtr": (0.0, 0.5, 0.5, 0.8413447460685429, 1.0, nan),
     "log_ndtr": (-inf, math.log(0.5), math.log(0.5), math.log(0.8413447460685429), -0.0, nan),
+    "inverse_mills": (inf, math.sqrt(2 / pi), math.sqrt(2 / pi), 0.28759997093917833, 0.0, nan),
     "ndtri": (nan, -inf, -inf, inf, nan, nan),
     "entr": (nan, 0.0, 0.0, 0.0, -inf, nan),
 }

@@ -11,15 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import mpmath
 import numpy as np
 
 import clearprop as cl
+from tests.primitives import whole_range_special
+from tests.primitives.mp_functions import MP, clipped, exp, normal_cdf, normal_density, sigmoid, softplus
 
-MP = mpmath.mp.clone()
-MP.dps = 60
 Run = Callable[[Callable[..., Any]], Callable[..., Any]]
-ALL, POSITIVE, UNIT, ABOVE_ONE = "all", "positive", "unit", "above one"
+ALL, POSITIVE, UNIT, SHARE, ABOVE_ONE = "all", "positive", "unit", "share", "above one"
 
 
 @dataclass(frozen=True)
@@ -31,29 +30,8 @@ class Swept:
     domain: str = ALL
 
 
-def _near(x: Any) -> Any:
-    """A number beyond which an exponential is 0 or ∞ in every dtype, so that no more digits of it are computed."""
-    return max(min(x, MP.mpf(20000)), MP.mpf(-20000))
-
-
-def _exp(x: Any) -> Any:
-    return MP.exp(_near(x))
-
-
-def _sigmoid(x: Any) -> Any:
-    return 1 / (1 + _exp(-x))
-
-
-def _ncdf(x: Any) -> Any:
-    return MP.ncdf(max(min(x, MP.mpf(300)), MP.mpf(-300)))
-
-
-def _normal_density(x: Any) -> Any:
-    return _exp(-x * x / 2) / MP.sqrt(2 * MP.pi)
-
-
 def _elu(x: Any, a: Any = 1) -> Any:
-    return x if x > 0 else a * MP.expm1(_near(x))
+    return x if x > 0 else a * MP.expm1(clipped(x))
 
 
 _ROOT = MP.sqrt(2 / MP.pi)
@@ -62,15 +40,15 @@ _SELU = MP.mpf("1.0507009873554804934193349852946"), MP.mpf("1.67326324235437728
 
 def _gelu_tanh_slope(x: Any) -> Any:
     inner, cube = _ROOT * (x + MP.mpf("0.044715") * x**3), _ROOT * (1 + 3 * MP.mpf("0.044715") * x * x)
-    return (1 + MP.tanh(_near(inner))) / 2 + x * MP.sech(_near(inner)) ** 2 * cube / 2
+    return (1 + MP.tanh(clipped(inner))) / 2 + x * MP.sech(clipped(inner)) ** 2 * cube / 2
 
 
 FUNCTIONS: dict[str, Swept] = {
     "square": Swept(lambda x: x * x, lambda x: 2 * x),
     "reciprocal": Swept(lambda x: 1 / x, lambda x: -1 / (x * x)),
     "sqrt": Swept(MP.sqrt, lambda x: 1 / (2 * MP.sqrt(x)), POSITIVE),
-    "exp": Swept(_exp, _exp),
-    "expm1": Swept(lambda x: MP.expm1(_near(x)), _exp),
+    "exp": Swept(exp, exp),
+    "expm1": Swept(lambda x: MP.expm1(clipped(x)), exp),
     "log": Swept(MP.log, lambda x: 1 / x, POSITIVE),
     "log1p": Swept(MP.log1p, lambda x: 1 / (1 + x), POSITIVE),
     "log2": Swept(lambda x: MP.log(x) / MP.log(2), lambda x: 1 / (x * MP.log(2)), POSITIVE),
@@ -81,22 +59,23 @@ FUNCTIONS: dict[str, Swept] = {
     "asin": Swept(MP.asin, lambda x: 1 / MP.sqrt((1 - x) * (1 + x)), UNIT),
     "acos": Swept(MP.acos, lambda x: -1 / MP.sqrt((1 - x) * (1 + x)), UNIT),
     "atan": Swept(MP.atan, lambda x: 1 / (1 + x * x)),
-    "sinh": Swept(lambda x: MP.sinh(_near(x)), lambda x: MP.cosh(_near(x))),
-    "cosh": Swept(lambda x: MP.cosh(_near(x)), lambda x: MP.sinh(_near(x))),
-    "tanh": Swept(lambda x: MP.tanh(_near(x)), lambda x: MP.sech(_near(x)) ** 2),
+    "sinh": Swept(lambda x: MP.sinh(clipped(x)), lambda x: MP.cosh(clipped(x))),
+    "cosh": Swept(lambda x: MP.cosh(clipped(x)), lambda x: MP.sinh(clipped(x))),
+    "tanh": Swept(lambda x: MP.tanh(clipped(x)), lambda x: MP.sech(clipped(x)) ** 2),
     "asinh": Swept(MP.asinh, lambda x: 1 / MP.sqrt(1 + x * x)),
     "acosh": Swept(MP.acosh, lambda x: 1 / MP.sqrt((x - 1) * (x + 1)), ABOVE_ONE),
     "atanh": Swept(MP.atanh, lambda x: 1 / ((1 - x) * (1 + x)), UNIT),
-    "erf": Swept(lambda x: MP.erf(max(min(x, MP.mpf(300)), MP.mpf(-300))), lambda x: 2 / MP.sqrt(MP.pi) * _exp(-x * x)),
-    "sigmoid": Swept(_sigmoid, lambda x: _sigmoid(x) * _sigmoid(-x)),
-    "softplus": Swept(lambda x: max(x, MP.mpf(0)) + MP.log1p(_exp(-abs(x))), _sigmoid),
-    "elu": Swept(_elu, lambda x: MP.mpf(1) if x > 0 else _exp(x)),
-    "selu": Swept(lambda x: _SELU[0] * _elu(x, _SELU[1]), lambda x: _SELU[0] * (1 if x > 0 else _SELU[1] * _exp(x))),
-    "gelu": Swept(lambda x: x * _ncdf(x), lambda x: _ncdf(x) + x * _normal_density(x)),
+    "erf": Swept(lambda x: MP.erf(max(min(x, MP.mpf(300)), MP.mpf(-300))), lambda x: 2 / MP.sqrt(MP.pi) * exp(-x * x)),
+    "sigmoid": Swept(sigmoid, lambda x: sigmoid(x) * sigmoid(-x)),
+    "softplus": Swept(softplus, sigmoid),
+    "elu": Swept(_elu, lambda x: MP.mpf(1) if x > 0 else exp(x)),
+    "selu": Swept(lambda x: _SELU[0] * _elu(x, _SELU[1]), lambda x: _SELU[0] * (1 if x > 0 else _SELU[1] * exp(x))),
+    "gelu": Swept(lambda x: x * normal_cdf(x), lambda x: normal_cdf(x) + x * normal_density(x)),
     "gelu_tanh": Swept(
-        lambda x: x * (1 + MP.tanh(_near(_ROOT * (x + MP.mpf("0.044715") * x**3)))) / 2, _gelu_tanh_slope
+        lambda x: x * (1 + MP.tanh(clipped(_ROOT * (x + MP.mpf("0.044715") * x**3)))) / 2, _gelu_tanh_slope
     ),
-    "silu": Swept(lambda x: x * _sigmoid(x), lambda x: _sigmoid(x) * (1 + x * _sigmoid(-x))),
+    "silu": Swept(lambda x: x * sigmoid(x), lambda x: sigmoid(x) * (1 + x * sigmoid(-x))),
+    **{name: Swept(*row) for name, row in whole_range_special.VALUES.items()},
 }
 
 
@@ -108,20 +87,20 @@ def points(domain: str, dtype: str, count: int) -> np.ndarray:
     sizes = 2.0 ** np.concatenate([rng.uniform(low, high - 1e-3, count), rng.uniform(-6, 8, count)])
     near = 1 + np.concatenate([-(2.0 ** rng.uniform(-20, -1, count // 4)), 2.0 ** rng.uniform(-20, 3, count // 4)])
     x = np.concatenate([sizes, near, [float(info.max), float(info.tiny), float(info.smallest_subnormal)]])
-    if domain in (UNIT, ABOVE_ONE):
-        x = x[x < 1] if domain == UNIT else x[x > 1]
-    x = x if domain in (POSITIVE, ABOVE_ONE) else np.concatenate([x, -x])
+    if domain in (UNIT, SHARE, ABOVE_ONE):
+        x = x[x > 1] if domain == ABOVE_ONE else x[x < 1]
+    x = x if domain in (POSITIVE, SHARE, ABOVE_ONE) else np.concatenate([x, -x])
     x = np.unique(x.astype(dtype))
     x = x[np.isfinite(x)]
-    return x[np.abs(x) < 1] if domain == UNIT else x[x > 1] if domain == ABOVE_ONE else x
+    return x[np.abs(x) < 1] if domain in (UNIT, SHARE) else x[x > 1] if domain == ABOVE_ONE else x
 
 
-def right_values(f: Callable[..., Any], x: np.ndarray) -> list[Any]:
+def right_values(f: Callable[..., Any], *operands: np.ndarray) -> list[Any]:
     """f at every point, with so many digits that none is lost where numbers of any size are subtracted."""
     out = []
-    for v in x.tolist():
-        MP.prec = 220 + 2 * abs(int(np.frexp(v)[1]))
-        out.append(+f(MP.mpf(v)))
+    for values in zip(*(x.tolist() for x in operands), strict=True):
+        MP.prec = 220 + 2 * max(abs(int(np.frexp(v)[1])) for v in values)
+        out.append(+f(*map(MP.mpf, values)))
     MP.dps = 60
     return out
 
@@ -131,11 +110,13 @@ def error(got: np.ndarray, right: list[Any], scale: float) -> tuple[float, int]:
     info = np.finfo(got.dtype)
     worst, at = 0.0, -1
     for i, (g, r) in enumerate(zip(got.tolist(), right, strict=True)):
+        if MP.isnan(r):  # a pole
+            continue
         with np.errstate(all="ignore"):
             nearest = got.dtype.type(float(r))
         if not np.isfinite(nearest):
             ulps = 0.0 if g == nearest or abs(g) == float(info.max) else float("inf")
-        elif abs(nearest) < info.tiny:  # below the smallest normal number 0 will do
+        elif max(abs(nearest), scale) < info.tiny:  # below the smallest normal number 0 will do
             ulps = 0.0 if abs(g) <= info.tiny else float("inf")
         else:
             size = max(float(abs(nearest)), scale)

@@ -85,7 +85,7 @@ def trunc(x: Value, /) -> Any:
     tex=r"{a} - {b} \operatorname{{trunc}}({a} / {b})",
     kink=lambda a, b: a / b - round(a / b),
     d_a=lambda g: g,
-    d_b=lambda g, a, b: -g * trunc(a / b),
+    d_b=lambda g, a, b, y: -g * round((a - y) / b),  # a / b may round to the next whole number
 )
 def fmod(a: Value, b: Value, /) -> Any:
     """What is left of a after dividing by b and rounding towards 0, with the sign of a (C's `fmod`).

@@ -16,6 +16,7 @@ from clearprop.rules.elementwise import (
     as_floating,
     astype,
     equal,
+    isfinite,
     isnan,
     log,
     log1p,
@@ -26,11 +27,19 @@ from clearprop.rules.elementwise import (
     multiply,
     pow,
     reciprocal,
+    round,
     sign,
     sqrt,
     where,
 )
 from clearprop.rules.trigonometric import cos, sin
+
+
+def _cosine(a: Value, b: Value, y: Value) -> Any:
+    """a/y for y = √(a² + b²): 0 where that is 0; where it overflows, of a quarter of both."""
+    nothing = equal(y, 0)
+    share = a / where(nothing, 1.0, y)
+    return where(nothing, 0.0, where(isfinite(y), share, 0.25 * a / hypot(0.25 * a, 0.25 * b)))
 
 
 @primitive(
@@ -40,8 +49,8 @@ from clearprop.rules.trigonometric import cos, sin
     tex=r"\sqrt{{{a}^2 + {b}^2}}",
     dtype="float",
     kink=lambda y: y,
-    d_a=lambda g, a, y: g * where(equal(y, 0), 0.0, a / where(equal(y, 0), 1.0, y)),
-    d_b=lambda g, b, y: g * where(equal(y, 0), 0.0, b / where(equal(y, 0), 1.0, y)),
+    d_a=lambda g, a, b, y: g * _cosine(a, b, y),
+    d_b=lambda g, a, b, y: g * _cosine(b, a, y),
 )
 def hypot(a: Value, b: Value, /) -> Any:
     """Length √(a² + b²) without overflow.  By convention its derivatives at (0, 0) are 0.
@@ -333,11 +342,24 @@ def softsign(x: Value, /) -> Any:
     return x / (1 + abs(as_floating(x)))
 
 
+def _within_a_turn(x: Value) -> Any:
+    """x less a multiple of 2, exactly: π times it has the sine and cosine of πx, and does not overflow."""
+    return x - 2.0 * round(0.5 * x)
+
+
+_SINC_SLOPE = tuple((-1) ** k * 2 * (k + 1) / math.factorial(2 * k + 3) for k in range(7))
+"""Of the series of −sinc′ in t = πx, divided by πt: 1/3, −1/30, …"""
+
+
 def _sinc_slope(x: Value, y: Value) -> Any:
-    """(cos πx − sinc x)/x; near 0 the series −π²x/3 + π⁴x³/30, where the difference would lose its digits."""
-    small = abs(x) < 1e-3
-    near = x * (-(math.pi**2) / 3 + (math.pi**4 / 30) * x * x)
-    return where(small, near, (cos(math.pi * x) - y) / where(small, 1.0, x))
+    """(cos πx − sinc x)/x; near 0 its series, where the difference would lose its digits."""
+    small = abs(x) < 0.1
+    t = math.pi * where(small, x, 0.0)
+    near = 0.0
+    for c in reversed(_SINC_SLOPE):
+        near = near * (t * t) + c
+    far = (cos(math.pi * _within_a_turn(x)) - y) / where(small, 1.0, x)
+    return where(small, -math.pi * t * near, far)
 
 
 @composite(
@@ -355,9 +377,10 @@ def sinc(x: Value, /) -> Any:
     >>> cl.sinc(cl.tensor([0.0, 0.5]))
     Tensor([1.0, 0.63661977])
     """
+    x = as_floating(x)
     zero = equal(x, 0)
-    turned = math.pi * as_floating(where(zero, 1.0, x))
-    return where(zero, 1.0, sin(turned) / turned)
+    whole = where(zero, 1.0, x)
+    return where(zero, 1.0, sin(math.pi * _within_a_turn(whole)) / (math.pi * whole))
 
 
 def nan_to_num(x: Value, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:

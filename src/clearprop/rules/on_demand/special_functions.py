@@ -12,7 +12,7 @@ import numpy as np
 
 from clearprop.primitives import HELPERS, composite, primitive
 from clearprop.program.types import Value
-from clearprop.rules.elementwise import as_floating, equal, exp, log, sign, square, where
+from clearprop.rules.elementwise import abs, as_floating, equal, exp, log, sign, square, where
 from clearprop.rules.on_demand.floating import xlog1py, xlogy
 
 
@@ -24,12 +24,108 @@ def _scipy_special(name: str, *values: Any) -> Any:
     return np.asarray(getattr(special, name)(*values), dtype if dtype.kind == "f" else np.float64)[()]
 
 
-HELPERS["scipy_special"] = _scipy_special
+def _exp_of_square(x: Any, c: float) -> Any:
+    """exp(−c x²) within 4 ulp, however large x² is: of x = h + l with 26 bits in h the square of h has no error."""
+    h = np.asarray(np.float32(x), np.float64)
+    return np.exp(-c * h * h) * np.exp(-c * (x - h) * (x + h))
+
+
+def _erfc(x: Any) -> Any:
+    """SciPy's below 1; above, where the square in its exponential takes digits, exp(−x²) erfcx(x)."""
+    from scipy import special
+
+    dtype = np.result_type(x) if np.result_type(x).kind == "f" else np.float64
+    x = np.asarray(x, np.float64)
+    t = np.clip(x, 1.0, 30.0)
+    return np.asarray(np.where(x > 1, _exp_of_square(t, 1.0) * special.erfcx(t), special.erfc(x)), dtype)[()]
+
+
+def _ndtr(x: Any) -> Any:
+    """SciPy's above −1; below, where the square in its exponential takes digits, ½ exp(−x²/2) erfcx(−x/√2)."""
+    from scipy import special
+
+    dtype = np.result_type(x) if np.result_type(x).kind == "f" else np.float64
+    x = np.asarray(x, np.float64)
+    t = np.clip(-x, 1.0, 40.0)
+    tail = 0.5 * _exp_of_square(t, 0.5) * special.erfcx(t / np.sqrt(2.0))
+    return np.asarray(np.where(x < -1, tail, special.ndtr(x)), dtype)[()]
+
+
+def _log_ndtr(x: Any) -> Any:
+    """SciPy's up to 1; above it log(1 − Φ(−x)) by the exact tail."""
+    from scipy import special
+
+    dtype = np.result_type(x) if np.result_type(x).kind == "f" else np.float64
+    x = np.asarray(x, np.float64)
+    return np.asarray(np.where(x > 1, np.log1p(-_ndtr(-x)), special.log_ndtr(np.minimum(x, 1.0))), dtype)[()]
+
+
+def _inverse_mills(x: Any) -> Any:
+    """φ/Φ by the scaled complementary error function on the left, where both vanish; −x where 1/x is no part of it."""
+    from scipy import special
+
+    dtype = np.result_type(x) if np.result_type(x).kind == "f" else np.float64
+    x = np.asarray(x, np.float64)
+    tail = np.sqrt(2.0 / np.pi) / special.erfcx(np.clip(-x, 0.0, 1e9) / np.sqrt(2.0))
+    left = np.where(x < -1e9, -x, tail)
+    right = _exp_of_square(np.clip(x, 0.0, 40.0), 0.5) / np.sqrt(2.0 * np.pi) / special.ndtr(x)
+    return np.asarray(np.where(x < 0, left, right), dtype)[()]
+
+
+def _lgamma(x: Any) -> Any:
+    """SciPy's; of subnormal numbers, for which that overflows, −log |x|."""
+    from scipy import special
+
+    dtype = np.result_type(x) if np.result_type(x).kind == "f" else np.float64
+    x = np.asarray(x, np.float64)
+    small = (np.abs(x) < np.finfo(np.float64).tiny) & (x != 0)
+    y = np.where(small, -np.log(np.where(small, np.abs(x), 1.0)), special.gammaln(np.where(small, 1.0, x)))
+    return np.asarray(y, dtype)[()]
+
+
+def _cotangent_slope(order: int, turns: Any) -> Any:
+    """The derivative of cot πt of an order, a polynomial of the cotangent."""
+    powers, slope = np.polynomial.Polynomial([0.0, 1.0]), np.polynomial.Polynomial([-np.pi, 0.0, -np.pi])
+    for _ in range(order):
+        powers = slope * powers.deriv()
+    cotangent, total = 1.0 / np.tan(np.pi * turns), powers.coef[-1]
+    for c in powers.coef[-2::-1]:
+        total = total * cotangent + c
+    return total
+
+
+def _polygamma(order: int, x: Any) -> Any:
+    """SciPy's for positive numbers; for negative ones, where its sums are as long as x, by reflection (DLMF 5.15.6).
+
+    ψ⁽ⁿ⁾(x) = (−1)ⁿ ψ⁽ⁿ⁾(1 − x) − π dⁿ cot πx / dxⁿ, of x less a whole number.
+    """
+    from scipy import special
+
+    dtype = np.result_type(x) if np.result_type(x).kind == "f" else np.float64
+    x = np.asarray(x, np.float64)
+    turns = x - np.rint(x)
+    left = (x < 0) & (turns != 0) & (order <= 8)  # of higher orders the polynomial cancels, and the sums are short
+    mirrored = (-1) ** order * special.polygamma(order, 1.0 - np.where(left, x, 0.0)) if left.any() else 0.0
+    mirrored = mirrored - np.pi * _cotangent_slope(min(order, 8), np.where(left, turns, 0.25))
+    return np.asarray(np.where(left, mirrored, special.polygamma(order, np.where(left, 1.0, x))), dtype)[()]
+
+
+HELPERS.update(
+    scipy_special=_scipy_special,
+    exp_of_square=_exp_of_square,
+    erfc_values=_erfc,
+    ndtr_values=_ndtr,
+    log_ndtr_values=_log_ndtr,
+    inverse_mills=_inverse_mills,
+    lgamma_values=_lgamma,
+    cotangent_slope=_cotangent_slope,
+    polygamma_values=_polygamma,
+)
 
 
 @primitive(
     "elementwise",
-    numpy='scipy_special("erfc", {x})',
+    numpy="erfc_values({x})",
     tex=r"\operatorname{{erfc}} {x}",
     dtype="float",
     d_x=lambda g, x: -g * (2 / math.sqrt(math.pi)) * exp(-x * x),
@@ -65,7 +161,7 @@ def erfinv(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
-    numpy='scipy_special("gammaln", {x})',
+    numpy="lgamma_values({x})",
     tex=r"\log \lvert \Gamma({x}) \rvert",
     dtype="float",
     d_x=lambda g, x: g * digamma(x),
@@ -83,7 +179,7 @@ def lgamma(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
-    numpy='scipy_special("psi", {x})',
+    numpy="polygamma_values(0, {x})",
     tex=r"\psi({x})",
     dtype="float",
     d_x=lambda g, x: g * polygamma(x, order=1),
@@ -101,7 +197,7 @@ def digamma(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
-    numpy='scipy_special("polygamma", {order}, {x})',
+    numpy="polygamma_values({order}, {x})",
     tex=r"\psi^{{({order})}}({x})",
     dtype="float",
     d_x=lambda g, x, order: g * polygamma(x, order=order + 1),
@@ -109,7 +205,7 @@ def digamma(x: Value, /) -> Any:
 def polygamma(x: Value, /, *, order: int = 1) -> Any:
     """The derivative of the digamma function of an order, ψ⁽ⁿ⁾(x) (DLMF 5.15).
 
-    x      numbers above 0
+    x      numbers; 0, −1, −2, … are poles
     order  how often ψ is differentiated
 
     >>> import clearprop as cl
@@ -175,7 +271,14 @@ def betainc(a: Value, b: Value, x: Value, /) -> Any:
     """
 
 
-@composite("elementwise", dtype="float", tex=r"\log B({a}, {b})")
+@primitive(
+    "elementwise",
+    numpy='scipy_special("betaln", {a}, {b})',
+    tex=r"\log B({a}, {b})",
+    dtype="float",
+    d_a=lambda g, a, b: g * (digamma(a) - digamma(a + b)),
+    d_b=lambda g, a, b: g * (digamma(b) - digamma(a + b)),
+)
 def betaln(a: Value, b: Value, /) -> Any:
     """log |B(a, b)|, the logarithm of the beta function (DLMF 5.12.1).
 
@@ -185,8 +288,6 @@ def betaln(a: Value, b: Value, /) -> Any:
     >>> cl.betaln(1.0, 1.0)
     Tensor(0.0)
     """
-    a, b = as_floating(a), as_floating(b)
-    return lgamma(a) + lgamma(b) - lgamma(a + b)
 
 
 @primitive("elementwise", numpy='scipy_special("i0", {x})', tex="I_0({x})", dtype="float", d_x=lambda g, x: g * i1(x))
@@ -202,8 +303,9 @@ def i0(x: Value, /) -> Any:
 
 
 def _over(y: Value, x: Value) -> Any:
-    """y/x, and its limit ½ where both are 0."""
-    return where(equal(x, 0), 0.5, y / where(equal(x, 0), 1.0, x))
+    """y/x for y = e^−|x| I₁(x); near 0, where y may be subnormal, e^−|x| (½ + x²/16)."""
+    small = abs(x) < 1e-4
+    return where(small, exp(-abs(x)) * (0.5 + x * x / 16), y / where(small, 1.0, x))
 
 
 @primitive(
@@ -211,7 +313,7 @@ def _over(y: Value, x: Value) -> Any:
     numpy='scipy_special("i1", {x})',
     tex="I_1({x})",
     dtype="float",
-    d_x=lambda g, x, y: g * (i0(x) - _over(y, x)),
+    d_x=lambda g, x: g * i0(x) * (1 - _over(i1e(x), x) / i0e(x)),  # of I₀ and I₁ alone both overflow
 )
 def i1(x: Value, /) -> Any:
     """Modified Bessel function of the first kind, order 1 (DLMF 10.25.2).
@@ -267,7 +369,7 @@ _PEAK = 1 / math.sqrt(2 * math.pi)
 
 @primitive(
     "elementwise",
-    numpy='scipy_special("ndtr", {x})',
+    numpy="ndtr_values({x})",
     tex=r"\Phi({x})",
     dtype="float",
     d_x=lambda g, x: g * _PEAK * exp(-0.5 * square(x)),
@@ -285,10 +387,28 @@ def ndtr(x: Value, /) -> Any:
 
 @primitive(
     "elementwise",
-    numpy='scipy_special("log_ndtr", {x})',
+    numpy="inverse_mills({x})",
+    tex=r"\frac{{\varphi({x})}}{{\Phi({x})}}",
+    dtype="float",
+    public=False,
+    d_x=lambda g, x, y: -g * y * (x + y),
+)
+def inverse_mills(x: Value, /) -> Any:
+    """φ(x)/Φ(x), the derivative of log Φ: the inverse of Mills' ratio at −x (Mills 1926); near −x far to the left.
+
+    >>> import numpy as np
+    >>> from clearprop.rules.on_demand.special_functions import inverse_mills
+    >>> round(float(inverse_mills(np.float64(0.0))), 6)
+    0.797885
+    """
+
+
+@primitive(
+    "elementwise",
+    numpy="log_ndtr_values({x})",
     tex=r"\log \Phi({x})",
     dtype="float",
-    d_x=lambda g, x, y: g * _PEAK * exp(-0.5 * square(x) - y),
+    d_x=lambda g, x: g * inverse_mills(x),
 )
 def log_ndtr(x: Value, /) -> Any:
     """log Φ(x), accurate far to the left.
