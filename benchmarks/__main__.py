@@ -2,7 +2,7 @@
 
 python -m benchmarks                         every row, every peer (installed into .bench/), docs/tables/
 python -m benchmarks --rows W0,W3 --quick    some rows, a few short rounds: figures are only indicative
-python -m benchmarks --peers jax,torch       these peers only; --peers none: ours and the floor
+python -m benchmarks --peers jax,torch       these peers only; --peers none: ours, NumPy and the floor
 python -m benchmarks --kernel avx2           every contender held to the instructions that most processors have
 """
 
@@ -20,7 +20,7 @@ from benchmarks.busy import busy_processors
 from benchmarks.contenders import taking_part
 from benchmarks.machine import LIMITS, Others, description, environment, limit
 from benchmarks.measure import QUICK, Effort, Result, import_seconds, side_by_side
-from benchmarks.peers import FOLDER, OURS, PEERS, ROOT, Installed, provide
+from benchmarks.peers import FOLDER, OUR_NUMPY, OURS, PEERS, ROOT, Installed, provide
 
 PER = {"step": " (per step)", "epoch": " (per epoch)"}
 
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         measured[row.name] = {r.contender: r for r in _measured(row, installed, effort)}
         record["others"][row.name] = others.share()
         _say(measured[row.name])
-    record["families"] = [_family(i, effort) for i in installed.values() if i.name != "floor"]
+    record["families"] = [_family(i, effort) for i in installed.values() if i.name not in OUR_NUMPY]
     record["targets"] = report.judged(measured)
     record["rows"] = {name: [r.record() for r in row.values()] for name, row in measured.items()}
     _write(Path(args.out or (FOLDER / "quick" if args.quick else ROOT / "docs" / "tables")), record, measured)

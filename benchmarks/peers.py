@@ -29,12 +29,16 @@ PEERS = {
     p.name: p
     for p in (
         Peer("jax", ("jax==0.10.2", "jaxlib==0.10.2", "optax==0.2.8"), "jax", ("jax", "jaxlib")),
-        Peer("torch", ("torch==2.13.0",), "torch", ("torch",)),  # this one is a CPU build; others pull gigabytes
+        # this PyTorch is a CPU build, others pull gigabytes; expecttest is what its list of tested functions imports
+        Peer("torch", ("torch==2.13.0", "expecttest==0.3.0"), "torch", ("torch",)),
         Peer("sklearn", ("scikit-learn==1.9.1",), "sklearn.neural_network", ("scikit-learn",)),
         Peer("autograd", ("autograd==1.9.1", "scipy==1.17.1"), "autograd", ("autograd",)),
+        Peer("numexpr", ("numexpr==2.14.2",), "numexpr", ("numexpr",)),
         Peer("tangent", ("tangent-ad==0.4.0",), "tangent", ("tangent-ad",)),
     )
 }
+OUR_NUMPY = ("floor", "numpy")
+"""Families that run in our own interpreter, on the NumPy that we use."""
 OURS = Peer("clearprop", (), "clearprop", ("clearprop",))
 ORACLES = {"onnxruntime": Peer("onnxruntime", ("onnxruntime==1.32.0",), "onnxruntime", ("onnxruntime",))}
 """What answers are compared with by `make verify`; no contender in speed."""
@@ -61,8 +65,8 @@ def provide(names: list[str], *, install: bool = True) -> dict[str, Installed]:
         peer = known[name]
         failure = _install(peer) if install and not _present(peer) else ""
         out[name] = Installed(name, str(PYTHON), absent=failure) if failure else _described(peer, str(PYTHON))
-    out["floor"] = Installed("floor", sys.executable, version=importlib.metadata.version("numpy"))
-    return out
+    here = importlib.metadata.version("numpy")
+    return out | {name: Installed(name, sys.executable, version=here) for name in OUR_NUMPY}
 
 
 def _present(peer: Peer) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.measure import Result
+from benchmarks.workloads import CHAIN, WORKLOADS
 
 Row = dict[str, Result]
 Rows = dict[str, Row]
@@ -72,6 +74,16 @@ def against_all(row: str, own: Callable[[Row], float | None] = ours) -> Callable
         r = rows.get(row, {})
         peers = (v.median for n, v in r.items() if not n.startswith(("clearprop.", "floor.")))
         return _ratio(_least(peers), own(r))
+
+    return figure
+
+
+def against_in_median(kind: str, peer: str) -> Callable[[Rows], float | None]:
+    """The median over the rows of a kind of how many times faster we are than a peer; None unless all were run."""
+
+    def figure(rows: Rows) -> float | None:
+        ratios = [against(w.name, f"{peer}.")(rows) for w in WORKLOADS if w.kind == kind]
+        return statistics.median(r for r in ratios if r) if all(ratios) else None
 
     return figure
 
@@ -191,6 +203,10 @@ TARGETS = [
         for name, prefix, bound in ((EAGER, "torch.eager", 1.0), ("autograd", "autograd.", 3.0))
     ),
     Target("R", "time with a run folder over time without", recording, 1.05, at_most=True),
+    *(
+        Target("E01", f"E01 to E20, the median: faster than {name}", against_in_median(CHAIN, peer), 1.0)
+        for peer, name in (("jax", "JAX `jit`"), ("numpy", "NumPy"), ("numexpr", "numexpr"))
+    ),
     Target("F3", "first call, cold", seconds("F3", "clearprop.loop.cold"), 2.2, 1.0, at_most=True, unit=" s"),
     Target("F3", "first call, warm", seconds("F3", "clearprop.loop.warm"), 0.3, 0.15, at_most=True, unit=" s"),
     Target(

@@ -52,12 +52,17 @@ def checks(part: str, workers: int) -> Iterator[Check]:
             yield Check((*pytest, "not verify", *folders), setting, f"the numeric tests with the BLAS kernel {name}")
     elif part == "files":
         yield Check(("tests.files", "--workers", str(workers)))
+    elif part == "peers":
+        yield Check((*pytest, "verify", *PEER_TESTS))
+        yield Check(("tests.docs.coming_from",), note="how many functions of other libraries are one call here")
     else:
         yield Check((f"benchmarks.{MODULES[part]}",))
 
 
 MODULES = {"accuracy": "tables", "optimizers": "optimizers", "comparison": "comparison", "memory": "memory"}
-PARTS = ("tests", "kernels", "files", *MODULES)
+PARTS = ("tests", "kernels", "files", "peers", *MODULES)
+PEER_TESTS = ("tests/docs/test_coming_from.py", "tests/docs/test_singular_points.py")
+"""What needs PyTorch or JAX, which are installed into `.bench/`: their values and derivatives, to second order."""
 
 
 def kernels() -> dict[str, dict[str, str | None]]:

@@ -6,10 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from benchmarks.chains import CHAINS
+
 TRAIN, HVP, HESSIAN, PER_EXAMPLE = "train", "hvp", "hessian", "per_example"
 EAGER_LOSS, EAGER_CHAIN, FIRST, PROCESS, RECORDED = "eager_loss", "eager_chain", "first", "process", "recorded"
 WHOLE, SHORT, FIRST_FIT, BUSY = "whole", "short", "first_fit", "busy"
 STEP_CALL, PAIR_CALL = "step_call", "pair_call"
+CHAIN = "chain"
+"""One of `chains.CHAINS`, compiled."""
 TO_LOSS = "to_loss"
 """`fit` of an estimator of scikit-learn's form, with as many epochs as a validation loss takes."""
 DOORS = (WHOLE, SHORT, FIRST_FIT, BUSY)
@@ -54,7 +58,7 @@ class Workload:
     @property
     def parts(self) -> int:
         """By how much the time of a call is divided: the units that it has."""
-        return self.steps if self.kind in (TRAIN, STEP_CALL, PAIR_CALL) else 1
+        return self.steps if self.kind in (TRAIN, STEP_CALL, PAIR_CALL, CHAIN) else 1
 
 
 _W1 = Workload("W1", "spiral 2-64-3, batch 300", TRAIN, (2, 64, 3), 300, 3000, 200)
@@ -118,6 +122,7 @@ WORKLOADS = [
     replace(_W2, name="F3", title="first call, three layers: 784-128-128-10", kind=FIRST, steps=1),
     Workload("R", "300 epochs of digits with and without a run folder", RECORDED, (64, 64, 64, 10), 32),
     Workload("F50", "first call, fifty layers of 64", FIRST, (64,) * 50 + (10,), 128, 1024, 1),
+    *(Workload(f"E{k:02}", f"{chain.title}, 128 × 128", CHAIN, steps=20) for k, chain in enumerate(CHAINS, 1)),
 ]  # fmt: skip
 OTHER = Workload("F0", "another network, which fills the kernel cache", FIRST, (784, 256, 192, 96, 10), 100, 500, 1)
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import chains
 from benchmarks import workloads as w
 
-FAMILIES = ("clearprop", "jax", "torch", "sklearn", "autograd", "tangent", "floor")
+FAMILIES = ("clearprop", "jax", "torch", "sklearn", "autograd", "tangent", "numexpr", "numpy", "floor")
 """`floor` is no peer: the matrix products and the gather alone."""
 
 
@@ -77,6 +78,10 @@ CONTENDERS = [
     _of("clearprop.call", "clearprop, `cl.compile`", *_CALLS),
     _of("jax.call", "JAX `jit`", *_CALLS),
     _of("torch.call", "`torch.compile`", *_CALLS),
+    _of("clearprop.chain", "clearprop, `cl.compile`", w.CHAIN),
+    _of("jax.chain", "JAX `jit`", w.CHAIN),
+    _of("numpy.chain", "NumPy", w.CHAIN),
+    _of("numexpr.chain", "numexpr", w.CHAIN),
 ]
 
 
@@ -100,6 +105,27 @@ class Runner:
     def call(self) -> float | None:
         """One call, finished when it returns; seconds, where only a part of it counts."""
         raise NotImplementedError
+
+
+class Repeated(Runner):
+    """One of the twenty chains, called again and again; `ready` waits for a result that comes later."""
+
+    def __init__(
+        self, row: w.Workload, f: Callable[[], Any], ready: Callable[[Any], Any] = lambda value: value
+    ) -> None:
+        self.f, self.ready, self.steps = f, ready, row.steps
+
+    def first(self) -> None:
+        self.check = chains.checked(self.f())
+
+    def call(self) -> None:
+        for _ in range(self.steps):
+            self.ready(self.f())
+
+
+def chain_of(row: w.Workload) -> chains.Chain:
+    """The chain of a row, by its number."""
+    return chains.CHAINS[int(row.name[1:]) - 1]
 
 
 class Door(Runner):

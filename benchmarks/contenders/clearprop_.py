@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import clearprop as cl
 from benchmarks import workloads as w
-from benchmarks.contenders import Door, Runner, ToLoss
+from benchmarks.chains import arrays
+from benchmarks.contenders import Door, Repeated, Runner, ToLoss, chain_of
 from clearprop.compiler.native import blas
 
 VERSION = cl.__version__
@@ -20,7 +22,7 @@ ENGINE = [f"{blas.kernel_name()} x{blas.get_threads()}"]
 
 
 def prepare(row: w.Workload) -> Any:
-    if row.kind in (w.EAGER_CHAIN, w.PAIR_CALL, w.TO_LOSS):
+    if row.kind in (w.EAGER_CHAIN, w.PAIR_CALL, w.TO_LOSS, w.CHAIN):
         return None
     return *w.dataset(row), w.initial(row), w.order(row) if row.batch else None
 
@@ -28,6 +30,9 @@ def prepare(row: w.Workload) -> Any:
 def build(form: str, row: w.Workload, prepared: Any) -> Runner:
     if row.kind == w.EAGER_CHAIN:
         return Chain(row)
+    if row.kind == w.CHAIN:
+        f, given = cl.compile(partial(chain_of(row).f, cl)), [cl.asarray(a) for a in arrays(row.dtype)]
+        return Repeated(row, lambda: f(*given))
     if row.kind == w.EAGER_LOSS:
         return EagerLoss(row, *prepared)
     if row.kind in w.DOORS:

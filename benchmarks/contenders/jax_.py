@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,7 +10,8 @@ import jax.flatten_util
 import numpy as np
 
 from benchmarks import workloads as w
-from benchmarks.contenders import Door, Runner
+from benchmarks.chains import arrays
+from benchmarks.contenders import Door, Repeated, Runner, chain_of
 
 jnp = jax.numpy
 VERSION = jax.__version__
@@ -18,7 +20,7 @@ B1, B2, EPS = 0.9, 0.999, 1e-8
 
 
 def prepare(row: w.Workload) -> Any:
-    if row.kind == w.PAIR_CALL:
+    if row.kind in (w.PAIR_CALL, w.CHAIN):
         return (None, None, None, None)
     if row.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
@@ -28,6 +30,9 @@ def prepare(row: w.Workload) -> Any:
 def build(form: str, row: w.Workload, prepared: Any) -> Runner:
     if row.kind in w.DOORS:
         return Door(row, DOORS[form](row, *prepared[:3]))
+    if row.kind == w.CHAIN:
+        f, given = jax.jit(partial(chain_of(row).f, jnp)), [jnp.asarray(a) for a in arrays(row.dtype)]
+        return Repeated(row, lambda: f(*given), jax.block_until_ready)
     forms: dict[str, Any] = {"scan": Scan, "step": Step, "jit": Jitted, "call": Call}
     return forms[form](row, *prepared)
 

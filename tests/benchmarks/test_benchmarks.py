@@ -8,13 +8,14 @@ import time
 import numpy as np
 import pytest
 
-from benchmarks import contenders, cost, machine, report, workloads
+import clearprop as cl
+from benchmarks import chains, contenders, cost, machine, report, workloads
 from benchmarks.busy import busy_processors
 from benchmarks.calls import clearprop, count
 from benchmarks.contenders import CONTENDERS, FAMILIES, taking_part
 from benchmarks.measure import Effort, Result, side_by_side
 from benchmarks.peers import ORACLES, PEERS, ROOT, Installed
-from benchmarks.targets import TARGETS, Target, against, against_all, over_floor
+from benchmarks.targets import TARGETS, Target, against, against_all, against_in_median, over_floor
 from tests.tiers import later
 
 SHORT = Effort(rounds=2, seconds=0.001, starts=1, pause=0.0)
@@ -122,6 +123,32 @@ def test_a_door_and_a_call_are_measured(name):
     row = workloads.named(name)
     (ours,) = side_by_side(row, taking_part(row, {"clearprop"}), {"clearprop": Installed("", sys.executable)}, SHORT)
     assert not ours.error and 0 < ours.median < 60
+
+
+@pytest.mark.parametrize("chain", chains.CHAINS, ids=lambda chain: chain.title)
+def test_a_chain_is_the_same_for_every_contender(chain):
+    """numexpr's texts by NumPy, which knows their functions by the same names."""
+    given = chains.arrays("float64")
+    known = {**{n: getattr(np, n) for n in NUMEXPR_FUNCTIONS}, **chains.CONSTANTS}
+    known["sum"] = lambda x, axis=None: np.sum(x, axis=axis)
+    texts = chain.numexpr(lambda text, **operands: eval(text, {**known, **operands}), *given)
+    want = chain.f(np, *given)
+    np.testing.assert_allclose(chain.f(cl, *map(cl.asarray, given)), want, rtol=1e-12)
+    np.testing.assert_allclose(texts, want, rtol=1e-6)  # its constants are float32
+
+
+NUMEXPR_FUNCTIONS = ("abs", "cos", "exp", "log", "log1p", "sin", "sqrt", "tanh", "where")
+
+
+def test_the_target_of_chains_is_the_median_of_all_of_them():
+    figure = against_in_median(workloads.CHAIN, "jax")
+    names = [w.name for w in workloads.WORKLOADS if w.kind == workloads.CHAIN]
+    rows = {
+        name: {"clearprop.chain": result("clearprop.chain", 1.0), "jax.chain": result("jax.chain", float(k))}
+        for k, name in enumerate(names, 1)
+    }
+    assert len(names) == 20 and figure(rows) == 10.5
+    assert figure(dict(list(rows.items())[1:])) is None
 
 
 def test_others_on_the_machine_are_seen():
