@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from clearprop.compiler import threads
+from clearprop.compiler.native import blas
 from clearprop.program.tracing import builder
 from clearprop.program.values import RECORDING
 from clearprop.rules import on_demand
@@ -40,6 +42,18 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish():
     gc.freeze()
     gc.enable()
+    share_cores()
+
+
+def pytest_runtest_setup():
+    if blas.get_threads() > 1:  # a test has given back what it set
+        share_cores()
+
+
+def share_cores():
+    """Workers share the cores: threads of their BLAS would wait for one another, over matrices of three rows."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        threads.set_pools(1)
 
 
 @pytest.fixture(autouse=True)

@@ -48,7 +48,7 @@ def set_threads(n: int) -> None:
     """Use at most n threads from here on, in native loops and in the BLAS pools of NumPy and SciPy.
 
     Native loops and compiled calls have the same bits for any number; NumPy's own products may differ in last bits.
-    Only this function sets the pools of NumPy and SciPy: native loops use a copy of BLAS that has none.
+    Nothing else that users call sets the pools of NumPy and SciPy: native loops use a copy of BLAS that has none.
 
     >>> import clearprop as cl
     >>> before = cl.get_threads()
@@ -58,8 +58,7 @@ def set_threads(n: int) -> None:
     >>> cl.set_threads(before)
     """
     _chosen[:] = [thread_count(n, user_line())]
-    blas.set_threads(n)
-    _set_scipy(n)
+    set_pools(n)
 
 
 def thread_count(given: Any, where: str) -> int:
@@ -78,6 +77,15 @@ def thread_count(given: Any, where: str) -> int:
             try_=f"{where} 2" if where.startswith("--") else "cl.set_threads(2)",
         )
     return n
+
+
+def set_pools(n: int) -> None:
+    """Use n threads in the BLAS pools of NumPy and of SciPy, if that is loaded; native loops keep their number.
+
+    >>> set_pools(blas.get_threads())
+    """
+    blas.set_threads(n)
+    _set_scipy(n)
 
 
 def _set_scipy(n: int) -> None:
