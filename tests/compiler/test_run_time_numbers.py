@@ -21,13 +21,13 @@ def new_kernels(call):
 
 
 def train(value):
-    """A training with such a rate, decays, penalty and limit."""
+    """A training with such a rate, decays, share that is dropped, penalty and limit."""
     optimizer = cl.optim.chain(
         cl.optim.clip_by_norm(7 * value),
         cl.optim.scale_by_adam(0.5 + value, 0.9 + value, value / 1e5),
         cl.optim.scale_by_learning_rate(value),
     )
-    model = cl.nn.mlp([3, 5, 2])
+    model = cl.nn.mlp([3, 40, 2], dropout=3 * value)
     run = cl.fit(model, (X, Y), optimizer=optimizer, epochs=1, batch_size=20, l2=value / 3, progress=False)
     return run.replay(run.steps).digest
 
@@ -64,11 +64,15 @@ def test_a_number_is_rounded_as_numpy_rounds_it(dtype):
     np.testing.assert_array_equal(found, [x * x.dtype.type(value) for value in VALUES])
 
 
+COLUMNS = np.linspace(1.0, 2.0, 40)
 KINDS = {
     "a factor": (lambda c: lambda x: x * c, 0.1, 0.7, True),
     "two that are equal": (lambda c: lambda x: x * 0.3 + cl.sqrt(x) * c, 0.3, 0.7, True),
     "a constant array": (lambda c: lambda x: x + cl.full((4,), c), 0.1, 0.7, True),
     "in a loop of numbers": (lambda c: lambda x: cl.fori_loop(0, 5, lambda _, s: s * c, x[0]), 0.1, 0.7, True),
+    "beside a sum over rows": (lambda c: lambda x: cl.sum(x[:, None] * COLUMNS * c, axis=0), 0.3, 0.7, True),
+    "beside one over short rows": (lambda c: lambda x: cl.sum(x[:, None] * COLUMNS[:3] * c, axis=0), 0.3, 0.7, False),
+    "beside a random number": (lambda c: lambda x: x * cl.random.bernoulli(cl.random.key(0), c, (4,)), 0.3, 0.7, True),
     "beside a sum": (lambda c: lambda x: cl.sum(x * c), 0.3, 0.7, False),
     "beside a function": (lambda c: lambda x: cl.tanh(x) * c, 0.3, 0.7, False),
     "an exponent": (lambda c: lambda x: cl.abs(x) ** c, 0.3, 0.7, False),

@@ -84,6 +84,7 @@ class Emitter:
     """
 
     row_index = "j"  # where an element of the row stands in a scratch row
+    by_rows = True  # whether the innermost loop goes along a row
 
     def __init__(
         self,
@@ -96,7 +97,7 @@ class Emitter:
         literal: bool = False,
     ) -> None:
         self.nest, self.stored, self.buffer, self.name, self.long = nest, stored, buffer, name, long
-        self.literal = literal or not takes_numbers(nest)
+        self.literal = literal or not takes_numbers(nest, by_rows=self.by_rows)
         self.rank = len(nest.domain)
         self.parameters: dict[Any, Parameter] = {}
         self.values: dict[Var, tuple[str, int, str]] = {}

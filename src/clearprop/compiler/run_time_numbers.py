@@ -5,8 +5,9 @@ Programs that differ in such numbers alone share their kernels, so that another 
 Kept: every value to the bit.  The number is rounded to the dtype in which its operation computes, as the number in the
 text would be.  What LLVM might compute in another way for being a literal stays one: whole numbers, infinities and
 NaN, and exponents (x ** 1.5 has a root in it).  So do all numbers of kernels whose bits hang on how LLVM vectorises
-them, which it decides by what everything in them costs: kernels that sum (`accumulate` leaves the order to it), and
-those of functions with branches (products and sums become one operation where they stand in one block).
+them, which it decides by what everything in them costs: kernels that sum along their rows (`accumulate` leaves the
+order to it; a sum over the rows has an element for each column, which takes one number a row in their order), and those
+of functions with branches (products and sums become one operation where they stand in one block).
 """
 
 from __future__ import annotations
@@ -42,13 +43,25 @@ class RunTimeNumber(NamedTuple):
         return int(rounded.view(f"u{self.dtype.itemsize}"))
 
 
-_ROUNDED = frozenset("dtype abs sign maximum minimum sqrt floor ceil rint isfinite power sin cos".split())
-"""What is one operation or a call of a library, in a vector and alone."""
+_ROUNDED = frozenset(
+    "dtype abs sign maximum minimum sqrt floor ceil rint isfinite power sin cos uniform_float32".split()
+)
+"""What is one operation, exact, or a call of a library, in a vector and alone."""
 
 
-def takes_numbers(nest: Nest) -> bool:
-    """Whether a kernel has the same bits however it is vectorised, so that its numbers need not be in its text."""
-    return not any(op.kind == "reduce" and op.domain for op in nest.ops) and all(map(_is_rounded, nest.ops))
+def takes_numbers(nest: Nest, *, by_rows: bool) -> bool:
+    """Whether a kernel has the same bits however it is vectorised, so that its numbers need not be in its text.
+
+    `by_rows` says that it goes through one row after another, along the row.
+    """
+    sums = [op for op in nest.ops if op.kind == "reduce" and op.domain]
+    ordered = all(by_rows and _is_by_columns(op, nest) for op in sums)
+    return ordered and all(map(_is_rounded, nest.ops))
+
+
+def _is_by_columns(op: Statement, nest: Nest) -> bool:
+    """Whether every number of a row is added to an element of its own."""
+    return len(op.domain) - 1 not in op.reduced and not nest.is_row(op)
 
 
 def _is_rounded(op: Statement) -> bool:

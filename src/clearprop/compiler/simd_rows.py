@@ -21,6 +21,7 @@ class LaneEmitter(Emitter):
     """Writes the kernel of a nest over (rows, columns) with the rows innermost."""
 
     row_index = f"j * u64({LANES}) + l"
+    by_rows = False
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

@@ -25,6 +25,8 @@ COLUMNS = 4
 class UnrolledEmitter(Emitter):
     """Writes the kernel of a nest over (rows, columns) for a number of columns that is known."""
 
+    by_rows = False
+
     def __init__(self, columns: int, *args: Any) -> None:
         super().__init__(*args)
         self.columns, self.column = columns, 0
