@@ -17,8 +17,9 @@ from clearprop.data.training_data import from_source
 from clearprop.errors import ArgumentError, ClearpropError, DataError
 from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.settings import Settings
+from clearprop.train.evaluation import evaluate, evaluate_part
 from clearprop.train.job import make_plan
-from clearprop.train.metrics import METRICS, evaluate, evaluate_part, find_loss
+from clearprop.train.metrics import METRICS, find_loss
 from clearprop.train.planning import job_for, with_defaults
 from clearprop.train.training import train
 from tests.data.mixed_table import saved, table

@@ -72,6 +72,22 @@ def test_values_of_a_table_of_everything(amounts):
     assert {c.kind for c in run.preprocessing.columns} == {"number", "boolean", "category", "ordinal", "list", "time"}
 
 
+def test_several_targets_and_a_threshold():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=60)
+    kind, rare = np.where(a > 0.5, "x", "y"), np.where(a > 1, "c", "b")
+    table = {"a": a, "k": kind, "big": 100 + 9 * a, "small": 0.1 * a, "rare": rare}
+    given = by_column(("a", "k"), [[repr(v), k] for v, k in zip(a.tolist(), kind.tolist(), strict=True)])
+    run = cl.fit(cl.nn.mlp(hidden=[3]), table, target="big,small", only="a,k", epochs=1, progress=False)
+    model = run_model(run)
+    found = answers(model, feeds(model, given))["value"]
+    np.testing.assert_allclose(found, run.predict(table), rtol=TOLERANCE)
+    one = cl.fit(cl.nn.mlp(hidden=[3]), table, target="rare", only="a,k", epochs=1, progress=False, threshold=0.2)
+    model = run_model(one)
+    said = answers(model, feeds(model, given))["label"].tolist()
+    assert said == one.predict(table).tolist() and len(set(said)) == 2
+
+
 def test_features_to_the_digit(classes):
     run, source, rows = classes
     model = run_model(run)

@@ -10,7 +10,8 @@ from sklearn import metrics as sk
 
 import clearprop as cl
 from clearprop.errors import ArgumentError
-from clearprop.train.metrics import METRICS, evaluate, find_loss, find_metrics
+from clearprop.train.evaluation import evaluate
+from clearprop.train.metrics import METRICS, find_loss, find_metrics
 from clearprop.train.scores import SCORES, probabilities_of
 
 RNG = np.random.default_rng(5)
@@ -130,7 +131,7 @@ def test_a_metric_of_the_other_task_is_refused():
 
 
 def test_measures_over_blocks_keep_the_order_of_the_metrics():
-    from clearprop.train.metrics import evaluate_blocks
+    from clearprop.train.evaluation import evaluate_blocks
 
     model = cl.nn.mlp([3, 4, 2], seed=0)
     x, y = RNG.normal(size=(90, 3)).astype(np.float32), RNG.integers(0, 2, 90)

@@ -5,8 +5,9 @@ import pytest
 import sklearn.metrics
 
 import clearprop as cl
+from clearprop.train.evaluation import evaluate_blocks
 from clearprop.train.executor import eager_executor
-from clearprop.train.metrics import METRICS, evaluate_blocks, find_loss, find_metrics
+from clearprop.train.metrics import METRICS, find_loss, find_metrics
 
 R = np.random.default_rng(5)
 X = R.normal(size=(40, 3))

@@ -170,7 +170,7 @@ def _no_grid(judged: int) -> ArgumentError:
 
 def metric_of(prepared: Any) -> str:
     """The first metric of the task."""
-    return suitable_measures(bool(prepared.preprocessing.class_names))[1][0]
+    return suitable_measures(prepared.preprocessing)[1][0]
 
 
 def _write(out: Path, outcomes: Sequence[Outcome], setup: Setup) -> None:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from clearprop.errors import printable
-from clearprop.runs.events import Event, as_line, as_sentence, measure_text, number
+from clearprop.runs.events import IN_DEVIATIONS, Event, as_line, as_sentence, by_target, measure_text, number, overall
 from clearprop.runs.state import State
 
 PLAIN_WIDTH = 100
@@ -51,8 +51,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence
 
 
 def results_table(parts: Mapping[str, Mapping[str, Any] | None]) -> Table:
-    """Loss and metrics of each part of the data."""
-    given = {part: values for part, values in parts.items() if values}
+    """Loss and metrics of each part of the data, of all targets together."""
+    given = {part: overall(values) for part, values in parts.items() if values}
     names = list(next(iter(given.values()), {}))
     for values in given.values():
         names += [name for name in values if name not in names]
@@ -60,6 +60,24 @@ def results_table(parts: Mapping[str, Mapping[str, Any] | None]) -> Table:
         [part, *(measure_text(n, values[n]) if n in values else "" for n in names)] for part, values in given.items()
     ]
     return table(["", *names], rows, right=range(1, len(names) + 1))
+
+
+def print_results(console: Console, parts: Mapping[str, Mapping[str, Any] | None]) -> None:
+    """Print loss and metrics of each part; of several targets also those of each by itself, but of the training."""
+    console.print(results_table(parts))
+    # A row for each target in each part, a column for each metric; of the training part the means are enough.
+    each = {part: by_target(values) for part, values in parts.items() if values and part != "training"}
+    targets = list(dict.fromkeys(target for found in each.values() for target in found))
+    names = list(dict.fromkeys(n for found in each.values() for values in found.values() for n in values))
+    rows = [
+        [target, part, *(measure_text(n, found[target][n]) for n in names)]
+        for target in targets
+        for part, found in each.items()
+    ]
+    if rows:
+        remark = IN_DEVIATIONS if {"mae", "mse", "rmse"} & set(names) else ""
+        say(console, f"(means over {len(targets)} targets{remark})\n")
+        console.print(table(["target", "", *names], rows, right=range(2, len(names) + 2)))
 
 
 def print_json(event: Event) -> None:
@@ -124,7 +142,7 @@ def _figures(event: Event) -> list[str]:
     shown = [f"loss {number(train['loss'])}"]
     if held:
         shown.append(f"val {number(held['loss'])}")
-    for name, value in (held or train).items():
+    for name, value in overall(held or train).items():
         if name != "loss":
             shown.append(f"{'val ' if held else ''}{name} {measure_text(name, value)}")
     return shown

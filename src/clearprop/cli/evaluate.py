@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from clearprop.cli.console import messages, output, results_table, say
+from clearprop.cli.console import messages, output, print_results, say
 from clearprop.cli.exit_codes import DONE
 from clearprop.cli.options import Fill, form_words, with_settings
 from clearprop.cli.standard_input import given_data
@@ -59,5 +59,5 @@ def evaluate(
     if json:
         typer.echo(as_line(plain({"rows": rows, **results})))
     else:
-        output().print(results_table({f"{rows} rows": results}))
+        print_results(output(), {f"{rows} rows": results})
     return DONE

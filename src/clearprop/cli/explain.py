@@ -49,7 +49,11 @@ def explain(
     example: Drawn = False,
     output: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Of an ONNX model: the output that is opened, or one entry of it: 'y[0,2]'."),
+        typer.Option(
+            metavar="NAME",
+            help="Of an ONNX model the output that is opened, or one entry of it: 'y[0,2]'; of a run that predicts "
+            "several targets the one of --prediction.",
+        ),
     ] = None,
     top: Annotated[int, typer.Option(metavar="N", help="So many of the largest terms.")] = 8,
     paths: Annotated[int, typer.Option(metavar="N", help="So many of the largest whole paths, too.")] = 0,
@@ -88,6 +92,8 @@ def explain(
 
     * `clearprop explain runs/iris-1 --row 3 --prediction`
 
+    * `clearprop explain runs/sizes-1 --row 3 --prediction --output height`
+
     * `clearprop explain model.onnx --data images.npz --row 3 --output 'logits[0,7]' --param 'conv1.weight[0,0,1,1]'`
 
     * `clearprop explain model.onnx --example --input image`
@@ -101,10 +107,10 @@ def explain(
         title, found = _open_model(run, output, param, input_, model_inputs)
         _write(_titled_text(title, found, format_, top, paths, False), out)
         return DONE
-    refuse_for_a_run(data, example, output)
+    refuse_for_a_run(data, example, None if prediction else output)
     if prediction:
         _require_a_row(row, {"--param": param, "--input": input_, "--step": step, "--update": update or None}, format_)
-        found_sum = _prediction(load(run), row)
+        found_sum = _prediction(load(run), row, output)
         text = found_sum._repr_html_() if format_ == "html" else repr(found_sum)
         _write(text, out)
         return DONE
@@ -136,10 +142,10 @@ def _require_a_row(row: int | None, others: Mapping[str, Any], format_: str) -> 
         )
 
 
-def _prediction(run: Run, row: int | None) -> PredictionExplanation:
+def _prediction(run: Run, row: int | None, output: str | None) -> PredictionExplanation:
     """The prediction for a row of the run's data, as a sum over the columns."""
     try:
-        return run.explain_prediction(row)
+        return run.explain_prediction(row, output=output)
     except ClearpropError as mistake:
         raise _at_option(mistake, None, None, row, None) from None
 

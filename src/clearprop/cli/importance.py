@@ -31,6 +31,10 @@ def importance(
     ] = None,
     repeats: Annotated[int, typer.Option(metavar="N", help="How often each column is shuffled.")] = 10,
     seed: Annotated[int, typer.Option(metavar="N", help="Decides the shuffles.")] = 0,
+    target: Annotated[
+        str | None,
+        typer.Option("--output", metavar="TARGET", help="Of several targets the one that is scored; else the first."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> int:
     """Tell how much a run hangs on each column: what its score loses when the column is shuffled.
@@ -47,10 +51,10 @@ def importance(
     """
     loaded = load(run)
     if data is None:
-        found = loaded.importance(metric=metric, repeats=repeats, seed=seed)
+        found = loaded.importance(metric=metric, repeats=repeats, seed=seed, output=target)
     else:
         with given_data(data) as source:
-            found = loaded.importance(source, metric=metric, repeats=repeats, seed=seed)
+            found = loaded.importance(source, metric=metric, repeats=repeats, seed=seed, output=target)
     if json:
         typer.echo(as_line(plain(asdict(found))))
         return DONE

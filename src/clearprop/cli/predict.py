@@ -130,14 +130,16 @@ def write_predictions(
         if not number:
             fitted = run.preprocessing
             assert fitted is not None  # encoded has checked it
-            names = (fitted.target.name, *fitted.class_names)
-            target, *classes = [spreadsheet_text(name, quote_formulas) for name in names]
+            classes = [spreadsheet_text(name, quote_formulas) for name in fitted.class_names]
             kept = [column.name for column in encoded.kept]
             require_names(keep, tuple(kept), "--keep", data)
-            target = f"predicted {target}" if fitted.target.name in kept else target
-            heads = ["row", *(spreadsheet_text(name, quote_formulas) for name in kept), target]
-            ends = [] if interval is None else [f"{target} from", f"{target} to"]
-            writer.writerow([*heads, *ends, *(f"p({name})" for name in classes)])
+            clear = [spreadsheet_text(name, quote_formulas) for name in fitted.target.names]
+            doubles = zip(clear, fitted.target.names, strict=True)
+            targets = [f"predicted {told}" if name in kept else told for told, name in doubles]
+            heads = ["row", *(spreadsheet_text(name, quote_formulas) for name in kept), *targets]
+            ends = [] if interval is None else [f"{targets[0]} from", f"{targets[0]} to"]
+            judged = classes or (clear if fitted.label_names else [])
+            writer.writerow([*heads, *ends, *(f"p({name})" for name in judged)])
         writer.writerows(_rows(run, encoded, classes, quote_formulas, interval))
         reports.append(encoded.report)
     text.detach()  # flushes, and leaves the file open
@@ -159,8 +161,14 @@ def _rows(
         shares = np.asarray(class_probabilities(outputs.astype(np.float64), run.config.settings.loss))
         for head, code, share in zip(heads, run.chosen(outputs).tolist(), shares, strict=True):
             yield [*head, classes[code], *(f"{p:.4f}" for p in share)]
+    elif fitted.label_names:
+        shares = np.asarray(class_probabilities(outputs.astype(np.float64), run.config.settings.loss))
+        labels = run.labels(outputs).tolist()
+        for head, said, share in zip(heads, labels, shares, strict=True):
+            words = (spreadsheet_text(str(label), quote_formulas) for label in said)
+            yield [*head, *words, *(f"{p:.4f}" for p in share)]
     else:
-        numbers = run.values(outputs)[:, :1]
+        numbers = run.values(outputs)[:, : fitted.outputs]
         if interval is not None:
             numbers = np.concatenate([numbers, run.interval_around(numbers[:, 0], interval)], axis=1)
         told = ([f"{number:.6g}" for number in row] for row in numbers)

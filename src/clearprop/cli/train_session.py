@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop import nn
-from clearprop.cli.console import Display, messages, output, print_json, results_table, say, table
+from clearprop.cli.console import Display, messages, output, print_json, print_results, say, table
 from clearprop.cli.exit_codes import DONE, INTERRUPTED, MISTAKE
 from clearprop.cli.standard_input import NAME, given_data
 from clearprop.data.parts import batches_in, rows_in
@@ -355,7 +355,7 @@ def _tell_run(run: Run) -> None:
     best = f"best epoch {summary.best_epoch} of {summary.epochs}" if summary.best_epoch else "no epoch was finished"
     say(console, f"{summary.status}: {best}, {summary.steps:,} steps, {summary.seconds:.1f} s")
     if run.results:
-        console.print(results_table(run.results))
+        print_results(console, run.results)
     if run.about_training is not None:
         say(console, run.about_training)
     if run.threshold is not None:

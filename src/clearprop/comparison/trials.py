@@ -225,7 +225,7 @@ def train_one(data: Prepared, rule: Transform, setup: Setup, seed: int) -> Trace
     fitted = data.preprocessing
     assert fitted is not None and isinstance(data.train, tuple)
     cost = gradients_per_step(rule)
-    loss, metrics = suitable_measures(bool(fitted.class_names))
+    loss, metrics = suitable_measures(fitted)
     settings = Settings(
         hidden=setup.hidden,
         activation=setup.activation,

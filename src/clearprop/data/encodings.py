@@ -276,6 +276,11 @@ class ClassTarget:
     classes: tuple[str, ...]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that it is made of."""
+        return (self.name,)
+
+    @property
     def labels(self) -> NDArray[Any]:
         """The classes as they came: integers, floats, truth values, or text in an array of objects."""
         if self.kind == "category":
@@ -338,6 +343,11 @@ class NumberTarget:
     kind: Literal["number"] = "number"
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that it is made of."""
+        return (self.name,)
+
+    @property
     def encoding(self) -> str:
         """The encoding in a few words."""
         return f"(y − {number_text(float(f'{self.centre:.4g}'))}) / {self.scale:.4g}"
@@ -352,10 +362,11 @@ class NumberTarget:
         return np.asarray(y, dtype=np.float64) * self.scale + self.centre
 
 
-Target: TypeAlias = ClassTarget | NumberTarget
+SingleTarget: TypeAlias = ClassTarget | NumberTarget
+"""What one column is learned as."""
 
 
-def fit_target(column: Column, classification: bool) -> Target:
+def fit_target(column: Column, classification: bool) -> SingleTarget:
     """The encoding of the training part's target."""
     if not classification:
         values = column.values.astype(np.float64)

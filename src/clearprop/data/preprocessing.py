@@ -28,11 +28,12 @@ from clearprop.data.encodings import (
     Encoding,
     NumberEncoding,
     NumberTarget,
-    Target,
+    SingleTarget,
     fit_encoding,
     fit_target,
     shared_scale,
 )
+from clearprop.data.joint_target import JointTarget, Target, fit_joint_target
 from clearprop.data.preprocessing_json import preprocessing_from_json, preprocessing_to_json
 from clearprop.data.readers.reading import (
     AS_SHOWN,
@@ -159,7 +160,8 @@ class Preprocessing:
         together = [column for column in train.features if column.shared]
         scale = shared_scale(together) if together else None
         columns = tuple(fit_encoding(c, scale if c.shared else None) for c in train.features)
-        target = fit_target(train.target, train.task == "classification")
+        classes = train.task == "classification"
+        target = fit_joint_target(train.targets, classes) if train.further else fit_target(train.target, classes)
         weight = None if train.weight is None else train.weight.name
         return cls(train.task, columns, target, train.dropped, weight=weight)
 
@@ -179,20 +181,32 @@ class Preprocessing:
         return self.target.classes if isinstance(self.target, ClassTarget) else ()
 
     @property
+    def of_classes(self) -> bool:
+        """Whether classes are chosen, or labels given, and no numbers predicted."""
+        return self.task == "classification"
+
+    @property
     def class_labels(self) -> NDArray[Any]:
         """The classes as they came: integers, floats, truth values or text; empty in a regression."""
         return self.target.labels if isinstance(self.target, ClassTarget) else np.empty(0)
 
     @property
     def outputs(self) -> int:
-        """How many outputs a network for this target has: one per class, or 1."""
-        return len(self.class_names) or 1
+        """How many outputs a network for this target has: one per class, or one for each of several targets, or 1."""
+        return len(self.class_names) or len(self.target.names)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The targets that are labels of two values beside each other, by name; empty for any other target."""
+        joint = isinstance(self.target, JointTarget) and self.target.kind == "labels"
+        return self.target.names if joint else ()
 
     def transform(self, table: Table) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """`x` `(rows, features)` float32, and `y`.
 
         `y` holds labels `(rows,)` int64 in a classification, standardised values `(rows, 1)` float32 in a
-        regression.  Levels met for the first time are all 0; `encode` reports them.
+        regression; of several targets values, or 0 and 1, `(rows, targets)` float32.  Levels met for the first time are
+        all 0; `encode` reports them.
         """
         if len(table) == 0:
             raise ArgumentError("the table has no rows", expected="at least one row", got="0 rows")
@@ -200,7 +214,12 @@ class Preprocessing:
         self._require(tuple(by_name), table.source)
         columns = [by_name[column.name] for column in self.columns]
         x = self._matrix(columns, len(table), table.where, Findings())
-        return x, self.target.encode(table.target, table.where)
+        return x, self._encoded_target(table.targets, table.where)
+
+    def _encoded_target(self, columns: Sequence[Column], place: Locator) -> NDArray[Any]:
+        if isinstance(self.target, JointTarget):
+            return self.target.encode(columns, place)
+        return self.target.encode(columns[0], place)
 
     def encode(
         self, source: Any, with_target: bool = False, keep: Sequence[str] = (), said: Reading = AS_SHOWN
@@ -225,7 +244,7 @@ class Preprocessing:
     @property
     def texts(self) -> frozenset[str]:
         """The columns that stay text even where they look like numbers."""
-        return frozenset(c.name for c in (*self.columns, self.target) if c.kind in TEXT_KINDS)
+        return frozenset(c.name for c in (*self.columns, *self._targets) if c.kind in TEXT_KINDS)
 
     def nothing_to_evaluate(self, rows: int, source: str) -> DataError:
         """The error for data in which no row has a target."""
@@ -252,7 +271,12 @@ class Preprocessing:
     @property
     def judged_by(self) -> tuple[str, ...]:
         """The columns that evaluation needs besides the features: the target, and the weights of rows."""
-        return (self.target.name,) if self.weight is None else (self.target.name, self.weight)
+        return self.target.names if self.weight is None else (*self.target.names, self.weight)
+
+    @property
+    def _targets(self) -> tuple[SingleTarget, ...]:
+        """Each target by itself."""
+        return self.target.parts if isinstance(self.target, JointTarget) else (self.target,)
 
     @property
     def identifiers(self) -> tuple[str, ...]:
@@ -263,7 +287,9 @@ class Preprocessing:
         self, frame: Frame, names: tuple[str, ...], with_target: bool, keep: Sequence[str] = ()
     ) -> Encoded:
         """Encode a frame; `names` are all columns of its source.  A column that it lacks is missing in every row."""
-        kept = np.flatnonzero(~frame[self.target.name].missing) if with_target else np.arange(frame.rows)
+        # What differs between prediction and evaluation: rows without a target, targets, weights; all else is the same.
+        gaps = [frame[name].missing for name in self.target.names] if with_target else []
+        kept = np.flatnonzero(~np.any(gaps, axis=0)) if with_target else np.arange(frame.rows)
 
         def place(column: str, row: int) -> str:
             return frame.place(column, int(kept[row]))
@@ -273,7 +299,8 @@ class Preprocessing:
         features = [by_name.get(c.name) or blank_column(c.name, frame.rows) for c in self.columns]
         chosen = [replace(column.take(kept), spelling=None) for column in features]
         x = self._matrix(chosen, len(kept), place, findings)
-        y = self.target.encode(by_name[self.target.name].take(kept), place) if with_target else None
+        goals = [by_name[name].take(kept) for name in self.target.names] if with_target else []
+        y = self._encoded_target(goals, place) if with_target else None
         report = self._report(names, findings, frame.rows - len(kept))
         wanted = [as_category(by_name[name].take(kept)) for name in keep if name in by_name]
         counted = as_weights(by_name[self.weight].take(kept), place) if with_target and self.weight else None
@@ -281,7 +308,7 @@ class Preprocessing:
 
     def _report(self, names: tuple[str, ...], findings: Findings, left_out: int) -> EncodingReport:
         needed, present = dict.fromkeys(column.name for column in self.columns), set(names)
-        known = {*needed, self.target.name, *(d.name for d in self.dropped)}
+        known = {*needed, *self.target.names, *(d.name for d in self.dropped)}
         return EncodingReport(
             reordered=[n for n in names if n in needed] != [n for n in needed if n in present],
             ignored=tuple(name for name in names if name not in known),
@@ -335,7 +362,7 @@ class Preprocessing:
 
     def target_values(self, y: NDArray[Any]) -> NDArray[np.float64]:
         """Standardised outputs back in the target's own unit, any shape (regression only)."""
-        if isinstance(self.target, NumberTarget):
+        if isinstance(self.target, NumberTarget) or (isinstance(self.target, JointTarget) and self.target.numbers):
             return self.target.invert(y)
         raise ArgumentError(
             "a classification has no target values",
@@ -357,8 +384,9 @@ class Preprocessing:
                 rows.append(SummaryRow(name, "number", missing, column.encoding, note))
             elif not (len(shared) > LONG_RUN and isinstance(column, NumberEncoding) and column.shared):
                 rows.append(SummaryRow(column.name, column.kind, column.missing, column.encoding, column.note))
-        kind = "class" if self.class_names else "number"
-        rows.append(SummaryRow(self.target.name, kind, 0, self.target.encoding, "", "target"))
+        for goal in self._targets:
+            kind = "class" if isinstance(goal, ClassTarget) else "number"
+            rows.append(SummaryRow(goal.name, kind, 0, goal.encoding, "", "target"))
         rows += [SummaryRow(d.name, "—", d.missing, "left out", d.reason, "left out") for d in self.dropped]
         return rows
 

@@ -8,14 +8,8 @@ from dataclasses import asdict
 from typing import Any, get_args
 
 from clearprop.data.column_roles import Dropped, Task
-from clearprop.data.encodings import (
-    CategoryEncoding,
-    ClassTarget,
-    Encoding,
-    NumberEncoding,
-    NumberTarget,
-    Target,
-)
+from clearprop.data.encodings import CategoryEncoding, ClassTarget, Encoding, NumberEncoding, NumberTarget
+from clearprop.data.joint_target import JointTarget, Target
 from clearprop.data.kinds.lists import SIGNS
 from clearprop.data.kinds.time_encoding import PERIODS, TimeEncoding
 from clearprop.data.kinds.times import ORDERS
@@ -64,8 +58,7 @@ def preprocessing_from_json(
     task: Task = document["task"]
     if task not in get_args(Task):
         refuse(_WHAT, f"task {' or '.join(get_args(Task))}", repr(task), where)
-    kind: type[Target] = ClassTarget if task == "classification" else NumberTarget
-    target = read_record(kind, document["target"], _WHAT, f"{where}, target")
+    target = _target(document["target"], task, f"{where}, target")
     items = checked_value(list[object], document["columns"], _WHAT, f"{where}, columns")
     columns = tuple(_encoding(item, f"{where}, columns[{i}]") for i, item in enumerate(items))
     dropped = checked_value(tuple[Dropped, ...], document["dropped"], _WHAT, f"{where}, dropped")
@@ -74,6 +67,16 @@ def preprocessing_from_json(
     habit = PLAIN if written is None else read_record(TextHabit, written, _WHAT, f"{where}, habit")
     column = checked_value(str | None, weight, _WHAT, f"{where}, weight")
     return task, columns, target, dropped, missing, habit, column
+
+
+def _target(value: Any, task: Task, where: str) -> Target:
+    kind: type[ClassTarget] | type[NumberTarget] = ClassTarget if task == "classification" else NumberTarget
+    if not isinstance(value, dict) or "parts" not in value:
+        return read_record(kind, value, _WHAT, where)
+    parts = checked_value(list[object], require_keys(value, {"parts"}, _WHAT, where)["parts"], _WHAT, where)
+    if len(parts) < 2:
+        refuse(_WHAT, "two targets or more beside each other", f"{len(parts)}", where)
+    return JointTarget(tuple(read_record(kind, part, _WHAT, f"{where}, parts[{i}]") for i, part in enumerate(parts)))
 
 
 _KINDS: dict[str, type[Encoding]] = {
@@ -94,13 +97,14 @@ def _encoding(value: Any, where: str) -> Encoding:
 def _check(columns: tuple[Encoding, ...], target: Target, dropped: tuple[Dropped, ...], where: str) -> None:
     """Refuse values of the right types that do not make sense together."""
     # Every field has its type by now; each check below is of one thing that would fail far from here.
-    names = [column.name for column in columns] + [target.name]
+    goals = target.parts if isinstance(target, JointTarget) else (target,)
+    names = [column.name for column in (*columns, *goals)]
     double = next((name for name, number in Counter(names).items() if number > 1), None)
     if double is not None:
         refuse(_WHAT, "a name of its own for every column", f"{double!r} twice", where)
     if not columns:
         refuse(_WHAT, "at least one column", "none", f"{where}, columns")
-    for part in (*columns, target):
+    for part in (*columns, *goals):
         if isinstance(part, NumberEncoding | NumberTarget | TimeEncoding) and part.scale <= 0:
             refuse(_WHAT, "a scale above 0", repr(part.scale), f"{where}, column {part.name!r}")
     for encoding in columns:
@@ -109,8 +113,12 @@ def _check(columns: tuple[Encoding, ...], target: Target, dropped: tuple[Dropped
         numbers = [counted.missing, counted.rare if isinstance(counted, CategoryEncoding | ListEncoding) else 0]
         if min(numbers) < 0:
             refuse(_WHAT, "numbers of values, 0 or more", str(min(numbers)), f"{where}, column {counted.name!r}")
-    if isinstance(target, ClassTarget) and not 2 <= len(set(target.classes)) == len(target.classes):
-        refuse(_WHAT, "two or more different classes", repr(list(target.classes)), f"{where}, target")
+    most = 2 if len(goals) > 1 else None
+    for goal in goals:
+        if isinstance(goal, ClassTarget) and not 2 <= len(set(goal.classes)) == len(goal.classes) <= (
+            most or len(goal.classes)
+        ):
+            refuse(_WHAT, "two or more different classes", repr(list(goal.classes)), f"{where}, target")
 
 
 def _check_kind(encoding: Encoding, where: str) -> None:

@@ -167,17 +167,19 @@ def check_fractions(validation: float, test: float, own_test: bool = False) -> N
 
 
 def _class_codes(table: Table) -> RowNumbers:
-    """The class of each row as a number, `(rows,)`; all 0 in a regression."""
+    """The class of each row as a number, `(rows,)`, or its combination of labels; all 0 in a regression."""
     if table.task == "regression":
         return np.zeros(len(table), dtype=np.intp)
-    values = as_category(table.target).values.astype(str)
-    return np.unique(values, return_inverse=True)[1].astype(np.intp)
+    values = [as_category(column).values.astype(str) for column in table.targets]
+    if len(values) == 1:
+        return np.unique(values[0], return_inverse=True)[1].astype(np.intp)
+    return np.unique(np.stack(values, axis=1), axis=0, return_inverse=True)[1].reshape(-1).astype(np.intp)
 
 
 def _check_own_classes(table: Table, codes: RowNumbers, train: RowNumbers, rows: RowNumbers, part: str) -> None:
     """Raise DataError if the rows of a part, which were not drawn, hold a class that the training rows lack."""
     strange = rows[~np.isin(codes[rows], codes[train])]
-    if len(strange):
+    if len(strange) and not table.further:  # a new combination of labels that are known can be judged
         name = as_category(table.target.take(strange[:1])).values[0]
         where = table.where(table.target.name, int(strange[0]))
         raise strange_class(str(name), part, len(strange), where, table.divider is not None)
@@ -217,7 +219,7 @@ def check_parts(source: str, rows: int, train: int, parts: dict[str, tuple[float
 
 
 def _small_classes(table: Table, codes: RowNumbers, parts: dict[str, RowNumbers]) -> tuple[str, ...]:
-    if table.task == "regression":
+    if table.task == "regression" or table.further:
         return ()
     _, first, counts = np.unique(codes, return_index=True, return_counts=True)
     names = as_category(table.target.take(first)).values

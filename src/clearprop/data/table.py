@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import (
+    ColumnFacts,
     Dropped,
     Task,
     checked_column,
@@ -29,10 +30,11 @@ from clearprop.data.columns import (
     as_category,
     as_number,
     as_weights,
+    name_list,
     quantity,
     with_one_spelling,
 )
-from clearprop.data.readers.reading import AS_SHOWN, RANDOM, ColumnChoice, Reading, Splitting
+from clearprop.data.readers.reading import AS_SHOWN, RANDOM, ColumnChoice, Reading, Splitting, words_of
 from clearprop.data.readers.sources import read
 from clearprop.errors import DataError
 
@@ -46,7 +48,7 @@ class Table:
     `notes` what else the user should know.  `lines` are the lines of a text file at which all its rows start,
     `identifiers` the columns that are left out because they tell rows apart.  `divider` is the column by which rows are
     `split`, if one was named, `weight` the one that says how much each counts; `decimal` the sign before decimals of a
-    text file.
+    text file.  Of several targets that are learned together, `further` are those after the first.
     """
 
     source: str
@@ -67,6 +69,7 @@ class Table:
     split: Splitting = RANDOM
     divider: Column | None = None
     weight: Column | None = None
+    further: tuple[Column, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -82,7 +85,13 @@ class Table:
             identifiers=tuple(column.take(rows) for column in self.identifiers),
             divider=None if self.divider is None else self.divider.take(rows),
             weight=None if self.weight is None else self.weight.take(rows),
+            further=tuple(column.take(rows) for column in self.further),
         )
+
+    @property
+    def targets(self) -> tuple[Column, ...]:
+        """All columns that are learned."""
+        return (self.target, *self.further)
 
     def where(self, column: str, row: int) -> str:
         """Where the value in `row` (a position in this table) stands in the source."""
@@ -91,12 +100,12 @@ class Table:
     @property
     def frame(self) -> Frame:
         """Features and target as a frame, as a reader of a source would give it."""
-        return Frame(self.source, (*self.features, self.target), self.where, target=self.target.name)
+        return Frame(self.source, (*self.features, *self.targets), self.where, target=self.target.name)
 
     def digest(self) -> str:
         """SHA-256 of names and values, hexadecimal: equal for equal data, whatever file they came from."""
         digest = hashlib.sha256()
-        for column in (*self.features, self.target):
+        for column in (*self.features, *self.targets):
             digest.update(f"{column.name}\0{column.kind}\0".encode())
             digest.update(_bytes(column.values))
         return digest.hexdigest()
@@ -112,7 +121,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
     """Read `source` and infer what is to be learned from it.
 
     `source` is anything that `sources.read` takes; `target` a column's name (default: what the source sets,
-    else the last column); `task` is auto, classification or regression.
+    else the last column), or names with commas between them; `task` is auto, classification or regression.
 
     Raises DataError for data that cannot be read or learned from, ArgumentError for an unknown task.
 
@@ -120,29 +129,25 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
     >>> table.task, [column.name for column in table.features]
     ('regression', ['x[0]'])
     """
-    frame = read(source, target=target, reading=reading.with_spelled_divider())
+    frame = read(source, target=target, reading=with_spelled_targets(reading.with_spelled_divider(), target))
     reading.columns.require_known(frame.names, frame.source)
-    name, target_note = choose_target(frame, target, reading.columns)
-    goal = frame[name]
-    lost = lost_rows(name, int(goal.missing.sum()), frame.rows, frame.source)
-    kept = np.flatnonzero(~goal.missing)
-    known = goal.take(kept)
+    names, target_note = choose_targets(frame, target, reading.columns)
+    missing = np.any([frame[name].missing for name in names], axis=0)
+    lost = lost_rows(", ".join(names), int(missing.sum()), frame.rows, frame.source)
+    kept = np.flatnonzero(~missing)
 
     def place(column: str, row: int) -> str:
         return frame.place(column, int(kept[row]))
 
-    if task != "classification" and reading.columns.kind_of(name) != "category":
-        known = checked_column(known, place)
-    if known.kind == "number" or reading.columns.kind_of(name) == "number":
-        known = as_number(known, place)
-    known = with_one_spelling(known)
-    decided, task_note = decide_task(target_facts(known, place), task, frame.source)
-    features, dropped = _features(frame, name, kept, place, reading.columns)
+    goals = tuple(known_target(frame[name].take(kept), task, reading.columns, place) for name in names)
+    decided, task_note = decide_tasks(goals, task, place, frame.source)
+    features, dropped = _features(frame, names, kept, place, reading.columns)
     weight = reading.columns.weight
     return Table(
         source=frame.source,
         features=features,
-        target=known,
+        target=goals[0],
+        further=goals[1:],
         task=decided,
         target_note=target_note,
         task_note=task_note,
@@ -183,13 +188,13 @@ def lost_rows(target: str, lost: int, rows: int, source: str) -> tuple[str, ...]
 
 
 def _features(
-    frame: Frame, target: str, kept: RowNumbers, place: Locator, choice: ColumnChoice
+    frame: Frame, targets: Sequence[str], kept: RowNumbers, place: Locator, choice: ColumnChoice
 ) -> tuple[tuple[Column, ...], tuple[Dropped, ...]]:
     """The columns to learn from, in order, and those left out with the reasons."""
     features: list[Column] = []
     dropped: list[Dropped] = []
     for column in frame.columns:
-        if column.name == target:
+        if column.name in targets:
             continue
         rows = column if len(kept) == frame.rows else column.take(kept)
         reason, asked = choice.reason(column.name), choice.kind_of(column.name)
@@ -200,7 +205,7 @@ def _features(
             dropped.append(Dropped(column.name, reason, int(rows.missing.sum())))
         else:
             features.append(rows)
-    require_features(len(features), dropped, target, frame.source)
+    require_features(len(features), dropped, ", ".join(targets), frame.source)
     return tuple(features), tuple(dropped)
 
 
@@ -214,3 +219,83 @@ def require_features(number: int, dropped: Sequence[Dropped], target: str, sourc
             where=source,
             try_="add a column, or choose another target",
         )
+
+
+# -------------------------------------------------------------------------------------------------- targets
+def with_spelled_targets(reading: Reading, asked: str | None) -> Reading:
+    """The same reading, and it is kept how each of several targets is written.
+
+    >>> sorted(with_spelled_targets(Reading(), "height,weight").spelled)
+    ['height', 'weight']
+    """
+    names = words_of(asked)
+    return reading if len(names) < 2 else replace(reading, spelled=reading.spelled | set(names))
+
+
+def choose_targets(frame: Frame, asked: str | None, choice: ColumnChoice) -> tuple[tuple[str, ...], str]:
+    """The names of the targets and the sentence that announces them.
+
+    What is asked for is the name of a column, or names with commas between them.  Raises DataError for an unknown name,
+    for one that is asked for twice, and for what `column_roles.choose_target` refuses.
+    """
+    several = words_of(asked) if asked is not None and asked not in frame.names else ()
+    if len(several) < 2:
+        name, note = choose_target(frame, several[0] if several else asked, choice)
+        return (name,), note
+    for name in several:
+        choose_target(frame, name, choice)
+    double = next((name for name in several if several.count(name) > 1), None)
+    if double is not None:
+        raise DataError(
+            f"the target {double!r} is asked for twice",
+            expected="a column of its own for every target",
+            got=f"--target {asked}",
+            where=frame.source,
+            try_=f"--target {','.join(dict.fromkeys(several))}",
+        )
+    return several, f"the targets are {name_list(list(several), len(several))}, as asked"
+
+
+def known_target(goal: Column, asked: str, choice: ColumnChoice, place: Locator) -> Column:
+    """A target without its gaps, as the column that it is learned as."""
+    said = choice.kind_of(goal.name)
+    if asked != "classification" and said != "category":
+        goal = checked_column(goal, place)
+    if goal.kind == "number" or said == "number":
+        goal = as_number(goal, place)
+    return with_one_spelling(goal)
+
+
+def decide_tasks(goals: tuple[Column, ...], asked: str, place: Locator, source: str) -> tuple[Task, str]:
+    """The task that the targets set, and the reason as a sentence.
+
+    Several are labels, each yes or no, where each holds two different values, and else a regression of numbers.  Raises
+    DataError for one that has too few values or, beside others, too many.
+    """
+    facts = [target_facts(goal, place) for goal in goals]
+    if len(facts) == 1:
+        return decide_task(facts[0], asked, source)
+    # What was asked for decides, else what all have in common: two values each, or numbers; the rest is refused.
+    two = all(fact.distinct == 2 for fact in facts)
+    numbers = all(fact.kind == "number" for fact in facts)
+    if asked == "classification" or (asked == "auto" and (two or not numbers)):
+        stranger = next((fact for fact in facts if fact.distinct != 2), None)
+        if stranger is not None:
+            raise _no_label(stranger, source)
+    task: Task = "regression" if asked == "regression" or (asked == "auto" and not two) else "classification"
+    for fact in facts:
+        decide_task(fact, task, source)
+    how = "" if asked == "auto" else ", as asked"
+    kind = "of numbers" if task == "regression" else "of two values each, labels that a row may have or not"
+    return task, f"{task}{how}: {len(facts)} targets {kind}"
+
+
+def _no_label(facts: ColumnFacts, source: str) -> DataError:
+    number = "many" if facts.distinct is None else f"{facts.distinct}"
+    return DataError(
+        "several targets are all numbers, or all labels of two values",
+        expected="two different values in every target, such as yes and no, or numbers in all of them",
+        got=f"{number} different values in {facts.name!r}",
+        where=f"{source}, column {facts.name!r}",
+        try_=f"--target {facts.name} alone" + ("" if facts.kind == "category" else ", or --task regression"),
+    )

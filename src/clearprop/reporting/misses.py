@@ -49,8 +49,11 @@ def _answer(run: Run, held: Held, row: int) -> str:
     if held.labels_each:
         said_each, true_each = (_label_names(held, flags) for flags in (held.outputs[row] > 0, _true_labels(held, row)))
         return f"taken to have {said_each}" + (f", has {true_each}" if said_each != true_each else ", which is right")
-    predicted, known = in_units(run, held.outputs[row, :1]), in_units(run, held.y[row].reshape(-1)[:1])
-    return f"predicted {number_text(float(predicted[0]))}, is {number_text(float(known[0]))}"
+    predicted, known = (in_units(run, v.reshape(1, -1))[0].tolist() for v in (held.outputs[row], held.y[row]))
+    told = [f"predicted {number_text(p)}, is {number_text(k)}" for p, k in zip(predicted, known, strict=True)]
+    if len(run.target_names) < 2:
+        return "; ".join(told)
+    return "; ".join(f"{name} {verdict}" for name, verdict in zip(run.target_names, told, strict=True))
 
 
 def _true_labels(held: Held, row: int) -> NDArray[np.bool_]:
@@ -62,10 +65,15 @@ def _label_names(held: Held, flags: NDArray[np.bool_]) -> str:
 
 
 def in_units(run: Run, values: NDArray[Any]) -> NDArray[np.float64]:
-    """Values of the target in the data's unit."""
+    """Values of the targets `(rows, targets)` in the data's units."""
     if run.preprocessing is None:
         return np.asarray(values, dtype=np.float64)
-    return np.asarray(run.preprocessing.target_values(values.reshape(-1, 1))[:, 0], dtype=np.float64)
+    return np.asarray(run.preprocessing.target_values(values), dtype=np.float64)
+
+
+def _output_name(run: Run, place: int) -> str:
+    name = run.target_names[place] if run.target_names else str(place)
+    return f"the output of {name}, the one most off,"
 
 
 def _explain_answer(run: Run, held: Held, row: int) -> tuple[Explanation, str]:
@@ -77,11 +85,12 @@ def _explain_answer(run: Run, held: Held, row: int) -> tuple[Explanation, str]:
         found = _opened_by_input(lambda x: outputs_as_predicted(model, x[None])[0, worst], x)
         told = f"What the output of {held.labels_each[worst]} hangs on, the most wrong one"
         return found, f"{told}: its gradient by each input, the largest effects first."
-    said, true = int(held.chosen[row]) if held.classes else 0, 0
     if not held.classes or held.outputs.shape[1] == 1:
-        found = _opened_by_input(lambda x: outputs_as_predicted(model, x[None])[0, 0], x)
-        return found, "What the output hangs on: its gradient by each input, the largest effects first."
-    true = int(held.labels[row])
+        place = int(np.argmax(np.abs(held.outputs[row] - held.y[row].reshape(-1)))) if not held.classes else 0
+        found = _opened_by_input(lambda x: outputs_as_predicted(model, x[None])[0, place], x)
+        output = "the output" if held.outputs.shape[1] == 1 else _output_name(run, place)
+        return found, f"What {output} hangs on: its gradient by each input, the largest effects first."
+    said, true = int(held.chosen[row]), int(held.labels[row])
     other = true if true != said else int(np.argsort(held.outputs[row])[-2])
 
     def margin(x: Any) -> Any:

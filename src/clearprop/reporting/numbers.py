@@ -92,7 +92,8 @@ def held_rows(run: Run, data: Prepared, train: Part | None) -> Held | None:
     outputs = _comparable(run, np.asarray(run.outputs(x), dtype=np.float64))
     classes, wide = _classes(run, outputs), outputs.reshape(len(x), -1)
     labels = wide.shape[1] if is_binary(run.config.settings.loss) and wide.shape[1] > 1 else 0
-    each = tuple(f"label {k}" for k in range(labels))
+    named = run.target_names if len(run.target_names) == labels else ()
+    each = named or tuple(f"label {k}" for k in range(labels))
     classes = () if each else classes
     return Held(part, x, y, wide, classes, places, total, data.rows.get(part), data.weighted, each, run.threshold)
 

@@ -27,12 +27,12 @@ from clearprop.reporting.numbers import (
     held_rows,
     sizes_over_time,
 )
-from clearprop.runs.events import measure_text
+from clearprop.runs.events import IN_DEVIATIONS, by_target, measure_text, overall
 from clearprop.train import ArrayFeed, BlockFeed, Plan, Run
 
-LARGEST_CONFUSION, POINTS, LONGEST_NAME = 30, 1000, 24
+LARGEST_CONFUSION, POINTS, LONGEST_NAME, MOST_TARGETS = 30, 1000, 24, 8
 """Up to so many classes a table of confusions is shown; so many points of a scatter chart are drawn; so many characters
-of the target's name stand at an axis."""
+of the target's name stand at an axis; of so many targets the errors are drawn."""
 
 _STYLE = (
     STYLE
@@ -129,13 +129,31 @@ def _outcome(run: Run) -> str:
         lead = f'<p class="headline">{html_text(run.headline)}</p>\n{lead}'
     if not given:
         return lead + "<p>No epoch was evaluated.</p>\n"
-    names = list(dict.fromkeys(name for values in given.values() for name in values))
+    together = {part: overall(values) for part, values in given.items()}
+    names = list(dict.fromkeys(name for values in together.values() for name in values))
     rows = [
         (f'<th scope="row">{part}</th>', *(_measure(name, values.get(name)) for name in names))
-        for part, values in given.items()
+        for part, values in together.items()
     ]
     remark = "" if run.about_training is None else f"<p>{html_text(run.about_training)}.</p>\n"
-    return lead + html_table("results of the best epoch", ("part", *map(html_text, names)), rows) + remark
+    table = html_table("results of the best epoch", ("part", *map(html_text, names)), rows)
+    return lead + table + remark + _results_by_target(given)
+
+
+def _results_by_target(given: Mapping[str, Mapping[str, Any]]) -> str:
+    """The metrics of each of several targets by itself, in its own unit; nothing for a single one."""
+    each = {part: by_target(values) for part, values in given.items()}
+    targets = list(dict.fromkeys(target for found in each.values() for target in found))
+    if not targets:
+        return ""
+    names = list(dict.fromkeys(n for found in each.values() for values in found.values() for n in values))
+    rows = [
+        (f'<th scope="row">{html_text(target)}</th>', cell(part), *(_measure(n, found[target].get(n)) for n in names))
+        for target in targets
+        for part, found in each.items()
+    ]
+    told = f"<p>Above are means over the targets{IN_DEVIATIONS if 'mae' in names else ''}.</p>\n"
+    return told + html_table("results of each target", ("target", "part", *map(html_text, names)), rows)
 
 
 def _quantity(number: int, what: str) -> str:
@@ -217,7 +235,7 @@ def _curves(run: Run, charts: Charts) -> str:
     if not history:
         return "<p>No epoch was finished, so there is no curve.</p>\n"
     epochs = [float(e["epoch"]) for e in history]
-    names = list(dict.fromkeys(name for e in history for name in (*e["train"], *(e["validation"] or {}))))
+    names = list(dict.fromkeys(n for e in history for n in (*overall(e["train"]), *overall(e["validation"] or {}))))
     best = run.summary.best_epoch
     marks = [] if best is None else [(float(best), f"best epoch, {best}")]
     figures = []
@@ -322,7 +340,15 @@ def _calibration(held: Held, charts: Charts) -> str:
 
 
 def _residuals(run: Run, held: Held, charts: Charts) -> str:
-    true, said = in_units(run, held.y.reshape(len(held.y), -1)[:, 0]), in_units(run, held.outputs[:, 0])
+    shown = [_residuals_of(run, held, charts, place) for place in range(min(held.outputs.shape[1], MOST_TARGETS))]
+    left = held.outputs.shape[1] - len(shown)
+    return "".join(shown) + (f"<p>{left} further targets are not shown.</p>\n" if left else "")
+
+
+def _residuals_of(run: Run, held: Held, charts: Charts, place: int) -> str:
+    """Predictions and errors of one target."""
+    known_values, outputs = held.y.reshape(len(held.y), -1), held.outputs
+    true, said = (in_units(run, values)[:, place] for values in (known_values, outputs))
     residuals = said - true
     facts = {
         "mean residual (predicted − true)": number_text(float(residuals.mean())),
@@ -333,18 +359,17 @@ def _residuals(run: Run, held: Held, charts: Charts) -> str:
     true, said, residuals = (v[:POINTS].tolist() for v in (true, said, residuals))
     ends = (min(true + said), max(true + said))
     equal = Curve("equal", ends, ends, look="guide")
-    targets = held.outputs.shape[1]
-    first_alone = f"<p>Of {targets} targets the first is shown.</p>\n" if targets > 1 else ""
     zero = Curve("no error", (min(said), max(said)), (0.0, 0.0), look="guide")
     first = Curve("rows", true, said, look="points")
     second = Curve("rows", said, residuals, look="points")
-    target = "target" if run.preprocessing is None else _for_an_axis(run.preprocessing.target.name)
+    name = run.target_names[place] if run.target_names else "target" if outputs.shape[1] == 1 else f"target {place}"
+    target = _for_an_axis(name)
+    of_one = f" of {target}" if outputs.shape[1] > 1 else ""
     known, guessed, off = (Axis(f"{what} {target}") for what in ("true", "predicted", "residual of"))
     return (
-        first_alone
-        + _facts("residuals", facts)
-        + charts.add(Chart("Predicted against true", [first, equal], known, guessed))
-        + charts.add(Chart("Residuals", [second, zero], guessed, off))
+        _facts(f"residuals{of_one}", facts)
+        + charts.add(Chart(f"Predicted against true{of_one}", [first, equal], known, guessed))
+        + charts.add(Chart(f"Residuals{of_one}", [second, zero], guessed, off))
     )
 
 

@@ -135,19 +135,55 @@ def number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
+IN_DEVIATIONS = ", errors in standard deviations of each"
+"""What is to be known of a mean over targets of errors, which have units."""
+
+
+def name_of_target(measure: str, target: str) -> str:
+    """What a metric of one of several targets is called.
+
+    >>> name_of_target("mae", "height")
+    'mae[height]'
+    """
+    return f"{measure}[{target}]"
+
+
+def overall(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The loss and the metrics of all targets together: without those of each by itself.
+
+    >>> overall({"loss": 0.5, "r2": 0.8, "r2[height]": 0.9})
+    {'loss': 0.5, 'r2': 0.8}
+    """
+    return {name: value for name, value in results.items() if not name.endswith("]")}
+
+
+def by_target(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The metrics of each target by itself, by the name of the target; empty for a single one.
+
+    >>> by_target({"loss": 0.5, "r2": 0.8, "r2[height]": 0.9})
+    {'height': {'r2': 0.9}}
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in results.items():
+        measure, _, target = name.removesuffix("]").partition("[")
+        if name.endswith("]"):
+            found.setdefault(target, {})[measure] = value
+    return found
+
+
 def measure_text(name: str, value: Any) -> str:
     """A loss or metric to four digits; a share of rows always to four decimals, so that 1.0000 stands below 0.9815."""
-    return f"{value:.4f}" if name in SHARES and isinstance(value, int | float) else number(value)
+    return f"{value:.4f}" if name.partition("[")[0] in SHARES and isinstance(value, int | float) else number(value)
 
 
 def _epoch(event: Mapping[str, Any]) -> str:
-    parts = [f"{name} {measure_text(name, value)}" for name, value in event["train"].items()]
-    parts += [f"val {name} {measure_text(name, value)}" for name, value in (event["validation"] or {}).items()]
+    parts = [f"{name} {measure_text(name, value)}" for name, value in overall(event["train"]).items()]
+    parts += [f"val {name} {measure_text(name, value)}" for name, value in overall(event["validation"] or {}).items()]
     return f"epoch {event['epoch']}/{event['epochs']}  " + "  ".join(parts) + ("  (best)" if event["best"] else "")
 
 
 def _end(event: Mapping[str, Any]) -> str:
-    tested = [f"test {name} {measure_text(name, value)}" for name, value in (event["test"] or {}).items()]
+    tested = [f"test {name} {measure_text(name, value)}" for name, value in overall(event["test"] or {}).items()]
     best = f", best epoch {event['best_epoch']}" if event["best_epoch"] else ""
     return ", ".join([f"{event['status']} after {event['seconds']:.1f} s{best}", *tested])
 

@@ -55,7 +55,11 @@ class Settings:
         metavar="DATA",
     )
     target: str | None = data_setting(
-        None, "The column to learn; by default the last.", "the name of a column", "price", metavar="COL"
+        None,
+        "The column to learn, by default the last; or several of numbers, or of two values each: height,weight.",
+        "the name of a column, or names with commas between them",
+        "price",
+        metavar="COL",
     )
     task: str = data_setting(
         "auto",

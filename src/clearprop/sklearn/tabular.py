@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Real
@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from clearprop.attribution import PredictionExplanation
 from clearprop.compiler import get_threads, set_threads
 from clearprop.data.readers.frame_kinds import is_frame, known_frame
-from clearprop.data.readers.reading import READING, Reading, reading_words
+from clearprop.data.readers.reading import READING, Reading, quoted_words, reading_words
 from clearprop.data.readers.sources import read_rows
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ArgumentError, user_line
@@ -36,18 +36,20 @@ class Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on the rows of X, a frame or an array, with targets y (rows,); each row counts by its weight.
 
+        A regressor takes several targets as well, (rows, targets).
+
         Rows that weigh nothing are left out.  Raises ArgumentError and DataError, before anything is trained, for
         parameters and data that do not fit.
         """
         asked = asked_settings(self, self._rules)
-        name = getattr(y, "name", None)
-        X, y = self._features(X, reset=True), column_or_1d(y, warn=True)
+        names = _target_names(y)
+        X, y = self._features(X, reset=True), self._targets(y)
         assert_all_finite(y, input_name="y")
         check_consistent_length(X, y)
         self._require_targets(y)
         weight = None if sample_weight is None else checked_weights(sample_weight, len(y), np.float64)
         with _threads(self.threads):
-            data = self._prepared(X, y, weight, name if isinstance(name, str) else "y", asked)
+            data = self._prepared(X, y, weight, names if y.ndim > 1 else names[0], asked)
             self._learn_target(data, y if weight is None else y[weight != 0])
             self.run_ = train(self._job(data, asked))
         if self.run_.status == "diverged":
@@ -55,14 +57,20 @@ class Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self.n_iter_ = self.run_.summary.epochs
         return self
 
-    def _prepared(self, X: Any, y: Any, weight: Any, target: str, asked: dict[str, Any]) -> Prepared:
+    def _prepared(self, X: Any, y: Any, weight: Any, target: str | Sequence[str], asked: dict[str, Any]) -> Prepared:
         """The rows, cut and encoded as the command line does it; words on columns are taken out of `asked`."""
         frame = read_rows(X, y, target, weight)
         words = {name: asked.pop(name) for name in READING if name in asked}
         if weight is not None:
             words["weight"] = frame.names[-1]
         reading = Reading.from_words(**reading_words(**words))
-        return from_source(frame, frame.target, self._task, float(asked["val"]), 0.0, asked["seed"], reading=reading)
+        first = frame.names.index(frame.target or "")
+        goal = frame.target if y.ndim == 1 else quoted_words(frame.names[first : first + y.shape[1]])
+        return from_source(frame, goal, self._task, float(asked["val"]), 0.0, asked["seed"], reading=reading)
+
+    def _targets(self, y: Any) -> NDArray[Any]:
+        """The targets of all rows, as an array."""
+        return np.asarray(column_or_1d(y, warn=True))
 
     def _require_targets(self, y: NDArray[Any]) -> None:
         """Raise ValueError for targets that the estimator cannot learn."""
@@ -119,6 +127,16 @@ class Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _target_names(y: Any) -> tuple[str, ...]:
+    """What the targets are called: by their frame or column, else y, or y[0], y[1], …."""
+    name, columns = getattr(y, "name", None), getattr(y, "columns", None)
+    if columns is not None:
+        return tuple(map(str, columns))
+    shape = np.shape(y)
+    several = tuple(f"y[{j}]" for j in range(shape[1])) if len(shape) > 1 and shape[1] > 1 else ()
+    return several or (name if isinstance(name, str) else "y",)
 
 
 def _with_text(X: Any) -> NDArray[Any] | None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from clearprop.sklearn.tabular import Tabular
@@ -15,7 +16,7 @@ from clearprop.sklearn.tabular_parameters import with_settings
 
 @with_settings(classes=False)
 class TabularRegressor(RegressorMixin, Tabular):  # type: ignore[misc]  # scikit-learn has no types
-    """A number from a table as it is: text, dates, gaps and numbers, with what `clearprop train` does inside.
+    """A number, or several, from a table as it is: text, dates, gaps, numbers, with what `clearprop train` does inside.
 
     Parameters and attributes are those of `TabularClassifier`, but for `class_weight` and `classes_`.  The loss is that
     of a standardised target; predictions are in the target's own unit.
@@ -31,8 +32,18 @@ class TabularRegressor(RegressorMixin, Tabular):  # type: ignore[misc]  # scikit
 
     _task = "regression"
 
+    def _targets(self, y: Any) -> NDArray[Any]:
+        """The targets `(rows,)`, or several of them `(rows, targets)`."""
+        several = len(np.shape(y)) > 1 and np.shape(y)[1] > 1
+        return np.asarray(check_array(y, dtype=np.float64) if several else column_or_1d(y, warn=True))
+
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """The value of each row, (rows,), in the unit of y."""
+        """The value of each row, (rows,), in the unit of y; of several targets (rows, targets)."""
         check_is_fitted(self)
         values: NDArray[np.float64] = self.run_.predict(self._features(X, reset=False))
         return values
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -40,6 +40,7 @@ from clearprop.train.run import Run as Run
 from clearprop.train.step import make_objective as make_objective
 from clearprop.train.step import make_step as make_step
 from clearprop.train.step import supplies as supplies
+from clearprop.train.thresholds import shift_by as shift_by
 from clearprop.train.training import evaluate_test as evaluate_test
 from clearprop.train.training import train as train
 from clearprop.train.training_loop import Decide as Decide

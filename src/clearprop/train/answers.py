@@ -21,9 +21,10 @@ from clearprop.attribution import (
     permutation_drops,
 )
 from clearprop.data.encodings import CategoryEncoding, ClassTarget, Encoding, NumberEncoding
+from clearprop.data.joint_target import JointTarget
 from clearprop.data.parts import Pair, Part, features_of
 from clearprop.data.preprocessing import Preprocessing
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.nn.losses import is_binary, loss_task
 from clearprop.notation import number_text
 from clearprop.program.values import no_grad, raw
@@ -31,6 +32,7 @@ from clearprop.rules.activations import sigmoid
 from clearprop.rules.joining import concat
 from clearprop.rules.normalisation import softmax
 from clearprop.rules.reductions import mean, sum
+from clearprop.runs.events import name_of_target
 from clearprop.train.metrics import (
     Measure,
     find_metrics,
@@ -48,7 +50,8 @@ from clearprop.train.thresholds import at_threshold, shift_by
 class Answers:
     """The answers of a network under a loss: values of the target, or classes, by `classes` where they have names.
 
-    Between two classes the `threshold` chooses, where there is one.
+    Between two classes the `threshold` chooses, where there is one.  Of several targets, the answers are those of the
+    one in this `place`.
     """
 
     model: Any
@@ -56,6 +59,7 @@ class Answers:
     loss: str
     classes: tuple[str, ...] = ()
     threshold: float | None = None
+    place: int = 0
 
     @property
     def are_classes(self) -> bool:
@@ -65,7 +69,16 @@ class Answers:
     @property
     def target(self) -> str:
         """What is predicted."""
-        return "output" if self.fitted is None else self.fitted.target.name
+        return "output" if self.fitted is None else self.fitted.target.names[self.place]
+
+    @property
+    def labels(self) -> tuple[str, str] | None:
+        """What a label can be, where the targets are labels beside each other; else None."""
+        target = None if self.fitted is None else self.fitted.target
+        if not isinstance(target, JointTarget) or target.kind != "labels":
+            return None
+        no, yes = target.labels[self.place].classes
+        return no, yes
 
     def outputs(self, x: NDArray[Any]) -> NDArray[Any]:
         """The network's outputs for encoded rows."""
@@ -74,16 +87,17 @@ class Answers:
     def values(self, x: Any) -> Any:
         """For numbers: the prediction of every row, in the unit of the data."""
         unit = target_unit(self.fitted, self.loss)
-        outputs = outputs_as_predicted(self.model, x)[:, 0]
-        return outputs if unit is None else unit.of_outputs(outputs)
+        outputs = outputs_as_predicted(self.model, x)
+        return (outputs if unit is None else unit.of_outputs(outputs))[:, self.place]
 
     def probability(self, chosen: int) -> Callable[[Any], Any]:
         """For classes: the probability of one class, of every row."""
 
         def share(x: Any) -> Any:
             outputs = outputs_as_predicted(self.model, x)
-            if outputs.shape[-1] == 1:
-                return sigmoid(outputs[:, 0] if chosen else -outputs[:, 0])
+            if outputs.shape[-1] == 1 or self.labels is not None:
+                own = outputs[:, self.place]
+                return sigmoid(own if chosen else -own)
             return softmax(outputs)[:, chosen]
 
         return share
@@ -91,8 +105,8 @@ class Answers:
     def margins(self, x: Any) -> Any:
         """For classes: the output of the class that is chosen, less the mean of all outputs, of every row."""
         outputs = outputs_as_predicted(self.model, x)
-        if outputs.shape[-1] == 1:
-            return outputs[:, 0]
+        if outputs.shape[-1] == 1 or self.labels is not None:
+            return outputs[:, self.place]
         values = np.asarray(raw(outputs_as_predicted(self.model, raw(x))))
         chosen = np.eye(outputs.shape[-1], dtype=np.float32)[np.argmax(values, axis=-1)]
         return sum(chosen * outputs, axis=-1) - mean(outputs, axis=-1)
@@ -100,6 +114,19 @@ class Answers:
     def columns(self, features: int) -> tuple[str, ...]:
         """The column that each feature comes from; a feature of an array is a column of its own."""
         return tuple(f"x[{j}]" for j in range(features)) if self.fitted is None else self.fitted.feature_columns
+
+
+def place_of(fitted: Preprocessing | None, output: str | None) -> int:
+    """The place of the target of that name among several; of the first one for None.
+
+    Raises ArgumentError for a name that no target has.
+    """
+    names = () if fitted is None else fitted.target.names
+    if output is None:
+        return 0
+    if output not in names:
+        raise unknown_name("output", output, names, user_line())
+    return names.index(output)
 
 
 def importance_of(
@@ -123,8 +150,10 @@ def importance_of(
     effects = gradient_effects(answers.margins if answers.are_classes else answers.values, x, groups)
     found = [ColumnImportance(name, *mean_interval(drops[name]), effects[name]) for name in groups]
     found.sort(key=lambda column: -column.drop)
-    told = "the chosen class's output" if answers.are_classes else answers.target
-    return Importance(metric, base if _higher(metric) else -base, part, len(x), repeats, told, tuple(found))
+    several = answers.fitted is not None and len(answers.fitted.target.names) > 1
+    told = "the chosen class's output" if answers.are_classes and not several else answers.target
+    judged = f"{metric} of {answers.target}" if several and metric != "loss" else metric
+    return Importance(judged, base if _higher(metric) else -base, part, len(x), repeats, told, tuple(found))
 
 
 def _require_table(x: NDArray[Any], repeats: object) -> None:
@@ -161,7 +190,9 @@ def _score(
         found = find_metrics([metric])
         if loss_task(answers.loss) is not None:
             require_task(found, answers.are_classes)
-        measure = at_threshold(in_units(found, answers.fitted, answers.loss), answers.threshold)[0]
+        measures = at_threshold(in_units(found, answers.fitted, answers.loss), answers.threshold)
+        own = name_of_target(metric, answers.target)
+        measure = next((m for m in measures if m.name == own), measures[0])
     sign = 1.0 if _higher(metric) else -1.0
     more = () if weight is None else (weight / weight.mean(dtype=np.float64),)
 
@@ -178,12 +209,17 @@ def explanation_of(answers: Answers, x: NDArray[Any], start: NDArray[Any]) -> Pr
     answer: Callable[[Any], Any] = answers.values
     if answers.are_classes:
         shares = shift_by(answers.outputs(x[None]), answers.threshold)[0]
-        chosen = int(shares[0] > 0) if len(shares) == 1 else int(np.argmax(shares))
-        name, answer = f"p({answers.classes[chosen] if answers.classes else chosen})", answers.probability(chosen)
+        if answers.labels is not None:
+            chosen = int(shares[answers.place] > 0)
+            told = f"{answers.target} = {answers.labels[chosen]}"
+        else:
+            chosen = int(shares[0] > 0) if len(shares) == 1 else int(np.argmax(shares))
+            told = answers.classes[chosen] if answers.classes else str(chosen)
+        name, answer = f"p({told})", answers.probability(chosen)
     predicted, begun, added = path_contributions(answer, x, start)
-    told = _told_columns(answers.fitted, x)
+    values = _told_columns(answers.fitted, x)
     sums = by_column(added, answers.columns(len(x)))
-    found = [Contribution(column, *told[i], value) for i, (column, value) in enumerate(sums.items())]
+    found = [Contribution(column, *values[i], value) for i, (column, value) in enumerate(sums.items())]
     found.sort(key=lambda part: -abs(part.added))
     return PredictionExplanation(name, predicted, begun, tuple(found), predicted - begun - float(added.sum()))
 

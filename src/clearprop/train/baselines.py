@@ -16,7 +16,8 @@ from clearprop.data.parts import Part, rows_in, sample_rows
 from clearprop.data.training_data import Prepared, sample_weights
 from clearprop.nn.losses import has_log_link, quantile_of
 from clearprop.program.values import raw
-from clearprop.train.metrics import Measure, evaluate_part
+from clearprop.train.evaluation import evaluate_part
+from clearprop.train.metrics import Measure
 from clearprop.train.scores import labels_of
 
 MOST_ROWS = 20_000
@@ -67,8 +68,12 @@ def baselines_of(
     classes = len(data.preprocessing.class_names)
     single = bool(classes) and y.ndim > 1  # a network of one output tells two classes apart
     y = labels_of(y) if classes else y
-    constant = _constant_answer(x.shape[1], y, classes, quantile_of(loss.name), weight)
-    if classes or has_log_link(loss.name) or quantile_of(loss.name):
+    labels = bool(data.preprocessing.label_names)
+    if labels:
+        constant = _shares(x.shape[1], y, weight)
+    else:
+        constant = _constant_answer(x.shape[1], y, classes, quantile_of(loss.name), weight)
+    if classes or labels or has_log_link(loss.name) or quantile_of(loss.name):
         fitting = Measure("cross_entropy", nn.cross_entropy) if classes else loss
         linear = _regression(x, y, constant, fitting, weight)
     else:
@@ -107,6 +112,13 @@ def _constant_answer(
     else:
         bias = y.mean(axis=0, dtype=np.float64) if weight is None else np.average(y, axis=0, weights=weight)
     return _dense(np.zeros((features, len(bias))), bias)
+
+
+def _shares(features: int, y: NDArray[Any], weight: NDArray[Any] | None) -> nn.Dense:
+    """Logits by which every label `(rows, labels)` has its share of the rows, and half a row more of either value."""
+    counted = np.ones(len(y)) if weight is None else weight
+    share = (counted @ y + 0.5) / (counted.sum() + 1.0)
+    return _dense(np.zeros((features, len(share))), np.log(share) - np.log1p(-share))
 
 
 def _ridge_regression(x: NDArray[Any], y: NDArray[Any], counted: NDArray[Any] | None) -> nn.Dense:

@@ -66,7 +66,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     shuffle: bool = True,
     seed: int = 0,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     task: str = "auto",
     split: str = "random",
     group: str | None = None,
@@ -93,9 +93,9 @@ def fit(
     `cl.nn.mlp("auto")`, of which they decide all sizes; `cl.fit(data)` alone takes the last.
 
     `data` is a pair of arrays `(x, y)`, a data frame (a lazy one, too), columns by name or the path of a file (its last
-    column, or `target`, is learned; columns are encoded as `clearprop train` does it), an iterable of batches `(x, y)`,
-    or a function that gives one anew at each call.  Each step minimises the loss plus l1·Σ|w| + l2·Σw² over the weights
-    (parameters with two axes or more).
+    column, or `target`, is learned, or several of one kind: ["height", "weight"]; columns are encoded as `clearprop
+    train` does it), an iterable of batches `(x, y)`, or a function that gives one anew at each call.  Each step
+    minimises the loss plus l1·Σ|w| + l2·Σw² over the weights (parameters with two axes or more).
 
     loss        a name of `cl.nn.LOSSES` (cross_entropy, focal, mse, mae, poisson, …), perhaps with a setting
                 ("huber:2", "quantile:0.9"), or a function of outputs and y; by default what suits the targets:
@@ -180,7 +180,8 @@ def fit(
     reading = reading if before is None else as_in_training(reading, RunFolder(before))
     if not isinstance(task, str):
         raise unknown_name("task", task, ("auto", "classification", "regression"), user_line())
-    prepared = prepare(data, validation, test, seed, target, task_under(task, loss), reading, weight)
+    goal = reading_words(target=target)["target"]
+    prepared = prepare(data, validation, test, seed, goal, task_under(task, loss), reading, weight)
     measures = find_metrics(chosen_among(_suitable_metrics(prepared, before) if metrics is None else metrics, metric))
     if isinstance(model, UnsizedMLP):
         model = _size_network(model, prepared, loss)
@@ -292,7 +293,7 @@ def _suitable_metrics(data: Prepared, before: Path | None) -> tuple[str, ...]:
     """Those that a table is judged by, none for arrays; a run that goes on keeps its own."""
     if before is not None and set(kept := RunFolder(before).config().settings.metrics) <= set(METRICS):
         return kept
-    return () if data.preprocessing is None else suitable_measures(bool(data.preprocessing.class_names))[1]
+    return () if data.preprocessing is None else suitable_measures(data.preprocessing)[1]
 
 
 def _model_and_data(model: Any, data: Any) -> tuple[Any, Any]:

@@ -57,6 +57,8 @@ def headline(summary: Summary, fitted: Preprocessing | None, data: DataRecord, l
     quantile = quantile_of(loss)
     if quantile is not None:
         return _of_quantile(reached, beside, part, f"{quantile:g}-quantile of {fitted.target.name!r}")
+    if len(fitted.target.names) > 1:
+        return _of_several(reached, beside, part, fitted) or _of_loss(reached, beside, part, loss)
     judged = ("accuracy",) if fitted.class_names else ("mae", "r2")
     if not all(name in reached for name in judged):
         return _of_loss(reached, beside, part, loss)
@@ -85,6 +87,25 @@ def _of_numbers(reached: Mapping[str, object], beside: Baselines, part: str, tar
         f"the mean alone is off by {constant:.4g}, a linear model by {linear:.4g}"
     )
     return f"{told}: {_verdict(-own, -constant, -linear, 'the mean')}"
+
+
+def _of_several(reached: Mapping[str, object], beside: Baselines, part: str, fitted: Preprocessing) -> str | None:
+    """Of several targets the mean over them; None where the usual metric was not asked for."""
+    name, targets = "accuracy" if fitted.of_classes else "r2", f"{len(fitted.target.names)} targets"
+    if name not in reached:
+        return None
+    own, constant, linear = (_number(v, name) for v in (reached, beside.constant, beside.linear))
+    if fitted.of_classes:
+        told = (
+            f"The labels of {targets} are right in {own:.1%} of {part}, on average; the more frequent value of each "
+            f"would be in {constant:.1%}, a linear model is in {linear:.1%}"
+        )
+        return f"{told}: {_verdict(own, constant, linear, 'the more frequent value')}"
+    told = (
+        f"Predictions of {targets} reach R² {own:.3f} in {part}, on average; "
+        f"the means alone reach {constant:.3f}, a linear model {linear:.3f}"
+    )
+    return f"{told}: {_verdict(own, constant, linear, 'the means')}"
 
 
 def _of_loss(reached: Mapping[str, object], beside: Baselines, part: str, loss: str) -> str:

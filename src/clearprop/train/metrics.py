@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,12 @@ from numpy.typing import NDArray
 
 from clearprop import nn
 from clearprop.compiler import row_products
-from clearprop.data.encodings import ClassTarget, NumberTarget, Target
-from clearprop.data.parts import Part
+from clearprop.data.encodings import ClassTarget, NumberTarget
+from clearprop.data.joint_target import JointTarget, Target
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.nn.loss_text import SetLoss
-from clearprop.nn.losses import has_log_link, loss_task
+from clearprop.nn.losses import has_log_link, is_binary, loss_task
 from clearprop.program.process_lock import AwaitedWork
 from clearprop.program.tracing import shape_of, trace
 from clearprop.program.types import Type, is_floating, type_of
@@ -27,6 +26,8 @@ from clearprop.program.values import no_grad, raw
 from clearprop.rules.elementwise import astype, equal, exp, greater, sqrt, square, where
 from clearprop.rules.reductions import argmax, mean
 from clearprop.rules.structural import reshape
+from clearprop.runs.events import name_of_target
+from clearprop.train.joint_measures import MeanOfMoments, MeanOfTargets, MomentsOfTarget, OfTarget
 from clearprop.train.scores import SCORES
 from clearprop.train.step import Loss
 
@@ -38,11 +39,12 @@ ROWS_AT_ONCE = 1024
 class TargetUnit:
     """How a network's answers and its targets, which are (y − centre) / scale, come back to the unit of the data.
 
-    With `log` an answer is the logarithm of what is expected, in units of the mean.
+    With `log` an answer is the logarithm of what is expected, in units of the mean.  Of several targets centre and
+    scale are arrays `(targets,)`.
     """
 
-    centre: float = 0.0
-    scale: float = 1.0
+    centre: float | NDArray[np.float64] = 0.0
+    scale: float | NDArray[np.float64] = 1.0
     log: bool = False
 
     def of_outputs(self, outputs: Any) -> Any:
@@ -90,7 +92,7 @@ class Measure:
 
         A loss divides by the number of rows, not by their weights, so that batches add up to the loss of all rows.
         """
-        if self.outside or loss_task(self.name) is None:
+        if self.outside or isinstance(self.function, OfTarget | MeanOfTargets) or loss_task(self.name) is None:
             return self.function(outputs, y, sample_weight=weight)
         return mean(self.function(outputs, y, reduction="none", sample_weight=weight))
 
@@ -276,7 +278,10 @@ def require_outputs(outputs: int, target: ClassTarget) -> None:
 
 def require_loss_task(name: str, target: Target) -> None:
     """Raise ArgumentError for a loss that compares classes where the target is of numbers, or numbers for classes."""
-    wanted = "classes" if isinstance(target, ClassTarget) else "numbers"
+    labels = isinstance(target, JointTarget) and target.kind == "labels"
+    wanted = "classes" if isinstance(target, ClassTarget) or labels else "numbers"
+    if isinstance(target, JointTarget):
+        _require_joint_loss(name, target)
     task = loss_task(name)
     if task not in (None, wanted):
         known = nn.CLASS_LOSSES if wanted == "classes" else nn.NUMBER_LOSSES
@@ -290,20 +295,41 @@ def require_loss_task(name: str, target: Target) -> None:
         )
 
 
+def _require_joint_loss(name: str, target: JointTarget) -> None:
+    """Raise ArgumentError for a loss that cannot judge an output for each of several targets."""
+    if (target.kind == "labels" and not is_binary(name)) if loss_task(name) == "classes" else has_log_link(name):
+        suits = "binary_cross_entropy" if target.kind == "labels" else "mse"
+        raise ArgumentError(
+            f"{name} does not judge several targets",
+            expected="binary_cross_entropy, which asks of every label whether a row has it"
+            if target.kind == "labels"
+            else "a loss that compares numbers as they are, such as mse, mae or huber",
+            got=f"{name} for the targets {target.name}",
+            where=user_line(),
+            try_=suits,
+        )
+
+
 def target_unit(fitted: Preprocessing | None, loss: str) -> TargetUnit | None:
     """How outputs and targets under a loss come back to the unit of the data; None where they are in it, or classes."""
     log = has_log_link(loss)
     if fitted is None:
         return TargetUnit(log=log) if log else None
     target = fitted.target
+    if isinstance(target, JointTarget):
+        units = [[part.centre, part.scale] for part in target.numbers]
+        return TargetUnit(*np.array(units).T) if units else None
     return TargetUnit(target.centre, target.scale, log) if isinstance(target, NumberTarget) else None
 
 
 def in_units(metrics: Sequence[Measure], fitted: Preprocessing | None, loss: str) -> tuple[Measure, ...]:
     """The metrics, told in the target's own unit where the network learns standardised values, or logarithms.
 
-    A function of the user's own is given outputs and targets in that unit.
+    A function of the user's own is given outputs and targets in that unit.  Of several targets there is the mean of
+    each metric, and after all means the metrics of each target: see `joint_measures`.
     """
+    if fitted is not None and isinstance(fitted.target, JointTarget):
+        return _of_several(metrics, fitted.target)
     unit = target_unit(fitted, loss)
     return tuple(metrics) if unit is None else tuple(_in_unit(m, unit) for m in metrics)
 
@@ -311,11 +337,39 @@ def in_units(metrics: Sequence[Measure], fitted: Preprocessing | None, loss: str
 def _in_unit(metric: Measure, unit: TargetUnit) -> Measure:
     powers = {"mae": 1, "rmse": 1, "mse": 2, "r2": 0}
     if metric.name in powers and not unit.log:
-        return replace(metric, unit=unit.scale ** powers[metric.name])
+        return replace(metric, unit=float(unit.scale) ** powers[metric.name])
     if metric.outside:
         return replace(metric, restore=unit)
     moments = None if metric.moments is None else InUnit(metric.moments, unit)
     return replace(metric, function=InUnit(metric.function, unit), moments=moments)
+
+
+_WITHOUT_UNIT = ("mape", "poisson_deviance")
+"""Metrics that say the same in every unit of the target, but only of values in one."""
+
+
+def _of_several(metrics: Sequence[Measure], target: JointTarget) -> tuple[Measure, ...]:
+    """The mean of each metric over the targets, and the metrics of each one by itself, in its own unit.
+
+    Errors that have a unit are averaged in deviations of the targets, in which they can be added.
+    """
+    means, single = [], []
+    for metric in metrics:
+        own = [_in_unit(metric, unit) for unit in _units_of(target)] or [metric] * len(target.parts)
+        alike = own if metric.name in _WITHOUT_UNIT else [metric] * len(own)
+        mean_of = MeanOfTargets(tuple(OfTarget(m, k) for k, m in enumerate(alike)))
+        of_moments = None if metric.of_moments is None else MeanOfMoments(metric.of_moments)
+        means.append(replace(metric, function=mean_of, of_moments=of_moments))
+        for k, (name, measure) in enumerate(zip(target.names, own, strict=True)):
+            told = name_of_target(metric.name, name)
+            judged = OfTarget(replace(measure, unit=1.0), k)
+            moments = None if measure.moments is None else MomentsOfTarget(measure.moments, k)
+            single.append(replace(measure, name=told, function=judged, moments=moments, restore=None))
+    return (*means, *single)
+
+
+def _units_of(target: JointTarget) -> list[TargetUnit]:
+    return [TargetUnit(part.centre, part.scale) for part in target.numbers]
 
 
 @dataclass(frozen=True)
@@ -386,9 +440,11 @@ def _name(function: Any) -> str:
     return name if function is ours else f"{name} (own)"
 
 
-def suitable_measures(classes: bool) -> tuple[str, tuple[str, ...]]:
-    """The loss and the metrics that suit a task, by name: a choice among classes, or numbers."""
-    return ("cross_entropy", ("accuracy",)) if classes else ("mse", ("r2", "mae"))
+def suitable_measures(fitted: Preprocessing) -> tuple[str, tuple[str, ...]]:
+    """The loss and the metrics that suit the targets of a table, by name: classes, labels, or numbers."""
+    if fitted.label_names:
+        return "binary_cross_entropy", ("accuracy",)
+    return ("cross_entropy", ("accuracy",)) if fitted.class_names else ("mse", ("r2", "mae"))
 
 
 def outputs_on_trial(model: Any, x: Any) -> NDArray[Any]:
@@ -416,85 +472,3 @@ def _outputs_at_once(model: Any, x: Any) -> NDArray[Any]:
 
 
 _PRODUCTS = AwaitedWork()
-
-
-def evaluate(
-    model: Any, x: Any, y: Any, loss: Measure, metrics: Sequence[Measure], weight: NDArray[Any] | None = None
-) -> dict[str, float]:
-    """The loss and the metrics of a model over all rows, by name; by `weight` `(rows,)`, where rows have some."""
-    outputs = outputs_of(model, x)
-    more = () if weight is None else (weight / weight.mean(dtype=np.float64),)
-    with no_grad():
-        return {name: float(raw(m(outputs, y, *more))) for name, m in _by_name(loss, metrics).items()}
-
-
-def _by_name(loss: Measure, metrics: Iterable[Measure]) -> dict[str, Measure]:
-    return {"loss": loss, **{m.name: m for m in metrics}}
-
-
-def evaluate_part(
-    model: Any, part: Part, loss: Measure, metrics: Sequence[Measure], weight: NDArray[Any] | None = None
-) -> dict[str, float]:
-    """`evaluate` for arrays and their weights, or for rows on disk, of which one block at a time is read."""
-    if isinstance(part, tuple):
-        return evaluate(model, *part, loss, metrics, weight)
-    if part.blocks == 1:
-        x, y, *own = next(part.batches())
-        return evaluate(model, x, y, loss, metrics, *own)
-    return evaluate_blocks(model, part.batches(), loss, metrics)
-
-
-def evaluate_blocks(
-    model: Any, blocks: Iterable[tuple[Any, ...]], loss: Measure, metrics: Sequence[Measure]
-) -> dict[str, float]:
-    """`evaluate` over the rows of all blocks together: means weighted by rows, or from moments.
-
-    Metrics outside need all rows at once: outputs and targets, not the inputs, are kept for them.
-    """
-    measures = _by_name(loss, (m for m in metrics if not m.outside))
-    outside = [m for m in metrics if m.outside]
-    rows, totals, kept = 0.0, dict[str, NDArray[np.float64]](), list[tuple[NDArray[Any], ...]]()
-    for x, y, *weight in blocks:
-        outputs = outputs_of(model, x)
-        rows += float(weight[0].sum(dtype=np.float64)) if weight else len(x)
-        totals = {name: _with_block(m, totals.get(name), outputs, y, *weight) for name, m in measures.items()}
-        kept += [(outputs, y, *weight)] if outside else []
-    found = {name: _total(m, totals[name], rows) for name, m in measures.items()}
-    return _in_order(metrics, found, kept) if outside else found
-
-
-def evaluate_encoded(
-    model: Any, blocks: Iterator[tuple[Any, ...]], loss: Measure, metrics: Sequence[Measure]
-) -> dict[str, float]:
-    """`evaluate` over blocks that each have their own memory: of a single one as for arrays, else as in blocks."""
-    first, second = next(blocks), next(blocks, None)
-    if second is None:
-        x, y, *weight = first
-        return evaluate(model, x, y, loss, metrics, *weight)
-    return evaluate_blocks(model, chain((first, second), blocks), loss, metrics)
-
-
-def _with_block(measure: Measure, total: NDArray[np.float64] | None, *block: NDArray[Any]) -> NDArray[np.float64]:
-    share = _share(measure, *block)
-    return share if total is None else (measure.merge or np.add)(total, share)
-
-
-def _total(measure: Measure, total: NDArray[np.float64], rows: float) -> float:
-    return measure.unit * measure.of_moments(total) if measure.of_moments else float(total[0] / rows)
-
-
-def _in_order(
-    metrics: Sequence[Measure], found: dict[str, float], kept: list[tuple[NDArray[Any], ...]]
-) -> dict[str, float]:
-    """The loss and all metrics in their order, those outside computed from the outputs and targets of all rows."""
-    arrays = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
-    measured = {m.name: float(m(*arrays)) if m.outside else found[m.name] for m in metrics}
-    return {"loss": found["loss"], **measured}
-
-
-def _share(measure: Measure, outputs: NDArray[Any], y: NDArray[Any], *weight: NDArray[Any]) -> NDArray[np.float64]:
-    if measure.moments is not None:
-        more = {"sample_weight": weight[0].astype(np.float64)} if weight else {}
-        return measure.moments(outputs.astype(np.float64), y.astype(np.float64), **more)
-    with no_grad():
-        return np.array([len(y) * float(raw(measure(outputs, y, *weight)))])

@@ -51,10 +51,10 @@ FEW = 500
 def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
     """The settings that were asked for, with what suits the data in place of those that were not."""
     assert data.preprocessing is not None
-    classes = bool(data.preprocessing.class_names)
+    classes = data.preprocessing.of_classes
     chosen = recipe(rows_in(data.table), asked.get("recipe", "plain"), classes)
     suits = {name: getattr(chosen, name) for name in SUITED}
-    suits["loss"], suits["metrics"] = suitable_measures(classes)
+    suits["loss"], suits["metrics"] = suitable_measures(data.preprocessing)
     suits["metrics"] = chosen_among(suits["metrics"], asked.get("metric", "loss"))
     optimizer = asked.get("optimizer", chosen.optimizer)
     if isinstance(optimizer, str) and not takes_rate(optimizer):
@@ -191,7 +191,7 @@ def job_for(
     optimizer = optimizer_for(settings) if optimizer is None else optimizer
     fitted = data.preprocessing
     if fitted is not None:
-        require_task(metrics, bool(fitted.class_names))
+        require_task(metrics, fitted.of_classes)
         require_loss_task(loss.name, fitted.target)
     if has_log_link(loss.name):
         require_amounts(loss.name, data)

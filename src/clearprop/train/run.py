@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clearprop.attribution import Importance, PredictionExplanation
 from clearprop.data.array_checks import in_columns
 from clearprop.data.encodings import ClassTarget
+from clearprop.data.joint_target import JointTarget
 from clearprop.data.parts import MOST_ROWS, Pair, sample_rows
 from clearprop.data.preprocessing import Encoded, Preprocessing
 from clearprop.data.readers.frame_kinds import in_kind_of
@@ -20,22 +21,29 @@ from clearprop.data.readers.reading import FormWords, reading_of
 from clearprop.data.streaming.encoded_source import encoded_blocks
 from clearprop.data.training_data import Prepared, as_pair, sample_weights, scaled_weights
 from clearprop.errors import ArgumentError, RunError, user_line
-from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn.losses import loss_task
-from clearprop.runs.checkpoints import Standing, save_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, measure_text
-from clearprop.runs.folder import Config, RunFolder, Summary
+from clearprop.runs.folder import Config, Summary
 from clearprop.runs.state import State
-from clearprop.train.answers import Answers, chosen_codes, class_probabilities, explanation_of, importance_of, row_of
+from clearprop.train.answers import (
+    Answers,
+    chosen_codes,
+    class_probabilities,
+    explanation_of,
+    importance_of,
+    place_of,
+    row_of,
+)
 from clearprop.train.array_alignment import adaptation, adapted_inputs
+from clearprop.train.evaluation import evaluate, evaluate_encoded
 from clearprop.train.headline import about_training, headline, results_by_part
 from clearprop.train.intervals import interval_around
-from clearprop.train.metrics import Measure, evaluate, evaluate_encoded, outputs_of, require_weighable, target_unit
+from clearprop.train.metrics import Measure, outputs_of, require_weighable, target_unit
 from clearprop.train.replayed import Replayed, nearest_state
 from clearprop.train.run_html import run_html
 from clearprop.train.training_loop import replay_steps
-from clearprop.train.workings import Workings
+from clearprop.train.workings import Workings, save_run
 
 
 @dataclass(eq=False, repr=False)
@@ -158,13 +166,19 @@ class Run:
         """
         outputs = self._source_outputs(x, form)
         classes = self._has_classes or self.class_names
-        answers: NDArray[Any] = self._labels(outputs) if classes else self.values(outputs)
+        answers: NDArray[Any] = self.labels(outputs) if classes else self.values(outputs)
         answers = answers[..., 0] if answers.ndim == outputs.ndim <= 2 and outputs.shape[-1] == 1 else answers
-        return in_kind_of(x, answers, self._target_name) if as_given else answers
+        several = self.target_names if answers.ndim == 2 else ()
+        return in_kind_of(x, answers, self._target_name, several) if as_given else answers
 
     @property
     def _target_name(self) -> str:
         return "predicted" if self.preprocessing is None else self.preprocessing.target.name
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """The columns of a table that are predicted, in the order of the outputs; empty for arrays."""
+        return () if self.preprocessing is None else self.preprocessing.target.names
 
     def interval(self, x: Any, level: float = 0.9, **form: Unpack[FormWords]) -> NDArray[Any]:
         """The ends `(rows, 2)` between which the target lies with probability `level`, in the unit of the data.
@@ -227,7 +241,8 @@ class Run:
                 try_="run.predict(x)",
             )
         shares = np.asarray(class_probabilities(self._source_outputs(x, form), self.config.settings.loss))
-        return in_kind_of(x, shares, self._target_name, self.class_names) if as_given else shares
+        names = self.class_names or self.target_names
+        return in_kind_of(x, shares, self._target_name, names) if as_given else shares
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -258,9 +273,11 @@ class Run:
         """The place of the class that outputs `(rows, classes)` choose, `(rows,)`; of yes-or-no outputs 0 and 1."""
         return chosen_codes(outputs, self.config.settings.loss, self._class_target, self.threshold)
 
-    def _labels(self, outputs: NDArray[Any]) -> NDArray[Any]:
+    def labels(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """The chosen classes as they came, `(rows,)`; or yes and no of every output, `(rows, outputs)`."""
         codes = self.chosen(outputs)
+        if self.preprocessing is not None and isinstance(self.preprocessing.target, JointTarget):
+            return self.preprocessing.target.labels_of(codes)
         if self.preprocessing is not None and self.class_names:
             return np.asarray(self.preprocessing.class_labels[codes])
         labels = self.config.data.labels
@@ -308,7 +325,14 @@ class Run:
 
     # ------------------------------------------------------------------------------------------ taking it apart
     def importance(
-        self, data: Any = None, y: Any = None, *, metric: str | None = None, repeats: int = 10, seed: int = 0
+        self,
+        data: Any = None,
+        y: Any = None,
+        *,
+        metric: str | None = None,
+        repeats: int = 10,
+        seed: int = 0,
+        output: str | None = None,
     ) -> Importance:
         """How much the network hangs on each column: what a score loses when the column is shuffled.
 
@@ -318,6 +342,7 @@ class Run:
         metric   the score, by name; by default accuracy, or R² for numbers
         repeats  how often each column is shuffled
         seed     decides the shuffles
+        output   of several targets the one that is scored, by name; by default the first
 
         The result prints as a table: the mean loss of the score with its 95 % interval, and the mean effect
         |Σ x·∂answer/∂x|.  Columns that tell the same can each be lost without harm, so both look unimportant.
@@ -330,17 +355,18 @@ class Run:
         >>> [column.column for column in run.importance().columns]
         ['x[0]', 'x[1]']
         """
-        answers = Answers(self.model, self.preprocessing, self.config.settings.loss, self.class_names, self.threshold)
+        answers = self._answers(output)
         part, rows, *weight = self._own_rows() if data is None else ("given", *self._given_rows(data, y))
         loss = self.workings.loss if self.workings is not None else None
         task = {"classes": "accuracy", "numbers": "r2"}.get(loss_task(answers.loss) or "", "loss")
         return importance_of(answers, part, rows, metric or task, loss, repeats, seed, *weight)
 
-    def explain_prediction(self, row: Any, beside: Any = None) -> PredictionExplanation:
+    def explain_prediction(self, row: Any, beside: Any = None, output: str | None = None) -> PredictionExplanation:
         """A prediction as a sum: what each column adds on the way from the average row, in the target's unit.
 
         row     {column: value}, a source of one row, the number of a row of the data, or x of one row for arrays
         beside  a source or an array whose mean row is the start; by default the training rows
+        output  of several targets the one that is explained, by name; by default the first
 
         For classes the sum is the probability of the class that is predicted.  The parts are integrated gradients, and
         what their sum over finite pieces misses is told as the rest.
@@ -354,10 +380,15 @@ class Run:
         >>> bool(abs(found.start + sum(c.added for c in found.contributions) + found.rest - found.predicted) < 1e-6)
         True
         """
-        answers = Answers(self.model, self.preprocessing, self.config.settings.loss, self.class_names, self.threshold)
+        answers = self._answers(output)
         x = self._one_row(row)
         others = sample_rows(self._data().table, MOST_ROWS)[0] if beside is None else self._encoded_rows(beside)
         return explanation_of(answers, x, others.mean(axis=0).astype(x.dtype))
+
+    def _answers(self, output: str | None) -> Answers:
+        place = place_of(self.preprocessing, output)
+        loss = self.config.settings.loss
+        return Answers(self.model, self.preprocessing, loss, self.class_names, self.threshold, place)
 
     def _data(self) -> Prepared:
         if self.workings is None or self.workings.job is None:
@@ -463,12 +494,4 @@ class Run:
 
         Raises ArgumentError if there is something at `path` already.
         """
-        begun = replace(self.summary, status="running")
-        folder = RunFolder.make(path, self.config, self.preprocessing, begun, self.history)
-        work = self.workings
-        if work is not None and work.first is not None and work.standing is not None:
-            for standing in (Standing(work.first), work.standing):
-                place = folder.checkpoints / str(standing.state.step)
-                save_checkpoint(place, standing, work.plan().keys, folder.begun)
-        folder.finish(to_bytes(self.model), self.summary)
-        return folder.path
+        return save_run(path, self.config, self.preprocessing, self.summary, self.history, self.model, self.workings)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.parts import sample_rows
+from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, user_line
@@ -30,7 +30,7 @@ def suitable_loss(model: Any, data: Prepared) -> str:
     """
     # The targets decide: names, whole numbers, shares, other numbers; the outputs settle what two of them leave open.
     if data.preprocessing is not None:
-        return _suitable_for_table(model, data, data.preprocessing.class_names)
+        return _suitable_for_table(model, data, data.preprocessing)
     pair = data.train if isinstance(data.train, tuple) else _first_batch(data.train)
     if pair is None:
         return "cross_entropy"
@@ -44,12 +44,12 @@ def suitable_loss(model: Any, data: Prepared) -> str:
     return "cross_entropy" if shares and np.allclose(y.sum(axis=-1), 1.0, atol=ROUNDING) else "mse"
 
 
-def _suitable_for_table(model: Any, data: Prepared, classes: Sequence[str]) -> str:
-    if len(classes) == 2:
+def _suitable_for_table(model: Any, data: Prepared, fitted: Preprocessing) -> str:
+    if len(fitted.class_names) == 2:
         outputs = outputs_on_trial(model, adapted_inputs(model, sample_rows(data.table, 2)[0]))
         if outputs.shape[-1] == 1:
             return "binary_cross_entropy"
-    return suitable_measures(bool(classes))[0]
+    return suitable_measures(fitted)[0]
 
 
 def sizes_for(data: Prepared, loss: object) -> tuple[int, int]:

@@ -28,12 +28,13 @@ from clearprop.runs.settings import KEPT
 from clearprop.runs.state import State
 from clearprop.train.baselines import baselines_of, rows_to_measure
 from clearprop.train.batches import ArrayFeed, BlockFeed
+from clearprop.train.evaluation import evaluate_part
 from clearprop.train.forking import forked_job
 from clearprop.train.headline import as_summary
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.intervals import validation_errors
 from clearprop.train.job import Job, JobAtHand, fit_to_model, make_plan
-from clearprop.train.metrics import Measure, evaluate_part, target_unit
+from clearprop.train.metrics import Measure, target_unit
 from clearprop.train.run import Run
 from clearprop.train.thresholds import AUTO, DECIDED, at_threshold, decide_by
 from clearprop.train.training_loop import Callback, Decide, Loop, Plan, decide_alone
@@ -358,7 +359,7 @@ def _baseline(job: Job, status: str) -> dict[str, object] | None:
 def _errors(job: Job, model: Any, status: str) -> dict[str, object] | None:
     """What intervals around predictions are made of: the errors of numbers, of validation rows that count alike."""
     data, loss = job.data, job.loss.name
-    numbers = loss_task(loss) == "numbers" if data.preprocessing is None else not data.preprocessing.class_names
+    numbers = loss_task(loss) == "numbers" if data.preprocessing is None else not data.preprocessing.of_classes
     if status != "done" or data.validation is None or not numbers or data.weighted or "validation" in data.weights:
         return None
     return validation_errors(model, data.validation, target_unit(data.preprocessing, loss))

@@ -19,9 +19,10 @@ from clearprop.runs.folder import HistoryWriter, RunFolder
 from clearprop.runs.settings import Settings
 from clearprop.runs.state import State
 from clearprop.train.batches import Feed
+from clearprop.train.evaluation import evaluate_part
 from clearprop.train.executor import Executor
 from clearprop.train.interrupts import Interrupts
-from clearprop.train.metrics import Measure, evaluate_part
+from clearprop.train.metrics import Measure
 
 _T = TypeVar("_T")
 STOP = "stop"

@@ -5,10 +5,15 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
+from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import RunError
-from clearprop.runs.checkpoints import Standing
+from clearprop.files.tree_arrays import to_bytes
+from clearprop.runs.checkpoints import Standing, save_checkpoint
+from clearprop.runs.events import Event
+from clearprop.runs.folder import Config, RunFolder, Summary
 from clearprop.runs.state import State
 from clearprop.train.metrics import Measure
 from clearprop.train.training_loop import Plan
@@ -61,3 +66,25 @@ def left_behind() -> Any:
         got="batches from an iterable, rows on disk, a lambda, or a function inside a function",
         try_="def my_loss(outputs, y): ... at the top of a module",
     )
+
+
+def save_run(
+    path: Path | str,
+    config: Config,
+    fitted: Preprocessing | None,
+    summary: Summary,
+    history: Sequence[Event],
+    model: Any,
+    workings: Workings | None,
+) -> Path:
+    """Write what a run consists of as a run folder, with checkpoints of its first and last step where they are known.
+
+    Raises ArgumentError if there is something at `path` already.
+    """
+    folder = RunFolder.make(path, config, fitted, replace(summary, status="running"), history)
+    if workings is not None and workings.first is not None and workings.standing is not None:
+        for standing in (Standing(workings.first), workings.standing):
+            place = folder.checkpoints / str(standing.state.step)
+            save_checkpoint(place, standing, workings.plan().keys, folder.begun)
+    folder.finish(to_bytes(model), summary)
+    return folder.path

@@ -405,10 +405,11 @@ def reading_of(form: FormWords) -> Reading:
     return Reading.from_words(**reading_words(**form))
 
 
+_LISTS = ("drop", "only", "missing", "fill", "target")
 _ALSO = {
     "header": "auto, yes or no, True or False",
     "kind": "a text, or {'zip': 'category'}",
-    **dict.fromkeys(("drop", "only", "missing", "fill"), "a text, or a list of texts"),
+    **dict.fromkeys(_LISTS, "a text, or a list of texts"),
 }
 """What else than a text is taken."""
 
@@ -422,7 +423,7 @@ def _as_words(name: str, value: Any) -> str | None:
     if name == "kind" and isinstance(value, Mapping) and all(isinstance(w, str) for w in [*value, *value.values()]):
         return kinds_from(value)
     several = isinstance(value, Iterable) and not isinstance(value, bytes | Mapping) and getattr(value, "ndim", 1) == 1
-    if name in ("drop", "only", "missing", "fill") and several and all(isinstance(word, str) for word in value):
+    if name in _LISTS and several and all(isinstance(word, str) for word in value):
         return quoted_words(value)
     raise ArgumentError(
         f"this {name} is not understood",

@@ -185,10 +185,11 @@ def read_arrays(x: Any, y: Any, source: str = "arrays", test_rows: RowNumbers | 
     return Frame(source, (*columns, target), place, target="y", test_rows=test_rows, is_array=True)
 
 
-def read_rows(x: Any, y: NDArray[Any], target: str, weight: NDArray[Any] | None = None) -> Frame:
+def read_rows(x: Any, y: NDArray[Any], target: str | Sequence[str], weight: NDArray[Any] | None = None) -> Frame:
     """Rows of a frame or an array with their targets beside them, `(rows,)`, and the weights of rows if there are some.
 
-    The target is called `target` and the weights, which come last, `ROW_WEIGHT`; where a column has that name already,
+    Several targets are `(rows, targets)`, with as many names; the frame's own target is the first of them.  The target
+    is called `target` and the weights, which come last, `ROW_WEIGHT`; where a column has that name already,
     `_` follows it.  Rows that weigh nothing are left out.
 
     >>> frame = read_rows({"size": [1.0, 2.0], "y": ["a", "b"]}, np.array([3, 4]), "y")
@@ -196,11 +197,16 @@ def read_rows(x: Any, y: NDArray[Any], target: str, weight: NDArray[Any] | None 
     (('size', 'y', 'y_'), 'y_')
     """
     features = read(x, target="")
-    name = _free_name(target, features.names)
-    columns = [*features.columns, replace(_target_column(y, features.rows, features.source), name=name)]
+    columns = list(features.columns)
+    names = (target,) if isinstance(target, str) else target
+    for told, values in zip(names, (y,) if y.ndim == 1 else y.T, strict=True):
+        own = _free_name(told, [column.name for column in columns])
+        columns.append(replace(_target_column(values, features.rows, features.source), name=own))
+    name = columns[len(features.columns)].name
     if weight is None:
         return replace(features, columns=tuple(columns), target=name)
-    columns.append(Column(_free_name(ROW_WEIGHT, (*features.names, name)), "number", weight.astype(np.float64)))
+    last = _free_name(ROW_WEIGHT, [column.name for column in columns])
+    columns.append(Column(last, "number", weight.astype(np.float64)))
     kept = np.flatnonzero(weight)
     return replace(
         features,

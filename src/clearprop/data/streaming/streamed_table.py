@@ -11,18 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import ColumnFacts
-from clearprop.data.encodings import (
-    Encoding,
-    Target,
-    fit_classes,
-    fit_number,
-    fit_number_target,
-    fit_texts,
-)
+from clearprop.data.encodings import Encoding, fit_classes, fit_number, fit_number_target, fit_texts
+from clearprop.data.joint_target import Target
 from clearprop.data.kinds.time_encoding import fit_time
 from clearprop.data.parts import TRAIN
 from clearprop.data.preprocessing import Preprocessing
-from clearprop.data.readers.reading import AS_SHOWN, Reading
+from clearprop.data.readers.reading import AS_SHOWN, Reading, words_of
 from clearprop.data.splits import check_fractions, checked_seed
 from clearprop.data.statistics import Numbers, summarise
 from clearprop.data.streaming.blocks import UnchangingFile
@@ -33,6 +27,7 @@ from clearprop.data.streaming.scan_pass import scan_columns
 from clearprop.data.streaming.scratch import require_space
 from clearprop.data.streaming.store_pass import ColumnStore, store_columns
 from clearprop.data.table import Table
+from clearprop.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +69,7 @@ def stream_table(
     budget = Budget(memory)
     budget.require_least(source)
     watched = UnchangingFile(path, source, budget, reading.with_spelled_divider())
+    _require_one_target(target, watched.table.names, source)
     watch(f"{source} is read in blocks, for the first of two times: kinds, classes, counts")
     found = scan_columns(watched, target, task, budget, reading.columns)
     watch(f"{source} is read again: {found.rows:,} rows are stored")
@@ -227,3 +223,15 @@ def _row_locator(source: str, lost: bool) -> Callable[[str, int], str]:
         return f"{source}, row {row} ({counted}), column {column!r}"
 
     return place
+
+
+def _require_one_target(target: str | None, names: tuple[str, ...], source: str) -> None:
+    """Raise DataError for several targets: their rows are held in memory."""
+    if target not in names and len(words_of(target)) > 1:
+        raise DataError(
+            "several targets are learned from tables that fit into memory",
+            expected="one --target for a file that is streamed",
+            got=f"--target {target}, and less --memory than the file takes",
+            where=source,
+            try_="more --memory, or one target",
+        )

@@ -24,7 +24,7 @@ from clearprop.rules.checking import trusted_values
 from clearprop.rules.elementwise import astype, greater
 from clearprop.rules.reductions import argmax
 from clearprop.shapes import Scope, lone_symbol
-from clearprop.train import ArrayFeed, Run, class_probabilities, target_unit
+from clearprop.train import ArrayFeed, Run, class_probabilities, shift_by, target_unit
 
 ROWS = 7
 """A number of rows that no layer has a reason to take for something else."""
@@ -156,7 +156,7 @@ def _enter_answer(run: Run, answer: str, builder: ModelBuilder, outputs: str, ki
     """An answer of the run, from the outputs of its network: the name of the value, and its type."""
     loss = run.config.settings.loss
     function: dict[str, Callable[[Any], Any]] = {
-        "label": lambda z: class_codes(z, loss),
+        "label": lambda z: class_codes(shift_by(z, run.threshold), loss),
         "probabilities": lambda z: class_probabilities(z, loss),
         "value": lambda z: _value(run, z),
     }

@@ -1,0 +1,96 @@
+"""A network judged: loss and metrics over all rows of a part, in memory, on disk, or in blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.parts import Part
+from clearprop.program.values import no_grad, raw
+from clearprop.train.metrics import Measure, outputs_of
+
+
+def evaluate(
+    model: Any, x: Any, y: Any, loss: Measure, metrics: Sequence[Measure], weight: NDArray[Any] | None = None
+) -> dict[str, float]:
+    """The loss and the metrics of a model over all rows, by name; by `weight` `(rows,)`, where rows have some."""
+    outputs = outputs_of(model, x)
+    more = () if weight is None else (weight / weight.mean(dtype=np.float64),)
+    with no_grad():
+        return {name: float(raw(m(outputs, y, *more))) for name, m in _by_name(loss, metrics).items()}
+
+
+def _by_name(loss: Measure, metrics: Iterable[Measure]) -> dict[str, Measure]:
+    return {"loss": loss, **{m.name: m for m in metrics}}
+
+
+def evaluate_part(
+    model: Any, part: Part, loss: Measure, metrics: Sequence[Measure], weight: NDArray[Any] | None = None
+) -> dict[str, float]:
+    """`evaluate` for arrays and their weights, or for rows on disk, of which one block at a time is read."""
+    if isinstance(part, tuple):
+        return evaluate(model, *part, loss, metrics, weight)
+    if part.blocks == 1:
+        x, y, *own = next(part.batches())
+        return evaluate(model, x, y, loss, metrics, *own)
+    return evaluate_blocks(model, part.batches(), loss, metrics)
+
+
+def evaluate_blocks(
+    model: Any, blocks: Iterable[tuple[Any, ...]], loss: Measure, metrics: Sequence[Measure]
+) -> dict[str, float]:
+    """`evaluate` over the rows of all blocks together: means weighted by rows, or from moments.
+
+    Metrics outside need all rows at once: outputs and targets, not the inputs, are kept for them.
+    """
+    measures = _by_name(loss, (m for m in metrics if not m.outside))
+    outside = [m for m in metrics if m.outside]
+    rows, totals, kept = 0.0, dict[str, NDArray[np.float64]](), list[tuple[NDArray[Any], ...]]()
+    for x, y, *weight in blocks:
+        outputs = outputs_of(model, x)
+        rows += float(weight[0].sum(dtype=np.float64)) if weight else len(x)
+        totals = {name: _with_block(m, totals.get(name), outputs, y, *weight) for name, m in measures.items()}
+        kept += [(outputs, y, *weight)] if outside else []
+    found = {name: _total(m, totals[name], rows) for name, m in measures.items()}
+    return _in_order(metrics, found, kept) if outside else found
+
+
+def evaluate_encoded(
+    model: Any, blocks: Iterator[tuple[Any, ...]], loss: Measure, metrics: Sequence[Measure]
+) -> dict[str, float]:
+    """`evaluate` over blocks that each have their own memory: of a single one as for arrays, else as in blocks."""
+    first, second = next(blocks), next(blocks, None)
+    if second is None:
+        x, y, *weight = first
+        return evaluate(model, x, y, loss, metrics, *weight)
+    return evaluate_blocks(model, chain((first, second), blocks), loss, metrics)
+
+
+def _with_block(measure: Measure, total: NDArray[np.float64] | None, *block: NDArray[Any]) -> NDArray[np.float64]:
+    share = _share(measure, *block)
+    return share if total is None else (measure.merge or np.add)(total, share)
+
+
+def _total(measure: Measure, total: NDArray[np.float64], rows: float) -> float:
+    return measure.unit * measure.of_moments(total) if measure.of_moments else float(total[0] / rows)
+
+
+def _in_order(
+    metrics: Sequence[Measure], found: dict[str, float], kept: list[tuple[NDArray[Any], ...]]
+) -> dict[str, float]:
+    """The loss and all metrics in their order, those outside computed from the outputs and targets of all rows."""
+    arrays = [np.concatenate(parts) for parts in zip(*kept, strict=True)]
+    measured = {m.name: float(m(*arrays)) if m.outside else found[m.name] for m in metrics}
+    return {"loss": found["loss"], **measured}
+
+
+def _share(measure: Measure, outputs: NDArray[Any], y: NDArray[Any], *weight: NDArray[Any]) -> NDArray[np.float64]:
+    if measure.moments is not None:
+        more = {"sample_weight": weight[0].astype(np.float64)} if weight else {}
+        return measure.moments(outputs.astype(np.float64), y.astype(np.float64), **more)
+    with no_grad():
+        return np.array([len(y) * float(raw(measure(outputs, y, *weight)))])
