@@ -64,6 +64,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.interop import onnx as onnx
     from clearprop.interop import torch as torch
     from clearprop.runs.tensorboard import TensorBoard as TensorBoard
+    from clearprop.search import cross_validate as cross_validate
     from clearprop.search import sweep as sweep
     from clearprop.train import Run as Run
     from clearprop.train import TrainingInterrupted as TrainingInterrupted
@@ -83,7 +84,7 @@ else:
         "exporting": "export",
         "interop": "onnx torch",
         "runs.tensorboard": "TensorBoard",
-        "search": "sweep",
+        "search": "cross_validate sweep",
         "train": "Run TrainingInterrupted fit load lr_range_test",
     }
     _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}

@@ -32,6 +32,18 @@ def train(
             rich_help_panel=_RUN,
         ),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="Test every row once, in so many parts, by trainings on the other rows: a run for each part.",
+            metavar="N",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option(help="With --folds: divide the rows anew so often (1).", metavar="N", rich_help_panel=_RUN),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(help="A TOML or JSON file of settings; options win over it.", rich_help_panel=_RUN),
@@ -77,6 +89,8 @@ def train(
 
     * `clearprop train --fork runs/digits-1@400 --lr 1e-4`
 
+    * `clearprop train penguins --folds 5 --repeats 3 --metric auc`
+
     * `clearprop train iris --json > events.jsonl`
 
     * `mpiexec -n 4 clearprop train houses.csv --grad-shards 4 --batch-size 512`
@@ -84,6 +98,11 @@ def train(
     from clearprop.cli import train_session  # start-up time: pydantic, which the help does not need
 
     given = {name: value for name, value in settings.items() if value is not None}
+    if folds is not None or repeats is not None:
+        from clearprop.cli import folds_session  # start-up time: a training by itself does without
+
+        others = {"--resume": resume, "--fork": fork, "--world mpi": world if world == "mpi" else None}
+        return folds_session.cross_validate(given, folds, repeats, others, out=out, config=config, json=json)
 
     def work(ranks: World | None) -> int:
         session = train_session.Session(json, ranks)

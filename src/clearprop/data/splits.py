@@ -45,7 +45,7 @@ def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed
     """
     own = table.test_rows is not None or table.split.way == "column"
     check_fractions(validation, test, own_test=own)
-    seed, codes = checked_seed(seed), _class_codes(table)
+    seed, codes = checked_seed(seed), class_codes(table)
     if table.divider is not None:
         parts, notes, wanted = _by_column(table, table.divider, codes, (validation, test), seed)
     else:
@@ -166,7 +166,7 @@ def check_fractions(validation: float, test: float, own_test: bool = False) -> N
         )
 
 
-def _class_codes(table: Table) -> RowNumbers:
+def class_codes(table: Table) -> RowNumbers:
     """The class of each row as a number, `(rows,)`, or its combination of labels; all 0 in a regression."""
     if table.task == "regression":
         return np.zeros(len(table), dtype=np.intp)

@@ -399,7 +399,18 @@ def _from_frame(
 ) -> Prepared:
     table = load_table(data, target, task, reading)
     shares = [part if isinstance(part, float) else 0.0 for part in (validation, test)]
-    parts = split_table(table, shares[0], shares[1], seed)
+    return from_parts(table, split_table(table, shares[0], shares[1], seed), reading, validation, test)
+
+
+def from_parts(
+    table: Table, parts: SplitTable, reading: Reading = AS_SHOWN, validation: Any = None, test: Any = None
+) -> Prepared:
+    """A table that is divided, encoded by what its training part shows; other data for a part that it does not have.
+
+    >>> parts = split_table(load_table("iris"), 0.2, 0.2)
+    >>> from_parts(load_table("iris"), parts).train[0].shape
+    (90, 4)
+    """
     fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing, habit=reading.habit_with(table.decimal))
     weights = _weights_of(_tables_of(parts), table.source)
     others: dict[str, Pair] = {}

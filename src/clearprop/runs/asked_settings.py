@@ -41,7 +41,9 @@ def _limits(within: Range | None) -> dict[str, Any]:
 
 
 def _sizes(value: Any) -> Any:
-    """`64,64` as a tuple."""
+    """`64,64`, or the one size 64, as a tuple."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = [value]
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, list | tuple):

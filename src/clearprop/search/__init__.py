@@ -4,8 +4,11 @@ The way of a sweep: `space` is read and a strategy (`strategies`, `tpe`) asks fo
 the workers of `pools`, each makes a run folder (`trial`) from data that all share (`shared_data`), and `selection` says
 which is the best, and how sure that is.
 
-Open to other folders: `page`, `pools`, `record`, `shared_data`, `slurm`, `space`, `sweeping`,
+`cross_validation` trains with the same settings on the rows outside of each fold of a table.
+
+Open to other folders: `cross_validation`, `page`, `pools`, `record`, `shared_data`, `slurm`, `space`, `sweeping`,
 `trial`.
 """
 
+from clearprop.search.cross_validation import cross_validate as cross_validate
 from clearprop.search.sweeping import sweep as sweep

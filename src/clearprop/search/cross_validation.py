@@ -1,0 +1,268 @@
+"""`cl.cross_validate`: every row of a table is tested once, by a network that learned from other rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clearprop.data.columns import as_category
+from clearprop.data.folds import Fold, deal_folds
+from clearprop.data.readers.reading import READING, Reading
+from clearprop.data.table import Table, load_table
+from clearprop.data.training_data import Prepared, from_parts
+from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
+from clearprop.files.atomic import write_text
+from clearprop.files.spreadsheet import spreadsheet_text
+from clearprop.nn.losses import task_under
+from clearprop.runs.asked_settings import settings_from
+from clearprop.runs.events import Events, Subscriber, listed_functions, plain
+from clearprop.runs.folder import require_free
+from clearprop.runs.settings import OPTIONS, default_of
+from clearprop.train import AUTO, Run, class_probabilities, job_for, tested_rate, train, with_defaults
+
+LEVEL = 0.95
+"""The share of cases in which the interval of a score holds it."""
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    """A metric over all folds: its mean, its standard deviation, and the interval in which it is expected.
+
+    Trainings share most of their rows, so the scores of folds do not vary as much as those of new data would: the
+    interval is mean ± t·s·√(1/n + tested/trained), with n folds and Student's t of n − 1 degrees (Nadeau & Bengio 2003;
+    for repeats Bouckaert & Frank 2004).  None where a fold has no value.
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    interval: tuple[float, float] | None
+
+
+def score_of(name: str, values: Sequence[float], tested: float, trained: float) -> FoldScore:
+    """The score of these values of folds, each of so many rows on average.
+
+    >>> found = score_of("accuracy", [0.9, 0.8, 1.0], tested=30, trained=60)
+    >>> round(found.mean, 3), [round(end, 3) for end in found.interval]
+    (0.9, [0.507, 1.293])
+    """
+    from scipy.special import stdtrit  # start-up time: a sweep does without
+
+    known, n = np.array(values, dtype=np.float64), len(values)  # there are two folds or more
+    mean, deviation = float(known.mean()), float(known.std(ddof=1))
+    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * deviation * math.sqrt(1 / n + tested / trained)
+    return FoldScore(name, mean, deviation, (mean - half, mean + half) if math.isfinite(half) else None)
+
+
+@dataclass(frozen=True, eq=False)
+class TestedFold:
+    """A fold with the run that was tested on it, and its answers for the rows: what is told of each, by column."""
+
+    fold: Fold
+    run: Run
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """What came of all folds: the runs, their scores, and a prediction of every row by a run that did not learn it.
+
+    `heads` are the columns of the predictions: repeat, fold, the row's number in the source, its true targets, the
+    predicted ones, and for classes the probability of each.
+    """
+
+    folds: tuple[TestedFold, ...]
+    heads: tuple[str, ...]
+    folder: Path | None = None
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The run of each fold."""
+        return tuple(tested.run for tested in self.folds)
+
+    @property
+    def scores(self) -> dict[str, FoldScore]:
+        """Loss and metrics on the rows that were tested, by name."""
+        return self._scores(lambda run: run.summary.test or {})
+
+    def baseline(self, which: str) -> dict[str, FoldScore]:
+        """The same of the `constant` answer or the `linear` model, measured on the same rows."""
+        return self._scores(lambda run: (run.summary.baseline or {}).get(which, {}))
+
+    def _scores(self, results: Callable[[Run], Mapping[str, Any]]) -> dict[str, FoldScore]:
+        found = [results(run) for run in self.runs]
+        tested = float(np.mean([len(t.fold.rows) for t in self.folds]))
+        trained = float(np.mean([len(t.fold.others) for t in self.folds]))
+        names = found[0] if all(found) else {}
+        return {name: score_of(name, [_number(values[name]) for values in found], tested, trained) for name in names}
+
+    @property
+    def predictions(self) -> list[tuple[Any, ...]]:
+        """A row of `heads` for every row of the table and every repeat, in the order of the folds."""
+        return [row for tested in self.folds for row in tested.rows]
+
+    def sentence(self, metric: str) -> str:
+        """What is to be known of one metric."""
+        score, repeats = self.scores[metric], self.folds[-1].fold.repeat
+        told = f"{metric} {score.mean:.4g} over {len(self.folds)} folds"
+        told += f" in {repeats} repeats" if repeats > 1 else ""
+        if score.interval is None:
+            return told
+        low, high = score.interval
+        return f"{told}; {LEVEL:.0%} interval {low:.4g} … {high:.4g}, which allows for the rows that trainings share"
+
+    def __repr__(self) -> str:
+        where = f" in {self.folder}" if self.folder else ""
+        return "\n".join([f"<CrossValidation{where}: {len(self.folds)} folds>", *map(self.sentence, self.scores)])
+
+
+@checked_call
+def cross_validate(
+    data: Any,
+    *,
+    folds: int = 5,
+    repeats: int = 1,
+    out: str | Path | None = None,
+    callbacks: Sequence[Subscriber] = (),
+    **settings: Any,
+) -> CrossValidation:
+    """Train on all rows but those of a fold and test on these, for every fold of every repeat.
+
+    data      the path of a table, a bundled set, a data frame, or arrays `(x, y)`, whose columns are taken as a table's
+    folds     so many parts, of which each is tested once: with its share of each class; whole groups under
+              `split="group:COL"`; in order of time, each by what was learned before it, under `split="time:COL"`
+    repeats   how often the table is divided anew
+    out       a new folder: a run folder for each fold (`2-3` is fold 3 of repeat 2), `predictions.csv` and `folds.json`
+    callbacks  functions that are called with every event of every training
+    settings  as `clearprop train` has them: target="price", epochs=50, metric="auc", seed=1; of the rows outside of the
+              fold `val` chooses the best epoch
+
+    Preprocessing, best epoch, threshold and learning rate are found outside of the fold that is tested.  The same seed
+    gives the same folds and the same bits.
+
+    Raises ArgumentError and DataError, before anything is written, for what does not fit together.
+
+    >>> import clearprop as cl
+    >>> found = cl.cross_validate("iris", folds=3, epochs=3, hidden=8)
+    >>> len(found.runs), len(found.predictions), found.heads[:5]
+    (3, 150, ('repeat', 'fold', 'row', 'true target', 'predicted target'))
+    """
+    told = listed_functions(callbacks, "event")
+    plan = plan_folds(data, settings, folds, repeats)
+    return conduct_folds(plan, None if out is None else Path(out), told)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldPlan:
+    """A cross-validation that was read and fits together: the table, its folds, and what was asked for."""
+
+    table: Table
+    folds: list[Fold]
+    reading: Reading
+    asked: Mapping[str, Any]
+    validation: float
+    seed: int
+
+    def prepared(self, fold: Fold) -> Prepared:
+        """The data of a fold, encoded by its own training part."""
+        return from_parts(self.table, fold.split(self.table, self.validation, self.seed), self.reading)
+
+
+def plan_folds(data: Any, given: Mapping[str, Any], folds: int, repeats: int) -> FoldPlan:
+    """Read the table and deal the folds.  Raises ArgumentError and DataError for what does not fit together."""
+    stranger = next((name for name in given if name not in OPTIONS), None)
+    if stranger is not None:
+        raise unknown_name("setting", stranger, [name for name in OPTIONS if name != "data"], where=user_line())
+    asked = settings_from({name: value for name, value in given.items() if value is not None})
+    if asked.get("test"):
+        raise ArgumentError(
+            "the folds are what is tested",
+            expected="no --test beside --folds",
+            got=f"--test {asked['test']}",
+            where=user_line(),
+            try_="--folds alone",
+        )
+    named = asked.get("data") if data is None else data
+    reading = Reading.from_words(**{name: asked.get(name, default_of(name)) for name in READING})
+    task = task_under(asked.get("task", default_of("task")), asked.get("loss"))
+    table = load_table(named, asked.get("target"), task, reading)
+    seed, validation = (asked.get(name, default_of(name)) for name in ("seed", "val"))
+    asked = {**asked, "test": 0.0}
+    return FoldPlan(table, deal_folds(table, folds, repeats, seed), reading, asked, validation, seed)
+
+
+def conduct_folds(
+    plan: FoldPlan,
+    out: Path | None,
+    subscribers: Sequence[Subscriber] = (),
+    watch: Callable[[TestedFold], object] = lambda _: None,
+) -> CrossValidation:
+    """Train and test all folds; `watch` is told of each as it ends."""
+    if out is not None:
+        require_free(out)
+    found = list[TestedFold]()
+    for fold in plan.folds:
+        data = plan.prepared(fold)
+        settings = with_defaults(plan.asked, data)
+        if settings.lr == AUTO:
+            settings = replace(settings, lr=tested_rate(settings, data).suggestion)
+        run = train(job_for(data, settings, out=None if out is None else out / fold.name, events=Events(subscribers)))
+        found.append(TestedFold(fold, run, tuple(_answers(plan.table, fold, run, data))))
+        watch(found[-1])
+    told = [f"{what} {column.name}" for what in ("true", "predicted") for column in plan.table.targets]
+    heads = ("repeat", "fold", "row", *told, *_probability_names(found[0].run))
+    result = CrossValidation(tuple(found), heads, out)
+    if out is not None:
+        _write(result, out)
+    return result
+
+
+def _answers(table: Table, fold: Fold, run: Run, data: Prepared) -> Iterator[tuple[Any, ...]]:
+    """What the run says of the rows of its fold."""
+    assert isinstance(data.test, tuple)
+    outputs = run.outputs(data.test[0])
+    said = run.labels(outputs) if data.preprocessing and data.preprocessing.of_classes else run.values(outputs)
+    said = said.reshape(len(outputs), -1)
+    true = [as_category(column.take(fold.rows)).values.tolist() for column in table.targets]
+    shares: NDArray[Any] = np.empty((len(outputs), 0))
+    if _probability_names(run):
+        shares = np.asarray(class_probabilities(outputs.astype(np.float64), run.config.settings.loss))
+    for place, row in enumerate(table.rows[fold.rows].tolist()):
+        known = [values[place] for values in true]
+        yield (fold.repeat, fold.number, row, *known, *said[place].tolist(), *shares[place].tolist())
+
+
+def _probability_names(run: Run) -> tuple[str, ...]:
+    fitted = run.preprocessing
+    labels = () if fitted is None else fitted.label_names
+    return tuple(f"p({name})" for name in (*run.class_names, *labels))
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def _write(result: CrossValidation, folder: Path) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([spreadsheet_text(head, True) for head in result.heads])
+    for row in result.predictions:
+        writer.writerow([f"{v:.6g}" if isinstance(v, float) else spreadsheet_text(str(v), True) for v in row])
+    write_text(folder / "predictions.csv", text.getvalue())
+    each = [
+        {"run": t.fold.name, "rows": len(t.fold.rows), **{n: getattr(t.run.summary, n) for n in ("best_epoch", "test")}}
+        for t in result.folds
+    ]
+    scores = {name: asdict(score) for name, score in result.scores.items()}
+    document = plain({"format": FORMAT, "folds": each, "scores": scores})
+    write_text(folder / "folds.json", json.dumps(document, indent=1) + "\n")
