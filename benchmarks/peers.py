@@ -40,8 +40,11 @@ PEERS = {
 OUR_NUMPY = ("floor", "numpy")
 """Families that run in our own interpreter, on the NumPy that we use."""
 OURS = Peer("clearprop", (), "clearprop", ("clearprop",))
-ORACLES = {"onnxruntime": Peer("onnxruntime", ("onnxruntime==1.32.0",), "onnxruntime", ("onnxruntime",))}
-"""What answers are compared with by `make verify`; no contender in speed."""
+ORACLES = {
+    "onnxruntime": Peer("onnxruntime", ("onnxruntime==1.32.0",), "onnxruntime", ("onnxruntime",)),
+    "mlflow": Peer("mlflow", ("mlflow-skinny==3.17.2",), "mlflow", ("mlflow-skinny",)),
+}
+"""What answers are compared with, or given to, by `make verify`; no contender in speed."""
 
 
 @dataclass(frozen=True)

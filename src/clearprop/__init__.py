@@ -63,6 +63,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.exporting import export as export
     from clearprop.interop import onnx as onnx
     from clearprop.interop import torch as torch
+    from clearprop.runs.mlflow import MLflow as MLflow
     from clearprop.runs.tensorboard import TensorBoard as TensorBoard
     from clearprop.search import cross_validate as cross_validate
     from clearprop.search import sweep as sweep
@@ -83,6 +84,7 @@ else:
         "explanation": "explain explain_update",
         "exporting": "export",
         "interop": "onnx torch",
+        "runs.mlflow": "MLflow",
         "runs.tensorboard": "TensorBoard",
         "search": "cross_validate sweep",
         "train": "Run TrainingInterrupted fit load lr_range_test",

@@ -1,4 +1,4 @@
-"""Functions of SciPy and scikit-learn that follow the array API, on tensors: values, derivatives, or our own error."""
+"""Functions of SciPy, scikit-learn and array-api-extra that follow the array API, on tensors: values, derivatives, or our own error."""
 
 import os
 import subprocess
@@ -13,6 +13,7 @@ from scipy import cluster, integrate, special, stats
 from scipy.spatial.transform import Rotation
 from sklearn import metrics
 from sklearn.decomposition import PCA
+from sklearn.externals import array_api_extra as extra
 warnings.simplefilter("ignore")
 X, D = np.random.default_rng(0).normal(size=(2, 12, 3))
 
@@ -27,6 +28,8 @@ for f in (
     lambda a: stats.hmean(a * a + 1), lambda a: stats.pmean(a * a + 1, 2), stats.kurtosis, stats.sem,
     lambda a: stats.directional_stats(a).mean_direction, integrate.trapezoid,
     lambda a: Rotation.from_rotvec(a).as_quat(),
+    lambda a: extra.atleast_nd(a, ndim=3), extra.cov, lambda a: extra.expand_dims(a, axis=(0, 2)),
+    lambda a: extra.kron(a, a), extra.sinc, extra.nan_to_num, lambda a: extra.partition(a, 1, axis=0),
 ):
     assert np.allclose(np.asarray(f(cl.tensor(X))), f(X)) and differentiated(f)
 for f in (special.expit, lambda a: special.gammaln(a * a + 1), lambda a: stats.entropy(a * a)):  # by way of NumPy
@@ -37,7 +40,11 @@ for f in (special.expit, lambda a: special.gammaln(a * a + 1), lambda a: stats.e
         assert "would cut off a derivative" in str(told)
     else:
         raise AssertionError("a derivative was cut off silently")
-for f in (special.logsumexp, stats.zscore, cluster.vq.whiten):  # they write into an array
+for f in (extra.nunique, lambda a: extra.isin(a, a[:2]), lambda a: extra.setdiff1d(a[0], a[1])):
+    assert np.array_equal(np.asarray(f(cl.tensor(X))), f(X))
+for f in (
+    special.logsumexp, stats.zscore, cluster.vq.whiten, lambda a: extra.at(a)[0].set(0.0), lambda a: extra.pad(a, 1),
+):  # they write into an array
     try:
         f(cl.tensor(X))
     except cl.errors.ArgumentError as told:

@@ -1,5 +1,5 @@
 """Runs: what is kept of one, and how it is written and read back.
 
 Open to other folders: `asked_settings`, `checkpoints`, `environment`, `events`, `folder`, `model_json`,
-`setting_checks`, `settings`, `state`, `tensorboard`.
+`mlflow`, `setting_checks`, `settings`, `state`, `tensorboard`.
 """
