@@ -1,4 +1,4 @@
-"""Functions of SciPy, scikit-learn and array-api-extra that follow the array API, on tensors: values, derivatives, or our own error."""
+"""Functions of SciPy, scikit-learn, array-api-extra on tensors: values, derivatives, or our own error."""
 
 import os
 import subprocess

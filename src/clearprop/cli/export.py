@@ -27,7 +27,7 @@ def export(
     The Python file holds the network, its backward pass line by line, the update rule, a training loop and a gradient
     check; run it, and it checks itself and repeats the first losses of the run.
 
-    The ONNX file takes the columns as they are (numbers; everything else as text, dates in numbers) and gives the class
+    The ONNX file takes the columns as they are (numbers; everything else as text) and gives the class
     with its probabilities, or the value; what ONNX cannot compute is said, and nothing is written.
 
     **Examples**

@@ -22,12 +22,13 @@ LONGEST_TIME = 48
 """The most characters in a time."""
 DAY = 86_400
 """The seconds of a day; leap seconds are not counted."""
-_CLOCK = (
+CLOCK = (
     r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
     r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<zone>Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?)?"
 )
+"""A time of day, as a regular expression with a name for every part."""
 _NAME = r"(?P<month_name>[A-Za-z]{3,9})\.?"
-_DATES = (
+DATES = (
     r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",
     r"(?P<year>(?:1[5-9]|2[01])\d{2})-(?P<month>\d{2})",
     r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})",
@@ -37,13 +38,15 @@ _DATES = (
     rf"(?:[A-Za-z]{{3,9}},?\s+)?(?P<day>\d{{1,2}})(?:\.|st|nd|rd|th)?[\s-]{_NAME}[\s,-]+(?P<year>\d{{4}})",
     rf"(?:[A-Za-z]{{3,9}},?\s+)?{_NAME}\s(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?P<year>\d{{4}})",
 )
-_PATTERNS = (*(rf"^{date}(?:(?:,?\s+|T){_CLOCK})?$" for date in _DATES), rf"^{_CLOCK}$")
+"""The ways to write a date; no text fits two of them."""
+_PATTERNS = (*(rf"^{date}(?:(?:,?\s+|T){CLOCK})?$" for date in DATES), rf"^{CLOCK}$")
 """Ways to write a time: a date with or without the time of day, or that alone."""
-_MONTHS = (
+MONTHS = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
-_PIVOT = 69
+"""The months, by whose first three letters or more they are named."""
+PIVOT = 69
 """Years of two digits from this one on are those of the last century, as POSIX says."""
 
 
@@ -217,7 +220,7 @@ def _seconds(parts: dict[str, NDArray[Any]], order: str) -> NDArray[np.float64]:
     month = np.where(dated, np.where(day_first, parts["other"], parts["first"]), np.nan_to_num(parts["month"], nan=1.0))
     month = _named_months(parts["month_name"], month)
     year = parts["year"]
-    year = np.where(dated & (year < 100), year + np.where(year < _PIVOT, 2000, 1900), year)
+    year = np.where(dated & (year < 100), year + np.where(year < PIVOT, 2000, 1900), year)
     hour, minute, second = (np.nan_to_num(parts[name]) for name in ("hour", "minute", "second"))
     half = np.char.lower(parts["half"].astype(str))
     afternoon, morning = np.char.startswith(half, "p"), np.char.startswith(half, "a")
@@ -233,7 +236,7 @@ def _seconds(parts: dict[str, NDArray[Any]], order: str) -> NDArray[np.float64]:
 def _named_months(names: NDArray[Any], month: NDArray[np.float64]) -> NDArray[np.float64]:
     for name in set(names.tolist()) - {""}:
         short = name.lower().removesuffix("t") if name.lower() == "sept" else name.lower()
-        number = next((i for i, month_name in enumerate(_MONTHS, 1) if month_name.startswith(short)), 0)
+        number = next((i for i, month_name in enumerate(MONTHS, 1) if month_name.startswith(short)), 0)
         month = np.where(names == name, float(number), month)
     return month
 

@@ -68,7 +68,7 @@ def _note(column: Encoding) -> str:
     """What stands in an input, for its readers."""
     if isinstance(column, TimeEncoding):
         last = {"day-first": ", 31/12/2021", "month-first": ", 12/31/2021"}.get(column.order, "")
-        return f"a date or time as text: 2021-12-31{last}, with or without 23:59:59; empty where it is missing"
+        return f"a date or time as text: 2021-12-31{last}, 31 Dec 2021, with or without 23:59:59; empty where missing"
     if isinstance(column, ListEncoding):
         return f"text: items with {column.separator} between them; empty where it is missing"
     if isinstance(column, NumberEncoding):
@@ -131,8 +131,8 @@ def _encode_text(
 ) -> str:
     if isinstance(column, TimeEncoding):
         missing = encoded_rows(column, np.array([np.nan]))
-        types = [Type((rows, PARTS), FLOAT64), *[Type((rows, 1), BOOL)] * 3]
-        return enter(time_features(column, missing), types, read_times(name, graph, words).names, graph)
+        types = [Type((rows, len(PARTS)), FLOAT64), *[Type((rows, 1), BOOL)] * 2]
+        return enter(time_features(column, missing), types, read_times(name, graph, words, column.order).names, graph)
     if isinstance(column, ListEncoding):
         return _encode_list(column, name, graph, words)
     texts, features = text_table(column, words)

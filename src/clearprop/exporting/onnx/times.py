@@ -1,13 +1,14 @@
-"""Dates and times in an ONNX graph: texts of numbers and signs taken apart, and the calendar as arithmetic.
+"""Dates and times in an ONNX graph: each digit asked for by regular expressions, and the calendar as arithmetic.
 
-ONNX splits texts and makes numbers of them; that is all that is done with texts here.  What follows from year, month
-and day is computed by the library's own functions, and traced.
+ONNX takes no digits out of a text, but it tells whether a text fits a regular expression.  So every bit of every digit
+is a question, made of the same expressions with which files are read, and the answers times their weights are the parts
+of the time.  What follows from year, month and day is computed by the library's own functions, and traced.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,32 +16,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.kinds.time_encoding import TimeEncoding
-from clearprop.data.kinds.times import DAY
+from clearprop.data.kinds.times import CLOCK, DATES, DAY, MONTHS, PIVOT
 from clearprop.exporting.onnx.graph import GraphBuilder, element_type
 from clearprop.program.types import FLOAT32, FLOAT64
 from clearprop.rules.elementwise import (
     astype,
     floor,
+    greater,
     greater_equal,
     less_equal,
     logical_and,
-    logical_not,
-    logical_or,
     where,
 )
 from clearprop.rules.joining import concat
 from clearprop.rules.trigonometric import cos, sin
 
-CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?"
-"""The form of a time of day."""
-DATE = r"(?:[1-9]\d{3}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.][1-9]\d{3})"
-"""The form of a date, with the year first or last."""
-TIME = rf"(?:{DATE}(?:[ T]{CLOCK})?|{CLOCK})"
-"""The form of dates and times that the graph reads: 2021-12-31, 31/12/2021 23:59, 2021-12-31T23:59:59.5, 23:59."""
-PARTS = 6
-"""What stands between the signs of a date, in its order, and hour, minute, second."""
+PARTS = ("year", "month", "day", "hour", "minute", "second", "short", "afternoon", "half", "offset", "behind")
+"""What is told of a time: `short` is 1 for a year of two digits, `half` for am and pm; `offset` is that of the zone in
+seconds, `behind` 1 for one behind UTC."""
 EPOCH = 719_468
 """The days from 1 March of the year 0 to 1970."""
+_BITS = {1: "13579", 2: "2367", 4: "4567", 8: "89"}
+"""The digits in which each power of two is a part."""
+_DIGITS_OF_FRACTION = 6
+"""More digits of a second than these are not counted, here and where files are read."""
 
 
 def missing_pattern(words: Sequence[str]) -> str:
@@ -54,70 +53,195 @@ def missing_pattern(words: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class TimeTexts:
-    """Texts `(N, 1)` taken apart: their `parts` `(N, 6)` float64; which are of the form, missing, dates with points."""
+    """Texts `(N, 1)` taken apart: `parts` `(N, 11)` float64, as `PARTS` lists them; which are times, or missing."""
 
     parts: str
     known: str
     absent: str
-    dotted: str
 
     @property
     def names(self) -> list[str]:
         """The names of the values, as `time_features` takes them."""
-        return [self.parts, self.known, self.absent, self.dotted]
+        return [self.parts, self.known, self.absent]
 
 
-def read_times(name: str, graph: GraphBuilder, words: Sequence[str]) -> TimeTexts:
-    """Take the texts of an input apart; those that are no times have the parts of 1970-01-01."""
-    known, dateless = _match(graph, name, TIME), _match(graph, name, CLOCK)
-    dated = graph.node("Where", dateless, _join_texts(graph, _text(graph, "1970-1-1 "), name), name, name="dated")
-    texts = graph.node("Where", known, dated, _text(graph, "1970-1-1"), name="time")
-    # what splits off something that may not be there is given it, so that the pieces can be counted
-    begun, after_blank = _pieces(graph, texts, " ", 2)
-    date, after_t = _pieces(graph, begun, "T", 2)
-    dotted = _match(graph, date, r"\d{1,2}\..*")
-    clock = _join_texts(graph, _text(graph, "0"), after_blank, after_t, _text(graph, ":0:0"))
-    pieces = [
-        *_pieces(graph, _hyphens_for(graph, "/", _hyphens_for(graph, ".", date)), "-", 3),
-        *_pieces(graph, clock, ":", 3),
-    ]
-    whole = graph.node("Concat", *pieces, axis=1, name="pieces")
-    parts = graph.node("Cast", whole, to=element_type(FLOAT64), name="parts")
-    return TimeTexts(parts, known, _match(graph, name, missing_pattern(words)), dotted)
+def read_times(name: str, graph: GraphBuilder, words: Sequence[str], order: str) -> TimeTexts:
+    """Take the texts of an input apart; `order` is that of day and month in the column."""
+    questions = list(time_questions(order))
+    weights = np.zeros((len(questions), len(PARTS)))
+    for row, (_, adds) in enumerate(questions):
+        for part, weight in adds.items():
+            weights[row, PARTS.index(part)] = weight
+    answers = [_match(graph, name, pattern) for pattern, _ in questions]
+    bits = graph.node(
+        "Cast", graph.node("Concat", *answers, axis=1, name="bits"), to=element_type(FLOAT64), name="bits"
+    )
+    parts = graph.node("MatMul", bits, graph.constant(weights), name="parts")
+    return TimeTexts(parts, _match(graph, name, known_pattern(order)), _match(graph, name, missing_pattern(words)))
 
 
 def _match(graph: GraphBuilder, texts: str, pattern: str) -> str:
     return graph.node("RegexFullMatch", texts, pattern=pattern, name="is_of_form")
 
 
-def _text(graph: GraphBuilder, text: str) -> str:
-    return graph.constant(text, object)
+# ------------------------------------------------------------------------------------------------------ questions
+def date_forms(order: str) -> list[str]:
+    """The ways to write a date, with groups `year`, `month` or `month_name`, `day`.
 
+    Where two numbers come before the year, points put the day first; else it is what the order of the column says, and
+    nothing where no date of training had that form.
 
-def _hyphens_for(graph: GraphBuilder, sign: str, dates: str) -> str:
-    """Dates with hyphens in place of a sign; those without it stay."""
-    first, second, third = _pieces(graph, dates, sign, 3)
-    there = _match(graph, second, ".+")
-    hyphen = graph.node("Where", there, _text(graph, "-"), _text(graph, ""), name="sign")
-    return _join_texts(graph, first, hyphen, second, hyphen, third)
-
-
-def _pieces(graph: GraphBuilder, texts: str, sign: str, count: int) -> list[str]:
-    """The first pieces between signs, each `(N, 1)`, empty where there are fewer."""
-    given = _join_texts(graph, texts, _text(graph, sign * (count - 1)))
-    split, _ = graph.node_of_many("StringSplit", [given], ["pieces", "count"], delimiter=sign)
-    return [graph.node("Gather", split, graph.constant(i, "int64"), axis=2, name="piece") for i in range(count)]
-
-
-def _join_texts(graph: GraphBuilder, *texts: str) -> str:
-    found = texts[0]
-    for text in texts[1:]:
-        found = graph.node("StringConcat", found, text, name="text")
+    >>> len(date_forms("year-first")), len(date_forms("day-first"))
+    (7, 9)
+    """
+    found = []
+    for form in DATES:
+        sign = re.search(r"\(\?P<sign>(.*?)\)", form)
+        if sign is None:
+            found.append(form)
+            continue
+        day, month = ("other", "first") if order == "month-first" else ("first", "other")
+        if "/" in sign[1] and order != "year-first":
+            found.append(_renamed(form.replace(sign[0], "[-/]"), day, month))
+        if "." in sign[1]:
+            found.append(_renamed(form.replace(sign[0], r"\."), "first", "other"))
     return found
 
 
-def time_features(column: TimeEncoding, missing: NDArray[np.float32]) -> Callable[[Any, Any, Any, Any], Any]:
-    """What gives the features of times by their parts `(N, 6)`, as `TimeEncoding` does.
+def _renamed(form: str, day: str, month: str) -> str:
+    return form.replace(f"?P<{day}>", "?P<day>").replace(f"?P<{month}>", "?P<month>")
+
+
+def known_pattern(order: str) -> str:
+    """A regular expression for all dates and times that are read.
+
+    >>> bool(re.fullmatch(known_pattern("year-first"), "31 Dec 2021, 11:59 pm +02:00"))
+    True
+    """
+    dates, clock = "|".join(map(nameless, date_forms(order))), nameless(CLOCK)
+    return rf"\s*(?:(?:{dates})(?:(?:,?\s+|T){clock})?|{clock})\s*"
+
+
+def time_questions(order: str) -> Iterator[tuple[str, dict[str, float]]]:
+    """Regular expressions, and what each adds to the parts of a time of the form `known_pattern` that fits it."""
+    forms = date_forms(order)
+    for part, longest in (("year", 4), ("month", 2), ("day", 2)):
+        for place in range(longest):
+            for bit in _BITS:
+                asked = [with_digit(form, part, place, bit) for form in forms]
+                yield _of_date(asked), {part: 10.0**place * bit}
+    for bit in _BITS:
+        names = "|".join(_beginnings(month) for number, month in enumerate(MONTHS, 1) if number & bit)
+        asked = [with_group(form, "month_name", f"(?i:{names})") for form in forms if "<month_name>" in form]
+        yield _of_date(asked), {"month": float(bit)}
+    yield _of_date([nameless(f) for f in forms if "<day>" not in f]), {"day": 1.0}
+    yield _of_date([nameless(f) for f in forms if r"<year>\d{2})" in f]), {"short": 1.0}
+    yield rf"\s*{nameless(CLOCK)}\s*", {"year": 1970.0, "month": 1.0, "day": 1.0}
+    yield from _clock_questions()
+
+
+def _clock_questions() -> Iterator[tuple[str, dict[str, float]]]:
+    for part in ("hour", "minute", "second"):
+        for place in range(2):
+            for bit in _BITS:
+                yield _of_clock(with_digit(CLOCK, part, place, bit)), {part: 10.0**place * bit}
+    for place in range(_DIGITS_OF_FRACTION):
+        for bit, digits in _BITS.items():
+            asked = with_group(CLOCK, "fraction", rf"\d{{{place}}}[{digits}]\d*")
+            yield _of_clock(asked), {"second": bit / 10.0 ** (place + 1)}
+    zone = r"(?:UTC|GMT)?[+-]"
+    for bit, digits in _BITS.items():
+        for seconds, pattern in (
+            (36000, rf"[{digits}]\d(?::?\d{{2}})?"), (3600, rf"\d[{digits}](?::?\d{{2}})?"),
+            (600, rf"\d{{2}}:?[{digits}]\d"), (60, rf"\d{{2}}:?\d[{digits}]"),
+        ):  # fmt: skip
+            yield _of_clock(with_group(CLOCK, "zone", zone + pattern)), {"offset": float(seconds * bit)}
+    yield _of_clock(with_group(CLOCK, "zone", r"(?:UTC|GMT)?-.*")), {"behind": 1.0}
+    yield _of_clock(with_group(CLOCK, "half", r"[AaPp]\.?[Mm]\.?")), {"half": 1.0}
+    yield _of_clock(with_group(CLOCK, "half", r"[Pp]\.?[Mm]\.?")), {"afternoon": 1.0}
+
+
+def _of_date(forms: Sequence[str]) -> str:
+    return rf"\s*(?:{'|'.join(form for form in forms if form)})(?:[,\sT].*)?"
+
+
+def _of_clock(clock: str) -> str:
+    return rf"(?:.*[\sT])?{clock}\s*"
+
+
+def _beginnings(word: str) -> str:
+    """The first three letters of a word, or more.
+
+    >>> _beginnings("june")
+    'jun(?:e)?'
+    """
+    end = ""
+    for letter in reversed(word[3:]):
+        end = f"(?:{letter}{end})?"
+    return word[:3] + end
+
+
+def with_digit(pattern: str, name: str, place: int, bit: int) -> str:
+    r"""The pattern with a group in which the digit of this place, from the last one, has this bit; empty without one.
+
+    >>> with_digit(r"(?P<hour>\d{1,2}):00", "hour", 1, 8)
+    '(?:\\d{0,0}[89]\\d{1}):00'
+    """
+    if f"(?P<{name}>" not in pattern:
+        return ""
+    body = _group(pattern, name)[2]
+    size = re.fullmatch(r"\\d\{(?:(\d),)?(\d)\}", body)
+    most = int(size[2]) if size else 4
+    least = int(size[1] or most) if size else 4
+    if place >= most:
+        return ""
+    before = rf"\d{{{max(least - 1 - place, 0)},{most - 1 - place}}}"
+    return with_group(pattern, name, rf"{before}[{_BITS[bit]}]\d{{{place}}}")
+
+
+def with_group(pattern: str, name: str, text: str) -> str:
+    """The pattern, without names, with another expression in place of a group, which must be there.
+
+    >>> with_group(r"a(?::(?P<b>x))?(?P<c>y)?", "b", "z")
+    'a(?::(?:z))(?:y)?'
+    """
+    start, end, _ = _group(pattern, name)
+    opened = [i for i in range(start + 1) if pattern[i] == "(" and _closing(pattern, i) >= end - 1]
+    optional = {_closing(pattern, i) + 1 for i in opened}
+    after = "".join(c for i, c in enumerate(pattern) if i >= end and not (i in optional and c == "?"))
+    return nameless(pattern[:start]) + f"(?:{text})" + nameless(after)
+
+
+def nameless(pattern: str) -> str:
+    """The pattern with groups that have no names.
+
+    >>> nameless("(?P<a>x)")
+    '(?:x)'
+    """
+    return re.sub(r"\(\?P<\w+>", "(?:", pattern)
+
+
+def _group(pattern: str, name: str) -> tuple[int, int, str]:
+    """Where a group begins and ends, and what stands in it."""
+    head = f"(?P<{name}>"
+    start = pattern.index(head)
+    end = _closing(pattern, start) + 1
+    return start, end, pattern[start + len(head) : end - 1]
+
+
+def _closing(pattern: str, start: int) -> int:
+    """Where the group that is opened at `start` is closed; no parenthesis stands for itself in these patterns."""
+    depth = 0
+    for i in range(start, len(pattern)):
+        depth += {"(": 1, ")": -1}.get(pattern[i], 0)
+        if not depth:
+            return i
+    raise AssertionError(pattern)
+
+
+# ------------------------------------------------------------------------------------------------------- features
+def time_features(column: TimeEncoding, missing: NDArray[np.float32]) -> Callable[[Any, Any, Any], Any]:
+    """What gives the features of times by their parts `(N, 11)`, as `TimeEncoding` does.
 
     `missing` `(1, features)` are those of a missing time.  Texts that are no times, and dates that do not exist, have
     features that are NaN.
@@ -127,14 +251,15 @@ def time_features(column: TimeEncoding, missing: NDArray[np.float32]) -> Callabl
     >>> column = fit_time("t", "", lambda: [np.array([0.0, 86400.0 * 100])], 0)
     >>> features = time_features(column, np.zeros((1, len(column.features)), np.float32))
     >>> yes, no = np.array([[True]]), np.array([[False]])
-    >>> features(cl.tensor([[1970.0, 4, 11, 0, 0, 0]]), yes, no, no)[0, :1]  # the hundredth day: a deviation above
+    >>> parts = cl.tensor([[1970.0, 4, 11, 0, 0, 0, 0, 0, 0, 0, 0]])
+    >>> features(parts, yes, no)[0, :1]  # the hundredth day: a deviation above
     Tensor([1.0], dtype=float32)
     """
 
-    def features(parts: Any, known: Any, absent: Any, dotted: Any) -> Any:
-        hour, minute, second = (parts[:, i : i + 1] for i in range(3, PARTS))
-        year, month, day, orderly = calendar_date(parts[:, :3], dotted, column.order)
-        days, clock = days_since_1970(year, month, day), hour * 3600.0 + minute * 60.0 + second
+    def features(parts: Any, known: Any, absent: Any) -> Any:
+        told = {name: parts[:, i : i + 1] for i, name in enumerate(PARTS)}
+        there = logical_and(known, exists(told))
+        year, days, clock = at_zero_meridian(told)
         first = year * 0.0 + 1.0
         start, end = days_since_1970(year, first, first), days_since_1970(year + 1.0, first, first)
         shares = {
@@ -147,30 +272,10 @@ def time_features(column: TimeEncoding, missing: NDArray[np.float32]) -> Callabl
         for period in column.periods:
             rows += [sin(2 * np.pi * shares[period]), cos(2 * np.pi * shares[period])]
         rows += [year * 0.0] if column.indicator else []
-        there = logical_and(logical_and(known, orderly), exists(year, month, day, hour, minute, second))
         found = where(there, astype(concat(rows, axis=1), dtype=FLOAT32), np.float32(np.nan))
         return where(absent, missing, found)
 
     return features
-
-
-def calendar_date(date: Any, dotted: Any, order: str) -> tuple[Any, Any, Any, Any]:
-    """Year, month, day of the three numbers of a date, and whether they can be told; each `(N, 1)`.
-
-    Where the year is last, points put the day first; else what the `order` of the column says, and nothing where no
-    date of training had that form.
-
-    >>> date = np.array([[12.0, 31.0, 2021.0]])
-    >>> [float(v[0, 0]) for v in calendar_date(date, np.array([[False]]), "month-first")]
-    [2021.0, 12.0, 31.0, 1.0]
-    """
-    first, second, third = (date[:, i : i + 1] for i in range(3))
-    year_last = less_equal(first, 999.0)
-    day_first = logical_or(dotted, np.array([[order != "month-first"]]))
-    day = where(year_last, where(day_first, first, second), third)
-    month = where(logical_and(year_last, logical_not(day_first)), first, second)
-    orderly = logical_or(logical_or(dotted, logical_not(year_last)), np.array([[order != "year-first"]]))
-    return where(year_last, third, first), month, day, orderly
 
 
 def days_since_1970(year: Any, month: Any, day: Any) -> Any:
@@ -194,13 +299,47 @@ def days_since_1970(year: Any, month: Any, day: Any) -> Any:
     )
 
 
-def exists(year: Any, month: Any, day: Any, hour: Any, minute: Any, second: Any) -> Any:
+def whole_year(told: dict[str, Any]) -> Any:
+    """The year; of two digits it is that of the century which POSIX says."""
+    century = where(less_equal(told["year"], PIVOT - 1.0), 2000.0, 1900.0)
+    return told["year"] + told["short"] * century
+
+
+def at_zero_meridian(told: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """The year, the days since 1970 and the seconds of the day, in UTC."""
+    hour = told["hour"]
+    twelve = where(greater(told["half"], 0.0), hour - 12.0 * floor(hour / 12.0) + 12.0 * told["afternoon"], hour)
+    seconds = twelve * 3600.0 + told["minute"] * 60.0 + told["second"]
+    seconds = seconds - told["offset"] * (1.0 - 2.0 * told["behind"])
+    days = days_since_1970(whole_year(told), told["month"], told["day"])
+    moved = floor(seconds / float(DAY))
+    return year_of(days + moved), days + moved, seconds - moved * float(DAY)
+
+
+def year_of(days: Any) -> Any:
+    """The year of a day that is counted from 1970: a guess that may be one too late or too early, put right.
+
+    >>> float(year_of(np.array([11016.0]))[0])
+    2000.0
+    """
+    year = floor(days / 365.2425) + 1970.0
+    first = year * 0.0 + 1.0
+    year = where(greater(days_since_1970(year, first, first), days), year - 1.0, year)
+    return where(less_equal(days_since_1970(year + 1.0, first, first), days), year + 1.0, year)
+
+
+def exists(told: dict[str, Any]) -> Any:
     """Whether there is such a day, and such a time of day (with the second 60, which some days have)."""
+    year, month, day = whole_year(told), told["month"], told["day"]
     is_last, first = greater_equal(month, 12.0), year * 0.0 + 1.0
     after = days_since_1970(where(is_last, year + 1.0, year), where(is_last, 1.0, month + 1.0), first)
     length = after - days_since_1970(year, month, first)
-    ranges = ((year, 1.0, 9999.0), (month, 1.0, 12.0), (day, 1.0, length), (hour, 0.0, 23.0), (minute, 0.0, 59.0))
-    found = logical_and(greater_equal(second, 0.0), less_equal(second, 60.999999))
+    halved = greater(told["half"], 0.0)
+    ranges = (
+        (year, 1.0, 9999.0), (month, 1.0, 12.0), (day, 1.0, length), (told["minute"], 0.0, 59.0),
+        (told["hour"], where(halved, 1.0, 0.0), where(halved, 12.0, 23.0)),
+    )  # fmt: skip
+    found = less_equal(told["second"], 60.999999)
     for value, least, most in ranges:
         found = logical_and(found, logical_and(greater_equal(value, least), less_equal(value, most)))
     return found

@@ -74,7 +74,7 @@ def _domain(domain: str) -> str:
 
 def versions_of(imports: Iterable[Any]) -> dict[str, int]:
     """The version of each operator set that is used."""
-    return {_domain(entry.domain): min(int(entry.version), _NEWEST) for entry in imports}
+    return {_domain(entry.domain): max(0, min(int(entry.version), _NEWEST)) for entry in imports}
 
 
 def build_graph(
