@@ -192,6 +192,14 @@ TARGETS = [
     Target("B1", "time over the better of one thread and two", over_best_threads("B1"), 1.15, at_most=True),
     Target("C0", "a call", scaled(seconds("C0", "clearprop.call"), 1e6), 18, 12, at_most=True, unit=" µs"),
     Target("C2", "a call", scaled(seconds("C2", "clearprop.call"), 1e6), 6, at_most=True, unit=" µs"),
+    *(
+        Target(row, f"faster than {SCAN}", against(row, "jax.loop"), 1.0)
+        for row in ("L1", "L1g", "L2", "L2g", "L3", "L3g")
+    ),
+    *(
+        Target(row, "time over the loop written by hand", over_floor(row, "floor.by_hand"), 1.2, at_most=True)
+        for row in ("L1", "L2", "L3")
+    ),
     Target("W9L", f"faster than {EAGER}", against("W9L", "torch.eager"), 1.0, 1.3),
     Target("W9C", f"faster than {EAGER}", against("W9C", "torch.eager"), 1.0, 1.3),
     Target("W8", "warm cache: faster than the fastest peer", against_all("W8"), 1.0),

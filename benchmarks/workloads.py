@@ -14,6 +14,8 @@ WHOLE, SHORT, FIRST_FIT, BUSY = "whole", "short", "first_fit", "busy"
 STEP_CALL, PAIR_CALL = "step_call", "pair_call"
 CHAIN = "chain"
 """One of `chains.CHAINS`, compiled."""
+SCAN = "scan"
+"""A loop of many steps as one call, of the name in `source`; see `loops`."""
 TO_LOSS = "to_loss"
 """`fit` of an estimator of scikit-learn's form, with as many epochs as a validation loss takes."""
 DOORS = (WHOLE, SHORT, FIRST_FIT, BUSY)
@@ -53,12 +55,14 @@ class Workload:
 
     @property
     def unit(self) -> str:
-        return {TRAIN: "step", WHOLE: "epoch"}.get(self.kind, "training" if self.kind in (*DOORS, TO_LOSS) else "call")
+        return {TRAIN: "step", WHOLE: "epoch", SCAN: "step"}.get(
+            self.kind, "training" if self.kind in (*DOORS, TO_LOSS) else "call"
+        )
 
     @property
     def parts(self) -> int:
         """By how much the time of a call is divided: the units that it has."""
-        return self.steps if self.kind in (TRAIN, STEP_CALL, PAIR_CALL, CHAIN) else 1
+        return self.steps if self.kind in (TRAIN, STEP_CALL, PAIR_CALL, CHAIN, SCAN) else 1
 
 
 _W1 = Workload("W1", "spiral 2-64-3, batch 300", TRAIN, (2, 64, 3), 300, 3000, 200)
@@ -99,6 +103,14 @@ def _short(w: Workload, epochs: int) -> Workload:
     return replace(w, name=f"{w.name}e{epochs}", title=title, kind=SHORT, epochs=epochs)
 
 
+def _loops(name: str, title: str, source: str) -> list[Workload]:
+    """A loop of 10,000 steps, and its gradient by the first array."""
+    value = Workload(
+        name, f"{title}, float64, 10,000 steps", SCAN, rows=10_000, steps=10_000, dtype="float64", source=source
+    )
+    return [value, replace(value, name=f"{name}g", title=f"gradient of {name}", source=f"{source}, gradient")]
+
+
 WORKLOADS = [
     *(line for w in _TRAININGS for line in (w, _whole(w))),
     *(_short(w, epochs) for w in (_W0, _W1, _W2, _DIGITS) for epochs in (1, 10, 100)),
@@ -119,6 +131,9 @@ WORKLOADS = [
     replace(_W1, name="W9L", title="eager: forward and backward of the W1 loss", kind=EAGER_LOSS, steps=1, whole=True),
     Workload("W9c", "eager: backward of a chain of 1,000 scalar operations", EAGER_CHAIN),
     Workload("W9C", "eager: forward and backward of a chain of 1,000 scalar operations", EAGER_CHAIN, whole=True),
+    *_loops("L1", "a loop: scalar recurrence", "recurrence"),
+    *_loops("L2", "a loop: recurrent network of 32 units", "network"),
+    *_loops("L3", "a loop: Kalman filter of four numbers", "kalman"),
     replace(_W2, name="F3", title="first call, three layers: 784-128-128-10", kind=FIRST, steps=1),
     Workload("R", "300 epochs of digits with and without a run folder", RECORDED, (64, 64, 64, 10), 32),
     Workload("F50", "first call, fifty layers of 64", FIRST, (64,) * 50 + (10,), 128, 1024, 1),

@@ -82,6 +82,9 @@ CONTENDERS = [
     _of("jax.chain", "JAX `jit`", w.CHAIN),
     _of("numpy.chain", "NumPy", w.CHAIN),
     _of("numexpr.chain", "numexpr", w.CHAIN),
+    _of("clearprop.scan", "clearprop, `cl.scan` compiled", w.SCAN),
+    _of("jax.loop", "JAX, `lax.scan` jitted", w.SCAN),
+    _of("floor.by_hand", "a kernel written by hand (Numba)", w.SCAN, rows="L1 L2 L3"),
 ]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 import clearprop as cl
+from benchmarks import loops
 from benchmarks import workloads as w
 from benchmarks.chains import arrays
 from benchmarks.contenders import Door, Repeated, Runner, ToLoss, chain_of
@@ -22,7 +23,7 @@ ENGINE = [f"{blas.kernel_name()} x{blas.get_threads()}"]
 
 
 def prepare(row: w.Workload) -> Any:
-    if row.kind in (w.EAGER_CHAIN, w.PAIR_CALL, w.TO_LOSS, w.CHAIN):
+    if row.kind in (w.EAGER_CHAIN, w.PAIR_CALL, w.TO_LOSS, w.CHAIN, w.SCAN):
         return None
     return *w.dataset(row), w.initial(row), w.order(row) if row.batch else None
 
@@ -42,6 +43,10 @@ def build(form: str, row: w.Workload, prepared: Any) -> Runner:
     if row.kind == w.TO_LOSS:
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is told to stop after so many epochs
         return ToLoss(row, cl.sklearn.MLPClassifier)
+    if row.kind == w.SCAN:
+        program, gradient = loops.program_of(row)
+        f = partial(program, cl)
+        return Compiled(cl.grad(f) if gradient else f, *map(cl.tensor, loops.arguments(row)))
     if row.kind == w.STEP_CALL:
         return StepCall(row, *prepared)
     return FORMS[form if row.kind in (w.TRAIN, w.FIRST) else row.kind](row, *prepared)

@@ -1,4 +1,4 @@
-"""The floor: the matrix products of a training step and the gather of its batch alone, NumPy on its own BLAS."""
+"""The floor: products of a training step and the gather of its batch alone, NumPy on its own BLAS; loops by hand."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import loops
 from benchmarks import workloads as w
 from benchmarks.contenders import Door, Runner
 
@@ -13,12 +14,29 @@ VERSION = np.__version__
 
 
 def prepare(row: w.Workload) -> Any:
+    if row.kind == w.SCAN:
+        return loops.arguments(row)
     return w.dataset(row)[0], [weight for weight, _ in w.initial(row)], w.order(row)
 
 
 def build(form: str, row: w.Workload, prepared: Any) -> Runner:
+    if row.kind == w.SCAN:
+        return ByHand(row, prepared)
     products = Products(row, *prepared)
     return Door(row, products.epochs) if row.kind in w.DOORS else products
+
+
+class ByHand(Runner):
+    """A loop as a kernel that is written out; `check` is the square of its number."""
+
+    def __init__(self, row: w.Workload, given: Any) -> None:
+        self.f, self.given = loops.by_hand(row), given
+
+    def first(self) -> None:
+        self.check = float(self.f(*self.given)) ** 2
+
+    def call(self) -> None:
+        self.f(*self.given)
 
 
 class Products(Runner):

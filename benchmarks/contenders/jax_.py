@@ -9,6 +9,7 @@ import jax
 import jax.flatten_util
 import numpy as np
 
+from benchmarks import loops
 from benchmarks import workloads as w
 from benchmarks.chains import arrays
 from benchmarks.contenders import Door, Repeated, Runner, chain_of
@@ -24,6 +25,8 @@ def prepare(row: w.Workload) -> Any:
         return (None, None, None, None)
     if row.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
+    if row.kind == w.SCAN:
+        return [jnp.asarray(a) for a in loops.arguments(row)]
     return *w.dataset(row), w.initial(row), w.order(row)
 
 
@@ -33,6 +36,8 @@ def build(form: str, row: w.Workload, prepared: Any) -> Runner:
     if row.kind == w.CHAIN:
         f, given = jax.jit(partial(chain_of(row).f, jnp)), [jnp.asarray(a) for a in arrays(row.dtype)]
         return Repeated(row, lambda: f(*given), jax.block_until_ready)
+    if row.kind == w.SCAN:
+        return Loop(row, prepared)
     forms: dict[str, Any] = {"scan": Scan, "step": Step, "jit": Jitted, "call": Call}
     return forms[form](row, *prepared)
 
@@ -225,6 +230,23 @@ class Call(Runner):
         for _ in range(self.steps):
             self.carry, value = self.next(self.carry)
         self.check = float(jnp.sum(value))
+
+
+class Loop(Runner):
+    """A jitted loop of fixed arguments; `check` is the sum of squares of what it returns."""
+
+    scan, tanh, log, mean = map(staticmethod, (jax.lax.scan, jnp.tanh, jnp.log, jnp.mean))
+
+    def __init__(self, row: w.Workload, given: Any) -> None:
+        program, gradient = loops.program_of(row)
+        f = partial(program, self)
+        self.f, self.given = jax.jit(jax.grad(f) if gradient else f), given
+
+    def first(self) -> None:
+        self.check = float(jnp.sum(jnp.square(self.f(*self.given))))
+
+    def call(self) -> None:
+        jax.block_until_ready(self.f(*self.given))
 
 
 class Jitted(Runner):

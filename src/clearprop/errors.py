@@ -144,11 +144,17 @@ def user_line() -> str:
 
     Empty if that is no line of the user's but one of an installed package: on the command line there is none.
     """
+    place = user_place()
+    return "" if place is None else describe_line(*place)
+
+
+def user_place() -> tuple[str, int] | None:
+    """The file and the number of that line; None where it is no line of the user's."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _is_ours(frame.f_code):
         frame = frame.f_back
     installed = "site-packages" in frame.f_code.co_filename
-    return "" if installed else describe_line(frame.f_code.co_filename, frame.f_lineno)
+    return None if installed else (frame.f_code.co_filename, frame.f_lineno)
 
 
 def _is_ours(code: types.CodeType) -> bool:

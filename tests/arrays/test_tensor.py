@@ -240,8 +240,7 @@ TRACED = {
         lambda x: 1 if x[0] > 0 else 2,
         "if x needs numbers, and this value is being traced",
         "a traced value of type bool",
-        "cl.cond(x[0] > 0, f, g, x) is f(x) or g(x), cl.where(x[0] > 0, a, b) chooses element by element; "
-        "what is fixed goes into static=",
+        "cl.cond(x[0] > 0, lambda: 1, lambda: 2); cl.where chooses element by element; what is fixed goes into static=",
     ),
     "float(x)": (
         lambda x: float(x[0]),

@@ -95,14 +95,15 @@ CONTROL_FLOW = {
         "if x needs numbers, and this value is being traced",
         "a traced value of type bool",
         "if x[0] > 0:",
-        "cl.cond(x[0] > 0, f, g, x) is f(x) or g(x), cl.where(x[0] > 0, a, b) chooses element by element; "
+        "return cl.cond(x[0] > 0, lambda: x, lambda: -x); cl.where chooses element by element; "
         "what is fixed goes into static=",
     ),
     repeated: (
         "while x needs numbers, and this value is being traced",
         "a traced value of type bool",
         "while cl.sum(x) < 10:",
-        "cl.while_loop(lambda x: cl.sum(x) < 10, step, x), with max_steps= where gradients flow through it",
+        "x = cl.while_loop(lambda x: cl.sum(x) < 10, lambda x: x * 2, x), with max_steps= where gradients flow "
+        "through it",
     ),
     asserted: (
         "assert x needs numbers, and this value is being traced",
@@ -114,13 +115,15 @@ CONTROL_FLOW = {
         "x and y needs numbers, and this value is being traced",
         "a traced value of type bool",
         "return x if x[0] > 0 and x[1] > 0 else -x",
-        "cl.logical_and(x, y)",
+        "cl.cond(cl.logical_and(x[0] > 0, x[1] > 0), lambda: x, lambda: -x); cl.where chooses element by element; "
+        "what is fixed goes into static=",
     ),
     negated: (
         "not x needs numbers, and this value is being traced",
         "a traced value of type bool",
         "return x if not x[0] > 0 else -x",
-        "cl.logical_not(x)",
+        "cl.cond(cl.logical_not(x[0] > 0), lambda: x, lambda: -x); cl.where chooses element by element; "
+        "what is fixed goes into static=",
     ),
     as_float: (
         "float(x) needs numbers, and this value is being traced",

@@ -36,6 +36,16 @@ x, y = rng.normal(size=(600, 300)).astype(np.float32), rng.integers(0, 4, 600)
 net = cl.nn.mlp([300, 256, 4])
 
 
+halve = lambda c: cl.while_loop(lambda c: c > 1.0, lambda c: 0.5 * c, c)
+step = lambda c, i: (cl.cond(i % 3 == 0, halve, lambda c: 1.5 * c + 0.1, c), c)
+looped = cl.compile(lambda numbers: cl.scan(step, 0.3, numbers), executor="numba")
+numbers = np.arange(1_000_000)
+
+
+def loop():  # longer than a native call goes on without a pause
+    return [np.asarray(v).tobytes() for v in looped(numbers)]
+
+
 def fit():
     run = cl.fit(net, (x, y), epochs=2, batch_size=64, validation=0.25)
     return run.replay(run.steps).digest, [e["validation"]["loss"] for e in run.history]
@@ -54,7 +64,8 @@ def says(code, *arguments, seconds=240):
 INTERRUPTED = """
     import random
 
-    work, count, rng = {"call": call, "fit": fit}[sys.argv[1]], int(sys.argv[2]), random.Random(int(sys.argv[3]))
+    work = {"call": call, "fit": fit, "loop": loop}[sys.argv[1]]
+    count, rng = int(sys.argv[2]), random.Random(int(sys.argv[3]))
     want = work()
     began = time.perf_counter()
     assert work() == want
@@ -88,7 +99,7 @@ def test_ctrl_c_at_any_moment(work):
 
 
 @pytest.mark.verify
-@pytest.mark.parametrize("work", ["call", "fit"])
+@pytest.mark.parametrize("work", ["call", "fit", "loop"])
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_hundred_interrupts(work, seed):
     assert says(INTERRUPTED, work, 100, seed, seconds=1200)[:3] == ["0", "True", "True"]

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from clearprop.errors import ArgumentError, GradientError, ShapeError, TraceError, nearest, user_line
+from clearprop.arrays.rewritten_control import rewritten_control
+from clearprop.errors import ArgumentError, GradientError, ShapeError, TraceError, nearest, user_line, user_place
 from clearprop.primitives import REGISTRY
 from clearprop.program.types import Type
 from clearprop.rules.on_demand import find
@@ -47,6 +48,10 @@ _INSTEAD = {
 }
 
 
+_CONTROL = ("if x", "while x", "x and y", "x or y", "not x")
+"""What asks for a truth value as part of a condition."""
+
+
 def traced_number(what: str, of: Type) -> TraceError:
     """The error for a number that is asked of a value which has none yet, with what to write instead."""
     where = user_line()
@@ -56,7 +61,7 @@ def traced_number(what: str, of: Type) -> TraceError:
         expected="operations that can be part of the program",
         got=f"a traced value of type {of}",
         where=where,
-        try_=_INSTEAD[what].format(_condition_on_line(where)),
+        try_=_proposal(what, where),
     )
 
 
@@ -141,6 +146,17 @@ class NoLengthError(ShapeError, TypeError):
     def __init__(self, headline: str = "a number has no length", **parts: str) -> None:
         parts = parts or {"expected": "a tensor with an axis", "got": "shape ()", "try_": "cl.reshape(x, (1,)), or [x]"}
         super().__init__(headline, **parts)
+
+
+def _proposal(what: str, where: str) -> str:
+    """What to write instead: the user's own statement where it can be rewritten."""
+    place = user_place()
+    text = rewritten_control(*place) if what in _CONTROL and place else ""
+    if not text:
+        return _INSTEAD[what].format(_condition_on_line(where))
+    if "cl.while_loop" in text:
+        return f"{text}, with max_steps= where gradients flow through it"
+    return f"{text}; cl.where chooses element by element; what is fixed goes into static="
 
 
 def _construct_on_line(what: str, where: str) -> str:
