@@ -39,6 +39,13 @@ def test_derivatives():
     close(cl.compile(cl.grad(rounds))(xs), cl.grad(loss(one_by_one))(xs), 1e-11)
 
 
+@pytest.mark.parametrize("n", [0, 1, 4])
+@pytest.mark.parametrize("f", [lambda a, b: a + b, lambda a, b: np.maximum(np.asarray(a), np.asarray(b))])
+def test_arrays_come_as_tensors_and_go_as_tensors(n, f):
+    found = cl.associative_scan(f, np.arange(n * 1.0))
+    assert isinstance(found, cl.Tensor) and found.shape == (n,)
+
+
 def test_nothing_and_refusals():
     assert cl.associative_scan(lambda a, b: a + b, cl.zeros((0, 2))).shape == (0, 2)
     with pytest.raises(cl.errors.ShapeError, match="runs over one leading axis"):

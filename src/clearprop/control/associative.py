@@ -9,6 +9,7 @@ import numpy as np
 
 from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.control.carries import check_leaf
+from clearprop.control.operation import as_tensors
 from clearprop.errors import ArgumentError, ShapeError, require_function, user_line
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import Tree
@@ -35,7 +36,7 @@ def associative_scan(f: Callable[[Any, Any], Any], xs: Tree, reverse: bool = Fal
     """
     require_function(f, "associative_scan")
     leaves, structure = flatten(xs)
-    leaves = [check_leaf("associative_scan", "xs", v) for v in leaves]
+    leaves = as_tensors([check_leaf("associative_scan", "xs", v) for v in leaves])
     sizes = {int(shape_of(v)[0]) if shape_of(v) else -1 for v in leaves}
     if len(sizes) != 1 or sizes == {-1}:
         raise ShapeError(
@@ -59,7 +60,7 @@ def associative_scan(f: Callable[[Any, Any], Any], xs: Tree, reverse: bool = Fal
 
     rows = [flip(v, axis=0) if reverse else v for v in leaves]
     results = _partial(combine, rows, sizes.pop())
-    return unflatten(structure, [flip(v, axis=0) if reverse else v for v in results])
+    return unflatten(structure, as_tensors([flip(v, axis=0) if reverse else v for v in results]))
 
 
 def _partial(combine: Callable[[list[Any], list[Any]], list[Any]], xs: list[Any], n: int) -> list[Any]:
