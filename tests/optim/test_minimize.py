@@ -40,8 +40,7 @@ def test_problems_start_where_published(problem):
     assert float(problem.value(problem.start)) == pytest.approx(problem.at_start, rel=1e-5)
 
 
-@every_method
-@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
+@pytest.mark.parametrize(("problem", "name"), diagonal(PROBLEMS, METHODS, every=2))
 def test_minimum_is_reached(problem, name):
     found = optim.minimize(problem.value, problem.start, METHODS[name])
     assert found.converged and problem.reached(found.value)
