@@ -18,6 +18,11 @@ from benchmarks.peers import ROOT
 
 NUMERIC = ("arrays", "autodiff", "compiler", "data", "nn", "optim", "primitives", "train")
 """Folders of tests whose results come out of matrix products."""
+PROCESSES = (
+    "tests/compiler/test_interrupts.py", "tests/train/test_pairs.py", "tests/train/test_killed.py",
+    "tests/train/test_refused_writes.py", "tests/cli/test_full_disk.py",
+)  # fmt: skip
+"""Tests of what ends, refuses or disturbs a process; they print how often they tried."""
 KERNEL_NAME = "from clearprop.compiler.native.blas import kernel_name; print(kernel_name())"
 HASWELL = "Haswell"
 """OpenBLAS's kernels for processors with AVX2, which most people have; newer processors can run them too."""
@@ -45,7 +50,9 @@ def checks(part: str, workers: int) -> Iterator[Check]:
     """The commands of a part."""
     pytest = ("pytest", "-n", str(workers), "-m")
     if part == "tests":
-        yield Check((*pytest, "verify"))
+        yield Check((*pytest, "verify", *(f"--ignore={path}" for path in PROCESSES)))
+    elif part == "processes":
+        yield Check((*pytest, "verify", *PROCESSES))
     elif part == "kernels":
         for name, setting in kernels().items():
             folders = tuple(f"tests/{folder}" for folder in NUMERIC)
@@ -60,7 +67,7 @@ def checks(part: str, workers: int) -> Iterator[Check]:
 
 
 MODULES = {"accuracy": "tables", "optimizers": "optimizers", "comparison": "comparison", "memory": "memory"}
-PARTS = ("tests", "kernels", "files", "peers", *MODULES)
+PARTS = ("tests", "kernels", "files", "processes", "peers", *MODULES)
 PEER_TESTS = ("tests/docs/test_coming_from.py", "tests/docs/test_singular_points.py")
 """What needs PyTorch or JAX, which are installed into `.bench/`: their values and derivatives, to second order."""
 

@@ -5,6 +5,7 @@ Kernels that tests compile are kept from run to run, beside pytest's own cache a
 
 import gc
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,19 @@ def share_cores():
     """Workers share the cores: threads of their BLAS would wait for one another, over matrices of three rows."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         threads.set_pools(1)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How much those tests have tried that count it; what tables of cases have tried is added up."""
+    sums = Counter()
+    for report in terminalreporter.getreports("passed"):
+        for tried in (value for name, value in report.user_properties if name == "tried"):
+            if isinstance(tried, int):
+                sums[report.nodeid.partition("[")[0]] += tried
+            else:
+                terminalreporter.write_line(f"{report.nodeid}: {tried}")
+    for test, tried in sums.items():
+        terminalreporter.write_line(f"{test}: {tried:,} cases")
 
 
 @pytest.fixture(autouse=True)

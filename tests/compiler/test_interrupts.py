@@ -64,8 +64,33 @@ def says(code, *arguments, seconds=240):
 INTERRUPTED = """
     import random
 
-    work = {"call": call, "fit": fit, "loop": loop}[sys.argv[1]]
-    count, rng = int(sys.argv[2]), random.Random(int(sys.argv[3]))
+    import tempfile
+    from concurrent.futures import ThreadPoolExecutor
+    from pathlib import Path
+
+
+    def evaluate():
+        return known.evaluate(x, y), known.predict(x).tobytes(), known.replay(3).digest
+
+
+    def tabular():
+        from clearprop.sklearn import TabularClassifier
+
+        return TabularClassifier(epochs=2, hidden=(16,)).fit(x, y).predict_proba(x).tobytes()
+
+
+    def sweep():
+        with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(1) as executor:
+            found = cl.sweep("iris", {"lr": "0.01;0.1"}, trials=2, search="grid", out=Path(name) / "s", epochs=2,
+                             hidden=(4,), executor=executor)
+            if found.stopped_by == "interrupted":  # it gives what it has, and says so
+                raise KeyboardInterrupt
+            return found.choice.number, found.choice.validation.value
+
+
+    if sys.argv[1] == "evaluate":
+        known = cl.fit(net, (x, y), epochs=2, batch_size=64, validation=0.25)
+    work, count, rng = globals()[sys.argv[1]], int(sys.argv[2]), random.Random(int(sys.argv[3]))
     want = work()
     began = time.perf_counter()
     assert work() == want
@@ -99,10 +124,13 @@ def test_ctrl_c_at_any_moment(work):
 
 
 @pytest.mark.verify
-@pytest.mark.parametrize("work", ["call", "fit", "loop"])
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_hundred_interrupts(work, seed):
-    assert says(INTERRUPTED, work, 100, seed, seconds=1200)[:3] == ["0", "True", "True"]
+@pytest.mark.parametrize(
+    ("work", "count"),
+    [("call", 200), ("fit", 200), ("loop", 200), ("evaluate", 200), ("tabular", 60), ("sweep", 30)],
+)
+def test_hundreds_of_interrupts(work, count, record_property):
+    assert says(INTERRUPTED, work, count, 1, seconds=1200)[:3] == ["0", "True", "True"]
+    record_property("tried", f"{count} Ctrl-C's in {work}")
 
 
 def test_a_handler_of_a_signal_computes_in_the_middle_of_a_call():
@@ -153,8 +181,9 @@ FORKED = """
 
 
 @pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.verify)])
-def test_children_of_forks_while_another_thread_computes(count):
+def test_children_of_forks_while_another_thread_computes(count, record_property):
     assert says(FORKED, count, seconds=1200) == [str(count)]
+    record_property("tried", f"{count} forks")
 
 
 def test_two_threaded_calls_leave_the_products_of_other_threads_alone():

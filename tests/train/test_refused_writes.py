@@ -58,7 +58,7 @@ def is_whole(problem):
 
 @pytest.mark.parametrize("disk", DISKS)
 @pytest.mark.parametrize("before", [0, 2], ids=["new", "resumed"])
-def test_a_training_that_is_refused_anywhere_goes_on(before, disk, eager, tmp_path, monkeypatch):
+def test_a_training_that_is_refused_anywhere_goes_on(before, disk, eager, tmp_path, monkeypatch, record_property):
     runs, kept = tmp_path / "runs", tmp_path / "kept"
     folder = runs / "run"
     if before:
@@ -73,16 +73,21 @@ def test_a_training_that_is_refused_anywhere_goes_on(before, disk, eager, tmp_pa
         there = folder.exists() and any(folder.iterdir())
         return killed.train(**{"resume" if there else "out": folder}, epochs=EPOCHS)
 
+    tried = []
     for at, _ in refused_writes(monkeypatch, runs, prepare, train, disk):
+        tried.append(at)
         run = train()
         assert (run.status, run.steps, len(run.history)) == ("done", want.steps, EPOCHS), f"write {at}"
         assert bits(run.last) == bits(want.last) and bits(run.model) == bits(want.model), f"write {at}"
         assert not [p for p in tmp_path.rglob(".*") if "partial" in p.name], f"write {at}"
+    record_property("tried", f"{len(tried)} refused writes")
 
 
 @pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.verify)])
 @pytest.mark.parametrize("before", [0, 1], ids=["new", "resumed"])
-def test_a_training_that_is_killed_at_any_write_is_not_there_or_goes_on(before, step, eager, tmp_path, monkeypatch):
+def test_a_training_that_is_killed_at_any_write_is_not_there_or_goes_on(
+    before, step, eager, tmp_path, monkeypatch, record_property
+):
     """Every moment of a run of two epochs, from the first folder to the last summary; writes are cut in halves."""
     runs, kept = tmp_path / "runs", tmp_path / "kept"
     folder = runs / "run"
@@ -101,6 +106,7 @@ def test_a_training_that_is_killed_at_any_write_is_not_there_or_goes_on(before, 
         assert bits(run.last) == bits(want.last) and bits(run.model) == bits(want.model), f"write {at}"
         assert not [p for p in tmp_path.rglob(".*") if "partial" in p.name], f"write {at}"
     assert at > 30
+    record_property("tried", f"{(at - 1) // step} kills")
 
 
 def killed_at(monkeypatch, disk, before, folder):
