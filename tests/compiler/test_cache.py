@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import json
 import os
 import platform
+import py_compile
 import shutil
 import stat
 import subprocess
@@ -13,6 +15,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,6 +213,22 @@ def test_a_folder_of_the_users_files_keeps_them_and_its_mode(fresh, monkeypatch)
     works(1)
     assert all(file.read_bytes() == b"mine" for file in others)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+
+
+def test_bytecode_that_was_put_there_does_not_run(fresh, tmp_path):
+    """Others may write in a folder beside the kernels, such as one that was made before: nothing in it is looked at."""
+    folder, forget = fresh
+    path = entry_of(folder, works(1)).with_suffix(".py")
+    assert not (folder / "__pycache__").exists()
+    mark, evil = tmp_path / "ran", tmp_path / "evil.py"
+    evil.write_text(f"open({str(mark)!r}, 'w')")
+    planted = Path(importlib.util.cache_from_source(str(path)))
+    planted.parent.mkdir(mode=0o777)
+    py_compile.compile(str(evil), cfile=str(planted), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    path.with_suffix(".o").unlink()
+    forget()
+    works(1)
+    assert not mark.exists()
 
 
 def test_a_pipe_in_the_place_of_an_entry_is_passed_over(fresh):

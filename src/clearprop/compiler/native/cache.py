@@ -12,7 +12,6 @@ import contextlib
 import functools
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import re
 import stat
@@ -168,7 +167,7 @@ def _seal(path: Path, rest: bytes) -> bytes:
 def compile_kernel(key: str, text: str, folder: Path | None) -> int:
     """Compile a kernel module, and keep its object code if there is a folder for it."""
     path = Path(folder or _scratch()) / f"kernel_{key}.py"
-    module = _import(path, text)
+    module = _module_of(path, text)
     _modules.append(module)
     made: CompiledKernel = module.kernel
     stats.compiled += 1
@@ -187,20 +186,21 @@ def _keep(path: Path, data: bytes) -> None:
         stats.note = f"a compiled kernel was not kept on disk: {error.strerror}"
 
 
-def _import(path: Path, text: str) -> ModuleType:
-    """Import a module from its file, so that tracebacks and debuggers show the generated lines."""
+def _module_of(path: Path, text: str) -> ModuleType:
+    """A module of this text, which lies in a file, so that tracebacks and debuggers show the generated lines.
+
+    What runs is the text, and not what lies in the folder, nor bytecode that somebody may have put beside it.
+    """
     try:
         _write(path, text.encode())
     except OSError:
         path = Path(_scratch()) / path.name
         _write(path, text.encode())
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
     sys.modules[path.stem] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(text, path, "exec"), module.__dict__)
     except BaseException:
         sys.modules.pop(path.stem, None)
         raise
