@@ -3,6 +3,7 @@
 import gzip
 import json
 import zipfile
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -168,3 +169,45 @@ def test_a_workbook_without_its_reader_is_refused_with_what_to_install(tmp_path)
     with patch.dict("sys.modules", {"python_calamine": None}), pytest.raises(DataError) as caught:
         read(tmp_path / "t.xlsx", reading=Reading())
     assert "pip install 'clearprop[excel]'" in caught.value.try_
+
+
+NAMES_OF_FILES = (
+    "t[1]",
+    "t*",
+    "t?",
+    "t{1,2}",
+    "~",
+    "~root",
+    "%41",
+    "-t",
+    "t #&=;$",
+    "t\x1b[31m\u202e",
+    "file:",
+    "zwölf",
+)
+"""Names that a shell, a reader or a terminal would take for something else."""
+
+
+WRITTEN = {
+    **{name: FORMS[name][:2] for name in ("JSON lines", "a workbook", "Feather", "columns in NPZ", "fields in NPY")},
+    "CSV": ("t.csv", FRAME.write_csv),
+    "CSV, packed": ("t.csv.gz", lambda p: p.write_bytes(gzip.compress(FRAME.write_csv().encode()))),
+    "Parquet": ("t.parquet", FRAME.write_parquet),
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN)
+def test_a_file_is_read_by_its_own_name(form, tmp_path, monkeypatch):
+    """Beside it lies another one, which its name would match if it were a pattern."""
+    monkeypatch.chdir(tmp_path)
+    file, write = WRITTEN[form]
+    write(tmp_path / file)
+    suffix = "".join(Path(file).suffixes)
+    content = (tmp_path / file).read_bytes()
+    want = [c.values.tolist() for c in read(tmp_path / file).columns]
+    for name in ("t1", "tA", "x"):
+        (tmp_path / f"{name}{suffix}").write_bytes(b"other")
+    for name in NAMES_OF_FILES:
+        Path(f"{name}{suffix}").write_bytes(content)
+        found = [c.values.tolist() for c in read(f"{name}{suffix}").columns]
+        assert repr(found) == repr(want), name

@@ -158,7 +158,8 @@ class CsvFile:
         form = self.form
         try:
             data = pl.read_csv(
-                file,
+                file.absolute() if isinstance(file, Path) else file,  # the name as it is: t[1].csv is not t1.csv
+                glob=False,
                 separator=form.separator,
                 has_header=headed,
                 infer_schema=False,

@@ -46,6 +46,7 @@ class ParquetTable:
         import pyarrow.parquet as pq
 
         self.source = source
+        path = path.absolute()  # a name such as file: is no address
         with _reader_errors(source):
             metadata = pq.read_metadata(path)
             texts = _repeating_columns(
