@@ -12,7 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MEMORY, SECONDS = 2**30, 10
-"""What one file may take: bytes of resident memory at their peak, all that the process holds included; seconds."""
+"""What one file may take: bytes of resident memory at their peak, all that the process holds included; seconds of
+processor time.  A process that is silent for six times as long hangs."""
 PATIENCE = 180
 """Seconds that a process may take to make what is to be damaged."""
 
@@ -109,4 +110,4 @@ def _lines(process):
                 held += piece
             line, _, held = held.partition(b"\n")
             yield json.loads(line)
-            patience = 2 * SECONDS
+            patience = 6 * SECONDS

@@ -213,3 +213,9 @@ def test_the_models_that_are_changed_run():
     for proto in BASES:
         net = cl.onnx.load(proto)
         net(np.ones((2, 3) if proto in (BASES[0], BASES[3]) else (1, 1, 4, 4), np.float32))
+
+
+def test_a_name_that_is_no_text_is_refused():
+    content = perceptron().SerializeToString().replace(b"Tanh", b"Tan\xe5")
+    with pytest.raises(cl.ClearpropError, match="operator"):
+        cl.onnx.load(content)

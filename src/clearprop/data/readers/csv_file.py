@@ -184,7 +184,8 @@ class CsvFile:
     def cells(self, texts: polars.DataFrame, header: tuple[str, ...], target: str) -> list[Cells]:
         """The texts by column; those of the target, and what is said to be a number, hold no codes."""
         plain = {name for name in header if name == target or self.reading.columns.kind_of(name) == "number"}
-        return [Cells(name, texts.to_series(i), self.numbers, name not in plain) for i, name in enumerate(header)]
+        codes = Codes(texts, header, frozenset(plain))
+        return [Cells(name, texts.to_series(i), self.numbers, codes) for i, name in enumerate(header)]
 
 
 def read_csv(
@@ -342,22 +343,34 @@ def _checked_header(row: list[str], line: int, source: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, eq=False)
+class Codes:
+    """Which columns hold codes such as `0815`; those that are `plain` hold none."""
+
+    texts: polars.DataFrame
+    header: tuple[str, ...]
+    plain: frozenset[str]
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Their names, found for all columns at once: one by one, a wide table takes seconds."""
+        import polars as pl
+
+        found = self.texts.select(pl.all().str.contains(r"^0\d{2,}$").any()).row(0)
+        return frozenset(name for name, codes in zip(self.header, found, strict=True) if codes) - self.plain
+
+
+@dataclass(frozen=True, eq=False)
 class Cells:
     """The cells of one column as text, without blanks around them; null where a value is missing."""
 
     name: str
     text: polars.Series
     form: NumberForm
-    codes: bool = True
+    codes: Codes
 
     def is_numbers(self) -> bool:
-        """Whether every value is a number, and no code such as `0815`, of a column where `codes` may be."""
-        numbers = self._numbers.null_count() == self.text.null_count()
-        return numbers and not (self.codes and self._has_codes())
-
-    def _has_codes(self) -> bool:
-        zeros = self.text.filter(self.text.str.starts_with("0") & (self.text.str.len_bytes() > 2))
-        return bool(zeros.str.contains(r"^0\d{2,}$").any())
+        """Whether every value is a number, and none a code."""
+        return self._numbers.null_count() == self.text.null_count() and self.name not in self.codes.names
 
     def is_booleans(self) -> bool:
         """Whether every value is `true` or `false`."""

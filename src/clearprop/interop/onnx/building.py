@@ -223,7 +223,7 @@ def _standard_body(domain: str, name: str, version: int) -> Any:
     package = onnx_package()
     try:
         schema = package.defs.get_schema(name, version, domain)
-    except package.defs.SchemaError:
+    except (package.defs.SchemaError, TypeError):  # the second for a name that is no text
         return None
     if not schema.has_function:
         return None
