@@ -231,11 +231,11 @@ a resumed run keeps its settings
     "unknown option": (
         nothing, ("train", "iris", "--epoch", "1"), """\
 no option named '--epoch'
-  expected  one of: --accumulate, --activation, --batch-size, --class-weight, --config, --decimal, --delimiter, \
---drop, --dropout, --ema, --encoding, --epochs, --folds, --fork, --freeze, --grad-shards, --group, --header, --hidden, \
---json, --kind, --l1, --l2, --learning-rate, --loss, --lr, --memory, --metric, --missing, --only, --optimizer, \
---out, --patience, --pieces, --rank-timeout, --recipe, --reduce, --repeats, --resume, --seed, --split, --target, \
---task, --test, --threads, --threshold, --val, --weight, --world
+  expected  one of: --accumulate, --activation, --batch-size, --calibration, --class-weight, --config, --decimal, \
+--delimiter, --drop, --dropout, --ema, --encoding, --epochs, --folds, --fork, --freeze, --grad-shards, --group, \
+--header, --hidden, --json, --kind, --l1, --l2, --learning-rate, --loss, --lr, --memory, --metric, --missing, \
+--only, --optimizer, --out, --patience, --pieces, --rank-timeout, --recipe, --reduce, --repeats, --resume, --seed, \
+--split, --target, --task, --test, --threads, --threshold, --val, --weight, --world
   got       '--epoch'
   where     clearprop train
   try       '--epochs', the nearest name"""),
@@ -268,8 +268,8 @@ the config 'train.toml' cannot be read
     "unknown key": (
         toml("hiden = [3]"), ("config", "train.toml"), """\
 no setting named 'hiden'
-  expected  one of: accumulate, activation, batch_size, class_weight, data, decimal, delimiter, drop, dropout, \
-ema, encoding, epochs, freeze, grad_shards, group, header, hidden, kind, l1, l2, loss, lr, memory, metric, \
+  expected  one of: accumulate, activation, batch_size, calibration, class_weight, data, decimal, delimiter, drop, \
+dropout, ema, encoding, epochs, freeze, grad_shards, group, header, hidden, kind, l1, l2, loss, lr, memory, metric, \
 missing, only, optimizer, patience, pieces, recipe, reduce, seed, split, target, task, test, threshold, val, weight
   got       'hiden'
   where     train.toml

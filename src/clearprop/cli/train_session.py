@@ -358,6 +358,8 @@ def _tell_run(run: Run) -> None:
         print_results(console, run.results)
     if run.about_training is not None:
         say(console, run.about_training)
+    if summary.temperature is not None:
+        say(console, f"outputs divided by {summary.temperature:.4g}, which fits the validation rows best (temperature)")
     if run.threshold is not None:
         say(console, f"threshold {run.threshold:.4g}: above that probability {run.class_names[1]} is chosen")
     if run.headline is not None:

@@ -277,6 +277,9 @@ def _judgement(run: Run, held: Held, charts: Charts) -> str:
     counted = " Here every row counts once; loss and metrics are by the weights of the rows." if held.weighted else ""
     before = "" if run.summary.best_epoch else " This is the network as it began: no epoch was finished."
     lead = f"<p>Judged by {rows} of the {held.part} part.{counted}{before}</p>\n"
+    if run.summary.temperature is not None:
+        told = f"Outputs are divided by {number_text(run.summary.temperature)}, a temperature found on validation rows"
+        lead += f"<p>{told}: by those the calibration below looks a little better than it is.</p>\n"
     if held.threshold is not None:
         chosen = f"{html_text(held.classes[1])} is chosen where its probability is above {number_text(held.threshold)}"
         lead += f"<p>{chosen}, the threshold; calibration is of the larger probability.</p>\n"

@@ -101,7 +101,8 @@ class Summary:
     `baseline` tells what the results stand beside: the part that was judged, and the loss and the metrics of the
     `constant` answer and of the `linear` model there; None where they were not measured.  `errors` are quantiles of the
     errors of validation rows, of which intervals around predictions are made; None where there are none.  `threshold`
-    is the one that was found for the choice between two classes; None where none was looked for.
+    is the one that was found for the choice between two classes; None where none was looked for.  `temperature` is what
+    the last layer was divided by; None where it was not.
     """
 
     status: str
@@ -117,6 +118,7 @@ class Summary:
     errors: dict[str, Any] | None = None
     train_rows: int | None = None
     threshold: float | None = None
+    temperature: float | None = None
 
 
 def require_free(path: Path, option: str = "--out") -> None:
@@ -232,7 +234,7 @@ class RunFolder:
         path = self.path / "summary.json"
         if not path.exists():
             return None
-        since = {"baseline": None, "errors": None, "train_rows": None, "threshold": None}
+        since = {"baseline": None, "errors": None, "train_rows": None, "threshold": None, "temperature": None}
         summary: Summary = _read(Summary, path, "the run's summary", since)
         if summary.status not in STATUSES:
             refuse("the run's summary", "status " + ", ".join(STATUSES), repr(summary.status), str(path))

@@ -250,6 +250,16 @@ class Settings:
         absent=True,
         changes=False,
     )
+    calibration: str | None = training_setting(
+        None,
+        "temperature: divides the outputs by what makes probabilities fit the validation part best.",
+        "temperature",
+        "temperature",
+        metavar="WAY",
+        since="0.2",
+        absent=True,
+        changes=False,
+    )
     optimizer: str | dict[str, object] | None = training_setting(
         None,
         "adam, adamw, sgd:momentum=0.9, …",

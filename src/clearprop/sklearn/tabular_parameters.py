@@ -14,12 +14,12 @@ from clearprop.train import AUTO
 _NAMES = {"lr": "learning_rate", "val": "validation"}
 """Settings whose parameter has a longer name than their option."""
 CHOSEN = (
-    "hidden", "activation", "dropout", "recipe", "pieces", "loss", "class_weight", "metric", "threshold",
+    "hidden", "activation", "dropout", "recipe", "pieces", "loss", "class_weight", "metric", "threshold", "calibration",
     "optimizer", "lr", "epochs", "batch_size", "l1", "l2", "patience", "val", "split", "group", "drop",
     "only", "kind", "missing", "seed",
 )  # fmt: skip
 """The settings that an estimator has as parameters."""
-_OF_CLASSES = ("class_weight", "threshold")
+_OF_CLASSES = ("class_weight", "threshold", "calibration")
 _OR_AUTO = ("lr", "threshold")
 _OWN: Mapping[str, tuple[Any, Rule]] = {
     "threads": (None, either((lambda value: value is None, "None"), whole_from(1))),

@@ -18,7 +18,7 @@ from clearprop.sklearn.tabular_parameters import with_settings
 class TabularRegressor(RegressorMixin, Tabular):  # type: ignore[misc]  # scikit-learn has no types
     """A number, or several, from a table as it is: text, dates, gaps, numbers, with what `clearprop train` does inside.
 
-    Parameters and attributes are those of `TabularClassifier`, but for `class_weight`, `threshold` and `classes_`.  The
+    Parameters and attributes are those of `TabularClassifier`, but for those of classes.  The
     loss is that of a standardised target; predictions are in the target's own unit.
 
     >>> import clearprop as cl

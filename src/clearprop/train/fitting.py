@@ -23,6 +23,7 @@ from clearprop.runs.environment import is_one_of_several
 from clearprop.runs.folder import RunFolder
 from clearprop.runs.setting_checks import check_arguments, out_of_range, patience_needs_validation
 from clearprop.runs.settings import REDUCTIONS, Settings
+from clearprop.train.calibration import checked_calibration
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.loading import as_in_training, with_weights_of
 from clearprop.train.metrics import METRICS, chosen_among, find_loss, find_metrics, suitable_measures
@@ -55,6 +56,7 @@ def fit(
     metrics: Sequence[str | Callable[[Any, Any], Any]] | None = None,
     metric: str = "loss",
     threshold: float | str | None = None,
+    calibration: str | None = None,
     l1: float = 0.0,
     l2: float = 0.0,
     patience: int | None = None,
@@ -119,6 +121,8 @@ def fit(
     metric      what of the validation chooses the best epoch: "loss", or the name of a metric
     threshold   for two classes, the probability above which the second one is chosen; "auto" is the one at which the
                 validation rows have the most of `metric` if that judges chosen classes, else of F1: `run.threshold`
+    calibration  "temperature": when training has ended, the last layer is divided by the T at which the log loss of the
+                validation rows is least: `run.summary.temperature`; every probability is that of the divided outputs
     patience    stop after so many epochs without a validation loss lower by more than `min_delta`
     freeze      patterns of the paths of parameters that stay as they are: "layers[0].*"
     accumulate  one update for the mean of the gradients of so many batches
@@ -166,6 +170,7 @@ def fit(
     if not isinstance(reduce, str) or reduce not in REDUCTIONS:
         raise unknown_name("reduce", str(reduce), REDUCTIONS, user_line())
     checked_threshold(threshold)
+    checked_calibration(calibration)
     find_metrics(chosen_among(() if metrics is None else metrics, metric))  # refuses what is wrong before data are read
     model, data = _model_and_data(model, data)
     chosen = _optimizer(optimizer)
@@ -199,6 +204,7 @@ def fit(
         min_delta=float(min_delta),
         metric=metric,
         threshold=checked_threshold(threshold),
+        calibration=checked_calibration(calibration),
         class_weight=class_weight if class_weight is None or isinstance(class_weight, str) else dict(class_weight),
         freeze=text_of_patterns(freeze),
         accumulate=accumulate,

@@ -18,6 +18,7 @@ from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_r
 from clearprop.program.values import raw
 from clearprop.runs.settings import SUITED, Settings
 from clearprop.train.array_classes import with_labels
+from clearprop.train.calibration import require_calibratable
 from clearprop.train.job import Job
 from clearprop.train.metrics import (
     Measure,
@@ -198,6 +199,8 @@ def job_for(
     model = network_for(settings, data) if model is None else model
     if fitted is None:
         data = with_labels(data, loss, model)
+    if settings.calibration is not None:
+        require_calibratable(settings.calibration, loss.name, data, model)
     if settings.threshold is not None:
         require_choice(settings.threshold, loss.name, data, model)
     asked = settings.class_weight

@@ -28,6 +28,7 @@ from clearprop.runs.settings import KEPT
 from clearprop.runs.state import State
 from clearprop.train.baselines import baselines_of, rows_to_measure
 from clearprop.train.batches import ArrayFeed, BlockFeed
+from clearprop.train.calibration import best_temperature, with_temperature
 from clearprop.train.evaluation import evaluate_part
 from clearprop.train.forking import forked_job
 from clearprop.train.headline import as_summary
@@ -248,6 +249,7 @@ def _end_run(job: Job, config: Config, plan: Plan, first: State, loop: Loop) -> 
     loop.finish()
     summary = plan.decide(lambda: _summary(job, model, loop))
     loop.status = summary.status
+    model = model if summary.temperature is None else with_temperature(model, summary.temperature)
     if loop.folder is not None:
         loop.folder.finish(to_bytes(model), summary)
     forked_from = None if job.origin is None else job.origin.standing.state
@@ -305,28 +307,38 @@ class _Measured:
     errors: dict[str, object] | None = None
     train_rows: int | None = None
     threshold: float | None = None
+    temperature: float | None = None
 
 
 def _measure_end(job: Job, model: Any, status: str, in_epoch: Event) -> _Measured:
-    """What the network of the best epoch reaches on rows to train on and on the test part, and beside what."""
+    """What the network of the best epoch reaches on rows to train on and on the test part, and beside what.
+
+    Temperature and threshold are found first; the results of the validation rows are those by which the epoch was
+    chosen, but for what temperature and threshold change.
+    """
     done, found, metrics = status == "done", None, job.metrics
+    temperature = best_temperature(model, job.data, job.loss.name) if done and job.settings.calibration else None
+    model = model if temperature is None else with_temperature(model, temperature)
     if done or job.settings.threshold != AUTO:
         found, metrics = decide_by(model, job.data, job.settings, job.metrics)
     tested = evaluate_test(job, model, metrics) if job.tested and done else None
     trained, rows = _training_results(job, model, metrics, in_epoch.get("train"))
-    validated = in_epoch.get("validation")
-    if found is not None and validated is not None:
-        validated = _decided_anew(job, model, metrics, validated)
-    return _Measured(trained, validated, tested, _baseline(job, status), _errors(job, model, status), rows, found)
+    changed = metrics if temperature is not None else [m for m in metrics if m.name in DECIDED and found is not None]
+    validated = _judged_anew(job, model, changed, in_epoch.get("validation"), temperature is not None)
+    baseline, errors = _baseline(job, status), _errors(job, model, status)
+    return _Measured(trained, validated, tested, baseline, errors, rows, found, temperature)
 
 
-def _decided_anew(job: Job, model: Any, metrics: Sequence[Measure], results: dict[str, Any]) -> dict[str, Any]:
-    """The results of the validation rows, whose metrics of chosen classes are those at a threshold found since."""
-    decided, part = [m for m in metrics if m.name in DECIDED], job.data.validation
-    if part is None or not decided:
+def _judged_anew(
+    job: Job, model: Any, metrics: Sequence[Measure], results: dict[str, Any] | None, with_loss: bool
+) -> dict[str, Any] | None:
+    """The results of the validation rows, of which these metrics, and perhaps the loss, are other ones by now."""
+    part = job.data.validation
+    if not (metrics or with_loss) or results is None or part is None:
         return results
-    again = evaluate_part(model, part, job.loss, decided, job.data.weights.get("validation"))
-    return {**results, **{m.name: again[m.name] for m in decided}}
+    judged = evaluate_part(model, part, job.loss, metrics, job.data.weights.get("validation"))
+    loss = {"loss": judged["loss"]} if with_loss else {}
+    return {**results, **loss, **{m.name: judged[m.name] for m in metrics}}
 
 
 def _training_results(
