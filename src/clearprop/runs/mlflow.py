@@ -25,7 +25,7 @@ class MLflow:
     `[mlflow]` brings (mlflow-skinny).
 
     Args:
-        store: a folder, or the address of a store or server, such as `http://localhost:5000`.
+        store: a folder, or the address of a store or server, such as `https://example.org`.
         experiment: the experiment that the run belongs to; made if it is not there.
         name: what the run is called; by default MLflow names it.
 

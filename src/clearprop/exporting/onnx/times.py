@@ -102,13 +102,13 @@ def date_forms(order: str) -> list[str]:
             continue
         day, month = ("other", "first") if order == "month-first" else ("first", "other")
         if "/" in sign[1] and order != "year-first":
-            found.append(_renamed(form.replace(sign[0], "[-/]"), day, month))
+            found.append(_name_parts(form.replace(sign[0], "[-/]"), day, month))
         if "." in sign[1]:
-            found.append(_renamed(form.replace(sign[0], r"\."), "first", "other"))
+            found.append(_name_parts(form.replace(sign[0], r"\."), "first", "other"))
     return found
 
 
-def _renamed(form: str, day: str, month: str) -> str:
+def _name_parts(form: str, day: str, month: str) -> str:
     return form.replace(f"?P<{day}>", "?P<day>").replace(f"?P<{month}>", "?P<month>")
 
 
@@ -125,19 +125,25 @@ def known_pattern(order: str) -> str:
 def time_questions(order: str) -> Iterator[tuple[str, dict[str, float]]]:
     """Regular expressions, and what each adds to the parts of a time of the form `known_pattern` that fits it."""
     forms = date_forms(order)
-    for part, longest in (("year", 4), ("month", 2), ("day", 2)):
-        for place in range(longest):
-            for bit in _BITS:
-                asked = [with_digit(form, part, place, bit) for form in forms]
-                yield _of_date(asked), {part: 10.0**place * bit}
-    for bit in _BITS:
-        names = "|".join(_beginnings(month) for number, month in enumerate(MONTHS, 1) if number & bit)
-        asked = [with_group(form, "month_name", f"(?i:{names})") for form in forms if "<month_name>" in form]
-        yield _of_date(asked), {"month": float(bit)}
+    yield from _date_questions(forms)
+    yield from _month_questions([form for form in forms if "<month_name>" in form])
     yield _of_date([nameless(f) for f in forms if "<day>" not in f]), {"day": 1.0}
     yield _of_date([nameless(f) for f in forms if r"<year>\d{2})" in f]), {"short": 1.0}
     yield rf"\s*{nameless(CLOCK)}\s*", {"year": 1970.0, "month": 1.0, "day": 1.0}
     yield from _clock_questions()
+
+
+def _date_questions(forms: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
+    for part, longest in (("year", 4), ("month", 2), ("day", 2)):
+        for place in range(longest):
+            for bit in _BITS:
+                yield _of_date([with_digit(form, part, place, bit) for form in forms]), {part: 10.0**place * bit}
+
+
+def _month_questions(forms: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
+    for bit in _BITS:
+        names = "|".join(_beginnings(month) for number, month in enumerate(MONTHS, 1) if number & bit)
+        yield _of_date([with_group(form, "month_name", f"(?i:{names})") for form in forms]), {"month": float(bit)}
 
 
 def _clock_questions() -> Iterator[tuple[str, dict[str, float]]]:
