@@ -32,6 +32,9 @@ METHODS = [
 FUNCTIONS = {f"cl.{n}": getattr(cl, n) for n in [*OF_ARRAYS, *names(), *OF_DTYPES, *OTHERS]}
 FUNCTIONS |= {f"cl.random.{n}": getattr(cl.random, n) for n in OF_RANDOM}
 FUNCTIONS |= {f"cl.linalg.{n}": getattr(cl.linalg, n) for n in dir(cl.linalg)}
+FUNCTIONS |= {f"cl.fft.{n}": getattr(cl.fft, n) for n in dir(cl.fft)}
+OF_NETWORKS = {n: f for n in dir(cl.nn) if callable(f := getattr(cl.nn, n)) and not isinstance(f, type)}
+FUNCTIONS |= {f"cl.nn.{n}": f for n, f in OF_NETWORKS.items()}
 FUNCTIONS |= {f"cl.Tensor.{n}": getattr(cl.tensor(X), n) for n in METHODS}
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 

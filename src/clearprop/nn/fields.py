@@ -5,14 +5,22 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar, Protocol, TypeGuard
 
-from clearprop.errors import checked_call
+from clearprop.errors import ArgumentError, checked_call, user_line
 
 PARAMETER, STATE, STATIC, CHILD = "parameter", "state", "static", "child"
 _KIND = "clearprop"
 
 
 def _declare(kind: str, options: dict[str, Any]) -> Any:
-    return dataclasses.field(metadata={_KIND: kind}, **options)
+    try:
+        return dataclasses.field(metadata={_KIND: kind}, **options)
+    except (TypeError, ValueError) as problem:
+        raise ArgumentError(
+            f"{kind} takes the options of a dataclass's field",
+            expected="default=, default_factory=, init=, repr=, kw_only= and the like",
+            got=f"{', '.join(options)}: {problem}",
+            where=user_line(),
+        ) from None
 
 
 @checked_call
@@ -20,6 +28,8 @@ def parameter(**options: Any) -> Any:
     """A field of arrays that training changes.
 
     options  those of `dataclasses.field`, such as `default=`
+
+    Raises ArgumentError for options that are none, as `state` and `static` do.
 
     >>> import clearprop as cl
     >>> class Shift(cl.nn.Module):
@@ -42,6 +52,8 @@ def state(**options: Any) -> Any:
 
     options  those of `dataclasses.field`
 
+    Raises ArgumentError for options that are none.
+
     >>> import clearprop as cl
     >>> class Counter(cl.nn.Module):
     ...     passes: cl.Tensor = cl.nn.state(default=0)
@@ -60,6 +72,8 @@ def static(**options: Any) -> Any:
     """A field that is part of the module's structure: a rate, a size, a function.  It must be hashable.
 
     options  those of `dataclasses.field`, such as `default=`
+
+    Raises ArgumentError for options that are none.
 
     >>> import clearprop as cl
     >>> class Power(cl.nn.Module):

@@ -215,7 +215,7 @@ def focal(logits: Any, labels: Any, *, gamma: float = 2.0, reduction: str = "mea
             "focal cannot work with this gamma", "gamma >= 1 (default 2.0)", "cross_entropy for gamma = 0", gamma=gamma
         )
     logits, labels = asarray(logits), asarray(labels)
-    if is_floating(labels.dtype):
+    if is_floating(labels.dtype) and logits.shape:
         raise _label_shape("focal", logits, labels, whole=shapes_agree(logits.shape[:-1], labels.shape))
     loss = losses.softmax_cross_entropy_(logits, checked_labels("focal", logits, labels))
     return reduce_loss("focal", pow(-expm1(-loss), gamma) * loss, reduction, sample_weight)

@@ -22,7 +22,7 @@ from clearprop.rules.joining import concat
 from clearprop.rules.on_demand.complex_numbers import real
 from clearprop.rules.on_demand.manipulation import roll
 from clearprop.rules.structural import full_, reshape
-from clearprop.shapes import Shape, normalise_axes, normalise_axis
+from clearprop.shapes import Shape, Size, normalise_axes, normalise_axis
 
 _OPPOSITE = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 """Which transforms carry the factor 1/n of a transform and its inverse, seen from the other of the two."""
@@ -133,7 +133,8 @@ def _check_axis(x: Value, axis: int, n: int | None, norm: str, name: str) -> tup
         raise ShapeError(f"{name} needs an axis", expected="one axis or more", got="a number", where=user_line())
     axis = normalise_axis(axis, t.ndim)
     size = t.shape[axis] if n is None else n
-    if isinstance(size, bool) or (isinstance(size, int) and size < 1):
+    whole = isinstance(size, int | np.integer | Size) and not isinstance(size, bool)
+    if not whole or (not isinstance(size, Size) and size < 1):
         raise ArgumentError(
             f"{name} transforms one entry or more",
             expected="n of 1 or more",
