@@ -9,7 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import just
 
 from clearprop.compiler import threads
 from clearprop.compiler.native import blas
@@ -40,7 +41,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.fast)
 
 
+@given(just(0))
+def let_hypothesis_begin(_):
+    """What it keeps a weak reference to must not be frozen yet: it asks the collector who else refers to it."""
+
+
 def pytest_collection_finish():
+    let_hypothesis_begin()
     gc.freeze()
     gc.enable()
     share_cores()
