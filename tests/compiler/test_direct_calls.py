@@ -12,6 +12,7 @@ from clearprop import nn
 from clearprop.autodiff.trees import NAMESPACE
 from clearprop.compiler import ExecutorWarning
 from clearprop.compiler.direct_call import MISSED
+from clearprop.compiler.native import native_executor
 from clearprop.errors import TraceError
 
 Pair = namedtuple("Pair", "left right")
@@ -163,3 +164,24 @@ def test_memory_that_is_written_is_the_same_from_call_to_call():
         w = step(w)
         places.append(w.value.ctypes.data)
     assert len(set(places)) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int32", "bool", "uint32", "uint8"])
+def test_arrays_that_come_back_have_the_dtype_that_numpy_knows_by_its_identity(dtype):
+    x = cl.tensor(np.ones(3, dtype))
+    same = np.dtype(dtype)
+    for donate in ((), ("x",)):
+        out = cl.compile(lambda x: cl.where(x > 0, x, x), donate=donate, executor="numba")(x)
+        assert np.asarray(out).dtype is same
+    assert np.asarray(cl.compile(lambda x: cl.concat([x, x]), executor="numba")(np.asarray(out))).dtype is same
+
+
+def test_arrays_that_are_as_kernels_read_them_are_not_converted(monkeypatch):
+    x, w = (cl.tensor(np.full(4, v, "f")) for v in (2.0, 3.0))
+    f = cl.compile(lambda x, w: x * w, executor="numba")
+    f(x, w)
+    monkeypatch.setattr(native_executor.np, "asarray", lambda *_, **__: pytest.fail("converted"))
+    first = f(x, w)
+    again = f(first, w)
+    monkeypatch.undo()
+    assert again.tolist() == [18.0] * 4

@@ -141,6 +141,12 @@ def _plain(value: Any) -> np.ndarray[Any, Any]:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+def _the_dtype(v: Var) -> DType:
+    """The one object that arrays of this dtype share, so that it is known by its identity."""
+    known: DType = np.dtype(v.dtype.type)
+    return known
+
+
 class _BoundCall:
     """The plan for one set of sizes."""
 
@@ -159,8 +165,8 @@ class _BoundCall:
         number = self.executable.binding.number
         self.inputs = plan.program.inputs[: len(plan.program.inputs) - len(self.hidden)]
         given = set(plan.buffers.values())
-        self.read = [(i, v.dtype) for i, v in enumerate(self.inputs) if v not in given]
-        self.written = [(i, v.dtype) for i, v in enumerate(self.inputs) if v in given]
+        self.read = [(i, _the_dtype(v)) for i, v in enumerate(self.inputs) if v not in given]
+        self.written = [(i, _the_dtype(v)) for i, v in enumerate(self.inputs) if v in given]
         self.small = _small_integers(plan.program)
         self.place_hidden(executor.hidden)
         self._describe_outputs(number)
@@ -184,8 +190,9 @@ class _BoundCall:
             buffer = self.plan.buffer(o)
             if buffer not in at:
                 at[buffer] = len(self.inputs) + len(self.fresh)
-                scalar = None if buffer in axes else np.empty((), o.dtype)
-                self.fresh.append((buffer, tuple(map(number, o.shape)), o.dtype, scalar))
+                dtype = _the_dtype(o)
+                scalar = None if buffer in axes else np.empty((), dtype)
+                self.fresh.append((buffer, tuple(map(number, o.shape)), dtype, scalar))
             self.places.append((at[buffer], bool(o.shape), type_of(o).weak))
 
     def run(self, inputs: Sequence[Any], give: Callable[[], None] | None = None) -> list[Any]:
