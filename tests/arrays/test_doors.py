@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 import clearprop as cl
-from clearprop.errors import DTypeError
+from clearprop.errors import ArgumentError, DTypeError
 
+COMPILED = cl.compile(lambda x: x * 1.0, executor="numpy")
 DOORS = {
     "tensor": cl.tensor,
     "asarray": cl.asarray,
@@ -15,7 +16,18 @@ DOORS = {
     "grad": lambda a: cl.value_and_grad(lambda x: cl.sum(x))(a)[0],
     "vjp": lambda a: cl.vjp(lambda x: x * 1.0, a)[0],
     "jvp": lambda a: cl.jvp(lambda x: x * 1.0, (a,), (np.ones(np.shape(a)),))[0],
+    "compile": COMPILED,
+    "vmap": cl.vmap(lambda x: x * 1.0),
 }
+
+
+class Matrix(np.ndarray):
+    """Multiplies otherwise than arrays do, as NumPy's matrix."""
+
+    def __mul__(self, other):
+        return self @ other
+
+
 VALUES = np.array([[1.0, -2.0], [3.5, 0.0]])
 SAME = {
     "big-endian": VALUES.astype(">f8"),
@@ -25,6 +37,7 @@ SAME = {
     "reversed": VALUES[::-1, ::-1].copy()[::-1, ::-1],
     "masked nowhere": np.ma.array(VALUES, mask=False),
     "objects that are numbers": VALUES.astype(object),
+    "a subclass": VALUES.view(Matrix),
 }
 REFUSED = {
     "complex of 256 bits": VALUES.astype(np.clongdouble),
@@ -50,6 +63,15 @@ def test_the_same_values_come_in(kind, door):
     assert out.dtype.isnative
 
 
+def test_a_subclass_multiplies_as_an_array_does():
+    np.testing.assert_array_equal(cl.grad(lambda x: cl.sum(x * x))(VALUES.view(Matrix)), 2 * VALUES)
+
+
+def test_a_buffer_that_may_change_is_no_part_of_a_program():
+    with pytest.raises(ArgumentError, match="cannot be compared between calls"):
+        COMPILED(memoryview(VALUES))
+
+
 def test_a_read_only_array_comes_in_and_stays_as_it_is():
     a = VALUES.copy()
     a.flags.writeable = False
@@ -63,6 +85,12 @@ def test_what_has_no_equal_is_refused(kind, door):
         DOORS[door](REFUSED[kind])
     assert caught.value.expected
     assert caught.value.try_
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_has_no_equal_is_not_explained(kind):
+    with pytest.raises(DTypeError):
+        cl.explain(lambda x: cl.sum(x * 1.0), 0, args=(REFUSED[kind],))
 
 
 @pytest.mark.parametrize("door", ["tensor", "asarray"])

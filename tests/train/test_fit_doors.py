@@ -104,3 +104,9 @@ def test_what_was_inferred_is_told_where_that_is_asked(capsys):
     for part in ("the target is 'price', the last column", "the loss is mse", "one-hot: land, sea, town", "epoch 2/2"):
         assert part in told, part
     assert told.splitlines()[-1].startswith("Predictions of 'price' are off by")
+
+
+def test_one_number_is_no_table_to_predict():
+    run = cl.fit(cl.nn.mlp([2, 4, 1]), (X, Y), **ONCE)
+    with pytest.raises(ClearpropError, match="one number is no table of rows"):
+        run.predict(np.array(1.0))

@@ -14,6 +14,7 @@ import numpy as np
 from clearprop.autodiff.trees import Structure, as_leaf_value, flatten, is_array, structure_text, unflatten
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.program.ir import Program, Var
+from clearprop.program.operands import admit
 from clearprop.program.operation import JointOperation, Operation
 from clearprop.program.tracing import builder, shape_of, trace
 from clearprop.program.types import Axes, Params, Tree, Type, Value, type_of
@@ -40,7 +41,8 @@ def map_over(
     axes = _axes_per_leaf(args, in_axes)
     flat, structure = flatten(args)
     size = _batch_size(flat, axes)
-    moved = [_to_front(as_leaf_value(v), a) if a is not None else v for v, a in zip(flat, axes, strict=True)]
+    flat = [admit(as_leaf_value(v)) if a is not None else admit(v) for v, a in zip(flat, axes, strict=True)]
+    moved = [_to_front(v, a) if a is not None else v for v, a in zip(flat, axes, strict=True)]
     arrays = [i for i, (v, a) in enumerate(zip(flat, axes, strict=True)) if a is not None]
     types = [_one_example(type_of(raw(moved[i]))) for i in arrays]
     out_structure: list[Any] = []

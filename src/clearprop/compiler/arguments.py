@@ -10,6 +10,7 @@ import numpy as np
 
 from clearprop.autodiff.trees import flatten, is_array, paths
 from clearprop.errors import ArgumentError, TraceError, describe_line, unknown_name, user_line
+from clearprop.program.operands import SUPPORTED, admit
 from clearprop.program.types import PYTHON_SCALARS, type_of
 from clearprop.program.values import RECORDING, Node
 
@@ -110,13 +111,15 @@ class Arguments:
         self.tracked = False
         self.leaves: list[Any] = []
         kinds: list[Any] = []
-        for v in self.tensors:
+        for k, v in enumerate(self.tensors):
             if isinstance(v, Node):
                 if v.application is not None or v.requires_grad:
                     self.tracked = RECORDING.on
                 v = v.value
                 if v.__class__ is Donated:
                     v.refuse()
+            elif isinstance(v, (np.ndarray, np.generic)) and not (v.__class__ is np.ndarray and v.dtype in SUPPORTED):
+                v = self.tensors[k] = admit(v)
             self.leaves.append(v)
             if v.__class__ is np.ndarray or isinstance(v, (np.ndarray, np.generic)):
                 kinds += (v.dtype, v.shape)
@@ -134,7 +137,7 @@ class Arguments:
         for value in [*(a for _, a in self.fixed), *(v for v in self.leaves if not is_array(v))]:
             try:
                 hash(value)
-            except TypeError:
+            except (TypeError, ValueError):  # ValueError: a memoryview of what may change
                 raise ArgumentError(
                     "an argument that is part of the program cannot be compared between calls",
                     expected="numbers, texts, tuples and other values that have a hash",

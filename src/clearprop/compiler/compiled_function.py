@@ -123,7 +123,7 @@ class Compiled(Generic[_P, _R]):
         """The program for a call like this, bound to its sizes, and with the arrays captured as they are now."""
         try:
             entry = self.entries.get(call.exact)
-        except TypeError:
+        except (TypeError, ValueError):
             call.require_hashable()
             raise
         if entry is not None:

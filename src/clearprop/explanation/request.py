@@ -37,6 +37,7 @@ from clearprop.explanation.labels import Given
 from clearprop.explanation.record import flat_position
 from clearprop.explanation.runs import input_features, open_run
 from clearprop.program.ir import Var
+from clearprop.program.operands import admit
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import RECORDING, Node, call_site, raw
 from clearprop.train import Run
@@ -257,6 +258,7 @@ def _read_only(args: tuple[Any, ...], known: Given) -> tuple[tuple[Any, ...], Gi
     columns = dict(known.columns)
 
     def read_only(leaf: Any) -> Any:
+        leaf = leaf if known.origin else admit(leaf)
         if type(leaf) is not np.ndarray or not leaf.flags.writeable:
             return leaf
         own = leaf.view() if known.origin else leaf.copy()

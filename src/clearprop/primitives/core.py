@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import ArgumentError, ClearpropError, DTypeError, ShapeError, TraceError, user_line
+from clearprop.errors import ArgumentError, ClearpropError, DTypeError, ShapeError, user_line
 from clearprop.primitives.callables import (
     Rule,
     Zero,
@@ -32,7 +32,7 @@ from clearprop.program.operands import (
     meaningless,
     require_real,
 )
-from clearprop.program.tracing import STACK, belongs_to_trace, builder, rank_of, trace
+from clearprop.program.tracing import STACK, belongs_to_trace, builder, builder_of_now, rank_of, trace
 from clearprop.program.types import (
     BOOL,
     FLOAT64,
@@ -100,6 +100,8 @@ class Primitive:
         names = self.operands, list(self.params), self.name
         self.jvp = make_rule(jvp, *names) if callable(jvp := rules.get("jvp")) else None
         self.body = None if numpy else function
+        self.numbers = () if numpy else tuple(n for n, v in self.params.items() if type(v) is float)
+        """The parameters of a body that are numbers; one that is an array is an operand of the body's operations."""
         self.reference = (
             function_of_spelling(numpy, self.operands, self.params, self.variadic) if numpy else values_of(function)
         )
@@ -168,6 +170,8 @@ class Primitive:
         # The commonest way of all calls: one loop finds out everything, without a call of Python in it.
         if self.params:
             args, params = self._bind_params(args, params)
+            if self.numbers and any(isinstance(params[n], (Node, np.ndarray)) for n in self.numbers):
+                return self.body(*args, **params)  # type: ignore[misc]  # its operations have derivatives by these too
         traced = nodes = constants = outside = False
         values = []
         tracked: tuple[int, ...] = ()
@@ -238,15 +242,7 @@ class Primitive:
     def _call_traced(
         self, args: Sequence[Any], values: list[Value], params: dict[str, Any], tracked: tuple[int, ...]
     ) -> Any:
-        b = builder()
-        if b is None:
-            raise TraceError(
-                "a traced value was used outside its trace",
-                expected="values made by this call, or arrays",
-                got="a value kept from a compiled or traced function that has returned",
-                where=user_line(),
-                try_="return the value from the traced function instead of storing it outside",
-            )
+        b = builder_of_now()
         if self.body is not None and b.expand:
             return self.body(*args, **params)
 

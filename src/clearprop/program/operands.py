@@ -39,6 +39,8 @@ def admit(value: Any) -> Any:
     """
     if is_masked_array(value):
         value = _without_mask(value)
+    if isinstance(value, np.ndarray) and value.__class__ is not np.ndarray:
+        value = np.asarray(value)  # np.matrix would multiply otherwise than arrays do
     if isinstance(value, (np.ndarray, np.generic)):
         dtype = value.dtype
         if dtype in SUPPORTED:

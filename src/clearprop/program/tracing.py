@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import TraceError, describe_line
+from clearprop.errors import TraceError, describe_line, user_line
 from clearprop.program.ir import Equation, Program, Var, prune
 from clearprop.program.operation import Operation
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
@@ -34,6 +34,20 @@ STACK = _Stack()
 def builder() -> Builder | None:
     """The trace in progress in this thread, if any."""
     return STACK.builders[-1] if STACK.builders else None
+
+
+def builder_of_now() -> Builder:
+    """The innermost program being traced, for an operation on a traced value; TraceError if there is none any more."""
+    found = builder()
+    if found is None:
+        raise TraceError(
+            "a traced value was used outside its trace",
+            expected="values made by this call, or arrays",
+            got="a value kept from a compiled or traced function that has returned",
+            where=user_line(),
+            try_="return the value from the traced function instead of storing it outside",
+        )
+    return found
 
 
 def belongs_to_trace(values: Sequence[Any], params: Mapping[str, Any]) -> bool:
