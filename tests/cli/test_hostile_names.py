@@ -6,6 +6,9 @@ import io
 import numpy as np
 import pytest
 
+import clearprop as cl
+from clearprop.reporting.page import report_of
+
 ESCAPES, TURNED = "red\x1b[31m\x07", "user\u202egpj.exe"
 FORMULA = "=HYPERLINK(1)"
 
@@ -52,3 +55,13 @@ def test_messages_about_hostile_names(trained, command, tmp_path):
     assert done.code == 2
     assert hostile(done.err) == []
     assert "x\\x1b[31m" in done.err
+
+
+def test_what_objects_show_of_hostile_names(trained, tmp_path):
+    """As text and in a notebook; the run lies in a folder with a hostile name, too."""
+    (tmp_path / "run").rename(tmp_path / f"run{ESCAPES}")
+    run = cl.load(tmp_path / f"run{ESCAPES}")
+    for shown in (run, run.explain_prediction(1), cl.explain(run, "layers[0].weight", step=1)):
+        for text in (repr(shown), str(shown), *([shown._repr_html_()] if hasattr(shown, "_repr_html_") else [])):
+            assert hostile(text) == []
+    assert hostile(report_of(run).html) == []

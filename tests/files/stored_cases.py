@@ -72,7 +72,7 @@ def read_run(folder, rng=None):
 
 SLOW_DOORS = (
     lambda run: run.replay(1),
-    lambda run: str(cl.explain(run, run.model.parameters().popitem()[0], index=0, step=1)),
+    lambda run: str(cl.explain(run, run.model.parameters().popitem()[0], step=1)),
     report_of,
     lambda run: run.fork(1, {"epochs": 1, "l2": 0.5}),
 )

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.attribution.importance import html_rows
+from clearprop.attribution.importance import html_rows, text_rows
 from clearprop.autodiff.transforms import grad
+from clearprop.errors import printable
 from clearprop.notation import number_text
 from clearprop.program.values import raw
 from clearprop.rules.reductions import sum
@@ -55,10 +56,8 @@ class PredictionExplanation:
         ]
 
     def __repr__(self) -> str:
-        table = [("column", "adds", "value", "encoding"), *self._rows()]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ["  ".join(text.ljust(n) for text, n in zip(row, widths, strict=True)).rstrip() for row in table]
-        return "\n".join([f"{self.answer} = {number_text(self.predicted)}", *lines])
+        answer = f"{printable(self.answer)} = {number_text(self.predicted)}"
+        return text_rows(answer, ("column", "adds", "value", "encoding"), self._rows())
 
     def _repr_html_(self) -> str:
         """The table, for a notebook."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.autodiff.transforms import grad
+from clearprop.errors import printable
 from clearprop.notation import number_text
+from clearprop.notation.escaping import html_text
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.reductions import sum
@@ -69,27 +70,32 @@ class Importance:
         return f"{what}, and what it loses when a column is shuffled ({self.repeats} times)"
 
     def __repr__(self) -> str:
-        table = [self.heads, *self.cells]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ["  ".join(text.ljust(n) for text, n in zip(row, widths, strict=True)).rstrip() for row in table]
-        return "\n".join([self.caption, *lines])
+        return text_rows(self.caption, self.heads, self.cells)
 
     def _repr_html_(self) -> str:
         """The table, for a notebook."""
         return html_rows(self.caption, self.heads, self.cells)
 
 
+def text_rows(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as text under its caption; what a terminal would obey is written out."""
+    table = [[printable(text) for text in row] for row in (heads, *rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ["  ".join(text.ljust(n) for text, n in zip(row, widths, strict=True)).rstrip() for row in table]
+    return "\n".join([caption, *lines])
+
+
 def html_rows(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A plain table; the first cell of a row is its head, the others are numbers."""
-    top = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    top = "".join(f'<th scope="col">{html_text(head)}</th>' for head in heads)
     right = '<td style="text-align: right">'
     body = "".join(
-        f'<tr><th scope="row" style="text-align: left">{escape(first)}</th>'
-        + "".join(f"{right}{escape(text)}</td>" for text in rest)
+        f'<tr><th scope="row" style="text-align: left">{html_text(first)}</th>'
+        + "".join(f"{right}{html_text(text)}</td>" for text in rest)
         + "</tr>\n"
         for first, *rest in rows
     )
-    head = f'<caption style="text-align: left">{escape(caption)}</caption>\n<thead><tr>{top}</tr></thead>'
+    head = f'<caption style="text-align: left">{html_text(caption)}</caption>\n<thead><tr>{top}</tr></thead>'
     return f'<div style="overflow-x: auto"><table>\n{head}\n<tbody>\n{body}</tbody>\n</table></div>\n'
 
 

@@ -6,10 +6,10 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
-from html import escape
 from itertools import chain, repeat
 from typing import Any, TypeAlias
 
+from clearprop.notation.escaping import html_text
 from clearprop.runs.events import Event, Events, Subscriber, as_sentence, log_events
 from clearprop.runs.state import State
 
@@ -75,4 +75,4 @@ class ProgressLine:
     def _replace(self, done: float, text: str) -> None:
         self._shown_at = time.perf_counter()
         bar = f'<progress value="{done:.4g}" max="{self._epochs}" aria-label="epochs"></progress>'
-        self._show({"text/plain": text, "text/html": f"<div>{bar} <code>{escape(text)}</code></div>"})
+        self._show({"text/plain": text, "text/html": f"<div>{bar} <code>{html_text(text)}</code></div>"})

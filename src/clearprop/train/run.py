@@ -20,7 +20,7 @@ from clearprop.data.readers.frame_kinds import in_kind_of
 from clearprop.data.readers.reading import FormWords, reading_of
 from clearprop.data.streaming.encoded_source import encoded_blocks
 from clearprop.data.training_data import Prepared, as_pair, sample_weights, scaled_weights
-from clearprop.errors import ArgumentError, RunError, user_line
+from clearprop.errors import ArgumentError, RunError, printable, user_line
 from clearprop.nn.losses import loss_task
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, measure_text
@@ -103,7 +103,7 @@ class Run:
             for name, value in (getattr(self.summary, part) or {}).items()
             if isinstance(value, float)
         ]
-        where = f" in {self.folder}" if self.folder else ""
+        where = f" in {printable(str(self.folder))}" if self.folder else ""
         head = f"{self.status} after {self.summary.epochs} epochs, {self.steps} steps{best}"
         return f"<Run{where}: {'; '.join([head, ', '.join(results)] if results else [head])}>"
 

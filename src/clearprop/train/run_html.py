@@ -6,13 +6,13 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from html import escape
 from typing import Any
 
 from clearprop.attribution import html_rows
 from clearprop.charts.chart import Curve, draw_figure
 from clearprop.charts.svg import measure_chart
 from clearprop.errors import ArgumentError
+from clearprop.notation.escaping import html_text
 from clearprop.runs.events import Event, measure_text
 
 
@@ -25,15 +25,15 @@ def run_html(
     best: int | None,
 ) -> str:
     """One block of HTML; the curve is left out where matplotlib, which draws it, is not installed."""
-    parts = [f"<p>{escape(told)}</p>\n"]
+    parts = [f"<p>{html_text(told)}</p>\n"]
     if headline is not None:
-        parts.insert(0, f"<p><strong>{escape(headline)}</strong></p>\n")
+        parts.insert(0, f"<p><strong>{html_text(headline)}</strong></p>\n")
     names = list(dict.fromkeys(name for values in results.values() for name in values))
     rows = [(part, *(_measure(name, values.get(name)) for name in names)) for part, values in results.items()]
     if rows:
         parts.append(html_rows("results of the best epoch", ("part", *names), rows))
     if remark is not None:
-        parts.append(f"<p>{escape(remark)}</p>\n")
+        parts.append(f"<p>{html_text(remark)}</p>\n")
     return "<div>\n" + "".join(parts) + _curve(history, best) + "</div>\n"
 
 
@@ -62,7 +62,7 @@ def _curve(history: Sequence[Event], best: int | None) -> str:
     last = "; ".join(f"{curve.name} {measure_text('loss', history[-1][_part(curve)]['loss'])}" for curve in curves)
     picture = base64.b64encode(buffer.getvalue()).decode()
     style = "max-width: 100%; background: white"
-    alt = escape(f"Loss by epoch, at the last of {len(history)} epochs: {last}")
+    alt = html_text(f"Loss by epoch, at the last of {len(history)} epochs: {last}")
     return f'<img style="{style}" alt="{alt}" src="data:image/svg+xml;base64,{picture}">\n'
 
 

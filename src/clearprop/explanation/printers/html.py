@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from clearprop.charts.colours import PAGE_STYLE
 from clearprop.explanation.explanations import Entry, Explanation, Factor, Path, Term
@@ -11,6 +10,7 @@ from clearprop.explanation.printers.latex import rule_latex
 from clearprop.explanation.printers.terminal import ENTRIES, check_text, rounding_text, shown_factors, written_paths
 from clearprop.explanation.record import prints
 from clearprop.notation import mathml, number_tex, number_text
+from clearprop.notation.escaping import html_text
 from clearprop.notation.expressions import Name, Number
 
 DEPTH, OPENED = 2, 3
@@ -47,8 +47,8 @@ def explanation_html(explanation: Explanation) -> str:
     shown = e.largest(ENTRIES)
     if len(e) > len(shown):
         lead += f"; the {len(shown)} largest are opened"
-    where = f'<p class="line">{escape(e.where)}</p>' if e.where else ""
-    return page(title, f"<p>{escape(lead)}</p>{where}" + "".join(map(entry_section, shown)))
+    where = f'<p class="line">{html_text(e.where)}</p>' if e.where else ""
+    return page(title, f"<p>{html_text(lead)}</p>{where}" + "".join(map(entry_section, shown)))
 
 
 @prints("html", Entry)
@@ -78,8 +78,8 @@ def page(title: str, body: str, style: str = "") -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>{escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<title>{html_text(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n<main>\n"
+        f"<h1>{html_text(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
 
@@ -89,9 +89,9 @@ def _title(entry: Entry) -> str:
 
 def entry_section(entry: Entry, headed: bool = True) -> str:
     """One entry: the chain or the level, the rules, the next levels, the confirmation."""
-    head = "<section>\n" + (f"<h2>{escape(_title(entry))}</h2>\n" if headed else "")
+    head = "<section>\n" + (f"<h2>{html_text(_title(entry))}</h2>\n" if headed else "")
     if entry.status == "not computed":
-        return f'{head}<p class="reason">Not computed: {escape(entry.reason)}</p>\n</section>\n'
+        return f'{head}<p class="reason">Not computed: {html_text(entry.reason)}</p>\n</section>\n'
     return f"{head}{_body(entry)}{_deeper(entry.terms, DEPTH)}</section>\n"
 
 
@@ -124,14 +124,14 @@ def _number_tex(value: float) -> str:
 
 def _scrolling(label: str, body: str) -> str:
     """A part that may be wider than the window: it scrolls by itself, by keyboard too."""
-    return f'<div class="wide" role="group" tabindex="0" aria-label="{escape(label)}">\n{body}</div>\n'
+    return f'<div class="wide" role="group" tabindex="0" aria-label="{html_text(label)}">\n{body}</div>\n'
 
 
 def html_table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table whose heads and cells are HTML already."""
     top = "".join(f'<th scope="col">{h}</th>' for h in heads)
     body = "".join(f"<tr>{''.join(row)}</tr>\n" for row in rows)
-    head = f"<caption>{escape(caption)}</caption>\n<thead><tr>{top}</tr></thead>"
+    head = f"<caption>{html_text(caption)}</caption>\n<thead><tr>{top}</tr></thead>"
     return _scrolling(caption, f"<table>\n{head}\n<tbody>\n{body}</tbody>\n</table>\n")
 
 
@@ -142,7 +142,7 @@ def cell(body: str) -> str:
 
 def number_cell(value: float) -> str:
     """A cell with a number."""
-    return f'<td class="number">{escape(number_text(value))}</td>'
+    return f'<td class="number">{html_text(number_text(value))}</td>'
 
 
 def _rules(factors: Sequence[Factor]) -> str:
@@ -152,7 +152,7 @@ def _rules(factors: Sequence[Factor]) -> str:
             cell(mathml(rule_latex(f))),
             number_cell(f.value),
             cell(_operands(f)),
-            cell(f"<code>{escape(f.where)}</code>"),
+            cell(f"<code>{html_text(f.where)}</code>"),
         )
         for f in factors
     ]
@@ -190,8 +190,8 @@ def _local(factor: Factor) -> str:
 
 
 def _closing(entry: Entry) -> str:
-    rounding = f"<p>{escape(rounding_text(entry.rounding))}</p>\n" if entry.rounding.difference else ""
-    return f'{rounding}<p class="confirmed">{escape(check_text(entry.check()))}</p>\n'
+    rounding = f"<p>{html_text(rounding_text(entry.rounding))}</p>\n" if entry.rounding.difference else ""
+    return f'{rounding}<p class="confirmed">{html_text(check_text(entry.check()))}</p>\n'
 
 
 def _deeper(terms: Sequence[Term], depth: int) -> str:
@@ -206,11 +206,11 @@ def _folded_level(term: Term, depth: int) -> str:
     entry = term.open()
     title = _title(entry)
     body = _reason(entry) + _terms(entry) + _rules(_single_factors(entry))
-    return f"<details>\n<summary>{escape(title)}</summary>\n{body}{_deeper(entry.terms, depth - 1)}</details>\n"
+    return f"<details>\n<summary>{html_text(title)}</summary>\n{body}{_deeper(entry.terms, depth - 1)}</details>\n"
 
 
 def _reason(entry: Entry) -> str:
-    return f'<p class="reason">Zero: {escape(entry.reason)}</p>\n' if entry.reason else ""
+    return f'<p class="reason">Zero: {html_text(entry.reason)}</p>\n' if entry.reason else ""
 
 
 def _single_factors(entry: Entry) -> list[Factor]:
