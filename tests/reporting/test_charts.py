@@ -62,7 +62,7 @@ def test_colours_are_those_of_the_page(figures):
     assert not re.search(r"#[0-9a-f]{6}\b", text)
     named = set(re.findall(r"var\((--\w+)\)", text))
     assert named == {"--c0", "--c1", "--ink", "--soft", "--line"}
-    for scheme in STYLE.split("@media"):
+    for scheme in STYLE.split("@media (prefers-color-scheme"):
         assert all(f"{name}:" in scheme for name in named if name.startswith("--c"))
 
 

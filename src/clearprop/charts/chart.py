@@ -21,6 +21,7 @@ from clearprop.files.atomic import make_folder, write_bytes
 
 FORMATS = (".svg", ".png", ".pdf")
 WIDTH, HEIGHT = 640, 300
+SQUARE = 440, 420
 _DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2.5), (1.2, 1.8), (6, 2, 1.2, 2))
 _CIRCLE = {"marker": "o", "markersize": 4.5, "markerfacecolor": "none", "markeredgewidth": 1.2}
 _FEW, _FEW_NAMES = 10, 4
@@ -74,7 +75,7 @@ class Chart:
     """Curves over two axes, with vertical lines at `marks`, each with its text.
 
     `told` says what it shows to those who do not see it, where the values of the lines alone would not; `name` is that
-    of its files, by default from the title.
+    of its files, by default from the title.  A `square` one has the same scale on both axes.
     """
 
     title: str
@@ -84,6 +85,12 @@ class Chart:
     marks: Sequence[tuple[float, str]] = ()
     told: str = ""
     name: str = ""
+    square: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return SQUARE if self.square else (WIDTH, HEIGHT)
 
     @property
     def file_name(self) -> str:
@@ -148,7 +155,8 @@ def draw_figure(*charts: Chart, titled: bool) -> Iterator[Any]:
     with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the viewer's font may have it
         rows, columns = (len(charts) + 1) // 2, min(2, len(charts))
-        size = (WIDTH * columns**0.5 / 72, (HEIGHT + 30 * titled) * rows / 72)
+        width, height = charts[0].size if len(charts) == 1 else (WIDTH, HEIGHT)
+        size = (width * columns**0.5 / 72, (height + 30 * titled) * rows / 72)
         figure = Figure(figsize=size, dpi=72, layout="constrained")
         places = figure.subplots(rows, columns, squeeze=False).flat
         for axes, chart in zip(places, charts, strict=False):
@@ -182,6 +190,9 @@ def _draw(axes: Any, chart: Chart) -> None:
         axes.axvline(place, **MARK, label=text)
     for side, axis in (("x", chart.x), ("y", chart.y)):
         _set_axis(axes, side, axis, [v for c in chart.curves for v in _drawable(getattr(c, side), axis)])
+    if chart.square:
+        ends = *axes.get_xlim(), *axes.get_ylim()
+        axes.set(xlim=(min(ends), max(ends)), ylim=(min(ends), max(ends)), aspect="equal")
     axes.grid(axis="y", color=LINE, linewidth=1)
     axes.set_axisbelow(True)
     axes.tick_params(length=0, pad=5)

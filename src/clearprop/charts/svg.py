@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.charts.chart import HEIGHT, MARK, WIDTH, Axis, Chart, Curve, draw_figure, pens
+from clearprop.charts.chart import MARK, Axis, Chart, Curve, draw_figure, pens
 from clearprop.charts.colours import CURVES_STYLE, VARIABLES
 from clearprop.notation import number_text
 from clearprop.notation.escaping import html_text
 
 STYLE = f"""
 figure {{ margin: 0.75rem 0 1.25rem; break-inside: avoid; }} figcaption {{ font-weight: 600; }}
-svg.chart {{ width: 100%; max-width: 44rem; height: auto; display: block; }}
+svg.chart {{ width: 100%; max-width: 44rem; height: auto; display: block; }} svg.square {{ max-width: 30rem; }}
+@media (max-width: 40rem) {{ svg.chart text:not([transform^="rotate(-90"]) {{ font-size: 16px !important; }} }}
 svg.chart * {{ stroke-linejoin: round; }} svg.chart text {{ font-family: system-ui, sans-serif; }}
 {CURVES_STYLE}
 .key {{ list-style: none; padding: 0; margin: 0.25rem 0; display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; }}
@@ -60,7 +61,7 @@ def reliability_chart(title: str, confidence: Sequence[float], right: Sequence[f
     """How often predictions of each confidence were right, with the line of a calibrated network."""
     told = "; ".join(f"confidence {a:.2f}: {b:.2f} right" for a, b in zip(confidence, right, strict=True))
     curves = [Curve("this network", confidence, right), Curve("calibrated", (0, 1), (0, 1), look="guide")]
-    return Chart(title, curves, Axis("confidence"), Axis("share that is right"), told=told)
+    return Chart(title, curves, Axis("confidence"), Axis("share that is right"), told=told, square=True)
 
 
 # --------------------------------------------------------------------------------------------------- the SVG itself
@@ -71,8 +72,9 @@ def _picture(chart: Chart, prefix: str) -> str:
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     root = ET.fromstring(buffer.getvalue())
     _adapt(root, prefix)
-    label = f"{chart.title}. {_description(chart)}"
-    root.attrib = {"class": "chart", "role": "img", "aria-label": label, "viewBox": f"0 0 {WIDTH} {HEIGHT}"}
+    label, (width, height) = f"{chart.title}. {_description(chart)}", chart.size
+    look = "chart square" if chart.square else "chart"
+    root.attrib = {"class": look, "role": "img", "aria-label": label, "viewBox": f"0 0 {width} {height}"}
     return _in_page_colours(ET.tostring(root, encoding="unicode"))
 
 

@@ -27,6 +27,7 @@ from clearprop.reporting.numbers import (
     held_rows,
     sizes_over_time,
 )
+from clearprop.reporting.ranking import ranking_charts
 from clearprop.runs.events import IN_DEVIATIONS, by_target, measure_text, overall
 from clearprop.train import ArrayFeed, BlockFeed, Plan, Run
 
@@ -44,6 +45,7 @@ _STYLE = (
 .counts td { text-align: right; background: color-mix(in srgb, var(--c0) calc(var(--share) * 30%), transparent); }
 pre { background: var(--band); padding: 0.6rem 0.8rem; overflow-x: auto; white-space: pre-wrap;
   overflow-wrap: anywhere; }
+.long { overflow-wrap: anywhere; }
 nav ul { columns: 3 12rem; } nav a { color: inherit; }
 """
 )
@@ -102,10 +104,14 @@ def _plan(run: Run) -> tuple[Plan | None, str]:
         return None, problem.headline
 
 
+def _fact(text: str) -> str:
+    """A cell of text; a word too long for a phone, such as a checksum, is broken where it must be."""
+    longest = max(map(len, text.split()), default=0)
+    return cell(f'<span class="long">{html_text(text)}</span>' if longest > LONGEST_NAME else html_text(text))
+
+
 def _facts(caption: str, facts: Mapping[str, Any]) -> str:
-    rows = [
-        (f'<th scope="row">{html_text(k)}</th>', cell(html_text(str(v)))) for k, v in facts.items() if v is not None
-    ]
+    rows = [(f'<th scope="row">{html_text(k)}</th>', _fact(str(v))) for k, v in facts.items() if v is not None]
     return html_table(caption, ("what", "value"), rows)
 
 
@@ -284,7 +290,7 @@ def _judgement(run: Run, held: Held, charts: Charts) -> str:
         chosen = f"{html_text(held.classes[1])} is chosen where its probability is above {number_text(held.threshold)}"
         lead += f"<p>{chosen}, the threshold; calibration is of the larger probability.</p>\n"
     if held.classes:
-        return lead + _confusion(held) + _calibration(held, charts)
+        return lead + _confusion(held) + "".join(map(charts.add, ranking_charts(held))) + _calibration(held, charts)
     if held.labels_each:
         return lead + _labels(held)
     return lead + _residuals(run, held, charts)
@@ -371,7 +377,7 @@ def _residuals_of(run: Run, held: Held, charts: Charts, place: int) -> str:
     known, guessed, off = (Axis(f"{what} {target}") for what in ("true", "predicted", "residual of"))
     return (
         _facts(f"residuals{of_one}", facts)
-        + charts.add(Chart(f"Predicted against true{of_one}", [first, equal], known, guessed))
+        + charts.add(Chart(f"Predicted against true{of_one}", [first, equal], known, guessed, square=True))
         + charts.add(Chart(f"Residuals{of_one}", [second, zero], guessed, off))
     )
 

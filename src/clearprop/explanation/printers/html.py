@@ -28,7 +28,7 @@ section { border-top: 1px solid var(--line); padding: 0.5rem 0 1rem; }
 table { border-collapse: collapse; margin: 0.5rem 0; }
 caption { text-align: left; color: var(--soft); padding: 0.25rem 0; }
 th, td { text-align: left; padding: 0.3rem 0.9rem 0.3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th { font-weight: 600; } td.number { text-align: right; font-variant-numeric: tabular-nums; }
+th { font-weight: 600; } .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .reason, .confirmed { margin: 0.5rem 0; } .confirmed { color: var(--mark); } .line { color: var(--soft); }
 details { margin: 0.4rem 0 0.4rem 1rem; border-left: 2px solid var(--line); padding-left: 0.9rem; }
 summary { cursor: pointer; padding: 0.2rem 0; }
@@ -129,10 +129,18 @@ def _scrolling(label: str, body: str) -> str:
 
 def html_table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table whose heads and cells are HTML already."""
-    top = "".join(f'<th scope="col">{h}</th>' for h in heads)
-    body = "".join(f"<tr>{''.join(row)}</tr>\n" for row in rows)
+    lines = list(rows)
+    top = "".join(f'<th scope="col"{_side(lines, i)}>{h}</th>' for i, h in enumerate(heads))
+    body = "".join(f"<tr>{''.join(row)}</tr>\n" for row in lines)
     head = f"<caption>{html_text(caption)}</caption>\n<thead><tr>{top}</tr></thead>"
     return _scrolling(caption, f"<table>\n{head}\n<tbody>\n{body}</tbody>\n</table>\n")
+
+
+def _side(rows: Sequence[Sequence[str]], column: int) -> str:
+    """The head of a column of numbers stands over them, at the right."""
+    cells = [row[column] for row in rows if column < len(row)]
+    are_numbers = cells and all(c.startswith('<td class="number"') for c in cells)
+    return ' class="number"' if are_numbers else ""
 
 
 def cell(body: str) -> str:
