@@ -19,7 +19,8 @@ from clearprop.notation.escaping import html_text
 STYLE = f"""
 figure {{ margin: 0.75rem 0 1.25rem; break-inside: avoid; }} figcaption {{ font-weight: 600; }}
 svg.chart {{ width: 100%; max-width: 44rem; height: auto; display: block; }} svg.square {{ max-width: 30rem; }}
-@media (max-width: 40rem) {{ svg.chart:not(.square) text:not([transform^="rotate(-90"]) {{ font-size: 16px !important; }} }}
+@media (max-width: 40rem) {{
+  svg.chart:not(.square) text:not([transform^="rotate(-90"]) {{ font-size: 16px !important; }} }}
 svg.chart * {{ stroke-linejoin: round; }} svg.chart text {{ font-family: system-ui, sans-serif; }}
 {CURVES_STYLE}
 .key {{ list-style: none; padding: 0; margin: 0.25rem 0; display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; }}
