@@ -73,7 +73,8 @@ def test_the_interval_allows_for_rows_that_trainings_share(found):
     half = student.ppf(0.975, 7) * values.std(ddof=1) * np.sqrt(1 / 8 + 30 / 90)
     score = found.scores["auc"]
     assert score.mean == pytest.approx(values.mean())
-    assert score.interval == pytest.approx((values.mean() - half, values.mean() + half))
+    assert score.interval == pytest.approx((max(values.mean() - half, 0), min(values.mean() + half, 1)))
+    assert 0 < score.interval[0] < score.interval[1] <= 1
     assert "over 8 folds in 2 repeats; 95% interval" in repr(found)
     linear = [run.summary.baseline["linear"]["auc"] for run in found.runs]
     assert found.baseline("linear")["auc"].mean == pytest.approx(np.mean(linear))

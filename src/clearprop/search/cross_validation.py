@@ -24,7 +24,7 @@ from clearprop.files.atomic import write_text
 from clearprop.files.spreadsheet import spreadsheet_text
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
-from clearprop.runs.events import Events, Subscriber, listed_functions, plain
+from clearprop.runs.events import SHARES, Events, Subscriber, listed_functions, plain
 from clearprop.runs.folder import require_free
 from clearprop.runs.settings import OPTIONS, default_of
 from clearprop.train import AUTO, Run, class_probabilities, job_for, tested_rate, train, with_defaults
@@ -40,7 +40,7 @@ class FoldScore:
 
     Trainings share most of their rows, so the scores of folds do not vary as much as those of new data would: the
     interval is mean ± t·s·√(1/n + tested/trained), with n folds and Student's t of n − 1 degrees (Nadeau & Bengio 2003;
-    for repeats Bouckaert & Frank 2004).  None where a fold has no value.
+    for repeats Bouckaert & Frank 2004), of a share within 0 and 1.  None where a fold has no value.
     """
 
     name: str
@@ -54,14 +54,18 @@ def score_of(name: str, values: Sequence[float], tested: float, trained: float) 
 
     >>> found = score_of("accuracy", [0.9, 0.8, 1.0], tested=30, trained=60)
     >>> round(found.mean, 3), [round(end, 3) for end in found.interval]
-    (0.9, [0.507, 1.293])
+    (0.9, [0.507, 1.0])
     """
     from scipy.special import stdtrit  # start-up time: a sweep does without
 
     known, n = np.array(values, dtype=np.float64), len(values)  # there are two folds or more
     mean, deviation = float(known.mean()), float(known.std(ddof=1))
     half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * deviation * math.sqrt(1 / n + tested / trained)
-    return FoldScore(name, mean, deviation, (mean - half, mean + half) if math.isfinite(half) else None)
+    if not math.isfinite(half):
+        return FoldScore(name, mean, deviation, None)
+    low, high = mean - half, mean + half
+    is_share = name.partition("[")[0] in SHARES
+    return FoldScore(name, mean, deviation, (max(low, 0.0), min(high, 1.0)) if is_share else (low, high))
 
 
 @dataclass(frozen=True, eq=False)
