@@ -22,7 +22,7 @@ from clearprop.rules import random
 from clearprop.runs.state import State
 from clearprop.train.array_alignment import adaptation, dtype_of
 from clearprop.train.batches import ArrayFeed
-from clearprop.train.job import require_rows
+from clearprop.train.job import require_rows, require_suitable
 from clearprop.train.metrics import Measure, find_loss
 from clearprop.train.native_executor import choose_executor
 from clearprop.train.step import make_step
@@ -85,8 +85,8 @@ def lr_range_test(
     a tenth of the rate where it is lowest.  It is an estimate from one short run: noisy, and for the state at the start
     of training.
 
-    Raises ArgumentError for a range that is none, for an optimizer without a learning rate or one that sums batches,
-    and where no rate lowers the loss.
+    Raises ArgumentError for a range that is none, for an optimizer without a learning rate, one that sums batches or
+    that needs all rows where a batch has fewer, and where no rate lowers the loss.
 
     >>> import clearprop as cl
     >>> import numpy as np
@@ -113,6 +113,7 @@ def lr_range_test(
     train = prepared.train
     if not isinstance(train, tuple):
         raise ArgumentError("lr_range_test needs arrays", expected="(x, y)", got=type(data).__name__, where=user_line())
+    require_suitable(rule, len(train[0]), batch_size, command=False)
     measured = find_loss(suitable_loss(model, prepared) if loss is None else loss)
     weight, penalty = prepared.weights.get("training"), nn.Penalty(l1, l2)
     losses = _losses(model, train, measured, rule, steps, batch_size, penalty, seed, weight)

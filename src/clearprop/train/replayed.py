@@ -47,8 +47,10 @@ class Replayed:
         return self.state.step
 
 
-def nearest_state(config: Config, folder: Path | None, workings: Workings, keys: Keys, model: Any, step: int) -> State:
-    """The last state that is kept of a run up to a step: of a checkpoint, or the first one.
+def nearest_state(
+    config: Config, folder: Path | None, workings: Workings, keys: Keys, model: Any, step: int, last: int
+) -> State:
+    """The last state that is kept of a run of `last` steps up to a step: of a checkpoint, or the first one.
 
     `model` has the structure of the run's network.  Raises RunError where none is left.
     """
@@ -59,11 +61,11 @@ def nearest_state(config: Config, folder: Path | None, workings: Workings, keys:
             template = workings.optimizer.init(model)
             return load_checkpoint(checkpoints / str(saved[-1]), model, template, keys).state
     if workings.first is None or workings.first.step > step:
-        raise _not_reached(config, str(folder) if folder else "")
+        raise _not_reached(config, str(folder) if folder else "", last)
     return workings.first
 
 
-def _not_reached(config: Config, where: str) -> RunError:
+def _not_reached(config: Config, where: str, last: int) -> RunError:
     if config.forked is None:
         return RunError(
             "no checkpoint before that step is left",
@@ -74,7 +76,7 @@ def _not_reached(config: Config, where: str) -> RunError:
         )
     return RunError(
         f"this run was forked at step {config.forked.step}, and has no steps before it",
-        expected=f"a step from {config.forked.step} on",
+        expected=f"a step from {config.forked.step} to {last}",
         where=where,
         try_=f"replay {config.forked.run or 'the run it was forked from'}",
     )

@@ -457,7 +457,7 @@ class Run:
         if self.workings is None:
             raise RunError("this run cannot be replayed", got="a run without its workings", try_="cl.load(folder)")
         plan = self.workings.plan()
-        nearest = nearest_state(self.config, self.folder, self.workings, plan.keys, self.model, int(step))
+        nearest = nearest_state(self.config, self.folder, self.workings, plan.keys, self.model, int(step), self.steps)
         state = replay_steps(plan, nearest, int(step))
         return Replayed(state, "; ".join(self.config.differences(nearest.step, int(step), environment())))
 
