@@ -136,7 +136,7 @@ def test_output_may_be_refused(words, kept):
     assert headline == "cannot write the output"
     assert got == "  got       No space left on device"
     assert not [line for line in before if not line.startswith("epoch ")]
-    if "--json" in words:
+    if words[0] == "train" and "--json" in words:
         assert shell("clearprop train --resume new").returncode == 0
 
 
