@@ -36,7 +36,7 @@ def calls(epochs):
 
 
 def test_an_epoch_takes_few_calls():
-    """With the kernel of the rows' order, which is compiled where many rows are put in order, and then found on disk."""
+    """With the kernel of the rows' order, which is compiled once it pays, and then found on disk."""
     native_order(cl.random.key(0), (0,), 4)
     fit(3)
     assert (calls(13) - calls(3)) / 10 <= MOST_CALLS
