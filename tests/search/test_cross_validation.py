@@ -163,3 +163,20 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
         assert command(capsys, *quick, *more)[0] == 2
     code, said, _ = command(capsys, *quick, "--folds", 2, "--json", "--out", "j")
     assert code == 0 and [json.loads(line)["event"] for line in said.splitlines()].count("end") == 2
+
+
+@pytest.mark.parametrize("words", [("FALSE", "TRUE"), ("007", "008"), ("no", "yes")])
+def test_true_and_predicted_classes_are_spelled_alike(words, tmp_path):
+    lines = [f"{k},{words[k % 2]}" for k in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,y", *lines]) + "\n")
+    found = cl.cross_validate(tmp_path / "t.csv", folds=2, epochs=1, hidden=2)
+    for place in (3, 4):
+        assert {row[place] for row in found.predictions} <= set(words)
+
+
+def test_true_numbers_are_kept_to_the_last_digit(tmp_path):
+    price = 1234567.125 + np.arange(40.0) - 2469134 * (np.arange(40) % 2)
+    table = pl.DataFrame({"x": np.arange(40.0), "price": price})
+    found = cl.cross_validate(table, target="price", folds=2, epochs=1, hidden=2, out=tmp_path / "folds")
+    assert {row[3] for row in found.predictions} == set(price)
+    assert set(pl.read_csv(tmp_path / "folds" / "predictions.csv")["true price"]) == set(price)

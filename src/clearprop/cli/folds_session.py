@@ -9,6 +9,7 @@ from typing import Any
 from clearprop.cli.console import messages, output, print_json, say, table
 from clearprop.cli.exit_codes import DONE, INTERRUPTED
 from clearprop.errors import ArgumentError
+from clearprop.files.presence import free_folder
 from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import measure_text, overall
 from clearprop.runs.folder import require_free
@@ -30,7 +31,7 @@ def cross_validate(
     _require_fit(folds, others)
     asked = settings_from(given, config)
     _require_table(asked.get("data"))
-    place = _next_folder(str(asked["data"])) if out is None else out
+    place = free_folder(f"{Path(asked['data']).stem or 'run'}-folds") if out is None else out
     require_free(place)
     plan = plan_folds(None, asked, folds or 0, 1 if repeats is None else repeats)
     if not json:
@@ -69,14 +70,6 @@ def _require_table(data: str | None) -> None:
             where="DATA",
             try_="clearprop train penguins --folds 5",
         )
-
-
-def _next_folder(source: str) -> Path:
-    """The first free name `runs/DATA-folds-1`, `-2`, …."""
-    number, stem = 1, Path(source).stem or "run"
-    while (Path("runs") / f"{stem}-folds-{number}").exists():
-        number += 1
-    return Path("runs") / f"{stem}-folds-{number}"
 
 
 def _tell_plan(plan: FoldPlan) -> None:

@@ -163,9 +163,8 @@ def _rows(
             yield [*head, classes[code], *(f"{p:.4f}" for p in share)]
     elif fitted.label_names:
         shares = np.asarray(class_probabilities(outputs.astype(np.float64), run.config.settings.loss))
-        labels = run.labels(outputs).tolist()
-        for head, said, share in zip(heads, labels, shares, strict=True):
-            words = (spreadsheet_text(str(label), quote_formulas) for label in said)
+        for head, said, share in zip(heads, fitted.spelled(run.chosen(outputs)), shares, strict=True):
+            words = (spreadsheet_text(name, quote_formulas) for name in said)
             yield [*head, *words, *(f"{p:.4f}" for p in share)]
     else:
         numbers = run.values(outputs)[:, : fitted.outputs]

@@ -22,6 +22,7 @@ from clearprop.data.streaming.memory import default_memory
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.distributed import World, join_world
 from clearprop.errors import ArgumentError, ClearpropError
+from clearprop.files.presence import free_folder
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.environment import is_one_of_several
@@ -46,7 +47,6 @@ from clearprop.train import (
     with_defaults,
 )
 
-_RUNS = Path("runs")
 _RESUMABLE = ("data", "epochs", "patience")
 _CHANGEABLE = ("lr", *(name for name in CHANGEABLE if name != "lr" and name in OPTIONS))
 
@@ -220,7 +220,7 @@ class Session:
         job = job_for(
             data,
             full,
-            out=out if resume else out or self.lead(lambda: _next_run(source)),
+            out=out if resume else out or self.lead(lambda: free_folder(Path(source).stem or "run")),
             resume=resume,
             events=self.events,
             command=full.options(),
@@ -280,15 +280,6 @@ def _one_input() -> ArgumentError:
         where="DATA",
         try_="cat … > table.csv, then mpiexec … clearprop train table.csv",
     )
-
-
-def _next_run(source: str) -> Path:
-    """The first free name `runs/DATA-1`, `-2`, …."""
-    stem = Path(source).stem or "run"
-    number = 1
-    while (_RUNS / f"{stem}-{number}").exists():
-        number += 1
-    return _RUNS / f"{stem}-{number}"
 
 
 def _divergence(run: Run, full: Settings) -> ArgumentError:

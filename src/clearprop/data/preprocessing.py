@@ -201,6 +201,13 @@ class Preprocessing:
         joint = isinstance(self.target, JointTarget) and self.target.kind == "labels"
         return self.target.names if joint else ()
 
+    def spelled(self, codes: NDArray[Any]) -> NDArray[np.object_]:
+        """The names of chosen classes or labels as the table spells them, `(rows, targets)`, by their places."""
+        parts = self.target.labels if isinstance(self.target, JointTarget) else (self.target,)
+        columns = zip(parts, codes.reshape(len(codes), -1).T, strict=True)
+        names = [np.array(part.classes, dtype=object)[own] for part, own in columns if isinstance(part, ClassTarget)]
+        return np.stack(names, axis=1)
+
     def transform(self, table: Table) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """`x` `(rows, features)` float32, and `y`.
 

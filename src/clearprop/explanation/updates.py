@@ -192,12 +192,8 @@ def _rates(link: Transform, own: Any) -> tuple[float | None, float | None]:
     """The learning rate of this step, and the one that a schedule varies."""
     if not isinstance(link, (scale_by_learning_rate, scale_by_relative_rate)):
         return None, None
-    rate = link.learning_rate
-    if isinstance(link, scale_by_relative_rate):
-        now = float(raw(link.rate_after(own["t"])))
-    else:
-        now = float(raw(rate(own["t"]))) if isinstance(rate, Schedule) else float(raw(rate))
-    return now, _base(rate, now)
+    now = float(raw(link.rate_after(own.get("t"))))
+    return now, _base(link.learning_rate, now)
 
 
 def _base(rate: Any, now: float) -> float:

@@ -39,3 +39,11 @@ def exists(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):
         return False
+
+
+def free_folder(stem: str) -> Path:
+    """The first free name `runs/STEM-1`, `-2`, …."""
+    number = 1
+    while (path := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    return path

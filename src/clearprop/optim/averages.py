@@ -11,7 +11,7 @@ from clearprop.optim.basic_transforms import add_weight_decay, scale_by_learning
 from clearprop.optim.first_order import adam
 from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, SHARE, Choices, Range, hyper
 from clearprop.optim.lengths import kept_square
-from clearprop.optim.schedules import Schedule, inverse_power
+from clearprop.optim.schedules import Schedule, inverse_power, rate_at
 from clearprop.optim.transform import Composed, Leafwise, ParameterView, Transform, operand
 from clearprop.rules.elementwise import floor, maximum, minimum, sqrt, square, where
 from clearprop.rules.structural import zeros_like
@@ -201,9 +201,7 @@ class schedule_free(Leafwise):
 
     def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
         """η_t and c; the weights' sum after step t."""
-        rate = self.learning_rate
-        rate = operand(rate(t - 1)) if isinstance(rate, Schedule) else rate
-        rate = rate * (minimum(1.0, t / self.warmup) if self.warmup else 1.0)
+        rate = operand(rate_at(self.learning_rate, t - 1)) * (minimum(1.0, t / self.warmup) if self.warmup else 1.0)
         if self.base == "adamw":
             rate = rate * sqrt(1 - self.b2**t)
         weight = rate**2 * t**self.r

@@ -12,7 +12,7 @@ from clearprop.arrays.tensor import Tensor
 from clearprop.errors import ArgumentError, user_line
 from clearprop.optim.hyperparameters import ANY_NUMBER, FRACTION, NOT_NEGATIVE, POSITIVE, SHARE, Choices, hyper
 from clearprop.optim.lengths import length_of, unit_lengths
-from clearprop.optim.schedules import Schedule
+from clearprop.optim.schedules import Schedule, rate_at
 from clearprop.optim.transform import Leafwise, ParameterView, Transform, operand, scalar_like
 from clearprop.program.tracing import shape_of
 from clearprop.rules.elementwise import clip, maximum, where
@@ -125,11 +125,15 @@ class scale_by_learning_rate(Transform):
         """The step number, if there is a schedule."""
         return {"t": Tensor(np.int64(0))} if isinstance(self.learning_rate, Schedule) else {}
 
+    def rate_after(self, steps: Any) -> Any:
+        """The rate of the next step after so many."""
+        return rate_at(self.learning_rate, steps)
+
     def update(self, grads: Any, state: dict[str, Any], params: Any, **extra: Any) -> tuple[Any, dict[str, Any]]:
         """−η_t · g for every leaf."""
         view, rate = ParameterView(params), self.learning_rate
         if isinstance(rate, Schedule):
-            rate = operand(rate(state["t"]))
+            rate = operand(self.rate_after(state["t"]))
             state = {"t": state["t"] + 1}
         return view.build([None if g is None else -rate * g for g in view.gradients(grads)]), state
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from clearprop.optim.hyperparameters import NOT_NEGATIVE, POSITIVE, Range, hyper
 from clearprop.optim.lengths import kept_square, unit_lengths
-from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Composed, Leafwise, Transform, operand
+from clearprop.optim.schedules import Schedule, rate_at
+from clearprop.optim.transform import Composed, Leafwise, Transform
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
@@ -132,7 +132,7 @@ class scale_by_relative_rate(Leafwise):
 
     def rate_after(self, steps: Any) -> Any:
         """The rate of the next step after so many."""
-        return minimum(_rate_after(self.learning_rate, steps), 1 / sqrt(steps + 1))
+        return minimum(rate_at(self.learning_rate, steps), 1 / sqrt(steps + 1))
 
     def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
         """The rate."""
@@ -161,16 +161,11 @@ class decay_weights(Leafwise):
 
     def scalars(self, t: Any, *carried: Any) -> tuple[Any, ...]:
         """ηλ."""
-        return (_rate_after(self.learning_rate, t - 1) * self.weight_decay,), *carried
+        return (rate_at(self.learning_rate, t - 1) * self.weight_decay,), *carried
 
     def leaf(self, g: Any, p: Any, share: Any) -> tuple[Any, ...]:
         """The rule."""
         return (g - share * p,)
-
-
-def _rate_after(rate: float | Schedule, steps: Any) -> Any:
-    """η in the next step after so many."""
-    return operand(rate(steps)) if isinstance(rate, Schedule) else rate
 
 
 class adafactor(Composed):

@@ -129,7 +129,30 @@ class adamax(Composed):
         return *decay, scale_by_adamax(self.b1, self.b2, self.eps), scale_by_learning_rate(self.learning_rate)
 
 
-class nadam(Composed):
+class _WithDecay(Composed):
+    """What NAdam and RAdam share in PyTorch's form: a scaling, and a decay in front of it or, decoupled, behind it."""
+
+    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE, kind=Schedule)
+    b1: float = hyper(default=0.9, within=FRACTION)
+    b2: float = hyper(default=0.999, within=FRACTION)
+    eps: float = hyper(default=1e-8, within=NOT_NEGATIVE)
+    weight_decay: float = hyper(default=0.0, within=NOT_NEGATIVE)
+    decoupled: bool = False
+
+    @property
+    def scaling(self) -> Transform:
+        """The link that scales."""
+        raise NotImplementedError
+
+    @property
+    def links(self) -> tuple[Transform, ...]:
+        """Scaling with the decay before or behind it, learning rate."""
+        decay = (add_weight_decay(self.weight_decay, "all"),) if self.weight_decay else ()
+        first, last = ((), decay) if self.decoupled else (decay, ())
+        return *first, self.scaling, *last, scale_by_learning_rate(self.learning_rate)
+
+
+class nadam(_WithDecay):
     """NAdam: Adam whose step looks one step ahead, with a momentum that grows to β₁ (Dozat 2016).
 
     PyTorch's form and defaults; the formula stands at `scale_by_nadam`.  `weight_decay` adds λθ to the gradient first,
@@ -137,9 +160,9 @@ class nadam(Composed):
 
     learning_rate   η, a number or a schedule
     b1, b2, eps     as in `adam`
-    momentum_decay  ψ, how fast the momentum grows
     weight_decay    λ, for every parameter
     decoupled       whether the decay is AdamW's
+    momentum_decay  ψ, how fast the momentum grows
 
     >>> import clearprop as cl
     >>> opt, params = cl.optim.nadam(0.1, momentum_decay=0.0), {"w": cl.tensor(1.0)}
@@ -150,21 +173,15 @@ class nadam(Composed):
 
     complete = True
     learning_rate: float | Schedule = hyper(default=2e-3, within=NOT_NEGATIVE, kind=Schedule)
-    b1: float = hyper(default=0.9, within=FRACTION)
-    b2: float = hyper(default=0.999, within=FRACTION)
-    eps: float = hyper(default=1e-8, within=NOT_NEGATIVE)
     momentum_decay: float = hyper(default=4e-3, within=NOT_NEGATIVE)
-    weight_decay: float = hyper(default=0.0, within=NOT_NEGATIVE)
-    decoupled: bool = False
 
     @property
-    def links(self) -> tuple[Transform, ...]:
-        """Scaling with the decay before or behind it, learning rate."""
-        scaling = scale_by_nadam(self.b1, self.b2, self.eps, momentum_decay=self.momentum_decay)
-        return *_with_decay(scaling, self.weight_decay, self.decoupled), scale_by_learning_rate(self.learning_rate)
+    def scaling(self) -> Transform:
+        """NAdam's."""
+        return scale_by_nadam(self.b1, self.b2, self.eps, momentum_decay=self.momentum_decay)
 
 
-class radam(Composed):
+class radam(_WithDecay):
     """RAdam: Adam that waits until the variance of its scaling is known (Liu et al. 2020).
 
     PyTorch's form and defaults, with ε added before v is corrected; the formula stands at `scale_by_radam`.
@@ -183,23 +200,8 @@ class radam(Composed):
     """
 
     complete = True
-    learning_rate: float | Schedule = hyper(default=1e-3, within=NOT_NEGATIVE, kind=Schedule)
-    b1: float = hyper(default=0.9, within=FRACTION)
-    b2: float = hyper(default=0.999, within=FRACTION)
-    eps: float = hyper(default=1e-8, within=NOT_NEGATIVE)
-    weight_decay: float = hyper(default=0.0, within=NOT_NEGATIVE)
-    decoupled: bool = False
 
     @property
-    def links(self) -> tuple[Transform, ...]:
-        """Scaling with the decay before or behind it, learning rate."""
-        scaling = scale_by_radam(self.b1, self.b2, self.eps, early_eps=True)
-        return *_with_decay(scaling, self.weight_decay, self.decoupled), scale_by_learning_rate(self.learning_rate)
-
-
-def _with_decay(scaling: Transform, weight_decay: float, decoupled: bool) -> tuple[Transform, ...]:
-    """The link with the decay in front of it or behind it, if there is any."""
-    if not weight_decay:
-        return (scaling,)
-    decay = add_weight_decay(weight_decay, "all")
-    return (scaling, decay) if decoupled else (decay, scaling)
+    def scaling(self) -> Transform:
+        """RAdam's, with PyTorch's ε."""
+        return scale_by_radam(self.b1, self.b2, self.eps, early_eps=True)

@@ -196,9 +196,10 @@ class warmup(Schedule):
 
     def at(self, t: Any) -> Any:
         """The formula."""
-        after = _at(self.then, maximum(t - self.steps, 0))
-        return where(t < self.steps, _at(self.then, 0) * (t + 1) / self.steps, after)
+        after = rate_at(self.then, maximum(t - self.steps, 0))
+        return where(t < self.steps, rate_at(self.then, 0) * (t + 1) / self.steps, after)
 
 
-def _at(rate: float | Schedule, t: Any) -> Any:
+def rate_at(rate: float | Schedule, t: Any) -> Any:
+    """The learning rate of step t = 0, 1, …, where it is a number or a schedule."""
     return rate(t) if isinstance(rate, Schedule) else rate

@@ -235,15 +235,19 @@ def _answers(table: Table, fold: Fold, run: Run, data: Prepared) -> Iterator[tup
     """What the run says of the rows of its fold."""
     assert isinstance(data.test, tuple)
     outputs = run.outputs(data.test[0])
-    said = run.labels(outputs) if data.preprocessing and data.preprocessing.of_classes else run.values(outputs)
-    said = said.reshape(len(outputs), -1)
-    true = [as_category(column.take(fold.rows)).values.tolist() for column in table.targets]
+    fitted = data.preprocessing
+    assert fitted is not None  # a table's
+    known = [column.take(fold.rows) for column in table.targets]
+    if fitted.of_classes:
+        said, true = fitted.spelled(run.chosen(outputs)), [as_category(column).values.tolist() for column in known]
+    else:
+        said, true = run.values(outputs).reshape(len(outputs), -1), [column.values.tolist() for column in known]
     shares: NDArray[Any] = np.empty((len(outputs), 0))
     if _probability_names(run):
         shares = np.asarray(class_probabilities(outputs.astype(np.float64), run.config.settings.loss))
     for place, row in enumerate(table.rows[fold.rows].tolist()):
-        known = [values[place] for values in true]
-        yield (fold.repeat, fold.number, row, *known, *said[place].tolist(), *shares[place].tolist())
+        beside = [values[place] for values in true]
+        yield (fold.repeat, fold.number, row, *beside, *said[place].tolist(), *shares[place].tolist())
 
 
 def _probability_names(run: Run) -> tuple[str, ...]:
@@ -260,8 +264,11 @@ def _write(result: CrossValidation, folder: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([spreadsheet_text(head, True) for head in result.heads])
+    known = 3 + sum(head.startswith("true ") for head in result.heads[3:])
     for row in result.predictions:
-        writer.writerow([f"{v:.6g}" if isinstance(v, float) else spreadsheet_text(str(v), True) for v in row])
+        true = [v if isinstance(v, float) else spreadsheet_text(str(v), True) for v in row[:known]]
+        said = [f"{v:.6g}" if isinstance(v, float) else spreadsheet_text(str(v), True) for v in row[known:]]
+        writer.writerow([*true, *said])
     write_text(folder / "predictions.csv", text.getvalue())
     each = [
         {"run": t.fold.name, "rows": len(t.fold.rows), **{n: getattr(t.run.summary, n) for n in ("best_epoch", "test")}}

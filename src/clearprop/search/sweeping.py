@@ -18,6 +18,7 @@ from clearprop.data.streaming.memory import default_memory
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
 from clearprop.files.folder_lock import hold_folder
+from clearprop.files.presence import free_folder
 from clearprop.files.strict_json import refuse
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
@@ -431,10 +432,7 @@ def place_for(out: Any, data: str | None) -> Path:
     if out is not None:
         return _as_path(out, "out")
     stem = "data" if data is None else Path(data).stem or "data"
-    number = 1
-    while (Path("runs") / f"{stem}-sweep-{number}").exists():
-        number += 1
-    return Path("runs") / f"{stem}-sweep-{number}"
+    return free_folder(f"{stem}-sweep")
 
 
 def _as_path(given: Any, name: str) -> Path:
