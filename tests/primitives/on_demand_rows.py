@@ -99,6 +99,7 @@ SPECIAL_FUNCTIONS = [
     Row("betainc", (POSITIVE, POSITIVE, PROBABILITY), THREE,
         elementwise(lambda a, b, x: MP.betainc(a, b, 0, x, regularized=True)), ulps=32, analytic=False, slope_scale=20),
     binary("betaln", lambda a, b: MP.log(MP.beta(a, b)), POSITIVE, POSITIVE, scale=4, analytic=False, slope_scale=10),
+    binary("beta", MP.beta, POSITIVE, POSITIVE, ulps=8, analytic=False, slope_scale=20),
     unary("i0", lambda x: MP.besseli(0, x), -3, 3, analytic=False),
     unary("i1", lambda x: MP.besseli(1, x), -3, 3, analytic=False),
     unary("i0e", lambda x: MP.exp(-abs(x)) * MP.besseli(0, x), -3, 3, analytic=False),

@@ -22,7 +22,18 @@ def symmetric(f):
     return lambda x: f(0.5 * (x + cl.matrix_transpose(x)))
 
 
-WITHOUT_NAN = ("nansum", "nanmean", "nanmax", "nanmin", "nanvar", "nanstd")
+WITHOUT_NAN = (
+    "nansum",
+    "nanmean",
+    "nanmax",
+    "nanmin",
+    "nanvar",
+    "nanstd",
+    "nanprod",
+    "nanmedian",
+    "nancumsum",
+    "nancumprod",
+)
 
 
 def along(module, name):
@@ -44,6 +55,21 @@ FUNCTIONS = {
     "logcumsumexp": (lambda x: cl.logcumsumexp(x, axis=1), lambda x: np.logaddexp.accumulate(x, axis=1), X, 2),
     "trapezoid": (lambda x: cl.trapezoid(x, dx=0.5, axis=0), lambda x: np.trapezoid(x, dx=0.5, axis=0), X, 2),
     "trapezoid of places": (lambda x: cl.trapezoid(x, x[0] ** 2), lambda x: np.trapezoid(x, x[0] ** 2), X, 2),
+    "quantiles": (lambda x: cl.quantile(x, (0.3, 0.5, 1.0), axis=1),
+                  lambda x: np.quantile(x, (0.3, 0.5, 1.0), axis=1), X, 2),
+    "percentile": (lambda x: cl.percentile(x, 30.0, axis=1), lambda x: np.percentile(x, 30.0, axis=1), X, 2),
+    "nanquantile": (lambda x: cl.nanquantile(x, [0.1, 0.7], axis=0),
+                    lambda x: np.nanquantile(x, [0.1, 0.7], axis=0), HOLES, 0),
+    "nanquantile without holes": (lambda x: cl.nanquantile(x, 0.7), lambda x: np.nanquantile(x, 0.7), X, 2),
+    "nanpercentile": (lambda x: cl.nanpercentile(x, 70, axis=(0, 1), keepdims=True),
+                      lambda x: np.nanpercentile(x, 70, axis=(0, 1), keepdims=True), HOLES, 0),
+    "diag of a vector": (lambda x: cl.diag(x[0], offset=-1), lambda x: np.diag(x[0], -1), X, 2),
+    "diag of a matrix": (lambda x: cl.diag(x, offset=1), lambda x: np.diag(x, 1), X, 2),
+    "flatten": (lambda x: cl.flatten(x, 1), lambda x: x.reshape(2, 12), R, 2),
+    "atleast_nd": (lambda x: cl.atleast_nd(x, ndim=4), lambda x: x[None, None], X, 2),
+    **{f"segment_{name}": (lambda x, name=name: getattr(cl, f"segment_{name}")(x, [1, 0, 1], size=2),
+                           lambda x, by=by: np.stack([by(x[1:2], axis=0), by(x[::2], axis=0)]), X, 2)
+       for name, by in (("mean", np.mean), ("prod", np.prod), ("max", np.max), ("min", np.min))},
     "segment_sum": (lambda x: cl.segment_sum(x, [1, 0, 1], size=3),
                     lambda x: np.stack([x[1], x[0] + x[2], 0 * x[0]]), X, 2),
     "bincount": (lambda x: cl.bincount(np.array([1, 1, 3, 0, 1]), weights=x[0]),
@@ -119,6 +145,27 @@ def test_what_is_not_a_number_passes_nothing_on():
     assert np.array_equal(np.isnan(HOLES), g.numpy() == 0)
 
 
+@pytest.mark.parametrize("name", ["nanargmax", "nanargmin"])
+def test_places_without_nan(name):
+    np.testing.assert_array_equal(getattr(cl, name)(HOLES, axis=1), getattr(np, name)(HOLES, axis=1))
+    assert getattr(cl, name)([[np.nan, np.nan]], axis=1, keepdims=True).tolist() == [[-1]]
+    infinite = -np.inf if name == "nanargmax" else np.inf
+    assert getattr(cl, name)([np.nan, infinite]).item() == 1  # where NumPy names the NaN
+
+
+def test_a_median_without_nan_gives_its_derivative_to_the_middle():
+    g = cl.grad(cl.nanmedian)(np.array([np.nan, 5.0, 1.0, np.nan, 2.0, 7.0]))
+    assert g.tolist() == [0.0, 0.5, 0.0, 0.0, 0.5, 0.0]
+
+
+def test_nothing_belongs_to_a_segment():
+    found = {n: getattr(cl, f"segment_{n}")([2, 4], [1, 1], size=2).tolist() for n in ("sum", "prod", "max", "min")}
+    ends = np.iinfo(np.int64)
+    assert found == {"sum": [0, 6], "prod": [1, 8], "max": [ends.min, 4], "min": [ends.max, 2]}
+    np.testing.assert_array_equal(cl.segment_mean([2, 4], [1, 1], size=2), [np.nan, 3.0])
+    assert cl.segment_max(np.zeros((0, 2)), np.zeros(0, int), size=1).tolist() == [[-np.inf, -np.inf]]
+
+
 def test_vectors_of_equal_values_have_no_derivative():
     for f in (lambda x: L.eigh(x).eigenvectors, lambda x: L.svd(x).U):
         assert np.all(np.isnan(cl.grad(lambda x, f=f: cl.sum(f(x)))(np.eye(2))))
@@ -137,6 +184,10 @@ CALLS = [
     (lambda: cl.arange(1, 2, 0), "arange needs a step"),
     (lambda: cl.topk(X, 9), "topk cannot take 9 of 5"),
     (lambda: cl.quantile(X, 1.5), "quantile takes a share"),
+    (lambda: cl.percentile(X, [50, 101]), "percentile takes a share"),
+    (lambda: cl.nanquantile(X, "half"), "nanquantile takes a share"),
+    (lambda: cl.diag(1.0), "diag needs an axis"),
+    (lambda: cl.flatten(X, 1, 0), "flatten joins axes from the first to the last"),
     (lambda: cl.median(X[:0]), "no elements have no quantile"),
     (lambda: cl.searchsorted(X[0], X, side="middle"), 'side is "left" or "right"'),
     (lambda: cl.repeat(X, [1, 2], axis=0), "repeat takes one count for each entry"),

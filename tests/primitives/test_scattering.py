@@ -57,6 +57,7 @@ def has_mask(key):
 def test_reading_is_numpys(name):
     key = KEYS[name]
     assert np.array_equal(cl.asarray(X)[key], X[key])
+    assert np.array_equal(cl.asarray(X).at[key].get(), X[key])
     cl.check_grads(lambda x: cl.asarray(x)[key], (X,), order=2)
     if not has_mask(key):
         with warnings.catch_warnings():
@@ -212,3 +213,9 @@ def test_wrong_keys_and_values_are_refused(call, headline):
         call(cl.asarray(X))
     assert caught.value.headline.startswith(headline)
     assert caught.value.expected and caught.value.got
+
+
+def test_powers_at_a_place_come_one_after_the_other():
+    x, places, powers = np.array([2.0, 3.0, 4.0]), np.array([0, 2, 0]), np.array([2.0, 0.5, 3.0])
+    assert cl.asarray(x).at[places].power(powers).tolist() == [64.0, 3.0, 2.0]
+    cl.check_grads(lambda x, p: cl.asarray(x).at[places].power(p), (x, powers), order=2)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from clearprop.arrays.numpy_protocol import FUNCTIONS
 from clearprop.program.tracing import shape_of
 from clearprop.rules.on_demand import find_in
@@ -100,12 +98,7 @@ def vdot(a: Any, b: Any) -> Any:
 
 def diag(v: Any, k: int = 0) -> Any:
     """`np.diag`: the diagonal of a matrix, or the matrix of a diagonal."""
-    if _rank(v) == 2:
-        return linalg.diagonal(v, offset=k)
-    size = shape_of(v)[0] + abs(k)
-    before, after = (k, 0) if k > 0 else (0, -k)
-    row = cl.pad(v, ((before, after),))
-    return cl.where(np.eye(size, k=k, dtype=bool), row if k >= 0 else cl.expand_dims(cl.pad(v, ((-k, 0),)), 1), 0.0)
+    return cl.diag(v, offset=k)
 
 
 def _at_least(rank: int, x: Any) -> Any:
@@ -162,11 +155,6 @@ def ptp(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     return cl.max(a, axis=axis, keepdims=keepdims) - cl.min(a, axis=axis, keepdims=keepdims)
 
 
-def percentile(a: Any, q: float, axis: Any = None, *, keepdims: bool = False) -> Any:
-    """`np.percentile` of one share."""
-    return cl.quantile(a, np.true_divide(q, 100.0), axis=axis, keepdims=keepdims)
-
-
 def fliplr(m: Any) -> Any:
     """`np.fliplr`."""
     return cl.flip(m, axis=1)
@@ -198,11 +186,12 @@ def _in_two_axes(name: str) -> Callable[..., Any]:
 
 FORMS: dict[str, Callable[..., Any]] = {
     **{f.__name__: f for f in (cross, kron, outer, dot, vdot, diag, vstack, hstack, dstack, column_stack, append)},
-    **{f.__name__: f for f in (around, average, ptp, percentile, fliplr, flipud, vsplit, hsplit, transpose, squeeze)},
+    **{f.__name__: f for f in (around, average, ptp, fliplr, flipud, vsplit, hsplit, transpose, squeeze)},
     "trace": _of_planes("trace"),
     "diagonal": _of_planes("diagonal"),
     "cumsum": _running("cumulative_sum"),
     "cumprod": _running("cumulative_prod"),
+    **{name: _running(name) for name in ("nancumsum", "nancumprod")},
     "linalg.norm": norm,
     **{f"fft.{name}2": _in_two_axes(f"{name}n") for name in ("fft", "ifft", "rfft", "irfft")},
 }

@@ -28,33 +28,29 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("arange", "empty", "empty_like", "eye", "full", "full_like", "linspace", "meshgrid", "tril", "triu"),
     ),
     "manipulation": (
-        *("atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "diff", "moveaxis", "pad", "ravel", "repeat"),
-        *("roll", "rot90", "split", "tile", "unstack"),
+        *("atleast_1d", "atleast_2d", "atleast_3d", "atleast_nd", "broadcast_arrays", "diff", "flatten", "moveaxis"),
+        *("pad", "ravel", "repeat", "roll", "rot90", "split", "tile", "unstack"),
     ),
     "further_activations": ("hard_sigmoid", "hard_silu", "hard_tanh", "mish"),
     "scattering": ("index_add", "masked_fill", "put_along_axis"),
     "sorting": (
-        *(
-            "argsort",
-            "bincount",
-            "count_nonzero",
-            "histogram",
-            "nonzero",
-            "searchsorted",
-            "segment_sum",
-            "sort",
-            "topk",
-        ),
+        *("argsort", "bincount", "count_nonzero", "histogram", "nonzero", "searchsorted", "sort", "topk"),
         *("unique_all", "unique_counts", "unique_inverse", "unique_values"),
     ),
+    "segments": ("segment_max", "segment_mean", "segment_min", "segment_prod", "segment_sum"),
     "special_functions": (
-        *("betainc", "betaln", "digamma", "entr", "erfc", "erfinv", "gammainc", "gammaincc", "i0", "i0e", "i1", "i1e"),
-        *("lgamma", "log_ndtr", "ndtr", "ndtri", "polygamma", "zeta"),
+        *("beta", "betainc", "betaln", "digamma", "entr", "erfc", "erfinv", "gammainc", "gammaincc", "i0", "i0e", "i1"),
+        *("i1e", "lgamma", "log_ndtr", "ndtr", "ndtri", "polygamma", "zeta"),
     ),
     "statistics": (
-        *("cummax", "cummin", "cumulative_prod", "logcumsumexp", "median", "nanmax", "nanmean", "nanmin", "nanstd"),
-        *("nansum", "nanvar", "quantile", "trapezoid"),
+        *("cummax", "cummin", "cumulative_prod", "logcumsumexp", "median", "percentile", "quantile", "trapezoid"),
     ),
+    "missing_values": (
+        *("nanargmax", "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin"),
+        *("nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar"),
+    ),
+    "diagonals": ("diag", "diagonal", "trace"),
+    "linalg": ("cross", "kron", "outer"),
 }
 """The public names of each family, by module."""
 
@@ -65,9 +61,10 @@ NAMESPACES: dict[str, dict[str, tuple[str, ...]]] = {
         "decompositions": ("solve_triangular",),
         "eigenvalues": ("eig", "eigvals"),
         "linalg": (
-            *("cholesky_solve", "cond", "cross", "diagonal", "eigh", "kron", "logdet", "lstsq", "lu", "matrix_norm"),
-            *("matrix_power", "matrix_rank", "multi_dot", "outer", "qr", "slogdet", "svd", "trace", "vector_norm"),
+            *("cholesky_solve", "cond", "cross", "eigh", "kron", "logdet", "lstsq", "lu", "matrix_norm"),
+            *("matrix_power", "matrix_rank", "multi_dot", "outer", "qr", "slogdet", "svd", "vector_norm"),
         ),
+        "diagonals": ("diagonal", "trace"),
     },
     "fft": {
         "fourier": (

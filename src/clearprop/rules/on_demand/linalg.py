@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from clearprop.errors import ArgumentError, ShapeError, user_line
 from clearprop.program.types import INT64, Axes, Value, is_complex, type_of
@@ -307,24 +306,6 @@ def matrix_power(x: Value, n: int, /) -> Any:
     return total
 
 
-def trace(x: Value, /, *, offset: int = 0, dtype: DTypeLike | None = None) -> Any:
-    """The sum of a diagonal of matrices.
-
-    x       matrices (…, n, m)
-    offset  which diagonal: 0 is the main one, 1 the next above
-    dtype   in which it is summed; None is as in `sum`
-
-    >>> import clearprop as cl
-    >>> cl.linalg.trace(cl.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    Tensor(5.0)
-    """
-    n, m = require_matrices(type_of(raw(x)))[-2:]
-    x = x if dtype is None else astype(x, dtype=np.dtype(dtype))
-    on_it = equal(eye(n, m, k=offset), 1)
-    zero = astype(0, dtype=type_of(raw(x)).dtype)
-    return sum(where(on_it, x, zero), axis=(-2, -1))
-
-
 def outer(a: Value, b: Value, /) -> Any:
     """Every product of an entry of one vector with one of another.
 
@@ -343,25 +324,6 @@ def outer(a: Value, b: Value, /) -> Any:
             where=user_line(),
         )
     return multiply(expand_dims(a, -1), expand_dims(b, -2))
-
-
-def diagonal(x: Value, /, *, offset: int = 0) -> Any:
-    """A diagonal of matrices, along the last axis.
-
-    x       matrices (…, n, m)
-    offset  which diagonal: 0 is the main one, 1 the next above
-
-    >>> import clearprop as cl
-    >>> cl.linalg.diagonal(cl.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    Tensor([1.0, 4.0])
-    """
-    t = type_of(raw(x))
-    require_matrices(t)
-    cut = getitem(x, (Ellipsis, slice(offset, None)) if offset >= 0 else (Ellipsis, slice(-offset, None), slice(None)))
-    n = int(shorter_side(type_of(raw(cut)).shape))
-    square_part = getitem(cut, (Ellipsis, slice(0, n), slice(0, n)))
-    found = sum(where(equal(eye(n), 1), square_part, astype(0, dtype=t.dtype)), axis=-1)
-    return astype(found, dtype=t.dtype)
 
 
 def cross(a: Value, b: Value, /, *, axis: int = -1) -> Any:

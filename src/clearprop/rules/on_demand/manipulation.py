@@ -25,7 +25,7 @@ from clearprop.rules.structural import (
     squeeze,
     swapaxes,
 )
-from clearprop.shapes import Shape, broadcast, normalise_axis
+from clearprop.shapes import Shape, broadcast, normalise_axis, size_of
 
 
 def _shape(x: Value) -> Shape:
@@ -316,6 +316,31 @@ def ravel(x: Value, /) -> Any:
     return reshape(x, (-1,))
 
 
+def flatten(x: Value, /, first: int = 0, last: int = -1) -> Any:
+    """x with neighbouring axes as one; by default all of them, as a vector.
+
+    x      an array
+    first  the first axis that is joined
+    last   the last one
+
+    >>> import clearprop as cl
+    >>> cl.flatten(cl.zeros((2, 3, 4)), 1).shape
+    (2, 12)
+    """
+    shape = _shape(x)
+    if not shape:
+        return reshape(x, (1,))
+    begin, end = (normalise_axis(a, len(shape)) % len(shape) for a in (first, last))
+    if begin > end:
+        raise ArgumentError(
+            "flatten joins axes from the first to the last",
+            expected="a first axis that does not stand behind the last",
+            got=f"first = {first}, last = {last} of shape {shape}",
+            where=user_line(),
+        )
+    return reshape(x, (*shape[:begin], size_of(shape[begin : end + 1]), *shape[end + 1 :]))
+
+
 def _at_least(x: Value, before: int, rank: int) -> Any:
     """New axes in front, `before` of them at most, the rest behind, until there are `rank`."""
     missing = max(rank - len(_shape(x)), 0)
@@ -357,3 +382,16 @@ def atleast_3d(x: Value, /) -> Any:
     (1, 2, 1)
     """
     return _at_least(x, 1 if len(_shape(x)) else 3, 3) if len(_shape(x)) < 2 else _at_least(x, 0, 3)
+
+
+def atleast_nd(x: Value, /, *, ndim: int) -> Any:
+    """x with at least `ndim` axes, new ones in front.
+
+    x     an array or a number
+    ndim  how many axes
+
+    >>> import clearprop as cl
+    >>> cl.atleast_nd(cl.tensor([1.0, 2.0]), ndim=3).shape
+    (1, 1, 2)
+    """
+    return _at_least(x, operator.index(ndim), operator.index(ndim))

@@ -18,7 +18,7 @@ from clearprop.program.ir import Var
 from clearprop.program.operands import fit_number
 from clearprop.program.types import INT64, Value, promote, type_of
 from clearprop.program.values import raw
-from clearprop.rules.elementwise import astype, divide, equal, maximum, minimum, multiply, negative, where
+from clearprop.rules.elementwise import astype, divide, equal, maximum, minimum, multiply, negative, pow, where
 from clearprop.rules.indexing import (
     Key,
     getitem,
@@ -234,6 +234,17 @@ def _along_axis(x: Value, indices: Value, axis: int) -> _Gathered:
     return _Gathered(x, x, axis, reshape(places, (-1,)), (*shape[:at], *_shape(places), *shape[at + 1 :]))
 
 
+def combine_along_axis(x: Value, indices: Value, operation: Callable[..., Any], values: Value, *, axis: int) -> Any:
+    """x with slices of values combined into those that indices name along an axis; each gets all that come to it.
+
+    >>> import numpy as np
+    >>> from clearprop.rules.elementwise import maximum
+    >>> combine_along_axis(np.zeros(2), np.array([0, 0]), maximum, np.array([1.0, 3.0]), axis=-1)
+    array([3., 0.])
+    """
+    return _along_axis(x, indices, axis).combine(operation, operation, values)
+
+
 # ----------------------------------------------------------------------------------------------------- what users see
 class Entries:
     """The entries of an array that a key names; each method gives a new array, with these entries changed."""
@@ -245,6 +256,10 @@ class Entries:
 
     def _target(self, values: Value) -> Any:
         return _target(self._x, self._key, len(_shape(values)))
+
+    def get(self) -> Any:
+        """These entries, as `x[key]` has them."""
+        return getitem(self._x, self._key)
 
     def set(self, values: Value) -> Any:
         """The array with these entries replaced; of a place that is named twice, the last value stays."""
@@ -269,6 +284,10 @@ class Entries:
     def divide(self, values: Value) -> Any:
         """The array with these entries divided, by every value that comes to them."""
         return self._combine(multiply, divide, values)
+
+    def power(self, values: Value) -> Any:
+        """The array with these entries raised to every power that comes to them, one after the other."""
+        return self._combine(multiply, pow, values)
 
     def max(self, values: Value) -> Any:
         """The array with the larger of each entry and the values that come to it; what ties shares the derivative."""

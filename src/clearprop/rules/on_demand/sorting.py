@@ -321,22 +321,6 @@ def _ascending_ends(bins: Any) -> Any:
     return ends
 
 
-def segment_sum(x: Value, segments: Value, /, *, size: int) -> Any:
-    """The sum of the rows of x that belong to each segment.
-
-    x         an array (n, …)
-    segments  the segment of each row, n integers from 0
-    size      how many segments there are
-
-    >>> import clearprop as cl
-    >>> cl.segment_sum(cl.tensor([1.0, 2.0, 4.0]), [0, 1, 0], size=2)
-    Tensor([5.0, 2.0])
-    """
-    rank = type_of(raw(x)).ndim
-    x = in_sum_dtype(x)
-    return take_transposed(x, segments, size=size, axis=-rank)
-
-
 def bincount(x: Value, /, *, weights: Value | None = None, size: int | None = None) -> Any:
     """How often each integer from 0 occurs, or the sum of the weights where it does.
 

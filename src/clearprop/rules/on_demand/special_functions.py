@@ -290,6 +290,25 @@ def betaln(a: Value, b: Value, /) -> Any:
     """
 
 
+@primitive(
+    "elementwise",
+    numpy='scipy_special("beta", {a}, {b})',
+    tex="B({a}, {b})",
+    dtype="float",
+    d_a=lambda g, a, b, y: g * y * (digamma(a) - digamma(a + b)),
+    d_b=lambda g, a, b, y: g * y * (digamma(b) - digamma(a + b)),
+)
+def beta(a: Value, b: Value, /) -> Any:
+    """Beta function B(a, b) = Γ(a)Γ(b)/Γ(a + b) (DLMF 5.12.1); where it overflows, see `betaln`.
+
+    a, b  numbers of shapes that broadcast
+
+    >>> import clearprop as cl
+    >>> cl.beta(2.0, cl.tensor([1.0, 2.0]))
+    Tensor([0.5, 0.16666667])
+    """
+
+
 @primitive("elementwise", numpy='scipy_special("i0", {x})', tex="I_0({x})", dtype="float", d_x=lambda g, x: g * i1(x))
 def i0(x: Value, /) -> Any:
     """Modified Bessel function of the first kind, order 0 (DLMF 10.25.2).

@@ -1,20 +1,21 @@
-"""Statistics of order, running products and extremes, and reductions that leave out NaN."""
+"""Statistics of order, running products and extremes, integrals of samples."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from clearprop.errors import ArgumentError, ShapeError, user_line
-from clearprop.program.types import Axes, Value, is_floating, type_of
+from clearprop.program.types import Axes, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules import elementwise as ew
 from clearprop.rules import reductions, standard_forms
 from clearprop.rules.indexing import slice_axis
-from clearprop.rules.joining import concat, in_one_dtype
+from clearprop.rules.joining import concat, in_one_dtype, stack
 from clearprop.rules.on_demand.sorting import sort
 from clearprop.rules.structural import only_axis, permute_dims, reshape, squeeze
 from clearprop.shapes import normalise_axes, normalise_axis, size_of
@@ -93,22 +94,26 @@ def logcumsumexp(x: Value, /, *, axis: int | None = None) -> Any:
 
 
 # ---------------------------------------------------------------------------------------------------- order statistics
-def quantile(x: Value, q: float, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The value below which the share q of the entries lies, by linear interpolation (Hyndman & Fan 1996, type 7).
+Share = float | Sequence[float]
+"""A share of the entries, or several."""
 
-    NaN where an entry is NaN.  The derivative belongs to the two entries in order next to it.
 
-    x         numbers
-    q         the share, a Python number from 0 to 1
-    axis      the axes to reduce; None for all
-    keepdims  whether the reduced axes stay, with size 1
+def for_each_share(found: Callable[[float], Any], q: Share, name: str, whole: float = 1.0) -> Any:
+    """What is found at a share, a part of `whole`; of several shares, each along a first axis."""
+    given = np.asarray(q)
+    if given.dtype.kind not in "biuf" or given.ndim > 1 or not np.all((given >= 0) & (given <= whole)):
+        raise ArgumentError(
+            f"{name} takes a share",
+            expected=f"q from 0 to {whole:g}, or a sequence of such",
+            got=f"q = {q!r:.60}",
+            where=user_line(),
+        )
+    shares = np.true_divide(given, whole)
+    return stack([found(float(v)) for v in shares], axis=0) if given.ndim else found(float(shares))
 
-    >>> import clearprop as cl
-    >>> cl.quantile(cl.tensor([1.0, 2.0, 4.0]), 0.75)
-    Tensor(3.0)
-    """
-    if not 0 <= q <= 1:
-        raise ArgumentError("quantile takes a share", expected="q from 0 to 1", got=f"q = {q}", where=user_line())
+
+def sorted_rows(x: Value, axis: Axes) -> tuple[Any, int]:
+    """The entries that are reduced together, in order along a last axis, NaN behind; and how many they are."""
     t = type_of(raw(x))
     axes = normalise_axes(axis, t.ndim)
     kept = [i for i in range(t.ndim) if i - t.ndim not in axes]
@@ -121,13 +126,62 @@ def quantile(x: Value, q: float, /, *, axis: Axes = None, keepdims: bool = False
             where=user_line(),
         )
     rows = permute_dims(ew.as_floating(x), kept + [a % t.ndim for a in axes])
-    rows = sort(reshape(rows, (*(t.shape[i] for i in kept), n)))
-    low = min(math.floor(q * (n - 1)), n - 1)
-    high, part = min(low + 1, n - 1), q * (n - 1) - low
-    below, above = (squeeze(slice_axis(rows, -1, i, i + 1), axis=-1) for i in (low, high))
+    return sort(reshape(rows, (*(t.shape[i] for i in kept), n))), n
+
+
+def with_axes_kept(found: Value, x: Value, axis: Axes, keepdims: bool) -> Any:
+    """One number for each row, with the reduced axes of x in size 1 where they are to stay."""
+    t = type_of(raw(x))
+    axes = normalise_axes(axis, t.ndim)
+    return reshape(found, [1 if i - t.ndim in axes else s for i, s in enumerate(t.shape)]) if keepdims else found
+
+
+def quantile(x: Value, q: Share, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
+    """The value below which the share q of the entries lies, by linear interpolation (Hyndman & Fan 1996, type 7).
+
+    NaN where an entry is NaN.  The derivative belongs to the two entries in order next to it.
+
+    x         numbers
+    q         the share, a Python number from 0 to 1; of several the results stand along a first axis
+    axis      the axes to reduce; None for all
+    keepdims  whether the reduced axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.quantile(cl.tensor([1.0, 2.0, 4.0]), 0.75)
+    Tensor(3.0)
+    >>> cl.quantile(cl.tensor([1.0, 2.0, 4.0]), [0.0, 1.0])
+    Tensor([1.0, 4.0])
+    """
+    return _quantile(x, q, axis, keepdims, "quantile")
+
+
+def _quantile(x: Value, q: Share, axis: Axes, keepdims: bool, name: str, whole: float = 1.0) -> Any:
+    rows, n = sorted_rows(x, axis)
     last = squeeze(slice_axis(rows, -1, n - 1, n), axis=-1)  # NaN stands there, if there is one
-    found = ew.where(ew.isnan(last), last, below if part == 0 else below + part * (above - below))
-    return reshape(found, tuple(1 if i not in kept else s for i, s in enumerate(t.shape))) if keepdims else found
+
+    def found(share: float) -> Any:
+        low = min(math.floor(share * (n - 1)), n - 1)
+        high, part = min(low + 1, n - 1), share * (n - 1) - low
+        below, above = (squeeze(slice_axis(rows, -1, i, i + 1), axis=-1) for i in (low, high))
+        value = ew.where(ew.isnan(last), last, below if part == 0 else below + part * (above - below))
+        return with_axes_kept(value, x, axis, keepdims)
+
+    return for_each_share(found, q, name, whole)
+
+
+def percentile(x: Value, q: Share, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
+    """The value below which q hundredths of the entries lie: `quantile` of q/100.
+
+    x         numbers
+    q         a Python number from 0 to 100; of several the results stand along a first axis
+    axis      the axes to reduce; None for all
+    keepdims  whether the reduced axes stay, with size 1
+
+    >>> import clearprop as cl
+    >>> cl.percentile(cl.tensor([1.0, 2.0, 4.0]), 75)
+    Tensor(3.0)
+    """
+    return _quantile(x, q, axis, keepdims, "percentile", 100.0)
 
 
 def median(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
@@ -142,120 +196,6 @@ def median(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     Tensor(2.0)
     """
     return quantile(x, 0.5, axis=axis, keepdims=keepdims)
-
-
-# ------------------------------------------------------------------------------------------------------- without NaN
-def _without_nan(x: Value, instead: float) -> Any:
-    return ew.where(ew.isnan(x), instead, x) if is_floating(type_of(raw(x)).dtype) else x
-
-
-def _count_numbers(x: Value, axis: Axes, keepdims: bool) -> Any:
-    x = ew.as_floating(x)
-    number = ew.astype(ew.logical_not(ew.isnan(x)), dtype=type_of(raw(x)).dtype)
-    return reductions.sum(number, axis=axis, keepdims=keepdims)
-
-
-def nansum(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Sum over axes of what is not NaN; 0 of nothing.
-
-    x         numbers
-    axis      the axes to reduce; None for all
-    keepdims  whether the reduced axes stay, with size 1
-
-    >>> import clearprop as cl
-    >>> cl.nansum(cl.tensor([1.0, float('nan'), 2.0]))
-    Tensor(3.0)
-    """
-    return reductions.sum(_without_nan(x, 0.0), axis=axis, keepdims=keepdims)
-
-
-def nanmean(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Mean over axes of what is not NaN; NaN of nothing.
-
-    x         numbers
-    axis      the axes to reduce; None for all
-    keepdims  whether the reduced axes stay, with size 1
-
-    >>> import clearprop as cl
-    >>> cl.nanmean(cl.tensor([1.0, float('nan'), 2.0]))
-    Tensor(1.5)
-    """
-    return nansum(x, axis=axis, keepdims=keepdims) / _count_numbers(x, axis, keepdims)
-
-
-def nanvar(x: Value, /, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-    """Variance over axes of what is not NaN.
-
-    x           numbers
-    axis        the axes to reduce; None for all
-    correction  0 for the population's, 1 for an estimate from a sample
-    keepdims    whether the reduced axes stay, with size 1
-
-    >>> import clearprop as cl
-    >>> cl.nanvar(cl.tensor([1.0, float('nan'), 3.0]))
-    Tensor(1.0)
-    """
-    centred = _centred_numbers(x, axis)
-    total = reductions.sum(centred * centred, axis=axis, keepdims=keepdims)
-    return total / ew.maximum(_count_numbers(x, axis, keepdims) - correction, 0.0)
-
-
-def _centred_numbers(x: Value, axis: Axes) -> Any:
-    """The distance of each number from their mean, 0 where there is none; of infinities it is NaN, and stays."""
-    return ew.where(ew.isnan(x), 0.0, x - nanmean(x, axis=axis, keepdims=True))
-
-
-def nanstd(x: Value, /, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-    """Standard deviation over axes of what is not NaN.
-
-    x           numbers
-    axis        the axes to reduce; None for all
-    correction  0 for the population's, 1 for an estimate from a sample
-    keepdims    whether the reduced axes stay, with size 1
-
-    >>> import clearprop as cl
-    >>> cl.nanstd(cl.tensor([1.0, float('nan'), 3.0]))
-    Tensor(1.0)
-    """
-    deviation = reductions.norm(_centred_numbers(x, axis), axis=axis, keepdims=keepdims)  # squares that fit
-    return deviation / ew.sqrt(ew.maximum(_count_numbers(x, axis, keepdims) - correction, 0.0))
-
-
-def _extreme_number(x: Value, axis: Axes, keepdims: bool, sign: float) -> Any:
-    """The largest (sign 1) or smallest (−1) number; NaN where there is none."""
-    reduce = reductions.max if sign > 0 else reductions.min
-    if not is_floating(type_of(raw(x)).dtype):
-        return reduce(x, axis=axis, keepdims=keepdims)
-    found = reduce(_without_nan(x, -sign * math.inf), axis=axis, keepdims=keepdims)
-    return ew.where(ew.equal(_count_numbers(x, axis, keepdims), 0), math.nan, found)
-
-
-def nanmax(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Largest entry over axes that is not NaN; NaN where there is none.
-
-    x         numbers
-    axis      the axes to reduce; None for all
-    keepdims  whether the reduced axes stay, with size 1
-
-    >>> import clearprop as cl
-    >>> cl.nanmax(cl.tensor([1.0, float('nan'), 2.0]))
-    Tensor(2.0)
-    """
-    return _extreme_number(x, axis, keepdims, 1.0)
-
-
-def nanmin(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Smallest entry over axes that is not NaN; NaN where there is none.
-
-    x         numbers
-    axis      the axes to reduce; None for all
-    keepdims  whether the reduced axes stay, with size 1
-
-    >>> import clearprop as cl
-    >>> cl.nanmin(cl.tensor([1.0, float('nan'), 2.0]))
-    Tensor(1.0)
-    """
-    return _extreme_number(x, axis, keepdims, -1.0)
 
 
 def trapezoid(y: Value, x: Value | None = None, /, *, dx: float = 1.0, axis: int = -1) -> Any:
