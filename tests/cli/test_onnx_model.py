@@ -67,6 +67,45 @@ def test_columns_become_the_inputs_of_their_names(folder, command):
     assert "/∂input_1[1,0]" in named.out and named.code == 0
 
 
+@pytest.mark.parametrize("file", ["labelled.npz", "labelled.csv"])
+@pytest.mark.parametrize("row", [None, 3])
+def test_a_loss_is_opened(folder, command, file, row):
+    """Of the file's labels, all or one, whatever the file: the gradient that `cl.grad` gives of the same loss."""
+    net, labels = cl.onnx.load("two.onnx"), np.array([1, 0, 0, 1, 1])
+    rows = slice(None) if row is None else slice(row, row + 1)
+    x = ROWS.astype(np.float32)
+    np.savez("labelled.npz", x=x, label=labels)
+    np.savetxt("labelled.csv", np.c_[ROWS, labels], "%.17g", ",", header="a,b,c,label", comments="")
+    words = () if row is None else ("--row", row)
+    loss = ("--data", file, "--loss", "cross_entropy", "--target", "label")
+    told = command("explain", "two.onnx", *loss, *words, "--param", "fc1.weight[2,3]")
+    value, gradient = cl.value_and_grad(lambda m: cl.nn.cross_entropy(m(x[rows]), labels[rows]))(net)
+    assert told.code == 0 and told.out.startswith(
+        f"cross_entropy = {float(value):.6g} of two.onnx, for y against label"
+    )
+    slope = float(gradient.parameters()["fc1.weight"][2, 3])
+    assert f"∂loss/∂fc1.weight[2,3] = {slope:.6g}".replace("-", "−") in told.out and "agrees" in told.out
+
+
+LAST = {
+    "cross_entropy": ("Softmax", lambda z, y: cl.nn.cross_entropy(z, y), [1, 0, 0, 1, 1]),
+    "binary_cross_entropy": ("Sigmoid", lambda z, y: cl.nn.binary_cross_entropy(z, y), np.eye(2)[[1, 0, 0, 1, 1]]),
+    "mse": ("Identity", lambda z, y: cl.nn.mse(z, y), ROWS[:, :2]),
+}
+
+
+@pytest.mark.parametrize("loss", LAST)
+def test_probabilities_are_compared_as_such(folder, command, loss):
+    """A model that ends in a softmax gives no logits: the loss is that of the logarithms, not of a second softmax."""
+    operator, compare, target = LAST[loss]
+    parts = [node("MatMul", "x w", "z"), node(operator, "z", "p")]
+    save(model(parts, [value("x", ["N", 3])], [value("p")], {"w": ROWS[:3, :2].astype(np.float32)}), "p.onnx")
+    np.savez("p.npz", x=ROWS.astype(np.float32), y=np.asarray(target))
+    told = command("explain", "p.onnx", "--data", "p.npz", "--loss", loss, "--target", "y")
+    right = float(compare(cl.asarray(ROWS @ ROWS[:3, :2]), np.asarray(target)))
+    assert told.code == 0 and told.out.startswith(f"{loss} = {right:.5g}"), told.err
+
+
 MISTAKES = {
     "no inputs": (("two.onnx",), "--example draws numbers"),
     "both": (("two.onnx", "--example", "--data", "x.npz"), "--example beside --data"),
@@ -81,6 +120,12 @@ MISTAKES = {
     "no such weight": (("two.onnx", "--example", "--param", "fc1.weight[3,0]"), "--param fc1.weight[3,0]"),
     "a step": (("two.onnx", "--example", "--step", "1"), "leave --step out"),
     "an update": (("two.onnx", "--example", "--update"), "leave --update out"),
+    "a loss alone": (("two.onnx", "--data", "x.npz", "--loss", "mse"), "--loss NAME --target NAME"),
+    "a loss of what is drawn": (("two.onnx", "--example", "--loss", "mse", "--target", "x"), "--data FILE"),
+    "no such loss": (("two.onnx", "--data", "x.csv", "--loss", "mes", "--target", "a"), "'mse', the nearest name"),
+    "no such target": (("two.onnx", "--data", "columns.csv", "--loss", "mse", "--target", "siz"), "'size'"),
+    "a target of words": (("two.onnx", "--data", "columns.csv", "--loss", "mse", "--target", "more"), "no numbers"),
+    "another shape": (("two.onnx", "--data", "x.npz", "--loss", "mse", "--target", "more"), "cannot compare"),
     "other columns": (("two.onnx", "--data", "columns.csv"), "no numbers"),
     "another width": (("columns.onnx", "--data", "x.csv"), "does not hold the inputs"),
 }  # fmt: skip

@@ -14,8 +14,11 @@ from clearprop.cli.exit_codes import DONE
 from clearprop.cli.onnx_model import (
     DataFile,
     Drawn,
+    LossName,
     RunOrModel,
+    TargetName,
     is_model,
+    open_loss,
     open_output,
     refuse_for_a_model,
     refuse_for_a_run,
@@ -55,6 +58,8 @@ def explain(
             "several targets the one of --prediction.",
         ),
     ] = None,
+    loss: LossName = None,
+    target: TargetName = None,
     top: Annotated[int, typer.Option(metavar="N", help="So many of the largest terms.")] = 8,
     paths: Annotated[int, typer.Option(metavar="N", help="So many of the largest whole paths, too.")] = 0,
     native: Annotated[bool, typer.Option("--native", help="Compare with the compiled step, for --step.")] = False,
@@ -76,7 +81,8 @@ def explain(
     replays the training up to that step.  Without `--param` and `--input` the gradients of all parameters are listed.
     `--prediction` opens what the model says of a row instead: a sum over the columns, in the target's unit.
 
-    Of an ONNX model it is the gradient of one number that the model gives: that of `--output`, or the largest one.
+    Of an ONNX model it is the gradient of one number that the model gives: that of `--output`, or the largest one; or
+    with `--loss` and `--target` that of a loss of its output.
 
     **Examples**
 
@@ -96,6 +102,8 @@ def explain(
 
     * `clearprop explain model.onnx --data images.npz --row 3 --output 'logits[0,7]' --param 'conv1.weight[0,0,1,1]'`
 
+    * `clearprop explain model.onnx --data images.npz --loss cross_entropy --target labels`
+
     * `clearprop explain model.onnx --example --input image`
     """
     _check(param, input_, top, paths, format_, native and step is None)
@@ -103,11 +111,10 @@ def explain(
         require_new(out)
     if is_model(run):
         refuse_for_a_model({"--step": step, "--prediction": prediction or None, "--update": update or None})
-        model_inputs = data, example, row
-        title, found = _open_model(run, output, param, input_, model_inputs)
+        title, found = _open_model(run, output, param, input_, (data, example, row), (loss, target))
         _write(_titled_text(title, found, format_, top, paths, False), out)
         return DONE
-    refuse_for_a_run(data, example, None if prediction else output)
+    refuse_for_a_run(data, example, output=None if prediction else output, loss=loss, target=target)
     if prediction:
         _require_a_row(row, {"--param": param, "--input": input_, "--step": step, "--update": update or None}, format_)
         found_sum = _prediction(load(run), row, output)
@@ -199,15 +206,35 @@ def _open_model(
     param: str | None,
     input_: str | None,
     inputs: tuple[str | None, bool, int | None],
+    loss: tuple[str | None, str | None],
 ) -> tuple[str, Entry | Explanation | Explanations]:
     """What the options ask of an ONNX model, and which number it is the gradient of."""
     name, index = _split_index(param or input_ or "")
     wanted = (name if param else None), (name if input_ else None)
-    title, found = open_output(path, _split_index(output) if output else (None, None), wanted, inputs)
+    word, target = loss
+    data, example, row = inputs
+    if word is None and target is None:
+        title, found = open_output(path, _split_index(output) if output else (None, None), wanted, inputs)
+    elif word is None or target is None or data is None or example:
+        raise ArgumentError(
+            "a loss compares what the model gives with a target",
+            expected="--data FILE --loss NAME --target NAME",
+            got=_given_words({"--data": data, "--example": example or None, "--loss": word, "--target": target}),
+            where="--loss",
+            try_="--data images.npz --loss cross_entropy --target labels",
+        )
+    else:
+        title, found = open_loss(path, (word, target), output, wanted, data, row)
     try:
         return title, found if index is None or isinstance(found, Explanations) else found[index]
     except ClearpropError as mistake:
         raise _at_option(mistake, param, input_, None, None) from None
+
+
+def _given_words(options: Mapping[str, Any]) -> str:
+    return " ".join(
+        word if value is True else f"{word} {value}" for word, value in options.items() if value is not None
+    )
 
 
 def _update(run: Any, param: str | None, step: int | None) -> str:

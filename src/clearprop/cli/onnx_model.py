@@ -11,13 +11,15 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
-from clearprop import interop
+from clearprop import interop, nn
 from clearprop.arrays import Tensor, functions
 from clearprop.cli.standard_input import given_data
-from clearprop.errors import ArgumentError, unknown_name
+from clearprop.errors import ArgumentError, DataError, unknown_name
 from clearprop.explanation import Explanation, Explanations, explain_function
 from clearprop.files.presence import is_file
+from clearprop.nn.losses import loss_task
 from clearprop.notation.symbols import MINUS
 from clearprop.program.values import raw
 from clearprop.train import Checked, check_objective
@@ -35,6 +37,28 @@ DataFile = Annotated[
 Drawn = Annotated[
     bool, typer.Option("--example", help="Of an ONNX model: draw numbers for its inputs, by their declared shapes.")
 ]
+LossName = Annotated[
+    str | None,
+    typer.Option(
+        "--loss",
+        metavar="NAME",
+        help="Of an ONNX model: open this loss of its output: cross_entropy, mse, ...",
+    ),
+]
+TargetName = Annotated[
+    str | None,
+    typer.Option(
+        "--target", metavar="NAME", help="With --loss: the array or column of --data with what should come out."
+    ),
+]
+
+
+_TO_LOGITS: Mapping[tuple[str, str], Callable[..., Any]] = {
+    ("cross_entropy", "Softmax"): functions.log,
+    ("focal", "Softmax"): functions.log,
+    ("binary_cross_entropy", "Sigmoid"): functions.logit,
+}
+"""What makes logits, which these losses take, of the probabilities that these operators give."""
 
 
 def is_model(path: Path) -> bool:
@@ -42,9 +66,9 @@ def is_model(path: Path) -> bool:
     return path.suffix.lower() == ".onnx" or is_file(path)
 
 
-def refuse_for_a_run(data: str | None, example: bool, output: str | None = None) -> None:
+def refuse_for_a_run(data: str | None, example: bool, **more: str | None) -> None:
     """Raise ArgumentError for options that only a model has."""
-    given = {"--data": data, "--example": example or None, "--output": output}
+    given = {"--data": data, "--example": example or None, **{f"--{name}": value for name, value in more.items()}}
     _refuse(given, "a run has its own data and loss", "an ONNX model with this option: model.onnx")
 
 
@@ -77,16 +101,73 @@ def open_output(
     arrays = _inputs(model, data, example, row, row)
     name, index, value = _entry(model, arrays, *output)
     function, words = _function_of(model, name)
-    parameter, column = wanted
+    wrt = _wanted(model, words, *wanted)
+    place = f"[{','.join(map(str, index))}]" if index else ""
+    seen = "drawn numbers" if example else f"{data}" if row is None else f"row {row} of {data}"
+    title = _title(f"{name}{place}", value, path, seen)
+    return title, explain_function(function, wrt, (model, *arrays.values()), index or None, title)
+
+
+def open_loss(
+    path: Path,
+    loss: tuple[str, str],
+    output: str | None,
+    wanted: tuple[str | None, str | None],
+    data: str,
+    row: int | None,
+) -> tuple[str, Explanation | Explanations]:
+    """The loss of what a model gives, opened, and a line that says which loss it is.
+
+    loss    its name, and the array or column of the data that holds the target
+    output  the name of the output that is compared with it; None: the first
+    """
+    model = interop.onnx.load(path)
+    word, target = loss
+    try:
+        compare = nn.loss_named(word)
+    except ArgumentError as mistake:
+        raise ArgumentError(
+            mistake.headline, expected=mistake.expected, got=mistake.got, where="--loss", try_=mistake.try_
+        ) from None
+    with given_data(data) as source:
+        arrays, goal = model.read_batch(source, target, row)
+    name = _output_name(_floating(model.by_name(**arrays)), output)
+    given, words = _function_of(model, name)
+    goal = _as_target(goal, word, given(model, *arrays.values()))
+    inverse = _TO_LOGITS.get((word.partition(":")[0], model.output_operators[name]))
+
+    def compute(model: Any, *inputs: Any) -> Any:
+        found = given(model, *inputs)
+        return compare(found if inverse is None else inverse(found), goal)
+
+    _name(compute, "loss", words)
+    wrt = _wanted(model, words, *wanted)
+    compared = name if inverse is None else f"{inverse.__name__}({name})"
+    seen = f"{compared} against {target}, for {data if row is None else f'row {row} of {data}'}"
+    title = _title(word, float(raw(compute(model, *arrays.values()))), path, seen)
+    return title, explain_function(compute, wrt, (model, *arrays.values()), None, title)
+
+
+def _as_target(goal: NDArray[Any], loss: str, output: Tensor) -> NDArray[Any]:
+    """The target in the kind of numbers that the loss takes, one column for one output."""
+    if goal.dtype.kind not in "fiub":
+        raise DataError("the target holds no numbers", expected="numbers", got=f"dtype {goal.dtype}", where="--target")
+    if goal.dtype.kind in "fb" and loss_task(loss) == "numbers":
+        goal = goal.astype(output.dtype)
+    return goal.reshape(output.shape) if (*goal.shape, 1) == tuple(output.shape) else goal
+
+
+def _title(what: str, value: float, path: Path, seen: str) -> str:
+    return f"{what} = {value:.6g} of {path}, for {seen}".replace("= -", f"= {MINUS}")
+
+
+def _wanted(model: interop.onnx.OnnxModel, words: Mapping[str, str], parameter: str | None, column: str | None) -> str:
+    """What a function of the model and its inputs is differentiated by: a parameter, an input, or all parameters."""
     if column is not None and column not in words:
         raise unknown_name("input of the model", column, words, "--input")
     if parameter is not None and parameter not in model.parameters():
         raise unknown_name("parameter of the model", parameter, model.parameters(), "--param")
-    wrt = parameter or (words[column] if column is not None else "model")
-    place = f"[{','.join(map(str, index))}]" if index else ""
-    seen = "drawn numbers" if example else f"{data}" if row is None else f"row {row} of {data}"
-    title = f"{name}{place} = {value:.6g} of {path}, for {seen}".replace("= -", f"= {MINUS}")
-    return title, explain_function(function, wrt, (model, *arrays.values()), index or None, title)
+    return parameter or (words[column] if column is not None else "model")
 
 
 def _inputs(
@@ -111,13 +192,7 @@ def _entry(
 ) -> tuple[str, tuple[int, ...], float]:
     """Which number of the outputs is opened, and the number."""
     floating = _floating(model.by_name(**arrays))
-    if not floating:
-        raise ArgumentError(
-            "the model gives no floating numbers", expected="an output that has a derivative", got="none"
-        )
-    if name is not None and name not in floating:
-        raise unknown_name("floating output of the model", name, floating, "--output")
-    chosen = name or next(iter(floating))
+    chosen = _output_name(floating, name)
     values = np.asarray(raw(floating[chosen]))
     if index is None:
         largest = int(np.argmax(np.where(np.isnan(values), -np.inf, values))) if values.size else 0
@@ -131,6 +206,17 @@ def _entry(
             got=f"[{','.join(map(str, index))}]",
             where="--output",
         ) from None
+
+
+def _output_name(floating: Mapping[str, Tensor], name: str | None) -> str:
+    """The floating output of that name, or the first."""
+    if not floating:
+        raise ArgumentError(
+            "the model gives no floating numbers", expected="an output that has a derivative", got="none"
+        )
+    if name is not None and name not in floating:
+        raise unknown_name("floating output of the model", name, floating, "--output")
+    return name or next(iter(floating))
 
 
 def _floating(outputs: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -150,10 +236,15 @@ def _function_of(model: interop.onnx.OnnxModel, output: str) -> tuple[Callable[.
     def compute(model: Any, *inputs: Any) -> Any:
         return model.by_name(**dict(zip(names, inputs, strict=True)))[output]
 
-    kind = inspect.Parameter.POSITIONAL_ONLY
-    compute.__name__ = _identifier(output, set())
-    compute.__signature__ = inspect.Signature([inspect.Parameter(w, kind) for w in ("model", *words.values())])  # type: ignore[attr-defined]  # read by inspect
+    _name(compute, _identifier(output, set()), words)
     return compute, words
+
+
+def _name(function: Callable[..., Any], name: str, words: Mapping[str, str]) -> None:
+    """Give a function of the model and its inputs its name and those of its arguments."""
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    function.__name__ = name
+    function.__signature__ = inspect.Signature([inspect.Parameter(w, kind) for w in ("model", *words.values())])  # type: ignore[attr-defined]  # read by inspect
 
 
 def _identifier(name: str, taken: set[str]) -> str:

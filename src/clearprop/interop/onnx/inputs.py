@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from clearprop.data.columns import Column
 from clearprop.data.readers.sources import read
 from clearprop.data.readers.whole_arrays import ENDINGS, read_whole_arrays
-from clearprop.errors import ArgumentError, DataError, nearest, user_line
+from clearprop.errors import ArgumentError, DataError, nearest, unknown_name, user_line
 from clearprop.files.presence import is_file
 from clearprop.interop.onnx.reading import MOST_BYTES
 
+T = TypeVar("T")
 _OPEN = 2
 """The size that is drawn for an open axis other than the first."""
 
@@ -65,18 +67,51 @@ def _draw(found: InputType, sizes: dict[str, int], rng: np.random.Generator) -> 
 
 
 # ------------------------------------------------------------------------------------------------------- read
-def read_inputs(inputs: tuple[InputType, ...], path: Path, rows: slice) -> dict[str, NDArray[Any]]:
-    """These rows of the inputs as a file holds them.  Raises DataError for a file that does not hold them."""
+def read_inputs(
+    inputs: tuple[InputType, ...], path: Path, rows: slice, target: str | None = None
+) -> tuple[dict[str, NDArray[Any]], NDArray[Any] | None]:
+    """These rows of the inputs as a file holds them, and of the array or column beside them that is the target.
+
+    Raises DataError for a file that does not hold them.
+    """
     if not is_file(path):
         raise DataError("the file with the inputs is not there", expected="an NPZ, NPY or CSV file", got=str(path))
     if path.suffix.lower() in ENDINGS:
-        found = _from_arrays(inputs, read_whole_arrays(path), path)
+        arrays = read_whole_arrays(path)
+        goal = None if target is None else _target(target, arrays, path)
+        others = {name: array for name, array in arrays.items() if name != target or name in (i.name for i in inputs)}
+        found = _from_arrays(inputs, others, path)
     else:
-        found = _from_columns(inputs, {c.name: c for c in read(path).columns}, path)
+        columns = {c.name: c for c in read(path).columns}
+        goal = None if target is None else _target_numbers(_target(target, columns, path), path)
+        found = _from_columns(inputs, {name: c for name, c in columns.items() if name != target}, path)
     chosen = {one.name: _rows(one, found[one.name], rows, path) for one in inputs}
     for one in inputs:
         _require_shape(one, chosen[one.name], path)
-    return {one.name: _in_dtype(one, chosen[one.name], path) for one in inputs}
+    goal = goal if goal is None or not goal.ndim else goal[rows]
+    return {one.name: _in_dtype(one, chosen[one.name], path) for one in inputs}, goal
+
+
+def _target(name: str, present: Mapping[str, T], path: Path) -> T:
+    """The array or column that holds what should have come out."""
+    if name not in present:
+        raise unknown_name(f"array or column of {path}", name, present, "--target")
+    return present[name]
+
+
+def _target_numbers(column: Column, path: Path) -> NDArray[Any]:
+    """A column as numbers; as whole ones where it holds no others."""
+    values = column.values
+    if column.kind not in ("number", "boolean"):
+        raise DataError(
+            f"the column {column.name!r} holds no numbers",
+            expected="numbers, or the numbers of classes from 0",
+            got=f"a {column.kind} column",
+            where=str(path),
+            try_="a column with the number of each class, in the order of the model's outputs",
+        )
+    whole = np.all(values == np.floor(values)) and np.all(np.abs(values) < 2**53)  # NaN is no whole number
+    return values.astype(np.int64 if whole else np.float64)
 
 
 def _from_arrays(inputs: tuple[InputType, ...], arrays: dict[str, NDArray[Any]], path: Path) -> dict[str, NDArray[Any]]:

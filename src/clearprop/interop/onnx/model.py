@@ -39,6 +39,12 @@ class OnnxModel(NamedArrays, init=False):
         """The names of the outputs, in order."""
         return self._description().outputs
 
+    @property
+    def output_operators(self) -> dict[str, str]:
+        """The operator that gives each output: whether `probabilities` come from a `Softmax`, say."""
+        giving = {name: call.operator.name for call in self._description().graph.calls for name in call.outputs}
+        return {name: giving.get(name, "") for name in self.outputs}
+
     def _description(self) -> Description:
         description: Description = self.__dict__["description"]
         return description
@@ -83,8 +89,27 @@ class OnnxModel(NamedArrays, init=False):
         >>> {name: array.shape for name, array in cl.onnx.load("read.onnx").read_inputs("rows.npz").items()}
         {'x': (7, 3)}
         """
-        chosen = slice(rows, rows + 1) if isinstance(rows, int) else rows or slice(None)
-        return read_inputs(self._input_types(), Path(source), chosen)
+        return read_inputs(self._input_types(), Path(source), _slice_of(rows))[0]
+
+    def read_batch(
+        self, source: str | Path, target: str, rows: int | slice | None = None
+    ) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
+        """The inputs from a file, and the array or column `target` of it, which holds what should come out.
+
+        In a table whose columns are one input the target is left out of it.  Raises DataError as `read_inputs`, and for
+        a column that holds no numbers; ArgumentError for a name that the file does not have.
+
+        >>> import clearprop as cl
+        >>> import numpy as np
+        >>> path = cl.export(cl.nn.mlp([3, 4, 2]), "onnx", "batch.onnx", example=np.zeros((1, 3)))
+        >>> np.savez("labelled.npz", x=np.ones((7, 3)), labels=np.arange(7) % 2)
+        >>> inputs, labels = cl.onnx.load("batch.onnx").read_batch("labelled.npz", "labels", slice(0, 4))
+        >>> inputs["x"].shape, labels
+        ((4, 3), array([0, 1, 0, 1]))
+        """
+        inputs, goal = read_inputs(self._input_types(), Path(source), _slice_of(rows), target)
+        assert goal is not None
+        return inputs, goal
 
     def in_float64(self) -> OnnxModel:
         """The same network computing in float64: what is float32 in it, numbers and conversions, becomes float64.
@@ -129,3 +154,7 @@ class OnnxModel(NamedArrays, init=False):
                 try_=f"model({missing[0]}=...)" if missing[0].isidentifier() else f"model(**{{{missing[0]!r}: ...}})",
             )
         return given
+
+
+def _slice_of(rows: int | slice | None) -> slice:
+    return slice(rows, rows + 1) if isinstance(rows, int) else rows or slice(None)
