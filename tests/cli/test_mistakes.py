@@ -101,7 +101,7 @@ column 'size' holds text among its numbers
   expected  numbers, and an empty cell where one is missing
   got       'seven' among 39 numbers
   where     data.csv:9, column 'size'
-  try       correct it or leave it empty, or --missing 'seven'; if these are codes, put a letter before each"""),
+  try       correct it or leave it empty, or --missing 'seven'; --kind size=category takes all as words"""),
     "infinite": (
         csv(GOOD.replace("7,b", "inf,b", 1)), TABLE, """\
 column 'size' holds an infinite value

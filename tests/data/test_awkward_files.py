@@ -129,6 +129,40 @@ READ = {
     "a typographic minus": (table(lambda k: f"\u2212{A[k]}"), {}, {"kind": "number", "encoding": "(v +"}, ""),
     "powers of ten": (table(lambda k: f"{float(A[k]) * 1e-9:.3e}"), {}, {"kind": "number"}, ""),
     "money": (table(lambda k: f"${A[k]}"), {}, {"kind": "number"}, ""),
+    "money by its code": (table(lambda k: f"CHF {A[k]}"), {}, {"kind": "number"}, ""),
+    "money by its code, behind": (table(lambda k: f"{A[k]} EUR"), {}, {"kind": "number"}, ""),
+    "levels of few numbers and a word": (
+        table(lambda k: str(k % 4) if k % 4 else "studio"),
+        {},
+        {"kind": "category", "encoding": "one-hot: 1, 2, 3, studio"},
+        "",
+    ),
+    "a word for what is missing, said": (
+        table(lambda k: A[k] if k % 5 else "n. b."),
+        {"missing": "n. b."},
+        {"kind": "number"},
+        "",
+    ),
+    "columns below each other": (
+        "\n".join(["  v      b  price", *(f"{float(A[k]):7.3f} {k % 4:3d} {float(Y[k]):7.2f}" for k in range(N))]),
+        {},
+        {"kind": "number"},
+        "blanks, however many",
+    ),
+    "columns below each other, without names": (
+        "\n".join(f'{float(A[k]):7.3f}   {k % 4}\t"a  {"bcd"[k % 3]}"  {Y[k]}' for k in range(N)),
+        {},
+        {"kind": "number"},
+        "the first line holds no names",
+    ),
+    "inches": (table(lambda k: f'{k % 2 + 3}" pipe'), {}, {"encoding": 'one-hot: 3" pipe, 4" pipe'}, ""),
+    "two returns at the end of lines": (PLAIN.replace("\n", "\r\r\n"), {}, {"kind": "number"}, "blank lines skipped"),
+    "a total without a word": (
+        table(lambda k: A[k]) + f",90,{sum(map(float, Y)):.2f}\n",
+        {},
+        {"kind": "number"},
+        "the last row may sum up those above it: it holds their sum in b, price",
+    ),
     "hard spaces": (table(lambda k: f"\u00a0{A[k]}\u00a0"), {}, {"kind": "number"}, ""),
     "ranges": (table(lambda k: f"{k % 5 * 10}-{k % 5 * 10 + 9}"), {}, {"kind": "category"}, ""),
     "lines within quotes": (table(lambda k: f'"line {k % 3}\nmore"'), {}, {"encoding": "one-hot: line 0\\nmore"}, ""),
@@ -166,7 +200,36 @@ REFUSED = {
     "a note below": (PLAIN + "\nSource: office\n", "is ragged", "delete a title or a note"),
     "a total of numbers": (PLAIN + "Total,,182.3\n", "holds text among its numbers", "correct it"),
     "a row of units": (PLAIN.replace("price\n", "price\nm2,,EUR\n"), "holds text among its numbers", "--missing"),
-    "names again within": (PLAIN.replace(f"{Y[9]}\n", f"{Y[9]}\narea,rooms,price\n"), "holds text among", "--missing"),
+    "names again within": (
+        PLAIN.replace(f"{Y[9]}\n", f"{Y[9]}\narea,rooms,price\n"),
+        "holds text among",
+        "delete the line",
+    ),
+    "names twice": ("v,b,price\n" + table(lambda k: A[k]), "holds text among", "delete the line"),
+    **{
+        f"{word!r} in an eighth of the rows": (
+            table(lambda k, word=word: word if k % 8 == 0 else A[k]),
+            "holds text among",
+            f"--missing {word!r}",
+        )
+        for word in ("unknown", ".", "–", "k.A.")
+    },
+    "bounds of what can be measured": (
+        table(lambda k: f"<{k}.5" if k % 3 == 0 else A[k]),
+        "holds text among its numbers",
+        "half the bound",
+    ),
+    "money and a word": (table(lambda k: "tba" if k == 3 else f"${A[k]}"), "text among its numbers", "--missing 'tba'"),
+    "a word in the target": (
+        table(str).replace(f"{Y[8]}\n", "open\n"),
+        "text among its numbers",
+        "--missing 'open'",
+    ),
+    "a sign between fields that is none": (
+        table(lambda k: A[k], "v:b:price", ":"),
+        "there is no column to learn from",
+        "--delimiter",
+    ),
     "two columns of one name": (table(lambda k: A[k], "b,b,price"), "two columns of one name", "rename"),
     "one column": ("price\n" + "\n".join(Y), "there is no column to learn from", "add a column"),
     "one row": ("a,b,price\n1,2,3\n", "has one value only", "add the rows"),

@@ -257,7 +257,7 @@ column 'size' holds text among its numbers
   expected  numbers, and an empty cell where one is missing
   got       'large' among 29 numbers
   where     data.csv:9, column 'size'
-  try       correct it or leave it empty, or --missing 'large'; if these are codes, put a letter before each""",
+  try       correct it or leave it empty, or --missing 'large'; --kind size=category takes all as words""",
         id="text in feature",
     ),
     pytest.param(
@@ -267,7 +267,7 @@ column 'price' holds text among its numbers
   expected  numbers, and an empty cell where one is missing
   got       '?!' among 29 numbers
   where     data.csv:9, column 'price'
-  try       correct it or leave it empty, or --missing '?!'; if these are codes, put a letter before each""",
+  try       correct it or leave it empty, or --missing '?!'; --kind price=category takes all as words""",
         id="text in target",
     ),
     pytest.param(
@@ -314,10 +314,10 @@ there is no column to learn from
         lambda: csv("kind\na\nb\na\nb\n"),
         """\
 there is no column to learn from
-  expected  at least one column besides the target 'kind' that differs between rows
-  got       the target alone
+  expected  at least two columns: one to learn, and others to learn it from
+  got       'kind' alone
   where     data.csv
-  try       add a column, or choose another target""",
+  try       add a column, or --delimiter with what stands between the fields of a text file""",
         id="target alone",
     ),
     pytest.param(

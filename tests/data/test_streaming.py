@@ -324,7 +324,7 @@ column 'size' holds text among its numbers
   expected  numbers, and an empty cell where one is missing
   got       'oops' among 8999 numbers
   where     FILE:8002, column 'size'
-  try       correct it or leave it empty, or --missing 'oops'; if these are codes, put a letter before each"""
+  try       correct it or leave it empty, or --missing 'oops'; --kind size=category takes all as words"""
     )
 
 

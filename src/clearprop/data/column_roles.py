@@ -22,7 +22,6 @@ from clearprop.data.columns import (
     is_number,
     name_list,
     number_text,
-    quantity,
 )
 from clearprop.data.kinds.lists import SIGNS, list_sign
 from clearprop.data.kinds.times import LONGEST_TIME, as_time, fits_time, require_one_order, time_evidence
@@ -35,6 +34,17 @@ from clearprop.data.readers.reading import (
     levels_in,
     word_without_place,
 )
+from clearprop.data.slips import (
+    FEW_VALUES,
+    are_comma_numbers,
+    comma_decimals,
+    is_gap,
+    is_mixed,
+    mixed_column,
+    mixed_times,
+    shows_number,
+    words_among,
+)
 from clearprop.errors import DataError, nearest, unknown_name
 
 Task = Literal["classification", "regression"]
@@ -45,8 +55,6 @@ FEW_CLASSES = 10
 """With more classes that are whole numbers it is told that they may be counts."""
 ROWS_PER_CLASS = 3
 """Whole numbers are taken for classes only with at least this many rows per distinct value."""
-FEW_VALUES = 20
-"""Text with at most this many distinct values is never taken for an identifier."""
 MOST_TEXTS = 65_536
 """A column of more different texts than this is left out, and so many classes cannot be learned."""
 MOST_LEVELS = 100
@@ -57,7 +65,6 @@ _IDENTIFIER = re.compile(r"(?:.*[_\s.-])?(?i:id|uuid|guid)|.*[a-z](?:Id|ID)")
 """Names of columns that tell rows, customers, houses apart: what such numbers count up to means nothing."""
 IDENTIFIES, COUNTS = "it identifies rows", "it counts the rows"
 """The reasons, as they begin, for which a column is left out that tells rows apart."""
-_COMMA_NUMBER, _GROUPED_NUMBER = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 _COUNTER = re.compile(r"(unnamed.*|column 1|index|id|.*_id|row.*|no\.?|nr\.?|number)", re.IGNORECASE)
 
 
@@ -80,6 +87,14 @@ def choose_target(frame: Frame, asked: str | None, choice: ColumnChoice = AS_THE
 
     Raises DataError for an unknown name, and for a target of which something is said that holds for features alone.
     """
+    if len(frame.names) == 1 and not frame.is_array:
+        raise DataError(
+            "there is no column to learn from",
+            expected="at least two columns: one to learn, and others to learn it from",
+            got=f"{frame.names[0]!r} alone",
+            where=frame.source,
+            try_="add a column, or --delimiter with what stands between the fields of a text file",
+        )
     name, note = _target_name(frame, asked)
     kind = choice.kind_of(name)
     if name in (*choice.drop, choice.weight) or kind not in ("", *TARGET_KINDS):
@@ -343,21 +358,22 @@ def may_be_times(texts: NDArray[Any]) -> bool:
 def checked_column(column: Column, place: Locator) -> Column:
     """The column, whose numbers are finite, and whose text is not numbers with a few slips among them.
 
-    Raises DataError, with the row, for a column that is not so: see `is_mixed`.
+    Raises DataError, with the row, for a column that is not so: see `is_mixed` and `is_gap`.
     """
     if column.kind == "number":
         return as_number(column, place)
     if column.kind == "category":
         texts = column.present.tolist()
-        known = {text: is_number(text) for text in set(texts)}  # each once: many rows have few levels
+        known = {text: shows_number(text) for text in set(texts)}  # each once: many rows have few levels
         numbers = sum(map(known.__getitem__, texts))
         slips = len(texts) - numbers
+        if texts and are_comma_numbers(known):
+            row = int(np.argmax(~column.missing))
+            raise comma_decimals(column.name, column.values[row], place(column.name, row))
         if slips:
             row = next(i for i, text in enumerate(column.values) if text is not None and not known[text])
             text, where = column.values[row], place(column.name, row)
-            if not numbers and are_comma_numbers(texts):
-                raise comma_decimals(column.name, text, where)
-            if is_mixed(numbers, slips):
+            if is_mixed(numbers, slips) or is_gap(numbers, slips, len(words_among(known)), len(known)):
                 raise mixed_column(column.name, text, where, slips, numbers)
     return column
 
@@ -395,55 +411,3 @@ def use_of_texts(texts: Collection[str], asked: str = "") -> str:
         return asked
     sign = list_sign(texts) if any(sign in text for text in texts for sign in SIGNS) else ""
     return f"list{sign}" if sign else ""
-
-
-def is_mixed(numbers: int, slips: int) -> bool:
-    """Whether texts that are no numbers are slips: at most one in ten, among more than `FEW_VALUES` numbers.
-
-    >>> is_mixed(numbers=100, slips=2), is_mixed(numbers=10, slips=2)
-    (True, False)
-    """
-    return slips > 0 and numbers > FEW_VALUES and numbers >= 9 * slips
-
-
-def are_comma_numbers(texts: Collection[str]) -> bool:
-    """Whether texts are numbers with a comma before their decimals.
-
-    >>> are_comma_numbers(["0,5", "-12,25"]), are_comma_numbers(["1,000"]), are_comma_numbers(["a,b"])
-    (True, False, False)
-    """
-    return all(map(_COMMA_NUMBER.fullmatch, texts)) and not all(map(_GROUPED_NUMBER.fullmatch, texts))
-
-
-def comma_decimals(name: str, text: str, where: str) -> DataError:
-    """The error for numbers whose decimals follow a comma, in a file where commas stand between fields."""
-    return DataError(
-        f"column {name!r} holds numbers with a comma before their decimals",
-        expected="a point before decimals, where a comma stands between fields",
-        got=repr(text),
-        where=where,
-        try_=f"--decimal ,   (or --kind {name}=category, if these are words)",
-    )
-
-
-def mixed_times(name: str, text: str, where: str, slips: int, times: int) -> DataError:
-    """The error for a column of dates or times with a few texts among them; the first of them is shown."""
-    return DataError(
-        f"column {name!r} holds text among its dates",
-        expected="dates or times, and an empty cell where one is missing",
-        got=f"{text!r} among {quantity(times, 'date')}" + (f", and {slips - 1} further" if slips > 1 else ""),
-        where=where,
-        try_=f"correct it or leave it empty, or --missing {text!r}; --kind {name}=category takes all as words",
-    )
-
-
-def mixed_column(name: str, text: str, where: str, slips: int, numbers: int) -> DataError:
-    """The error for a column of numbers with a few texts among them; the first of them is shown."""
-    return DataError(
-        f"column {name!r} holds text among its numbers",
-        expected="numbers, and an empty cell where one is missing",
-        got=f"{text!r} among {quantity(numbers, 'number')}"
-        + (f", and {quantity(slips - 1, 'further text')}" if slips > 1 else ""),
-        where=where,
-        try_=f"correct it or leave it empty, or --missing {text!r}; if these are codes, put a letter before each",
-    )

@@ -111,6 +111,9 @@ def table_doubts(table: Table) -> list[str]:
     []
     """
     doubts = []
+    summed = [column.name for column in (*table.features, *table.targets) if _ends_in_its_sum(column)]
+    if summed:
+        doubts.append(f"the last row may sum up those above it: it holds their sum in {name_list(summed, 3)}")
     for column in table.features:
         texts = column.values[-1:].tolist() if column.kind == "category" else []
         if texts and str(texts[0]).strip().lower() in _TOTALS:
@@ -121,6 +124,14 @@ def table_doubts(table: Table) -> list[str]:
                 f"between those of training (--split time:{column.name} tests on the latest)"
             )
     return doubts
+
+
+def _ends_in_its_sum(column: Column) -> bool:
+    """Whether the last of many numbers is the sum of all others, but for the digits that are written."""
+    if column.kind != "number" or len(column.values) < _MANY_TIMES or np.isnan(column.values[-1]):
+        return False
+    last, rest = column.values[-1], column.present[:-1]
+    return bool(np.abs(last) > np.abs(rest).max() and np.isclose(rest.sum(), last, rtol=1e-4)) if len(rest) else False
 
 
 def _in_order(times: NDArray[np.float64]) -> bool:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from clearprop.data.columns import Column, ColumnKind, Frame, name_list, quantity
 from clearprop.data.readers.bounds import LONGEST_LINE, long_line_error, require_columns_in_bounds
 from clearprop.data.readers.number_words import Evidence, NumberForm, decide_numbers
-from clearprop.data.readers.plain_text import not_text_error, plain_text, without_first_lines
+from clearprop.data.readers.plain_text import not_text_error, plain_text, with_single_blanks, without_first_lines
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.text_form import TextForm, find_form
 from clearprop.errors import DataError
@@ -121,6 +121,8 @@ class CsvFile:
         if self.form.above:
             self.plain = without_first_lines(self.plain, self.form.above)
             self.form = find_form(self.plain.path, reading)
+        if self.form.aligned:
+            self.plain = with_single_blanks(self.plain)
         self.path = self.plain.path
         self.numbers = NumberForm()
 
@@ -165,21 +167,13 @@ class CsvFile:
                 infer_schema=False,
                 truncate_ragged_lines=form.trailing,
             )
-        except pl.exceptions.PolarsError as problem:
-            detail = str(problem).partition("\n")[0]
-        else:
-            if form.trailing:
-                data = data[:, : len(header)]
-            if data.shape == (len(kept), len(header)):
-                return _trim(data.filter(pl.Series(kept)), self.reading.missing_words)
-            detail = f"{data.height} rows by one reading, {len(kept)} by another"
-        raise DataError(
-            f"cannot read {self.source!r} as CSV",
-            expected="lines that end in a line feed, fields with a comma or quotes inside in quotes",
-            got=detail,
-            where=self.source,
-            try_="save the table as CSV anew",
-        )
+        except pl.exceptions.PolarsError:
+            data = pl.DataFrame()
+        if form.trailing:
+            data = data[:, : len(header)]
+        if data.shape != (len(kept), len(header)):  # quotes within fields, such as 5" pipe
+            data = _rows_one_by_one(file, form.separator, header, len(kept), headed)
+        return _trim(data.filter(pl.Series(kept)), self.reading.missing_words)
 
     def cells(self, texts: polars.DataFrame, header: tuple[str, ...], target: str) -> list[Cells]:
         """The texts by column; those of the target, and what is said to be a number, hold no codes."""
@@ -398,6 +392,18 @@ class Cells:
     @cached_property
     def _numbers(self) -> polars.Series:
         return self.form.numbers(self.text)
+
+
+def _rows_one_by_one(
+    file: Path | bytes, separator: str, header: tuple[str, ...], rows: int, headed: bool
+) -> polars.DataFrame:
+    """The last rows of a text, as `Records` has read and checked them; a blank line is a row without values."""
+    import polars as pl
+
+    text = file.read_text(encoding="utf-8-sig") if isinstance(file, Path) else file.decode("utf-8-sig")
+    found = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))[-rows:]
+    cells = [[*row, *[None] * len(header)][: len(header)] for row in found]
+    return pl.DataFrame(cells, schema=[(f"c{i}", pl.String) for i in range(len(header))], orient="row")
 
 
 def _trim(data: polars.DataFrame, missing: tuple[str, ...]) -> polars.DataFrame:

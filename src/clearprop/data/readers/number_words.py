@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _GROUPS = " \u00a0\u202f\u2009'’"
 """Signs that group thousands and never stand before decimals."""
+_CODES = "USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|NZD|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|ZAR|KRW|TRY|SGD|HKD"
+MONEY = rf"(?:[$€£¥₹₩₺]|{_CODES})"
+"""The signs of money, and the codes of ISO 4217 that are seen most, as a pattern."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,8 @@ class NumberForm:
             column.str.replace_all("\u2212", "-", literal=True)
             .str.replace(r"^\((.+)\)$", "-$1")
             .str.replace(r"^(\d[\d.,]*)-$", "-$1")
-            .str.replace(r"^([+-]?)\s*[$€£¥]\s*", "$1")
-            .str.replace(r"\s*[$€£¥%]$", "")
+            .str.replace(rf"^([+-]?)\s*{MONEY}\s*", "$1")
+            .str.replace(rf"\s*(?:{MONEY}|%)$", "")
         )
         spaced = rf"^[+-]?\d{{1,3}}([{_GROUPS}]\d{{3}})+({comma}\d*)?$"
         grouped = rf"^[+-]?[1-9]\d{{0,2}}({point}\d{{3}})+({comma}\d*)?$"

@@ -135,6 +135,32 @@ def without_first_lines(plain: PlainText, lines: int) -> PlainText:
     return _kept_while_used(PlainText(scratch, (*plain.notes, note), plain.blanked, plain.shift))
 
 
+def with_single_blanks(plain: PlainText) -> PlainText:
+    """A copy of a text with one blank between fields, where there were several, for columns to stand below each other.
+
+    Lines keep their numbers, and what is in quotes stays as it is.
+    """
+    scratch, handle = _scratch_file()
+    with (
+        os.fdopen(handle, "w", encoding="utf-8", newline="") as copy,
+        plain.path.open(encoding="utf-8-sig", newline="") as file,
+    ):
+        copy.writelines(single_blanks(line) + "\n" for line in file)
+    return _kept_while_used(PlainText(scratch, plain.notes, plain.blanked, plain.shift))
+
+
+_BLANKS = re.compile(r'("(?:[^"]|"")*")|[ \t]+')
+
+
+def single_blanks(line: str) -> str:
+    """A line with one blank in place of several, and of tabs, but in quotes.
+
+    >>> single_blanks(' 1.5   2 "a  b" ')
+    '1.5 2 "a  b"'
+    """
+    return _BLANKS.sub(lambda found: found[1] or " ", line.strip())
+
+
 def not_text_error(source: str, encoding: str | None = None) -> DataError:
     """The error for bytes that are no text."""
     return DataError(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from clearprop.data.readers.plain_text import single_blanks
 from clearprop.data.readers.reading import DELIMITERS, Reading
 
 _SAMPLE = 1 << 18
 """The characters that are looked at to decide the form."""
 _ROWS = 500
+_HAS_GAP = re.compile(r"^ |  +\S|\t")
 _MOST_TITLES = 20
 """So many rows may stand above the names."""
 
@@ -20,19 +23,23 @@ _MOST_TITLES = 20
 class TextForm:
     """The separator, whether one stands at the end of lines, too, and whether the first line holds names.
 
-    `above` is the number of lines above the line of names that belong to no table, such as a title.
+    `above` is the number of lines above the line of names that belong to no table, such as a title; `aligned` says that
+    any number of blanks stands between two fields.
     """
 
     separator: str
     trailing: bool
     header: bool
     above: int = 0
+    aligned: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What is not as usual, as sentences."""
         found = []
-        if self.separator != ",":
+        if self.aligned:
+            found.append("blanks, however many, stand between fields (--delimiter says another)")
+        elif self.separator != ",":
             found.append(f"{DELIMITERS[self.separator]} stands between fields (--delimiter says another)")
         if self.trailing:
             found.append("a separator at the end of lines is no column")
@@ -48,12 +55,7 @@ def find_form(path: Path, reading: Reading) -> TextForm:
     >>> find_form(Path("t.csv"), Reading()).separator
     ';'
     """
-    with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
-        text = file.read(_SAMPLE)
-        whole = not file.read(1)
-    lines = text.splitlines(keepends=True)
-    if not whole and len(lines) > 1:
-        lines.pop()
+    lines = _first_lines(path)
     known = [reading.separator] if reading.separator is not None else list(DELIMITERS)
     tables = {separator: _rows(lines, separator) for separator in known}
     scores = {separator: _score(rows, separator) for separator, rows in tables.items()}
@@ -61,13 +63,25 @@ def find_form(path: Path, reading: Reading) -> TextForm:
     habit = reading.habit.delimiter
     if habit in scores and scores[habit][0] >= scores[separator][0]:
         separator = habit
-    rows = tables[separator]
     said = reading.habit.header if reading.header is None else reading.header
+    aligned = _aligned_rows(lines, scores, separator)
+    if aligned:
+        return TextForm(" ", False, _has_header(aligned) if said is None else said, aligned=True)
+    rows = tables[separator]
     titles = 0 if said is not None else _titles(rows)
     if titles:
         return TextForm(separator, False, True, above=_lines_of(lines, separator, titles))
     header = _has_header(rows) if said is None else said
     return TextForm(separator, _is_trailing(rows, header), header)
+
+
+def _first_lines(path: Path) -> list[str]:
+    """The lines that are looked at, without one that is cut off."""
+    with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
+        text = file.read(_SAMPLE)
+        whole = not file.read(1)
+    lines = text.splitlines(keepends=True)
+    return lines if whole or len(lines) < 2 else lines[:-1]
 
 
 def _rows(lines: list[str], separator: str) -> list[list[str]]:
@@ -82,6 +96,16 @@ def _rows(lines: list[str], separator: str) -> list[list[str]]:
     except csv.Error:  # said when the file is read
         pass
     return rows
+
+
+def _aligned_rows(lines: list[str], scores: dict[str, tuple[float, ...]], best: str) -> list[list[str]]:
+    """The first rows, where blanks in any number stand between all fields, and nothing else that could; else none."""
+    others = [score[0] for sign, score in scores.items() if sign not in " \t"]
+    if " " not in scores or any(others) or not any(map(_HAS_GAP.search, lines)):
+        return []
+    rows = _rows([single_blanks(line) + "\n" for line in lines[:_ROWS]], " ")
+    of_one_width = len({len(row) for row in rows}) == 1
+    return rows if of_one_width and _score(rows, " ")[:2] > scores[best][:2] else []
 
 
 def _titles(rows: list[list[str]]) -> int:

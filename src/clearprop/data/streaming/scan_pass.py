@@ -15,17 +15,12 @@ from clearprop.data.column_roles import (
     ColumnFacts,
     Dropped,
     Task,
-    are_comma_numbers,
     choose_target,
-    comma_decimals,
     counts_rows,
     decide_task,
     drop_reason,
     is_identifier,
-    is_mixed,
     may_be_times,
-    mixed_column,
-    mixed_times,
     use_of_texts,
 )
 from clearprop.data.columns import (
@@ -49,6 +44,17 @@ from clearprop.data.kinds.times import (
     time_evidence,
 )
 from clearprop.data.readers.reading import AS_THEY_ARE, TIMES, ColumnChoice, levels_in, word_without_place
+from clearprop.data.slips import (
+    FEW_WORDS,
+    are_comma_numbers,
+    comma_decimals,
+    is_gap,
+    is_mixed,
+    mixed_column,
+    mixed_times,
+    shows_number,
+    words_among,
+)
 from clearprop.data.streaming.blocks import UnchangingFile, Values, texts_in
 from clearprop.data.streaming.memory import Budget
 from clearprop.data.streaming.text_counts import TextLimit, Texts
@@ -163,7 +169,8 @@ class _ColumnScan:
     """What the rows so far say of a column.
 
     `values` counts the different ones of a target, `spellings` the ways in which they are written, where that is kept;
-    they are None once there were more than `MOST_TEXTS`.  `numbers` and `slips` are texts that are numbers, or are not.
+    they are None once there were more than `MOST_TEXTS`.  `numbers` and `slips` are texts that are numbers, or are not;
+    `slip` is the first that Python does not read, `stranger` the first that people do not, `words` are a few of these.
     Blocks in which all texts are numbers are passed over when texts are counted, and those where a few are none, unless
     the column is known to be text (`as_text`), and so are times: they are nearly all different.  `time` says that the
     file's type is a time, `evidence` what texts show of being times; `strange` is, for each order of day and month, the
@@ -195,6 +202,8 @@ class _ColumnScan:
     numbers: int = 0
     slips: int = 0
     slip: tuple[str, str] | None = None
+    stranger: tuple[str, str] | None = None
+    words: frozenset[str] = frozenset()
     opening: tuple[str, str] | None = None
     no_time: tuple[str, str] | None = None
 
@@ -289,14 +298,19 @@ class _ColumnScan:
         if "<" in self.asked and self.asked not in self.strange:
             lost = next((i for i, t in enumerate(values) if t is not None and t not in levels_in(self.asked)), None)
             self.strange |= {} if lost is None else {self.asked: (values[lost], where(lost))}
-        slips = sum(number for text, number in counts.items() if not is_number(text))
-        self.numbers += counts.total() - slips
-        self.slips += slips
+        strange = {text: number for text, number in counts.items() if not shows_number(text)}
+        self.numbers += counts.total() - sum(strange.values())
+        self.slips += sum(strange.values())
         if self.is_target and self.opening is None:
             self.opening = (values[0], where(0))
-        if slips and self.slip is None:
-            row = next(i for i, text in enumerate(values) if text is not None and not is_number(text))
-            self.slip = (values[row], where(row))
+        if self.slip is None:
+            row = next((i for i, text in enumerate(values) if text is not None and not is_number(text)), None)
+            self.slip = None if row is None else (values[row], where(row))
+        if strange and self.stranger is None:
+            row = next(i for i, text in enumerate(values) if text in strange)
+            self.stranger = (values[row], where(row))
+        if strange and len(self.words) <= FEW_WORDS:
+            self.words |= words_among(strange)
         if self._is_time() or (not self.as_text and is_mixed(self.numbers, self.slips)):
             self.passed_over = True
         else:
@@ -332,8 +346,9 @@ class _ColumnScan:
             raise mixed_times(self.name, *self.no_time, seen.texts - seen.fits, seen.fits)
         if self.slip is not None and are_comma_numbers(self.texts.counts or ("",)):
             raise comma_decimals(self.name, *self.slip)
-        if self.slip is not None and is_mixed(self.numbers, self.slips):
-            raise mixed_column(self.name, *self.slip, self.slips, self.numbers)
+        gap = is_gap(self.numbers, self.slips, len(self.words), self.texts.distinct)
+        if self.stranger is not None and (gap or is_mixed(self.numbers, self.slips)):
+            raise mixed_column(self.name, *self.stranger, self.slips, self.numbers)
 
     def require_asked(self) -> None:
         """Raise DataError for values that are not what the column is said to be."""

@@ -1,0 +1,123 @@
+"""Texts among the numbers or dates of a column: which are slips, and the errors that show them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Collection
+
+from clearprop.data.columns import is_number, quantity
+from clearprop.data.readers.number_words import MONEY
+from clearprop.errors import DataError
+
+FEW_VALUES = 20
+"""Text with at most this many distinct values is never taken for an identifier."""
+FEW_WORDS = 3
+"""So many different words may stand for a missing number in a column that would identify rows with them."""
+_COMMA_NUMBER, _GROUPED_NUMBER = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+_MARKED = re.compile(
+    rf"\(?[+\-\u2212]?\s*{MONEY}?\s*"
+    r"(\d+([.,]\d+)?|[1-9]\d{0,2}([.,'’ \u00a0\u202f\u2009]\d{3})+([.,]\d+)?)"
+    rf"\s*(?:{MONEY}|%)?\)?-?"
+)
+_BOUND = re.compile(r"([<>≤≥]=?)\s*[+-]?\d[\d.,]*")
+
+
+def is_mixed(numbers: int, slips: int) -> bool:
+    """Whether texts that are no numbers are slips: at most one in ten, among more than `FEW_VALUES` numbers.
+
+    >>> is_mixed(numbers=100, slips=2), is_mixed(numbers=10, slips=2)
+    (True, False)
+    """
+    return slips > 0 and numbers > FEW_VALUES and numbers >= 9 * slips
+
+
+def is_gap(numbers: int, slips: int, words: int, distinct: int | None) -> bool:
+    """Whether texts among numbers stand for missing ones, although they are many: they are few different `words`.
+
+    `distinct` is how many different texts there are in all, None for very many.  Where there are few, such as
+    1, 2, 3 and more, they are levels.
+
+    >>> is_gap(numbers=50, slips=10, words=1, distinct=45), is_gap(numbers=50, slips=10, words=1, distinct=4)
+    (True, False)
+    """
+    many = distinct is None or distinct > FEW_VALUES + words
+    return 0 < slips <= numbers and words <= FEW_WORDS and many
+
+
+def word_of(text: str) -> str:
+    """What is counted of a text among numbers: itself, or of a bound such as <0.5 its sign.
+
+    >>> word_of("<0.5"), word_of("unknown")
+    ('<', 'unknown')
+    """
+    bound = _BOUND.fullmatch(text)
+    return text if bound is None else bound[1]
+
+
+def shows_number(text: str) -> bool:
+    """Whether a text is a number, as Python writes one or with the marks of people.
+
+    >>> [shows_number(text) for text in ("1e3", "$1,013.50", "(12)", "3 %", "10.0.0.1", "n.a.")]
+    [True, True, True, True, False, False]
+    """
+    return is_number(text) or _MARKED.fullmatch(text) is not None
+
+
+def are_comma_numbers(texts: Collection[str]) -> bool:
+    """Whether texts are numbers with a comma before their decimals.
+
+    >>> are_comma_numbers(["0,5", "-12,25"]), are_comma_numbers(["1,000"]), are_comma_numbers(["a,b"])
+    (True, False, False)
+    """
+    return all(map(_COMMA_NUMBER.fullmatch, texts)) and not all(map(_GROUPED_NUMBER.fullmatch, texts))
+
+
+def words_among(texts: Collection[str]) -> frozenset[str]:
+    """The different words of texts that are no numbers.
+
+    >>> sorted(words_among(["1", "<2", "<3", "none"]))
+    ['<', 'none']
+    """
+    return frozenset(word_of(text) for text in texts if not shows_number(text))
+
+
+def comma_decimals(name: str, text: str, where: str) -> DataError:
+    """The error for numbers whose decimals follow a comma, in a file where commas stand between fields."""
+    return DataError(
+        f"column {name!r} holds numbers with a comma before their decimals",
+        expected="a point before decimals, where a comma stands between fields",
+        got=repr(text),
+        where=where,
+        try_=f"--decimal ,   (or --kind {name}=category, if these are words)",
+    )
+
+
+def mixed_times(name: str, text: str, where: str, slips: int, times: int) -> DataError:
+    """The error for a column of dates or times with a few texts among them; the first of them is shown."""
+    return DataError(
+        f"column {name!r} holds text among its dates",
+        expected="dates or times, and an empty cell where one is missing",
+        got=f"{text!r} among {quantity(times, 'date')}" + (f", and {slips - 1} further" if slips > 1 else ""),
+        where=where,
+        try_=f"correct it or leave it empty, or --missing {text!r}; --kind {name}=category takes all as words",
+    )
+
+
+def mixed_column(name: str, text: str, where: str, slips: int, numbers: int) -> DataError:
+    """The error for a column of numbers with texts among them; the first of them is shown, with what is to be done."""
+    words = f"{shlex.quote(name)}=category"
+    if text == name:
+        remedy = "delete the line, which repeats the names of the columns"
+    elif word_of(text) != text:
+        remedy = f"write a number, such as half the bound, or leave it empty; --kind {words} takes all as words"
+    else:
+        remedy = f"correct it or leave it empty, or --missing {text!r}; --kind {words} takes all as words"
+    return DataError(
+        f"column {name!r} holds text among its numbers",
+        expected="numbers, and an empty cell where one is missing",
+        got=f"{text!r} among {quantity(numbers, 'number')}"
+        + (f", and {quantity(slips - 1, 'further text')}" if slips > 1 else ""),
+        where=where,
+        try_=remedy,
+    )
