@@ -65,6 +65,7 @@ _IDENTIFIER = re.compile(r"(?:.*[_\s.-])?(?i:id|uuid|guid)|.*[a-z](?:Id|ID)")
 """Names of columns that tell rows, customers, houses apart: what such numbers count up to means nothing."""
 IDENTIFIES, COUNTS = "it identifies rows", "it counts the rows"
 """The reasons, as they begin, for which a column is left out that tells rows apart."""
+_DIGIT = re.compile(r"\d")
 _COUNTER = re.compile(r"(unnamed.*|column 1|index|id|.*_id|row.*|no\.?|nr\.?|number)", re.IGNORECASE)
 
 
@@ -364,7 +365,10 @@ def checked_column(column: Column, place: Locator) -> Column:
         return as_number(column, place)
     if column.kind == "category":
         texts = column.present.tolist()
-        known = {text: shows_number(text) for text in set(texts)}  # each once: many rows have few levels
+        different = set(texts)
+        if not any(map(_DIGIT.search, different)):
+            return column
+        known = {text: shows_number(text) for text in different}  # each once: many rows have few levels
         numbers = sum(map(known.__getitem__, texts))
         slips = len(texts) - numbers
         if texts and are_comma_numbers(known):
