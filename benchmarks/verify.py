@@ -56,7 +56,9 @@ def checks(part: str, workers: int) -> Iterator[Check]:
     elif part == "kernels":
         for name, setting in kernels().items():
             folders = tuple(f"tests/{folder}" for folder in NUMERIC)
-            yield Check((*pytest, "not verify", *folders), setting, f"the numeric tests with the BLAS kernel {name}")
+            yield Check(
+                (*pytest, "not verify or dear", *folders), setting, f"the numeric tests with the BLAS kernel {name}"
+            )
     elif part == "files":
         yield Check(("tests.files", "--workers", str(workers)))
     elif part == "peers":

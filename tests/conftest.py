@@ -17,6 +17,7 @@ from clearprop.compiler.native import blas
 from clearprop.program.tracing import builder
 from clearprop.program.values import RECORDING
 from clearprop.rules import on_demand
+from tests.dear import leave_to_verify
 from tests.fast import MODULES
 
 gc.disable()  # until the tests are collected: what that makes stays to the end, and is not looked through again
@@ -39,6 +40,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path in fast:
             item.add_marker(pytest.mark.fast)
+    leave_to_verify(items)
 
 
 @given(just(0))

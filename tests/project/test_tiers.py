@@ -1,8 +1,10 @@
-"""The fast tests are there, and meet every folder of the source."""
+"""The fast and the dear tests are there; the fast ones meet every folder of the source."""
 
+import ast
 from pathlib import Path
 
 import clearprop
+from tests.dear import EVERY, is_later
 from tests.fast import FAST, MODULES
 from tests.project.tree import ROOT
 
@@ -16,3 +18,17 @@ def test_every_folder_of_the_source_is_met():
 
 def test_the_fast_tests_are_there():
     assert [name for name in sorted(MODULES) if not (ROOT / "tests" / name).exists()] == []
+
+
+def test_the_dear_tests_are_there():
+    for module, tests in EVERY.items():
+        tree = ast.parse((ROOT / "tests" / f"{module}.py").read_text(encoding="utf-8"))
+        there = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        assert set(tests) <= there, f"tests/dear.py: {module}"
+
+
+def test_every_so_many_th_case_of_a_dear_test_is_tried():
+    name = "compiler/test_long_sums", "test_native_sums"
+    assert [case for case in range(10) if not is_later(*name, case)] == [0, 4, 8]
+    assert is_later("data/test_memory", "test_memory_does_not_grow_with_the_data", 0)
+    assert not is_later("data/test_memory", "another", 1)

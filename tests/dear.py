@@ -1,0 +1,173 @@
+"""Tests that take long: `make test` tries some of their cases, or none; `make verify` tries all, as strictly.
+
+What is measured in seconds and not in milliseconds stands here: processes that are killed or race, full disks, memory,
+and tables whose cases each compile a kernel or train a run.  Of such a table every so many-th case is tried, so that
+many changes in a row meet few of its cases more than once, and each kind of case.  What is dear in one test alone is
+marked there (`pytest.mark.verify`, `tests.tiers.later`).
+"""
+
+from collections import Counter
+
+import pytest
+
+NONE = 0
+"""`make test` does without this test."""
+EVERY = {
+    "test_layers": {
+        "test_importing_every_submodule_shadows_no_public_name": NONE,
+        "test_names_may_be_asked_for_the_first_time_while_a_function_is_traced": NONE,
+    },
+    "test_old_versions": {"test_a_run_gives_what_it_gave": 5, "test_every_optimizer_goes_on_from_its_state": 3},
+    "arrays/test_promotion": {"test_what_is_computed_of_small_integers_is_what_is_computed_of_wide_ones": 2},
+    "attribution/test_attribution": {
+        "test_an_explanation_adds_up_in_the_unit_of_the_target": 4,
+        "test_importance_of_a_table_is_scikit_learns_on_the_cells_of_the_file": NONE,
+        "test_importance_of_arrays_is_scikit_learns": 3,
+    },
+    "autodiff/test_choices": {
+        "test_a_matrix_that_several_products_share_counts_once": 5,
+        "test_padded_rows_that_hold_nan_are_selected_away": 3,
+        "test_what_was_left_contributes_nothing_natively": 3,
+    },
+    "autodiff/test_chosen_nan": {"test_a_nan_that_was_chosen_has_derivative_nan": 4},
+    "autodiff/test_cost_and_state": {
+        "test_a_hundred_thousand_operations_by_transforms": NONE,
+        "test_a_hundred_thousand_operations_in_a_program": NONE,
+    },
+    "autodiff/test_ten_functions": {"test_third_derivatives": 3, "test_vmap_of_the_hessian": 3},
+    "benchmarks/test_benchmarks": {
+        "test_a_change_is_measured_on_two_sources": NONE,
+        "test_a_contender_is_measured_in_its_own_process_and_a_failure_stays_in_its_row": NONE,
+        "test_a_door_and_a_call_are_measured": NONE,
+    },
+    "cli/test_commands": {
+        "test_a_reader_that_stops_reading_is_no_fault": NONE,
+        "test_a_signal_from_outside": NONE,
+        "test_completion_for_the_shell": 2,
+        "test_no_color_is_respected": NONE,
+    },
+    "cli/test_compare": {"test_with_a_grid_the_rates_are_drawn_and_told": NONE},
+    "cli/test_fork": {"test_a_fork_made_in_python_is_resumed_on_the_command_line": 3},
+    "cli/test_full_disk": {
+        "test_output_may_be_refused": 3,
+        "test_streams_may_be_closed_or_full": 3,
+        "test_writes_of_a_command_may_be_refused": 5,
+    },
+    "compiler/test_cache": {
+        "test_kernels_for_another_processor_are_kept_apart": NONE,
+        "test_numba_knows_everything_afterwards": NONE,
+        "test_two_processes_that_race": NONE,
+        "test_writes_that_fail_half_way": 2,
+    },
+    "compiler/test_dtypes": {
+        "test_interpreted_kernels_give_what_eager_code_gives": 4,
+        "test_the_numpy_executor_gives_what_eager_code_gives": 3,
+        "test_what_eager_code_refuses_is_refused": 4,
+    },
+    "compiler/test_indexing": {"test_every_selection_in_value_and_gradient": 5, "test_every_slice_is_numpys": 3},
+    "compiler/test_interrupts": {
+        "test_children_of_forks_while_another_thread_computes": NONE,
+        "test_ctrl_c_at_any_moment": 2,
+    },
+    "compiler/test_labels": {"test_right_labels_give_the_loss": 5, "test_wrong_labels_are_refused": 5},
+    "compiler/test_long_sums": {"test_interpreted_sums": 4, "test_native_sums": 4},
+    "compiler/test_loop": {"test_batches_of_every_size": 3, "test_fork_and_spawn": NONE},
+    "compiler/test_random_programs": {"test_random_programs": 2},
+    "compiler/test_row_products": {"test_a_row_does_not_depend_on_the_others": 5},
+    "compiler/test_run_time_numbers": {"test_ten_trainings_share_their_kernels": NONE},
+    "compiler/test_special_values": {"test_on_numba": 4},
+    "data/test_kinds": {
+        "test_data_frames_and_predictions_give_the_same_bits": 2,
+        "test_streamed_in_memory_and_both_forms_give_the_same_bits": 3,
+    },
+    "data/test_labels": {"test_predictions_are_labels_of_a_frame": 5},
+    "data/test_memory": {
+        "test_a_streamed_csv_file_keeps_to_the_limit": NONE,
+        "test_memory_does_not_grow_with_the_data": NONE,
+        "test_the_measurement_sees_a_table_that_is_held_in_memory": NONE,
+    },
+    "data/test_streamed_predictions": {"test_predictions_and_results_do_not_depend_on_blocks": 3},
+    "data/test_streaming": {
+        "test_a_report_judges_by_some_of_the_rows": NONE,
+        "test_split_statistics_and_rows_are_those_of_the_table_in_memory": 5,
+    },
+    "explanation/test_pickling": {"test_a_copy_says_what_the_original_says": 5},
+    "explanation/test_rounding": {"test_the_bound_holds_at_every_level_of_random_programs": 2},
+    "explanation/test_updates": {"test_the_parts_add_up_to_what_was_applied": 4},
+    "interop/test_torch_weights": {"test_weights_go_there_and_back_without_a_changed_bit": 4},
+    "lessons/test_lessons": {"test_leaving_early": NONE},
+    "nn/test_peers": {"test_second_order_and_both_modes": 4},
+    "optim/test_combinations": {"test_every_optimizer_runs_with_every_schedule_in_every_wrapper": 5},
+    "optim/test_copies": {"test_another_process_reads_them": NONE},
+    "optim/test_fractional": {"test_a_fixed_terminal_ends_beside_the_minimum": 4, "test_beta_removes_the_bias": 3},
+    "optim/test_minimum_in_a_loss": {"test_a_search_in_a_program": 3},
+    "optim/test_nist": {"test_standard_errors_have_the_certified_digits": 4},
+    "optim/test_saddles": {
+        "test_newton_cg_does_not_stop_at_a_saddle": 5,
+        "test_newtons_pure_iteration_is_attracted": NONE,
+        "test_saddle_free_newton_leaves_stable_sets_in_fewer_evaluations_than_adam": NONE,
+    },
+    "optim/test_supplied": {
+        "test_the_order_of_parameters_does_not_matter": 4,
+        "test_traced_and_eager_agree_and_keep_the_dtype": 3,
+    },
+    "primitives/test_scattering": {"test_writing_is_numpys_assignment": 5},
+    "primitives/test_whole_range": {"test_functions_and_derivatives": 3},
+    "reporting/test_charts": {"test_any_numbers_can_be_drawn": 5},
+    "reporting/test_report": {"test_it_passes_the_rules_of_axe": 2},
+    "search/test_sweep": {
+        "test_a_killed_sweep_goes_on_and_repeats_nothing": NONE,
+        "test_every_search_goes_on_where_it_was_interrupted": 3,
+    },
+    "search/test_sweep_command": {"test_a_job_array_is_a_script_and_a_folder": NONE},
+    "sklearn/test_mlp": {
+        "test_a_grid_search_in_a_pipeline": NONE,
+        "test_every_kind_of_target_is_that_of_scikit_learn": 3,
+        "test_weights_are_those_of_scikit_learn": 3,
+    },
+    "train/test_array_labels": {"test_predictions_are_the_labels": 4},
+    "train/test_every_optimizer": {"test_every_optimizer_resumes_exactly": 3},
+    "train/test_judging": {
+        "test_where_there_is_no_difference_a_verdict_claims_one_at_most_as_often_as_it_says": NONE,
+    },
+    "train/test_killed": {
+        "test_a_disk_that_refuses_loses_nothing_that_was_saved": 3,
+        "test_five_kills": NONE,
+        "test_killed_in_its_first_moments_a_run_is_not_there_or_goes_on": 4,
+    },
+    "train/test_known_steps": {"test_a_known_step_gives_the_bits_of_a_new_one": 4},
+    "train/test_native": {"test_kernels_from_the_cache_load_where_numba_was_imported_before": NONE},
+    "train/test_optimizer_table": {
+        "test_every_optimizer_can_be_forked_to_every_schedule_and_to_every_other": 4,
+        "test_every_optimizer_stands_the_range_test_or_says_why_not": 4,
+    },
+    "train/test_pairs": {"test_two_trainings_of_one_folder": NONE},
+    "train/test_refused_writes": {
+        "test_a_training_that_is_killed_at_any_write_is_not_there_or_goes_on": 2,
+        "test_a_training_that_is_refused_anywhere_goes_on": 4,
+    },
+    "train/test_resume": {"test_interrupted_anywhere_and_resumed_is_undisturbed": 4},
+}
+"""For every module, its tests that take long: of how many cases one is tried."""
+
+
+def is_later(module: str, test: str, case: int) -> bool:
+    """Whether `make verify` alone tries the case with this number of a test of `tests/MODULE.py`.
+
+    >>> [is_later("compiler/test_long_sums", "test_native_sums", case) for case in range(5)]
+    [False, True, True, True, False]
+    """
+    every = EVERY.get(module, {}).get(test)
+    return every is not None and (every == NONE or case % every > 0)
+
+
+def leave_to_verify(items):
+    """Mark the cases of collected tests that `make verify` alone tries; those that are marked anyway do not count."""
+    cases = Counter()
+    for item in items:
+        if item.get_closest_marker("verify") is None and (name := getattr(item, "originalname", None)):
+            module = item.nodeid.partition("::")[0].removeprefix("tests/").removesuffix(".py")
+            if is_later(module, name, cases[module, name]):
+                item.add_marker(pytest.mark.verify)
+                item.add_marker(pytest.mark.dear)
+            cases[module, name] += 1
