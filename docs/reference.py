@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from clearprop import nn, notation
-from clearprop.compiler.native.native_executor import missing_form
+from clearprop.compiler.native.obstacles import missing_form
 from clearprop.explanation.formulas import simplify_call
 from clearprop.primitives import REGISTRY, Primitive, Rule, Zero
 from clearprop.program.ir import Program, Var

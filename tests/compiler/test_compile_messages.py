@@ -339,7 +339,7 @@ def test_where_numba_cannot_be_imported_the_reason_is_told(unsaid, monkeypatch):
     original = builtins.__import__
 
     def refusing(name, *args, **kwargs):
-        if name == "clearprop.compiler.native.native_executor":
+        if name == "clearprop.compiler.native.obstacles":
             raise ImportError("libsvml.so: wrong ELF class")
         return original(name, *args, **kwargs)
 

@@ -1,5 +1,8 @@
 """Calls that came before are found directly: whatever differs from them is seen, and what is found is the same."""
 
+import gc
+import sys
+import threading
 import warnings
 from collections import OrderedDict, namedtuple
 
@@ -13,6 +16,7 @@ from clearprop.autodiff.trees import NAMESPACE
 from clearprop.compiler import ExecutorWarning
 from clearprop.compiler.direct_call import MISSED
 from clearprop.compiler.native import native_executor
+from clearprop.compiler.native.object_calls import ObjectCall
 from clearprop.errors import TraceError
 
 Pair = namedtuple("Pair", "left right")
@@ -185,3 +189,147 @@ def test_arrays_that_are_as_kernels_read_them_are_not_converted(monkeypatch):
     again = f(first, w)
     monkeypatch.undo()
     assert again.tolist() == [18.0] * 4
+
+
+# ------------------------------------------------------------------------------------- calls that begin at objects
+@pytest.fixture
+def natively(monkeypatch):
+    """How often a call went from its leaves to the program without Python looking at them."""
+    begun = []
+
+    class Counted(ObjectCall):
+        def __init__(self, *given):
+            super().__init__(*given)
+            begin, words = self.begin, self.words
+            self.begin = lambda row: (begin(row), begun.append(words[1] == 0))
+
+    monkeypatch.setattr(native_executor, "ObjectCall", Counted)
+    return begun
+
+
+NATIVE = {
+    "an array": (lambda x: x + 1, [(X,)]),
+    "two tensors": (lambda x, y: x * 2 + y, [(T, T)]),
+    "a tensor without axes": (lambda x, y: (x * y, cl.sum(x)), [(T, cl.tensor(np.float32(3.0)))]),
+    "numbers": (lambda x, n, r, s: x * n * r + s, [(T, 3, 1.5, np.float32(0.5)), (T, -4, 2.5, np.float32(1.5))]),
+    "a boolean": (lambda x, b: cl.where(b, x, -x), [(T, True), (T, False)]),
+    "layers": (lambda m, x: m(x), [(DENSE, X), (nn.Dense(3, 2, rng=1), X + 1)]),
+    "nothing to compute from": (lambda: cl.zeros(3), [()]),
+    "the same in every call": (lambda x: (x, "x", 3, {"y": x * 2}), [(T,)]),
+    "no rows": (lambda x: x * 2, [(np.zeros((0, 3), np.float32),)]),
+}
+
+
+@pytest.mark.parametrize("kind", NATIVE)
+def test_calls_that_begin_natively_give_what_others_give(natively, kind):
+    f, calls = NATIVE[kind]
+    compiled, wanted = cl.compile(f, executor="numba"), [text_of(cl.compile(f, executor="numpy")(*g)) for g in calls]
+    for _ in range(6):
+        assert [text_of(compiled(*given)) for given in calls] == wanted
+    assert natively.count(True) >= len(calls)
+
+
+def test_what_native_code_finds_different_is_left_to_python(natively):
+    f = cl.compile(lambda x, y: x * 2 + y, executor="numba")
+    for _ in range(5):
+        f(T, X)
+    assert natively == [True]
+    others = {
+        "other sizes": (cl.tensor(X[:, :2]), X[:, :2]),
+        "other axes": (cl.tensor(X[0]), X[0]),
+        "another dtype": (cl.tensor(X.astype(np.float64)), X),
+        "columns first": (cl.tensor(X), np.asfortranarray(X)),
+        "a view with gaps": (cl.tensor(X), np.repeat(X, 2, axis=1)[:, ::2]),
+        "not aligned": (T, np.frombuffer(b"." + X.tobytes(), np.float32, offset=1).reshape(X.shape)),
+        "other byte order": (T, X.astype(">f4")),
+        "a number": (T, 1.5),
+        "a class of its own": (T, np.ma.array(X)),
+        "an array for a tensor": (X, X),
+        "a tensor for an array": (T, T),
+    }
+    for name, (x, y) in others.items():
+        assert np.array_equal(np.asarray(f(x, y)), np.asarray(x) * 2 + np.asarray(y)), name
+    assert natively == [True] + [False] * (len(natively) - 1)
+    f(T, X)
+    assert natively[-1]
+
+
+def test_tensors_of_results_are_whole(natively):
+    f = cl.compile(lambda w, x: (w * x, cl.sum(w)), donate="w")
+    w = cl.tensor([1.0, 2.0])
+    for _ in range(6):
+        old = w
+        w, total = f(w, cl.tensor([1.0, 1.0]))
+        for new in (w, total):
+            assert (new.application, new.position, new.name, new.requires_grad, new.grad) == (None, 0, "", False, None)
+            assert type(new) is cl.Tensor
+        assert repr(old).startswith("Tensor(donated in test_direct_calls.py:")
+    assert natively == [True] * 2
+
+
+def test_calls_that_begin_natively_keep_the_count_of_every_object():
+    f = cl.compile(lambda w, x, n: ({"w": w * 0.5 + x, "n": n + 1}, cl.sum(x)), donate="w")
+    state, x = {"w": cl.tensor(np.ones(4)), "n": np.int64(0)}, cl.tensor(np.ones(4))
+    watched = [None, False, 0, "", cl.Tensor, np.ndarray, np.dtype(np.float64), np.dtype(np.int64), x, x.value]
+    for _ in range(6):
+        state, _ = f(state["w"], x, state["n"])
+    gc.collect()
+    before, tensors = list(map(sys.getrefcount, watched)), sum(type(o) is cl.Tensor for o in gc.get_objects())
+    for _ in range(1000):
+        state, total = f(state["w"], x, state["n"])
+    del total
+    gc.collect()
+    after = list(map(sys.getrefcount, watched))
+    assert max(abs(a - b) for a, b in zip(before, after, strict=True)) < 100
+    assert abs(sum(type(o) is cl.Tensor for o in gc.get_objects()) - tensors) < 5
+    assert sys.getrefcount(state["w"].value) == sys.getrefcount(np.ones(4)) + 1
+
+
+def test_what_a_call_reads_is_not_written_by_another_thread_meanwhile():
+    slow = cl.compile(lambda x, y: cl.sum(cl.exp(cl.sin(x) * cl.cos(x))) + y)
+    give = cl.compile(lambda x: x * 0.0, donate=0)
+    one, many = np.linspace(0.0, 1.0, 200_000), 6
+    want = [float(slow(cl.tensor(one), cl.tensor(0.0))) for _ in range(4)][-1]
+    for _ in range(4):
+        give(cl.tensor(one))
+    for _ in range(many):
+        x, y, found = cl.tensor(one), cl.tensor(0.0), []
+        thread = threading.Thread(target=lambda x=x, y=y, found=found: found.append(float(slow(x, y))))
+        thread.start()
+        zeros = give(x)
+        thread.join()
+        assert not found or found == [want]
+        assert not np.any(np.asarray(zeros))
+
+
+def test_a_collection_while_tensors_are_made_may_call_again():
+    f = cl.compile(lambda x: (x + 1, x + 2, x + 3))
+    found = []
+
+    class Loud:
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            found.append([v.tolist() for v in f(cl.tensor([10.0]))])
+
+    for _ in range(4):
+        f(cl.tensor([1.0]))
+    before = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for n in range(50):
+            Loud()
+            assert [v.tolist() for v in f(cl.tensor([float(n)]))] == [[n + 1.0], [n + 2.0], [n + 3.0]]
+    finally:
+        gc.set_threshold(*before)
+    assert len(found) > 40
+    assert all(each == [[11.0], [12.0], [13.0]] for each in found)
+
+
+def test_where_objects_are_laid_out_otherwise_python_looks(natively, monkeypatch):
+    monkeypatch.setattr(native_executor, "reads_tensors", lambda: False)
+    f = cl.compile(lambda x: x * 2, executor="numba")
+    assert [f(T).tolist() for _ in range(5)] == [(X * 2).tolist()] * 5
+    assert not natively
+    assert found_directly(f, T)

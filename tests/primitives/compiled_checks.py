@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import clearprop as cl
-from clearprop.compiler.native.native_executor import obstacles
+from clearprop.compiler.native.obstacles import obstacles
 from tests.primitives.factory import Sample, array, assert_close
 from tests.primitives.program_checks import differentiated
 

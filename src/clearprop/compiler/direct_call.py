@@ -4,13 +4,16 @@ To walk through the tree of a small network in general costs more than to comput
 comes again, a function is written that knows its trees: `model.layers[2].weight` stands in the text, classes and dtypes
 are compared by identity, sizes as numbers.  What is not exactly as it was before is left to the general way; so nothing
 is decided here, what would be found is found sooner.
+
+Where the program is native, so is the way from the leaves to it (`native.object_calls`); the lines that look at them in
+Python come to be where that finds a difference, which may be one that they can settle by a copy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +21,9 @@ from clearprop.autodiff.trees import FIELDS, Structure, flatten, unflatten
 from clearprop.compiler.arguments import Arguments, Donated
 from clearprop.program.types import PYTHON_SCALARS
 from clearprop.program.values import Node, call_site
+
+if TYPE_CHECKING:
+    from clearprop.compiler.native.object_calls import ObjectCall
 
 DirectCall: TypeAlias = Callable[[tuple[Any, ...]], Any]
 """What computes the result from the positional arguments, or returns MISSED."""
@@ -40,10 +46,11 @@ def direct_call(
     """
     if call.keywords or len(call.leaves) > MOST_LEAVES or not all(map(_is_known, call.leaves)):
         return None
-    text = _CallText(call)
+    text = _CallText(call, computed)
     text.take_apart()
+    text.begin_natively(execute)
     text.execute()
-    text.put_together(result, computed)
+    text.put_together(result)
     return text.function(execute)
 
 
@@ -60,20 +67,27 @@ def _mark(tensors: Sequence[Node]) -> None:
         tensor.value = gone
 
 
+def _donation() -> Donated:
+    """What tensors hold from now on that are given away."""
+    return Donated(call_site())
+
+
 class _CallText:
     """The text of a direct call, and the objects that it names."""
 
-    def __init__(self, call: Arguments) -> None:
-        self.call = call
+    def __init__(self, call: Arguments, computed: Sequence[bool]) -> None:
+        self.call, self.computed = call, computed
         self.lines: list[str] = []
         self.names: dict[str, Any] = {
             "MISSED": MISSED, "Tensor": Node.tensor, "ndarray": np.ndarray, "new": object.__new__, "mark": _mark,
-            "partial": partial, "flatten": flatten, "unflatten": unflatten,
+            "partial": partial, "flatten": flatten, "unflatten": unflatten, "empty": np.empty, "asarray": np.asarray,
+            "gone": _donation,
         }  # fmt: skip
         self.known: dict[int, str] = {}
         self.locals = 0
         self.leaves = zip(call.tensors, call.leaves, call.donated(), strict=True)
-        self.given: list[str] = []  # tensors whose memory is given away
+        self.inputs: list[tuple[str, Any, Any, bool]] = []  # leaves: their place, holder, value, whether given away
+        self.outputs: list[str] = []
 
     def function(self, execute: Callable[..., Any]) -> DirectCall:
         """The text compiled."""
@@ -103,7 +117,7 @@ class _CallText:
             f"if len(args) != {len(places)}: return MISSED",
             f"{', '.join(places)}, = args" if places else "",
         ]
-        self.lines += ["inputs = []", "add = inputs.append", "try:", "    pass"]
+        self.lines += ["try:", "    pass"]
         begin = len(self.lines)
         for i, argument in enumerate(call.args):
             if call.is_static(i):
@@ -111,8 +125,7 @@ class _CallText:
         for (i, argument), structure in zip(call.dynamic(), call.structure.children(), strict=True):
             self._take(places[i], argument, structure)
         self.lines[begin:] = [f"    {line}" for line in self.lines[begin:]]
-        # what is held by its tensor and by `inputs` alone may be written
-        self.lines += ["except KeyError:", "    return MISSED", "v = None"]
+        self.lines += ["except KeyError:", "    return MISSED"]
 
     def _require(self, *faults: str) -> None:
         self.lines.append(f"if {' or '.join(faults)}: return MISSED")
@@ -169,7 +182,69 @@ class _CallText:
 
     def _take_leaf(self, place: str) -> None:
         tensor, value, donated = next(self.leaves)
-        held = place
+        kind = type(value)
+        if kind is np.ndarray or kind in PYTHON_SCALARS or kind in _NUMBERS:
+            self.inputs.append((place, tensor, value, donated))
+        elif isinstance(tensor, Node):
+            self._require(
+                f"{place}.__class__ is not {self._name(type(tensor))}", f"{place}.value is not {self._name(value)}"
+            )
+        else:
+            self._require(f"{place} is not {self._name(value)}")  # part of the program
+
+    # ------------------------------------------------------------------------------------------ execution
+    def begin_natively(self, execute: Callable[..., Any]) -> None:
+        """Compute the results from the leaves as they are, if they are what they were; else the next lines see."""
+        self.outputs = [self._local() for c in self.computed if c]
+        from_objects = getattr(execute, "from_objects", None)  # of native programs
+        call = from_objects([tuple(leaf) for _, *leaf in self.inputs]) if from_objects else None
+        if call is None:
+            self.lines.append("if True:")
+            return
+        self._name(call)  # its memory lives as long as the text
+        words, status = self._name(call.words), self._name(call.status)
+        self.lines += [
+            f"made, kept = [None] * {call.results}, [None] * {len(call.leaves)}",
+            f"held = ({', '.join(self._held(call))})",
+            f"{words}[0] = id(held) + {call.items}",
+            f"{self._name(call.begin)}({call.row})",
+            f"if not {words}[1]:",
+            f"    {status}[0] = 0",
+            f"    {self._name(call.drive)}({call.step})",
+            f"    if {status}[0]: {self._name(call.refuse)}()",
+        ]
+        if self.outputs:
+            self.lines.append(f"    {', '.join(self.outputs)}, = made")
+        for k, array, weak in call.numbers:
+            self.lines.append(f"    {self.outputs[k]}.value = {self._name(array)}{'.item()' if weak else '[()]'}")
+        self.lines += ["else:", "    made = kept = held = None"]
+
+    def _held(self, call: ObjectCall) -> Iterator[str]:
+        """What the tuple holds that native code reads."""
+        for (place, *_), leaf in zip(self.inputs, call.leaves, strict=True):
+            whole = f"asarray({place}, {self._name(leaf.dtype)}) if {place}.__class__ is {leaf.kind.__name__} else None"
+            yield whole if leaf.is_converted else place
+        for _, shape, dtype in call.brought:
+            yield f"empty({self._name(shape)}, {self._name(dtype)})"
+        yield from ("made", "kept", "gone()" if any(leaf.is_given for leaf in call.leaves) else "None")
+
+    def execute(self) -> None:
+        """Look at the leaves, and compute the results."""
+        begin = len(self.lines)
+        self.lines += ["inputs = []", "add = inputs.append"]
+        for leaf in self.inputs:
+            self._add(*leaf)
+        given = [x for x, tensor, _, donated in self.inputs if donated and isinstance(tensor, Node)]
+        give = f"partial(mark, ({', '.join(given)},))" if given else "None"
+        # what is held by its tensor and by `inputs` alone may be written
+        self.lines += ["v = None", f"results = execute(inputs, {give})"]
+        if self.outputs:
+            self.lines.append(f"{', '.join(self.outputs)}, = map(Tensor, results)")
+        self.lines[begin:] = [f"    {line}" for line in self.lines[begin:]]
+
+    def _add(self, place: str, tensor: Any, value: Any, donated: bool) -> None:
+        """The value of a leaf, which is of the class, dtype and shape that it was."""
+        held, kind = place, type(value)
         if isinstance(tensor, Node):
             own = self._name(type(tensor))
             self._require(
@@ -177,35 +252,21 @@ class _CallText:
             )
             self.lines.append(f"v = {place}.value")
             held = "v"
-            if donated:
-                self.given.append(place)
-        kind = type(value)
         if kind is np.ndarray:
             shape, dtype = self._name(value.shape), self._name(value.dtype)
             self._require(
                 f"{held}.__class__ is not ndarray", f"{held}.shape != {shape}", f"{held}.dtype is not {dtype}"
             )
-        elif kind in PYTHON_SCALARS or kind in _NUMBERS:
-            self._require(f"{held}.__class__ is not {self._name(kind)}")
         else:
-            self._require(f"{held} is not {self._name(value)}")
-            return  # part of the program
+            self._require(f"{held}.__class__ is not {self._name(kind)}")
         self.lines.append(f"add({held})")
 
     # --------------------------------------------------------------------------------------------- results
-    def execute(self) -> None:
-        """Compute the results."""
-        give = f"partial(mark, ({', '.join(self.given)},))" if self.given else "None"
-        self.lines.append(f"results = execute(inputs, {give if any(self.call.donated()) else None})")
-
-    def put_together(self, result: Any, computed: Sequence[bool]) -> None:
+    def put_together(self, result: Any) -> None:
         """The tree of the results."""
         leaves, structure = flatten(result)
-        names = [self._local() for c in computed if c]
-        if names:
-            self.lines.append(f"{', '.join(names)}, = map(Tensor, results)")
-        found = iter(names)
-        parts = iter([next(found) if c else self._name(v) for c, v in zip(computed, leaves, strict=True)])
+        found = iter(self.outputs)
+        parts = iter([next(found) if c else self._name(v) for c, v in zip(self.computed, leaves, strict=True)])
         self.lines.append(f"return {self._tree(result, structure, parts)}")
 
     def _tree(self, value: Any, structure: Structure, leaves: Iterator[str]) -> str:

@@ -224,6 +224,17 @@ class Executable:
             table.place_in_calls(variables)
             self._direct = table.call, table.drive, table.call.ctypes.data
 
+    def call_with(self, objects: Numbers) -> tuple[Callable[[int], None], Numbers] | None:
+        """What makes one step of arrays that are named in `objects`, and its row; None where Python places them.
+
+        `objects` holds their identities.  What a kernel refused is in `status`, which `refuse` tells.
+        """
+        if self._direct is None:
+            return None
+        row = self.tables[0].call.copy()
+        row[OBJECTS] = objects.ctypes.data
+        return self.tables[0].drive, row
+
     def call(self, arrays: Sequence[Numbers]) -> None:
         """One step on these arrays."""
         if self._direct is None:
@@ -236,16 +247,17 @@ class Executable:
         self.status[0] = 0
         drive(row)
         if self.status[0]:
-            self._refuse()
+            self.refuse()
 
     def run(self, start: int, stop: int) -> None:
         """Steps start … stop − 1 in one native call."""
         self.status[0] = 0  # an interrupted call may have left a refusal that nobody heard
         self._run(start, stop)
         if self.status[0]:
-            self._refuse()
+            self.refuse()
 
-    def _refuse(self) -> NoReturn:
+    def refuse(self) -> NoReturn:
+        """Raise the error for what a kernel refused."""
         raise REFUSALS[int(self.status[0])]()
 
     def _run(self, start: int, stop: int) -> None:

@@ -71,7 +71,7 @@ def foreign_equations(program: Program) -> Collection[Equation]:
         return ()
     try:
         # start-up time, as above; and a Numba that is installed may still not load
-        from clearprop.compiler.native.native_executor import obstacles
+        from clearprop.compiler.native.obstacles import obstacles
     except ImportError:
         return ()
     return obstacles(program)
@@ -88,7 +88,7 @@ def native_obstacle(program: Program) -> str | None:
         return "Numba is not installed"
     try:
         # start-up time, as above; and a Numba that is installed may still not load
-        from clearprop.compiler.native.native_executor import obstacle
+        from clearprop.compiler.native.obstacles import obstacle
     except ImportError as error:
         return f"Numba cannot be used ({error})"
     return obstacle(program)

@@ -2,96 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-import re
 import sys
-import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from clearprop.compiler.binding import SHARES, Binding
 from clearprop.compiler.captures import Captures
-from clearprop.compiler.control_programs import held_programs
 from clearprop.compiler.executable import Executable, Instructions
 from clearprop.compiler.memory_plan import make_plan
+from clearprop.compiler.native.object_calls import Leaf, ObjectCall, is_number_there, reads_tensors
 from clearprop.compiler.native.structural_kernels import SPECIAL
-from clearprop.compiler.native.vocabulary import VOCABULARY
-from clearprop.program.ir import Equation, Program, Var
+from clearprop.program.ir import Program, Var
 from clearprop.program.operands import fit_number
-from clearprop.program.operation import Operation
 from clearprop.program.types import DType, promote, type_of
 from clearprop.program.values import Node
-
-_DTYPES = frozenset({"float32", "float64", "int64", "int32", "bool", "uint32", "uint8"})
-
-
-def obstacles(program: Program) -> dict[Equation, str]:
-    """The equations that have no native form, and why, in the order of the program."""
-    return _obstacles(program, {*program.inputs})
-
-
-def _obstacles(program: Program, checked: set[Var]) -> dict[Equation, str]:
-    """`checked` are Python integers that were seen to fit."""
-    checked |= {eq.outputs[0] for eq in program.equations if eq.primitive.facts.source == "size"}
-    reasons = {eq: _obstacle(eq, checked) for eq in program.equations}
-    return {eq: reason for eq, reason in reasons.items() if reason}
-
-
-def obstacle(program: Program) -> str | None:
-    """The first primitive that has no native form, as a sentence; None if there is none."""
-    # In the order of the program, so that the reason named is the first that a reader of it meets.
-    return next(iter(obstacles(program).values()), None) or _foreign_dtype([*program.inputs, *program.outputs]) or None
-
-
-def missing_form(p: Operation) -> str:
-    """Why kernels cannot compute a primitive, whatever it is given; empty where they can."""
-    if p.kind != "elementwise":
-        return "" if _is_known(p) else f"{p.name} has no native form"
-    unknown = set(re.findall(r"([A-Za-z_][\w.]*)\(", p.numba)) - VOCABULARY
-    return f"{p.name} is spelled with {sorted(unknown)[0]}, which kernels do not know" if unknown else ""
-
-
-def _obstacle(eq: Equation, checked: set[Var]) -> str:
-    p = eq.primitive
-    if p.facts.control:
-        return missing_form(p) or next(
-            (r for held, _ in held_programs(eq) for r in _obstacles(held, set()).values()), ""
-        )
-    reason = _late_integer(eq, checked) or _unknown_sign(eq) if p.kind == "elementwise" else ""
-    reason = reason or missing_form(p)
-    if not reason and p.kind == "multilinear" and eq.outputs[0].dtype.kind != "f":
-        return f"{p.name} of {eq.outputs[0].dtype.name} has no native form"
-    return reason or _foreign_dtype([*eq.inputs, *eq.outputs])
-
-
-def _foreign_dtype(atoms: Sequence[Any]) -> str:
-    """A dtype that kernels do not know, as a sentence."""
-    foreign = next((v.dtype.name for v in atoms if isinstance(v, Var) and v.dtype.name not in _DTYPES), None)
-    return "" if foreign is None else f"{foreign} has no native form"
-
-
-def _late_integer(eq: Equation, checked: set[Var]) -> str:
-    """A Python integer that is computed beside small integers: whether it fits is known only while kernels run.
-
-    Those of the arguments and sizes are `checked` before.
-    """
-    dtype, _ = promote([type_of(a) for a in eq.inputs[eq.primitive.conditions :]])
-    late = any(isinstance(a, Var) and type_of(a).weak and a.dtype.kind == "i" and a not in checked for a in eq.inputs)
-    if late and dtype.kind in "iu" and dtype.itemsize < 8 and eq.outputs[0].dtype.kind != "b":
-        return f"{eq.primitive.name} of {dtype.name} and a computed Python integer has no native form"
-    return ""
-
-
-def _unknown_sign(eq: Equation) -> str:
-    """An operand that must not be negative, of which only the data know: kernels refuse nothing."""
-    for k in eq.primitive.facts.nonnegative:
-        atom = eq.inputs[k]
-        known = not isinstance(atom, Var) and atom >= 0
-        if eq.outputs[0].dtype.kind == "i" and type_of(atom).dtype.kind == "i" and not known:
-            return f"{eq.primitive.name} of integers, where an exponent may be negative, has no native form"
-    return ""
 
 
 def _small_integers(program: Program) -> list[tuple[int, str, DType]]:
@@ -106,19 +32,13 @@ def _small_integers(program: Program) -> list[tuple[int, str, DType]]:
     return found
 
 
-def _is_known(p: Operation) -> bool:
-    """Whether a nest, a matrix product or a kernel of its own computes it, or nothing need be computed at all."""
-    f = p.facts
-    return bool(f.view or f.source or f.reduction or f.product) or (f.control or p.numba) in SPECIAL
-
-
 class NativeExecutor:
     """Runs the plan of a lowered program; `donations` maps outputs to the inputs that they may overwrite."""
 
     def __init__(self, lowered: Program, captures: Captures, donations: Mapping[int, int]) -> None:
         self.plan = make_plan(lowered, donations)
         self.hidden = list(map(_plain, captures.values))
-        self.bound: dict[Any, _BoundCall] = {}
+        self.bound: dict[Any, BoundCall] = {}
 
     def renew(self, hidden: Sequence[Any]) -> None:
         """Take these arrays for the captured ones from now on."""
@@ -126,13 +46,13 @@ class NativeExecutor:
         for bound in self.bound.values():
             bound.place_hidden(self.hidden)
 
-    def bind(self, inputs: Sequence[Any]) -> Callable[..., list[Any]]:
+    def bind(self, inputs: Sequence[Any]) -> BoundCall:
         """What computes the outputs for inputs of these sizes."""
         arrays = [*map(np.asarray, inputs), *self.hidden]
         sizes = tuple(a.shape for a in arrays)
         if sizes not in self.bound:
-            self.bound[sizes] = _BoundCall(self, arrays)
-        return self.bound[sizes].run
+            self.bound[sizes] = BoundCall(self, arrays)
+        return self.bound[sizes]
 
 
 def _plain(value: Any) -> np.ndarray[Any, Any]:
@@ -147,8 +67,8 @@ def _the_dtype(v: Var) -> DType:
     return known
 
 
-class _BoundCall:
-    """The plan for one set of sizes."""
+class BoundCall:
+    """The plan for one set of sizes: called with the inputs, it computes the outputs."""
 
     def __init__(self, executor: NativeExecutor, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
         plan = self.plan = executor.plan
@@ -195,7 +115,7 @@ class _BoundCall:
                 self.fresh.append((buffer, tuple(map(number, o.shape)), dtype, scalar))
             self.places.append((at[buffer], bool(o.shape), type_of(o).weak))
 
-    def run(self, inputs: Sequence[Any], give: Callable[[], None] | None = None) -> list[Any]:
+    def __call__(self, inputs: Sequence[Any], give: Callable[[], None] | None = None) -> list[Any]:
         """One call; `give` is called before memory that was given away is written."""
         for i, name, small in self.small:
             fit_number(name, inputs[i], small, compares=False)
@@ -206,8 +126,7 @@ class _BoundCall:
                 arrays[i] = np.asarray(value, dtype, order="C")
         for i, dtype in self.written:
             value = arrays[i]
-            known = _OWNED.get(id(value))
-            if known is None or known() is not value or sys.getrefcount(value) > _HOLDERS:
+            if sys.getrefcount(value) > _HOLDERS or not _is_own(value, dtype):
                 arrays[i] = _copy(value, dtype)  # what others see never changes
         arrays += [scalar if scalar is not None else _allocate(shape, dtype) for _, shape, dtype, scalar in self.fresh]
         if give is not None:
@@ -215,9 +134,50 @@ class _BoundCall:
         self.executable.call(arrays)
         return [arrays[i] if plain else _number_of(arrays[i], weak) for i, plain, weak in self.places]
 
+    def from_objects(self, leaves: Sequence[tuple[Any, Any, bool]]) -> ObjectCall | None:
+        """The same, begun natively, for calls with leaves like these; None where Python must see them.
 
-_OWNED: dict[int, weakref.ref[np.ndarray[Any, Any]]] = {}
-"""Arrays that compiled calls allocated, by their identity: only these are ever written in place."""
+        leaves  of each input what holds it (a tensor or itself), its value, and whether it is given away
+        """
+        if self.small or not reads_tensors():
+            return None
+        written = {i for i, _ in self.written}
+        found = [self._leaf(i, *leaf, is_written=i in written) for i, leaf in enumerate(leaves)]
+        known = [leaf for leaf in found if leaf is not None]
+        call = self._object_call(known, written) if len(known) == len(found) else None
+        return call if call is not None and call.drives(self.executable) else None
+
+    def _object_call(self, leaves: Sequence[Leaf], written: Collection[int]) -> ObjectCall | None:
+        many, kept, brought = len(self.inputs), dict[int, Any](), []
+        for at, (_, shape, dtype, scalar) in enumerate(self.fresh, many):
+            if scalar is None:
+                brought.append((at, shape, dtype))
+            else:
+                kept[at] = scalar
+        if any(at not in (written if plain else kept) for at, plain, _ in self.places if at < many or not plain):
+            return None
+        results = [at if plain else -1 for at, plain, _ in self.places]
+        numbers = [(k, kept[at], weak) for k, (at, plain, weak) in enumerate(self.places) if not plain]
+        return ObjectCall(leaves, results, brought, kept, numbers)
+
+    def _leaf(self, i: int, holder: Any, value: Any, is_given: bool, *, is_written: bool) -> Leaf | None:
+        """What native code compares a leaf with; None where it cannot tell all that matters."""
+        # one case for each kind of leaf; numbers of Python and NumPy may stand in tensors too
+        in_tensor, dtype, kind = isinstance(holder, Node), _the_dtype(self.inputs[i]), type(value)
+        if (in_tensor and type(holder) is not Node.tensor) or (is_written and not in_tensor):
+            return None
+        if kind is np.ndarray:
+            alike = value.dtype is dtype and value.flags.c_contiguous and value.flags.aligned
+            return Leaf(in_tensor, kind, dtype, value.shape, is_given, is_written) if alike else None
+        if is_written or not (is_number_there(kind, dtype) or (kind in (int, bool) and not in_tensor)):
+            return None
+        return Leaf(in_tensor, kind, dtype, (), is_given)
+
+
+def _is_own(value: Any, dtype: Any) -> bool:
+    """Whether a value is an array that kernels may write, with memory of its own, which views of it would hold."""
+    flags = value.flags if type(value) is np.ndarray and value.dtype is dtype else None
+    return flags is not None and flags.c_contiguous and flags.owndata and flags.writeable
 
 
 def _count_holders() -> int:
@@ -233,12 +193,7 @@ _HOLDERS = _count_holders()
 
 
 def _allocate(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
-    out = np.empty(shape, dtype)
-    key = id(out)
-    _OWNED[key] = weakref.ref(
-        out, functools.partial(_OWNED.pop, key)
-    )  # the reference itself is what pop gives by default
-    return out
+    return np.empty(shape, dtype)
 
 
 def _copy(array: Any, dtype: Any) -> np.ndarray[Any, Any]:
