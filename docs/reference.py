@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -427,7 +428,25 @@ def _described(name: str, value: Any) -> Iterator[str]:
         yield from ("", "```", f">>> {example}".rstrip(), "```")
 
 
+# ------------------------------------------------------------------------------------------------- foreign names
+COMING_FROM = ("numpy", "pytorch", "pytorch-methods", "jax", "autograd")
+"""Pages of other libraries' names, the first of which says what is told of a name that several have."""
+
+
+def foreign_names() -> str:
+    """What is told of a name that is none of ours: the line beside it on the pages of other libraries."""
+    told: dict[str, str] = {}
+    for page in COMING_FROM:
+        text = (HERE / "coming-from" / f"{page}.md").read_text(encoding="utf-8")
+        for theirs, ours in re.findall(r"^\| `(.*)` \| `(.*)` \|$", text, re.MULTILINE):
+            name = re.match(r"[^(]*?(\w+)(?:\(|$)", theirs)
+            if name and not re.match(rf"(cl|[a-z])\.{name[1]}\(", ours):
+                told.setdefault(name[1], ours)
+    return json.dumps(dict(sorted(told.items())), indent=0, ensure_ascii=False) + "\n"
+
+
 PAGES = {
+    "../src/clearprop/arrays/foreign_names.json": foreign_names,
     "primitives.md": primitives_page,
     "layers.md": layers_page,
     "command-line.md": command_line_page,

@@ -96,7 +96,7 @@ else:
     def __getattr__(name: str) -> object:
         """A name that is asked for the first time, from its home (PEP 562); from then on it is an ordinary name."""
         if name not in _HOMES:
-            return getattr(_functions, name)  # of a family of functions that is loaded now, a dtype, a constant
+            return _functions.late_name(name, __dir__)  # of a family that is loaded now, a dtype, a constant
         module = _importlib.import_module(f"{__name__}.{_HOMES[name]}")
         return globals().setdefault(name, module if _HOMES[name] == name else getattr(module, name))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from clearprop.arrays.foreign_names import no_name
 from clearprop.arrays.functions import public
 from clearprop.rules.on_demand import NAMESPACES, find_in
 
@@ -20,7 +21,7 @@ def __getattr__(name: str) -> Any:
     if name not in _FOUND:
         function = find_in("fft", name)
         if function is None:
-            raise AttributeError(f"clearprop.fft has no name {name!r}")
+            raise no_name("cl.fft", name, __dir__())
         found = _FOUND[name] = public(function, name, "cl.fft")
         found.__module__ = __name__
     return _FOUND[name]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
@@ -56,11 +56,12 @@ def as_tensor(out: Value) -> Any:
 
 def public(function: Callable[..., Any], name: str, home: str = "cl") -> Callable[..., Any]:
     """The user's form of a function of the rules, found in `home`: lists become arrays, results become tensors."""
-    parameters = list(inspect.signature(function).parameters)
+    declared = inspect.signature(function).parameters
+    parameters = list(declared)
     takes_arrays = [q not in _LISTS for q in parameters]
     dtype_at = parameters.index("dtype") if "dtype" in parameters else None
     creates = "device" in parameters
-    meeting = _operands(function)
+    meeting = _operands(declared.values())
     several = meeting.count(True) > 1 and not isinstance(function, Primitive)  # which casts its operands itself
 
     def called(*args: Any, **kwargs: Any) -> Any:
@@ -97,9 +98,8 @@ def _with_known_dtype(args: tuple[Any, ...], kwargs: dict[str, Any], at: int) ->
     return args, kwargs
 
 
-def _operands(function: Callable[..., Any]) -> tuple[bool, ...]:
+def _operands(parameters: Iterable[inspect.Parameter]) -> tuple[bool, ...]:
     """Of each positional parameter: whether it is declared to be a value, which places and sizes are not."""
-    parameters = inspect.signature(function).parameters.values()
     return tuple(str(q.annotation).startswith("Value") for q in parameters if q.kind is not q.KEYWORD_ONLY)
 
 
@@ -182,8 +182,8 @@ def late_names() -> tuple[str, ...]:
     return (*names(), *_OTHERS, *NAMESPACES)
 
 
-def __getattr__(name: str) -> Any:
-    """A name of a family that is loaded now, a dtype or a constant; the package asks here for what it has not."""
+def late_name(name: str, known: Callable[[], Iterable[str]] = late_names) -> Any:
+    """A name of a family that is loaded now, a dtype or a constant; of any other the nearest that is known is told."""
     if name in _OTHERS:
         return _OTHERS[name]
     if name in NAMESPACES:
@@ -191,4 +191,9 @@ def __getattr__(name: str) -> Any:
     try:
         return FUNCTIONS[name]
     except KeyError:
-        raise AttributeError(f"module 'clearprop' has no attribute {name!r}") from None
+        foreign = import_module("clearprop.arrays.foreign_names")  # start-up time: few ask for what is not there
+        raise foreign.no_name("cl", name, known()) from None
+
+
+def __getattr__(name: str) -> Any:
+    return late_name(name)

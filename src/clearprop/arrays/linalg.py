@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from clearprop.arrays.foreign_names import no_name
 from clearprop.arrays.functions import FUNCTIONS, public
 from clearprop.rules.on_demand import NAMESPACES, find_in
 
@@ -22,7 +23,7 @@ def __getattr__(name: str) -> Any:
     if name not in _FOUND:
         function = find_in("linalg", name)
         if function is None:
-            raise AttributeError(f"clearprop.linalg has no name {name!r}")
+            raise no_name("cl.linalg", name, __dir__())
         found = _FOUND[name] = public(function, name, "cl.linalg")
         found.__module__ = __name__
     return _FOUND[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 from clearprop.arrays.rewritten_control import rewritten_control
@@ -124,19 +125,20 @@ def format_number(value: Any, shape: Shape, spec: str) -> str:
 
 
 class NoAttributeError(ArgumentError, AttributeError):
-    """An attribute that no tensor has; `hasattr` and `getattr` ask for an AttributeError."""
+    """A name that a tensor or a module has not; `hasattr` and `getattr` ask for an AttributeError."""
 
 
 def no_attribute(name: str, known: Sequence[str]) -> NoAttributeError:
     """The error for an attribute that no tensor has, with the function or the attribute that was meant."""
     function = find(name) or name in REGISTRY
     close = nearest(name, known)
+    told = import_module("clearprop.arrays.foreign_names").instead_of(name)  # start-up time: few ask for what is not
     return NoAttributeError(
         f"a tensor has no attribute {name!r}",
         expected=f"one of: {', '.join(known)}",
         got=name,
         where=user_line(),
-        try_=f"cl.{name}(x)" if function else f"x.{close}, the nearest name" if close else "a function of cl",
+        try_=f"cl.{name}(x)" if function else told or (f"x.{close}, the nearest name" if close else "a function of cl"),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clearprop.arrays.foreign_names import no_name
 from clearprop.rules import random as _generator
 from clearprop.rules.on_demand import NAMESPACES
 
@@ -17,7 +18,10 @@ GENERATOR = ("bernoulli", "fold_in", "key", "normal", "permutation", "split", "u
 
 
 def __getattr__(name: str) -> Any:
-    return getattr(_generator, name)
+    try:
+        return getattr(_generator, name)
+    except AttributeError:
+        raise no_name("cl.random", name, __dir__()) from None
 
 
 def __dir__() -> list[str]:

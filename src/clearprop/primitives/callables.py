@@ -5,8 +5,9 @@ A spelling runs as it is shown; a rule is a formula that takes what it needs by 
 
 from __future__ import annotations
 
+import functools
 import inspect
-import string
+import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,9 +36,15 @@ def function_of_spelling(
     star = "*" if variadic else ""
     named = list(params)
     head = ", ".join([star + o for o in operands] + (["*"] if named and not star else []) + named)
-    source = f"lambda {head}: {string.Formatter().vformat(text, (), _Names())}"
-    function: Callable[..., Any] = eval(compile(source, __file__, "eval"), {"np": np, **HELPERS})
+    source = f"lambda {head}: {text.format_map(_Names())}"
+    function: Callable[..., Any] = eval(_code_of(source), {"np": np, **HELPERS})
     return function
+
+
+@functools.cache
+def _code_of(text: str) -> types.CodeType:
+    """An expression as code of this file, so that it is no user's line; many rules are called by the same text."""
+    return compile(text, __file__, "eval")
 
 
 def values_of(body: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,7 +106,7 @@ def make_rule(formula: Callable[..., Any], operands: Sequence[str], params: Sequ
     if unknown:
         raise TypeError(f"{owner}: a rule names {unknown[0]!r}; known are g, y, {', '.join([*operands, *params])}")
     text = f"lambda g, y, xs, p: f({', '.join(source[n] for n in names)})"
-    call = eval(compile(text, __file__, "eval"), {"f": formula})  # a file of ours, so that it is no user's line
+    call = eval(_code_of(text), {"f": formula})
     return Rule(formula, names, call)
 
 
