@@ -1,6 +1,7 @@
 """`cl.onnx.load`: a module with the names of the file; what cannot be taken is said at once."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from clearprop.errors import ArgumentError
 from tests.interop.models import B1, B2, W1, W2, model, node, perceptron, value
 
 X = np.linspace(-1.0, 1.0, 12).reshape(4, 3).astype(np.float32)
+EXPORTED = Path(__file__).parent / "exported"
 
 
 def reference(x, w1=W1):
@@ -267,3 +269,19 @@ def test_arrays_are_read_as_they_were_written(dtype, typed):
     found = np.asarray(cl.onnx.load(proto)())
     assert found.dtype == array.dtype
     np.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize("name", ["jax", "keras_dense", "keras_images"])
+def test_networks_of_others_are_opened(name):
+    """What jax2onnx and Keras wrote gives what it gave there, and an entry of its gradient is opened."""
+    with np.load(EXPORTED / "outputs.npz") as outputs:
+        x, right = outputs[f"{name}_in"], outputs[name]
+    net = cl.onnx.load(EXPORTED / f"{name}.onnx")
+    np.testing.assert_allclose(np.asarray(net(x)), right, rtol=1e-5, atol=1e-6)
+    assert np.asarray(net(x[:3])).shape == (3, 3)  # rows are open
+    weight = next(path for path, array in net.parameters().items() if array.ndim > 1)
+    loss = lambda m: cl.mean(m(x) ** 2)
+    slopes = np.asarray(cl.grad(loss)(net).parameters()[weight])
+    largest = np.unravel_index(np.argmax(np.abs(slopes)), slopes.shape)
+    entry = cl.explain(loss, wrt=weight, args=(net,))[tuple(map(int, largest))]
+    assert entry.status == "value" and entry.value == pytest.approx(float(slopes[largest]), rel=1e-5)

@@ -211,30 +211,14 @@ def _open_model(
     """What the options ask of an ONNX model, and which number it is the gradient of."""
     name, index = _split_index(param or input_ or "")
     wanted = (name if param else None), (name if input_ else None)
-    word, target = loss
-    data, example, row = inputs
-    if word is None and target is None:
+    if loss == (None, None):
         title, found = open_output(path, _split_index(output) if output else (None, None), wanted, inputs)
-    elif word is None or target is None or data is None or example:
-        raise ArgumentError(
-            "a loss compares what the model gives with a target",
-            expected="--data FILE --loss NAME --target NAME",
-            got=_given_words({"--data": data, "--example": example or None, "--loss": word, "--target": target}),
-            where="--loss",
-            try_="--data images.npz --loss cross_entropy --target labels",
-        )
     else:
-        title, found = open_loss(path, (word, target), output, wanted, data, row)
+        title, found = open_loss(path, output, wanted, inputs, loss)
     try:
         return title, found if index is None or isinstance(found, Explanations) else found[index]
     except ClearpropError as mistake:
         raise _at_option(mistake, param, input_, None, None) from None
-
-
-def _given_words(options: Mapping[str, Any]) -> str:
-    return " ".join(
-        word if value is True else f"{word} {value}" for word, value in options.items() if value is not None
-    )
 
 
 def _update(run: Any, param: str | None, step: int | None) -> str:

@@ -110,25 +110,22 @@ def open_output(
 
 def open_loss(
     path: Path,
-    loss: tuple[str, str],
     output: str | None,
     wanted: tuple[str | None, str | None],
-    data: str,
-    row: int | None,
+    inputs: tuple[str | None, bool, int | None],
+    loss: tuple[str | None, str | None],
 ) -> tuple[str, Explanation | Explanations]:
     """The loss of what a model gives, opened, and a line that says which loss it is.
 
+    output  the name of the output that is compared; None: the first
     loss    its name, and the array or column of the data that holds the target
-    output  the name of the output that is compared with it; None: the first
     """
-    model = interop.onnx.load(path)
+    data, _, row = inputs
     word, target = loss
-    try:
-        compare = nn.loss_named(word)
-    except ArgumentError as mistake:
-        raise ArgumentError(
-            mistake.headline, expected=mistake.expected, got=mistake.got, where="--loss", try_=mistake.try_
-        ) from None
+    if data is None or word is None or target is None or inputs[1]:
+        raise _no_loss({"--data": data, "--example": inputs[1], "--loss": word, "--target": target})
+    compare = _loss_named(word)
+    model = interop.onnx.load(path)
     with given_data(data) as source:
         arrays, goal = model.read_batch(source, target, row)
     name = _output_name(_floating(model.by_name(**arrays)), output)
@@ -146,6 +143,26 @@ def open_loss(
     seen = f"{compared} against {target}, for {data if row is None else f'row {row} of {data}'}"
     title = _title(word, float(raw(compute(model, *arrays.values()))), path, seen)
     return title, explain_function(compute, wrt, (model, *arrays.values()), None, title)
+
+
+def _no_loss(options: Mapping[str, Any]) -> ArgumentError:
+    given = [word if value is True else f"{word} {value}" for word, value in options.items() if value]
+    return ArgumentError(
+        "a loss compares what the model gives with a target",
+        expected="--data FILE --loss NAME --target NAME",
+        got=" ".join(given),
+        where="--loss",
+        try_="--data images.npz --loss cross_entropy --target labels",
+    )
+
+
+def _loss_named(word: str) -> Callable[..., Any]:
+    try:
+        loss: Callable[..., Any] = nn.loss_named(word)
+        return loss
+    except ArgumentError as mistake:
+        parts = {"expected": mistake.expected, "got": mistake.got, "try_": mistake.try_}
+        raise ArgumentError(mistake.headline, where="--loss", **parts) from None
 
 
 def _as_target(goal: NDArray[Any], loss: str, output: Tensor) -> NDArray[Any]:

@@ -76,20 +76,31 @@ def read_inputs(
     """
     if not is_file(path):
         raise DataError("the file with the inputs is not there", expected="an NPZ, NPY or CSV file", got=str(path))
-    if path.suffix.lower() in ENDINGS:
-        arrays = read_whole_arrays(path)
-        goal = None if target is None else _target(target, arrays, path)
-        others = {name: array for name, array in arrays.items() if name != target or name in (i.name for i in inputs)}
-        found = _from_arrays(inputs, others, path)
-    else:
-        columns = {c.name: c for c in read(path).columns}
-        goal = None if target is None else _target_numbers(_target(target, columns, path), path)
-        found = _from_columns(inputs, {name: c for name, c in columns.items() if name != target}, path)
+    read_parts = _parts_of_arrays if path.suffix.lower() in ENDINGS else _parts_of_table
+    found, goal = read_parts(inputs, path, target)
     chosen = {one.name: _rows(one, found[one.name], rows, path) for one in inputs}
     for one in inputs:
         _require_shape(one, chosen[one.name], path)
     goal = goal if goal is None or not goal.ndim else goal[rows]
     return {one.name: _in_dtype(one, chosen[one.name], path) for one in inputs}, goal
+
+
+Parts = tuple[dict[str, NDArray[Any]], NDArray[Any] | None]
+
+
+def _parts_of_arrays(inputs: tuple[InputType, ...], path: Path, target: str | None) -> Parts:
+    """The inputs and the target as arrays of a file; an array may be both."""
+    arrays = read_whole_arrays(path)
+    goal = None if target is None else _target(target, arrays, path)
+    names = {one.name for one in inputs}
+    return _from_arrays(inputs, {name: a for name, a in arrays.items() if name != target or name in names}, path), goal
+
+
+def _parts_of_table(inputs: tuple[InputType, ...], path: Path, target: str | None) -> Parts:
+    """The inputs and the target as columns of a table; the column of the target is no input."""
+    columns = {column.name: column for column in read(path).columns}
+    goal = None if target is None else _target_numbers(_target(target, columns, path), path)
+    return _from_columns(inputs, {name: c for name, c in columns.items() if name != target}, path), goal
 
 
 def _target(name: str, present: Mapping[str, T], path: Path) -> T:
