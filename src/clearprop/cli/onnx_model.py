@@ -101,7 +101,7 @@ def open_output(
     arrays = _inputs(model, data, example, row, row)
     name, index, value = _entry(model, arrays, *output)
     function, words = _function_of(model, name)
-    wrt = _wanted(model, words, *wanted)
+    wrt = _differentiated_by(model, words, *wanted)
     place = f"[{','.join(map(str, index))}]" if index else ""
     seen = "drawn numbers" if example else f"{data}" if row is None else f"row {row} of {data}"
     title = _title(f"{name}{place}", value, path, seen)
@@ -138,7 +138,7 @@ def open_loss(
         return compare(found if inverse is None else inverse(found), goal)
 
     _name(compute, "loss", words)
-    wrt = _wanted(model, words, *wanted)
+    wrt = _differentiated_by(model, words, *wanted)
     compared = name if inverse is None else f"{inverse.__name__}({name})"
     seen = f"{compared} against {target}, for {data if row is None else f'row {row} of {data}'}"
     title = _title(word, float(raw(compute(model, *arrays.values()))), path, seen)
@@ -178,7 +178,9 @@ def _title(what: str, value: float, path: Path, seen: str) -> str:
     return f"{what} = {value:.6g} of {path}, for {seen}".replace("= -", f"= {MINUS}")
 
 
-def _wanted(model: interop.onnx.OnnxModel, words: Mapping[str, str], parameter: str | None, column: str | None) -> str:
+def _differentiated_by(
+    model: interop.onnx.OnnxModel, words: Mapping[str, str], parameter: str | None, column: str | None
+) -> str:
     """What a function of the model and its inputs is differentiated by: a parameter, an input, or all parameters."""
     if column is not None and column not in words:
         raise unknown_name("input of the model", column, words, "--input")
