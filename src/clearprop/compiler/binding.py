@@ -36,6 +36,7 @@ TWO_THREADS = (1 << 22) / MULTIPLY_ADDS  # nanoseconds of work from which a seco
 SHARES = 2  # of divided work, whatever the number of threads, so that bits do not depend on it
 WAKING = 5  # times as much, where it is woken for one call
 NARROW = 8  # rows shorter than this are worked on side by side
+SMALL_AXIS, SMALL_ARRAY = 8, 512  # arrays of a step with up to so many elements along each axis and in all are small
 _WORD = 2**64
 
 
@@ -92,9 +93,15 @@ class Binding:
     """
 
     def __init__(
-        self, plan: MemoryPlan, env: Mapping[Any, int], threads: int, special: Mapping[str, SpecialKernel]
+        self,
+        plan: MemoryPlan,
+        env: Mapping[Any, int],
+        threads: int,
+        special: Mapping[str, SpecialKernel],
+        *,
+        step: bool = False,
     ) -> None:
-        self.plan, self.env, self.threads, self.special = plan, env, threads, special
+        self.plan, self.env, self.threads, self.special, self.step = plan, env, threads, special, step
         self.private = False  # whether a product calls the library that has no threads of its own
         self.size = 0  # bytes of memory
         self.layout: dict[Var | Piece, int] = {}
@@ -115,10 +122,15 @@ class Binding:
         return math.prod(self.number(n) for n in var.shape) * int(var.dtype.itemsize)
 
     def _lay_out_temporaries(self) -> None:
-        """Place temporaries so that those alive together do not overlap: first fit, large first."""
+        """Place temporaries so that those alive together do not overlap: first fit, large first.
+
+        Small ones of a step are alive in all of it: kernels that are joined may take their arrays in any order.
+        """
         placed: list[tuple[int, int, int, int]] = []
         for var, (first, last) in sorted(self.plan.lifetimes.items(), key=lambda item: -self.bytes(item[0])):
             need = _round_up(max(self.bytes(var), 1))
+            if self.step and need <= 8 * SMALL_ARRAY:
+                first, last = 0, len(self.plan.instructions)
             at = _first_gap([(a, b) for a, b, f, e in placed if f <= last and first <= e], need)
             placed.append((at, at + need, first, last))
             self.layout[var] = at
@@ -262,6 +274,9 @@ class Binding:
     def _product(self, op: Statement) -> None:
         for layout in product_layouts(op, self.number):
             self._require_matrices_inside(op, layout)
+            if self.step and max(layout.m, layout.n, layout.k) <= SMALL_AXIS:
+                self.add([_small_product_call(op, layout)])
+                continue
             if self._thin_product(op, layout):
                 continue
             self.add([self._product_call(op, part) for part in self._split_product(layout)])
@@ -383,6 +398,16 @@ def _product_call(kernel: Kernel, op: Statement, g: ProductLayout) -> KernelCall
     a, b = op.reads
     row = [g.first, g.batches, g.ta, g.tb, g.m, g.n, g.k, 0, g.lda, 0, g.ldb, 0, g.ldc, *g.strides]
     places = ((7, a.base, g.offsets[0]), (9, b.base, g.offsets[1]), (11, op.out, g.offsets[2]))
+    return KernelCall(kernel, row, [(at, var, offset * item) for at, var, offset in places])
+
+
+def _small_product_call(op: Statement, g: ProductLayout) -> KernelCall:
+    item = op.out.dtype.itemsize
+    down, right = (1, g.lda) if g.ta else (g.lda, 1)
+    up, along = (1, g.ldb) if g.tb else (g.ldb, 1)
+    row = [g.first, g.batches, 0, down, right, 0, up, along, 0, g.ldc, *g.strides]
+    places = zip((2, 5, 8), (op.reads[0].base, op.reads[1].base, op.out), g.offsets, strict=True)
+    kernel = thin_products.small(dtype_name(op.out.dtype), g.m, g.n, g.k)
     return KernelCall(kernel, row, [(at, var, offset * item) for at, var, offset in places])
 
 

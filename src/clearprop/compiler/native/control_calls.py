@@ -19,6 +19,7 @@ from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.memory_plan import MemoryPlan
 from clearprop.compiler.native import control_kernels, number_loops
 from clearprop.compiler.native.control_kernels import HeldRow
+from clearprop.compiler.native.joined_calls import join_small_calls
 from clearprop.compiler.native.library_kernels import copy_rows
 from clearprop.program.ir import Var
 
@@ -134,9 +135,10 @@ def _row(around: ArrayPlace, size: int, turns: int, reverse: bool) -> ArrayPlace
 
 
 def _bind_held(binding: Binding, plan: MemoryPlan) -> Binding:
-    """A held program bound to the sizes of the program around it."""
-    step = Binding(plan, binding.env, 1, binding.special)
+    """A held program bound to the sizes of the program around it, its small kernels joined."""
+    step = Binding(plan, binding.env, 1, binding.special, step=True)
     binding.private |= step.private
+    join_small_calls(step)
     return step
 
 

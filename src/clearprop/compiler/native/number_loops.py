@@ -16,6 +16,7 @@ from clearprop.program.ir import Var
 
 TURNS = 1 << 14
 """Steps of one call of the kernel: a long loop can be paused between calls."""
+_INDEX = re.compile(r"\[([^\]]*)\]")
 
 
 def is_of_numbers(call: KernelCall) -> bool:
@@ -24,7 +25,7 @@ def is_of_numbers(call: KernelCall) -> bool:
     simple = all(p.kind in ("array", "size", "number") for p in k.parameters) and not (
         k.domain or k.accumulators or k.shared
     )
-    return simple and " for " not in k.text and "while " not in k.text
+    return simple and " for " not in k.text and "while " not in k.text and set(_INDEX.findall(k.text)) <= {"0"}
 
 
 def with_the_loop(call: KernelCall, carries: Sequence[tuple[Var, Var]], rows: Mapping[Var, int]) -> Kernel:

@@ -1,7 +1,8 @@
-"""Matrix products with one very short axis: written out, they beat a general product's packing and dispatch.
+"""Matrix products with very short axes: written out, they beat a general product's packing and dispatch.
 
 outer   few terms per element: C[i, :] = Σₖ a[i, k]·B[k, :], with the terms spelled out
 inner   few columns from many rows: C[:, c] += B[p, c]·A[p, :], kept transposed until the end
+small   all axes short, in a loop: one element after the other, its terms in order
 """
 
 from __future__ import annotations
@@ -55,3 +56,19 @@ def inner(dtype: str, columns: int) -> Kernel:
         f"{stores}"
     )
     return Kernel.of(text, f"a:{dtype} lda:size b:{dtype} ldb:size c:{dtype} ldc:size m:size t:{dtype}")
+
+
+def small(dtype: str, rows: int, columns: int, terms: int) -> Kernel:
+    """Matrices lo … hi of a product of small ones; `down, right` are A's strides, `up, along` B's."""
+    text = (
+        "def kernel(lo, hi, a, down, right, b, up, along, c, ldc, sa, sb, sc):\n"
+        "    for q in range(lo, hi):\n"
+        f"        for i in range(u64({rows})):\n"
+        f"            for j in range(u64({columns})):\n"
+        f"                s = {dtype}(0)\n"
+        f"                for k in range(u64({terms})):\n"
+        "                    s += a[q * sa + i * down + k * right] * b[q * sb + k * up + j * along]\n"
+        "                c[q * sc + i * ldc + j] = s\n"
+    )
+    words = f"a:{dtype} down:size right:size b:{dtype} up:size along:size c:{dtype} ldc:size sa:size sb:size sc:size"
+    return Kernel.of(text, words)
