@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearprop.data.readers import csv_file
-from clearprop.data.readers.csv_file import CsvFile, count_regular_rows, pieces_of_lines, read_csv
+from clearprop.data.readers.csv_file import CsvFile, byte_of_line, count_regular_rows, pieces_of_lines, read_csv
 from clearprop.data.readers.text_form import TextForm
 from clearprop.errors import DataError
 
@@ -56,10 +56,10 @@ def test_pieces_end_where_lines_do(tmp_path):
     path = tmp_path / "t.csv"
     text = codecs.BOM_UTF8 + b"".join(b"%d,%d\n" % (n, n * n) for n in range(300))
     path.write_bytes(text)
-    pieces = list(pieces_of_lines(path, 0, 100))
+    pieces = list(pieces_of_lines(path, byte_of_line(path, 1), 100))
     assert len(pieces) > 20 and all(p.endswith(b"\n") for p in pieces)
     assert b"".join(pieces) == text.removeprefix(codecs.BOM_UTF8)
-    assert b"".join(pieces_of_lines(path, 2, 100)) == text.partition(b"1,1\n")[2]
+    assert b"".join(pieces_of_lines(path, byte_of_line(path, 3), 100)) == text.partition(b"1,1\n")[2]
 
 
 @pytest.mark.parametrize("bom", [b"", codecs.BOM_UTF8])

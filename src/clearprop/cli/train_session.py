@@ -19,6 +19,7 @@ from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.readers.sources import BUNDLED
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.memory import default_memory
+from clearprop.data.streaming.sharers import ALONE
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.distributed import World, join_world
 from clearprop.errors import ArgumentError, ClearpropError
@@ -251,10 +252,11 @@ class Session:
         asked = (settings.target, settings.task, settings.val, settings.test, settings.seed, memory)
         reading = Reading.from_words(**{name: getattr(settings, name) for name in READING})
         reading = reading if before is None else as_in_training(reading, RunFolder(before))
+        ranks = ALONE if self.world is None else self.world.machine
         if self.json:
-            return from_source(source, *asked, reading=reading)
+            return from_source(source, *asked, reading=reading, ranks=ranks)
         with messages().status(f"{source} is read") as status:
-            return from_source(source, *asked, status.update, reading)
+            return from_source(source, *asked, status.update, reading, ranks)
 
     def _memory(self) -> int:
         """The bytes that data may take on each process, the same on all."""

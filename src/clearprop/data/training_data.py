@@ -24,6 +24,7 @@ from clearprop.data.splits import SplitTable, split_table, table_doubts
 from clearprop.data.statistics import mean_of
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.memory import needs_streaming
+from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.data.streaming.streamed_table import stream_table
 from clearprop.data.table import Table, load_table
 from clearprop.errors import ArgumentError, DataError, RunError, user_line
@@ -346,11 +347,12 @@ def from_source(
     memory: int | None = None,
     watch: Callable[[str], object] = lambda _: None,
     reading: Reading = AS_SHOWN,
+    ranks: Sharers = ALONE,
 ) -> Prepared:
     """The data of `clearprop train`: a file or a bundled set, cut and encoded; `told` holds what was inferred.
 
     A CSV or Parquet file that would take more than `memory` bytes is streamed: its encoded rows stay on disk.  `watch`
-    is told what is being done meanwhile.
+    is told what is being done meanwhile.  Several `ranks` of one machine stream a file together.
 
     Raises DataError or ArgumentError for data that cannot be learned from.
 
@@ -359,7 +361,8 @@ def from_source(
     ((120, 4), ['setosa', 'versicolor', 'virginica'])
     """
     if memory is not None and needs_streaming(source, memory, reading.encoding):
-        found = stream_table(Path(source), str(source), target, task, validation, test, seed, memory, watch, reading)
+        shares = (validation, test)
+        found = stream_table(Path(source), str(source), target, task, *shares, seed, memory, watch, reading, ranks)
         x, y, *_ = found.train.read(0, *found.train.buffers())
         doubts = suspicions(found.preprocessing.feature_columns, (x, y), {})
         doubts += [*class_doubts(found.preprocessing.class_names), *digit_doubts(found.preprocessing.columns)]

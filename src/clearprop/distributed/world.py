@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from clearprop.compiler import set_threads, threads_asked
 from clearprop.compiler.native import blas
+from clearprop.distributed.machine import Machine
+from clearprop.distributed.outcomes import RankOutcome, outcome_of, raise_alone
 from clearprop.distributed.sums import ADDITIONS
 from clearprop.errors import ArgumentError, ClearpropError, RunError
 from clearprop.runs.environment import launched_processes
@@ -95,16 +97,24 @@ class World:
     def lead(self, decide: Callable[[], _T]) -> _T:
         """What the first rank finds; an error of ours that it raises is raised by all."""
         self._wind()
-        outcome: tuple[_T | None, ClearpropError | None] = (None, None)
-        if self.rank == 0:
-            try:
-                outcome = decide(), None
-            except ClearpropError as problem:
-                outcome = None, problem
-        found, mistake = self.comm.bcast(outcome, root=0)
-        if mistake is not None:
-            self._raise_common(mistake)
-        return found  # type: ignore[no-any-return]  # mpi4py is untyped
+        outcome: RankOutcome[_T] | None = outcome_of(decide) if self.rank == 0 else None
+        told: RankOutcome[_T] = self.comm.bcast(outcome, root=0)
+        return self.settled(told)
+
+    def settled(self, outcome: RankOutcome[_T]) -> _T:
+        """What was found; an error of ours, which all ranks know of, is raised."""
+        if outcome.mistake is not None:
+            self._raise_common(outcome.mistake)
+        return outcome.found  # type: ignore[return-value]  # where there is no mistake
+
+    @functools.cached_property
+    def machine(self) -> Machine:
+        """The ranks on this machine, as those who make one table ready together; all ranks ask for it together."""
+        from mpi4py import MPI  # a dependency that is asked for, and was imported by now
+
+        own = self.comm.Split_type(MPI.COMM_TYPE_SHARED)
+        whole = own.Get_size() == self.size
+        return Machine(own, self._wind, self.settled if whole else raise_alone)
 
     def add(self, vector: NDArray[Any], how: str) -> None:
         """Replace `vector` by its sum over all ranks, of which all have the same bits; `how` is a name of ADDITIONS."""

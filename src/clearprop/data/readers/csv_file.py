@@ -225,7 +225,7 @@ def count_regular_rows(table: CsvFile, records: Records) -> int | None:
     rows, width, separator = 0, len(records.header), table.form.separator
     if table.form.trailing or width < 2:
         return None
-    for piece in pieces_of_lines(table.path, records.begin - 1, 1 << 18):
+    for piece in pieces_of_lines(table.path, byte_of_line(table.path, records.begin), 1 << 18):
         lines = _count_lines(piece, separator, width)
         if lines is None:
             return None
@@ -233,14 +233,24 @@ def count_regular_rows(table: CsvFile, records: Records) -> int | None:
     return rows or None
 
 
-def pieces_of_lines(path: Path, skip: int, size: int) -> Iterator[bytes]:
-    """The bytes of a file behind its first `skip` lines, in pieces of about `size` that end where a line does."""
+def byte_of_line(path: Path, line: int) -> int:
+    """The byte with which a line begins; the first line is 1."""
     with path.open("rb") as file:
         if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
             file.seek(0)
-        for _ in range(skip):
+        for _ in range(line - 1):
             file.readline()
-        while piece := file.read(size):
+        return file.tell()
+
+
+def pieces_of_lines(path: Path, begin: int, size: int, end: int | None = None) -> Iterator[bytes]:
+    """The bytes of a file in pieces of about `size` that end where a line does; a line begins with number `begin`.
+
+    `end` is where one of these pieces ends; by default the file.
+    """
+    with path.open("rb") as file:
+        file.seek(begin)
+        while (end is None or file.tell() < end) and (piece := file.read(size)):
             piece += b"" if piece.endswith(b"\n") else file.readline(LONGEST_LINE)
             yield piece
 

@@ -94,20 +94,37 @@ class ParquetTable:
         target: str | None = None,
         as_text: Collection[str] = (),
         spelled: Collection[str] = (),
+        since: int = 0,
+        until: int | None = None,
     ) -> Iterator[tuple[Column, ...]]:
         """The rows in their order, at most `rows` at a time, as columns: those of the names, or all.
+
+        `since` and `until` are numbers of rows; row groups that hold none of the rows between them are not read.
 
         Of `target` and columns `spelled` whole numbers are kept as they are written, too: a float holds them up to
         2**53.  Columns `as_text` are texts, whatever their type, and so are the times of a target.
         """
         chosen = self.names if names is None else tuple(names)
         with _reader_errors(self.source):
-            found = 0
-            for batch in self.file.iter_batches(rows, columns=list(chosen), use_threads=False):
+            found, last = 0, self.rows if until is None else until
+            for batch in self._batches(rows, list(chosen), since, last):
                 found += batch.num_rows
                 yield tuple(_column(n, batch.column(n), n == target, n in as_text, n in spelled) for n in chosen)
-            if found != self.rows:
-                raise _broken_error(self.source, f"{quantity(found, 'row')}, where the footer says {self.rows}")
+            if found != last - since:
+                raise _broken_error(self.source, f"{quantity(found, 'row')}, where the footer says {last - since}")
+
+    def _batches(self, rows: int, names: list[str], since: int, until: int) -> Iterator[Any]:
+        """The rows from number `since` up to `until`, of the row groups that hold them."""
+        metadata = self.file.metadata
+        ends = np.cumsum([metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)])
+        first, last = int(np.searchsorted(ends, since, side="right")), int(np.searchsorted(ends, until, side="left"))
+        at = int(ends[first - 1]) if first else 0
+        groups = list(range(first, min(last + 1, len(ends))))
+        for batch in self.file.iter_batches(rows, row_groups=groups, columns=names, use_threads=False):
+            begin, end = max(since - at, 0), min(until - at, batch.num_rows)
+            at += batch.num_rows
+            if begin < end:
+                yield batch.slice(begin, end - begin)
 
     def place(self, column: str, row: int) -> str:
         """Where a value stands."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +19,19 @@ from clearprop.data.readers.csv_file import (
     CsvFile,
     Records,
     blank_lines,
+    byte_of_line,
     count_regular_rows,
     no_rows_error,
     pieces_of_lines,
     place_of,
 )
 from clearprop.data.readers.formats import CSV, PARQUET, FileForm
-from clearprop.data.readers.number_words import Evidence
+from clearprop.data.readers.number_words import Evidence, NumberForm
 from clearprop.data.readers.parquet_file import ParquetTable
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import file_form
 from clearprop.data.streaming.memory import Budget, give_back
+from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.errors import DataError
 
 COLUMN_BYTES = 4 * 2**20
@@ -116,14 +118,35 @@ def texts_in(values: Values) -> NDArray[Any]:
     return as_category(values.as_kind("category" if values.fits("category") else values.kind)).values
 
 
+@dataclass(frozen=True)
+class Mark:
+    """Where rows begin in a file: the number of the first, and of a text file its line and the byte of that line."""
+
+    row: int
+    line: int = 0
+    byte: int = 0
+
+
+@dataclass(frozen=True)
+class RowRange:
+    """Rows of a file from one mark up to another, or to the end."""
+
+    begin: Mark
+    end: Mark | None
+
+
 @dataclass(frozen=True, eq=False)
 class RowBlock:
-    """Rows that stand one after another in a file; `place` takes numbers of rows within the block."""
+    """Rows that stand one after another in a file; `place` takes numbers of rows within the block.
+
+    `mark` is where they begin; None in a file that can only be read from its start.
+    """
 
     first: int
     rows: int
     columns: Mapping[str, Values]
     place: Locator
+    mark: Mark | None = None
 
 
 class RowFile(Protocol):
@@ -138,7 +161,7 @@ class RowFile(Protocol):
         """The sign before decimals, of a text file."""
         ...
 
-    def prepare(self, budget: Budget) -> None:
+    def prepare(self, budget: Budget, ranks: Sharers) -> None:
         """Decide what must be known of all rows before any is read."""
         ...
 
@@ -146,9 +169,15 @@ class RowFile(Protocol):
         """The columns that are read together."""
         ...
 
-    def blocks(self, budget: Budget, names: Collection[str], target: str) -> Iterator[RowBlock]:
-        """All rows of these columns, in their order; of the target with its spelling."""
+    def blocks(
+        self, budget: Budget, names: Collection[str], target: str, part: RowRange | None = None
+    ) -> Iterator[RowBlock]:
+        """All rows of these columns, or a part, in their order; of the target with its spelling."""
         ...
+
+
+_Texts: TypeAlias = tuple[NDArray[np.int64], NDArray[np.bool_], Any, int | None]
+"""Texts of rows: the lines, which of them hold a row, the texts, the byte of the first line where every line is one."""
 
 
 class _Csv:
@@ -164,26 +193,33 @@ class _Csv:
         """All columns: a line holds them all."""
         return [self.names]
 
-    def prepare(self, budget: Budget) -> None:
+    def prepare(self, budget: Budget, ranks: Sharers) -> None:
         """Decide the form of the numbers, which needs a pass of its own over some files."""
         if not self.table.needs_evidence:
             self.table.decide_numbers(())
             return
+        self.table.numbers = ranks.lead(lambda: self._decided_numbers(budget, ranks))
+
+    def _decided_numbers(self, budget: Budget, ranks: Sharers) -> NumberForm:
         every = [Evidence() for _ in self.names]
-        for _, _, texts in self._texts(budget):
+        for _, _, texts, _ in self._texts(budget):
+            ranks.beat()
             for found, text in zip(every, texts.iter_columns(), strict=True):
                 found.add(text)
         self.table.decide_numbers(every)
+        return self.table.numbers
 
     @property
     def decimal(self) -> str | None:
         """The sign before decimals."""
         return self.table.numbers.decimal
 
-    def blocks(self, budget: Budget, names: Collection[str], target: str) -> Iterator[RowBlock]:
-        """All rows of these columns, in their order."""
-        first = blank = 0
-        for starts, kept, texts in self._texts(budget):
+    def blocks(
+        self, budget: Budget, names: Collection[str], target: str, part: RowRange | None = None
+    ) -> Iterator[RowBlock]:
+        """All rows of these columns, or a part, in their order."""
+        first, blank = 0 if part is None else part.begin.row, 0
+        for starts, kept, texts, byte in self._texts(budget) if part is None else self._part(part, budget):
             rows = int(kept.sum())
             blank += len(kept) - rows
             if rows:
@@ -194,35 +230,38 @@ class _Csv:
                     for c in cells
                     if c.name in names
                 }
-                yield RowBlock(first, rows, columns, place)
+                mark = None if byte is None else Mark(first, int(starts[0]), byte)
+                yield RowBlock(first, rows, columns, place, mark)
             first += rows
+        if part is not None:
+            return
         if not first:
             raise no_rows_error(self.names, self.source)
         self.notes = self.table.notes + blank_lines(blank - self.table.plain.blanked)
 
-    def _texts(self, budget: Budget) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_], Any]]:
-        """The texts of rows some at a time, with their lines and which of these hold a row."""
+    def _texts(self, budget: Budget) -> Iterator[_Texts]:
         with self.table.records(keep=True, size=budget.text) as records:
             if count_regular_rows(self.table, records) is not None:
-                yield from self._regular_texts(records, budget)
+                start = Mark(0, records.begin, byte_of_line(self.table.path, records.begin))
+                yield from self._regular_texts(records, RowRange(start, None), budget)
                 return
             for starts, text in _cut_rows(records):
                 kept = starts > 0
-                yield starts, kept, self.table.texts(text.encode(), records.header, kept, headed=True)
+                yield starts, kept, self.table.texts(text.encode(), records.header, kept, headed=True), None
 
-    def _regular_texts(
-        self, records: Records, budget: Budget
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.bool_], Any]]:
-        """The same where every line is a row."""
-        head, begin = _heading(records).encode(), records.begin
-        for piece in pieces_of_lines(self.table.path, begin - 1, budget.text):
+    def _part(self, part: RowRange, budget: Budget) -> Iterator[_Texts]:
+        with self.table.records() as records:
+            yield from self._regular_texts(records, part, budget)
+
+    def _regular_texts(self, records: Records, part: RowRange, budget: Budget) -> Iterator[_Texts]:
+        """The texts of rows where every line is one."""
+        head, line, byte = _heading(records).encode(), part.begin.line, part.begin.byte
+        end = None if part.end is None else part.end.byte
+        for piece in pieces_of_lines(self.table.path, byte, budget.text, end):
             kept = np.ones(piece.count(b"\n") + (not piece.endswith(b"\n")), np.bool_)
-            yield (
-                np.arange(begin, begin + len(kept)),
-                kept,
-                self.table.texts(head + piece, records.header, kept, headed=True),
-            )
-            begin += len(kept)
+            texts = self.table.texts(head + piece, records.header, kept, headed=True)
+            yield np.arange(line, line + len(kept)), kept, texts, byte
+            line, byte = line + len(kept), byte + len(piece)
 
 
 def _heading(records: Records) -> str:
@@ -272,7 +311,7 @@ class _Parquet:
         self.asked = reading.columns.texts, reading.spelled
         self.names = ParquetTable(path, source).names
 
-    def prepare(self, _budget: Budget) -> None:
+    def prepare(self, _budget: Budget, _ranks: Sharers) -> None:
         """Nothing: the file says what its columns are."""
 
     def groups(self, budget: Budget) -> list[tuple[str, ...]]:
@@ -280,13 +319,16 @@ class _Parquet:
         size = max(1, budget.memory // (2 * COLUMN_BYTES))
         return [self.names[i : i + size] for i in range(0, len(self.names), size)]
 
-    def blocks(self, budget: Budget, names: Collection[str], target: str) -> Iterator[RowBlock]:
-        """All rows of these columns, in their order."""
-        table = ParquetTable(self.path, self.source)
-        first = 0
-        for columns in table.blocks(budget.rows_read(len(names)), names, target, *self.asked):
-            rows = len(columns[0].values)
-            yield RowBlock(first, rows, {c.name: TypedValues(c) for c in columns}, _shift_rows(table.place, first))
+    def blocks(
+        self, budget: Budget, names: Collection[str], target: str, part: RowRange | None = None
+    ) -> Iterator[RowBlock]:
+        """All rows of these columns, or a part, in their order."""
+        table, size = ParquetTable(self.path, self.source), budget.rows_read(len(names))
+        first, end = (0, None) if part is None else (part.begin.row, part.end)
+        last = None if end is None else end.row
+        for columns in table.blocks(size, names, target, *self.asked, since=first, until=last):
+            rows, place = len(columns[0].values), _shift_rows(table.place, first)
+            yield RowBlock(first, rows, {c.name: TypedValues(c) for c in columns}, place, Mark(first))
             first += rows
 
 
@@ -299,17 +341,29 @@ def _shift_rows(place: Locator, first: int) -> Locator:
 
 
 class UnchangingFile:
-    """A table whose file must stay as it is: every pass looks at its size and its time of change, before and after."""
+    """A table whose file must stay as it is: every pass looks at its size and its time of change, before and after.
 
-    def __init__(self, path: Path, source: str, budget: Budget, reading: Reading = AS_SHOWN) -> None:
-        self.path, self.stamp = path, _file_stamp(path)
+    What must be known of all rows is found by the first of the `ranks`.
+    """
+
+    def __init__(
+        self, path: Path, source: str, budget: Budget, reading: Reading = AS_SHOWN, ranks: Sharers = ALONE
+    ) -> None:
+        self.path, self.stamp, self.ranks = path, _file_stamp(path), ranks
         self.table = _ROW_FILES[file_form(path, source)](path, source, reading)
-        self.table.prepare(budget)
+        self.table.prepare(budget, ranks)
 
-    def blocks(self, budget: Budget, names: Collection[str], target: str) -> Iterator[RowBlock]:
-        """All rows of these columns, in their order.  Raises DataError if the file is not what it was when opened."""
+    def blocks(
+        self, budget: Budget, names: Collection[str], target: str, part: RowRange | None = None
+    ) -> Iterator[RowBlock]:
+        """All rows of these columns, or a part, in their order.
+
+        Raises DataError if the file is not what it was when opened.
+        """
         self.require_unchanged()
-        yield from self.table.blocks(budget, names, target)
+        for block in self.table.blocks(budget, names, target, part):
+            self.ranks.beat()
+            yield block
         self.require_unchanged()
         give_back()
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.streaming.scratch import Scratch
+from clearprop.data.streaming.sharers import ALONE, Sharers
 
 
 class Dealing:
@@ -50,17 +51,23 @@ class DiskRows:
     """Encoded rows `x`, `y` on disk.  Block b holds the rows from `dealing.starts[b]` up to `dealing.starts[b + 1]`.
 
     `numbers` are the numbers that the rows have in their source, in its order.  Rows that are `weighted` have a
-    `weight` each.
+    `weight` each.  Several `ranks` have them on disk once.
     """
 
     def __init__(
-        self, dealing: Dealing, features: int, y_tail: tuple[int, ...], y_dtype: Any, weighted: bool = False
+        self,
+        dealing: Dealing,
+        features: int,
+        y_tail: tuple[int, ...],
+        y_dtype: Any,
+        weighted: bool = False,
+        ranks: Sharers = ALONE,
     ) -> None:
         self.dealing = dealing
-        self.x = Scratch(dealing.rows, (features,), np.float32)
-        self.y = Scratch(dealing.rows, y_tail, y_dtype)
-        self.weight = Scratch(dealing.rows, (), np.float32) if weighted else None
-        self.numbers = Scratch(dealing.rows, (), np.int64)
+        self.x = Scratch(dealing.rows, (features,), np.float32, ranks)
+        self.y = Scratch(dealing.rows, y_tail, y_dtype, ranks)
+        self.weight = Scratch(dealing.rows, (), np.float32, ranks) if weighted else None
+        self.numbers = Scratch(dealing.rows, (), np.int64, ranks)
 
     def __len__(self) -> int:
         return self.dealing.rows

@@ -121,7 +121,13 @@ def read_weights(watched: UnchangingFile, stored: ColumnStore, name: str | None,
     """The column that says how much each row counts, on disk; None if there is none.  Raises DataError as in memory."""
     if name is None:
         return None
-    found, goal, first = Scratch(stored.found.rows, (), np.float64), stored.found.target.name, 0
+    found = Scratch(stored.found.rows, (), np.float64, stored.ranks)
+    stored.ranks.lead(lambda: _store_weights(watched, found, stored.found.target.name, name, budget))
+    return found
+
+
+def _store_weights(watched: UnchangingFile, found: Scratch, goal: str, name: str, budget: Budget) -> None:
+    first = 0
     for block in watched.blocks(budget, {name, goal}, goal):
         kept = np.flatnonzero(~block.columns[goal].missing)
         values = block.columns[name]
@@ -132,7 +138,6 @@ def read_weights(watched: UnchangingFile, stored: ColumnStore, name: str | None,
 
         found.write(first, as_weights(column, place).values)
         first += len(kept)
-    return found
 
 
 class PartWeights:

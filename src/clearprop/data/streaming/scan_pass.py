@@ -55,15 +55,19 @@ from clearprop.data.slips import (
     shows_number,
     words_among,
 )
-from clearprop.data.streaming.blocks import UnchangingFile, Values, texts_in
+from clearprop.data.streaming.blocks import Mark, RowRange, UnchangingFile, Values, texts_in
 from clearprop.data.streaming.memory import Budget
+from clearprop.data.streaming.sharers import Sharers, own_part
 from clearprop.data.streaming.text_counts import TextLimit, Texts
 from clearprop.data.table import lost_rows, require_features
 
 
 @dataclass(frozen=True)
 class ScannedTable:
-    """What the first pass found: `rows` have a target; `levels` are the texts of each text column, in order."""
+    """What the first pass found: `rows` have a target; `levels` are the texts of each text column, in order.
+
+    `cuts` are where blocks of rows begin in the file, with the number of rows that have a target before them.
+    """
 
     source: str
     target: ColumnFacts
@@ -77,6 +81,18 @@ class ScannedTable:
     target_note: str
     task_note: str
     lost: tuple[str, ...]
+    cuts: tuple[tuple[Mark | None, int], ...]
+
+    def part_of(self, ranks: Sharers) -> tuple[RowRange | None, int, int]:
+        """What this process reads of the file, and which of the rows with a target these are: from, up to.
+
+        A file that can only be read from its start is read by the first, whole: None.
+        """
+        own, ends = own_part(len(self.cuts), ranks), [*self.cuts, (None, self.rows)]
+        first, last = ends[own.start], ends[own.stop]
+        if any(mark is None for mark, _ in self.cuts) or ranks.size == 1:
+            return None, 0, self.rows if ranks.rank == 0 else 0
+        return (None if first[0] is None else RowRange(first[0], last[0])), first[1], last[1]
 
 
 def scan_columns(
@@ -88,10 +104,10 @@ def scan_columns(
     shape = Frame(table.source, tuple(Column(name, "number", np.empty(0)) for name in table.names), _nowhere)
     choice.require_known(table.names, table.source)
     name, target_note = choose_target(shape, target, choice)
-    scans, rows, seen = _pass(watched, name, choice.as_written, budget, choice)
+    scans, cuts, rows, seen = _pass(watched, name, choice.as_written, budget, choice)
     passed_over = frozenset(scan.name for scan in scans if scan.must_recount())
     if passed_over:
-        scans, rows, seen = _pass(watched, name, choice.as_written | passed_over, budget, choice)
+        scans, cuts, rows, seen = _pass(watched, name, choice.as_written | passed_over, budget, choice)
     lost = lost_rows(name, seen - rows, seen, table.source)
     goal = next(scan for scan in scans if scan.is_target)
     if (task != "classification" or goal.kind == "number") and choice.kind_of(name) != "category":
@@ -118,29 +134,31 @@ def scan_columns(
         target_note=target_note,
         task_note=task_note,
         lost=lost,
+        cuts=cuts,
     )
 
 
 def _pass(
     watched: UnchangingFile, target: str, as_text: frozenset[str], budget: Budget, choice: ColumnChoice
-) -> tuple[list[_ColumnScan], int, int]:
-    """Read all rows: what they say of each column, how many have a target, how many there are."""
+) -> tuple[list[_ColumnScan], tuple[tuple[Mark | None, int], ...], int, int]:
+    """Read all rows: what they say of columns, where they can be cut, how many have a target, how many there are."""
     table = watched.table
     limit = TextLimit(budget.memory // 8, table.source)
     scans = {
         name: _ColumnScan(name, table.source, name == target, Texts(limit), name in as_text, choice)
         for name in table.names
     }
-    rows = seen = 0
+    rows, seen, cuts = 0, 0, list[tuple[Mark | None, int]]()
     for group in table.groups(budget):
-        rows = seen = 0
+        rows, seen, cuts = 0, 0, []
         for block in watched.blocks(budget, {*group, target}, target):
             kept = np.flatnonzero(~block.columns[target].missing)
+            cuts.append((block.mark, rows))
             for name in group:
                 scans[name].add(block.columns[name], kept, rows, block.place)
             rows += len(kept)
             seen += block.rows
-    return list(scans.values()), rows, seen
+    return list(scans.values()), tuple(cuts), rows, seen
 
 
 def _nowhere(column: str, _row: int) -> str:

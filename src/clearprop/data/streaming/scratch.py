@@ -15,6 +15,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from clearprop.data.streaming.memory import size_text
+from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.errors import RunError
 
 
@@ -53,16 +54,46 @@ def _no_space(folder: Path, detail: str) -> RunError:
     )
 
 
-class Scratch:
-    """An array of shape `(rows, *tail)` in a file, written and read some rows at a time."""
+def _nameless_file(folder: Path) -> int:
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        return os.dup(file.fileno())
 
-    def __init__(self, rows: int, tail: tuple[int, ...], dtype: Any) -> None:
+
+def _common_file(folder: Path, ranks: Sharers) -> int:
+    """One file, opened by all ranks; its name is gone when all have it."""
+    name = ranks.lead(lambda: _named_file(folder))
+    found: list[int] = []
+
+    def join() -> None:
+        found.append(os.open(name, os.O_RDWR | os.O_CLOEXEC))
+
+    try:
+        ranks.each(join)
+    finally:
+        if ranks.rank == 0:
+            os.unlink(name)  # noqa: PTH108 - a text
+    return found[0]
+
+
+def _named_file(folder: Path) -> str:
+    file, name = tempfile.mkstemp(dir=folder)
+    os.close(file)
+    return name
+
+
+class Scratch:
+    """An array of shape `(rows, *tail)` in a file, written and read some rows at a time.
+
+    Several `ranks` have one array: all of them make it, at the same place of their program, and each reads what others
+    wrote.
+    """
+
+    def __init__(self, rows: int, tail: tuple[int, ...], dtype: Any, ranks: Sharers = ALONE) -> None:
         self.rows, self.tail, self.dtype = rows, tail, np.dtype(dtype)
         self.size = int(np.prod(tail, dtype=np.int64)) * self.dtype.itemsize
         self.folder = scratch_folder()
         try:
-            with tempfile.TemporaryFile(dir=self.folder, buffering=0) as file:
-                self.file = os.dup(file.fileno())
+            self.file = _nameless_file(self.folder) if ranks.size == 1 else _common_file(self.folder, ranks)
         except OSError as problem:
             raise _no_space(self.folder, problem.strerror or "") from None
         self.close = weakref.finalize(self, os.close, self.file)

@@ -16,22 +16,23 @@ from clearprop.data.streaming.blocks import UnchangingFile, Values, texts_in
 from clearprop.data.streaming.memory import Budget
 from clearprop.data.streaming.scan_pass import ScannedTable
 from clearprop.data.streaming.scratch import Scratch, require_space
+from clearprop.data.streaming.sharers import ALONE, Sharers
 
 
 class ColumnStore:
     """The columns that are used, as float64 on disk; the target is the last one.
 
     Numbers stand as they are, truth values as 0 and 1, texts as the number of their level, classes as the number of
-    their class, and NaN where a value is missing.
+    their class, and NaN where a value is missing.  Several `ranks` have them on disk once.
     """
 
-    def __init__(self, found: ScannedTable) -> None:
-        self.found = found
+    def __init__(self, found: ScannedTable, ranks: Sharers = ALONE) -> None:
+        self.found, self.ranks = found, ranks
         self.columns: tuple[ColumnFacts, ...] = (*found.features, found.target)
         size = found.rows * (8 * len(self.columns) + 9)
         require_space(size)
-        self.numbers = Scratch(found.rows * len(self.columns), (), np.float64)
-        self.rows = Scratch(found.rows, (), np.int64)
+        self.numbers = Scratch(found.rows * len(self.columns), (), np.float64, ranks)
+        self.rows = Scratch(found.rows, (), np.int64, ranks)
         """The number of each row in the source."""
 
     def write(self, k: int, first: int, values: NDArray[np.float64]) -> None:
@@ -46,6 +47,7 @@ class ColumnStore:
     def pieces(self, k: int, size: int) -> Iterator[tuple[int, NDArray[np.float64]]]:
         """Column number k in pieces, with the row at which each begins."""
         for first in range(0, self.found.rows, size):
+            self.ranks.beat()
             yield first, self.values(k, first, min(first + size, self.found.rows))
 
     def labels(self, first: int, last: int) -> NDArray[np.intp]:
@@ -68,18 +70,31 @@ class ColumnStore:
         return Column(facts.name, facts.kind, values, use=facts.use)
 
 
-def store_columns(watched: UnchangingFile, found: ScannedTable, budget: Budget) -> ColumnStore:
-    """Read all rows again and store what is used.  Raises DataError if the file is not what it was."""
+def store_columns(watched: UnchangingFile, found: ScannedTable, budget: Budget, ranks: Sharers = ALONE) -> ColumnStore:
+    """Read all rows again, of several `ranks` each a part, and store what is used.
+
+    Raises DataError if the file is not what it was.
+    """
+    result = ColumnStore(found, ranks)
+    ranks.each(lambda: _store_part(watched, result, budget))
+    return result
+
+
+def _store_part(watched: UnchangingFile, result: ColumnStore, budget: Budget) -> None:
     # Whatever the first pass did not meet means that the file has changed since: nothing is stored that does not fit.
-    result, goal = ColumnStore(found), found.target.name
+    found = result.found
+    part, begin, end = found.part_of(result.ranks)
+    if begin == end:
+        return
+    goal = found.target.name
     places = {facts.name: k for k, facts in enumerate(result.columns)}
     codes = {facts.name: _codes(found, facts) for facts in result.columns}
     for group in watched.table.groups(budget):
         used = [name for name in group if name in places]
-        first = 0
-        for block in watched.blocks(budget, {*used, goal}, goal) if used else ():
+        first = begin
+        for block in watched.blocks(budget, {*used, goal}, goal, part) if used else ():
             kept = np.flatnonzero(~block.columns[goal].missing)
-            if first + len(kept) > found.rows:
+            if first + len(kept) > end:
                 raise watched.changed()
             if goal in used:
                 result.rows.write(first, block.first + kept)
@@ -90,9 +105,8 @@ def store_columns(watched: UnchangingFile, found: ScannedTable, budget: Budget) 
                     raise watched.changed()
                 result.write(k, first, values)
             first += len(kept)
-        if used and first != found.rows:
+        if used and first != end:
             raise watched.changed()
-    return result
 
 
 def _codes(found: ScannedTable, facts: ColumnFacts) -> dict[object, float] | None:

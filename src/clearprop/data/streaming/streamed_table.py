@@ -25,6 +25,7 @@ from clearprop.data.streaming.memory import Budget, give_back, size_text
 from clearprop.data.streaming.row_split import Division, PartWeights, divide_rows, read_divider, read_weights
 from clearprop.data.streaming.scan_pass import scan_columns
 from clearprop.data.streaming.scratch import require_space
+from clearprop.data.streaming.sharers import ALONE, Sharers, own_part
 from clearprop.data.streaming.store_pass import ColumnStore, store_columns
 from clearprop.data.table import Table
 from clearprop.errors import DataError
@@ -53,10 +54,13 @@ def stream_table(
     memory: int,
     watch: Callable[[str], object] = lambda _: None,
     reading: Reading = AS_SHOWN,
+    ranks: Sharers = ALONE,
 ) -> StreamedTable:
     """Read a CSV or Parquet file in blocks, with at most `memory` bytes for data, and keep its rows encoded on disk.
 
-    `watch` is told what is being done.
+    `watch` is told what is being done.  Several `ranks`, processes of one machine that all call this, share the work:
+    the first finds what columns are, each stores its part of the rows and measures its part of the columns, and what is
+    on disk is there once.  `memory` is what each of them has.
 
     Columns, classes, split and preprocessing are those of the same table in memory, in every bit.
 
@@ -68,12 +72,14 @@ def stream_table(
     checked_seed(seed)
     budget = Budget(memory)
     budget.require_least(source)
-    watched = UnchangingFile(path, source, budget, reading.with_spelled_divider())
+    watched = UnchangingFile(path, source, budget, reading.with_spelled_divider(), ranks)
     _require_one_target(target, watched.table.names, source)
     watch(f"{source} is read in blocks, for the first of two times: kinds, classes, counts")
-    found = scan_columns(watched, target, task, budget, reading.columns)
+    found, notes = ranks.lead(
+        lambda: (scan_columns(watched, target, task, budget, reading.columns), watched.table.notes)
+    )
     watch(f"{source} is read again: {found.rows:,} rows are stored")
-    held = store_columns(watched, found, budget)
+    held = store_columns(watched, found, budget, ranks)
     watch(f"{found.rows:,} rows are divided, measured and encoded")
     divider = read_divider(watched, held, split, budget)
     division = divide_rows(held, validation, test, seed, budget, split, divider)
@@ -93,7 +99,7 @@ def stream_table(
     division.parts.close()
     give_back()
     assert train is not None  # a split leaves rows to train on
-    told = (found.target_note, found.task_note, *watched.table.notes, *found.lost, *division.notes)
+    told = (found.target_note, found.task_note, *notes, *found.lost, *division.notes)
     told = (*told, _streaming_note(train, memory))
     return StreamedTable(source, train, others[0], others[1], fitted, told)
 
@@ -109,9 +115,11 @@ def _streaming_note(train: DiskRows, memory: int) -> str:
 
 # ------------------------------------------------------------------------------------------------- preprocessing
 def _fit_preprocessing(held: ColumnStore, division: Division, budget: Budget) -> Preprocessing:
-    """What `Preprocessing.fit` gives for the training part."""
-    found = held.found
-    encodings = [_encoding(held, division, k, facts, budget) for k, facts in enumerate(found.features)]
+    """What `Preprocessing.fit` gives for the training part; ranks share the columns."""
+    found, ranks = held.found, held.ranks
+    own = own_part(len(found.features), ranks)
+    dealt = ranks.each(lambda: [_encoding(held, division, k, found.features[k], budget) for k in own])
+    encodings = [encoding for part in dealt for encoding in part]
     return Preprocessing(found.task, tuple(encodings), _target(held, division, budget), found.dropped)
 
 
@@ -175,18 +183,35 @@ def _encode_parts(
     seed: int,
     weights: PartWeights | None,
 ) -> list[DiskRows | None]:
-    """The rows of each part, encoded; a block has at most `largest`."""
+    """The rows of each part, encoded, of which each rank does some; a block has at most `largest`."""
     features, classes = len(fitted.feature_names), bool(fitted.class_names)
     tail, dtype = ((), np.int64) if classes else ((1,), np.float32)
     parts: list[DiskRows | None] = []
     for part, size in enumerate(division.sizes):
         blocks = -(-size // largest)
         dealing = Dealing(size, blocks, seed, shuffled=part == TRAIN) if size else None
-        parts.append(None if dealing is None else DiskRows(dealing, features, tail, dtype, weights is not None))
-    done = [0, 0, 0]
+        parts.append(
+            None if dealing is None else DiskRows(dealing, features, tail, dtype, weights is not None, held.ranks)
+        )
     step = budget.rows_encoded(len(held.columns), features)
-    for first in range(0, held.found.rows, step):
+    held.ranks.each(lambda: _write_own(held, division, fitted, parts, step, weights))
+    return parts
+
+
+def _write_own(
+    held: ColumnStore,
+    division: Division,
+    fitted: Preprocessing,
+    parts: list[DiskRows | None],
+    step: int,
+    weights: PartWeights | None,
+) -> None:
+    """Write this rank's rows, encoded `step` at a time."""
+    own = own_part(-(-held.found.rows // step), held.ranks)
+    done = _rows_before(division, min(own.start * step, held.found.rows), step)
+    for first in range(own.start * step, min(own.stop * step, held.found.rows), step):
         last = min(first + step, held.found.rows)
+        held.ranks.beat()
         x, y = fitted.transform(_table(held, first, last))
         where, numbers = division.parts.get(first, last), held.rows.get(first, last)
         for part, rows in enumerate(parts):
@@ -195,7 +220,15 @@ def _encode_parts(
                 more = () if weights is None else (weights.scaled(part, first, last)[chosen],)
                 rows.write(done[part], numbers[chosen], x[chosen], y[chosen], *more)
                 done[part] += int(chosen.sum())
-    return parts
+
+
+def _rows_before(division: Division, end: int, step: int) -> list[int]:
+    """How many of the first `end` rows each part has."""
+    counts = np.zeros(len(division.sizes), np.int64)
+    for first in range(0, end, step):
+        counts += np.bincount(division.parts.get(first, min(first + step, end)), minlength=len(counts))
+    found: list[int] = counts.tolist()
+    return found
 
 
 def _table(held: ColumnStore, first: int, last: int) -> Table:
