@@ -18,9 +18,11 @@ TRAIN = ("train", "penguins", "--epochs", "2", "--hidden", "8", "--grad-shards",
 
 
 def files_of(folder):
-    """What a run folder holds, but for clocks, threads and the order of the disk."""
-    found = {}
+    """What a run folder holds, but for clocks, threads, the order of the disk, and what is saved when time has passed."""
+    found, saved = {}, sorted(folder.glob("run/checkpoints/*"), key=lambda path: int(path.name))
     for path in sorted(folder.rglob("*")):
+        if path.parent in saved[1:-1]:
+            continue
         if path.suffix == ".safetensors":
             found[str(path.relative_to(folder))] = path.read_bytes()
         elif path.suffix in (".json", ".jsonl"):
