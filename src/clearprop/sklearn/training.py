@@ -67,6 +67,12 @@ def layers_of(network: Any) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     return arrays[::2], arrays[1::2]
 
 
+def sum_of_squares(network: nn.Sequential) -> float:
+    """Σ w² over all weights, the biases left out; read where they are, since an epoch may last a millisecond."""
+    weights = [np.asarray(layer.weight).ravel() for layer in network.layers if isinstance(layer, nn.Dense)]
+    return float(np.sum([np.dot(weight, weight) for weight in weights]))
+
+
 # --------------------------------------------------------------------------------------------------------- the loss
 def _mean_by_weight(values: Any, sample_weight: Any) -> Any:
     """The mean of one value a row, or of the values times weights whose mean is 1."""
@@ -193,8 +199,8 @@ class Watch:
         if event["event"] != "epoch":
             return None
         self.epochs += 1
-        weights, _ = layers_of(state.model)
-        self.curve.append(event["train"]["loss"] + self.l2 * float(np.sum([np.sum(np.square(w)) for w in weights])))
+        penalty = self.l2 * sum_of_squares(state.model)
+        self.curve.append(event["train"]["loss"] + penalty)
         if self.verbose:
             print(f"Iteration {self.epochs}, loss = {self.curve[-1]:.8f}")  # noqa: T201 - what `verbose` asks for
         value = -self.curve[-1]
