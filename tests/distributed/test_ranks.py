@@ -18,7 +18,7 @@ TRAIN = ("train", "penguins", "--epochs", "2", "--hidden", "8", "--grad-shards",
 
 
 def files_of(folder):
-    """What a run folder holds, but for clocks, threads, the order of the disk, and what is saved when time has passed."""
+    """What a run folder holds, but for clocks, threads, the order of the disk, and saves because time has passed."""
     found, saved = {}, sorted(folder.glob("run/checkpoints/*"), key=lambda path: int(path.name))
     for path in sorted(folder.rglob("*")):
         if path.parent in saved[1:-1]:

@@ -69,7 +69,9 @@ def layers_of(network: Any) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
 
 def sum_of_squares(network: nn.Sequential) -> float:
     """Σ w² over all weights, the biases left out; read where they are, since an epoch may last a millisecond."""
-    weights = [np.asarray(layer.weight).ravel() for layer in network.layers if isinstance(layer, nn.Dense)]
+    weights: list[NDArray[Any]] = [
+        np.asarray(layer.weight).ravel() for layer in network.layers if isinstance(layer, nn.Dense)
+    ]
     return float(np.sum([np.dot(weight, weight) for weight in weights]))
 
 
