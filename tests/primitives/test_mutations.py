@@ -10,7 +10,10 @@ from tests.primitives.checks import CHECKS, check_all
 from tests.primitives.table import TABLE
 
 DERIVATIVE_CHECKS = [CHECKS[name] for name in ("adjoint", "central_difference", "second_order")]
-ROWS = {row.name: row for row in reversed(TABLE) if row.differentiated}
+ROWS: dict[str, list] = {}
+for row in TABLE:
+    if row.differentiated:
+        ROWS.setdefault(row.name, []).append(row)
 
 
 @contextmanager
@@ -40,7 +43,8 @@ def times(factor):
 def assert_caught(name):
     # whatever the broken rule makes of it, an error of its own included, the factory does not pass
     with pytest.raises((AssertionError, ValueError, IndexError, TypeError)):
-        check_all(ROWS[name], DERIVATIVE_CHECKS)
+        for row in ROWS[name]:
+            check_all(row, DERIVATIVE_CHECKS)
 
 
 RULES = [(name, k) for name in ROWS for k, rule in enumerate(REGISTRY[name].rules) if isinstance(rule, Rule)]
@@ -48,7 +52,7 @@ RULES = [(name, k) for name in ROWS for k, rule in enumerate(REGISTRY[name].rule
 
 def test_the_unchanged_rules_pass():
     for name in ("add", "tanh", "matmul", "sum", "concat", "softmax"):
-        check_all(ROWS[name], DERIVATIVE_CHECKS)
+        check_all(ROWS[name][0], DERIVATIVE_CHECKS)
 
 
 @pytest.mark.parametrize(("name", "k"), RULES)

@@ -26,7 +26,7 @@ from clearprop.rules.elementwise import (
     where,
 )
 from clearprop.rules.indexing import one_hot
-from clearprop.rules.normalisation import softmax
+from clearprop.rules.normalisation import log_softmax, softmax
 from clearprop.rules.reductions import max, sum
 from clearprop.shapes import Shape, same
 
@@ -67,11 +67,13 @@ def _excess(logits: Value, labels: Value) -> Any:
     "reduction", tex=r"-\log\operatorname{{softmax}}({logits})_{{{labels}}}", shape=_per_example,
     dtype="float",
     d_logits=lambda g, logits, labels: g * _excess(logits, labels),
+    d_labels=lambda g, logits, labels: -g * log_softmax(logits),  # of probabilities; integers have none
 )  # fmt: skip
 def softmax_cross_entropy_(logits: Value, labels: Value, /) -> Any:
     """−Σ_c p_c log softmax(z)_c for each row z of logits; p is the label's one-hot row, or given.
 
-    Its derivative is softmax(z) − p (Bridle 1990): no quotient, no logarithm of a vanishing probability.
+    Its derivative is softmax(z) − p (Bridle 1990): no quotient, no logarithm of a vanishing probability; with
+    respect to given probabilities it is −log softmax(z).
 
     logits  scores, one row per example: (…, classes)
     labels  a class per row, as an integer, or probabilities of the logits' shape
@@ -99,9 +101,10 @@ def softmax_cross_entropy(logits: Value, labels: Value, /) -> Any:  # noqa: D103
 @composite(
     "elementwise", dtype="float", tex=r"-\left({labels}\log\sigma({logits}) + (1-{labels})\log\sigma(-{logits})\right)",
     d_logits=lambda g, logits, labels: g * (sigmoid(logits) - labels),
+    d_labels=lambda g, logits: -g * logits,
 )  # fmt: skip
 def sigmoid_cross_entropy_(logits: Value, labels: Value, /) -> Any:
-    """−p log σ(z) − (1 − p) log σ(−z), element by element, without overflow; its derivative is σ(z) − p.
+    """−p log σ(z) − (1 − p) log σ(−z), element by element, without overflow; its derivatives are σ(z) − p and −z.
 
     logits  scores of the class 1
     labels  0, 1, or the probability of 1; they broadcast
