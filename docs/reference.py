@@ -14,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 
 from clearprop import nn, notation
 from clearprop.compiler.native.obstacles import missing_form
+from clearprop.errors import TraceError
 from clearprop.explanation.formulas import simplify_call
 from clearprop.primitives import REGISTRY, Primitive, Rule, Zero
 from clearprop.program.ir import Program, Var
@@ -48,6 +49,7 @@ FAMILIES = {
     "division": "Division with a remainder",
     "floating": "More functions of floating-point numbers",
     "special_functions": "Special functions",
+    "incomplete_functions": "Incomplete gamma and beta functions",
     "sorting": "Order",
     "scattering": "Writing entries",
     "matrices": "Linear algebra",
@@ -190,7 +192,10 @@ def _printed(function: Callable[..., Any], p: Primitive, names: Sequence[str]) -
         return (function(**values, **{k: v for k, v in fixed.items() if k in names}),)
 
     types = [_type(name, p, n) for name in [*positional, *given]]
-    return _text(_expression(trace(called, types, [*positional, *given], scope=scope)))
+    try:
+        return _text(_expression(trace(called, types, [*positional, *given], scope=scope)))
+    except TraceError:  # it asks for the value of a parameter, such as an order: shown as it is written
+        return ""
 
 
 def _is_formula(p: Primitive, function: Callable[..., Any]) -> bool:
@@ -344,6 +349,7 @@ def _option(name: str, kind: Any, declared: Any) -> str:
 # ------------------------------------------------------------------------------------------------ native forms
 WITHOUT_KERNELS = {
     "special_functions": "SciPy computes them, to its accuracy; kernels of our own would have to be proved as exact",
+    "incomplete_functions": "SciPy computes them, and integrals of ours their derivatives by parameters",
     "matrices": "LAPACK computes them, by NumPy and SciPy",
     "determinants": "LAPACK computes them, by NumPy and SciPy",
     "decompositions": "LAPACK computes them, by NumPy and SciPy",

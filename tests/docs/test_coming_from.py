@@ -10,7 +10,6 @@ import pytest
 import scipy.linalg
 import scipy.special
 
-import clearprop as cl
 from tests.docs.coming_from import (
     Row,
     asked_of_pytorch,

@@ -98,6 +98,15 @@ SPECIAL_FUNCTIONS = [
            analytic=False),
     Row("betainc", (POSITIVE, POSITIVE, PROBABILITY), THREE,
         elementwise(lambda a, b, x: MP.betainc(a, b, 0, x, regularized=True)), ulps=32, analytic=False, slope_scale=20),
+    *(binary("gammainc_slope", lambda a, x, order: MP.diff(lambda v: MP.gammainc(v, 0, x, regularized=True), a, order),
+             POSITIVE, POSITIVE, ulps=4096, scale=1, variant=f"order {order}", analytic=False, slope_scale=10,
+             cases=with_params(TWO, order=order))
+      for order in (1, 2)),
+    *(Row("betainc_slope", (POSITIVE, POSITIVE, PROBABILITY), with_params(THREE[:2], by_a=by_a, by_b=by_b),
+          elementwise(lambda a, b, x, by_a, by_b: MP.diff(
+              lambda v, w: MP.betainc(v, w, 0, x, regularized=True), (a, b), (by_a, by_b))),
+          ulps=4096, scale=1, variant=f"orders {by_a} and {by_b}", analytic=False, slope_scale=10)
+      for by_a, by_b in ((1, 0), (0, 1), (1, 1))),
     binary("betaln", lambda a, b: MP.log(MP.beta(a, b)), POSITIVE, POSITIVE, scale=4, analytic=False, slope_scale=10),
     binary("beta", MP.beta, POSITIVE, POSITIVE, ulps=8, analytic=False, slope_scale=20),
     unary("i0", lambda x: MP.besseli(0, x), -3, 3, analytic=False),

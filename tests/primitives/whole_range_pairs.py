@@ -75,6 +75,11 @@ def _share(a: Any, low: Any, high: Any) -> Any:
         return MP.gammainc(+a, low, high, regularized=True)
 
 
+def _share_slope(a: Any, x: Any) -> Any:
+    with MP.workdps(80):
+        return MP.diff(lambda v: MP.gammainc(v, 0, +x, regularized=True), +a, h=MP.mpf(10) ** -25)
+
+
 PAIRS: dict[str, SweptPair] = {
     "add": SweptPair(lambda a, b: a + b, _one, _one),
     "multiply": SweptPair(lambda a, b: a * b, lambda a, b: b, lambda a, b: a),
@@ -100,8 +105,16 @@ PAIRS: dict[str, SweptPair] = {
         _huber, lambda a, b: max(min(a - b, MP.mpf(1)), MP.mpf(-1)), lambda a, b: max(min(b - a, MP.mpf(1)), MP.mpf(-1))
     ),
     "betaln": SweptPair(_log_beta, _psi_gap, lambda a, b: _psi_gap(b, a), MODERATE),
-    "gammainc": SweptPair(lambda a, x: _share(a, 0, x), _zero, _density, MODERATE),
-    "gammaincc": SweptPair(lambda a, x: _share(a, x, MP.inf), _zero, lambda a, x: -_density(a, x), MODERATE),
+    "gammainc": SweptPair(lambda a, x: _share(a, 0, x), _share_slope, _density, MODERATE),
+    "gammaincc": SweptPair(
+        lambda a, x: _share(a, x, MP.inf), lambda a, x: -_share_slope(a, x), lambda a, x: -_density(a, x), MODERATE
+    ),
+    "beta": SweptPair(
+        lambda a, b: MP.exp(_log_beta(a, b)),
+        lambda a, b: MP.exp(_log_beta(a, b)) * _psi_gap(a, b),
+        lambda a, b: MP.exp(_log_beta(a, b)) * _psi_gap(b, a),
+        MODERATE,
+    ),
 }  # fmt: skip
 
 

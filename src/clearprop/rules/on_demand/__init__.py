@@ -38,8 +38,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("unique_all", "unique_counts", "unique_inverse", "unique_values"),
     ),
     "segments": ("segment_max", "segment_mean", "segment_min", "segment_prod", "segment_sum"),
+    "incomplete_functions": ("betainc", "gammainc", "gammaincc"),
     "special_functions": (
-        *("beta", "betainc", "betaln", "digamma", "entr", "erfc", "erfinv", "gammainc", "gammaincc", "i0", "i0e", "i1"),
+        *("beta", "betaln", "digamma", "entr", "erfc", "erfinv", "i0", "i0e", "i1"),
         *("i1e", "lgamma", "log_ndtr", "ndtr", "ndtri", "polygamma", "zeta"),
     ),
     "statistics": (

@@ -13,7 +13,6 @@ import numpy as np
 from clearprop.primitives import HELPERS, composite, primitive
 from clearprop.program.types import Value
 from clearprop.rules.elementwise import abs, as_floating, equal, exp, log, sign, square, where
-from clearprop.rules.on_demand.floating import xlog1py, xlogy
 
 
 def _scipy_special(name: str, *values: Any) -> Any:
@@ -211,63 +210,6 @@ def polygamma(x: Value, /, *, order: int = 1) -> Any:
     >>> import clearprop as cl
     >>> cl.polygamma(1.0, order=1)
     Tensor(1.6449340668482266)
-    """
-
-
-@primitive(
-    "elementwise",
-    numpy='scipy_special("gammainc", {a}, {x})',
-    tex=r"P({a}, {x})",
-    dtype="float",
-    d_x=lambda g, a, x: g * exp(xlogy(a - 1, x) - x - lgamma(a)),
-)
-def gammainc(a: Value, x: Value, /) -> Any:
-    """Regularised lower incomplete gamma function P(a, x) (DLMF 8.2.4); it has a derivative with respect to x alone.
-
-    a  above 0
-    x  from 0
-
-    >>> import clearprop as cl
-    >>> cl.gammainc(1.0, 1.0)
-    Tensor(0.6321205588285577)
-    """
-
-
-@primitive(
-    "elementwise",
-    numpy='scipy_special("gammaincc", {a}, {x})',
-    tex=r"Q({a}, {x})",
-    dtype="float",
-    d_x=lambda g, a, x: -g * exp(xlogy(a - 1, x) - x - lgamma(a)),
-)
-def gammaincc(a: Value, x: Value, /) -> Any:
-    """Regularised upper incomplete gamma function 1 − P(a, x) (DLMF 8.2.4); differentiable with respect to x alone.
-
-    a  above 0
-    x  from 0
-
-    >>> import clearprop as cl
-    >>> cl.gammaincc(1.0, 0.0)
-    Tensor(1.0)
-    """
-
-
-@primitive(
-    "elementwise",
-    numpy='scipy_special("betainc", {a}, {b}, {x})',
-    tex="I_{{{x}}}({a}, {b})",
-    dtype="float",
-    d_x=lambda g, a, b, x: g * exp(xlogy(a - 1, x) + xlog1py(b - 1, -x) - betaln(a, b)),
-)
-def betainc(a: Value, b: Value, x: Value, /) -> Any:
-    """Regularised incomplete beta function Iₓ(a, b) (DLMF 8.17.2); it has a derivative with respect to x alone.
-
-    a, b  above 0
-    x     from 0 to 1
-
-    >>> import clearprop as cl
-    >>> cl.betainc(1.0, 1.0, 0.25)
-    Tensor(0.25)
     """
 
 
