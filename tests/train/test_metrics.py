@@ -75,6 +75,37 @@ def test_one_row_or_one_value_has_no_share_of_variance(weight):
     assert np.isnan(METRICS["r2"].of_moments(sums))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("float64", 1e200), ("float32", 1e30), ("float64", 1e-200), ("float32", 1e-30)]
+)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", ["rmse", "r2"])
+def test_no_square_overflows_on_the_way(name, weighted, dtype, size):
+    """Over all rows at once, and over blocks."""
+    metric, more = METRICS[name], {"sample_weight": np.linspace(0.5, 1.5, 50)} if weighted else {}
+    wanted = float(np.asarray(metric.function(SAID, TRUE, **more))) * (size if name == "rmse" else 1.0)
+    outputs, y = ((a * size).astype(dtype) for a in (SAID.astype(float), TRUE.astype(float)))
+    assert float(np.asarray(metric.function(outputs, y, **more))) == pytest.approx(wanted, rel=1e-5)
+    wide = [a.astype(np.float64) for a in (outputs, y)]
+    halves = [
+        metric.moments(*(a[part] for a in wide), **{k: w[part] for k, w in more.items()})
+        for part in (slice(20), slice(20, 50))
+    ]
+    assert metric.of_moments(metric.merge(*halves)) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e100, 1e45, 1e-45, 1e-100, 1e-200])
+def test_a_target_beyond_float32_is_measured_in_its_unit(size):
+    """The network, which is of float32, learns standardised values; its metrics are told in doubles."""
+    table = frame(60).assign(price=lambda t: t["price"] * size)
+    run = cl.fit(cl.nn.mlp([1, 4, 1]), table, epochs=2, metrics=("mae", "rmse", "r2", traced_off), progress=False)
+    errors, found = run.predict(table) - table["price"].to_numpy(), run.evaluate(table)
+    assert found["mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-4)
+    assert found["traced_off"] == pytest.approx(found["mae"], rel=1e-4)
+    assert found["rmse"] == pytest.approx(np.sqrt(np.square(errors / size).mean()) * size, rel=1e-4)
+    assert np.isfinite(found["r2"]) and run.history[-1]["train"]["mae"] > 0
+
+
 def test_negative_counts_have_no_poisson_deviance():
     assert np.isnan(METRICS["poisson_deviance"](-SAID, TRUE))
 

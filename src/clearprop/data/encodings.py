@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -240,24 +241,34 @@ def standardise(found: Numbers, name: str) -> tuple[float, float]:
     if found.low == found.high:
         return found.low, 1.0
     if not (np.isfinite(found.mean) and np.isfinite(found.deviation)):
-        raise DataError(
-            f"column {name!r} spreads too far to be standardised",
-            expected="numbers below 1e150 in magnitude",
-            got=f"{found.low:g} to {found.high:g}",
-            where=f"column {name!r}",
-            try_="take the logarithm, or correct the values",
-        )
+        raise _spread_error(name, found.low, found.high)
     return (found.mean, found.deviation) if found.deviation > 0 else (found.mean, 1.0)
 
 
+def _spread_error(name: str, low: float, high: float) -> DataError:
+    return DataError(
+        f"column {name!r} spreads too far to be standardised",
+        expected="numbers below 1e150 in magnitude",
+        got=f"{low:g} to {high:g}",
+        where=f"column {name!r}",
+        try_="take the logarithm, or correct the values",
+    )
+
+
 def shared_scale(columns: list[Column]) -> tuple[float, float]:
-    """Mean and population deviation over all values of all columns, missing ones left out."""
+    """Mean and population deviation over all values of all columns, missing ones left out.
+
+    Raises DataError where the values spread too far for the square of their deviation.
+    """
     values = [column.values for column in columns]
     count = sum(len(v) - int(np.isnan(v).sum()) for v in values)
-    centre = sum(float(np.nansum(v, dtype=np.float64)) for v in values) / max(count, 1)
-    squares = sum(float(np.nansum(np.square(v - centre, dtype=np.float64))) for v in values)
-    deviation = float(np.sqrt(squares / max(count, 1)))
-    return centre, deviation or 1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        centre = sum(float(np.nansum(v, dtype=np.float64)) for v in values) / max(count, 1)
+        squares = sum(float(np.nansum(np.square(v - centre, dtype=np.float64))) for v in values)
+    if not math.isfinite(squares):
+        widest = max(columns, key=lambda column: np.nanmax(np.abs(column.values), initial=0.0))
+        raise _spread_error(widest.name, float(np.nanmin(widest.values)), float(np.nanmax(widest.values)))
+    return centre, math.sqrt(squares / max(count, 1)) or 1.0
 
 
 @dataclass(frozen=True)

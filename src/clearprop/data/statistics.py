@@ -52,8 +52,14 @@ def summarise(chunks: Chunks) -> Numbers:
         return Numbers(0, 0.0, 0.0, 0.0, 0.0, 0.0)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = _sum(_aligned_chunks(chunks())) / count
-        squares = _sum(np.square(values - mean) for values in _aligned_chunks(chunks()))
-    return Numbers(count, low, high, mean, math.sqrt(squares / count), _median(chunks, count))
+        scale = _scale_of_squares(high - low)
+        squares = _sum(np.square((values - mean) * scale) for values in _aligned_chunks(chunks()))
+    return Numbers(count, low, high, mean, math.sqrt(squares / count) / scale, _median(chunks, count))
+
+
+def _scale_of_squares(spread: float) -> float:
+    """1, or a power of two by which numbers of this spread have squares that are no denormal numbers."""
+    return 2.0**540 if 0 < spread < 2.0**-400 else 1.0
 
 
 def mean_of(chunks: Chunks) -> float:

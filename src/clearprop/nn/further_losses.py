@@ -16,13 +16,15 @@ from clearprop.nn.losses import (
 )
 from clearprop.program.types import is_floating
 from clearprop.rules.checking import require_range
-from clearprop.rules.elementwise import astype, equal, log, maximum, sqrt, square, where
+from clearprop.rules.elementwise import astype, equal, log, maximum, square, where
 from clearprop.rules.indexing import one_hot, take_along_axis
-from clearprop.rules.reductions import sum
+from clearprop.rules.reductions import norm, sum
 from clearprop.rules.structural import expand_dims, squeeze
 
 NEARNESS = 1e-6
 """Added to differences of vectors, so that a distance of 0 has a derivative: PyTorch's `pairwise_distance` adds it."""
+_LEAST_LENGTH = 1e-8
+"""Shorter vectors count as of this length in the cosine of an angle, as in PyTorch."""
 
 
 @checked_call
@@ -228,12 +230,12 @@ def triplet(
 
 
 def _cosine(a: Any, b: Any) -> Any:
-    lengths = [sqrt(maximum(sum(square(v), axis=-1), 1e-16)) for v in (a, b)]
-    return sum(a * b, axis=-1) / (lengths[0] * lengths[1])
+    one, other = (v / maximum(norm(v, axis=-1, keepdims=True), _LEAST_LENGTH) for v in (a, b))
+    return sum(one * other, axis=-1)
 
 
 def _distance(a: Any, b: Any) -> Any:
-    return sqrt(sum(square(a - b + NEARNESS), axis=-1))
+    return norm(a - b + NEARNESS, axis=-1)
 
 
 def _require_margin(name: str, margin: Any) -> None:

@@ -19,10 +19,12 @@ from clearprop.nn.argument_checks import (
 )
 from clearprop.nn.fields import parameter, static
 from clearprop.nn.module import Module
+from clearprop.nn.norms import normalise
 from clearprop.program.tracing import shape_of
+from clearprop.program.types import type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import sqrt, square
-from clearprop.rules.reductions import mean, sum, var
+from clearprop.rules.reductions import mean, norm, scale_of_squares
 from clearprop.rules.structural import reshape
 
 
@@ -86,8 +88,7 @@ class GroupNorm(Module):
         lead = x.shape[: len(x.shape) - 1 - self.space]
         grouped = reshape(x, (*x.shape[:-1], self.groups, self.size // self.groups))
         axes = (*range(len(lead), len(lead) + self.space), len(x.shape))
-        centred = grouped - mean(grouped, axis=axes, keepdims=True)
-        y = reshape(centred / sqrt(var(grouped, axis=axes, keepdims=True) + self.eps), x.shape)
+        y = reshape(normalise(grouped, axes, self.eps), x.shape)
         return y if self.scale is None else self.scale * y + self.offset
 
     def label(self) -> str:
@@ -165,7 +166,10 @@ class RMSNorm(Module):
         """Each example scaled to length √size."""
         x = asarray(x)
         require_features(self.label, shape_of(self.scale)[0], x.shape)
-        return self.scale * (x / sqrt(mean(square(x), axis=-1, keepdims=True) + self.eps))
+        total = mean(square(x), axis=-1, keepdims=True) + self.eps
+        s = scale_of_squares(total, type_of(raw(total)).dtype)
+        scaled = x * s
+        return self.scale * (scaled / sqrt(mean(square(scaled), axis=-1, keepdims=True) + self.eps * s * s))
 
     def label(self) -> str:
         """`RMSNorm(16)`."""
@@ -224,7 +228,7 @@ class WeightNorm(Module):
 
 
 def _norms(weight: Any) -> Any:
-    return sqrt(sum(square(weight), axis=tuple(range(len(shape_of(weight)) - 1))))
+    return norm(weight, axis=tuple(range(len(shape_of(weight)) - 1)))
 
 
 def _affine(size: int, dtype: Any) -> tuple[Any, Any]:

@@ -13,14 +13,28 @@ from clearprop.nn.context import is_training, remember
 from clearprop.nn.fields import parameter, state, static
 from clearprop.nn.module import Module
 from clearprop.program.tracing import shape_of
+from clearprop.program.types import type_of
+from clearprop.program.values import raw
 from clearprop.rules.elementwise import maximum, sqrt, stop_gradient
-from clearprop.rules.reductions import count, mean, var
+from clearprop.rules.reductions import count, mean, scale_of_squares, var
 from clearprop.shapes import same
 
 
-def _variance(x: Any, axis: Any, *, keepdims: bool = False) -> Any:
+def normalise(x: Any, axis: Any, eps: float) -> Any:
+    """(x − mean)/√(var + eps) over axes.
+
+    Where squares would leave the range of their dtype, x is multiplied by a power of two before, and eps by its square.
+    """
+    total = var(x, axis=axis, keepdims=True) + eps
+    s = scale_of_squares(total, type_of(raw(total)).dtype)
+    scaled = x * s
+    centred = scaled - mean(scaled, axis=axis, keepdims=True)
+    return centred / sqrt(var(scaled, axis=axis, keepdims=True) + eps * s * s)
+
+
+def _variance(x: Any, axis: Any) -> Any:
     """The variance, NaN where its dtype does not hold it: what an infinite one divides would be 0, without a word."""
-    v = var(x, axis=axis, keepdims=keepdims)
+    v = var(x, axis=axis)
     return v + stop_gradient(v - v)
 
 
@@ -51,9 +65,7 @@ class LayerNorm(Module):
         """Each example normalised."""
         x = asarray(x)
         require_features(self.label, shape_of(self.scale)[0], x.shape)
-        centred = x - mean(x, axis=-1, keepdims=True)
-        v = _variance(x, -1, keepdims=True)
-        return self.scale * (centred / sqrt(v + self.eps)) + self.offset
+        return self.scale * normalise(x, -1, self.eps) + self.offset
 
     def label(self) -> str:
         """`LayerNorm(16)`."""

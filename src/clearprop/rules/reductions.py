@@ -228,8 +228,15 @@ def var(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     return mean(centred * centred, axis=axis, keepdims=keepdims)
 
 
-def _scale_of_squares(total: Value, dtype: DTypeLike) -> Any:
-    """1, or the power of two that brings numbers into the range of their squares if `total`, their sum, left it."""
+def scale_of_squares(total: Value, dtype: DTypeLike) -> Any:
+    """1, or the power of two that brings numbers into the range of their squares if `total`, their sum, left it.
+
+    total  the sum or the mean of the squares, or infinity
+    dtype  of the numbers
+
+    >>> float(scale_of_squares(25.0, float)), float(scale_of_squares(float("inf"), float)) == 2.0**-640
+    (1.0, True)
+    """
     limits = np.finfo(np.dtype(dtype))
     power = 2.0 ** (limits.maxexp * 0.625)
     total = stop_gradient(total)
@@ -261,7 +268,7 @@ def std(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """
     x = as_floating(x)
     centred = x - mean(x, axis=axis, keepdims=True)
-    scale = _scale_of_squares(mean(centred * centred, axis=axis, keepdims=True), raw(centred).dtype)
+    scale = scale_of_squares(mean(centred * centred, axis=axis, keepdims=True), raw(centred).dtype)
     scaled = centred * scale
     deviation = sqrt(mean(scaled * scaled, axis=axis, keepdims=True)) / scale
     return deviation if keepdims else reshape(deviation, reduced_shape(type_of(raw(x)), axis))
@@ -416,7 +423,7 @@ def norm(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     Tensor(5.0)
     """
     x = as_floating(x)
-    scale = _scale_of_squares(sum(x * x, axis=axis, keepdims=True), raw(x).dtype)
+    scale = scale_of_squares(sum(x * x, axis=axis, keepdims=True), raw(x).dtype)
     scaled = x * scale
     total = sqrt(sum(scaled * scaled, axis=axis, keepdims=True)) / scale
     return total if keepdims else reshape(total, reduced_shape(type_of(raw(x)), axis))

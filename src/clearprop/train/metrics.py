@@ -24,15 +24,27 @@ from clearprop.program.tracing import shape_of, trace
 from clearprop.program.types import Type, is_floating, type_of
 from clearprop.program.values import no_grad, raw
 from clearprop.rules.elementwise import astype, equal, exp, greater, sqrt, square, where
-from clearprop.rules.reductions import argmax, mean
+from clearprop.rules.reductions import argmax, mean, scale_of_squares
 from clearprop.rules.structural import reshape
 from clearprop.runs.events import name_of_target
-from clearprop.train.joint_measures import MeanOfMoments, MeanOfTargets, MomentsOfTarget, OfTarget
+from clearprop.train.joint_measures import (
+    MeanOfMoments,
+    MeanOfTargets,
+    MomentsOfTarget,
+    OfTarget,
+    merge_moments,
+    moments,
+    r2_of,
+    rmse_of,
+)
 from clearprop.train.scores import SCORES
 from clearprop.train.step import Loss
 
 ROWS_AT_ONCE = 1024
 """A model is applied to this many rows at a time."""
+_DOUBLE = np.dtype(np.float64)
+_SINGLE = 2.0**60
+"""Units below this, and above its inverse, leave numbers and their squares in the range of float32."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +61,20 @@ class TargetUnit:
 
     def of_outputs(self, outputs: Any) -> Any:
         """Answers in the unit of the data."""
-        return exp(outputs) * (self.centre or 1.0) if self.log else self.of_targets(outputs)
+        if self.log:
+            return exp(_with_room(outputs, 1.0, self.centre)) * (self.centre or 1.0)
+        return self.of_targets(outputs)
 
     def of_targets(self, y: Any) -> Any:
         """Targets in the unit of the data."""
-        return y * self.scale + self.centre
+        return _with_room(y, self.scale, self.centre) * self.scale + self.centre
+
+
+def _with_room(values: Any, scale: Any, centre: Any = 0.0) -> Any:
+    """Values in a dtype that holds them and their squares in the unit of the data."""
+    scale, centre = np.abs(scale), np.abs(centre)
+    single = np.all((scale > 1 / _SINGLE) & (scale < _SINGLE) & (centre < _SINGLE))
+    return values if single else values.astype(_DOUBLE)
 
 
 @dataclass(frozen=True)
@@ -85,7 +106,7 @@ class Measure:
         if self.restore is not None:
             outputs, y = self.restore.of_outputs(outputs), self.restore.of_targets(y)
         value = self.function(outputs, y) if weight is None else self._weighted(outputs, y, weight)
-        return value if self.unit == 1.0 else value * self.unit
+        return value if self.unit == 1.0 else _with_room(value, self.unit) * self.unit
 
     def _weighted(self, outputs: Any, y: Any, weight: Any) -> Any:
         """The value by weights whose mean over all rows is 1.
@@ -116,20 +137,7 @@ def accuracy(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
     else:
         label = y if not is_floating(type_of(raw(y)).dtype) else argmax(y, axis=-1)
         right = equal(argmax(outputs, axis=-1), label)
-    return mean(_times_weight(astype(right, dtype=np.dtype(np.float64)), sample_weight))
-
-
-def rmse(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
-    """The square root of the mean squared error."""
-    return sqrt(mean(_times_weight(square(outputs - y), sample_weight)))
-
-
-def r2(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
-    """1 − Σ(y − ŷ)² / Σ(y − ȳ)²: the share of the target's variance that is explained; NaN where it has none."""
-    centre = mean(_times_weight(y, sample_weight), axis=0)
-    unexplained = mean(_times_weight(square(outputs - y), sample_weight))
-    whole = mean(_times_weight(square(y - centre), sample_weight))
-    return 1.0 - unexplained / where(greater(whole, 0), whole, math.nan)
+    return mean(_times_weight(astype(right, dtype=_DOUBLE), sample_weight))
 
 
 def _times_weight(values: Any, weight: Any) -> Any:
@@ -140,33 +148,26 @@ def _times_weight(values: Any, weight: Any) -> Any:
     return values * reshape(weight, (shape[0], *(1 for _ in shape[1:])))
 
 
-def _moments(
-    outputs: NDArray[np.float64], y: NDArray[np.float64], sample_weight: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
-    """Of each target, with w = 1 where rows have no weights: Σw, Σw(y − ŷ)², ȳ = Σwy / Σw and Σw(y − ȳ)²."""
-    columns = y.reshape(len(y), math.prod(y.shape[1:]))
-    weight = np.ones(len(y)) if sample_weight is None else sample_weight
-    centre = weight @ columns / ((total := weight.sum()) or 1.0)
-    missed, apart = (weight @ np.square(other - columns) for other in (outputs.reshape(columns.shape), centre))
-    return np.stack([np.full_like(centre, total), missed, centre, apart])
+def rmse(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
+    """The square root of the mean squared error."""
+    squares, scale = _mean_square(outputs - y, sample_weight)
+    return sqrt(squares) / scale
 
 
-def _merge_moments(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The moments of both parts together (Chan, Golub & LeVeque 1979), which a large mean does not spoil."""
-    total = one[0] + other[0]
-    share = other[0] / np.where(total == 0, 1.0, total)
-    apart = other[2] - one[2]
-    spread = one[3] + other[3] + apart**2 * one[0] * share
-    return np.stack([total, one[1] + other[1], one[2] + apart * share, spread])
+def r2(outputs: Any, y: Any, sample_weight: Any = None) -> Any:
+    """1 − Σ(y − ŷ)² / Σ(y − ȳ)²: the share of the target's variance that is explained; NaN where it has none."""
+    centre = mean(_times_weight(y, sample_weight), axis=0)
+    unexplained, one = _mean_square(outputs - y, sample_weight)
+    whole, other = _mean_square(y - centre, sample_weight)
+    ratio = other / one  # of powers of two; its square may not be a number, what it is multiplied by is first
+    return 1.0 - unexplained / where(greater(whole, 0), whole, math.nan) * ratio * ratio
 
 
-def _rmse_of(moments: NDArray[np.float64]) -> float:
-    return math.sqrt(moments[1].sum() / moments[0].sum())
-
-
-def _r2_of(moments: NDArray[np.float64]) -> float:
-    errors, whole = moments[1].sum(), moments[3].sum()
-    return float(1.0 - errors / whole) if whole > 0 else math.nan
+def _mean_square(errors: Any, weight: Any) -> tuple[Any, Any]:
+    """The mean of (s·e)², and s: 1, or the power of two with which the squares are in their range."""
+    total = mean(_times_weight(square(errors), weight))
+    scale = scale_of_squares(total, type_of(raw(errors)).dtype)
+    return mean(_times_weight(square(errors * scale), weight)), scale
 
 
 METRICS = {
@@ -174,10 +175,10 @@ METRICS = {
     "mae": Measure("mae", nn.mae, task="numbers"),
     "mse": Measure("mse", nn.mse, task="numbers"),
     "rmse": Measure(
-        "rmse", rmse, by_batch=False, task="numbers", moments=_moments, merge=_merge_moments, of_moments=_rmse_of
+        "rmse", rmse, by_batch=False, task="numbers", moments=moments, merge=merge_moments, of_moments=rmse_of
     ),
     "r2": Measure(
-        "r2", r2, by_batch=False, task="numbers", higher=True, moments=_moments, merge=_merge_moments, of_moments=_r2_of
+        "r2", r2, by_batch=False, task="numbers", higher=True, moments=moments, merge=merge_moments, of_moments=r2_of
     ),
     **{
         name: Measure(name, score, by_batch=False, task=score.task, higher=score.higher, outside=True)
