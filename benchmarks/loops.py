@@ -78,7 +78,7 @@ def by_hand(row: w.Workload) -> Callable[..., float]:
     """The same number by a kernel of Numba's that is written out, outputs of all steps in memory as in a scan."""
     import numba
 
-    return numba.njit(BY_HAND[row.source], error_model="numpy", fastmath={"contract"})  # type: ignore[no-any-return]  # Numba has no types
+    return numba.njit(BY_HAND[row.source], error_model="numpy", fastmath={"contract"})
 
 
 def recurrence_by_hand(a: Any, x: Any) -> float:

@@ -66,7 +66,7 @@ def _modules(torch: Any) -> dict[str, Any]:
             y += self.skip(x)
             return self.relu(y)
 
-    class Sequence(nn.Module):  # type: ignore[misc,name-defined]
+    class Sequence(nn.Module):
         def __init__(self, kind: Any) -> None:
             super().__init__()
             self.layers = kind(3, 4, num_layers=2, bidirectional=True, batch_first=True)
@@ -75,7 +75,7 @@ def _modules(torch: Any) -> dict[str, Any]:
         def forward(self, x: Any) -> Any:
             return self.head(self.layers(x)[0][:, -1])
 
-    class ViT(nn.Module):  # type: ignore[misc,name-defined]
+    class ViT(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.patches = nn.Conv2d(1, 8, 4, stride=4)
@@ -90,7 +90,7 @@ def _modules(torch: Any) -> dict[str, Any]:
             x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1) + self.positions
             return self.head(self.encoder(x)[:, 0])
 
-    class AttentionPooling(nn.Module):  # type: ignore[misc,name-defined]
+    class AttentionPooling(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.query = nn.Parameter(torch.zeros(1, 1, 8))
@@ -102,7 +102,7 @@ def _modules(torch: Any) -> dict[str, Any]:
             pooled, weights = self.attention(query, x, x)
             return self.head(pooled[:, 0]), weights
 
-    class Mixture(nn.Module):  # type: ignore[misc,name-defined]
+    class Mixture(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.gate = nn.Linear(4, 3)
@@ -114,7 +114,7 @@ def _modules(torch: Any) -> dict[str, Any]:
             answers = torch.stack([expert(x) for expert in self.experts], dim=1)
             return (answers * shares.unsqueeze(-1)).sum(dim=1)
 
-    class Bag(nn.Module):  # type: ignore[misc,name-defined]
+    class Bag(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.table = nn.EmbeddingBag(11, 4, mode="mean", padding_idx=0)

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.project.tree import texts
 
 GENERATED = ("docs/primitives.md", "docs/layers.md", "docs/command-line.md", "tests/golden/")
@@ -19,12 +21,38 @@ HOSTS = {
     "semver.org",
     "www.w3.org",
 }
+SILENCED = re.compile(r"#\s*(?:(?:type|pyright):\s*ignore|(?:ruff: )?noqa)")
+REASON = re.compile(r"(?:ignore(?:\[[^]]*\])?|noqa(?:: ?[A-Z0-9, ]+)?)\s+[-#] \S")
 MACHINE_PATH = re.compile(r"""(?<![\w.~:/>{}*)\]-])/(?:home|root|Users|work|mnt|private|var/folders)/[\w.]""")
 
 
 def test_no_source_is_too_long():
     lengths = {name: text.count("\n") for name, text in texts() if name.endswith((".py", ".pyi", ".md", ".toml"))}
     assert {name: n for name, n in lengths.items() if n > LIMIT and not name.startswith(GENERATED)} == {}
+
+
+def without_a_reason(text):
+    """Lines that silence a finding of a tool and do not say why, behind the code of the finding."""
+    return [line.strip() for line in text.splitlines() if SILENCED.search(line) and not REASON.search(line)]
+
+
+def test_whoever_silences_a_finding_says_why():
+    found = {
+        name: lines for name, text in texts() if name.endswith((".py", ".pyi")) and (lines := without_a_reason(text))
+    }
+    for name in ("tests/fixtures/version_0_1/names.py", "tests/house/test_layout.py"):  # not edited; words in a string
+        found.pop(name, None)
+    assert found == {}
+
+
+@pytest.mark.parametrize("silence", ["type: " + "ignore", "type: " + "ignore[misc, override]", "no" + "qa: E731"])
+def test_a_silence_without_a_reason_is_found(silence):
+    assert without_a_reason(f"x = f()  # {silence}") == [f"x = f()  # {silence}"]
+    assert (
+        without_a_reason(f"x = f()  # {silence} - because")
+        == without_a_reason(f"x = f()  # {silence}  # because")
+        == []
+    )
 
 
 def test_no_path_of_a_machine():

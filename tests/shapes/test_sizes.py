@@ -100,7 +100,7 @@ def test_a_size_compares_with_anything(scope):
     assert n != "four" and n is not None and n != None  # noqa: E711 - what users write
     assert n not in (None, "x")
     with pytest.raises(TypeError):
-        n < "x"  # noqa: B015
+        n < "x"  # noqa: B015 - it is to fail
 
 
 def test_a_symbolic_axis_is_never_one(scope):

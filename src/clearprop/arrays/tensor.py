@@ -252,10 +252,10 @@ class Tensor(Operators):
     def __rmatmul__(self, other: Value) -> Tensor:
         return linear.matmul(other, self)
 
-    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]
+    def __eq__(self, other: Any) -> Tensor:  # type: ignore[override]  # a tensor of truths, as NumPy has it
         return NotImplemented if other is None or isinstance(other, str) else ew.equal(self, other)
 
-    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]
+    def __ne__(self, other: Any) -> Tensor:  # type: ignore[override]  # as above
         return NotImplemented if other is None or isinstance(other, str) else ew.not_equal(self, other)
 
     def __lt__(self, other: Value) -> Tensor:

@@ -49,7 +49,7 @@ class Choice:
                 self._settle("_shape", lambda one: tuple(one._find_shape()))
             else:
                 self._shape = tuple(self._find_shape())
-        return self._shape  # type: ignore[return-value]
+        return self._shape  # type: ignore[return-value]  # set by its name
 
     @property
     def mask(self) -> Any:

@@ -49,7 +49,7 @@ def register_fields(cls: type, dynamic: tuple[str, ...], fixed: tuple[str, ...])
         values = new.__dict__
         for name, value in zip(fixed, statics):  # noqa: B905 - as many as were taken apart, here and below
             values[name] = value
-        for name, value in zip(dynamic, children):  # noqa: B905
+        for name, value in zip(dynamic, children):  # noqa: B905 - as above
             values[name] = value
         return new
 

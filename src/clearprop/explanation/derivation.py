@@ -57,7 +57,7 @@ class Derivation(Immutable):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         given = Given.of_arrays(**state["given"], native=_no_run if state["natives"] is None else None)
-        self.__init__(state["target"], state["at"], state["sources"], given, state["open_body"])  # type: ignore[misc]
+        self.__init__(state["target"], state["at"], state["sources"], given, state["open_body"])  # type: ignore[misc]  # its own
         self.labels.set_names(state["names"])
         self._natives = state["natives"]
 

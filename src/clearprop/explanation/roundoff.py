@@ -154,8 +154,9 @@ def _pushed_by_entries(primitive: Operation, k: int, error: Array, app: Applicat
     widened = np.broadcast_to(error + np.shape(operand)[-1] * np.abs(operand), np.shape(operand))
     total = np.zeros(shape_of(app.outputs))
     for at in np.ndindex(np.shape(operand)):
+        dot = np.zeros(np.shape(operand))
+        dot[at] = widened[at]
         dots: list[Array | None] = [None] * len(app.raw)
-        dots[k] = np.zeros(np.shape(operand))
-        dots[k][at] = widened[at]  # type: ignore[index]
+        dots[k] = dot
         total = total + np.abs(np.asarray(primitive.pushforward(dots, app.outputs, app.raw, app.params)))
     return total

@@ -43,7 +43,7 @@ def main(most_bytes: str, most_cells: str, path: str, *folders: str) -> None:
 
 def write_rows(rows: Iterable[list[Any]]) -> None:
     """Write the rows as CSV; a row without a value is a blank line."""
-    sys.stdout.reconfigure(encoding="utf-8", errors="surrogatepass", newline="")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogatepass", newline="")  # type: ignore[union-attr]  # text
     writer = csv.writer(sys.stdout, lineterminator="\n")
     for row in rows:
         cells = [] if row.count("") == len(row) else [cell(value) for value in row]
