@@ -97,7 +97,12 @@ else:
         """A name that is asked for the first time, from its home (PEP 562); from then on it is an ordinary name."""
         if name not in _HOMES:
             return _functions.late_name(name, __dir__)  # of a family that is loaded now, a dtype, a constant
-        module = _importlib.import_module(f"{__name__}.{_HOMES[name]}")
+        try:
+            module = _importlib.import_module(f"{__name__}.{_HOMES[name]}")
+        except ModuleNotFoundError as missing:
+            if errors.lacks_package(missing):
+                raise errors.package_error(missing, f"cl.{name}", errors.user_line()) from None
+            raise
         return globals().setdefault(name, module if _HOMES[name] == name else getattr(module, name))
 
     def __dir__() -> list[str]:

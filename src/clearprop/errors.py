@@ -261,8 +261,48 @@ def checked_call(function: Callable[_P, _R], name: str = "", remedy: str = "") -
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:  # the call itself failed
                 check_call(function, name or function.__name__, args, kwargs, remedy)
             raise
+        except ModuleNotFoundError as missing:
+            if lacks_package(missing):
+                raise package_error(missing, name or function.__name__, user_line()) from None
+            raise
 
     return call
+
+
+_OF_THE_COMMAND_LINE = ("typer", "rich", "pydantic", "polars", "pyarrow", "narwhals", "sklearn", "matplotlib")
+"""What is imported of the packages of the extra `[cli]`; tables and estimators need it too."""
+
+
+def package_error(missing: ModuleNotFoundError, user: str, where: str = "") -> ArgumentError:
+    """The error for what `user` names, which needs the extra `[cli]`.
+
+    >>> package_error(ModuleNotFoundError("", name="polars.series"), "cl.sweep").got
+    "no module named 'polars'"
+    """
+    return ArgumentError(
+        f"{user} needs packages that are not installed",
+        expected="typer, rich, pydantic, polars, pyarrow, narwhals, scikit-learn and matplotlib",
+        got=f"no module named {_package(missing)!r}",
+        where=where,
+        try_="pip install 'clearprop[cli]'",
+    )
+
+
+def lacks_package(missing: ModuleNotFoundError) -> bool:
+    """Whether it was code of ours that was to import a package of the extra `[cli]`.
+
+    >>> lacks_package(ModuleNotFoundError("", name="polars"))  # raised nowhere
+    False
+    """
+    ours, at = False, missing.__traceback__
+    while at is not None:
+        code, at = at.tb_frame.f_code, at.tb_next
+        ours = ours if code.co_filename.startswith("<frozen importlib") else _is_ours(code)
+    return ours and _package(missing) in _OF_THE_COMMAND_LINE
+
+
+def _package(missing: ModuleNotFoundError) -> str:
+    return (missing.name or "").partition(".")[0]
 
 
 _FORMS_OF_OTHERS = {("where", 1): "cl.nonzero(condition), for the indices at which it holds"}

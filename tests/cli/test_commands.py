@@ -482,7 +482,7 @@ def test_main_needs_the_packages_of_the_command_line(monkeypatch, capsys):
     assert main([]) == 2
     assert capsys.readouterr().err == (
         "the command line needs packages that are not installed\n"
-        "  expected  typer, rich, pydantic, polars, narwhals and scikit-learn\n"
+        "  expected  typer, rich, pydantic, polars, pyarrow, narwhals, scikit-learn and matplotlib\n"
         "  got       no module named 'typer'\n"
         "  try       pip install 'clearprop[cli]'\n"
     )

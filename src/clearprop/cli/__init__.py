@@ -6,12 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from clearprop.cli.exit_codes import MISTAKE
-
-_MISSING = """\
-the command line needs packages that are not installed
-  expected  typer, rich, pydantic, polars, narwhals and scikit-learn
-  got       no module named {name!r}
-  try       pip install 'clearprop[cli]'"""
+from clearprop.errors import package_error
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -19,6 +14,6 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         from clearprop.cli.app import run  # start-up time: typer; and it may not be installed
     except ModuleNotFoundError as missing:
-        print(_MISSING.format(name=missing.name), file=sys.stderr)  # noqa: T201 - rich may be what is missing
+        print(package_error(missing, "the command line"), file=sys.stderr)  # noqa: T201 - rich may be what is missing
         return MISTAKE
     return run(sys.argv[1:] if args is None else list(args))

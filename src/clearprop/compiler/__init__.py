@@ -11,6 +11,8 @@ from clearprop.compiler.compiled_function import Compiled as Compiled
 from clearprop.compiler.compiled_function import compile as compile
 from clearprop.compiler.executor_choice import ExecutorWarning as ExecutorWarning
 from clearprop.compiler.executor_choice import native_obstacle as native_obstacle
+from clearprop.compiler.executor_choice import numba_obstacle as numba_obstacle
+from clearprop.compiler.executor_choice import warn_user as warn_user
 from clearprop.compiler.helper_text import closed_helpers as closed_helpers
 from clearprop.compiler.helper_text import helper_source as helper_source
 from clearprop.compiler.lowering import lower as lower

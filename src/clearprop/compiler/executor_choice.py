@@ -84,6 +84,18 @@ def _computes(eq: Equation) -> bool:
 
 def native_obstacle(program: Program) -> str | None:
     """Why a lowered program cannot run natively, or None."""
+    found = _obstacle_of_programs()
+    return found if isinstance(found, str) else found(program)
+
+
+def numba_obstacle() -> str | None:
+    """Why nothing can run natively here, or None."""
+    found = _obstacle_of_programs()
+    return found if isinstance(found, str) else None
+
+
+def _obstacle_of_programs() -> Callable[[Program], str | None] | str:
+    """What says why a program cannot run natively; or why nothing can."""
     if not can_compile():
         return "Numba is not installed"
     try:
@@ -91,7 +103,7 @@ def native_obstacle(program: Program) -> str | None:
         from clearprop.compiler.native.obstacles import obstacle
     except ImportError as error:
         return f"Numba cannot be used ({error})"
-    return obstacle(program)
+    return obstacle
 
 
 def can_compile() -> bool:
@@ -107,7 +119,12 @@ def warn_once(text: str) -> None:
     """Warn at the user's own line, once per process for the same text."""
     if text not in _SAID:
         _SAID.add(text)
-        level, frame = 1, sys._getframe()
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-            level, frame = level + 1, frame.f_back
-        warnings.warn(text, ExecutorWarning, stacklevel=level)
+        warn_user(text)
+
+
+def warn_user(text: str) -> None:
+    """Warn at the user's own line."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, ExecutorWarning, stacklevel=level)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from clearprop.autodiff.batching import over_examples
 from clearprop.autodiff.transforms import hvp, jacobian, jvp, value_and_grad
 from clearprop.autodiff.trees import as_leaf_value, flatten
-from clearprop.compiler import Compiled, ExecutorWarning
+from clearprop.compiler import Compiled, warn_user
 from clearprop.errors import ArgumentError, TraceError, unknown_name, user_line
 from clearprop.optim.transform import ParameterView
 from clearprop.program.values import raw
@@ -248,7 +247,7 @@ class Objective:
             return self._lowered(g, args, None)[0] if size >= NATIVE_SIZE else fast
         except TraceError as error:
             text = f"{self.owner} runs the function uncompiled: {error.headline}\n{error.where}"
-            warnings.warn(text, ExecutorWarning, stacklevel=2)
+            warn_user(text)
             self.executor = "eager"
             return g
 

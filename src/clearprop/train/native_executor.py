@@ -6,14 +6,13 @@ Where the step cannot be compiled it runs as it is written, and says so once.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.compiler import Compiled, ExecutorWarning
+from clearprop.compiler import Compiled, numba_obstacle, warn_user
 from clearprop.errors import TraceError
 from clearprop.program.process_lock import process_lock
 from clearprop.program.values import Node, raw
@@ -49,24 +48,23 @@ def choose_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
 
 
 def _best(step: Step, key: NDArray[np.uint32], state: State, feed: Feed) -> Executor:
+    obstacle = numba_obstacle()
+    if obstacle is not None:
+        warn_user(f"training runs on the NumPy executor: {obstacle}")
     try:
-        if isinstance(feed, ArrayFeed | BlockFeed):
+        if obstacle is None and isinstance(feed, ArrayFeed | BlockFeed):
             loop = _native_loop(step, key, state, feed)
             if loop is not None:
                 return _NativeEpochs(loop)
-        return _compiled_steps(step, key)
+        return _compiled_steps(step, key, None if obstacle is None else "numpy")
     except TraceError as error:
-        _say(f"the training step runs uncompiled: {error.headline}\n{error.where}")
+        warn_user(f"the training step runs uncompiled: {error.headline}\n{error.where}")
         return eager_executor(step, key)
 
 
 def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayFeed | BlockFeed) -> Any:
     """The loop, or None (said once, with the reason) where the step has no native form."""
-    try:
-        from clearprop.compiler.epoch_loop import NativeLoop  # start-up time: Numba
-    except ImportError as error:
-        _say(f"training runs on the NumPy executor: Numba cannot be used ({error})")
-        return None
+    from clearprop.compiler.epoch_loop import NativeLoop  # start-up time: Numba
 
     def body(carry: Any, x: Any, y: Any, *weight: Any) -> Any:
         model, optimizer, number = carry
@@ -77,7 +75,7 @@ def _native_loop(step: Step, key: NDArray[np.uint32], state: State, feed: ArrayF
     known_as = identity_of((step, state.model)) if isinstance(step, Step) else None
     loop = NativeLoop(body, carry, list(feed.buffers), trusted=True, known_as=known_as, given=(key,))
     if loop.obstacle is not None:
-        _say(f"training runs batch by batch, not as one native loop: {loop.obstacle}")
+        warn_user(f"training runs batch by batch, not as one native loop: {loop.obstacle}")
         return None
     return loop
 
@@ -164,13 +162,13 @@ def _add_batches(
     return tuple(np.cumsum(sums, axis=1)[:, -1].tolist())
 
 
-def _compiled_steps(step: Step, key: NDArray[np.uint32]) -> Executor:
+def _compiled_steps(step: Step, key: NDArray[np.uint32], executor: str | None) -> Executor:
     """One compiled call per batch, for batches that an iterable gives."""
 
     def one(model: Any, optimizer: Any, number: Any, x: Any, y: Any, *weight: Any) -> Any:
         return step(model, optimizer, x, y, random.fold_in(key, number), *weight)
 
-    compiled = Compiled(one, (), (), None)  # nothing is donated: the run's first state is replayed from
+    compiled = Compiled(one, (), (), executor)  # nothing is donated: the run's first state is replayed from
 
     def run(state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
         for x, y, *weight in feed.batches(state.epoch, state.batch):
@@ -185,7 +183,3 @@ def _compiled_steps(step: Step, key: NDArray[np.uint32]) -> Executor:
         return state, True
 
     return run
-
-
-def _say(text: str) -> None:
-    warnings.warn(text, ExecutorWarning, stacklevel=2)

@@ -7,7 +7,6 @@ has its place in one binary tree, so how many processes share the work changes n
 from __future__ import annotations
 
 import math
-import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.autodiff.trees import flatten, unflatten
-from clearprop.compiler import Compiled, ExecutorWarning
+from clearprop.compiler import Compiled, warn_user
 from clearprop.errors import DataError, TraceError
 from clearprop.program.process_lock import process_lock
 from clearprop.program.values import raw
@@ -224,8 +223,6 @@ class _Traceable:
         except TraceError as error:
             if self.run is self.function:
                 raise
-            warnings.warn(
-                f"the training step runs uncompiled: {error.headline}\n{error.where}", ExecutorWarning, stacklevel=2
-            )
+            warn_user(f"the training step runs uncompiled: {error.headline}\n{error.where}")
             self.run = self.function
             return self.run(*arguments)
