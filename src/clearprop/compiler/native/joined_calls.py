@@ -183,7 +183,7 @@ class _Body(ast.NodeTransformer):
         if m is not None and n is not None:
             return self._size(_with_sign(m + n))
         if m == 0 or n == 0:
-            return b if m == 0 else a  # type: ignore[no-any-return]
+            return b if m == 0 else a  # type: ignore[no-any-return]  # a value of llvmlite's
         return ast.BinOp(a, ast.Add(), b)
 
     def _product(self, a: Any, b: Any) -> ast.AST:
@@ -193,7 +193,7 @@ class _Body(ast.NodeTransformer):
         if 0 in (m, n):
             return self._size(0)
         if m == 1 or n == 1:
-            return b if m == 1 else a  # type: ignore[no-any-return]
+            return b if m == 1 else a  # type: ignore[no-any-return]  # a value of llvmlite's
         return ast.BinOp(a, ast.Mult(), b)
 
     def visit_For(self, node: ast.For) -> ast.For | list[ast.stmt]:
