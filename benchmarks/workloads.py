@@ -18,7 +18,9 @@ SCAN = "scan"
 """A loop of many steps as one call, of the name in `source`; see `loops`."""
 TO_LOSS = "to_loss"
 """`fit` of an estimator of scikit-learn's form, with as many epochs as a validation loss takes."""
-DOORS = (WHOLE, SHORT, FIRST_FIT, BUSY)
+LAYER, NET = "layer", "net"
+"""One layer with its gradients; an epoch of a network of layers, of the name in `source`; see `layers`."""
+DOORS = (WHOLE, SHORT, FIRST_FIT, BUSY, NET)
 """Trainings through the door that users take, `cl.fit`, against the peers' own."""
 
 
@@ -55,7 +57,7 @@ class Workload:
 
     @property
     def unit(self) -> str:
-        return {TRAIN: "step", WHOLE: "epoch", SCAN: "step"}.get(
+        return {TRAIN: "step", WHOLE: "epoch", NET: "epoch", SCAN: "step"}.get(
             self.kind, "training" if self.kind in (*DOORS, TO_LOSS) else "call"
         )
 
@@ -103,6 +105,19 @@ def _short(w: Workload, epochs: int) -> Workload:
     return replace(w, name=f"{w.name}e{epochs}", title=title, kind=SHORT, epochs=epochs)
 
 
+def _convolution(name: str, *sizes: int) -> Workload:
+    """A convolution with its gradients; sizes are images, height, channels before and behind, kernel, groups."""
+    n, h, inputs, outputs, k, groups = sizes
+    kind = f"{inputs} → {outputs}" if groups == 1 else f"{inputs} by themselves"
+    title = f"convolution {k}×{k} of {n} images {h}×{h}, channels {kind}: value and both gradients"
+    return Workload(name, title, LAYER, sizes, source="convolution")
+
+
+def _net(name: str, title: str, source: str, batch: int, steps: int, loss: str = "cross_entropy") -> Workload:
+    """An epoch of so many steps, through the door."""
+    return Workload(name, title, NET, batch=batch, rows=batch * steps, loss=loss, source=source)
+
+
 def _loops(name: str, title: str, source: str) -> list[Workload]:
     """A loop of 10,000 steps, and its gradient by the first array."""
     value = Workload(
@@ -134,6 +149,17 @@ WORKLOADS = [
     *_loops("L1", "a loop: scalar recurrence", "recurrence"),
     *_loops("L2", "a loop: recurrent network of 32 units", "network"),
     *_loops("L3", "a loop: Kalman filter of four numbers", "kalman"),
+    _convolution("C1i", 64, 14, 16, 32, 3, 1),
+    _convolution("C2i", 128, 28, 1, 16, 5, 1),
+    _convolution("C3i", 64, 16, 32, 64, 3, 1),
+    _convolution("C4i", 64, 16, 64, 64, 3, 64),
+    Workload("P", "the largest of 2×2 of 128 images 28×28, 16 channels: value and gradient", LAYER, (128, 28, 16),
+             source="pool"),
+    _net("N1", "conv 16, pool, conv 32, pool, dense 10 of 28×28, batch 128: 16 steps", "images", 128, 16),
+    _net("R1", "LSTM 64 of 50 steps of 16 numbers, batch 64: 16 steps", "cells", 64, 16),
+    _net("T1", "transformer block, width 64, 4 heads, 64 elements, batch 32: 16 steps", "block", 32, 16, "mse"),
+    _net("R2", "characters by an LSTM of 256, 128 a row, batch 32: 4 steps of 4,096", "letters by cells", 32, 4),
+    _net("T2", "characters by a transformer of 3 blocks of 128, 128 a row, batch 32: 4 steps of 4,096", "letters", 32, 4),
     replace(_W2, name="F3", title="first call, three layers: 784-128-128-10", kind=FIRST, steps=1),
     Workload("R", "300 epochs of digits with and without a run folder", RECORDED, (64, 64, 64, 10), 32),
     Workload("F50", "first call, fifty layers of 64", FIRST, (64,) * 50 + (10,), 128, 1024, 1),

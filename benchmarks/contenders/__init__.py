@@ -64,13 +64,14 @@ CONTENDERS = [
     _of("autograd.train", "autograd", w.TRAIN, rows="W1 W4 W5"),
     _of("tangent.grad", "tangent-ad", *_EAGER, rows="W9L W9C"),
     _of("floor.numpy", "floor: products and gather", w.TRAIN, rows="W2 W3"),
-    _of("clearprop.fit", "clearprop, `cl.fit`", *_TRAININGS, w.BUSY),
+    _of("clearprop.fit", "clearprop, `cl.fit`", *_TRAININGS, w.BUSY, w.NET),
     _of("clearprop.one", "clearprop, `cl.fit`, one thread", w.BUSY),
     _of("clearprop.two", "clearprop, `cl.fit`, two threads", w.BUSY),
-    _of("jax.fit", "JAX, `lax.scan` over an epoch", *_TRAININGS),
+    _of("jax.fit", "JAX, `lax.scan` over an epoch", *_TRAININGS, w.NET),
     _of("jax.optax", "JAX, a loop with optax", *_TRAININGS),
-    _of("torch.fit", "PyTorch, a loop", *_TRAININGS),
-    _of("torch.fit_compiled", "PyTorch, a loop with the loss compiled", w.WHOLE),
+    _of("jax.loop_of_steps", "JAX, a loop of jitted steps", w.NET),
+    _of("torch.fit", "PyTorch, a loop", *_TRAININGS, w.NET),
+    _of("torch.fit_compiled", "PyTorch, a loop with the loss compiled", w.WHOLE, w.NET),
     _of("sklearn.classifier", "scikit-learn, `MLPClassifier.fit`", *_TRAININGS, rows=_CLASSIFIERS),
     _of("clearprop.estimator", "clearprop, `cl.sklearn.MLPClassifier`", w.TO_LOSS),
     _of("sklearn.estimator", "scikit-learn, `MLPClassifier`", w.TO_LOSS),
@@ -82,6 +83,10 @@ CONTENDERS = [
     _of("jax.chain", "JAX `jit`", w.CHAIN),
     _of("numpy.chain", "NumPy", w.CHAIN),
     _of("numexpr.chain", "numexpr", w.CHAIN),
+    _of("clearprop.layer", "clearprop, `cl.compile`", w.LAYER),
+    _of("jax.layer", "JAX `jit`", w.LAYER),
+    _of("torch.layer", "PyTorch eager, channels last", w.LAYER),
+    _of("torch.layer_compiled", "`torch.compile`, channels last", w.LAYER),
     _of("clearprop.scan", "clearprop, `cl.scan` compiled", w.SCAN),
     _of("jax.loop", "JAX, `lax.scan` jitted", w.SCAN),
     _of("floor.by_hand", "a kernel written by hand (Numba)", w.SCAN, rows="L1 L2 L3"),
@@ -139,7 +144,7 @@ class Door(Runner):
         self.longer = 2
 
     def first(self) -> None:
-        if self.row.kind != w.WHOLE:
+        if self.row.kind not in (w.WHOLE, w.NET):
             self.check = self.train(self.row.epochs)
             return
         self.check = self.train(1)
@@ -151,7 +156,7 @@ class Door(Runner):
 
     def call(self) -> float | None:
         """A training; or an epoch as the difference of two lengths, in which set-up is not counted."""
-        if self.row.kind != w.WHOLE:
+        if self.row.kind not in (w.WHOLE, w.NET):
             self.train(self.row.epochs)
             return None
         start = self.clock()

@@ -23,12 +23,14 @@ ENGINE = [f"{blas.kernel_name()} x{blas.get_threads()}"]
 
 
 def prepare(row: w.Workload) -> Any:
-    if row.kind in (w.EAGER_CHAIN, w.PAIR_CALL, w.TO_LOSS, w.CHAIN, w.SCAN):
+    if row.kind in (w.LAYER, w.NET, w.EAGER_CHAIN, w.PAIR_CALL, w.TO_LOSS, w.CHAIN, w.SCAN):
         return None
     return *w.dataset(row), w.initial(row), w.order(row) if row.batch else None
 
 
 def build(form: str, row: w.Workload, prepared: Any) -> Runner:
+    if row.kind in (w.LAYER, w.NET):
+        return layer_runner(row)
     if row.kind == w.EAGER_CHAIN:
         return Chain(row)
     if row.kind == w.CHAIN:
@@ -50,6 +52,12 @@ def build(form: str, row: w.Workload, prepared: Any) -> Runner:
     if row.kind == w.STEP_CALL:
         return StepCall(row, *prepared)
     return FORMS[form if row.kind in (w.TRAIN, w.FIRST) else row.kind](row, *prepared)
+
+
+def layer_runner(row: w.Workload) -> Runner:
+    from benchmarks.contenders import clearprop_layers
+
+    return clearprop_layers.Layer(row) if row.kind == w.LAYER else clearprop_layers.door(row)
 
 
 # ---------------------------------------------------------------------------------------------------- models

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks import loops
 from benchmarks import workloads as w
 from benchmarks.chains import arrays
-from benchmarks.contenders import Door, Repeated, Runner, chain_of
+from benchmarks.contenders import Door, Repeated, Runner, chain_of, jax_layers
 
 jnp = jax.numpy
 VERSION = jax.__version__
@@ -21,7 +21,7 @@ B1, B2, EPS = 0.9, 0.999, 1e-8
 
 
 def prepare(row: w.Workload) -> Any:
-    if row.kind in (w.PAIR_CALL, w.CHAIN):
+    if row.kind in (w.PAIR_CALL, w.CHAIN, w.LAYER, w.NET):
         return (None, None, None, None)
     if row.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
@@ -31,6 +31,10 @@ def prepare(row: w.Workload) -> Any:
 
 
 def build(form: str, row: w.Workload, prepared: Any) -> Runner:
+    if row.kind == w.LAYER:
+        return jax_layers.Layer(row)
+    if row.kind == w.NET:
+        return Door(row, jax_layers.epochs_of(form, row))
     if row.kind in w.DOORS:
         return Door(row, DOORS[form](row, *prepared[:3]))
     if row.kind == w.CHAIN:

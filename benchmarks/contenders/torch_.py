@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks import workloads as w
-from benchmarks.contenders import Door, Runner
+from benchmarks.contenders import Door, Runner, torch_layers
 
 VERSION = torch.__version__
 ENGINE = [f"{'MKL' if torch.backends.mkl.is_available() else 'its own BLAS'} x{torch.get_num_threads()}"]
@@ -21,12 +21,16 @@ ACTIVATIONS: dict[str, Callable[..., Any]] = {"relu": torch.relu, "tanh": torch.
 
 def prepare(row: w.Workload) -> Any:
     torch.manual_seed(0)
-    if row.kind in (w.EAGER_CHAIN, w.PAIR_CALL):
+    if row.kind in (w.EAGER_CHAIN, w.PAIR_CALL, w.LAYER, w.NET):
         return None
     return *w.dataset(row), w.initial(row), w.order(row)
 
 
 def build(form: str, row: w.Workload, prepared: Any) -> Runner:
+    if row.kind == w.LAYER:
+        return torch_layers.Layer(form, row)
+    if row.kind == w.NET:
+        return Door(row, torch_layers.epochs_of(form, row))
     if row.kind == w.EAGER_CHAIN:
         return Chain(row)
     if row.kind == w.EAGER_LOSS:
