@@ -26,7 +26,9 @@ def layer_arrays(row: Workload) -> tuple[Arrays, np.ndarray[Any, Any]]:
         n, h, c = row.sizes
         return [_normal(r, n, h, h, c)], _normal(r, n, h // 2, h // 2, c)
     n, h, inputs, outputs, k, groups = row.sizes
-    return [_normal(r, n, h, h, inputs), 0.1 * _normal(r, k, k, inputs // groups, outputs)], _normal(r, n, h, h, outputs)
+    return [_normal(r, n, h, h, inputs), 0.1 * _normal(r, k, k, inputs // groups, outputs)], _normal(
+        r, n, h, h, outputs
+    )
 
 
 def net_data(row: Workload) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -77,5 +79,3 @@ def _drawn(r: np.random.Generator, *shapes: tuple[int, ...]) -> Arrays:
 
 def _normal(r: np.random.Generator, *shape: int) -> np.ndarray[Any, Any]:
     return r.standard_normal(shape, np.float32)
-
-

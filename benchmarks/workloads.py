@@ -159,7 +159,7 @@ WORKLOADS = [
     _net("R1", "LSTM 64 of 50 steps of 16 numbers, batch 64: 16 steps", "cells", 64, 16),
     _net("T1", "transformer block, width 64, 4 heads, 64 elements, batch 32: 16 steps", "block", 32, 16, "mse"),
     _net("R2", "characters by an LSTM of 256, 128 a row, batch 32: 4 steps of 4,096", "letters by cells", 32, 4),
-    _net("T2", "characters by a transformer of 3 blocks of 128, 128 a row, batch 32: 4 steps of 4,096", "letters", 32, 4),
+    _net("T2", "characters by a transformer, 3 blocks of 128, 128 a row, batch 32: 4 steps of 4,096", "letters", 32, 4),
     replace(_W2, name="F3", title="first call, three layers: 784-128-128-10", kind=FIRST, steps=1),
     Workload("R", "300 epochs of digits with and without a run folder", RECORDED, (64, 64, 64, 10), 32),
     Workload("F50", "first call, fifty layers of 64", FIRST, (64,) * 50 + (10,), 128, 1024, 1),

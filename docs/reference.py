@@ -389,6 +389,7 @@ LAYERS = {
     "Normalisation": ("group_norms",),
     "Gates and learned activations": ("gates",),
     "Networks of layers": ("combinations", "dropping"),
+    "Changed images": ("augmentation",),
     "Embeddings and positions": ("embedding", "positions"),
     "Attention": ("attention",),
     "Recurrent layers": ("recurrent", "cells"),

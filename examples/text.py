@@ -24,7 +24,7 @@ LENGTH, SIZE, LAYERS, EPOCHS, EVERY = (128, 128, 3, 3, 32) if paths else (32, 32
 
 
 def windows(text, every):
-    """Stretches of LENGTH characters as numbers, one begun at every so many, and the character behind each of theirs."""
+    """Stretches of LENGTH characters as numbers, one begun at every so many, and for each character the next one."""
     numbers = np.searchsorted(letters, list(text)).astype(np.int32)
     rows = np.arange(0, len(numbers) - LENGTH, every)[:, None] + np.arange(LENGTH)
     return numbers[rows], numbers[rows + 1]

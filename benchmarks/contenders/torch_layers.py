@@ -142,8 +142,9 @@ def epochs_of(form: str, row: w.Workload) -> Callable[[int], float]:
     """The loop of its tutorials, batches by `randperm`; eager, or with the network compiled."""
     x, y = layers.net_data(row)
     data = images(x) if row.source == "images" else torch.tensor(x)
-    wanted, model = torch.tensor(y).to(torch.float32 if row.loss == "mse" else torch.int64), NETS[row.source](
-        layers.net_weights(row)
+    wanted, model = (
+        torch.tensor(y).to(torch.float32 if row.loss == "mse" else torch.int64),
+        NETS[row.source](layers.net_weights(row)),
     )
     start = {name: value.clone() for name, value in model.state_dict().items()}
     run = torch.compile(model) if form == "fit_compiled" else model

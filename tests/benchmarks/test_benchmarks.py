@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from benchmarks import chains, contenders, cost, machine, report, workloads
+from benchmarks import chains, contenders, cost, layers, machine, report, workloads
 from benchmarks.busy import busy_processors
 from benchmarks.calls import clearprop, count
-from benchmarks.contenders import CONTENDERS, FAMILIES, taking_part
+from benchmarks.contenders import CONTENDERS, FAMILIES, clearprop_layers, taking_part
 from benchmarks.measure import Effort, Result, side_by_side
 from benchmarks.peers import ORACLES, PEERS, ROOT, Installed
 from benchmarks.targets import TARGETS, Target, against, against_all, against_in_median, over_floor
@@ -212,3 +212,12 @@ def test_the_peak_of_memory_is_the_programs_own():
     held = f"import subprocess, sys; x = bytearray(2**28); subprocess.run([sys.executable, '-c', {asked!r}])"
     done = subprocess.run([sys.executable, "-c", held], capture_output=True, text=True, cwd=ROOT, check=True)
     assert 2**20 < int(done.stdout) < 2**27
+
+
+@pytest.mark.parametrize("row", [w for w in workloads.WORKLOADS if w.kind == workloads.NET], ids=lambda row: row.name)
+def test_a_network_of_layers_takes_the_weights_and_the_rows_of_all_contenders(row):
+    x, y = layers.net_data(row)
+    assert len(x) == len(y) == row.rows
+    net, two = clearprop_layers.network(row), (x[:2], y[:2])
+    with cl.no_grad():
+        assert 0 < float(cl.nn.loss_named(row.loss)(net(two[0]), two[1])) < 10

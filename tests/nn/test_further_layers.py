@@ -324,6 +324,7 @@ def test_every_layer_is_described_and_made_again(tmp_path):
     """What a run folder keeps of a network is enough to build it."""
     layers = list({id(case.layer): case.layer for case in LAYERS if isinstance(case.layer, nn.Module)}.values())
     layers += [nn.SinusoidalPositions(8), nn.LearnedPositions(4, 8), nn.Flatten(2), nn.Dropout2d(), nn.DropPath()]
+    layers += [nn.RandomFlip(axis=-3), nn.RandomShift(1), nn.RandomCrop((2, 3), padding=1)]
     layers += [nn.Residual(nn.Dense(3, 3), "relu"), nn.Parallel("tanh", nn.Dense(3, 3), join="sum")]
     model = nn.Sequential(layers)
     assert {type(layer).__name__ for layer in layers} <= model_json.STANDARD

@@ -25,7 +25,9 @@ INPUTS = {
     **{f"nn.{name}": SEQUENCE for name in ("Conv1d", "ConvTranspose1d", "MultiHeadAttention", "TransformerBlock", "RNN",
                                            "LSTM", "GRU", "LearnedPositions", "SinusoidalPositions")},
     **{f"nn.{name}": IMAGE for name in ("Conv2d", "ConvTranspose2d", "MaxPool", "AvgPool", "GlobalPool", "AdaptivePool",
-                                        "Upsample", "GroupNorm", "InstanceNorm", "Dropout2d", "resnet", "GLU")},
+                                        "Upsample", "GroupNorm", "InstanceNorm", "Dropout2d", "resnet", "GLU",
+                                        "RandomFlip",
+                                        "RandomCrop", "RandomShift")},
     "nn.Conv3d": np.ones((2, 4, 4, 4, 4), np.float32), "nn.ConvTranspose3d": np.ones((2, 4, 4, 4, 4), np.float32),
     "nn.lenet": np.ones((1, 28, 28, 4), np.float32),
 }  # fmt: skip
@@ -47,7 +49,8 @@ RIGHT = {
     "nn.MultiHeadAttention": (4, 2), "nn.TransformerBlock": (4, 2), "nn.causal_mask": (3,), "nn.rotary": (SEQUENCE,),
     "nn.length_mask": ([1, 2], 3), "nn.GroupNorm": (2, 4), "nn.InstanceNorm": (4,), "nn.RMSNorm": (3,),
     "nn.WeightNorm": (nn.Dense(3, 2),), "nn.Residual": ("relu",), "nn.Parallel": ("relu",),
-    "nn.SwiGLU": (3, 4), "nn.GLU": (), "nn.Dropout2d": (0.1,),
+    "nn.SwiGLU": (3, 4), "nn.GLU": (), "nn.Dropout2d": (0.1,), "nn.RandomCrop": (2,),
+    "nn.Augment": (lambda key, x: x,),
     **{f"nn.{name}": (4, 2) for name in ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")},
     **{f"nn.Conv{turn}{n}d": (4, 2, 2) for n in (1, 2, 3) for turn in ("", "Transpose")},
     **{f"nn.{name}": (2,) for name in ("MaxPool", "AvgPool", "AdaptivePool", "Upsample")},
@@ -62,6 +65,7 @@ RIGHT = {
     "optim.memetic": (lambda x: (x - 1.0) ** 2, 0.5), "optim.chain": (optim.adam(),),
     "optim.relay": ((optim.adam(), 2),),
     "optim.groups": (optim.adam(), ("*", optim.sgd())), "optim.masked": (optim.sgd(), "all"),
+    "optim.vary_by_group": (optim.sgd(), {"*": {"lr": 0.5}}),
     "optim.switch": (optim.adam(), optim.sgd(), 3), "optim.scale": (0.5,), "optim.freeze": ("all",),
 }  # fmt: skip
 """A right call of each; what is not here is a class of hyper-parameters, all of which have defaults."""

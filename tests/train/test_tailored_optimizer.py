@@ -164,3 +164,89 @@ def test_mistakes_end_in_our_own_errors(name):
         fit(**given)
     assert mistake.value.headline == headline
     assert mistake.value.expected and mistake.value.got
+
+
+GROUPS = {"*.bias": {"weight_decay": 0}, "layers[0].*": {"factor": 0.5, "momentum": 0}}
+TEXT = "*.bias:weight_decay=0;layers[0].*:factor=0.5,momentum=0"
+
+
+@pytest.mark.parametrize("groups", [GROUPS, TEXT])
+def test_groups_have_settings_of_their_own(groups):
+    """Each parameter moves as it does under one rule for all with the settings of its group."""
+    rule = {"momentum": 0.5, "weight_decay": 0.1}
+    varied = numbers(fit(optimizer=cl.optim.sgd(0.5, **rule), param_groups=groups, epochs=1, batch_size=24).last)
+    of_group = {
+        "layers[0].bias": cl.optim.sgd(0.5, momentum=0.5),
+        "layers[2].bias": cl.optim.sgd(0.5, momentum=0.5),
+        "layers[0].weight": cl.optim.sgd(0.25, weight_decay=0.1),
+        "layers[2].weight": cl.optim.sgd(0.5, **rule),
+    }
+    for path, own in of_group.items():
+        alone = numbers(fit(optimizer=own, epochs=1, batch_size=24).last)
+        np.testing.assert_allclose(varied[path], alone[path], rtol=1e-5, atol=1e-7, err_msg=path)
+
+
+def test_groups_keep_a_schedule_and_the_norm_of_all_gradients():
+    rule = cl.optim.chain(cl.optim.clip_by_norm(1e-3), cl.optim.sgd(cl.optim.exponential(1.0, factor=0.5, every=1)))
+    run = fit(optimizer=rule, param_groups={"layers[0].*": {"factor": 0}}, epochs=1, batch_size=24)
+    plain, before = fit(optimizer=rule, epochs=1, batch_size=24), numbers(cl.nn.mlp([3, 4, 2]))
+    after, same = numbers(run.last), numbers(plain.last)
+    assert all((after[p] == (before if p.startswith("layers[0]") else same)[p]).all() for p in before)
+
+
+def test_groups_resume_replay_and_are_told_by_an_update(tmp_path):
+    whole = fit(param_groups=GROUPS | {"layers[2].*": {"lr": 0.1}}, out=tmp_path / "run")
+    assert whole.config.settings.param_groups == (
+        "*.bias:weight_decay=0.0;layers[0].*:factor=0.5,momentum=0.0;layers[2].*:lr=0.1"
+    )
+    fit(param_groups=whole.config.settings.param_groups, epochs=1, out=tmp_path / "half")
+    gone_on = fit(param_groups=whole.config.settings.param_groups, resume=tmp_path / "half")
+    assert gone_on.replay(whole.steps).digest == whole.replay(whole.steps).digest
+    told = fit(param_groups={"layers[0].*": {"lr": 0.125}}, epochs=1)
+    rates = [cl.explain_update(told, f"layers[{i}].weight", (0, 0), 3).learning_rate for i in (0, 2)]
+    assert rates == [0.125, 0.5]
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        3,
+        "weight_decay=0",
+        "*.bias:decay",
+        "*.bias:weight_decay=none",
+        {"*": {"lr": "x"}},
+        {"*": {}},
+        {"a;b": {"lr": 1}},
+    ],
+    ids=repr,
+)
+def test_groups_that_cannot_be_read_are_refused(groups):
+    with pytest.raises(ArgumentError, match="groups of parameters are a pattern"):
+        fit(param_groups=groups)
+
+
+@pytest.mark.parametrize(
+    ("groups", "what"),
+    [
+        ({"*.bias": {"weight": 1}}, "sgd has no setting weight"),
+        ({"*.wieght": {"lr": 1}}, r"\*.wieght"),
+        ({"*": {"lr": -1}}, "learning_rate"),
+    ],
+)
+def test_groups_without_a_meaning_are_refused(groups, what):
+    with pytest.raises(ArgumentError, match=what):
+        fit(param_groups=groups)
+
+
+def test_the_command_line_begins_with_the_weights_of_a_run(tmp_path, capsys):
+    common = ["iris", "--hidden", "4", "--seed", "1", "--json"]
+    assert main(["train", *common, "--epochs", "2", "--out", str(tmp_path / "first")]) == 0
+    more = ["--epochs", "1", "--param-groups", "*:factor=0", "--out", str(tmp_path / "next")]
+    assert main(["train", *common, "--initial-weights", str(tmp_path / "first"), *more]) == 0
+    first, later = cl.load(tmp_path / "first"), cl.load(tmp_path / "next")
+    for a, b in zip(numbers(first.model).values(), numbers(later.last).values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    capsys.readouterr()
+    wrong = ["--initial-weights", str(tmp_path / "first"), "--resume", str(tmp_path / "next")]
+    assert main(["train", *wrong]) == 2
+    assert "a resumed run keeps its settings" in capsys.readouterr().err

@@ -32,6 +32,14 @@ def train(
             rich_help_panel=_RUN,
         ),
     ] = None,
+    initial_weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Begin with the best weights of another run, whose network has the same arrays.",
+            metavar="RUN",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
     folds: Annotated[
         int | None,
         typer.Option(
@@ -101,15 +109,22 @@ def train(
     if folds is not None or repeats is not None:
         from clearprop.cli import folds_session  # start-up time: a training by itself does without
 
-        others = {"--resume": resume, "--fork": fork, "--world mpi": world if world == "mpi" else None}
+        others = {
+            "--resume": resume,
+            "--fork": fork,
+            "--initial-weights": initial_weights,
+            "--world mpi": world if world == "mpi" else None,
+        }
         return folds_session.cross_validate(given, folds, repeats, others, out=out, config=config, json=json)
+
+    begun = {"weights": initial_weights}
 
     def work(ranks: World | None) -> int:
         session = train_session.Session(json, ranks)
         if fork is not None:
-            return train_session.fork(session, fork, given, out=out, resume=resume, config=config)
+            return train_session.fork(session, fork, given, out=out, resume=resume, config=config, **begun)
         if resume is not None:
-            return train_session.resume(session, resume, given, out=out, config=config)
-        return train_session.start(session, given, out=out, config=config)
+            return train_session.resume(session, resume, given, out=out, config=config, **begun)
+        return train_session.start(session, given, out=out, config=config, **begun)
 
     return train_session.on_all_ranks(work, world, rank_timeout)

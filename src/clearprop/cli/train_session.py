@@ -41,11 +41,13 @@ from clearprop.train import (
     decide_alone,
     job_for,
     load,
+    network_for,
     require_kept,
     starting_from,
     tested_rate,
     train,
     with_defaults,
+    with_weights_of,
 )
 
 _RESUMABLE = ("data", "epochs", "patience")
@@ -66,8 +68,10 @@ def on_all_ranks(work: Callable[[World | None], int], world: str, rank_timeout: 
         raise
 
 
-def start(session: Session, given: Mapping[str, Any], *, out: Path | None, config: Path | None) -> int:
-    """A new run."""
+def start(
+    session: Session, given: Mapping[str, Any], *, out: Path | None, config: Path | None, weights: Path | None
+) -> int:
+    """A new run, which begins with the `weights` of another one if that is asked for."""
     with session:
         asked = settings_from(given, config)
         if "data" not in asked:
@@ -79,15 +83,24 @@ def start(session: Session, given: Mapping[str, Any], *, out: Path | None, confi
             )
         if out is not None:
             require_free(out)
-        session.do(asked, out=out)
+        session.do(asked, out=out, weights=weights)
     return session.code
 
 
-def resume(session: Session, folder: Path, given: Mapping[str, Any], *, out: Path | None, config: Path | None) -> int:
+def resume(
+    session: Session,
+    folder: Path,
+    given: Mapping[str, Any],
+    *,
+    out: Path | None,
+    config: Path | None,
+    weights: Path | None,
+) -> int:
     """A run that is continued, with its own settings; only epochs and patience may be others."""
     with session:
         other = [option_of(name) for name in given if name not in _RESUMABLE]
-        other += [name for name, value in (("--out", out), ("--config", config)) if value is not None]
+        options = (("--out", out), ("--config", config), ("--initial-weights", weights))
+        other += [name for name, value in options if value is not None]
         if other:
             raise ArgumentError(
                 "a resumed run keeps its settings",
@@ -109,12 +122,14 @@ def fork(
     out: Path | None,
     resume: Path | None,
     config: Path | None,
+    weights: Path | None,
 ) -> int:
     """A new run from the state of a step of another one; only what keeps network and data may be changed."""
     with session:
         path, step = _place(place)
         other = [option_of(name) for name in given if name not in _CHANGEABLE]
-        other += [name for name, value in (("--resume", resume), ("--config", config)) if value is not None]
+        options = (("--resume", resume), ("--config", config), ("--initial-weights", weights))
+        other += [name for name, value in options if value is not None]
         if other:
             raise ArgumentError(
                 "a fork keeps the network and the data",
@@ -187,10 +202,12 @@ class Session:
         resume: Path | None = None,
         before: Path | None = None,
         origin: Callable[[Job], Job] | None = None,
+        weights: Path | None = None,
     ) -> None:
         """Train, and tell how it went.
 
-        `before` is the folder of the run that goes on; `origin` makes the job start elsewhere than at step 0.
+        `before` is the folder of the run that goes on; `origin` makes the job start elsewhere than at step 0; `weights`
+        is the run whose weights are begun with.
         """
         settings = Settings(**{**asked, "task": task_under(asked.get("task", "auto"), asked.get("loss"))})
         if before is not None:
@@ -198,7 +215,7 @@ class Session:
         if settings.data == NAME and self.world is not None:
             raise _one_input()
         with given_data(settings.data or "") as source:
-            self._train(source, settings, asked, before, out, resume, origin)
+            self._train(source, settings, asked, before, out, resume, origin, weights)
 
     def _train(
         self,
@@ -209,6 +226,7 @@ class Session:
         out: Path | None,
         resume: Path | None,
         origin: Callable[[Job], Job] | None,
+        weights: Path | None,
     ) -> None:
         # a run that goes on keeps its blocks, which its memory decides, whatever is free here and now
         memory = settings.memory if settings.memory is not None or before is not None else self._memory()
@@ -221,6 +239,7 @@ class Session:
         job = job_for(
             data,
             full,
+            None if weights is None else with_weights_of(weights, network_for(full, data)),
             out=out if resume else out or self.lead(lambda: free_folder(Path(source).stem or "run")),
             resume=resume,
             events=self.events,

@@ -65,6 +65,10 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.nn.architectures import transformer as transformer
     from clearprop.nn.attention import MultiHeadAttention as MultiHeadAttention
     from clearprop.nn.attention import TransformerBlock as TransformerBlock
+    from clearprop.nn.augmentation import Augment as Augment
+    from clearprop.nn.augmentation import RandomCrop as RandomCrop
+    from clearprop.nn.augmentation import RandomFlip as RandomFlip
+    from clearprop.nn.augmentation import RandomShift as RandomShift
     from clearprop.nn.cells import GRUCell as GRUCell
     from clearprop.nn.cells import LSTMCell as LSTMCell
     from clearprop.nn.cells import RNNCell as RNNCell
@@ -113,6 +117,7 @@ else:
     _NAMES = {
         "architectures": "autoencoder lenet lstm_classifier resnet transformer",
         "attention": "MultiHeadAttention TransformerBlock",
+        "augmentation": "Augment RandomCrop RandomFlip RandomShift",
         "cells": "GRUCell LSTMCell RNNCell",
         "combinations": "Flatten Parallel Residual",
         "convolution": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d",

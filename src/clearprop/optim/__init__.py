@@ -56,6 +56,7 @@ from clearprop.optim.further_adaptive import radam as radam
 from clearprop.optim.further_adaptive import scale_by_adadelta as scale_by_adadelta
 from clearprop.optim.further_adaptive import scale_by_adamax as scale_by_adamax
 from clearprop.optim.gauss_newton import levenberg_marquardt as levenberg_marquardt
+from clearprop.optim.group_settings import vary_by_group as vary_by_group
 from clearprop.optim.hybrid import memetic as memetic
 from clearprop.optim.hybrid import relay as relay
 from clearprop.optim.hyperparameters import by_name as by_name

@@ -23,10 +23,10 @@ Description = dict[str, Any]
 Wanted = dict[str, tuple[str, tuple[int, ...]]]
 
 STANDARD = frozenset(
-    "Activation AdaptivePool AvgPool BatchNorm Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d "
-    "ConvTranspose3d Dense Dropout Dropout2d DropPath Embedding EmbeddingBag Flatten GlobalPool GLU GroupNorm GRU "
-    "GRUCell InstanceNorm LayerNorm LearnedPositions LSTM LSTMCell MaxPool MultiHeadAttention Parallel "
-    "PiecewiseLinear PReLU Residual RMSNorm RNN RNNCell Sequential SinusoidalPositions SmoothClip SwiGLU "
+    "Activation AdaptivePool AvgPool BatchNorm Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d "
+    "Dense Dropout Dropout2d DropPath Embedding EmbeddingBag Flatten GlobalPool GLU GroupNorm GRU GRUCell "
+    "InstanceNorm LayerNorm LearnedPositions LSTM LSTMCell MaxPool MultiHeadAttention Parallel PiecewiseLinear PReLU "
+    "RandomCrop RandomFlip RandomShift Residual RMSNorm RNN RNNCell Sequential SinusoidalPositions SmoothClip SwiGLU "
     "TransformerBlock Upsample WeightNorm".split()
 )
 """The modules that a file can describe, by their names in `cl.nn`, where those that a network has are loaded."""
@@ -35,7 +35,9 @@ _REMAKE: dict[str, Callable[..., nn.Module]] = {
     "Sequential": lambda layers: nn.Sequential(*layers),
 }
 """How a module is made again whose constructor takes other arguments than its fields."""
-_OWN_FIELDS = frozenset("DropPath Dropout Dropout2d Flatten GLU SinusoidalPositions SmoothClip".split())
+_OWN_FIELDS = frozenset(
+    "DropPath Dropout Dropout2d Flatten GLU RandomCrop RandomFlip RandomShift SinusoidalPositions SmoothClip".split()
+)
 """The modules whose constructor takes their fields, and checks them."""
 _WHAT = "the stored network"
 

@@ -366,6 +366,16 @@ class Settings:
         since="0.2",
         changes=False,
     )
+    param_groups: str | None = training_setting(
+        None,
+        "Settings of the optimizer that differ for some parameters: *.bias:weight_decay=0;layers[0].*:factor=0.1",
+        "patterns of paths with settings, SETTING=NUMBER, and semicolons between them",
+        "*.bias:weight_decay=0",
+        metavar="PATHS:SETTINGS",
+        absent=True,
+        since="0.2",
+        changes=False,
+    )
     accumulate: int = training_setting(
         1,
         "One update for the mean of the gradients of so many batches (1).",

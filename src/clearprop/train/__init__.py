@@ -23,6 +23,7 @@ from clearprop.train.loading import as_in_training as as_in_training
 from clearprop.train.loading import command_of as command_of
 from clearprop.train.loading import load as load
 from clearprop.train.loading import require_kept as require_kept
+from clearprop.train.loading import with_weights_of as with_weights_of
 from clearprop.train.metrics import Measure as Measure
 from clearprop.train.metrics import higher_is_better as higher_is_better
 from clearprop.train.metrics import outputs_as_predicted as outputs_as_predicted
@@ -33,6 +34,7 @@ from clearprop.train.narration import Narrator as Narrator
 from clearprop.train.native_executor import choose_executor as choose_executor
 from clearprop.train.planning import AUTO as AUTO
 from clearprop.train.planning import job_for as job_for
+from clearprop.train.planning import network_for as network_for
 from clearprop.train.planning import tested_rate as tested_rate
 from clearprop.train.planning import with_defaults as with_defaults
 from clearprop.train.rate_range import lr_range_test as lr_range_test

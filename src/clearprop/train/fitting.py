@@ -32,7 +32,7 @@ from clearprop.train.notebook import notebook_events
 from clearprop.train.planning import job_for, recipe
 from clearprop.train.run import Run
 from clearprop.train.suitable_loss import sizes_for, suitable_loss
-from clearprop.train.tailored_optimizer import tailor_optimizer, text_of_patterns
+from clearprop.train.tailored_optimizer import tailor_optimizer, text_of_groups, text_of_patterns
 from clearprop.train.thresholds import checked_threshold
 from clearprop.train.training import train
 from clearprop.train.training_loop import Callback, as_callbacks
@@ -62,6 +62,7 @@ def fit(
     patience: int | None = None,
     min_delta: float = 0.0,
     freeze: str | Sequence[str] | None = None,
+    param_groups: str | Mapping[str, Mapping[str, float]] | None = None,
     accumulate: int = 1,
     ema: float | None = None,
     initial_weights: str | Path | None = None,
@@ -125,6 +126,9 @@ def fit(
                 validation rows is least: `run.summary.temperature`; every probability is that of the divided outputs
     patience    stop after so many epochs without a validation loss lower by more than `min_delta`
     freeze      patterns of the paths of parameters that stay as they are: "layers[0].*"
+    param_groups  settings of the optimizer that differ for the parameters whose paths fit a pattern:
+                {"*.bias": {"weight_decay": 0}, "layers[0].*": {"lr": 1e-4}}; "factor" multiplies what a schedule gives
+                (`cl.optim.vary_by_group`)
     accumulate  one update for the mean of the gradients of so many batches
     ema         the share that a running average of the weights keeps in each update, such as 0.999: the averages are
                 what is evaluated, and what `run.model` has
@@ -207,6 +211,7 @@ def fit(
         calibration=checked_calibration(calibration),
         class_weight=class_weight if class_weight is None or isinstance(class_weight, str) else dict(class_weight),
         freeze=text_of_patterns(freeze),
+        param_groups=text_of_groups(param_groups),
         accumulate=accumulate,
         ema=ema if ema is None else float(ema),
         shuffle=bool(shuffle),
