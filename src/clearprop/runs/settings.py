@@ -34,7 +34,7 @@ LARGEST_LAYER = 65_536
 """The most units of a hidden layer."""
 REDUCTIONS = ("exact", "fast")
 """How processes may add gradients."""
-RECIPES = ("plain", "best")
+RECIPES = ("plain", "default", "best")
 """The names of the recipes for what is not asked for."""
 
 
@@ -186,9 +186,10 @@ class Settings:
         suits=True,
     )
     recipe: str = setting(
-        "plain",
-        "What suits the data where nothing else is asked for: plain (the default), or best, with numbers in pieces.",
-        "plain or best",
+        "default",
+        "What suits the data where nothing else is asked for: plain, by the rows alone; default; or best, with numbers "
+        "in pieces.",
+        "plain, default or best",
         "best",
         panel=NETWORK,
         metavar="NAME",
@@ -205,7 +206,8 @@ class Settings:
     )
     loss: str = training_setting(
         "cross_entropy",
-        "The loss that training minimises: huber:2, quantile:0.9, poisson, focal, cross_entropy:label_smoothing=0.1, …",
+        "The loss that training minimises: huber:2, quantile:0.9, poisson, focal, cross_entropy "
+        "(:label_smoothing=0.1), …",
         "the name of a loss, perhaps with a setting: quantile:0.9",
         "mse",
         metavar="NAME[:VALUE]",

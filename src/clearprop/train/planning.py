@@ -16,7 +16,7 @@ from clearprop.errors import ArgumentError
 from clearprop.nn.losses import has_log_link
 from clearprop.optim.inspection import has_rate, parse, parts, says_rate, with_rate
 from clearprop.program.values import raw
-from clearprop.runs.settings import SUITED, Settings
+from clearprop.runs.settings import SUITED, Settings, default_of
 from clearprop.train.array_classes import with_labels
 from clearprop.train.calibration import require_calibratable
 from clearprop.train.job import Job
@@ -53,7 +53,7 @@ def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
     """The settings that were asked for, with what suits the data in place of those that were not."""
     assert data.preprocessing is not None
     classes = data.preprocessing.of_classes
-    chosen = recipe(rows_in(data.table), asked.get("recipe", "plain"), classes)
+    chosen = recipe(rows_in(data.table), asked.get("recipe", default_of("recipe")), classes)
     suits = {name: getattr(chosen, name) for name in SUITED}
     suits["loss"], suits["metrics"] = suitable_measures(data.preprocessing)
     suits["metrics"] = chosen_among(suits["metrics"], asked.get("metric", "loss"))
@@ -236,25 +236,27 @@ def written_optimizer(optimizer: Any) -> dict[str, object] | None:
         return None
 
 
-def recipe(rows: int, name: str = "plain", classes: bool = True) -> Settings:
+def recipe(rows: int, name: str = "default", classes: bool = True) -> Settings:
     """What suits so many rows of the training part: network and training; patience counts only with validation.
 
-    Chosen on the tables of `python -m benchmarks.recipes`, whose page shows all that was tried.  Where rows are not
-    few, numbers want less dropout than classes.
+    `plain` looks at the number of rows alone.  `default` knows that numbers, where rows are not few, want less dropout
+    than classes, and larger weights.  `best` cuts numbers into pieces besides.  Chosen on the tables of
+    `python -m benchmarks.recipes`, whose page shows all that was tried.
 
     >>> recipe(300).hidden, recipe(300).pieces, recipe(300, "best").pieces
     ((64, 64), 0, 4)
     >>> recipe(900).dropout, recipe(900, classes=False).dropout, recipe(300, classes=False).dropout
     (0.3, 0.1, 0.3)
+    >>> recipe(900, "plain", classes=False).dropout
+    0.3
     """
-    plain = _plain(rows)
-    if name == "plain":
-        return plain if classes or rows < FEW else replace(plain, dropout=0.1)
-    if rows < SMALL:
-        return replace(plain, pieces=4 if rows < FEW else 8)
-    if classes or rows >= LARGE:
-        return replace(plain, pieces=16)
-    return replace(plain, pieces=16, dropout=0.1, l2=1e-3)
+    chosen = _plain(rows)
+    if name == "best":
+        chosen = replace(chosen, pieces=4 if rows < FEW else 8 if rows < SMALL else 16)
+    if name == "plain" or classes or rows < FEW:
+        return chosen
+    small_weights = rows < SMALL or (name == "best" and rows < LARGE)
+    return replace(chosen, dropout=0.1, l2=1e-3 if small_weights else chosen.l2)
 
 
 def _plain(rows: int) -> Settings:
