@@ -193,7 +193,7 @@ def test_parameters_are_settings_with_their_defaults(name):
     parameters = getattr(cl.sklearn, name)().get_params()
     settings = {setting_of(parameter) for parameter in parameters}
     assert settings - {"threads", "baseline", "verbose"} == set(CHOSEN) - (
-        {"class_weight", "threshold", "calibration"} if name == "TabularRegressor" else set()
+        {"class_weight", "threshold", "costs", "calibration"} if name == "TabularRegressor" else set()
     )
     assert {p for p in parameters if declared(p) and declared(p).suits and parameters[p] is not None} == set()
     doc = cl.sklearn.TabularClassifier.__doc__
@@ -214,6 +214,7 @@ WRONG = {
     "loss": np.mean,
     "class_weight": 2,
     "threshold": 1.5,
+    "costs": 3,
     "calibration": 3,
     "metric": None,
     "optimizer": 1,

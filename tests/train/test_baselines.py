@@ -1,5 +1,7 @@
 """What results stand beside: the constant answer and the linear model, and the sentence about them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -55,6 +57,15 @@ def test_a_run_of_the_command_says_how_good_it_is_and_beside_what(tmp_path):
 def test_no_better_than_nothing_is_said():
     run = summary_of("diabetes", epochs=1, lr=1e-9)
     assert run.headline.endswith("no better than the mean, so nothing was learned that helps.")
+
+
+@pytest.mark.parametrize(("loss", "end"), [(0.1, "choose the rare class more often."), (0.19, "learned that helps.")])
+def test_probabilities_that_know_more_than_the_most_frequent_class_are_something(loss, end):
+    run = summary_of("iris", epochs=1)
+    beside = {"part": "test", "constant": {"loss": 0.2, "accuracy": 0.9}, "linear": {"loss": 0.1, "accuracy": 0.9}}
+    summary = replace(run.summary, test={"loss": loss, "accuracy": 0.9}, baseline=beside)
+    said = headline(summary, run.preprocessing, run.config.data, "cross_entropy")
+    assert said.endswith(end)
 
 
 def test_without_baselines_there_is_no_sentence():

@@ -59,6 +59,18 @@ def test_no_threshold_is_better_on_the_validation_rows(metric, judge):
     assert judge(HELD[1], shares > run.threshold) == pytest.approx(most)
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("costs", [{1: 9}, {1: 0.5, 0: 3.0}, {0: 0.0}])
+def test_no_threshold_costs_less_on_the_validation_rows(outputs, costs):
+    run = train(outputs, costs=costs)
+    shares = run.probabilities(HELD[0])[:, -1]
+    of_row = np.where(HELD[1] == 1, costs.get(1, 1.0), costs.get(0, 1.0))
+    tried = [0.5, *np.sort(shares)[:-1], run.threshold]
+    reached = [np.mean(of_row * ((shares > t) != HELD[1])) for t in tried]
+    assert reached[-1] == pytest.approx(min(reached))
+    assert run.config.settings.costs == {"0": float(costs.get(0, 1.0)), "1": float(costs.get(1, 1.0))}
+
+
 def test_a_half_is_no_threshold_and_none_changes_a_weight():
     plain, half, low = (train(2, threshold=t) for t in (None, 0.5, 0.1))
     assert plain.threshold is None and plain.summary.validation == half.summary.validation
@@ -73,6 +85,13 @@ def test_a_half_is_no_threshold_and_none_changes_a_weight():
         (2, RARE, {"threshold": 1.0}, "this is no threshold"),
         (2, RARE, {"threshold": True}, "this is no threshold"),
         (2, RARE, {"threshold": "best"}, "this is no threshold"),
+        (2, RARE, {"costs": {1: -1.0}}, "these are no costs of mistakes"),
+        (2, RARE, {"costs": {1: 0, 0: 0}}, "these are no costs of mistakes"),
+        (2, RARE, {"costs": 3}, "these are no costs of mistakes"),
+        (2, RARE, {"costs": {2: 1.0}}, "no class"),
+        (2, RARE, {"costs": {1: 5}, "threshold": 0.5}, "costs of mistakes find a threshold"),
+        (3, RARE, {"costs": {1: 5}}, "a threshold chooses between two classes"),
+        (2, RARE, {"costs": {1: 5}, "validation": None}, "a threshold is found on validation rows"),
         (2, RARE, {"threshold": "auto", "validation": None}, "a threshold is found on validation rows"),
         (3, RARE, {"threshold": 0.2}, "a threshold chooses between two classes"),
         (1, X[:, 0], {"threshold": 0.2, "metrics": (), "validation": None}, "a threshold chooses between two classes"),
@@ -105,6 +124,8 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
         == run.predict("t.csv").tolist()
     )
     assert command(capsys, "train", "--resume", "r", "--epochs", 4)[0] == 0
+    code, said, _ = command(capsys, *quick, "--costs", "yes=20", "--out", "c")
+    assert code == 0 and "mistakes cost least so" in said and cl.load(tmp_path / "c").threshold < run.threshold
     code, _, said = command(capsys, *quick, "--threshold", "1.5")
     assert code == 2 and "--threshold cannot be '1.5'" in said and "auto" in said
     code, _, said = command(capsys, *quick, "--target", "a", "--threshold", "0.5")

@@ -373,7 +373,8 @@ def _tell_run(run: Run) -> None:
     if summary.temperature is not None:
         say(console, f"outputs divided by {summary.temperature:.4g}, which fits the validation rows best (temperature)")
     if run.threshold is not None:
-        say(console, f"threshold {run.threshold:.4g}: above that probability {run.class_names[1]} is chosen")
+        why = "; mistakes cost least so on the validation rows" if run.config.settings.costs else ""
+        say(console, f"threshold {run.threshold:.4g}: above that probability {run.class_names[1]} is chosen{why}")
     if run.headline is not None:
         console.print()
         say(console, run.headline)

@@ -361,7 +361,8 @@ class NumberTarget:
     @property
     def encoding(self) -> str:
         """The encoding in a few words."""
-        return f"(y − {number_text(float(f'{self.centre:.4g}'))}) / {self.scale:.4g}"
+        sign, size = ("−", self.centre) if self.centre >= 0 else ("+", -self.centre)
+        return f"(y {sign} {number_text(float(f'{size:.4g}'))}) / {self.scale:.4g}"
 
     def encode(self, column: Column, place: Locator) -> NDArray[np.float32]:
         """Standardised values as a column, `(rows, 1)`.  Raises DataError for text or infinite values."""

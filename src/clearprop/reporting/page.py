@@ -46,6 +46,7 @@ _STYLE = (
 pre { background: var(--band); padding: 0.6rem 0.8rem; overflow-x: auto; white-space: pre-wrap;
   overflow-wrap: anywhere; }
 .long { overflow-wrap: anywhere; }
+@media (max-width: 30rem) { th, td { padding-right: 0.4rem; font-size: 0.85rem; } }
 nav ul { columns: 3 12rem; } nav a { color: inherit; }
 """
 )
@@ -184,18 +185,19 @@ def _data(run: Run) -> str:
     facts["task"], facts["target"] = fitted.task, fitted.target.name
     columns = [asdict(row) for row in fitted.summary()]
     shown = columns if len(columns) <= 40 else [*columns[:39], columns[-1]]
+    noted = any(c["note"] for c in shown)
     cells = [
         (
             f'<th scope="row">{html_text(c["column"])}</th>',
             cell(html_text("target" if c["role"] == "target" else c["kind"])),
             number_cell(c["missing"]),
             cell(html_text(c["encoding"])),
-            cell(html_text(c["note"])),
+            *([cell(html_text(c["note"]))] if noted else []),
         )
         for c in shown
     ]
     more = f", {len(shown)} of {len(columns)}" if len(shown) < len(columns) else ""
-    heads = ("column", "kind", "missing", "encoding", "note")
+    heads = ("column", "kind", "missing", "encoding", *(["note"] if noted else []))
     return _facts("the data", facts) + html_table(f"the columns{more}", heads, cells)
 
 

@@ -55,7 +55,7 @@ def _sizes(value: Any) -> Any:
 
 
 def _weights(value: Any) -> Any:
-    """`yes=5,no=1` as weights by class."""
+    """`yes=5,no=1` as weights, or costs, by class."""
     if not isinstance(value, str) or "=" not in value:
         return value
     pairs = [word.rpartition("=") for word in words_of(value)]
@@ -71,6 +71,7 @@ _TYPED: Mapping[str, Any] = {
     "class_weight": Annotated[
         Literal["balanced"] | dict[str, Annotated[float, Field(ge=0)]] | None, BeforeValidator(_weights)
     ],
+    "costs": Annotated[dict[str, Annotated[float, Field(ge=0)]] | None, BeforeValidator(_weights)],
     "optimizer": str | None,
     **{
         name: Annotated[float, Field(**_limits(declaration_of(name).range))] | Literal["auto"] | None

@@ -252,6 +252,17 @@ class Settings:
         absent=True,
         changes=False,
     )
+    costs: dict[str, float] | None = training_setting(
+        None,
+        "What it costs to take a row of a class for the other, such as sick=10,well=1: the threshold is the one at "
+        "which mistakes cost least on the validation part.",
+        "CLASS=COST with commas between them, costs from 0 up",
+        "yes=5,no=1",
+        metavar="COSTS",
+        since="0.2",
+        absent=True,
+        changes=False,
+    )
     calibration: str | None = training_setting(
         None,
         "temperature: divides the outputs by what makes probabilities fit the validation part best.",
@@ -467,7 +478,10 @@ def option_of(name: str) -> str:
     return (*declaration_of(name).words, "--" + name.replace("_", "-"))[0]
 
 
-_RECORDED: Mapping[str, Any] = {"optimizer": dict[str, object] | None, "class_weight": dict[str, float] | None}
+_RECORDED: Mapping[str, Any] = {
+    "optimizer": dict[str, object] | None,
+    **dict.fromkeys(("class_weight", "costs"), dict[str, float] | None),
+}
 """The types that a record holds where the command line holds text."""
 _FIELDS: Mapping[str, Field[Any]] = {f.name: f for f in fields(Settings)}
 OPTIONS = tuple(name for name in _FIELDS if declaration_of(name).panel)

@@ -28,6 +28,7 @@ class TabularClassifier(ClassifierMixin, Tabular):  # type: ignore[misc]  # scik
     loss, class_weight, metric, optimizer, learning_rate, epochs, batch_size, l1, l2, patience, seed  the training
     threshold  of two classes: above which probability the second of `classes_` is predicted; "auto" finds one on the
         rows that `validation` set aside
+    costs     of two classes: {class: what it costs to take a row of it for the other}, for which a threshold is found
     calibration  "temperature": `predict_proba` fits the rows that `validation` set aside best
     validation, split, group  how rows are set aside: a share, and random, time:COL, group:COL or column:COL
     drop, only, kind, missing  columns to leave out or to use, what they are, words for missing values

@@ -14,12 +14,12 @@ from clearprop.train import AUTO
 _NAMES = {"lr": "learning_rate", "val": "validation"}
 """Settings whose parameter has a longer name than their option."""
 CHOSEN = (
-    "hidden", "activation", "dropout", "recipe", "pieces", "loss", "class_weight", "metric", "threshold", "calibration",
-    "optimizer", "lr", "epochs", "batch_size", "l1", "l2", "patience", "val", "split", "group", "drop",
+    "hidden", "activation", "dropout", "recipe", "pieces", "loss", "class_weight", "metric", "threshold", "costs",
+    "calibration", "optimizer", "lr", "epochs", "batch_size", "l1", "l2", "patience", "val", "split", "group", "drop",
     "only", "kind", "missing", "seed",
 )  # fmt: skip
 """The settings that an estimator has as parameters."""
-_OF_CLASSES = ("class_weight", "threshold", "calibration")
+_OF_CLASSES = ("class_weight", "threshold", "costs", "calibration")
 _OR_AUTO = ("lr", "threshold")
 _OWN: Mapping[str, tuple[Any, Rule]] = {
     "threads": (None, either((lambda value: value is None, "None"), whole_from(1))),
@@ -45,6 +45,7 @@ _KINDS: Mapping[str, Callable[[Any], bool]] = {
     "hidden": _are_sizes,
     "recipe": one_of(*RECIPES)[0],
     "class_weight": lambda value: isinstance(value, str | Mapping),
+    "costs": lambda value: isinstance(value, str | Mapping),
     "drop": _are_words,
     "only": _are_words,
     "missing": _are_words,

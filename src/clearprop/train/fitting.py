@@ -56,6 +56,7 @@ def fit(
     metrics: Sequence[str | Callable[[Any, Any], Any]] | None = None,
     metric: str = "loss",
     threshold: float | str | None = None,
+    costs: Mapping[Any, float] | None = None,
     calibration: str | None = None,
     l1: float = 0.0,
     l2: float = 0.0,
@@ -122,6 +123,8 @@ def fit(
     metric      what of the validation chooses the best epoch: "loss", or the name of a metric
     threshold   for two classes, the probability above which the second one is chosen; "auto" is the one at which the
                 validation rows have the most of `metric` if that judges chosen classes, else of F1: `run.threshold`
+    costs       for two classes, {class: what it costs to take a row of it for the other}; classes that are not named
+                cost 1.  The threshold is the one at which mistakes cost least on the validation rows
     calibration  "temperature": when training has ended, the last layer is divided by the T at which the log loss of the
                 validation rows is least: `run.summary.temperature`; every probability is that of the divided outputs
     patience    stop after so many epochs without a validation loss lower by more than `min_delta`
@@ -208,6 +211,7 @@ def fit(
         min_delta=float(min_delta),
         metric=metric,
         threshold=checked_threshold(threshold),
+        costs=dict(costs) if isinstance(costs, Mapping) else costs,
         calibration=checked_calibration(calibration),
         class_weight=class_weight if class_weight is None or isinstance(class_weight, str) else dict(class_weight),
         freeze=text_of_patterns(freeze),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -30,6 +31,10 @@ def results_by_part(summary: Summary) -> dict[str, Mapping[str, Any]]:
     if beside is not None:
         parts[f"constant, {beside.part}"], parts[f"linear, {beside.part}"] = dict(beside.constant), dict(beside.linear)
     return {part: values for part, values in parts.items() if values}
+
+
+_LEARNED = 0.9
+"""Probabilities have learned something where their loss is below this share of that of a constant answer."""
 
 
 def about_training(summary: Summary, data: DataRecord) -> str | None:
@@ -77,6 +82,12 @@ def _of_classes(reached: Mapping[str, object], beside: Baselines, part: str, tar
         f"The class of {target!r} is right in {own:.1%} of {part}; "
         f"the most frequent class alone would be in {constant:.1%}, a linear model is in {linear:.1%}"
     )
+    loss, plain = (_number(v, "loss") if "loss" in v else math.nan for v in (reached, beside.constant))
+    if own <= constant and loss < _LEARNED * plain:
+        return (
+            f"{told}: no better than the most frequent class, but the probabilities are: loss {loss:.4g} beside "
+            f"{plain:.4g}. --threshold auto, --costs or --class-weight balanced choose the rare class more often."
+        )
     return f"{told}: {_verdict(own, constant, linear, 'the most frequent class')}"
 
 

@@ -33,7 +33,7 @@ from clearprop.train.metrics import (
 from clearprop.train.rate_range import RateRange, lr_range_test
 from clearprop.train.tailored_optimizer import tailor_optimizer
 from clearprop.train.target_loss import Amounts, ClassWeighted, class_weights, require_amounts
-from clearprop.train.thresholds import require_choice
+from clearprop.train.thresholds import require_choice, with_costs
 
 AUTO = "auto"
 """The learning rate that asks for the range test."""
@@ -201,8 +201,9 @@ def job_for(
         data = with_labels(data, loss, model)
     if settings.calibration is not None:
         require_calibratable(settings.calibration, loss.name, data, model)
-    if settings.threshold is not None:
-        require_choice(settings.threshold, loss.name, data, model)
+    if settings.costs is not None or settings.threshold is not None:
+        require_choice(settings.threshold or AUTO, loss.name, data, model)
+        settings = with_costs(settings, data, model)
     asked = settings.class_weight
     weights = None if asked is None else class_weights(asked, loss.name, data, model)
     settings = replace(

@@ -107,18 +107,45 @@ def class_weights(asked: str | Mapping[Any, float], loss: str, data: Prepared, m
             where=user_line(),
             try_="no class_weight",
         )
-    known = data.class_target
-    names = _label_names(data, model) if known is None else known.classes
     if asked == BALANCED:
+        names = _names_of_classes(data, model)
         return dict(zip(names, _balanced_weights(data, len(names)).tolist(), strict=True))
-    if not isinstance(asked, Mapping):
+    weights = _by_class(asked, data, model) if isinstance(asked, Mapping) else {}
+    if not any(weights.values()):
         raise _no_weights(asked)
+    return weights
+
+
+def class_costs(asked: Any, data: Prepared, model: Any) -> dict[str, float]:
+    """What it costs to take a row of each class for the other, in the order of the labels; 1 where it is not said.
+
+    Raises ArgumentError for a class that is not there, and costs that are negative or all 0.
+    """
+    costs = _by_class(asked, data, model) if isinstance(asked, Mapping) else {}
+    if not any(costs.values()):
+        raise ArgumentError(
+            "these are no costs of mistakes",
+            expected="{class: cost}, costs from 0 up and not all 0",
+            got=repr(asked),
+            where=user_line(),
+            try_="costs={'yes': 5, 'no': 1}, where missing a yes costs 5 times as much",
+        )
+    return costs
+
+
+def _by_class(asked: Mapping[Any, float], data: Prepared, model: Any) -> dict[str, float]:
+    """What is said of each class, 1 where nothing is; nothing where it is no number of 0 or more."""
+    known, names = data.class_target, _names_of_classes(data, model)
     labels = {} if known is None else dict(zip(known.labels.tolist(), names, strict=True))
-    given = {_class_named(key, names, labels): weight for key, weight in asked.items()}
-    weights = {name: given.get(name, 1.0) for name in names}
-    if not all(map(_is_weight, weights.values())) or not any(weights.values()):
-        raise _no_weights(asked)
-    return {name: float(weight) for name, weight in weights.items()}
+    given = {_class_named(key, names, labels): value for key, value in asked.items()}
+    if not all(map(_is_weight, given.values())):
+        return {}
+    return {name: float(given.get(name, 1.0)) for name in names}
+
+
+def _names_of_classes(data: Prepared, model: Any) -> tuple[str, ...]:
+    known = data.class_target
+    return _label_names(data, model) if known is None else known.classes
 
 
 def _is_weight(value: Any) -> bool:

@@ -7,7 +7,7 @@ choice.  A threshold moves it, and no probability: the loss and every metric of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from clearprop.runs.settings import Settings, declaration_of
 from clearprop.train.array_alignment import adapted_inputs
 from clearprop.train.metrics import Measure, find_metrics, outputs_of, outputs_on_trial
 from clearprop.train.scores import probabilities_of
+from clearprop.train.target_loss import class_costs
 
 AUTO = "auto"
 """The threshold that asks for the best one on the validation rows."""
@@ -108,6 +109,24 @@ def require_choice(asked: float | str, loss: str, data: Prepared, model: Any) ->
         find_metrics(["f1"])[0](np.zeros((2, 2)), np.array([0, 1]))
 
 
+def with_costs(settings: Settings, data: Prepared, model: Any) -> Settings:
+    """The settings, with a threshold that is found where mistakes have costs, which are known by class then.
+
+    Raises ArgumentError for costs beside a threshold that was given, and for what are no costs.
+    """
+    if settings.costs is None:
+        return settings
+    if isinstance(settings.threshold, float):
+        raise ArgumentError(
+            "costs of mistakes find a threshold",
+            expected="costs, or a threshold of your own",
+            got=f"both, and the threshold {settings.threshold:g}",
+            where=user_line(),
+            try_="costs without a threshold",
+        )
+    return replace(settings, threshold=AUTO, costs=class_costs(settings.costs, data, model))
+
+
 def _outputs(data: Prepared, model: Any) -> int:
     x, _ = sample_rows(data.table, 2)
     return int(outputs_on_trial(model, adapted_inputs(model, x)).shape[-1])
@@ -124,8 +143,14 @@ def judge_of(settings: Settings) -> Measure:
     return find_metrics([settings.metric if settings.metric in DECIDED else "f1"])[0]
 
 
-def best_threshold(model: Any, data: Prepared, judge: Measure) -> float | None:
+def best_threshold(
+    model: Any, data: Prepared, judge: Measure, costs: Mapping[str, float] | None = None
+) -> float | None:
     """The threshold at which the validation rows have the most of a metric; of equals the one next to 0.5.
+
+    With `costs` of mistakes, by the true class, it is the one at which they cost least on the mean; of equals the one
+    next to c₀ / (c₀ + c₁), which costs least where probabilities are right (Elkan 2001, "The Foundations of
+    Cost-Sensitive Learning").
 
     It is looked for between the probabilities that the rows have, so that both classes are chosen for some of them
     (Lipton, Elkan & Narayanaswamy 2014, "Thresholding Classifiers to Maximize F1 Score").  The rows chose it, so what
@@ -136,8 +161,14 @@ def best_threshold(model: Any, data: Prepared, judge: Measure) -> float | None:
     outputs = outputs_of(model, x)
     if not np.isfinite(outputs).all():
         return None
-    tried = sorted(_between(probabilities_of(outputs)[:, 1]), key=lambda threshold: abs(threshold - 0.5))
-    scores = [_score(at_threshold([judge], threshold)[0], outputs, y, weight) for threshold in tried]
+    shares = probabilities_of(outputs)[:, 1]
+    of_class = None if costs is None else np.array(list(costs.values()))
+    middle = 0.5 if of_class is None else float(np.clip(of_class[0] / of_class.sum(), 0.01, 0.99))
+    tried = sorted(_between(shares, middle), key=lambda threshold: abs(threshold - middle))
+    if of_class is None:
+        scores = [_score(at_threshold([judge], threshold)[0], outputs, y, weight) for threshold in tried]
+    else:
+        scores = [-mean_cost(shares > threshold, y, of_class, weight) for threshold in tried]
     return tried[int(np.argmax(scores))]
 
 
@@ -149,17 +180,29 @@ def decide_by(
     One that was given is no finding: then the first is None, and the metrics choose by the given one.
     """
     asked = settings.threshold
-    found = best_threshold(model, data, judge_of(settings)) if asked == AUTO else None
+    found = best_threshold(model, data, judge_of(settings), settings.costs) if asked == AUTO else None
     return found, at_threshold(metrics, found if asked == AUTO else asked)
 
 
-def _between(shares: NDArray[np.float64]) -> list[float]:
-    """0.5, and thresholds halfway between probabilities, evenly spread over them."""
+def mean_cost(
+    chosen: NDArray[np.bool_], y: NDArray[Any], costs: NDArray[np.float64], weight: NDArray[Any] | None = None
+) -> float:
+    """What mistakes cost a row: the mean of costs[y] over all rows, 0 for those whose class was chosen.
+
+    >>> mean_cost(np.array([True, False]), np.array([0, 1]), np.array([1.0, 5.0]))
+    3.0
+    """
+    labels = y.reshape(-1).astype(np.int64)
+    return float(np.average(costs[labels] * (chosen != labels), weights=None if weight is None else weight.reshape(-1)))
+
+
+def _between(shares: NDArray[np.float64], middle: float) -> list[float]:
+    """The middle, and thresholds halfway between probabilities, evenly spread over them."""
     known = np.unique(shares)
     halfway = (known[:-1] + known[1:]) / 2
     if len(halfway) > MOST_TRIED:
         halfway = halfway[np.unique(np.linspace(0, len(halfway) - 1, MOST_TRIED).astype(np.int64))]
-    return [0.5, *halfway[(halfway > 0) & (halfway < 1)].tolist()]
+    return [middle, *halfway[(halfway > 0) & (halfway < 1)].tolist()]
 
 
 def _score(judge: Measure, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None) -> float:
