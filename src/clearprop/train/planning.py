@@ -33,7 +33,7 @@ from clearprop.train.metrics import (
 from clearprop.train.rate_range import RateRange, lr_range_test
 from clearprop.train.tailored_optimizer import tailor_optimizer
 from clearprop.train.target_loss import Amounts, ClassWeighted, class_weights, require_amounts
-from clearprop.train.thresholds import require_choice, with_costs
+from clearprop.train.thresholds import with_choice
 
 AUTO = "auto"
 """The learning rate that asks for the range test."""
@@ -201,9 +201,7 @@ def job_for(
         data = with_labels(data, loss, model)
     if settings.calibration is not None:
         require_calibratable(settings.calibration, loss.name, data, model)
-    if settings.costs is not None or settings.threshold is not None:
-        require_choice(settings.threshold or AUTO, loss.name, data, model)
-        settings = with_costs(settings, data, model)
+    settings = with_choice(settings, loss.name, data, model)
     asked = settings.class_weight
     weights = None if asked is None else class_weights(asked, loss.name, data, model)
     settings = replace(

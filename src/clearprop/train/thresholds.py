@@ -109,11 +109,14 @@ def require_choice(asked: float | str, loss: str, data: Prepared, model: Any) ->
         find_metrics(["f1"])[0](np.zeros((2, 2)), np.array([0, 1]))
 
 
-def with_costs(settings: Settings, data: Prepared, model: Any) -> Settings:
+def with_choice(settings: Settings, loss: str, data: Prepared, model: Any) -> Settings:
     """The settings, with a threshold that is found where mistakes have costs, which are known by class then.
 
-    Raises ArgumentError for costs beside a threshold that was given, and for what are no costs.
+    Raises ArgumentError where there is no choice (see `require_choice`), for costs beside a threshold that was given,
+    and for what are no costs.
     """
+    if settings.costs is not None or settings.threshold is not None:
+        require_choice(settings.threshold or AUTO, loss, data, model)
     if settings.costs is None:
         return settings
     if isinstance(settings.threshold, float):
