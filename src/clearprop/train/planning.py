@@ -201,7 +201,8 @@ def job_for(
         data = with_labels(data, loss, model)
     if settings.calibration is not None:
         require_calibratable(settings.calibration, loss.name, data, model)
-    settings = with_choice(settings, loss.name, data, model)
+    if (settings.costs or settings.threshold) is not None:
+        settings = with_choice(settings, loss.name, data, model)
     asked = settings.class_weight
     weights = None if asked is None else class_weights(asked, loss.name, data, model)
     settings = replace(

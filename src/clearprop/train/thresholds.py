@@ -115,8 +115,7 @@ def with_choice(settings: Settings, loss: str, data: Prepared, model: Any) -> Se
     Raises ArgumentError where there is no choice (see `require_choice`), for costs beside a threshold that was given,
     and for what are no costs.
     """
-    if settings.costs is not None or settings.threshold is not None:
-        require_choice(settings.threshold or AUTO, loss, data, model)
+    require_choice(settings.threshold or AUTO, loss, data, model)
     if settings.costs is None:
         return settings
     if isinstance(settings.threshold, float):
