@@ -187,6 +187,7 @@ def job_for(
     Network, optimizer, loss and metrics are made from the settings where they are not given; what they are called is
     recorded in the settings of the job.  `more` are further fields of `Job`.
     """
+    # What is asked for is checked from the cheapest to the dearest: names, then targets, then what needs the network.
     loss = find_loss(settings.loss) if loss is None else loss
     metrics = find_metrics(settings.metrics) if metrics is None else metrics
     optimizer = optimizer_for(settings) if optimizer is None else optimizer
