@@ -61,6 +61,7 @@ def folder_shares():
     return {folder: n / total for folder, n in lines.items()}
 
 
+@cache
 def late_imports():
     """`{place: line of text, its comment above included}` of the package's own imports inside functions."""
     found = {}
