@@ -52,3 +52,39 @@ def test_nothing_and_refusals():
         cl.associative_scan(lambda a, b: a, (np.ones(3), np.ones(4)))
     with pytest.raises(cl.errors.ArgumentError, match="f changes what it combines"):
         cl.associative_scan(lambda a, b: cl.sum(a), np.ones(4))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_along_another_axis(axis, reverse):
+    """Trees whose arrays have other axes beside; NumPy's sums, from the end as well."""
+    xs = {"a": numbers(0, 4, 5, 4), "b": numbers(1, 4, 5)[:, :4] if axis == -1 else numbers(1, 4, 5)}
+    turn = (lambda v: np.flip(v, axis)) if reverse else lambda v: v
+    found = cl.associative_scan(lambda p, q: {k: p[k] + q[k] for k in p}, xs, reverse=reverse, axis=axis)
+    close(found, {k: turn(np.cumsum(turn(v), axis)) for k, v in xs.items()})
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((3,), 1), ((3,), "x"), ((3,), True), ((), 0)])
+def test_an_axis_that_is_none(shape, axis):
+    with pytest.raises(cl.errors.ShapeError, match="associative_scan runs over an axis that all arrays have"):
+        cl.associative_scan(cl.add, np.ones(shape), axis=axis)
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 7])
+@pytest.mark.parametrize("size", [1, 3, 10])
+def test_a_map_of_several_at_once(n, size):
+    """Results and gradients of `cl.map`, whatever is left at the end."""
+    f, xs, w = (
+        lambda w: lambda x: {"a": cl.sin(w * x["v"]), "b": cl.sum(x["v"])},
+        {"v": numbers(2, n, 2)},
+        np.float64(0.7),
+    )
+    close(cl.map(f(w), xs, batch_size=size), cl.map(f(w), xs))
+    slope = lambda **how: cl.grad(lambda w: cl.sum(cl.map(f(w), xs, **how)["a"] ** 2))(w)
+    close(slope(batch_size=size), slope())
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5])
+def test_a_map_of_none_at_once(size):
+    with pytest.raises(cl.errors.ArgumentError, match="batch_size"):
+        cl.map(cl.sin, np.ones(3), batch_size=size)

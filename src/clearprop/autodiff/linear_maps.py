@@ -13,11 +13,14 @@ from clearprop.autodiff.forward import push
 from clearprop.autodiff.transforms import (
     Derived,
     FollowedRun,
+    aux_values,
+    check_flag,
     grad,
     hvp,
     jacobian,
     jvp,
     or_zeros,
+    split_aux,
     unit_vectors,
     vjp,
 )
@@ -37,10 +40,11 @@ _P = ParamSpec("_P")
 
 
 @checked_call
-def linearize(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[..., Any]]:
+def linearize(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[Any, ...]:
     """`(out, times)`: the value, and the map v ↦ J·v at these primals, for which f is not computed again.
 
-    `times(*tangents)` takes one tangent per primal, each a tree like it, and gives a tree like `out`.
+    `times(*tangents)` takes one tangent per primal, each a tree like it, and gives a tree like `out`.  With `has_aux`,
+    f returns `(out, aux)` and the result is `(out, times, aux)`.
 
     Raises DTypeError for a primal without floating leaves, ShapeError or ArgumentError for a tangent unlike its primal.
 
@@ -50,31 +54,37 @@ def linearize(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[...,
     (Tensor([2.0, 0.0]), Tensor([0.0, 4.0]))
     """
     require_function(f, "linearize")
+    check_flag(has_aux)
     run = FollowedRun(f, primals, {}, range(len(primals)), "vjp")
-    outs, structure = flatten(run.result)
+    result, aux = split_aux(run.result, has_aux, "linearize")
+    outs, structure = flatten(result)
     run.slice(outs)
 
     def times(*tangents: Tree) -> Any:
         dots = push(run.part, start_tangents(run.parts, tangents), run.read)
         return unflatten(structure, [or_zeros(dots.get(o), o) if isinstance(o, Node) else None for o in outs])
 
-    return unflatten(structure, [run.value(o) for o in outs]), times
+    out = unflatten(structure, [run.value(o) for o in outs])
+    return (out, times, aux_values(run.leaves, aux)) if has_aux else (out, times)
 
 
 @checked_call
-def jacfwd(f: Callable[_P, Any], argnums: int | Sequence[int] = 0) -> Callable[_P, Any]:
+def jacfwd(f: Callable[_P, Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[_P, Any]:
     """The Jacobian as `cl.jacobian` gives it, by columns in forward mode: cheaper where f has more outputs than inputs.
+
+    With `has_aux`, f returns `(out, aux)` and the result is `(Jacobian, aux)`.
 
     >>> import clearprop as cl
     >>> cl.jacfwd(lambda x: x * x)(cl.tensor([1.0, 2.0]))
     Tensor([[2.0, 0.0],
             [0.0, 4.0]])
     """
-    return Derived("jacfwd", _jacfwd, f, argnums)
+    check_flag(has_aux)
+    return Derived("jacfwd", _jacfwd, f, argnums, has_aux)
 
 
 @checked_call
-def jacrev(f: Callable[_P, Any], argnums: int | Sequence[int] = 0) -> Callable[_P, Any]:
+def jacrev(f: Callable[_P, Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[_P, Any]:
     """`cl.jacobian`, which goes by rows in reverse mode, under the name beside `cl.jacfwd`.
 
     >>> import clearprop as cl
@@ -82,30 +92,34 @@ def jacrev(f: Callable[_P, Any], argnums: int | Sequence[int] = 0) -> Callable[_
     Tensor([[2.0, 0.0],
             [0.0, 4.0]])
     """
-    jacobian_of: Callable[..., Any] = jacobian(f, argnums)
+    jacobian_of: Callable[..., Any] = jacobian(f, argnums, has_aux)
     return jacobian_of
 
 
-def _jacfwd(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+def _jacfwd(
+    f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Any:
     positions, single = checked_argnums(argnums, len(args), "jacfwd"), isinstance(argnums, int | np.integer)
-    return _by_columns(f, args, kwargs, positions, "jacfwd", single=single)
+    return _by_columns(f, args, kwargs, positions, "jacfwd", single=single, has_aux=has_aux)
 
 
 @checked_call
-def hessian(f: Callable[_P, Any], argnums: int = 0) -> Callable[_P, Any]:
+def hessian(f: Callable[_P, Any], argnums: int = 0, has_aux: bool = False) -> Callable[_P, Any]:
     """The matrix of second derivatives of a scalar function, shape t + t for argument shape t; forward over reverse.
 
-    For a tree argument: a tree of trees, rows outside.
+    For a tree argument: a tree of trees, rows outside.  With `has_aux`, f returns `(value, aux)` and the result is
+    `(Hessian, aux)`.
 
     >>> import clearprop as cl
     >>> cl.hessian(lambda x: x[0] * x[1] ** 2)(cl.tensor([3.0, 2.0]))
     Tensor([[0.0, 4.0],
             [4.0, 6.0]])
     """
-    return Derived("hessian", _hessian, f, argnums)
+    check_flag(has_aux)
+    return Derived("hessian", _hessian, f, argnums, has_aux)
 
 
-def _hessian(f: Callable[..., Any], argnums: int, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+def _hessian(f: Callable[..., Any], argnums: int, has_aux: bool, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     position, *others = checked_argnums(argnums, len(args), "hessian")
     if others:
         raise ArgumentError(
@@ -119,7 +133,8 @@ def _hessian(f: Callable[..., Any], argnums: int, args: Sequence[Any], kwargs: d
     def of_one(x: Value) -> Any:
         return f(*args[:position], x, *args[position + 1 :], **kwargs)
 
-    return _by_columns(grad(of_one), (args[position],), {}, (0,), "hessian", single=True)
+    gradient = grad(of_one, has_aux=has_aux)
+    return _by_columns(gradient, (args[position],), {}, (0,), "hessian", single=True, has_aux=has_aux)
 
 
 def _by_columns(
@@ -130,10 +145,12 @@ def _by_columns(
     name: str,
     *,
     single: bool,
+    has_aux: bool,
 ) -> Any:
     """For each output of f a tree of derivatives like each chosen argument (`single`: like the only one)."""
     run = FollowedRun(f, args, kwargs, positions, name)
-    outs, structure = flatten(run.result)
+    result, aux = split_aux(run.result, has_aux, name)
+    outs, structure = flatten(result)
     outs = [Node.tensor(o) if is_array(o) and not isinstance(o, Node) else o for o in outs]  # constant: zeros
     run.slice(outs)
     columns = {leaf: _columns(run, outs, leaf) for leaf in run.leaves}
@@ -141,7 +158,8 @@ def _by_columns(
     for i in range(len(outs)):
         parts = [unflatten(inner, [None if n is None else columns[n][i] for n in nodes]) for inner, nodes in run.parts]
         blocks.append(parts[0] if single else tuple(parts))
-    return unflatten(structure, blocks)
+    matrices = unflatten(structure, blocks)
+    return (matrices, aux_values(run.leaves, aux)) if has_aux else matrices
 
 
 def _columns(run: FollowedRun, outs: Sequence[Any], leaf: Node) -> list[Any]:

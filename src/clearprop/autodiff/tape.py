@@ -46,7 +46,7 @@ class Slice:
                     if a not in known:
                         known.add(a)
                         todo.append(a)
-        self.surrounded = any(map(_continues_history, stop))
+        self.surrounded = any(map(_continues_history, stop)) or any(n.tracked for n in self.leaves if n not in stop)
         self._met, self._several = met, several
         self._applications = sorted(met, key=_ORDER)
         self._positions = list(map(_TRACKED, self._applications))
@@ -88,7 +88,7 @@ class Slice:
                 active.update(nodes)
                 self._applications.append(app)
                 self._positions.append(own)
-                self.surrounded = self.surrounded or len(own) < len(positions)
+            self.surrounded = self.surrounded or not own or len(own) < len(positions)
 
 
 def outputs_of(app: Application, nodes: Sequence[Node], read: Callable[[Any], Any]) -> Any:

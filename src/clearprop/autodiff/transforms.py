@@ -170,8 +170,7 @@ def value_and_grad(
     >>> cl.value_and_grad(lambda x: x ** 3)(2.0)
     (Tensor(8.0), Tensor(12.0))
     """
-    if has_aux is not False and has_aux is not True:
-        raise _no_flag(has_aux)
+    check_flag(has_aux)
     return Derived("value_and_grad", _value_and_gradient, f, argnums, has_aux)
 
 
@@ -180,34 +179,52 @@ def _value_and_gradient(
 ) -> tuple[Any, Any]:
     """The value of f (with what it returns beside it) and the gradient."""
     run = FollowedRun(f, args, kwargs, checked_argnums(argnums, len(args), "grad"), "grad")
-    out, aux = _with_aux(run.result) if has_aux else (run.result, None)
+    out, aux = split_aux(run.result, has_aux, "grad")
     if not isinstance(out, Node) or out.value.__class__ is not np.float64:
         _require_scalar(out)
     run.slice([out])
     gradients = run.gradients(sweep(run.part, {out: _one(out.value)}, run.read))
     value = run.value(out)
     if has_aux:
-        flat, structure = flatten(aux)
-        value = (value, unflatten(structure, [run.value(a) for a in flat]))
+        value = (value, aux_values(run.leaves, aux))
     return value, gradients[0] if isinstance(argnums, int | np.integer) else tuple(gradients)
 
 
-def _no_flag(has_aux: Any) -> ArgumentError:
-    return ArgumentError(
-        "has_aux is a yes or no", expected="True or False", got=f"has_aux = {has_aux!r:.80}", where=user_line()
-    )
+def check_flag(has_aux: Any) -> None:
+    """Refuse what is neither True nor False."""
+    if has_aux is not False and has_aux is not True:
+        raise ArgumentError(
+            "has_aux is a yes or no", expected="True or False", got=f"has_aux = {has_aux!r:.80}", where=user_line()
+        )
 
 
-def _with_aux(result: Any) -> tuple[Any, Any]:
+def split_aux(result: Any, has_aux: bool, name: str) -> tuple[Any, Any]:
+    """What is differentiated, and what stands beside it: None without `has_aux`."""
+    if not has_aux:
+        return result, None
     if not isinstance(result, tuple) or len(result) != 2:
+        what = "loss" if name == "grad" else "value"
         raise GradientError(
-            "with has_aux=True, grad needs a function that returns two things",
-            expected="(loss, aux)",
+            f"with has_aux=True, {name} needs a function that returns two things",
+            expected=f"({what}, aux)",
             got=f"{len(result)} values" if isinstance(result, tuple) else f"{type(result).__name__}",
             where=user_line(),
-            try_="return loss, aux; leave has_aux out for a function that returns the loss alone",
+            try_=f"return {what}, aux; leave has_aux out for a function that returns the {what} alone",
         )
     return result
+
+
+def aux_values(leaves: Sequence[Node], aux: Tree) -> Any:
+    """The tree beside a value, as the caller gets it: with the history that an enclosing transform needs."""
+    flat, structure = flatten(aux)
+    surrounded = Slice([a for a in flat if isinstance(a, Node)], leaves).surrounded
+
+    def value(a: Any) -> Any:
+        if isinstance(a, Node):
+            return a if surrounded else Node.tensor(a.value)
+        return Node.tensor(a) if is_array(a) else a
+
+    return unflatten(structure, list(map(value, flat)))
 
 
 def _one(value: Any) -> Any:
@@ -270,8 +287,7 @@ def grad(f: Callable[_P, Any], argnums: int | Sequence[int] = 0, has_aux: bool =
     >>> cl.grad(cl.grad(cl.tanh))(0.5)
     Tensor(-0.72686198)
     """
-    if has_aux is not False and has_aux is not True:
-        raise _no_flag(has_aux)
+    check_flag(has_aux)
     return Derived("grad", _gradient, f, argnums, has_aux)
 
 
@@ -283,10 +299,11 @@ def _gradient(
 
 
 @checked_call
-def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[Any, ...]:
     """`(out, pullback)`: the value, and the map from a cotangent of the output to those of the primals.
 
-    `pullback(ct)` = ctᵀ·J has one entry per primal; `ct` has the structure and shapes of `out`.
+    `pullback(ct)` = ctᵀ·J has one entry per primal; `ct` has the structure and shapes of `out`.  With `has_aux`, f
+    returns `(out, aux)` and the result is `(out, pullback, aux)`.
 
     >>> import clearprop as cl
     >>> out, pullback = cl.vjp(cl.sin, 0.0)
@@ -294,25 +311,31 @@ def vjp(f: Callable[..., Any], *primals: Tree) -> tuple[Any, Callable[[Any], tup
     (Tensor(2.0),)
     """
     require_function(f, "vjp")
+    check_flag(has_aux)
     run = FollowedRun(f, primals, {}, range(len(primals)), "vjp")
-    outs, structure = flatten(run.result)
+    result, aux = split_aux(run.result, has_aux, "vjp")
+    outs, structure = flatten(result)
     run.slice(outs)
 
     def pullback(ct: Value) -> tuple[Any, ...]:
         return tuple(run.gradients(sweep(run.part, start_cotangents(outs, structure, ct), run.read)))
 
-    return unflatten(structure, [run.value(o) for o in outs]), pullback
+    out = unflatten(structure, [run.value(o) for o in outs])
+    return (out, pullback, aux_values(run.leaves, aux)) if has_aux else (out, pullback)
 
 
 @checked_call
-def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
+def jvp(f: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """`(out, tangent)`: the value, and J·v for the tangents v of the primals.
+
+    With `has_aux`, f returns `(out, aux)` and the result is `(out, tangent, aux)`.
 
     >>> import clearprop as cl
     >>> cl.jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 0.0))
     (Tensor(6.0), Tensor(3.0))
     """
     require_function(f, "jvp")
+    check_flag(has_aux)
     if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
         raise ArgumentError(
             "jvp takes the primals and the tangents as tuples",
@@ -328,11 +351,13 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any) -> tuple[Any, Any]:
             where=user_line(),
         )
     run = FollowedRun(f, primals, {}, range(len(primals)), "jvp")
-    outs, structure = flatten(run.result)
+    result, aux = split_aux(run.result, has_aux, "jvp")
+    outs, structure = flatten(result)
     run.slice(outs)
     dots = push(run.part, start_tangents(run.parts, tangents), run.read)
     out_dots = [or_zeros(dots.get(o), o) if isinstance(o, Node) else None for o in outs]
-    return unflatten(structure, [run.value(o) for o in outs]), unflatten(structure, out_dots)
+    out, tangent = unflatten(structure, [run.value(o) for o in outs]), unflatten(structure, out_dots)
+    return (out, tangent, aux_values(run.leaves, aux)) if has_aux else (out, tangent)
 
 
 @checked_call
@@ -360,20 +385,24 @@ def hvp(f: Callable[..., Any], primals: Any, vectors: Any) -> Any:
 
 
 @checked_call
-def jacobian(f: Callable[_P, Any], argnums: int | Sequence[int] = 0) -> Callable[_P, Any]:
+def jacobian(f: Callable[_P, Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[_P, Any]:
     """The Jacobian: for output shape s and argument shape t an array of shape s + t, rows by reverse mode.
 
-    Trees give trees: the output's structure outside, the argument's inside.
+    Trees give trees: the output's structure outside, the argument's inside.  With `has_aux`, f returns `(out, aux)`
+    and the result is `(Jacobian, aux)`.
 
     >>> import clearprop as cl
     >>> cl.jacobian(lambda x: x * x)(cl.tensor([1.0, 2.0]))
     Tensor([[2.0, 0.0],
             [0.0, 4.0]])
     """
-    return Derived("jacobian", _jacobian, f, argnums)
+    check_flag(has_aux)
+    return Derived("jacobian", _jacobian, f, argnums, has_aux)
 
 
-def _jacobian(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+def _jacobian(
+    f: Callable[..., Any], argnums: int | Sequence[int], has_aux: bool, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Any:
     positions = checked_argnums(argnums, len(args), "jacobian")
 
     def of_chosen(*selected: Any) -> Any:
@@ -382,7 +411,7 @@ def _jacobian(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequenc
             full[p] = s
         return f(*full, **kwargs)
 
-    out, pullback = vjp(of_chosen, *(args[p] for p in positions))
+    out, pullback, *aux = vjp(of_chosen, *(args[p] for p in positions), has_aux=has_aux)
     outs, structure = flatten(out)
     rows = []
     for i, o in enumerate(outs):
@@ -394,7 +423,8 @@ def _jacobian(f: Callable[..., Any], argnums: int | Sequence[int], args: Sequenc
         parts = over_examples(lambda *cts: pullback(unflatten(structure, list(cts))))(*basis)
         shaped = tuple(_reshape_rows(part, shape) for part in parts)
         rows.append(shaped[0] if isinstance(argnums, int | np.integer) else shaped)
-    return unflatten(structure, rows)
+    matrices = unflatten(structure, rows)
+    return (matrices, *aux) if has_aux else matrices
 
 
 def unit_vectors(n: Dim, shape: Shape, dtype: DTypeLike) -> Any:

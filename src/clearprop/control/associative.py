@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,17 +18,18 @@ from clearprop.rules.joining import concat
 from clearprop.rules.structural import flip
 
 
-def associative_scan(f: Callable[[Any, Any], Any], xs: Tree, reverse: bool = False) -> Any:
-    """The partial results x₁, x₁∘x₂, x₁∘x₂∘x₃ … along the leading axis, for a ∘ b = f(a, b).
+def associative_scan(f: Callable[[Any, Any], Any], xs: Tree, reverse: bool = False, axis: int = 0) -> Any:
+    """The partial results x₁, x₁∘x₂, x₁∘x₂∘x₃ … along an axis, for a ∘ b = f(a, b).
 
     f        associative: f(a, f(b, c)) = f(f(a, b), c); it gets whole rows of many pairs at once, and keeps their shape
-    xs       a tree of arrays over whose leading axis the results run
+    xs       a tree of arrays over one axis of which the results run
     reverse  from the end: xₙ, xₙ∘xₙ₋₁ …, each where its last element stands
+    axis     which one; of parts of the arrays along this axis f is given pairs
 
     What is added in another order rounds otherwise.  Each round combines neighbours, so n elements take about 2·n
     applications in 2·log₂ n rounds (Blelloch, "Prefix sums and their applications", 1990).
 
-    Raises ShapeError if leading axes differ, or f changes a shape.
+    Raises ShapeError if the sizes of the axis differ or an array has none, ArgumentError if f changes a shape.
 
     >>> import clearprop as cl
     >>> cl.associative_scan(lambda a, b: a * b, cl.tensor([1.0, 2.0, 3.0, 4.0]))
@@ -37,11 +38,12 @@ def associative_scan(f: Callable[[Any, Any], Any], xs: Tree, reverse: bool = Fal
     require_function(f, "associative_scan")
     leaves, structure = flatten(xs)
     leaves = as_tensors([check_leaf("associative_scan", "xs", v) for v in leaves])
-    sizes = {int(shape_of(v)[0]) if shape_of(v) else -1 for v in leaves}
-    if len(sizes) != 1 or sizes == {-1}:
+    axes = [_axis_of(v, axis) for v in leaves]
+    sizes = {int(shape_of(v)[k]) for v, k in zip(leaves, axes, strict=True)}
+    if len(sizes) != 1:
         raise ShapeError(
-            "associative_scan runs over one leading axis",
-            expected="arrays whose leading axes have one size",
+            f"associative_scan runs over one {'leading axis' if axis == 0 else 'axis'}",
+            expected=f"arrays whose {'leading axes' if axis == 0 else f'axes {axis}'} have one size",
             got="shapes " + ", ".join(str(shape_of(v)) for v in leaves),
             where=user_line(),
         )
@@ -58,22 +60,43 @@ def associative_scan(f: Callable[[Any, Any], Any], xs: Tree, reverse: bool = Fal
             )
         return found
 
-    rows = [flip(v, axis=0) if reverse else v for v in leaves]
-    results = _partial(combine, rows, sizes.pop())
-    return unflatten(structure, as_tensors([flip(v, axis=0) if reverse else v for v in results]))
+    turned = [flip(v, axis=k) if reverse else v for v, k in zip(leaves, axes, strict=True)]
+    results = _partial(combine, turned, axes, sizes.pop())
+    results = [flip(v, axis=k) if reverse else v for v, k in zip(results, axes, strict=True)]
+    return unflatten(structure, as_tensors(results))
 
 
-def _partial(combine: Callable[[list[Any], list[Any]], list[Any]], xs: list[Any], n: int) -> list[Any]:
+def _axis_of(x: Any, axis: int) -> int:
+    """The axis of an array, counted from its first."""
+    rank = len(shape_of(x))
+    if not isinstance(axis, int | np.integer) or isinstance(axis, bool) or not -rank <= axis < rank:
+        raise ShapeError(
+            "associative_scan runs over an axis that all arrays have",
+            expected=f"an integer from {-rank} to {rank - 1}" if rank else "arrays, not a number",
+            got=f"axis = {axis!r:.80} and shape {shape_of(x)}",
+            where=user_line(),
+        )
+    return int(axis) % rank
+
+
+Combine = Callable[[list[Any], list[Any]], list[Any]]
+
+
+def _partial(combine: Combine, xs: list[Any], axes: Sequence[int], n: int) -> list[Any]:
     """Pairs of neighbours are combined, their partial results found, and the elements between are made of these."""
     if n < 2:
         return xs
-    odd = _partial(combine, combine([x[: n - 1 : 2] for x in xs], [x[1::2] for x in xs]), n // 2)
-    even = combine([y[: (n - 1) // 2] for y in odd], [x[2::2] for x in xs]) if n > 2 else [x[:0] for x in xs]
-    even = [concat([x[:1], e]) for x, e in zip(xs, even, strict=True)]
-    return [_interleave(e, o, n) for e, o in zip(even, odd, strict=True)]
+
+    def part(arrays: Sequence[Any], *key: int | None) -> list[Any]:
+        return [x[(slice(None),) * k + (slice(*key),)] for x, k in zip(arrays, axes, strict=True)]
+
+    odd = _partial(combine, combine(part(xs, 0, n - 1, 2), part(xs, 1, None, 2)), axes, n // 2)
+    even = combine(part(odd, (n - 1) // 2), part(xs, 2, None, 2)) if n > 2 else part(xs, 0)
+    even = [concat([x, e], axis=k) for x, e, k in zip(part(xs, 1), even, axes, strict=True)]
+    return [_interleave(e, o, n, k) for e, o, k in zip(even, odd, axes, strict=True)]
 
 
-def _interleave(even: Any, odd: Any, n: int) -> Any:
+def _interleave(even: Any, odd: Any, n: int, axis: int) -> Any:
     order = np.empty(n, np.int64)
     order[::2], order[1::2] = np.arange((n + 1) // 2), np.arange((n + 1) // 2, n)
-    return take(concat([even, odd]), order, axis=0)
+    return take(concat([even, odd], axis=axis), order, axis=axis)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from clearprop.autodiff.transforms import vmap
 from clearprop.autodiff.trees import tree_map
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import Tree
@@ -37,3 +38,8 @@ def written_out(f: Callable[..., Any], init: Tree, xs: Tree, length: int, revers
     for i in reversed(range(length)) if reverse else range(length):
         carry, ys[i] = f(carry, tree_map(lambda x, i=i: x[i], xs))
     return carry, tree_map(lambda *parts: stack(list(parts)), *ys)
+
+
+def side_by_side(f: Callable[..., Any], init: Tree, xs: Tree, length: int, reverse: bool) -> tuple[Any, Any]:
+    """Steps that carry nothing on, with whole arrays: neither their number nor their order matters."""
+    return init, vmap(lambda x: f(init, x)[1])(xs)

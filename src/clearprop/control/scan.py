@@ -16,7 +16,7 @@ from clearprop.control.carries import (
     settle_types,
     strong_outputs,
 )
-from clearprop.control.chunks import loop_of_loops, written_out
+from clearprop.control.chunks import loop_of_loops, side_by_side, written_out
 from clearprop.control.operation import as_tensors, types_of
 from clearprop.control.scan_operation import element_type, scan_
 from clearprop.control.subprograms import Closed, as_outputs, close, leaf_names
@@ -176,20 +176,35 @@ def _length(elements: Sequence[Any], length: int | None) -> Dim:
     return sizes[0]
 
 
-def map_(f: Callable[[Any], Any], xs: Tree) -> Any:
+def map_(f: Callable[[Any], Any], xs: Tree, batch_size: int | None = None) -> Any:
     """f of every element along the leading axis, one after the other; results are stacked.
 
-    f   a function of one element (a tree like xs, without the leading axis)
-    xs  a tree of arrays
+    f           a function of one element (a tree like xs, without the leading axis)
+    xs          a tree of arrays
+    batch_size  how many elements are computed side by side, as `cl.vmap` computes all of them
 
     `cl.vmap` computes the same with whole arrays: faster, and with the memory of all elements at once.
+
+    Raises as `cl.scan` does, and ArgumentError for a batch of less than one element.
 
     >>> import clearprop as cl
     >>> cl.map(lambda x: x * x, cl.tensor([1.0, 2.0, 3.0]))
     Tensor([1.0, 4.0, 9.0])
     """
     require_function(f, "map")
-    return scan(lambda _, x: (None, f(x)), None, xs)[1]
+    step = lambda _, x: (None, f(x))  # noqa: E731 - a step without a carry
+    if batch_size is None:
+        return scan(step, None, xs)[1]
+    size = checked_integer(batch_size, "map", "batch_size")
+    if size < 1:
+        raise ArgumentError(
+            "map takes one element at a time, or more",
+            expected="batch_size = 1 or more, or None",
+            got=f"batch_size = {size}",
+            where=user_line(),
+        )
+    leaves = [check_leaf("map", "xs", v) for v in flatten(xs)[0]]
+    return loop_of_loops(scan, side_by_side, step, None, xs, int(_length(leaves, None)), int(size), reverse=False)[1]
 
 
 def fori_loop(lower: int, upper: int, f: Callable[[Any, Any], Any], init: Tree) -> Any:
