@@ -490,12 +490,10 @@ KEPT = tuple(name for name in _FIELDS if declaration_of(name).kept)
 """The settings that `config.json` keeps."""
 CHANGEABLE = tuple(name for name in _FIELDS if declaration_of(name).changes)
 """What a fork may change: all that keeps parameters, data and random numbers what they were."""
+SUITED = tuple(name for name in _FIELDS if declaration_of(name).suits)
+"""The settings of which the command line chooses what suits the data."""
 
 
 def hidden_activations() -> tuple[str, ...]:
     """The activations for hidden layers, by name."""
     return ("linear", *(name for name in ACTIVATIONS if "softmax" not in name))
-
-
-SUITED = tuple(name for name in _FIELDS if declaration_of(name).suits)
-"""The settings of which the command line chooses what suits the data."""
