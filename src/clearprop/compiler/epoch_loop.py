@@ -138,7 +138,6 @@ class NativeLoop:
         self.f, self.trusted, self.given = f, trusted, given
         self.data = [np.asarray(raw(d), order="C") for d in data]
         flat, self.structure = flatten(carry)
-        self.names = paths(carry)
         self.arrays = [np.array(raw(v), order="C") for v in flat]
         self.threads = threads
         self.traced = [] if known_as is None else _PROGRAMS.get(self._key(known_as), list)
@@ -152,7 +151,12 @@ class NativeLoop:
         A program holds for other shapes too, but how it is planned may depend on those that it was traced with.
         """
         kinds = [(a.dtype.str, a.shape) for a in self.arrays] + [(d.dtype.str, d.shape[1:]) for d in self.data]
-        return known_as, self.structure, tuple(self.names), self.trusted, *kinds
+        return known_as, self.structure, self.trusted, *kinds
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """What the arrays of the carry are called."""
+        return paths(unflatten(self.structure, self.arrays))
 
     def _for(self, size: int) -> _Traced:
         """The program for batches of this size; a step that looks at the size has one for each."""

@@ -99,7 +99,9 @@ def sample_rows(part: Part, number: int) -> Pair:
     if not isinstance(part, tuple):
         return part.sample(number)
     x, y = part
-    chosen = np.unique(np.linspace(0, len(x) - 1, min(number, len(x))).astype(np.int64))
+    if len(x) <= number:
+        return part
+    chosen = np.unique(np.linspace(0, len(x) - 1, number).astype(np.int64))
     return x[chosen], y[chosen]
 
 
