@@ -105,6 +105,27 @@ def test_results_that_are_the_same_in_every_call_stay_what_they_are():
         out["parts"] = "another"  # nobody else has this dictionary
 
 
+def test_parts_without_arrays_are_the_same_object_unless_they_can_be_changed():
+    network = nn.Sequential((nn.Dense(2, 2, rng=0), nn.Activation("tanh")))
+    compiled = cl.compile(lambda m: (cl.tree_map(lambda w: w * 2, m), [()], {}), executor="numpy")
+    calls = [compiled(network) for _ in range(7)]
+    assert len({id(m.layers[1]) for m, _, _ in calls[4:]}) == 1
+    assert (
+        len({id(m.layers[0]) for m, _, _ in calls}) == len({id(part) for _, *rest in calls for part in rest}) / 2 == 7
+    )
+    other = nn.Sequential((network.layers[0], nn.Activation("relu")))
+    assert [compiled(m)[0].layers[1].name for m in (other, network) * 6] == ["relu", "tanh"] * 6
+
+
+def test_many_lengths_are_found_directly():
+    compiled = cl.compile(lambda x: x * 2, executor="numpy")
+    calls = [np.ones(n) for n in range(2, 10)]
+    for _ in range(6):
+        assert [compiled(x).tolist() for x in calls] == [[2.0] * len(x) for x in calls]
+    assert all(found_directly(compiled, x) for x in calls)
+    assert compiled.cache_info().misses == 1
+
+
 def test_arrays_around_a_function_are_looked_at_before():
     around = {"w": cl.tensor([1.0, 2.0])}
     compiled = cl.compile(lambda x: x * around["w"])

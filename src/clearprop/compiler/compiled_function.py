@@ -15,7 +15,7 @@ from clearprop.compiler.specialisation import Specialisation, function_name
 from clearprop.errors import ArgumentError, checked_call, require_function, unknown_name, user_line
 from clearprop.program.ir import Program
 from clearprop.program.process_lock import holds, process_lock
-from clearprop.program.tracing import builder
+from clearprop.program.tracing import STACK
 from clearprop.program.values import Node, call_site
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Compiled(Generic[_P, _R]):
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Run the program for these arguments, tracing it first if there is none yet."""
-        if builder() is not None:
+        if STACK.builders:  # it is being traced
             return self.function(*args, **kwargs)
         if holds(self.lock):  # a handler of a signal came in the middle of a call: its memory is in use
             return self._second(*args, **kwargs)
@@ -203,7 +203,7 @@ class Compiled(Generic[_P, _R]):
 
 ENTRIES = 256
 """How many kinds of call, with their exact sizes, are kept ready."""
-DIRECT = 4
+DIRECT = 8
 """How many of them are tried one after the other, before the general way is gone."""
 AGAIN = 3
 """From this run on a kind of call is worth a function of its own."""

@@ -159,6 +159,13 @@ class _CallText:
         self._take(inner, value, structure)
 
     def _take_fields(self, place: str, value: Any, structure: Structure) -> None:
+        begin = len(self.lines)
+        self._take_whole(place, value, structure)
+        if _is_constant(structure):  # nearly always it is the very object
+            looked = [f"    {line}" for line in self.lines[begin:]]
+            self.lines[begin:] = [f"if {place} is not {self._name(value)}:", *looked]
+
+    def _take_whole(self, place: str, value: Any, structure: Structure) -> None:
         dynamic, fixed = FIELDS[structure.type]
         self._require(f"{place}.__class__ is not {self._name(structure.type)}")
         if dynamic or fixed:
@@ -276,7 +283,7 @@ class _CallText:
         if structure.is_leaf():
             return next(leaves)
         if kind in FIELDS:
-            return self._fields(value, structure, leaves)
+            return self._name(value) if _is_constant(structure) else self._fields(value, structure, leaves)
         if kind is tuple or kind is list:
             inner = ", ".join(self._tree(v, s, leaves) for v, s in zip(value, parts, strict=True))
             return f"[{inner}]" if kind is list else f"({inner}{',' if len(parts) == 1 else ''})"
@@ -298,6 +305,12 @@ class _CallText:
         self.lines += [f"d[{n!r}] = {self._name(value.__dict__[n])}" for n in fixed]
         self.lines += [f"d[{n!r}] = {x}" for n, x in zip(dynamic, inner, strict=True)]
         return made
+
+
+def _is_constant(structure: Structure) -> bool:
+    """Whether a tree has no leaves and nothing in it can be changed, so that one may stand for all."""
+    fixed = structure.type in FIELDS or structure.type in (tuple, type(None))
+    return not structure.num_leaves and fixed and all(map(_is_constant, structure.children()))
 
 
 def _is_named_tuple(kind: Any) -> bool:
