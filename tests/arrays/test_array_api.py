@@ -405,7 +405,7 @@ def test_every_late_name_is_documented_with_an_example(name):
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="module 'clearprop' has no attribute 'nothing'"):
+    with pytest.raises(AttributeError, match="cl has no name 'nothing'"):
         _ = cl.nothing
 
 

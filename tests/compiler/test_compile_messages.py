@@ -393,3 +393,22 @@ def test_the_text_of_a_helper_shows_no_types():
     text = helper_source(_typed)
     assert text.splitlines()[0] == "def _typed(x, *, ß = (1, 2), **rest):"
     assert text.splitlines()[1:] == ['    """x."""', "    return x, ß[0]"]
+
+
+SIZES = {
+    "ones": lambda n: cl.ones((n, 2)),
+    "eye": lambda n: cl.eye(n),
+    "one_hot": lambda n: cl.one_hot(cl.tensor([0]), n),
+    "segment_sum": lambda n: cl.segment_sum(cl.ones(2), [0, 1], size=n),
+    "bincount": lambda n: cl.bincount(np.array([0]), size=n),
+    "reshape": lambda n: cl.reshape(cl.ones(4), (n, 2)),
+    "normal": lambda n: cl.random.normal(cl.random.key(0), (n,)),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_traced_value_is_no_size(name):
+    assert 2 in SIZES[name](cl.tensor(2)).shape
+    with pytest.raises(TraceError) as caught:
+        cl.compile(SIZES[name])(np.array(2))
+    assert caught.value.got == "a traced value of type i64"

@@ -252,6 +252,11 @@ def test_the_printed_source_stands_alone():
 
 
 def test_a_name_that_is_not_there():
-    with pytest.raises(AttributeError, match=r"clearprop\.random has no name 'zipf'"):
+    with pytest.raises(AttributeError, match=r"cl\.random has no name 'zipf'"):
         _ = cl.random.zipf
     assert "gamma" in dir(cl.random)
+
+
+def test_choice_takes_a_number_in_every_form():
+    drawn = [cl.random.choice(cl.random.key(0), n, (3,)).tolist() for n in (5, np.int32(5), np.array(5), cl.tensor(5))]
+    assert drawn == [drawn[0]] * 4

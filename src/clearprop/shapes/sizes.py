@@ -362,7 +362,9 @@ def one_or_size(dim: Any) -> Any:
 
     Sizes of input axes are never 1, nor are their products; what is subtracted or divided may be.
     """
-    exact = dim.canonical() if isinstance(dim, Size) else dim
+    if not isinstance(dim, Size):
+        return operator.index(dim)  # a traced value, which is no size, says so here
+    exact = dim.canonical()
     if isinstance(exact, int) or not _may_be_one(exact):
         return exact
     seen = hint(exact) == 1
@@ -406,7 +408,9 @@ def as_shape(shape: Dim | Shape) -> tuple[Any, ...]:
     >>> as_shape(3), as_shape([2, 3])
     ((3,), (2, 3))
     """
-    return (shape,) if isinstance(shape, (int, Size)) else tuple(shape)
+    if isinstance(shape, (int, Size)):
+        return (shape,)
+    return tuple(n if isinstance(n, (int, Size)) else operator.index(n) for n in shape)  # what is traced says so here
 
 
 def size_of(shape: Iterable[Any]) -> Any:

@@ -159,7 +159,8 @@ def choice(
     Tensor([0, 1, 2])
     """
     shape = as_shape(shape)
-    n = int(x) if isinstance(x, int | np.integer) else int(type_of(raw(x)).shape[axis])
+    is_number = not type_of(raw(x)).shape
+    n = operator.index(x) if is_number else int(type_of(raw(x)).shape[axis])
     many = int(size_of(shape))
     if n < 1 or (not replace and many > n):
         raise ArgumentError(
@@ -169,7 +170,7 @@ def choice(
             where=user_line(),
         )
     places = reshape(_places(key, n, many, replace, p), shape)
-    return places if isinstance(x, int | np.integer) else take(x, places, axis=axis)
+    return places if is_number else take(x, places, axis=axis)
 
 
 def _places(key: Any, n: int, many: int, replace: bool, p: Value | None) -> Any:

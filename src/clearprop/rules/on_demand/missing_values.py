@@ -20,7 +20,7 @@ from clearprop.rules.on_demand.statistics import (
     sorted_rows,
     with_axes_kept,
 )
-from clearprop.rules.structural import squeeze
+from clearprop.rules.structural import only_axis, squeeze
 
 
 def _without_nan(x: Value, instead: float) -> Any:
@@ -72,7 +72,7 @@ def nancumsum(x: Value, /, *, axis: int | None = None, dtype: DTypeLike | None =
     >>> cl.nancumsum(cl.tensor([1.0, float('nan'), 2.0]))
     Tensor([1.0, 1.0, 3.0])
     """
-    return standard_forms.cumulative_sum(_without_nan(x, 0.0), axis=axis, dtype=dtype)
+    return standard_forms.cumulative_sum(_without_nan(x, 0.0), axis=only_axis(x, axis, "nancumsum"), dtype=dtype)
 
 
 def nancumprod(x: Value, /, *, axis: int | None = None, dtype: DTypeLike | None = None) -> Any:
@@ -86,7 +86,7 @@ def nancumprod(x: Value, /, *, axis: int | None = None, dtype: DTypeLike | None 
     >>> cl.nancumprod(cl.tensor([2.0, float('nan'), 3.0]))
     Tensor([2.0, 2.0, 6.0])
     """
-    return cumulative_prod(_without_nan(x, 1.0), axis=axis, dtype=dtype)
+    return cumulative_prod(_without_nan(x, 1.0), axis=only_axis(x, axis, "nancumprod"), dtype=dtype)
 
 
 def nanmean(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
