@@ -160,7 +160,7 @@ def choice(
     """
     shape = as_shape(shape)
     is_number = not type_of(raw(x)).shape
-    n = operator.index(x) if is_number else int(type_of(raw(x)).shape[axis])
+    n = operator.index(x) if is_number else int(type_of(raw(x)).shape[axis])  # type: ignore[arg-type]  # what is none says so
     many = int(size_of(shape))
     if n < 1 or (not replace and many > n):
         raise ArgumentError(
