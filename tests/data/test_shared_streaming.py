@@ -1,8 +1,6 @@
 """Processes of one machine make a streamed table ready together: each reads its rows, and the bits are those of one."""
 
 import io
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,54 +11,18 @@ from clearprop.data.streaming import memory, store_pass
 from clearprop.data.streaming.blocks import UnchangingFile
 from clearprop.data.streaming.sharers import ALONE
 from clearprop.data.streaming.streamed_table import stream_table
-from clearprop.errors import ClearpropError, DataError
+from clearprop.errors import DataError
 from tests.data.mixed_table import saved, table
+from tests.data.sharing_threads import together
 
 SMALL = 160_000
 """Bytes: so little that the tables here are cut into several blocks."""
-LIMIT = 60.0
-"""Seconds after which a thread that waits for another gives up."""
 
 
 @pytest.fixture(autouse=True)
 def _any_memory(monkeypatch):
     monkeypatch.setattr(memory, "LEAST_MEMORY", 1)
     monkeypatch.setattr(memory, "FIXED", 0)
-
-
-class Threads:
-    """Threads in place of processes: what each does of those who share a table."""
-
-    def __init__(self, rank, size, common):
-        self.rank, self.size, self.common = rank, size, common
-
-    def each(self, work):
-        turn, told = self.common
-        try:
-            told[self.rank] = work(), None
-        except ClearpropError as problem:
-            told[self.rank] = None, problem
-        turn.wait(LIMIT)
-        found = list(told)
-        turn.wait(LIMIT)
-        for _, problem in found:
-            if problem is not None:
-                raise problem
-        return [value for value, _ in found]
-
-    def lead(self, decide):
-        return self.each(decide if self.rank == 0 else lambda: None)[0]
-
-    def beat(self):
-        pass
-
-
-def together(size, work):
-    """What `work(ranks)` gives in each of so many threads."""
-    common = threading.Barrier(size), [None] * size
-    with ThreadPoolExecutor(size) as pool:
-        waiting = [pool.submit(work, Threads(rank, size, common)) for rank in range(size)]
-        return [each.result(LIMIT) for each in waiting]
 
 
 def bits(found):
@@ -145,12 +107,14 @@ def test_the_mistake_of_one_is_raised_by_all_and_no_file_is_left(tmp_path, monke
     path = saved(tmp_path, table(900), "csv")
     scratch = tmp_path / "scratch"
     monkeypatch.setenv("TMPDIR", str(scratch))
-    stored = store_pass._stored_values
+    store = store_pass._store_part
 
-    def changed(values, *rest):
-        return None if threading.current_thread().name.endswith("_1") else stored(values, *rest)
+    def broken(watched, result, budget):
+        if result.ranks.rank == 1:
+            raise watched.changed()
+        store(watched, result, budget)
 
-    monkeypatch.setattr(store_pass, "_stored_values", changed)
+    monkeypatch.setattr(store_pass, "_store_part", broken)
 
     def stream(ranks):
         with pytest.raises(DataError, match="changed while it was read"):

@@ -10,6 +10,7 @@ import pytest
 import clearprop as cl
 from clearprop.cli import main
 from clearprop.errors import RunError
+from tests.data.mixed_table import saved, table
 from tests.distributed.broken import train
 from tests.train.conftest import bits
 
@@ -18,7 +19,7 @@ TRAIN = ("train", "penguins", "--epochs", "2", "--hidden", "8", "--grad-shards",
 
 
 def files_of(folder):
-    """What a run folder holds, but for clocks, threads, the order of the disk, and saves because time has passed."""
+    """What a run folder holds, but for clocks, threads, the order of the disk, and what the clock made it save."""
     found, saved = {}, sorted(folder.glob("run/checkpoints/*"), key=lambda path: int(path.name))
     for path in sorted(folder.rglob("*")):
         if path.parent in saved[1:-1]:
@@ -51,6 +52,26 @@ def test_two_processes_have_the_bits_of_one_and_one_voice(ranks, tmp_path, monke
     assert bits(runs[1].replay(9).model) == bits(runs[0].replay(9).model)
     opened = [str(cl.explain(run, step=9, wrt="layers[0].bias")) for run in runs]
     assert opened[0] == opened[1] and "objective of step 9, 36 rows" in opened[1]
+
+
+ANSWER = """
+from clearprop.cli import main
+assert main("predict run t.csv -o two.csv".split()) == 0
+assert main("evaluate run t.csv --json".split()) == 0
+"""
+
+
+def test_two_processes_predict_and_evaluate_with_one_voice(ranks, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    saved(tmp_path, table(300), "csv")
+    assert main(["train", "t.csv", "--target", "price", "--epochs", "1", "--hidden", "4", "--out", "run"]) == 0
+    assert main(["predict", "run", "t.csv", "-o", "one.csv"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "run", "t.csv", "--json"]) == 0
+    done = ranks(2, "-c", ANSWER)
+    assert done.returncode == 0, done.stderr
+    assert Path("two.csv").read_bytes() == Path("one.csv").read_bytes()
+    assert done.stdout == capsys.readouterr().out
 
 
 def test_what_breaks_one_ends_all_and_the_run_goes_on_with_the_same_bits(ranks, tmp_path):

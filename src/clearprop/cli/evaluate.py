@@ -11,13 +11,15 @@ import typer
 from clearprop.cli.console import messages, output, print_results, say
 from clearprop.cli.exit_codes import DONE
 from clearprop.cli.options import Fill, form_words, with_settings
-from clearprop.cli.standard_input import given_data
+from clearprop.cli.standard_input import given_data, on_all_ranks, require_file
 from clearprop.data.preprocessing import Encoded, EncodingReport
 from clearprop.data.readers.formats import forms_text
-from clearprop.data.readers.reading import FORM
+from clearprop.data.readers.reading import FORM, FormWords
 from clearprop.data.streaming.encoded_source import merge_reports
+from clearprop.data.streaming.sharers import ALONE, Sharers
+from clearprop.distributed import World
 from clearprop.runs.events import as_line, plain
-from clearprop.train import load
+from clearprop.train import Run, load
 
 
 @with_settings(FORM)
@@ -42,22 +44,35 @@ def evaluate(
     * `clearprop evaluate runs/digits-1 digits --json`
 
     * `clearprop evaluate runs/houses-1 häuser.csv --decimal , --missing k.A.`
-    """
-    loaded, said = load(run), form_words(fill, form)
-    seen: list[tuple[int, EncodingReport]] = []
 
-    def noted(source: str) -> Iterator[Encoded]:
-        for block in loaded.encoded(source, with_target=True, **said):
-            seen.append((len(block.x), block.report))
+    * `mpiexec -n 4 clearprop evaluate runs/houses-1 many.parquet`
+    """
+
+    def work(world: World | None) -> int:
+        require_file(data, world)
+        ranks: Sharers = ALONE if world is None else world.everyone
+        with given_data(data) as source:
+            rows, results, remarks = _measured(load(run), source, form_words(fill, form), ranks)
+        for remark in remarks:
+            say(messages(), remark)
+        if json:
+            typer.echo(as_line(plain({"rows": rows, **results})))
+        else:
+            print_results(output(), {f"{rows} rows": results})
+        return DONE
+
+    return on_all_ranks(work, "auto")
+
+
+def _measured(run: Run, source: str, form: FormWords, ranks: Sharers) -> tuple[int, dict[str, float], list[str]]:
+    """The number of rows, the results, and remarks; of several ranks each measures its rows."""
+    own: list[tuple[int, EncodingReport]] = []
+
+    def noted() -> Iterator[Encoded]:
+        for block in run.encoded(source, with_target=True, ranks=ranks, **form):
+            own.append((len(block.x), block.report))
             yield block
 
-    with given_data(data) as source:
-        results = loaded.measured(noted(source))
-    rows = sum(number for number, _ in seen)
-    for remark in merge_reports(report for _, report in seen).lines():
-        say(messages(), remark)
-    if json:
-        typer.echo(as_line(plain({"rows": rows, **results})))
-    else:
-        print_results(output(), {f"{rows} rows": results})
-    return DONE
+    results = run.measured(noted(), ranks)
+    seen = [each for part in ranks.each(lambda: own) for each in part]
+    return sum(number for number, _ in seen), results, merge_reports(report for _, report in seen).lines()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -11,15 +11,17 @@ import typer
 from clearprop.cli.console import messages, say
 from clearprop.cli.exit_codes import DONE
 from clearprop.cli.options import Fill, form_words, with_settings
-from clearprop.cli.standard_input import given_data
-from clearprop.data.preprocessing import Encoded
+from clearprop.cli.standard_input import given_data, on_all_ranks, require_file
+from clearprop.data.preprocessing import Encoded, EncodingReport
 from clearprop.data.readers.formats import forms_text
 from clearprop.data.readers.reading import FORM, FormWords, require_names, words_of
 from clearprop.data.streaming.encoded_source import merge_reports
+from clearprop.data.streaming.sharers import ALONE, Sharers
+from clearprop.distributed import World
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import write_file
 from clearprop.files.spreadsheet import spreadsheet_text
-from clearprop.train import Run, class_probabilities, load
+from clearprop.train import Decide, Run, class_probabilities, decide_alone, load
 
 
 @with_settings(FORM)
@@ -61,32 +63,69 @@ def predict(
     * `clearprop predict runs/houses-1 new.csv -o predicted.csv`
 
     * `clearprop predict runs/houses-1 neu.csv --delimiter ';' --decimal , --fill garden`
+
+    * `mpiexec -n 4 clearprop predict runs/houses-1 many.parquet -o predicted.csv`
     """
+
+    def work(world: World | None) -> int:
+        lead: Decide = decide_alone if world is None else world.lead
+        if out is not None and not overwrite:
+            lead(lambda: require_new(out))
+        given = load(run), quote_formulas, words_of(keep), form_words(fill, form), interval
+        require_file(data, world)
+        with given_data(data) as source:
+            if world is None:
+                _write_out(out, lambda file: write_predictions(given[0], source, file, *given[1:]))
+            else:
+                _write_together(world, out, source, *given)
+        return DONE
+
+    return on_all_ranks(work, "auto")
+
+
+def _write_out(out: Path | None, write: Callable[[BinaryIO], list[str]]) -> None:
+    """Write the file or, when all is known, to stdout; then tell the remarks."""
     import tempfile
 
-    if out is not None and not overwrite:
-        require_new(out)
-    loaded, said, remarks = load(run), form_words(fill, form), list[str]()
-
-    def write(file: BinaryIO) -> None:
-        with given_data(data) as source:
-            remarks.extend(write_predictions(loaded, source, file, quote_formulas, words_of(keep), said, interval))
-
-    def tell() -> None:
+    remarks = list[str]()
+    if out is not None:
+        write_file(out, lambda file: remarks.extend(write(file)))
+    with tempfile.TemporaryFile() as file:  # nothing is printed before all rows have been predicted
+        if out is None:
+            remarks += write(file)
         for remark in remarks:
             say(messages(), remark)
+        file.seek(0)
+        for line in file:
+            typer.echo(line, nl=False)
 
-    if out is not None:
-        write_file(out, write)
-        tell()
-    else:
-        with tempfile.TemporaryFile() as file:  # nothing is printed before all rows have been predicted
-            write(file)
-            tell()
-            file.seek(0)
-            for line in file:
-                typer.echo(line, nl=False)
-    return DONE
+
+def _write_together(
+    world: World,
+    out: Path | None,
+    source: str,
+    run: Run,
+    quote_formulas: bool,
+    keep: Sequence[str],
+    form: FormWords,
+    interval: float | None,
+) -> None:
+    """The same by all ranks: each predicts its rows, the first puts them together."""
+    import io
+    import tempfile
+
+    with tempfile.TemporaryFile() as own:
+        asked = source, own, quote_formulas, keep, form, interval, world.everyone
+        reports = [each for part in world.everyone.each(lambda: _write_rows(run, *asked)) for each in part]
+
+        def write(file: BinaryIO) -> list[str]:
+            world.collect(own, file)
+            return merge_reports(reports).lines()
+
+        if world.rank:
+            write(io.BytesIO())
+        else:
+            _write_out(out, write)
 
 
 def require_new(out: Path) -> None:
@@ -116,6 +155,20 @@ def write_predictions(
     `interval` its ends follow the prediction.
     Names are printable and, unless `quote_formulas` is false, none is a formula: see `spreadsheet_text`.
     """
+    return merge_reports(_write_rows(run, data, file, quote_formulas, keep, form, interval, ALONE)).lines()
+
+
+def _write_rows(
+    run: Run,
+    data: str,
+    file: BinaryIO,
+    quote_formulas: bool,
+    keep: Sequence[str],
+    form: FormWords | None,
+    interval: float | None,
+    ranks: Sharers,
+) -> list[EncodingReport]:
+    """Write this rank's rows, the first rank's below the names of columns, and give a report on each block."""
     import csv
     import io
 
@@ -123,10 +176,10 @@ def write_predictions(
         run.require_interval(interval)
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     writer = csv.writer(text, lineterminator="\n")
-    reports, classes = [], list[str]()
+    reports, classes = list[EncodingReport](), list[str]()
     known = () if run.preprocessing is None else run.preprocessing.identifiers
     wanted = tuple(dict.fromkeys((*known, *keep)))
-    for number, encoded in enumerate(run.encoded(data, keep=wanted, **(form or {}))):
+    for number, encoded in enumerate(run.encoded(data, keep=wanted, ranks=ranks, **(form or {}))):
         if not number:
             fitted = run.preprocessing
             assert fitted is not None  # encoded has checked it
@@ -139,11 +192,12 @@ def write_predictions(
             heads = ["row", *(spreadsheet_text(name, quote_formulas) for name in kept), *targets]
             ends = [] if interval is None else [f"{targets[0]} from", f"{targets[0]} to"]
             judged = classes or (clear if fitted.label_names else [])
-            writer.writerow([*heads, *ends, *(f"p({name})" for name in judged)])
+            if ranks.rank == 0:
+                writer.writerow([*heads, *ends, *(f"p({name})" for name in judged)])
         writer.writerows(_rows(run, encoded, classes, quote_formulas, interval))
         reports.append(encoded.report)
     text.detach()  # flushes, and leaves the file open
-    return merge_reports(reports).lines()
+    return reports
 
 
 def _rows(

@@ -1,14 +1,20 @@
-"""Data on standard input: kept in a file for as long as a command lasts, since they are read more than once."""
+"""What a command is given: processes that a launcher started together, and data on standard input.
+
+These are kept in a file for as long as the command lasts, since they are read more than once.
+"""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clearprop.errors import ArgumentError
+from clearprop.cli.exit_codes import MISTAKE
+from clearprop.distributed import World, join_world
+from clearprop.errors import ArgumentError, ClearpropError
+from clearprop.runs.environment import is_one_of_several
 
 NAME = "-"
 """The name of standard input."""
@@ -38,3 +44,30 @@ def given_data(data: str) -> Iterator[str]:
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         yield str(path)
+
+
+def require_file(data: str | None, world: World | None) -> None:
+    """Raise ArgumentError for standard input, which several processes cannot share."""
+    if data != NAME or world is None:
+        return
+    raise ArgumentError(
+        "standard input comes to one process, and several want to read it",
+        expected="a file that every process can read",
+        got="-",
+        where="DATA",
+        try_="cat … > table.csv, then mpiexec … clearprop train table.csv",
+    )
+
+
+def on_all_ranks(work: Callable[[World | None], int], world: str, rank_timeout: float = 600.0) -> int:
+    """The exit code of `work(ranks)`: on this process alone, or on all that a launcher started, of which one speaks."""
+    if not is_one_of_several(world, "--world"):
+        return work(None)
+    ranks = join_world(rank_timeout)
+    try:
+        with ranks.united(), ranks.first_alone_speaks():
+            return work(ranks)
+    except ClearpropError:
+        if ranks.rank:
+            return MISTAKE  # the first rank tells it
+        raise

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from clearprop.cli.options import with_settings
+from clearprop.cli.standard_input import on_all_ranks
 from clearprop.distributed import World
 from clearprop.runs.settings import OPTIONS
 
@@ -127,4 +128,4 @@ def train(
             return train_session.resume(session, resume, given, out=out, config=config, **begun)
         return train_session.start(session, given, out=out, config=config, **begun)
 
-    return train_session.on_all_ranks(work, world, rank_timeout)
+    return on_all_ranks(work, world, rank_timeout)

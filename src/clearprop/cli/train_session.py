@@ -12,7 +12,7 @@ from typing import Any
 from clearprop import nn
 from clearprop.cli.console import Display, messages, output, print_json, print_results, say, table
 from clearprop.cli.exit_codes import DONE, INTERRUPTED, MISTAKE
-from clearprop.cli.standard_input import NAME, given_data
+from clearprop.cli.standard_input import NAME, given_data, require_file
 from clearprop.data.parts import batches_in, rows_in
 from clearprop.data.readers.formats import DATA_FILE
 from clearprop.data.readers.reading import READING, Reading
@@ -21,12 +21,11 @@ from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.memory import default_memory
 from clearprop.data.streaming.sharers import ALONE
 from clearprop.data.training_data import Prepared, from_source
-from clearprop.distributed import World, join_world
+from clearprop.distributed import World
 from clearprop.errors import ArgumentError, ClearpropError
 from clearprop.files.presence import free_folder
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
-from clearprop.runs.environment import is_one_of_several
 from clearprop.runs.events import Events, log_events
 from clearprop.runs.folder import RunFolder, require_free
 from clearprop.runs.settings import CHANGEABLE, OPTIONS, Settings, option_of
@@ -52,20 +51,6 @@ from clearprop.train import (
 
 _RESUMABLE = ("data", "epochs", "patience")
 _CHANGEABLE = ("lr", *(name for name in CHANGEABLE if name != "lr" and name in OPTIONS))
-
-
-def on_all_ranks(work: Callable[[World | None], int], world: str, rank_timeout: float) -> int:
-    """The exit code of `work(ranks)`: on this process alone, or on all that a launcher started, of which one speaks."""
-    if not is_one_of_several(world, "--world"):
-        return work(None)
-    ranks = join_world(rank_timeout)
-    try:
-        with ranks.united(), ranks.first_alone_speaks():
-            return work(ranks)
-    except ClearpropError:
-        if ranks.rank:
-            return MISTAKE  # the first rank tells it
-        raise
 
 
 def start(
@@ -212,8 +197,7 @@ class Session:
         settings = Settings(**{**asked, "task": task_under(asked.get("task", "auto"), asked.get("loss"))})
         if before is not None:
             require_kept(settings.data, str(before))
-        if settings.data == NAME and self.world is not None:
-            raise _one_input()
+        require_file(settings.data, self.world)
         with given_data(settings.data or "") as source:
             self._train(source, settings, asked, before, out, resume, origin, weights)
 
@@ -291,16 +275,6 @@ class Session:
             say(output(), found.reason)
             output().print()
         return replace(full, lr=found.suggestion)
-
-
-def _one_input() -> ArgumentError:
-    return ArgumentError(
-        "standard input comes to one process, and several want to read it",
-        expected="a file that every process can read",
-        got="-",
-        where="DATA",
-        try_="cat … > table.csv, then mpiexec … clearprop train table.csv",
-    )
 
 
 def _divergence(run: Run, full: Settings) -> ArgumentError:

@@ -6,6 +6,7 @@ import contextlib
 import faulthandler
 import functools
 import os
+import shutil
 import socket
 import sys
 import time
@@ -13,7 +14,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, BinaryIO, NoReturn, TypeVar
 
 from numpy.typing import NDArray
 
@@ -32,6 +33,8 @@ GRACE_SECONDS = 1.0
 """A mistake that all ranks made is told by the first: the others wait so long before they tell it."""
 REARM_SECONDS = 1.0
 """The guard against ranks that hang is wound up no oftener than this."""
+PIECE = 1 << 20
+"""Bytes of a file that are sent at a time."""
 MISTAKE, FAULT, INTERRUPTED = 2, 1, 130
 """The exit code of the job after a user's mistake, any other exception, a second Ctrl-C."""
 
@@ -159,6 +162,26 @@ class World:
     def _raise_common(self, mistake: ClearpropError) -> NoReturn:
         self._common = mistake
         raise mistake
+
+    @functools.cached_property
+    def everyone(self) -> Machine:
+        """All ranks, as those who share rows that are in a file on every machine."""
+        return Machine(self.comm, self._wind, self.settled)
+
+    def collect(self, own: BinaryIO, into: BinaryIO) -> None:
+        """Write what all ranks have in their files, in the order of ranks, into the file of the first."""
+        self._wind()
+        own.seek(0)
+        if self.rank:
+            while piece := own.read(PIECE):
+                self.comm.send(piece, dest=0)
+            self.comm.send(b"", dest=0)
+            return
+        shutil.copyfileobj(own, into)
+        for rank in range(1, self.size):
+            while piece := self.comm.recv(source=rank):
+                self._wind()
+                into.write(piece)
 
     # -------------------------------------------------------------------------------------------------- threads
     def divide_threads(self) -> None:

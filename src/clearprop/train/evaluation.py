@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.parts import Part
+from clearprop.data.streaming.sharers import ALONE, Sharers
+from clearprop.errors import DataError
 from clearprop.program.values import no_grad, raw
 from clearprop.train.metrics import Measure, outputs_of
 
@@ -47,32 +50,66 @@ def evaluate_blocks(
 
     Metrics outside need all rows at once: outputs and targets, not the inputs, are kept for them.
     """
-    measures = _by_name(loss, (m for m in metrics if not m.outside))
-    outside = [m for m in metrics if m.outside]
+    return _merged((_block_shares(model, block, loss, metrics) for block in blocks), loss, metrics)
+
+
+@dataclass(frozen=True, eq=False)
+class _BlockShares:
+    """What a block adds: its rows, by weight, the share of each measure, and what metrics outside need of it."""
+
+    rows: float
+    shares: dict[str, NDArray[np.float64]]
+    kept: tuple[NDArray[Any], ...]
+
+
+def _block_shares(model: Any, block: tuple[Any, ...], loss: Measure, metrics: Sequence[Measure]) -> _BlockShares:
+    x, y, *weight = block
+    outputs = outputs_of(model, x)
+    rows = float(weight[0].sum(dtype=np.float64)) if weight else len(x)
+    shares = {name: _share(m, outputs, y, *weight) for name, m in _by_name(loss, _inside(metrics)).items()}
+    return _BlockShares(rows, shares, (outputs, y, *weight) if any(m.outside for m in metrics) else ())
+
+
+def _merged(blocks: Iterable[_BlockShares], loss: Measure, metrics: Sequence[Measure]) -> dict[str, float]:
+    """The loss and the metrics of blocks, added in their order."""
+    measures = _by_name(loss, _inside(metrics))
     rows, totals, kept = 0.0, dict[str, NDArray[np.float64]](), list[tuple[NDArray[Any], ...]]()
-    for x, y, *weight in blocks:
-        outputs = outputs_of(model, x)
-        rows += float(weight[0].sum(dtype=np.float64)) if weight else len(x)
-        totals = {name: _with_block(m, totals.get(name), outputs, y, *weight) for name, m in measures.items()}
-        kept += [(outputs, y, *weight)] if outside else []
+    for block in blocks:
+        rows += block.rows
+        for name, share in block.shares.items():
+            totals[name] = (measures[name].merge or np.add)(totals[name], share) if name in totals else share
+        kept += [block.kept] if block.kept else []
     found = {name: _total(m, totals[name], rows) for name, m in measures.items()}
-    return _in_order(metrics, found, kept) if outside else found
+    return _in_order(metrics, found, kept) if kept else found
+
+
+def _inside(metrics: Sequence[Measure]) -> list[Measure]:
+    return [metric for metric in metrics if not metric.outside]
 
 
 def evaluate_encoded(
-    model: Any, blocks: Iterator[tuple[Any, ...]], loss: Measure, metrics: Sequence[Measure]
+    model: Any,
+    blocks: Iterator[tuple[Any, ...]],
+    loss: Measure,
+    metrics: Sequence[Measure],
+    ranks: Sharers = ALONE,
 ) -> dict[str, float]:
-    """`evaluate` over blocks that each have their own memory: of a single one as for arrays, else as in blocks."""
-    first, second = next(blocks), next(blocks, None)
-    if second is None:
-        x, y, *weight = first
-        return evaluate(model, x, y, loss, metrics, *weight)
-    return evaluate_blocks(model, chain((first, second), blocks), loss, metrics)
+    """`evaluate` over blocks that each have their own memory: of a single one as for arrays, else as in blocks.
 
-
-def _with_block(measure: Measure, total: NDArray[np.float64] | None, *block: NDArray[Any]) -> NDArray[np.float64]:
-    share = _share(measure, *block)
-    return share if total is None else (measure.merge or np.add)(total, share)
+    Several `ranks` have blocks of their own each; what comes of them is added in the order of all blocks.
+    """
+    own = list[tuple[Any, ...]]()
+    ranks.each(lambda: own.extend(islice(blocks, 2)))
+    known = sum(ranks.each(lambda: len(own)))
+    if not known:
+        raise DataError("no row can be evaluated", expected="a value in the target", got="none in all rows")
+    if known == 1:
+        found = ranks.each(lambda: [evaluate(model, x, y, loss, metrics, *w) for x, y, *w in own])
+        return next(each[0] for each in found if each)
+    if ranks.size == 1:
+        return evaluate_blocks(model, chain(own, blocks), loss, metrics)
+    shares = ranks.each(lambda: [_block_shares(model, block, loss, metrics) for block in chain(own, blocks)])
+    return _merged(chain.from_iterable(shares), loss, metrics)
 
 
 def _total(measure: Measure, total: NDArray[np.float64], rows: float) -> float:

@@ -19,6 +19,7 @@ from clearprop.data.preprocessing import Encoded, Preprocessing
 from clearprop.data.readers.frame_kinds import in_kind_of
 from clearprop.data.readers.reading import FormWords, reading_of
 from clearprop.data.streaming.encoded_source import encoded_blocks
+from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.data.training_data import Prepared, as_pair, sample_weights, scaled_weights
 from clearprop.errors import ArgumentError, RunError, printable, user_line
 from clearprop.nn.losses import loss_task
@@ -131,13 +132,19 @@ class Run:
         return self.preprocessing.encode(data, with_target, keep, reading_of(form))
 
     def encoded(
-        self, data: Any, with_target: bool = False, keep: Sequence[str] = (), **form: Unpack[FormWords]
+        self,
+        data: Any,
+        with_target: bool = False,
+        keep: Sequence[str] = (),
+        *,
+        ranks: Sharers = ALONE,
+        **form: Unpack[FormWords],
     ) -> Iterator[Encoded]:
-        """`encode`, a block of rows after another for a CSV or Parquet file, which may be larger than memory."""
+        """`encode` in blocks for a CSV or Parquet file, larger than memory perhaps; each of `ranks` gets its own."""
         if self.preprocessing is None:
             yield self.encode(data, with_target, keep, **form)
         else:
-            yield from encoded_blocks(self.preprocessing, data, with_target, keep, reading_of(form))
+            yield from encoded_blocks(self.preprocessing, data, with_target, keep, reading_of(form), ranks)
 
     def _source_outputs(self, data: Any, form: FormWords) -> NDArray[Any]:
         """The outputs for data of any kind that the run takes."""
@@ -307,15 +314,11 @@ class Run:
         require_weighable((loss, *metrics))
         return evaluate(self.model, x, y, loss, metrics, scaled_weights(sample_weight, len(x), "the data"))
 
-    def measured(self, blocks: Iterable[Encoded]) -> dict[str, float]:
-        """The loss and the metrics over all rows of blocks that are encoded with the target."""
+    def measured(self, blocks: Iterable[Encoded], ranks: Sharers = ALONE) -> dict[str, float]:
+        """The loss and the metrics over all rows of blocks that are encoded with the target, those of all `ranks`."""
         loss, metrics = self._measures()
-
-        def part(block: Encoded) -> tuple[Any, ...]:
-            pair = self._as_trained(block, loss)
-            return pair if block.weight is None else (*pair, block.weight)
-
-        return evaluate_encoded(self.model, map(part, blocks), loss, metrics)
+        parts = ((*self._as_trained(b, loss), *(() if b.weight is None else (b.weight,))) for b in blocks)
+        return evaluate_encoded(self.model, parts, loss, metrics, ranks)
 
     def _as_trained(self, block: Encoded, loss: Measure) -> Pair:
         """Rows of a table with the targets as the network's outputs are compared with them."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ class ParquetTable:
             texts = _repeating_columns(
                 metadata, [f.name for f in metadata.schema.to_arrow_schema() if _is_text(f.type)]
             )
+            self.coded = frozenset(texts)
             self.file = pq.ParquetFile(path, read_dictionary=texts, buffer_size=_BUFFER, pre_buffer=False)
             self.names = tuple(self.file.schema_arrow.names)
             self.rows = int(self.file.metadata.num_rows)
@@ -107,24 +109,30 @@ class ParquetTable:
         chosen = self.names if names is None else tuple(names)
         with _reader_errors(self.source):
             found, last = 0, self.rows if until is None else until
-            for batch in self._batches(rows, list(chosen), since, last):
-                found += batch.num_rows
-                yield tuple(_column(n, batch.column(n), n == target, n in as_text, n in spelled) for n in chosen)
+            for batches in self._batches(rows, list(chosen), since, last):
+                found += sum(batch.num_rows for batch in batches)
+                yield tuple(
+                    _joined_column([_column(n, b.column(n), n == target, n in as_text, n in spelled) for b in batches])
+                    for n in chosen
+                )
             if found != last - since:
                 raise _broken_error(self.source, f"{quantity(found, 'row')}, where the footer says {last - since}")
 
-    def _batches(self, rows: int, names: list[str], since: int, until: int) -> Iterator[Any]:
-        """The rows from number `since` up to `until`, of the row groups that hold them."""
+    def _batches(self, rows: int, names: list[str], since: int, until: int) -> Iterator[list[Any]]:
+        """The rows from number `since` up to `until`, cut where they are when all are read: batches of each block."""
         metadata = self.file.metadata
         ends = np.cumsum([metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)])
-        first, last = int(np.searchsorted(ends, since, side="right")), int(np.searchsorted(ends, until, side="left"))
+        if (since, until) == (0, self.rows):
+            yield from ([batch] for batch in self.file.iter_batches(rows, columns=names, use_threads=False))
+            return
+        first, last = (int(np.searchsorted(ends, since, side="right")), int(np.searchsorted(ends, until)))
         at = int(ends[first - 1]) if first else 0
-        groups = list(range(first, min(last + 1, len(ends))))
-        for batch in self.file.iter_batches(rows, row_groups=groups, columns=names, use_threads=False):
-            begin, end = max(since - at, 0), min(until - at, batch.num_rows)
-            at += batch.num_rows
-            if begin < end:
-                yield batch.slice(begin, end - begin)
+        batches = self.file.iter_batches(
+            rows, row_groups=list(range(first, last + 1)), columns=names, use_threads=False
+        )
+        # codes of texts hold for a row group, so that the reader cuts there, too
+        cuts = {*range(since, until, rows), *(ends.tolist() if self.coded & set(names) else ())}
+        yield from _cut_batches(batches, at, sorted(cut for cut in cuts if since <= cut < until), until)
 
     def place(self, column: str, row: int) -> str:
         """Where a value stands."""
@@ -161,7 +169,23 @@ def read_parquet(
     return Frame(source, columns, partial(_place, source))
 
 
+def _cut_batches(batches: Iterator[Any], at: int, starts: list[int], until: int) -> Iterator[list[Any]]:
+    """Batches, the first of which begins at row `at`, divided anew: for each start those up to the next one."""
+    batch = next(batches, None)
+    for start, end in pairwise([*starts, until]):
+        held: list[Any] = []
+        while start < end and batch is not None:
+            if at + batch.num_rows <= start:
+                at, batch = at + batch.num_rows, next(batches, None)
+                continue
+            held.append(batch.slice(start - at, end - start))
+            start += held[-1].num_rows
+        yield held
+
+
 def _joined_column(pieces: list[Column]) -> Column:
+    if len(pieces) == 1:
+        return pieces[0]
     spellings = [piece.spelling for piece in pieces if piece.spelling is not None]
     values = np.concatenate([piece.values for piece in pieces])
     return replace(pieces[0], values=values, spelling=np.concatenate(spellings) if spellings else None)

@@ -31,7 +31,7 @@ from clearprop.data.readers.parquet_file import ParquetTable
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import file_form
 from clearprop.data.streaming.memory import Budget, give_back
-from clearprop.data.streaming.sharers import ALONE, Sharers
+from clearprop.data.streaming.sharers import ALONE, Sharers, own_part
 from clearprop.errors import DataError
 
 COLUMN_BYTES = 4 * 2**20
@@ -169,6 +169,10 @@ class RowFile(Protocol):
         """The columns that are read together."""
         ...
 
+    def cuts(self, budget: Budget, columns: int) -> tuple[Mark, ...]:
+        """Where blocks of so many columns begin; nowhere in a file that can only be read from its start."""
+        ...
+
     def blocks(
         self, budget: Budget, names: Collection[str], target: str, part: RowRange | None = None
     ) -> Iterator[RowBlock]:
@@ -192,6 +196,17 @@ class _Csv:
     def groups(self, _budget: Budget) -> list[tuple[str, ...]]:
         """All columns: a line holds them all."""
         return [self.names]
+
+    def cuts(self, budget: Budget, columns: int) -> tuple[Mark, ...]:
+        """Where pieces of rows begin, if every line is a row."""
+        with self.table.records() as records:
+            if count_regular_rows(self.table, records) is None:
+                return ()
+            found = [Mark(0, records.begin, byte_of_line(self.table.path, records.begin))]
+            for piece in pieces_of_lines(self.table.path, found[0].byte, budget.text):
+                last, lines = found[-1], piece.count(b"\n")
+                found.append(Mark(last.row + lines, last.line + lines, last.byte + len(piece)))
+            return tuple(found[:-1])
 
     def prepare(self, budget: Budget, ranks: Sharers) -> None:
         """Decide the form of the numbers, which needs a pass of its own over some files."""
@@ -309,7 +324,12 @@ class _Parquet:
     def __init__(self, path: Path, source: str, reading: Reading) -> None:
         self.path, self.source = path, source
         self.asked = reading.columns.texts, reading.spelled
-        self.names = ParquetTable(path, source).names
+        table = ParquetTable(path, source)
+        self.names, self.rows = table.names, table.rows
+
+    def cuts(self, budget: Budget, columns: int) -> tuple[Mark, ...]:
+        """Where blocks of so many columns begin."""
+        return tuple(Mark(row) for row in range(0, self.rows, budget.rows_read(columns)))
 
     def prepare(self, _budget: Budget, _ranks: Sharers) -> None:
         """Nothing: the file says what its columns are."""
@@ -366,6 +386,18 @@ class UnchangingFile:
             yield block
         self.require_unchanged()
         give_back()
+
+    def own_blocks(self, budget: Budget, names: Collection[str], target: str) -> Iterator[RowBlock]:
+        """Of all rows those that fall to this rank; the blocks are those of one process that reads all.
+
+        A file that can only be read from its start is read by the first rank.
+        """
+        cuts = self.ranks.lead(lambda: self.table.cuts(budget, len(names))) if self.ranks.size > 1 else ()
+        own = own_part(len(cuts), self.ranks)
+        if len(own):
+            yield from self.blocks(budget, names, target, RowRange(cuts[own.start], (*cuts, None)[own.stop]))
+        elif self.ranks.rank == 0 and not cuts:
+            yield from self.blocks(budget, names, target)
 
     def require_unchanged(self) -> None:
         """Raise DataError if the file has changed."""

@@ -17,6 +17,7 @@ from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import BUNDLED, file_form
 from clearprop.data.streaming.blocks import RowBlock, UnchangingFile
 from clearprop.data.streaming.memory import Budget
+from clearprop.data.streaming.sharers import ALONE, Sharers
 
 MEMORY = 256 * 10**6
 """The bytes that rows may take while they are predicted."""
@@ -31,16 +32,20 @@ def encoded_blocks(
     with_target: bool = False,
     keep: Sequence[str] = (),
     said: Reading = AS_SHOWN,
+    ranks: Sharers = ALONE,
 ) -> Iterator[Encoded]:
     """What `Preprocessing.encode` gives, a block after another for a CSV or Parquet file, and whole for other sources.
+
+    Of several `ranks`, which all call this, each gets its blocks, in their order; of other sources the first has all.
 
     Raises the errors of `encode`; those of a row when its block is reached.
     """
     if not _is_table_file(source):
-        yield fitted.encode(source, with_target, keep, said)
+        if ranks.rank == 0:
+            yield fitted.encode(source, with_target, keep, said)
         return
     budget = Budget(MEMORY)
-    watched = UnchangingFile(Path(source), str(source), budget, fitted.reading_with(keep, said))
+    watched = UnchangingFile(Path(source), str(source), budget, fitted.reading_with(keep, said), ranks)
     table = watched.table
     fitted.require_columns(table.names, table.source, with_target, said.fill)
     there = set(table.names)
@@ -48,7 +53,7 @@ def encoded_blocks(
     needed = [name for name in dict.fromkeys(wanted) if name in there]
     size = budget.rows_encoded(len(needed), len(fitted.feature_names))
     rows = found = 0
-    for block in watched.blocks(budget, needed, fitted.target.name):
+    for block in watched.own_blocks(budget, needed, fitted.target.name):
         frame = _frame(block, table.source, fitted.texts)
         rows += block.rows
         for first in range(0, block.rows, size):
@@ -56,7 +61,7 @@ def encoded_blocks(
             found += len(encoded.rows)
             if len(encoded.rows):
                 yield replace(encoded, rows=encoded.rows + block.first + first)
-    if not found:
+    if not found and ranks.size == 1:  # of several, who asked sees what all have
         raise fitted.nothing_to_evaluate(rows, table.source)
 
 

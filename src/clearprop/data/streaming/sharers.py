@@ -50,9 +50,10 @@ ALONE = Alone()
 
 
 def own_part(count: int, ranks: Sharers) -> range:
-    """Which of so many things, in their order, fall to this process.
+    """Which of so many things, in their order, fall to this process; the first has some if there are any.
 
     >>> list(own_part(5, ALONE))
     [0, 1, 2, 3, 4]
     """
-    return range(ranks.rank * count // ranks.size, (ranks.rank + 1) * count // ranks.size)
+    start, stop = (-(-rank * count // ranks.size) for rank in (ranks.rank, ranks.rank + 1))
+    return range(start, stop)
