@@ -6,7 +6,7 @@ import polars
 import pytest
 
 import clearprop as cl
-from clearprop.cli.evaluate import _measured
+from clearprop.cli.evaluate import _measure
 from clearprop.cli.predict import _write_rows
 from clearprop.data.streaming import encoded_source
 from clearprop.data.streaming.encoded_source import merge_reports
@@ -39,7 +39,7 @@ def test_ranks_predict_and_evaluate_as_one(run, small_blocks, tmp_path, form, si
     def answered(ranks=ALONE):
         file = io.BytesIO()
         reports = _write_rows(run, path, file, True, (), None, None, ranks)
-        return file.getvalue(), ranks.each(lambda: reports), _measured(run, path, {}, ranks)
+        return file.getvalue(), ranks.each(lambda: reports), _measure(run, path, {}, ranks)
 
     text, reports, measured = answered()
     found = together(size, answered)
@@ -57,7 +57,7 @@ def test_rows_without_a_target_are_refused_by_all(run, small_blocks, tmp_path):
 
     def refused(ranks):
         with pytest.raises(DataError, match="no row can be evaluated"):
-            _measured(run, str(path), {}, ranks)
+            _measure(run, str(path), {}, ranks)
         return True
 
     assert together(2, refused) == [True, True]

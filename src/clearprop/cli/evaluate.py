@@ -52,7 +52,7 @@ def evaluate(
         require_file(data, world)
         ranks: Sharers = ALONE if world is None else world.everyone
         with given_data(data) as source:
-            rows, results, remarks = _measured(load(run), source, form_words(fill, form), ranks)
+            rows, results, remarks = _measure(load(run), source, form_words(fill, form), ranks)
         for remark in remarks:
             say(messages(), remark)
         if json:
@@ -64,7 +64,7 @@ def evaluate(
     return on_all_ranks(work, "auto")
 
 
-def _measured(run: Run, source: str, form: FormWords, ranks: Sharers) -> tuple[int, dict[str, float], list[str]]:
+def _measure(run: Run, source: str, form: FormWords, ranks: Sharers) -> tuple[int, dict[str, float], list[str]]:
     """The number of rows, the results, and remarks; of several ranks each measures its rows."""
     own: list[tuple[int, EncodingReport]] = []
 

@@ -50,7 +50,7 @@ def evaluate_blocks(
 
     Metrics outside need all rows at once: outputs and targets, not the inputs, are kept for them.
     """
-    return _merged((_block_shares(model, block, loss, metrics) for block in blocks), loss, metrics)
+    return _merge_shares((_block_shares(model, block, loss, metrics) for block in blocks), loss, metrics)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def _block_shares(model: Any, block: tuple[Any, ...], loss: Measure, metrics: Se
     return _BlockShares(rows, shares, (outputs, y, *weight) if any(m.outside for m in metrics) else ())
 
 
-def _merged(blocks: Iterable[_BlockShares], loss: Measure, metrics: Sequence[Measure]) -> dict[str, float]:
+def _merge_shares(blocks: Iterable[_BlockShares], loss: Measure, metrics: Sequence[Measure]) -> dict[str, float]:
     """The loss and the metrics of blocks, added in their order."""
     measures = _by_name(loss, _inside(metrics))
     rows, totals, kept = 0.0, dict[str, NDArray[np.float64]](), list[tuple[NDArray[Any], ...]]()
@@ -109,7 +109,7 @@ def evaluate_encoded(
     if ranks.size == 1:
         return evaluate_blocks(model, chain(own, blocks), loss, metrics)
     shares = ranks.each(lambda: [_block_shares(model, block, loss, metrics) for block in chain(own, blocks)])
-    return _merged(chain.from_iterable(shares), loss, metrics)
+    return _merge_shares(chain.from_iterable(shares), loss, metrics)
 
 
 def _total(measure: Measure, total: NDArray[np.float64], rows: float) -> float:
