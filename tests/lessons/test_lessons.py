@@ -24,6 +24,9 @@ NAMES = [
     "dead-relu",
     "recurrent-cell",
     "pendulum",
+    "convolution",
+    "attention",
+    "lstm-memory",
 ]
 COMMAND = [sys.executable, "-c", "import sys; from clearprop.cli import main; sys.exit(main(sys.argv[1:]))", "lesson"]
 
@@ -102,6 +105,18 @@ def test_the_loops_by_hand_are_the_loops():
     assert float(raw(swing["fitted_k"])) == pytest.approx(1.7, abs=1e-6)
 
 
+def test_layers_by_hand_have_the_numbers_of_the_textbooks():
+    """ "Dive into Deep Learning", §7.2: 19, 25, 37, 43; "The Illustrated Transformer": 112, 96, 14, 12, 0.88, 0.12."""
+    image, query, cells = (lesson(name).experiment() for name in ("convolution", "attention", "lstm-memory"))
+    assert [image[k] for k in ("y00", "y01", "y10", "y11")] == [19, 25, 37, 43]
+    assert [query[k] for k in ("score0", "score1", "s0", "s1")] == [112, 96, 14, 12]
+    assert [round(query[k], 2) for k in ("p0", "p1")] == [0.88, 0.12]
+    assert query["ds"] == pytest.approx(query["p0"] * query["away"], rel=1e-13)
+    assert (image["dw"], image["middle"], image["corner"]) == (1 + 2 + 4 + 5, 0 + 1 + 2 + 3, 1)
+    assert cells["gated"] == pytest.approx(cells["f"] ** 9, rel=1e-13)
+    assert 0 < cells["plain"] < 0.9**9 < cells["gated"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_right_answers(name):
     right, shown = answers(name), []
@@ -154,8 +169,8 @@ def test_unknown_name():
         lesson("relu")
     assert caught.value.message == (
         "no lesson named 'relu'\n"
-        "  expected  one of: dead-relu, pendulum, recurrent-cell, relu-neuron, softmax-cross-entropy, "
-        "two-layer-net, vanishing-gradient\n"
+        "  expected  one of: attention, convolution, dead-relu, lstm-memory, pendulum, recurrent-cell, relu-neuron, "
+        "softmax-cross-entropy, two-layer-net, vanishing-gradient\n"
         "  got       'relu'\n"
         "  where     clearprop lesson\n"
         "  try       'dead-relu', the nearest name"
