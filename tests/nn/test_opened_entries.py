@@ -3,10 +3,13 @@
 Zeros say why they are: outside the receptive field, not the largest of a window, a step that a mask leaves out.
 """
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import clearprop as cl
+from clearprop import nn
 from tests.nn.peer_cases import LAYERS
 from tests.tiers import later
 
@@ -39,3 +42,39 @@ def test_a_random_entry_agrees_with_differences_and_its_sum_closes(number):
     summed = sum(term.value for term in entry.terms) + entry.rest
     assert summed == pytest.approx(entry.value, rel=1e-9, abs=1e-12)
     assert entry.value or entry.reason
+
+
+SEQUENCE = np.random.default_rng(1).normal(size=(1, 3, 4))
+IMAGE = np.arange(1.0, 17.0).reshape(1, 4, 4, 1)
+SEEN = np.array([[True, True, False]])
+HIDDEN = "masked: scan leaves sum[0,2,0] out, and nothing that it gives depends on it"
+SMALLER = "is the first of the largest in no window of max_pool"
+CELLS = [kind(4, 3, dtype=float, output="last") for kind in (nn.RNN, nn.LSTM, nn.GRU)]
+CAUSAL, PLAIN = (nn.MultiHeadAttention(4, 2, causal=causal, dtype=float) for causal in (True, False))
+OUTSIDE = "is outside the receptive field of conv"
+ZEROS = {
+    "a later element": (lambda x: CAUSAL(x)[0, 0], SEQUENCE, (0, 2, 1), "masked by where"),
+    "a hidden element": (lambda x: PLAIN(x, mask=SEEN[:, None])[0, :2], SEQUENCE, (0, 2, 1), "masked by where"),
+    **{f"hidden from {k.label()}": (partial(k, mask=SEEN), SEQUENCE, (0, 2, 1), HIDDEN) for k in CELLS},
+    "a smaller pixel": (nn.MaxPool(2), IMAGE, (0, 0, 1, 0), f"pooled elsewhere: x[0,0,1,0] {SMALLER}"),
+    "a smaller pixel, padded": (nn.MaxPool(3, stride=2, padding=1), IMAGE, (0, 0, 0, 0), SMALLER),
+    "a pixel between": (nn.Conv2d(1, 1, 1, stride=2, dtype=float), IMAGE, (0, 1, 1, 0), f"x[0,1,1,0] {OUTSIDE}"),
+    "a pixel at the end": (nn.Conv2d(1, 1, 3, stride=2, dtype=float), IMAGE, (0, 3, 3, 0), f"x[0,3,3,0] {OUTSIDE}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ZEROS)
+def test_a_zero_says_why(what):
+    layer, x, index, reason = ZEROS[what]
+    entry = cl.explain(lambda x: cl.sum(cl.square(layer(x))), "x", args=(x,))[index]
+    entry.check()
+    assert entry.value == 0.0
+    assert reason in entry.reason
+
+
+def test_a_row_of_an_embedding_opens_into_the_places_that_used_it():
+    layer, words = nn.Embedding(5, 3, dtype=float), np.array([[1, 2, 1]])
+    weights = np.arange(9.0).reshape(1, 3, 3)
+    opened = cl.explain(lambda model: cl.sum(model(words) * weights), "weight", args=(layer,))
+    assert sorted(term.value for term in opened[1, 0].terms) == [0.0, 6.0]
+    assert opened[4, 0].reason == "not on any path: weight[4,0] is not selected by take"
