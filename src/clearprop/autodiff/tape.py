@@ -46,7 +46,9 @@ class Slice:
                     if a not in known:
                         known.add(a)
                         todo.append(a)
-        self.surrounded = any(map(_continues_history, stop)) or any(n.tracked for n in self.leaves if n not in stop)
+        self.surrounded = leaves is not None and (  # all the user's leaves leave nothing to enclosing transforms
+            any(map(_continues_history, stop)) or any(n.tracked for n in self.leaves if n not in stop)
+        )
         self._met, self._several = met, several
         self._applications = sorted(met, key=_ORDER)
         self._positions = list(map(_TRACKED, self._applications))
