@@ -1,6 +1,7 @@
 """The same table in every form of file: JSON lines, Excel, Arrow, NPY, NPZ; and what is refused of them."""
 
 import gzip
+import itertools
 import json
 import zipfile
 from pathlib import Path
@@ -30,7 +31,7 @@ def json_lines(rows=ROWS):
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def workbook(path, rows, sheets=("Sheet1",), **parts):
+def workbook(path, rows, sheets=("Sheet1",), states=(), **parts):
     """A workbook with one table on each sheet, written by hand."""
 
     def cell(value):
@@ -46,7 +47,10 @@ def workbook(path, rows, sheets=("Sheet1",), **parts):
     relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = "http://schemas.openxmlformats.org/package/2006/relationships"
     body = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
-    listed = "".join(f'<sheet name="{s}" sheetId="{i}" r:id="r{i}"/>' for i, s in enumerate(sheets, 1))
+    listed = "".join(
+        f'<sheet name="{s}" sheetId="{i}" state="{state}" r:id="r{i}"/>'
+        for i, (s, state) in enumerate(itertools.zip_longest(sheets, states, fillvalue="visible"), 1)
+    )
     linked = "".join(f'<Relationship Id="r{i}" Type="{relations}/worksheet" Target="worksheets/sheet{i}.xml"/>'
                      for i in range(1, len(sheets) + 1))  # fmt: skip
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -128,6 +132,13 @@ def test_lists_and_lines_of_json(tmp_path):
 def test_the_first_sheet_with_rows_is_read_and_told(tmp_path):
     workbook(tmp_path / "t.xlsx", table_rows(), sheets=("One", "Two"))
     assert "the sheet 'One' is read, and not 'Two'" in read(tmp_path / "t.xlsx").notes
+
+
+def test_a_hidden_sheet_is_read_where_there_is_no_other(tmp_path):
+    for name, states in (("first.xlsx", ("hidden", "visible")), ("all.xlsx", ("veryHidden", "hidden"))):
+        workbook(tmp_path / name, table_rows(), sheets=("One", "Two"), states=states)
+    assert "the sheet 'Two' is read, and not 'One'" in read(tmp_path / "first.xlsx").notes
+    assert "the sheet 'One' is read, and not 'Two'" in read(tmp_path / "all.xlsx").notes
 
 
 def big_part(path):

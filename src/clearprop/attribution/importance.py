@@ -59,14 +59,13 @@ class Importance:
     def cells(self) -> list[tuple[str, ...]]:
         """The rows of the table, as texts."""
         return [
-            (c.column, number_text(c.drop), f"{number_text(c.low)} … {number_text(c.high)}", number_text(c.effect))
-            for c in self.columns
+            (c.column, _short(c.drop), f"{_short(c.low)} … {_short(c.high)}", _short(c.effect)) for c in self.columns
         ]
 
     @property
     def caption(self) -> str:
         """What the table shows."""
-        what = f"{self.metric} {number_text(self.base)} of {self.rows:,} {self.part} rows"
+        what = f"{self.metric} {_short(self.base)} of {self.rows:,} {self.part} rows"
         return f"{what}, and what it loses when a column is shuffled ({self.repeats} times)"
 
     def __repr__(self) -> str:
@@ -75,6 +74,10 @@ class Importance:
     def _repr_html_(self) -> str:
         """The table, for a notebook."""
         return html_rows(self.caption, self.heads, self.cells)
+
+
+def _short(value: float) -> str:
+    return number_text(value, 4)
 
 
 def text_rows(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -27,7 +27,7 @@ PROGRAM = Path(__file__).with_name("workbook_process.py")
 
 
 def write_excel_as_csv(path: Path, out: IO[str], source: str) -> tuple[str, ...]:
-    """Write the first sheet that holds a table as text; gives what should be told.
+    """Write the first sheet that holds a table, hidden ones last, as text; gives what should be told.
 
     It is read by a process of its own, whose memory and time the size of the file bounds (`workbook_process`).
 

@@ -23,12 +23,13 @@ def main(most_bytes: str, most_cells: str, path: str, *folders: str) -> None:
     """Read the workbook, within so many bytes of memory."""
     resource.setrlimit(resource.RLIMIT_AS, (int(most_bytes), int(most_bytes)))
     sys.path[:] = folders
-    from python_calamine import CalamineWorkbook
+    from python_calamine import CalamineWorkbook, SheetVisibleEnum
 
     full: list[str] = []
     with Path(path).open("rb") as file:
         book = CalamineWorkbook.from_filelike(file)
-        for name in book.sheet_names:
+        hidden = {sheet.name for sheet in book.sheets_metadata if sheet.visible != SheetVisibleEnum.Visible}
+        for name in sorted(book.sheet_names, key=hidden.__contains__):  # what a person does not see comes last
             sheet = book.get_sheet_by_name(name)
             if sheet.total_height < 2:
                 continue
