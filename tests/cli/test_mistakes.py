@@ -231,17 +231,12 @@ a resumed run keeps its settings
     "unknown option": (
         nothing, ("train", "iris", "--epoch", "1"), """\
 no option named '--epoch'
-  expected  one of: --accumulate, --activation, --batch-size, --calibration, --class-weight, --config, --decimal, \
---delimiter, --drop, --dropout, --ema, --encoding, --epochs, --folds, --fork, --freeze, --grad-shards, --group, \
---header, --hidden, --initial-weights, --json, --kind, --l1, --l2, --learning-rate, --loss, --lr, --memory, --metric, \
---missing, --only, --optimizer, --out, --param-groups, --patience, --pieces, --rank-timeout, --recipe, --reduce, \
---repeats, --resume, --seed, --split, --target, --task, --test, --threads, --threshold, --val, --weight, --world
   expected  one of: --accumulate, --activation, --batch-size, --calibration, --class-weight, --config, --costs, \
---decimal, --delimiter, --drop, --dropout, --ema, --encoding, --epochs, --folds, --fork, --freeze, \
---grad-shards, --group, \
---header, --hidden, --json, --kind, --l1, --l2, --learning-rate, --loss, --lr, --memory, --metric, --missing, \
---only, --optimizer, --out, --patience, --pieces, --rank-timeout, --recipe, --reduce, --repeats, --resume, --seed, \
---split, --target, --task, --test, --threads, --threshold, --val, --weight, --world
+--decimal, --delimiter, --drop, --dropout, --ema, --encoding, --epochs, --folds, --fork, --freeze, --grad-shards, \
+--group, --header, --hidden, --initial-weights, --json, --kind, --l1, --l2, --learning-rate, --loss, --lr, \
+--memory, --metric, --missing, --only, --optimizer, --out, --param-groups, --patience, --pieces, --rank-timeout, \
+--recipe, --reduce, --repeats, --resume, --seed, --split, --target, --task, --test, --threads, --threshold, --val, \
+--weight, --world
   got       '--epoch'
   where     clearprop train
   try       '--epochs', the nearest name"""),

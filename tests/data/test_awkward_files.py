@@ -163,6 +163,7 @@ READ = {
         {"kind": "number"},
         "the last row may sum up those above it: it holds their sum in b, price",
     ),
+    "a unit behind": (table(lambda k: f"{A[k]} cm"), {}, {"note": "it identifies rows: '0.000 cm' is no number"}, ""),
     "hard spaces": (table(lambda k: f"\u00a0{A[k]}\u00a0"), {}, {"kind": "number"}, ""),
     "ranges": (table(lambda k: f"{k % 5 * 10}-{k % 5 * 10 + 9}"), {}, {"kind": "category"}, ""),
     "lines within quotes": (table(lambda k: f'"line {k % 3}\nmore"'), {}, {"encoding": "one-hot: line 0\\nmore"}, ""),
@@ -199,7 +200,16 @@ READ = {
 REFUSED = {
     "a note below": (PLAIN + "\nSource: office\n", "is ragged", "delete a title or a note"),
     "a total of numbers": (PLAIN + "Total,,182.3\n", "holds text among its numbers", "correct it"),
-    "a row of units": (PLAIN.replace("price\n", "price\nm2,,EUR\n"), "holds text among its numbers", "--missing"),
+    "a row of units": (
+        PLAIN.replace("price\n", "price\nm2,,EUR\n"),
+        "holds text among its numbers",
+        "delete the line if it holds names or units",
+    ),
+    "a unit behind the target": (
+        "\n".join(["a,b", *(f"{A[k]},{Y[k]} kg" for k in range(N))]),
+        "too many classes",
+        "without their unit",
+    ),
     "names again within": (
         PLAIN.replace(f"{Y[9]}\n", f"{Y[9]}\narea,rooms,price\n"),
         "holds text among",

@@ -159,11 +159,13 @@ def command(capsys, *arguments):
     return code, said.out, said.err
 
 
-def test_on_the_command_line(tmp_path, monkeypatch, capsys):
+QUICK = ("train", "t.csv", "--epochs", 3, "--hidden", 4, "--drop", "w", "--only", "a,kind")
+
+
+def test_on_the_command_line(runs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     TABLE.write_csv("t.csv")
-    quick = ("train", "t.csv", "--epochs", 3, "--hidden", 4, "--drop", "w")
-    code, said, told = command(capsys, *quick, "--target", "height,mass", "--only", "a,kind", "--out", "n")
+    code, said, told = command(capsys, *QUICK, "--target", "height,mass", "--out", "n")
     assert code == 0 and "the targets are height, mass, as asked" in said + told
     assert "(means over 2 targets, errors in standard deviations of each)" in said
     assert command(capsys, "predict", "n", "t.csv", "-o", "p.csv", "--keep", "mass")[0] == 0
@@ -178,10 +180,18 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert command(capsys, "report", "n", "-o", "n.html")[0] == 0
     page = (tmp_path / "n.html").read_text(encoding="utf-8")
     assert "Residuals of mass" in page and "results of each target" in page
-    code, said, told = command(capsys, *quick, "--target", "tall,heavy", "--only", "a,kind", "--out", "l")
+    assert command(capsys, "predict", runs["labels"].folder, "t.csv", "-o", "l.csv")[0] == 0
+    assert pl.read_csv("l.csv").columns[-2:] == ["p(tall)", "p(heavy)"]
+    with pytest.raises(DataError, match="several targets are learned from tables that fit into memory"):
+        stream_table(tmp_path / "t.csv", "t.csv", "height,mass", "auto", 0.1, 0.1, 0, 10**9)
+
+
+@pytest.mark.verify
+def test_labels_are_trained_and_resumed_on_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    TABLE.write_csv("t.csv")
+    code, said, told = command(capsys, *QUICK, "--target", "tall,heavy", "--out", "l")
     assert code == 0 and "labels that a row may have or not" in said + told
     assert command(capsys, "predict", "l", "t.csv", "-o", "l.csv")[0] == 0
     assert pl.read_csv("l.csv").columns == ["row", "tall", "heavy", "p(tall)", "p(heavy)"]
     assert command(capsys, "train", "--resume", "l", "--epochs", 4)[0] == 0
-    with pytest.raises(DataError, match="several targets are learned from tables that fit into memory"):
-        stream_table(tmp_path / "t.csv", "t.csv", "height,mass", "auto", 0.1, 0.1, 0, 10**9)

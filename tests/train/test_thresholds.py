@@ -16,7 +16,7 @@ from clearprop.runs.folder import RunFolder
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(300, 3)).astype(np.float32)
 RARE = (X[:, 0] + 0.5 * RNG.normal(size=300) > 1.2).astype(int)
-HELD = (X[200:], RARE[200:])
+HELD = (X[240:], RARE[240:])
 METRICS = ("accuracy", "f1", "balanced_accuracy", "auc")
 TABLE = pl.DataFrame({"a": X[:, 0], "b": X[:, 1], "kind": np.where(RARE, "yes", "no")})
 

@@ -38,6 +38,7 @@ from clearprop.data.slips import (
     FEW_VALUES,
     are_comma_numbers,
     comma_decimals,
+    has_unit,
     is_gap,
     is_mixed,
     mixed_column,
@@ -277,7 +278,9 @@ def check_target(facts: ColumnFacts, task: Task, distinct: int, source: str) -> 
             + (f", and at most {MOST_TEXTS:,} classes" if facts.distinct is None else ""),
             got=f"{number} classes in {rows} rows",
             where=f"{source}, column {facts.name!r}",
-            try_="choose another target" + (", or --task regression" if facts.kind == "number" else ""),
+            try_=f"write the numbers without their unit: {facts.first!r}"
+            if has_unit(facts.first)
+            else "choose another target" + (", or --task regression" if facts.kind == "number" else ""),
         )
 
 
@@ -306,6 +309,8 @@ def drop_reason(facts: ColumnFacts, is_array: bool) -> str:
     if facts.asked or facts.use:
         return ""
     if facts.kind == "category" and _identifies(facts):
+        if has_unit(facts.first):
+            return f"{IDENTIFIES}: {facts.first!r} is no number (write it without its unit, or --kind says otherwise)"
         use = f"--kind {facts.name}=text reads it" if " " in str(facts.first).strip() else "--kind says otherwise"
         return f"{IDENTIFIES}: {facts.distinct} different texts in {facts.present} rows ({use})"
     if facts.counts and facts.present == facts.rows > 2 and _COUNTER.fullmatch(facts.name):
@@ -378,7 +383,7 @@ def checked_column(column: Column, place: Locator) -> Column:
             row = next(i for i, text in enumerate(column.values) if text is not None and not known[text])
             text, where = column.values[row], place(column.name, row)
             if is_mixed(numbers, slips) or is_gap(numbers, slips, len(words_among(known)), len(known)):
-                raise mixed_column(column.name, text, where, slips, numbers)
+                raise mixed_column(column.name, text, where, slips, numbers, on_top=row == 0)
     return column
 
 

@@ -64,6 +64,21 @@ def shows_number(text: str) -> bool:
     return is_number(text) or _MARKED.fullmatch(text) is not None
 
 
+_UNITS = (
+    "[kcmµn]?m[²³23]?|[kmµ]?g|lbs?|oz|[cm]?l|ms|s|sec|min|h|hrs?|days?|years?|°?[CF]|K|[kM]?Wh?|V|A|[kMG]?Hz|[kMG]B|px|"
+)
+_WITH_UNIT = re.compile(rf"[+-]?\d[\d.,]*\s?(?:{_UNITS}ft|in|mi|mph|km/h|sqm|sqft|ha|pcs?|x)\.?")
+
+
+def has_unit(text: object) -> bool:
+    """Whether a text is a number with a unit behind it.
+
+    >>> has_unit("12 cm"), has_unit("180kg"), has_unit("12b"), has_unit(None)
+    (True, True, False, False)
+    """
+    return isinstance(text, str) and _WITH_UNIT.fullmatch(text) is not None
+
+
 def are_comma_numbers(texts: Collection[str]) -> bool:
     """Whether texts are numbers with a comma before their decimals.
 
@@ -104,13 +119,18 @@ def mixed_times(name: str, text: str, where: str, slips: int, times: int) -> Dat
     )
 
 
-def mixed_column(name: str, text: str, where: str, slips: int, numbers: int) -> DataError:
-    """The error for a column of numbers with texts among them; the first of them is shown, with what is to be done."""
+def mixed_column(name: str, text: str, where: str, slips: int, numbers: int, on_top: bool) -> DataError:
+    """The error for a column of numbers with texts among them; the first of them is shown, with what is to be done.
+
+    `on_top`: it stands in the first row, which may be no row of the table.
+    """
     words = f"{shlex.quote(name)}=category"
     if text == name:
         remedy = "delete the line, which repeats the names of the columns"
     elif word_of(text) != text:
         remedy = f"write a number, such as half the bound, or leave it empty; --kind {words} takes all as words"
+    elif on_top and slips == 1:
+        remedy = f"delete the line if it holds names or units; else correct it, or --missing {text!r}"
     else:
         remedy = f"correct it or leave it empty, or --missing {text!r}; --kind {words} takes all as words"
     return DataError(

@@ -86,7 +86,7 @@ def checked_threshold(asked: Any) -> float | str | None:
     return float(asked)
 
 
-def require_choice(asked: float | str, loss: str, data: Prepared, model: Any) -> None:
+def _require_choice(asked: float | str, loss: str, data: Prepared, model: Any) -> None:
     """Raise ArgumentError for a threshold where there is no choice between two classes, or nothing to find it on."""
     if loss_task(loss) != "classes":
         raise _no_choice(f"a loss of classes: {', '.join(CLASS_LOSSES)}", f"the loss {loss}")
@@ -105,18 +105,18 @@ def require_choice(asked: float | str, loss: str, data: Prepared, model: Any) ->
             where=user_line(),
             try_="a part of the rows, such as validation=0.2 or --val 0.2, or a threshold of your own: 0.3",
         )
-    if asked == AUTO:  # where scikit-learn lacks, it is said before the training
-        find_metrics(["f1"])[0](np.zeros((2, 2)), np.array([0, 1]))
 
 
 def with_choice(settings: Settings, loss: str, data: Prepared, model: Any) -> Settings:
     """The settings, with a threshold that is found where mistakes have costs, which are known by class then.
 
-    Raises ArgumentError where there is no choice (see `require_choice`), for costs beside a threshold that was given,
+    Raises ArgumentError where there is no choice (see `_require_choice`), for costs beside a threshold that was given,
     and for what are no costs.
     """
-    require_choice(settings.threshold or AUTO, loss, data, model)
+    _require_choice(settings.threshold or AUTO, loss, data, model)
     if settings.costs is None:
+        if settings.threshold == AUTO:  # where scikit-learn lacks, it is said before the training
+            find_metrics(["f1"])[0](np.zeros((2, 2)), np.array([0, 1]))
         return settings
     if isinstance(settings.threshold, float):
         raise ArgumentError(

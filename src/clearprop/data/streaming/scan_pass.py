@@ -221,6 +221,7 @@ class _ColumnScan:
     slips: int = 0
     slip: tuple[str, str] | None = None
     stranger: tuple[str, str] | None = None
+    on_top: bool = False
     words: frozenset[str] = frozenset()
     opening: tuple[str, str] | None = None
     no_time: tuple[str, str] | None = None
@@ -326,7 +327,7 @@ class _ColumnScan:
             self.slip = None if row is None else (values[row], where(row))
         if strange and self.stranger is None:
             row = next(i for i, text in enumerate(values) if text in strange)
-            self.stranger = (values[row], where(row))
+            self.stranger, self.on_top = (values[row], where(row)), row == self.rows == 0
         if strange and len(self.words) <= FEW_WORDS:
             self.words |= words_among(strange)
         if self._is_time() or (not self.as_text and is_mixed(self.numbers, self.slips)):
@@ -366,7 +367,7 @@ class _ColumnScan:
             raise comma_decimals(self.name, *self.slip)
         gap = is_gap(self.numbers, self.slips, len(self.words), self.texts.distinct)
         if self.stranger is not None and (gap or is_mixed(self.numbers, self.slips)):
-            raise mixed_column(self.name, *self.stranger, self.slips, self.numbers)
+            raise mixed_column(self.name, *self.stranger, self.slips, self.numbers, self.on_top)
 
     def require_asked(self) -> None:
         """Raise DataError for values that are not what the column is said to be."""
