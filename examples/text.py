@@ -39,11 +39,11 @@ def network(kind):
 
 
 def written(model, begun, count, seed=0):
-    """The text, and so many characters more, each drawn with the probability that the network gives it."""
-    draw = np.random.default_rng(seed)
+    """A text of LENGTH, and so many characters more, each drawn with the probability that the network gives it."""
+    draw, chances = np.random.default_rng(seed), cl.compile(lambda model, seen: cl.softmax(model(seen)[-1]))
     for _ in range(count):
-        seen = np.searchsorted(letters, list(begun[-LENGTH:]))
-        begun += letters[draw.choice(len(letters), p=np.asarray(cl.softmax(model(seen).astype(float))[-1]))]
+        p = np.asarray(chances(model, np.searchsorted(letters, list(begun[-LENGTH:]))), float)
+        begun += letters[draw.choice(len(letters), p=p / p.sum())]
     return begun
 
 

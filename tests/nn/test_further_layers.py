@@ -232,6 +232,7 @@ MADE_WRONG = [
     lambda: nn.MultiHeadAttention(8, 2, dropout=1.0),
     lambda: nn.MultiHeadAttention(8, 2)(X, X[:2]),
     lambda: nn.MultiHeadAttention(8, 2)(X, X, X[:, :2]),
+    lambda: nn.MultiHeadAttention(8, 2)(X, X[:, :0]),
     lambda: nn.TransformerBlock(8, 2, norm="batch"),
     lambda: nn.TransformerBlock(8, 2, activation="geluu"),
     lambda: nn.GroupNorm(3, 8),

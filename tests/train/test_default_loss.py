@@ -55,6 +55,33 @@ def test_frames(y, outputs, loss):
     assert run.config.settings.loss == loss
 
 
+WORDS = RNG.integers(0, 5, (40, 6))
+TAGGER = cl.nn.Sequential(cl.nn.Embedding(5, 4), cl.nn.Dense(4, 5))
+
+
+@pytest.mark.parametrize(
+    ("y", "loss"),
+    [
+        (WORDS[:, ::-1], "cross_entropy"),
+        (WORDS.astype(np.uint8), "cross_entropy"),
+        (np.eye(5)[WORDS], "cross_entropy"),
+        (RNG.normal(size=(40, 6, 5)), "mse"),
+    ],
+    ids=["a class for each element", "of bytes", "shares", "numbers"],
+)
+def test_sequences(y, loss):
+    """Whole numbers, one for each element of a sequence, are classes; accuracy counts elements."""
+    run = cl.fit(TAGGER, (WORDS, y), epochs=1, metrics=["accuracy"] if y.ndim == 2 else [])
+    assert run.config.settings.loss == loss
+    if y.ndim == 2:
+        answers = run.predict(WORDS)
+        assert answers.shape == y.shape
+        assert run.evaluate(WORDS, y)["accuracy"] == pytest.approx((answers == y).mean())
+    batches = [(WORDS[i : i + 8], y[i : i + 8]) for i in range(0, 40, 8)]
+    if y.dtype.kind == "i":
+        assert cl.fit(TAGGER, batches, epochs=1).config.settings.loss == loss
+
+
 def test_something_is_learned_without_a_loss():
     run = cl.fit(ONE, (X, NUMBERS), optimizer=cl.optim.adam(0.1), epochs=60)
     assert run.history[-1]["train"]["loss"] < 0.01 * np.var(NUMBERS)

@@ -177,6 +177,14 @@ class MultiHeadAttention(Module):
                 got=f"query {query}, key {key}, value {value}",
                 where=user_line(),
             )
+        if same(key[-2], 0):
+            raise ShapeError(
+                f"{self.label()} has nothing to read",
+                expected="one key and value at the least; of hidden ones a query reads 0",
+                got=f"key {key}, value {value}",
+                where=user_line(),
+                try_="a mask that hides what is not there",
+            )
 
     def label(self) -> str:
         """`MultiHeadAttention(64, 4 heads)`."""
