@@ -1,12 +1,13 @@
 """What does not fit is told before anything is written: every message is compared whole."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import clearprop as cl
-from clearprop.errors import ClearpropError
+from clearprop.errors import ArgumentError, ClearpropError
 from clearprop.train.metrics import METRICS
 
 X = np.arange(12.0).reshape(6, 2)
@@ -366,3 +367,23 @@ this run was trained on arrays as they are
     )
     with pytest.raises(ClearpropError, match="the data of this run are not at hand"):
         run.replay(1)
+
+
+def test_what_needs_packages_that_are_not_installed_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "polars", None)
+    with pytest.raises(ArgumentError) as caught:
+        fit({"a": X[:, 0], "b": Y}, model=cl.nn.mlp("auto"))
+    assert caught.value.headline == "fit needs packages that are not installed"
+    assert caught.value.got == "no module named 'polars'" and caught.value.where == HERE
+    assert caught.value.try_ == "pip install 'clearprop[cli]'"
+
+
+@pytest.mark.parametrize("package", ["polars", "surely_not_there"])
+def test_what_the_users_own_code_imports_is_not_ours(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+
+    def loss(outputs, y):
+        __import__(package)
+
+    with pytest.raises(ModuleNotFoundError):
+        fit(loss=loss)
