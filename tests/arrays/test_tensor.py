@@ -1,6 +1,7 @@
 """The array class: making, reading, printing, and everything it refuses to do silently."""
 
 import copy
+import inspect
 import pickle
 
 import numpy as np
@@ -337,3 +338,10 @@ def test_bitwise_operators_are_for_booleans_and_integers():
         "& combines conditions, or the bits of integers", "boolean or integer operands", "float64 and int64",
         "x != 0 makes a condition, x.astype(np.int64) integers",
     )  # fmt: skip
+
+
+def test_completion_shows_what_is_for_users_with_its_documentation():
+    shown = [name for name in dir(cl.tensor([1.0])) if name[0] != "_"]
+    assert {"T", "at", "backward", "grad", "name", "sum", "updated"} <= set(shown)
+    assert not {"application", "is_traced", "position", "tensor", "tracked", "type", "value"} & set(shown)
+    assert [name for name in shown if not inspect.getdoc(getattr(cl.Tensor, name))] == []

@@ -66,7 +66,7 @@ def pytorch_derivative() -> Callable[[Row], str]:
     import torch
     from torch.nn import functional as nn
 
-    names = {n: getattr(torch, n) for n in dir(torch)} | {n: getattr(nn, n) for n in dir(nn)}
+    names = {n: getattr(home, n) for home in (torch.special, torch, nn) for n in dir(home)}
     number = lambda v: v if isinstance(v, torch.Tensor) else torch.tensor(v, dtype=torch.float64)
     names |= {
         "max": torch.max, "min": torch.min, "norm": torch.linalg.norm, "pow": torch.pow,
@@ -76,7 +76,12 @@ def pytorch_derivative() -> Callable[[Row], str]:
         "std": lambda x: torch.std(x, correction=0), "logsumexp": lambda x: torch.logsumexp(x, 0),
         "sigmoid_cross_entropy": lambda z, p: nn.binary_cross_entropy_with_logits(z, number(p)),
         "absolute_error": lambda a, b: nn.l1_loss(a, number(b)),
-        "leaky_relu": lambda x: nn.leaky_relu(x),
+        "leaky_relu": lambda x: nn.leaky_relu(x), "hard_tanh": nn.hardtanh, "hard_sigmoid": nn.hardsigmoid,
+        "hard_silu": nn.hardswish, "cumulative_prod": lambda x: torch.cumprod(x, 0),
+        "cummax": lambda x: torch.cummax(x, 0)[0], "sort": lambda x: torch.sort(x)[0],
+        "copysign": lambda a, b: torch.copysign(a, number(b)), "fmod": lambda a, b: torch.fmod(a, number(b)),
+        "remainder": lambda a, b: torch.remainder(a, number(b)), "nanmax": lambda x: torch.max(x[~torch.isnan(x)]),
+        "logcumsumexp": lambda x: torch.logcumsumexp(x, 0), "nanmean": torch.nanmean, "quantile": torch.quantile,
     }  # fmt: skip
 
     def derivative(row: Row) -> str:
@@ -97,12 +102,16 @@ def jax_derivative() -> Callable[[Row], str]:
 
     jax.config.update("jax_enable_x64", True)
     log_sigmoid = jax.nn.log_sigmoid
-    names = {n: getattr(jnp, n) for n in dir(jnp)} | {n: getattr(jax.nn, n) for n in dir(jax.nn)}
+    from jax.scipy import special
+
+    names = {n: getattr(home, n) for home in (special, jnp, jax.nn) for n in dir(home)}
     names |= {
         "norm": jnp.linalg.norm, "atan2": jnp.arctan2, "pow": jnp.power,
         "asin": jnp.arcsin, "acos": jnp.arccos, "acosh": jnp.arccosh, "atanh": jnp.arctanh,
         "sigmoid_cross_entropy": lambda z, p: -p * log_sigmoid(z) - (1 - p) * log_sigmoid(-z),
-        "absolute_error": lambda a, b: jnp.abs(a - b),
+        "absolute_error": lambda a, b: jnp.abs(a - b), "rsqrt": jax.lax.rsqrt, "lgamma": special.gammaln,
+        "softsign": jax.nn.soft_sign, "hard_silu": jax.nn.hard_swish, "cumulative_prod": jnp.cumprod,
+        "cummax": jax.lax.cummax, "logcumsumexp": jax.lax.cumlogsumexp, "erfc": special.erfc,
     }  # fmt: skip
 
     def derivative(row: Row) -> str:

@@ -18,7 +18,7 @@ RUNS = {"eager": lambda f: f, "compiled": lambda f: cl.compile(f, executor="nump
 
 
 def test_the_page_has_its_rows():
-    assert len(ROWS) > 60
+    assert len(ROWS) > 110
     assert len({(r.function, r.at, r.by) for r in ROWS}) == len(ROWS)
 
 

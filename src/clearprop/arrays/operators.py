@@ -20,12 +20,18 @@ from clearprop.rules.indexing import Key
 from clearprop.rules.on_demand import find
 from clearprop.rules.reductions import any
 
+_OF_THE_ENGINE = {"application", "is_traced", "position", "tensor", "tracked", "type", "value"}
+"""Attributes that transforms and the compiler read, and no user."""
+
 
 class Operators(Node):
     """What `a // b`, `a & b`, `a += b` and their like do; the operators that every program uses stand in `Tensor`."""
 
     __slots__ = ()
     __hash__ = object.__hash__
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in _OF_THE_ENGINE]  # what completion shows
 
     def __contains__(self, item: Any) -> bool:
         equal = self == item
@@ -150,7 +156,7 @@ class Operators(Node):
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):  # protocols ask for these, and go on without them
             raise AttributeError(f"'Tensor' object has no attribute {name!r}", name=name, obj=self)
-        raise no_attribute(name, [n for n in dir(type(self)) if not n.startswith("_")])
+        raise no_attribute(name, [n for n in dir(self) if not n.startswith("_")])
 
     def __iadd__(self, other: Value) -> Self:
         self._require_unused(other, "+=", "x = x + y; for a parameter w = w.updated(-lr * w.grad)")

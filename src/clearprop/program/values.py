@@ -94,7 +94,14 @@ def named_site() -> tuple[Any, int] | None:
 class Node:
     """A value and, if it was computed from something tracked, the application that made it."""
 
-    __slots__ = ("application", "grad", "name", "position", "requires_grad", "value")
+    __slots__ = {  # noqa: RUF023 - with what help() says of each
+        "application": "What computed it, if that was recorded.",
+        "position": "Which of the results of its application it is.",
+        "value": "The array, the number, or the variable of a program.",
+        "grad": "The gradient that `backward()` left here; None before.",
+        "name": "What explanations and programs call it; empty if nothing.",
+        "requires_grad": "Whether it is a leaf that gradients are asked for.",
+    }
     tensor: ClassVar[type[Node]]  # the user's class; it is declared in a later layer and enters itself here
 
     def __init__(self, value: Any, application: Application | None = None, position: int = 0) -> None:
