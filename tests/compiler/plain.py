@@ -223,6 +223,7 @@ class Interpreter:
         """The array of an argument, with the bounds of the variable that it holds, and where that begins."""
         assert owner is not None, "an address that belongs to no memory"
         var, base = owner
+        assert base > 0, "an array that was given no place"
         size = x.binding.bytes(var) if isinstance(var, Var) else var.size if isinstance(var, binding.Piece) else None
         return Pointer(base, size, address, dtype)
 

@@ -51,12 +51,13 @@ def _bind_scan(binding: Binding, op: Statement) -> None:
     for inside, around in rows:
         places[inside] = _row(around, step.bytes(inside), turns, params["reverse"])
     only = step.calls[0][0] if len(step.calls) == 1 else None
+    places = {**_places_of_temporaries(binding, step), **places}
     if only is not None and number_loops.is_of_numbers(only):
         carries = [(c, plan.buffer(o)) for c, o in zip(inputs[first : first + count], plan.outputs, strict=False)]
         _add_loop_of_numbers(binding, only, carries, [inside for inside, _ in rows], places, turns)
         parity = 0
     else:
-        binding.add([_holding(control_kernels.loop(), [_placed_calls(binding, step, places)], turns)])
+        binding.add([_holding(control_kernels.loop(), [_placed_calls(step, places)], turns)])
         parity = turns % 2
     for pair, target in changing:
         last = ArrayPlace(pair.held, pair.offset + parity * pair.stride)
@@ -106,7 +107,8 @@ def _bind_while(binding: Binding, op: Statement) -> None:
     truth = ArrayPlace(binding.piece(1))
     read[condition_plan.outputs[0]] = truth
     ends = [_copy_call(binding, target, pair, ArrayPlace(target)) for pair, target in changing]
-    groups = [_placed_calls(binding, condition, read), _placed_calls(binding, step, places), ends]
+    read, places = _places_of_temporaries(binding, condition) | read, _places_of_temporaries(binding, step) | places
+    groups = [_placed_calls(condition, read), _placed_calls(step, places), ends]
     binding.add([_holding(control_kernels.loop_while(), groups, 0, truth)])
 
 
@@ -118,7 +120,8 @@ def _bind_switch(binding: Binding, op: Statement) -> None:
     for plan in plans:
         places: Places = dict(zip(plan.program.inputs, operands, strict=True))
         places |= zip(plan.outputs, map(ArrayPlace, eq.outputs), strict=True)
-        groups.append(_placed_calls(binding, _bind_held(binding, plan), places))
+        branch = _bind_held(binding, plan)
+        groups.append(_placed_calls(branch, _places_of_temporaries(binding, branch) | places))
     kernel = control_kernels.branch(dtype_name(op.reads[0].base.dtype))
     binding.add([_holding(kernel, groups, len(plans), index)])
 
@@ -180,11 +183,17 @@ def _copy_call(binding: Binding, like: Var, source: ArrayPlace, target: ArrayPla
     return _place_call(call, {source: source, target: target})
 
 
-def _placed_calls(binding: Binding, step: Binding, places: Mapping[Any, ArrayPlace]) -> list[_PlacedCall]:
-    """The calls of a held program in the program around it."""
+def _places_of_temporaries(binding: Binding, step: Binding) -> Places:
+    """Memory for what a held program computes on the way."""
+    if not step.layout:
+        return {}
     memory = binding.piece(max(step.size, 1))
-    known = {**{held: ArrayPlace(memory, at) for held, at in step.layout.items()}, **places}
-    return [_place_call(call, known) for calls in step.calls for call in calls if call is not None]
+    return {held: ArrayPlace(memory, at) for held, at in step.layout.items()}
+
+
+def _placed_calls(step: Binding, places: Mapping[Any, ArrayPlace]) -> list[_PlacedCall]:
+    """The calls of a held program in the program around it."""
+    return [_place_call(call, places) for calls in step.calls for call in calls if call is not None]
 
 
 def _place_call(call: KernelCall, places: Mapping[Any, ArrayPlace]) -> _PlacedCall:

@@ -51,7 +51,8 @@ def _is_small(call: KernelCall, step: Binding) -> bool:
     by_address = call.held or len(arrays) < len(call.addresses)  # what runs other kernels, or calls a library
     if by_address or math.prod(map(step.number, kernel.domain)) > SMALL_ARRAY:
         return False
-    return all(_is_small_array(held, step) for _, held, _ in call.addresses) and _is_plain(kernel.text, *arrays)
+    small = all(_is_small_array(held, step) for _, held, _ in call.addresses)
+    return small and _agree([call], call) and _is_plain(kernel.text, *arrays)
 
 
 def _is_small_array(held: Any, step: Binding) -> bool:
@@ -71,10 +72,9 @@ def _is_plain(text: str, *arrays: str) -> bool:
 
 
 def _agree(run: Sequence[KernelCall], call: KernelCall) -> bool:
-    """Whether a kernel reads what the others hold in the dtypes in which they do."""
-    known = {held: c.kernel.parameters[at - 2].dtype for c in run for at, held, _ in c.addresses}
-    own = {held: call.kernel.parameters[at - 2].dtype for at, held, _ in call.addresses}
-    return all(known.get(held, dtype) == dtype for held, dtype in own.items())
+    """Whether a kernel reads memory in the dtypes in which these do: what a loop works with may lie in one piece."""
+    found = {(held, c.kernel.parameters[at - 2].dtype) for c in (*run, call) for at, held, _ in c.addresses}
+    return len(found) == len({held for held, _ in found})
 
 
 def one_call(calls: Sequence[KernelCall]) -> KernelCall:
