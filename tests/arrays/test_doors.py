@@ -18,6 +18,10 @@ DOORS = {
     "jvp": lambda a: cl.jvp(lambda x: x * 1.0, (a,), (np.ones(np.shape(a)),))[0],
     "compile": COMPILED,
     "vmap": cl.vmap(lambda x: x * 1.0),
+    "a function": lambda a: cl.add(a, 0.0),
+    "a function by name": lambda a: cl.clip(cl.zeros(np.shape(a)), min=a, max=a),
+    "a function of lists": lambda a: cl.concat([a]),
+    "a composite": lambda a: cl.squared_error(a, 0.0) / cl.where(cl.equal(a, 0.0), 1.0, a),
 }
 
 

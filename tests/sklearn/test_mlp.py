@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 import clearprop as cl
-from clearprop.errors import ArgumentError, RunError
+from clearprop.errors import ArgumentError, DataError, RunError
 from tests.tiers import diagonal
 
 X, Y = load_iris(return_X_y=True)
@@ -186,3 +186,27 @@ def test_an_end_without_convergence_is_said():
         cl.sklearn.MLPRegressor(
             hidden_layer_sizes=8, activation="identity", solver="sgd", learning_rate_init=1e3, max_iter=50
         ).fit(*NUMBERS)
+
+
+MASKED = {
+    "X": lambda f: f(np.ma.masked_greater(X, 2.0), Y),
+    "y": lambda f: f(X, np.ma.masked_equal(Y, 1)),
+    "sample_weight": lambda f: f(X, Y, np.ma.masked_array(np.ones(len(X)), Y == 2)),
+}
+
+
+@pytest.mark.parametrize("name", ["MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor"])
+@pytest.mark.parametrize("where", MASKED)
+def test_no_mask_is_left_out(where, name):
+    """Where something is masked; a mask of nothing is no mask."""
+    estimator = getattr(cl.sklearn, name)()
+    with pytest.raises(DataError, match=f"{where} holds masked values"):
+        MASKED[where](estimator.fit)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_no_mask_is_left_out_of_rows_to_predict():
+    estimator = cl.sklearn.MLPClassifier(2, max_iter=1).fit(np.ma.masked_array(X), Y)
+    for asked in (estimator.predict, estimator.predict_proba, estimator.explain):
+        with pytest.raises(DataError, match="X holds masked values"):
+            asked(np.ma.masked_greater(X, 2.0))

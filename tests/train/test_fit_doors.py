@@ -110,3 +110,15 @@ def test_one_number_is_no_table_to_predict():
     run = cl.fit(cl.nn.mlp([2, 4, 1]), (X, Y), **ONCE)
     with pytest.raises(ClearpropError, match="one number is no table of rows"):
         run.predict(np.array(1.0))
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_no_rows_have_no_predictions_and_no_numbers_no_class(outputs):
+    """The first class would be the largest of NaNs."""
+    labels = (Y > 3).astype(np.float32 if outputs == 1 else int)
+    run = cl.fit(
+        cl.nn.mlp([2, 3, outputs], seed=0), (X, labels), loss=("binary_" * (outputs == 1)) + "cross_entropy", **ONCE
+    )
+    assert run.predict(X[:0]).shape == (0,)
+    with pytest.raises(DataError, match="no class can be chosen"):
+        run.predict(np.array([[1.0, 2.0], [np.nan, 1.0], [2.0, 1.0]]))

@@ -21,7 +21,7 @@ from clearprop.arrays.numpy_protocol import FUNCTIONS
 from clearprop.arrays.tensor import Tensor, asarray
 from clearprop.errors import ClearpropError, DTypeError, check_call
 from clearprop.primitives import REGISTRY, Primitive
-from clearprop.program.operands import SUPPORTED, checked_dtype, unsupported_error
+from clearprop.program.operands import SUPPORTED, admit, checked_dtype, is_masked_array, unsupported_error
 from clearprop.program.types import Value
 from clearprop.program.values import Node
 from clearprop.rules import joining, linear, standard_forms, structural
@@ -40,6 +40,8 @@ _LISTS = (
     "width",
 )  # parameters that take a list as it is
 _ARRAYS = (np.ndarray, np.generic)
+_AS_THEY_ARE = frozenset([Tensor, np.float64, np.float32, float, int, bool, tuple, str, type(None)])
+"""Types of arguments that functions take as they are; what else comes is looked at."""
 
 
 def as_tensor(out: Value) -> Any:
@@ -67,8 +69,8 @@ def public(function: Callable[..., Any], name: str, home: str = "cl") -> Callabl
     def called(*args: Any, **kwargs: Any) -> Any:
         if creates:
             require_cpu(kwargs.get("device"))
-        if list in map(type, args):
-            args = tuple(map(_list_as_array, args, takes_arrays)) + args[len(takes_arrays) :]
+        if not _AS_THEY_ARE.issuperset(map(type, args)):
+            args = tuple(map(_as_operand, args, takes_arrays)) + args[len(takes_arrays) :]
         if dtype_at is not None:
             args, kwargs = _with_known_dtype(args, kwargs, dtype_at)
         if several:
@@ -113,11 +115,13 @@ def _of_one_table(args: tuple[Any, ...], meeting: tuple[bool, ...]) -> tuple[Any
     return tuple(asarray(a) if k in met else a for k, a in enumerate(args)) if mixed else args
 
 
-def _list_as_array(argument: Any, array: bool) -> Any:
-    """A list as the array that it stands for; tensors in it keep their history."""
+def _as_operand(argument: Any, array: bool) -> Any:
+    """What an argument stands for, as at every door; lists become arrays, in which tensors keep their history."""
     if type(argument) is not list:
-        return argument
-    return asarray(argument) if array else [asarray(v) if type(v) is list else v for v in argument]
+        return admit(argument) if array or is_masked_array(argument) else argument
+    if array:
+        return asarray(argument)
+    return [asarray(v) if type(v) is list else admit(v) for v in argument]
 
 
 def _creation(value: int) -> Callable[..., Any]:

@@ -74,6 +74,16 @@ def _numbers_error(name: str, got: str, where: str, remedy: str = _AS_NUMBERS) -
     )
 
 
+def require_unmasked(**arrays: Any) -> None:
+    """Raise DataError for an array, by its name, of which some values are masked.
+
+    >>> require_unmasked(X=np.ma.masked_array([1.0]), y=[1])
+    """
+    for name, value in arrays.items():
+        if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+            raise masked_error(value, name, "")
+
+
 def masked_error(value: np.ma.MaskedArray[Any, Any], name: str, where: str) -> DataError:
     """The error for an array of which some values are masked."""
     number = int(np.ma.getmaskarray(value).sum())

@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import validate_data
 
+from clearprop.data.array_checks import require_unmasked
 from clearprop.errors import ArgumentError, user_line
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.normalisation import softmax
@@ -84,6 +85,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]  # sciki
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train one epoch more on these rows.  The first call names all `classes`."""
         check_parameters(self, RULES)
+        require_unmasked(y=y)
         self._take_classes(y, classes)
         return self._fit(X, y, sample_weight, more=True)
 

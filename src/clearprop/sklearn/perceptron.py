@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clearprop.attribution import PredictionExplanation
+from clearprop.data.array_checks import require_unmasked
 from clearprop.errors import ArgumentError, RunError, user_line
 from clearprop.runs.checkpoints import Standing
 from clearprop.runs.state import State
@@ -148,6 +149,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return self._fit(X, y, sample_weight, more=False)
 
     def _fit(self, X: Any, y: Any, weight: Any, *, more: bool) -> Self:
+        require_unmasked(X=X, y=y, sample_weight=weight)
         anew = not hasattr(self, "coefs_") or not (self.warm_start or more)
         if more and self.early_stopping:
             raise ArgumentError(
@@ -275,6 +277,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     # ------------------------------------------------------------------------------------------------ using it
     def _outputs(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self)
+        require_unmasked(X=X)
         X = dense(validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False))
         network = network_of(self.coefs_, self.intercepts_, self.activation)
         return np.asarray(outputs_of(network, X.astype(self.coefs_[0].dtype, copy=False)))
@@ -284,6 +287,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
         Raises RunError for an estimator without a run: of the solver lbfgs, or one that was loaded.
         """
+        require_unmasked(X=X)
         X = dense(validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False))
         if not hasattr(self, "run_"):
             raise RunError(

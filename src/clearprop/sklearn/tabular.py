@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clearprop.attribution import PredictionExplanation
 from clearprop.compiler import get_threads, set_threads
+from clearprop.data.array_checks import require_unmasked
 from clearprop.data.readers.frame_kinds import is_frame, known_frame
 from clearprop.data.readers.reading import READING, Reading, quoted_words, reading_words
 from clearprop.data.readers.sources import read_rows
@@ -42,6 +43,7 @@ class Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         parameters and data that do not fit.
         """
         asked = asked_settings(self, self._rules)
+        require_unmasked(y=y, sample_weight=sample_weight)
         names = _target_names(y)
         X, y = self._features(X, reset=True), self._targets(y)
         assert_all_finite(y, input_name="y")
@@ -95,6 +97,7 @@ class Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             X = known_frame(X)
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
+        require_unmasked(X=X)
         least = 2 if reset else 1
         text = _with_text(X)
         if text is not None:

@@ -20,11 +20,12 @@ from clearprop.attribution import (
     path_contributions,
     permutation_drops,
 )
+from clearprop.data.columns import quantity
 from clearprop.data.encodings import CategoryEncoding, ClassTarget, Encoding, NumberEncoding
 from clearprop.data.joint_target import JointTarget
 from clearprop.data.parts import Pair, Part, features_of
 from clearprop.data.preprocessing import Preprocessing
-from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.errors import ArgumentError, DataError, unknown_name, user_line
 from clearprop.nn.losses import is_binary, loss_task
 from clearprop.notation import number_text
 from clearprop.program.values import no_grad, raw
@@ -258,14 +259,28 @@ def chosen_codes(
     Of two classes the second one is chosen where its probability is above the `threshold`, if there is one.
 
     Several outputs under binary_cross_entropy answer each for itself, `(rows, outputs)`.  Raises ArgumentError where
-    the outputs are not as many as the classes that are known.
+    the outputs are not as many as the classes that are known, and DataError for outputs that are no numbers.
     """
+    _require_choice(outputs)
     if is_binary(loss) and outputs.shape[-1] > 1:
         return (outputs > 0).astype(np.int64)
     if target is not None:
         require_outputs(outputs.shape[-1], target)
     outputs = shift_by(outputs, threshold)
     return (outputs[..., 0] > 0).astype(np.int64) if outputs.shape[-1] == 1 else np.argmax(outputs, axis=-1)
+
+
+def _require_choice(outputs: NDArray[Any]) -> None:
+    """Raise DataError for a row in which no output is largest: the first class would be chosen, without a word."""
+    none = np.isnan(outputs).any(axis=-1) | ((outputs.shape[-1] > 1) & np.isneginf(outputs).all(axis=-1))
+    if np.any(none):
+        raise DataError(
+            "no class can be chosen where the outputs are no numbers",
+            expected="a number for every class",
+            got=f"NaN in {quantity(int(none.sum()), 'row')} of {none.size}, the first of them {int(np.argmax(none))}",
+            where=user_line(),
+            try_="leave rows with NaN or infinite values out, or fill them in",
+        )
 
 
 def class_probabilities(outputs: Any, loss: str) -> Any:

@@ -471,7 +471,7 @@ def outputs_of(model: Any, x: Any) -> NDArray[Any]:
             try_="[[x]] for one row of one number",
         )
     with no_grad():
-        parts = [_outputs_at_once(model, x[i : i + ROWS_AT_ONCE]) for i in range(0, len(x), ROWS_AT_ONCE)]
+        parts = [_outputs_at_once(model, x[i : i + ROWS_AT_ONCE]) for i in range(0, len(x) or 1, ROWS_AT_ONCE)]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
