@@ -235,6 +235,6 @@ def fisher_vp(f: Callable[[Any], Any], params: Tree, vector: Tree, distribution:
     >>> cl.fisher_vp(lambda w: w * cl.tensor([1.0, 2.0]), 0.0, 1.0, "bernoulli")  # Σ x² · p · (1 − p)
     Tensor(1.25)
     """
-    if distribution not in _LOG_PARTITIONS:
-        raise unknown_name("distribution", distribution, _LOG_PARTITIONS, user_line())
+    if not isinstance(distribution, str) or distribution not in _LOG_PARTITIONS:
+        raise unknown_name("distribution", str(distribution)[:60], _LOG_PARTITIONS, user_line())
     return ggn_vp(f, _LOG_PARTITIONS[distribution], params, vector)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import flatten, unflatten
-from clearprop.control.carries import check_leaf
+from clearprop.control.carries import check_leaf, checked_flag
 from clearprop.control.operation import as_tensors
-from clearprop.errors import ArgumentError, ShapeError, require_function, user_line
+from clearprop.errors import ArgumentError, ShapeError, checked_call, require_function, user_line
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import Tree
 from clearprop.rules.indexing import take
@@ -18,6 +18,7 @@ from clearprop.rules.joining import concat
 from clearprop.rules.structural import flip
 
 
+@checked_call
 def associative_scan(f: Callable[[Any, Any], Any], xs: Tree, reverse: bool = False, axis: int = 0) -> Any:
     """The partial results x₁, x₁∘x₂, x₁∘x₂∘x₃ … along an axis, for a ∘ b = f(a, b).
 
@@ -36,6 +37,7 @@ def associative_scan(f: Callable[[Any, Any], Any], xs: Tree, reverse: bool = Fal
     Tensor([1.0, 2.0, 6.0, 24.0])
     """
     require_function(f, "associative_scan")
+    reverse = checked_flag(reverse, "associative_scan", "reverse")
     leaves, structure = flatten(xs)
     leaves = as_tensors([check_leaf("associative_scan", "xs", v) for v in leaves])
     axes = [_axis_of(v, axis) for v in leaves]

@@ -10,10 +10,11 @@ from clearprop.control.carries import can_become, check_leaf, check_scalar, diff
 from clearprop.control.operation import as_tensors, types_of
 from clearprop.control.subprograms import Closed, close, leaf_names
 from clearprop.control.switch_operation import run_branch
-from clearprop.errors import ArgumentError, require_function, user_line
+from clearprop.errors import ArgumentError, checked_call, require_function, user_line
 from clearprop.program.types import Tree, Type, promote
 
 
+@checked_call
 def cond(predicate: Any, if_true: Callable[..., Any], if_false: Callable[..., Any], *operands: Tree) -> Any:
     """if_true(*operands) where the predicate holds, else if_false(*operands): only the one that is taken is computed.
 
@@ -44,6 +45,7 @@ def cond(predicate: Any, if_true: Callable[..., Any], if_false: Callable[..., An
     return _branch("cond", predicate, (if_false, if_true), operands, ("if_false", "if_true"))
 
 
+@checked_call
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Tree) -> Any:
     """branches[index](*operands): only the one that is taken is computed.
 
@@ -57,6 +59,13 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Tree) 
     >>> cl.switch(cl.tensor(2), [cl.sin, cl.cos, cl.exp], 0.0)
     Tensor(1.0)
     """
+    if not isinstance(branches, (list, tuple)):
+        raise ArgumentError(
+            "switch takes its branches as a list",
+            expected="a list or tuple of functions",
+            got=type(branches).__name__,
+            where=user_line(),
+        )
     if not branches:
         raise ArgumentError("switch has no branches", expected="at least one function", got="none", where=user_line())
     for f in branches:

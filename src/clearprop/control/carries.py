@@ -10,8 +10,8 @@ import numpy as np
 from clearprop.autodiff.trees import is_array, paths, structure_text, unflatten
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, user_line
 from clearprop.program.ir import Var
-from clearprop.program.operands import admit_real
-from clearprop.program.types import PYTHON_SCALARS, Type, type_of
+from clearprop.program.operands import admit_real, fit_number, integer_limits
+from clearprop.program.types import INT64, PYTHON_SCALARS, Type, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.structural import full_
@@ -116,7 +116,7 @@ def strong_outputs(leaves: Sequence[Any], types: Sequence[Type] = ()) -> list[An
 def check_leaf(name: str, what: str, value: Any) -> Any:
     """A leaf as operations take it; ArgumentError for what no loop can carry."""
     if is_array(value):
-        return admit_real(value)
+        return fit_number(name, value, INT64, compares=False) if type(value) is int else admit_real(value)
     raise ArgumentError(
         f"{name}: {what} holds something that is no array",
         expected="a tree of arrays and numbers",
@@ -142,7 +142,17 @@ def check_scalar(value: Any, kinds: str, problem: str, expected: str, try_: str)
 def checked_integer(value: Any, name: str, what: str) -> Any:
     """An integer or the size of a traced array; refused otherwise."""
     if isinstance(value, (int, np.integer, Size)) and not isinstance(value, bool):
-        return value if isinstance(value, Size) else int(value)
+        if isinstance(value, Size):
+            return value
+        low, high = integer_limits(INT64)
+        if low <= value <= high:
+            return int(value)
+        raise ArgumentError(
+            f"{name} takes {what} as an integer of 64 bits",
+            expected=f"{low} to {high}",
+            got=f"an integer of {int(value).bit_length()} bits",
+            where=user_line(),
+        )
     traced = isinstance(raw(value), Var)
     raise ArgumentError(
         f"{name} needs {what} before it begins",
@@ -164,3 +174,15 @@ def checked_count(value: Any, what: str) -> Any:
             where=user_line(),
         )
     return count
+
+
+def checked_flag(value: Any, name: str, what: str) -> bool:
+    """A truth value; refused otherwise, since an array has none."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise ArgumentError(
+        f"{name} needs to know {what} before it begins",
+        expected=f"{what}=True or {what}=False",
+        got=f"{type(value).__name__} {value!r}"[:80],
+        where=user_line(),
+    )

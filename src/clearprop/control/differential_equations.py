@@ -11,7 +11,7 @@ from clearprop.control.carries import check_leaf, checked_count
 from clearprop.control.scan import fori_loop, scan
 from clearprop.control.vectors import TreeAsVector
 from clearprop.control.while_loop import while_loop
-from clearprop.errors import ShapeError, require_function, user_line
+from clearprop.errors import ShapeError, checked_call, require_function, user_line
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import Tree, type_of
 from clearprop.program.values import raw
@@ -42,6 +42,7 @@ SAFETY, LEAST, MOST = 0.9, 0.2, 5.0
 """A step is made so much shorter than its error allows, and changes at most by these factors."""
 
 
+@checked_call
 def odeint(
     f: Callable[[Any, Any], Any],
     y0: Tree,

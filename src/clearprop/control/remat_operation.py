@@ -22,7 +22,7 @@ from clearprop.control.subprograms import (
     runner,
     select,
 )
-from clearprop.errors import require_function
+from clearprop.errors import checked_call, require_function
 from clearprop.program.ir import Program
 from clearprop.program.operands import admit_real
 from clearprop.program.types import Params, Type, type_of
@@ -88,6 +88,7 @@ def remat_(*operands: Any, program: Program) -> Any:
     """
 
 
+@checked_call
 def remat(f: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, whose inner values are not kept for derivatives but computed again: time for memory.
 

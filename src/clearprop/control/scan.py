@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from clearprop.autodiff.trees import flatten, structure_text, unflatten
@@ -11,6 +12,7 @@ from clearprop.control.carries import (
     check_carry,
     check_leaf,
     checked_count,
+    checked_flag,
     checked_integer,
     convert,
     settle_types,
@@ -20,7 +22,7 @@ from clearprop.control.chunks import loop_of_loops, side_by_side, written_out
 from clearprop.control.operation import as_tensors, types_of
 from clearprop.control.scan_operation import element_type, scan_
 from clearprop.control.subprograms import Closed, as_outputs, close, leaf_names
-from clearprop.errors import ArgumentError, ShapeError, require_function, user_line
+from clearprop.errors import ArgumentError, ShapeError, checked_call, require_function, user_line
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import INT64, Tree, Type, type_of
 from clearprop.program.values import name_variable, raw
@@ -28,6 +30,7 @@ from clearprop.rules.structural import arange_
 from clearprop.shapes import Dim, same
 
 
+@checked_call
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
     init: Tree,
@@ -62,6 +65,7 @@ def scan(
     Tensor(6.0)
     """
     require_function(f, "scan")
+    reverse, remat = checked_flag(reverse, "scan", "reverse"), checked_flag(remat, "scan", "remat")
     carry, carry_structure = flatten(init)
     elements, x_structure = flatten(xs)
     carry = [check_leaf("scan", "init", v) for v in carry]
@@ -86,7 +90,7 @@ def scan(
                 constants=len(closed.constants),
                 carries=len(carry),
                 length=count,
-                reverse=bool(reverse),
+                reverse=reverse,
                 keep=False,
             )
         )
@@ -176,6 +180,7 @@ def _length(elements: Sequence[Any], length: int | None) -> Dim:
     return sizes[0]
 
 
+@partial(checked_call, name="map")
 def map_(f: Callable[[Any], Any], xs: Tree, batch_size: int | None = None) -> Any:
     """f of every element along the leading axis, one after the other; results are stacked.
 
@@ -204,9 +209,11 @@ def map_(f: Callable[[Any], Any], xs: Tree, batch_size: int | None = None) -> An
             where=user_line(),
         )
     leaves = [check_leaf("map", "xs", v) for v in flatten(xs)[0]]
-    return loop_of_loops(scan, side_by_side, step, None, xs, int(_length(leaves, None)), int(size), reverse=False)[1]
+    length = int(_length(leaves, None))
+    return loop_of_loops(scan, side_by_side, step, None, xs, length, min(int(size), max(length, 1)), reverse=False)[1]
 
 
+@checked_call
 def fori_loop(lower: int, upper: int, f: Callable[[Any, Any], Any], init: Tree) -> Any:
     """The carry after c ← f(i, c) for i = lower … upper − 1.
 

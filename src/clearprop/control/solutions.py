@@ -15,7 +15,7 @@ from clearprop.control.operation import call
 from clearprop.control.subprograms import Closed, close
 from clearprop.control.vectors import TreeAsVector, vector_of
 from clearprop.control.while_loop import while_loop
-from clearprop.errors import ShapeError, require_function, user_line
+from clearprop.errors import ShapeError, checked_call, require_function, user_line
 from clearprop.program.ir import Program
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import Tree, type_of
@@ -33,6 +33,7 @@ HALVINGS = 20
 """How often a step of Newton's method is halved at most, until the equations are nearer to 0."""
 
 
+@checked_call
 def root(f: Callable[[Any], Any], x0: Tree, tolerance: float | None = None, max_steps: int = 100) -> Any:
     """An x near x0 for which f(x) = 0, by Newton's method; a tree like x0.
 
@@ -62,6 +63,7 @@ def root(f: Callable[[Any], Any], x0: Tree, tolerance: float | None = None, max_
     )
 
 
+@checked_call
 def fixed_point(f: Callable[[Any], Any], x0: Tree, tolerance: float | None = None, max_steps: int = 1000) -> Any:
     """An x for which f(x) = x, by x ← f(x); a tree like x0.
 

@@ -21,10 +21,11 @@ from clearprop.control.operation import as_tensors, types_of
 from clearprop.control.scan import scan
 from clearprop.control.subprograms import Closed, close, leaf_names
 from clearprop.control.while_operation import run_while
-from clearprop.errors import require_function
+from clearprop.errors import checked_call, require_function
 from clearprop.program.types import Tree, Type
 
 
+@checked_call
 def while_loop(
     condition: Callable[[Any], Any], f: Callable[[Any], Any], init: Tree, max_steps: int | None = None
 ) -> Any:
