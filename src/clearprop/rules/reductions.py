@@ -328,6 +328,7 @@ def _shape_without_axis(x: Type, axis: int, keepdims: bool = False) -> Shape:
     numba="argmax",
     tex=r"\operatorname{{argmax}} {x}",
     shape=_shape_without_axis,
+    nonempty=True,
     dtype="int64",
 )
 def argmax_(x: Value, /, *, axis: Axes = -1, keepdims: bool = False) -> Any:
@@ -361,6 +362,7 @@ def _index_along(index: Primitive, x: Value, axis: int | None, keepdims: bool) -
     numba="argmin",
     tex=r"\operatorname{{argmin}} {x}",
     shape=_shape_without_axis,
+    nonempty=True,
     dtype="int64",
 )
 def argmin_(x: Value, /, *, axis: Axes = -1, keepdims: bool = False) -> Any:
