@@ -132,7 +132,6 @@ EVERY = {
         "test_a_deep_chain_is_searched_without_recursion": NONE,
     },
     "explanation/test_pickling": {"test_a_copy_says_what_the_original_says": 5},
-    "explanation/test_rounding": {"test_the_bound_holds_at_every_level_of_random_programs": 2},
     "explanation/test_updates": {"test_the_parts_add_up_to_what_was_applied": 4},
     "explanation/test_wrong_calls": {
         "test_a_wrong_argument_ends_in_our_error": 2,
