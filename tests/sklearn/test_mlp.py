@@ -210,3 +210,17 @@ def test_no_mask_is_left_out_of_rows_to_predict():
     for asked in (estimator.predict, estimator.predict_proba, estimator.explain):
         with pytest.raises(DataError, match="X holds masked values"):
             asked(np.ma.masked_greater(X, 2.0))
+
+
+def test_weights_that_are_changed_are_those_that_predict_and_the_run_keeps_its_own():
+    estimator = cl.sklearn.MLPClassifier(4, max_iter=2, warm_start=True, random_state=0)
+    for _ in range(2):
+        with pytest.warns(ConvergenceWarning):
+            first = [w.copy() for w in getattr(estimator, "coefs_", ())]
+            estimator.fit(X, Y)
+    before = estimator.predict_proba(X)
+    for weight in estimator.coefs_:
+        weight *= 0.0
+    assert np.ptp(before, axis=0).min() > 0.0 == np.ptp(estimator.predict_proba(X), axis=0).max()
+    start = [np.asarray(v) for n, v in estimator.run_.replay(0).model.parameters().items() if n.endswith("weight")]
+    assert all(np.array_equal(a, b) for a, b in zip(start, first, strict=True))

@@ -202,7 +202,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         )
         if not more:
             self._standing, self._rate = None, None
-        network = network_of(self.coefs_, self.intercepts_, self.activation)
+        coefs, intercepts = (list(map(np.copy, a)) for a in (self.coefs_, self.intercepts_))  # the run keeps them
+        network = network_of(coefs, intercepts, self.activation)
         task = Task(network, self._loss_kind(), rows, aside, self._seed, batch)
         rate = float(self.learning_rate_init if self._rate is None else self._rate)
         epochs = 1 if more else int(self.max_iter)

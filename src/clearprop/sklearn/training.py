@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import warnings
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
 from clearprop import nn, optim
+from clearprop.arrays import asarray
 from clearprop.data.training_data import prepare
 from clearprop.nn.losses import binary_cross_entropy, cross_entropy, mse, poisson
 from clearprop.optim.hyperparameters import NOT_NEGATIVE, hyper
@@ -51,14 +53,25 @@ ACTIVATIONS = tuple(_LAYERS)
 
 
 def network_of(coefs: Sequence[Any], intercepts: Sequence[Any], activation: str) -> nn.Sequential:
-    """The network of these weights and biases."""
-    between = _LAYERS[activation]
+    """The network of these weights and biases, whose memory it shares."""
+    between = _activation(activation)
     layers: list[Any] = []
     for weight, bias in zip(coefs, intercepts, strict=True):
-        given = np.asarray(weight)
-        dense = nn.Dense(*given.shape, init=lambda *_, given=given: given, dtype=given.dtype)
-        layers += [dense.replace({"bias": bias}), *([] if between is None else [nn.Activation(between)])]
-    return nn.Sequential(*(layers if between is None else layers[:-1]))
+        dense = _DENSE.with_fields(weight=asarray(np.asarray(weight)), bias=asarray(np.asarray(bias)))
+        layers += [dense, between]
+    network: nn.Sequential = _NETWORK.with_fields(layers=tuple(layer for layer in layers[:-1] if layer is not None))
+    return network
+
+
+_DENSE = nn.Dense(1, 1)
+_NETWORK = nn.Sequential(_DENSE)
+"""What layers and network are copies of: one row is predicted in less time than they are made in anew."""
+
+
+@functools.cache
+def _activation(name: str) -> nn.Activation | None:
+    between = _LAYERS[name]
+    return None if between is None else nn.Activation(between)
 
 
 def layers_of(network: Any) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:

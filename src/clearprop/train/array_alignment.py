@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.autodiff.trees import flatten
 from clearprop.data.array_checks import plain_array
 from clearprop.data.parts import Pair
 from clearprop.errors import ShapeError, user_line
+from clearprop.nn.fields import PARAMETER
 from clearprop.nn.losses import is_binary, loss_task
+from clearprop.nn.structure import layout
 from clearprop.program.ir import Equation
 from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
@@ -41,7 +44,8 @@ class Adaptation:
 
 def dtype_of(model: Any) -> np.dtype[Any]:
     """The dtype of a network: that of its first parameter."""
-    return type_of(raw(next(iter(model.parameters().values())))).dtype
+    leaves, structure = flatten(model)
+    return type_of(raw(leaves[layout(structure).kinds.index(PARAMETER)])).dtype
 
 
 def adapted_inputs(model: Any, x: Any) -> NDArray[Any]:
