@@ -40,6 +40,12 @@ def test_a_part_of_each_image_stands_at_a_place_of_its_own(layer, size, padding)
     assert all(abs(count - expected) < 5 * np.sqrt(expected) + 1 for count in counts.values())
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64, bool])
+def test_images_keep_their_dtype(dtype):
+    for layer in (cl.nn.RandomFlip(), cl.nn.RandomShift(1), cl.nn.RandomCrop(2, padding=1)):
+        assert cl.nn.apply(layer, X[:2].astype(dtype), rng=0)[0].dtype == dtype
+
+
 @pytest.mark.parametrize("axis", [-2, -3])
 def test_a_flip_turns_so_many(axis):
     y = np.asarray(cl.nn.apply(cl.nn.RandomFlip(0.25, axis), X, rng=1)[0])

@@ -238,6 +238,11 @@ def test_groups_without_a_meaning_are_refused(groups, what):
         fit(param_groups=groups)
 
 
+def test_a_factor_that_is_no_number_is_refused():
+    with pytest.raises(ArgumentError, match="factor"):
+        cl.optim.vary_by_group(cl.optim.sgd(0.1), {"*": {"factor": "half"}})
+
+
 def test_the_command_line_begins_with_the_weights_of_a_run(tmp_path, capsys):
     common = ["iris", "--hidden", "4", "--seed", "1", "--json"]
     assert main(["train", *common, "--epochs", "2", "--out", str(tmp_path / "first")]) == 0

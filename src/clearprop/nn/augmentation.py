@@ -22,7 +22,7 @@ from clearprop.program.types import INT64
 from clearprop.rules import random
 from clearprop.rules.elementwise import astype, clip, floor, greater_equal, less, logical_and, where
 from clearprop.rules.indexing import take
-from clearprop.rules.structural import arange_, expand_dims, flip, reshape
+from clearprop.rules.structural import arange_, expand_dims, flip, reshape, zeros_like
 
 _IMAGE = 3
 """The axes of an image: height, width, channels."""
@@ -195,7 +195,7 @@ def _parts(x: Any, key: Any, size: tuple[int, int], padding: int) -> Any:
     at = expand_dims((first + clip(rows, 0, height - 1)) * width, -1) + expand_dims(clip(columns, 0, width - 1), -2)
     pixels = take(reshape(x, (count * height * width, x.shape[-1])), at, axis=0)
     inside = logical_and(expand_dims(_holds(rows, height), -1), expand_dims(_holds(columns, width), -2))
-    return reshape(where(expand_dims(inside, -1), pixels, 0.0), (*x.shape[:-_IMAGE], h, w, x.shape[-1]))
+    return reshape(where(expand_dims(inside, -1), pixels, zeros_like(pixels)), (*x.shape[:-_IMAGE], h, w, x.shape[-1]))
 
 
 def _places(draws: Any, size: int, part: int, padding: int) -> Any:

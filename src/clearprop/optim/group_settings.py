@@ -75,7 +75,7 @@ def _split_links(rule: Transform, settings: Mapping[str, Mapping[str, Any]]) -> 
     """The rule as groups; of a chain, the links that differ, and at its end the factors."""
     without = {pattern: {k: v for k, v in own.items() if k != FACTOR} for pattern, own in settings.items()}
     links = [_link(link, without) for link in (rule.links if isinstance(rule, chain) else [rule])]
-    factors = [(pattern, scale(float(own[FACTOR]) if FACTOR in own else 1.0)) for pattern, own in settings.items()]
+    factors = [(pattern, scale(own.get(FACTOR, 1.0))) for pattern, own in settings.items()]
     if any(FACTOR in own for own in settings.values()):
         links.append(groups(scale(1.0), *factors))
     return links[0] if len(links) == 1 else chain(*links)
