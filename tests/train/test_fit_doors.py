@@ -122,3 +122,22 @@ def test_no_rows_have_no_predictions_and_no_numbers_no_class(outputs):
     assert run.predict(X[:0]).shape == (0,)
     with pytest.raises(DataError, match="no class can be chosen"):
         run.predict(np.array([[1.0, 2.0], [np.nan, 1.0], [2.0, 1.0]]))
+
+
+BATCHES = {
+    "masked": (np.ma.masked_greater(X, 5.0), Y, "x holds masked values"),
+    "float16": (X.astype(np.float16), Y, "x must hold numbers"),
+    "complex": (X, Y.astype(complex), "y must hold numbers"),
+    "text": (X, np.array(["a", "b"])[K % 2], "y must hold numbers"),
+    "gaps": (X, np.where(K > 3, Y, None), "y must hold numbers"),
+}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_batches_have_the_door_of_arrays(name):
+    x, y, said = BATCHES[name]
+    with pytest.raises(DataError, match=said):
+        cl.fit(cl.nn.mlp([2, 3, 1], seed=0), [(x[:30], y[:30]), (x[30:], y[30:])], loss="mse", **ONCE)
+    own = X.astype(">f4"), Y[:, None].astype(object)
+    run, same = (cl.fit(cl.nn.mlp([2, 3, 1], seed=0), [pair], loss="mse", **ONCE) for pair in (own, (X, Y[:, None])))
+    assert run.history[-1]["train"] == same.history[-1]["train"]

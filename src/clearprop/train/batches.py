@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.array_checks import plain_array
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.errors import ArgumentError, DataError
 from clearprop.program.process_lock import process_lock
@@ -241,7 +242,8 @@ def batch_at(feed: Feed, epoch: int, number: int) -> Batch:
 
 def _pair(batch: Any, number: int) -> Batch:
     if isinstance(batch, tuple | list) and len(batch) == 2:
-        return np.asarray(raw(batch[0])), np.asarray(raw(batch[1]))
+        where = f"batch {number}"
+        return plain_array(batch[0], "x", where), plain_array(batch[1], "y", where)
     raise DataError(
         "an iterable of batches must give pairs (x, y)",
         expected="a pair (x, y) of arrays with one row per example",
