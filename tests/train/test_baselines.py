@@ -66,6 +66,8 @@ def test_probabilities_that_know_more_than_the_most_frequent_class_are_something
     summary = replace(run.summary, test={"loss": loss, "accuracy": 0.9}, baseline=beside)
     said = headline(summary, run.preprocessing, run.config.data, "cross_entropy")
     assert said.endswith(end)
+    found = headline(replace(summary, threshold=0.25), run.preprocessing, run.config.data, "cross_entropy")
+    assert found.endswith("The threshold 0.25 was found for another end than this share.")
 
 
 def test_without_baselines_there_is_no_sentence():

@@ -67,8 +67,9 @@ def headline(summary: Summary, fitted: Preprocessing | None, data: DataRecord, l
     judged = ("accuracy",) if fitted.class_names else ("mae", "r2")
     if not all(name in reached for name in judged):
         return _of_loss(reached, beside, part, loss)
-    told = _of_classes if fitted.class_names else _of_numbers
-    return told(reached, beside, part, fitted.target.name)
+    if fitted.class_names:
+        return _of_classes(reached, beside, part, fitted.target.name, summary.threshold)
+    return _of_numbers(reached, beside, part, fitted.target.name)
 
 
 def _number(values: Mapping[str, object], name: str) -> float:
@@ -76,12 +77,16 @@ def _number(values: Mapping[str, object], name: str) -> float:
     return float(value) if isinstance(value, int | float | str) else float("nan")
 
 
-def _of_classes(reached: Mapping[str, object], beside: Baselines, part: str, target: str) -> str:
+def _of_classes(
+    reached: Mapping[str, object], beside: Baselines, part: str, target: str, threshold: float | None
+) -> str:
     own, constant, linear = (_number(v, "accuracy") for v in (reached, beside.constant, beside.linear))
     told = (
         f"The class of {target!r} is right in {own:.1%} of {part}; "
         f"the most frequent class alone would be in {constant:.1%}, a linear model is in {linear:.1%}"
     )
+    if own <= constant and threshold is not None:
+        return f"{told}. The threshold {threshold:.3g} was found for another end than this share."
     loss, plain = (_number(v, "loss") if "loss" in v else math.nan for v in (reached, beside.constant))
     if own <= constant and loss < _LEARNED * plain:
         return (
