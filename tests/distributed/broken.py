@@ -1,15 +1,20 @@
-"""A training in which rank 1 breaks at step 12, in a way that is asked for: `broken.py HOW FOLDER`."""
+"""A training in which a rank breaks at a step, in a way that is asked for: `broken.py HOW FOLDER`.
+
+That is rank 1 at step 12, if BREAK_RANK and BREAK_STEP say nothing else.  A run that is in the folder goes on.
+"""
 
 import os
 import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 
 import clearprop as cl
 from clearprop.train.sharded_executor import _ShardedSteps
 
-BREAKS = os.environ.get("PMI_RANK") == "1"
+RANK = os.environ.get("PMI_RANK") or os.environ.get("OMPI_COMM_WORLD_RANK")  # of MPICH, of Open MPI
+BREAKS, STEP = os.environ.get("BREAK_RANK", "1") == RANK, int(os.environ.get("BREAK_STEP", "12"))
 advance = _ShardedSteps._advance
 
 
@@ -29,11 +34,11 @@ def train(data=None, **more):
     return cl.fit(cl.nn.mlp([4, 6, 2], dropout=0.2, seed=0), data or rows(), **options, **more)
 
 
-def break_at_12(how):
+def break_by(how):
     """A step of the training that breaks."""
 
     def step(self, state, *rest):
-        if state.step == 12:
+        if state.step == STEP:
             if how == "exception":
                 raise ValueError("something broke")
             if how == "exit":
@@ -50,6 +55,6 @@ def break_at_12(how):
 if __name__ == "__main__":
     how, out = sys.argv[1:3]
     if BREAKS:
-        _ShardedSteps._advance = break_at_12(how)
-    run = train(rows(how), **({"resume": out} if how == "resume" else {"out": out}))
+        _ShardedSteps._advance = break_by(how)
+    run = train(rows(how), **{"resume" if Path(out).is_dir() else "out": out})
     print("steps", run.steps)

@@ -29,13 +29,18 @@ def mpi():
 @pytest.fixture
 def ranks(mpi, tmp_path):
     """`ranks(n, *words)`: Python with these words on n ranks (0: without launcher), in a folder of the test."""
+    return starter(sys.executable, [str(MPIEXEC)], tmp_path)
+
+
+def starter(python, mpiexec, folder, **more):
+    """`ranks` with this Python and these words of a launcher."""
 
     def call(n, *words, **env):
-        launch = [str(MPIEXEC), "-n", str(n)] if n else []
+        launch = [*mpiexec, "-n", str(n)] if n else []
         return subprocess.run(
-            [*launch, sys.executable, *map(str, words)],
-            cwd=tmp_path,
-            env={**os.environ, "CLEARPROP_THREADS": "1", **env},
+            [*launch, str(python), *map(str, words)],
+            cwd=folder,
+            env={**os.environ, "CLEARPROP_THREADS": "1", **more, **env},
             capture_output=True,
             text=True,
             timeout=LIMIT,

@@ -33,6 +33,8 @@ GRACE_SECONDS = 1.0
 """A mistake that all ranks made is told by the first: the others wait so long before they tell it."""
 REARM_SECONDS = 1.0
 """The guard against ranks that hang is wound up no oftener than this."""
+_OPEN_MPI = "OMPI_COMM_WORLD_SIZE"
+"""A variable that Open MPI's launcher sets."""
 PIECE = 1 << 20
 """Bytes of a file that are sent at a time."""
 MISTAKE, FAULT, INTERRUPTED = 2, 1, 130
@@ -61,18 +63,31 @@ def _world() -> World:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of a launcher of another MPI, which is said below
-            from mpi4py import MPI  # a dependency that is asked for, and starts MPI
+            import mpi4py  # a dependency that is asked for
+
+            # an MPI that another one's launcher started may end the process when it starts: what it is comes first
+            mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
+            from mpi4py import MPI
     except (ImportError, RuntimeError) as problem:  # RuntimeError: mpi4py found no MPI library
         raise _no_mpi(str(problem).partition("\n")[0]) from None
-    launched, joined = launched_processes(), MPI.COMM_WORLD.Get_size()
+    launched, library = launched_processes(), MPI.Get_library_version().partition("\n")[0][:60].strip()
+    if launched > 1 and _OPEN_MPI in os.environ and "Open MPI" not in library:
+        raise _another_mpi(launched, f"those of Open MPI's launcher, with {library}")
+    if not MPI.Is_initialized():
+        MPI.Init_thread()
+    joined = MPI.COMM_WORLD.Get_size()
     if launched != joined and launched > 1:
-        raise RunError(
-            "the launcher and mpi4py belong to different MPIs",
-            expected=f"{launched} processes that find each other",
-            got=f"{joined} in {MPI.Get_library_version().partition(chr(10))[0][:60].strip()}",
-            try_="the mpiexec of that library: with clearprop[mpi-local] it is beside python",
-        )
+        raise _another_mpi(launched, f"{joined} in {library}")
     return World(MPI.COMM_WORLD.Dup(), MPI.COMM_WORLD.Abort)
+
+
+def _another_mpi(launched: int, got: str) -> RunError:
+    return RunError(
+        "the launcher and mpi4py belong to different MPIs",
+        expected=f"{launched} processes that find each other",
+        got=got,
+        try_="the mpiexec of that library: with clearprop[mpi-local] it is beside python",
+    )
 
 
 def _no_mpi(got: str) -> RunError:
