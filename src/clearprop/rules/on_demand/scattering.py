@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clearprop.errors import DTypeError, user_line
 from clearprop.primitives import HELPERS, primitive
 from clearprop.program.ir import Var
-from clearprop.program.operands import fit_number
+from clearprop.program.operands import admit, fit_number
 from clearprop.program.types import INT64, Value, promote, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype, divide, equal, maximum, minimum, multiply, negative, pow, where
@@ -187,6 +187,7 @@ def _shape(x: Value) -> Shape:
 
 def _fitting(values: Value, x: Value) -> Any:
     """The values in the dtype of x, unless that would cut numbers off."""
+    values = admit(values)
     own, given = type_of(raw(x)), type_of(raw(values))
     if not np.can_cast(promote([own, given])[0], own.dtype, "same_kind"):
         raise DTypeError(
