@@ -113,7 +113,7 @@ PROGRAMS = [
 ]
 
 
-def record():
+def record(programs=PROGRAMS, path=RECORDED):
     """Write what JAX computes."""
     import jax
     import jax.numpy as jnp
@@ -121,9 +121,10 @@ def record():
     jax.config.update("jax_enable_x64", True)
 
     class OfJax:
-        sin, tanh, exp, log, sqrt, sum, stack = jnp.sin, jnp.tanh, jnp.exp, jnp.log, jnp.sqrt, jnp.sum, jnp.stack
+        sin, cos, tanh, exp, log, sqrt = jnp.sin, jnp.cos, jnp.tanh, jnp.exp, jnp.log, jnp.sqrt
+        sum, stack, where, logical_not = jnp.sum, jnp.stack, jnp.where, jnp.logical_not
         scan, cond, switch, fori_loop = jax.lax.scan, jax.lax.cond, jax.lax.switch, jax.lax.fori_loop
-        grad, vmap = jax.grad, jax.vmap
+        grad, vmap, map, associative_scan = jax.grad, jax.vmap, jax.lax.map, jax.lax.associative_scan
 
         @staticmethod
         def while_loop(condition, f, init, most):
@@ -135,12 +136,12 @@ def record():
             return jax.jvp(jax.grad(f), (x,), (v,))[1]
 
     found = {}
-    for program in PROGRAMS:
+    for program in programs:
         f = lambda t, program=program: program(OfJax, t)
         t = jnp.asarray(THETA)
         parts = {"value": f(t), "gradient": jax.grad(f)(t), "hessian": jax.hessian(f)(t)}
         found[program.__name__] = {k: np.asarray(v).tolist() for k, v in parts.items()}
-    RECORDED.write_text(json.dumps({"jax": jax.__version__, "values": found}, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps({"jax": jax.__version__, "values": found}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
