@@ -291,6 +291,15 @@ def test_complex_operands_give_what_is_inferred_or_are_refused(p):
     assert type_of(p(*operands, **params)) == program.outputs[0].type
 
 
+@having("mixes")
+def test_what_mixes_depends_on_entries(p):
+    params = {"axis": -1, "norm": "backward"} | ({"n": 4} if "n" in p.params else {})
+    x = np.array([1.0, 2.0, 4.0])
+    for k in range(3):
+        moved = x + np.eye(3)[k]
+        assert not np.allclose(p(moved, **params), p(x, **params))
+
+
 def test_every_fact_is_checked():
     """By a test that goes through all operations that state it."""
     tree = ast.parse(Path(__file__).read_text(encoding="utf-8"))

@@ -323,3 +323,11 @@ def test_frequencies_and_shifts_are_numpys():
 def test_wrong_calls_of_transforms(call, words):
     with pytest.raises((ArgumentError, ClearpropError), match=words):
         call()
+
+
+def test_what_was_chosen_ends_at_a_transform():
+    def f(x, y):
+        mixed = cl.real(cl.fft.ifft(cl.sigmoid(x) * cl.fft.fft(y)))
+        return cl.sum(cl.sigmoid(cl.diag(mixed) @ x))
+
+    cl.check_grads(f, (np.array([0.7, 1.3, 0.55]), np.array([1.2, 0.6, 1.45])), order=2)

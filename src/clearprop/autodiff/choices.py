@@ -223,6 +223,8 @@ def _through_product(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]
 def _move_mask(app: Application, k: int, g: Any, xs: Sequence[Any], choice: Choice | None) -> Choice | None:
     """The choice where the entries came from; what a slice or an index left was not chosen."""
     facts, params, shape = app.primitive.facts, app.params, shape_of(xs[k])
+    if facts.mixes:
+        return None  # as at a product
     if facts.view == "slice":
         return _cut(shape, shape_of(g), params["key"], choice)
     if facts.picks == "slices":

@@ -42,6 +42,7 @@ class Facts:
     picks        what is picked of the first operand by indices that are the second, all else being left: slices along
                  `axis`, whose place the axes of the indices take, or single entries, one for each index, or
                  those that the rule names
+    mixes        whether a linear operation adds entries up, so that what was chosen cannot be told behind it
     product      a matrix product over the last two axes
     control      how the programs that its parameters hold are run: scan, over the elements of arrays; switch, one of
                  several; while, as long as a condition holds
@@ -68,6 +69,7 @@ class Facts:
     reduction: str = ""
     source: str = ""
     picks: str = ""
+    mixes: bool = False
     product: bool = False
     paired: bool = False
     control: str = ""

@@ -43,6 +43,7 @@ def _with_size(x: Type, axis: int, n: Any) -> Shape:
 # ----------------------------------------------------------------------------------------------- one axis, its own size
 @primitive(
     "structural",
+    mixes=True,
     numpy="np.fft.fft({x}, axis={axis}, norm={norm})",
     tex=r"\mathcal{{F}}({x})",
     shape=lambda x, axis, norm: x.shape,
@@ -56,6 +57,7 @@ def fourier(x: Value, /, *, axis: int = -1, norm: str = "backward") -> Any:
 
 @primitive(
     "structural",
+    mixes=True,
     numpy="np.fft.ifft({x}, axis={axis}, norm={norm})",
     tex=r"\mathcal{{F}}^{{-1}}({x})",
     shape=lambda x, axis, norm: x.shape,
@@ -69,6 +71,7 @@ def inverse_fourier(x: Value, /, *, axis: int = -1, norm: str = "backward") -> A
 
 @primitive(
     "structural",
+    mixes=True,
     on_complex="refused",
     numpy="np.fft.rfft({x}, axis={axis}, norm={norm})",
     tex=r"\mathcal{{F}}_{{\mathbb{{R}}}}({x})",
@@ -83,6 +86,7 @@ def half_fourier(x: Value, /, *, axis: int = -1, norm: str = "backward") -> Any:
 
 @primitive(
     "structural",
+    mixes=True,
     numpy="np.fft.irfft({x}, n={n}, axis={axis}, norm={norm})",
     tex=r"\mathcal{{F}}_{{\mathbb{{R}}}}^{{-1}}({x})",
     shape=lambda x, n, axis, norm: _with_size(x, axis, n),
