@@ -85,6 +85,19 @@ def test_it_is_what_the_command_line_trains(name, estimator):
     assert np.array_equal(answers(estimator, FRAME), predicted)
 
 
+@pytest.mark.parametrize("part", ["y", "sample_weight"])
+@pytest.mark.parametrize("name", ["TabularClassifier", "TabularRegressor", "MLPClassifier", "MLPRegressor"])
+def test_rows_under_another_index_do_not_meet(name, part):
+    """By position each row would have another row's target; where nothing is labelled, position is all there is."""
+    y = TARGETS.get(name, FRAME["garden"].astype(int))
+    X = FRAME if name.startswith("Tabular") else FRAME[["garden"]].astype(float)
+    given = {"y": y, "sample_weight": pd.Series(1.0, X.index)}
+    settings = FAST if name.startswith("Tabular") else {"hidden_layer_sizes": 2, "max_iter": 1}
+    estimator = getattr(cl.sklearn, name)(**settings)
+    with pytest.raises(DataError, match="labelled otherwise"):
+        estimator.fit(X, **{**given, part: given[part][::-1]})
+
+
 KINDS = {"polars": pl.from_pandas, "pyarrow": lambda frame: pa.Table.from_pandas(frame, preserve_index=False)}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clearprop.data.array_checks import require_one_index, require_unmasked
 from clearprop.errors import ArgumentError, user_line
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -77,6 +78,17 @@ def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
                 got=f"{name} = {value!r:.80}",
                 where=user_line(),
             )
+
+
+def require_arrays_of_rows(X: Any, y: Any, weight: Any) -> None:
+    """Raise DataError for arrays with masked values, and for pandas objects of as many rows under another index.
+
+    By position, rows that do not belong together would meet.  Where the numbers of rows differ, others say so.
+    """
+    require_unmasked(X=X, y=y, sample_weight=weight)
+    labelled = [part for part in (X, y, weight) if hasattr(getattr(part, "index", None), "equals")]
+    if len({len(part) for part in labelled}) == 1:
+        require_one_index(labelled, "fit")
 
 
 def checked_weights(weight: Any, rows: int, dtype: Any) -> NDArray[Any]:

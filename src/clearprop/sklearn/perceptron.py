@@ -33,6 +33,7 @@ from clearprop.sklearn.parameters import (
     layer_sizes,
     number_in,
     one_of,
+    require_arrays_of_rows,
     whole_from,
 )
 from clearprop.sklearn.training import (
@@ -149,7 +150,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return self._fit(X, y, sample_weight, more=False)
 
     def _fit(self, X: Any, y: Any, weight: Any, *, more: bool) -> Self:
-        require_unmasked(X=X, y=y, sample_weight=weight)
+        require_arrays_of_rows(X, y, weight)
         anew = not hasattr(self, "coefs_") or not (self.warm_start or more)
         if more and self.early_stopping:
             raise ArgumentError(

@@ -23,7 +23,7 @@ from clearprop.data.readers.sources import read_rows
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ArgumentError, user_line
 from clearprop.runs.events import Events
-from clearprop.sklearn.parameters import Rule, checked_weights
+from clearprop.sklearn.parameters import Rule, checked_weights, require_arrays_of_rows
 from clearprop.sklearn.tabular_parameters import asked_settings
 from clearprop.train import AUTO, Job, Narrator, job_for, tested_rate, train, with_defaults
 
@@ -43,7 +43,7 @@ class Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         parameters and data that do not fit.
         """
         asked = asked_settings(self, self._rules)
-        require_unmasked(y=y, sample_weight=sample_weight)
+        require_arrays_of_rows(X, y, sample_weight)
         names = _target_names(y)
         X, y = self._features(X, reset=True), self._targets(y)
         assert_all_finite(y, input_name="y")
