@@ -29,8 +29,8 @@ PEERS = {
     p.name: p
     for p in (
         Peer("jax", ("jax==0.10.2", "jaxlib==0.10.2", "optax==0.2.8"), "jax", ("jax", "jaxlib")),
-        # this PyTorch is a CPU build, others pull gigabytes; expecttest is what its list of tested functions imports
-        Peer("torch", ("torch==2.13.0", "expecttest==0.3.0"), "torch", ("torch",)),
+        # a CPU build, others pull gigabytes; expecttest is what its list of tested functions imports, numpy it lacks
+        Peer("torch", ("torch==2.13.0", "expecttest==0.3.0", "numpy==2.4.6"), "torch", ("torch",)),
         Peer("sklearn", ("scikit-learn==1.9.1",), "sklearn.neural_network", ("scikit-learn",)),
         Peer("autograd", ("autograd==1.9.1", "scipy==1.17.1"), "autograd", ("autograd",)),
         Peer("numexpr", ("numexpr==2.14.2",), "numexpr", ("numexpr",)),
