@@ -70,7 +70,12 @@ def checks(part: str, workers: int) -> Iterator[Check]:
 
 MODULES = {"accuracy": "tables", "optimizers": "optimizers", "comparison": "comparison", "memory": "memory"}
 PARTS = ("tests", "kernels", "files", "processes", "peers", *MODULES)
-PEER_TESTS = ("tests/docs/test_coming_from.py", "tests/docs/test_singular_points.py", "tests/primitives/test_peers.py")
+PEER_TESTS = (
+    "tests/docs/test_coming_from.py",
+    "tests/docs/test_singular_points.py",
+    "tests/primitives/test_peers.py",
+    "tests/primitives/test_jax_programs.py",
+)
 """What needs PyTorch or JAX, which are installed into `.bench/`: their values and derivatives, to second order."""
 
 
