@@ -44,7 +44,9 @@ TABLE = {
 """A function of arrays that meet, and their shapes."""
 NOT_MEETING = {
     "index_add masked_fill put_along_axis": "what is written takes the dtype of the array that it is written into",
-    "take take_along_axis segment_sum searchsorted bincount histogram": "places and counts are no operands that meet",
+    "take take_along_axis searchsorted bincount histogram": "places and counts are no operands that meet",
+    "segment_sum segment_mean segment_prod segment_max segment_min": "numbers of segments are no operands that meet",
+    "cross kron outer": "those of `cl.linalg`, under a second name",
     "softmax_cross_entropy one_hot": "labels are classes, or probabilities",
     "full full_like": "a value in the dtype that is asked for",
     "meshgrid": "vectors of one dtype, as the standard has it",

@@ -10,32 +10,32 @@ from clearprop.compiler.native.kernel_imports import *
 
 @njit(**KERNEL)
 def nest1_divide_add_pow_subtract(
-    lo, hi, size, v80, size_2, v104, size_3, v129, size_4, v154, state_0_t, new_state_0_t, v163,
-    v165,
+    lo, hi, size, v125, size_2, v149, size_3, v177, size_4, v205, state_0_t, new_state_0_t, v217,
+    v219,
 ):
-    t80 = f32(1) / f32(size)
-    t104 = f64(2) / f64(size_2)
-    t129 = f64(2) / f64(size_3)
-    t154 = f64(2) / f64(size_4)
+    t125 = f32(1) / f32(size)
+    t149 = f64(2) / f64(size_2)
+    t177 = f64(2) / f64(size_3)
+    t205 = f64(2) / f64(size_4)
     state_0_t_r = state_0_t[0]
     new_state_0_t_j = i64(u64(state_0_t_r) + u64(1))
-    t162 = power(f64(0.999), f64(new_state_0_t_j))
-    t163 = f64(1) - t162
-    t164 = power(f64(0.9), f64(new_state_0_t_j))
-    t165 = f64(1) - t164
-    v80[0] = t80
-    v104[0] = t104
-    v129[0] = t129
-    v154[0] = t154
+    t216 = power(f64(0.999), f64(new_state_0_t_j))
+    t217 = f64(1) - t216
+    t218 = power(f64(0.9), f64(new_state_0_t_j))
+    t219 = f64(1) - t218
+    v125[0] = t125
+    v149[0] = t149
+    v177[0] = t177
+    v205[0] = t205
     new_state_0_t[0] = new_state_0_t_j
-    v163[0] = t163
-    v165[0] = t165
+    v217[0] = t217
+    v219[0] = t219
 
 
 @njit(**KERNEL)
-def nest4_add_sum_divide_subtract_multiply_sqrt(
-    lo, hi, v1, s, model_layers_0_bias, size, v6, v14, v15, model_layers_1_scale,
-    model_layers_1_offset, h2, v143,
+def nest4_add_sum_divide_subtract_multiply_less(
+    lo, hi, v1, s, model_layers_0_bias, size, v16, v21, v29, v30, model_layers_1_scale,
+    model_layers_1_offset, h2, v194,
 ):
     for i0 in range(lo, hi):
         o = i0 * s
@@ -49,317 +49,377 @@ def nest4_add_sum_divide_subtract_multiply_sqrt(
             t6 = (v1[o + j] + model_layers_0_bias[j]) - t5
             t7 = t6 * t6
             s8 = accumulate(s8, t7)
-            v6[o + j] = t6
         t10 = s8 / f32(size)
-        t11 = t10 - t10
-        t12 = t10 + t11
-        t13 = t12 + f32(1e-05)
-        t14 = sqrt(t13)
-        v14[i0] = t14
+        t11 = t10 + f32(1e-05)
+        t12 = t11 < f32(9.860761315262648e-32)
+        t13 = t11 > f32(3.4028234663852886e+38)
+        t14 = (f64(1.2089258196146292e+24) if t12 else f64(1.0))
+        t15 = (f64(8.271806125530277e-25) if t13 else t14)
+        t16 = f32(t15)
+        t26 = f32(1e-05) * t16
+        t27 = t26 * t16
+        v16[i0] = t16
+        s18 = f32(0)
         for j in range(size):
-            t15 = v6[o + j] / t14
-            t16 = model_layers_1_scale[j] * t15
-            h1_j = t16 + model_layers_1_offset[j]
-            t17 = h1_j * f32(0.7071067811865476)
-            t18 = erf(t17)
-            t19 = f32(1) + t18
-            t20 = f32(0.5) * t19
-            h2_j = h1_j * t20
-            t138 = f32(-0.5) * h1_j
-            t139 = t138 * h1_j
-            t140 = exp(t139)
-            t141 = h1_j * t140
-            t142 = t141 * f32(0.3989422804014327)
-            t143 = t20 + t142
-            v15[o + j] = t15
+            t17 = (v1[o + j] + model_layers_0_bias[j]) * t16
+            s18 = accumulate(s18, t17)
+        t20 = s18 / f32(size)
+        s23 = f32(0)
+        for j in range(size):
+            t21 = ((v1[o + j] + model_layers_0_bias[j]) * t16) - t20
+            t22 = t21 * t21
+            s23 = accumulate(s23, t22)
+            v21[o + j] = t21
+        t25 = s23 / f32(size)
+        t28 = t25 + t27
+        t29 = sqrt(t28)
+        v29[i0] = t29
+        for j in range(size):
+            t30 = v21[o + j] / t29
+            t31 = model_layers_1_scale[j] * t30
+            h1_j = t31 + model_layers_1_offset[j]
+            t32 = h1_j * f32(0.7071067811865476)
+            t33 = erf(t32)
+            t34 = f32(1) + t33
+            t35 = f32(0.5) * t34
+            h2_j = h1_j * t35
+            t189 = f32(-0.5) * h1_j
+            t190 = t189 * h1_j
+            t191 = exp(t190)
+            t192 = h1_j * t191
+            t193 = t192 * f32(0.3989422804014327)
+            t194 = t35 + t193
+            v30[o + j] = t30
             h2[o + j] = h2_j
-            v143[o + j] = t143
+            v194[o + j] = t194
 
 
 @njit(**KERNEL)
-def nest6_add_sum_divide_subtract_multiply_sqrt(
-    lo, hi, v21, s, model_layers_3_bias, size, v26, v34, v35, model_layers_4_scale,
-    model_layers_4_offset, h5, v118,
+def nest6_add_sum_divide_subtract_multiply_less(
+    lo, hi, v36, s, model_layers_3_bias, size, v51, v56, v64, v65, model_layers_4_scale,
+    model_layers_4_offset, h5, v166,
 ):
     for i0 in range(lo, hi):
         o = i0 * s
-        s22 = f32(0)
+        s37 = f32(0)
         for j in range(size):
-            h3_j = v21[o + j] + model_layers_3_bias[j]
-            s22 = accumulate(s22, h3_j)
-        t25 = s22 / f32(size)
-        s28 = f32(0)
+            h3_j = v36[o + j] + model_layers_3_bias[j]
+            s37 = accumulate(s37, h3_j)
+        t40 = s37 / f32(size)
+        s43 = f32(0)
         for j in range(size):
-            t26 = (v21[o + j] + model_layers_3_bias[j]) - t25
-            t27 = t26 * t26
-            s28 = accumulate(s28, t27)
-            v26[o + j] = t26
-        t30 = s28 / f32(size)
-        t31 = t30 - t30
-        t32 = t30 + t31
-        t33 = t32 + f32(1e-05)
-        t34 = sqrt(t33)
-        v34[i0] = t34
+            t41 = (v36[o + j] + model_layers_3_bias[j]) - t40
+            t42 = t41 * t41
+            s43 = accumulate(s43, t42)
+        t45 = s43 / f32(size)
+        t46 = t45 + f32(1e-05)
+        t47 = t46 < f32(9.860761315262648e-32)
+        t48 = t46 > f32(3.4028234663852886e+38)
+        t49 = (f64(1.2089258196146292e+24) if t47 else f64(1.0))
+        t50 = (f64(8.271806125530277e-25) if t48 else t49)
+        t51 = f32(t50)
+        t61 = f32(1e-05) * t51
+        t62 = t61 * t51
+        v51[i0] = t51
+        s53 = f32(0)
         for j in range(size):
-            t35 = v26[o + j] / t34
-            t36 = model_layers_4_scale[j] * t35
-            h4_j = t36 + model_layers_4_offset[j]
-            t37 = h4_j * f32(0.7071067811865476)
-            t38 = erf(t37)
-            t39 = f32(1) + t38
-            t40 = f32(0.5) * t39
-            h5_j = h4_j * t40
-            t113 = f32(-0.5) * h4_j
-            t114 = t113 * h4_j
-            t115 = exp(t114)
-            t116 = h4_j * t115
-            t117 = t116 * f32(0.3989422804014327)
-            t118 = t40 + t117
-            v35[o + j] = t35
+            t52 = (v36[o + j] + model_layers_3_bias[j]) * t51
+            s53 = accumulate(s53, t52)
+        t55 = s53 / f32(size)
+        s58 = f32(0)
+        for j in range(size):
+            t56 = ((v36[o + j] + model_layers_3_bias[j]) * t51) - t55
+            t57 = t56 * t56
+            s58 = accumulate(s58, t57)
+            v56[o + j] = t56
+        t60 = s58 / f32(size)
+        t63 = t60 + t62
+        t64 = sqrt(t63)
+        v64[i0] = t64
+        for j in range(size):
+            t65 = v56[o + j] / t64
+            t66 = model_layers_4_scale[j] * t65
+            h4_j = t66 + model_layers_4_offset[j]
+            t67 = h4_j * f32(0.7071067811865476)
+            t68 = erf(t67)
+            t69 = f32(1) + t68
+            t70 = f32(0.5) * t69
+            h5_j = h4_j * t70
+            t161 = f32(-0.5) * h4_j
+            t162 = t161 * h4_j
+            t163 = exp(t162)
+            t164 = h4_j * t163
+            t165 = t164 * f32(0.3989422804014327)
+            t166 = t70 + t165
+            v65[o + j] = t65
             h5[o + j] = h5_j
-            v118[o + j] = t118
+            v166[o + j] = t166
 
 
 @njit(**KERNEL)
-def nest8_add_sum_divide_subtract_multiply_sqrt(
-    lo, hi, v41, s, model_layers_6_bias, size, v46, v54, v55, model_layers_7_scale,
-    model_layers_7_offset, h8, v93,
+def nest8_add_sum_divide_subtract_multiply_less(
+    lo, hi, v71, s, model_layers_6_bias, size, v86, v91, v99, v100, model_layers_7_scale,
+    model_layers_7_offset, h8, v138,
 ):
     for i0 in range(lo, hi):
         o = i0 * s
-        s42 = f32(0)
+        s72 = f32(0)
         for j in range(size):
-            h6_j = v41[o + j] + model_layers_6_bias[j]
-            s42 = accumulate(s42, h6_j)
-        t45 = s42 / f32(size)
-        s48 = f32(0)
+            h6_j = v71[o + j] + model_layers_6_bias[j]
+            s72 = accumulate(s72, h6_j)
+        t75 = s72 / f32(size)
+        s78 = f32(0)
         for j in range(size):
-            t46 = (v41[o + j] + model_layers_6_bias[j]) - t45
-            t47 = t46 * t46
-            s48 = accumulate(s48, t47)
-            v46[o + j] = t46
-        t50 = s48 / f32(size)
-        t51 = t50 - t50
-        t52 = t50 + t51
-        t53 = t52 + f32(1e-05)
-        t54 = sqrt(t53)
-        v54[i0] = t54
+            t76 = (v71[o + j] + model_layers_6_bias[j]) - t75
+            t77 = t76 * t76
+            s78 = accumulate(s78, t77)
+        t80 = s78 / f32(size)
+        t81 = t80 + f32(1e-05)
+        t82 = t81 < f32(9.860761315262648e-32)
+        t83 = t81 > f32(3.4028234663852886e+38)
+        t84 = (f64(1.2089258196146292e+24) if t82 else f64(1.0))
+        t85 = (f64(8.271806125530277e-25) if t83 else t84)
+        t86 = f32(t85)
+        t96 = f32(1e-05) * t86
+        t97 = t96 * t86
+        v86[i0] = t86
+        s88 = f32(0)
         for j in range(size):
-            t55 = v46[o + j] / t54
-            t56 = model_layers_7_scale[j] * t55
-            h7_j = t56 + model_layers_7_offset[j]
-            t57 = h7_j * f32(0.7071067811865476)
-            t58 = erf(t57)
-            t59 = f32(1) + t58
-            t60 = f32(0.5) * t59
-            h8_j = h7_j * t60
-            t88 = f32(-0.5) * h7_j
-            t89 = t88 * h7_j
-            t90 = exp(t89)
-            t91 = h7_j * t90
-            t92 = t91 * f32(0.3989422804014327)
-            t93 = t60 + t92
-            v55[o + j] = t55
+            t87 = (v71[o + j] + model_layers_6_bias[j]) * t86
+            s88 = accumulate(s88, t87)
+        t90 = s88 / f32(size)
+        s93 = f32(0)
+        for j in range(size):
+            t91 = ((v71[o + j] + model_layers_6_bias[j]) * t86) - t90
+            t92 = t91 * t91
+            s93 = accumulate(s93, t92)
+            v91[o + j] = t91
+        t95 = s93 / f32(size)
+        t98 = t95 + t97
+        t99 = sqrt(t98)
+        v99[i0] = t99
+        for j in range(size):
+            t100 = v91[o + j] / t99
+            t101 = model_layers_7_scale[j] * t100
+            h7_j = t101 + model_layers_7_offset[j]
+            t102 = h7_j * f32(0.7071067811865476)
+            t103 = erf(t102)
+            t104 = f32(1) + t103
+            t105 = f32(0.5) * t104
+            h8_j = h7_j * t105
+            t133 = f32(-0.5) * h7_j
+            t134 = t133 * h7_j
+            t135 = exp(t134)
+            t136 = h7_j * t135
+            t137 = t136 * f32(0.3989422804014327)
+            t138 = t105 + t137
+            v100[o + j] = t100
             h8[o + j] = h8_j
-            v93[o + j] = t93
+            v138[o + j] = t138
 
 
 @njit(**KERNEL)
 def nest10_add_max_subtract_exp_sum_log_equal(
-    lo, hi, v61, s, model_layers_9_bias, v62, v76, row, v80, h9_bar, model_layers_9_bias_bar, m,
+    lo, hi, v106, s, model_layers_9_bias, v107, v121, row, v125, h9_bar, model_layers_9_bias_bar, m,
 ):
-    s76 = f32(0)
-    r80 = v80[0]
+    s121 = f32(0)
+    r125 = v125[0]
     for z in range(m):
         model_layers_9_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
-        r62 = v62[i0]
-        s63 = f32(-inf)
+        r107 = v107[i0]
+        s108 = f32(-inf)
         for j in range(m):
-            h9_j = v61[o + j] + model_layers_9_bias[j]
-            s63 = maximum(s63, h9_j)
-        s67 = f32(0)
-        s74 = f32(0)
+            h9_j = v106[o + j] + model_layers_9_bias[j]
+            s108 = maximum(s108, h9_j)
+        s112 = f32(0)
+        s119 = f32(0)
         for j in range(m):
-            t65 = (v61[o + j] + model_layers_9_bias[j]) - s63
-            t66 = exp(t65)
-            s67 = accumulate(s67, t66)
-            t73 = (t65 if (r62 == i64(j)) else f32(0.0))
-            s74 = accumulate(s74, t73)
-            row[j] = t66
-        t68 = log(s67)
-        t75 = t68 - s74
-        s76 = accumulate(s76, t75)
+            t110 = (v106[o + j] + model_layers_9_bias[j]) - s108
+            t111 = exp(t110)
+            s112 = accumulate(s112, t111)
+            t118 = (t110 if (r107 == i64(j)) else f32(0.0))
+            s119 = accumulate(s119, t118)
+            row[j] = t111
+        t113 = log(s112)
+        t120 = t113 - s119
+        s121 = accumulate(s121, t120)
         for j in range(m):
-            t84 = row[j] / s67
-            t85 = t84 - (f32((r62 == i64(j))))
-            h9_bar_j = r80 * t85
+            t129 = row[j] / s112
+            t130 = t129 - (f32((r107 == i64(j))))
+            h9_bar_j = r125 * t130
             model_layers_9_bias_bar[j] = accumulate(model_layers_9_bias_bar[j], h9_bar_j)
             h9_bar[o + j] = h9_bar_j
-    v76[0] = s76
+    v121[0] = s121
 
 
 @njit(**KERNEL)
-def nest11_divide(lo, hi, v76, size, v78):
-    r76 = v76[0]
-    t78 = r76 / f32(size)
-    v78[0] = t78
+def nest11_divide(lo, hi, v121, size, v123):
+    r121 = v121[0]
+    t123 = r121 / f32(size)
+    v123[0] = t123
 
 
 @njit(**KERNEL)
 def nest14_multiply_sum_divide_negative_add(
-    lo, hi, h8_bar, s, v93, model_layers_7_offset_bar, m, v55, model_layers_7_scale_bar,
-    model_layers_7_scale, v54, v104, v46, row, h6_bar_3, model_layers_6_bias_bar,
+    lo, hi, h8_bar, s, v138, model_layers_7_offset_bar, m, v100, model_layers_7_scale_bar,
+    model_layers_7_scale, v99, v149, v91, row, v86, h6_bar, model_layers_6_bias_bar,
 ):
     for z in range(m):
         model_layers_7_offset_bar[z] = f32(0)
     for z in range(m):
         model_layers_7_scale_bar[z] = f32(0)
-    r104 = v104[0]
+    r149 = v149[0]
     for z in range(m):
         model_layers_6_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
-        r54 = v54[i0]
-        s100 = f32(0)
-        s107 = f32(0)
+        r99 = v99[i0]
+        r86 = v86[i0]
+        s145 = f32(0)
+        s154 = f32(0)
         for j in range(m):
-            h7_bar_j = h8_bar[o + j] * v93[o + j]
+            h7_bar_j = h8_bar[o + j] * v138[o + j]
             model_layers_7_offset_bar[j] = accumulate(model_layers_7_offset_bar[j], h7_bar_j)
-            t94 = h7_bar_j * v55[o + j]
-            model_layers_7_scale_bar[j] = accumulate(model_layers_7_scale_bar[j], t94)
-            t95 = h7_bar_j * model_layers_7_scale[j]
-            t96 = t95 / r54
-            t97 = -t95
-            t98 = t97 * v55[o + j]
-            t99 = t98 / r54
-            s100 = accumulate(s100, t99)
-            row[j] = t96
-            t106 = -row[j]
-            s107 = accumulate(s107, t106)
-        t102 = f32(0.5) * s100
-        t103 = t102 / r54
-        t105 = t103 * f32(r104)
-        t109 = s107 / f32(m)
+            t139 = h7_bar_j * v100[o + j]
+            model_layers_7_scale_bar[j] = accumulate(model_layers_7_scale_bar[j], t139)
+            t140 = h7_bar_j * model_layers_7_scale[j]
+            t141 = t140 / r99
+            t142 = -t140
+            t143 = t142 * v100[o + j]
+            t144 = t143 / r99
+            s145 = accumulate(s145, t144)
+            row[j] = t141
+            t153 = -row[j]
+            s154 = accumulate(s154, t153)
+        t147 = f32(0.5) * s145
+        t148 = t147 / r99
+        t150 = t148 * f32(r149)
+        t156 = s154 / f32(m)
         for j in range(m):
-            h6_bar_j = t105 * v46[o + j]
-            h6_bar_2_j = h6_bar_j + row[j]
-            h6_bar_3_j = h6_bar_2_j + t109
-            model_layers_6_bias_bar[j] = accumulate(model_layers_6_bias_bar[j], h6_bar_3_j)
-            h6_bar_3[o + j] = h6_bar_3_j
+            t151 = t150 * v91[o + j]
+            t152 = t151 + row[j]
+            t158 = t152 + t156
+            h6_bar_j = t158 * r86
+            model_layers_6_bias_bar[j] = accumulate(model_layers_6_bias_bar[j], h6_bar_j)
+            h6_bar[o + j] = h6_bar_j
 
 
 @njit(**KERNEL)
 def nest17_multiply_sum_divide_negative_add(
-    lo, hi, h5_bar, s, v118, model_layers_4_offset_bar, m, v35, model_layers_4_scale_bar,
-    model_layers_4_scale, v34, v129, v26, row, h3_bar_3, model_layers_3_bias_bar,
+    lo, hi, h5_bar, s, v166, model_layers_4_offset_bar, m, v65, model_layers_4_scale_bar,
+    model_layers_4_scale, v64, v177, v56, row, v51, h3_bar, model_layers_3_bias_bar,
 ):
     for z in range(m):
         model_layers_4_offset_bar[z] = f32(0)
     for z in range(m):
         model_layers_4_scale_bar[z] = f32(0)
-    r129 = v129[0]
+    r177 = v177[0]
     for z in range(m):
         model_layers_3_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
-        r34 = v34[i0]
-        s125 = f32(0)
-        s132 = f32(0)
+        r64 = v64[i0]
+        r51 = v51[i0]
+        s173 = f32(0)
+        s182 = f32(0)
         for j in range(m):
-            h4_bar_j = h5_bar[o + j] * v118[o + j]
+            h4_bar_j = h5_bar[o + j] * v166[o + j]
             model_layers_4_offset_bar[j] = accumulate(model_layers_4_offset_bar[j], h4_bar_j)
-            t119 = h4_bar_j * v35[o + j]
-            model_layers_4_scale_bar[j] = accumulate(model_layers_4_scale_bar[j], t119)
-            t120 = h4_bar_j * model_layers_4_scale[j]
-            t121 = t120 / r34
-            t122 = -t120
-            t123 = t122 * v35[o + j]
-            t124 = t123 / r34
-            s125 = accumulate(s125, t124)
-            row[j] = t121
-            t131 = -row[j]
-            s132 = accumulate(s132, t131)
-        t127 = f32(0.5) * s125
-        t128 = t127 / r34
-        t130 = t128 * f32(r129)
-        t134 = s132 / f32(m)
+            t167 = h4_bar_j * v65[o + j]
+            model_layers_4_scale_bar[j] = accumulate(model_layers_4_scale_bar[j], t167)
+            t168 = h4_bar_j * model_layers_4_scale[j]
+            t169 = t168 / r64
+            t170 = -t168
+            t171 = t170 * v65[o + j]
+            t172 = t171 / r64
+            s173 = accumulate(s173, t172)
+            row[j] = t169
+            t181 = -row[j]
+            s182 = accumulate(s182, t181)
+        t175 = f32(0.5) * s173
+        t176 = t175 / r64
+        t178 = t176 * f32(r177)
+        t184 = s182 / f32(m)
         for j in range(m):
-            h3_bar_j = t130 * v26[o + j]
-            h3_bar_2_j = h3_bar_j + row[j]
-            h3_bar_3_j = h3_bar_2_j + t134
-            model_layers_3_bias_bar[j] = accumulate(model_layers_3_bias_bar[j], h3_bar_3_j)
-            h3_bar_3[o + j] = h3_bar_3_j
+            t179 = t178 * v56[o + j]
+            t180 = t179 + row[j]
+            t186 = t180 + t184
+            h3_bar_j = t186 * r51
+            model_layers_3_bias_bar[j] = accumulate(model_layers_3_bias_bar[j], h3_bar_j)
+            h3_bar[o + j] = h3_bar_j
 
 
 @njit(**KERNEL)
 def nest20_multiply_sum_divide_negative_add(
-    lo, hi, h2_bar, s, v143, model_layers_1_offset_bar, m, v15, model_layers_1_scale_bar,
-    model_layers_1_scale, v14, v154, v6, row, h0_bar_3, model_layers_0_bias_bar,
+    lo, hi, h2_bar, s, v194, model_layers_1_offset_bar, m, v30, model_layers_1_scale_bar,
+    model_layers_1_scale, v29, v205, v21, row, v16, h0_bar, model_layers_0_bias_bar,
 ):
     for z in range(m):
         model_layers_1_offset_bar[z] = f32(0)
     for z in range(m):
         model_layers_1_scale_bar[z] = f32(0)
-    r154 = v154[0]
+    r205 = v205[0]
     for z in range(m):
         model_layers_0_bias_bar[z] = f32(0)
     for i0 in range(lo, hi):
         o = i0 * s
-        r14 = v14[i0]
-        s150 = f32(0)
-        s157 = f32(0)
+        r29 = v29[i0]
+        r16 = v16[i0]
+        s201 = f32(0)
+        s210 = f32(0)
         for j in range(m):
-            h1_bar_j = h2_bar[o + j] * v143[o + j]
+            h1_bar_j = h2_bar[o + j] * v194[o + j]
             model_layers_1_offset_bar[j] = accumulate(model_layers_1_offset_bar[j], h1_bar_j)
-            t144 = h1_bar_j * v15[o + j]
-            model_layers_1_scale_bar[j] = accumulate(model_layers_1_scale_bar[j], t144)
-            t145 = h1_bar_j * model_layers_1_scale[j]
-            t146 = t145 / r14
-            t147 = -t145
-            t148 = t147 * v15[o + j]
-            t149 = t148 / r14
-            s150 = accumulate(s150, t149)
-            row[j] = t146
-            t156 = -row[j]
-            s157 = accumulate(s157, t156)
-        t152 = f32(0.5) * s150
-        t153 = t152 / r14
-        t155 = t153 * f32(r154)
-        t159 = s157 / f32(m)
+            t195 = h1_bar_j * v30[o + j]
+            model_layers_1_scale_bar[j] = accumulate(model_layers_1_scale_bar[j], t195)
+            t196 = h1_bar_j * model_layers_1_scale[j]
+            t197 = t196 / r29
+            t198 = -t196
+            t199 = t198 * v30[o + j]
+            t200 = t199 / r29
+            s201 = accumulate(s201, t200)
+            row[j] = t197
+            t209 = -row[j]
+            s210 = accumulate(s210, t209)
+        t203 = f32(0.5) * s201
+        t204 = t203 / r29
+        t206 = t204 * f32(r205)
+        t212 = s210 / f32(m)
         for j in range(m):
-            h0_bar_j = t155 * v6[o + j]
-            h0_bar_2_j = h0_bar_j + row[j]
-            h0_bar_3_j = h0_bar_2_j + t159
-            model_layers_0_bias_bar[j] = accumulate(model_layers_0_bias_bar[j], h0_bar_3_j)
-            h0_bar_3[o + j] = h0_bar_3_j
+            t207 = t206 * v21[o + j]
+            t208 = t207 + row[j]
+            t214 = t208 + t212
+            h0_bar_j = t214 * r16
+            model_layers_0_bias_bar[j] = accumulate(model_layers_0_bias_bar[j], h0_bar_j)
+            h0_bar[o + j] = h0_bar_j
 
 
 @njit(**KERNEL)
 def nest22_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight, v165,
-    v163, model_layers_0_weight,
+    lo, hi, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight, v219,
+    v217, model_layers_0_weight,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t166 = f32(0.9) * state_0_m_layers_0_weight[j]
-        t167 = f32(0.09999999999999998) * model_layers_0_weight_bar[j]
-        new_state_0_m_layers_0_weight_j = t166 + t167
-        t168 = f32(0.999) * state_0_v_layers_0_weight[j]
-        t169 = model_layers_0_weight_bar[j] * model_layers_0_weight_bar[j]
-        t170 = f32(0.0010000000000000009) * t169
-        t171 = t168 + t170
-        t172 = new_state_0_m_layers_0_weight_j / f32(r165)
-        t173 = t171 / f32(r163)
-        t174 = sqrt(t173)
-        t175 = t174 + f32(1e-08)
-        t176 = t172 / t175
-        t177 = t171 < f32(inf)
-        new_state_0_v_layers_0_weight_j = (t171 if t177 else f32(nan))
-        t334 = f32(-0.001) * t176
-        new_model_layers_0_weight_j = model_layers_0_weight[j] + t334
+        t220 = f32(0.9) * state_0_m_layers_0_weight[j]
+        t221 = f32(0.09999999999999998) * model_layers_0_weight_bar[j]
+        new_state_0_m_layers_0_weight_j = t220 + t221
+        t222 = f32(0.999) * state_0_v_layers_0_weight[j]
+        t223 = model_layers_0_weight_bar[j] * model_layers_0_weight_bar[j]
+        t224 = f32(0.0010000000000000009) * t223
+        t225 = t222 + t224
+        t226 = new_state_0_m_layers_0_weight_j / f32(r219)
+        t227 = t225 / f32(r217)
+        t228 = sqrt(t227)
+        t229 = t228 + f32(1e-08)
+        t230 = t226 / t229
+        t231 = t225 < f32(inf)
+        new_state_0_v_layers_0_weight_j = (t225 if t231 else f32(nan))
+        t388 = f32(-0.001) * t230
+        new_model_layers_0_weight_j = model_layers_0_weight[j] + t388
         state_0_m_layers_0_weight[j] = new_state_0_m_layers_0_weight_j
         state_0_v_layers_0_weight[j] = new_state_0_v_layers_0_weight_j
         model_layers_0_weight[j] = new_model_layers_0_weight_j
@@ -367,28 +427,28 @@ def nest22_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest23_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_3_weight, model_layers_3_weight_bar, state_0_v_layers_3_weight, v165,
-    v163, model_layers_3_weight,
+    lo, hi, state_0_m_layers_3_weight, model_layers_3_weight_bar, state_0_v_layers_3_weight, v219,
+    v217, model_layers_3_weight,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t214 = f32(0.9) * state_0_m_layers_3_weight[j]
-        t215 = f32(0.09999999999999998) * model_layers_3_weight_bar[j]
-        new_state_0_m_layers_3_weight_j = t214 + t215
-        t216 = f32(0.999) * state_0_v_layers_3_weight[j]
-        t217 = model_layers_3_weight_bar[j] * model_layers_3_weight_bar[j]
-        t218 = f32(0.0010000000000000009) * t217
-        t219 = t216 + t218
-        t220 = new_state_0_m_layers_3_weight_j / f32(r165)
-        t221 = t219 / f32(r163)
-        t222 = sqrt(t221)
-        t223 = t222 + f32(1e-08)
-        t224 = t220 / t223
-        t225 = t219 < f32(inf)
-        new_state_0_v_layers_3_weight_j = (t219 if t225 else f32(nan))
-        t338 = f32(-0.001) * t224
-        new_model_layers_3_weight_j = model_layers_3_weight[j] + t338
+        t268 = f32(0.9) * state_0_m_layers_3_weight[j]
+        t269 = f32(0.09999999999999998) * model_layers_3_weight_bar[j]
+        new_state_0_m_layers_3_weight_j = t268 + t269
+        t270 = f32(0.999) * state_0_v_layers_3_weight[j]
+        t271 = model_layers_3_weight_bar[j] * model_layers_3_weight_bar[j]
+        t272 = f32(0.0010000000000000009) * t271
+        t273 = t270 + t272
+        t274 = new_state_0_m_layers_3_weight_j / f32(r219)
+        t275 = t273 / f32(r217)
+        t276 = sqrt(t275)
+        t277 = t276 + f32(1e-08)
+        t278 = t274 / t277
+        t279 = t273 < f32(inf)
+        new_state_0_v_layers_3_weight_j = (t273 if t279 else f32(nan))
+        t392 = f32(-0.001) * t278
+        new_model_layers_3_weight_j = model_layers_3_weight[j] + t392
         state_0_m_layers_3_weight[j] = new_state_0_m_layers_3_weight_j
         state_0_v_layers_3_weight[j] = new_state_0_v_layers_3_weight_j
         model_layers_3_weight[j] = new_model_layers_3_weight_j
@@ -396,28 +456,28 @@ def nest23_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest24_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_6_weight, model_layers_6_weight_bar, state_0_v_layers_6_weight, v165,
-    v163, model_layers_6_weight,
+    lo, hi, state_0_m_layers_6_weight, model_layers_6_weight_bar, state_0_v_layers_6_weight, v219,
+    v217, model_layers_6_weight,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t262 = f32(0.9) * state_0_m_layers_6_weight[j]
-        t263 = f32(0.09999999999999998) * model_layers_6_weight_bar[j]
-        new_state_0_m_layers_6_weight_j = t262 + t263
-        t264 = f32(0.999) * state_0_v_layers_6_weight[j]
-        t265 = model_layers_6_weight_bar[j] * model_layers_6_weight_bar[j]
-        t266 = f32(0.0010000000000000009) * t265
-        t267 = t264 + t266
-        t268 = new_state_0_m_layers_6_weight_j / f32(r165)
-        t269 = t267 / f32(r163)
-        t270 = sqrt(t269)
-        t271 = t270 + f32(1e-08)
-        t272 = t268 / t271
-        t273 = t267 < f32(inf)
-        new_state_0_v_layers_6_weight_j = (t267 if t273 else f32(nan))
-        t342 = f32(-0.001) * t272
-        new_model_layers_6_weight_j = model_layers_6_weight[j] + t342
+        t316 = f32(0.9) * state_0_m_layers_6_weight[j]
+        t317 = f32(0.09999999999999998) * model_layers_6_weight_bar[j]
+        new_state_0_m_layers_6_weight_j = t316 + t317
+        t318 = f32(0.999) * state_0_v_layers_6_weight[j]
+        t319 = model_layers_6_weight_bar[j] * model_layers_6_weight_bar[j]
+        t320 = f32(0.0010000000000000009) * t319
+        t321 = t318 + t320
+        t322 = new_state_0_m_layers_6_weight_j / f32(r219)
+        t323 = t321 / f32(r217)
+        t324 = sqrt(t323)
+        t325 = t324 + f32(1e-08)
+        t326 = t322 / t325
+        t327 = t321 < f32(inf)
+        new_state_0_v_layers_6_weight_j = (t321 if t327 else f32(nan))
+        t396 = f32(-0.001) * t326
+        new_model_layers_6_weight_j = model_layers_6_weight[j] + t396
         state_0_m_layers_6_weight[j] = new_state_0_m_layers_6_weight_j
         state_0_v_layers_6_weight[j] = new_state_0_v_layers_6_weight_j
         model_layers_6_weight[j] = new_model_layers_6_weight_j
@@ -425,28 +485,28 @@ def nest24_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest25_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_9_weight, model_layers_9_weight_bar, state_0_v_layers_9_weight, v165,
-    v163, model_layers_9_weight,
+    lo, hi, state_0_m_layers_9_weight, model_layers_9_weight_bar, state_0_v_layers_9_weight, v219,
+    v217, model_layers_9_weight,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t310 = f32(0.9) * state_0_m_layers_9_weight[j]
-        t311 = f32(0.09999999999999998) * model_layers_9_weight_bar[j]
-        new_state_0_m_layers_9_weight_j = t310 + t311
-        t312 = f32(0.999) * state_0_v_layers_9_weight[j]
-        t313 = model_layers_9_weight_bar[j] * model_layers_9_weight_bar[j]
-        t314 = f32(0.0010000000000000009) * t313
-        t315 = t312 + t314
-        t316 = new_state_0_m_layers_9_weight_j / f32(r165)
-        t317 = t315 / f32(r163)
-        t318 = sqrt(t317)
-        t319 = t318 + f32(1e-08)
-        t320 = t316 / t319
-        t321 = t315 < f32(inf)
-        new_state_0_v_layers_9_weight_j = (t315 if t321 else f32(nan))
-        t346 = f32(-0.001) * t320
-        new_model_layers_9_weight_j = model_layers_9_weight[j] + t346
+        t364 = f32(0.9) * state_0_m_layers_9_weight[j]
+        t365 = f32(0.09999999999999998) * model_layers_9_weight_bar[j]
+        new_state_0_m_layers_9_weight_j = t364 + t365
+        t366 = f32(0.999) * state_0_v_layers_9_weight[j]
+        t367 = model_layers_9_weight_bar[j] * model_layers_9_weight_bar[j]
+        t368 = f32(0.0010000000000000009) * t367
+        t369 = t366 + t368
+        t370 = new_state_0_m_layers_9_weight_j / f32(r219)
+        t371 = t369 / f32(r217)
+        t372 = sqrt(t371)
+        t373 = t372 + f32(1e-08)
+        t374 = t370 / t373
+        t375 = t369 < f32(inf)
+        new_state_0_v_layers_9_weight_j = (t369 if t375 else f32(nan))
+        t400 = f32(-0.001) * t374
+        new_model_layers_9_weight_j = model_layers_9_weight[j] + t400
         state_0_m_layers_9_weight[j] = new_state_0_m_layers_9_weight_j
         state_0_v_layers_9_weight[j] = new_state_0_v_layers_9_weight_j
         model_layers_9_weight[j] = new_model_layers_9_weight_j
@@ -454,28 +514,28 @@ def nest25_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest26_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v165, v163,
+    lo, hi, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v219, v217,
     model_layers_0_bias,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t178 = f32(0.9) * state_0_m_layers_0_bias[j]
-        t179 = f32(0.09999999999999998) * model_layers_0_bias_bar[j]
-        new_state_0_m_layers_0_bias_j = t178 + t179
-        t180 = f32(0.999) * state_0_v_layers_0_bias[j]
-        t181 = model_layers_0_bias_bar[j] * model_layers_0_bias_bar[j]
-        t182 = f32(0.0010000000000000009) * t181
-        t183 = t180 + t182
-        t184 = new_state_0_m_layers_0_bias_j / f32(r165)
-        t185 = t183 / f32(r163)
-        t186 = sqrt(t185)
-        t187 = t186 + f32(1e-08)
-        t188 = t184 / t187
-        t189 = t183 < f32(inf)
-        new_state_0_v_layers_0_bias_j = (t183 if t189 else f32(nan))
-        t335 = f32(-0.001) * t188
-        new_model_layers_0_bias_j = model_layers_0_bias[j] + t335
+        t232 = f32(0.9) * state_0_m_layers_0_bias[j]
+        t233 = f32(0.09999999999999998) * model_layers_0_bias_bar[j]
+        new_state_0_m_layers_0_bias_j = t232 + t233
+        t234 = f32(0.999) * state_0_v_layers_0_bias[j]
+        t235 = model_layers_0_bias_bar[j] * model_layers_0_bias_bar[j]
+        t236 = f32(0.0010000000000000009) * t235
+        t237 = t234 + t236
+        t238 = new_state_0_m_layers_0_bias_j / f32(r219)
+        t239 = t237 / f32(r217)
+        t240 = sqrt(t239)
+        t241 = t240 + f32(1e-08)
+        t242 = t238 / t241
+        t243 = t237 < f32(inf)
+        new_state_0_v_layers_0_bias_j = (t237 if t243 else f32(nan))
+        t389 = f32(-0.001) * t242
+        new_model_layers_0_bias_j = model_layers_0_bias[j] + t389
         state_0_m_layers_0_bias[j] = new_state_0_m_layers_0_bias_j
         state_0_v_layers_0_bias[j] = new_state_0_v_layers_0_bias_j
         model_layers_0_bias[j] = new_model_layers_0_bias_j
@@ -483,28 +543,28 @@ def nest26_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest27_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_1_scale, model_layers_1_scale_bar, state_0_v_layers_1_scale, v165,
-    v163, model_layers_1_scale,
+    lo, hi, state_0_m_layers_1_scale, model_layers_1_scale_bar, state_0_v_layers_1_scale, v219,
+    v217, model_layers_1_scale,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t190 = f32(0.9) * state_0_m_layers_1_scale[j]
-        t191 = f32(0.09999999999999998) * model_layers_1_scale_bar[j]
-        new_state_0_m_layers_1_scale_j = t190 + t191
-        t192 = f32(0.999) * state_0_v_layers_1_scale[j]
-        t193 = model_layers_1_scale_bar[j] * model_layers_1_scale_bar[j]
-        t194 = f32(0.0010000000000000009) * t193
-        t195 = t192 + t194
-        t196 = new_state_0_m_layers_1_scale_j / f32(r165)
-        t197 = t195 / f32(r163)
-        t198 = sqrt(t197)
-        t199 = t198 + f32(1e-08)
-        t200 = t196 / t199
-        t201 = t195 < f32(inf)
-        new_state_0_v_layers_1_scale_j = (t195 if t201 else f32(nan))
-        t336 = f32(-0.001) * t200
-        new_model_layers_1_scale_j = model_layers_1_scale[j] + t336
+        t244 = f32(0.9) * state_0_m_layers_1_scale[j]
+        t245 = f32(0.09999999999999998) * model_layers_1_scale_bar[j]
+        new_state_0_m_layers_1_scale_j = t244 + t245
+        t246 = f32(0.999) * state_0_v_layers_1_scale[j]
+        t247 = model_layers_1_scale_bar[j] * model_layers_1_scale_bar[j]
+        t248 = f32(0.0010000000000000009) * t247
+        t249 = t246 + t248
+        t250 = new_state_0_m_layers_1_scale_j / f32(r219)
+        t251 = t249 / f32(r217)
+        t252 = sqrt(t251)
+        t253 = t252 + f32(1e-08)
+        t254 = t250 / t253
+        t255 = t249 < f32(inf)
+        new_state_0_v_layers_1_scale_j = (t249 if t255 else f32(nan))
+        t390 = f32(-0.001) * t254
+        new_model_layers_1_scale_j = model_layers_1_scale[j] + t390
         state_0_m_layers_1_scale[j] = new_state_0_m_layers_1_scale_j
         state_0_v_layers_1_scale[j] = new_state_0_v_layers_1_scale_j
         model_layers_1_scale[j] = new_model_layers_1_scale_j
@@ -512,28 +572,28 @@ def nest27_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest28_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_1_offset, model_layers_1_offset_bar, state_0_v_layers_1_offset, v165,
-    v163, model_layers_1_offset,
+    lo, hi, state_0_m_layers_1_offset, model_layers_1_offset_bar, state_0_v_layers_1_offset, v219,
+    v217, model_layers_1_offset,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t202 = f32(0.9) * state_0_m_layers_1_offset[j]
-        t203 = f32(0.09999999999999998) * model_layers_1_offset_bar[j]
-        new_state_0_m_layers_1_offset_j = t202 + t203
-        t204 = f32(0.999) * state_0_v_layers_1_offset[j]
-        t205 = model_layers_1_offset_bar[j] * model_layers_1_offset_bar[j]
-        t206 = f32(0.0010000000000000009) * t205
-        t207 = t204 + t206
-        t208 = new_state_0_m_layers_1_offset_j / f32(r165)
-        t209 = t207 / f32(r163)
-        t210 = sqrt(t209)
-        t211 = t210 + f32(1e-08)
-        t212 = t208 / t211
-        t213 = t207 < f32(inf)
-        new_state_0_v_layers_1_offset_j = (t207 if t213 else f32(nan))
-        t337 = f32(-0.001) * t212
-        new_model_layers_1_offset_j = model_layers_1_offset[j] + t337
+        t256 = f32(0.9) * state_0_m_layers_1_offset[j]
+        t257 = f32(0.09999999999999998) * model_layers_1_offset_bar[j]
+        new_state_0_m_layers_1_offset_j = t256 + t257
+        t258 = f32(0.999) * state_0_v_layers_1_offset[j]
+        t259 = model_layers_1_offset_bar[j] * model_layers_1_offset_bar[j]
+        t260 = f32(0.0010000000000000009) * t259
+        t261 = t258 + t260
+        t262 = new_state_0_m_layers_1_offset_j / f32(r219)
+        t263 = t261 / f32(r217)
+        t264 = sqrt(t263)
+        t265 = t264 + f32(1e-08)
+        t266 = t262 / t265
+        t267 = t261 < f32(inf)
+        new_state_0_v_layers_1_offset_j = (t261 if t267 else f32(nan))
+        t391 = f32(-0.001) * t266
+        new_model_layers_1_offset_j = model_layers_1_offset[j] + t391
         state_0_m_layers_1_offset[j] = new_state_0_m_layers_1_offset_j
         state_0_v_layers_1_offset[j] = new_state_0_v_layers_1_offset_j
         model_layers_1_offset[j] = new_model_layers_1_offset_j
@@ -541,28 +601,28 @@ def nest28_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest29_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_3_bias, model_layers_3_bias_bar, state_0_v_layers_3_bias, v165, v163,
+    lo, hi, state_0_m_layers_3_bias, model_layers_3_bias_bar, state_0_v_layers_3_bias, v219, v217,
     model_layers_3_bias,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t226 = f32(0.9) * state_0_m_layers_3_bias[j]
-        t227 = f32(0.09999999999999998) * model_layers_3_bias_bar[j]
-        new_state_0_m_layers_3_bias_j = t226 + t227
-        t228 = f32(0.999) * state_0_v_layers_3_bias[j]
-        t229 = model_layers_3_bias_bar[j] * model_layers_3_bias_bar[j]
-        t230 = f32(0.0010000000000000009) * t229
-        t231 = t228 + t230
-        t232 = new_state_0_m_layers_3_bias_j / f32(r165)
-        t233 = t231 / f32(r163)
-        t234 = sqrt(t233)
-        t235 = t234 + f32(1e-08)
-        t236 = t232 / t235
-        t237 = t231 < f32(inf)
-        new_state_0_v_layers_3_bias_j = (t231 if t237 else f32(nan))
-        t339 = f32(-0.001) * t236
-        new_model_layers_3_bias_j = model_layers_3_bias[j] + t339
+        t280 = f32(0.9) * state_0_m_layers_3_bias[j]
+        t281 = f32(0.09999999999999998) * model_layers_3_bias_bar[j]
+        new_state_0_m_layers_3_bias_j = t280 + t281
+        t282 = f32(0.999) * state_0_v_layers_3_bias[j]
+        t283 = model_layers_3_bias_bar[j] * model_layers_3_bias_bar[j]
+        t284 = f32(0.0010000000000000009) * t283
+        t285 = t282 + t284
+        t286 = new_state_0_m_layers_3_bias_j / f32(r219)
+        t287 = t285 / f32(r217)
+        t288 = sqrt(t287)
+        t289 = t288 + f32(1e-08)
+        t290 = t286 / t289
+        t291 = t285 < f32(inf)
+        new_state_0_v_layers_3_bias_j = (t285 if t291 else f32(nan))
+        t393 = f32(-0.001) * t290
+        new_model_layers_3_bias_j = model_layers_3_bias[j] + t393
         state_0_m_layers_3_bias[j] = new_state_0_m_layers_3_bias_j
         state_0_v_layers_3_bias[j] = new_state_0_v_layers_3_bias_j
         model_layers_3_bias[j] = new_model_layers_3_bias_j
@@ -570,28 +630,28 @@ def nest29_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest30_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_4_scale, model_layers_4_scale_bar, state_0_v_layers_4_scale, v165,
-    v163, model_layers_4_scale,
+    lo, hi, state_0_m_layers_4_scale, model_layers_4_scale_bar, state_0_v_layers_4_scale, v219,
+    v217, model_layers_4_scale,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t238 = f32(0.9) * state_0_m_layers_4_scale[j]
-        t239 = f32(0.09999999999999998) * model_layers_4_scale_bar[j]
-        new_state_0_m_layers_4_scale_j = t238 + t239
-        t240 = f32(0.999) * state_0_v_layers_4_scale[j]
-        t241 = model_layers_4_scale_bar[j] * model_layers_4_scale_bar[j]
-        t242 = f32(0.0010000000000000009) * t241
-        t243 = t240 + t242
-        t244 = new_state_0_m_layers_4_scale_j / f32(r165)
-        t245 = t243 / f32(r163)
-        t246 = sqrt(t245)
-        t247 = t246 + f32(1e-08)
-        t248 = t244 / t247
-        t249 = t243 < f32(inf)
-        new_state_0_v_layers_4_scale_j = (t243 if t249 else f32(nan))
-        t340 = f32(-0.001) * t248
-        new_model_layers_4_scale_j = model_layers_4_scale[j] + t340
+        t292 = f32(0.9) * state_0_m_layers_4_scale[j]
+        t293 = f32(0.09999999999999998) * model_layers_4_scale_bar[j]
+        new_state_0_m_layers_4_scale_j = t292 + t293
+        t294 = f32(0.999) * state_0_v_layers_4_scale[j]
+        t295 = model_layers_4_scale_bar[j] * model_layers_4_scale_bar[j]
+        t296 = f32(0.0010000000000000009) * t295
+        t297 = t294 + t296
+        t298 = new_state_0_m_layers_4_scale_j / f32(r219)
+        t299 = t297 / f32(r217)
+        t300 = sqrt(t299)
+        t301 = t300 + f32(1e-08)
+        t302 = t298 / t301
+        t303 = t297 < f32(inf)
+        new_state_0_v_layers_4_scale_j = (t297 if t303 else f32(nan))
+        t394 = f32(-0.001) * t302
+        new_model_layers_4_scale_j = model_layers_4_scale[j] + t394
         state_0_m_layers_4_scale[j] = new_state_0_m_layers_4_scale_j
         state_0_v_layers_4_scale[j] = new_state_0_v_layers_4_scale_j
         model_layers_4_scale[j] = new_model_layers_4_scale_j
@@ -599,28 +659,28 @@ def nest30_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest31_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_4_offset, model_layers_4_offset_bar, state_0_v_layers_4_offset, v165,
-    v163, model_layers_4_offset,
+    lo, hi, state_0_m_layers_4_offset, model_layers_4_offset_bar, state_0_v_layers_4_offset, v219,
+    v217, model_layers_4_offset,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t250 = f32(0.9) * state_0_m_layers_4_offset[j]
-        t251 = f32(0.09999999999999998) * model_layers_4_offset_bar[j]
-        new_state_0_m_layers_4_offset_j = t250 + t251
-        t252 = f32(0.999) * state_0_v_layers_4_offset[j]
-        t253 = model_layers_4_offset_bar[j] * model_layers_4_offset_bar[j]
-        t254 = f32(0.0010000000000000009) * t253
-        t255 = t252 + t254
-        t256 = new_state_0_m_layers_4_offset_j / f32(r165)
-        t257 = t255 / f32(r163)
-        t258 = sqrt(t257)
-        t259 = t258 + f32(1e-08)
-        t260 = t256 / t259
-        t261 = t255 < f32(inf)
-        new_state_0_v_layers_4_offset_j = (t255 if t261 else f32(nan))
-        t341 = f32(-0.001) * t260
-        new_model_layers_4_offset_j = model_layers_4_offset[j] + t341
+        t304 = f32(0.9) * state_0_m_layers_4_offset[j]
+        t305 = f32(0.09999999999999998) * model_layers_4_offset_bar[j]
+        new_state_0_m_layers_4_offset_j = t304 + t305
+        t306 = f32(0.999) * state_0_v_layers_4_offset[j]
+        t307 = model_layers_4_offset_bar[j] * model_layers_4_offset_bar[j]
+        t308 = f32(0.0010000000000000009) * t307
+        t309 = t306 + t308
+        t310 = new_state_0_m_layers_4_offset_j / f32(r219)
+        t311 = t309 / f32(r217)
+        t312 = sqrt(t311)
+        t313 = t312 + f32(1e-08)
+        t314 = t310 / t313
+        t315 = t309 < f32(inf)
+        new_state_0_v_layers_4_offset_j = (t309 if t315 else f32(nan))
+        t395 = f32(-0.001) * t314
+        new_model_layers_4_offset_j = model_layers_4_offset[j] + t395
         state_0_m_layers_4_offset[j] = new_state_0_m_layers_4_offset_j
         state_0_v_layers_4_offset[j] = new_state_0_v_layers_4_offset_j
         model_layers_4_offset[j] = new_model_layers_4_offset_j
@@ -628,28 +688,28 @@ def nest31_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest32_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_6_bias, model_layers_6_bias_bar, state_0_v_layers_6_bias, v165, v163,
+    lo, hi, state_0_m_layers_6_bias, model_layers_6_bias_bar, state_0_v_layers_6_bias, v219, v217,
     model_layers_6_bias,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t274 = f32(0.9) * state_0_m_layers_6_bias[j]
-        t275 = f32(0.09999999999999998) * model_layers_6_bias_bar[j]
-        new_state_0_m_layers_6_bias_j = t274 + t275
-        t276 = f32(0.999) * state_0_v_layers_6_bias[j]
-        t277 = model_layers_6_bias_bar[j] * model_layers_6_bias_bar[j]
-        t278 = f32(0.0010000000000000009) * t277
-        t279 = t276 + t278
-        t280 = new_state_0_m_layers_6_bias_j / f32(r165)
-        t281 = t279 / f32(r163)
-        t282 = sqrt(t281)
-        t283 = t282 + f32(1e-08)
-        t284 = t280 / t283
-        t285 = t279 < f32(inf)
-        new_state_0_v_layers_6_bias_j = (t279 if t285 else f32(nan))
-        t343 = f32(-0.001) * t284
-        new_model_layers_6_bias_j = model_layers_6_bias[j] + t343
+        t328 = f32(0.9) * state_0_m_layers_6_bias[j]
+        t329 = f32(0.09999999999999998) * model_layers_6_bias_bar[j]
+        new_state_0_m_layers_6_bias_j = t328 + t329
+        t330 = f32(0.999) * state_0_v_layers_6_bias[j]
+        t331 = model_layers_6_bias_bar[j] * model_layers_6_bias_bar[j]
+        t332 = f32(0.0010000000000000009) * t331
+        t333 = t330 + t332
+        t334 = new_state_0_m_layers_6_bias_j / f32(r219)
+        t335 = t333 / f32(r217)
+        t336 = sqrt(t335)
+        t337 = t336 + f32(1e-08)
+        t338 = t334 / t337
+        t339 = t333 < f32(inf)
+        new_state_0_v_layers_6_bias_j = (t333 if t339 else f32(nan))
+        t397 = f32(-0.001) * t338
+        new_model_layers_6_bias_j = model_layers_6_bias[j] + t397
         state_0_m_layers_6_bias[j] = new_state_0_m_layers_6_bias_j
         state_0_v_layers_6_bias[j] = new_state_0_v_layers_6_bias_j
         model_layers_6_bias[j] = new_model_layers_6_bias_j
@@ -657,28 +717,28 @@ def nest32_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest33_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_7_scale, model_layers_7_scale_bar, state_0_v_layers_7_scale, v165,
-    v163, model_layers_7_scale,
+    lo, hi, state_0_m_layers_7_scale, model_layers_7_scale_bar, state_0_v_layers_7_scale, v219,
+    v217, model_layers_7_scale,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t286 = f32(0.9) * state_0_m_layers_7_scale[j]
-        t287 = f32(0.09999999999999998) * model_layers_7_scale_bar[j]
-        new_state_0_m_layers_7_scale_j = t286 + t287
-        t288 = f32(0.999) * state_0_v_layers_7_scale[j]
-        t289 = model_layers_7_scale_bar[j] * model_layers_7_scale_bar[j]
-        t290 = f32(0.0010000000000000009) * t289
-        t291 = t288 + t290
-        t292 = new_state_0_m_layers_7_scale_j / f32(r165)
-        t293 = t291 / f32(r163)
-        t294 = sqrt(t293)
-        t295 = t294 + f32(1e-08)
-        t296 = t292 / t295
-        t297 = t291 < f32(inf)
-        new_state_0_v_layers_7_scale_j = (t291 if t297 else f32(nan))
-        t344 = f32(-0.001) * t296
-        new_model_layers_7_scale_j = model_layers_7_scale[j] + t344
+        t340 = f32(0.9) * state_0_m_layers_7_scale[j]
+        t341 = f32(0.09999999999999998) * model_layers_7_scale_bar[j]
+        new_state_0_m_layers_7_scale_j = t340 + t341
+        t342 = f32(0.999) * state_0_v_layers_7_scale[j]
+        t343 = model_layers_7_scale_bar[j] * model_layers_7_scale_bar[j]
+        t344 = f32(0.0010000000000000009) * t343
+        t345 = t342 + t344
+        t346 = new_state_0_m_layers_7_scale_j / f32(r219)
+        t347 = t345 / f32(r217)
+        t348 = sqrt(t347)
+        t349 = t348 + f32(1e-08)
+        t350 = t346 / t349
+        t351 = t345 < f32(inf)
+        new_state_0_v_layers_7_scale_j = (t345 if t351 else f32(nan))
+        t398 = f32(-0.001) * t350
+        new_model_layers_7_scale_j = model_layers_7_scale[j] + t398
         state_0_m_layers_7_scale[j] = new_state_0_m_layers_7_scale_j
         state_0_v_layers_7_scale[j] = new_state_0_v_layers_7_scale_j
         model_layers_7_scale[j] = new_model_layers_7_scale_j
@@ -686,28 +746,28 @@ def nest33_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest34_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_7_offset, model_layers_7_offset_bar, state_0_v_layers_7_offset, v165,
-    v163, model_layers_7_offset,
+    lo, hi, state_0_m_layers_7_offset, model_layers_7_offset_bar, state_0_v_layers_7_offset, v219,
+    v217, model_layers_7_offset,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t298 = f32(0.9) * state_0_m_layers_7_offset[j]
-        t299 = f32(0.09999999999999998) * model_layers_7_offset_bar[j]
-        new_state_0_m_layers_7_offset_j = t298 + t299
-        t300 = f32(0.999) * state_0_v_layers_7_offset[j]
-        t301 = model_layers_7_offset_bar[j] * model_layers_7_offset_bar[j]
-        t302 = f32(0.0010000000000000009) * t301
-        t303 = t300 + t302
-        t304 = new_state_0_m_layers_7_offset_j / f32(r165)
-        t305 = t303 / f32(r163)
-        t306 = sqrt(t305)
-        t307 = t306 + f32(1e-08)
-        t308 = t304 / t307
-        t309 = t303 < f32(inf)
-        new_state_0_v_layers_7_offset_j = (t303 if t309 else f32(nan))
-        t345 = f32(-0.001) * t308
-        new_model_layers_7_offset_j = model_layers_7_offset[j] + t345
+        t352 = f32(0.9) * state_0_m_layers_7_offset[j]
+        t353 = f32(0.09999999999999998) * model_layers_7_offset_bar[j]
+        new_state_0_m_layers_7_offset_j = t352 + t353
+        t354 = f32(0.999) * state_0_v_layers_7_offset[j]
+        t355 = model_layers_7_offset_bar[j] * model_layers_7_offset_bar[j]
+        t356 = f32(0.0010000000000000009) * t355
+        t357 = t354 + t356
+        t358 = new_state_0_m_layers_7_offset_j / f32(r219)
+        t359 = t357 / f32(r217)
+        t360 = sqrt(t359)
+        t361 = t360 + f32(1e-08)
+        t362 = t358 / t361
+        t363 = t357 < f32(inf)
+        new_state_0_v_layers_7_offset_j = (t357 if t363 else f32(nan))
+        t399 = f32(-0.001) * t362
+        new_model_layers_7_offset_j = model_layers_7_offset[j] + t399
         state_0_m_layers_7_offset[j] = new_state_0_m_layers_7_offset_j
         state_0_v_layers_7_offset[j] = new_state_0_v_layers_7_offset_j
         model_layers_7_offset[j] = new_model_layers_7_offset_j
@@ -715,28 +775,28 @@ def nest34_multiply_add_square_divide_sqrt_less(
 
 @njit(**KERNEL)
 def nest35_multiply_add_square_divide_sqrt_less(
-    lo, hi, state_0_m_layers_9_bias, model_layers_9_bias_bar, state_0_v_layers_9_bias, v165, v163,
+    lo, hi, state_0_m_layers_9_bias, model_layers_9_bias_bar, state_0_v_layers_9_bias, v219, v217,
     model_layers_9_bias,
 ):
-    r165 = v165[0]
-    r163 = v163[0]
+    r219 = v219[0]
+    r217 = v217[0]
     for j in range(lo, hi):
-        t322 = f32(0.9) * state_0_m_layers_9_bias[j]
-        t323 = f32(0.09999999999999998) * model_layers_9_bias_bar[j]
-        new_state_0_m_layers_9_bias_j = t322 + t323
-        t324 = f32(0.999) * state_0_v_layers_9_bias[j]
-        t325 = model_layers_9_bias_bar[j] * model_layers_9_bias_bar[j]
-        t326 = f32(0.0010000000000000009) * t325
-        t327 = t324 + t326
-        t328 = new_state_0_m_layers_9_bias_j / f32(r165)
-        t329 = t327 / f32(r163)
-        t330 = sqrt(t329)
-        t331 = t330 + f32(1e-08)
-        t332 = t328 / t331
-        t333 = t327 < f32(inf)
-        new_state_0_v_layers_9_bias_j = (t327 if t333 else f32(nan))
-        t347 = f32(-0.001) * t332
-        new_model_layers_9_bias_j = model_layers_9_bias[j] + t347
+        t376 = f32(0.9) * state_0_m_layers_9_bias[j]
+        t377 = f32(0.09999999999999998) * model_layers_9_bias_bar[j]
+        new_state_0_m_layers_9_bias_j = t376 + t377
+        t378 = f32(0.999) * state_0_v_layers_9_bias[j]
+        t379 = model_layers_9_bias_bar[j] * model_layers_9_bias_bar[j]
+        t380 = f32(0.0010000000000000009) * t379
+        t381 = t378 + t380
+        t382 = new_state_0_m_layers_9_bias_j / f32(r219)
+        t383 = t381 / f32(r217)
+        t384 = sqrt(t383)
+        t385 = t384 + f32(1e-08)
+        t386 = t382 / t385
+        t387 = t381 < f32(inf)
+        new_state_0_v_layers_9_bias_j = (t381 if t387 else f32(nan))
+        t401 = f32(-0.001) * t386
+        new_model_layers_9_bias_j = model_layers_9_bias[j] + t401
         state_0_m_layers_9_bias[j] = new_state_0_m_layers_9_bias_j
         state_0_v_layers_9_bias[j] = new_state_0_v_layers_9_bias_j
         model_layers_9_bias[j] = new_model_layers_9_bias_j
@@ -763,104 +823,104 @@ def step(
     n4 = model_layers_9_weight.shape[1]
     n5 = x.shape[0]
     nest1_divide_add_pow_subtract(
-        0, 1, n5, v80, n3, v104, n2, v129, n1, v154, state_0_t, new_state_0_t, v163, v165,
+        0, 1, n5, v125, n3, v149, n2, v177, n1, v205, state_0_t, new_state_0_t, v217, v219,
     )
     gemm(x, model_layers_0_weight, out=v1)
-    require_range(y, low=0, high=n4 - 1, name='cross_entropy', out=v62)
-    nest4_add_sum_divide_subtract_multiply_sqrt(
-        0, n5, v1, n1, model_layers_0_bias, n1, v6, v14, v15, model_layers_1_scale,
-        model_layers_1_offset, h2, v143,
+    require_range(y, low=0, high=n4 - 1, name='cross_entropy', out=v107)
+    nest4_add_sum_divide_subtract_multiply_less(
+        0, n5, v1, n1, model_layers_0_bias, n1, v16, v21, v29, v30, model_layers_1_scale,
+        model_layers_1_offset, h2, v194,
     )
-    gemm(h2, model_layers_3_weight, out=v21)
-    nest6_add_sum_divide_subtract_multiply_sqrt(
-        0, n5, v21, n2, model_layers_3_bias, n2, v26, v34, v35, model_layers_4_scale,
-        model_layers_4_offset, h5, v118,
+    gemm(h2, model_layers_3_weight, out=v36)
+    nest6_add_sum_divide_subtract_multiply_less(
+        0, n5, v36, n2, model_layers_3_bias, n2, v51, v56, v64, v65, model_layers_4_scale,
+        model_layers_4_offset, h5, v166,
     )
-    gemm(h5, model_layers_6_weight, out=v41)
-    nest8_add_sum_divide_subtract_multiply_sqrt(
-        0, n5, v41, n3, model_layers_6_bias, n3, v46, v54, v55, model_layers_7_scale,
-        model_layers_7_offset, h8, v93,
+    gemm(h5, model_layers_6_weight, out=v71)
+    nest8_add_sum_divide_subtract_multiply_less(
+        0, n5, v71, n3, model_layers_6_bias, n3, v86, v91, v99, v100, model_layers_7_scale,
+        model_layers_7_offset, h8, v138,
     )
-    gemm(h8, model_layers_9_weight, out=v61)
+    gemm(h8, model_layers_9_weight, out=v106)
     nest10_add_max_subtract_exp_sum_log_equal(
-        0, n5, v61, n4, model_layers_9_bias, v62, v76, scratch(n4), v80, h9_bar,
+        0, n5, v106, n4, model_layers_9_bias, v107, v121, scratch(n4), v125, h9_bar,
         model_layers_9_bias_bar, n4,
     )
-    nest11_divide(0, 1, v76, n5, v78)
+    nest11_divide(0, 1, v121, n5, v123)
     gemm(h9_bar, model_layers_9_weight.T, out=h8_bar)
     gemm(h8.T, h9_bar, out=model_layers_9_weight_bar)
     nest14_multiply_sum_divide_negative_add(
-        0, n5, h8_bar, n3, v93, model_layers_7_offset_bar, n3, v55, model_layers_7_scale_bar,
-        model_layers_7_scale, v54, v104, v46, scratch(n3), h6_bar_3, model_layers_6_bias_bar,
+        0, n5, h8_bar, n3, v138, model_layers_7_offset_bar, n3, v100, model_layers_7_scale_bar,
+        model_layers_7_scale, v99, v149, v91, scratch(n3), v86, h6_bar, model_layers_6_bias_bar,
     )
-    gemm(h6_bar_3, model_layers_6_weight.T, out=h5_bar)
-    gemm(h5.T, h6_bar_3, out=model_layers_6_weight_bar)
+    gemm(h6_bar, model_layers_6_weight.T, out=h5_bar)
+    gemm(h5.T, h6_bar, out=model_layers_6_weight_bar)
     nest17_multiply_sum_divide_negative_add(
-        0, n5, h5_bar, n2, v118, model_layers_4_offset_bar, n2, v35, model_layers_4_scale_bar,
-        model_layers_4_scale, v34, v129, v26, scratch(n2), h3_bar_3, model_layers_3_bias_bar,
+        0, n5, h5_bar, n2, v166, model_layers_4_offset_bar, n2, v65, model_layers_4_scale_bar,
+        model_layers_4_scale, v64, v177, v56, scratch(n2), v51, h3_bar, model_layers_3_bias_bar,
     )
-    gemm(h3_bar_3, model_layers_3_weight.T, out=h2_bar)
-    gemm(h2.T, h3_bar_3, out=model_layers_3_weight_bar)
+    gemm(h3_bar, model_layers_3_weight.T, out=h2_bar)
+    gemm(h2.T, h3_bar, out=model_layers_3_weight_bar)
     nest20_multiply_sum_divide_negative_add(
-        0, n5, h2_bar, n1, v143, model_layers_1_offset_bar, n1, v15, model_layers_1_scale_bar,
-        model_layers_1_scale, v14, v154, v6, scratch(n1), h0_bar_3, model_layers_0_bias_bar,
+        0, n5, h2_bar, n1, v194, model_layers_1_offset_bar, n1, v30, model_layers_1_scale_bar,
+        model_layers_1_scale, v29, v205, v21, scratch(n1), v16, h0_bar, model_layers_0_bias_bar,
     )
-    gemm(x.T, h0_bar_3, out=model_layers_0_weight_bar)
+    gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
     nest22_multiply_add_square_divide_sqrt_less(
         0, n0 * n1, state_0_m_layers_0_weight, model_layers_0_weight_bar, state_0_v_layers_0_weight,
-        v165, v163, model_layers_0_weight,
+        v219, v217, model_layers_0_weight,
     )
     nest23_multiply_add_square_divide_sqrt_less(
         0, n1 * n2, state_0_m_layers_3_weight, model_layers_3_weight_bar, state_0_v_layers_3_weight,
-        v165, v163, model_layers_3_weight,
+        v219, v217, model_layers_3_weight,
     )
     nest24_multiply_add_square_divide_sqrt_less(
         0, n2 * n3, state_0_m_layers_6_weight, model_layers_6_weight_bar, state_0_v_layers_6_weight,
-        v165, v163, model_layers_6_weight,
+        v219, v217, model_layers_6_weight,
     )
     nest25_multiply_add_square_divide_sqrt_less(
         0, n3 * n4, state_0_m_layers_9_weight, model_layers_9_weight_bar, state_0_v_layers_9_weight,
-        v165, v163, model_layers_9_weight,
+        v219, v217, model_layers_9_weight,
     )
     nest26_multiply_add_square_divide_sqrt_less(
-        0, n1, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v165,
-        v163, model_layers_0_bias,
+        0, n1, state_0_m_layers_0_bias, model_layers_0_bias_bar, state_0_v_layers_0_bias, v219,
+        v217, model_layers_0_bias,
     )
     nest27_multiply_add_square_divide_sqrt_less(
-        0, n1, state_0_m_layers_1_scale, model_layers_1_scale_bar, state_0_v_layers_1_scale, v165,
-        v163, model_layers_1_scale,
+        0, n1, state_0_m_layers_1_scale, model_layers_1_scale_bar, state_0_v_layers_1_scale, v219,
+        v217, model_layers_1_scale,
     )
     nest28_multiply_add_square_divide_sqrt_less(
         0, n1, state_0_m_layers_1_offset, model_layers_1_offset_bar, state_0_v_layers_1_offset,
-        v165, v163, model_layers_1_offset,
+        v219, v217, model_layers_1_offset,
     )
     nest29_multiply_add_square_divide_sqrt_less(
-        0, n2, state_0_m_layers_3_bias, model_layers_3_bias_bar, state_0_v_layers_3_bias, v165,
-        v163, model_layers_3_bias,
+        0, n2, state_0_m_layers_3_bias, model_layers_3_bias_bar, state_0_v_layers_3_bias, v219,
+        v217, model_layers_3_bias,
     )
     nest30_multiply_add_square_divide_sqrt_less(
-        0, n2, state_0_m_layers_4_scale, model_layers_4_scale_bar, state_0_v_layers_4_scale, v165,
-        v163, model_layers_4_scale,
+        0, n2, state_0_m_layers_4_scale, model_layers_4_scale_bar, state_0_v_layers_4_scale, v219,
+        v217, model_layers_4_scale,
     )
     nest31_multiply_add_square_divide_sqrt_less(
         0, n2, state_0_m_layers_4_offset, model_layers_4_offset_bar, state_0_v_layers_4_offset,
-        v165, v163, model_layers_4_offset,
+        v219, v217, model_layers_4_offset,
     )
     nest32_multiply_add_square_divide_sqrt_less(
-        0, n3, state_0_m_layers_6_bias, model_layers_6_bias_bar, state_0_v_layers_6_bias, v165,
-        v163, model_layers_6_bias,
+        0, n3, state_0_m_layers_6_bias, model_layers_6_bias_bar, state_0_v_layers_6_bias, v219,
+        v217, model_layers_6_bias,
     )
     nest33_multiply_add_square_divide_sqrt_less(
-        0, n3, state_0_m_layers_7_scale, model_layers_7_scale_bar, state_0_v_layers_7_scale, v165,
-        v163, model_layers_7_scale,
+        0, n3, state_0_m_layers_7_scale, model_layers_7_scale_bar, state_0_v_layers_7_scale, v219,
+        v217, model_layers_7_scale,
     )
     nest34_multiply_add_square_divide_sqrt_less(
         0, n3, state_0_m_layers_7_offset, model_layers_7_offset_bar, state_0_v_layers_7_offset,
-        v165, v163, model_layers_7_offset,
+        v219, v217, model_layers_7_offset,
     )
     nest35_multiply_add_square_divide_sqrt_less(
-        0, n4, state_0_m_layers_9_bias, model_layers_9_bias_bar, state_0_v_layers_9_bias, v165,
-        v163, model_layers_9_bias,
+        0, n4, state_0_m_layers_9_bias, model_layers_9_bias_bar, state_0_v_layers_9_bias, v219,
+        v217, model_layers_9_bias,
     )
     return (
         model_layers_0_weight, model_layers_0_bias, model_layers_1_scale, model_layers_1_offset,
@@ -875,5 +935,5 @@ def step(
         state_0_v_layers_1_scale, state_0_v_layers_1_offset, state_0_v_layers_3_weight,
         state_0_v_layers_3_bias, state_0_v_layers_4_scale, state_0_v_layers_4_offset,
         state_0_v_layers_6_weight, state_0_v_layers_6_bias, state_0_v_layers_7_scale,
-        state_0_v_layers_7_offset, state_0_v_layers_9_weight, state_0_v_layers_9_bias, v78,
+        state_0_v_layers_7_offset, state_0_v_layers_9_weight, state_0_v_layers_9_bias, v123,
     )

@@ -26,257 +26,285 @@ def step(
     v3 = np.reshape(np.sum(h0, axis=-1), (n5, 1))             # f32[n5,1]   sum(h0)
     v6 = h0 - v3 / n1                                         # f32[n5,n1]
     v9 = np.reshape(np.sum(v6 * v6, axis=-1), (n5, 1))        # f32[n5,1]   sum(v6 · v6)
-    v10 = v9 / n1                                             # f32[n5,1]
-    v14 = np.sqrt(v10 + (v10 - v10) + 1e-05)                # f32[n5,1]   √(v10 + v10 − v10 + 1e-05)
-    v15 = v6 / v14                                            # f32[n5,n1]
-    h1 = model_layers_1_scale * v15 + model_layers_1_offset   # f32[n5,n1]
-    v20 = 0.5 * (1 + erf(h1 * 0.7071067811865476))     # f32[n5,n1]   0.5 · (1 + erf(h1 · 0.707107))
-    h2 = h1 * v20                                             # f32[n5,n1]
+    v11 = v9 / n1 + 1e-05                                     # f32[n5,1]
+    # f64[n5,1]   1.20893e+24 if v11 < 9.86076e-32 else 1
+    v14 = np.where(v11 < 9.860761315262648e-32, 1.2089258196146292e+24, 1.0)
+    # f64[n5,1]   8.27181e-25 if v11 > 3.40282e+38 else v14
+    v15 = np.where(v11 > 3.4028234663852886e+38, 8.271806125530277e-25, v14)
+    v16 = v15.astype(np.float32)                              # f32[n5,1]   v15
+    v17 = h0 * v16                                            # f32[n5,n1]
+    v19 = np.reshape(np.sum(v17, axis=-1), (n5, 1))           # f32[n5,1]   sum(v17)
+    v21 = v17 - v19 / n1                                      # f32[n5,n1]
+    v24 = np.reshape(np.sum(v21 * v21, axis=-1), (n5, 1))     # f32[n5,1]   sum(v21 · v21)
+    v29 = np.sqrt(v24 / n1 + 1e-05 * v16 * v16)        # f32[n5,1]   √(v24 / n1 + 1e-05 · v16 · v16)
+    v30 = v21 / v29                                           # f32[n5,n1]
+    h1 = model_layers_1_scale * v30 + model_layers_1_offset   # f32[n5,n1]
+    v35 = 0.5 * (1 + erf(h1 * 0.7071067811865476))     # f32[n5,n1]   0.5 · (1 + erf(h1 · 0.707107))
+    h2 = h1 * v35                                             # f32[n5,n1]
     h3 = h2 @ model_layers_3_weight + model_layers_3_bias     # f32[n5,n2]
-    v23 = np.reshape(np.sum(h3, axis=-1), (n5, 1))            # f32[n5,1]   sum(h3)
-    v26 = h3 - v23 / n2                                       # f32[n5,n2]
-    v29 = np.reshape(np.sum(v26 * v26, axis=-1), (n5, 1))     # f32[n5,1]   sum(v26 · v26)
-    v30 = v29 / n2                                            # f32[n5,1]
-    v34 = np.sqrt(v30 + (v30 - v30) + 1e-05)                # f32[n5,1]   √(v30 + v30 − v30 + 1e-05)
-    v35 = v26 / v34                                           # f32[n5,n2]
-    h4 = model_layers_4_scale * v35 + model_layers_4_offset   # f32[n5,n2]
-    v40 = 0.5 * (1 + erf(h4 * 0.7071067811865476))     # f32[n5,n2]   0.5 · (1 + erf(h4 · 0.707107))
-    h5 = h4 * v40                                             # f32[n5,n2]
+    v38 = np.reshape(np.sum(h3, axis=-1), (n5, 1))            # f32[n5,1]   sum(h3)
+    v41 = h3 - v38 / n2                                       # f32[n5,n2]
+    v44 = np.reshape(np.sum(v41 * v41, axis=-1), (n5, 1))     # f32[n5,1]   sum(v41 · v41)
+    v46 = v44 / n2 + 1e-05                                    # f32[n5,1]
+    # f64[n5,1]   1.20893e+24 if v46 < 9.86076e-32 else 1
+    v49 = np.where(v46 < 9.860761315262648e-32, 1.2089258196146292e+24, 1.0)
+    # f64[n5,1]   8.27181e-25 if v46 > 3.40282e+38 else v49
+    v50 = np.where(v46 > 3.4028234663852886e+38, 8.271806125530277e-25, v49)
+    v51 = v50.astype(np.float32)                              # f32[n5,1]   v50
+    v52 = h3 * v51                                            # f32[n5,n2]
+    v54 = np.reshape(np.sum(v52, axis=-1), (n5, 1))           # f32[n5,1]   sum(v52)
+    v56 = v52 - v54 / n2                                      # f32[n5,n2]
+    v59 = np.reshape(np.sum(v56 * v56, axis=-1), (n5, 1))     # f32[n5,1]   sum(v56 · v56)
+    v64 = np.sqrt(v59 / n2 + 1e-05 * v51 * v51)        # f32[n5,1]   √(v59 / n2 + 1e-05 · v51 · v51)
+    v65 = v56 / v64                                           # f32[n5,n2]
+    h4 = model_layers_4_scale * v65 + model_layers_4_offset   # f32[n5,n2]
+    v70 = 0.5 * (1 + erf(h4 * 0.7071067811865476))     # f32[n5,n2]   0.5 · (1 + erf(h4 · 0.707107))
+    h5 = h4 * v70                                             # f32[n5,n2]
     h6 = h5 @ model_layers_6_weight + model_layers_6_bias     # f32[n5,n3]
-    v43 = np.reshape(np.sum(h6, axis=-1), (n5, 1))            # f32[n5,1]   sum(h6)
-    v46 = h6 - v43 / n3                                       # f32[n5,n3]
-    v49 = np.reshape(np.sum(v46 * v46, axis=-1), (n5, 1))     # f32[n5,1]   sum(v46 · v46)
-    v50 = v49 / n3                                            # f32[n5,1]
-    v54 = np.sqrt(v50 + (v50 - v50) + 1e-05)                # f32[n5,1]   √(v50 + v50 − v50 + 1e-05)
-    v55 = v46 / v54                                           # f32[n5,n3]
-    h7 = model_layers_7_scale * v55 + model_layers_7_offset   # f32[n5,n3]
-    v60 = 0.5 * (1 + erf(h7 * 0.7071067811865476))     # f32[n5,n3]   0.5 · (1 + erf(h7 · 0.707107))
-    h8 = h7 * v60                                             # f32[n5,n3]
+    v73 = np.reshape(np.sum(h6, axis=-1), (n5, 1))            # f32[n5,1]   sum(h6)
+    v76 = h6 - v73 / n3                                       # f32[n5,n3]
+    v79 = np.reshape(np.sum(v76 * v76, axis=-1), (n5, 1))     # f32[n5,1]   sum(v76 · v76)
+    v81 = v79 / n3 + 1e-05                                    # f32[n5,1]
+    # f64[n5,1]   1.20893e+24 if v81 < 9.86076e-32 else 1
+    v84 = np.where(v81 < 9.860761315262648e-32, 1.2089258196146292e+24, 1.0)
+    # f64[n5,1]   8.27181e-25 if v81 > 3.40282e+38 else v84
+    v85 = np.where(v81 > 3.4028234663852886e+38, 8.271806125530277e-25, v84)
+    v86 = v85.astype(np.float32)                              # f32[n5,1]   v85
+    v87 = h6 * v86                                            # f32[n5,n3]
+    v89 = np.reshape(np.sum(v87, axis=-1), (n5, 1))           # f32[n5,1]   sum(v87)
+    v91 = v87 - v89 / n3                                      # f32[n5,n3]
+    v94 = np.reshape(np.sum(v91 * v91, axis=-1), (n5, 1))     # f32[n5,1]   sum(v91 · v91)
+    v99 = np.sqrt(v94 / n3 + 1e-05 * v86 * v86)        # f32[n5,1]   √(v94 / n3 + 1e-05 · v86 · v86)
+    v100 = v91 / v99                                          # f32[n5,n3]
+    h7 = model_layers_7_scale * v100 + model_layers_7_offset  # f32[n5,n3]
+    v105 = 0.5 * (1 + erf(h7 * 0.7071067811865476))    # f32[n5,n3]   0.5 · (1 + erf(h7 · 0.707107))
+    h8 = h7 * v105                                            # f32[n5,n3]
     h9 = h8 @ model_layers_9_weight + model_layers_9_bias     # f32[n5,n4]
-    v62 = require_range(y, 0, n4 - 1, 'cross_entropy')        # i64[n5]   y
-    v64 = np.reshape(np.max(h9, axis=-1), (n5, 1))            # f32[n5,1]   max(h9)
-    v65 = h9 - v64                                            # f32[n5,n4]
-    v66 = np.exp(v65)                                         # f32[n5,n4]
-    v67 = np.sum(v66, axis=-1)                                # f32[n5]   sum(v66)
-    v71 = np.expand_dims(v62, -1) == np.arange(n4, dtype=np.int64)  # bool[n5,n4]   v62 = arange(n4)
-    v74 = np.sum(np.where(v71, v65, 0.0), axis=-1)            # f32[n5]   sum(v65 if v71 else 0)
-    v78 = np.sum(np.log(v67) - v74, axis=-1) / n5             # f32   sum(log(v67) − v74) / n5
-    v81 = np.broadcast_to(np.full((), 1, np.float32) / n5, (n5,))  # f32[n5]   ∂mean   1 / n5
-    # f32[n5,n4]   ∂softmax_cross_entropy   v66 / v67 − v71
-    v85 = v66 / np.reshape(v67, (n5, 1)) - v71.astype(np.float32)
-    h9_bar = np.reshape(v81, (n5, 1)) * v85        # f32[n5,n4]   ∂softmax_cross_entropy   v81 · v85
+    v107 = require_range(y, 0, n4 - 1, 'cross_entropy')       # i64[n5]   y
+    v109 = np.reshape(np.max(h9, axis=-1), (n5, 1))           # f32[n5,1]   max(h9)
+    v110 = h9 - v109                                          # f32[n5,n4]
+    v111 = np.exp(v110)                                       # f32[n5,n4]
+    v112 = np.sum(v111, axis=-1)                              # f32[n5]   sum(v111)
+    # bool[n5,n4]   v107 = arange(n4)
+    v116 = np.expand_dims(v107, -1) == np.arange(n4, dtype=np.int64)
+    v119 = np.sum(np.where(v116, v110, 0.0), axis=-1)         # f32[n5]   sum(v110 if v116 else 0)
+    v123 = np.sum(np.log(v112) - v119, axis=-1) / n5          # f32   sum(log(v112) − v119) / n5
+    v126 = np.broadcast_to(np.full((), 1, np.float32) / n5, (n5,))  # f32[n5]   ∂mean   1 / n5
+    # f32[n5,n4]   ∂softmax_cross_entropy   v111 / v112 − v116
+    v130 = v111 / np.reshape(v112, (n5, 1)) - v116.astype(np.float32)
+    h9_bar = np.reshape(v126, (n5, 1)) * v130    # f32[n5,n4]   ∂softmax_cross_entropy   v126 · v130
     model_layers_9_bias_bar = np.sum(h9_bar, axis=-2)         # f32[n4]   ∂add   sum(h9_bar)
     h8_bar = h9_bar @ model_layers_9_weight.T                 # f32[n5,n3]   ∂matmul
     model_layers_9_weight_bar = h8.T @ h9_bar                 # f32[n3,n4]   ∂matmul
     # f32[n5,n3]   ∂gelu   h7 · exp(−0.5 · h7 · h7) · 0.398942
-    v92 = h7 * np.exp(-0.5 * h7 * h7) * 0.3989422804014327
-    h7_bar = h8_bar * (v60 + v92)                             # f32[n5,n3]   ∂gelu
+    v137 = h7 * np.exp(-0.5 * h7 * h7) * 0.3989422804014327
+    h7_bar = h8_bar * (v105 + v137)                           # f32[n5,n3]   ∂gelu
     model_layers_7_offset_bar = np.sum(h7_bar, axis=-2)       # f32[n3]   ∂add   sum(h7_bar)
-    # f32[n3]   ∂multiply   sum(h7_bar · v55)
-    model_layers_7_scale_bar = np.sum(h7_bar * v55, axis=-2)
-    v95 = h7_bar * model_layers_7_scale                       # f32[n5,n3]   ∂multiply
-    v96 = v95 / v54                                           # f32[n5,n3]   ∂divide
-    # f32[n5,1]   ∂divide   sum(−v95 · v55 / v54)
-    v101 = np.reshape(np.sum(-v95 * v55 / v54, axis=-1), (n5, 1))
-    # f32[n5,n3]   ∂var   0.5 · v101 / v54 · 2 / n3 · v46
-    h6_bar = 0.5 * v101 / v54 * float(2 / n3) * v46
-    h6_bar_2 = h6_bar + v96                                   # f32[n5,n3]   ∂subtract
-    v108 = np.reshape(np.sum(-v96, axis=-1), (n5, 1))         # f32[n5,1]   ∂subtract   sum(−v96)
-    # f32[n5,n3]   ∂mean   h6_bar_2 + v108 / n3
-    h6_bar_3 = h6_bar_2 + np.broadcast_to(v108 / n3, (n5, n3))
-    model_layers_6_bias_bar = np.sum(h6_bar_3, axis=-2)       # f32[n3]   ∂add   sum(h6_bar_3)
-    h5_bar = h6_bar_3 @ model_layers_6_weight.T               # f32[n5,n2]   ∂matmul
-    model_layers_6_weight_bar = h5.T @ h6_bar_3               # f32[n2,n3]   ∂matmul
+    # f32[n3]   ∂multiply   sum(h7_bar · v100)
+    model_layers_7_scale_bar = np.sum(h7_bar * v100, axis=-2)
+    v140 = h7_bar * model_layers_7_scale                      # f32[n5,n3]   ∂multiply
+    v141 = v140 / v99                                         # f32[n5,n3]   ∂divide
+    # f32[n5,1]   ∂divide   sum(−v140 · v100 / v99)
+    v146 = np.reshape(np.sum(-v140 * v100 / v99, axis=-1), (n5, 1))
+    # f32[n5,n3]   ∂var   0.5 · v146 / v99 · 2 / n3 · v91
+    v151 = 0.5 * v146 / v99 * float(2 / n3) * v91
+    v155 = np.reshape(np.sum(-v141, axis=-1), (n5, 1))        # f32[n5,1]   ∂subtract   sum(−v141)
+    # f32[n5,n3]   ∂mean   v151 + v141 + v155 / n3
+    v158 = v151 + v141 + np.broadcast_to(v155 / n3, (n5, n3))
+    h6_bar = v158 * v86                                       # f32[n5,n3]   ∂multiply
+    model_layers_6_bias_bar = np.sum(h6_bar, axis=-2)         # f32[n3]   ∂add   sum(h6_bar)
+    h5_bar = h6_bar @ model_layers_6_weight.T                 # f32[n5,n2]   ∂matmul
+    model_layers_6_weight_bar = h5.T @ h6_bar                 # f32[n2,n3]   ∂matmul
     # f32[n5,n2]   ∂gelu   h4 · exp(−0.5 · h4 · h4) · 0.398942
-    v117 = h4 * np.exp(-0.5 * h4 * h4) * 0.3989422804014327
-    h4_bar = h5_bar * (v40 + v117)                            # f32[n5,n2]   ∂gelu
+    v165 = h4 * np.exp(-0.5 * h4 * h4) * 0.3989422804014327
+    h4_bar = h5_bar * (v70 + v165)                            # f32[n5,n2]   ∂gelu
     model_layers_4_offset_bar = np.sum(h4_bar, axis=-2)       # f32[n2]   ∂add   sum(h4_bar)
-    # f32[n2]   ∂multiply   sum(h4_bar · v35)
-    model_layers_4_scale_bar = np.sum(h4_bar * v35, axis=-2)
-    v120 = h4_bar * model_layers_4_scale                      # f32[n5,n2]   ∂multiply
-    v121 = v120 / v34                                         # f32[n5,n2]   ∂divide
-    # f32[n5,1]   ∂divide   sum(−v120 · v35 / v34)
-    v126 = np.reshape(np.sum(-v120 * v35 / v34, axis=-1), (n5, 1))
-    # f32[n5,n2]   ∂var   0.5 · v126 / v34 · 2 / n2 · v26
-    h3_bar = 0.5 * v126 / v34 * float(2 / n2) * v26
-    h3_bar_2 = h3_bar + v121                                  # f32[n5,n2]   ∂subtract
-    v133 = np.reshape(np.sum(-v121, axis=-1), (n5, 1))        # f32[n5,1]   ∂subtract   sum(−v121)
-    # f32[n5,n2]   ∂mean   h3_bar_2 + v133 / n2
-    h3_bar_3 = h3_bar_2 + np.broadcast_to(v133 / n2, (n5, n2))
-    model_layers_3_bias_bar = np.sum(h3_bar_3, axis=-2)       # f32[n2]   ∂add   sum(h3_bar_3)
-    h2_bar = h3_bar_3 @ model_layers_3_weight.T               # f32[n5,n1]   ∂matmul
-    model_layers_3_weight_bar = h2.T @ h3_bar_3               # f32[n1,n2]   ∂matmul
+    # f32[n2]   ∂multiply   sum(h4_bar · v65)
+    model_layers_4_scale_bar = np.sum(h4_bar * v65, axis=-2)
+    v168 = h4_bar * model_layers_4_scale                      # f32[n5,n2]   ∂multiply
+    v169 = v168 / v64                                         # f32[n5,n2]   ∂divide
+    # f32[n5,1]   ∂divide   sum(−v168 · v65 / v64)
+    v174 = np.reshape(np.sum(-v168 * v65 / v64, axis=-1), (n5, 1))
+    # f32[n5,n2]   ∂var   0.5 · v174 / v64 · 2 / n2 · v56
+    v179 = 0.5 * v174 / v64 * float(2 / n2) * v56
+    v183 = np.reshape(np.sum(-v169, axis=-1), (n5, 1))        # f32[n5,1]   ∂subtract   sum(−v169)
+    # f32[n5,n2]   ∂mean   v179 + v169 + v183 / n2
+    v186 = v179 + v169 + np.broadcast_to(v183 / n2, (n5, n2))
+    h3_bar = v186 * v51                                       # f32[n5,n2]   ∂multiply
+    model_layers_3_bias_bar = np.sum(h3_bar, axis=-2)         # f32[n2]   ∂add   sum(h3_bar)
+    h2_bar = h3_bar @ model_layers_3_weight.T                 # f32[n5,n1]   ∂matmul
+    model_layers_3_weight_bar = h2.T @ h3_bar                 # f32[n1,n2]   ∂matmul
     # f32[n5,n1]   ∂gelu   h1 · exp(−0.5 · h1 · h1) · 0.398942
-    v142 = h1 * np.exp(-0.5 * h1 * h1) * 0.3989422804014327
-    h1_bar = h2_bar * (v20 + v142)                            # f32[n5,n1]   ∂gelu
+    v193 = h1 * np.exp(-0.5 * h1 * h1) * 0.3989422804014327
+    h1_bar = h2_bar * (v35 + v193)                            # f32[n5,n1]   ∂gelu
     model_layers_1_offset_bar = np.sum(h1_bar, axis=-2)       # f32[n1]   ∂add   sum(h1_bar)
-    # f32[n1]   ∂multiply   sum(h1_bar · v15)
-    model_layers_1_scale_bar = np.sum(h1_bar * v15, axis=-2)
-    v145 = h1_bar * model_layers_1_scale                      # f32[n5,n1]   ∂multiply
-    v146 = v145 / v14                                         # f32[n5,n1]   ∂divide
-    # f32[n5,1]   ∂divide   sum(−v145 · v15 / v14)
-    v151 = np.reshape(np.sum(-v145 * v15 / v14, axis=-1), (n5, 1))
-    # f32[n5,n1]   ∂var   0.5 · v151 / v14 · 2 / n1 · v6
-    h0_bar = 0.5 * v151 / v14 * float(2 / n1) * v6
-    h0_bar_2 = h0_bar + v146                                  # f32[n5,n1]   ∂subtract
-    v158 = np.reshape(np.sum(-v146, axis=-1), (n5, 1))        # f32[n5,1]   ∂subtract   sum(−v146)
-    # f32[n5,n1]   ∂mean   h0_bar_2 + v158 / n1
-    h0_bar_3 = h0_bar_2 + np.broadcast_to(v158 / n1, (n5, n1))
-    model_layers_0_bias_bar = np.sum(h0_bar_3, axis=-2)       # f32[n1]   ∂add   sum(h0_bar_3)
-    model_layers_0_weight_bar = x.T @ h0_bar_3                # f32[n0,n1]   ∂matmul
+    # f32[n1]   ∂multiply   sum(h1_bar · v30)
+    model_layers_1_scale_bar = np.sum(h1_bar * v30, axis=-2)
+    v196 = h1_bar * model_layers_1_scale                      # f32[n5,n1]   ∂multiply
+    v197 = v196 / v29                                         # f32[n5,n1]   ∂divide
+    # f32[n5,1]   ∂divide   sum(−v196 · v30 / v29)
+    v202 = np.reshape(np.sum(-v196 * v30 / v29, axis=-1), (n5, 1))
+    # f32[n5,n1]   ∂var   0.5 · v202 / v29 · 2 / n1 · v21
+    v207 = 0.5 * v202 / v29 * float(2 / n1) * v21
+    v211 = np.reshape(np.sum(-v197, axis=-1), (n5, 1))        # f32[n5,1]   ∂subtract   sum(−v197)
+    # f32[n5,n1]   ∂mean   v207 + v197 + v211 / n1
+    v214 = v207 + v197 + np.broadcast_to(v211 / n1, (n5, n1))
+    h0_bar = v214 * v16                                       # f32[n5,n1]   ∂multiply
+    model_layers_0_bias_bar = np.sum(h0_bar, axis=-2)         # f32[n1]   ∂add   sum(h0_bar)
+    model_layers_0_weight_bar = x.T @ h0_bar                  # f32[n0,n1]   ∂matmul
     new_state_0_t = state_0_t + 1                             # i64
-    v163 = float(1 - float(np.power(0.999, new_state_0_t)))   # f64~   1 − 0.999^new_state_0_t
-    v165 = float(1 - float(np.power(0.9, new_state_0_t)))     # f64~   1 − 0.9^new_state_0_t
+    v217 = float(1 - float(np.power(0.999, new_state_0_t)))   # f64~   1 − 0.999^new_state_0_t
+    v219 = float(1 - float(np.power(0.9, new_state_0_t)))     # f64~   1 − 0.9^new_state_0_t
     # f32[n0,n1]   0.1 · model_layers_0_weight_bar
-    v167 = 0.09999999999999998 * model_layers_0_weight_bar
-    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + v167  # f32[n0,n1]
+    v221 = 0.09999999999999998 * model_layers_0_weight_bar
+    new_state_0_m_layers_0_weight = 0.9 * state_0_m_layers_0_weight + v221  # f32[n0,n1]
     # f32[n0,n1]   0.001 · model_layers_0_weight_bar²
-    v170 = 0.0010000000000000009 * np.square(model_layers_0_weight_bar)
-    v171 = 0.999 * state_0_v_layers_0_weight + v170           # f32[n0,n1]
-    # f32[n0,n1]   new_state_0_m_layers_0_weight / v165 / (√(v171 / v163) + 1e-08)
-    v176 = new_state_0_m_layers_0_weight / v165 / (np.sqrt(v171 / v163) + 1e-08)
-    # f32[n0,n1]   v171 if v171 < ∞ else NaN
-    new_state_0_v_layers_0_weight = np.where(v171 < np.inf, v171, np.nan)
-    v179 = 0.09999999999999998 * model_layers_0_bias_bar   # f32[n1]   0.1 · model_layers_0_bias_bar
-    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + v179  # f32[n1]
+    v224 = 0.0010000000000000009 * np.square(model_layers_0_weight_bar)
+    v225 = 0.999 * state_0_v_layers_0_weight + v224           # f32[n0,n1]
+    # f32[n0,n1]   new_state_0_m_layers_0_weight / v219 / (√(v225 / v217) + 1e-08)
+    v230 = new_state_0_m_layers_0_weight / v219 / (np.sqrt(v225 / v217) + 1e-08)
+    # f32[n0,n1]   v225 if v225 < ∞ else NaN
+    new_state_0_v_layers_0_weight = np.where(v225 < np.inf, v225, np.nan)
+    v233 = 0.09999999999999998 * model_layers_0_bias_bar   # f32[n1]   0.1 · model_layers_0_bias_bar
+    new_state_0_m_layers_0_bias = 0.9 * state_0_m_layers_0_bias + v233  # f32[n1]
     # f32[n1]   0.001 · model_layers_0_bias_bar²
-    v182 = 0.0010000000000000009 * np.square(model_layers_0_bias_bar)
-    v183 = 0.999 * state_0_v_layers_0_bias + v182             # f32[n1]
-    # f32[n1]   new_state_0_m_layers_0_bias / v165 / (√(v183 / v163) + 1e-08)
-    v188 = new_state_0_m_layers_0_bias / v165 / (np.sqrt(v183 / v163) + 1e-08)
-    # f32[n1]   v183 if v183 < ∞ else NaN
-    new_state_0_v_layers_0_bias = np.where(v183 < np.inf, v183, np.nan)
+    v236 = 0.0010000000000000009 * np.square(model_layers_0_bias_bar)
+    v237 = 0.999 * state_0_v_layers_0_bias + v236             # f32[n1]
+    # f32[n1]   new_state_0_m_layers_0_bias / v219 / (√(v237 / v217) + 1e-08)
+    v242 = new_state_0_m_layers_0_bias / v219 / (np.sqrt(v237 / v217) + 1e-08)
+    # f32[n1]   v237 if v237 < ∞ else NaN
+    new_state_0_v_layers_0_bias = np.where(v237 < np.inf, v237, np.nan)
     # f32[n1]   0.1 · model_layers_1_scale_bar
-    v191 = 0.09999999999999998 * model_layers_1_scale_bar
-    new_state_0_m_layers_1_scale = 0.9 * state_0_m_layers_1_scale + v191  # f32[n1]
+    v245 = 0.09999999999999998 * model_layers_1_scale_bar
+    new_state_0_m_layers_1_scale = 0.9 * state_0_m_layers_1_scale + v245  # f32[n1]
     # f32[n1]   0.001 · model_layers_1_scale_bar²
-    v194 = 0.0010000000000000009 * np.square(model_layers_1_scale_bar)
-    v195 = 0.999 * state_0_v_layers_1_scale + v194            # f32[n1]
-    # f32[n1]   new_state_0_m_layers_1_scale / v165 / (√(v195 / v163) + 1e-08)
-    v200 = new_state_0_m_layers_1_scale / v165 / (np.sqrt(v195 / v163) + 1e-08)
-    # f32[n1]   v195 if v195 < ∞ else NaN
-    new_state_0_v_layers_1_scale = np.where(v195 < np.inf, v195, np.nan)
+    v248 = 0.0010000000000000009 * np.square(model_layers_1_scale_bar)
+    v249 = 0.999 * state_0_v_layers_1_scale + v248            # f32[n1]
+    # f32[n1]   new_state_0_m_layers_1_scale / v219 / (√(v249 / v217) + 1e-08)
+    v254 = new_state_0_m_layers_1_scale / v219 / (np.sqrt(v249 / v217) + 1e-08)
+    # f32[n1]   v249 if v249 < ∞ else NaN
+    new_state_0_v_layers_1_scale = np.where(v249 < np.inf, v249, np.nan)
     # f32[n1]   0.1 · model_layers_1_offset_bar
-    v203 = 0.09999999999999998 * model_layers_1_offset_bar
-    new_state_0_m_layers_1_offset = 0.9 * state_0_m_layers_1_offset + v203  # f32[n1]
+    v257 = 0.09999999999999998 * model_layers_1_offset_bar
+    new_state_0_m_layers_1_offset = 0.9 * state_0_m_layers_1_offset + v257  # f32[n1]
     # f32[n1]   0.001 · model_layers_1_offset_bar²
-    v206 = 0.0010000000000000009 * np.square(model_layers_1_offset_bar)
-    v207 = 0.999 * state_0_v_layers_1_offset + v206           # f32[n1]
-    # f32[n1]   new_state_0_m_layers_1_offset / v165 / (√(v207 / v163) + 1e-08)
-    v212 = new_state_0_m_layers_1_offset / v165 / (np.sqrt(v207 / v163) + 1e-08)
-    # f32[n1]   v207 if v207 < ∞ else NaN
-    new_state_0_v_layers_1_offset = np.where(v207 < np.inf, v207, np.nan)
+    v260 = 0.0010000000000000009 * np.square(model_layers_1_offset_bar)
+    v261 = 0.999 * state_0_v_layers_1_offset + v260           # f32[n1]
+    # f32[n1]   new_state_0_m_layers_1_offset / v219 / (√(v261 / v217) + 1e-08)
+    v266 = new_state_0_m_layers_1_offset / v219 / (np.sqrt(v261 / v217) + 1e-08)
+    # f32[n1]   v261 if v261 < ∞ else NaN
+    new_state_0_v_layers_1_offset = np.where(v261 < np.inf, v261, np.nan)
     # f32[n1,n2]   0.1 · model_layers_3_weight_bar
-    v215 = 0.09999999999999998 * model_layers_3_weight_bar
-    new_state_0_m_layers_3_weight = 0.9 * state_0_m_layers_3_weight + v215  # f32[n1,n2]
+    v269 = 0.09999999999999998 * model_layers_3_weight_bar
+    new_state_0_m_layers_3_weight = 0.9 * state_0_m_layers_3_weight + v269  # f32[n1,n2]
     # f32[n1,n2]   0.001 · model_layers_3_weight_bar²
-    v218 = 0.0010000000000000009 * np.square(model_layers_3_weight_bar)
-    v219 = 0.999 * state_0_v_layers_3_weight + v218           # f32[n1,n2]
-    # f32[n1,n2]   new_state_0_m_layers_3_weight / v165 / (√(v219 / v163) + 1e-08)
-    v224 = new_state_0_m_layers_3_weight / v165 / (np.sqrt(v219 / v163) + 1e-08)
-    # f32[n1,n2]   v219 if v219 < ∞ else NaN
-    new_state_0_v_layers_3_weight = np.where(v219 < np.inf, v219, np.nan)
-    v227 = 0.09999999999999998 * model_layers_3_bias_bar   # f32[n2]   0.1 · model_layers_3_bias_bar
-    new_state_0_m_layers_3_bias = 0.9 * state_0_m_layers_3_bias + v227  # f32[n2]
+    v272 = 0.0010000000000000009 * np.square(model_layers_3_weight_bar)
+    v273 = 0.999 * state_0_v_layers_3_weight + v272           # f32[n1,n2]
+    # f32[n1,n2]   new_state_0_m_layers_3_weight / v219 / (√(v273 / v217) + 1e-08)
+    v278 = new_state_0_m_layers_3_weight / v219 / (np.sqrt(v273 / v217) + 1e-08)
+    # f32[n1,n2]   v273 if v273 < ∞ else NaN
+    new_state_0_v_layers_3_weight = np.where(v273 < np.inf, v273, np.nan)
+    v281 = 0.09999999999999998 * model_layers_3_bias_bar   # f32[n2]   0.1 · model_layers_3_bias_bar
+    new_state_0_m_layers_3_bias = 0.9 * state_0_m_layers_3_bias + v281  # f32[n2]
     # f32[n2]   0.001 · model_layers_3_bias_bar²
-    v230 = 0.0010000000000000009 * np.square(model_layers_3_bias_bar)
-    v231 = 0.999 * state_0_v_layers_3_bias + v230             # f32[n2]
-    # f32[n2]   new_state_0_m_layers_3_bias / v165 / (√(v231 / v163) + 1e-08)
-    v236 = new_state_0_m_layers_3_bias / v165 / (np.sqrt(v231 / v163) + 1e-08)
-    # f32[n2]   v231 if v231 < ∞ else NaN
-    new_state_0_v_layers_3_bias = np.where(v231 < np.inf, v231, np.nan)
+    v284 = 0.0010000000000000009 * np.square(model_layers_3_bias_bar)
+    v285 = 0.999 * state_0_v_layers_3_bias + v284             # f32[n2]
+    # f32[n2]   new_state_0_m_layers_3_bias / v219 / (√(v285 / v217) + 1e-08)
+    v290 = new_state_0_m_layers_3_bias / v219 / (np.sqrt(v285 / v217) + 1e-08)
+    # f32[n2]   v285 if v285 < ∞ else NaN
+    new_state_0_v_layers_3_bias = np.where(v285 < np.inf, v285, np.nan)
     # f32[n2]   0.1 · model_layers_4_scale_bar
-    v239 = 0.09999999999999998 * model_layers_4_scale_bar
-    new_state_0_m_layers_4_scale = 0.9 * state_0_m_layers_4_scale + v239  # f32[n2]
+    v293 = 0.09999999999999998 * model_layers_4_scale_bar
+    new_state_0_m_layers_4_scale = 0.9 * state_0_m_layers_4_scale + v293  # f32[n2]
     # f32[n2]   0.001 · model_layers_4_scale_bar²
-    v242 = 0.0010000000000000009 * np.square(model_layers_4_scale_bar)
-    v243 = 0.999 * state_0_v_layers_4_scale + v242            # f32[n2]
-    # f32[n2]   new_state_0_m_layers_4_scale / v165 / (√(v243 / v163) + 1e-08)
-    v248 = new_state_0_m_layers_4_scale / v165 / (np.sqrt(v243 / v163) + 1e-08)
-    # f32[n2]   v243 if v243 < ∞ else NaN
-    new_state_0_v_layers_4_scale = np.where(v243 < np.inf, v243, np.nan)
+    v296 = 0.0010000000000000009 * np.square(model_layers_4_scale_bar)
+    v297 = 0.999 * state_0_v_layers_4_scale + v296            # f32[n2]
+    # f32[n2]   new_state_0_m_layers_4_scale / v219 / (√(v297 / v217) + 1e-08)
+    v302 = new_state_0_m_layers_4_scale / v219 / (np.sqrt(v297 / v217) + 1e-08)
+    # f32[n2]   v297 if v297 < ∞ else NaN
+    new_state_0_v_layers_4_scale = np.where(v297 < np.inf, v297, np.nan)
     # f32[n2]   0.1 · model_layers_4_offset_bar
-    v251 = 0.09999999999999998 * model_layers_4_offset_bar
-    new_state_0_m_layers_4_offset = 0.9 * state_0_m_layers_4_offset + v251  # f32[n2]
+    v305 = 0.09999999999999998 * model_layers_4_offset_bar
+    new_state_0_m_layers_4_offset = 0.9 * state_0_m_layers_4_offset + v305  # f32[n2]
     # f32[n2]   0.001 · model_layers_4_offset_bar²
-    v254 = 0.0010000000000000009 * np.square(model_layers_4_offset_bar)
-    v255 = 0.999 * state_0_v_layers_4_offset + v254           # f32[n2]
-    # f32[n2]   new_state_0_m_layers_4_offset / v165 / (√(v255 / v163) + 1e-08)
-    v260 = new_state_0_m_layers_4_offset / v165 / (np.sqrt(v255 / v163) + 1e-08)
-    # f32[n2]   v255 if v255 < ∞ else NaN
-    new_state_0_v_layers_4_offset = np.where(v255 < np.inf, v255, np.nan)
+    v308 = 0.0010000000000000009 * np.square(model_layers_4_offset_bar)
+    v309 = 0.999 * state_0_v_layers_4_offset + v308           # f32[n2]
+    # f32[n2]   new_state_0_m_layers_4_offset / v219 / (√(v309 / v217) + 1e-08)
+    v314 = new_state_0_m_layers_4_offset / v219 / (np.sqrt(v309 / v217) + 1e-08)
+    # f32[n2]   v309 if v309 < ∞ else NaN
+    new_state_0_v_layers_4_offset = np.where(v309 < np.inf, v309, np.nan)
     # f32[n2,n3]   0.1 · model_layers_6_weight_bar
-    v263 = 0.09999999999999998 * model_layers_6_weight_bar
-    new_state_0_m_layers_6_weight = 0.9 * state_0_m_layers_6_weight + v263  # f32[n2,n3]
+    v317 = 0.09999999999999998 * model_layers_6_weight_bar
+    new_state_0_m_layers_6_weight = 0.9 * state_0_m_layers_6_weight + v317  # f32[n2,n3]
     # f32[n2,n3]   0.001 · model_layers_6_weight_bar²
-    v266 = 0.0010000000000000009 * np.square(model_layers_6_weight_bar)
-    v267 = 0.999 * state_0_v_layers_6_weight + v266           # f32[n2,n3]
-    # f32[n2,n3]   new_state_0_m_layers_6_weight / v165 / (√(v267 / v163) + 1e-08)
-    v272 = new_state_0_m_layers_6_weight / v165 / (np.sqrt(v267 / v163) + 1e-08)
-    # f32[n2,n3]   v267 if v267 < ∞ else NaN
-    new_state_0_v_layers_6_weight = np.where(v267 < np.inf, v267, np.nan)
-    v275 = 0.09999999999999998 * model_layers_6_bias_bar   # f32[n3]   0.1 · model_layers_6_bias_bar
-    new_state_0_m_layers_6_bias = 0.9 * state_0_m_layers_6_bias + v275  # f32[n3]
+    v320 = 0.0010000000000000009 * np.square(model_layers_6_weight_bar)
+    v321 = 0.999 * state_0_v_layers_6_weight + v320           # f32[n2,n3]
+    # f32[n2,n3]   new_state_0_m_layers_6_weight / v219 / (√(v321 / v217) + 1e-08)
+    v326 = new_state_0_m_layers_6_weight / v219 / (np.sqrt(v321 / v217) + 1e-08)
+    # f32[n2,n3]   v321 if v321 < ∞ else NaN
+    new_state_0_v_layers_6_weight = np.where(v321 < np.inf, v321, np.nan)
+    v329 = 0.09999999999999998 * model_layers_6_bias_bar   # f32[n3]   0.1 · model_layers_6_bias_bar
+    new_state_0_m_layers_6_bias = 0.9 * state_0_m_layers_6_bias + v329  # f32[n3]
     # f32[n3]   0.001 · model_layers_6_bias_bar²
-    v278 = 0.0010000000000000009 * np.square(model_layers_6_bias_bar)
-    v279 = 0.999 * state_0_v_layers_6_bias + v278             # f32[n3]
-    # f32[n3]   new_state_0_m_layers_6_bias / v165 / (√(v279 / v163) + 1e-08)
-    v284 = new_state_0_m_layers_6_bias / v165 / (np.sqrt(v279 / v163) + 1e-08)
-    # f32[n3]   v279 if v279 < ∞ else NaN
-    new_state_0_v_layers_6_bias = np.where(v279 < np.inf, v279, np.nan)
+    v332 = 0.0010000000000000009 * np.square(model_layers_6_bias_bar)
+    v333 = 0.999 * state_0_v_layers_6_bias + v332             # f32[n3]
+    # f32[n3]   new_state_0_m_layers_6_bias / v219 / (√(v333 / v217) + 1e-08)
+    v338 = new_state_0_m_layers_6_bias / v219 / (np.sqrt(v333 / v217) + 1e-08)
+    # f32[n3]   v333 if v333 < ∞ else NaN
+    new_state_0_v_layers_6_bias = np.where(v333 < np.inf, v333, np.nan)
     # f32[n3]   0.1 · model_layers_7_scale_bar
-    v287 = 0.09999999999999998 * model_layers_7_scale_bar
-    new_state_0_m_layers_7_scale = 0.9 * state_0_m_layers_7_scale + v287  # f32[n3]
+    v341 = 0.09999999999999998 * model_layers_7_scale_bar
+    new_state_0_m_layers_7_scale = 0.9 * state_0_m_layers_7_scale + v341  # f32[n3]
     # f32[n3]   0.001 · model_layers_7_scale_bar²
-    v290 = 0.0010000000000000009 * np.square(model_layers_7_scale_bar)
-    v291 = 0.999 * state_0_v_layers_7_scale + v290            # f32[n3]
-    # f32[n3]   new_state_0_m_layers_7_scale / v165 / (√(v291 / v163) + 1e-08)
-    v296 = new_state_0_m_layers_7_scale / v165 / (np.sqrt(v291 / v163) + 1e-08)
-    # f32[n3]   v291 if v291 < ∞ else NaN
-    new_state_0_v_layers_7_scale = np.where(v291 < np.inf, v291, np.nan)
+    v344 = 0.0010000000000000009 * np.square(model_layers_7_scale_bar)
+    v345 = 0.999 * state_0_v_layers_7_scale + v344            # f32[n3]
+    # f32[n3]   new_state_0_m_layers_7_scale / v219 / (√(v345 / v217) + 1e-08)
+    v350 = new_state_0_m_layers_7_scale / v219 / (np.sqrt(v345 / v217) + 1e-08)
+    # f32[n3]   v345 if v345 < ∞ else NaN
+    new_state_0_v_layers_7_scale = np.where(v345 < np.inf, v345, np.nan)
     # f32[n3]   0.1 · model_layers_7_offset_bar
-    v299 = 0.09999999999999998 * model_layers_7_offset_bar
-    new_state_0_m_layers_7_offset = 0.9 * state_0_m_layers_7_offset + v299  # f32[n3]
+    v353 = 0.09999999999999998 * model_layers_7_offset_bar
+    new_state_0_m_layers_7_offset = 0.9 * state_0_m_layers_7_offset + v353  # f32[n3]
     # f32[n3]   0.001 · model_layers_7_offset_bar²
-    v302 = 0.0010000000000000009 * np.square(model_layers_7_offset_bar)
-    v303 = 0.999 * state_0_v_layers_7_offset + v302           # f32[n3]
-    # f32[n3]   new_state_0_m_layers_7_offset / v165 / (√(v303 / v163) + 1e-08)
-    v308 = new_state_0_m_layers_7_offset / v165 / (np.sqrt(v303 / v163) + 1e-08)
-    # f32[n3]   v303 if v303 < ∞ else NaN
-    new_state_0_v_layers_7_offset = np.where(v303 < np.inf, v303, np.nan)
+    v356 = 0.0010000000000000009 * np.square(model_layers_7_offset_bar)
+    v357 = 0.999 * state_0_v_layers_7_offset + v356           # f32[n3]
+    # f32[n3]   new_state_0_m_layers_7_offset / v219 / (√(v357 / v217) + 1e-08)
+    v362 = new_state_0_m_layers_7_offset / v219 / (np.sqrt(v357 / v217) + 1e-08)
+    # f32[n3]   v357 if v357 < ∞ else NaN
+    new_state_0_v_layers_7_offset = np.where(v357 < np.inf, v357, np.nan)
     # f32[n3,n4]   0.1 · model_layers_9_weight_bar
-    v311 = 0.09999999999999998 * model_layers_9_weight_bar
-    new_state_0_m_layers_9_weight = 0.9 * state_0_m_layers_9_weight + v311  # f32[n3,n4]
+    v365 = 0.09999999999999998 * model_layers_9_weight_bar
+    new_state_0_m_layers_9_weight = 0.9 * state_0_m_layers_9_weight + v365  # f32[n3,n4]
     # f32[n3,n4]   0.001 · model_layers_9_weight_bar²
-    v314 = 0.0010000000000000009 * np.square(model_layers_9_weight_bar)
-    v315 = 0.999 * state_0_v_layers_9_weight + v314           # f32[n3,n4]
-    # f32[n3,n4]   new_state_0_m_layers_9_weight / v165 / (√(v315 / v163) + 1e-08)
-    v320 = new_state_0_m_layers_9_weight / v165 / (np.sqrt(v315 / v163) + 1e-08)
-    # f32[n3,n4]   v315 if v315 < ∞ else NaN
-    new_state_0_v_layers_9_weight = np.where(v315 < np.inf, v315, np.nan)
-    v323 = 0.09999999999999998 * model_layers_9_bias_bar   # f32[n4]   0.1 · model_layers_9_bias_bar
-    new_state_0_m_layers_9_bias = 0.9 * state_0_m_layers_9_bias + v323  # f32[n4]
+    v368 = 0.0010000000000000009 * np.square(model_layers_9_weight_bar)
+    v369 = 0.999 * state_0_v_layers_9_weight + v368           # f32[n3,n4]
+    # f32[n3,n4]   new_state_0_m_layers_9_weight / v219 / (√(v369 / v217) + 1e-08)
+    v374 = new_state_0_m_layers_9_weight / v219 / (np.sqrt(v369 / v217) + 1e-08)
+    # f32[n3,n4]   v369 if v369 < ∞ else NaN
+    new_state_0_v_layers_9_weight = np.where(v369 < np.inf, v369, np.nan)
+    v377 = 0.09999999999999998 * model_layers_9_bias_bar   # f32[n4]   0.1 · model_layers_9_bias_bar
+    new_state_0_m_layers_9_bias = 0.9 * state_0_m_layers_9_bias + v377  # f32[n4]
     # f32[n4]   0.001 · model_layers_9_bias_bar²
-    v326 = 0.0010000000000000009 * np.square(model_layers_9_bias_bar)
-    v327 = 0.999 * state_0_v_layers_9_bias + v326             # f32[n4]
-    # f32[n4]   new_state_0_m_layers_9_bias / v165 / (√(v327 / v163) + 1e-08)
-    v332 = new_state_0_m_layers_9_bias / v165 / (np.sqrt(v327 / v163) + 1e-08)
-    # f32[n4]   v327 if v327 < ∞ else NaN
-    new_state_0_v_layers_9_bias = np.where(v327 < np.inf, v327, np.nan)
-    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v176  # f32[n0,n1]
-    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v188  # f32[n1]
-    new_model_layers_1_scale = model_layers_1_scale + -0.001 * v200  # f32[n1]
-    new_model_layers_1_offset = model_layers_1_offset + -0.001 * v212  # f32[n1]
-    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v224  # f32[n1,n2]
-    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v236  # f32[n2]
-    new_model_layers_4_scale = model_layers_4_scale + -0.001 * v248  # f32[n2]
-    new_model_layers_4_offset = model_layers_4_offset + -0.001 * v260  # f32[n2]
-    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v272  # f32[n2,n3]
-    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v284  # f32[n3]
-    new_model_layers_7_scale = model_layers_7_scale + -0.001 * v296  # f32[n3]
-    new_model_layers_7_offset = model_layers_7_offset + -0.001 * v308  # f32[n3]
-    new_model_layers_9_weight = model_layers_9_weight + -0.001 * v320  # f32[n3,n4]
-    new_model_layers_9_bias = model_layers_9_bias + -0.001 * v332  # f32[n4]
+    v380 = 0.0010000000000000009 * np.square(model_layers_9_bias_bar)
+    v381 = 0.999 * state_0_v_layers_9_bias + v380             # f32[n4]
+    # f32[n4]   new_state_0_m_layers_9_bias / v219 / (√(v381 / v217) + 1e-08)
+    v386 = new_state_0_m_layers_9_bias / v219 / (np.sqrt(v381 / v217) + 1e-08)
+    # f32[n4]   v381 if v381 < ∞ else NaN
+    new_state_0_v_layers_9_bias = np.where(v381 < np.inf, v381, np.nan)
+    new_model_layers_0_weight = model_layers_0_weight + -0.001 * v230  # f32[n0,n1]
+    new_model_layers_0_bias = model_layers_0_bias + -0.001 * v242  # f32[n1]
+    new_model_layers_1_scale = model_layers_1_scale + -0.001 * v254  # f32[n1]
+    new_model_layers_1_offset = model_layers_1_offset + -0.001 * v266  # f32[n1]
+    new_model_layers_3_weight = model_layers_3_weight + -0.001 * v278  # f32[n1,n2]
+    new_model_layers_3_bias = model_layers_3_bias + -0.001 * v290  # f32[n2]
+    new_model_layers_4_scale = model_layers_4_scale + -0.001 * v302  # f32[n2]
+    new_model_layers_4_offset = model_layers_4_offset + -0.001 * v314  # f32[n2]
+    new_model_layers_6_weight = model_layers_6_weight + -0.001 * v326  # f32[n2,n3]
+    new_model_layers_6_bias = model_layers_6_bias + -0.001 * v338  # f32[n3]
+    new_model_layers_7_scale = model_layers_7_scale + -0.001 * v350  # f32[n3]
+    new_model_layers_7_offset = model_layers_7_offset + -0.001 * v362  # f32[n3]
+    new_model_layers_9_weight = model_layers_9_weight + -0.001 * v374  # f32[n3,n4]
+    new_model_layers_9_bias = model_layers_9_bias + -0.001 * v386  # f32[n4]
     return (
         new_model_layers_0_weight, new_model_layers_0_bias, new_model_layers_1_scale,
         new_model_layers_1_offset, new_model_layers_3_weight, new_model_layers_3_bias,
@@ -292,7 +320,7 @@ def step(
         new_state_0_v_layers_3_weight, new_state_0_v_layers_3_bias, new_state_0_v_layers_4_scale,
         new_state_0_v_layers_4_offset, new_state_0_v_layers_6_weight, new_state_0_v_layers_6_bias,
         new_state_0_v_layers_7_scale, new_state_0_v_layers_7_offset, new_state_0_v_layers_9_weight,
-        new_state_0_v_layers_9_bias, v78,
+        new_state_0_v_layers_9_bias, v123,
     )
 
 
