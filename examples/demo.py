@@ -39,10 +39,14 @@ def main():
         run("clearprop train penguins --out runs/penguins", place)
         penguins = cl.load(Path(place) / "runs" / "penguins")
 
-        say("\n3. One gradient, opened: of one penguin's loss, for the first layer's weight that it pulls at most.")
-        opened = cl.explain(penguins, "layers[0].weight", row=0)
+        say(
+            "\n3. One gradient, opened: of the loss of the penguin that the network is least sure of, for the weight of the"
+        )
+        say("   first layer that it pulls at most.")
+        row = int(np.argmin(penguins.probabilities("penguins").max(axis=1)))
+        opened = cl.explain(penguins, "layers[0].weight", row=row)
         i, j = map(int, np.unravel_index(np.argmax(np.abs(opened.gradient)), opened.shape))
-        run(f"clearprop explain runs/penguins --row 0 --param 'layers[0].weight[{i},{j}]' --paths 1", place)
+        run(f"clearprop explain runs/penguins --row {row} --param 'layers[0].weight[{i},{j}]' --paths 1", place)
 
     check = opened[i, j].check()
     say("\nWhat came out")
