@@ -39,10 +39,8 @@ def main():
         run("clearprop train penguins --out runs/penguins", place)
         penguins = cl.load(Path(place) / "runs" / "penguins")
 
-        say(
-            "\n3. One gradient, opened: of the loss of the penguin that the network is least sure of, for the weight of the"
-        )
-        say("   first layer that it pulls at most.")
+        say("\n3. One gradient, opened: of the loss of the penguin that the network is least sure of,")
+        say("   for the weight of the first layer that it pulls at most.")
         row = int(np.argmin(penguins.probabilities("penguins").max(axis=1)))
         opened = cl.explain(penguins, "layers[0].weight", row=row)
         i, j = map(int, np.unravel_index(np.argmax(np.abs(opened.gradient)), opened.shape))
