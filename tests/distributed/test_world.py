@@ -158,16 +158,15 @@ def test_launchers_are_known_by_what_they_say(monkeypatch, variables, count):
 
 
 def test_the_guard_is_wound_up_with_the_first_limit_and_then_with_the_other(monkeypatch):
-    wound, now = [], iter([0.0, 0.5, 1.5, 2.0, 9.0])
+    wound, clock = [], [0.0]
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(module.faulthandler, "dump_traceback_later", lambda limit, **_: wound.append(limit))
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
     monkeypatch.setitem(module.ADDITIONS, "exact", lambda *_: None)
     made = World(Ranks(2), lambda code: None)
     made.rank_timeout = 3.0
-    made.lead(lambda: None)  # at 0.0
-    made.lead(lambda: None)  # at 0.5: wound up just before
-    made.add(None, "exact")  # at 1.5: the first sum, before which kernels are compiled
-    made.add(None, "exact")  # at 2.0
-    made.add(None, "exact")  # at 9.0
+    lead, add = (lambda: made.lead(lambda: None)), (lambda: made.add(None, "exact"))
+    # at 0.5 it was wound up just before; at 1.5 comes the first sum, before which kernels are compiled
+    for clock[0], work in ((0.0, lead), (0.5, lead), (1.5, add), (2.0, add), (9.0, add)):
+        work()
     assert wound == [module.FIRST_SECONDS, module.FIRST_SECONDS, 3.0, 3.0]

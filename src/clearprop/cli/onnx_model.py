@@ -128,20 +128,23 @@ def open_loss(
     model = interop.onnx.load(path)
     with given_data(data) as source:
         arrays, goal = model.read_batch(source, target, row)
-    name = _output_name(_floating(model.by_name(**arrays)), output)
+    outputs = _floating(model.by_name(**arrays))
+    name = _output_name(outputs, output)
     given, words = _function_of(model, name)
-    goal = _as_target(goal, word, given(model, *arrays.values()))
+    goal = _as_target(goal, word, outputs[name])
     inverse = _TO_LOGITS.get((word.partition(":")[0], model.output_operators[name]))
 
-    def compute(model: Any, *inputs: Any) -> Any:
-        found = given(model, *inputs)
+    def loss_of(found: Any) -> Any:
         return compare(found if inverse is None else inverse(found), goal)
+
+    def compute(model: Any, *inputs: Any) -> Any:
+        return loss_of(given(model, *inputs))
 
     _name(compute, "loss", words)
     wrt = _differentiated_by(model, words, *wanted)
     compared = name if inverse is None else f"{inverse.__name__}({name})"
     seen = f"{compared} against {target}, for {data if row is None else f'row {row} of {data}'}"
-    title = _title(word, float(raw(compute(model, *arrays.values()))), path, seen)
+    title = _title(word, float(raw(loss_of(outputs[name]))), path, seen)
     return title, explain_function(compute, wrt, (model, *arrays.values()), None, title)
 
 

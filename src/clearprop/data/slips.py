@@ -65,9 +65,10 @@ def shows_number(text: str) -> bool:
 
 
 _UNITS = (
-    "[kcmµn]?m[²³23]?|[kmµ]?g|lbs?|oz|[cm]?l|ms|s|sec|min|h|hrs?|days?|years?|°?[CF]|K|[kM]?Wh?|V|A|[kMG]?Hz|[kMG]B|px|"
+    "[kcmµn]?m[²³23]?|[kmµ]?g|lbs?|oz|[cm]?l|ms|s|sec|min|h|hrs?|days?|years?|°?[CF]|K|[kM]?Wh?|V|A|[kMG]?Hz|[kMG]B|px"
+    "|ft|in|mi|mph|km/h|sqm|sqft|ha|pcs?|x"
 )
-_WITH_UNIT = re.compile(rf"[+-]?\d[\d.,]*\s?(?:{_UNITS}ft|in|mi|mph|km/h|sqm|sqft|ha|pcs?|x)\.?")
+_WITH_UNIT = re.compile(rf"[+-]?\d[\d.,]*\s?(?:{_UNITS})\.?")
 
 
 def has_unit(text: object) -> bool:

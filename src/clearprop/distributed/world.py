@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from clearprop.compiler import set_threads, threads_asked
 from clearprop.compiler.native import blas
 from clearprop.distributed.machine import Machine
-from clearprop.distributed.outcomes import RankOutcome, outcome_of, raise_alone
+from clearprop.distributed.outcomes import RankOutcome, raise_alone
 from clearprop.distributed.sums import ADDITIONS
 from clearprop.errors import ArgumentError, ClearpropError, RunError
 from clearprop.runs.environment import launched_processes
@@ -114,10 +114,7 @@ class World:
     # ------------------------------------------------------------------------------------------------- together
     def lead(self, decide: Callable[[], _T]) -> _T:
         """What the first rank finds; an error of ours that it raises is raised by all."""
-        self._wind()
-        outcome: RankOutcome[_T] | None = outcome_of(decide) if self.rank == 0 else None
-        told: RankOutcome[_T] = self.comm.bcast(outcome, root=0)
-        return self.settled(told)
+        return self.everyone.lead(decide)
 
     def settled(self, outcome: RankOutcome[_T]) -> _T:
         """What was found; an error of ours, which all ranks know of, is raised."""
