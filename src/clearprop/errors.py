@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
+
 _PACKAGE = str(Path(__file__).parent)
 
 
@@ -358,6 +360,18 @@ def require_function(f: Any, name: str) -> None:
             got=ascii(f)[:80],
             where=user_line(),
         )
+
+
+def require_flag(owner: str, name: str, value: Any) -> bool:
+    """True or False, also NumPy's; an array has no truth of its own."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(
+            f"{owner} cannot work with this {name}",
+            expected=f"{name}: True or False",
+            got=f"{name} = {value!r:.80}",
+            where=user_line(),
+        )
+    return bool(value)
 
 
 def __dir__() -> list[str]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.trees import flatten, unflatten
-from clearprop.control.carries import check_leaf, checked_flag
+from clearprop.control.carries import check_leaf
 from clearprop.control.operation import as_tensors
-from clearprop.errors import ArgumentError, ShapeError, checked_call, require_function, user_line
+from clearprop.errors import ArgumentError, ShapeError, checked_call, require_flag, require_function, user_line
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import Tree
 from clearprop.rules.indexing import take
@@ -37,7 +37,7 @@ def associative_scan(f: Callable[[Any, Any], Any], xs: Tree, reverse: bool = Fal
     Tensor([1.0, 2.0, 6.0, 24.0])
     """
     require_function(f, "associative_scan")
-    reverse = checked_flag(reverse, "associative_scan", "reverse")
+    reverse = require_flag("associative_scan", "reverse", reverse)
     leaves, structure = flatten(xs)
     leaves = as_tensors([check_leaf("associative_scan", "xs", v) for v in leaves])
     axes = [_axis_of(v, axis) for v in leaves]

@@ -174,15 +174,3 @@ def checked_count(value: Any, what: str) -> Any:
             where=user_line(),
         )
     return count
-
-
-def checked_flag(value: Any, name: str, what: str) -> bool:
-    """A truth value; refused otherwise, since an array has none."""
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    raise ArgumentError(
-        f"{name} needs to know {what} before it begins",
-        expected=f"{what}=True or {what}=False",
-        got=f"{type(value).__name__} {value!r}"[:80],
-        where=user_line(),
-    )

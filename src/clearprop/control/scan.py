@@ -12,7 +12,6 @@ from clearprop.control.carries import (
     check_carry,
     check_leaf,
     checked_count,
-    checked_flag,
     checked_integer,
     convert,
     settle_types,
@@ -22,7 +21,7 @@ from clearprop.control.chunks import loop_of_loops, side_by_side, written_out
 from clearprop.control.operation import as_tensors, types_of
 from clearprop.control.scan_operation import element_type, scan_
 from clearprop.control.subprograms import Closed, as_outputs, close, leaf_names
-from clearprop.errors import ArgumentError, ShapeError, checked_call, require_function, user_line
+from clearprop.errors import ArgumentError, ShapeError, checked_call, require_flag, require_function, user_line
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import INT64, Tree, Type, type_of
 from clearprop.program.values import name_variable, raw
@@ -65,7 +64,7 @@ def scan(
     Tensor(6.0)
     """
     require_function(f, "scan")
-    reverse, remat = checked_flag(reverse, "scan", "reverse"), checked_flag(remat, "scan", "remat")
+    reverse, remat = require_flag("scan", "reverse", reverse), require_flag("scan", "remat", remat)
     carry, carry_structure = flatten(init)
     elements, x_structure = flatten(xs)
     carry = [check_leaf("scan", "init", v) for v in carry]

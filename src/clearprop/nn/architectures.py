@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import ArgumentError, checked_call, user_line
-from clearprop.nn.argument_checks import require_flag, require_fraction, require_size
+from clearprop.errors import ArgumentError, checked_call, require_flag, user_line
+from clearprop.nn.argument_checks import require_fraction, require_size
 from clearprop.nn.attention import TransformerBlock
 from clearprop.nn.combinations import Flatten, Residual
 from clearprop.nn.convolution import Conv2d

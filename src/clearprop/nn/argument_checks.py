@@ -77,18 +77,6 @@ def require_number(owner: str, name: str, value: Any, default: float) -> float:
     return float(value)
 
 
-def require_flag(owner: str, name: str, value: Any) -> bool:
-    """True or False."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise ArgumentError(
-            f"{owner} cannot work with this {name}",
-            expected=f"{name}: True or False",
-            got=f"{name} = {value!r}",
-            where=user_line(),
-        )
-    return bool(value)
-
-
 def require_dtype(owner: str, value: Any) -> np.dtype[Any]:
     """Arrays of networks are float32 or float64."""
     try:

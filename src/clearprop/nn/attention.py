@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import asarray
-from clearprop.errors import ArgumentError, ShapeError, unknown_name, user_line
+from clearprop.errors import ArgumentError, ShapeError, require_flag, unknown_name, user_line
 from clearprop.nn.activations import as_layer
-from clearprop.nn.argument_checks import require_flag, require_fraction, require_size
+from clearprop.nn.argument_checks import require_fraction, require_size
 from clearprop.nn.fields import static
 from clearprop.nn.group_norms import RMSNorm
 from clearprop.nn.initialisers import as_key

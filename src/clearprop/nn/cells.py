@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor, asarray
+from clearprop.errors import require_flag
 from clearprop.nn.activations import Activation
-from clearprop.nn.argument_checks import require_dtype, require_features, require_flag, require_size
+from clearprop.nn.argument_checks import require_dtype, require_features, require_size
 from clearprop.nn.fields import parameter, static
 from clearprop.nn.initialisers import as_key, glorot, orthogonal
 from clearprop.nn.module import Module

@@ -8,8 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from clearprop.autodiff.trees import tree_map
-from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
-from clearprop.nn.argument_checks import require_flag
+from clearprop.errors import ArgumentError, checked_call, require_flag, unknown_name, user_line
 from clearprop.nn.fields import STATE
 from clearprop.nn.module import Module
 from clearprop.program.types import type_of

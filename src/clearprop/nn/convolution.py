@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor, asarray
-from clearprop.errors import ArgumentError, ShapeError, user_line
-from clearprop.nn.argument_checks import require_dtype, require_features, require_flag, require_size
+from clearprop.errors import ArgumentError, ShapeError, require_flag, user_line
+from clearprop.nn.argument_checks import require_dtype, require_features, require_size
 from clearprop.nn.fields import parameter, static
 from clearprop.nn.initialisers import as_key, initialiser
 from clearprop.nn.module import Module

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import Tensor, asarray
-from clearprop.errors import ArgumentError, ShapeError, user_line
+from clearprop.errors import ArgumentError, ShapeError, require_flag, user_line
 from clearprop.nn.argument_checks import (
     require_count,
     require_dtype,
     require_features,
-    require_flag,
     require_module,
     require_number,
     require_size,

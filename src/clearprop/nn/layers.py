@@ -10,16 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.arrays.tensor import Tensor, asarray
-from clearprop.errors import ArgumentError, checked_call, user_line
+from clearprop.errors import ArgumentError, checked_call, require_flag, user_line
 from clearprop.nn.activations import as_layer
-from clearprop.nn.argument_checks import (
-    require_dtype,
-    require_features,
-    require_flag,
-    require_fraction,
-    require_number,
-    require_size,
-)
+from clearprop.nn.argument_checks import require_dtype, require_features, require_fraction, require_number, require_size
 from clearprop.nn.context import is_training, next_key
 from clearprop.nn.fields import parameter, state, static
 from clearprop.nn.initialisers import as_key, initialiser

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.arrays.tensor import asarray
-from clearprop.errors import ArgumentError, ShapeError, unknown_name, user_line
-from clearprop.nn.argument_checks import require_flag, require_size
+from clearprop.errors import ArgumentError, ShapeError, require_flag, unknown_name, user_line
+from clearprop.nn.argument_checks import require_size
 from clearprop.nn.fields import static
 from clearprop.nn.module import Module
 from clearprop.program.types import INT64

@@ -9,14 +9,8 @@ import numpy as np
 
 from clearprop.arrays.tensor import asarray
 from clearprop.control import scan
-from clearprop.errors import ArgumentError, ShapeError, unknown_name, user_line
-from clearprop.nn.argument_checks import (
-    require_dtype,
-    require_features,
-    require_flag,
-    require_fraction,
-    require_size,
-)
+from clearprop.errors import ArgumentError, ShapeError, require_flag, unknown_name, user_line
+from clearprop.nn.argument_checks import require_dtype, require_features, require_fraction, require_size
 from clearprop.nn.cells import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from clearprop.nn.fields import static
 from clearprop.nn.initialisers import as_key

@@ -6,8 +6,7 @@ import functools
 import warnings
 from typing import Any
 
-from clearprop.errors import checked_call
-from clearprop.nn.argument_checks import require_flag
+from clearprop.errors import checked_call, require_flag
 from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Range, hyper
 from clearprop.optim.lengths import kept_square
 from clearprop.optim.transform import Leafwise
