@@ -1,10 +1,13 @@
 """A training in which a rank breaks at a step, in a way that is asked for: `broken.py HOW FOLDER`.
 
 That is rank 1 at step 12, if BREAK_RANK and BREAK_STEP say nothing else.  A run that is in the folder goes on.
+HOW is `command` where the rank goes on and the command BREAK_COMMAND breaks something else, as a link.
 """
 
 import os
+import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -43,6 +46,8 @@ def break_by(how):
                 raise ValueError("something broke")
             if how == "exit":
                 sys.exit(3)
+            if how == "command":
+                subprocess.run(shlex.split(os.environ["BREAK_COMMAND"]), check=True)
             if how.startswith("SIG"):
                 os.kill(os.getpid(), getattr(signal, how))
             if how == "weights":  # as on a machine that computes otherwise
