@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clearprop.data.readers.bounds import MOST_COLUMNS
+from clearprop.data.readers.formats import MOST_COLUMNS
 from clearprop.data.readers.sources import read
 from clearprop.errors import DataError, RunError
 from clearprop.files.strict_json import DEEPEST, LARGEST, MOST_VALUES, parse_json, read_text

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.autodiff.reverse import sweep
-from clearprop.autodiff.tape import Slice
+from clearprop.autodiff.reverse import Slice, sweep
 from clearprop.errors import GradientError, TraceError, user_line
 from clearprop.program.ir import Var
 from clearprop.program.operands import complex_error

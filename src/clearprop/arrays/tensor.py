@@ -23,7 +23,7 @@ from clearprop.arrays.number_refusals import (
 from clearprop.arrays.numpy_protocol import apply_function, apply_ufunc
 from clearprop.arrays.operators import Operators
 from clearprop.arrays.tensor_text import tensor_text
-from clearprop.autodiff.tape import is_followed
+from clearprop.autodiff.reverse import is_followed
 from clearprop.errors import ArgumentError, DTypeError, GradientError, checked_call, user_line
 from clearprop.program.ir import Var
 from clearprop.program.operands import admit, checked_dtype, complex_error

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from clearprop.autodiff.reverse import Reader
-from clearprop.autodiff.tape import Slice, outputs_of
+from clearprop.autodiff.reverse import Reader, Slice, outputs_of
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import PYTHON_SCALARS, Value
 from clearprop.program.values import Node, quiet, raw

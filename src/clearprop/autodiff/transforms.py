@@ -18,8 +18,7 @@ from clearprop.autodiff.batching import map_over, over_examples
 from clearprop.autodiff.directions import start_cotangents, start_tangents
 from clearprop.autodiff.forward import push
 from clearprop.autodiff.pickling import pickled_by_name
-from clearprop.autodiff.reverse import reader, sweep
-from clearprop.autodiff.tape import Slice, fresh_leaf
+from clearprop.autodiff.reverse import Slice, fresh_leaf, reader, sweep
 from clearprop.autodiff.trees import (
     checked_argnums,
     flatten,

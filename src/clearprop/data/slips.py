@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Collection
 
 from clearprop.data.columns import is_number, quantity
-from clearprop.data.readers.number_words import MONEY
+from clearprop.data.readers.text_form import MONEY
 from clearprop.errors import DataError
 
 FEW_VALUES = 20

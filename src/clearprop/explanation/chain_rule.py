@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.autodiff.choices import Choice, keeps_apart, own_choice
-from clearprop.autodiff.reverse import sweep
-from clearprop.autodiff.tape import Slice
+from clearprop.autodiff.reverse import Slice, sweep
 from clearprop.explanation.general_jacobians import General, Reduction
 from clearprop.explanation.jacobians import (
     Array,

@@ -14,8 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from clearprop.arrays import Tensor
-from clearprop.autodiff.reverse import undo_broadcasting
-from clearprop.autodiff.tape import Slice
+from clearprop.autodiff.reverse import Slice, undo_broadcasting
 from clearprop.autodiff.transforms import vjp
 from clearprop.explanation.chain_rule import Bundle, Graph
 from clearprop.explanation.jacobians import Array, Elementwise, LocalJacobian, shape_of, wide

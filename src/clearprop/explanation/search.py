@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clearprop.autodiff.tape import Slice
+from clearprop.autodiff.reverse import Slice
 from clearprop.explanation import largest_products
 from clearprop.explanation.chain_rule import Bundle, Graph, Way, bundles
 from clearprop.explanation.jacobians import Array, LocalJacobian, Multilinear, shape_of

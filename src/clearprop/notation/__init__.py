@@ -6,9 +6,8 @@ from its declaration (`numpy=`, `tex=`); where parentheses are needed is read fr
 Open to other folders beside the names here: `escaping`, `expressions`, `mathml`, `symbols`, `tex`.
 """
 
-from clearprop.notation.expressions import Call, Expression, Name, Number, Spelling, numpy_source
+from clearprop.notation.expressions import Call, Expression, Name, Number, Spelling, numpy_source, text
 from clearprop.notation.mathml import mathml
-from clearprop.notation.plain_text import text
 from clearprop.notation.symbols import number_tex, number_text, subscript, subscript_tex
 from clearprop.notation.tex import tex
 

@@ -12,7 +12,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from clearprop.data.array_checks import holds_characters
-from clearprop.data.readers.bounds import require_columns_in_bounds
+from clearprop.data.readers.formats import require_columns_in_bounds
 from clearprop.errors import DataError
 
 NPY_LIMIT = 2 * 2**30

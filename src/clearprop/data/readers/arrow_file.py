@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.data.readers.bounds import LARGE_PART, require_unpacked_in_bounds
+from clearprop.data.readers.formats import LARGE_PART, require_unpacked_in_bounds
 from clearprop.errors import DataError
 
 _DICTIONARY, _ROWS = 2, 3

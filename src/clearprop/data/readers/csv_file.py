@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, ColumnKind, Frame, name_list, quantity
-from clearprop.data.readers.bounds import LONGEST_LINE, long_line_error, require_columns_in_bounds
-from clearprop.data.readers.number_words import Evidence, NumberForm, decide_numbers
+from clearprop.data.readers.formats import LONGEST_LINE, long_line_error, require_columns_in_bounds
 from clearprop.data.readers.plain_text import not_text_error, plain_text, with_single_blanks, without_first_lines
 from clearprop.data.readers.reading import AS_SHOWN, Reading
-from clearprop.data.readers.text_form import TextForm, find_form
+from clearprop.data.readers.text_form import Evidence, NumberForm, TextForm, decide_numbers, find_form
 from clearprop.errors import DataError
 
 if TYPE_CHECKING:

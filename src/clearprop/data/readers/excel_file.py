@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, Any
 
-from clearprop.data.readers.bounds import require_columns_in_bounds, require_unpacked_in_bounds
+from clearprop.data.readers.formats import require_columns_in_bounds, require_unpacked_in_bounds
 from clearprop.errors import DataError
 
 LARGEST_SHEET = 1 << 29

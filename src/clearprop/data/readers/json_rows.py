@@ -7,8 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import IO, Any
 
-from clearprop.data.readers.bounds import require_columns_in_bounds
-from clearprop.data.readers.formats import JSON
+from clearprop.data.readers.formats import JSON, require_columns_in_bounds
 from clearprop.errors import DataError
 from clearprop.files.strict_json import MOST_VALUES
 

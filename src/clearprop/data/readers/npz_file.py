@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from clearprop.data.readers.array_tables import is_borne_out
-from clearprop.data.readers.bounds import require_unpacked_in_bounds
+from clearprop.data.readers.formats import require_unpacked_in_bounds
 from clearprop.errors import DataError
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, Frame, quantity
 from clearprop.data.kinds.times import ticks_as_seconds
-from clearprop.data.readers.bounds import require_columns_in_bounds
+from clearprop.data.readers.formats import require_columns_in_bounds
 from clearprop.errors import DataError
 
 if TYPE_CHECKING:

@@ -22,9 +22,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from clearprop.data.columns import quantity
-from clearprop.data.readers.bounds import LONGEST_LINE, long_line_error, require_unpacked_in_bounds
 from clearprop.data.readers.excel_file import write_excel_as_csv
-from clearprop.data.readers.formats import DATA_FILE, JSON, holds_workbook
+from clearprop.data.readers.formats import (
+    DATA_FILE,
+    JSON,
+    LONGEST_LINE,
+    holds_workbook,
+    long_line_error,
+    require_unpacked_in_bounds,
+)
 from clearprop.data.readers.json_rows import is_json, write_json_as_csv
 from clearprop.errors import DataError
 

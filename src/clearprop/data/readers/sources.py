@@ -23,10 +23,19 @@ from clearprop.data.columns import Column, ColumnKind, Frame, RowNumbers, blank_
 from clearprop.data.kinds.times import ticks_as_seconds
 from clearprop.data.readers.array_tables import columns_of, read_npy
 from clearprop.data.readers.arrow_file import read_arrow
-from clearprop.data.readers.bounds import require_columns_in_bounds
 from clearprop.data.readers.csv_file import read_csv
 from clearprop.data.readers.example_sets import EXAMPLES, read_example
-from clearprop.data.readers.formats import ARROW, CSV, DATA_FILE, NPY, PARQUET, SUFFIXES, FileForm, form_of
+from clearprop.data.readers.formats import (
+    ARROW,
+    CSV,
+    DATA_FILE,
+    NPY,
+    PARQUET,
+    SUFFIXES,
+    FileForm,
+    form_of,
+    require_columns_in_bounds,
+)
 from clearprop.data.readers.frame_kinds import is_frame, known_frame
 from clearprop.data.readers.npz_file import read_npz
 from clearprop.data.readers.parquet_file import read_parquet

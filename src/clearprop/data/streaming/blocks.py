@@ -26,10 +26,10 @@ from clearprop.data.readers.csv_file import (
     place_of,
 )
 from clearprop.data.readers.formats import CSV, PARQUET, FileForm
-from clearprop.data.readers.number_words import Evidence, NumberForm
 from clearprop.data.readers.parquet_file import ParquetTable
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import file_form
+from clearprop.data.readers.text_form import Evidence, NumberForm
 from clearprop.data.streaming.memory import Budget, give_back
 from clearprop.data.streaming.sharers import ALONE, Sharers, own_part
 from clearprop.errors import DataError
