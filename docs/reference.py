@@ -15,7 +15,7 @@ from typing import Any, get_args, get_type_hints
 from clearprop import nn, notation
 from clearprop.compiler.native.obstacles import missing_form
 from clearprop.errors import TraceError
-from clearprop.explanation.formulas import simplify_call
+from clearprop.explanation.jacobians import simplify_call
 from clearprop.primitives import REGISTRY, Primitive, Rule, Zero
 from clearprop.program.ir import Program, Var
 from clearprop.program.tracing import trace

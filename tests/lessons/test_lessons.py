@@ -12,7 +12,7 @@ import pytest
 from clearprop.errors import ArgumentError
 from clearprop.lessons import lesson, lessons, tell
 from clearprop.lessons.engine import is_right, parse_number
-from clearprop.notation.symbols import number_text
+from clearprop.notation.expressions import number_text
 from clearprop.program.values import raw
 from tests.tiers import later
 

@@ -1,5 +1,5 @@
 """Differentiation of programs and of the tape: reverse, forward, batching, and the transforms made of them.
 
 Open to other folders: `batching`, `choices`, `custom`, `derivative_check`, `directions`, `linear_maps`, `pickling`,
-`reverse`, `tape`, `transforms`, `trees`.
+`reverse`, `transforms`, `trees`.
 """

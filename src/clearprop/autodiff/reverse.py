@@ -1,8 +1,8 @@
-"""Reverse mode: cotangents flow from the outputs back to the leaves, each application visited once.
+"""The tape between given leaves and outputs, in order; and reverse mode, which takes cotangents back along it.
 
-The sweep is the same for numbers and for programs.  What it works on is decided by `mode`: arrays (the eager
-case), nodes off the tape (while a program is traced), or nodes on the tape (inside another transform, which
-then differentiates the sweep itself).
+Each application is visited once.  The sweep is the same for numbers and for programs.  What it works on is decided by
+`mode`: arrays (the eager case), nodes off the tape (while a program is traced), or nodes on the tape (inside another
+transform, which then differentiates the sweep itself).
 """
 
 from __future__ import annotations

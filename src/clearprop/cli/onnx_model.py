@@ -20,7 +20,7 @@ from clearprop.errors import ArgumentError, DataError, unknown_name
 from clearprop.explanation import Explanation, Explanations, explain_function
 from clearprop.files.presence import is_file
 from clearprop.nn.losses import loss_task
-from clearprop.notation.symbols import MINUS
+from clearprop.notation.expressions import MINUS
 from clearprop.program.values import raw
 from clearprop.train import Checked, check_objective
 

@@ -1,4 +1,8 @@
-"""One derivation in progress: a graph, the names of its values, and what the entries that are opened share."""
+"""One derivation in progress: a graph, the names of its values, and what the entries that are opened share.
+
+The tape can be run again, on other numbers or in another dtype: for comparison, and for numerical derivatives, which
+know nothing of our rules: they are differences of the tape, re-evaluated in float64.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,12 @@ from clearprop.arrays import Tensor
 from clearprop.autodiff.reverse import Slice
 from clearprop.errors import RunError, user_line
 from clearprop.explanation.chain_rule import Bundle, Graph
-from clearprop.explanation.formulas import used_names
 from clearprop.explanation.jacobians import LocalJacobian, Multilinear, shape_of
 from clearprop.explanation.labels import Given, Labels, call_label, index_of
 from clearprop.explanation.record import Check, Immutable, Label, Operand, Place, Rounding
 from clearprop.explanation.roundoff import rule_error
 from clearprop.notation import tex, text
-from clearprop.notation.expressions import Expression, Name, replace
+from clearprop.notation.expressions import Expression, Name, replace, used_names
 from clearprop.primitives import REGISTRY, Zero
 from clearprop.program.process_lock import process_lock
 from clearprop.program.types import PYTHON_SCALARS, is_floating, type_of

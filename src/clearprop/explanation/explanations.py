@@ -16,8 +16,7 @@ import numpy as np
 from clearprop.errors import DTypeError, printable, unknown_name, user_line
 from clearprop.explanation.chain_rule import Bundle, Way, all_ways, bundles, way_value
 from clearprop.explanation.derivation import Derivation
-from clearprop.explanation.formulas import with_nan_told
-from clearprop.explanation.jacobians import Array, LocalJacobian, Multilinear, shape_of
+from clearprop.explanation.jacobians import Array, LocalJacobian, Multilinear, shape_of, with_nan_told
 from clearprop.explanation.record import (
     SHOWN,
     Check,

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from clearprop.errors import GradientError
-from clearprop.explanation.formulas import UNIT, Skeleton, rule_program, skeleton_of, symbol_type
 from clearprop.explanation.jacobians import (
+    UNIT,
     Array,
     Columns,
     LocalJacobian,
     by_unit_tangents,
+    expressions_of,
     gather_entries,
     positions,
+    rule_program,
     shape_of,
+    simplify_call,
+    symbol_type,
     wide,
 )
+from clearprop.notation import text
 from clearprop.notation.expressions import Expression, Name, Number
 from clearprop.primitives import Rule
+from clearprop.program.ir import Equation, Program, Var
+from clearprop.program.tracing import evaluate
 from clearprop.program.values import raw
 
 
@@ -177,3 +186,49 @@ def aligned_entry(value: Any, shape: tuple[int, ...], at: int) -> Any:
         return gather_entries(value, shape, np.array([at]))[0].item()
     except ValueError:
         return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Skeleton:
+    """What a rule does entry by entry: its outermost arithmetic, over parts that look at more than one entry.
+
+    `parts` gives for every symbol of `formula` the variable of the program that it stands for, and its own formula.
+    """
+
+    formula: Expression
+    parts: Mapping[str, tuple[Var, Expression]]
+    program: Program
+
+    def numbers(self, arguments: Sequence[Any]) -> dict[str, Any]:
+        """The value of every part, for the program's arguments."""
+        outputs = tuple(v for v, _ in self.parts.values())
+        program = Program(self.program.inputs, self.program.equations, outputs, self.program.captured)
+        with np.errstate(all="ignore"):
+            values = evaluate(program, [*arguments, *map(raw, self.program.captured)])
+        return dict(zip(self.parts, map(raw, values), strict=True))
+
+
+def skeleton_of(program: Program) -> Skeleton:
+    """The skeleton of a rule that was traced on arrays."""
+    made = {v: eq for eq in program.equations for v in eq.outputs}
+    parts: dict[str, tuple[Var, Expression]] = {}
+    whole = expressions_of(program)
+
+    def outer(atom: Any) -> Expression:
+        if not isinstance(atom, Var):
+            return Number(atom)
+        eq = made.get(atom)
+        if isinstance(whole[atom], Number):
+            return whole[atom]
+        if eq is not None and (eq.primitive.kind == "elementwise" or _is_widening(eq)):
+            return simplify_call(eq.primitive, tuple(map(outer, eq.inputs)), dict(eq.params))
+        name = atom.name if eq is None else text(whole[atom])
+        parts[name] = atom, whole[atom]
+        return Name(name)
+
+    return Skeleton(outer(program.outputs[0]), parts, program)
+
+
+def _is_widening(eq: Equation) -> bool:
+    """Whether an equation only gives its operand the axes that it will be broadcast along."""
+    return eq.primitive.kind == "structural" and eq.primitive.tex == "{x}" and len(eq.inputs) == 1

@@ -3,6 +3,9 @@
 A `LocalJacobian` is ∂out/∂operand of one application on the tape.  `columns` gives, for entries of the operand, the
 entries of the output that depend on them and the local factors: the primitive's own rule on a unit tangent, evaluated
 in float64 on the stored values.  The declared kind of the Jacobian says where to look, so nothing is materialised.
+
+A rule is a formula too: the very function that the sweep calls, traced on symbols and printed.  The local factor is the
+rule on a unit tangent, so the formula is the rule with 1 put in for the tangent, and the products with 1 left away.
 """
 
 from __future__ import annotations
@@ -14,12 +17,101 @@ from typing import Any, cast
 
 import numpy as np
 
-from clearprop.explanation.formulas import UNIT, rule_formula, symbol_type
-from clearprop.notation.expressions import Expression, Number
+from clearprop.notation import number_text
+from clearprop.notation.expressions import Call, Expression, Name, Number
 from clearprop.primitives import REGISTRY, Rule, Zero
+from clearprop.program.ir import Program, Var
 from clearprop.program.operation import JointOperation, Operation
-from clearprop.program.types import PYTHON_SCALARS, is_floating
+from clearprop.program.tracing import trace
+from clearprop.program.types import BOOL, FLOAT64, INT64, PYTHON_SCALARS, Type, is_floating
 from clearprop.program.values import Application, Node, raw
+
+UNIT = "g"
+"""The symbol for the tangent: in a formula it is 1."""
+
+
+def symbol_type(value: Any, shape: tuple[int, ...] = ()) -> Type:
+    """The type of the symbol that stands for an operand: floats are float64."""
+    kind = np.asarray(value).dtype.kind
+    return Type(shape, BOOL if kind == "b" else INT64 if kind in "iu" else FLOAT64)
+
+
+def rule_formula(function: Callable[..., Any], names: Sequence[str], types: Sequence[Type]) -> Expression:
+    """The formula of a function of symbols: what it does when it is traced, simplified."""
+    return expression_of(rule_program(function, names, types))
+
+
+def rule_program(function: Callable[..., Any], names: Sequence[str], types: Sequence[Type]) -> Program:
+    """The program of a rule, a function of the named symbols."""
+    return trace(lambda *xs: (function(*xs),), types, list(names))
+
+
+def expression_of(program: Program) -> Expression:
+    """The program's one output as an expression of its inputs."""
+    atom = program.outputs[0]
+    return expressions_of(program)[atom] if isinstance(atom, Var) else Number(atom)
+
+
+def expressions_of(program: Program) -> dict[Var, Expression]:
+    """Every variable of a program as an expression of its inputs."""
+    known: dict[Var, Expression] = {v: Number(1) if v.name == UNIT else Name(v.name) for v in program.arguments}
+    hidden = program.inputs[len(program.arguments) :]
+    known |= {v: _constant(c) for v, c in zip(hidden, program.captured, strict=True)}
+    for eq in program.equations:
+        operands = (known[a] if isinstance(a, Var) else Number(a) for a in eq.inputs)
+        known |= dict.fromkeys(eq.outputs, simplify_call(eq.primitive, tuple(operands), dict(eq.params)))
+    return known
+
+
+def _constant(value: Any) -> Expression:
+    array = np.asarray(raw(value))
+    return Number(array[()].item()) if array.ndim == 0 else Name("constant")
+
+
+def simplify_call(primitive: Operation, operands: tuple[Expression, ...], params: dict[str, Any]) -> Expression:
+    """A call without what a reader would leave away: neutral numbers, and arithmetic on numbers alone."""
+    # One test per thing that is left away, first the calls that show nothing at all: every one is a sentence that the
+    # reader of a formula would say, and none of them knows a derivative.
+    if primitive.tex == "{x}" and len(operands) == 1 and not isinstance(primitive.rules[0], Zero):
+        return operands[0]  # what stops the gradient looks like its operand, and is shown
+    if primitive.facts.source == "size":
+        return Number(int(params["dim"]))
+    if primitive.kind == "elementwise" and operands and all(isinstance(o, Number) for o in operands):
+        folded = _fold_numbers(primitive, operands, params)
+        if not primitive.tex.startswith(r"\frac") or len(number_text(folded)) <= _SHORT:
+            return Number(folded)
+    if (other := _beside(primitive.facts.neutral, operands)) is not None:
+        return other
+    if (other := _beside(primitive.facts.negates, operands)) is not None:
+        return Call(REGISTRY["negative"], (other,))
+    return Call(primitive, operands, params)
+
+
+_SHORT = 5
+"""A quotient of numbers stays a quotient, 1 / 512, unless it is this short: 0.5."""
+
+
+def _fold_numbers(primitive: Operation, operands: tuple[Expression, ...], params: dict[str, Any]) -> Any:
+    values = [o.value for o in operands if isinstance(o, Number)]
+    with np.errstate(all="ignore"):
+        out = primitive.run(values, params)
+    return out if type(out) in PYTHON_SCALARS else np.asarray(out).item()
+
+
+def _beside(stated: tuple[tuple[int, int, Any], ...], operands: tuple[Expression, ...]) -> Expression | None:
+    """The operand beside a number that a fact of the operation states; None without such a number."""
+    return next((operands[other] for at, other, number in stated if operands[at] == Number(number)), None)
+
+
+def with_nan_told(expression: Expression) -> Expression:
+    """The expression with its closed gates written out: as a rule they are 0, but NaN comes through them."""
+    if not isinstance(expression, Call):
+        return expression
+    inside = tuple(map(with_nan_told, expression.operands))
+    if expression.function is not REGISTRY["nan_or_zero"]:
+        return Call(expression.function, inside, expression.params)
+    return Call(REGISTRY["where"], (Call(REGISTRY["isnan"], inside), *inside, Number(0)))
+
 
 Array = np.ndarray[Any, Any]
 

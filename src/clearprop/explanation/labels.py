@@ -15,7 +15,7 @@ from clearprop.errors import printable
 from clearprop.explanation.chain_rule import Graph, local_jacobian
 from clearprop.explanation.jacobians import LocalJacobian, Multilinear, shape_of
 from clearprop.explanation.record import Label
-from clearprop.notation.symbols import escape_tex, number_tex, number_text, subscript, subscript_tex
+from clearprop.notation.expressions import escape_tex, number_tex, number_text, subscript, subscript_tex
 from clearprop.program.types import PYTHON_SCALARS
 from clearprop.program.values import Application, Node, raw
 

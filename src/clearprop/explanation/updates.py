@@ -19,7 +19,7 @@ from clearprop.autodiff.trees import flatten, paths, tree_map
 from clearprop.errors import ArgumentError, checked_call, printable, unknown_name, user_line
 from clearprop.explanation.record import Label, Printable, flat_position
 from clearprop.explanation.runs import plan_of, require_step
-from clearprop.notation.symbols import subscript, subscript_tex
+from clearprop.notation.expressions import subscript, subscript_tex
 from clearprop.optim import accumulate, average, groups
 from clearprop.optim.basic_transforms import (
     add_weight_decay,

@@ -14,7 +14,7 @@ import numpy as np
 from clearprop.errors import checked_call
 from clearprop.explanation import Entry
 from clearprop.lessons.lesson import Lesson, LessonStep
-from clearprop.notation.symbols import number_text
+from clearprop.notation.expressions import number_text
 from clearprop.program.values import raw
 
 WIDTH = 88

@@ -10,8 +10,7 @@ from __future__ import annotations
 import functools
 import re
 
-from clearprop.notation.expressions import Call, Expression, Name, Number
-from clearprop.notation.symbols import escape_tex, name_tex, number_tex
+from clearprop.notation.expressions import Call, Expression, Name, Number, escape_tex, name_tex, number_tex
 
 RELATION, SUM, NEGATION, PRODUCT, APPLICATION, POWER, ATOM = range(7)
 _OPERATORS = {

@@ -1,6 +1,6 @@
 """Shapes: sizes, broadcasting, and gufunc signatures, with messages that name the axis."""
 
-from clearprop.shapes.broadcasting import Remedy, Signature, broadcast, normalise_axes, normalise_axis
+from clearprop.shapes.signature import Remedy, Signature
 from clearprop.shapes.sizes import (
     Dim,
     Scope,
@@ -8,12 +8,15 @@ from clearprop.shapes.sizes import (
     Size,
     Symbol,
     as_shape,
+    broadcast,
     dim_key,
     divide,
     evaluate_size,
     hint,
     is_one,
     lone_symbol,
+    normalise_axes,
+    normalise_axis,
     one_or_size,
     same,
     same_shape,

@@ -4,6 +4,8 @@ A shape is a tuple whose entries are integers, or `Size`s while a program is tra
 A `Size` is a polynomial in the sizes of the inputs' axes.  Arithmetic keeps it symbolic; whatever needs the
 number (`int(n)`, `range(n)`, `n > 3`) uses the one seen while tracing and records a *guard*, so that a
 program is never run for sizes it was not made for.  An axis of size 1 is always the integer 1.
+
+Shapes meet by broadcasting; axes are counted from the end.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
-from clearprop.errors import TraceError, user_line
+from clearprop.errors import ShapeError, TraceError, user_line
 
 Shape = tuple[Any, ...]
 """A tuple of integers and `Size`s."""
@@ -416,3 +418,45 @@ def as_shape(shape: Dim | Shape) -> tuple[Any, ...]:
 def size_of(shape: Iterable[Any]) -> Any:
     """The number of elements of a shape: the product of its sizes."""
     return functools.reduce(operator.mul, shape, 1)
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """The common shape under NumPy's rules; raises ValueError naming the axis (counted from the end)."""
+    out = []
+    for axis, dims in enumerate(itertools.zip_longest(*(s[::-1] for s in shapes), fillvalue=1), start=1):
+        common: Any = 1
+        for d in dims:
+            if is_one(d):
+                continue
+            if is_one(common):
+                common = d
+            elif not same(common, d):
+                raise ValueError(f"axis -{axis} is {common} in one operand and {d} in another")
+        out.append(common)
+    return tuple(out[::-1])
+
+
+def normalise_axis(axis: int, ndim: int, name: str = "axis") -> int:
+    """The axis counted from the end (negative), checked against the rank."""
+    if not -ndim <= axis < ndim:
+        raise ShapeError(
+            f"{name} {axis} does not exist",
+            expected=f"an axis of an array with {ndim} axes: from {-ndim} to {ndim - 1}"
+            if ndim
+            else "no axis: the array has none",
+            got=f"{name} = {axis}",
+        )
+    return axis if axis < 0 else axis - ndim
+
+
+def normalise_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """Axes counted from the end, ascending and distinct; None means all."""
+    if axis is None:
+        return tuple(range(-ndim, 0))
+    if type(axis) is tuple and len(axis) == 1 and type(axis[0]) is int and -ndim <= axis[0] < 0:
+        return axis
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    out = tuple(sorted(normalise_axis(operator.index(a), ndim) for a in axes))
+    if len(set(out)) < len(out):
+        raise ShapeError("an axis is named twice", expected="distinct axes", got=f"axis = {axis}")
+    return out

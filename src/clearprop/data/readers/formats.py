@@ -1,4 +1,7 @@
-"""The forms of files that data come in: one row for each, from which sentences, recognition and help are made."""
+"""The forms of files that data come in: one row for each, from which sentences, recognition and help are made.
+
+What is read of a file is bounded before it is allocated: by its columns, and by how much it unpacks to.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The form of a table written as text: what stands between fields, and whether the first line holds names."""
+"""The form of a table written as text: what stands between fields, and whether the first line holds names.
+
+Numbers come as people write them: with decimals, groups of thousands, signs of money and percent.
+"""
 
 from __future__ import annotations
 

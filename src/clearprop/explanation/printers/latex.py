@@ -8,8 +8,7 @@ from clearprop.explanation.explanations import Entry, Explanation, Factor, Path
 from clearprop.explanation.printers.terminal import ENTRIES, written_paths
 from clearprop.explanation.record import prints
 from clearprop.notation import number_tex, tex
-from clearprop.notation.expressions import Name, Number
-from clearprop.notation.symbols import escape_tex
+from clearprop.notation.expressions import Name, Number, escape_tex
 
 
 @prints("latex", Explanation)

@@ -12,8 +12,7 @@ from clearprop.explanation.explanations import Entry, Explanation, Explanations,
 from clearprop.explanation.record import Check, Rounding, prints
 from clearprop.explanation.updates import Update
 from clearprop.notation import number_text, subscript, text
-from clearprop.notation.expressions import Name, Number
-from clearprop.notation.symbols import MINUS
+from clearprop.notation.expressions import MINUS, Name, Number
 
 WIDTH = 100
 ENTRIES, PATHS, FACTORS = 6, 6, 16
