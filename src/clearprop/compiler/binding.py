@@ -23,7 +23,7 @@ from clearprop.compiler.schedule import Nest, steps_of
 from clearprop.compiler.simd_rows import LANES
 from clearprop.compiler.unrolled_rows import COLUMNS
 from clearprop.program.ir import Var
-from clearprop.program.operands import fit_number
+from clearprop.program.types import fit_number
 from clearprop.shapes import evaluate_size
 
 ALIGN = 64

@@ -10,8 +10,8 @@ import numpy as np
 from clearprop.autodiff.trees import is_array, paths, structure_text, unflatten
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, user_line
 from clearprop.program.ir import Var
-from clearprop.program.operands import admit_real, fit_number, integer_limits
-from clearprop.program.types import INT64, PYTHON_SCALARS, Type, type_of
+from clearprop.program.operands import admit_real
+from clearprop.program.types import INT64, PYTHON_SCALARS, Type, fit_number, integer_limits, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.structural import full_

@@ -26,11 +26,10 @@ from clearprop.program.facts import Facts
 from clearprop.program.ir import Var
 from clearprop.program.operands import (
     admit_operands,
-    fit_operands,
+    complex_operands,
     holds_complex,
     keep_operands,
     meaningless,
-    require_real,
 )
 from clearprop.program.tracing import STACK, belongs_to_trace, builder, builder_of_now, rank_of, trace
 from clearprop.program.types import (
@@ -40,6 +39,8 @@ from clearprop.program.types import (
     DType,
     Type,
     Value,
+    fit_operands,
+    is_complex,
     is_floating,
     promote,
     real_dtype,
@@ -261,7 +262,7 @@ class Primitive:
         # NumPy converts by itself, and kernels do not: so that both compute in one dtype, programs say it.
         if self.kind != "elementwise":
             return args
-        args = fit_operands(self, args, [type_of(0 if isinstance(a, Size) else raw(a)) for a in args])
+        args = self._fit(args, [type_of(0 if isinstance(a, Size) else raw(a)) for a in args])
         types = [type_of(raw(a)) if not isinstance(a, Size) else None for a in args]
         strong = [t for t in types[self.conditions :] if t is not None and not t.weak]
         integers = [t.dtype for t in strong if t.dtype.kind in "biu"]
@@ -278,8 +279,8 @@ class Primitive:
 
     # ------------------------------------------------------------------------------------- value and type
     def _run_whole(self, values: Sequence[Value], params: Mapping[str, Any]) -> Any:
-        if self.on_complex == "refused" and holds_complex(values):
-            require_real(self.name, list(map(type_of, values)))
+        if self.on_complex == "refused" and not RECORDING.continued and holds_complex(values):
+            raise complex_operands(self.name, list(map(type_of, values)))
         try:
             out = (self._compute if RECORDING.quiet else self._compute_quietly)(*values, **params)
             # a body may end in a Python number; only sizes and elementwise functions of numbers are weak
@@ -321,7 +322,7 @@ class Primitive:
         types = list(map(type_of, values))
         (out_type,) = self.infer(types, params)
         dtype, weak = promote(types[self.conditions :])
-        values = values if weak else fit_operands(self, values, types)
+        values = values if weak else self._fit(values, types)
         types = list(map(type_of, values))
         if dtype.kind in self.facts.same_on and not weak:
             return values[0]
@@ -333,14 +334,17 @@ class Primitive:
         out = np.asarray(self._compute_quietly(*cast, **params), out_type.dtype)
         return out.item() if out_type.weak else out[()]
 
+    def _fit(self, values: Sequence[Any], types: Sequence[Type]) -> Sequence[Any]:
+        return fit_operands(self.name, values, types, self.conditions, compares=self.dtype_rule == "bool")
+
     def _explain_failure(self, values: Sequence[Value], params: Mapping[str, Any]) -> None:
         """NumPy refused: our own inference says which axis and where, and raises."""
         self.infer([type_of(v) for v in values], dict(params))
 
     def infer(self, types: Sequence[Type], params: Mapping[str, Any]) -> list[Type]:
         """The types of the outputs; raises ShapeError or DTypeError with the user's line."""
-        if self.on_complex == "refused":
-            require_real(self.name, types)
+        if self.on_complex == "refused" and not RECORDING.continued and any(is_complex(t.dtype) for t in types):
+            raise complex_operands(self.name, types)
         if self.kind == "elementwise":
             return [self._infer_elementwise(types, params)]
         if self.shape_rule is None and self.signature is None:

@@ -1,12 +1,10 @@
 """What may enter: arrays and numbers of the dtypes that everything here computes in, or a refusal.
 
-The same check stands at every door: `cl.tensor`, `cl.asarray`, arguments of transforms, arrays beside tensors.  Python
-numbers adopt the dtype of the arrays beside them if they fit into it.
+The same check stands at every door: `cl.tensor`, `cl.asarray`, arguments of transforms, arrays beside tensors.
 """
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from clearprop.errors import DTypeError, user_line
-from clearprop.program.operation import Operation
-from clearprop.program.types import COMPLEX64, COMPLEX128, INT64, DType, Type, promote, type_of
-from clearprop.program.values import RECORDING, Node
+from clearprop.program.types import COMPLEX64, COMPLEX128, DType, Type, type_of
+from clearprop.program.values import Node
 
 REAL = frozenset(np.dtype(c) for c in "?bhilqBHILQfd")
 """Booleans, integers, float32 and float64, in the processor's byte order."""
@@ -143,16 +140,15 @@ def holds_complex(values: Sequence[Any]) -> bool:
     return any(v.__class__ in _COMPLEX or (v.__class__ is np.ndarray and v.dtype.kind == "c") for v in values)
 
 
-def require_real(name: str, types: Sequence[Type]) -> None:
-    """Refuse complex operands of an operation that is declared for real ones; `complex_step` lets them pass."""
-    if not RECORDING.continued and any(t.dtype.kind == "c" for t in types):
-        raise DTypeError(
-            f"{name} is not defined for complex numbers",
-            expected="real operands",
-            got=" and ".join(map(str, types)),
-            where=user_line(),
-            try_="cl.real(x), cl.imag(x) or cl.abs(x), whichever is meant",
-        )
+def complex_operands(name: str, types: Sequence[Type]) -> DTypeError:
+    """The error for complex operands of an operation that is declared for real ones."""
+    return DTypeError(
+        f"{name} is not defined for complex numbers",
+        expected="real operands",
+        got=" and ".join(map(str, types)),
+        where=user_line(),
+        try_="cl.real(x), cl.imag(x) or cl.abs(x), whichever is meant",
+    )
 
 
 _NUMBERS = (float, int, bool, np.float64, np.float32)
@@ -203,54 +199,6 @@ def _is_shared(argument: Any, value: np.ndarray[Any, Any]) -> bool:
     if not isinstance(argument, Node):
         return True
     return argument.application is None and not argument.requires_grad and not value.flags.owndata
-
-
-_LIMITS = {name: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in ("int8", "int16", "int32", "int64")}
-_LIMITS |= {name: (0, int(np.iinfo(name).max)) for name in ("uint8", "uint16", "uint32", "uint64")}
-
-
-def integer_limits(dtype: DType) -> tuple[int, int]:
-    """The least and the largest integer of a dtype; those of int64 for what is no integer dtype."""
-    return _LIMITS.get(dtype.name, _LIMITS["int64"])
-
-
-def fit_number(name: str, value: Any, dtype: DType, compares: bool) -> Any:
-    """The Python number with which `name` computes in `dtype`.
-
-    An integer beyond an integer dtype has no value there.  Where it is only compared, ±∞ has the same answers;
-    elsewhere it is refused, as NumPy does (NEP 50).  In floating point a huge integer is its nearest number.
-
-    >>> fit_number("greater", 300, np.dtype("uint8"), compares=True)
-    inf
-    """
-    low, high = integer_limits(dtype if dtype.kind in "iu" else INT64)
-    if type(value) is not int or low <= value <= high:
-        return value
-    if dtype.kind == "f" and abs(value) <= np.finfo(dtype).max:
-        return float(value)
-    if compares:
-        return math.copysign(math.inf, value)
-    raise DTypeError(
-        f"{name}: the number {_number_text(value)} does not fit in {dtype.name}",
-        expected=f"{low} to {high}" if dtype.kind != "f" else f"at most {np.finfo(dtype).max:.3g}",
-        got=_number_text(value),
-        where=user_line(),
-        try_="x.astype(np.int64), or np.float64, before it meets the number",
-    )
-
-
-def _number_text(value: int) -> str:
-    text = str(value) if abs(value) < 10**40 else f"an integer of {value.bit_length()} bits"
-    return text
-
-
-def fit_operands(p: Operation, values: Sequence[Any], types: Sequence[Type]) -> Sequence[Any]:
-    """The operands, with Python integers that the dtype of the others can hold; else they are refused."""
-    if not any(t.weak and t.dtype.kind == "i" for t in types[p.conditions :]) or all(t.weak for t in types):
-        return values
-    dtype, _ = promote(types[p.conditions :])
-    compares = p.dtype_rule == "bool"
-    return [v if i < p.conditions else fit_number(p.name, v, dtype, compares) for i, v in enumerate(values)]
 
 
 def meaningless(name: str, types: Sequence[Type]) -> DTypeError:

@@ -2,18 +2,19 @@
 
 A type is shape, dtype and *weak*.  Weak values are scalars made of Python numbers and sizes (and integer
 arrays without axes) alone: `0.9`, `1 - 0.9 ** t`.  They adopt the dtype of what they meet.  While they are
-numbers they are plain Python numbers, so NumPy treats them as we do (NEP 50).
+numbers they are plain Python numbers, so NumPy treats them as we do (NEP 50), if they fit into that dtype.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from clearprop.errors import DTypeError
+from clearprop.errors import DTypeError, user_line
 from clearprop.shapes import Shape, dim_key
 
 DType = np.dtype[Any]
@@ -145,3 +146,55 @@ def _within_kind(a: DType, b: DType) -> DType:
             try_="x.astype(...) on one operand",
         )
     return np.promote_types(a, b)
+
+
+_LIMITS = {name: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in ("int8", "int16", "int32", "int64")}
+_LIMITS |= {name: (0, int(np.iinfo(name).max)) for name in ("uint8", "uint16", "uint32", "uint64")}
+
+
+def integer_limits(dtype: DType) -> tuple[int, int]:
+    """The least and the largest integer of a dtype; those of int64 for what is no integer dtype."""
+    return _LIMITS.get(dtype.name, _LIMITS["int64"])
+
+
+def fit_number(name: str, value: Any, dtype: DType, compares: bool) -> Any:
+    """The Python number with which `name` computes in `dtype`.
+
+    An integer beyond an integer dtype has no value there.  Where it is only compared, ±∞ has the same answers;
+    elsewhere it is refused, as NumPy does (NEP 50).  In floating point a huge integer is its nearest number.
+
+    >>> fit_number("greater", 300, np.dtype("uint8"), compares=True)
+    inf
+    """
+    low, high = integer_limits(dtype if dtype.kind in "iu" else INT64)
+    if type(value) is not int or low <= value <= high:
+        return value
+    if dtype.kind == "f" and abs(value) <= np.finfo(dtype).max:
+        return float(value)
+    if compares:
+        return math.copysign(math.inf, value)
+    raise DTypeError(
+        f"{name}: the number {_number_text(value)} does not fit in {dtype.name}",
+        expected=f"{low} to {high}" if dtype.kind != "f" else f"at most {np.finfo(dtype).max:.3g}",
+        got=_number_text(value),
+        where=user_line(),
+        try_="x.astype(np.int64), or np.float64, before it meets the number",
+    )
+
+
+def _number_text(value: int) -> str:
+    text = str(value) if abs(value) < 10**40 else f"an integer of {value.bit_length()} bits"
+    return text
+
+
+def fit_operands(
+    name: str, values: Sequence[Any], types: Sequence[Type], conditions: int, *, compares: bool
+) -> Sequence[Any]:
+    """The operands, with Python integers that the dtype of the others can hold; else they are refused.
+
+    The first `conditions` operands choose and are no numbers; `compares` says that the others are only compared.
+    """
+    if not any(t.weak and t.dtype.kind == "i" for t in types[conditions:]) or all(t.weak for t in types):
+        return values
+    dtype, _ = promote(types[conditions:])
+    return [v if i < conditions else fit_number(name, v, dtype, compares) for i, v in enumerate(values)]

@@ -7,8 +7,7 @@ from typing import Any
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import primitive
-from clearprop.program.operands import fit_number
-from clearprop.program.types import Axes, Type, Value, promote, type_of
+from clearprop.program.types import Axes, Type, Value, fit_number, promote, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype
 from clearprop.rules.indexing import slice_axis

@@ -15,8 +15,7 @@ from clearprop.compiler.memory_plan import make_plan
 from clearprop.compiler.native.object_calls import Leaf, ObjectCall, is_number_there, reads_tensors
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.program.ir import Program, Var
-from clearprop.program.operands import fit_number
-from clearprop.program.types import DType, promote, type_of
+from clearprop.program.types import DType, fit_number, promote, type_of
 from clearprop.program.values import Node
 
 

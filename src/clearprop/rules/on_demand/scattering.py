@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from clearprop.errors import DTypeError, user_line
 from clearprop.primitives import HELPERS, primitive
 from clearprop.program.ir import Var
-from clearprop.program.operands import admit, fit_number
-from clearprop.program.types import INT64, Value, promote, type_of
+from clearprop.program.operands import admit
+from clearprop.program.types import INT64, Value, fit_number, promote, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype, divide, equal, maximum, minimum, multiply, negative, pow, where
 from clearprop.rules.indexing import (
