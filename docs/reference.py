@@ -348,8 +348,7 @@ def _option(name: str, kind: Any, declared: Any) -> str:
 
 # ------------------------------------------------------------------------------------------------ native forms
 WITHOUT_KERNELS = {
-    "special_functions": "SciPy computes them, to its accuracy; kernels of our own would have to be proved as exact",
-    "incomplete_functions": "SciPy computes them, and integrals of ours their derivatives by parameters",
+    "incomplete_functions": "derivatives by parameters: each is an integral at some 300 places, taken by NumPy",
     "matrices": "LAPACK computes them, by NumPy and SciPy",
     "determinants": "LAPACK computes them, by NumPy and SciPy",
     "decompositions": "LAPACK computes them, by NumPy and SciPy",

@@ -29,6 +29,7 @@ import platformdirs
 from clearprop.compiler.kernels import Kernel, Parameter
 from clearprop.compiler.native import blas, loader
 from clearprop.compiler.native.compile_process import helper
+from clearprop.compiler.native.scipy_addresses import register_functions_of
 from clearprop.program.process_lock import awaited_lock
 from clearprop.rules import random
 
@@ -86,6 +87,7 @@ def kernel_address(text: str) -> int:
     with _lock:
         if key not in _loaded:
             folder = cache_folder()
+            register_functions_of(text)
             known = None if folder is None else _load_entry(folder / f"kernel_{key}.o")
             _loaded[key] = compile_kernel(key, text, folder) if known is None else known
         return _loaded[key]
@@ -122,6 +124,7 @@ def _long_ones_at_both_ends(texts: Sequence[str]) -> list[str]:
 def _compile_absent(texts: Iterable[str], folder: Path) -> None:
     for text in texts:
         if not _is_kept(folder, text):
+            register_functions_of(text)
             compile_kernel(kernel_key(text), text, folder)
 
 
@@ -134,9 +137,11 @@ def runtime_key() -> str:
     """What compiled code depends on beside its own text: the runtime's sources, Numba, LLVM, processor, BLAS."""
     versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
     digest = hashlib.sha256(" ".join([*versions, loader.processor(), str(blas.integer_bits())]).encode())
-    names = ("intrinsics", "kernel_abi", "kernel_imports", "math_functions", "vectors")
+    names = ("intrinsics", "kernel_abi", "kernel_imports", "math_functions", "special_functions", "vectors")
     own = [Path(__file__).with_name(f"{name}.py") for name in names]
-    for path in [*own, Path(random.__file__)]:  # the last holds constants that the functions are compiled with
+    rules = Path(random.__file__)
+    constants = [rules, rules.with_name("on_demand") / "special_functions.py"]  # what functions are compiled with
+    for path in [*own, *constants]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -30,6 +30,26 @@ from clearprop.compiler.native.intrinsics import (
 from clearprop.compiler.native.kernel_abi import entry
 from clearprop.compiler.native.math_functions import *  # noqa: F403 - the vocabulary of the spellings
 from clearprop.compiler.native.math_functions import f32, f64, i32, i64, u8, u32, u64
+from clearprop.compiler.native.special_functions import (
+    special_beta,
+    special_betainc,
+    special_betaln,
+    special_erfc,
+    special_erfinv,
+    special_gammainc,
+    special_gammaincc,
+    special_i0,
+    special_i0e,
+    special_i1,
+    special_i1e,
+    special_inverse_mills,
+    special_lgamma,
+    special_log_ndtr,
+    special_ndtr,
+    special_ndtri,
+    special_polygamma,
+    special_zeta,
+)
 from clearprop.compiler.native.vectors import (
     add_outer,
     add_outer_by,

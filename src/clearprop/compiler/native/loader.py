@@ -77,6 +77,15 @@ def can_load(names: Iterable[str]) -> bool:
     return all(n.startswith(ours) or hasattr(process, n) for n in names)
 
 
+def load_text(symbol: str, text: str) -> int:
+    """The address of `symbol` in a module of LLVM's language, which stays loaded."""
+    with _LOCK:
+        engine = _engine()
+        engine.add_module(llvm.parse_assembly(text))
+        engine.finalize_object()
+        return int(engine.get_function_address(symbol))
+
+
 def load_object(symbol: str, code: bytes) -> int:
     """The address of `symbol` in an object file's bytes, which stay loaded."""
     with _LOCK:

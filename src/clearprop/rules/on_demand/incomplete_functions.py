@@ -1,7 +1,7 @@
 """Incomplete gamma and beta functions, differentiable in every argument as often as one likes.
 
 SciPy computes their values; derivatives by parameters are integrals of `tail_integrals`, those by x are densities.
-None of them has a native form: a compiled function computes them by NumPy, and the rest around them natively.
+Those integrals have no native form: a compiled function computes them by NumPy, and the rest around them natively.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def gammainc_slope(a: Value, x: Value, /, *, order: int = 1) -> Any:
 @primitive(
     "elementwise",
     numpy='scipy_special("gammainc", {a}, {x})',
+    numba="special_gammainc({a}, {x})",
     tex=r"P({a}, {x})",
     dtype="float",
     d_a=lambda g, a, x: g * gammainc_slope(a, x, order=1),
@@ -70,6 +71,7 @@ def gammainc(a: Value, x: Value, /) -> Any:
 @primitive(
     "elementwise",
     numpy='scipy_special("gammaincc", {a}, {x})',
+    numba="special_gammaincc({a}, {x})",
     tex=r"Q({a}, {x})",
     dtype="float",
     d_a=lambda g, a, x: -g * gammainc_slope(a, x, order=1),
@@ -126,6 +128,7 @@ def betainc_slope(a: Value, b: Value, x: Value, /, *, by_a: int = 1, by_b: int =
 @primitive(
     "elementwise",
     numpy='scipy_special("betainc", {a}, {b}, {x})',
+    numba="special_betainc({a}, {b}, {x})",
     tex="I_{{{x}}}({a}, {b})",
     dtype="float",
     d_a=lambda g, a, b, x: g * betainc_slope(a, b, x, by_a=1, by_b=0),

@@ -1,6 +1,6 @@
 """Special functions; SciPy computes them, and each has its derivative here in terms of the others.
 
-None of them has a native form: a compiled function computes them by NumPy, and the rest around them natively.
+In kernels SciPy computes them, too, by the addresses of its functions.
 """
 
 from __future__ import annotations
@@ -82,13 +82,23 @@ def _lgamma(x: Any) -> Any:
     return np.asarray(y, dtype)[()]
 
 
-def _cotangent_slope(order: int, turns: Any) -> Any:
-    """The derivative of cot πt of an order, a polynomial of the cotangent."""
+def cotangent_polynomial(order: int) -> tuple[float, ...]:
+    """The derivative of cot πt of an order as a polynomial of the cotangent: its coefficients, the highest first.
+
+    >>> cotangent_polynomial(0)
+    (1.0, 0.0)
+    """
     powers, slope = np.polynomial.Polynomial([0.0, 1.0]), np.polynomial.Polynomial([-np.pi, 0.0, -np.pi])
     for _ in range(order):
         powers = slope * powers.deriv()
-    cotangent, total = 1.0 / np.tan(np.pi * turns), powers.coef[-1]
-    for c in powers.coef[-2::-1]:
+    return tuple(powers.coef[::-1].tolist())
+
+
+def _cotangent_slope(order: int, turns: Any) -> Any:
+    """The derivative of cot πt of an order."""
+    first, *rest = cotangent_polynomial(order)
+    cotangent, total = 1.0 / np.tan(np.pi * turns), first
+    for c in rest:
         total = total * cotangent + c
     return total
 
@@ -117,6 +127,7 @@ HELPERS.update(
     log_ndtr_values=_log_ndtr,
     inverse_mills=_inverse_mills,
     lgamma_values=_lgamma,
+    cotangent_polynomial=cotangent_polynomial,
     cotangent_slope=_cotangent_slope,
     polygamma_values=_polygamma,
 )
@@ -125,6 +136,7 @@ HELPERS.update(
 @primitive(
     "elementwise",
     numpy="erfc_values({x})",
+    numba="special_erfc({x})",
     tex=r"\operatorname{{erfc}} {x}",
     dtype="float",
     d_x=lambda g, x: -g * (2 / math.sqrt(math.pi)) * exp(-x * x),
@@ -143,6 +155,7 @@ def erfc(x: Value, /) -> Any:
 @primitive(
     "elementwise",
     numpy='scipy_special("erfinv", {x})',
+    numba="special_erfinv({x})",
     tex=r"\operatorname{{erf}}^{{-1}} {x}",
     dtype="float",
     d_x=lambda g, y: g * (math.sqrt(math.pi) / 2) * exp(y * y),
@@ -161,6 +174,7 @@ def erfinv(x: Value, /) -> Any:
 @primitive(
     "elementwise",
     numpy="lgamma_values({x})",
+    numba="special_lgamma({x})",
     tex=r"\log \lvert \Gamma({x}) \rvert",
     dtype="float",
     d_x=lambda g, x: g * digamma(x),
@@ -179,6 +193,7 @@ def lgamma(x: Value, /) -> Any:
 @primitive(
     "elementwise",
     numpy="polygamma_values(0, {x})",
+    numba="special_polygamma(0, {x})",
     tex=r"\psi({x})",
     dtype="float",
     d_x=lambda g, x: g * polygamma(x, order=1),
@@ -197,6 +212,7 @@ def digamma(x: Value, /) -> Any:
 @primitive(
     "elementwise",
     numpy="polygamma_values({order}, {x})",
+    numba="special_polygamma({order}, {x})",
     tex=r"\psi^{{({order})}}({x})",
     dtype="float",
     d_x=lambda g, x, order: g * polygamma(x, order=order + 1),
@@ -216,6 +232,7 @@ def polygamma(x: Value, /, *, order: int = 1) -> Any:
 @primitive(
     "elementwise",
     numpy='scipy_special("betaln", {a}, {b})',
+    numba="special_betaln({a}, {b})",
     tex=r"\log B({a}, {b})",
     dtype="float",
     d_a=lambda g, a, b: g * (digamma(a) - digamma(a + b)),
@@ -235,6 +252,7 @@ def betaln(a: Value, b: Value, /) -> Any:
 @primitive(
     "elementwise",
     numpy='scipy_special("beta", {a}, {b})',
+    numba="special_beta({a}, {b})",
     tex="B({a}, {b})",
     dtype="float",
     d_a=lambda g, a, b, y: g * y * (digamma(a) - digamma(a + b)),
@@ -251,7 +269,14 @@ def beta(a: Value, b: Value, /) -> Any:
     """
 
 
-@primitive("elementwise", numpy='scipy_special("i0", {x})', tex="I_0({x})", dtype="float", d_x=lambda g, x: g * i1(x))
+@primitive(
+    "elementwise",
+    numpy='scipy_special("i0", {x})',
+    numba="special_i0({x})",
+    tex="I_0({x})",
+    dtype="float",
+    d_x=lambda g, x: g * i1(x),
+)
 def i0(x: Value, /) -> Any:
     """Modified Bessel function of the first kind, order 0 (DLMF 10.25.2).
 
@@ -272,6 +297,7 @@ def _over(y: Value, x: Value) -> Any:
 @primitive(
     "elementwise",
     numpy='scipy_special("i1", {x})',
+    numba="special_i1({x})",
     tex="I_1({x})",
     dtype="float",
     d_x=lambda g, x: g * i0(x) * (1 - _over(i1e(x), x) / i0e(x)),  # of I₀ and I₁ alone both overflow
@@ -290,6 +316,7 @@ def i1(x: Value, /) -> Any:
 @primitive(
     "elementwise",
     numpy='scipy_special("i0e", {x})',
+    numba="special_i0e({x})",
     tex=r"e^{{-\lvert {x} \rvert}} I_0({x})",
     dtype="float",
     kink=lambda x: x,
@@ -309,6 +336,7 @@ def i0e(x: Value, /) -> Any:
 @primitive(
     "elementwise",
     numpy='scipy_special("i1e", {x})',
+    numba="special_i1e({x})",
     tex=r"e^{{-\lvert {x} \rvert}} I_1({x})",
     dtype="float",
     kink=lambda x: x,
@@ -331,6 +359,7 @@ _PEAK = 1 / math.sqrt(2 * math.pi)
 @primitive(
     "elementwise",
     numpy="ndtr_values({x})",
+    numba="special_ndtr({x})",
     tex=r"\Phi({x})",
     dtype="float",
     d_x=lambda g, x: g * _PEAK * exp(-0.5 * square(x)),
@@ -349,6 +378,7 @@ def ndtr(x: Value, /) -> Any:
 @primitive(
     "elementwise",
     numpy="inverse_mills({x})",
+    numba="special_inverse_mills({x})",
     tex=r"\frac{{\varphi({x})}}{{\Phi({x})}}",
     dtype="float",
     public=False,
@@ -367,6 +397,7 @@ def inverse_mills(x: Value, /) -> Any:
 @primitive(
     "elementwise",
     numpy="log_ndtr_values({x})",
+    numba="special_log_ndtr({x})",
     tex=r"\log \Phi({x})",
     dtype="float",
     d_x=lambda g, x: g * inverse_mills(x),
@@ -385,6 +416,7 @@ def log_ndtr(x: Value, /) -> Any:
 @primitive(
     "elementwise",
     numpy='scipy_special("ndtri", {x})',
+    numba="special_ndtri({x})",
     tex=r"\Phi^{{-1}}({x})",
     dtype="float",
     d_x=lambda g, y: g * math.sqrt(2 * math.pi) * exp(0.5 * square(y)),
@@ -403,6 +435,7 @@ def ndtri(x: Value, /) -> Any:
 @primitive(
     "elementwise",
     numpy='scipy_special("zeta", {s}, {q})',
+    numba="special_zeta({s}, {q})",
     tex=r"\zeta({s}, {q})",
     dtype="float",
     d_q=lambda g, s, q: -g * s * zeta(s + 1, q),
