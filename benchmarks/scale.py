@@ -1,4 +1,4 @@
-"""What a step on several processes is made of: `python -m benchmarks.scale [--ranks 1,2]`.
+"""What a step on several processes is made of: `python -m benchmarks.scale [--ranks 1,2] [--links 1gbit,10gbit]`.
 
 A rank's own work on its shards is measured in seconds of its processor, so that other programs disturb it little; the
 exchange in seconds of the clock, of which the fastest tenth counts.  From both the model says what N ranks would do:
@@ -7,6 +7,7 @@ exchange in seconds of the clock, of which the fastest tenth counts.  From both 
 
 for batches of B rows and P parameters, where fixed (the update, the overhead of a step) and per_row are the line
 through the two sizes of batch that were measured.  mpiexec stands beside this Python (`clearprop[mpi-local]`).
+With `--links` (as root) two hosts, which are network namespaces, exchange over a link that lets through so much.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -26,6 +28,8 @@ from typing import Any
 import numpy as np
 
 import clearprop as cl
+from benchmarks.hosts import MPIEXEC, missing, two_hosts
+from benchmarks.peers import ROOT
 from clearprop.distributed import World, join_world
 from clearprop.distributed.sums import ADDITIONS
 from clearprop.rules import random
@@ -79,11 +83,20 @@ def measured(world: World) -> dict[str, Any]:
 
 def on_ranks(count: int) -> dict[str, Any]:
     """The figures of this program on so many ranks."""
-    mpiexec = Path(sys.executable).parent / "mpiexec"
-    words = [str(mpiexec), "-n", str(count), sys.executable, "-m", "benchmarks.scale", "--rank"]
+    words = [str(MPIEXEC), "-n", str(count), sys.executable, "-m", "benchmarks.scale", "--rank"]
     env = {**os.environ, "CLEARPROP_THREADS": "1"}
     told = subprocess.run(words, env=env, capture_output=True, text=True, check=True).stdout
     found: dict[str, Any] = json.loads(told)
+    return found
+
+
+def on_hosts(rate: str) -> dict[str, Any]:
+    """The figures of this program on two hosts, one rank each, whose link lets through so much a second."""
+    with tempfile.TemporaryDirectory() as folder, two_hosts(Path(folder)) as hosts:
+        hosts.limit(rate)
+        paths = os.pathsep.join([str(ROOT), *sys.path])
+        told = hosts.start("-m", "benchmarks.scale", "--rank", PYTHONPATH=paths).communicate()[0]
+    found: dict[str, Any] = json.loads(told.splitlines()[-1])
     return found
 
 
@@ -105,6 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--ranks", default="1,2", help="numbers of ranks, 1 among them (default 1,2)")
     parser.add_argument("--rank", action="store_true", help="be one of the ranks")
+    parser.add_argument("--links", default="", help="such as 1gbit,10gbit: exchange over simulated links too (root)")
     asked = parser.parse_args()
     if asked.rank:
         world = join_world()
@@ -112,11 +126,14 @@ def main() -> None:
         if world.rank == 0:
             print(json.dumps(figures))
         return
+    links = [rate for rate in asked.links.split(",") if rate]
+    if links and missing():
+        raise SystemExit(f"no links can be simulated here: {missing()}")
     figures = {n: on_ranks(n) for n in map(int, asked.ranks.split(","))}
     for n, found in figures.items():
-        for name, seconds in found.items():
-            if name != "ranks":
-                print(f"{n} ranks  {name:>14}  {seconds * 1e6:10.0f} us")
+        _tell(f"{n} ranks", found)
+    for rate in links:
+        _tell(f"2 hosts, {rate}", on_hosts(rate))
     own = {rows: figures[1][f"own {rows}"] for rows in ROWS}
     print("\nthe model: N ranks against one, at a latency of 20 us")
     for rows in (1024, 8192):
@@ -124,6 +141,12 @@ def main() -> None:
             predict = model_of(own, rows, 20e-6, gigabits * 1e9 / 8)
             times = "  ".join(f"{n}: {predict(1) / predict(n):.1f}x" for n in (2, 4, 8, 16, 32, 64))
             print(f"batch {rows:>6}, {gigabits:>3} Gbit/s  {times}")
+
+
+def _tell(where: str, found: dict[str, Any]) -> None:
+    for name, seconds in found.items():
+        if name != "ranks":
+            print(f"{where:16}  {name:>14}  {seconds * 1e6:10.0f} us")
 
 
 if __name__ == "__main__":

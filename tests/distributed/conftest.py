@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 MPIEXEC = Path(sys.executable).parent / "mpiexec"
-LIMIT = 120
-"""Seconds after which a program that hangs is ended."""
+LIMIT, LONG = 120, 3600
+"""Seconds after which a program that hangs is ended; the same of one that reads a large table."""
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def ranks(mpi, tmp_path):
 def starter(python, mpiexec, folder, **more):
     """`ranks` with this Python and these words of a launcher."""
 
-    def call(n, *words, **env):
+    def call(n, *words, limit=LIMIT, **env):
         launch = [*mpiexec, "-n", str(n)] if n else []
         return subprocess.run(
             [*launch, str(python), *map(str, words)],
@@ -43,7 +43,7 @@ def starter(python, mpiexec, folder, **more):
             env={**os.environ, "CLEARPROP_THREADS": "1", **more, **env},
             capture_output=True,
             text=True,
-            timeout=LIMIT,
+            timeout=limit,
             check=False,
         )
 
