@@ -12,7 +12,7 @@ from clearprop.arrays import stubs
 from clearprop.arrays.data_types import SHARED
 from clearprop.primitives import REGISTRY
 from tests.house.imports import FILES, PACKAGE, circles_of, face, open_modules, parse, used_from_outside
-from tests.tiers import later
+from tests.tiers import later, together
 
 LAYERS = [
     "errors",
@@ -84,7 +84,7 @@ def test_every_layer_is_known():
     assert found - {"__main__"} <= set(LAYERS)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+@together("path", FILES)
 def test_imports_follow_the_layers(path):
     own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if own == "__main__":
@@ -112,7 +112,7 @@ def test_circles_are_found(graph, circles):
     assert circles_of(graph) == circles
 
 
-@pytest.mark.parametrize("folder", sorted(p.parent.name for p in PACKAGE.glob("*/__init__.py")))
+@together("folder", sorted(p.parent.name for p in PACKAGE.glob("*/__init__.py")))
 def test_other_folders_use_the_face_or_what_it_opens(folder):
     """And no module stands open that nobody uses."""
     used = used_from_outside(folder)
@@ -232,14 +232,14 @@ def test_the_stub_files_are_what_the_registry_gives(file):
 DECLARED = [p for p in REGISTRY.values() if p.__module__.startswith("clearprop.")]
 
 
-@pytest.mark.parametrize("primitive", DECLARED, ids=lambda p: p.name)
+@together("primitive", DECLARED)
 def test_every_primitive_is_documented_and_spelled(primitive):
     assert (primitive.__doc__ or "").strip().splitlines()[0].endswith((".", ";", ":"))
     assert primitive.is_composite or primitive.numpy
     assert primitive.tex or not primitive.public
 
 
-@pytest.mark.parametrize("name", public_names())
+@together("name", public_names())
 def test_every_public_name_is_documented(name):
     value = getattr(cl, name)
     if callable(value):

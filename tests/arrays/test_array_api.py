@@ -13,6 +13,7 @@ import clearprop as cl
 from clearprop.errors import ClearpropError
 from clearprop.rules import on_demand
 from tests.house.layout import _runs
+from tests.tiers import together
 
 REAL = "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()
 INTEGERS = REAL[:8]
@@ -26,7 +27,7 @@ def standard_names():
     return sorted(found - OWN - LATER["2025.12"] - {"linalg", "fft"})
 
 
-@pytest.mark.parametrize("name", standard_names())
+@together("name", standard_names())
 def test_every_name_is_there(name):
     assert hasattr(cl, name)
     assert name in dir(cl)
@@ -37,7 +38,7 @@ FUNCTIONS = [n for n in standard_names() if inspect.isfunction(getattr(strict, n
 FUNCTIONS += [f"{space}.{n}" for space in ("linalg", "fft") for n in getattr(strict, space).__all__]
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@together("name", FUNCTIONS)
 def test_every_signature_takes_the_standard_calls(name):
     """Every parameter that the standard gives by name is taken by name, and as many are taken by position."""
     space, _, short = name.rpartition(".")
@@ -108,13 +109,13 @@ multiply nextafter not_equal pow remainder subtract""".split()
 OPERATORS = """add sub mul truediv floordiv mod and_ or_ xor lshift rshift eq ne lt le gt ge""".split()
 
 
-@pytest.mark.parametrize("dtype", ["bool", *REAL, *COMPLEX])
+@together("dtype", ["bool", *REAL, *COMPLEX])
 @pytest.mark.parametrize("name", UNARY)
 def test_elementwise_of_one(name, dtype):
     both(lambda xp, x: getattr(xp, name)(x), numbers(dtype, np.random.default_rng(0)))
 
 
-@pytest.mark.parametrize("dtype", ["bool", *REAL, *COMPLEX])
+@together("dtype", ["bool", *REAL, *COMPLEX])
 @pytest.mark.parametrize("name", BINARY)
 def test_elementwise_of_two(name, dtype):
     rng = np.random.default_rng(1)
@@ -145,7 +146,7 @@ def test_promotion(name, pair):
     both(lambda xp, x, y: getattr(xp, name)(x, y), x, y)
 
 
-@pytest.mark.parametrize("dtype", ["bool", *REAL, *COMPLEX])
+@together("dtype", ["bool", *REAL, *COMPLEX])
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operators_and_their_reflected_forms(name, dtype):
     rng, apply = np.random.default_rng(3), getattr(operator, name)
@@ -226,7 +227,7 @@ MOVES = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int32", "uint8", "float32", "float64", *COMPLEX])
+@together("dtype", ["bool", "int32", "uint8", "float32", "float64", *COMPLEX])
 @pytest.mark.parametrize("name", MOVES)
 def test_moves(name, dtype):
     both(MOVES[name], numbers(dtype, np.random.default_rng(4)))
@@ -267,7 +268,7 @@ LINALG = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", *COMPLEX])
+@together("dtype", ["float32", "float64", *COMPLEX])
 @pytest.mark.parametrize("name", LINALG)
 def test_linear_algebra(name, dtype):
     rng = np.random.default_rng(6)
@@ -327,7 +328,7 @@ def test_what_the_namespace_says_of_itself():
         info.dtypes(device="tpu")
 
 
-@pytest.mark.parametrize("dtype", REAL)
+@together("dtype", REAL)
 def test_limits(dtype):
     ask = "finfo" if dtype.startswith("float") else "iinfo"
     own, want = getattr(cl, ask)(getattr(cl, dtype)), getattr(strict, ask)(getattr(strict, dtype))
@@ -338,7 +339,7 @@ def test_limits(dtype):
         getattr(cl, {"finfo": "iinfo", "iinfo": "finfo"}[ask])(dtype)
 
 
-@pytest.mark.parametrize("a", ["bool", *REAL, *COMPLEX])
+@together("a", ["bool", *REAL, *COMPLEX])
 def test_kinds_promotion_and_casts(a):
     kinds = ["bool", "signed integer", "unsigned integer", "integral", "real floating", "complex floating", "numeric"]
     for kind in [*kinds, ("integral", "bool")]:
@@ -403,7 +404,7 @@ def test_every_family_declares_what_is_said_of_it():
         assert {n.rstrip("_") for n in set(own) - private - helpers} == names, family
 
 
-@pytest.mark.parametrize("name", on_demand.names())
+@together("name", on_demand.names())
 def test_every_late_name_is_documented_with_an_example(name):
     assert _runs(getattr(cl, name).__doc__)
 

@@ -9,13 +9,14 @@ import pytest
 import clearprop as cl
 from tests.arrays.deviations import DEVIATIONS, page, parts
 from tests.arrays.test_array_api import COMPLEX, INTEGERS, REAL, both, numbers
+from tests.tiers import together
 
 REDUCTIONS = ("all", "any", "max", "mean", "min", "prod", "std", "sum", "var", "count_nonzero")
 AXES = {"all axes": None, "axis 0": 0, "axis -1": -1, "both axes": (0, 1)}
 
 
-@pytest.mark.parametrize("axis", AXES)
-@pytest.mark.parametrize("dtype", ["bool", *REAL, *COMPLEX])
+@together("axis", AXES)
+@together("dtype", ["bool", *REAL, *COMPLEX])
 @pytest.mark.parametrize("name", REDUCTIONS)
 def test_reductions(name, dtype, axis):
     x = numbers(dtype, np.random.default_rng(8))
@@ -23,7 +24,7 @@ def test_reductions(name, dtype, axis):
         both(lambda xp, x, k=keepdims: getattr(xp, name)(x, axis=AXES[axis], keepdims=k), x)
 
 
-@pytest.mark.parametrize("dtype", [*REAL, *COMPLEX])
+@together("dtype", [*REAL, *COMPLEX])
 @pytest.mark.parametrize("name", ["argmax", "argmin"])
 def test_places_of_extremes(name, dtype):
     x = numbers(dtype, np.random.default_rng(9))
@@ -32,7 +33,7 @@ def test_places_of_extremes(name, dtype):
             both(lambda xp, x, a=axis, k=keepdims: getattr(xp, name)(x, axis=a, keepdims=k), x)
 
 
-@pytest.mark.parametrize("dtype", ["bool", *REAL, *COMPLEX])
+@together("dtype", ["bool", *REAL, *COMPLEX])
 @pytest.mark.parametrize(
     "name",
     [
@@ -81,7 +82,7 @@ KEYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int16", "uint64", "float32", *COMPLEX])
+@together("dtype", ["bool", "int16", "uint64", "float32", *COMPLEX])
 @pytest.mark.parametrize("key", [*KEYS, "integers", "a mask", "a mask of rows"])
 def test_indexing(key, dtype):
     x = numbers(dtype, np.random.default_rng(11))
@@ -114,7 +115,7 @@ def test_constants(name):
     assert own == want or (math.isnan(own) and math.isnan(want))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", *COMPLEX])
+@together("dtype", ["float32", "float64", *COMPLEX])
 @pytest.mark.parametrize(
     "name",
     ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft", "fftn", "ifftn", "rfftn", "irfftn", "fftshift", "ifftshift"],

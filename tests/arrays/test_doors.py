@@ -6,6 +6,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.errors import ArgumentError, DTypeError
+from tests.tiers import together
 
 COMPILED = cl.compile(lambda x: x * 1.0, executor="numpy")
 DOORS = {
@@ -60,7 +61,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
+@together("door", DOORS)
 @pytest.mark.parametrize("kind", SAME)
 def test_the_same_values_come_in(kind, door):
     out = DOORS[door](SAME[kind])
@@ -84,7 +85,7 @@ def test_a_read_only_array_comes_in_and_stays_as_it_is():
     np.testing.assert_array_equal(np.asarray(cl.asarray(a)), VALUES)
 
 
-@pytest.mark.parametrize("door", DOORS)
+@together("door", DOORS)
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_has_no_equal_is_refused(kind, door):
     with pytest.raises(DTypeError) as caught:
@@ -93,7 +94,7 @@ def test_what_has_no_equal_is_refused(kind, door):
     assert caught.value.try_
 
 
-@pytest.mark.parametrize("kind", REFUSED)
+@together("kind", REFUSED)
 def test_what_has_no_equal_is_not_explained(kind):
     with pytest.raises(DTypeError):
         cl.explain(lambda x: cl.sum(x * 1.0), 0, args=(REFUSED[kind],))

@@ -12,6 +12,7 @@ import clearprop as cl
 from clearprop.arrays import functions
 from clearprop.primitives import REGISTRY
 from clearprop.rules import on_demand
+from tests.tiers import together
 
 VECTOR, MATRIX, OTHER, SQUARE = (3,), (2, 3), (3, 2), (3, 3)
 ELEMENTWISE = {p.name: p for p in REGISTRY.values() if p.public and p.kind == "elementwise" and not p.conditions}
@@ -75,7 +76,7 @@ def outcome(f, args):
         return type(error)
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@together("executor", EXECUTORS)
 @pytest.mark.parametrize("name", TABLE)
 def test_operands_of_two_dtypes_meet_in_the_one_that_they_promote_to(name, executor):
     function, shapes = TABLE[name]

@@ -10,6 +10,7 @@ import pytest
 import clearprop as cl
 from clearprop.arrays.numpy_protocol import _ABOUT_SHAPE, _QUESTIONS, _ours_for
 from clearprop.errors import ClearpropError, TraceError
+from tests.tiers import together
 
 SQUARE = np.random.default_rng(0).normal(size=(3, 3))
 SQUARE = SQUARE @ SQUARE.T + np.eye(3)
@@ -89,7 +90,7 @@ def test_values_are_those_of_numpy(name):
     assert done or OWN.get(name) == []
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@together("name", OTHERS)
 def test_others_are_refused(name):
     """Whatever NumPy would make of the values: nothing loses its history silently."""
     function = DISPATCHED[name]

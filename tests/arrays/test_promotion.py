@@ -14,7 +14,7 @@ from clearprop.program.tracing import evaluate, trace
 from clearprop.program.types import Type, type_of
 from clearprop.rules import on_demand
 from clearprop.shapes import Scope
-from tests.tiers import later
+from tests.tiers import later, together
 
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 FLOATS = ["float32", "float64"]
@@ -28,7 +28,7 @@ def strict_result(a, b):
         return None
 
 
-@pytest.mark.parametrize(("a", "b"), list(itertools.product(INTEGERS + FLOATS, repeat=2)))
+@together("a, b", list(itertools.product(INTEGERS + FLOATS, repeat=2)))
 def test_promotion_is_the_array_apis(a, b):
     want = strict_result(a, b)
     x, y = np.ones(2, a), np.ones(2, b)

@@ -5,11 +5,12 @@ import pytest
 
 import clearprop as cl
 from tests.arrays.special_cases import ONE, TWO, agrees, expected, operands_of, sentences
+from tests.tiers import together
 
 CASES = [*sentences(ONE), *sentences(TWO)]
 
 
-@pytest.mark.parametrize(("name", "words", "result"), CASES, ids=lambda v: v if isinstance(v, str) else ",".join(v))
+@together("name, words, result", CASES)
 def test_a_special_case(name, words, result):
     for dtype in (np.float32, np.float64):
         operands = [x.astype(dtype) for x in operands_of(words)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from tests.tiers import diagonal
+from tests.tiers import diagonal, together
 
 BAD = np.array([0.0, 1.0, 4.0])  # 0 is where √x, log x, 1/x have no derivative
 KEEP = np.array([False, True, True])
@@ -66,7 +66,7 @@ def backward(f, x):
     return np.asarray(leaf.grad)
 
 
-@pytest.mark.parametrize("gate", GATES)
+@together("gate", GATES)
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "compiled"])
 def test_what_was_left_contributes_nothing(mode, gate):
     f, wanted = GATES[gate]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
+from tests.tiers import together
 
 
 def by_function(x):
@@ -66,7 +67,7 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@together("way", WAYS)
 @pytest.mark.parametrize("cut", CUTS)
 def test_it_has_no_derivative(cut, way):
     assert float(WAYS[way](cut)) == pytest.approx(4.0, rel=1e-12)

@@ -8,6 +8,7 @@ import scipy.stats
 
 import clearprop as cl
 from clearprop.errors import GradientError, TraceError
+from tests.tiers import together
 
 X = np.array([0.3, 0.7])
 CUTS = {
@@ -35,7 +36,7 @@ TRANSFORMS = {
 }
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
+@together("transform", TRANSFORMS)
 @pytest.mark.parametrize("cut", CUTS)
 def test_a_conversion_that_would_cut_a_derivative_off_raises(cut, transform):
     with pytest.raises((GradientError, TraceError)) as caught:

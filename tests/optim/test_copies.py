@@ -13,6 +13,7 @@ from clearprop import nn, optim
 from clearprop.autodiff.trees import flatten
 from clearprop.optim.hyperparameters import Configured
 from clearprop.program.values import raw
+from tests.tiers import together
 
 X = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
 PARAMS = {"w": cl.tensor(np.ones((3, 2)), name="w", requires_grad=True), "b": np.zeros(2), "n": 3}
@@ -61,7 +62,7 @@ def bits(tree):
     return [(np.asarray(raw(v)).dtype, np.asarray(raw(v)).tobytes()) for v in flatten(tree)[0]]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@together("way", WAYS)
 @pytest.mark.parametrize("name", FORMS)
 def test_a_copy_is_what_the_original_is(name, way):
     value, copied = FORMS[name], WAYS[way](FORMS[name])

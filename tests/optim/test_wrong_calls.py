@@ -9,6 +9,7 @@ import pytest
 import clearprop as cl
 from clearprop import nn, optim
 from clearprop.errors import ArgumentError, ClearpropError
+from tests.tiers import together
 
 KEY, X, P = cl.random.key(0), np.ones((2, 3), np.float32), {"w": np.ones((3, 2))}
 MODEL = nn.Sequential(nn.Dense(3, 4), nn.BatchNorm(4))
@@ -119,7 +120,7 @@ def parameters(name):
     return list(inspect.signature(PUBLIC[name]).parameters.values())
 
 
-@pytest.mark.parametrize("name", CALLED)
+@together("name", CALLED)
 def test_the_right_call_is_right(name):
     assert not refuses(name, *RIGHT.get(name, ()))
 
@@ -140,7 +141,7 @@ def wrong_for(parameter):
     return [w for w in WRONG if parameter not in FUNCTIONS or not callable(w)]
 
 
-@pytest.mark.parametrize("name", CALLED)
+@together("name", CALLED)
 def test_arguments_that_are_not_known_too_many_and_missing(name):
     right, known = RIGHT.get(name, ()), parameters(name)
     if not any(q.kind is q.VAR_KEYWORD for q in known):

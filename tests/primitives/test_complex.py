@@ -9,6 +9,7 @@ import pytest
 import clearprop as cl
 from clearprop.errors import ArgumentError, ClearpropError, DTypeError, GradientError
 from clearprop.primitives import REGISTRY
+from tests.tiers import together
 
 RNG = np.random.default_rng(7)
 
@@ -281,7 +282,7 @@ def test_a_complex_constant_has_its_derivative():
 
 
 # ------------------------------------------------------------------------------------------------ transforms: values
-@pytest.mark.parametrize("norm", NORMS)
+@together("norm", NORMS)
 @pytest.mark.parametrize("name", ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft", "fftn", "ifftn", "rfftn", "irfftn"])
 def test_transforms_are_numpys(name, norm):
     several = name.endswith("n")

@@ -5,6 +5,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.errors import ArgumentError, ClearpropError, ShapeError
+from tests.tiers import together
 
 
 def wave(*shape):
@@ -110,8 +111,8 @@ def test_gradients_of_each_example_sum_to_that_of_all():
     np.testing.assert_allclose(np.asarray(each).sum(0), np.asarray(cl.grad(loss)(w, x)), rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("size", range(1, 9))
-@pytest.mark.parametrize("kernel", [1, 2, 3, 4])
+@together("size", range(1, 9))
+@together("kernel", [1, 2, 3, 4])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_same_gives_as_many_outputs_as_strides_fit(size, kernel, stride):
     y = cl.conv(np.ones((1, size, 1)), np.ones((kernel, 1, 1)), stride=stride, padding="same")

@@ -6,6 +6,7 @@ from clearprop.primitives import REGISTRY
 from tests.primitives.checks import CHECKS, SLOW, TRACING, cases_of
 from tests.primitives.factory import samples
 from tests.primitives.table import TABLE
+from tests.tiers import together
 
 OF_COMPLEX = {
     *("real", "imag", "conj", "eigvals", "general_eigenvectors", "determinant_phase"),
@@ -19,13 +20,21 @@ def test_every_primitive_has_a_row():
     assert declared == {row.name for row in TABLE} | OF_COMPLEX
 
 
+@together("check", [name for name in CHECKS if name not in SLOW])
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
-@pytest.mark.parametrize("check", [pytest.param(name, marks=[pytest.mark.verify] * (name in SLOW)) for name in CHECKS])
 def test_matrix(row, check):
     tried = cases_of(row, check)
     for sample in samples(row):
         if sample.case in tried:
             CHECKS[check](sample)
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
+@pytest.mark.parametrize("check", SLOW)
+def test_matrix_of_slow_checks(row, check):
+    for sample in samples(row):
+        CHECKS[check](sample)
 
 
 def test_every_case_meets_one_check_that_traces_and_all_others():
