@@ -15,6 +15,7 @@ import pytest
 import clearprop as cl
 from tests.fixtures.version_0_1 import names
 from tests.fixtures.version_0_1.outcomes import HERE
+from tests.tiers import together
 
 BEFORE = json.loads((HERE / "public_names.json").read_text(encoding="utf-8"))
 FUNCTIONS = [(place, name) for place, known in BEFORE["names"].items() for name, text in known.items() if text]
@@ -54,7 +55,7 @@ def test_every_name_is_there(place):
         lookup(place, name)
 
 
-@pytest.mark.parametrize(("place", "name"), FUNCTIONS)
+@together("place, name", FUNCTIONS)
 def test_every_call_is_taken(place, name):
     before = inspect.signature(eval(f"lambda {BEFORE['names'][place][name]}: None")).parameters.values()
     now = inspect.signature(lookup(place, name))

@@ -7,6 +7,7 @@ import pytest
 
 from clearprop.cli.app import COMMANDS
 from tests.docs.pages import ROOT
+from tests.tiers import together
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PLACE = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|\w+\.py)(?:: (\w+))?`")
@@ -23,7 +24,7 @@ def names_in(path):
     return found
 
 
-@pytest.mark.parametrize(("path", "name"), PLACES)
+@together("path, name", PLACES)
 def test_places_exist(path, name):
     below = [ROOT / "src/clearprop" / path, ROOT / path]
     if "NAME" in path:

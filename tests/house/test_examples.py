@@ -2,9 +2,8 @@
 
 import types
 
-import pytest
-
 import clearprop as cl
+from tests.tiers import together
 
 NAMES = [
     n
@@ -13,6 +12,6 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@together("name", NAMES)
 def test_every_public_name_has_an_example(name):
     assert ">>> " in (getattr(cl, name).__doc__ or "")
