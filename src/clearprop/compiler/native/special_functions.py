@@ -105,7 +105,11 @@ def _binary(name: str) -> Any:
     return function
 
 
-special_erfc, special_ndtr, special_log_ndtr = _round_result(_erfc64), _round_result(_ndtr64), _round_result(_log_ndtr64)
+special_erfc, special_ndtr, special_log_ndtr = (
+    _round_result(_erfc64),
+    _round_result(_ndtr64),
+    _round_result(_log_ndtr64),
+)
 special_inverse_mills, special_lgamma = _round_result(_inverse_mills64), _round_result(_lgamma64)
 special_i0, special_i0e, special_i1, special_i1e = map(_unary, ("i0", "i0e", "i1", "i1e"))
 special_ndtri = _unary("ndtri")
