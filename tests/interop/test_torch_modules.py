@@ -172,6 +172,21 @@ def test_dropout_draws_in_training_passes_alone():
     assert np.array_equal(np.asarray(channels)[:, :, 0], np.asarray(channels)[:, :, 2])
 
 
+def test_slopes_are_drawn_in_training_passes_alone():
+    x = Reference("x")
+    nodes = (
+        TorchNode("pair", "rrelu_with_noise_functional.default", (x, x, 0.25, 0.5, True)),
+        TorchNode("y", "python.getitem", (Reference("pair"), 0)),
+    )
+    given = Input("x", GIVEN, "x", shape=(2000,), dtype="float64")
+    found = model_of(TorchGraph("Leaking", (given,), nodes, Reference("y")), {})
+    down = -np.ones(2000)
+    assert np.array_equal(np.asarray(found(down)), np.full(2000, -0.375))
+    drawn = -np.asarray(cl.nn.apply(found, down, train=True, rng=0)[0])
+    assert drawn.min() >= 0.25 and drawn.max() < 0.5 and abs(drawn.mean() - 0.375) < 0.01
+    assert np.array_equal(np.asarray(cl.nn.apply(found, -down, train=True, rng=0)[0]), -down)
+
+
 def test_all_that_cannot_be_taken_is_said_at_once():
     x = Reference("x")
     graph = TorchGraph(
@@ -179,15 +194,15 @@ def test_all_that_cannot_be_taken_is_said_at_once():
         (Input("x", GIVEN, "x", shape=(2, 3), dtype="float32"),),
         (
             TorchNode("a", "fft_rfft.default", (x,), line="odd.py:3  torch.fft.rfft(x)"),
-            TorchNode("b", "avg_pool2d.default", (x, (2, 2)), (("ceil_mode", True),)),
-            TorchNode("c", "avg_pool2d.default", (x, (2, 2), (), 0, True)),
+            TorchNode("b", "embedding.default", (x, x), (("sparse", True),)),
+            TorchNode("c", "embedding.default", (x, x, -1, False, True)),
             TorchNode("d", "relu.default", (x,), (("strange", 1),)),
         ),
         Reference("b"),
     )
     assert refusals(graph) == [
         "fft_rfft.default: no such operator here  (odd.py:3  torch.fft.rfft(x))",
-        "avg_pool2d.default: ceil_mode=True",
+        "embedding.default: sparse=True",
         "relu.default: got an unexpected keyword argument 'strange'",
     ]
 

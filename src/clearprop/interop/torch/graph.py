@@ -171,6 +171,8 @@ def _plain(argument: Argument) -> Any:
         return {"fields": {key: _plain(part) for key, part in argument.items()}}
     if isinstance(argument, float) and not math.isfinite(argument):
         return {"float": repr(argument)}
+    if isinstance(argument, complex):
+        return {"complex": repr(argument)}
     return argument
 
 
@@ -182,4 +184,6 @@ def _argument(plain: Any) -> Argument:
     ((key, inner),) = plain.items()
     if key == "value":
         return Reference(inner)
-    return float(inner) if key == "float" else {name: _argument(part) for name, part in inner.items()}
+    if key in ("float", "complex"):
+        return (float if key == "float" else complex)(inner)
+    return {name: _argument(part) for name, part in inner.items()}

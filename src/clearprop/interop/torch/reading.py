@@ -8,7 +8,7 @@ import inspect
 import itertools
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,7 +108,9 @@ def _export(torch: Any, module: Any, example: tuple[Any, ...]) -> Any:
         try:
             shapes = _open_batch(torch, module, example)
             exported = torch.export.export(module, example, dynamic_shapes=shapes)
-            return exported.run_decompositions(_decompositions(torch))
+            whole = exported.run_decompositions(_decompositions(torch))
+            beyond = _calls_beyond(whole)
+            return whole.run_decompositions(_decompositions(torch, beyond)) if beyond else whole
         except Exception as problem:  # of any class: whatever the module's own code and PyTorch raise
             lines = [line for line in str(problem).strip().splitlines() if line.strip()] or [""]
             raise ArgumentError(
@@ -133,12 +135,20 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _decompositions(torch: Any) -> Any:
-    """PyTorch's own rules for what is made of simpler operators, for those that our table does not have."""
+def _decompositions(torch: Any, beyond: Iterable[Any] = ()) -> Any:
+    """PyTorch's own rules for what is made of simpler operators: of what our table does not have, and of `beyond`."""
     rules = torch.export.default_decompositions()
     for known in [target for target in rules if operator_named(_operator_name(target)) is not None]:
-        del rules[known]
+        if known not in beyond:
+            del rules[known]
     return rules
+
+
+def _calls_beyond(exported: Any) -> set[Any]:
+    """Operators of the table that are called with what our function does not do, and PyTorch may take apart."""
+    nodes = [node for node in exported.graph.nodes if node.op == "call_function"]
+    entries = [(node, operator_named(_operator_name(node.target))) for node in nodes]
+    return {node.target for node, entry in entries if entry is not None and entry.refusals(_node_of(node))}
 
 
 def _open_batch(torch: Any, module: Any, example: tuple[Any, ...]) -> dict[str, Any]:
@@ -221,7 +231,7 @@ def _plain(value: Any) -> Argument:
     """An argument without PyTorch: nodes are references, dtypes are words."""
     if isinstance(value, (list, tuple)):
         return tuple(map(_plain, value))
-    if type(value) in (bool, int, float, str) or value is None:
+    if type(value) in (bool, int, float, complex, str) or value is None:
         return value
     if hasattr(value, "op") and hasattr(value, "graph"):
         return Reference(value.name)

@@ -8,11 +8,13 @@ from typing import Any
 
 from clearprop.arrays import Tensor, functions
 from clearprop.interop.torch.operators.table import operator
+from clearprop.nn import is_training, next_key
+from clearprop.rules import random
 
 _SAME = (
-    "abs acos acosh asin asinh atan atanh ceil cos cosh digamma erf erfc erfinv exp exp2 expm1 floor isfinite isinf "
-    "isnan lgamma log log10 log1p log2 logical_not mish reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin "
-    "sinh sqrt square tan tanh trunc"
+    "abs acos acosh angle asin asinh atan atanh ceil cos cosh digamma erf erfc erfinv exp exp2 expm1 floor i0 "
+    "isfinite isinf isnan lgamma log log10 log1p log2 logical_not mish reciprocal relu relu6 round rsqrt selu "
+    "sigmoid sign silu sin sinh sqrt square tan tanh trunc"
 )
 _OTHERWISE = {
     "neg": "negative",
@@ -21,6 +23,11 @@ _OTHERWISE = {
     "bitwise_not": "bitwise_invert",
     "detach": "stop_gradient",
     "special_expit": "sigmoid",
+    "special_i0e": "i0e",
+    "special_i1": "i1",
+    "special_i1e": "i1e",
+    "special_log_ndtr": "log_ndtr",
+    "special_ndtri": "ndtri",
 }
 _PAIRS = {
     "atan2": "atan2",
@@ -46,6 +53,17 @@ _PAIRS = {
     "bitwise_xor": "bitwise_xor",
     "__and__": "bitwise_and",
     "__or__": "bitwise_or",
+    "__xor__": "bitwise_xor",
+    "__lshift__": "bitwise_left_shift",
+    "__rshift__": "bitwise_right_shift",
+    "bitwise_left_shift": "bitwise_left_shift",
+    "bitwise_right_shift": "bitwise_right_shift",
+    "hypot": "hypot",
+    "copysign": "copysign",
+    "fmax": "fmax",
+    "fmin": "fmin",
+    "igamma": "gammainc",
+    "igammac": "gammaincc",
 }
 _SIZES: dict[str, Callable[..., Any]] = {
     "python.add": python.add,
@@ -65,7 +83,7 @@ def promote(a: Any, b: Any) -> tuple[Any, Any]:
     Our promotion, the array API's and NumPy's, would make float64 of an integer tensor and a floating number.
     """
     kinds = [_kind(a), _kind(b)]
-    if kinds[0] == kinds[1] or "f" not in kinds:
+    if kinds[0] == kinds[1] or "f" not in kinds or "c" in kinds:
         return a, b
     floating, other = (a, b) if kinds[0] == "f" else (b, a)
     if not isinstance(other, Tensor):
@@ -76,8 +94,9 @@ def promote(a: Any, b: Any) -> tuple[Any, Any]:
 
 
 def _kind(x: Any) -> str:
-    """Whether x is floating ("f") or not ("i")."""
-    return "f" if (x.dtype.kind if isinstance(x, Tensor) else "f" if type(x) is float else "i") == "f" else "i"
+    """Whether x is complex ("c"), floating ("f") or neither ("i")."""
+    kind = x.dtype.kind if isinstance(x, Tensor) else {float: "f", complex: "c"}.get(type(x), "i")
+    return kind if kind in "fc" else "i"
 
 
 def _enter_names() -> None:
@@ -196,16 +215,33 @@ def addcdiv(self: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> Any:
     return self + value * tensor1 / tensor2
 
 
+@operator("polygamma")
+def polygamma(n: int, self: Any) -> Any:
+    """The derivative of order n of digamma."""
+    return functions.polygamma(self, order=n) if n else functions.digamma(self)
+
+
+@operator("ldexp")
+def ldexp(self: Any, other: Any) -> Any:
+    """self · 2^other."""
+    return mul(self, functions.exp2(functions.astype(other, self.dtype)))
+
+
 @operator("gelu")
 def gelu(self: Any, approximate: str = "none") -> Any:
     """x · Φ(x), or its form with tanh."""
     return functions.gelu_tanh(self) if approximate == "tanh" else functions.gelu(self)
 
 
-@operator("elu", scale=(1,), input_scale=(1,))
+@operator("elu")
 def elu(self: Any, alpha: float = 1.0, scale: float = 1, input_scale: float = 1) -> Any:
-    """x, and alpha · (eˣ − 1) below 0."""
-    return functions.elu(self, alpha=alpha)
+    """x, and alpha · (eˣ − 1) below 0; `scale` times that, and `input_scale` times x in the exponent: CELU, SELU."""
+    if input_scale == 1:
+        y = functions.elu(self, alpha=alpha)
+    else:
+        below = functions.minimum(self, 0.0)  # so that no exponent overflows
+        y = functions.where(self > 0, self, alpha * functions.expm1(input_scale * below))
+    return y if scale == 1 else scale * y
 
 
 @operator("leaky_relu")
@@ -220,6 +256,16 @@ def prelu(self: Any, weight: Any) -> Any:
     if len(weight.shape) == 1 and len(self.shape) > 2:
         weight = functions.reshape(weight, (-1,) + (1,) * (len(self.shape) - 2))
     return functions.where(self > 0, self, weight * self)
+
+
+@operator("rrelu_with_noise_functional", "rrelu_with_noise")
+def rrelu(self: Any, noise: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> tuple[Any, Any]:
+    """(x, and slope · x below 0; –): a slope drawn for every entry in a training pass, else the mean of both bounds."""
+    if training and is_training():
+        slope = random.uniform(next_key("rrelu"), self.shape, lower, upper, self.dtype)
+    else:
+        slope = (lower + upper) / 2
+    return functions.where(self > 0, self, slope * self), None
 
 
 @operator("softplus")

@@ -6,8 +6,13 @@ dropout draws and batch norms take the statistics of the batch; in `model(x)` th
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from clearprop.arrays import functions
 from clearprop.interop.torch.operators.linear import channels_first, channels_last, each, with_batch
@@ -42,7 +47,43 @@ def _over(size: int, reach: int, step: int, padding: int) -> int:
     return max(0, (windows - 1) * step + reach - size - 2 * padding)
 
 
-@operator("avg_pool1d", "avg_pool2d", "avg_pool3d", ceil_mode=(False,), divisor_override=(None,))
+@operator("max_pool2d_with_indices", "max_pool3d_with_indices")
+def max_pool_with_places(
+    self: Any, kernel_size: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+) -> Any:
+    """The largest of every window, and its place among the numbers of its channel."""
+    space = len(kernel_size)
+    x, alone = with_batch(self, space)
+    y = max_pool(x, kernel_size, stride, padding, dilation, ceil_mode)
+    steps, taps = each(stride or kernel_size, space), each(dilation, space)
+    sizes, counts = [int(n) for n in x.shape[2:]], [int(n) for n in y.shape[2:]]
+    starts = [np.arange(c) * s - p for c, s, p in zip(counts, steps, each(padding, space), strict=True)]
+    offsets = np.indices(tuple(each(kernel_size, space))).reshape(space, -1)
+    where = [a[:, None] + d * o for a, d, o in zip(starts, taps, offsets, strict=True)]  # (windows, taps) of each axis
+    inside, flat = np.array(True), np.array(0)
+    for axis, (places, size) in enumerate(zip(where, sizes, strict=True)):
+        form = [1] * axis + [counts[axis]] + [1] * (space - 1 - axis) + [offsets.shape[1]]
+        inside = inside & ((places >= 0) & (places < size)).reshape(form)
+        flat = flat * size + np.clip(places, 0, size - 1).reshape(form)
+    rows = functions.reshape(x, (*x.shape[:2], -1))
+    numbers = functions.reshape(functions.take(rows, flat.reshape(-1), axis=2), (*x.shape[:2], *flat.shape))
+    best = functions.argmax(functions.where(inside, functions.stop_gradient(numbers), -np.inf), axis=-1)
+    found = functions.take_along_axis(functions.broadcast_to(flat, numbers.shape), best[..., None], axis=-1)[..., 0]
+    return (y[0], found[0]) if alone else (y, found)
+
+
+@operator("max_unpool2d")
+def max_unpool(self: Any, indices: Any, output_size: Any) -> Any:
+    """The numbers of a max pool where they came from, zeros elsewhere."""
+    x, alone = with_batch(self, 2)
+    n, channels = x.shape[:2]
+    empty = functions.zeros((n, channels, int(output_size[0]) * int(output_size[1])), dtype=x.dtype)
+    places, numbers = (functions.reshape(part, (n, channels, -1)) for part in (indices, x))
+    y = functions.reshape(functions.put_along_axis(empty, places, numbers, axis=-1), (n, channels, *output_size))
+    return y[0] if alone else y
+
+
+@operator("avg_pool1d", "avg_pool2d", "avg_pool3d")
 def avg_pool(
     self: Any,
     kernel_size: Any,
@@ -52,17 +93,35 @@ def avg_pool(
     count_include_pad: bool = True,
     divisor_override: Any = None,
 ) -> Any:
-    """The mean of every window."""
+    """The mean of every window; in `ceil_mode` the last window may stand over the border, which never counts."""
     space = len(kernel_size)
     x, alone = with_batch(self, space)
+    window, steps, widths = each(kernel_size, space), each(stride or kernel_size, space), each(padding, space)
+    sizes = [int(n) for n in x.shape[2:]]
+    over = [max(0, n) for n in map(_over, sizes, window, steps, widths)] if ceil_mode else [0] * space
     y = functions.avg_pool(
         channels_last(x),
-        each(kernel_size, space),
-        stride=each(stride or kernel_size, space),
-        padding=tuple((n, n) for n in each(padding, space)),
-        count_padding=count_include_pad,
+        window,
+        stride=steps,
+        padding=tuple((n, n + more) for n, more in zip(widths, over, strict=True)),
+        count_padding=count_include_pad or divisor_override is not None,
     )
+    if divisor_override is not None:
+        y = y * (math.prod(window) / divisor_override)
+    elif any(over) and count_include_pad:
+        y = y * _shares_inside(sizes, window, steps, widths, [int(n) for n in y.shape[1:-1]]).astype(y.dtype)
     return channels_first(y)[0] if alone else channels_first(y)
+
+
+def _shares_inside(
+    sizes: Sequence[int], window: Sequence[int], steps: Sequence[int], padding: Sequence[int], counts: Sequence[int]
+) -> NDArray[Any]:
+    """The size of a window by how much of it stands in the image or its padding, `(*windows, 1)`."""
+    lines = []
+    for size, k, step, pad, count in zip(sizes, window, steps, padding, counts, strict=True):
+        begin = np.arange(count) * step - pad
+        lines.append(k / (np.minimum(begin + k, size + pad) - begin))
+    return functools.reduce(np.multiply.outer, lines)[..., None]
 
 
 @operator("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
@@ -134,7 +193,7 @@ def group_norm(
     return _affine(y, weight, bias, _per_channel(input))
 
 
-@operator("instance_norm", running_mean=(None,), running_var=(None,), use_input_stats=(True,))
+@operator("instance_norm", running_mean=(None,), running_var=(None,), use_input_stats=(True,))  # else: a batch norm
 def instance_norm(
     input: Any,
     weight: Any,
@@ -220,7 +279,7 @@ def embedding(
     return functions.where(padding, functions.stop_gradient(rows), rows)
 
 
-@operator("embedding_bag", mode=(0, 1), scale_grad_by_freq=(False,), sparse=(False,), include_last_offset=(False,))
+@operator("embedding_bag", scale_grad_by_freq=(False,), sparse=(False,))
 def embedding_bag(
     weight: Any,
     indices: Any,
@@ -232,10 +291,12 @@ def embedding_bag(
     include_last_offset: bool = False,
     padding_idx: int | None = None,
 ) -> Any:
-    """(bags, –, –, –): sums (0) or means (1) of the rows of each bag.
+    """(bags, –, –, –): sums (0), means (1) or the largest numbers (2) of the rows of each bag.
 
-    Bags stand behind each other in `indices`, and `offsets` says where each begins.
+    Bags stand behind each other in `indices`; `offsets` says where each begins and, with `include_last_offset`, where
+    the last one ends.
     """
+    offsets = offsets[:-1] if include_last_offset else offsets
     bags, n = offsets.shape[0], indices.shape[0]
     begun = functions.segment_sum(functions.ones(offsets.shape, dtype="int64"), offsets, size=n + 1)
     bag = functions.cumulative_sum(begun[:n]) - 1  # a bag that is empty at the end begins behind the last number
@@ -245,9 +306,10 @@ def embedding_bag(
     counted = functions.ones(indices.shape, dtype=rows.dtype)
     if padding_idx is not None and padding_idx >= 0:
         counted = functions.astype(functions.not_equal(indices, padding_idx), rows.dtype)
-        rows = functions.where(counted[:, None] > 0, rows, 0.0)
-    total = functions.segment_sum(rows, bag, size=bags)
+        rows = functions.where(counted[:, None] > 0, rows, -math.inf if mode == 2 else 0.0)
     if mode == 0:
-        return total, None, None, None
-    count = functions.segment_sum(counted, bag, size=bags)
-    return total / functions.maximum(count, 1.0)[:, None], None, None, None
+        return functions.segment_sum(rows, bag, size=bags), None, None, None
+    count = functions.segment_sum(counted, bag, size=bags)[:, None]
+    if mode == 1:
+        return functions.segment_sum(rows, bag, size=bags) / functions.maximum(count, 1.0), None, None, None
+    return functions.where(count > 0, functions.segment_max(rows, bag, size=bags), 0.0), None, None, None

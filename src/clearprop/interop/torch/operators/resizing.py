@@ -50,3 +50,27 @@ def _shares(size: int, result: int, step: float, align_corners: bool) -> NDArray
     np.add.at(shares, (np.arange(result), below), 1 - (at - below))
     np.add.at(shares, (np.arange(result), above), at - below)
     return shares
+
+
+@operator("_upsample_bilinear2d_aa")
+def linear_smoothed(
+    self: Any, output_size: Any, align_corners: bool, scales_h: Any = None, scales_w: Any = None
+) -> Any:
+    """As `bilinear`, but each place of a smaller result takes the mean, by a triangle, of all places that it covers."""
+    for axis, (size, scale) in enumerate(zip(output_size, (scales_h, scales_w), strict=True), 2):
+        n, size = int(self.shape[axis]), int(size)
+        if align_corners:
+            step = (n - 1) / (size - 1) if size > 1 else 0.0
+        else:
+            step = 1 / scale if scale else n / size
+        shares = _smoothed_shares(n, size, step).astype(self.dtype)
+        self = functions.moveaxis(functions.matmul(functions.moveaxis(self, axis, -1), shares.T), -1, axis)
+    return self
+
+
+def _smoothed_shares(size: int, result: int, step: float) -> NDArray[np.float64]:
+    """(result, size): triangles over the places that each place of the result covers, each of sum 1."""
+    reach = max(step, 1.0)
+    middles = step * (np.arange(result) + 0.5)
+    triangles = np.maximum(0.0, 1 - np.abs(np.arange(size) + 0.5 - middles[:, None]) / reach)
+    return np.asarray(triangles / triangles.sum(axis=1, keepdims=True))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.arrays import functions
+from clearprop.arrays import asarray, functions
 from clearprop.errors import ArgumentError
 from clearprop.interop.torch.operators.table import operator
 
@@ -297,6 +297,18 @@ def arange_step(start: Any, end: Any, step: Any = 1, dtype: str | None = None) -
     if fixed:
         return functions.arange(start, end, step, dtype=dtype)
     return start + step * functions.arange((end - start + step - 1) // step, dtype=dtype)
+
+
+@operator("tril_indices")
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: str | None = None) -> Any:
+    """Rows and columns of the places on and below a diagonal, (2, places)."""
+    return asarray(np.stack(np.tril_indices(row, offset, col)).astype(dtype or "int64"))
+
+
+@operator("triu_indices")
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: str | None = None) -> Any:
+    """Rows and columns of the places on and above a diagonal, (2, places)."""
+    return asarray(np.stack(np.triu_indices(row, offset, col)).astype(dtype or "int64"))
 
 
 @operator("eye")
