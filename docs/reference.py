@@ -387,7 +387,7 @@ LAYERS = {
     "Convolutions and pools": ("convolution", "pooling"),
     "Normalisation": ("group_norms",),
     "Gates and learned activations": ("gates",),
-    "Networks of layers": ("combinations", "dropping"),
+    "Networks of layers": ("combinations", "dropping", "ensembles"),
     "Changed images": ("augmentation",),
     "Embeddings and positions": ("embedding", "positions"),
     "Attention": ("attention",),

@@ -66,6 +66,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.runs.mlflow import MLflow as MLflow
     from clearprop.runs.tensorboard import TensorBoard as TensorBoard
     from clearprop.search import cross_validate as cross_validate
+    from clearprop.search import ensemble as ensemble
     from clearprop.search import sweep as sweep
     from clearprop.train import Run as Run
     from clearprop.train import TrainingInterrupted as TrainingInterrupted
@@ -86,7 +87,7 @@ else:
         "interop": "onnx torch",
         "runs.mlflow": "MLflow",
         "runs.tensorboard": "TensorBoard",
-        "search": "cross_validate sweep",
+        "search": "cross_validate ensemble sweep",
         "train": "Run TrainingInterrupted fit load lr_range_test",
     }
     _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from clearprop.errors import printable
+from clearprop.errors import ArgumentError, printable
 from clearprop.runs.events import IN_DEVIATIONS, Event, as_line, as_sentence, by_target, measure_text, number, overall
 from clearprop.runs.state import State
+
+if TYPE_CHECKING:  # start-up time: most commands tell no run
+    from clearprop.data.training_data import Prepared
+    from clearprop.runs.settings import Settings
+    from clearprop.train import Run
 
 PLAIN_WIDTH = 100
 """The width of tables that no terminal shows."""
@@ -146,3 +151,56 @@ def _figures(event: Event) -> list[str]:
         if name != "loss":
             shown.append(f"{'val ' if held else ''}{name} {measure_text(name, value)}")
     return shown
+
+
+def rule_text(full: Settings) -> str:
+    """The optimizer and its rate, for a sentence."""
+    return f"{full.optimizer} {full.lr:g}" if isinstance(full.lr, float) else f"{full.optimizer}"
+
+
+def tell_data(data: Prepared) -> None:
+    """Notes on the data, and the table of its columns."""
+    console = output()
+    for note in data.told["notes"]:
+        say(console, f"{data.source}: {note}")
+    console.print()
+    columns = data.told["columns"]
+    rows = [
+        [c["column"], "target" if c["role"] == "target" else c["kind"], str(c["missing"]), c["encoding"], c["note"]]
+        for c in columns
+    ]
+    if len(rows) > 40:
+        rows = [*rows[:30], [f"… {len(rows) - 31} more", "", "", "", ""], rows[-1]]
+    console.print(table(["column", "kind", "missing", "encoding", "note"], rows, right=(2,)))
+    console.print()
+
+
+def tell_results(run: Run) -> None:
+    """The results of a run, what has to be known of them, and the sentence that says how good they are."""
+    console, summary = output(), run.summary
+    if run.results:
+        print_results(console, run.results)
+    if run.about_training is not None:
+        say(console, run.about_training)
+    if summary.members is not None and summary.validation:
+        say(console, "validation: the mean over the members, each on its own rows")
+    if summary.temperature is not None:
+        say(console, f"outputs divided by {summary.temperature:.4g}, which fits the validation rows best (temperature)")
+    if run.threshold is not None:
+        why = "; mistakes cost least so on the validation rows" if run.config.settings.costs else ""
+        say(console, f"threshold {run.threshold:.4g}: above that probability {run.class_names[1]} is chosen{why}")
+    if run.headline is not None:
+        console.print()
+        say(console, run.headline)
+    console.print()
+
+
+def divergence(run: Run, full: Settings) -> ArgumentError:
+    """The error for a run that diverged."""
+    return ArgumentError(
+        "training diverged: the loss is no longer finite",
+        expected="a loss that falls",
+        got=f"nan or inf after {run.steps} steps with {rule_text(full)}",
+        where=str(run.folder) if run.folder else "",
+        try_=f"--lr {full.lr / 10:g}" if isinstance(full.lr, float) else "--optimizer adam --lr auto",
+    )

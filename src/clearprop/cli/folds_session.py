@@ -30,7 +30,7 @@ def cross_validate(
     """Train and test all folds; `others` are options that do not go together with them, and their values."""
     _require_fit(folds, others)
     asked = settings_from(given, config)
-    _require_table(asked.get("data"))
+    require_table(asked.get("data"), "folds")
     place = free_folder(f"{Path(asked['data']).stem or 'run'}-folds") if out is None else out
     require_free(place)
     plan = plan_folds(None, asked, folds or 0, 1 if repeats is None else repeats)
@@ -60,15 +60,15 @@ def _require_fit(folds: int | None, others: Mapping[str, Any]) -> None:
         )
 
 
-def _require_table(data: str | None) -> None:
+def require_table(data: str | None, what: str) -> None:
     """Raise ArgumentError for data that cannot be read at once."""
     if data is None or data == "-":
         raise ArgumentError(
-            "folds need a table that can be read at once",
+            f"{what} need a table that can be read at once",
             expected="DATA: a file or a bundled set",
             got="no DATA" if data is None else "standard input",
             where="DATA",
-            try_="clearprop train penguins --folds 5",
+            try_=f"clearprop train penguins --{what} 5",
         )
 
 

@@ -10,6 +10,7 @@ import typer
 from clearprop.cli.options import with_settings
 from clearprop.cli.standard_input import on_all_ranks
 from clearprop.distributed import World
+from clearprop.runs.folder import is_ensemble
 from clearprop.runs.settings import OPTIONS
 
 _RUN = "Run"
@@ -52,6 +53,22 @@ def train(
     repeats: Annotated[
         int | None,
         typer.Option(help="With --folds: divide the rows anew so often (1).", metavar="N", rich_help_panel=_RUN),
+    ] = None,
+    members: Annotated[
+        int | None,
+        typer.Option(
+            help="An ensemble: so many networks, each with other rows to validate, whose answers are averaged.",
+            metavar="N",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            help="An ensemble of as many networks as end in this time, at least one: 60s, 5m.",
+            metavar="TIME",
+            rich_help_panel=_RUN,
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -100,6 +117,8 @@ def train(
 
     * `clearprop train penguins --folds 5 --repeats 3 --metric auc`
 
+    * `clearprop train houses.csv --recipe best --time 60s`
+
     * `clearprop train iris --json > events.jsonl`
 
     * `mpiexec -n 4 clearprop train houses.csv --grad-shards 4 --batch-size 512`
@@ -115,8 +134,23 @@ def train(
             "--fork": fork,
             "--initial-weights": initial_weights,
             "--world mpi": world if world == "mpi" else None,
+            "--members": members,
+            "--time": time,
         }
         return folds_session.cross_validate(given, folds, repeats, others, out=out, config=config, json=json)
+
+    if members is not None or time is not None or (resume is not None and is_ensemble(resume)):
+        from clearprop.cli import ensemble_session  # start-up time: as above
+
+        extent = ensemble_session.asked_extent(members, time)
+        others = {
+            "--fork": fork,
+            "--initial-weights": initial_weights,
+            "--world mpi": "mpi" if world == "mpi" else None,
+        }
+        if resume is None:
+            return ensemble_session.start(given, extent, others, out=out, config=config, json=json)
+        return ensemble_session.resume(resume, given, extent, {**others, "--out": out, "--config": config}, json=json)
 
     begun = {"weights": initial_weights}
 

@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from clearprop import nn
-from clearprop.cli.console import Display, messages, output, print_json, print_results, say, table
+from clearprop.cli.console import (
+    Display,
+    divergence,
+    messages,
+    output,
+    print_json,
+    rule_text,
+    say,
+    tell_data,
+    tell_results,
+)
 from clearprop.cli.exit_codes import DONE, INTERRUPTED, MISTAKE
 from clearprop.cli.standard_input import NAME, given_data, require_file
 from clearprop.data.parts import batches_in, rows_in
@@ -27,7 +37,7 @@ from clearprop.files.presence import free_folder
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import Events, log_events
-from clearprop.runs.folder import RunFolder, require_free
+from clearprop.runs.folder import RunFolder, require_free, require_steps
 from clearprop.runs.settings import CHANGEABLE, OPTIONS, Settings, option_of
 from clearprop.train import (
     AUTO,
@@ -125,6 +135,7 @@ def fork(
             )
         if out is not None:
             require_free(out)
+        require_steps(path)
         run = load(path)
         if step > run.steps:
             raise ArgumentError(
@@ -232,7 +243,7 @@ class Session:
         )
         job = job if origin is None else origin(job)
         if not self.json:
-            _tell_data(data)
+            tell_data(data)
             _tell_plan(job, asked, full)
         display = Display(messages(), full.epochs, batches_in(data.table, full.batch_size or 1))
         if not self.json:
@@ -248,7 +259,7 @@ class Session:
         if not self.json:
             _tell_run(run)
         if run.status == "diverged":
-            raise _divergence(run, full)
+            raise divergence(run, full)
 
     def _read(self, source: str, settings: Settings, memory: int | None, before: Path | None) -> Prepared:
         """The data; on a terminal a line says meanwhile what is being done."""
@@ -257,9 +268,9 @@ class Session:
         reading = reading if before is None else as_in_training(reading, RunFolder(before))
         ranks = ALONE if self.world is None else self.world.machine
         if self.json:
-            return from_source(source, *asked, reading=reading, ranks=ranks)
+            return from_source(source, *asked, reading=reading, ranks=ranks, member=settings.member)
         with messages().status(f"{source} is read") as status:
-            return from_source(source, *asked, status.update, reading, ranks)
+            return from_source(source, *asked, status.update, reading, ranks, settings.member)
 
     def _memory(self) -> int:
         """The bytes that data may take on each process, the same on all."""
@@ -277,38 +288,7 @@ class Session:
         return replace(full, lr=found.suggestion)
 
 
-def _divergence(run: Run, full: Settings) -> ArgumentError:
-    return ArgumentError(
-        "training diverged: the loss is no longer finite",
-        expected="a loss that falls",
-        got=f"nan or inf after {run.steps} steps with {_rule(full)}",
-        where=str(run.folder) if run.folder else "",
-        try_=f"--lr {full.lr / 10:g}" if isinstance(full.lr, float) else "--optimizer adam --lr auto",
-    )
-
-
 # ----------------------------------------------------------------------------------------------------- what is told
-def _rule(full: Settings) -> str:
-    """The optimizer and its rate, for a sentence."""
-    return f"{full.optimizer} {full.lr:g}" if isinstance(full.lr, float) else f"{full.optimizer}"
-
-
-def _tell_data(data: Prepared) -> None:
-    console = output()
-    for note in data.told["notes"]:
-        say(console, f"{data.source}: {note}")
-    console.print()
-    columns = data.told["columns"]
-    rows = [
-        [c["column"], "target" if c["role"] == "target" else c["kind"], str(c["missing"]), c["encoding"], c["note"]]
-        for c in columns
-    ]
-    if len(rows) > 40:
-        rows = [*rows[:30], [f"… {len(rows) - 31} more", "", "", "", ""], rows[-1]]
-    console.print(table(["column", "kind", "missing", "encoding", "note"], rows, right=(2,)))
-    console.print()
-
-
 def _tell_plan(job: Job, asked: Mapping[str, Any], full: Settings) -> None:
     # One sentence for rows, network and training each; what is not used (dropout, penalty, patience) is not named.
     console, data = output(), job.data
@@ -323,7 +303,7 @@ def _tell_plan(job: Job, asked: Mapping[str, Any], full: Settings) -> None:
     say(console, f"network   {network}, {full.activation}{extra}: {nn.parameter_count(job.model):,} parameters")
     penalty = f", l2 {full.l2:g}" if full.l2 else ""
     wait = f", until {full.patience} without a better validation loss" if full.patience else ""
-    rule = _rule(full)
+    rule = rule_text(full)
     plan = f"{rule}, batches of {full.batch_size}{penalty}, up to {full.epochs} epochs{wait}"
     say(console, f"training  {plan}")
     if job.origin is not None:
@@ -340,19 +320,7 @@ def _tell_run(run: Run) -> None:
     console, summary = output(), run.summary
     best = f"best epoch {summary.best_epoch} of {summary.epochs}" if summary.best_epoch else "no epoch was finished"
     say(console, f"{summary.status}: {best}, {summary.steps:,} steps, {summary.seconds:.1f} s")
-    if run.results:
-        print_results(console, run.results)
-    if run.about_training is not None:
-        say(console, run.about_training)
-    if summary.temperature is not None:
-        say(console, f"outputs divided by {summary.temperature:.4g}, which fits the validation rows best (temperature)")
-    if run.threshold is not None:
-        why = "; mistakes cost least so on the validation rows" if run.config.settings.costs else ""
-        say(console, f"threshold {run.threshold:.4g}: above that probability {run.class_names[1]} is chosen{why}")
-    if run.headline is not None:
-        console.print()
-        say(console, run.headline)
-    console.print()
+    tell_results(run)
     if summary.status == "interrupted":
         say(console, f"saved in {run.folder}; clearprop train --resume {run.folder} goes on from there")
     elif summary.status == "done":

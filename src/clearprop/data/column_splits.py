@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, Locator, RowNumbers, as_category, quantity
-from clearprop.data.parts import TEST, TRAIN, VALIDATION, draw_rows
+from clearprop.data.parts import TEST, TRAIN, VALIDATION, draw_rows, random_order
 from clearprop.data.readers.reading import Splitting
 from clearprop.errors import DataError
 
@@ -26,8 +26,11 @@ def divide_by(
     seed: int,
     place: Locator,
     source: str,
+    member: int = 1,
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """The part of each row, `(rows,)`, and what is told of it; `shares` are those of validation and test.
+
+    Of what chance chooses, each further `member` of an ensemble has other rows to validate, and the same to test.
 
     `classes` are the classes of the rows as numbers.  Raises DataError for a row whose value is missing or no part, and
     for too few different values.
@@ -49,8 +52,8 @@ def divide_by(
     if split.way == "time":
         return _by_time(column, shares, source)
     if split.way == "group":
-        return _by_group(column, shares, seed, source)
-    return _by_word(column, classes, shares[0], seed, place)
+        return _by_group(column, shares, seed, source, member)
+    return _by_word(column, classes, shares[0], seed, place, member)
 
 
 def _by_time(column: Column, shares: tuple[float, float], source: str) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
@@ -88,15 +91,18 @@ def _text(column: Column, value: float) -> str:
 
 
 def _by_group(
-    column: Column, shares: tuple[float, float], seed: int, source: str
+    column: Column, shares: tuple[float, float], seed: int, source: str, member: int
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """Groups in an order of chance; so many of them as come nearest to the share of the rows."""
     names, codes, sizes = np.unique(column.values.astype(str), return_inverse=True, return_counts=True)
     held, tested = shares
     _require_values(len(names), shares, column.name, source)
-    order = np.argsort(np.random.Philox(key=seed).random_raw(len(names)), kind="stable")
+    order = random_order(seed, len(names))
     of_group, taken = np.full(len(names), TRAIN, np.uint8), 0
     for part, share, left in ((TEST, tested, 1 + (held > 0)), (VALIDATION, held, 1)):
+        if part == VALIDATION and member > 1:
+            rest = np.sort(order[taken:])
+            order[taken:] = rest[random_order(seed, len(rest), member)]
         if share:
             sums = np.cumsum(sizes[order[taken : len(order) - left]])
             number = 1 + int(np.argmin(np.abs(sums - round(share * len(codes)))))
@@ -110,7 +116,7 @@ _VERBS = {TRAIN: "train", VALIDATION: "validate", TEST: "test"}
 
 
 def _by_word(
-    column: Column, classes: RowNumbers, share: float, seed: int, place: Locator
+    column: Column, classes: RowNumbers, share: float, seed: int, place: Locator, member: int
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """What the words say; where none says validation, a share of the training rows validates."""
     words = {word: WORDS.get(word.strip().lower()) for word in set(column.values.tolist())}
@@ -126,7 +132,8 @@ def _by_word(
     parts = np.array([words[word] for word in column.values.tolist()], np.uint8)
     if VALIDATION not in parts and share:
         train = np.flatnonzero(parts == TRAIN)
-        order = train[np.argsort(np.random.Philox(key=seed).random_raw(len(parts))[train], kind="stable")]
+        order = random_order(seed, len(parts), member)
+        order = order[np.isin(order, train)]
         parts[draw_rows(order, classes, round(share * len(train)))] = VALIDATION
     return parts, (f"the parts are those that {column.name!r} names",)
 

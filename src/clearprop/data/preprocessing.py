@@ -117,7 +117,8 @@ class Preprocessing:
     """How the columns of a source become arrays.  Immutable; equal after `from_json(to_json())`.
 
     `missing` are the words for missing values that were asked for in place of the usual ones, `habit` is how the text
-    was written, `weight` the column that says how much each row counts.
+    was written, `weight` the column that says how much each row counts.  Of an ensemble, `columns` are those of all its
+    `members`, one after another, and the target is that of the first.
 
     >>> from clearprop.data.table import load_table
     >>> fitted = Preprocessing.fit(load_table("iris"))
@@ -132,6 +133,23 @@ class Preprocessing:
     missing: tuple[str, ...] | None = None
     habit: TextHabit = PLAIN
     weight: str | None = None
+    members: int = 1
+
+    @classmethod
+    def side_by_side(cls, each: Sequence[Preprocessing]) -> Preprocessing:
+        """What encodes a table in several ways, for the members of an ensemble, each of which knows other rows.
+
+        >>> from clearprop.data.table import load_table
+        >>> fitted = Preprocessing.fit(load_table("iris"))
+        >>> len(Preprocessing.side_by_side([fitted, fitted]).feature_names)
+        8
+        """
+        return replace(each[0], columns=tuple(c for one in each for c in one.columns), members=len(each))
+
+    @property
+    def source_columns(self) -> tuple[Encoding, ...]:
+        """The columns of the source, each once."""
+        return self.columns[: len(self.columns) // self.members]
 
     @property
     def reading(self) -> Reading:
@@ -270,7 +288,7 @@ class Preprocessing:
 
         No source may lack all of them: it would be another table.
         """
-        features = tuple(column.name for column in self.columns)
+        features = tuple(column.name for column in self.source_columns)
         require_names(fill, features, "--fill", source)
         usable = fill if set(features) & set(names) else ()
         self._require((*names, *usable), source, self.judged_by if with_target else ())
@@ -339,21 +357,22 @@ class Preprocessing:
         if not frame.is_array:
             return frame
         features = [column for column in frame.columns if column.name != frame.target]
-        if len(features) != len(self.columns):
+        own = self.source_columns
+        if len(features) != len(own):
             raise DataError(
                 "the array does not have the columns of training",
-                expected=f"{quantity(len(self.columns), 'column')}: {name_list([c.name for c in self.columns])}",
+                expected=f"{quantity(len(own), 'column')}: {name_list([c.name for c in own])}",
                 got=quantity(len(features), "column"),
                 where=frame.source,
                 try_="an array with the same columns in the same order",
             )
-        named = [replace(column, name=encoding.name) for encoding, column in zip(self.columns, features, strict=True)]
+        named = [replace(column, name=encoding.name) for encoding, column in zip(own, features, strict=True)]
         if frame.target is not None:
             named.append(replace(frame[frame.target], name=self.target.name))
         return Frame(frame.source, tuple(named), frame.place, target=self.target.name, is_array=True)
 
     def _require(self, names: tuple[str, ...], source: str, further: tuple[str, ...] = ()) -> None:
-        needed = (*(column.name for column in self.columns), *further)
+        needed = (*(column.name for column in self.source_columns), *further)
         present = set(names)
         absent = [name for name in needed if name not in present]
         if absent:
@@ -382,8 +401,9 @@ class Preprocessing:
         """The short table of what was inferred: features, target, columns left out."""
         # Hundreds of columns of one quantity (pixels) are one row; all others have one each.
         rows: list[SummaryRow] = []
-        shared = [c for c in self.columns if isinstance(c, NumberEncoding) and c.shared]
-        for column in self.columns:
+        columns = self.source_columns
+        shared = [c for c in columns if isinstance(c, NumberEncoding) and c.shared]
+        for column in columns:
             if len(shared) > LONG_RUN and column in shared[:1]:
                 name = f"{shared[0].name} … {shared[-1].name}"
                 missing = sum(c.missing for c in shared)
@@ -400,7 +420,7 @@ class Preprocessing:
     def to_json(self) -> str:
         """The object as JSON text; numbers keep every bit."""
         return preprocessing_to_json(
-            self.task, self.columns, self.target, self.dropped, self.missing, self.habit, self.weight
+            self.task, self.columns, self.target, self.dropped, self.missing, self.habit, self.weight, self.members
         )
 
     @classmethod

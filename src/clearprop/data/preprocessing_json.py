@@ -30,6 +30,7 @@ def preprocessing_to_json(
     missing: tuple[str, ...] | None = None,
     habit: TextHabit = PLAIN,
     weight: str | None = None,
+    members: int = 1,
 ) -> str:
     """The parts of a Preprocessing as JSON text."""
     document = {
@@ -41,17 +42,18 @@ def preprocessing_to_json(
         **({} if missing is None else {"missing": missing}),
         **({} if habit == PLAIN else {"habit": asdict(habit)}),
         **({} if weight is None else {"weight": weight}),
+        **({} if members == 1 else {"members": members}),
     }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def preprocessing_from_json(
     text: str, where: str
-) -> tuple[Task, tuple[Encoding, ...], Target, tuple[Dropped, ...], tuple[str, ...] | None, TextHabit, str | None]:
+) -> tuple[Task, tuple[Encoding, ...], Target, tuple[Dropped, ...], tuple[str, ...] | None, TextHabit, str | None, int]:
     """The parts of a Preprocessing.  Raises RunError for text that `preprocessing_to_json` did not write."""
     document = parse_json(text, _WHAT, where)
-    further = ("missing", "habit", "weight")
-    words, written, weight = (document.pop(k, None) if isinstance(document, dict) else None for k in further)
+    further = ("missing", "habit", "weight", "members")
+    words, written, weight, several = (document.pop(k, None) if isinstance(document, dict) else None for k in further)
     document = require_keys(document, {"format", "task", "target", "columns", "dropped"}, _WHAT, where)
     if document["format"] != FORMAT:
         refuse(_WHAT, f"format {FORMAT}", f"format {document['format']!r}", where)
@@ -62,11 +64,13 @@ def preprocessing_from_json(
     items = checked_value(list[object], document["columns"], _WHAT, f"{where}, columns")
     columns = tuple(_encoding(item, f"{where}, columns[{i}]") for i, item in enumerate(items))
     dropped = checked_value(tuple[Dropped, ...], document["dropped"], _WHAT, f"{where}, dropped")
-    _check(columns, target, dropped, where)
+    members = 1 if several is None else checked_value(int, several, _WHAT, f"{where}, members")
+    _require_members(columns, members, where)
+    _check(columns[: len(columns) // members], target, dropped, where)
     missing = checked_value(tuple[str, ...] | None, words, _WHAT, f"{where}, missing")
     habit = PLAIN if written is None else read_record(TextHabit, written, _WHAT, f"{where}, habit")
     column = checked_value(str | None, weight, _WHAT, f"{where}, weight")
-    return task, columns, target, dropped, missing, habit, column
+    return task, columns, target, dropped, missing, habit, column, members
 
 
 def _target(value: Any, task: Task, where: str) -> Target:
@@ -94,6 +98,18 @@ def _encoding(value: Any, where: str) -> Encoding:
     return read_record(kind, value, _WHAT, where)
 
 
+def _require_members(columns: tuple[Encoding, ...], members: int, where: str) -> None:
+    """Refuse columns that are not those of one table, encoded so many times."""
+    if members < 1 or len(columns) % members:
+        refuse(_WHAT, "as many columns for each member", f"{len(columns)} columns of {members} members", where)
+    own = [(column.name, column.kind) for column in columns[: len(columns) // members]]
+    for first in range(len(own), len(columns), len(own)):
+        if own != [(column.name, column.kind) for column in columns[first : first + len(own)]]:
+            refuse(_WHAT, "the same columns for each member", f"others in columns[{first}] and on", where)
+        for encoding in columns[first : first + len(own)]:
+            _check_encoding(encoding, where)
+
+
 def _check(columns: tuple[Encoding, ...], target: Target, dropped: tuple[Dropped, ...], where: str) -> None:
     """Refuse values of the right types that do not make sense together."""
     # Every field has its type by now; each check below is of one thing that would fail far from here.
@@ -104,21 +120,36 @@ def _check(columns: tuple[Encoding, ...], target: Target, dropped: tuple[Dropped
         refuse(_WHAT, "a name of its own for every column", f"{double!r} twice", where)
     if not columns:
         refuse(_WHAT, "at least one column", "none", f"{where}, columns")
-    for part in (*columns, *goals):
-        if isinstance(part, NumberEncoding | NumberTarget | TimeEncoding) and part.scale <= 0:
-            refuse(_WHAT, "a scale above 0", repr(part.scale), f"{where}, column {part.name!r}")
+    for goal in goals:
+        _require_scale(goal, where)
     for encoding in columns:
-        _check_kind(encoding, where)
-    for counted in (*columns, *dropped):
-        numbers = [counted.missing, counted.rare if isinstance(counted, CategoryEncoding | ListEncoding) else 0]
-        if min(numbers) < 0:
-            refuse(_WHAT, "numbers of values, 0 or more", str(min(numbers)), f"{where}, column {counted.name!r}")
+        _check_encoding(encoding, where)
+    for left_out in dropped:
+        _require_counts(left_out, where)
     most = 2 if len(goals) > 1 else None
     for goal in goals:
         if isinstance(goal, ClassTarget) and not 2 <= len(set(goal.classes)) == len(goal.classes) <= (
             most or len(goal.classes)
         ):
             refuse(_WHAT, "two or more different classes", repr(list(goal.classes)), f"{where}, target")
+
+
+def _require_scale(part: Encoding | NumberTarget | ClassTarget, where: str) -> None:
+    if isinstance(part, NumberEncoding | NumberTarget | TimeEncoding) and part.scale <= 0:
+        refuse(_WHAT, "a scale above 0", repr(part.scale), f"{where}, column {part.name!r}")
+
+
+def _require_counts(counted: Encoding | Dropped, where: str) -> None:
+    numbers = [counted.missing, counted.rare if isinstance(counted, CategoryEncoding | ListEncoding) else 0]
+    if min(numbers) < 0:
+        refuse(_WHAT, "numbers of values, 0 or more", str(min(numbers)), f"{where}, column {counted.name!r}")
+
+
+def _check_encoding(encoding: Encoding, where: str) -> None:
+    """Refuse what could not encode a column, or counts what cannot be."""
+    _require_scale(encoding, where)
+    _require_counts(encoding, where)
+    _check_kind(encoding, where)
 
 
 def _check_kind(encoding: Encoding, where: str) -> None:

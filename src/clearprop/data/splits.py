@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, RowNumbers, as_category, name_list, quantity
-from clearprop.data.parts import PARTS, draw_rows
+from clearprop.data.parts import PARTS, draw_rows, random_order
 from clearprop.data.table import Table
 from clearprop.errors import ArgumentError, DataError
 
@@ -27,7 +27,9 @@ class SplitTable:
     notes: tuple[str, ...] = ()
 
 
-def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed: int = 0) -> SplitTable:
+def split_table(
+    table: Table, validation: float = 0.15, test: float = 0.15, seed: int = 0, member: int = 1
+) -> SplitTable:
     """Cut `table` into parts; `validation` and `test` are fractions of all rows, 0 for no such part.
 
     In a classification each class gives its share to each part (largest remainders), and keeps at least one
@@ -35,6 +37,9 @@ def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed
     changes, so equal seeds give equal parts everywhere.  Where the source brings its own test rows, these
     are the test part, and `validation` is a fraction of the others.  Where `table` names a column to divide by,
     `column_splits.divide_by` says how.
+
+    Each further `member` of an ensemble, from 2 on, has the same test part, and a validation part of its own wherever
+    chance chooses it.
 
     Raises ArgumentError for fractions or a seed out of range, DataError if a part would be empty.
 
@@ -47,9 +52,9 @@ def split_table(table: Table, validation: float = 0.15, test: float = 0.15, seed
     check_fractions(validation, test, own_test=own)
     seed, codes = checked_seed(seed), class_codes(table)
     if table.divider is not None:
-        parts, notes, wanted = _by_column(table, table.divider, codes, (validation, test), seed)
+        parts, notes, wanted = _by_column(table, table.divider, codes, (validation, test), seed, member)
     else:
-        parts, notes, wanted = _at_random(table, codes, (validation, test), seed)
+        parts, notes, wanted = _at_random(table, codes, (validation, test), seed, member)
     check_parts(table.source, len(table), len(parts["training"]), wanted)
     tables = {name: table.take(np.sort(rows)) for name, rows in parts.items() if len(rows)}
     others = {name: rows for name, rows in parts.items() if name != "training" and len(rows)}
@@ -61,10 +66,9 @@ _Parts: TypeAlias = tuple[dict[str, RowNumbers], tuple[str, ...], dict[str, tupl
 """The rows of each part, what is told, and for validation and test the share that was wanted and the rows it got."""
 
 
-def _at_random(table: Table, codes: RowNumbers, shares: tuple[float, float], seed: int) -> _Parts:
+def _at_random(table: Table, codes: RowNumbers, shares: tuple[float, float], seed: int, member: int) -> _Parts:
     validation, test = shares
-    raw = np.random.Philox(key=seed).random_raw(len(table))
-    order = np.argsort(raw, kind="stable")
+    order = random_order(seed, len(table))
     notes: tuple[str, ...] = ()
     base = len(table)
     if table.test_rows is not None:
@@ -75,15 +79,19 @@ def _at_random(table: Table, codes: RowNumbers, shares: tuple[float, float], see
     else:
         chosen = draw_rows(order, codes, round(test * len(table)))
         order = order[~np.isin(order, chosen)]
+    if member > 1:
+        order = np.sort(order)[random_order(seed, len(order), member)]
     held = draw_rows(order, codes, round(validation * base))
     parts = {"training": order[~np.isin(order, held)], "validation": held, "test": chosen}
     return parts, notes, {"validation": (validation, len(held)), "test": (test, len(chosen))}
 
 
-def _by_column(table: Table, divider: Column, codes: RowNumbers, shares: tuple[float, float], seed: int) -> _Parts:
+def _by_column(
+    table: Table, divider: Column, codes: RowNumbers, shares: tuple[float, float], seed: int, member: int
+) -> _Parts:
     from clearprop.data.column_splits import divide_by  # start-up time: only where a column was named
 
-    found, notes = divide_by(table.split, divider, codes, shares, seed, table.where, table.source)
+    found, notes = divide_by(table.split, divider, codes, shares, seed, table.where, table.source, member)
     parts = {name: np.flatnonzero(found == k) for k, name in enumerate(PARTS)}
     for name in PARTS[1:]:
         _check_own_classes(table, codes, parts["training"], parts[name], name)

@@ -348,11 +348,13 @@ def from_source(
     watch: Callable[[str], object] = lambda _: None,
     reading: Reading = AS_SHOWN,
     ranks: Sharers = ALONE,
+    member: int = 1,
 ) -> Prepared:
     """The data of `clearprop train`: a file or a bundled set, cut and encoded; `told` holds what was inferred.
 
     A CSV or Parquet file that would take more than `memory` bytes is streamed: its encoded rows stay on disk.  `watch`
-    is told what is being done meanwhile.  Several `ranks` of one machine stream a file together.
+    is told what is being done meanwhile.  Several `ranks` of one machine stream a file together.  Each `member` of an
+    ensemble has other rows to validate.
 
     Raises DataError or ArgumentError for data that cannot be learned from.
 
@@ -361,6 +363,7 @@ def from_source(
     ((120, 4), ['setosa', 'versicolor', 'virginica'])
     """
     if memory is not None and needs_streaming(source, memory, reading.encoding):
+        _require_single(member, str(source))
         shares = (validation, test)
         found = stream_table(Path(source), str(source), target, task, *shares, seed, memory, watch, reading, ranks)
         x, y, *_ = found.train.read(0, *found.train.buffers())
@@ -370,7 +373,19 @@ def from_source(
         on_disk = {"training": found.train, "validation": found.validation, "test": found.test}
         rows = {name: SourceRows(part.numbers, found.source) for name, part in on_disk.items() if part is not None}
         return Prepared(found.train, found.validation, found.test, found.preprocessing, found.source, told, rows)
-    return _from_frame(source, validation, test, seed, target, task, reading)
+    return _from_frame(source, validation, test, seed, target, task, reading, member)
+
+
+def _require_single(member: int, source: str) -> None:
+    """Raise ArgumentError for a further member of an ensemble on a table that is streamed."""
+    if member > 1:
+        raise ArgumentError(
+            "the rows of a table that is streamed are divided in one way",
+            expected="one network, or a table that fits into memory",
+            got=f"member {member} of an ensemble, and {source}, which is streamed",
+            where="--member",
+            try_="more --memory, so that nothing is streamed",
+        )
 
 
 def _tables_of(parts: SplitTable) -> dict[str, Table | None]:
@@ -398,23 +413,39 @@ def _inferred_record(fitted: Preprocessing, notes: Sequence[str]) -> dict[str, A
 
 
 def _from_frame(
-    data: Any, validation: Any, test: Any, seed: int, target: str | None, task: str, reading: Reading
+    data: Any,
+    validation: Any,
+    test: Any,
+    seed: int,
+    target: str | None,
+    task: str,
+    reading: Reading,
+    member: int = 1,
 ) -> Prepared:
     table = load_table(data, target, task, reading)
     shares = [part if isinstance(part, float) else 0.0 for part in (validation, test)]
-    return from_parts(table, split_table(table, shares[0], shares[1], seed), reading, validation, test)
+    return from_parts(table, split_table(table, shares[0], shares[1], seed, member), reading, validation, test)
 
 
 def from_parts(
-    table: Table, parts: SplitTable, reading: Reading = AS_SHOWN, validation: Any = None, test: Any = None
+    table: Table,
+    parts: SplitTable,
+    reading: Reading = AS_SHOWN,
+    validation: Any = None,
+    test: Any = None,
+    fitted: Preprocessing | None = None,
 ) -> Prepared:
     """A table that is divided, encoded by what its training part shows; other data for a part that it does not have.
+
+    With `fitted` it is encoded by that, which other rows have shown.
 
     >>> parts = split_table(load_table("iris"), 0.2, 0.2)
     >>> from_parts(load_table("iris"), parts).train[0].shape
     (90, 4)
     """
-    fitted = replace(Preprocessing.fit(parts.train), missing=reading.missing, habit=reading.habit_with(table.decimal))
+    if fitted is None:
+        shown = Preprocessing.fit(parts.train)
+        fitted = replace(shown, missing=reading.missing, habit=reading.habit_with(table.decimal))
     weights = _weights_of(_tables_of(parts), table.source)
     others: dict[str, Pair] = {}
     for name, own, given in (("validation", parts.validation, validation), ("test", parts.test, test)):
@@ -423,7 +454,7 @@ def from_parts(
             others[name], weight = _encoded_part(fitted, source)
             weights |= {} if weight is None else {name: _by_mean(weight)}
     train = fitted.transform(parts.train)
-    doubts = [] if table.is_array else suspicions(fitted.feature_columns, train, others)
+    doubts = [] if table.is_array or fitted.members > 1 else suspicions(fitted.feature_columns, train, others)
     doubts += [*class_doubts(fitted.class_names), *digit_doubts(fitted.columns), *table_doubts(table)]
     return Prepared(
         train=train,
@@ -435,6 +466,15 @@ def from_parts(
         rows=_source_rows(parts),
         weights=weights,
     )
+
+
+def from_members(table: Table, parts: SplitTable, reading: Reading, fitted: Preprocessing) -> Prepared:
+    """A table as an ensemble takes it: all rows that some member may learn from train, and the same rows test.
+
+    `parts` are those of any member, `fitted` is what encodes for all of them.
+    """
+    outside = np.arange(len(table)) if parts.test is None else np.flatnonzero(~np.isin(table.rows, parts.test.rows))
+    return from_parts(table, SplitTable(table.take(outside), None, parts.test, parts.notes), reading, fitted=fitted)
 
 
 def _encoded_part(fitted: Preprocessing, source: Any) -> tuple[Pair, NDArray[np.float64] | None]:

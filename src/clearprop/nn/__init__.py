@@ -85,6 +85,7 @@ if _typing.TYPE_CHECKING:  # for editors and type checkers; when it runs, the ta
     from clearprop.nn.dropping import DropPath as DropPath
     from clearprop.nn.embedding import Embedding as Embedding
     from clearprop.nn.embedding import EmbeddingBag as EmbeddingBag
+    from clearprop.nn.ensembles import Ensemble as Ensemble
     from clearprop.nn.further_losses import contrastive as contrastive
     from clearprop.nn.further_losses import cosine_distance as cosine_distance
     from clearprop.nn.further_losses import gaussian_nll as gaussian_nll
@@ -123,6 +124,7 @@ else:
         "convolution": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d",
         "dropping": "DropPath Dropout2d",
         "embedding": "Embedding EmbeddingBag",
+        "ensembles": "Ensemble",
         "further_losses": "contrastive cosine_distance gaussian_nll hinge kl_divergence multi_margin nll triplet",
         "gates": "GLU PReLU SwiGLU",
         "group_norms": "GroupNorm InstanceNorm RMSNorm WeightNorm",

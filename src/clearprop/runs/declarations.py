@@ -1,10 +1,14 @@
-"""What is declared of a setting of a run: its range, words and example, and where the command line shows it."""
+"""What is declared of a setting of a run, and the first of them: how data are read and which rows do what.
+
+Of each its range, words and example are declared, and where the command line shows it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from clearprop.data.readers.formats import DATA_FILE, STREAMED, forms_text
 from clearprop.optim.hyperparameters import Range
 
 FIRST = "0.1"
@@ -68,3 +72,137 @@ NOT_NEGATIVE = Range(0.0, open_="]")
 SHARE = Range(0.0, 1.0, "]")
 SHARE_OF_ONE = "a share from 0 up to, but not including, 1"
 OF_ROWS = "a share of the rows from 0 up to, but not including, 1"
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """How a run reads its data, and which rows train, validate and test."""
+
+    data: str | None = data_setting(
+        None,
+        f"A {forms_text()} file, - for standard input, or a bundled set: "
+        "digits, iris, wine, breast-cancer, diabetes, penguins, spirals.",
+        f"{DATA_FILE}, or a bundled set",
+        "digits",
+        metavar="DATA",
+    )
+    target: str | None = data_setting(
+        None,
+        "The column to learn, by default the last; or several of numbers, or of two values each: height,weight.",
+        "the name of a column, or names with commas between them",
+        "price",
+        metavar="COL",
+    )
+    task: str = data_setting(
+        "auto",
+        "auto (the default), classification or regression.",
+        "auto, classification or regression",
+        "auto",
+    )
+    val: float = data_setting(
+        0.15,
+        "The share of rows that chooses the best epoch (0.15).",
+        OF_ROWS,
+        "0.15",
+        range=SHARE,
+        metavar="SHARE",
+    )
+    test: float = data_setting(
+        0.15,
+        "The share of rows that is used once, at the end (0.15).",
+        OF_ROWS,
+        "0.15",
+        range=SHARE,
+        metavar="SHARE",
+    )
+    encoding: str | None = data_setting(
+        None,
+        "The encoding of a text file; by default what it shows.",
+        "the name of an encoding",
+        "cp1252",
+        metavar="NAME",
+    )
+    delimiter: str | None = data_setting(
+        None,
+        "What stands between the fields of a text file: , ; | tab or space.",
+        ", ; | tab or space",
+        ";",
+        metavar="SIGN",
+    )
+    decimal: str | None = data_setting(
+        None, "What stands before decimals; the other sign groups thousands.", ". or ,", ",", metavar="SIGN"
+    )
+    header: str | None = data_setting(
+        None,
+        "Whether the first line holds names: auto (the default), yes or no.",
+        "auto, yes or no",
+        "no",
+        metavar="WORD",
+    )
+    missing: str | None = data_setting(
+        None,
+        "The words for a missing value, in place of NA, null, ? and the like; '' for empty cells alone.",
+        "words with commas between them",
+        "NA,-,999",
+        metavar="WORDS",
+    )
+    drop: str | None = data_setting(
+        None,
+        "Columns to leave out.",
+        "names of columns with commas between them",
+        "id,name",
+        metavar="COLS",
+    )
+    only: str | None = data_setting(
+        None,
+        "The columns to learn from; all others are left out.",
+        "names of columns with commas between them",
+        "size,age",
+        metavar="COLS",
+    )
+    kind: str | None = data_setting(
+        None,
+        "What columns are: number, category, date, day-first, month-first, text, list, or words in order: S<M<L.",
+        "COL=KIND, with commas between them",
+        "zip=category,size=S<M<L",
+        metavar="COL=KIND",
+    )
+    split: str = data_setting(
+        "random",
+        "How rows are divided: random (the default), time:COL (the latest test), group:COL (rows of one value stay "
+        "together) or column:COL (it says train, validation or test).",
+        "random, time:COL, group:COL or column:COL",
+        "time:date",
+        metavar="WAY",
+    )
+    group: str | None = data_setting(
+        None, "Rows with one value in this column stay in one part.", "the name of a column", "customer", metavar="COL"
+    )
+    weight: str | None = data_setting(
+        None,
+        "The column of numbers, 0 or more, that says how much each row counts.",
+        "the name of a column",
+        "weight",
+        metavar="COL",
+    )
+    memory: int | None = data_setting(
+        None,
+        "The most memory that data may take: 500MB, 2GB; "
+        f"larger {forms_text('and', STREAMED)} files are streamed. "
+        "By default half of what is free.",
+        "a size, such as 500MB or 2GB",
+        "500MB",
+        range=COUNT,
+        metavar="SIZE",
+    )
+    member: int = data_setting(
+        1,
+        "Which member of an ensemble this is: the rows that validate, the first weights and the order are drawn anew "
+        "for each; the rows that test stay (1).",
+        WHOLE,
+        "2",
+        range=COUNT,
+        metavar="K",
+        kept=True,
+        since="0.2",
+    )

@@ -102,7 +102,8 @@ class Summary:
     `constant` answer and of the `linear` model there; None where they were not measured.  `errors` are quantiles of the
     errors of validation rows, of which intervals around predictions are made; None where there are none.  `threshold`
     is the one that was found for the choice between two classes; None where none was looked for.  `temperature` is what
-    the last layer was divided by; None where it was not.
+    the last layer was divided by; None where it was not.  `members` are the networks whose answers are averaged; None
+    for a network by itself.
     """
 
     status: str
@@ -119,6 +120,7 @@ class Summary:
     train_rows: int | None = None
     threshold: float | None = None
     temperature: float | None = None
+    members: int | None = None
 
 
 def require_free(path: Path, option: str = "--out") -> None:
@@ -137,6 +139,27 @@ def require_free(path: Path, option: str = "--out") -> None:
         where=f"{option} {path}",
         try_="another name, or --resume to continue the run in it" if run else "another name",
     )
+
+
+MANIFEST = "ensemble.json"
+"""The file that makes a folder one of an ensemble: what was asked for."""
+
+
+def is_ensemble(folder: Path) -> bool:
+    """Whether the folder is one of an ensemble, ended or not."""
+    return is_file(folder / MANIFEST)
+
+
+def require_steps(folder: Path) -> None:
+    """Raise RunError for the folder of an ensemble, which has no steps of its own."""
+    if is_ensemble(folder):
+        raise RunError(
+            "an ensemble has no steps of its own: its members have them",
+            expected="the folder of a member",
+            got="that of the ensemble",
+            where=str(folder),
+            try_=str(folder / "1"),
+        )
 
 
 class RunFolder:
@@ -179,6 +202,24 @@ class RunFolder:
         content["config.json"] = _as_json(config.as_record())
         if not create_folder(path, {**content, **checkpoint}, durable=bool(checkpoint)):
             require_free(path)
+        return cls(path)
+
+    @classmethod
+    def complete(
+        cls, path: Path, config: Config, preprocessing: Preprocessing, summary: Summary, model: bytes
+    ) -> RunFolder:
+        """Make a folder that holds the runs of an ensemble a run folder itself, or write it anew.
+
+        Raises RunError if it cannot be written.
+        """
+        content = {
+            "preprocessing.json": preprocessing.to_json().encode(),
+            "history.jsonl": b"",
+            "model.safetensors": model,
+            "summary.json": _as_json(asdict(summary)),
+            "config.json": _as_json(config.as_record()),
+        }
+        write_files(path, content)
         return cls(path)
 
     @property
@@ -235,6 +276,7 @@ class RunFolder:
         if not path.exists():
             return None
         since = {"baseline": None, "errors": None, "train_rows": None, "threshold": None, "temperature": None}
+        since |= {"members": None}
         summary: Summary = _read(Summary, path, "the run's summary", since)
         if summary.status not in STATUSES:
             refuse("the run's summary", "status " + ", ".join(STATUSES), repr(summary.status), str(path))

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, fields
 from typing import Any, Self, get_type_hints
 
-from clearprop.data.readers.formats import DATA_FILE, STREAMED, forms_text
+import numpy as np
+
 from clearprop.files.strict_json import checked_value, refuse, require_keys
 from clearprop.nn import ACTIVATIONS, Penalty
 from clearprop.optim.hyperparameters import Range
@@ -19,12 +20,11 @@ from clearprop.runs.declarations import (
     FIRST,
     NETWORK,
     NOT_NEGATIVE,
-    OF_ROWS,
     SHARE,
     SHARE_OF_ONE,
     WHOLE,
+    DataSettings,
     Declaration,
-    data_setting,
     setting,
     training_setting,
 )
@@ -39,130 +39,13 @@ RECIPES = ("plain", "default", "best")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(DataSettings):
     """How a run reads its data, builds its network and trains it.
 
     `optimizer` is text (`sgd:momentum=0.9`) where it was asked for on the command line, and its `to_config()` in the
     record of a run, or None for one that cannot be written down.
     """
 
-    data: str | None = data_setting(
-        None,
-        f"A {forms_text()} file, - for standard input, or a bundled set: "
-        "digits, iris, wine, breast-cancer, diabetes, penguins, spirals.",
-        f"{DATA_FILE}, or a bundled set",
-        "digits",
-        metavar="DATA",
-    )
-    target: str | None = data_setting(
-        None,
-        "The column to learn, by default the last; or several of numbers, or of two values each: height,weight.",
-        "the name of a column, or names with commas between them",
-        "price",
-        metavar="COL",
-    )
-    task: str = data_setting(
-        "auto",
-        "auto (the default), classification or regression.",
-        "auto, classification or regression",
-        "auto",
-    )
-    val: float = data_setting(
-        0.15,
-        "The share of rows that chooses the best epoch (0.15).",
-        OF_ROWS,
-        "0.15",
-        range=SHARE,
-        metavar="SHARE",
-    )
-    test: float = data_setting(
-        0.15,
-        "The share of rows that is used once, at the end (0.15).",
-        OF_ROWS,
-        "0.15",
-        range=SHARE,
-        metavar="SHARE",
-    )
-    encoding: str | None = data_setting(
-        None,
-        "The encoding of a text file; by default what it shows.",
-        "the name of an encoding",
-        "cp1252",
-        metavar="NAME",
-    )
-    delimiter: str | None = data_setting(
-        None,
-        "What stands between the fields of a text file: , ; | tab or space.",
-        ", ; | tab or space",
-        ";",
-        metavar="SIGN",
-    )
-    decimal: str | None = data_setting(
-        None, "What stands before decimals; the other sign groups thousands.", ". or ,", ",", metavar="SIGN"
-    )
-    header: str | None = data_setting(
-        None,
-        "Whether the first line holds names: auto (the default), yes or no.",
-        "auto, yes or no",
-        "no",
-        metavar="WORD",
-    )
-    missing: str | None = data_setting(
-        None,
-        "The words for a missing value, in place of NA, null, ? and the like; '' for empty cells alone.",
-        "words with commas between them",
-        "NA,-,999",
-        metavar="WORDS",
-    )
-    drop: str | None = data_setting(
-        None,
-        "Columns to leave out.",
-        "names of columns with commas between them",
-        "id,name",
-        metavar="COLS",
-    )
-    only: str | None = data_setting(
-        None,
-        "The columns to learn from; all others are left out.",
-        "names of columns with commas between them",
-        "size,age",
-        metavar="COLS",
-    )
-    kind: str | None = data_setting(
-        None,
-        "What columns are: number, category, date, day-first, month-first, text, list, or words in order: S<M<L.",
-        "COL=KIND, with commas between them",
-        "zip=category,size=S<M<L",
-        metavar="COL=KIND",
-    )
-    split: str = data_setting(
-        "random",
-        "How rows are divided: random (the default), time:COL (the latest test), group:COL (rows of one value stay "
-        "together) or column:COL (it says train, validation or test).",
-        "random, time:COL, group:COL or column:COL",
-        "time:date",
-        metavar="WAY",
-    )
-    group: str | None = data_setting(
-        None, "Rows with one value in this column stay in one part.", "the name of a column", "customer", metavar="COL"
-    )
-    weight: str | None = data_setting(
-        None,
-        "The column of numbers, 0 or more, that says how much each row counts.",
-        "the name of a column",
-        "weight",
-        metavar="COL",
-    )
-    memory: int | None = data_setting(
-        None,
-        "The most memory that data may take: 500MB, 2GB; "
-        f"larger {forms_text('and', STREAMED)} files are streamed. "
-        "By default half of what is free.",
-        "a size, such as 500MB or 2GB",
-        "500MB",
-        range=COUNT,
-        metavar="SIZE",
-    )
     hidden: tuple[int, ...] = setting(
         (),
         "The sizes of the hidden layers: 64,64.",
@@ -429,6 +312,15 @@ class Settings:
         metavar="N",
         changes=False,
     )
+
+    @property
+    def own_seed(self) -> int:
+        """The seed of the first weights and of all that is drawn in training: for each member of an ensemble another.
+
+        >>> Settings(seed=7).own_seed, Settings(seed=7, member=2).own_seed
+        (7, 6761626009778191725)
+        """
+        return self.seed if self.member == 1 else int(np.random.Philox(key=[self.seed, self.member]).random_raw())
 
     @property
     def penalty(self) -> Penalty:

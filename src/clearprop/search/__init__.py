@@ -4,11 +4,13 @@ The way of a sweep: `space` is read and a strategy (`strategies`, `tpe`) asks fo
 the workers of `pools`, each makes a run folder (`trial`) from data that all share (`shared_data`), and `selection` says
 which is the best, and how sure that is.
 
-`cross_validation` trains with the same settings on the rows outside of each fold of a table.
+`cross_validation` trains with the same settings on the rows outside of each fold of a table, `members` on others of
+its parts for an ensemble.
 
-Open to other folders: `cross_validation`, `page`, `pools`, `record`, `shared_data`, `slurm`, `space`, `sweeping`,
-`trial`.
+Open to other folders: `cross_validation`, `members`, `page`, `pools`, `record`, `shared_data`, `slurm`, `space`,
+`sweeping`, `trial`.
 """
 
 from clearprop.search.cross_validation import cross_validate as cross_validate
+from clearprop.search.members import ensemble as ensemble
 from clearprop.search.sweeping import sweep as sweep

@@ -3,6 +3,8 @@
 The way of a run: `fitting` (`cl.fit`) or the command line come to a `job` by `planning`; `training` tries it, opens its
 folder and lets the `training_loop` take `batches` through the `step`, run by an `executor`; `run` is what is left, and
 `loading` brings it back.
+
+Open to other folders beside the names here: `ensembles`, which a single run does without.
 """
 
 from clearprop.train.answers import class_probabilities as class_probabilities

@@ -33,6 +33,18 @@ def results_by_part(summary: Summary) -> dict[str, Mapping[str, Any]]:
     return {part: values for part, values in parts.items() if values}
 
 
+def end_text(summary: Summary) -> str:
+    """How a run ended, in a few words.
+
+    >>> end_text(Summary("done", 30, 900, 21, None, None, None, 1.5, None))
+    'done after 30 epochs, 900 steps, best epoch 21'
+    """
+    if summary.members is not None:
+        return f"the mean of {summary.members} member{'' if summary.members == 1 else 's'}"
+    best = f", best epoch {summary.best_epoch}" if summary.best_epoch else ""
+    return f"{summary.status} after {summary.epochs} epochs, {summary.steps} steps{best}"
+
+
 _LEARNED = 0.9
 """Probabilities have learned something where their loss is below this share of that of a constant answer."""
 

@@ -100,7 +100,7 @@ def make_plan(job: Job) -> Plan:
     metrics = job.metrics if settings.threshold is None else at_threshold(job.metrics, settings.threshold)
     by_batch = [metric for metric in metrics if metric.by_batch]
     step = make_step(job.loss, by_batch, optimizer, settings.penalty, settings.grad_shards)
-    order, layers = _keys(settings.seed)
+    order, layers = _keys(settings.own_seed)
     return Plan(
         settings=settings,
         feed=_feed(job, order),

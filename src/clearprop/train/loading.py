@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from clearprop import optim
 from clearprop.data.readers.reading import READING, Reading
-from clearprop.data.training_data import Prepared, from_source
+from clearprop.data.splits import split_table
+from clearprop.data.table import load_table
+from clearprop.data.training_data import Prepared, from_members, from_source
 from clearprop.errors import ArgumentError, ClearpropError, RunError, checked_call, user_line
 from clearprop.files.strict_json import refuse
 from clearprop.nn.losses import loss_task, task_under
@@ -213,6 +215,16 @@ def as_in_training(reading: Reading, folder: RunFolder) -> Reading:
     return reading if fitted is None else fitted.reading_again(reading)
 
 
+def _for_members(given: Mapping[str, Any], reading: Reading, folder: RunFolder) -> Prepared:
+    """The data of an ensemble, encoded for all of its members."""
+    fitted = folder.preprocessing()
+    if fitted is None:
+        refuse("the ensemble", "the encodings of its members", "no preprocessing.json", str(folder.path))
+    table = load_table(given["data"], given["target"], given["task"], reading)
+    parts = split_table(table, given["val"], given["test"], given["seed"])
+    return from_members(table, parts, reading, fitted)
+
+
 def data_again(config: Config, folder: RunFolder) -> Prepared:
     """The data of a run of `clearprop train`, read again.  Raises RunError if they are not the same any more."""
     where = str(folder.path)
@@ -222,7 +234,8 @@ def data_again(config: Config, folder: RunFolder) -> Prepared:
     given = {name: command.get(name) for name in ("data", "target", "task", "val", "test", "seed", "memory")}
     if isinstance(given["task"], str):
         given["task"] = task_under(given["task"], command.get("loss"))
-    for name, value in given.items():
+    member = command.get("member")
+    for name, value in {**given, "member": member}.items():
         kind = kinds[name]
         if not isinstance(value, kind):
             refuse("the run's config", f"a value of type {kind} for {name}", repr(value)[:60], where)
@@ -231,7 +244,10 @@ def data_again(config: Config, folder: RunFolder) -> Prepared:
         if not isinstance(word, str | None):
             refuse("the run's config", f"a text for {name}", repr(word)[:60], where)
     reading = as_in_training(Reading.from_words(**words), folder)
-    data: Prepared = from_source(*given.values(), reading=reading)  # type: ignore[arg-type, misc]  # checked just above
+    if command.get("members") is None:
+        data: Prepared = from_source(*given.values(), reading=reading, member=member)  # type: ignore[arg-type, misc]  # checked just above
+    else:
+        data = _for_members(given, reading, folder)
     if data.record().digest != config.data.digest:
         raise RunError(
             "the data are not those that the run learned from",

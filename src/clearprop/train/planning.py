@@ -114,7 +114,7 @@ def tested_rate(settings: Settings, data: Prepared) -> RateRange:
         batch_size=settings.batch_size,
         l1=settings.l1,
         l2=settings.l2,
-        seed=settings.seed,
+        seed=settings.own_seed,
         sample_weight=weight[0] if weight else None,
     )
 
@@ -134,7 +134,7 @@ def network_for(settings: Settings, data: Prepared) -> Any:
     front = _numbers_in_pieces(data, settings.pieces) if settings.pieces else ()
     sizes[0] = front[-1].outputs if front else sizes[0]
     _require_buildable(sizes)
-    network = nn.mlp(sizes, settings.activation, seed=settings.seed, dropout=settings.dropout)
+    network = nn.mlp(sizes, settings.activation, seed=settings.own_seed, dropout=settings.dropout)
     return nn.Sequential(*front, *network.layers) if front else network
 
 

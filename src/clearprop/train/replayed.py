@@ -10,7 +10,7 @@ from typing import Any
 from clearprop.errors import RunError
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.runs.checkpoints import Keys, checkpoint_steps, load_checkpoint
-from clearprop.runs.folder import Config, RunFolder
+from clearprop.runs.folder import Config, RunFolder, require_steps
 from clearprop.runs.state import State
 from clearprop.train.workings import Workings
 
@@ -55,6 +55,7 @@ def nearest_state(
     `model` has the structure of the run's network.  Raises RunError where none is left.
     """
     if folder is not None:
+        require_steps(folder)
         checkpoints = RunFolder(folder).checkpoints
         saved = [s for s in checkpoint_steps(checkpoints) if s <= step]
         if saved:

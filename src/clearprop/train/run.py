@@ -38,7 +38,7 @@ from clearprop.train.answers import (
 )
 from clearprop.train.array_alignment import adaptation, adapted_inputs
 from clearprop.train.evaluation import evaluate, evaluate_encoded
-from clearprop.train.headline import about_training, headline, results_by_part
+from clearprop.train.headline import about_training, end_text, headline, results_by_part
 from clearprop.train.intervals import interval_around
 from clearprop.train.metrics import Measure, outputs_of, require_weighable, target_unit
 from clearprop.train.replayed import Replayed, nearest_state
@@ -97,7 +97,6 @@ class Run:
         return headline(self.summary, self.preprocessing, self.config.data, self.config.settings.loss)
 
     def __repr__(self) -> str:
-        best = f", best epoch {self.summary.best_epoch}" if self.summary.best_epoch else ""
         results = [
             f"{part} {name} {measure_text(name, value)}"
             for part in ("validation", "test")
@@ -105,7 +104,7 @@ class Run:
             if isinstance(value, float)
         ]
         where = f" in {printable(str(self.folder))}" if self.folder else ""
-        head = f"{self.status} after {self.summary.epochs} epochs, {self.steps} steps{best}"
+        head = end_text(self.summary)
         return f"<Run{where}: {'; '.join([head, ', '.join(results)] if results else [head])}>"
 
     def _repr_html_(self) -> str:

@@ -60,7 +60,7 @@ def train(job: Job) -> Run:
     job = fit_to_model(job)
     plan = make_plan(job)
     first = State(job.model, job.optimizer.init(job.model))
-    config = _config(job)
+    config = config_of(job)
     if job.world is not None:
         _shake_hands(job.world, job, config)
     with ExitStack() as held:
@@ -113,7 +113,8 @@ def train_fork(run: Run, step: int, change: Mapping[str, Any], out: Path | None,
     return train(forked_job(run, step, change, out, callbacks))
 
 
-def _config(job: Job) -> Config:
+def config_of(job: Job) -> Config:
+    """What `config.json` says of a job."""
     return Config(
         format=FORMAT,
         model=describe(job.model),

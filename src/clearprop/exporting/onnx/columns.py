@@ -44,11 +44,13 @@ class ColumnInput:
 
 
 def inputs_of(fitted: Preprocessing, graph: GraphBuilder) -> list[ColumnInput]:
-    """One input for each column of training, in its order, under its own name.
+    """The input of each column of training, in their order, under its own name.
+
+    An ensemble encodes each column several times: its columns have the inputs of the source in turn.
 
     Raises ArgumentError that names every column which ONNX cannot encode.
     """
-    lost = [c.name for c in fitted.columns if isinstance(c, TextEncoding)]
+    lost = [c.name for c in fitted.source_columns if isinstance(c, TextEncoding)]
     if lost:
         raise ArgumentError(
             "columns of free text cannot be exported to ONNX: it has no hash of three characters at a time",
@@ -57,7 +59,8 @@ def inputs_of(fitted: Preprocessing, graph: GraphBuilder) -> list[ColumnInput]:
             where=user_line(),
             try_="train with --drop " + ",".join(lost) + ", or --format safetensors, which holds the network alone",
         )
-    return [ColumnInput(graph.unique(c.name), c.name, _dtype(c), _note(c)) for c in fitted.columns]
+    names = {c.name: graph.unique(c.name) for c in fitted.source_columns}
+    return [ColumnInput(names[c.name], c.name, _dtype(c), _note(c)) for c in fitted.columns]
 
 
 def _dtype(column: Encoding) -> np.dtype[Any]:

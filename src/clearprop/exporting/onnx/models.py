@@ -129,7 +129,8 @@ def run_model(run: Run, example: Any = None) -> Any:
         features = inputs[0].name
     else:
         inputs = inputs_of(fitted, graph)
-        told = [graph.value_info(i.name, Type((builder.rows, 1), i.dtype), i.note) for i in inputs]
+        once = inputs[: len(fitted.source_columns)]
+        told = [graph.value_info(i.name, Type((builder.rows, 1), i.dtype), i.note) for i in once]
         builder.open_rows(inputs[0].name)
         x = Type((builder.rows, len(fitted.feature_names)), FLOAT32)
         features = encode_columns(fitted, inputs, graph, builder.rows, builder.enter)
