@@ -7,6 +7,7 @@ belongs to (∂relu), and its mathematics where that reads otherwise than its co
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import keyword
 import linecache
@@ -188,13 +189,18 @@ class NumpySource:
         elif p.facts.view == "permute" and eq.params["axes"] == (-1, -2):
             tree = ast.Attribute(operands[0], "T")
         else:
-            self.helpers |= {n: f for n, f in HELPERS.items() if re.search(rf"\b{n}\(", p.numpy)}
-            params = {k: _One(v) if k == "axis" else v for k, v in eq.params.items()}
-            shown = {k: _Shown(self.value(v)) for k, v in params.items()}
-            tree = _tidy_tree(fill_spelling(p, operands, Call(p, (), shown)))
+            tree = self._spelled(eq, operands)
         if own.weak and not ast.unparse(tree).startswith(f"{_PLAIN[own.dtype.kind]}("):
             tree = ast.Call(ast.Name(_PLAIN[own.dtype.kind]), [tree], [])
         return tree
+
+    def _spelled(self, eq: Equation, operands: list[ast.expr]) -> ast.expr:
+        """The spelling of an equation's operation with its operands and parameters, its helpers noted."""
+        p = eq.primitive
+        self.helpers |= {n: f for n, f in HELPERS.items() if n in _called_names(p.numpy)}
+        params = {k: _One(v) if k == "axis" else v for k, v in eq.params.items()}
+        tree = fill_spelling(p, operands, Call(p, (), {k: _Shown(self.value(v)) for k, v in params.items()}))
+        return _tidy_tree(tree) if "keepdims" in params else tree
 
     def _formula(self, eq: Equation) -> Expression:
         """The mathematics of an equation's right side."""
@@ -297,6 +303,12 @@ class _Tidy(ast.NodeTransformer):
 def _tidy_tree(tree: ast.expr) -> ast.expr:
     tidy: ast.expr = _Tidy().visit(tree)
     return tidy
+
+
+@functools.lru_cache(maxsize=1024)
+def _called_names(spelling: str) -> frozenset[str]:
+    """The names of the functions that a spelling calls."""
+    return frozenset(re.findall(r"\b(\w+)\(", spelling))
 
 
 def _parse_expression(source: str) -> ast.expr:

@@ -203,7 +203,7 @@ def fill_spelling(function: Spelling, operands: list[ast.expr], call: Call) -> a
     else:
         given |= dict(zip(function.operands, operands, strict=True))
     whole: ast.expr = _Fill(given).visit(parse_spelling(function.numpy))
-    return ast.fix_missing_locations(whole)
+    return whole
 
 
 def literal(value: Any) -> ast.expr:

@@ -86,12 +86,12 @@ class Program:
         taken: set[str] = set()
         names: dict[Var, str] = {}
         counter = itertools.count(1)
+        tried: dict[str, int] = {}  # of a name that many share: how far its numbers are taken
         for var in dict.fromkeys(self.variables()):
-            name = var.name or f"v{next(counter)}"
-            base, n = name, 1
+            name = base = var.name or f"v{next(counter)}"
             while name in taken:
-                n += 1
-                name = f"{base}_{n}"
+                tried[base] = tried.get(base, 1) + 1
+                name = f"{base}_{tried[base]}"
             taken.add(name)
             names[var] = name
         return names

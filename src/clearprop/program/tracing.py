@@ -81,14 +81,15 @@ class Builder:
 
     def atom(self, value: Any) -> Any:
         """What an equation of this trace reads for a value: captures arrays and variables from outside."""
-        held = value if isinstance(value, Node) and depends_on_earlier(value, self.start) else raw(value)
-        value = raw(value)
+        node, value = value, raw(value)
         if isinstance(value, Var) and value.builder is self:
             return value
         if type(value) in PYTHON_SCALARS:
             return value
         if isinstance(value, Size):
             return raw(Size.as_value(value))
+        # Only what comes from outside is followed back: the history of this trace's own values grows with the trace
+        held = node if isinstance(node, Node) and depends_on_earlier(node, self.start) else value
         known = self.captured.get(id(held))
         if known is None:
             if isinstance(value, Var) and value.builder not in STACK.builders:
