@@ -120,6 +120,15 @@ def test_padded_rows_that_hold_nan_are_selected_away(loss, compiled, monkeypatch
     np.testing.assert_allclose(got, np.asarray(cl.grad(PADDED[loss])(W)), rtol=1e-13)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_an_example_that_was_left_whole_is_selected_away(compiled):
+    """The matrix that all examples share has one product as its cotangent, in which NaN times 0 would stay."""
+    x = np.stack([ROWS[:1], ROWS[1:2], ROWS[2:]])
+    chosen = lambda w, x: cl.sum(cl.where(KEEP3[:, None, None], cl.tanh(x @ w) / 0.5, 0.0))
+    run = cl.compile(cl.grad(chosen)) if compiled else cl.grad(chosen)
+    np.testing.assert_allclose(run(W, x), cl.grad(chosen)(W, x[KEEP3][[0, 0, 1]]), rtol=1e-13)
+
+
 def test_columns_that_were_left_are_selected_away():
     weights = np.array([[1.0, np.nan], [2.0, np.inf]])
     got = cl.grad(lambda x: cl.sum((x @ weights)[:, 0]))(np.ones((3, 2)))

@@ -81,6 +81,9 @@ def test_batches_of_products():
         ((3, 4), (5, 4, 6)),
         ((2, 1, 3, 4), (5, 4, 6)),
         ((5, 3, 4), (4,)),
+        ((2, 3, 5, 3, 4), (3, 5, 4, 6)),
+        ((3, 1, 2, 3, 4), (1, 5, 2, 4, 6)),
+        ((2, 0, 3, 4), (2, 0, 4, 6)),
     ]
     for sa, sb in shapes:
         a, b = cl.asarray(RNG.normal(size=sa)), cl.asarray(RNG.normal(size=sb))
@@ -88,6 +91,35 @@ def test_batches_of_products():
             with plain():
                 got = np.asarray(cl.compile(f)(a, b))
             np.testing.assert_allclose(got, np.asarray(f(a, b)), rtol=1e-13, atol=1e-13)
+
+
+HEADS = {
+    "scores": lambda a, b: heads(a) @ heads(b).mT,
+    "read": lambda a, b: (heads(a) @ heads(b).mT) @ heads(b),
+    "gradient": lambda a, b: cl.grad(lambda a: cl.sum(cl.softmax(heads(a) @ heads(b).mT) @ heads(b)))(a),
+}
+
+
+def heads(x):
+    return cl.swapaxes(cl.reshape(x, (*x.shape[:-1], 2, x.shape[-1] // 2)), -3, -2)
+
+
+@pytest.mark.parametrize("what", HEADS)
+def test_heads_of_a_batch(what):
+    """Two leading axes that do not collapse: as the interpreter has them, on one thread and on two."""
+    a, b = (cl.asarray(RNG.normal(size=(3, 5, 8))) for _ in range(2))
+    for form in ({}, {"threads": 2}):
+        with plain(**form):
+            got = np.asarray(cl.compile(HEADS[what])(a, b))
+        np.testing.assert_allclose(got, np.asarray(HEADS[what](a, b)), rtol=1e-12, atol=1e-13)
+
+
+def test_a_matrix_that_meets_many_examples_has_its_cotangent_from_one_product():
+    """Σ over examples of xᵀ·g is one product over all rows: nothing is added up afterwards."""
+    x, w = RNG.normal(size=(3, 4, 5)), RNG.normal(size=(5, 2))
+    compiled = cl.compile(cl.grad(lambda w, x: cl.sum((x @ w) ** 2)), executor="numpy")
+    np.testing.assert_allclose(compiled(w, x), 2 * np.einsum("bik,bij->kj", x, x @ w, optimize=True), rtol=1e-12)
+    assert compiled.source("numpy").count("sum(") == 0
 
 
 def test_empty_products():

@@ -212,8 +212,11 @@ def _through_product(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]
     """Rows (and columns) of a product that were left: what they meet is selected away, everything else is mixed."""
     along, across = (-1, -2) if k == 0 else (-2, -1)
     if choice.constant_along(along):  # whole rows of this operand's cotangent; it may serve several matrices
+        own, lead = shape_of(xs[k]), shape_of(g)[:-2]
+        if len(own) == 2 and lead:  # then each has one of its own, so that NaN is hidden before anything is added
+            xs = [broadcast_to_(x, shape=(*lead, *own)) if i == k else x for i, x in enumerate(xs)]
         c = choice.hide_nan(app.primitive.pullback(k, g, y, xs, app.params))
-        return c, _shrink_mask(choice, shape_of(xs[k]))
+        return c, _shrink_mask(choice, own)
     if choice.constant_along(across):
         partner = choice.select(xs[1 - k])
         xs = [xs[0], partner] if k == 0 else [partner, xs[1]]

@@ -19,6 +19,7 @@ from clearprop.compiler.long_sums import long_sums
 from clearprop.compiler.memory_plan import Instruction, MemoryPlan
 from clearprop.compiler.native import blas, thin_products
 from clearprop.compiler.native.library_kernels import combine_parts, product
+from clearprop.compiler.product_layouts import ProductLayout, product_layouts
 from clearprop.compiler.schedule import Nest, steps_of
 from clearprop.compiler.simd_rows import LANES
 from clearprop.compiler.unrolled_rows import COLUMNS
@@ -273,9 +274,12 @@ class Binding:
 
     def _product(self, op: Statement) -> None:
         for layout in product_layouts(op, self.number):
-            self._require_matrices_inside(op, layout)
+            for base, offset, sizes, strides in layout.matrices(op):
+                require_matrix_inside(base, offset, sizes, strides, self.number)
             if self.step and max(layout.m, layout.n, layout.k) <= SMALL_AXIS:
-                self.add([_small_product_call(op, layout)])
+                for part in layout.single_axis_batches():
+                    kernel = thin_products.small(dtype_name(op.out.dtype), part.m, part.n, part.k)
+                    self.add([KernelCall(kernel, *part.small_words(op))])
                 continue
             if self._thin_product(op, layout):
                 continue
@@ -286,15 +290,8 @@ class Binding:
         # much where other programs want the processors
         private = g.m * g.n * g.k > ALONE and blas.private_library() is not None
         self.private |= private
-        return _product_call(product(dtype_name(op.out.dtype), private), op, g)
-
-    def _require_matrices_inside(self, op: Statement, g: ProductLayout) -> None:
-        a, b = ((g.k, g.m) if g.ta else (g.m, g.k)), ((g.n, g.k) if g.tb else (g.k, g.n))
-        bases = (op.reads[0].base, op.reads[1].base, op.out)
-        for base, at, (rows, columns), far, leading in zip(
-            bases, g.offsets, (a, b, (g.m, g.n)), g.strides, (g.lda, g.ldb, g.ldc), strict=True
-        ):
-            require_matrix_inside(base, at, (g.batches, rows, columns), (far, leading), self.number)
+        kernel = product(dtype_name(op.out.dtype), private)
+        return KernelCall(kernel, *g.words(op))
 
     def _thin_product(self, op: Statement, g: ProductLayout) -> bool:
         """Write a product with a very short axis out, if that is the faster way."""
@@ -344,41 +341,6 @@ class Binding:
         return (calls[thread] for calls in self.calls)
 
 
-@dataclass
-class ProductLayout:
-    """One matrix product with numbers: sizes, transposition flags, leading dimensions, offsets in elements."""
-
-    batches: int
-    m: int
-    n: int
-    k: int
-    ta: int
-    lda: int
-    tb: int
-    ldb: int
-    ldc: int
-    strides: tuple[int, int, int]
-    offsets: tuple[int, int, int] = (0, 0, 0)
-    first: int = 0
-
-    def rows(self, lo: int, hi: int) -> ProductLayout:
-        """Rows lo … hi of the result."""
-        a, b, c = self.offsets
-        return self._with(m=hi - lo, offsets=(a + lo * (1 if self.ta else self.lda), b, c + lo * self.ldc))
-
-    def columns(self, lo: int, hi: int) -> ProductLayout:
-        """Columns lo … hi of the result."""
-        a, b, c = self.offsets
-        return self._with(n=hi - lo, offsets=(a, b + lo * (self.ldb if self.tb else 1), c + lo))
-
-    def batch_range(self, lo: int, hi: int) -> ProductLayout:
-        """Some of the matrices."""
-        return self._with(batches=hi, first=lo)
-
-    def _with(self, **changes: Any) -> ProductLayout:
-        return ProductLayout(**{**self.__dict__, **changes})
-
-
 def _round_up(bytes: int) -> int:
     """The next multiple of a line of the cache."""
     return -(-bytes // ALIGN) * ALIGN
@@ -391,85 +353,3 @@ def _first_gap(taken: list[tuple[int, int]], need: int) -> int:
             return at
         at = max(at, stop)
     return at
-
-
-def _product_call(kernel: Kernel, op: Statement, g: ProductLayout) -> KernelCall:
-    item = op.out.dtype.itemsize
-    a, b = op.reads
-    row = [g.first, g.batches, g.ta, g.tb, g.m, g.n, g.k, 0, g.lda, 0, g.ldb, 0, g.ldc, *g.strides]
-    places = ((7, a.base, g.offsets[0]), (9, b.base, g.offsets[1]), (11, op.out, g.offsets[2]))
-    return KernelCall(kernel, row, [(at, var, offset * item) for at, var, offset in places])
-
-
-def _small_product_call(op: Statement, g: ProductLayout) -> KernelCall:
-    item = op.out.dtype.itemsize
-    down, right = (1, g.lda) if g.ta else (g.lda, 1)
-    up, along = (1, g.ldb) if g.tb else (g.ldb, 1)
-    row = [g.first, g.batches, 0, down, right, 0, up, along, 0, g.ldc, *g.strides]
-    places = zip((2, 5, 8), (op.reads[0].base, op.reads[1].base, op.out), g.offsets, strict=True)
-    kernel = thin_products.small(dtype_name(op.out.dtype), g.m, g.n, g.k)
-    return KernelCall(kernel, row, [(at, var, offset * item) for at, var, offset in places])
-
-
-def product_layouts(op: Statement, number: Callable[[Any], int]) -> list[ProductLayout]:
-    """The matrix products that a batched product is: one call where leading axes collapse, else several."""
-    a, b = op.reads
-    shape = [number(n) for n in op.out.shape]
-    *lead, m, n = shape
-    k = number(a.shape[-1])
-    ta, lda = _matrix_layout(a, number)
-    tb, ldb = _matrix_layout(b, number)
-    sa, sb = (_lead_strides(x, lead, number) for x in (a, b))
-    base = (number(a.offset), number(b.offset), 0)
-    if lead and not any(sb) and not ta and _is_tower(sa, lead, m, lda):
-        m, lead = m * math.prod(lead), []
-        sa, sb = [], []
-    outer, batch = _collapse_lead(lead, sa, sb, m * n)
-    out = []
-    for oa, ob, oc in outer:
-        count, strides = batch
-        offsets = (base[0] + oa, base[1] + ob, base[2] + oc)
-        out.append(ProductLayout(count, m, n, k, ta, lda, tb, ldb, n, strides, offsets))
-    return out
-
-
-def _matrix_layout(x: Access, number: Callable[[Any], int]) -> tuple[int, int]:
-    """Transposition flag and leading dimension of the last two axes."""
-    rows, columns = (number(v) for v in x.shape[-2:])
-    down, right = (number(v) for v in x.strides[-2:])
-    if right == 1 or columns == 1:
-        return 0, (down if rows > 1 and down >= columns else columns)
-    return 1, (right if right >= rows else rows)
-
-
-def _lead_strides(x: Access, lead: Sequence[int], number: Callable[[Any], int]) -> list[int]:
-    own = [0 if number(n) == 1 else number(s) for n, s in zip(x.shape[:-2], x.strides[:-2], strict=True)]
-    return [0] * (len(lead) - len(own)) + own
-
-
-def _is_tower(strides: Sequence[int], lead: Sequence[int], rows: int, ld: int) -> bool:
-    """Whether the matrices stand on each other, so that all rows are one matrix's."""
-    expected = rows * ld
-    for n, s in zip(reversed(lead), reversed(strides), strict=True):
-        if n != 1 and s != expected:
-            return False
-        expected *= n
-    return True
-
-
-def _collapse_lead(
-    lead: Sequence[int], sa: Sequence[int], sb: Sequence[int], area: int
-) -> tuple[list[tuple[int, int, int]], tuple[int, tuple[int, int, int]]]:
-    """The last leading axis is the batch; the others are enumerated."""
-    if not lead:
-        return [(0, 0, 0)], (1, (0, 0, 0))
-    outer = [(0, 0, 0)]
-    steps = []
-    size = area
-    for n in reversed(lead):
-        steps.append(size)
-        size *= n
-    steps.reverse()
-    for n, da, db, dc in list(zip(lead, sa, sb, steps, strict=True))[:-1]:
-        outer = [(a + i * da, b + i * db, c + i * dc) for a, b, c in outer for i in range(n)]
-    return outer, (lead[-1], (sa[-1], sb[-1], area))

@@ -7,6 +7,7 @@ from typing import Any
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import primitive
+from clearprop.program.tracing import shape_of
 from clearprop.program.types import Value
 from clearprop.program.values import raw
 from clearprop.rules import eager
@@ -30,11 +31,17 @@ def _how_to_multiply(operands: Sequence[str], shapes: Sequence[Shape], axis: str
     return f"check that {b} has {inner} rows, or {a} {n} columns"
 
 
+def _as_rows(x: Value, b: Value) -> Value:
+    """x as one matrix, where one matrix b met its rows: they are terms of one product, not of one for each example."""
+    shape = shape_of(x)
+    return reshape(x, (size_of(shape[:-1]), shape[-1])) if len(shape_of(b)) == 2 < len(shape) else x
+
+
 @primitive(
     "multilinear", numpy="{a} @ {b}", eager=eager.product, tex=r"{a}\,{b}", signature="(n,k),(k,m)->(n,m)",
     product=True, verb="multiply", remedy=_how_to_multiply,
     vjp_a=lambda g, b: matmul_(g, matrix_transpose(b)),
-    vjp_b=lambda g, a: matmul_(matrix_transpose(a), g),
+    vjp_b=lambda g, a, b: matmul_(matrix_transpose(_as_rows(a, b)), _as_rows(g, b)),
 )  # fmt: skip
 def matmul_(a: Value, b: Value, /) -> Any:
     """Matrix product Σₖ a[…, n, k] b[…, k, m], batched over leading axes, which broadcast.

@@ -13,19 +13,24 @@ def _sum(dtype: str, a: str, b: str) -> str:
 
 
 def product(dtype: str, private: bool = False) -> Kernel:
-    """C = A·B for `batches` matrices, row-major, operands transposed by flag.
+    """C = A·B for matrices lo … hi, row-major, operands transposed by flag.
 
-    The `private` library has no threads of its own.
+    They stand in rows of `inner`, sa, sb, sc elements apart, from row to row ra, rb, rc.  The `private` library has no
+    threads of its own.
     """
     call = ("private_" if private else "") + ("sgemm" if dtype == "f32" else "dgemm")
     item = 4 if dtype == "f32" else 8
     text = (
-        "def kernel(lo, hi, ta, tb, m, n, k, a, lda, b, ldb, c, ldc, sa, sb, sc):\n"
+        "def kernel(lo, hi, ta, tb, m, n, k, a, lda, b, ldb, c, ldc, sa, sb, sc, inner, ra, rb, rc):\n"
         "    for q in range(lo, hi):\n"
-        f"        at, bt, ct = a + q * sa * u64({item}), b + q * sb * u64({item}), c + q * sc * u64({item})\n"
+        "        r = q // inner\n"
+        "        i = q - r * inner\n"
+        f"        at, bt = a + (r * ra + i * sa) * u64({item}), b + (r * rb + i * sb) * u64({item})\n"
+        f"        ct = c + (r * rc + i * sc) * u64({item})\n"
         f"        {call}(ta, tb, m, n, k, at, lda, bt, ldb, ct, ldc)\n"
     )
     names = ["ta", "tb", "m", "n", "k", "a", "lda", "b", "ldb", "c", "ldc", "sa", "sb", "sc"]
+    names += ["inner", "ra", "rb", "rc"]
     return Kernel(text, [Parameter(n, "size", n) for n in names])
 
 

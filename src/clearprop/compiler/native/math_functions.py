@@ -38,7 +38,8 @@ OPTIONS: dict[str, Any] = {
 
 @njit(**OPTIONS)
 def _exp32(x0: Any) -> Any:
-    x = min(max(x0, f32(-104.0)), f32(88.73))
+    # what becomes 0 is computed as e⁰: processors take ten times as long over subnormal numbers, as masks give them
+    x = min(x0 if x0 >= f32(-103.97) else f32(0.0), f32(88.73))
     n = np.floor(x * f32(1.44269504088896341) + f32(0.5))
     r = x - n * f32(0.693359375)
     r = r - n * f32(-2.12194440e-4)
@@ -59,7 +60,7 @@ def _exp32(x0: Any) -> Any:
 
 @njit(**OPTIONS)
 def _exp64(x0: Any) -> Any:
-    x = min(max(x0, -746.0), 709.79)
+    x = min(x0 if x0 >= -745.1332191019412 else 0.0, 709.79)  # as in float32
     n = np.floor(x * 1.4426950408889634073599 + 0.5)
     r = x - n * 6.93145751953125e-1
     r = r - n * 1.42860682030941723212e-6
