@@ -6,12 +6,15 @@ derivative 1 at 0, though √x has none there.  That is no rule 0 · ∞ = 0: a 
 ∞ as NaN, as in (√x)².  So a mask goes along, True where something was chosen, until the entries are mixed: at a matrix
 product, except for whole rows or columns, which are selected away; at operations that look along the masked axis.
 
-Masks are computed only where a rule could make a NaN of them, and keep size 1 on axes along which they are constant.
+Masks are computed only before rules that multiply, and keep size 1 on axes along which they are constant.
+What several gates left together may be constant along no axis, though rows that one of them left are: such weaker masks
+are remembered beside it, for the product that needs them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import product, starmap, takewhile
 from typing import Any
 
 import numpy as np
@@ -21,25 +24,45 @@ from clearprop.primitives import Rule
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import FLOAT64, Params, Value
 from clearprop.program.values import Application
-from clearprop.rules.elementwise import astype, equal, greater, logical_and, logical_or, where
+from clearprop.rules.elementwise import (
+    add,
+    astype,
+    equal,
+    greater,
+    logical_and,
+    logical_or,
+    multiply,
+    not_equal,
+    stop_gradient,
+    where,
+)
 from clearprop.rules.indexing import scatter_slice, take_transposed
 from clearprop.rules.reductions import any as any_of
-from clearprop.rules.structural import broadcast_to_, full_, reshape_
-from clearprop.shapes import Shape, broadcast, is_one, same_shape
+from clearprop.rules.structural import arange_, broadcast_to_, full_, reshape_
+from clearprop.rules.trigonometric import sin
+from clearprop.shapes import Shape, broadcast, is_one, same, same_shape, size_of
 
 
 class Choice:
     """Which entries were chosen: a mask that broadcasts against the value; shape and mask are found when asked for.
 
-    `sources` are the choices that `find_shape` and `compute` look at.
+    `sources` are the choices that `find_shape`, `compute` and `find_weaker` look at.
     """
 
-    __slots__ = ("_compute", "_find_shape", "_mask", "_shape", "_sources")
+    __slots__ = ("_compute", "_find_shape", "_find_weaker", "_mask", "_shape", "_sources", "_weaker")
 
-    def __init__(self, find_shape: Callable[[], Shape], compute: Callable[[], Any], *sources: Choice) -> None:
+    def __init__(
+        self,
+        find_shape: Callable[[], Shape],
+        compute: Callable[[], Any],
+        *sources: Choice,
+        find_weaker: Callable[[Choice], Iterable[Choice]] | None = None,
+    ) -> None:
         self._find_shape, self._compute, self._sources = find_shape, compute, sources
+        self._find_weaker = find_weaker
         self._shape: Shape | None = None
         self._mask: Any = None
+        self._weaker: tuple[Choice, ...] | None = None
 
     @property
     def shape(self) -> Shape:
@@ -58,6 +81,13 @@ class Choice:
             self._settle("_mask", lambda one: one._compute())
         return self._mask
 
+    @property
+    def weaker(self) -> tuple[Choice, ...]:
+        """Choices that leave fewer entries, and are constant along an axis along which this one is not."""
+        if self._weaker is None:
+            self._settle("_weaker", _find_weaker)
+        return self._weaker  # type: ignore[return-value]  # set by its name
+
     def _settle(self, slot: str, find: Callable[[Choice], Any]) -> None:
         """Find what a slot holds, of the sources first: in a loop, since a way may be thousands of gates long."""
         todo = [self]
@@ -72,42 +102,86 @@ class Choice:
             if not known:
                 setattr(one, slot, find(one))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _known_choice, (np.asarray(self.mask),)
-
     def constant_along(self, axis: int) -> bool:
         """Whether all entries along an axis, counted from the end, were chosen or left together."""
         return -axis > len(self.shape) or is_one(self.shape[axis])
 
-    def select(self, value: Value) -> Any:
+    def along(self, axis: int) -> Choice | None:
+        """What is known of whole lines along an axis, counted from the end; None if nothing."""
+        if self.constant_along(axis):
+            return self
+        found = None
+        for one in self.weaker:
+            if one.constant_along(axis):
+                found = both(found, one)
+        return found
+
+    def select(self, value: Any) -> Any:
         """The value where it was chosen, and 0 elsewhere."""
         return where(self.mask, value, 0.0)
 
-    def hide_nan(self, cotangent: Any) -> Any:
-        """A cotangent, which is 0 where nothing was chosen, without the NaN that a rule made of such a 0."""
-        if isinstance(cotangent, np.generic):
-            nan = bool(cotangent != cotangent)
-        else:
-            nan = not isinstance(cotangent, np.ndarray) or bool(np.isnan(cotangent).any())
-        return where(logical_or(equal(cotangent, cotangent), self.mask), cotangent, 0.0) if nan else cotangent
+    def close(self, cotangent: Any) -> Any:
+        """A cotangent, which is 0 where nothing was chosen, without the NaN that a rule made of such a 0.
+
+        Its derivatives are 0 there as well: that of a product may be none where the product is 0.
+        """
+        c = cotangent
+        if isinstance(c, np.generic):
+            return c if c == c else self.select(c)
+        if isinstance(c, np.ndarray):
+            return self.select(c) if np.isnan(c).any() else c
+        return where(self.mask, c, where(equal(c, c), stop_gradient(c), 0.0))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _known_choice, (np.asarray(self.mask), self.weaker)
 
 
-def _known_choice(mask: NDArray[Any]) -> Choice:
-    return Choice(lambda: mask.shape, lambda: mask)
+def _known_choice(mask: NDArray[Any], weaker: tuple[Choice, ...]) -> Choice:
+    return Choice(lambda: mask.shape, lambda: mask, find_weaker=lambda _: weaker)
+
+
+def _find_weaker(choice: Choice) -> tuple[Choice, ...]:
+    """One for each set of axes along which it is constant, and along not all of which the choice itself is."""
+    found: dict[tuple[int, ...], Choice | None] = {}
+    for one in choice._find_weaker(choice) if choice._find_weaker else ():
+        constant = tuple(axis for axis in range(-len(choice.shape), 0) if one.constant_along(axis))
+        if not all(map(choice.constant_along, constant)):
+            found[constant] = both(found.get(constant), one)
+    return tuple(one for one in found.values() if one is not None)
 
 
 def both(a: Choice | None, b: Choice | None) -> Choice | None:
     """Chosen by one gate after the other."""
     if a is None or b is None:
         return b if a is None else a
-    return Choice(lambda: broadcast(a.shape, b.shape), lambda: logical_and(a.mask, b.mask), a, b)
+    return Choice(
+        lambda: broadcast(a.shape, b.shape),
+        lambda: logical_and(a.mask, b.mask),
+        a,
+        b,
+        find_weaker=lambda _: (a, b, *a.weaker, *b.weaker),
+    )
 
 
 def either(a: Choice | None, b: Choice | None) -> Choice | None:
     """Chosen on one way or on another; None, which means everything, wins."""
     if a is None or b is None:
         return None
-    return Choice(lambda: broadcast(a.shape, b.shape), lambda: logical_or(a.mask, b.mask), a, b)
+    return Choice(
+        lambda: broadcast(a.shape, b.shape),
+        lambda: logical_or(a.mask, b.mask),
+        a,
+        b,
+        find_weaker=lambda _: filter(None, starmap(either, product((a, *a.weaker), (b, *b.weaker)))),
+    )
+
+
+def _carry(choice: Choice | None, carry: Callable[[Choice | None], Choice | None]) -> Choice | None:
+    """A choice taken along one operation, and what is weaker than it beside it."""
+    out = carry(choice)
+    if choice is not None and out is not None and out is not choice:
+        out._find_weaker = lambda _: filter(None, map(carry, (None, *choice.weaker)))
+    return out
 
 
 def pull_back_chosen(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any], choice: Choice | None) -> Any:
@@ -121,34 +195,36 @@ def pull_back_chosen(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any]
         return c, None
     if p.kind == "elementwise":
         if choice is not None and rule.names != ("g",):
-            c = choice.hide_nan(c)
+            c = choice.close(c)
         after = choice if p.chosen[k] is None else both(choice, own_choice(app, k, y, xs))
         if after is None:
             return c, None
         given, own = getattr(g, "shape", ()), getattr(xs[k], "shape", ())
         if not given or (given == own if type(g) is np.ndarray else same_shape(given, own)):
             return c, after  # the operand was not repeated
-        return c, _shrink_mask(after, own)
+        return c, _carry(after, lambda one: _shrink_mask(one, own))
     if p.kind == "reduction":
-        wide = _widen_mask(choice, params, xs[0])
+        wide = _carry(choice, lambda one: _widen_mask(one, params, xs[0]))
         if wide is not None and rule.names != ("g",):
-            c = wide.hide_nan(c)
+            c = wide.close(c)
         return c, both(wide, own_choice(app, k, y, xs))
     if p.kind == "structural":
-        return c, _move_mask(app, k, g, xs, choice)
-    if choice is not None and keeps_apart(app, choice):
-        return choice.hide_nan(c), _shrink_mask(choice, shape_of(xs[k]))
+        return c, _carry(choice, lambda one: _move_mask(app, k, g, xs, one))
+    if choice is not None and (apart := kept_apart(app, choice)) is not None:
+        return apart.close(c), _carry(apart, lambda one: _shrink_mask(one, shape_of(xs[k])))
     return c, None
 
 
-def keeps_apart(app: Application, choice: Choice) -> bool:
-    """Whether what was left of an output is still apart from the rest on the way to an operand, and so stays 0."""
+def kept_apart(app: Application, choice: Choice) -> Choice | None:
+    """What was left of an output and is still apart from the rest on the way to an operand, so that it stays 0."""
     if app.primitive.facts.product:  # rows or columns that were left
-        return choice.constant_along(-1) or choice.constant_along(-2)
+        return both(choice.along(-1), choice.along(-2))
     if app.primitive.kind == "multilinear":  # sums over windows mix what was left with the rest
-        return False
+        return None
+    if app.primitive.kind != "general":
+        return choice
     axis = app.params.get("axis")  # rows that were left, of an operation within rows
-    return app.primitive.kind != "general" or (isinstance(axis, int) and choice.constant_along(axis))
+    return choice.along(axis) if isinstance(axis, int) else None
 
 
 def own_choice(app: Application, k: int, y: Any, xs: Sequence[Any]) -> Choice | None:
@@ -211,14 +287,14 @@ def _widen_mask(choice: Choice | None, params: Params, x: Any) -> Choice | None:
 def _through_product(app: Application, k: int, g: Any, y: Any, xs: Sequence[Any], choice: Choice) -> Any:
     """Rows (and columns) of a product that were left: what they meet is selected away, everything else is mixed."""
     along, across = (-1, -2) if k == 0 else (-2, -1)
-    if choice.constant_along(along):  # whole rows of this operand's cotangent; it may serve several matrices
+    if (lines := choice.along(along)) is not None:  # of this operand's cotangent; it may serve several matrices
         own, lead = shape_of(xs[k]), shape_of(g)[:-2]
         if len(own) == 2 and lead:  # then each has one of its own, so that NaN is hidden before anything is added
             xs = [broadcast_to_(x, shape=(*lead, *own)) if i == k else x for i, x in enumerate(xs)]
-        c = choice.hide_nan(app.primitive.pullback(k, g, y, xs, app.params))
-        return c, _shrink_mask(choice, own)
-    if choice.constant_along(across):
-        partner = choice.select(xs[1 - k])
+        c = lines.close(app.primitive.pullback(k, g, y, xs, app.params))
+        return c, _carry(lines, lambda one: _shrink_mask(one, own))
+    if (lines := choice.along(across)) is not None:
+        partner = lines.select(xs[1 - k])
         xs = [xs[0], partner] if k == 0 else [partner, xs[1]]
     return app.primitive.pullback(k, g, y, xs, app.params), None
 
@@ -233,32 +309,78 @@ def _move_mask(app: Application, k: int, g: Any, xs: Sequence[Any], choice: Choi
     if facts.picks == "slices":
         return _take_mask(shape, shape_of(g), xs[1], params["axis"], choice)
     if facts.picks == "entries":
-        return _everywhere(app, k, g, xs, choice or Choice(lambda: (), lambda: True), shape)
+        return _by_rule(app, k, xs, choice or Choice(lambda: (), lambda: True), shape_of(g), shape)
     if choice is None or facts.view == "broadcast":
         return _shrink_mask(choice, shape)
     if facts.view == "reshape":
-        lead = _shared_lead(choice.shape, shape_of(g), shape)
-        if lead is not None:
-            wanted = (*lead, *[1] * (len(shape) - len(lead)))
-            return Choice(lambda: wanted, lambda: reshape_(choice.mask, shape=wanted), choice)
-    return _everywhere(app, k, g, xs, choice, shape)
+        return _reshape_mask(choice, shape_of(g), shape)
+    axis = params.get("axis")
+    if (
+        isinstance(axis, int)
+        and len(shape_of(g)) == len(shape)
+        and choice.constant_along(axis % len(shape) - len(shape))
+    ):
+        return choice  # whole lines, between which nothing is moved
+    return _by_rule(app, k, xs, choice, *_moved_sizes(app, _mask_sizes(choice, shape_of(g)), shape_of(g), shape))
 
 
-def _shared_lead(mask: Shape, output: Shape, operand: Shape) -> Shape | None:
-    """The leading sizes of a mask over rows, if reshaping left the rows alone."""
-    padded = (*[1] * (len(output) - len(mask)), *mask)
-    rows = max((i + 1 for i, n in enumerate(padded) if not is_one(n)), default=0)
-    return padded[:rows] if same_shape(output[:rows], operand[:rows]) and rows <= len(operand) else None
+def _mask_sizes(choice: Choice | None, output: Shape) -> Shape:
+    """The sizes of a mask on all axes of an output."""
+    given = () if choice is None else choice.shape
+    return (*[1] * (len(output) - len(given)), *given)
 
 
-def _everywhere(app: Application, k: int, g: Any, xs: Sequence[Any], choice: Choice, shape: Shape) -> Choice:
-    """Any move of entries, by its own rule on ones where something was chosen."""
+def _reshape_mask(choice: Choice, output: Shape, operand: Shape) -> Choice:
+    """Axes that reshaping left alone at the end and at the front keep their sizes; those between are one long axis.
+
+    Axes of size 1 come and go.
+    """
+    sizes = _mask_sizes(choice, output)
+    after, before = ([i for i, n in enumerate(shape) if not is_one(n)] for shape in (output, operand))
+    pairs = list(zip(after, before, strict=False)), list(zip(after[::-1], before[::-1], strict=False))
+    alone: dict[int, int] = {}  # an axis of the operand, and where it is in the output
+    for side in pairs:
+        for i, k in takewhile(lambda pair: same(output[pair[0]], operand[pair[1]]), side):
+            alone.setdefault(k, i)
+    middle = set(after) - set(alone.values())
+    constant = all(is_one(sizes[i]) for i in middle)
+    whole = tuple(output[i] if i in middle and not constant else n for i, n in enumerate(sizes))
+    wanted = tuple(
+        sizes[alone[k]] if k in alone else n if k in before and not constant else 1 for k, n in enumerate(operand)
+    )
+    return Choice(lambda: wanted, lambda: reshape_(broadcast_to_(choice.mask, shape=whole), shape=wanted), choice)
+
+
+def _moved_sizes(app: Application, sizes: Shape, output: Shape, operand: Shape) -> tuple[Shape, Shape]:
+    """How small marks of an output may be for its rule to move them, and the sizes that they have then.
+
+    A move of whole axes, or along one axis, does to each line what it does to the others.
+    """
+    view, params, n = app.primitive.facts.view, app.params, len(operand)
+    if view == "flip":
+        return sizes, sizes
+    if view == "permute":
+        return sizes, tuple(size for _, size in sorted(zip((a % n for a in params["axes"]), sizes, strict=True)))
+    axis = params.get("axis")
+    if isinstance(axis, int) and len(output) == n:
+        at = axis % n
+        others = sizes[:at], sizes[at + 1 :]
+        return (*others[0], output[at], *others[1]), (*others[0], operand[at], *others[1])
+    return output, operand
+
+
+def _by_rule(app: Application, k: int, xs: Sequence[Any], choice: Choice, given: Shape, wanted: Shape) -> Choice:
+    """Any linear operation, by its own rule on marks of a shape where something was chosen.
+
+    The marks of a user's operation, which may subtract, are numbers that do not cancel each other.
+    """
+    facts = app.primitive.facts
+    marks = _marks(choice, given, alike=bool(facts.view or facts.picks))
 
     def compute() -> Any:
-        marks = _marks(choice, shape_of(g))()
-        return greater(app.primitive.pullback(k, marks, None, xs, app.params), 0)
+        return not_equal(app.primitive.pullback(k, marks(), None, xs, app.params), 0)
 
-    return Choice(lambda: shape, compute, choice)
+    return Choice(lambda: wanted, compute, choice)
 
 
 def _cut(shape: Shape, output: Shape, key: Any, choice: Choice | None) -> Choice | None:
@@ -266,8 +388,7 @@ def _cut(shape: Shape, output: Shape, key: Any, choice: Choice | None) -> Choice
     whole = [isinstance(k, slice) and k == slice(None) for k in key]
     if all(whole) and choice is None:
         return None
-    given = () if choice is None else choice.shape
-    padded = (*[1] * (len(output) - len(given)), *given)
+    padded = _mask_sizes(choice, output)
     sizes, places = [], iter(zip(padded, output, strict=True))
     wanted = []
     for k, n, all_of_it in zip(key, shape, whole, strict=True):
@@ -285,8 +406,7 @@ def _cut(shape: Shape, output: Shape, key: Any, choice: Choice | None) -> Choice
 def _take_mask(shape: Shape, output: Shape, indices: Value, axis: int, choice: Choice | None) -> Choice:
     """An index array: what it did not name was not chosen."""
     k, first = len(shape_of(indices)), len(shape) + axis
-    given = () if choice is None else choice.shape
-    padded = (*[1] * (len(output) - len(given)), *given)
+    padded = _mask_sizes(choice, output)
     before, after = padded[:first], padded[first + k :]
     wanted = (*before, shape[axis], *after)
     marks, sources = _marks(choice, (*before, *output[first : first + k], *after)), () if choice is None else (choice,)
@@ -297,8 +417,16 @@ def _take_mask(shape: Shape, output: Shape, indices: Value, axis: int, choice: C
     return Choice(lambda: wanted, compute, *sources)
 
 
-def _marks(choice: Choice | None, shape: Shape) -> Callable[[], Any]:
-    """Ones of a shape where something was chosen, as numbers that a rule can move."""
-    if choice is None:
-        return lambda: full_(shape=shape, value=1.0, dtype=FLOAT64)
-    return lambda: broadcast_to_(astype(choice.mask, dtype=FLOAT64), shape=shape)
+def _marks(choice: Choice | None, shape: Shape, *, alike: bool = True) -> Callable[[], Any]:
+    """Numbers of a shape that are not 0 where something was chosen, for a rule to move; `alike`: ones."""
+
+    def compute() -> Any:
+        if choice is None:
+            return full_(shape=shape, value=1.0, dtype=FLOAT64)
+        ones = broadcast_to_(astype(choice.mask, dtype=FLOAT64), shape=shape)
+        if alike:
+            return ones
+        places = arange_(size=size_of(shape), dtype=FLOAT64)
+        return multiply(ones, reshape_(add(2.0, sin(places)), shape=shape))
+
+    return compute

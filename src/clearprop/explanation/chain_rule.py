@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.autodiff.choices import Choice, keeps_apart, own_choice
+from clearprop.autodiff.choices import Choice, kept_apart, own_choice
 from clearprop.autodiff.reverse import Slice, sweep
 from clearprop.explanation.general_jacobians import General, Reduction
 from clearprop.explanation.jacobians import (
@@ -88,9 +88,10 @@ class Graph:
     def was_left(self, local: LocalJacobian, out: Array) -> Array:
         """Whether the gates behind an output left its entries, and that is still known where they meet the operand."""
         choice = self._choices.get(local.node)
-        if choice is None or not keeps_apart(local.app, choice):
+        apart = None if choice is None else kept_apart(local.app, choice)
+        if apart is None:
             return np.zeros(len(out), bool)
-        return ~gather_entries(np.asarray(choice.mask), local.out_shape, out)
+        return ~gather_entries(np.asarray(apart.mask), local.out_shape, out)
 
     def value_at(self, node: Any, at: int) -> Any:
         """One entry of a stored value, as a Python number."""

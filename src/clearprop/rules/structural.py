@@ -242,6 +242,12 @@ def broadcast_to_(x: Value, /, shape: Shape) -> Any:
 
 @broadcast_to_.front
 def broadcast_to(x: Value, shape: Shape) -> Any:  # noqa: D103 - the declaration's docstring
+    require_broadcastable(x, shape)
+    return broadcast_to_(x, shape=tuple(shape))
+
+
+def require_broadcastable(x: Value, shape: Shape) -> None:
+    """Raise a ShapeError where x cannot be repeated to a shape."""
     shape, own = tuple(shape), _shape(x)
     try:
         fits = len(own) <= len(shape) and all(same(a, b) for a, b in zip(broadcast(own, shape), shape, strict=True))
@@ -253,7 +259,6 @@ def broadcast_to(x: Value, shape: Shape) -> Any:  # noqa: D103 - the declaration
             expected="axes that are equal or 1 in x, counted from the last",
             got=f"x has shape {own}",
         )
-    return broadcast_to_(x, shape=shape)
 
 
 @primitive(

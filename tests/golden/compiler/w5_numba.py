@@ -38,7 +38,7 @@ def nest1_identity_divide_add_pow_subtract(
 
 @njit(**KERNEL)
 def nest7_add_tanh_uniform_float32_less_divide(
-    lo, hi, v1, s, model_layers_0_bias, v4, v6, h2, v42, v45, n,
+    lo, hi, v1, s, model_layers_0_bias, v4, v6, h2, v41, v45, n,
 ):
     for i0 in range(lo, hi):
         o = i0 * s
@@ -49,18 +49,18 @@ def nest7_add_tanh_uniform_float32_less_divide(
             t6 = t5 < f32(0.9)
             t7 = h1_j / f32(0.9)
             h2_j = (t7 if t6 else f32(0.0))
-            t42 = i64(t6) != i64(0)
+            t41 = i64(t6) != i64(0)
             t44 = h1_j * h1_j
             t45 = f32(1) - t44
             v6[o + j] = t6
             h2[o + j] = h2_j
-            v42[o + j] = t42
+            v41[o + j] = t41
             v45[o + j] = t45
 
 
 @njit(**KERNEL)
 def nest9_add_tanh_uniform_float32_less_divide(
-    lo, hi, v8, s, model_layers_3_bias, v11, v13, h5, v30, v33, n,
+    lo, hi, v8, s, model_layers_3_bias, v11, v13, h5, v29, v33, n,
 ):
     for i0 in range(lo, hi):
         o = i0 * s
@@ -71,12 +71,12 @@ def nest9_add_tanh_uniform_float32_less_divide(
             t13 = t12 < f32(0.9)
             t14 = h4_j / f32(0.9)
             h5_j = (t14 if t13 else f32(0.0))
-            t30 = i64(t13) != i64(0)
+            t29 = i64(t13) != i64(0)
             t32 = h4_j * h4_j
             t33 = f32(1) - t32
             v13[o + j] = t13
             h5[o + j] = h5_j
-            v30[o + j] = t30
+            v29[o + j] = t29
             v33[o + j] = t33
 
 
@@ -112,8 +112,8 @@ def nest12_divide_square(lo, hi, v18, size, v20, model_layers_6_bias_bar, v60):
 
 
 @njit(**KERNEL)
-def nest15_where_divide_equal_logical_or_multiply(
-    lo, hi, v13, s, h5_bar, v30, v33, h3_bar, model_layers_3_bias_bar, m,
+def nest15_where_divide_equal_multiply_sum(
+    lo, hi, v13, s, h5_bar, v29, v33, h3_bar, model_layers_3_bias_bar, m,
 ):
     for z in range(m):
         model_layers_3_bias_bar[z] = f32(0)
@@ -122,20 +122,20 @@ def nest15_where_divide_equal_logical_or_multiply(
         for j in range(m):
             t27 = (h5_bar[o + j] if v13[o + j] else f32(0.0))
             t28 = t27 / f32(0.9)
-            t29 = t28 == t28
-            t31 = (t29 != 0) | (v30[o + j] != 0)
-            h4_bar_j = (t28 if t31 else f32(0.0))
+            t30 = t28 == t28
+            t31 = (t28 if t30 else f32(0.0))
+            h4_bar_j = (t28 if v29[o + j] else t31)
             t34 = h4_bar_j * v33[o + j]
             t35 = t34 == t34
-            t36 = (t35 != 0) | (v30[o + j] != 0)
-            h3_bar_j = (t34 if t36 else f32(0.0))
+            t36 = (t34 if t35 else f32(0.0))
+            h3_bar_j = (t34 if v29[o + j] else t36)
             model_layers_3_bias_bar[j] = accumulate(model_layers_3_bias_bar[j], h3_bar_j)
             h3_bar[o + j] = h3_bar_j
 
 
 @njit(**KERNEL)
-def nest18_where_divide_equal_logical_or_multiply(
-    lo, hi, v6, s, h2_bar, v42, v45, h0_bar, model_layers_0_bias_bar, m,
+def nest18_where_divide_equal_multiply_sum(
+    lo, hi, v6, s, h2_bar, v41, v45, h0_bar, model_layers_0_bias_bar, m,
 ):
     for z in range(m):
         model_layers_0_bias_bar[z] = f32(0)
@@ -144,13 +144,13 @@ def nest18_where_divide_equal_logical_or_multiply(
         for j in range(m):
             t39 = (h2_bar[o + j] if v6[o + j] else f32(0.0))
             t40 = t39 / f32(0.9)
-            t41 = t40 == t40
-            t43 = (t41 != 0) | (v42[o + j] != 0)
-            h1_bar_j = (t40 if t43 else f32(0.0))
+            t42 = t40 == t40
+            t43 = (t40 if t42 else f32(0.0))
+            h1_bar_j = (t40 if v41[o + j] else t43)
             t46 = h1_bar_j * v45[o + j]
             t47 = t46 == t46
-            t48 = (t47 != 0) | (v42[o + j] != 0)
-            h0_bar_j = (t46 if t48 else f32(0.0))
+            t48 = (t46 if t47 else f32(0.0))
+            h0_bar_j = (t46 if v41[o + j] else t48)
             model_layers_0_bias_bar[j] = accumulate(model_layers_0_bias_bar[j], h0_bar_j)
             h0_bar[o + j] = h0_bar_j
 
@@ -544,11 +544,11 @@ def step(
     random_bits(v3, shape=(n4, n1), out=v4)
     random_bits(v10, shape=(n4, n2), out=v11)
     nest7_add_tanh_uniform_float32_less_divide(
-        0, n4, v1, n1, model_layers_0_bias, v4, v6, h2, v42, v45, n1,
+        0, n4, v1, n1, model_layers_0_bias, v4, v6, h2, v41, v45, n1,
     )
     gemm(h2, model_layers_3_weight, out=v8)
     nest9_add_tanh_uniform_float32_less_divide(
-        0, n4, v8, n2, model_layers_3_bias, v11, v13, h5, v30, v33, n2,
+        0, n4, v8, n2, model_layers_3_bias, v11, v13, h5, v29, v33, n2,
     )
     gemm(h5, model_layers_6_weight.T, out=v15)
     nest11_add_subtract_square_sum_multiply(
@@ -557,13 +557,13 @@ def step(
     nest12_divide_square(0, 1, v18, n4, v20, model_layers_6_bias_bar, v60)
     gemm(h6_bar.T, model_layers_6_weight, out=h5_bar)
     gemm(h5.T, h6_bar.T, out=model_layers_6_weight_bar)
-    nest15_where_divide_equal_logical_or_multiply(
-        0, n4, v13, n2, h5_bar, v30, v33, h3_bar, model_layers_3_bias_bar, n2,
+    nest15_where_divide_equal_multiply_sum(
+        0, n4, v13, n2, h5_bar, v29, v33, h3_bar, model_layers_3_bias_bar, n2,
     )
     gemm(h3_bar, model_layers_3_weight.T, out=h2_bar)
     gemm(h2.T, h3_bar, out=model_layers_3_weight_bar)
-    nest18_where_divide_equal_logical_or_multiply(
-        0, n4, v6, n1, h2_bar, v42, v45, h0_bar, model_layers_0_bias_bar, n1,
+    nest18_where_divide_equal_multiply_sum(
+        0, n4, v6, n1, h2_bar, v41, v45, h0_bar, model_layers_0_bias_bar, n1,
     )
     gemm(x.T, h0_bar, out=model_layers_0_weight_bar)
     nest20_square_sum(0, n0 * n1, model_layers_0_weight_bar, v51)

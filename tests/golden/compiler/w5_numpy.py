@@ -36,22 +36,22 @@ def step(
     h5_bar = h6_bar @ model_layers_6_weight.T                 # f32[n4,n2]   ∂matmul
     model_layers_6_weight_bar = h5.T @ h6_bar                 # f32[n2,1]   ∂matmul
     v26 = np.where(v11, h5_bar, 0.0) / 0.9     # f32[n4,n2]   ∂divide   (h5_bar if v11 else 0) / 0.9
-    v28 = v11 != 0                                            # bool[n4,n2]   ∂divide   v11 ≠ 0
-    # f32[n4,n2]   ∂divide   v26 if v26 = v26 or v28 else 0
-    h4_bar = np.where(np.logical_or(v26 == v26, v28), v26, 0.0)
+    v27 = v11 != 0                                            # bool[n4,n2]   ∂divide   v11 ≠ 0
+    # f32[n4,n2]   ∂divide   v26 if v27 else v26 if v26 = v26 else 0
+    h4_bar = np.where(v27, v26, np.where(v26 == v26, v26, 0.0))
     v32 = h4_bar * (1 - h4 * h4)                              # f32[n4,n2]   ∂tanh
-    # f32[n4,n2]   ∂tanh   v32 if v32 = v32 or v28 else 0
-    h3_bar = np.where(np.logical_or(v32 == v32, v28), v32, 0.0)
+    # f32[n4,n2]   ∂tanh   v32 if v27 else v32 if v32 = v32 else 0
+    h3_bar = np.where(v27, v32, np.where(v32 == v32, v32, 0.0))
     model_layers_3_bias_bar = np.sum(h3_bar, axis=-2)         # f32[n2]   ∂add   sum(h3_bar)
     h2_bar = h3_bar @ model_layers_3_weight.T                 # f32[n4,n1]   ∂matmul
     model_layers_3_weight_bar = h2.T @ h3_bar                 # f32[n1,n2]   ∂matmul
     v38 = np.where(v5, h2_bar, 0.0) / 0.9       # f32[n4,n1]   ∂divide   (h2_bar if v5 else 0) / 0.9
-    v40 = v5 != 0                                             # bool[n4,n1]   ∂divide   v5 ≠ 0
-    # f32[n4,n1]   ∂divide   v38 if v38 = v38 or v40 else 0
-    h1_bar = np.where(np.logical_or(v38 == v38, v40), v38, 0.0)
+    v39 = v5 != 0                                             # bool[n4,n1]   ∂divide   v5 ≠ 0
+    # f32[n4,n1]   ∂divide   v38 if v39 else v38 if v38 = v38 else 0
+    h1_bar = np.where(v39, v38, np.where(v38 == v38, v38, 0.0))
     v44 = h1_bar * (1 - h1 * h1)                              # f32[n4,n1]   ∂tanh
-    # f32[n4,n1]   ∂tanh   v44 if v44 = v44 or v40 else 0
-    h0_bar = np.where(np.logical_or(v44 == v44, v40), v44, 0.0)
+    # f32[n4,n1]   ∂tanh   v44 if v39 else v44 if v44 = v44 else 0
+    h0_bar = np.where(v39, v44, np.where(v44 == v44, v44, 0.0))
     model_layers_0_bias_bar = np.sum(h0_bar, axis=-2)         # f32[n1]   ∂add   sum(h0_bar)
     model_layers_0_weight_bar = x.T @ h0_bar                  # f32[n0,n1]   ∂matmul
     # f32   sum(model_layers_0_weight_bar²)

@@ -33,7 +33,7 @@ from clearprop.rules.indexing import (
 )
 from clearprop.rules.joining import concat, stack
 from clearprop.rules.on_demand.sorting import argsort
-from clearprop.rules.structural import arange_, broadcast_to, full_, reshape
+from clearprop.rules.structural import arange_, broadcast_to, full_, require_broadcastable, reshape
 from clearprop.shapes import Dim, Shape, normalise_axis, size_of
 
 _TRUE = np.dtype(bool)
@@ -383,4 +383,7 @@ def masked_fill(x: Value, mask: Value, value: Value, /) -> Any:
             where=user_line(),
             try_="mask != 0",
         )
-    return where(broadcast_to(mask, shape), broadcast_to(_fitting(value, x), shape), x)
+    value = _fitting(value, x)
+    for given in (mask, value):
+        require_broadcastable(given, shape)
+    return where(mask, value, x)  # a mask of whole rows stays one, which a gradient knows them by
