@@ -84,8 +84,8 @@ breast-cancer, diabetes, penguins, spirals
         folder,
         """\
 cannot read 'd': it is a directory
-  expected  a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file
-  got       a directory
+  expected  a CSV, Parquet, JSON lines, Excel, Arrow, NPY or NPZ file, or a folder of Parquet files that are one table
+  got       a directory without Parquet files
   where     d
   try       name the file in it""",
         id="directory",

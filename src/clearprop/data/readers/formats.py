@@ -78,10 +78,12 @@ def form_of(path: Path, source: str) -> FileForm:
     Raises DataError for what is there but cannot be read: a folder, a device, a file without permission.
     """
     if path.is_dir():
+        if parquet_parts(path):
+            return PARQUET
         raise DataError(
             f"cannot read {source!r}: it is a directory",
-            expected=DATA_FILE,
-            got="a directory",
+            expected=f"{DATA_FILE}, or a folder of Parquet files that are one table",
+            got="a directory without Parquet files",
             where=source,
             try_="name the file in it",
         )
@@ -109,6 +111,12 @@ def form_of(path: Path, source: str) -> FileForm:
     by_name = [form for form in FORMS if path.suffix.lower() in form.suffixes]
     found = next((form for form in FORMS if form.fits(start)), by_name[0] if by_name else CSV)
     return CSV if found in _TEXTS else found
+
+
+def parquet_parts(folder: Path) -> list[Path]:
+    """The Parquet files of a folder in the order of their names; those that begin with `.` or `_` are no rows."""
+    found = (path for path in folder.iterdir() if path.suffix.lower() in PARQUET.suffixes and path.is_file())
+    return sorted(path for path in found if not path.name.startswith((".", "_")))
 
 
 MOST_COLUMNS = 32_768

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import Column, Frame, quantity
+from clearprop.data.columns import Column, quantity
 from clearprop.data.kinds.times import ticks_as_seconds
 from clearprop.data.readers.formats import require_columns_in_bounds
 from clearprop.errors import DataError
@@ -22,15 +21,12 @@ from clearprop.errors import DataError
 if TYPE_CHECKING:
     import pyarrow
 
-PARQUET_LIMIT = 2 * 2**30
-"""The largest size in bytes, at 8 bytes a value, of a Parquet file that is read into memory at once."""
 MOST_COMPRESSED = 1000
 """A column of a row group that unpacks to more than this many times its size, and to more than `LARGE_CHUNK`
 bytes, is taken for a decompression bomb."""
 LARGE_CHUNK = 64 * 2**20
 MOST_VALUES_PER_BYTE = 200
 """A file that holds more values than this for each of its bytes, and more than fit into `LARGE_CHUNK`, is refused."""
-_ROWS_AT_ONCE = 65_536
 _WRITTEN_OUT = frozenset({"PLAIN", "RLE", "BIT_PACKED", "DELTA_LENGTH_BYTE_ARRAY"})
 """Encodings of texts, and of where they are missing, in which every text has its own bytes."""
 _BUFFER = 1 << 16
@@ -89,6 +85,10 @@ class ParquetTable:
                     try_="turn it into numbers or text, or drop it",
                 )
 
+    def starts(self, rows: int) -> tuple[int, ...]:
+        """The rows at which blocks of so many rows begin."""
+        return tuple(range(0, self.rows, rows))
+
     def blocks(
         self,
         rows: int,
@@ -112,7 +112,7 @@ class ParquetTable:
             for batches in self._batches(rows, list(chosen), since, last):
                 found += sum(batch.num_rows for batch in batches)
                 yield tuple(
-                    _joined_column([_column(n, b.column(n), n == target, n in as_text, n in spelled) for b in batches])
+                    joined_column([_column(n, b.column(n), n == target, n in as_text, n in spelled) for b in batches])
                     for n in chosen
                 )
             if found != last - since:
@@ -136,37 +136,7 @@ class ParquetTable:
 
     def place(self, column: str, row: int) -> str:
         """Where a value stands."""
-        return _place(self.source, column, row)
-
-
-def read_parquet(
-    path: Path,
-    source: str,
-    target: str | None = None,
-    as_text: frozenset[str] = frozenset(),
-    spelled: frozenset[str] = frozenset(),
-) -> Frame:
-    """Read a Parquet file of numbers, truth values, dates and text into memory.
-
-    Of `target`, by default the last column, and of columns `spelled` the spelling of whole numbers is kept; columns
-    `as_text` are texts.
-
-    Raises DataError for a file that is damaged or empty, and for more than `PARQUET_LIMIT` bytes of values.
-    """
-    table = ParquetTable(path, source)
-    size = 8 * table.rows * len(table.names)
-    if size > PARQUET_LIMIT:
-        raise DataError(
-            f"{source!r} is too large to be read at once",
-            expected=f"at most {PARQUET_LIMIT:,} bytes, at 8 bytes a value",
-            got=f"{size:,} bytes: {table.rows:,} rows of {quantity(len(table.names), 'column')}",
-            where=source,
-            try_="clearprop train --memory 1GB, which streams it; or fewer rows",
-        )
-    goal = table.names[-1] if target is None else target
-    parts = list(table.blocks(_ROWS_AT_ONCE, target=goal, as_text=as_text, spelled=spelled))
-    columns = tuple(_joined_column([part[i] for part in parts]) for i in range(len(table.names)))
-    return Frame(source, columns, partial(_place, source))
+        return place_of_row(self.source, column, row)
 
 
 def _cut_batches(batches: Iterator[Any], at: int, starts: list[int], until: int) -> Iterator[list[Any]]:
@@ -183,7 +153,8 @@ def _cut_batches(batches: Iterator[Any], at: int, starts: list[int], until: int)
         yield held
 
 
-def _joined_column(pieces: list[Column]) -> Column:
+def joined_column(pieces: list[Column]) -> Column:
+    """Rows of one column that were read in pieces."""
     if len(pieces) == 1:
         return pieces[0]
     spellings = [piece.spelling for piece in pieces if piece.spelling is not None]
@@ -191,7 +162,8 @@ def _joined_column(pieces: list[Column]) -> Column:
     return replace(pieces[0], values=values, spelling=np.concatenate(spellings) if spellings else None)
 
 
-def _place(source: str, column: str, row: int) -> str:
+def place_of_row(source: str, column: str, row: int) -> str:
+    """Where a value of a Parquet file stands."""
     return f"{source}, row {row} (the first is 0), column {column!r}"
 
 

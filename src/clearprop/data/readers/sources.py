@@ -38,7 +38,7 @@ from clearprop.data.readers.formats import (
 )
 from clearprop.data.readers.frame_kinds import is_frame, known_frame
 from clearprop.data.readers.npz_file import read_npz
-from clearprop.data.readers.parquet_file import read_parquet
+from clearprop.data.readers.parquet_folder import read_parquet
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.spirals import spirals
 from clearprop.errors import DataError, nearest

@@ -25,8 +25,8 @@ from clearprop.data.readers.csv_file import (
     pieces_of_lines,
     place_of,
 )
-from clearprop.data.readers.formats import CSV, PARQUET, FileForm
-from clearprop.data.readers.parquet_file import ParquetTable
+from clearprop.data.readers.formats import CSV, PARQUET, FileForm, parquet_parts
+from clearprop.data.readers.parquet_folder import parquet_table
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import file_form
 from clearprop.data.readers.text_form import Evidence, NumberForm
@@ -316,7 +316,7 @@ def _skip_lines(pieces: list[str], lines: int) -> str:
 
 
 class _Parquet:
-    """A Parquet file; its row groups are cut into blocks of rows."""
+    """A Parquet file, or a folder of them; row groups are cut into blocks of rows."""
 
     notes: tuple[str, ...] = ()
     decimal: str | None = None
@@ -324,12 +324,12 @@ class _Parquet:
     def __init__(self, path: Path, source: str, reading: Reading) -> None:
         self.path, self.source = path, source
         self.asked = reading.columns.texts, reading.spelled
-        table = ParquetTable(path, source)
+        table = parquet_table(path, source)
         self.names, self.rows = table.names, table.rows
 
     def cuts(self, budget: Budget, columns: int) -> tuple[Mark, ...]:
         """Where blocks of so many columns begin."""
-        return tuple(Mark(row) for row in range(0, self.rows, budget.rows_read(columns)))
+        return tuple(Mark(row) for row in parquet_table(self.path, self.source).starts(budget.rows_read(columns)))
 
     def prepare(self, _budget: Budget, _ranks: Sharers) -> None:
         """Nothing: the file says what its columns are."""
@@ -343,7 +343,7 @@ class _Parquet:
         self, budget: Budget, names: Collection[str], target: str, part: RowRange | None = None
     ) -> Iterator[RowBlock]:
         """All rows of these columns, or a part, in their order."""
-        table, size = ParquetTable(self.path, self.source), budget.rows_read(len(names))
+        table, size = parquet_table(self.path, self.source), budget.rows_read(len(names))
         first, end = (0, None) if part is None else (part.begin.row, part.end)
         last = None if end is None else end.row
         for columns in table.blocks(size, names, target, *self.asked, since=first, until=last):
@@ -415,9 +415,10 @@ class UnchangingFile:
         )
 
 
-def _file_stamp(path: Path) -> tuple[int, ...]:
+def _file_stamp(path: Path) -> tuple[tuple[int, ...], ...]:
+    """Size, time of change and number of a file, or of each Parquet file of a folder; nothing of one that has gone."""
     try:
-        info = path.stat()
+        stats = [file.stat() for file in (parquet_parts(path) if path.is_dir() else [path])]
     except OSError:
         return ()
-    return info.st_size, info.st_mtime_ns, info.st_ino
+    return tuple((info.st_size, info.st_mtime_ns, info.st_ino) for info in stats)

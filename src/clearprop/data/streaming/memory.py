@@ -10,7 +10,7 @@ from typing import Any
 
 from clearprop.data.readers.formats import CSV, NPZ, PARQUET, STREAMED, forms_text
 from clearprop.data.readers.npz_file import values_in_npz
-from clearprop.data.readers.parquet_file import PARQUET_LIMIT, ParquetTable
+from clearprop.data.readers.parquet_folder import PARQUET_LIMIT, parquet_table
 from clearprop.data.readers.plain_text import plain_text
 from clearprop.data.readers.sources import BUNDLED, file_form
 from clearprop.errors import ArgumentError, DataError
@@ -151,7 +151,7 @@ def needs_streaming(source: Any, memory: int, encoding: str | None = None) -> bo
     if form is CSV:
         return CSV_SHARE * plain_text(path, str(source), encoding).path.stat().st_size > memory
     if form is PARQUET:
-        table = ParquetTable(path, str(source))
+        table = parquet_table(path, str(source))
         values = table.rows * len(table.names)
         return BYTES_PER_VALUE * values > memory or 8 * values > PARQUET_LIMIT
     values = values_in_npz(path, str(source)) if form is NPZ else path.stat().st_size // 8

@@ -1,0 +1,138 @@
+"""A folder of Parquet files that are one table, as other programs write tables that are large."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+from clearprop.data.columns import Column, Frame, Locator, quantity
+from clearprop.data.readers.formats import parquet_parts
+from clearprop.data.readers.parquet_file import ParquetTable, joined_column, place_of_row
+from clearprop.errors import DataError
+
+PARQUET_LIMIT = 2 * 2**30
+"""The largest size in bytes, at 8 bytes a value, of a Parquet file that is read into memory at once."""
+_ROWS_AT_ONCE = 65_536
+
+
+class ParquetFolder:
+    """The Parquet files of a folder in the order of their names: names of columns, number of rows, blocks of rows.
+
+    It is read as a `ParquetTable` is, and no block holds rows of two files.
+
+    Raises DataError for a file that `ParquetTable` refuses, and for one whose columns are not those of the first.
+    """
+
+    def __init__(self, path: Path, source: str) -> None:
+        self.source, self.files = source, parquet_parts(path)
+        tables = (self._table(file) for file in self.files)
+        first = next(tables)
+        counts = [first.rows]
+        for table in tables:
+            _require_same_columns(first, table)
+            counts.append(table.rows)
+        self.names, self.firsts = first.names, tuple(accumulate(counts, initial=0))
+        self.rows = self.firsts[-1]
+
+    def _table(self, file: Path) -> ParquetTable:
+        return ParquetTable(file, f"{self.source}/{file.name}")
+
+    def starts(self, rows: int) -> tuple[int, ...]:
+        """The rows at which blocks of so many rows begin."""
+        return tuple(start for first, end in pairwise(self.firsts) for start in range(first, end, rows))
+
+    def blocks(
+        self,
+        rows: int,
+        names: Collection[str] | None = None,
+        target: str | None = None,
+        as_text: Collection[str] = (),
+        spelled: Collection[str] = (),
+        since: int = 0,
+        until: int | None = None,
+    ) -> Iterator[tuple[Column, ...]]:
+        """The rows from number `since` up to `until`, at most `rows` at a time: see `ParquetTable.blocks`."""
+        end = self.rows if until is None else until
+        for first, file in zip(self.firsts, self.files, strict=False):
+            table = self._table(file) if first < end else None
+            if table is not None and since < first + table.rows:
+                own = max(since - first, 0), min(end - first, table.rows)
+                yield from table.blocks(rows, names, target, as_text, spelled, *own)
+
+    @property
+    def place(self) -> Locator:
+        """Says where a value stands."""
+        return PlaceInFolder(tuple(f"{self.source}/{file.name}" for file in self.files), self.firsts)
+
+
+@dataclass(frozen=True)
+class PlaceInFolder:
+    """Says in which file of a folder a value stands, and in which row of it.
+
+    >>> PlaceInFolder(("t/a.parquet", "t/b.parquet"), (0, 10, 15))("size", 12)
+    "t/b.parquet, row 2 (the first is 0), column 'size'"
+    """
+
+    sources: tuple[str, ...]
+    firsts: tuple[int, ...]
+
+    def __call__(self, column: str, row: int) -> str:
+        """The place of a value by its column and its row in the whole table."""
+        part = bisect_right(self.firsts, row) - 1
+        return place_of_row(self.sources[part], column, row - self.firsts[part])
+
+
+def parquet_table(path: Path, source: str) -> ParquetTable | ParquetFolder:
+    """The table in a Parquet file, or in a folder of them."""
+    return (ParquetFolder if path.is_dir() else ParquetTable)(path, source)
+
+
+def read_parquet(
+    path: Path,
+    source: str,
+    target: str | None = None,
+    as_text: frozenset[str] = frozenset(),
+    spelled: frozenset[str] = frozenset(),
+) -> Frame:
+    """Read a Parquet file, or a folder of them, of numbers, truth values, dates and text into memory.
+
+    Of `target`, by default the last column, and of columns `spelled` the spelling of whole numbers is kept; columns
+    `as_text` are texts.
+
+    Raises DataError for a file that is damaged or empty, and for more than `PARQUET_LIMIT` bytes of values.
+    """
+    table = parquet_table(path, source)
+    size = 8 * table.rows * len(table.names)
+    if size > PARQUET_LIMIT:
+        raise DataError(
+            f"{source!r} is too large to be read at once",
+            expected=f"at most {PARQUET_LIMIT:,} bytes, at 8 bytes a value",
+            got=f"{size:,} bytes: {table.rows:,} rows of {quantity(len(table.names), 'column')}",
+            where=source,
+            try_="clearprop train --memory 1GB, which streams it; or fewer rows",
+        )
+    goal = table.names[-1] if target is None else target
+    parts = list(table.blocks(_ROWS_AT_ONCE, target=goal, as_text=as_text, spelled=spelled))
+    columns = tuple(joined_column([part[i] for part in parts]) for i in range(len(table.names)))
+    place = table.place if isinstance(table, ParquetFolder) else partial(place_of_row, source)
+    return Frame(source, columns, place)
+
+
+def _require_same_columns(first: ParquetTable, other: ParquetTable) -> None:
+    """Raise DataError unless a file has the columns of the first one, in their order and with their types."""
+    kinds = [[(field.name, str(field.type)) for field in table.file.schema_arrow] for table in (first, other)]
+    if kinds[0] == kinds[1]:
+        return
+    both = zip(*kinds, strict=False)
+    here, there = next(((a, b) for a, b in both if a != b), ((f"{len(kinds[0])} columns",), (f"{len(kinds[1])}",)))
+    raise DataError(
+        f"{other.source!r} has other columns than {first.source!r}",
+        expected=" of type ".join(map(repr, here)) if len(here) > 1 else here[0],
+        got=" of type ".join(map(repr, there)) if len(there) > 1 else there[0],
+        where=other.source,
+        try_="write all files of the folder by one program; or train on the one file that holds the table",
+    )
