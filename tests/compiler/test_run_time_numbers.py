@@ -6,7 +6,7 @@ import pytest
 import clearprop as cl
 from clearprop.compiler import epoch_loop, kernels
 from clearprop.compiler.native import cache
-from clearprop.program.process_lock import Remembered
+from clearprop.program.processes import Remembered
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3)).astype("f")

@@ -9,7 +9,7 @@ import polars
 import pytest
 
 import clearprop as cl
-from clearprop.data.statistics import order_statistics, summarise
+from clearprop.data.columns import order_statistics, summarise
 from clearprop.data.streaming import memory
 from clearprop.data.streaming.disk_rows import Dealing, DiskRows
 from clearprop.data.streaming.streamed_table import stream_table

@@ -10,7 +10,7 @@ from clearprop.compiler import get_threads, set_threads, threads
 from clearprop.distributed import world as module
 from clearprop.distributed.world import World
 from clearprop.errors import ArgumentError, RunError
-from clearprop.runs.environment import launched_processes
+from clearprop.program.processes import launched_processes
 
 
 class Ranks:

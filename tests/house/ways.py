@@ -38,15 +38,19 @@ import contextlib, io, os, tempfile
 from clearprop.cli import main
 from clearprop.compiler.epoch_loop import NativeLoop
 os.chdir(tempfile.mkdtemp())
-first_call = NativeLoop.order  # of rows
 
 
-def stop(*arguments):
-    sys.setprofile(None)
-    return first_call(*arguments)
+def stopping(function):
+    def stop(*arguments):
+        sys.setprofile(None)
+        return function(*arguments)
+
+    return stop
 
 
-NativeLoop.order = staticmethod(stop)
+# native code begins where kernels are compiled, or where an order of rows is drawn: whichever comes first
+NativeLoop.prepare = stopping(NativeLoop.prepare)
+NativeLoop.order = staticmethod(stopping(NativeLoop.order))
 """
 TRAIN = """
 with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

@@ -12,7 +12,7 @@ import pytest
 import clearprop as cl
 from clearprop.compiler import epoch_loop
 from clearprop.nn import Penalty
-from clearprop.program.process_lock import Remembered
+from clearprop.program.processes import Remembered
 from clearprop.train import job
 from clearprop.train.metrics import find_loss, find_metrics
 from clearprop.train.step import Step, identity_of

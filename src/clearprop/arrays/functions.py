@@ -25,8 +25,8 @@ from clearprop.program.operands import SUPPORTED, admit, checked_dtype, is_maske
 from clearprop.program.types import Value
 from clearprop.program.values import Node
 from clearprop.rules import joining, linear, standard_forms, structural
+from clearprop.rules.checking import FAILURES, refusal
 from clearprop.rules.on_demand import NAMESPACES, names
-from clearprop.rules.refusals import FAILURES, refusal
 from clearprop.shapes import Shape, as_shape
 
 _LISTS = (

@@ -32,9 +32,9 @@ from clearprop.program.types import PYTHON_SCALARS, Axes, Params, Value, is_comp
 from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules import elementwise as ew
 from clearprop.rules import indexing, joining, linear, reductions, structural
+from clearprop.rules.checking import with_refusals
 from clearprop.rules.indexing import Key
 from clearprop.rules.on_demand import late_method
-from clearprop.rules.refusals import with_refusals
 from clearprop.shapes import Shape, size_of
 
 _method = functools.partial(with_refusals, home="cl.Tensor")

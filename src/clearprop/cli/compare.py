@@ -23,7 +23,7 @@ from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import write_text
-from clearprop.runs.folder import require_free
+from clearprop.files.presence import require_free
 from clearprop.train import suitable_measures
 
 DEFAULT = "sgd:momentum=0.9,adam,adamw,rmsprop,lion,schedule_free"

@@ -13,6 +13,7 @@ from clearprop.cli.console import output, say, table
 from clearprop.cli.exit_codes import DONE
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import make_folder, write_text
+from clearprop.files.presence import require_free
 from clearprop.reporting.runs_side_by_side import (
     comparison_charts,
     comparison_html,
@@ -22,7 +23,6 @@ from clearprop.reporting.runs_side_by_side import (
     results,
 )
 from clearprop.runs.events import plain
-from clearprop.runs.folder import require_free
 from clearprop.train import load
 
 

@@ -11,13 +11,14 @@ import typer
 from clearprop.cli.console import messages, output, print_results, say
 from clearprop.cli.exit_codes import DONE
 from clearprop.cli.options import Fill, form_words, with_settings
-from clearprop.cli.standard_input import given_data, on_all_ranks, require_file
+from clearprop.cli.standard_input import given_data, on_all_ranks
 from clearprop.data.preprocessing import Encoded, EncodingReport
 from clearprop.data.readers.formats import forms_text
 from clearprop.data.readers.reading import FORM, FormWords
 from clearprop.data.streaming.encoded_source import merge_reports
 from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.distributed import World
+from clearprop.program.processes import launched_processes
 from clearprop.runs.events import as_line, plain
 from clearprop.train import Run, load
 
@@ -49,9 +50,8 @@ def evaluate(
     """
 
     def work(world: World | None) -> int:
-        require_file(data, world)
         ranks: Sharers = ALONE if world is None else world.everyone
-        with given_data(data) as source:
+        with given_data(data, world) as source:
             rows, results, remarks = _measure(load(run), source, form_words(fill, form), ranks)
         for remark in remarks:
             say(messages(), remark)
@@ -61,7 +61,7 @@ def evaluate(
             print_results(output(), {f"{rows} rows": results})
         return DONE
 
-    return on_all_ranks(work, "auto")
+    return on_all_ranks(work) if launched_processes() > 1 else work(None)
 
 
 def _measure(run: Run, source: str, form: FormWords, ranks: Sharers) -> tuple[int, dict[str, float], list[str]]:

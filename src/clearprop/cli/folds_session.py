@@ -9,10 +9,9 @@ from typing import Any
 from clearprop.cli.console import messages, output, print_json, say, table
 from clearprop.cli.exit_codes import DONE, INTERRUPTED
 from clearprop.errors import ArgumentError
-from clearprop.files.presence import free_folder
+from clearprop.files.presence import free_folder, require_free
 from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import measure_text, overall
-from clearprop.runs.folder import require_free
 from clearprop.search.cross_validation import CrossValidation, FoldPlan, TestedFold, conduct_folds, plan_folds
 from clearprop.train import TrainingInterrupted
 

@@ -11,7 +11,7 @@ import typer
 from clearprop.cli.console import messages, say
 from clearprop.cli.exit_codes import DONE
 from clearprop.cli.options import Fill, form_words, with_settings
-from clearprop.cli.standard_input import given_data, on_all_ranks, require_file
+from clearprop.cli.standard_input import given_data, on_all_ranks
 from clearprop.data.preprocessing import Encoded, EncodingReport
 from clearprop.data.readers.formats import forms_text
 from clearprop.data.readers.reading import FORM, FormWords, require_names, words_of
@@ -21,6 +21,7 @@ from clearprop.distributed import World
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import write_file
 from clearprop.files.spreadsheet import spreadsheet_text
+from clearprop.program.processes import launched_processes
 from clearprop.train import Decide, Run, class_probabilities, decide_alone, load
 
 
@@ -72,15 +73,14 @@ def predict(
         if out is not None and not overwrite:
             lead(lambda: require_new(out))
         given = load(run), quote_formulas, words_of(keep), form_words(fill, form), interval
-        require_file(data, world)
-        with given_data(data) as source:
+        with given_data(data, world) as source:
             if world is None:
                 _write_out(out, lambda file: write_predictions(given[0], source, file, *given[1:]))
             else:
                 _write_together(world, out, source, *given)
         return DONE
 
-    return on_all_ranks(work, "auto")
+    return on_all_ranks(work) if launched_processes() > 1 else work(None)
 
 
 def _write_out(out: Path | None, write: Callable[[BinaryIO], list[str]]) -> None:

@@ -11,8 +11,8 @@ from clearprop.charts.chart import save_charts
 from clearprop.cli.exit_codes import DONE
 from clearprop.cli.predict import require_new
 from clearprop.files.atomic import write_text
+from clearprop.files.presence import require_free
 from clearprop.reporting import report_of
-from clearprop.runs.folder import require_free
 from clearprop.train import load
 
 

@@ -8,27 +8,29 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from clearprop.cli.exit_codes import MISTAKE
 from clearprop.distributed import World, join_world
 from clearprop.errors import ArgumentError, ClearpropError
-from clearprop.runs.environment import is_one_of_several
 
 NAME = "-"
 """The name of standard input."""
 
 
-@contextmanager
-def given_data(data: str) -> Iterator[str]:
+def given_data(data: str, world: World | None = None) -> AbstractContextManager[str]:
     """The data that a command names; for `-` the path of a file with what comes on standard input.
 
-    Raises ArgumentError where nothing can come: at a terminal.
+    Raises ArgumentError where nothing can come: at a terminal, or to several processes, which cannot share it.
     """
-    if data != NAME:
-        yield data
-        return
+    return nullcontext(data) if data != NAME else _standard_input(world)
+
+
+@contextmanager
+def _standard_input(world: World | None) -> Iterator[str]:
+    if world is not None:
+        raise _cannot_be_shared()
     import tempfile
 
     if sys.stdin is None or sys.stdin.isatty():
@@ -46,11 +48,8 @@ def given_data(data: str) -> Iterator[str]:
         yield str(path)
 
 
-def require_file(data: str | None, world: World | None) -> None:
-    """Raise ArgumentError for standard input, which several processes cannot share."""
-    if data != NAME or world is None:
-        return
-    raise ArgumentError(
+def _cannot_be_shared() -> ArgumentError:
+    return ArgumentError(
         "standard input comes to one process, and several want to read it",
         expected="a file that every process can read",
         got="-",
@@ -59,10 +58,8 @@ def require_file(data: str | None, world: World | None) -> None:
     )
 
 
-def on_all_ranks(work: Callable[[World | None], int], world: str, rank_timeout: float = 600.0) -> int:
-    """The exit code of `work(ranks)`: on this process alone, or on all that a launcher started, of which one speaks."""
-    if not is_one_of_several(world, "--world"):
-        return work(None)
+def on_all_ranks(work: Callable[[World | None], int], rank_timeout: float = 600.0) -> int:
+    """The exit code of `work(ranks)` on all processes that a launcher started together, of which one speaks."""
     ranks = join_world(rank_timeout)
     try:
         with ranks.united(), ranks.first_alone_speaks():

@@ -13,8 +13,8 @@ from clearprop.cli.exit_codes import DONE, INTERRUPTED, MISTAKE
 from clearprop.cli.sweep_display import SweepDisplay, trials_table
 from clearprop.compiler import thread_count
 from clearprop.errors import ArgumentError, ClearpropError
+from clearprop.files.presence import require_free
 from clearprop.runs.events import Events
-from clearprop.runs.folder import require_free
 from clearprop.runs.settings import option_of
 from clearprop.search.pools import pool_for, require_workers
 from clearprop.search.record import SweepFolder

@@ -10,6 +10,7 @@ import typer
 from clearprop.cli.options import with_settings
 from clearprop.cli.standard_input import on_all_ranks
 from clearprop.distributed import World
+from clearprop.program.processes import is_one_of_several
 from clearprop.runs.folder import is_ensemble
 from clearprop.runs.settings import OPTIONS
 
@@ -162,4 +163,6 @@ def train(
             return train_session.resume(session, resume, given, out=out, config=config, **begun)
         return train_session.start(session, given, out=out, config=config, **begun)
 
-    return on_all_ranks(work, world, rank_timeout)
+    if is_one_of_several(world, "--world"):
+        return on_all_ranks(work, rank_timeout)
+    return work(None)

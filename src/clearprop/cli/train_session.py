@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from clearprop.cli.console import (
     tell_results,
 )
 from clearprop.cli.exit_codes import DONE, INTERRUPTED, MISTAKE
-from clearprop.cli.standard_input import NAME, given_data, require_file
+from clearprop.cli.standard_input import NAME, given_data
 from clearprop.data.parts import batches_in, rows_in
 from clearprop.data.readers.formats import DATA_FILE
 from clearprop.data.readers.reading import READING, Reading
@@ -33,11 +34,11 @@ from clearprop.data.streaming.sharers import ALONE
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.distributed import World
 from clearprop.errors import ArgumentError, ClearpropError
-from clearprop.files.presence import free_folder
+from clearprop.files.presence import free_folder, require_free
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import Events, log_events
-from clearprop.runs.folder import RunFolder, require_free, require_steps
+from clearprop.runs.folder import RunFolder, require_steps
 from clearprop.runs.settings import CHANGEABLE, OPTIONS, Settings, option_of
 from clearprop.train import (
     AUTO,
@@ -208,8 +209,8 @@ class Session:
         settings = Settings(**{**asked, "task": task_under(asked.get("task", "auto"), asked.get("loss"))})
         if before is not None:
             require_kept(settings.data, str(before))
-        require_file(settings.data, self.world)
-        with given_data(settings.data or "") as source:
+        data = settings.data or ""
+        with nullcontext(data) if data != NAME else given_data(data, self.world) as source:
             self._train(source, settings, asked, before, out, resume, origin, weights)
 
     def _train(

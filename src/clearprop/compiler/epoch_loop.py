@@ -27,7 +27,7 @@ from clearprop.compiler.native.row_order import LEDGER, native_order
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.errors import DTypeError, ShapeError, user_line
 from clearprop.program.ir import Var
-from clearprop.program.process_lock import Remembered
+from clearprop.program.processes import Remembered
 from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import Node, raw
@@ -181,6 +181,10 @@ class NativeLoop:
             raise ValueError("the carry has another structure than the loop's")
         for array, value in zip(self.arrays, flat, strict=True):
             array[...] = raw(value)
+
+    def prepare(self, size: int) -> None:
+        """Compile what batches of this size need, before the first of them."""
+        self._bound(size)
 
     def carry(self) -> Any:
         """The carry as it stands now (copies)."""

@@ -18,6 +18,7 @@ from clearprop.data.columns import (
     ColumnKind,
     Findings,
     Locator,
+    Numbers,
     as_boolean,
     as_category,
     as_number,
@@ -25,11 +26,11 @@ from clearprop.data.columns import (
     name_list,
     number_text,
     quantity,
+    summarise,
     target_column,
 )
 from clearprop.data.kinds.time_encoding import TimeEncoding, fit_time
 from clearprop.data.kinds.word_encodings import WordEncoding, fit_words
-from clearprop.data.statistics import Numbers, summarise
 from clearprop.errors import DataError
 
 MISSING_NUMBERS = (99.0, 999.0, 9999.0, 99999.0)

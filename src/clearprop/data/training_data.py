@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clearprop.data.array_checks import column_names, in_columns, plain_array, require_one_index
 from clearprop.data.array_labels import ArrayLabels, text_labels
-from clearprop.data.columns import no_row_counts
+from clearprop.data.columns import mean_of, no_row_counts
 from clearprop.data.encodings import ClassTarget, digit_doubts
 from clearprop.data.parts import PARTS, Pair, Part, SourceRows, class_doubts, digest, rows_in, sample_rows, suspicions
 from clearprop.data.preprocessing import Preprocessing
@@ -21,7 +21,6 @@ from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import is_table
 from clearprop.data.record import DataRecord
 from clearprop.data.splits import SplitTable, split_table, table_doubts
-from clearprop.data.statistics import mean_of
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.streaming.memory import needs_streaming
 from clearprop.data.streaming.sharers import ALONE, Sharers

@@ -24,7 +24,7 @@ from clearprop.distributed.machine import Machine
 from clearprop.distributed.outcomes import RankOutcome, raise_alone
 from clearprop.distributed.sums import ADDITIONS
 from clearprop.errors import ArgumentError, ClearpropError, RunError
-from clearprop.runs.environment import launched_processes
+from clearprop.program.processes import launched_processes
 
 _T = TypeVar("_T")
 FIRST_SECONDS = 600.0

@@ -24,7 +24,7 @@ from clearprop.explanation.roundoff import rule_error
 from clearprop.notation import tex, text
 from clearprop.notation.expressions import Expression, Name, replace, used_names
 from clearprop.primitives import REGISTRY, Zero
-from clearprop.program.process_lock import process_lock
+from clearprop.program.processes import process_lock
 from clearprop.program.types import PYTHON_SCALARS, is_floating, type_of
 from clearprop.program.values import RECORDING, Application, Node, complex_step, raw
 

@@ -1,8 +1,10 @@
-"""Whether something is there: a name that no system takes names nothing, and is no error."""
+"""Whether something is there, or a name is free: a name that no system takes names nothing, and is no error."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from clearprop.errors import ArgumentError
 
 
 def is_file(path: Path) -> bool:
@@ -47,3 +49,21 @@ def free_folder(stem: str) -> Path:
     while (path := Path("runs") / f"{stem}-{number}").exists():
         number += 1
     return path
+
+
+def require_free(path: Path, option: str = "--out") -> None:
+    """Raise ArgumentError if `path` is taken: a run, or a set of plots, starts in a new or an empty folder."""
+    if path.is_file():
+        got = "a file"
+    elif path.is_dir() and any(path.iterdir()):
+        got = f"a folder that holds {min(path.iterdir()).name!r} and possibly more"
+    else:
+        return
+    run = option == "--out"
+    raise ArgumentError(
+        f"the {'run folder' if run else 'folder'} {str(path)!r} is not empty",
+        expected="a new folder, or an empty one",
+        got=got,
+        where=f"{option} {path}",
+        try_="another name, or --resume to continue the run in it" if run else "another name",
+    )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from clearprop.errors import ArgumentError, ShapeError, user_line
-from clearprop.nn.fields import is_module
+from clearprop.nn.fields import HasFields
 from clearprop.program.values import raw
 from clearprop.shapes import same
 
@@ -114,6 +114,11 @@ def require_weight(owner: str, key: Any, shape: Any, dtype: Any) -> tuple[tuple[
         )
     inputs, outputs = (require_size(owner, f"shape[{i}]", n) for i, n in enumerate(shape))
     return (inputs, outputs), require_dtype(owner, dtype)
+
+
+def is_module(value: Any) -> TypeGuard[HasFields]:
+    """Whether a value is a module, told by its class: one that declares fields."""
+    return isinstance(getattr(type(value), "field_kinds", None), dict)
 
 
 def require_module(owner: str, model: Any) -> None:

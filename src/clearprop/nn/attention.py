@@ -21,7 +21,7 @@ from clearprop.nn.positions import causal_mask, rotary
 from clearprop.rules import random
 from clearprop.rules.elementwise import logical_and, where
 from clearprop.rules.linear import matmul
-from clearprop.rules.normalisation import softmax
+from clearprop.rules.reductions import softmax
 from clearprop.rules.structural import expand_dims, matrix_transpose, reshape, swapaxes
 from clearprop.shapes import broadcast, same
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Protocol, TypeGuard
+from typing import Any, ClassVar, Protocol
 
 from clearprop.errors import ArgumentError, checked_call, user_line
 
@@ -103,8 +103,3 @@ class HasFields(Protocol):
 
     def parameters(self) -> dict[str, Any]:
         """What is trained, by path."""
-
-
-def is_module(value: Any) -> TypeGuard[HasFields]:
-    """Whether a value is a module, told by its class: one that declares fields."""
-    return isinstance(getattr(type(value), "field_kinds", None), dict)

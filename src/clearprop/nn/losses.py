@@ -16,8 +16,7 @@ from clearprop.program.values import raw
 from clearprop.rules import losses
 from clearprop.rules.checking import require_amounts, require_classes, require_range
 from clearprop.rules.elementwise import abs, exp, expm1, log1p, maximum, pow, square
-from clearprop.rules.normalisation import log_softmax
-from clearprop.rules.reductions import mean, sum
+from clearprop.rules.reductions import log_softmax, mean, sum
 from clearprop.rules.structural import broadcast_to, reshape
 from clearprop.shapes import same
 

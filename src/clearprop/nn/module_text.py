@@ -8,8 +8,8 @@ import optree
 
 from clearprop.autodiff.trees import NAMESPACE
 from clearprop.errors import checked_call
-from clearprop.nn.argument_checks import require_module
-from clearprop.nn.fields import CHILD, PARAMETER, STATE, HasFields, is_module
+from clearprop.nn.argument_checks import is_module, require_module
+from clearprop.nn.fields import CHILD, PARAMETER, STATE, HasFields
 from clearprop.nn.structure import parameter_count
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import type_of

@@ -8,8 +8,7 @@ from typing import Any
 
 from clearprop.errors import checked_call, require_flag
 from clearprop.optim.hyperparameters import FRACTION, NOT_NEGATIVE, POSITIVE, Range, hyper
-from clearprop.optim.lengths import kept_square
-from clearprop.optim.transform import Leafwise
+from clearprop.optim.transform import Leafwise, kept_square
 from clearprop.rules.elementwise import clip, maximum, sign, sqrt, square, where
 from clearprop.rules.structural import zeros_like
 

@@ -10,9 +10,8 @@ import numpy as np
 from clearprop.arrays.tensor import Tensor
 from clearprop.optim.basic_transforms import MASKS, Mask, add_weight_decay, scale_by_learning_rate
 from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, hyper
-from clearprop.optim.lengths import kept_square
 from clearprop.optim.schedules import Schedule
-from clearprop.optim.transform import Composed, ParameterView, Transform, operand, scalar_like
+from clearprop.optim.transform import Composed, ParameterView, Transform, kept_square, operand, scalar_like
 from clearprop.optim.update_arguments import require_argument
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import type_of

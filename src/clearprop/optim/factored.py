@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from clearprop.optim.hyperparameters import NOT_NEGATIVE, POSITIVE, Range, hyper
-from clearprop.optim.lengths import kept_square, unit_lengths
+from clearprop.optim.lengths import unit_lengths
 from clearprop.optim.schedules import Schedule, rate_at
-from clearprop.optim.transform import Composed, Leafwise, Transform
+from clearprop.optim.transform import Composed, Leafwise, Transform, kept_square
 from clearprop.program.tracing import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw

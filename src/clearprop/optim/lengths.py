@@ -82,12 +82,3 @@ def inner_product(a: Sequence[Any], b: Sequence[Any]) -> Any:
     """Σ aᵢbᵢ over all leaves, None left out; 0.0 for none."""
     parts = [sum(x * y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
     return _total(parts) if parts else 0.0
-
-
-def kept_square(v: Any) -> Any:
-    """A sum or average of squares as it is kept: NaN where it has overflown.
-
-    The step is divided by its root, so it is 0 there, and would be 0 for ever without a word; so the next one is NaN,
-    which training tells.  The step itself is left alone: compiled code rounds it together with what comes after it.
-    """
-    return where(v < np.inf, v, np.nan)

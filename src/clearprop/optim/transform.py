@@ -17,7 +17,7 @@ from clearprop.program.ir import Var
 from clearprop.program.operands import admit_real
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
-from clearprop.rules.elementwise import add, astype
+from clearprop.rules.elementwise import add, astype, where
 from clearprop.rules.structural import zeros_like
 
 
@@ -41,6 +41,15 @@ def scalar_like(scalar: Any, leaf: Any) -> Any:
     scalar = operand(scalar)
     own, dtype = type_of(raw(scalar)), type_of(raw(leaf)).dtype
     return scalar if own.weak or own.dtype.kind != "f" or own.dtype == dtype else astype(scalar, dtype=dtype)
+
+
+def kept_square(v: Any) -> Any:
+    """A sum or average of squares as it is kept: NaN where it has overflown.
+
+    The step is divided by its root, so it is 0 there, and would be 0 for ever without a word; so the next one is NaN,
+    which training tells.  The step itself is left alone: compiled code rounds it together with what comes after it.
+    """
+    return where(v < np.inf, v, np.nan)
 
 
 class ParameterView:

@@ -1,6 +1,6 @@
 """The program as a value: types, variables, equations; tracing, evaluation, type check, printing.
 
-Open to other folders beside the names here: `facts`, `ir`, `operands`, `operation`, `process_lock`, `tracing`,
+Open to other folders beside the names here: `facts`, `ir`, `operands`, `operation`, `processes`, `tracing`,
 `typechecking`, `types`, `values`.
 """
 

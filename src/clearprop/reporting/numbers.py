@@ -17,7 +17,7 @@ from clearprop.nn.losses import has_log_link, is_binary, loss_task
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.activations import sigmoid
-from clearprop.rules.normalisation import softmax
+from clearprop.rules.reductions import softmax
 from clearprop.runs.state import State
 from clearprop.train import Plan, Run, make_objective, make_step, replay_steps
 

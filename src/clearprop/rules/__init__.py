@@ -1,8 +1,8 @@
 """The declarations: every primitive, by family.  Everything else is derived from them.
 
 Open to other folders beside the names here: `activations`, `checking`, `eager`, `elementwise`, `indexing`,
-`joining`, `linear`, `losses`, `normalisation`, `on_demand`, `on_demand.convolution`, `on_demand.pooling`,
-`on_demand.special_functions`, `random`, `reductions`, `standard_forms`, `refusals`, `structural`, `trigonometric`.
+`joining`, `linear`, `losses`, `on_demand`, `on_demand.convolution`, `on_demand.pooling`,
+`on_demand.special_functions`, `random`, `reductions`, `standard_forms`, `structural`, `trigonometric`.
 """
 
 from clearprop.rules import (
@@ -16,7 +16,6 @@ from clearprop.rules import (
     joining,
     linear,
     losses,
-    normalisation,
     random,
     reductions,
     standard_forms,
@@ -35,7 +34,6 @@ __all__ = [
     "joining",
     "linear",
     "losses",
-    "normalisation",
     "random",
     "reductions",
     "standard_forms",

@@ -26,8 +26,7 @@ from clearprop.rules.elementwise import (
     where,
 )
 from clearprop.rules.indexing import one_hot
-from clearprop.rules.normalisation import log_softmax, softmax
-from clearprop.rules.reductions import max, sum
+from clearprop.rules.reductions import log_softmax, max, softmax, sum
 from clearprop.shapes import Shape, same
 
 

@@ -20,10 +20,10 @@ from clearprop.primitives import HELPERS, primitive
 from clearprop.program.operands import checked_dtype
 from clearprop.program.types import PYTHON_SCALARS, Value, type_of
 from clearprop.program.values import Node, raw
+from clearprop.rules.checking import is_key, with_refusals
 from clearprop.rules.elementwise import astype
 from clearprop.rules.indexing import getitem
 from clearprop.rules.on_demand import find_in
-from clearprop.rules.refusals import is_key, with_refusals
 from clearprop.shapes import Shape, as_shape, broadcast
 
 _R = TypeVar("_R")

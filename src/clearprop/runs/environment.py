@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -10,7 +9,6 @@ from importlib import metadata
 from pathlib import Path
 
 from clearprop.compiler.native import blas
-from clearprop.errors import unknown_name
 
 _PACKAGES = ("clearprop", "numpy", "scipy", "numba", "scikit-learn", "polars")
 
@@ -71,30 +69,3 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
-
-
-WORLDS = ("auto", "none", "mpi")
-"""How a training may be told whether it is one of several processes."""
-_LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")  # Open MPI; MPICH and its kin; srun
-
-
-def launched_processes() -> int:
-    """How many processes a launcher (mpiexec, srun) says that it started together with this one; 1 without one."""
-    found = (os.environ.get(name, "") for name in _LAUNCHED)
-    return next((int(text) for text in found if text.isascii() and text.isdecimal()), 1)
-
-
-def is_one_of_several(world: str, where: str) -> bool:
-    """Whether a training shall share its work with other processes: it was asked to, or a launcher started several.
-
-    world  "auto", "none" or "mpi"
-    where  where that was said, for the message
-
-    Raises ArgumentError for another word.
-
-    >>> is_one_of_several("none", "world="), is_one_of_several("mpi", "world=")
-    (False, True)
-    """
-    if not isinstance(world, str) or world not in WORLDS:
-        raise unknown_name("world", str(world), WORLDS, where)
-    return world == "mpi" or (world == "auto" and launched_processes() > 1)

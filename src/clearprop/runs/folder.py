@@ -16,9 +16,9 @@ from typing import IO, Any, Self
 
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.record import DataRecord
-from clearprop.errors import ArgumentError, RunError, nearest
+from clearprop.errors import RunError, nearest
 from clearprop.files.atomic import cannot_write, create_folder, remove_leftovers, write_files
-from clearprop.files.presence import is_file, is_folder
+from clearprop.files.presence import is_file, is_folder, require_free
 from clearprop.files.strict_json import parse_json, read_json, read_record, read_text, refuse
 from clearprop.runs.environment import Environment
 from clearprop.runs.events import Event, as_line, is_measure, plain
@@ -121,24 +121,6 @@ class Summary:
     threshold: float | None = None
     temperature: float | None = None
     members: int | None = None
-
-
-def require_free(path: Path, option: str = "--out") -> None:
-    """Raise ArgumentError if `path` is taken: a run, or a set of plots, starts in a new or an empty folder."""
-    if path.is_file():
-        got = "a file"
-    elif path.is_dir() and any(path.iterdir()):
-        got = f"a folder that holds {min(path.iterdir()).name!r} and possibly more"
-    else:
-        return
-    run = option == "--out"
-    raise ArgumentError(
-        f"the {'run folder' if run else 'folder'} {str(path)!r} is not empty",
-        expected="a new folder, or an empty one",
-        got=got,
-        where=f"{option} {path}",
-        try_="another name, or --resume to continue the run in it" if run else "another name",
-    )
 
 
 MANIFEST = "ensemble.json"

@@ -21,11 +21,11 @@ from clearprop.data.table import Table, load_table
 from clearprop.data.training_data import Prepared, from_parts
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.files.atomic import write_text
+from clearprop.files.presence import require_free
 from clearprop.files.spreadsheet import spreadsheet_text
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import SHARES, Events, Subscriber, listed_functions, plain
-from clearprop.runs.folder import require_free
 from clearprop.runs.settings import OPTIONS, default_of
 from clearprop.train import AUTO, Run, class_probabilities, job_for, tested_rate, train, with_defaults
 

@@ -10,10 +10,9 @@ from typing import Any
 
 from clearprop.errors import RunError
 from clearprop.files.atomic import create_folder, write_text
-from clearprop.files.presence import is_file
+from clearprop.files.presence import is_file, require_free
 from clearprop.files.strict_json import parse_json, read_json, read_record, read_text, refuse
 from clearprop.runs.events import Event, plain
-from clearprop.runs.folder import require_free
 
 FORMAT = 1
 """The version of the form of the folders of sweeps; a reader refuses another one."""

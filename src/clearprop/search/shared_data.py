@@ -20,7 +20,7 @@ from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import RunError
 from clearprop.nn.losses import task_under
-from clearprop.program.process_lock import Remembered
+from clearprop.program.processes import Remembered
 from clearprop.runs.settings import Settings
 
 LEAST_BYTES = 4096

@@ -16,7 +16,7 @@ from sklearn.utils.validation import validate_data
 from clearprop.data.array_checks import require_unmasked
 from clearprop.errors import ArgumentError, user_line
 from clearprop.rules.activations import sigmoid
-from clearprop.rules.normalisation import softmax
+from clearprop.rules.reductions import softmax
 from clearprop.sklearn.parameters import check_parameters
 from clearprop.sklearn.perceptron import RULES, Perceptron, dense, has_epochs
 

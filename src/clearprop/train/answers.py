@@ -31,8 +31,7 @@ from clearprop.notation import number_text
 from clearprop.program.values import no_grad, raw
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.joining import concat
-from clearprop.rules.normalisation import softmax
-from clearprop.rules.reductions import mean, sum
+from clearprop.rules.reductions import mean, softmax, sum
 from clearprop.runs.events import name_of_target
 from clearprop.train.metrics import (
     Measure,

@@ -49,8 +49,13 @@ def dtype_of(model: Any) -> np.dtype[Any]:
 
 
 def adapted_inputs(model: Any, x: Any) -> NDArray[Any]:
+    """Arrays as users bring them, in the network's dtype (see `fitted_inputs`)."""
+    return fitted_inputs(model, plain_array(x, "x"))
+
+
+def fitted_inputs(model: Any, array: NDArray[Any]) -> NDArray[Any]:
     """Floats in the network's dtype; integers too, where the network computes with them as with floats."""
-    array, dtype = plain_array(x, "x"), dtype_of(model)
+    dtype = dtype_of(model)
     integers = array.dtype.kind != "f"
     if integers and (not len(array) or outputs_on_trial(model, array[:1]).dtype == dtype):
         return array
@@ -66,7 +71,7 @@ def adaptation(model: Any, pair: Pair, loss: Measure) -> tuple[Adaptation, NDArr
     """
     x, y = pair
     dtype = dtype_of(model)
-    first = adapted_inputs(model, x[:2])
+    first = fitted_inputs(model, x[:2])
     outputs = outputs_on_trial(model, first)
     task = loss_task(loss.name)
     floating = y.dtype.kind == "f" or task == "numbers"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from clearprop.data.array_checks import plain_array
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.errors import ArgumentError, DataError
-from clearprop.program.process_lock import process_lock
+from clearprop.program.processes import process_lock
 from clearprop.program.values import raw
 from clearprop.rules import random
 

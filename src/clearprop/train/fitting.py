@@ -19,7 +19,7 @@ from clearprop.nn.losses import task_under
 from clearprop.nn.networks import AUTO, UnsizedMLP
 from clearprop.optim.hyperparameters import Range
 from clearprop.optim.inspection import parse, require_transform
-from clearprop.runs.environment import is_one_of_several
+from clearprop.program.processes import is_one_of_several
 from clearprop.runs.folder import RunFolder
 from clearprop.runs.setting_checks import check_arguments, out_of_range, patience_needs_validation
 from clearprop.runs.settings import REDUCTIONS, Settings
@@ -29,10 +29,9 @@ from clearprop.train.loading import as_in_training, with_weights_of
 from clearprop.train.metrics import METRICS, chosen_among, find_loss, find_metrics, suitable_measures
 from clearprop.train.narration import Narrator
 from clearprop.train.notebook import notebook_events
-from clearprop.train.planning import job_for, recipe
+from clearprop.train.planning import job_for, recipe, tailor_optimizer, text_of_groups, text_of_patterns
 from clearprop.train.run import Run
 from clearprop.train.suitable_loss import sizes_for, suitable_loss
-from clearprop.train.tailored_optimizer import tailor_optimizer, text_of_groups, text_of_patterns
 from clearprop.train.thresholds import checked_threshold
 from clearprop.train.training import train
 from clearprop.train.training_loop import Callback, as_callbacks

@@ -20,9 +20,8 @@ from clearprop.runs.settings import OPTIONS
 from clearprop.runs.state import State
 from clearprop.train.job import Job, Origin
 from clearprop.train.notebook import notebook_events
-from clearprop.train.planning import written_optimizer
+from clearprop.train.planning import tailor_optimizer, written_optimizer
 from clearprop.train.run import Run
-from clearprop.train.tailored_optimizer import tailor_optimizer
 from clearprop.train.training_loop import Callback, as_callbacks
 
 CHANGEABLE = ("learning_rate", *(name for name in SETTINGS if name != "lr"))

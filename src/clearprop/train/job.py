@@ -18,7 +18,7 @@ from clearprop.distributed import World
 from clearprop.errors import ArgumentError, user_line
 from clearprop.nn.losses import has_log_link, loss_task
 from clearprop.optim.inspection import full_batch_part
-from clearprop.program.process_lock import Remembered
+from clearprop.program.processes import Remembered
 from clearprop.program.values import no_grad, raw
 from clearprop.rules import random
 from clearprop.runs.checkpoints import Keys, Standing

@@ -19,7 +19,7 @@ from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, ShapeError, unknown_name, user_line
 from clearprop.nn.loss_text import SetLoss
 from clearprop.nn.losses import has_log_link, is_binary, loss_task
-from clearprop.program.process_lock import AwaitedWork
+from clearprop.program.processes import AwaitedWork
 from clearprop.program.tracing import shape_of, trace
 from clearprop.program.types import Type, is_floating, type_of
 from clearprop.program.values import no_grad, quiet, raw

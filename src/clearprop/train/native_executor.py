@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clearprop.compiler import Compiled, numba_obstacle, warn_user
 from clearprop.errors import TraceError
-from clearprop.program.process_lock import process_lock
+from clearprop.program.processes import process_lock
 from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.runs.state import State
@@ -100,6 +100,8 @@ class _NativeEpochs:
                 state, paused = self._through(state, block, feed.batching, stop, pause)
                 if paused or state.batch >= stop:
                     break
+        else:
+            self.loop.prepare(int(feed.batching.sizes(len(feed.buffers[0]), 0, 1)[0]))
         self.held = state
         return state, state.batch == feed.count
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.compiler import Compiled, warn_user
 from clearprop.errors import DataError, TraceError
-from clearprop.program.process_lock import process_lock
+from clearprop.program.processes import process_lock
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.runs.state import State

@@ -16,13 +16,14 @@ from clearprop.data.training_data import sample_weights
 from clearprop.distributed import World
 from clearprop.errors import RunError
 from clearprop.files.folder_lock import hold_folder
+from clearprop.files.presence import require_free
 from clearprop.files.tree_arrays import to_bytes
 from clearprop.nn.losses import loss_task
 from clearprop.optim.hyperparameters import in_full
 from clearprop.runs.checkpoints import Standing, checkpoint_files, checkpoint_steps, load_checkpoint
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, Events
-from clearprop.runs.folder import FORMAT, Config, RunFolder, Summary, require_free
+from clearprop.runs.folder import FORMAT, Config, RunFolder, Summary
 from clearprop.runs.model_json import describe
 from clearprop.runs.settings import KEPT
 from clearprop.runs.state import State
@@ -48,7 +49,7 @@ _FEW_FOR_SHARDS = "a last batch of too few rows for its shards joins the one bef
 
 
 def train(job: Job) -> Run:
-    """Do the job.  Nothing is written before everything is known to fit together.
+    """Do the job.  Nothing is written before everything is known to fit together, and compiled.
 
     Raises TrainingInterrupted, which holds the run, after Ctrl-C, and errors of ours for what does not fit.
     """
@@ -60,6 +61,8 @@ def train(job: Job) -> Run:
     job = fit_to_model(job)
     plan = make_plan(job)
     first = State(job.model, job.optimizer.init(job.model))
+    if isinstance(plan.feed, ArrayFeed | BlockFeed):  # an iterable would give a batch away
+        plan.executor(first, plan.feed, first.batch, lambda _: False)
     config = config_of(job)
     if job.world is not None:
         _shake_hands(job.world, job, config)

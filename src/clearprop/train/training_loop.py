@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,11 +37,6 @@ Tick: TypeAlias = Callable[[State], object]
 """Called with the state every now and then within an epoch: for displays."""
 
 
-def decide_alone(decide: Callable[[], _T]) -> _T:
-    """A decision of a training on one process."""
-    return decide()
-
-
 def as_callbacks(callbacks: Any) -> tuple[Callback, ...]:
     """The functions.  Raises ArgumentError for anything else."""
     return listed_functions(callbacks, "event, state")
@@ -51,6 +47,10 @@ class Decide(Protocol):
 
     def __call__(self, decide: Callable[[], _T], /) -> _T:
         """The value, on every process."""
+
+
+decide_alone: Decide = operator.call
+"""A decision of a training on one process: whatever `f()` is."""
 
 
 @dataclass(frozen=True, eq=False)

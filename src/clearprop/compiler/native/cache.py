@@ -30,7 +30,7 @@ from clearprop.compiler.kernels import Kernel, Parameter
 from clearprop.compiler.native import blas, loader
 from clearprop.compiler.native.compile_process import helper
 from clearprop.compiler.native.scipy_addresses import register_functions_of
-from clearprop.program.process_lock import awaited_lock
+from clearprop.program.processes import awaited_lock
 from clearprop.rules import random
 
 if TYPE_CHECKING:

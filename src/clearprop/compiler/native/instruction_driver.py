@@ -22,7 +22,7 @@ import numpy as np
 
 from clearprop.compiler.native.cache import kernel_address
 from clearprop.compiler.native.compile_process import PARTNER
-from clearprop.program.process_lock import process_lock
+from clearprop.program.processes import process_lock
 
 DRIVER = '''"""Generated; do not edit."""
 

@@ -15,7 +15,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from clearprop.compiler.native import blas
-from clearprop.program.process_lock import awaited_lock
+from clearprop.program.processes import awaited_lock
 
 _LOCK = awaited_lock()
 

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import INDICATOR_SHARE
-from clearprop.data.columns import Column, Findings, Locator
+from clearprop.data.columns import Chunks, Column, Findings, Locator, summarise
 from clearprop.data.kinds.times import DAY, ORDERS, as_time, parts_of, time_text
-from clearprop.data.statistics import Chunks, summarise
 
 PERIODS = ("year", "week", "day")
 """The periods in which the place of a time may be a feature."""

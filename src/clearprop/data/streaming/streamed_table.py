@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.column_roles import ColumnFacts
+from clearprop.data.columns import Numbers, summarise
 from clearprop.data.encodings import Encoding, fit_classes, fit_number, fit_number_target, fit_texts
 from clearprop.data.joint_target import Target
 from clearprop.data.kinds.time_encoding import fit_time
@@ -18,7 +19,6 @@ from clearprop.data.parts import TRAIN
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading, words_of
 from clearprop.data.splits import check_fractions, checked_seed
-from clearprop.data.statistics import Numbers, summarise
 from clearprop.data.streaming.blocks import UnchangingFile
 from clearprop.data.streaming.disk_rows import Dealing, DiskRows
 from clearprop.data.streaming.memory import Budget, give_back, size_text

@@ -14,7 +14,8 @@ from clearprop.autodiff.trees import NAMESPACE
 from clearprop.errors import ArgumentError, user_line
 from clearprop.interop.torch.graph import GIVEN
 from clearprop.interop.torch.model import TorchModel, names_of
-from clearprop.nn.fields import CHILD, STATIC, HasFields, is_module
+from clearprop.nn.argument_checks import is_module
+from clearprop.nn.fields import CHILD, STATIC, HasFields
 
 Arrays: TypeAlias = Sequence[NDArray[Any]]
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from clearprop.program import process_lock
-from clearprop.program.process_lock import Remembered
+from clearprop.program import processes
+from clearprop.program.processes import Remembered
 from clearprop.train.metrics import _PRODUCTS as WORK
 
 pytestmark = [
@@ -56,7 +56,7 @@ def test_a_fork_waits_for_work_in_other_threads(worker):
 
 
 def test_but_not_for_ever(worker, monkeypatch):
-    monkeypatch.setattr(process_lock, "PATIENCE", 0.01)
+    monkeypatch.setattr(processes, "PATIENCE", 0.01)
     ended = worker(60)
     assert child_says(lambda: not ended and WORK.count == 0)
     assert WORK.count == 1

@@ -1,4 +1,7 @@
-"""Locks and forks: a child has none of the threads that held its parent's locks; and what a process remembers."""
+"""Processes: locks and forks, what a process remembers, and whether a launcher started several that work together.
+
+A child of a fork has none of the threads that held its parent's locks.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
+
+from clearprop.errors import unknown_name
 
 T = TypeVar("T")
 
@@ -132,3 +137,30 @@ def _free_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_free_in_child)
+
+
+WORLDS = ("auto", "none", "mpi")
+"""How a training may be told whether it is one of several processes."""
+_LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")  # Open MPI; MPICH and its kin; srun
+
+
+def launched_processes() -> int:
+    """How many processes a launcher (mpiexec, srun) says that it started together with this one; 1 without one."""
+    found = (os.environ.get(name, "") for name in _LAUNCHED)
+    return next((int(text) for text in found if text.isascii() and text.isdecimal()), 1)
+
+
+def is_one_of_several(world: str, where: str) -> bool:
+    """Whether a training shall share its work with other processes: it was asked to, or a launcher started several.
+
+    world  "auto", "none" or "mpi"
+    where  where that was said, for the message
+
+    Raises ArgumentError for another word.
+
+    >>> is_one_of_several("none", "world="), is_one_of_several("mpi", "world=")
+    (False, True)
+    """
+    if not isinstance(world, str) or world not in WORLDS:
+        raise unknown_name("world", str(world), WORLDS, where)
+    return world == "mpi" or (world == "auto" and launched_processes() > 1)
