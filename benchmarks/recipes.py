@@ -29,8 +29,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from benchmarks.collection import TABLES, Table, provide_tables
+from clearprop.data.parts import split_table
 from clearprop.data.preprocessing import Preprocessing
-from clearprop.data.splits import split_table
 from clearprop.data.table import load_table
 from clearprop.data.training_data import Prepared
 from clearprop.train.planning import job_for, with_defaults

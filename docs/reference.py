@@ -17,8 +17,7 @@ from clearprop.compiler.native.obstacles import missing_form
 from clearprop.errors import TraceError
 from clearprop.explanation.jacobians import simplify_call
 from clearprop.primitives import REGISTRY, Primitive, Rule, Zero
-from clearprop.program.ir import Program, Var
-from clearprop.program.tracing import trace
+from clearprop.program.ir import Program, Var, trace
 from clearprop.program.types import BOOL, FLOAT64, INT64, Type
 from clearprop.rules import on_demand
 from clearprop.shapes import Scope, Size

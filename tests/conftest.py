@@ -14,7 +14,7 @@ from hypothesis.strategies import just
 
 from clearprop.compiler import threads
 from clearprop.compiler.native import blas
-from clearprop.program.tracing import builder
+from clearprop.program.ir import builder
 from clearprop.program.values import RECORDING
 from clearprop.rules import on_demand
 from tests.dear import leave_to_verify

@@ -10,7 +10,7 @@ import pytest
 import clearprop as cl
 from clearprop.arrays import functions
 from clearprop.errors import DTypeError
-from clearprop.program.tracing import evaluate, trace
+from clearprop.program.ir import evaluate, trace
 from clearprop.program.types import Type, type_of
 from clearprop.rules import on_demand
 from clearprop.shapes import Scope

@@ -9,7 +9,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.errors import ArgumentError, DTypeError, GradientError, ShapeError, TraceError
-from clearprop.program.tracing import trace
+from clearprop.program.ir import trace
 from clearprop.program.types import FLOAT64, Type
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from clearprop.program.tracing import builder, evaluate, trace
+from clearprop.program.ir import builder, evaluate, trace
 from clearprop.program.types import FLOAT64, Type
 from clearprop.program.values import RECORDING
 

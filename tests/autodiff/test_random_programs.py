@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clearprop as cl
-from clearprop.program.tracing import evaluate, trace
+from clearprop.program.ir import evaluate, trace
 from clearprop.program.types import type_of
 
 C = np.array([0.5, -1.25, 2.0])

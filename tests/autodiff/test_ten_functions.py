@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from clearprop.program.tracing import evaluate, trace
+from clearprop.program.ir import evaluate, trace
 from clearprop.program.types import type_of
 from tests.autodiff.functions import FUNCTIONS, LOSSES, POINT
 

@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 
 from clearprop.primitives import REGISTRY
-from clearprop.program.ir import Equation, Program, Var
-from clearprop.program.tracing import shape_of, substitute
+from clearprop.program.ir import Equation, Program, Var, shape_of, substitute
 from clearprop.program.values import raw
 
 EXACT = frozenset(

@@ -18,8 +18,7 @@ from clearprop.control.while_operation import while_loop_
 from clearprop.errors import DTypeError
 from clearprop.primitives import REGISTRY, Facts, Primitive
 from clearprop.program import facts
-from clearprop.program.ir import Equation, Var
-from clearprop.program.tracing import trace
+from clearprop.program.ir import Equation, Var, trace
 from clearprop.program.types import type_of
 
 NUMBERS = {

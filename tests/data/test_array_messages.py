@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clearprop.data.parts import split_table
 from clearprop.data.readers import npz_file
-from clearprop.data.splits import split_table
 from clearprop.data.table import load_table
 from clearprop.errors import ClearpropError
 

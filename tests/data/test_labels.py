@@ -6,8 +6,8 @@ import polars
 import pytest
 
 import clearprop as cl
+from clearprop.data.parts import split_table
 from clearprop.data.preprocessing import Preprocessing
-from clearprop.data.splits import split_table
 from clearprop.data.streaming.streamed_table import stream_table
 from clearprop.data.table import load_table
 

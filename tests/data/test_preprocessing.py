@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from clearprop.data.parts import split_table
 from clearprop.data.preprocessing import Preprocessing, SummaryRow
-from clearprop.data.splits import split_table
 from clearprop.data.table import load_table
 
 TEXT = "size,island,old,kind\n1,Dream,true,b\n2,Biscoe,false,a\n,Dream,true,b\n6,,true,a\n"

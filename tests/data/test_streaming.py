@@ -10,6 +10,7 @@ import pytest
 
 import clearprop as cl
 from clearprop.data.columns import order_statistics, summarise
+from clearprop.data.readers import sources
 from clearprop.data.streaming import memory
 from clearprop.data.streaming.disk_rows import Dealing, DiskRows
 from clearprop.data.streaming.streamed_table import stream_table
@@ -443,4 +444,4 @@ def test_what_fits_is_not_streamed(tmp_path, form, least):
 
 
 def test_half_of_what_is_free_is_the_default():
-    assert 2**20 < memory.default_memory() == pytest.approx(memory.free_memory() / 2, rel=0.5)
+    assert 2**20 < sources.default_memory() == pytest.approx(sources.free_memory() / 2, rel=0.5)

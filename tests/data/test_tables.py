@@ -9,8 +9,8 @@ import pandas
 import polars
 import pytest
 
+from clearprop.data.parts import split_table
 from clearprop.data.readers.sources import BUNDLED, read
-from clearprop.data.splits import split_table
 from clearprop.data.table import load_table
 
 

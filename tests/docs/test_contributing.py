@@ -41,6 +41,6 @@ def test_the_map_says_how_to_add(thing):
 
 def test_names_are_looked_for_in_files():
     names = names_in(ROOT / "src/clearprop/cli/app.py")
-    assert {"COMMANDS", "run"} <= names
+    assert {"COMMANDS", "main"} <= names
     assert "grad" not in names
     assert COMMANDS

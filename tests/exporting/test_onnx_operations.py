@@ -10,7 +10,7 @@ from clearprop.exporting.onnx import elementwise
 from clearprop.exporting.onnx.models import ROWS, ModelBuilder
 from clearprop.exporting.onnx.translation import TABLE, checked_model
 from clearprop.primitives import REGISTRY, Primitive
-from clearprop.program.tracing import trace
+from clearprop.program.ir import trace
 from clearprop.program.types import Type, type_of
 from clearprop.rules.indexing import getitem_, scatter_slice
 from clearprop.rules.on_demand.convolution import conv_input

@@ -47,5 +47,5 @@ FIGURES = [
     Figure("calls of cl.grad(tanh(2x))(1.0)", lambda: count(lambda: cl.grad(lambda x: cl.tanh(2 * x))(1.0)), 80, 80),
     Figure("calls of cl.relu(x * 2).backward()", lambda: count(lambda: cl.relu(X * 2).backward()), 60, 60),
     Figure("files passed by an explanation of the neuron", ways.by_an_explanation, 25, 25),
-    Figure("files passed by a training, to its first native call", ways.by_a_training, 99, 75),
+    Figure("files passed by a training, to its first native call", ways.by_a_training, 75, 75),
 ]

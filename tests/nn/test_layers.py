@@ -5,7 +5,7 @@ import pytest
 
 import clearprop as cl
 from clearprop import nn
-from clearprop.program.tracing import evaluate, trace
+from clearprop.program.ir import evaluate, trace
 from clearprop.program.types import type_of
 
 RNG = np.random.default_rng(5)

@@ -7,7 +7,7 @@ from sklearn.metrics import mean_pinball_loss, mean_tweedie_deviance
 import clearprop as cl
 from clearprop import nn
 from clearprop.nn import further_losses
-from clearprop.program.tracing import trace
+from clearprop.program.ir import trace
 from clearprop.program.types import type_of
 
 RNG = np.random.default_rng(2)

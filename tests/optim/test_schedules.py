@@ -7,7 +7,7 @@ import pytest
 
 import clearprop as cl
 from clearprop import optim
-from clearprop.program.tracing import evaluate, trace
+from clearprop.program.ir import evaluate, trace
 from clearprop.program.types import type_of
 
 

@@ -9,7 +9,7 @@ import clearprop as cl
 from clearprop import nn, optim
 from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.compiler.epoch_loop import NativeLoop
-from clearprop.program.tracing import evaluate, trace
+from clearprop.program.ir import evaluate, trace
 from clearprop.program.types import type_of
 from tests.optim import problem
 from tests.optim.test_messages import lines, message

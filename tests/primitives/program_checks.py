@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import clearprop as cl
-from clearprop.program.tracing import evaluate, trace
+from clearprop.program.ir import evaluate, trace
 from clearprop.program.types import Type, type_of
 from clearprop.shapes import Scope
 from tests.primitives.factory import Sample, array, assert_close, assert_same_bits, groups

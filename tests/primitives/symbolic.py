@@ -8,8 +8,7 @@ from typing import Any
 
 import sympy as sp
 
-from clearprop.program.ir import Program, Var
-from clearprop.program.tracing import trace
+from clearprop.program.ir import Program, Var, trace
 from clearprop.program.types import FLOAT64, Type
 
 SCALAR = Type((), FLOAT64)

@@ -9,7 +9,7 @@ from scipy import special, stats
 import clearprop as cl
 from clearprop.errors import ArgumentError
 from clearprop.primitives import REGISTRY
-from clearprop.program.tracing import evaluate, trace
+from clearprop.program.ir import evaluate, trace
 from clearprop.program.types import type_of
 from clearprop.rules.random import threefry
 

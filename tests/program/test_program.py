@@ -8,8 +8,7 @@ import pytest
 import clearprop as cl
 from clearprop.errors import ProgramError
 from clearprop.primitives import REGISTRY
-from clearprop.program.ir import Equation, Program, Var
-from clearprop.program.tracing import evaluate, trace
+from clearprop.program.ir import Equation, Program, Var, evaluate, trace
 from clearprop.program.types import FLOAT32, FLOAT64, INT64, Type, type_of
 from clearprop.shapes import Scope
 

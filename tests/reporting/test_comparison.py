@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from clearprop.cli.app import run as command
+from clearprop.cli import main as command
 from clearprop.reporting.runs_side_by_side import comparison_html, curves, differences, remarks, results
 from clearprop.train import job
 from clearprop.train.executor import eager_executor

@@ -188,15 +188,15 @@ def test_spread_steps():
 
 
 def test_the_command_line_writes_it(tmp_path, runs, capsys):
-    from clearprop.cli.app import run
+    from clearprop.cli import main
 
     folder, plots = runs["classes"][0].save(tmp_path / "run"), tmp_path / "plots"
-    assert run(["report", str(folder), "--plots", str(plots)]) == 0
+    assert main(["report", str(folder), "--plots", str(plots)]) == 0
     assert capsys.readouterr().out == f"written: {folder / 'report.html'}\nwritten: 4 plots in {plots}\n"
     assert sorted(p.name for p in plots.iterdir()) == [
         "accuracy.png", "accuracy.svg", "loss.png", "loss.svg"
     ]  # fmt: skip
-    assert run(["report", str(folder), "--plots", str(plots)]) == 2
+    assert main(["report", str(folder), "--plots", str(plots)]) == 2
     assert (
         capsys.readouterr().err
         == f"""\
@@ -208,6 +208,6 @@ the folder {str(plots)!r} is not empty
 """
     )
     assert (folder / "report.html").read_text().startswith("<!DOCTYPE html>")
-    assert run(["report", str(folder), "-o", str(folder / "report.html")]) == 2
+    assert main(["report", str(folder), "-o", str(folder / "report.html")]) == 2
     shutil.rmtree(folder)
-    assert run(["report", str(folder)]) == 2
+    assert main(["report", str(folder)]) == 2

@@ -10,8 +10,8 @@ from sklearn.metrics import log_loss, mean_absolute_error
 
 import clearprop as cl
 from clearprop.cli import main
+from clearprop.data.parts import split_table
 from clearprop.data.readers.reading import Reading
-from clearprop.data.splits import split_table
 from clearprop.data.table import load_table
 from clearprop.errors import RunError
 from clearprop.search.members import Extent

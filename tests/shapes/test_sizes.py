@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import clearprop as cl
-from clearprop.program.tracing import evaluate, trace
+from clearprop.program.ir import evaluate, trace
 from clearprop.program.types import FLOAT64, Type
 from clearprop.shapes import (
     Scope,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from clearprop.arrays.numpy_protocol import FUNCTIONS
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.rules.on_demand import find_in
 
 

@@ -25,9 +25,8 @@ from clearprop.arrays.operators import Operators
 from clearprop.arrays.tensor_text import tensor_text
 from clearprop.autodiff.reverse import is_followed
 from clearprop.errors import ArgumentError, DTypeError, GradientError, checked_call, user_line
-from clearprop.program.ir import Var
+from clearprop.program.ir import Var, builder
 from clearprop.program.operands import admit, checked_dtype, complex_error
-from clearprop.program.tracing import builder
 from clearprop.program.types import PYTHON_SCALARS, Axes, Params, Value, is_complex, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, raw
 from clearprop.rules import elementwise as ew

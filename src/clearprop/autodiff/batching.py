@@ -13,10 +13,9 @@ import numpy as np
 
 from clearprop.autodiff.trees import Structure, as_leaf_value, flatten, is_array, structure_text, unflatten
 from clearprop.errors import ArgumentError, ShapeError, user_line
-from clearprop.program.ir import Program, Var
+from clearprop.program.ir import Program, Var, builder, shape_of, trace
 from clearprop.program.operands import admit
 from clearprop.program.operation import JointOperation, Operation
-from clearprop.program.tracing import builder, shape_of, trace
 from clearprop.program.types import Axes, Params, Tree, Type, Value, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.structural import broadcast_to_, permute_dims_, reshape_

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.primitives import Rule
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import FLOAT64, Params, Value
 from clearprop.program.values import Application
 from clearprop.rules.elementwise import (

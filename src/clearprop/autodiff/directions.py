@@ -9,9 +9,8 @@ import numpy as np
 
 from clearprop.autodiff.trees import Structure, flatten, has_derivative, is_array, structure_text, unflatten
 from clearprop.errors import ArgumentError, ShapeError, user_line
-from clearprop.program.ir import Var
+from clearprop.program.ir import Var, shape_of
 from clearprop.program.operands import admit, complex_error
-from clearprop.program.tracing import shape_of
 from clearprop.program.types import Tree, Value, is_complex, type_of
 from clearprop.program.values import Node
 from clearprop.rules.elementwise import astype

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clearprop.autodiff.reverse import Reader, Slice, outputs_of
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import PYTHON_SCALARS, Value
 from clearprop.program.values import Node, quiet, raw
 from clearprop.rules.elementwise import derivative_as

@@ -26,7 +26,7 @@ from clearprop.autodiff.transforms import (
 )
 from clearprop.autodiff.trees import checked_argnums, flatten, is_array, unflatten
 from clearprop.errors import ArgumentError, checked_call, require_function, unknown_name, user_line
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import Tree, Value, type_of
 from clearprop.program.values import Node
 from clearprop.rules.activations import softplus

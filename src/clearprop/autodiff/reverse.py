@@ -16,9 +16,8 @@ import numpy as np
 from clearprop.autodiff.choices import Choice, either, pull_back_chosen
 from clearprop.errors import GradientError
 from clearprop.primitives import Zero
-from clearprop.program.ir import Var
+from clearprop.program.ir import Builder, Var, builder, shape_of
 from clearprop.program.operation import JointOperation
-from clearprop.program.tracing import Builder, builder, shape_of
 from clearprop.program.types import PYTHON_SCALARS, Value, is_floating, type_of
 from clearprop.program.values import RECORDING, Application, Node, quiet, raw
 from clearprop.rules.elementwise import derivative_as, identity

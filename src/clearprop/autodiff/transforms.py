@@ -35,9 +35,8 @@ from clearprop.errors import (
     require_function,
     user_line,
 )
-from clearprop.program.ir import Var
+from clearprop.program.ir import STACK, Var, builder, shape_of
 from clearprop.program.operands import admit, complex_error
-from clearprop.program.tracing import STACK, builder, shape_of
 from clearprop.program.types import Tree, Value, is_complex, is_floating, type_of
 from clearprop.program.values import RECORDING, Node, now, raw
 from clearprop.rules.structural import full_, reshape_, zeros_like

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from clearprop.cli.exit_codes import MISTAKE
 from clearprop.errors import package_error
 
+try:
+    from clearprop.cli.app import main as main
+except ModuleNotFoundError as missing:
+    _told = package_error(missing, "the command line")
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run a command line (default: that of the process) and return its exit code."""
-    try:
-        from clearprop.cli.app import run  # start-up time: typer; and it may not be installed
-    except ModuleNotFoundError as missing:
-        print(package_error(missing, "the command line"), file=sys.stderr)  # noqa: T201 - rich may be what is missing
+    def main(args: Sequence[str] | None = None) -> int:
+        """Say which package the command line needs, and return the exit code of a mistake."""
+        print(_told, file=sys.stderr)  # noqa: T201 - rich may be what is missing
         return MISTAKE
-    return run(sys.argv[1:] if args is None else list(args))

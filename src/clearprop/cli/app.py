@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import functools
+import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,7 +27,6 @@ from clearprop.cli.explain import explain
 from clearprop.cli.export import export
 from clearprop.cli.importance import importance
 from clearprop.cli.lesson import lesson
-from clearprop.cli.options import with_threads
 from clearprop.cli.predict import predict
 from clearprop.cli.report import report
 from clearprop.cli.sweep import sweep
@@ -60,6 +61,32 @@ _DECLARED: tuple[Callable[..., Any], ...] = (
     check,
     config,
 )
+_Threads = Annotated[
+    str | None,
+    typer.Option("--threads", metavar="N", help="The most threads to use; by default one for each processor."),
+]
+
+
+def with_threads(command: Callable[..., int]) -> Callable[..., int]:
+    """The command with an option for the number of native threads, for this process alone: no run keeps it."""
+
+    @functools.wraps(command)
+    def call(*, threads: str | None = None, **given: Any) -> int:
+        if threads is not None:
+            from clearprop.compiler import set_threads, thread_count  # start-up time: BLAS is asked for
+
+            set_threads(thread_count(threads, "--threads"))
+        return command(**given)
+
+    hints = inspect.get_annotations(command, eval_str=True)
+    known = inspect.signature(command).parameters.values()
+    parameters = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in known]
+    parameters.append(inspect.Parameter("threads", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_Threads))
+    call.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]  # as above
+    call.__annotations__ = {**hints, "threads": _Threads}
+    return call
+
+
 COMMANDS = tuple(command if command in (sweep, export, config) else with_threads(command) for command in _DECLARED)
 
 
@@ -114,11 +141,12 @@ def _start(
         typer.echo(context.get_help())
 
 
-def run(args: list[str]) -> int:
-    """Run the command line and return its exit code; a mistake is one message on stderr."""
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command line (default: that of the process); the exit code.  A mistake is one message on stderr."""
     _open_streams()
+    given = sys.argv[1:] if args is None else list(args)
     try:
-        code = get_command(app)(args, prog_name=NAME, standalone_mode=False)
+        code = get_command(app)(given, prog_name=NAME, standalone_mode=False)
         sys.stdout.flush()  # here a full disk can still be told, and at the end of the process no more
         return code if isinstance(code, int) else DONE
     except ClearpropError as mistake:

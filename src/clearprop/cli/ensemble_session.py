@@ -9,12 +9,11 @@ from typing import Any
 from clearprop.cli.console import divergence, messages, output, print_json, say, tell_data, tell_results
 from clearprop.cli.exit_codes import DONE, INTERRUPTED
 from clearprop.cli.folds_session import require_table
-from clearprop.data.streaming.memory import default_memory, needs_streaming
+from clearprop.data.readers.sources import default_memory, needs_streaming
 from clearprop.errors import ArgumentError
-from clearprop.files.presence import free_folder
+from clearprop.files.presence import free_folder, require_free
 from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import measure_text, overall
-from clearprop.runs.folder import require_free
 from clearprop.runs.settings import option_of
 from clearprop.search.members import EnsemblePlan, Extent, conduct_ensemble, plan_again, plan_ensemble
 from clearprop.train import Run, TrainingInterrupted, with_defaults

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, cast
@@ -59,32 +58,6 @@ def form_words(fill: str | None, form: Mapping[str, str | None]) -> FormWords:
     """What the options say of the data, as `run.predict` takes it; what was not given is left out."""
     given = {"fill": fill, **form}
     return cast(FormWords, {name: value for name, value in given.items() if value is not None})
-
-
-_Threads = Annotated[
-    str | None,
-    typer.Option("--threads", metavar="N", help="The most threads to use; by default one for each processor."),
-]
-
-
-def with_threads(command: Callable[..., int]) -> Callable[..., int]:
-    """The command with an option for the number of native threads, for this process alone: no run keeps it."""
-
-    @functools.wraps(command)
-    def call(*, threads: str | None = None, **given: Any) -> int:
-        if threads is not None:
-            from clearprop.compiler import set_threads, thread_count  # start-up time: BLAS is asked for
-
-            set_threads(thread_count(threads, "--threads"))
-        return command(**given)
-
-    hints = inspect.get_annotations(command, eval_str=True)
-    known = inspect.signature(command).parameters.values()
-    parameters = [p.replace(kind=p.KEYWORD_ONLY, annotation=hints[p.name]) for p in known]
-    parameters.append(inspect.Parameter("threads", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_Threads))
-    call.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]  # as above
-    call.__annotations__ = {**hints, "threads": _Threads}
-    return call
 
 
 def setting_option(name: str) -> Any:

@@ -27,9 +27,8 @@ from clearprop.cli.standard_input import NAME, given_data
 from clearprop.data.parts import batches_in, rows_in
 from clearprop.data.readers.formats import DATA_FILE
 from clearprop.data.readers.reading import READING, Reading
-from clearprop.data.readers.sources import BUNDLED
+from clearprop.data.readers.sources import BUNDLED, default_memory
 from clearprop.data.streaming.disk_rows import DiskRows
-from clearprop.data.streaming.memory import default_memory
 from clearprop.data.streaming.sharers import ALONE
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.distributed import World

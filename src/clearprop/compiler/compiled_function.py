@@ -13,9 +13,8 @@ from clearprop.compiler.arguments import Arguments, Donated, Parameters
 from clearprop.compiler.direct_call import MISSED, DirectCall, direct_call
 from clearprop.compiler.specialisation import Specialisation, function_name
 from clearprop.errors import ArgumentError, checked_call, require_function, unknown_name, user_line
-from clearprop.program.ir import Program
+from clearprop.program.ir import STACK, Program
 from clearprop.program.processes import holds, process_lock
-from clearprop.program.tracing import STACK
 from clearprop.program.values import Node, call_site
 
 if TYPE_CHECKING:

@@ -26,9 +26,8 @@ from clearprop.compiler.native.library_kernels import collect, gather
 from clearprop.compiler.native.row_order import LEDGER, native_order
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.errors import DTypeError, ShapeError, user_line
-from clearprop.program.ir import Var
+from clearprop.program.ir import Var, trace
 from clearprop.program.processes import Remembered
-from clearprop.program.tracing import trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.checking import trusted_values

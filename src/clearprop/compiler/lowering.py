@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clearprop.primitives import REGISTRY
-from clearprop.program.ir import Equation, Program, Var, holds_programs, prune
+from clearprop.program.ir import Builder, Equation, Program, Var, holds_programs, prune, tracing
 from clearprop.program.operation import Operation
-from clearprop.program.tracing import Builder, tracing
 from clearprop.program.types import BOOL, PYTHON_SCALARS, DType, type_of
 from clearprop.program.values import Node, raw
 from clearprop.shapes import is_one, same_shape
@@ -24,7 +23,7 @@ from clearprop.shapes import is_one, same_shape
 def lower(program: Program, around: frozenset[int] = frozenset()) -> Program:
     """The program over leaves alone: expanded, shared, simplified, without dead code.
 
-    around  as `program.tracing.trace` takes it: bodies of composites may read what variables outside hold
+    around  as `program.ir.trace` takes it: bodies of composites may read what variables outside hold
     """
     # twice: bodies of composites only become visible, and constants in them only meet, once they are written out
     return _retrace(_retrace(program, around, expand=True), around, expand=False)

@@ -24,9 +24,8 @@ from clearprop.compiler.lowering import lower
 from clearprop.control.operation import as_list, as_tensors, select_active, types_of
 from clearprop.control.remat_operation import Remat
 from clearprop.control.subprograms import as_outputs, dependents, derive, or_one, put_back, runner, select
-from clearprop.program.ir import Program
+from clearprop.program.ir import Program, trace
 from clearprop.program.processes import holds, process_lock
-from clearprop.program.tracing import trace
 from clearprop.program.types import PYTHON_SCALARS, Params, type_of
 
 

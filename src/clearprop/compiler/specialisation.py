@@ -14,8 +14,7 @@ from clearprop.compiler.numba_source import numba_source
 from clearprop.compiler.numpy_source import NumpySource
 from clearprop.compiler.refusals import require_elements
 from clearprop.errors import unknown_name, user_line
-from clearprop.program.ir import Program, Var
-from clearprop.program.tracing import trace
+from clearprop.program.ir import Program, Var, trace
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
 from clearprop.program.values import raw
 from clearprop.shapes import Scope, Size, dim_key

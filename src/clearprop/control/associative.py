@@ -11,7 +11,7 @@ from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.control.carries import check_leaf
 from clearprop.control.operation import as_tensors
 from clearprop.errors import ArgumentError, ShapeError, checked_call, require_flag, require_function, user_line
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import Tree
 from clearprop.rules.indexing import take
 from clearprop.rules.joining import concat

@@ -7,7 +7,7 @@ from typing import Any
 
 from clearprop.autodiff.transforms import vmap
 from clearprop.autodiff.trees import tree_map
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import Tree
 from clearprop.rules.joining import concat, stack
 from clearprop.rules.structural import reshape_

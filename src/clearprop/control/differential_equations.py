@@ -12,7 +12,7 @@ from clearprop.control.scan import fori_loop, scan
 from clearprop.control.vectors import TreeAsVector
 from clearprop.control.while_loop import while_loop
 from clearprop.errors import ShapeError, checked_call, require_function, user_line
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import Tree, type_of
 from clearprop.program.values import raw
 from clearprop.rules.arithmetic import abs as absolute

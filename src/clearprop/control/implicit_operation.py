@@ -20,8 +20,7 @@ from clearprop.autodiff.transforms import jvp, vjp
 from clearprop.control.operation import ControlOperation, as_list, call, types_of
 from clearprop.control.scan_operation import scan_
 from clearprop.control.subprograms import derive, runner, select
-from clearprop.program.ir import Program
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import Program, shape_of
 from clearprop.program.types import Params, Type
 from clearprop.rules.arithmetic import negative, stop_gradient, subtract
 from clearprop.rules.on_demand import find_in

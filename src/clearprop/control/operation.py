@@ -10,8 +10,7 @@ import numpy as np
 
 from clearprop.control.subprograms import select
 from clearprop.primitives import Facts, Primitive
-from clearprop.program.ir import Program
-from clearprop.program.tracing import evaluate, shape_of
+from clearprop.program.ir import Program, evaluate, shape_of
 from clearprop.program.types import Params, Type, Value, type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.structural import full_, permute_dims_, reshape_

@@ -22,7 +22,7 @@ from clearprop.control.operation import as_tensors, types_of
 from clearprop.control.scan_operation import element_type, scan_
 from clearprop.control.subprograms import Closed, as_outputs, close, leaf_names
 from clearprop.errors import ArgumentError, ShapeError, checked_call, require_flag, require_function, user_line
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import INT64, Tree, Type, type_of
 from clearprop.program.values import name_variable, raw
 from clearprop.rules.structural import arange_

@@ -16,8 +16,7 @@ from clearprop.control.subprograms import Closed, close
 from clearprop.control.vectors import TreeAsVector, vector_of
 from clearprop.control.while_loop import while_loop
 from clearprop.errors import ShapeError, checked_call, require_function, user_line
-from clearprop.program.ir import Program
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import Program, shape_of
 from clearprop.program.types import Tree, type_of
 from clearprop.program.values import no_grad, raw
 from clearprop.rules.arithmetic import abs as absolute

@@ -14,8 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from clearprop.autodiff.trees import paths
-from clearprop.program.ir import Equation, Program, Var
-from clearprop.program.tracing import builder, trace
+from clearprop.program.ir import Equation, Program, Var, builder, trace
 from clearprop.program.types import Tree, Type, is_floating, type_of
 from clearprop.program.values import raw
 from clearprop.shapes import Scope

@@ -10,7 +10,7 @@ import numpy as np
 from clearprop.autodiff.trees import flatten, structure_text, unflatten
 from clearprop.control.carries import check_leaf
 from clearprop.errors import ArgumentError, DTypeError, user_line
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import Tree, is_floating, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import astype

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, Locator, RowNumbers, as_category, quantity
-from clearprop.data.parts import TEST, TRAIN, VALIDATION, draw_rows, random_order
 from clearprop.data.readers.reading import Splitting
+from clearprop.data.table import TEST, TRAIN, VALIDATION, draw_rows, random_order
 from clearprop.errors import DataError
 
 WORDS = {

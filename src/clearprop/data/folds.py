@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.columns import Column, RowNumbers, as_category, quantity
-from clearprop.data.splits import SplitTable, class_codes, split_table
+from clearprop.data.parts import SplitTable, class_codes, split_table
 from clearprop.data.table import Table
 from clearprop.errors import ArgumentError, DataError
 

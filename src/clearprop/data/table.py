@@ -38,6 +38,9 @@ from clearprop.data.readers.reading import AS_SHOWN, RANDOM, ColumnChoice, Readi
 from clearprop.data.readers.sources import read
 from clearprop.errors import DataError
 
+TRAIN, VALIDATION, TEST = range(3)
+"""The numbers of the parts that the rows of a table are divided into."""
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -299,3 +302,42 @@ def _no_label(facts: ColumnFacts, source: str) -> DataError:
         where=f"{source}, column {facts.name!r}",
         try_=f"--target {facts.name} alone" + ("" if facts.kind == "category" else ", or --task regression"),
     )
+
+
+def random_order(seed: int, number: int, member: int = 1) -> RowNumbers:
+    """So many places in an order of chance, by raw bits of Philox, which no version of NumPy changes.
+
+    Each `member` of an ensemble has its own order.
+
+    >>> random_order(0, 5).tolist(), random_order(0, 5, member=2).tolist()
+    ([0, 2, 1, 4, 3], [2, 1, 3, 0, 4])
+    """
+    key = seed if member == 1 else [seed, member]
+    return np.argsort(np.random.Philox(key=key).random_raw(number), kind="stable")
+
+
+def draw_rows(order: RowNumbers, codes: RowNumbers, number: int) -> RowNumbers:
+    """Draw `number` of the rows in `order`, each class by its share; one row of each class stays behind."""
+    classes, counts = np.unique(codes[order], return_counts=True)
+    take = quotas(counts, number)
+    drawn: list[NDArray[np.intp]] = [
+        order[codes[order] == label][:quota] for label, quota in zip(classes, take, strict=True)
+    ]
+    return np.concatenate(drawn)
+
+
+def quotas(counts: RowNumbers, number: int) -> RowNumbers:
+    """How many of `number` rows each class gives, by its share of the rows (largest remainders), all but one at most.
+
+    `counts` are the rows of each class, in the alphabetical order of the classes.
+
+    >>> quotas(np.array([10, 5, 1]), 4).tolist()
+    [3, 1, 0]
+    """
+    room = counts - 1
+    exact = number * counts / max(int(counts.sum()), 1)
+    take = np.minimum(np.floor(exact).astype(np.intp), room)
+    for c in np.argsort(take - exact, kind="stable"):
+        if take.sum() < number and take[c] < room[c]:
+            take[c] += 1
+    return take

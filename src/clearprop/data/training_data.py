@@ -14,15 +14,26 @@ from clearprop.data.array_checks import column_names, in_columns, plain_array, r
 from clearprop.data.array_labels import ArrayLabels, text_labels
 from clearprop.data.columns import mean_of, no_row_counts
 from clearprop.data.encodings import ClassTarget, digit_doubts
-from clearprop.data.parts import PARTS, Pair, Part, SourceRows, class_doubts, digest, rows_in, sample_rows, suspicions
+from clearprop.data.parts import (
+    PARTS,
+    Pair,
+    Part,
+    SourceRows,
+    SplitTable,
+    class_doubts,
+    digest,
+    rows_in,
+    sample_rows,
+    split_table,
+    suspicions,
+    table_doubts,
+)
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.frame_kinds import readable_frame
 from clearprop.data.readers.reading import AS_SHOWN, Reading
-from clearprop.data.readers.sources import is_table
+from clearprop.data.readers.sources import is_table, needs_streaming
 from clearprop.data.record import DataRecord
-from clearprop.data.splits import SplitTable, split_table, table_doubts
 from clearprop.data.streaming.disk_rows import DiskRows
-from clearprop.data.streaming.memory import needs_streaming
 from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.data.streaming.streamed_table import stream_table
 from clearprop.data.table import Table, load_table

@@ -28,8 +28,7 @@ from clearprop.explanation.jacobians import (
 from clearprop.notation import text
 from clearprop.notation.expressions import Expression, Name, Number
 from clearprop.primitives import Rule
-from clearprop.program.ir import Equation, Program, Var
-from clearprop.program.tracing import evaluate
+from clearprop.program.ir import Equation, Program, Var, evaluate
 from clearprop.program.values import raw
 
 

@@ -20,9 +20,8 @@ import numpy as np
 from clearprop.notation import number_text
 from clearprop.notation.expressions import Call, Expression, Name, Number
 from clearprop.primitives import REGISTRY, Rule, Zero
-from clearprop.program.ir import Program, Var
+from clearprop.program.ir import Program, Var, trace
 from clearprop.program.operation import JointOperation, Operation
-from clearprop.program.tracing import trace
 from clearprop.program.types import BOOL, FLOAT64, INT64, PYTHON_SCALARS, Type, is_floating
 from clearprop.program.values import Application, Node, raw
 

@@ -15,7 +15,7 @@ from clearprop.exporting.python_file import Setting, python_file
 from clearprop.exporting.step_programs import Tracer
 from clearprop.files.atomic import write_bytes, write_text
 from clearprop.nn.module import Module
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.values import raw
 from clearprop.train import ArrayFeed, BlockFeed, Plan, Run, make_objective
 

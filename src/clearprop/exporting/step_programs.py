@@ -12,8 +12,7 @@ from clearprop.autodiff.transforms import value_and_grad
 from clearprop.autodiff.trees import flatten, paths, unflatten
 from clearprop.compiler import lower
 from clearprop.optim import apply_updates
-from clearprop.program.ir import Program
-from clearprop.program.tracing import trace
+from clearprop.program.ir import Program, trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import raw
 from clearprop.rules.checking import trusted_values

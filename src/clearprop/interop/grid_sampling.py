@@ -8,7 +8,7 @@ from typing import Any
 
 from clearprop.arrays import functions as f
 from clearprop.arrays.tensor import asarray
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 

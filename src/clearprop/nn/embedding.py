@@ -12,8 +12,7 @@ from clearprop.nn.argument_checks import require_dtype, require_size
 from clearprop.nn.fields import parameter, static
 from clearprop.nn.initialisers import as_key
 from clearprop.nn.module import Module
-from clearprop.program.ir import Var
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import Var, shape_of
 from clearprop.program.types import INT64
 from clearprop.program.values import raw
 from clearprop.rules import random

@@ -18,8 +18,7 @@ from clearprop.nn.layers import require_distinct
 from clearprop.nn.module import Module
 from clearprop.rules.activations import softplus
 from clearprop.rules.joining import stack
-from clearprop.rules.normalisation import log_softmax
-from clearprop.rules.reductions import logsumexp, mean
+from clearprop.rules.reductions import log_softmax, logsumexp, mean
 
 AVERAGES = ("values", "logs", "softmax", "sigmoid")
 """What of the outputs of its members an `Ensemble` averages."""

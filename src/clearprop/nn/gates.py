@@ -14,7 +14,7 @@ from clearprop.nn.fields import parameter, static
 from clearprop.nn.initialisers import as_key
 from clearprop.nn.layers import Dense
 from clearprop.nn.module import Module
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.rules import random
 from clearprop.rules.elementwise import where
 from clearprop.rules.indexing import slice_axis

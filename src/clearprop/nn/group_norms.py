@@ -19,7 +19,7 @@ from clearprop.nn.argument_checks import (
 from clearprop.nn.fields import parameter, static
 from clearprop.nn.module import Module
 from clearprop.nn.norms import normalise
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import sqrt, square

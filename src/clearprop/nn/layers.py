@@ -17,7 +17,7 @@ from clearprop.nn.context import is_training, next_key
 from clearprop.nn.fields import parameter, state, static
 from clearprop.nn.initialisers import as_key, initialiser
 from clearprop.nn.module import Module
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.values import name_variable, raw
 from clearprop.rules import random
 from clearprop.rules.elementwise import clip, sqrt, where

@@ -10,7 +10,7 @@ from clearprop.arrays.tensor import asarray
 from clearprop.errors import ArgumentError, DTypeError, ShapeError, checked_call, unknown_name, user_line
 from clearprop.nn.argument_checks import is_number, require_fraction
 from clearprop.nn.loss_text import FUNCTIONS_ONLY, function_only, with_settings
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import raw
 from clearprop.rules import losses

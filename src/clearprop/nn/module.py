@@ -15,7 +15,7 @@ from clearprop.errors import ArgumentError, DTypeError, ShapeError, check_call, 
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, STATIC, kind_of, parameter, state, static
 from clearprop.nn.module_text import module_text
 from clearprop.nn.structure import layout, select
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype, stop_gradient

@@ -11,7 +11,7 @@ from clearprop.errors import checked_call
 from clearprop.nn.argument_checks import is_module, require_module
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, HasFields
 from clearprop.nn.structure import parameter_count
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 from clearprop.shapes import size_of

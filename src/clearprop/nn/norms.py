@@ -12,7 +12,7 @@ from clearprop.nn.argument_checks import require_dtype, require_features, requir
 from clearprop.nn.context import is_training, remember
 from clearprop.nn.fields import parameter, state, static
 from clearprop.nn.module import Module
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import maximum, sqrt, stop_gradient

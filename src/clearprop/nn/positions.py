@@ -13,7 +13,7 @@ from clearprop.nn.argument_checks import require_dtype, require_features, requir
 from clearprop.nn.fields import parameter, static
 from clearprop.nn.initialisers import as_key
 from clearprop.nn.module import Module
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import INT64
 from clearprop.program.values import raw
 from clearprop.rules import random

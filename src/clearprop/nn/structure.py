@@ -14,7 +14,7 @@ from clearprop.autodiff.trees import NAMESPACE, flatten, has_derivative
 from clearprop.errors import checked_call
 from clearprop.nn.argument_checks import is_module, require_module
 from clearprop.nn.fields import CHILD, PARAMETER, HasFields
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.shapes import size_of
 
 

@@ -14,7 +14,7 @@ from clearprop.optim.hyperparameters import ANY_NUMBER, FRACTION, NOT_NEGATIVE, 
 from clearprop.optim.lengths import length_of, unit_lengths
 from clearprop.optim.schedules import Schedule, rate_at
 from clearprop.optim.transform import Leafwise, ParameterView, Transform, operand, scalar_like
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.rules.elementwise import clip, maximum, where
 
 Mask = str | tuple[str, ...] | Callable[[str, Any], bool]

@@ -13,7 +13,7 @@ from clearprop.optim.hyperparameters import COUNT, FRACTION, NOT_NEGATIVE, POSIT
 from clearprop.optim.schedules import Schedule
 from clearprop.optim.transform import Composed, ParameterView, Transform, kept_square, operand, scalar_like
 from clearprop.optim.update_arguments import require_argument
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 from clearprop.rules import random

@@ -11,7 +11,7 @@ from clearprop.optim.hyperparameters import NOT_NEGATIVE, POSITIVE, Range, hyper
 from clearprop.optim.lengths import unit_lengths
 from clearprop.optim.schedules import Schedule, rate_at
 from clearprop.optim.transform import Composed, Leafwise, Transform, kept_square
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import maximum, minimum, sqrt, square

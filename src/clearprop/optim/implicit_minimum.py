@@ -25,7 +25,7 @@ from clearprop.optim.line_search import DECREASE, TRIALS
 from clearprop.optim.methods import Result
 from clearprop.optim.objective import Evaluations
 from clearprop.optim.transform import ParameterView
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import INT64, type_of
 from clearprop.program.values import no_grad, raw
 from clearprop.rules.arithmetic import abs as absolute

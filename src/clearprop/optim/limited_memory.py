@@ -13,7 +13,7 @@ from clearprop.optim.hyperparameters import COUNT, NOT_NEGATIVE, hyper
 from clearprop.optim.lengths import inner_product, length_of
 from clearprop.optim.schedules import Schedule
 from clearprop.optim.transform import Composed, ParameterView, Transform, operand, result, scalar_like
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.rules.elementwise import minimum, where
 from clearprop.rules.joining import concat
 from clearprop.rules.structural import broadcast_to, zeros_like

@@ -24,7 +24,7 @@ from clearprop.optim.methods import (
 from clearprop.optim.objective import Objective
 from clearprop.optim.quasi_newton_methods import quasi_newton
 from clearprop.optim.transform import Transform
-from clearprop.program.tracing import builder
+from clearprop.program.ir import builder
 from clearprop.program.values import Node, no_grad, raw
 
 

@@ -13,7 +13,7 @@ from clearprop.optim.lengths import unit_lengths
 from clearprop.optim.parameter_groups import masked
 from clearprop.optim.schedules import Schedule
 from clearprop.optim.transform import Composed, Leafwise, Transform
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.rules.elementwise import maximum
 from clearprop.rules.linear import matmul
 from clearprop.rules.structural import matrix_transpose, reshape

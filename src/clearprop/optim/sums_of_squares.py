@@ -15,7 +15,7 @@ from clearprop.optim.methods import Watch, check_limits, default_tolerance, driv
 from clearprop.optim.minimisation import differentiable
 from clearprop.optim.objective import Objective
 from clearprop.optim.uncertainty import Estimate
-from clearprop.program.tracing import builder
+from clearprop.program.ir import builder
 from clearprop.program.values import no_grad, raw
 from clearprop.rules.reductions import sum as sum_
 

@@ -23,7 +23,7 @@ from clearprop.primitives.callables import (
 )
 from clearprop.primitives.registration import enter
 from clearprop.program.facts import Facts
-from clearprop.program.ir import Var
+from clearprop.program.ir import STACK, Var, belongs_to_trace, builder, builder_of_now, rank_of, trace
 from clearprop.program.operands import (
     admit_operands,
     complex_operands,
@@ -31,7 +31,6 @@ from clearprop.program.operands import (
     keep_operands,
     meaningless,
 )
-from clearprop.program.tracing import STACK, belongs_to_trace, builder, builder_of_now, rank_of, trace
 from clearprop.program.types import (
     BOOL,
     FLOAT64,

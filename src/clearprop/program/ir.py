@@ -1,16 +1,27 @@
-"""Var, Equation, Program: static single assignment, immutable, printable."""
+"""Var, Equation, Program: static single assignment, immutable, printable; and how a program is traced.
+
+Tracing runs a Python function once on variables and keeps what it did.
+"""
 
 from __future__ import annotations
 
 import itertools
+import linecache
+import re
 import textwrap
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
+from clearprop.errors import TraceError, describe_line, user_line
 from clearprop.program.operation import Operation
-from clearprop.program.types import Type
-from clearprop.shapes import Scope
+from clearprop.program.types import PYTHON_SCALARS, Type, type_of
+from clearprop.program.values import RECORDING, Node, call_site, depends_on_earlier, named_site, now, raw
+from clearprop.shapes import Scope, Size, Symbol, dim_key, evaluate_size
 
 
 class Var:
@@ -141,3 +152,270 @@ def prune(program: Program) -> Program:
         tuple(c for _, c in pairs),
         program.scope,
     )
+
+
+_ASSIGNED = re.compile(r"\s*([A-Za-z_]\w*)\s*(?::[^=]+)?=(?!=)(?!\s*lambda\b)")
+
+
+class _Stack(threading.local):
+    def __init__(self) -> None:
+        self.builders: list[Builder] = []
+
+
+STACK = _Stack()
+"""The traces in progress in this thread, innermost last."""
+
+
+def builder() -> Builder | None:
+    """The trace in progress in this thread, if any."""
+    return STACK.builders[-1] if STACK.builders else None
+
+
+def builder_of_now() -> Builder:
+    """The innermost program being traced, for an operation on a traced value; TraceError if there is none any more."""
+    found = builder()
+    if found is None:
+        raise TraceError(
+            "a traced value was used outside its trace",
+            expected="values made by this call, or arrays",
+            got="a value kept from a compiled or traced function that has returned",
+            where=user_line(),
+            try_="return the value from the traced function instead of storing it outside",
+        )
+    return found
+
+
+def belongs_to_trace(values: Sequence[Any], params: Mapping[str, Any]) -> bool:
+    """Whether a call without a traced operand is part of the program in progress all the same.
+
+    It is where there are no operands, where its parameters are sizes, and where it reads what variables outside hold.
+    """
+    around = STACK.builders[-1].around
+    return not values or (bool(around) and any(id(v) in around for v in values)) or has_size(tuple(params.values()))
+
+
+class Builder:
+    """Collects equations.  Identical equations are shared (hash-consing), so rules may recompute freely."""
+
+    def __init__(self, scope: Scope | None = None, *, expand: bool = False) -> None:
+        self.scope = scope or Scope()
+        self.expand = expand
+        self.differentiated = False  # derivatives are taken of the program: what the user cuts off is cut in it
+        self.around: frozenset[int] = STACK.builders[-1].around if STACK.builders else frozenset()
+        self.start = now()
+        self.equations: list[Equation] = []
+        self.captured: dict[int, tuple[Any, Var]] = {}
+        self.rule = ""
+        self.origin: Equation | None = None  # while a program is traced again: the equation being repeated
+        self._seen: dict[Any, tuple[Var, ...]] = {}
+        self._named: dict[str, tuple[Var, tuple[Any, int]]] = {}
+
+    def new(self, type: Type, name: str = "") -> Var:
+        """A fresh variable of this trace."""
+        return Var(type, name, self)
+
+    def atom(self, value: Any) -> Any:
+        """What an equation of this trace reads for a value: captures arrays and variables from outside."""
+        node, value = value, raw(value)
+        if isinstance(value, Var) and value.builder is self:
+            return value
+        if type(value) in PYTHON_SCALARS:
+            return value
+        if isinstance(value, Size):
+            return raw(Size.as_value(value))
+        # Only what comes from outside is followed back: the history of this trace's own values grows with the trace
+        held = node if isinstance(node, Node) and depends_on_earlier(node, self.start) else value
+        known = self.captured.get(id(held))
+        if known is None:
+            if isinstance(value, Var) and value.builder not in STACK.builders:
+                raise TraceError(
+                    "a value of a trace that has ended was used",
+                    expected="values made by this call, or arrays",
+                    got=f"a traced value of type {value.type}",
+                    try_="return the value from the traced function instead of storing it outside",
+                )
+            name = value.name if isinstance(value, Var) else ""
+            known = self.captured[id(held)] = (held, self.new(type_of(value), name))
+        return known[1]
+
+    def emit(self, primitive: Operation, values: Sequence[Any], params: dict[str, Any]) -> tuple[Var, ...]:
+        """Append an equation (or find the same one), and return its outputs."""
+        inputs = tuple(map(self.atom, values))
+        key = (primitive, tuple(map(_atom_key, inputs)), tuple((k, freeze(v)) for k, v in params.items()))
+        known = self._seen.get(key)
+        if known is not None:
+            return known
+        types = primitive.infer([type_of(a) for a in inputs], params)
+        outputs = tuple(self.new(t) for t in types)
+        self.equations.append(self._equation(primitive, inputs, params, outputs))
+        self._seen[key] = outputs
+        return outputs
+
+    def _equation(
+        self, primitive: Operation, inputs: tuple[Any, ...], params: dict[str, Any], outputs: tuple[Var, ...]
+    ) -> Equation:
+        if self.origin is not None:
+            return Equation(primitive, inputs, params, outputs, self.origin.where, self.origin.rule)
+        site, named = call_site(), named_site()
+        if not self.rule and named is not None:
+            self._name(outputs, named)
+        where = describe_line(site[0].co_filename, site[1])
+        return Equation(primitive, inputs, params, outputs, where, self.rule)
+
+    def _name(self, outputs: tuple[Var, ...], site: tuple[Any, int]) -> None:
+        """Give the value the name that the user's line assigns; the last value of the line keeps it."""
+        found = _ASSIGNED.match(linecache.getline(site[0].co_filename, site[1]))
+        if found and len(outputs) == 1:
+            name = found.group(1)
+            before = self._named.get(name)
+            if before is not None and before[1] == site:
+                before[0].name = ""
+            outputs[0].name = name
+            self._named[name] = (outputs[0], site)
+
+
+def _atom_key(atom: Any) -> Any:
+    return id(atom) if isinstance(atom, Var) else (type(atom), repr(atom))
+
+
+def freeze(value: Any) -> Any:
+    """A hashable form of a parameter."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(freeze, value))
+    if isinstance(value, Size):
+        return dim_key(value)
+    if isinstance(value, slice):
+        return ("slice", freeze(value.start), freeze(value.stop), freeze(value.step))
+    if isinstance(value, np.dtype):
+        return value.str
+    return (type(value).__name__, repr(value)) if isinstance(value, (bool, int, float)) else value
+
+
+def substitute(value: Any, env: dict[Any, Any]) -> Any:
+    """A parameter with numbers (or other sizes) put in for its symbolic sizes."""
+    if isinstance(value, Size):
+        return evaluate_size(value, env)
+    if isinstance(value, tuple):
+        return tuple(substitute(v, env) for v in value)
+    if isinstance(value, Program):
+        return _with_sizes(value, env) if has_size(value) else value
+    if isinstance(value, slice):
+        return slice(*(substitute(v, env) for v in (value.start, value.stop, value.step)))
+    return value
+
+
+def _with_sizes(program: Program, env: dict[Any, Any]) -> Program:
+    """A program within an equation, whose sizes are those of the program around it."""
+    new = {v: Var(Type(substitute(v.type.shape, env), v.type.dtype, v.type.weak), v.name) for v in program.variables()}
+
+    def read(atom: Any) -> Any:
+        return new[atom] if isinstance(atom, Var) else atom
+
+    equations = [
+        replace(
+            eq,
+            inputs=tuple(map(read, eq.inputs)),
+            params={k: substitute(v, env) for k, v in eq.params.items()},
+            outputs=tuple(map(read, eq.outputs)),
+        )
+        for eq in program.equations
+    ]
+    inputs, outputs = tuple(map(read, program.inputs)), tuple(map(read, program.outputs))
+    return Program(inputs, tuple(equations), outputs, program.captured, program.scope)
+
+
+@contextmanager
+def tracing(b: Builder) -> Iterator[Builder]:
+    """Make `b` the trace in progress."""
+    STACK.builders.append(b)
+    try:
+        yield b
+    finally:
+        STACK.builders.remove(b)
+
+
+def trace(
+    f: Callable[..., Sequence[Any]],
+    types: Sequence[Type],
+    names: Sequence[str] = (),
+    scope: Scope | None = None,
+    *,
+    differentiated: bool = False,
+    around: frozenset[int] = frozenset(),
+) -> Program:
+    """The program of `f`, a function of flat positional values that returns a flat sequence of values.
+
+    differentiated  derivatives are taken of the program: `no_grad` and `detach` become `stop_gradient` in it
+    around          identities of arrays that variables outside hold and that may change: what is computed from them
+                    belongs to the program as well
+    """
+    b = Builder(scope)
+    b.differentiated = differentiated and RECORDING.on
+    b.around |= around
+    inputs = [b.new(t, n) for t, n in zip(types, names or [""] * len(types), strict=True)]
+    with tracing(b):
+        results = f(*(Node.tensor(v) for v in inputs))
+        outputs = tuple(map(b.atom, results))
+    hidden = list(b.captured.values())
+    program = Program(
+        tuple(inputs) + tuple(v for _, v in hidden),
+        tuple(b.equations),
+        outputs,
+        tuple(value for value, _ in hidden),
+        b.scope,
+    )
+    return prune(program)
+
+
+def evaluate(program: Program, arguments: Sequence[Any]) -> list[Any]:
+    """Bind every equation again on `arguments`: arrays compute, variables of another trace inline.
+
+    `arguments` are the values of all inputs, hidden ones included.
+    """
+    env: dict[Any, Any] = dict(zip(program.inputs, arguments, strict=True))
+    sizes = _Sizes()
+    sizes |= program.scope.bind(
+        (dim, n)
+        for var, value in zip(program.inputs, arguments, strict=True)
+        for dim, n in zip(var.type.shape, shape_of(value), strict=True)
+    )
+
+    def read(atom: Any) -> Any:
+        return env[atom] if isinstance(atom, Var) else atom
+
+    for eq in program.equations:
+        params = {k: substitute(v, sizes) for k, v in eq.params.items()}
+        out = eq.primitive(*map(read, eq.inputs), **params)
+        env.update(zip(eq.outputs, out if len(eq.outputs) > 1 else (out,), strict=True))
+    return [read(a) for a in program.outputs]
+
+
+class _Sizes(dict[Any, Any]):
+    """Numbers for sizes.  Of a program within another those that no input of its own has stay as they are."""
+
+    def __missing__(self, symbol: Symbol) -> Size:
+        return Size({(symbol,): 1}, symbol.scope)
+
+
+def shape_of(value: Any) -> Any:
+    """The shape of an array, number, variable or node."""
+    value = raw(value)
+    return () if type(value) in PYTHON_SCALARS else value.shape
+
+
+def rank_of(value: Any) -> int:
+    """The number of axes of an array, number, variable or node; an error for anything else."""
+    value = raw(value)
+    try:
+        return 0 if type(value) in PYTHON_SCALARS else len(value.shape)
+    except AttributeError:
+        return type_of(value).ndim  # raises, and says what came instead of an array
+
+
+def has_size(value: Any) -> bool:
+    """Whether a parameter holds a symbolic size, so that the call belongs into the program."""
+    if isinstance(value, slice):
+        value = (value.start, value.stop, value.step)
+    if isinstance(value, Program):
+        value = (*(v.type.shape for v in value.variables()), *(tuple(eq.params.values()) for eq in value.equations))
+    return any(map(has_size, value)) if isinstance(value, (tuple, list)) else isinstance(value, Size)

@@ -7,7 +7,7 @@ from typing import Any
 
 from clearprop.errors import ShapeError
 from clearprop.primitives import primitive
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import Value
 from clearprop.program.values import raw
 from clearprop.rules import eager

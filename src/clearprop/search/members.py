@@ -16,18 +16,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from clearprop.data.parts import SplitTable, split_table
 from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.readers.sources import BUNDLED
-from clearprop.data.splits import SplitTable, split_table
 from clearprop.data.table import Table, load_table
 from clearprop.data.training_data import Prepared, from_members, from_parts
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.files.atomic import make_folder, write_text
+from clearprop.files.presence import require_free
 from clearprop.files.strict_json import checked_value, read_json, require_keys
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import Events, Subscriber, listed_functions
-from clearprop.runs.folder import MANIFEST, RunFolder, require_free
+from clearprop.runs.folder import MANIFEST, RunFolder
 from clearprop.runs.settings import OPTIONS, default_of
 from clearprop.train import (
     AUTO,

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.compiler import get_threads, set_threads, thread_count
-from clearprop.data.readers.sources import BUNDLED
+from clearprop.data.readers.sources import BUNDLED, default_memory
 from clearprop.data.streaming.disk_rows import DiskRows
-from clearprop.data.streaming.memory import default_memory
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
 from clearprop.files.folder_lock import hold_folder

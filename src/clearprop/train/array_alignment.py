@@ -16,8 +16,7 @@ from clearprop.errors import ShapeError, user_line
 from clearprop.nn.fields import PARAMETER
 from clearprop.nn.losses import is_binary, loss_task
 from clearprop.nn.structure import layout
-from clearprop.program.ir import Equation
-from clearprop.program.tracing import trace
+from clearprop.program.ir import Equation, trace
 from clearprop.program.types import Type, type_of
 from clearprop.program.values import raw
 from clearprop.shapes import Scope, same

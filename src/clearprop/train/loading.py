@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from clearprop import optim
+from clearprop.data.parts import split_table
 from clearprop.data.readers.reading import READING, Reading
-from clearprop.data.splits import split_table
 from clearprop.data.table import load_table
 from clearprop.data.training_data import Prepared, from_members, from_source
 from clearprop.errors import ArgumentError, ClearpropError, RunError, checked_call, user_line

@@ -19,8 +19,8 @@ from clearprop.data.preprocessing import Preprocessing
 from clearprop.errors import ArgumentError, ShapeError, unknown_name, user_line
 from clearprop.nn.loss_text import SetLoss
 from clearprop.nn.losses import has_log_link, is_binary, loss_task
+from clearprop.program.ir import shape_of, trace
 from clearprop.program.processes import AwaitedWork
-from clearprop.program.tracing import shape_of, trace
 from clearprop.program.types import Type, is_floating, type_of
 from clearprop.program.values import no_grad, quiet, raw
 from clearprop.rules.elementwise import astype, equal, exp, greater, sqrt, square, where

@@ -17,7 +17,7 @@ from clearprop.data.parts import Part
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, unknown_name, user_line
 from clearprop.nn.losses import has_log_link, loss_task
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import is_floating, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import maximum

@@ -1,7 +1,11 @@
-"""Every kind of source, read into a `Frame`: files of every form, bundled names, arrays, data frames."""
+"""Every kind of source, read into a `Frame`: files of every form, bundled names, arrays, data frames.
+
+Whether a file is read at once or streamed is decided here, by its size and the memory that data may take.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -30,19 +34,33 @@ from clearprop.data.readers.formats import (
     CSV,
     DATA_FILE,
     NPY,
+    NPZ,
     PARQUET,
+    STREAMED,
     SUFFIXES,
     FileForm,
     form_of,
+    forms_text,
     require_columns_in_bounds,
 )
 from clearprop.data.readers.frame_kinds import is_frame, known_frame
-from clearprop.data.readers.npz_file import read_npz
-from clearprop.data.readers.parquet_folder import read_parquet
+from clearprop.data.readers.npz_file import read_npz, values_in_npz
+from clearprop.data.readers.parquet_folder import PARQUET_LIMIT, parquet_table, read_parquet
+from clearprop.data.readers.plain_text import plain_text
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.spirals import spirals
+from clearprop.data.streaming.memory import size_text
 from clearprop.errors import DataError, nearest
 from clearprop.files.presence import exists
+
+SHARE_OF_FREE = 0.5
+"""Without a limit that was asked for, data may take this share of the memory that is free."""
+CSV_SHARE = 10
+"""Reading a CSV file at once takes at most about so many times its size; the shorter its cells, the more."""
+BYTES_PER_VALUE = 44
+"""Reading a Parquet file at once takes at most about so many bytes for each of its values."""
+BYTES_PER_NUMBER = 24
+"""Reading an NPZ file takes at most about so many bytes for each of its numbers."""
 
 BUNDLED = ("digits", "iris", "wine", "breast-cancer", "diabetes", "penguins", "spirals")
 """The data sets that need no file: scikit-learn's, penguins (CC0) from this package, and computed spirals."""
@@ -106,6 +124,58 @@ def _no_source(got: str) -> DataError:
         got=got,
         try_="(x, y) with one row of x for every y",
     )
+
+
+def free_memory() -> int:
+    """Bytes of memory that a process can take without pushing others out, within the limit of its control group."""
+    free = _proc_available() or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        return min(free, max(int(limit) - int(used), 0))
+    except (OSError, ValueError):  # no control group, or one without a limit ("max")
+        return free
+
+
+def _proc_available() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = next((line for line in lines if line.startswith("MemAvailable:")), None)
+    return None if found is None else int(found.split()[1]) * 1024
+
+
+def default_memory() -> int:
+    """The bytes that data may take where nothing was asked for."""
+    return int(SHARE_OF_FREE * free_memory())
+
+
+def needs_streaming(source: Any, memory: int, encoding: str | None = None) -> bool:
+    """Whether a source is a file that takes more than `memory` bytes when it is read at once, and can be streamed.
+
+    Raises DataError for a file that takes more and cannot be streamed.
+    """
+    if not isinstance(source, str | Path) or str(source) in BUNDLED:
+        return False
+    path = Path(source)
+    form = file_form(path, str(source))
+    if form is CSV:
+        return CSV_SHARE * plain_text(path, str(source), encoding).path.stat().st_size > memory
+    if form is PARQUET:
+        table = parquet_table(path, str(source))
+        values = table.rows * len(table.names)
+        return BYTES_PER_VALUE * values > memory or 8 * values > PARQUET_LIMIT
+    values = values_in_npz(path, str(source)) if form is NPZ else path.stat().st_size // 8
+    if BYTES_PER_NUMBER * values > memory:
+        raise DataError(
+            f"{str(source)!r} does not fit into the memory that data may take",
+            expected=f"at most {size_text(memory)}; {forms_text('and', STREAMED)} files may be larger",
+            got=f"{values:,} numbers, which take {size_text(BYTES_PER_NUMBER * values)}",
+            where=f"--memory, {source}",
+            try_="more --memory, or the same table as a Parquet file",
+        )
+    return False
 
 
 def _read_file(given: str | Path, as_text: frozenset[str], target: str | None, reading: Reading) -> Frame:

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from clearprop.data.readers.formats import CSV, NPZ, PARQUET, STREAMED, forms_text
-from clearprop.data.readers.npz_file import values_in_npz
-from clearprop.data.readers.parquet_folder import PARQUET_LIMIT, parquet_table
-from clearprop.data.readers.plain_text import plain_text
-from clearprop.data.readers.sources import BUNDLED, file_form
-from clearprop.errors import ArgumentError, DataError
+from clearprop.errors import ArgumentError
 
-SHARE_OF_FREE = 0.5
-"""Without a limit that was asked for, data may take this share of the memory that is free."""
 LEAST_MEMORY = 24 * 10**6
 """The least memory that can be asked for."""
 FIXED = 10 * 10**6
@@ -25,12 +15,6 @@ LEAST_ROWS = 256
 """A block holds at least so many rows, so that it can be shuffled."""
 _ORDER_BYTES = 96
 """Bytes per row that drawing the order of a block takes."""
-CSV_SHARE = 10
-"""Reading a CSV file at once takes at most about so many times its size; the shorter its cells, the more."""
-BYTES_PER_VALUE = 44
-"""Reading a Parquet file at once takes at most about so many bytes for each of its values."""
-BYTES_PER_NUMBER = 24
-"""Reading an NPZ file takes at most about so many bytes for each of its numbers."""
 
 
 def size_text(size: float) -> str:
@@ -45,36 +29,11 @@ def size_text(size: float) -> str:
     return f"{size:.0f} bytes"
 
 
-def free_memory() -> int:
-    """Bytes of memory that a process can take without pushing others out, within the limit of its control group."""
-    free = _proc_available() or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        return min(free, max(int(limit) - int(used), 0))
-    except (OSError, ValueError):  # no control group, or one without a limit ("max")
-        return free
-
-
-def _proc_available() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    found = next((line for line in lines if line.startswith("MemAvailable:")), None)
-    return None if found is None else int(found.split()[1]) * 1024
-
-
 def give_back() -> None:
     """Return to the system what was freed: the C library keeps it, and with the next pass's memory it would add up."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
     if trim is not None:
         trim(0)
-
-
-def default_memory() -> int:
-    """The bytes that data may take where nothing was asked for."""
-    return int(SHARE_OF_FREE * free_memory())
 
 
 @dataclass(frozen=True)
@@ -137,30 +96,3 @@ class Budget:
                 try_=f"--memory {-(-least // 1000)}kB, or more",
             )
         return rows
-
-
-def needs_streaming(source: Any, memory: int, encoding: str | None = None) -> bool:
-    """Whether a source is a file that takes more than `memory` bytes when it is read at once, and can be streamed.
-
-    Raises DataError for a file that takes more and cannot be streamed.
-    """
-    if not isinstance(source, str | Path) or str(source) in BUNDLED:
-        return False
-    path = Path(source)
-    form = file_form(path, str(source))
-    if form is CSV:
-        return CSV_SHARE * plain_text(path, str(source), encoding).path.stat().st_size > memory
-    if form is PARQUET:
-        table = parquet_table(path, str(source))
-        values = table.rows * len(table.names)
-        return BYTES_PER_VALUE * values > memory or 8 * values > PARQUET_LIMIT
-    values = values_in_npz(path, str(source)) if form is NPZ else path.stat().st_size // 8
-    if BYTES_PER_NUMBER * values > memory:
-        raise DataError(
-            f"{str(source)!r} does not fit into the memory that data may take",
-            expected=f"at most {size_text(memory)}; {forms_text('and', STREAMED)} files may be larger",
-            got=f"{values:,} numbers, which take {size_text(BYTES_PER_NUMBER * values)}",
-            where=f"--memory, {source}",
-            try_="more --memory, or the same table as a Parquet file",
-        )
-    return False

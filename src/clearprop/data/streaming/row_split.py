@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from clearprop.data.column_splits import divide_by
 from clearprop.data.columns import Column, as_category, as_weights, mean_of, no_row_counts, order_statistics
-from clearprop.data.parts import PARTS, TEST, TRAIN, VALIDATION, quotas
+from clearprop.data.parts import PARTS, check_parts, small_classes, strange_class
 from clearprop.data.readers.reading import RANDOM, Splitting
-from clearprop.data.splits import check_parts, small_classes, strange_class
 from clearprop.data.streaming.blocks import RowBlock, UnchangingFile, texts_in
 from clearprop.data.streaming.memory import Budget, size_text
 from clearprop.data.streaming.scan_pass import ScannedTable
 from clearprop.data.streaming.scratch import Scratch
 from clearprop.data.streaming.store_pass import ColumnStore
+from clearprop.data.table import TEST, TRAIN, VALIDATION, quotas
 from clearprop.errors import ArgumentError
 
 

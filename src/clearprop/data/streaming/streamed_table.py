@@ -15,10 +15,9 @@ from clearprop.data.columns import Numbers, summarise
 from clearprop.data.encodings import Encoding, fit_classes, fit_number, fit_number_target, fit_texts
 from clearprop.data.joint_target import Target
 from clearprop.data.kinds.time_encoding import fit_time
-from clearprop.data.parts import TRAIN
+from clearprop.data.parts import check_fractions, checked_seed
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.readers.reading import AS_SHOWN, Reading, words_of
-from clearprop.data.splits import check_fractions, checked_seed
 from clearprop.data.streaming.blocks import UnchangingFile
 from clearprop.data.streaming.disk_rows import Dealing, DiskRows
 from clearprop.data.streaming.memory import Budget, give_back, size_text
@@ -27,7 +26,7 @@ from clearprop.data.streaming.scan_pass import scan_columns
 from clearprop.data.streaming.scratch import require_space
 from clearprop.data.streaming.sharers import ALONE, Sharers, own_part
 from clearprop.data.streaming.store_pass import ColumnStore, store_columns
-from clearprop.data.table import Table
+from clearprop.data.table import TRAIN, Table
 from clearprop.errors import DataError
 
 

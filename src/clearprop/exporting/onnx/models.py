@@ -17,7 +17,7 @@ from clearprop.exporting.onnx.graph import GraphBuilder
 from clearprop.exporting.onnx.translation import Translation, checked_model
 from clearprop.nn.losses import is_binary, loss_task
 from clearprop.nn.module import Module
-from clearprop.program.tracing import trace
+from clearprop.program.ir import trace
 from clearprop.program.types import FLOAT32, FLOAT64, INT64, Type, type_of
 from clearprop.program.values import raw
 from clearprop.rules.checking import trusted_values

@@ -18,8 +18,7 @@ from clearprop.exporting.onnx.call import EquationCall, Operand, Rule
 from clearprop.exporting.onnx.graph import ML, ML_OPSET, OPSET, GraphBuilder, values_read
 from clearprop.exporting.onnx.loops import control_rules
 from clearprop.files.onnx_package import onnx_package
-from clearprop.program.ir import Equation, Program, Var
-from clearprop.program.tracing import trace
+from clearprop.program.ir import Equation, Program, Var, trace
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 

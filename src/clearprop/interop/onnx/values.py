@@ -13,7 +13,7 @@ import numpy as np
 
 from clearprop.arrays.tensor import Tensor
 from clearprop.errors import ArgumentError, TraceError
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 from clearprop.program.types import type_of
 from clearprop.program.values import raw
 

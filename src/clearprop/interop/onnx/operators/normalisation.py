@@ -12,7 +12,7 @@ from clearprop.errors import ArgumentError
 from clearprop.interop.onnx.operators.shapes import pad_axes
 from clearprop.interop.onnx.table import operator
 from clearprop.interop.onnx.values import dtype_of, rank, sizes
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 
 
 def _from_axis_on(function: Any) -> Any:

@@ -12,7 +12,7 @@ from clearprop.arrays.tensor import asarray
 from clearprop.errors import ArgumentError
 from clearprop.interop.onnx.table import operator
 from clearprop.interop.onnx.values import checked_shape, dtype_of, integers, is_known, rank, sizes
-from clearprop.program.tracing import shape_of
+from clearprop.program.ir import shape_of
 
 
 @operator("Shape")
