@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.neural_network
+import sklearn.utils.class_weight
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_regression
 from sklearn.exceptions import ConvergenceWarning
@@ -186,6 +188,49 @@ def test_an_end_without_convergence_is_said():
         cl.sklearn.MLPRegressor(
             hidden_layer_sizes=8, activation="identity", solver="sgd", learning_rate_init=1e3, max_iter=50
         ).fit(*NUMBERS)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("kind", ["by name", "balanced", "two classes", "several labels"])
+def test_weights_of_classes_are_weights_of_their_rows(solver, kind):
+    given, y = {
+        "by name": ({"a": 3.0, "b": 0.5}, np.array(["a", "b", "c"])[Y]),
+        "balanced": ("balanced", Y[:120]),
+        "two classes": ({True: 4.0}, Y == 0),
+        "several labels": ([{0: 1.0, 1: 5.0}, "balanced"], np.stack([Y == 0, Y > 0], axis=1).astype(int)),
+    }[kind]
+    settings = {"hidden_layer_sizes": 5, "solver": solver, **ONE_BATCH, "batch_size": len(y)}
+    x, rows = X[: len(y)], np.linspace(0.5, 2.0, len(y))
+    ours = cl.sklearn.MLPClassifier(class_weight=given, random_state=0, **settings).fit(x, y, rows)
+    same = cl.sklearn.MLPClassifier(random_state=0, **settings)
+    same.fit(x, y, rows * sklearn.utils.class_weight.compute_sample_weight(given, y))
+    assert np.array_equal(ours.predict_proba(x), same.predict_proba(x))
+    assert not np.allclose(ours.predict_proba(x), same.fit(x, y, rows).predict_proba(x), rtol=1e-4)
+
+
+def test_weights_of_classes_that_cannot_be():
+    with pytest.raises(ArgumentError, match="names what is no class"):
+        cl.sklearn.MLPClassifier(class_weight={"setosa": 2.0}).fit(X, Y)
+    with pytest.raises(ArgumentError, match="cannot be balanced"):
+        cl.sklearn.MLPClassifier(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
+    with pytest.raises(ArgumentError, match="class_weight: None, balanced"):
+        cl.sklearn.MLPClassifier(class_weight="heavy").fit(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_warm_start_may_stop_by_the_score_where_it_stopped_by_the_loss_before():
+    estimator = cl.sklearn.MLPClassifier(8, max_iter=5, warm_start=True, random_state=0).fit(X, Y)
+    estimator.set_params(early_stopping=True).fit(X, Y)
+    assert len(estimator.validation_scores_) == 5
+    assert estimator.best_validation_score_ == max(estimator.validation_scores_) > 0.0
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_contributions_have_the_names_of_the_features():
+    frame = pd.DataFrame(X, columns=["sepal", "width", "petal", "breadth"])
+    told = cl.sklearn.MLPClassifier(4, max_iter=2, random_state=0).fit(frame, Y).explain(frame, 3)
+    assert {part.column for part in told.contributions} == set(frame)
 
 
 MASKED = {

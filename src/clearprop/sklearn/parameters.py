@@ -51,6 +51,12 @@ SIZES: Rule = (
     lambda value: all(_is(n, Integral) and n > 0 for n in layer_sizes(value)),
     "sizes of hidden layers, each a whole number > 0",
 )
+CLASS_WEIGHT: Rule = (
+    lambda value: (
+        value is None or isinstance(value, Mapping | list) or (isinstance(value, str) and value == "balanced")
+    ),
+    "None, balanced, {class: weight}, or of several labels a list of such",
+)
 _SOME = (Integral, np.random.RandomState)
 SEED: Rule = (
     lambda value: value is None or (isinstance(value, _SOME) and not isinstance(value, bool)),

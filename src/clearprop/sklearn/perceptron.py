@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +22,7 @@ from clearprop.errors import ArgumentError, RunError, user_line
 from clearprop.runs.checkpoints import Standing
 from clearprop.runs.state import State
 from clearprop.sklearn.parameters import (
+    CLASS_WEIGHT,
     FLAG,
     INFINITE,
     SEED,
@@ -73,6 +75,7 @@ RULES: Mapping[str, Rule] = {
     "n_iter_no_change": either(whole_from(1), INFINITE),
     "max_fun": whole_from(1),
     "loss": one_of("log_loss", "squared_error", "poisson"),
+    "class_weight": CLASS_WEIGHT,
 }
 """What each parameter may be."""
 
@@ -88,6 +91,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     """What both perceptrons share."""
 
     loss = "log_loss"
+    class_weight: Any = None
     _no_improvement_count = 0
     _standing: Standing | None = None
     _rate: float | None = None
@@ -160,6 +164,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             )
         X, y = self._checked(X, y, more=more, reset=anew)
         weight = None if weight is None else checked_weights(weight, len(X), X.dtype)
+        weight = self._by_class(weight, y, X.dtype, more=more)
         rng = check_random_state(self.random_state)
         if anew:
             self._begin(X, y, rng)
@@ -170,6 +175,10 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         else:
             self._fit_by_batches(X, y, weight, rng, more=more)
         return self
+
+    def _by_class(self, weight: Any, y: NDArray[Any], dtype: Any, *, more: bool) -> Any:
+        """The weights of rows, times those of their classes."""
+        return weight
 
     def _begin(self, X: NDArray[Any], y: NDArray[Any], rng: Any) -> None:
         """Draw the network, and forget what was."""
@@ -188,6 +197,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     def _fit_by_batches(self, X: Any, y: Any, weight: Any, rng: Any, *, more: bool) -> None:
         rows: tuple[Any, ...] = (X, y) if weight is None else (X, y, weight)
         rows, aside = self._set_aside(rows, rng) if self.early_stopping else (rows, None)
+        if self.early_stopping and self.validation_scores_ is None:  # a warm start that stopped by the loss before
+            self.validation_scores_, self.best_validation_score_, self._no_improvement_count = [], -math.inf, 0
         batch = self._batch_rows(len(rows[0]))
         weight_of_batch = batch if weight is None else batch * float(rows[2].mean(dtype=np.float64))
         watch = Watch(
@@ -299,7 +310,10 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
                 where=user_line(),
                 try_="fit it again, or cl.explain on the network",
             )
-        return self.run_.explain_prediction(X[row], beside=X)
+        told = self.run_.explain_prediction(X[row], beside=X)
+        names = {f"x[{j}]": name for j, name in enumerate(getattr(self, "feature_names_in_", ()))}
+        named = (replace(part, column=names.get(part.column, part.column)) for part in told.contributions)
+        return replace(told, contributions=tuple(named))
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the run, which holds the rows it learned from."""
