@@ -210,6 +210,13 @@ TARGETS = [
         for row in ("W9l", "W9c")
         for name, prefix, bound in ((EAGER, "torch.eager", 1.0), ("autograd", "autograd.", 3.0))
     ),
+    *(
+        Target(row, "faster than the fastest peer", against_all(row), bound, goal)
+        for row, bound, goal in (
+            ("C1i", 1.05, 1.2), ("C2i", 1.5, 2.1), ("C3i", 0.95, 1.05), ("C4i", 1.3, 1.6), ("P", 2.5, 4.0),
+            ("N1", 2.0, 3.0), ("R1", 1.5, 2.0), ("T1", 1.8, 2.8), ("R2", 1.0, 2.0), ("T2", 1.0, 2.0),
+        )
+    ),
     Target("R", "time with a run folder over time without", recording, 1.05, at_most=True),
     *(
         Target("E01", f"E01 to E20, the median: faster than {name}", against_in_median(CHAIN, peer), 1.0)

@@ -51,6 +51,18 @@ def test_kernels_compute_what_numpy_does(form):
     assert_native_is_numpy(form, np.float32)
 
 
+def test_a_gradient_of_pixels_in_every_step_of_a_loop():
+    """Memory around an image is zero once and for all: in later steps, and in later calls."""
+    xs, ws, given = FORMS["as many channels as a vector has"]
+    rng = np.random.default_rng(1)
+    x, w = rng.normal(size=xs).astype(np.float32), 0.1 * rng.normal(size=ws).astype(np.float32)
+    step = lambda x, _: (x - 0.1 * cl.grad(lambda x: cl.sum(cl.sin(cl.conv(x, w, **given))))(x), None)
+    steps = lambda x: cl.scan(step, x, length=3)[0]
+    native = cl.compile(steps)
+    for start in (x, 2 * x):
+        np.testing.assert_allclose(np.asarray(native(start)), np.asarray(steps(start)), rtol=0, atol=2e-5)
+
+
 @pytest.mark.verify
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("form", [*FORMS, *RARE])

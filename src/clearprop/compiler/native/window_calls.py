@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from clearprop.compiler import window_kernels
@@ -14,6 +14,7 @@ from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.native import library_kernels
 from clearprop.compiler.native.loader import processor
+from clearprop.compiler.read_regions import region_read
 from clearprop.compiler.tiles import VECTOR_BYTES, pack_panels, panel_columns
 
 Place = tuple[Any, int]
@@ -24,7 +25,10 @@ _FEW = 8
 
 @dataclass(frozen=True)
 class ConvolutionSizes:
-    """The sizes of y = conv(x, w): images, channels and outputs, and one number for each axis of space."""
+    """The sizes of y = conv(x, w): images, channels and outputs, and one number for each axis of space.
+
+    `room` is the space of the array in which y lies, if that is larger.
+    """
 
     dtype: str
     images: int
@@ -36,6 +40,7 @@ class ConvolutionSizes:
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
     dilation: tuple[int, ...]
+    room: tuple[int, ...] = ()
 
     @property
     def item(self) -> int:
@@ -82,7 +87,7 @@ class ConvolutionSizes:
         last = len(self.space) - 1
         for k in range(len(self.space)):
             x = item * self.channels * math.prod(self.space[k + 1 :])
-            y = item * self.outputs * math.prod(self.out[k + 1 :])
+            y = item * self.outputs * math.prod((self.room or self.out)[k + 1 :])
             w = row * self.each * math.prod(self.kernel[k + 1 :])
             taps = 1 if merged and k == last else self.kernel[k]
             words += [self.out[k], self.stride[k] * x, y, taps, self.dilation[k] * x, w]
@@ -90,8 +95,10 @@ class ConvolutionSizes:
 
     def images_in(self, item: int) -> list[int]:
         """From an image to the next, in x and in y, with numbers of so many bytes."""
-        x, _, y = self.numbers
-        return [item * (x // max(self.images, 1)), item * (y // max(self.images, 1))]
+        return [
+            item * self.channels * math.prod(self.space),
+            item * self.outputs * math.prod(self.room or self.out),
+        ]
 
     def tile_words(self, panel: int, row: int) -> list[int]:
         """The words of a kernel in tiles, behind its addresses: w has panels and rows that are so many bytes apart."""
@@ -158,7 +165,18 @@ def _conv_input(binding: Binding, op: Statement) -> None:
             _fill(binding, x, g.numbers[0], g)
             _add(binding, g, _depthwise(g, "conv_input"), g.channel_words(), x, w, y)
         else:
-            _add_conv(binding, *_turn_around(binding, g, w, y), x)
+            region = region_read(binding.plan, op.out, binding.number)[-len(g.space) - 1 : -1]
+            turned, wide, weights = _turn_around(binding, g, w, y)
+            # what pads an image has a cotangent that nobody asks for
+            inside = replace(turned, out=tuple(hi - lo for lo, hi in region), room=g.space)
+            starts = [lo for lo, _ in region]
+            wide = wide[0], wide[1] + g.item * g.outputs * _flat_index(starts, turned.space)
+            x = x[0], x[1] + g.item * g.channels * _flat_index(starts, g.space)
+            _add_conv(binding, inside, wide, weights, x)
+
+
+def _flat_index(index: Sequence[int], space: Sequence[int]) -> int:
+    return sum(i * math.prod(space[k + 1 :]) for k, i in enumerate(index))
 
 
 def _turn_around(binding: Binding, g: ConvolutionSizes, w: Place, y: Place) -> tuple[ConvolutionSizes, Place, Place]:
@@ -169,8 +187,8 @@ def _turn_around(binding: Binding, g: ConvolutionSizes, w: Place, y: Place) -> t
     turned = ConvolutionSizes(
         g.dtype, g.images, g.outputs, g.channels, g.groups, space, g.space, g.kernel, ones, g.dilation
     )
+    # memory begins as zeros and a piece of it belongs to one call: what stands around and between y stays 0
     wide: Place = binding.piece(g.item * turned.numbers[0]), 0
-    _fill(binding, wide, turned.numbers[0], g)
     steps = [g.outputs * math.prod(space[k + 1 :]) for k in range(len(space))]
     start = sum(r * step for r, step in zip(reach, steps, strict=True))
     image, kernel = g.outputs * math.prod(space), library_kernels.scatter(g.dtype, len(space) + 2, unit=True)
