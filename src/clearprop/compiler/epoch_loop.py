@@ -23,7 +23,7 @@ from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.lowering import lower
 from clearprop.compiler.memory_plan import make_plan
 from clearprop.compiler.native.library_kernels import collect, gather
-from clearprop.compiler.native.row_order import LEDGER, native_order
+from clearprop.compiler.native.row_order import LEDGER, RowOrders, native_order
 from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.errors import DTypeError, ShapeError, user_line
 from clearprop.program.ir import Var, trace
@@ -140,7 +140,7 @@ class NativeLoop:
         self.arrays = [np.array(raw(v), order="C") for v in flat]
         self.threads = threads
         self.traced = [] if known_as is None else _PROGRAMS.get(self._key(known_as), list)
-        self.bound: dict[int, _BoundLoop] = {}
+        self.bound: dict[int, BoundLoop] = {}
         first = self._for(2)
         self.lowered, self.scalars, self.obstacle = first.lowered, first.scalars, first.obstacle
 
@@ -172,6 +172,16 @@ class NativeLoop:
     def order(key: Any, path: Sequence[int], n: int) -> np.ndarray[Any, Any] | None:
         """The order of n rows that belongs to a path under a key (`native_order`); None where NumPy has it sooner."""
         return native_order(key, path, n) if LEDGER.is_worth(n) else None
+
+    @staticmethod
+    def orders(key: Any, n: int) -> RowOrders | None:
+        """What gives the orders of n rows in the epochs under a key; None where NumPy has them sooner."""
+        return RowOrders(key, 1, n) if LEDGER.is_worth(n) else None
+
+    @functools.cached_property
+    def live(self) -> Any:
+        """The carry in the loop's own arrays: the next step changes it."""
+        return unflatten(self.structure, [Node.tensor(a) for a in self.arrays])
 
     def load(self, carry: Any) -> None:
         """Set the carry."""
@@ -212,7 +222,7 @@ class NativeLoop:
             size = min(batch, len(order) - at * batch)
             end = stop if size == batch and (stop < steps or len(order) % batch == 0) else min(stop, steps - 1)
             end = max(end, at + 1) if size == batch else at + 1
-            rows.append(self._bound(size).run(order, batch, at, end))
+            rows.append(self.bound_to(size).run(order, batch, at, end))
             at = end
             if until is not None and time.perf_counter() > until:
                 break
@@ -220,9 +230,14 @@ class NativeLoop:
             self.scalars, [np.concatenate(parts) for parts in zip(*rows, strict=True)]
         ) if rows else None
 
-    def _bound(self, size: int) -> _BoundLoop:
+    def whole_epochs(self, sizes: np.ndarray[Any, Any]) -> WholeEpochs:
+        """Epochs of batches of these sizes, one after another."""
+        return WholeEpochs(self, sizes)
+
+    def bound_to(self, size: int) -> BoundLoop:
+        """The loop for batches of this size."""
         if size not in self.bound:
-            self.bound[size] = _BoundLoop(self, size)
+            self.bound[size] = BoundLoop(self, size)
         return self.bound[size]
 
 
@@ -300,7 +315,7 @@ class _SizedLoop:
             )
 
 
-class _BoundLoop:
+class BoundLoop:
     """The loop for one batch size, with its arrays."""
 
     def __init__(self, loop: NativeLoop, size: int) -> None:
@@ -331,17 +346,61 @@ class _BoundLoop:
 
     def run(self, order: np.ndarray[Any, Any], batch: int, start: int, stop: int) -> list[np.ndarray[Any, Any]]:
         """Native steps; the scalars of each."""
-        x = self.executable
-        offset = start * batch - start * self.size  # the short last batch begins where full ones end
-        x.place("index", order.ctypes.data + 8 * offset)
         losses = [np.zeros(stop - start, s.dtype) for s in self.scalars]
-        for k, array in enumerate(losses):
-            x.place(("losses", k), array.ctypes.data - start * array.itemsize)
-        if not self.unplaced:
-            x.run(start, stop)
-        else:
-            for s in range(start, stop):
-                x.run(s, s + 1)
-                for fresh, array in self.unplaced:
-                    array[...] = fresh
+        self.place(order, batch, losses, start)
+        self.steps(start, stop)
         return losses
+
+    def place(
+        self, order: np.ndarray[Any, Any], batch: int, losses: Sequence[np.ndarray[Any, Any]], first: int = 0
+    ) -> None:
+        """Take rows in this order from now on, and write the scalars of step `first` and those after it to `losses`.
+
+        Steps before have `batch` rows: a last batch of another size begins where those end.
+        """
+        x = self.executable
+        x.place("index", order.ctypes.data + 8 * first * (batch - self.size))
+        for k, array in enumerate(losses):
+            x.place(("losses", k), array.ctypes.data - first * array.itemsize)
+
+    def steps(self, start: int, stop: int) -> None:
+        """Native steps start … stop − 1."""
+        if not self.unplaced:
+            self.executable.run(start, stop)
+            return
+        for s in range(start, stop):
+            self.executable.run(s, s + 1)
+            for fresh, array in self.unplaced:
+                array[...] = fresh
+
+
+class WholeEpochs:
+    """Epochs of batches of these `sizes`, of which only the last may differ: order and scalars have one memory for all.
+
+    `totals` are those of the epoch that `run` was called for: the rows, and each scalar's sum over them, in float64 and
+    in the order of the batches.
+    """
+
+    def __init__(self, loop: NativeLoop, sizes: np.ndarray[Any, Any]) -> None:
+        self._sizes, self._rows, self._batch = sizes, float(sizes.sum()), int(sizes[0])
+        steps = len(sizes)
+        full = steps if sizes[-1] == sizes[0] else steps - 1
+        parts = [(self._batch, 0, full), (int(sizes[-1]), full, steps)]
+        self._parts = [(loop.bound_to(size), first, stop) for size, first, stop in parts if first < stop]
+        self._losses = [np.zeros(steps, s.dtype) for s in self._parts[0][0].scalars]
+        self._products = np.zeros((len(self._losses), steps + 1))
+        self._sums = np.empty_like(self._products)
+
+    def begin(self, order: np.ndarray[Any, Any]) -> None:
+        """Take the rows in this order from now on, whose memory may then have another one."""
+        for bound, first, _ in self._parts:
+            bound.place(order, self._batch, [losses[first:] for losses in self._losses], first)
+
+    def run(self) -> tuple[float, ...]:
+        """An epoch; its totals."""
+        for bound, first, stop in self._parts:
+            bound.steps(first, stop)
+        for products, losses in zip(self._products, self._losses, strict=True):
+            np.multiply(self._sizes, losses, out=products[1:], dtype=np.float64)
+        np.add.accumulate(self._products, axis=1, out=self._sums)
+        return self._rows, *self._sums[:, -1].tolist()

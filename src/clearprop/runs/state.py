@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -23,4 +23,4 @@ class State:
 
     def next_epoch(self) -> State:
         """The state at the start of the following epoch."""
-        return replace(self, epoch=self.epoch + 1, batch=0, totals=())
+        return State(self.model, self.optimizer, self.step, self.epoch + 1)

@@ -8,7 +8,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from clearprop.arrays import asarray
 from clearprop.data.training_data import prepare
 from clearprop.nn.losses import binary_cross_entropy, cross_entropy, mse, poisson
 from clearprop.optim.hyperparameters import NOT_NEGATIVE, hyper
+from clearprop.program.values import raw
 from clearprop.rules.elementwise import floor, where
 from clearprop.rules.reductions import mean, sum
 from clearprop.runs.checkpoints import Standing
@@ -82,10 +83,8 @@ def layers_of(network: Any) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
 
 def sum_of_squares(network: nn.Sequential) -> float:
     """Σ w² over all weights, the biases left out; read where they are, since an epoch may last a millisecond."""
-    weights: list[NDArray[Any]] = [
-        np.asarray(layer.weight).ravel() for layer in network.layers if isinstance(layer, nn.Dense)
-    ]
-    return float(np.sum([np.dot(weight, weight) for weight in weights]))
+    weights: list[NDArray[Any]] = [raw(layer.weight).ravel() for layer in network.layers if isinstance(layer, nn.Dense)]
+    return float(np.add.reduce([np.dot(weight, weight) for weight in weights]))
 
 
 # --------------------------------------------------------------------------------------------------------- the loss
@@ -197,6 +196,7 @@ class Watch:
     the loss of training, penalty included, or where `by_score` in the score of the rows set aside.
     """
 
+    only_looks: ClassVar[bool] = True
     tol: float
     most: float
     by_score: bool

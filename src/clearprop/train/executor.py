@@ -6,7 +6,7 @@ The loop knows an `Executor` only by its signature; `native_executor.choose_exec
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,25 @@ It takes the state through the batches of its epoch, up to batch number `last` (
 every tenth of a second, or oftener.  Where no batch is left before `last`, the step is only made ready: compiled.
 `finished` says that the epoch has no further batch.  How often it pauses changes no bit.
 """
+
+Ended: TypeAlias = Callable[[State], bool]
+"""Called with the state at the end of an epoch, whose arrays change when it returns; whether another epoch begins."""
+
+
+@runtime_checkable
+class RunsAhead(Protocol):
+    """An executor that takes several epochs at a time, which costs less than one after another."""
+
+    def __call__(self, state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
+        """See `Executor`."""
+        ...
+
+    def epochs(self, state: State, feed: Feed, most: int, ended: Ended) -> State:
+        """The state at the end of the last of several whole epochs, at most so many; the same state where none began.
+
+        They take a tenth of a second at most.  After each `ended` is called.
+        """
+        ...
 
 
 def eager_executor(step: Step, key: NDArray[np.uint32]) -> Executor:

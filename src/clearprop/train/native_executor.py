@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from clearprop.program.values import Node, raw
 from clearprop.rules import random
 from clearprop.runs.state import State
 from clearprop.train.batches import ArrayFeed, Batching, Block, BlockFeed, Feed, drawn_order
-from clearprop.train.executor import Executor, Pause, add_batch, eager_executor
+from clearprop.train.executor import Ended, Executor, Pause, RunsAhead, add_batch, eager_executor
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.step import Step, identity_of
 
@@ -35,16 +36,32 @@ def choose_executor(step: Step, key: NDArray[np.uint32]) -> Executor:
     """
     if isinstance(step, Step) and step.shards > 1:
         return sharded_executor(step, key)
-    known: list[Executor] = []
-    turn = process_lock()  # a callback may replay in the thread that trains
+    return _Chosen(step, key)
 
-    def run(state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
-        with turn, feed.turn:
-            if not known:
-                known.append(_best(step, key, state, feed))
-            return known[0](state, feed, last, pause)
 
-    return run
+class _Chosen:
+    """The executor that suits the first data; it serves one thread at a time."""
+
+    def __init__(self, step: Step, key: NDArray[np.uint32]) -> None:
+        self._step, self._key = step, key
+        self._turn = process_lock()  # a callback may replay in the thread that trains
+        self._known: Executor | None = None
+
+    def __call__(self, state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
+        """See `Executor`."""
+        with self._turn, feed.turn:
+            return self._for(state, feed)(state, feed, last, pause)
+
+    def epochs(self, state: State, feed: Feed, most: int, ended: Ended) -> State:
+        """See `RunsAhead`."""
+        with self._turn, feed.turn:
+            known = self._for(state, feed)
+            return known.epochs(state, feed, most, ended) if isinstance(known, RunsAhead) else state
+
+    def _for(self, state: State, feed: Feed) -> Executor:
+        if self._known is None:
+            self._known = _best(self._step, self._key, state, feed)
+        return self._known
 
 
 def _best(step: Step, key: NDArray[np.uint32], state: State, feed: Feed) -> Executor:
@@ -87,6 +104,7 @@ class _NativeEpochs:
         self.loop = loop
         self.held: State | None = None  # the state that the loop's arrays hold
         self.pace = 0.0
+        self._ahead: _EpochsAhead | None = None
 
     def __call__(self, state: State, feed: Feed, last: int | None, pause: Pause) -> tuple[State, bool]:
         """Take the state through batches up to number `last`, or to the end of the epoch."""
@@ -104,6 +122,21 @@ class _NativeEpochs:
             self.loop.prepare(int(feed.batching.sizes(len(feed.buffers[0]), 0, 1)[0]))
         self.held = state
         return state, state.batch == feed.count
+
+    def epochs(self, state: State, feed: Feed, most: int, ended: Ended) -> State:
+        """See `RunsAhead`."""
+        if not isinstance(feed, ArrayFeed) or not self.pace:
+            return state
+        most = min(most, int(PAUSE_SECONDS / (self.pace * feed.count)))
+        if most < 2:
+            return state
+        if self._ahead is None or self._ahead.feed is not feed:
+            self._ahead = _EpochsAhead(self.loop, feed)
+        if not self._holds(state):
+            self.loop.load((state.model, state.optimizer, np.array(state.step)))
+        self.held = None  # until the end: an interrupt may come when the arrays have gone on
+        self.held = self._ahead.run(state, most, ended, time.perf_counter() + PAUSE_SECONDS)
+        return self.held
 
     def _holds(self, state: State) -> bool:
         """Whether the loop's arrays are at this state, which may have gone to the next epoch meanwhile."""
@@ -150,6 +183,44 @@ class _NativeEpochs:
         runs = [(order, size, first, last - 1), (order[(last - 1) * size :], last_size, 0, 1)]
         found = [self.loop.run(*run)[1] for run in runs if run[2] < run[3]]
         return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+
+class _EpochsAhead:
+    """Whole epochs of a native loop over arrays.  The orders of rows are those of the feed, in one memory."""
+
+    def __init__(self, loop: Any, feed: ArrayFeed) -> None:
+        self.loop, self.feed = loop, feed
+        rows = len(feed.x)
+        self._order: NDArray[np.int64] = np.arange(rows)
+        self._orders: Any = None  # what draws them natively
+        self._epochs = loop.whole_epochs(feed.batching.sizes(rows, 0, feed.count))
+
+    def run(self, state: State, most: int, ended: Ended, until: float) -> State:
+        """The state at the end of the last epoch: of so many, or of the first for which `ended` gives no, or too late.
+
+        The loop holds the state at the beginning of an epoch.
+        """
+        if self.feed.shuffle and self._orders is None:
+            self._orders = self.loop.orders(self.feed.key, len(self._order))
+        order = self._order if self._orders is None else self._orders.order
+        self._epochs.begin(order)
+        model, optimizer, _ = self.loop.live
+        count, last, at = self.feed.count, state.epoch + most - 1, state
+        for epoch in range(state.epoch, state.epoch + most):
+            self._draw(epoch)
+            at = State(model, optimizer, at.step + count, epoch, count, self._epochs.run())
+            if not ended(at) or epoch == last or time.perf_counter() > until:
+                break
+        model, optimizer, _ = self.loop.carry()
+        return replace(at, model=model, optimizer=optimizer)
+
+    def _draw(self, epoch: int) -> None:
+        """Put the rows in the order of an epoch."""
+        if self._orders is not None:
+            self._orders([epoch])
+        elif self.feed.shuffle:
+            found = self.loop.order(self.feed.key, (epoch,), len(self._order))
+            self._order[:] = self.feed.order(epoch) if found is None else found
 
 
 def _add_batches(

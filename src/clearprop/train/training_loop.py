@@ -21,7 +21,7 @@ from clearprop.runs.settings import Settings
 from clearprop.runs.state import State
 from clearprop.train.batches import Feed
 from clearprop.train.evaluation import evaluate_part
-from clearprop.train.executor import Executor
+from clearprop.train.executor import Executor, RunsAhead
 from clearprop.train.interrupts import Interrupts
 from clearprop.train.metrics import Measure
 
@@ -86,6 +86,12 @@ class Plan:
         return self.data.validation
 
     @property
+    def may_run_ahead(self) -> bool:
+        """Whether nobody needs the state between two epochs, so that several may be taken at once."""
+        kept = any(not getattr(callback, "only_looks", False) for callback in self.callbacks)
+        return not kept and self.validation is None and self.checkpoint_seconds > 0 and self.decide is decide_alone
+
+    @property
     def by_batch(self) -> list[Measure]:
         """The metrics that are measured on every batch."""
         return [metric for metric in self.metrics if metric.by_batch]
@@ -102,6 +108,8 @@ class Loop:
         self.stopped_by: str | None = None
         self.status = "running"
         self._asked_to_stop = False
+        self._runs_ahead = plan.may_run_ahead
+        self._measured = ["loss", *(metric.name for metric in plan.by_batch)]
         self._process = os.getpid()
         self._started = time.perf_counter() - standing.seconds
         self._saved_at, self._saving_took = time.perf_counter(), 0.0
@@ -127,14 +135,53 @@ class Loop:
     def _epoch(self, interrupts: Interrupts) -> None:
         if self._is_over():
             return
+        if not self._several(interrupts):
+            self._through_batches(interrupts)
+        if self.status == "running" and self.plan.decide(lambda: interrupts.asked):
+            self._interrupted()
+
+    def _through_batches(self, interrupts: Interrupts) -> None:
+        """Take the epoch on until it ends, or a pause is asked for."""
         state, finished = self.plan.executor(self.state, self.plan.feed, None, lambda s: self._pause(s, interrupts))
         self.state = state
         if not all(map(math.isfinite, state.totals)):
             self._diverged(state)
         elif finished:
             self._end_epoch(state)
-        if self.status == "running" and self.plan.decide(lambda: interrupts.asked):
-            self._interrupted()
+            self._save_if_due()
+
+    def _several(self, interrupts: Interrupts) -> bool:
+        """Take as many epochs at once as nobody looks into before they are over; whether there were any."""
+        plan, before, known = self.plan, self.standing, len(self.history)
+        reached = before.state.step
+        if self.state.batch or not self._runs_ahead or not isinstance(plan.executor, RunsAhead):
+            return False
+
+        def ended(state: State) -> bool:
+            nonlocal reached
+            self._runs_ahead = all(map(math.isfinite, state.totals))
+            if self._runs_ahead:
+                self.state, reached = state, state.step
+                seconds = time.perf_counter() - self._started
+                self._tell_epoch(state.step, state.epoch + 1, state.totals, None, True, seconds)
+            return self._runs_ahead and not (self._asked_to_stop or interrupts.asked)
+
+        try:
+            state = plan.executor.epochs(before.state, plan.feed, plan.settings.epochs - before.state.epoch, ended)
+        except BaseException:  # the states in between are gone
+            self.standing, self.state = before, before.state
+            del self.history[known:]
+            raise
+        if state is before.state:
+            return False
+        # an epoch that went wrong is taken again by itself, from the end of the one before
+        state = state.next_epoch() if self._runs_ahead else replay_steps(plan, before.state, reached)
+        self.state = state
+        self.standing, _ = self._judged(state, plan.shown(state), None)
+        if plan.tick is not None:
+            plan.tick(state)
+        self._save_if_due()
+        return True
 
     def _pause(self, state: State, interrupts: Interrupts) -> bool:
         self.state = state
@@ -161,11 +208,7 @@ class Loop:
 
     # ----------------------------------------------------------------------------------------- epoch's end
     def _end_epoch(self, state: State) -> None:
-        plan = self.plan
-        rows, *sums = state.totals
-        names = ["loss", *(metric.name for metric in plan.by_batch)]
-        train = {name: total / rows for name, total in zip(names, sums, strict=True)}
-        state = state.next_epoch()
+        plan, totals, state = self.plan, state.totals, state.next_epoch()
         shown = plan.shown(state)
         held = plan.validation
         weight = plan.data.weights.get("validation")
@@ -173,20 +216,31 @@ class Loop:
         if held is not None:
             validation = plan.decide(lambda: evaluate_part(shown, held, plan.loss, plan.metrics, weight))
         standing, improved = self._judged(state, shown, validation)
-        self.history.append(
-            self.events.emit(
-                "epoch",
-                step=state.step,
-                epoch=state.epoch,
-                epochs=plan.settings.epochs,
-                train=train,
-                validation=validation,
-                best=improved,
-                seconds=round(standing.seconds, 3),
-            )
-        )
+        self._tell_epoch(state.step, state.epoch, totals, validation, improved, standing.seconds)
         self.standing, self.state = standing, state
-        self._save_if_due()
+
+    def _tell_epoch(
+        self,
+        step: int,
+        epoch: int,
+        totals: Sequence[float],
+        validation: Mapping[str, float] | None,
+        best: bool,
+        seconds: float,
+    ) -> None:
+        rows, *sums = totals
+        train = {name: total / rows for name, total in zip(self._measured, sums, strict=True)}
+        told = self.events.emit(
+            "epoch",
+            step=step,
+            epoch=epoch,
+            epochs=self.plan.settings.epochs,
+            train=train,
+            validation=validation,
+            best=best,
+            seconds=round(seconds, 3),
+        )
+        self.history.append(told)
 
     def _judged(self, state: State, shown: Any, validation: dict[str, float] | None) -> tuple[Standing, bool]:
         """The standing after an epoch, and whether it is the best one.  Without validation the last is the best."""
