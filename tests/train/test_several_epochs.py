@@ -54,7 +54,10 @@ def fit(**settings: Any) -> cl.Run:
 
 def told(run: cl.Run) -> list[dict[str, Any]]:
     """The history without what the clock says."""
-    return [{name: value for name, value in e.items() if name not in ("time", "seconds", "seq", "epochs")} for e in run.history]
+    return [
+        {name: value for name, value in e.items() if name not in ("time", "seconds", "seq", "epochs")}
+        for e in run.history
+    ]
 
 
 def same(one: cl.Run, other: cl.Run) -> None:

@@ -193,7 +193,7 @@ class NativeLoop:
 
     def prepare(self, size: int) -> None:
         """Compile what batches of this size need, before the first of them."""
-        self._bound(size)
+        self.bound_to(size)
 
     def carry(self) -> Any:
         """The carry as it stands now (copies)."""

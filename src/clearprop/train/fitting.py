@@ -136,7 +136,8 @@ def fit(
                 what is evaluated, and what `run.model` has
     initial_weights  the folder of a run whose best weights, and state, the training begins with: its network has the
                 same arrays
-    callbacks   functions `(event, state)`; one that returns "stop" ends the training after the epoch
+    callbacks   functions `(event, state)`; one that returns "stop" ends the training after the epoch.  One that keeps
+                nothing of the states it is given may say so by `only_looks = True`: short epochs then take less time
     seed        decides the order of the rows and what random layers draw: same seed, same bits
     split       how the rows of a table are divided: random, time:COL, group:COL or column:COL; `group` is short for the
                 third

@@ -32,7 +32,10 @@ SHARE_OF_SAVING = 20
 """Between two checkpoints of finished epochs, training takes at least this many times as long as saving took."""
 
 Callback: TypeAlias = Callable[[Event, State], object]
-"""`callback(event, state)`: called with every event; it may return "stop"."""
+"""`callback(event, state)`: called with every event; it may return "stop".
+
+Where all have an attribute `only_looks` that is true, a state's arrays may change when the call is over.
+"""
 Tick: TypeAlias = Callable[[State], object]
 """Called with the state every now and then within an epoch: for displays."""
 
