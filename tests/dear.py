@@ -17,7 +17,10 @@ EVERY = {
         "test_importing_every_submodule_shadows_no_public_name": NONE,
         "test_names_may_be_asked_for_the_first_time_while_a_function_is_traced": NONE,
     },
-    "test_old_versions": {"test_a_run_gives_what_it_gave": 5, "test_every_optimizer_goes_on_from_its_state": 3},
+    "test_old_versions": {"test_a_run_gives_what_it_gave": 6, "test_every_optimizer_goes_on_from_its_state": 3},
+    "test_wrong_calls": {
+        "test_wrong_calls_end_in_our_errors": 2,
+    },
     "arrays/test_promotion": {
         "test_what_is_computed_of_small_integers_is_what_is_computed_of_wide_ones": 2,
         "test_one_table_decides_wherever_two_arrays_meet": 2,
@@ -25,7 +28,7 @@ EVERY = {
     "attribution/test_attribution": {
         "test_an_explanation_adds_up_in_the_unit_of_the_target": 4,
         "test_importance_of_a_table_is_scikit_learns_on_the_cells_of_the_file": NONE,
-        "test_importance_of_arrays_is_scikit_learns": 3,
+        "test_importance_of_arrays_is_scikit_learns": NONE,
     },
     "autodiff/test_choices": {
         "test_a_matrix_that_several_products_share_counts_once": 5,
@@ -60,6 +63,9 @@ EVERY = {
         "test_streams_may_be_closed_or_full": 3,
         "test_writes_of_a_command_may_be_refused": 5,
     },
+    "cli/test_ranks_share_rows": {
+        "test_ranks_predict_and_evaluate_as_one": 3,
+    },
     "compiler/test_cache": {
         "test_kernels_for_another_processor_are_kept_apart": NONE,
         "test_numba_knows_everything_afterwards": NONE,
@@ -77,21 +83,35 @@ EVERY = {
         "test_ctrl_c_at_any_moment": 2,
     },
     "compiler/test_labels": {"test_right_labels_give_the_loss": 5, "test_wrong_labels_are_refused": 5},
-    "compiler/test_long_sums": {"test_interpreted_sums": 4, "test_native_sums": 4},
+    "compiler/test_long_sums": {
+        "test_interpreted_sums": 4,
+        "test_native_sums": 4,
+        "test_infinities_and_nan_stay_what_they_are": 3,
+    },
     "compiler/test_loop": {
         "test_batches_of_every_size": 3,
         "test_fork_and_spawn": NONE,
     },
     "compiler/test_mixed": {
         "test_stages_compute_what_numpy_computes": 2,
+        "test_a_network_with_an_order_in_its_loss_trains_natively_around_it": NONE,
+    },
+    "compiler/test_products": {
+        "test_on_numba": 2,
     },
     "compiler/test_random_programs": {
         "test_random_programs": 2,
         "test_a_family_on_numba": 3,
     },
-    "compiler/test_row_products": {"test_a_row_does_not_depend_on_the_others": 5},
-    "compiler/test_run_time_numbers": {"test_ten_trainings_share_their_kernels": NONE},
+    "compiler/test_row_products": {"test_a_row_does_not_depend_on_the_others": 5, "test_layouts": 3},
+    "compiler/test_run_time_numbers": {
+        "test_ten_trainings_share_their_kernels": NONE,
+        "test_a_training_has_the_bits_that_it_has_with_its_numbers_in_the_text": NONE,
+    },
     "compiler/test_special_values": {"test_on_numba": 4},
+    "compiler/test_windows": {
+        "test_kernels_compute_what_numpy_does": ("as many channels as a vector has",),
+    },
     "control/test_branches": {"test_memory_grows_as_the_root_of_the_steps": NONE},
     "control/test_differential_equations": {"test_derivatives": 2},
     "control/test_native": {"test_a_long_loop_can_be_stopped": NONE},
@@ -116,14 +136,28 @@ EVERY = {
         "test_a_column_that_identifies_rows_is_left_out_and_takes_no_memory": ("70000",),
         "test_a_report_judges_by_some_of_the_rows": NONE,
         "test_split_statistics_and_rows_are_those_of_the_table_in_memory": 5,
+        "test_the_command_line_streams_keeps_the_memory_and_goes_on": NONE,
     },
     "distributed/test_ranks": {
         "test_processes_that_cannot_share_the_shards_are_told_once_and_nothing_is_written": NONE,
+        "test_two_processes_predict_and_evaluate_with_one_voice": NONE,
     },
     "docs/test_pages": {
-        "test_page_is_true": ("docs/fractional.md", "docs/images-and-sequences.md"),
+        "test_page_is_true": (
+            "docs/fractional.md",
+            "docs/images-and-sequences.md",
+            "docs/large-tables.md",
+            "docs/onnx.md",
+            "docs/pathologies.md",
+            "docs/runs.md",
+            "docs/scikit-learn.md",
+            "docs/sweeps.md",
+        ),
     },
-    "examples/test_examples": {"test_runs_is_short_and_says_what_it_is": 4},
+    "examples/test_examples": {"test_runs_is_short_and_says_what_it_is": 4, "test_images_are_read": NONE},
+    "explanation/test_html": {
+        "test_it_passes_the_rules_of_axe": ("closed-dark",),
+    },
     "explanation/test_jacobians": {"test_opened_entries_are_those_of_forward_mode": 4},
     "explanation/test_more": {
         "test_a_deep_program_is_opened_without_recursion": NONE,
@@ -145,6 +179,9 @@ EVERY = {
     "files/test_hostile_files": {"test_five_hundred_cases": NONE},
     "house/test_one_setting": {
         "test_python_has_it": NONE,
+    },
+    "interop/test_onnx_nodes": {
+        "test_the_first_node_tests_of_every_operator_pass": NONE,
     },
     "interop/test_torch_weights": {"test_weights_go_there_and_back_without_a_changed_bit": 4},
     "lessons/test_lessons": {"test_leaving_early": NONE},
@@ -184,12 +221,19 @@ EVERY = {
         "test_golden_numbers": 2,
         "test_the_derivative_of_a_mean_is_the_mean_of_the_derivatives": 2,
     },
+    "primitives/test_mutations": {
+        "test_a_flipped_sign_is_caught": 2,
+        "test_a_scaled_rule_is_caught": 2,
+    },
     "primitives/test_scattering": {"test_writing_is_numpys_assignment": 5},
+    "primitives/test_shapes": {
+        "test_broadcasting": 3,
+    },
     "primitives/test_whole_range": {"test_functions_and_derivatives": 3},
     "reporting/test_charts": {"test_any_numbers_can_be_drawn": 5},
     "reporting/test_report": {
         "test_it_passes_the_rules_of_axe": 2,
-        "test_it_is_well_formed_and_loads_and_runs_nothing": ("classes",),
+        "test_it_is_well_formed_and_loads_and_runs_nothing": ("classes", "numbers"),
     },
     "search/test_sweep": {
         "test_halving_trains_on_to_the_bits_of_a_run_that_never_stopped": NONE,
@@ -199,11 +243,16 @@ EVERY = {
     "search/test_sweep_command": {"test_a_job_array_is_a_script_and_a_folder": NONE},
     "sklearn/test_mlp": {
         "test_a_grid_search_in_a_pipeline": NONE,
-        "test_every_kind_of_target_is_that_of_scikit_learn": 3,
+        "test_every_kind_of_target_is_that_of_scikit_learn": 6,
         "test_weights_are_those_of_scikit_learn": 3,
+        "test_an_end_without_convergence_is_said": NONE,
+        "test_training_goes_on_as_that_of_scikit_learn": 2,
+    },
+    "sklearn/test_tabular": {
+        "test_a_rate_is_found_and_a_divergence_is_said": NONE,
     },
     "train/test_array_labels": {"test_predictions_are_the_labels": 4},
-    "train/test_every_optimizer": {"test_every_optimizer_resumes_exactly": 3},
+    "train/test_every_optimizer": {"test_every_optimizer_resumes_exactly": 6},
     "train/test_joint_targets": {
         "test_on_the_command_line": NONE,
     },
@@ -219,9 +268,12 @@ EVERY = {
         "test_a_known_step_gives_the_bits_of_a_new_one": 3,
         "test_what_a_users_loss_uses_is_looked_at_in_every_training": 3,
     },
+    "train/test_metrics": {
+        "test_a_target_beyond_float32_is_measured_in_its_unit": 3,
+    },
     "train/test_native": {"test_kernels_from_the_cache_load_where_numba_was_imported_before": NONE},
     "train/test_optimizer_table": {
-        "test_every_optimizer_can_be_forked_to_every_schedule_and_to_every_other": 4,
+        "test_every_optimizer_can_be_forked_to_every_schedule_and_to_every_other": 8,
         "test_every_optimizer_stands_the_range_test_or_says_why_not": 4,
     },
     "train/test_pairs": {"test_two_trainings_of_one_folder": NONE},
@@ -241,6 +293,7 @@ EVERY = {
         "test_what_is_measured_and_predicted_is_chosen_by_the_threshold": 3,
         "test_on_the_command_line": NONE,
         "test_no_threshold_is_better_on_the_validation_rows": 2,
+        "test_a_half_is_no_threshold_and_none_changes_a_weight": NONE,
     },
     "train/test_unsized": {
         "test_arrays_decide_inputs_and_outputs": 3,

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import clearprop as cl
+from tests.house.imports import parse
 
 PACKAGE = Path(cl.__file__).parent
 START_UP = re.compile(r"#.*\bstart-up\b")
@@ -48,8 +49,7 @@ def sources():
     """`{name relative to the package: (text, tree)}` of every module."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        found[path.relative_to(PACKAGE).as_posix()] = (text, ast.parse(text))
+        found[path.relative_to(PACKAGE).as_posix()] = (path.read_text(encoding="utf-8"), parse(path))
     return found
 
 
