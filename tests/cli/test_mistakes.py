@@ -272,8 +272,8 @@ no setting named 'hiden'
   expected  one of: accumulate, activation, batch_size, calibration, class_weight, costs, data, decimal, \
 delimiter, drop, \
 dropout, ema, encoding, epochs, freeze, grad_shards, group, header, hidden, kind, l1, l2, loss, lr, member, memory, \
-metric, missing, only, optimizer, param_groups, patience, pieces, recipe, reduce, seed, split, target, task, test, threshold, \
-val, weight
+metric, missing, only, optimizer, param_groups, patience, pieces, recipe, reduce, seed, split, target, task, test, \
+threshold, val, weight
   got       'hiden'
   where     train.toml
   try       'hidden', the nearest name"""),

@@ -19,7 +19,7 @@ TRAIN = ("train", "penguins", "--epochs", "2", "--hidden", "8", "--grad-shards",
 
 
 def files_of(folder):
-    """What a run folder holds, but for clocks, threads, the order of the disk, and what the clock made it save."""
+    """What a run folder holds, but for clocks, threads, the order of the disk, and what the clock made it save (a number of events)."""
     found, saved = {}, sorted(folder.glob("run/checkpoints/*"), key=lambda path: int(path.name))
     for path in sorted(folder.rglob("*")):
         if path.parent in saved[1:-1]:
@@ -28,7 +28,7 @@ def files_of(folder):
             found[str(path.relative_to(folder))] = path.read_bytes()
         elif path.suffix in (".json", ".jsonl"):
             text = path.read_text(encoding="utf-8")
-            text = re.sub(r'"(seconds|time|threads|bytes)": ?("[^"]*"|[0-9.e-]+)', "", text)
+            text = re.sub(r'"(seconds|time|threads|bytes|seq)": ?("[^"]*"|[0-9.e-]+)', "", text)
             found[str(path.relative_to(folder))] = text.replace(str(folder.parent), "")
     return found
 
@@ -93,6 +93,13 @@ def test_processes_that_cannot_share_the_shards_are_told_once_and_nothing_is_wri
         "  try       --grad-shards 2\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.verify
+def test_more_threads_than_processors_are_told_once_and_nothing_is_written(ranks, tmp_path):
+    done = ranks(2, "-m", "clearprop", "train", "penguins", "--grad-shards", "2", "--threads", "64", "--out", "run")
+    assert done.returncode == 2 and done.stderr.count("more threads than processors would make every rank slower") == 1
+    assert "2 ranks of 64 threads" in done.stderr and list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

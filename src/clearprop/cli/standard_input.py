@@ -63,6 +63,7 @@ def on_all_ranks(work: Callable[[World | None], int], rank_timeout: float = 600.
     ranks = join_world(rank_timeout)
     try:
         with ranks.united(), ranks.first_alone_speaks():
+            ranks.divide_threads()
             return work(ranks)
     except ClearpropError:
         if ranks.rank:

@@ -46,14 +46,10 @@ def join_world(rank_timeout: float = FIRST_SECONDS) -> World:
 
     rank_timeout  a rank that has waited so many seconds for the others ends the job, and prints where it waited
 
-    Threads are divided among the ranks of a machine, unless somebody asked for a number.
-
-    Raises RunError where mpi4py or MPI is not there, or is not that of the launcher; ArgumentError for more threads
-    than processors.
+    Raises RunError where mpi4py or MPI is not there, or is not that of the launcher.
     """
     world = _world()
     world.rank_timeout = rank_timeout
-    world.divide_threads()
     return world
 
 
@@ -199,22 +195,30 @@ class World:
     def divide_threads(self) -> None:
         """Divide the processors of a machine among its ranks, unless a number of threads was asked for.
 
-        Raises ArgumentError where ranks with two threads or more have fewer processors than threads.
+        Raises ArgumentError, on all ranks, where those of one machine have fewer processors than threads.
         """
-        here = (self.host, threads_asked(), os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None)
-        ranks = [other for other in self.comm.allgather(here) if other[0] == self.host]
-        known = [other[2] for other in ranks if other[2] is not None]
-        processors = len(set().union(*known)) if known else blas.cores()
         asked = threads_asked()
+        here = (self.host, asked, os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None)
+        hosts: dict[str, list[tuple[int | None, set[int] | None]]] = {}
+        for host, threads, processors in self.comm.allgather(here):
+            hosts.setdefault(host, []).append((threads, processors))
+        for host, ranks in hosts.items():
+            self._require_processors(host, ranks)
         if asked is None:
-            set_threads(max(1, processors // len(ranks)))
-        elif asked > 1 and sum(other[1] or 1 for other in ranks) > processors:
-            raise ArgumentError(
-                "more threads than processors would make every rank slower",
-                expected=f"at most {processors} threads on {self.host}, over all of its ranks",
-                got=f"{len(ranks)} ranks of {asked} threads",
-                where="--threads",
-                try_=f"--threads {max(1, processors // len(ranks))}, or fewer ranks",
+            set_threads(max(1, _processors_of(hosts[self.host]) // len(hosts[self.host])))
+
+    def _require_processors(self, host: str, ranks: list[tuple[int | None, set[int] | None]]) -> None:
+        """Raise ArgumentError where ranks of one machine asked for more threads than it has processors."""
+        processors, most = _processors_of(ranks), max(threads or 1 for threads, _ in ranks)
+        if most > 1 and sum(threads or 1 for threads, _ in ranks) > processors:
+            self._raise_common(
+                ArgumentError(
+                    "more threads than processors would make every rank slower",
+                    expected=f"at most {processors} threads on {host}, over all of its ranks",
+                    got=f"{len(ranks)} ranks of {most} threads",
+                    where="--threads",
+                    try_=f"--threads {max(1, processors // len(ranks))}, or fewer ranks",
+                )
             )
 
     # -------------------------------------------------------------------------------------------- ending together
@@ -264,6 +268,12 @@ class World:
             limit = self.rank_timeout if self._added else max(self.rank_timeout, FIRST_SECONDS)
             faulthandler.dump_traceback_later(limit, exit=True, file=sys.__stderr__)
             self._wound = now
+
+
+def _processors_of(ranks: list[tuple[int | None, set[int] | None]]) -> int:
+    """How many processors the ranks of one machine may use together."""
+    known = [processors for _, processors in ranks if processors is not None]
+    return len(set().union(*known)) if known else blas.cores()
 
 
 def _last_words(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> tuple[str, int]:

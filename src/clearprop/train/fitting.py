@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -248,11 +248,15 @@ def fit(
     return run
 
 
-def _joined_ranks(world: str, rank_timeout: float) -> AbstractContextManager[World | None]:
+@contextmanager
+def _joined_ranks(world: str, rank_timeout: float) -> Iterator[World | None]:
     """Within it, the processes that a launcher started end together; None where this one trains alone."""
     if not is_one_of_several(world, user_line()):
-        return nullcontext()
-    return join_world(rank_timeout).united(TrainingInterrupted)
+        yield None
+        return
+    with join_world(rank_timeout).united(TrainingInterrupted) as ranks:
+        ranks.divide_threads()
+        yield ranks
 
 
 # ------------------------------------------------------------------------------------------------- checking options
