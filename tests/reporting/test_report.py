@@ -74,8 +74,8 @@ def test_it_is_well_formed_and_loads_and_runs_nothing(name, runs):
     assert "prefers-color-scheme: dark" in page and "@media print" in page
     headings = [h.text for h in root.findall(".//h2")]
     assert headings == [
-        "How it ended", "Data", "Network", "Training", "What it gets right and wrong", "Worst misses",
-        "Sizes of gradients and updates", "How to repeat it", "Environment",
+        "How it ended", "Data", "Network", "Training", "What it gets right and wrong", "What it hangs on",
+        "Worst misses", "Sizes of gradients and updates", "How to repeat it", "Environment",
     ]  # fmt: skip
     assert all(svg.attrib.get("aria-label") for svg in root.iter("svg") if svg.attrib.get("role") == "img")
 
@@ -113,8 +113,17 @@ def test_a_killed_run_has_a_page(tmp_path, runs):
 def test_a_run_whose_data_are_not_at_hand_says_so(tmp_path, runs):
     folder = runs["classes"][0].save(tmp_path / "run")
     page = report_html(cl.load(folder))
-    assert page.count("Not shown: the data of this run are not at hand.") == 3
+    assert page.count("Not shown: the data of this run are not at hand.") == 4
     assert '<svg class="chart"' in page
+
+
+def test_the_columns_are_told_by_what_they_are_worth(runs):
+    run, page = runs["numbers"]
+    rows = ET.fromstring(page.removeprefix("<!DOCTYPE html>\n")).find(".//section[@id='what-it-hangs-on']").iter("tr")
+    shown = [["".join(cell.itertext()) for cell in row] for row in rows][1:]
+    held = run.workings.plan().data.validation
+    found = run.importance(*held, repeats=5)
+    assert shown == [list(cells) for cells in found.cells]
 
 
 VERIFIED = [(name, scheme, True) for name in RUNS for scheme in ("light", "dark")]

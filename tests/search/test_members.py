@@ -14,6 +14,7 @@ from clearprop.data.parts import split_table
 from clearprop.data.readers.reading import Reading
 from clearprop.data.table import load_table
 from clearprop.errors import RunError
+from clearprop.reporting import report_html
 from clearprop.search.members import Extent
 
 RNG = np.random.default_rng(5)
@@ -201,6 +202,13 @@ def test_what_does_not_go_together_is_refused_before_anything_is_written(words, 
     _, file = made("classes")
     assert main(["train", str(file), *words, "--out", f"{tmp_path}/e"]) == 2
     assert said in capsys.readouterr().err and not (tmp_path / "e").exists()
+
+
+def test_the_report_tells_of_the_members_and_judges_by_rows_that_none_of_them_learned(made):
+    run, _ = made("numbers")
+    page = report_html(run)
+    assert "Judged by the 14 rows of the test part." in page and "the members" in page and "--members 3" in page
+    assert "an ensemble has no steps of its own" in page and "no epoch was" not in page
 
 
 def test_an_ensemble_has_no_steps(made, tmp_path, capsys):

@@ -12,6 +12,7 @@ from clearprop.cli.console import messages, say
 from clearprop.cli.exit_codes import DONE
 from clearprop.cli.options import Fill, form_words, with_settings
 from clearprop.cli.standard_input import given_data, on_all_ranks
+from clearprop.data.columns import in_digits
 from clearprop.data.preprocessing import Encoded, EncodingReport
 from clearprop.data.readers.formats import forms_text
 from clearprop.data.readers.reading import FORM, FormWords, require_names, words_of
@@ -224,5 +225,5 @@ def _rows(
         numbers = run.values(outputs)[:, : fitted.outputs]
         if interval is not None:
             numbers = np.concatenate([numbers, run.interval_around(numbers[:, 0], interval)], axis=1)
-        told = ([f"{number:.6g}" for number in row] for row in numbers)
+        told = ([in_digits(number, 6) for number in row] for row in numbers)
         yield from ([*head, *row] for head, row in zip(heads, told, strict=True))

@@ -30,7 +30,8 @@ def report(
 ) -> int:
     """Write what a run did as one HTML page: it loads nothing, needs no script, and can be printed.
 
-    Data, network, curves, confusions or residuals, calibration, the worst misses with what their predictions hang on,
+    Data, network, curves, confusions or residuals, calibration, the importance of the columns with intervals, the worst
+    misses with what their predictions hang on,
     the sizes of gradients and updates by layer (from replayed steps), the environment, and the command that repeats it.
 
     **Examples**

@@ -14,7 +14,7 @@ from clearprop.cli.sweep_display import SweepDisplay, trials_table
 from clearprop.compiler import thread_count
 from clearprop.errors import ArgumentError, ClearpropError
 from clearprop.files.presence import require_free
-from clearprop.runs.events import Events
+from clearprop.runs.events import Events, measure_text
 from clearprop.runs.settings import option_of
 from clearprop.search.pools import pool_for, require_workers
 from clearprop.search.record import SweepFolder
@@ -133,7 +133,8 @@ class SweepSession:
         require_array(plan.config.search)
         found = train_one(folder, plan, number, os.getpid())
         told = f": {found.message}" if found.message else ""
-        value = "" if found.value is None else f", validation {plan.config.metric} {found.value:.4g}"
+        metric = plan.config.metric
+        value = "" if found.value is None else f", validation {metric} {measure_text(metric, found.value)}"
         say(output(), f"trial {number} {found.status}{value}{told}, in {folder.trial(number)}")
         return DONE if found.status in ("done", "diverged") else MISTAKE
 

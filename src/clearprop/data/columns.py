@@ -122,6 +122,16 @@ class Findings:
             self.far[name] = int(far.sum())
 
 
+def in_digits(value: float, digits: int = 4) -> str:
+    """A number to so many digits, as people write it: without a power of ten up to ten millions.
+
+    >>> in_digits(48031.7), in_digits(0.0123456), in_digits(1234567.8, 6), in_digits(3e9)
+    ('48030', '0.01235', '1234570', '3e+09')
+    """
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.0f}" if "e+" in text and abs(value) < 1e7 else text
+
+
 def number_text(value: float) -> str:
     """A number as a class name or a message shows it: whole numbers without a point.
 

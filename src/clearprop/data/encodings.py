@@ -22,6 +22,7 @@ from clearprop.data.columns import (
     as_boolean,
     as_category,
     as_number,
+    in_digits,
     is_number,
     name_list,
     number_text,
@@ -100,7 +101,7 @@ class NumberEncoding:
             return "false 0, true 1"
         shared = ", shared by all" if self.shared else ""
         sign, size = ("−", self.centre) if self.centre >= 0 else ("+", -self.centre)
-        return f"(v {sign} {size:.4g}) / {self.scale:.4g}{shared}"
+        return f"(v {sign} {in_digits(size)}) / {in_digits(self.scale)}{shared}"
 
     @property
     def note(self) -> str:
@@ -108,7 +109,7 @@ class NumberEncoding:
         told = self._doubt if self.kind == "number" else ""
         if not self.missing:
             return told or ("constant in the training part" if self.low == self.high and not self.shared else "")
-        fill = ("true" if self.fill else "false") if self.kind == "boolean" else f"{self.fill:.4g}"
+        fill = ("true" if self.fill else "false") if self.kind == "boolean" else in_digits(self.fill)
         return f"missing: {fill}" + (", and marked" if self.indicator else "") + (f"; {told}" if told else "")
 
     @property
@@ -363,7 +364,7 @@ class NumberTarget:
     def encoding(self) -> str:
         """The encoding in a few words."""
         sign, size = ("−", self.centre) if self.centre >= 0 else ("+", -self.centre)
-        return f"(y {sign} {number_text(float(f'{size:.4g}'))}) / {self.scale:.4g}"
+        return f"(y {sign} {number_text(float(f'{size:.4g}'))}) / {in_digits(self.scale)}"
 
     def encode(self, column: Column, place: Locator) -> NDArray[np.float32]:
         """Standardised values as a column, `(rows, 1)`.  Raises DataError for text or infinite values."""

@@ -81,9 +81,11 @@ class Held:
 def held_rows(run: Run, data: Prepared, train: Part | None) -> Held | None:
     """The validation rows, or without them those of the training; None for an iterable of batches.
 
+    Of an ensemble those that test: every other row was learned by some member.
+
     Of rows on disk at most `MOST_ROWS`, evenly spread.
     """
-    part, rows = ("validation", data.validation) if data.validation is not None else ("training", train)
+    part, rows = _judging_rows(run, data, train)
     if rows is None:
         return None
     total = rows_in(rows)
@@ -96,6 +98,12 @@ def held_rows(run: Run, data: Prepared, train: Part | None) -> Held | None:
     each = named or tuple(f"label {k}" for k in range(labels))
     classes = () if each else classes
     return Held(part, x, y, wide, classes, places, total, data.rows.get(part), data.weighted, each, run.threshold)
+
+
+def _judging_rows(run: Run, data: Prepared, train: Part | None) -> tuple[str, Part | None]:
+    if run.summary.members is not None and data.test is not None:
+        return "test", data.test
+    return ("validation", data.validation) if data.validation is not None else ("training", train)
 
 
 def _comparable(run: Run, outputs: NDArray[np.float64]) -> NDArray[np.float64]:

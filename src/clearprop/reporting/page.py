@@ -16,6 +16,8 @@ from clearprop.errors import ClearpropError, printable
 from clearprop.explanation.printers.html import cell, html_table, number_cell, page
 from clearprop.notation import number_text
 from clearprop.notation.escaping import html_text
+from clearprop.reporting.columns import columns_section
+from clearprop.reporting.members import members_section
 from clearprop.reporting.misses import in_units, missed_section
 from clearprop.reporting.numbers import (
     Held,
@@ -30,6 +32,7 @@ from clearprop.reporting.numbers import (
 from clearprop.reporting.ranking import ranking_charts
 from clearprop.runs.events import IN_DEVIATIONS, by_target, measure_text, overall
 from clearprop.train import ArrayFeed, BlockFeed, Plan, Run
+from clearprop.train.ensembles import members_of
 
 LARGEST_CONFUSION, POINTS, LONGEST_NAME, MOST_TARGETS = 30, 1000, 24, 8
 """Up to so many classes a table of confusions is shown; so many points of a scatter chart are drawn; so many characters
@@ -68,8 +71,9 @@ def report_of(run: Run) -> Report:
         "How it ended": lambda: _outcome(run),
         "Data": lambda: _data(run),
         "Network": lambda: _network(run),
-        "Training": lambda: _curves(run, charts),
+        "Members" if run.summary.members else "Training": lambda: _curves(run, charts),
         "What it gets right and wrong": lambda: _with_rows(run, plan, why, lambda r, held: _judgement(r, held, charts)),
+        "What it hangs on": lambda: _with_rows(run, plan, why, columns_section),
         "Worst misses": lambda: _with_rows(run, plan, why, missed_section),
         "Sizes of gradients and updates": lambda: _sizes(run, plan, why, charts),
         "How to repeat it": lambda: _repeat(run),
@@ -130,6 +134,8 @@ def _outcome(run: Run) -> str:
     style = "" if summary.status == "done" else ' class="bad"'
     best = f", best epoch {summary.best_epoch}" if summary.best_epoch else ""
     told = f"{_quantity(summary.epochs, 'epoch')}, {_quantity(summary.steps, 'step')}, {summary.seconds:.1f} s{best}"
+    if summary.members is not None:
+        told = f"The mean of {_quantity(summary.members, 'member')}, {summary.seconds:.1f} s"
     lead = f"<p{style}>{html_text(_ENDS.get(summary.status, summary.status))}</p>\n<p>{html_text(told)}.</p>\n"
     given = run.results
     if run.headline is not None:
@@ -220,10 +226,14 @@ def _network(run: Run) -> str:
         "batch size": settings.batch_size,
         "seed": settings.seed,
     }
-    caption = "the parameters of the best epoch" if run.summary.best_epoch else "the parameters that it began with"
+    caption = "the parameters of the best epoch" if _is_trained(run) else "the parameters that it began with"
     return _facts("the network and its training", facts) + html_table(
         caption, ("parameter", "shape", "numbers", "root mean square"), rows
     )
+
+
+def _is_trained(run: Run) -> bool:
+    return (run.summary.best_epoch or run.summary.members) is not None
 
 
 def _layers(model: Any) -> list[str]:
@@ -240,6 +250,8 @@ def _optimizer(config: str | Mapping[str, Any] | None) -> str:
 
 def _curves(run: Run, charts: Charts) -> str:
     history = run.history
+    if run.summary.members is not None:
+        return members_section(members_of(run))
     if not history:
         return "<p>No epoch was finished, so there is no curve.</p>\n"
     epochs = [float(e["epoch"]) for e in history]
@@ -283,7 +295,7 @@ def _judgement(run: Run, held: Held, charts: Charts) -> str:
     if len(held.x) < held.total:
         rows = f"{len(held.x):,} of the {held.total:,} rows, evenly spread,"
     counted = " Here every row counts once; loss and metrics are by the weights of the rows." if held.weighted else ""
-    before = "" if run.summary.best_epoch else " This is the network as it began: no epoch was finished."
+    before = "" if _is_trained(run) else " This is the network as it began: no epoch was finished."
     lead = f"<p>Judged by {rows} of the {held.part} part.{counted}{before}</p>\n"
     if run.summary.temperature is not None:
         told = f"Outputs are divided by {number_text(run.summary.temperature)}, a temperature found on validation rows"

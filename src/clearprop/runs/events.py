@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from clearprop.data.columns import in_digits
 from clearprop.errors import ArgumentError, ClearpropError, user_line
 
 VERSION = 1
@@ -132,7 +133,7 @@ def as_sentence(event: Mapping[str, Any]) -> str:
 
 def number(value: Any) -> str:
     """A number of an event to four digits; texts such as nan pass."""
-    return f"{value:.4g}" if isinstance(value, int | float) else str(value)
+    return in_digits(value) if isinstance(value, int | float) else str(value)
 
 
 IN_DEVIATIONS = ", errors in standard deviations of each"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.data.columns import as_category
+from clearprop.data.columns import as_category, in_digits
 from clearprop.data.folds import Fold, deal_folds
 from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.table import Table, load_table
@@ -118,12 +118,13 @@ class CrossValidation:
     def sentence(self, metric: str) -> str:
         """What is to be known of one metric."""
         score, repeats = self.scores[metric], self.folds[-1].fold.repeat
-        told = f"{metric} {score.mean:.4g} over {len(self.folds)} folds"
+        told = f"{metric} {in_digits(score.mean)} over {len(self.folds)} folds"
         told += f" in {repeats} repeats" if repeats > 1 else ""
         if score.interval is None:
             return told
         low, high = score.interval
-        return f"{told}; {LEVEL:.0%} interval {low:.4g} … {high:.4g}, which allows for the rows that trainings share"
+        ends = f"{in_digits(low)} … {in_digits(high)}"
+        return f"{told}; {LEVEL:.0%} interval {ends}, which allows for the rows that trainings share"
 
     def __repr__(self) -> str:
         where = f" in {self.folder}" if self.folder else ""
@@ -267,7 +268,7 @@ def _write(result: CrossValidation, folder: Path) -> None:
     known = 3 + sum(head.startswith("true ") for head in result.heads[3:])
     for row in result.predictions:
         true = [v if isinstance(v, float) else spreadsheet_text(str(v), True) for v in row[:known]]
-        said = [f"{v:.6g}" if isinstance(v, float) else spreadsheet_text(str(v), True) for v in row[known:]]
+        said = [in_digits(v, 6) if isinstance(v, float) else spreadsheet_text(str(v), True) for v in row[known:]]
         writer.writerow([*true, *said])
     write_text(folder / "predictions.csv", text.getvalue())
     each = [

@@ -133,7 +133,7 @@ def importance_of(
     answers: Answers,
     part: str,
     rows: Pair,
-    metric: str,
+    metric: str | None,
     loss: Measure | None,
     repeats: int,
     seed: int,
@@ -141,9 +141,13 @@ def importance_of(
 ) -> Importance:
     """The importance of every column for a score of these rows, which count by `weight` `(rows,)` if there is one.
 
+    Without a `metric` the score is accuracy, R² for numbers, or the loss where it is one of the user's own.
+
     Raises ArgumentError for rows that are no table, and for too few repeats.
     """
     x, y = rows
+    if metric is None:
+        metric = {"classes": "accuracy", "numbers": "r2"}.get(loss_task(answers.loss) or "", "loss")
     _require_table(x, repeats)
     groups = features_of(answers.columns(x.shape[1]))
     base, drops = permutation_drops(_score(answers, metric, loss, y, weight), x, groups, repeats, seed)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from clearprop.data.columns import in_digits
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.record import DataRecord
 from clearprop.nn.losses import quantile_of
@@ -45,6 +46,8 @@ def end_text(summary: Summary) -> str:
     return f"{summary.status} after {summary.epochs} epochs, {summary.steps} steps{best}"
 
 
+_FEW = 20
+"""Fewer test rows than these say little of new ones."""
 _LEARNED = 0.9
 """Probabilities have learned something where their loss is below this share of that of a constant answer."""
 
@@ -71,6 +74,20 @@ def headline(summary: Summary, fitted: Preprocessing | None, data: DataRecord, l
         return None
     rows = {"test": data.test, "validation": data.validation, "training": data.train}[beside.part]
     part = f"{rows:,} {beside.part} {'row' if rows == 1 else 'rows'}"
+    told = _comparison(reached, beside, part, fitted, loss, summary.threshold)
+    few = beside.part == "test" and rows is not None and rows < _FEW
+    return f"{told} So few rows say little: --folds 5 tests every row." if few else told
+
+
+def _comparison(
+    reached: Mapping[str, object],
+    beside: Baselines,
+    part: str,
+    fitted: Preprocessing,
+    loss: str,
+    threshold: float | None,
+) -> str:
+    """What is reached on so many rows of a part, beside the baselines."""
     quantile = quantile_of(loss)
     if quantile is not None:
         return _of_quantile(reached, beside, part, f"{quantile:g}-quantile of {fitted.target.name!r}")
@@ -80,7 +97,7 @@ def headline(summary: Summary, fitted: Preprocessing | None, data: DataRecord, l
     if not all(name in reached for name in judged):
         return _of_loss(reached, beside, part, loss)
     if fitted.class_names:
-        return _of_classes(reached, beside, part, fitted.target.name, summary.threshold)
+        return _of_classes(reached, beside, part, fitted.target.name, threshold)
     return _of_numbers(reached, beside, part, fitted.target.name)
 
 
@@ -102,8 +119,9 @@ def _of_classes(
     loss, plain = (_number(v, "loss") if "loss" in v else math.nan for v in (reached, beside.constant))
     if own <= constant and loss < _LEARNED * plain:
         return (
-            f"{told}: no better than the most frequent class, but the probabilities are: loss {loss:.4g} beside "
-            f"{plain:.4g}. --threshold auto, --costs or --class-weight balanced choose the rare class more often."
+            f"{told}: no better than the most frequent class, but the probabilities are: loss {in_digits(loss)} "
+            f"beside {in_digits(plain)}. "
+            "--threshold auto, --costs or --class-weight balanced choose the rare class more often."
         )
     return f"{told}: {_verdict(own, constant, linear, 'the most frequent class')}"
 
@@ -111,8 +129,9 @@ def _of_classes(
 def _of_numbers(reached: Mapping[str, object], beside: Baselines, part: str, target: str) -> str:
     own, constant, linear = (_number(v, "mae") for v in (reached, beside.constant, beside.linear))
     told = (
-        f"Predictions of {target!r} are off by {own:.4g} on average in {part} (R² {_number(reached, 'r2'):.3f}); "
-        f"the mean alone is off by {constant:.4g}, a linear model by {linear:.4g}"
+        f"Predictions of {target!r} are off by {in_digits(own)} on average in {part} "
+        f"(R² {_number(reached, 'r2'):.3f}); "
+        f"the mean alone is off by {in_digits(constant)}, a linear model by {in_digits(linear)}"
     )
     return f"{told}: {_verdict(-own, -constant, -linear, 'the mean')}"
 
@@ -139,15 +158,18 @@ def _of_several(reached: Mapping[str, object], beside: Baselines, part: str, fit
 def _of_loss(reached: Mapping[str, object], beside: Baselines, part: str, loss: str) -> str:
     """Where the usual metrics were not asked for."""
     own, constant, linear = (_number(v, "loss") for v in (reached, beside.constant, beside.linear))
-    told = f"The loss {loss} of {part} is {own:.4g}; a constant answer has {constant:.4g}, a linear model {linear:.4g}"
+    told = (
+        f"The loss {loss} of {part} is {in_digits(own)}; "
+        f"a constant answer has {in_digits(constant)}, a linear model {in_digits(linear)}"
+    )
     return f"{told}: {_verdict(-own, -constant, -linear, 'the constant')}"
 
 
 def _of_quantile(reached: Mapping[str, object], beside: Baselines, part: str, quantile: str) -> str:
     own, constant, linear = (_number(v, "loss") for v in (reached, beside.constant, beside.linear))
     told = (
-        f"For the {quantile} the pinball loss in {part} is {own:.4g}; "
-        f"a constant quantile has {constant:.4g}, a linear model {linear:.4g}"
+        f"For the {quantile} the pinball loss in {part} is {in_digits(own)}; "
+        f"a constant quantile has {in_digits(constant)}, a linear model {in_digits(linear)}"
     )
     return f"{told}: {_verdict(-own, -constant, -linear, 'the constant')}"
 

@@ -357,11 +357,9 @@ class Run:
         >>> [column.column for column in run.importance().columns]
         ['x[0]', 'x[1]']
         """
-        answers = self._answers(output)
-        part, rows, *weight = self._own_rows() if data is None else ("given", *self._given_rows(data, y))
-        loss = self.workings.loss if self.workings is not None else None
-        task = {"classes": "accuracy", "numbers": "r2"}.get(loss_task(answers.loss) or "", "loss")
-        return importance_of(answers, part, rows, metric or task, loss, repeats, seed, *weight)
+        part, rows, weight = self._own_rows() if data is None else ("given", *self._given_rows(data, y))
+        loss = None if self.workings is None else self.workings.loss
+        return importance_of(self.answers(output), part, rows, metric, loss, repeats, seed, weight)
 
     def explain_prediction(self, row: Any, beside: Any = None, output: str | None = None) -> PredictionExplanation:
         """A prediction as a sum: what each column adds on the way from the average row, in the target's unit.
@@ -382,12 +380,13 @@ class Run:
         >>> bool(abs(found.start + sum(c.added for c in found.contributions) + found.rest - found.predicted) < 1e-6)
         True
         """
-        answers = self._answers(output)
+        answers = self.answers(output)
         x = self._one_row(row)
         others = sample_rows(self._data().table, MOST_ROWS)[0] if beside is None else self._encoded_rows(beside)
         return explanation_of(answers, x, others.mean(axis=0).astype(x.dtype))
 
-    def _answers(self, output: str | None) -> Answers:
+    def answers(self, output: str | None) -> Answers:
+        """What the run answers, as one number a row: of several targets for the one of that name, or the first."""
         place = place_of(self.preprocessing, output)
         loss = self.config.settings.loss
         return Answers(self.model, self.preprocessing, loss, self.class_names, self.threshold, place)
@@ -409,7 +408,7 @@ class Run:
             return adaptation(self.model, pair, self._measures()[0])[0](pair), None
         encoded = self.encode(data, with_target=True)
         assert encoded.y is not None
-        loss = self.workings and self.workings.loss
+        loss = None if self.workings is None else self.workings.loss
         return self._as_trained(encoded, loss) if loss else (encoded.x, encoded.y), encoded.weight
 
     def _encoded_rows(self, data: Any) -> NDArray[Any]:
