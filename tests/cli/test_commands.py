@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import clearprop as cl
-from clearprop.cli import app, main
+from clearprop.cli import app
 from tests.explanation.schema import problems
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "events.schema.json").read_text(encoding="utf-8"))
