@@ -19,7 +19,7 @@ TRAIN = ("train", "penguins", "--epochs", "2", "--hidden", "8", "--grad-shards",
 
 
 def files_of(folder):
-    """What a run folder holds, but for clocks and what they made it save (a number of events), threads, order of files."""
+    """What a run folder holds, but for clocks and what they made it save or count, threads and the order of files."""
     found, saved = {}, sorted(folder.glob("run/checkpoints/*"), key=lambda path: int(path.name))
     for path in sorted(folder.rglob("*")):
         if path.parent in saved[1:-1]:
