@@ -340,8 +340,9 @@ def test_bitwise_operators_are_for_booleans_and_integers():
     )  # fmt: skip
 
 
-def test_completion_shows_what_is_for_users_with_its_documentation():
-    shown = [name for name in dir(cl.tensor([1.0])) if name[0] != "_"]
+@pytest.mark.parametrize("what", [cl.tensor([1.0]), cl.Tensor], ids=["a tensor", "the class"])
+def test_completion_shows_what_is_for_users_with_its_documentation(what):
+    shown = [name for name in dir(what) if name[0] != "_"]
     assert {"T", "at", "backward", "grad", "name", "sum", "updated"} <= set(shown)
     assert not {"application", "is_traced", "position", "tensor", "tracked", "type", "value"} & set(shown)
     assert [name for name in shown if not inspect.getdoc(getattr(cl.Tensor, name))] == []

@@ -24,7 +24,14 @@ _OF_THE_ENGINE = {"application", "is_traced", "position", "tensor", "tracked", "
 """Attributes that transforms and the compiler read, and no user."""
 
 
-class Operators(Node):
+class _Listed(type):
+    """The class of tensors' classes, for what completion shows of them."""
+
+    def __dir__(cls) -> list[str]:
+        return [name for name in super().__dir__() if name not in _OF_THE_ENGINE]
+
+
+class Operators(Node, metaclass=_Listed):
     """What `a // b`, `a & b`, `a += b` and their like do; the operators that every program uses stand in `Tensor`."""
 
     __slots__ = ()

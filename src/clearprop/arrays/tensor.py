@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -35,6 +35,9 @@ from clearprop.rules.checking import with_refusals
 from clearprop.rules.indexing import Key
 from clearprop.rules.on_demand import late_method
 from clearprop.shapes import Shape, size_of
+
+if TYPE_CHECKING:
+    from clearprop.rules.on_demand.scattering import Places
 
 _method = functools.partial(with_refusals, home="cl.Tensor")
 
@@ -322,14 +325,15 @@ class Tensor(Operators):
         return structural.matrix_transpose(self)
 
     @property
-    def at(self) -> Any:
+    def at(self) -> Places[Tensor]:
         """`x.at[key].set(values)`, `.add`, `.multiply`, `.max`, …: a new tensor with these entries changed.
 
         >>> import clearprop as cl
         >>> cl.tensor([1.0, 2.0, 3.0]).at[1:].set(0.0)
         Tensor([1.0, 0.0, 0.0])
         """
-        return late_method("at")(self)
+        places: Places[Tensor] = late_method("at")(self)
+        return places
 
     @_method
     def sum(self, axis: Axes = None, keepdims: bool = False) -> Tensor:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ from clearprop.rules.structural import arange_, broadcast_to, full_, require_bro
 from clearprop.shapes import Dim, Shape, normalise_axis, size_of
 
 _TRUE = np.dtype(bool)
+A = TypeVar("A")
+"""The class of the arrays."""
 
 
 def _last_writer(indices: NDArray[Any], size: int) -> NDArray[Any]:
@@ -247,83 +249,89 @@ def combine_along_axis(x: Value, indices: Value, operation: Callable[..., Any], 
 
 
 # ----------------------------------------------------------------------------------------------------- what users see
-class Entries:
+class Entries(Generic[A]):
     """The entries of an array that a key names; each method gives a new array, with these entries changed."""
 
     __slots__ = ("_key", "_x")
 
-    def __init__(self, x: Value, key: Key) -> None:
-        self._x, self._key = x, key
+    def __init__(self, x: A, key: Key) -> None:
+        self._x: Any = x
+        self._key = key
 
     def _target(self, values: Value) -> Any:
         return _target(self._x, self._key, len(_shape(values)))
 
-    def get(self) -> Any:
+    def get(self) -> A:
         """These entries, as `x[key]` has them."""
-        return getitem(self._x, self._key)
+        out: A = getitem(self._x, self._key)
+        return out
 
-    def set(self, values: Value) -> Any:
+    def set(self, values: Value) -> A:
         """The array with these entries replaced; of a place that is named twice, the last value stays."""
         values = _as_array(values)
-        return self._target(values).write(values)
+        out: A = self._target(values).write(values)
+        return out
 
-    def add(self, values: Value) -> Any:
+    def add(self, values: Value) -> A:
         """The array with the values added; a place that is named twice gets both."""
         values = _as_array(values)
-        return self._target(values).add(values)
+        out: A = self._target(values).add(values)
+        return out
 
-    def subtract(self, values: Value) -> Any:
+    def subtract(self, values: Value) -> A:
         """The array with the values subtracted."""
         return self.add(negative(_fitting(_as_array(values), self._x)))
 
-    def multiply(self, values: Value) -> Any:
+    def multiply(self, values: Value) -> A:
         """The array with these entries multiplied, by every value that comes to them."""
         return self._combine(multiply, multiply, values)
 
     mul = multiply
 
-    def divide(self, values: Value) -> Any:
+    def divide(self, values: Value) -> A:
         """The array with these entries divided, by every value that comes to them."""
         return self._combine(multiply, divide, values)
 
-    def power(self, values: Value) -> Any:
+    def power(self, values: Value) -> A:
         """The array with these entries raised to every power that comes to them, one after the other."""
         return self._combine(multiply, pow, values)
 
-    def max(self, values: Value) -> Any:
+    def max(self, values: Value) -> A:
         """The array with the larger of each entry and the values that come to it; what ties shares the derivative."""
         return self._combine(maximum, maximum, values)
 
-    def min(self, values: Value) -> Any:
+    def min(self, values: Value) -> A:
         """The array with the smaller of each entry and the values that come to it; what ties shares the derivative."""
         return self._combine(minimum, minimum, values)
 
-    def apply(self, function: Callable[[Any], Any]) -> Any:
+    def apply(self, function: Callable[[Any], Any]) -> A:
         """The array with these entries replaced by a function of each by itself, such as `cl.exp`.
 
         For a mask the function is called with the whole array, since how many entries it chooses may not be known.
         """
         target = self._target(0)
-        return target.write(function(target.read()))
+        out: A = target.write(function(target.read()))
+        return out
 
-    def _combine(self, operation: Callable[..., Any], final: Callable[..., Any], values: Value) -> Any:
+    def _combine(self, operation: Callable[..., Any], final: Callable[..., Any], values: Value) -> A:
         values = _as_array(values)
-        return self._target(values).combine(operation, final, values)
+        out: A = self._target(values).combine(operation, final, values)
+        return out
 
 
-class Places:
+class Places(Generic[A]):
     """`x.at`: index it as x itself is indexed, and say what becomes of these entries."""
 
     __slots__ = ("_x",)
 
-    def __init__(self, x: Value) -> None:
+    def __init__(self, x: A) -> None:
         self._x = x
 
-    def __getitem__(self, key: Key) -> Entries:
+    def __getitem__(self, key: Key) -> Entries[A]:
         return Entries(self._x, key)
 
 
-def at(x: Value, /) -> Places:
+def at(x: A, /) -> Places[A]:
     """The places of x: `x.at[key].set(values)` is a new array with the values written at x[key]."""
     return Places(x)
 
