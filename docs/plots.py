@@ -54,8 +54,8 @@ def shown() -> list[Primitive]:
     return [p for p in own if p.kind == "elementwise" and (p.has_rule or p.is_composite) and p.name not in UNSHOWN]
 
 
-UNSHOWN = ("where", "stop_gradient", "conj", "real", "imag", "isinf", "logical_xor")
-"""Choices, what cuts derivatives off, functions of complex numbers and of conditions."""
+UNSHOWN = ("where", "stop_gradient", "conj", "real", "imag", "isinf", "lcm", "logical_xor")
+"""Choices, what cuts derivatives off, functions of complex numbers, of conditions and of integers."""
 
 
 def section(p: Primitive) -> tuple[float | None, ...]:

@@ -222,7 +222,7 @@ def _type(name: str, p: Primitive, n: Size) -> Type:
     if name in INTEGERS and p.kind != "elementwise":
         return Type((), INT64)
     if p.kind == "elementwise" or name in _numbers(p):
-        return Type((), FLOAT64)
+        return Type((), INT64 if "f" in p.facts.undefined_on else FLOAT64)
     return Type((1,) if p.kind == "reduction" and name in ("g", "y") else (n,), FLOAT64)
 
 

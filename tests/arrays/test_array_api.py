@@ -19,7 +19,7 @@ REAL = "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split
 INTEGERS = REAL[:8]
 COMPLEX = ["complex64", "complex128"]
 OWN = {"ArrayAPIStrictFlags", "Device", "ModuleType"}  # of the oracle alone
-LATER = {"2025.12": {"broadcast_shapes", "isin"}}
+LATER = {"2025.12": {"broadcast_shapes"}}
 
 
 def standard_names():

@@ -41,6 +41,8 @@ DIVISION = [
         variant="negative",
     ),
     binary("fmod", MP.fmod, POSITIVE, floats(0.4, 1.0), ulps=1, analytic=False, slope_scale=10),
+    binary("gcd", _bits(math.gcd), integers(-99, 99), integers(-30, 30), kind="i"),
+    binary("lcm", _bits(math.lcm), integers(-99, 99), integers(-30, 30), kind="i"),
     unary("trunc", lambda x: MP.floor(x) if x > 0 else MP.ceil(x), -3, 3, ulps=0, analytic=False),
 ]
 
@@ -87,6 +89,7 @@ PROBABILITY = floats(0.1, 0.9)
 
 SPECIAL_FUNCTIONS = [
     unary("erfc", MP.erfc, -3, 3, ulps=16, analytic=False),
+    unary("erfcx", lambda x: MP.exp(x * x) * MP.erfc(x), -2, 5, ulps=8, analytic=False, slope_scale=100),
     unary("erfinv", MP.erfinv, -0.9, 0.9, analytic=False, slope_scale=20),
     unary("lgamma", MP.loggamma, 0.3, 5, scale=1, analytic=False, slope_scale=10),
     unary("digamma", MP.digamma, 0.5, 5, scale=1, analytic=False, slope_scale=20),

@@ -35,6 +35,7 @@ from clearprop.compiler.native.special_functions import (
     special_betainc,
     special_betaln,
     special_erfc,
+    special_erfcx,
     special_erfinv,
     special_gammainc,
     special_gammaincc,

@@ -300,6 +300,23 @@ _RESTS: tuple[Any, Any] = (lambda a, b: _integer_rest(a, b)), (lambda a, b: _flo
 overload(remainder)(lambda a, b: _RESTS[isinstance(a, types.Float)])
 
 
+def gcd(a: Any, b: Any) -> Any:
+    """The greatest common divisor."""
+    return np.gcd(a, b)
+
+
+@njit(**OPTIONS)
+def _common_divisor(a: Any, b: Any) -> Any:
+    m, n = u64(abs(i64(a))), u64(abs(i64(b)))  # unsigned: the least integer has no opposite
+    while n != u64(0):
+        m, n = n, m % n
+    return i64(m)
+
+
+_DIVISOR: Any = lambda a, b: _common_divisor(a, b)  # noqa: E731 - as the tables of other functions
+overload(gcd)(lambda a, b: _DIVISOR)
+
+
 def fmod(a: Any, b: Any) -> Any:
     """What is left of a after dividing by b and rounding towards 0."""
     return np.fmod(a, b)

@@ -112,7 +112,7 @@ special_erfc, special_ndtr, special_log_ndtr = (
 )
 special_inverse_mills, special_lgamma = _round_result(_inverse_mills64), _round_result(_lgamma64)
 special_i0, special_i0e, special_i1, special_i1e = map(_unary, ("i0", "i0e", "i1", "i1e"))
-special_ndtri = _unary("ndtri")
+special_erfcx, special_ndtri = _unary("erfcx"), _unary("ndtri")
 special_beta, special_betaln, special_zeta = map(_binary, ("beta", "betaln", "zeta"))
 special_gammainc, special_gammaincc = map(_binary, ("gammainc", "gammaincc"))
 

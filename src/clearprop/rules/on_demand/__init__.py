@@ -18,7 +18,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         *("bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_or", "bitwise_right_shift", "bitwise_xor"),
         "logical_xor",
     ),
-    "division": ("floor_divide", "fmod", "remainder", "trunc"),
+    "division": ("floor_divide", "fmod", "gcd", "lcm", "remainder", "trunc"),
     "floating": (
         *("copysign", "deg2rad", "exp2", "fmax", "fmin", "heaviside", "hypot", "isinf", "lerp", "logit", "nan_to_num"),
         *("nextafter", "positive", "rad2deg", "rsqrt", "signbit", "sinc", "softsign", "xlog1py", "xlogy"),
@@ -34,13 +34,14 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "further_activations": ("hard_sigmoid", "hard_silu", "hard_tanh", "mish"),
     "scattering": ("index_add", "masked_fill", "put_along_axis"),
     "sorting": (
-        *("argsort", "bincount", "count_nonzero", "histogram", "nonzero", "searchsorted", "sort", "topk"),
+        *("argsort", "bincount", "count_nonzero", "histogram", "interp", "isin", "lexsort", "nonzero"),
+        *("searchsorted", "sort", "topk"),
         *("unique_all", "unique_counts", "unique_inverse", "unique_values"),
     ),
     "segments": ("segment_max", "segment_mean", "segment_min", "segment_prod", "segment_sum"),
     "incomplete_functions": ("betainc", "gammainc", "gammaincc"),
     "special_functions": (
-        *("beta", "betaln", "digamma", "entr", "erfc", "erfinv", "i0", "i0e", "i1"),
+        *("beta", "betaln", "digamma", "entr", "erfc", "erfcx", "erfinv", "i0", "i0e", "i1"),
         *("i1e", "lgamma", "log_ndtr", "ndtr", "ndtri", "polygamma", "zeta"),
     ),
     "statistics": (

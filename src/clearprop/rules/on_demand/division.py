@@ -1,12 +1,12 @@
-"""Division with a remainder, of integers and of floating-point numbers."""
+"""Division with a remainder, of integers and of floating-point numbers; common divisors and multiples."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from clearprop.primitives import Zero, primitive
+from clearprop.primitives import Zero, composite, primitive
 from clearprop.program.types import Value
-from clearprop.rules.elementwise import round
+from clearprop.rules.elementwise import abs, equal, round, where
 
 _STEPS = Zero("piecewise constant: its derivative is 0 wherever it has one")
 
@@ -98,3 +98,39 @@ def fmod(a: Value, b: Value, /) -> Any:
     >>> cl.fmod(cl.tensor([7.5, -7.5]), 2.0)
     Tensor([1.5, -1.5])
     """
+
+
+@primitive(
+    "elementwise",
+    numpy="np.gcd({a}, {b})",
+    numba="gcd({a}, {b})",
+    undefined_on="bf",
+    tex=r"\gcd({a}, {b})",
+)
+def gcd(a: Value, b: Value, /) -> Any:
+    """The greatest common divisor of integers, from 0; that of a number and 0 is its absolute value.
+
+    By Euclid's algorithm (Elements, book VII, about 300 BC).
+
+    a, b  integers of shapes that broadcast
+
+    >>> import clearprop as cl
+    >>> cl.gcd(cl.tensor([12, -18, 0]), 8)
+    Tensor([4, 2, 8])
+    """
+
+
+@composite("elementwise", undefined_on="bf", tex=r"\operatorname{{lcm}}({a}, {b})")
+def lcm(a: Value, b: Value, /) -> Any:
+    """The least common multiple of integers, |a b| / gcd(a, b), from 0; 0 where one of them is 0.
+
+    What is too large for the dtype wraps.
+
+    a, b  integers of shapes that broadcast
+
+    >>> import clearprop as cl
+    >>> cl.lcm(cl.tensor([4, -6, 0]), 6)
+    Tensor([12, 6, 0])
+    """
+    divisor = gcd(a, b)
+    return floor_divide(abs(a), where(equal(divisor, 0), 1, divisor)) * abs(b)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from clearprop.primitives import primitive
 from clearprop.program.types import INT64, Axes, Type, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import (
+    as_floating,
     astype,
     equal,
     isnan,
@@ -20,6 +22,8 @@ from clearprop.rules.elementwise import (
     logical_and,
     logical_not,
     logical_or,
+    maximum,
+    minimum,
     not_equal,
     stop_gradient,
     where,
@@ -141,6 +145,92 @@ def searchsorted(a: Value, b: Value, /, *, side: str = "left", sorter: Value | N
             'side is "left" or "right"', expected='"left" or "right"', got=repr(side), where=user_line()
         )
     return searchsorted_(a if sorter is None else take(a, sorter, axis=0), b, side=side)
+
+
+def lexsort(keys: Sequence[Any], /, *, axis: int = -1) -> Any:
+    """The indices that bring several keys into order along an axis: by the last key, ties by the one before it.
+
+    keys  arrays of one shape, the most important one last, or an array of them along its first axis
+    axis  of each key, the axis to sort along
+
+    >>> import clearprop as cl
+    >>> cl.lexsort((cl.tensor([3, 1, 2]), cl.tensor([1, 0, 1])))
+    Tensor([1, 2, 0])
+    """
+    rows = keys if isinstance(keys, list | tuple) else [getitem(keys, k) for k in _rows_of(keys)]
+    shapes = {tuple(type_of(raw(row)).shape) for row in rows}
+    if len(shapes) != 1:
+        raise ShapeError(
+            "lexsort takes keys of one shape",
+            expected="one key or more, which all have the same shape",
+            got=f"{len(rows)} keys" + (f" of shapes {', '.join(sorted(map(str, shapes)))}" if shapes else ""),
+            where=user_line(),
+        )
+    order = argsort(rows[0], axis=axis)
+    for row in rows[1:]:
+        order = take_along_axis(order, argsort(take_along_axis(row, order, axis=axis), axis=axis), axis=axis)
+    return order
+
+
+def _rows_of(keys: Any) -> Iterable[int]:
+    """The places along the first axis of an array of keys; a number has none."""
+    shape = type_of(raw(keys)).shape
+    return range(int(shape[0])) if shape else ()
+
+
+def interp(x: Value, xp: Value, fp: Value, /, *, left: Value | None = None, right: Value | None = None) -> Any:
+    """The broken line through the points (xp, fp) at x: between two points fₖ + (fₖ₊₁ − fₖ)(x − xₖ)/(xₖ₊₁ − xₖ).
+
+    Differentiable by x, xp and fp; at a point, where the line breaks, the derivative by x is the slope to its right.
+
+    x      numbers
+    xp     places of the points in ascending order, a vector
+    fp     values there, a vector of the same length
+    left   the value before the first point; None: that of the first
+    right  the value behind the last point; None: that of the last
+
+    >>> import clearprop as cl
+    >>> cl.interp(cl.tensor([-1.0, 0.5, 3.0]), cl.tensor([0.0, 1.0, 2.0]), cl.tensor([0.0, 10.0, 30.0]))
+    Tensor([0.0, 5.0, 30.0])
+    """
+    x, xp, fp = map(as_floating, (x, xp, fp))
+    shapes = [type_of(raw(v)).shape for v in (xp, fp)]
+    n = shapes[0][0] if len(shapes[0]) == 1 else 0
+    if shapes[0] != shapes[1] or int(n) == 0:
+        raise ShapeError(
+            "interp needs points",
+            expected="two vectors of one length, from 1",
+            got=f"xp of shape {shapes[0]} and fp of shape {shapes[1]}",
+            where=user_line(),
+        )
+    above = minimum(maximum(searchsorted(xp, x, side="right"), 1), maximum(n - 1, 0))
+    below = maximum(above - 1, 0)
+    x0, x1, f0, f1 = (take(v, k, axis=0) for v in (xp, fp) for k in (below, above))
+    width = x1 - x0
+    line = f0 + (f1 - f0) / where(equal(width, 0), 1.0, width) * (x - x0)
+    first, last = getitem(xp, 0), getitem(xp, -1)
+    line = where(less_equal(last, x), getitem(fp, -1), line)
+    line = line if right is None else where(less(last, x), right, line)
+    return where(less(x, first), getitem(fp, 0) if left is None else left, line)
+
+
+def isin(x: Value, values: Value, /, *, invert: bool = False) -> Any:
+    """Whether each entry of x is one of the values; NaN is none of them.
+
+    x       numbers
+    values  numbers, of any shape
+    invert  whether the answers are turned round
+
+    >>> import clearprop as cl
+    >>> cl.isin(cl.tensor([1, 2, 3]), [3, 1])
+    Tensor([True, False, True])
+    """
+    known = sort(reshape(values, (-1,)))
+    n = type_of(raw(known)).shape[0]
+    if int(n) == 0:
+        return broadcast_to(invert, type_of(raw(x)).shape)
+    found = equal(take(known, minimum(searchsorted(known, x), n - 1), axis=0), x)
+    return logical_not(found) if invert else found
 
 
 def count_nonzero(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:

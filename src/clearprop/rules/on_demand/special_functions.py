@@ -152,6 +152,38 @@ def erfc(x: Value, /) -> Any:
     """
 
 
+def _erfcx_slope(x: Value, y: Value) -> Any:
+    """2xy − 2/√π for y = erfcx(x); from 16 on, where that cancels, by the asymptotic series of y (DLMF 7.12.1)."""
+    far = x > 16
+    z = 0.5 / square(where(far, x, 16.0))
+    series: Any = 1.0
+    for odd in range(15, 1, -2):
+        series = 1.0 - odd * z * series
+    return where(far, -_TWICE_ROOT * z * series, 2 * x * y - _TWICE_ROOT)
+
+
+_TWICE_ROOT = 2 / math.sqrt(math.pi)
+
+
+@primitive(
+    "elementwise",
+    numpy='scipy_special("erfcx", {x})',
+    numba="special_erfcx({x})",
+    tex=r"e^{{{x}^2}} \operatorname{{erfc}} {x}",
+    dtype="float",
+    d_x=lambda g, x, y: g * _erfcx_slope(x, y),
+)
+def erfcx(x: Value, /) -> Any:
+    """Scaled complementary error function exp(x²) erfc x, which does not vanish to the right (DLMF 7.2.2).
+
+    x  numbers: a tensor, an array, or a Python number
+
+    >>> import clearprop as cl
+    >>> cl.erfcx(cl.tensor([0.0, 100.0]))
+    Tensor([1.0, 0.0056416])
+    """
+
+
 @primitive(
     "elementwise",
     numpy='scipy_special("erfinv", {x})',
