@@ -43,6 +43,7 @@ OWN = {
     "numpy.einsum": [("ij,jk->ik", SQUARE, SQUARE), ("ii->i", SQUARE)],
     "numpy.searchsorted": [(np.sort(ROW), SQUARE)],
     "numpy.take_along_axis": [(SQUARE, COUNTS[:, None], 1)],
+    "numpy.interp": [(SQUARE, np.sort(ROW), ROW), (SQUARE, np.sort(ROW), ROW, 0.5, 2.0)],
     "numpy.empty_like": [],
     "numpy.linalg.cholesky": [(SQUARE,)],
     "numpy.linalg.outer": [(ROW, ROW)],

@@ -53,12 +53,6 @@ FUNCTIONS = {
                lambda x: np.interp(x, np.sort(x[0]), x[1], left=-1.0, right=2.0), X, 2),
     "interp of one point": (lambda x: cl.interp(x, x[0, :1], x[1, :1]),
                             lambda x: np.interp(x, x[0, :1], x[1, :1]), X, 0),
-    "lexsort": (lambda x: cl.lexsort((x[0], x[1] > 0), axis=0),
-                lambda x: np.lexsort((x[0], x[1] > 0)), X, 0),
-    "lexsort of rows": (lambda x: cl.lexsort(cl.round(x)), lambda x: np.lexsort(np.round(x)), R, 0),
-    "isin": (lambda x: cl.isin(x, x[:, ::2]), lambda x: np.isin(x, x[:, ::2]), X, 0),
-    "not in": (lambda x: cl.isin(x, [np.nan, x[0, 1]], invert=True), lambda x: x != x[0, 1], HOLES, 0),
-    "in nothing": (lambda x: cl.isin(x, x[:0]), lambda x: np.isin(x, x[:0]), X, 0),
     "cumulative_prod": (lambda x: cl.cumulative_prod(x, axis=1), lambda x: np.cumprod(x, axis=1), X, 2),
     "cummax": (lambda x: cl.cummax(x, axis=0), lambda x: np.maximum.accumulate(x, axis=0), X, 2),
     "cummin": (lambda x: cl.cummin(x, axis=1), lambda x: np.minimum.accumulate(x, axis=1), X, 2),
@@ -127,6 +121,28 @@ FUNCTIONS = {
     "matrix_power": (lambda x: L.matrix_power(x, -3), lambda x: np.linalg.matrix_power(x, -3), M, 2),
     "cross": (lambda x: L.cross(x, x[::-1], axis=1), lambda x: np.linalg.cross(x, x[::-1], axis=1), R, 2),
 }  # fmt: skip
+
+
+DISCRETE = {
+    "lexsort": (lambda x: cl.lexsort((x[0], x[1] > 0), axis=0), lambda x: np.lexsort((x[0], x[1] > 0)), X),
+    "lexsort of rows": (lambda x: cl.lexsort(cl.round(x)), lambda x: np.lexsort(np.round(x)), R),
+    "isin": (lambda x: cl.isin(x, x[:, ::2]), lambda x: np.isin(x, x[:, ::2]), X),
+    "not in": (lambda x: cl.isin(x, [np.nan, 0.5], invert=True), lambda x: x != 0.5, HOLES),
+    "in nothing": (lambda x: cl.isin(x, x[:0]), lambda x: np.isin(x, x[:0]), X),
+    "lcm": (lambda x: cl.lcm(cl.astype(4 * x, np.int32), 6), lambda x: np.lcm((4 * x).astype(np.int32), 6), X),
+    "gcd of the least integer": (lambda x: cl.gcd(np.array([-128, 0, -128], np.int8), np.array([-1, 0, 6], np.int8)),
+                                 lambda x: np.array([1, 0, 2], np.int8), X),
+}  # fmt: skip
+"""What gives places, truth values or integers."""
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_what_is_discrete(name):
+    ours, oracle, x = DISCRETE[name]
+    want = oracle(x)
+    for got in (ours(x), cl.compile(ours, executor="numpy")(x), cl.vmap(ours)(x[None])[0]):
+        assert got.dtype == want.dtype
+        np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -72,6 +72,7 @@ UNARY = {
     "hard_silu": (nan, 0.0, 0.0, 2 / 3, inf, nan),
     "sinc": (nan, 1.0, 1.0, math.sin(pi) / pi, nan, nan),
     "erfc": (2.0, 1.0, 1.0, math.erfc(1), 0.0, nan),
+    "erfcx": (inf, 1.0, 1.0, math.e * math.erfc(1), 0.0, nan),
     "erfinv": (nan, 0.0, 0.0, inf, nan, nan),
     "lgamma": (-inf, inf, inf, 0.0, inf, nan),  # at −∞ the logarithm has no limit; this is SciPy's value
     "digamma": (nan, inf, -inf, -0.5772156649015329, inf, nan),
@@ -248,7 +249,7 @@ def test_every_elementwise_primitive_is_in_a_table():
     elsewhere = {"where", "clip", "astype", "logical_and", "logical_or", "logical_not", "isnan", "isfinite",
                  "nan_or_zero", "uniform_float32", "uniform_float64", "normal_quantile",
                  "open_uniform", "exact_log", "gamma_slope", "gammainc_slope", "betainc_slope",
-                 "signbit", "isinf", "lerp", "polygamma", "gammainc", "gammaincc", "beta", "betainc", "betaln", "zeta",
+                 "signbit", "isinf", "lerp", "gcd", "lcm", "polygamma", "gammainc", "gammaincc", "beta", "betainc", "betaln", "zeta",
                      "conj", "imag", "real",
                  *on_demand.FAMILIES["bits"]}  # fmt: skip
     declared = {n for n, p in REGISTRY.items() if p.kind == "elementwise" and p.__module__.startswith("clearprop.")}

@@ -180,7 +180,7 @@ def erfcx(x: Value, /) -> Any:
 
     >>> import clearprop as cl
     >>> cl.erfcx(cl.tensor([0.0, 100.0]))
-    Tensor([1.0, 0.0056416])
+    Tensor([1.0, 0.00564161])
     """
 
 
