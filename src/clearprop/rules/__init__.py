@@ -1,14 +1,8 @@
 """The declarations: every primitive, by family.  Everything else is derived from them.
 
 Open to other folders beside the names here: `activations`, `checking`, `eager`, `elementwise`, `indexing`,
-<<<<<<< HEAD
-`joining`, `linear`, `losses`, `on_demand`, `on_demand.convolution`, `on_demand.pooling`,
+`joining`, `linear`, `losses`, `on_demand`, `on_demand.convolution`, `on_demand.pooling`, `on_demand.scattering`,
 `on_demand.special_functions`, `random`, `reductions`, `standard_forms`, `structural`, `trigonometric`.
-=======
-`joining`, `linear`, `losses`, `normalisation`, `on_demand`, `on_demand.convolution`, `on_demand.pooling`,
-`on_demand.scattering`, `on_demand.special_functions`, `random`, `reductions`, `standard_forms`, `refusals`,
-`structural`, `trigonometric`.
->>>>>>> 775191f (interp, gcd, lcm, lexsort, isin and erfcx; a hundred more lines for those who come from NumPy and SciPy)
 """
 
 from clearprop.rules import (
