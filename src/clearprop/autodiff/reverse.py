@@ -55,8 +55,10 @@ class Slice:
                 several.setdefault(app, [met[app]]).append(node)
             else:
                 met[app] = node
+                first, others = app.first, app.others  # `app.inputs` without a call of Python, as in all sweeps
+                inputs = (first, *others) if type(others) is tuple else (first, others)
                 for k in app.tracked:
-                    a = app.inputs[k]
+                    a = inputs[k]
                     if a not in known:
                         known.add(a)
                         todo.append(a)
@@ -89,8 +91,9 @@ class Slice:
                 return True
             app = current.application
             if app is not None:
-                rules = app.primitive.rules * (len(app.inputs) if app.primitive.variadic else 1)
-                ways = [a for k in app.tracked if not isinstance(rules[k], Zero) and (a := app.inputs[k]) not in seen]
+                inputs = app.inputs
+                rules = app.primitive.rules * (len(inputs) if app.primitive.variadic else 1)
+                ways = [a for k in app.tracked if not isinstance(rules[k], Zero) and (a := inputs[k]) not in seen]
                 seen.update(ways)
                 todo += ways
         return False
@@ -99,7 +102,9 @@ class Slice:
         """Only what depends on a leaf; the rest belongs to enclosing transforms."""
         steps, self._applications, self._positions = self.steps(), [], []
         for app, nodes, positions in steps:
-            own = tuple([k for k in positions if app.inputs[k] in active])
+            first, others = app.first, app.others
+            inputs = (first, *others) if type(others) is tuple else (first, others)
+            own = tuple([k for k in positions if inputs[k] in active])
             if own:
                 active.update(nodes)
                 self._applications.append(app)
@@ -133,8 +138,9 @@ def is_followed(node: Node) -> bool:
             return True
         app = current.application
         if app is not None and app.order > start:
-            rules = app.primitive.rules * (len(app.inputs) if app.primitive.variadic else 1)
-            ways = [a for k in app.tracked if not isinstance(rules[k], Zero) and (a := app.inputs[k]) not in seen]
+            inputs = app.inputs
+            rules = app.primitive.rules * (len(inputs) if app.primitive.variadic else 1)
+            ways = [a for k in app.tracked if not isinstance(rules[k], Zero) and (a := inputs[k]) not in seen]
             seen.update(ways)
             todo += ways
     return False
@@ -154,7 +160,7 @@ def fresh_leaf(value: Any) -> Any:
 def _continues_history(leaf: Node) -> bool:
     """Whether a leaf continues a value that is tracked itself."""
     app = leaf.application
-    return app is not None and isinstance(app.inputs[0], Node) and app.inputs[0].tracked
+    return app is not None and isinstance(app.first, Node) and app.first.tracked
 
 
 Reader = Callable[[Any], Any]
@@ -190,14 +196,14 @@ def sweep(
             g = cotangents.get(nodes[0]) if type(app.outputs) is not tuple else _of_several(app, nodes, cotangents)
             if g is None:
                 continue
-            xs, y = (
-                (app.raw, app.outputs) if read is raw else (list(map(read, app.inputs)), outputs_of(app, nodes, read))
-            )
+            first, others = app.first, app.others
+            inputs = (first, *others) if type(others) is tuple else (first, others)
+            xs, y = (app.raw, app.outputs) if read is raw else (list(map(read, inputs)), outputs_of(app, nodes, read))
             if not app.primitive.is_plain and app.primitive.joint:
                 g = _Joint(app, positions, g, y, xs)
             chosen = choices.get(nodes[0]) if choices else None
             for k in positions:
-                operand = app.inputs[k]
+                operand = inputs[k]
                 c, before = contribution(part, app, k, operand, g, y, xs, chosen)
                 if c is not None:  # summed, never in place: an identity's rule hands the same array on
                     known = cotangents.get(operand)

@@ -23,17 +23,19 @@ from clearprop.program.operation import Operation
 _PACKAGE = str(Path(__file__).parent.parent)
 _OPERATIONS = tuple(str(Path(_PACKAGE, layer)) for layer in ("program", "primitives", "rules", "arrays"))
 _ORDER = itertools.count(1)
+_NO_PARAMETERS: dict[str, Any] = {}
 
 
 class Application:
     """One application of a primitive, as the tape holds it: what was read, what came out, where.
 
-    `tracked` are the positions of the tracked inputs; `raw` are all inputs as arrays, numbers or variables.
+    `tracked` are the positions of the tracked inputs; `raw` are all inputs as arrays, numbers or variables.  `first` is
+    the first input, and `others` the second, or a tuple of all further ones where these are not one.
     """
 
-    # Python's collector of cycles walks through all that a long tape holds, again and again: so an application is few
-    # objects, and tuples of arrays or numbers, which it leaves alone
-    __slots__ = ("inputs", "order", "outputs", "params", "primitive", "raw", "site", "tracked")
+    # Python's collector of cycles walks through all that a long tape holds, again and again: so an application is one
+    # object to it, with its first two operands in it, and tuples of arrays or numbers, which it leaves alone
+    __slots__ = ("first", "order", "others", "outputs", "params", "primitive", "raw", "site", "tracked")
 
     def __init__(
         self,
@@ -44,10 +46,17 @@ class Application:
         outputs: Any,
         tracked: tuple[int, ...],
     ) -> None:
-        self.primitive, self.inputs, self.raw, self.params = primitive, inputs, tuple(raw), params
+        self.first, self.others = inputs[0], inputs[1] if len(inputs) == 2 else tuple(inputs[1:])
+        self.primitive, self.raw, self.params = primitive, tuple(raw), params or _NO_PARAMETERS
         self.outputs, self.tracked = outputs, tracked
         self.order = next(_ORDER)
         self.site = call_site()
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """What it was applied to: nodes, arrays and numbers."""
+        others = self.others
+        return (self.first, *others) if type(others) is tuple else (self.first, others)
 
     @property
     def where(self) -> str:
@@ -57,7 +66,8 @@ class Application:
     def __getstate__(self) -> dict[str, Any]:
         code, line = self.site
         site = CodePlace(code.co_filename, code.co_name), line
-        return {name: getattr(self, name) for name in self.__slots__ if name not in ("site", "order")} | {"site": site}
+        kept = ("first", "others", "outputs", "params", "primitive", "raw", "tracked")
+        return {name: getattr(self, name) for name in kept} | {"site": site}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
@@ -137,7 +147,8 @@ def depends_on_earlier(node: Node, start: int) -> bool:
         elif app.order < start:
             return True
         else:
-            fresh = [a for k in app.tracked if (a := app.inputs[k]) not in seen]
+            inputs = app.inputs
+            fresh = [a for k in app.tracked if (a := inputs[k]) not in seen]
             seen.update(fresh)
             todo += fresh
     return False
