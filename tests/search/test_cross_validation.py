@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -89,6 +90,24 @@ def test_what_is_stored(found):
     assert heads == ["repeat", "fold", "row", "true y", "predicted y", "p(no)", "p(yes)"] and len(rows) == 240
     again = cl.load(found.folder / "1-2")
     assert again.summary.test == found.runs[1].summary.test
+
+
+def test_folds_go_on_where_they_were_stopped_with_the_same_bits(tmp_path, capsys):
+    file = tmp_path / "t.csv"
+    TABLE.drop("who", "when").write_csv(file)
+    command = ["train", str(file), "--folds", "3", "--epochs", "2", "--hidden", "3", "--out", f"{tmp_path}/cv"]
+    assert main(command) == 0
+    whole = {name: (tmp_path / "cv" / name).read_bytes() for name in ("predictions.csv", "folds.json")}
+    for name in ("predictions.csv", "folds.json", "1-2/summary.json"):
+        (tmp_path / "cv" / name).unlink()
+    shutil.rmtree(tmp_path / "cv/1-3")
+    assert main(["train", "--resume", f"{tmp_path}/cv", "--epochs", "3"]) == 2
+    assert "folds go on as they were begun" in capsys.readouterr().err
+    assert main(["train", "--resume", f"{tmp_path}/cv"]) == 0
+    assert {name: (tmp_path / "cv" / name).read_bytes() for name in whole} == whole
+    file.write_text(file.read_text(encoding="utf-8").replace("yes", "no", 1), encoding="utf-8")
+    assert main(["train", "--resume", f"{tmp_path}/cv"]) == 2
+    assert "the data are not those that the folds learned from" in capsys.readouterr().err
 
 
 def test_groups_stay_together_and_time_goes_on():

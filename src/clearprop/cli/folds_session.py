@@ -12,7 +12,15 @@ from clearprop.errors import ArgumentError
 from clearprop.files.presence import free_folder, require_free
 from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import measure_text, overall
-from clearprop.search.cross_validation import CrossValidation, FoldPlan, TestedFold, conduct_folds, plan_folds
+from clearprop.runs.settings import option_of
+from clearprop.search.cross_validation import (
+    CrossValidation,
+    FoldPlan,
+    TestedFold,
+    conduct_folds,
+    plan_folds,
+    plan_folds_again,
+)
 from clearprop.train import TrainingInterrupted
 
 
@@ -32,14 +40,33 @@ def cross_validate(
     require_table(asked.get("data"), "folds")
     place = free_folder(f"{Path(asked['data']).stem or 'run'}-folds") if out is None else out
     require_free(place)
-    plan = plan_folds(None, asked, folds or 0, 1 if repeats is None else repeats)
+    return _conduct(plan_folds(None, asked, folds or 0, 1 if repeats is None else repeats), place, json)
+
+
+def resume(folder: Path, given: Mapping[str, Any], others: Mapping[str, Any], *, json: bool) -> int:
+    """Go on with the folds of a folder; nothing else may be asked for."""
+    strange = next(
+        (n for n, value in {**others, **{option_of(n): n for n in given}}.items() if value is not None), None
+    )
+    if strange is not None:
+        raise ArgumentError(
+            "folds go on as they were begun",
+            expected="--resume alone",
+            got=strange,
+            where=f"--resume {folder}",
+            try_=f"clearprop train --resume {folder}",
+        )
+    return _conduct(plan_folds_again(folder), folder, json)
+
+
+def _conduct(plan: FoldPlan, place: Path, json: bool) -> int:
     if not json:
         _tell_plan(plan)
     watch = _tell_nothing if json else _tell_fold
     try:
         found = conduct_folds(plan, place, [print_json] if json else [], watch)
     except TrainingInterrupted:
-        say(messages(), f"interrupted; the folds that had ended are in {place}")
+        say(messages(), f"interrupted; clearprop train --resume {place} goes on with the folds that are missing")
         return INTERRUPTED
     if not json:
         _tell_end(found)

@@ -11,7 +11,7 @@ from clearprop.cli.options import with_settings
 from clearprop.cli.standard_input import on_all_ranks
 from clearprop.distributed import World
 from clearprop.program.processes import is_one_of_several
-from clearprop.runs.folder import is_ensemble
+from clearprop.runs.folder import holds_folds, is_ensemble
 from clearprop.runs.settings import OPTIONS
 
 _RUN = "Run"
@@ -140,6 +140,11 @@ def train(
         }
         return folds_session.cross_validate(given, folds, repeats, others, out=out, config=config, json=json)
 
+    if resume is not None and holds_folds(resume):
+        from clearprop.cli import folds_session  # start-up time: as above
+
+        further = {"--fork": fork, "--out": out, "--config": config, "--initial-weights": initial_weights}
+        return folds_session.resume(resume, given, {**further, "--members": members, "--time": time}, json=json)
     if members is not None or time is not None or (resume is not None and is_ensemble(resume)):
         from clearprop.cli import ensemble_session  # start-up time: as above
 

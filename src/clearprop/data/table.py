@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ from clearprop.data.columns import (
     with_one_spelling,
 )
 from clearprop.data.readers.reading import AS_SHOWN, RANDOM, ColumnChoice, Reading, Splitting, words_of
-from clearprop.data.readers.sources import read
+from clearprop.data.readers.sources import BUNDLED, read
 from clearprop.errors import DataError
 
 TRAIN, VALIDATION, TEST = range(3)
@@ -118,6 +119,17 @@ def _bytes(values: NDArray[Any]) -> bytes:
     if values.dtype == object:
         return "\x1f".join("\x1e" if value is None else value for value in values).encode()
     return np.ascontiguousarray(values).tobytes()
+
+
+def path_of(source: Any) -> str | None:
+    """The bundled set or the whole path by which a source can be read again; None for data in memory.
+
+    >>> path_of("iris"), path_of([[1.0, 2.0]])
+    ('iris', None)
+    """
+    if not isinstance(source, str | Path):
+        return None
+    return str(source) if str(source) in BUNDLED else str(Path(source).resolve())
 
 
 def load_table(source: Any, target: str | None = None, task: str = "auto", reading: Reading = AS_SHOWN) -> Table:

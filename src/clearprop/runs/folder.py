@@ -132,6 +132,15 @@ def is_ensemble(folder: Path) -> bool:
     return is_file(folder / MANIFEST)
 
 
+FOLDS = "asked.json"
+"""The file that makes a folder one of folds: what was asked for."""
+
+
+def holds_folds(folder: Path) -> bool:
+    """Whether the folder is one of a cross-validation, ended or not."""
+    return is_file(folder / FOLDS)
+
+
 def require_steps(folder: Path) -> None:
     """Raise RunError for the folder of an ensemble, which has no steps of its own."""
     if is_ensemble(folder):

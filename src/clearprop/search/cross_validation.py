@@ -17,17 +17,19 @@ from numpy.typing import NDArray
 from clearprop.data.columns import as_category, in_digits
 from clearprop.data.folds import Fold, deal_folds
 from clearprop.data.readers.reading import READING, Reading
-from clearprop.data.table import Table, load_table
+from clearprop.data.table import Table, load_table, path_of
 from clearprop.data.training_data import Prepared, from_parts
-from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
-from clearprop.files.atomic import write_text
-from clearprop.files.presence import require_free
+from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
+from clearprop.files.atomic import make_folder, write_text
+from clearprop.files.presence import is_file, require_free
 from clearprop.files.spreadsheet import spreadsheet_text
+from clearprop.files.strict_json import checked_value, read_json, require_keys
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import SHARES, Events, Subscriber, listed_functions, plain
+from clearprop.runs.folder import FOLDS, RunFolder, holds_folds
 from clearprop.runs.settings import OPTIONS, default_of
-from clearprop.train import AUTO, Run, class_probabilities, job_for, tested_rate, train, with_defaults
+from clearprop.train import AUTO, Run, class_probabilities, job_for, load, tested_rate, train, with_defaults
 
 LEVEL = 0.95
 """The share of cases in which the interval of a score holds it."""
@@ -177,6 +179,13 @@ class FoldPlan:
     asked: Mapping[str, Any]
     validation: float
     seed: int
+    source: str | None
+
+    def as_record(self) -> dict[str, object]:
+        """What was asked for, as a file keeps it: settings and numbers."""
+        last = self.folds[-1]
+        asked = {**{n: v for n, v in self.asked.items() if n != "test"}, "data": self.source}
+        return {"format": FORMAT, "folds": len(self.folds) // last.repeat, "repeats": last.repeat, "settings": asked}
 
     def prepared(self, fold: Fold) -> Prepared:
         """The data of a fold, encoded by its own training part."""
@@ -203,7 +212,7 @@ def plan_folds(data: Any, given: Mapping[str, Any], folds: int, repeats: int) ->
     table = load_table(named, asked.get("target"), task, reading)
     seed, validation = (asked.get(name, default_of(name)) for name in ("seed", "val"))
     asked = {**asked, "test": 0.0}
-    return FoldPlan(table, deal_folds(table, folds, repeats, seed), reading, asked, validation, seed)
+    return FoldPlan(table, deal_folds(table, folds, repeats, seed), reading, asked, validation, seed, path_of(named))
 
 
 def conduct_folds(
@@ -213,15 +222,14 @@ def conduct_folds(
     watch: Callable[[TestedFold], object] = lambda _: None,
 ) -> CrossValidation:
     """Train and test all folds; `watch` is told of each as it ends."""
-    if out is not None:
+    if out is not None and not holds_folds(out):
         require_free(out)
+        make_folder(out)
+        write_text(out / FOLDS, json.dumps(plain(plan.as_record())) + "\n")
     found = list[TestedFold]()
     for fold in plan.folds:
         data = plan.prepared(fold)
-        settings = with_defaults(plan.asked, data)
-        if settings.lr == AUTO:
-            settings = replace(settings, lr=tested_rate(settings, data).suggestion)
-        run = train(job_for(data, settings, out=None if out is None else out / fold.name, events=Events(subscribers)))
+        run = _train_fold(plan, fold, data, out, subscribers)
         found.append(TestedFold(fold, run, tuple(_answers(plan.table, fold, run, data))))
         watch(found[-1])
     told = [f"{what} {column.name}" for what in ("true", "predicted") for column in plan.table.targets]
@@ -230,6 +238,52 @@ def conduct_folds(
     if out is not None:
         _write(result, out)
     return result
+
+
+def _train_fold(plan: FoldPlan, fold: Fold, data: Prepared, out: Path | None, subscribers: Sequence[Subscriber]) -> Run:
+    """The run of a fold: one that has ended already, one that goes on, or a new one."""
+    folder = None if out is None else out / fold.name
+    begun = folder if folder is not None and is_file(folder / "config.json") else None
+    if begun is not None:
+        summary = RunFolder(begun).summary()
+        if summary is not None and summary.status in ("done", "diverged"):
+            return _ended_run(begun, data)
+    settings = with_defaults(plan.asked, data)
+    if settings.lr == AUTO:
+        settings = replace(settings, lr=tested_rate(settings, data).suggestion)
+    job = job_for(data, settings, events=Events(subscribers))
+    return train(replace(job, resume=begun) if begun is not None else replace(job, out=folder))
+
+
+def _ended_run(folder: Path, data: Prepared) -> Run:
+    """A run of the folder.  Raises RunError where it learned from other data than these."""
+    run, now = load(folder), data.record().digest
+    if run.config.data.digest != now:
+        raise RunError(
+            "the data are not those that the folds learned from",
+            expected=f"{run.config.data.source} with SHA-256 {str(run.config.data.digest)[:12]}…",
+            got=f"{str(now)[:12]}…",
+            where=str(folder),
+            try_="restore the data, or begin anew",
+        )
+    return run
+
+
+def plan_folds_again(folder: Path) -> FoldPlan:
+    """The plan of the cross-validation in a folder.  Raises RunError for one that is damaged, or of a data frame."""
+    place, what = folder / FOLDS, "what was asked of the folds"
+    stored = require_keys(read_json(place, what), {"format", "folds", "repeats", "settings"}, what, str(place))
+    folds, repeats = (checked_value(int, stored[name], what, f"{place}, {name}") for name in ("folds", "repeats"))
+    asked = checked_value(dict[str, object], stored["settings"], what, f"{place}, settings")
+    if asked.get("data") is None:
+        raise RunError(
+            "the table of these folds cannot be read again",
+            expected="folds of a file or a bundled set",
+            got="those of a data frame or of arrays",
+            where=str(folder),
+            try_="cl.cross_validate anew",
+        )
+    return plan_folds(None, asked, folds, repeats)
 
 
 def _answers(table: Table, fold: Fold, run: Run, data: Prepared) -> Iterator[tuple[Any, ...]]:

@@ -18,8 +18,7 @@ from typing import Any
 
 from clearprop.data.parts import SplitTable, split_table
 from clearprop.data.readers.reading import READING, Reading
-from clearprop.data.readers.sources import BUNDLED
-from clearprop.data.table import Table, load_table
+from clearprop.data.table import Table, load_table, path_of
 from clearprop.data.training_data import Prepared, from_members, from_parts
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
 from clearprop.files.atomic import make_folder, write_text
@@ -137,10 +136,7 @@ def plan_ensemble(data: Any, given: Mapping[str, Any], extent: Extent) -> Ensemb
     reading = Reading.from_words(**{name: asked.get(name, default_of(name)) for name in READING})
     task = task_under(asked.get("task", default_of("task")), asked.get("loss"))
     table = load_table(named, asked.get("target"), task, reading)
-    source = str(named) if isinstance(named, str | Path) else None
-    if source is not None and source not in BUNDLED:
-        source = str(Path(source).resolve())
-    return EnsemblePlan(table, reading, asked, source, extent)
+    return EnsemblePlan(table, reading, asked, path_of(named), extent)
 
 
 @checked_call
