@@ -38,7 +38,10 @@ OWN = {
     **{f"numpy.{name}stack": [*LISTS, ([ROW, SQUARE.T[:1]],)] for name in ("v", "h", "d", "column_")},
     "numpy.linalg.multi_dot": [([SQUARE, SQUARE, ROW],)],
     "numpy.astype": [(SQUARE, np.dtype(np.float32))],
-    "numpy.bincount": [(COUNTS,)],
+    "numpy.bincount": [(COUNTS,), (COUNTS, None, 20)],
+    "numpy.pad": [(SQUARE, 1), (ROW, (0, 2), "edge"), (CUBE, ((1, 0), (0, 0), (2, 1)), "wrap")],
+    "numpy.unique": [(COUNTS,), (SQUARE % 2, True, True, True), (np.array([np.nan, 1.0, np.nan]), False, True)],
+    "numpy.diff": [(SQUARE,), (SQUARE, 2), (SQUARE, 1, 0)],
     "numpy.broadcast_to": [(ROW, (2, 3))],
     "numpy.einsum": [("ij,jk->ik", SQUARE, SQUARE), ("ii->i", SQUARE)],
     "numpy.searchsorted": [(np.sort(ROW), SQUARE)],
@@ -100,6 +103,9 @@ def test_others_are_refused(name):
 
 
 DIFFERENTIATED = {
+    "pad and unique": lambda x: (
+        np.sum(np.pad(x, ((0, 1), (2, 0)), constant_values=3.0) ** 2 * 2) + np.unique(x)[1] ** 2
+    ),
     "norm": lambda x: np.linalg.norm(x),
     "norms of rows": lambda x: np.sum(np.linalg.norm(x, axis=1)),
     "nuclear norm": lambda x: np.linalg.norm(x, "nuc"),
@@ -131,6 +137,8 @@ def test_parameters_that_ours_lack_are_refused():
         lambda: np.linalg.svd(x, compute_uv=False),
         lambda: np.linalg.eigh(x, UPLO="U"),
         lambda: np.round(x, 2),
+        lambda: np.pad(x, 1, constant_values=(0, 1)),
+        lambda: np.unique(x, axis=0),
         lambda: np.average(x, weights=SQUARE),
     ):
         with pytest.raises(TraceError, match="on a Tensor is not supported"):

@@ -346,3 +346,14 @@ def test_completion_shows_what_is_for_users_with_its_documentation(what):
     assert {"T", "at", "backward", "grad", "name", "sum", "updated"} <= set(shown)
     assert not {"application", "is_traced", "position", "tensor", "tracked", "type", "value"} & set(shown)
     assert [name for name in shown if not inspect.getdoc(getattr(cl.Tensor, name))] == []
+
+
+@pytest.mark.parametrize("value", [3.0, [1.0, 2.0]])
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_truth_value_without_axes_is_a_mask_of_its_own_axis(value, holds):
+    x = cl.tensor(value)
+    found = x[cl.tensor(holds)]
+    assert np.array_equal(np.asarray(found), np.asarray(value)[np.asarray(holds)])
+    assert np.array_equal(np.asarray(cl.grad(lambda x: cl.sum(x[np.asarray(holds)] * 2))(x)), np.full(x.shape, 2 * holds))
+    with pytest.raises(ShapeError, match="a mask cannot index what is being traced"):
+        cl.compile(lambda x: x[cl.all(x > 0)])(x)

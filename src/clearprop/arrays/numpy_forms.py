@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from clearprop.arrays.numpy_protocol import FUNCTIONS
+import numpy as np
+
+from clearprop.arrays.numpy_protocol import FUNCTIONS, refusal_of
 from clearprop.program.ir import shape_of
 from clearprop.rules.on_demand import find_in
 
@@ -184,9 +186,29 @@ def _in_two_axes(name: str) -> Callable[..., Any]:
     return found
 
 
+def pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Any:
+    """`np.pad`: with one number around, or with the array's own."""
+    numbers = np.unique(np.asarray(constant_values))
+    if numbers.size != 1:
+        raise refusal_of("pad")
+    return cl.pad(array, pad_width, mode, **({"value": numbers[0].item()} if mode == "constant" else {}))
+
+
+def unique(ar: Any, return_index: bool = False, return_inverse: bool = False, return_counts: bool = False) -> Any:
+    """`np.unique` of all elements: taken from where each stands first, so that they keep their derivatives."""
+    flat = _flat(ar)
+    _, first, inverse, counts = np.unique(
+        np.asarray(cl.stop_gradient(flat)), return_index=True, return_inverse=True, return_counts=True
+    )
+    asked = ((return_index, first), (return_inverse, inverse.reshape(shape_of(ar))), (return_counts, counts))
+    besides = tuple(cl.astype(part, "int64") for wanted, part in asked if wanted)
+    values = cl.take(flat, first, axis=0)
+    return (values, *besides) if besides else values
+
+
 FORMS: dict[str, Callable[..., Any]] = {
     **{f.__name__: f for f in (cross, kron, outer, dot, vdot, diag, vstack, hstack, dstack, column_stack, append)},
-    **{f.__name__: f for f in (around, average, ptp, fliplr, flipud, vsplit, hsplit, transpose, squeeze)},
+    **{f.__name__: f for f in (around, average, ptp, fliplr, flipud, vsplit, hsplit, transpose, squeeze, pad, unique)},
     "trace": _of_planes("trace"),
     "diagonal": _of_planes("diagonal"),
     "cumsum": _running("cumulative_sum"),

@@ -46,7 +46,7 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: Sequence[Value], kwargs: M
         late = find(_UFUNCS.get(name, name))
         if late is not None:
             return late(*inputs)
-    raise _refusal(name)
+    raise refusal_of(name)
 
 
 def apply_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -58,10 +58,10 @@ def apply_function(function: Callable[..., Any], args: Sequence[Any], kwargs: Ma
     name = function.__name__
     ours = _ours_for(function.__module__, name)
     if ours is None:
-        raise _refusal(name)
+        raise refusal_of(name)
     args, kwargs = _in_our_places(function, ours, args, kwargs)
     if not accepts(ours, args, kwargs):
-        raise _refusal(name)
+        raise refusal_of(name)
     return ours(*args, **kwargs)
 
 
@@ -104,7 +104,9 @@ def _in_our_places(
     for name, value in theirs.bind(*args, **kwargs).arguments.items():
         if value is None and theirs.parameters[name].default is None:
             continue
-        if places.index(name) == len(taken) < front:
+        if theirs.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            named.update(value)
+        elif places.index(name) == len(taken) < front:
             taken.append(value)
         else:
             named[name] = value
@@ -148,7 +150,8 @@ def combine(name: str, *operands: Any) -> Any:
     return bits(*operands)
 
 
-def _refusal(name: str) -> TraceError:
+def refusal_of(name: str) -> TraceError:
+    """The error for a function of NumPy that we do not have, or not with these arguments."""
     return TraceError(
         f"np.{name} on a Tensor is not supported",
         expected="a function of clearprop",

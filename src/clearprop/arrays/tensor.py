@@ -336,9 +336,9 @@ class Tensor(Operators):
         return places
 
     @_method
-    def sum(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
-        """Sum over axes."""
-        return reductions.sum(self, axis=axis, keepdims=keepdims)
+    def sum(self, axis: Axes = None, keepdims: bool = False, dtype: DTypeLike | None = None) -> Tensor:
+        """Sum over axes, in a dtype."""
+        return reductions.sum(self if dtype is None else self.astype(dtype), axis=axis, keepdims=keepdims)
 
     @_method
     def mean(self, axis: Axes = None, keepdims: bool = False) -> Tensor:

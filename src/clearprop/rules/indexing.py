@@ -78,6 +78,8 @@ def scatter_slice(x: Value, /, *, shape: Shape, key: Key) -> Any:
 @getitem_.front
 def getitem(x: Value, key: Key) -> Any:
     """x[key] for slices, integers, None, Ellipsis, integer arrays, which gather along their axes, and known masks."""
+    if _is_single_truth(key):  # as an axis of its own, of which its one place is taken or none is
+        return take(expand_dims(x, (0,)), np.flatnonzero(_known_mask(key, x)), axis=0)
     given = key if isinstance(key, tuple) else (key,)
     parts, new_axes, gathers = sorted_key(x, given)
     out = x if all(isinstance(k, slice) and k == slice(None) for k in parts) else getitem_(x, key=tuple(parts))
@@ -131,8 +133,15 @@ def is_mask(k: Any) -> bool:
     return dtype is not None and dtype.kind == "b" and len(raw(k).shape) > 0
 
 
-def _places_of(mask: Any, x: Value, axis: int) -> list[Any]:
-    """The indices at which a mask holds, one array for each of its axes; `axis` of x is the first of them."""
+def _is_single_truth(key: Any) -> bool:
+    """Whether a key is one truth value in an array without axes, as comparisons of such arrays give it."""
+    held = raw(key)
+    dtype = getattr(held, "dtype", None)
+    return dtype is not None and dtype.kind == "b" and held.shape == ()
+
+
+def _known_mask(mask: Any, x: Value) -> Any:
+    """The truth values of a mask; raises ShapeError where they, or x, are traced."""
     value = raw(mask)
     if isinstance(value, Var) or isinstance(raw(x), Var):
         raise ShapeError(
@@ -141,7 +150,12 @@ def _places_of(mask: Any, x: Value, axis: int) -> list[Any]:
             got=f"a mask of shape {np.shape(value) if isinstance(value, list) else value.shape}",
             try_="cl.where(mask, x, 0) keeps the shape; np.nonzero(mask), outside, makes integer indices",
         )
-    value = np.asarray(value)
+    return np.asarray(value)
+
+
+def _places_of(mask: Any, x: Value, axis: int) -> list[Any]:
+    """The indices at which a mask holds, one array for each of its axes; `axis` of x is the first of them."""
+    value = _known_mask(mask, x)
     sizes = raw(x).shape[axis : axis + value.ndim]
     if value.shape != sizes:
         raise ShapeError(

@@ -209,12 +209,12 @@ def broadcast_arrays(*arrays: Value) -> tuple[Any, ...]:
     return tuple(broadcast_to(a, shape) for a in arrays)
 
 
-def diff(x: Value, /, *, axis: int = -1, n: int = 1, prepend: Value | None = None, append: Value | None = None) -> Any:
+def diff(x: Value, /, n: int = 1, *, axis: int = -1, prepend: Value | None = None, append: Value | None = None) -> Any:
     """The differences of neighbours along an axis, n times over.
 
     x                an array
-    axis             the axis
     n                how often the difference is taken
+    axis             the axis
     prepend, append  arrays that are put before and behind x first
 
     >>> import clearprop as cl

@@ -411,12 +411,13 @@ def _ascending_ends(bins: Any) -> Any:
     return ends
 
 
-def bincount(x: Value, /, *, weights: Value | None = None, size: int | None = None) -> Any:
+def bincount(x: Value, /, *, weights: Value | None = None, minlength: int = 0, size: int | None = None) -> Any:
     """How often each integer from 0 occurs, or the sum of the weights where it does.
 
-    x        integers from 0, one axis
-    weights  what each of them counts; None: 1
-    size     of the result, one more than the largest integer; None reads it from the values
+    x          integers from 0, one axis
+    weights    what each of them counts; None: 1
+    minlength  the least size of a result whose size is read from the values
+    size       of the result, one more than the largest integer; None reads it from the values
 
     >>> import clearprop as cl
     >>> cl.bincount(cl.tensor([1, 1, 3]), size=4)
@@ -424,7 +425,7 @@ def bincount(x: Value, /, *, weights: Value | None = None, size: int | None = No
     """
     if size is None:
         values = _numbers(x)
-        size = int(values.max()) + 1 if values.size else 0
+        size = max(int(values.max()) + 1 if values.size else 0, minlength)
     shape = type_of(raw(x)).shape
     counted = (
         full_(shape=shape, value=1, dtype=INT64) if weights is None else broadcast_to(in_sum_dtype(weights), shape)
