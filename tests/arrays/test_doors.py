@@ -56,6 +56,7 @@ REFUSED = {
     "objects too large": np.array([2**70, 1], dtype=object),
     "objects that would round": np.array([2**53 + 1, 0.5], dtype=object),
     "text": np.array(["1.0"]),
+    "strings of any length": np.array(["1.0"], dtype=np.dtypes.StringDType()),
     "dates": np.array(["2020-01-01"], dtype="datetime64[D]"),
     "records": np.zeros(2, dtype=[("a", float)]),
 }

@@ -128,7 +128,8 @@ BATCHES = {
     "masked": (np.ma.masked_greater(X, 5.0), Y, "x holds masked values"),
     "float16": (X.astype(np.float16), Y, "x must hold numbers"),
     "complex": (X, Y.astype(complex), "y must hold numbers"),
-    "text": (X, np.array(["a", "b"])[K % 2], "y must hold numbers"),
+    "text": (X, np.array(["a", "b"])[K % 2], "labels in batches are numbers"),
+    "objects that are text": (X, np.array(["a", "b"], object)[K % 2], "labels in batches are numbers"),
     "gaps": (X, np.where(K > 3, Y, None), "y must hold numbers"),
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from clearprop.arrays import Tensor
 from clearprop.autodiff.trees import flatten, is_array, unflatten
-from clearprop.errors import ArgumentError, ClearpropError, checked_call, user_line
+from clearprop.errors import ArgumentError, ClearpropError, ShapeError, checked_call, user_line
 from clearprop.nn.structure import is_trained, layout
 from clearprop.optim.hyperparameters import Configured
 from clearprop.program.ir import Var
@@ -19,6 +19,7 @@ from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import add, astype, where
 from clearprop.rules.structural import zeros_like
+from clearprop.shapes import same_shape
 
 
 def operand(value: Any) -> Any:
@@ -78,8 +79,12 @@ class ParameterView:
             ) from None
 
     def gradients(self, tree: Any) -> list[Any]:
-        """The gradients (or updates) of the trained leaves; None for the others."""
-        return [g if t else None for g, t in zip(self.of(tree), self.trained, strict=True)]
+        """The gradients (or updates) of the trained leaves, as floats; None for the others.
+
+        Raises ShapeError for another shape than the parameter's, DTypeError for what holds no real numbers.
+        """
+        rows = zip(self.of(tree), self.leaves, self.paths, self.trained, strict=True)
+        return [_fitting(p, g, path, "gradient") if t and g is not None else None for g, p, path, t in rows]
 
     def build(self, leaves: list[Any]) -> Any:
         """The tree with these leaves."""
@@ -88,6 +93,21 @@ class ParameterView:
     def make(self, f: Any) -> Any:
         """The tree of f(leaf) for trained leaves, None for the others."""
         return self.build([f(p) if t else None for p, t in zip(self.leaves, self.trained, strict=True)])
+
+
+def _fitting(param: Any, value: Any, path: str, what: str) -> Any:
+    """A gradient or update as it may enter: nothing is broadcast, no mask left out."""
+    value = admit_real(value)
+    own, given = type_of(raw(param)), type_of(raw(value))
+    if not same_shape(own.shape, given.shape):
+        raise ShapeError(
+            f"{'an' if what[0] == 'u' else 'a'} {what} has another shape than its parameter",
+            expected=f"shape {own.shape}, as {path or 'the parameter'} has it",
+            got=f"shape {given.shape}",
+            where=user_line(),
+            try_=f"pass the {what}s that were computed for these parameters",
+        )
+    return value if given.dtype.kind == "f" else astype(value, dtype=own.dtype)
 
 
 def _names(paths: tuple[str, ...]) -> str:
@@ -341,15 +361,14 @@ def apply_updates(params: Any, updates: Any) -> Any:
     """
     view = ParameterView(params)
     given, _ = flatten(params)
-    changes = view.of(updates, "updates")
+    rows = zip(given, view.leaves, view.of(updates, "updates"), view.paths, strict=True)
     return unflatten(
-        view.structure, [_add_update(g, p, u) for g, p, u in zip(given, view.leaves, changes, strict=True)]
+        view.structure,
+        [g if u is None else _add_update(g, p, _fitting(p, u, path, "update")) for g, p, u, path in rows],
     )
 
 
 def _add_update(given: Any, p: Any, update: Any) -> Any:
-    if update is None:
-        return given
     if isinstance(given, Tensor) and given.requires_grad and given.application is None:
         return given.updated(update)
     new, dtype = add(p, update), type_of(raw(p)).dtype

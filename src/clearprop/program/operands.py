@@ -44,8 +44,7 @@ def admit(value: Any) -> Any:
             return value
         if dtype.kind == "O":
             return _numbers_of_objects(np.asarray(value))
-        native = dtype.newbyteorder("=")
-        if native in SUPPORTED:
+        if not dtype.isnative and (native := dtype.newbyteorder("=")) in SUPPORTED:  # dtypes of others have no order
             return value.astype(native)
         raise unsupported_error(dtype)
     return value

@@ -43,7 +43,9 @@ def _per_example(logits: Type, labels: Type) -> Shape:
             f"softmax_cross_entropy cannot compare logits {logits.shape} with labels {labels.shape}",
             expected="one integer label per row of logits, or probabilities of the logits' shape",
             got=f"{labels.dtype.name} labels of shape {labels.shape}",
-            try_="nothing is broadcast here: reshape the labels to the rows of the logits",
+            try_="labels.astype(np.int64) makes 0 and 1 of truth values"
+            if labels.dtype.kind == "b"
+            else "nothing is broadcast here: reshape the labels to the rows of the logits",
         )
     return tuple(logits.shape[:-1])
 

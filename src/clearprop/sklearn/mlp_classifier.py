@@ -19,11 +19,11 @@ from clearprop.data.array_checks import require_unmasked
 from clearprop.errors import ArgumentError, user_line
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.reductions import softmax
-from clearprop.sklearn.parameters import check_parameters
+from clearprop.sklearn.parameters import ScoresRows, check_parameters
 from clearprop.sklearn.perceptron import RULES, Perceptron, dense, has_epochs
 
 
-class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]  # scikit-learn has no types
+class MLPClassifier(ScoresRows, ClassifierMixin, Perceptron):  # type: ignore[misc]  # scikit-learn has no types
     """A multilayer perceptron for classes: scikit-learn's `MLPClassifier`, trained by clearprop.
 
     Parameters and attributes have the names and meanings of `sklearn.neural_network.MLPClassifier` (Pedregosa et al.

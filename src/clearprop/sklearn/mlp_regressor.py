@@ -12,11 +12,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from clearprop.errors import ArgumentError, user_line
-from clearprop.sklearn.parameters import check_parameters
+from clearprop.sklearn.parameters import ScoresRows, check_parameters
 from clearprop.sklearn.perceptron import RULES, Perceptron, dense, has_epochs
 
 
-class MLPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]  # scikit-learn has no types
+class MLPRegressor(ScoresRows, RegressorMixin, Perceptron):  # type: ignore[misc]  # scikit-learn has no types
     """A multilayer perceptron for numbers: scikit-learn's `MLPRegressor`, trained by clearprop.
 
     It minimises ½·mean (ŷ − y)², or the Poisson loss of exp(z), plus alpha/(2·batch)·Σw².  Parameters and attributes

@@ -86,7 +86,20 @@ def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
             )
 
 
-def require_arrays_of_rows(X: Any, y: Any, weight: Any) -> None:
+class ScoresRows:
+    """What an estimator's score takes is looked at as what it is fitted on."""
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """What scikit-learn's mixin for classes or numbers gives: the share of rows that are right, or R².
+
+        Raises DataError for masked values, and for pandas objects under different indices.
+        """
+        require_arrays_of_rows(X, y, sample_weight, "score")
+        found: float = super().score(X, y, sample_weight)  # type: ignore[misc]  # the mixin's, which comes after this one
+        return found
+
+
+def require_arrays_of_rows(X: Any, y: Any, weight: Any, door: str = "fit") -> None:
     """Raise DataError for arrays with masked values, and for pandas objects of as many rows under another index.
 
     By position, rows that do not belong together would meet.  Where the numbers of rows differ, others say so.
@@ -94,7 +107,7 @@ def require_arrays_of_rows(X: Any, y: Any, weight: Any) -> None:
     require_unmasked(X=X, y=y, sample_weight=weight)
     labelled = [part for part in (X, y, weight) if hasattr(getattr(part, "index", None), "equals")]
     if len({len(part) for part in labelled}) == 1:
-        require_one_index(labelled, "fit")
+        require_one_index(labelled, door)
 
 
 def checked_weights(weight: Any, rows: int, dtype: Any) -> NDArray[Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.array_checks import plain_array
+from clearprop.data.array_labels import text_labels
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.errors import ArgumentError, DataError
 from clearprop.program.processes import process_lock
@@ -243,11 +244,24 @@ def batch_at(feed: Feed, epoch: int, number: int) -> Batch:
 def _pair(batch: Any, number: int) -> Batch:
     if isinstance(batch, tuple | list) and len(batch) == 2:
         where = f"batch {number}"
-        return plain_array(batch[0], "x", where), plain_array(batch[1], "y", where)
+        return plain_array(batch[0], "x", where), _targets(batch[1], where)
     raise DataError(
         "an iterable of batches must give pairs (x, y)",
         expected="a pair (x, y) of arrays with one row per example",
         got=f"{type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else ""),
         where=f"batch {number}",
         try_="yield x, y",
+    )
+
+
+def _targets(y: Any, where: str) -> NDArray[Any]:
+    """The targets of a batch; text is refused, since no batch knows the classes of those after it."""
+    if text_labels(y, "y", where) is None:
+        return plain_array(y, "y", where)
+    raise DataError(
+        "labels in batches are numbers",
+        expected="integers 0, 1, … that count the classes of all batches",
+        got=f"text, such as {np.asarray(raw(y)).ravel().tolist()[0]!r}",
+        where=where,
+        try_="classes, y = np.unique(labels, return_inverse=True) for all rows before they are cut into batches",
     )
