@@ -188,6 +188,7 @@ def test_memory_grows_as_the_root_of_the_steps():
 RECORDED = {
     "scan": lambda w: cl.scan(lambda c, e: (c * e, None), 1.0, w)[0],
     "cond": lambda w: cl.cond(w[0] > 0, cl.sum, lambda w: 1.0 * w[0], w),
+    "cond of its argument": lambda w: cl.cond(True, lambda a: cl.sum(a * a), cl.sum, w),
     "while_loop": lambda w: cl.while_loop(lambda c: c < 3, lambda c: c + cl.sum(w), 0.0, max_steps=5),
     "remat": lambda w: cl.remat(lambda v: cl.sum(v * v))(w),
     "root": lambda w: cl.root(lambda x: x - cl.sum(w), 1.0),

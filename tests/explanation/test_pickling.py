@@ -46,7 +46,19 @@ def of_unused():
     return cl.explain(y, wrt=x)
 
 
-EXPLAINED = {f.__name__.removeprefix("of_"): f for f in (of_neuron, of_network, of_composite, of_unused)}
+def of_loop():
+    x = cl.tensor([1.0, 2.0], name="x", requires_grad=True)
+    return cl.explain(cl.scan(lambda total, v: (total + v * v, total), 0.0, x)[0], wrt=x)
+
+
+def of_branch():
+    x = cl.tensor([1.0, 2.0], name="x", requires_grad=True)
+    return cl.explain(cl.sum(cl.cond(x[0] > 0, lambda a: a * a, cl.sqrt, x)), wrt=x)
+
+
+EXPLAINED = {
+    f.__name__.removeprefix("of_"): f for f in (of_neuron, of_network, of_composite, of_unused, of_loop, of_branch)
+}
 COPIES = {"pickle": lambda e: pickle.loads(pickle.dumps(e)), "copy": copy.copy, "deepcopy": copy.deepcopy}
 
 

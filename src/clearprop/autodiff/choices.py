@@ -40,7 +40,7 @@ from clearprop.rules.indexing import scatter_slice, take_transposed
 from clearprop.rules.reductions import any as any_of
 from clearprop.rules.structural import arange_, broadcast_to_, full_, reshape_
 from clearprop.rules.trigonometric import sin
-from clearprop.shapes import Shape, broadcast, is_one, same, same_shape, size_of
+from clearprop.shapes import Shape, broadcast, dim_key, is_one, same_shape, size_of
 
 
 class Choice:
@@ -340,7 +340,7 @@ def _reshape_mask(choice: Choice, output: Shape, operand: Shape) -> Choice:
     pairs = list(zip(after, before, strict=False)), list(zip(after[::-1], before[::-1], strict=False))
     alone: dict[int, int] = {}  # an axis of the operand, and where it is in the output
     for side in pairs:
-        for i, k in takewhile(lambda pair: same(output[pair[0]], operand[pair[1]]), side):
+        for i, k in takewhile(lambda pair: dim_key(output[pair[0]]) == dim_key(operand[pair[1]]), side):
             alone.setdefault(k, i)
     middle = set(after) - set(alone.values())
     constant = all(is_one(sizes[i]) for i in middle)

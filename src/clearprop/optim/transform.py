@@ -19,7 +19,7 @@ from clearprop.program.types import type_of
 from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import add, astype, where
 from clearprop.rules.structural import zeros_like
-from clearprop.shapes import same_shape
+from clearprop.shapes import same
 
 
 def operand(value: Any) -> Any:
@@ -99,7 +99,7 @@ def _fitting(param: Any, value: Any, path: str, what: str) -> Any:
     """A gradient or update as it may enter: nothing is broadcast, no mask left out."""
     value = admit_real(value)
     own, given = type_of(raw(param)), type_of(raw(value))
-    if not same_shape(own.shape, given.shape):
+    if len(own.shape) != len(given.shape) or not all(map(same, own.shape, given.shape)):
         raise ShapeError(
             f"{'an' if what[0] == 'u' else 'a'} {what} has another shape than its parameter",
             expected=f"shape {own.shape}, as {path or 'the parameter'} has it",

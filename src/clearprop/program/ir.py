@@ -42,6 +42,9 @@ class Var:
         """The dtype of the value that will stand here."""
         return self.type.dtype
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Var, (self.type, self.name)  # the trace that made it, which holds the user's code, has ended
+
     def __repr__(self) -> str:
         return f"{self.name or '%'}: {self.type}"
 
