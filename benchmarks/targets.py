@@ -188,6 +188,8 @@ TARGETS = [
     ),
     Target("S1", "faster than scikit-learn to one validation loss", against("S1", "sklearn."), 3.0),
     Target("S2", "faster than scikit-learn to one validation loss", against("S2", "sklearn."), 3.0),
+    Target("P1", "one row: faster than scikit-learn", against("P1", "sklearn."), 1.0),
+    Target("P6", "10⁶ rows: faster than scikit-learn", against("P6", "sklearn."), 1.0),
     Target("K1", "kernels cached: faster than JAX", against("K1", "jax.", _warm_fit), 1.0, 2.0),
     Target("B1", "time over the better of one thread and two", over_best_threads("B1"), 1.15, at_most=True),
     Target("C0", "a call", scaled(seconds("C0", "clearprop.call"), 1e6), 18, 12, at_most=True, unit=" µs"),

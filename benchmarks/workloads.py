@@ -18,6 +18,8 @@ SCAN = "scan"
 """A loop of many steps as one call, of the name in `source`; see `loops`."""
 TO_LOSS = "to_loss"
 """`fit` of an estimator of scikit-learn's form, with as many epochs as a validation loss takes."""
+PREDICT = "predict"
+"""`predict` of an estimator of scikit-learn's form."""
 LAYER, NET = "layer", "net"
 """One layer with its gradients; an epoch of a network of layers, of the name in `source`; see `layers`."""
 DOORS = (WHOLE, SHORT, FIRST_FIT, BUSY, NET)
@@ -64,7 +66,7 @@ class Workload:
     @property
     def parts(self) -> int:
         """By how much the time of a call is divided: the units that it has."""
-        return self.steps if self.kind in (TRAIN, STEP_CALL, PAIR_CALL, CHAIN, SCAN) else 1
+        return self.steps if self.kind in (TRAIN, STEP_CALL, PAIR_CALL, CHAIN, SCAN, PREDICT) else 1
 
 
 _W1 = Workload("W1", "spiral 2-64-3, batch 300", TRAIN, (2, 64, 3), 300, 3000, 200)
@@ -160,6 +162,8 @@ WORKLOADS = [
     _net("T1", "transformer block, width 64, 4 heads, 64 elements, batch 32: 16 steps", "block", 32, 16, "mse"),
     _net("R2", "characters by an LSTM of 256, 128 a row, batch 32: 4 steps of 4,096", "letters by cells", 32, 4),
     _net("T2", "characters by a transformer, 3 blocks of 128, 128 a row, batch 32: 4 steps of 4,096", "letters", 32, 4),
+    Workload("P1", "784-128-128-10: `MLPClassifier.predict` of one row", PREDICT, (784, 128, 128, 10), 0, 1, 100),
+    Workload("P6", "20-64-64-10: `MLPClassifier.predict` of 10⁶ rows", PREDICT, (20, 64, 64, 10), rows=1_000_000),
     replace(_W2, name="F3", title="first call, three layers: 784-128-128-10", kind=FIRST, steps=1),
     Workload("R", "300 epochs of digits with and without a run folder", RECORDED, (64, 64, 64, 10), 32),
     Workload("F50", "first call, fifty layers of 64", FIRST, (64,) * 50 + (10,), 128, 1024, 1),

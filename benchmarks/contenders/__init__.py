@@ -75,6 +75,8 @@ CONTENDERS = [
     _of("sklearn.classifier", "scikit-learn, `MLPClassifier.fit`", *_TRAININGS, rows=_CLASSIFIERS),
     _of("clearprop.estimator", "clearprop, `cl.sklearn.MLPClassifier`", w.TO_LOSS),
     _of("sklearn.estimator", "scikit-learn, `MLPClassifier`", w.TO_LOSS),
+    _of("clearprop.predict", "clearprop, `cl.sklearn.MLPClassifier`", w.PREDICT),
+    _of("sklearn.predict", "scikit-learn, `MLPClassifier`", w.PREDICT),
     _of("floor.epochs", "floor: products and gather", w.WHOLE, rows="W2f W3f"),
     _of("clearprop.call", "clearprop, `cl.compile`", *_CALLS),
     _of("jax.call", "JAX `jit`", *_CALLS),
@@ -206,6 +208,22 @@ class ToLoss(Runner):
         x, y = self.held
         shares = trained.predict_proba(x)[np.arange(len(y)), y]
         return float(-np.log(np.maximum(shares, 1e-12)).mean())
+
+
+class Predictions(Runner):
+    """`predict` of an estimator that has the weights of the row; `check` is the mean class."""
+
+    def __init__(self, row: w.Workload, estimator: Callable[..., Any]) -> None:
+        self.row, (self.x, _) = row, w.dataset(row)
+        few = np.random.default_rng(4).standard_normal((20, row.sizes[0])).astype(row.dtype)
+        fitted = estimator(row.sizes[1:-1], max_iter=1, batch_size=20).fit(few, np.arange(20) % row.sizes[-1])
+        fitted.coefs_, fitted.intercepts_ = map(list, zip(*w.initial(row), strict=True))
+        self.predict = fitted.predict
+
+    def call(self) -> None:
+        for _ in range(self.row.steps):
+            classes = self.predict(self.x)
+        self.check = float(classes.mean())
 
 
 def _rows_of(row: w.Workload) -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ import clearprop as cl
 from benchmarks import loops
 from benchmarks import workloads as w
 from benchmarks.chains import arrays
-from benchmarks.contenders import Door, Repeated, Runner, ToLoss, chain_of
+from benchmarks.contenders import Door, Predictions, Repeated, Runner, ToLoss, chain_of
 from clearprop.compiler.native import blas
 
 VERSION = cl.__version__
@@ -23,7 +23,7 @@ ENGINE = [f"{blas.kernel_name()} x{blas.get_threads()}"]
 
 
 def prepare(row: w.Workload) -> Any:
-    if row.kind in (w.LAYER, w.NET, w.EAGER_CHAIN, w.PAIR_CALL, w.TO_LOSS, w.CHAIN, w.SCAN):
+    if row.kind in (w.LAYER, w.NET, w.EAGER_CHAIN, w.PAIR_CALL, w.TO_LOSS, w.CHAIN, w.SCAN, w.PREDICT):
         return None
     return *w.dataset(row), w.initial(row), w.order(row) if row.batch else None
 
@@ -42,9 +42,9 @@ def build(form: str, row: w.Workload, prepared: Any) -> Runner:
         return door(form, row, *prepared)
     if row.kind == w.PAIR_CALL:
         return PairCall(row)
-    if row.kind == w.TO_LOSS:
+    if row.kind in (w.TO_LOSS, w.PREDICT):
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is told to stop after so many epochs
-        return ToLoss(row, cl.sklearn.MLPClassifier)
+        return (ToLoss if row.kind == w.TO_LOSS else Predictions)(row, cl.sklearn.MLPClassifier)
     if row.kind == w.SCAN:
         program, gradient = loops.program_of(row)
         f = partial(program, cl)

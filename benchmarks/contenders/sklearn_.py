@@ -11,19 +11,19 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from benchmarks import workloads as w
-from benchmarks.contenders import Door, Runner, ToLoss
+from benchmarks.contenders import Door, Predictions, Runner, ToLoss
 
 VERSION = sklearn.__version__
 
 
 def prepare(row: w.Workload) -> Any:
-    return None if row.kind == w.TO_LOSS else w.dataset(row)
+    return None if row.kind in (w.TO_LOSS, w.PREDICT) else w.dataset(row)
 
 
 def build(form: str, row: w.Workload, prepared: Any) -> Runner:
     warnings.simplefilter("ignore", ConvergenceWarning)  # it is told to stop after so many epochs
-    if row.kind == w.TO_LOSS:
-        return ToLoss(row, MLPClassifier)
+    if row.kind in (w.TO_LOSS, w.PREDICT):
+        return (ToLoss if row.kind == w.TO_LOSS else Predictions)(row, MLPClassifier)
     return Door(row, epochs_of(row, *prepared)) if row.kind in w.DOORS else Fit(row, *prepared)
 
 
