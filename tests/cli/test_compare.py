@@ -1,11 +1,15 @@
 """`clearprop compare DATA`: what is printed, what is written, and mistakes."""
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from clearprop.cli.console import print_wide
 
 QUICK = ("--hidden", "4", "--epochs", "2", "--batch-size", "60", "--seeds", "3")
 
@@ -81,3 +85,16 @@ def test_mistakes_write_nothing(case, command):
 def test_the_command_is_a_module_too():
     done = subprocess.run([sys.executable, "-m", "clearprop", "compare", "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "Compare optimizers on a data set" in done.stdout
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_a_table_of_many_columns_breaks_no_word_and_names_every_row(width):
+    heads = ["run", "status", "best epoch", *(f"{part} {name}" for part in ("val", "test") for name in ("loss", "mae"))]
+    rows = [[f"ensemble-{k}", "done", "54", "0.01621", "12610.5", "0.02027", "48030"] for k in (1, 2)]
+    file = io.StringIO()
+    print_wide(Console(file=file, width=width), heads, rows, right=range(2, len(heads)))
+    words = file.getvalue().split()
+    for text in (*heads, *rows[0], *rows[1]):
+        assert set(text.split()) <= set(words), text
+    assert max(map(len, file.getvalue().splitlines())) <= width
+    assert words.count("ensemble-1") == {40: 2, 80: 1, 120: 1}[width]

@@ -9,7 +9,7 @@ from pathlib import Path
 import typer
 
 from clearprop.charts.chart import save_charts
-from clearprop.cli.console import output, say, table
+from clearprop.cli.console import output, print_wide, say
 from clearprop.cli.exit_codes import DONE
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import make_folder, write_text
@@ -49,10 +49,9 @@ def compare_runs(folders: Sequence[Path], out: Path | None, json: bool) -> int:
         return DONE
     console = output()
     heads, rows = results(runs)
-    console.print(table(heads, rows, right=range(2, len(heads))))
-    console.print()
+    print_wide(console, heads, rows, right=range(2, len(heads)))
     heads, rows = differences(runs)
-    console.print(table(heads, rows))
+    print_wide(console, heads, rows, right=())
     for remark in remarks(runs):
         say(console, remark)
     if out is not None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # start-up time: most commands tell no run
 
 PLAIN_WIDTH = 100
 """The width of tables that no terminal shows."""
+_WORD = 24
+"""A longer word than this may be broken for the sake of the others."""
 LINES = 20
 """Without a terminal, about so many epochs are told."""
 
@@ -46,13 +48,44 @@ def say(console: Console, text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> Table:
-    """A plain table; the columns whose numbers are in `right` are flush right."""
+    """A plain table; the columns whose numbers are in `right` are flush right.
+
+    Columns of short words keep their width where the others can be wrapped: no word is broken before it must be.
+    """
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for i, name in enumerate(columns):
-        made.add_column(printable(name), justify="right" if i in right else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*map(printable, row))
+    texts = [[printable(text) for text in row] for row in rows]
+    for i, name in enumerate(map(printable, columns)):
+        words = all(" " not in text and len(text) <= _WORD for text in (name, *(row[i] for row in texts)))
+        made.add_column(name, justify="right" if i in right else "left", overflow="fold", no_wrap=words)
+    for row in texts:
+        made.add_row(*row)
     return made
+
+
+def print_wide(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+    """Print a table of any number of columns: those without room stand in a table below, beside the first column."""
+    for shown in _blocks([_longest_word(i, columns, rows) for i in range(len(columns))], console.width):
+        flush = [place for place, i in enumerate(shown) if i in right]
+        console.print(table([columns[i] for i in shown], [[row[i] for i in shown] for row in rows], right=flush))
+        console.print()
+
+
+def _longest_word(i: int, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    return max((len(word) for text in (columns[i], *(row[i] for row in rows)) for word in text.split()), default=1)
+
+
+def _blocks(widths: Sequence[int], room: int) -> list[list[int]]:
+    """The columns of each table, by their places; each begins with the first and has another one at least.
+
+    >>> _blocks([10, 8, 8, 8], 32)
+    [[0, 1, 2], [0, 3]]
+    """
+    found = [[0]]
+    for i in range(1, len(widths)):
+        if len(found[-1]) > 1 and sum(widths[k] + 2 for k in found[-1]) + widths[i] > room:
+            found.append([0])
+        found[-1].append(i)
+    return found
 
 
 def results_table(parts: Mapping[str, Mapping[str, Any] | None]) -> Table:

@@ -41,7 +41,8 @@ def results(runs: Sequence[Run]) -> TextTable:
         told = [
             "" if v is None else measure_text(measure, v) for v, (_, measure, _) in zip(values, measures, strict=True)
         ]
-        rows.append([name, s.status, str(s.best_epoch or ""), f"{s.steps:,}", f"{s.seconds:.1f}", *told])
+        steps = "" if s.members is not None else f"{s.steps:,}"
+        rows.append([name, s.status, str(s.best_epoch or ""), steps, f"{s.seconds:.1f}", *told])
     return ["run", "status", "best epoch", "steps", "seconds", *(head for _, _, head in measures)], rows
 
 
