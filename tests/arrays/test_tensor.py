@@ -354,6 +354,8 @@ def test_a_truth_value_without_axes_is_a_mask_of_its_own_axis(value, holds):
     x = cl.tensor(value)
     found = x[cl.tensor(holds)]
     assert np.array_equal(np.asarray(found), np.asarray(value)[np.asarray(holds)])
-    assert np.array_equal(np.asarray(cl.grad(lambda x: cl.sum(x[np.asarray(holds)] * 2))(x)), np.full(x.shape, 2 * holds))
+    assert np.array_equal(
+        np.asarray(cl.grad(lambda x: cl.sum(x[np.asarray(holds)] * 2))(x)), np.full(x.shape, 2 * holds)
+    )
     with pytest.raises(ShapeError, match="a mask cannot index what is being traced"):
         cl.compile(lambda x: x[cl.all(x > 0)])(x)

@@ -91,5 +91,5 @@ def test_wrong_ones(name):
 
 def test_no_flag():
     for call in (lambda: cl.vjp(cubes, X, has_aux=1), lambda: cl.hessian(cubes, has_aux="yes")):
-        with pytest.raises(cl.errors.ArgumentError, match="has_aux is a yes or no"):
+        with pytest.raises(cl.errors.ArgumentError, match="cannot work with this has_aux"):
             call()

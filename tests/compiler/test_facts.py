@@ -299,6 +299,14 @@ def test_what_mixes_depends_on_entries(p):
         assert not np.allclose(p(moved, **params), p(x, **params))
 
 
+@having("rounded")
+def test_the_exact_result_is_rounded_once(p):
+    """In twice the digits and two more, a rounding before the last one changes nothing (Figueroa 1995)."""
+    rng = np.random.default_rng(0)
+    xs = [np.exp(rng.standard_normal(10_000)).astype(np.float32) for _ in p.operands]
+    assert_same_bits(p.run(xs, {}), p.run([x.astype(np.float64) for x in xs], {}).astype(np.float32))
+
+
 def test_every_fact_is_checked():
     """By a test that goes through all operations that state it."""
     tree = ast.parse(Path(__file__).read_text(encoding="utf-8"))

@@ -14,7 +14,6 @@ from clearprop.autodiff.transforms import (
     Derived,
     FollowedRun,
     aux_values,
-    check_flag,
     grad,
     hvp,
     jacobian,
@@ -25,7 +24,7 @@ from clearprop.autodiff.transforms import (
     vjp,
 )
 from clearprop.autodiff.trees import checked_argnums, flatten, is_array, unflatten
-from clearprop.errors import ArgumentError, checked_call, require_function, unknown_name, user_line
+from clearprop.errors import ArgumentError, checked_call, require_flag, require_function, unknown_name, user_line
 from clearprop.program.ir import shape_of
 from clearprop.program.types import Tree, Value, type_of
 from clearprop.program.values import Node
@@ -54,7 +53,7 @@ def linearize(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> t
     (Tensor([2.0, 0.0]), Tensor([0.0, 4.0]))
     """
     require_function(f, "linearize")
-    check_flag(has_aux)
+    has_aux = require_flag("linearize", "has_aux", has_aux)
     run = FollowedRun(f, primals, {}, range(len(primals)), "vjp")
     result, aux = split_aux(run.result, has_aux, "linearize")
     outs, structure = flatten(result)
@@ -79,7 +78,7 @@ def jacfwd(f: Callable[_P, Any], argnums: int | Sequence[int] = 0, has_aux: bool
     Tensor([[2.0, 0.0],
             [0.0, 4.0]])
     """
-    check_flag(has_aux)
+    has_aux = require_flag("jacfwd", "has_aux", has_aux)
     return Derived("jacfwd", _jacfwd, f, argnums, has_aux)
 
 
@@ -115,7 +114,7 @@ def hessian(f: Callable[_P, Any], argnums: int = 0, has_aux: bool = False) -> Ca
     Tensor([[0.0, 4.0],
             [4.0, 6.0]])
     """
-    check_flag(has_aux)
+    has_aux = require_flag("hessian", "has_aux", has_aux)
     return Derived("hessian", _hessian, f, argnums, has_aux)
 
 

@@ -32,6 +32,7 @@ from clearprop.errors import (
     DTypeError,
     GradientError,
     checked_call,
+    require_flag,
     require_function,
     user_line,
 )
@@ -168,7 +169,7 @@ def value_and_grad(
     >>> cl.value_and_grad(lambda x: x ** 3)(2.0)
     (Tensor(8.0), Tensor(12.0))
     """
-    check_flag(has_aux)
+    has_aux = require_flag("value_and_grad", "has_aux", has_aux)
     return Derived("value_and_grad", _value_and_gradient, f, argnums, has_aux)
 
 
@@ -186,14 +187,6 @@ def _value_and_gradient(
     if has_aux:
         value = (value, aux_values(run.leaves, aux))
     return value, gradients[0] if isinstance(argnums, int | np.integer) else tuple(gradients)
-
-
-def check_flag(has_aux: Any) -> None:
-    """Refuse what is neither True nor False."""
-    if has_aux is not False and has_aux is not True:
-        raise ArgumentError(
-            "has_aux is a yes or no", expected="True or False", got=f"has_aux = {has_aux!r:.80}", where=user_line()
-        )
 
 
 def split_aux(result: Any, has_aux: bool, name: str) -> tuple[Any, Any]:
@@ -285,7 +278,7 @@ def grad(f: Callable[_P, Any], argnums: int | Sequence[int] = 0, has_aux: bool =
     >>> cl.grad(cl.grad(cl.tanh))(0.5)
     Tensor(-0.72686198)
     """
-    check_flag(has_aux)
+    has_aux = require_flag("grad", "has_aux", has_aux)
     return Derived("grad", _gradient, f, argnums, has_aux)
 
 
@@ -309,7 +302,7 @@ def vjp(f: Callable[..., Any], *primals: Tree, has_aux: bool = False) -> tuple[A
     (Tensor(2.0),)
     """
     require_function(f, "vjp")
-    check_flag(has_aux)
+    has_aux = require_flag("vjp", "has_aux", has_aux)
     run = FollowedRun(f, primals, {}, range(len(primals)), "vjp")
     result, aux = split_aux(run.result, has_aux, "vjp")
     outs, structure = flatten(result)
@@ -333,7 +326,7 @@ def jvp(f: Callable[..., Any], primals: Any, tangents: Any, has_aux: bool = Fals
     (Tensor(6.0), Tensor(3.0))
     """
     require_function(f, "jvp")
-    check_flag(has_aux)
+    has_aux = require_flag("jvp", "has_aux", has_aux)
     if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
         raise ArgumentError(
             "jvp takes the primals and the tangents as tuples",
@@ -394,7 +387,7 @@ def jacobian(f: Callable[_P, Any], argnums: int | Sequence[int] = 0, has_aux: bo
     Tensor([[2.0, 0.0],
             [0.0, 4.0]])
     """
-    check_flag(has_aux)
+    has_aux = require_flag("jacobian", "has_aux", has_aux)
     return Derived("jacobian", _jacobian, f, argnums, has_aux)
 
 

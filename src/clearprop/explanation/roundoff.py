@@ -25,6 +25,8 @@ from clearprop.program.values import Application, Node, raw
 
 _PER_OPERATION = 4
 """Units in the last place that an operation of NumPy may be off."""
+_PER_ROUNDING = 0.5
+"""The same of one that rounds the exact result, as IEEE 754 (2019) says of + − × ÷ √."""
 
 
 def rule_error(graph: Graph, bundle: Bundle) -> float:
@@ -105,7 +107,7 @@ def _error_after(app: Application, known: dict[Node, Array]) -> Any:
     if app.primitive.body is not None and app.primitive.kind != "structural":
         return _of_body(app, app.primitive.body, known)[0]
     own = np.abs(np.asarray(app.outputs, np.float64))
-    total = own * _PER_OPERATION
+    total = own * (_PER_ROUNDING if app.primitive.facts.rounded else _PER_OPERATION)
     for k, operand in enumerate(app.inputs):
         error = known.get(operand) if isinstance(operand, Node) else None
         if error is None and type(operand) is float and operand != round(operand):

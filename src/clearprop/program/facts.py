@@ -30,6 +30,7 @@ class Facts:
     nonempty     the axes that are reduced must have elements
     nonnegative  operands that must not be negative in integers, where the sign of data is not known before
     modular      in integers the low bits of the result depend on the low bits of the operands alone: it may wrap
+    rounded      the result is the exact one, rounded to the nearest (IEEE 754: + − × ÷ √), not some units beside it
     spelled_as   (operand, number, name): with this number at this operand NumPy computes another operation
     chooses      the first operand is a condition, and the result is one of the two others
     converts     the result is the operand in another dtype
@@ -59,6 +60,7 @@ class Facts:
     nonempty: bool = False
     nonnegative: tuple[int, ...] = ()
     modular: bool = False
+    rounded: bool = False
     spelled_as: tuple[tuple[int, float, str], ...] = ()
     chooses: bool = False
     converts: bool = False

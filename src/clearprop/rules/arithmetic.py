@@ -34,7 +34,7 @@ def nan_or_zero(x: Value) -> Any:
 
 @primitive(
     "elementwise", on_complex="differentiated",
-    numpy="{a} + {b}", modular=True, tex="{a} + {b}", neutral=((0, 1, -0.0), (1, 0, -0.0)),
+    numpy="{a} + {b}", modular=True, rounded=True, tex="{a} + {b}", neutral=((0, 1, -0.0), (1, 0, -0.0)),
     d_a=lambda g: g, d_b=lambda g: g,
 )  # fmt: skip
 def add(a: Value, b: Value, /) -> Any:
@@ -50,7 +50,7 @@ def add(a: Value, b: Value, /) -> Any:
 
 @primitive(
     "elementwise", on_complex="differentiated",
-    numpy="{a} - {b}", modular=True, tex="{a} - {b}", neutral=((1, 0, 0),), undefined_on="b",
+    numpy="{a} - {b}", modular=True, rounded=True, tex="{a} - {b}", neutral=((1, 0, 0),), undefined_on="b",
     d_a=lambda g: g, d_b=lambda g: -g,
 )  # fmt: skip
 def subtract(a: Value, b: Value, /) -> Any:
@@ -66,7 +66,7 @@ def subtract(a: Value, b: Value, /) -> Any:
 
 @primitive(
     "elementwise", on_complex="differentiated",
-    numpy="{a} * {b}", modular=True, tex=r"{a} \odot {b}", neutral=((0, 1, 1), (1, 0, 1)),
+    numpy="{a} * {b}", modular=True, rounded=True, tex=r"{a} \odot {b}", neutral=((0, 1, 1), (1, 0, 1)),
     negates=((0, 1, -1), (1, 0, -1)), d_a=lambda g, b: g * b, d_b=lambda g, a: g * a,
 )  # fmt: skip
 def multiply(a: Value, b: Value, /) -> Any:
@@ -84,6 +84,7 @@ def multiply(a: Value, b: Value, /) -> Any:
     "elementwise",
     on_complex="differentiated",
     numpy="{a} / {b}",
+    rounded=True,
     tex=r"\frac{{{a}}}{{{b}}}",
     dtype="float",
     neutral=((1, 0, 1),),
@@ -106,6 +107,7 @@ def divide(a: Value, b: Value, /) -> Any:
     "elementwise",
     on_complex="differentiated",
     numpy="-{x}",
+    rounded=True,
     undefined_on="b",
     modular=True,
     tex="-{x}",
@@ -124,7 +126,7 @@ def negative(x: Value, /) -> Any:
 
 @primitive(
     "elementwise", on_complex="differentiated",
-    numpy="np.square({x})", numba="{x} * {x}", tex="{x}^2", same_on="b", modular=True,
+    numpy="np.square({x})", numba="{x} * {x}", rounded=True, tex="{x}^2", same_on="b", modular=True,
     d_x=lambda g, x: 2 * g * x,
 )  # fmt: skip
 def square(x: Value, /) -> Any:
