@@ -140,7 +140,7 @@ assert_type(found.converged, bool)
 assert_type(found.evaluations.values, int)
 
 # estimators of scikit-learn's form
-from clearprop.sklearn import MLPClassifier, MLPRegressor  # noqa: E402
+from clearprop.sklearn import MLPClassifier, MLPRegressor  # noqa: E402 - beside what is said of it
 
 classifier = MLPClassifier((8,), random_state=0).fit(np.zeros((8, 2)), np.zeros(8))
 classes: Any = classifier.predict(np.zeros((2, 2)))
