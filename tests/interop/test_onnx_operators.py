@@ -6,11 +6,14 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 import clearprop as cl
+from clearprop.errors import ArgumentError
 from tests.interop.models import model, node, value
 
 RNG = np.random.default_rng(11)
 X = RNG.normal(size=(2, 3, 4)).astype(np.float32)
 IMAGE = RNG.normal(size=(1, 2, 4, 4)).astype(np.float32)
+
+WEIGHTS = RNG.normal(size=8).astype(np.float32).tolist()
 
 OLDER = {  # of a node: version, inputs, attributes, how many outputs
     "pad": ("Pad", 2, [X], {"pads": [0, 1, 0, 0, 0, 2], "value": 0.5}, 1),
@@ -27,7 +30,21 @@ OLDER = {  # of a node: version, inputs, attributes, how many outputs
     "dropout": ("Dropout", 10, [X], {"ratio": 0.5}, 1),
     "global norm": ("GlobalLpPool", 2, [IMAGE], {"p": 3}, 1),
     "binarizer": ("Binarizer", 1, [X], {"threshold": 0.1}, 1),
-}
+    "scaler": ("Scaler", 1, [X[0]], {"offset": [0.5, 0.0, 1.0, 2.0], "scale": [2.0, 1.0, 0.5, 0.0]}, 1),
+    "scaler by one number": ("Scaler", 1, [X[0]], {"offset": [0.5], "scale": [2.0]}, 1),
+    **{f"normalizer {norm}": ("Normalizer", 1, [X[0]], {"norm": norm}, 1) for norm in ("L1", "L2")},
+    "linear regressor": (
+        "LinearRegressor", 1, [X[0]], {"coefficients": WEIGHTS, "intercepts": [0.5, 1.0], "targets": 2}, 1,
+    ),
+    **{
+        f"linear classifier {kind}": (
+            "LinearClassifier", 1, [X[0]],
+            {"coefficients": WEIGHTS, "intercepts": [0.1, -0.1], "classlabels_ints": [7, 3], "post_transform": kind}, 2,
+        )
+        for kind in ("NONE", "SOFTMAX", "LOGISTIC")
+    },
+}  # fmt: skip
+OF_ML = ("Binarizer", "Scaler", "Normalizer", "LinearRegressor", "LinearClassifier")
 
 
 def assert_is_reference(proto, inputs):
@@ -61,7 +78,7 @@ def test_older_versions_are_what_the_reference_gives(case):
         )
         np.testing.assert_allclose(found, wanted, rtol=1e-5)
         return
-    assert_is_reference(*single(kind, *rest, domain="ai.onnx.ml" if kind == "Binarizer" else ""))
+    assert_is_reference(*single(kind, *rest, domain="ai.onnx.ml" if kind in OF_ML else ""))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1])
@@ -186,3 +203,11 @@ def test_recurrent_gradients_agree_with_differences(kind, direction):
     assert (np.asarray(net(x))[2:, :, 1] == 0).all()
     loss = lambda r: cl.sum(net.replace({"r": r})(x) ** 2)
     cl.check_grads(loss, (net.parameters()["r"],), order=1, modes=("rev",))
+
+
+def test_classes_by_text_are_refused():
+    proto, inputs = single(
+        "LinearClassifier", 1, [X[0]], {"coefficients": WEIGHTS, "classlabels_strings": ["a", "b"]}, 2, "ai.onnx.ml"
+    )
+    with pytest.raises(ArgumentError, match="classlabels_strings"):
+        cl.onnx.load(proto)(**inputs)

@@ -2,6 +2,7 @@
 
 from clearprop.interop.onnx.operators import (
     attention,
+    classical,
     control,
     convolution,
     elementwise,
@@ -26,6 +27,7 @@ from clearprop.interop.onnx.operators import (
 
 __all__ = [
     "attention",
+    "classical",
     "control",
     "convolution",
     "elementwise",
