@@ -8,7 +8,7 @@ import pytest
 import clearprop as cl
 from clearprop.compiler import epoch_loop
 from clearprop.compiler.native import row_order
-from clearprop.compiler.native.row_order import CALL, WORTH, Ledger, native_order
+from clearprop.compiler.native.row_order import CALL, WORTH, Ledger, RowOrders, native_order
 from clearprop.program.values import raw
 from clearprop.train.batches import ArrayFeed, BlockFeed, drawn_order
 
@@ -31,6 +31,14 @@ def test_ranges_may_hold_many_rows(monkeypatch):
     monkeypatch.setattr(row_order, "RANGE_BITS", 2)
     key = cl.random.key(1)
     assert np.array_equal(native_order(key, (), 500), cl.random.permutation(key, 500))
+
+
+@pytest.mark.parametrize("digits", [40, 48, 60])
+def test_keys_whose_high_bits_are_equal_are_compared_whole(digits):
+    key = cl.random.key(1)
+    orders = RowOrders(key, 0, 500)
+    orders._row[-1] = digits  # so many that few bits of a key, or none beside its range, are left beside them
+    assert np.array_equal(orders([]), cl.random.permutation(key, 500))
 
 
 def test_equal_keys_stay_as_they_came_in_numpy_too(monkeypatch):

@@ -108,6 +108,8 @@ class MLPClassifier(ScoresRows, ClassifierMixin, Perceptron):  # type: ignore[mi
         if not hasattr(self, "classes_") or not (self.warm_start or more):
             self._labels = LabelBinarizer().fit(y)
             self.classes_ = self._labels.classes_
+            if y.ndim == 1 and self._labels.y_type_ == "multiclass":  # all of them are known, so they are found at once
+                return dense(X), np.searchsorted(self.classes_, y).astype(np.int64, copy=False)
         else:
             self._require_known(unique_labels(y))
         coded = self._labels.transform(y)

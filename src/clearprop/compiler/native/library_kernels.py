@@ -244,11 +244,12 @@ def random_order() -> Kernel:
 
     The key of the generator belongs to the numbers of `path` under `key`, one after the other.  Random keys are spread
     evenly, so each is put at once into one of about as many ranges (its highest bits) as there are keys; within a range
-    few are left to be compared, and equal ones stay as they came.  `ends` has a number for each range, all 0; `keys`
-    and `moved` are memory.
+    few are left to be compared, and equal ones stay as they came.  What is moved is a word of a key's high bits, with
+    the row's number in the last `digits`: where high bits are equal, whole keys are compared.  `ends` has a number for
+    each range, all 0; `keys` and `moved` are memory.
     """
     text = (
-        "def kernel(lo, hi, key, path, folds, keys, moved, order, ends, ranges, shift):\n"
+        "def kernel(lo, hi, key, path, folds, keys, moved, order, ends, ranges, shift, digits):\n"
         "    k0, k1 = key[0], key[1]\n"
         "    for i in range(folds):\n"
         f"        k2 = u32(u32(k0 ^ k1) ^ u32({PARITY}))\n"
@@ -268,23 +269,27 @@ def random_order() -> Kernel:
         "        count = ends[r]\n"
         "        ends[r] = before\n"
         "        before = u32(before + count)\n"
+        "    mask = (u64(1) << digits) - u64(1)\n"
         "    for c in range(lo, hi):\n"
         "        own = keys[c]\n"
         "        at = ends[own >> shift]\n"
         "        ends[own >> shift] = u32(at + u32(1))\n"
-        "        moved[at] = own\n"
-        "        order[at] = i64(c)\n"
+        "        moved[at] = (own & ~mask) | u64(c)\n"
         "    # a key passes those before it that are greater, all of its own range\n"
         "    for c in range(lo + u64(1), hi):\n"
-        "        own, row, at = moved[c], order[c], u64(c)\n"
-        "        while at > lo and moved[at - u64(1)] > own:\n"
-        "            moved[at] = moved[at - u64(1)]\n"
-        "            order[at] = order[at - u64(1)]\n"
+        "        own, at = moved[c], u64(c)\n"
+        "        least, most = own & ~mask, own | mask\n"
+        "        while at > lo:\n"
+        "            left = moved[at - u64(1)]\n"
+        "            if left < least or (left <= most and keys[left & mask] <= keys[own & mask]):\n"
+        "                break\n"
+        "            moved[at] = left\n"
         "            at -= u64(1)\n"
         "        moved[at] = own\n"
-        "        order[at] = row\n"
+        "    for c in range(lo, hi):\n"
+        "        order[c] = i64(moved[c] & mask)\n"
     )
-    words = "key:u32 path:u32 folds:size keys:u64 moved:u64 order:i64 ends:u32 ranges:size shift:size"
+    words = "key:u32 path:u32 folds:size keys:u64 moved:u64 order:i64 ends:u32 ranges:size shift:size digits:size"
     return Kernel.of(text, words)
 
 

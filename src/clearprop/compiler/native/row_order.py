@@ -97,7 +97,7 @@ class RowOrders:
         own, (keys, moved) = self._held
         places = [a.ctypes.data for a in (own, self._path, keys, moved, self.order, self._ends)]
         places.insert(2, folds)
-        self._row = np.array([0, n, *places, len(self._ends), 64 - bits], np.uint64)
+        self._row = np.array([0, n, *places, len(self._ends), 64 - bits, n.bit_length()], np.uint64)
         self._find, self._address = _function(), self._row.ctypes.data
 
     def __call__(self, path: Sequence[int]) -> NDArray[np.int64]:
