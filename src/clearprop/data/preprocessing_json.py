@@ -103,7 +103,7 @@ def _require_members(columns: tuple[Encoding, ...], members: int, where: str) ->
     if members < 1 or len(columns) % members:
         refuse(_WHAT, "as many columns for each member", f"{len(columns)} columns of {members} members", where)
     own = [(column.name, column.kind) for column in columns[: len(columns) // members]]
-    for first in range(len(own), len(columns), len(own)):
+    for first in range(len(own), len(columns), max(len(own), 1)):
         if own != [(column.name, column.kind) for column in columns[first : first + len(own)]]:
             refuse(_WHAT, "the same columns for each member", f"others in columns[{first}] and on", where)
         for encoding in columns[first : first + len(own)]:
