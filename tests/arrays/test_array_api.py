@@ -400,7 +400,7 @@ def test_every_family_declares_what_is_said_of_it():
         helpers |= {"attempt_words", "by_key", "exact_exp", "standard_exponential", "standard_gumbel"}
         helpers |= {"numbers_of", "padding_widths", "steps_along", "outputs_of_windows"}
         helpers |= {"adjoint", "diagonal_entries", "one_entry", "real_result"}
-        helpers |= {"combine_along_axis", "for_each_share", "sorted_rows", "with_axes_kept"}
+        helpers |= {"combine_along_axis", "cotangent_polynomial", "for_each_share", "sorted_rows", "with_axes_kept"}
         assert {n.rstrip("_") for n in set(own) - private - helpers} == names, family
 
 

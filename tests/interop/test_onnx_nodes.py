@@ -15,6 +15,7 @@ TRIED_ELSEWHERE = set(
     """
     Bernoulli ConcatFromSequence GlobalLpPool Optional RandomNormal RandomNormalLike RandomUniform RandomUniformLike
     SequenceAt SequenceConstruct SequenceErase ai.onnx.ml.ArrayFeatureExtractor ai.onnx.ml.Binarizer
+    ai.onnx.ml.LinearClassifier ai.onnx.ml.LinearRegressor ai.onnx.ml.Normalizer ai.onnx.ml.Scaler
     ai.onnx.preview.training.Gradient
     """.split()
 )
