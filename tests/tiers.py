@@ -54,12 +54,14 @@ def together(names: str, values: Iterable[Any]) -> Callable[[Callable[..., None]
     cases, own = list(values), [name.strip() for name in names.split(",")]
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        tried = [dict(zip(own, case if len(own) > 1 else [case], strict=True)) for case in cases]
+
         @functools.wraps(test)
         def try_all(**others: Any) -> None:
             failures = []
-            for case in cases:
+            for case, arguments in zip(cases, tried, strict=True):
                 try:
-                    test(**dict(zip(own, case if len(own) > 1 else [case], strict=True)), **others)
+                    test(**arguments, **others)
                 except Exception as error:
                     error.add_note(f"{names} = {case!r}")
                     failures.append(error)
@@ -68,6 +70,7 @@ def together(names: str, values: Iterable[Any]) -> Callable[[Callable[..., None]
 
         signature = inspect.signature(test)
         kept = [p for name, p in signature.parameters.items() if name not in own]
+        try_all.tried_together = [*getattr(test, "tried_together", ()), tried]  # type: ignore[attr-defined]  # for counts
         try_all.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]  # read by inspect
         return try_all
 

@@ -40,7 +40,12 @@ def flattened(x, w):
     return rows, cl.exp(twice), cl.exp(more) * x.shape[0], joined + 1.0, cl.sort(flat * 2.0 + cl.sum(x) / x.shape[0])
 
 
-PROGRAMS = [forward, slopes, decomposed, counted, flattened]
+def parameter_slopes(x, w):  # the value is native, the derivative by a parameter is not
+    value, slope = cl.value_and_grad(lambda a: cl.sum(cl.gammainc(cl.exp(a), 1.5)))(w)
+    return value, cl.tanh(slope), x @ w
+
+
+PROGRAMS = [forward, slopes, decomposed, counted, flattened, parameter_slopes]
 
 
 @pytest.mark.parametrize("f", PROGRAMS, ids=lambda f: f.__name__)

@@ -136,6 +136,12 @@ DISCRETE = {
 """What gives places, truth values or integers."""
 
 
+@pytest.mark.parametrize("name", ["nanmean", "nanvar", "nanstd"])
+def test_no_numbers_have_no_mean_and_nothing_is_said(name):
+    for given in (np.zeros((0, 3)), np.full((2, 3), np.nan)):
+        assert np.all(np.isnan(getattr(cl, name)(given, axis=0)))
+
+
 @pytest.mark.parametrize("name", DISCRETE)
 def test_what_is_discrete(name):
     ours, oracle, x = DISCRETE[name]
@@ -212,6 +218,11 @@ CALLS = [
     (lambda: cl.interp(X, X[0, :0], X[0, :0]), "interp needs points"),
     (lambda: cl.lexsort((X, X[0])), "lexsort takes keys of one shape"),
     (lambda: cl.lexsort(()), "lexsort takes keys of one shape"),
+    (lambda: cl.bincount([1.0, 2.0]), "bincount counts integers"),
+    (lambda: cl.bincount([1, -1]), "take_transposed: index 2 is out of bounds"),
+    (lambda: cl.histogram(cl.tensor([1j])), "histogram is not defined for complex numbers"),
+    (lambda: cl.pad(X, 1.5), "pad needs widths for each axis"),
+    (lambda: cl.floor(np.arange(3), out=np.arange(3)), "floor does not take these arguments"),
     (lambda: cl.topk(X, 9), "topk cannot take 9 of 5"),
     (lambda: cl.quantile(X, 1.5), "quantile takes a share"),
     (lambda: cl.percentile(X, [50, 101]), "percentile takes a share"),

@@ -168,7 +168,7 @@ class Primitive:
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Apply to arrays (computes), or to nodes (traces on variables, records on tracked values)."""
         # The commonest way of all calls: one loop finds out everything, without a call of Python in it.
-        if self.params:
+        if self.params or params:
             args, params = self._bind_params(args, params)
             if self.numbers and any(isinstance(params[n], (Node, np.ndarray)) for n in self.numbers):
                 return self.body(*args, **params)  # type: ignore[misc]  # its operations have derivatives by these too

@@ -265,7 +265,10 @@ def pad(x: Value, width: Any, /, mode: str = "constant", *, value: float = 0.0) 
 
 def _pad_widths(width: Any, rank: int) -> list[tuple[int, int]]:
     try:
-        pairs = np.broadcast_to(np.asarray(width, np.int64), (rank, 2)).tolist()
+        widths = np.asarray(width)
+        if widths.dtype.kind not in "iu":
+            raise TypeError("widths are integers")
+        pairs = np.broadcast_to(widths, (rank, 2)).tolist()
         if min(map(min, pairs), default=0) < 0:
             raise ValueError("a width below 0")
     except (ValueError, TypeError) as error:

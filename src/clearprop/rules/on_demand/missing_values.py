@@ -100,7 +100,7 @@ def nanmean(x: Value, /, *, axis: Axes = None, keepdims: bool = False) -> Any:
     >>> cl.nanmean(cl.tensor([1.0, float('nan'), 2.0]))
     Tensor(1.5)
     """
-    return nansum(x, axis=axis, keepdims=keepdims) / _count_numbers(x, axis, keepdims)
+    return ew.divide(nansum(x, axis=axis, keepdims=keepdims), _count_numbers(x, axis, keepdims))
 
 
 def nanvar(x: Value, /, *, axis: Axes = None, correction: float = 0.0, keepdims: bool = False) -> Any:
@@ -117,7 +117,7 @@ def nanvar(x: Value, /, *, axis: Axes = None, correction: float = 0.0, keepdims:
     """
     centred = _centred_numbers(x, axis)
     total = reductions.sum(centred * centred, axis=axis, keepdims=keepdims)
-    return total / ew.maximum(_count_numbers(x, axis, keepdims) - correction, 0.0)
+    return ew.divide(total, ew.maximum(_count_numbers(x, axis, keepdims) - correction, 0.0))
 
 
 def _centred_numbers(x: Value, axis: Axes) -> Any:
@@ -138,7 +138,7 @@ def nanstd(x: Value, /, *, axis: Axes = None, correction: float = 0.0, keepdims:
     Tensor(1.0)
     """
     deviation = reductions.norm(_centred_numbers(x, axis), axis=axis, keepdims=keepdims)  # squares that fit
-    return deviation / ew.sqrt(ew.maximum(_count_numbers(x, axis, keepdims) - correction, 0.0))
+    return ew.divide(deviation, ew.sqrt(ew.maximum(_count_numbers(x, axis, keepdims) - correction, 0.0)))
 
 
 def _extreme_number(x: Value, axis: Axes, keepdims: bool, sign: float) -> Any:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.errors import ArgumentError, ShapeError, user_line
+from clearprop.errors import ArgumentError, DTypeError, ShapeError, user_line
 from clearprop.primitives import primitive
+from clearprop.program.operands import complex_operands
 from clearprop.program.types import INT64, Axes, Type, Value, type_of
 from clearprop.program.values import raw
 from clearprop.rules.elementwise import (
@@ -369,6 +370,8 @@ def histogram(
     >>> cl.histogram(cl.tensor([0.1, 0.2, 0.9]), 2, range=(0.0, 1.0)).counts
     Tensor([2, 1])
     """
+    if type_of(raw(x)).dtype.kind == "c":
+        raise complex_operands("histogram", [type_of(raw(x))])
     x = reshape(x, (-1,))
     edges = _equal_bins(x, int(bins), range) if isinstance(bins, int | np.integer) else _ascending_ends(bins)
     n = int(type_of(raw(edges)).shape[0]) - 1
@@ -423,9 +426,18 @@ def bincount(x: Value, /, *, weights: Value | None = None, minlength: int = 0, s
     >>> cl.bincount(cl.tensor([1, 1, 3]), size=4)
     Tensor([0, 2, 0, 1])
     """
+    if type_of(raw(x)).dtype.kind not in "biu":
+        raise DTypeError(
+            "bincount counts integers",
+            expected="integers from 0",
+            got=type_of(raw(x)).dtype.name,
+            where=user_line(),
+            try_="x.astype(int), or cl.histogram for numbers",
+        )
     if size is None:
         values = _numbers(x)
         size = max(int(values.max()) + 1 if values.size else 0, minlength)
+    x = where(less(x, 0), size, x)  # beyond the last place: one from the end would be counted without a word
     shape = type_of(raw(x)).shape
     counted = (
         full_(shape=shape, value=1, dtype=INT64) if weights is None else broadcast_to(in_sum_dtype(weights), shape)
