@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 from clearprop.compiler import binding, executable
-from clearprop.compiler.native import native_executor
+from clearprop.compiler.native import kernel_imports, native_executor
 from clearprop.compiler.tiles import VECTOR_BYTES
 from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Var
+from clearprop.rules import on_demand
 
 DTYPES = {
     "f32": np.float32,
@@ -125,6 +126,10 @@ TILES: dict[str, Any] = {
 }
 """Tiles of products and convolutions as arrays; what they read and write is looked at by guard pages alone."""
 _REGISTERED = {n: REGISTRY[n]._compute for n in ("uniform_float32", "uniform_float64", "normal_quantile")}
+on_demand.load_all()
+_SPECIAL = {n: REGISTRY[n.removeprefix("special_")]._compute for n in dir(kernel_imports) if n.startswith("special_")}
+_polygamma = REGISTRY["polygamma"]._compute
+_SPECIAL["special_polygamma"] = lambda order, x: _polygamma(x, order=int(order))
 NAMES: dict[str, Any] = {
     **{name: _cast(name) for name in DTYPES},
     **{n: getattr(np, n) for n in ("exp", "log", "tanh", "sqrt", "floor", "ceil", "rint", "sign", "isfinite", "expm1")},
@@ -134,6 +139,7 @@ NAMES: dict[str, Any] = {
     **{n: getattr(np, n) for n in ("left_shift", "right_shift", "nextafter", "fmod")},
     "bitwise_invert": np.invert,
     **_REGISTERED,
+    **_SPECIAL,
     **TILES,
     "u64": int,
     "erf": lambda x: np.asarray(math.erf(x), x.dtype)[()],
