@@ -50,6 +50,7 @@ RIGHT = {
     "nn.MultiHeadAttention": (4, 2), "nn.TransformerBlock": (4, 2), "nn.causal_mask": (3,), "nn.rotary": (SEQUENCE,),
     "nn.length_mask": ([1, 2], 3), "nn.GroupNorm": (2, 4), "nn.InstanceNorm": (4,), "nn.RMSNorm": (3,),
     "nn.WeightNorm": (nn.Dense(3, 2),), "nn.Residual": ("relu",), "nn.Parallel": ("relu",),
+    "nn.Ensemble": (["relu", "tanh"],),
     "nn.SwiGLU": (3, 4), "nn.GLU": (), "nn.Dropout2d": (0.1,), "nn.RandomCrop": (2,),
     "nn.Augment": (lambda key, x: x,),
     **{f"nn.{name}": (4, 2) for name in ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")},

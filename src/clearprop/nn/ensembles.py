@@ -63,11 +63,11 @@ class Ensemble(Module):
     ) -> None:
         if not isinstance(average, str) or average not in AVERAGES:
             raise unknown_name("average", str(average), AVERAGES, user_line())
-        layers = tuple(map(as_layer, members))
-        _require_for_each(layers, widths, scale, shift)
-        own = None if widths is None else tuple(require_size("Ensemble", "widths", width) for width in widths)
-        units = [None if unit is None else np.asarray(unit, np.float32) for unit in (scale, shift)]
-        super().__init__(members=layers, scale=units[0], shift=units[1], average=average, widths=own)
+        layers = tuple(map(as_layer, _listed("members", members)))
+        own = None if widths is None else [require_size("Ensemble", "widths", w) for w in _listed("widths", widths)]
+        units = [None if unit is None else asarray(unit, dtype=np.float32) for unit in (scale, shift)]
+        _require_for_each(layers, own, *units)
+        super().__init__(members=layers, scale=units[0], shift=units[1], average=average, widths=own and tuple(own))
         require_distinct(self.members)
 
     def forward(self, x: Any) -> Any:
@@ -96,6 +96,19 @@ class Ensemble(Module):
     def label(self) -> str:
         """`Ensemble(5, softmax)`."""
         return f"Ensemble({len(self.members)}, {self.average})"
+
+
+def _listed(name: str, given: Any) -> Sequence[Any]:
+    """What was given as a list; raises ArgumentError for anything else."""
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return given
+    raise ArgumentError(
+        f"{name} of an ensemble are a list",
+        expected=f"a list or tuple, one of {name} for each network",
+        got=type(given).__name__,
+        where=user_line(),
+        try_="cl.nn.Ensemble([first, second])",
+    )
 
 
 def _require_for_each(layers: Sequence[Module], widths: Any, scale: Any, shift: Any) -> None:
