@@ -78,3 +78,16 @@ def as_the_standard_has_it(x, y, want):
 
 def same(names, got, want):
     assert not {n: d for n, g in zip(names, got, strict=True) if (d := difference(np.asarray(g), want[n]))}
+
+
+@pytest.mark.parametrize("number", [0.5, 1, True])
+def test_a_python_number_that_is_an_argument_meets_an_array_as_eagerly(number):
+    x = cl.tensor(np.array([0.25, 0.5, 0.75], np.float32))
+    functions = {name: f for name, f in FUNCTIONS.items() if name not in MEETING}
+    for order in ((x, number), (number, x)):
+        want = {name: outcome(f, *order) for name, f in functions.items()}
+        given = [name for name, w in want.items() if not isinstance(w, type)]
+        assert "sigmoid_cross_entropy" in given or order[0] is number
+        found = cl.compile(lambda a, b, given=given: tuple(functions[n](a, b) for n in given), executor="numpy")(*order)
+        for name, value in zip(given, found, strict=True):
+            assert value.dtype == want[name].dtype, name

@@ -250,7 +250,8 @@ def _at_index(at: Sequence[Any]) -> str:
 @primitive(
     "structural", numpy="require_range({x}, {low}, {high}, {name})", numba="require_range", eager=_label_in_range,
     tex="{x}", public=False,
-    shape=lambda x, low, high, name: x.shape, vjp_x=lambda g: g, jvp=lambda x_dot: x_dot,  # a tangent is no label
+    shape=lambda x, low, high, name: [x],  # a Python number stays one
+    vjp_x=lambda g: g, jvp=lambda x_dot: x_dot,  # a tangent is no label
     batch=lambda size, x, *, low, high, name: require_range_(x, low=low, high=high, name=name),
 )  # fmt: skip
 def require_range_(x: Value, /, *, low: Any, high: Any, name: Any) -> Any:
