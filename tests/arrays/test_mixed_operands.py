@@ -31,6 +31,8 @@ TABLE = {
     "stack": (lambda a, b: cl.stack([a, b]), [VECTOR, VECTOR]),
     "diff": (lambda a, b, c: cl.diff(a, prepend=b, append=c), [VECTOR] * 3),
     "trapezoid": (cl.trapezoid, [MATRIX, VECTOR]),
+    "interp": (cl.interp, [VECTOR] * 3),
+    "isin": (cl.isin, [VECTOR, VECTOR]),
     "conv": (cl.conv, [(1, 5, 2), (3, 2, 2)]),
     "conv_transpose": (cl.conv_transpose, [(1, 5, 2), (3, 2, 2)]),
     "linalg.cholesky_solve": (cl.linalg.cholesky_solve, [SQUARE, VECTOR]),

@@ -136,7 +136,7 @@ NAMES: dict[str, Any] = {
     **{n: getattr(np, n) for n in ("log1p", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan", "atan2")},
     **{n: getattr(np, n) for n in ("sinh", "cosh", "asinh", "acosh", "atanh", "power", "maximum", "minimum")},
     **{n: getattr(np, n) for n in ("floor_divide", "remainder", "trunc", "hypot", "copysign", "signbit")},
-    **{n: getattr(np, n) for n in ("left_shift", "right_shift", "nextafter", "fmod")},
+    **{n: getattr(np, n) for n in ("left_shift", "right_shift", "nextafter", "fmod", "gcd")},
     "bitwise_invert": np.invert,
     **_REGISTERED,
     **_SPECIAL,

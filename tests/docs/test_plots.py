@@ -14,7 +14,7 @@ NUMBER = re.compile(r"(?<![#\w])-?\d+(?:\.\d+)?")
 
 
 def test_every_function_of_numbers_has_a_plot_and_no_plot_is_left_over():
-    assert len(SHOWN) == 96
+    assert len(SHOWN) == 97
     assert {path.stem for path in PLOTS["FOLDER"].iterdir()} == set(SHOWN)
 
 

@@ -63,8 +63,8 @@ class Ensemble(Module):
     ) -> None:
         if not isinstance(average, str) or average not in AVERAGES:
             raise unknown_name("average", str(average), AVERAGES, user_line())
-        layers = tuple(map(as_layer, _listed("members", members)))
-        own = None if widths is None else [require_size("Ensemble", "widths", w) for w in _listed("widths", widths)]
+        layers = tuple(map(as_layer, _as_list("members", members)))
+        own = None if widths is None else [require_size("Ensemble", "widths", w) for w in _as_list("widths", widths)]
         units = [None if unit is None else asarray(unit, dtype=np.float32) for unit in (scale, shift)]
         _require_for_each(layers, own, *units)
         super().__init__(members=layers, scale=units[0], shift=units[1], average=average, widths=own and tuple(own))
@@ -98,7 +98,7 @@ class Ensemble(Module):
         return f"Ensemble({len(self.members)}, {self.average})"
 
 
-def _listed(name: str, given: Any) -> Sequence[Any]:
+def _as_list(name: str, given: Any) -> Sequence[Any]:
     """What was given as a list; raises ArgumentError for anything else."""
     if isinstance(given, Sequence) and not isinstance(given, str):
         return given

@@ -30,6 +30,7 @@ from clearprop.rules.elementwise import (
     where,
 )
 from clearprop.rules.indexing import getitem, slice_axis, take, take_along_axis, take_transposed
+from clearprop.rules.joining import in_one_dtype
 from clearprop.rules.reductions import in_sum_dtype, sum
 from clearprop.rules.structural import broadcast_to, expand_dims, flip, full_, reshape
 from clearprop.shapes import Shape, normalise_axis
@@ -194,7 +195,7 @@ def interp(x: Value, xp: Value, fp: Value, /, *, left: Value | None = None, righ
     >>> cl.interp(cl.tensor([-1.0, 0.5, 3.0]), cl.tensor([0.0, 1.0, 2.0]), cl.tensor([0.0, 10.0, 30.0]))
     Tensor([0.0, 5.0, 30.0])
     """
-    x, xp, fp = map(as_floating, (x, xp, fp))
+    x, xp, fp = map(as_floating, in_one_dtype("interp", (x, xp, fp)))
     shapes = [type_of(raw(v)).shape for v in (xp, fp)]
     n = shapes[0][0] if len(shapes[0]) == 1 else 0
     if shapes[0] != shapes[1] or int(n) == 0:
