@@ -19,7 +19,7 @@ from clearprop.data.array_checks import require_unmasked
 from clearprop.errors import ArgumentError, user_line
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.reductions import softmax
-from clearprop.sklearn.parameters import ScoresRows, check_parameters
+from clearprop.sklearn.parameters import ScoresRows, check_parameters, columns_of
 from clearprop.sklearn.perceptron import RULES, Perceptron, dense, has_epochs
 
 
@@ -189,8 +189,7 @@ class MLPClassifier(ScoresRows, ClassifierMixin, Perceptron):  # type: ignore[mi
                 try_="partial_fit(X, y, classes=np.unique(y))",
             )
         if known is None:
-            several = np.ndim(y) == 2 and np.shape(y)[1] > 1
-            self._labels = LabelBinarizer().fit(y if several else classes)
+            self._labels = LabelBinarizer().fit(y if columns_of(y) > 1 else classes)
             self.classes_ = self._labels.classes_
         elif classes is not None and not np.array_equal(known, unique_labels(classes)):
             raise ArgumentError(

@@ -99,6 +99,18 @@ class ScoresRows:
         return found
 
 
+def columns_of(y: Any) -> int:
+    """How many numbers a row of targets has, 1 of a vector.
+
+    The shape is that of the array that y becomes: things that only stand for an array need not tell theirs.
+
+    >>> columns_of([1, 2]), columns_of([[1], [2]]), columns_of([[1, 2], [3, 4]])
+    (1, 1, 2)
+    """
+    shape = np.asarray(y).shape
+    return shape[1] if len(shape) > 1 else 1
+
+
 def require_arrays_of_rows(X: Any, y: Any, weight: Any, door: str = "fit") -> None:
     """Raise DataError for arrays with masked values, and for pandas objects of as many rows under another index.
 

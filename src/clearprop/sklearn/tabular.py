@@ -23,7 +23,7 @@ from clearprop.data.readers.sources import read_rows
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ArgumentError, user_line
 from clearprop.runs.events import Events
-from clearprop.sklearn.parameters import Rule, checked_weights, require_arrays_of_rows
+from clearprop.sklearn.parameters import Rule, checked_weights, columns_of, require_arrays_of_rows
 from clearprop.sklearn.tabular_parameters import asked_settings
 from clearprop.train import AUTO, Job, Narrator, job_for, tested_rate, train, with_defaults
 
@@ -137,9 +137,9 @@ def _target_names(y: Any) -> tuple[str, ...]:
     name, columns = getattr(y, "name", None), getattr(y, "columns", None)
     if columns is not None:
         return tuple(map(str, columns))
-    shape = np.shape(y)
-    several = tuple(f"y[{j}]" for j in range(shape[1])) if len(shape) > 1 and shape[1] > 1 else ()
-    return several or (name if isinstance(name, str) else "y",)
+    if (several := columns_of(y)) > 1:
+        return tuple(f"y[{j}]" for j in range(several))
+    return (name if isinstance(name, str) else "y",)
 
 
 def _with_text(X: Any) -> NDArray[Any] | None:

@@ -10,7 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
-from clearprop.sklearn.parameters import ScoresRows
+from clearprop.sklearn.parameters import ScoresRows, columns_of
 from clearprop.sklearn.tabular import Tabular
 from clearprop.sklearn.tabular_parameters import with_settings
 
@@ -35,7 +35,7 @@ class TabularRegressor(ScoresRows, RegressorMixin, Tabular):  # type: ignore[mis
 
     def _targets(self, y: Any) -> NDArray[Any]:
         """The targets `(rows,)`, or several of them `(rows, targets)`."""
-        several = len(np.shape(y)) > 1 and np.shape(y)[1] > 1
+        several = columns_of(y) > 1
         return np.asarray(check_array(y, dtype=np.float64) if several else column_or_1d(y, warn=True))
 
     def predict(self, X: Any) -> NDArray[np.float64]:
