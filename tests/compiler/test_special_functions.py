@@ -95,3 +95,11 @@ def test_a_kept_kernel_finds_scipy_in_another_process(tmp_path):
     ]
     (first, compiled), (second, again) = (run.stdout.splitlines() for run in said)
     assert first == second and int(compiled) > 0 and again == "0"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_error_function_of_many_numbers_is_that_of_each(dtype):
+    x = np.random.default_rng(0).normal(size=(3, 5463)).astype(dtype) * 3
+    x[0, :5] = [np.nan, np.inf, -np.inf, 0.0, -0.0]
+    np.testing.assert_array_equal(cl.erf(x).numpy(), np.stack([cl.erf(row).numpy() for row in x]))
+    assert cl.erf(x).dtype == dtype
