@@ -190,8 +190,8 @@ def test_intervals_are_those_of_errors_of_members_on_rows_that_they_did_not_lear
     ("words", "said"),
     [
         (["--members", "0"], "cannot have 0 members"),
-        (["--time", "soon"], "--time cannot be 'soon'"),
-        (["--time", "0s"], "such as 60s, 5m or 1h"),
+        (["--time", "soon"], "the time cannot be 'soon'"),
+        (["--time", "0s"], "a number of seconds above 0, or one with s, m, h or d"),
         (["--members", "2", "--fork", "x@1"], "--fork"),
         (["--members", "2", "--folds", "3"], "--members"),
         (["--members", "2", "--member", "2"], "--member"),

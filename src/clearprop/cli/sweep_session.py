@@ -26,10 +26,10 @@ from clearprop.search.sweeping import (
     conduct,
     new_plan,
     place_for,
-    read_time,
     stored_plan,
     train_one,
 )
+from clearprop.search.time_limit import read_time
 from clearprop.search.trial import ENDED
 
 ARRAY = "slurm-array"

@@ -8,7 +8,7 @@ which is the best, and how sure that is.
 its parts for an ensemble.
 
 Open to other folders: `cross_validation`, `members`, `page`, `pools`, `record`, `shared_data`, `slurm`, `space`,
-`sweeping`, `trial`.
+`sweeping`, `time_limit`, `trial`.
 """
 
 from clearprop.search.cross_validation import cross_validate as cross_validate

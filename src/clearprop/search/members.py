@@ -8,8 +8,6 @@ gradients, updates, replays) is known of every member.
 from __future__ import annotations
 
 import json
-import math
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +27,7 @@ from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import Events, Subscriber, listed_functions
 from clearprop.runs.folder import MANIFEST, RunFolder
 from clearprop.runs.settings import OPTIONS, default_of
+from clearprop.search.time_limit import read_time
 from clearprop.train import (
     AUTO,
     Run,
@@ -45,9 +44,6 @@ from clearprop.train.ensembles import encoding_of, join_runs
 FORMAT = 1
 MOST = 1000
 """So many members at most."""
-
-
-_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class Extent:
                 where="--members",
                 try_="--members 5",
             )
-        return cls(members, None if time is None else _seconds_of(time))
+        return cls(members, None if time is None else read_time(time))
 
     def wants(self, ended: int, seconds: float, slowest: float) -> bool:
         """Whether another one is begun after so many, which took so long: only if it ends in time as the slowest did.
@@ -89,24 +85,6 @@ class Extent:
         if ended >= (self.members or MOST):
             return False
         return self.time is None or seconds + slowest <= self.time
-
-
-def _seconds_of(time: Any) -> float:
-    """`60s`, `5m`, `1h` or a number of seconds."""
-    if isinstance(time, str):
-        found = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([a-z]*)", time.strip().lower())
-        seconds = float(found[1]) * _SECONDS.get(found[2], 0.0) if found else 0.0
-    else:
-        seconds = float(time) if isinstance(time, int | float) and not isinstance(time, bool) else 0.0
-    if not 0 < seconds < math.inf:
-        raise ArgumentError(
-            f"--time cannot be {time!r}",
-            expected="a time above 0, such as 60s, 5m or 1h",
-            got=repr(time),
-            where="--time",
-            try_="--time 60s",
-        )
-    return seconds
 
 
 @dataclass(frozen=True, eq=False)

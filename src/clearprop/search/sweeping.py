@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time as clock
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -32,14 +31,13 @@ from clearprop.search.selection import TrialChoice, choose
 from clearprop.search.shared_data import SharedData, data_for, share
 from clearprop.search.space import SearchSpace, read_space
 from clearprop.search.strategies import Halving, Listed, Request, Strategy, random_trials, require_trials
+from clearprop.search.time_limit import read_time
 from clearprop.search.tpe import Parzen
 from clearprop.search.trial import Order, TrialOutcome, outcome_in, run_trial, settings_of
 from clearprop.train import Job, Run, fit_to_model, higher_is_better, job_for, load
 
 SEARCHES = ("random", "grid", "tpe", "halving")
 """How trials are found."""
-_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)?")
-_SECONDS = {None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -403,27 +401,6 @@ def _own_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         set_threads(before)
-
-
-def read_time(given: Any) -> float:
-    """Seconds, from a number or text such as 90, 10m, 1.5h; without one, no limit.  Raises ArgumentError otherwise.
-
-    >>> read_time("10m"), read_time(None)
-    (600.0, inf)
-    """
-    if given is None:
-        return math.inf
-    found = _TIME.fullmatch(given.strip()) if isinstance(given, str) else None
-    number = float(found[1]) * _SECONDS[found[2]] if found else given
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < math.inf:
-        raise ArgumentError(
-            f"the time cannot be {given!r}",
-            expected="a number of seconds above 0, or one with s, m, h or d",
-            got=repr(given),
-            where="--time",
-            try_="--time 10m",
-        )
-    return float(number)
 
 
 def place_for(out: Any, data: str | None) -> Path:

@@ -57,11 +57,10 @@ class ParquetFolder:
     ) -> Iterator[tuple[Column, ...]]:
         """The rows from number `since` up to `until`, at most `rows` at a time: see `ParquetTable.blocks`."""
         end = self.rows if until is None else until
-        for first, file in zip(self.firsts, self.files, strict=False):
-            table = self._table(file) if first < end else None
-            if table is not None and since < first + table.rows:
-                own = max(since - first, 0), min(end - first, table.rows)
-                yield from table.blocks(rows, names, target, as_text, spelled, *own)
+        for file, (first, last) in zip(self.files, pairwise(self.firsts), strict=True):
+            if since < last and first < end:
+                own = max(since - first, 0), min(end, last) - first
+                yield from self._table(file).blocks(rows, names, target, as_text, spelled, *own)
 
     @property
     def place(self) -> Locator:
