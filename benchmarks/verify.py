@@ -23,6 +23,8 @@ PROCESSES = (
     "tests/train/test_refused_writes.py", "tests/cli/test_full_disk.py",
 )  # fmt: skip
 """Tests of what ends, refuses or disturbs a process; they print how often they tried."""
+DRAWS = "--hypothesis-profile=verify"
+"""As many examples as `tests/conftest.py` says."""
 KERNEL_NAME = "from clearprop.compiler.native.blas import kernel_name; print(kernel_name())"
 HASWELL = "Haswell"
 """OpenBLAS's kernels for processors with AVX2, which most people have; newer processors can run them too."""
@@ -51,6 +53,7 @@ def checks(part: str, workers: int) -> Iterator[Check]:
     pytest = ("pytest", "-n", str(workers), "-m")
     if part == "tests":
         yield Check((*pytest, "verify", *(f"--ignore={path}" for path in PROCESSES)))
+        yield Check((*pytest, "hypothesis and not verify", DRAWS), note="400 draws of every property, in place of 25")
     elif part == "processes":
         yield Check((*pytest, "verify", *PROCESSES))
     elif part == "kernels":
