@@ -75,6 +75,7 @@ MODULES = {"accuracy": "tables", "optimizers": "optimizers", "comparison": "comp
 PARTS = ("tests", "kernels", "files", "processes", "peers", *MODULES)
 PEER_TESTS = (
     "tests/docs/test_coming_from.py",
+    "tests/docs/test_distributions_page.py",
     "tests/docs/test_singular_points.py",
     "tests/primitives/test_peers.py",
     "tests/primitives/test_jax_programs.py",

@@ -43,6 +43,9 @@ FAMILIES = {
     "random": "Random numbers",
     "distributions": "Random numbers by logarithms",
     "gamma_family": "Gamma numbers",
+    "further_distributions": "Inverse Gaussian numbers",
+    "angles": "Random angles",
+    "counts": "Numbers of Zipf's distribution",
     "discrete": "Poisson numbers",
     "bits": "Bits of integers",
     "division": "Division with a remainder",
@@ -357,6 +360,8 @@ WITHOUT_KERNELS = {
     "sorting": "NumPy sorts and searches",
     "gamma_family": "drawn by rejection: how many attempts it takes is not known before",
     "discrete": "drawn by rejection: how many attempts it takes is not known before",
+    "angles": "drawn by rejection, as above; the derivative is an integral at 64 places, taken by NumPy",
+    "counts": "drawn by rejection: how many attempts it takes is not known before",
 }
 
 
@@ -434,7 +439,7 @@ def _described(name: str, value: Any) -> Iterator[str]:
 
 
 # ------------------------------------------------------------------------------------------------- foreign names
-COMING_FROM = ("numpy", "pytorch", "pytorch-methods", "jax", "autograd")
+COMING_FROM = ("numpy", "pytorch", "pytorch-methods", "pytorch-distributions", "jax", "autograd")
 """Pages of other libraries' names, the first of which says what is told of a name that several have."""
 
 

@@ -397,7 +397,8 @@ def test_every_family_declares_what_is_said_of_it():
         }
         private = {n for n, v in own.items() if getattr(v, "public", True) is False or inspect.isclass(v)}
         helpers = {"require_matrices", "require_square", "shorter_side", "lapack_refusals", *on_demand.METHODS}
-        helpers |= {"attempt_words", "by_key", "exact_exp", "standard_exponential", "standard_gumbel"}
+        helpers |= {"attempt_words", "by_key", "exact_exp", "standard_exponential", "standard_gumbel", "open_uniforms"}
+        helpers |= {"standard_normals"}
         helpers |= {"numbers_of", "padding_widths", "steps_along", "outputs_of_windows"}
         helpers |= {"adjoint", "diagonal_entries", "one_entry", "real_result"}
         helpers |= {"combine_along_axis", "cotangent_polynomial", "for_each_share", "sorted_rows", "with_axes_kept"}

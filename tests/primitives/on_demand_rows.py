@@ -311,6 +311,47 @@ def gamma_slope_of(a, z):
     return -moved * MP.gamma(a) * MP.exp(z) / z ** (a - 1)
 
 
+def von_mises_number(key, k, place):
+    """One angle by Best & Fisher's own form, with cosines of a uniform angle."""
+    tau = 1 + math.sqrt(1 + 4 * k * k)
+    rho = (tau - math.sqrt(2 * tau)) / (2 * k)
+    r, number = (1 + rho * rho) / (2 * rho), 0
+    while True:
+        a, b = (scipy.special.ndtri((int(w) + 0.5) / 2**32) for w in attempt(key, number, place, 2))
+        z = math.cos(2 * math.atan(a / b))
+        f = (1 + r * z) / (r + z)
+        c = k * (r - f)
+        if math.log(uniform_of(attempt(key, number, place, 3))) <= math.log(c) + 1 - c:
+            return math.copysign(math.acos(f), a / b)
+        number += 1
+
+
+def von_mises_slope_of(k, angle):
+    def moved(t):
+        return (MP.cos(t) - MP.besseli(1, k) / MP.besseli(0, k)) * MP.exp(k * (MP.cos(t) - MP.cos(angle)))
+
+    return -MP.quad(moved, [0, angle])
+
+
+def wald_number_of(z, u, mean, concentration):
+    """The smaller root of λ(x − μ)² = z²μ²x, or the other one, with which its product is μ²."""
+    half = mean + mean**2 * z**2 / (2 * concentration)
+    x = half - MP.sqrt(half**2 - mean**2)
+    return x if u <= mean / (mean + x) else mean**2 / x
+
+
+def zipf_number(key, a, place):
+    number, two = 0, 2.0 ** (a - 1)
+    while True:
+        u, v = (uniform_of(attempt(key, number, place, s)) for s in (2, 3))
+        least = 2.0 ** (-63 * (a - 1))
+        k = math.floor((u + (1 - u) * least) ** (-1 / (a - 1)))
+        t = (1 + 1 / k) ** (a - 1)
+        if v * k * (t - 1) / (two - 1) <= t / two:
+            return k
+        number += 1
+
+
 PER_KEY = (case("2", "n"), case("2", "nm"), case("b2", "bn"), case("2", ""))
 RANDOM = [
     binary("open_uniform", lambda high, low: (MP.floor(high / 64) * 2**26 + MP.floor(low / 64) + 0.5) / 2**52,
@@ -319,6 +360,12 @@ RANDOM = [
     binary("gamma_slope", gamma_slope_of, POSITIVE, POSITIVE, ulps=1e5, differentiated=False),
     Row("gamma_numbers", (words(), POSITIVE), PER_KEY, drawn(gamma_number), ulps=256, differentiated=False),
     Row("poisson_numbers", (words(), floats(0.2, 8.0)), PER_KEY, drawn(poisson_number), ulps=0, kind="i"),
+    Row("von_mises_numbers", (words(), floats(0.3, 6.0)), PER_KEY, drawn(von_mises_number), ulps=1e4, scale=1,
+        differentiated=False),
+    binary("von_mises_slope", von_mises_slope_of, floats(0.3, 6.0), floats(-3.0, 3.0), ulps=256, differentiated=False),
+    Row("zipf_numbers", (words(), floats(1.3, 4.0)), PER_KEY, drawn(zipf_number), ulps=0, kind="i"),
+    Row("wald_number", (floats(-2.0, 2.0), floats(0.01, 0.99), POSITIVE, POSITIVE),
+        (case("n", "n", "n", "n"), case("n", "n", "", "")), elementwise(wald_number_of), ulps=32, differentiated=False),
 ]  # fmt: skip
 
 ROWS = [*DIVISION, *BITS, *FLOATING, *SPECIAL_FUNCTIONS, *ORDERS, *WRITERS, *MATRICES, *RANDOM]

@@ -159,6 +159,7 @@ def test_every_elementwise_rule_is_proved_or_excused():
         "floor_divide", "trunc", "remainder", "fmod",  # steps, and what lies between them
         *on_demand.FAMILIES["special_functions"], "inverse_mills",  # the matrix covers them, by mpmath
         *on_demand.FAMILIES["incomplete_functions"], "gammainc_slope", "betainc_slope",
+        "wald_number",  # implicit, along the distribution: test_further_distributions
         "copysign", "nextafter",  # moves of a sign and of a last bit; the matrix covers them
     }  # fmt: skip
     with_rules = {

@@ -24,7 +24,7 @@ from clearprop.rules.checking import is_key, with_refusals
 from clearprop.rules.elementwise import astype
 from clearprop.rules.indexing import getitem
 from clearprop.rules.on_demand import find_in
-from clearprop.shapes import Shape, as_shape, broadcast
+from clearprop.shapes import Dim, Shape, as_shape, broadcast
 
 _R = TypeVar("_R")
 
@@ -368,6 +368,15 @@ def require_scale(scale: Value) -> None:
     >>> require_scale(2.0)
     """
     require_where_known("scale", scale, lambda v: v >= 0, "a number from 0")
+
+
+def with_parameters(shape: Dim | Shape, *parameters: Value) -> Shape:
+    """The shape of what is drawn: `shape`, with which the parameters broadcast.
+
+    >>> with_parameters(3, np.ones((2, 1)), 1.0)
+    (2, 3)
+    """
+    return broadcast(as_shape(shape), *(type_of(raw(p)).shape for p in parameters))
 
 
 def floating_dtype(dtype: DTypeLike) -> Any:

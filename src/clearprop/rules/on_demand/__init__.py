@@ -80,6 +80,17 @@ NAMESPACES: dict[str, dict[str, tuple[str, ...]]] = {
             *("rayleigh", "truncated_normal", "weibull"),
         ),
         "discrete": ("binomial", "categorical", "choice", "geometric", "integers", "poisson", "rademacher", "shuffle"),
+        "further_distributions": (
+            *("double_sided_maxwell", "f", "generalized_normal", "generalized_pareto", "half_cauchy", "half_normal"),
+            *("kumaraswamy", "loggamma", "maxwell", "noncentral_chisquare", "noncentral_f", "power"),
+            *("relaxed_bernoulli", "triangular", "wald"),
+        ),
+        "random_arrays": ("ball", "gumbel_softmax", "lkj_cholesky", "orthogonal", "wishart"),
+        "angles": ("von_mises",),
+        "counts": (
+            *("hypergeometric", "logseries", "multinomial", "multivariate_hypergeometric", "negative_binomial"),
+            "zipf",
+        ),
         "gamma_family": ("beta", "chisquare", "dirichlet", "gamma", "inverse_gamma", "student_t"),
     },
 }

@@ -21,15 +21,10 @@ from clearprop.rules.on_demand.sorting import topk
 from clearprop.rules.random import exact_log, open_interval
 from clearprop.rules.reductions import argmax, sum
 from clearprop.rules.structural import broadcast_to, reshape
-from clearprop.shapes import Dim, Shape, as_shape, broadcast, normalise_axis, same, size_of
+from clearprop.shapes import Dim, Shape, as_shape, normalise_axis, same, size_of
 
 _LARGEST = 2.0**63 - 1024
 """The largest floating-point number that is an int64."""
-
-
-def _with_parameter(shape: Dim | Shape, parameter: Value) -> Shape:
-    """The shape of what is drawn, one number for each parameter."""
-    return broadcast(as_shape(shape), type_of(raw(parameter)).shape)
 
 
 @random.distribution
@@ -84,7 +79,7 @@ def geometric(key: Any, p: Value, shape: Dim | Shape = ()) -> Any:
     Tensor(1)
     """
     random.require_where_known("p", p, lambda v: (v > 0) & (v <= 1), "a probability above 0, up to 1")
-    whole = _with_parameter(shape, p)
+    whole = random.with_parameters(shape, p)
     trials = floor(-distributions.standard_exponential(key, whole) / log1p(-p)) + 1.0
     return astype(minimum(trials, _LARGEST), dtype=INT64)
 
@@ -104,7 +99,7 @@ def binomial(key: Any, n: int, p: Value, shape: Dim | Shape = ()) -> Any:
     """
     n = operator.index(n)
     random.require_where_known("n", n, lambda v: v >= 0, "a number of trials, from 0")
-    return sum(astype(random.bernoulli(key, p, (n, *_with_parameter(shape, p))), dtype=INT64), axis=0)
+    return sum(astype(random.bernoulli(key, p, (n, *random.with_parameters(shape, p))), dtype=INT64), axis=0)
 
 
 @random.distribution
@@ -297,4 +292,4 @@ def poisson(key: Any, rate: Value, shape: Dim | Shape = ()) -> Any:
     """
     random.require_where_known("rate", rate, lambda v: (v >= 0) & (v <= _LARGEST_RATE), f"from 0 to {_LARGEST_RATE:g}")
     rate = astype(as_floating(stop_gradient(rate)), dtype=np.dtype(np.float64))
-    return poisson_numbers(key, broadcast_to(rate, _with_parameter(shape, rate)))
+    return poisson_numbers(key, broadcast_to(rate, random.with_parameters(shape, rate)))

@@ -66,7 +66,7 @@ def exact_log(x: Value, /) -> Any:
     """
 
 
-def _open_uniforms(key: Any, shape: Shape) -> Any:
+def open_uniforms(key: Any, shape: Shape) -> Any:
     """Numbers in (0, 1) of 52 random bits each."""
     bits = random.random_bits(key, shape=(2, *shape))
     return open_uniform(getitem(bits, (Ellipsis, 0, *[slice(None)] * len(shape))),
@@ -80,7 +80,7 @@ def standard_exponential(key: Any, shape: Shape) -> Any:
     >>> standard_exponential(cl.random.key(0), (2,)).shape
     (2,)
     """
-    return -exact_log(_open_uniforms(key, shape))
+    return -exact_log(open_uniforms(key, shape))
 
 
 def standard_gumbel(key: Any, shape: Shape) -> Any:
@@ -176,7 +176,7 @@ def logistic(
     >>> cl.random.logistic(cl.random.key(0), (3,)).shape
     (3,)
     """
-    u = _open_uniforms(key, as_shape(shape))
+    u = open_uniforms(key, as_shape(shape))
     return _from_standard(exact_log(u) - exact_log(1.0 - u), loc, scale, dtype)
 
 
@@ -295,7 +295,7 @@ def truncated_normal(key: Any, low: Value, high: Value, shape: Dim | Shape = (),
     random.require_where_known("pair of bounds", high - low, lambda v: v > 0, "low < high")
     random.require_where_known("low", low, lambda v: v < _FARTHEST, f"a number below {_FARTHEST:g}")
     random.require_where_known("high", high, lambda v: v > -_FARTHEST, f"a number above {-_FARTHEST:g}")
-    u = _open_uniforms(key, as_shape(shape))  # in half as many bits Φ would be 1 already before a far bound
+    u = open_uniforms(key, as_shape(shape))  # in half as many bits Φ would be 1 already before a far bound
     turned = low > 0
     below, above = where(turned, -high, low), where(turned, -low, high)
     share = where(turned, 1.0 - u, u)

@@ -159,7 +159,7 @@ def gamma_numbers(key: Any, a: Value, /) -> Any:
 def _standard_gamma(key: Any, a: Value, shape: Dim | Shape) -> Any:
     random.require_where_known("concentration", a, lambda v: v > 0, "a number above 0")
     a = astype(as_floating(a), dtype=np.dtype(np.float64))
-    return gamma_numbers(key, broadcast_to(a, broadcast(as_shape(shape), type_of(raw(a)).shape)))
+    return gamma_numbers(key, broadcast_to(a, random.with_parameters(shape, a)))
 
 
 @random.distribution
@@ -251,7 +251,7 @@ def beta(key: Any, a: Value, b: Value, shape: Dim | Shape = (), dtype: DTypeLike
     >>> bool((x > 0) & (x < 1))
     True
     """
-    whole = broadcast(as_shape(shape), type_of(raw(a)).shape, type_of(raw(b)).shape)
+    whole = random.with_parameters(shape, a, b)
     x, y = (gamma(random.fold_in_(key, i), v, whole, dtype=dtype) for i, v in enumerate((a, b)))
     return x / (x + y)
 

@@ -209,13 +209,20 @@ def broadcast_arrays(*arrays: Value) -> tuple[Any, ...]:
     return tuple(broadcast_to(a, shape) for a in arrays)
 
 
+def _with_ends(x: Value, axis: int, before: Value | None, behind: Value | None) -> Any:
+    """x with arrays put before and behind it; a number stands for one entry of each row."""
+    edge = tuple(1 if i == axis else n for i, n in enumerate(_shape(x), -len(_shape(x))))
+    head, tail = (v if v is None or _shape(v) else broadcast_to(v, edge) for v in (before, behind))
+    return concat([v for v in (head, x, tail) if v is not None], axis=axis)
+
+
 def diff(x: Value, /, n: int = 1, *, axis: int = -1, prepend: Value | None = None, append: Value | None = None) -> Any:
     """The differences of neighbours along an axis, n times over.
 
     x                an array
     n                how often the difference is taken
     axis             the axis
-    prepend, append  arrays that are put before and behind x first
+    prepend, append  arrays that are put before and behind x first; a number stands for one entry of each row
 
     >>> import clearprop as cl
     >>> cl.diff(cl.tensor([1.0, 4.0, 9.0]))
@@ -225,7 +232,7 @@ def diff(x: Value, /, n: int = 1, *, axis: int = -1, prepend: Value | None = Non
         raise ArgumentError("diff takes a difference n times", expected="n from 0", got=f"n = {n}", where=user_line())
     at = normalise_axis(axis, len(_shape(x)))
     if prepend is not None or append is not None:
-        x = concat([a for a in (prepend, x, append) if a is not None], axis=at)
+        x = _with_ends(x, at, prepend, append)
     for _ in range(n):
         size = _shape(x)[at]
         if isinstance(size, int) and size == 0:
