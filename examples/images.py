@@ -48,12 +48,13 @@ def network(size, classes, kernel=3):
     )
 
 
-file = sys.argv[1] if len(sys.argv) > 1 else None
-train, test = images(file)
-epochs, batch, kernel, peak = (10, 128, 5, 3e-3) if file else (8, 32, 3, 1e-2)
-model = network(train[0].shape[1], int(train[1].max()) + 1, kernel)
-rate = cl.optim.one_cycle(peak, steps=epochs * -(-len(train[0]) // batch))
-start = time.perf_counter()
-run = cl.fit(model, train, optimizer=cl.optim.adamw(rate), metrics=["accuracy"], epochs=epochs, batch_size=batch)
-print(run)
-print(f"{time.perf_counter() - start:.0f} s; new images: {run.evaluate(*test)}")
+if __name__ == "__main__":
+    file = sys.argv[1] if len(sys.argv) > 1 else None
+    train, test = images(file)
+    epochs, batch, kernel, peak = (10, 128, 5, 3e-3) if file else (8, 32, 3, 1e-2)
+    model = network(train[0].shape[1], int(train[1].max()) + 1, kernel)
+    rate = cl.optim.one_cycle(peak, steps=epochs * -(-len(train[0]) // batch))
+    start = time.perf_counter()
+    run = cl.fit(model, train, optimizer=cl.optim.adamw(rate), metrics=["accuracy"], epochs=epochs, batch_size=batch)
+    print(run)
+    print(f"{time.perf_counter() - start:.0f} s; new images: {run.evaluate(*test)}")

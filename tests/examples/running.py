@@ -20,6 +20,11 @@ def ran(name):
     return printed.getvalue(), variables
 
 
+def functions_of(name):
+    """What an example defines, without what it does when it is run."""
+    return runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name=name)
+
+
 def rounded_as(printed, value):
     """Whether the value, rounded to as many decimals as the printed number has, is that number."""
     return f"{float(value):.{len(printed.partition('.')[2])}f}" == printed

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from problems.nist import regression
-from tests.examples.running import EXAMPLES, ran
+from tests.examples.running import EXAMPLES, functions_of, ran
 
 SHORT = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "demo")
 
@@ -54,7 +54,7 @@ def image_file(tmp_path):
 
 
 def test_images_of_a_file_are_scaled(image_file):
-    (x, y), (x_test, _) = ran("images")[1]["images"](image_file)
+    (x, y), (x_test, _) = functions_of("images")["images"](image_file)
     assert (x.shape, x_test.shape, x.dtype, y[:2].tolist()) == ((8, 8, 8, 1), (3, 8, 8, 1), np.float32, [0, 1])
     assert (x.min(), x.max()) == (0.0, 1.0)
 

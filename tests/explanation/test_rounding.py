@@ -1,8 +1,8 @@
 """The remainder cannot be wrong: it is bounded, and whoever tampers with a term breaks the bound.
 
-What a bound can notice is a term that is more than rounding.  Where a rule subtracts what is equal, as a variance does of
-equal numbers, the term is the rounding of that subtraction, and nothing tells whether it is there.  Whether a term is so
-is asked of the rule itself, moved by a unit in the last place of each number that it reads: `_last_places`.
+What a bound can notice is a term that is more than rounding.  Where a rule subtracts what is equal, as a variance does
+of equal numbers, the term is the rounding of that subtraction, and nothing tells whether it is there.  Whether a term
+is so is asked of the rule itself, moved by a unit in the last place of each number that it reads: `_last_places`.
 """
 
 import math
@@ -86,7 +86,7 @@ def _last_places(level):
 
 
 def _pulled(local, read, inner):
-    """What the rule of an application gives to entries of its operand, from the cotangent, the output and the inputs."""
+    """What the rule of an application gives to entries of its operand, from cotangent, output and inputs."""
     product = local.primitive.pullback(local.k, read[0], read[1], read[2:], local.app.params)
     return np.ravel(np.asarray(raw(undo_broadcasting(product, read[2 + local.k]))))[np.unique(inner)]
 
