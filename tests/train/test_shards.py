@@ -239,37 +239,3 @@ def test_an_iterable_may_give_shards_their_rows_or_not(network):
     assert fit(model, batches[:1], epochs=2, grad_shards=4).steps == 2
     with pytest.raises(DataError, match="too few rows for its shards"):
         fit(model, batches, epochs=1, grad_shards=4)
-
-
-def test_a_rank_takes_its_own_rows_alone(monkeypatch, as_written):
-    """Of a batch of 8 rows and 4 shards the second of two ranks takes rows 4 … 7; what it adds does not matter here."""
-
-    class Second:
-        rank, size = 1, 2
-
-        def add(self, vector, how):
-            pass
-
-        def require_same(self, **facts):
-            pass
-
-    taken = []
-
-    def rows(self, begin=0, end=None, own=module.BatchToTake.rows):
-        taken.extend(self.order[begin:end].tolist())
-        return own(self, begin, end)
-
-    monkeypatch.setattr(module.BatchToTake, "rows", rows)
-    x, y = rows64(8)
-    model, rule = dense64(), cl.optim.sgd(0.1)
-    feed = ArrayFeed(x, y, 8, False, KEY)
-    sharded_executor(make_step(cl.nn.mse, (), rule, shards=4), KEY, Second())(
-        State(model, rule.init(model)), feed, None, lambda _: False
-    )
-    assert taken == [4, 5, 6, 7]
-
-
-@pytest.mark.parametrize("numba", [False, True])
-def test_shards_take_the_rows_in_the_order_of_the_feed(monkeypatch, numba):
-    monkeypatch.setattr(module, "numba_obstacle", lambda: None if numba else "there is none")
-    assert np.array_equal(module._row_order()(KEY, (2, 1), 70), module.drawn_order(KEY, (2, 1), 70))

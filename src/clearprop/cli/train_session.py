@@ -52,9 +52,11 @@ from clearprop.train import (
     load,
     network_for,
     require_kept,
+    settled_data,
     starting_from,
     tested_rate,
     train,
+    transform_asked,
     with_defaults,
     with_weights_of,
 )
@@ -225,7 +227,12 @@ class Session:
     ) -> None:
         # a run that goes on keeps its blocks, which its memory decides, whatever is free here and now
         memory = settings.memory if settings.memory is not None or before is not None else self._memory()
-        data = self._read(source, settings, memory, before)
+
+        def read(transform: str) -> Prepared:
+            return self._read(source, replace(settings, target_transform=transform), memory, before)
+
+        transform = transform_asked(asked)
+        data = settled_data(asked, read, self.lead) if transform == AUTO else read(transform)
         if isinstance(data.table, DiskRows):
             asked = {**asked, "memory": memory}
         kept = source in BUNDLED or settings.data == NAME

@@ -3,5 +3,5 @@
 Open to other folders: `array_checks`, `array_labels`, `columns`, `encodings`, `folds`, `joint_target`,
 `kinds.time_encoding`, `kinds.times`, `kinds.word_encodings`, `parts`, `preprocessing`, `readers.formats`,
 `readers.frame_kinds`, `readers.reading`, `readers.sources`, `readers.whole_arrays`, `record`, `streaming.disk_rows`,
-`streaming.encoded_source`, `streaming.sharers`, `table`, `training_data`.
+`streaming.encoded_source`, `streaming.sharers`, `table`, `target_transforms`, `training_data`.
 """

@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -32,6 +32,7 @@ from clearprop.data.columns import (
 )
 from clearprop.data.kinds.time_encoding import TimeEncoding, fit_time
 from clearprop.data.kinds.word_encodings import WordEncoding, fit_words
+from clearprop.data.target_transforms import TargetTransform, fit_transform, negative_target
 from clearprop.errors import DataError
 
 MISSING_NUMBERS = (99.0, 999.0, 9999.0, 99999.0)
@@ -348,12 +349,13 @@ class ClassTarget:
 
 @dataclass(frozen=True)
 class NumberTarget:
-    """y ↦ (y − centre) / scale, mean and population deviation of the training part."""
+    """y ↦ (t(y) − centre) / scale, mean and population deviation of t(y) in the training part; t is the `transform`."""
 
     name: str
     centre: float
     scale: float
     kind: Literal["number"] = "number"
+    transform: TargetTransform | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -364,26 +366,42 @@ class NumberTarget:
     def encoding(self) -> str:
         """The encoding in a few words."""
         sign, size = ("−", self.centre) if self.centre >= 0 else ("+", -self.centre)
-        return f"(y {sign} {number_text(float(f'{size:.4g}'))}) / {in_digits(self.scale)}"
+        y = "y" if self.transform is None else self.transform.formula
+        return f"({y} {sign} {number_text(float(f'{size:.4g}'))}) / {in_digits(self.scale)}"
 
     def encode(self, column: Column, place: Locator) -> NDArray[np.float32]:
-        """Standardised values as a column, `(rows, 1)`.  Raises DataError for text or infinite values."""
+        """Standardised values as a column, `(rows, 1)`.  Raises DataError for text or infinite values.
+
+        So it does for values below 0 where the logarithm is learned.
+        """
         values = as_number(column, place).values.astype(np.float64)
-        return ((values - self.centre) / self.scale).astype(np.float32)[:, None]
+        if self.transform is not None and self.transform.name == "log" and (values < 0).any():
+            raise negative_target(self.name, float(values.min()), place(column.name, int(np.argmin(values))))
+        return self.standardise(values).astype(np.float32)[:, None]
+
+    def standardise(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Values of the target as the network learns them; any shape."""
+        known = np.asarray(values, dtype=np.float64) if self.transform is None else self.transform.forward(values)
+        return (known - self.centre) / self.scale
 
     def invert(self, y: NDArray[Any]) -> NDArray[np.float64]:
         """Standardised values back in the target's own unit; any shape."""
-        return np.asarray(y, dtype=np.float64) * self.scale + self.centre
+        known = np.asarray(y, dtype=np.float64) * self.scale + self.centre
+        return known if self.transform is None else np.asarray(self.transform.inverse(known))
 
 
 SingleTarget: TypeAlias = ClassTarget | NumberTarget
 """What one column is learned as."""
 
 
-def fit_target(column: Column, classification: bool) -> SingleTarget:
-    """The encoding of the training part's target."""
+def fit_target(column: Column, classification: bool, transform: str = "none") -> SingleTarget:
+    """The encoding of the training part's target; `transform` is one of `TRANSFORMS`."""
     if not classification:
         values = column.values.astype(np.float64)
+        if transform != "none":
+            known = fit_transform(transform, column.name, values)
+            found = fit_number_target(column.name, summarise(lambda: [known.forward(values)]))
+            return replace(found, transform=known)
         return fit_number_target(column.name, summarise(lambda: [values]))
     values = column.values if column.spelling is None else column.spelling
     return fit_classes(column.name, column.kind, Counter(values.tolist()))
@@ -393,7 +411,7 @@ def fit_number_target(name: str, found: Numbers) -> NumberTarget:
     """The encoding of a target of numbers with these training values.
 
     >>> fit_number_target("y", summarise(lambda: [np.array([1.0, 3.0])]))
-    NumberTarget(name='y', centre=2.0, scale=1.0, kind='number')
+    NumberTarget(name='y', centre=2.0, scale=1.0, kind='number', transform=None)
     """
     return NumberTarget(name, *standardise(found, name))
 

@@ -46,6 +46,7 @@ from clearprop.data.readers.reading import (
 )
 from clearprop.data.readers.sources import read
 from clearprop.data.table import Table
+from clearprop.data.target_transforms import TargetTransform
 from clearprop.errors import ArgumentError, DataError
 
 TEXT_KINDS = ("category", "list", "ordinal", "text")
@@ -179,7 +180,11 @@ class Preprocessing:
         scale = shared_scale(together) if together else None
         columns = tuple(fit_encoding(c, scale if c.shared else None) for c in train.features)
         classes = train.task == "classification"
-        target = fit_joint_target(train.targets, classes) if train.further else fit_target(train.target, classes)
+        target = (
+            fit_joint_target(train.targets, classes)
+            if train.further
+            else fit_target(train.target, classes, train.transform)
+        )
         weight = None if train.weight is None else train.weight.name
         return cls(train.task, columns, target, train.dropped, weight=weight)
 
@@ -212,6 +217,11 @@ class Preprocessing:
     def outputs(self) -> int:
         """How many outputs a network for this target has: one per class, or one for each of several targets, or 1."""
         return len(self.class_names) or len(self.target.names)
+
+    @property
+    def target_transform(self) -> TargetTransform | None:
+        """What is learned of a target of numbers, where it is not the target itself."""
+        return self.target.transform if isinstance(self.target, NumberTarget) else None
 
     @property
     def label_names(self) -> tuple[str, ...]:

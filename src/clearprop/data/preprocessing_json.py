@@ -36,7 +36,7 @@ def preprocessing_to_json(
     document = {
         "format": FORMAT,
         "task": task,
-        "target": asdict(target),
+        "target": _target_record(target),
         "columns": [asdict(column) for column in columns],
         "dropped": [asdict(column) for column in dropped],
         **({} if missing is None else {"missing": missing}),
@@ -73,14 +73,39 @@ def preprocessing_from_json(
     return task, columns, target, dropped, missing, habit, column, members
 
 
+def _target_record(target: Target) -> dict[str, object]:
+    """A target as it is written: a transform only where there is one, as older versions have none."""
+    record = asdict(target)
+    if isinstance(target, NumberTarget) and target.transform is None:
+        del record["transform"]
+    for part in record.get("parts", ()):
+        part.pop("transform", None)  # several targets have none
+    return record
+
+
+def _number_target(value: Any, where: str) -> NumberTarget:
+    target = read_record(NumberTarget, {"transform": None, **value} if isinstance(value, dict) else value, _WHAT, where)
+    known = target.transform
+    if known is not None:
+        pairs = zip((known.values, known.scores), (known.values[1:], known.scores[1:]), strict=True)
+        rising = all(a < b for one, other in pairs for a, b in zip(one, other, strict=False))
+        knots = len(known.values) == len(known.scores) >= 2 and rising
+        if not (known.low <= known.high and (knots if known.name == "quantile" else known.low >= 0)):
+            refuse(_WHAT, "a range from low to high, and knots that rise", repr(known)[:60], f"{where}, transform")
+    return target
+
+
 def _target(value: Any, task: Task, where: str) -> Target:
-    kind: type[ClassTarget] | type[NumberTarget] = ClassTarget if task == "classification" else NumberTarget
+    def single(record: Any, place: str) -> ClassTarget | NumberTarget:
+        classes = task == "classification"
+        return read_record(ClassTarget, record, _WHAT, place) if classes else _number_target(record, place)
+
     if not isinstance(value, dict) or "parts" not in value:
-        return read_record(kind, value, _WHAT, where)
+        return single(value, where)
     parts = checked_value(list[object], require_keys(value, {"parts"}, _WHAT, where)["parts"], _WHAT, where)
     if len(parts) < 2:
         refuse(_WHAT, "two targets or more beside each other", f"{len(parts)}", where)
-    return JointTarget(tuple(read_record(kind, part, _WHAT, f"{where}, parts[{i}]") for i, part in enumerate(parts)))
+    return JointTarget(tuple(single(part, f"{where}, parts[{i}]") for i, part in enumerate(parts)))
 
 
 _KINDS: dict[str, type[Encoding]] = {

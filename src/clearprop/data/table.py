@@ -37,7 +37,8 @@ from clearprop.data.columns import (
 )
 from clearprop.data.readers.reading import AS_SHOWN, RANDOM, ColumnChoice, Reading, Splitting, words_of
 from clearprop.data.readers.sources import BUNDLED, read
-from clearprop.errors import DataError
+from clearprop.data.target_transforms import require_known
+from clearprop.errors import ArgumentError, DataError
 
 TRAIN, VALIDATION, TEST = range(3)
 """The numbers of the parts that the rows of a table are divided into."""
@@ -52,7 +53,8 @@ class Table:
     `notes` what else the user should know.  `lines` are the lines of a text file at which all its rows start,
     `identifiers` the columns that are left out because they tell rows apart.  `divider` is the column by which rows are
     `split`, if one was named, `weight` the one that says how much each counts; `decimal` the sign before decimals of a
-    text file.  Of several targets that are learned together, `further` are those after the first.
+    text file.  Of several targets that are learned together, `further` are those after the first.  `transform` is what
+    is asked for of a target of numbers: see `target_transforms`.
     """
 
     source: str
@@ -74,6 +76,7 @@ class Table:
     divider: Column | None = None
     weight: Column | None = None
     further: tuple[Column, ...] = ()
+    transform: str = "none"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -178,6 +181,7 @@ def load_table(source: Any, target: str | None = None, task: str = "auto", readi
         split=reading.columns.split,
         divider=_divider(frame, kept, place, reading.columns),
         weight=None if weight is None else as_weights(frame[weight].take(kept), place),
+        transform=transform_for(reading.columns.transform, decided, names),
     )
 
 
@@ -245,6 +249,27 @@ def with_spelled_targets(reading: Reading, asked: str | None) -> Reading:
     """
     names = words_of(asked)
     return reading if len(names) < 2 else replace(reading, spelled=reading.spelled | set(names))
+
+
+def transform_for(asked: str, task: Task, targets: Sequence[str]) -> str:
+    """The transform of a target that is asked for; none where `auto` has nothing to decide.
+
+    Raises ArgumentError for a transform of classes, or of several targets.
+    """
+    if asked == "none":
+        return asked
+    require_known(asked)
+    if task == "regression" and len(targets) == 1:
+        return asked
+    if asked not in ("none", "auto"):
+        raise ArgumentError(
+            "what is transformed is one target of numbers",
+            expected="a regression with one target",
+            got=f"{len(targets)} targets" if len(targets) > 1 else f"classes in {targets[0]!r}",
+            where="--target-transform",
+            try_="no --target-transform" + ("" if len(targets) > 1 else ", or --task regression"),
+        )
+    return "none"
 
 
 def choose_targets(frame: Frame, asked: str | None, choice: ColumnChoice) -> tuple[tuple[str, ...], str]:

@@ -107,12 +107,13 @@ def _judging_rows(run: Run, data: Prepared, train: Part | None) -> tuple[str, Pa
 
 
 def _comparable(run: Run, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Outputs as targets are: the logarithms of amounts brought back."""
-    if not has_log_link(run.config.settings.loss):
+    """Outputs as targets are: the logarithms of amounts brought back, and what a transform keeps in its range."""
+    target = None if run.preprocessing is None else run.preprocessing.target
+    known = target if isinstance(target, NumberTarget) else None
+    if not has_log_link(run.config.settings.loss) and (known is None or known.transform is None):
         return outputs
     values = run.values(outputs)
-    target = None if run.preprocessing is None else run.preprocessing.target
-    return (values - target.centre) / target.scale if isinstance(target, NumberTarget) else values
+    return values if known is None else known.standardise(values)
 
 
 def _classes(run: Run, outputs: NDArray[Any]) -> tuple[str, ...]:

@@ -185,6 +185,16 @@ class DataSettings:
         "weight",
         metavar="COL",
     )
+    target_transform: str = data_setting(
+        "none",
+        "What is learned of a target of numbers: none, as it is; log, log(1 + y), or quantile, normal scores, for long "
+        "tails; auto, what the validation part likes best, which recipe best does by itself.",
+        "none, log, quantile or auto",
+        "log",
+        metavar="NAME",
+        since="0.2",
+        suits=True,
+    )
     memory: int | None = data_setting(
         None,
         "The most memory that data may take: 500MB, 2GB; "

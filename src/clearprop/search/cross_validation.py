@@ -29,7 +29,17 @@ from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import SHARES, Events, Subscriber, listed_functions, plain
 from clearprop.runs.folder import FOLDS, RunFolder, holds_folds
 from clearprop.runs.settings import OPTIONS, default_of
-from clearprop.train import AUTO, Run, class_probabilities, job_for, load, tested_rate, train, with_defaults
+from clearprop.train import (
+    AUTO,
+    Run,
+    class_probabilities,
+    job_for,
+    load,
+    settled_table,
+    tested_rate,
+    train,
+    with_defaults,
+)
 
 LEVEL = 0.95
 """The share of cases in which the interval of a score holds it."""
@@ -98,7 +108,7 @@ class CrossValidation:
 
     @property
     def scores(self) -> dict[str, FoldScore]:
-        """Loss and metrics on the rows that were tested, by name."""
+        """Loss and metrics on the rows that were tested, by name; no loss where folds learn other transforms."""
         return self._scores(lambda run: run.summary.test or {})
 
     def baseline(self, which: str) -> dict[str, FoldScore]:
@@ -109,7 +119,10 @@ class CrossValidation:
         found = [results(run) for run in self.runs]
         tested = float(np.mean([len(t.fold.rows) for t in self.folds]))
         trained = float(np.mean([len(t.fold.others) for t in self.folds]))
-        names = found[0] if all(found) else {}
+        names = list(found[0]) if all(found) else []
+        ways = {run.preprocessing and run.preprocessing.target_transform for run in self.runs}
+        if len({way and way.name for way in ways}) > 1:
+            names.remove("loss")  # of targets in different scales there is no mean
         return {name: score_of(name, [_number(values[name]) for values in found], tested, trained) for name in names}
 
     @property
@@ -189,7 +202,9 @@ class FoldPlan:
 
     def prepared(self, fold: Fold) -> Prepared:
         """The data of a fold, encoded by its own training part."""
-        return from_parts(self.table, fold.split(self.table, self.validation, self.seed), self.reading)
+        parts = fold.split(self.table, self.validation, self.seed)
+        chosen = settled_table(self.asked, self.table, parts, self.reading)
+        return from_parts(chosen, replace(parts, train=replace(parts.train, transform=chosen.transform)), self.reading)
 
 
 def plan_folds(data: Any, given: Mapping[str, Any], folds: int, repeats: int) -> FoldPlan:

@@ -35,6 +35,7 @@ from clearprop.train import (
     command_of,
     job_for,
     load,
+    settled_table,
     tested_rate,
     train,
     with_defaults,
@@ -113,8 +114,17 @@ def plan_ensemble(data: Any, given: Mapping[str, Any], extent: Extent) -> Ensemb
     named = asked.get("data") if data is None else data
     reading = Reading.from_words(**{name: asked.get(name, default_of(name)) for name in READING})
     task = task_under(asked.get("task", default_of("task")), asked.get("loss"))
+    if asked.get("target_transform") == "quantile":
+        raise ArgumentError(
+            "each member would know other quantiles of the target, and their answers would have no mean",
+            expected="none or log for an ensemble",
+            got="quantile",
+            where="--target-transform",
+            try_="--target-transform log, or one network",
+        )
     table = load_table(named, asked.get("target"), task, reading)
-    return EnsemblePlan(table, reading, asked, path_of(named), extent)
+    plan = EnsemblePlan(table, reading, asked, path_of(named), extent)
+    return replace(plan, table=settled_table(asked, table, plan.parts(), reading, ("log",)))
 
 
 @checked_call

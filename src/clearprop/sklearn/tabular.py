@@ -25,7 +25,7 @@ from clearprop.errors import ArgumentError, user_line
 from clearprop.runs.events import Events
 from clearprop.sklearn.parameters import Rule, checked_weights, columns_of, require_arrays_of_rows
 from clearprop.sklearn.tabular_parameters import asked_settings
-from clearprop.train import AUTO, Job, Narrator, job_for, tested_rate, train, with_defaults
+from clearprop.train import AUTO, Job, Narrator, job_for, settled_data, tested_rate, train, with_defaults
 
 
 class Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -62,13 +62,19 @@ class Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def _prepared(self, X: Any, y: Any, weight: Any, target: str | Sequence[str], asked: dict[str, Any]) -> Prepared:
         """The rows, cut and encoded as the command line does it; words on columns are taken out of `asked`."""
         frame = read_rows(X, y, target, weight)
-        words = {name: asked.pop(name) for name in READING if name in asked}
+        words = {name: asked.pop(name) for name in READING if name in asked and name != "target_transform"}
         if weight is not None:
             words["weight"] = frame.names[-1]
         reading = Reading.from_words(**reading_words(**words))
         first = frame.names.index(frame.target or "")
         goal = frame.target if y.ndim == 1 else quoted_words(frame.names[first : first + y.shape[1]])
-        return from_source(frame, goal, self._task, float(asked["val"]), 0.0, asked["seed"], reading=reading)
+        shares = float(asked["val"]), 0.0
+
+        def read(transform: str) -> Prepared:
+            chosen = replace(reading, columns=replace(reading.columns, transform=transform))
+            return from_source(frame, goal, self._task, *shares, asked["seed"], reading=chosen)
+
+        return settled_data(asked, read)
 
     def _targets(self, y: Any) -> NDArray[Any]:
         """The targets of all rows, as an array."""

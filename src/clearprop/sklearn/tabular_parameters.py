@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
+from clearprop.data.target_transforms import TRANSFORMS
 from clearprop.runs.settings import LARGEST_LAYER, RECIPES, SUITED, declaration_of, default_of
 from clearprop.sklearn.parameters import FLAG, Rule, check_parameters, either, layer_sizes, one_of, whole_from
 from clearprop.train import AUTO
@@ -16,10 +17,11 @@ _NAMES = {"lr": "learning_rate", "val": "validation"}
 CHOSEN = (
     "hidden", "activation", "dropout", "recipe", "pieces", "loss", "class_weight", "metric", "threshold", "costs",
     "calibration", "optimizer", "lr", "epochs", "batch_size", "l1", "l2", "patience", "val", "split", "group", "drop",
-    "only", "kind", "missing", "seed",
+    "only", "kind", "missing", "target_transform", "seed",
 )  # fmt: skip
 """The settings that an estimator has as parameters."""
 _OF_CLASSES = ("class_weight", "threshold", "costs", "calibration")
+_OF_NUMBERS = ("target_transform",)
 _OR_AUTO = ("lr", "threshold")
 _OWN: Mapping[str, tuple[Any, Rule]] = {
     "threads": (None, either((lambda value: value is None, "None"), whole_from(1))),
@@ -44,6 +46,7 @@ def _are_words(value: Any) -> bool:
 _KINDS: Mapping[str, Callable[[Any], bool]] = {
     "hidden": _are_sizes,
     "recipe": one_of(*RECIPES)[0],
+    "target_transform": one_of(*TRANSFORMS)[0],
     "class_weight": lambda value: isinstance(value, str | Mapping),
     "costs": lambda value: isinstance(value, str | Mapping),
     "drop": _are_words,
@@ -85,7 +88,7 @@ def _parameters(classes: bool) -> dict[str, tuple[Any, Rule]]:
     """Default and rule of every parameter."""
     found: dict[str, tuple[Any, Rule]] = {}
     for setting in CHOSEN:
-        if classes or setting not in _OF_CLASSES:
+        if setting not in (_OF_NUMBERS if classes else _OF_CLASSES):
             default = None if setting in SUITED else default_of(setting)
             found[_NAMES.get(setting, setting)] = default, _rule_of(setting)
     return {**found, **_OWN}

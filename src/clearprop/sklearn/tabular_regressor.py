@@ -19,8 +19,9 @@ from clearprop.sklearn.tabular_parameters import with_settings
 class TabularRegressor(ScoresRows, RegressorMixin, Tabular):  # type: ignore[misc]  # scikit-learn has no types
     """A number, or several, from a table as it is: text, dates, gaps, numbers, with what `clearprop train` does inside.
 
-    Parameters and attributes are those of `TabularClassifier`, but for those of classes.  The
-    loss is that of a standardised target; predictions are in the target's own unit.
+    Parameters and attributes are those of `TabularClassifier`, but for those of classes, and `target_transform`: "log"
+    learns log(1 + y), "quantile" normal scores, "auto" what is best on the rows that `validation` set aside, as recipe
+    "best" does by itself.  The loss is that of a standardised target; predictions are in the target's own unit.
 
     >>> import clearprop as cl
     >>> import polars as pl

@@ -39,12 +39,15 @@ from clearprop.train.planning import AUTO as AUTO
 from clearprop.train.planning import job_for as job_for
 from clearprop.train.planning import network_for as network_for
 from clearprop.train.planning import tested_rate as tested_rate
+from clearprop.train.planning import transform_asked as transform_asked
 from clearprop.train.planning import with_defaults as with_defaults
 from clearprop.train.rate_range import lr_range_test as lr_range_test
 from clearprop.train.run import Run as Run
 from clearprop.train.step import make_objective as make_objective
 from clearprop.train.step import make_step as make_step
 from clearprop.train.step import supplies as supplies
+from clearprop.train.target_choice import settled_data as settled_data
+from clearprop.train.target_choice import settled_table as settled_table
 from clearprop.train.thresholds import shift_by as shift_by
 from clearprop.train.training import evaluate_test as evaluate_test
 from clearprop.train.training import train as train

@@ -73,6 +73,8 @@ def baselines_of(
         constant = _shares(x.shape[1], y, weight)
     else:
         constant = _constant_answer(x.shape[1], y, classes, quantile_of(loss.name), weight)
+        if data.preprocessing.target_transform is not None and quantile_of(loss.name) is None:
+            constant = _mean_answer(x.shape[1], y, data.preprocessing.target, weight)
     if classes or labels or has_log_link(loss.name) or quantile_of(loss.name):
         fitting = Measure("cross_entropy", nn.cross_entropy) if classes else loss
         linear = _regression(x, y, constant, fitting, weight)
@@ -112,6 +114,12 @@ def _constant_answer(
     else:
         bias = y.mean(axis=0, dtype=np.float64) if weight is None else np.average(y, axis=0, weights=weight)
     return _dense(np.zeros((features, len(bias))), bias)
+
+
+def _mean_answer(features: int, y: NDArray[Any], target: Any, weight: NDArray[Any] | None) -> nn.Dense:
+    """The mean in the unit of the data, of a target of which a transform is learned."""
+    mean = np.average(target.invert(y), axis=0, weights=weight)
+    return _dense(np.zeros((features, 1)), target.standardise(mean))
 
 
 def _shares(features: int, y: NDArray[Any], weight: NDArray[Any] | None) -> nn.Dense:

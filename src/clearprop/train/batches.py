@@ -137,7 +137,8 @@ class ArrayFeed:
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on."""
-        return (batch.rows() for batch in batches_to_take(self, epoch, first))
+        for rows in self.batching.cut(self.order(epoch), first):
+            yield tuple(array[rows] for array in self.buffers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,35 +148,6 @@ class Block:
     arrays: Arrays
     order: NDArray[np.int64]
     first: int
-
-
-@dataclass(frozen=True, eq=False)
-class BatchToTake:
-    """A batch whose rows lie where they are: who needs some of them takes those alone."""
-
-    arrays: Arrays
-    order: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def rows(self, begin: int = 0, end: int | None = None) -> Batch:
-        """The rows of the batch from one place to another."""
-        return tuple(array[self.order[begin:end]] for array in self.arrays)
-
-    @property
-    def weight(self) -> NDArray[Any] | None:
-        """The weights `(rows,)` of all rows, where they have some."""
-        return self.arrays[2][self.order] if len(self.arrays) > 2 else None
-
-
-def batches_to_take(
-    feed: ArrayFeed | BlockFeed, epoch: int, first: int, ordering: Ordering = drawn_order
-) -> Iterator[BatchToTake]:
-    """The batches of an epoch from number `first` on, none of whose rows has been taken yet."""
-    for block in feed.blocks(epoch, first, ordering):
-        for order in feed.batching.cut(block.order, max(first - block.first, 0)):
-            yield BatchToTake(block.arrays, order)
 
 
 class BlockFeed:
@@ -216,7 +188,9 @@ class BlockFeed:
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """The batches of an epoch from number `first` on."""
-        return (batch.rows() for batch in batches_to_take(self, epoch, first))
+        for block in self.blocks(epoch, first):
+            for rows in self.batching.cut(block.order, max(first - block.first, 0)):
+                yield tuple(array[rows] for array in block.arrays)
 
     def _batches(self, blocks: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.array([self.batching.count(rows) for rows in self.rows.sizes[blocks].tolist()], np.int64)

@@ -12,6 +12,7 @@ from typing import Any
 from clearprop import nn, optim
 from clearprop.data.parts import rows_in
 from clearprop.data.readers.reading import Reading, reading_words
+from clearprop.data.readers.sources import is_table
 from clearprop.data.training_data import Prepared, prepare
 from clearprop.distributed import World, join_world
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
@@ -25,6 +26,7 @@ from clearprop.runs.setting_checks import check_arguments, out_of_range, patienc
 from clearprop.runs.settings import REDUCTIONS, Settings
 from clearprop.train.calibration import checked_calibration
 from clearprop.train.interrupts import TrainingInterrupted
+from clearprop.train.job import Job
 from clearprop.train.loading import as_in_training, with_weights_of
 from clearprop.train.metrics import METRICS, chosen_among, find_loss, find_metrics, suitable_measures
 from clearprop.train.narration import Narrator
@@ -32,6 +34,7 @@ from clearprop.train.notebook import notebook_events
 from clearprop.train.planning import job_for, recipe, tailor_optimizer, text_of_groups, text_of_patterns
 from clearprop.train.run import Run
 from clearprop.train.suitable_loss import sizes_for, suitable_loss
+from clearprop.train.target_choice import choose_data
 from clearprop.train.thresholds import checked_threshold
 from clearprop.train.training import train
 from clearprop.train.training_loop import Callback, as_callbacks
@@ -81,6 +84,7 @@ def fit(
     delimiter: str | None = None,
     decimal: str | None = None,
     header: str | bool | None = None,
+    target_transform: str = "none",
     out: str | Path | None = None,
     resume: str | Path | None = None,
     checkpoint_seconds: float = 10.0,
@@ -144,6 +148,9 @@ def fit(
     drop, only, kind, missing  columns of a table to leave out or to use, what they are, words for missing values, as on
                 the command line, or as lists and {column: kind}
     encoding, delimiter, decimal, header  of a text file, where they are not what it shows
+    target_transform  what is learned of a target of numbers of a table: "none", the target itself; "log", which is
+                log(1 + y), or "quantile", normal scores, for long tails; "auto", what is best on the validation rows if
+                the target is skewed.  Predictions, metrics and intervals are in the unit of the data
     out         a new folder for the run (config, weights, history, checkpoints); None writes nothing
     resume      the folder of an interrupted or finished run that is continued, with the same model, data and settings
     checkpoint_seconds  save after an epoch if the last time is so long ago; 0 saves after every epoch
@@ -193,7 +200,13 @@ def fit(
     if not isinstance(task, str):
         raise unknown_name("task", task, ("auto", "classification", "regression"), user_line())
     goal = reading_words(target=target)["target"]
-    prepared = prepare(data, validation, test, seed, goal, task_under(task, loss), reading, weight)
+
+    def read(transform: str) -> Prepared:
+        chosen = replace(reading, columns=replace(reading.columns, transform=transform))
+        return prepare(data, validation, test, seed, goal, task_under(task, loss), chosen, weight)
+
+    to_choose = target_transform == AUTO and is_table(data)
+    prepared = read("none" if to_choose else target_transform)
     measures = find_metrics(chosen_among(_suitable_metrics(prepared, before) if metrics is None else metrics, metric))
     if isinstance(model, UnsizedMLP):
         model = _size_network(model, prepared, loss)
@@ -221,6 +234,13 @@ def fit(
         shuffle=bool(shuffle),
         seed=seed,
     )
+    if to_choose:
+        rule = tailor_optimizer(chosen, settings)
+
+        def trial(own: Prepared) -> Job:
+            return job_for(own, settings, model, optimizer=rule, loss=measured, metrics=measures)
+
+        prepared = choose_data(prepared, read, trial, measured, metric)
     events, tick = notebook_events(progress)
     narrator = Narrator()
     if verbose:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.parts import Part, sample_rows
+from clearprop.data.target_transforms import TargetTransform
 from clearprop.errors import ArgumentError, user_line
 from clearprop.files.strict_json import read_record
 from clearprop.train.baselines import rows_to_measure
@@ -74,6 +75,7 @@ class ErrorQuantiles:
 def validation_errors(model: Any, part: Part, unit: TargetUnit | None) -> dict[str, object] | None:
     """The quantiles of a network's errors over a part, in the unit of the data, as `summary.json` holds them.
 
+    Where a transform t of the target is learned they are errors of t(y), so that intervals are wide where values are.
     Of a large part rows are taken that are evenly spread.  None for more than one target a row.
     """
     x, y = sample_rows(part, rows_to_measure(part))
@@ -83,6 +85,8 @@ def validation_errors(model: Any, part: Part, unit: TargetUnit | None) -> dict[s
     said, known = (np.asarray(a, dtype=np.float64).reshape(-1) for a in (outputs, y))
     if unit is not None:
         said, known = np.asarray(unit.of_outputs(said)), np.asarray(unit.of_targets(known))
+    if unit is not None and unit.transform is not None:
+        said, known = unit.transform.forward(said), unit.transform.forward(known)
     errors = np.abs(said - known)
     if not np.isfinite(errors).all():
         return None
@@ -90,11 +94,17 @@ def validation_errors(model: Any, part: Part, unit: TargetUnit | None) -> dict[s
     return {"rows": found.rows, "quantiles": list(found.quantiles)}
 
 
-def interval_around(values: NDArray[Any], stored: Mapping[str, Any] | None, level: float, where: str) -> NDArray[Any]:
+def interval_around(
+    values: NDArray[Any],
+    stored: Mapping[str, Any] | None,
+    level: float,
+    where: str,
+    transform: TargetTransform | None = None,
+) -> NDArray[Any]:
     """The lower and the upper end `(rows, 2)` around predictions `(rows,)`.
 
-    `stored` is what `validation_errors` gave.  Raises ArgumentError for a run that has none, or a level that it cannot
-    promise; RunError for a record that cannot be read.
+    `stored` is what `validation_errors` gave, with the `transform` of the target if it has one.  Raises ArgumentError
+    for a run that has none, or a level that it cannot promise; RunError for a record that cannot be read.
     """
     if stored is None:
         raise ArgumentError(
@@ -105,4 +115,6 @@ def interval_around(values: NDArray[Any], stored: Mapping[str, Any] | None, leve
             try_="a run with validation, such as `clearprop train DATA --val 0.15`",
         )
     width = read_record(ErrorQuantiles, dict(stored), "the errors of the run", where).half_width(level)
-    return np.stack([values - width, values + width], axis=1)
+    if transform is None:
+        return np.stack([values - width, values + width], axis=1)
+    return transform.around(values, width)

@@ -16,6 +16,7 @@ from clearprop.compiler import row_products
 from clearprop.data.encodings import ClassTarget, NumberTarget
 from clearprop.data.joint_target import JointTarget, Target
 from clearprop.data.preprocessing import Preprocessing
+from clearprop.data.target_transforms import TargetTransform
 from clearprop.errors import ArgumentError, ShapeError, unknown_name, user_line
 from clearprop.nn.loss_text import SetLoss
 from clearprop.nn.losses import has_log_link, is_binary, loss_task
@@ -52,22 +53,36 @@ class TargetUnit:
     """How a network's answers and its targets, which are (y − centre) / scale, come back to the unit of the data.
 
     With `log` an answer is the logarithm of what is expected, in units of the mean.  Of several targets centre and
-    scale are arrays `(targets,)`.
+    scale are arrays `(targets,)`.  With a `transform` t what is standardised is t(y).
     """
 
     centre: float | NDArray[np.float64] = 0.0
     scale: float | NDArray[np.float64] = 1.0
     log: bool = False
+    transform: TargetTransform | None = None
+
+    @property
+    def straight(self) -> bool:
+        """Whether an error in the unit of the data is one of the network times the scale."""
+        return not self.log and self.transform is None
 
     def of_outputs(self, outputs: Any) -> Any:
         """Answers in the unit of the data."""
         if self.log:
             return exp(_with_room(outputs, 1.0, self.centre)) * (self.centre or 1.0)
+        if self.transform is not None:
+            return self.transform.answer(self._transformed(outputs))
         return self.of_targets(outputs)
 
     def of_targets(self, y: Any) -> Any:
         """Targets in the unit of the data."""
+        if self.transform is not None:
+            return self.transform.inverse(self._transformed(y))
         return _with_room(y, self.scale, self.centre) * self.scale + self.centre
+
+    def _transformed(self, y: Any) -> Any:
+        assert self.transform is not None
+        return _with_room(y, self.scale, self.transform.high) * self.scale + self.centre
 
 
 def _with_room(values: Any, scale: Any, centre: Any = 0.0) -> Any:
@@ -320,7 +335,7 @@ def target_unit(fitted: Preprocessing | None, loss: str) -> TargetUnit | None:
     if isinstance(target, JointTarget):
         units = [[part.centre, part.scale] for part in target.numbers]
         return TargetUnit(*np.array(units).T) if units else None
-    return TargetUnit(target.centre, target.scale, log) if isinstance(target, NumberTarget) else None
+    return TargetUnit(target.centre, target.scale, log, target.transform) if isinstance(target, NumberTarget) else None
 
 
 def in_units(metrics: Sequence[Measure], fitted: Preprocessing | None, loss: str) -> tuple[Measure, ...]:
@@ -337,7 +352,7 @@ def in_units(metrics: Sequence[Measure], fitted: Preprocessing | None, loss: str
 
 def _in_unit(metric: Measure, unit: TargetUnit) -> Measure:
     powers = {"mae": 1, "rmse": 1, "mse": 2, "r2": 0}
-    if metric.name in powers and not unit.log:
+    if metric.name in powers and unit.straight:
         return replace(metric, unit=float(unit.scale) ** powers[metric.name])
     if metric.outside:
         return replace(metric, restore=unit)

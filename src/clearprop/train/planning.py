@@ -165,7 +165,18 @@ def with_defaults(asked: Mapping[str, Any], data: Prepared) -> Settings:
         del suits["lr"]
     if data.validation is None:
         suits["patience"] = None
-    return Settings(**{**suits, **asked})
+    transform = data.preprocessing.target_transform
+    learned = {"target_transform": "none" if transform is None else transform.name}
+    return Settings(**{**suits, **asked, **learned})
+
+
+def transform_asked(asked: Mapping[str, Any]) -> str:
+    """The transform that the settings ask for: recipe best chooses one unless another is named.
+
+    >>> transform_asked({"recipe": "best"}), transform_asked({})
+    ('auto', 'none')
+    """
+    return str(asked.get("target_transform", AUTO if asked.get("recipe") == "best" else "none"))
 
 
 def takes_rate(optimizer: str) -> bool:

@@ -191,7 +191,8 @@ class Run:
 
         `x` and `form` are those of `predict`.  The interval is the prediction ± w, w the ⌈(n + 1)·level⌉-th smallest
         error of the n validation rows: split conformal prediction (Vovk et al. 2005; Lei et al. 2018), which holds
-        whatever the network is, where new rows come as those did.  It is as wide for every row.
+        whatever the network is, where new rows come as those did.  It is as wide for every row, or for every t(y) where
+        a transform t of the target is learned.
 
         Raises ArgumentError for a run that does not predict one number a row, has no validation rows or rows with
         weights, and for a level that so few rows cannot promise.
@@ -211,7 +212,8 @@ class Run:
 
     def interval_around(self, values: NDArray[Any], level: float) -> NDArray[Any]:
         """The ends `(rows, 2)` around predictions `(rows,)` of this run; it raises what `interval` raises."""
-        return interval_around(values, self.summary.errors, level, str(self.folder or "the run"))
+        transform = None if self.preprocessing is None else self.preprocessing.target_transform
+        return interval_around(values, self.summary.errors, level, str(self.folder or "the run"), transform)
 
     def values(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Outputs of the network for numbers as values in the unit of the data."""

@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.autodiff.trees import flatten, unflatten
-from clearprop.compiler import Compiled, numba_obstacle, warn_user
+from clearprop.compiler import Compiled, warn_user
 from clearprop.errors import DataError, TraceError
 from clearprop.program.processes import process_lock
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.runs.state import State
-from clearprop.train.batches import (
-    ArrayFeed,
-    BatchToTake,
-    BlockFeed,
-    Feed,
-    Ordering,
-    batches_to_take,
-    drawn_order,
-)
+from clearprop.train.batches import ArrayFeed, Batch, BlockFeed, Feed
 from clearprop.train.executor import Executor, Pause, add_batch
 from clearprop.train.shards import bounds, shares
 from clearprop.train.step import ShardTerms, Step
@@ -102,7 +94,7 @@ class _ShardedSteps:
         That the first rank wants to pause is told with the next sum, so that all pause after the same step.
         """
         wanted = False
-        for batch in self._batches(state, feed):
+        for batch in self._agreed(feed.batches(state.epoch, state.batch), feed):
             if state.batch == last:
                 return state, False
             state, told = self._advance(state, batch, wanted)
@@ -113,16 +105,16 @@ class _ShardedSteps:
             self.ranks.require_same(weights_after_an_epoch=_checksum(state.model))
         return state, True
 
-    def _batches(self, state: State, feed: Feed) -> Iterator[BatchToTake]:
-        """The rest of the epoch's batches; of an iterable, whose count nobody knows, all ranks must have as many."""
-        if isinstance(feed, ArrayFeed | BlockFeed):
-            yield from batches_to_take(feed, state.epoch, state.batch, _row_order())
-            return
-        for batch in feed.batches(state.epoch, state.batch):
-            self._require_rows(len(batch[0]))
-            self.ranks.require_same(number_of_rows_in_a_batch=len(batch[0]))
-            yield BatchToTake(batch, np.arange(len(batch[0])))
-        self.ranks.require_same(number_of_rows_in_a_batch=0)
+    def _agreed(self, batches: Iterator[Batch], feed: Feed) -> Iterator[Batch]:
+        """The batches; of an iterable, whose count nobody knows, all ranks must have as many, of the same rows."""
+        known = isinstance(feed, ArrayFeed | BlockFeed)
+        for batch in batches:
+            if not known:
+                self._require_rows(len(batch[0]))
+                self.ranks.require_same(number_of_rows_in_a_batch=len(batch[0]))
+            yield batch
+        if not known:
+            self.ranks.require_same(number_of_rows_in_a_batch=0)
 
     def _require_rows(self, rows: int) -> None:
         if rows < self.shards:
@@ -134,7 +126,7 @@ class _ShardedSteps:
                 try_="larger batches, or fewer shards",
             )
 
-    def _advance(self, state: State, batch: BatchToTake, wanted: bool) -> tuple[State, bool]:
+    def _advance(self, state: State, batch: Batch, wanted: bool) -> tuple[State, bool]:
         """The state after a batch, and whether the first rank wants to pause."""
         each = self.shards // self.ranks.size
         total = self._tree_sum(_ShardsOf(state, batch, self.shards), each * self.ranks.rank, each)
@@ -143,7 +135,7 @@ class _ShardedSteps:
         assert self.layout is not None  # a shard was written
         mean = self.layout.read(total)
         model, optimizer = self.after(state.model, state.optimizer, np.array(state.step), mean)
-        totals = add_batch(state.totals, len(batch), mean[2][1:])
+        totals = add_batch(state.totals, len(batch[0]), mean[2][1:])
         return State(model, optimizer, state.step + 1, state.epoch, state.batch + 1, totals), bool(total[-1])
 
     def _tree_sum(self, shards: _ShardsOf, first: int, count: int, depth: int = 0) -> NDArray[Any]:
@@ -156,7 +148,8 @@ class _ShardedSteps:
         return sum_
 
     def _write(self, shards: _ShardsOf, s: int, depth: int) -> NDArray[Any]:
-        rows = shards.batch.rows(*shards.bounds[s])  # other ranks take the others
+        begin, end = shards.bounds[s]
+        rows = (array[begin:end] for array in shards.batch)
         found = self.terms(shards.state.model, np.array(shards.state.step), np.array(s), *rows)
         if self.layout is None:
             self.layout = _Layout(found, self.ranks.size)
@@ -164,19 +157,6 @@ class _ShardedSteps:
             self.buffers = [self.layout.empty() for _ in range(levels)]
         self.layout.write(found, shards.shares[s], self.buffers[depth])
         return self.buffers[depth]
-
-
-def _row_order() -> Ordering:
-    """What draws the orders of rows: natively where that is sooner, else by NumPy; the integers are the same."""
-    if numba_obstacle() is not None:
-        return drawn_order
-    from clearprop.compiler.epoch_loop import NativeLoop  # start-up time: Numba
-
-    def order(key: Any, path: Sequence[int], n: int) -> NDArray[np.int64]:
-        native = NativeLoop.order(key, path, n)
-        return drawn_order(key, path, n) if native is None else native
-
-    return order
 
 
 def _checksum(model: Any) -> int:
@@ -189,9 +169,10 @@ def _checksum(model: Any) -> int:
 class _ShardsOf:
     """A batch that is to be learned from in this state, and how it is cut."""
 
-    def __init__(self, state: State, batch: BatchToTake, count: int) -> None:
+    def __init__(self, state: State, batch: Batch, count: int) -> None:
+        x, _, *weight = batch
         self.state, self.batch = state, batch
-        self.bounds, self.shares = bounds(len(batch), count), shares(len(batch), count, batch.weight)
+        self.bounds, self.shares = bounds(len(x), count), shares(len(x), count, *weight)
 
 
 class _Layout:

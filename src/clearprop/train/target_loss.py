@@ -80,6 +80,14 @@ def require_amounts(name: str, data: Prepared) -> None:
     if fitted is None or not has_log_link(name) or not isinstance(fitted.target, NumberTarget):
         return
     target = fitted.target
+    if target.transform is not None:
+        raise ArgumentError(
+            f"{name} compares amounts as they are",
+            expected="a target without a transform: the network gives its logarithm by itself",
+            got=f"--target-transform {target.transform.name}",
+            where=user_line(),
+            try_="--target-transform none, or --loss mse",
+        )
     lowest = min(float(target.invert(y).min()) for y in _targets(data.table))
     if lowest < -1e-6 * target.scale or target.centre <= 0:
         raise ArgumentError(

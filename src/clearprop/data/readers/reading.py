@@ -91,7 +91,7 @@ GROUPS = "it tells groups of rows apart"
 class ColumnChoice:
     """Columns to `drop`, to use `only`, the `kinds` of some, how rows are `split`, the column that is their `weight`.
 
-    Nothing said is passed over.
+    `transform` is what is learned of a target of numbers.  Nothing said is passed over.
 
     >>> choice = ColumnChoice.from_words(drop="a, b", kind="size=S<M<L,zip=category")
     >>> choice.kind_of("size"), choice.reason("a"), choice.texts == {"size", "zip"}
@@ -103,6 +103,7 @@ class ColumnChoice:
     kinds: tuple[tuple[str, str], ...] = ()
     split: Splitting = RANDOM
     weight: str | None = None
+    transform: str = "none"
 
     @classmethod
     def from_words(
@@ -113,6 +114,7 @@ class ColumnChoice:
         split: str | None = None,
         group: str | None = None,
         weight: str | None = None,
+        target_transform: str | None = None,
     ) -> ColumnChoice:
         """The same from names with commas between them, and from `name=kind`; quotes hold a name with a comma together.
 
@@ -131,7 +133,8 @@ class ColumnChoice:
                 )
             kinds.append((name.strip(), what.strip()))
         used = None if only is None else words_of(only)
-        return cls(words_of(drop), used, tuple(kinds), Splitting.from_words(split, group), weight)
+        divided = Splitting.from_words(split, group)
+        return cls(words_of(drop), used, tuple(kinds), divided, weight, target_transform or "none")
 
     @property
     def texts(self) -> frozenset[str]:
@@ -366,7 +369,7 @@ def _option_error(option: str, expected: str, got: str, try_: str) -> ArgumentEr
 
 FORM = ("encoding", "delimiter", "decimal", "header", "missing")
 """The words of `Reading.from_words` on how a file is written, as settings and options are called."""
-READING = (*FORM, "drop", "only", "kind", "split", "group", "weight")
+READING = (*FORM, "drop", "only", "kind", "split", "group", "weight", "target_transform")
 """Those on the columns, too: what training is told of its data."""
 
 

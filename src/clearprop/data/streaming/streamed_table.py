@@ -26,8 +26,9 @@ from clearprop.data.streaming.scan_pass import scan_columns
 from clearprop.data.streaming.scratch import require_space
 from clearprop.data.streaming.sharers import ALONE, Sharers, own_part
 from clearprop.data.streaming.store_pass import ColumnStore, store_columns
-from clearprop.data.table import TRAIN, Table
-from clearprop.errors import DataError
+from clearprop.data.table import TRAIN, Table, transform_for
+from clearprop.data.target_transforms import log_transform
+from clearprop.errors import ArgumentError, DataError
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,7 @@ def stream_table(
     weights = read_weights(watched, held, reading.columns.weight, budget)
     give_back()
     habit = reading.habit_with(watched.table.decimal)
-    fitted = _fit_preprocessing(held, division, budget)
+    fitted = _fit_preprocessing(held, division, budget, reading.columns.transform)
     fitted = replace(fitted, missing=reading.missing, habit=habit, weight=reading.columns.weight)
     give_back()
     features = len(fitted.feature_names)
@@ -113,13 +114,13 @@ def _streaming_note(train: DiskRows, memory: int) -> str:
 
 
 # ------------------------------------------------------------------------------------------------- preprocessing
-def _fit_preprocessing(held: ColumnStore, division: Division, budget: Budget) -> Preprocessing:
+def _fit_preprocessing(held: ColumnStore, division: Division, budget: Budget, transform: str) -> Preprocessing:
     """What `Preprocessing.fit` gives for the training part; ranks share the columns."""
     found, ranks = held.found, held.ranks
     own = own_part(len(found.features), ranks)
     dealt = ranks.each(lambda: [_encoding(held, division, k, found.features[k], budget) for k in own])
     encodings = [encoding for part in dealt for encoding in part]
-    return Preprocessing(found.task, tuple(encodings), _target(held, division, budget), found.dropped)
+    return Preprocessing(found.task, tuple(encodings), _target(held, division, budget, transform), found.dropped)
 
 
 def _encoding(held: ColumnStore, division: Division, k: int, facts: ColumnFacts, budget: Budget) -> Encoding:
@@ -139,11 +140,26 @@ def _time_encoding(held: ColumnStore, division: Division, k: int, facts: ColumnF
     return fit_time(facts.name, facts.use, present, division.sizes[TRAIN] - number)
 
 
-def _target(held: ColumnStore, division: Division, budget: Budget) -> Target:
+def _target(held: ColumnStore, division: Division, budget: Budget, transform: str) -> Target:
     facts, found = held.found.target, held.found
+    asked = transform_for(transform, found.task, (facts.name,))
     if found.task == "classification":  # every class keeps a row for training
         return fit_classes(facts.name, facts.kind, Counter(found.classes))
-    return fit_number_target(facts.name, _summary(held, division, len(held.columns) - 1, budget)[0])
+    place = len(held.columns) - 1
+    numbers, _ = _summary(held, division, place, budget)
+    if asked == "none":
+        return fit_number_target(facts.name, numbers)
+    if asked != "log":
+        raise ArgumentError(
+            f"the transform {asked} needs all values of the target at once",
+            expected="none or log for a table that is streamed",
+            got=asked,
+            where="--target-transform",
+            try_="--target-transform log, or more --memory, so that nothing is streamed",
+        )
+    log = log_transform(facts.name, numbers.low, numbers.high)
+    scaled = summarise(lambda: map(log.forward, _training_values(held, division, place, budget)))
+    return replace(fit_number_target(facts.name, scaled), transform=log)
 
 
 def _training_values(held: ColumnStore, division: Division, k: int, budget: Budget) -> Iterator[NDArray[np.float64]]:
