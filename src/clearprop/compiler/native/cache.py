@@ -137,8 +137,8 @@ def runtime_key() -> str:
     """What compiled code depends on beside its own text: the runtime's sources, Numba, LLVM, processor, BLAS."""
     versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
     digest = hashlib.sha256(" ".join([*versions, loader.processor(), str(blas.integer_bits())]).encode())
-    names = ("intrinsics", "kernel_abi", "kernel_imports", "math_functions", "special_functions", "vectors")
-    own = [Path(__file__).with_name(f"{name}.py") for name in names]
+    spelled = ("math_functions", "special_functions", "vector_functions", "vectors")
+    own = [Path(__file__).with_name(f"{name}.py") for name in ("intrinsics", "kernel_abi", "kernel_imports", *spelled)]
     rules = Path(random.__file__)
     constants = [rules, rules.with_name("on_demand") / "special_functions.py"]  # what functions are compiled with
     for path in [*own, *constants]:

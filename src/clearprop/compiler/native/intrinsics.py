@@ -82,6 +82,20 @@ def accumulate(typing: Any, total: Any, x: Any) -> Any:
     return result(total, x), generate
 
 
+@intrinsic
+def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """a·b + c with one rounding; float32 if all three are."""
+    result = types.float32 if a == b == c == types.float32 else types.float64
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values = [context.cast(builder, v, t, result) for v, t in zip(args, signature.args, strict=True)]
+        ft = ir.FunctionType(values[0].type, [v.type for v in values])
+        name = f"llvm.fma.f{result.bitwidth}"
+        return builder.call(cgutils.get_or_insert_function(builder.module, ft, name), values)
+
+    return result(a, b, c), generate
+
+
 def _extremum(name: str) -> Any:
     @intrinsic
     def choose(typing: Any, a: Any, b: Any) -> Any:

@@ -10,6 +10,7 @@ log      1         1
 tanh     1.5       1.5
 erf      6         1 (the C library's)
 
+sin, cos, log1p and expm1 stand in `vector_functions`.
 inf, 0, NaN, overflow and underflow stand where NumPy has them.
 """
 
@@ -23,6 +24,7 @@ from numba import njit, types
 from numba.extending import overload
 
 from clearprop.compiler.native.intrinsics import bits_of_f32, bits_of_f64, f32_of_bits, f64_of_bits
+from clearprop.compiler.native.vector_functions import FORMS
 from clearprop.rules import random
 
 f32, f64, i32, i64 = np.float32, np.float64, np.int32, np.int64
@@ -212,8 +214,9 @@ erf = _two("erf", _erf32, _erf64, np.vectorize(math.erf))
 sqrt, floor, ceil, rint = np.sqrt, np.floor, np.ceil, np.rint
 sign = _one("sign", lambda x: x if x != x else type(x)(x > 0) - type(x)(x < 0), np.sign)
 isfinite = np.isfinite
-expm1, log1p, log2, log10 = np.expm1, np.log1p, np.log2, np.log10
-sin, cos, tan, asin, acos, atan, atan2 = np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan, np.arctan2
+sin, cos, log1p, expm1 = (_two(n, *FORMS[n], getattr(np, n)) for n in ("sin", "cos", "log1p", "expm1"))
+log2, log10 = np.log2, np.log10
+tan, asin, acos, atan, atan2 = np.tan, np.arcsin, np.arccos, np.arctan, np.arctan2
 sinh, cosh, asinh, acosh, atanh = np.sinh, np.cosh, np.arcsinh, np.arccosh, np.arctanh
 
 
