@@ -8,8 +8,11 @@ import polars as pl
 import pytest
 
 import clearprop as cl
+from clearprop.data.parts import sample_rows
 from clearprop.errors import ArgumentError, DataError
 from clearprop.reporting.numbers import _classes
+from clearprop.train.job import _check_labels
+from clearprop.train.metrics import find_loss
 
 pytestmark = pytest.mark.usefixtures("eager")
 RNG = np.random.default_rng(0)
@@ -190,3 +193,32 @@ def test_a_frame_whose_classes_are_fewer_than_the_outputs_is_refused():
     run = cl.fit(cl.nn.mlp([2, 1]), frame, loss="binary_cross_entropy", epochs=2)
     assert run.predict(frame).shape == (60,)
     assert set(run.summary.baseline["linear"]) == {"loss", "accuracy"}
+
+
+OUTSIDE = {
+    "too large": (7, "cross_entropy", "label 7 at index 31"),
+    "below 0": (-1, "cross_entropy", "label -1 at index 31"),
+    "of two classes": (2, "binary_cross_entropy", "label 2 at index 31"),
+    "an amount below 0": (-0.5, "poisson", "-0.5 at index 31"),
+    "no amount": (np.nan, "poisson", "nan at index 31"),
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_the_first_of_the_numbers_outside_is_named_though_extremes_are_looked_at_first(name):
+    wrong, loss, said = OUTSIDE[name]
+    model = cl.nn.mlp([2, 2 if loss == "cross_entropy" else 1])
+    outputs, y = np.asarray(model(X[:1])), CODES.astype(np.float32 if loss == "poisson" else np.int64)
+    y = y[:, None] if model(X[:1]).shape[1] == 1 else y
+    measure = find_loss(loss)
+    _check_labels(measure, outputs, y)
+    y[31], y[45] = wrong, wrong
+    with pytest.raises(ArgumentError, match=said):
+        _check_labels(measure, outputs, y)
+
+
+def test_a_sample_of_rows_holds_none_twice():
+    for rows in (2, 3, 10, 20_001, 38_400, 10**6):
+        for number in {1, 2, rows // 2, rows - 1}:
+            chosen, _ = sample_rows((np.arange(rows), np.arange(rows)), number)
+            assert len(chosen) == number and (np.diff(chosen) > 0).all(), (rows, number)

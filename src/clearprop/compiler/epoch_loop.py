@@ -45,6 +45,7 @@ class _Traced:
     def __init__(self, loop: NativeLoop, f: Callable[..., Any], size: int) -> None:
         self.scope = Scope()
         self._sized = Remembered[_SizedLoop](SIZES)
+        self._fitting = Remembered[bool](KNOWN)
         self.carried = n = len(loop.arrays)
         batch = 1 if size == 1 else self.scope.new(size)
         types = [self._type(a.shape, a.dtype) for a in loop.arrays]
@@ -100,6 +101,12 @@ class _Traced:
     def sized(self, loop: NativeLoop, size: int) -> _SizedLoop:
         """The instructions for batches of this size; they are those of every loop that has this program."""
         return self._sized.get(size, lambda: _SizedLoop(self, loop, size))
+
+    def fits(self, loop: NativeLoop, size: int) -> bool:
+        """Whether the program holds for batches of this size; loops that share it have arrays of the same shapes."""
+        scope = self.scope
+        key = size, scope.merges, len(scope.guards), *(g.shape for g in loop.given)
+        return self._fitting.get(key, lambda: scope.holds(self.environment(loop, size)))
 
     def environment(self, loop: NativeLoop, size: int) -> dict[Any, int]:
         """Numbers for the sizes, for batches of `size` rows."""
@@ -160,7 +167,7 @@ class NativeLoop:
     def _for(self, size: int) -> _Traced:
         """The program for batches of this size; a step that looks at the size has one for each."""
         for traced in list(self.traced):
-            if traced.scope.holds(traced.environment(self, size)):
+            if traced.fits(self, size):
                 return traced
         new = _Traced(self, self.f, size)
         if not new.shared:  # what others may find holds nothing of this loop

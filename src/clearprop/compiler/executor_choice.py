@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 import warnings
@@ -106,6 +107,7 @@ def _obstacle_of_programs() -> Callable[[Program], str | None] | str:
     return obstacle
 
 
+@functools.cache
 def can_compile() -> bool:
     """Whether Numba is installed."""
     return importlib.util.find_spec("numba") is not None

@@ -15,7 +15,7 @@ from clearprop.data.parts import Pair, Part, rows_in
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.distributed import World
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, ClearpropError, user_line
 from clearprop.nn.losses import has_log_link, loss_task
 from clearprop.optim.inspection import full_batch_part
 from clearprop.program.processes import Remembered
@@ -224,10 +224,28 @@ def _require_suited_outputs(job: Job, outputs: int) -> None:
 
 
 def _check_labels(loss: Measure, outputs: NDArray[Any], y: NDArray[Any]) -> None:
-    """Let the loss itself check labels, or amounts: a step that is compiled, or known, does not look at values."""
-    if loss_task(loss.name) == "classes" or has_log_link(loss.name):
+    """Let the loss itself check labels, or amounts: a step that is compiled, or known, does not look at values.
+
+    Where each number only has to lie in a range, it is given the rows of the least and the greatest; all of them if it
+    refuses these, so that it says which is the first.
+    """
+    if loss_task(loss.name) != "classes" and not has_log_link(loss.name):
+        return
+
+    def look_at(rows: NDArray[Any]) -> None:
         with no_grad():
-            loss(np.broadcast_to(outputs, (len(y), *outputs.shape[1:])), y)
+            loss(np.broadcast_to(outputs, (len(rows), *outputs.shape[1:])), rows)
+
+    in_range = y.size and (y.dtype.kind in "iu" or has_log_link(loss.name))
+    try:
+        look_at(_extreme_rows(y) if in_range else y)
+    except ClearpropError:
+        look_at(y)
+
+
+def _extreme_rows(y: NDArray[Any]) -> NDArray[Any]:
+    """The rows of y that hold its least and its greatest number; NaN is both."""
+    return y[[int(place) // (y.size // len(y)) for place in (np.argmin(y), np.argmax(y))]]
 
 
 _TRIED = Remembered[None](64)

@@ -141,12 +141,16 @@ def _identity(value: Any) -> Hashable:
     if isinstance(value, tuple):
         return kind, *map(_identity, value)
     if is_dataclass(value):
-        arrays = (PARAMETER, STATE) if isinstance(value, nn.Module) else ()
-        kinds = getattr(kind, "field_kinds", {})
-        return kind, *(
-            (f.name, _identity(getattr(value, f.name))) for f in fields(value) if kinds.get(f.name) not in arrays
-        )
+        return kind, *((name, _identity(getattr(value, name))) for name in _fields_that_count(kind))
     raise _OfTheUser
+
+
+@functools.cache
+def _fields_that_count(kind: Any) -> tuple[str, ...]:
+    """The names of the fields of a class of the library, but for those that hold the arrays of a module."""
+    arrays = (PARAMETER, STATE) if issubclass(kind, nn.Module) else ()
+    kinds = getattr(kind, "field_kinds", {})
+    return tuple(f.name for f in fields(kind) if kinds.get(f.name) not in arrays)
 
 
 def _stands_in_module(named: Any) -> bool:
