@@ -11,6 +11,7 @@ from clearprop.autodiff.pickling import pickled_by_name
 from clearprop.autodiff.trees import unflatten
 from clearprop.compiler.arguments import Arguments, Donated, Parameters
 from clearprop.compiler.direct_call import MISSED, DirectCall, direct_call
+from clearprop.compiler.executor_choice import warn_user
 from clearprop.compiler.specialisation import Specialisation, function_name
 from clearprop.errors import ArgumentError, checked_call, require_function, unknown_name, user_line
 from clearprop.program.ir import STACK, Program
@@ -26,7 +27,10 @@ _R = TypeVar("_R")
 
 @dataclass
 class CacheInfo:
-    """What `cache_info()` tells: how many programs, how often they served, and what each is special to."""
+    """What `cache_info()` tells: how often a program served and how often one was made, and what each is special to.
+
+    `programs` are those that are kept, of which there are `PROGRAMS` at most.
+    """
 
     hits: int = 0
     misses: int = 0
@@ -42,6 +46,8 @@ class Compiled(Generic[_P, _R]):
         self.parameters = Parameters(f, donate, static)
         self.executor = executor
         self.specialisations: dict[Any, list[Specialisation]] = {}
+        self.kept: dict[Specialisation, Any] = {}  # with their keys; the one that was found last stands last
+        self.told: set[str] = set()
         self.entries: dict[Any, _ReadyCall] = {}
         self.recorded: dict[Any, RecordedFunction] = {}
         self.direct: list[tuple[_ReadyCall, DirectCall]] = []
@@ -101,6 +107,8 @@ class Compiled(Generic[_P, _R]):
             if len(self.recorded) >= ENTRIES:
                 self.recorded.clear()
             known = self.recorded[call.exact] = RecordedFunction(self.function, self._name, call, self.executor)
+            alike = sum(r.key == call.key for r in self.recorded.values())
+            self._tell_of_sizes(alike, "a gradient flows through the calls, whose programs are for their sizes alone")
         return known
 
     @functools.cached_property
@@ -127,6 +135,7 @@ class Compiled(Generic[_P, _R]):
             raise
         if entry is not None:
             self.info.hits += 1
+            self._keep(entry.specialisation, call.key)
         if entry is None or (entry.surrounded and entry.specialisation.stale()):
             if len(self.entries) >= ENTRIES:
                 self.entries.clear()
@@ -144,12 +153,53 @@ class Compiled(Generic[_P, _R]):
             env = s.environment(call.leaves)
             if s.scope.holds(env) and not s.stale():
                 self.info.hits += 1
+                self._keep(s, call.key)
                 return s
         self.info.misses += 1
         new = Specialisation(self.function, call, self.executor)
         known.append(new)
-        self.info.programs.append(new.describe())
+        self._keep(new, call.key)
+        self._make_room()
+        self._tell_of_sizes(len(known), f"the last one is {new.describe()}")
         return new
+
+    def _keep(self, s: Specialisation, key: Any) -> None:
+        """Note that a program was asked for just now."""
+        self.kept.pop(s, None)
+        self.kept[s] = key
+
+    def _make_room(self) -> None:
+        """Let go of programs that nobody asked for the longest; those of direct calls are in use."""
+        used = {entry.specialisation for entry, _ in self.direct}
+        free = [s for s in self.kept if s not in used]
+        for old in free[: max(0, len(self.kept) - PROGRAMS)]:
+            key = self.kept.pop(old)
+            self.specialisations[key].remove(old)
+            if not self.specialisations[key]:
+                del self.specialisations[key]
+            self.entries = {exact: e for exact, e in self.entries.items() if e.specialisation is not old}
+            self._tell(
+                "kinds",
+                f"{self._name} was compiled {self.info.misses} times, for other kinds of arguments each time: the "
+                f"{PROGRAMS} programs that were used last are kept. An argument in static=, or a number in a tree that "
+                "is no array, makes a program for each of its values",
+            )
+
+    def _tell_of_sizes(self, times: int, reason: str) -> None:
+        """Say that one program after another is made for arguments that differ in their sizes alone."""
+        if times > MANY_SIZES:
+            self._tell(
+                "sizes",
+                f"{self._name} was compiled {times} times for arguments that differ in their sizes alone, and each "
+                f"time costs as much as the first: {reason}. Pad to a few sizes, or compute with x.shape without "
+                "looking at it; cache_info() counts the programs",
+            )
+
+    def _tell(self, what: str, text: str) -> None:
+        """Say it once."""
+        if what not in self.told:
+            self.told.add(what)
+            warn_user(text)
 
     def lower(self, *specs: Any, **named: Any) -> Specialisation:
         """The specialisation for arguments like these, without running it; its `program` can be printed."""
@@ -200,6 +250,10 @@ class Compiled(Generic[_P, _R]):
         return self
 
 
+PROGRAMS = 64
+"""How many programs of a function are kept."""
+MANY_SIZES = 8
+"""With more programs than these that differ in sizes alone, a warning says so."""
 ENTRIES = 256
 """How many kinds of call, with their exact sizes, are kept ready."""
 DIRECT = 8

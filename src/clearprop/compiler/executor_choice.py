@@ -17,7 +17,9 @@ from clearprop.program.ir import Equation, Program
 
 
 class ExecutorWarning(UserWarning):
-    """A compiled function runs on the NumPy executor, wholly or in part, and why.
+    """A compiled function is slower than it could be, and why.
+
+    It runs on the NumPy executor, wholly or in part; or it is compiled again and again, for one size after another.
 
     >>> import warnings
     >>> import clearprop as cl

@@ -113,6 +113,7 @@ class RecordedFunction:
 
     def __init__(self, function: Callable[..., Any], name: str, call: Arguments, executor: str | None) -> None:
         self.name, self.executor = name if name.isidentifier() else "step", executor
+        self.key = call.key
         self.arrays = [is_array(v) for v in call.leaves]
         self._trace(function, call)
 
