@@ -116,7 +116,7 @@ class Binding:
     # ------------------------------------------------------------------------------------------- memory
     def number(self, size: Any) -> int:
         """A size's number."""
-        return int(evaluate_size(size, self.env))
+        return size if type(size) is int else int(evaluate_size(size, self.env))
 
     def bytes(self, var: Var) -> int:
         """The memory of a variable."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +24,7 @@ CAST = {
 }
 
 
+@functools.cache
 def dtype_name(dtype: DType) -> str:
     """The name of a dtype in generated sources."""
     return CAST[dtype.name]
@@ -93,9 +95,9 @@ def literal_text(value: Any, dtype: DType | None) -> str:
     return f"{dtype_name(dtype)}({text})"
 
 
-def cast_text(text: str, have: str, want: DType | None) -> str:
+def cast_text(text: str, have: DType, want: DType | None) -> str:
     """An expression of one dtype in another."""
-    return text if want is None or want.name == have else f"{dtype_name(want)}({text})"
+    return text if want is None or want == have else f"{dtype_name(want)}({text})"
 
 
 _ATOM = re.compile(r"^-?[\w.]+$|^[\w.]+\[[^\[\]]*\]$|^\w+\([^()]*\)$")

@@ -177,11 +177,11 @@ class Emitter:
         if isinstance(read.base, Constant):
             return self.number(op, position, read.base.value, wanted or read.base.dtype)
         if isinstance(read.base, SizeNumber):
-            return cast_text(self.parameter("size", read.base.dim, "size"), "int64", wanted)
+            return cast_text(self.parameter("size", read.base.dim, "size"), INT64, wanted)
         if read.base == IOTA:
-            return cast_text(self._iota(read, op), "int64", wanted)
+            return cast_text(self._iota(read, op), INT64, wanted)
         text = self.value(read, op, stage)
-        return cast_text(text, read.base.dtype.name, wanted)
+        return cast_text(text, read.base.dtype, wanted)
 
     def number(self, op: Statement, position: int, value: Any, dtype: DType | None) -> str:
         """A number: given at run time if it may be, else in the text."""
@@ -277,7 +277,7 @@ class Emitter:
                 text = self.again(self.makers[made], stage, depth - 1)
                 if text is None:
                     return None
-                texts.append(cast_text(text, made.dtype.name, compute_dtype(op, k)))
+                texts.append(cast_text(text, made.dtype, compute_dtype(op, k)))
             else:
                 texts.append(self.operand(op, k, stage))
         return "(" + self.spelled(op, texts) + ")"

@@ -197,11 +197,11 @@ class _Simplifier(Builder):
 
     def _with_numbers(self, p: Operation, atoms: Sequence[Any]) -> Sequence[Any]:
         """`full` operands become numbers where that changes neither shape nor dtype."""
+        numbers = [(i, n) for i, a in enumerate(atoms) if i >= p.conditions and (n := self._constant(a)) is not None]
+        if not numbers:
+            return atoms
         (wanted,) = p.infer([type_of(a) for a in atoms], {})
-        for i, atom in enumerate(atoms):
-            number = self._constant(atom)
-            if number is None or i < p.conditions:
-                continue
+        for i, number in numbers:
             trial = [*atoms[:i], number, *atoms[i + 1 :]]
             if any(isinstance(a, Var) for a in trial):
                 (found,) = p.infer([type_of(a) for a in trial], {})

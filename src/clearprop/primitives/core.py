@@ -261,8 +261,8 @@ class Primitive:
         # NumPy converts by itself, and kernels do not: so that both compute in one dtype, programs say it.
         if self.kind != "elementwise":
             return args
-        args = self._fit(args, [type_of(0 if isinstance(a, Size) else raw(a)) for a in args])
-        types = [type_of(raw(a)) if not isinstance(a, Size) else None for a in args]
+        types = [None if isinstance(a, Size) else type_of(raw(a)) for a in args]
+        args = self._fit(args, [type_of(0) if t is None else t for t in types])
         strong = [t for t in types[self.conditions :] if t is not None and not t.weak]
         integers = [t.dtype for t in strong if t.dtype.kind in "biu"]
         small = self.dtype_rule == "float" and any(self.is_composite or d.itemsize < 4 for d in integers)  # not halves

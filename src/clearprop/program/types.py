@@ -8,7 +8,7 @@ numbers they are plain Python numbers, so NumPy treats them as we do (NEP 50), i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -107,12 +107,14 @@ def real_dtype(dtype: DType) -> DType:
     return np.dtype(dtype.char.lower()) if dtype.kind == "c" else dtype
 
 
-def promote(types: Iterable[Type]) -> tuple[DType, bool]:
+def promote(types: Sequence[Type]) -> tuple[DType, bool]:
     """The dtype that operands meet in, and whether it is weak.
 
     The array API standard's table within a kind, and of real floating and complex arrays together; a floating array
     wins over integers and booleans; weak operands adopt the dtype of the others if their kind allows it.
     """
+    if types and all(not t.weak and t.dtype is types[0].dtype for t in types):
+        return types[0].dtype, False  # as nearly always
     # Three questions in this order: the highest kind among the strong operands, their common dtype within it, and
     # whether a weak operand is of a higher kind still (a Python float beside integers), which alone changes the dtype.
     strong = [t for t in types if not t.weak]

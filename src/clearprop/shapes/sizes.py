@@ -310,7 +310,13 @@ def evaluate_size(dim: Any, env: Mapping[Symbol, Any]) -> Any:
     """The size with other sizes (numbers, as a rule) put in for the symbols."""
     if not isinstance(dim, Size):
         return dim
-    return sum(c * functools.reduce(operator.mul, (_number(s, env) for s in m), 1) for m, c in dim.terms.items())
+    total: Any = 0
+    for symbols, number in dim.terms.items():
+        product: Any = number
+        for symbol in symbols:
+            product = product * _number(symbol, env)
+        total = total + product
+    return total
 
 
 def _number(symbol: Symbol, env: Mapping[Symbol, Any]) -> Any:
@@ -329,7 +335,7 @@ def same(a: Any, b: Any) -> bool:
     # written down: as a merge where one side is a symbol alone, else as a guard.
     if not isinstance(a, Size) and not isinstance(b, Size):
         return bool(a == b)
-    if dim_key(a) == dim_key(b):
+    if a is b or dim_key(a) == dim_key(b):
         return True
     if hint(a) != hint(b):
         return False

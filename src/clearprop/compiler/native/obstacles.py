@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from clearprop.compiler.native.structural_kernels import SPECIAL
 from clearprop.compiler.native.vocabulary import VOCABULARY
 from clearprop.program.ir import Equation, Program, Var
 from clearprop.program.operation import Operation
-from clearprop.program.types import promote, type_of
+from clearprop.program.types import DType, promote, type_of
 
 _DTYPES = frozenset({"float32", "float64", "int64", "int32", "bool", "uint32", "uint8"})
 
@@ -57,8 +58,14 @@ def _obstacle(eq: Equation, checked: set[Var]) -> str:
 
 def _foreign_dtype(atoms: Sequence[Any]) -> str:
     """A dtype that kernels do not know, as a sentence."""
-    foreign = next((v.dtype.name for v in atoms if isinstance(v, Var) and v.dtype.name not in _DTYPES), None)
+    foreign = next((v.dtype.name for v in atoms if isinstance(v, Var) and not _has_form(v.dtype)), None)
     return "" if foreign is None else f"{foreign} has no native form"
+
+
+@functools.cache
+def _has_form(dtype: DType) -> bool:
+    """Whether kernels know a dtype."""
+    return dtype.name in _DTYPES
 
 
 def _late_integer(eq: Equation, checked: set[Var]) -> str:
@@ -66,9 +73,11 @@ def _late_integer(eq: Equation, checked: set[Var]) -> str:
 
     Those of the arguments and sizes are `checked` before.
     """
-    dtype, _ = promote([type_of(a) for a in eq.inputs[eq.primitive.conditions :]])
     late = any(isinstance(a, Var) and type_of(a).weak and a.dtype.kind == "i" and a not in checked for a in eq.inputs)
-    if late and dtype.kind in "iu" and dtype.itemsize < 8 and eq.outputs[0].dtype.kind != "b":
+    if not late:
+        return ""
+    dtype, _ = promote([type_of(a) for a in eq.inputs[eq.primitive.conditions :]])
+    if dtype.kind in "iu" and dtype.itemsize < 8 and eq.outputs[0].dtype.kind != "b":
         return f"{eq.primitive.name} of {dtype.name} and a computed Python integer has no native form"
     return ""
 
