@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import clearprop as cl
-from tests.house.imports import parse
+from tests.house.imports import nodes, parse
 
 PACKAGE = Path(cl.__file__).parent
 START_UP = re.compile(r"#.*\bstart-up\b")
@@ -66,15 +66,20 @@ def folder_shares():
 def late_imports():
     """`{place: line of text, its comment above included}` of the package's own imports inside functions."""
     found = {}
-    for name, (text, tree) in sources().items():
+    for name, (text, _) in sources().items():
+        own = nodes(PACKAGE / name)
+        imports = [n for n in own if isinstance(n, ast.Import | ast.ImportFrom) and n.col_offset and _is_own(n)]
         lines = text.splitlines()
-        inside = {n for f in ast.walk(tree) if isinstance(f, FUNCTIONS) for n in ast.walk(f)}
-        for node in inside:
-            module = node.module if isinstance(node, ast.ImportFrom) else None
-            names = [module] if module else [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            if any(n.split(".")[0] == "clearprop" for n in names):
+        for node in imports:
+            if any(isinstance(f, FUNCTIONS) and f.lineno < node.lineno <= f.end_lineno for f in own):
                 found[f"{name}:{node.lineno}"] = "\n".join(lines[node.lineno - 2 : node.end_lineno])
     return found
+
+
+def _is_own(node):
+    """Whether an import is of the package."""
+    names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+    return any(n.split(".")[0] == "clearprop" for n in names)
 
 
 def unreasoned_imports():
@@ -85,8 +90,8 @@ def unreasoned_imports():
 def repeated_classes():
     """`{class name: modules}` of names that stand for more than one class."""
     found = {}
-    for name, (_, tree) in sources().items():
-        for node in ast.walk(tree):
+    for name in sources():
+        for node in nodes(PACKAGE / name):
             if isinstance(node, ast.ClassDef):
                 found.setdefault(node.name, []).append(name)
     return {name: modules for name, modules in found.items() if len(modules) > 1}
@@ -127,8 +132,8 @@ def comment_lines(text):
 def uncommented(above):
     """`{function: complexity}` of functions above a complexity in which, or right before which, no comment stands."""
     found = {}
-    for name, (text, tree) in sources().items():
-        complex_ones = [f for f in ast.walk(tree) if isinstance(f, FUNCTIONS) and complexity(f) > above]
+    for name, (text, _) in sources().items():
+        complex_ones = [f for f in nodes(PACKAGE / name) if isinstance(f, FUNCTIONS) and complexity(f) > above]
         commented = comment_lines(text) if complex_ones else set()
         for f in complex_ones:
             first = min([f.lineno, *(d.lineno for d in f.decorator_list)]) - 1
@@ -168,9 +173,9 @@ def says_nothing(annotation):
 def share_of_any(folder):
     """How many in a hundred annotated parameters of a folder are `Any`, or containers of it."""
     said = []
-    for name, (_, tree) in sources().items():
+    for name in sources():
         if name.startswith(f"{folder}/"):
-            for node in ast.walk(tree):
+            for node in nodes(PACKAGE / name):
                 if isinstance(node, ast.FunctionDef):
                     a = node.args
                     parameters = [*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg]
