@@ -80,7 +80,7 @@ class _CallText:
         self.lines: list[str] = []
         self.names: dict[str, Any] = {
             "MISSED": MISSED, "Tensor": Node.tensor, "ndarray": np.ndarray, "new": object.__new__, "mark": _mark,
-            "partial": partial, "flatten": flatten, "unflatten": unflatten, "empty": np.empty, "asarray": np.asarray,
+            "partial": partial, "flatten": flatten, "unflatten": unflatten, "asarray": np.asarray,
             "gone": _donation,
         }  # fmt: skip
         self.known: dict[int, str] = {}
@@ -231,8 +231,8 @@ class _CallText:
         for (place, *_), leaf in zip(self.inputs, call.leaves, strict=True):
             whole = f"asarray({place}, {self._name(leaf.dtype)}) if {place}.__class__ is {leaf.kind.__name__} else None"
             yield whole if leaf.is_converted else place
-        for _, shape, dtype in call.brought:
-            yield f"empty({self._name(shape)}, {self._name(dtype)})"
+        for _, shape, dtype, make in call.brought:
+            yield f"{self._name(make)}({self._name(shape)}, {self._name(dtype)})"
         yield from ("made", "kept", "gone()" if any(leaf.is_given for leaf in call.leaves) else "None")
 
     def execute(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -102,7 +103,7 @@ class BoundCall:
         at = {v: i for i, v in enumerate(self.inputs)}
         # an output that is a number in every place where it stands is computed in the same memory in every call
         axes = {self.plan.buffer(o) for o in self.plan.outputs if o.shape}
-        self.fresh: list[tuple[Var, tuple[int, ...], Any, np.ndarray[Any, Any] | None]] = []
+        self.fresh: list[tuple[Var, tuple[int, ...], Any, np.ndarray[Any, Any] | Maker]] = []
         # position among inputs and fresh arrays; whether it has axes; whether it is weak
         self.places: list[tuple[int, bool, bool]] = []
         for o in self.plan.outputs:
@@ -110,8 +111,9 @@ class BoundCall:
             if buffer not in at:
                 at[buffer] = len(self.inputs) + len(self.fresh)
                 dtype = _the_dtype(o)
-                scalar = None if buffer in axes else np.empty((), dtype)
-                self.fresh.append((buffer, tuple(map(number, o.shape)), dtype, scalar))
+                shape = tuple(map(number, o.shape))
+                source = RESULTS.maker(shape, dtype) if buffer in axes else np.empty((), dtype)
+                self.fresh.append((buffer, shape, dtype, source))
             self.places.append((at[buffer], bool(o.shape), type_of(o).weak))
 
     def __call__(self, inputs: Sequence[Any], give: Callable[[], None] | None = None) -> list[Any]:
@@ -125,9 +127,10 @@ class BoundCall:
                 arrays[i] = np.asarray(value, dtype, order="C")
         for i, dtype in self.written:
             value = arrays[i]
+            RESULTS.forget(value)
             if sys.getrefcount(value) > _HOLDERS or not _is_own(value, dtype):
                 arrays[i] = _copy(value, dtype)  # what others see never changes
-        arrays += [scalar if scalar is not None else _allocate(shape, dtype) for _, shape, dtype, scalar in self.fresh]
+        arrays += [source(shape, dtype) if callable(source) else source for _, shape, dtype, source in self.fresh]
         if give is not None:
             give()
         self.executable.call(arrays)
@@ -148,11 +151,11 @@ class BoundCall:
 
     def _object_call(self, leaves: Sequence[Leaf], written: Collection[int]) -> ObjectCall | None:
         many, kept, brought = len(self.inputs), dict[int, Any](), []
-        for at, (_, shape, dtype, scalar) in enumerate(self.fresh, many):
-            if scalar is None:
-                brought.append((at, shape, dtype))
+        for at, (_, shape, dtype, source) in enumerate(self.fresh, many):
+            if callable(source):
+                brought.append((at, shape, dtype, source))
             else:
-                kept[at] = scalar
+                kept[at] = source
         if any(at not in (written if plain else kept) for at, plain, _ in self.places if at < many or not plain):
             return None
         results = [at if plain else -1 for at, plain, _ in self.places]
@@ -177,6 +180,66 @@ def _is_own(value: Any, dtype: Any) -> bool:
     """Whether a value is an array that kernels may write, with memory of its own, which views of it would hold."""
     flags = value.flags if type(value) is np.ndarray and value.dtype is dtype else None
     return flags is not None and flags.c_contiguous and flags.owndata and flags.writeable
+
+
+Maker: TypeAlias = Callable[[tuple[int, ...], Any], np.ndarray[Any, Any]]
+
+
+class ResultMemory:
+    """Arrays for results, large ones in memory that earlier results had, which nobody holds any more.
+
+    The system gives memory back as zeros, page by page, which takes longer than to compute what comes to stand there.
+    So some of the arrays that were returned are remembered, and are returned again once this is their only holder:
+    tensors, views and everything else that reads an array holds it.
+    """
+
+    def __init__(self, least: int, most: int) -> None:
+        self.least, self.most = least, most
+        self.arrays: list[np.ndarray[Any, Any]] = []
+
+    def maker(self, shape: tuple[int, ...], dtype: Any) -> Maker:
+        """What makes arrays of this shape and dtype: `self.empty`, if they are large and not too large."""
+        return self.empty if self.least <= math.prod(shape) * int(dtype.itemsize) <= self.most else np.empty
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+        """An array whose content means nothing; nobody else holds it."""
+        for array in self.arrays.copy():
+            if array.shape == shape and array.dtype is dtype and self._is_free(array):
+                return array
+        new = np.empty(shape, dtype)
+        self.arrays.append(new)
+        while sum(a.nbytes for a in self.arrays) > self.most:
+            del self.arrays[0]
+        return new
+
+    def forget(self, array: Any) -> None:
+        """Hold it no more: it is given away, and its memory is another result's."""
+        if self.arrays:
+            self.arrays = [a for a in self.arrays if a is not array]
+
+    def _is_free(self, array: np.ndarray[Any, Any]) -> bool:
+        return sys.getrefcount(array) <= _REMEMBERED and array.flags.c_contiguous and _is_own(array, array.dtype)
+
+
+def _count_remembered() -> int:
+    """References to an array that is only remembered, counted as `empty` counts them."""
+    counted: list[int] = []
+
+    class Counted(ResultMemory):
+        def _is_free(self, array: np.ndarray[Any, Any]) -> bool:
+            counted.append(sys.getrefcount(array))
+            return True
+
+    memory = Counted(0, 8)
+    memory.empty((1,), _BYTE)
+    memory.empty((1,), _BYTE)
+    return counted[0]
+
+
+_BYTE = np.dtype(np.uint8)
+_REMEMBERED = _count_remembered()
+RESULTS = ResultMemory(1 << 17, 1 << 26)
+"""From the size on at which the C library asks the system for memory, up to 64 MiB in all."""
 
 
 def _count_holders() -> int:

@@ -182,7 +182,7 @@ class ObjectCall:
 
     leaves   what each leaf must be
     results  of each result which leaf or array holds it, −1 for a number that is made later
-    brought  position, shape and dtype of the arrays that every call brings for its results
+    brought  position, shape and dtype of the arrays that every call brings for its results, and what makes them
     kept     the arrays that are the same in all calls, by position; positions go on behind those of the leaves
     numbers  of each number that is made later which result it is, the array it stands in, and whether it is Python's
     """
@@ -193,7 +193,7 @@ class ObjectCall:
         self,
         leaves: Sequence[Leaf],
         results: Sequence[int],
-        brought: Sequence[tuple[int, tuple[int, ...], DType]],
+        brought: Sequence[tuple[int, tuple[int, ...], DType, Callable[..., Any]]],
         kept: Mapping[int, Any],
         numbers: Sequence[tuple[int, Any, bool]],
     ) -> None:
