@@ -221,6 +221,10 @@ EVERY = {
         "test_golden_numbers": 2,
         "test_the_derivative_of_a_mean_is_the_mean_of_the_derivatives": 2,
     },
+    "primitives/test_further_distributions": {
+        "test_golden_numbers": 3,
+        "test_the_derivative_of_an_angle_is_the_implicit_one": 2,
+    },
     "primitives/test_matrix": {
         "test_matrix": ("gammainc_slope[order 2]", "betainc_slope[orders 0 and 1]", "betainc_slope[orders 1 and 1]"),
     },

@@ -100,10 +100,10 @@ def check(seed, ways):
             assert_same(way(p, p), wanted, p, way)
 
 
-@pytest.mark.parametrize("block", [0, 1, 2, 3, *later(range(4, WHOLE // BLOCK))])
+@pytest.mark.parametrize("block", [0, 1, *later(range(2, WHOLE // BLOCK))])
 def test_what_gates_leave_contributes_nothing(block):
     for seed in range(BLOCK * block, BLOCK * (block + 1)):
-        ways = [WAYS[(seed * step + seed // 8) % len(WAYS)] for step in ((1,) if block < 4 else (1, 3, 5))]
+        ways = [WAYS[(seed * step + seed // 8) % len(WAYS)] for step in ((1,) if block < 2 else (1, 3, 5))]
         check(seed, dict.fromkeys([eager, *ways]))
 
 

@@ -35,9 +35,9 @@ def test_typed_programs(block):
     check(range(30 * block, 30 * (block + 1)))
 
 
-@pytest.mark.parametrize("first", [0, *later(range(6, 30, 6))])
+@pytest.mark.parametrize("first", [0, *later(range(3, 30, 3))])
 def test_typed_programs_between_guard_pages(first):
-    natively(first, 6)
+    natively(first, 3)
 
 
 @pytest.mark.verify
