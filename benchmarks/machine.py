@@ -31,6 +31,7 @@ LIMITS = {
     }
 }
 """What holds every contender to the instructions that most people's processors have: `--kernel avx2`."""
+_LEFT_OUT = {*FORCED, *(name for limits in LIMITS.values() for name in limits)}
 _LIMIT = "CLEARPROP_BENCH_KERNEL"
 
 
@@ -40,8 +41,8 @@ def limit(kernel: str) -> None:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a contender's process."""
-    kept = {k: v for k, v in os.environ.items() if k not in FORCED}
+    """The environment of a contender's process: what forces kernels or limits one of them is left out."""
+    kept = {k: v for k, v in os.environ.items() if k not in _LEFT_OUT}
     limits = LIMITS.get(os.environ.get(_LIMIT, ""), {})
     return kept | limits | more | {"PYTHONHASHSEED": "0", "PYTHONPATH": ""}
 
@@ -106,7 +107,7 @@ def description() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "load": round(os.getloadavg()[0], 2),
-        "unset": [name for name in FORCED if name in os.environ],
+        "unset": sorted(_LEFT_OUT & set(os.environ)),
         "kernel": os.environ.get(_LIMIT, ""),
     }
 

@@ -161,8 +161,12 @@ def test_others_on_the_machine_are_seen():
 
 
 def test_a_limit_holds_for_every_contender(monkeypatch):
+    """What a user has set limits none of them, for it would limit that one alone."""
     monkeypatch.setenv(machine._LIMIT, "")
-    assert "NUMBA_CPU_NAME" not in machine.environment()
+    for name in machine.LIMITS["avx2"]:
+        monkeypatch.setenv(name, "haswell")
+    assert not set(machine.LIMITS["avx2"]) & set(machine.environment())
+    assert set(machine.LIMITS["avx2"]) <= set(machine.description()["unset"])
     machine.limit("avx2")
     assert machine.environment()["OPENBLAS_CORETYPE"] == "Haswell"
     assert machine.environment()["NUMBA_CPU_NAME"] == "haswell"
