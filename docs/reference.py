@@ -376,6 +376,9 @@ def native_forms_page() -> str:
         "`svd`) do so in part. Data types that kernels do not know (`int8`, `int16`, `uint16`, `uint64`, complex",
         "numbers) and integer products are computed by NumPy, too.",
         "",
+        "One such operation leaves all else in a step native, wherever it stands. A loop or a branch that holds one is",
+        "taken by Python, turn by turn: each turn is native before and behind it, and so are loops within the loop.",
+        "",
         "| primitives | why |",
         "|---|---|",
     ]

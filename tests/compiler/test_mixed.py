@@ -1,12 +1,17 @@
 """Programs in which some operations have no native form: the rest stays native, the results are NumPy's."""
 
+import functools
 import warnings
 
 import numpy as np
 import pytest
 
 import clearprop as cl
+from clearprop.autodiff.trees import flatten
 from clearprop.compiler.mixed_executor import MixedExecutor
+from clearprop.compiler.native.native_executor import NativeExecutor
+from clearprop.compiler.native.obstacles import obstacles
+from clearprop.compiler.numpy_executor import NumpyExecutor
 
 R = np.random.default_rng(0)
 X, W = R.standard_normal((6, 4)), R.standard_normal((4, 3))
@@ -116,3 +121,75 @@ def test_a_network_with_an_order_in_its_loss_trains_natively_around_it():
         run = cl.fit(cl.nn.mlp([4, 8, 1], seed=0), data, loss=spread, epochs=3, batch_size=16)
     assert run.history[-1]["train"]["loss"] < run.history[0]["train"]["loss"]
     assert any("batch by batch" in str(w.message) and "argsort" in str(w.message) for w in said)
+
+
+FALLBACKS = {  # one of every family in docs/native-forms.md
+    "argsort": lambda v: cl.sort(v),
+    "searchsorted": lambda v: cl.astype(cl.searchsorted(cl.arange(6.0), v), v.dtype),
+    "solve": lambda v: cl.linalg.solve(cl.outer(v, v) + 9.0 * cl.eye(4), v),
+    "cholesky": lambda v: cl.linalg.cholesky(cl.outer(v, v) + 9.0 * cl.eye(4))[0],
+    "det": lambda v: v * cl.linalg.det(cl.outer(v, v) + cl.eye(4)),
+    "real": lambda v: cl.real(cl.fft.fft(v)),
+    "int8": lambda v: cl.astype(cl.astype(v > 0, np.int8), v.dtype),
+}
+
+
+def turned(g, v, k):
+    """One turn: native before and after what has no native form."""
+    return cl.tanh(0.1 * g(cl.exp(0.1 * v)) + v * k)
+
+
+def scanned(g, x, k):
+    return cl.scan(lambda c, row: (turned(g, c, k), cl.sum(c * row)), x[0], x, reverse=True)
+
+
+PLACES = {
+    "step": lambda g, x, k: turned(g, x[0], k),
+    "scan": scanned,
+    "nested scan": lambda g, x, k: cl.scan(
+        lambda c, row: cl.scan(lambda d, _: (turned(g, d, k) * row, cl.sin(d)), c, None, length=3), x[1], x
+    ),
+    "while": lambda g, x, k: cl.while_loop(
+        lambda s: cl.sum(s[1]) < 5, lambda s: (turned(g, s[0], k), s[1] + 1), (x[0], 0)
+    ),
+    "branch": lambda g, x, k: cl.cond(k > 0, lambda v: turned(g, v, k), lambda v: cl.cos(v), x[2]),
+    "gradient of a scan": lambda g, x, k: cl.grad(lambda x: cl.sum(scanned(g, x, k)[0]))(x),
+}
+
+
+def needless(part):
+    """The equations of a program that have a native form."""
+    foreign = obstacles(part)
+    return [eq for eq in part.equations if eq not in foreign]
+
+
+def computed_by_numpy(executor):
+    """The equations with a native form that NumPy computes, in loops too; and how many stages are native."""
+    equations, natives = [], 0
+    for stage, part in executor.stages:
+        if isinstance(stage, NumpyExecutor):
+            equations += needless(part)
+        natives += isinstance(stage, NativeExecutor)
+        for held in getattr(stage, "held", ()):
+            more, count = computed_by_numpy(held)
+            equations, natives = equations + more, natives + count
+    return equations, natives
+
+
+CASES = [(f, p) for f in FALLBACKS for p in PLACES if (f, p) != ("int8", "gradient of a scan")]  # a truth has no slope
+
+
+@pytest.mark.parametrize(("fallback", "place"), CASES)
+def test_one_fallback_leaves_all_else_native(fallback, place):
+    """Wherever it stands: what NumPy computes is what has no native form, and nothing beside it."""
+    f = functools.partial(PLACES[place], FALLBACKS[fallback])
+    compiled, plain = cl.compile(f), cl.compile(f, executor="numpy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for x, k in ((X, 0.5), (X[:5], -0.5)):
+            got, want = flatten(compiled(x, k))[0], flatten(plain(x, k))[0]
+            for a, b in zip(got, want, strict=True):
+                assert np.asarray(a).dtype == np.asarray(b).dtype
+                np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-12, atol=1e-14)
+    equations, natives = computed_by_numpy(compiled.last.executor)
+    assert natives and not equations

@@ -58,14 +58,15 @@ def choose_executor(
             try_='executor="numpy"',
         )
     foreign = foreign_equations(lowered)
-    if not foreign or not any(_computes(eq) for eq in lowered.equations if eq not in foreign):
-        warn_once(f"{name} runs on the NumPy executor: {reason}")
-        return NumpyExecutor(lowered, name, captures)
-    # start-up time, as above
-    from clearprop.compiler.mixed_executor import MixedExecutor
+    if foreign:
+        # start-up time, as above
+        from clearprop.compiler.mixed_executor import MixedExecutor, computes_natively
 
-    warn_once(f"{name} runs in part on the NumPy executor: {reason}")
-    return MixedExecutor(lowered, name, captures, foreign)
+        if computes_natively(lowered, foreign):
+            warn_once(f"{name} runs in part on the NumPy executor: {reason}; all else, in loops too, runs natively")
+            return MixedExecutor(lowered, name, captures, foreign)
+    warn_once(f"{name} runs on the NumPy executor: {reason}")
+    return NumpyExecutor(lowered, name, captures)
 
 
 def foreign_equations(program: Program) -> Collection[Equation]:
@@ -78,11 +79,6 @@ def foreign_equations(program: Program) -> Collection[Equation]:
     except ImportError:
         return ()
     return obstacles(program)
-
-
-def _computes(eq: Equation) -> bool:
-    """Whether an equation does more than name what is there already in another way."""
-    return not (eq.primitive.facts.view or eq.primitive.facts.source)
 
 
 def native_obstacle(program: Program) -> str | None:

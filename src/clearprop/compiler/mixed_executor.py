@@ -1,16 +1,24 @@
-"""The executor of a program in which some operations have no native form: what stands around them stays native."""
+"""The executor of a program in which some operations have no native form: what stands around them stays native.
+
+So it is within loops and branches: Python takes the turns of one that holds such an operation, and a step is computed
+by turns natively and by NumPy, as the program around it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from clearprop.compiler.captures import Captures
+from clearprop.compiler.control_programs import held_programs
 from clearprop.compiler.native.native_executor import NativeExecutor
+from clearprop.compiler.native.obstacles import obstacles
 from clearprop.compiler.numpy_executor import NumpyExecutor
 from clearprop.program.ir import Equation, Program, Var
+from clearprop.shapes import evaluate_size
 
 
 class MixedExecutor:
@@ -20,16 +28,19 @@ class MixedExecutor:
     sizes.  Donated memory is not written.
     """
 
-    def __init__(self, lowered: Program, name: str, captures: Captures, foreign: Iterable[Equation]) -> None:
+    def __init__(self, lowered: Program, name: str, captures: Captures, foreign: Collection[Equation]) -> None:
         self.program, self.hidden = lowered, list(captures.values)
         self.returned = {v for v in lowered.inputs if v in lowered.outputs}
         nothing = Captures(_part, ())
-        self.stages: list[tuple[Any, tuple[Var, ...], tuple[Var, ...]]] = []
-        for is_native, equations in _stages(lowered, set(foreign)):
+        self.stages: list[tuple[Any, Program]] = []
+        for kind, equations in _stages(lowered, foreign):
             part = _part(lowered, equations)
-            read = part.inputs[len(lowered.inputs) :]
-            executor = NativeExecutor(part, nothing, {}) if is_native else NumpyExecutor(part, name, nothing)
-            self.stages.append((executor, read, part.outputs))
+            if kind == _NATIVE:
+                self.stages.append((NativeExecutor(part, nothing, {}), part))
+            elif kind == _NUMPY:
+                self.stages.append((NumpyExecutor(part, name, nothing), part))
+            else:
+                self.stages.append((_Control(part, len(lowered.inputs), name), part))
 
     def bind(self, inputs: Sequence[Any]) -> Callable[..., Sequence[Any]]:
         """What computes the outputs: each stage is bound when what it reads is there."""
@@ -42,9 +53,9 @@ class MixedExecutor:
     def _run(self, inputs: Sequence[Any], give: Callable[[], None] | None = None) -> Sequence[Any]:
         given = [*inputs, *self.hidden]
         env: dict[Var, Any] = {}
-        for executor, read, made in self.stages:
-            values = [*given, *(env[v] for v in read)]
-            env.update(zip(made, executor.bind(values)(values), strict=True))
+        for executor, part in self.stages:
+            values = [*given, *(env[v] for v in part.inputs[len(given) :])]
+            env.update(zip(part.outputs, executor.bind(values)(values), strict=True))
         if give is not None:
             give()
         copied = zip(self.program.inputs, given, strict=True)
@@ -52,7 +63,98 @@ class MixedExecutor:
         return [env[o] if isinstance(o, Var) else o for o in self.program.outputs]
 
 
-def _stages(program: Program, foreign: set[Equation]) -> Iterator[tuple[bool, list[Equation]]]:
+class _Control:
+    """One loop or branch, taken by Python; the programs that it holds are run like the program around them.
+
+    Sizes in them are those of the program around, so they are given its inputs as well.
+    """
+
+    def __init__(self, part: Program, many: int, name: str) -> None:
+        (self.equation,), self.part, self.many = part.equations, part, many
+        held = [_within(part.inputs[:many], program, part.scope) for program in _programs(self.equation)]
+        self.held = [MixedExecutor(p, name, Captures(_within, ()), obstacles(p)) for p in held]
+        self.turns = _TURNS[self.equation.primitive.facts.control]
+
+    def bind(self, values: Sequence[Any]) -> Callable[..., Sequence[Any]]:
+        """What computes the outputs."""
+        return self._run
+
+    def _run(self, values: Sequence[Any]) -> Sequence[Any]:
+        around = zip(self.part.inputs[: self.many], values, strict=False)
+        # what each turn is given is made plain once
+        given = [a if np.ndim(a) == 0 else np.asarray(a, v.dtype, order="C") for v, a in around]
+        env = dict(zip(self.part.inputs, [*given, *values[self.many :]], strict=True))
+        operands = [env[a] if isinstance(a, Var) else a for a in self.equation.inputs]
+        sizes = self.part.scope.bind(
+            (dim, n) for v, a in env.items() for dim, n in zip(v.shape, np.shape(a), strict=True)
+        )
+        runs = [lambda values, e=e: e.bind(())([*given, *values]) for e in self.held]
+        results = self.turns(self.equation, runs, operands, lambda size: int(evaluate_size(size, sizes)))
+        own = [np.array(v)[()] if any(v is o for o in operands) else v for v in results]
+        return [v for var, v in zip(self.equation.outputs, own, strict=True) if var in self.part.outputs]
+
+
+_Run = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+def _scan_turns(eq: Equation, runs: Sequence[_Run], operands: Sequence[Any], number: Callable[[Any], int]) -> list[Any]:
+    params, (step,) = eq.params, runs
+    first, count, length = params["constants"], params["carries"], number(params["length"])
+    constants, carries, xs = operands[:first], operands[first : first + count], operands[first + count :]
+    rows = [np.empty(tuple(map(number, v.shape)), v.dtype) for v in eq.outputs[count:]]
+    for i in reversed(range(length)) if params["reverse"] else range(length):
+        results = step([*constants, *carries, *(x[i] for x in xs)])
+        for row, value in zip(rows, [*results[count:], *(carries if params["keep"] else [])], strict=True):
+            row[i] = value
+        carries = results[:count]
+    return [*carries, *rows]
+
+
+def _switch_turns(
+    eq: Equation, runs: Sequence[_Run], operands: Sequence[Any], number: Callable[[Any], int]
+) -> Sequence[Any]:
+    return runs[min(max(int(operands[0]), 0), len(runs) - 1)](operands[1:])
+
+
+def _while_turns(
+    eq: Equation, runs: Sequence[_Run], operands: Sequence[Any], number: Callable[[Any], int]
+) -> Sequence[Any]:
+    holds, step = runs
+    first = eq.params["condition_constants"]
+    second = first + eq.params["constants"]
+    carries = operands[second:]
+    while holds([*operands[:first], *carries])[0]:
+        carries = step([*operands[first:second], *carries])
+    return carries
+
+
+_TURNS = {"scan": _scan_turns, "switch": _switch_turns, "while": _while_turns}
+
+
+def _programs(eq: Equation) -> Sequence[Program]:
+    """What a loop or a branch holds, as it is told in its parameters."""
+    held = [program for program, _ in held_programs(eq)]
+    return [eq.params["body"]] if eq.primitive.facts.control == "scan" else held
+
+
+def computes_natively(program: Program, foreign: Collection[Equation]) -> bool:
+    """Whether some operation has a native form, in the program or in what its loops and branches hold."""
+    return any(_holds_native(eq) if eq in foreign else _computes(eq) for eq in program.equations)
+
+
+def _holds_native(eq: Equation) -> bool:
+    return any(computes_natively(p, obstacles(p)) for p, _ in held_programs(eq))
+
+
+def _computes(eq: Equation) -> bool:
+    """Whether an equation does more than name what is there already in another way."""
+    return not (eq.primitive.facts.view or eq.primitive.facts.source)
+
+
+_NATIVE, _NUMPY, _CONTROL = "native", "numpy", "control"
+
+
+def _stages(program: Program, foreign: Collection[Equation]) -> Iterator[tuple[str, list[Equation]]]:
     """The equations in as few turns as their order allows; each turn takes all of its kind that can be computed."""
     known, waiting, is_native = set(program.inputs), list(program.equations), True
     while waiting:
@@ -62,11 +164,25 @@ def _stages(program: Program, foreign: set[Equation]) -> Iterator[tuple[bool, li
             if ready and (eq in foreign) != is_native:
                 taken.append(eq)
                 known.update(eq.outputs)
-        if taken:
-            yield is_native, taken
+        if is_native and taken:
+            yield _NATIVE, taken
+        elif taken:
+            yield from _foreign_stages(taken)
         gone = set(taken)
         waiting = [eq for eq in waiting if eq not in gone]
         is_native = not is_native
+
+
+def _foreign_stages(equations: Iterable[Equation]) -> Iterator[tuple[str, list[Equation]]]:
+    """What has no native form, in order: loops and branches with something native in them stand by themselves."""
+    for splits, group in itertools.groupby(equations, _holds_native):
+        taken = list(group)
+        yield from ((_CONTROL, [eq]) for eq in taken) if splits else [(_NUMPY, taken)]
+
+
+def _within(around: Sequence[Var], held: Program, scope: Any) -> Program:
+    """A program that is held, given the inputs of the program around it as well."""
+    return Program((*around, *held.inputs), held.equations, held.outputs, (), scope)
 
 
 def _part(program: Program, equations: Sequence[Equation]) -> Program:
