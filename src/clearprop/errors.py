@@ -271,6 +271,39 @@ def checked_call(function: Callable[_P, _R], name: str = "", remedy: str = "") -
     return call
 
 
+_C = TypeVar("_C", bound=type)
+
+
+def checked_methods(cls: _C) -> _C:
+    """The class, whose public methods are called as by `checked_call`.
+
+    >>> @checked_methods
+    ... class Square:
+    ...     def scaled(self, factor):
+    ...         return factor
+    >>> Square().scaled(facto=2.0)
+    Traceback (most recent call last):
+    ...
+    clearprop.errors.ArgumentError: scaled does not take these arguments
+      expected  scaled(factor)
+      ...
+      try       'factor', the nearest name
+    """
+    for name, member in list(vars(cls).items()):
+        if name.startswith("_"):
+            continue
+        if isinstance(member, types.FunctionType) and not hasattr(member, "__wrapped__"):  # else it may be checked
+            setattr(cls, name, checked_call(member))
+        elif isinstance(member, classmethod):
+            setattr(cls, name, classmethod(checked_call(member.__func__)))
+    return cls
+
+
+def is_ours(cls: type) -> bool:
+    """Whether the package defines a class, and not a user who derived it from one of the package."""
+    return cls.__module__.partition(".")[0] == __package__
+
+
 _OF_THE_COMMAND_LINE = ("typer", "rich", "pydantic", "polars", "pyarrow", "narwhals", "sklearn", "matplotlib")
 """What is imported of the packages of the extra `[cli]`; tables and estimators need it too."""
 
@@ -372,6 +405,20 @@ def require_flag(owner: str, name: str, value: Any) -> bool:
             where=user_line(),
         )
     return bool(value)
+
+
+def require_names(owner: str, name: str, value: Any, example: str) -> None:
+    """Raise ArgumentError unless `value` is a mapping.
+
+    >>> require_names("fork", "change", {"l2": 0.1}, '{"l2": 0.1}')
+    """
+    if not isinstance(value, Mapping):
+        raise ArgumentError(
+            f"{owner} takes {name} by name",
+            expected=f"{name}: a dict such as {example}",
+            got=f"a value of type {type(value).__name__}",
+            where=user_line(),
+        )
 
 
 def __dir__() -> list[str]:

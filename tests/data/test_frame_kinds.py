@@ -132,3 +132,17 @@ def test_estimators_take_it(kind):
     found, wanted = (cl.sklearn.TabularClassifier(hidden=4, epochs=2).fit(x, LARGE) for x in (make(FRAME), FRAME))
     assert list(found.feature_names_in_) == ["size", "kind"]
     assert np.array_equal(found.predict_proba(make(FRAME)), wanted.predict_proba(FRAME))
+
+
+def test_columns_of_one_name_are_refused_at_every_door():
+    frame = pd.DataFrame(np.arange(40.0).reshape(10, 4), columns=["a", "a", "b", "y"])
+    rows = frame.drop(columns="y")
+    doors = {
+        "fit": lambda: cl.fit(cl.nn.mlp([3, 1]), frame, target="y", epochs=1),
+        "cross_validate": lambda: cl.cross_validate(frame, target="y", epochs=1),
+        "ensemble": lambda: cl.ensemble(frame, target="y", epochs=1),
+        "estimator": lambda: cl.sklearn.TabularRegressor(epochs=1).fit(rows, frame["y"]),
+    }
+    for door in doors.values():
+        with pytest.raises(DataError, match="the data frame cannot be read"):
+            door()

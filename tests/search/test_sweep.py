@@ -241,7 +241,7 @@ MISTAKES = {
     "time": ({"time": "soon"}, "the time cannot be 'soon'"),
     "threads": ({"threads": 0}, "the number of threads is a positive integer"),
     "callbacks": ({"callbacks": 3}, "callbacks are a list of functions"),
-    "out": ({"out": 3}, "out is the path of a folder"),
+    "out": ({"out": 3}, "out names no file or folder"),
     "resume and more": ({"resume": "x"}, "a sweep that goes on keeps its data and settings"),
     "argument": ({"rate": 3}, "no setting named 'rate'"),
 }

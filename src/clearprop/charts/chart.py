@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from clearprop.charts.colours import CURVES, INK, LINE, SOFT
 from clearprop.errors import ArgumentError
-from clearprop.files.atomic import make_folder, write_bytes
+from clearprop.files.atomic import as_path, make_folder, write_bytes
 
 FORMATS = (".svg", ".png", ".pdf")
 WIDTH, HEIGHT = 640, 300
@@ -107,7 +107,7 @@ def save_chart(path: str | Path, chart: Chart, *more: Chart) -> Path:
     >>> save_chart("loss.svg", chart).name
     'loss.svg'
     """
-    path = Path(path)
+    path = as_path(path, "path")
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise ArgumentError(

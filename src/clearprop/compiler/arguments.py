@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from clearprop.autodiff.trees import flatten, is_array, paths
-from clearprop.errors import ArgumentError, TraceError, describe_line, unknown_name, user_line
+from clearprop.errors import ArgumentError, TraceError, check_call, describe_line, unknown_name, user_line
 from clearprop.program.operands import SUPPORTED, admit
 from clearprop.program.types import PYTHON_SCALARS, type_of
 from clearprop.program.values import RECORDING, Node
@@ -43,6 +44,11 @@ class Donated:
     __float__ = __int__ = __index__ = __bool__ = refuse
 
 
+def function_name(function: Callable[..., Any]) -> str:
+    """What a function is called in messages and sources."""
+    return getattr(function, "__name__", "the function")
+
+
 class Parameters:
     """The parameters of a function, and how a call's arguments are told apart.
 
@@ -64,14 +70,21 @@ class Parameters:
         self.names = list(self.signature.parameters)
         self.donate = _positions(donate, self.names, "donate")
         self.static = _positions(static, self.names, "static")
-        kinds = [p.kind for p in self.signature.parameters.values()]
+        known = list(self.signature.parameters.values())
+        kinds = [p.kind for p in known]
         rest = inspect.Parameter.VAR_POSITIONAL
         self.rest = kinds.index(rest) if rest in kinds else len(kinds)
+        by_place = [p for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        self.least = sum(p.default is p.empty for p in by_place)
+        self.most = sys.maxsize if rest in kinds else len(by_place)
+        if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in known):
+            self.most = -1  # without names no call is right
 
     def take(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments:
         """The arguments of a call."""
-        if not kwargs:
+        if not kwargs and self.least <= len(args) <= self.most:
             return Arguments(self, args, ())
+        check_call(self.function, function_name(self.function), args, kwargs)
         bound = self.signature.bind(*args, **kwargs)
         names = tuple(sorted(bound.kwargs))
         return Arguments(self, (*bound.args, *(bound.kwargs[n] for n in names)), names)

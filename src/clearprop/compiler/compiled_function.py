@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from clearprop.autodiff.pickling import pickled_by_name
 from clearprop.autodiff.trees import unflatten
-from clearprop.compiler.arguments import Arguments, Donated, Parameters
+from clearprop.compiler.arguments import Arguments, Donated, Parameters, function_name
 from clearprop.compiler.direct_call import MISSED, DirectCall, direct_call
 from clearprop.compiler.executor_choice import warn_user
-from clearprop.compiler.specialisation import Specialisation, function_name
-from clearprop.errors import ArgumentError, checked_call, require_function, unknown_name, user_line
+from clearprop.compiler.specialisation import Specialisation
+from clearprop.errors import ArgumentError, checked_call, checked_methods, require_function, unknown_name, user_line
 from clearprop.program.ir import STACK, Program
 from clearprop.program.processes import holds, process_lock
 from clearprop.program.values import Node, call_site
@@ -37,6 +37,7 @@ class CacheInfo:
     programs: list[str] = field(default_factory=list)
 
 
+@checked_methods
 class Compiled(Generic[_P, _R]):
     """A function compiled by `cl.compile`; call it like the original."""
 
@@ -212,6 +213,8 @@ class Compiled(Generic[_P, _R]):
 
     def source(self, target: str = "numpy") -> str:
         """Generated source of the last call's program: "numpy" (readable) or "numba" (what runs fast)."""
+        if not isinstance(target, str):
+            raise unknown_name("target", target, ("numpy", "numba"), user_line())
         return self._latest().source(target)
 
     def cache_info(self) -> CacheInfo:

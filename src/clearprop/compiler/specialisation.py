@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from clearprop.autodiff.trees import flatten, is_array, unflatten
-from clearprop.compiler.arguments import Arguments
+from clearprop.compiler.arguments import Arguments, function_name
 from clearprop.compiler.captures import Captures, surrounding_arrays
 from clearprop.compiler.executor_choice import choose_executor
 from clearprop.compiler.lowering import lower
@@ -18,11 +18,6 @@ from clearprop.program.ir import Program, Var, trace
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
 from clearprop.program.values import raw
 from clearprop.shapes import Scope, Size, dim_key
-
-
-def function_name(function: Callable[..., Any]) -> str:
-    """What a function is called in messages and sources."""
-    return getattr(function, "__name__", "the function")
 
 
 class Specialisation:

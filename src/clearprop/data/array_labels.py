@@ -109,7 +109,7 @@ def text_labels(value: Any, name: str, where: str = "") -> NDArray[Any] | None:
         return None
     if np.ma.is_masked(value):
         raise masked_error(value, name, where)
-    if array.size != len(array):
+    if array.ndim == 0 or array.size != len(array):
         raise _text_error(name, "one label in every row: shape (rows,)", f"text of shape {array.shape}", where)
     odd = [item for item in array.flat if not isinstance(item, str)] if array.dtype.kind == "O" else []
     if odd:

@@ -47,7 +47,7 @@ from clearprop.data.readers.reading import (
 from clearprop.data.readers.sources import read
 from clearprop.data.table import Table
 from clearprop.data.target_transforms import TargetTransform
-from clearprop.errors import ArgumentError, DataError
+from clearprop.errors import ArgumentError, DataError, user_line
 
 TEXT_KINDS = ("category", "list", "ordinal", "text")
 """The kinds of encoding that take text as it is written, even where it looks like numbers."""
@@ -269,6 +269,10 @@ class Preprocessing:
         """
         if isinstance(source, Table):
             source = source.frame
+        if isinstance(keep, str) or not isinstance(keep, Sequence):
+            raise ArgumentError(
+                "columns to keep are a list of names", expected='keep=["id"]', got=f"{keep!r:.80}", where=user_line()
+            )
         frame = self._named(read(source, target=self.target.name, reading=self.reading_with(keep, said)))
         self.require_columns(frame.names, frame.source, with_target, said.fill)
         encoded = self.encode_frame(frame, frame.names, with_target, keep)

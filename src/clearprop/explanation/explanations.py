@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import DTypeError, printable, unknown_name, user_line
+from clearprop.errors import DTypeError, checked_methods, printable, unknown_name, user_line
 from clearprop.explanation.chain_rule import Bundle, Way, all_ways, bundles, way_value
 from clearprop.explanation.derivation import Derivation
 from clearprop.explanation.jacobians import Array, LocalJacobian, Multilinear, shape_of, with_nan_told
@@ -84,6 +84,7 @@ class Factor(Immutable):
         return rf"\frac{{\partial {self.out.label.tex}}}{{\partial {self.under.label.tex}}}"
 
 
+@checked_methods
 @dataclass(frozen=True, slots=True)
 class Term(Immutable):
     """∂t/∂consumer times the local factors from the consumer to the entry; outermost factor first."""
@@ -120,6 +121,7 @@ class Path(Printable):
     """Whether it is 0 though a factor is not finite: a gate on the way did not choose it."""
 
 
+@checked_methods
 @dataclass(frozen=True, slots=True)
 class Entry(Presentable):
     """∂target/∂place: its value, and the terms of one level that it is the sum of.
@@ -215,6 +217,7 @@ class Entry(Presentable):
         return f"<{self.symbol} = {self.value:g}, {what}>" if self.terms else f"<{self.symbol}: {self.status}>"
 
 
+@checked_methods
 @dataclass(frozen=True, slots=True)
 class Explanation(Presentable):
     """∂target/∂value for one value, to be opened at any entry: `explanation[i, j]`.

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, checked_methods, user_line
 
 Record = TypeVar("Record")
 FORMS: dict[tuple[str, type], Callable[[Any], str]] = {}
@@ -52,6 +52,7 @@ class Printable(Immutable):
         return self._printed("text")
 
 
+@checked_methods
 class Presentable(Printable):
     """A record that is also shown as a formula, a page, data, and read aloud."""
 

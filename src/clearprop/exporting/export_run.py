@@ -13,7 +13,7 @@ from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name
 from clearprop.exporting.onnx import network_model, run_model
 from clearprop.exporting.python_file import Setting, python_file
 from clearprop.exporting.step_programs import Tracer
-from clearprop.files.atomic import write_bytes, write_text
+from clearprop.files.atomic import as_path, write_bytes, write_text
 from clearprop.nn.module import Module
 from clearprop.program.ir import shape_of
 from clearprop.program.values import raw
@@ -74,12 +74,8 @@ def files_of(format: str, path: str | Path | None, name: str = "network") -> lis
     """The files that an export writes, the one that `path` names first."""
     if not isinstance(format, str) or format not in FORMATS:
         raise unknown_name("export format", str(format), FORMATS, user_line())
-    if not isinstance(path, (str, Path, type(None))):
-        raise ArgumentError(
-            "path names the file to write", expected="a str or a Path", got=type(path).__name__, where=user_line()
-        )
     suffix = SUFFIXES[format]
-    out = Path(name.replace("-", "_") + suffix if path is None else path)
+    out = as_path(name.replace("-", "_") + suffix if path is None else path, "path")
     if out.suffix != suffix:
         raise ArgumentError(
             "the file's ending does not fit the format",

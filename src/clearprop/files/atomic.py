@@ -15,12 +15,33 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from clearprop.errors import RunError
+from clearprop.errors import ArgumentError, RunError, user_line
 
 WAITING = 6
 """So many files and folders are waited for at once."""
+
+
+def as_path(value: Any, name: str) -> Path:
+    """What a user gave as the argument `name` for a file or a folder.  Raises ArgumentError for what names none.
+
+    >>> as_path("runs/first", "out").name
+    'first'
+    """
+    try:
+        path = Path(value)
+        if b"\0" not in os.fsencode(path):
+            return path
+        got = "a name with the character 0, at which the system would cut it off"
+    except TypeError:
+        got = f"a value of type {type(value).__name__}"
+    except UnicodeEncodeError:
+        got = "a name with half a character (a surrogate by itself)"
+    raise ArgumentError(
+        f"{name} names no file or folder", expected="a path: a str or a Path", got=got, where=user_line(),
+        try_=f"{name}='runs/first'",
+    )  # fmt: skip
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,7 +11,18 @@ import optree
 
 from clearprop.arrays.tensor import Tensor, tensor
 from clearprop.autodiff.trees import NAMESPACE, flatten, register_fields, tree_map, unflatten
-from clearprop.errors import ArgumentError, DTypeError, ShapeError, check_call, checked_call, unknown_name, user_line
+from clearprop.errors import (
+    ArgumentError,
+    DTypeError,
+    ShapeError,
+    check_call,
+    checked_call,
+    checked_methods,
+    is_ours,
+    require_names,
+    unknown_name,
+    user_line,
+)
 from clearprop.nn.fields import CHILD, PARAMETER, STATE, STATIC, kind_of, parameter, state, static
 from clearprop.nn.module_text import module_text
 from clearprop.nn.structure import layout, select
@@ -21,6 +32,7 @@ from clearprop.program.values import Node, raw
 from clearprop.rules.elementwise import astype, stop_gradient
 
 
+@checked_methods
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(parameter, state, static))
 class Module:
     """Base of every layer and network: a frozen dataclass that is a tree.
@@ -58,6 +70,10 @@ class Module:
         cls._has_state = STATE in cls.field_kinds.values()
         if "__init__" in cls.__dict__:
             cls.__init__ = checked_call(cls.__init__, cls.__name__)  # type: ignore[method-assign]  # the same, with advice
+        if is_ours(cls):
+            if "forward" in cls.__dict__:
+                cls.forward = checked_call(cls.forward, cls.__name__)  # type: ignore[method-assign]  # the same, with advice
+            checked_methods(cls)
         cls.__setattr__ = _refuse_assignment  # type: ignore[method-assign,assignment]  # with advice, where dataclasses only refuse
         _register(cls)
 
@@ -139,6 +155,7 @@ class Module:
 
         Raises ArgumentError for an unknown path (and names the nearest), ShapeError for another shape.
         """
+        require_names("replace", "values", values, '{"layers[0].weight": array}')
         leaves, structure = flatten(self)
         at = {path: i for i, path in enumerate(layout(structure).paths)}
         for path, value in values.items():

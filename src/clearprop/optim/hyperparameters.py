@@ -9,7 +9,15 @@ from typing import Any, ClassVar, NamedTuple, dataclass_transform
 
 import numpy as np
 
-from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
+from clearprop.errors import (
+    ArgumentError,
+    checked_call,
+    checked_methods,
+    is_ours,
+    require_names,
+    unknown_name,
+    user_line,
+)
 from clearprop.nn.argument_checks import is_number
 from clearprop.program.ir import Var
 from clearprop.program.values import Node, raw
@@ -75,6 +83,7 @@ def hyper(
     return dataclasses.field(default=default, metadata={"range": within, "kind": kind})
 
 
+@checked_methods
 @dataclass_transform(frozen_default=True, field_specifiers=(hyper,))
 class Configured:
     """A frozen dataclass of hyper-parameters that prints as its call, checks ranges, and goes to JSON and back.
@@ -91,6 +100,8 @@ class Configured:
         dataclasses.dataclass(frozen=True, repr=False, init=not own_init)(cls)
         if "__init__" in cls.__dict__:
             cls.__init__ = checked_call(cls.__init__, cls.__name__)  # type: ignore[method-assign]  # the same, with advice
+        if is_ours(cls):
+            checked_methods(cls)
         if not cls.__name__[0].isupper():
             cls.registry[cls.__name__] = cls
 
@@ -125,6 +136,7 @@ class Configured:
         Raises ArgumentError for an unknown one, and names the nearest.
         """
         known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]  # subclasses are dataclasses
+        require_names(cls.__name__, "settings", settings, '{"learning_rate": 0.1}')
         for key in settings:
             if key not in known:
                 raise unknown_name(f"hyper-parameter of {cls.__name__}", key, known, user_line())

@@ -13,7 +13,7 @@ from clearprop.autodiff.batching import over_examples
 from clearprop.autodiff.transforms import hvp, jacobian, jvp, value_and_grad
 from clearprop.autodiff.trees import as_leaf_value, flatten
 from clearprop.compiler import Compiled, warn_user
-from clearprop.errors import ArgumentError, TraceError, unknown_name, user_line
+from clearprop.errors import ArgumentError, TraceError, checked_methods, unknown_name, user_line
 from clearprop.optim.transform import ParameterView
 from clearprop.program.values import raw
 
@@ -24,6 +24,7 @@ NATIVE_SIZE = 50_000
 EXECUTORS = ("eager", "numpy", "numba")
 
 
+@checked_methods
 @dataclasses.dataclass(frozen=True)
 class Evaluations:
     """How often what was computed: a gradient or Jacobian comes with its value, and both are counted.

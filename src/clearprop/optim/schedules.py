@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from clearprop.arrays.tensor import Tensor
-from clearprop.optim.hyperparameters import COUNT, NOT_NEGATIVE, SHARE, Configured, Range, hyper
+from clearprop.arrays.tensor import Tensor, asarray
+from clearprop.optim.hyperparameters import COUNT, LARGEST, NOT_NEGATIVE, SHARE, Configured, Range, hyper
 from clearprop.program.values import Node
 from clearprop.rules.elementwise import floor, maximum, minimum, where
 from clearprop.rules.trigonometric import cos
@@ -29,7 +29,9 @@ class Schedule(Configured):
 
     def __call__(self, t: Any) -> Any:
         """The learning rate of step t."""
-        rate = self.at(t if isinstance(t, Node) else Tensor(t))
+        if not isinstance(t, Node):
+            t = Tensor(t) if type(t) is float or (type(t) is int and abs(t) < LARGEST) else asarray(t)
+        rate = self.at(t)
         return rate if isinstance(rate, Node) else Tensor(rate)
 
     def at(self, t: Any) -> Any:

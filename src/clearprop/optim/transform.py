@@ -140,10 +140,10 @@ class Transform(Configured):
     full_batch: ClassVar[bool] = False  # whether the noise of mini-batches breaks the rule
 
     def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        for name in ("init", "update"):
+        for name in ("init", *_STATE_AT):
             if name in cls.__dict__:
                 setattr(cls, name, _for_its_own_state(checked_call(cls.__dict__[name], f"{cls.__name__}.{name}")))
+        super().__init_subclass__(**options)
 
     def init(self, params: Any) -> Any:
         """The state before the first step: a tree of arrays."""
@@ -169,6 +169,10 @@ Stage: TypeAlias = tuple[Transform, Any, Any]
 """A link of an optimizer, its state before a step, and the updates after it."""
 
 
+_STATE_AT = {"update": 1, "stages": 1, "eval_params": 0}
+"""The methods that take a state, and parameters after it, with its place among their arguments."""
+
+
 def _for_its_own_state(method: Callable[..., Any]) -> Callable[..., Any]:
     """The method, which says so where it fails because it was given another state than its own."""
 
@@ -177,8 +181,9 @@ def _for_its_own_state(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return method(self, *args, **extra)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            if method.__name__ == "update" and len(args) == 3 and not isinstance(error, ClearpropError):
-                _require_own_state(self, args[1], args[2])
+            at = _STATE_AT.get(method.__name__)
+            if at is not None and len(args) == at + 2 and not isinstance(error, ClearpropError):
+                _require_own_state(self, args[at], args[at + 1])
             raise
 
     return call

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.errors import TraceError, describe_line, user_line
+from clearprop.errors import TraceError, checked_methods, describe_line, user_line
 from clearprop.program.operation import Operation
 from clearprop.program.types import PYTHON_SCALARS, Type, type_of
 from clearprop.program.values import RECORDING, Node, call_site, depends_on_earlier, named_site, now, raw
@@ -68,6 +68,7 @@ class Equation:
     rule: str = ""
 
 
+@checked_methods
 @dataclass(frozen=True, eq=False)
 class Program:
     """Inputs, equations in order, outputs.

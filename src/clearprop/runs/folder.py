@@ -17,7 +17,7 @@ from typing import IO, Any, Self
 from clearprop.data.preprocessing import Preprocessing
 from clearprop.data.record import DataRecord
 from clearprop.errors import RunError, nearest
-from clearprop.files.atomic import cannot_write, create_folder, remove_leftovers, write_files
+from clearprop.files.atomic import as_path, cannot_write, create_folder, remove_leftovers, write_files
 from clearprop.files.presence import is_file, is_folder, require_free
 from clearprop.files.strict_json import parse_json, read_json, read_record, read_text, refuse
 from clearprop.runs.environment import Environment
@@ -157,7 +157,7 @@ class RunFolder:
     """A run folder that exists.  `make` starts one, the constructor opens one."""
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        self.path = as_path(path, "path")
         if not is_file(self.path / "config.json"):
             got = "a folder without config.json" if is_folder(self.path) else "no such folder"
             raise RunError(
@@ -185,7 +185,7 @@ class RunFolder:
 
         Raises ArgumentError if it is not empty, RunError if it cannot be written.
         """
-        path = Path(path)
+        path = as_path(path, "path")
         require_free(path)
         content = {} if preprocessing is None else {"preprocessing.json": preprocessing.to_json().encode()}
         content["history.jsonl"] = _lines(history)

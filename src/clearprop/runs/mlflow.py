@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from clearprop.errors import ArgumentError, RunError
+from clearprop.errors import ArgumentError, RunError, checked_methods
 from clearprop.runs.events import Event
 
 _PARAMETERS = ("parameters", "optimizer", "loss", "epochs", "batch_size", "seed")
@@ -18,6 +18,7 @@ _STATUS = {"done": "FINISHED", "interrupted": "KILLED"}
 """How MLflow calls the ends of a run; every other one has failed."""
 
 
+@checked_methods
 class MLflow:
     """A callback that writes a run of MLflow: settings at its start, loss and metrics of every epoch, how it ended.
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from clearprop.errors import ArgumentError
-from clearprop.files.atomic import cannot_write, make_folder
+from clearprop.errors import ArgumentError, checked_methods
+from clearprop.files.atomic import as_path, cannot_write, make_folder
 from clearprop.runs.events import Event
 
 
+@checked_methods
 class TensorBoard:
     """A callback that writes the loss and metrics of every epoch, by step, for TensorBoard.
 
@@ -38,7 +39,7 @@ class TensorBoard:
 
     def __init__(self, folder: str | Path) -> None:
         self._messages, package = _import_tensorboardx()
-        folder = Path(folder)
+        folder = as_path(folder, "folder")
         make_folder(folder)
         self.path = folder / f"events.out.tfevents.{time.time_ns()}.clearprop"
         try:

@@ -19,8 +19,8 @@ from clearprop.data.folds import Fold, deal_folds
 from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.table import Table, load_table, path_of
 from clearprop.data.training_data import Prepared, from_parts
-from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
-from clearprop.files.atomic import make_folder, write_text
+from clearprop.errors import ArgumentError, RunError, checked_call, checked_methods, unknown_name, user_line
+from clearprop.files.atomic import as_path, make_folder, write_text
 from clearprop.files.presence import is_file, require_free
 from clearprop.files.spreadsheet import spreadsheet_text
 from clearprop.files.strict_json import checked_value, read_json, require_keys
@@ -89,6 +89,7 @@ class TestedFold:
     rows: tuple[tuple[Any, ...], ...]
 
 
+@checked_methods
 @dataclass(frozen=True, eq=False)
 class CrossValidation:
     """What came of all folds: the runs, their scores, and a prediction of every row by a run that did not learn it.
@@ -113,6 +114,8 @@ class CrossValidation:
 
     def baseline(self, which: str) -> dict[str, FoldScore]:
         """The same of the `constant` answer or the `linear` model, measured on the same rows."""
+        if not isinstance(which, str) or which not in ("constant", "linear"):
+            raise unknown_name("baseline", which, ("constant", "linear"), user_line())
         return self._scores(lambda run: (run.summary.baseline or {}).get(which, {}))
 
     def _scores(self, results: Callable[[Run], Mapping[str, Any]]) -> dict[str, FoldScore]:
@@ -132,7 +135,10 @@ class CrossValidation:
 
     def sentence(self, metric: str) -> str:
         """What is to be known of one metric."""
-        score, repeats = self.scores[metric], self.folds[-1].fold.repeat
+        scores = self.scores
+        if not isinstance(metric, str) or metric not in scores:
+            raise unknown_name("metric", metric, scores, user_line())
+        score, repeats = scores[metric], self.folds[-1].fold.repeat
         told = f"{metric} {in_digits(score.mean)} over {len(self.folds)} folds"
         told += f" in {repeats} repeats" if repeats > 1 else ""
         if score.interval is None:
@@ -179,7 +185,7 @@ def cross_validate(
     """
     told = listed_functions(callbacks, "event")
     plan = plan_folds(data, settings, folds, repeats)
-    return conduct_folds(plan, None if out is None else Path(out), told)
+    return conduct_folds(plan, None if out is None else as_path(out, "out"), told)
 
 
 @dataclass(frozen=True, eq=False)

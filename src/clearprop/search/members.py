@@ -19,7 +19,7 @@ from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.table import Table, load_table, path_of
 from clearprop.data.training_data import Prepared, from_members, from_parts
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
-from clearprop.files.atomic import make_folder, write_text
+from clearprop.files.atomic import as_path, make_folder, write_text
 from clearprop.files.presence import require_free
 from clearprop.files.strict_json import checked_value, read_json, require_keys
 from clearprop.nn.losses import task_under
@@ -166,7 +166,7 @@ def ensemble(
         raise unknown_name("setting", strange, [n for n in OPTIONS if n not in ("data", "member")], where=user_line())
     extent = Extent.asked(members, time)
     plan = plan_ensemble(data, settings, extent if extent != Extent(None, None) else Extent(5, None))
-    return conduct_ensemble(plan, None if out is None else Path(out), told)
+    return conduct_ensemble(plan, None if out is None else as_path(out, "out"), told)
 
 
 def conduct_ensemble(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.errors import RunError
-from clearprop.files.atomic import create_folder, write_text
+from clearprop.files.atomic import as_path, create_folder, write_text
 from clearprop.files.presence import is_file, require_free
 from clearprop.files.strict_json import parse_json, read_json, read_record, read_text, refuse
 from clearprop.runs.events import Event, plain
@@ -62,7 +62,7 @@ class SweepFolder:
     """The folder of a sweep that exists.  `make` starts one, the constructor opens one."""
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        self.path = as_path(path, "out")
         if not is_file(self.path / "sweep.json"):
             raise RunError(
                 f"{str(path)!r} is no folder of a sweep",

@@ -15,6 +15,7 @@ from clearprop.data.readers.sources import BUNDLED, default_memory
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, RunError, checked_call, unknown_name, user_line
+from clearprop.files.atomic import as_path
 from clearprop.files.folder_lock import hold_folder
 from clearprop.files.presence import free_folder
 from clearprop.files.strict_json import refuse
@@ -117,7 +118,7 @@ def sweep(
     threads = thread_count(threads, user_line())
     if resume is not None:
         _require_nothing_else(data, space, settings, out)
-        folder = SweepFolder(_as_path(resume, "resume"))
+        folder = SweepFolder(as_path(resume, "resume"))
         plan = stored_plan(folder)
     else:
         plan = new_plan(data, space, settings, search=search, trials=trials, threads=threads)
@@ -406,21 +407,9 @@ def _own_threads(threads: int) -> Iterator[None]:
 def place_for(out: Any, data: str | None) -> Path:
     """The folder of a new sweep: what was asked for, or the first free name `runs/DATA-sweep-1`, `-2`, …."""
     if out is not None:
-        return _as_path(out, "out")
+        return as_path(out, "out")
     stem = "data" if data is None else Path(data).stem or "data"
     return free_folder(f"{stem}-sweep")
-
-
-def _as_path(given: Any, name: str) -> Path:
-    if not isinstance(given, str | Path):
-        raise ArgumentError(
-            f"{name} is the path of a folder",
-            expected="a path",
-            got=repr(given)[:80],
-            where=user_line(),
-            try_=f'{name}="runs/sweep"',
-        )
-    return Path(given)
 
 
 def _as_text(given: Any, name: str) -> str:

@@ -16,13 +16,14 @@ from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import validate_data
 
 from clearprop.data.array_checks import require_unmasked
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, checked_call, checked_methods, user_line
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.reductions import softmax
 from clearprop.sklearn.parameters import ScoresRows, check_parameters, columns_of
 from clearprop.sklearn.perceptron import RULES, Perceptron, dense, has_epochs
 
 
+@checked_methods
 class MLPClassifier(ScoresRows, ClassifierMixin, Perceptron):  # type: ignore[misc]  # scikit-learn has no types
     """A multilayer perceptron for classes: scikit-learn's `MLPClassifier`, trained by clearprop.
 
@@ -172,6 +173,7 @@ class MLPClassifier(ScoresRows, ClassifierMixin, Perceptron):  # type: ignore[mi
         return None if self._several else self.classes_[y.reshape(len(y)).astype(int)]
 
     @available_if(has_epochs)  # type: ignore[untyped-decorator]  # likewise
+    @checked_call
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train one epoch more on these rows.  The first call names all `classes`."""
         check_parameters(self, RULES)

@@ -11,11 +11,12 @@ from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, checked_call, checked_methods, user_line
 from clearprop.sklearn.parameters import ScoresRows, check_parameters
 from clearprop.sklearn.perceptron import RULES, Perceptron, dense, has_epochs
 
 
+@checked_methods
 class MLPRegressor(ScoresRows, RegressorMixin, Perceptron):  # type: ignore[misc]  # scikit-learn has no types
     """A multilayer perceptron for numbers: scikit-learn's `MLPRegressor`, trained by clearprop.
 
@@ -120,6 +121,7 @@ class MLPRegressor(ScoresRows, RegressorMixin, Perceptron):  # type: ignore[misc
         return None
 
     @available_if(has_epochs)  # type: ignore[untyped-decorator]  # likewise
+    @checked_call
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train one epoch more on these rows."""
         check_parameters(self, RULES)

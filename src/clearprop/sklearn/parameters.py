@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.array_checks import require_one_index, require_unmasked
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, checked_methods, user_line
 
 Rule = tuple[Callable[[Any], bool], str]
 """Whether a value will do, and what would, in words."""
@@ -86,6 +86,7 @@ def check_parameters(estimator: Any, rules: Mapping[str, Rule]) -> None:
             )
 
 
+@checked_methods
 class ScoresRows:
     """What an estimator's score takes is looked at as what it is fitted on."""
 

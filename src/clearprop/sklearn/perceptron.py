@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clearprop.attribution import PredictionExplanation
 from clearprop.data.array_checks import require_unmasked
-from clearprop.errors import ArgumentError, RunError, user_line
+from clearprop.errors import ArgumentError, RunError, checked_methods, user_line
 from clearprop.runs.checkpoints import Standing
 from clearprop.runs.state import State
 from clearprop.sklearn.parameters import (
@@ -87,6 +87,7 @@ def has_epochs(estimator: Any) -> bool:
     return True
 
 
+@checked_methods
 class Perceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both perceptrons share."""
 

@@ -21,13 +21,14 @@ from clearprop.data.readers.frame_kinds import is_frame, known_frame
 from clearprop.data.readers.reading import READING, Reading, quoted_words, reading_words
 from clearprop.data.readers.sources import read_rows
 from clearprop.data.training_data import Prepared, from_source
-from clearprop.errors import ArgumentError, user_line
+from clearprop.errors import ArgumentError, checked_methods, user_line
 from clearprop.runs.events import Events
 from clearprop.sklearn.parameters import Rule, checked_weights, columns_of, require_arrays_of_rows
 from clearprop.sklearn.tabular_parameters import asked_settings
 from clearprop.train import AUTO, Job, Narrator, job_for, settled_data, tested_rate, train, with_defaults
 
 
+@checked_methods
 class Tabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both tabular estimators share."""
 

@@ -12,11 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from clearprop.data.encodings import ClassTarget
 from clearprop.data.training_data import Prepared
+from clearprop.errors import checked_methods
 from clearprop.sklearn.parameters import ScoresRows
 from clearprop.sklearn.tabular import Tabular
 from clearprop.sklearn.tabular_parameters import with_settings
 
 
+@checked_methods
 @with_settings(classes=True)
 class TabularClassifier(ScoresRows, ClassifierMixin, Tabular):  # type: ignore[misc]  # scikit-learn has no types
     """Classes from a table as it is: text, dates, gaps and numbers, with what `clearprop train` does inside.

@@ -10,11 +10,13 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
+from clearprop.errors import checked_methods
 from clearprop.sklearn.parameters import ScoresRows, columns_of
 from clearprop.sklearn.tabular import Tabular
 from clearprop.sklearn.tabular_parameters import with_settings
 
 
+@checked_methods
 @with_settings(classes=False)
 class TabularRegressor(ScoresRows, RegressorMixin, Tabular):  # type: ignore[misc]  # scikit-learn has no types
     """A number, or several, from a table as it is: text, dates, gaps, numbers, with what `clearprop train` does inside.

@@ -25,15 +25,17 @@ from clearprop.data.encodings import CategoryEncoding, ClassTarget, Encoding, Nu
 from clearprop.data.joint_target import JointTarget
 from clearprop.data.parts import Pair, Part, features_of
 from clearprop.data.preprocessing import Preprocessing
-from clearprop.errors import ArgumentError, DataError, unknown_name, user_line
+from clearprop.errors import ArgumentError, DataError, ShapeError, unknown_name, user_line
 from clearprop.nn.losses import is_binary, loss_task
 from clearprop.notation import number_text
+from clearprop.program.operands import admit_real, unsupported_error
 from clearprop.program.values import no_grad, raw
 from clearprop.rules.activations import sigmoid
 from clearprop.rules.joining import concat
 from clearprop.rules.reductions import mean, softmax, sum
 from clearprop.runs.events import name_of_target
 from clearprop.train.metrics import (
+    METRICS,
     Measure,
     find_metrics,
     in_units,
@@ -124,7 +126,7 @@ def place_of(fitted: Preprocessing | None, output: str | None) -> int:
     names = () if fitted is None else fitted.target.names
     if output is None:
         return 0
-    if output not in names:
+    if not isinstance(output, str) or output not in names:
         raise unknown_name("output", output, names, user_line())
     return names.index(output)
 
@@ -148,6 +150,8 @@ def importance_of(
     x, y = rows
     if metric is None:
         metric = {"classes": "accuracy", "numbers": "r2"}.get(loss_task(answers.loss) or "", "loss")
+    if not isinstance(metric, str):
+        raise unknown_name("metric", metric, METRICS, user_line())
     _require_table(x, repeats)
     groups = features_of(answers.columns(x.shape[1]))
     base, drops = permutation_drops(_score(answers, metric, loss, y, weight), x, groups, repeats, seed)
@@ -264,6 +268,7 @@ def chosen_codes(
     Several outputs under binary_cross_entropy answer each for itself, `(rows, outputs)`.  Raises ArgumentError where
     the outputs are not as many as the classes that are known, and DataError for outputs that are no numbers.
     """
+    outputs = as_outputs(outputs)
     _require_choice(outputs)
     if is_binary(loss) and outputs.shape[-1] > 1:
         return (outputs > 0).astype(np.int64)
@@ -271,6 +276,16 @@ def chosen_codes(
         require_outputs(outputs.shape[-1], target)
     outputs = shift_by(outputs, threshold)
     return (outputs[..., 0] > 0).astype(np.int64) if outputs.shape[-1] == 1 else np.argmax(outputs, axis=-1)
+
+
+def as_outputs(outputs: Any) -> NDArray[Any]:
+    """Outputs that a user gave as an array of real numbers, one row at least; DTypeError and ShapeError for others."""
+    array = np.asarray(admit_real(raw(outputs)))
+    if array.dtype.kind not in "fiu":
+        raise unsupported_error(array.dtype)
+    if array.ndim == 0:
+        raise ShapeError("outputs of a network are rows", expected="(rows, outputs)", got="one number")
+    return array
 
 
 def _require_choice(outputs: NDArray[Any]) -> None:

@@ -49,7 +49,12 @@ def dtype_of(model: Any) -> np.dtype[Any]:
 
 def adapted_inputs(model: Any, x: Any) -> NDArray[Any]:
     """Arrays as users bring them, in the network's dtype (see `fitted_inputs`)."""
-    return fitted_inputs(model, plain_array(x, "x"))
+    array = plain_array(x, "x")
+    if array.ndim == 0:
+        raise ShapeError(
+            "x has no rows", expected="an array whose first axis are the rows", got="one number", try_="x[None]"
+        )
+    return fitted_inputs(model, array)
 
 
 def fitted_inputs(model: Any, array: NDArray[Any]) -> NDArray[Any]:

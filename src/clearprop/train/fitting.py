@@ -16,6 +16,7 @@ from clearprop.data.readers.sources import is_table
 from clearprop.data.training_data import Prepared, prepare
 from clearprop.distributed import World, join_world
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
+from clearprop.files.atomic import as_path
 from clearprop.nn.losses import task_under
 from clearprop.nn.networks import AUTO, UnsizedMLP
 from clearprop.optim.hyperparameters import Range
@@ -253,7 +254,7 @@ def fit(
             optimizer=tailor_optimizer(chosen, settings),
             loss=measured,
             metrics=measures,
-            out=None if out is None else Path(out),
+            out=None if out is None else as_path(out, "out"),
             resume=before,
             callbacks=as_callbacks(callbacks),
             events=events,
@@ -318,7 +319,7 @@ def _check_places(out: Any, resume: Any) -> None:
             where=user_line(),
             try_="resume=run.folder",
         )
-    if out is not None and resume is not None and Path(out) != Path(resume):
+    if out is not None and resume is not None and as_path(out, "out") != as_path(resume, "resume"):
         raise ArgumentError(
             "a resumed run stays in its folder",
             expected="resume= alone",

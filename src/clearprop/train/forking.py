@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clearprop import optim
-from clearprop.errors import ArgumentError, ClearpropError, RunError, unknown_name, user_line
+from clearprop.errors import ArgumentError, ClearpropError, RunError, require_names, unknown_name, user_line
 from clearprop.files.tree_arrays import tree_arrays, with_arrays
 from clearprop.optim.inspection import has_rate, parse, parts, require_transform, says_rate, with_rate
 from clearprop.runs.checkpoints import Standing
@@ -31,6 +31,7 @@ CHANGEABLE = ("learning_rate", *(name for name in SETTINGS if name != "lr"))
 def forked_job(run: Run, step: int, change: Mapping[str, Any], out: Path | None, callbacks: Sequence[Callback]) -> Job:
     """The job of a fork: that of the run from a step on, with some settings changed."""
     # All that can be wrong is said before the run is replayed, which may take as long as training did.
+    require_names("fork", "change", change, '{"learning_rate": 1e-4}')
     for name in change:
         if name not in CHANGEABLE:
             raise unknown_name("setting", name, CHANGEABLE, user_line())

@@ -15,7 +15,7 @@ from clearprop.data.parts import Pair, Part, rows_in
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
 from clearprop.distributed import World
-from clearprop.errors import ArgumentError, ClearpropError, user_line
+from clearprop.errors import ArgumentError, ClearpropError, is_ours, user_line
 from clearprop.nn.losses import has_log_link, loss_task
 from clearprop.optim.inspection import full_batch_part
 from clearprop.program.processes import Remembered
@@ -32,7 +32,7 @@ from clearprop.train.metrics import Measure, outputs_on_trial, require_outputs, 
 from clearprop.train.native_executor import choose_executor
 from clearprop.train.sharded_executor import sharded_executor
 from clearprop.train.shards import require_shardable
-from clearprop.train.step import Step, identity_of, make_step
+from clearprop.train.step import Step, identity_of, make_step, require_dependence
 from clearprop.train.thresholds import at_threshold
 from clearprop.train.training_loop import Callback, Plan, Tick, decide_alone
 
@@ -262,6 +262,8 @@ def _try_step(job: Job, pair: Pair, *weight: NDArray[Any]) -> None:
     def take() -> None:
         with np.errstate(all="ignore"):
             step(job.model, job.optimizer.init(job.model), *pair, random.key(0), *weight)
+            if loss_task(job.loss.name) is None or not is_ours(type(job.model)):
+                require_dependence(job.loss, job.model, *pair, random.key(0), *weight)
 
     known_as = identity_of((step, job.model))
     if known_as is None:

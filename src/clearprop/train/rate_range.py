@@ -16,7 +16,7 @@ from clearprop import nn, optim
 from clearprop.charts.chart import Axis, Chart, Curve, save_chart
 from clearprop.data.parts import Pair
 from clearprop.data.training_data import prepare
-from clearprop.errors import ArgumentError, checked_call, user_line
+from clearprop.errors import ArgumentError, checked_call, checked_methods, user_line
 from clearprop.optim.inspection import parts, with_rate
 from clearprop.rules import random
 from clearprop.runs.state import State
@@ -34,6 +34,7 @@ BLOWN_UP = 4.0
 """The test stops where the smoothed loss is this many times its lowest value."""
 
 
+@checked_methods
 @dataclass(frozen=True, eq=False)
 class RateRange:
     """What the test saw: a rate and a loss per step, the smoothed losses, and the rate that it suggests.

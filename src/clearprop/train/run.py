@@ -21,7 +21,8 @@ from clearprop.data.readers.reading import FormWords, reading_of
 from clearprop.data.streaming.encoded_source import encoded_blocks
 from clearprop.data.streaming.sharers import ALONE, Sharers
 from clearprop.data.training_data import Prepared, as_pair, sample_weights, scaled_weights
-from clearprop.errors import ArgumentError, RunError, printable, user_line
+from clearprop.errors import ArgumentError, RunError, checked_methods, printable, user_line
+from clearprop.files.atomic import as_path
 from clearprop.nn.losses import loss_task
 from clearprop.runs.environment import environment
 from clearprop.runs.events import Event, measure_text
@@ -29,6 +30,7 @@ from clearprop.runs.folder import Config, Summary
 from clearprop.runs.state import State
 from clearprop.train.answers import (
     Answers,
+    as_outputs,
     chosen_codes,
     class_probabilities,
     explanation_of,
@@ -47,6 +49,7 @@ from clearprop.train.training_loop import replay_steps
 from clearprop.train.workings import Workings, save_run
 
 
+@checked_methods
 @dataclass(eq=False, repr=False)
 class Run:
     """A training run that has ended, was interrupted, or was loaded.
@@ -175,7 +178,7 @@ class Run:
         answers: NDArray[Any] = self.labels(outputs) if classes else self.values(outputs)
         answers = answers[..., 0] if answers.ndim == outputs.ndim <= 2 and outputs.shape[-1] == 1 else answers
         several = self.target_names if answers.ndim == 2 else ()
-        return in_kind_of(x, answers, self._target_name, several) if as_given else answers
+        return in_kind_of(x, answers, self._target_name, several, as_given=as_given)
 
     @property
     def _target_name(self) -> str:
@@ -217,11 +220,9 @@ class Run:
 
     def values(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Outputs of the network for numbers as values in the unit of the data."""
-        unit = target_unit(self.preprocessing, self.config.settings.loss)
-        if unit is None:
-            return outputs
+        unit, outputs = target_unit(self.preprocessing, self.config.settings.loss), as_outputs(outputs)
         wide = outputs if self.preprocessing is None else np.asarray(outputs, dtype=np.float64)
-        return np.asarray(unit.of_outputs(wide))
+        return outputs if unit is None else np.asarray(unit.of_outputs(wide))
 
     @property
     def _has_classes(self) -> bool:
@@ -235,7 +236,6 @@ class Run:
         """The probability of every class, `(rows, classes)`: softmax of the outputs.  Data as `predict` takes them.
 
         With `as_given`, answers to a frame are a frame of its kind with a column for each class.
-
         A single output tells two classes apart, with 1 − σ and σ.  Several outputs under binary_cross_entropy answer
         each for itself, with σ of each.
 
@@ -250,7 +250,7 @@ class Run:
             )
         shares = np.asarray(class_probabilities(self._source_outputs(x, form), self.config.settings.loss))
         names = self.class_names or self.target_names
-        return in_kind_of(x, shares, self._target_name, names) if as_given else shares
+        return in_kind_of(x, shares, self._target_name, names, as_given=as_given)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -488,7 +488,7 @@ class Run:
         """
         if self.workings is None or self.workings.fork is None:
             raise RunError("this run cannot be forked", got="a run without its workings", try_="cl.load(folder)")
-        forked: Run = self.workings.fork(self, step, change, None if out is None else Path(out), callbacks)
+        forked: Run = self.workings.fork(self, step, change, None if out is None else as_path(out, "out"), callbacks)
         return forked
 
     # --------------------------------------------------------------------------------------------- saving

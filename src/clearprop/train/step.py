@@ -14,9 +14,14 @@ from types import FunctionType
 from typing import Any, TypeAlias
 
 from clearprop import nn, optim
+from clearprop.arrays import tensor
 from clearprop.autodiff.transforms import hvp, value_and_grad
+from clearprop.autodiff.trees import flatten, unflatten
+from clearprop.errors import GradientError, user_line
 from clearprop.nn.fields import PARAMETER, STATE
-from clearprop.program.values import name_variable
+from clearprop.nn.structure import layout
+from clearprop.program.types import is_floating, type_of
+from clearprop.program.values import name_variable, raw
 from clearprop.train.shards import mean_over_shards, state_change, with_change
 
 Loss: TypeAlias = Callable[..., Any]
@@ -96,6 +101,30 @@ def make_objective(loss: Loss, metrics: Sequence[Loss] = (), penalty: nn.Penalty
         return total, (value, measured, trained)
 
     return objective if shards == 1 else mean_over_shards(objective, shards)
+
+
+def require_dependence(loss: Loss, model: Any, x: Any, y: Any, rng: Any, *weight: Any) -> None:
+    """Raise GradientError for a loss that no parameter of the network reaches: its steps would leave all as it is."""
+    leaves, structure = flatten(model)
+    trained = [
+        i
+        for i, kind in enumerate(layout(structure).kinds)
+        if kind == PARAMETER and is_floating(type_of(raw(leaves[i])).dtype)
+    ]
+    for i in trained:
+        leaves[i] = tensor(raw(leaves[i]), requires_grad=True)
+    outputs, _ = nn.apply(unflatten(structure, leaves), x, train=True, rng=rng)
+    value = loss(outputs, y, *weight)
+    if value.tracked:
+        value.backward()
+    if all(leaves[i].grad is None for i in trained):
+        raise GradientError(
+            "no derivative of the loss reaches the network",
+            expected="a loss computed from the outputs, and outputs computed from the parameters",
+            got="outputs or a loss that are cut off from them",
+            where=user_line(),
+            try_="compute with cl's functions to the end: stop_gradient, detach and steps such as cl.round cut it off",
+        )
 
 
 # ------------------------------------------------------------------------------------------------------- identity

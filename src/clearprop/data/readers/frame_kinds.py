@@ -7,6 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from clearprop.errors import DataError, require_flag
+
 _ARROW, _INTERCHANGE = "__arrow_c_stream__", "__dataframe__"
 """The methods by which a table is handed out: Arrow's PyCapsule interface, and the DataFrame interchange protocol."""
 
@@ -53,21 +55,37 @@ def _is_known(value: Any) -> bool:
     """Whether narwhals knows a kind of frame."""
     import narwhals as nw  # start-up time: arrays do without
 
-    return nw.from_native(value, pass_through=True) is not value
+    try:
+        return nw.from_native(value, pass_through=True) is not value
+    except ValueError as problem:  # two columns of one name
+        raise frame_error(problem) from None
 
 
-def in_kind_of(given: Any, values: NDArray[Any], name: str, columns: Sequence[str] = ()) -> Any:
+def frame_error(problem: ValueError) -> DataError:
+    """The refusal of a frame that narwhals does not read."""
+    return DataError(
+        "the data frame cannot be read",
+        expected="a name of its own for every column",
+        got=" ".join(str(problem).split()),
+        try_="rename the columns",
+    )
+
+
+def in_kind_of(
+    given: Any, values: NDArray[Any], name: str, columns: Sequence[str] = (), *, as_given: bool = True
+) -> Any:
     """One value a row, `(rows,)`, as a column `name` of the kind of frame that was given, under the index of pandas.
 
     Several a row, `(rows, columns)`, are a frame of these columns; without names they are `name[0]`, `name[1]`, ….
-    Answers to what is no frame come back as they are.  A kind that narwhals does not know is answered in polars.
+    Answers to what is no frame come back as they are, and so do all without `as_given`.  A kind that narwhals does not
+    know is answered in polars.
 
     >>> import numpy as np
     >>> import polars as pl
     >>> in_kind_of(pl.DataFrame({"a": [1, 2]}), np.array([0.5, 1.5]), "price").to_list()
     [0.5, 1.5]
     """
-    if not is_frame(given):
+    if not require_flag("predict", "as_given", as_given) or not is_frame(given):
         return values
     import narwhals as nw  # start-up time: arrays do without
 

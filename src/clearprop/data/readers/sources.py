@@ -43,7 +43,7 @@ from clearprop.data.readers.formats import (
     forms_text,
     require_columns_in_bounds,
 )
-from clearprop.data.readers.frame_kinds import is_frame, known_frame
+from clearprop.data.readers.frame_kinds import frame_error, is_frame, known_frame
 from clearprop.data.readers.npz_file import read_npz, values_in_npz
 from clearprop.data.readers.parquet_folder import PARQUET_LIMIT, parquet_table, read_parquet
 from clearprop.data.readers.plain_text import plain_text
@@ -395,13 +395,10 @@ def _read_data_frame(
         frame = found.collect() if isinstance(found, nw.LazyFrame) else found
     except TypeError:
         raise _no_source(f"an object of type {type(data).__name__}") from None
+    except DataError:
+        raise
     except ValueError as problem:
-        raise DataError(
-            "the data frame cannot be read",
-            expected="a name of its own for every column",
-            got=" ".join(str(problem).split()),
-            try_="rename the columns",
-        ) from None
+        raise frame_error(problem) from None
     if frame.shape[0] == 0 or frame.shape[1] == 0:
         raise DataError(
             "the data frame is empty",

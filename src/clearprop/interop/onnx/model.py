@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from clearprop.errors import ArgumentError, unknown_name, user_line
+from clearprop.errors import ArgumentError, checked_methods, unknown_name, user_line
 from clearprop.interop.named_arrays import NamedArrays
 from clearprop.interop.onnx.double_precision import widen_array, widen_description
 from clearprop.interop.onnx.graph import Description
@@ -15,6 +15,7 @@ from clearprop.interop.onnx.inputs import InputType, draw_inputs, read_inputs
 from clearprop.program.values import raw
 
 
+@checked_methods
 class OnnxModel(NamedArrays, init=False):
     """A network read from an ONNX file by `cl.onnx.load`; it is called with the inputs in order, or by name.
 

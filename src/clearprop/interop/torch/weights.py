@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.errors import ArgumentError, checked_call, nearest, user_line
+from clearprop.files.atomic import as_path
 from clearprop.interop.torch.layouts import Slot, slots_of
 from clearprop.interop.torch.model import TorchModel
 from clearprop.interop.torch.reading import import_torch
@@ -126,7 +127,7 @@ class _WeightFile:
     """Arrays of a safetensors file; none is read before all are known to fit."""
 
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+        self._path = as_path(path, "path")
         self.described = described_arrays(self._path)
 
     def read(self, names: Iterable[str]) -> dict[str, NDArray[Any]]:

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from clearprop.errors import DTypeError, user_line
+from clearprop.errors import DTypeError, checked_methods, require_function, user_line
 from clearprop.primitives import HELPERS, primitive
 from clearprop.program.ir import Var
 from clearprop.program.operands import admit
@@ -249,6 +249,7 @@ def combine_along_axis(x: Value, indices: Value, operation: Callable[..., Any], 
 
 
 # ----------------------------------------------------------------------------------------------------- what users see
+@checked_methods
 class Entries(Generic[A]):
     """The entries of an array that a key names; each method gives a new array, with these entries changed."""
 
@@ -309,6 +310,7 @@ class Entries(Generic[A]):
 
         For a mask the function is called with the whole array, since how many entries it chooses may not be known.
         """
+        require_function(function, "apply")
         target = self._target(0)
         out: A = target.write(function(target.read()))
         return out

@@ -1,0 +1,52 @@
+"""A loss from which no derivative reaches the network is refused before a step, however the network is trained."""
+
+import numpy as np
+import pytest
+
+import clearprop as cl
+from clearprop.errors import GradientError
+
+X = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(np.int64)
+
+
+class CutOff(cl.nn.Module):
+    """Its outputs have no history."""
+
+    inner: cl.nn.Dense
+
+    def forward(self, x):
+        return cl.stop_gradient(self.inner(x))
+
+
+def accuracy(outputs, y):
+    return -cl.mean((cl.argmax(outputs, axis=1) == y).astype(np.float32))
+
+
+LOSSES = {
+    "of the targets alone": lambda outputs, y: cl.mean(cl.asarray(y) * 1.0),
+    "of outputs that are held": lambda outputs, y: cl.nn.cross_entropy(cl.stop_gradient(outputs), y),
+    "of outputs that are rounded": lambda outputs, y: cl.mean((cl.round(outputs)[:, 0] - y) ** 2),
+    "a share of right answers": accuracy,
+}
+DATA = {"arrays": (X, Y), "batches": [(X[:6], Y[:6]), (X[6:], Y[6:])]}
+
+
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_loss_that_does_not_reach_the_network_is_refused(loss, data, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(GradientError) as caught:
+        cl.fit(cl.nn.mlp([3, 4, 2], seed=0), DATA[data], loss=LOSSES[loss], epochs=1, out=out)
+    assert caught.value.headline == "no derivative of the loss reaches the network"
+    assert not out.exists()
+
+
+def test_a_network_that_cuts_itself_off_is_refused():
+    with pytest.raises(GradientError, match="no derivative of the loss reaches the network"):
+        cl.fit(CutOff(cl.nn.Dense(3, 2)), (X, Y), epochs=1)
+
+
+def test_a_derivative_that_is_zero_here_is_no_cut():
+    run = cl.fit(cl.nn.mlp([3, 2]), (X, Y), loss=lambda outputs, y: cl.mean(cl.relu(-abs(outputs))), epochs=1)
+    assert run.status == "done"
