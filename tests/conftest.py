@@ -66,8 +66,26 @@ def share_cores():
         threads.set_pools(1)
 
 
+SECONDS = []
+"""What the workers that have ended took of the processors."""
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["seconds"] = sum(os.times()[:4])  # of the processes that it started, too
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    SECONDS.append(getattr(node, "workeroutput", {}).get("seconds", 0.0))  # what was killed tells nothing
+
+
 def pytest_terminal_summary(terminalreporter):
-    """How much those tests have tried that count it; what tables of cases have tried is added up."""
+    """What the tests took of the processors, whoever else computes; how much those have tried that count it.
+
+    What tables of cases have tried is added up.
+    """
+    terminalreporter.write_line(f"processor time: {sum(SECONDS, sum(os.times()[:4])):.0f} s")
     sums = Counter()
     for report in terminalreporter.getreports("passed"):
         for tried in (value for name, value in report.user_properties if name == "tried"):
