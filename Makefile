@@ -24,7 +24,7 @@ $(VENV)/ready: pyproject.toml
 demo: $(VENV)/ready    ## train on two real data sets and open one gradient
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/ready    ## the tests, six minutes on two cores
+test: $(VENV)/ready    ## the tests, at most five minutes on two cores
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not verify'
 
 fast: $(VENV)/ready    ## a part of the tests that touches every folder, at most 2 minutes
