@@ -20,6 +20,7 @@ POINTS = 240
 """An even number: no kink at a round number is met, so that a jump is one step."""
 TALLEST = 4.0
 """How far a plot goes up and down where nothing else is said."""
+HEIGHTS = {"rad2deg": 200.0, "logit": 12.0, "ndtri": 8.0}
 
 RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("acos", "asin", "atanh", "erfinv"), (-1.0, 1.0)),
@@ -42,7 +43,7 @@ SECTIONS: dict[str, tuple[float | None, ...]] = {
     **dict.fromkeys(("absolute_error", "squared_error", "huber_error"), (X, 0.0)),
     **dict.fromkeys(("maximum", "minimum", "fmax", "fmin", "atan2", "hypot", "logaddexp", "floor_divide"), (X, 1.0)),
     **dict.fromkeys(("add", "subtract"), (X, 1.0)), "sigmoid_cross_entropy": (X, 0.8), "clip": (X, -1.0, 1.0),
-    "lerp": (0.0, 2.0, X), "copysign": (X, -1.0), "divide": (1.0, X),
+    "heaviside": (X, 0.5), "lerp": (0.0, 2.0, X), "copysign": (X, -1.0), "divide": (1.0, X),
 }  # fmt: skip
 """Functions of several numbers are shown along one of them; the others, 1.5 where nothing is said, stay."""
 
@@ -83,7 +84,7 @@ def drawn(p: Primitive) -> str:
     """The plot as the text of an SVG file, in light and dark colours."""
     x, y, slope = curves(p)
     known = np.concatenate([v[np.isfinite(v)] for v in (y, slope)])
-    tallest = 200.0 if p.name == "rad2deg" else TALLEST
+    tallest = HEIGHTS.get(p.name, TALLEST)
     low, high = max(known.min(), -tallest), min(known.max(), tallest)
     room = 0.05 * (high - low) or 1.0
     frame = Frame((x[0], x[-1]), (low - room, high + room))

@@ -17,6 +17,7 @@ SQUARE = SQUARE @ SQUARE.T + np.eye(3)
 ROW, CUBE = SQUARE[0], np.random.default_rng(1).normal(size=(3, 2, 3))
 POINT = SQUARE + 0.1 * np.random.default_rng(3).normal(size=(3, 3))
 COUNTS = np.array([2, 0, 1])
+WAVE = np.random.default_rng(4).normal(size=7)
 DISPATCHED = {
     f"{module.__name__}.{name}": function
     for module in (np, np.linalg, np.fft)
@@ -57,6 +58,33 @@ OWN = {
     "numpy.rot90": [(SQUARE,), (SQUARE, 3)],
     "numpy.transpose": [(CUBE,), (CUBE, (1, 2, 0))],
     "numpy.squeeze": [(CUBE[:, None, :1],), (CUBE[:, None], 1), (SQUARE,)],
+    "numpy.array_split": [(SQUARE, 2), (CUBE, 2, 2), (ROW, [1, 2]), (ROW, 5)],
+    "numpy.dsplit": [(CUBE, 3), (CUBE, [1])],
+    "numpy.partition": [(SQUARE, (0, 1, 2)), (SQUARE, (0, 1, 2), 0)],  # else the order of the others is free
+    "numpy.delete": [(SQUARE, 1), (SQUARE, [0, 2], 1), (ROW, slice(1, None))],
+    "numpy.compress": [([True, False, True], SQUARE, 1), ([False, True], ROW)],
+    "numpy.block": LISTS,
+    **{f"numpy.{name}": [(np.append(ROW, [np.inf, -np.inf]),)] for name in ("fix", "isposinf", "isneginf")},
+    "numpy.select": [([SQUARE > 1, SQUARE > 0], [SQUARE, 2 * SQUARE], 7.0), ([ROW > 1], [ROW])],
+    "numpy.digitize": [(SQUARE, np.sort(ROW)), (SQUARE, np.sort(ROW), True)],
+    "numpy.unwrap": [(9 * SQUARE,), (9 * SQUARE, None, 0), (4 * ROW, 4.0)],
+    "numpy.ediff1d": [(SQUARE,), (ROW, 5.0, ROW)],
+    "numpy.gradient": [(SQUARE,), (ROW, 2.0), (ROW, np.sort(ROW)), (CUBE, 0.5, 2.0, 3.0)],
+    "numpy.average": [(SQUARE,), (SQUARE, 1), (SQUARE, 0, ROW**2), (CUBE, None, CUBE**2), (CUBE, 2, ROW**2)],
+    "numpy.cov": [(SQUARE,), (ROW,), (ROW, ROW**2), (SQUARE, None, False), (SQUARE, None, True, True)],
+    "numpy.corrcoef": [(SQUARE,), (ROW,), (ROW, ROW**2), (SQUARE, None, False)],
+    **{
+        f"numpy.{name}": [
+            (a, v, mode)
+            for a, v in ((WAVE, ROW), (ROW, WAVE), (WAVE, WAVE[:4]), (WAVE[:4], WAVE))
+            for mode in ("full", "same", "valid")
+        ]
+        for name in ("convolve", "correlate")
+    },
+    "numpy.polyval": [(ROW, SQUARE), (ROW, 2.0)],
+    "numpy.vander": [(ROW,), (ROW, 4), (ROW, 2, True)],
+    "numpy.linalg.tensorinv": [(np.reshape(SQUARE, (3, 1, 3)), 1), (SQUARE, 1)],
+    "numpy.linalg.tensorsolve": [(SQUARE, ROW), (np.reshape(SQUARE, (3, 3, 1)), ROW)],
     "numpy.tril": [(SQUARE,), (SQUARE, 1)],
     "numpy.triu": [(SQUARE,), (SQUARE, -1)],
 }
@@ -118,6 +146,17 @@ DIFFERENTIATED = {
     "slogdet": lambda x: np.linalg.slogdet(x)[1] + np.linalg.det(x),
     "solve": lambda x: np.sum(np.linalg.solve(x, ROW)) + np.sum(np.linalg.inv(x)),
     "fft": lambda x: np.sum(np.abs(np.fft.fft2(x)) ** 2) + np.sum(np.real(np.fft.rfft(x, 5))),
+    "gradient and convolve": lambda x: (
+        np.sum(np.gradient(x, axis=1) ** 2)
+        + np.sum(np.convolve(x[0], x[1], "same") * np.correlate(x[1], x[2], "full")[1:4])
+    ),
+    "cov and corrcoef": lambda x: np.sum(np.cov(x) ** 2) + np.sum(np.corrcoef(x)[0]),
+    "polyval and average": lambda x: np.polyval(x[0], x[1, 2]) + np.average(x[0], weights=x[1]),
+    "unwrap, select and tensorsolve": lambda x: (
+        np.sum(np.unwrap(3 * x) ** 2)
+        + np.sum(np.select([x > 1], [x * x], 0.5))
+        + np.sum(np.linalg.tensorsolve(x, x[0]))
+    ),
     "percentile and ptp": lambda x: np.percentile(x, 40) + np.ptp(x) + np.average(x),
 }
 
@@ -139,10 +178,18 @@ def test_parameters_that_ours_lack_are_refused():
         lambda: np.round(x, 2),
         lambda: np.pad(x, 1, constant_values=(0, 1)),
         lambda: np.unique(x, axis=0),
-        lambda: np.average(x, weights=SQUARE),
+        lambda: np.average(x, weights=SQUARE, returned=True),
+        lambda: np.cov(x, fweights=[1, 2, 1]),
+        lambda: np.convolve(x[0], x[0], "whole"),
     ):
         with pytest.raises(TraceError, match="on a Tensor is not supported"):
             call()
+
+
+def test_lists_of_lists_are_joined_along_two_axes():
+    x, row = cl.tensor(SQUARE), cl.tensor(ROW[None])
+    for parts_of in (lambda x, row: [[x, x], [row, row]], lambda x, row: [[x], [x], [row]]):
+        np.testing.assert_array_equal(np.block(parts_of(x, row)), np.block(parts_of(SQUARE, ROW[None])))
 
 
 def test_none_is_as_not_given():

@@ -10,24 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from clearprop.arrays.numpy_protocol import FUNCTIONS, refusal_of
+from clearprop.arrays.numpy_compositions import COMPOSITIONS, PublicFunctions
+from clearprop.arrays.numpy_protocol import refusal_of
 from clearprop.program.ir import shape_of
-from clearprop.rules.on_demand import find_in
 
-
-class _Ours:
-    """The public functions as attributes; of a namespace, where one is named."""
-
-    def __init__(self, home: str = "") -> None:
-        self._home = home
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # what looks at modules asks everything for such names
-            raise AttributeError(name)
-        return find_in(self._home, name) if self._home else FUNCTIONS[name]
-
-
-cl, linalg, fft = _Ours(), _Ours("linalg"), _Ours("fft")
+cl, linalg, fft = PublicFunctions(), PublicFunctions("linalg"), PublicFunctions("fft")
 
 
 def _rank(x: Any) -> int:
@@ -147,11 +134,6 @@ def around(a: Any) -> Any:
     return cl.round(a)
 
 
-def average(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
-    """`np.average` without weights."""
-    return cl.mean(a, axis=axis, keepdims=keepdims)
-
-
 def ptp(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     """`np.ptp`: the largest less the smallest."""
     return cl.max(a, axis=axis, keepdims=keepdims) - cl.min(a, axis=axis, keepdims=keepdims)
@@ -208,7 +190,8 @@ def unique(ar: Any, return_index: bool = False, return_inverse: bool = False, re
 
 FORMS: dict[str, Callable[..., Any]] = {
     **{f.__name__: f for f in (cross, kron, outer, dot, vdot, diag, vstack, hstack, dstack, column_stack, append)},
-    **{f.__name__: f for f in (around, average, ptp, fliplr, flipud, vsplit, hsplit, transpose, squeeze, pad, unique)},
+    **{f.__name__: f for f in (around, ptp, fliplr, flipud, vsplit, hsplit, transpose, squeeze, pad, unique)},
+    **COMPOSITIONS,
     "trace": _of_planes("trace"),
     "diagonal": _of_planes("diagonal"),
     "cumsum": _running("cumulative_sum"),

@@ -343,8 +343,15 @@ def softsign(x: Value, /) -> Any:
 
 
 def _within_a_turn(x: Value) -> Any:
-    """x less a multiple of 2, exactly: π times it has the sine and cosine of πx, and does not overflow."""
+    """x less a multiple of 2, exactly: π times it has the cosine of πx, and does not overflow."""
     return x - 2.0 * round(0.5 * x)
+
+
+def _sine_of_half_turns(x: Value) -> Any:
+    """sin πx, right to its last digits also beside the integers: ±sin πr of the distance r to the nearest of them."""
+    nearest = round(x)
+    odd = nearest - 2.0 * round(0.5 * nearest)
+    return (1.0 - 2.0 * odd * odd) * sin(math.pi * (x - nearest))
 
 
 _SINC_SLOPE = tuple((-1) ** k * 2 * (k + 1) / math.factorial(2 * k + 3) for k in range(7))
@@ -380,7 +387,7 @@ def sinc(x: Value, /) -> Any:
     x = as_floating(x)
     zero = equal(x, 0)
     whole = where(zero, 1.0, x)
-    return where(zero, 1.0, sin(math.pi * _within_a_turn(whole)) / (math.pi * whole))
+    return where(zero, 1.0, _sine_of_half_turns(whole) / (math.pi * whole))
 
 
 def nan_to_num(x: Value, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
