@@ -1,8 +1,8 @@
 """What the pages for those who come from other libraries say: their rows, and what both sides of a row give.
 
 `python -m tests.docs.coming_from` prints how many functions of each library ours express in one call.  As a script
-`coming_from.py pytorch` prints what PyTorch gives, as JSON, and `coming_from.py derivatives` its derivatives; it needs
-no clearprop, so that it can run where PyTorch is.
+`coming_from.py pytorch` (or `jax`) prints what that library gives, as JSON, and `coming_from.py derivatives` PyTorch's
+derivatives; it needs no clearprop, so that it can run where they are.
 """
 
 from __future__ import annotations
@@ -92,6 +92,14 @@ def pytorch() -> dict[str, Any]:
     return {row.theirs: evaluate(row.theirs, names) for row in rows("pytorch") if row.compared}
 
 
+def jax() -> dict[str, Any]:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    names = {**{k: jax.numpy.asarray(v) for k, v in values().items()}, "jax": jax, "jnp": jax.numpy, "np": np}
+    return {row.theirs: evaluate(row.theirs, names) for row in rows("jax") if row.compared}
+
+
 def arguments(expression: str) -> list[str]:
     """The arrays of numbers that an expression names: what it is differentiated by."""
     known = values()
@@ -174,10 +182,15 @@ def opinfo() -> dict[str, int]:
 
 
 def asked_of_pytorch(what: str) -> Any:
-    """What this file prints where PyTorch is: in an environment of its own, into which it may be installed now."""
+    """What this file prints where PyTorch is."""
+    return asked_of("torch", what)
+
+
+def asked_of(library: str, what: str) -> Any:
+    """What this file prints where a library is: in an environment of its own, into which it may be installed now."""
     from benchmarks.peers import provide
 
-    installed = provide(["torch"])["torch"]
+    installed = provide([library])[library]
     if installed.absent:
         raise RuntimeError(installed.absent)
     alone = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
@@ -197,7 +210,7 @@ def ours() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    asked = {"pytorch": pytorch, "derivatives": pytorch_derivatives, "opinfo": opinfo}
+    asked = {"jax": jax, "pytorch": pytorch, "derivatives": pytorch_derivatives, "opinfo": opinfo}
     if sys.argv[1:]:
         print(json.dumps(asked[sys.argv[1]]()))
     else:
