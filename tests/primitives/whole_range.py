@@ -1,7 +1,7 @@
 """Values and derivatives over the whole range of a dtype, against 60 or more digits.
 
-`python -m tests.primitives.whole_range` prints the largest error of every function, in units in the last place of the
-right value, or of `scale` where that is larger: of a difference of numbers near 1 no more can be asked.
+`python -m tests.primitives.accuracy` measures the largest error of every function, in units in the last place of the
+right value or, where that is large, of 1: of a difference of numbers near 1 no more can be asked.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ class Swept:
     """A function, what it is in mpmath, its derivative there, and the domain that is swept."""
 
     value: Callable[..., Any]
-    slope: Callable[..., Any]
+    slope: Callable[..., Any] | None
     domain: str = ALL
+    call: Callable[..., Any] | None = None
+    """Ours, where it is not the function of this name alone."""
 
 
 def _elu(x: Any, a: Any = 1) -> Any:
@@ -105,21 +107,25 @@ def right_values(f: Callable[..., Any], *operands: np.ndarray) -> list[Any]:
     return out
 
 
-def error(got: np.ndarray, right: list[Any], scale: float) -> tuple[float, int]:
-    """The largest error in units in the last place, and where it is; an infinite one where the kind is wrong."""
+def error(got: np.ndarray, right: list[Any], scale: Any) -> tuple[float, int]:
+    """The largest error in units in the last place, and where it is; an infinite one where the kind is wrong.
+
+    A unit is that of the right value or of `scale` (a number, or one for each value) where that is larger.
+    """
     info = np.finfo(got.dtype)
     worst, at = 0.0, -1
-    for i, (g, r) in enumerate(zip(got.tolist(), right, strict=True)):
+    scales = np.broadcast_to(np.asarray(scale, dtype=object), (len(right),)).tolist()
+    for i, (g, r, own) in enumerate(zip(got.tolist(), right, scales, strict=True)):
         if MP.isnan(r):  # a pole
             continue
         with np.errstate(all="ignore"):
             nearest = got.dtype.type(float(r))
         if not np.isfinite(nearest):
             ulps = 0.0 if g == nearest or abs(g) == float(info.max) else float("inf")
-        elif max(abs(nearest), scale) < info.tiny:  # below the smallest normal number 0 will do
+        elif max(abs(nearest), own) < info.tiny:  # below the smallest normal number 0 will do
             ulps = 0.0 if abs(g) <= info.tiny else float("inf")
         else:
-            size = max(float(abs(nearest)), scale)
+            size = float(max(float(abs(nearest)), own))
             step = float(np.spacing(got.dtype.type(min(size, float(info.max) / 2))))  # above lies no number
             ulps = float(abs(MP.mpf(g) - r) / step) if np.isfinite(g) else float("inf")
         if ulps > worst:
@@ -127,21 +133,15 @@ def error(got: np.ndarray, right: list[Any], scale: float) -> tuple[float, int]:
     return worst, at
 
 
-def errors(name: str, dtype: str, count: int, scales: tuple[float, float], run: Run) -> list[tuple[float, float]]:
-    """Of value and derivative: the largest error in units in the last place, and the point where it is met."""
+def errors(name: str, dtype: str, count: int, run: Run) -> dict[str, tuple[float, float, float]]:
+    """Of value and derivative: the largest error in units of the right value, in units of 1, and the point of it."""
     one, x = FUNCTIONS[name], points(FUNCTIONS[name].domain, dtype, count)
-    f = getattr(cl, name)
-    jobs = (f, one.value, scales[0]), (cl.grad(lambda x: cl.sum(f(x))), one.slope, scales[1])
-    out = []
-    for ours, theirs, scale in jobs:
-        worst, at = error(np.asarray(run(ours)(x)), right_values(theirs, x), scale)
-        out.append((worst, float(x[at])))
+    f = one.call or getattr(cl, name)
+    jobs = {"value": (f, one.value), "derivative": (cl.grad(lambda x: cl.sum(f(x))), one.slope)}
+    out = {}
+    for what, (ours, theirs) in jobs.items():
+        if theirs is not None:
+            got, right = np.asarray(run(ours)(x)), right_values(theirs, x)
+            (worst, at), (of_one, _) = error(got, right, 0.0), error(got, right, 1.0)
+            out[what] = worst, of_one, float(x[at])
     return out
-
-
-if __name__ == "__main__":
-    for name in FUNCTIONS:
-        for scale in (0.0, 1.0):
-            found = [errors(name, dtype, 200, (scale, scale), lambda f: f) for dtype in ("float32", "float64")]
-            told = [f"{what} {max(e)[0]:.3g} at {max(e)[1]:.4g}" for what, *e in zip(("f", "f'"), *found, strict=True)]
-            print(f"{name:12} of {scale:.0f}: ", ", ".join(told), flush=True)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 import clearprop as cl
-from tests.primitives.mp_functions import MP, exp, sigmoid
+from tests.primitives.mp_functions import MP, exp, sigmoid, softplus
 from tests.primitives.whole_range import Run, error, right_values
 
-BOTH_SIGNS, ABOVE_ZERO, NORMAL, NORMAL_ABOVE_ZERO, MODERATE = range(5)
+BOTH_SIGNS, ABOVE_ZERO, NORMAL, NORMAL_ABOVE_ZERO, MODERATE, SHARE_LAST = range(6)
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,15 @@ class SweptPair:
     """A function of two numbers, what it and its two derivatives are in mpmath, and the domain that is swept."""
 
     value: Callable[..., Any]
-    by_first: Callable[..., Any]
-    by_second: Callable[..., Any]
+    by_first: Callable[..., Any] | None
+    by_second: Callable[..., Any] | None
     domain: int = BOTH_SIGNS
+    call: Callable[..., Any] | None = None
+    """Ours, where it is not the function of this name alone."""
 
 
 def _one(a: Any, b: Any) -> Any:
     return MP.mpf(1)
-
-
-def _zero(a: Any, b: Any) -> Any:
-    return MP.mpf(0)
 
 
 def _length(a: Any, b: Any) -> Any:
@@ -65,6 +63,26 @@ def _psi_gap(a: Any, b: Any) -> Any:
         return MP.psi(0, +a) - MP.psi(0, a + b)
 
 
+def _step(a: Any, b: Any, first: bool) -> Any:
+    """The share of the derivative of a largest number that an operand gets."""
+    return MP.mpf("0.5") if a == b else MP.mpf((a > b) == first)
+
+
+def _beta_share(a: Any, x: Any) -> Any:
+    with MP.workdps(40):
+        return MP.betainc(+a, MP.mpf("1.5"), 0, +x, regularized=True)
+
+
+def _beta_share_slope(a: Any, x: Any) -> Any:
+    with MP.workdps(40):
+        return MP.exp((a - 1) * MP.log(x) + MP.log1p(-x) / 2) / MP.beta(+a, MP.mpf("1.5"))
+
+
+def _hurwitz(s: Any, q: Any) -> Any:
+    with MP.workdps(40):
+        return MP.zeta(1 + s, +q)
+
+
 def _density(a: Any, x: Any) -> Any:
     with MP.workdps(80):
         return MP.exp((a - 1) * MP.log(x) - x - MP.loggamma(+a))
@@ -96,7 +114,7 @@ PAIRS: dict[str, SweptPair] = {
     ),
     "remainder": SweptPair(lambda a, b: a - b * MP.floor(a / b), _one, lambda a, b: -MP.floor(a / b)),
     "fmod": SweptPair(lambda a, b: a - b * _truncated(a, b), _one, lambda a, b: -_truncated(a, b)),
-    "floor_divide": SweptPair(lambda a, b: MP.floor(a / b), _zero, _zero),
+    "floor_divide": SweptPair(lambda a, b: MP.floor(a / b), None, None),
     "squared_error": SweptPair(lambda a, b: (a - b) ** 2, lambda a, b: 2 * (a - b), lambda a, b: 2 * (b - a)),
     "absolute_error": SweptPair(
         lambda a, b: abs(a - b), lambda a, b: MP.sign(a - b), lambda a, b: MP.sign(b - a)
@@ -115,6 +133,27 @@ PAIRS: dict[str, SweptPair] = {
         lambda a, b: MP.exp(_log_beta(a, b)) * _psi_gap(b, a),
         MODERATE,
     ),
+    "subtract": SweptPair(lambda a, b: a - b, _one, lambda a, b: MP.mpf(-1)),
+    "maximum": SweptPair(max, lambda a, b: _step(a, b, True), lambda a, b: _step(b, a, True)),
+    "minimum": SweptPair(min, lambda a, b: _step(a, b, False), lambda a, b: _step(b, a, False)),
+    "fmax": SweptPair(max, lambda a, b: _step(a, b, True), lambda a, b: _step(b, a, True)),
+    "fmin": SweptPair(min, lambda a, b: _step(a, b, False), lambda a, b: _step(b, a, False)),
+    "copysign": SweptPair(
+        lambda a, b: abs(a) * MP.sign(b), lambda a, b: MP.sign(a) * MP.sign(b), None
+    ),
+    "sigmoid_cross_entropy": SweptPair(
+        lambda a, t: softplus(a) - t * a, lambda a, t: sigmoid(a) - t, lambda a, t: -a, SHARE_LAST
+    ),
+    "betainc": SweptPair(
+        _beta_share, None, _beta_share_slope, SHARE_LAST, call=lambda a, x: cl.betainc(a, 1.5, x)
+    ),
+    "zeta": SweptPair(
+        _hurwitz, None, lambda s, q: -(1 + s) * _hurwitz(1 + s, q), MODERATE, call=lambda s, q: cl.zeta(1 + s, q)
+    ),
+    "lerp": SweptPair(
+        lambda a, b: a + (b - a) / 4, lambda a, b: MP.mpf("0.75"), lambda a, b: MP.mpf("0.25"), MODERATE,
+        call=lambda a, b: cl.lerp(a, b, 0.25),
+    ),
 }  # fmt: skip
 
 
@@ -125,6 +164,8 @@ def pairs(domain: int, dtype: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     if domain == MODERATE:
         a, b = 2.0 ** rng.uniform(-5.5, 5.5, (2, count))
         return a.astype(dtype), b.astype(dtype)
+    if domain == SHARE_LAST:
+        return (2.0 ** rng.uniform(-5.5, 5.5, count)).astype(dtype), rng.uniform(1e-3, 0.999, count).astype(dtype)
     least = float(info.tiny if domain in (NORMAL, NORMAL_ABOVE_ZERO) else info.smallest_subnormal)
     low, high = np.log2(least), info.maxexp - 1e-3
     a, b = 2.0 ** np.concatenate([rng.uniform(low, high, (2, count)), rng.uniform(-6, 8, (2, count))], axis=1)
@@ -139,16 +180,20 @@ def pairs(domain: int, dtype: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     return a[kept], b[kept]
 
 
-def pair_errors(name: str, dtype: str, count: int, scales: tuple[float, ...], run: Run) -> list[tuple[float, Any]]:
-    """Of the value and both derivatives: the largest error, and the pair where it is met."""
+def pair_errors(name: str, dtype: str, count: int, run: Run) -> dict[str, tuple[float, float, Any]]:
+    """Of the value and both derivatives: the largest error in units of the right value, of 1, and the pair of it."""
     one, (a, b) = PAIRS[name], pairs(PAIRS[name].domain, dtype, count)
-    f = getattr(cl, name)
+    f = one.call or getattr(cl, name)
     slopes = [cl.grad(lambda a, b: cl.sum(f(a, b)), argnums=i) for i in (0, 1)]
-    jobs = zip((f, *slopes), (one.value, one.by_first, one.by_second), scales, strict=True)
-    out = []
-    for ours, theirs, scale in jobs:
-        worst, at = (
-            (0.0, 0) if theirs is _zero else error(np.asarray(run(ours)(a, b)), right_values(theirs, a, b), scale)
-        )
-        out.append((worst, (float(a[at]), float(b[at]))))
+    jobs = {
+        "value": (f, one.value),
+        "derivative by the first": (slopes[0], one.by_first),
+        "derivative by the second": (slopes[1], one.by_second),
+    }
+    out = {}
+    for what, (ours, theirs) in jobs.items():
+        if theirs is not None:
+            got, right = np.asarray(run(ours)(a, b)), right_values(theirs, a, b)
+            (worst, at), (of_one, _) = error(got, right, 0.0), error(got, right, 1.0)
+            out[what] = worst, of_one, (float(a[at]), float(b[at]))
     return out

@@ -8,6 +8,7 @@ from typing import Any
 
 from scipy import special
 
+import clearprop as cl
 from tests.primitives.mp_functions import MP, clipped, exp, normal_cdf, normal_density, sigmoid, softplus
 
 DIGITS = 80
@@ -135,6 +136,34 @@ def normal_quantile(p: Any) -> Any:
     return y
 
 
+def scaled_erfc(x: Any) -> Any:
+    """e^(x²) erfc x, by the asymptotic series far to the right."""
+    if x < 100:
+        return exp(x * x) * MP.erfc(clipped(x, 300))
+    term = total = MP.mpf(1)
+    for k in range(1, 40):
+        term *= -(2 * k - 1) / (2 * x * x)
+        total += term
+    return total / (x * MP.sqrt(MP.pi))
+
+
+def scaled_erfc_slope(x: Any) -> Any:
+    """Its derivative 2x·erfcx x − 2/√π; far to the right, where that cancels, by the series."""
+    if x < 100:
+        return 2 * x * scaled_erfc(x) - 2 / MP.sqrt(MP.pi)
+    term, total = MP.mpf(1), MP.mpf(0)
+    for k in range(1, 40):
+        term *= -(2 * k - 1) / (2 * x * x)
+        total += term
+    return 2 / MP.sqrt(MP.pi) * total
+
+
+def _to_even(x: Any) -> Any:
+    low = MP.floor(x)
+    gap = x - low
+    return low if gap < 0.5 or (gap == 0.5 and int(low) % 2 == 0) else low + 1
+
+
 VALUES: dict[str, tuple[Any, ...]] = {
     "exp2": (lambda x: exp(x * MP.log(2)), lambda x: MP.log(2) * exp(x * MP.log(2))),
     "rsqrt": (lambda x: 1 / MP.sqrt(x), lambda x: -1 / (2 * x * MP.sqrt(x)), "positive"),
@@ -170,5 +199,15 @@ VALUES: dict[str, tuple[Any, ...]] = {
     ),
     "deg2rad": (lambda x: x * MP.pi / 180, lambda x: MP.pi / 180),
     "rad2deg": (lambda x: x * 180 / MP.pi, lambda x: 180 / MP.pi),
+    "erfcx": (scaled_erfc, scaled_erfc_slope),
+    "abs": (abs, MP.sign),
+    "negative": (lambda x: -x, lambda x: MP.mpf(-1)),
+    "positive": (lambda x: x, lambda x: MP.mpf(1)),
+    "sign": (MP.sign, None),
+    "floor": (MP.floor, None),
+    "ceil": (MP.ceil, None),
+    "trunc": (lambda x: MP.sign(x) * MP.floor(abs(x)), None),
+    "round": (_to_even, None),
+    "clip": (lambda x: ramp(x, -1, 2), lambda x: between(x, -1, 2), "all", lambda x: cl.clip(x, -1.0, 2.0)),
 }
 """Value, derivative, and the domain if it is not the whole line."""
