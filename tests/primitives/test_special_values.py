@@ -70,7 +70,7 @@ UNARY = {
     "hard_tanh": (-1.0, 0.0, 0.0, 1.0, 1.0, nan),
     "hard_sigmoid": (0.0, 0.5, 0.5, 2 / 3, 1.0, nan),
     "hard_silu": (nan, 0.0, 0.0, 2 / 3, inf, nan),
-    "sinc": (nan, 1.0, 1.0, math.sin(pi) / pi, nan, nan),
+    "sinc": (nan, 1.0, 1.0, -0.0, nan, nan),
     "erfc": (2.0, 1.0, 1.0, math.erfc(1), 0.0, nan),
     "erfcx": (inf, 1.0, 1.0, math.e * math.erfc(1), 0.0, nan),
     "erfinv": (nan, 0.0, 0.0, inf, nan, nan),
