@@ -17,6 +17,8 @@ from clearprop.train import native_executor
 R = np.random.default_rng(0)
 X, Y = R.normal(size=(90, 3)).astype(np.float32), R.normal(size=(90, 1)).astype(np.float32)
 EPOCHS = 9
+HELD = (R.normal(size=(20, 3)).astype(np.float32), R.normal(size=(20, 1)).astype(np.float32))
+OVERSHOOTS = cl.optim.cosine(0.6, 9)
 
 
 class Looking:
@@ -81,6 +83,12 @@ WAYS: dict[str, dict[str, Any]] = {
     "averages of weights": {"ema": 0.9, "optimizer": cl.optim.sgd(0.01)},
     "measures of batches": {"metrics": ["mae"], "l2": 0.01},
     "weights of rows": {"sample_weight": R.uniform(0.5, 2, 90), "batch_size": 40},
+    "validation": {"validation": HELD},
+    "validation by a metric": {"validation": HELD, "metrics": ["r2"], "metric": "r2"},
+    "validation of averages": {"validation": HELD, "ema": 0.5, "metrics": ["mae"]},
+    "validation with statistics of batches": {"validation": HELD, "norm": "batch"},
+    "the best epoch is not the last": {"validation": HELD, "optimizer": cl.optim.sgd(OVERSHOOTS)},
+    "patience": {"validation": HELD, "optimizer": cl.optim.sgd(OVERSHOOTS), "patience": 2, "epochs": 40},
 }
 
 
@@ -92,6 +100,8 @@ def test_they_have_the_bits_of_one_after_another(way: str, taken: list[int]) -> 
     apart = fit(**WAYS[way], callbacks=[lambda event, state: None])
     assert not taken, "a callback of the user's may keep every state"
     same(together, apart)
+    assert together.summary.best_epoch == apart.summary.best_epoch
+    assert together.summary.stopped_by == apart.summary.stopped_by
 
 
 def test_an_order_of_rows_by_numpy_is_the_same(taken: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,9 +128,12 @@ def test_who_only_looks_sees_every_epoch_and_may_stop_there(taken: list[int]) ->
         assert square == float(np.square(np.asarray(weight)).sum())
 
 
+@pytest.mark.parametrize("validation", [None, HELD])
 @pytest.mark.parametrize("rate", [3.0, 60.0])
-def test_an_epoch_that_diverges_ends_the_run_as_it_does_by_itself(rate: float, taken: list[int]) -> None:
-    settings = {"optimizer": cl.optim.sgd(rate), "epochs": 40}
+def test_an_epoch_that_diverges_ends_the_run_as_it_does_by_itself(
+    rate: float, validation: Any, taken: list[int]
+) -> None:
+    settings = {"optimizer": cl.optim.sgd(rate), "epochs": 40, "validation": validation}
     together, apart = fit(**settings), fit(**settings, callbacks=[lambda event, state: None])
     assert together.status == apart.status == "diverged"
     assert taken
@@ -128,30 +141,34 @@ def test_an_epoch_that_diverges_ends_the_run_as_it_does_by_itself(rate: float, t
     assert together.summary.steps == apart.summary.steps
 
 
-def test_ctrl_c_ends_after_an_epoch_and_the_run_goes_on_from_there(taken: list[int], tmp_path: Any) -> None:
+@pytest.mark.parametrize("validation", [None, HELD])
+def test_ctrl_c_ends_after_an_epoch_and_the_run_goes_on_from_there(
+    validation: Any, taken: list[int], tmp_path: Any
+) -> None:
     def ask(event: Event, state: Any) -> None:
         if event["epoch"] == 5:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(cl.TrainingInterrupted) as stopped:
-        fit(callbacks=[Looking(ask)], out=tmp_path / "run")
+        fit(callbacks=[Looking(ask)], out=tmp_path / "run", validation=validation)
     run = stopped.value.run
     assert max(taken) > 2
     assert (run.status, run.summary.epochs, len(run.history)) == ("interrupted", 5, 5)
-    same(fit(resume=tmp_path / "run"), fit())
+    same(fit(resume=tmp_path / "run", validation=validation), fit(validation=validation))
 
 
-def test_an_exception_leaves_a_run_that_is_whole(taken: list[int]) -> None:
+@pytest.mark.parametrize("validation", [None, HELD])
+def test_an_exception_leaves_a_run_that_is_whole(validation: Any, taken: list[int]) -> None:
     def stop(event: Event, state: Any) -> None:
         if event["epoch"] == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(cl.TrainingInterrupted) as stopped:
-        fit(callbacks=[Looking(stop)])
+        fit(callbacks=[Looking(stop)], validation=validation)
     run = stopped.value.run
     assert taken == []
     assert run.summary.epochs == len(run.history) == run.history[-1]["epoch"]
-    same(run, fit(epochs=run.summary.epochs))
+    same(run, fit(epochs=run.summary.epochs, validation=validation))
 
 
 def test_steps_of_epochs_taken_together_are_replayed(taken: list[int]) -> None:

@@ -11,9 +11,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+import numpy as np
+
+from clearprop.autodiff.trees import flatten, unflatten
 from clearprop.data.parts import Part
 from clearprop.data.training_data import Prepared
 from clearprop.errors import RunError
+from clearprop.program.values import Node, raw
 from clearprop.runs.checkpoints import Best, Keys, Standing, checkpoint_steps, remove_old, save_checkpoint
 from clearprop.runs.events import Event, Events, listed_functions
 from clearprop.runs.folder import HistoryWriter, RunFolder
@@ -90,9 +94,9 @@ class Plan:
 
     @property
     def may_run_ahead(self) -> bool:
-        """Whether nobody needs the state between two epochs, so that several may be taken at once."""
+        """Whether nobody keeps the state between two epochs, so that several may be taken at once."""
         kept = any(not getattr(callback, "only_looks", False) for callback in self.callbacks)
-        return not kept and self.validation is None and self.checkpoint_seconds > 0 and self.decide is decide_alone
+        return not kept and self.checkpoint_seconds > 0 and self.decide is decide_alone
 
     @property
     def by_batch(self) -> list[Measure]:
@@ -165,9 +169,8 @@ class Loop:
             self._runs_ahead = all(map(math.isfinite, state.totals))
             if self._runs_ahead:
                 self.state, reached = state, state.step
-                seconds = time.perf_counter() - self._started
-                self._tell_epoch(state.step, state.epoch + 1, state.totals, None, True, seconds)
-            return self._runs_ahead and not (self._asked_to_stop or interrupts.asked)
+                self._close_ahead(state)
+            return self._runs_ahead and not (self._asked_to_stop or self._has_waited or interrupts.asked)
 
         try:
             state = plan.executor.epochs(before.state, plan.feed, plan.settings.epochs - before.state.epoch, ended)
@@ -180,7 +183,10 @@ class Loop:
         # an epoch that went wrong is taken again by itself, from the end of the one before
         state = state.next_epoch() if self._runs_ahead else replay_steps(plan, before.state, reached)
         self.state = state
-        self.standing, _ = self._judged(state, plan.shown(state), None)
+        if plan.validation is None:
+            self.standing, _ = self._judged(state, plan.shown(state), None)
+        else:  # judged epoch by epoch, but with states that are gone
+            self.standing = replace(self.standing, state=state)
         if plan.tick is not None:
             plan.tick(state)
         self._save_if_due()
@@ -196,7 +202,7 @@ class Loop:
         settings, standing = self.plan.settings, self.standing
         if self.plan.decide(lambda: self._asked_to_stop):
             self._stop("callback", "a callback asked to stop")
-        elif settings.patience is not None and standing.waited >= settings.patience:
+        elif self._has_waited:
             best = standing.best.epoch if standing.best else 0
             self._stop(
                 "patience", f"no better validation {settings.metric} for {standing.waited} epochs (best: epoch {best})"
@@ -205,12 +211,35 @@ class Loop:
             self.status, self.stopped_by = "done", "epochs"
         return self.status != "running"
 
+    @property
+    def _has_waited(self) -> bool:
+        """Whether patience is at its end."""
+        patience = self.plan.settings.patience
+        return patience is not None and self.standing.waited >= patience
+
     def _stop(self, reason: str, message: str) -> None:
         self.status, self.stopped_by = "done", reason
         self.events.emit("stop", step=self.state.step, epoch=self.state.epoch, reason=reason, message=message)
 
     # ----------------------------------------------------------------------------------------- epoch's end
     def _end_epoch(self, state: State) -> None:
+        self.standing = self._close(state)
+        self.state = self.standing.state
+
+    def _close_ahead(self, state: State) -> None:
+        """Close an epoch after which the arrays of its state change; of the best one the network is kept."""
+        if self.plan.validation is None:
+            seconds = time.perf_counter() - self._started
+            self._tell_epoch(state.step, state.epoch + 1, state.totals, None, True, seconds)
+            return
+        known, standing = self.standing.best, self._close(state)
+        best = standing.best
+        if best is not None and best is not known:
+            standing = replace(standing, best=replace(best, model=_with_own_arrays(best.model)))
+        self.standing = standing
+
+    def _close(self, state: State) -> Standing:
+        """Judge the network at the end of an epoch, and tell how it went; the standing after it."""
         plan, totals, state = self.plan, state.totals, state.next_epoch()
         shown = plan.shown(state)
         held = plan.validation
@@ -220,7 +249,7 @@ class Loop:
             validation = plan.decide(lambda: evaluate_part(shown, held, plan.loss, plan.metrics, weight))
         standing, improved = self._judged(state, shown, validation)
         self._tell_epoch(state.step, state.epoch, totals, validation, improved, standing.seconds)
-        self.standing, self.state = standing, state
+        return standing
 
     def _tell_epoch(
         self,
@@ -333,6 +362,13 @@ class Loop:
     def seconds(self) -> float:
         """The time that training has taken, over all sessions."""
         return time.perf_counter() - self._started
+
+
+def _with_own_arrays(model: Any) -> Any:
+    """A network with arrays that nobody else writes."""
+    leaves, structure = flatten(model)
+    copies = (np.array(raw(leaf)) for leaf in leaves)
+    return unflatten(structure, [Node.tensor(a if a.ndim else a[()]) for a in copies])
 
 
 def replay_steps(plan: Plan, state: State, step: int) -> State:
