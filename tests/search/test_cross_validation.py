@@ -199,3 +199,32 @@ def test_true_numbers_are_kept_to_the_last_digit(tmp_path):
     found = cl.cross_validate(table, target="price", folds=2, epochs=1, hidden=2, out=tmp_path / "folds")
     assert {row[3] for row in found.predictions} == set(price)
     assert set(pl.read_csv(tmp_path / "folds" / "predictions.csv")["true price"]) == set(price)
+
+
+def test_a_folder_goes_on_with_what_it_was_begun_with_and_nothing_else(tmp_path):
+    out = tmp_path / "cv"
+    first = cl.cross_validate("iris", folds=2, out=out, **QUICK)
+    again = cl.cross_validate("iris", folds=2, out=out, **QUICK)
+    assert again.predictions == first.predictions
+    others = [{"epochs": 3}, {"seed": 1}, {"folds": 3}, {"hidden": 4}, {"repeats": 2}, {"lr": 0.5}]
+    for other in others:
+        with pytest.raises(ArgumentError, match="holds other folds") as caught:
+            cl.cross_validate("iris", out=out, **{"folds": 2, **QUICK, **other})
+        assert next(iter(other)) in caught.value.got
+
+
+@pytest.mark.parametrize("begin", [cl.cross_validate, cl.ensemble], ids=lambda f: f.__name__)
+def test_a_folder_of_several_runs_has_one_writer(begin, tmp_path, monkeypatch):
+    out, inside = tmp_path / "out", []
+
+    def meanwhile(event):
+        if event["event"] == "epoch" and not inside:
+            inside.append(None)
+            with pytest.raises(ClearpropError) as caught:
+                begin("iris", out=out, **QUICK)
+            inside.append(caught.value.headline)
+
+    monkeypatch.setattr("clearprop.files.folder_lock.GRACE", 0.0)
+    count = {"folds": 2} if begin is cl.cross_validate else {"members": 2}
+    begin("iris", out=out, callbacks=[meanwhile], **count, **QUICK)
+    assert inside[1] in ("this run is being trained already", f"the run folder {str(out)!r} is not empty")

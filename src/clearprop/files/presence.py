@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from clearprop.errors import ArgumentError
+from clearprop.files.atomic import create_folder
 
 
 def is_file(path: Path) -> bool:
@@ -67,3 +69,13 @@ def require_free(path: Path, option: str = "--out") -> None:
         where=f"{option} {path}",
         try_="another name, or --resume to continue the run in it" if run else "another name",
     )
+
+
+def start_folder(path: Path, content: Mapping[str, bytes]) -> None:
+    """Start a folder with these files in one step: of two processes that begin at once, one does.
+
+    Raises ArgumentError if there is something in it, RunError if it cannot be written.
+    """
+    require_free(path)
+    if not create_folder(path, content, durable=True):
+        require_free(path)

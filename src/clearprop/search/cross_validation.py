@@ -20,8 +20,9 @@ from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.table import Table, load_table, path_of
 from clearprop.data.training_data import Prepared, from_parts
 from clearprop.errors import ArgumentError, RunError, checked_call, checked_methods, unknown_name, user_line
-from clearprop.files.atomic import as_path, make_folder, write_text
-from clearprop.files.presence import is_file, require_free
+from clearprop.files.atomic import as_path, write_text
+from clearprop.files.folder_lock import hold_folder
+from clearprop.files.presence import is_file, start_folder
 from clearprop.files.spreadsheet import spreadsheet_text
 from clearprop.files.strict_json import checked_value, read_json, require_keys
 from clearprop.nn.losses import task_under
@@ -242,11 +243,36 @@ def conduct_folds(
     subscribers: Sequence[Subscriber] = (),
     watch: Callable[[TestedFold], object] = lambda _: None,
 ) -> CrossValidation:
-    """Train and test all folds; `watch` is told of each as it ends."""
-    if out is not None and not holds_folds(out):
-        require_free(out)
-        make_folder(out)
-        write_text(out / FOLDS, json.dumps(plain(plan.as_record())) + "\n")
+    """Train and test all folds, or those that are missing in `out`; `watch` is told of each as it ends.
+
+    Raises ArgumentError where other folds, or others' settings, were asked for in `out`.
+    """
+    if out is None:
+        return _folds_of(plan, None, subscribers, watch)
+    if not holds_folds(out):
+        start_folder(out, {FOLDS: f"{json.dumps(plain(plan.as_record()))}\n".encode()})
+    with hold_folder(out):
+        _require_same_folds(plan, out)
+        return _folds_of(plan, out, subscribers, watch)
+
+
+def _require_same_folds(plan: FoldPlan, out: Path) -> None:
+    known, now = _asked_in(out), json.loads(json.dumps(plain(plan.as_record())))
+    flat = [{**record.pop("settings"), **record} for record in (known, now)]
+    other = sorted(n for n in {*flat[0], *flat[1]} if flat[0].get(n) != flat[1].get(n))
+    if other:
+        raise ArgumentError(
+            f"{str(out)!r} holds other folds",
+            expected="a new folder, or what was asked for when these were begun: then the missing ones are trained",
+            got=", ".join(f"{name} {flat[1].get(name)!r} instead of {flat[0].get(name)!r}" for name in other),
+            where=str(out),
+            try_="another out=, or the same settings",
+        )
+
+
+def _folds_of(
+    plan: FoldPlan, out: Path | None, subscribers: Sequence[Subscriber], watch: Callable[[TestedFold], object]
+) -> CrossValidation:
     found = list[TestedFold]()
     for fold in plan.folds:
         data = plan.prepared(fold)
@@ -292,10 +318,8 @@ def _ended_run(folder: Path, data: Prepared) -> Run:
 
 def plan_folds_again(folder: Path) -> FoldPlan:
     """The plan of the cross-validation in a folder.  Raises RunError for one that is damaged, or of a data frame."""
-    place, what = folder / FOLDS, "what was asked of the folds"
-    stored = require_keys(read_json(place, what), {"format", "folds", "repeats", "settings"}, what, str(place))
-    folds, repeats = (checked_value(int, stored[name], what, f"{place}, {name}") for name in ("folds", "repeats"))
-    asked = checked_value(dict[str, object], stored["settings"], what, f"{place}, settings")
+    stored = _asked_in(folder)
+    folds, repeats, asked = stored["folds"], stored["repeats"], stored["settings"]
     if asked.get("data") is None:
         raise RunError(
             "the table of these folds cannot be read again",
@@ -305,6 +329,16 @@ def plan_folds_again(folder: Path) -> FoldPlan:
             try_="cl.cross_validate anew",
         )
     return plan_folds(None, asked, folds, repeats)
+
+
+def _asked_in(folder: Path) -> dict[str, Any]:
+    """What was asked for when the folds of a folder were begun.  Raises RunError for what is damaged."""
+    place, what = folder / FOLDS, "what was asked of the folds"
+    stored = require_keys(read_json(place, what), {"format", "folds", "repeats", "settings"}, what, str(place))
+    for name in ("folds", "repeats"):
+        checked_value(int, stored[name], what, f"{place}, {name}")
+    checked_value(dict[str, object], stored["settings"], what, f"{place}, settings")
+    return dict(stored)
 
 
 def _answers(table: Table, fold: Fold, run: Run, data: Prepared) -> Iterator[tuple[Any, ...]]:

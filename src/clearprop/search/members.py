@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from clearprop.data.readers.reading import READING, Reading
 from clearprop.data.table import Table, load_table, path_of
 from clearprop.data.training_data import Prepared, from_members, from_parts
 from clearprop.errors import ArgumentError, checked_call, unknown_name, user_line
-from clearprop.files.atomic import as_path, make_folder, write_text
-from clearprop.files.presence import require_free
+from clearprop.files.atomic import as_path
+from clearprop.files.folder_lock import hold_folder
+from clearprop.files.presence import start_folder
 from clearprop.files.strict_json import checked_value, read_json, require_keys
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
@@ -185,6 +187,19 @@ def conduct_ensemble(
     seconds = sum(run.summary.seconds for run in before)
     if out is not None and not before:
         _begin(plan, out)
+    with nullcontext() if out is None else hold_folder(out):
+        return _train_members(plan, out, subscribers, watch, ended, seconds, slowest)
+
+
+def _train_members(
+    plan: EnsemblePlan,
+    out: Path | None,
+    subscribers: Sequence[Subscriber],
+    watch: Callable[[int, Run], object],
+    ended: list[Run],
+    seconds: float,
+    slowest: float,
+) -> Run:
     while plan.extent.wants(len(ended), seconds, slowest):
         begun = time.monotonic()
         try:
@@ -200,10 +215,8 @@ def conduct_ensemble(
 
 
 def _begin(plan: EnsemblePlan, out: Path) -> None:
-    require_free(out)
-    make_folder(out)
     extent = {"format": FORMAT, "members": plan.extent.members, "time": plan.extent.time}
-    write_text(out / MANIFEST, json.dumps(extent) + "\n")
+    start_folder(out, {MANIFEST: f"{json.dumps(extent)}\n".encode()})
 
 
 def _train_member(plan: EnsemblePlan, member: int, out: Path | None, subscribers: Sequence[Subscriber]) -> Run:

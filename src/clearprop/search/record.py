@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from clearprop.errors import RunError
-from clearprop.files.atomic import as_path, create_folder, write_text
-from clearprop.files.presence import is_file, require_free
+from clearprop.files.atomic import as_path, write_text
+from clearprop.files.presence import is_file, start_folder
 from clearprop.files.strict_json import parse_json, read_json, read_record, read_text, refuse
 from clearprop.runs.events import Event, plain
 
@@ -75,10 +75,8 @@ class SweepFolder:
     @classmethod
     def make(cls, path: Path, config: SweepConfig) -> SweepFolder:
         """Start the folder in one step.  Raises ArgumentError if it is not empty, RunError if it cannot be written."""
-        require_free(path)
         text = json.dumps(plain(asdict(config)), indent=1, ensure_ascii=False, allow_nan=False)
-        if not create_folder(path, {"sweep.json": f"{text}\n".encode(), "events.jsonl": b""}, durable=True):
-            require_free(path)
+        start_folder(path, {"sweep.json": f"{text}\n".encode(), "events.jsonl": b""})
         return cls(path)
 
     def config(self) -> SweepConfig:
