@@ -350,8 +350,7 @@ def _within_a_turn(x: Value) -> Any:
 def _sine_of_half_turns(x: Value) -> Any:
     """sin πx, right to its last digits also beside the integers: ±sin πr of the distance r to the nearest of them."""
     nearest = round(x)
-    odd = nearest - 2.0 * round(0.5 * nearest)
-    return (1.0 - 2.0 * odd * odd) * sin(math.pi * (x - nearest))
+    return cos(math.pi * _within_a_turn(nearest)) * sin(math.pi * (x - nearest))
 
 
 _SINC_SLOPE = tuple((-1) ** k * 2 * (k + 1) / math.factorial(2 * k + 3) for k in range(7))
