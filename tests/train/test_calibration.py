@@ -37,7 +37,9 @@ def test_it_is_the_least_log_loss_and_all_probabilities_are_by_it(outputs, tmp_p
     assert found == pytest.approx(best.x, rel=1e-3) and abs(found - 1) > 0.01
     assert run.summary.validation["loss"] == pytest.approx(best.fun, rel=1e-5)
     assert best.fun < plain.summary.validation["loss"]
-    assert np.allclose(run.outputs(X), plain.outputs(X) / found, rtol=1e-5)
+    # an output near 0 is as exact as the products that it is the sum of
+    divided = plain.outputs(X) / found
+    np.testing.assert_allclose(run.outputs(X), divided, rtol=0, atol=1e-6 * np.abs(divided).max())
     assert np.array_equal(run.predict(X), plain.predict(X))
     assert run.summary.test["log_loss"] == pytest.approx(log_loss(y[:40], run.probabilities(X[:40])), rel=1e-5)
     again = cl.load(tmp_path / "r")
