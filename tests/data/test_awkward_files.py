@@ -185,6 +185,65 @@ READ = {
         {"kind": "category"},
         "the last row may sum up those above it",
     ),
+    "a statement of a German bank": (
+        "Konto:;DE12 3456\nZeitraum:;01.01.2024 - 31.12.2024\n\n"
+        + table(lambda k: f"{DAY[k]:02}.01.2024", "Tag;Art;Betrag", ";")
+        .replace(".01.2024", "#")
+        .replace(".", ",")
+        .replace("#", ".01.2024"),
+        {},
+        {"kind": "time"},
+        "2 lines above the names",
+    ),
+    "a statement of an American bank": (
+        'Description,,Sum\nBeginning balance,,"1,000.00"\n\nday,text,amount,left\n'
+        + "".join(f"01/{DAY[k]:02}/2024,shop {k % 3},{A[k]},{Y[k]}\n" for k in range(N)),
+        {},
+        {"kind": "time", "note": "2024-01-01 to 2024-01-28, month-first"},
+        "2 lines above the names",
+    ),
+    "lakhs and crores": (
+        table(lambda k: f'"{1 + k % 9},{10 + k},{100 + k * 13}.50"'),
+        {},
+        {"kind": "number", "encoding": "(v − 5"},
+        "",
+    ),
+    "weeks": (table(lambda k: f"2024-W{k % 52 + 1:02}"), {}, {"note": "2024-01-01 to 2024-12-23"}, ""),
+    "quarters": (table(lambda k: f"Q{k % 4 + 1} {2001 + k % 9}"), {}, {"note": "2001-01-01 to 2009-10-01"}, ""),
+    "months of offices": (table(lambda k: f"{2001 + k % 9}M{MONTH[k]:02}"), {}, {"kind": "time"}, ""),
+    "months by name": (table(lambda k: f"{('Jan', 'July')[k % 2]} {2001 + k % 9}"), {}, {"kind": "time"}, ""),
+    "hours of a day": (table(lambda k: f"{k % 12 + 1}{('am', 'pm')[k % 2]}"), {}, {"kind": "time"}, ""),
+    "stamps of a survey": (
+        table(lambda k: f"2024/01/{DAY[k]:02} {k % 12 + 1}:04:05 {('AM', 'PM')[k % 2]} GMT+1"),
+        {},
+        {"kind": "time"},
+        "",
+    ),
+    "seconds since 1970": (
+        table(lambda k: f"{1704067200 + 600 * k}"),
+        {},
+        {"kind": "number"},
+        "column 'v' may count seconds since 1970: it would begin on 2024-01-01",
+    ),
+    "milliseconds since 1970": (
+        table(lambda k: f"{1704067200000 + 600 * k}"),
+        {},
+        {"kind": "number"},
+        "may count milliseconds since 1970",
+    ),
+    "months as six digits": (
+        table(lambda k: f"2024{MONTH[k]:02}", "month,b,price"),
+        {},
+        {"kind": "number"},
+        "column 'month' may hold months",
+    ),
+    "degrees behind": (
+        table(lambda k: f"{k % 9}.5 °C"),
+        {},
+        {"kind": "category"},
+        "the texts of column 'v' are taken as words, such as '0.5 °C'",
+    ),
+    "rooms in words": (table(lambda k: f"{k % 6} bedrooms"), {}, {"kind": "category"}, "such as '0 bedrooms'"),
     "many columns alike": (
         "\n".join(
             [
@@ -284,7 +343,7 @@ def test_a_file_is_read_as_a_person_expects(name, tmp_path):
     path.write_text(text, encoding="utf-8")
     whole, blocks = read(path, words, False), read(path, words, True)
     shown = {column["column"]: column for column in whole.told["columns"]}
-    named = next(name for name in ("v", "area", "date", "column 1", "a", "f1") if name in shown)
+    named = next(name for name in ("v", "area", "date", "month", "day", "Tag", "column 1", "a", "f1") if name in shown)
     assert {key: str(shown[named][key])[: len(str(value))] for key, value in expected.items()} == {
         key: str(value) for key, value in expected.items()
     }

@@ -32,6 +32,10 @@ def stamp(*parts):
     return datetime.datetime(*parts, tzinfo=datetime.UTC).timestamp()
 
 
+def of_week(year, week, day):
+    return stamp(*datetime.date.fromisocalendar(year, week, day).timetuple()[:3])
+
+
 # texts of one column, the order of day and month that they show (None: both readings fit), the first as seconds
 TIMES = {
     "iso": (["2021-03-04", "1999-12-31"], "year-first", stamp(2021, 3, 4)),
@@ -56,10 +60,20 @@ TIMES = {
     "American names": (["March 4, 2021", "Sep 1st 2021", "Sept. 30, 2020"], "year-first", stamp(2021, 3, 4)),
     "weekday": (["Thu, 4 Mar 2021 05:06:07 GMT"], "year-first", stamp(2021, 3, 4, 5, 6, 7)),
     "time of day": (["05:06", "23:59:59"], "year-first", 5 * 3600 + 6 * 60.0),
+    "weeks": (["2021-W01", "2020-W53", "2021W52"], "year-first", of_week(2021, 1, 1)),
+    "days of weeks": (["2026-W01-4", "2020-W53-7", "2009W531"], "year-first", of_week(2026, 1, 4)),
+    "quarters": (["2020-Q3", "2021Q1", "Q4 2020", "q2/2021"], "year-first", stamp(2020, 7, 1)),
+    "months by name": (["Mar 2021", "September 2020", "Sept. 2020", "DEC-2019"], "year-first", stamp(2021, 3, 1)),
+    "months of offices": (["2021M03", "2020M12"], "year-first", stamp(2021, 3, 1)),
+    "hours alone": (["13/2/2020 3pm", "13/2/2020 12 a.m."], "day-first", stamp(2020, 2, 13, 15)),
+    "hours of a day": (["3pm", "12 AM"], "year-first", 15 * 3600.0),
+    "forms of a survey": (["2024/01/06 3:04:05 PM GMT+1"], "year-first", stamp(2024, 1, 6, 14, 4, 5)),
     "mixed ways": (["2021-03-04", "5 Mar 2021", "13/03/2021"], "day-first", stamp(2021, 3, 4)),
 }
 NO_TIMES = ["2021-02-30", "2021-13-01", "24:00", "12:60", "1.5.2", "10.0.0.1", "31/31/2021", "4 Mai 2021",
             "20210304", "a-b", "12-34-56", "2021-03-04 25:00", "0/1/2021", "13:30 pm",
+            "2021-W53", "2021-W54", "2021-W00", "2021-W01-8", "2021-Q5", "2021-Q0", "2021M13", "Foo 2020",
+            "2021-01-01 5", "13 pm", "2021-01-01 05:06 GMT+123",
             "12/2021", "1/2", "2021-3-4-5", "+49 30 123"]  # fmt: skip
 
 
@@ -410,3 +424,15 @@ def test_any_kind_of_any_cells_ends_in_an_answer(tmp_path, kind, cells):
         except ClearpropError as problem:
             answers.append(str(problem).split("where")[0])
     assert answers[0] == answers[1]
+
+
+def test_every_week_of_two_centuries_agrees_with_the_calendar():
+    days = [datetime.date(1899, 12, 20) + datetime.timedelta(n) for n in range(0, 200 * 365, 5)]
+    weeks = [day.isocalendar() for day in days]
+    texts = np.array([f"{year}-W{week:02d}-{day}" for year, week, day in weeks], dtype=object)
+    assert seconds_of(texts, "year-first").tolist() == [stamp(day.year, day.month, day.day) for day in days]
+    there = {(year, week) for year, week, _ in weeks}
+    last = [
+        year for year in range(1900, 2099) if np.isnan(seconds_of(np.array([f"{year}-W53"], object), "year-first")[0])
+    ]
+    assert last == [year for year in range(1900, 2099) if (year, 53) not in there]

@@ -191,6 +191,7 @@ def test_what_shows_decimals(cells, tmp_path):
 
 
 MARKS = {
+    "12,34,567": 1234567.0, "1,00,00,000.5": 10000000.5,
     "1,013": 1013.0, "(12)": -12.0, "−3.5": -3.5, "$1,013.25": 1013.25, "-$5": -5.0, "€ 7": 7.0, "3.14 %": 3.14,
     "1e3": 1000.0, "1 013 000": 1013000.0, "1’013.5": 1013.5, "£0.99": 0.99, "+4": 4.0,
 }  # fmt: skip
@@ -201,7 +202,7 @@ def test_marks_of_numbers(tmp_path):
     assert read(path)["v"].values.tolist() == list(MARKS.values())
 
 
-@pytest.mark.parametrize("cell", ["1,01", "1,0133", "12,34,567", "$", "(a)", "1 01", "%", "01,013"])
+@pytest.mark.parametrize("cell", ["1,01", "1,0133", "123,45,678", "1,2,345", "$", "(a)", "1 01", "%", "01,013"])
 def test_what_is_no_number_stays_text(cell, tmp_path):
     path = made(tmp_path, "t.csv", text(["v,w", f'"{cell}",x', "1,y"]).encode())
     assert read(path)["v"].kind == "category"

@@ -233,8 +233,8 @@ def test_auto_takes_what_is_best_on_the_validation_rows(folder, tmp_path, capsys
     assert chosen == max(("none", "log", "quantile"), key=scores.get) and scores["auto"] == scores[chosen]
     told = [event for event in map(json.loads, capsys.readouterr().out.splitlines()) if event["event"] == "data"][-1]
     reason = next(note for note in told["notes"] if "the target is learned" in note)
-    for name in ("none", "log", "quantile"):
-        assert float(re.search(rf"{name} (-?[\d.]+)", reason)[1]) == pytest.approx(scores[name], abs=0.005)
+    for name, words in {"none": "as it is", "log": "by its logarithm", "quantile": "by normal scores"}.items():
+        assert float(re.search(rf"(-?[\d.]+) {words}", reason)[1]) == pytest.approx(scores[name], abs=0.005)
 
 
 def test_auto_in_python_is_the_run_with_the_chosen_one():

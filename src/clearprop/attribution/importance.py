@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.autodiff.transforms import grad
+from clearprop.data.columns import in_digits
 from clearprop.errors import printable
 from clearprop.notation import number_text
 from clearprop.notation.escaping import html_text
@@ -77,7 +78,8 @@ class Importance:
 
 
 def _short(value: float) -> str:
-    return number_text(value, 4)
+    text = number_text(value, 4)
+    return in_digits(value) if "e+" in text else text
 
 
 def text_rows(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

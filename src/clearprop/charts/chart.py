@@ -248,21 +248,23 @@ def _set_axis(axes: Any, side: str, axis: Axis, values: Sequence[float]) -> None
         axes.set(**{f"{side}lim": (low / 3, high * 3) if axis.logarithmic else (low - room, high + room)})
     one = getattr(axes, f"{side}axis")
     if not axis.logarithmic or high < 5 * low:
-        one.set_major_locator(MaxNLocator(8 if side == "x" else 6, integer=axis.whole, steps=[1, 2, 5, 10]))
+        short = max(abs(low), abs(high)) < 1e5  # or the texts of eight ticks have no room beside each other
+        one.set_major_locator(MaxNLocator(8 if side == "x" and short else 6, integer=axis.whole, steps=[1, 2, 5, 10]))
     else:
         one.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=8))
     one.set_minor_locator(NullLocator())
-    one.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
+    plain = 6 if axis.logarithmic else 7
+    one.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, plain)))
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def _tick(value: float) -> str:
-    """A number at a tick: 0.001, 20000, 10⁻⁶, 2·10⁷."""
+def _tick(value: float, plain: int) -> str:
+    """A number at a tick: 0.001, 20000, 10⁻⁶, 2·10⁷; below 10 to the power `plain` it is written out."""
     power = math.floor(math.log10(abs(value)) + 1e-9) if value else 0
-    if -5 < power < 6:
-        return f"{value:.6g}".replace("-", "−")
+    if -5 < power < plain:
+        return f"{value:.{max(6, plain)}g}".replace("-", "−")
     size = f"{value / 10.0**power:.6g}".replace("-", "−")
     raised = f"10{str(power).translate(_RAISED)}"
     return raised if size == "1" else f"{size}·{raised}"

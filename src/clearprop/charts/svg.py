@@ -20,7 +20,8 @@ STYLE = f"""
 figure {{ margin: 0.75rem 0 1.25rem; break-inside: avoid; }} figcaption {{ font-weight: 600; }}
 svg.chart {{ width: 100%; max-width: 44rem; height: auto; display: block; }} svg.square {{ max-width: 30rem; }}
 @media (max-width: 40rem) {{
-  svg.chart:not(.square) text:not([transform^="rotate(-90"]) {{ font-size: 16px !important; }} }}
+  svg.chart:not(.square) text {{ font-size: 16px !important; }}
+  svg.chart:not(.square) text[transform^="rotate(-90"] {{ display: none; }} }}  /* the title above says it */
 svg.chart * {{ stroke-linejoin: round; }} svg.chart text {{ font-family: system-ui, sans-serif; }}
 {CURVES_STYLE}
 .key {{ list-style: none; padding: 0; margin: 0.25rem 0; display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; }}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:  # start-up time: most commands tell no run
 
 PLAIN_WIDTH = 100
 """The width of tables that no terminal shows."""
+_LABEL = re.compile(r"\s+|\S+\s{2,}")
+"""What stands before a line's text: blanks, or a word with several behind it."""
 _WORD = 24
 """A longer word than this may be broken for the sake of the others."""
 LINES = 20
@@ -43,8 +47,31 @@ def _console(file: Any) -> Console:
 
 
 def say(console: Console, text: str) -> None:
-    """Print a sentence: it is wrapped by the terminal, or not at all."""
-    console.print(printable(text, keep="\n"), soft_wrap=True)
+    """Print a sentence: on a terminal it is wrapped between words, below what follows a label; elsewhere not at all."""
+    told = printable(text, keep="\n")
+    if console.is_terminal:
+        told = "\n".join(_wrap_line(line, console.width) for line in told.split("\n"))
+    console.print(told, soft_wrap=True)
+
+
+def _wrap_line(line: str, width: int) -> str:
+    """A line in the width of a terminal; what begins with a label and blanks goes on below what follows them.
+
+    >>> print(_wrap_line("rows      560 to train, 120 to test, of 800", 32))
+    rows      560 to train, 120 to
+              test, of 800
+    """
+    label = _LABEL.match(line)
+    indent = label.end() if label is not None and 3 * label.end() < width else 0
+    return textwrap.fill(
+        line,
+        max(width, indent + 1),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        replace_whitespace=False,
+        drop_whitespace=True,
+    )
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> Table:

@@ -300,7 +300,9 @@ def _tell_plan(job: Job, asked: Mapping[str, Any], full: Settings) -> None:
     # One sentence for rows, network and training each; what is not used (dropout, penalty, patience) is not named.
     console, data = output(), job.data
     parts = {"train": data.train, "validate": data.validation, "test": data.test}
-    rows = ", ".join(f"{rows_in(part)} to {name}" for name, part in parts.items() if isinstance(part, tuple | DiskRows))
+    rows = ", ".join(
+        f"{rows_in(part):,} to {name}" for name, part in parts.items() if isinstance(part, tuple | DiskRows)
+    )
     say(console, f"rows      {rows}")
     sizes = [job.data.told["features"], *full.hidden, job.model.layers[-1].bias.shape[0]]
     pieces = any(isinstance(layer, nn.PiecewiseLinear) for layer in job.model.layers)

@@ -358,7 +358,9 @@ def used_column(column: Column, place: Locator, source: str = "", asked: str = "
 def may_be_times(texts: NDArray[Any]) -> bool:
     """A quick look at the first text that is there: most columns need no other to be known as no times."""
     first = next((text for text in texts if text is not None), "")
-    return len(first) <= LONGEST_TIME and any(c.isdigit() for c in first) and bool(set("-/.: ") & set(first))
+    if len(first) > LONGEST_TIME or not any(c.isdigit() for c in first):
+        return False
+    return bool(set("-/.: ") & set(first)) or first[4:5] in ("M", "Q", "q", "W") or first[-2:].lower() in ("am", "pm")
 
 
 def checked_column(column: Column, place: Locator) -> Column:

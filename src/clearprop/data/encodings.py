@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -467,21 +467,3 @@ def _is_whole(text: str) -> bool:
 def _is_float(text: str) -> bool:
     """Whether a text is a number in a way that Python writes it, so that the number gives the text back."""
     return is_number(text) and text in (number_text(float(text)), repr(float(text)))
-
-
-def digit_doubts(encodings: Iterable[Any]) -> list[str]:
-    """A sentence about columns of numbers that differ in digits alone which double precision does not hold.
-
-    >>> digit_doubts([])
-    []
-    """
-    # a thousand steps of float64 within the deviation: fewer, and the deviation itself is wrong in its third digit
-    lost = [
-        e.name
-        for e in encodings
-        if isinstance(e, NumberEncoding) and e.scale < 1000 * np.spacing(max(abs(e.low), abs(e.high)))
-    ]
-    if not lost:
-        return []
-    one = "the numbers of column" if len(lost) == 1 else "the numbers of the columns"
-    return [f"{one} {name_list(lost, 6)} are so large beside their differences that digits are lost (subtract a part)"]

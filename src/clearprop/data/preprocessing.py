@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from clearprop.data.columns import (
     quantity,
 )
 from clearprop.data.encodings import (
+    CategoryEncoding,
     ClassTarget,
     Encoding,
     NumberEncoding,
@@ -45,6 +47,7 @@ from clearprop.data.readers.reading import (
     require_names,
 )
 from clearprop.data.readers.sources import read
+from clearprop.data.slips import has_unit
 from clearprop.data.table import Table
 from clearprop.data.target_transforms import TargetTransform
 from clearprop.errors import ArgumentError, DataError, user_line
@@ -53,6 +56,12 @@ TEXT_KINDS = ("category", "list", "ordinal", "text")
 """The kinds of encoding that take text as it is written, even where it looks like numbers."""
 LONG_RUN = 30
 """More columns of one array than this are summed up in one row of the summary."""
+_EPOCHS = {"seconds": (946_684_800.0, 2_208_988_800.0), "milliseconds": (946_684_800e3, 2_208_988_800e3)}
+"""What the times from 2000 to 2040 are, counted since 1970."""
+_MONTH = re.compile(r"(?:.*[_\s.-])?(?:year[_\s-]?month|month|yyyymm|ym|period)", re.IGNORECASE)
+"""Names of columns whose numbers of six digits are months, as a rule."""
+_LEAST_LEVELS = 5
+"""Fewer different texts than this are words, whatever they look like."""
 
 
 @dataclass(frozen=True)
@@ -441,3 +450,51 @@ class Preprocessing:
     def from_json(cls, text: str, where: str = "preprocessing.json") -> Preprocessing:
         """Read what `to_json` wrote.  Everything is checked; raises RunError and says what is wrong where."""
         return cls(*preprocessing_from_json(text, where))
+
+
+def encoding_doubts(encodings: Sequence[Any]) -> list[str]:
+    """A sentence about each kind of column that may be taken for something else than it is."""
+    numbers = [e for e in encodings if isinstance(e, NumberEncoding) and e.kind == "number"]
+    words = [e for e in encodings if isinstance(e, CategoryEncoding)]
+    found = [_digits_lost(numbers), _units(words), *map(_epoch, numbers), _months(numbers)]
+    return [sentence for sentence in found if sentence]
+
+
+def _digits_lost(numbers: Iterable[NumberEncoding]) -> str:
+    """About columns of numbers that differ in digits alone which double precision does not hold."""
+    # a thousand steps of float64 within the deviation: fewer, and the deviation itself is wrong in its third digit
+    lost = [e.name for e in numbers if e.scale < 1000 * np.spacing(max(abs(e.low), abs(e.high)))]
+    if not lost:
+        return ""
+    one = "the numbers of column" if len(lost) == 1 else "the numbers of the columns"
+    return f"{one} {name_list(lost, 6)} are so large beside their differences that digits are lost (subtract a part)"
+
+
+def _units(words: Iterable[CategoryEncoding]) -> str:
+    """About columns whose words are numbers with a unit behind them."""
+    found = [e for e in words if len(e.levels) >= _LEAST_LEVELS and all(map(has_unit, e.levels))]
+    if not found:
+        return ""
+    columns = "column" if len(found) == 1 else "the columns"
+    told = f"the texts of {columns} {name_list([repr(e.name) for e in found], 6)}"
+    return f"{told} are taken as words, such as {found[0].levels[0]!r} (write numbers without their unit)"
+
+
+def _epoch(number: NumberEncoding) -> str:
+    """About numbers that may be times, counted in seconds or milliseconds."""
+    for unit, (first, last) in _EPOCHS.items():
+        if first <= number.low and number.high <= last:
+            since = np.datetime64(int(number.low / (1 if unit == "seconds" else 1000)), "s").item().date()
+            return (
+                f"column {number.name!r} may count {unit} since 1970: it would begin on {since} "
+                "(write dates, of which hour, day and season are learned)"
+            )
+    return ""
+
+
+def _months(numbers: Iterable[NumberEncoding]) -> str:
+    """About numbers of six digits that may be months."""
+    found = [e.name for e in numbers if _MONTH.fullmatch(e.name) and 190_001 <= e.low <= e.high <= 209_912]
+    if not found:
+        return ""
+    return f"column {found[0]!r} may hold months, such as 202012 (write 2020-12; from there to 202101 is no step of 89)"

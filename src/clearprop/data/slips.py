@@ -68,14 +68,15 @@ _UNITS = (
     "[kcmµn]?m[²³23]?|[kmµ]?g|lbs?|oz|[cm]?l|ms|s|sec|min|h|hrs?|days?|years?|°?[CF]|K|[kM]?Wh?|V|A|[kMG]?Hz|[kMG]B|px"
     "|ft|in|mi|mph|km/h|sqm|sqft|ha|pcs?|x"
 )
-_WITH_UNIT = re.compile(rf"[+-]?\d[\d.,]*\s?(?:{_UNITS})\.?")
+_WITH_UNIT = re.compile(rf"[+-]?\d[\d.,]*\s?(?:{_UNITS})\.?|[+-]?\d[\d.,]*\s[A-Za-zµ°%]{{2,12}}\.?")
+"""A number with a unit behind it, or with any word after a space: `3 bedrooms`."""
 
 
 def has_unit(text: object) -> bool:
     """Whether a text is a number with a unit behind it.
 
-    >>> has_unit("12 cm"), has_unit("180kg"), has_unit("12b"), has_unit(None)
-    (True, True, False, False)
+    >>> has_unit("12 cm"), has_unit("180kg"), has_unit("3 bedrooms"), has_unit("12b"), has_unit(None)
+    (True, True, True, False, False)
     """
     return isinstance(text, str) and _WITH_UNIT.fullmatch(text) is not None
 

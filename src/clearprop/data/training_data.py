@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clearprop.data.array_checks import column_names, in_columns, plain_array, require_one_index
 from clearprop.data.array_labels import ArrayLabels, text_labels
 from clearprop.data.columns import mean_of, no_row_counts
-from clearprop.data.encodings import ClassTarget, digit_doubts
+from clearprop.data.encodings import ClassTarget
 from clearprop.data.parts import (
     PARTS,
     Pair,
@@ -28,7 +28,7 @@ from clearprop.data.parts import (
     suspicions,
     table_doubts,
 )
-from clearprop.data.preprocessing import Preprocessing
+from clearprop.data.preprocessing import Preprocessing, encoding_doubts
 from clearprop.data.readers.frame_kinds import readable_frame
 from clearprop.data.readers.reading import AS_SHOWN, Reading
 from clearprop.data.readers.sources import is_table, needs_streaming
@@ -378,7 +378,7 @@ def from_source(
         found = stream_table(Path(source), str(source), target, task, *shares, seed, memory, watch, reading, ranks)
         x, y, *_ = found.train.read(0, *found.train.buffers())
         doubts = suspicions(found.preprocessing.feature_columns, (x, y), {})
-        doubts += [*class_doubts(found.preprocessing.class_names), *digit_doubts(found.preprocessing.columns)]
+        doubts += [*class_doubts(found.preprocessing.class_names), *encoding_doubts(found.preprocessing.columns)]
         told = _inferred_record(found.preprocessing, (*found.notes, *doubts))
         on_disk = {"training": found.train, "validation": found.validation, "test": found.test}
         rows = {name: SourceRows(part.numbers, found.source) for name, part in on_disk.items() if part is not None}
@@ -465,7 +465,7 @@ def from_parts(
             weights |= {} if weight is None else {name: _by_mean(weight)}
     train = fitted.transform(parts.train)
     doubts = [] if table.is_array or fitted.members > 1 else suspicions(fitted.feature_columns, train, others)
-    doubts += [*class_doubts(fitted.class_names), *digit_doubts(fitted.columns), *table_doubts(table)]
+    doubts += [*class_doubts(fitted.class_names), *encoding_doubts(fitted.source_columns), *table_doubts(table)]
     return Prepared(
         train=train,
         validation=others.get("validation"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from clearprop.explanation.printers.html import entry_section, html_table, numbe
 from clearprop.explanation.printers.terminal import check_text
 from clearprop.notation import number_text
 from clearprop.notation.escaping import html_text
-from clearprop.reporting.numbers import Held, losses_by_row
+from clearprop.reporting.numbers import Held, amount_text, losses_by_row
 from clearprop.train import Run, outputs_as_predicted
 
 SHOWN, INPUTS = 3, 6
@@ -50,7 +50,7 @@ def _answer(run: Run, held: Held, row: int) -> str:
         said_each, true_each = (_label_names(held, flags) for flags in (held.outputs[row] > 0, _true_labels(held, row)))
         return f"taken to have {said_each}" + (f", has {true_each}" if said_each != true_each else ", which is right")
     predicted, known = (in_units(run, v.reshape(1, -1))[0].tolist() for v in (held.outputs[row], held.y[row]))
-    told = [f"predicted {number_text(p)}, is {number_text(k)}" for p, k in zip(predicted, known, strict=True)]
+    told = [f"predicted {amount_text(p)}, is {amount_text(k)}" for p, k in zip(predicted, known, strict=True)]
     if len(run.target_names) < 2:
         return "; ".join(told)
     return "; ".join(f"{name} {verdict}" for name, verdict in zip(run.target_names, told, strict=True))
@@ -113,6 +113,8 @@ def _inputs(run: Run, x: NDArray[Any], found: Explanation) -> str:
     values = np.asarray(x, dtype=np.float64).ravel()
     effect = gradient * values
     names = run.preprocessing.feature_names if run.preprocessing is not None else ()
+    if run.summary.members is not None:
+        names, values, gradient, effect = _over_members(names, values, gradient, effect)
     order = np.argsort(-np.abs(effect), kind="stable")[:INPUTS]
     rows = [
         (
@@ -122,6 +124,20 @@ def _inputs(run: Run, x: NDArray[Any], found: Explanation) -> str:
         for i in order
     ]
     return html_table("the inputs with the largest effect", ("input", "value, encoded", "gradient", "product"), rows)
+
+
+def _over_members(
+    names: Sequence[str], values: NDArray[np.float64], gradient: NDArray[np.float64], effect: NDArray[np.float64]
+) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Each input once, of which every member of an ensemble has its own encoding: the mean value, and the sums."""
+    known = tuple(dict.fromkeys(names))
+    places = np.array([known.index(name) for name in names])
+    numbers = np.bincount(places)
+
+    def over_all(each: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.bincount(places, weights=each).astype(np.float64)
+
+    return known, over_all(values / numbers[places]), over_all(gradient), over_all(effect)
 
 
 def _opened_entry(found: Explanation) -> str:

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.autodiff.transforms import value_and_grad
+from clearprop.data.columns import in_digits
 from clearprop.data.encodings import NumberTarget
 from clearprop.data.parts import Part, SourceRows, rows_in
 from clearprop.data.training_data import Prepared
 from clearprop.nn.losses import has_log_link, is_binary, loss_task
+from clearprop.notation import number_text
 from clearprop.program.values import raw
 from clearprop.rules import random
 from clearprop.rules.activations import sigmoid
@@ -104,6 +106,16 @@ def _judging_rows(run: Run, data: Prepared, train: Part | None) -> tuple[str, Pa
     if run.summary.members is not None and data.test is not None:
         return "test", data.test
     return ("validation", data.validation) if data.validation is not None else ("training", train)
+
+
+def amount_text(value: float) -> str:
+    """A number in the unit of the target to six digits, as people write it: without a power of ten to ten millions.
+
+    >>> amount_text(1057541.3), amount_text(-0.25), amount_text(3e12)
+    ('1057540', '−0.25', '3e+12')
+    """
+    text = number_text(value)
+    return in_digits(value, 6).replace("-", "−") if "e+" in text and abs(value) < 1e7 else text
 
 
 def _comparable(run: Run, outputs: NDArray[np.float64]) -> NDArray[np.float64]:

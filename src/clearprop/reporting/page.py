@@ -22,6 +22,7 @@ from clearprop.reporting.misses import in_units, missed_section
 from clearprop.reporting.numbers import (
     Held,
     Sizes,
+    amount_text,
     by_layer,
     calibration,
     confusion,
@@ -374,10 +375,10 @@ def _residuals_of(run: Run, held: Held, charts: Charts, place: int) -> str:
     true, said = (in_units(run, values)[:, place] for values in (known_values, outputs))
     residuals = said - true
     facts = {
-        "mean residual (predicted − true)": number_text(float(residuals.mean())),
-        "median of |residual|": number_text(float(np.median(np.abs(residuals)))),
-        "90 % of |residual| are below": number_text(float(np.quantile(np.abs(residuals), 0.9))),
-        "largest |residual|": number_text(float(np.abs(residuals).max())),
+        "mean residual (predicted − true)": amount_text(float(residuals.mean())),
+        "median of |residual|": amount_text(float(np.median(np.abs(residuals)))),
+        "90 % of |residual| are below": amount_text(float(np.quantile(np.abs(residuals), 0.9))),
+        "largest |residual|": amount_text(float(np.abs(residuals).max())),
     }
     true, said, residuals = (v[:POINTS].tolist() for v in (true, said, residuals))
     ends = (min(true + said), max(true + said))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -46,6 +47,14 @@ def end_text(summary: Summary) -> str:
     return f"{summary.status} after {summary.epochs} epochs, {summary.steps} steps{best}"
 
 
+_MEASURE = (
+    r"[A-Z]{3}|[$€£¥%‰]|[kKmMcµnGT]?(?:[gmslWVAJNK]|Hz|Pa|Wh|eV|bar|B|bit|mol)[²³23]?|°?[CF]|ha|min|h|d|hrs?|days?|weeks?"
+    r"|months?|years?|ft|in|mi|mph|lbs?|oz|pt|px|ppm|sqft|sqm|pcs|km/h"
+)
+_UNIT = re.compile(
+    rf".*?\s*[(\[]\s*((?:{_MEASURE})(?:\s?/\s?\w+[²³]?)?)\s*[)\]]|.*?,\s*({_MEASURE})|.*?\s+in\s+({_MEASURE})"
+)
+"""A unit in brackets, behind a comma or `in`; a code of three capitals is a currency."""
 _FEW = 20
 """Fewer test rows than these say little of new ones."""
 _LEARNED = 0.9
@@ -128,12 +137,23 @@ def _of_classes(
 
 def _of_numbers(reached: Mapping[str, object], beside: Baselines, part: str, target: str) -> str:
     own, constant, linear = (_number(v, "mae") for v in (reached, beside.constant, beside.linear))
+    unit = f" {unit_in(target)}" if unit_in(target) else ""
     told = (
-        f"Predictions of {target!r} are off by {in_digits(own)} on average in {part} "
+        f"Predictions of {target!r} are off by {in_digits(own)}{unit} on average in {part} "
         f"(R² {_number(reached, 'r2'):.3f}); "
-        f"the mean alone is off by {in_digits(constant)}, a linear model by {in_digits(linear)}"
+        f"the mean alone is off by {in_digits(constant)}{unit}, a linear model by {in_digits(linear)}{unit}"
     )
     return f"{told}: {_verdict(-own, -constant, -linear, 'the mean')}"
+
+
+def unit_in(name: str) -> str:
+    """The unit that the name of a column tells; empty where it tells none.
+
+    >>> [unit_in(name) for name in ("price (USD)", "area [m²]", "weight, kg", "temp in °C", "price (old)")]
+    ['USD', 'm²', 'kg', '°C', '']
+    """
+    found = _UNIT.fullmatch(name.strip())
+    return next(filter(None, found.groups()), "").strip() if found else ""
 
 
 def _of_several(reached: Mapping[str, object], beside: Baselines, part: str, fitted: Preprocessing) -> str | None:

@@ -135,9 +135,10 @@ def compare_transforms(
         scores[name] = _score(measure, model, prepared, loss)
     sign = 1.0 if higher_is_better(measure.name) else -1.0
     best = max(scores, key=lambda name: sign * scores[name] if np.isfinite(scores[name]) else -np.inf)
-    told = ", ".join(f"{name} {number_text(float(f'{score:.3g}'))}" for name, score in scores.items())
-    learned = "as it is" if best == "none" else f"by the transform {best}"
-    return TransformChoice(best, f"the target is learned {learned}: {measure.name} of validation {told}")
+    words = {"none": "as it is", "log": "by its logarithm", "quantile": "by normal scores"}
+    told = ", ".join(f"{number_text(float(f'{score:.3g}'))} {words[name]}" for name, score in scores.items())
+    name = "R²" if measure.name == "r2" else measure.name
+    return TransformChoice(best, f"the target is learned {words[best]}: {name} of the validation rows is {told}")
 
 
 def _candidates(data: Prepared) -> tuple[str, ...]:

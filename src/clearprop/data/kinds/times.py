@@ -22,23 +22,32 @@ LONGEST_TIME = 48
 """The most characters in a time."""
 DAY = 86_400
 """The seconds of a day; leap seconds are not counted."""
-CLOCK = (
-    r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
-    r"\s*(?P<half>[AaPp]\.?[Mm]\.?)?\s*(?P<zone>Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?)?"
-)
-"""A time of day, as a regular expression with a name for every part."""
+_HOUR = r"(?P<hour>\d{1,2})"
+_MINUTES = r":(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
+_HALF = r"(?P<half>[AaPp]\.?[Mm]\.?)"
+_ZONE = r"(?P<zone>Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{2}(?::?\d{2})?|(?:UTC|GMT)[+-]\d)?"
+CLOCK = rf"{_HOUR}(?:{_MINUTES})?\s*{_HALF}?\s*{_ZONE}"
+"""A time of day, as a regular expression with a name for every part; it has minutes, or am or pm."""
+CLOCKS = (rf"{_HOUR}{_MINUTES}\s*{_HALF}?\s*{_ZONE}", rf"{_HOUR}\s*{_HALF}\s*{_ZONE}")
+"""The two of them."""
 _NAME = r"(?P<month_name>[A-Za-z]{3,9})\.?"
 DATES = (
     r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",
     r"(?P<year>(?:1[5-9]|2[01])\d{2})-(?P<month>\d{2})",
+    r"(?P<year>\d{4})M(?P<month>\d{2})",
+    r"(?P<year>\d{4})[\s-]?[Qq](?P<quarter>[1-4])",
+    r"[Qq](?P<quarter>[1-4])[\s/-](?P<year>\d{4})",
+    r"(?P<year>\d{4})-?W(?P<week>\d{2})(?:-?(?P<weekday>[1-7]))?",
     r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})",
     r"(?P<first>\d{1,2})(?P<sign>[-/.])(?P<other>\d{1,2})[-/.](?P<year>\d{4})",
     r"(?P<first>\d{1,2})(?P<sign>[-/])(?P<other>\d{1,2})[-/](?P<year>\d{2})",
     r"(?P<first>\d{2})(?P<sign>\.)(?P<other>\d{2})\.(?P<year>\d{2})",
     rf"(?:[A-Za-z]{{3,9}},?\s+)?(?P<day>\d{{1,2}})(?:\.|st|nd|rd|th)?[\s-]{_NAME}[\s,-]+(?P<year>\d{{4}})",
     rf"(?:[A-Za-z]{{3,9}},?\s+)?{_NAME}\s(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?P<year>\d{{4}})",
+    rf"{_NAME}[\s-](?P<year>\d{{4}})",
 )
-"""The ways to write a date; no text fits two of them."""
+"""The ways to write a date; no text fits two of them.  Without a day it is the first of the month, the quarter or the
+week, which are those of ISO 8601."""
 _PATTERNS = (*(rf"^{date}(?:(?:,?\s+|T){CLOCK})?$" for date in DATES), rf"^{CLOCK}$")
 """Ways to write a time: a date with or without the time of day, or that alone."""
 MONTHS = (
@@ -171,7 +180,7 @@ def no_time(name: str, text: str, order: str, where: str) -> DataError:
     example = {"day-first": "31/12/2021", "month-first": "12/31/2021"}.get(order, "2021/12/31")
     return DataError(
         f"column {name!r} must hold dates or times",
-        expected=f"such as 2021-12-31, {example} ({order}), 31 Dec 2021, each with or without 23:59:59",
+        expected=f"such as 2021-12-31, {example} ({order}), 31 Dec 2021, each with or without 23:59:59, or 2021-W52",
         got=repr(text),
         where=where,
         try_="correct the value, or leave it empty",
@@ -182,7 +191,7 @@ def _parts(text: polars.Series) -> dict[str, NDArray[Any]]:
     """The parts of each text: numbers (NaN: not there), and the texts `sign`, `month_name`, `half`, `zone`."""
     import polars as pl
 
-    names = ("year", "month", "day", "first", "other", "hour", "minute", "second")
+    names = ("year", "month", "day", "first", "other", "hour", "minute", "second", "quarter", "week", "weekday")
     words = ("sign", "month_name", "half", "zone", "fraction")
     empty = np.full(len(text), np.nan)
     found: dict[str, NDArray[Any]] = {name: empty.copy() for name in names}
@@ -219,17 +228,22 @@ def _seconds(parts: dict[str, NDArray[Any]], order: str) -> NDArray[np.float64]:
     day = np.where(dated, np.where(day_first, parts["first"], parts["other"]), np.nan_to_num(parts["day"], nan=1.0))
     month = np.where(dated, np.where(day_first, parts["other"], parts["first"]), np.nan_to_num(parts["month"], nan=1.0))
     month = _named_months(parts["month_name"], month)
+    month = np.where(np.isnan(parts["quarter"]), month, 3 * parts["quarter"] - 2)
     year = parts["year"]
     year = np.where(dated & (year < 100), year + np.where(year < PIVOT, 2000, 1900), year)
     hour, minute, second = (np.nan_to_num(parts[name]) for name in ("hour", "minute", "second"))
     half = np.char.lower(parts["half"].astype(str))
     afternoon, morning = np.char.startswith(half, "p"), np.char.startswith(half, "a")
-    sane = np.where(afternoon | morning, (hour >= 1) & (hour <= 12), hour <= 23) & (minute <= 59) & (second <= 60)
-    hour = np.where(afternoon | morning, hour % 12 + 12 * afternoon, hour)
+    halved = afternoon | morning
+    sane = np.where(halved, (hour >= 1) & (hour <= 12), hour <= 23) & (minute <= 59) & (second <= 60)
+    sane &= halved | ~np.isnan(parts["minute"]) | np.isnan(parts["hour"])
+    hour = np.where(halved, hour % 12 + 12 * afternoon, hour)
     sane &= parts["fits"] & known & (month >= 1) & (month <= 12) & (day >= 1) & (year >= 1)
     year, month, day = (np.where(sane, value, 1.0).astype(np.int64) for value in (year, month, day))
     sane &= day <= _month_lengths(year, month)
-    whole = _days(year, month, day) * DAY + hour * 3600 + minute * 60 + second - _offsets(parts["zone"])
+    days, fits = _with_weeks(_days(year, month, day), year, parts["week"], np.nan_to_num(parts["weekday"], nan=1.0))
+    sane &= fits
+    whole = days * DAY + hour * 3600 + minute * 60 + second - _offsets(parts["zone"])
     return np.where(sane, whole + _fractions(parts["fraction"]), np.nan)
 
 
@@ -254,8 +268,8 @@ def _offsets(zones: NDArray[Any]) -> NDArray[np.float64]:
 def _offset(zone: str) -> float:
     """The seconds by which a zone is ahead of UTC.
 
-    >>> _offset("+05:30"), _offset("Z")
-    (19800.0, 0.0)
+    >>> _offset("+05:30"), _offset("Z"), _offset("GMT+1")
+    (19800.0, 0.0, 3600.0)
     """
     digits = zone.replace("UTC", "").replace("GMT", "").replace(":", "").strip("Z")
     if not digits:
@@ -274,6 +288,22 @@ def _days(year: NDArray[np.int64], month: NDArray[np.int64], day: NDArray[np.int
     """Days since 1970-01-01 in the Gregorian calendar."""
     months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
     return (months.astype("datetime64[D]").astype(np.int64) + day - 1).astype(np.float64)
+
+
+def _with_weeks(
+    days: NDArray[np.float64], year: NDArray[np.int64], week: NDArray[np.float64], weekday: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The days, where a week is told those of ISO 8601, and which there are: some years have no week 53.
+
+    The first week is that of 4 January, and a week belongs to the year of its Thursday.
+    """
+    told = ~np.isnan(week)
+    if not told.any():
+        return days, np.ones(len(days), dtype=bool)
+    january = _days(year, np.ones_like(year), np.full_like(year, 4))
+    monday = january - (january + 3) % 7 + 7 * (np.nan_to_num(week) - 1)  # 1970 began on a Thursday
+    thursday = (monday + 3).astype(np.int64).astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
+    return np.where(told, monday + weekday - 1, days), ~told | ((week >= 1) & (week <= 53) & (thursday == year))
 
 
 def ticks_as_seconds(ticks: Sequence[int | None]) -> NDArray[np.float64]:

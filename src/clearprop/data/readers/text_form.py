@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 _SAMPLE = 1 << 18
 """The characters that are looked at to decide the form."""
 _ROWS = 500
+_DIGIT = re.compile(r"\d")
 _HAS_GAP = re.compile(r"^ |  +\S|\t")
+_PAGES = ("<html", "<!doctype", "<table", "<?xml")
 _MOST_TITLES = 20
 """So many rows may stand above the names."""
 
@@ -66,6 +68,7 @@ def find_form(path: Path, reading: Reading) -> TextForm:
     ';'
     """
     lines = _first_lines(path)
+    _require_table(lines, path.name)
     known = [reading.separator] if reading.separator is not None else list(DELIMITERS)
     tables = {separator: _rows(lines, separator) for separator in known}
     scores = {separator: _score(rows, separator) for separator, rows in tables.items()}
@@ -83,6 +86,18 @@ def find_form(path: Path, reading: Reading) -> TextForm:
         return TextForm(separator, False, True, above=_lines_of(lines, separator, titles))
     header = _has_header(rows) if said is None else said
     return TextForm(separator, _is_trailing(rows, header), header)
+
+
+def _require_table(lines: list[str], name: str) -> None:
+    """Raise DataError for a page of the web, which some programs save under the name of a workbook."""
+    if lines and lines[0].lstrip().lower().startswith(_PAGES):
+        raise DataError(
+            f"{name!r} is a page of HTML or XML, whatever its name says",
+            expected="a table as text, a workbook, or another form of file",
+            got=lines[0].strip()[:60],
+            where=name,
+            try_="open it in a spreadsheet, and save it as CSV or XLSX",
+        )
 
 
 def _first_lines(path: Path) -> list[str]:
@@ -121,16 +136,32 @@ def _aligned_rows(lines: list[str], scores: dict[str, tuple[float, ...]], best: 
 def _titles(rows: list[list[str]]) -> int:
     """How many rows stand above the one with the names: at most their first cell is filled, and names follow.
 
+    Or they have fewer cells than the table, as the account and the period above a bank's statement do, and a row
+    without any digit follows, below which there are some.
+
     >>> _titles([["Sales 2024", ""], ["area", "price"], ["1", "2"], ["3", "4"]])
     1
+    >>> _titles([["Account", "12"], ["day", "text", "in"], ["1.1.24", "a", "9"], ["2.1.24", "b", "5"]])
+    1
     """
-    widths = Counter(len(row) for row in rows)
-    width = widths.most_common(1)[0][0] if rows else 0
+    if not rows:
+        return 0
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    if 1 < len(rows[0]) < width:
+        return _short_rows(rows, width)
     for number, row in enumerate(rows[: _MOST_TITLES + 1]):
         if any(cell.strip() for cell in row[1:]):
             whole = len(row) == width > 1 and sum(bool(cell.strip()) for cell in row) >= max(2, width - 1)
             return number if whole and _has_header(rows[number:]) and len(rows) > number + 1 else 0
     return 0
+
+
+def _short_rows(rows: list[list[str]], width: int) -> int:
+    """How many rows with fewer cells stand above one without any digit, below which there are some; 0 without it."""
+    number = next((k for k, row in enumerate(rows) if sum(bool(cell.strip()) for cell in row) == width), 0)
+    named = len(set(rows[number])) == width and not _DIGIT.search("".join(rows[number]))
+    counted = number + 1 < len(rows) and _DIGIT.search("".join(rows[number + 1]))
+    return number if named and counted and number <= _MOST_TITLES else 0
 
 
 def _lines_of(lines: list[str], separator: str, rows: int) -> int:
@@ -240,6 +271,8 @@ class NumberForm:
         )
         spaced = rf"^[+-]?\d{{1,3}}([{_GROUPS}]\d{{3}})+({comma}\d*)?$"
         grouped = rf"^[+-]?[1-9]\d{{0,2}}({point}\d{{3}})+({comma}\d*)?$"
+        if self.decimal == ".":
+            grouped += r"|^[+-]?[1-9]\d?(,\d{2})+,\d{3}(\.\d*)?$"  # lakhs and crores: 12,34,567
         frame = pl.DataFrame({"t": text}).select(plain)
         frame = frame.select(
             pl.when(column.str.contains(spaced)).then(column.str.replace_all(f"[{_GROUPS}]", "")).otherwise(column)

@@ -16,24 +16,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clearprop.data.kinds.time_encoding import TimeEncoding
-from clearprop.data.kinds.times import CLOCK, DATES, DAY, MONTHS, PIVOT
+from clearprop.data.kinds.times import CLOCK, CLOCKS, DATES, DAY, MONTHS, PIVOT
 from clearprop.exporting.onnx.graph import GraphBuilder, element_type
 from clearprop.program.types import FLOAT32, FLOAT64
 from clearprop.rules.elementwise import (
     astype,
+    equal,
     floor,
     greater,
     greater_equal,
     less_equal,
     logical_and,
+    logical_or,
     where,
 )
 from clearprop.rules.joining import concat
 from clearprop.rules.trigonometric import cos, sin
 
-PARTS = ("year", "month", "day", "hour", "minute", "second", "short", "afternoon", "half", "offset", "behind")
+PARTS = (
+    "year", "month", "day", "hour", "minute", "second", "short", "afternoon", "half", "offset", "behind",
+    "week", "weekday",
+)  # fmt: skip
 """What is told of a time: `short` is 1 for a year of two digits, `half` for am and pm; `offset` is that of the zone in
-seconds, `behind` 1 for one behind UTC."""
+seconds, `behind` 1 for one behind UTC; `week` is 0 where none is told."""
 EPOCH = 719_468
 """The days from 1 March of the year 0 to 1970."""
 _BITS = {1: "13579", 2: "2367", 4: "4567", 8: "89"}
@@ -53,7 +58,7 @@ def missing_pattern(words: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class TimeTexts:
-    """Texts `(N, 1)` taken apart: `parts` `(N, 11)` float64, as `PARTS` lists them; which are times, or missing."""
+    """Texts `(N, 1)` taken apart: `parts` `(N, 13)` float64, as `PARTS` lists them; which are times, or missing."""
 
     parts: str
     known: str
@@ -92,7 +97,7 @@ def date_forms(order: str) -> list[str]:
     nothing where no date of training had that form.
 
     >>> len(date_forms("year-first")), len(date_forms("day-first"))
-    (7, 9)
+    (12, 14)
     """
     found = []
     for form in DATES:
@@ -118,7 +123,7 @@ def known_pattern(order: str) -> str:
     >>> bool(re.fullmatch(known_pattern("year-first"), "31 Dec 2021, 11:59 pm +02:00"))
     True
     """
-    dates, clock = "|".join(map(nameless, date_forms(order))), nameless(CLOCK)
+    dates, clock = "|".join(map(nameless, date_forms(order))), f"(?:{'|'.join(map(nameless, CLOCKS))})"
     return rf"\s*(?:(?:{dates})(?:(?:,?\s+|T){clock})?|{clock})\s*"
 
 
@@ -127,6 +132,8 @@ def time_questions(order: str) -> Iterator[tuple[str, dict[str, float]]]:
     forms = date_forms(order)
     yield from _date_questions(forms)
     yield from _month_questions([form for form in forms if "<month_name>" in form])
+    yield from _quarter_questions([form for form in forms if "<quarter>" in form])
+    yield from _week_questions([form for form in forms if "<week>" in form])
     yield _of_date([nameless(f) for f in forms if "<day>" not in f]), {"day": 1.0}
     yield _of_date([nameless(f) for f in forms if r"<year>\d{2})" in f]), {"short": 1.0}
     yield rf"\s*{nameless(CLOCK)}\s*", {"year": 1970.0, "month": 1.0, "day": 1.0}
@@ -134,10 +141,23 @@ def time_questions(order: str) -> Iterator[tuple[str, dict[str, float]]]:
 
 
 def _date_questions(forms: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
-    for part, longest in (("year", 4), ("month", 2), ("day", 2)):
+    for part, longest in (("year", 4), ("month", 2), ("day", 2), ("week", 2)):
         for place in range(longest):
             for bit in _BITS:
                 yield _of_date([with_digit(form, part, place, bit) for form in forms]), {part: 10.0**place * bit}
+
+
+def _quarter_questions(forms: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
+    for quarter in range(1, 5):
+        yield _of_date([with_group(form, "quarter", f"{quarter}") for form in forms]), {"month": 3.0 * quarter - 2.0}
+
+
+def _week_questions(forms: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
+    """Of weeks, whose digits are asked for as others are: January in place of a month, and the day, 1 without one."""
+    yield _of_date([nameless(form) for form in forms]), {"month": 1.0}
+    yield _of_date([nameless(form[: form.index("(?:-?(?P<weekday>")]) for form in forms]), {"weekday": 1.0}
+    for day in range(1, 8):
+        yield _of_date([with_group(form, "weekday", f"{day}") for form in forms]), {"weekday": float(day)}
 
 
 def _month_questions(forms: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
@@ -162,6 +182,7 @@ def _clock_questions() -> Iterator[tuple[str, dict[str, float]]]:
             (600, rf"\d{{2}}:?[{digits}]\d"), (60, rf"\d{{2}}:?\d[{digits}]"),
         ):  # fmt: skip
             yield _of_clock(with_group(CLOCK, "zone", zone + pattern)), {"offset": float(seconds * bit)}
+        yield _of_clock(with_group(CLOCK, "zone", rf"(?:UTC|GMT)[+-][{digits}]")), {"offset": 3600.0 * bit}
     yield _of_clock(with_group(CLOCK, "zone", r"(?:UTC|GMT)?-.*")), {"behind": 1.0}
     yield _of_clock(with_group(CLOCK, "half", r"[AaPp]\.?[Mm]\.?")), {"half": 1.0}
     yield _of_clock(with_group(CLOCK, "half", r"[Pp]\.?[Mm]\.?")), {"afternoon": 1.0}
@@ -247,7 +268,7 @@ def _closing(pattern: str, start: int) -> int:
 
 # ------------------------------------------------------------------------------------------------------- features
 def time_features(column: TimeEncoding, missing: NDArray[np.float32]) -> Callable[[Any, Any, Any], Any]:
-    """What gives the features of times by their parts `(N, 11)`, as `TimeEncoding` does.
+    """What gives the features of times by their parts `(N, 13)`, as `TimeEncoding` does.
 
     `missing` `(1, features)` are those of a missing time.  Texts that are no times, and dates that do not exist, have
     features that are NaN.
@@ -257,7 +278,7 @@ def time_features(column: TimeEncoding, missing: NDArray[np.float32]) -> Callabl
     >>> column = fit_time("t", "", lambda: [np.array([0.0, 86400.0 * 100])], 0)
     >>> features = time_features(column, np.zeros((1, len(column.features)), np.float32))
     >>> yes, no = np.array([[True]]), np.array([[False]])
-    >>> parts = cl.tensor([[1970.0, 4, 11, 0, 0, 0, 0, 0, 0, 0, 0]])
+    >>> parts = cl.tensor([[1970.0, 4, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]])
     >>> features(parts, yes, no)[0, :1]  # the hundredth day: a deviation above
     Tensor([1.0], dtype=float32)
     """
@@ -317,9 +338,17 @@ def at_zero_meridian(told: dict[str, Any]) -> tuple[Any, Any, Any]:
     twelve = where(greater(told["half"], 0.0), hour - 12.0 * floor(hour / 12.0) + 12.0 * told["afternoon"], hour)
     seconds = twelve * 3600.0 + told["minute"] * 60.0 + told["second"]
     seconds = seconds - told["offset"] * (1.0 - 2.0 * told["behind"])
-    days = days_since_1970(whole_year(told), told["month"], told["day"])
+    day = days_since_1970(whole_year(told), told["month"], told["day"])
+    days = where(greater(told["week"], 0.0), monday_of(told) + told["weekday"] - 1.0, day)
     moved = floor(seconds / float(DAY))
     return year_of(days + moved), days + moved, seconds - moved * float(DAY)
+
+
+def monday_of(told: dict[str, Any]) -> Any:
+    """The day that a week of ISO 8601 begins with; the first week of a year is that of 4 January."""
+    one = told["year"] * 0.0 + 1.0
+    january = days_since_1970(told["year"], one, 4.0 * one)
+    return january - (january + 3.0 - floor((january + 3.0) / 7.0) * 7.0) + 7.0 * (told["week"] - 1.0)
 
 
 def year_of(days: Any) -> Any:
@@ -345,7 +374,8 @@ def exists(told: dict[str, Any]) -> Any:
         (year, 1.0, 9999.0), (month, 1.0, 12.0), (day, 1.0, length), (told["minute"], 0.0, 59.0),
         (told["hour"], where(halved, 1.0, 0.0), where(halved, 12.0, 23.0)),
     )  # fmt: skip
-    found = less_equal(told["second"], 60.999999)
+    in_year = logical_or(less_equal(told["week"], 0.0), equal(year_of(monday_of(told) + 3.0), told["year"]))
+    found = logical_and(less_equal(told["second"], 60.999999), in_year)
     for value, least, most in ranges:
         found = logical_and(found, logical_and(greater_equal(value, least), less_equal(value, most)))
     return found
