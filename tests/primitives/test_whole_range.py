@@ -50,7 +50,7 @@ def test_functions_and_derivatives(name):
 @pytest.mark.verify
 @pytest.mark.parametrize("name", NAMES)
 def test_functions_and_derivatives_natively(name):
-    check(name, 200, cl.compile)
+    check(name, 80, cl.compile)
 
 
 @pytest.mark.verify
