@@ -5,6 +5,7 @@ Kernels that tests compile are kept from run to run, beside pytest's own cache a
 
 import gc
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -29,6 +30,8 @@ on_demand.load_all()  # tables of every declaration are whole, whichever test is
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell gives it to what it starts in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config, "cache"):
         os.environ.setdefault("CLEARPROP_CACHE_DIR", str(config.cache.mkdir("kernels")))
     if config.getoption("markexpr", "") == "verify":

@@ -235,8 +235,8 @@ no option named '--epoch'
 --decimal, --delimiter, --drop, --dropout, --ema, --encoding, --epochs, --folds, --fork, --freeze, --grad-shards, \
 --group, --header, --hidden, --initial-weights, --json, --kind, --l1, --l2, --learning-rate, --loss, --lr, \
 --member, --members, --memory, --metric, --missing, --only, --optimizer, --out, --param-groups, --patience, \
---pieces, --rank-timeout, --recipe, --reduce, --repeats, --resume, --seed, --split, --target, --task, --test, \
---threads, --threshold, --time, --val, --weight, --world
+--pieces, --rank-timeout, --recipe, --reduce, --repeats, --resume, --seed, --split, --target, \
+--target-transform, --task, --test, --threads, --threshold, --time, --val, --weight, --world
   got       '--epoch'
   where     clearprop train
   try       '--epochs', the nearest name"""),
@@ -272,8 +272,8 @@ no setting named 'hiden'
   expected  one of: accumulate, activation, batch_size, calibration, class_weight, costs, data, decimal, \
 delimiter, drop, \
 dropout, ema, encoding, epochs, freeze, grad_shards, group, header, hidden, kind, l1, l2, loss, lr, member, memory, \
-metric, missing, only, optimizer, param_groups, patience, pieces, recipe, reduce, seed, split, target, task, test, \
-threshold, val, weight
+metric, missing, only, optimizer, param_groups, patience, pieces, recipe, reduce, seed, split, target, \
+target_transform, task, test, threshold, val, weight
   got       'hiden'
   where     train.toml
   try       'hidden', the nearest name"""),
