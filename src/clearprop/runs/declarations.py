@@ -188,7 +188,7 @@ class DataSettings:
     target_transform: str = data_setting(
         "none",
         "What is learned of a target of numbers: none, as it is; log, log(1 + y), or quantile, normal scores, for long "
-        "tails; auto, what the validation part likes best, which recipe best does by itself.",
+        "tails; auto, what is clearly best on the validation part.",
         "none, log, quantile or auto",
         "log",
         metavar="NAME",

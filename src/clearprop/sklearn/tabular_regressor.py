@@ -22,8 +22,8 @@ class TabularRegressor(ScoresRows, RegressorMixin, Tabular):  # type: ignore[mis
     """A number, or several, from a table as it is: text, dates, gaps, numbers, with what `clearprop train` does inside.
 
     Parameters and attributes are those of `TabularClassifier`, but for those of classes, and `target_transform`: "log"
-    learns log(1 + y), "quantile" normal scores, "auto" what is best on the rows that `validation` set aside, as recipe
-    "best" does by itself.  The loss is that of a standardised target; predictions are in the target's own unit.
+    learns log(1 + y), "quantile" normal scores, "auto" what is clearly best on the rows that `validation` set aside.
+    The loss is that of a standardised target; predictions are in the target's own unit.
 
     >>> import clearprop as cl
     >>> import polars as pl

@@ -150,8 +150,8 @@ def fit(
                 the command line, or as lists and {column: kind}
     encoding, delimiter, decimal, header  of a text file, where they are not what it shows
     target_transform  what is learned of a target of numbers of a table: "none", the target itself; "log", which is
-                log(1 + y), or "quantile", normal scores, for long tails; "auto", what is best on the validation rows if
-                the target is skewed.  Predictions, metrics and intervals are in the unit of the data
+                log(1 + y), or "quantile", normal scores, for long tails; "auto", what is clearly best on the validation
+                rows if the target is skewed.  Predictions, metrics and intervals are in the unit of the data
     out         a new folder for the run (config, weights, history, checkpoints); None writes nothing
     resume      the folder of an interrupted or finished run that is continued, with the same model, data and settings
     checkpoint_seconds  save after an epoch if the last time is so long ago; 0 saves after every epoch

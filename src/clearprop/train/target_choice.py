@@ -18,16 +18,18 @@ from clearprop.data.training_data import Prepared, from_parts, sample_weights
 from clearprop.errors import ArgumentError, user_line
 from clearprop.nn.losses import has_log_link
 from clearprop.notation import number_text
-from clearprop.train.evaluation import evaluate_part
+from clearprop.program.values import no_grad, raw
 from clearprop.train.interrupts import TrainingInterrupted
 from clearprop.train.job import Job
-from clearprop.train.metrics import Measure, find_loss, find_metrics, higher_is_better, in_units
+from clearprop.train.metrics import Measure, find_loss, find_metrics, higher_is_better, in_units, outputs_of
 from clearprop.train.planning import AUTO, job_for, tested_rate, transform_asked, with_defaults
 from clearprop.train.training import train
 from clearprop.train.training_loop import Decide, decide_alone
 
 SKEWED = 1.0
 """A target whose skewness is within ±SKEWED is learned as it is."""
+DRAWS = 100
+"""So often the validation rows are drawn again."""
 MOST_ROWS = 20_000
 """Networks that are compared learn from so many rows at most, evenly spread where there are more."""
 
@@ -109,8 +111,10 @@ def compare_transforms(
     """The transform with which the network that a job trains is best on the validation part, in the target's unit.
 
     `data` have the target as it is, `read` gives them with a transform.  Best by the `metric`, or where that is the
-    loss, by R² under losses that are least at a mean, else by the loss.  A target that is not skewed is learned as it
-    is.  Without rows to choose by it is an ArgumentError if there `must` be some.
+    loss, by R² under losses that are least at a mean, else by the loss.  A transform must be better than none by more
+    than a standard error of the difference, found by drawing the validation rows again (Breiman et al. 1984 have this
+    rule for trees): few rows choose at random.  A target that is not skewed is learned as it is.  Without rows to
+    choose by it is an ArgumentError if there `must` be some.
     """
     names = [name for name in _candidates(data) if name in known]
     if not names or has_log_link(loss.name):
@@ -125,16 +129,18 @@ def compare_transforms(
                 try_="none, log or quantile by name",
             )
         return TransformChoice()
-    measure, scores = _measure(loss, metric), dict[str, float]()
+    measure, judged = _measure(loss, metric), dict[str, _Judged]()
     for name in ("none", *names):
         prepared = _with_fewer_rows(data if name == "none" else read(name))
         try:
             model = train(replace(job(prepared), baseline=False)).model
         except TrainingInterrupted:  # of a training that nobody asked for
             raise KeyboardInterrupt from None
-        scores[name] = _score(measure, model, prepared, loss)
-    sign = 1.0 if higher_is_better(measure.name) else -1.0
-    best = max(scores, key=lambda name: sign * scores[name] if np.isfinite(scores[name]) else -np.inf)
+        judged[name] = _Judged.of(measure, model, prepared, loss)
+    plain, sign = judged.pop("none"), 1.0 if higher_is_better(measure.name) else -1.0
+    better = [name for name, other in judged.items() if _is_better(other, plain, sign)]
+    scores = {"none": plain.score(), **{name: one.score() for name, one in judged.items()}}
+    best = max(better, key=lambda name: sign * scores[name], default="none")
     words = {"none": "as it is", "log": "by its logarithm", "quantile": "by normal scores"}
     told = ", ".join(f"{number_text(float(f'{score:.3g}'))} {words[name]}" for name, score in scores.items())
     name = "R²" if measure.name == "r2" else measure.name
@@ -174,8 +180,31 @@ def _with_fewer_rows(data: Prepared) -> Prepared:
     return replace(data, train=sample_rows(data.table, MOST_ROWS), test=None, weights=weights)
 
 
-def _score(measure: Measure, model: Any, data: Prepared, loss: Measure) -> float:
-    part = data.validation
-    assert part is not None
-    (judged,) = in_units((measure,), data.preprocessing, loss.name)
-    return evaluate_part(model, part, loss, (judged,), data.weights.get("validation"))[judged.name]
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """What a network answers for the validation rows, and what judges it in the target's unit."""
+
+    measure: Measure
+    arrays: tuple[NDArray[Any], ...]
+
+    @classmethod
+    def of(cls, measure: Measure, model: Any, data: Prepared, loss: Measure) -> _Judged:
+        assert isinstance(data.validation, tuple)
+        (measure,) = in_units((measure,), data.preprocessing, loss.name)
+        x, y = data.validation
+        weight = data.weights.get("validation")
+        return cls(measure, (outputs_of(model, x), y, *([] if weight is None else [weight])))
+
+    def score(self, rows: Any = slice(None)) -> float:
+        """The value over these rows."""
+        outputs, y, *weight = (array[rows] for array in self.arrays)
+        with no_grad():
+            return float(raw(self.measure(outputs, y, *(w / w.mean() for w in weight))))
+
+
+def _is_better(other: _Judged, plain: _Judged, sign: float) -> bool:
+    """Whether one is better by more than a standard error of the difference."""
+    rows = len(plain.arrays[1])
+    draws = np.random.Philox(key=0).random_raw((DRAWS, rows)) % np.uint64(rows)
+    gains = np.array([sign * (other.score(drawn) - plain.score(drawn)) for drawn in draws.astype(np.intp)])
+    return bool(np.isfinite(gains).all() and gains.mean() > gains.std())
