@@ -242,6 +242,11 @@ EVERY = {
         "test_it_passes_the_rules_of_axe": 2,
         "test_it_is_well_formed_and_loads_and_runs_nothing": ("classes", "numbers"),
     },
+    "search/test_rooms": {
+        "test_ctrl_c_at_the_command_line_saves_and_says_how_it_goes_on": NONE,
+        "test_processes_give_the_same_bits_and_what_a_killed_one_did_is_done_again": 2,
+        "test_the_command_gives_the_same_files_with_workers": NONE,
+    },
     "search/test_sweep": {
         "test_halving_trains_on_to_the_bits_of_a_run_that_never_stopped": NONE,
         "test_a_killed_sweep_goes_on_and_repeats_nothing": NONE,

@@ -1,5 +1,8 @@
 """Sweeps of six tiny trainings that share one compiled step: they differ in how long they train."""
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -27,3 +30,15 @@ def reference(tmp_path_factory):
     """The sweep on two threads of this process."""
     with ThreadPoolExecutor(2) as executor:
         return sweep_of_six(tmp_path_factory.mktemp("sweep") / "six", executor=executor)
+
+
+@pytest.fixture(scope="session")
+def dask(tmp_path_factory):
+    """A folder with Dask."""
+    place = tmp_path_factory.mktemp("dask")
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(place), "distributed"]
+    if subprocess.run(install, capture_output=True).returncode:
+        if os.environ.get("CI") == "true":
+            pytest.fail("pip cannot install distributed")
+        pytest.skip("pip cannot install distributed")
+    return place

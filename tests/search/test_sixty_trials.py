@@ -39,18 +39,6 @@ def local(tmp_path_factory):
     )
 
 
-@pytest.fixture(scope="module")
-def dask(tmp_path_factory):
-    """A folder with Dask."""
-    place = tmp_path_factory.mktemp("dask")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(place), "distributed"]
-    if subprocess.run(command, capture_output=True).returncode:
-        if os.environ.get("CI") == "true":
-            pytest.fail("pip cannot install distributed")
-        pytest.skip("pip cannot install distributed")
-    return place
-
-
 def test_all_are_done_and_each_costs_little_more_than_its_training(local):
     assert [len(local.trials), local.stopped_by] == [60, None]
     events = [json.loads(line) for line in (local.folder / "events.jsonl").read_text().splitlines()]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json as json_module
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from clearprop.comparison.trials import compare as run
 from clearprop.comparison.verdict import verdict
 from clearprop.data.readers.formats import forms_text
 from clearprop.data.readers.reading import READING, Reading
+from clearprop.data.table import path_of
 from clearprop.data.training_data import Prepared, from_source
 from clearprop.errors import ArgumentError
 from clearprop.files.atomic import write_text
@@ -95,10 +97,12 @@ def compare(
     asked = settings_from({"data": data, "hidden": hidden, **columns})
     names = split_names(optimizers)
     reading = Reading.from_words(**{name: asked.get(name) for name in READING})
-    prepared = from_source(data, asked.get("target"), asked.get("task", "auto"), 0.2, 0.0, 0, reading=reading)
+    how = asked.get("target"), asked.get("task", "auto"), 0.2, 0.0, 0
+    prepared = from_source(data, *how, reading=reading)
+    again = partial(from_source, path_of(data), *how, reading=reading)
     setup = Setup(tuple(asked["hidden"]), epochs=epochs, batch_size=batch_size, seeds=seeds, grid=grid, judged=judged)
     console = messages()
-    with _trainings(on, prepared, setup) as train_all:
+    with _trainings(on, prepared, setup, again) as train_all:
         outcomes = run(prepared, names, setup, lambda text: None if json else say(console, text), train_all)
     if out is not None:
         _write(out, outcomes, setup)
@@ -109,12 +113,14 @@ def compare(
     return DONE
 
 
-def _trainings(on: str | None, data: Prepared, setup: Setup) -> AbstractContextManager[Trainings | None]:
+def _trainings(
+    on: str | None, data: Prepared, setup: Setup, again: Callable[[], Prepared]
+) -> AbstractContextManager[Trainings | None]:
     if on is None:
         return nullcontext()
     from clearprop.comparison.side_by_side import trainings_on  # start-up time: processes, and what sweeps need
 
-    return trainings_on(on, data, setup)
+    return trainings_on(on, data, setup, again)
 
 
 def _show(outcomes: Sequence[Outcome], setup: Setup, metric: str, out: Path | None) -> None:

@@ -16,6 +16,7 @@ from clearprop.runs.asked_settings import settings_from
 from clearprop.runs.events import measure_text, overall
 from clearprop.runs.settings import option_of
 from clearprop.search.members import EnsemblePlan, Extent, conduct_ensemble, plan_again, plan_ensemble
+from clearprop.search.rooms import Workplace
 from clearprop.train import Run, TrainingInterrupted, with_defaults
 
 
@@ -32,6 +33,7 @@ def start(
     out: Path | None,
     config: Path | None,
     json: bool,
+    on: str | None,
 ) -> int:
     """Train the members that were asked for; `others` are options that do not go together with them."""
     asked = settings_from(given, config)
@@ -50,24 +52,29 @@ def start(
             f"members   {_extent_text(plan.extent)}; each has other rows to validate, all have the same to test",
         )
         say(output(), f"each      layers of {', '.join(map(str, full.hidden))}, up to {full.epochs} epochs\n")
-    return _conduct(plan, place, json, ())
+    return _conduct(plan, place, json, (), on)
 
 
-def resume(folder: Path, given: Mapping[str, Any], extent: Extent, others: Mapping[str, Any], *, json: bool) -> int:
+def resume(
+    folder: Path, given: Mapping[str, Any], extent: Extent, others: Mapping[str, Any], *, json: bool, on: str | None
+) -> int:
     """Go on with the members of a folder; more of them, or more time, may be asked for."""
     _require_alone({**others, **{option_of(name): name for name in given}})
     plan, ended = plan_again(folder, extent)
     if not json:
         say(output(), f"members   {_extent_text(plan.extent)}; {len(ended)} have ended already\n")
-    return _conduct(plan, folder, json, ended)
+    return _conduct(plan, folder, json, ended, on)
 
 
-def _conduct(plan: EnsemblePlan, place: Path, json: bool, before: Sequence[Run]) -> int:
-    code = DONE
+def _conduct(plan: EnsemblePlan, place: Path, json: bool, before: Sequence[Run], on: str | None) -> int:
+    code, watch = DONE, _watch_none if json else _tell_member
     try:
-        run = conduct_ensemble(plan, place, [print_json] if json else [], _watch_none if json else _tell_member, before)
+        run = conduct_ensemble(plan, place, [print_json] if json else [], watch, before, Workplace(on))
     except TrainingInterrupted as stop:
         run, code = stop.run, INTERRUPTED
+    except KeyboardInterrupt:
+        say(messages(), f"interrupted; clearprop train --resume {place} goes on with what was saved")
+        return INTERRUPTED
     if run.status == "diverged":
         raise divergence(run, with_defaults(plan.asked, plan.prepared(1)))
     if not json:

@@ -21,7 +21,7 @@ from clearprop.search.cross_validation import (
     plan_folds,
     plan_folds_again,
 )
-from clearprop.train import TrainingInterrupted
+from clearprop.search.rooms import Workplace
 
 
 def cross_validate(
@@ -33,6 +33,7 @@ def cross_validate(
     out: Path | None,
     config: Path | None,
     json: bool,
+    on: str | None,
 ) -> int:
     """Train and test all folds; `others` are options that do not go together with them, and their values."""
     _require_fit(folds, others)
@@ -40,10 +41,10 @@ def cross_validate(
     require_table(asked.get("data"), "folds")
     place = free_folder(f"{Path(asked['data']).stem or 'run'}-folds") if out is None else out
     require_free(place)
-    return _conduct(plan_folds(None, asked, folds or 0, 1 if repeats is None else repeats), place, json)
+    return _conduct(plan_folds(None, asked, folds or 0, 1 if repeats is None else repeats), place, json, on)
 
 
-def resume(folder: Path, given: Mapping[str, Any], others: Mapping[str, Any], *, json: bool) -> int:
+def resume(folder: Path, given: Mapping[str, Any], others: Mapping[str, Any], *, json: bool, on: str | None) -> int:
     """Go on with the folds of a folder; nothing else may be asked for."""
     strange = next(
         (n for n, value in {**others, **{option_of(n): n for n in given}}.items() if value is not None), None
@@ -51,21 +52,21 @@ def resume(folder: Path, given: Mapping[str, Any], others: Mapping[str, Any], *,
     if strange is not None:
         raise ArgumentError(
             "folds go on as they were begun",
-            expected="--resume alone",
+            expected="--resume, perhaps with --on",
             got=strange,
             where=f"--resume {folder}",
             try_=f"clearprop train --resume {folder}",
         )
-    return _conduct(plan_folds_again(folder), folder, json)
+    return _conduct(plan_folds_again(folder), folder, json, on)
 
 
-def _conduct(plan: FoldPlan, place: Path, json: bool) -> int:
+def _conduct(plan: FoldPlan, place: Path, json: bool, on: str | None) -> int:
     if not json:
         _tell_plan(plan)
     watch = _tell_nothing if json else _tell_fold
     try:
-        found = conduct_folds(plan, place, [print_json] if json else [], watch)
-    except TrainingInterrupted:
+        found = conduct_folds(plan, place, [print_json] if json else [], watch, Workplace(on))
+    except KeyboardInterrupt:
         say(messages(), f"interrupted; clearprop train --resume {place} goes on with the folds that are missing")
         return INTERRUPTED
     if not json:

@@ -10,6 +10,7 @@ import typer
 from clearprop.cli.options import with_settings
 from clearprop.cli.standard_input import on_all_ranks
 from clearprop.distributed import World
+from clearprop.errors import ArgumentError
 from clearprop.program.processes import is_one_of_several
 from clearprop.runs.folder import holds_folds, is_ensemble
 from clearprop.runs.settings import OPTIONS
@@ -71,6 +72,14 @@ def train(
             rich_help_panel=_RUN,
         ),
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Folds or members: train several at once, by local:N (processes), or dask://HOST:PORT.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(help="A TOML or JSON file of settings; options win over it.", rich_help_panel=_RUN),
@@ -120,6 +129,8 @@ def train(
 
     * `clearprop train houses.csv --recipe best --time 60s`
 
+    * `clearprop train houses.csv --members 5 --on local:2`
+
     * `clearprop train iris --json > events.jsonl`
 
     * `mpiexec -n 4 clearprop train houses.csv --grad-shards 4 --batch-size 512`
@@ -138,13 +149,13 @@ def train(
             "--members": members,
             "--time": time,
         }
-        return folds_session.cross_validate(given, folds, repeats, others, out=out, config=config, json=json)
+        return folds_session.cross_validate(given, folds, repeats, others, out=out, config=config, json=json, on=on)
 
     if resume is not None and holds_folds(resume):
         from clearprop.cli import folds_session  # start-up time: as above
 
         further = {"--fork": fork, "--out": out, "--config": config, "--initial-weights": initial_weights}
-        return folds_session.resume(resume, given, {**further, "--members": members, "--time": time}, json=json)
+        return folds_session.resume(resume, given, {**further, "--members": members, "--time": time}, json=json, on=on)
     if members is not None or time is not None or (resume is not None and is_ensemble(resume)):
         from clearprop.cli import ensemble_session  # start-up time: as above
 
@@ -155,8 +166,11 @@ def train(
             "--world mpi": "mpi" if world == "mpi" else None,
         }
         if resume is None:
-            return ensemble_session.start(given, extent, others, out=out, config=config, json=json)
-        return ensemble_session.resume(resume, given, extent, {**others, "--out": out, "--config": config}, json=json)
+            return ensemble_session.start(given, extent, others, out=out, config=config, json=json, on=on)
+        others |= {"--out": out, "--config": config}
+        return ensemble_session.resume(resume, given, extent, others, json=json, on=on)
+    if on is not None:
+        raise _only_one(on)
 
     begun = {"weights": initial_weights}
 
@@ -171,3 +185,13 @@ def train(
     if is_one_of_several(world, "--world"):
         return on_all_ranks(work, rank_timeout)
     return work(None)
+
+
+def _only_one(on: str) -> ArgumentError:
+    return ArgumentError(
+        "--on is for several trainings, and this is one",
+        expected="--on with --folds, --members or --time; the processes of one training are started by mpiexec",
+        got=f"--on {on}",
+        where="--on",
+        try_=f"--folds 5 --on {on}; or mpiexec -n 2 clearprop train DATA --grad-shards 2",
+    )

@@ -22,3 +22,4 @@ from clearprop.compiler.threads import get_threads as get_threads
 from clearprop.compiler.threads import set_threads as set_threads
 from clearprop.compiler.threads import thread_count as thread_count
 from clearprop.compiler.threads import threads_asked as threads_asked
+from clearprop.compiler.threads import threads_meanwhile as threads_meanwhile

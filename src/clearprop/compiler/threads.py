@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,26 @@ def set_threads(n: int) -> None:
     """
     _chosen[:] = [thread_count(n, user_line())]
     set_pools(n)
+
+
+@contextmanager
+def threads_meanwhile(n: int) -> Iterator[None]:
+    """Use n threads until the block ends; afterwards as many as before, and nobody has asked for more than before.
+
+    >>> before = threads_asked()
+    >>> with threads_meanwhile(1):
+    ...     get_threads(), threads_asked()
+    (1, 1)
+    >>> threads_asked() == before
+    True
+    """
+    before = list(_chosen)
+    set_threads(n)
+    try:
+        yield
+    finally:
+        _chosen[:] = before
+        set_pools(get_threads())
 
 
 def thread_count(given: Any, where: str) -> int:

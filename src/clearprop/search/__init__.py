@@ -5,10 +5,10 @@ the workers of `pools`, each makes a run folder (`trial`) from data that all sha
 which is the best, and how sure that is.
 
 `cross_validation` trains with the same settings on the rows outside of each fold of a table, `members` on others of
-its parts for an ensemble.
+its parts for an ensemble: here, or in one of the `rooms` that hand the same data to the same workers.
 
-Open to other folders: `cross_validation`, `members`, `page`, `pools`, `record`, `shared_data`, `slurm`, `space`,
-`sweeping`, `time_limit`, `trial`.
+Open to other folders: `cross_validation`, `members`, `page`, `pools`, `record`, `rooms`, `slurm`, `space`, `sweeping`,
+`time_limit`, `trial`.
 """
 
 from clearprop.search.cross_validation import cross_validate as cross_validate

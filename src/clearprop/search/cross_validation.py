@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,17 @@ from clearprop.files.spreadsheet import spreadsheet_text
 from clearprop.files.strict_json import checked_value, read_json, require_keys
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
-from clearprop.runs.events import SHARES, Events, Subscriber, listed_functions, plain
+from clearprop.runs.events import SHARES, Event, Events, Subscriber, listed_functions, plain
 from clearprop.runs.folder import FOLDS, RunFolder, holds_folds
 from clearprop.runs.settings import OPTIONS, default_of
+from clearprop.search.pools import Pool
+from clearprop.search.rooms import HERE, Workplace, room_in
+from clearprop.search.trial import stopping_at
 from clearprop.train import (
     AUTO,
+    Callback,
     Run,
+    TrainingInterrupted,
     class_probabilities,
     job_for,
     load,
@@ -160,6 +167,8 @@ def cross_validate(
     folds: int = 5,
     repeats: int = 1,
     out: str | Path | None = None,
+    on: str | None = None,
+    executor: Any = None,
     callbacks: Sequence[Subscriber] = (),
     **settings: Any,
 ) -> CrossValidation:
@@ -170,12 +179,15 @@ def cross_validate(
               `split="group:COL"`; in order of time, each by what was learned before it, under `split="time:COL"`
     repeats   how often the table is divided anew
     out       a new folder: a run folder for each fold (`2-3` is fold 3 of repeat 2), `predictions.csv` and `folds.json`
-    callbacks  functions that are called with every event of every training
+    on        where several folds are trained at once: local, local:N (so many processes) or dask://HOST:PORT
+    executor  an executor of the form of `concurrent.futures`, in place of `on`
+    callbacks  functions that are called with every event of every training; of folds trained elsewhere as they end
     settings  as `clearprop train` has them: target="price", epochs=50, metric="auc", seed=1; of the rows outside of the
               fold `val` chooses the best epoch
 
     Preprocessing, best epoch, threshold and learning rate are found outside of the fold that is tested.  The same seed
-    gives the same folds and the same bits.
+    gives the same folds and the same bits, wherever they are trained with as many threads (elsewhere one each, or
+    `cl.set_threads`).
 
     Raises ArgumentError and DataError, before anything is written, for what does not fit together.
 
@@ -184,9 +196,9 @@ def cross_validate(
     >>> len(found.runs), len(found.predictions), found.heads[:5]
     (3, 150, ('repeat', 'fold', 'row', 'true target', 'predicted target'))
     """
-    told = listed_functions(callbacks, "event")
+    told, place = listed_functions(callbacks, "event"), Workplace(on, executor)
     plan = plan_folds(data, settings, folds, repeats)
-    return conduct_folds(plan, None if out is None else as_path(out, "out"), told)
+    return conduct_folds(plan, None if out is None else as_path(out, "out"), told, place=place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +224,14 @@ class FoldPlan:
         parts = fold.split(self.table, self.validation, self.seed)
         chosen = settled_table(self.asked, self.table, parts, self.reading)
         return from_parts(chosen, replace(parts, train=replace(parts.train, transform=chosen.transform)), self.reading)
+
+    @property
+    def again(self) -> Callable[[], FoldPlan] | None:
+        """What makes the plan anew; None where the table came from a program."""
+        if self.source is None:
+            return None
+        last = self.folds[-1]
+        return partial(plan_folds, self.source, dict(self.asked), len(self.folds) // last.repeat, last.repeat)
 
 
 def plan_folds(data: Any, given: Mapping[str, Any], folds: int, repeats: int) -> FoldPlan:
@@ -242,18 +262,22 @@ def conduct_folds(
     out: Path | None,
     subscribers: Sequence[Subscriber] = (),
     watch: Callable[[TestedFold], object] = lambda _: None,
+    place: Workplace = HERE,
 ) -> CrossValidation:
-    """Train and test all folds, or those that are missing in `out`; `watch` is told of each as it ends.
+    """Train and test all folds, or those that are missing in `out`, here or at another place.
 
-    Raises ArgumentError where other folds, or others' settings, were asked for in `out`.
+    `watch` is told of each as it ends, in their order.  Raises ArgumentError where other folds, or others' settings,
+    were asked for in `out`, and KeyboardInterrupt after Ctrl-C: what was saved goes on.
     """
-    if out is None:
-        return _folds_of(plan, None, subscribers, watch)
-    if not holds_folds(out):
-        start_folder(out, {FOLDS: f"{json.dumps(plain(plan.as_record()))}\n".encode()})
-    with hold_folder(out):
-        _require_same_folds(plan, out)
-        return _folds_of(plan, out, subscribers, watch)
+    pool = place.pool()
+    with nullcontext() if pool is None else closing(pool):
+        if out is None:
+            return _folds_of(plan, None, subscribers, watch, pool)
+        if not holds_folds(out):
+            start_folder(out, {FOLDS: f"{json.dumps(plain(plan.as_record()))}\n".encode()})
+        with hold_folder(out):
+            _require_same_folds(plan, out)
+            return _folds_of(plan, out, subscribers, watch, pool)
 
 
 def _require_same_folds(plan: FoldPlan, out: Path) -> None:
@@ -271,14 +295,18 @@ def _require_same_folds(plan: FoldPlan, out: Path) -> None:
 
 
 def _folds_of(
-    plan: FoldPlan, out: Path | None, subscribers: Sequence[Subscriber], watch: Callable[[TestedFold], object]
+    plan: FoldPlan,
+    out: Path | None,
+    subscribers: Sequence[Subscriber],
+    watch: Callable[[TestedFold], object],
+    pool: Pool | None,
 ) -> CrossValidation:
+    tested = _tested_here(plan, out, subscribers) if pool is None else _tested_by(pool, plan, out, subscribers)
     found = list[TestedFold]()
-    for fold in plan.folds:
-        data = plan.prepared(fold)
-        run = _train_fold(plan, fold, data, out, subscribers)
-        found.append(TestedFold(fold, run, tuple(_answers(plan.table, fold, run, data))))
-        watch(found[-1])
+    with closing(tested):
+        for one in tested:
+            found.append(one)
+            watch(one)
     told = [f"{what} {column.name}" for what in ("true", "predicted") for column in plan.table.targets]
     heads = ("repeat", "fold", "row", *told, *_probability_names(found[0].run))
     result = CrossValidation(tuple(found), heads, out)
@@ -287,7 +315,49 @@ def _folds_of(
     return result
 
 
-def _train_fold(plan: FoldPlan, fold: Fold, data: Prepared, out: Path | None, subscribers: Sequence[Subscriber]) -> Run:
+def _tested_here(plan: FoldPlan, out: Path | None, subscribers: Sequence[Subscriber]) -> Generator[TestedFold]:
+    """The folds, trained one after another."""
+    for fold in plan.folds:
+        data = plan.prepared(fold)
+        run = _train_fold(plan, fold, data, out, subscribers)
+        yield TestedFold(fold, run, tuple(_answers(plan.table, fold, run, data)))
+
+
+def _tested_by(
+    pool: Pool, plan: FoldPlan, out: Path | None, subscribers: Sequence[Subscriber]
+) -> Generator[TestedFold]:
+    """The folds, trained side by side."""
+    folder = None if out is None else out.resolve()
+    with room_in(pool, plan, plan.again, folder) as room:
+        asked = [(number, folder, room.stop) for number in range(len(plan.folds))]
+        for tested, events in room.results(_test_fold, asked):
+            for event in events:
+                for subscriber in subscribers:
+                    subscriber(event)
+            if tested.run.status == "interrupted":  # somebody interrupted that worker alone
+                raise TrainingInterrupted(tested.run)
+            yield tested
+
+
+def _test_fold(plan: FoldPlan, number: int, out: Path | None, stop: Path) -> tuple[TestedFold, list[Event]]:
+    """A fold, trained and tested by a worker, and the events of its training; without answers if it was interrupted."""
+    fold, told = plan.folds[number], list[Event]()
+    data = plan.prepared(fold)
+    try:
+        run = _train_fold(plan, fold, data, out, [told.append], [stopping_at(stop)])
+    except TrainingInterrupted as stopped:
+        return TestedFold(fold, stopped.run, ()), told
+    return TestedFold(fold, run, tuple(_answers(plan.table, fold, run, data))), told
+
+
+def _train_fold(
+    plan: FoldPlan,
+    fold: Fold,
+    data: Prepared,
+    out: Path | None,
+    subscribers: Sequence[Subscriber],
+    callbacks: Sequence[Callback] = (),
+) -> Run:
     """The run of a fold: one that has ended already, one that goes on, or a new one."""
     folder = None if out is None else out / fold.name
     begun = folder if folder is not None and is_file(folder / "config.json") else None
@@ -298,7 +368,7 @@ def _train_fold(plan: FoldPlan, fold: Fold, data: Prepared, out: Path | None, su
     settings = with_defaults(plan.asked, data)
     if settings.lr == AUTO:
         settings = replace(settings, lr=tested_rate(settings, data).suggestion)
-    job = job_for(data, settings, events=Events(subscribers))
+    job = job_for(data, settings, events=Events(subscribers), callbacks=callbacks)
     return train(replace(job, resume=begun) if begun is not None else replace(job, out=folder))
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,16 @@ from clearprop.files.presence import start_folder
 from clearprop.files.strict_json import checked_value, read_json, require_keys
 from clearprop.nn.losses import task_under
 from clearprop.runs.asked_settings import settings_from
-from clearprop.runs.events import Events, Subscriber, listed_functions
+from clearprop.runs.events import Event, Events, Subscriber, listed_functions
 from clearprop.runs.folder import MANIFEST, RunFolder
 from clearprop.runs.settings import OPTIONS, default_of
+from clearprop.search.pools import Pool
+from clearprop.search.rooms import HERE, Workplace, room_in
 from clearprop.search.time_limit import read_time
+from clearprop.search.trial import stopping_at
 from clearprop.train import (
     AUTO,
+    Callback,
     Run,
     TrainingInterrupted,
     command_of,
@@ -109,6 +114,11 @@ class EnsemblePlan:
         """The data of a member, encoded by its own training part."""
         return from_parts(self.table, self.parts(member), self.reading)
 
+    @property
+    def again(self) -> Callable[[], EnsemblePlan] | None:
+        """What makes the plan anew; None where the table came from a program."""
+        return None if self.source is None else partial(plan_ensemble, self.source, dict(self.asked), self.extent)
+
 
 def plan_ensemble(data: Any, given: Mapping[str, Any], extent: Extent) -> EnsemblePlan:
     """Read the table.  Raises ArgumentError and DataError for what does not fit together."""
@@ -136,6 +146,8 @@ def ensemble(
     members: int | None = None,
     time: float | str | None = None,
     out: str | Path | None = None,
+    on: str | None = None,
+    executor: Any = None,
     callbacks: Sequence[Subscriber] = (),
     **settings: Any,
 ) -> Run:
@@ -148,10 +160,13 @@ def ensemble(
     members   so many; with neither this nor `time` there are 5
     time      seconds, or "60s", "5m": members are added as long as another one ends in time, at least one is trained
     out       a new folder: a run folder for each member (`1`, `2`, …), and a run folder itself
-    callbacks  functions that are called with every event of every training
+    on        where several members are trained at once: local, local:N (so many processes) or dask://HOST:PORT
+    executor  an executor of the form of `concurrent.futures`, in place of `on`
+    callbacks  functions that are called with every event of every training; of members trained elsewhere as they end
     settings  as `clearprop train` has them: target="price", epochs=50, metric="auc", seed=1
 
-    The same seed and the same number of members give the same bits; the run's command has the number.  The result
+    The same seed and the same number of members give the same bits, wherever they are trained with as many threads
+    (elsewhere one each, or `cl.set_threads`); the run's command has the number.  The result
     predicts, evaluates, explains predictions and exports as any run does; steps and updates are those of its members:
     `cl.load(out / "1")`.  `interval` is made of the errors of single members.
 
@@ -162,13 +177,13 @@ def ensemble(
     >>> run.summary.members, run.probabilities("iris").shape
     (2, (150, 3))
     """
-    told = listed_functions(callbacks, "event")
+    told, place = listed_functions(callbacks, "event"), Workplace(on, executor)
     strange = next((name for name in settings if name not in OPTIONS or name == "member"), None)
     if strange is not None:
         raise unknown_name("setting", strange, [n for n in OPTIONS if n not in ("data", "member")], where=user_line())
     extent = Extent.asked(members, time)
     plan = plan_ensemble(data, settings, extent if extent != Extent(None, None) else Extent(5, None))
-    return conduct_ensemble(plan, None if out is None else as_path(out, "out"), told)
+    return conduct_ensemble(plan, None if out is None else as_path(out, "out"), told, place=place)
 
 
 def conduct_ensemble(
@@ -177,41 +192,113 @@ def conduct_ensemble(
     subscribers: Sequence[Subscriber] = (),
     watch: Callable[[int, Run], object] = lambda *_: None,
     before: Sequence[Run] = (),
+    place: Workplace = HERE,
 ) -> Run:
-    """Train the members that are still to be trained and join them; `watch` is told of each as it ends.
+    """Train the members that are still to be trained, here or at another place, and join them.
 
-    Members that diverge are left out, unless the first does.  Raises TrainingInterrupted with the run of those that
-    ended, or with that of the first member.
+    `watch` is told of each as it ends, in their order.  Members that diverge are left out, unless the first does.
+    Raises TrainingInterrupted with the run of those that ended, or with that of the first member; KeyboardInterrupt
+    where none is at hand.
     """
-    ended, slowest = list(before), max((run.summary.seconds for run in before), default=0.0)
-    seconds = sum(run.summary.seconds for run in before)
-    if out is not None and not before:
-        _begin(plan, out)
-    with nullcontext() if out is None else hold_folder(out):
-        return _train_members(plan, out, subscribers, watch, ended, seconds, slowest)
+    pool = place.pool()
+    with nullcontext() if pool is None else closing(pool):
+        if out is not None and not before:
+            _begin(plan, out)
+        with nullcontext() if out is None else hold_folder(out):
+            work = _Members(plan, out, subscribers, list(before))
+            return _joined_members(work, work.here() if pool is None else work.side_by_side(pool), watch)
 
 
-def _train_members(
-    plan: EnsemblePlan,
-    out: Path | None,
-    subscribers: Sequence[Subscriber],
-    watch: Callable[[int, Run], object],
-    ended: list[Run],
-    seconds: float,
-    slowest: float,
-) -> Run:
-    while plan.extent.wants(len(ended), seconds, slowest):
-        begun = time.monotonic()
-        try:
-            run = _train_member(plan, len(ended) + 1, out, subscribers)
-        except TrainingInterrupted as stop:
-            raise TrainingInterrupted(_join(plan, ended, seconds, out) if ended else stop.run) from None
-        took = time.monotonic() - begun
-        ended, seconds, slowest = [*ended, run], seconds + took, max(slowest, took)
-        watch(len(ended), run)
-        if run.status == "diverged" and len(ended) == 1:
-            return run
-    return _join(plan, ended, seconds, out)
+def _joined_members(work: _Members, trained: Generator[Run], watch: Callable[[int, Run], object]) -> Run:
+    """The run of the members, as they come; of the first alone where it diverges."""
+    try:
+        with closing(trained):
+            for run in trained:
+                if run.status == "interrupted":
+                    raise TrainingInterrupted(run)
+                work.ended.append(run)
+                watch(len(work.ended), run)
+                if run.status == "diverged" and len(work.ended) == 1:
+                    return run
+    except KeyboardInterrupt as stop:
+        if work.ended:
+            raise TrainingInterrupted(work.joined()) from None
+        raise stop from None
+    return work.joined()
+
+
+class _Members:
+    """The members of an ensemble in progress: those that have ended, in their order, and what that has taken."""
+
+    def __init__(
+        self, plan: EnsemblePlan, out: Path | None, subscribers: Sequence[Subscriber], ended: list[Run]
+    ) -> None:
+        self.plan, self.out, self.subscribers, self.ended = plan, out, subscribers, ended
+        self.before = sum(run.summary.seconds for run in ended)
+        self.slowest = max((run.summary.seconds for run in ended), default=0.0)
+        self.began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return self.before + time.monotonic() - self.began
+
+    def wants(self, begun: int) -> bool:
+        """Whether another one is begun after so many."""
+        return self.plan.extent.wants(begun, self.seconds, self.slowest)
+
+    def here(self) -> Generator[Run]:
+        """The members, trained one after another."""
+        while self.wants(len(self.ended)):
+            begun = time.monotonic()
+            try:
+                run = _train_member(self.plan, len(self.ended) + 1, self.out, self.subscribers)
+            except TrainingInterrupted as stop:
+                run = stop.run
+            self.slowest = max(self.slowest, time.monotonic() - begun)
+            yield run
+
+    def side_by_side(self, pool: Pool) -> Generator[Run]:
+        """The members, as many at once as there are workers."""
+        folder = None if self.out is None else self.out.resolve()
+        with room_in(pool, self.plan, self.plan.again, folder) as room:
+            for found in room.results(_member_of, self._asked(folder, room.stop), self._note):
+                for event in found.events:
+                    for subscriber in self.subscribers:
+                        subscriber(event)
+                yield found.run
+
+    def _asked(self, folder: Path | None, stop: Path) -> Generator[tuple[int, Path | None, Path]]:
+        begun = len(self.ended)
+        while self.wants(begun):
+            begun += 1
+            yield begun, folder, stop
+
+    def _note(self, found: _Trained) -> None:
+        self.slowest = max(self.slowest, found.seconds)
+
+    def joined(self) -> Run:
+        """The run of those that have ended."""
+        return _join(self.plan, self.ended, self.seconds, self.out)
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """A member that a worker has trained, the events of that, and how long it took."""
+
+    run: Run
+    events: list[Event]
+    seconds: float
+
+
+def _member_of(plan: EnsemblePlan, member: int, out: Path | None, stop: Path) -> _Trained:
+    """A member, trained by a worker."""
+    told, began = list[Event](), time.monotonic()
+    try:
+        run = _train_member(plan, member, out, [told.append], [stopping_at(stop)])
+    except TrainingInterrupted as stopped:
+        run = stopped.run
+    return _Trained(run, told, time.monotonic() - began)
 
 
 def _begin(plan: EnsemblePlan, out: Path) -> None:
@@ -219,8 +306,17 @@ def _begin(plan: EnsemblePlan, out: Path) -> None:
     start_folder(out, {MANIFEST: f"{json.dumps(extent)}\n".encode()})
 
 
-def _train_member(plan: EnsemblePlan, member: int, out: Path | None, subscribers: Sequence[Subscriber]) -> Run:
-    """Train a member, or go on with one whose folder is there."""
+def _train_member(
+    plan: EnsemblePlan,
+    member: int,
+    out: Path | None,
+    subscribers: Sequence[Subscriber],
+    callbacks: Sequence[Callback] = (),
+) -> Run:
+    """Train a member, or go on with one whose folder is there; one that has ended is loaded."""
+    known = None if out is None else _ended_member(out / str(member))
+    if known is not None:
+        return known
     data = plan.prepared(member)
     settings = replace(with_defaults(plan.asked, data), data=plan.source, member=member)
     folder = None if out is None else out / str(member)
@@ -231,7 +327,7 @@ def _train_member(plan: EnsemblePlan, member: int, out: Path | None, subscribers
     elif settings.lr == AUTO:
         settings = replace(settings, lr=tested_rate(settings, data).suggestion)
     command = None if plan.source is None else settings.options()
-    job = job_for(data, settings, events=Events(subscribers), command=command)
+    job = job_for(data, settings, events=Events(subscribers), command=command, callbacks=callbacks)
     return train(replace(job, resume=folder) if resumed else replace(job, out=folder))
 
 
@@ -262,10 +358,16 @@ def plan_again(folder: Path, extent: Extent) -> tuple[EnsemblePlan, list[Run]]:
 
 
 def _ended_members(folder: Path) -> list[Run]:
+    """Those that have ended, up to the first that has not."""
     found = list[Run]()
-    while (folder / str(len(found) + 1) / "config.json").exists():
-        summary = RunFolder(folder / str(len(found) + 1)).summary()
-        if summary is None or summary.status not in ("done", "diverged"):
-            break
-        found.append(load(folder / str(len(found) + 1)))
+    while (run := _ended_member(folder / str(len(found) + 1))) is not None:
+        found.append(run)
     return found
+
+
+def _ended_member(folder: Path) -> Run | None:
+    """The member of a folder; None where it has not ended, or was not begun."""
+    if not (folder / "config.json").exists():
+        return None
+    summary = RunFolder(folder).summary()
+    return load(folder) if summary is not None and summary.status in ("done", "diverged") else None

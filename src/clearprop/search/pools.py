@@ -7,19 +7,30 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, TimeoutError
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    TimeoutError,
+    wait,
+)
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from clearprop.compiler.native import blas
 from clearprop.errors import ArgumentError, RunError, user_line
 from clearprop.runs.environment import environment
 
 T = TypeVar("T")
-PLACES = "local, local:N, dask://HOST:PORT or slurm-array"
-"""Where a sweep can be done, in words."""
+Running: TypeAlias = dict[Future[Any], int]
+"""What has been handed out and has not ended, with its number."""
+PLACES = "local, local:N or dask://HOST:PORT"
+"""Where trainings can be done side by side, in words."""
 MOST_LOSSES = 3
 """So often workers may die during one piece of work, until it has failed."""
 _ANSWER = 60.0
@@ -134,36 +145,94 @@ class DaskPool(GivenPool):
         self._client.close()
 
 
-def results(pool: Pool, function: Callable[..., T], arguments: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+class _Handout(Generic[T]):
+    """Calls that are handed out: as many at once as there are workers, so what follows may hang on what ended."""
+
+    def __init__(
+        self, pool: Pool, function: Callable[..., T], arguments: Iterable[tuple[Any, ...]], running: Running
+    ) -> None:
+        self.pool, self.function, self.waiting, self.running = pool, function, iter(arguments), running
+        self.given: list[tuple[Any, ...]] = []
+        self.ended: dict[int, Future[T]] = {}
+        self.losses: Counter[int] = Counter()
+        self._exhausted = False
+
+    def fill(self) -> None:
+        """Give work to every worker that is free."""
+        while len(self.running) < self.pool.size and not self._exhausted:
+            given = next(self.waiting, None)
+            if given is None:
+                self._exhausted = True
+            else:
+                self.given.append(given)
+                self._submit(len(self.given) - 1)
+
+    def _submit(self, number: int) -> None:
+        self.running[self.pool.submit(self.function, *self.given[number])] = number
+
+    def collect(self) -> list[Future[T]]:
+        """Wait until a call has ended, or was lost and is handed out again; those that ended."""
+        done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+        lost = next((future for future in done if _is_lost(future)), None)
+        if lost is not None:
+            self._again(lost)
+            return []
+        for future in done:
+            self.ended[self.running.pop(future)] = future
+            self._exhausted |= future.exception() is not None
+        return [future for future in done if future.exception() is None]
+
+    def _again(self, lost: Future[T]) -> None:
+        """A worker has died: what it did, and what its companions did with it, is done again by new ones."""
+        self.losses.update(self.running[future] for future in self.running if _is_lost(future))
+        if max(self.losses.values()) >= MOST_LOSSES:
+            raise RunError(
+                "workers keep dying",
+                expected="workers that live as long as a training takes",
+                got=f"{MOST_LOSSES} times that they died: {lost.exception()}".partition("\n")[0],
+                try_="fewer workers or a smaller network, if memory ran out",
+            )
+        self.pool.renew()  # afterwards all that the old ones had to do has ended, one way or the other
+        for future in [future for future in self.running if _is_lost(future)]:
+            self._submit(self.running.pop(future))
+
+
+def results(
+    pool: Pool,
+    function: Callable[..., T],
+    arguments: Iterable[tuple[Any, ...]],
+    ended: Callable[[T], object] = lambda _: None,
+    running: Running | None = None,
+) -> Iterator[T]:
     """`function(*a)` for every a of the arguments, in their order, done side by side; what workers lose is done again.
 
-    Raises what a call raises, and RunError where workers have died `MOST_LOSSES` times.
+    arguments  asked for one as a worker gets free
+    ended      called with each result as soon as it is there, in whatever order
+    running    holds what runs meanwhile, for who must wait for it
+
+    Raises what a call raises, and RunError where workers have died `MOST_LOSSES` times of one.
 
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> with ThreadPoolExecutor(2) as executor:
     ...     list(results(given_pool(executor), pow, [(2, 3), (3, 2)]))
     [8, 9]
     """
-    futures = {number: pool.submit(function, *given) for number, given in enumerate(arguments)}
-    losses = 0
-    for number in range(len(arguments)):
-        while isinstance(problem := futures[number].exception(), BrokenExecutor):
-            losses += 1
-            if losses == MOST_LOSSES:
-                raise RunError(
-                    "workers keep dying",
-                    expected="workers that live as long as a training takes",
-                    got=f"{losses} times that they died: {problem}".partition("\n")[0],
-                    try_="fewer workers or a smaller network, if memory ran out",
-                )
-            pool.renew()
-            lost = [n for n in futures if n >= number and _is_lost(futures[n])]
-            futures |= {n: pool.submit(function, *arguments[n]) for n in lost}
-        yield futures[number].result()
+    handout = _Handout(pool, function, arguments, {} if running is None else running)
+    number = 0
+    while True:
+        handout.fill()
+        if number in handout.ended:
+            yield handout.ended.pop(number).result()
+            number += 1
+        elif not handout.running:
+            return
+        else:
+            for future in handout.collect():
+                ended(future.result())
 
 
 def _is_lost(future: Future[Any]) -> bool:
-    return future.cancelled() or isinstance(future.exception(), BrokenExecutor)
+    return future.done() and (future.cancelled() or isinstance(future.exception(), BrokenExecutor))
 
 
 def pool_for(on: str) -> Pool:
@@ -178,7 +247,7 @@ def pool_for(on: str) -> Pool:
     if not 1 <= size <= _MOST_PROCESSES:
         raise ArgumentError(
             f"--on cannot be {on!r}",
-            expected=PLACES,
+            expected=f"{PLACES}; a sweep takes slurm-array, too",
             got=repr(on),
             where="--on",
             try_=f"--on local:{cores}",

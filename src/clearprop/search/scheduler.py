@@ -10,10 +10,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Any
 
+from clearprop.data.training_data import Prepared
 from clearprop.runs.events import Events
 from clearprop.search.pools import MOST_LOSSES, Pool
 from clearprop.search.record import SweepFolder
-from clearprop.search.shared_data import SharedData
+from clearprop.search.shared_data import Shared
 from clearprop.search.strategies import Request, Strategy
 from clearprop.search.trial import Order, TrialOutcome, outcome_in, run_trial
 
@@ -22,7 +23,7 @@ from clearprop.search.trial import Order, TrialOutcome, outcome_in, run_trial
 class Aim:
     """What all trials share: their data and settings, how they are judged, and how many threads each takes."""
 
-    data: SharedData
+    data: Shared[Prepared]
     asked: Mapping[str, Any]
     metric: str
     higher: bool

@@ -1,4 +1,4 @@
-"""The data of a sweep, read once: its arrays lie in files, which every process of the machine maps into its memory."""
+"""What many trainings learn from, read once: its arrays lie in files, which every process of the machine maps."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import pickle
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from clearprop.nn.losses import task_under
 from clearprop.program.processes import Remembered
 from clearprop.runs.settings import Settings
 
+D = TypeVar("D")
 LEAST_BYTES = 4096
 """A smaller array is written among the others."""
 _HEAD = "prepared.pickle"
@@ -41,54 +42,54 @@ def data_for(settings: Settings, source: Any = None) -> Prepared:
 
 
 @dataclass(frozen=True)
-class SharedData:
+class Shared(Generic[D]):
     """Where a process finds the data: those that it has opened already, the files, or their source.
 
     `folder` holds the arrays as `.npy` files, which are mapped read-only, so that all processes of a machine share one
-    copy of them; where it is not, on another machine, a process reads the source that `settings` name, once.
+    copy of them; where it is not, on another machine, a process reads them by `again`, once.
     """
 
     token: str
     folder: str | None
-    settings: Settings
+    again: Callable[[], D] | None
 
-    def open(self) -> Prepared:
+    def open(self) -> D:
         """The data.  Raises RunError where neither files nor source are at hand."""
-        found: Prepared = _OPENED.get(self.token, self._read)
+        found: D = _OPENED.get(self.token, self._read)
         return found
 
-    def _read(self) -> Prepared:
+    def _read(self) -> D:
         head = None if self.folder is None else Path(self.folder) / _HEAD
         if head is not None and head.is_file():
             return _Mapped(head).load()  # type: ignore[no-any-return]  # what `share` wrote
-        if self.settings.data is None:
+        if self.again is None:
             raise RunError(
-                "the data of the sweep are not on this machine",
+                "the data are not on this machine",
                 expected="a file that every machine can read",
                 got="data of a program, which were shared on its own machine alone",
                 where=str(self.folder),
                 try_="save them as a Parquet or CSV file that all machines see",
             )
-        return data_for(self.settings)
+        return self.again()
 
 
-_OPENED = Remembered[Prepared](4)
+_OPENED = Remembered[Any](4)
 
 
 @contextmanager
-def share(data: Prepared, settings: Settings) -> Iterator[SharedData]:
-    """The data as any process opens them, until the block ends; rows that stream are read again by each of them."""
+def share(data: D, again: Callable[[], D] | None) -> Iterator[Shared[D]]:
+    """The data as any process opens them, until the block ends; rows that stream are read `again` by each of them."""
     token = secrets.token_hex(8)
-    if isinstance(data.train, DiskRows):
+    if isinstance(data, Prepared) and isinstance(data.train, DiskRows):
         _OPENED.get(token, lambda: data)
-        yield SharedData(token, None, settings)
+        yield Shared(token, None, again)
         return
-    folder = Path(tempfile.mkdtemp(prefix="clearprop-sweep-"))  # nobody else may write it, so a pickle is no danger
+    folder = Path(tempfile.mkdtemp(prefix="clearprop-shared-"))  # nobody else may write it, so a pickle is no danger
     try:
         text = BytesIO()
         _Mapping(text, folder).dump(data)
         (folder / _HEAD).write_bytes(text.getvalue())
-        yield SharedData(token, str(folder), settings)
+        yield Shared(token, str(folder), again)
     finally:
         with suppress(OSError):
             shutil.rmtree(folder)

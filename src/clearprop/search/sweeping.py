@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time as clock
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from clearprop.compiler import get_threads, set_threads, thread_count
+from clearprop.compiler import thread_count, threads_meanwhile
 from clearprop.data.readers.sources import BUNDLED, default_memory
 from clearprop.data.streaming.disk_rows import DiskRows
 from clearprop.data.training_data import Prepared
@@ -29,7 +30,7 @@ from clearprop.search.pools import Pool, given_pool, pool_for, require_workers
 from clearprop.search.record import FORMAT, WHAT, SweepConfig, SweepFolder
 from clearprop.search.scheduler import Aim, Ended, TrialScheduler
 from clearprop.search.selection import TrialChoice, choose
-from clearprop.search.shared_data import SharedData, data_for, share
+from clearprop.search.shared_data import data_for, share
 from clearprop.search.space import SearchSpace, read_space
 from clearprop.search.strategies import Halving, Listed, Request, Strategy, random_trials, require_trials
 from clearprop.search.time_limit import read_time
@@ -148,6 +149,11 @@ class SweepPlan:
     def higher(self) -> bool:
         """Whether more of the metric is better."""
         return higher_is_better(self.config.metric)
+
+    @property
+    def again(self) -> Callable[[], Prepared] | None:
+        """What reads the data anew; None where they came from a program."""
+        return None if self.settings.data is None else partial(data_for, self.settings)
 
     @property
     def most(self) -> int:
@@ -297,8 +303,8 @@ def conduct(
         stream.subscribe(page)
         for callback in callbacks:
             stream.subscribe(callback)
-        held.enter_context(_own_threads(config.threads))
-        shared: SharedData = held.enter_context(share(plan.data, plan.settings))
+        held.enter_context(threads_meanwhile(config.threads))
+        shared = held.enter_context(share(plan.data, plan.again))
         stream.emit("sweep", step=None, epoch=None, folder=str(folder.path), source=config.source,
                     search=config.search, trials=config.trials, metric=config.metric, space=config.space,
                     workers=pool.size, threads=config.threads)  # fmt: skip
@@ -340,7 +346,7 @@ def train_one(folder: SweepFolder, plan: SweepPlan, number: int, home: int) -> T
         )
     request = Request(number, strategy.trials[number])
     path = folder.trial(number)
-    with _own_threads(config.threads), share(plan.data, plan.settings) as shared:
+    with threads_meanwhile(config.threads), share(plan.data, plan.again) as shared:
         order = Order(request, shared, {**plan.asked, "metric": config.metric}, str(path), str(folder.stop), 1, home)
         return outcome_in(path, request, config.metric) or run_trial(order)
 
@@ -391,17 +397,6 @@ def _settings_again(varied: Mapping[str, Any], space: SearchSpace, where: Path) 
     if set(varied) != set(space.names):
         refuse(WHAT, ", ".join(space.names), ", ".join(varied) or "nothing", str(where))
     return {name: settings_from({name: value})[name] for name, value in varied.items()}
-
-
-@contextmanager
-def _own_threads(threads: int) -> Iterator[None]:
-    """Trials that run in threads of this process take as many threads as those elsewhere."""
-    before = get_threads()
-    set_threads(threads)
-    try:
-        yield
-    finally:
-        set_threads(before)
 
 
 def place_for(out: Any, data: str | None) -> Path:

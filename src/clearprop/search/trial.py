@@ -16,7 +16,7 @@ from clearprop.runs.events import Event, is_measure
 from clearprop.runs.folder import RunFolder
 from clearprop.runs.settings import Settings
 from clearprop.runs.state import State
-from clearprop.search.shared_data import SharedData
+from clearprop.search.shared_data import Shared
 from clearprop.search.strategies import Request
 from clearprop.train import AUTO, Job, TrainingInterrupted, job_for, tested_rate, train, with_defaults
 
@@ -56,7 +56,7 @@ class Order:
     """
 
     request: Request
-    data: SharedData
+    data: Shared[Prepared]
     asked: Mapping[str, Any]
     folder: str
     stop: str
@@ -94,7 +94,7 @@ def _trial_job(order: Order, data: Prepared) -> Job:
         settings,
         out=None if begun else folder,
         resume=folder if begun else None,
-        callbacks=(_stopping_at(Path(order.stop)),),
+        callbacks=(stopping_at(Path(order.stop)),),
         command=None if settings.data is None else settings.options(),
         baseline=False,
         tested=False,
@@ -109,7 +109,9 @@ def settings_of(asked: Mapping[str, Any], request: Request, data: Prepared) -> S
     return settings if request.epochs is None else replace(settings, epochs=request.epochs)
 
 
-def _stopping_at(file: Path) -> Callable[[Event, State], None]:
+def stopping_at(file: Path) -> Callable[[Event, State], None]:
+    """A callback that saves and stops the training after the epoch in which the file has appeared."""
+
     def stop(event: Event, _: State) -> None:
         if event["event"] == "epoch" and file.exists():
             raise KeyboardInterrupt  # as if it came from the keyboard: the training saves, and can be resumed

@@ -51,6 +51,7 @@ from clearprop.train.target_choice import settled_table as settled_table
 from clearprop.train.thresholds import shift_by as shift_by
 from clearprop.train.training import evaluate_test as evaluate_test
 from clearprop.train.training import train as train
+from clearprop.train.training_loop import Callback as Callback
 from clearprop.train.training_loop import Decide as Decide
 from clearprop.train.training_loop import Plan as Plan
 from clearprop.train.training_loop import decide_alone as decide_alone
