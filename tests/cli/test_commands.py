@@ -362,37 +362,6 @@ def test_what_cannot_be_opened_is_refused(args, headline, command):
     assert (told.code, told.err.splitlines()[0]) == (2, headline)
 
 
-# ------------------------------------------------------------------------------------------------------------ check
-@pytest.mark.usefixtures("eager")
-def test_check_agrees_with_central_differences(command):
-    command("train", "iris", *QUICK, "--activation", "tanh", "--l1", "0.01")
-    result = command("check", "runs/iris-1", "--entries", "5")
-    lines = result.out.splitlines()
-    assert result.code == 0
-    assert [line.split()[0] for line in lines[1:5]] == [
-        "layers[0].weight", "layers[0].bias", "layers[3].weight", "layers[3].bias"
-    ]  # fmt: skip
-    assert all(line.split()[-1] == "agrees" for line in lines[1:5])
-    assert lines[-1].startswith("all gradients agree with central differences")
-
-
-@pytest.mark.usefixtures("eager")
-def test_check_finds_a_wrong_gradient(command, monkeypatch):
-    from clearprop.train import gradient_check
-
-    command("train", "iris", *QUICK)
-    right = gradient_check.grad
-
-    def wrong(f):
-        return lambda model: cl.tree_map(lambda g: g * 1.001, right(f)(model))
-
-    monkeypatch.setattr(gradient_check, "grad", wrong)
-    result = command("check", "runs/iris-1")
-    assert result.code == 1
-    assert "DIFFERS" in result.out
-    assert "the gradient differs from the central difference in layers[0].weight, " in result.out
-
-
 # ------------------------------------------------------------------------------------------------- help, terminals
 @pytest.mark.parametrize("name", [function.__name__ for function in app.COMMANDS])
 def test_every_command_has_help_with_examples(name, command, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -10,13 +11,18 @@ from clearprop.cli.console import output, say, table
 from clearprop.cli.exit_codes import DONE, FAULT
 from clearprop.cli.onnx_model import DataFile, Drawn, RunOrModel, check_outputs, is_model, refuse_for_a_run
 from clearprop.errors import ArgumentError
-from clearprop.train import check_run, load
+from clearprop.train import Checked, check_run, load
 
 
 def check(
     run: RunOrModel,
-    rows: Annotated[int, typer.Option(metavar="N", help="So many rows of its training data, or of --data.")] = 32,
+    rows: Annotated[
+        int | None, typer.Option(metavar="N", help="So many rows of its training data, or of --data (32).")
+    ] = None,
     entries: Annotated[int, typer.Option(metavar="N", help="At most so many entries of a parameter.")] = 20,
+    step: Annotated[
+        int | None, typer.Option(metavar="K", help="What this step of the training minimised: its whole batch.")
+    ] = None,
     data: DataFile = None,
     example: Drawn = False,
 ) -> int:
@@ -33,12 +39,28 @@ def check(
 
     * `clearprop check runs/digits-1 --entries 200`
 
+    * `clearprop check runs/digits-1 --step 40`
+
     * `clearprop check model.onnx --example`
 
     * `clearprop check model.onnx --data inputs.npz`
     """
+    _require_numbers(rows, entries)
+    if step is not None and (rows is not None or is_model(run)):
+        raise _step_alone("--rows" if rows is not None else str(run))
+    many = 32 if rows is None else rows
+    if is_model(run):
+        checked, seen = check_outputs(run, data, example, many, entries)
+    else:
+        refuse_for_a_run(data, example)
+        checked = check_run(load(run), rows=many, entries=entries, step=step)
+        seen = f"{many} rows" if step is None else f"the batch of step {step}"
+    return _tell(checked, seen)
+
+
+def _require_numbers(rows: int | None, entries: int) -> None:
     for option, number in (("--rows", rows), ("--entries", entries)):
-        if number < 1:
+        if number is not None and number < 1:
             raise ArgumentError(
                 f"{option} cannot be {number}",
                 expected="a whole number, 1 or more",
@@ -46,11 +68,10 @@ def check(
                 where=option,
                 try_=f"{option} 20",
             )
-    if is_model(run):
-        checked, seen = check_outputs(run, data, example, rows, entries)
-    else:
-        refuse_for_a_run(data, example)
-        checked, seen = check_run(load(run), rows=rows, entries=entries), f"{rows} rows"
+
+
+def _tell(checked: Sequence[Checked], seen: str) -> int:
+    """A row for each parameter, and whether all agree."""
     lines = [
         [
             c.path,
@@ -72,3 +93,13 @@ def check(
         return FAULT
     say(console, f"all gradients agree with central differences (float64, {seen}, error relative to the largest)")
     return DONE
+
+
+def _step_alone(other: str) -> ArgumentError:
+    return ArgumentError(
+        "a step of a training has a batch of its own",
+        expected="--step of a run, without --rows",
+        got=f"--step and {other}",
+        where="--step",
+        try_="clearprop check RUN --step 40",
+    )

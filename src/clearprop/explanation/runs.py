@@ -18,7 +18,6 @@ from clearprop.data.training_data import Prepared
 from clearprop.errors import ArgumentError, RunError, unknown_name, user_line
 from clearprop.optim.transform import ParameterView, Transform
 from clearprop.program.values import raw
-from clearprop.rules import random
 from clearprop.rules.structural import zeros_like
 from clearprop.runs.state import State
 from clearprop.train import (
@@ -26,7 +25,7 @@ from clearprop.train import (
     BlockFeed,
     Plan,
     Run,
-    batch_at,
+    before_step,
     choose_executor,
     make_objective,
     make_step,
@@ -87,11 +86,7 @@ def require_step(run: Run, step: int) -> None:
 
 def _of_step(run: Run, plan: Plan, step: int, columns: tuple[str, ...]) -> RunFunction:
     """What step number `step` minimised: its batch, its random layers, its penalty."""
-    state = run.replay(step - 1).state
-    if state.batch == plan.feed.count:
-        state = state.next_epoch()
-    x, y, *weight = batch_at(plan.feed, state.epoch, state.batch)
-    rng = random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
+    state, (x, y, *weight), rng = before_step(run.replay(step - 1).state, plan)
     settings = plan.settings
     objective = make_objective(plan.loss, (), settings.penalty, settings.grad_shards)
 

@@ -42,6 +42,7 @@ from clearprop.train.planning import tested_rate as tested_rate
 from clearprop.train.planning import transform_asked as transform_asked
 from clearprop.train.planning import with_defaults as with_defaults
 from clearprop.train.rate_range import lr_range_test as lr_range_test
+from clearprop.train.replayed import before_step as before_step
 from clearprop.train.run import Run as Run
 from clearprop.train.step import make_objective as make_objective
 from clearprop.train.step import make_step as make_step

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from clearprop.autodiff.transforms import grad
 from clearprop.autodiff.trees import has_derivative, tree_map
-from clearprop.errors import RunError
+from clearprop.errors import ArgumentError, RunError
 from clearprop.program.values import no_grad, raw
 from clearprop.rules import random
 from clearprop.train.batches import ArrayFeed, BlockFeed
+from clearprop.train.replayed import before_step
 from clearprop.train.run import Run
 from clearprop.train.step import make_objective
+from clearprop.train.training_loop import Plan
 
 STEP = float(np.finfo(np.float64).eps ** (1 / 3))
 """The step of a central difference for numbers about 1: truncation and rounding are of one size."""
@@ -41,13 +43,16 @@ class Checked:
         return self.error <= TOLERANCE
 
 
-def check_run(run: Run, rows: int = 32, entries: int = 20) -> list[Checked]:
+def check_run(run: Run, rows: int = 32, entries: int = 20, step: int | None = None) -> list[Checked]:
     """Compare gradient and central difference for up to `entries` entries of every parameter, in float64.
 
     The loss is the one that training minimised, penalty included, on the first `rows` rows of its first epoch, with
-    the random layers held fixed.  Raises RunError for a run whose data are not at hand.
+    the random layers held fixed.  With `step` it is what that step minimised: its whole batch, as the mean over its
+    shards, at the network before it.  Raises RunError for a run whose data are not at hand, ArgumentError for a step
+    that it has not.
     """
-    return check_objective(*_objective(run, rows), entries)
+    objective, model = _objective(run, rows) if step is None else _objective_of_step(run, step)
+    return check_objective(objective, model, entries)
 
 
 def check_objective(objective: Callable[[Any], Any], model: Any, entries: int = 20) -> list[Checked]:
@@ -64,16 +69,37 @@ def check_objective(objective: Callable[[Any], Any], model: Any, entries: int = 
     return [_check(objective, model, path, np.asarray(g), entries, picker) for path, g in gradient.items()]
 
 
-def _objective(run: Run, rows: int) -> tuple[Callable[[Any], Any], Any]:
+def _plan_of(run: Run) -> Plan:
     work = run.workings
     if work is None or work.loss is None:
         raise RunError("this run cannot be checked", expected="a loss of cl.nn", got=run.config.settings.loss)
-    feed = work.plan().feed
-    if not isinstance(feed, ArrayFeed | BlockFeed):
+    plan = work.plan()
+    if not isinstance(plan.feed, ArrayFeed | BlockFeed):
         raise RunError("this run cannot be checked", expected="rows to learn from", got="an iterable of batches")
-    block = next(feed.blocks(0, 0))
+    return plan
+
+
+def _objective_of_step(run: Run, step: int) -> tuple[Callable[[Any], Any], Any]:
+    if not 1 <= step <= run.steps:
+        raise ArgumentError(
+            "the run has no such step",
+            expected=f"a step from 1 to {run.steps}",
+            got=str(step),
+            where="step",
+            try_=f"step {run.steps}, the last one",
+        )
+    plan = _plan_of(run)
+    state, batch, key = before_step(run.replay(step - 1).state, plan)
+    x, y, *weight = map(_wide, batch)
+    objective = make_objective(plan.loss, (), plan.settings.penalty, plan.settings.grad_shards)
+    return lambda model: objective(model, x, y, key, *weight)[0], tree_map(_wide, state.model)
+
+
+def _objective(run: Run, rows: int) -> tuple[Callable[[Any], Any], Any]:
+    plan = _plan_of(run)
+    block = next(plan.feed.blocks(0, 0))  # type: ignore[attr-defined]  # of arrays or blocks, as `_plan_of` saw
     x, y, *weight = (_wide(part[block.order[:rows]]) for part in block.arrays)
-    whole = make_objective(work.loss, (), run.config.settings.penalty)
+    whole = make_objective(plan.loss, (), run.config.settings.penalty)
     key = random.key(run.config.settings.seed)
     return lambda model: whole(model, x, y, key, *weight)[0], tree_map(_wide, run.model)
 

@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from clearprop.errors import RunError
 from clearprop.files.tree_arrays import to_bytes
+from clearprop.rules import random
 from clearprop.runs.checkpoints import Keys, checkpoint_steps, load_checkpoint
 from clearprop.runs.folder import Config, RunFolder, require_steps
 from clearprop.runs.state import State
+from clearprop.train.batches import Batch, batch_at
+from clearprop.train.training_loop import Plan
 from clearprop.train.workings import Workings
 
 
@@ -64,6 +69,14 @@ def nearest_state(
     if workings.first is None or workings.first.step > step:
         raise _not_reached(config, str(folder) if folder else "", last)
     return workings.first
+
+
+def before_step(state: State, plan: Plan) -> tuple[State, Batch, Any]:
+    """The state where the next step begins, which may be in the next epoch, the batch of it and its key."""
+    if state.batch == plan.feed.count:
+        state = state.next_epoch()
+    batch = batch_at(plan.feed, state.epoch, state.batch)
+    return state, batch, random.fold_in(np.array(plan.keys.layers, dtype=np.uint32), state.step)
 
 
 def _not_reached(config: Config, where: str, last: int) -> RunError:
