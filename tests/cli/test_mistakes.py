@@ -161,7 +161,7 @@ too few rows: the validation part would be empty
     "no number": (
         csv(GOOD), (*TABLE, "--epochs", "many"), """\
 --epochs cannot be 'many'
-  expected  a whole number, 1 or more
+  expected  a whole number from 1 up to 2**63 - 1
   got       'many'
   where     --epochs
   try       --epochs 100"""),
@@ -284,6 +284,20 @@ seed cannot be -1
   got       -1
   where     train.toml, key seed
   try       seed = 0"""),
+    "a batch beyond all numbers": (
+        csv(GOOD), (*TABLE, "--batch-size", str(2**70)), """\
+--batch-size cannot be '1180591620717411303424'
+  expected  a whole number from 1 up to 2**63 - 1
+  got       '1180591620717411303424'
+  where     --batch-size
+  try       --batch-size 32"""),
+    "a member beyond all numbers": (
+        csv(GOOD), (*TABLE, "--member", str(2**64)), """\
+--member cannot be '18446744073709551616'
+  expected  a whole number from 1 up to 2**64 - 1
+  got       '18446744073709551616'
+  where     --member
+  try       --member 2"""),
     "rows to check": (
         nothing, ("check", "runs/x", "--rows", "0"), """\
 --rows cannot be 0

@@ -66,8 +66,8 @@ def training_setting(default: Any, meaning: str, expected: str, example: str, **
     return setting(default, meaning, expected, example, **{"panel": TRAINING, "kept": True, "changes": True, **more})
 
 
-WHOLE = "a whole number, 1 or more"
-COUNT = Range(1, whole=True)
+WHOLE = "a whole number from 1 up to 2**63 - 1"
+COUNT = Range(1, 2**63, "]", whole=True)
 NOT_NEGATIVE = Range(0.0, open_="]")
 SHARE = Range(0.0, 1.0, "]")
 SHARE_OF_ONE = "a share from 0 up to, but not including, 1"
@@ -209,9 +209,9 @@ class DataSettings:
         1,
         "Which member of an ensemble this is: the rows that validate, the first weights and the order are drawn anew "
         "for each; the rows that test stay (1).",
-        WHOLE,
+        "a whole number from 1 up to 2**64 - 1",
         "2",
-        range=COUNT,
+        range=Range(1, 2**64, "]", whole=True),
         metavar="K",
         kept=True,
         since="0.2",
