@@ -15,7 +15,7 @@ from tests.train.conftest import bits
 
 
 class Watched:
-    """Cross-entropy that raises when it is called for a given time; the first call is the trial step's.
+    """Cross-entropy that raises when it is called for a given time; the first calls are `TRIALS`.
 
     An epoch calls it four times for its batches and once for the validation part.
     """
@@ -30,6 +30,8 @@ class Watched:
         return cl.nn.cross_entropy(outputs, y)
 
 
+TRIALS = 3
+"""Calls before the first batch: of the trial step, and of what looks for a loss that compares all rows."""
 OPTIONS = {"loss": Watched(), "epochs": 4, "batch_size": 8, "validation": 0.25, "metrics": ("accuracy",)}
 OPTIONS |= {"checkpoint_seconds": 0.0}
 PLAIN = {**OPTIONS, "loss": "cross_entropy"}
@@ -86,7 +88,7 @@ def test_interrupted_while_the_end_is_measured(network, data, undisturbed, tmp_p
     """All steps are there by then: nothing of them is lost, and resumed the run is measured."""
     out = tmp_path / "run"
     with pytest.raises(cl.TrainingInterrupted) as stop:
-        cl.fit(network, data, out=out, **watched(23))
+        cl.fit(network, data, out=out, **watched(TRIALS + 21))
     assert (stop.value.run.steps, stop.value.run.results.get("training")) == (STEPS, None)
     assert cl.load(out, template=network).status == "interrupted"
     run = cl.fit(network, data, resume=out, **OPTIONS)
@@ -112,7 +114,7 @@ def test_killed_between_two_checkpoints(network, data, undisturbed, tmp_path):
     """What a kill leaves behind: an older checkpoint, a longer history with half a line, a half-written folder."""
     out = tmp_path / "run"
     with pytest.raises(ZeroDivisionError):
-        cl.fit(network, data, out=out, **watched(18, ZeroDivisionError))
+        cl.fit(network, data, out=out, **watched(TRIALS + 16, ZeroDivisionError))
     shutil.rmtree(out / "checkpoints" / "12")
     with (out / "history.jsonl").open("a") as file:
         file.write('{"v":1,"seq":99,"ev')
