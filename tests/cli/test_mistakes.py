@@ -234,7 +234,7 @@ no option named '--epoch'
   expected  one of: --accumulate, --activation, --batch-size, --calibration, --class-weight, --config, --costs, \
 --decimal, --delimiter, --drop, --dropout, --ema, --encoding, --epochs, --folds, --fork, --freeze, --grad-shards, \
 --group, --header, --hidden, --initial-weights, --json, --kind, --l1, --l2, --learning-rate, --loss, --lr, \
---member, --members, --memory, --metric, --missing, --only, --optimizer, --out, --param-groups, --patience, \
+--member, --members, --memory, --metric, --missing, --on, --only, --optimizer, --out, --param-groups, --patience, \
 --pieces, --rank-timeout, --recipe, --reduce, --repeats, --resume, --seed, --split, --target, \
 --target-transform, --task, --test, --threads, --threshold, --time, --val, --weight, --world
   got       '--epoch'
