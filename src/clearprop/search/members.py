@@ -136,7 +136,10 @@ def plan_ensemble(data: Any, given: Mapping[str, Any], extent: Extent) -> Ensemb
         )
     table = load_table(named, asked.get("target"), task, reading)
     plan = EnsemblePlan(table, reading, asked, path_of(named), extent)
-    return replace(plan, table=settled_table(asked, table, plan.parts(), reading, ("log",)))
+    chosen = settled_table(asked, table, plan.parts(), reading, ("log",))
+    if chosen is not table:  # what was chosen holds wherever the plan is made again
+        asked = {**asked, "target_transform": chosen.transform}
+    return replace(plan, table=chosen, asked=asked)
 
 
 @checked_call
