@@ -118,7 +118,20 @@ def _write_tile(adds: bool) -> Any:
     return write
 
 
+def _turn_block(dtype: str) -> Any:
+    kind = np.dtype(DTYPES[dtype])
+    many = VECTOR_BYTES // kind.itemsize
+
+    def turn(out: int, below: int, source: int, apart: int) -> None:
+        square = np.array([_numbers(source + k * apart, many, kind) for k in range(many)])
+        for k in range(many):
+            _numbers(out + k * below, many, kind)[...] = square[:, k]
+
+    return turn
+
+
 TILES: dict[str, Any] = {
+    **{f"turn_block_{dtype}": _turn_block(dtype) for dtype in ("f32", "f64")},
     **{f"zero_tile_{dtype}": _zero_tile(dtype) for dtype in ("f32", "f64")},
     **{f"add_outer{way}": _add_outer for way in ("", "_by", "_first", "_by_first")},
     **{f"keep_tile{way}": _write_tile(adds=False) for way in ("", "_first")},

@@ -19,9 +19,10 @@ from clearprop.compiler.long_sums import long_sums
 from clearprop.compiler.memory_plan import Instruction, MemoryPlan
 from clearprop.compiler.native import blas, thin_products
 from clearprop.compiler.native.library_kernels import combine_parts, product
-from clearprop.compiler.product_layouts import ProductLayout, product_layouts
+from clearprop.compiler.product_layouts import ALONE, ProductLayout, product_layouts
 from clearprop.compiler.schedule import Nest, steps_of
 from clearprop.compiler.simd_rows import LANES
+from clearprop.compiler.tiles import VECTOR_BYTES, pack_panels, panel_columns, tile_product, tile_shape
 from clearprop.compiler.unrolled_rows import COLUMNS
 from clearprop.program.ir import Var
 from clearprop.program.types import fit_number
@@ -30,7 +31,6 @@ from clearprop.shapes import evaluate_size
 ALIGN = 64
 SPLIT_ELEMENTS = 1 << 14  # elements times operations: below this a nest is done before the other core has begun
 SPLIT_PRODUCT = 1 << 17  # multiply-adds
-ALONE = 1 << 18  # multiply-adds of a product up to which OpenBLAS stays on the caller's thread
 THIN_PRODUCT = 1 << 18  # multiply-adds up to which a product with a very short axis is written out
 MULTIPLY_ADDS, ELEMENTS = 40, 2  # of a product, of a nest: about so many a thread does in a nanosecond
 TWO_THREADS = (1 << 22) / MULTIPLY_ADDS  # nanoseconds of work from which a second thread helps in every step of a loop
@@ -281,7 +281,7 @@ class Binding:
                     kernel = thin_products.small(dtype_name(op.out.dtype), part.m, part.n, part.k)
                     self.add([KernelCall(kernel, *part.small_words(op))])
                 continue
-            if self._thin_product(op, layout):
+            if self._thin_product(op, layout) or self._tile_product(op, layout):
                 continue
             self.add([self._product_call(op, part) for part in self._split_product(layout)])
 
@@ -292,6 +292,41 @@ class Binding:
         self.private |= private
         kernel = product(dtype_name(op.out.dtype), private)
         return KernelCall(kernel, *g.words(op))
+
+    def _tile_product(self, op: Statement, g: ProductLayout) -> bool:
+        """Compute a product by tiles held in registers, if that is the faster way; B is packed once for all threads."""
+        (rows, vectors), kind, item = tile_shape(), dtype_name(op.out.dtype), op.out.dtype.itemsize
+        wide = panel_columns(kind, vectors)
+        if not g.fits_tiles(rows, wide):
+            return False
+        (a, ao), (b, bo), (c, co) = (
+            (v, o * item) for v, o in zip((op.reads[0].base, op.reads[1].base, op.out), g.offsets, strict=True)
+        )
+        second, step, panel = (b, bo), g.ldb * item, vectors * VECTOR_BYTES
+        if g.needs_panels:
+            panels, step, panel = -(-g.n // wide), wide * item, g.k * wide * item
+            second = self.piece(panels * panel), 0
+            ldb, right = (1, g.ldb) if g.tb else (g.ldb, 1)
+            shares = self.shares(panels, g.n * g.k >= SPLIT_ELEMENTS, 1)
+            places = [(2, b, bo), (5, *second)]
+            self.add(
+                [KernelCall(pack_panels(kind, vectors), [p, q, 0, ldb, right, 0, g.n, g.k], places) for p, q in shares]
+            )
+        calls = []
+        for lo, hi, first, last in self._tile_shares(g, rows, wide):
+            words = g.tile_words(item, step, panel)
+            words[8] = last - first
+            places = [(2, a, ao), (5, second[0], second[1] + first // wide * panel), (8, c, co + first * item)]
+            calls.append(KernelCall(tile_product(kind, rows, vectors), [lo, hi, *words], places))
+        self.add(calls)
+        return True
+
+    def _tile_shares(self, g: ProductLayout, rows: int, wide: int) -> list[tuple[int, int, int, int]]:
+        """For each thread its rows and columns of a product by tiles."""
+        worth = g.m * g.n * g.k >= SPLIT_PRODUCT
+        if g.m >= g.n:
+            return [(lo, hi, 0, g.n) for lo, hi in self.shares(g.m, worth, rows)]
+        return [(0, g.m, lo, hi) for lo, hi in self.shares(g.n, worth, wide)]
 
     def _thin_product(self, op: Statement, g: ProductLayout) -> bool:
         """Write a product with a very short axis out, if that is the faster way."""

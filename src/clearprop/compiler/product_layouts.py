@@ -16,6 +16,15 @@ Steps = tuple[int, int, int]
 Places = list[tuple[int, Any, int]]
 """Words of a row that are addresses: which word, of what, how many bytes behind its begin."""
 
+ALONE = 1 << 18
+"""Multiply-adds of a product up to which OpenBLAS neither packs its operands nor leaves the caller's thread."""
+FAR = 1 << 20
+"""Numbers of B from which on it is too far away for tiles, which read it once for every few rows."""
+ROW_ALONE, PART, FULL = 4, 1.6, 0.9
+"""What a single row and a part of a tile's columns cost, in their like; tiles are worth it if so much is not wasted."""
+MANY, LONG = 128, 1024
+"""From so many rows on a B whose rows are so many numbers apart, what packing costs comes back."""
+
 
 @dataclass(frozen=True)
 class ProductLayout:
@@ -59,6 +68,27 @@ class ProductLayout:
         for i in range(self.batches // self.inner):
             (a, b, c), (da, db, dc) = self.offsets, self.outer
             yield replace(self, batches=self.inner, offsets=(a + i * da, b + i * db, c + i * dc))
+
+    def fits_tiles(self, rows: int, wide: int) -> bool:
+        """Whether tiles of so many rows and columns are faster than BLAS, which packs both operands from `ALONE` on.
+
+        A row, or columns, that do not fill a tile cost it several times their share.
+        """
+        work, right = self.m * self.n * self.k, self.k * self.n
+        if self.batches > 1 or work <= ALONE or right > FAR:
+            return False
+        whole = (self.m // rows * rows + ROW_ALONE * (self.m % rows)) * (self.n // wide * wide + PART * (self.n % wide))
+        return self.m * self.n >= FULL * whole
+
+    @property
+    def needs_panels(self) -> bool:
+        """Whether tiles would step over B in long strides: it is packed into panels first."""
+        return bool(self.tb) or (self.m >= MANY and self.ldb >= LONG)
+
+    def tile_words(self, item: int, step: int, panel: int) -> list[int]:
+        """The row of `tiles.tile_product` without its range; B's rows and panels are so many bytes apart."""
+        down, right = (1, self.lda) if self.ta else (self.lda, 1)
+        return [0, down * item, right * item, 0, step, panel, 0, self.ldc * item, self.n, self.k]
 
     def matrices(self, op: Statement) -> Iterator[tuple[Var, int, tuple[int, int, int], tuple[int, int]]]:
         """What is reached: array, offset, (matrices, rows, columns) and how far matrices and rows are apart.

@@ -12,7 +12,10 @@ doi:10.1145/1356052.1356053).
 
 from __future__ import annotations
 
+import functools
+
 from clearprop.compiler.kernels import Kernel, Parameter
+from clearprop.compiler.native.loader import processor
 
 VECTOR_BYTES = 64
 """A vector in kernels; where the processor's are shorter, LLVM takes two or four of them for one."""
@@ -21,6 +24,12 @@ CHAIN = 256
 BLOCK = 96
 """Rows of A that meet all panels of B while they are in the nearest caches; a multiple of every tile's height."""
 _ITEM = {"f32": 4, "f64": 8}
+
+
+@functools.cache
+def tile_shape() -> tuple[int, int]:
+    """Rows and vectors of a tile: as many as this processor's registers hold beside what is multiplied."""
+    return (8, 2) if "+avx512f" in processor() else (6, 1)
 
 
 def panel_columns(dtype: str, vectors: int) -> int:
@@ -91,8 +100,9 @@ def pack_panels(dtype: str, vectors: int) -> Kernel:
     """Panels lo … hi of B: its columns by so many as a tile is wide, one row after the other.
 
     `ldb` numbers stand between rows of B, `right` between columns; columns beyond the n that exist stay as they are.
+    Where B's columns are what is plain in memory, squares of it are transposed in registers.
     """
-    wide = panel_columns(dtype, vectors)
+    wide, one, item = panel_columns(dtype, vectors), panel_columns(dtype, 1), _ITEM[dtype]
     text = (
         "def kernel(lo, hi, b, ldb, right, out, n, k):\n"
         "    for q in range(lo, hi):\n"
@@ -102,9 +112,19 @@ def pack_panels(dtype: str, vectors: int) -> Kernel:
         "            for p in range(k):\n"
         f"                for j in range(u64({wide})):\n"
         f"                    out[base + p * u64({wide}) + j] = b[p * ldb + start + j]\n"
-        "        else:\n"
-        "            for p in range(k):\n"
-        "                for j in range(many):\n"
-        f"                    out[base + p * u64({wide}) + j] = b[p * ldb + (start + j) * right]\n"
+        "            continue\n"
+        f"        squares = many // u64({one}) if ldb == u64(1) else u64(0)\n"
+        f"        turned, low = squares * u64({one}), k - k % u64({one})\n"
+        "        for j in range(squares):\n"
+        f"            for p in range(k // u64({one})):\n"
+        f"                place = base + p * u64({one * wide}) + j * u64({one})\n"
+        f"                source = p * u64({one}) + (start + j * u64({one})) * right\n"
+        f"                turn_block_{dtype}(\n"
+        f"                    address(out) + place * u64({item}), u64({wide * item}),\n"
+        f"                    address(b) + source * u64({item}), right * u64({item}),\n"
+        "                )\n"
+        "        for p in range(k):\n"
+        "            for j in range(turned if p < low else u64(0), many):\n"
+        f"                out[base + p * u64({wide}) + j] = b[p * ldb + (start + j) * right]\n"
     )
     return Kernel.of(text, f"b:{dtype} ldb:size right:size out:{dtype} n:size k:size")

@@ -60,6 +60,8 @@ from clearprop.compiler.native.vectors import (
     add_tile_first,
     keep_tile,
     keep_tile_first,
+    turn_block_f32,
+    turn_block_f64,
     zero_tile_f32,
     zero_tile_f64,
 )

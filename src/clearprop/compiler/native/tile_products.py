@@ -16,19 +16,12 @@ from clearprop.compiler.executable import InstructionTable
 from clearprop.compiler.kernels import Kernel
 from clearprop.compiler.native.cache import kernel_address, module_text
 from clearprop.compiler.native.instruction_driver import DATA, READS_OBJECTS, run_shares
-from clearprop.compiler.native.loader import processor
-from clearprop.compiler.tiles import BLOCK, VECTOR_BYTES, pack_panels, panel_columns, tile_product
+from clearprop.compiler.tiles import BLOCK, VECTOR_BYTES, pack_panels, panel_columns, tile_product, tile_shape
 
 PACKED, NEAR = 64, 1 << 15
 """From so many rows on a right operand of more bytes, which leaves the nearest cache, is packed into panels first."""
 _Entry = Callable[[bytes], None]
 _NAMES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
-
-
-@functools.cache
-def tile_shape() -> tuple[int, int]:
-    """Rows and vectors of a tile: as many as this processor's registers hold beside what is multiplied."""
-    return (8, 2) if "+avx512f" in processor() else (6, 1)
 
 
 def product_of_rows(a: NDArray[Any], b: NDArray[Any], threads: int) -> NDArray[Any]:

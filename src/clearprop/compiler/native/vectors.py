@@ -177,6 +177,38 @@ def add_outer_first(typing: Any, tile: Any, a: Any, down: Any, b: Any, columns: 
     return tile(tile, types.uint64, types.uint64, types.uint64, types.uint64), generate
 
 
+def _turn_block(dtype: str) -> Any:
+    @intrinsic
+    def turn(typing: Any, out: Any, below: Any, source: Any, apart: Any) -> Any:
+        tile = Tile(dtype, 1, 1)
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            out, below, source, apart = args
+            vector, many, align = tile.vector, tile.lanes, _ITEM[dtype]
+            lines = [_pointer(builder, _row_address(builder, source, k, apart), vector) for k in range(many)]
+            rows = [builder.load(line, align=align) for line in lines]
+            for _ in range(many.bit_length() - 1):  # each round deals the first half and the second out by turns
+                rows = [_dealt(builder, rows[k], rows[k + many // 2], end) for k in range(many // 2) for end in (0, 1)]
+            for k, row in enumerate(rows):
+                builder.store(row, _pointer(builder, _row_address(builder, out, k, below), vector), align=align)
+            return context.get_dummy_value()
+
+        return types.void(types.uint64, types.uint64, types.uint64, types.uint64), generate
+
+    return turn
+
+
+def _dealt(builder: Any, first: Any, second: Any, end: int) -> Any:
+    """Numbers of the first half (end 0) or the second of two vectors, by turns."""
+    many = first.type.count
+    lanes = [lane + many * which for lane in range(end * many // 2, (end + 1) * many // 2) for which in (0, 1)]
+    return builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(_I32, many), lanes))
+
+
+turn_block_f32, turn_block_f64 = _turn_block("f32"), _turn_block("f64")
+"""(out, below, source, apart): a square of as many rows as a vector has numbers, transposed by shuffles."""
+
+
 def _write(adds: bool) -> Any:
     @intrinsic
     def write(typing: Any, out: Any, down: Any, tile: Any) -> Any:
