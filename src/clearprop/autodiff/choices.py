@@ -14,6 +14,7 @@ are remembered beside it, for the product that needs them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product, starmap, takewhile
 from typing import Any
 
@@ -40,7 +41,33 @@ from clearprop.rules.indexing import scatter_slice, take_transposed
 from clearprop.rules.reductions import any as any_of
 from clearprop.rules.structural import arange_, broadcast_to_, full_, reshape_
 from clearprop.rules.trigonometric import sin
-from clearprop.shapes import Shape, broadcast, dim_key, is_one, same_shape, size_of
+from clearprop.shapes import Dim, Shape, broadcast, dim_key, is_one, same, same_shape, size_of
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Ranges along one axis, counted from the end, of which everything was chosen, and nothing else was."""
+
+    axis: int
+    size: Dim
+    ranges: tuple[tuple[Dim, Dim], ...]
+
+    def joined(self, other: Spans) -> Spans | None:
+        """The ranges of both, those that meet made one; None where they lie along two axes."""
+        if self.axis != other.axis or dim_key(self.size) != dim_key(other.size):
+            return None
+        ranges = list(self.ranges)
+        for start, stop in other.ranges:
+            before = next((r for r in ranges if dim_key(r[1]) == dim_key(start)), None)
+            after = next((r for r in ranges if dim_key(r[0]) == dim_key(stop)), None)
+            ranges = [r for r in ranges if r is not before and r is not after]
+            ranges.append((start if before is None else before[0], stop if after is None else after[1]))
+        return replace(self, ranges=tuple(ranges))
+
+    @property
+    def whole(self) -> bool:
+        """Whether they are the whole axis."""
+        return any(type(start) is int and start == 0 and same(stop, self.size) for start, stop in self.ranges)
 
 
 class Choice:
@@ -49,7 +76,7 @@ class Choice:
     `sources` are the choices that `find_shape`, `compute` and `find_weaker` look at.
     """
 
-    __slots__ = ("_compute", "_find_shape", "_find_weaker", "_mask", "_shape", "_sources", "_weaker")
+    __slots__ = ("_compute", "_find_shape", "_find_weaker", "_mask", "_shape", "_sources", "_weaker", "spans")
 
     def __init__(
         self,
@@ -63,6 +90,7 @@ class Choice:
         self._shape: Shape | None = None
         self._mask: Any = None
         self._weaker: tuple[Choice, ...] | None = None
+        self.spans: Spans | None = None
 
     @property
     def shape(self) -> Shape:
@@ -167,13 +195,18 @@ def either(a: Choice | None, b: Choice | None) -> Choice | None:
     """Chosen on one way or on another; None, which means everything, wins."""
     if a is None or b is None:
         return None
-    return Choice(
+    spans = a.spans.joined(b.spans) if a.spans and b.spans else None
+    if spans is not None and spans.whole:  # the parts of an array, as it was split
+        return None
+    found = Choice(
         lambda: broadcast(a.shape, b.shape),
         lambda: logical_or(a.mask, b.mask),
         a,
         b,
         find_weaker=lambda _: filter(None, starmap(either, product((a, *a.weaker), (b, *b.weaker)))),
     )
+    found.spans = spans
+    return found
 
 
 def _carry(choice: Choice | None, carry: Callable[[Choice | None], Choice | None]) -> Choice | None:
@@ -398,9 +431,19 @@ def _cut(shape: Shape, output: Shape, key: Any, choice: Choice | None) -> Choice
             sizes.append(own if all_of_it else taken)
 
     marks, sources = _marks(choice, tuple(sizes)), () if choice is None else (choice,)
-    return Choice(
+    found = Choice(
         lambda: tuple(wanted), lambda: greater(scatter_slice(marks(), shape=tuple(wanted), key=key), 0), *sources
     )
+    if choice is None and whole.count(False) == 1:
+        at = whole.index(False)
+        found.spans = _span(at - len(shape), shape[at], key[at])
+    return found
+
+
+def _span(axis: int, size: Dim, key: Any) -> Spans | None:
+    """The range that an integer or a slice of step 1 names."""
+    start, stop, step = (key.start, key.stop, key.step) if isinstance(key, slice) else (key, key + 1, 1)
+    return Spans(axis, size, ((start, stop),)) if step == 1 and start is not None and stop is not None else None
 
 
 def _take_mask(shape: Shape, output: Shape, indices: Value, axis: int, choice: Choice | None) -> Choice:

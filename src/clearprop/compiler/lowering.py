@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from clearprop.primitives import REGISTRY
 from clearprop.program.ir import Builder, Equation, Program, Var, holds_programs, prune, tracing
 from clearprop.program.operation import Operation
 from clearprop.program.types import BOOL, PYTHON_SCALARS, DType, type_of
 from clearprop.program.values import Node, raw
-from clearprop.shapes import is_one, same_shape
+from clearprop.shapes import Dim, dim_key, is_one, same_shape
+
+Parts: TypeAlias = tuple[int, Dim, tuple[tuple[int, int, Any], ...]]
+"""An axis from the end, its size, and what stands from where to where along it."""
+NO_PARTS: Parts = (0, 0, ())
+MOST_PARTS = 32
 
 
 def lower(program: Program, around: frozenset[int] = frozenset()) -> Program:
@@ -76,6 +81,7 @@ class _Simplifier(Builder):
     def __init__(self, scope: Any, *, expand: bool) -> None:
         super().__init__(scope, expand=expand)
         self.definitions: dict[Var, Equation] = {}
+        self.parts: dict[Var, Parts] = {}
 
     def emit(self, primitive: Operation, values: Sequence[Any], params: dict[str, Any]) -> tuple[Any, ...]:
         atoms = [self.atom(v) for v in values]
@@ -103,6 +109,8 @@ class _Simplifier(Builder):
         Every rule here keeps value and type to the bit.  The order is free: an equation meets at most one of them.
         """
         facts = p.facts
+        if facts.adds and (joined := self._without_zeros(p, atoms)) is not None:
+            return joined
         if facts.same_on and type_of(atoms[0]).dtype.kind in facts.same_on:
             return atoms[0]
         if facts.converts:
@@ -116,6 +124,44 @@ class _Simplifier(Builder):
         if facts.chooses and type(atoms[0]) is bool:
             return self._kept(p, atoms, atoms[1] if atoms[0] else atoms[2])
         return self._without_neutral(p, atoms)
+
+    def _without_zeros(self, p: Operation, atoms: Sequence[Any]) -> Any:
+        """Parts of an array that stand among zeros and are added: one after the other, if they are all of it.
+
+        So the cotangents of an array's slices are one.  Each becomes x + 0, as the sum makes it, which differs at −0.
+        """
+        axis, size, ranges = self._parts_of(p, atoms, {})
+        ends = [stop for _, stop, _ in ranges]
+        if not ranges or [0, *ends[:-1]] != [start for start, _, _ in ranges] or not same_shape(ends[-1:], (size,)):
+            return None
+        dtype = type_of(ranges[0][2]).dtype
+        zero = 0.0 if dtype.kind == "f" else 0
+        plain = [self.atom(self.emit(p, [part, zero], {})[0]) for _, _, part in ranges]
+        return self.emit(REGISTRY["concat"], plain, {"axis": axis})[0]
+
+    def _parts_of(self, p: Operation, atoms: Sequence[Any], params: Mapping[str, Any]) -> Parts:
+        """What stands among zeros along one axis, by its place; nothing of an operation that is another sum."""
+        if p.facts.places:
+            cut = [i for i, k in enumerate(params["key"]) if k != slice(None)]
+            key = params["key"][cut[0]] if len(cut) == 1 else None
+            known = isinstance(key, slice) and key.step == 1 and type(key.start) is type(key.stop) is int
+            number = type_of(atoms[0]).dtype.kind in "fiu"
+            if not known or not number:
+                return NO_PARTS
+            return cut[0] - len(params["shape"]), params["shape"][cut[0]], ((key.start, key.stop, atoms[0]),)
+        if not p.facts.adds or not all(isinstance(a, Var) for a in atoms):
+            return NO_PARTS
+        (axis, size, first), (other, another, second) = (self._known_parts(a) for a in atoms)
+        alike = (axis, dim_key(size)) == (other, dim_key(another)) and same_shape(atoms[0].shape, atoms[1].shape)
+        if not first or not second or not alike or len(first) + len(second) > MOST_PARTS:
+            return NO_PARTS
+        return axis, size, tuple(sorted((*first, *second), key=lambda part: part[:2]))
+
+    def _known_parts(self, atom: Var) -> Parts:
+        if atom not in self.parts:
+            eq = self.definitions.get(atom)
+            self.parts[atom] = NO_PARTS if eq is None else self._parts_of(eq.primitive, eq.inputs, eq.params)
+        return self.parts[atom]
 
     def _without_neutral(self, p: Operation, atoms: Sequence[Any]) -> Any:
         """The other operand, where one is the number that changes nothing."""

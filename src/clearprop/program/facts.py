@@ -23,7 +23,9 @@ class Facts:
 
     neutral      (position, other, number): with this number at this operand the result *is* the other operand, to the
                  bit: x − 0, x · 1, x + (−0.0); not x + 0, which makes 0 of −0.0 (in integers both zeros are one)
-    negates      likewise, where the result is the other operand with its sign changed: x · −1, x / −1
+    adds         the result is the sum of the two operands, to the bit whichever comes first
+    places       the operand stands at the slices `key` of an array of zeros
+    negates      as neutral, where the result is the other operand with its sign changed: x · −1, x / −1
     truth        as neutral, where the other operand is a boolean that was made a number: b > 0 is b
     same_on      the kinds of dtype ("biuf") on which the operation gives back its operand
     undefined_on the kinds of dtype for which the operation has no meaning and is refused
@@ -53,6 +55,8 @@ class Facts:
     """
 
     neutral: tuple[tuple[int, int, Any], ...] = ()
+    adds: bool = False
+    places: bool = False
     negates: tuple[tuple[int, int, Any], ...] = ()
     truth: tuple[tuple[int, int, Any], ...] = ()
     same_on: str = ""

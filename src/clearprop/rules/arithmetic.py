@@ -34,7 +34,7 @@ def nan_or_zero(x: Value) -> Any:
 
 @primitive(
     "elementwise", on_complex="differentiated",
-    numpy="{a} + {b}", modular=True, rounded=True, tex="{a} + {b}", neutral=((0, 1, -0.0), (1, 0, -0.0)),
+    numpy="{a} + {b}", modular=True, rounded=True, tex="{a} + {b}", neutral=((0, 1, -0.0), (1, 0, -0.0)), adds=True,
     d_a=lambda g: g, d_b=lambda g: g,
 )  # fmt: skip
 def add(a: Value, b: Value, /) -> Any:

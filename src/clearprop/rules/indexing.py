@@ -67,7 +67,7 @@ HELPERS["put"] = _put_into_zeros
 
 @primitive(
     "structural", numpy="put({x}, {shape}, {key})", numba="scatter_slice", tex="{x}",
-    shape=lambda x, shape, key: shape, public=False,
+    shape=lambda x, shape, key: shape, public=False, places=True,
     vjp_x=lambda g, key: getitem_(g, key=key),
     batch=lambda size, x, *, shape, key: scatter_slice(x, shape=(size, *shape), key=(slice(None), *key)),
 )  # fmt: skip

@@ -188,7 +188,7 @@ def _turn_block(dtype: str) -> Any:
             lines = [_pointer(builder, _row_address(builder, source, k, apart), vector) for k in range(many)]
             rows = [builder.load(line, align=align) for line in lines]
             for _ in range(many.bit_length() - 1):  # each round deals the first half and the second out by turns
-                rows = [_dealt(builder, rows[k], rows[k + many // 2], end) for k in range(many // 2) for end in (0, 1)]
+                rows = [_deal(builder, rows[k], rows[k + many // 2], end) for k in range(many // 2) for end in (0, 1)]
             for k, row in enumerate(rows):
                 builder.store(row, _pointer(builder, _row_address(builder, out, k, below), vector), align=align)
             return context.get_dummy_value()
@@ -198,7 +198,7 @@ def _turn_block(dtype: str) -> Any:
     return turn
 
 
-def _dealt(builder: Any, first: Any, second: Any, end: int) -> Any:
+def _deal(builder: Any, first: Any, second: Any, end: int) -> Any:
     """Numbers of the first half (end 0) or the second of two vectors, by turns."""
     many = first.type.count
     lanes = [lane + many * which for lane in range(end * many // 2, (end + 1) * many // 2) for which in (0, 1)]
