@@ -244,3 +244,35 @@ def test_a_matrix_that_several_products_share_counts_once(mask, shared, side):
     for way in (cl.grad(gated, argnums=(0, 1, 2)), cl.compile(cl.grad(gated, argnums=(0, 1, 2)), executor="numpy")):
         for found, value in zip(way(x, w, s), wanted, strict=True):
             np.testing.assert_allclose(np.asarray(found), np.asarray(value), rtol=1e-12)
+
+
+SPLITS = {
+    "halves": lambda z: [z[:, :2], z[:, 2:]],
+    "three, the last first": lambda z: [z[:, 3:], z[:, 1:3], z[:, :1]],
+    "entries": lambda z: [z[:, 0], z[:, 3], z[:, 2], z[:, 1]],
+    "split": lambda z: cl.split(z, 2, axis=1),
+}
+
+
+@pytest.mark.parametrize("parts", SPLITS.values(), ids=SPLITS)
+def test_parts_that_are_all_of_an_array_leave_nothing(parts):
+    """No mask goes along then: none is computed for the product before, and the gradient is the one of the whole."""
+
+    def loss(w):
+        return sum(cl.sum(cl.sin(part) * (k + 1)) for k, part in enumerate(parts(ROWS[::2] @ w)))
+
+    w = np.arange(8.0).reshape(2, 4) / 8
+    compiled = cl.compile(cl.grad(loss))
+    assert np.asarray(compiled(w)) == pytest.approx(np.asarray(cl.grad(loss)(w)), rel=1e-14)
+    assert not [eq for eq in compiled.lower(w).lowered.equations if eq.primitive.facts.chooses]
+
+
+@pytest.mark.parametrize("parts", [lambda z: [z[:, :1], z[:, 2:]], lambda z: [z[:, :2], z[1:, 2:]], lambda z: [z[::2]]])
+def test_parts_that_are_not_all_of_it_leave_the_rest(parts):
+    def loss(x):
+        return sum(cl.sum(part) for part in parts(cl.sqrt(x)))
+
+    used = np.asarray(cl.grad(lambda x: sum(cl.sum(part) for part in parts(x)))(np.ones((3, 3)))) != 0
+    x = np.where(used, 4.0, 0.0)  # √x has no derivative at 0, where nothing was chosen
+    for gradient in (cl.grad(loss), cl.compile(cl.grad(loss))):
+        assert np.array_equal(np.asarray(gradient(x)), np.where(used, 0.25, 0.0))

@@ -290,6 +290,30 @@ def test_complex_operands_give_what_is_inferred_or_are_refused(p):
     assert type_of(p(*operands, **params)) == program.outputs[0].type
 
 
+@having("adds")
+@pytest.mark.parametrize("kind", "iuf")
+def test_what_adds_is_the_sum_whichever_comes_first(p, kind):
+    x, y = np.meshgrid(NUMBERS[kind], NUMBERS[kind])
+    with np.errstate(invalid="ignore"):
+        assert_same_bits(p.run([x, y], {}), x + y)
+        assert_same_bits(p.run([y, x], {}), x + y)
+
+
+@having("places")
+def test_what_is_placed_stands_among_zeros(p):
+    want = np.zeros((4, 5))
+    want[:, 1:4] = X[0].T + 1
+    got = p.run([want[:, 1:4].copy()], {"shape": (4, 5), "key": (slice(None), slice(1, 4, 1))})
+    assert_same_bits(got, want)
+
+
+@having("joins")
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_what_joins_puts_one_behind_the_other(p, axis):
+    parts = [np.arange(6.0).reshape(2, 3), -np.arange(6.0).reshape(2, 3)]
+    assert_same_bits(p.run(parts, {"axis": axis}), np.concatenate(parts, axis=axis))
+
+
 @having("mixes")
 def test_what_mixes_depends_on_entries(p):
     params = {"axis": -1, "norm": "backward"} | ({"n": 4} if "n" in p.params else {})

@@ -6,11 +6,13 @@ Each side is within γₖ ≈ k·eps/2 of the exact product, in any order of sum
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
 
 import clearprop as cl
+from clearprop.compiler.product_layouts import ProductLayout
 from tests.compiler.plain import plain
 
 RNG = np.random.default_rng(0)
@@ -128,3 +130,25 @@ def test_empty_products():
         a, b = np.ones((m, k)), np.ones((k, n))
         got = np.asarray(cl.compile(lambda a, b: a @ b + 1.0, executor="numba")(a, b))
         assert got.shape == (m, n) and np.all(got == 1.0)
+
+
+TILED = [(64, 40, 128), (40, 70, 128), (128, 64, 600), (32, 304, 130), (304, 32, 128), (136, 1056, 40), (520, 64, 40)]
+"""(m, n, k) from which on BLAS packs its operands: tiles take those that they fill, the others are BLAS's."""
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("m", "n", "k"), TILED)
+def test_large_products(m, n, k, dtype):
+    for layout in ("a b", "aᵀ b", "a bᵀ", "aᵀ bᵀ"):
+        a, b = operands(layout, m, n, k, dtype)
+        f = LAYOUTS[layout]
+        assert_bounded(f, cl.compile(f, executor="numba"), a, b, layout)
+
+
+@pytest.mark.parametrize(("rows", "wide"), [(8, 32), (6, 16)])
+def test_what_tiles_are_chosen_for(rows, wide):
+    """Products large enough, of which rows and columns fill tiles, on a right operand that is near."""
+    layout = partial(ProductLayout, 1, ta=0, tb=0, strides=(0, 0, 0))
+    assert layout(96, 128, 784, lda=784, ldb=128, ldc=128).fits_tiles(rows, wide, 16)
+    for m, n, k in ((32, 64, 64), (9, 128, 784), (96, 17, 784), (96, 2048, 1024)):
+        assert not layout(m, n, k, lda=k, ldb=n, ldc=n).fits_tiles(rows, wide, 16)

@@ -12,6 +12,7 @@ import numpy as np
 
 from clearprop.compiler.address_bounds import require_matrix_inside, require_statement_inside
 from clearprop.compiler.array_access import Access, SizeNumber
+from clearprop.compiler.batch_loops import batch_loop
 from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernel_text import compute_dtype, dtype_name
 from clearprop.compiler.kernels import Kernel
@@ -34,6 +35,7 @@ SPLIT_PRODUCT = 1 << 17  # multiply-adds
 THIN_PRODUCT = 1 << 18  # multiply-adds up to which a product with a very short axis is written out
 MULTIPLY_ADDS, ELEMENTS = 40, 2  # of a product, of a nest: about so many a thread does in a nanosecond
 TWO_THREADS = (1 << 22) / MULTIPLY_ADDS  # nanoseconds of work from which a second thread helps in every step of a loop
+UNINTERRUPTED = 50_000_000  # nanoseconds that loops of one step may take where they cannot be paused
 SHARES = 2  # of divided work, whatever the number of threads, so that bits do not depend on it
 WAKING = 5  # times as much, where it is woken for one call
 NARROW = 8  # rows shorter than this are worked on side by side
@@ -151,8 +153,15 @@ class Binding:
         return memory, {held: start + offset for held, offset in self.layout.items()}
 
     def multiply_adds(self) -> int:
-        """The work of the matrix products, and of sums over windows."""
-        steps = [i.step for i in self.plan.instructions if not isinstance(i.step, Nest)]
+        """The work of the matrix products, and of sums over windows; in loops, of all turns."""
+        return self._work(self.plan) + self._work_of_loops()
+
+    def _work_of_loops(self) -> int:
+        loops = ((eq.params.get("length", 0), plans) for eq, plans in self.plan.held.items())
+        return sum(self.number(turns) * sum(map(self._work, plans)) for turns, plans in loops)
+
+    def _work(self, plan: MemoryPlan) -> int:
+        steps = [i.step for i in plan.instructions if not isinstance(i.step, Nest)]
         products = sum(
             g.batches * g.m * g.n * g.k
             for op in steps
@@ -171,9 +180,11 @@ class Binding:
         """Whether a second thread pays: in a loop over steps it is `awake`, in a call by itself it is woken first.
 
         In a loop the products alone count, since a step without any is bound by memory, which both threads share.
-        Programs with loops of their own run on one thread, which can pause in the middle of them.
+        Programs with loops of their own run on one thread, which can pause in the middle of them, unless each is a
+        loop over a batch that the threads can divide, and no longer than a call may take without a pause.
         """
-        if self.plan.held:
+        loops = [batch_loop(eq, plans[0].program) for eq, plans in self.plan.held.items()]
+        if None in loops or self._work_of_loops() > UNINTERRUPTED * MULTIPLY_ADDS:
             return False
         products = self.multiply_adds() / MULTIPLY_ADDS
         enough = products >= TWO_THREADS if awake else products + self.elements() / ELEMENTS >= WAKING * TWO_THREADS
@@ -236,7 +247,7 @@ class Binding:
         parts = self._parts(kernel, len(shares))
         self.add([self._row(kernel, lo, hi, t, parts) for t, (lo, hi) in enumerate(shares)])
         for var, memory in parts.items():
-            self._combine(var, memory)
+            self.add_parts(var, memory)
 
     def _parts(self, kernel: Kernel, threads: int) -> dict[Var, list[Piece]]:
         """Where each thread accumulates, if more than one does."""
@@ -246,7 +257,8 @@ class Binding:
             self.plan.buffer(v): [self.piece(self.bytes(v)) for _ in range(threads)] for v, _ in kernel.accumulators
         }
 
-    def _combine(self, var: Var, memory: list[Piece]) -> None:
+    def add_parts(self, var: Var, memory: Sequence[Piece]) -> None:
+        """The instruction that makes a sum of its parts, one a thread."""
         count = math.prod(self.number(n) for n in var.shape)
         places = [(at, held, 0) for at, held in enumerate([*memory, var], start=2)]
         self.add([KernelCall(combine_parts(dtype_name(var.dtype)), [0, count] + [0] * len(places), places)])
@@ -297,7 +309,7 @@ class Binding:
         """Compute a product by tiles held in registers, if that is the faster way; B is packed once for all threads."""
         (rows, vectors), kind, item = tile_shape(), dtype_name(op.out.dtype), op.out.dtype.itemsize
         wide = panel_columns(kind, vectors)
-        if not g.fits_tiles(rows, wide):
+        if not g.fits_tiles(rows, wide, panel_columns(kind, 1)):
             return False
         (a, ao), (b, bo), (c, co) = (
             (v, o * item) for v, o in zip((op.reads[0].base, op.reads[1].base, op.out), g.offsets, strict=True)

@@ -176,6 +176,8 @@ class Instructions:
         calls = [held for c in shares for held in c.all_calls()]
         if binding.private:
             register_private_blas()
+        # the driver of two threads knows of no pauses: results would be wrong without a word
+        assert self.threads == 1 or not any(c.held and c.row[HeldRow.CLOCK] for c in calls), "a loop that pauses"
         drivers = [TEAM, SERVE] if self.threads > 1 else [DRIVER]
         prepare([module_text(c.kernel) for c in calls] + drivers)
         self.tables = [InstructionTable(list(binding.thread_calls(t)), fences) for t in range(self.threads)]

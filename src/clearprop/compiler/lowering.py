@@ -142,13 +142,12 @@ class _Simplifier(Builder):
     def _parts_of(self, p: Operation, atoms: Sequence[Any], params: Mapping[str, Any]) -> Parts:
         """What stands among zeros along one axis, by its place; nothing of an operation that is another sum."""
         if p.facts.places:
-            cut = [i for i, k in enumerate(params["key"]) if k != slice(None)]
-            key = params["key"][cut[0]] if len(cut) == 1 else None
-            known = isinstance(key, slice) and key.step == 1 and type(key.start) is type(key.stop) is int
-            number = type_of(atoms[0]).dtype.kind in "fiu"
-            if not known or not number:
+            shape, cut = params["shape"], [(i, k) for i, k in enumerate(params["key"]) if k != slice(None)]
+            if len(cut) != 1 or type_of(atoms[0]).dtype.kind not in "fiu":
                 return NO_PARTS
-            return cut[0] - len(params["shape"]), params["shape"][cut[0]], ((key.start, key.stop, atoms[0]),)
+            ((at, key),) = cut
+            known = isinstance(key, slice) and key.step == 1 and type(key.start) is type(key.stop) is int
+            return (at - len(shape), shape[at], ((key.start, key.stop, atoms[0]),)) if known else NO_PARTS
         if not p.facts.adds or not all(isinstance(a, Var) for a in atoms):
             return NO_PARTS
         (axis, size, first), (other, another, second) = (self._known_parts(a) for a in atoms)

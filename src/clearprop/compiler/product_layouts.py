@@ -20,8 +20,8 @@ ALONE = 1 << 18
 """Multiply-adds of a product up to which OpenBLAS neither packs its operands nor leaves the caller's thread."""
 FAR = 1 << 20
 """Numbers of B from which on it is too far away for tiles, which read it once for every few rows."""
-ROW_ALONE, PART, FULL = 4, 1.6, 0.9
-"""What a single row and a part of a tile's columns cost, in their like; tiles are worth it if so much is not wasted."""
+ROW_ALONE, VECTOR_ALONE, FULL = 4, 1.6, 0.9
+"""What a single row and a single vector of columns cost, in their like; tiles are worth it if so much is not wasted."""
 MANY, LONG = 128, 1024
 """From so many rows on a B whose rows are so many numbers apart, what packing costs comes back."""
 
@@ -69,16 +69,17 @@ class ProductLayout:
             (a, b, c), (da, db, dc) = self.offsets, self.outer
             yield replace(self, batches=self.inner, offsets=(a + i * da, b + i * db, c + i * dc))
 
-    def fits_tiles(self, rows: int, wide: int) -> bool:
+    def fits_tiles(self, rows: int, wide: int, vector: int) -> bool:
         """Whether tiles of so many rows and columns are faster than BLAS, which packs both operands from `ALONE` on.
 
-        A row, or columns, that do not fill a tile cost it several times their share.
+        Single rows, and vectors of columns that do not fill a tile, cost several times their share.
         """
         work, right = self.m * self.n * self.k, self.k * self.n
         if self.batches > 1 or work <= ALONE or right > FAR:
             return False
-        whole = (self.m // rows * rows + ROW_ALONE * (self.m % rows)) * (self.n // wide * wide + PART * (self.n % wide))
-        return self.m * self.n >= FULL * whole
+        down = self.m // rows * rows + ROW_ALONE * (self.m % rows)
+        across = self.n // wide * wide + VECTOR_ALONE * vector * -(-(self.n % wide) // vector)
+        return self.m * self.n >= FULL * down * across
 
     @property
     def needs_panels(self) -> bool:

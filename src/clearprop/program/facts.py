@@ -25,6 +25,7 @@ class Facts:
                  bit: x − 0, x · 1, x + (−0.0); not x + 0, which makes 0 of −0.0 (in integers both zeros are one)
     adds         the result is the sum of the two operands, to the bit whichever comes first
     places       the operand stands at the slices `key` of an array of zeros
+    joins        the operands stand one after the other along `axis`
     negates      as neutral, where the result is the other operand with its sign changed: x · −1, x / −1
     truth        as neutral, where the other operand is a boolean that was made a number: b > 0 is b
     same_on      the kinds of dtype ("biuf") on which the operation gives back its operand
@@ -57,6 +58,7 @@ class Facts:
     neutral: tuple[tuple[int, int, Any], ...] = ()
     adds: bool = False
     places: bool = False
+    joins: bool = False
     negates: tuple[tuple[int, int, Any], ...] = ()
     truth: tuple[tuple[int, int, Any], ...] = ()
     same_on: str = ""

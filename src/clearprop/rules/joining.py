@@ -42,7 +42,7 @@ def _split_cotangent(g: Any, arrays: Sequence[Any], axis: int) -> list[Any]:
 
 @primitive(
     "structural", numpy="np.concatenate({arrays}, axis={axis})", numba="concat", tex=r"[{arrays}]",
-    shape=_joint_shape, one_dtype=True,
+    shape=_joint_shape, one_dtype=True, joins=True,
     vjp_arrays=lambda g, arrays, axis: _split_cotangent(g, arrays, axis),
 )  # fmt: skip
 def concat_(*arrays: Value, axis: Axes = 0) -> Any:

@@ -8,11 +8,12 @@ it beside the old one, and the two places change their roles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from clearprop.compiler.binding import ALIGN, Binding, KernelCall, Move
+from clearprop.compiler.batch_loops import BatchLoop, Role, batch_loop
+from clearprop.compiler.binding import ALIGN, Binding, KernelCall, Move, Piece
 from clearprop.compiler.iteration_domains import Statement
 from clearprop.compiler.kernel_text import dtype_name
 from clearprop.compiler.kernels import Kernel
@@ -20,7 +21,7 @@ from clearprop.compiler.memory_plan import MemoryPlan
 from clearprop.compiler.native import control_kernels, number_loops
 from clearprop.compiler.native.control_kernels import HeldRow
 from clearprop.compiler.native.joined_calls import join_small_calls
-from clearprop.compiler.native.library_kernels import copy_rows
+from clearprop.compiler.native.library_kernels import copy_rows, fill_zeros
 from clearprop.program.ir import Var
 
 
@@ -37,46 +38,114 @@ class ArrayPlace:
 Places = dict[Any, ArrayPlace]
 
 
+@dataclass(frozen=True)
+class _Share:
+    """What one thread does of a loop: rows lo … hi of a batch through all steps; without a `loop`, all there is."""
+
+    binding: Binding
+    number: int = 0
+    rows: tuple[int, int] = (0, 0)
+    loop: BatchLoop | None = None
+    parts: Mapping[Var, Piece] = field(default_factory=dict)
+
+    @property
+    def env(self) -> Mapping[Any, int]:
+        """The sizes of its steps."""
+        lo, hi = self.rows
+        return self.binding.env if self.loop is None else {**self.binding.env, self.loop.size: hi - lo}
+
+    def role(self, inside: Var) -> Role:
+        """What an array of a step that comes from outside, or goes there, is to the batch."""
+        return Role.SAME if self.loop is None else self.loop.roles.get(inside, Role.ROWS)
+
+    def begin(self, inside: Var, place: ArrayPlace) -> ArrayPlace:
+        """Where its rows begin in what holds those of the batch."""
+        if self.loop is None or self.role(inside) is not Role.ROWS:
+            return place
+        row = self.binding.bytes(inside) // self.binding.env[self.loop.size]
+        return replace(place, offset=place.offset + self.rows[0] * row)
+
+    def first(self, inside: Var, place: ArrayPlace) -> ArrayPlace | None:
+        """Where a carry begins; None, zeros, for a sum over the batch, whose beginning the first thread has."""
+        return None if self.number and self.role(inside) is Role.PART else self.begin(inside, place)
+
+    def row(self, inside: Var, around: ArrayPlace, turns: int, reverse: bool) -> ArrayPlace:
+        """Where, in the row of an array that belongs to a turn, what it reads or writes begins."""
+        size = self.binding.bytes(inside)
+        last = max(turns - 1, 0) * size if reverse else 0
+        place = self.begin(inside, replace(around, offset=around.offset + last))
+        return replace(place, stride=-size if reverse else size)
+
+    def target(self, inside: Var, out: Var) -> ArrayPlace:
+        """Where the last of a carry goes: its rows, its part of a sum, or memory of its own for what the first has."""
+        if out in self.parts:
+            return ArrayPlace(self.parts[out])
+        if self.number and self.role(inside) is Role.SAME:
+            return ArrayPlace(self.binding.piece(self.binding.bytes(out)))
+        return self.begin(inside, ArrayPlace(out))
+
+
 def _bind_scan(binding: Binding, op: Statement) -> None:
+    """The loop, for each thread with its rows of the batch where it can be divided; then sums over the batch."""
+    eq, (plan,) = op.equation, binding.plan.held[op.equation]
+    loop = batch_loop(eq, plan.program) if binding.threads > 1 else None
+    ranges = [] if loop is None else binding.shares(binding.env[loop.size], True, 8)
+    if loop is None or len(ranges) == 1:
+        for call in _scan_calls(binding, op, _Share(binding)):
+            binding.add([call])
+        return
+    carries = plan.program.inputs[eq.params["constants"] :]
+    sums = [out for v, out in zip(carries, eq.outputs, strict=False) if loop.roles.get(v) is Role.PART]
+    parts = [{v: binding.piece(binding.bytes(v)) for v in sums} for _ in ranges]
+    shares = [_Share(binding, k, rows, loop, own) for k, (rows, own) in enumerate(zip(ranges, parts, strict=True))]
+    for calls in zip(*(_scan_calls(binding, op, share) for share in shares), strict=True):
+        binding.add(calls)
+    for v in sums:
+        binding.add_parts(v, [own[v] for own in parts])
+
+
+def _scan_calls(binding: Binding, op: Statement, share: _Share) -> list[KernelCall]:
     """The first carries are copied, the loop runs, and carries that change places are copied out."""
     eq, (plan,) = op.equation, binding.plan.held[op.equation]
     params, inputs = eq.params, plan.program.inputs
     first, count, turns = params["constants"], params["carries"], binding.number(params["length"])
-    step = _bind_held(binding, plan)
+    step = _bind_held(binding, plan, share.env)
     operands = _operands(binding, op)
-    places: Places = dict(zip(inputs[:first], operands, strict=False))
-    changing = list(_place_carries(binding, step, inputs[first : first + count], operands[first:], eq.outputs, places))
+    places: Places = {v: share.begin(v, place) for v, place in zip(inputs[:first], operands, strict=False)}
+    carried = list(zip(inputs[first : first + count], eq.outputs, strict=False))
+    targets = {v: share.target(v, out) for v, out in carried}
+    begins = [share.first(v, place) for (v, _), place in zip(carried, operands[first:], strict=False)]
+    calls, changing = _place_carries(binding, step, begins, targets, places)
     rows = [*zip(inputs[first + count :], operands[first + count :], strict=True)]
     rows += zip(plan.outputs[count:], map(ArrayPlace, eq.outputs[count:]), strict=True)
     for inside, around in rows:
-        places[inside] = _row(around, step.bytes(inside), turns, params["reverse"])
+        places[inside] = share.row(inside, around, turns, params["reverse"])
     only = step.calls[0][0] if len(step.calls) == 1 else None
     places = {**_places_of_temporaries(binding, step), **places}
     if only is not None and number_loops.is_of_numbers(only):
-        carries = [(c, plan.buffer(o)) for c, o in zip(inputs[first : first + count], plan.outputs, strict=False)]
-        _add_loop_of_numbers(binding, only, carries, [inside for inside, _ in rows], places, turns)
+        registers = [(c, plan.buffer(o)) for (c, _), o in zip(carried, plan.outputs, strict=False)]
+        calls += _loop_of_numbers(only, registers, [inside for inside, _ in rows], places, turns, binding.threads == 1)
         parity = 0
     else:
-        binding.add([_holding(control_kernels.loop(), [_placed_calls(step, places)], turns)])
+        calls.append(
+            _holding(control_kernels.loop(), [_placed_calls(step, places)], turns, pauses=binding.threads == 1)
+        )
         parity = turns % 2
     for pair, target in changing:
         last = ArrayPlace(pair.held, pair.offset + parity * pair.stride)
-        binding.add([_copy_call(binding, target, last, ArrayPlace(target)).call])
+        calls.append(_copy_call(target, last, targets[target], step).call)
+    return calls
 
 
-def _add_loop_of_numbers(
-    binding: Binding,
-    call: KernelCall,
-    carries: Sequence[tuple[Var, Var]],
-    rows: Sequence[Var],
-    places: Places,
-    turns: int,
-) -> None:
+def _loop_of_numbers(
+    call: KernelCall, carries: Sequence[tuple[Var, Var]], rows: Sequence[Var], places: Places, turns: int, pauses: bool
+) -> list[KernelCall]:
     """A loop that stands in its kernel, called for so many steps at once that between calls it can be paused."""
     strides = {v: places[v].stride // v.dtype.itemsize for v in rows}
     kernel = number_loops.with_the_loop(call, carries, strides)
     fixed = {v: ArrayPlace(place.held, 0 if place.alternates else place.offset) for v, place in places.items()}
     many, rest = divmod(turns, number_loops.TURNS)
+    calls = []
 
     def steps(first: int, last: int) -> _PlacedCall:
         row = [first, last, *call.row[2:], *(p.what % 2**64 for p in kernel.parameters[len(call.kernel.parameters) :])]
@@ -84,13 +153,14 @@ def _add_loop_of_numbers(
 
     if many:
         part, size = steps(0, number_loops.TURNS), number_loops.TURNS
-        loop = _holding(control_kernels.loop(), [[part]], many)
+        loop = _holding(control_kernels.loop(), [[part]], many, pauses=pauses)
         for word in (0, 1):
             loop.moves.append(Move(part.call, word, len(loop.row), size, alternates=False))
             loop.row.append(word * size)
-        binding.add([loop])
+        calls.append(loop)
     if rest:
-        binding.add([steps(turns - rest, turns).call])
+        calls.append(steps(turns - rest, turns).call)
+    return calls
 
 
 def _bind_while(binding: Binding, op: Statement) -> None:
@@ -98,15 +168,18 @@ def _bind_while(binding: Binding, op: Statement) -> None:
     eq, (condition_plan, plan) = op.equation, binding.plan.held[op.equation]
     first = eq.params["condition_constants"]
     last = first + eq.params["constants"]
-    condition, step = _bind_held(binding, condition_plan), _bind_held(binding, plan)
+    condition, step = (_bind_held(binding, held, binding.env) for held in (condition_plan, plan))
     operands, carries = _operands(binding, op), plan.program.inputs[last - first :]
     places: Places = dict(zip(plan.program.inputs, operands[first:last], strict=False))
-    changing = list(_place_carries(binding, step, carries, operands[last:], eq.outputs, places))
+    targets = dict(zip(carries, map(ArrayPlace, eq.outputs), strict=False))
+    calls, changing = _place_carries(binding, step, operands[last:], targets, places)
+    for call in calls:
+        binding.add([call])
     read: Places = dict(zip(condition_plan.program.inputs, operands[:first], strict=False))
     read |= zip(condition_plan.program.inputs[first:], (places[c] for c in carries), strict=True)
     truth = ArrayPlace(binding.piece(1))
     read[condition_plan.outputs[0]] = truth
-    ends = [_copy_call(binding, target, pair, ArrayPlace(target)) for pair, target in changing]
+    ends = [_copy_call(target, pair, targets[target], step) for pair, target in changing]
     read, places = _places_of_temporaries(binding, condition) | read, _places_of_temporaries(binding, step) | places
     groups = [_placed_calls(condition, read), _placed_calls(step, places), ends]
     binding.add([_holding(control_kernels.loop_while(), groups, 0, truth)])
@@ -120,7 +193,7 @@ def _bind_switch(binding: Binding, op: Statement) -> None:
     for plan in plans:
         places: Places = dict(zip(plan.program.inputs, operands, strict=True))
         places |= zip(plan.outputs, map(ArrayPlace, eq.outputs), strict=True)
-        branch = _bind_held(binding, plan)
+        branch = _bind_held(binding, plan, binding.env)
         groups.append(_placed_calls(branch, _places_of_temporaries(binding, branch) | places))
     kernel = control_kernels.branch(dtype_name(op.reads[0].base.dtype))
     binding.add([_holding(kernel, groups, len(plans), index)])
@@ -130,16 +203,9 @@ def _operands(binding: Binding, op: Statement) -> list[ArrayPlace]:
     return [ArrayPlace(r.base, binding.number(r.offset) * r.base.dtype.itemsize) for r in op.reads]
 
 
-def _row(around: ArrayPlace, size: int, turns: int, reverse: bool) -> ArrayPlace:
-    """The row of an array that belongs to a turn."""
-    if reverse:
-        return ArrayPlace(around.held, around.offset + max(turns - 1, 0) * size, -size)
-    return ArrayPlace(around.held, around.offset, size)
-
-
-def _bind_held(binding: Binding, plan: MemoryPlan) -> Binding:
-    """A held program bound to the sizes of the program around it, its small kernels joined."""
-    step = Binding(plan, binding.env, 1, binding.special, step=True)
+def _bind_held(binding: Binding, plan: MemoryPlan, env: Mapping[Any, int]) -> Binding:
+    """A held program bound to sizes like those of the program around it, its small kernels joined."""
+    step = Binding(plan, env, 1, binding.special, step=True)
     binding.private |= step.private
     join_small_calls(step)
     return step
@@ -148,21 +214,26 @@ def _bind_held(binding: Binding, plan: MemoryPlan) -> Binding:
 def _place_carries(
     binding: Binding,
     step: Binding,
-    carries: Sequence[Var],
-    first: Sequence[ArrayPlace],
-    last: Sequence[Var],
+    first: Sequence[ArrayPlace | None],
+    targets: Mapping[Var, ArrayPlace],
     places: Places,
-) -> Iterator[tuple[ArrayPlace, Var]]:
-    """Copy the first carries to where the steps find them; pairs of places that change their roles, and for what."""
-    for before, after, init, out in zip(carries, step.plan.outputs, first, last, strict=False):
+) -> tuple[list[KernelCall], list[tuple[ArrayPlace, Var]]]:
+    """The calls that put the first carries (None: zeros) where the steps find them; and places that change their roles.
+
+    targets  of each carry where the last is to be; it stays there in all steps, if they can update it in place
+    """
+    calls, changing = [], []
+    for (before, target), after, init in zip(targets.items(), step.plan.outputs, first, strict=False):
         in_place = step.plan.buffer(after) is before
         size = -(-step.bytes(before) // ALIGN) * ALIGN
-        place = ArrayPlace(out) if in_place else ArrayPlace(binding.piece(2 * size), 0, size, alternates=True)
+        place = target if in_place else ArrayPlace(binding.piece(2 * size), 0, size, alternates=True)
         places[before] = place
-        binding.add([_copy_call(binding, before, init, ArrayPlace(place.held)).call])
+        begin = ArrayPlace(place.held, place.offset)
+        calls.append(_zeros_call(before, begin, step) if init is None else _copy_call(before, init, begin, step).call)
         if not in_place:
             places[after] = ArrayPlace(place.held, size, -size, alternates=True)
-            yield place, out
+            changing.append((place, before))
+    return calls, changing
 
 
 @dataclass(frozen=True)
@@ -176,9 +247,15 @@ class _PlacedCall:
     moving: list[tuple[KernelCall, int, ArrayPlace, int]]
 
 
-def _copy_call(binding: Binding, like: Var, source: ArrayPlace, target: ArrayPlace) -> _PlacedCall:
+def _zeros_call(like: Var, target: ArrayPlace, step: Binding) -> KernelCall:
+    """The call that makes a whole array 0."""
+    size = step.bytes(like) // like.dtype.itemsize
+    return KernelCall(fill_zeros(dtype_name(like.dtype)), [0, size, 0], [(2, target.held, target.offset)])
+
+
+def _copy_call(like: Var, source: ArrayPlace, target: ArrayPlace, step: Binding) -> _PlacedCall:
     """The call that copies a whole array."""
-    size = binding.bytes(like) // like.dtype.itemsize
+    size = step.bytes(like) // like.dtype.itemsize
     call = KernelCall(copy_rows(dtype_name(like.dtype)), [0, 1, 0, 0, size, size], [(2, source, 0), (3, target, 0)])
     return _place_call(call, {source: source, target: target})
 
@@ -210,11 +287,16 @@ def _place_call(call: KernelCall, places: Mapping[Any, ArrayPlace]) -> _PlacedCa
 
 
 def _holding(
-    kernel: Kernel, groups: Sequence[list[_PlacedCall]], count: int, choice: ArrayPlace | None = None
+    kernel: Kernel,
+    groups: Sequence[list[_PlacedCall]],
+    count: int,
+    choice: ArrayPlace | None = None,
+    *,
+    pauses: bool = True,
 ) -> KernelCall:
-    """The call of a kernel that runs others."""
+    """The call of a kernel that runs others; whether it `pauses` is known to the driver of one thread alone."""
     row = [0] * (HeldRow.RANGES + 2 * len(groups))
-    row[1], row[HeldRow.CLOCK], row[HeldRow.COUNT] = 1, control_kernels.clock(), count
+    row[1], row[HeldRow.CLOCK], row[HeldRow.COUNT] = 1, control_kernels.clock() if pauses else 0, count
     around = KernelCall(kernel, row, [(int(at), held, 0) for at, held in control_kernels.OWN.items()])
     if choice is not None:
         around.addresses.append((int(HeldRow.CHOICE), choice.held, choice.offset))
