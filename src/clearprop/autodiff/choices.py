@@ -56,13 +56,13 @@ class Spans:
         """The ranges of both, those that meet made one; None where they lie along two axes."""
         if self.axis != other.axis or dim_key(self.size) != dim_key(other.size):
             return None
-        ranges = list(self.ranges)
+        by_start = {dim_key(start): (start, stop) for start, stop in self.ranges}
+        by_stop = {dim_key(stop): start for start, stop in self.ranges}
         for start, stop in other.ranges:
-            before = next((r for r in ranges if dim_key(r[1]) == dim_key(start)), None)
-            after = next((r for r in ranges if dim_key(r[0]) == dim_key(stop)), None)
-            ranges = [r for r in ranges if r is not before and r is not after]
-            ranges.append((start if before is None else before[0], stop if after is None else after[1]))
-        return replace(self, ranges=tuple(ranges))
+            begin = by_stop.pop(dim_key(start), start)
+            _, end = by_start.pop(dim_key(stop), (stop, stop))
+            by_start[dim_key(begin)], by_stop[dim_key(end)] = (begin, end), begin
+        return replace(self, ranges=tuple(by_start.values()))
 
     @property
     def whole(self) -> bool:
@@ -421,6 +421,7 @@ def _cut(shape: Shape, output: Shape, key: Any, choice: Choice | None) -> Choice
     whole = [isinstance(k, slice) and k == slice(None) for k in key]
     if all(whole) and choice is None:
         return None
+    # whole axes, cut ones and those that an integer took are three cases, of the mask's sizes and of the marks'
     padded = _mask_sizes(choice, output)
     sizes, places = [], iter(zip(padded, output, strict=True))
     wanted = []

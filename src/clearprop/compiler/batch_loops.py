@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clearprop.program.ir import Equation, Program, Var
-from clearprop.shapes import Dim, Size
-from clearprop.shapes.sizes import Symbol, lone_symbol
+from clearprop.shapes import Dim, Size, Symbol, lone_symbol
 
 
 class Role(enum.Enum):
@@ -34,6 +33,11 @@ class BatchLoop:
 
     size: Symbol
     roles: Mapping[Var, Role]
+
+    def sums(self, eq: Equation, step: Program) -> list[Var]:
+        """The results of the loop that are sums over the batch, of which each thread has a part."""
+        carries = step.inputs[eq.params["constants"] :][: eq.params["carries"]]
+        return [out for v, out in zip(carries, eq.outputs, strict=False) if self.roles[v] is Role.PART]
 
 
 def batch_loop(eq: Equation, step: Program) -> BatchLoop | None:

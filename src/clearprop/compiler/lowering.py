@@ -142,12 +142,7 @@ class _Simplifier(Builder):
     def _parts_of(self, p: Operation, atoms: Sequence[Any], params: Mapping[str, Any]) -> Parts:
         """What stands among zeros along one axis, by its place; nothing of an operation that is another sum."""
         if p.facts.places:
-            shape, cut = params["shape"], [(i, k) for i, k in enumerate(params["key"]) if k != slice(None)]
-            if len(cut) != 1 or type_of(atoms[0]).dtype.kind not in "fiu":
-                return NO_PARTS
-            ((at, key),) = cut
-            known = isinstance(key, slice) and key.step == 1 and type(key.start) is type(key.stop) is int
-            return (at - len(shape), shape[at], ((key.start, key.stop, atoms[0]),)) if known else NO_PARTS
+            return _placed_part(atoms[0], params["shape"], params["key"])
         if not p.facts.adds or not all(isinstance(a, Var) for a in atoms):
             return NO_PARTS
         (axis, size, first), (other, another, second) = (self._known_parts(a) for a in atoms)
@@ -260,6 +255,16 @@ class _Simplifier(Builder):
             return None
         value = eq.params["value"]
         return float(value) if eq.params["dtype"].kind == "f" else value
+
+
+def _placed_part(atom: Any, shape: Sequence[Any], keys: Sequence[Any]) -> Parts:
+    """The one part of an array that stands among zeros, if numbers say from where to where along which one axis."""
+    cut = [(i, k) for i, k in enumerate(keys) if k != slice(None)]
+    if len(cut) != 1 or type_of(atom).dtype.kind not in "fiu":
+        return NO_PARTS
+    ((at, key),) = cut
+    known = isinstance(key, slice) and key.step == 1 and type(key.start) is type(key.stop) is int
+    return (at - len(shape), shape[at], ((key.start, key.stop, atom),)) if known else NO_PARTS
 
 
 def _is_number(atom: Any, number: Any, dtype: DType) -> bool:

@@ -91,17 +91,15 @@ def _bind_scan(binding: Binding, op: Statement) -> None:
     loop = batch_loop(eq, plan.program) if binding.threads > 1 else None
     ranges = [] if loop is None else binding.shares(binding.env[loop.size], True, 8)
     if loop is None or len(ranges) == 1:
-        for call in _scan_calls(binding, op, _Share(binding)):
-            binding.add([call])
-        return
-    carries = plan.program.inputs[eq.params["constants"] :]
-    sums = [out for v, out in zip(carries, eq.outputs, strict=False) if loop.roles.get(v) is Role.PART]
-    parts = [{v: binding.piece(binding.bytes(v)) for v in sums} for _ in ranges]
-    shares = [_Share(binding, k, rows, loop, own) for k, (rows, own) in enumerate(zip(ranges, parts, strict=True))]
+        shares, sums = [_Share(binding)], []
+    else:
+        sums = loop.sums(eq, plan.program)
+        parts = [{v: binding.piece(binding.bytes(v)) for v in sums} for _ in ranges]
+        shares = [_Share(binding, k, rows, loop, parts[k]) for k, rows in enumerate(ranges)]
     for calls in zip(*(_scan_calls(binding, op, share) for share in shares), strict=True):
         binding.add(calls)
     for v in sums:
-        binding.add_parts(v, [own[v] for own in parts])
+        binding.add_parts(v, [share.parts[v] for share in shares])
 
 
 def _scan_calls(binding: Binding, op: Statement, share: _Share) -> list[KernelCall]:
