@@ -73,7 +73,7 @@ def test_every_epoch_visits_every_row_once_in_another_order(data):
 
     rows = np.arange(10.0)[:, None]
     cl.fit(cl.nn.Dense(1, 1), (rows, rows), loss=watching, epochs=2, batch_size=4)
-    seen = seen[1:-1]  # the first call was the trial step, the last one measured what the training part reaches
+    seen = seen[2:-1]  # the first calls were trials, the last one measured what the training part reaches
     orders = [[v[0] for batch in seen[i : i + 3] for v in batch] for i in (0, 3)]
     assert [len(batch) for batch in seen] == [4, 4, 2, 4, 4, 2]
     assert sorted(orders[0]) == sorted(orders[1]) == list(range(10))
@@ -89,7 +89,7 @@ def test_without_shuffling_the_order_is_kept():
 
     rows = np.arange(4.0)[:, None]
     cl.fit(cl.nn.Dense(1, 1), (rows, rows), loss=watching, epochs=1, batch_size=3, shuffle=False)
-    assert seen[1:-1] == [[0.0, 1.0, 2.0], [3.0]]  # between the trial step and what the training part reaches
+    assert seen[2:-1] == [[0.0, 1.0, 2.0], [3.0]]  # between the trials and what the training part reaches
 
 
 def test_the_best_epoch_by_validation_is_restored(network, data):

@@ -207,7 +207,7 @@ this is no optimizer
         lambda: fit(epochs=0),
         f"""\
 fit cannot work with this epochs
-  expected  a whole number epochs >= 1
+  expected  a whole number epochs >= 1 and < 9.22337e+18
   got       epochs = 0
   where     {HERE}
   try       epochs=100""",
@@ -216,7 +216,7 @@ fit cannot work with this epochs
         lambda: fit(batch_size=2.5),
         f"""\
 fit cannot work with this batch_size
-  expected  a whole number batch_size >= 1
+  expected  a whole number batch_size >= 1 and < 9.22337e+18
   got       batch_size = 2.5
   where     {HERE}
   try       batch_size=32""",
